@@ -1,0 +1,194 @@
+//! Integer codes of stored weights: b-bit words, their encoding, flips and Hamming distance.
+//!
+//! Signed codes are two's complement with bit `b-1` the sign; signed 1-bit codes are -1 and +1,
+//! stored as 0 and 1; unsigned codes are stored as they are. Bit 0 is the least significant.
+
+use crate::error::{Error, Result};
+use crate::units::Bits;
+
+/// A stored word: the low `b` bits hold the code, the others are 0.
+pub type Word = u8;
+
+/// How codes are stored: width and sign.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct CodeFormat {
+    bits: u32,
+    signed: bool,
+}
+
+impl CodeFormat {
+    /// Format of `bits` (1 to 8) wide codes.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] for float weights, which have no codes.
+    pub fn new(bits: Bits, signed: bool) -> Result<Self> {
+        if bits.is_float() {
+            return Err(Error::argument(
+                "bits of stored codes",
+                "1 to 8",
+                "32 (float weights have no codes)",
+            ));
+        }
+        Ok(Self { bits: bits.get(), signed })
+    }
+
+    /// Bits per code, 1 to 8.
+    pub fn bits(self) -> u32 {
+        self.bits
+    }
+
+    /// True for signed codes.
+    pub fn signed(self) -> bool {
+        self.signed
+    }
+
+    /// Smallest code `Qn`.
+    pub fn min(self) -> i16 {
+        match (self.signed, self.bits) {
+            (false, _) => 0,
+            (true, bits) => -(1 << (bits - 1)),
+        }
+    }
+
+    /// Largest code `Qp`.
+    pub fn max(self) -> i16 {
+        match (self.signed, self.bits) {
+            (false, bits) => (1 << bits) - 1,
+            (true, 1) => 1,
+            (true, bits) => (1 << (bits - 1)) - 1,
+        }
+    }
+
+    /// Number of stored patterns, `2^b`.
+    pub fn patterns(self) -> usize {
+        1 << self.bits
+    }
+
+    /// Word of a code. The code must lie in `[min, max]`, and not be 0 in signed 1-bit codes.
+    pub fn encode(self, code: i16) -> Word {
+        debug_assert!((self.min()..=self.max()).contains(&code), "{code} is outside {self:?}");
+        match (self.signed, self.bits) {
+            (true, 1) => Word::from(code > 0),
+            _ => (code & self.mask()) as Word,
+        }
+    }
+
+    /// Code of a word; bits above `b-1` are ignored.
+    pub fn decode(self, word: Word) -> i16 {
+        let word = i16::from(word) & self.mask();
+        match (self.signed, self.bits) {
+            (false, _) => word,
+            (true, 1) => 2 * word - 1,
+            (true, bits) => sign_extend(word, bits),
+        }
+    }
+
+    fn mask(self) -> i16 {
+        (1 << self.bits) - 1
+    }
+}
+
+/// Value of a `bits` wide two's-complement pattern.
+pub fn sign_extend(pattern: i16, bits: u32) -> i16 {
+    let sign = 1 << (bits - 1);
+    (pattern ^ sign) - sign
+}
+
+/// The word with one bit inverted.
+pub fn flip(word: Word, bit: u32) -> Word {
+    word ^ (1 << bit)
+}
+
+/// The word with one bit set to a value.
+pub fn set(word: Word, bit: u32, one: bool) -> Word {
+    (word & !(1 << bit)) | (Word::from(one) << bit)
+}
+
+/// Number of stored bits in which two equally long memories differ.
+///
+/// # Errors
+/// [`Error::Argument`] where the lengths differ.
+pub fn hamming_distance(a: &[Word], b: &[Word]) -> Result<u64> {
+    if a.len() != b.len() {
+        return Err(Error::argument(
+            "Hamming distance",
+            format!("{} words on both sides", a.len()),
+            b.len().to_string(),
+        ));
+    }
+    Ok(a.iter().zip(b).map(|(a, b)| u64::from((a ^ b).count_ones())).sum())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn formats() -> impl Iterator<Item = CodeFormat> {
+        (1..=8).flat_map(|bits| {
+            [false, true].map(|signed| CodeFormat::new(Bits::new(bits).unwrap(), signed).unwrap())
+        })
+    }
+
+    #[test]
+    fn every_word_decodes_to_a_code_that_encodes_to_it() {
+        for format in formats() {
+            for word in 0..format.patterns() as u16 {
+                let code = format.decode(word as Word);
+                assert!((format.min()..=format.max()).contains(&code));
+                assert_eq!(format.encode(code), word as Word, "{format:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn codes_of_different_words_differ() {
+        for format in formats() {
+            let mut codes: Vec<i16> = (0..format.patterns()).map(|w| format.decode(w as Word)).collect();
+            codes.sort_unstable();
+            codes.dedup();
+            assert_eq!(codes.len(), format.patterns());
+        }
+    }
+
+    #[test]
+    fn flipping_bit_i_changes_the_code_by_two_to_the_i() {
+        for format in formats().filter(|f| f.bits() > 1) {
+            for word in 0..format.patterns() as u16 {
+                for bit in 0..format.bits() {
+                    let word = word as Word;
+                    let change = i32::from(format.decode(flip(word, bit))) - i32::from(format.decode(word));
+                    let mut weight = 1 << bit;
+                    if format.signed() && bit == format.bits() - 1 {
+                        weight = -weight;
+                    }
+                    let expected = if word >> bit & 1 == 1 { -weight } else { weight };
+                    assert_eq!(change, expected, "{format:?} word {word} bit {bit}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn flipping_twice_is_identity() {
+        for word in 0..=255u8 {
+            for bit in 0..8 {
+                assert_eq!(flip(flip(word, bit), bit), word);
+                assert_eq!(set(word, bit, word >> bit & 1 == 1), word);
+                assert_eq!(set(word, bit, word >> bit & 1 == 0), flip(word, bit));
+            }
+        }
+    }
+
+    #[test]
+    fn signed_one_bit_codes_are_minus_and_plus_one() {
+        let format = CodeFormat::new(Bits::new(1).unwrap(), true).unwrap();
+        assert_eq!((format.decode(0), format.decode(1)), (-1, 1));
+        assert_eq!((format.min(), format.max()), (-1, 1));
+    }
+
+    #[test]
+    fn distance_counts_bits_and_refuses_unequal_lengths() {
+        assert_eq!(hamming_distance(&[0b1010, 0], &[0b0110, 1]).unwrap(), 3);
+        assert!(hamming_distance(&[0], &[0, 1]).is_err());
+    }
+}

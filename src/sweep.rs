@@ -1,0 +1,5 @@
+//! The Monte-Carlo voltage sweep.
+
+mod row;
+
+pub use row::{Design, StoppedBy, Trial, TrialStatus};

@@ -1,0 +1,118 @@
+//! The rows that a sweep yields: design points and trials. Where they are kept is the tables' affair.
+
+use crate::units::{Accuracy, BerSource, ChipId, VoltageUnit};
+use serde::{Deserialize, Serialize};
+
+/// One design point: a model in a memory at a voltage under a protection.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Design {
+    /// Unique in a run and the same in every extension of it: `<model>@<voltage><unit>`.
+    pub design_id: String,
+    /// Name of the model in this run.
+    pub model: String,
+    /// Architecture, as in the model file.
+    pub architecture: String,
+    /// Data set the accuracy is measured on.
+    pub dataset: String,
+    /// Quantisation method.
+    pub method: String,
+    /// Bits per stored weight.
+    pub bits: u32,
+    /// Seed of the training, where the model file says it.
+    pub training_seed: Option<u64>,
+    /// Name of the memory model.
+    pub memory: String,
+    /// `flip` or `stuck`.
+    pub fault_kind: String,
+    /// `independent`, or the correlations of the array.
+    pub array: String,
+    /// `none`, or the protection.
+    pub protection: String,
+    /// Supply voltage in `voltage_unit`.
+    pub voltage: f64,
+    /// Unit of the voltage.
+    pub voltage_unit: VoltageUnit,
+    /// Bit error rate at that voltage, in [0, 0.5].
+    pub ber: f64,
+    /// Where the rate comes from.
+    pub ber_source: BerSource,
+    /// Energy of one bit access relative to the error-free voltage.
+    pub access_energy_relative: f64,
+    /// Weight-memory energy of an inference relative to the same architecture at 8 bits,
+    /// unprotected, at the error-free voltage.
+    pub energy_relative: f64,
+    /// The same in picojoules, where the memory model gives an absolute energy.
+    pub energy_pj: Option<f64>,
+    /// Memory area relative to the same architecture at 8 bits, unprotected.
+    pub area_relative: f64,
+    /// Accuracy of the model without faults on the same images.
+    pub clean_accuracy: Accuracy,
+}
+
+/// How a trial ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TrialStatus {
+    /// The network was evaluated on this chip.
+    Evaluated,
+    /// The chip has no fault at this voltage: the clean result holds.
+    FaultFree,
+}
+
+impl TrialStatus {
+    /// The word used in tables.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Evaluated => "evaluated",
+            Self::FaultFree => "fault_free",
+        }
+    }
+}
+
+/// One trial: one design point on one simulated chip.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Trial {
+    /// The design point.
+    pub design_id: String,
+    /// The chip.
+    pub chip: ChipId,
+    /// Failing cells that hold a bit of the network.
+    pub faults: u64,
+    /// Images evaluated.
+    pub images: u64,
+    /// Images classified correctly.
+    pub correct: u64,
+    /// How the trial ended.
+    pub status: TrialStatus,
+    /// Wall seconds that the trial took; not part of any result.
+    pub seconds: f64,
+}
+
+impl Trial {
+    /// Share of images classified correctly.
+    pub fn accuracy(&self) -> f64 {
+        self.correct as f64 / self.images.max(1) as f64
+    }
+}
+
+/// Why no more chips were added.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StoppedBy {
+    /// The number of chips asked for was reached.
+    Chips,
+    /// Every half-width of the comparison fell under the tolerance.
+    Tolerance,
+}
+
+impl StoppedBy {
+    /// The word used in tables.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Chips => "chips",
+            Self::Tolerance => "tolerance",
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! Numbers that check themselves while they are read: rates, widths, voltages, accuracies, chips.
+
+use crate::error::{Error, Result};
+use serde::{Deserialize, Serialize};
+use std::{fmt, str::FromStr};
+
+/// Declares a checked `f64`: constructor, accessor, text and serde forms.
+macro_rules! checked_f64 {
+    ($(#[$doc:meta])* $name:ident, $what:literal, $expected:literal, |$x:ident| $test:expr) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, PartialOrd, Serialize, Deserialize)]
+        #[serde(try_from = "f64", into = "f64")]
+        pub struct $name(f64);
+
+        impl $name {
+            /// Checks the value.
+            ///
+            /// # Errors
+            /// [`Error::Argument`] outside the range of the type; NaN is outside every range.
+            pub fn new($x: f64) -> Result<Self> {
+                if $test { Ok(Self($x)) } else { Err(Error::argument($what, $expected, $x.to_string())) }
+            }
+
+            /// The plain number.
+            pub fn get(self) -> f64 {
+                self.0
+            }
+        }
+
+        impl TryFrom<f64> for $name {
+            type Error = Error;
+            fn try_from(value: f64) -> Result<Self> {
+                Self::new(value)
+            }
+        }
+
+        impl From<$name> for f64 {
+            fn from(value: $name) -> f64 {
+                value.0
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = Error;
+            fn from_str(text: &str) -> Result<Self> {
+                let value: f64 =
+                    text.trim().parse().map_err(|_| Error::argument($what, $expected, format!("`{text}`")))?;
+                Self::new(value)
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+    };
+}
+
+checked_f64!(
+    /// Bit error rate: the share of stored bits that fail, in [0, 1].
+    Ber, "bit error rate", "a number from 0 to 1", |x| (0.0..=1.0).contains(&x)
+);
+checked_f64!(
+    /// Supply voltage in the unit of its memory model (volts, or a multiple of `Vmin`), above 0 and at most 100.
+    Voltage, "voltage", "a number above 0 and at most 100", |x| x > 0.0 && (0.0..=100.0).contains(&x)
+);
+checked_f64!(
+    /// Share of images classified correctly, in [0, 1].
+    Accuracy, "accuracy", "a number from 0 to 1", |x| (0.0..=1.0).contains(&x)
+);
+
+impl Ber {
+    /// No bit fails.
+    pub const ZERO: Self = Self(0.0);
+}
+
+/// Width of a stored weight in bits: 1 to 8, or 32 for weights that are not quantised.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "u64", into = "u64")]
+pub struct Bits(u8);
+
+impl Bits {
+    /// Weights stay 32-bit floats: no quantiser, no stored codes.
+    pub const FLOAT: Self = Self(32);
+
+    /// Checks the width.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] for anything but 1 to 8 and 32.
+    pub fn new(bits: u64) -> Result<Self> {
+        match bits {
+            1..=8 | 32 => Ok(Self(bits as u8)),
+            _ => Err(Error::argument("bits", "1 to 8, or 32 for no quantisation", bits.to_string())),
+        }
+    }
+
+    /// The plain number.
+    pub fn get(self) -> u32 {
+        u32::from(self.0)
+    }
+
+    /// True for 32: no quantisation.
+    pub fn is_float(self) -> bool {
+        self.0 == 32
+    }
+}
+
+impl TryFrom<u64> for Bits {
+    type Error = Error;
+    fn try_from(value: u64) -> Result<Self> {
+        Self::new(value)
+    }
+}
+
+impl From<Bits> for u64 {
+    fn from(value: Bits) -> u64 {
+        u64::from(value.0)
+    }
+}
+
+impl fmt::Display for Bits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Number of one simulated chip, from 0. Chip `n` is the same silicon in every run of a seed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Default)]
+#[serde(transparent)]
+pub struct ChipId(pub u32);
+
+impl fmt::Display for ChipId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Unit of a supply voltage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum VoltageUnit {
+    /// Multiples of the lowest voltage at which no failure was seen.
+    Vmin,
+    /// Volts.
+    Volt,
+}
+
+impl VoltageUnit {
+    /// The word used in files and on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Vmin => "vmin",
+            Self::Volt => "volt",
+        }
+    }
+
+    /// The symbol used on axes and in tables.
+    pub fn symbol(self) -> &'static str {
+        match self {
+            Self::Vmin => "V/Vmin",
+            Self::Volt => "V",
+        }
+    }
+}
+
+/// Where a bit error rate comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BerSource {
+    /// Inside the measured span: interpolated in probit space.
+    Measured,
+    /// Between the lowest measured rate and the error-free voltage: the probit line continued.
+    Censored,
+    /// At or above the error-free voltage: 0.
+    ErrorFree,
+    /// Below the measured span: the last slope continued.
+    Extrapolated,
+}
+
+impl BerSource {
+    /// The word used in tables.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Measured => "measured",
+            Self::Censored => "censored",
+            Self::ErrorFree => "error_free",
+            Self::Extrapolated => "extrapolated",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nan_and_infinity_are_outside_every_range() {
+        for x in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -0.1, 1.1] {
+            assert!(Ber::new(x).is_err(), "{x}");
+            assert!(Accuracy::new(x).is_err(), "{x}");
+        }
+        for x in [f64::NAN, f64::INFINITY, 0.0, -1.0, 101.0] {
+            assert!(Voltage::new(x).is_err(), "{x}");
+        }
+    }
+
+    #[test]
+    fn text_that_is_no_number_is_named_in_the_error() {
+        let error = "abc".parse::<Voltage>().unwrap_err().to_string();
+        assert_eq!(error, "voltage: expected a number above 0 and at most 100, found `abc`");
+    }
+
+    #[test]
+    fn widths_are_one_to_eight_or_thirty_two() {
+        let good: Vec<u64> = (0..64).filter(|&b| Bits::new(b).is_ok()).collect();
+        assert_eq!(good, [1, 2, 3, 4, 5, 6, 7, 8, 32]);
+        assert!(Bits::FLOAT.is_float());
+    }
+}
