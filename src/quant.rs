@@ -1,0 +1,23 @@
+//! Weights to stored codes and back, with straight-through gradients; one file per method. Knows no disk.
+//!
+//! The formulas are those of `docs/method.md`, section 1 (WCAT: Chitsaz et al., TMLR 2023). All arithmetic
+//! is f32 and divides by the step.
+
+mod init;
+mod layer;
+mod lsq;
+mod normal;
+mod plclip;
+mod scheme;
+mod search;
+mod spec;
+mod ste;
+mod wcat;
+mod wclip;
+
+pub use init::{initial_range, InitialRange};
+pub use layer::{max_abs, mean_abs, QuantizedWeight, StoredWeight, TrainingFlips};
+pub use plclip::layer_range;
+pub use scheme::{Quantized, Scheme, Slopes};
+pub use search::{expected_error, Search};
+pub use spec::{ClipGradient, Init, Method, QuantizerSpec};

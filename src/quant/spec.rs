@@ -1,0 +1,286 @@
+//! What a user may ask of a quantiser, checked; the arithmetic is the scheme's.
+
+use super::scheme::Scheme;
+use crate::code::CodeFormat;
+use crate::error::{Error, Result};
+use crate::units::{Ber, Bits};
+use serde::{Deserialize, Serialize};
+use std::{fmt, str::FromStr};
+
+/// Method of quantisation.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Method {
+    /// Step from the largest weight; the baseline.
+    #[default]
+    Normal,
+    /// Learned step size (Esser et al., ICLR 2020).
+    Lsq,
+    /// Weight clipping-aware training: learned range (Chitsaz et al., TMLR 2023).
+    Wcat,
+    /// Weight clipping: one fixed range (Stutz et al., MLSys 2021).
+    Wclip,
+    /// Per-layer weight clipping.
+    Plclip,
+}
+
+impl Method {
+    /// Every method.
+    pub const ALL: [Self; 5] = [Self::Normal, Self::Lsq, Self::Wcat, Self::Wclip, Self::Plclip];
+
+    /// The word used in files and tables.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Normal => "normal",
+            Self::Lsq => "lsq",
+            Self::Wcat => "wcat",
+            Self::Wclip => "wclip",
+            Self::Plclip => "plclip",
+        }
+    }
+}
+
+impl fmt::Display for Method {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Method {
+    type Err = Error;
+    fn from_str(text: &str) -> Result<Self> {
+        Self::ALL.into_iter().find(|m| m.name() == text).ok_or_else(|| {
+            Error::argument(
+                "quantisation method",
+                "one of normal, lsq, wcat, wclip, plclip",
+                format!("`{text}`"),
+            )
+        })
+    }
+}
+
+/// How WCAT's initial range is found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Init {
+    /// Largest absolute weight.
+    #[default]
+    MaxAbs,
+    /// Statistics-aware weight binning (Choi et al., 2018); 2, 4 and 8 bits only.
+    Sawb,
+    /// Least mean squared quantisation error.
+    Mse,
+    /// Least expected squared error under independent bit flips.
+    NoisyMse,
+}
+
+/// How the gradient passes to a weight beyond the range.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ClipGradient {
+    /// Straight through everywhere.
+    #[default]
+    Ste,
+    /// Only inside the range (piecewise linear).
+    Pwl,
+    /// Magnitude-aware: `α/|w|` beyond the range.
+    Mad,
+}
+
+/// Quantiser of a network's convolutions and linear layers. Options that the method does not read must be
+/// left out.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct QuantizerSpec {
+    /// Method.
+    pub method: Method,
+    /// Bits per weight; 32 leaves weights float.
+    pub bits: Bits,
+    /// Signed codes (default) or unsigned ones.
+    pub signed: bool,
+    /// `wcat`: how the initial range is found; default `max_abs`.
+    pub init: Option<Init>,
+    /// `init: noisy_mse`: the bit error rate it expects; default 0.001.
+    pub init_bit_error_rate: Option<Ber>,
+    /// `wcat`: gradient beyond the range; default `ste`.
+    pub clip_gradient: Option<ClipGradient>,
+    /// `wcat`, `lsq`: scale the gradient of the range by 1/√n (`lsq`: 1/√(n Qp)); default true.
+    pub grad_scale: Option<bool>,
+    /// `wclip`: the range, above 0.
+    pub wclip: Option<f64>,
+    /// `plclip`: the range of the layer with the largest weight, above 0.
+    pub plclip: Option<f64>,
+    /// Bits flipped at random in each training forward pass (RandBET with `wclip`); default 0.
+    pub train_bit_error_rate: Ber,
+    /// Layers left float, by globs over layer names.
+    pub skip: Vec<String>,
+}
+
+impl Default for QuantizerSpec {
+    fn default() -> Self {
+        Self {
+            method: Method::Normal,
+            bits: Bits::FLOAT,
+            signed: true,
+            init: None,
+            init_bit_error_rate: None,
+            clip_gradient: None,
+            grad_scale: None,
+            wclip: None,
+            plclip: None,
+            train_bit_error_rate: Ber::ZERO,
+            skip: Vec::new(),
+        }
+    }
+}
+
+/// Bit error rate that `noisy_mse` expects unless told otherwise.
+const NOISY_MSE_BER: f64 = 0.001;
+
+impl QuantizerSpec {
+    /// Checks that every option given is one that the method reads, and is in range.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] naming the key.
+    pub fn check(&self) -> Result<()> {
+        use Method::{Lsq, Plclip, Wcat, Wclip};
+        self.only(self.init.is_some(), "init", &[Wcat])?;
+        self.only(self.clip_gradient.is_some(), "clip_gradient", &[Wcat])?;
+        self.only(self.grad_scale.is_some(), "grad_scale", &[Wcat, Lsq])?;
+        self.fixed_range(self.wclip, "wclip", Wclip)?;
+        self.fixed_range(self.plclip, "plclip", Plclip)?;
+        if self.init_bit_error_rate.is_some() && self.init != Some(Init::NoisyMse) {
+            let expected = "to be left out unless `init` is `noisy_mse`";
+            return Err(Error::argument("quantizer.init_bit_error_rate", expected, "a value"));
+        }
+        if self.init == Some(Init::Sawb) && ![2, 4, 8].contains(&self.bits.get()) {
+            let found = format!("`sawb` with {} bits", self.bits);
+            return Err(Error::argument("quantizer.init", "`sawb` with 2, 4 or 8 bits only", found));
+        }
+        if self.bits.is_float() && self.train_bit_error_rate > Ber::ZERO {
+            let expected = "0 for float weights (bits: 32), which store no codes";
+            let found = self.train_bit_error_rate.to_string();
+            return Err(Error::argument("quantizer.train_bit_error_rate", expected, found));
+        }
+        self.skipped()?;
+        Ok(())
+    }
+
+    fn only(&self, given: bool, key: &str, methods: &[Method]) -> Result<()> {
+        if !given || methods.contains(&self.method) {
+            return Ok(());
+        }
+        let names: Vec<_> = methods.iter().map(|m| format!("`{m}`")).collect();
+        Err(Error::argument(
+            format!("quantizer.{key}"),
+            format!("to be left out (only {} reads it)", names.join(" or ")),
+            format!("a value, with method `{}`", self.method),
+        ))
+    }
+
+    fn fixed_range(&self, value: Option<f64>, key: &str, method: Method) -> Result<()> {
+        self.only(value.is_some(), key, &[method])?;
+        match value {
+            None if self.method == method && !self.bits.is_float() => Err(Error::argument(
+                format!("quantizer.{key}"),
+                "the clipping range, a number above 0",
+                format!("nothing, with method `{method}`"),
+            )),
+            Some(x) if !(f64::from(f32::MIN_POSITIVE)..=1e6).contains(&x) => {
+                Err(Error::argument(format!("quantizer.{key}"), "a number above 0", x.to_string()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The scheme of quantised layers; `None` for float weights.
+    ///
+    /// # Errors
+    /// As [`Self::check`].
+    pub fn scheme(&self) -> Result<Option<Scheme>> {
+        self.check()?;
+        if self.bits.is_float() {
+            return Ok(None);
+        }
+        Ok(Some(Scheme {
+            method: self.method,
+            format: CodeFormat::new(self.bits, self.signed)?,
+            clip_gradient: self.clip_gradient.unwrap_or_default(),
+            grad_scale: self.grad_scale.unwrap_or(true),
+        }))
+    }
+
+    /// The initialisation of WCAT's range and the bit error rate that `noisy_mse` expects.
+    pub fn initialisation(&self) -> (Init, f64) {
+        (self.init.unwrap_or_default(), self.init_bit_error_rate.map_or(NOISY_MSE_BER, Ber::get))
+    }
+
+    /// Tests layer names against `skip`.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] for a glob that does not parse.
+    pub fn skipped(&self) -> Result<globset::GlobSet> {
+        let mut set = globset::GlobSetBuilder::new();
+        for glob in &self.skip {
+            let parsed = globset::Glob::new(glob);
+            let parsed = parsed
+                .map_err(|e| Error::argument("quantizer.skip", "globs over layer names", e.to_string()))?;
+            set.add(parsed);
+        }
+        set.build().map_err(|e| Error::argument("quantizer.skip", "globs over layer names", e.to_string()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spec(method: Method) -> QuantizerSpec {
+        QuantizerSpec { method, bits: Bits::new(4).unwrap(), ..QuantizerSpec::default() }
+    }
+
+    #[test]
+    fn an_option_that_the_method_does_not_read_is_refused() {
+        let mut normal = spec(Method::Normal);
+        normal.init = Some(Init::Mse);
+        assert_eq!(
+            normal.check().unwrap_err().to_string(),
+            "quantizer.init: expected to be left out (only `wcat` reads it), found a value, with method `normal`"
+        );
+        let mut lsq = spec(Method::Lsq);
+        lsq.grad_scale = Some(false);
+        lsq.check().unwrap();
+        lsq.clip_gradient = Some(ClipGradient::Pwl);
+        assert!(lsq.check().is_err());
+    }
+
+    #[test]
+    fn fixed_ranges_are_needed_and_positive() {
+        let mut wclip = spec(Method::Wclip);
+        assert!(wclip.check().is_err());
+        wclip.wclip = Some(0.1);
+        wclip.check().unwrap();
+        for bad in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+            wclip.wclip = Some(bad);
+            assert!(wclip.check().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn sawb_has_no_constants_for_three_bits() {
+        let mut wcat = spec(Method::Wcat);
+        wcat.init = Some(Init::Sawb);
+        wcat.check().unwrap();
+        wcat.bits = Bits::new(3).unwrap();
+        assert!(wcat.check().is_err());
+    }
+
+    #[test]
+    fn methods_read_back_and_unknown_ones_list_the_known() {
+        for method in Method::ALL {
+            assert_eq!(method.name().parse::<Method>().unwrap(), method);
+        }
+        let error = "wact".parse::<Method>().unwrap_err().to_string();
+        assert!(error.contains("normal, lsq, wcat, wclip, plclip"), "{error}");
+    }
+}
