@@ -1,0 +1,18 @@
+//! Architectures of quantised layers, and the files that hold trained ones; knows no training.
+
+mod architecture;
+mod build;
+mod lenet;
+mod mlp;
+mod model;
+mod network;
+mod norm;
+mod pytorch;
+mod resnet;
+mod tensor_file;
+
+pub use architecture::Architecture;
+pub use model::{DatasetTag, Model, ModelInfo, MODEL_FORMAT};
+pub use network::{Network, Parameter, Role};
+pub use pytorch::read_state_dict;
+pub use tensor_file::{read_tensors, write_tensors, Tensors};

@@ -1,0 +1,143 @@
+//! Names, initial values and order of a network's tensors while its body is put together.
+
+use super::network::{Parameter, Role};
+use super::norm::BatchNorm;
+use crate::error::{Result, TensorContext};
+use crate::kernel::conv2d;
+use crate::quant::{QuantizedWeight, QuantizerSpec};
+use crate::seed::{Purpose, Seed};
+use candle_core::{Device, Tensor, Var};
+
+/// The part of a network that is not weights: how they are used.
+pub(super) trait Body: Send + Sync + std::fmt::Debug {
+    /// Logits [batch, classes] of images [batch, channels, height, width].
+    fn forward(&self, images: &Tensor, pass: &Pass) -> Result<Tensor>;
+}
+
+/// One forward pass.
+pub(super) struct Pass<'a> {
+    /// The weights in force, one per quantisable layer in memory order.
+    pub(super) weights: &'a [Tensor],
+    /// Batch statistics (and their running means updated) instead of the stored ones.
+    pub(super) training: bool,
+}
+
+/// How initial weights are drawn.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Start {
+    /// Uniform in ±1/√fan-in: PyTorch's default for convolutions and linear layers.
+    Uniform,
+    /// Normal with variance 2/fan-in (He et al., 2015).
+    KaimingNormal,
+}
+
+/// A convolution without bias or with one.
+#[derive(Debug)]
+pub(super) struct Conv {
+    layer: usize,
+    bias: Option<Var>,
+    stride: usize,
+    padding: usize,
+}
+
+impl Conv {
+    pub(super) fn forward(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
+        let y = conv2d(x, &pass.weights[self.layer], self.stride, self.padding)?;
+        match &self.bias {
+            Some(bias) => Ok(y.broadcast_add(&bias.reshape((1, bias.elem_count(), 1, 1))?)?),
+            None => Ok(y),
+        }
+    }
+}
+
+/// A linear layer.
+#[derive(Debug)]
+pub(super) struct Linear {
+    layer: usize,
+    bias: Var,
+}
+
+impl Linear {
+    pub(super) fn forward(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
+        let weight = &pass.weights[self.layer];
+        let y = x.matmul(&weight.t()?).during(|| format!("linear layer {:?} of {:?}", weight.dims(), x.dims()))?;
+        Ok(y.broadcast_add(&self.bias)?)
+    }
+}
+
+/// Sizes of a convolution.
+#[derive(Clone, Copy)]
+pub(super) struct ConvShape {
+    pub(super) inputs: usize,
+    pub(super) outputs: usize,
+    pub(super) kernel: usize,
+    pub(super) stride: usize,
+    pub(super) padding: usize,
+}
+
+/// Collects the tensors of a network.
+pub(super) struct Builder<'a> {
+    pub(super) quantizer: &'a QuantizerSpec,
+    pub(super) seed: Seed,
+    pub(super) device: &'a Device,
+    pub(super) start: Start,
+    pub(super) layers: Vec<QuantizedWeight>,
+    pub(super) others: Vec<Parameter>,
+    pub(super) buffers: Vec<(String, Var)>,
+    pub(super) warnings: Vec<String>,
+}
+
+impl Builder<'_> {
+    /// A convolution; its weight is stored as `<name>.weight`.
+    pub(super) fn conv(&mut self, name: &str, shape: ConvShape, bias: bool) -> Result<Conv> {
+        let fan_in = shape.inputs * shape.kernel * shape.kernel;
+        let dims = [shape.outputs, shape.inputs, shape.kernel, shape.kernel];
+        let layer = self.weight(name, &dims, fan_in)?;
+        let bias = if bias { Some(self.bias(name, shape.outputs, fan_in)?) } else { None };
+        Ok(Conv { layer, bias, stride: shape.stride, padding: shape.padding })
+    }
+
+    /// A linear layer with bias.
+    pub(super) fn linear(&mut self, name: &str, inputs: usize, outputs: usize) -> Result<Linear> {
+        let layer = self.weight(name, &[outputs, inputs], inputs)?;
+        Ok(Linear { layer, bias: self.bias(name, outputs, inputs)? })
+    }
+
+    /// Batch norm with scale 1, shift 0 and fresh running statistics.
+    pub(super) fn batch_norm(&mut self, name: &str, channels: usize) -> Result<BatchNorm> {
+        let constant =
+            |value: f32| -> Result<Var> { Ok(Var::from_tensor(&Tensor::full(value, channels, self.device)?)?) };
+        let norm = BatchNorm::new(constant(1.0)?, constant(0.0)?, constant(0.0)?, constant(1.0)?);
+        for (part, var) in [("weight", norm.scale()), ("bias", norm.shift())] {
+            self.others.push(Parameter { name: format!("{name}.{part}"), var: var.clone(), role: Role::Other });
+        }
+        for (part, var) in [("running_mean", norm.running_mean()), ("running_var", norm.running_var())] {
+            self.buffers.push((format!("{name}.{part}"), var.clone()));
+        }
+        Ok(norm)
+    }
+
+    fn weight(&mut self, name: &str, dims: &[usize], fan_in: usize) -> Result<usize> {
+        let mut stream = self.seed.stream(Purpose::Weights, &[self.layers.len() as u64, 0]);
+        let values = match self.start {
+            Start::Uniform => {
+                let bound = 1.0 / (fan_in as f64).sqrt();
+                stream.uniform_tensor(-bound, bound, dims)?
+            }
+            Start::KaimingNormal => stream.normal_tensor((2.0 / fan_in as f64).sqrt(), dims)?,
+        };
+        let (layer, warning) = QuantizedWeight::new(name, values.to_device(self.device)?, self.quantizer)?;
+        self.layers.push(layer);
+        self.warnings.extend(warning);
+        Ok(self.layers.len() - 1)
+    }
+
+    fn bias(&mut self, name: &str, outputs: usize, fan_in: usize) -> Result<Var> {
+        let bound = 1.0 / (fan_in as f64).sqrt();
+        let mut stream = self.seed.stream(Purpose::Weights, &[self.layers.len() as u64 - 1, 1]);
+        let values = stream.uniform_tensor(-bound, bound, outputs)?;
+        let var = Var::from_tensor(&values.to_device(self.device)?)?;
+        self.others.push(Parameter { name: format!("{name}.bias"), var: var.clone(), role: Role::Other });
+        Ok(var)
+    }
+}

@@ -1,0 +1,31 @@
+//! The 784-200-50-10 perceptron with ReLU; layers `layer1`, `layer2`, `layer3`.
+
+use super::build::{Body, Builder, Linear, Pass};
+use crate::error::Result;
+use candle_core::Tensor;
+
+#[derive(Debug)]
+pub(super) struct Mlp {
+    layers: [Linear; 3],
+}
+
+impl Mlp {
+    pub(super) fn new(builder: &mut Builder, classes: usize) -> Result<Self> {
+        Ok(Self {
+            layers: [
+                builder.linear("layer1", 784, 200)?,
+                builder.linear("layer2", 200, 50)?,
+                builder.linear("layer3", 50, classes)?,
+            ],
+        })
+    }
+}
+
+impl Body for Mlp {
+    fn forward(&self, images: &Tensor, pass: &Pass) -> Result<Tensor> {
+        let x = images.flatten_from(1)?;
+        let x = self.layers[0].forward(&x, pass)?.relu()?;
+        let x = self.layers[1].forward(&x, pass)?.relu()?;
+        self.layers[2].forward(&x, pass)
+    }
+}

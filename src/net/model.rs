@@ -1,0 +1,236 @@
+//! A trained network with what is known about it, and its file.
+
+use super::architecture::Architecture;
+use super::network::Network;
+use super::pytorch::read_state_dict;
+use super::tensor_file::{read_tensors, write_tensors};
+use crate::data::Normalization;
+use crate::error::{Error, Result};
+use crate::quant::QuantizerSpec;
+use crate::seed::Seed;
+use crate::store;
+use candle_core::{Device, Tensor};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// Version of the model file.
+pub const MODEL_FORMAT: u32 = 1;
+/// Key of the description in the file's metadata.
+const KEY: &str = "model";
+
+/// The data set that a model was trained on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DatasetTag {
+    /// Name on the command line.
+    pub name: String,
+    /// Title in reports.
+    pub title: String,
+    /// SHA-256 of the training images and labels.
+    pub checksum: String,
+}
+
+/// What a model file says of its network.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelInfo {
+    /// Version of the file format.
+    pub format: u32,
+    /// Architecture.
+    pub architecture: Architecture,
+    /// Number of classes.
+    pub classes: usize,
+    /// Quantiser.
+    pub quantizer: QuantizerSpec,
+    /// Channels, height, width.
+    pub input_shape: [usize; 3],
+    /// Normalisation of the input; `None` in foreign files: that of the data set is used.
+    pub normalization: Option<Normalization>,
+    /// Data set of the training; `None` in foreign files.
+    pub dataset: Option<DatasetTag>,
+    /// Resolved configuration of the training; `None` in foreign files.
+    pub training: Option<serde_json::Value>,
+    /// Seed of the training; `None` in foreign files.
+    pub training_seed: Option<u64>,
+    /// Epoch of these weights, from 1; `None` in foreign files.
+    pub epoch: Option<usize>,
+    /// Accuracy on the validation split; `None` where there was none.
+    pub validation_accuracy: Option<f64>,
+}
+
+/// A network with its description.
+#[derive(Debug)]
+pub struct Model {
+    /// The network.
+    pub network: Network,
+    /// What is known about it.
+    pub info: ModelInfo,
+    /// SHA-256 of the file.
+    pub checksum: String,
+    /// What a user should hear about the loading.
+    pub warnings: Vec<String>,
+}
+
+impl Model {
+    /// Reads a model: our safetensors, another's safetensors of a known architecture, or a PyTorch `.pth` or
+    /// `.th` state dict. Foreign models are float.
+    ///
+    /// # Errors
+    /// [`Error::Missing`] or [`Error::Input`] with the path.
+    pub fn load(path: &Path, device: &Device) -> Result<Self> {
+        let pickled = path.extension().is_some_and(|e| ["pth", "th", "pt"].iter().any(|known| e == *known));
+        if pickled {
+            let tensors = read_state_dict(path)?;
+            return Self::foreign(path, tensors, store::sha256_of_file(path)?, device);
+        }
+        let file = read_tensors(path)?;
+        match file.own_metadata(path)?.as_ref().and_then(|own| own.get(KEY)) {
+            None => Self::foreign(path, file.tensors, file.checksum, device),
+            Some(text) => {
+                let info: ModelInfo = serde_json::from_str(text)
+                    .map_err(|e| Error::input(path, "the description of a wcat-explore model", e.to_string()))?;
+                if info.format != MODEL_FORMAT {
+                    let expected = format!("model format {MODEL_FORMAT}");
+                    return Err(Error::input(path, expected, format!("format {}", info.format)));
+                }
+                Self::from_parts(path, info, &file.tensors, file.checksum, device)
+            }
+        }
+    }
+
+    fn foreign(path: &Path, tensors: Vec<(String, Tensor)>, checksum: String, device: &Device) -> Result<Self> {
+        let Some((architecture, classes)) = Architecture::of_tensors(&tensors) else {
+            let known: Vec<String> = Architecture::all().iter().map(ToString::to_string).collect();
+            let names: Vec<&str> = tensors.iter().take(4).map(|(name, _)| name.as_str()).collect();
+            return Err(Error::input(
+                path,
+                format!("the state dict of one of {}", known.join(", ")),
+                format!("{} tensors: {}, ...", tensors.len(), names.join(", ")),
+            ));
+        };
+        let info = ModelInfo {
+            format: MODEL_FORMAT,
+            architecture,
+            classes,
+            quantizer: QuantizerSpec::default(),
+            input_shape: architecture.input_shape(),
+            normalization: None,
+            dataset: None,
+            training: None,
+            training_seed: None,
+            epoch: None,
+            validation_accuracy: None,
+        };
+        Self::from_parts(path, info, &tensors, checksum, device)
+    }
+
+    fn from_parts(
+        path: &Path,
+        info: ModelInfo,
+        tensors: &[(String, Tensor)],
+        checksum: String,
+        device: &Device,
+    ) -> Result<Self> {
+        if !(2..=100_000).contains(&info.classes) {
+            return Err(Error::input(path, "2 to 100,000 classes", info.classes.to_string()));
+        }
+        let inside = |e: Error| match e {
+            Error::Argument { what, expected, found } => {
+                Error::Input { path: path.to_owned(), line: None, key: Some(what), expected, found }
+            }
+            other => other,
+        };
+        let (mut network, _) = Network::new(info.architecture, info.classes, &info.quantizer, Seed(0), device)
+            .map_err(inside)?;
+        let warnings = network.load_state(tensors).map_err(inside)?;
+        Ok(Self { network, info, checksum, warnings })
+    }
+
+    /// Writes a network and its description, whole or not at all.
+    ///
+    /// # Errors
+    /// [`Error::Io`] with the path, or a tensor failure.
+    pub fn save(path: &Path, network: &Network, info: &ModelInfo) -> Result<()> {
+        let text = serde_json::to_string(info)
+            .map_err(|e| Error::argument("model description", "something JSON can hold", e.to_string()))?;
+        write_tensors(path, &network.state(), &BTreeMap::from([(KEY.to_owned(), text)]))
+    }
+
+    /// Quantises a float network anew (post-training): ranges start from its weights.
+    ///
+    /// # Errors
+    /// A quantiser that does not check, or a tensor failure.
+    pub fn quantized(&self, quantizer: &QuantizerSpec) -> Result<Self> {
+        let (architecture, classes) = (self.info.architecture, self.info.classes);
+        let (mut network, _) = Network::new(architecture, classes, quantizer, Seed(0), self.network.device())?;
+        let mut state = self.network.state();
+        state.retain(|(name, _)| !name.ends_with(".range"));
+        let warnings = network.load_state(&state)?;
+        let info = ModelInfo { quantizer: quantizer.clone(), ..self.info.clone() };
+        Ok(Self { network, info, checksum: self.checksum.clone(), warnings })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::quant::Method;
+    use crate::units::Bits;
+
+    fn info() -> ModelInfo {
+        ModelInfo {
+            format: MODEL_FORMAT,
+            architecture: Architecture::Lenet5,
+            classes: 10,
+            quantizer: QuantizerSpec {
+                method: Method::Wcat,
+                bits: Bits::new(4).unwrap(),
+                ..QuantizerSpec::default()
+            },
+            input_shape: [1, 28, 28],
+            normalization: Some(Normalization { mean: vec![0.1], std: vec![0.3] }),
+            dataset: None,
+            training: Some(serde_json::json!({"epochs": 3})),
+            training_seed: Some(7),
+            epoch: Some(3),
+            validation_accuracy: Some(0.97),
+        }
+    }
+
+    #[test]
+    fn a_model_file_carries_everything() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("m.safetensors");
+        let info = info();
+        let network = Network::new(Architecture::Lenet5, 10, &info.quantizer, Seed(3), &Device::Cpu).unwrap().0;
+        Model::save(&path, &network, &info).unwrap();
+        let model = Model::load(&path, &Device::Cpu).unwrap();
+        assert_eq!(model.info, info);
+        assert_eq!(model.network.stored().unwrap(), network.stored().unwrap());
+        assert_eq!(model.checksum, store::sha256_of_file(&path).unwrap());
+    }
+
+    #[test]
+    fn a_foreign_file_of_unknown_shape_lists_the_known_architectures() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("m.safetensors");
+        let tensor = Tensor::new(&[1f32], &Device::Cpu).unwrap();
+        write_tensors(&path, &[("a.weight".into(), tensor)], &BTreeMap::new()).unwrap();
+        let error = Model::load(&path, &Device::Cpu).unwrap_err();
+        assert!(error.is_wrong_input() && error.to_string().contains("lenet5"), "{error}");
+    }
+
+    #[test]
+    fn post_training_quantisation_starts_its_ranges_from_the_weights() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("m.safetensors");
+        let float = ModelInfo { quantizer: QuantizerSpec::default(), ..info() };
+        let network = Network::new(Architecture::Lenet5, 10, &float.quantizer, Seed(3), &Device::Cpu).unwrap().0;
+        Model::save(&path, &network, &float).unwrap();
+        let model = Model::load(&path, &Device::Cpu).unwrap().quantized(&info().quantizer).unwrap();
+        for (layer, (_, range)) in model.network.layers().iter().zip(model.network.ranges().unwrap()) {
+            assert_eq!(range, crate::quant::max_abs(&layer.values().unwrap()));
+        }
+    }
+}

@@ -1,0 +1,358 @@
+//! A network of quantisable layers: its parameters by name, its stored memory, its forward passes.
+
+use super::architecture::Architecture;
+use super::build::{Body, Builder, Pass, Start};
+use crate::error::{Error, Result, TensorContext};
+use crate::quant::{max_abs, Method, QuantizedWeight, QuantizerSpec, StoredWeight, TrainingFlips};
+use crate::seed::Seed;
+use candle_core::{Device, Tensor, Var};
+use std::collections::BTreeMap;
+
+/// What a parameter is, for the optimiser.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Weight of a convolution or linear layer.
+    Weight,
+    /// Learned range of a quantiser.
+    Range,
+    /// Bias, or scale and shift of a batch norm.
+    Other,
+}
+
+/// A trained tensor.
+#[derive(Clone, Debug)]
+pub struct Parameter {
+    /// Name in the state dict.
+    pub name: String,
+    /// The tensor.
+    pub var: Var,
+    /// What it is.
+    pub role: Role,
+}
+
+/// A network. Layers stand in memory order: the order in which weights take addresses.
+#[derive(Debug)]
+pub struct Network {
+    architecture: Architecture,
+    classes: usize,
+    quantizer: QuantizerSpec,
+    device: Device,
+    layers: Vec<QuantizedWeight>,
+    others: Vec<Parameter>,
+    buffers: Vec<(String, Var)>,
+    body: Box<dyn Body>,
+}
+
+impl Network {
+    /// A network with fresh weights from the seed; the second value holds warnings.
+    ///
+    /// # Errors
+    /// A quantiser that does not check, a `skip` glob that no layer matches, or a tensor failure.
+    pub fn new(
+        architecture: Architecture,
+        classes: usize,
+        quantizer: &QuantizerSpec,
+        seed: Seed,
+        device: &Device,
+    ) -> Result<(Self, Vec<String>)> {
+        let mut builder = Builder {
+            quantizer,
+            seed,
+            device,
+            start: Start::Uniform,
+            layers: Vec::new(),
+            others: Vec::new(),
+            buffers: Vec::new(),
+            warnings: Vec::new(),
+        };
+        let body = architecture.build(&mut builder, classes)?;
+        let Builder { layers, others, buffers, warnings, .. } = builder;
+        let network = Self {
+            architecture,
+            classes,
+            quantizer: quantizer.clone(),
+            device: device.clone(),
+            layers,
+            others,
+            buffers,
+            body,
+        };
+        network.check_skip()?;
+        Ok((network, warnings))
+    }
+
+    fn check_skip(&self) -> Result<()> {
+        for glob in &self.quantizer.skip {
+            let one = QuantizerSpec { skip: vec![glob.clone()], ..QuantizerSpec::default() }.skipped()?;
+            if !self.layers.iter().any(|layer| one.is_match(layer.name())) {
+                let names: Vec<&str> = self.layers.iter().map(QuantizedWeight::name).collect();
+                let expected = format!("globs that match a layer of {}: {}", self.architecture, names.join(", "));
+                return Err(Error::argument("quantizer.skip", expected, format!("`{glob}`")));
+            }
+        }
+        Ok(())
+    }
+
+    /// The architecture.
+    pub fn architecture(&self) -> Architecture {
+        self.architecture
+    }
+
+    /// Number of classes.
+    pub fn classes(&self) -> usize {
+        self.classes
+    }
+
+    /// The quantiser.
+    pub fn quantizer(&self) -> &QuantizerSpec {
+        &self.quantizer
+    }
+
+    /// Where the tensors are.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// Quantisable layers in memory order.
+    pub fn layers(&self) -> &[QuantizedWeight] {
+        &self.layers
+    }
+
+    /// Everything that is trained, sorted by name.
+    pub fn parameters(&self) -> Vec<Parameter> {
+        let mut all = self.others.clone();
+        for layer in &self.layers {
+            let name = format!("{}.weight", layer.name());
+            all.push(Parameter { name, var: layer.weight().clone(), role: Role::Weight });
+            if let Some(range) = layer.range() {
+                let name = format!("{}.range", layer.name());
+                all.push(Parameter { name, var: range.clone(), role: Role::Range });
+            }
+        }
+        all.sort_by(|a, b| a.name.cmp(&b.name));
+        all
+    }
+
+    /// Every tensor, running statistics too, sorted by name: a state dict.
+    pub fn state(&self) -> Vec<(String, Tensor)> {
+        let mut all: Vec<(String, Var)> = self.buffers.clone();
+        all.extend(self.parameters().into_iter().map(|p| (p.name, p.var)));
+        all.sort_by(|a, b| a.0.cmp(&b.0));
+        all.into_iter().map(|(name, var)| (name, var.as_tensor().clone())).collect()
+    }
+
+    /// Takes the values of a state dict. Ranges that it lacks start from its weights; the result holds
+    /// warnings.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] that lists missing and unexpected tensors, or names a wrong shape.
+    pub fn load_state(&mut self, tensors: &[(String, Tensor)]) -> Result<Vec<String>> {
+        let given: BTreeMap<&str, &Tensor> = tensors.iter().map(|(name, t)| (name.as_str(), t)).collect();
+        let vars: Vec<(String, Var)> = self
+            .buffers
+            .iter()
+            .cloned()
+            .chain(self.parameters().into_iter().map(|p| (p.name, p.var)))
+            .collect();
+        let is_range = |name: &str| name.ends_with(".range");
+        let ranges_given = given.keys().any(|name| is_range(name));
+        let missing = |name: &str| !given.contains_key(name) && (ranges_given || !is_range(name));
+        let missing: Vec<&str> = vars.iter().map(|(n, _)| n.as_str()).filter(|n| missing(n)).collect();
+        let counters = |name: &str| name.ends_with("num_batches_tracked");
+        let known = |name: &str| counters(name) || vars.iter().any(|(n, _)| n == name);
+        let unexpected: Vec<&str> = given.keys().copied().filter(|name| !known(name)).collect();
+        if !missing.is_empty() || !unexpected.is_empty() {
+            return Err(Error::argument(
+                "state dict",
+                format!("the tensors of {}", self.architecture),
+                format!("missing: {}; unexpected: {}", list(&missing), list(&unexpected)),
+            ));
+        }
+        for (name, var) in &vars {
+            let Some(tensor) = given.get(name.as_str()) else { continue };
+            if tensor.dims() != var.dims() {
+                let found = format!("{:?}", tensor.dims());
+                return Err(Error::argument(format!("tensor `{name}`"), format!("shape {:?}", var.dims()), found));
+            }
+            let set = || var.set(&tensor.to_dtype(var.dtype())?.to_device(&self.device)?);
+            set().during(|| format!("loading `{name}`"))?;
+        }
+        let mut warnings = Vec::new();
+        if !ranges_given {
+            for layer in &mut self.layers {
+                warnings.extend(layer.restart_range(&self.quantizer)?);
+            }
+        }
+        Ok(warnings)
+    }
+
+    /// Largest weight of all quantised layers, which `plclip` reads; 0 for other methods.
+    ///
+    /// # Errors
+    /// A tensor failure.
+    pub fn network_max(&self) -> Result<f32> {
+        if self.quantizer.method != Method::Plclip {
+            return Ok(0.0);
+        }
+        let quantised = self.layers.iter().filter(|layer| layer.scheme().is_some());
+        quantised.map(|layer| Ok(max_abs(&layer.values()?))).try_fold(0.0, |max, next: Result<f32>| Ok(next?.max(max)))
+    }
+
+    /// What the memory holds, layer by layer; `None` for float layers.
+    ///
+    /// # Errors
+    /// A tensor failure.
+    pub fn stored(&self) -> Result<Vec<Option<StoredWeight>>> {
+        let max = self.network_max()?;
+        self.layers.iter().map(|layer| layer.stored(max)).collect()
+    }
+
+    /// Range in force of each layer (step for `lsq`), 0 for float layers.
+    ///
+    /// # Errors
+    /// A tensor failure.
+    pub fn ranges(&self) -> Result<Vec<(String, f32)>> {
+        let max = self.network_max()?;
+        let range = |layer: &QuantizedWeight| match layer.scheme() {
+            None => Ok(0.0),
+            Some(_) => layer.range_in_force(&layer.values()?, max),
+        };
+        self.layers.iter().map(|layer| Ok((layer.name().to_owned(), range(layer)?))).collect()
+    }
+
+    /// The weights as evaluation uses them: read back from what is stored, float layers as they are.
+    ///
+    /// # Errors
+    /// A tensor failure.
+    pub fn effective_weights(&self) -> Result<Vec<Tensor>> {
+        let stored = self.stored()?;
+        let weights = self.layers.iter().zip(&stored).map(|(layer, stored)| match stored {
+            None => Ok(layer.weight().as_detached_tensor()),
+            Some(stored) => {
+                let values = Tensor::from_vec(stored.values(), stored.shape.as_slice(), &Device::Cpu)?;
+                Ok(values.to_device(&self.device)?)
+            }
+        });
+        weights.collect()
+    }
+
+    /// Logits [batch, classes] in training: quantised weights with gradients, batch statistics.
+    ///
+    /// # Errors
+    /// A tensor failure.
+    pub fn training_logits(&self, images: &Tensor, flips: Option<&TrainingFlips>) -> Result<Tensor> {
+        let max = self.network_max()?;
+        let weights: Vec<Tensor> = self
+            .layers
+            .iter()
+            .enumerate()
+            .map(|(i, layer)| layer.training_weight(i, max, flips))
+            .collect::<Result<_>>()?;
+        self.body.forward(images, &Pass { weights: &weights, training: true })
+    }
+
+    /// Logits [batch, classes] with given weights, one per layer in memory order; running statistics.
+    ///
+    /// # Errors
+    /// A tensor failure.
+    pub fn logits(&self, images: &Tensor, weights: &[Tensor]) -> Result<Tensor> {
+        self.body.forward(images, &Pass { weights, training: false })
+    }
+}
+
+fn list(names: &[&str]) -> String {
+    const SHOWN: usize = 8;
+    match names {
+        [] => "none".into(),
+        names if names.len() <= SHOWN => names.join(", "),
+        names => format!("{} and {} more", names[..SHOWN].join(", "), names.len() - SHOWN),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::units::Bits;
+
+    fn quantizer(bits: u64) -> QuantizerSpec {
+        QuantizerSpec { method: Method::Wcat, bits: Bits::new(bits).unwrap(), ..QuantizerSpec::default() }
+    }
+
+    fn network(architecture: &str, bits: u64) -> Network {
+        Network::new(architecture.parse().unwrap(), 10, &quantizer(bits), Seed(1), &Device::Cpu).unwrap().0
+    }
+
+    fn images(network: &Network, n: usize) -> Tensor {
+        let [c, h, w] = network.architecture().input_shape();
+        Seed(2).stream(crate::seed::Purpose::Test, &[]).normal_tensor(1.0, (n, c, h, w)).unwrap()
+    }
+
+    #[test]
+    fn every_parameter_of_every_architecture_gets_a_gradient() {
+        for architecture in ["mlp", "lenet5", "resnet20", "resnet20_projection"] {
+            let network = network(architecture, 2);
+            let logits = network.training_logits(&images(&network, 4), None).unwrap();
+            assert_eq!(logits.dims(), [4, 10]);
+            let gradients = logits.sqr().unwrap().sum_all().unwrap().backward().unwrap();
+            for parameter in network.parameters() {
+                assert!(gradients.get(&parameter.var).is_some(), "{architecture}: {}", parameter.name);
+            }
+        }
+    }
+
+    #[test]
+    fn layer_counts_are_those_of_the_papers() {
+        let count = |name: &str| network(name, 4).layers().len();
+        assert_eq!([count("mlp"), count("lenet5"), count("resnet20"), count("resnet32")], [3, 5, 20, 32]);
+        assert_eq!([count("resnet44"), count("resnet56"), count("resnet20_projection")], [44, 56, 22]);
+        let weights: usize = network("resnet20", 4).layers().iter().map(|l| l.weight().elem_count()).sum();
+        assert_eq!(weights, 268_336);
+    }
+
+    #[test]
+    fn a_state_dict_carries_a_network_over_exactly() {
+        let from = network("resnet20", 4);
+        from.training_logits(&images(&from, 8), None).unwrap();
+        let mut to = Network::new("resnet20".parse().unwrap(), 10, &quantizer(4), Seed(9), &Device::Cpu).unwrap().0;
+        to.load_state(&from.state()).unwrap();
+        let run = |n: &Network| {
+            let logits = n.logits(&images(n, 3), &n.effective_weights().unwrap()).unwrap();
+            logits.to_vec2::<f32>().unwrap()
+        };
+        assert_eq!(run(&from), run(&to));
+    }
+
+    #[test]
+    fn missing_and_unexpected_tensors_are_listed() {
+        let mut network = network("mlp", 4);
+        let mut state = network.state();
+        state.retain(|(name, _)| name != "layer2.bias");
+        state.push(("layer9.weight".into(), state[0].1.clone()));
+        let error = network.load_state(&state).unwrap_err().to_string();
+        assert!(error.contains("missing: layer2.bias; unexpected: layer9.weight"), "{error}");
+    }
+
+    #[test]
+    fn ranges_start_from_loaded_weights_when_the_file_has_none() {
+        let mut network = network("mlp", 4);
+        let mut state = network.state();
+        state.retain(|(name, _)| !name.ends_with(".range"));
+        for (name, tensor) in &mut state {
+            if name == "layer1.weight" {
+                *tensor = (tensor.clone() * 100.0).unwrap();
+            }
+        }
+        let before = network.ranges().unwrap()[0].1;
+        network.load_state(&state).unwrap();
+        let after = network.ranges().unwrap()[0].1;
+        assert!((after / before - 100.0).abs() < 1e-3, "{before} {after}");
+    }
+
+    #[test]
+    fn a_skip_that_matches_no_layer_is_an_error() {
+        let mut spec = quantizer(4);
+        spec.skip = vec!["conv9*".into()];
+        let error = Network::new(Architecture::Lenet5, 10, &spec, Seed(1), &Device::Cpu).unwrap_err();
+        assert!(error.to_string().contains("conv1, conv2, fc1, fc2, fc3"), "{error}");
+    }
+}

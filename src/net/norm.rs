@@ -1,0 +1,114 @@
+//! Batch norm over [batch, channels, height, width] with true running statistics, as PyTorch defines it.
+
+use crate::error::{Result, TensorContext};
+use candle_core::{Tensor, Var};
+
+/// Added to the variance.
+const EPSILON: f64 = 1e-5;
+/// Weight of a new batch in the running statistics.
+const MOMENTUM: f64 = 0.1;
+
+#[derive(Debug)]
+pub(super) struct BatchNorm {
+    scale: Var,
+    shift: Var,
+    running_mean: Var,
+    running_var: Var,
+}
+
+impl BatchNorm {
+    /// All four are [channels].
+    pub(super) fn new(scale: Var, shift: Var, running_mean: Var, running_var: Var) -> Self {
+        Self { scale, shift, running_mean, running_var }
+    }
+
+    pub(super) fn scale(&self) -> &Var {
+        &self.scale
+    }
+
+    pub(super) fn shift(&self) -> &Var {
+        &self.shift
+    }
+
+    pub(super) fn running_mean(&self) -> &Var {
+        &self.running_mean
+    }
+
+    pub(super) fn running_var(&self) -> &Var {
+        &self.running_var
+    }
+
+    /// In training the statistics of the batch normalise, and move the running ones (variance with the n-1
+    /// divisor); else the running ones normalise.
+    pub(super) fn forward(&self, x: &Tensor, training: bool) -> Result<Tensor> {
+        let what = || format!("batch norm of {:?}", x.dims());
+        if training {
+            self.train(x).during(what)
+        } else {
+            self.evaluate(x).during(what)
+        }
+    }
+
+    fn evaluate(&self, x: &Tensor) -> candle_core::Result<Tensor> {
+        let factor = (self.scale.as_tensor() / (self.running_var.as_tensor() + EPSILON)?.sqrt()?)?;
+        let offset = (self.shift.as_tensor() - (self.running_mean.as_tensor() * &factor)?)?;
+        let per_channel = (1, factor.elem_count(), 1, 1);
+        x.broadcast_mul(&factor.reshape(per_channel)?)?.broadcast_add(&offset.reshape(per_channel)?)
+    }
+
+    fn train(&self, x: &Tensor) -> candle_core::Result<Tensor> {
+        let (batch, channels, height, width) = x.dims4()?;
+        let n = (batch * height * width) as f64;
+        let per_channel = (1, channels, 1, 1);
+        let mean = x.mean_keepdim((0, 2, 3))?;
+        let centred = x.broadcast_sub(&mean)?;
+        let variance = centred.sqr()?.mean_keepdim((0, 2, 3))?;
+        let unbiased = (variance.detach().flatten_all()? * (n / (n - 1.0).max(1.0)))?;
+        self.move_running(&self.running_mean, &mean.detach().flatten_all()?)?;
+        self.move_running(&self.running_var, &unbiased)?;
+        let factor = (self.scale.reshape(per_channel)? / (variance + EPSILON)?.sqrt()?)?;
+        centred.broadcast_mul(&factor)?.broadcast_add(&self.shift.reshape(per_channel)?)
+    }
+
+    fn move_running(&self, running: &Var, batch: &Tensor) -> candle_core::Result<()> {
+        running.set(&((running.as_tensor() * (1.0 - MOMENTUM))? + (batch * MOMENTUM)?)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::seed::{Purpose, Seed};
+    use candle_core::Device;
+
+    fn norm() -> BatchNorm {
+        let var = |v: [f32; 2]| Var::new(&v, &Device::Cpu).unwrap();
+        BatchNorm::new(var([1.5, 0.5]), var([0.1, -0.2]), var([0.0, 0.0]), var([1.0, 1.0]))
+    }
+
+    #[test]
+    fn a_training_batch_comes_out_with_the_shift_as_mean_and_the_scale_as_deviation() {
+        let x = Seed(1).stream(Purpose::Test, &[]).normal_tensor(3.0, (8, 2, 5, 5)).unwrap();
+        let y = norm().forward(&x, true).unwrap();
+        let mean = y.mean((0, 2, 3)).unwrap().to_vec1::<f32>().unwrap();
+        assert!((mean[0] - 0.1).abs() < 1e-5 && (mean[1] + 0.2).abs() < 1e-5, "{mean:?}");
+        let square = y.sqr().unwrap().mean((0, 2, 3)).unwrap().to_vec1::<f32>().unwrap();
+        assert!((square[0] - 0.01 - 2.25).abs() < 1e-3 && (square[1] - 0.04 - 0.25).abs() < 1e-3);
+    }
+
+    #[test]
+    fn running_statistics_move_a_tenth_towards_the_batch_with_the_n_minus_one_variance() {
+        let x = Tensor::new(&[1f32, 3.0, 10.0, 30.0], &Device::Cpu).unwrap().reshape((1, 2, 1, 2)).unwrap();
+        let norm = norm();
+        norm.forward(&x, true).unwrap();
+        let near = |var: &Var, expected: [f32; 2]| {
+            let got = var.to_vec1::<f32>().unwrap();
+            assert!(got.iter().zip(expected).all(|(g, e)| (g - e).abs() < 1e-5), "{got:?}");
+        };
+        near(norm.running_mean(), [0.2, 2.0]);
+        near(norm.running_var(), [0.9 + 0.2, 0.9 + 20.0]);
+        let before = norm.running_mean().to_vec1::<f32>().unwrap();
+        norm.forward(&x, false).unwrap();
+        assert_eq!(norm.running_mean().to_vec1::<f32>().unwrap(), before);
+    }
+}

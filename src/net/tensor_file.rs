@@ -1,0 +1,131 @@
+//! Named tensors with text metadata in a safetensors file; what they mean is the model's affair.
+
+use crate::error::{Error, Result};
+use crate::store;
+use candle_core::{DType, Device, Tensor};
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+
+/// Largest tensor file that is read: 4 GiB.
+const LIMIT: u64 = 1 << 32;
+
+/// Content of a tensor file.
+#[derive(Clone, Debug)]
+pub struct Tensors {
+    /// Tensors by name, f32 on the CPU.
+    pub tensors: Vec<(String, Tensor)>,
+    /// Text metadata.
+    pub metadata: BTreeMap<String, String>,
+    /// SHA-256 of the file.
+    pub checksum: String,
+}
+
+/// Reads a safetensors file. Sizes and offsets are checked before any tensor is made.
+///
+/// # Errors
+/// [`Error::Missing`] or [`Error::Input`] with the path.
+pub fn read_tensors(path: &Path) -> Result<Tensors> {
+    let bytes = store::read_bytes(path, "a safetensors file", LIMIT)?;
+    let damaged = |e: String| Error::input(path, "a whole safetensors file", format!("{} bytes: {e}", bytes.len()));
+    let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|e| damaged(e.to_string()))?;
+    let file = SafeTensors::deserialize(&bytes).map_err(|e| damaged(e.to_string()))?;
+    let mut tensors = Vec::with_capacity(file.len());
+    for (name, view) in file.iter() {
+        tensors.push((name.to_owned(), tensor(&view).map_err(|e| damaged(format!("tensor `{name}`: {e}")))?));
+    }
+    tensors.sort_by(|a, b| a.0.cmp(&b.0));
+    let metadata = header.metadata().iter().flatten().map(|(k, v)| (k.clone(), v.clone())).collect();
+    Ok(Tensors { tensors, metadata, checksum: store::sha256(&bytes) })
+}
+
+fn tensor(view: &TensorView) -> Result<Tensor, String> {
+    let dtype = match view.dtype() {
+        Dtype::F32 => DType::F32,
+        Dtype::F64 => DType::F64,
+        Dtype::F16 => DType::F16,
+        Dtype::BF16 => DType::BF16,
+        Dtype::I64 => DType::I64,
+        Dtype::U8 => DType::U8,
+        other => return Err(format!("expected numbers of F16, BF16, F32, F64, I64 or U8, found {other:?}")),
+    };
+    let tensor = Tensor::from_raw_buffer(view.data(), dtype, view.shape(), &Device::Cpu);
+    tensor.and_then(|t| t.to_dtype(DType::F32)).map_err(|e| e.to_string())
+}
+
+/// Writes f32 tensors and metadata, whole or not at all. The same content gives the same bytes.
+///
+/// # Errors
+/// [`Error::Io`] with the path, or a tensor failure.
+pub fn write_tensors(path: &Path, tensors: &[(String, Tensor)], metadata: &BTreeMap<String, String>) -> Result<()> {
+    let mut raw: BTreeMap<&str, (Vec<usize>, Vec<u8>)> = BTreeMap::new();
+    for (name, tensor) in tensors {
+        let values = tensor.flatten_all()?.to_dtype(DType::F32)?.to_device(&Device::Cpu)?.to_vec1::<f32>()?;
+        let bytes = values.iter().flat_map(|x| x.to_le_bytes()).collect();
+        raw.insert(name, (tensor.dims().to_vec(), bytes));
+    }
+    let wrong = |e: safetensors::SafeTensorError| Error::input(path, "tensors that can be stored", e.to_string());
+    let views = raw.iter().map(|(name, (shape, bytes))| {
+        Ok((*name, TensorView::new(Dtype::F32, shape.clone(), bytes).map_err(wrong)?))
+    });
+    let views: Vec<(&str, TensorView)> = views.collect::<Result<_>>()?;
+    // the crate writes its metadata map in hash order: one entry alone keeps the bytes the same
+    let text = serde_json::to_string(metadata)
+        .map_err(|e| Error::argument("metadata", "text", e.to_string()))?;
+    let one = HashMap::from([(METADATA_KEY.to_owned(), text)]);
+    let bytes = safetensors::serialize(views, Some(one)).map_err(wrong)?;
+    store::write_bytes(path, &bytes)
+}
+
+/// Key under which all of our metadata stands, as one JSON object.
+const METADATA_KEY: &str = "wcat-explore";
+
+impl Tensors {
+    /// Our metadata; `None` in a file that another program wrote.
+    ///
+    /// # Errors
+    /// [`Error::Input`] where it is there and is not an object of texts.
+    pub fn own_metadata(&self, path: &Path) -> Result<Option<BTreeMap<String, String>>> {
+        let Some(text) = self.metadata.get(METADATA_KEY) else { return Ok(None) };
+        let parsed = serde_json::from_str(text);
+        parsed.map(Some).map_err(|e| Error::input(path, "metadata of wcat-explore", e.to_string()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn write(path: &Path) {
+        let a = Tensor::new(&[[1f32, 2.0], [3.0, 4.0]], &Device::Cpu).unwrap();
+        let b = Tensor::new(5f32, &Device::Cpu).unwrap();
+        let metadata = BTreeMap::from([("x".into(), "1".into()), ("y".into(), "2".into())]);
+        write_tensors(path, &[("b".into(), b), ("a".into(), a)], &metadata).unwrap();
+    }
+
+    #[test]
+    fn tensors_and_metadata_read_back_and_bytes_repeat() {
+        let folder = tempfile::tempdir().unwrap();
+        let (one, two) = (folder.path().join("1"), folder.path().join("2"));
+        write(&one);
+        write(&two);
+        assert_eq!(std::fs::read(&one).unwrap(), std::fs::read(&two).unwrap());
+        let file = read_tensors(&one).unwrap();
+        assert_eq!(file.tensors[0].0, "a");
+        assert_eq!(file.tensors[0].1.to_vec2::<f32>().unwrap(), [[1.0, 2.0], [3.0, 4.0]]);
+        assert_eq!(file.own_metadata(&one).unwrap().unwrap()["y"], "2");
+    }
+
+    #[test]
+    fn a_file_cut_anywhere_is_an_error_that_names_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, cut) = (folder.path().join("whole"), folder.path().join("cut.safetensors"));
+        write(&path);
+        let bytes = std::fs::read(&path).unwrap();
+        for length in 0..bytes.len() {
+            store::write_bytes(&cut, &bytes[..length]).unwrap();
+            let error = read_tensors(&cut).unwrap_err();
+            assert!(error.is_wrong_input() && error.to_string().contains("cut.safetensors"), "{length}: {error}");
+        }
+    }
+}
