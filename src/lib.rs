@@ -1,6 +1,7 @@
 //! wcat
 #![allow(missing_docs)]
 pub mod code;
+pub mod data;
 pub mod device;
 pub mod error;
 pub mod kernel;

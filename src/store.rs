@@ -118,6 +118,23 @@ pub fn remove_partial_files(folder: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Opens a file to add at its end, for what arrives in pieces (a download, a journal). The name must
+/// say that the content is unfinished, or the content must be checksummed piece by piece.
+///
+/// # Errors
+/// [`Error::Io`] with the path.
+pub fn open_to_append(path: &Path) -> Result<File> {
+    File::options().create(true).append(true).open(path).at("open", path)
+}
+
+/// Gives a finished file its final name.
+///
+/// # Errors
+/// [`Error::Io`] with the final path.
+pub fn rename(from: &Path, to: &Path) -> Result<()> {
+    fs::rename(from, to).at("rename to", to)
+}
+
 /// Removes a file if it is there.
 ///
 /// # Errors

@@ -1,0 +1,92 @@
+//! Data sets: which ones there are, their images in memory, batches and splits; training and network shapes are for others.
+
+mod batch;
+mod cifar;
+pub mod fetch;
+mod glyphs;
+mod images;
+mod info;
+mod mnist;
+mod spec;
+mod split;
+
+pub use batch::Augment;
+pub use images::ImageSet;
+pub use info::{info, DataFile, DataInfo, SplitInfo};
+pub use mnist::load_mnist_files;
+pub use spec::{Augmentation, DatasetName, DatasetSpec, GlyphSpec, Normalization};
+pub use split::{epoch_order, validation_split};
+
+use crate::error::{Error, Result};
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+
+/// The most images that any file or setting may ask for; above it a file is taken to be damaged.
+pub const MAX_IMAGES: u64 = 1_000_000;
+
+/// Half of a data set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Split {
+    /// Images to learn from, validation images among them.
+    Training,
+    /// Images that no training sees.
+    Test,
+}
+
+impl Split {
+    /// The word used in messages and files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Training => "training",
+            Self::Test => "test",
+        }
+    }
+}
+
+/// Loads one half of a data set. `folder` is the data folder, which holds `mnist/` and
+/// `cifar-10-batches-bin/`; the built-in glyphs read no file.
+///
+/// # Errors
+/// [`Error::Argument`] where the spec is wrong ([`DatasetSpec::check`]), [`Error::Missing`] where a
+/// file is not there, [`Error::Input`] where one is damaged.
+pub fn load(spec: &DatasetSpec, split: Split, folder: &Path) -> Result<ImageSet> {
+    spec.check()?;
+    match spec.name {
+        DatasetName::Glyphs => Ok(glyphs::render(&spec.glyph_spec(), split)),
+        DatasetName::Mnist => mnist::load(split, folder),
+        DatasetName::Cifar10 => cifar::load(split, folder),
+    }
+}
+
+/// Loads a single CIFAR-10 binary file (`--data-file`): records of 1 label and 3072 pixel bytes.
+/// `name` is the data set that the file is said to hold.
+///
+/// # Errors
+/// [`Error::Argument`] for any other data set, which has no single-file form; else as [`load`].
+pub fn load_cifar_file(path: &Path, name: DatasetName) -> Result<ImageSet> {
+    match name {
+        DatasetName::Cifar10 => cifar::load_files(&[path.to_owned()]),
+        _ => Err(Error::argument(
+            "data file",
+            "the data set `cifar10`: only its images come as one file",
+            format!("`{name}`"),
+        )),
+    }
+}
+
+/// The error for a data file that is not there: how to get it.
+fn missing(path: &Path, name: DatasetName) -> Error {
+    Error::Missing { path: path.to_owned(), expected: how_to_get(name) }
+}
+
+/// What a file of a data set is, and where it can be had.
+fn how_to_get(name: DatasetName) -> String {
+    format!(
+        "a file of {}: get it with `wcat-explore data fetch {name}`, or name its folder with --data-dir",
+        name.title()
+    )
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,182 @@
+//! Batches: chosen images, varied and normalised, as floats; which images is for the caller to choose.
+
+use super::{Augmentation, ImageSet, Normalization};
+use crate::seed::{Purpose, Seed};
+
+/// How the images of an epoch are varied. An image's variation depends on seed, epoch and the
+/// image's index alone, not on the batch that it is in.
+#[derive(Clone, Copy, Debug)]
+pub struct Augment<'a> {
+    /// What may vary.
+    pub spec: &'a Augmentation,
+    /// Root seed.
+    pub seed: Seed,
+    /// Epoch, from 1.
+    pub epoch: u64,
+}
+
+/// Where the window of one image lies in its padded image, and whether it is mirrored.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct View {
+    /// Row of the image that becomes row 0; black outside.
+    top: isize,
+    /// Column of the image that becomes column 0 (before mirroring).
+    left: isize,
+    mirrored: bool,
+}
+
+impl Augment<'_> {
+    fn view(&self, image: u32) -> View {
+        let mut stream = self.seed.stream(Purpose::Augmentation, &[self.epoch, u64::from(image)]);
+        let padding = self.spec.crop_padding as isize;
+        let mut shift = || stream.below(2 * padding as u64 + 1) as isize - padding;
+        let (top, left) = if padding > 0 { (shift(), shift()) } else { (0, 0) };
+        View { top, left, mirrored: self.spec.flip && stream.chance(0.5) }
+    }
+}
+
+impl ImageSet {
+    /// The images of these indices as `(p/255 - mean)/std`, NCHW, in the order of the indices.
+    ///
+    /// With `augment`, the raw image gets a black border, is cut back to its size at random, and is mirrored
+    /// with probability one half, as its settings say; the border is black before normalisation.
+    ///
+    /// # Panics
+    /// Where an index is not below [`Self::len`], or `normalization` is for fewer channels
+    /// ([`Normalization::check`]).
+    pub fn batch(
+        &self,
+        indices: &[u32],
+        normalization: &Normalization,
+        augment: Option<Augment<'_>>,
+    ) -> Vec<f32> {
+        let tables: Vec<[f32; 256]> =
+            (0..self.channels).map(|channel| table(normalization, channel)).collect();
+        let augment = augment.filter(|augment| !augment.spec.is_none());
+        let plane = self.height * self.width;
+        let mut batch = Vec::with_capacity(indices.len() * self.image_bytes());
+        for &index in indices {
+            let view = augment.map(|augment| augment.view(index)).unwrap_or_default();
+            let image = self.image(index as usize);
+            for (pixels, table) in image.chunks_exact(plane).zip(&tables) {
+                self.push_plane(&mut batch, pixels, table, view);
+            }
+        }
+        batch
+    }
+
+    /// Labels of these indices.
+    ///
+    /// # Panics
+    /// Where an index is not below [`Self::len`].
+    pub fn labels(&self, indices: &[u32]) -> Vec<u32> {
+        indices.iter().map(|&index| u32::from(self.labels[index as usize])).collect()
+    }
+
+    fn push_plane(&self, batch: &mut Vec<f32>, pixels: &[u8], table: &[f32; 256], view: View) {
+        if view == View::default() {
+            batch.extend(pixels.iter().map(|&pixel| table[usize::from(pixel)]));
+            return;
+        }
+        let (height, width) = (self.height as isize, self.width as isize);
+        for row in view.top..view.top + height {
+            for step in 0..width {
+                let column = view.left + if view.mirrored { width - 1 - step } else { step };
+                let inside = (0..height).contains(&row) && (0..width).contains(&column);
+                let pixel = if inside { pixels[(row * width + column) as usize] } else { 0 };
+                batch.push(table[usize::from(pixel)]);
+            }
+        }
+    }
+}
+
+/// The normalised value of each pixel value.
+fn table(normalization: &Normalization, channel: usize) -> [f32; 256] {
+    let (mean, std) = (normalization.mean[channel], normalization.std[channel]);
+    std::array::from_fn(|pixel| (pixel as f32 / 255.0 - mean) / std)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::images::tests::counting;
+    use super::*;
+
+    /// Normalisation under which a value times 255 is the pixel.
+    fn plain(channels: usize) -> Normalization {
+        Normalization { mean: vec![0.0; channels], std: vec![1.0; channels] }
+    }
+
+    fn pixels(batch: &[f32]) -> Vec<u8> {
+        batch.iter().map(|value| (value * 255.0).round() as u8).collect()
+    }
+
+    #[test]
+    fn a_batch_without_augmentation_is_the_images_normalised() {
+        let set = counting(5, 2, 3);
+        assert_eq!(pixels(&set.batch(&[3, 0], &plain(2), None)), [set.image(3), set.image(0)].concat());
+        let normalization = Normalization { mean: vec![0.5, 0.25], std: vec![0.5, 0.1] };
+        let batch = set.batch(&[1], &normalization, None);
+        assert_eq!(batch[4], (f32::from(set.image(1)[4]) / 255.0 - 0.5) / 0.5);
+        assert_eq!(batch[9 + 4], (f32::from(set.image(1)[9 + 4]) / 255.0 - 0.25) / 0.1);
+        assert_eq!(set.labels(&[3, 0, 4]), [0, 0, 1]);
+    }
+
+    #[test]
+    fn an_image_is_varied_alike_in_every_batch_and_anew_in_every_epoch() {
+        let set = counting(40, 1, 8);
+        let spec = Augmentation { flip: true, crop_padding: 2 };
+        let batch = |indices: &[u32], seed, epoch| {
+            set.batch(indices, &plain(1), Some(Augment { spec: &spec, seed: Seed(seed), epoch }))
+        };
+        let all: Vec<u32> = (0..40).collect();
+        let first = batch(&all, 1, 1);
+        assert_eq!(first[17 * 64..18 * 64], batch(&[3, 17], 1, 1)[64..]);
+        assert_ne!(first, batch(&all, 1, 2));
+        assert_ne!(first, batch(&all, 2, 1));
+    }
+
+    #[test]
+    fn crops_are_windows_of_the_black_padded_image_and_reach_every_offset() {
+        let mut set = counting(400, 1, 4);
+        set.pixels = (0..400).flat_map(|_| 1..=16u8).collect();
+        let spec = Augmentation { flip: false, crop_padding: 1 };
+        let augment = Augment { spec: &spec, seed: Seed(1), epoch: 1 };
+        let normalization = Normalization { mean: vec![0.5], std: vec![0.5] };
+        let all: Vec<u32> = (0..400).collect();
+        let batch = set.batch(&all, &normalization, Some(augment));
+        let mut seen = std::collections::BTreeMap::new();
+        for image in batch.chunks_exact(16) {
+            let image: Vec<i32> = image.iter().map(|v| ((v * 0.5 + 0.5) * 255.0).round() as i32).collect();
+            let window = (-1..=1).flat_map(|top| (-1..=1).map(move |left| (top, left))).find(|(top, left)| {
+                (0..16).all(|place| {
+                    let (row, column) = (place / 4 + top, place % 4 + left);
+                    let inside = (0..4).contains(&row) && (0..4).contains(&column);
+                    image[place as usize] == if inside { row * 4 + column + 1 } else { 0 }
+                })
+            });
+            *seen.entry(window.expect("a window of the padded image")).or_insert(0) += 1;
+        }
+        assert_eq!(seen.len(), 9);
+        // 400 / 9 = 44 each, standard deviation 6.3
+        assert!(seen.values().all(|count| (19..70).contains(count)), "{seen:?}");
+    }
+
+    #[test]
+    fn half_of_the_images_are_mirrored() {
+        let set = counting(1000, 3, 2);
+        let spec = Augmentation { flip: true, crop_padding: 0 };
+        let augment = Augment { spec: &spec, seed: Seed(1), epoch: 1 };
+        let mut mirrored = 0;
+        for index in 0..1000 {
+            let image = set.image(index as usize);
+            let varied = pixels(&set.batch(&[index], &plain(3), Some(augment)));
+            let mirror: Vec<u8> = image.chunks(2).flat_map(|row| [row[1], row[0]]).collect();
+            if varied == mirror {
+                mirrored += 1;
+            } else {
+                assert_eq!(varied, image);
+            }
+        }
+        assert!((440..560).contains(&mirrored), "{mirrored}");
+    }
+}

@@ -1,0 +1,158 @@
+//! CIFAR-10 from its binary files; knows the lossy JPEG copy by its checksums, so that results can say so.
+
+use super::{missing, DatasetName, ImageSet, Split, MAX_IMAGES};
+use crate::error::{Error, IoContext, Result};
+use crate::store;
+use sha2::{Digest, Sha256};
+use std::io::{BufReader, Read};
+use std::path::{Path, PathBuf};
+
+/// The folder of the files in the data folder, as in the published archive.
+pub(super) const FOLDER: &str = "cifar-10-batches-bin";
+/// The files of the training set.
+pub(super) const TRAINING: [&str; 5] =
+    ["data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin", "data_batch_5.bin"];
+/// The file of the test set.
+pub(super) const TEST: &str = "test_batch.bin";
+/// Bytes of an image: 3 channels of 32x32.
+const PIXELS: usize = 3 * 32 * 32;
+/// Bytes of a record: the label, then the image.
+pub(super) const RECORD: usize = 1 + PIXELS;
+/// Added to the title of the JPEG copy.
+const JPEG_COPY: &str = "CIFAR-10 (JPEG copy)";
+
+/// SHA-256 of the files of the JPEG copy (quality about 75, 4:2:0, decoded), training and test.
+const JPEG_COPY_FILES: [&str; 6] = [
+    "5911600e60f51499e0423ec122d3b2089e2d2a70fe1b8596de18bde5e3f98055",
+    "460063bf5d09ef49dafa910deb2b7ca1926129d28b3cf473d2d9068987e47c56",
+    "1101ce04c51ce25f9bf5b5359bd00c93f08289f6e07c01bed0fb15bf5947b3b5",
+    "92da7f11c3e80271ffdb0a64e9fb9309635996a6727bdbea2cdc7067d18563e1",
+    "96874e5f49180bca50af21c44f9f4c9f7f4b03fefbdfdc4edf07e60f60a34162",
+    "be84131d41613cd28217a038c7e7126da681d05f5d0cd906173e9348c09230e9",
+];
+
+/// The files of one half.
+pub(super) fn files(split: Split, folder: &Path) -> Vec<PathBuf> {
+    let folder = folder.join(FOLDER);
+    match split {
+        Split::Training => TRAINING.iter().map(|name| folder.join(name)).collect(),
+        Split::Test => vec![folder.join(TEST)],
+    }
+}
+
+/// Loads `<folder>/cifar-10-batches-bin/*.bin` of one half.
+pub(super) fn load(split: Split, folder: &Path) -> Result<ImageSet> {
+    load_files(&files(split, folder))
+}
+
+/// Loads binary files one after the other into one set.
+pub(super) fn load_files(paths: &[PathBuf]) -> Result<ImageSet> {
+    let name = DatasetName::Cifar10;
+    if let Some(path) = paths.iter().find(|path| !path.exists()) {
+        return Err(missing(path, name));
+    }
+    let counts = paths.iter().map(|path| count(path)).collect::<Result<Vec<usize>>>()?;
+    let total: usize = counts.iter().sum();
+    let (mut pixels, mut labels) = (Vec::with_capacity(total * PIXELS), Vec::with_capacity(total));
+    let mut jpeg_copy = false;
+    for (path, count) in paths.iter().zip(counts) {
+        let checksum = read_records(path, count, &mut pixels, &mut labels)?;
+        jpeg_copy |= JPEG_COPY_FILES.contains(&checksum.as_str());
+    }
+    Ok(ImageSet {
+        title: if jpeg_copy { JPEG_COPY } else { name.title() }.into(),
+        channels: name.channels(),
+        height: name.height(),
+        width: name.width(),
+        classes: name.classes(),
+        pixels,
+        labels,
+    })
+}
+
+/// Number of records that the size of a file allows for.
+fn count(path: &Path) -> Result<usize> {
+    let file = store::open(path, &super::how_to_get(DatasetName::Cifar10))?;
+    let size = file.metadata().at("inspect", path)?.len();
+    let count = size / RECORD as u64;
+    if size % RECORD as u64 != 0 || !(1..=MAX_IMAGES).contains(&count) {
+        let expected = format!("1 to {MAX_IMAGES} records of {RECORD} bytes");
+        return Err(Error::input(path, expected, format!("{size} bytes")));
+    }
+    Ok(count as usize)
+}
+
+/// Appends the records of a file; gives its SHA-256.
+fn read_records(path: &Path, count: usize, pixels: &mut Vec<u8>, labels: &mut Vec<u8>) -> Result<String> {
+    let mut reader = BufReader::with_capacity(1 << 18, store::open(path, "CIFAR-10 binary data")?);
+    let (mut record, mut hash) = (vec![0; RECORD], Sha256::new());
+    for place in 0..count {
+        reader.read_exact(&mut record).at("read", path)?;
+        if record[0] > 9 {
+            let found = format!("{} at image {place}", record[0]);
+            return Err(Error::input(path, "labels from 0 to 9", found));
+        }
+        labels.push(record[0]);
+        pixels.extend_from_slice(&record[1..]);
+        hash.update(&record);
+    }
+    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(label: u8, shade: u8) -> Vec<u8> {
+        let mut record = vec![label];
+        record.extend((0..PIXELS).map(|i| shade.wrapping_add((i % 7) as u8)));
+        record
+    }
+
+    fn load_bytes(bytes: &[u8]) -> Result<ImageSet> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("some.bin");
+        store::write_bytes(&path, bytes).unwrap();
+        super::super::load_cifar_file(&path, DatasetName::Cifar10)
+    }
+
+    #[test]
+    fn records_are_a_label_and_three_planes() {
+        let set = load_bytes(&[record(3, 10), record(9, 200)].concat()).unwrap();
+        assert_eq!((set.len(), set.channels, set.height, set.width), (2, 3, 32, 32));
+        assert_eq!(set.labels, [3, 9]);
+        assert_eq!(set.image(1), &record(9, 200)[1..]);
+        assert_eq!(set.title, "CIFAR-10");
+    }
+
+    #[test]
+    fn the_training_set_is_its_five_files_in_order() {
+        let folder = tempfile::tempdir().unwrap();
+        for (label, path) in files(Split::Training, folder.path()).iter().enumerate() {
+            store::write_bytes(path, &record(label as u8, 0)).unwrap();
+        }
+        assert_eq!(load(Split::Training, folder.path()).unwrap().labels, [0, 1, 2, 3, 4]);
+        let error = load(Split::Test, folder.path()).unwrap_err().to_string();
+        assert!(error.contains("test_batch.bin: not found"), "{error}");
+        assert!(error.contains("`wcat-explore data fetch cifar10`") && error.contains("--data-dir"), "{error}");
+    }
+
+    #[test]
+    fn damaged_files_are_refused() {
+        for (bytes, message) in [
+            (vec![], "found 0 bytes"),
+            (record(1, 1)[..3000].to_vec(), "expected 1 to 1000000 records of 3073 bytes, found 3000 bytes"),
+            ([record(1, 1), record(10, 1)].concat(), "expected labels from 0 to 9, found 10 at image 1"),
+        ] {
+            let error = load_bytes(&bytes).unwrap_err();
+            assert!(error.is_wrong_input());
+            assert!(error.to_string().contains(message), "{error}");
+        }
+    }
+
+    #[test]
+    fn only_cifar_comes_as_one_file() {
+        let error = super::super::load_cifar_file(Path::new("x"), DatasetName::Mnist).unwrap_err();
+        assert!(error.to_string().contains("`cifar10`"), "{error}");
+    }
+}

@@ -1,0 +1,111 @@
+//! A set of labelled images in memory, its checksum and class counts; reading files is for the formats.
+
+use sha2::{Digest, Sha256};
+
+/// Labelled images of one shape, all bytes in memory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImageSet {
+    /// Name for tables and figures; says where the images are a lossy copy.
+    pub title: String,
+    /// Colour channels.
+    pub channels: usize,
+    /// Rows.
+    pub height: usize,
+    /// Columns.
+    pub width: usize,
+    /// Number of classes.
+    pub classes: usize,
+    /// Pixels of 0 to 255, image after image, channel after channel, row after row (NCHW).
+    pub pixels: Vec<u8>,
+    /// Class of each image, below `classes`.
+    pub labels: Vec<u8>,
+}
+
+impl ImageSet {
+    /// Number of images.
+    pub fn len(&self) -> usize {
+        self.labels.len()
+    }
+
+    /// True without images; no loader gives such a set.
+    pub fn is_empty(&self) -> bool {
+        self.labels.is_empty()
+    }
+
+    /// Bytes of one image, `channels * height * width`.
+    pub fn image_bytes(&self) -> usize {
+        self.channels * self.height * self.width
+    }
+
+    /// Pixels of one image (CHW).
+    ///
+    /// # Panics
+    /// Where `index` is not below [`Self::len`].
+    pub fn image(&self, index: usize) -> &[u8] {
+        let bytes = self.image_bytes();
+        &self.pixels[index * bytes..(index + 1) * bytes]
+    }
+
+    /// SHA-256, in hexadecimal, of the shape (images, channels, height, width, classes as 64-bit
+    /// little-endian numbers), then the pixels, then the labels.
+    pub fn checksum(&self) -> String {
+        let mut hash = Sha256::new();
+        for size in [self.len(), self.channels, self.height, self.width, self.classes] {
+            hash.update((size as u64).to_le_bytes());
+        }
+        hash.update(&self.pixels);
+        hash.update(&self.labels);
+        hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// Number of images of each class.
+    pub fn class_counts(&self) -> Vec<usize> {
+        let mut counts = vec![0; self.classes];
+        for &label in &self.labels {
+            counts[usize::from(label)] += 1;
+        }
+        counts
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// `count` small images whose pixels count up, labels 0, 1, 2, 0, ...
+    pub(in crate::data) fn counting(count: usize, channels: usize, side: usize) -> ImageSet {
+        let bytes = count * channels * side * side;
+        ImageSet {
+            title: "counting".into(),
+            channels,
+            height: side,
+            width: side,
+            classes: 3,
+            pixels: (0..bytes).map(|i| (i % 251) as u8).collect(),
+            labels: (0..count).map(|i| (i % 3) as u8).collect(),
+        }
+    }
+
+    #[test]
+    fn the_checksum_covers_shape_pixels_and_labels() {
+        let set = counting(7, 1, 4);
+        let sum = set.checksum();
+        assert_eq!(sum.len(), 64);
+        assert_eq!(sum, set.clone().checksum());
+        let renamed = ImageSet { title: "other".into(), ..set.clone() };
+        assert_eq!(sum, renamed.checksum());
+        let reshaped = ImageSet { height: 2, width: 8, ..set.clone() };
+        let mut repainted = set.clone();
+        repainted.pixels[5] ^= 1;
+        let mut relabelled = set.clone();
+        relabelled.labels[6] = 1;
+        for other in [reshaped, repainted, relabelled] {
+            assert_ne!(sum, other.checksum());
+        }
+    }
+
+    #[test]
+    fn classes_are_counted() {
+        assert_eq!(counting(7, 1, 2).class_counts(), [3, 2, 2]);
+    }
+}

@@ -1,0 +1,146 @@
+//! What is known of a data set and what of it is in the data folder; printing is for the program.
+
+use super::{cifar, fetch, load, mnist, DatasetName, DatasetSpec, ImageSet, Split};
+use crate::error::{Error, IoContext, Result};
+use crate::store;
+use serde::Serialize;
+use std::path::{Path, PathBuf};
+
+/// A data set as it is in the data folder.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct DataInfo {
+    /// Which data set.
+    pub name: DatasetName,
+    /// Its name for tables; says where the images are a lossy copy.
+    pub title: String,
+    /// True where both halves are there; the glyphs always are.
+    pub present: bool,
+    /// The folder where its files are looked for; `None` for the glyphs.
+    pub folder: Option<PathBuf>,
+    /// Its files that are there.
+    pub files: Vec<DataFile>,
+    /// Number of classes.
+    pub classes: usize,
+    /// Channels, rows and columns of an image.
+    pub shape: [usize; 3],
+    /// The training images; `None` where they are not there.
+    pub training: Option<SplitInfo>,
+    /// The test images; `None` where they are not there.
+    pub test: Option<SplitInfo>,
+}
+
+/// One half of a data set.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SplitInfo {
+    /// Number of images.
+    pub images: usize,
+    /// Images of each class.
+    pub class_counts: Vec<usize>,
+    /// [`ImageSet::checksum`].
+    pub checksum: String,
+}
+
+/// A file of a data set.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct DataFile {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Its size.
+    pub bytes: u64,
+    /// Its SHA-256 in hexadecimal.
+    pub sha256: String,
+    /// Whether its content is the published one.
+    pub as_published: bool,
+}
+
+/// Looks a data set up in the data folder, reads what is there and checksums it.
+///
+/// # Errors
+/// [`Error::Input`] where a file is there but damaged, [`Error::Io`] where it cannot be read. A file that is
+/// not there is no error.
+pub fn info(name: DatasetName, folder: &Path) -> Result<DataInfo> {
+    let mut title = name.title().to_owned();
+    let mut half = |split| match load(&DatasetSpec::of(name), split, folder) {
+        Ok(set) => {
+            title.clone_from(&set.title);
+            Ok(Some(SplitInfo::of(&set)))
+        }
+        Err(Error::Missing { .. }) => Ok(None),
+        Err(error) => Err(error),
+    };
+    let (training, test) = (half(Split::Training)?, half(Split::Test)?);
+    let (within, paths) = match name {
+        DatasetName::Glyphs => (None, vec![]),
+        DatasetName::Mnist => {
+            let names = mnist::FILES.iter().flatten();
+            (Some(mnist::FOLDER), names.filter_map(|name| mnist::find(folder, name).ok()).collect())
+        }
+        DatasetName::Cifar10 => {
+            let halves = [Split::Training, Split::Test];
+            (Some(cifar::FOLDER), halves.iter().flat_map(|split| cifar::files(*split, folder)).collect())
+        }
+    };
+    let files =
+        paths.iter().filter(|path| path.is_file()).map(|path| file(name, path)).collect::<Result<_>>()?;
+    Ok(DataInfo {
+        name,
+        title,
+        present: training.is_some() && test.is_some(),
+        folder: within.map(|within| folder.join(within)),
+        files,
+        classes: name.classes(),
+        shape: [name.channels(), name.height(), name.width()],
+        training,
+        test,
+    })
+}
+
+fn file(name: DatasetName, path: &Path) -> Result<DataFile> {
+    let source = fetch::FetchSource::built_in(name)?;
+    Ok(DataFile {
+        path: path.to_owned(),
+        bytes: path.metadata().at("inspect", path)?.len(),
+        sha256: store::sha256_of_file(path)?,
+        as_published: match source.content(path) {
+            Some(content) => fetch::holds(path, content)?,
+            None => false,
+        },
+    })
+}
+
+impl SplitInfo {
+    fn of(set: &ImageSet) -> Self {
+        Self { images: set.len(), class_counts: set.class_counts(), checksum: set.checksum() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn glyphs_are_always_there() {
+        let info = info(DatasetName::Glyphs, Path::new("/nowhere")).unwrap();
+        assert!(info.present && info.folder.is_none() && info.files.is_empty());
+        let (training, test) = (info.training.unwrap(), info.test.unwrap());
+        assert_eq!((training.images, test.images), (12_000, 2_000));
+        assert_eq!(test.class_counts, [200; 10]);
+        assert_eq!(test.checksum.len(), 64);
+    }
+
+    #[test]
+    fn missing_data_are_no_error_and_damaged_data_are() {
+        let folder = tempfile::tempdir().unwrap();
+        let absent = info(DatasetName::Cifar10, folder.path()).unwrap();
+        assert!(!absent.present && absent.training.is_none() && absent.files.is_empty());
+        assert_eq!(absent.folder.unwrap(), folder.path().join("cifar-10-batches-bin"));
+        let path = folder.path().join("cifar-10-batches-bin/test_batch.bin");
+        store::write_bytes(&path, &[7; 3073]).unwrap();
+        let half = info(DatasetName::Cifar10, folder.path()).unwrap();
+        assert!(!half.present && half.training.is_none());
+        assert_eq!(half.test.unwrap().class_counts[7], 1);
+        assert_eq!((half.files[0].bytes, half.files[0].as_published), (3073, false));
+        store::write_bytes(&path, &[7; 3000]).unwrap();
+        assert!(info(DatasetName::Cifar10, folder.path()).unwrap_err().is_wrong_input());
+    }
+}

@@ -1,0 +1,92 @@
+//! The real data sets, where they are in the cache folder; with WCAT_REQUIRE_DATA=1 they must be there.
+
+use super::*;
+use crate::store;
+use std::path::PathBuf;
+
+/// The cache folder where it has the data set.
+fn folder_with(name: DatasetName) -> Option<PathBuf> {
+    let folder = store::cache_folder().unwrap();
+    let found = match name {
+        DatasetName::Glyphs => true,
+        DatasetName::Mnist => mnist::find(&folder, mnist::FILES[0][0]).is_ok(),
+        DatasetName::Cifar10 => folder.join(cifar::FOLDER).join(cifar::TEST).is_file(),
+    };
+    if !found {
+        let required = std::env::var("WCAT_REQUIRE_DATA").is_ok_and(|value| value == "1");
+        assert!(!required, "WCAT_REQUIRE_DATA=1, but no {name} in {}", folder.display());
+        eprintln!("skipped: no {name} in {}", folder.display());
+    }
+    found.then_some(folder)
+}
+
+/// Mean and standard deviation of all pixels of each channel, pixels in [0, 1].
+fn moments(set: &ImageSet) -> Vec<(f64, f64)> {
+    let plane = set.height * set.width;
+    (0..set.channels)
+        .map(|channel| {
+            let pixels = || {
+                set.pixels.chunks_exact(plane).skip(channel).step_by(set.channels).flatten().map(|&p| f64::from(p))
+            };
+            let n = (set.len() * plane) as f64;
+            let mean = pixels().sum::<f64>() / n;
+            let variance = pixels().map(|p| (p - mean).powi(2)).sum::<f64>() / n;
+            (mean / 255.0, variance.sqrt() / 255.0)
+        })
+        .collect()
+}
+
+fn default_normalization_is_that_of(set: &ImageSet, name: DatasetName, tolerance: f64) {
+    let normalization = name.default_normalization();
+    normalization.check(set.channels).unwrap();
+    for (channel, (mean, std)) in moments(set).into_iter().enumerate() {
+        assert!((mean - f64::from(normalization.mean[channel])).abs() < tolerance, "{channel}: mean {mean}");
+        assert!((std - f64::from(normalization.std[channel])).abs() < tolerance, "{channel}: std {std}");
+    }
+}
+
+#[test]
+fn glyphs_have_the_default_normalisation() {
+    let set = load(&DatasetSpec::default(), Split::Training, Path::new("")).unwrap();
+    assert_eq!((set.len(), set.title.as_str()), (12_000, "glyphs"));
+    default_normalization_is_that_of(&set, DatasetName::Glyphs, 5e-4);
+}
+
+#[test]
+fn mnist_is_what_was_published() {
+    let Some(folder) = folder_with(DatasetName::Mnist) else { return };
+    let spec = DatasetSpec::of(DatasetName::Mnist);
+    let training = load(&spec, Split::Training, &folder).unwrap();
+    assert_eq!((training.len(), training.image_bytes()), (60_000, 784));
+    assert_eq!(training.labels[..5], [5, 0, 4, 1, 9]);
+    assert_eq!(training.class_counts(), [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]);
+    default_normalization_is_that_of(&training, DatasetName::Mnist, 5e-5);
+    let test = load(&spec, Split::Test, &folder).unwrap();
+    assert_eq!((test.len(), test.title.as_str()), (10_000, "MNIST"));
+    assert_eq!(test.labels[..5], [7, 2, 1, 0, 4]);
+    assert_eq!(test.class_counts().iter().sum::<usize>(), 10_000);
+    let info = info(DatasetName::Mnist, &folder).unwrap();
+    assert!(info.present && info.files.len() == 4);
+    assert!(info.files.iter().all(|file| file.as_published), "{:?}", info.files);
+    assert_eq!(info.test.unwrap().checksum, test.checksum());
+    let source = fetch::FetchSource::built_in(DatasetName::Mnist).unwrap();
+    assert!(!fetch::fetch(&source, &folder, &mut |_| Ok(())).unwrap());
+}
+
+#[test]
+fn cifar10_has_a_thousand_test_images_of_each_class() {
+    let Some(folder) = folder_with(DatasetName::Cifar10) else { return };
+    let spec = DatasetSpec::of(DatasetName::Cifar10);
+    let test = load(&spec, Split::Test, &folder).unwrap();
+    assert_eq!((test.len(), test.image_bytes()), (10_000, 3072));
+    assert_eq!(test.class_counts(), [1000; 10]);
+    assert_eq!(test.labels[..5], [3, 8, 8, 0, 6]);
+    let training = load(&spec, Split::Training, &folder).unwrap();
+    assert_eq!((training.len(), training.class_counts()), (50_000, vec![5000; 10]));
+    // the JPEG copy differs from the original by less than that
+    default_normalization_is_that_of(&training, DatasetName::Cifar10, 5e-3);
+    let info = info(DatasetName::Cifar10, &folder).unwrap();
+    let original = info.files.iter().all(|file| file.as_published);
+    let title = if original { "CIFAR-10" } else { "CIFAR-10 (JPEG copy)" };
+    assert_eq!((test.title.as_str(), training.title.as_str(), info.title.as_str()), (title, title, title));
+}
