@@ -3,8 +3,10 @@
 pub mod code;
 pub mod data;
 pub mod device;
+pub mod engine;
 pub mod error;
 pub mod kernel;
+pub mod net;
 pub mod quant;
 pub mod seed;
 pub mod stats;

@@ -49,7 +49,11 @@ pub fn load_mnist_files(images: &Path, labels: &Path) -> Result<ImageSet> {
     let classes = read_idx(labels, MAGIC_LABELS, &[])?;
     if pixels.len() != classes.len() * height * width {
         let found = format!("{} images in {}", pixels.len() / (height * width), images.display());
-        return Err(Error::input(labels, "as many labels as images", format!("{} labels, {found}", classes.len())));
+        return Err(Error::input(
+            labels,
+            "as many labels as images",
+            format!("{} labels, {found}", classes.len()),
+        ));
     }
     if let Some(place) = classes.iter().position(|&label| usize::from(label) >= name.classes()) {
         let found = format!("{} at image {place}", classes[place]);
@@ -77,7 +81,8 @@ fn read_idx(path: &Path, magic: u32, shape: &[u32]) -> Result<Vec<u8>> {
     let mut header = vec![0; 8 + 4 * shape.len()];
     let read = reader.read_exact(&mut header);
     explain(path, read, "an IDX header")?;
-    let mut words = header.chunks_exact(4).map(|word| word.iter().fold(0, |n, &byte| n << 8 | u32::from(byte)));
+    let mut words =
+        header.chunks_exact(4).map(|word| word.iter().fold(0, |n, &byte| n << 8 | u32::from(byte)));
     let found = words.next().unwrap_or(0);
     if found != magic {
         return Err(Error::input(path, format!("the magic number {magic:#010x}"), format!("{found:#010x}")));
@@ -173,7 +178,11 @@ mod tests {
             (images[..8].to_vec(), labels.clone(), "IDX header"),
             (images[..1000].to_vec(), labels.clone(), "1584 bytes, as its header says, found 1000"),
             ([images.clone(), vec![0]].concat(), labels.clone(), "found 1585"),
-            (idx(MAGIC_LABELS, &[2, 28, 28], &images[16..]), labels.clone(), "magic number 0x00000803, found 0x00000801"),
+            (
+                idx(MAGIC_LABELS, &[2, 28, 28], &images[16..]),
+                labels.clone(),
+                "magic number 0x00000803, found 0x00000801",
+            ),
             (idx(MAGIC_IMAGES, &[2, 56, 14], &images[16..]), labels.clone(), "of size [56, 14]"),
             (idx(MAGIC_IMAGES, &[u32::MAX, 28, 28], &[]), labels.clone(), "found 4294967295"),
             (idx(MAGIC_IMAGES, &[0, 28, 28], &[]), labels.clone(), "found 0"),

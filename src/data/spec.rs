@@ -114,7 +114,11 @@ impl Normalization {
             if values.len() != channels || !values.iter().all(|value| range.contains(value)) {
                 return Err(Error::argument(
                     format!("dataset.normalization.{key}"),
-                    format!("{channels} numbers from {} to {} (pixels as 0 to 1)", range.start(), range.end()),
+                    format!(
+                        "{channels} numbers from {} to {} (pixels as 0 to 1)",
+                        range.start(),
+                        range.end()
+                    ),
                     format!("{values:?}"),
                 ));
             }
@@ -216,7 +220,11 @@ impl DatasetSpec {
         self.normalization().check(self.name.channels())?;
         let Some(glyphs) = &self.glyphs else { return Ok(()) };
         if self.name != DatasetName::Glyphs {
-            return wrong("glyphs", "nothing: it is for the data set `glyphs`", format!("it with `{}`", self.name));
+            return wrong(
+                "glyphs",
+                "nothing: it is for the data set `glyphs`",
+                format!("it with `{}`", self.name),
+            );
         }
         for (key, images) in
             [("training_images", glyphs.training_images), ("test_images", glyphs.test_images)]

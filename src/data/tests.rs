@@ -26,7 +26,12 @@ fn moments(set: &ImageSet) -> Vec<(f64, f64)> {
     (0..set.channels)
         .map(|channel| {
             let pixels = || {
-                set.pixels.chunks_exact(plane).skip(channel).step_by(set.channels).flatten().map(|&p| f64::from(p))
+                set.pixels
+                    .chunks_exact(plane)
+                    .skip(channel)
+                    .step_by(set.channels)
+                    .flatten()
+                    .map(|&p| f64::from(p))
             };
             let n = (set.len() * plane) as f64;
             let mean = pixels().sum::<f64>() / n;

@@ -30,9 +30,9 @@ const RESNET_BLOCKS: [usize; 4] = [3, 5, 7, 9];
 impl Architecture {
     /// Every architecture.
     pub fn all() -> Vec<Self> {
-        let resnets = [false, true].into_iter().flat_map(|projection| {
-            RESNET_BLOCKS.map(|blocks| Self::Resnet { blocks, projection })
-        });
+        let resnets = [false, true]
+            .into_iter()
+            .flat_map(|projection| RESNET_BLOCKS.map(|blocks| Self::Resnet { blocks, projection }));
         [Self::Mlp, Self::Lenet5].into_iter().chain(resnets).collect()
     }
 

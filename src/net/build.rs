@@ -60,7 +60,9 @@ pub(super) struct Linear {
 impl Linear {
     pub(super) fn forward(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
         let weight = &pass.weights[self.layer];
-        let y = x.matmul(&weight.t()?).during(|| format!("linear layer {:?} of {:?}", weight.dims(), x.dims()))?;
+        let y = x
+            .matmul(&weight.t()?)
+            .during(|| format!("linear layer {:?} of {:?}", weight.dims(), x.dims()))?;
         Ok(y.broadcast_add(&self.bias)?)
     }
 }
@@ -105,11 +107,16 @@ impl Builder<'_> {
 
     /// Batch norm with scale 1, shift 0 and fresh running statistics.
     pub(super) fn batch_norm(&mut self, name: &str, channels: usize) -> Result<BatchNorm> {
-        let constant =
-            |value: f32| -> Result<Var> { Ok(Var::from_tensor(&Tensor::full(value, channels, self.device)?)?) };
+        let constant = |value: f32| -> Result<Var> {
+            Ok(Var::from_tensor(&Tensor::full(value, channels, self.device)?)?)
+        };
         let norm = BatchNorm::new(constant(1.0)?, constant(0.0)?, constant(0.0)?, constant(1.0)?);
         for (part, var) in [("weight", norm.scale()), ("bias", norm.shift())] {
-            self.others.push(Parameter { name: format!("{name}.{part}"), var: var.clone(), role: Role::Other });
+            self.others.push(Parameter {
+                name: format!("{name}.{part}"),
+                var: var.clone(),
+                role: Role::Other,
+            });
         }
         for (part, var) in [("running_mean", norm.running_mean()), ("running_var", norm.running_var())] {
             self.buffers.push((format!("{name}.{part}"), var.clone()));

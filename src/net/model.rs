@@ -88,8 +88,9 @@ impl Model {
         match file.own_metadata(path)?.as_ref().and_then(|own| own.get(KEY)) {
             None => Self::foreign(path, file.tensors, file.checksum, device),
             Some(text) => {
-                let info: ModelInfo = serde_json::from_str(text)
-                    .map_err(|e| Error::input(path, "the description of a wcat-explore model", e.to_string()))?;
+                let info: ModelInfo = serde_json::from_str(text).map_err(|e| {
+                    Error::input(path, "the description of a wcat-explore model", e.to_string())
+                })?;
                 if info.format != MODEL_FORMAT {
                     let expected = format!("model format {MODEL_FORMAT}");
                     return Err(Error::input(path, expected, format!("format {}", info.format)));
@@ -99,7 +100,12 @@ impl Model {
         }
     }
 
-    fn foreign(path: &Path, tensors: Vec<(String, Tensor)>, checksum: String, device: &Device) -> Result<Self> {
+    fn foreign(
+        path: &Path,
+        tensors: Vec<(String, Tensor)>,
+        checksum: String,
+        device: &Device,
+    ) -> Result<Self> {
         let Some((architecture, classes)) = Architecture::of_tensors(&tensors) else {
             let known: Vec<String> = Architecture::all().iter().map(ToString::to_string).collect();
             let names: Vec<&str> = tensors.iter().take(4).map(|(name, _)| name.as_str()).collect();
@@ -141,8 +147,9 @@ impl Model {
             }
             other => other,
         };
-        let (mut network, _) = Network::new(info.architecture, info.classes, &info.quantizer, Seed(0), device)
-            .map_err(inside)?;
+        let (mut network, _) =
+            Network::new(info.architecture, info.classes, &info.quantizer, Seed(0), device)
+                .map_err(inside)?;
         let warnings = network.load_state(tensors).map_err(inside)?;
         Ok(Self { network, info, checksum, warnings })
     }
@@ -154,7 +161,7 @@ impl Model {
     pub fn save(path: &Path, network: &Network, info: &ModelInfo) -> Result<()> {
         let text = serde_json::to_string(info)
             .map_err(|e| Error::argument("model description", "something JSON can hold", e.to_string()))?;
-        write_tensors(path, &network.state(), &BTreeMap::from([(KEY.to_owned(), text)]))
+        write_tensors(path, &network.state()?, &BTreeMap::from([(KEY.to_owned(), text)]))
     }
 
     /// Quantises a float network anew (post-training): ranges start from its weights.
@@ -163,8 +170,9 @@ impl Model {
     /// A quantiser that does not check, or a tensor failure.
     pub fn quantized(&self, quantizer: &QuantizerSpec) -> Result<Self> {
         let (architecture, classes) = (self.info.architecture, self.info.classes);
-        let (mut network, _) = Network::new(architecture, classes, quantizer, Seed(0), self.network.device())?;
-        let mut state = self.network.state();
+        let (mut network, _) =
+            Network::new(architecture, classes, quantizer, Seed(0), self.network.device())?;
+        let mut state = self.network.state()?;
         state.retain(|(name, _)| !name.ends_with(".range"));
         let warnings = network.load_state(&state)?;
         let info = ModelInfo { quantizer: quantizer.clone(), ..self.info.clone() };
@@ -203,7 +211,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("m.safetensors");
         let info = info();
-        let network = Network::new(Architecture::Lenet5, 10, &info.quantizer, Seed(3), &Device::Cpu).unwrap().0;
+        let network =
+            Network::new(Architecture::Lenet5, 10, &info.quantizer, Seed(3), &Device::Cpu).unwrap().0;
         Model::save(&path, &network, &info).unwrap();
         let model = Model::load(&path, &Device::Cpu).unwrap();
         assert_eq!(model.info, info);
@@ -226,7 +235,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("m.safetensors");
         let float = ModelInfo { quantizer: QuantizerSpec::default(), ..info() };
-        let network = Network::new(Architecture::Lenet5, 10, &float.quantizer, Seed(3), &Device::Cpu).unwrap().0;
+        let network =
+            Network::new(Architecture::Lenet5, 10, &float.quantizer, Seed(3), &Device::Cpu).unwrap().0;
         Model::save(&path, &network, &float).unwrap();
         let model = Model::load(&path, &Device::Cpu).unwrap().quantized(&info().quantizer).unwrap();
         for (layer, (_, range)) in model.network.layers().iter().zip(model.network.ranges().unwrap()) {

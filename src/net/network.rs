@@ -86,7 +86,8 @@ impl Network {
             let one = QuantizerSpec { skip: vec![glob.clone()], ..QuantizerSpec::default() }.skipped()?;
             if !self.layers.iter().any(|layer| one.is_match(layer.name())) {
                 let names: Vec<&str> = self.layers.iter().map(QuantizedWeight::name).collect();
-                let expected = format!("globs that match a layer of {}: {}", self.architecture, names.join(", "));
+                let expected =
+                    format!("globs that match a layer of {}: {}", self.architecture, names.join(", "));
                 return Err(Error::argument("quantizer.skip", expected, format!("`{glob}`")));
             }
         }
@@ -133,12 +134,15 @@ impl Network {
         all
     }
 
-    /// Every tensor, running statistics too, sorted by name: a state dict.
-    pub fn state(&self) -> Vec<(String, Tensor)> {
+    /// A copy of every tensor, running statistics too, sorted by name: a state dict.
+    ///
+    /// # Errors
+    /// A tensor failure.
+    pub fn state(&self) -> Result<Vec<(String, Tensor)>> {
         let mut all: Vec<(String, Var)> = self.buffers.clone();
         all.extend(self.parameters().into_iter().map(|p| (p.name, p.var)));
         all.sort_by(|a, b| a.0.cmp(&b.0));
-        all.into_iter().map(|(name, var)| (name, var.as_tensor().clone())).collect()
+        all.into_iter().map(|(name, var)| Ok((name, var.as_detached_tensor().copy()?))).collect()
     }
 
     /// Takes the values of a state dict. Ranges that it lacks start from its weights; the result holds
@@ -172,7 +176,11 @@ impl Network {
             let Some(tensor) = given.get(name.as_str()) else { continue };
             if tensor.dims() != var.dims() {
                 let found = format!("{:?}", tensor.dims());
-                return Err(Error::argument(format!("tensor `{name}`"), format!("shape {:?}", var.dims()), found));
+                return Err(Error::argument(
+                    format!("tensor `{name}`"),
+                    format!("shape {:?}", var.dims()),
+                    found,
+                ));
             }
             let set = || var.set(&tensor.to_dtype(var.dtype())?.to_device(&self.device)?);
             set().during(|| format!("loading `{name}`"))?;
@@ -195,7 +203,9 @@ impl Network {
             return Ok(0.0);
         }
         let quantised = self.layers.iter().filter(|layer| layer.scheme().is_some());
-        quantised.map(|layer| Ok(max_abs(&layer.values()?))).try_fold(0.0, |max, next: Result<f32>| Ok(next?.max(max)))
+        quantised
+            .map(|layer| Ok(max_abs(&layer.values()?)))
+            .try_fold(0.0, |max, next: Result<f32>| Ok(next?.max(max)))
     }
 
     /// What the memory holds, layer by layer; `None` for float layers.
@@ -313,8 +323,9 @@ mod tests {
     fn a_state_dict_carries_a_network_over_exactly() {
         let from = network("resnet20", 4);
         from.training_logits(&images(&from, 8), None).unwrap();
-        let mut to = Network::new("resnet20".parse().unwrap(), 10, &quantizer(4), Seed(9), &Device::Cpu).unwrap().0;
-        to.load_state(&from.state()).unwrap();
+        let mut to =
+            Network::new("resnet20".parse().unwrap(), 10, &quantizer(4), Seed(9), &Device::Cpu).unwrap().0;
+        to.load_state(&from.state().unwrap()).unwrap();
         let run = |n: &Network| {
             let logits = n.logits(&images(n, 3), &n.effective_weights().unwrap()).unwrap();
             logits.to_vec2::<f32>().unwrap()
@@ -325,7 +336,7 @@ mod tests {
     #[test]
     fn missing_and_unexpected_tensors_are_listed() {
         let mut network = network("mlp", 4);
-        let mut state = network.state();
+        let mut state = network.state().unwrap();
         state.retain(|(name, _)| name != "layer2.bias");
         state.push(("layer9.weight".into(), state[0].1.clone()));
         let error = network.load_state(&state).unwrap_err().to_string();
@@ -335,7 +346,7 @@ mod tests {
     #[test]
     fn ranges_start_from_loaded_weights_when_the_file_has_none() {
         let mut network = network("mlp", 4);
-        let mut state = network.state();
+        let mut state = network.state().unwrap();
         state.retain(|(name, _)| !name.ends_with(".range"));
         for (name, tensor) in &mut state {
             if name == "layer1.weight" {

@@ -58,7 +58,13 @@ struct Block {
 }
 
 impl Block {
-    fn new(builder: &mut Builder, name: &str, inputs: usize, outputs: usize, projection: bool) -> Result<Self> {
+    fn new(
+        builder: &mut Builder,
+        name: &str,
+        inputs: usize,
+        outputs: usize,
+        projection: bool,
+    ) -> Result<Self> {
         let stride = if inputs == outputs { 1 } else { 2 };
         let conv = |inputs, stride| ConvShape { inputs, outputs, kernel: 3, stride, padding: 1 };
         let part = |part: &str| format!("{name}.{part}");
@@ -90,7 +96,12 @@ pub(super) struct Resnet {
 }
 
 impl Resnet {
-    pub(super) fn new(builder: &mut Builder, blocks: usize, projection: bool, classes: usize) -> Result<Self> {
+    pub(super) fn new(
+        builder: &mut Builder,
+        blocks: usize,
+        projection: bool,
+        classes: usize,
+    ) -> Result<Self> {
         builder.start = Start::KaimingNormal;
         let shape = ConvShape { inputs: 3, outputs: 16, kernel: 3, stride: 1, padding: 1 };
         let stem = Normed::new(builder, "conv1", "bn1", shape)?;

@@ -27,7 +27,8 @@ pub struct Tensors {
 /// [`Error::Missing`] or [`Error::Input`] with the path.
 pub fn read_tensors(path: &Path) -> Result<Tensors> {
     let bytes = store::read_bytes(path, "a safetensors file", LIMIT)?;
-    let damaged = |e: String| Error::input(path, "a whole safetensors file", format!("{} bytes: {e}", bytes.len()));
+    let damaged =
+        |e: String| Error::input(path, "a whole safetensors file", format!("{} bytes: {e}", bytes.len()));
     let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|e| damaged(e.to_string()))?;
     let file = SafeTensors::deserialize(&bytes).map_err(|e| damaged(e.to_string()))?;
     let mut tensors = Vec::with_capacity(file.len());
@@ -57,21 +58,26 @@ fn tensor(view: &TensorView) -> Result<Tensor, String> {
 ///
 /// # Errors
 /// [`Error::Io`] with the path, or a tensor failure.
-pub fn write_tensors(path: &Path, tensors: &[(String, Tensor)], metadata: &BTreeMap<String, String>) -> Result<()> {
+pub fn write_tensors(
+    path: &Path,
+    tensors: &[(String, Tensor)],
+    metadata: &BTreeMap<String, String>,
+) -> Result<()> {
     let mut raw: BTreeMap<&str, (Vec<usize>, Vec<u8>)> = BTreeMap::new();
     for (name, tensor) in tensors {
         let values = tensor.flatten_all()?.to_dtype(DType::F32)?.to_device(&Device::Cpu)?.to_vec1::<f32>()?;
         let bytes = values.iter().flat_map(|x| x.to_le_bytes()).collect();
         raw.insert(name, (tensor.dims().to_vec(), bytes));
     }
-    let wrong = |e: safetensors::SafeTensorError| Error::input(path, "tensors that can be stored", e.to_string());
+    let wrong =
+        |e: safetensors::SafeTensorError| Error::input(path, "tensors that can be stored", e.to_string());
     let views = raw.iter().map(|(name, (shape, bytes))| {
         Ok((*name, TensorView::new(Dtype::F32, shape.clone(), bytes).map_err(wrong)?))
     });
     let views: Vec<(&str, TensorView)> = views.collect::<Result<_>>()?;
     // the crate writes its metadata map in hash order: one entry alone keeps the bytes the same
-    let text = serde_json::to_string(metadata)
-        .map_err(|e| Error::argument("metadata", "text", e.to_string()))?;
+    let text =
+        serde_json::to_string(metadata).map_err(|e| Error::argument("metadata", "text", e.to_string()))?;
     let one = HashMap::from([(METADATA_KEY.to_owned(), text)]);
     let bytes = safetensors::serialize(views, Some(one)).map_err(wrong)?;
     store::write_bytes(path, &bytes)
@@ -125,7 +131,10 @@ mod tests {
         for length in 0..bytes.len() {
             store::write_bytes(&cut, &bytes[..length]).unwrap();
             let error = read_tensors(&cut).unwrap_err();
-            assert!(error.is_wrong_input() && error.to_string().contains("cut.safetensors"), "{length}: {error}");
+            assert!(
+                error.is_wrong_input() && error.to_string().contains("cut.safetensors"),
+                "{length}: {error}"
+            );
         }
     }
 }
