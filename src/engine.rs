@@ -118,7 +118,7 @@ impl Evaluator {
     /// # Errors
     /// A tensor failure.
     pub fn clean(&self, images: &Images) -> Result<Score> {
-        self.score(&self.clean, images)
+        score(&self.network, &self.clean, images)
     }
 
     /// Score where some words of the memory read otherwise: (index into [`Self::words`], word), by rising index.
@@ -147,22 +147,25 @@ impl Evaluator {
                 weights[layer] = tensor.to_device(self.network.device())?;
             }
         }
-        self.score(&weights, images)
+        score(&self.network, &weights, images)
     }
+}
 
-    fn score(&self, weights: &[Tensor], images: &Images) -> Result<Score> {
-        let (mut correct, mut loss) = (0, 0.0);
-        for (batch, labels) in &images.batches {
-            let logits = self.network.logits(batch, weights)?;
-            let logits =
-                logits.to_dtype(DType::F32).and_then(|l| l.to_vec2::<f32>()).during(|| "logits".into())?;
-            for (logits, &label) in logits.iter().zip(labels) {
-                correct += u64::from(predicted(logits) == Some(label as usize));
-                loss += cross_entropy(logits, label as usize);
-            }
+/// Score of a network with given weights, one per layer in memory order.
+///
+/// # Errors
+/// A tensor failure.
+pub fn score(network: &Network, weights: &[Tensor], images: &Images) -> Result<Score> {
+    let (mut correct, mut loss) = (0, 0.0);
+    for (batch, labels) in &images.batches {
+        let logits = network.logits(batch, weights)?;
+        let logits = logits.to_dtype(DType::F32).and_then(|l| l.to_vec2::<f32>()).during(|| "logits".into())?;
+        for (logits, &label) in logits.iter().zip(labels) {
+            correct += u64::from(predicted(logits) == Some(label as usize));
+            loss += cross_entropy(logits, label as usize);
         }
-        Ok(Score { images: images.count, correct, loss: loss / images.count as f64 })
     }
+    Ok(Score { images: images.count, correct, loss: loss / images.count as f64 })
 }
 
 /// Class of the greatest logit, the first of equals; `None` where one is NaN.
@@ -227,7 +230,7 @@ mod tests {
         }
         weights[4] = Tensor::from_vec(values, (10, 84), &Device::Cpu).unwrap();
         let faulty = evaluator.faulty(&faults, &images).unwrap();
-        assert_eq!(faulty, evaluator.score(&weights, &images).unwrap());
+        assert_eq!(faulty, score(&evaluator.network, &weights, &images).unwrap());
         assert_ne!(faulty.loss, evaluator.clean(&images).unwrap().loss);
         assert!(evaluator.faulty(&[(end, 0)], &images).is_err());
     }

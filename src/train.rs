@@ -1,0 +1,13 @@
+//! Training of a network: optimisers, schedules and the loop; what is finished goes to an observer, not to disk.
+
+mod optimizer;
+mod procedure;
+mod schedule;
+mod spec;
+mod state;
+
+pub use optimizer::Optimizer;
+pub use procedure::{train, Observer, StepProgress, Trainer};
+pub use schedule::{Schedule, ScheduleSpec};
+pub use spec::{OptimizerName, OptimizerSpec, TrainerSpec};
+pub use state::{EpochRow, TrainState};

@@ -1,0 +1,184 @@
+//! What a user may ask of a training, checked.
+
+use super::schedule::ScheduleSpec;
+use crate::error::{Error, Result};
+use serde::{Deserialize, Serialize};
+
+/// Training of one network.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TrainerSpec {
+    /// Passes over the training images, 1 to 100,000.
+    pub epochs: usize,
+    /// Images per step, 1 to 65,536; a smaller last batch of an epoch is used too.
+    pub batch: usize,
+    /// Optimiser.
+    pub optimizer: OptimizerSpec,
+    /// Learning rate over time.
+    pub schedule: ScheduleSpec,
+    /// Gradients are clipped to ± this value; absent: not at all.
+    pub grad_clip: Option<f64>,
+    /// Adds this times the sum over layers of max|w| + max|bias| to the loss; default 0.
+    pub max_magnitude_penalty: f64,
+    /// Epoch checkpoints kept beside the best and the last; default 0.
+    pub keep: usize,
+}
+
+impl Default for TrainerSpec {
+    fn default() -> Self {
+        Self {
+            epochs: 10,
+            batch: 128,
+            optimizer: OptimizerSpec::default(),
+            schedule: ScheduleSpec::default(),
+            grad_clip: None,
+            max_magnitude_penalty: 0.0,
+            keep: 0,
+        }
+    }
+}
+
+/// Optimisers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OptimizerName {
+    /// Stochastic gradient descent.
+    #[default]
+    Sgd,
+    /// Adam (Kingma and Ba, 2015).
+    Adam,
+    /// RMSprop (Hinton, 2012).
+    Rmsprop,
+}
+
+/// An optimiser with its constants, named and defined as in PyTorch. Keys that it does not read must be left out.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct OptimizerSpec {
+    /// Which one.
+    pub name: OptimizerName,
+    /// Learning rate at the start of the schedule.
+    pub learning_rate: f64,
+    /// `sgd`, `rmsprop`: momentum in [0, 1); default 0.9 for `sgd`, 0 for `rmsprop`.
+    pub momentum: Option<f64>,
+    /// `sgd`: Nesterov's form; default false.
+    pub nesterov: Option<bool>,
+    /// `adam`: decay of the first and second moments; default [0.9, 0.999].
+    pub betas: Option<[f64; 2]>,
+    /// `rmsprop`: decay of the mean square; default 0.99.
+    pub alpha: Option<f64>,
+    /// `adam`, `rmsprop`: added under the division; default 1e-8.
+    pub epsilon: Option<f64>,
+    /// Weight decay of all parameters but ranges.
+    pub weight_decay: f64,
+    /// Weight decay of learned ranges (WCAT's regulariser).
+    pub range_decay: f64,
+}
+
+impl Default for OptimizerSpec {
+    fn default() -> Self {
+        Self {
+            name: OptimizerName::Sgd,
+            learning_rate: 0.01,
+            momentum: None,
+            nesterov: None,
+            betas: None,
+            alpha: None,
+            epsilon: None,
+            weight_decay: 0.0,
+            range_decay: 0.0,
+        }
+    }
+}
+
+fn within(key: &str, value: f64, low: f64, high: f64) -> Result<()> {
+    if (low..=high).contains(&value) {
+        return Ok(());
+    }
+    Err(Error::argument(format!("trainer.{key}"), format!("a number from {low} to {high}"), value.to_string()))
+}
+
+impl TrainerSpec {
+    /// Checks every value.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] naming the key.
+    pub fn check(&self) -> Result<()> {
+        within("epochs", self.epochs as f64, 1.0, 1e5)?;
+        within("batch", self.batch as f64, 1.0, 65_536.0)?;
+        within("max_magnitude_penalty", self.max_magnitude_penalty, 0.0, 1e6)?;
+        if let Some(clip) = self.grad_clip {
+            within("grad_clip", clip, 1e-12, 1e12)?;
+        }
+        self.schedule.check()?;
+        self.optimizer.check()
+    }
+}
+
+impl OptimizerSpec {
+    fn check(&self) -> Result<()> {
+        use OptimizerName::{Adam, Rmsprop, Sgd};
+        self.only(self.momentum.is_some(), "momentum", &[Sgd, Rmsprop])?;
+        self.only(self.nesterov.is_some(), "nesterov", &[Sgd])?;
+        self.only(self.betas.is_some(), "betas", &[Adam])?;
+        self.only(self.alpha.is_some(), "alpha", &[Rmsprop])?;
+        self.only(self.epsilon.is_some(), "epsilon", &[Adam, Rmsprop])?;
+        within("optimizer.learning_rate", self.learning_rate, 1e-12, 1e3)?;
+        within("optimizer.weight_decay", self.weight_decay, 0.0, 1e3)?;
+        within("optimizer.range_decay", self.range_decay, 0.0, 1e3)?;
+        const BELOW_ONE: f64 = 1.0 - f64::EPSILON;
+        for (key, value) in [("momentum", self.momentum), ("alpha", self.alpha)] {
+            within(&format!("optimizer.{key}"), value.unwrap_or(0.0), 0.0, BELOW_ONE)?;
+        }
+        for beta in self.betas.unwrap_or_default() {
+            within("optimizer.betas", beta, 0.0, BELOW_ONE)?;
+        }
+        within("optimizer.epsilon", self.epsilon.unwrap_or(1e-8), 1e-30, 1.0)?;
+        if self.nesterov == Some(true) && self.momentum == Some(0.0) {
+            return Err(Error::argument("trainer.optimizer.nesterov", "a momentum above 0 with it", "momentum 0"));
+        }
+        Ok(())
+    }
+
+    fn only(&self, given: bool, key: &str, readers: &[OptimizerName]) -> Result<()> {
+        if !given || readers.contains(&self.name) {
+            return Ok(());
+        }
+        Err(Error::argument(
+            format!("trainer.optimizer.{key}"),
+            format!("to be left out (only {readers:?} read it)").to_lowercase(),
+            format!("a value, with optimizer {:?}", self.name).to_lowercase(),
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_of_another_optimiser_are_refused() {
+        let mut spec = OptimizerSpec { name: OptimizerName::Adam, ..OptimizerSpec::default() };
+        spec.check().unwrap();
+        spec.nesterov = Some(true);
+        let error = spec.check().unwrap_err().to_string();
+        assert!(error.starts_with("trainer.optimizer.nesterov: expected to be left out"), "{error}");
+    }
+
+    #[test]
+    fn not_a_number_is_out_of_every_range() {
+        for edit in [
+            (|s: &mut TrainerSpec| s.optimizer.learning_rate = f64::NAN) as fn(&mut TrainerSpec),
+            |s| s.optimizer.weight_decay = f64::INFINITY,
+            |s| s.optimizer.momentum = Some(1.0),
+            |s| s.grad_clip = Some(0.0),
+            |s| s.epochs = 0,
+            |s| s.batch = 0,
+        ] {
+            let mut spec = TrainerSpec::default();
+            spec.check().unwrap();
+            edit(&mut spec);
+            assert!(spec.check().is_err(), "{spec:?}");
+        }
+    }
+}
