@@ -4,6 +4,7 @@ pub mod code;
 pub mod device;
 pub mod error;
 pub mod fault;
+pub mod memory;
 pub mod seed;
 pub mod stats;
 pub mod store;
