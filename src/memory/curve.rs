@@ -53,8 +53,12 @@ impl Curve {
                 if let Some(point) = points.iter().find(|point| point.rate == rate) {
                     return point.voltage;
                 }
-                segment(points, |point| point.rate > rate)
-                    .map_or(f64::INFINITY, |(a, slope)| a.voltage + (probit(rate) - a.probit) / slope)
+                match segment(points, |point| point.rate > rate) {
+                    Some((a, slope)) if slope < 0.0 => a.voltage + (probit(rate) - a.probit) / slope,
+                    // a flat end: every voltage beyond it has too low a rate, or none has one as low
+                    Some((a, _)) if a.rate < rate => f64::NEG_INFINITY,
+                    _ => f64::INFINITY,
+                }
             }
             Self::Gaussian { mu, sigma, .. } => mu - sigma * probit(rate),
             Self::Exponential { a, reference, exponent, .. } => {
@@ -136,6 +140,8 @@ mod tests {
         let flat = Curve::Points(vec![Point::new(0.5, 0.1), Point::new(0.6, 0.1), Point::new(0.7, 0.01)]);
         assert_eq!(flat.voltage(0.1), 0.5);
         near(flat.rate(0.3), 0.1, 1e-9);
-        assert!(!flat.voltage(0.2).is_normal() || flat.voltage(0.2) < 0.0);
+        assert_eq!(flat.voltage(0.2), f64::NEG_INFINITY);
+        let flat = Curve::Points(vec![Point::new(0.5, 0.2), Point::new(0.6, 0.1), Point::new(0.7, 0.1)]);
+        assert_eq!((flat.voltage(0.1), flat.voltage(0.05)), (0.6, f64::INFINITY));
     }
 }

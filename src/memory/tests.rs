@@ -155,6 +155,17 @@ fn voltage_at_a_rate_inverts_the_rate_at_a_voltage() {
 }
 
 #[test]
+fn a_flat_end_has_no_lowest_voltage() {
+    let flat = with_rate("points: [[0.5, 0.1], [0.6, 0.1], [0.7, 0.01], [0.8, 0.01]]");
+    assert_eq!(flat.at(volts(0.3)).unwrap().ber_source, BerSource::Extrapolated);
+    assert_eq!(flat.voltage_at_ber(ber(0.1)).unwrap().get(), 0.5);
+    assert_eq!(flat.voltage_at_ber(ber(0.001)).unwrap(), flat.error_free);
+    let error = flat.voltage_at_ber(ber(0.2)).unwrap_err().to_string();
+    assert_eq!(error, "bit error rate: expected a rate that t reaches at some voltage above 0, found 0.2");
+    assert_eq!(flat.curve(50).unwrap().len(), 50);
+}
+
+#[test]
 fn a_gaussian_is_one_line_and_measured_where_it_says() {
     let all = with_rate("gaussian: { mu: 0.5, sigma: 0.05 }");
     let some = with_rate("gaussian: { mu: 0.5, sigma: 0.05, measured_span: [0.6, 0.7] }");

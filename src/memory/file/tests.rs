@@ -103,7 +103,7 @@ fn what_yaml_refuses_is_named_with_its_line() {
         (with("title:", "titel:"), "m.yaml:2: expected one of `name`, `title`, "),
         (with("title: A memory", "title: A memory\ntitle: B"), "m.yaml:1: `title`: expected this key once, found it twice"),
         (with("voltage: {", "voltage: {{"), "m.yaml:"),
-        (String::new(), "m.yaml: "),
+        (String::new(), "m.yaml:1: `name`: expected this key, found no such key"),
         ("just text".into(), "m.yaml:1: "),
         (with("[0.8, 1e-3]", "[0.8, 1e-3, 4]"), "m.yaml:6: `bit_error_rate.points[1]`: "),
     ] {
