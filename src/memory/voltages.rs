@@ -216,7 +216,7 @@ mod tests {
             let message = format!("voltages: expected start:stop:step with a step above 0, found `{text}`");
             assert_eq!(parse_voltages(&text).unwrap_err().to_string(), message);
         }
-        let long = vec!["0.5:1:0.0001"; 3].join(",");
+        let long = ["0.5:1:0.0001"; 3].join(",");
         assert!(parse_voltages(&long).unwrap_err().to_string().contains("at most 10000"));
     }
 }

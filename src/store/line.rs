@@ -155,7 +155,7 @@ impl Flow<'_> {
             if depth + 1 == path.len() {
                 return Some(self.line);
             }
-            self.to_value();
+            self.enter_value();
         }
         None
     }
@@ -219,7 +219,7 @@ impl Flow<'_> {
     }
 
     /// Moves from a key or an item to its value.
-    fn to_value(&mut self) {
+    fn enter_value(&mut self) {
         if matches!(self.peek(), Some(b'{' | b'[')) {
             return;
         }
