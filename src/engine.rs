@@ -159,7 +159,8 @@ pub fn score(network: &Network, weights: &[Tensor], images: &Images) -> Result<S
     let (mut correct, mut loss) = (0, 0.0);
     for (batch, labels) in &images.batches {
         let logits = network.logits(batch, weights)?;
-        let logits = logits.to_dtype(DType::F32).and_then(|l| l.to_vec2::<f32>()).during(|| "logits".into())?;
+        let logits =
+            logits.to_dtype(DType::F32).and_then(|l| l.to_vec2::<f32>()).during(|| "logits".into())?;
         for (logits, &label) in logits.iter().zip(labels) {
             correct += u64::from(predicted(logits) == Some(label as usize));
             loss += cross_entropy(logits, label as usize);

@@ -1,5 +1,6 @@
 //! Reading and writing files with the path in every error, whole or not at all; folders and their lock.
 
+pub mod line;
 mod lock;
 
 pub use lock::Lock;

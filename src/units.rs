@@ -66,6 +66,10 @@ checked_f64!(
     Voltage, "voltage", "a number above 0 and at most 100", |x| x > 0.0 && (0.0..=100.0).contains(&x)
 );
 checked_f64!(
+    /// Share of a whole, in [0, 1].
+    Share, "share", "a number from 0 to 1", |x| (0.0..=1.0).contains(&x)
+);
+checked_f64!(
     /// Share of images classified correctly, in [0, 1].
     Accuracy, "accuracy", "a number from 0 to 1", |x| (0.0..=1.0).contains(&x)
 );

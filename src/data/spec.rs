@@ -72,7 +72,7 @@ impl DatasetName {
         let (mean, std): (&[f32], &[f32]) = match self {
             Self::Glyphs => (&[0.2], &[0.3]),
             Self::Mnist => (&[0.1307], &[0.3081]),
-            Self::Cifar10 => (&[0.485, 0.456, 0.406], &[0.229, 0.224, 0.225]),
+            Self::Cifar10 => (&[0.4914, 0.4822, 0.4465], &[0.2470, 0.2435, 0.2616]),
         };
         Normalization { mean: mean.to_vec(), std: std.to_vec() }
     }

@@ -45,7 +45,7 @@ pub struct ModelInfo {
     pub quantizer: QuantizerSpec,
     /// Channels, height, width.
     pub input_shape: [usize; 3],
-    /// Normalisation of the input; `None` in foreign files: that of the data set is used.
+    /// Normalisation of the input; `None`: that of the data set is used.
     pub normalization: Option<Normalization>,
     /// Data set of the training; `None` in foreign files.
     pub dataset: Option<DatasetTag>,
@@ -121,7 +121,7 @@ impl Model {
             classes,
             quantizer: QuantizerSpec::default(),
             input_shape: architecture.input_shape(),
-            normalization: None,
+            normalization: foreign_normalization(architecture),
             dataset: None,
             training: None,
             training_seed: None,
@@ -178,6 +178,13 @@ impl Model {
         let info = ModelInfo { quantizer: quantizer.clone(), ..self.info.clone() };
         Ok(Self { network, info, checksum: self.checksum.clone(), warnings })
     }
+}
+
+/// Public colour checkpoints expect ImageNet's statistics (the convention of torchvision and of Idelbayev's
+/// CIFAR ResNets); grey ones follow their data set.
+fn foreign_normalization(architecture: Architecture) -> Option<Normalization> {
+    (architecture.input_shape()[0] == 3)
+        .then(|| Normalization { mean: vec![0.485, 0.456, 0.406], std: vec![0.229, 0.224, 0.225] })
 }
 
 #[cfg(test)]

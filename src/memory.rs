@@ -1,0 +1,216 @@
+//! Memory models: supply voltage to bit error rate, energy and kind of fault. Which cells fail
+//! at a rate is the fault room's affair.
+
+mod builtin;
+mod curve;
+mod energy;
+mod file;
+mod voltages;
+
+pub use builtin::{builtin, load, names};
+pub use energy::{weight_memory_energy, Energy, LayerAccess};
+pub use voltages::{parse_voltage, parse_voltages};
+
+use crate::error::{Error, Result};
+use crate::fault::{ArraySpec, FaultKind};
+use crate::units::{Ber, BerSource, Voltage, VoltageUnit};
+use curve::Curve;
+use serde::Serialize;
+
+/// Highest bit error rate of a memory model: beyond it a bit says the opposite of what was stored.
+const HIGHEST_BER: f64 = 0.5;
+
+/// A memory: what its file says, checked. Voltages are in [`MemoryModel::unit`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct MemoryModel {
+    /// Short name, as in tables.
+    pub name: String,
+    /// One line for people.
+    pub title: String,
+    /// Where the numbers come from.
+    pub source: String,
+    /// What was measured, on how many cells.
+    pub measured: Option<String>,
+    /// What is inferred or assumed.
+    pub inferred: Option<String>,
+    /// Terms of use of the numbers.
+    pub license: Option<String>,
+    /// Unit of every voltage of the model.
+    pub unit: VoltageUnit,
+    /// Lowest voltage at which no bit fails.
+    pub error_free: Voltage,
+    /// What the unit is relative to, in words.
+    pub voltage_reference: String,
+    /// Energy of an access.
+    pub access: AccessEnergy,
+    /// What a failing cell does.
+    pub fault_kind: FaultKind,
+    /// Shape and correlations of the array.
+    pub array: ArraySpec,
+    /// A cell that does not fail, where the file gives one.
+    pub robust_cell: Option<RobustCell>,
+    /// SHA-256 of the file.
+    pub checksum: String,
+    curve: Curve,
+}
+
+/// Energy of one bit access, `e(V) = e(at) · (V / at)^exponent`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct AccessEnergy {
+    /// Voltage of the absolute energy.
+    pub at: Voltage,
+    /// Power of the voltage, above 0; 2 for charging a capacitance.
+    pub exponent: f64,
+    /// Absolute energy at that voltage, where it is known.
+    pub picojoule_per_bit: Option<f64>,
+}
+
+/// Cost of a cell that does not fail, relative to the usual one.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RobustCell {
+    /// Energy of an access, 1 or more.
+    pub energy_factor: f64,
+    /// Area, 1 or more.
+    pub area_factor: f64,
+    /// Where the factors come from.
+    pub source: String,
+}
+
+/// A memory at one supply voltage.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct OperatingPoint {
+    /// Supply voltage.
+    pub voltage: Voltage,
+    /// Bit error rate, in [0, 0.5].
+    pub ber: Ber,
+    /// Where the rate comes from.
+    pub ber_source: BerSource,
+    /// Energy of one bit access relative to the error-free voltage.
+    pub access_energy_relative: f64,
+}
+
+impl MemoryModel {
+    /// Bit error rate, its source and the access energy at a voltage.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] where the rate would pass 0.5; the message says from which voltage on the
+    /// model can be used.
+    pub fn at(&self, voltage: Voltage) -> Result<OperatingPoint> {
+        let v = voltage.get();
+        let (ber, ber_source) = if voltage >= self.error_free {
+            (Ber::ZERO, BerSource::ErrorFree)
+        } else {
+            (Ber::new(self.curve.rate(v))?, self.source_below_error_free(v))
+        };
+        if ber.get() > HIGHEST_BER {
+            let (lowest, unit) = (self.curve.voltage(HIGHEST_BER), self.unit.symbol());
+            let expected = format!(
+                "at least {lowest:.4} {unit} (below, the bit error rate of {} passes 0.5)",
+                self.name
+            );
+            return Err(Error::argument("voltage", expected, format!("{voltage} {unit}")));
+        }
+        Ok(OperatingPoint { voltage, ber, ber_source, access_energy_relative: self.access_energy(voltage) })
+    }
+
+    /// The lowest voltage whose bit error rate is at most `ber`: the error-free one for rates below
+    /// any that the model gives.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] above 0.5, and where the curve never rises to `ber`.
+    pub fn voltage_at_ber(&self, ber: Ber) -> Result<Voltage> {
+        if ber.get() > HIGHEST_BER {
+            return Err(Error::argument("bit error rate", "0 to 0.5", ber.to_string()));
+        }
+        if ber == Ber::ZERO {
+            return Ok(self.error_free);
+        }
+        let voltage = self.curve.voltage(ber.get());
+        if voltage >= self.error_free.get() {
+            return Ok(self.error_free);
+        }
+        Voltage::new(voltage).map_err(|_| {
+            let expected = format!("a rate that {} reaches at some voltage above 0", self.name);
+            Error::argument("bit error rate", expected, ber.to_string())
+        })
+    }
+
+    /// Energy of one bit access relative to the error-free voltage.
+    pub fn access_energy(&self, voltage: Voltage) -> f64 {
+        (voltage.get() / self.error_free.get()).powf(self.access.exponent)
+    }
+
+    /// Energy of one bit access in picojoules, where the model gives an absolute energy.
+    pub fn access_energy_pj(&self, voltage: Voltage) -> Option<f64> {
+        let relative = (voltage.get() / self.access.at.get()).powf(self.access.exponent);
+        self.access.picojoule_per_bit.map(|pj| pj * relative)
+    }
+
+    /// `n` (at least 2) operating points for a figure, evenly spaced from a little below the measured span,
+    /// but no rate above 0.5, to a little above the error-free voltage.
+    ///
+    /// # Errors
+    /// None that is known: every point lies where the model can be used.
+    pub fn curve(&self, n: usize) -> Result<Vec<OperatingPoint>> {
+        let top = self.error_free.get();
+        // just inside 0.5, which rounding must not pass
+        let lowest = self.curve.voltage(HIGHEST_BER).max(0.0);
+        let lowest = lowest + 1e-9 * (top - lowest);
+        let low = match self.curve.span() {
+            Some([low, _]) => (low - 0.25 * (top - low)).max(lowest),
+            None => lowest,
+        }
+        .max(0.01 * top);
+        let high = top + 0.05 * (top - low);
+        let last = n.max(2) - 1;
+        (0..=last).map(|i| self.at(Voltage::new(low + (high - low) * i as f64 / last as f64)?)).collect()
+    }
+
+    /// The measured rates by rising voltage; none for models that are given by a formula.
+    pub fn measured_points(&self) -> Vec<(Voltage, Ber)> {
+        let Curve::Points(points) = &self.curve else { return Vec::new() };
+        let checked =
+            |point: &curve::Point| Some((Voltage::new(point.voltage).ok()?, Ber::new(point.rate).ok()?));
+        points.iter().filter_map(checked).collect()
+    }
+
+    /// A voltage that the user gave in a unit, or in none, in the model's unit.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] where the unit is not the model's: units are never mixed silently.
+    pub fn voltage_in_unit(&self, voltage: Voltage, unit: Option<VoltageUnit>) -> Result<Voltage> {
+        match unit {
+            Some(other) if other != self.unit => Err(Error::argument(
+                "unit of voltage",
+                format!("`{}`, that of {} ({})", self.unit.name(), self.name, self.voltage_reference),
+                format!("{voltage} `{}`", other.name()),
+            )),
+            _ => Ok(voltage),
+        }
+    }
+
+    /// A list as the user typed it, see [`parse_voltages`], in the model's unit: by rising
+    /// value, without duplicates.
+    ///
+    /// # Errors
+    /// As [`parse_voltages`] and [`MemoryModel::voltage_in_unit`].
+    pub fn voltages(&self, text: &str) -> Result<Vec<Voltage>> {
+        let mut voltages = parse_voltages(text)?
+            .into_iter()
+            .map(|(voltage, unit)| self.voltage_in_unit(voltage, unit))
+            .collect::<Result<Vec<_>>>()?;
+        voltages.dedup();
+        Ok(voltages)
+    }
+
+    fn source_below_error_free(&self, voltage: f64) -> BerSource {
+        match self.curve.span() {
+            Some([low, _]) if voltage < low => BerSource::Extrapolated,
+            Some([_, high]) if voltage > high => BerSource::Censored,
+            _ => BerSource::Measured,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

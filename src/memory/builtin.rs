@@ -1,0 +1,113 @@
+//! The memory models that come with the program, and finding one by name or path.
+
+use super::MemoryModel;
+use crate::error::{Error, Result};
+use crate::store::read_text;
+use std::path::Path;
+
+/// Largest memory-model file, in bytes.
+const LARGEST: u64 = 1 << 20;
+
+/// One entry of [`MODELS`].
+macro_rules! model {
+    ($name:literal) => {
+        (
+            $name,
+            concat!("memory_models/", $name, ".yaml"),
+            include_str!(concat!("../../memory_models/", $name, ".yaml")),
+        )
+    };
+}
+
+/// Name, file and text of every built-in model.
+const MODELS: [(&str, &str, &str); 5] = [
+    model!("exponential-henwood2020"),
+    model!("sram-14nm-chandramoorthy2019"),
+    model!("sram-28nm-kc705b-salami2018"),
+    model!("sram-28nm-vc707-salami2018"),
+    model!("sram-65nm-sun2017"),
+];
+
+/// Names of the built-in models, in order.
+pub fn names() -> Vec<&'static str> {
+    MODELS.iter().map(|(name, ..)| *name).collect()
+}
+
+/// A built-in model.
+///
+/// # Errors
+/// [`Error::Argument`] that lists the known names where there is none of this name.
+pub fn builtin(name: &str) -> Result<MemoryModel> {
+    match MODELS.iter().find(|(known, ..)| *known == name) {
+        Some((_, path, text)) => MemoryModel::parse(Path::new(path), text),
+        None => {
+            let expected = format!("{}, or the path of a YAML file", names().join(", "));
+            Err(Error::argument("memory model", expected, format!("`{name}`")))
+        }
+    }
+}
+
+/// A model by built-in name, or by the path of a YAML file: what holds a `/` or ends in `.yaml` or
+/// `.yml` is a path.
+///
+/// # Errors
+/// As [`builtin`] for names, [`Error::Missing`] where there is no such file, [`Error::Input`] with file,
+/// line and key where it is wrong.
+pub fn load(name_or_path: &str) -> Result<MemoryModel> {
+    let path = Path::new(name_or_path);
+    let is_yaml = path.extension().is_some_and(|ending| ending == "yaml" || ending == "yml");
+    if !is_yaml && !name_or_path.contains(['/', std::path::MAIN_SEPARATOR]) {
+        return builtin(name_or_path);
+    }
+    MemoryModel::parse(path, &read_text(path, "a memory model", LARGEST)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::write_bytes;
+
+    #[test]
+    fn every_file_is_built_in_under_its_own_name() {
+        for (name, path, text) in MODELS {
+            assert_eq!(builtin(name).unwrap().name, name);
+            assert_eq!(std::fs::read_to_string(path).unwrap(), text);
+        }
+        let files = std::fs::read_dir("memory_models").unwrap().count();
+        assert_eq!(files, MODELS.len());
+    }
+
+    #[test]
+    fn names_are_in_order() {
+        assert!(names().is_sorted());
+    }
+
+    #[test]
+    fn every_model_says_what_was_measured_and_what_is_inferred() {
+        for name in names() {
+            let model = builtin(name).unwrap();
+            for note in [&model.measured, &model.inferred] {
+                assert!(note.as_ref().is_some_and(|note| note.len() > 40), "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn unknown_names_list_the_known_ones() {
+        let error = load("sram-3nm").unwrap_err().to_string();
+        assert!(error.ends_with("or the path of a YAML file, found `sram-3nm`"), "{error}");
+        assert!(names().iter().all(|name| error.contains(name)));
+    }
+
+    #[test]
+    fn a_copy_on_disk_is_the_same_model() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("copy.yaml");
+        write_bytes(&path, MODELS[1].2.as_bytes()).unwrap();
+        let copy = load(path.to_str().unwrap()).unwrap();
+        assert_eq!(copy, builtin(MODELS[1].0).unwrap());
+        assert_eq!(copy.checksum, crate::store::sha256(MODELS[1].2.as_bytes()));
+        let missing = load("no/such.yaml").unwrap_err().to_string();
+        assert_eq!(missing, "no/such.yaml: not found (expected a memory model)");
+    }
+}
