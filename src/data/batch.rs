@@ -147,13 +147,14 @@ mod tests {
         let mut seen = std::collections::BTreeMap::new();
         for image in batch.chunks_exact(16) {
             let image: Vec<i32> = image.iter().map(|v| ((v * 0.5 + 0.5) * 255.0).round() as i32).collect();
-            let window = (-1..=1).flat_map(|top| (-1..=1).map(move |left| (top, left))).find(|(top, left)| {
-                (0..16).all(|place| {
-                    let (row, column) = (place / 4 + top, place % 4 + left);
-                    let inside = (0..4).contains(&row) && (0..4).contains(&column);
-                    image[place as usize] == if inside { row * 4 + column + 1 } else { 0 }
-                })
-            });
+            let window =
+                (-1..=1).flat_map(|top| (-1..=1).map(move |left| (top, left))).find(|(top, left)| {
+                    (0..16).all(|place| {
+                        let (row, column) = (place / 4 + top, place % 4 + left);
+                        let inside = (0..4).contains(&row) && (0..4).contains(&column);
+                        image[place as usize] == if inside { row * 4 + column + 1 } else { 0 }
+                    })
+                });
             *seen.entry(window.expect("a window of the padded image")).or_insert(0) += 1;
         }
         assert_eq!(seen.len(), 9);

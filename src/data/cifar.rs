@@ -96,7 +96,7 @@ fn read_records(path: &Path, count: usize, pixels: &mut Vec<u8>, labels: &mut Ve
         pixels.extend_from_slice(&record[1..]);
         hash.update(&record);
     }
-    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(store::hex(&hash.finalize()))
 }
 
 #[cfg(test)]
@@ -134,7 +134,10 @@ mod tests {
         assert_eq!(load(Split::Training, folder.path()).unwrap().labels, [0, 1, 2, 3, 4]);
         let error = load(Split::Test, folder.path()).unwrap_err().to_string();
         assert!(error.contains("test_batch.bin: not found"), "{error}");
-        assert!(error.contains("`wcat-explore data fetch cifar10`") && error.contains("--data-dir"), "{error}");
+        assert!(
+            error.contains("`wcat-explore data fetch cifar10`") && error.contains("--data-dir"),
+            "{error}"
+        );
     }
 
     #[test]

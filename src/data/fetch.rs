@@ -94,9 +94,11 @@ impl FetchSource {
     /// [`Error::Argument`] for the glyphs, which are built in.
     pub fn built_in(name: DatasetName) -> Result<Self> {
         match name {
-            DatasetName::Glyphs => {
-                Err(Error::argument("data set to fetch", "`mnist` or `cifar10`", "`glyphs`, which is built in"))
-            }
+            DatasetName::Glyphs => Err(Error::argument(
+                "data set to fetch",
+                "`mnist` or `cifar10`",
+                "`glyphs`, which is built in",
+            )),
             DatasetName::Mnist => Ok(Self::mnist()),
             DatasetName::Cifar10 => Ok(Self::cifar10()),
         }
@@ -115,7 +117,11 @@ impl FetchSource {
         Self {
             name: DatasetName::Mnist,
             folder: mnist::FOLDER.into(),
-            files: MNIST.iter().zip(mnist::FILES.iter().flatten()).map(|(known, name)| file(known, name)).collect(),
+            files: MNIST
+                .iter()
+                .zip(mnist::FILES.iter().flatten())
+                .map(|(known, name)| file(known, name))
+                .collect(),
             unpack: false,
         }
     }
@@ -148,7 +154,8 @@ impl FetchSource {
     /// # Errors
     /// [`Error::Argument`] where `base` is not an `http` or `https` address.
     pub fn from_base(mut self, base: &str) -> Result<Self> {
-        if !["http://", "https://"].iter().any(|scheme| base.len() > scheme.len() && base.starts_with(scheme)) {
+        if !["http://", "https://"].iter().any(|scheme| base.len() > scheme.len() && base.starts_with(scheme))
+        {
             let expected = "an address that starts with http:// or https://";
             return Err(Error::argument("source address", expected, format!("`{base}`")));
         }
@@ -289,7 +296,7 @@ pub(super) fn holds(path: &Path, content: &Content) -> Result<bool> {
             Err(_) => return Ok(false),
         }
     }
-    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect::<String>() == content.sha256)
+    Ok(store::hex(&hash.finalize()) == content.sha256)
 }
 
 /// Size of a file, 0 where there is none.

@@ -110,7 +110,10 @@ fn draw(label: u8, stream: &mut Stream, pixels: &mut [u8]) {
         });
         if stream.chance(GAP / strokes.len() as f64) {
             let at = chain[stream.below(chain.len() as u64) as usize];
-            canvas.rub_out(at, Pen { radius: within(stream, GAP_RADIUS), softness, strength: stream.uniform() });
+            canvas.rub_out(
+                at,
+                Pen { radius: within(stream, GAP_RADIUS), softness, strength: stream.uniform() },
+            );
         }
     }
     clutter(&mut canvas, pen, stream);
@@ -139,10 +142,8 @@ impl Hand {
         let (sin, cos) = bounded_normal(stream, ROTATION).sin_cos();
         let slant = bounded_normal(stream, SHEAR);
         // rotation · slant · scale
-        let axes = [
-            (cos * width, sin * width),
-            ((-cos * slant - sin) * height, (-sin * slant + cos) * height),
-        ];
+        let axes =
+            [(cos * width, sin * width), ((-cos * slant - sin) * height, (-sin * slant + cos) * height)];
         let half = SIDE as f64 / 2.0;
         let middle = (half + stream.between(-SHIFT, SHIFT), half + stream.between(-SHIFT, SHIFT));
         let waves = std::array::from_fn(|_| {

@@ -4,6 +4,7 @@ use super::{missing, DatasetName, ImageSet, Split, MAX_IMAGES};
 use crate::error::{Error, IoContext, Result};
 use crate::store;
 use flate2::read::GzDecoder;
+use std::cmp::Ordering;
 use std::io::{BufReader, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
@@ -49,7 +50,11 @@ pub fn load_mnist_files(images: &Path, labels: &Path) -> Result<ImageSet> {
     let classes = read_idx(labels, MAGIC_LABELS, &[])?;
     if pixels.len() != classes.len() * height * width {
         let found = format!("{} images in {}", pixels.len() / (height * width), images.display());
-        return Err(Error::input(labels, "as many labels as images", format!("{} labels, {found}", classes.len())));
+        return Err(Error::input(
+            labels,
+            "as many labels as images",
+            format!("{} labels, {found}", classes.len()),
+        ));
     }
     if let Some(place) = classes.iter().position(|&label| usize::from(label) >= name.classes()) {
         let found = format!("{} at image {place}", classes[place]);
@@ -77,7 +82,8 @@ fn read_idx(path: &Path, magic: u32, shape: &[u32]) -> Result<Vec<u8>> {
     let mut header = vec![0; 8 + 4 * shape.len()];
     let read = reader.read_exact(&mut header);
     explain(path, read, "an IDX header")?;
-    let mut words = header.chunks_exact(4).map(|word| word.iter().fold(0, |n, &byte| n << 8 | u32::from(byte)));
+    let mut words =
+        header.chunks_exact(4).map(|word| word.iter().fold(0, |n, &byte| n << 8 | u32::from(byte)));
     let found = words.next().unwrap_or(0);
     if found != magic {
         return Err(Error::input(path, format!("the magic number {magic:#010x}"), format!("{found:#010x}")));
@@ -102,12 +108,12 @@ fn read_body(path: &Path, reader: impl Read, expected: u64) -> Result<Vec<u8>> {
     let mut body = Vec::new();
     let read = reader.take(expected + 1).read_to_end(&mut body);
     explain(path, read, "whole data")?;
-    if body.len() as u64 != expected {
-        let more = if body.len() as u64 > expected { "more" } else { "an end after byte " };
-        let found = if more == "more" { more.to_owned() } else { format!("{more}{}", body.len()) };
-        return Err(Error::input(path, format!("{expected} bytes of data, as its header says"), found));
-    }
-    Ok(body)
+    let found = match (body.len() as u64).cmp(&expected) {
+        Ordering::Equal => return Ok(body),
+        Ordering::Less => format!("an end after byte {}", body.len()),
+        Ordering::Greater => "more".to_owned(),
+    };
+    Err(Error::input(path, format!("{expected} bytes of data, as its header says"), found))
 }
 
 /// A damaged or short file is the file's fault; the rest is the system's.
@@ -173,7 +179,11 @@ mod tests {
             (images[..8].to_vec(), labels.clone(), "IDX header"),
             (images[..1000].to_vec(), labels.clone(), "1584 bytes, as its header says, found 1000"),
             ([images.clone(), vec![0]].concat(), labels.clone(), "found 1585"),
-            (idx(MAGIC_LABELS, &[2, 28, 28], &images[16..]), labels.clone(), "magic number 0x00000803, found 0x00000801"),
+            (
+                idx(MAGIC_LABELS, &[2, 28, 28], &images[16..]),
+                labels.clone(),
+                "magic number 0x00000803, found 0x00000801",
+            ),
             (idx(MAGIC_IMAGES, &[2, 56, 14], &images[16..]), labels.clone(), "of size [56, 14]"),
             (idx(MAGIC_IMAGES, &[u32::MAX, 28, 28], &[]), labels.clone(), "found 4294967295"),
             (idx(MAGIC_IMAGES, &[0, 28, 28], &[]), labels.clone(), "found 0"),

@@ -31,7 +31,11 @@ impl ImageSet {
     /// [`Error::Argument`] where `n` is 0 or more than there are.
     pub fn subset(&self, n: usize, seed: Seed) -> Result<Vec<u32>> {
         if n == 0 || n > self.len() {
-            return Err(Error::argument("images", format!("1 to {} ({})", self.len(), self.title), n.to_string()));
+            return Err(Error::argument(
+                "images",
+                format!("1 to {} ({})", self.len(), self.title),
+                n.to_string(),
+            ));
         }
         Ok(stratified(&self.labels, n, &mut seed.stream(Purpose::Images, &[])))
     }

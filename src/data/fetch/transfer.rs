@@ -50,7 +50,11 @@ fn transfer(file: &RemoteFile, partial: &Path, progress: Progress<'_>) -> Result
         if received > file.bytes {
             drop(target);
             store::remove_file(partial)?;
-            return Err(wrong(file, format!("{} bytes", file.bytes), format!("more from {} (removed)", file.url)));
+            return Err(wrong(
+                file,
+                format!("{} bytes", file.bytes),
+                format!("more from {} (removed)", file.url),
+            ));
         }
         target.write_all(&piece[..read]).at("write", partial)?;
         progress(file.progress(FetchStep::Downloading, received))?;
@@ -110,7 +114,8 @@ fn agent() -> Agent {
 
 fn broke_off(file: &RemoteFile, received: u64, reason: &str) -> Error {
     let total = file.bytes;
-    let text = format!("broke off after {received} of {total} bytes: {reason}; the same command continues there");
+    let text =
+        format!("broke off after {received} of {total} bytes: {reason}; the same command continues there");
     failed(&file.url, text)
 }
 

@@ -24,7 +24,8 @@ pub(super) fn unpack(file: &RemoteFile, root: &str, archive: &Path, folder: &Pat
     let packed = BufReader::new(store::open(archive, "an archive")?);
     let mut tar = Archive::new(GzDecoder::new(packed).take(most));
     let mut done = BTreeSet::new();
-    let damaged = |e: std::io::Error| Error::input(archive, "a .tar.gz archive", format!("a damaged one ({e})"));
+    let damaged =
+        |e: std::io::Error| Error::input(archive, "a .tar.gz archive", format!("a damaged one ({e})"));
     for entry in tar.entries().map_err(damaged)? {
         let mut entry = entry.map_err(damaged)?;
         let path = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
@@ -46,7 +47,9 @@ pub(super) fn unpack(file: &RemoteFile, root: &str, archive: &Path, folder: &Pat
         }
     }
     match file.contents.iter().find(|content| !done.contains(&content.name)) {
-        Some(content) => Err(Error::input(archive, format!("`{root}/{}`", content.name), "an archive without it")),
+        Some(content) => {
+            Err(Error::input(archive, format!("`{root}/{}`", content.name), "an archive without it"))
+        }
         None => Ok(()),
     }
 }
