@@ -96,7 +96,7 @@ fn read_records(path: &Path, count: usize, pixels: &mut Vec<u8>, labels: &mut Ve
         pixels.extend_from_slice(&record[1..]);
         hash.update(&record);
     }
-    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(store::hex(&hash.finalize()))
 }
 
 #[cfg(test)]

@@ -296,7 +296,7 @@ pub(super) fn holds(path: &Path, content: &Content) -> Result<bool> {
             Err(_) => return Ok(false),
         }
     }
-    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect::<String>() == content.sha256)
+    Ok(store::hex(&hash.finalize()) == content.sha256)
 }
 
 /// Size of a file, 0 where there is none.

@@ -1,5 +1,6 @@
 //! A set of labelled images in memory, its checksum and class counts; reading files is for the formats.
 
+use crate::store;
 use sha2::{Digest, Sha256};
 
 /// Labelled images of one shape, all bytes in memory.
@@ -55,7 +56,7 @@ impl ImageSet {
         }
         hash.update(&self.pixels);
         hash.update(&self.labels);
-        hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+        store::hex(&hash.finalize())
     }
 
     /// Number of images of each class.

@@ -4,6 +4,7 @@ use super::{missing, DatasetName, ImageSet, Split, MAX_IMAGES};
 use crate::error::{Error, IoContext, Result};
 use crate::store;
 use flate2::read::GzDecoder;
+use std::cmp::Ordering;
 use std::io::{BufReader, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
@@ -107,12 +108,12 @@ fn read_body(path: &Path, reader: impl Read, expected: u64) -> Result<Vec<u8>> {
     let mut body = Vec::new();
     let read = reader.take(expected + 1).read_to_end(&mut body);
     explain(path, read, "whole data")?;
-    if body.len() as u64 != expected {
-        let more = if body.len() as u64 > expected { "more" } else { "an end after byte " };
-        let found = if more == "more" { more.to_owned() } else { format!("{more}{}", body.len()) };
-        return Err(Error::input(path, format!("{expected} bytes of data, as its header says"), found));
-    }
-    Ok(body)
+    let found = match (body.len() as u64).cmp(&expected) {
+        Ordering::Equal => return Ok(body),
+        Ordering::Less => format!("an end after byte {}", body.len()),
+        Ordering::Greater => "more".to_owned(),
+    };
+    Err(Error::input(path, format!("{expected} bytes of data, as its header says"), found))
 }
 
 /// A damaged or short file is the file's fault; the rest is the system's.

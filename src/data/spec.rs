@@ -70,7 +70,7 @@ impl DatasetName {
     /// Those of the glyphs are of the default [`GlyphSpec`]; all are recomputed by the tests.
     pub fn default_normalization(self) -> Normalization {
         let (mean, std): (&[f32], &[f32]) = match self {
-            Self::Glyphs => (&[0.2], &[0.3]),
+            Self::Glyphs => (&[0.1682], &[0.2138]),
             Self::Mnist => (&[0.1307], &[0.3081]),
             Self::Cifar10 => (&[0.4914, 0.4822, 0.4465], &[0.2470, 0.2435, 0.2616]),
         };
@@ -307,8 +307,7 @@ mod tests {
             assert!(error.is_wrong_input());
             assert!(error.to_string().contains(key), "{json}: {error}");
         }
-        let mut spec = DatasetSpec::default();
-        spec.validation = f64::NAN;
+        let spec = DatasetSpec { validation: f64::NAN, ..DatasetSpec::default() };
         assert!(spec.check().is_err());
         let nan = Normalization { mean: vec![f32::NAN], std: vec![1.0] };
         assert!(nan.check(1).is_err());

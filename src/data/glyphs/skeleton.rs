@@ -15,6 +15,7 @@ pub(super) enum Stroke {
 use Stroke::{Curve, Line};
 
 /// The ways in which each digit is written.
+#[rustfmt::skip]
 pub(super) const DIGITS: [&[&[Stroke]]; 10] = [
     // 0: an oval; a narrow oval
     &[
