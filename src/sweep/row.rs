@@ -56,7 +56,7 @@ pub struct Design {
 pub enum TrialStatus {
     /// The network was evaluated on this chip.
     Evaluated,
-    /// The chip has no fault at this voltage: the clean result holds.
+    /// No stored bit reads otherwise on this chip: the clean result holds.
     FaultFree,
 }
 

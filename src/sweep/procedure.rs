@@ -1,0 +1,423 @@
+//! Trials of a comparison: which are owed, each on its own chip, in parallel, until enough chips have spoken.
+
+use super::row::{Design, StoppedBy, Trial, TrialStatus};
+use crate::engine::{Evaluator, Images, Score};
+use crate::error::{Error, Result};
+use crate::fault::{faulty_words, Chip};
+use crate::memory::{weight_memory_energy, LayerAccess, MemoryModel, OperatingPoint};
+use crate::seed::Seed;
+use crate::stats;
+use crate::units::{Accuracy, ChipId};
+use rayon::prelude::*;
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Mutex;
+use std::time::Instant;
+
+/// Chips before a tolerance may stop a comparison.
+const LEAST_CHIPS: u32 = 16;
+/// Chips added at a time under a tolerance.
+const CHIP_BATCH: u32 = 8;
+
+/// A model in a comparison.
+#[derive(Debug)]
+pub struct Subject<'a> {
+    /// Its name, unique in the comparison.
+    pub name: String,
+    /// Title of the data set the accuracy is measured on.
+    pub dataset: String,
+    /// Seed of its training, where known.
+    pub training_seed: Option<u64>,
+    /// The network with its memory.
+    pub evaluator: &'a Evaluator,
+    /// The test images, normalised for this model.
+    pub images: &'a Images,
+    /// Its score without faults on these images.
+    pub clean: Score,
+}
+
+/// Models on the same chips at the same voltages.
+#[derive(Debug)]
+pub struct Comparison<'a> {
+    /// The models.
+    pub subjects: &'a [Subject<'a>],
+    /// The memory.
+    pub memory: &'a MemoryModel,
+    /// Voltages with their bit error rates.
+    pub points: &'a [OperatingPoint],
+    /// Seed of the chips.
+    pub seed: Seed,
+    /// Chips per design point; at most so many under a tolerance.
+    pub chips: u32,
+    /// Greatest half-width of a mean that is good enough.
+    pub tolerance: Option<f64>,
+}
+
+/// What a comparison came to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outcome {
+    /// Trials of every design point on chips 0 to n-1, sorted by design and chip.
+    pub trials: Vec<Trial>,
+    /// Why no more chips were added.
+    pub stopped_by: StoppedBy,
+}
+
+/// One trial that is owed.
+struct Task<'a> {
+    subject: &'a Subject<'a>,
+    point: &'a OperatingPoint,
+    design_id: &'a str,
+    chip: ChipId,
+}
+
+impl Comparison<'_> {
+    /// The design points: every model at every voltage.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] for a float model, which stores no codes, or for two models of one name.
+    pub fn designs(&self) -> Result<Vec<Design>> {
+        let pairs =
+            self.subjects.iter().flat_map(|subject| self.points.iter().map(move |point| (subject, point)));
+        let designs: Vec<Design> =
+            pairs.map(|(subject, point)| self.design(subject, point)).collect::<Result<_>>()?;
+        let ids: BTreeMap<&str, ()> = designs.iter().map(|d| (d.design_id.as_str(), ())).collect();
+        if ids.len() != designs.len() {
+            let names: Vec<&str> = self.subjects.iter().map(|s| s.name.as_str()).collect();
+            return Err(Error::argument("models of a sweep", "a name for each of its own", names.join(", ")));
+        }
+        Ok(designs)
+    }
+
+    fn design(&self, subject: &Subject, point: &OperatingPoint) -> Result<Design> {
+        let (network, memory) = (subject.evaluator.network(), self.memory);
+        let stored = subject.evaluator.stored().iter().flatten();
+        let layers: Vec<LayerAccess> = stored
+            .map(|layer| LayerAccess {
+                weights: layer.words.len() as u64,
+                bits: layer.scheme.format.bits(),
+                reads: 1.0,
+            })
+            .collect();
+        let (Some(first), Some(layer)) = (layers.first(), subject.evaluator.stored().iter().flatten().next())
+        else {
+            return Err(Error::argument(
+                format!("model `{}`", subject.name),
+                "a quantised model, which stores codes in the memory",
+                "float weights (bits: 32)",
+            ));
+        };
+        let energy = weight_memory_energy(&layers, memory, point, 0.0)?;
+        Ok(Design {
+            design_id: format!("{}@{}{}", subject.name, point.voltage, memory.unit.name()),
+            model: subject.name.clone(),
+            architecture: network.architecture().to_string(),
+            dataset: subject.dataset.clone(),
+            method: layer.scheme.method.name().to_owned(),
+            bits: first.bits,
+            training_seed: subject.training_seed,
+            memory: memory.name.clone(),
+            fault_kind: memory.fault_kind.name().to_owned(),
+            array: memory.array.label(),
+            protection: "none".to_owned(),
+            voltage: point.voltage.get(),
+            voltage_unit: memory.unit,
+            ber: point.ber.get(),
+            ber_source: point.ber_source,
+            access_energy_relative: point.access_energy_relative,
+            energy_relative: energy.relative,
+            energy_pj: energy.picojoule,
+            area_relative: f64::from(first.bits) / 8.0,
+            clean_accuracy: Accuracy::new(subject.clean.accuracy())?,
+        })
+    }
+
+    /// Expected number of faults over all trials of all chips, to warn where a sweep can show none.
+    pub fn expected_faults(&self) -> f64 {
+        let bits = self.subjects.iter().map(|subject| memory_bits(subject.evaluator) as f64).sum::<f64>();
+        let rates: f64 = self.points.iter().map(|point| point.ber.get()).sum();
+        bits * rates * f64::from(self.chips)
+    }
+
+    /// Computes what is owed beyond `done` and hands each finished trial to the sink, in the order in which they
+    /// end. A raised `cancel` lets running trials end and returns [`Error::Interrupted`].
+    ///
+    /// # Errors
+    /// What the sink returns, [`Error::Interrupted`], or a failure of a trial.
+    pub fn run(
+        &self,
+        done: &[Trial],
+        cancel: &AtomicBool,
+        sink: &mut (dyn FnMut(&Trial) -> Result<()> + Send),
+    ) -> Result<Outcome> {
+        let designs = self.designs()?;
+        let mut trials: BTreeMap<(String, ChipId), Trial> = done
+            .iter()
+            .filter(|trial| designs.iter().any(|design| design.design_id == trial.design_id))
+            .map(|trial| ((trial.design_id.clone(), trial.chip), trial.clone()))
+            .collect();
+        let mut chips = if self.tolerance.is_some() { LEAST_CHIPS.min(self.chips) } else { self.chips };
+        let stopped_by = loop {
+            let new = self.batch(&designs, chips, &trials, cancel, sink)?;
+            trials.extend(new.into_iter().map(|trial| ((trial.design_id.clone(), trial.chip), trial)));
+            if self.tolerance.is_some_and(|tolerance| self.widest(&designs, chips, &trials) <= tolerance) {
+                break StoppedBy::Tolerance;
+            }
+            if chips == self.chips {
+                break StoppedBy::Chips;
+            }
+            chips = (chips + CHIP_BATCH).min(self.chips);
+        };
+        let trials = trials.into_values().filter(|trial| trial.chip.0 < chips).collect();
+        Ok(Outcome { trials, stopped_by })
+    }
+
+    fn batch(
+        &self,
+        designs: &[Design],
+        chips: u32,
+        done: &BTreeMap<(String, ChipId), Trial>,
+        cancel: &AtomicBool,
+        sink: &mut (dyn FnMut(&Trial) -> Result<()> + Send),
+    ) -> Result<Vec<Trial>> {
+        let owed = self.owed(designs, chips, done);
+        let sink = Mutex::new(sink);
+        let run = |task: &Task| {
+            if cancel.load(Ordering::Relaxed) {
+                return Err(Error::Interrupted);
+            }
+            let trial = self.trial(task)?;
+            // a panicked sink has no more to say: its lock is as good as any
+            let mut sink = sink.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+            sink(&trial)?;
+            Ok(trial)
+        };
+        owed.par_iter().with_max_len(1).map(run).collect()
+    }
+
+    /// Trials that are owed, chip after chip: an interrupted sweep has whole chips.
+    fn owed<'a>(
+        &'a self,
+        designs: &'a [Design],
+        chips: u32,
+        done: &BTreeMap<(String, ChipId), Trial>,
+    ) -> Vec<Task<'a>> {
+        let mut owed = Vec::new();
+        for chip in (0..chips).map(ChipId) {
+            let pairs = self.subjects.iter().flat_map(|s| self.points.iter().map(move |p| (s, p)));
+            for ((subject, point), design) in pairs.zip(designs) {
+                if !done.contains_key(&(design.design_id.clone(), chip)) {
+                    owed.push(Task { subject, point, design_id: &design.design_id, chip });
+                }
+            }
+        }
+        owed
+    }
+
+    /// Number of trials that [`Self::run`] would compute if no tolerance stopped it.
+    ///
+    /// # Errors
+    /// As [`Self::designs`].
+    pub fn count_owed(&self, done: &[Trial]) -> Result<usize> {
+        let done = done.iter().map(|t| ((t.design_id.clone(), t.chip), t.clone())).collect();
+        Ok(self.owed(&self.designs()?, self.chips, &done).len())
+    }
+
+    fn trial(&self, task: &Task) -> Result<Trial> {
+        let started = Instant::now();
+        let evaluator = task.subject.evaluator;
+        let bits = memory_bits(evaluator) / evaluator.words().len().max(1) as u64;
+        let chip = Chip::new(self.seed, task.chip, self.memory.array.clone())?;
+        let cells = chip.failing_cells(task.point.ber, memory_bits(evaluator));
+        let faults = faulty_words(self.memory.fault_kind, &cells, evaluator.words(), bits as u32)?;
+        let (score, status) = match faults.is_empty() {
+            true => (task.subject.clean, TrialStatus::FaultFree),
+            false => (evaluator.faulty(&faults, task.subject.images)?, TrialStatus::Evaluated),
+        };
+        Ok(Trial {
+            design_id: task.design_id.to_owned(),
+            chip: task.chip,
+            faults: cells.len() as u64,
+            images: score.images,
+            correct: score.correct,
+            status,
+            seconds: started.elapsed().as_secs_f64(),
+        })
+    }
+
+    /// Greatest half-width of the 95 % interval of a mean over chips. Where few chips differ the sample says
+    /// little about the rest: the variance is at least that of the rule of three, `3/n` of chips deviating by
+    /// the greatest deviation seen, or by the tolerance.
+    fn widest(&self, designs: &[Design], chips: u32, trials: &BTreeMap<(String, ChipId), Trial>) -> f64 {
+        let half_width = |design: &Design| {
+            if design.ber == 0.0 {
+                return 0.0;
+            }
+            let of_chip = |chip| trials.get(&(design.design_id.clone(), ChipId(chip))).map(Trial::accuracy);
+            let accuracies: Vec<f64> = (0..chips).filter_map(of_chip).collect();
+            let sorted = stats::sorted(&accuracies);
+            let (Some(std), Some(median)) =
+                (stats::standard_deviation(&sorted), stats::quantile(&sorted, 0.5))
+            else {
+                return f64::INFINITY;
+            };
+            let deviation =
+                sorted.iter().map(|a| (a - median).abs()).fold(self.tolerance.unwrap_or(0.0), f64::max);
+            let floor = (3.0 / sorted.len() as f64).sqrt() * deviation;
+            let few_differ = sorted.iter().filter(|&&a| a != median).count() < 3;
+            let std = if few_differ { std.max(floor) } else { std };
+            stats::student_half_width(std, sorted.len()).unwrap_or(f64::INFINITY)
+        };
+        designs.iter().map(half_width).fold(0.0, f64::max)
+    }
+}
+
+/// Stored bits of a network.
+fn memory_bits(evaluator: &Evaluator) -> u64 {
+    let bits = |words: usize, bits: u32| words as u64 * u64::from(bits);
+    evaluator.stored().iter().flatten().map(|layer| bits(layer.words.len(), layer.scheme.format.bits())).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::memory;
+    use crate::net::{Architecture, Network};
+    use crate::quant::{Method, QuantizerSpec};
+    use crate::seed::Purpose;
+    use crate::units::Bits;
+    use candle_core::Device;
+
+    struct World {
+        evaluator: Evaluator,
+        images: Images,
+        memory: MemoryModel,
+    }
+
+    fn world(bits: u64) -> World {
+        let quantizer = QuantizerSpec {
+            method: Method::Wcat,
+            bits: Bits::new(bits).unwrap(),
+            ..QuantizerSpec::default()
+        };
+        let network = Network::new(Architecture::Mlp, 10, &quantizer, Seed(1), &Device::Cpu).unwrap().0;
+        let mut stream = Seed(2).stream(Purpose::Test, &[]);
+        let pixels: Vec<f32> = (0..60 * 784).map(|_| stream.normal() as f32).collect();
+        let labels: Vec<u32> = (0..60).map(|i| i % 10).collect();
+        let images = Images::new(&pixels, [1, 28, 28], &labels, &Device::Cpu).unwrap();
+        let memory = memory::load("sram-14nm-chandramoorthy2019").unwrap();
+        World { evaluator: Evaluator::new(network).unwrap(), images, memory }
+    }
+
+    fn run(
+        world: &World,
+        voltages: &str,
+        chips: u32,
+        tolerance: Option<f64>,
+        done: &[Trial],
+    ) -> (Outcome, usize) {
+        let clean = world.evaluator.clean(&world.images).unwrap();
+        let subjects = [Subject {
+            name: "m".into(),
+            dataset: "d".into(),
+            training_seed: None,
+            evaluator: &world.evaluator,
+            images: &world.images,
+            clean,
+        }];
+        let voltages = world.memory.voltages(voltages).unwrap();
+        let points: Vec<OperatingPoint> = voltages.iter().map(|v| world.memory.at(*v).unwrap()).collect();
+        let comparison = Comparison {
+            subjects: &subjects,
+            memory: &world.memory,
+            points: &points,
+            seed: Seed(5),
+            chips,
+            tolerance,
+        };
+        let mut computed = 0;
+        let mut sink = |_: &Trial| {
+            computed += 1;
+            Ok(())
+        };
+        let mut outcome = comparison.run(done, &AtomicBool::new(false), &mut sink).unwrap();
+        outcome.trials.iter_mut().for_each(|trial| trial.seconds = 0.0);
+        (outcome, computed)
+    }
+
+    #[test]
+    fn a_trial_is_the_same_whatever_else_is_swept_and_on_any_number_of_threads() {
+        let world = world(4);
+        let alone = run(&world, "0.8", 3, None, &[]).0.trials;
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build().unwrap();
+        let among = pool.install(|| run(&world, "0.75:1.0:0.05", 4, None, &[]).0.trials);
+        let same: Vec<&Trial> =
+            among.iter().filter(|t| t.design_id == alone[0].design_id && t.chip.0 < 3).collect();
+        assert_eq!(same.len(), 3);
+        assert!(same.into_iter().eq(alone.iter()));
+    }
+
+    #[test]
+    fn finished_trials_are_not_computed_again() {
+        let world = world(4);
+        let (whole, computed) = run(&world, "0.78,0.9", 4, None, &[]);
+        assert_eq!(computed, 8);
+        let (resumed, computed) = run(&world, "0.78,0.9", 4, None, &whole.trials[..5]);
+        assert_eq!(computed, 3);
+        assert_eq!(resumed, whole);
+    }
+
+    #[test]
+    fn at_the_error_free_voltage_every_chip_gives_the_clean_result() {
+        let world = world(4);
+        let clean = world.evaluator.clean(&world.images).unwrap();
+        for trial in run(&world, "1.0", 3, None, &[]).0.trials {
+            assert_eq!((trial.faults, trial.correct), (0, clean.correct));
+            assert_eq!(trial.status, TrialStatus::FaultFree);
+        }
+    }
+
+    #[test]
+    fn fault_counts_have_the_rate_of_the_curve() {
+        let world = world(4);
+        let trials = run(&world, "0.833", 40, None, &[]).0.trials;
+        let bits = 4.0 * f64::from(784 * 200 + 200 * 50 + 50 * 10);
+        let mean = trials.iter().map(|t| t.faults as f64).sum::<f64>() / 40.0;
+        let expected = bits * 1.115e-2;
+        assert!((mean - expected).abs() < 4.0 * (expected / 40.0).sqrt(), "{mean} {expected}");
+    }
+
+    #[test]
+    fn a_tolerance_stops_at_the_same_number_of_chips_for_every_design() {
+        let world = world(4);
+        let (outcome, _) = run(&world, "0.75,1.0", 200, Some(0.04), &[]);
+        assert_eq!(outcome.stopped_by, StoppedBy::Tolerance);
+        let chips = outcome.trials.len() / 2;
+        assert!((16..200).contains(&chips) && chips % 8 == 0, "{chips}");
+        let (outcome, _) = run(&world, "0.75,1.0", 20, Some(1e-6), &[]);
+        assert_eq!((outcome.stopped_by, outcome.trials.len()), (StoppedBy::Chips, 40));
+    }
+
+    #[test]
+    fn float_models_are_refused() {
+        let world = world(32);
+        let clean = world.evaluator.clean(&world.images).unwrap();
+        let subjects = [Subject {
+            name: "m".into(),
+            dataset: "d".into(),
+            training_seed: None,
+            evaluator: &world.evaluator,
+            images: &world.images,
+            clean,
+        }];
+        let points = [world.memory.at(world.memory.error_free).unwrap()];
+        let comparison = Comparison {
+            subjects: &subjects,
+            memory: &world.memory,
+            points: &points,
+            seed: Seed(1),
+            chips: 1,
+            tolerance: None,
+        };
+        assert!(comparison.designs().unwrap_err().to_string().contains("float weights"));
+    }
+}
