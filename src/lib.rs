@@ -3,6 +3,7 @@
 pub mod code;
 pub mod device;
 pub mod error;
+pub mod pytorch;
 pub mod seed;
 pub mod stats;
 pub mod store;
