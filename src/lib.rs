@@ -1,6 +1,7 @@
 //! wcat
 #![allow(missing_docs)]
 pub mod code;
+pub mod config;
 pub mod device;
 pub mod error;
 pub mod pytorch;

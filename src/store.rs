@@ -1,7 +1,9 @@
 //! Reading and writing files with the path in every error, whole or not at all; folders and their lock.
 
+mod line;
 mod lock;
 
+pub use line::line_of_key;
 pub use lock::Lock;
 
 use crate::error::{Error, IoContext, Result};
