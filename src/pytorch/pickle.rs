@@ -412,7 +412,7 @@ impl<'a> Machine<'a, '_> {
 
     fn set_items(&mut self, items: Vec<Id>) -> Result<()> {
         let target = self.peek()?;
-        if items.len() % 2 != 0 {
+        if !items.len().is_multiple_of(2) {
             return Err(self.wrong("keys with values", format!("{} items", items.len())));
         }
         match self.nodes.get_mut(target) {
@@ -517,9 +517,9 @@ impl<'a> Machine<'a, '_> {
             Some(Node::Text(text)) => Some(*text),
             _ => None,
         };
-        let (head, view) = match items(id)? {
-            &[word, class, key, _, elements] => ([word, class, key, elements], None),
-            &[word, class, key, _, elements, view] => {
+        let (head, view) = match *items(id)? {
+            [word, class, key, _, elements] => ([word, class, key, elements], None),
+            [word, class, key, _, elements, view] => {
                 let part = match self.nodes.get(view) {
                     Some(Node::None) => None,
                     _ => Some(items(view)?),
