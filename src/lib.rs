@@ -1,6 +1,7 @@
 //! wcat
 #![allow(missing_docs)]
 pub mod code;
+pub mod config;
 pub mod data;
 pub mod device;
 pub mod engine;
@@ -9,6 +10,7 @@ pub mod fault;
 pub mod kernel;
 pub mod memory;
 pub mod net;
+pub mod pytorch;
 pub mod quant;
 pub mod seed;
 pub mod stats;

@@ -3,6 +3,7 @@
 pub mod line;
 mod lock;
 
+pub use line::line_of_key;
 pub use lock::Lock;
 
 use crate::error::{Error, IoContext, Result};

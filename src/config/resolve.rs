@@ -1,0 +1,98 @@
+//! The merged layers as a typed configuration, with the layer at fault in each error; leaves the
+//! types and the checks across their fields to whoever calls.
+
+use super::layer::{Layer, Origin};
+use super::merge::{merge, sets};
+use super::message::rewrite;
+use crate::error::{Error, Result};
+use serde::{de::DeserializeOwned, Serialize};
+use serde_path_to_error::Segment;
+use serde_yaml::Value;
+
+/// Merges the layers, later ones over earlier ones, and reads the result as `T`.
+///
+/// Mappings merge key by key; lists, scalars and null replace what was there (null where a mapping
+/// is expected reads as an empty one, so its defaults return). Unknown keys are
+/// refused by `T` itself (`#[serde(deny_unknown_fields)]`). Below a serde `flatten`, or an enum that
+/// is untagged or internally tagged, serde reports the key of the whole instead of the key inside it.
+///
+/// # Errors
+/// [`Error::Input`] with file, line and key where a file is at fault, [`Error::Argument`] with the
+/// argument where a `--set` is. At fault is the last layer that sets the key.
+pub fn resolve<T: DeserializeOwned>(layers: &[Layer]) -> Result<T> {
+    let merged = merge(layers)?;
+    serde_path_to_error::deserialize(&merged).map_err(|error| {
+        let mut key = keys(error.path());
+        let said = rewrite(&error.inner().to_string(), at(&merged, &key));
+        if let Some(below) = said.below.filter(|below| said.missing || key.last() != Some(below)) {
+            key.push(below);
+        }
+        let key: Vec<&str> = key.iter().map(String::as_str).collect();
+        blame(layers, &key, said.missing, said.expected, said.found)
+    })
+}
+
+/// The error that the setting `key` (such as `quantizer.bits`) is wrong, for checks that a type
+/// cannot make itself: with the last layer that sets the key, its line, or the argument of its `--set`.
+pub fn wrong_key(
+    layers: &[Layer],
+    key: &str,
+    expected: impl Into<String>,
+    found: impl Into<String>,
+) -> Error {
+    let path: Vec<&str> = key.split('.').collect();
+    let missing = !layers.iter().any(|layer| sets(layer, &path));
+    blame(layers, &path, missing, expected.into(), found.into())
+}
+
+/// The resolved configuration as YAML.
+///
+/// # Errors
+/// [`Error::Argument`] where the type has no form in YAML (a mapping with composite keys).
+pub fn resolved_yaml<T: Serialize>(configuration: &T) -> Result<String> {
+    serde_yaml::to_string(configuration)
+        .map_err(|error| Error::argument("configuration", "settings that YAML can write", error.to_string()))
+}
+
+/// A missing key is blamed on the last document that has what should hold it, else on the last `--set` that does.
+fn blame(layers: &[Layer], key: &[&str], missing: bool, expected: String, found: String) -> Error {
+    let last = |key: &[&str], sets_too: bool| {
+        let counts = |layer: &&Layer| sets_too || !matches!(layer.origin, Origin::Set(_));
+        layers.iter().rev().filter(counts).find(|layer| sets(layer, key))
+    };
+    let layer = if missing {
+        (0..key.len()).rev().find_map(|depth| {
+            let holder = &key[..depth];
+            // at the top level a `--set` of another key is not at fault
+            last(holder, false).or_else(|| if depth > 0 { last(holder, true) } else { None })
+        })
+    } else {
+        last(key, true)
+    };
+    match layer {
+        Some(layer) => layer.origin.wrong(key, expected, found),
+        None => Error::argument(format!("configuration: `{}`", key.join(".")), expected, found),
+    }
+}
+
+/// The path as far as it is known; list items by index.
+fn keys(path: &serde_path_to_error::Path) -> Vec<String> {
+    let mut keys = Vec::new();
+    for segment in path {
+        match segment {
+            Segment::Seq { index } => keys.push(index.to_string()),
+            Segment::Map { key } => keys.push(key.clone()),
+            Segment::Enum { .. } => {}
+            Segment::Unknown => break,
+        }
+    }
+    keys
+}
+
+fn at<'v>(value: &'v Value, key: &[String]) -> Option<&'v Value> {
+    key.iter().try_fold(value, |value, name| match value {
+        Value::Mapping(mapping) => mapping.get(name.as_str()),
+        Value::Sequence(list) => name.parse().ok().and_then(|index: usize| list.get(index)),
+        _ => None,
+    })
+}
