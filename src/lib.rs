@@ -3,6 +3,8 @@
 pub mod code;
 pub mod device;
 pub mod error;
+pub mod figure;
+pub mod report;
 pub mod seed;
 pub mod stats;
 pub mod store;
