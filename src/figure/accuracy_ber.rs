@@ -16,7 +16,7 @@ pub fn accuracy_ber(summaries: &[Summary]) -> String {
     let zero = summaries.iter().any(|s| s.design.ber <= 0.0);
     let x = Axis::logarithmic("Bit error rate", summaries.iter().map(|s| s.design.ber), zero);
     let mut legend = Legend::of(&all);
-    curves::explain(&mut legend, &curves, "95 % interval of the mean");
+    curves::explain(&mut legend, &curves, "95 % interval of the mean", "5 to 95 % of chips");
     let axes = curves::accuracy_panels(&curves);
     let count = axes.len();
     let panels = axes.into_iter().enumerate().map(|(i, (y, height))| {

@@ -28,7 +28,7 @@ pub fn accuracy_voltage(summaries: &[Summary], memories: &[MemoryCurve]) -> Stri
         }
     }
     let every: Vec<Curve> = contents.iter().flat_map(|(curves, _)| curves.clone()).collect();
-    curves::explain(&mut legend, &every, "95 % interval of the mean");
+    curves::explain(&mut legend, &every, "95 % interval of the mean", "5 to 95 % of chips");
     if contents.iter().any(|(_, edge)| edge.is_some()) {
         legend.add(Sample::Hatch, "below the measured span");
     }

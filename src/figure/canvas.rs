@@ -151,9 +151,7 @@ impl Canvas<'_> {
         let font = plotters::style::FontDesc::new(FontFamily::Name(FAMILY), size * FINE * 1.24, weight)
             .transform(turn);
         let ink = rgba(color);
-        let style = TextStyle::from(font)
-            .color(&ink)
-            .pos(Pos::new(h, VPos::Center));
+        let style = TextStyle::from(font).color(&ink).pos(Pos::new(h, VPos::Center));
         self.backend.draw_text(what, &style, point(at)).ok();
     }
 

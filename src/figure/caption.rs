@@ -20,7 +20,9 @@ pub(super) fn pareto(summaries: &[Summary], frontiers: &Pareto) -> String {
     ];
     if !frontiers.savings.is_empty() {
         let baseline = frontiers.baseline.as_deref().unwrap_or("baseline");
-        words.push(format!("Dashed lines: the clean accuracy of {baseline} less the points named at the right."));
+        words.push(format!(
+            "Dashed lines: the clean accuracy of {baseline} less the points named at the right."
+        ));
     }
     words.push(format!(
         "Reference point of the hypervolume: energy 1 at chance accuracy ({} %), drawn where the axes reach it.",
@@ -62,7 +64,8 @@ pub(super) fn yield_voltage(summaries: &[Summary]) -> String {
         "Share of chips whose accuracy is at or above the floor named in the legend, against supply voltage."
             .to_owned(),
         sample(summaries),
-        "Bands: 95 % Clopper-Pearson interval of the share.".to_owned(),
+        "Bars: 95 % Clopper-Pearson interval of the share; the series stand side by side at each voltage."
+            .to_owned(),
     ];
     words.extend(hatched(summaries));
     words.join(" ")
@@ -84,7 +87,8 @@ pub(super) fn memory_model(curves: &[MemoryCurve]) -> String {
     }
     if occurs(BerSource::Censored) {
         words.push(
-            "Dashed: between the lowest measured rate and the error-free voltage, the probit line continued.".into(),
+            "Dashed: between the lowest measured rate and the error-free voltage, the probit line continued."
+                .into(),
         );
     }
     if occurs(BerSource::Extrapolated) {
@@ -148,6 +152,7 @@ fn hollow(summaries: &[Summary]) -> Option<String> {
 }
 
 fn hatched(summaries: &[Summary]) -> Option<String> {
-    let words = "Hatched, with hollow markers: below the measured span, where the bit error rate is extrapolated.";
+    let words =
+        "Hatched, with hollow markers: below the measured span, where the bit error rate is extrapolated.";
     summaries.iter().any(extrapolated).then(|| words.into())
 }

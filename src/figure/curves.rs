@@ -53,6 +53,11 @@ pub(super) fn has_whiskers(series: &[Series<'_>]) -> bool {
     series.len() <= WHISKERS && series.iter().flat_map(|s| &s.points).any(|p| p.chips > 1)
 }
 
+/// Pixels by which a series is moved to the right when several stand side by side.
+pub(super) fn shift(index: usize, count: usize) -> f64 {
+    (index as f64 - (count as f64 - 1.0) / 2.0) * (48.0 / count as f64).min(5.0)
+}
+
 /// Draws bands, lines, whiskers, then whatever `between` draws, then the markers.
 pub(super) fn draw(
     canvas: &mut Canvas<'_>,
@@ -74,8 +79,8 @@ pub(super) fn draw(
     }
     for (i, curve) in curves.iter().enumerate() {
         // Side by side, so that whiskers of several series at one place can be told apart.
-        let shift = (i as f64 - (curves.len() as f64 - 1.0) / 2.0) * 5.0;
-        for spot in curve.runs.iter().flatten() {
+        let shift = shift(i, curves.len());
+        for spot in curve.runs.iter().flatten().filter(|s| plane.holds(plane.at((s.x, s.y)))) {
             whisker(canvas, plane, spot, shift, curve.look.color);
         }
     }
@@ -134,18 +139,18 @@ pub(super) fn accuracy_panels(curves: &[Curve]) -> Vec<(Axis, f64)> {
     }
     let best = spots().map(|s| s.y).fold(f64::NEG_INFINITY, f64::max);
     let top = (best + 0.4).min(high + 0.15).max(best + 0.15);
-    let close = Axis::rounded("Enlarged (%)", best - 3.7, top, 5, WITHIN);
+    let close = Axis::rounded("Accuracy (%), enlarged", best - 3.7, top, 5, WITHIN);
     vec![(close, 240.0), (whole("Accuracy (%)"), 300.0)]
 }
 
 /// The legend entries that explain how design points are drawn.
-pub(super) fn explain(legend: &mut Legend, curves: &[Curve], band: &str) {
+pub(super) fn explain(legend: &mut Legend, curves: &[Curve], band: &str, whisker: &str) {
     let spots = || curves.iter().flat_map(|c| c.runs.iter().flatten());
     if spots().any(|s| s.band.is_some()) {
         legend.add(Sample::Band, band);
     }
     if spots().any(|s| s.whisker.is_some()) {
-        legend.add(Sample::Whisker, "5 to 95 % of chips");
+        legend.add(Sample::Whisker, whisker);
     }
     if spots().any(|s| s.hollow) {
         legend.add(Sample::Marker(Shape::Circle, Color::INK, true), "extrapolated bit error rate");
@@ -210,7 +215,7 @@ fn placed(known: &[(f64, f64)], rates: &[f64]) -> Vec<(f64, String)> {
             if p0 >= *rate && *rate >= p1 && p1 > 0.0 && p0 > p1 {
                 let (z0, z1) = (probit(p0), probit(p1));
                 let share = (probit(*rate) - z0) / (z1 - z0);
-                ticks.push((v0 + share * (v1 - v0), text::rate(*rate)));
+                ticks.push((v0 + share * (v1 - v0), text::power_of_ten(rate.log10().round() as i32)));
                 break;
             }
         }

@@ -5,7 +5,7 @@ use super::curves::voltage_axis;
 use super::legend::{Legend, Sample};
 use super::marker::{marker, Shape};
 use super::plane::{Axis, Plane};
-use super::series::PALETTE;
+use super::series::{Look, PALETTE};
 use super::sheet::{sheet, Panel};
 use super::{CurvePoint, MemoryCurve};
 use crate::units::{BerSource, VoltageUnit};
@@ -19,10 +19,16 @@ pub fn memory_model(curves: &[MemoryCurve]) -> String {
     let mut legend = Legend::default();
     for (i, curve) in curves.iter().enumerate() {
         let (color, shape) = look(i);
-        legend.add(Sample::Line(Stroke::solid(color, 2.4)), curve.name.clone());
-        if !curve.measured.is_empty() {
-            legend.add(Sample::Marker(shape, color, false), format!("{}: measured points", curve.name));
-        }
+        let sample = match curve.measured.is_empty() {
+            true => Sample::Line(Stroke::solid(color, 2.4)),
+            false => Sample::Series(Look { color, shape, dash: &[] }),
+        };
+        legend.name(sample, curve.name.clone());
+    }
+    if let Some(i) = curves.iter().position(|c| !c.measured.is_empty()) {
+        let (shape, color) =
+            if curves.len() == 1 { (look(i).1, look(i).0) } else { (Shape::Circle, Color::INK) };
+        legend.add(Sample::Marker(shape, color, false), "measured points");
     }
     explain(&mut legend, curves);
     let (mut panels, mut units) = (Vec::new(), Vec::new());

@@ -10,7 +10,7 @@ use super::sheet::{sheet, Panel};
 use super::text;
 use crate::table::{Pareto, Summary};
 
-const FRONTIER: Stroke = Stroke { color: Color(0, 0, 0, 0.85), width: 3.2, dash: &[] };
+const FRONTIER: Stroke = Stroke { color: Color(0, 0, 0, 0.85), width: 2.8, dash: &[] };
 const TARGET: Stroke = Stroke { color: Color(90, 90, 90, 1.0), width: 1.2, dash: &[5.0, 4.0] };
 /// The axis reaches to the reference energy 1 where the data reach at least this far.
 const NEAR_REFERENCE: f64 = 0.55;
@@ -19,7 +19,8 @@ const NEAR_REFERENCE: f64 = 0.55;
 pub fn pareto(summaries: &[Summary], pareto: &Pareto) -> String {
     let all = series(summaries);
     let curves = all.iter().map(|s| {
-        let mut run: Vec<_> = s.points.iter().map(|p| accuracy_spot(p, p.design.energy_relative, false)).collect();
+        let mut run: Vec<_> =
+            s.points.iter().map(|p| accuracy_spot(p, p.design.energy_relative, false)).collect();
         run.sort_by(|a, b| a.x.total_cmp(&b.x));
         Curve { look: s.look, runs: vec![run] }
     });
@@ -36,9 +37,9 @@ pub fn pareto(summaries: &[Summary], pareto: &Pareto) -> String {
     if !steps.is_empty() {
         legend.add(Sample::Line(FRONTIER), "frontier of all methods");
     }
-    curves::explain(&mut legend, &curves, "95 % interval of the mean");
+    curves::explain(&mut legend, &curves, "95 % interval of the mean", "5 to 95 % of chips");
     if !targets.is_empty() {
-        legend.add(Sample::Line(TARGET), "points lost against the baseline's clean accuracy");
+        legend.add(Sample::Line(TARGET), "points below the clean baseline");
     }
     if reference {
         legend.add(Sample::Marker(Shape::Cross, Color::BLACK, false), "reference point (energy 1, chance)");

@@ -93,7 +93,7 @@ impl Axis {
             let more = minor.iter().filter(|v| [2.0, 5.0].contains(&mantissa(**v)));
             ticks.extend(more.map(|v| (*v, text::rate(*v))));
         }
-        let minor = if every > 1 { Vec::new() } else { minor };
+        let minor = if decades.len() > 7 { Vec::new() } else { minor };
         Self { label: label.into(), low, high, scale: Scale::Logarithmic { zero }, ticks, minor }
     }
 
@@ -271,7 +271,8 @@ impl Plane {
         let (left, top, right, bottom) = self.area;
         let (dx, dy) = (to.0 - from.0, to.1 - from.1);
         let (mut start, mut end) = (0.0_f64, 1.0_f64);
-        for (p, q) in [(-dx, from.0 - left), (dx, right - from.0), (-dy, from.1 - top), (dy, bottom - from.1)] {
+        for (p, q) in [(-dx, from.0 - left), (dx, right - from.0), (-dy, from.1 - top), (dy, bottom - from.1)]
+        {
             if p == 0.0 {
                 if q < 0.0 {
                     return None;
@@ -314,7 +315,10 @@ mod tests {
 
     #[test]
     fn linear_ticks_are_round_and_inside() {
-        assert_eq!(labels(&Axis::linear("V", 0.74, 1.01, 6)), ["0.75", "0.80", "0.85", "0.90", "0.95", "1.00"]);
+        assert_eq!(
+            labels(&Axis::linear("V", 0.74, 1.01, 6)),
+            ["0.75", "0.80", "0.85", "0.90", "0.95", "1.00"]
+        );
         let axis = Axis::rounded("%", 43.0, 97.2, 6, (0.0, 100.0));
         assert_eq!(axis.ends(), (40.0, 100.0));
         assert_eq!(labels(&axis), ["40", "50", "60", "70", "80", "90", "100"]);

@@ -50,7 +50,8 @@ mod tests {
 
     #[test]
     fn a_png_has_its_signature_and_twice_the_size() {
-        let svg = r#"<svg width="30" height="20" xmlns="http://www.w3.org/2000/svg"><text y="10">aα⁻</text></svg>"#;
+        let svg =
+            r#"<svg width="30" height="20" xmlns="http://www.w3.org/2000/svg"><text y="10">aα⁻</text></svg>"#;
         let png = png(svg).unwrap();
         assert_eq!(&png[..8], b"\x89PNG\r\n\x1a\n");
         assert_eq!(png[16..24], [0, 0, 0, 60, 0, 0, 0, 40]);
@@ -59,7 +60,9 @@ mod tests {
     #[test]
     fn text_is_drawn_with_the_embedded_font() {
         let svg = |t: &str| {
-            format!(r#"<svg width="99" height="20" xmlns="http://www.w3.org/2000/svg"><text y="15">{t}</text></svg>"#)
+            format!(
+                r#"<svg width="99" height="20" xmlns="http://www.w3.org/2000/svg"><text y="15">{t}</text></svg>"#
+            )
         };
         assert_ne!(png(&svg("1.2×10⁻³ ≤ µ")).unwrap(), png(&svg("")).unwrap());
     }

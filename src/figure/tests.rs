@@ -110,12 +110,12 @@ pub(crate) fn frontiers(summaries: &[Summary]) -> Pareto {
     let mut savings = Vec::new();
     for loss in [0.005, 0.01, 0.02] {
         for method in ["normal", "wcat"] {
-            let reach = |s: &&Summary| {
-                s.design.method == method && s.mean >= clean - loss && !extrapolated(s)
-            };
-            let cheapest = summaries.iter().filter(reach).min_by(|a, b| {
-                a.design.energy_relative.total_cmp(&b.design.energy_relative)
-            });
+            let reach =
+                |s: &&Summary| s.design.method == method && s.mean >= clean - loss && !extrapolated(s);
+            let cheapest = summaries
+                .iter()
+                .filter(reach)
+                .min_by(|a, b| a.design.energy_relative.total_cmp(&b.design.energy_relative));
             savings.push(Saving {
                 method: method.into(),
                 loss,
@@ -137,7 +137,7 @@ pub(crate) fn frontiers(summaries: &[Summary]) -> Pareto {
 /// The 14 nm memory model.
 pub(crate) fn memory() -> MemoryCurve {
     let point = |i: i32| {
-        let voltage = 0.70 + 0.005 * f64::from(i);
+        let voltage = 0.71 + 0.005 * f64::from(i);
         let (ber, source) = rate_at(voltage, 0.75);
         CurvePoint { voltage, ber, source, access_energy_relative: voltage * voltage }
     };
@@ -145,7 +145,7 @@ pub(crate) fn memory() -> MemoryCurve {
         name: "sram-14nm-chandramoorthy2019".into(),
         title: "14 nm FinFET SRAM, 32 arrays of 4 KiB".into(),
         voltage_unit: VoltageUnit::Vmin,
-        points: (0..=66).map(point).collect(),
+        points: (0..=64).map(point).collect(),
         measured: vec![
             (0.75, 2.0559e-1),
             (0.792, 5.5729e-2),
@@ -166,7 +166,11 @@ fn rendered(summaries: &[Summary], memories: &[MemoryCurve]) -> Vec<Figure> {
         assert!(!figure.svg.contains("NaN") && !figure.svg.contains("214748364"), "{}", figure.name);
         assert!(figure.caption.ends_with('.') && !figure.title.is_empty());
         if let Ok(folder) = std::env::var("FIGURES") {
-            let name = format!("{}-{}", std::thread::current().name().unwrap_or("x").replace("::", "-"), figure.name);
+            let name = format!(
+                "{}-{}",
+                std::thread::current().name().unwrap_or("x").replace("::", "-"),
+                figure.name
+            );
             std::fs::write(format!("{folder}/{name}.png"), &png).unwrap();
             std::fs::write(format!("{folder}/{name}.svg"), &figure.svg).unwrap();
         }
@@ -180,7 +184,7 @@ fn two_methods_give_five_figures_that_name_series_and_axes() {
     let names: Vec<_> = figures.iter().map(|f| f.name).collect();
     assert_eq!(names, ["pareto", "accuracy_voltage", "accuracy_ber", "yield_voltage", "memory_model"]);
     for figure in &figures[..4] {
-        for text in ["normal, 4 bit", "wcat, 4 bit", "%)"] {
+        for text in ["normal, 4 bit", "wcat, 4 bit", "(%"] {
             assert!(figure.svg.contains(text), "{}: {text}", figure.name);
         }
         assert!(figure.caption.contains("50 simulated chips, 2000 test images of glyphs"));
@@ -210,7 +214,8 @@ fn twelve_series_have_twelve_names_and_looks() {
         }
     }
     assert_eq!(series[0].label, "normal, 4 bit");
-    let colors: std::collections::BTreeSet<String> = series.iter().map(|s| format!("{:?}", s.look.color)).collect();
+    let colors: std::collections::BTreeSet<String> =
+        series.iter().map(|s| format!("{:?}", s.look.color)).collect();
     assert_eq!(colors.len(), 6);
 }
 
@@ -251,9 +256,14 @@ fn several_trainings_of_a_method_are_named_by_their_seed() {
 #[test]
 fn a_protection_is_named_and_its_absence_is_not() {
     let mut summaries = two_methods();
-    summaries.iter_mut().filter(|s| s.design.method == "wcat").for_each(|s| s.design.protection = "secded".into());
+    summaries
+        .iter_mut()
+        .filter(|s| s.design.method == "wcat")
+        .for_each(|s| s.design.protection = "secded".into());
     let labels = series_labels(&summaries);
-    assert!(labels.contains(&"wcat, 4 bit, secded".to_owned()) && labels.contains(&"normal, 4 bit".to_owned()));
+    assert!(
+        labels.contains(&"wcat, 4 bit, secded".to_owned()) && labels.contains(&"normal, 4 bit".to_owned())
+    );
 }
 
 #[test]

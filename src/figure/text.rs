@@ -20,7 +20,9 @@ fn advance(letter: char) -> f64 {
         '⁰' | '¹' | '²' | '³' | '⁴'..='⁹' => 401.0,
         '⁻' => 528.0,
         '–' => 500.0,
-        _ => (letter as usize).checked_sub(0x20).and_then(|i| ADVANCE.get(i)).map_or(838.0, |w| f64::from(*w)),
+        _ => {
+            (letter as usize).checked_sub(0x20).and_then(|i| ADVANCE.get(i)).map_or(838.0, |w| f64::from(*w))
+        }
     }
 }
 

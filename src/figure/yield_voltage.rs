@@ -2,7 +2,7 @@
 
 use super::curves::{self, Curve, Spot};
 use super::legend::{Legend, Sample};
-use super::plane::Axis;
+use super::plane::{Axis, Plane};
 use super::series::{extrapolated, series, Series};
 use super::sheet::{sheet, Panel};
 use super::{text, MemoryCurve};
@@ -26,13 +26,19 @@ pub fn yield_voltage(summaries: &[Summary], memories: &[MemoryCurve]) -> String 
         contents.push((curves, curves::extrapolated_below(&points, memories)));
     }
     let every: Vec<Curve> = contents.iter().flat_map(|(curves, _)| curves.clone()).collect();
-    curves::explain(&mut legend, &every, "95 % interval of the yield");
+    curves::explain(&mut legend, &every, "", "95 % interval of the yield");
     if contents.iter().any(|(_, edge)| edge.is_some()) {
         legend.add(Sample::Hatch, "below the measured span");
     }
     sheet("Yield against supply voltage", panels, 28.0, &legend, |canvas, plane, i| {
         curves::hatch_below(canvas, plane, contents[i].1);
-        curves::draw(canvas, plane, &contents[i].0, |_| ());
+        for (k, curve) in contents[i].0.iter().enumerate() {
+            // Whole series side by side: most yields are 0 or 1, and all would lie on each other.
+            let (left, top, right, bottom) = plane.area;
+            let shift = curves::shift(k, all.len());
+            let plane = Plane { area: (left + shift, top, right + shift, bottom), ..plane.clone() };
+            curves::draw(canvas, &plane, std::slice::from_ref(curve), |_| ());
+        }
     })
 }
 
@@ -50,8 +56,8 @@ fn curve(series: &Series<'_>, unit: VoltageUnit) -> Curve {
     let spot = |p: &&Summary| Spot {
         x: p.design.voltage,
         y: 100.0 * p.yield_share,
-        band: Some((100.0 * p.yield_interval.low, 100.0 * p.yield_interval.high)),
-        whisker: None,
+        band: None,
+        whisker: Some((100.0 * p.yield_interval.low, 100.0 * p.yield_interval.high)),
         hollow: extrapolated(p),
     };
     let run = series.points.iter().filter(|p| p.design.voltage_unit == unit).map(spot).collect();
