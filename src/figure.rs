@@ -76,7 +76,10 @@ pub struct Figure {
 /// summaries, none of a memory model without curves.
 pub fn all(summaries: &[Summary], frontiers: &Pareto, memories: &[MemoryCurve]) -> Vec<Figure> {
     let mut figures = Vec::new();
-    let mut add = |name, title: &str, caption, svg| {
+    let mut add = |name, title: &str, mut caption: String, svg: String| {
+        if svg.contains(curves::ENLARGED) {
+            caption += " The upper panel enlarges the best accuracies of the lower one.";
+        }
         figures.push(Figure { name, title: title.into(), caption, svg });
     };
     if !summaries.is_empty() {

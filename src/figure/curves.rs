@@ -15,6 +15,8 @@ use crate::units::VoltageUnit;
 
 /// More series than this get no whiskers: they would hide each other.
 const WHISKERS: usize = 6;
+/// Label of the upper of two accuracy panels.
+pub(super) const ENLARGED: &str = "Accuracy (%), enlarged";
 
 /// One point of a curve, in the units of the axes.
 #[derive(Clone, Copy, Debug)]
@@ -55,7 +57,7 @@ pub(super) fn has_whiskers(series: &[Series<'_>]) -> bool {
 
 /// Pixels by which a series is moved to the right when several stand side by side.
 pub(super) fn shift(index: usize, count: usize) -> f64 {
-    (index as f64 - (count as f64 - 1.0) / 2.0) * (48.0 / count as f64).min(5.0)
+    (index as f64 - (count as f64 - 1.0) / 2.0) * (48.0 / count as f64).min(10.0)
 }
 
 /// Draws bands, lines, whiskers, then whatever `between` draws, then the markers.
@@ -69,6 +71,9 @@ pub(super) fn draw(
         for run in &curve.runs {
             let band = run.iter().map(|s| (s.x, s.band.map_or(s.y, |b| b.0), s.band.map_or(s.y, |b| b.1)));
             plane.band(canvas, &band.collect::<Vec<_>>(), curve.look.color.at(0.2));
+            if let [spot] = run.as_slice() {
+                lone_band(canvas, plane, spot, curve.look.color);
+            }
         }
     }
     for curve in curves {
@@ -93,6 +98,15 @@ pub(super) fn draw(
             }
         }
     }
+}
+
+/// The band of a point without neighbours: a strip as wide as its marker.
+fn lone_band(canvas: &mut Canvas<'_>, plane: &Plane, spot: &Spot, color: Color) {
+    let Some((low, high)) = spot.band else { return };
+    let (_, top, _, bottom) = plane.area;
+    let ((x, y0), (_, y1)) = (plane.at((spot.x, low)), plane.at((spot.x, high)));
+    let (y0, y1) = (y0.clamp(top, bottom), y1.clamp(top, bottom));
+    canvas.polygon(&[(x - 9.0, y0), (x + 9.0, y0), (x + 9.0, y1), (x - 9.0, y1)], color.at(0.3));
 }
 
 fn whisker(canvas: &mut Canvas<'_>, plane: &Plane, spot: &Spot, shift: f64, color: Color) {
@@ -130,6 +144,9 @@ pub(super) fn accuracy_panels(curves: &[Curve]) -> Vec<(Axis, f64)> {
     if !(low.is_finite() && high.is_finite()) {
         return vec![(Axis::rounded("Accuracy (%)", 0.0, 100.0, 6, WITHIN), 440.0)];
     }
+    // Accuracies that are all alike get an axis of about one point, not of their rounding errors.
+    let narrow = (0.5 - (high - low) / 2.0).max(0.0);
+    let (low, high) = (low - narrow, high + narrow);
     // A little room above, so that markers do not sit on the frame.
     let pad = |span: f64| 0.03 * span.max(0.5);
     let whole = |name| Axis::rounded(name, low, high + pad(high - low), 6, WITHIN);
@@ -139,7 +156,7 @@ pub(super) fn accuracy_panels(curves: &[Curve]) -> Vec<(Axis, f64)> {
     }
     let best = spots().map(|s| s.y).fold(f64::NEG_INFINITY, f64::max);
     let top = (best + 0.4).min(high + 0.15).max(best + 0.15);
-    let close = Axis::rounded("Accuracy (%), enlarged", best - 3.7, top, 5, WITHIN);
+    let close = Axis::rounded(ENLARGED, best - 3.7, top, 5, WITHIN);
     vec![(close, 240.0), (whole("Accuracy (%)"), 300.0)]
 }
 

@@ -114,6 +114,9 @@ fn rates(canvas: &mut Canvas<'_>, plane: &Plane, curve: &MemoryCurve, color: Col
         plane.line(canvas, &run.collect::<Vec<_>>(), Stroke { color, width: 2.4, dash: style });
         from = to;
     }
+    if let [only] = points.as_slice() {
+        lone(canvas, plane, (only.voltage, only.ber), color);
+    }
     if let Some(first) = points.iter().find(|p| p.source == BerSource::ErrorFree) {
         error_free(canvas, plane, first.voltage, color);
     }
@@ -128,8 +131,19 @@ fn energies(canvas: &mut Canvas<'_>, plane: &Plane, curve: &MemoryCurve, color: 
     let points = sorted(curve);
     let line: Vec<_> = points.iter().map(|p| (p.voltage, p.access_energy_relative)).collect();
     plane.line(canvas, &line, Stroke::solid(color, 2.4));
+    if let [only] = line.as_slice() {
+        lone(canvas, plane, *only, color);
+    }
     if let Some(first) = points.iter().find(|p| p.source == BerSource::ErrorFree) {
         error_free(canvas, plane, first.voltage, color);
+    }
+}
+
+/// A curve of one point.
+fn lone(canvas: &mut Canvas<'_>, plane: &Plane, point: (f64, f64), color: Color) {
+    let at = plane.at(point);
+    if plane.holds(at) {
+        marker(canvas, at, Shape::Circle, 4.0, color, true);
     }
 }
 

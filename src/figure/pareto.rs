@@ -26,9 +26,11 @@ pub fn pareto(summaries: &[Summary], pareto: &Pareto) -> String {
     });
     let curves: Vec<Curve> = curves.collect();
     let steps: Vec<(f64, f64)> = frontier(pareto);
-    let targets = targets(pareto);
     let x = energy_axis(summaries);
     let panels = curves::accuracy_panels(&curves);
+    let mut targets = targets(pareto);
+    targets
+        .retain(|(_, target)| panels.first().is_some_and(|(y, _)| (0.0..=1.0).contains(&y.place(*target))));
     let count = panels.len();
     let reaches = |axis: &Axis| axis.ends().0 <= 100.0 * pareto.chance && x.ends().1 >= 1.0;
     let reference = panels.iter().any(|(y, _)| reaches(y));

@@ -74,7 +74,8 @@ impl Axis {
             ends = (1e-6, 1.0);
         }
         let (low, high) = (round_down(ends.0.max(1e-15)), round_up(ends.1.max(2e-15)));
-        let (low, high) = if high / low < 10.0 { (low / 3.0, high * 3.0) } else { (low, high) };
+        let (low, high) =
+            if high / low < 10.0 { (low / 3.0, (high * 3.0).min(high.max(1.0))) } else { (low, high) };
         let decades: Vec<i32> =
             ((low.log10() - 1e-9).ceil() as i32..=(high.log10() + 1e-9).floor() as i32).collect();
         let every = decades.len().div_ceil(9).max(1);
