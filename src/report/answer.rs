@@ -1,7 +1,7 @@
 //! The answer in plain words, computed from the rows: how far each method's voltage can fall, and
 //! what that saves. No saving named here rests on an extrapolated bit error rate.
 
-use super::tables::{head, points, row, voltage, Cell};
+use super::tables::{accuracy, energy, head, points, row, voltage, Cell};
 use crate::figure::{escape, extrapolated, number, percent, rate};
 use crate::table::{Pareto, Saving, Summary};
 
@@ -143,8 +143,8 @@ fn table(summaries: &[Summary], pareto: &Pareto) -> String {
             Cell::Number(percent(saving.target)),
             Cell::Text(place),
             text(&|p| rate(p.design.ber)),
-            text(&|p| percent(p.mean)),
-            text(&|p| number(p.design.energy_relative)),
+            text(&|p| accuracy(p.mean)),
+            point.map_or(Cell::None, |p| energy(p.design.energy_relative)),
             text(&|p| percent(1.0 - p.design.energy_relative)),
         ];
         out += &row(&cells, first);

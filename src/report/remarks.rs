@@ -72,8 +72,8 @@ fn images(summaries: &[Summary]) -> Option<String> {
     let widest = summaries.iter().filter_map(|s| s.image_half_width).reduce(f64::max)?;
     let fewest = summaries.iter().map(|s| s.images).min()?;
     Some(format!(
-        "Test images are a sample too: with {fewest} of them, accuracies are known to ± {} points at most for \
-         that reason alone (95 %); this part is shared by all points on the same images and not in the bands.",
+        "Test images are a sample too: the sampling of {fewest} images alone gives a 95 % half-width of up to \
+         {} points. All points on the same images share this part, and it is not in the bands.",
         percent(widest)
     ))
 }

@@ -40,6 +40,16 @@ pub(super) fn voltage(summary: &Summary) -> String {
     format!("{} {}", number(summary.design.voltage), summary.design.voltage_unit.symbol())
 }
 
+/// The same with three decimals, so that a column lines up.
+fn column_voltage(summary: &Summary) -> Cell {
+    Cell::Number(format!("{:.3} {}", summary.design.voltage, summary.design.voltage_unit.symbol()))
+}
+
+/// An energy relative to its reference, with four decimals.
+pub(super) fn energy(relative: f64) -> Cell {
+    Cell::Number(format!("{relative:.4}"))
+}
+
 /// `0.5 points`.
 pub(super) fn points(loss: f64) -> String {
     let value = number(100.0 * loss);
@@ -56,12 +66,17 @@ fn source(source: BerSource) -> &'static str {
 }
 
 fn span(low: f64, high: f64) -> Cell {
-    Cell::Number(format!("{} to {}", percent(low), percent(high)))
+    Cell::Number(format!("{} to {}", accuracy(low), accuracy(high)))
+}
+
+/// An accuracy in per cent with two decimals: intervals of many chips are narrower than a tenth.
+pub(super) fn accuracy(fraction: f64) -> String {
+    format!("{:.2}", 100.0 * fraction)
 }
 
 fn table(head: &str, rows: &str, caption: &str) -> String {
     let caption = escape(caption);
-    format!("<div class=\"scroll\"><table>\n<caption>{caption}</caption>\n{head}{rows}</table></div>\n")
+    format!("<div class=\"scroll\"><table>\n{head}{rows}</table></div>\n<p class=\"caption\">{caption}</p>\n")
 }
 
 /// Least energy per loss and method.
@@ -101,10 +116,10 @@ pub(super) fn savings(report: &Report) -> String {
                 Cell::Number(percent(saving.target)),
                 Cell::Text(saving.method.clone()),
                 of(&|p| Cell::Text(p.design.design_id.clone())),
-                of(&|p| Cell::Number(voltage(p))),
-                of(&|p| Cell::Number(percent(p.mean))),
+                of(&|p| column_voltage(p)),
+                of(&|p| Cell::Number(accuracy(p.mean))),
                 of(&|p| interval(p).map_or(Cell::None, |i| span(i.low, i.high))),
-                of(&|p| Cell::Number(number(p.design.energy_relative))),
+                of(&|p| energy(p.design.energy_relative)),
                 share(saving.saving_to_baseline),
                 share(saving.saving_to_reference),
             ],
@@ -153,11 +168,11 @@ fn frontier_row(point: &FrontierPoint) -> String {
     let s = &point.summary;
     let cells = [
         Cell::Text(s.design.design_id.clone()),
-        Cell::Number(voltage(s)),
+        column_voltage(s),
         Cell::Number(rate(s.design.ber)),
         Cell::Text(source(s.design.ber_source).into()),
-        Cell::Number(number(s.design.energy_relative)),
-        Cell::Number(percent(s.mean)),
+        energy(s.design.energy_relative),
+        Cell::Number(accuracy(s.mean)),
         interval(s).map_or(Cell::None, |i| span(i.low, i.high)),
         Cell::Number(percent(point.probability)),
     ];
@@ -207,10 +222,10 @@ fn rates<'a>(own: impl Iterator<Item = &'a Summary>) -> String {
     ]);
     let line = |s: &&Summary| {
         let cells = [
-            Cell::Number(voltage(s)),
+            column_voltage(s),
             Cell::Number(rate(s.design.ber)),
             Cell::Text(source(s.design.ber_source).into()),
-            Cell::Number(number(s.design.access_energy_relative)),
+            energy(s.design.access_energy_relative),
         ];
         row(&cells, false)
     };
@@ -258,16 +273,16 @@ fn summary_cells(label: &str, s: &Summary, absolute: bool) -> Vec<Cell> {
     let mark = if extrapolated(s) { " †" } else { "" };
     let mut cells = vec![
         Cell::Text(label.to_owned()),
-        Cell::Number(voltage(s)),
+        column_voltage(s),
         Cell::Number(format!("{}{mark}", rate(s.design.ber))),
-        Cell::Number(percent(s.mean)),
+        Cell::Number(accuracy(s.mean)),
         interval(s).map_or(Cell::None, |i| span(i.low, i.high)),
         span(s.p05, s.p95),
-        Cell::Number(percent(s.min)),
+        Cell::Number(accuracy(s.min)),
         Cell::Number(percent(s.yield_share)),
-        span(s.yield_interval.low, s.yield_interval.high),
+        Cell::Number(format!("{} to {}", percent(s.yield_interval.low), percent(s.yield_interval.high))),
         Cell::Number(percent(s.floor)),
-        Cell::Number(number(s.design.energy_relative)),
+        energy(s.design.energy_relative),
     ];
     if absolute {
         cells.push(s.design.energy_pj.map_or(Cell::None, |e| Cell::Number(format!("{e:.1}"))));
