@@ -77,8 +77,9 @@ fn labels(keys: &[Key<'_>]) -> Vec<String> {
             let mut label = format!("{}, {width}", key.1);
             for (i, part) in key.3.iter().enumerate() {
                 let varies = keys.iter().any(|other| other.3[i] != *part);
-                // The protection comes first; where there is none, nothing is said.
-                if (varies && !(i == 0 && *part == "none")) || (i == 0 && !varies && *part != "none") {
+                // The protection comes first: it is always said, unless there is none.
+                let said = if i == 0 { *part != "none" } else { varies };
+                if said {
                     label = format!("{label}, {part}");
                 }
             }

@@ -165,15 +165,6 @@ fn rendered(summaries: &[Summary], memories: &[MemoryCurve]) -> Vec<Figure> {
         assert_eq!(&png[1..4], b"PNG");
         assert!(!figure.svg.contains("NaN") && !figure.svg.contains("214748364"), "{}", figure.name);
         assert!(figure.caption.ends_with('.') && !figure.title.is_empty());
-        if let Ok(folder) = std::env::var("FIGURES") {
-            let name = format!(
-                "{}-{}",
-                std::thread::current().name().unwrap_or("x").replace("::", "-"),
-                figure.name
-            );
-            std::fs::write(format!("{folder}/{name}.png"), &png).unwrap();
-            std::fs::write(format!("{folder}/{name}.svg"), &figure.svg).unwrap();
-        }
     }
     figures
 }
