@@ -1,0 +1,99 @@
+//! Figures redrawn from stored tables: SVG and PNG, one file per figure. What they say in words
+//! round them is left to the report.
+
+mod accuracy_ber;
+mod accuracy_voltage;
+mod canvas;
+mod caption;
+mod curves;
+mod legend;
+mod marker;
+mod memory_model;
+mod pareto;
+mod plane;
+mod png;
+mod series;
+mod sheet;
+#[cfg(test)]
+pub(crate) mod tests;
+mod text;
+mod yield_voltage;
+
+use crate::table::{Pareto, Summary};
+use crate::units::{BerSource, VoltageUnit};
+
+pub use accuracy_ber::accuracy_ber;
+pub use accuracy_voltage::accuracy_voltage;
+pub use memory_model::memory_model;
+pub use pareto::pareto;
+pub use png::png;
+pub use series::{extrapolated, interval, series_labels};
+pub use text::{escape, number, percent, rate};
+pub use yield_voltage::yield_voltage;
+
+/// A memory model as it is drawn: its curve on a grid of voltages, and what was measured.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MemoryCurve {
+    /// Name of the memory model.
+    pub name: String,
+    /// What it is, in words.
+    pub title: String,
+    /// Unit of every voltage here.
+    pub voltage_unit: VoltageUnit,
+    /// The curve, in any order.
+    pub points: Vec<CurvePoint>,
+    /// Measured (voltage, bit error rate) pairs; empty for a curve given by a formula.
+    pub measured: Vec<(f64, f64)>,
+}
+
+/// One point of a memory model's curve.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct CurvePoint {
+    /// Supply voltage.
+    pub voltage: f64,
+    /// Bit error rate, in [0, 0.5].
+    pub ber: f64,
+    /// Where the rate comes from.
+    pub source: BerSource,
+    /// Energy of one bit access relative to the error-free voltage.
+    pub access_energy_relative: f64,
+}
+
+/// A figure with its words.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Figure {
+    /// File name without its ending: `pareto`, `accuracy_voltage`, ...
+    pub name: &'static str,
+    /// One line.
+    pub title: String,
+    /// What is shown, on how many chips and images, what intervals and shading mean. Plain text.
+    pub caption: String,
+    /// The SVG file.
+    pub svg: String,
+}
+
+/// Every figure that the tables allow, in the order of the report: none of design points without
+/// summaries, none of a memory model without curves.
+pub fn all(summaries: &[Summary], frontiers: &Pareto, memories: &[MemoryCurve]) -> Vec<Figure> {
+    let mut figures = Vec::new();
+    let mut add = |name, title: &str, mut caption: String, svg: String| {
+        if svg.contains(curves::ENLARGED) {
+            caption += " The upper panel enlarges the best accuracies of the lower one.";
+        }
+        figures.push(Figure { name, title: title.into(), caption, svg });
+    };
+    if !summaries.is_empty() {
+        let svg = pareto(summaries, frontiers);
+        add("pareto", "Accuracy against weight-memory energy", caption::pareto(summaries, frontiers), svg);
+        let svg = accuracy_voltage(summaries, memories);
+        add("accuracy_voltage", "Accuracy against supply voltage", caption::accuracy_voltage(summaries), svg);
+        let svg = accuracy_ber(summaries);
+        add("accuracy_ber", "Accuracy against bit error rate", caption::accuracy_ber(summaries), svg);
+        let svg = yield_voltage(summaries, memories);
+        add("yield_voltage", "Yield against supply voltage", caption::yield_voltage(summaries), svg);
+    }
+    if !memories.is_empty() {
+        add("memory_model", "Memory model", caption::memory_model(memories), memory_model(memories));
+    }
+    figures
+}

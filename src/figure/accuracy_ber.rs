@@ -1,0 +1,40 @@
+//! The figure `accuracy_ber`: mean accuracy against bit error rate on a logarithmic axis with a
+//! place for 0.
+
+use super::curves::{self, accuracy_spot, Curve, Spot};
+use super::legend::Legend;
+use super::plane::Axis;
+use super::series::{series, Series};
+use super::sheet::{sheet, Panel};
+use crate::table::Summary;
+
+/// Draws the figure. Points at the error-free voltage or above stand at 0, once per series.
+pub fn accuracy_ber(summaries: &[Summary]) -> String {
+    let all = series(summaries);
+    let whiskers = curves::has_whiskers(&all);
+    let curves: Vec<Curve> = all.iter().map(|s| curve(s, whiskers)).collect();
+    let zero = summaries.iter().any(|s| s.design.ber <= 0.0);
+    let x = Axis::logarithmic("Bit error rate", summaries.iter().map(|s| s.design.ber), zero);
+    let mut legend = Legend::of(&all);
+    curves::explain(&mut legend, &curves, "95 % interval of the mean", "5 to 95 % of chips");
+    let axes = curves::accuracy_panels(&curves);
+    let count = axes.len();
+    let panels = axes.into_iter().enumerate().map(|(i, (y, height))| {
+        let labelled = i + 1 == count;
+        Panel { x: x.clone(), y, height, labelled, above: None }
+    });
+    sheet("Accuracy against bit error rate", panels.collect(), 28.0, &legend, |canvas, plane, _| {
+        curves::draw(canvas, plane, &curves, |_| ());
+    })
+}
+
+/// One run at 0 and one of the positive rates: no line crosses the break of the axis.
+fn curve(series: &Series<'_>, whiskers: bool) -> Curve {
+    let mut spots: Vec<Spot> =
+        series.points.iter().map(|p| accuracy_spot(p, p.design.ber.max(0.0), whiskers)).collect();
+    spots.sort_by(|a, b| a.x.total_cmp(&b.x));
+    let (mut error_free, rates): (Vec<Spot>, Vec<Spot>) = spots.into_iter().partition(|s| s.x == 0.0);
+    error_free.dedup_by(|a, b| a.y == b.y);
+    let runs = error_free.into_iter().map(|spot| vec![spot]).chain([rates]);
+    Curve { look: series.look, runs: runs.filter(|run| !run.is_empty()).collect() }
+}

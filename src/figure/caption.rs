@@ -1,0 +1,158 @@
+//! Captions: what a figure shows, on how many chips and images, what intervals and shading mean.
+
+use super::series::{extrapolated, series};
+use super::{curves, text, MemoryCurve};
+use crate::table::{Pareto, Summary};
+use crate::units::BerSource;
+use std::collections::BTreeSet;
+
+/// Caption of `pareto`.
+pub(super) fn pareto(summaries: &[Summary], frontiers: &Pareto) -> String {
+    let mut words = vec![
+        "Mean accuracy against the energy of the accesses to the weight memory per inference, relative to the \
+         same architecture at 8 bits, unprotected, at the error-free voltage (arithmetic, activation memory and \
+         periphery are not in it); one marker per supply voltage."
+            .to_owned(),
+        sample(summaries),
+        bands(summaries),
+        "The black line is the frontier of all methods together: no design point above it or to its left was found."
+            .to_owned(),
+    ];
+    if !frontiers.savings.is_empty() {
+        let baseline = frontiers.baseline.as_deref().unwrap_or("baseline");
+        words.push(format!(
+            "Dashed lines: the clean accuracy of {baseline} less the points named at the right."
+        ));
+    }
+    words.push(format!(
+        "Reference point of the hypervolume: energy 1 at chance accuracy ({} %), drawn where the axes reach it.",
+        text::percent(frontiers.chance)
+    ));
+    words.extend(hollow(summaries));
+    words.join(" ")
+}
+
+/// Caption of `accuracy_voltage`.
+pub(super) fn accuracy_voltage(summaries: &[Summary]) -> String {
+    let mut words = vec![
+        "Mean accuracy against the supply voltage of the weight memory; the bit error rate at that voltage \
+         stands above where all points share one memory model."
+            .to_owned(),
+        sample(summaries),
+        bands(summaries),
+    ];
+    words.extend(whiskers(summaries));
+    words.extend(hatched(summaries));
+    words.join(" ")
+}
+
+/// Caption of `accuracy_ber`.
+pub(super) fn accuracy_ber(summaries: &[Summary]) -> String {
+    let mut words = vec!["Mean accuracy against the bit error rate of the weight memory.".to_owned()];
+    if summaries.iter().any(|s| s.design.ber <= 0.0) {
+        words.push("The axis is broken: 0 stands for the error-free voltage and above.".to_owned());
+    }
+    words.extend([sample(summaries), bands(summaries)]);
+    words.extend(whiskers(summaries));
+    words.extend(hollow(summaries));
+    words.join(" ")
+}
+
+/// Caption of `yield_voltage`.
+pub(super) fn yield_voltage(summaries: &[Summary]) -> String {
+    let mut words = vec![
+        "Share of chips whose accuracy is at or above the floor named in the legend, against supply voltage."
+            .to_owned(),
+        sample(summaries),
+        "Bars: 95 % Clopper-Pearson interval of the share; the series stand side by side at each voltage."
+            .to_owned(),
+    ];
+    words.extend(hatched(summaries));
+    words.join(" ")
+}
+
+/// Caption of `memory_model`.
+pub(super) fn memory_model(curves: &[MemoryCurve]) -> String {
+    let names: Vec<_> = curves.iter().map(|c| format!("{} ({})", c.name, c.title)).collect();
+    let mut words = vec![format!(
+        "Bit error rate, and energy of one bit access relative to the error-free voltage, against supply voltage: {}.",
+        names.join("; ")
+    )];
+    if curves.iter().any(|c| !c.measured.is_empty()) {
+        words.push("Markers: measured points.".into());
+    }
+    let occurs = |source| curves.iter().flat_map(|c| &c.points).any(|p| p.source == source);
+    if occurs(BerSource::Measured) {
+        words.push("Solid: inside the measured span, interpolated in probit space.".into());
+    }
+    if occurs(BerSource::Censored) {
+        words.push(
+            "Dashed: between the lowest measured rate and the error-free voltage, the probit line continued."
+                .into(),
+        );
+    }
+    if occurs(BerSource::Extrapolated) {
+        words.push("Dotted: below the measured span, the last slope continued; not measured.".into());
+    }
+    if occurs(BerSource::ErrorFree) {
+        words.push("The vertical line is the error-free voltage: no failing cell from there upwards.".into());
+    }
+    words.join(" ")
+}
+
+/// Chips and images of the points.
+fn sample(summaries: &[Summary]) -> String {
+    let span = |of: &dyn Fn(&Summary) -> u64, one: &str, many: &str| {
+        let (low, high) = summaries.iter().map(of).fold((u64::MAX, 0), |(l, h), n| (l.min(n), h.max(n)));
+        match (low, high) {
+            (1, 1) => format!("1 {one}"),
+            (low, high) if low == high => format!("{low} {many}"),
+            (low, high) => format!("{low} to {high} {many}"),
+        }
+    };
+    let datasets: BTreeSet<&str> = summaries.iter().map(|s| s.design.dataset.as_str()).collect();
+    format!(
+        "Each point: {}, {} of {}.",
+        span(&|s| s.chips, "simulated chip", "simulated chips"),
+        span(&|s| s.images, "test image", "test images"),
+        datasets.into_iter().collect::<Vec<_>>().join(", ")
+    )
+}
+
+fn bands(summaries: &[Summary]) -> String {
+    let student = summaries.iter().any(|s| s.student.is_some());
+    let bootstrap = summaries.iter().any(|s| s.student.is_none() && s.bootstrap.is_some());
+    match (student, bootstrap) {
+        (true, false) => "Bands: 95 % Student-t interval of the mean over chips.",
+        (true, true) => {
+            "Bands: 95 % interval of the mean over chips, Student-t where there is one, else percentile bootstrap."
+        }
+        (false, true) => "Bands: 95 % percentile bootstrap interval of the mean over chips.",
+        (false, false) => "One chip gives no interval over chips, so no band is drawn.",
+    }
+    .into()
+}
+
+fn whiskers(summaries: &[Summary]) -> Option<String> {
+    if !summaries.iter().any(|s| s.chips > 1) {
+        return None;
+    }
+    Some(if curves::has_whiskers(&series(summaries)) {
+        "Bars: 5 to 95 % quantiles over chips, series side by side.".into()
+    } else {
+        "The quantiles over chips are in the table: bars of so many series would hide each other.".into()
+    })
+}
+
+fn hollow(summaries: &[Summary]) -> Option<String> {
+    summaries
+        .iter()
+        .any(extrapolated)
+        .then(|| "Hollow markers: the bit error rate is extrapolated below the measured span.".into())
+}
+
+fn hatched(summaries: &[Summary]) -> Option<String> {
+    let words =
+        "Hatched, with hollow markers: below the measured span, where the bit error rate is extrapolated.";
+    summaries.iter().any(extrapolated).then(|| words.into())
+}

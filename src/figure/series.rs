@@ -1,0 +1,154 @@
+//! Design points sorted into series: which belong together, how a series is called and looks.
+
+use super::canvas::Color;
+use super::marker::Shape;
+use crate::stats::Interval;
+use crate::table::Summary;
+use crate::units::BerSource;
+
+/// Colours of Okabe and Ito (2008) that tell on white, also to colour-blind readers.
+pub(super) const PALETTE: [Color; 7] = [
+    Color(0, 114, 178, 1.0),
+    Color(213, 94, 0, 1.0),
+    Color(0, 158, 115, 1.0),
+    Color(204, 121, 167, 1.0),
+    Color(230, 159, 0, 1.0),
+    Color(86, 180, 233, 1.0),
+    Color(90, 90, 90, 1.0),
+];
+/// Dashes of the series that share a colour.
+const DASHES: [&[f64]; 4] = [&[], &[9.0, 5.0], &[2.5, 4.0], &[12.0, 4.0, 2.5, 4.0]];
+
+/// How a series looks.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Look {
+    /// Colour of line, band and marker.
+    pub(super) color: Color,
+    /// Shape of the marker.
+    pub(super) shape: Shape,
+    /// Dash of the line.
+    pub(super) dash: &'static [f64],
+}
+
+/// The design points of one model under one protection in one memory, by rising voltage.
+#[derive(Clone, Debug)]
+pub(super) struct Series<'a> {
+    /// Name in legends.
+    pub(super) label: String,
+    /// How it looks.
+    pub(super) look: Look,
+    /// Its points; never empty.
+    pub(super) points: Vec<&'a Summary>,
+}
+
+/// What two points of a series have in common, in the order of the legend: `normal` first, then by
+/// name; many bits before few.
+type Key<'a> = (bool, &'a str, std::cmp::Reverse<u32>, [&'a str; 6], Option<u64>, &'a str);
+
+fn key(summary: &Summary) -> Key<'_> {
+    let d = &summary.design;
+    let rest = [d.protection.as_str(), &d.architecture, &d.dataset, &d.memory, &d.array, &d.fault_kind];
+    (d.method != "normal", &d.method, std::cmp::Reverse(d.bits), rest, d.training_seed, &d.model)
+}
+
+/// Sorts design points into series, in the order of the legend.
+pub(super) fn series(summaries: &[Summary]) -> Vec<Series<'_>> {
+    let mut groups = std::collections::BTreeMap::<Key<'_>, Vec<&Summary>>::new();
+    for summary in summaries {
+        groups.entry(key(summary)).or_default().push(summary);
+    }
+    let labels = labels(&groups.keys().copied().collect::<Vec<_>>());
+    let looks = looks(&groups.keys().copied().collect::<Vec<_>>());
+    let named = groups.into_values().zip(labels.into_iter().zip(looks));
+    named
+        .map(|(mut points, (label, look))| {
+            points.sort_by(|a, b| a.design.voltage.total_cmp(&b.design.voltage));
+            Series { label, look, points }
+        })
+        .collect()
+}
+
+/// `method, b bit`, then whatever else tells one series from another.
+fn labels(keys: &[Key<'_>]) -> Vec<String> {
+    let mut labels: Vec<String> = keys
+        .iter()
+        .map(|key| {
+            let width = if key.2 .0 == 32 { "float".into() } else { format!("{} bit", key.2 .0) };
+            let mut label = format!("{}, {width}", key.1);
+            for (i, part) in key.3.iter().enumerate() {
+                let varies = keys.iter().any(|other| other.3[i] != *part);
+                // The protection comes first: it is always said, unless there is none.
+                let said = if i == 0 { *part != "none" } else { varies };
+                if said {
+                    label = format!("{label}, {part}");
+                }
+            }
+            label
+        })
+        .collect();
+    for part in [|k: &Key<'_>| k.4.map(|seed| format!("seed {seed}")), |k: &Key<'_>| Some(k.5.to_owned())] {
+        let known = labels.clone();
+        for (label, key) in labels.iter_mut().zip(keys) {
+            let twice = known.iter().filter(|other| *other == label).count() > 1;
+            if let Some(part) = part(key).filter(|_| twice) {
+                *label = format!("{label}, {part}");
+            }
+        }
+    }
+    labels
+}
+
+/// One colour per method and width while the palette lasts, else one per method; dashes tell
+/// those of one colour apart, shapes all of them.
+fn looks(keys: &[Key<'_>]) -> Vec<Look> {
+    let distinct = |of: &dyn Fn(&Key<'_>) -> String| {
+        let mut seen: Vec<String> = Vec::new();
+        for name in keys.iter().map(of) {
+            if !seen.contains(&name) {
+                seen.push(name);
+            }
+        }
+        seen
+    };
+    let every = |k: &Key<'_>| format!("{k:?}");
+    let width = |k: &Key<'_>| format!("{}/{}", k.1, k.2 .0);
+    let method = |k: &Key<'_>| k.1.to_owned();
+    let by: [&dyn Fn(&Key<'_>) -> String; 3] = [&every, &width, &method];
+    let by = by.into_iter().find(|of| distinct(*of).len() <= PALETTE.len()).unwrap_or(&method);
+    let colors = distinct(by);
+    let mut used = vec![0; colors.len()];
+    keys.iter()
+        .enumerate()
+        .map(|(i, key)| {
+            let color = colors.iter().position(|name| *name == by(key)).unwrap_or(0);
+            used[color] += 1;
+            Look {
+                color: PALETTE[color % PALETTE.len()],
+                shape: Shape::ALL[i % Shape::ALL.len()],
+                dash: DASHES[(used[color] - 1) % DASHES.len()],
+            }
+        })
+        .collect()
+}
+
+/// Names of the series of these design points, one per summary in its order: the words used in
+/// legends, for tables that stand beside the figures.
+pub fn series_labels(summaries: &[Summary]) -> Vec<String> {
+    let mut keys: Vec<_> = summaries.iter().map(key).collect();
+    keys.sort();
+    keys.dedup();
+    let labels = labels(&keys);
+    let label = |summary| keys.binary_search(&key(summary)).ok().and_then(|i| labels.get(i)).cloned();
+    summaries.iter().map(|summary| label(summary).unwrap_or_default()).collect()
+}
+
+/// The 95 % interval of the mean: Student's, else the bootstrap's, kept inside [0, 1].
+pub fn interval(summary: &Summary) -> Option<Interval> {
+    let kept = |i: Interval| Interval { low: i.low.clamp(0.0, 1.0), high: i.high.clamp(0.0, 1.0) };
+    summary.student.or(summary.bootstrap).map(kept)
+}
+
+/// True where the point's bit error rate was not measured but extrapolated.
+pub fn extrapolated(summary: &Summary) -> bool {
+    summary.design.ber_source == BerSource::Extrapolated
+}

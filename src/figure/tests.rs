@@ -1,0 +1,323 @@
+//! Tests of whole figures, and the tables they are drawn from.
+
+use super::*;
+use crate::stats::{clopper_pearson, normal_cdf, Interval};
+use crate::sweep::{Design, StoppedBy};
+use crate::table::{Frontier, FrontierPoint, Saving};
+use crate::units::Accuracy;
+
+/// The 14 nm curve of the memory models: voltage to rate and its source, with `lowest` measured voltage.
+fn rate_at(voltage: f64, lowest: f64) -> (f64, BerSource) {
+    let ber = normal_cdf((0.7056 - voltage) / 0.0552);
+    match voltage {
+        v if v >= 0.9999 => (0.0, BerSource::ErrorFree),
+        v if v > 0.9585 => (ber, BerSource::Censored),
+        v if v < lowest - 1e-9 => (ber, BerSource::Extrapolated),
+        _ => (ber, BerSource::Measured),
+    }
+}
+
+/// A summary of `chips` chips with a spread that is widest at the cliff.
+pub(crate) fn summary(method: &str, bits: u32, voltage: f64, lowest: f64, mean: f64, clean: f64) -> Summary {
+    let (ber, ber_source) = rate_at(voltage, lowest);
+    let (chips, lost) = (50, clean - mean);
+    let std = 0.001 + 0.12 * (lost * (mean - 0.1)).max(0.0).sqrt();
+    let half = 2.01 * std / (chips as f64).sqrt();
+    let floor = clean - 0.05;
+    let passing = (chips as f64 * normal_cdf((mean - floor) / std)).round() as u64;
+    let design = Design {
+        design_id: format!("{method}{bits}@{voltage}vmin"),
+        model: format!("{method}{bits}"),
+        architecture: "lenet".into(),
+        dataset: "glyphs".into(),
+        method: method.into(),
+        bits,
+        training_seed: Some(1),
+        memory: "sram-14nm-chandramoorthy2019".into(),
+        fault_kind: "flip".into(),
+        array: "independent".into(),
+        protection: "none".into(),
+        voltage,
+        voltage_unit: VoltageUnit::Vmin,
+        ber,
+        ber_source,
+        access_energy_relative: voltage * voltage,
+        energy_relative: f64::from(bits) / 8.0 * voltage * voltage,
+        energy_pj: None,
+        area_relative: f64::from(bits) / 8.0,
+        clean_accuracy: Accuracy::new(clean).unwrap(),
+    };
+    Summary {
+        design,
+        chips,
+        images: 2000,
+        mean,
+        std: Some(std),
+        student: Some(Interval { low: mean - half, high: mean + half }),
+        bootstrap: Some(Interval { low: mean - 0.95 * half, high: mean + 0.95 * half }),
+        image_half_width: Some(0.0075),
+        min: (mean - 2.6 * std).max(0.05),
+        p05: (mean - 1.64 * std).max(0.06),
+        median: mean,
+        p95: (mean + 1.64 * std).min(1.0),
+        max: (mean + 2.0 * std).min(1.0),
+        floor,
+        yield_share: passing as f64 / chips as f64,
+        yield_interval: clopper_pearson(passing, chips),
+        stopped_by: StoppedBy::Chips,
+    }
+}
+
+/// Eleven voltages of each (method, bits, clean accuracy, tolerance): accuracy falls to chance as the
+/// rate passes the tolerance.
+pub(crate) fn sweep(models: &[(&str, u32, f64, f64)], lowest: f64) -> Vec<Summary> {
+    let mut summaries = Vec::new();
+    for &(method, bits, clean, tolerance) in models {
+        for step in 0..11 {
+            let voltage = 0.75 + 0.025 * f64::from(step);
+            let (ber, _) = rate_at(voltage, lowest);
+            let mean = 0.1 + (clean - 0.1) / (1.0 + (ber / tolerance).powf(1.3));
+            summaries.push(summary(method, bits, voltage, lowest, mean, clean));
+        }
+    }
+    summaries
+}
+
+/// Two methods at 4 bits, everything measured.
+pub(crate) fn two_methods() -> Vec<Summary> {
+    sweep(&[("normal", 4, 0.971, 0.19), ("wcat", 4, 0.968, 0.75)], 0.75)
+}
+
+fn six_methods() -> Vec<Summary> {
+    let mut models = Vec::new();
+    for (i, method) in ["lsq", "normal", "plclip", "randbet", "wcat", "wclip"].into_iter().enumerate() {
+        models.push((method, 4, 0.971 - 0.002 * i as f64, 0.03 * 2f64.powi(i as i32)));
+        models.push((method, 2, 0.945 - 0.003 * i as f64, 0.02 * 2f64.powi(i as i32)));
+    }
+    sweep(&models, 0.79)
+}
+
+/// Frontier, targets and savings of summaries, `normal` the baseline.
+pub(crate) fn frontiers(summaries: &[Summary]) -> Pareto {
+    let beaten = |s: &Summary| {
+        let better = |o: &Summary| o.design.energy_relative <= s.design.energy_relative && o.mean > s.mean;
+        summaries.iter().any(better)
+    };
+    let mut best: Vec<&Summary> = summaries.iter().filter(|s| !beaten(s)).collect();
+    best.sort_by(|a, b| a.design.energy_relative.total_cmp(&b.design.energy_relative));
+    let points = best.into_iter().map(|s| FrontierPoint { summary: s.clone(), probability: 0.9 }).collect();
+    let clean = summaries.first().map_or(0.9, |s| s.design.clean_accuracy.get());
+    let mut savings = Vec::new();
+    for loss in [0.005, 0.01, 0.02] {
+        for method in ["normal", "wcat"] {
+            let reach =
+                |s: &&Summary| s.design.method == method && s.mean >= clean - loss && !extrapolated(s);
+            let cheapest = summaries
+                .iter()
+                .filter(reach)
+                .min_by(|a, b| a.design.energy_relative.total_cmp(&b.design.energy_relative));
+            savings.push(Saving {
+                method: method.into(),
+                loss,
+                target: clean - loss,
+                cheapest: cheapest.cloned(),
+                saving_to_baseline: cheapest.map(|_| 0.1),
+                saving_to_reference: cheapest.map(|s| 1.0 - s.design.energy_relative),
+            });
+        }
+    }
+    Pareto {
+        frontiers: vec![Frontier { method: None, points, hypervolume: 0.4 }],
+        savings,
+        baseline: Some("normal".into()),
+        chance: 0.1,
+    }
+}
+
+/// The 14 nm memory model.
+pub(crate) fn memory() -> MemoryCurve {
+    let point = |i: i32| {
+        let voltage = 0.71 + 0.005 * f64::from(i);
+        let (ber, source) = rate_at(voltage, 0.75);
+        CurvePoint { voltage, ber, source, access_energy_relative: voltage * voltage }
+    };
+    MemoryCurve {
+        name: "sram-14nm-chandramoorthy2019".into(),
+        title: "14 nm FinFET SRAM, 32 arrays of 4 KiB".into(),
+        voltage_unit: VoltageUnit::Vmin,
+        points: (0..=64).map(point).collect(),
+        measured: vec![
+            (0.75, 2.0559e-1),
+            (0.792, 5.5729e-2),
+            (0.833, 1.115e-2),
+            (0.875, 1.29e-3),
+            (0.917, 6.866e-5),
+            (0.958, 1.907e-6),
+        ],
+    }
+}
+
+/// Draws what must not panic and must render, and returns it.
+fn rendered(summaries: &[Summary], memories: &[MemoryCurve]) -> Vec<Figure> {
+    let figures = all(summaries, &frontiers(summaries), memories);
+    for figure in &figures {
+        let png = png(&figure.svg).unwrap_or_else(|error| panic!("{}: {error}", figure.name));
+        assert_eq!(&png[1..4], b"PNG");
+        assert!(!figure.svg.contains("NaN") && !figure.svg.contains("214748364"), "{}", figure.name);
+        assert!(figure.caption.ends_with('.') && !figure.title.is_empty());
+    }
+    figures
+}
+
+#[test]
+fn two_methods_give_five_figures_that_name_series_and_axes() {
+    let figures = rendered(&two_methods(), &[memory()]);
+    let names: Vec<_> = figures.iter().map(|f| f.name).collect();
+    assert_eq!(names, ["pareto", "accuracy_voltage", "accuracy_ber", "yield_voltage", "memory_model"]);
+    for figure in &figures[..4] {
+        for text in ["normal, 4 bit", "wcat, 4 bit", "(%"] {
+            assert!(figure.svg.contains(text), "{}: {text}", figure.name);
+        }
+        assert!(figure.caption.contains("50 simulated chips, 2000 test images of glyphs"));
+        assert!(!figure.caption.contains("xtrapolated"), "{}", figure.caption);
+    }
+    assert!(figures[0].svg.contains("relative to 8 bit at the error-free voltage"));
+    assert!(figures[0].caption.contains("Student-t"));
+    for text in ["Supply voltage (V/Vmin)", "Bit error rate", "10⁻³"] {
+        assert!(figures[1].svg.contains(text) && figures[4].svg.contains(text), "{text}");
+    }
+    assert!(figures[3].svg.contains("floor 92.1 %"));
+    assert!(figures[4].svg.contains("extrapolated") && figures[4].svg.contains("censored"));
+}
+
+#[test]
+fn twelve_series_have_twelve_names_and_looks() {
+    let summaries = six_methods();
+    let figures = rendered(&summaries, &[memory()]);
+    assert!(figures[1].caption.contains("Hatched") && figures[0].caption.contains("Hollow markers"));
+    assert!(figures[1].svg.contains("below the measured span"));
+    let series = series::series(&summaries);
+    assert_eq!(series.len(), 12);
+    for (i, a) in series.iter().enumerate() {
+        for b in &series[..i] {
+            assert_ne!(a.label, b.label);
+            assert!(a.look != b.look && a.look.shape != b.look.shape);
+        }
+    }
+    assert_eq!(series[0].label, "normal, 4 bit");
+    let colors: std::collections::BTreeSet<String> =
+        series.iter().map(|s| format!("{:?}", s.look.color)).collect();
+    assert_eq!(colors.len(), 6);
+}
+
+#[test]
+fn the_same_tables_give_the_same_bytes_in_whatever_order_they_come() {
+    let mut summaries = two_methods();
+    let frontiers = frontiers(&summaries);
+    let first = all(&summaries, &frontiers, &[memory()]);
+    assert_eq!(first, all(&summaries, &frontiers, &[memory()]));
+    summaries.reverse();
+    assert_eq!(first, all(&summaries, &frontiers, &[memory()]));
+}
+
+#[test]
+fn several_trainings_of_a_method_are_named_by_their_seed() {
+    let mut summaries = two_methods();
+    let again: Vec<_> = summaries
+        .iter()
+        .cloned()
+        .map(|mut s| {
+            s.design.model += "-b";
+            s.design.training_seed = Some(2);
+            s.mean -= 0.01;
+            s
+        })
+        .collect();
+    summaries.extend(again);
+    let labels: std::collections::BTreeSet<_> = series_labels(&summaries).into_iter().collect();
+    assert_eq!(
+        labels.into_iter().collect::<Vec<_>>(),
+        ["normal, 4 bit, seed 1", "normal, 4 bit, seed 2", "wcat, 4 bit, seed 1", "wcat, 4 bit, seed 2"]
+    );
+    summaries.iter_mut().for_each(|s| s.design.training_seed = None);
+    assert!(series_labels(&summaries).contains(&"wcat, 4 bit, wcat4-b".to_owned()));
+    rendered(&summaries, &[]);
+}
+
+#[test]
+fn a_protection_is_named_and_its_absence_is_not() {
+    let mut summaries = two_methods();
+    summaries
+        .iter_mut()
+        .filter(|s| s.design.method == "wcat")
+        .for_each(|s| s.design.protection = "secded".into());
+    let labels = series_labels(&summaries);
+    assert!(
+        labels.contains(&"wcat, 4 bit, secded".to_owned()) && labels.contains(&"normal, 4 bit".to_owned())
+    );
+}
+
+#[test]
+fn one_point_gives_sane_figures() {
+    rendered(&two_methods()[..1], &[]);
+    let mut curve = memory();
+    curve.points.truncate(1);
+    curve.measured.clear();
+    rendered(&[], &[curve]);
+}
+
+#[test]
+fn one_chip_has_no_band_and_says_so() {
+    let mut summaries = two_methods();
+    for s in &mut summaries {
+        (s.chips, s.std, s.student, s.bootstrap) = (1, None, None, None);
+    }
+    let figures = rendered(&summaries, &[]);
+    assert!(figures[0].caption.contains("1 simulated chip,") && figures[0].caption.contains("no band"));
+    assert!(!figures[0].svg.contains("95 % interval of the mean"));
+}
+
+#[test]
+fn accuracies_all_alike_without_any_fault_give_sane_figures() {
+    for mean in [0.0, 0.1, 0.97, 1.0] {
+        let mut summaries = two_methods();
+        for s in &mut summaries {
+            (s.mean, s.min, s.p05, s.median, s.p95, s.max) = (mean, mean, mean, mean, mean, mean);
+            s.student = Some(Interval { low: mean, high: mean });
+            (s.design.ber, s.design.ber_source) = (0.0, BerSource::ErrorFree);
+            (s.yield_share, s.yield_interval) = (mean.round(), clopper_pearson(50 * mean.round() as u64, 50));
+            s.design.energy_relative = 0.5;
+        }
+        rendered(&summaries, &[]);
+    }
+}
+
+#[test]
+fn one_voltage_and_several_memories_and_units_give_sane_figures() {
+    let one: Vec<_> = two_methods().into_iter().filter(|s| s.design.voltage == 0.75).collect();
+    rendered(&one, &[]);
+    let mut mixed = two_methods();
+    for s in mixed.iter_mut().filter(|s| s.design.method == "wcat") {
+        s.design.memory = "sram-28nm-vc707-salami2018".into();
+        s.design.voltage_unit = VoltageUnit::Volt;
+        s.design.voltage *= 0.61;
+        s.design.ber_source = BerSource::Extrapolated;
+    }
+    let mut volts = memory();
+    volts.name = "sram-28nm-vc707-salami2018".into();
+    volts.voltage_unit = VoltageUnit::Volt;
+    let figures = rendered(&mixed, &[memory(), volts]);
+    for text in ["Supply voltage (V/Vmin)", "Supply voltage (V)\n"] {
+        assert!(figures[1].svg.contains(text) && figures[4].svg.contains(text), "{text}");
+    }
+    assert!(series_labels(&mixed).contains(&"wcat, 4 bit, sram-28nm-vc707-salami2018".to_owned()));
+}
+
+#[test]
+fn names_of_users_are_escaped() {
+    let mut summaries = two_methods();
+    summaries.iter_mut().for_each(|s| s.design.method = "a<b>&\"c".into());
+    for figure in rendered(&summaries, &[]) {
+        assert!(!figure.svg.contains("a<b>"), "{}", figure.name);
+    }
+}

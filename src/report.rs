@@ -1,0 +1,40 @@
+//! The report of a run: one self-contained page with answer, figures, tables, configuration and
+//! commands. Figures are drawn and rows computed on the floors below; the program writes the file.
+
+mod answer;
+mod page;
+mod remarks;
+mod tables;
+#[cfg(test)]
+mod tests;
+
+use crate::figure::Figure;
+use crate::table::{Pareto, Summary};
+
+/// What a report is made of.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Report {
+    /// Name of the run.
+    pub run: String,
+    /// Title of the page.
+    pub title: String,
+    /// Version of the program that computed the run.
+    pub version: String,
+    /// Command lines that compute the run again, in order.
+    pub commands: Vec<String>,
+    /// The resolved configuration as YAML.
+    pub configuration: String,
+    /// Remarks of the run, such as warnings; each a sentence or more of plain text.
+    pub notes: Vec<String>,
+    /// Figures in the order of the page.
+    pub figures: Vec<Figure>,
+    /// Design points.
+    pub summaries: Vec<Summary>,
+    /// Frontiers and savings of the design points.
+    pub pareto: Pareto,
+}
+
+/// The report as one HTML page that asks for nothing outside itself. Same input, same bytes.
+pub fn html(report: &Report) -> String {
+    page::page(report)
+}

@@ -1,0 +1,165 @@
+//! The answer in plain words, computed from the rows: how far each method's voltage can fall, and
+//! what that saves. No saving named here rests on an extrapolated bit error rate.
+
+use super::tables::{accuracy, energy, head, points, row, voltage, Cell};
+use crate::figure::{escape, extrapolated, number, percent, rate};
+use crate::table::{Pareto, Saving, Summary};
+
+/// The point that a saving may rest on: the cheapest one, unless its rate is extrapolated.
+pub(super) fn ground(saving: &Saving) -> Option<&Summary> {
+    saving.cheapest.as_ref().filter(|s| !extrapolated(s))
+}
+
+/// The cheapest point of a saving's method that would reach its target on extrapolated ground only.
+pub(super) fn beyond<'a>(saving: &'a Saving, summaries: &'a [Summary]) -> Option<&'a Summary> {
+    let limit = ground(saving).map_or(f64::INFINITY, |s| s.design.energy_relative);
+    let reaches = |s: &&Summary| {
+        s.design.method == saving.method
+            && extrapolated(s)
+            && s.mean >= saving.target
+            && s.design.energy_relative < limit
+    };
+    let all = summaries.iter().chain(saving.cheapest.as_ref()).filter(reaches);
+    all.min_by(|a, b| a.design.energy_relative.total_cmp(&b.design.energy_relative))
+}
+
+/// Lead sentence, table by loss and method, and what stands on extrapolated ground.
+pub(super) fn answer(summaries: &[Summary], pareto: &Pareto) -> String {
+    if summaries.is_empty() {
+        return "<p>The run holds no design point, so there is nothing to answer yet.</p>\n".into();
+    }
+    if pareto.savings.is_empty() {
+        return "<p>No target accuracy was set, so no voltage can be named; see the figures.</p>\n".into();
+    }
+    let mut out = format!("<p class=\"lead\">{}</p>\n", escape(&lead(pareto)));
+    out += &table(summaries, pareto);
+    let noted: Vec<String> = pareto
+        .savings
+        .iter()
+        .filter_map(|saving| beyond(saving, summaries).map(|point| warning(saving, point)))
+        .map(|text| format!("<li>{}</li>\n", escape(&text)))
+        .collect();
+    if !noted.is_empty() {
+        out += &format!(
+            "<p>Marked with †: cheaper points reach the target too, but at a bit error rate that was extrapolated \
+             below the measured span, so no saving is claimed for them:</p>\n<ul>\n{}</ul>\n",
+            noted.concat()
+        );
+    }
+    out
+}
+
+/// The best method at a loss of one point, or at the loss nearest to it.
+fn lead(pareto: &Pareto) -> String {
+    let off = |s: &Saving| (s.loss - 0.01).abs();
+    let Some(nearest) = pareto.savings.iter().min_by(|a, b| off(a).total_cmp(&off(b))) else {
+        return String::new();
+    };
+    let loss = nearest.loss;
+    let same = pareto.savings.iter().filter(|s| s.loss == loss);
+    let reached = same.filter_map(|s| ground(s).map(|point| (s, point)));
+    let best = reached.min_by(|(_, a), (_, b)| {
+        let energy = a.design.energy_relative.total_cmp(&b.design.energy_relative);
+        energy.then(b.mean.total_cmp(&a.mean))
+    });
+    let target = match &pareto.baseline {
+        Some(baseline) => format!(
+            "{} accuracy ({} less than {baseline} without faults)",
+            per_cent(nearest.target),
+            points(loss)
+        ),
+        None => format!("{} accuracy", per_cent(nearest.target)),
+    };
+    let Some((saving, point)) = best else {
+        return format!("No method keeps {target} at any swept voltage whose bit error rate was measured.");
+    };
+    let mut text = format!(
+        "{} at {} keeps {target} down to {} (bit error rate {}): {} of weight-memory energy against 8 bit at the error-free voltage",
+        saving.method,
+        width(point),
+        voltage(point),
+        rate(point.design.ber),
+        change(1.0 - point.design.energy_relative)
+    );
+    if let (Some(baseline), Some(share)) = (&pareto.baseline, saving.saving_to_baseline) {
+        if *baseline != saving.method {
+            text += &match share {
+                share if share.abs() < 5e-4 => {
+                    format!(", as much as the cheapest {baseline} point that keeps it")
+                }
+                share => {
+                    format!(", and {} against the cheapest {baseline} point that keeps it", change(share))
+                }
+            };
+        }
+    }
+    text + "."
+}
+
+/// `a saving of 59.3 %`, or what it costs.
+fn change(saving: f64) -> String {
+    if saving >= 0.0 {
+        format!("a saving of {}", per_cent(saving))
+    } else {
+        format!("an extra cost of {}", per_cent(-saving))
+    }
+}
+
+fn per_cent(fraction: f64) -> String {
+    format!("{} %", percent(fraction))
+}
+
+fn width(point: &Summary) -> String {
+    match point.design.bits {
+        32 => "32-bit float".into(),
+        bits => format!("{bits} bit"),
+    }
+}
+
+fn table(summaries: &[Summary], pareto: &Pareto) -> String {
+    let mut out = String::from("<div class=\"scroll\"><table>\n");
+    out += &head(&[
+        ("Method", true),
+        ("Loss", false),
+        ("Target accuracy (%)", false),
+        ("Lowest energy at", true),
+        ("Bit error rate", false),
+        ("Accuracy (%)", false),
+        ("Energy", false),
+        ("Saving to 8 bit (%)", false),
+    ]);
+    let mut last = None;
+    for saving in &pareto.savings {
+        let first = last.is_some_and(|loss| loss != saving.loss);
+        last = Some(saving.loss);
+        let point = ground(saving);
+        let mark = if beyond(saving, summaries).is_some() { " †" } else { "" };
+        let text = |of: &dyn Fn(&Summary) -> String| point.map_or(Cell::None, |p| Cell::Number(of(p)));
+        let place =
+            point.map_or(format!("not reached{mark}"), |p| format!("{}, {}{mark}", width(p), voltage(p)));
+        let cells = [
+            Cell::Text(saving.method.clone()),
+            Cell::Number(points(saving.loss)),
+            Cell::Number(percent(saving.target)),
+            Cell::Text(place),
+            text(&|p| rate(p.design.ber)),
+            text(&|p| accuracy(p.mean)),
+            point.map_or(Cell::None, |p| energy(p.design.energy_relative)),
+            text(&|p| percent(1.0 - p.design.energy_relative)),
+        ];
+        out += &row(&cells, first);
+    }
+    out + "</table></div>\n"
+}
+
+fn warning(saving: &Saving, point: &Summary) -> String {
+    format!(
+        "{}, loss of {}: {}, {} (energy {}, bit error rate {}, extrapolated).",
+        saving.method,
+        points(saving.loss),
+        width(point),
+        voltage(point),
+        number(point.design.energy_relative),
+        rate(point.design.ber)
+    )
+}

@@ -1,0 +1,79 @@
+//! Remarks on what the numbers cover: trainings, test images, intervals, the scope of energy, and
+//! the run's own notes.
+
+use super::Report;
+use crate::figure::{escape, extrapolated, percent};
+use crate::table::Summary;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The remarks as a list.
+pub(super) fn remarks(report: &Report) -> String {
+    let summaries = &report.summaries;
+    let mut remarks: Vec<String> = Vec::new();
+    remarks.extend(trainings(summaries));
+    remarks.extend(images(summaries));
+    remarks.push(
+        "Intervals of the mean are over simulated chips of one network each: they say nothing about what another \
+         training would have given."
+            .into(),
+    );
+    remarks.push(
+        "Energy is that of the accesses to the weight memory of one inference. Arithmetic, activation memory, \
+         periphery and level shifters are not in it unless the memory model gives them, so the saving of a whole \
+         chip is smaller."
+            .into(),
+    );
+    if summaries.iter().any(extrapolated) {
+        remarks.push(
+            "Some points lie below the measured span of the memory model: their bit error rate is extrapolated, \
+             they are hollow or hatched in the figures, and no saving rests on them."
+                .into(),
+        );
+    }
+    let memories: BTreeSet<&str> = summaries.iter().map(|s| s.design.memory.as_str()).collect();
+    if memories.len() > 1 {
+        remarks.push(
+            "Several memory models are shown. Their voltages have different references, so points of different \
+             memories are not comparable at equal voltage."
+                .into(),
+        );
+    }
+    remarks.extend(report.notes.iter().cloned());
+    let items: String = remarks.iter().map(|text| format!("<li>{}</li>\n", escape(text))).collect();
+    format!("<ul>\n{items}</ul>\n")
+}
+
+/// How many trainings stand behind each method and width.
+fn trainings(summaries: &[Summary]) -> Option<String> {
+    let mut models = BTreeMap::<(&str, u32), BTreeSet<(&str, Option<u64>)>>::new();
+    for d in summaries.iter().map(|s| &s.design) {
+        let own = models.entry((&d.method, d.bits)).or_default();
+        own.insert((&d.model, d.training_seed));
+    }
+    let counts: Vec<String> = models
+        .iter()
+        .map(|((method, bits), own)| {
+            let trainings = if own.len() == 1 { "training" } else { "trainings" };
+            format!("{method} at {bits} bit: {} {trainings}", own.len())
+        })
+        .collect();
+    let alone = models.values().any(|own| own.len() == 1);
+    let verdict = if alone {
+        "A difference between methods that rests on one training of each may be chance: a claim about methods \
+         needs several trainings."
+    } else {
+        "Differences between methods must be judged against the spread between trainings, not only over chips."
+    };
+    (!counts.is_empty()).then(|| format!("{}. {verdict}", counts.join("; ")))
+}
+
+/// What the sampling of test images adds.
+fn images(summaries: &[Summary]) -> Option<String> {
+    let widest = summaries.iter().filter_map(|s| s.image_half_width).reduce(f64::max)?;
+    let fewest = summaries.iter().map(|s| s.images).min()?;
+    Some(format!(
+        "Test images are a sample too: the sampling of {fewest} images alone gives a 95 % half-width of up to \
+         {} points. All points on the same images share this part, and it is not in the bands.",
+        percent(widest)
+    ))
+}

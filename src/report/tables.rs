@@ -1,0 +1,297 @@
+//! The tables of the page, one row per line of the stored tables, per cent where a reader expects it.
+
+use super::{answer, Report};
+use crate::figure::{escape, extrapolated, interval, number, percent, rate, series_labels};
+use crate::table::{FrontierPoint, Summary};
+use crate::units::BerSource;
+
+/// One cell.
+#[derive(Clone, Debug)]
+pub(super) enum Cell {
+    /// Words, to the left.
+    Text(String),
+    /// A number, to the right.
+    Number(String),
+    /// Nothing was measured.
+    None,
+}
+
+/// A row; `first` of a group has a line above.
+pub(super) fn row(cells: &[Cell], first: bool) -> String {
+    let cell = |cell: &Cell| match cell {
+        Cell::Text(text) => format!("<td class=\"text\">{}</td>", escape(text)),
+        Cell::Number(text) => format!("<td>{}</td>", escape(text)),
+        Cell::None => "<td class=\"none\">–</td>".to_owned(),
+    };
+    let cells: String = cells.iter().map(cell).collect();
+    format!("<tr{}>{cells}</tr>\n", if first { " class=\"first\"" } else { "" })
+}
+
+/// The head of a table: titles, and whether words stand under them.
+pub(super) fn head(titles: &[(&str, bool)]) -> String {
+    let cell = |(title, text): &(&str, bool)| {
+        format!("<th{} scope=\"col\">{}</th>", if *text { " class=\"text\"" } else { "" }, escape(title))
+    };
+    format!("<thead><tr>{}</tr></thead>\n", titles.iter().map(cell).collect::<String>())
+}
+
+/// `0.85 V/Vmin`.
+pub(super) fn voltage(summary: &Summary) -> String {
+    format!("{} {}", number(summary.design.voltage), summary.design.voltage_unit.symbol())
+}
+
+/// The same with three decimals, so that a column lines up.
+fn column_voltage(summary: &Summary) -> Cell {
+    Cell::Number(format!("{:.3} {}", summary.design.voltage, summary.design.voltage_unit.symbol()))
+}
+
+/// An energy relative to its reference, with four decimals.
+pub(super) fn energy(relative: f64) -> Cell {
+    Cell::Number(format!("{relative:.4}"))
+}
+
+/// `0.5 points`.
+pub(super) fn points(loss: f64) -> String {
+    let value = number(100.0 * loss);
+    format!("{value} {}", if value == "1" { "point" } else { "points" })
+}
+
+fn source(source: BerSource) -> &'static str {
+    match source {
+        BerSource::Measured => "measured",
+        BerSource::Censored => "censored",
+        BerSource::ErrorFree => "error-free",
+        BerSource::Extrapolated => "extrapolated",
+    }
+}
+
+fn span(low: f64, high: f64) -> Cell {
+    Cell::Number(format!("{} to {}", accuracy(low), accuracy(high)))
+}
+
+/// An accuracy in per cent with two decimals: intervals of many chips are narrower than a tenth.
+pub(super) fn accuracy(fraction: f64) -> String {
+    format!("{:.2}", 100.0 * fraction)
+}
+
+fn table(head: &str, rows: &str, caption: &str) -> String {
+    let caption = escape(caption);
+    format!("<div class=\"scroll\"><table>\n{head}{rows}</table></div>\n<p class=\"caption\">{caption}</p>\n")
+}
+
+/// Least energy per loss and method.
+pub(super) fn savings(report: &Report) -> String {
+    let savings = &report.pareto.savings;
+    if savings.is_empty() {
+        return "<p>No target accuracy was set.</p>\n".into();
+    }
+    let baseline = report.pareto.baseline.as_deref();
+    let to = format!("Saving to {} (%)", baseline.unwrap_or("baseline"));
+    let head = head(&[
+        ("Loss", false),
+        ("Target (%)", false),
+        ("Method", true),
+        ("Design point", true),
+        ("Voltage", false),
+        ("Mean (%)", false),
+        ("95 % interval (%)", false),
+        ("Energy", false),
+        (&to, false),
+        ("Saving to 8 bit (%)", false),
+    ]);
+    let mut rows = String::new();
+    let mut last = None;
+    for saving in savings {
+        let first = last.is_some_and(|loss| loss != saving.loss);
+        last = Some(saving.loss);
+        let point = answer::ground(saving);
+        let of = |f: &dyn Fn(&Summary) -> Cell| point.map_or(Cell::None, f);
+        let share = |share: Option<f64>| match (point, share) {
+            (Some(_), Some(share)) => Cell::Number(percent(share)),
+            _ => Cell::None,
+        };
+        rows += &row(
+            &[
+                Cell::Number(points(saving.loss)),
+                Cell::Number(percent(saving.target)),
+                Cell::Text(saving.method.clone()),
+                of(&|p| Cell::Text(p.design.design_id.clone())),
+                of(&|p| column_voltage(p)),
+                of(&|p| Cell::Number(accuracy(p.mean))),
+                of(&|p| interval(p).map_or(Cell::None, |i| span(i.low, i.high))),
+                of(&|p| energy(p.design.energy_relative)),
+                share(saving.saving_to_baseline),
+                share(saving.saving_to_reference),
+            ],
+            first,
+        );
+    }
+    let caption =
+        "The cheapest swept point of each method whose mean accuracy reaches the target, on measured \
+                   ground only. Energy: accesses to the weight memory per inference, relative to the same \
+                   architecture at 8 bits, unprotected, at the error-free voltage. – : no such point.";
+    table(&head, &rows, caption)
+}
+
+/// The frontiers, all methods first.
+pub(super) fn frontiers(report: &Report) -> String {
+    let mut out = String::new();
+    for frontier in &report.pareto.frontiers {
+        let name = frontier.method.as_deref().unwrap_or("All methods together");
+        out += &format!("<h3>{}</h3>\n", escape(name));
+        let head = head(&[
+            ("Design point", true),
+            ("Voltage", false),
+            ("Bit error rate", false),
+            ("Source", true),
+            ("Energy", false),
+            ("Mean (%)", false),
+            ("95 % interval (%)", false),
+            ("On the frontier (%)", false),
+        ]);
+        let rows: String = frontier.points.iter().map(frontier_row).collect();
+        let caption = format!(
+            "Hypervolume {} against energy 1 and chance ({} %). Last column: share of paired bootstrap resamples \
+             of the chips in which the point is on this frontier.",
+            number(frontier.hypervolume),
+            percent(report.pareto.chance)
+        );
+        out += &table(&head, &rows, &caption);
+    }
+    if out.is_empty() {
+        out += "<p>No frontier was computed.</p>\n";
+    }
+    out
+}
+
+fn frontier_row(point: &FrontierPoint) -> String {
+    let s = &point.summary;
+    let cells = [
+        Cell::Text(s.design.design_id.clone()),
+        column_voltage(s),
+        Cell::Number(rate(s.design.ber)),
+        Cell::Text(source(s.design.ber_source).into()),
+        energy(s.design.energy_relative),
+        Cell::Number(accuracy(s.mean)),
+        interval(s).map_or(Cell::None, |i| span(i.low, i.high)),
+        Cell::Number(percent(point.probability)),
+    ];
+    row(&cells, false)
+}
+
+/// Memories with their rates at the swept voltages, and where the rates come from.
+pub(super) fn memory(summaries: &[Summary]) -> String {
+    let mut names: Vec<_> =
+        summaries.iter().map(|s| (&s.design.memory, &s.design.fault_kind, &s.design.array)).collect();
+    names.sort();
+    names.dedup();
+    let mut out = String::new();
+    for (memory, kind, array) in names {
+        let meaning = match kind.as_str() {
+            "flip" => "a failing cell inverts its bit",
+            "stuck" => "a failing cell reads a fixed value",
+            _ => "see the memory model",
+        };
+        out += &format!(
+            "<h3>{}</h3>\n<p>Faults: {} ({meaning}). Failing cells: {}.</p>\n",
+            escape(memory),
+            escape(kind),
+            escape(array)
+        );
+        let own = summaries
+            .iter()
+            .filter(|s| (&s.design.memory, &s.design.fault_kind, &s.design.array) == (memory, kind, array));
+        out += &rates(own);
+    }
+    out
+        + "<p>Where a rate comes from: <b>measured</b>: inside the measured span, interpolated in probit space; \
+           <b>censored</b>: between the lowest measured rate and the error-free voltage, the probit line continued; \
+           <b>error-free</b>: at or above the error-free voltage, rate 0; <b>extrapolated</b>: below the measured \
+           span, the last slope continued, so no saving is claimed there.</p>\n"
+}
+
+fn rates<'a>(own: impl Iterator<Item = &'a Summary>) -> String {
+    let mut points: Vec<&Summary> = own.collect();
+    points.sort_by(|a, b| a.design.voltage.total_cmp(&b.design.voltage));
+    points.dedup_by(|a, b| a.design.voltage == b.design.voltage);
+    let head = head(&[
+        ("Voltage", false),
+        ("Bit error rate", false),
+        ("Source", true),
+        ("Energy per access, relative to the error-free voltage", false),
+    ]);
+    let line = |s: &&Summary| {
+        let cells = [
+            column_voltage(s),
+            Cell::Number(rate(s.design.ber)),
+            Cell::Text(source(s.design.ber_source).into()),
+            energy(s.design.access_energy_relative),
+        ];
+        row(&cells, false)
+    };
+    let rows: String = points.iter().map(line).collect();
+    format!("<div class=\"scroll\"><table>\n{head}{rows}</table></div>\n")
+}
+
+/// Every design point, by series and rising voltage.
+pub(super) fn summaries(summaries: &[Summary]) -> String {
+    let mut points: Vec<(String, &Summary)> = series_labels(summaries).into_iter().zip(summaries).collect();
+    points.sort_by(|a, b| a.0.cmp(&b.0).then(a.1.design.voltage.total_cmp(&b.1.design.voltage)));
+    let absolute = summaries.iter().any(|s| s.design.energy_pj.is_some());
+    let mut titles = vec![
+        ("Series", true),
+        ("Voltage", false),
+        ("Bit error rate", false),
+        ("Mean (%)", false),
+        ("95 % interval (%)", false),
+        ("5 to 95 % of chips (%)", false),
+        ("Min (%)", false),
+        ("Yield (%)", false),
+        ("95 % interval (%)", false),
+        ("Floor (%)", false),
+        ("Energy", false),
+    ];
+    if absolute {
+        titles.push(("Energy (pJ)", false));
+    }
+    titles.extend([("Area", false), ("Chips", false), ("Stopped by", true)]);
+    let mut rows = String::new();
+    let mut last: Option<&str> = None;
+    for (label, s) in &points {
+        let first = last.is_some_and(|l| l != label);
+        last = Some(label);
+        rows += &row(&summary_cells(label, s, absolute), first);
+    }
+    let caption = "By series and rising voltage. † : the bit error rate is extrapolated. The interval of the mean \
+                   is Student's over chips (bootstrap where there is none), that of the yield Clopper and Pearson's. \
+                   Energy and area are relative to the same architecture at 8 bits, unprotected, energy at the \
+                   error-free voltage.";
+    table(&head(&titles), &rows, caption)
+}
+
+fn summary_cells(label: &str, s: &Summary, absolute: bool) -> Vec<Cell> {
+    let mark = if extrapolated(s) { " †" } else { "" };
+    let mut cells = vec![
+        Cell::Text(label.to_owned()),
+        column_voltage(s),
+        Cell::Number(format!("{}{mark}", rate(s.design.ber))),
+        Cell::Number(accuracy(s.mean)),
+        interval(s).map_or(Cell::None, |i| span(i.low, i.high)),
+        span(s.p05, s.p95),
+        Cell::Number(accuracy(s.min)),
+        Cell::Number(percent(s.yield_share)),
+        Cell::Number(format!("{} to {}", percent(s.yield_interval.low), percent(s.yield_interval.high))),
+        Cell::Number(percent(s.floor)),
+        energy(s.design.energy_relative),
+    ];
+    if absolute {
+        cells.push(s.design.energy_pj.map_or(Cell::None, |e| Cell::Number(format!("{e:.1}"))));
+    }
+    let stopped = s.stopped_by.name().to_owned();
+    cells.extend([
+        Cell::Number(number(s.design.area_relative)),
+        Cell::Number(s.chips.to_string()),
+        Cell::Text(stopped),
+    ]);
+    cells
+}

@@ -1,0 +1,162 @@
+//! Tests of whole pages.
+
+use super::*;
+use crate::figure::tests::{frontiers, memory, summary, sweep, two_methods};
+use crate::figure::{all, escape};
+
+fn report(summaries: Vec<Summary>) -> Report {
+    let pareto = frontiers(&summaries);
+    Report {
+        run: "quickstart-1a2b3c".into(),
+        title: "Quick start: glyphs on LeNet".into(),
+        version: "0.1.0".into(),
+        commands: vec!["wcat-explore sweep --config configs/quickstart.yaml --seed 1".into()],
+        configuration: "seed: 1\nsweep:\n  voltages: \"0.75:1.0:0.025\"\n".into(),
+        notes: vec!["The range of layer fc1 reached its floor.".into()],
+        figures: all(&summaries, &pareto, &[memory()]),
+        summaries,
+        pareto,
+    }
+}
+
+/// The page without tags and with one blank between words.
+fn words(page: &str) -> String {
+    let mut text = String::new();
+    let mut inside = true;
+    for letter in page.chars() {
+        match letter {
+            '<' => inside = false,
+            '>' => {
+                inside = true;
+                text.push(' ');
+            }
+            _ if inside => text.push(letter),
+            _ => (),
+        }
+    }
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn the_page_holds_answer_figures_tables_configuration_and_commands() {
+    let report = report(two_methods());
+    let page = html(&report);
+    assert_eq!(page.matches("<svg ").count(), 5);
+    for figure in &report.figures {
+        assert!(page.contains(&escape(&figure.caption)), "{}", figure.name);
+    }
+    let text = words(&page);
+    for part in [
+        "Quick start: glyphs on LeNet",
+        "wcat-explore 0.1.0",
+        "wcat at 4 bit keeps 96.1 % accuracy (1 point less than normal without faults) down to 0.825 V/Vmin",
+        "a saving of 66.0 % of weight-memory energy against 8 bit at the error-free voltage",
+        "wcat-explore sweep --config configs/quickstart.yaml --seed 1",
+        "voltages: &quot;0.75:1.0:0.025&quot;",
+        "normal at 4 bit: 1 training; wcat at 4 bit: 1 training.",
+        "needs several trainings",
+        "the sampling of 2000 images alone gives a 95 % half-width of up to 0.8 points",
+        "accesses to the weight memory",
+        "The range of layer fc1 reached its floor.",
+    ] {
+        assert!(text.contains(part), "{part}\n{text}");
+    }
+    assert!(!text.contains("Marked with †"));
+}
+
+#[test]
+fn the_page_asks_for_nothing_outside_itself() {
+    let page = html(&report(two_methods()));
+    let page = page.replace("xmlns=\"http://www.w3.org/2000/svg\"", "");
+    for trace in ["http://", "https://", "<script", "<link", "<img", "@import", "url(", "src="] {
+        assert!(!page.contains(trace), "{trace}");
+    }
+}
+
+#[test]
+fn the_same_report_gives_the_same_bytes() {
+    assert_eq!(html(&report(two_methods())), html(&report(two_methods())));
+}
+
+#[test]
+fn tags_are_closed_in_the_order_in_which_they_were_opened() {
+    let page = html(&report(two_methods()));
+    let mut open: Vec<String> = Vec::new();
+    for tag in page.split('<').skip(1) {
+        let name: String = tag.chars().take_while(|c| !c.is_whitespace() && *c != '>').collect();
+        let whole = tag.split('>').next().unwrap_or_default();
+        match name.strip_prefix('/') {
+            Some(closed) => assert_eq!(open.pop().as_deref(), Some(closed)),
+            None if whole.ends_with('/') || name == "meta" || name.starts_with('!') => (),
+            None => open.push(name),
+        }
+    }
+    assert!(open.is_empty(), "{open:?}");
+}
+
+#[test]
+fn no_saving_is_claimed_on_extrapolated_ground() {
+    // Everything below 0.85 is extrapolated; wcat would reach the target there.
+    let mut report = report(sweep(&[("normal", 4, 0.971, 0.19), ("wcat", 4, 0.968, 0.75)], 0.85));
+    let text = words(&html(&report));
+    assert!(text.contains(
+        "wcat at 4 bit keeps 96.1 % accuracy (1 point less than normal without faults) down to 0.85 V/Vmin"
+    ));
+    assert!(text.contains("Marked with †") && text.contains("wcat, loss of 1 point: 4 bit, 0.825 V/Vmin"));
+    // A saving that was handed in with an extrapolated point is not printed either.
+    for saving in &mut report.pareto.savings {
+        let point = summary(&saving.method, 4, 0.775, 0.85, 0.99, 0.99);
+        (saving.cheapest, saving.saving_to_reference) = (Some(point), Some(0.4321));
+    }
+    let text = words(&html(&report));
+    assert!(text.contains("No method keeps 96.1 % accuracy") && !text.contains("43.2"), "{text}");
+    assert!(text.contains("not reached †"));
+}
+
+#[test]
+fn everything_that_a_user_names_is_escaped() {
+    const EVIL: &str = "<script>alert('x')</script>&\"";
+    let mut report = report(two_methods());
+    for s in &mut report.summaries {
+        let d = &mut s.design;
+        for name in [
+            &mut d.method,
+            &mut d.model,
+            &mut d.design_id,
+            &mut d.memory,
+            &mut d.array,
+            &mut d.fault_kind,
+            &mut d.protection,
+            &mut d.dataset,
+        ] {
+            *name = EVIL.into();
+        }
+    }
+    report.pareto = frontiers(&report.summaries);
+    report.pareto.baseline = Some(EVIL.into());
+    for saving in &mut report.pareto.savings {
+        (saving.method, saving.cheapest) = (EVIL.into(), report.summaries.last().cloned());
+    }
+    for frontier in &mut report.pareto.frontiers {
+        frontier.method = Some(EVIL.into());
+    }
+    report.figures = all(&report.summaries, &report.pareto, &[memory()]);
+    (report.run, report.title, report.version) = (EVIL.into(), EVIL.into(), EVIL.into());
+    (report.commands, report.notes) = (vec![EVIL.into()], vec![EVIL.into()]);
+    report.configuration = EVIL.into();
+    let page = html(&report);
+    assert!(!page.contains("<script") && !page.contains("alert('x')"));
+    assert!(page.contains("&lt;script&gt;"));
+}
+
+#[test]
+fn a_run_without_points_or_targets_says_so() {
+    let mut report = report(two_methods());
+    report.pareto.savings.clear();
+    report.pareto.frontiers.clear();
+    assert!(words(&html(&report)).contains("No target accuracy was set"));
+    report.summaries.clear();
+    report.figures.clear();
+    let text = words(&html(&report));
+    assert!(text.contains("no design point") && !text.contains("NaN") && !text.contains("inf "));
+}
