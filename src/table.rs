@@ -1,5 +1,61 @@
 //! Rows to and from journal, CSV and Parquet; summaries; the Pareto frontier.
+//!
+//! Every table has the schema version as its first column. A missing value is a null (nothing
+//! between two commas in CSV), never 0 and never NaN. The same rows give the same bytes.
 
+mod columns;
+mod csv;
+mod field;
+mod file;
+mod frontier;
+mod journal;
+mod pareto;
+mod pareto_file;
+mod read;
 mod row;
+mod run;
+mod summary;
+#[cfg(test)]
+mod tests;
 
-pub use row::{Frontier, FrontierPoint, Pareto, Saving, Summary};
+pub use columns::{
+    design_records, designs_frame, designs_in_order, read_designs, read_summary, read_timing, read_trials,
+    summary_csv_string, summary_frame, summary_records, trials_frame, write_designs, write_summary,
+    write_timing, write_trials,
+};
+pub use journal::{replay, Journal, Replay};
+pub use pareto::{frontier_probabilities, pareto, RESAMPLES, SAVING_LOSSES};
+pub use pareto_file::{pareto_csv_string, pareto_records, read_pareto, write_pareto};
+pub use polars::frame::DataFrame;
+pub use row::{Frontier, FrontierPoint, Outcome, Pareto, Saving, Summary, Timing, TrialRow};
+pub use run::{comparison_warnings, merge, read_run, Merged, Run};
+pub use summary::{summarize, FloorSpec};
+
+/// Version of the columns of all tables; the first column, `schema`, of each of them.
+pub const SCHEMA: u64 = 1;
+
+/// Most rows of a table that is written or read.
+pub const MAX_ROWS: usize = 1 << 24;
+
+/// Largest table file that is read, in bytes.
+pub const MAX_BYTES: u64 = 1 << 30;
+
+/// Names of the files of a run folder.
+pub mod names {
+    /// Trials as they end.
+    pub const JOURNAL: &str = "trials.journal";
+    /// All trials, sorted by key.
+    pub const TRIALS: &str = "trials.parquet";
+    /// Design points.
+    pub const DESIGNS: &str = "designs.parquet";
+    /// Design points as text.
+    pub const DESIGNS_CSV: &str = "designs.csv";
+    /// Accuracy of each design point over its chips.
+    pub const SUMMARY: &str = "summary.parquet";
+    /// The same as text.
+    pub const SUMMARY_CSV: &str = "summary.csv";
+    /// Frontiers, hypervolumes, savings.
+    pub const PARETO_CSV: &str = "pareto.csv";
+    /// Wall seconds per trial and phase.
+    pub const TIMING_CSV: &str = "timing.csv";
+}

@@ -1,7 +1,8 @@
-//! The rows that are computed from trials: summaries of design points, frontiers, savings.
+//! The rows of the tables: stored trials and times, summaries of design points, frontiers, savings.
 
 use crate::stats::Interval;
-use crate::sweep::{Design, StoppedBy};
+use crate::sweep::{Design, StoppedBy, Trial, TrialStatus};
+use crate::units::ChipId;
 
 /// Accuracy of one design point over its chips. Accuracies are fractions in [0, 1].
 #[derive(Clone, Debug, PartialEq)]
@@ -91,4 +92,99 @@ pub struct Pareto {
     pub baseline: Option<String>,
     /// Accuracy of guessing.
     pub chance: f64,
+}
+
+/// A row of `trials.parquet`: a trial without the time it took, which is in `timing.csv`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TrialRow {
+    /// The design point.
+    pub design_id: String,
+    /// The chip.
+    pub chip: ChipId,
+    /// Failing cells that hold a bit of the network.
+    pub faults: u64,
+    /// Images evaluated.
+    pub images: u64,
+    /// Images classified correctly.
+    pub correct: u64,
+    /// How the trial ended.
+    pub status: TrialStatus,
+}
+
+impl From<&Trial> for TrialRow {
+    fn from(trial: &Trial) -> Self {
+        Self {
+            design_id: trial.design_id.clone(),
+            chip: trial.chip,
+            faults: trial.faults,
+            images: trial.images,
+            correct: trial.correct,
+            status: trial.status,
+        }
+    }
+}
+
+impl From<&TrialRow> for TrialRow {
+    fn from(row: &TrialRow) -> Self {
+        row.clone()
+    }
+}
+
+/// What summaries and frontiers need of a trial: fresh from a sweep or read from a table.
+pub trait Outcome {
+    /// The design point.
+    fn design_id(&self) -> &str;
+    /// The chip.
+    fn chip(&self) -> ChipId;
+    /// Images evaluated.
+    fn images(&self) -> u64;
+    /// Images classified correctly.
+    fn correct(&self) -> u64;
+}
+
+/// [`Outcome`] of a struct with fields of the same names.
+macro_rules! outcome {
+    ($row:ty) => {
+        impl Outcome for $row {
+            fn design_id(&self) -> &str {
+                &self.design_id
+            }
+            fn chip(&self) -> ChipId {
+                self.chip
+            }
+            fn images(&self) -> u64 {
+                self.images
+            }
+            fn correct(&self) -> u64 {
+                self.correct
+            }
+        }
+    };
+}
+
+outcome!(Trial);
+outcome!(TrialRow);
+
+/// A row of `timing.csv`: wall seconds of one trial, or of another phase of a run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Timing {
+    /// The design point, where the phase belongs to one.
+    pub design_id: Option<String>,
+    /// The chip, where the phase belongs to one.
+    pub chip: Option<ChipId>,
+    /// What was done; `trial` for a trial.
+    pub phase: String,
+    /// Wall seconds.
+    pub seconds: f64,
+}
+
+impl From<&Trial> for Timing {
+    fn from(trial: &Trial) -> Self {
+        Self {
+            design_id: Some(trial.design_id.clone()),
+            chip: Some(trial.chip),
+            phase: "trial".into(),
+            seconds: trial.seconds,
+        }
+    }
 }

@@ -1,0 +1,372 @@
+//! The columns of designs, trials, summaries and times: rows to tables and back. Files are handled elsewhere.
+
+use super::csv::to_csv;
+use super::field::{
+    count, frame, number, optional_count, optional_number, optional_text, records, text, Field, FINITE,
+    FROM_ZERO, SHARE,
+};
+use super::file::{read, write};
+use super::read::Row;
+use super::row::{Summary, Timing, TrialRow};
+use crate::error::{Error, Result};
+use crate::stats::Interval;
+use crate::sweep::{Design, StoppedBy, TrialStatus};
+use crate::units::{Accuracy, BerSource, Bits, ChipId, Voltage, VoltageUnit};
+use polars::frame::DataFrame;
+use std::cmp::Ordering;
+use std::collections::BTreeSet;
+use std::path::Path;
+
+const UNITS: [VoltageUnit; 2] = [VoltageUnit::Vmin, VoltageUnit::Volt];
+const SOURCES: [BerSource; 4] =
+    [BerSource::Measured, BerSource::Censored, BerSource::ErrorFree, BerSource::Extrapolated];
+const STATUSES: [TrialStatus; 2] = [TrialStatus::Evaluated, TrialStatus::FaultFree];
+const STOPS: [StoppedBy; 2] = [StoppedBy::Chips, StoppedBy::Tolerance];
+
+/// The keys of a design point, in every table that has design points.
+pub(super) fn design_keys() -> Vec<Field<Design>> {
+    vec![
+        text("design_id", |d: &Design| &d.design_id),
+        text("model", |d| &d.model),
+        text("architecture", |d| &d.architecture),
+        text("dataset", |d| &d.dataset),
+        text("method", |d| &d.method),
+        count("bits", |d| d.bits.into()),
+        optional_count("training_seed", |d| d.training_seed),
+        text("memory", |d| &d.memory),
+        text("fault_kind", |d| &d.fault_kind),
+        text("array", |d| &d.array),
+        text("protection", |d| &d.protection),
+        number("voltage", 0.0..=100.0, |d| d.voltage),
+        text("voltage_unit", |d| d.voltage_unit.name()),
+        number("ber", 0.0..=0.5, |d| d.ber),
+        text("ber_source", |d| d.ber_source.name()),
+    ]
+}
+
+/// Energy and area of a design point.
+pub(super) fn design_costs() -> Vec<Field<Design>> {
+    vec![
+        number("energy_relative", FROM_ZERO, |d: &Design| d.energy_relative),
+        optional_number("energy_pj", FROM_ZERO, |d| d.energy_pj),
+        number("area_relative", FROM_ZERO, |d| d.area_relative),
+    ]
+}
+
+fn clean_accuracy() -> Field<Design> {
+    number("clean_accuracy", SHARE, |d: &Design| d.clean_accuracy.get())
+}
+
+fn access_energy() -> Field<Design> {
+    number("access_energy_relative", FROM_ZERO, |d: &Design| d.access_energy_relative)
+}
+
+fn design_fields() -> Vec<Field<Design>> {
+    let mut fields = design_keys();
+    fields.extend([clean_accuracy(), access_energy()]);
+    fields.extend(design_costs());
+    fields
+}
+
+fn summary_fields() -> Vec<Field<Summary>> {
+    let of_design = |field: Field<Design>| field.of(|s: &Summary| &s.design);
+    let mut fields: Vec<Field<Summary>> = design_keys().into_iter().map(of_design).collect();
+    fields.extend([
+        count("chips", |s: &Summary| s.chips),
+        number("mean", SHARE, |s| s.mean),
+        optional_number("std", FROM_ZERO, |s| s.std),
+        optional_number("ci_low", FINITE, |s| s.student.map(|i| i.low)),
+        optional_number("ci_high", FINITE, |s| s.student.map(|i| i.high)),
+        optional_number("boot_low", SHARE, |s| s.bootstrap.map(|i| i.low)),
+        optional_number("boot_high", SHARE, |s| s.bootstrap.map(|i| i.high)),
+        number("min", SHARE, |s| s.min),
+        number("p05", SHARE, |s| s.p05),
+        number("median", SHARE, |s| s.median),
+        number("p95", SHARE, |s| s.p95),
+        number("max", SHARE, |s| s.max),
+        number("floor", SHARE, |s| s.floor),
+        number("yield", SHARE, |s| s.yield_share),
+        number("yield_low", SHARE, |s| s.yield_interval.low),
+        number("yield_high", SHARE, |s| s.yield_interval.high),
+    ]);
+    fields.extend(design_costs().into_iter().map(of_design));
+    fields.extend([
+        text("stopped_by", |s: &Summary| s.stopped_by.name()),
+        count("images", |s| s.images),
+        optional_number("image_half_width", FROM_ZERO, |s| s.image_half_width),
+    ]);
+    fields.extend([clean_accuracy(), access_energy()].map(of_design));
+    fields
+}
+
+fn trial_fields() -> Vec<Field<TrialRow>> {
+    vec![
+        text("design_id", |t: &TrialRow| &t.design_id),
+        count("chip", |t| t.chip.0.into()),
+        count("faults", |t| t.faults),
+        count("images", |t| t.images),
+        count("correct", |t| t.correct),
+        number("accuracy", SHARE, |t| t.correct as f64 / t.images as f64),
+        text("status", |t| t.status.name()),
+    ]
+}
+
+fn timing_fields() -> Vec<Field<Timing>> {
+    vec![
+        optional_text("design_id", |t: &Timing| t.design_id.as_deref()),
+        optional_count("chip", |t| t.chip.map(|chip| chip.0.into())),
+        text("phase", |t| &t.phase),
+        number("seconds", FROM_ZERO, |t| t.seconds),
+    ]
+}
+
+fn design(row: Row<'_>) -> Result<Design> {
+    let checked = |name, wrong: Error| match wrong {
+        Error::Argument { expected, found, .. } => row.wrong(name, expected, found),
+        other => other,
+    };
+    Ok(Design {
+        design_id: row.text("design_id")?.to_owned(),
+        model: row.text("model")?.to_owned(),
+        architecture: row.text("architecture")?.to_owned(),
+        dataset: row.text("dataset")?.to_owned(),
+        method: row.text("method")?.to_owned(),
+        bits: Bits::new(row.count("bits")?).map_err(|e| checked("bits", e))?.get(),
+        training_seed: row.optional_count("training_seed"),
+        memory: row.text("memory")?.to_owned(),
+        fault_kind: row.text("fault_kind")?.to_owned(),
+        array: row.text("array")?.to_owned(),
+        protection: row.text("protection")?.to_owned(),
+        voltage: Voltage::new(row.number("voltage")?).map_err(|e| checked("voltage", e))?.get(),
+        voltage_unit: row.word("voltage_unit", &UNITS, VoltageUnit::name)?,
+        ber: row.number("ber")?,
+        ber_source: row.word("ber_source", &SOURCES, BerSource::name)?,
+        access_energy_relative: row.number("access_energy_relative")?,
+        energy_relative: row.number("energy_relative")?,
+        energy_pj: row.optional_number("energy_pj"),
+        area_relative: row.number("area_relative")?,
+        clean_accuracy: Accuracy::new(row.number("clean_accuracy")?)
+            .map_err(|e| checked("clean_accuracy", e))?,
+    })
+}
+
+fn interval(row: Row<'_>, low: &str, high: &str) -> Result<Option<Interval>> {
+    match (row.optional_number(low), row.optional_number(high)) {
+        (None, None) => Ok(None),
+        (Some(low), Some(high)) if low <= high => Ok(Some(Interval { low, high })),
+        found => {
+            Err(row.wrong(low, format!("both ends, `{low}` and `{high}`, or neither"), format!("{found:?}")))
+        }
+    }
+}
+
+fn summary(row: Row<'_>) -> Result<Summary> {
+    let yields = interval(row, "yield_low", "yield_high")?;
+    let summary = Summary {
+        design: design(row)?,
+        chips: row.count("chips")?,
+        images: row.count("images")?,
+        mean: row.number("mean")?,
+        std: row.optional_number("std"),
+        student: interval(row, "ci_low", "ci_high")?,
+        bootstrap: interval(row, "boot_low", "boot_high")?,
+        image_half_width: row.optional_number("image_half_width"),
+        min: row.number("min")?,
+        p05: row.number("p05")?,
+        median: row.number("median")?,
+        p95: row.number("p95")?,
+        max: row.number("max")?,
+        floor: row.number("floor")?,
+        yield_share: row.number("yield")?,
+        yield_interval: yields.ok_or_else(|| row.wrong("yield_low", "a value", "nothing"))?,
+        stopped_by: row.word("stopped_by", &STOPS, StoppedBy::name)?,
+    };
+    match (summary.chips, summary.images) {
+        (0, _) => Err(row.wrong("chips", "at least 1", "0")),
+        (_, 0) => Err(row.wrong("images", "at least 1", "0")),
+        _ => Ok(summary),
+    }
+}
+
+fn trial(row: Row<'_>) -> Result<TrialRow> {
+    let trial = TrialRow {
+        design_id: row.text("design_id")?.to_owned(),
+        chip: ChipId(row.small_count("chip")?),
+        faults: row.count("faults")?,
+        images: row.count("images")?,
+        correct: row.count("correct")?,
+        status: row.word("status", &STATUSES, TrialStatus::name)?,
+    };
+    if trial.images == 0 || trial.correct > trial.images {
+        let expected = format!("at most the {} images, of which at least 1", trial.images);
+        return Err(row.wrong("correct", expected, trial.correct.to_string()));
+    }
+    let (found, share) = (row.number("accuracy")?, trial.correct as f64 / trial.images as f64);
+    if (found - share).abs() > 1e-9 {
+        return Err(row.wrong("accuracy", format!("correct / images = {share}"), found.to_string()));
+    }
+    Ok(trial)
+}
+
+fn timing(row: Row<'_>) -> Result<Timing> {
+    let chip = row.optional_count("chip").map(|_| row.small_count("chip").map(ChipId)).transpose()?;
+    Ok(Timing {
+        design_id: row.optional_text("design_id").map(str::to_owned),
+        chip,
+        phase: row.text("phase")?.to_owned(),
+        seconds: row.number("seconds")?,
+    })
+}
+
+/// Order of design points in tables: model, protection, rising voltage; then memory and identifier.
+pub fn designs_in_order(a: &Design, b: &Design) -> Ordering {
+    (&a.model, &a.protection)
+        .cmp(&(&b.model, &b.protection))
+        .then(a.voltage.total_cmp(&b.voltage))
+        .then_with(|| (&a.memory, &a.design_id).cmp(&(&b.memory, &b.design_id)))
+}
+
+/// Refuses rows of one key.
+fn check_distinct<K: Ord + std::fmt::Debug>(
+    path: &Path,
+    what: &str,
+    keys: impl Iterator<Item = K>,
+) -> Result<()> {
+    let mut seen = BTreeSet::new();
+    for key in keys {
+        if seen.contains(&key) {
+            return Err(Error::input(path, format!("one row for each {what}"), format!("two for {key:?}")));
+        }
+        seen.insert(key);
+    }
+    Ok(())
+}
+
+/// Design points as a data frame, in the given order.
+///
+/// # Errors
+/// [`Error::Argument`] that names the column of a value outside its range, or for too many rows.
+pub fn designs_frame(designs: &[Design]) -> Result<DataFrame> {
+    frame(&design_fields(), designs)
+}
+
+/// Design points as JSON objects with the names of the columns.
+///
+/// # Errors
+/// As [`designs_frame`].
+pub fn design_records(designs: &[Design]) -> Result<serde_json::Value> {
+    records(&design_fields(), designs)
+}
+
+/// Writes design points in order of [`designs_in_order`]: CSV where the name ends in `.csv`,
+/// Parquet elsewhere.
+///
+/// # Errors
+/// As [`designs_frame`], or [`Error::Io`] with the path.
+pub fn write_designs(path: &Path, designs: &[Design]) -> Result<()> {
+    let mut rows: Vec<&Design> = designs.iter().collect();
+    rows.sort_by(|a, b| designs_in_order(a, b));
+    write(path, &design_fields(), &rows)
+}
+
+/// Reads design points, from CSV where the name ends in `.csv`, from Parquet elsewhere.
+///
+/// # Errors
+/// [`Error::Missing`]; [`Error::Input`] with column for a file that is empty, truncated, damaged or
+/// too large, for missing, extra or wrongly typed columns, another schema version, values outside
+/// their range, two rows for one design point.
+pub fn read_designs(path: &Path) -> Result<Vec<Design>> {
+    let designs = read(path, "a table of design points; a sweep writes it", &design_fields(), design)?;
+    check_distinct(path, "design_id", designs.iter().map(|d| &d.design_id))?;
+    Ok(designs)
+}
+
+/// Trials as a data frame, in the given order.
+///
+/// # Errors
+/// As [`designs_frame`].
+pub fn trials_frame(trials: &[TrialRow]) -> Result<DataFrame> {
+    frame(&trial_fields(), trials)
+}
+
+/// Writes trials sorted by design point and chip: CSV where the name ends in `.csv`, Parquet elsewhere.
+///
+/// # Errors
+/// As [`designs_frame`], or [`Error::Io`] with the path.
+pub fn write_trials<'a, T>(path: &Path, trials: &'a [T]) -> Result<()>
+where
+    TrialRow: From<&'a T>,
+{
+    super::field::check_rows(trials.len())?;
+    let mut rows: Vec<TrialRow> = trials.iter().map(TrialRow::from).collect();
+    rows.sort_by(|a, b| (&a.design_id, a.chip).cmp(&(&b.design_id, b.chip)));
+    write(path, &trial_fields(), &rows)
+}
+
+/// Reads trials; see [`read_designs`].
+///
+/// # Errors
+/// As [`read_designs`]; also where `correct`, `images` and `accuracy` contradict each other.
+pub fn read_trials(path: &Path) -> Result<Vec<TrialRow>> {
+    let trials = read(path, "a table of trials; a finished sweep writes it", &trial_fields(), trial)?;
+    check_distinct(path, "design_id and chip", trials.iter().map(|t| (&t.design_id, t.chip.0)))?;
+    Ok(trials)
+}
+
+/// Summaries as a data frame, in the given order.
+///
+/// # Errors
+/// As [`designs_frame`].
+pub fn summary_frame(summaries: &[Summary]) -> Result<DataFrame> {
+    frame(&summary_fields(), summaries)
+}
+
+/// Summaries as JSON objects with the names of the columns, null where a value is missing.
+///
+/// # Errors
+/// As [`designs_frame`].
+pub fn summary_records(summaries: &[Summary]) -> Result<serde_json::Value> {
+    records(&summary_fields(), summaries)
+}
+
+/// The text of `summary.csv`.
+///
+/// # Errors
+/// As [`designs_frame`].
+pub fn summary_csv_string(summaries: &[Summary]) -> Result<String> {
+    to_csv(&summary_fields(), summaries)
+}
+
+/// Writes summaries in the given order: CSV where the name ends in `.csv`, Parquet elsewhere.
+///
+/// # Errors
+/// As [`designs_frame`], or [`Error::Io`] with the path.
+pub fn write_summary(path: &Path, summaries: &[Summary]) -> Result<()> {
+    write(path, &summary_fields(), summaries)
+}
+
+/// Reads summaries; see [`read_designs`].
+///
+/// # Errors
+/// As [`read_designs`]; also for an interval with one end and for rows of no chip or image.
+pub fn read_summary(path: &Path) -> Result<Vec<Summary>> {
+    let summaries = read(path, "a summary table; a finished sweep writes it", &summary_fields(), summary)?;
+    check_distinct(path, "design_id", summaries.iter().map(|s| &s.design.design_id))?;
+    Ok(summaries)
+}
+
+/// Writes times in the given order: CSV where the name ends in `.csv`, Parquet elsewhere.
+///
+/// # Errors
+/// As [`designs_frame`], or [`Error::Io`] with the path.
+pub fn write_timing(path: &Path, timings: &[Timing]) -> Result<()> {
+    write(path, &timing_fields(), timings)
+}
+
+/// Reads times; see [`read_designs`].
+///
+/// # Errors
+/// As [`read_designs`].
+pub fn read_timing(path: &Path) -> Result<Vec<Timing>> {
+    read(path, "a table of times; a sweep writes it", &timing_fields(), timing)
+}

@@ -1,0 +1,96 @@
+//! Tables on disk: Parquet and CSV, written whole, read with sizes checked first. Columns come from the caller.
+
+use super::csv::{from_csv, to_csv};
+use super::field::{frame, Field};
+use super::read::{check_names, Row, Sheet};
+use super::{MAX_BYTES, MAX_ROWS};
+use crate::error::{Error, Result};
+use crate::store;
+use polars::frame::DataFrame;
+use polars::prelude::{ParquetCompression, ParquetReader, ParquetWriter, SerReader, StatisticsOptions};
+use std::borrow::Borrow;
+use std::io::Cursor;
+use std::panic::{catch_unwind, AssertUnwindSafe};
+use std::path::Path;
+
+/// True for names that end in `.csv`.
+fn is_csv(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("csv"))
+}
+
+/// Writes rows as CSV where the name ends in `.csv`, as Parquet elsewhere.
+///
+/// # Errors
+/// [`Error::Argument`] for a value that its column does not allow, [`Error::Io`] with the path.
+pub(super) fn write<T: 'static, R: Borrow<T>>(path: &Path, fields: &[Field<T>], rows: &[R]) -> Result<()> {
+    if is_csv(path) {
+        return store::write_bytes(path, to_csv(fields, rows)?.as_bytes());
+    }
+    store::write_bytes(path, &to_parquet(path, &mut frame(fields, rows)?)?)
+}
+
+/// Parquet of a data frame: one row group, Zstandard, no time and no name in it.
+fn to_parquet(path: &Path, frame: &mut DataFrame) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    ParquetWriter::new(&mut bytes)
+        .with_compression(ParquetCompression::Zstd(None))
+        .with_statistics(StatisticsOptions::default())
+        .with_row_group_size(Some(MAX_ROWS))
+        .set_parallel(false)
+        .finish(frame)
+        .map_err(|e| Error::Table { path: path.to_owned(), message: e.to_string() })?;
+    Ok(bytes)
+}
+
+/// Reads rows from CSV where the name ends in `.csv`, from Parquet elsewhere.
+///
+/// # Errors
+/// [`Error::Missing`]; [`Error::Input`] with column (and line in CSV) for a file that is empty,
+/// truncated, damaged or too large, for missing, extra or wrongly typed columns, another schema
+/// version, and values outside their range.
+pub(super) fn read<T, V>(
+    path: &Path,
+    expected: &str,
+    fields: &[Field<T>],
+    row: impl Fn(Row<'_>) -> Result<V>,
+) -> Result<Vec<V>> {
+    let sheet = if is_csv(path) {
+        let text = store::read_text(path, expected, MAX_BYTES)?;
+        let (header, records) = from_csv(path, &text)?;
+        let names: Vec<&str> = header.iter().map(String::as_str).collect();
+        check_names(path, fields, &names)?;
+        Sheet::from_records(path, fields, &header, records)?
+    } else {
+        let frame = read_parquet(path, fields, store::read_bytes(path, expected, MAX_BYTES)?)?;
+        Sheet::from_frame(path, fields, &frame)?
+    };
+    sheet.rows().map(row).collect()
+}
+
+/// Decodes a Parquet file whose size is checked. Names and number of rows are checked before the
+/// columns are decoded.
+fn read_parquet<T>(path: &Path, fields: &[Field<T>], bytes: Vec<u8>) -> Result<DataFrame> {
+    if bytes.is_empty() {
+        return Err(Error::input(path, "a Parquet table", "an empty file"));
+    }
+    let whole = bytes.len() >= 12 && bytes.starts_with(b"PAR1") && bytes.ends_with(b"PAR1");
+    if !whole {
+        return Err(Error::input(path, "a Parquet table", "a truncated file, or one of another kind"));
+    }
+    let damaged = |what: String| {
+        Error::input(path, "a Parquet table", format!("a damaged file ({})", what.trim().replace('\n', " ")))
+    };
+    // the decoder panics on some damaged files
+    let decoded = catch_unwind(AssertUnwindSafe(|| -> Result<DataFrame> {
+        let mut reader = ParquetReader::new(Cursor::new(bytes)).set_rechunk(true);
+        let schema = reader.schema().map_err(|e| damaged(e.to_string()))?;
+        let names: Vec<&str> = schema.iter_names().map(|name| name.as_str()).collect();
+        check_names(path, fields, &names)?;
+        let rows = reader.num_rows().map_err(|e| damaged(e.to_string()))?;
+        if rows > MAX_ROWS {
+            return Err(Error::input(path, format!("at most {MAX_ROWS} rows"), rows.to_string()));
+        }
+        reader.finish().map_err(|e| damaged(e.to_string()))
+    }));
+    decoded.unwrap_or_else(|_| Err(damaged("the decoder gave up".into())))
+}

@@ -1,0 +1,349 @@
+//! Frontiers of accuracy against energy, how sure they are, and the savings at given accuracy losses.
+
+use super::frontier::{by_energy, frontier, hypervolume};
+use super::row::{Frontier, FrontierPoint, Outcome, Pareto, Saving, Summary};
+use super::summary::{mean_accuracy, ChipTable};
+use crate::error::{Error, Result};
+use crate::seed::{Purpose, Seed};
+use crate::units::BerSource;
+use std::collections::BTreeSet;
+
+/// Accuracy losses at which savings are reported, as fractions.
+pub const SAVING_LOSSES: [f64; 3] = [0.005, 0.01, 0.02];
+/// Paired bootstrap resamples of chips.
+pub const RESAMPLES: usize = 1000;
+/// Name of the method that others are compared with.
+const BASELINE: &str = "normal";
+/// First index of the bootstrap stream of frontiers; summaries have another.
+const STREAM: u64 = 1;
+/// Rounding that a mean may fall short of a target by.
+const ROUNDING: f64 = 1e-12;
+
+/// Frontiers, hypervolumes and savings of the design points of `summaries`, whose trials must be
+/// in `trials`. `chance` is the accuracy of guessing.
+///
+/// A point's probability is the share of 1000 resamples of chips, the same chips for all points,
+/// in which it is on the frontier; it rests on the chips that all points share (with one chip it
+/// is 0 or 1 by construction). Frontiers hold extrapolated points too; savings never rest on one.
+///
+/// # Errors
+/// [`Error::Argument`]: no summary, a design point twice, a chance outside [0, 1), trials that are
+/// missing, have gaps, or do not give the mean of the summary.
+pub fn pareto<T: Outcome>(summaries: &[Summary], trials: &[T], chance: f64, seed: Seed) -> Result<Pareto> {
+    if !(0.0..1.0).contains(&chance) {
+        return Err(Error::argument("chance accuracy", "a number from 0 to below 1", chance.to_string()));
+    }
+    let points = Points::new(summaries, trials)?;
+    let methods: BTreeSet<&str> = summaries.iter().map(|s| s.design.method.as_str()).collect();
+    let mut groups: Vec<(Option<&str>, Vec<usize>)> = vec![(None, points.order.clone())];
+    for &method in &methods {
+        let of_method = |&i: &usize| summaries[i].design.method == method;
+        groups.push((Some(method), points.order.iter().copied().filter(of_method).collect()));
+    }
+    let orders: Vec<&[usize]> = groups.iter().map(|(_, order)| order.as_slice()).collect();
+    let shares = points.probabilities(&orders, seed);
+    let means: Vec<f64> = summaries.iter().map(|s| s.mean).collect();
+    let mut frontiers = Vec::new();
+    for ((method, order), shares) in groups.iter().zip(&shares) {
+        let mut on = Vec::new();
+        frontier(&points.energies, &means, order, |i| {
+            on.push(FrontierPoint { summary: summaries[i].clone(), probability: shares[i] });
+        });
+        let corners: Vec<_> =
+            on.iter().map(|point| (point.summary.design.energy_relative, point.summary.mean)).collect();
+        frontiers.push(Frontier {
+            method: method.map(str::to_owned),
+            points: on,
+            hypervolume: hypervolume(&corners, chance),
+        });
+    }
+    let baseline = methods.contains(BASELINE).then(|| BASELINE.to_owned());
+    let savings = savings(summaries, &methods, baseline.as_deref());
+    Ok(Pareto { frontiers, savings, baseline, chance })
+}
+
+/// Probability of each design point of being on the frontier of all of them, in the order of
+/// `summaries`; see [`pareto`].
+///
+/// # Errors
+/// As [`pareto`].
+pub fn frontier_probabilities<T: Outcome>(
+    summaries: &[Summary],
+    trials: &[T],
+    seed: Seed,
+) -> Result<Vec<f64>> {
+    let points = Points::new(summaries, trials)?;
+    Ok(points.probabilities(&[&points.order], seed).swap_remove(0))
+}
+
+/// Design points with their results by chip.
+struct Points {
+    energies: Vec<f64>,
+    /// All points by rising energy.
+    order: Vec<usize>,
+    /// Images per chip, and correct answers by chip.
+    results: Vec<(u64, Vec<u64>)>,
+    /// Chips that all points share: 0 to one less.
+    chips: usize,
+}
+
+impl Points {
+    fn new<T: Outcome>(summaries: &[Summary], trials: &[T]) -> Result<Self> {
+        let mut table = ChipTable::new(trials)?;
+        let mut seen = BTreeSet::new();
+        let mut results = Vec::new();
+        for summary in summaries {
+            let id = summary.design.design_id.as_str();
+            let wrong = |expected: String, found: String| {
+                Err(Error::argument(format!("design point `{id}`"), expected, found))
+            };
+            if !seen.insert(id) {
+                return wrong("one summary".into(), "two".into());
+            }
+            let energy = summary.design.energy_relative;
+            if !(0.0..=f64::MAX).contains(&energy) {
+                return wrong("a relative energy from 0".into(), energy.to_string());
+            }
+            let (images, correct) = table.take(id)?;
+            let (chips, mean) = (correct.len() as u64, mean_accuracy(&correct, images));
+            if chips != summary.chips || images != summary.images || !((mean - summary.mean).abs() < 1e-9) {
+                return wrong(
+                    format!("trials of {} chips, mean {}", summary.chips, summary.mean),
+                    format!("{chips} chips, mean {mean}"),
+                );
+            }
+            results.push((images, correct));
+        }
+        let Some(chips) = results.iter().map(|(_, correct)| correct.len()).min() else {
+            return Err(Error::argument("design points", "at least one summary", "none"));
+        };
+        let energies: Vec<f64> = summaries.iter().map(|s| s.design.energy_relative).collect();
+        Ok(Self { order: by_energy(&energies), energies, results, chips })
+    }
+
+    /// For each group of points (by rising energy) the share of resamples in which each point is
+    /// on the frontier of the group; all groups see the same resamples.
+    fn probabilities(&self, groups: &[&[usize]], seed: Seed) -> Vec<Vec<f64>> {
+        let mut counts = vec![vec![0u32; self.results.len()]; groups.len()];
+        let mut stream = seed.stream(Purpose::Bootstrap, &[STREAM]);
+        let mut scores = vec![0.0; self.results.len()];
+        for _ in 0..RESAMPLES {
+            let mut times = vec![0u64; self.chips];
+            for _ in 0..self.chips {
+                times[stream.below(self.chips as u64) as usize] += 1;
+            }
+            for (score, (images, correct)) in scores.iter_mut().zip(&self.results) {
+                // whole numbers, so that equal results are equal scores
+                let sum: u64 = times.iter().zip(correct).map(|(times, correct)| times * correct).sum();
+                *score = sum as f64 / (images * self.chips as u64) as f64;
+            }
+            for (counts, order) in counts.iter_mut().zip(groups) {
+                frontier(&self.energies, &scores, order, |i| counts[i] += 1);
+            }
+        }
+        let share = |count: u32| f64::from(count) / RESAMPLES as f64;
+        counts.into_iter().map(|counts| counts.into_iter().map(share).collect()).collect()
+    }
+}
+
+/// Savings by loss, then method. The target is the highest clean accuracy of the baseline's
+/// models, or of all models where there is no baseline, less the loss.
+fn savings(summaries: &[Summary], methods: &BTreeSet<&str>, baseline: Option<&str>) -> Vec<Saving> {
+    let of = |method: &str| {
+        let method = method.to_owned();
+        summaries.iter().filter(move |s| s.design.method == method)
+    };
+    let clean = summaries
+        .iter()
+        .filter(|s| baseline.is_none_or(|baseline| s.design.method == baseline))
+        .map(|s| s.design.clean_accuracy.get())
+        .fold(0.0, f64::max);
+    let energy = |s: &Summary| s.design.energy_relative;
+    let cheapest = |method: &str, target: f64| {
+        of(method)
+            .filter(|s| s.mean >= target - ROUNDING && s.design.ber_source != BerSource::Extrapolated)
+            .min_by(|a, b| energy(a).total_cmp(&energy(b)).then(b.mean.total_cmp(&a.mean)))
+    };
+    let mut savings = Vec::new();
+    for loss in SAVING_LOSSES {
+        let target = (clean - loss).max(0.0);
+        let base = baseline.and_then(|baseline| cheapest(baseline, target)).map(energy);
+        for &method in methods {
+            let cheapest = cheapest(method, target);
+            let own = cheapest.map(energy);
+            savings.push(Saving {
+                method: method.to_owned(),
+                loss,
+                target,
+                cheapest: cheapest.cloned(),
+                saving_to_baseline: own
+                    .zip(base.filter(|&base| base > 0.0))
+                    .map(|(own, base)| 1.0 - own / base),
+                saving_to_reference: own.map(|own| 1.0 - own),
+            });
+        }
+    }
+    savings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::summary::{summarize, FloorSpec};
+    use super::super::tests::{design, trials};
+    use super::*;
+    use crate::sweep::{Design, StoppedBy, Trial};
+
+    /// Summaries and trials of design points with the given correct answers of 1000 on each chip.
+    fn swept(points: &[(Design, Vec<u64>)]) -> (Vec<Summary>, Vec<Trial>) {
+        let designs: Vec<Design> = points.iter().map(|(design, _)| design.clone()).collect();
+        let trials: Vec<Trial> =
+            points.iter().flat_map(|(design, correct)| trials(design, 1000, correct)).collect();
+        let floor = FloorSpec::default();
+        (summarize(&designs, &trials, floor, StoppedBy::Chips, Seed(1)).unwrap(), trials)
+    }
+
+    fn probability(summaries: &[Summary], trials: &[Trial], id: &str) -> f64 {
+        let place = summaries.iter().position(|s| s.design.design_id == id).unwrap();
+        frontier_probabilities(summaries, trials, Seed(3)).unwrap()[place]
+    }
+
+    #[test]
+    fn clear_winners_are_sure_and_dominated_points_out() {
+        let points = [
+            (design("good", "wcat", 0.8), vec![900, 910, 905]),
+            (design("bad", "wcat", 0.9), vec![500, 510, 505]),
+            (design("best", "normal", 1.0), vec![950; 3]),
+        ];
+        let (summaries, trials) = swept(&points);
+        assert_eq!(probability(&summaries, &trials, "good@0.8vmin"), 1.0);
+        assert_eq!(probability(&summaries, &trials, "bad@0.9vmin"), 0.0);
+        assert_eq!(probability(&summaries, &trials, "best@1vmin"), 1.0);
+    }
+
+    #[test]
+    fn noisy_twins_share_the_frontier_and_paired_noise_cancels() {
+        let mut stream = Seed(11).stream(Purpose::Test, &[]);
+        let noise: Vec<u64> = (0..50).map(|_| 800 + stream.below(100)).collect();
+        let mut other = noise.clone();
+        stream.shuffle(&mut other);
+        let twin = |model: &str| design(model, "wcat", 0.8);
+        let better: Vec<u64> = noise.iter().map(|x| x + 1).collect();
+        // same mean, independent noise: which one leads is a coin toss
+        let (summaries, trials) = swept(&[(twin("a"), noise.clone()), (twin("b"), other)]);
+        let (a, b) =
+            (probability(&summaries, &trials, "a@0.8vmin"), probability(&summaries, &trials, "b@0.8vmin"));
+        assert!((0.4..0.6).contains(&a) && (0.4..0.6).contains(&b), "{a} {b}");
+        // one image better on every chip: always ahead, though chips scatter by 100 images
+        let (summaries, trials) = swept(&[(twin("a"), noise.clone()), (twin("b"), better)]);
+        assert_eq!(probability(&summaries, &trials, "a@0.8vmin"), 0.0);
+        assert_eq!(probability(&summaries, &trials, "b@0.8vmin"), 1.0);
+        // the same results: both on it
+        let (summaries, trials) = swept(&[(twin("a"), noise.clone()), (twin("b"), noise)]);
+        assert_eq!(probability(&summaries, &trials, "a@0.8vmin"), 1.0);
+    }
+
+    #[test]
+    fn frontiers_of_methods_and_of_all() {
+        let points = [
+            (design("n", "normal", 0.9), vec![900; 2]),
+            (design("n", "normal", 1.0), vec![950; 2]),
+            (design("w", "wcat", 0.8), vec![920; 2]),
+            (design("w", "wcat", 1.0), vec![940; 2]),
+        ];
+        let (summaries, trials) = swept(&points);
+        let found = pareto(&summaries, &trials, 0.1, Seed(1)).unwrap();
+        let ids: Vec<(Option<&str>, Vec<&str>)> = found
+            .frontiers
+            .iter()
+            .map(|f| {
+                let ids = f.points.iter().map(|p| p.summary.design.design_id.as_str()).collect();
+                (f.method.as_deref(), ids)
+            })
+            .collect();
+        assert_eq!(ids[0], (None, vec!["w@0.8vmin", "n@1vmin"]));
+        assert_eq!(ids[1], (Some("normal"), vec!["n@0.9vmin", "n@1vmin"]));
+        assert_eq!(ids[2], (Some("wcat"), vec!["w@0.8vmin", "w@1vmin"]));
+        assert!((found.frontiers[0].hypervolume - (1.0 - 0.64) * 0.82).abs() < 1e-12);
+        assert!((found.frontiers[1].hypervolume - (1.0 - 0.81) * 0.8).abs() < 1e-12);
+    }
+
+    #[test]
+    fn savings_rest_on_measured_points_and_the_baselines_target() {
+        let mut guess = (design("w", "wcat", 0.7), vec![949; 2]);
+        guess.0.ber_source = BerSource::Extrapolated;
+        let points = [
+            (design("n", "normal", 0.95), vec![940; 2]),
+            (design("n", "normal", 1.0), vec![950; 2]),
+            guess,
+            (design("w", "wcat", 0.8), vec![931; 2]),
+            (design("w", "wcat", 0.9), vec![945; 2]),
+            (design("bad", "lsq", 0.9), vec![500; 2]),
+        ];
+        let (summaries, trials) = swept(&points);
+        let found = pareto(&summaries, &trials, 0.1, Seed(1)).unwrap();
+        assert_eq!(found.baseline.as_deref(), Some("normal"));
+        let of = |method: &str, loss: f64| {
+            found.savings.iter().find(|s| s.method == method && s.loss == loss).unwrap()
+        };
+        let id = |s: &Saving| s.cheapest.as_ref().map(|s| s.design.design_id.clone());
+        // clean 0.95: targets 0.945, 0.94 and 0.93, each reached exactly or just so
+        assert_eq!(id(of("wcat", 0.005)).as_deref(), Some("w@0.9vmin"));
+        assert_eq!(id(of("normal", 0.005)).as_deref(), Some("n@1vmin"));
+        assert_eq!(id(of("normal", 0.01)).as_deref(), Some("n@0.95vmin"));
+        assert_eq!(id(of("wcat", 0.02)).as_deref(), Some("w@0.8vmin"));
+        assert!((of("wcat", 0.02).saving_to_baseline.unwrap() - (1.0 - 0.64 / 0.9025)).abs() < 1e-12);
+        assert!((of("wcat", 0.02).saving_to_reference.unwrap() - 0.36).abs() < 1e-12);
+        assert_eq!(of("normal", 0.01).saving_to_baseline, Some(0.0));
+        let none = of("lsq", 0.02);
+        assert_eq!((&none.cheapest, none.saving_to_baseline, none.saving_to_reference), (&None, None, None));
+        let order: Vec<_> = found.savings.iter().map(|s| (s.loss, s.method.as_str())).collect();
+        assert_eq!(order[..4], [(0.005, "lsq"), (0.005, "normal"), (0.005, "wcat"), (0.01, "lsq")]);
+    }
+
+    #[test]
+    fn without_a_baseline_the_best_clean_accuracy_sets_the_target() {
+        let mut better = design("x", "lsq", 1.0);
+        better.clean_accuracy = crate::units::Accuracy::new(0.97).unwrap();
+        let (summaries, trials) = swept(&[(better, vec![970; 2]), (design("w", "wcat", 1.0), vec![950; 2])]);
+        let found = pareto(&summaries, &trials, 0.1, Seed(1)).unwrap();
+        assert_eq!(found.baseline, None);
+        assert!(found.savings.iter().all(|s| s.saving_to_baseline.is_none()));
+        assert!(found.savings.iter().all(|s| (s.target - (0.97 - s.loss)).abs() < 1e-12));
+        assert_eq!(found.savings.iter().filter(|s| s.cheapest.is_some()).count(), 4);
+    }
+
+    #[test]
+    fn inputs_that_contradict_each_other_are_refused() {
+        let (summaries, trials) = swept(&[(design("w", "wcat", 0.9), vec![900, 920])]);
+        let message = |summaries: &[Summary], trials: &[Trial], chance: f64| {
+            pareto(summaries, trials, chance, Seed(1)).unwrap_err().to_string()
+        };
+        assert!(message(&[], &trials, 0.1).contains("at least one summary"));
+        assert!(
+            message(&summaries, &trials[..1], 0.1).contains("trials of 2 chips, mean 0.91, found 1 chips")
+        );
+        assert!(message(&summaries, &[], 0.1).contains("expected at least one, found none"));
+        assert!(message(&summaries, &trials, f64::NAN).starts_with("chance accuracy"));
+        let twice = [summaries[0].clone(), summaries[0].clone()];
+        assert!(message(&twice, &trials, 0.1).contains("expected one summary, found two"));
+        let mut wrong = summaries.clone();
+        wrong[0].mean = 0.5;
+        assert!(message(&wrong, &trials, 0.1).contains("mean 0.5"));
+    }
+
+    #[test]
+    fn thousands_of_design_points_take_seconds() {
+        let mut stream = Seed(12).stream(Purpose::Test, &[]);
+        let points: Vec<(Design, Vec<u64>)> = (0..3000)
+            .map(|i| {
+                let design = design(&format!("m{i}"), ["normal", "wcat"][i % 2], 0.5 + i as f64 / 6000.0);
+                (design, (0..50).map(|_| stream.below(1000)).collect())
+            })
+            .collect();
+        let (summaries, trials) = swept(&points);
+        let start = std::time::Instant::now();
+        let found = pareto(&summaries, &trials, 0.1, Seed(1)).unwrap();
+        assert!(start.elapsed().as_secs() < 20, "{:?}", start.elapsed());
+        assert_eq!(found.frontiers.len(), 3);
+    }
+}

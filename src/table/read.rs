@@ -1,0 +1,277 @@
+//! A table as it was read: every cell checked against the columns it should have, rows taken by name.
+
+use super::csv::Record;
+use super::field::{Field, Kind};
+use super::SCHEMA;
+use crate::error::{Error, Result};
+use polars::frame::DataFrame;
+use polars::prelude::{Column, Float64Chunked, StringChunked, UInt64Chunked};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// A column in memory. Its cells are checked.
+enum Data {
+    Text(Vec<Option<String>>),
+    Count(Vec<Option<u64>>),
+    Number(Vec<Option<f64>>),
+}
+
+/// A checked table.
+pub(super) struct Sheet {
+    path: PathBuf,
+    rows: usize,
+    columns: BTreeMap<&'static str, Data>,
+    /// Lines of the rows in a text file.
+    lines: Option<Vec<usize>>,
+}
+
+/// Name, kind and nullability of the columns of a table, the schema version first.
+fn wanted<T>(fields: &[Field<T>]) -> Vec<(&'static str, Kind, bool)> {
+    let mut wanted = vec![("schema", Kind::Count, false)];
+    wanted.extend(fields.iter().map(|field| (field.name, field.kind.clone(), field.optional)));
+    wanted
+}
+
+/// Checks the names of the columns; their order does not matter.
+///
+/// # Errors
+/// [`Error::Input`] that names the first missing, extra or repeated column.
+pub(super) fn check_names<T>(path: &Path, fields: &[Field<T>], found: &[&str]) -> Result<()> {
+    let wrong = |key: &str, expected: &str, found: &str| Error::Input {
+        path: path.to_owned(),
+        line: None,
+        key: Some(key.to_owned()),
+        expected: expected.to_owned(),
+        found: found.to_owned(),
+    };
+    let wanted = wanted(fields);
+    if let Some((name, ..)) = wanted.iter().find(|(name, ..)| !found.contains(name)) {
+        return Err(wrong(name, "a column of this name", "none"));
+    }
+    if let Some(extra) = found.iter().find(|name| !wanted.iter().any(|(wanted, ..)| wanted == *name)) {
+        return Err(wrong(extra, "only the columns of this table", "a column of this name"));
+    }
+    match found.iter().enumerate().find(|(i, name)| found[..*i].contains(name)) {
+        Some((_, twice)) => Err(wrong(twice, "one column of this name", "two")),
+        None => Ok(()),
+    }
+}
+
+impl Sheet {
+    /// Checks the cells of a data frame whose names are checked.
+    ///
+    /// # Errors
+    /// [`Error::Input`] with the column: a wrong type, a null, a number outside its range, another
+    /// schema version.
+    pub(super) fn from_frame<T>(path: &Path, fields: &[Field<T>], frame: &DataFrame) -> Result<Self> {
+        let mut sheet =
+            Self { path: path.to_owned(), rows: frame.height(), columns: BTreeMap::new(), lines: None };
+        for (name, kind, optional) in wanted(fields) {
+            let column = frame.column(name).map_err(|e| Error::input(path, "a column", e.to_string()))?;
+            let data = match kind {
+                Kind::Text => {
+                    let cells = column.str().ok().map(|c: &StringChunked| {
+                        Data::Text(c.iter().map(|cell| cell.map(str::to_owned)).collect())
+                    });
+                    cells.ok_or_else(|| sheet.wrong_type(name, "text", column))?
+                }
+                Kind::Count => {
+                    let cells = column.u64().ok().map(|c: &UInt64Chunked| Data::Count(c.iter().collect()));
+                    cells.ok_or_else(|| sheet.wrong_type(name, "unsigned 64-bit integers", column))?
+                }
+                Kind::Number(_) => {
+                    let cells = column.f64().ok().map(|c: &Float64Chunked| Data::Number(c.iter().collect()));
+                    cells.ok_or_else(|| sheet.wrong_type(name, "64-bit floats", column))?
+                }
+            };
+            sheet.check(name, &kind, optional, &data)?;
+            sheet.columns.insert(name, data);
+        }
+        sheet.check_schema()?;
+        Ok(sheet)
+    }
+
+    /// Parses and checks the cells of CSV records whose header is checked.
+    ///
+    /// # Errors
+    /// As [`Sheet::from_frame`], with the line.
+    pub(super) fn from_records<T>(
+        path: &Path,
+        fields: &[Field<T>],
+        header: &[String],
+        mut records: Vec<Record>,
+    ) -> Result<Self> {
+        let lines = records.iter().map(|record| record.line).collect();
+        let mut sheet =
+            Self { path: path.to_owned(), rows: records.len(), columns: BTreeMap::new(), lines: Some(lines) };
+        for (name, kind, optional) in wanted(fields) {
+            let Some(place) = header.iter().position(|column| column == name) else {
+                return Err(sheet.wrong(0, name, "a column of this name", "none"));
+            };
+            let cells = records.iter_mut().map(|record| record.cells[place].take());
+            let cells: Vec<Option<String>> = cells.collect();
+            let data = match kind {
+                Kind::Text => Data::Text(cells),
+                Kind::Count => Data::Count(sheet.parse(name, &kind, &cells)?),
+                Kind::Number(_) => Data::Number(sheet.parse(name, &kind, &cells)?),
+            };
+            sheet.check(name, &kind, optional, &data)?;
+            sheet.columns.insert(name, data);
+        }
+        sheet.check_schema()?;
+        Ok(sheet)
+    }
+
+    fn parse<V: std::str::FromStr>(
+        &self,
+        name: &str,
+        kind: &Kind,
+        cells: &[Option<String>],
+    ) -> Result<Vec<Option<V>>> {
+        let parse = |(row, cell): (usize, &Option<String>)| match cell {
+            None => Ok(None),
+            Some(text) => match text.parse() {
+                Ok(value) => Ok(Some(value)),
+                Err(_) => Err(self.wrong(row, name, kind.expected(), format!("`{text}`"))),
+            },
+        };
+        cells.iter().enumerate().map(parse).collect()
+    }
+
+    /// Checks nulls and ranges of one column.
+    fn check(&self, name: &str, kind: &Kind, optional: bool, data: &Data) -> Result<()> {
+        let null = match data {
+            Data::Text(cells) => cells.iter().position(Option::is_none),
+            Data::Count(cells) => cells.iter().position(Option::is_none),
+            Data::Number(cells) => cells.iter().position(Option::is_none),
+        };
+        if let Some(row) = null.filter(|_| !optional) {
+            return Err(self.wrong(row, name, kind.expected(), "nothing"));
+        }
+        let bad = match (data, kind) {
+            (Data::Number(cells), Kind::Number(range)) => cells
+                .iter()
+                .enumerate()
+                .find_map(|(row, cell)| cell.filter(|x| !range.contains(x)).map(|x| (row, x.to_string()))),
+            (Data::Text(cells), _) => cells
+                .iter()
+                .position(|cell| cell.as_ref().is_some_and(String::is_empty))
+                .map(|row| (row, "an empty text".to_owned())),
+            _ => None,
+        };
+        match bad {
+            Some((row, found)) => Err(self.wrong(row, name, kind.expected(), found)),
+            None => Ok(()),
+        }
+    }
+
+    fn check_schema(&self) -> Result<()> {
+        match self.rows().find_map(|row| match row.count("schema") {
+            Ok(SCHEMA) => None,
+            Ok(other) => Some(row.wrong("schema", format!("version {SCHEMA}"), other.to_string())),
+            Err(error) => Some(error),
+        }) {
+            Some(error) => Err(error),
+            None => Ok(()),
+        }
+    }
+
+    fn wrong_type(&self, name: &str, expected: &str, column: &Column) -> Error {
+        Error::Input {
+            path: self.path.clone(),
+            line: None,
+            key: Some(name.to_owned()),
+            expected: format!("a column of {expected}"),
+            found: format!("one of {}", column.dtype()),
+        }
+    }
+
+    fn wrong(&self, row: usize, name: &str, expected: impl Into<String>, found: impl Into<String>) -> Error {
+        let line = self.lines.as_ref().and_then(|lines| lines.get(row)).copied();
+        let found = found.into();
+        Error::Input {
+            path: self.path.clone(),
+            line,
+            key: Some(name.to_owned()),
+            expected: expected.into(),
+            found: if line.is_some() { found } else { format!("{found} in row {}", row + 1) },
+        }
+    }
+
+    /// The rows in order.
+    pub(super) fn rows(&self) -> impl Iterator<Item = Row<'_>> {
+        (0..self.rows).map(|index| Row { sheet: self, index })
+    }
+}
+
+/// One row of a checked table.
+#[derive(Clone, Copy)]
+pub(super) struct Row<'a> {
+    sheet: &'a Sheet,
+    index: usize,
+}
+
+impl<'a> Row<'a> {
+    /// An error in a column of this row.
+    pub(super) fn wrong(&self, name: &str, expected: impl Into<String>, found: impl Into<String>) -> Error {
+        self.sheet.wrong(self.index, name, expected, found)
+    }
+
+    fn some<V>(&self, name: &str, value: Option<V>) -> Result<V> {
+        value.ok_or_else(|| self.wrong(name, "a value", "nothing"))
+    }
+
+    /// Text, where there is one.
+    pub(super) fn optional_text(&self, name: &str) -> Option<&'a str> {
+        match self.sheet.columns.get(name) {
+            Some(Data::Text(cells)) => cells[self.index].as_deref(),
+            _ => None,
+        }
+    }
+
+    /// Text.
+    pub(super) fn text(&self, name: &str) -> Result<&'a str> {
+        self.some(name, self.optional_text(name))
+    }
+
+    /// A count, where there is one.
+    pub(super) fn optional_count(&self, name: &str) -> Option<u64> {
+        match self.sheet.columns.get(name) {
+            Some(Data::Count(cells)) => cells[self.index],
+            _ => None,
+        }
+    }
+
+    /// A count.
+    pub(super) fn count(&self, name: &str) -> Result<u64> {
+        self.some(name, self.optional_count(name))
+    }
+
+    /// A count of at most `u32::MAX`.
+    pub(super) fn small_count(&self, name: &str) -> Result<u32> {
+        let count = self.count(name)?;
+        u32::try_from(count).map_err(|_| self.wrong(name, format!("at most {}", u32::MAX), count.to_string()))
+    }
+
+    /// A number, where there is one.
+    pub(super) fn optional_number(&self, name: &str) -> Option<f64> {
+        match self.sheet.columns.get(name) {
+            Some(Data::Number(cells)) => cells[self.index],
+            _ => None,
+        }
+    }
+
+    /// A number.
+    pub(super) fn number(&self, name: &str) -> Result<f64> {
+        self.some(name, self.optional_number(name))
+    }
+
+    /// The one of some values whose name stands in a column.
+    pub(super) fn word<V: Copy>(&self, name: &str, all: &[V], word: fn(V) -> &'static str) -> Result<V> {
+        let text = self.text(name)?;
+        all.iter().copied().find(|&value| word(value) == text).ok_or_else(|| {
+            let known: Vec<_> = all.iter().map(|&value| word(value)).collect();
+            self.wrong(name, format!("one of {}", known.join(", ")), format!("`{text}`"))
+        })
+    }
+}

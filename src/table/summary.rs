@@ -1,0 +1,327 @@
+//! Trials to summaries: the statistics of each design point over its chips.
+
+use super::columns::designs_in_order;
+use super::row::{Outcome, Summary};
+use crate::error::{Error, Result};
+use crate::seed::{Purpose, Seed};
+use crate::stats::{self, Interval};
+use crate::store;
+use crate::sweep::{Design, StoppedBy};
+use crate::units::Accuracy;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Bootstrap resamples of the mean of a design point.
+const RESAMPLES: usize = 2000;
+/// First index of the bootstrap streams of summaries; frontiers have another.
+const STREAM: u64 = 0;
+
+/// Accuracy floor of the yield.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FloorSpec {
+    /// The same for all design points.
+    Fixed(Accuracy),
+    /// The clean accuracy of the model less this, a fraction in [0, 1]; not below 0.
+    BelowClean(f64),
+}
+
+impl Default for FloorSpec {
+    /// Five points below the clean accuracy.
+    fn default() -> Self {
+        Self::BelowClean(0.05)
+    }
+}
+
+impl FloorSpec {
+    /// Floor of a model of the given clean accuracy.
+    fn of(self, clean: f64) -> Result<f64> {
+        match self {
+            Self::Fixed(floor) => Ok(floor.get()),
+            Self::BelowClean(x) if (0.0..=1.0).contains(&x) => Ok((clean - x).max(0.0)),
+            Self::BelowClean(x) => {
+                Err(Error::argument("floor below the clean accuracy", "a number from 0 to 1", x.to_string()))
+            }
+        }
+    }
+}
+
+/// Images and correct answers of the chips of design points.
+pub(super) struct ChipTable<'a> {
+    /// By design point: images per chip, then correct answers of chips 0, 1, ...
+    pub(super) chips: BTreeMap<&'a str, (u64, Vec<u64>)>,
+}
+
+impl<'a> ChipTable<'a> {
+    /// Sorts trials by design point and chip.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] where the chips of a design point are not 0, 1, ... without gap or
+    /// repetition, where its trials differ in images, or where a trial contradicts itself.
+    pub(super) fn new<T: Outcome>(trials: &'a [T]) -> Result<Self> {
+        let mut sorted: BTreeMap<&str, BTreeMap<u32, (u64, u64)>> = BTreeMap::new();
+        let wrong = |id: &str, expected: &str, found: String| {
+            Error::argument(format!("trials of design point `{id}`"), expected, found)
+        };
+        for trial in trials {
+            let (id, counts) = (trial.design_id(), (trial.images(), trial.correct()));
+            if counts.0 == 0 || counts.1 > counts.0 {
+                let found = format!("{} of {}", counts.1, counts.0);
+                return Err(wrong(id, "images, and at most all of them correct", found));
+            }
+            if sorted.entry(id).or_default().insert(trial.chip().0, counts).is_some() {
+                return Err(wrong(id, "each chip once", format!("chip {} twice", trial.chip())));
+            }
+        }
+        let mut chips = BTreeMap::new();
+        for (id, counts) in sorted {
+            if let Some((place, (chip, _))) = counts.iter().enumerate().find(|(i, (&c, _))| *i != c as usize)
+            {
+                return Err(wrong(
+                    id,
+                    "chips without a gap from 0",
+                    format!("chip {chip} in place of {place}"),
+                ));
+            }
+            let images = counts.values().next().map_or(0, |&(images, _)| images);
+            if let Some(&(other, _)) = counts.values().find(|&&(other, _)| other != images) {
+                return Err(wrong(id, "the same images on every chip", format!("{images} and {other}")));
+            }
+            chips.insert(id, (images, counts.into_values().map(|(_, correct)| correct).collect()));
+        }
+        Ok(Self { chips })
+    }
+
+    /// Images per chip and correct answers by chip of a design point; can be taken once.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] where it has no trial.
+    pub(super) fn take(&mut self, design_id: &str) -> Result<(u64, Vec<u64>)> {
+        self.chips.remove(design_id).ok_or_else(|| {
+            Error::argument(format!("trials of design point `{design_id}`"), "at least one", "none")
+        })
+    }
+}
+
+/// Mean, exactly rounded, so that equal results have equal means whatever the number of chips.
+pub(super) fn mean_accuracy(correct: &[u64], images: u64) -> f64 {
+    let (sum, all) = (correct.iter().sum::<u64>(), images * correct.len() as u64);
+    sum as f64 / all as f64
+}
+
+/// Summaries of all design points, by model, protection and rising voltage. Intervals are at
+/// 95 %; the bootstrap has 2000 resamples and depends on the seed and the design point alone, so
+/// that further design points change no row. Chips that all give the same result have a standard
+/// deviation and intervals of width 0.
+///
+/// # Errors
+/// [`Error::Argument`]: a trial of no design point, a design point twice or without trial, chips
+/// that are not 0, 1, ... without gap, different numbers of images, a floor outside [0, 1].
+pub fn summarize<T: Outcome>(
+    designs: &[Design],
+    trials: &[T],
+    floor: FloorSpec,
+    stopped_by: StoppedBy,
+    seed: Seed,
+) -> Result<Vec<Summary>> {
+    let mut table = ChipTable::new(trials)?;
+    let mut sorted: Vec<&Design> = designs.iter().collect();
+    sorted.sort_by(|a, b| a.design_id.cmp(&b.design_id));
+    if let Some(twice) = sorted.windows(2).find(|pair| pair[0].design_id == pair[1].design_id) {
+        return Err(Error::argument("design points", "each once", format!("`{}` twice", twice[0].design_id)));
+    }
+    let known = |id: &str| sorted.binary_search_by(|design| design.design_id.as_str().cmp(id)).is_ok();
+    if let Some(id) = table.chips.keys().find(|id| !known(id)) {
+        return Err(Error::argument("trials", "of a known design point", format!("of `{id}`")));
+    }
+    sorted.sort_by(|a, b| designs_in_order(a, b));
+    let summaries: Vec<Summary> = sorted
+        .into_iter()
+        .map(|design| summary(design, table.take(&design.design_id)?, floor, stopped_by, seed))
+        .collect::<Result<_>>()?;
+    let images = summaries.first().map_or(0, |first| first.images);
+    match summaries.iter().find(|summary| summary.images != images) {
+        Some(other) => {
+            let found = format!("{images}, and {} for `{}`", other.images, other.design.design_id);
+            Err(Error::argument("images of a run", "the same for all design points", found))
+        }
+        None => Ok(summaries),
+    }
+}
+
+fn summary(
+    design: &Design,
+    (images, correct): (u64, Vec<u64>),
+    floor: FloorSpec,
+    stopped_by: StoppedBy,
+    seed: Seed,
+) -> Result<Summary> {
+    let xs: Vec<f64> = correct.iter().map(|&correct| correct as f64 / images as f64).collect();
+    let sorted = stats::sorted(&xs);
+    let mean = mean_accuracy(&correct, images);
+    let quantile =
+        |q| stats::quantile(&sorted, q).ok_or_else(|| Error::argument("chips", "at least 1", "none"));
+    let same = correct.iter().all(|&x| x == correct[0]);
+    let point = Some(Interval { low: mean, high: mean });
+    let (std, student, bootstrap) = match (xs.len(), same) {
+        (0 | 1, _) => (None, None, None),
+        (_, true) => (Some(0.0), point, point),
+        (n, false) => {
+            let std = stats::standard_deviation(&xs);
+            let half = std.and_then(|std| stats::student_half_width(std, n));
+            let student = half.map(|half| Interval { low: mean - half, high: mean + half });
+            let mut stream = seed.stream(Purpose::Bootstrap, &[STREAM, key(&design.design_id)]);
+            (std, student, stats::bootstrap_mean(&xs, RESAMPLES, &mut stream))
+        }
+    };
+    let floor = floor.of(design.clean_accuracy.get())?;
+    let good = xs.iter().filter(|&&x| x >= floor).count();
+    Ok(Summary {
+        design: design.clone(),
+        chips: xs.len() as u64,
+        images,
+        mean,
+        std,
+        student,
+        bootstrap,
+        image_half_width: stats::image_half_width(mean, images),
+        min: quantile(0.0)?,
+        p05: quantile(0.05)?,
+        median: quantile(0.5)?,
+        p95: quantile(0.95)?,
+        max: quantile(1.0)?,
+        floor,
+        yield_share: good as f64 / xs.len() as f64,
+        yield_interval: stats::clopper_pearson(good as u64, xs.len() as u64),
+        stopped_by,
+    })
+}
+
+/// A number that depends on the text alone: the first 64 bits of its SHA-256.
+fn key(text: &str) -> u64 {
+    let digits = store::sha256(text.as_bytes());
+    digits
+        .chars()
+        .take(16)
+        .filter_map(|digit| digit.to_digit(16))
+        .fold(0, |key, digit| key << 4 | u64::from(digit))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{design, trials};
+    use super::*;
+    use crate::sweep::Trial;
+
+    fn near(a: f64, b: f64) {
+        assert!((a - b).abs() < 1e-6, "{a} is not {b}");
+    }
+
+    fn one(design: &Design, trials: &[Trial], floor: FloorSpec) -> Result<Vec<Summary>> {
+        summarize(std::slice::from_ref(design), trials, floor, StoppedBy::Chips, Seed(1))
+    }
+
+    #[test]
+    fn a_summary_by_hand() {
+        let design = design("m", "wcat", 0.8);
+        let trials = trials(&design, 100, &[80, 90, 100, 70]);
+        let s = one(&design, &trials, FloorSpec::default()).unwrap().remove(0);
+        assert_eq!((s.chips, s.images, s.mean), (4, 100, 0.85));
+        near(s.std.unwrap(), (0.05f64 / 3.0).sqrt());
+        let student = s.student.unwrap();
+        near(student.low, 0.85 - 3.182446 * (0.05f64 / 3.0).sqrt() / 2.0);
+        near(student.high - 0.85, 0.85 - student.low);
+        let bootstrap = s.bootstrap.unwrap();
+        assert!(0.7 < bootstrap.low && bootstrap.low < 0.8 && 0.9 < bootstrap.high && bootstrap.high < 1.0);
+        near(s.image_half_width.unwrap(), 1.959964 * (0.85f64 * 0.15 / 100.0).sqrt());
+        for (found, expected) in
+            [s.min, s.p05, s.median, s.p95, s.max].into_iter().zip([0.7, 0.715, 0.85, 0.985, 1.0])
+        {
+            near(found, expected);
+        }
+        near(s.floor, 0.9);
+        near(s.yield_share, 0.5);
+        near(s.yield_interval.low, 0.067586);
+        near(s.yield_interval.high, 0.932414);
+    }
+
+    #[test]
+    fn the_floor_counts_chips_that_reach_it_exactly() {
+        let design = design("m", "wcat", 0.8);
+        let trials = trials(&design, 100, &[80, 90, 100, 70]);
+        let share = |floor| one(&design, &trials, floor).unwrap()[0].yield_share;
+        assert_eq!(share(FloorSpec::Fixed(Accuracy::new(0.9).unwrap())), 0.5);
+        assert_eq!(share(FloorSpec::Fixed(Accuracy::new(0.90001).unwrap())), 0.25);
+        assert_eq!(share(FloorSpec::BelowClean(1.0)), 1.0);
+        assert!(one(&design, &trials, FloorSpec::BelowClean(f64::NAN)).is_err());
+    }
+
+    #[test]
+    fn fault_free_chips_have_width_zero_but_images_still_count() {
+        let design = design("m", "wcat", 1.0);
+        for correct in 1..300 {
+            let s = one(&design, &trials(&design, 307, &vec![correct; 49]), FloorSpec::default()).unwrap();
+            let clean = correct as f64 / 307.0;
+            assert_eq!((s[0].mean, s[0].std), (clean, Some(0.0)));
+            assert_eq!(s[0].student, Some(Interval { low: clean, high: clean }));
+            assert_eq!(s[0].bootstrap, s[0].student);
+            assert!(s[0].image_half_width.unwrap() > 0.0);
+        }
+    }
+
+    #[test]
+    fn one_chip_has_no_spread() {
+        let design = design("m", "wcat", 0.8);
+        let s = one(&design, &trials(&design, 100, &[80]), FloorSpec::default()).unwrap();
+        assert_eq!((s[0].std, s[0].student, s[0].bootstrap), (None, None, None));
+    }
+
+    #[test]
+    fn further_design_points_change_no_row_and_the_order_is_fixed() {
+        let mut designs = vec![design("m", "wcat", 0.9), design("m", "wcat", 0.8), design("k", "lsq", 1.0)];
+        let mut all = trials(&designs[0], 50, &[40, 45, 50]);
+        let first = one(&designs[0], &all, FloorSpec::default()).unwrap();
+        all.extend(trials(&designs[1], 50, &[40, 45, 50]));
+        all.extend(trials(&designs[2], 50, &[49, 49, 49]));
+        designs[1].protection = "secded".into();
+        let s = summarize(&designs, &all, FloorSpec::default(), StoppedBy::Chips, Seed(1)).unwrap();
+        let ids: Vec<&str> = s.iter().map(|s| s.design.design_id.as_str()).collect();
+        assert_eq!(ids, ["k@1vmin", "m@0.9vmin", "m@0.8vmin"]);
+        assert_eq!(s[1], first[0]);
+        let other = summarize(&designs, &all, FloorSpec::default(), StoppedBy::Chips, Seed(2)).unwrap();
+        assert_eq!(other[1].student, s[1].student);
+        assert_ne!(other[1].bootstrap, s[1].bootstrap);
+    }
+
+    #[test]
+    fn trials_that_do_not_fit_are_refused() {
+        let design = design("m", "wcat", 0.8);
+        let whole = trials(&design, 100, &[80, 90, 100]);
+        let message = |change: &dyn Fn(&mut Vec<Trial>)| {
+            let mut trials = whole.clone();
+            change(&mut trials);
+            one(&design, &trials, FloorSpec::default()).unwrap_err().to_string()
+        };
+        let of = "trials of design point `m@0.8vmin`: expected";
+        let gap = message(&|t| drop(t.remove(1)));
+        assert_eq!(gap, format!("{of} chips without a gap from 0, found chip 2 in place of 1"));
+        let twice = message(&|t| t.push(t[1].clone()));
+        assert_eq!(twice, format!("{of} each chip once, found chip 1 twice"));
+        let images = message(&|t| t[2].images = 200);
+        assert_eq!(images, format!("{of} the same images on every chip, found 100 and 200"));
+        assert_eq!(message(&|t| t.clear()), format!("{of} at least one, found none"));
+        let more = message(&|t| t[0].correct = 101);
+        assert_eq!(more, format!("{of} images, and at most all of them correct, found 101 of 100"));
+        let unknown = message(&|t| t.iter_mut().for_each(|t| t.design_id = "x".into()));
+        assert_eq!(unknown, "trials: expected of a known design point, found of `x`");
+    }
+
+    #[test]
+    fn design_points_of_different_images_are_refused() {
+        let designs = [design("m", "wcat", 0.8), design("m", "wcat", 0.9)];
+        let mut all = trials(&designs[0], 100, &[80, 90]);
+        all.extend(trials(&designs[1], 200, &[80, 90]));
+        let error = summarize(&designs, &all, FloorSpec::default(), StoppedBy::Chips, Seed(1)).unwrap_err();
+        assert!(error.to_string().contains("found 100, and 200 for `m@0.9vmin`"), "{error}");
+    }
+}

@@ -1,0 +1,385 @@
+//! Tests of the tables as files, and the rows that all tests of this room use.
+
+use super::*;
+use crate::error::Error;
+use crate::seed::Seed;
+use crate::stats::Interval;
+use crate::sweep::{Design, StoppedBy, Trial, TrialStatus};
+use crate::units::{Accuracy, BerSource, ChipId, VoltageUnit};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// A design point whose energy is the square of its voltage.
+pub(super) fn design(model: &str, method: &str, voltage: f64) -> Design {
+    let free = voltage >= 1.0;
+    Design {
+        design_id: format!("{model}@{voltage}vmin"),
+        model: model.into(),
+        architecture: "lenet5".into(),
+        dataset: "glyphs".into(),
+        method: method.into(),
+        bits: 8,
+        training_seed: Some(u64::MAX),
+        memory: "sram-14nm".into(),
+        fault_kind: "flip".into(),
+        array: "independent".into(),
+        protection: "none".into(),
+        voltage,
+        voltage_unit: VoltageUnit::Vmin,
+        ber: if free { 0.0 } else { 1e-3 / 3.0 },
+        ber_source: if free { BerSource::ErrorFree } else { BerSource::Measured },
+        access_energy_relative: voltage * voltage,
+        energy_relative: voltage * voltage,
+        energy_pj: None,
+        area_relative: 1.0,
+        clean_accuracy: Accuracy::new(0.95).unwrap(),
+    }
+}
+
+/// Trials of a design point on chips 0, 1, ...
+pub(super) fn trials(design: &Design, images: u64, correct: &[u64]) -> Vec<Trial> {
+    let trial = |(chip, &correct): (usize, &u64)| Trial {
+        design_id: design.design_id.clone(),
+        chip: ChipId(chip as u32),
+        faults: 7 + correct,
+        images,
+        correct,
+        status: TrialStatus::Evaluated,
+        seconds: 0.1 + chip as f64,
+    };
+    correct.iter().enumerate().map(trial).collect()
+}
+
+/// Summaries of three design points, with nulls, and their trials.
+fn sample() -> (Vec<Design>, Vec<Trial>, Vec<Summary>) {
+    let mut designs =
+        vec![design("b,\"x\"", "wcat", 0.9), design("a", "normal", 1.0), design("a", "normal", 0.85)];
+    designs[0].training_seed = None;
+    designs[0].energy_pj = Some(0.1 + 0.2);
+    let mut all = trials(&designs[0], 100, &[80, 90, 100, 70]);
+    all.extend(trials(&designs[1], 100, &[95; 4]));
+    all.extend(trials(&designs[2], 100, &[95, 94, 93, 33]));
+    let floor = FloorSpec::default();
+    let summaries = summarize(&designs, &all, floor, StoppedBy::Tolerance, Seed(1)).unwrap();
+    (designs, all, summaries)
+}
+
+fn sorted_by_key(trials: &[Trial]) -> Vec<TrialRow> {
+    let mut rows: Vec<TrialRow> = trials.iter().map(TrialRow::from).collect();
+    rows.sort_by(|a, b| (&a.design_id, a.chip).cmp(&(&b.design_id, b.chip)));
+    rows
+}
+
+#[test]
+fn every_table_reads_back_as_it_was_written_in_both_formats() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut designs, trials, mut summaries) = sample();
+    summaries[0].std = None;
+    summaries[0].student = None;
+    summaries[0].bootstrap = None;
+    summaries[0].image_half_width = None;
+    summaries[1].mean = 0.1 + 0.2;
+    let timings: Vec<Timing> =
+        [Timing { design_id: None, chip: None, phase: "compile".into(), seconds: 0.25 }]
+            .into_iter()
+            .chain(trials.iter().map(Timing::from))
+            .collect();
+    for kind in ["parquet", "csv"] {
+        let path = |name: &str| folder.path().join(format!("{name}.{kind}"));
+        write_designs(&path("designs"), &designs).unwrap();
+        designs.sort_by(designs_in_order);
+        assert_eq!(read_designs(&path("designs")).unwrap(), designs);
+        write_trials(&path("trials"), &trials).unwrap();
+        assert_eq!(read_trials(&path("trials")).unwrap(), sorted_by_key(&trials));
+        write_summary(&path("summary"), &summaries).unwrap();
+        assert_eq!(read_summary(&path("summary")).unwrap(), summaries);
+        write_timing(&path("timing"), &timings).unwrap();
+        assert_eq!(read_timing(&path("timing")).unwrap(), timings);
+    }
+}
+
+#[test]
+fn tables_without_rows_read_back_too() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["a.parquet", "a.csv"] {
+        let path = folder.path().join(name);
+        write_summary(&path, &[]).unwrap();
+        assert_eq!(read_summary(&path).unwrap(), []);
+    }
+}
+
+#[test]
+fn the_columns_are_those_of_the_contract_in_order() {
+    let keys =
+        "schema,design_id,model,architecture,dataset,method,bits,training_seed,memory,fault_kind,array,\
+                protection,voltage,voltage_unit,ber,ber_source";
+    let (designs, trials, summaries) = sample();
+    let names = |frame: DataFrame| {
+        frame.get_column_names().iter().map(|name| name.as_str()).collect::<Vec<_>>().join(",")
+    };
+    let summary =
+        "chips,mean,std,ci_low,ci_high,boot_low,boot_high,min,p05,median,p95,max,floor,yield,yield_low,\
+                   yield_high,energy_relative,energy_pj,area_relative,stopped_by,images,image_half_width,\
+                   clean_accuracy,access_energy_relative";
+    assert_eq!(names(summary_frame(&summaries).unwrap()), format!("{keys},{summary}"));
+    assert!(summary_csv_string(&summaries).unwrap().starts_with(&format!("{keys},{summary}\n")));
+    let costs = "clean_accuracy,access_energy_relative,energy_relative,energy_pj,area_relative";
+    assert_eq!(names(designs_frame(&designs).unwrap()), format!("{keys},{costs}"));
+    let rows = sorted_by_key(&trials);
+    assert_eq!(
+        names(trials_frame(&rows).unwrap()),
+        "schema,design_id,chip,faults,images,correct,accuracy,status"
+    );
+}
+
+#[test]
+fn json_has_null_where_a_value_is_missing_and_the_csv_nothing() {
+    let (_, _, summaries) = sample();
+    let records = summary_records(&summaries).unwrap();
+    let (first, last) = (&records[0], &records[2]);
+    assert_eq!(first["energy_pj"], serde_json::Value::Null);
+    assert_eq!(last["energy_pj"], 0.1 + 0.2);
+    assert_eq!(last["training_seed"], serde_json::Value::Null);
+    assert_eq!(first["training_seed"], u64::MAX);
+    assert_eq!((&first["schema"], &first["stopped_by"]), (&1.into(), &"tolerance".into()));
+    let csv = summary_csv_string(&summaries).unwrap();
+    let last = csv.lines().last().unwrap();
+    assert!(
+        last.starts_with("1,\"b,\"\"x\"\"@0.9vmin\",\"b,\"\"x\"\"\",lenet5,glyphs,wcat,8,,sram-14nm,"),
+        "{last}"
+    );
+}
+
+#[test]
+fn equal_rows_are_equal_bytes_whatever_their_order() {
+    let folder = tempfile::tempdir().unwrap();
+    let (designs, trials, summaries) = sample();
+    let bytes = |designs: &[Design], trials: &[Trial]| {
+        let path = |name: &str| folder.path().join(name);
+        write_designs(&path("d.parquet"), designs).unwrap();
+        write_designs(&path("d.csv"), designs).unwrap();
+        write_trials(&path("t.parquet"), trials).unwrap();
+        let floor = FloorSpec::default();
+        let again = summarize(designs, trials, floor, StoppedBy::Tolerance, Seed(1)).unwrap();
+        assert_eq!(again, summaries);
+        write_summary(&path("s.parquet"), &again).unwrap();
+        ["d.parquet", "d.csv", "t.parquet", "s.parquet"].map(|name| fs::read(path(name)).unwrap())
+    };
+    let first = bytes(&designs, &trials);
+    for _ in 0..5 {
+        assert_eq!(first, bytes(&designs, &trials));
+    }
+    let (mut designs, mut trials) = (designs, trials);
+    designs.reverse();
+    trials.reverse();
+    trials.iter_mut().for_each(|trial| trial.seconds *= 2.0);
+    assert_eq!(first, bytes(&designs, &trials));
+}
+
+/// Writes the sample summary as CSV with one text replaced, and reads it.
+fn edited(from: &str, to: &str) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("summary.csv");
+    let csv = summary_csv_string(&sample().2[..2]).unwrap();
+    assert!(csv.contains(from), "{csv}");
+    fs::write(&path, csv.replacen(from, to, 1)).unwrap();
+    let error = read_summary(&path).unwrap_err();
+    assert!(matches!(error, Error::Input { .. }), "{error:?}");
+    error.to_string().replace(&format!("{}", path.display()), "s.csv")
+}
+
+#[test]
+fn wrong_cells_are_refused_with_line_and_column() {
+    for (from, to, message) in [
+        ("\n1,a@", "\n2,a@", "s.csv:2: `schema`: expected version 1, found 2"),
+        ("schema,design_id,", "schema,", "s.csv: `design_id`: expected a column of this name, found none"),
+        (",median,", ",middle,", "s.csv: `median`: expected a column of this name, found none"),
+        (",0.85,vmin", ",nan,vmin", "s.csv:2: `voltage`: expected a number from 0 to 100, found NaN"),
+        (",0.85,vmin", ",0,vmin", "s.csv:2: `voltage`: expected a number above 0 and at most 100, found 0"),
+        (",0.85,vmin", ",low,vmin", "s.csv:2: `voltage`: expected a number from 0 to 100, found `low`"),
+        (",0.85,vmin", ",,vmin", "s.csv:2: `voltage`: expected a number from 0 to 100, found nothing"),
+        (",0.85,vmin", ",0.85,mile", "s.csv:2: `voltage_unit`: expected one of vmin, volt, found `mile`"),
+        (",normal,8,", ",normal,9,", "s.csv:2: `bits`: expected 1 to 8, or 32 for no quantisation, found 9"),
+        (",normal,8,", ",normal,-8,", "s.csv:2: `bits`: expected a whole number from 0, found `-8`"),
+        (",measured,4,", ",measured,0,", "s.csv:2: `chips`: expected at least 1, found 0"),
+        ("a@1vmin", "a@0.85vmin", "s.csv: expected one row for each design_id, found two for \"a@0.85vmin\""),
+    ] {
+        assert_eq!(edited(from, to), message);
+    }
+    assert!(edited(",median,", ",median,more,").contains("`more`: expected only the columns of this table"));
+}
+
+#[test]
+fn a_parquet_table_of_other_columns_is_refused_with_the_column() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("t.parquet");
+    let (designs, _, summaries) = sample();
+    write_designs(&path, &designs).unwrap();
+    let error = read_trials(&path).unwrap_err().to_string();
+    assert!(error.ends_with("`chip`: expected a column of this name, found none"), "{error}");
+    write_summary(&path, &summaries).unwrap();
+    let error = read_designs(&path).unwrap_err().to_string();
+    assert!(error.ends_with("`chips`: expected only the columns of this table, found a column of this name"));
+}
+
+#[test]
+fn a_parquet_column_of_another_type_is_refused() {
+    use polars::prelude::{Column, ParquetWriter};
+    let path = tempfile::tempdir().unwrap().keep().join("t.parquet");
+    let rows = sorted_by_key(&sample().1);
+    let write = |column: Column| {
+        let mut frame = trials_frame(&rows).unwrap();
+        frame.with_column(column).unwrap();
+        ParquetWriter::new(
+            fs::OpenOptions::new().write(true).create(true).truncate(true).open(&path).unwrap(),
+        )
+        .finish(&mut frame)
+        .unwrap();
+        read_trials(&path).unwrap_err().to_string().replace(&format!("{}", path.display()), "t")
+    };
+    use polars::prelude::NamedFrom;
+    let new = |name: &str, xs: Vec<f64>| polars::prelude::Series::new(name.into(), xs).into();
+    assert_eq!(
+        write(new("faults", vec![1.0; rows.len()])),
+        "t: `faults`: expected a column of unsigned 64-bit integers, found one of f64"
+    );
+    assert_eq!(
+        write(new("accuracy", vec![f64::NAN; rows.len()])),
+        "t: `accuracy`: expected a number from 0 to 1, found NaN in row 1"
+    );
+    let wrong = write(new("accuracy", vec![0.5; rows.len()]));
+    assert!(
+        wrong.starts_with("t: `accuracy`: expected correct / images = 0.95, found 0.5 in row"),
+        "{wrong}"
+    );
+    fs::remove_dir_all(path.parent().unwrap()).unwrap();
+}
+
+#[test]
+fn values_that_no_reader_takes_are_not_written() {
+    let path = PathBuf::from("/nonexistent/never.parquet");
+    let mut designs = sample().0;
+    designs[0].ber = f64::NAN;
+    let error = write_designs(&path, &designs).unwrap_err().to_string();
+    assert_eq!(error, "column `ber`: expected a number from 0 to 0.5, found Number(NaN)");
+}
+
+#[test]
+fn a_table_cut_at_any_byte_is_an_error_that_names_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_, trials, summaries) = sample();
+    let cut = |name: &str, write: &dyn Fn(&Path), read: &dyn Fn(&Path) -> Option<Error>| {
+        let path = folder.path().join(name);
+        write(&path);
+        let whole = fs::read(&path).unwrap();
+        for length in 0..whole.len() {
+            fs::write(&path, &whole[..length]).unwrap();
+            let text_line_end = name.ends_with(".csv") && length > 0 && whole[length - 1] == b'\n';
+            match read(&path) {
+                Some(error) => {
+                    assert!(matches!(error, Error::Input { .. }), "{length}: {error:?}");
+                    assert!(error.to_string().contains(name), "{error}");
+                }
+                None => assert!(text_line_end, "{length} bytes of {name} were accepted"),
+            }
+        }
+    };
+    cut("t.parquet", &|p| write_trials(p, &trials).unwrap(), &|p| read_trials(p).err());
+    cut("s.parquet", &|p| write_summary(p, &summaries).unwrap(), &|p| read_summary(p).err());
+    cut("s.csv", &|p| write_summary(p, &summaries).unwrap(), &|p| read_summary(p).err());
+    let missing = read_summary(&folder.path().join("no.parquet")).unwrap_err();
+    assert!(matches!(missing, Error::Missing { .. }));
+}
+
+#[test]
+fn a_file_over_the_limit_is_refused_before_it_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("s.parquet");
+    let file = fs::OpenOptions::new().write(true).create_new(true).open(&path).unwrap();
+    file.set_len(MAX_BYTES + 1).unwrap();
+    assert!(read_summary(&path).unwrap_err().to_string().contains("of at most 1073741824 bytes"));
+}
+
+#[test]
+fn the_pareto_table_reads_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_, trials, summaries) = sample();
+    let computed = pareto(&summaries, &trials, 0.1, Seed(1)).unwrap();
+    for name in ["pareto.csv", "pareto.parquet"] {
+        let path = folder.path().join(name);
+        write_pareto(&path, &computed).unwrap();
+        assert_eq!(read_pareto(&path, &summaries).unwrap(), computed);
+        assert!(read_pareto(&path, &summaries[1..]).unwrap_err().to_string().contains("`a@0.85vmin`"));
+    }
+    let records = pareto_records(&computed).unwrap();
+    assert_eq!(records[0]["kind"], "hypervolume");
+    assert_eq!((&records[0]["of_method"], &records[0]["chance"]), (&serde_json::Value::Null, &0.1.into()));
+    assert_eq!((&records[1]["kind"], &records[1]["method"]), (&"frontier".into(), &"normal".into()));
+    let rows = records.as_array().unwrap();
+    assert_eq!(rows.iter().filter(|row| row["kind"] == "saving").count(), 2 * SAVING_LOSSES.len());
+}
+
+fn run(name: &str, memory: &str) -> Run {
+    let (_, trials, mut summaries) = sample();
+    summaries.iter_mut().for_each(|summary| summary.design.memory = memory.into());
+    Run { name: name.into(), summaries, trials: trials.iter().map(TrialRow::from).collect() }
+}
+
+#[test]
+fn merged_runs_keep_apart_what_they_share_and_warn_of_what_differs() {
+    let mut other = run("two", "sram-28nm");
+    let mine = "own@0.5vmin";
+    other.summaries[0].design.design_id = mine.into();
+    other.trials.iter_mut().filter(|t| t.design_id == "a@0.85vmin").for_each(|t| t.design_id = mine.into());
+    let merged = merge(vec![run("one", "sram-14nm"), other]).unwrap();
+    let ids: Vec<&str> = merged.summaries.iter().map(|s| s.design.design_id.as_str()).collect();
+    let (b1, b2) = ("one/b,\"x\"@0.9vmin", "two/b,\"x\"@0.9vmin");
+    assert_eq!(ids, ["a@0.85vmin", mine, "one/a@1vmin", "two/a@1vmin", b1, b2]);
+    assert_eq!(merged.warnings.len(), 1);
+    assert!(merged.warnings[0].starts_with("memory models differ (sram-14nm, sram-28nm): "));
+    // trials went with their design points
+    pareto(&merged.summaries, &merged.trials, 0.1, Seed(1)).unwrap();
+    assert_eq!(merge(vec![run("one", "m")]).unwrap().warnings, Vec::<String>::new());
+}
+
+#[test]
+fn runs_that_cannot_be_compared_are_not_merged() {
+    let message = |runs: Vec<Run>| merge(runs).unwrap_err().to_string();
+    assert_eq!(message(vec![]), "runs: expected at least one, found none");
+    assert_eq!(message(vec![run("x", "m"), run("x", "m")]), "runs: expected each name once, found `x` twice");
+    let mut cifar = run("y", "m");
+    cifar.summaries[1].design.dataset = "cifar10".into();
+    assert_eq!(message(vec![run("x", "m"), cifar]), "runs: expected one data set, found cifar10, glyphs");
+    let mut volts = run("y", "m");
+    volts.summaries[1].design.voltage_unit = VoltageUnit::Volt;
+    assert!(message(vec![run("x", "m"), volts]).contains("found two for `m`"));
+}
+
+#[test]
+fn a_run_is_read_from_its_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("quick-1f");
+    let (_, trials, summaries) = sample();
+    write_summary(&path.join(names::SUMMARY), &summaries).unwrap();
+    let unfinished = read_run(&path).unwrap_err();
+    assert!(matches!(&unfinished, Error::Missing { path, .. } if path.ends_with(names::TRIALS)));
+    write_trials(&path.join(names::TRIALS), &trials).unwrap();
+    let run = read_run(&path).unwrap();
+    assert_eq!(
+        (run.name.as_str(), run.summaries, run.trials),
+        ("quick-1f", summaries, sorted_by_key(&trials))
+    );
+}
+
+#[test]
+fn intervals_with_one_end_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("s.csv");
+    let mut summary = sample().2[0].clone();
+    summary.student = Some(Interval { low: 0.25, high: 0.75 });
+    write_summary(&path, &[summary]).unwrap();
+    let csv = fs::read_to_string(&path).unwrap();
+    fs::write(&path, csv.replace(",0.25,0.75,", ",0.25,,")).unwrap();
+    let error = read_summary(&path).unwrap_err().to_string();
+    assert!(error.contains("s.csv:2: `ci_low`: expected both ends"), "{error}");
+}
