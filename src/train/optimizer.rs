@@ -48,7 +48,11 @@ impl Optimizer {
         self.steps += 1;
         for parameter in self.parameters.clone() {
             let gradient = gradients.get(&parameter.var).ok_or_else(|| {
-                Error::argument("training step", "a gradient for every parameter", format!("none for `{}`", parameter.name))
+                Error::argument(
+                    "training step",
+                    "a gradient for every parameter",
+                    format!("none for `{}`", parameter.name),
+                )
             })?;
             let mut gradient = gradient.detach();
             if let Some(clip) = self.grad_clip {

@@ -128,7 +128,8 @@ pub fn train(
 
 fn fresh(network: &Network) -> Result<TrainState> {
     let ranges = network.parameters().into_iter().filter(|p| p.role == Role::Range);
-    let floors = ranges.map(|p| Ok((p.name, p.var.to_scalar::<f32>()? * RANGE_FLOOR))).collect::<Result<_>>()?;
+    let floors =
+        ranges.map(|p| Ok((p.name, p.var.to_scalar::<f32>()? * RANGE_FLOOR))).collect::<Result<_>>()?;
     Ok(TrainState {
         epoch: 0,
         steps: 0,
@@ -166,7 +167,8 @@ impl Trainer<'_> {
         let steps = order.len().div_ceil(self.spec.batch);
         let (mut loss_sum, mut correct, mut seen) = (0.0, 0u64, 0u64);
         let rate = |step| {
-            self.spec.optimizer.learning_rate * self.spec.schedule.factor(epoch, self.spec.epochs, step, steps)
+            self.spec.optimizer.learning_rate
+                * self.spec.schedule.factor(epoch, self.spec.epochs, step, steps)
         };
         for (step, batch) in order.chunks(self.spec.batch).enumerate() {
             let flips = self.flips(network, optimizer.steps());
@@ -215,7 +217,8 @@ impl Trainer<'_> {
         if self.spec.max_magnitude_penalty > 0.0 {
             let layers: Vec<&str> = network.layers().iter().map(|layer| layer.name()).collect();
             for parameter in network.parameters() {
-                let of_layer = parameter.name.strip_suffix(".bias").is_some_and(|name| layers.contains(&name));
+                let of_layer =
+                    parameter.name.strip_suffix(".bias").is_some_and(|name| layers.contains(&name));
                 if parameter.role == Role::Weight || of_layer {
                     let max = parameter.var.flatten_all()?.abs()?.max(0)?;
                     loss = (loss + (max * self.spec.max_magnitude_penalty)?)?;
@@ -227,7 +230,12 @@ impl Trainer<'_> {
 }
 
 /// Keeps learned ranges at or above their floors; says so once per layer and epoch.
-fn hold_ranges(network: &Network, floors: &[(String, f32)], epoch: usize, observer: &mut dyn Observer) -> Result<()> {
+fn hold_ranges(
+    network: &Network,
+    floors: &[(String, f32)],
+    epoch: usize,
+    observer: &mut dyn Observer,
+) -> Result<()> {
     for layer in network.layers() {
         let Some(range) = layer.range() else { continue };
         let name = format!("{}.range", layer.name());
@@ -246,6 +254,8 @@ fn hold_ranges(network: &Network, floors: &[(String, f32)], epoch: usize, observ
 }
 
 fn hits(logits: &Tensor, labels: &Tensor) -> Result<u64> {
-    let hits = || logits.argmax(D::Minus1)?.eq(labels)?.to_dtype(candle_core::DType::F32)?.sum_all()?.to_scalar::<f32>();
+    let hits = || {
+        logits.argmax(D::Minus1)?.eq(labels)?.to_dtype(candle_core::DType::F32)?.sum_all()?.to_scalar::<f32>()
+    };
     Ok(hits().during(|| "training accuracy".into())? as u64)
 }

@@ -42,7 +42,11 @@ impl ScheduleSpec {
         let reads_gamma = matches!(self.name, Schedule::Exponential | Schedule::MultiStep);
         if let Some(gamma) = self.gamma {
             if !reads_gamma {
-                return wrong("gamma", "to be left out (only `exponential` and `multi_step` read it)", gamma.to_string());
+                return wrong(
+                    "gamma",
+                    "to be left out (only `exponential` and `multi_step` read it)",
+                    gamma.to_string(),
+                );
             }
             if !(1e-12..=1.0).contains(&gamma) {
                 return wrong("gamma", "a number above 0 and at most 1", gamma.to_string());
@@ -70,7 +74,8 @@ impl ScheduleSpec {
             }
             Schedule::Exponential => self.gamma.unwrap_or(0.95).powi(epoch as i32),
             Schedule::MultiStep => {
-                let passed = self.milestones.iter().flatten().filter(|&&milestone| epoch >= milestone).count();
+                let passed =
+                    self.milestones.iter().flatten().filter(|&&milestone| epoch >= milestone).count();
                 self.gamma.unwrap_or(0.1).powi(passed as i32)
             }
         }

@@ -95,7 +95,11 @@ fn within(key: &str, value: f64, low: f64, high: f64) -> Result<()> {
     if (low..=high).contains(&value) {
         return Ok(());
     }
-    Err(Error::argument(format!("trainer.{key}"), format!("a number from {low} to {high}"), value.to_string()))
+    Err(Error::argument(
+        format!("trainer.{key}"),
+        format!("a number from {low} to {high}"),
+        value.to_string(),
+    ))
 }
 
 impl TrainerSpec {
@@ -135,7 +139,11 @@ impl OptimizerSpec {
         }
         within("optimizer.epsilon", self.epsilon.unwrap_or(1e-8), 1e-30, 1.0)?;
         if self.nesterov == Some(true) && self.momentum == Some(0.0) {
-            return Err(Error::argument("trainer.optimizer.nesterov", "a momentum above 0 with it", "momentum 0"));
+            return Err(Error::argument(
+                "trainer.optimizer.nesterov",
+                "a momentum above 0 with it",
+                "momentum 0",
+            ));
         }
         Ok(())
     }

@@ -86,7 +86,9 @@ impl TrainState {
     pub fn from_parts(tensors: &[(String, Tensor)], metadata: &BTreeMap<String, String>) -> Option<Self> {
         let plain: Plain = serde_json::from_str(metadata.get(KEY)?).ok()?;
         let part = |prefix: &str| {
-            let named = tensors.iter().filter_map(|(name, t)| Some((name.strip_prefix(prefix)?.to_owned(), t.clone())));
+            let named = tensors
+                .iter()
+                .filter_map(|(name, t)| Some((name.strip_prefix(prefix)?.to_owned(), t.clone())));
             named.collect()
         };
         Some(Self {
