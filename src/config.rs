@@ -1,12 +1,14 @@
 //! Layers of settings (built-in text, files, `--set`) merged into one typed configuration; every
 //! error says which layer, line and key is wrong. Leaves what the keys mean to the type that is read.
 
+mod experiment;
 mod layer;
 mod merge;
 mod message;
 mod read;
 mod resolve;
 
+pub use experiment::{built_in, Experiment, ModelSpec, NetworkSpec, Training};
 pub use layer::{Layer, Origin};
 pub use resolve::{resolve, resolved_yaml, wrong_key};
 

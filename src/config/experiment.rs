@@ -1,0 +1,254 @@
+//! The settings of an experiment: the rooms' specs put together, and the checks across them.
+
+use super::layer::Layer;
+use super::resolve::{resolve, wrong_key};
+use crate::data::{DatasetName, DatasetSpec};
+use crate::device::DeviceSpec;
+use crate::error::{Error, Result};
+use crate::net::Architecture;
+use crate::quant::QuantizerSpec;
+use crate::seed::Seed;
+use crate::sweep::SweepSpec;
+use crate::train::TrainerSpec;
+use serde::{Deserialize, Serialize};
+
+/// Everything that one command may be configured with.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Experiment {
+    /// Name of the configuration; run folders begin with it.
+    pub name: String,
+    /// Root seed of trainings and chips.
+    pub seed: Seed,
+    /// Where tensors are computed.
+    pub device: DeviceSpec,
+    /// Data set.
+    pub dataset: DatasetSpec,
+    /// Network to train.
+    pub network: NetworkSpec,
+    /// Quantiser to train with.
+    pub quantizer: QuantizerSpec,
+    /// Training.
+    pub trainer: TrainerSpec,
+    /// Memory model: a built-in name or a file.
+    pub memory: String,
+    /// Sweep.
+    pub sweep: SweepSpec,
+    /// Models that `sweep` trains where no model file is given.
+    pub models: Vec<ModelSpec>,
+}
+
+/// The network to train.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NetworkSpec {
+    /// Architecture.
+    pub architecture: Architecture,
+}
+
+/// A model of a comparison: the experiment's training under a quantiser of its own.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelSpec {
+    /// Its name, unique in the list: letters, digits, `.`, `_` and `-`.
+    pub name: String,
+    /// Its quantiser.
+    pub quantizer: QuantizerSpec,
+}
+
+/// One training: everything that can change the numbers of a trained model.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Training {
+    /// Name of the model.
+    pub name: String,
+    /// Root seed.
+    pub seed: Seed,
+    /// Data set, every default written out.
+    pub dataset: DatasetSpec,
+    /// Network.
+    pub network: NetworkSpec,
+    /// Quantiser.
+    pub quantizer: QuantizerSpec,
+    /// Training.
+    pub trainer: TrainerSpec,
+}
+
+impl Default for Experiment {
+    fn default() -> Self {
+        Self {
+            name: "custom".into(),
+            seed: Seed(1),
+            device: DeviceSpec::Cpu,
+            dataset: DatasetSpec::default(),
+            network: NetworkSpec { architecture: Architecture::Lenet5 },
+            quantizer: QuantizerSpec::default(),
+            trainer: TrainerSpec::default(),
+            memory: "sram-14nm-chandramoorthy2019".into(),
+            sweep: SweepSpec::default(),
+            models: Vec::new(),
+        }
+    }
+}
+
+/// Configurations that are compiled in, by name.
+const BUILT_IN: [(&str, &str); 4] = [
+    ("quickstart", include_str!("../../configs/quickstart.yaml")),
+    ("mnist_lenet5", include_str!("../../configs/mnist_lenet5.yaml")),
+    ("mnist_mlp", include_str!("../../configs/mnist_mlp.yaml")),
+    ("cifar10_resnet20", include_str!("../../configs/cifar10_resnet20.yaml")),
+];
+
+/// A configuration that is compiled in, as a layer.
+///
+/// # Errors
+/// [`Error::Argument`] for an unknown name, with the known ones.
+pub fn built_in(name: &str) -> Result<Layer> {
+    match BUILT_IN.iter().find(|(known, _)| *known == name) {
+        Some((name, text)) => Layer::built_in(&format!("configs/{name}.yaml"), text),
+        None => {
+            let known: Vec<&str> = BUILT_IN.iter().map(|(name, _)| *name).collect();
+            let expected = format!("one of {}", known.join(", "));
+            Err(Error::argument("built-in configuration", expected, format!("`{name}`")))
+        }
+    }
+}
+
+impl Experiment {
+    /// Merges layers, reads them and checks every value; what is wrong is reported with its layer and line.
+    ///
+    /// # Errors
+    /// [`Error::Input`] or [`Error::Argument`], see [`resolve`].
+    pub fn of_layers(layers: &[Layer]) -> Result<Self> {
+        let mut experiment: Self = resolve(layers)?;
+        experiment.check().map_err(|error| match error {
+            Error::Argument { what, expected, found } if !what.contains(' ') => {
+                wrong_key(layers, &what, expected, found)
+            }
+            other => other,
+        })?;
+        experiment.dataset = experiment.dataset.resolved();
+        Ok(experiment)
+    }
+
+    fn check(&self) -> Result<()> {
+        check_name("name", &self.name)?;
+        self.dataset.check()?;
+        check_shapes(&self.dataset.name, self.network.architecture)?;
+        self.quantizer.check()?;
+        self.trainer.check()?;
+        self.sweep.check()?;
+        for (i, model) in self.models.iter().enumerate() {
+            let key = format!("models.{i}");
+            check_name(&format!("{key}.name"), &model.name)?;
+            if self.models[..i].iter().any(|other| other.name == model.name) {
+                let found = format!("`{}` twice", model.name);
+                return Err(Error::argument(format!("{key}.name"), "each name once", found));
+            }
+            model.quantizer.check().map_err(|error| match error {
+                Error::Argument { what, expected, found } => {
+                    Error::argument(format!("{key}.{what}"), expected, found)
+                }
+                other => other,
+            })?;
+        }
+        Ok(())
+    }
+
+    /// The training of this experiment's own quantiser, named `<name>-<method>-<bits>bit`.
+    pub fn training(&self) -> Training {
+        let quantizer = &self.quantizer;
+        let suffix = match quantizer.bits.is_float() {
+            true => "float".to_owned(),
+            false => format!("{}-{}bit", quantizer.method, quantizer.bits),
+        };
+        self.training_of(format!("{}-{suffix}", self.name), quantizer.clone())
+    }
+
+    /// The trainings of the model list.
+    pub fn trainings(&self) -> Vec<Training> {
+        self.models
+            .iter()
+            .map(|model| self.training_of(model.name.clone(), model.quantizer.clone()))
+            .collect()
+    }
+
+    fn training_of(&self, name: String, quantizer: QuantizerSpec) -> Training {
+        Training {
+            name,
+            seed: self.seed,
+            dataset: self.dataset.resolved(),
+            network: self.network.clone(),
+            quantizer,
+            trainer: self.trainer.clone(),
+        }
+    }
+}
+
+fn check_name(key: &str, name: &str) -> Result<()> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    if (1..=64).contains(&name.len()) && name.chars().all(allowed) && !name.starts_with(['.', '-']) {
+        return Ok(());
+    }
+    Err(Error::argument(
+        key,
+        "1 to 64 letters, digits, `.`, `_` or `-`, a letter or digit first",
+        format!("`{name}`"),
+    ))
+}
+
+/// Images of a data set must have the shape that the network takes.
+fn check_shapes(dataset: &DatasetName, architecture: Architecture) -> Result<()> {
+    let images = [dataset.channels(), dataset.height(), dataset.width()];
+    if images == architecture.input_shape() {
+        return Ok(());
+    }
+    let fitting: Vec<String> = Architecture::all()
+        .into_iter()
+        .filter(|a| a.input_shape() == images)
+        .map(|a| format!("`{a}`"))
+        .collect();
+    let expected = format!("a network for images of {images:?} ({dataset}): {}", fitting.join(", "));
+    Err(Error::argument("network.architecture", expected, format!("`{architecture}`")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    #[test]
+    fn every_configuration_in_the_folder_parses_and_is_its_built_in_copy() {
+        let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/configs"));
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let from_file = Experiment::of_layers(&[Layer::file(&path).unwrap()]).unwrap();
+            let name = path.file_stem().unwrap().to_str().unwrap();
+            assert_eq!(from_file, Experiment::of_layers(&[built_in(name).unwrap()]).unwrap());
+            assert_eq!(from_file.name, name);
+        }
+    }
+
+    #[test]
+    fn a_wrong_value_is_blamed_on_its_line_or_its_set() {
+        let layer = Layer::built_in("a.yaml", "name: a\nquantizer:\n  method: normal\n  bits: 4\n").unwrap();
+        let set = |text| {
+            Experiment::of_layers(&[layer.clone(), Layer::set(text).unwrap()]).unwrap_err().to_string()
+        };
+        assert_eq!(
+            set("quantizer.init=mse"),
+            "--set quantizer.init=mse: expected to be left out (only `wcat` reads it), found a value, with method `normal`"
+        );
+        assert!(set("network.architecture=resnet20").contains("`mlp`, `lenet5`"));
+        assert!(set("trainer.optimizer.learning_rate=.nan").contains("learning_rate"));
+        assert!(set("name=../x").contains("letters, digits"));
+    }
+
+    #[test]
+    fn a_resolved_configuration_reads_back_as_itself() {
+        let experiment = Experiment::of_layers(&[built_in("quickstart").unwrap()]).unwrap();
+        let text = super::super::resolved_yaml(&experiment).unwrap();
+        let again = Experiment::of_layers(&[Layer::built_in("resolved", &text).unwrap()]).unwrap();
+        assert_eq!(experiment, again);
+    }
+}
