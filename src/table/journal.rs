@@ -34,7 +34,7 @@ struct Header {
 #[serde(rename_all = "snake_case")]
 enum Record {
     Journal(Header),
-    Design(Design),
+    Design(Box<Design>),
     Trial(Trial),
 }
 
@@ -109,7 +109,7 @@ impl Journal {
             let what = format!("design point `{}`", design.design_id);
             return Err(Error::argument(what, "the content it was written with", "another"));
         }
-        let record = Record::Design(design.clone());
+        let record = Record::Design(Box::new(design.clone()));
         self.write(&record)?;
         self.known.insert(design.design_id.clone(), (design.clone(), BTreeMap::new()));
         Ok(())
@@ -247,14 +247,14 @@ impl Contents {
             Record::Design(design) => {
                 let id = &design.design_id;
                 match self.known.get(id) {
-                    Some((known, _)) if *known == design => return Ok(()),
+                    Some((known, _)) if *known == *design => return Ok(()),
                     Some(_) => {
                         let expected = format!("one content of design point `{id}`");
                         return Err((expected, "another than before".into()));
                     }
-                    None => self.known.insert(id.clone(), (design.clone(), BTreeMap::new())),
+                    None => self.known.insert(id.clone(), ((*design).clone(), BTreeMap::new())),
                 };
-                self.replay.designs.push(design);
+                self.replay.designs.push(*design);
                 Ok(())
             }
             Record::Trial(trial) => {
@@ -440,7 +440,7 @@ mod tests {
         );
         let mut other = designs[1].clone();
         other.ber = 0.25;
-        let found = refused(&path, &with(line_of(&Record::Design(other)).unwrap()));
+        let found = refused(&path, &with(line_of(&Record::Design(Box::new(other))).unwrap()));
         assert_eq!(found, "j:7: expected one content of design point `b@1vmin`, found another than before");
         assert!(
             refused(&path, &with(line("{\"note\":1}"))).starts_with("j:7: expected a record of version 1 (")
