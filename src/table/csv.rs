@@ -53,12 +53,16 @@ pub(super) struct Record {
     pub(super) cells: Vec<Option<String>>,
 }
 
-/// Splits CSV text into its header and records, each as wide as the header.
+/// Splits CSV text into its header, which `check` may refuse, and records, each as wide as the header.
 ///
 /// # Errors
 /// [`Error::Input`] with path and line: empty text, no line feed at the end (a truncated file), an
 /// open or misplaced quote, a record of another width, too many records.
-pub(super) fn from_csv(path: &Path, text: &str) -> Result<(Vec<String>, Vec<Record>)> {
+pub(super) fn from_csv(
+    path: &Path,
+    text: &str,
+    check: impl FnOnce(&[&str]) -> Result<()>,
+) -> Result<(Vec<String>, Vec<Record>)> {
     if text.is_empty() {
         return Err(Error::input(path, "a table in CSV", "an empty file"));
     }
@@ -68,6 +72,7 @@ pub(super) fn from_csv(path: &Path, text: &str) -> Result<(Vec<String>, Vec<Reco
     let mut splitter = Splitter { path, rest: text, line: 1 };
     let header = splitter.record()?;
     let header: Vec<String> = header.cells.into_iter().map(Option::unwrap_or_default).collect();
+    check(&header.iter().map(String::as_str).collect::<Vec<_>>())?;
     let mut records = Vec::new();
     while !splitter.rest.is_empty() {
         let record = splitter.record()?;
@@ -172,7 +177,7 @@ mod tests {
             rows.extend(Some(f64::from_bits(bits)).filter(|x| x.is_finite()).map(|x| (Some(name), x)));
         }
         let csv = to_csv(&fields(), &rows).unwrap();
-        let (header, records) = from_csv(Path::new("t.csv"), &csv).unwrap();
+        let (header, records) = from_csv(Path::new("t.csv"), &csv, |_| Ok(())).unwrap();
         assert_eq!(header, ["schema", "name", "x"]);
         assert_eq!(records.len(), rows.len());
         for (record, row) in records.iter().zip(&rows) {
@@ -184,7 +189,8 @@ mod tests {
 
     #[test]
     fn both_kinds_of_line_ends_are_read_and_lines_counted() {
-        let (_, records) = from_csv(Path::new("t.csv"), "a,b\r\n1,\r\n\"x\ny\",2\n3,4\n").unwrap();
+        let (_, records) =
+            from_csv(Path::new("t.csv"), "a,b\r\n1,\r\n\"x\ny\",2\n3,4\n", |_| Ok(())).unwrap();
         let cells = |a: Option<&str>, b: Option<&str>| vec![a.map(String::from), b.map(String::from)];
         assert_eq!(records[0], Record { line: 2, cells: cells(Some("1"), None) });
         assert_eq!(records[1], Record { line: 3, cells: cells(Some("x\ny"), Some("2")) });
@@ -204,7 +210,7 @@ mod tests {
                 "t.csv:2: expected a comma or the end of the line after a quote, found something else",
             ),
         ] {
-            assert_eq!(from_csv(Path::new("t.csv"), text).unwrap_err().to_string(), message);
+            assert_eq!(from_csv(Path::new("t.csv"), text, |_| Ok(())).unwrap_err().to_string(), message);
         }
     }
 

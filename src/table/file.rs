@@ -1,4 +1,5 @@
-//! Tables on disk: Parquet and CSV, written whole, read with sizes checked first. Columns come from the caller.
+//! Tables on disk: Parquet with a checksum and CSV, written whole, read with sizes checked first. Columns come
+//! from the caller.
 
 use super::csv::{from_csv, to_csv};
 use super::field::{frame, Field};
@@ -7,11 +8,19 @@ use super::{MAX_BYTES, MAX_ROWS};
 use crate::error::{Error, Result};
 use crate::store;
 use polars::frame::DataFrame;
-use polars::prelude::{ParquetCompression, ParquetReader, ParquetWriter, SerReader, StatisticsOptions};
+use polars::prelude::{
+    KeyValueMetadata, ParquetCompression, ParquetReader, ParquetWriter, SerReader, StatisticsOptions,
+};
 use std::borrow::Borrow;
 use std::io::Cursor;
+use std::ops::Range;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::path::Path;
+
+/// Metadata of Parquet files that the checksum follows: CRC-32 of the file with [`OPEN`] in its place.
+const SEAL: &str = "CRC-32 of this file with zeros here: ";
+/// What stands in place of the checksum while it is computed.
+const OPEN: &str = "00000000";
 
 /// True for names that end in `.csv`.
 fn is_csv(path: &Path) -> bool {
@@ -29,17 +38,41 @@ pub(super) fn write<T: 'static, R: Borrow<T>>(path: &Path, fields: &[Field<T>], 
     store::write_bytes(path, &to_parquet(path, &mut frame(fields, rows)?)?)
 }
 
-/// Parquet of a data frame: one row group, Zstandard, no time and no name in it.
+/// Parquet of a data frame: one row group, Zstandard, no time and no name in it, sealed.
 fn to_parquet(path: &Path, frame: &mut DataFrame) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
+    let open = KeyValueMetadata::from_static(vec![("checksum".into(), format!("{SEAL}{OPEN}"))]);
+    let failed = |message: String| Error::Table { path: path.to_owned(), message };
     ParquetWriter::new(&mut bytes)
         .with_compression(ParquetCompression::Zstd(None))
         .with_statistics(StatisticsOptions::default())
         .with_row_group_size(Some(MAX_ROWS))
+        .with_key_value_metadata(Some(open))
         .set_parallel(false)
         .finish(frame)
-        .map_err(|e| Error::Table { path: path.to_owned(), message: e.to_string() })?;
+        .map_err(|e| failed(e.to_string()))?;
+    let place = seal_place(&bytes).ok_or_else(|| failed("no place for the checksum".into()))?;
+    let seal = format!("{:08x}", crc32fast::hash(&bytes));
+    bytes[place].copy_from_slice(seal.as_bytes());
     Ok(bytes)
+}
+
+/// Where the checksum of a Parquet file stands; `None` in files of other writers.
+fn seal_place(bytes: &[u8]) -> Option<Range<usize>> {
+    let start = bytes.windows(SEAL.len()).rposition(|window| window == SEAL.as_bytes())? + SEAL.len();
+    let place = start..start + OPEN.len();
+    bytes.get(place.clone()).map(|_| place)
+}
+
+/// True where a Parquet file holds the checksum of its bytes, or none. The decoder aborts the
+/// whole process on some damaged files, so it is only given whole ones.
+fn is_sealed(bytes: &mut [u8]) -> bool {
+    let Some(place) = seal_place(bytes) else {
+        return true;
+    };
+    let found = bytes[place.clone()].to_vec();
+    bytes[place].copy_from_slice(OPEN.as_bytes());
+    found == format!("{:08x}", crc32fast::hash(bytes)).as_bytes()
 }
 
 /// Reads rows from CSV where the name ends in `.csv`, from Parquet elsewhere.
@@ -56,9 +89,7 @@ pub(super) fn read<T, V>(
 ) -> Result<Vec<V>> {
     let sheet = if is_csv(path) {
         let text = store::read_text(path, expected, MAX_BYTES)?;
-        let (header, records) = from_csv(path, &text)?;
-        let names: Vec<&str> = header.iter().map(String::as_str).collect();
-        check_names(path, fields, &names)?;
+        let (header, records) = from_csv(path, &text, |names| check_names(path, fields, names))?;
         Sheet::from_records(path, fields, &header, records)?
     } else {
         let frame = read_parquet(path, fields, store::read_bytes(path, expected, MAX_BYTES)?)?;
@@ -69,7 +100,7 @@ pub(super) fn read<T, V>(
 
 /// Decodes a Parquet file whose size is checked. Names and number of rows are checked before the
 /// columns are decoded.
-fn read_parquet<T>(path: &Path, fields: &[Field<T>], bytes: Vec<u8>) -> Result<DataFrame> {
+fn read_parquet<T>(path: &Path, fields: &[Field<T>], mut bytes: Vec<u8>) -> Result<DataFrame> {
     if bytes.is_empty() {
         return Err(Error::input(path, "a Parquet table", "an empty file"));
     }
@@ -80,7 +111,10 @@ fn read_parquet<T>(path: &Path, fields: &[Field<T>], bytes: Vec<u8>) -> Result<D
     let damaged = |what: String| {
         Error::input(path, "a Parquet table", format!("a damaged file ({})", what.trim().replace('\n', " ")))
     };
-    // the decoder panics on some damaged files
+    if !is_sealed(&mut bytes) {
+        return Err(damaged("its checksum is another".into()));
+    }
+    // on others the decoder panics
     let decoded = catch_unwind(AssertUnwindSafe(|| -> Result<DataFrame> {
         let mut reader = ParquetReader::new(Cursor::new(bytes)).set_rechunk(true);
         let schema = reader.schema().map_err(|e| damaged(e.to_string()))?;

@@ -106,7 +106,8 @@ impl Points {
             }
             let (images, correct) = table.take(id)?;
             let (chips, mean) = (correct.len() as u64, mean_accuracy(&correct, images));
-            if chips != summary.chips || images != summary.images || !((mean - summary.mean).abs() < 1e-9) {
+            let same_mean = (mean - summary.mean).abs() < 1e-9;
+            if chips != summary.chips || images != summary.images || !same_mean {
                 return wrong(
                     format!("trials of {} chips, mean {}", summary.chips, summary.mean),
                     format!("{chips} chips, mean {mean}"),

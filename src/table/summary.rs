@@ -279,10 +279,10 @@ mod tests {
     #[test]
     fn further_design_points_change_no_row_and_the_order_is_fixed() {
         let mut designs = vec![design("m", "wcat", 0.9), design("m", "wcat", 0.8), design("k", "lsq", 1.0)];
-        let mut all = trials(&designs[0], 50, &[40, 45, 50]);
+        let mut all = trials(&designs[0], 50, &[40, 45, 50, 31, 37, 48, 22, 41]);
         let first = one(&designs[0], &all, FloorSpec::default()).unwrap();
-        all.extend(trials(&designs[1], 50, &[40, 45, 50]));
-        all.extend(trials(&designs[2], 50, &[49, 49, 49]));
+        all.extend(trials(&designs[1], 50, &[40, 45, 50, 31, 37, 48, 22, 41]));
+        all.extend(trials(&designs[2], 50, &[49; 8]));
         designs[1].protection = "secded".into();
         let s = summarize(&designs, &all, FloorSpec::default(), StoppedBy::Chips, Seed(1)).unwrap();
         let ids: Vec<&str> = s.iter().map(|s| s.design.design_id.as_str()).collect();

@@ -1,5 +1,8 @@
 //! Tests of the tables as files, and the rows that all tests of this room use.
 
+// files are damaged on purpose here
+#![allow(clippy::disallowed_methods)]
+
 use super::*;
 use crate::error::Error;
 use crate::seed::Seed;
@@ -192,7 +195,11 @@ fn edited(from: &str, to: &str) -> String {
 fn wrong_cells_are_refused_with_line_and_column() {
     for (from, to, message) in [
         ("\n1,a@", "\n2,a@", "s.csv:2: `schema`: expected version 1, found 2"),
-        ("schema,design_id,", "schema,", "s.csv: `design_id`: expected a column of this name, found none"),
+        (
+            "schema,design_id,",
+            "schema,name,",
+            "s.csv: `design_id`: expected a column of this name, found none",
+        ),
         (",median,", ",middle,", "s.csv: `median`: expected a column of this name, found none"),
         (",0.85,vmin", ",nan,vmin", "s.csv:2: `voltage`: expected a number from 0 to 100, found NaN"),
         (",0.85,vmin", ",0,vmin", "s.csv:2: `voltage`: expected a number above 0 and at most 100, found 0"),
@@ -382,4 +389,40 @@ fn intervals_with_one_end_are_refused() {
     fs::write(&path, csv.replace(",0.25,0.75,", ",0.25,,")).unwrap();
     let error = read_summary(&path).unwrap_err().to_string();
     assert!(error.contains("s.csv:2: `ci_low`: expected both ends"), "{error}");
+}
+
+#[test]
+fn a_parquet_file_with_any_byte_changed_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("t.parquet");
+    let (_, trials, _) = sample();
+    write_trials(&path, &trials).unwrap();
+    let (whole, rows) = (fs::read(&path).unwrap(), read_trials(&path).unwrap());
+    let mut unsealed = 0;
+    for place in 0..whole.len() {
+        let mut bytes = whole.clone();
+        bytes[place] ^= 0x10;
+        fs::write(&path, &bytes).unwrap();
+        match read_trials(&path) {
+            Err(error) => assert!(matches!(error, Error::Input { .. }), "{place}: {error:?}"),
+            Ok(read) => {
+                // only the words before the checksum can change: the file then counts as another writer's
+                assert_eq!(read, rows, "{place}");
+                unsealed += 1;
+            }
+        }
+    }
+    assert!(unsealed <= 40, "{unsealed}");
+}
+
+#[test]
+fn a_parquet_file_of_another_writer_is_read() {
+    use polars::prelude::ParquetWriter;
+    let mut bytes = Vec::new();
+    let rows = sorted_by_key(&sample().1);
+    ParquetWriter::new(&mut bytes).finish(&mut trials_frame(&rows).unwrap()).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("t.parquet");
+    fs::write(&path, bytes).unwrap();
+    assert_eq!(read_trials(&path).unwrap(), rows);
 }
