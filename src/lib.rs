@@ -13,6 +13,7 @@ pub mod memory;
 pub mod net;
 pub mod quant;
 pub mod report;
+pub mod run;
 pub mod seed;
 pub mod stats;
 pub mod store;

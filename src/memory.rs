@@ -51,6 +51,8 @@ pub struct MemoryModel {
     pub robust_cell: Option<RobustCell>,
     /// SHA-256 of the file.
     pub checksum: String,
+    /// The file as it was read.
+    pub text: String,
     curve: Curve,
 }
 

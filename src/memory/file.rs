@@ -182,6 +182,7 @@ impl MemoryModel {
             array: array(&origin, file.array)?,
             robust_cell: robust_cell(&origin, file.protection)?,
             checksum: sha256(text.as_bytes()),
+            text: text.to_owned(),
             curve: curve(&origin, file.bit_error_rate, error_free.get(), access.exponent)?,
         })
     }

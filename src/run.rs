@@ -1,0 +1,18 @@
+//! A configuration to folders: trains, evaluates and sweeps, resumes what was begun, writes tables, figures and report.
+//!
+//! What happens meanwhile goes to a [`Monitor`]; nothing is printed here.
+
+mod evaluation;
+mod identity;
+mod monitor;
+mod record;
+mod redraw;
+mod subjects;
+mod sweeping;
+mod training;
+
+pub use evaluation::{evaluate, EvaluationRow, FaultSetting};
+pub use monitor::{Monitor, Quiet, SweepProgress};
+pub use redraw::{redraw, Drawn};
+pub use sweeping::{plan, sweep, SweepPlan, SweepRequest, SweepResult};
+pub use training::{train_model, TrainedModel, BEST, HISTORY, LAST};

@@ -1,0 +1,18 @@
+//! What can change a number, and the hash of it that names folders.
+
+use crate::error::{Error, Result};
+use crate::store;
+use serde::Serialize;
+
+/// Version of the program; part of every identity.
+pub(super) const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// `<name>-<hash>`: the first 12 hexadecimal digits of the SHA-256 of the identity as JSON.
+///
+/// # Errors
+/// [`Error::Argument`] where the identity holds a number that JSON cannot hold.
+pub(super) fn folder_name(name: &str, identity: &impl Serialize) -> Result<String> {
+    let text = serde_json::to_string(&(VERSION, identity))
+        .map_err(|e| Error::argument("identity of a run", "numbers that JSON can hold", e.to_string()))?;
+    Ok(format!("{name}-{}", &store::sha256(text.as_bytes())[..12]))
+}

@@ -1,0 +1,47 @@
+//! What a run tells of itself while it goes.
+
+use crate::train::{EpochRow, StepProgress};
+use std::sync::atomic::AtomicBool;
+
+/// Where a sweep stands.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct SweepProgress {
+    /// Trials finished in this call.
+    pub done: usize,
+    /// Trials owed at its start; fewer may be needed under a tolerance.
+    pub owed: usize,
+}
+
+/// Hears what happens; called from several threads.
+pub trait Monitor: Sync {
+    /// A remark.
+    fn note(&self, message: &str);
+    /// Something that may spoil the result.
+    fn warn(&self, message: &str);
+    /// A training step is done.
+    fn step(&self, model: &str, progress: &StepProgress);
+    /// An epoch is done and saved.
+    fn epoch(&self, model: &str, row: &EpochRow);
+    /// A training ended or was left.
+    fn trained(&self, model: &str);
+    /// A trial is done and in the journal.
+    fn trial(&self, progress: &SweepProgress);
+    /// Raised when the user asks to stop.
+    fn cancel(&self) -> &AtomicBool;
+}
+
+/// A monitor that keeps silent and never cancels.
+#[derive(Debug, Default)]
+pub struct Quiet(AtomicBool);
+
+impl Monitor for Quiet {
+    fn note(&self, _: &str) {}
+    fn warn(&self, _: &str) {}
+    fn step(&self, _: &str, _: &StepProgress) {}
+    fn epoch(&self, _: &str, _: &EpochRow) {}
+    fn trained(&self, _: &str) {}
+    fn trial(&self, _: &SweepProgress) {}
+    fn cancel(&self) -> &AtomicBool {
+        &self.0
+    }
+}

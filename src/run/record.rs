@@ -1,0 +1,97 @@
+//! `run.yaml`: what a run was asked, with which inputs, by which program, on which machine.
+
+use super::identity::VERSION;
+use crate::config::{resolve, resolved_yaml, Experiment, Layer};
+use crate::error::Result;
+use crate::store;
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Name of the file.
+pub(super) const RECORD: &str = "run.yaml";
+/// Copy of the memory model in a run folder.
+pub(super) const MEMORY: &str = "memory_model.yaml";
+
+/// Content of `run.yaml`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Record {
+    /// Version of the program.
+    pub(super) version: String,
+    /// Name and hash of everything that can change a number.
+    pub(super) identity: String,
+    /// Command line that began the run.
+    pub(super) command: String,
+    /// Root seed.
+    pub(super) seed: u64,
+    /// Accuracy of guessing.
+    pub(super) chance: f64,
+    /// Images per trial.
+    pub(super) images: u64,
+    /// Data set.
+    pub(super) dataset: Input,
+    /// Memory model.
+    pub(super) memory: Input,
+    /// Models.
+    pub(super) models: Vec<Input>,
+    /// Seconds since 1970 when the run began, and when it was finished.
+    pub(super) started_unix: u64,
+    /// `None` while it is not finished.
+    pub(super) finished_unix: Option<u64>,
+    /// Machine that began it.
+    pub(super) machine: Machine,
+    /// Remarks and warnings.
+    pub(super) notes: Vec<String>,
+    /// The resolved configuration.
+    pub(super) configuration: Experiment,
+}
+
+/// Something that a run reads.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Input {
+    /// Name.
+    pub(super) name: String,
+    /// Where it was, or what it is called.
+    pub(super) from: String,
+    /// SHA-256 of its content.
+    pub(super) sha256: String,
+}
+
+/// A machine.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Machine {
+    /// Operating system and instruction set.
+    pub(super) system: String,
+    /// Threads in use.
+    pub(super) threads: usize,
+}
+
+impl Machine {
+    pub(super) fn here() -> Self {
+        let system = format!("{} {}", std::env::consts::OS, std::env::consts::ARCH);
+        Self { system, threads: rayon::current_num_threads() }
+    }
+}
+
+/// Seconds since 1970; 0 on a clock before that.
+pub(super) fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs())
+}
+
+impl Record {
+    pub(super) fn write(&self, folder: &Path) -> Result<()> {
+        store::write_bytes(&folder.join(RECORD), resolved_yaml(self)?.as_bytes())
+    }
+
+    pub(super) fn read(folder: &Path) -> Result<Self> {
+        resolve(&[Layer::file(&folder.join(RECORD))?])
+    }
+
+    /// The version this program writes.
+    pub(super) fn version() -> String {
+        VERSION.to_owned()
+    }
+}

@@ -1,0 +1,113 @@
+//! Figures and report from the stored tables of one run or of several, without models or data.
+
+use super::record::{Record, MEMORY};
+use crate::config::resolved_yaml;
+use crate::error::{Error, Result};
+use crate::figure::{self, CurvePoint, MemoryCurve};
+use crate::memory::MemoryModel;
+use crate::report::{html, Report};
+use crate::seed::Seed;
+use crate::store;
+use crate::table::{self, Pareto};
+use std::path::{Path, PathBuf};
+
+/// What was drawn.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Drawn {
+    /// Report folder.
+    pub folder: PathBuf,
+    /// The report.
+    pub report: PathBuf,
+    /// What makes the rows less comparable.
+    pub warnings: Vec<String>,
+}
+
+/// Largest memory model that is read back.
+const LARGEST_MEMORY: u64 = 1 << 20;
+/// Points of a memory model's drawn curve.
+const CURVE_POINTS: usize = 121;
+
+/// Draws the figures and the report of finished runs into `<reports>/<name>/`; the name is that of the run, or
+/// `merged` for several, unless given. Pareto tables of several runs are computed anew.
+///
+/// # Errors
+/// [`Error::Missing`] or [`Error::Input`] where a run is not finished or damaged, [`Error::Argument`] for runs
+/// that do not go together, [`Error::Io`].
+pub fn redraw(runs: &[PathBuf], reports: &Path, name: Option<&str>) -> Result<(Drawn, Pareto)> {
+    draw(runs, reports, name)
+}
+
+pub(super) fn draw(runs: &[PathBuf], reports: &Path, name: Option<&str>) -> Result<(Drawn, Pareto)> {
+    let records: Vec<Record> = runs.iter().map(|run| Record::read(run)).collect::<Result<_>>()?;
+    let Some(first) = records.first() else {
+        return Err(Error::argument("runs", "at least one folder in `results`", "none"));
+    };
+    let tables: Vec<table::Run> = runs.iter().map(|run| table::read_run(run)).collect::<Result<_>>()?;
+    let title = match tables.as_slice() {
+        [one] => one.name.clone(),
+        many => format!("merged-{}", many.iter().map(|run| run.name.as_str()).collect::<Vec<_>>().join("+")),
+    };
+    let merged = table::merge(tables)?;
+    let mut warnings = merged.warnings.clone();
+    if let Some(other) = records.iter().find(|record| record.seed != first.seed) {
+        warnings.push(format!(
+            "the runs have different seeds ({} and {}): their chips are different silicon, nothing is paired",
+            first.seed, other.seed
+        ));
+    }
+    let pareto = table::pareto(&merged.summaries, &merged.trials, first.chance, Seed(first.seed))?;
+    let curves: Vec<MemoryCurve> = memory_curves(runs)?;
+    let figures = figure::all(&merged.summaries, &pareto, &curves);
+    let folder = reports.join(name.unwrap_or(&title));
+    store::create_folder(&folder)?;
+    for figure in &figures {
+        store::write_bytes(&folder.join(format!("{}.svg", figure.name)), figure.svg.as_bytes())?;
+        store::write_bytes(&folder.join(format!("{}.png", figure.name)), &figure::png(&figure.svg)?)?;
+    }
+    let mut notes: Vec<String> = records.iter().flat_map(|record| record.notes.iter().cloned()).collect();
+    notes.extend(warnings.iter().cloned());
+    let page = html(&Report {
+        title: format!("Accuracy against weight-memory energy: {title}"),
+        run: title,
+        version: first.version.clone(),
+        commands: records.iter().map(|record| record.command.clone()).collect(),
+        configuration: records.iter().map(resolved_yaml).collect::<Result<Vec<_>>>()?.join("---\n"),
+        notes,
+        figures,
+        summaries: merged.summaries,
+        pareto: pareto.clone(),
+    });
+    let report = folder.join("report.html");
+    store::write_bytes(&report, page.as_bytes())?;
+    Ok((Drawn { folder, report, warnings }, pareto))
+}
+
+/// Curves of the runs' memory models, each once.
+fn memory_curves(runs: &[PathBuf]) -> Result<Vec<MemoryCurve>> {
+    let mut models: Vec<MemoryModel> = Vec::new();
+    for run in runs {
+        let path = run.join(MEMORY);
+        let text = store::read_text(&path, "the memory model of a run", LARGEST_MEMORY)?;
+        let model = MemoryModel::parse(&path, &text)?;
+        if models.iter().all(|known| known.checksum != model.checksum) {
+            models.push(model);
+        }
+    }
+    models.iter().map(curve).collect()
+}
+
+fn curve(model: &MemoryModel) -> Result<MemoryCurve> {
+    let points = model.curve(CURVE_POINTS)?.into_iter().map(|point| CurvePoint {
+        voltage: point.voltage.get(),
+        ber: point.ber.get(),
+        source: point.ber_source,
+        access_energy_relative: point.access_energy_relative,
+    });
+    Ok(MemoryCurve {
+        name: model.name.clone(),
+        title: model.title.clone(),
+        voltage_unit: model.unit,
+        points: points.collect(),
+        measured: model.measured_points().into_iter().map(|(v, ber)| (v.get(), ber.get())).collect(),
+    })
+}

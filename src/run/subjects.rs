@@ -1,0 +1,154 @@
+//! The models of a sweep with their test images: loaded, checked against each other, named apart.
+
+use crate::config::Experiment;
+use crate::data::{self, DatasetName, DatasetSpec, ImageSet, Normalization, Split};
+use crate::engine::{Evaluator, Images};
+use crate::error::{Error, Result};
+use crate::net::{Model, ModelInfo};
+use candle_core::Device;
+use std::path::{Path, PathBuf};
+
+/// Where test images come from.
+#[derive(Clone, Debug)]
+pub(super) struct TestSource<'a> {
+    pub(super) spec: &'a DatasetSpec,
+    pub(super) folder: &'a Path,
+    pub(super) file: Option<&'a Path>,
+}
+
+impl TestSource<'_> {
+    pub(super) fn load(&self) -> Result<ImageSet> {
+        match self.file {
+            Some(file) => data::load_cifar_file(file, self.spec.name),
+            None => data::load(self.spec, Split::Test, self.folder),
+        }
+    }
+}
+
+/// A loaded model.
+#[derive(Debug)]
+pub(super) struct Loaded {
+    pub(super) name: String,
+    pub(super) path: PathBuf,
+    pub(super) checksum: String,
+    pub(super) info: ModelInfo,
+    pub(super) evaluator: Evaluator,
+    pub(super) warnings: Vec<String>,
+}
+
+/// Loads model files; names come from the files' own descriptions or from their paths, numbered where two are
+/// alike.
+pub(super) fn load_models(paths: &[PathBuf], device: &Device) -> Result<Vec<Loaded>> {
+    let mut all: Vec<Loaded> = Vec::new();
+    for path in paths {
+        let model = Model::load(path, device)?;
+        let named = model.info.training.as_ref().and_then(|training| training["name"].as_str());
+        let stem = path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy();
+        let base = named.map_or_else(|| stem.into_owned(), str::to_owned);
+        let seeded = model.info.training_seed.map(|seed| format!("{base}-s{seed}"));
+        let numbered = (2..).map(|n| format!("{base}-{n}"));
+        let mut names = std::iter::once(base.clone()).chain(seeded).chain(numbered);
+        let free = |name: &String| all.iter().all(|other| other.name != *name);
+        let name = names.find(free).unwrap_or(base);
+        let Model { network, info, checksum, warnings } = model;
+        let evaluator = Evaluator::new(network)?;
+        all.push(Loaded { name, path: path.clone(), checksum, info, evaluator, warnings });
+    }
+    Ok(all)
+}
+
+/// The data set of model files, where the user names none: that of their training, all alike.
+///
+/// # Errors
+/// [`Error::Argument`] where the files do not say one, or say different ones.
+pub(super) fn dataset_of_models(models: &[Loaded]) -> Result<DatasetSpec> {
+    let mut found: Option<DatasetSpec> = None;
+    for model in models {
+        let value = model.info.training.as_ref().map(|training| training["dataset"].clone());
+        let Some(spec) = value.and_then(|value| serde_json::from_value::<DatasetSpec>(value).ok()) else {
+            let known: Vec<&str> = DatasetName::ALL.iter().map(|name| name.name()).collect();
+            return Err(Error::argument(
+                "--dataset",
+                format!("one of {}, because {} does not say its own", known.join(", "), model.path.display()),
+                "nothing",
+            ));
+        };
+        if found.as_ref().is_some_and(|other| other.name != spec.name || other.glyphs != spec.glyphs) {
+            let expected = "models trained on one data set";
+            let found = format!("`{}` in {}", spec.name, model.path.display());
+            return Err(Error::argument("models of a sweep", expected, found));
+        }
+        found = found.or(Some(spec));
+    }
+    found.ok_or_else(|| Error::argument("--model", "at least one model file", "none"))
+}
+
+/// The test images as each model takes them; models of the same normalisation share them.
+pub(super) struct TestImages {
+    sets: Vec<(Normalization, Images)>,
+    of_model: Vec<usize>,
+    /// Title of the data set.
+    pub(super) title: String,
+    /// SHA-256 of images and labels.
+    pub(super) checksum: String,
+    /// Number of images used.
+    pub(super) count: u64,
+    /// Number of classes.
+    pub(super) classes: usize,
+}
+
+impl TestImages {
+    /// Chooses and normalises the images.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] where a model does not take such images, or more are asked for than there are.
+    pub(super) fn new(
+        set: &ImageSet,
+        models: &[Loaded],
+        experiment: &Experiment,
+        subset: Option<u64>,
+    ) -> Result<Self> {
+        let shape = [set.channels, set.height, set.width];
+        let indices: Vec<u32> = match subset {
+            Some(n) => set.subset(usize::try_from(n).unwrap_or(usize::MAX), experiment.seed)?,
+            None => (0..set.len() as u32).collect(),
+        };
+        let labels = set.labels(&indices);
+        let (mut sets, mut of_model) = (Vec::<(Normalization, Images)>::new(), Vec::new());
+        for model in models {
+            if model.info.input_shape != shape || model.info.classes != set.classes {
+                return Err(Error::argument(
+                    format!("model {}", model.path.display()),
+                    format!("a network for {} ({} classes, images of {shape:?})", set.title, set.classes),
+                    format!("{} classes, images of {:?}", model.info.classes, model.info.input_shape),
+                ));
+            }
+            let own = model.info.normalization.clone();
+            let normalization = own.unwrap_or_else(|| experiment.dataset.name.default_normalization());
+            normalization.check(set.channels)?;
+            let at = match sets.iter().position(|(known, _)| *known == normalization) {
+                Some(at) => at,
+                None => {
+                    let pixels = set.batch(&indices, &normalization, None);
+                    let device = model.evaluator.network().device();
+                    sets.push((normalization, Images::new(&pixels, shape, &labels, device)?));
+                    sets.len() - 1
+                }
+            };
+            of_model.push(at);
+        }
+        Ok(Self {
+            sets,
+            of_model,
+            title: set.title.clone(),
+            checksum: set.checksum(),
+            count: indices.len() as u64,
+            classes: set.classes,
+        })
+    }
+
+    /// The images of a model, by its place in the list.
+    pub(super) fn of(&self, model: usize) -> &Images {
+        &self.sets[self.of_model[model]].1
+    }
+}

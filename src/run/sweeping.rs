@@ -1,0 +1,485 @@
+//! One sweep in its folder: models trained or loaded, trials journalled and resumed, tables and report written.
+
+use super::identity::folder_name;
+use super::monitor::{Monitor, SweepProgress};
+use super::record::{now, Input, Machine, Record, MEMORY, RECORD};
+use super::redraw::{draw, Drawn};
+use super::subjects::{dataset_of_models, load_models, Loaded, TestImages, TestSource};
+use super::training::train_model;
+use crate::config::Experiment;
+use crate::engine::Score;
+use crate::error::{Error, Result};
+use crate::memory::{self, MemoryModel, OperatingPoint};
+use crate::store::{self, Lock};
+use crate::sweep::{Comparison, Design, Subject, Trial};
+use crate::table::{self, names, FloorSpec, Journal, Pareto, Replay, Summary};
+use crate::units::{BerSource, Voltage};
+use candle_core::Device;
+use rayon::prelude::*;
+use serde::Serialize;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+/// What a sweep needs beside its configuration: places, and how to treat what lies there.
+#[derive(Clone, Debug)]
+pub struct SweepRequest {
+    /// Model files; empty: the models of the configuration are trained.
+    pub models: Vec<PathBuf>,
+    /// True where the data set of the configuration was the user's choice; false: the models' own is taken.
+    pub dataset_given: bool,
+    /// Folder of the data sets.
+    pub data_folder: PathBuf,
+    /// A single file of test images instead of the data set's test half.
+    pub data_file: Option<PathBuf>,
+    /// Folder of trained models (`<cache>/models`).
+    pub model_cache: PathBuf,
+    /// Folder of run folders (`results`).
+    pub results: PathBuf,
+    /// Folder of report folders (`reports`).
+    pub reports: PathBuf,
+    /// Name of the run folder instead of `<configuration>-<hash>`.
+    pub out: Option<String>,
+    /// Throw away the finished trials and trained models of this run.
+    pub fresh: bool,
+    /// Go on with what is finished; without it a folder with trials is an error.
+    pub resume: bool,
+    /// The command line, for the report.
+    pub command: String,
+}
+
+/// What a sweep would compute.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SweepPlan {
+    /// Models that would be trained first; then the rest is not known yet.
+    pub to_train: Vec<String>,
+    /// Epochs of their trainings in all.
+    pub epochs: usize,
+    /// Run folder; `None` while models are to be trained.
+    pub folder: Option<PathBuf>,
+    /// Design points.
+    pub designs: usize,
+    /// Trials in all.
+    pub trials: usize,
+    /// Trials to compute.
+    pub owed: usize,
+    /// CPU seconds of the trials, from one timed evaluation; `None` where nothing could be timed.
+    pub cpu_seconds: Option<f64>,
+}
+
+/// A finished sweep.
+#[derive(Clone, Debug)]
+pub struct SweepResult {
+    /// Name of the run.
+    pub run: String,
+    /// Its folder with the tables.
+    pub folder: PathBuf,
+    /// Its figures and report.
+    pub drawn: Drawn,
+    /// One row per design point.
+    pub summaries: Vec<Summary>,
+    /// Frontiers and savings.
+    pub pareto: Pareto,
+    /// Trials that this call computed.
+    pub computed: usize,
+    /// Trials that were finished before.
+    pub reused: usize,
+}
+
+/// Everything that can change a number of a sweep, but for what is merely more voltages or chips.
+#[derive(Serialize)]
+struct Identity<'a> {
+    seed: u64,
+    dataset: &'a str,
+    images: u64,
+    memory: &'a str,
+    models: Vec<(&'a str, &'a str)>,
+    tolerance: Option<f64>,
+    floor: Option<f64>,
+}
+
+/// Inputs of a sweep, loaded and checked.
+struct Prepared {
+    experiment: Experiment,
+    memory: MemoryModel,
+    voltages: Vec<Voltage>,
+    models: Vec<Loaded>,
+    images: TestImages,
+    identity: String,
+    notes: Vec<String>,
+}
+
+/// Trains the models of the configuration where none is given, sweeps, and leaves tables, figures and report.
+/// Finished trainings and trials are reused; a killed sweep goes on where it stopped.
+///
+/// # Errors
+/// Wrong input, [`Error::Locked`], [`Error::Interrupted`] (what is finished is kept), [`Error::Io`].
+pub fn sweep(experiment: &Experiment, request: &SweepRequest, monitor: &dyn Monitor) -> Result<SweepResult> {
+    let (memory, _) = inputs(experiment)?;
+    let device = experiment.device.open()?;
+    let started = Instant::now();
+    let (paths, computed) = match request.models.is_empty() {
+        false => (request.models.clone(), 0),
+        true => train_all(experiment, request, &device, monitor)?,
+    };
+    let training_seconds = (computed > 0).then(|| started.elapsed().as_secs_f64());
+    let prepared = prepare(experiment, request, memory, &paths, &device)?;
+    prepared.notes.iter().for_each(|note| monitor.warn(note));
+    let folder = run_folder(request, &prepared.identity)?;
+    Sweeping { prepared, request, folder, monitor, training_seconds }.finish()
+}
+
+/// What [`sweep`] would do, with its estimated cost; nothing is trained and nothing written.
+///
+/// # Errors
+/// Wrong input.
+pub fn plan(experiment: &Experiment, request: &SweepRequest) -> Result<SweepPlan> {
+    let (memory, voltages) = inputs(experiment)?;
+    if request.models.is_empty() {
+        let trainings = experiment.trainings();
+        let points = voltages.len() * trainings.len();
+        return Ok(SweepPlan {
+            epochs: trainings.len() * experiment.trainer.epochs,
+            to_train: trainings.into_iter().map(|training| training.name).collect(),
+            folder: None,
+            designs: points,
+            trials: points * experiment.sweep.chips as usize,
+            owed: points * experiment.sweep.chips as usize,
+            cpu_seconds: None,
+        });
+    }
+    let device = experiment.device.open()?;
+    let prepared = prepare(experiment, request, memory, &request.models, &device)?;
+    let folder = request.results.join(request.out.as_ref().unwrap_or(&prepared.identity));
+    let journal = folder.join(names::JOURNAL);
+    let replay = if journal.exists() { table::replay(&journal)? } else { Replay::default() };
+    let started = Instant::now();
+    let clean = prepared.clean_scores(&Replay::default())?;
+    let seconds = started.elapsed().as_secs_f64() / prepared.models.len() as f64;
+    let points = prepared.points(&replay)?;
+    let subjects = prepared.subjects(&clean);
+    let comparison = prepared.comparison(&subjects, &points, prepared.chips(&replay));
+    let owed = comparison.count_owed(&replay.trials)?;
+    let designs = comparison.designs()?.len();
+    let trials = designs * comparison.chips as usize;
+    let cpu_seconds = Some(seconds * owed as f64);
+    Ok(SweepPlan {
+        to_train: Vec::new(),
+        epochs: 0,
+        folder: Some(folder),
+        designs,
+        trials,
+        owed,
+        cpu_seconds,
+    })
+}
+
+/// The inputs that can be checked before anything is computed.
+fn inputs(experiment: &Experiment) -> Result<(MemoryModel, Vec<Voltage>)> {
+    let memory = memory::load(&experiment.memory)?;
+    let voltages = match &experiment.sweep.voltages {
+        Some(text) => memory.voltages(text)?,
+        None => memory.curve(11)?.into_iter().map(|point| point.voltage).collect(),
+    };
+    voltages.iter().try_for_each(|voltage| memory.at(*voltage).map(|_| ()))?;
+    Ok((memory, voltages))
+}
+
+fn train_all(
+    experiment: &Experiment,
+    request: &SweepRequest,
+    device: &Device,
+    monitor: &dyn Monitor,
+) -> Result<(Vec<PathBuf>, usize)> {
+    let trainings = experiment.trainings();
+    if trainings.is_empty() {
+        return Err(Error::argument(
+            "sweep",
+            "`--model FILE`, or a configuration with `models` to train",
+            format!("neither (configuration `{}`)", experiment.name),
+        ));
+    }
+    let train = |training| {
+        train_model(training, &request.model_cache, &request.data_folder, device, request.fresh, monitor)
+    };
+    let trained: Vec<_> = trainings.par_iter().with_max_len(1).map(train).collect::<Result<_>>()?;
+    let computed = trained.iter().map(|model| model.computed_epochs).sum();
+    Ok((trained.into_iter().map(|model| model.best).collect(), computed))
+}
+
+fn prepare(
+    experiment: &Experiment,
+    request: &SweepRequest,
+    memory: MemoryModel,
+    paths: &[PathBuf],
+    device: &Device,
+) -> Result<Prepared> {
+    let (_, voltages) = inputs(experiment)?;
+    let mut experiment = experiment.clone();
+    let models = load_models(paths, device)?;
+    if !request.models.is_empty() && !request.dataset_given {
+        experiment.dataset = dataset_of_models(&models)?;
+    }
+    let source = TestSource {
+        spec: &experiment.dataset,
+        folder: &request.data_folder,
+        file: request.data_file.as_deref(),
+    };
+    let set = source.load()?;
+    let images = TestImages::new(&set, &models, &experiment, experiment.sweep.images)?;
+    let identity = Identity {
+        seed: experiment.seed.0,
+        dataset: &images.checksum,
+        images: images.count,
+        memory: &memory.checksum,
+        models: models.iter().map(|model| (model.name.as_str(), model.checksum.as_str())).collect(),
+        tolerance: experiment.sweep.tolerance,
+        floor: experiment.sweep.floor.map(|floor| floor.get()),
+    };
+    let identity = folder_name(&experiment.name, &identity)?;
+    let mut prepared = Prepared { experiment, memory, voltages, models, images, identity, notes: Vec::new() };
+    prepared.notes = prepared.remarks(set.len() as u64)?;
+    Ok(prepared)
+}
+
+/// The run folder, created; a folder of another run is refused.
+fn run_folder(request: &SweepRequest, identity: &str) -> Result<PathBuf> {
+    let name = request.out.as_deref().unwrap_or(identity);
+    let plain = Path::new(name).components().count() == 1 && !name.starts_with('.');
+    if !plain {
+        return Err(Error::argument("--out", "a plain folder name", format!("`{name}`")));
+    }
+    let folder = request.results.join(name);
+    if folder.join(RECORD).exists() {
+        let found = Record::read(&folder)?.identity;
+        if found != identity {
+            let expected = format!("a new name, or the folder of the same run ({identity})");
+            return Err(Error::argument(format!("--out {name}"), expected, format!("the run {found} in it")));
+        }
+    }
+    store::create_folder(&folder)?;
+    Ok(folder)
+}
+
+impl Prepared {
+    /// What the reader of the results should know.
+    fn remarks(&self, all_images: u64) -> Result<Vec<String>> {
+        let mut notes: Vec<String> =
+            self.models.iter().flat_map(|model| model.warnings.iter().cloned()).collect();
+        if self.images.count < all_images {
+            notes.push(format!("{} of {all_images} test images are used in each trial", self.images.count));
+        }
+        let points: Vec<OperatingPoint> =
+            self.voltages.iter().map(|v| self.memory.at(*v)).collect::<Result<_>>()?;
+        let words: u64 = self.models.iter().map(|model| model.evaluator.words().len() as u64).sum();
+        let rate: f64 = points.iter().map(|point| point.ber.get()).sum();
+        if rate * words as f64 * f64::from(self.experiment.sweep.chips) < 0.5 {
+            notes.push(format!(
+                "no voltage of this sweep can show a fault: the memory `{}` is error-free, or nearly so, at all of them",
+                self.memory.name
+            ));
+        }
+        let extrapolated = points.iter().filter(|point| point.ber_source == BerSource::Extrapolated).count();
+        if extrapolated > 0 {
+            notes.push(format!(
+                "{extrapolated} of {} voltages lie below the measured span of `{}`: their bit error rates are \
+                 extrapolated",
+                points.len(),
+                self.memory.name
+            ));
+        }
+        Ok(notes)
+    }
+
+    /// Clean scores: known ones from the journal, others evaluated.
+    fn clean_scores(&self, replay: &Replay) -> Result<Vec<Score>> {
+        let score = |(i, model): (usize, &Loaded)| {
+            let known = replay.designs.iter().find(|design| design.model == model.name);
+            match known {
+                Some(design) => Ok(Score {
+                    images: self.images.count,
+                    correct: (design.clean_accuracy.get() * self.images.count as f64).round() as u64,
+                    loss: f64::NAN,
+                }),
+                None => model.evaluator.clean(self.images.of(i)),
+            }
+        };
+        self.models.par_iter().enumerate().map(score).collect()
+    }
+
+    /// The voltages asked for, and those that the run has already.
+    fn points(&self, replay: &Replay) -> Result<Vec<OperatingPoint>> {
+        let mut voltages = self.voltages.clone();
+        for design in &replay.designs {
+            voltages.push(Voltage::new(design.voltage)?);
+        }
+        voltages.sort_by(|a, b| a.get().total_cmp(&b.get()));
+        voltages.dedup();
+        voltages.into_iter().map(|voltage| self.memory.at(voltage)).collect()
+    }
+
+    /// The chips asked for, or as many as the run has already. A tolerance decides by itself.
+    fn chips(&self, replay: &Replay) -> u32 {
+        let asked = self.experiment.sweep.chips;
+        match self.experiment.sweep.tolerance {
+            Some(_) => asked,
+            None => replay.trials.iter().map(|trial| trial.chip.0 + 1).fold(asked, u32::max),
+        }
+    }
+
+    fn subjects<'a>(&'a self, clean: &[Score]) -> Vec<Subject<'a>> {
+        let pairs = self.models.iter().zip(clean).enumerate();
+        pairs
+            .map(|(i, (model, clean))| Subject {
+                name: model.name.clone(),
+                dataset: self.images.title.clone(),
+                training_seed: model.info.training_seed,
+                evaluator: &model.evaluator,
+                images: self.images.of(i),
+                clean: *clean,
+            })
+            .collect()
+    }
+
+    fn comparison<'a>(
+        &'a self,
+        subjects: &'a [Subject<'a>],
+        points: &'a [OperatingPoint],
+        chips: u32,
+    ) -> Comparison<'a> {
+        Comparison {
+            subjects,
+            memory: &self.memory,
+            points,
+            seed: self.experiment.seed,
+            chips,
+            tolerance: self.experiment.sweep.tolerance,
+        }
+    }
+
+    fn record(&self, command: &str) -> Record {
+        let input = |name: &str, from: String, sha256: &str| Input {
+            name: name.to_owned(),
+            from,
+            sha256: sha256.to_owned(),
+        };
+        let models = self.models.iter().map(|m| input(&m.name, m.path.display().to_string(), &m.checksum));
+        Record {
+            version: Record::version(),
+            identity: self.identity.clone(),
+            command: command.to_owned(),
+            seed: self.experiment.seed.0,
+            chance: 1.0 / self.images.classes as f64,
+            images: self.images.count,
+            dataset: input(
+                self.experiment.dataset.name.name(),
+                self.images.title.clone(),
+                &self.images.checksum,
+            ),
+            memory: input(&self.memory.name, self.experiment.memory.clone(), &self.memory.checksum),
+            models: models.collect(),
+            started_unix: now(),
+            finished_unix: None,
+            machine: Machine::here(),
+            notes: self.notes.clone(),
+            configuration: self.experiment.clone(),
+        }
+    }
+}
+
+/// A sweep with its folder.
+struct Sweeping<'a> {
+    prepared: Prepared,
+    request: &'a SweepRequest,
+    folder: PathBuf,
+    monitor: &'a dyn Monitor,
+    training_seconds: Option<f64>,
+}
+
+impl Sweeping<'_> {
+    fn finish(&self) -> Result<SweepResult> {
+        let (prepared, folder) = (&self.prepared, &self.folder);
+        let _lock = Lock::take(folder)?;
+        let journal_path = folder.join(names::JOURNAL);
+        if self.request.fresh {
+            store::remove_file(&journal_path)?;
+        } else if !self.request.resume && journal_path.exists() {
+            let found = format!("a begun run in {}", folder.display());
+            return Err(Error::argument(
+                "--no-resume",
+                "a run that is new, or `--fresh` to begin again",
+                found,
+            ));
+        }
+        let mut record = prepared.record(&self.request.command);
+        record.write(folder)?;
+        store::write_bytes(&folder.join(MEMORY), prepared.memory.text.as_bytes())?;
+        let (mut journal, replay) = Journal::open(&journal_path)?;
+        let clean = prepared.clean_scores(&replay)?;
+        let points = prepared.points(&replay)?;
+        let subjects = prepared.subjects(&clean);
+        let chips = prepared.chips(&replay);
+        let comparison = prepared.comparison(&subjects, &points, chips);
+        let designs = comparison.designs()?;
+        self.say_extension(&replay, &designs, chips);
+        designs.iter().try_for_each(|design| journal.append_design(design))?;
+        let started = Instant::now();
+        let owed = comparison.count_owed(&replay.trials)?;
+        let mut done = 0;
+        let mut sink = |trial: &Trial| {
+            journal.append_trial(trial)?;
+            done += 1;
+            self.monitor.trial(&SweepProgress { done, owed });
+            Ok(())
+        };
+        let outcome = comparison.run(&replay.trials, self.monitor.cancel(), &mut sink)?;
+        journal.close()?;
+        let computed = done;
+        let seconds = started.elapsed().as_secs_f64();
+        let floor = prepared.experiment.sweep.floor.map_or(FloorSpec::default(), FloorSpec::Fixed);
+        let seed = prepared.experiment.seed;
+        let summaries = table::summarize(&designs, &outcome.trials, floor, outcome.stopped_by, seed)?;
+        self.write_tables(&designs, &outcome.trials, &summaries, seconds)?;
+        record.finished_unix = Some(now());
+        record.write(folder)?;
+        let (drawn, pareto) = draw(std::slice::from_ref(folder), &self.request.reports, None)?;
+        let run = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let reused = outcome.trials.len().saturating_sub(computed);
+        Ok(SweepResult { run, folder: folder.clone(), drawn, summaries, pareto, computed, reused })
+    }
+
+    fn say_extension(&self, replay: &Replay, designs: &[Design], chips: u32) {
+        let asked =
+            (self.prepared.voltages.len() * self.prepared.models.len(), self.prepared.experiment.sweep.chips);
+        if !replay.trials.is_empty() && (designs.len(), chips) != asked {
+            self.monitor.note(&format!(
+                "the run in {} holds more already: {} design points on {chips} chips in all",
+                self.folder.display(),
+                designs.len()
+            ));
+        }
+    }
+
+    fn write_tables(
+        &self,
+        designs: &[Design],
+        trials: &[Trial],
+        summaries: &[Summary],
+        sweep_seconds: f64,
+    ) -> Result<()> {
+        let at = |name: &str| self.folder.join(name);
+        table::write_designs(&at(names::DESIGNS), designs)?;
+        table::write_designs(&at(names::DESIGNS_CSV), designs)?;
+        table::write_trials(&at(names::TRIALS), trials)?;
+        table::write_summary(&at(names::SUMMARY), summaries)?;
+        table::write_summary(&at(names::SUMMARY_CSV), summaries)?;
+        let chance = 1.0 / self.prepared.images.classes as f64;
+        let pareto = table::pareto(summaries, trials, chance, self.prepared.experiment.seed)?;
+        table::write_pareto(&at(names::PARETO_CSV), &pareto)?;
+        let phase =
+            |name: &str, seconds| table::Timing { design_id: None, chip: None, phase: name.into(), seconds };
+        let mut timings: Vec<table::Timing> = trials.iter().map(table::Timing::from).collect();
+        timings.extend(self.training_seconds.map(|seconds| phase("training", seconds)));
+        timings.push(phase("sweep", sweep_seconds));
+        table::write_timing(&at(names::TIMING_CSV), &timings)
+    }
+}

@@ -1,0 +1,218 @@
+//! One training in its folder: resumed where it stopped, its checkpoints and history saved epoch by epoch.
+
+use super::identity::{folder_name, VERSION};
+use super::monitor::Monitor;
+use crate::config::{resolved_yaml, Training};
+use crate::data::{load, validation_split, ImageSet, Split};
+use crate::error::{Error, Result};
+use crate::net::{read_tensors, write_tensors, DatasetTag, Model, ModelInfo, Network, MODEL_FORMAT};
+use crate::store::{self, Lock};
+use crate::table::write_history;
+use crate::train::{train, EpochRow, Observer, StepProgress, TrainState, Trainer};
+use candle_core::Device;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
+
+/// Model file of the best epoch on the validation split (of the last one without a split).
+pub const BEST: &str = "best.safetensors";
+/// Model file of the last epoch.
+pub const LAST: &str = "last.safetensors";
+/// History of the training.
+pub const HISTORY: &str = "history.csv";
+/// State for resuming.
+const STATE: &str = "state.safetensors";
+/// Resolved configuration.
+const CONFIG: &str = "config.yaml";
+
+/// A finished training.
+#[derive(Clone, Debug)]
+pub struct TrainedModel {
+    /// Name of the model.
+    pub name: String,
+    /// Folder of the training.
+    pub folder: PathBuf,
+    /// Model file of the best epoch.
+    pub best: PathBuf,
+    /// Rows of all epochs.
+    pub history: Vec<EpochRow>,
+    /// Epochs that this call computed; 0 where the training was finished already.
+    pub computed_epochs: usize,
+}
+
+/// Trains a model in `<parent>/<name>-<hash>/`, or resumes or reuses what lies there. The configuration is
+/// written first, then after every epoch `last.safetensors`, `best.safetensors` and `history.csv`. `fresh`
+/// throws away what lies there.
+///
+/// # Errors
+/// Wrong data or configuration, [`Error::Locked`], [`Error::Diverged`], [`Error::Interrupted`] (what is
+/// finished is kept), [`Error::Io`].
+pub fn train_model(
+    training: &Training,
+    parent: &Path,
+    data_folder: &Path,
+    device: &Device,
+    fresh: bool,
+    monitor: &dyn Monitor,
+) -> Result<TrainedModel> {
+    let folder = parent.join(folder_name(&training.name, training)?);
+    store::create_folder(&folder)?;
+    let _lock = Lock::take(&folder)?;
+    if fresh {
+        for file in [STATE, BEST, LAST, HISTORY] {
+            store::remove_file(&folder.join(file))?;
+        }
+    }
+    store::write_bytes(&folder.join(CONFIG), resolved_yaml(training)?.as_bytes())?;
+    let resume = read_state(&folder, monitor)?;
+    let before = resume.as_ref().map_or(0, |state| state.epoch);
+    if let Some(state) = resume.as_ref().filter(|state| state.epoch >= training.trainer.epochs) {
+        monitor.note(&format!("{}: already trained in {}", training.name, folder.display()));
+        return Ok(trained(training, folder.clone(), state.history.clone(), 0));
+    }
+    if before > 0 {
+        let epochs = training.trainer.epochs;
+        monitor.note(&format!("{}: going on after epoch {before} of {epochs}", training.name));
+    }
+    let images = load(&training.dataset, Split::Training, data_folder)?;
+    let (mut network, warnings) = Network::new(
+        training.network.architecture,
+        images.classes,
+        &training.quantizer,
+        training.seed,
+        device,
+    )?;
+    warnings.iter().for_each(|warning| monitor.warn(&format!("{}: {warning}", training.name)));
+    let (indices, validation) = validation_split(&images.labels, training.dataset.validation, training.seed);
+    let normalization = training.dataset.normalization();
+    let trainer = Trainer {
+        spec: &training.trainer,
+        images: &images,
+        training: &indices,
+        validation: &validation,
+        augmentation: &training.dataset.augmentation,
+        normalization: &normalization,
+        seed: training.seed,
+    };
+    let mut keeper = Keeper { training, folder: &folder, info: info(training, &images)?, monitor };
+    let state = train(&mut network, &trainer, resume, &mut keeper);
+    monitor.trained(&training.name);
+    let state = state?;
+    Ok(trained(training, folder, state.history, state.epoch - before))
+}
+
+fn trained(
+    training: &Training,
+    folder: PathBuf,
+    history: Vec<EpochRow>,
+    computed_epochs: usize,
+) -> TrainedModel {
+    TrainedModel { name: training.name.clone(), best: folder.join(BEST), folder, history, computed_epochs }
+}
+
+fn info(training: &Training, images: &ImageSet) -> Result<ModelInfo> {
+    let mut configuration = serde_json::to_value(training).map_err(|e| {
+        Error::argument("training configuration", "numbers that JSON can hold", e.to_string())
+    })?;
+    if let Some(object) = configuration.as_object_mut() {
+        object.insert("version".into(), VERSION.into());
+    }
+    Ok(ModelInfo {
+        format: MODEL_FORMAT,
+        architecture: training.network.architecture,
+        classes: images.classes,
+        quantizer: training.quantizer.clone(),
+        input_shape: [images.channels, images.height, images.width],
+        normalization: Some(training.dataset.normalization()),
+        dataset: Some(DatasetTag {
+            name: training.dataset.name.to_string(),
+            title: images.title.clone(),
+            checksum: images.checksum(),
+        }),
+        training: Some(configuration),
+        training_seed: Some(training.seed.0),
+        epoch: None,
+        validation_accuracy: None,
+    })
+}
+
+/// The state to resume from. A state that cannot be read is named and the training starts again.
+fn read_state(folder: &Path, monitor: &dyn Monitor) -> Result<Option<TrainState>> {
+    let path = folder.join(STATE);
+    if !path.exists() {
+        return Ok(None);
+    }
+    let read = || -> Result<Option<TrainState>> {
+        let file = read_tensors(&path)?;
+        let own = file.own_metadata(&path)?.unwrap_or_default();
+        Ok(TrainState::from_parts(&file.tensors, &own))
+    };
+    match read() {
+        Ok(Some(state)) if folder.join(BEST).exists() => Ok(Some(state)),
+        Ok(_) => {
+            monitor.warn(&format!("{}: no training state, training starts again", path.display()));
+            Ok(None)
+        }
+        Err(error) if error.is_wrong_input() => {
+            monitor.warn(&format!("{error}; training starts again"));
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Saves epochs and passes news on.
+struct Keeper<'a> {
+    training: &'a Training,
+    folder: &'a Path,
+    info: ModelInfo,
+    monitor: &'a dyn Monitor,
+}
+
+impl Keeper<'_> {
+    fn save(&self, file: &str, row: &EpochRow, network: &Network) -> Result<()> {
+        let info = ModelInfo {
+            epoch: Some(row.epoch),
+            validation_accuracy: row.validation_accuracy,
+            ..self.info.clone()
+        };
+        Model::save(&self.folder.join(file), network, &info)
+    }
+
+    fn epoch_file(epoch: usize) -> String {
+        format!("epoch-{epoch:05}.safetensors")
+    }
+}
+
+impl Observer for Keeper<'_> {
+    fn step(&mut self, progress: &StepProgress) -> Result<()> {
+        self.monitor.step(&self.training.name, progress);
+        if self.monitor.cancel().load(Ordering::Relaxed) {
+            return Err(Error::Interrupted);
+        }
+        Ok(())
+    }
+
+    fn epoch(&mut self, row: &EpochRow, network: &Network, state: &TrainState) -> Result<()> {
+        self.save(LAST, row, network)?;
+        if row.best {
+            self.save(BEST, row, network)?;
+        }
+        let keep = self.training.trainer.keep;
+        if keep > 0 {
+            self.save(&Self::epoch_file(row.epoch), row, network)?;
+            if let Some(old) = row.epoch.checked_sub(keep).filter(|old| *old > 0) {
+                store::remove_file(&self.folder.join(Self::epoch_file(old)))?;
+            }
+        }
+        write_history(&self.folder.join(HISTORY), &state.history)?;
+        // the state last: whatever is killed before it is done again, with the same numbers
+        let (tensors, metadata) = state.to_parts()?;
+        write_tensors(&self.folder.join(STATE), &tensors, &metadata)?;
+        self.monitor.epoch(&self.training.name, row);
+        Ok(())
+    }
+
+    fn warn(&mut self, message: &str) {
+        self.monitor.warn(&format!("{}: {message}", self.training.name));
+    }
+}
