@@ -1,1 +1,35 @@
-fn main() {}
+//! The program: reads what was typed, runs one command, turns its result into an exit code.
+
+mod args;
+mod cmd;
+mod progress;
+mod show;
+
+use args::{Arguments, Command};
+use clap::Parser;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    // candle's own thread pools only hurt: evaluations are spread over cores here. Set before any thread starts.
+    std::env::set_var("CANDLE_NUM_THREADS", "1");
+    std::env::set_var("RAYON_NUM_THREADS", "1");
+    let arguments = Arguments::parse();
+    match run(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => show::failure(&error),
+    }
+}
+
+fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    let monitor = progress::start(&arguments.common)?;
+    let common = &arguments.common;
+    match &arguments.command {
+        Command::Sweep(args) => cmd::sweep::run(common, args, &monitor),
+        Command::Train(args) => cmd::train::run(common, args, &monitor),
+        Command::Eval(args) => cmd::eval::run(common, args, &monitor),
+        Command::Memory(args) => cmd::memory::run(common, args),
+        Command::Pareto(args) => cmd::pareto::run(args, &monitor),
+        Command::Inspect(args) => cmd::inspect::run(common, args),
+        Command::Data(args) => cmd::data::run(args, &monitor),
+    }
+}

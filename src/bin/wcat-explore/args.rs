@@ -1,0 +1,348 @@
+//! What may be typed: commands and flags with their help. What is meant by it is resolved in each command.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+use wcat_explore::config::{built_in, Experiment, Layer};
+use wcat_explore::device::DeviceSpec;
+use wcat_explore::units::{Accuracy, Ber};
+
+const ABOUT: &str =
+    "How far can the supply voltage of a network's weight SRAM fall, and what does each joule saved \
+                     cost in accuracy?";
+
+const EXAMPLES: &str = "\
+Examples:
+  wcat-explore sweep --voltages 0.75:1.0:0.025
+      train the quick-start models on built-in data, sweep them, write tables and report
+  wcat-explore train --config configs/mnist_lenet5.yaml --set quantizer.method=wcat
+  wcat-explore sweep --model a.safetensors --model b.safetensors --voltages 0.8:1.0:0.02
+  wcat-explore memory show sram-14nm-chandramoorthy2019 --at-ber 0.01
+
+Exit codes: 0 done, 1 the run failed, 2 wrong usage or wrong input file.";
+
+/// The command line.
+#[derive(Debug, Parser)]
+#[command(name = "wcat-explore", version, about = ABOUT, after_help = EXAMPLES, propagate_version = true)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub command: Command,
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// Flags of every command.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Options of every command")]
+pub(crate) struct Common {
+    /// Configuration file; may be repeated, later files override earlier ones key by key
+    #[arg(long, value_name = "FILE", global = true)]
+    pub config: Vec<PathBuf>,
+    /// One setting over the configuration, such as quantizer.bits=4; may be repeated
+    #[arg(long, value_name = "KEY.PATH=VALUE", global = true)]
+    pub set: Vec<String>,
+    /// Root seed of trainings and chips
+    #[arg(long, value_name = "N", global = true)]
+    pub seed: Option<u64>,
+    /// Threads; 0 takes every core
+    #[arg(long, value_name = "N", default_value_t = 0, global = true)]
+    pub threads: usize,
+    /// Where tensors are computed: cpu or cuda:N
+    #[arg(long, value_name = "DEVICE", global = true)]
+    pub device: Option<DeviceSpec>,
+    /// More remarks on standard error
+    #[arg(short, long, global = true, conflicts_with = "quiet")]
+    pub verbose: bool,
+    /// No progress and no remarks, only warnings
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+}
+
+impl Common {
+    /// The configuration: a built-in one where no file is given, the files, then settings and flags.
+    pub(crate) fn experiment(
+        &self,
+        default: Option<&str>,
+        flags: &[String],
+    ) -> wcat_explore::error::Result<Experiment> {
+        let mut layers = Vec::new();
+        if let (true, Some(name)) = (self.config.is_empty(), default) {
+            layers.push(built_in(name)?);
+        }
+        for path in &self.config {
+            layers.push(Layer::file(path)?);
+        }
+        let own = [
+            self.seed.map(|seed| format!("seed={seed}")),
+            self.device.map(|device| format!("device={device}")),
+        ];
+        for set in self.set.iter().chain(own.iter().flatten()).chain(flags) {
+            layers.push(Layer::set(set)?);
+        }
+        Experiment::of_layers(&layers)
+    }
+
+    /// True where files or settings choose the data set.
+    pub(crate) fn chooses_dataset(&self) -> bool {
+        !self.config.is_empty() || self.set.iter().any(|set| set.trim_start().starts_with("dataset"))
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Sweep the supply voltage with simulated chips: tables, Pareto figures, report
+    Sweep(SweepArgs),
+    /// Train one model; goes on where an earlier call stopped
+    Train(TrainArgs),
+    /// Accuracy and loss of a model: clean, at a bit error rate, or at a voltage
+    Eval(EvalArgs),
+    /// Memory models: what is known, their curves
+    Memory(MemoryArgs),
+    /// Pareto tables, figures and report again from stored runs
+    Pareto(ParetoArgs),
+    /// Layers, bits and ranges of a model
+    Inspect(InspectArgs),
+    /// Data sets: fetch, info
+    Data(DataArgs),
+}
+
+/// How a table is printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// Aligned text
+    #[default]
+    Table,
+    /// An array of objects with the column names of the result tables
+    Json,
+    /// Comma-separated values
+    Csv,
+}
+
+/// Where data are.
+#[derive(Debug, Args)]
+pub(crate) struct Places {
+    /// Data set: glyphs, mnist or cifar10; default: that of the configuration or of the model's training
+    #[arg(long, value_name = "NAME")]
+    pub dataset: Option<String>,
+    /// Folder of the data sets; default: the cache folder, see `data info`
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// One file of CIFAR-10 records as test images
+    #[arg(long, value_name = "FILE", conflicts_with = "data_dir")]
+    pub data_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  wcat-explore sweep --voltages 0.75:1.0:0.025
+  wcat-explore sweep --model normal.safetensors --model wcat.safetensors --chips 50 --voltages 0.8:1.0:0.02
+
+Without --model the models of the configuration (default: the built-in quick start) are trained if they are not
+in the cache. A killed sweep goes on where it stopped; further voltages or chips extend it.")]
+pub(crate) struct SweepArgs {
+    /// Voltages: start:stop:step, a comma-separated list, or both; a unit may follow (0.85vmin, 0.56V)
+    #[arg(long, value_name = "LIST", allow_hyphen_values = true)]
+    pub voltages: Option<String>,
+    /// Model file (safetensors, .pth, .th); may be repeated
+    #[arg(long = "model", value_name = "FILE")]
+    pub(crate) model: Vec<PathBuf>,
+    /// Model files, comma-separated
+    #[arg(long, value_name = "FILES", value_delimiter = ',')]
+    pub(crate) models: Vec<PathBuf>,
+    /// Memory model: a built-in name (see `memory list`) or a file
+    #[arg(long, value_name = "NAME|FILE")]
+    pub memory: Option<String>,
+    /// Simulated chips per model and voltage [default: 50]
+    #[arg(long, value_name = "N")]
+    pub chips: Option<u32>,
+    /// Test images per trial, a seeded subset with the classes in proportion [default: all]
+    #[arg(long, value_name = "N")]
+    pub images: Option<u64>,
+    /// Add chips until every 95 % half-width is at most this (0.005 is half a point); --chips is the most
+    #[arg(long, value_name = "T")]
+    pub tolerance: Option<f64>,
+    /// Accuracy floor of the yield [default: clean accuracy less 0.05]
+    #[arg(long, value_name = "ACCURACY")]
+    pub floor: Option<Accuracy>,
+    #[command(flatten)]
+    pub places: Places,
+    /// Name of the run folder [default: <configuration>-<hash>]
+    #[arg(long, value_name = "NAME")]
+    pub out: Option<String>,
+    /// Throw away what this run has finished, trained models too, and begin again
+    #[arg(long)]
+    pub fresh: bool,
+    /// Only say what would be computed, and its estimated cost
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Go on with what is finished (the default)
+    #[arg(long, overrides_with = "no_resume")]
+    pub resume: bool,
+    /// Refuse a run that was begun before
+    #[arg(long, overrides_with = "resume")]
+    pub no_resume: bool,
+    /// How the table is printed
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  wcat-explore train --config configs/mnist_lenet5.yaml --set quantizer.method=wcat --set quantizer.bits=4
+
+Prints the path of the best model. The folder results/<name>-<hash>/ holds best.safetensors, last.safetensors,
+history.csv and config.yaml. The same command goes on where it was stopped.")]
+pub(crate) struct TrainArgs {
+    /// Folder under which the training's own folder is made
+    #[arg(long, value_name = "DIR", default_value = "results")]
+    pub out: PathBuf,
+    /// Folder of the data sets; default: the cache folder, see `data info`
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// Throw away what is finished and begin again
+    #[arg(long)]
+    pub fresh: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  wcat-explore eval --model resnet20.th --dataset cifar10
+  wcat-explore eval --model wcat.safetensors --voltage 0.85 --chip 3 --format json")]
+pub(crate) struct EvalArgs {
+    /// Model file (safetensors, .pth, .th)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) model: PathBuf,
+    #[command(flatten)]
+    pub places: Places,
+    /// Faults at this bit error rate
+    #[arg(long, value_name = "P", conflicts_with = "voltage", allow_hyphen_values = true)]
+    pub ber: Option<Ber>,
+    /// Faults at this supply voltage
+    #[arg(long, value_name = "V", allow_hyphen_values = true)]
+    pub voltage: Option<String>,
+    /// The simulated chip
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub chip: u32,
+    /// Memory model: a built-in name or a file
+    #[arg(long, value_name = "NAME|FILE")]
+    pub memory: Option<String>,
+    /// Test images, a seeded subset with the classes in proportion [default: all]
+    #[arg(long, value_name = "N")]
+    pub images: Option<u64>,
+    /// How the result is printed
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct MemoryArgs {
+    #[command(subcommand)]
+    pub command: MemoryCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum MemoryCommand {
+    /// The built-in memory models
+    List {
+        /// How the table is printed
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
+    },
+    /// A memory model: where it comes from, its curve, one point of it
+    #[command(after_help = "\
+Example:
+  wcat-explore memory show sram-14nm-chandramoorthy2019
+  wcat-explore memory show sram-14nm-chandramoorthy2019 --at-ber 0.01 --format json")]
+    Show {
+        /// Built-in name or file
+        model: String,
+        /// Only the lowest voltage whose bit error rate is at most this
+        #[arg(long, value_name = "P", conflicts_with = "at_voltage", allow_hyphen_values = true)]
+        at_ber: Option<Ber>,
+        /// Only the points at these voltages
+        #[arg(long, value_name = "LIST", allow_hyphen_values = true)]
+        at_voltage: Option<String>,
+        /// How the table is printed
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
+    },
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  wcat-explore pareto results/quickstart-0123456789ab
+  wcat-explore pareto results/mnist-a results/mnist-b --out mnist")]
+pub(crate) struct ParetoArgs {
+    /// Run folders; several are drawn together
+    #[arg(required = true, value_name = "RUN")]
+    pub runs: Vec<PathBuf>,
+    /// Name of the report folder [default: that of the run]
+    #[arg(long, value_name = "NAME")]
+    pub out: Option<String>,
+    /// How the table is printed
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  wcat-explore inspect --model wcat.safetensors")]
+pub(crate) struct InspectArgs {
+    /// Model file (safetensors, .pth, .th)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) model: PathBuf,
+    /// How the table is printed
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DataArgs {
+    #[command(subcommand)]
+    pub command: DataCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DataCommand {
+    /// Which data sets there are and where they lie
+    Info {
+        /// Only this one
+        dataset: Option<String>,
+        /// Folder of the data sets
+        #[arg(long, value_name = "DIR")]
+        data_dir: Option<PathBuf>,
+        /// How the table is printed
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
+    },
+    /// Download a data set, check it, unpack it; goes on with what an earlier call left
+    #[command(after_help = "\
+Example:
+  wcat-explore data fetch mnist")]
+    Fetch {
+        /// mnist or cifar10
+        dataset: String,
+        /// Folder of the data sets
+        #[arg(long, value_name = "DIR")]
+        data_dir: Option<PathBuf>,
+        /// A mirror: the folder of the files, as an URL
+        #[arg(long, value_name = "URL")]
+        from: Option<String>,
+    },
+}
+
+impl Places {
+    /// Folder of the data sets.
+    pub(crate) fn data_folder(&self) -> wcat_explore::error::Result<PathBuf> {
+        data_folder(self.data_dir.as_ref())
+    }
+}
+
+/// The folder given, or the cache folder.
+pub(crate) fn data_folder(given: Option<&PathBuf>) -> wcat_explore::error::Result<PathBuf> {
+    given.map_or_else(wcat_explore::store::cache_folder, |folder| Ok(folder.clone()))
+}

@@ -1,0 +1,9 @@
+//! One file per command: usage resolved, work called, result shown.
+
+pub(crate) mod data;
+pub(crate) mod eval;
+pub(crate) mod inspect;
+pub(crate) mod memory;
+pub(crate) mod pareto;
+pub(crate) mod sweep;
+pub(crate) mod train;

@@ -1,0 +1,65 @@
+//! `data info` and `data fetch`.
+
+use crate::args::{data_folder, DataArgs, DataCommand, Format};
+use crate::progress::Progress;
+use crate::show::{self, Column};
+use std::sync::atomic::Ordering;
+use wcat_explore::data::fetch::{fetch, FetchProgress, FetchSource};
+use wcat_explore::data::{info, DataInfo, DatasetName};
+use wcat_explore::error::Error;
+use wcat_explore::run::Monitor;
+
+pub(crate) fn run(args: &DataArgs, monitor: &Progress) -> anyhow::Result<()> {
+    match &args.command {
+        DataCommand::Info { dataset, data_dir, format } => {
+            let folder = data_folder(data_dir.as_ref())?;
+            let names = match dataset {
+                Some(name) => vec![name.parse::<DatasetName>()?],
+                None => DatasetName::ALL.to_vec(),
+            };
+            let all: Vec<DataInfo> =
+                names.into_iter().map(|name| info(name, &folder)).collect::<Result<_, _>>()?;
+            if *format != Format::Table {
+                return show::records(&serde_json::to_value(&all)?, *format);
+            }
+            table(&all)?;
+            monitor.note(&format!("data folder: {}", folder.display()));
+            Ok(())
+        }
+        DataCommand::Fetch { dataset, data_dir, from } => {
+            let folder = data_folder(data_dir.as_ref())?;
+            let mut source = FetchSource::built_in(dataset.parse()?)?;
+            if let Some(url) = from {
+                source = source.from_base(url)?;
+            }
+            let changed = fetch(&source, &folder, &mut |progress| listen(&progress, monitor))?;
+            monitor.note(if changed { "fetched and checked" } else { "already there, checked" });
+            show::result(&folder.join(&source.folder).display().to_string())
+        }
+    }
+}
+
+fn listen(progress: &FetchProgress, monitor: &Progress) -> wcat_explore::error::Result<()> {
+    if monitor.cancel().load(Ordering::Relaxed) {
+        return Err(Error::Interrupted);
+    }
+    let share = progress.received as f64 / progress.total.max(1) as f64;
+    let message = format!("{:?} {}/{} kB", progress.step, progress.received / 1000, progress.total / 1000);
+    monitor.show(&progress.file, share.min(1.0), &message.to_lowercase());
+    Ok(())
+}
+
+fn table(all: &[DataInfo]) -> anyhow::Result<()> {
+    let images = |split: &Option<wcat_explore::data::SplitInfo>| {
+        split.as_ref().map_or("-".into(), |split| split.images.to_string())
+    };
+    show::table(&[
+        Column::text("dataset", all, |d| d.name.to_string()),
+        Column::text("title", all, |d| d.title.clone()),
+        Column::text("present", all, |d| if d.present { "yes".into() } else { "no".into() }),
+        Column::text("images", all, |d| d.shape.map(|n| n.to_string()).join("x")),
+        Column::number("classes", all, |d| d.classes.to_string()),
+        Column::number("training", all, |d| images(&d.training)),
+        Column::number("test", all, |d| images(&d.test)),
+    ])
+}

@@ -1,0 +1,59 @@
+//! `eval`: accuracy and loss of one model.
+
+use crate::args::{Common, EvalArgs, Format};
+use crate::progress::Progress;
+use crate::show::{self, Column};
+use wcat_explore::run::{evaluate, EvaluationRow, FaultSetting, Monitor};
+use wcat_explore::units::ChipId;
+
+pub(crate) fn run(common: &Common, args: &EvalArgs, monitor: &Progress) -> anyhow::Result<()> {
+    let flags = [
+        args.places.dataset.as_ref().map(|name| format!("dataset={{name: {name}}}")),
+        args.memory.as_ref().map(|name| format!("memory={name}")),
+        args.images.map(|images| format!("sweep.images={images}")),
+    ];
+    let flags: Vec<String> = flags.into_iter().flatten().collect();
+    let experiment = super::sweep::dataset_experiment(common, args.places.dataset.as_deref(), None, &flags)?;
+    let chip = ChipId(args.chip);
+    let faults = match (args.ber, &args.voltage) {
+        (Some(ber), _) => FaultSetting::Ber(ber, chip),
+        (None, Some(voltage)) => FaultSetting::Voltage(voltage, chip),
+        (None, None) => FaultSetting::Clean,
+    };
+    let dataset_given = args.places.dataset.is_some() || common.chooses_dataset();
+    let (row, warnings) = evaluate(
+        &experiment,
+        &args.model,
+        dataset_given,
+        &args.places.data_folder()?,
+        args.places.data_file.as_deref(),
+        faults,
+    )?;
+    warnings.iter().for_each(|warning| monitor.warn(warning));
+    match args.format {
+        Format::Table => table(&row),
+        other => show::records(&serde_json::json!([row]), other),
+    }
+}
+
+fn table(row: &EvaluationRow) -> anyhow::Result<()> {
+    let rows = [row];
+    let mut columns = vec![
+        Column::text("model", &rows, |r| r.model.clone()),
+        Column::text("dataset", &rows, |r| r.dataset.clone()),
+        Column::number("images", &rows, |r| r.images.to_string()),
+        Column::number("accuracy %", &rows, |r| show::percent(r.accuracy)),
+        Column::number("loss", &rows, |r| r.loss.map_or("not finite".into(), |loss| format!("{loss:.4}"))),
+    ];
+    if row.ber.is_some() {
+        let unit = row.voltage_unit.clone().unwrap_or_default();
+        columns.push(Column::number("voltage", &rows, |r| {
+            r.voltage.map_or("-".into(), |v| format!("{v} {unit}"))
+        }));
+        columns
+            .push(Column::number("bit error rate", &rows, |r| format!("{:.3e}", r.ber.unwrap_or_default())));
+        columns.push(Column::number("chip", &rows, |r| r.chip.unwrap_or_default().to_string()));
+        columns.push(Column::number("faults", &rows, |r| r.faults.unwrap_or_default().to_string()));
+    }
+    show::table(&columns)
+}

@@ -1,0 +1,138 @@
+//! `sweep`: the main job.
+
+use crate::args::{Common, Format, SweepArgs};
+use crate::progress::Progress;
+use crate::show::{self, Column};
+use std::path::PathBuf;
+use wcat_explore::config::Experiment;
+use wcat_explore::run::{plan, sweep, Monitor, SweepRequest, SweepResult};
+use wcat_explore::store::cache_folder;
+use wcat_explore::table::{summary_csv_string, summary_records, Summary};
+
+pub(crate) fn run(common: &Common, args: &SweepArgs, monitor: &Progress) -> anyhow::Result<()> {
+    let models: Vec<PathBuf> = args.model.iter().chain(&args.models).cloned().collect();
+    let default = models.is_empty().then_some("quickstart");
+    let experiment = dataset_experiment(common, args.places.dataset.as_deref(), default, &flags(args))?;
+    let request = SweepRequest {
+        dataset_given: args.places.dataset.is_some() || common.chooses_dataset(),
+        models,
+        data_folder: args.places.data_folder()?,
+        data_file: args.places.data_file.clone(),
+        model_cache: cache_folder()?.join("models"),
+        results: PathBuf::from("results"),
+        reports: PathBuf::from("reports"),
+        out: args.out.clone(),
+        fresh: args.fresh,
+        resume: !args.no_resume,
+        command: command_line(),
+    };
+    if args.dry_run {
+        return dry_run(&experiment, &request);
+    }
+    let result = sweep(&experiment, &request, monitor)?;
+    match args.format {
+        Format::Table => table(&result.summaries)?,
+        Format::Json => show::records(&summary_records(&result.summaries)?, Format::Json)?,
+        Format::Csv => show::result(summary_csv_string(&result.summaries)?.trim_end())?,
+    }
+    say_where(&result, monitor);
+    Ok(())
+}
+
+/// Flags of this command as settings.
+fn flags(args: &SweepArgs) -> Vec<String> {
+    let quoted = |text: &String| serde_json::Value::from(text.as_str()).to_string();
+    let all = [
+        args.voltages.as_ref().map(|v| format!("sweep.voltages={}", quoted(v))),
+        args.memory.as_ref().map(|memory| format!("memory={}", quoted(memory))),
+        args.chips.map(|chips| format!("sweep.chips={chips}")),
+        args.images.map(|images| format!("sweep.images={images}")),
+        args.tolerance.map(|tolerance| format!("sweep.tolerance={tolerance}")),
+        args.floor.map(|floor| format!("sweep.floor={floor}")),
+    ];
+    all.into_iter().flatten().collect()
+}
+
+/// The configuration with `--dataset`, whose settings replace those of another data set. A network that does
+/// not fit its images is no error here: models bring their own.
+pub(crate) fn dataset_experiment(
+    common: &Common,
+    dataset: Option<&str>,
+    default: Option<&str>,
+    flags: &[String],
+) -> wcat_explore::error::Result<Experiment> {
+    let Some(dataset) = dataset else { return common.experiment(default, flags) };
+    let name: wcat_explore::data::DatasetName = dataset.parse()?;
+    let mut experiment = common.experiment(default, flags)?;
+    if experiment.dataset.name != name {
+        experiment.dataset = wcat_explore::data::DatasetSpec::of(name).resolved();
+    }
+    Ok(experiment)
+}
+
+/// The command line as it was typed, quoted where a shell needs it.
+fn command_line() -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,+@%".contains(c);
+    let quote = |arg: String| match !arg.is_empty() && arg.chars().all(plain) {
+        true => arg,
+        false => format!("'{}'", arg.replace('\'', r"'\''")),
+    };
+    let rest = std::env::args().skip(1).map(quote);
+    std::iter::once("wcat-explore".to_owned()).chain(rest).collect::<Vec<_>>().join(" ")
+}
+
+fn dry_run(experiment: &Experiment, request: &SweepRequest) -> anyhow::Result<()> {
+    let plan = plan(experiment, request)?;
+    let mut lines = Vec::new();
+    if !plan.to_train.is_empty() {
+        let names = plan.to_train.join(", ");
+        lines.push(format!("train, unless in the cache: {names} ({} epochs in all)", plan.epochs));
+    }
+    if let Some(folder) = &plan.folder {
+        lines.push(format!("run folder: {}", folder.display()));
+    }
+    lines.push(format!("design points: {}", plan.designs));
+    lines.push(format!("trials: {}, to compute: {}", plan.trials, plan.owed));
+    if let Some(seconds) = plan.cpu_seconds {
+        lines.push(format!("estimated cost: at most {seconds:.0} CPU-seconds"));
+    }
+    show::result(&lines.join("\n"))
+}
+
+fn say_where(result: &SweepResult, monitor: &Progress) {
+    monitor.note(&format!(
+        "{} trials computed, {} reused; tables: {}; report: {}",
+        result.computed,
+        result.reused,
+        result.folder.display(),
+        result.drawn.report.display()
+    ));
+    result.drawn.warnings.iter().for_each(|warning| monitor.warn(warning));
+}
+
+/// The summary as aligned text; accuracies in per cent.
+pub(crate) fn table(summaries: &[Summary]) -> anyhow::Result<()> {
+    let interval = |s: &Summary| match s.student {
+        Some(interval) => {
+            format!("{} .. {}", show::percent(interval.low.max(0.0)), show::percent(interval.high.min(1.0)))
+        }
+        None => "-".into(),
+    };
+    let unit = summaries.first().map_or("voltage", |s| s.design.voltage_unit.symbol());
+    show::table(&[
+        Column::text("model", summaries, |s| s.design.model.clone()),
+        Column::number("bits", summaries, |s| s.design.bits.to_string()),
+        Column::number(unit, summaries, |s| s.design.voltage.to_string()),
+        Column::number("bit error rate", summaries, |s| match s.design.ber {
+            0.0 => "0".into(),
+            ber => format!("{ber:.2e}"),
+        }),
+        Column::text("source", summaries, |s| s.design.ber_source.name().into()),
+        Column::number("energy", summaries, |s| format!("{:.4}", s.design.energy_relative)),
+        Column::number("chips", summaries, |s| s.chips.to_string()),
+        Column::number("accuracy %", summaries, |s| show::percent(s.mean)),
+        Column::text("95 % interval", summaries, interval),
+        Column::number("min", summaries, |s| show::percent(s.min)),
+        Column::number("yield %", summaries, |s| show::percent(s.yield_share)),
+    ])
+}

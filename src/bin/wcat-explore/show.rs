@@ -1,0 +1,105 @@
+//! Results on standard output, failures on standard error; the only file that prints results.
+
+use crate::args::Format;
+use serde_json::Value;
+use std::io::Write;
+use std::process::ExitCode;
+use wcat_explore::error::Error;
+
+/// A column of a printed table: header and how a row's cell is written.
+pub(crate) struct Column<'a> {
+    pub header: &'a str,
+    pub cells: Vec<String>,
+    /// Numbers stand to the right.
+    pub right: bool,
+}
+
+impl<'a> Column<'a> {
+    pub(crate) fn text<T>(header: &'a str, rows: &[T], cell: impl Fn(&T) -> String) -> Self {
+        Self { header, cells: rows.iter().map(cell).collect(), right: false }
+    }
+
+    pub(crate) fn number<T>(header: &'a str, rows: &[T], cell: impl Fn(&T) -> String) -> Self {
+        Self { header, cells: rows.iter().map(cell).collect(), right: true }
+    }
+}
+
+/// Prints an aligned table.
+pub(crate) fn table(columns: &[Column]) -> anyhow::Result<()> {
+    let rows = columns.iter().map(|column| column.cells.len()).max().unwrap_or(0);
+    let width = |column: &Column| {
+        let cells = column.cells.iter().map(|cell| cell.chars().count());
+        cells.chain([column.header.chars().count()]).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = columns.iter().map(width).collect();
+    let line = |cell: &dyn Fn(&Column) -> String| {
+        let parts = columns.iter().zip(&widths).map(|(column, &width)| match column.right {
+            true => format!("{:>width$}", cell(column)),
+            false => format!("{:<width$}", cell(column)),
+        });
+        parts.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+    };
+    let mut text = line(&|column| column.header.to_owned());
+    for row in 0..rows {
+        text.push('\n');
+        text += &line(&|column| column.cells.get(row).cloned().unwrap_or_default());
+    }
+    result(&text)
+}
+
+/// Prints records: as an array of objects, or as comma-separated values with the keys of the first as header.
+pub(crate) fn records(records: &Value, format: Format) -> anyhow::Result<()> {
+    if format == Format::Json {
+        return result(&serde_json::to_string_pretty(records)?);
+    }
+    let rows = records.as_array().map(Vec::as_slice).unwrap_or_default();
+    let keys: Vec<&String> =
+        rows.first().and_then(Value::as_object).map(|o| o.keys().collect()).unwrap_or_default();
+    let mut lines = vec![keys.iter().map(|key| key.as_str()).collect::<Vec<_>>().join(",")];
+    for row in rows {
+        lines.push(keys.iter().map(|key| csv_cell(&row[key.as_str()])).collect::<Vec<_>>().join(","));
+    }
+    result(&lines.join("\n"))
+}
+
+fn csv_cell(value: &Value) -> String {
+    let text = match value {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    if text.contains([',', '"', '\n']) {
+        format!("\"{}\"", text.replace('"', "\"\""))
+    } else {
+        text
+    }
+}
+
+/// Prints a result. A closed standard output (`| head`) ends the program without a word.
+pub(crate) fn result(text: &str) -> anyhow::Result<()> {
+    match writeln!(std::io::stdout().lock(), "{text}") {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        other => Ok(other?),
+    }
+}
+
+/// A fraction as per cent.
+pub(crate) fn percent(x: f64) -> String {
+    format!("{:.2}", 100.0 * x)
+}
+
+/// Prints a failure, one line per cause, and gives its exit code.
+pub(crate) fn failure(error: &anyhow::Error) -> ExitCode {
+    let mut err = std::io::stderr().lock();
+    let _ = writeln!(err, "error: {}", first_line(&error.to_string()));
+    for cause in error.chain().skip(1) {
+        let _ = writeln!(err, "  caused by: {}", first_line(&cause.to_string()));
+    }
+    let wrong_input = error.downcast_ref::<Error>().is_some_and(Error::is_wrong_input);
+    ExitCode::from(if wrong_input { 2 } else { 1 })
+}
+
+/// Causes from the tensor library drag a backtrace behind them.
+fn first_line(text: &str) -> &str {
+    text.lines().next().unwrap_or_default()
+}
