@@ -1,4 +1,4 @@
-//! wcat
+//! Accuracy and weight-memory energy of quantised networks whose weights lie in voltage-scaled SRAM.
 #![allow(missing_docs)]
 pub mod code;
 pub mod config;
