@@ -134,7 +134,6 @@ impl Experiment {
     fn check(&self) -> Result<()> {
         check_name("name", &self.name)?;
         self.dataset.check()?;
-        check_shapes(&self.dataset.name, self.network.architecture)?;
         self.quantizer.check()?;
         self.trainer.check()?;
         self.sweep.check()?;
@@ -156,7 +155,10 @@ impl Experiment {
     }
 
     /// The training of this experiment's own quantiser, named `<name>-<method>-<bits>bit`.
-    pub fn training(&self) -> Training {
+    ///
+    /// # Errors
+    /// [`Error::Argument`] where the network does not take images of the data set's shape.
+    pub fn training(&self) -> Result<Training> {
         let quantizer = &self.quantizer;
         let suffix = match quantizer.bits.is_float() {
             true => "float".to_owned(),
@@ -166,22 +168,26 @@ impl Experiment {
     }
 
     /// The trainings of the model list.
-    pub fn trainings(&self) -> Vec<Training> {
+    ///
+    /// # Errors
+    /// As [`Self::training`].
+    pub fn trainings(&self) -> Result<Vec<Training>> {
         self.models
             .iter()
             .map(|model| self.training_of(model.name.clone(), model.quantizer.clone()))
             .collect()
     }
 
-    fn training_of(&self, name: String, quantizer: QuantizerSpec) -> Training {
-        Training {
+    fn training_of(&self, name: String, quantizer: QuantizerSpec) -> Result<Training> {
+        check_shapes(&self.dataset.name, self.network.architecture)?;
+        Ok(Training {
             name,
             seed: self.seed,
             dataset: self.dataset.resolved(),
             network: self.network.clone(),
             quantizer,
             trainer: self.trainer.clone(),
-        }
+        })
     }
 }
 
@@ -239,9 +245,15 @@ mod tests {
             set("quantizer.init=mse"),
             "--set quantizer.init=mse: expected to be left out (only `wcat` reads it), found a value, with method `normal`"
         );
-        assert!(set("network.architecture=resnet20").contains("`mlp`, `lenet5`"));
         assert!(set("trainer.optimizer.learning_rate=.nan").contains("learning_rate"));
         assert!(set("name=../x").contains("letters, digits"));
+    }
+
+    #[test]
+    fn a_network_that_does_not_take_the_images_is_not_trained() {
+        let layers = [built_in("quickstart").unwrap(), Layer::set("network.architecture=resnet20").unwrap()];
+        let error = Experiment::of_layers(&layers).unwrap().trainings().unwrap_err().to_string();
+        assert!(error.contains("`mlp`, `lenet5`"), "{error}");
     }
 
     #[test]

@@ -97,7 +97,11 @@ fn memory_curves(runs: &[PathBuf]) -> Result<Vec<MemoryCurve>> {
 }
 
 fn curve(model: &MemoryModel) -> Result<MemoryCurve> {
-    let points = model.curve(CURVE_POINTS)?.into_iter().map(|point| CurvePoint {
+    let mut grid = model.curve(CURVE_POINTS)?;
+    // the error-free voltage itself seldom lies on the grid
+    grid.push(model.at(model.error_free)?);
+    grid.sort_by(|a, b| a.voltage.get().total_cmp(&b.voltage.get()));
+    let points = grid.into_iter().map(|point| CurvePoint {
         voltage: point.voltage.get(),
         ber: point.ber.get(),
         source: point.ber_source,

@@ -135,7 +135,7 @@ pub fn sweep(experiment: &Experiment, request: &SweepRequest, monitor: &dyn Moni
 pub fn plan(experiment: &Experiment, request: &SweepRequest) -> Result<SweepPlan> {
     let (memory, voltages) = inputs(experiment)?;
     if request.models.is_empty() {
-        let trainings = experiment.trainings();
+        let trainings = experiment.trainings()?;
         let points = voltages.len() * trainings.len();
         return Ok(SweepPlan {
             epochs: trainings.len() * experiment.trainer.epochs,
@@ -190,7 +190,7 @@ fn train_all(
     device: &Device,
     monitor: &dyn Monitor,
 ) -> Result<(Vec<PathBuf>, usize)> {
-    let trainings = experiment.trainings();
+    let trainings = experiment.trainings()?;
     if trainings.is_empty() {
         return Err(Error::argument(
             "sweep",

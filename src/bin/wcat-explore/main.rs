@@ -9,6 +9,10 @@ use args::{Arguments, Command};
 use clap::Parser;
 use std::process::ExitCode;
 
+/// Tensors come and go by the thousand: the system's allocator gives their pages back each time.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     // candle's own thread pools only hurt: evaluations are spread over cores here. Set before any thread starts.
     std::env::set_var("CANDLE_NUM_THREADS", "1");

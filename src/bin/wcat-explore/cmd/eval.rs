@@ -8,7 +8,6 @@ use wcat_explore::units::ChipId;
 
 pub(crate) fn run(common: &Common, args: &EvalArgs, monitor: &Progress) -> anyhow::Result<()> {
     let flags = [
-        args.places.dataset.as_ref().map(|name| format!("dataset={{name: {name}}}")),
         args.memory.as_ref().map(|name| format!("memory={name}")),
         args.images.map(|images| format!("sweep.images={images}")),
     ];

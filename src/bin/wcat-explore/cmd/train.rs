@@ -7,7 +7,7 @@ use wcat_explore::run::{train_model, Monitor};
 
 pub(crate) fn run(common: &Common, args: &TrainArgs, monitor: &Progress) -> anyhow::Result<()> {
     let experiment = common.experiment(None, &[])?;
-    let training = experiment.training();
+    let training = experiment.training()?;
     let device = experiment.device.open()?;
     let folder = data_folder(args.data_dir.as_ref())?;
     let model = train_model(&training, &args.out, &folder, &device, args.fresh, monitor)?;
