@@ -5,6 +5,8 @@ mod procedure;
 mod schedule;
 mod spec;
 mod state;
+#[cfg(test)]
+mod tests;
 
 pub use optimizer::Optimizer;
 pub use procedure::{train, Observer, StepProgress, Trainer};
