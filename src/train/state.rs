@@ -56,6 +56,9 @@ struct Plain {
     history: Vec<EpochRow>,
 }
 
+/// Tensors by name, and text by key.
+pub type StateParts = (Vec<(String, Tensor)>, BTreeMap<String, String>);
+
 const NETWORK: &str = "network/";
 const OPTIMIZER: &str = "optimizer/";
 const KEY: &str = "training";
@@ -65,7 +68,7 @@ impl TrainState {
     ///
     /// # Errors
     /// [`Error::Argument`] where a number cannot be written as JSON.
-    pub fn to_parts(&self) -> Result<(Vec<(String, Tensor)>, BTreeMap<String, String>)> {
+    pub fn to_parts(&self) -> Result<StateParts> {
         let plain = Plain {
             epoch: self.epoch,
             steps: self.steps,
