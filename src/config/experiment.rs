@@ -5,6 +5,7 @@ use super::resolve::{resolve, wrong_key};
 use crate::data::{DatasetName, DatasetSpec};
 use crate::device::DeviceSpec;
 use crate::error::{Error, Result};
+use crate::memory::parse_voltages;
 use crate::net::Architecture;
 use crate::quant::QuantizerSpec;
 use crate::seed::Seed;
@@ -137,6 +138,12 @@ impl Experiment {
         self.quantizer.check()?;
         self.trainer.check()?;
         self.sweep.check()?;
+        if let Some(text) = &self.sweep.voltages {
+            parse_voltages(text).map_err(|error| match error {
+                Error::Argument { expected, found, .. } => Error::argument("sweep.voltages", expected, found),
+                other => other,
+            })?;
+        }
         for (i, model) in self.models.iter().enumerate() {
             let key = format!("models.{i}");
             check_name(&format!("{key}.name"), &model.name)?;
@@ -247,6 +254,20 @@ mod tests {
         );
         assert!(set("trainer.optimizer.learning_rate=.nan").contains("learning_rate"));
         assert!(set("name=../x").contains("letters, digits"));
+        assert_eq!(
+            set("sweep.voltages=0.9:0.8:0.1"),
+            "--set sweep.voltages=0.9:0.8:0.1: expected start:stop:step with the stop at or above the start, \
+             found `0.9:0.8:0.1`"
+        );
+    }
+
+    #[test]
+    fn a_wrong_flag_is_called_by_its_own_name() {
+        let flag = |layer| Experiment::of_layers(&[layer]).unwrap_err().to_string();
+        let chips = flag(Layer::flag("--chips", "sweep.chips", 0_u32));
+        assert_eq!(chips, "--chips: expected 1 to 1000000, found 0");
+        let tolerance = flag(Layer::flag("--tolerance", "sweep.tolerance", f64::NAN));
+        assert_eq!(tolerance, "--tolerance: expected a number from 1e-6 to 0.5, found NaN");
     }
 
     #[test]

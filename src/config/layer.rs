@@ -31,6 +31,8 @@ pub enum Origin {
     },
     /// The argument of a `--set`.
     Set(String),
+    /// A flag of its own, by its name (`--chips`).
+    Flag(String),
 }
 
 impl Origin {
@@ -40,6 +42,7 @@ impl Origin {
         let (path, text) = match self {
             Self::File { path, text } => (path.clone(), text),
             Self::BuiltIn { name, text } => (PathBuf::from(format!("{name} (built in)")), text),
+            Self::Flag(flag) => return Error::argument(flag, expected, found),
             Self::Set(set) => {
                 let own = set.split_once('=').map(|(path, _)| path.trim());
                 let what = match name.filter(|name| own != Some(name.as_str())) {
@@ -117,6 +120,12 @@ impl Layer {
             origin.fault(fault)
         })?;
         Ok(Self { origin, at, value })
+    }
+
+    /// The value of a flag that stands for the setting `key`; messages call it by the flag's name.
+    pub fn flag(name: &str, key: &str, value: impl Into<Value>) -> Self {
+        let at = key.split('.').map(str::to_owned).collect();
+        Self { origin: Origin::Flag(name.to_owned()), at, value: value.into() }
     }
 
     /// Where the layer comes from.

@@ -57,7 +57,8 @@ pub fn resolved_yaml<T: Serialize>(configuration: &T) -> Result<String> {
 /// A missing key is blamed on the last document that has what should hold it, else on the last `--set` that does.
 fn blame(layers: &[Layer], key: &[&str], missing: bool, expected: String, found: String) -> Error {
     let last = |key: &[&str], sets_too: bool| {
-        let counts = |layer: &&Layer| sets_too || !matches!(layer.origin, Origin::Set(_));
+        let alone = |layer: &Layer| matches!(layer.origin, Origin::Set(_) | Origin::Flag(_));
+        let counts = |layer: &&Layer| sets_too || !alone(layer);
         layers.iter().rev().filter(counts).find(|layer| sets(layer, key))
     };
     let layer = if missing {

@@ -100,14 +100,7 @@ pub fn evaluate(
     let mut count = None;
     let score = match (ber, chip) {
         (Some(ber), Some(chip)) => {
-            let Some(bits) = evaluator.stored().iter().flatten().map(|s| s.scheme.format.bits()).next()
-            else {
-                return Err(Error::argument(
-                    format!("model {}", model.display()),
-                    "a quantised model, which stores codes in the memory",
-                    "float weights (bits: 32)",
-                ));
-            };
+            let bits = loaded.stored_bits()?;
             let cells = evaluator.words().len() as u64 * u64::from(bits);
             let chip = Chip::new(experiment.seed, chip, memory.array)?;
             let failing = chip.failing_cells(ber, cells);

@@ -3,6 +3,7 @@
 use crate::error::{Error, Result};
 use crate::store;
 use serde::Serialize;
+use std::path::{Component, Path};
 
 /// Version of the program; part of every identity.
 pub(super) const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -15,4 +16,18 @@ pub(super) fn folder_name(name: &str, identity: &impl Serialize) -> Result<Strin
     let text = serde_json::to_string(&(VERSION, identity))
         .map_err(|e| Error::argument("identity of a run", "numbers that JSON can hold", e.to_string()))?;
     Ok(format!("{name}-{}", &store::sha256(text.as_bytes())[..12]))
+}
+
+/// A folder's name that the user may have given is one plain name: no path, not hidden.
+///
+/// # Errors
+/// [`Error::Argument`] that names the flag.
+pub(super) fn check_plain_name(flag: &str, name: Option<&str>) -> Result<()> {
+    let Some(name) = name else { return Ok(()) };
+    let components: Vec<Component> = Path::new(name).components().collect();
+    let plain = matches!(components[..], [Component::Normal(only)] if only == name);
+    if plain && !name.starts_with('.') {
+        return Ok(());
+    }
+    Err(Error::argument(flag, "a plain folder name, no path and no `.` in front", format!("`{name}`")))
 }

@@ -2,7 +2,7 @@
 
 use super::identity::VERSION;
 use crate::config::{resolve, resolved_yaml, Experiment, Layer};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::store;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -87,7 +87,14 @@ impl Record {
     }
 
     pub(super) fn read(folder: &Path) -> Result<Self> {
-        resolve(&[Layer::file(&folder.join(RECORD))?])
+        let layer = Layer::file(&folder.join(RECORD)).map_err(|error| match error {
+            Error::Missing { path, .. } => Error::Missing {
+                path,
+                expected: "the record of a run, in a folder that `sweep` has made".into(),
+            },
+            other => other,
+        })?;
+        resolve(&[layer])
     }
 
     /// The version this program writes.

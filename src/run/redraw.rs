@@ -1,5 +1,6 @@
 //! Figures and report from the stored tables of one run or of several, without models or data.
 
+use super::identity::check_plain_name;
 use super::record::{Record, MEMORY};
 use crate::config::resolved_yaml;
 use crate::error::{Error, Result};
@@ -34,6 +35,7 @@ const CURVE_POINTS: usize = 121;
 /// [`Error::Missing`] or [`Error::Input`] where a run is not finished or damaged, [`Error::Argument`] for runs
 /// that do not go together, [`Error::Io`].
 pub fn redraw(runs: &[PathBuf], reports: &Path, name: Option<&str>) -> Result<(Drawn, Pareto)> {
+    check_plain_name("--out", name)?;
     draw(runs, reports, name)
 }
 

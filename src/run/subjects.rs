@@ -36,6 +36,23 @@ pub(super) struct Loaded {
     pub(super) warnings: Vec<String>,
 }
 
+impl Loaded {
+    /// Bits of a stored code.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] that names the file for float weights: they store no codes that a fault could hit.
+    pub(super) fn stored_bits(&self) -> Result<u32> {
+        let bits = self.evaluator.stored().iter().flatten().map(|s| s.scheme.format.bits()).next();
+        bits.ok_or_else(|| {
+            Error::argument(
+                format!("model {}", self.path.display()),
+                "a quantised model, which stores codes in the memory",
+                "float weights (bits: 32)",
+            )
+        })
+    }
+}
+
 /// Loads model files; names come from the files' own descriptions or from their paths, numbered where two are
 /// alike.
 pub(super) fn load_models(paths: &[PathBuf], device: &Device) -> Result<Vec<Loaded>> {

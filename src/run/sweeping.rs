@@ -1,12 +1,13 @@
 //! One sweep in its folder: models trained or loaded, trials journalled and resumed, tables and report written.
 
-use super::identity::folder_name;
+use super::identity::{check_plain_name, folder_name};
 use super::monitor::{Monitor, SweepProgress};
 use super::record::{now, Input, Machine, Record, MEMORY, RECORD};
 use super::redraw::{draw, Drawn};
 use super::subjects::{dataset_of_models, load_models, Loaded, TestImages, TestSource};
 use super::training::train_model;
 use crate::config::Experiment;
+use crate::data::ImageSet;
 use crate::engine::Score;
 use crate::error::{Error, Result};
 use crate::memory::{self, MemoryModel, OperatingPoint};
@@ -17,7 +18,7 @@ use crate::units::{BerSource, Voltage};
 use candle_core::Device;
 use rayon::prelude::*;
 use serde::Serialize;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Instant;
 
 /// What a sweep needs beside its configuration: places, and how to treat what lies there.
@@ -115,14 +116,16 @@ struct Prepared {
 /// Wrong input, [`Error::Locked`], [`Error::Interrupted`] (what is finished is kept), [`Error::Io`].
 pub fn sweep(experiment: &Experiment, request: &SweepRequest, monitor: &dyn Monitor) -> Result<SweepResult> {
     let (memory, _) = inputs(experiment)?;
+    check_plain_name("--out", request.out.as_deref())?;
     let device = experiment.device.open()?;
+    let early = early_set(experiment, request)?;
     let started = Instant::now();
     let (paths, computed) = match request.models.is_empty() {
         false => (request.models.clone(), 0),
         true => train_all(experiment, request, &device, monitor)?,
     };
     let training_seconds = (computed > 0).then(|| started.elapsed().as_secs_f64());
-    let prepared = prepare(experiment, request, memory, &paths, &device)?;
+    let prepared = prepare(experiment, request, memory, &paths, early, &device)?;
     prepared.notes.iter().for_each(|note| monitor.warn(note));
     let folder = run_folder(request, &prepared.identity)?;
     Sweeping { prepared, request, folder, monitor, training_seconds }.finish()
@@ -134,6 +137,8 @@ pub fn sweep(experiment: &Experiment, request: &SweepRequest, monitor: &dyn Moni
 /// Wrong input.
 pub fn plan(experiment: &Experiment, request: &SweepRequest) -> Result<SweepPlan> {
     let (memory, voltages) = inputs(experiment)?;
+    check_plain_name("--out", request.out.as_deref())?;
+    let early = early_set(experiment, request)?;
     if request.models.is_empty() {
         let trainings = experiment.trainings()?;
         let points = voltages.len() * trainings.len();
@@ -148,7 +153,7 @@ pub fn plan(experiment: &Experiment, request: &SweepRequest) -> Result<SweepPlan
         });
     }
     let device = experiment.device.open()?;
-    let prepared = prepare(experiment, request, memory, &request.models, &device)?;
+    let prepared = prepare(experiment, request, memory, &request.models, early, &device)?;
     let folder = request.results.join(request.out.as_ref().unwrap_or(&prepared.identity));
     let journal = folder.join(names::JOURNAL);
     let replay = if journal.exists() { table::replay(&journal)? } else { Replay::default() };
@@ -184,6 +189,23 @@ fn inputs(experiment: &Experiment) -> Result<(MemoryModel, Vec<Voltage>)> {
     Ok((memory, voltages))
 }
 
+/// The test images where they are known before the models are: wrong ones end a sweep before its trainings.
+fn early_set(experiment: &Experiment, request: &SweepRequest) -> Result<Option<ImageSet>> {
+    if !request.models.is_empty() && !request.dataset_given {
+        return Ok(None);
+    }
+    let set = test_set(experiment, request)?;
+    if let Some(images) = experiment.sweep.images {
+        set.subset(usize::try_from(images).unwrap_or(usize::MAX), experiment.seed)?;
+    }
+    Ok(Some(set))
+}
+
+fn test_set(experiment: &Experiment, request: &SweepRequest) -> Result<ImageSet> {
+    let (spec, file) = (&experiment.dataset, request.data_file.as_deref());
+    TestSource { spec, folder: &request.data_folder, file }.load()
+}
+
 fn train_all(
     experiment: &Experiment,
     request: &SweepRequest,
@@ -196,6 +218,13 @@ fn train_all(
             "sweep",
             "`--model FILE`, or a configuration with `models` to train",
             format!("neither (configuration `{}`)", experiment.name),
+        ));
+    }
+    if let Some(float) = trainings.iter().find(|training| training.quantizer.bits.is_float()) {
+        return Err(Error::argument(
+            format!("model `{}`", float.name),
+            "a quantised model, which stores codes in the memory",
+            "`bits: 32`",
         ));
     }
     let train = |training| {
@@ -211,20 +240,20 @@ fn prepare(
     request: &SweepRequest,
     memory: MemoryModel,
     paths: &[PathBuf],
+    early: Option<ImageSet>,
     device: &Device,
 ) -> Result<Prepared> {
     let (_, voltages) = inputs(experiment)?;
     let mut experiment = experiment.clone();
     let models = load_models(paths, device)?;
+    models.iter().try_for_each(|model| model.stored_bits().map(drop))?;
     if !request.models.is_empty() && !request.dataset_given {
         experiment.dataset = dataset_of_models(&models)?;
     }
-    let source = TestSource {
-        spec: &experiment.dataset,
-        folder: &request.data_folder,
-        file: request.data_file.as_deref(),
+    let set = match early {
+        Some(set) => set,
+        None => test_set(&experiment, request)?,
     };
-    let set = source.load()?;
     let images = TestImages::new(&set, &models, &experiment, experiment.sweep.images)?;
     let identity = Identity {
         seed: experiment.seed.0,
@@ -244,10 +273,6 @@ fn prepare(
 /// The run folder, created; a folder of another run is refused.
 fn run_folder(request: &SweepRequest, identity: &str) -> Result<PathBuf> {
     let name = request.out.as_deref().unwrap_or(identity);
-    let plain = Path::new(name).components().count() == 1 && !name.starts_with('.');
-    if !plain {
-        return Err(Error::argument("--out", "a plain folder name", format!("`{name}`")));
-    }
     let folder = request.results.join(name);
     if folder.join(RECORD).exists() {
         let found = Record::read(&folder)?.identity;

@@ -55,6 +55,11 @@ pub fn train_model(
     monitor: &dyn Monitor,
 ) -> Result<TrainedModel> {
     let folder = parent.join(folder_name(&training.name, training)?);
+    // data that are not there are found before anything is written
+    let early = match fresh || !folder.join(STATE).exists() {
+        true => Some(load(&training.dataset, Split::Training, data_folder)?),
+        false => None,
+    };
     store::create_folder(&folder)?;
     let _lock = Lock::take(&folder)?;
     if fresh {
@@ -73,7 +78,10 @@ pub fn train_model(
         let epochs = training.trainer.epochs;
         monitor.note(&format!("{}: going on after epoch {before} of {epochs}", training.name));
     }
-    let images = load(&training.dataset, Split::Training, data_folder)?;
+    let images = match early {
+        Some(images) => images,
+        None => load(&training.dataset, Split::Training, data_folder)?,
+    };
     let (mut network, warnings) = Network::new(
         training.network.architecture,
         images.classes,

@@ -62,7 +62,7 @@ impl Common {
     pub(crate) fn experiment(
         &self,
         default: Option<&str>,
-        flags: &[String],
+        flags: &[Layer],
     ) -> wcat_explore::error::Result<Experiment> {
         let mut layers = Vec::new();
         if let (true, Some(name)) = (self.config.is_empty(), default) {
@@ -71,13 +71,12 @@ impl Common {
         for path in &self.config {
             layers.push(Layer::file(path)?);
         }
-        let own = [
-            self.seed.map(|seed| format!("seed={seed}")),
-            self.device.map(|device| format!("device={device}")),
-        ];
-        for set in self.set.iter().chain(own.iter().flatten()).chain(flags) {
+        for set in &self.set {
             layers.push(Layer::set(set)?);
         }
+        layers.extend(self.seed.map(|seed| Layer::flag("--seed", "seed", seed)));
+        layers.extend(self.device.map(|device| Layer::flag("--device", "device", device.to_string())));
+        layers.extend_from_slice(flags);
         Experiment::of_layers(&layers)
     }
 
@@ -135,7 +134,7 @@ pub(crate) struct Places {
 #[command(after_help = "\
 Example:
   wcat-explore sweep --voltages 0.75:1.0:0.025
-  wcat-explore sweep --model normal.safetensors --model wcat.safetensors --chips 50 --voltages 0.8:1.0:0.02
+  wcat-explore sweep --model a.safetensors --model b.safetensors --chips 50 --voltages 0.8:1.0:0.02
 
 Without --model the models of the configuration (default: the built-in quick start) are trained if they are not
 in the cache. A killed sweep goes on where it stopped; further voltages or chips extend it.")]
@@ -189,7 +188,7 @@ pub(crate) struct SweepArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:
-  wcat-explore train --config configs/mnist_lenet5.yaml --set quantizer.method=wcat --set quantizer.bits=4
+  wcat-explore train --config configs/mnist_lenet5.yaml --set quantizer.method=wcat
 
 Prints the path of the best model. The folder results/<name>-<hash>/ holds best.safetensors, last.safetensors,
 history.csv and config.yaml. The same command goes on where it was stopped.")]
@@ -237,6 +236,10 @@ pub(crate) struct EvalArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  wcat-explore memory list
+  wcat-explore memory show sram-14nm-chandramoorthy2019 --at-ber 0.01")]
 pub(crate) struct MemoryArgs {
     #[command(subcommand)]
     pub command: MemoryCommand,
@@ -245,6 +248,9 @@ pub(crate) struct MemoryArgs {
 #[derive(Debug, Subcommand)]
 pub(crate) enum MemoryCommand {
     /// The built-in memory models
+    #[command(after_help = "\
+Example:
+  wcat-explore memory list --format json")]
     List {
         /// How the table is printed
         #[arg(long, value_enum, default_value_t)]
@@ -301,6 +307,10 @@ pub(crate) struct InspectArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  wcat-explore data fetch mnist
+  wcat-explore data info")]
 pub(crate) struct DataArgs {
     #[command(subcommand)]
     pub command: DataCommand,
@@ -309,6 +319,9 @@ pub(crate) struct DataArgs {
 #[derive(Debug, Subcommand)]
 pub(crate) enum DataCommand {
     /// Which data sets there are and where they lie
+    #[command(after_help = "\
+Example:
+  wcat-explore data info mnist --format json")]
     Info {
         /// Only this one
         dataset: Option<String>,

@@ -8,6 +8,7 @@ use wcat_explore::data::fetch::{fetch, FetchProgress, FetchSource};
 use wcat_explore::data::{info, DataInfo, DatasetName};
 use wcat_explore::error::Error;
 use wcat_explore::run::Monitor;
+use wcat_explore::table::SCHEMA;
 
 pub(crate) fn run(args: &DataArgs, monitor: &Progress) -> anyhow::Result<()> {
     match &args.command {
@@ -20,7 +21,11 @@ pub(crate) fn run(args: &DataArgs, monitor: &Progress) -> anyhow::Result<()> {
             let all: Vec<DataInfo> =
                 names.into_iter().map(|name| info(name, &folder)).collect::<Result<_, _>>()?;
             if *format != Format::Table {
-                return show::records(&serde_json::to_value(&all)?, *format);
+                let mut rows = serde_json::to_value(&all)?;
+                for row in rows.as_array_mut().into_iter().flatten() {
+                    row["schema"] = SCHEMA.into();
+                }
+                return show::records(&rows, *format);
             }
             table(&all)?;
             monitor.note(&format!("data folder: {}", folder.display()));

@@ -3,15 +3,16 @@
 use crate::args::{Common, EvalArgs, Format};
 use crate::progress::Progress;
 use crate::show::{self, Column};
+use wcat_explore::config::Layer;
 use wcat_explore::run::{evaluate, EvaluationRow, FaultSetting, Monitor};
 use wcat_explore::units::ChipId;
 
 pub(crate) fn run(common: &Common, args: &EvalArgs, monitor: &Progress) -> anyhow::Result<()> {
     let flags = [
-        args.memory.as_ref().map(|name| format!("memory={name}")),
-        args.images.map(|images| format!("sweep.images={images}")),
+        args.memory.as_deref().map(|name| Layer::flag("--memory", "memory", name)),
+        args.images.map(|images| Layer::flag("--images", "sweep.images", images)),
     ];
-    let flags: Vec<String> = flags.into_iter().flatten().collect();
+    let flags: Vec<Layer> = flags.into_iter().flatten().collect();
     let experiment = super::sweep::dataset_experiment(common, args.places.dataset.as_deref(), None, &flags)?;
     let chip = ChipId(args.chip);
     let faults = match (args.ber, &args.voltage) {

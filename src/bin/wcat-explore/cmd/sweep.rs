@@ -4,7 +4,7 @@ use crate::args::{Common, Format, SweepArgs};
 use crate::progress::Progress;
 use crate::show::{self, Column};
 use std::path::PathBuf;
-use wcat_explore::config::Experiment;
+use wcat_explore::config::{Experiment, Layer};
 use wcat_explore::run::{plan, sweep, Monitor, SweepRequest, SweepResult};
 use wcat_explore::store::cache_folder;
 use wcat_explore::table::{summary_csv_string, summary_records, Summary};
@@ -40,15 +40,14 @@ pub(crate) fn run(common: &Common, args: &SweepArgs, monitor: &Progress) -> anyh
 }
 
 /// Flags of this command as settings.
-fn flags(args: &SweepArgs) -> Vec<String> {
-    let quoted = |text: &String| serde_json::Value::from(text.as_str()).to_string();
+fn flags(args: &SweepArgs) -> Vec<Layer> {
     let all = [
-        args.voltages.as_ref().map(|v| format!("sweep.voltages={}", quoted(v))),
-        args.memory.as_ref().map(|memory| format!("memory={}", quoted(memory))),
-        args.chips.map(|chips| format!("sweep.chips={chips}")),
-        args.images.map(|images| format!("sweep.images={images}")),
-        args.tolerance.map(|tolerance| format!("sweep.tolerance={tolerance}")),
-        args.floor.map(|floor| format!("sweep.floor={floor}")),
+        args.voltages.as_deref().map(|list| Layer::flag("--voltages", "sweep.voltages", list)),
+        args.memory.as_deref().map(|memory| Layer::flag("--memory", "memory", memory)),
+        args.chips.map(|chips| Layer::flag("--chips", "sweep.chips", chips)),
+        args.images.map(|images| Layer::flag("--images", "sweep.images", images)),
+        args.tolerance.map(|tolerance| Layer::flag("--tolerance", "sweep.tolerance", tolerance)),
+        args.floor.map(|floor| Layer::flag("--floor", "sweep.floor", floor.get())),
     ];
     all.into_iter().flatten().collect()
 }
@@ -59,7 +58,7 @@ pub(crate) fn dataset_experiment(
     common: &Common,
     dataset: Option<&str>,
     default: Option<&str>,
-    flags: &[String],
+    flags: &[Layer],
 ) -> wcat_explore::error::Result<Experiment> {
     let Some(dataset) = dataset else { return common.experiment(default, flags) };
     let name: wcat_explore::data::DatasetName = dataset.parse()?;
