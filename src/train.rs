@@ -12,4 +12,4 @@ pub use optimizer::Optimizer;
 pub use procedure::{train, Observer, StepProgress, Trainer};
 pub use schedule::{Schedule, ScheduleSpec};
 pub use spec::{OptimizerName, OptimizerSpec, TrainerSpec};
-pub use state::{EpochRow, TrainState};
+pub use state::{EpochRow, StateParts, TrainState};
