@@ -59,9 +59,6 @@ struct Plain {
     history: Vec<EpochRow>,
 }
 
-/// Tensors by name, and text by key.
-pub type StateParts = (Vec<(String, Tensor)>, BTreeMap<String, String>);
-
 const NETWORK: &str = "network/";
 const OPTIMIZER: &str = "optimizer/";
 const KEY: &str = "training";
