@@ -18,7 +18,7 @@ use crate::units::{BerSource, Voltage};
 use candle_core::Device;
 use rayon::prelude::*;
 use serde::Serialize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 /// What a sweep needs beside its configuration: places, and how to treat what lies there.
