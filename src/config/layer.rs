@@ -67,6 +67,12 @@ impl Origin {
     }
 }
 
+/// Line, from 1, on which the content of a document begins.
+fn first_line(text: &str) -> Option<usize> {
+    let empty = |line: &str| line.is_empty() || line.starts_with('#') || line.starts_with("---");
+    text.lines().position(|line| !empty(line.trim())).map(|before| before + 1)
+}
+
 /// Settings of one origin.
 #[derive(Clone, Debug)]
 pub struct Layer {
@@ -146,7 +152,7 @@ impl Layer {
                 let found = super::message::describe(&other);
                 let mut error = origin.wrong(&[], "keys with values at the top level".into(), found);
                 if let Error::Input { line, .. } = &mut error {
-                    *line = line_of_key(text, &[]);
+                    *line = first_line(text);
                 }
                 return Err(error);
             }
