@@ -1,5 +1,121 @@
 //! Accuracy and weight-memory energy of quantised networks whose weights lie in voltage-scaled SRAM.
-#![allow(missing_docs)]
+//!
+//! Lowering the supply voltage of a memory saves energy, and makes some of its cells fail. This crate simulates
+//! chips with such cells, stores the codes of a quantised network in them, measures what is left of the
+//! accuracy, and puts it beside the energy of reading the weights: the Pareto frontier of accuracy against
+//! energy, for each method of training. The program `wcat-explore` is a thin layer over [`run`].
+//!
+//! # Rooms and floors
+//!
+//! A module uses modules on lower floors only; each has one thing to look after.
+//!
+//! | floor | modules | what they look after |
+//! |---|---|---|
+//! | 12 | [`run`] | a configuration to folders: trains, sweeps, resumes, writes tables and report |
+//! | 11 | [`config`] | YAML files and overrides to the specs of the other modules; checks across them |
+//! | 10 | [`report`] | tables and figures to one self-contained page |
+//! | 9 | [`figure`] | tables to SVG and PNG |
+//! | 8 | [`table`] | rows to and from journal, CSV and Parquet; summaries; the Pareto frontier |
+//! | 6 | [`train`], [`sweep`] | the procedures and their rows |
+//! | 5 | [`engine`] | a trained network on images, clean or with faulty words |
+//! | 4 | [`net`], [`memory`] | networks of quantised layers and model files; memory models |
+//! | 3 | [`quant`], [`data`] | quantisers with gradients; data sets |
+//! | 2 | [`fault`] | which stored bits of a chip fail |
+//! | 1 | [`code`], [`seed`], [`stats`], [`kernel`], [`device`], [`store`] | integer codes; chance; statistics; convolution; CPU or GPU; files |
+//! | 0 | [`error`], [`units`] | failures; numbers that check themselves |
+//!
+//! # A sweep, from configuration to table
+//!
+//! Two small perceptrons are trained on the built-in data, swept over three voltages on four simulated chips, and
+//! the summary is read back:
+//!
+//! ```
+//! use wcat_explore::config::{Experiment, Layer};
+//! use wcat_explore::run::{sweep, Quiet, SweepRequest};
+//! use wcat_explore::table::{names, read_summary};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let settings = "
+//! name: tiny
+//! dataset: { name: glyphs, glyphs: { training_images: 1000, test_images: 200 } }
+//! network: { architecture: mlp }
+//! trainer: { epochs: 2, batch: 20, optimizer: { learning_rate: 0.05, momentum: 0.9 } }
+//! memory: sram-14nm-chandramoorthy2019
+//! models:
+//!   - { name: normal, quantizer: { method: normal, bits: 4 } }
+//!   - { name: wcat, quantizer: { method: wcat, bits: 4 } }
+//! ";
+//! let experiment = Experiment::of_layers(&[
+//!     Layer::built_in("tiny.yaml", settings)?, // or Layer::file(path)
+//!     Layer::set("sweep.voltages='0.75,0.85,1.0'")?,
+//!     Layer::set("sweep.chips=4")?,
+//! ])?;
+//!
+//! let place = tempfile::tempdir()?;
+//! let request = SweepRequest {
+//!     models: Vec::new(), // none given: those of the configuration are trained
+//!     dataset_given: true,
+//!     data_folder: place.path().join("data"), // the glyphs need no files
+//!     data_file: None,
+//!     model_cache: place.path().join("models"),
+//!     results: place.path().join("results"),
+//!     reports: place.path().join("reports"),
+//!     out: None,
+//!     fresh: false,
+//!     resume: true,
+//!     command: "an example".into(),
+//! };
+//! let result = sweep(&experiment, &request, &Quiet::default())?;
+//! assert_eq!(result.computed, 2 * 3 * 4); // models, voltages, chips
+//! assert!(result.drawn.report.exists());
+//!
+//! let summary = read_summary(&result.folder.join(names::SUMMARY))?;
+//! assert_eq!(summary, result.summaries);
+//! for row in &summary {
+//!     // fractions of images; energy relative to 8 bits at the error-free voltage
+//!     println!("{}: {:.3} at {:.3}", row.design.design_id, row.mean, row.design.energy_relative);
+//! }
+//! let [low, _, high] = [&summary[0], &summary[1], &summary[2]]; // one model, rising voltage
+//! assert_eq!((high.design.voltage, high.design.ber, high.design.energy_relative), (1.0, 0.0, 0.5));
+//! assert!(high.mean > 0.5 && low.mean < high.mean); // learned; every fifth bit flipped at 0.75
+//!
+//! // the same again computes nothing
+//! assert_eq!(sweep(&experiment, &request, &Quiet::default())?.computed, 0);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Memory models alone
+//!
+//! ```
+//! use wcat_explore::fault::Chip;
+//! use wcat_explore::memory;
+//! use wcat_explore::seed::Seed;
+//! use wcat_explore::units::{Ber, BerSource, ChipId, Voltage};
+//!
+//! # fn main() -> wcat_explore::error::Result<()> {
+//! let sram = memory::builtin("sram-14nm-chandramoorthy2019")?; // memory::load also takes a file
+//! let point = sram.at(Voltage::new(0.833)?)?; // in multiples of Vmin
+//! assert!((point.ber.get() - 1.115e-2).abs() < 1e-12); // a measured point
+//! assert_eq!(point.ber_source, BerSource::Measured);
+//! assert!((point.access_energy_relative - 0.833 * 0.833).abs() < 1e-12);
+//!
+//! // the lowest voltage that keeps the bit error rate at 1 %
+//! let voltage = sram.voltage_at_ber(Ber::new(0.01)?)?;
+//! assert_eq!(format!("{:.3}", voltage.get()), "0.835");
+//!
+//! // chip 0 of seed 1: the cells that fail at a voltage fail at every lower one too
+//! let chip = Chip::new(Seed(1), ChipId(0), sram.array)?;
+//! let failing = |v| -> wcat_explore::error::Result<Vec<u64>> {
+//!     let cells = chip.failing_cells(sram.at(Voltage::new(v)?)?.ber, 1 << 16);
+//!     Ok(cells.iter().map(|cell| cell.address).collect())
+//! };
+//! let (few, many) = (failing(0.9)?, failing(0.85)?);
+//! assert!(few.len() < many.len() && few.iter().all(|cell| many.contains(cell)));
+//! # Ok(())
+//! # }
+//! ```
+
 pub mod code;
 pub mod config;
 pub mod data;

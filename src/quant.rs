@@ -1,7 +1,7 @@
 //! Weights to stored codes and back, with straight-through gradients; one file per method. Knows no disk.
 //!
-//! The formulas are those of `docs/method.md`, section 1 (WCAT: Chitsaz et al., TMLR 2023). All arithmetic
-//! is f32 and divides by the step.
+//! Each method's formulas stand in its file and come from its paper, see [`Method`] (WCAT: Chitsaz et al.,
+//! TMLR 2023). All arithmetic is f32 and divides by the step.
 
 mod init;
 mod layer;

@@ -238,7 +238,7 @@ mod tests {
     fn only_partial_files_are_removed() {
         let folder = tempfile::tempdir().unwrap();
         for name in [".partial-x", "keep"] {
-            fs::write(folder.path().join(name), b"").unwrap();
+            write_bytes(&folder.path().join(name), b"").unwrap();
         }
         remove_partial_files(folder.path()).unwrap();
         assert!(folder.path().join("keep").exists());

@@ -5,9 +5,11 @@ mod procedure;
 mod schedule;
 mod spec;
 mod state;
+#[cfg(test)]
+mod tests;
 
 pub use optimizer::Optimizer;
 pub use procedure::{train, Observer, StepProgress, Trainer};
 pub use schedule::{Schedule, ScheduleSpec};
 pub use spec::{OptimizerName, OptimizerSpec, TrainerSpec};
-pub use state::{EpochRow, TrainState};
+pub use state::{EpochRow, StateParts, TrainState};

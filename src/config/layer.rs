@@ -128,6 +128,11 @@ impl Layer {
         Self { origin: Origin::Flag(name.to_owned()), at, value: value.into() }
     }
 
+    /// True where the layer sets a key, such as `dataset`, or something below it.
+    pub fn sets(&self, key: &str) -> bool {
+        super::merge::sets(self, &key.split('.').collect::<Vec<_>>())
+    }
+
     /// Where the layer comes from.
     pub fn origin(&self) -> &Origin {
         &self.origin

@@ -273,7 +273,10 @@ mod tests {
         norm((a - &b).unwrap()) / norm(b).max(1e-30)
     }
 
-    const CASES: [((usize, usize, usize, usize), usize, usize, usize, usize); 6] = [
+    /// Image batch, output channels, kernel, stride, padding.
+    type Case = ((usize, usize, usize, usize), usize, usize, usize, usize);
+
+    const CASES: [Case; 6] = [
         ((3, 1, 28, 28), 6, 5, 1, 2),
         ((19, 6, 14, 14), 16, 5, 1, 0),
         ((2, 3, 32, 32), 16, 3, 1, 1),

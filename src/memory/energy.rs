@@ -24,7 +24,8 @@ pub struct Energy {
     pub picojoule: Option<f64>,
 }
 
-/// `Σ_l n_l · (b_l + overhead) · r_l · e(V)` (method, section 3) at an operating point of the model.
+/// `Σ_l n_l · (b_l + overhead) · r_l · e(V)` at an operating point of the model: layer
+/// `l` has `n_l` weights of `b_l` bits, each read `r_l` times; `e(V)` is the energy of one bit access.
 ///
 /// `overhead_bits` is what a protection stores beside each weight, in bits per weight; 0 without.
 ///

@@ -102,7 +102,7 @@ pub fn evaluate(
         (Some(ber), Some(chip)) => {
             let bits = loaded.stored_bits()?;
             let cells = evaluator.words().len() as u64 * u64::from(bits);
-            let chip = Chip::new(experiment.seed, chip, memory.array.clone())?;
+            let chip = Chip::new(experiment.seed, chip, memory.array)?;
             let failing = chip.failing_cells(ber, cells);
             count = Some(failing.len() as u64);
             let words = faulty_words(memory.fault_kind, &failing, evaluator.words(), bits)?;

@@ -21,8 +21,8 @@ pub(super) struct Record {
     pub(super) version: String,
     /// Name and hash of everything that can change a number.
     pub(super) identity: String,
-    /// Command line that began the run.
-    pub(super) command: String,
+    /// Command lines that computed the run, in order, each once.
+    pub(super) commands: Vec<String>,
     /// Root seed.
     pub(super) seed: u64,
     /// Accuracy of guessing.

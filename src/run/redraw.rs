@@ -73,7 +73,7 @@ pub(super) fn draw(runs: &[PathBuf], reports: &Path, name: Option<&str>) -> Resu
         title: format!("Accuracy against weight-memory energy: {title}"),
         run: title,
         version: first.version.clone(),
-        commands: records.iter().map(|record| record.command.clone()).collect(),
+        commands: records.iter().flat_map(|record| record.commands.iter().cloned()).collect(),
         configuration: records.iter().map(resolved_yaml).collect::<Result<Vec<_>>>()?.join("---\n"),
         notes,
         figures,

@@ -18,7 +18,7 @@ use crate::units::{BerSource, Voltage};
 use candle_core::Device;
 use rayon::prelude::*;
 use serde::Serialize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 /// What a sweep needs beside its configuration: places, and how to treat what lies there.
@@ -391,7 +391,7 @@ impl Prepared {
         Record {
             version: Record::version(),
             identity: self.identity.clone(),
-            command: command.to_owned(),
+            commands: vec![command.to_owned()],
             seed: self.experiment.seed.0,
             chance: 1.0 / self.images.classes as f64,
             images: self.images.count,
@@ -425,19 +425,7 @@ impl Sweeping<'_> {
         let (prepared, folder) = (&self.prepared, &self.folder);
         let _lock = Lock::take(folder)?;
         let journal_path = folder.join(names::JOURNAL);
-        if self.request.fresh {
-            store::remove_file(&journal_path)?;
-        } else if !self.request.resume && journal_path.exists() {
-            let found = format!("a begun run in {}", folder.display());
-            return Err(Error::argument(
-                "--no-resume",
-                "a run that is new, or `--fresh` to begin again",
-                found,
-            ));
-        }
-        let mut record = prepared.record(&self.request.command);
-        record.write(folder)?;
-        store::write_bytes(&folder.join(MEMORY), prepared.memory.text.as_bytes())?;
+        let mut record = self.begin(&journal_path)?;
         let (mut journal, replay) = Journal::open(&journal_path)?;
         let clean = prepared.clean_scores(&replay)?;
         let points = prepared.points(&replay)?;
@@ -470,6 +458,31 @@ impl Sweeping<'_> {
         let run = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let reused = outcome.trials.len().saturating_sub(computed);
         Ok(SweepResult { run, folder: folder.clone(), drawn, summaries, pareto, computed, reused })
+    }
+
+    /// Writes `run.yaml` and the memory model. A resumed run keeps its beginning and gains this command.
+    fn begin(&self, journal: &Path) -> Result<Record> {
+        let (prepared, folder) = (&self.prepared, &self.folder);
+        let mut record = prepared.record(&self.request.command);
+        if self.request.fresh {
+            store::remove_file(journal)?;
+        } else if !self.request.resume && journal.exists() {
+            let found = format!("a begun run in {}", folder.display());
+            return Err(Error::argument(
+                "--no-resume",
+                "a run that is new, or `--fresh` to begin again",
+                found,
+            ));
+        } else if folder.join(RECORD).exists() {
+            let before = Record::read(folder)?;
+            let commands = before.commands.into_iter().filter(|command| *command != self.request.command);
+            record.commands.splice(0..0, commands);
+            record.started_unix = before.started_unix;
+            record.machine = before.machine;
+        }
+        record.write(folder)?;
+        store::write_bytes(&folder.join(MEMORY), prepared.memory.text.as_bytes())?;
+        Ok(record)
     }
 
     fn say_extension(&self, replay: &Replay, designs: &[Design], chips: u32) {

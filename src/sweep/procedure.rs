@@ -226,7 +226,7 @@ impl Comparison<'_> {
         let started = Instant::now();
         let evaluator = task.subject.evaluator;
         let bits = memory_bits(evaluator) / evaluator.words().len().max(1) as u64;
-        let chip = Chip::new(self.seed, task.chip, self.memory.array.clone())?;
+        let chip = Chip::new(self.seed, task.chip, self.memory.array)?;
         let cells = chip.failing_cells(task.point.ber, memory_bits(evaluator));
         let faults = faulty_words(self.memory.fault_kind, &cells, evaluator.words(), bits as u32)?;
         let (score, status) = match faults.is_empty() {

@@ -1,11 +1,24 @@
 //! The history of a training as CSV: one row per epoch, the range of every layer in a column of its own.
 
+use super::csv::Lines;
 use super::SCHEMA;
 use crate::error::Result;
 use crate::store;
 use crate::train::EpochRow;
-use std::fmt::Write;
 use std::path::Path;
+
+/// Columns before those of the layers.
+const COLUMNS: [&str; 9] = [
+    "schema",
+    "epoch",
+    "learning_rate",
+    "training_loss",
+    "training_accuracy",
+    "validation_loss",
+    "validation_accuracy",
+    "best",
+    "seconds",
+];
 
 /// Writes `history.csv`. Columns: `schema, epoch, learning_rate, training_loss, training_accuracy,
 /// validation_loss, validation_accuracy, best, seconds`, then `range.<layer>` in memory order (the step for
@@ -14,39 +27,34 @@ use std::path::Path;
 /// # Errors
 /// [`crate::error::Error::Io`] with the path.
 pub fn write_history(path: &Path, history: &[EpochRow]) -> Result<()> {
-    store::write_bytes(path, history_csv_string(history).as_bytes())
+    store::write_bytes(path, history_csv_string(history)?.as_bytes())
 }
 
 /// The text of `history.csv`.
-pub fn history_csv_string(history: &[EpochRow]) -> String {
-    let mut text = String::from(
-        "schema,epoch,learning_rate,training_loss,training_accuracy,validation_loss,validation_accuracy,best,seconds",
-    );
-    for (layer, _) in history.first().map(|row| row.ranges.as_slice()).unwrap_or_default() {
-        // layer names are letters, digits and dots: nothing to quote. Writing to a String cannot fail.
-        let _ = write!(text, ",range.{layer}");
-    }
-    text.push('\n');
+///
+/// # Errors
+/// [`crate::error::Error::Argument`] where rows have different layers.
+pub fn history_csv_string(history: &[EpochRow]) -> Result<String> {
+    let layers = history.first().map(|row| row.ranges.as_slice()).unwrap_or_default();
+    let mut lines = Lines::new();
+    let ranges = layers.iter().map(|(layer, _)| format!("range.{layer}"));
+    lines.push(COLUMNS.into_iter().map(str::to_owned).chain(ranges))?;
     let optional = |x: Option<f64>| x.map(|x| x.to_string()).unwrap_or_default();
     for row in history {
-        let _ = write!(
-            text,
-            "{SCHEMA},{},{},{},{},{},{},{},{:.3}",
-            row.epoch,
-            row.learning_rate,
-            row.training_loss,
-            row.training_accuracy,
+        let cells = [
+            SCHEMA.to_string(),
+            row.epoch.to_string(),
+            row.learning_rate.to_string(),
+            row.training_loss.to_string(),
+            row.training_accuracy.to_string(),
             optional(row.validation_loss),
             optional(row.validation_accuracy),
-            row.best,
-            row.seconds
-        );
-        for (_, range) in &row.ranges {
-            let _ = write!(text, ",{range}");
-        }
-        text.push('\n');
+            row.best.to_string(),
+            format!("{:.3}", row.seconds),
+        ];
+        lines.push(cells.into_iter().chain(row.ranges.iter().map(|(_, range)| range.to_string())))?;
     }
-    text
+    lines.finish()
 }
 
 #[cfg(test)]
@@ -66,7 +74,7 @@ mod tests {
             seconds: 1.23456,
             ranges: vec![("conv1".into(), 0.5), ("layer1.0.conv1".into(), 0.25)],
         };
-        let text = history_csv_string(&[row]);
+        let text = history_csv_string(&[row]).unwrap();
         let mut lines = text.lines();
         assert!(lines.next().unwrap().ends_with(",seconds,range.conv1,range.layer1.0.conv1"));
         assert_eq!(lines.next(), Some("1,1,0.1,2.5,0.25,,,true,1.235,0.5,0.25"));

@@ -46,6 +46,9 @@ pub struct TrainState {
     pub history: Vec<EpochRow>,
 }
 
+/// Named tensors and text, as a file of tensors holds them.
+pub type StateParts = (Vec<(String, Tensor)>, BTreeMap<String, String>);
+
 /// The part of a state that is not tensors.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -65,7 +68,7 @@ impl TrainState {
     ///
     /// # Errors
     /// [`Error::Argument`] where a number cannot be written as JSON.
-    pub fn to_parts(&self) -> Result<(Vec<(String, Tensor)>, BTreeMap<String, String>)> {
+    pub fn to_parts(&self) -> Result<StateParts> {
         let plain = Plain {
             epoch: self.epoch,
             steps: self.steps,

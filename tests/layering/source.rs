@@ -2,24 +2,24 @@
 //! left to the rules.
 
 /// A word (identifier, keyword, number) or a single sign; comments, strings and characters are gone.
-pub struct Token {
-    pub text: String,
-    pub line: usize,
+pub(crate) struct Token {
+    pub(crate) text: String,
+    pub(crate) line: usize,
     /// Modules between the crate root and here; 1 in `src/net.rs`.
-    pub depth: usize,
+    pub(crate) depth: usize,
     /// In a `tests` file or under `#[cfg(test)]`.
-    pub test: bool,
+    pub(crate) test: bool,
 }
 
 /// A source file: its path under `src/` with `/`, its text, its tokens.
-pub struct File {
-    pub path: String,
-    pub text: String,
-    pub tokens: Vec<Token>,
+pub(crate) struct File {
+    pub(crate) path: String,
+    pub(crate) text: String,
+    pub(crate) tokens: Vec<Token>,
 }
 
 impl File {
-    pub fn new(path: &str, text: &str) -> Self {
+    pub(crate) fn new(path: &str, text: &str) -> Self {
         let mut modules: Vec<&str> = path.trim_end_matches(".rs").split('/').collect();
         if path == "lib.rs" || modules.last() == Some(&"mod") {
             modules.pop();
@@ -31,25 +31,25 @@ impl File {
     }
 
     /// The top module that the file belongs to; `bin` for the program, `lib` for the crate root.
-    pub fn room(&self) -> &str {
+    pub(crate) fn room(&self) -> &str {
         self.path.split('/').next().unwrap().trim_end_matches(".rs")
     }
 
-    pub fn at(&self, line: usize, what: &str) -> String {
+    pub(crate) fn at(&self, line: usize, what: &str) -> String {
         format!("src/{}:{line}: {what}", self.path)
     }
 
-    pub fn word(&self, at: usize) -> &str {
+    pub(crate) fn word(&self, at: usize) -> &str {
         self.tokens.get(at).map_or("", |token| &token.text)
     }
 
     /// Whether the words at `at` are exactly these.
-    pub fn is(&self, at: usize, words: &[&str]) -> bool {
+    pub(crate) fn is(&self, at: usize, words: &[&str]) -> bool {
         words.iter().enumerate().all(|(i, word)| self.word(at + i) == *word)
     }
 
     /// Whether a path segment stands before `at`, so that the word at `at` does not start its path.
-    pub fn continues(&self, at: usize) -> bool {
+    pub(crate) fn continues(&self, at: usize) -> bool {
         let before = |back: usize| at.checked_sub(back).map_or("", |i| self.word(i));
         before(1) == "."
             || before(1) == ":" && before(2) == ":" && before(3).starts_with(|c| is_word(c) || c == '>')

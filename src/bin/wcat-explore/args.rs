@@ -2,7 +2,7 @@
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
-use wcat_explore::config::{built_in, Experiment, Layer};
+use wcat_explore::config::{Experiment, Layer};
 use wcat_explore::device::DeviceSpec;
 use wcat_explore::units::{Accuracy, Ber};
 
@@ -58,31 +58,28 @@ pub(crate) struct Common {
 }
 
 impl Common {
-    /// The configuration: a built-in one where no file is given, the files, then settings and flags.
+    /// The configuration: files over `default`, which only stands where there is none, then settings and flags.
+    /// The second value is true where files or settings choose the data set.
     pub(crate) fn experiment(
         &self,
-        default: Option<&str>,
+        default: Option<Layer>,
         flags: &[Layer],
-    ) -> wcat_explore::error::Result<Experiment> {
-        let mut layers = Vec::new();
-        if let (true, Some(name)) = (self.config.is_empty(), default) {
-            layers.push(built_in(name)?);
-        }
+    ) -> wcat_explore::error::Result<(Experiment, bool)> {
+        let mut layers: Vec<Layer> = Vec::new();
         for path in &self.config {
             layers.push(Layer::file(path)?);
         }
         for set in &self.set {
             layers.push(Layer::set(set)?);
         }
+        let chooses_dataset = layers.iter().any(|layer| layer.sets("dataset"));
+        if self.config.is_empty() {
+            layers.splice(0..0, default);
+        }
         layers.extend(self.seed.map(|seed| Layer::flag("--seed", "seed", seed)));
         layers.extend(self.device.map(|device| Layer::flag("--device", "device", device.to_string())));
         layers.extend_from_slice(flags);
-        Experiment::of_layers(&layers)
-    }
-
-    /// True where files or settings choose the data set.
-    pub(crate) fn chooses_dataset(&self) -> bool {
-        !self.config.is_empty() || self.set.iter().any(|set| set.trim_start().starts_with("dataset"))
+        Ok((Experiment::of_layers(&layers)?, chooses_dataset))
     }
 }
 

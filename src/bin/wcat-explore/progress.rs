@@ -43,6 +43,7 @@ struct Task {
 }
 
 /// Makes the thread pool, catches Ctrl-C, and starts to listen.
+#[allow(clippy::exit)] // the second Ctrl-C must end the program wherever it is
 pub(crate) fn start(common: &Common) -> anyhow::Result<Progress> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let threads = if common.threads == 0 { cores } else { common.threads.min(1024) };

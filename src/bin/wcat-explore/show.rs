@@ -55,23 +55,19 @@ pub(crate) fn records(records: &Value, format: Format) -> anyhow::Result<()> {
     let rows = records.as_array().map(Vec::as_slice).unwrap_or_default();
     let keys: Vec<&String> =
         rows.first().and_then(Value::as_object).map(|o| o.keys().collect()).unwrap_or_default();
-    let mut lines = vec![keys.iter().map(|key| key.as_str()).collect::<Vec<_>>().join(",")];
+    let mut lines = csv::Writer::from_writer(Vec::new());
+    lines.write_record(&keys)?;
     for row in rows {
-        lines.push(keys.iter().map(|key| csv_cell(&row[key.as_str()])).collect::<Vec<_>>().join(","));
+        lines.write_record(keys.iter().map(|key| cell(&row[key.as_str()])))?;
     }
-    result(&lines.join("\n"))
+    result(String::from_utf8(lines.into_inner()?)?.trim_end())
 }
 
-fn csv_cell(value: &Value) -> String {
-    let text = match value {
+fn cell(value: &Value) -> String {
+    match value {
         Value::Null => String::new(),
         Value::String(text) => text.clone(),
         other => other.to_string(),
-    };
-    if text.contains([',', '"', '\n']) {
-        format!("\"{}\"", text.replace('"', "\"\""))
-    } else {
-        text
     }
 }
 

@@ -13,14 +13,14 @@ pub(crate) fn run(common: &Common, args: &EvalArgs, monitor: &Progress) -> anyho
         args.images.map(|images| Layer::flag("--images", "sweep.images", images)),
     ];
     let flags: Vec<Layer> = flags.into_iter().flatten().collect();
-    let experiment = super::sweep::dataset_experiment(common, args.places.dataset.as_deref(), None, &flags)?;
+    let dataset = args.places.dataset.as_deref();
+    let (experiment, dataset_given) = super::sweep::dataset_experiment(common, dataset, None, &flags)?;
     let chip = ChipId(args.chip);
     let faults = match (args.ber, &args.voltage) {
         (Some(ber), _) => FaultSetting::Ber(ber, chip),
         (None, Some(voltage)) => FaultSetting::Voltage(voltage, chip),
         (None, None) => FaultSetting::Clean,
     };
-    let dataset_given = args.places.dataset.is_some() || common.chooses_dataset();
     let (row, warnings) = evaluate(
         &experiment,
         &args.model,

@@ -4,17 +4,21 @@ use crate::args::{Common, Format, SweepArgs};
 use crate::progress::Progress;
 use crate::show::{self, Column};
 use std::path::PathBuf;
-use wcat_explore::config::{Experiment, Layer};
+use wcat_explore::config::{built_in, Experiment, Layer};
 use wcat_explore::run::{plan, sweep, Monitor, SweepRequest, SweepResult};
 use wcat_explore::store::cache_folder;
 use wcat_explore::table::{summary_csv_string, summary_records, Summary};
 
 pub(crate) fn run(common: &Common, args: &SweepArgs, monitor: &Progress) -> anyhow::Result<()> {
     let models: Vec<PathBuf> = args.model.iter().chain(&args.models).cloned().collect();
-    let default = models.is_empty().then_some("quickstart");
-    let experiment = dataset_experiment(common, args.places.dataset.as_deref(), default, &flags(args))?;
+    let default = match models.is_empty() {
+        true => built_in("quickstart")?,
+        false => Layer::built_in("defaults of `sweep --model`", "name: sweep")?,
+    };
+    let dataset = args.places.dataset.as_deref();
+    let (experiment, dataset_given) = dataset_experiment(common, dataset, Some(default), &flags(args))?;
     let request = SweepRequest {
-        dataset_given: args.places.dataset.is_some() || common.chooses_dataset(),
+        dataset_given,
         models,
         data_folder: args.places.data_folder()?,
         data_file: args.places.data_file.clone(),
@@ -53,20 +57,21 @@ fn flags(args: &SweepArgs) -> Vec<Layer> {
 }
 
 /// The configuration with `--dataset`, whose settings replace those of another data set. A network that does
-/// not fit its images is no error here: models bring their own.
+/// not fit its images is no error here: models bring their own. The second value is true where the user chose
+/// a data set.
 pub(crate) fn dataset_experiment(
     common: &Common,
     dataset: Option<&str>,
-    default: Option<&str>,
+    default: Option<Layer>,
     flags: &[Layer],
-) -> wcat_explore::error::Result<Experiment> {
+) -> wcat_explore::error::Result<(Experiment, bool)> {
     let Some(dataset) = dataset else { return common.experiment(default, flags) };
     let name: wcat_explore::data::DatasetName = dataset.parse()?;
-    let mut experiment = common.experiment(default, flags)?;
+    let (mut experiment, _) = common.experiment(default, flags)?;
     if experiment.dataset.name != name {
         experiment.dataset = wcat_explore::data::DatasetSpec::of(name).resolved();
     }
-    Ok(experiment)
+    Ok((experiment, true))
 }
 
 /// The command line as it was typed, quoted where a shell needs it.

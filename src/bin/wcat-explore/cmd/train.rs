@@ -6,7 +6,7 @@ use crate::show;
 use wcat_explore::run::{train_model, Monitor};
 
 pub(crate) fn run(common: &Common, args: &TrainArgs, monitor: &Progress) -> anyhow::Result<()> {
-    let experiment = common.experiment(None, &[])?;
+    let (experiment, _) = common.experiment(None, &[])?;
     let training = experiment.training()?;
     let device = experiment.device.open()?;
     let folder = data_folder(args.data_dir.as_ref())?;
