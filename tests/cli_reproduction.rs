@@ -167,7 +167,7 @@ fn a_sweep_killed_after_some_trials_goes_on_and_computes_none_twice() {
         kept = now[..whole].to_vec();
         each_once(&kept);
     }
-    assert!(kills >= 3, "killed {kills} times only");
+    assert!(kills >= 2, "killed {kills} times only");
     assert_eq!(each_once(&journal(&place)), TRIALS);
     same(&tables(&place), at_once());
 }
@@ -222,16 +222,25 @@ fn a_sweep_killed_at_any_moment_gives_the_same_tables() {
     assert_eq!(counts(&last), (TRIALS - computed, computed));
     assert_eq!(each_once(&journal(&place)), TRIALS);
     same(&tables(&place), at_once());
+    // what a kill leaves half-written beside tables, figures and models goes with the next call
+    let run = place.only_run();
+    for folder in [run.clone(), run.replacen("results", "reports", 1)] {
+        place.write(&format!("{folder}/.partial-rubbish"), "half a");
+    }
+    place.done(&SWEEP);
     let rubbish: Vec<String> = place.tree().into_keys().filter(|name| name.contains(".partial-")).collect();
     assert_eq!(rubbish, Vec::<String>::new());
 }
 
 #[test]
 fn ctrl_c_ends_a_sweep_cleanly_and_it_goes_on() {
+    // long enough to be still at work when the signal comes
+    let long = sweep(&["--chips", "30"]);
+    let all = 5 * TRIALS;
     let place = place();
     let interrupted = "error: interrupted; what is finished is kept, the same command continues";
     let stop = |so: &dyn Fn() -> bool, name: &str| {
-        let mut child = place.start(&sweep(&["--threads", "1"]));
+        let mut child = place.start(&[&long[..], &["--threads", "1"]].concat());
         assert!(wait_until(&mut child, so), "ended before the signal");
         signal(&child, name);
         let ended = place.end(child);
@@ -243,9 +252,11 @@ fn ctrl_c_ends_a_sweep_cleanly_and_it_goes_on() {
     assert_eq!(journal(&place), b"", "interrupted in training");
     stop(&|| trials(&journal(&place)).len() >= 3, "TERM");
     let before = each_once(&journal(&place));
-    assert!((3..TRIALS).contains(&before), "{before}");
-    assert_eq!(counts(&place.done(&SWEEP)), (TRIALS - before, before));
-    same(&tables(&place), at_once());
+    assert!((3..all).contains(&before), "{before}");
+    assert_eq!(counts(&place.done(&long)), (all - before, before));
+    let whole = self::place();
+    whole.done(&long);
+    same(&tables(&place), &tables(&whole));
 }
 
 #[test]
@@ -297,14 +308,14 @@ fn a_sweep_to_a_tolerance_stops_at_the_same_chip_when_it_was_killed() {
     assert!(chips.len() == 1 && (17..48).contains(&chips[0]), "{chips:?}: the tolerance is of no use here");
 
     let place = place();
-    for trials_first in [7, 40, 70] {
-        let mut child = place.start(&flags);
+    let mut kills = 0;
+    for trials_first in [7, 25, 40] {
+        let mut child = place.start(&[&flags[..], &["--threads", "1"]].concat());
         if wait_until(&mut child, || trials(&journal(&place)).len() >= trials_first) {
-            kill(&place, child);
+            kills += usize::from(kill(&place, child));
         }
     }
-    let before = each_once(&journal(&place));
-    assert!(before < 4 * chips[0], "nothing was left to do after the kills");
+    assert!(kills >= 1, "never killed");
     place.done(&flags);
     assert_eq!(each_once(&journal(&place)), 4 * chips[0]);
     same(&tables(&place), &tables(&whole));

@@ -8,7 +8,7 @@ use crate::figure::{self, CurvePoint, MemoryCurve};
 use crate::memory::MemoryModel;
 use crate::report::{html, Report};
 use crate::seed::Seed;
-use crate::store;
+use crate::store::{self, Lock};
 use crate::table::{self, Pareto};
 use std::path::{Path, PathBuf};
 
@@ -33,7 +33,7 @@ const CURVE_POINTS: usize = 121;
 ///
 /// # Errors
 /// [`Error::Missing`] or [`Error::Input`] where a run is not finished or damaged, [`Error::Argument`] for runs
-/// that do not go together, [`Error::Io`].
+/// that do not go together, [`Error::Locked`], [`Error::Io`].
 pub fn redraw(runs: &[PathBuf], reports: &Path, name: Option<&str>) -> Result<(Drawn, Pareto)> {
     check_plain_name("--out", name)?;
     draw(runs, reports, name)
@@ -62,6 +62,7 @@ pub(super) fn draw(runs: &[PathBuf], reports: &Path, name: Option<&str>) -> Resu
     let figures = figure::all(&merged.summaries, &pareto, &curves);
     let folder = reports.join(name.unwrap_or(&title));
     store::create_folder(&folder)?;
+    let _lock = Lock::take(&folder)?;
     for figure in &figures {
         store::write_bytes(&folder.join(format!("{}.svg", figure.name)), figure.svg.as_bytes())?;
         store::write_bytes(&folder.join(format!("{}.png", figure.name)), &figure::png(&figure.svg)?)?;

@@ -256,18 +256,3 @@ fn weak_columns_fill_as_few_columns_as_the_28_nm_map() {
     let independent = filled(ArraySpec { column_correlation: 0.0, bank_correlation: 0.0, ..WEAK_COLUMNS });
     assert!((independent - 1093.0).abs() < 35.0, "{independent}");
 }
-
-/// Times a draw: `cargo test --release --lib fault -- --ignored --nocapture`.
-#[test]
-#[ignore = "a measurement of time"]
-fn a_draw_for_two_megabits_takes_milliseconds() {
-    for array in [INDEPENDENT, WEAK_COLUMNS] {
-        for p in [1e-6, 1e-4, 1e-2, 0.1] {
-            let start = std::time::Instant::now();
-            let n = (0..10).map(|id| draw(&chip(id, array), p, 2_160_000).len()).sum::<usize>() / 10;
-            let seconds = start.elapsed().as_secs_f64() / 10.0;
-            println!("{} at {p}: {n} faults in {:.2} ms", array.label(), 1e3 * seconds);
-            assert!(seconds < 0.2);
-        }
-    }
-}
