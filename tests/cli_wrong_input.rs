@@ -148,7 +148,10 @@ fn configuration_files() {
         );
         refused("twice.yaml", "twice.yaml:3: `seed`: expected each key once, found this key twice");
         refused("unclosed.yaml", "unclosed.yaml:2: expected YAML, found did not find expected ',' or ']'");
-        refused("list.yaml", "list.yaml: expected keys with values at the top level, found a list of 1 item");
+        refused(
+            "list.yaml",
+            "list.yaml:1: expected keys with values at the top level, found a list of 1 item",
+        );
         refused("none.yaml", "none.yaml: not found (expected a configuration file)");
         refused(".", ".: expected a configuration file, found a folder");
         refused(
