@@ -61,6 +61,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("clap", &["bin"]),
     ("ctrlc", &["bin"]),
     ("indicatif", &["bin"]),
+    ("mimalloc", &["bin"]),
 ];
 
 /// The only file with `unsafe`.
