@@ -1,6 +1,20 @@
-//! Convolution for training and evaluation: candle custom ops on matrix products; knows no networks.
+//! Convolution, batch norm and their kin for evaluation and training on the CPU: vector kernels and candle
+//! operations on them; knows no networks.
 
-mod conv;
-mod matmul;
+mod convolution;
+mod direct;
+mod gradient;
+mod isa;
+mod norm;
+mod planes;
+mod pool;
+mod shortcut;
+mod slices;
 
-pub use conv::conv2d;
+pub use convolution::{conv2d, Form};
+pub use direct::{Direct, Store};
+pub use isa::Isa;
+pub use norm::{batch_norm, BatchStatistics};
+pub use planes::{Planes, BLOCK};
+pub use pool::channel_mean;
+pub use shortcut::{padded_shortcut, Shortcut};

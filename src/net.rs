@@ -7,12 +7,15 @@ mod mlp;
 mod model;
 mod network;
 mod norm;
+mod program;
 mod pytorch;
 mod resnet;
 mod tensor_file;
 
 pub use architecture::Architecture;
+pub use build::Route;
 pub use model::{DatasetTag, Model, ModelInfo, MODEL_FORMAT};
 pub use network::{Network, Parameter, Role};
+pub use program::{Step, Value};
 pub use pytorch::read_state_dict;
 pub use tensor_file::{read_tensors, write_tensors, Tensors};

@@ -2,8 +2,9 @@
 
 use super::network::{Parameter, Role};
 use super::norm::BatchNorm;
+use super::program::{Step, Value};
 use crate::error::{Result, TensorContext};
-use crate::kernel::conv2d;
+use crate::kernel::{conv2d, Form};
 use crate::quant::{QuantizedWeight, QuantizerSpec};
 use crate::seed::{Purpose, Seed};
 use candle_core::{Device, Tensor, Var};
@@ -12,6 +13,29 @@ use candle_core::{Device, Tensor, Var};
 pub(super) trait Body: Send + Sync + std::fmt::Debug {
     /// Logits [batch, classes] of images [batch, channels, height, width].
     fn forward(&self, images: &Tensor, pass: &Pass) -> Result<Tensor>;
+
+    /// The same in evaluation, as steps; the last one gives the logits.
+    fn program(&self) -> Result<Vec<Step>>;
+}
+
+/// Which operations carry a forward pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Route {
+    /// candle's own: on every device and in double precision; the oracle of the other route.
+    Plain,
+    /// Those of [`crate::kernel`]: f32 on the CPU.
+    Kernels,
+}
+
+impl Route {
+    /// The faster one of those that a device has.
+    pub fn of(device: &Device) -> Self {
+        if device.is_cpu() {
+            Self::Kernels
+        } else {
+            Self::Plain
+        }
+    }
 }
 
 /// One forward pass.
@@ -20,6 +44,8 @@ pub(super) struct Pass<'a> {
     pub(super) weights: &'a [Tensor],
     /// Batch statistics (and their running means updated) instead of the stored ones.
     pub(super) training: bool,
+    /// How.
+    pub(super) route: Route,
 }
 
 /// How initial weights are drawn.
@@ -42,12 +68,42 @@ pub(super) struct Conv {
 
 impl Conv {
     pub(super) fn forward(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
-        let y = conv2d(x, &pass.weights[self.layer], self.stride, self.padding)?;
+        let weight = &pass.weights[self.layer];
+        let y = match pass.route {
+            Route::Kernels => conv2d(x, weight, self.stride, self.padding, Form::Nchw)?,
+            Route::Plain => x
+                .conv2d(weight, self.padding, self.stride, 1, 1)
+                .during(|| format!("convolution of {:?} with {:?}", x.dims(), weight.dims()))?,
+        };
         match &self.bias {
-            Some(bias) => Ok(y.broadcast_add(&bias.reshape((1, bias.elem_count(), 1, 1))?)?),
+            Some(bias) => {
+                let bias = bias.to_dtype(y.dtype())?.reshape((1, bias.elem_count(), 1, 1))?;
+                Ok(y.broadcast_add(&bias)?)
+            }
             None => Ok(y),
         }
     }
+
+    /// Blocked images to blocked images by the kernels, without the bias.
+    pub(super) fn forward_blocked(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
+        conv2d(x, &pass.weights[self.layer], self.stride, self.padding, Form::Blocked)
+    }
+
+    /// The step of a convolution with its bias, if it has one.
+    pub(super) fn step(&self, input: Value, outputs: usize) -> Result<Step> {
+        let shift = match &self.bias {
+            Some(bias) => host_values(bias)?,
+            None => vec![0.0; outputs],
+        };
+        let (layer, stride, padding) = (self.layer, self.stride, self.padding);
+        Ok(Step::Convolution { input, layer, stride, padding, scale: None, shift, add: None, relu: false })
+    }
+}
+
+/// Values of a vector, on the host.
+pub(super) fn host_values(var: &Var) -> Result<Vec<f32>> {
+    let values = || var.to_device(&Device::Cpu)?.to_vec1::<f32>();
+    values().during(|| "parameters of a network".into())
 }
 
 /// A linear layer.
@@ -63,7 +119,12 @@ impl Linear {
         let y = x
             .matmul(&weight.t()?)
             .during(|| format!("linear layer {:?} of {:?}", weight.dims(), x.dims()))?;
-        Ok(y.broadcast_add(&self.bias)?)
+        Ok(y.broadcast_add(&self.bias.to_dtype(y.dtype())?)?)
+    }
+
+    /// The step of this layer.
+    pub(super) fn step(&self, input: Value, relu: bool) -> Result<Step> {
+        Ok(Step::Linear { input, layer: self.layer, shift: host_values(&self.bias)?, relu })
     }
 }
 

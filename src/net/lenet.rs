@@ -1,6 +1,7 @@
 //! LeNet-5 in the 6-16-120-84 form with ReLU and max pooling (LeCun et al., 1998, as used today).
 
 use super::build::{Body, Builder, Conv, ConvShape, Linear, Pass};
+use super::program::Step;
 use crate::error::Result;
 use candle_core::Tensor;
 
@@ -37,5 +38,17 @@ impl Body for Lenet5 {
         let x = self.linears[0].forward(&x.flatten_from(1)?, pass)?.relu()?;
         let x = self.linears[1].forward(&x, pass)?.relu()?;
         self.linears[2].forward(&x, pass)
+    }
+
+    fn program(&self) -> Result<Vec<Step>> {
+        Ok(vec![
+            self.convolutions[0].step(0, 6)?,
+            Step::MaxPool { input: 1, size: 2, relu: true },
+            self.convolutions[1].step(2, 16)?,
+            Step::MaxPool { input: 3, size: 2, relu: true },
+            self.linears[0].step(4, true)?,
+            self.linears[1].step(5, true)?,
+            self.linears[2].step(6, false)?,
+        ])
     }
 }

@@ -1,6 +1,7 @@
 //! The 784-200-50-10 perceptron with ReLU; layers `layer1`, `layer2`, `layer3`.
 
 use super::build::{Body, Builder, Linear, Pass};
+use super::program::Step;
 use crate::error::Result;
 use candle_core::Tensor;
 
@@ -27,5 +28,10 @@ impl Body for Mlp {
         let x = self.layers[0].forward(&x, pass)?.relu()?;
         let x = self.layers[1].forward(&x, pass)?.relu()?;
         self.layers[2].forward(&x, pass)
+    }
+
+    fn program(&self) -> Result<Vec<Step>> {
+        let [first, second, third] = &self.layers;
+        Ok(vec![first.step(0, true)?, second.step(1, true)?, third.step(2, false)?])
     }
 }

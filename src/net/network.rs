@@ -1,7 +1,8 @@
 //! A network of quantisable layers: its parameters by name, its stored memory, its forward passes.
 
 use super::architecture::Architecture;
-use super::build::{Body, Builder, Pass, Start};
+use super::build::{Body, Builder, Pass, Route, Start};
+use super::program::Step;
 use crate::error::{Error, Result, TensorContext};
 use crate::quant::{max_abs, Method, QuantizedWeight, QuantizerSpec, StoredWeight, TrainingFlips};
 use crate::seed::Seed;
@@ -246,11 +247,17 @@ impl Network {
         weights.collect()
     }
 
-    /// Logits [batch, classes] in training: quantised weights with gradients, batch statistics.
+    /// Logits [batch, classes] in training: quantised weights with gradients, batch statistics. The route is how
+    /// they are computed; [`Route::of`] says which is the faster one.
     ///
     /// # Errors
     /// A tensor failure.
-    pub fn training_logits(&self, images: &Tensor, flips: Option<&TrainingFlips>) -> Result<Tensor> {
+    pub fn training_logits(
+        &self,
+        images: &Tensor,
+        flips: Option<&TrainingFlips>,
+        route: Route,
+    ) -> Result<Tensor> {
         let max = self.network_max()?;
         let weights: Vec<Tensor> = self
             .layers
@@ -258,15 +265,24 @@ impl Network {
             .enumerate()
             .map(|(i, layer)| layer.training_weight(i, max, flips))
             .collect::<Result<_>>()?;
-        self.body.forward(images, &Pass { weights: &weights, training: true })
+        self.body.forward(images, &Pass { weights: &weights, training: true, route })
     }
 
-    /// Logits [batch, classes] with given weights, one per layer in memory order; running statistics.
+    /// Logits [batch, classes] with given weights, one per layer in memory order, and running statistics, by
+    /// candle's own operations: the plain version of [`crate::net::Step`]s that an engine runs.
     ///
     /// # Errors
     /// A tensor failure.
     pub fn logits(&self, images: &Tensor, weights: &[Tensor]) -> Result<Tensor> {
-        self.body.forward(images, &Pass { weights, training: false })
+        self.body.forward(images, &Pass { weights, training: false, route: Route::Plain })
+    }
+
+    /// What [`Self::logits`] computes, as steps: batch norms are folded, with the present running statistics.
+    ///
+    /// # Errors
+    /// A tensor failure.
+    pub fn program(&self) -> Result<Vec<Step>> {
+        self.body.program()
     }
 }
 
@@ -283,6 +299,7 @@ fn list(names: &[&str]) -> String {
 mod tests {
     use super::*;
     use crate::units::Bits;
+    use candle_core::DType;
 
     fn quantizer(bits: u64) -> QuantizerSpec {
         QuantizerSpec { method: Method::Wcat, bits: Bits::new(bits).unwrap(), ..QuantizerSpec::default() }
@@ -301,7 +318,7 @@ mod tests {
     fn every_parameter_of_every_architecture_gets_a_gradient() {
         for architecture in ["mlp", "lenet5", "resnet20", "resnet20_projection"] {
             let network = network(architecture, 2);
-            let logits = network.training_logits(&images(&network, 4), None).unwrap();
+            let logits = network.training_logits(&images(&network, 4), None, Route::Kernels).unwrap();
             assert_eq!(logits.dims(), [4, 10]);
             let gradients = logits.sqr().unwrap().sum_all().unwrap().backward().unwrap();
             for parameter in network.parameters() {
@@ -322,7 +339,7 @@ mod tests {
     #[test]
     fn a_state_dict_carries_a_network_over_exactly() {
         let from = network("resnet20", 4);
-        from.training_logits(&images(&from, 8), None).unwrap();
+        from.training_logits(&images(&from, 8), None, Route::Kernels).unwrap();
         let mut to =
             Network::new("resnet20".parse().unwrap(), 10, &quantizer(4), Seed(9), &Device::Cpu).unwrap().0;
         to.load_state(&from.state().unwrap()).unwrap();
@@ -357,6 +374,42 @@ mod tests {
         network.load_state(&state).unwrap();
         let after = network.ranges().unwrap()[0].1;
         assert!((after / before - 100.0).abs() < 1e-3, "{before} {after}");
+    }
+
+    #[test]
+    fn gradients_of_whole_networks_match_plain_candle_in_double_precision() {
+        for name in ["mlp", "lenet5", "resnet20", "resnet20_projection"] {
+            let run = |route: Route, dtype: DType| {
+                let network = network(name, 8);
+                let x = images(&network, 8).to_dtype(dtype).unwrap();
+                let weights: Vec<Var> = network
+                    .effective_weights()
+                    .unwrap()
+                    .iter()
+                    .map(|w| Var::from_tensor(&w.to_dtype(dtype).unwrap()).unwrap())
+                    .collect();
+                let given: Vec<Tensor> = weights.iter().map(|w| w.as_tensor().clone()).collect();
+                let pass = Pass { weights: &given, training: true, route };
+                let logits = network.body.forward(&x, &pass).unwrap();
+                let gradients = logits.sqr().unwrap().sum_all().unwrap().backward().unwrap();
+                let others: Vec<Var> = network.others.iter().map(|p| p.var.clone()).collect();
+                let flat = |t: &Tensor| {
+                    t.to_dtype(DType::F64).unwrap().flatten_all().unwrap().to_vec1::<f64>().unwrap()
+                };
+                let of = |var: &Var| flat(gradients.get(var).unwrap());
+                let all: Vec<f64> = weights.iter().chain(&others).flat_map(of).collect();
+                let running: Vec<f64> = network.buffers.iter().flat_map(|(_, var)| flat(var)).collect();
+                (all, running)
+            };
+            let (fast, plain) = (run(Route::Kernels, DType::F32), run(Route::Plain, DType::F64));
+            let distance = |a: &[f64], b: &[f64]| {
+                let difference: f64 = a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum();
+                (difference / b.iter().map(|b| b.powi(2)).sum::<f64>().max(1e-30)).sqrt()
+            };
+            assert_eq!(fast.0.len(), plain.0.len());
+            assert!(distance(&fast.0, &plain.0) < 1e-3, "{name}: {}", distance(&fast.0, &plain.0));
+            assert!(distance(&fast.1, &plain.1) < 1e-5, "{name}: {}", distance(&fast.1, &plain.1));
+        }
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! Batch norm over [batch, channels, height, width] with true running statistics, as PyTorch defines it.
 
+use super::build::host_values;
 use crate::error::{Result, TensorContext};
+use crate::kernel::batch_norm;
 use candle_core::{Tensor, Var};
 
 /// Added to the variance.
@@ -49,9 +51,46 @@ impl BatchNorm {
         }
     }
 
+    /// In training on blocked images by the kernels, with what stands behind a norm in a residual block:
+    /// `relu(norm(x) + residual)`.
+    pub(super) fn train_blocked(&self, x: &Tensor, residual: Option<&Tensor>, relu: bool) -> Result<Tensor> {
+        let affine = Tensor::stack(&[self.scale.as_tensor(), self.shift.as_tensor()], 0)?;
+        let (y, batch) = batch_norm(x, &affine, residual, relu, EPSILON)?;
+        let n = batch.count as f64;
+        let unbiased = n / (n - 1.0).max(1.0);
+        let of_batch = |values: Vec<f64>| {
+            let values: Vec<f32> = values.into_iter().map(|x| x as f32).collect();
+            Tensor::from_vec(values, self.scale.shape(), self.scale.device())
+        };
+        let variance = batch.variance.iter().map(|v| v * unbiased).collect();
+        let move_both = || {
+            self.move_running(&self.running_mean, &of_batch(batch.mean)?)?;
+            self.move_running(&self.running_var, &of_batch(variance)?)
+        };
+        move_both().during(|| "running statistics".into())?;
+        Ok(y)
+    }
+
+    /// Factor and summand per channel that the norm is in evaluation.
+    pub(super) fn folded(&self) -> Result<(Vec<f32>, Vec<f32>)> {
+        let [scale, shift, mean, variance] =
+            [&self.scale, &self.shift, &self.running_mean, &self.running_var].map(host_values);
+        let (scale, shift, mean, variance) = (scale?, shift?, mean?, variance?);
+        let factors: Vec<f64> = scale
+            .iter()
+            .zip(&variance)
+            .map(|(s, v)| f64::from(*s) / (f64::from(*v) + EPSILON).sqrt())
+            .collect();
+        let summands = shift.iter().zip(&mean).zip(&factors);
+        let summands = summands.map(|((s, m), f)| (f64::from(*s) - f64::from(*m) * f) as f32).collect();
+        Ok((factors.iter().map(|f| *f as f32).collect(), summands))
+    }
+
     fn evaluate(&self, x: &Tensor) -> candle_core::Result<Tensor> {
-        let factor = (self.scale.as_tensor() / (self.running_var.as_tensor() + EPSILON)?.sqrt()?)?;
-        let offset = (self.shift.as_tensor() - (self.running_mean.as_tensor() * &factor)?)?;
+        let [scale, shift, mean, variance] =
+            [&self.scale, &self.shift, &self.running_mean, &self.running_var].map(|v| v.to_dtype(x.dtype()));
+        let factor = (scale? / (variance? + EPSILON)?.sqrt()?)?;
+        let offset = (shift? - (mean? * &factor)?)?;
         let per_channel = (1, factor.elem_count(), 1, 1);
         x.broadcast_mul(&factor.reshape(per_channel)?)?.broadcast_add(&offset.reshape(per_channel)?)
     }
@@ -64,10 +103,12 @@ impl BatchNorm {
         let centred = x.broadcast_sub(&mean)?;
         let variance = centred.sqr()?.mean_keepdim((0, 2, 3))?;
         let unbiased = (variance.detach().flatten_all()? * (n / (n - 1.0).max(1.0)))?;
-        self.move_running(&self.running_mean, &mean.detach().flatten_all()?)?;
-        self.move_running(&self.running_var, &unbiased)?;
-        let factor = (self.scale.reshape(per_channel)? / (variance + EPSILON)?.sqrt()?)?;
-        centred.broadcast_mul(&factor)?.broadcast_add(&self.shift.reshape(per_channel)?)
+        let single = |t: Tensor| t.to_dtype(self.scale.dtype());
+        self.move_running(&self.running_mean, &single(mean.detach().flatten_all()?)?)?;
+        self.move_running(&self.running_var, &single(unbiased)?)?;
+        let per_channel = |var: &Var| var.to_dtype(x.dtype())?.reshape(per_channel);
+        let factor = (per_channel(&self.scale)? / (variance + EPSILON)?.sqrt()?)?;
+        centred.broadcast_mul(&factor)?.broadcast_add(&per_channel(&self.shift)?)
     }
 
     fn move_running(&self, running: &Var, batch: &Tensor) -> candle_core::Result<()> {

@@ -1,9 +1,14 @@
 //! ResNet for CIFAR (He et al., 2016): three stages of 16, 32 and 64 channels, 6n+2 layers.
 
-use super::build::{Body, Builder, Conv, ConvShape, Linear, Pass, Start};
+use super::build::{Body, Builder, Conv, ConvShape, Linear, Pass, Route, Start};
 use super::norm::BatchNorm;
+use super::program::{Step, Value};
 use crate::error::Result;
+use crate::kernel::{channel_mean, padded_shortcut};
 use candle_core::Tensor;
+
+/// Channels of the three stages.
+const WIDTHS: [usize; 3] = [16, 32, 64];
 
 #[derive(Debug)]
 struct Normed {
@@ -20,6 +25,27 @@ impl Normed {
     fn forward(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
         self.norm.forward(&self.conv.forward(x, pass)?, pass.training)
     }
+
+    /// In training on blocked images: `relu(norm(conv(x)) + residual)`.
+    fn train_blocked(
+        &self,
+        x: &Tensor,
+        residual: Option<&Tensor>,
+        relu: bool,
+        pass: &Pass,
+    ) -> Result<Tensor> {
+        self.norm.train_blocked(&self.conv.forward_blocked(x, pass)?, residual, relu)
+    }
+
+    /// The step that this is in evaluation, with what stands behind it.
+    fn step(&self, from: Value, residual: Option<Value>, rectified: bool) -> Result<Step> {
+        let (factors, summands) = self.norm.folded()?;
+        let mut step = self.conv.step(from, summands.len())?;
+        if let Step::Convolution { scale, shift, add, relu, .. } = &mut step {
+            (*scale, *shift, *add, *relu) = (Some(factors), summands, residual, rectified);
+        }
+        Ok(step)
+    }
 }
 
 #[derive(Debug)]
@@ -27,6 +53,7 @@ enum Shortcut {
     Identity,
     /// Option A: every second pixel, missing channels zero, half in front and half behind.
     Padded {
+        inputs: usize,
         channels: usize,
     },
     /// Option B: a strided 1x1 convolution.
@@ -38,7 +65,7 @@ impl Shortcut {
         match self {
             Self::Identity => Ok(x.clone()),
             Self::Projected(conv) => conv.forward(x, pass),
-            Self::Padded { channels } => {
+            Self::Padded { channels, .. } => {
                 let (batch, inputs, height, width) = x.dims4()?;
                 let half = x.reshape((batch, inputs, height / 2, 2, width / 2, 2))?;
                 let half = half.narrow(3, 0, 1)?.narrow(5, 0, 1)?.contiguous()?;
@@ -46,6 +73,15 @@ impl Shortcut {
                 let missing = channels - inputs;
                 Ok(half.pad_with_zeros(1, missing / 2, missing - missing / 2)?)
             }
+        }
+    }
+
+    /// In training on blocked images.
+    fn train_blocked(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
+        match self {
+            Self::Identity => Ok(x.clone()),
+            Self::Projected(conv) => conv.train_blocked(x, None, false, pass),
+            Self::Padded { inputs, channels } => padded_shortcut(x, *inputs, *channels),
         }
     }
 }
@@ -72,7 +108,7 @@ impl Block {
         let second = Normed::new(builder, &part("conv2"), &part("bn2"), conv(outputs, 1))?;
         let shortcut = match (stride, projection) {
             (1, _) => Shortcut::Identity,
-            (_, false) => Shortcut::Padded { channels: outputs },
+            (_, false) => Shortcut::Padded { inputs, channels: outputs },
             (_, true) => {
                 let shape = ConvShape { inputs, outputs, kernel: 1, stride, padding: 0 };
                 Shortcut::Projected(Normed::new(builder, &part("shortcut.0"), &part("shortcut.1"), shape)?)
@@ -85,6 +121,31 @@ impl Block {
         let y = self.first.forward(x, pass)?.relu()?;
         let y = self.second.forward(&y, pass)?;
         Ok((y + self.shortcut.forward(x, pass)?)?.relu()?)
+    }
+
+    /// In training on blocked images.
+    fn train_blocked(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
+        let y = self.first.train_blocked(x, None, true, pass)?;
+        let shortcut = self.shortcut.train_blocked(x, pass)?;
+        self.second.train_blocked(&y, Some(&shortcut), true, pass)
+    }
+
+    /// Adds the steps of this block on a value; returns its result.
+    fn add_steps(&self, steps: &mut Vec<Step>, input: Value) -> Result<Value> {
+        let shortcut = match &self.shortcut {
+            Shortcut::Identity => input,
+            Shortcut::Padded { channels, .. } => {
+                steps.push(Step::PaddedShortcut { input, channels: *channels });
+                steps.len()
+            }
+            Shortcut::Projected(conv) => {
+                steps.push(conv.step(input, None, false)?);
+                steps.len()
+            }
+        };
+        steps.push(self.first.step(input, None, true)?);
+        steps.push(self.second.step(steps.len(), Some(shortcut), true)?);
+        Ok(steps.len())
     }
 }
 
@@ -103,27 +164,45 @@ impl Resnet {
         classes: usize,
     ) -> Result<Self> {
         builder.start = Start::KaimingNormal;
-        let shape = ConvShape { inputs: 3, outputs: 16, kernel: 3, stride: 1, padding: 1 };
+        let shape = ConvShape { inputs: 3, outputs: WIDTHS[0], kernel: 3, stride: 1, padding: 1 };
         let stem = Normed::new(builder, "conv1", "bn1", shape)?;
         let mut all = Vec::with_capacity(3 * blocks);
-        let mut inputs = 16;
-        for (stage, outputs) in [16, 32, 64].into_iter().enumerate() {
+        let mut inputs = WIDTHS[0];
+        for (stage, outputs) in WIDTHS.into_iter().enumerate() {
             for block in 0..blocks {
                 let name = format!("layer{}.{block}", stage + 1);
                 all.push(Block::new(builder, &name, inputs, outputs, projection)?);
                 inputs = outputs;
             }
         }
-        Ok(Self { stem, blocks: all, linear: builder.linear("linear", 64, classes)? })
+        Ok(Self { stem, blocks: all, linear: builder.linear("linear", WIDTHS[2], classes)? })
     }
 }
 
 impl Body for Resnet {
     fn forward(&self, images: &Tensor, pass: &Pass) -> Result<Tensor> {
+        if pass.training && pass.route == Route::Kernels {
+            let mut x = self.stem.train_blocked(images, None, true, pass)?;
+            for block in &self.blocks {
+                x = block.train_blocked(&x, pass)?;
+            }
+            return self.linear.forward(&channel_mean(&x, WIDTHS[2])?, pass);
+        }
         let mut x = self.stem.forward(images, pass)?.relu()?;
         for block in &self.blocks {
             x = block.forward(&x, pass)?;
         }
         self.linear.forward(&x.flatten_from(2)?.mean(2)?, pass)
+    }
+
+    fn program(&self) -> Result<Vec<Step>> {
+        let mut steps = vec![self.stem.step(0, None, true)?];
+        let mut value = 1;
+        for block in &self.blocks {
+            value = block.add_steps(&mut steps, value)?;
+        }
+        steps.push(Step::ChannelMean { input: value });
+        steps.push(self.linear.step(steps.len(), false)?);
+        Ok(steps)
     }
 }

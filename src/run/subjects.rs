@@ -148,7 +148,7 @@ impl TestImages {
                 None => {
                     let pixels = set.batch(&indices, &normalization, None);
                     let device = model.evaluator.network().device();
-                    sets.push((normalization, Images::new(&pixels, shape, &labels, device)?));
+                    sets.push((normalization, Images::new(pixels, shape, labels.clone(), device)?));
                     sets.len() - 1
                 }
             };

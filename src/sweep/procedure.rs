@@ -303,7 +303,7 @@ mod tests {
         let mut stream = Seed(2).stream(Purpose::Test, &[]);
         let pixels: Vec<f32> = (0..60 * 784).map(|_| stream.normal() as f32).collect();
         let labels: Vec<u32> = (0..60).map(|i| i % 10).collect();
-        let images = Images::new(&pixels, [1, 28, 28], &labels, &Device::Cpu).unwrap();
+        let images = Images::new(pixels, [1, 28, 28], labels, &Device::Cpu).unwrap();
         let memory = memory::load("sram-14nm-chandramoorthy2019").unwrap();
         World { evaluator: Evaluator::new(network).unwrap(), images, memory }
     }

@@ -6,7 +6,7 @@ use super::state::{EpochRow, TrainState};
 use crate::data::{epoch_order, Augment, Augmentation, ImageSet, Normalization};
 use crate::engine::{score, Images};
 use crate::error::{Error, Result, TensorContext};
-use crate::net::{Network, Role};
+use crate::net::{Network, Role, Route};
 use crate::quant::TrainingFlips;
 use crate::seed::Seed;
 use candle_core::{Device, Tensor, D};
@@ -101,7 +101,7 @@ pub fn train(
         let (learning_rate, loss, accuracy) =
             trainer.epoch(network, &mut optimizer, state.epoch, &state.range_floors, observer)?;
         let score = match &validation {
-            Some(images) => Some(score(network, &network.effective_weights()?, images)?),
+            Some(images) => Some(score(network, images)?),
             None => None,
         };
         let before = state.history.iter().filter_map(|row| row.validation_accuracy).fold(-1.0, f64::max);
@@ -151,7 +151,7 @@ impl Trainer<'_> {
         }
         let pixels = self.images.batch(self.validation, self.normalization, None);
         let labels = self.images.labels(self.validation);
-        Images::new(&pixels, self.shape(), &labels, network.device()).map(Some)
+        Images::new(pixels, self.shape(), labels, network.device()).map(Some)
     }
 
     /// One pass over the training images: learning rate at its start, mean loss, accuracy.
@@ -173,7 +173,7 @@ impl Trainer<'_> {
         for (step, batch) in order.chunks(self.spec.batch).enumerate() {
             let flips = self.flips(network, optimizer.steps());
             let (images, labels) = self.batch(batch, epoch, network.device())?;
-            let logits = network.training_logits(&images, flips.as_ref())?;
+            let logits = network.training_logits(&images, flips.as_ref(), Route::of(network.device()))?;
             let loss = self.loss(network, &logits, &labels)?;
             let value = f64::from(loss.to_scalar::<f32>().during(|| "loss".into())?);
             if !value.is_finite() {

@@ -1,0 +1,78 @@
+//! Test images ready for evaluation: normalised values with their labels.
+
+use crate::error::{Error, Result};
+use candle_core::{Device, Tensor};
+
+/// Images per forward pass by candle.
+const BATCH: usize = 100;
+
+/// Normalised images with their labels.
+#[derive(Debug)]
+pub struct Images {
+    shape: [usize; 3],
+    /// All images, where the CPU evaluates.
+    pixels: Vec<f32>,
+    /// Batches on the device, where a GPU evaluates.
+    batches: Vec<Tensor>,
+    labels: Vec<u32>,
+}
+
+impl Images {
+    /// `pixels` are normalised values [n, channels, height, width], row-major; `labels` n class numbers.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] where the lengths do not fit or there is no image.
+    pub fn new(pixels: Vec<f32>, shape: [usize; 3], labels: Vec<u32>, device: &Device) -> Result<Self> {
+        let image: usize = shape.iter().product();
+        if labels.is_empty() || pixels.len() != labels.len() * image {
+            return Err(Error::argument(
+                "images to evaluate",
+                format!("at least one image of {image} values and as many labels"),
+                format!("{} values and {} labels", pixels.len(), labels.len()),
+            ));
+        }
+        let mut images = Self { shape, pixels, batches: Vec::new(), labels };
+        if !device.is_cpu() {
+            let batches = images.batches().map(|batch| Ok(batch?.to_device(device)?));
+            images.batches = batches.collect::<Result<_>>()?;
+            images.pixels = Vec::new();
+        }
+        Ok(images)
+    }
+
+    /// Number of images.
+    pub fn len(&self) -> u64 {
+        self.labels.len() as u64
+    }
+
+    /// Never: an empty set is refused.
+    pub fn is_empty(&self) -> bool {
+        self.labels.is_empty()
+    }
+
+    /// Channels, height and width.
+    pub fn shape(&self) -> [usize; 3] {
+        self.shape
+    }
+
+    /// Class numbers.
+    pub(super) fn labels(&self) -> &[u32] {
+        &self.labels
+    }
+
+    /// Values and labels of runs of `n` images; none where the images lie on a GPU.
+    pub(super) fn runs(&self, n: usize) -> Vec<(&[f32], &[u32])> {
+        let image: usize = self.shape.iter().product();
+        self.pixels.chunks(n * image).zip(self.labels.chunks(n)).collect()
+    }
+
+    /// Batches as candle takes them, on the device of the images.
+    pub(super) fn batches(&self) -> impl Iterator<Item = Result<Tensor>> + '_ {
+        let [channels, height, width] = self.shape;
+        let on_host = self.runs(BATCH).into_iter().map(move |(pixels, labels)| {
+            Ok(Tensor::from_slice(pixels, (labels.len(), channels, height, width), &Device::Cpu)?)
+        });
+        let on_device = self.batches.iter().map(|batch| Ok(batch.clone()));
+        on_device.chain(on_host)
+    }
+}

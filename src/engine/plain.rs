@@ -1,0 +1,74 @@
+//! The plain evaluation by candle's own operations: on a GPU, and as the oracle of the fast one.
+
+use super::images::Images;
+use super::score::{Score, Tally};
+use super::Evaluator;
+use crate::code::Word;
+use crate::error::{Result, TensorContext};
+use crate::net::Network;
+use candle_core::{DType, Device, Tensor};
+
+/// An evaluator's network on candle tensors: every faulty layer is read back from its words, then the network
+/// runs forward.
+#[derive(Debug)]
+pub struct Plain<'a> {
+    evaluator: &'a Evaluator,
+    clean: Vec<Tensor>,
+}
+
+impl<'a> Plain<'a> {
+    /// Reads the clean weights.
+    ///
+    /// # Errors
+    /// A tensor failure.
+    pub fn new(evaluator: &'a Evaluator) -> Result<Self> {
+        Ok(Self { evaluator, clean: evaluator.network.effective_weights()? })
+    }
+
+    /// As [`Evaluator::clean`].
+    ///
+    /// # Errors
+    /// A tensor failure.
+    pub fn clean(&self, images: &Images) -> Result<Score> {
+        score(&self.evaluator.network, &self.clean, images)
+    }
+
+    /// As [`Evaluator::faulty`].
+    ///
+    /// # Errors
+    /// As [`Evaluator::faulty`].
+    pub fn faulty(&self, faults: &[(usize, Word)], images: &Images) -> Result<Score> {
+        score(&self.evaluator.network, &self.weights(faults)?, images)
+    }
+
+    /// Weights of all layers with some words read otherwise.
+    pub(super) fn weights(&self, faults: &[(usize, Word)]) -> Result<Vec<Tensor>> {
+        let mut weights = self.clean.clone();
+        let faulty = self.evaluator.faulty_weights(faults)?;
+        for faults in faulty.chunk_by(|a, b| a.0 == b.0) {
+            let layer = faults[0].0;
+            let Some(stored) = &self.evaluator.stored[layer] else { continue };
+            let mut values = stored.values();
+            faults.iter().for_each(|&(_, index, value)| values[index] = value);
+            let tensor = Tensor::from_vec(values, stored.shape.as_slice(), &Device::Cpu)?;
+            weights[layer] = tensor.to_device(self.evaluator.network.device())?;
+        }
+        Ok(weights)
+    }
+}
+
+/// Score of a network with given weights, one per layer in memory order.
+///
+/// # Errors
+/// A tensor failure.
+pub(super) fn score(network: &Network, weights: &[Tensor], images: &Images) -> Result<Score> {
+    let mut tally = Tally::default();
+    let mut labels = images.labels().iter();
+    for batch in images.batches() {
+        let logits = network.logits(&batch?, weights)?;
+        let logits =
+            logits.to_dtype(DType::F32).and_then(|l| l.to_vec2::<f32>()).during(|| "logits".into())?;
+        logits.iter().zip(labels.by_ref()).for_each(|(logits, label)| tally.add(logits, *label));
+    }
+    Ok(tally.score())
+}

@@ -1,0 +1,166 @@
+//! Runs a plan on images: a worker owns weights and buffers and allocates nothing while it works.
+
+use super::plan::{Call, Plan};
+use crate::kernel::Planes;
+
+/// Packed weights and buffers of one thread.
+#[derive(Debug)]
+pub(super) struct Worker {
+    pub(super) packed: Vec<f32>,
+    buffers: Vec<Vec<f32>>,
+    logits: Vec<f32>,
+}
+
+impl Worker {
+    /// A worker for a plan, with its packed weights.
+    pub(super) fn new(plan: &Plan, packed: &[f32]) -> Self {
+        Self {
+            packed: packed.to_vec(),
+            buffers: plan.buffers.iter().map(|length| vec![0.0; *length]).collect(),
+            logits: vec![0.0; plan.logits.0.channels()],
+        }
+    }
+
+    /// Calls `visit(image, logits)` for each image of `pixels`, [images, channels, height, width].
+    pub(super) fn run(&mut self, plan: &Plan, pixels: &[f32], mut visit: impl FnMut(usize, &[f32])) {
+        let image = plan.image;
+        let size = image.channels() * image.height() * image.width();
+        for (group, pixels) in pixels.chunks(plan.group * size).enumerate() {
+            let count = pixels.len() / size;
+            let places = self.buffers[0].chunks_exact_mut(image.len());
+            pixels.chunks_exact(size).zip(places).for_each(|(pixels, place)| image.fill(pixels, place));
+            plan.calls.iter().for_each(|call| self.call(plan, call, count));
+            let (layout, buffer) = plan.logits;
+            for at in 0..count {
+                for (class, logit) in self.logits.iter_mut().enumerate() {
+                    *logit = self.buffers[buffer][vector_place(layout, class, at)];
+                }
+                visit(group * plan.group + at, &self.logits);
+            }
+        }
+    }
+
+    fn call(&mut self, plan: &Plan, call: &Call, count: usize) {
+        let (from, to) = match call {
+            Call::Convolution { from, to, .. }
+            | Call::Copy { from, to }
+            | Call::MaxPool { from, to, .. }
+            | Call::Shortcut { from, to, .. }
+            | Call::ChannelMean { from, to, .. }
+            | Call::Flatten { from, to, .. } => (*from, *to),
+        };
+        // taken out and put back: the two differ, and moving a vector copies nothing
+        let mut output = std::mem::take(&mut self.buffers[to]);
+        let input = &self.buffers[from];
+        match call {
+            Call::Convolution { direct, layer, start, store, images, .. } => {
+                let weights = &self.packed[plan.places[*layer].range()];
+                let inputs = input.chunks_exact(direct.input().len());
+                let outputs = output.chunks_exact_mut(direct.output().len());
+                let count = if *images { count } else { 1 };
+                for (input, output) in inputs.zip(outputs).take(count) {
+                    direct.forward(plan.isa, input, weights, start, *store, output);
+                }
+            }
+            Call::Copy { .. } => output.copy_from_slice(input),
+            Call::MaxPool { input: planes, output: pooled, size, relu, .. } => {
+                let images = input.chunks_exact(planes.len()).zip(output.chunks_exact_mut(pooled.len()));
+                for (input, output) in images.take(count) {
+                    plan.isa.plain(|| max_pool(*planes, *pooled, *size, *relu, input, output));
+                }
+            }
+            Call::Shortcut { shortcut, .. } => {
+                let images = input.chunks_exact(shortcut.input().len());
+                for (input, output) in
+                    images.zip(output.chunks_exact_mut(shortcut.output().len())).take(count)
+                {
+                    output.fill(0.0);
+                    shortcut.forward(input, output);
+                }
+            }
+            Call::ChannelMean { input: planes, output: vectors, .. } => {
+                for (at, input) in input.chunks_exact(planes.len()).enumerate().take(count) {
+                    channel_means(*planes, input, |channel, mean| {
+                        output[vector_place(*vectors, channel, at)] = mean;
+                    });
+                }
+            }
+            Call::Flatten { input: planes, output: vectors, .. } => {
+                for (at, input) in input.chunks_exact(planes.len()).enumerate().take(count) {
+                    flatten(*planes, input, |feature, value| {
+                        output[vector_place(*vectors, feature, at)] = value;
+                    });
+                }
+            }
+        }
+        self.buffers[to] = output;
+    }
+}
+
+/// Place of a feature of the vector of an image: vectors are the pixels of one row.
+fn vector_place(layout: Planes, feature: usize, image: usize) -> usize {
+    let (block, lane) = layout.place(feature);
+    layout.at(block, 0, image) + lane
+}
+
+/// Greatest value of each square; comparisons as candle makes them, so that NaN spreads the same way.
+#[inline(always)]
+fn max_pool(planes: Planes, pooled: Planes, size: usize, relu: bool, input: &[f32], output: &mut [f32]) {
+    let lanes = planes.lanes();
+    for block in 0..pooled.blocks() {
+        for y in 0..pooled.height() {
+            for x in 0..pooled.width() {
+                let first = planes.at(block, y * size, x * size);
+                let at = pooled.at(block, y, x);
+                let best = &mut output[at..at + lanes];
+                best.copy_from_slice(&input[first..first + lanes]);
+                for row in 0..size {
+                    for column in 0..size {
+                        let from = planes.at(block, y * size + row, x * size + column);
+                        let values = &input[from..from + lanes];
+                        for (best, value) in best.iter_mut().zip(values) {
+                            *best = if *best < *value { *value } else { *best };
+                        }
+                    }
+                }
+                if relu {
+                    best.iter_mut().for_each(|best| *best = best.max(0.0));
+                }
+            }
+        }
+    }
+}
+
+/// Calls `take(channel, mean)` for the mean of each channel over all pixels.
+fn channel_means(planes: Planes, image: &[f32], mut take: impl FnMut(usize, f32)) {
+    let lanes = planes.lanes();
+    let count = (planes.height() * planes.width()) as f32;
+    for block in 0..planes.blocks() {
+        let mut sums = [0f32; crate::kernel::BLOCK];
+        for y in 0..planes.height() {
+            let row = &image[planes.at(block, y, 0)..][..planes.width() * lanes];
+            for pixel in row.chunks_exact(lanes) {
+                sums.iter_mut().zip(pixel).for_each(|(sum, x)| *sum += x);
+            }
+        }
+        let channels = planes.channels() - block * lanes;
+        for (lane, sum) in sums.iter().enumerate().take(channels.min(lanes)) {
+            take(block * lanes + lane, sum / count);
+        }
+    }
+}
+
+/// Calls `take(feature, value)` in the order [channels, height, width].
+fn flatten(planes: Planes, image: &[f32], mut take: impl FnMut(usize, f32)) {
+    let mut feature = 0;
+    for channel in 0..planes.channels() {
+        let (block, lane) = planes.place(channel);
+        for y in 0..planes.height() {
+            let start = planes.at(block, y, 0) + lane;
+            for x in 0..planes.width() {
+                take(feature, image[start + x * planes.lanes()]);
+                feature += 1;
+            }
+        }
+    }
+}

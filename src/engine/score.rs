@@ -1,0 +1,85 @@
+//! Counting of right answers and losses.
+
+/// Result of an evaluation.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Score {
+    /// Images evaluated.
+    pub images: u64,
+    /// Images classified correctly. Where logits are not numbers the image counts as wrong.
+    pub correct: u64,
+    /// Mean cross-entropy in nats; not finite where a logit is not.
+    pub loss: f64,
+}
+
+impl Score {
+    /// Share of images classified correctly.
+    pub fn accuracy(&self) -> f64 {
+        self.correct as f64 / self.images.max(1) as f64
+    }
+}
+
+/// Counts and sums over images seen so far.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Tally {
+    images: u64,
+    correct: u64,
+    loss: f64,
+}
+
+impl Tally {
+    /// One more image.
+    pub(super) fn add(&mut self, logits: &[f32], label: u32) {
+        self.images += 1;
+        self.correct += u64::from(predicted(logits) == Some(label as usize));
+        self.loss += cross_entropy(logits, label as usize);
+    }
+
+    /// This and then the other.
+    pub(super) fn plus(self, other: Self) -> Self {
+        Self {
+            images: self.images + other.images,
+            correct: self.correct + other.correct,
+            loss: self.loss + other.loss,
+        }
+    }
+
+    pub(super) fn score(self) -> Score {
+        let loss = self.loss / self.images.max(1) as f64;
+        Score { images: self.images, correct: self.correct, loss }
+    }
+}
+
+/// Class of the greatest logit, the first of equals; `None` where one is NaN.
+fn predicted(logits: &[f32]) -> Option<usize> {
+    if logits.iter().any(|x| x.is_nan()) {
+        return None;
+    }
+    let mut best = 0;
+    for (class, logit) in logits.iter().enumerate() {
+        if *logit > logits[best] {
+            best = class;
+        }
+    }
+    Some(best)
+}
+
+/// `log Σ exp(l) - l[label]` in f64.
+fn cross_entropy(logits: &[f32], label: usize) -> f64 {
+    let max = logits.iter().fold(f32::NEG_INFINITY, |max, x| max.max(*x));
+    let sum: f64 = logits.iter().map(|x| f64::from(x - max).exp()).sum();
+    sum.ln() + f64::from(max) - logits.get(label).map_or(f64::NAN, |x| f64::from(*x))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ties_go_to_the_first_class_and_not_a_number_is_wrong() {
+        assert_eq!(predicted(&[1.0, 3.0, 3.0]), Some(1));
+        assert_eq!(predicted(&[f32::NAN, 3.0]), None);
+        assert_eq!(predicted(&[f32::NEG_INFINITY, f32::INFINITY]), Some(1));
+        assert!((cross_entropy(&[0.0, 0.0], 1) - 2f64.ln()).abs() < 1e-12);
+        assert!((cross_entropy(&[1e30, -1e30], 0)).abs() < 1e-12);
+    }
+}

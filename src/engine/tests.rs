@@ -1,0 +1,210 @@
+use super::*;
+use crate::net::Architecture;
+use crate::quant::{Method, QuantizerSpec};
+use crate::seed::{Purpose, Seed};
+use crate::units::Bits;
+use candle_core::{Device, Tensor};
+
+/// A network of an architecture with running statistics that are not those of a fresh one.
+fn network(architecture: Architecture, bits: u64) -> Network {
+    let quantizer =
+        QuantizerSpec { method: Method::Wcat, bits: Bits::new(bits).unwrap(), ..QuantizerSpec::default() };
+    let mut network = Network::new(architecture, 10, &quantizer, Seed(1), &Device::Cpu).unwrap().0;
+    let mut stream = Seed(4).stream(Purpose::Test, &[]);
+    let mut state = network.state().unwrap();
+    for (name, tensor) in &mut state {
+        if name.contains("running") || name.contains("bn") || name.contains("shortcut.1") {
+            let noise = stream.uniform_tensor(0.5, 1.5, tensor.shape()).unwrap();
+            *tensor = if name.ends_with("var") || name.ends_with("weight") {
+                noise
+            } else {
+                (noise - 1.0).unwrap()
+            };
+        }
+    }
+    network.load_state(&state).unwrap();
+    network
+}
+
+fn evaluator(architecture: Architecture, bits: u64, isa: Isa) -> Evaluator {
+    Evaluator::with_isa(network(architecture, bits), isa).unwrap()
+}
+
+fn images(architecture: Architecture, n: usize) -> Images {
+    let shape = architecture.input_shape();
+    let mut stream = Seed(2).stream(Purpose::Test, &[]);
+    let pixels = (0..n * shape.iter().product::<usize>()).map(|_| stream.normal() as f32).collect();
+    Images::new(pixels, shape, (0..n as u32).map(|i| i % 10).collect(), &Device::Cpu).unwrap()
+}
+
+/// Logits of the engine, with some words read otherwise.
+fn logits(evaluator: &Evaluator, faults: &[(usize, Word)], images: &Images) -> Vec<Vec<f32>> {
+    let engine = evaluator.engine.as_ref().unwrap();
+    let mut all = Vec::new();
+    engine.with_worker(|worker| {
+        let weights = evaluator.faulty_weights(faults).unwrap();
+        for &(layer, index, weight) in &weights {
+            let (at, scale) = engine.plan.places[layer].of(index);
+            worker.packed[at] = weight * scale;
+        }
+        for (pixels, _) in images.runs(7) {
+            worker.run(&engine.plan, pixels, |_, logits| all.push(logits.to_vec()));
+        }
+        worker.packed.copy_from_slice(&engine.packed);
+    });
+    all
+}
+
+fn plain_logits(evaluator: &Evaluator, faults: &[(usize, Word)], images: &Images) -> Vec<Vec<f32>> {
+    let weights = Plain::new(evaluator).unwrap().weights(faults).unwrap();
+    let batches = images.batches().map(|batch| evaluator.network.logits(&batch.unwrap(), &weights).unwrap());
+    batches.flat_map(|logits| logits.to_vec2::<f32>().unwrap()).collect()
+}
+
+/// Every seventh word with its most significant bit flipped.
+fn sign_flips(evaluator: &Evaluator, bits: u32) -> Vec<(usize, Word)> {
+    let words = evaluator.words().iter().enumerate().step_by(7);
+    words.map(|(index, word)| (index, crate::code::flip(*word, bits - 1))).collect()
+}
+
+fn near(fast: &[Vec<f32>], plain: &[Vec<f32>]) -> bool {
+    let scale = plain.iter().flatten().fold(0f32, |max, x| x.abs().max(max));
+    fast.len() == plain.len()
+        && fast.iter().flatten().zip(plain.iter().flatten()).all(|(a, b)| (a - b).abs() <= 1e-4 * scale)
+}
+
+#[test]
+fn logits_match_plain_candle_on_every_architecture_clean_and_faulty_with_all_instructions() {
+    for architecture in Architecture::all() {
+        // few images where candle is slow: an image's result does not depend on its batch
+        let deep = matches!(architecture, Architecture::Resnet { blocks, .. } if blocks > 3);
+        let images = images(architecture, if deep { 1 } else { 5 });
+        for isa in Isa::available() {
+            let evaluator = evaluator(architecture, 8, isa);
+            let flips = sign_flips(&evaluator, 8);
+            for faults in [&[][..], &flips] {
+                let (fast, plain) =
+                    (logits(&evaluator, faults, &images), plain_logits(&evaluator, faults, &images));
+                assert!(near(&fast, &plain), "{architecture} {isa} {} faults", faults.len());
+            }
+        }
+    }
+}
+
+#[test]
+fn not_a_number_and_infinity_spread_as_in_plain_candle() {
+    for architecture in
+        [Architecture::Lenet5, "resnet20".parse().unwrap(), "resnet20_projection".parse().unwrap()]
+    {
+        let shape: [usize; 3] = architecture.input_shape();
+        let size: usize = shape.iter().product();
+        let mut pixels = vec![0.5f32; 4 * size];
+        (pixels[5], pixels[size + 70], pixels[2 * size + 300]) = (f32::NAN, f32::INFINITY, f32::NEG_INFINITY);
+        let images = Images::new(pixels, shape, vec![0; 4], &Device::Cpu).unwrap();
+        for isa in Isa::available() {
+            let evaluator = evaluator(architecture, 4, isa);
+            let (fast, plain) = (logits(&evaluator, &[], &images), plain_logits(&evaluator, &[], &images));
+            for (fast, plain) in fast.iter().flatten().zip(plain.iter().flatten()) {
+                assert_eq!(
+                    (fast.is_nan(), fast.is_infinite()),
+                    (plain.is_nan(), plain.is_infinite()),
+                    "{architecture} {isa}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn avx2_and_avx512_give_the_same_bits_and_a_batch_its_images_results() {
+    let architecture: Architecture = "resnet20_projection".parse().unwrap();
+    let set = images(architecture, 9);
+    let all: Vec<_> = Isa::available().into_iter().filter(|isa| *isa != Isa::Portable).collect();
+    let of = |isa: &Isa| logits(&evaluator(architecture, 4, *isa), &[], &set);
+    assert!(all.windows(2).all(|pair| of(&pair[0]) == of(&pair[1])));
+    let alone = images(architecture, 1);
+    let evaluator = evaluator(architecture, 4, Isa::current());
+    assert_eq!(logits(&evaluator, &[], &alone)[0], logits(&evaluator, &[], &set)[0]);
+}
+
+#[test]
+fn rewriting_words_with_themselves_changes_nothing() {
+    let (evaluator, images) =
+        (evaluator(Architecture::Lenet5, 4, Isa::current()), images(Architecture::Lenet5, 270));
+    let same: Vec<(usize, Word)> = evaluator.words().iter().copied().enumerate().step_by(7).collect();
+    assert_eq!(evaluator.faulty(&same, &images).unwrap(), evaluator.clean(&images).unwrap());
+    assert_eq!(evaluator.faulty(&[], &images).unwrap(), evaluator.clean(&images).unwrap());
+}
+
+#[test]
+fn faults_leave_no_trace_in_later_evaluations() {
+    let (evaluator, images) =
+        (evaluator(Architecture::Lenet5, 4, Isa::current()), images(Architecture::Lenet5, 60));
+    let clean = evaluator.clean(&images).unwrap();
+    let flips = sign_flips(&evaluator, 4);
+    let faulty = evaluator.faulty(&flips, &images).unwrap();
+    assert_ne!(faulty.loss, clean.loss);
+    assert_eq!(evaluator.clean(&images).unwrap(), clean);
+    assert_eq!(evaluator.faulty(&flips, &images).unwrap(), faulty);
+    let plain = Plain::new(&evaluator).unwrap().faulty(&flips, &images).unwrap();
+    assert!((plain.loss / faulty.loss - 1.0).abs() < 1e-4);
+}
+
+#[test]
+fn faults_in_one_layer_read_as_the_same_layer_built_by_hand() {
+    let (evaluator, images) =
+        (evaluator(Architecture::Lenet5, 4, Isa::current()), images(Architecture::Lenet5, 30));
+    let end = evaluator.words().len();
+    let flipped = |index: usize| (index, crate::code::flip(evaluator.words()[index], 3));
+    let faults: Vec<(usize, Word)> = (end - 84..end).map(flipped).collect();
+    let mut weights = evaluator.network().effective_weights().unwrap();
+    let stored = evaluator.stored[4].as_ref().unwrap();
+    let mut values = stored.values();
+    for (value, fault) in values[9 * 84..].iter_mut().zip(&faults) {
+        *value = stored.value(fault.1);
+    }
+    weights[4] = Tensor::from_vec(values, (10, 84), &Device::Cpu).unwrap();
+    let faulty = evaluator.faulty(&faults, &images).unwrap();
+    let by_hand = plain::score(&evaluator.network, &weights, &images).unwrap();
+    assert!((faulty.loss / by_hand.loss - 1.0).abs() < 1e-5);
+    assert_ne!(faulty.loss, evaluator.clean(&images).unwrap().loss);
+    assert!(evaluator.faulty(&[(end, 0)], &images).is_err());
+}
+
+#[test]
+fn faults_find_their_layer_behind_a_float_one() {
+    let quantizer = QuantizerSpec {
+        method: Method::Wcat,
+        bits: Bits::new(4).unwrap(),
+        skip: vec!["conv1".into(), "fc2".into()],
+        ..QuantizerSpec::default()
+    };
+    let network = Network::new(Architecture::Lenet5, 10, &quantizer, Seed(1), &Device::Cpu).unwrap().0;
+    let evaluator = Evaluator::new(network).unwrap();
+    let images = images(Architecture::Lenet5, 20);
+    let flips = sign_flips(&evaluator, 4);
+    assert!(near(&logits(&evaluator, &flips, &images), &plain_logits(&evaluator, &flips, &images)));
+    let weights = evaluator.faulty_weights(&[(0, 0), (2400, 0), (2400 + 48_000, 0)]).unwrap();
+    assert_eq!(weights.iter().map(|w| (w.0, w.1)).collect::<Vec<_>>(), [(1, 0), (2, 0), (4, 0)]);
+}
+
+#[test]
+fn clean_scores_do_not_depend_on_threads() {
+    let (evaluator, images) =
+        (evaluator(Architecture::Lenet5, 4, Isa::current()), images(Architecture::Lenet5, 1003));
+    let run = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| evaluator.clean(&images).unwrap())
+    };
+    let one = run(1);
+    assert_eq!(one, run(3));
+    assert_eq!(one, evaluator.faulty(&[], &images).unwrap());
+    assert_eq!(one, score(evaluator.network(), &images).unwrap());
+}
+
+#[test]
+fn images_of_another_shape_are_refused() {
+    let evaluator = evaluator(Architecture::Lenet5, 4, Isa::current());
+    let error = evaluator.clean(&images("resnet20".parse().unwrap(), 1)).unwrap_err().to_string();
+    assert!(error.contains("expected images of [1, 28, 28] for lenet5, found [3, 32, 32]"), "{error}");
+}

@@ -1,0 +1,356 @@
+//! Direct convolution of one image in blocked layout: a register tile of output pixels, no column matrix.
+
+use super::isa::Isa;
+use super::planes::{Planes, BLOCK};
+use crate::error::{Error, Result};
+use pulp::{Simd, WithSimd};
+use std::array::from_fn;
+
+/// A convolution of square kernel: input and output layout, kernel side, stride, padding.
+///
+/// `y[o, v, u] = start[o] + Σ_{i, r, c} w[o, i, r, c] x[i, v·stride + r - padding, u·stride + c - padding]`. The
+/// border of the input holds the padding. For each output the additions run over `r`, then blocks of `i`, then
+/// `c`, then `i`, one rounding each: the tile and the width of vectors change nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Direct {
+    input: Planes,
+    output: Planes,
+    kernel: usize,
+    stride: usize,
+    padding: usize,
+}
+
+/// What happens to the sums when they are stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Store {
+    /// Adds what the output holds already (a residual).
+    pub add: bool,
+    /// Then replaces what is below zero, and NaN, by zero.
+    pub relu: bool,
+}
+
+/// Distances between neighbouring pixels that have a kernel: lanes times stride.
+const STEPS: [usize; 5] = [1, 3, 6, 16, 32];
+
+impl Direct {
+    /// A convolution into an output of `channels` and `border`.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] where the padding exceeds the border of the input, the kernel exceeds the padded
+    /// image, or no kernel has this stride (1 and 2 have; for 1 and 6 channels only 1).
+    pub fn new(
+        input: Planes,
+        channels: usize,
+        kernel: usize,
+        stride: usize,
+        padding: usize,
+        border: usize,
+    ) -> Result<Self> {
+        let refuse = |expected: &str| {
+            let found = format!("kernel {kernel}, stride {stride}, padding {padding} on {input:?}");
+            Err(Error::argument("direct convolution", expected, found))
+        };
+        if padding > input.border() {
+            return refuse("a padding within the border of the input");
+        }
+        if stride == 0 || !STEPS.contains(&(input.lanes() * stride)) {
+            return refuse("stride 1 or 2 (with 1 or 6 input channels only 1)");
+        }
+        let size = |length: usize| (length + 2 * padding).checked_sub(kernel).map(|l| l / stride + 1);
+        match (size(input.height()), size(input.width())) {
+            (Some(height), Some(width)) if kernel > 0 => {
+                let output = Planes::new(channels, height, width, border)?;
+                Ok(Self { input, output, kernel, stride, padding })
+            }
+            _ => refuse("a kernel of at least 1 that fits into the padded image"),
+        }
+    }
+
+    /// The same with 16 lanes in the output, however few its channels.
+    #[must_use]
+    pub fn full(self) -> Self {
+        Self { output: self.output.full(), ..self }
+    }
+
+    /// Layout of the input.
+    pub fn input(&self) -> Planes {
+        self.input
+    }
+
+    /// Layout of the output.
+    pub fn output(&self) -> Planes {
+        self.output
+    }
+
+    /// Multiplications of one image, those with the padding included.
+    pub fn multiplications(&self) -> usize {
+        let taps = self.kernel * self.kernel * self.input.channels();
+        taps * self.output.channels() * self.output.height() * self.output.width()
+    }
+
+    /// Side of the kernel.
+    pub fn kernel(&self) -> usize {
+        self.kernel
+    }
+
+    /// Stride.
+    pub fn stride(&self) -> usize {
+        self.stride
+    }
+
+    /// Padding.
+    pub fn padding(&self) -> usize {
+        self.padding
+    }
+
+    /// Values from an output pixel's input to the next one's.
+    pub(super) fn step(&self) -> usize {
+        self.input.lanes() * self.stride
+    }
+
+    /// Values under the kernel in one row of one block.
+    pub(super) fn run(&self) -> usize {
+        self.kernel * self.input.lanes()
+    }
+
+    /// Output channels with those that fill up the last block.
+    fn padded_outputs(&self) -> usize {
+        self.output.channels().next_multiple_of(BLOCK)
+    }
+
+    /// Length of packed weights.
+    pub fn packed_len(&self) -> usize {
+        self.padded_outputs() * self.kernel * self.input.blocks() * self.run()
+    }
+
+    /// Length of the starting sums: one per output channel, zeros for those that fill up the last block.
+    pub fn start_len(&self) -> usize {
+        self.padded_outputs()
+    }
+
+    /// Place in packed weights of weight [output, input, row, column], given as its index in row-major order.
+    ///
+    /// Packed is [blocks of 16 outputs, kernel rows, input blocks, kernel columns, lanes, 16].
+    pub fn packed_at(&self, index: usize) -> usize {
+        let (k, inputs) = (self.kernel, self.input.channels());
+        let (column, row) = (index % k, index / k % k);
+        let (input, output) = (index / (k * k) % inputs, index / (k * k * inputs));
+        let (block, lane) = self.input.place(input);
+        let run = (output / BLOCK * k + row) * self.input.blocks() + block;
+        ((run * k + column) * self.input.lanes() + lane) * BLOCK + output % BLOCK
+    }
+
+    /// Packs weights [outputs, inputs, kernel, kernel].
+    ///
+    /// # Panics
+    /// Where a slice has not the length that this convolution has.
+    pub fn pack(&self, weights: &[f32], packed: &mut [f32]) {
+        let inputs = self.input.channels();
+        assert_eq!(weights.len(), self.output.channels() * inputs * self.kernel.pow(2), "weights");
+        assert_eq!(packed.len(), self.packed_len(), "packed weights");
+        for (index, weight) in weights.iter().enumerate() {
+            packed[self.packed_at(index)] = *weight;
+        }
+    }
+
+    /// Convolves one image: `input` and `output` in their layouts, `weights` [`Self::pack`]ed, `start` the sums
+    /// to begin with ([`Self::start_len`]). Borders are neither read beyond the padding nor written.
+    ///
+    /// # Panics
+    /// Where a slice has not the length that this convolution has.
+    pub fn forward(
+        &self,
+        isa: Isa,
+        input: &[f32],
+        weights: &[f32],
+        start: &[f32],
+        store: Store,
+        output: &mut [f32],
+    ) {
+        assert_eq!(input.len(), self.input.len(), "input of a convolution");
+        assert_eq!(output.len(), self.output.len(), "output of a convolution");
+        assert_eq!(weights.len(), self.packed_len(), "packed weights of a convolution");
+        assert_eq!(start.len(), self.start_len(), "starting sums of a convolution");
+        isa.run(Forward { shape: self, input, weights, start, store, output });
+    }
+}
+
+struct Forward<'a> {
+    shape: &'a Direct,
+    input: &'a [f32],
+    weights: &'a [f32],
+    start: &'a [f32],
+    store: Store,
+    output: &'a mut [f32],
+}
+
+impl WithSimd for Forward<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(mut self, simd: S) {
+        match self.shape.step() {
+            1 => self.image::<S, 1>(simd),
+            3 => self.image::<S, 3>(simd),
+            6 => self.image::<S, 6>(simd),
+            16 => self.image::<S, 16>(simd),
+            32 => self.image::<S, 32>(simd),
+            step => unreachable!("no kernel for a step of {step}: refused when the shape was made"),
+        }
+    }
+}
+
+impl Forward<'_> {
+    /// `A`: values from an output pixel's input to the next one's.
+    #[inline(always)]
+    fn image<S: Simd, const A: usize>(&mut self, simd: S) {
+        match S::F32_LANES {
+            16 => self.blocks::<S, 1, A>(simd),
+            8 => self.blocks::<S, 2, A>(simd),
+            4 => self.blocks::<S, 4, A>(simd),
+            lanes => unreachable!("no kernel for vectors of {lanes} lanes"),
+        }
+    }
+
+    /// `V`: vectors of a block.
+    #[inline(always)]
+    fn blocks<S: Simd, const V: usize, const A: usize>(&mut self, simd: S) {
+        let shape = self.shape;
+        let (height, width) = (shape.output.height(), shape.output.width());
+        for block in 0..shape.output.blocks() {
+            for y in 0..height {
+                let mut x = 0;
+                while x < width {
+                    x += self.tile_row::<S, V, A>(simd, block, y, x, width - x);
+                }
+            }
+        }
+    }
+
+    /// One tile of at most `left` pixels; returns how many.
+    #[inline(always)]
+    fn tile_row<S: Simd, const V: usize, const A: usize>(
+        &mut self,
+        simd: S,
+        block: usize,
+        y: usize,
+        x: usize,
+        left: usize,
+    ) -> usize {
+        if V == 1 {
+            match left {
+                16.. => self.tile::<S, 16, V, A>(simd, block, y, x),
+                8.. => self.tile::<S, 8, V, A>(simd, block, y, x),
+                7 => self.tile::<S, 7, V, A>(simd, block, y, x),
+                4.. => self.tile::<S, 4, V, A>(simd, block, y, x),
+                2.. => self.tile::<S, 2, V, A>(simd, block, y, x),
+                _ => self.tile::<S, 1, V, A>(simd, block, y, x),
+            }
+        } else {
+            match left {
+                4.. => self.tile::<S, 4, V, A>(simd, block, y, x),
+                2.. => self.tile::<S, 2, V, A>(simd, block, y, x),
+                _ => self.tile::<S, 1, V, A>(simd, block, y, x),
+            }
+        }
+    }
+
+    /// `R` output pixels of one block from (`y`, `x`).
+    #[inline(always)]
+    fn tile<S: Simd, const R: usize, const V: usize, const A: usize>(
+        &mut self,
+        simd: S,
+        block: usize,
+        y: usize,
+        x: usize,
+    ) -> usize {
+        let shape = self.shape;
+        let (input, run) = (shape.input, shape.run());
+        let (start, _) = S::as_simd_f32s(&self.start[block * BLOCK..][..BLOCK]);
+        let mut sums: [[S::f32s; V]; R] = [from_fn(|v| start[v]); R];
+        let (weights, _) = S::as_simd_f32s(self.weights);
+        let runs = shape.kernel * input.blocks();
+        let mut weights = weights[block * runs * run * V..][..runs * run * V].chunks_exact(run * V);
+        let offset = input.border() - shape.padding;
+        for row in 0..shape.kernel {
+            let first =
+                (y * shape.stride + row + offset) * input.row() + (x * shape.stride + offset) * input.lanes();
+            for plane in 0..input.blocks() {
+                let pixels = &self.input[plane * input.plane() + first..][..(R - 1) * A + run];
+                if let Some(weights) = weights.next() {
+                    accumulate::<S, R, V, A>(simd, &mut sums, pixels, weights);
+                }
+            }
+        }
+        self.store_tile(simd, block, y, x, sums);
+        R
+    }
+
+    #[inline(always)]
+    fn store_tile<S: Simd, const R: usize, const V: usize>(
+        &mut self,
+        simd: S,
+        block: usize,
+        y: usize,
+        x: usize,
+        mut sums: [[S::f32s; V]; R],
+    ) {
+        let layout = self.shape.output;
+        let at = layout.at(block, y, x);
+        let lanes = layout.lanes();
+        let zero = simd.splat_f32s(0.0);
+        if lanes == BLOCK {
+            let (target, _) = S::as_mut_simd_f32s(&mut self.output[at..][..R * BLOCK]);
+            for (target, sums) in target.chunks_exact_mut(V).zip(&mut sums) {
+                for (target, sum) in target.iter_mut().zip(sums) {
+                    let sum = if self.store.add { simd.add_f32s(*sum, *target) } else { *sum };
+                    *target = if self.store.relu { rectified(simd, sum, zero) } else { sum };
+                }
+            }
+            return;
+        }
+        for (target, sums) in self.output[at..][..R * lanes].chunks_exact_mut(lanes).zip(&sums) {
+            let values: &[f32] = bytemuck::cast_slice(sums);
+            for (target, sum) in target.iter_mut().zip(values) {
+                let sum = if self.store.add { *sum + *target } else { *sum };
+                *target = if self.store.relu { sum.max(0.0) } else { sum };
+            }
+        }
+    }
+}
+
+/// `sums[r][v] += Σ_j pixels[r·A + j] · weights[j·V + v]`, `j` rising, with one rounding per term where the
+/// instructions have fused multiply-add.
+#[inline(always)]
+fn accumulate<S: Simd, const R: usize, const V: usize, const A: usize>(
+    simd: S,
+    sums: &mut [[S::f32s; V]; R],
+    pixels: &[f32],
+    weights: &[S::f32s],
+) {
+    // windows of constant length: their indices need no check
+    for (pixels, weights) in pixels.windows((R - 1) * A + 1).zip(weights.chunks_exact(V)) {
+        let weights: [S::f32s; V] = from_fn(|v| weights[v]);
+        for r in 0..R {
+            let pixel = simd.splat_f32s(pixels[r * A]);
+            for v in 0..V {
+                sums[r][v] = multiply_add(simd, pixel, weights[v], sums[r][v]);
+            }
+        }
+    }
+}
+
+/// What is above zero; zero for the rest, NaN too.
+#[inline(always)]
+fn rectified<S: Simd>(simd: S, x: S::f32s, zero: S::f32s) -> S::f32s {
+    simd.select_f32s(simd.greater_than_f32s(x, zero), x, zero)
+}
+
+#[inline(always)]
+pub(super) fn multiply_add<S: Simd>(simd: S, a: S::f32s, b: S::f32s, c: S::f32s) -> S::f32s {
+    if S::IS_SCALAR {
+        simd.add_f32s(simd.mul_f32s(a, b), c)
+    } else {
+        simd.mul_add_e_f32s(a, b, c)
+    }
+}

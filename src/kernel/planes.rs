@@ -1,0 +1,198 @@
+//! How the kernels lay out images: channels in blocks, pixels of a block side by side, a border of zeros.
+
+use crate::error::{Error, Result};
+
+/// Channels of a full block: one vector of AVX-512.
+pub const BLOCK: usize = 16;
+
+/// Layout of one image of [channels, height, width] as [blocks, height + 2 border, width + 2 border, lanes].
+///
+/// Channels are cut into blocks of 16 lanes, the last filled up with zeros; images of 1, 3 or 6 channels have
+/// one block of just as many lanes. The lanes of a pixel are adjacent, so a pixel's right neighbour lies
+/// [`Self::lanes`] values further, whatever the number of channels: the strides of the inner loops are constants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Planes {
+    channels: usize,
+    height: usize,
+    width: usize,
+    border: usize,
+    lanes: usize,
+}
+
+impl Planes {
+    /// Layout of images of these sizes with a border of zeros around each block.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] where a size is 0 or the image has more than 2^40 values.
+    pub fn new(channels: usize, height: usize, width: usize, border: usize) -> Result<Self> {
+        let size = |n: usize| n.checked_add(2 * border.min(1 << 20));
+        let values = size(height)
+            .zip(size(width))
+            .and_then(|(h, w)| h.checked_mul(w)?.checked_mul(channels.checked_next_multiple_of(BLOCK)?));
+        if channels == 0 || height == 0 || width == 0 || values.is_none_or(|values| values > 1 << 40) {
+            return Err(Error::argument(
+                "layout of images",
+                "channels, height and width of at least 1, and at most 2^40 values",
+                format!("[{channels}, {height}, {width}] with a border of {border}"),
+            ));
+        }
+        let lanes = if matches!(channels, 1 | 3 | 6) { channels } else { BLOCK };
+        Ok(Self { channels, height, width, border, lanes })
+    }
+
+    /// The same image with 16 lanes, however few its channels.
+    #[must_use]
+    pub fn full(self) -> Self {
+        Self { lanes: BLOCK, ..self }
+    }
+
+    /// The same image with another border.
+    #[must_use]
+    pub fn with_border(self, border: usize) -> Self {
+        Self { border, ..self }
+    }
+
+    /// Channels.
+    pub fn channels(self) -> usize {
+        self.channels
+    }
+
+    /// Rows, the border not counted.
+    pub fn height(self) -> usize {
+        self.height
+    }
+
+    /// Columns, the border not counted.
+    pub fn width(self) -> usize {
+        self.width
+    }
+
+    /// Pixels of zeros on each side.
+    pub fn border(self) -> usize {
+        self.border
+    }
+
+    /// Values of a pixel in a block.
+    pub fn lanes(self) -> usize {
+        self.lanes
+    }
+
+    /// Number of blocks.
+    pub fn blocks(self) -> usize {
+        self.channels.div_ceil(self.lanes())
+    }
+
+    /// Values from a row to the next.
+    pub fn row(self) -> usize {
+        (self.width + 2 * self.border) * self.lanes()
+    }
+
+    /// Values from a block to the next.
+    pub fn plane(self) -> usize {
+        (self.height + 2 * self.border) * self.row()
+    }
+
+    /// Values of an image.
+    pub fn len(self) -> usize {
+        self.blocks() * self.plane()
+    }
+
+    /// Never: sizes of 0 are refused.
+    pub fn is_empty(self) -> bool {
+        self.len() == 0
+    }
+
+    /// Place of the first lane of pixel (`y`, `x`) of a block.
+    pub fn at(self, block: usize, y: usize, x: usize) -> usize {
+        block * self.plane() + (y + self.border) * self.row() + (x + self.border) * self.lanes()
+    }
+
+    /// Block and lane of a channel.
+    pub fn place(self, channel: usize) -> (usize, usize) {
+        (channel / self.lanes(), channel % self.lanes())
+    }
+
+    /// Copies one image of this layout into the same layout with another border; borders are left as they are.
+    ///
+    /// # Panics
+    /// Where a slice is not of the size of its layout.
+    pub fn copy_to(self, border: usize, from: &[f32], to: &mut [f32]) {
+        let target = self.with_border(border);
+        assert_eq!((from.len(), to.len()), (self.len(), target.len()), "values of a layout");
+        let row = self.width * self.lanes;
+        for block in 0..self.blocks() {
+            for y in 0..self.height {
+                to[target.at(block, y, 0)..][..row].copy_from_slice(&from[self.at(block, y, 0)..][..row]);
+            }
+        }
+    }
+
+    /// Lays out one image, given as [channels, height, width]; borders and spare lanes are left as they are.
+    ///
+    /// # Panics
+    /// Where a slice is not of the size that this layout has.
+    pub fn fill(self, image: &[f32], planes: &mut [f32]) {
+        assert_eq!(image.len(), self.channels * self.height * self.width, "values of an image");
+        assert_eq!(planes.len(), self.len(), "values of a layout");
+        let lanes = self.lanes();
+        for (row, values) in image.chunks_exact(self.width).enumerate() {
+            let (channel, y) = (row / self.height, row % self.height);
+            let (block, lane) = self.place(channel);
+            let start = self.at(block, y, 0) + lane;
+            let targets = planes[start..].iter_mut().step_by(lanes);
+            targets.zip(values).for_each(|(target, value)| *target = *value);
+        }
+    }
+
+    /// Reads one image back as [channels, height, width].
+    ///
+    /// # Panics
+    /// As [`Self::fill`].
+    pub fn read(self, planes: &[f32], image: &mut [f32]) {
+        assert_eq!(image.len(), self.channels * self.height * self.width, "values of an image");
+        assert_eq!(planes.len(), self.len(), "values of a layout");
+        let lanes = self.lanes();
+        for (row, values) in image.chunks_exact_mut(self.width).enumerate() {
+            let (channel, y) = (row / self.height, row % self.height);
+            let (block, lane) = self.place(channel);
+            let sources = planes[self.at(block, y, 0) + lane..].iter().step_by(lanes);
+            values.iter_mut().zip(sources).for_each(|(value, source)| *value = *source);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn images_come_back_from_every_layout() {
+        for (channels, border) in [(1, 0), (3, 1), (6, 2), (16, 1), (20, 0), (64, 1)] {
+            let planes = Planes::new(channels, 3, 5, border).unwrap();
+            let image: Vec<f32> = (0..channels * 15).map(|i| i as f32 + 1.0).collect();
+            let (mut laid, mut back) = (vec![0f32; planes.len()], vec![0f32; image.len()]);
+            planes.fill(&image, &mut laid);
+            planes.read(&laid, &mut back);
+            assert_eq!(image, back, "{channels} channels");
+            assert_eq!(laid.iter().filter(|x| **x != 0.0).count(), image.len(), "borders stay zero");
+        }
+    }
+
+    #[test]
+    fn a_right_neighbour_is_one_pixel_of_lanes_away() {
+        let planes = Planes::new(40, 4, 4, 1).unwrap();
+        assert_eq!((planes.blocks(), planes.lanes()), (3, 16));
+        assert_eq!(planes.at(1, 2, 3) - planes.at(1, 2, 2), 16);
+        assert_eq!(planes.at(0, 0, 0), (6 + 1) * 16);
+        assert_eq!(planes.place(33), (2, 1));
+    }
+
+    #[test]
+    fn empty_and_endless_layouts_are_refused() {
+        assert!(Planes::new(0, 1, 1, 0).is_err());
+        assert!(Planes::new(3, 0, 1, 0).is_err());
+        assert!(Planes::new(1 << 20, 1 << 20, 1 << 20, 0).is_err());
+        assert!(Planes::new(usize::MAX, 2, 2, 0).is_err());
+        assert!(Planes::new(1, 1, 1, usize::MAX).is_err());
+    }
+}
