@@ -61,17 +61,79 @@ fn standard_normal() -> Normal {
     Normal::standard()
 }
 
-/// Half-width of the 95 % Student-t interval of a mean with standard deviation `std` of `n`
-/// values; `None` below two values.
-pub fn student_half_width(std: f64, n: usize) -> Option<f64> {
-    let t = StudentsT::new(0.0, 1.0, n.checked_sub(1)? as f64).ok()?;
-    Some(t.inverse_cdf(0.975) * std / (n as f64).sqrt())
+/// Test images that accuracies were measured on: `used` of `all`, drawn at random with the classes in
+/// proportion.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ImageSample {
+    /// Images evaluated, at least 1.
+    pub used: u64,
+    /// Images of the test set.
+    pub all: u64,
 }
 
-/// 95 % Student-t interval of the mean; `None` below two values.
-pub fn student_interval(xs: &[f64]) -> Option<Interval> {
-    let (mean, half) = (mean(xs)?, student_half_width(standard_deviation(xs)?, xs.len())?);
-    Some(Interval { low: mean - half, high: mean + half })
+impl ImageSample {
+    /// True where every image was used.
+    pub fn is_whole(self) -> bool {
+        self.used >= self.all
+    }
+
+    /// Variance that the choice of images gives to `mean`, a mean accuracy over chips in [0, 1], as an
+    /// estimate of the mean accuracy on all images: `p (1 - p) / (n - 1) · (1 - n/M)` for `n` of `M` images.
+    /// Exactly 0 where all are used.
+    ///
+    /// An upper bound. Let image `i` be classified correctly on a share `q_i` of chips. Of a simple random
+    /// sample the variance is that of `q_i` over images, divided by `n`, times `1 - n/M`, and numbers in
+    /// [0, 1] with mean `p` have a variance of at most `p (1 - p)`; the divisor is then `n - 1` (Cochran,
+    /// Sampling Techniques, 3rd ed., 1977, section 3.2). It is reached where every image is right on all chips
+    /// or on none, as without faults. Proportional strata lower it further, up to terms of the order of one
+    /// image per class (ibid., section 5.6). So that a sample without a single error, or a single hit, does
+    /// not count as certain, `p` is taken with two more of either (Agresti and Coull, The American
+    /// Statistician 52(2), 1998), which is nearer to 1/2 and so a bound all the more.
+    pub fn variance(self, mean: f64) -> f64 {
+        if self.is_whole() {
+            return 0.0;
+        }
+        let (n, all) = (self.used as f64, self.all as f64);
+        let p = (n * mean + 2.0) / (n + 4.0);
+        p * (1.0 - p) / (n - 1.0).max(1.0) * (1.0 - n / all)
+    }
+
+    /// Least number of `all` images on which [`Self::variance`] alone gives a 95 % half-width of at most
+    /// `half_width` around `mean`.
+    pub fn least(mean: f64, half_width: f64, all: u64) -> u64 {
+        let (mut low, mut high) = (1, all.max(1));
+        while low < high {
+            let used = low + (high - low) / 2;
+            match normal_half_width(Self { used, all }.variance(mean)) <= half_width {
+                true => high = used,
+                false => low = used + 1,
+            }
+        }
+        low
+    }
+}
+
+/// Half-width of the 95 % normal interval of an estimate of the given variance.
+pub fn normal_half_width(variance: f64) -> f64 {
+    probit(0.975) * variance.sqrt()
+}
+
+/// Half-width of the 95 % interval of a mean accuracy over `chips` chips with standard deviation `std`, on
+/// images whose choice gives it the variance `images` (see [`ImageSample::variance`]); `None` below two chips.
+///
+/// `√(t² std² / chips + z² images)`: Student's half-width over chips and the normal one over images, each with
+/// its own quantile, added in quadrature, as their errors are uncorrelated (given the images, chips scatter
+/// around the mean on these images). It is Student's where `images` is 0, the normal one where `std` is 0, and
+/// never below either. The alternative, one t quantile with the degrees of freedom of Welch and
+/// Satterthwaite, has no such order: of few chips the quantile falls so fast with the second variance that
+/// fewer images could give a narrower interval; and `images` is a bound, which has no degrees of freedom.
+pub fn mean_half_width(std: f64, chips: usize, images: f64) -> Option<f64> {
+    let t = StudentsT::new(0.0, 1.0, chips.checked_sub(1)? as f64).ok()?;
+    let student = t.inverse_cdf(0.975) * std / (chips as f64).sqrt();
+    match images > 0.0 {
+        true => Some((student.powi(2) + normal_half_width(images).powi(2)).sqrt()),
+        false => Some(student),
+    }
 }
 
 /// 95 % Clopper-Pearson interval of a share, from `successes` of `n` (Biometrika 26, 1934);
@@ -84,23 +146,30 @@ pub fn clopper_pearson(successes: u64, n: u64) -> Interval {
     Interval { low: low.unwrap_or(0.0), high: high.unwrap_or(1.0) }
 }
 
-/// 95 % percentile bootstrap interval of the mean (Efron 1979); `None` below two values.
-pub fn bootstrap_mean(xs: &[f64], resamples: usize, stream: &mut Stream) -> Option<Interval> {
+/// 95 % percentile bootstrap interval of the mean accuracy over chips (Efron 1979); `None` below two chips.
+/// Each resample of chips is moved by a normal draw of the variance `images` (see [`ImageSample::variance`])
+/// and kept in [0, 1]; where that is 0 nothing is drawn for it.
+pub fn bootstrap_mean(xs: &[f64], resamples: usize, images: f64, stream: &mut Stream) -> Option<Interval> {
     if xs.len() < 2 {
         return None;
     }
     let means: Vec<f64> = (0..resamples)
         .map(|_| {
             let sum: f64 = (0..xs.len()).map(|_| xs[stream.below(xs.len() as u64) as usize]).sum();
-            sum / xs.len() as f64
+            let mean = sum / xs.len() as f64;
+            match images > 0.0 {
+                true => (mean + images.sqrt() * stream.normal()).clamp(0.0, 1.0),
+                false => mean,
+            }
         })
         .collect();
     let means = sorted(&means);
     Some(Interval { low: quantile(&means, 0.025)?, high: quantile(&means, 0.975)? })
 }
 
-/// Half-width of the 95 % normal interval of an accuracy measured on `images` images, from the
-/// sampling of images alone: `1.96 √(a (1 - a) / n)`. `None` without images.
+/// Half-width of the 95 % normal interval of an accuracy measured on `images` images, as an estimate of that on
+/// images that are not in the test set, from the sampling of images alone: `1.96 √(a (1 - a) / n)`. `None`
+/// without images.
 pub fn image_half_width(accuracy: f64, images: u64) -> Option<f64> {
     (images > 0).then(|| probit(0.975) * (accuracy * (1.0 - accuracy) / images as f64).sqrt())
 }
@@ -135,11 +204,48 @@ mod tests {
     }
 
     #[test]
-    fn student_interval_of_a_textbook_sample() {
-        // n = 5, mean 3, s = √2.5, t(0.975, 4) = 2.776445
-        let interval = student_interval(&[1.0, 2.0, 3.0, 4.0, 5.0]).unwrap();
-        near(interval.half_width(), 2.776445 * (2.5f64 / 5.0).sqrt(), 1e-5);
-        near(interval.low + interval.half_width(), 3.0, 1e-12);
+    fn without_a_choice_of_images_the_half_width_is_students() {
+        // 1, 2, 3, 4, 5: s = √2.5, t(0.975, 4) = 2.776445
+        near(mean_half_width(2.5f64.sqrt(), 5, 0.0).unwrap(), 2.776445 * (2.5f64 / 5.0).sqrt(), 1e-5);
+        assert_eq!(mean_half_width(0.0, 5, 0.0), Some(0.0));
+        assert_eq!((mean_half_width(0.1, 1, 0.0), mean_half_width(0.1, 0, 1e-4)), (None, None));
+    }
+
+    #[test]
+    fn half_widths_of_chips_and_images_add_in_quadrature() {
+        // Student's part 3, normal part 4
+        let std = 3.0 * 2.0 / 3.182446;
+        let images = (4.0 / 1.959964f64).powi(2);
+        near(mean_half_width(std, 4, images).unwrap(), 5.0, 1e-5);
+        near(mean_half_width(0.0, 4, images).unwrap(), 4.0, 1e-5);
+        // fewer images never give a narrower interval, not even of two chips
+        assert!(mean_half_width(0.1, 2, 1e-9) >= mean_half_width(0.1, 2, 0.0));
+        assert!(mean_half_width(0.1, 2, 1e-2) > mean_half_width(0.1, 2, 1e-3));
+    }
+
+    #[test]
+    fn the_variance_of_the_choice_of_images_by_hand() {
+        // (20·0.8 + 2) / 24 = 0.75; 0.75·0.25 / 19 · (1 - 20/100)
+        let sample = ImageSample { used: 20, all: 100 };
+        near(sample.variance(0.8), 0.75 * 0.25 / 19.0 * 0.8, 1e-15);
+        // many images: p (1 - p) / (n - 1) · (1 - n/M)
+        let many = ImageSample { used: 10_000, all: 40_000 };
+        near(many.variance(0.6) / (0.24 / 9_999.0 * 0.75), 1.0, 1e-3);
+        assert!(sample.variance(1.0) > 0.0 && sample.variance(0.0) > 0.0);
+        assert_eq!(ImageSample { used: 100, all: 100 }.variance(0.5), 0.0);
+        assert!(ImageSample { used: 1, all: 100 }.variance(0.5).is_finite());
+    }
+
+    #[test]
+    fn the_least_number_of_images_is_enough_and_one_less_is_not() {
+        for (mean, half, all) in
+            [(0.5, 0.01, 10_000), (0.98, 0.01, 10_000), (1.0, 0.01, 2_000), (0.3, 1e-6, 300)]
+        {
+            let width = |used| normal_half_width(ImageSample { used, all }.variance(mean));
+            let least = ImageSample::least(mean, half, all);
+            assert!(width(least) <= half && width(least - 1) > half, "{mean} {half} {all}: {least}");
+        }
+        assert_eq!(ImageSample::least(0.5, 1.0, 300), 1);
     }
 
     #[test]
@@ -157,14 +263,29 @@ mod tests {
 
     #[test]
     fn bootstrap_is_seeded_and_covers_the_mean() {
-        let xs: Vec<f64> = (0..40).map(|i| f64::from(i % 7)).collect();
-        let run = |seed| bootstrap_mean(&xs, 1000, &mut Seed(seed).stream(Purpose::Bootstrap, &[])).unwrap();
+        let xs: Vec<f64> = (0..40).map(|i| 0.1 * f64::from(i % 7)).collect();
+        let run =
+            |seed| bootstrap_mean(&xs, 1000, 0.0, &mut Seed(seed).stream(Purpose::Bootstrap, &[])).unwrap();
         assert_eq!(run(1), run(1));
         assert_ne!(run(1), run(2));
         let (interval, mean) = (run(1), mean(&xs).unwrap());
         assert!(interval.low < mean && mean < interval.high);
-        let student = student_interval(&xs).unwrap();
-        near(interval.half_width() / student.half_width(), 1.0, 0.15);
+        let student = mean_half_width(standard_deviation(&xs).unwrap(), 40, 0.0).unwrap();
+        near(interval.half_width() / student, 1.0, 0.15);
+    }
+
+    #[test]
+    fn the_bootstrap_holds_the_choice_of_images_and_stays_a_share() {
+        let xs: Vec<f64> = (0..40).map(|i| 0.5 + 0.01 * f64::from(i % 7)).collect();
+        let run = |xs: &[f64], images| {
+            bootstrap_mean(xs, 2000, images, &mut Seed(1).stream(Purpose::Bootstrap, &[])).unwrap()
+        };
+        let half = mean_half_width(standard_deviation(&xs).unwrap(), 40, 1e-4).unwrap();
+        near(run(&xs, 1e-4).half_width() / half, 1.0, 0.1);
+        assert_eq!(run(&xs, 1e-4), run(&xs, 1e-4));
+        let sure = run(&[1.0; 8], 1e-4);
+        assert_eq!(sure.high, 1.0);
+        near(1.0 - sure.low, 0.0196, 0.002);
     }
 
     #[test]

@@ -16,7 +16,7 @@ const MEMORY: &str = "sram-14nm-chandramoorthy2019";
 fn records(place: &Place, args: &[&str]) -> Vec<Value> {
     let ended = place.done(&[args, &["--format", "json"]].concat());
     let records: Vec<Value> = serde_json::from_str(&ended.stdout).unwrap();
-    assert!(records.iter().all(|record| record["schema"] == 1), "{}", ended.stdout);
+    assert!(records.iter().all(|record| record["schema"] == 2), "{}", ended.stdout);
     records
 }
 

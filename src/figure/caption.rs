@@ -110,11 +110,15 @@ fn sample(summaries: &[Summary]) -> String {
             (low, high) => format!("{low} to {high} {many}"),
         }
     };
+    let samples: BTreeSet<(u64, u64)> = summaries.iter().map(|s| (s.images, s.test_images)).collect();
+    let images = match samples.iter().next() {
+        Some((used, all)) if samples.len() == 1 && used < all => format!("{used} of {all} test images"),
+        _ => span(&|s| s.images, "test image", "test images"),
+    };
     let datasets: BTreeSet<&str> = summaries.iter().map(|s| s.design.dataset.as_str()).collect();
     format!(
-        "Each point: {}, {} of {}.",
+        "Each point: {}, {images} of {}.",
         span(&|s| s.chips, "simulated chip", "simulated chips"),
-        span(&|s| s.images, "test image", "test images"),
         datasets.into_iter().collect::<Vec<_>>().join(", ")
     )
 }
@@ -122,15 +126,16 @@ fn sample(summaries: &[Summary]) -> String {
 fn bands(summaries: &[Summary]) -> String {
     let student = summaries.iter().any(|s| s.student.is_some());
     let bootstrap = summaries.iter().any(|s| s.student.is_none() && s.bootstrap.is_some());
-    match (student, bootstrap) {
-        (true, false) => "Bands: 95 % Student-t interval of the mean over chips.",
+    let bands = match (student, bootstrap) {
+        (true, false) => "Bands: 95 % Student-t interval of the mean over chips",
         (true, true) => {
-            "Bands: 95 % interval of the mean over chips, Student-t where there is one, else percentile bootstrap."
+            "Bands: 95 % interval of the mean over chips, Student-t where there is one, else percentile bootstrap"
         }
-        (false, true) => "Bands: 95 % percentile bootstrap interval of the mean over chips.",
-        (false, false) => "One chip gives no interval over chips, so no band is drawn.",
-    }
-    .into()
+        (false, true) => "Bands: 95 % percentile bootstrap interval of the mean over chips",
+        (false, false) => return "One chip gives no interval over chips, so no band is drawn.".into(),
+    };
+    let subset = summaries.iter().any(|s| !s.image_sample().is_whole());
+    format!("{bands}{}.", if subset { ", widened by the choice of test images" } else { "" })
 }
 
 fn whiskers(summaries: &[Summary]) -> Option<String> {

@@ -51,6 +51,7 @@ pub(crate) fn summary(method: &str, bits: u32, voltage: f64, lowest: f64, mean: 
         design,
         chips,
         images: 2000,
+        test_images: 2000,
         mean,
         std: Some(std),
         student: Some(Interval { low: mean - half, high: mean + half }),
@@ -275,6 +276,18 @@ fn one_chip_has_no_band_and_says_so() {
     let figures = rendered(&summaries, &[]);
     assert!(figures[0].caption.contains("1 simulated chip,") && figures[0].caption.contains("no band"));
     assert!(!figures[0].svg.contains("95 % interval of the mean"));
+}
+
+#[test]
+fn a_subset_of_the_test_images_is_said_in_the_captions() {
+    let mut summaries = two_methods();
+    assert!(!rendered(&summaries, &[])[0].caption.contains("choice of test images"));
+    summaries.iter_mut().for_each(|s| s.images = 500);
+    for figure in &rendered(&summaries, &[])[..3] {
+        let caption = &figure.caption;
+        assert!(caption.contains("50 simulated chips, 500 of 2000 test images of glyphs."), "{caption}");
+        assert!(caption.contains("over chips, widened by the choice of test images."), "{caption}");
+    }
 }
 
 #[test]

@@ -11,10 +11,11 @@ pub(super) fn remarks(report: &Report) -> String {
     let summaries = &report.summaries;
     let mut remarks: Vec<String> = Vec::new();
     remarks.extend(trainings(summaries));
+    remarks.extend(subsets(summaries));
     remarks.extend(images(summaries));
     remarks.push(
-        "Intervals of the mean are over simulated chips of one network each: they say nothing about what another \
-         training would have given."
+        "Intervals of the mean are about one network each: they say nothing about what another training would \
+         have given."
             .into(),
     );
     remarks.push(
@@ -67,13 +68,30 @@ fn trainings(summaries: &[Summary]) -> Option<String> {
     (!counts.is_empty()).then(|| format!("{}. {verdict}", counts.join("; ")))
 }
 
+/// What the choice of a part of the test images means for the numbers.
+fn subsets(summaries: &[Summary]) -> Option<String> {
+    let subset = summaries.iter().map(Summary::image_sample).filter(|sample| !sample.is_whole());
+    let subsets: BTreeSet<String> =
+        subset.map(|sample| format!("{} of {}", sample.used, sample.all)).collect();
+    (!subsets.is_empty()).then(|| {
+        format!(
+            "Not all test images were used ({}). Intervals of the mean are those of the mean accuracy on all test \
+             images: they include the choice of images, with the largest variance that it can have at such an \
+             accuracy. Points on the same images share that choice, so they are told apart better than \
+             their intervals say. Quantiles over chips, yields and their intervals are those on the images used.",
+            subsets.into_iter().collect::<Vec<_>>().join(", ")
+        )
+    })
+}
+
 /// What the sampling of test images adds.
 fn images(summaries: &[Summary]) -> Option<String> {
     let widest = summaries.iter().filter_map(|s| s.image_half_width).reduce(f64::max)?;
     let fewest = summaries.iter().map(|s| s.images).min()?;
     Some(format!(
-        "Test images are a sample too: the sampling of {fewest} images alone gives a 95 % half-width of up to \
-         {} points. All points on the same images share this part, and it is not in the bands.",
+        "The test images are a sample too: as an estimate for images outside the test set, a mean has a 95 % \
+         half-width of up to {} points from the sampling of {fewest} images alone. All points on the same images \
+         share this part, and it is not in the bands.",
         percent(widest)
     ))
 }

@@ -262,11 +262,14 @@ pub(super) fn summaries(summaries: &[Summary]) -> String {
         last = Some(label);
         rows += &row(&summary_cells(label, s, absolute), first);
     }
-    let caption = "By series and rising voltage. † : the bit error rate is extrapolated. The interval of the mean \
-                   is Student's over chips (bootstrap where there is none), that of the yield Clopper and Pearson's. \
-                   Energy and area are relative to the same architecture at 8 bits, unprotected, energy at the \
-                   error-free voltage.";
-    table(&head(&titles), &rows, caption)
+    let subset = summaries.iter().any(|s| !s.image_sample().is_whole());
+    let caption = format!(
+        "By series and rising voltage. † : the bit error rate is extrapolated. The interval of the mean is Student's \
+         over chips (bootstrap where there is none){}; that of the yield is Clopper and Pearson's. Energy and area \
+         are relative to the same architecture at 8 bits, unprotected, energy at the error-free voltage.",
+        if subset { ", with the choice of test images included" } else { "" }
+    );
+    table(&head(&titles), &rows, &caption)
 }
 
 fn summary_cells(label: &str, s: &Summary, absolute: bool) -> Vec<Cell> {

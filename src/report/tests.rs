@@ -55,13 +55,25 @@ fn the_page_holds_answer_figures_tables_configuration_and_commands() {
         "voltages: &quot;0.75:1.0:0.025&quot;",
         "normal at 4 bit: 1 training; wcat at 4 bit: 1 training.",
         "needs several trainings",
-        "the sampling of 2000 images alone gives a 95 % half-width of up to 0.8 points",
+        "a 95 % half-width of up to 0.8 points from the sampling of 2000 images alone",
         "accesses to the weight memory",
         "The range of layer fc1 reached its floor.",
     ] {
         assert!(text.contains(part), "{part}\n{text}");
     }
-    assert!(!text.contains("Marked with †"));
+    assert!(!text.contains("Marked with †") && !text.contains("choice of"));
+}
+
+#[test]
+fn a_subset_of_the_test_images_is_said_in_the_remarks() {
+    let mut report = report(two_methods());
+    report.summaries.iter_mut().for_each(|s| s.images = 500);
+    let text = words(&html(&report));
+    assert!(text.contains("Not all test images were used (500 of 2000)."), "{text}");
+    assert!(
+        text.contains("(bootstrap where there is none), with the choice of test images included"),
+        "{text}"
+    );
 }
 
 #[test]

@@ -5,6 +5,7 @@ use crate::data::{self, DatasetName, DatasetSpec, ImageSet, Normalization, Split
 use crate::engine::{Evaluator, Images};
 use crate::error::{Error, Result};
 use crate::net::{Model, ModelInfo};
+use crate::stats::ImageSample;
 use candle_core::Device;
 use std::path::{Path, PathBuf};
 
@@ -110,6 +111,8 @@ pub(super) struct TestImages {
     pub(super) checksum: String,
     /// Number of images used.
     pub(super) count: u64,
+    /// Number of images of the test set.
+    pub(super) all: u64,
     /// Number of classes.
     pub(super) classes: usize,
 }
@@ -160,8 +163,14 @@ impl TestImages {
             title: set.title.clone(),
             checksum: set.checksum(),
             count: indices.len() as u64,
+            all: set.len() as u64,
             classes: set.classes,
         })
+    }
+
+    /// How many images of how many.
+    pub(super) fn sample(&self) -> ImageSample {
+        ImageSample { used: self.count, all: self.all }
     }
 
     /// The images of a model, by its place in the list.

@@ -11,6 +11,7 @@ use crate::data::ImageSet;
 use crate::engine::Score;
 use crate::error::{Error, Result};
 use crate::memory::{self, MemoryModel, OperatingPoint};
+use crate::stats::{self, ImageSample};
 use crate::store::{self, Lock};
 use crate::sweep::{Comparison, Design, Subject, Trial};
 use crate::table::{self, names, FloorSpec, Journal, Pareto, Replay, Summary};
@@ -198,6 +199,7 @@ fn early_set(experiment: &Experiment, request: &SweepRequest) -> Result<Option<I
     if let Some(images) = experiment.sweep.images {
         set.subset(usize::try_from(images).unwrap_or(usize::MAX), experiment.seed)?;
     }
+    experiment.sweep.check_tolerance(set.len() as u64)?;
     Ok(Some(set))
 }
 
@@ -255,6 +257,7 @@ fn prepare(
         None => test_set(&experiment, request)?,
     };
     let images = TestImages::new(&set, &models, &experiment, experiment.sweep.images)?;
+    experiment.sweep.check_tolerance(images.all)?;
     let identity = Identity {
         seed: experiment.seed.0,
         dataset: &images.checksum,
@@ -266,7 +269,7 @@ fn prepare(
     };
     let identity = folder_name(&experiment.name, &identity)?;
     let mut prepared = Prepared { experiment, memory, voltages, models, images, identity, notes: Vec::new() };
-    prepared.notes = prepared.remarks(set.len() as u64)?;
+    prepared.notes = prepared.remarks()?;
     Ok(prepared)
 }
 
@@ -287,11 +290,12 @@ fn run_folder(request: &SweepRequest, identity: &str) -> Result<PathBuf> {
 
 impl Prepared {
     /// What the reader of the results should know.
-    fn remarks(&self, all_images: u64) -> Result<Vec<String>> {
+    fn remarks(&self) -> Result<Vec<String>> {
         let mut notes: Vec<String> =
             self.models.iter().flat_map(|model| model.warnings.iter().cloned()).collect();
-        if self.images.count < all_images {
-            notes.push(format!("{} of {all_images} test images are used in each trial", self.images.count));
+        let ImageSample { used, all } = self.images.sample();
+        if used < all {
+            notes.push(format!("{used} of {all} test images are used in each trial"));
         }
         let points: Vec<OperatingPoint> =
             self.voltages.iter().map(|v| self.memory.at(*v)).collect::<Result<_>>()?;
@@ -313,6 +317,24 @@ impl Prepared {
             ));
         }
         Ok(notes)
+    }
+
+    /// What to tell where the choice of images alone puts some of these mean accuracies beyond the tolerance.
+    fn beyond_tolerance(&self, means: impl Iterator<Item = f64>) -> Option<String> {
+        let (tolerance, sample) = (self.experiment.sweep.tolerance?, self.images.sample());
+        let half = |mean: f64| stats::normal_half_width(sample.variance(mean));
+        let widest = means.max_by(|a, b| half(*a).total_cmp(&half(*b)))?;
+        (half(widest) > tolerance).then(|| {
+            format!(
+                "more chips cannot bring every mean within the tolerance of {tolerance}: at an accuracy of {:.4} the \
+                 choice of {} of {} test images alone leaves {:.4}; at least {} images would be needed",
+                widest,
+                sample.used,
+                sample.all,
+                half(widest),
+                ImageSample::least(widest, tolerance, sample.all)
+            )
+        })
     }
 
     /// Clean scores: known ones from the journal, others evaluated.
@@ -378,6 +400,7 @@ impl Prepared {
             seed: self.experiment.seed,
             chips,
             tolerance: self.experiment.sweep.tolerance,
+            test_images: self.images.all,
         }
     }
 
@@ -434,6 +457,9 @@ impl Sweeping<'_> {
         let comparison = prepared.comparison(&subjects, &points, chips);
         let designs = comparison.designs()?;
         self.say_extension(&replay, &designs, chips);
+        let clean = designs.iter().map(|design| design.clean_accuracy.get());
+        let beyond = prepared.beyond_tolerance(clean);
+        beyond.iter().for_each(|note| self.monitor.warn(note));
         designs.iter().try_for_each(|design| journal.append_design(design))?;
         let started = Instant::now();
         let owed = comparison.count_owed(&replay.trials)?;
@@ -450,7 +476,14 @@ impl Sweeping<'_> {
         let seconds = started.elapsed().as_secs_f64();
         let floor = prepared.experiment.sweep.floor.map_or(FloorSpec::default(), FloorSpec::Fixed);
         let seed = prepared.experiment.seed;
-        let summaries = table::summarize(&designs, &outcome.trials, floor, outcome.stopped_by, seed)?;
+        let (stopped_by, all) = (outcome.stopped_by, prepared.images.all);
+        let summaries = table::summarize(&designs, &outcome.trials, floor, stopped_by, all, seed)?;
+        if let Some(note) = prepared.beyond_tolerance(summaries.iter().map(|summary| summary.mean)) {
+            if beyond.as_ref() != Some(&note) {
+                self.monitor.warn(&note);
+            }
+            record.notes.push(note);
+        }
         self.write_tables(&designs, &outcome.trials, &summaries, seconds)?;
         record.finished_unix = Some(now());
         record.write(folder)?;

@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::fault::{faulty_words, Chip};
 use crate::memory::{weight_memory_energy, LayerAccess, MemoryModel, OperatingPoint};
 use crate::seed::Seed;
-use crate::stats;
+use crate::stats::{self, ImageSample};
 use crate::units::{Accuracy, ChipId};
 use rayon::prelude::*;
 use std::collections::BTreeMap;
@@ -51,6 +51,8 @@ pub struct Comparison<'a> {
     pub chips: u32,
     /// Greatest half-width of a mean that is good enough.
     pub tolerance: Option<f64>,
+    /// Images of the test set, of which the subjects' are all or a subset.
+    pub test_images: u64,
 }
 
 /// What a comparison came to.
@@ -159,8 +161,8 @@ impl Comparison<'_> {
         let stopped_by = loop {
             let new = self.batch(&designs, chips, &trials, cancel, sink)?;
             trials.extend(new.into_iter().map(|trial| ((trial.design_id.clone(), trial.chip), trial)));
-            if self.tolerance.is_some_and(|tolerance| self.widest(&designs, chips, &trials) <= tolerance) {
-                break StoppedBy::Tolerance;
+            if let Some(reason) = self.tolerance.and_then(|t| self.enough(t, &designs, chips, &trials)) {
+                break reason;
             }
             if chips == self.chips {
                 break StoppedBy::Chips;
@@ -244,31 +246,46 @@ impl Comparison<'_> {
         })
     }
 
-    /// Greatest half-width of the 95 % interval of a mean over chips. Where few chips differ the sample says
-    /// little about the rest: the variance is at least that of the rule of three, `3/n` of chips deviating by
-    /// the greatest deviation seen, or by the tolerance.
-    fn widest(&self, designs: &[Design], chips: u32, trials: &BTreeMap<(String, ChipId), Trial>) -> f64 {
-        let half_width = |design: &Design| {
-            if design.ber == 0.0 {
-                return 0.0;
+    /// Why these chips are enough, where they are: the half-width of every design point is at most the
+    /// tolerance. Where the choice of images alone leaves more, no number of chips can bring it there, and the
+    /// part of the chips must be within the tolerance instead.
+    fn enough(
+        &self,
+        tolerance: f64,
+        designs: &[Design],
+        chips: u32,
+        trials: &BTreeMap<(String, ChipId), Trial>,
+    ) -> Option<StoppedBy> {
+        let mut reason = StoppedBy::Tolerance;
+        for design in designs {
+            let of_chip = |chip| trials.get(&(design.design_id.clone(), ChipId(chip)));
+            let of_design: Vec<&Trial> = (0..chips).filter_map(of_chip).collect();
+            let sorted = stats::sorted(&of_design.iter().map(|trial| trial.accuracy()).collect::<Vec<_>>());
+            let used = of_design.first()?.images;
+            let images = ImageSample { used, all: self.test_images }.variance(stats::mean(&sorted)?);
+            let limited = stats::normal_half_width(images) > tolerance;
+            if limited {
+                reason = StoppedBy::Images;
             }
-            let of_chip = |chip| trials.get(&(design.design_id.clone(), ChipId(chip))).map(Trial::accuracy);
-            let accuracies: Vec<f64> = (0..chips).filter_map(of_chip).collect();
-            let sorted = stats::sorted(&accuracies);
-            let (Some(std), Some(median)) =
-                (stats::standard_deviation(&sorted), stats::quantile(&sorted, 0.5))
-            else {
-                return f64::INFINITY;
-            };
-            let deviation =
-                sorted.iter().map(|a| (a - median).abs()).fold(self.tolerance.unwrap_or(0.0), f64::max);
-            let floor = (3.0 / sorted.len() as f64).sqrt() * deviation;
-            let few_differ = sorted.iter().filter(|&&a| a != median).count() < 3;
-            let std = if few_differ { std.max(floor) } else { std };
-            stats::student_half_width(std, sorted.len()).unwrap_or(f64::INFINITY)
-        };
-        designs.iter().map(half_width).fold(0.0, f64::max)
+            let images = if limited { 0.0 } else { images };
+            // without faults all chips are alike
+            let wide = || Some(stats::mean_half_width(deviation(&sorted, tolerance)?, sorted.len(), images)?);
+            if design.ber > 0.0 && wide()? > tolerance {
+                return None;
+            }
+        }
+        Some(reason)
     }
+}
+
+/// Standard deviation of sorted accuracies over chips. Where few chips differ the sample says little about the
+/// rest: the variance is at least that of the rule of three, `3/n` of chips deviating by the greatest deviation
+/// seen, or by the tolerance. `None` below two chips.
+fn deviation(sorted: &[f64], tolerance: f64) -> Option<f64> {
+    let (std, median) = (stats::standard_deviation(sorted)?, stats::quantile(sorted, 0.5)?);
+    let greatest = sorted.iter().map(|a| (a - median).abs()).fold(tolerance, f64::max);
+    let few_differ = sorted.iter().filter(|&&a| a != median).count() < 3;
+    Some(if few_differ { std.max((3.0 / sorted.len() as f64).sqrt() * greatest) } else { std })
 }
 
 /// Stored bits of a network.
@@ -315,6 +332,18 @@ mod tests {
         tolerance: Option<f64>,
         done: &[Trial],
     ) -> (Outcome, usize) {
+        run_of(world, 60, voltages, chips, tolerance, done)
+    }
+
+    /// A run on the 60 images of a test set of `test_images`.
+    fn run_of(
+        world: &World,
+        test_images: u64,
+        voltages: &str,
+        chips: u32,
+        tolerance: Option<f64>,
+        done: &[Trial],
+    ) -> (Outcome, usize) {
         let clean = world.evaluator.clean(&world.images).unwrap();
         let subjects = [Subject {
             name: "m".into(),
@@ -333,6 +362,7 @@ mod tests {
             seed: Seed(5),
             chips,
             tolerance,
+            test_images,
         };
         let mut computed = 0;
         let mut sink = |_: &Trial| {
@@ -398,6 +428,22 @@ mod tests {
     }
 
     #[test]
+    fn the_tolerance_holds_the_choice_of_images_and_more_chips_only_where_they_help() {
+        let world = world(4);
+        let chips = |test_images| {
+            let (outcome, _) = run_of(&world, test_images, "0.75,1.0", 400, Some(0.02), &[]);
+            (outcome.trials.len() / 2, outcome.stopped_by)
+        };
+        let whole = chips(60);
+        assert_eq!(whole.1, StoppedBy::Tolerance);
+        // the choice of 60 of 61 images takes a part of the tolerance
+        let most = chips(61);
+        assert!(most.0 > whole.0 && most.1 == StoppedBy::Tolerance, "{most:?} {whole:?}");
+        // that of 60 of 6000 images alone is above it: as many chips as if their part were all
+        assert_eq!(chips(6000), (whole.0, StoppedBy::Images));
+    }
+
+    #[test]
     fn float_models_are_refused() {
         let world = world(32);
         let clean = world.evaluator.clean(&world.images).unwrap();
@@ -417,6 +463,7 @@ mod tests {
             seed: Seed(1),
             chips: 1,
             tolerance: None,
+            test_images: 60,
         };
         assert!(comparison.designs().unwrap_err().to_string().contains("float weights"));
     }

@@ -105,6 +105,9 @@ pub enum StoppedBy {
     Chips,
     /// Every half-width of the comparison fell under the tolerance.
     Tolerance,
+    /// The choice of test images alone leaves some half-widths above the tolerance, where more chips cannot
+    /// help: the part of the chips fell under it there, and every other half-width did.
+    Images,
 }
 
 impl StoppedBy {
@@ -113,6 +116,7 @@ impl StoppedBy {
         match self {
             Self::Chips => "chips",
             Self::Tolerance => "tolerance",
+            Self::Images => "images",
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What a user may ask of a sweep, checked.
 
 use crate::error::{Error, Result};
+use crate::stats::{normal_half_width, ImageSample};
 use crate::units::Accuracy;
 use serde::{Deserialize, Serialize};
 
@@ -14,7 +15,8 @@ pub struct SweepSpec {
     pub chips: u32,
     /// Test images per trial, a seeded, stratified subset; absent: all.
     pub images: Option<u64>,
-    /// Chips are added until every 95 % half-width is at most this; absent: all chips.
+    /// Chips are added until every 95 % half-width is at most this, the choice of test images included; absent:
+    /// all chips.
     pub tolerance: Option<f64>,
     /// Accuracy floor of the yield; absent: clean accuracy less 0.05.
     pub floor: Option<Accuracy>,
@@ -46,6 +48,46 @@ impl SweepSpec {
                 wrong("tolerance", "a number from 1e-6 to 0.5", t.to_string())
             }
             _ => Ok(()),
+        }
+    }
+
+    /// Checks images and tolerance against a test set of `all` images.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] where the choice of images leaves more than the tolerance whatever the accuracy, so
+    /// that no number of chips can reach it. It leaves least at an accuracy of 1.
+    pub fn check_tolerance(&self, all: u64) -> Result<()> {
+        let (Some(used), Some(tolerance)) = (self.images, self.tolerance) else { return Ok(()) };
+        let least = normal_half_width(ImageSample { used, all }.variance(1.0));
+        if least <= tolerance {
+            return Ok(());
+        }
+        let enough = ImageSample::least(1.0, tolerance, all);
+        let expected = format!(
+            "at least {least:.2e} on {used} of {all} test images, whose choice alone leaves so much at any \
+             accuracy, or at least {enough} images"
+        );
+        Err(Error::argument("tolerance", expected, tolerance.to_string()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tolerance_that_no_accuracy_can_reach_on_so_few_images_is_refused() {
+        let spec = |images, tolerance| SweepSpec { images, tolerance, ..SweepSpec::default() };
+        let error = spec(Some(100), Some(0.01)).check_tolerance(2000).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "tolerance: expected at least 2.64e-2 on 100 of 2000 test images, whose choice alone leaves so much \
+             at any accuracy, or at least 257 images, found 0.01"
+        );
+        for (images, tolerance) in
+            [(Some(257), Some(0.01)), (Some(2000), Some(1e-6)), (None, Some(1e-6)), (Some(1), None)]
+        {
+            spec(images, tolerance).check_tolerance(2000).unwrap();
         }
     }
 }

@@ -21,7 +21,7 @@ const UNITS: [VoltageUnit; 2] = [VoltageUnit::Vmin, VoltageUnit::Volt];
 const SOURCES: [BerSource; 4] =
     [BerSource::Measured, BerSource::Censored, BerSource::ErrorFree, BerSource::Extrapolated];
 const STATUSES: [TrialStatus; 2] = [TrialStatus::Evaluated, TrialStatus::FaultFree];
-const STOPS: [StoppedBy; 2] = [StoppedBy::Chips, StoppedBy::Tolerance];
+const STOPS: [StoppedBy; 3] = [StoppedBy::Chips, StoppedBy::Tolerance, StoppedBy::Images];
 
 /// The keys of a design point, in every table that has design points.
 pub(super) fn design_keys() -> Vec<Field<Design>> {
@@ -93,6 +93,7 @@ fn summary_fields() -> Vec<Field<Summary>> {
     fields.extend([
         text("stopped_by", |s: &Summary| s.stopped_by.name()),
         count("images", |s| s.images),
+        count("test_images", |s| s.test_images),
         optional_number("image_half_width", FROM_ZERO, |s| s.image_half_width),
     ]);
     fields.extend([clean_accuracy(), access_energy()].map(of_design));
@@ -166,6 +167,7 @@ fn summary(row: Row<'_>) -> Result<Summary> {
         design: design(row)?,
         chips: row.count("chips")?,
         images: row.count("images")?,
+        test_images: row.count("test_images")?,
         mean: row.number("mean")?,
         std: row.optional_number("std"),
         student: interval(row, "ci_low", "ci_high")?,
@@ -184,6 +186,10 @@ fn summary(row: Row<'_>) -> Result<Summary> {
     match (summary.chips, summary.images) {
         (0, _) => Err(row.wrong("chips", "at least 1", "0")),
         (_, 0) => Err(row.wrong("images", "at least 1", "0")),
+        (_, images) if images > summary.test_images => {
+            let expected = format!("at least the {images} of `images`");
+            Err(row.wrong("test_images", expected, summary.test_images.to_string()))
+        }
         _ => Ok(summary),
     }
 }

@@ -3,7 +3,7 @@
 
 use super::csv::{from_csv, to_csv};
 use super::field::{frame, Field};
-use super::read::{check_names, Row, Sheet};
+use super::read::{check_names, check_version, Row, Sheet};
 use super::{MAX_BYTES, MAX_ROWS};
 use crate::error::{Error, Result};
 use crate::store;
@@ -89,13 +89,29 @@ pub(super) fn read<T, V>(
 ) -> Result<Vec<V>> {
     let sheet = if is_csv(path) {
         let text = store::read_text(path, expected, MAX_BYTES)?;
-        let (header, records) = from_csv(path, &text, |names| check_names(path, fields, names))?;
+        let (header, records) = from_csv(path, &text, |names| {
+            check_names(path, fields, names)
+                .or_else(|other| check_version(path, csv_version(&text)).and(Err(other)))
+        })?;
         Sheet::from_records(path, fields, &header, records)?
     } else {
         let frame = read_parquet(path, fields, store::read_bytes(path, expected, MAX_BYTES)?)?;
         Sheet::from_frame(path, fields, &frame)?
     };
     sheet.rows().map(row).collect()
+}
+
+/// Version of the columns in the first row of CSV text.
+fn csv_version(text: &str) -> Option<u64> {
+    let mut lines = text.lines();
+    lines.next().filter(|header| header.starts_with("schema,"))?;
+    lines.next()?.split(',').next()?.parse().ok()
+}
+
+/// Version of the columns in the first row of a Parquet file.
+fn parquet_version(reader: ParquetReader<Cursor<Vec<u8>>>) -> Option<u64> {
+    let frame = reader.with_columns(Some(vec!["schema".into()])).finish().ok()?;
+    frame.column("schema").ok()?.u64().ok()?.get(0)
 }
 
 /// Decodes a Parquet file whose size is checked. Names and number of rows are checked before the
@@ -119,7 +135,9 @@ fn read_parquet<T>(path: &Path, fields: &[Field<T>], mut bytes: Vec<u8>) -> Resu
         let mut reader = ParquetReader::new(Cursor::new(bytes)).set_rechunk(true);
         let schema = reader.schema().map_err(|e| damaged(e.to_string()))?;
         let names: Vec<&str> = schema.iter_names().map(|name| name.as_str()).collect();
-        check_names(path, fields, &names)?;
+        if let Err(other) = check_names(path, fields, &names) {
+            return check_version(path, parquet_version(reader)).and(Err(other));
+        }
         let rows = reader.num_rows().map_err(|e| damaged(e.to_string()))?;
         if rows > MAX_ROWS {
             return Err(Error::input(path, format!("at most {MAX_ROWS} rows"), rows.to_string()));

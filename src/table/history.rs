@@ -77,7 +77,7 @@ mod tests {
         let text = history_csv_string(&[row]).unwrap();
         let mut lines = text.lines();
         assert!(lines.next().unwrap().ends_with(",seconds,range.conv1,range.layer1.0.conv1"));
-        assert_eq!(lines.next(), Some("1,1,0.1,2.5,0.25,,,true,1.235,0.5,0.25"));
+        assert_eq!(lines.next(), Some("2,1,0.1,2.5,0.25,,,true,1.235,0.5,0.25"));
         assert_eq!(lines.next(), None);
     }
 }

@@ -200,7 +200,7 @@ mod tests {
         let trials: Vec<Trial> =
             points.iter().flat_map(|(design, correct)| trials(design, 1000, correct)).collect();
         let floor = FloorSpec::default();
-        (summarize(&designs, &trials, floor, StoppedBy::Chips, Seed(1)).unwrap(), trials)
+        (summarize(&designs, &trials, floor, StoppedBy::Chips, 1000, Seed(1)).unwrap(), trials)
     }
 
     fn probability(summaries: &[Summary], trials: &[Trial], id: &str) -> f64 {

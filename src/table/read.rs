@@ -6,6 +6,7 @@ use super::SCHEMA;
 use crate::error::{Error, Result};
 use polars::frame::DataFrame;
 use polars::prelude::{Column, Float64Chunked, StringChunked, UInt64Chunked};
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -30,6 +31,33 @@ fn wanted<T>(fields: &[Field<T>]) -> Vec<(&'static str, Kind, bool)> {
     let mut wanted = vec![("schema", Kind::Count, false)];
     wanted.extend(fields.iter().map(|field| (field.name, field.kind.clone(), field.optional)));
     wanted
+}
+
+/// What is expected and found of a table of another version of the columns; `None` for this one.
+fn other_version(version: u64) -> Option<(String, String)> {
+    let expected = format!("version {SCHEMA}");
+    match version.cmp(&SCHEMA) {
+        Ordering::Equal => None,
+        Ordering::Less => {
+            let again = "the same `sweep` once more writes the tables anew, from the trials it has";
+            Some((format!("{expected} ({again})"), version.to_string()))
+        }
+        Ordering::Greater => Some((expected, format!("{version} (of a newer program)"))),
+    }
+}
+
+/// Refuses a table whose first row has another version of the columns: it may have other names.
+///
+/// # Errors
+/// [`Error::Input`] in the column `schema`.
+pub(super) fn check_version(path: &Path, version: Option<u64>) -> Result<()> {
+    match version.and_then(other_version) {
+        None => Ok(()),
+        Some((expected, found)) => {
+            let key = Some("schema".to_owned());
+            Err(Error::Input { path: path.to_owned(), line: None, key, expected, found })
+        }
+    }
 }
 
 /// Checks the names of the columns; their order does not matter.
@@ -167,8 +195,9 @@ impl Sheet {
 
     fn check_schema(&self) -> Result<()> {
         match self.rows().find_map(|row| match row.count("schema") {
-            Ok(SCHEMA) => None,
-            Ok(other) => Some(row.wrong("schema", format!("version {SCHEMA}"), other.to_string())),
+            Ok(version) => {
+                other_version(version).map(|(expected, found)| row.wrong("schema", expected, found))
+            }
             Err(error) => Some(error),
         }) {
             Some(error) => Err(error),

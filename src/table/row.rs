@@ -1,6 +1,6 @@
 //! The rows of the tables: stored trials and times, summaries of design points, frontiers, savings.
 
-use crate::stats::Interval;
+use crate::stats::{ImageSample, Interval};
 use crate::sweep::{Design, StoppedBy, Trial, TrialStatus};
 use crate::units::ChipId;
 
@@ -13,15 +13,19 @@ pub struct Summary {
     pub chips: u64,
     /// Images per chip.
     pub images: u64,
+    /// Images of the test set, of which `images` are all or a random subset.
+    pub test_images: u64,
     /// Mean accuracy over chips.
     pub mean: f64,
     /// Standard deviation over chips, divisor n-1; `None` for one chip.
     pub std: Option<f64>,
-    /// 95 % Student-t interval of the mean over chips.
+    /// 95 % interval of the mean accuracy on all test images: Student's over chips, the choice of images
+    /// included where they are a subset; see [`mean_half_width`](crate::stats::mean_half_width).
     pub student: Option<Interval>,
-    /// 95 % percentile bootstrap interval of the mean over chips.
+    /// The same by percentile bootstrap; see [`bootstrap_mean`](crate::stats::bootstrap_mean).
     pub bootstrap: Option<Interval>,
-    /// Half-width of the 95 % interval of the mean that comes from the sampling of test images.
+    /// Half-width of the 95 % interval of the mean, as an estimate of that on images outside the test set, from
+    /// the sampling of images alone.
     pub image_half_width: Option<f64>,
     /// Least accuracy of a chip.
     pub min: f64,
@@ -41,6 +45,13 @@ pub struct Summary {
     pub yield_interval: Interval,
     /// Why no more chips were added.
     pub stopped_by: StoppedBy,
+}
+
+impl Summary {
+    /// The images of each chip within the test set.
+    pub fn image_sample(&self) -> ImageSample {
+        ImageSample { used: self.images, all: self.test_images }
+    }
 }
 
 /// A design point on a frontier.

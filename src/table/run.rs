@@ -131,7 +131,11 @@ pub fn comparison_warnings(summaries: &[Summary]) -> Vec<String> {
         "the same bit error rate means different things",
     );
     warn(texts(|s| s.design.array.clone()), "arrays", "faults are spread differently");
-    warn(texts(|s| s.images.to_string()), "numbers of test images", "accuracies are of different images");
+    let images = |s: &Summary| match s.image_sample().is_whole() {
+        true => s.images.to_string(),
+        false => format!("{} of {}", s.images, s.test_images),
+    };
+    warn(texts(images), "numbers of test images", "accuracies are of different images");
     warn(
         texts(|s| s.chips.to_string()),
         "numbers of chips",

@@ -4,7 +4,7 @@ use super::columns::designs_in_order;
 use super::row::{Outcome, Summary};
 use crate::error::{Error, Result};
 use crate::seed::{Purpose, Seed};
-use crate::stats::{self, Interval};
+use crate::stats::{self, ImageSample, Interval};
 use crate::store;
 use crate::sweep::{Design, StoppedBy};
 use crate::units::Accuracy;
@@ -111,17 +111,23 @@ pub(super) fn mean_accuracy(correct: &[u64], images: u64) -> f64 {
 
 /// Summaries of all design points, by model, protection and rising voltage. Intervals are at
 /// 95 %; the bootstrap has 2000 resamples and depends on the seed and the design point alone, so
-/// that further design points change no row. Chips that all give the same result have a standard
-/// deviation and intervals of width 0.
+/// that further design points change no row.
+///
+/// Intervals of the mean are those of the mean accuracy on all `test_images`: where the trials used a
+/// random subset, they include its choice (see [`ImageSample::variance`]); where they used all, they are over
+/// chips alone. Chips that all give the same result have a standard deviation of 0, and then intervals of
+/// width 0. All else is about the images that were used.
 ///
 /// # Errors
 /// [`Error::Argument`]: a trial of no design point, a design point twice or without trial, chips
-/// that are not 0, 1, ... without gap, different numbers of images, a floor outside [0, 1].
+/// that are not 0, 1, ... without gap, different numbers of images, more images than `test_images`, a floor
+/// outside [0, 1].
 pub fn summarize<T: Outcome>(
     designs: &[Design],
     trials: &[T],
     floor: FloorSpec,
     stopped_by: StoppedBy,
+    test_images: u64,
     seed: Seed,
 ) -> Result<Vec<Summary>> {
     let mut table = ChipTable::new(trials)?;
@@ -137,9 +143,19 @@ pub fn summarize<T: Outcome>(
     sorted.sort_by(|a, b| designs_in_order(a, b));
     let summaries: Vec<Summary> = sorted
         .into_iter()
-        .map(|design| summary(design, table.take(&design.design_id)?, floor, stopped_by, seed))
+        .map(|design| {
+            let (used, correct) = table.take(&design.design_id)?;
+            summary(design, ImageSample { used, all: test_images }, &correct, floor, stopped_by, seed)
+        })
         .collect::<Result<_>>()?;
     let images = summaries.first().map_or(0, |first| first.images);
+    if images > test_images {
+        return Err(Error::argument(
+            "test images",
+            format!("at least the {images} used"),
+            test_images.to_string(),
+        ));
+    }
     match summaries.iter().find(|summary| summary.images != images) {
         Some(other) => {
             let found = format!("{images}, and {} for `{}`", other.images, other.design.design_id);
@@ -151,28 +167,28 @@ pub fn summarize<T: Outcome>(
 
 fn summary(
     design: &Design,
-    (images, correct): (u64, Vec<u64>),
+    sample: ImageSample,
+    correct: &[u64],
     floor: FloorSpec,
     stopped_by: StoppedBy,
     seed: Seed,
 ) -> Result<Summary> {
+    let images = sample.used;
     let xs: Vec<f64> = correct.iter().map(|&correct| correct as f64 / images as f64).collect();
     let sorted = stats::sorted(&xs);
-    let mean = mean_accuracy(&correct, images);
+    let mean = mean_accuracy(correct, images);
+    let of_images = sample.variance(mean);
     let quantile =
         |q| stats::quantile(&sorted, q).ok_or_else(|| Error::argument("chips", "at least 1", "none"));
     let same = correct.iter().all(|&x| x == correct[0]);
-    let point = Some(Interval { low: mean, high: mean });
-    let (std, student, bootstrap) = match (xs.len(), same) {
-        (0 | 1, _) => (None, None, None),
-        (_, true) => (Some(0.0), point, point),
-        (n, false) => {
-            let std = stats::standard_deviation(&xs);
-            let half = std.and_then(|std| stats::student_half_width(std, n));
-            let student = half.map(|half| Interval { low: mean - half, high: mean + half });
-            let mut stream = seed.stream(Purpose::Bootstrap, &[STREAM, key(&design.design_id)]);
-            (std, student, stats::bootstrap_mean(&xs, RESAMPLES, &mut stream))
-        }
+    let std = stats::standard_deviation(&xs).map(|std| if same { 0.0 } else { std });
+    let half = std.and_then(|std| stats::mean_half_width(std, xs.len(), of_images));
+    let student = half.map(|half| Interval { low: mean - half, high: mean + half });
+    let bootstrap = if half == Some(0.0) {
+        student
+    } else {
+        let mut stream = seed.stream(Purpose::Bootstrap, &[STREAM, key(&design.design_id)]);
+        stats::bootstrap_mean(&xs, RESAMPLES, of_images, &mut stream)
     };
     let floor = floor.of(design.clean_accuracy.get())?;
     let good = xs.iter().filter(|&&x| x >= floor).count();
@@ -180,6 +196,7 @@ fn summary(
         design: design.clone(),
         chips: xs.len() as u64,
         images,
+        test_images: sample.all,
         mean,
         std,
         student,
@@ -218,7 +235,13 @@ mod tests {
     }
 
     fn one(design: &Design, trials: &[Trial], floor: FloorSpec) -> Result<Vec<Summary>> {
-        summarize(std::slice::from_ref(design), trials, floor, StoppedBy::Chips, Seed(1))
+        let all = trials.iter().map(|trial| trial.images).max().unwrap_or(1);
+        of(all, design, trials, floor)
+    }
+
+    /// Where the images are those of a test set of `all` images, or a subset.
+    fn of(all: u64, design: &Design, trials: &[Trial], floor: FloorSpec) -> Result<Vec<Summary>> {
+        summarize(std::slice::from_ref(design), trials, floor, StoppedBy::Chips, all, Seed(1))
     }
 
     #[test]
@@ -270,6 +293,43 @@ mod tests {
     }
 
     #[test]
+    fn the_choice_of_images_is_in_the_intervals_of_the_mean_and_in_nothing_else() {
+        let design = design("m", "wcat", 0.8);
+        let trials = trials(&design, 100, &[80, 90, 100, 70]);
+        let with = |all| of(all, &design, &trials, FloorSpec::default()).unwrap().remove(0);
+        let (whole, subset) = (with(100), with(400));
+        let chips = 3.182446 * (0.05f64 / 3.0).sqrt() / 2.0;
+        let p: f64 = (85.0 + 2.0) / 104.0;
+        let images = 1.959964 * (p * (1.0 - p) / 99.0 * 0.75).sqrt();
+        near(subset.student.unwrap().half_width(), (chips * chips + images * images).sqrt());
+        let bootstrap = |s: &Summary| s.bootstrap.unwrap().half_width();
+        assert!(bootstrap(&subset) > bootstrap(&whole), "{} {}", bootstrap(&subset), bootstrap(&whole));
+        let rest = Summary {
+            test_images: 100,
+            student: whole.student,
+            bootstrap: whole.bootstrap,
+            ..subset.clone()
+        };
+        assert_eq!(rest, whole);
+        assert_eq!(with(400), subset);
+    }
+
+    #[test]
+    fn chips_all_alike_on_a_subset_of_images_have_an_interval() {
+        let design = design("m", "wcat", 1.0);
+        for correct in [0, 97, 100] {
+            let trials = trials(&design, 100, &[correct; 8]);
+            let s = of(400, &design, &trials, FloorSpec::default()).unwrap().remove(0);
+            assert_eq!(s.std, Some(0.0));
+            let (student, bootstrap) = (s.student.unwrap(), s.bootstrap.unwrap());
+            assert!(student.half_width() > 0.01 && bootstrap.half_width() > 0.01, "{correct}");
+            assert!(0.0 <= bootstrap.low && bootstrap.high <= 1.0);
+        }
+        let error = of(99, &design, &trials(&design, 100, &[97]), FloorSpec::default()).unwrap_err();
+        assert_eq!(error.to_string(), "test images: expected at least the 100 used, found 99");
+    }
+
+    #[test]
     fn one_chip_has_no_spread() {
         let design = design("m", "wcat", 0.8);
         let s = one(&design, &trials(&design, 100, &[80]), FloorSpec::default()).unwrap();
@@ -284,11 +344,11 @@ mod tests {
         all.extend(trials(&designs[1], 50, &[40, 45, 50, 31, 37, 48, 22, 41]));
         all.extend(trials(&designs[2], 50, &[49; 8]));
         designs[1].protection = "secded".into();
-        let s = summarize(&designs, &all, FloorSpec::default(), StoppedBy::Chips, Seed(1)).unwrap();
+        let s = summarize(&designs, &all, FloorSpec::default(), StoppedBy::Chips, 50, Seed(1)).unwrap();
         let ids: Vec<&str> = s.iter().map(|s| s.design.design_id.as_str()).collect();
         assert_eq!(ids, ["k@1vmin", "m@0.9vmin", "m@0.8vmin"]);
         assert_eq!(s[1], first[0]);
-        let other = summarize(&designs, &all, FloorSpec::default(), StoppedBy::Chips, Seed(2)).unwrap();
+        let other = summarize(&designs, &all, FloorSpec::default(), StoppedBy::Chips, 50, Seed(2)).unwrap();
         assert_eq!(other[1].student, s[1].student);
         assert_ne!(other[1].bootstrap, s[1].bootstrap);
     }
@@ -321,7 +381,8 @@ mod tests {
         let designs = [design("m", "wcat", 0.8), design("m", "wcat", 0.9)];
         let mut all = trials(&designs[0], 100, &[80, 90]);
         all.extend(trials(&designs[1], 200, &[80, 90]));
-        let error = summarize(&designs, &all, FloorSpec::default(), StoppedBy::Chips, Seed(1)).unwrap_err();
+        let error =
+            summarize(&designs, &all, FloorSpec::default(), StoppedBy::Chips, 200, Seed(1)).unwrap_err();
         assert!(error.to_string().contains("found 100, and 200 for `m@0.9vmin`"), "{error}");
     }
 }

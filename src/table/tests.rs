@@ -63,7 +63,7 @@ fn sample() -> (Vec<Design>, Vec<Trial>, Vec<Summary>) {
     all.extend(trials(&designs[1], 100, &[95; 4]));
     all.extend(trials(&designs[2], 100, &[95, 94, 93, 33]));
     let floor = FloorSpec::default();
-    let summaries = summarize(&designs, &all, floor, StoppedBy::Tolerance, Seed(1)).unwrap();
+    let summaries = summarize(&designs, &all, floor, StoppedBy::Images, 400, Seed(1)).unwrap();
     (designs, all, summaries)
 }
 
@@ -122,7 +122,7 @@ fn the_columns_are_those_of_the_contract_in_order() {
     };
     let summary =
         "chips,mean,std,ci_low,ci_high,boot_low,boot_high,min,p05,median,p95,max,floor,yield,yield_low,\
-                   yield_high,energy_relative,energy_pj,area_relative,stopped_by,images,image_half_width,\
+                   yield_high,energy_relative,energy_pj,area_relative,stopped_by,images,test_images,image_half_width,\
                    clean_accuracy,access_energy_relative";
     assert_eq!(names(summary_frame(&summaries).unwrap()), format!("{keys},{summary}"));
     assert!(summary_csv_string(&summaries).unwrap().starts_with(&format!("{keys},{summary}\n")));
@@ -144,11 +144,11 @@ fn json_has_null_where_a_value_is_missing_and_the_csv_nothing() {
     assert_eq!(last["energy_pj"], 0.1 + 0.2);
     assert_eq!(last["training_seed"], serde_json::Value::Null);
     assert_eq!(first["training_seed"], u64::MAX);
-    assert_eq!((&first["schema"], &first["stopped_by"]), (&1.into(), &"tolerance".into()));
+    assert_eq!((&first["schema"], &first["stopped_by"]), (&SCHEMA.into(), &"images".into()));
     let csv = summary_csv_string(&summaries).unwrap();
     let last = csv.lines().last().unwrap();
     assert!(
-        last.starts_with("1,\"b,\"\"x\"\"@0.9vmin\",\"b,\"\"x\"\"\",lenet5,glyphs,wcat,8,,sram-14nm,"),
+        last.starts_with("2,\"b,\"\"x\"\"@0.9vmin\",\"b,\"\"x\"\"\",lenet5,glyphs,wcat,8,,sram-14nm,"),
         "{last}"
     );
 }
@@ -163,7 +163,7 @@ fn equal_rows_are_equal_bytes_whatever_their_order() {
         write_designs(&path("d.csv"), designs).unwrap();
         write_trials(&path("t.parquet"), trials).unwrap();
         let floor = FloorSpec::default();
-        let again = summarize(designs, trials, floor, StoppedBy::Tolerance, Seed(1)).unwrap();
+        let again = summarize(designs, trials, floor, StoppedBy::Images, 400, Seed(1)).unwrap();
         assert_eq!(again, summaries);
         write_summary(&path("s.parquet"), &again).unwrap();
         ["d.parquet", "d.csv", "t.parquet", "s.parquet"].map(|name| fs::read(path(name)).unwrap())
@@ -194,7 +194,7 @@ fn edited(from: &str, to: &str) -> String {
 #[test]
 fn wrong_cells_are_refused_with_line_and_column() {
     for (from, to, message) in [
-        ("\n1,a@", "\n2,a@", "s.csv:2: `schema`: expected version 1, found 2"),
+        ("\n2,a@", "\n3,a@", "s.csv:2: `schema`: expected version 2, found 3 (of a newer program)"),
         (
             "schema,design_id,",
             "schema,name,",
@@ -227,6 +227,30 @@ fn a_parquet_table_of_other_columns_is_refused_with_the_column() {
     write_summary(&path, &summaries).unwrap();
     let error = read_designs(&path).unwrap_err().to_string();
     assert!(error.ends_with("`chips`: expected only the columns of this table, found a column of this name"));
+}
+
+#[test]
+fn a_table_of_an_older_version_is_refused_by_its_version_though_it_lacks_columns() {
+    use polars::prelude::{Column, ParquetWriter};
+    let folder = tempfile::tempdir().unwrap();
+    let message = |name: &str| {
+        let path = folder.path().join(name);
+        read_summary(&path).unwrap_err().to_string().replace(&format!("{}", path.display()), name)
+    };
+    let mut frame = summary_frame(&sample().2).unwrap().drop("test_images").unwrap();
+    let ones: Vec<u64> = vec![1; frame.height()];
+    use polars::prelude::NamedFrom;
+    let old: Column = polars::prelude::Series::new("schema".into(), ones).into();
+    frame.with_column(old).unwrap();
+    let mut bytes = Vec::new();
+    ParquetWriter::new(&mut bytes).finish(&mut frame).unwrap();
+    fs::write(folder.path().join("s.parquet"), bytes).unwrap();
+    fs::write(folder.path().join("s.csv"), "schema,design_id,images\n1,a@1vmin,100\n").unwrap();
+    for name in ["s.parquet", "s.csv"] {
+        let so =
+            "expected version 2 (the same `sweep` once more writes the tables anew, from the trials it has)";
+        assert_eq!(message(name), format!("{name}: `schema`: {so}, found 1"));
+    }
 }
 
 #[test]

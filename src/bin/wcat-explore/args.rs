@@ -154,7 +154,8 @@ pub(crate) struct SweepArgs {
     /// Test images per trial, a seeded subset with the classes in proportion [default: all]
     #[arg(long, value_name = "N")]
     pub images: Option<u64>,
-    /// Add chips until every 95 % half-width is at most this (0.005 is half a point); --chips is the most
+    /// Add chips until every 95 % half-width is at most this (0.005 is half a point), the choice of --images
+    /// included; --chips is the most
     #[arg(long, value_name = "T")]
     pub tolerance: Option<f64>,
     /// Accuracy floor of the yield [default: clean accuracy less 0.05]
