@@ -1,3 +1,5 @@
+//! The engine against plain candle, clean and faulty, on every architecture; its independence of threads.
+
 use super::*;
 use crate::net::Architecture;
 use crate::quant::{Method, QuantizerSpec};

@@ -269,7 +269,7 @@ impl Comparison<'_> {
             }
             let images = if limited { 0.0 } else { images };
             // without faults all chips are alike
-            let wide = || Some(stats::mean_half_width(deviation(&sorted, tolerance)?, sorted.len(), images)?);
+            let wide = || stats::mean_half_width(deviation(&sorted, tolerance)?, sorted.len(), images);
             if design.ber > 0.0 && wide()? > tolerance {
                 return None;
             }

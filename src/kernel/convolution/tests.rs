@@ -1,3 +1,5 @@
+//! Convolution and its gradients against candle in double precision, in every form and with all instructions.
+
 use super::super::slices::chain;
 use super::*;
 use crate::seed::{Purpose, Seed};

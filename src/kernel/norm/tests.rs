@@ -1,3 +1,5 @@
+//! Batch norm and its gradients against candle in double precision.
+
 use super::super::convolution::tests::{blocked, unblocked};
 use super::super::slices::chain;
 use super::*;

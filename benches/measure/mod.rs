@@ -1,0 +1,58 @@
+//! What every benchmark measures with: CPU seconds, medians, the peak of fused multiply-adds of one core.
+
+use pulp::{Simd, WithSimd};
+use std::hint::black_box;
+use std::time::Duration;
+use wcat_explore::kernel::Isa;
+
+/// CPU seconds of this process that some work takes.
+pub(crate) fn cpu_seconds(work: impl FnOnce()) -> f64 {
+    let now = || cpu_time::ProcessTime::now().as_duration();
+    let start: Duration = now();
+    work();
+    (now() - start).as_secs_f64()
+}
+
+/// Median of a sample.
+pub(crate) fn median(sample: &[f64]) -> f64 {
+    let mut sorted = sample.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted[sorted.len() / 2]
+}
+
+/// Fused multiply-adds of one core in GFLOP/s, two operations each: twelve independent chains in registers.
+pub(crate) fn peak(isa: Isa) -> f64 {
+    match isa {
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512 => pulp::x86::V4::try_new().map_or(0.0, |simd| Simd::vectorize(simd, Chains)),
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx2 => pulp::x86::V3::try_new().map_or(0.0, |simd| Simd::vectorize(simd, Chains)),
+        _ => Simd::vectorize(pulp::Scalar128b, Chains),
+    }
+}
+
+struct Chains;
+
+impl WithSimd for Chains {
+    type Output = f64;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) -> f64 {
+        const ROUNDS: usize = 10_000_000;
+        let mut sums = [simd.splat_f32s(0.5); 12];
+        let (a, b) = (simd.splat_f32s(black_box(0.999)), simd.splat_f32s(black_box(0.001)));
+        let seconds = cpu_seconds(|| {
+            for _ in 0..ROUNDS {
+                for sum in &mut sums {
+                    *sum = if S::IS_SCALAR {
+                        simd.add_f32s(simd.mul_f32s(*sum, a), b)
+                    } else {
+                        simd.mul_add_e_f32s(*sum, a, b)
+                    };
+                }
+            }
+            black_box(&sums);
+        });
+        (ROUNDS * 12 * 2 * S::F32_LANES) as f64 / seconds / 1e9
+    }
+}
