@@ -1,5 +1,7 @@
 //! Training of a network: optimisers, schedules and the loop; what is finished goes to an observer, not to disk.
 
+mod batches;
+mod floors;
 mod optimizer;
 mod procedure;
 mod schedule;

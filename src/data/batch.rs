@@ -73,19 +73,33 @@ impl ImageSet {
         indices.iter().map(|&index| u32::from(self.labels[index as usize])).collect()
     }
 
+    /// Row by row: black, a run of the image, black.
     fn push_plane(&self, batch: &mut Vec<f32>, pixels: &[u8], table: &[f32; 256], view: View) {
+        let value = |pixel: &u8| table[usize::from(*pixel)];
         if view == View::default() {
-            batch.extend(pixels.iter().map(|&pixel| table[usize::from(pixel)]));
+            batch.extend(pixels.iter().map(value));
             return;
         }
         let (height, width) = (self.height as isize, self.width as isize);
+        // columns of the image inside the window, and how many of the window lie before and after them
+        let run = view.left.clamp(0, width)..(view.left + width).clamp(0, width);
+        let (before, after) = ((-view.left).clamp(0, width), view.left.clamp(0, width));
+        let (before, after) = if view.mirrored { (after, before) } else { (before, after) };
+        let black = |count: isize| std::iter::repeat_n(table[0], count as usize);
         for row in view.top..view.top + height {
-            for step in 0..width {
-                let column = view.left + if view.mirrored { width - 1 - step } else { step };
-                let inside = (0..height).contains(&row) && (0..width).contains(&column);
-                let pixel = if inside { pixels[(row * width + column) as usize] } else { 0 };
-                batch.push(table[usize::from(pixel)]);
+            if !(0..height).contains(&row) {
+                batch.extend(black(width));
+                continue;
             }
+            let start = row * width;
+            let run = &pixels[(start + run.start) as usize..(start + run.end) as usize];
+            batch.extend(black(before));
+            if view.mirrored {
+                batch.extend(run.iter().rev().map(value));
+            } else {
+                batch.extend(run.iter().map(value));
+            }
+            batch.extend(black(after));
         }
     }
 }
@@ -179,5 +193,40 @@ mod tests {
             }
         }
         assert!((440..560).contains(&mirrored), "{mirrored}");
+    }
+
+    /// What [`ImageSet::push_plane`] is, pixel by pixel.
+    fn plain_plane(set: &ImageSet, pixels: &[u8], table: &[f32; 256], view: View) -> Vec<f32> {
+        let (height, width) = (set.height as isize, set.width as isize);
+        let mut plane = Vec::new();
+        for row in view.top..view.top + height {
+            for step in 0..width {
+                let column = view.left + if view.mirrored { width - 1 - step } else { step };
+                let inside = (0..height).contains(&row) && (0..width).contains(&column);
+                let pixel = if inside { pixels[(row * width + column) as usize] } else { 0 };
+                plane.push(table[usize::from(pixel)]);
+            }
+        }
+        plane
+    }
+
+    #[test]
+    fn rows_copied_at_once_are_the_pixels_one_by_one() {
+        let mut set = counting(1, 1, 5);
+        // wider than high; shifts up to and beyond the whole image
+        (set.height, set.width) = (3, 6);
+        set.pixels = (1..=18).collect();
+        let normalization = Normalization { mean: vec![0.3], std: vec![0.7] };
+        let table = table(&normalization, 0);
+        for mirrored in [false, true] {
+            for top in -4..=4 {
+                for left in -8..=8 {
+                    let view = View { top, left, mirrored };
+                    let mut plane = Vec::new();
+                    set.push_plane(&mut plane, &set.pixels, &table, view);
+                    assert_eq!(plane, plain_plane(&set, &set.pixels, &table, view), "{view:?}");
+                }
+            }
+        }
     }
 }

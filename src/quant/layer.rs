@@ -1,18 +1,26 @@
 //! The weight of one layer: float parameter, learned range, and what is stored of it.
 
+use super::fused::{with_values, StraightThrough};
 use super::init::initial_range;
 use super::plclip::layer_range;
-use super::scheme::{Quantized, Scheme};
+use super::scheme::Scheme;
 use super::spec::{Method, QuantizerSpec};
 use super::ste::straight_through;
 use crate::code::{flip, Word};
 use crate::error::{Result, TensorContext};
 use crate::seed::{Purpose, Seed};
-use candle_core::{Device, Tensor, Var};
+use candle_core::{DType, Device, Tensor, Var};
 
-/// Largest absolute value; 0 for an empty slice.
+/// Largest absolute value; 0 for an empty slice. NaN counts for nothing.
 pub fn max_abs(weights: &[f32]) -> f32 {
-    weights.iter().fold(0.0, |max, w| w.abs().max(max))
+    // a maximum for each place in a chunk: they do not wait for each other
+    let greater = |max: f32, w: f32| if w.abs() > max { w.abs() } else { max };
+    let mut lanes = [0.0f32; 32];
+    let (chunks, rest) = weights.as_chunks::<32>();
+    for chunk in chunks {
+        lanes.iter_mut().zip(chunk).for_each(|(max, &w)| *max = greater(*max, w));
+    }
+    lanes.into_iter().chain(rest.iter().copied()).fold(0.0, greater)
 }
 
 /// Mean absolute value; 0 for an empty slice.
@@ -69,17 +77,25 @@ pub struct TrainingFlips {
 }
 
 impl TrainingFlips {
-    /// Flips bits of the codes of one layer, each with the rate, independently.
-    fn apply(&self, layer: usize, scheme: &Scheme, codes: &mut [i16]) {
-        let bits = u64::from(scheme.format.bits());
-        let end = codes.len() as u64 * bits;
+    /// Calls `flip(weight, bit)` for each flipped bit among `weights` codes of `bits` bits of one layer, by rising
+    /// weight; every bit has the rate, independently.
+    pub(super) fn each(&self, layer: usize, bits: u32, weights: usize, mut flip: impl FnMut(usize, u32)) {
+        let bits = u64::from(bits);
+        let end = weights as u64 * bits;
         let mut stream = self.seed.stream(Purpose::TrainingFlips, &[self.step, layer as u64]);
         let mut at = stream.skip(self.rate);
         while at < end {
-            let code = &mut codes[(at / bits) as usize];
-            *code = scheme.format.decode(flip(scheme.format.encode(*code), (at % bits) as u32));
+            flip((at / bits) as usize, (at % bits) as u32);
             at += 1 + stream.skip(self.rate);
         }
+    }
+
+    /// Flips bits of the codes of one layer.
+    fn apply(&self, layer: usize, scheme: &Scheme, codes: &mut [i16]) {
+        self.each(layer, scheme.format.bits(), codes.len(), |weight, bit| {
+            let code = &mut codes[weight];
+            *code = scheme.format.decode(flip(scheme.format.encode(*code), bit));
+        });
     }
 }
 
@@ -147,6 +163,10 @@ impl QuantizedWeight {
     /// # Errors
     /// A tensor failure.
     pub fn range_in_force(&self, weights: &[f32], network_max: f32) -> Result<f32> {
+        self.range_under(weights, network_max).during(|| format!("range of {}", self.name))
+    }
+
+    fn range_under(&self, weights: &[f32], network_max: f32) -> candle_core::Result<f32> {
         Ok(match (&self.range, self.scheme.map(|s| s.method)) {
             (Some(range), _) => range.to_scalar::<f32>()?,
             (None, Some(Method::Wclip)) => self.clip,
@@ -166,12 +186,39 @@ impl QuantizedWeight {
         network_max: f32,
         flips: Option<&TrainingFlips>,
     ) -> Result<Tensor> {
-        let Some(scheme) = &self.scheme else { return Ok(self.weight.as_tensor().clone()) };
-        let weights = self.values()?;
-        let range = self.range_in_force(&weights, network_max)?;
-        let mut quantized: Quantized = scheme.quantize(&weights, range);
-        if let Some(flips) = flips {
-            flips.apply(layer, scheme, &mut quantized.codes);
+        let Some(scheme) = self.scheme else { return Ok(self.weight.as_tensor().clone()) };
+        let flips = flips.map(|flips| (*flips, layer));
+        let tensor = if self.weight.device().is_cpu() && self.weight.dtype() == DType::F32 {
+            self.fused_weight(scheme, network_max, flips)
+        } else {
+            self.plain_weight(scheme, network_max, flips)
+        };
+        tensor.during(|| format!("quantised weights of {}", self.name))
+    }
+
+    /// In one pass on the CPU.
+    fn fused_weight(
+        &self,
+        scheme: Scheme,
+        network_max: f32,
+        flips: Option<(TrainingFlips, usize)>,
+    ) -> candle_core::Result<Tensor> {
+        let range = with_values(&self.weight, |weights| self.range_under(weights, network_max))??;
+        StraightThrough { scheme, range, flips }.apply(&self.weight, self.range.as_ref())
+    }
+
+    /// As tensor operations, on any device; the fused weight is tested against it.
+    fn plain_weight(
+        &self,
+        scheme: Scheme,
+        network_max: f32,
+        flips: Option<(TrainingFlips, usize)>,
+    ) -> candle_core::Result<Tensor> {
+        let weights = self.weight.flatten_all()?.to_device(&Device::Cpu)?.to_vec1::<f32>()?;
+        let range = self.range_under(&weights, network_max)?;
+        let mut quantized = scheme.quantize(&weights, range);
+        if let Some((flips, layer)) = flips {
+            flips.apply(layer, &scheme, &mut quantized.codes);
         }
         straight_through(
             quantized.values(),
@@ -201,6 +248,7 @@ impl QuantizedWeight {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::quant::ClipGradient;
     use crate::units::{Ber, Bits};
 
     fn layer(method: Method, edit: impl FnOnce(&mut QuantizerSpec)) -> QuantizedWeight {
@@ -222,6 +270,109 @@ mod tests {
             let stored = layer.stored(1.0).unwrap().unwrap();
             assert_eq!(trained.to_vec1::<f32>().unwrap(), stored.values(), "{method}");
         }
+    }
+
+    /// Layers of every method, format and option, half of whose weights lie beyond the range.
+    fn layers(train_bit_error_rate: f64) -> Vec<QuantizedWeight> {
+        let mut all = Vec::new();
+        for (method, bits, signed) in Method::ALL
+            .into_iter()
+            .flat_map(|method| (1..=8).map(move |bits| (method, bits)))
+            .flat_map(|(method, bits)| [true, false].map(|signed| (method, bits, signed)))
+        {
+            let gradients = [ClipGradient::Ste, ClipGradient::Pwl, ClipGradient::Mad];
+            for clip_gradient in gradients.into_iter().take(if method == Method::Wcat { 3 } else { 1 }) {
+                let layer = layer(method, |spec| {
+                    (spec.bits, spec.signed) = (Bits::new(bits).unwrap(), signed);
+                    spec.train_bit_error_rate = Ber::new(train_bit_error_rate).unwrap();
+                    spec.clip_gradient = (method == Method::Wcat).then_some(clip_gradient);
+                    spec.wclip = (method == Method::Wclip).then_some(0.13);
+                    spec.plclip = (method == Method::Plclip).then_some(0.13);
+                });
+                if let Some(range) = layer.range() {
+                    let range_of =
+                        if method == Method::Lsq { 0.13 / 2f32.powi(bits as i32 - 1) } else { 0.13 };
+                    range.set(&Tensor::new(range_of, &Device::Cpu).unwrap()).unwrap();
+                }
+                all.push(layer);
+            }
+        }
+        all
+    }
+
+    fn bits_of(tensor: &Tensor) -> Vec<u32> {
+        let values = tensor.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        // adding 0 gives -0 the sign of 0
+        values.into_iter().map(|x| (x + 0.0).to_bits()).collect()
+    }
+
+    /// Value, gradient of the weight and gradient of the range of a training weight, as bits.
+    fn passed_through(layer: &QuantizedWeight, out: &Tensor) -> [Vec<u32>; 3] {
+        let upstream = Seed(2).stream(Purpose::Test, &[]).normal_tensor(1.0, (10, 50)).unwrap();
+        let gradients = (out * upstream).unwrap().sum_all().unwrap().backward().unwrap();
+        let range = layer.range().map_or(Vec::new(), |range| bits_of(gradients.get(range).unwrap()));
+        [bits_of(out), bits_of(gradients.get(layer.weight()).unwrap()), range]
+    }
+
+    #[test]
+    fn the_fused_weight_gives_the_bits_of_the_plain_one() {
+        for rate in [0.0, 0.1] {
+            let flips = TrainingFlips { rate, seed: Seed(3), step: 4 };
+            let flips = (rate > 0.0).then_some((flips, 2));
+            for layer in layers(rate) {
+                let scheme = *layer.scheme().unwrap();
+                let fused = passed_through(&layer, &layer.fused_weight(scheme, 1.0, flips).unwrap());
+                let plain = passed_through(&layer, &layer.plain_weight(scheme, 1.0, flips).unwrap());
+                assert_eq!(fused[..2], plain[..2], "{scheme:?} {rate}");
+                // candle adds in this order where the machine has AVX2
+                let near = |a: &u32, b: &u32| {
+                    (f32::from_bits(*a) - f32::from_bits(*b)).abs() < 1e-4 * f32::from_bits(*b).abs()
+                };
+                let same = |a: &u32, b: &u32| a == b;
+                let avx2 = cfg!(target_arch = "x86_64") && std::is_x86_feature_detected!("avx2");
+                let equal = if avx2 { same as fn(&u32, &u32) -> bool } else { near };
+                assert!(fused[2].iter().zip(&plain[2]).all(|(a, b)| equal(a, b)), "{scheme:?} {rate}");
+                assert_eq!(fused[2].len(), usize::from(scheme.learns_range()));
+            }
+        }
+    }
+
+    #[test]
+    fn a_weight_or_range_that_is_not_finite_shows_in_the_values() {
+        for layer in layers(0.0) {
+            let scheme = *layer.scheme().unwrap();
+            let is_nan = || {
+                let out = layer.training_weight(0, 1.0, None).unwrap().flatten_all().unwrap();
+                out.to_vec1::<f32>().unwrap().iter().any(|x| x.is_nan())
+            };
+            assert!(!is_nan(), "{scheme:?}");
+            for bad in [f32::NAN, f32::INFINITY] {
+                let good = layer.weight().as_detached_tensor().copy().unwrap();
+                let mut values = layer.values().unwrap();
+                values[77] = bad;
+                layer.weight().set(&Tensor::from_vec(values, (10, 50), &Device::Cpu).unwrap()).unwrap();
+                assert!(is_nan(), "{scheme:?} {bad}");
+                layer.weight().set(&good).unwrap();
+            }
+            if let Some(range) = layer.range() {
+                range.set(&Tensor::new(f32::NAN, &Device::Cpu).unwrap()).unwrap();
+                assert!(is_nan(), "{scheme:?}");
+                layer.stored(1.0).unwrap();
+            }
+        }
+    }
+
+    #[test]
+    fn the_largest_weight_is_found_wherever_it_stands_and_not_a_number_is_none() {
+        for n in [1usize, 31, 32, 33, 100] {
+            for at in 0..n {
+                let mut weights = vec![-0.5f32; n];
+                weights[at] = -2.0;
+                assert_eq!(max_abs(&weights), 2.0, "{n} {at}");
+            }
+        }
+        assert_eq!(max_abs(&[]), 0.0);
+        assert_eq!(max_abs(&[f32::NAN, 1.0, f32::NAN]), 1.0);
     }
 
     #[test]

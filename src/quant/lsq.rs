@@ -1,7 +1,7 @@
 //! `lsq`: learned step size quantisation (Esser et al., ICLR 2020).
 
 use super::layer::mean_abs;
-use super::scheme::{Scheme, Slopes};
+use super::scheme::{Rounding, Scheme, Slopes};
 use crate::code::CodeFormat;
 
 /// Initial step `2 mean|w| / √(2^(b-1) - 1)`, 1 under the root for 1 bit.
@@ -14,26 +14,58 @@ pub(super) fn root_of_levels(format: CodeFormat) -> f32 {
     (((1u32 << (format.bits() - 1)) - 1).max(1) as f32).sqrt()
 }
 
-/// With `v = w/Δ`: to `w` 1 where `Qn ≤ v ≤ Qp`, else 0; to `Δ` `code - v` inside, `Qn` below, `Qp` above,
-/// all of it scaled by `1/√(n Qp)`.
+/// Slopes of a layer of `n` weights, one weight at a time. With `v = w/Δ`: to `w` 1 where `Qn ≤ v ≤ Qp`, else 0;
+/// to `Δ` `code - v` inside, `Qn` below, `Qp` above, all of it scaled by `1/√(n Qp)`.
+#[derive(Clone, Copy)]
+pub(super) struct Slope {
+    rounding: Rounding,
+    step: f32,
+    low: f32,
+    high: f32,
+    scale: f32,
+}
+
+impl Slope {
+    /// `step` is above 0.
+    pub(super) fn new(scheme: &Scheme, n: usize, step: f32) -> Self {
+        let (low, high) = (f32::from(scheme.format.min()), f32::from(scheme.format.max()));
+        let scale = if scheme.grad_scale { 1.0 / (n as f32 * high).sqrt() } else { 1.0 };
+        Self { rounding: scheme.rounding(step, step), step, low, high, scale }
+    }
+
+    #[inline(always)]
+    pub(super) fn to_weight(self, weight: f32) -> f32 {
+        let v = weight / self.step;
+        if v < self.low || v > self.high {
+            0.0
+        } else {
+            1.0
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn to_step(self, weight: f32) -> f32 {
+        let v = weight / self.step;
+        let inside = (self.rounding.code(weight) - v) * self.scale;
+        let low = if v < self.low { self.low * self.scale } else { inside };
+        if v > self.high {
+            self.high * self.scale
+        } else {
+            low
+        }
+    }
+}
+
+/// Slopes of all weights; the step has none where it is 0.
 pub(super) fn slopes(scheme: &Scheme, weights: &[f32], step: f32) -> Slopes {
-    let (low, high) = (f32::from(scheme.format.min()), f32::from(scheme.format.max()));
-    let scale = if scheme.grad_scale { 1.0 / (weights.len() as f32 * high).sqrt() } else { 1.0 };
     if step <= 0.0 {
         return Slopes { weight: None, range: Some(vec![0.0; weights.len()]) };
     }
-    let pairs = weights.iter().map(|&w| {
-        let v = w / step;
-        if v < low {
-            (0.0, low * scale)
-        } else if v > high {
-            (0.0, high * scale)
-        } else {
-            (1.0, (f32::from(scheme.nearest(w, step)) - v) * scale)
-        }
-    });
-    let (weight, range) = pairs.unzip();
-    Slopes { weight: Some(weight), range: Some(range) }
+    let slope = Slope::new(scheme, weights.len(), step);
+    Slopes {
+        weight: Some(weights.iter().map(|&w| slope.to_weight(w)).collect()),
+        range: Some(weights.iter().map(|&w| slope.to_step(w)).collect()),
+    }
 }
 
 #[cfg(test)]

@@ -1,8 +1,7 @@
-//! Straight-through tensors: given values forward, given slopes backward; runs on every device.
+//! Straight-through tensors: given values forward, given slopes backward; runs on every device, on the CPU [`super::fused`] does.
 
 use super::scheme::Slopes;
-use crate::error::Result;
-use candle_core::{Device, Tensor, Var};
+use candle_core::{Device, Result, Tensor, Var};
 
 /// A tensor with `values` whose gradient reaches `weight` and `range` by `slopes`.
 ///

@@ -10,27 +10,55 @@ pub(super) fn step(range: f32, format: CodeFormat) -> f32 {
     range / levels as f32
 }
 
-/// To `w` by the clip gradient, bounds inclusive; to `α` `1[w > α] - 1[w < -α]`, scaled by `1/√n`.
+/// To `w` by the clip gradient, bounds inclusive; to `α` by [`side`].
 pub(super) fn slopes(scheme: &Scheme, weights: &[f32], range: f32) -> Slopes {
-    let scale = if scheme.grad_scale { 1.0 / (weights.len() as f32).sqrt() } else { 1.0 };
+    let scale = scale(scheme, weights.len());
     let weight = match scheme.clip_gradient {
         ClipGradient::Ste => None,
-        ClipGradient::Pwl => Some(inside(weights, range)),
-        ClipGradient::Mad => {
-            Some(weights.iter().map(|w| if w.abs() <= range { 1.0 } else { range / w.abs() }).collect())
-        }
+        ClipGradient::Pwl => Some(weights.iter().map(|&w| inside(w, range)).collect()),
+        ClipGradient::Mad => Some(weights.iter().map(|&w| fading(w, range)).collect()),
     };
-    let side = |&w: &f32| match w {
-        w if w > range => scale,
-        w if w < -range => -scale,
-        _ => 0.0,
-    };
-    Slopes { weight, range: Some(weights.iter().map(side).collect()) }
+    Slopes { weight, range: Some(weights.iter().map(|&w| side(w, range, scale)).collect()) }
+}
+
+/// `1/√n`, or 1 where gradients are not scaled.
+pub(super) fn scale(scheme: &Scheme, n: usize) -> f32 {
+    if scheme.grad_scale {
+        1.0 / (n as f32).sqrt()
+    } else {
+        1.0
+    }
+}
+
+/// `1[w > α] - 1[w < -α]`, scaled.
+#[inline(always)]
+pub(super) fn side(weight: f32, range: f32, scale: f32) -> f32 {
+    let above = if weight > range { scale } else { 0.0 };
+    if weight < -range {
+        -scale
+    } else {
+        above
+    }
 }
 
 /// 1 where `|w| ≤ α`, else 0.
-pub(super) fn inside(weights: &[f32], range: f32) -> Vec<f32> {
-    weights.iter().map(|w| if w.abs() <= range { 1.0 } else { 0.0 }).collect()
+#[inline(always)]
+pub(super) fn inside(weight: f32, range: f32) -> f32 {
+    if weight.abs() <= range {
+        1.0
+    } else {
+        0.0
+    }
+}
+
+/// 1 where `|w| ≤ α`, else `α/|w|`.
+#[inline(always)]
+pub(super) fn fading(weight: f32, range: f32) -> f32 {
+    if weight.abs() <= range {
+        1.0
+    } else {
+        range / weight.abs()
+    }
 }
 
 #[cfg(test)]

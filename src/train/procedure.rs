@@ -1,19 +1,18 @@
 //! The training loop: batches in seeded order, loss, step, validation; hands each finished epoch to an observer.
 
+use super::batches::{batch_count, each_batch, Batch};
+use super::floors::{initial_floors, Floors};
 use super::optimizer::Optimizer;
 use super::spec::TrainerSpec;
 use super::state::{EpochRow, TrainState};
-use crate::data::{epoch_order, Augment, Augmentation, ImageSet, Normalization};
+use crate::data::{Augmentation, ImageSet, Normalization};
 use crate::engine::{score, Images};
 use crate::error::{Error, Result, TensorContext};
-use crate::net::{Network, Role, Route};
+use crate::net::{Network, Parameter, Role, Route};
 use crate::quant::TrainingFlips;
 use crate::seed::Seed;
-use candle_core::{Device, Tensor, D};
+use candle_core::{Tensor, Var, D};
 use std::time::Instant;
-
-/// A learned range never falls under this share of its initial value.
-const RANGE_FLOOR: f32 = 1e-3;
 
 /// What a training needs beside the network.
 #[derive(Debug)]
@@ -92,14 +91,22 @@ pub fn train(
         }
         None => fresh(network)?,
     };
-    let parameters = network.parameters();
-    let mut optimizer = Optimizer::new(&trainer.spec.optimizer, trainer.spec.grad_clip, parameters);
-    optimizer.restore(&state.optimizer, state.steps);
+    let mut optimizer =
+        Optimizer::new(&trainer.spec.optimizer, trainer.spec.grad_clip, network.parameters())?;
+    optimizer.restore(&state.optimizer, state.steps)?;
+    let mut floors = Floors::new(network, &state.range_floors);
+    let penalised = trainer.penalised(network);
     let validation = trainer.validation_images(network)?;
     while state.epoch < trainer.spec.epochs {
         let started = Instant::now();
-        let (learning_rate, loss, accuracy) =
-            trainer.epoch(network, &mut optimizer, state.epoch, &state.range_floors, observer)?;
+        let mut learner = Learner {
+            network,
+            optimizer: &mut optimizer,
+            floors: &mut floors,
+            penalised: &penalised,
+            observer,
+        };
+        let (learning_rate, loss, accuracy) = trainer.epoch(&mut learner, state.epoch)?;
         let score = match &validation {
             Some(images) => Some(score(network, images)?),
             None => None,
@@ -119,7 +126,7 @@ pub fn train(
         };
         state.steps = optimizer.steps();
         state.network = network.state()?;
-        state.optimizer = optimizer.state();
+        state.optimizer = optimizer.state()?;
         state.history.push(row.clone());
         observer.epoch(&row, network, &state)?;
     }
@@ -127,21 +134,29 @@ pub fn train(
 }
 
 fn fresh(network: &Network) -> Result<TrainState> {
-    let ranges = network.parameters().into_iter().filter(|p| p.role == Role::Range);
-    let floors =
-        ranges.map(|p| Ok((p.name, p.var.to_scalar::<f32>()? * RANGE_FLOOR))).collect::<Result<_>>()?;
     Ok(TrainState {
         epoch: 0,
         steps: 0,
         network: Vec::new(),
         optimizer: Vec::new(),
-        range_floors: floors,
+        range_floors: initial_floors(network)?,
         history: Vec::new(),
     })
 }
 
+/// What the steps of a training work on.
+struct Learner<'a> {
+    network: &'a Network,
+    optimizer: &'a mut Optimizer,
+    floors: &'a mut Floors,
+    /// Weights and biases under the magnitude penalty.
+    penalised: &'a [Var],
+    observer: &'a mut dyn Observer,
+}
+
 impl Trainer<'_> {
-    fn shape(&self) -> [usize; 3] {
+    /// Channels, height, width.
+    pub(super) fn shape(&self) -> [usize; 3] {
         [self.images.channels, self.images.height, self.images.width]
     }
 
@@ -154,37 +169,37 @@ impl Trainer<'_> {
         Images::new(pixels, self.shape(), labels, network.device()).map(Some)
     }
 
+    /// Weights of layers and their biases where the penalty on the largest of each is wanted, else none.
+    fn penalised(&self, network: &Network) -> Vec<Var> {
+        if self.spec.max_magnitude_penalty <= 0.0 {
+            return Vec::new();
+        }
+        let layers: Vec<&str> = network.layers().iter().map(|layer| layer.name()).collect();
+        let is_penalised = |p: &Parameter| {
+            let of_layer = p.name.strip_suffix(".bias").is_some_and(|name| layers.contains(&name));
+            p.role == Role::Weight || of_layer
+        };
+        network.parameters().into_iter().filter(is_penalised).map(|p| p.var).collect()
+    }
+
     /// One pass over the training images: learning rate at its start, mean loss, accuracy.
-    fn epoch(
-        &self,
-        network: &Network,
-        optimizer: &mut Optimizer,
-        epoch: usize,
-        floors: &[(String, f32)],
-        observer: &mut dyn Observer,
-    ) -> Result<(f64, f64, f64)> {
-        let order = epoch_order(self.training, self.seed, epoch as u64);
-        let steps = order.len().div_ceil(self.spec.batch);
+    fn epoch(&self, learner: &mut Learner, epoch: usize) -> Result<(f64, f64, f64)> {
+        let steps = batch_count(self);
         let (mut loss_sum, mut correct, mut seen) = (0.0, 0u64, 0u64);
         let rate = |step| {
             self.spec.optimizer.learning_rate
                 * self.spec.schedule.factor(epoch, self.spec.epochs, step, steps)
         };
-        for (step, batch) in order.chunks(self.spec.batch).enumerate() {
-            let flips = self.flips(network, optimizer.steps());
-            let (images, labels) = self.batch(batch, epoch, network.device())?;
-            let logits = network.training_logits(&images, flips.as_ref(), Route::of(network.device()))?;
-            let loss = self.loss(network, &logits, &labels)?;
-            let value = f64::from(loss.to_scalar::<f32>().during(|| "loss".into())?);
-            if !value.is_finite() {
-                return Err(Error::Diverged { epoch: epoch + 1, step: step + 1, loss: value });
+        each_batch(self, epoch, |step, batch| {
+            let (loss, hits) = self.step(learner, &batch, rate(step))?;
+            if !loss.is_finite() {
+                return Err(Error::Diverged { epoch: epoch + 1, step: step + 1, loss });
             }
-            let gradients = loss.backward().during(|| "gradients".into())?;
-            optimizer.step(&gradients, rate(step))?;
-            hold_ranges(network, floors, epoch, observer)?;
-            loss_sum += value * batch.len() as f64;
-            seen += batch.len() as u64;
-            correct += hits(&logits, &labels)?;
+            let Learner { floors, observer, .. } = learner;
+            floors.hold(epoch, |message| observer.warn(message))?;
+            loss_sum += loss * batch.len as f64;
+            seen += batch.len as u64;
+            correct += hits;
             observer.step(&StepProgress {
                 epoch: epoch + 1,
                 epochs: self.spec.epochs,
@@ -192,9 +207,26 @@ impl Trainer<'_> {
                 steps,
                 loss: loss_sum / seen as f64,
                 accuracy: correct as f64 / seen as f64,
-            })?;
-        }
+            })
+        })?;
         Ok((rate(0), loss_sum / seen as f64, correct as f64 / seen as f64))
+    }
+
+    /// Learns one batch; loss and hits of the network before. A loss that is not finite changes nothing.
+    fn step(&self, learner: &mut Learner, batch: &Batch, learning_rate: f64) -> Result<(f64, u64)> {
+        let Learner { network, optimizer, penalised, .. } = learner;
+        let (images, labels) =
+            (batch.images.to_device(network.device())?, batch.labels.to_device(network.device())?);
+        let flips = self.flips(network, optimizer.steps());
+        let logits = network.training_logits(&images, flips.as_ref(), Route::of(network.device()))?;
+        let loss = self.loss(penalised, &logits, &labels)?;
+        let value = f64::from(loss.to_scalar::<f32>().during(|| "loss".into())?);
+        if !value.is_finite() {
+            return Ok((value, 0));
+        }
+        let gradients = loss.backward().during(|| "gradients".into())?;
+        optimizer.step(&gradients, learning_rate)?;
+        Ok((value, hits(&logits, &labels)?))
     }
 
     fn flips(&self, network: &Network, step: u64) -> Option<TrainingFlips> {
@@ -202,55 +234,15 @@ impl Trainer<'_> {
         (rate > 0.0).then_some(TrainingFlips { rate, seed: self.seed, step })
     }
 
-    fn batch(&self, indices: &[u32], epoch: usize, device: &Device) -> Result<(Tensor, Tensor)> {
-        let augment = Augment { spec: self.augmentation, seed: self.seed, epoch: epoch as u64 };
-        let pixels = self.images.batch(indices, self.normalization, Some(augment));
-        let [channels, height, width] = self.shape();
-        let images = Tensor::from_vec(pixels, (indices.len(), channels, height, width), &Device::Cpu)?;
-        let labels = Tensor::from_vec(self.images.labels(indices), indices.len(), &Device::Cpu)?;
-        Ok((images.to_device(device)?, labels.to_device(device)?))
-    }
-
     /// Cross-entropy, plus the penalty on the largest weights and biases.
-    fn loss(&self, network: &Network, logits: &Tensor, labels: &Tensor) -> Result<Tensor> {
+    fn loss(&self, penalised: &[Var], logits: &Tensor, labels: &Tensor) -> Result<Tensor> {
         let mut loss = candle_nn::loss::cross_entropy(logits, labels).during(|| "cross-entropy".into())?;
-        if self.spec.max_magnitude_penalty > 0.0 {
-            let layers: Vec<&str> = network.layers().iter().map(|layer| layer.name()).collect();
-            for parameter in network.parameters() {
-                let of_layer =
-                    parameter.name.strip_suffix(".bias").is_some_and(|name| layers.contains(&name));
-                if parameter.role == Role::Weight || of_layer {
-                    let max = parameter.var.flatten_all()?.abs()?.max(0)?;
-                    loss = (loss + (max * self.spec.max_magnitude_penalty)?)?;
-                }
-            }
+        for var in penalised {
+            let max = var.flatten_all()?.abs()?.max(0)?;
+            loss = (loss + (max * self.spec.max_magnitude_penalty)?)?;
         }
         Ok(loss)
     }
-}
-
-/// Keeps learned ranges at or above their floors; says so once per layer and epoch.
-fn hold_ranges(
-    network: &Network,
-    floors: &[(String, f32)],
-    epoch: usize,
-    observer: &mut dyn Observer,
-) -> Result<()> {
-    for layer in network.layers() {
-        let Some(range) = layer.range() else { continue };
-        let name = format!("{}.range", layer.name());
-        let Some((_, floor)) = floors.iter().find(|(known, _)| *known == name) else { continue };
-        if range.to_scalar::<f32>()? < *floor {
-            range.set(&Tensor::new(*floor, network.device())?)?;
-            observer.warn(&format!(
-                "epoch {}: the range of {} reached its floor {floor:e} (1e-3 of where it began): a smaller \
-                 learning rate or `range_decay` keeps it up",
-                epoch + 1,
-                layer.name()
-            ));
-        }
-    }
-    Ok(())
 }
 
 fn hits(logits: &Tensor, labels: &Tensor) -> Result<u64> {

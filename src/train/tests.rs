@@ -172,6 +172,10 @@ fn a_range_stops_at_its_floor_and_says_so() {
         "{:?}",
         log.warnings
     );
+    let mut told = log.warnings.clone();
+    told.sort();
+    told.dedup();
+    assert_eq!(told.len(), log.warnings.len(), "once per layer and epoch: {:?}", log.warnings);
     for (parameter, (name, floor)) in
         network.parameters().iter().filter(|p| p.role == Role::Range).zip(&state.range_floors)
     {
