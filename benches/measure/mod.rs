@@ -5,7 +5,8 @@ use std::hint::black_box;
 use std::time::Duration;
 use wcat_explore::kernel::Isa;
 
-/// CPU seconds of this process that some work takes.
+/// CPU seconds of this process that some work takes; inlined, so that vector code around it stays vector code.
+#[inline(always)]
 pub(crate) fn cpu_seconds(work: impl FnOnce()) -> f64 {
     let now = || cpu_time::ProcessTime::now().as_duration();
     let start: Duration = now();
