@@ -9,11 +9,10 @@
 mod measure;
 
 use candle_core::Device;
-use measure::{cpu_seconds, median, peak};
+use measure::{cpu_seconds, median, network, on_one_thread, peak};
 use wcat_explore::engine::{Evaluator, Images, Plain};
 use wcat_explore::kernel::Isa;
-use wcat_explore::net::{Architecture, Network};
-use wcat_explore::quant::QuantizerSpec;
+use wcat_explore::net::Architecture;
 use wcat_explore::seed::{Purpose, Seed};
 
 /// Images of a fast evaluation, and of a plain one, which is scaled up to as many.
@@ -28,22 +27,14 @@ fn images(architecture: Architecture, n: usize) -> Images {
 }
 
 fn main() {
-    // one thread: a clean evaluation spreads over all of them
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
-    pool.install(|| {
-        for name in ["lenet5", "resnet20"] {
-            bench(name.parse().unwrap());
-        }
-    });
+    on_one_thread(bench);
 }
 
 fn bench(architecture: Architecture) {
-    let network =
-        || Network::new(architecture, 10, &QuantizerSpec::default(), Seed(1), &Device::Cpu).unwrap().0;
     // the portable kernels are for machines without AVX2, and far too slow to wait for here
     let isas = Isa::available().into_iter().filter(|isa| *isa != Isa::Portable);
     let evaluators: Vec<(Isa, Evaluator)> =
-        isas.map(|isa| (isa, Evaluator::with_isa(network(), isa).unwrap())).collect();
+        isas.map(|isa| (isa, Evaluator::with_isa(network(architecture), isa).unwrap())).collect();
     let (all, few) = (images(architecture, IMAGES.0), images(architecture, IMAGES.1));
     let plain = Plain::new(&evaluators[0].1).unwrap();
     let factor = IMAGES.0 as f64 / IMAGES.1 as f64;

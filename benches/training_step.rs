@@ -10,25 +10,19 @@
 mod measure;
 
 use candle_core::{Device, Tensor};
-use measure::{cpu_seconds, median};
-use wcat_explore::net::{Architecture, Network, Route};
-use wcat_explore::quant::QuantizerSpec;
+use measure::{cpu_seconds, median, network, on_one_thread};
+use wcat_explore::net::{Architecture, Route};
 use wcat_explore::seed::{Purpose, Seed};
 
 const BATCH: usize = 128;
 const REPEATS: usize = 3;
 
 fn main() {
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
-    pool.install(|| {
-        for name in ["lenet5", "resnet20"] {
-            bench(name.parse().unwrap());
-        }
-    });
+    on_one_thread(bench);
 }
 
 fn bench(architecture: Architecture) {
-    let network = Network::new(architecture, 10, &QuantizerSpec::default(), Seed(1), &Device::Cpu).unwrap().0;
+    let network = network(architecture);
     let [channels, height, width] = architecture.input_shape();
     let mut stream = Seed(2).stream(Purpose::Images, &[]);
     let images = stream.normal_tensor(1.0, (BATCH, channels, height, width)).unwrap();

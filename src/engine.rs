@@ -21,6 +21,7 @@ use crate::error::{Error, Result};
 use crate::kernel::Isa;
 use crate::net::Network;
 use crate::quant::StoredWeight;
+use candle_core::Tensor;
 use plan::Plan;
 use rayon::prelude::*;
 use run::Worker;
@@ -110,6 +111,8 @@ pub struct Evaluator {
     starts: Vec<usize>,
     /// `None` where the network lies on a GPU.
     engine: Option<Engine>,
+    /// The clean weights, where the network lies on a GPU.
+    on_device: Option<Vec<Tensor>>,
 }
 
 impl Evaluator {
@@ -127,9 +130,9 @@ impl Evaluator {
     /// A tensor failure.
     pub fn with_isa(network: Network, isa: Isa) -> Result<Self> {
         let stored = network.stored()?;
-        let engine = match network.device().is_cpu() {
-            true => Some(Engine::new(&network, &stored, isa)?),
-            false => None,
+        let (engine, on_device) = match network.device().is_cpu() {
+            true => (Some(Engine::new(&network, &stored, isa)?), None),
+            false => (None, Some(network.effective_weights()?)),
         };
         let mut words = Vec::new();
         let mut starts = Vec::with_capacity(stored.len());
@@ -137,7 +140,7 @@ impl Evaluator {
             starts.push(words.len());
             words.extend(layer.iter().flat_map(|layer| layer.words.iter().copied()));
         }
-        Ok(Self { network, stored, words, starts, engine })
+        Ok(Self { network, stored, words, starts, engine, on_device })
     }
 
     /// The network.

@@ -16,5 +16,6 @@ pub use direct::{Direct, Store};
 pub use isa::Isa;
 pub use norm::{batch_norm, BatchStatistics};
 pub use planes::{Planes, BLOCK};
-pub use pool::channel_mean;
+pub use pool::{channel_mean, channel_means};
 pub use shortcut::{padded_shortcut, Shortcut};
+pub use slices::{values, with_values};

@@ -1,9 +1,14 @@
 //! What every benchmark measures with: CPU seconds, medians, the peak of fused multiply-adds of one core.
 
+use candle_core::Device;
 use pulp::{Simd, WithSimd};
 use std::hint::black_box;
 use std::time::Duration;
 use wcat_explore::kernel::Isa;
+use wcat_explore::net::{Architecture, Network};
+use wcat_explore::quant::QuantizerSpec;
+use wcat_explore::seed::Seed;
+use wcat_explore::units::Bits;
 
 /// CPU seconds of this process that some work takes; inlined, so that vector code around it stays vector code.
 #[inline(always)]
@@ -12,6 +17,18 @@ pub(crate) fn cpu_seconds(work: impl FnOnce()) -> f64 {
     let start: Duration = now();
     work();
     (now() - start).as_secs_f64()
+}
+
+/// Runs a benchmark for LeNet-5 and ResNet-20 on one thread: what runs on all of them then costs no more.
+pub(crate) fn on_one_thread(bench: impl Fn(Architecture) + Sync) {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
+    pool.install(|| ["lenet5", "resnet20"].iter().for_each(|name| bench(name.parse().unwrap())));
+}
+
+/// A network for images of 10 classes with fresh weights, plainly quantised to 8 bits.
+pub(crate) fn network(architecture: Architecture) -> Network {
+    let quantizer = QuantizerSpec { bits: Bits::new(8).unwrap(), ..QuantizerSpec::default() };
+    Network::new(architecture, 10, &quantizer, Seed(1), &Device::Cpu).unwrap().0
 }
 
 /// Median of a sample.

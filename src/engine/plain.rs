@@ -17,12 +17,16 @@ pub struct Plain<'a> {
 }
 
 impl<'a> Plain<'a> {
-    /// Reads the clean weights.
+    /// Takes the clean weights, or reads them where the evaluator keeps none.
     ///
     /// # Errors
     /// A tensor failure.
     pub fn new(evaluator: &'a Evaluator) -> Result<Self> {
-        Ok(Self { evaluator, clean: evaluator.network.effective_weights()? })
+        let clean = match &evaluator.on_device {
+            Some(weights) => weights.clone(),
+            None => evaluator.network.effective_weights()?,
+        };
+        Ok(Self { evaluator, clean })
     }
 
     /// As [`Evaluator::clean`].

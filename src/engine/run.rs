@@ -1,7 +1,7 @@
 //! Runs a plan on images: a worker owns weights and buffers and allocates nothing while it works.
 
 use super::plan::{Call, Plan};
-use crate::kernel::Planes;
+use crate::kernel::{channel_means, Planes};
 
 /// Packed weights and buffers of one thread.
 #[derive(Debug)]
@@ -127,25 +127,6 @@ fn max_pool(planes: Planes, pooled: Planes, size: usize, relu: bool, input: &[f3
                     best.iter_mut().for_each(|best| *best = best.max(0.0));
                 }
             }
-        }
-    }
-}
-
-/// Calls `take(channel, mean)` for the mean of each channel over all pixels.
-fn channel_means(planes: Planes, image: &[f32], mut take: impl FnMut(usize, f32)) {
-    let lanes = planes.lanes();
-    let count = (planes.height() * planes.width()) as f32;
-    for block in 0..planes.blocks() {
-        let mut sums = [0f32; crate::kernel::BLOCK];
-        for y in 0..planes.height() {
-            let row = &image[planes.at(block, y, 0)..][..planes.width() * lanes];
-            for pixel in row.chunks_exact(lanes) {
-                sums.iter_mut().zip(pixel).for_each(|(sum, x)| *sum += x);
-            }
-        }
-        let channels = planes.channels() - block * lanes;
-        for (lane, sum) in sums.iter().enumerate().take(channels.min(lanes)) {
-            take(block * lanes + lane, sum / count);
         }
     }
 }

@@ -189,30 +189,40 @@ impl WithSimd for Forward<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(mut self, simd: S) {
-        match self.shape.step() {
-            1 => self.image::<S, 1>(simd),
-            3 => self.image::<S, 3>(simd),
-            6 => self.image::<S, 6>(simd),
-            16 => self.image::<S, 16>(simd),
-            32 => self.image::<S, 32>(simd),
-            step => unreachable!("no kernel for a step of {step}: refused when the shape was made"),
-        }
+        run_loops(simd, self.shape.step(), &mut self);
     }
 }
 
-impl Forward<'_> {
-    /// `A`: values from an output pixel's input to the next one's.
-    #[inline(always)]
-    fn image<S: Simd, const A: usize>(&mut self, simd: S) {
-        match S::F32_LANES {
-            16 => self.blocks::<S, 1, A>(simd),
-            8 => self.blocks::<S, 2, A>(simd),
-            4 => self.blocks::<S, 4, A>(simd),
-            lanes => unreachable!("no kernel for vectors of {lanes} lanes"),
-        }
-    }
+/// Loops over the blocks of a convolution, compiled for the width of vectors and the distance of pixels.
+pub(super) trait Loops {
+    /// `V`: vectors of a block. `A`: values from an output pixel's input to the next one's.
+    fn blocks<S: Simd, const V: usize, const A: usize>(&mut self, simd: S);
+}
 
-    /// `V`: vectors of a block.
+/// Runs loops for a distance of pixels that [`Direct::new`] let pass.
+#[inline(always)]
+pub(super) fn run_loops<S: Simd>(simd: S, step: usize, loops: &mut impl Loops) {
+    match step {
+        1 => run_vectors::<S, 1>(simd, loops),
+        3 => run_vectors::<S, 3>(simd, loops),
+        6 => run_vectors::<S, 6>(simd, loops),
+        16 => run_vectors::<S, 16>(simd, loops),
+        32 => run_vectors::<S, 32>(simd, loops),
+        step => unreachable!("no kernel for a step of {step}: refused when the shape was made"),
+    }
+}
+
+#[inline(always)]
+fn run_vectors<S: Simd, const A: usize>(simd: S, loops: &mut impl Loops) {
+    match S::F32_LANES {
+        16 => loops.blocks::<S, 1, A>(simd),
+        8 => loops.blocks::<S, 2, A>(simd),
+        4 => loops.blocks::<S, 4, A>(simd),
+        lanes => unreachable!("no kernel for vectors of {lanes} lanes"),
+    }
+}
+
+impl Loops for Forward<'_> {
     #[inline(always)]
     fn blocks<S: Simd, const V: usize, const A: usize>(&mut self, simd: S) {
         let shape = self.shape;
@@ -226,7 +236,9 @@ impl Forward<'_> {
             }
         }
     }
+}
 
+impl Forward<'_> {
     /// One tile of at most `left` pixels; returns how many.
     #[inline(always)]
     fn tile_row<S: Simd, const V: usize, const A: usize>(

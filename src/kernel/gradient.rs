@@ -1,6 +1,6 @@
 //! Gradients of a direct convolution: to its weights by a kernel of its own, to its input as another convolution.
 
-use super::direct::{multiply_add, Direct};
+use super::direct::{multiply_add, run_loops, Direct, Loops};
 use super::isa::Isa;
 use super::planes::{Planes, BLOCK};
 use crate::error::Result;
@@ -111,30 +111,11 @@ impl WithSimd for WeightGradient<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(mut self, simd: S) {
-        match self.shape.step() {
-            1 => self.vectors::<S, 1>(simd),
-            3 => self.vectors::<S, 3>(simd),
-            6 => self.vectors::<S, 6>(simd),
-            16 => self.vectors::<S, 16>(simd),
-            32 => self.vectors::<S, 32>(simd),
-            step => unreachable!("no kernel for a step of {step}: refused when the shape was made"),
-        }
+        run_loops(simd, self.shape.step(), &mut self);
     }
 }
 
-impl WeightGradient<'_> {
-    /// `A`: values from an output pixel's input to the next one's.
-    #[inline(always)]
-    fn vectors<S: Simd, const A: usize>(&mut self, simd: S) {
-        match S::F32_LANES {
-            16 => self.blocks::<S, 1, A>(simd),
-            8 => self.blocks::<S, 2, A>(simd),
-            4 => self.blocks::<S, 4, A>(simd),
-            lanes => unreachable!("no kernel for vectors of {lanes} lanes"),
-        }
-    }
-
-    /// `V`: vectors of a block.
+impl Loops for WeightGradient<'_> {
     #[inline(always)]
     fn blocks<S: Simd, const V: usize, const A: usize>(&mut self, simd: S) {
         let shape = self.shape;
@@ -151,7 +132,9 @@ impl WeightGradient<'_> {
             }
         }
     }
+}
 
+impl WeightGradient<'_> {
     /// One tile of at most `left` weights of a run; returns how many.
     #[inline(always)]
     fn tile_of<S: Simd, const V: usize, const A: usize>(

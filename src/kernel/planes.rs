@@ -1,6 +1,7 @@
 //! How the kernels lay out images: channels in blocks, pixels of a block side by side, a border of zeros.
 
 use crate::error::{Error, Result};
+use candle_core::Shape;
 
 /// Channels of a full block: one vector of AVX-512.
 pub const BLOCK: usize = 16;
@@ -158,6 +159,21 @@ impl Planes {
             let sources = planes[self.at(block, y, 0) + lane..].iter().step_by(lanes);
             values.iter_mut().zip(sources).for_each(|(value, source)| *value = *source);
         }
+    }
+}
+
+/// Number and layout of the images of a blocked batch, [batch, blocks, height, width, 16] of `channels`.
+///
+/// # Errors
+/// Where the shape is another one.
+pub(super) fn blocked_batch(x: &Shape, channels: usize) -> candle_core::Result<(usize, Planes)> {
+    match *x.dims() {
+        [batch, blocks, height, width, BLOCK] if blocks == channels.div_ceil(BLOCK) => {
+            let planes = Planes::new(channels, height, width, 0);
+            let planes = planes.map_err(|error| candle_core::Error::Msg(error.to_string()))?;
+            Ok((batch, planes.full()))
+        }
+        _ => candle_core::bail!("images {x:?} have not {channels} channels"),
     }
 }
 

@@ -1,6 +1,6 @@
 //! The mean of every channel of blocked images: the end of a ResNet.
 
-use super::planes::BLOCK;
+use super::planes::{blocked_batch, Planes, BLOCK};
 use super::slices::{is_ours, stored, values, with_values};
 use crate::error::{Result, TensorContext};
 use candle_core::{CpuStorage, CustomOp1, Layout, Shape, Tensor};
@@ -23,26 +23,21 @@ struct ChannelMean {
     channels: usize,
 }
 
-/// Sums of 16 lanes over the pixels of a plane, divided by their number.
-pub(super) fn plane_mean(plane: &[f32], mean: &mut [f32; BLOCK]) {
-    let mut sums = [0f32; BLOCK];
-    for pixel in plane.chunks_exact(BLOCK) {
-        sums.iter_mut().zip(pixel).for_each(|(sum, x)| *sum += x);
-    }
-    let count = (plane.len() / BLOCK) as f32;
-    mean.iter_mut().zip(sums).for_each(|(mean, sum)| *mean = sum / count);
-}
-
-impl ChannelMean {
-    /// Batch and values of a plane.
-    fn sizes(&self, x: &Shape) -> candle_core::Result<(usize, usize)> {
-        match *x.dims() {
-            [batch, blocks, height, width, BLOCK]
-                if blocks == self.channels.div_ceil(BLOCK) && height * width > 0 =>
-            {
-                Ok((batch, height * width * BLOCK))
+/// Calls `take(channel, mean)` for the mean of each channel of one image over all pixels.
+pub fn channel_means(planes: Planes, image: &[f32], mut take: impl FnMut(usize, f32)) {
+    let lanes = planes.lanes();
+    let count = (planes.height() * planes.width()) as f32;
+    for block in 0..planes.blocks() {
+        let mut sums = [0f32; BLOCK];
+        for y in 0..planes.height() {
+            let row = &image[planes.at(block, y, 0)..][..planes.width() * lanes];
+            for pixel in row.chunks_exact(lanes) {
+                sums.iter_mut().zip(pixel).for_each(|(sum, x)| *sum += x);
             }
-            _ => candle_core::bail!("images {x:?} have not {} channels", self.channels),
+        }
+        let channels = planes.channels() - block * lanes;
+        for (lane, sum) in sums.iter().enumerate().take(channels.min(lanes)) {
+            take(block * lanes + lane, sum / count);
         }
     }
 }
@@ -53,22 +48,16 @@ impl CustomOp1 for ChannelMean {
     }
 
     fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> candle_core::Result<(CpuStorage, Shape)> {
-        let (batch, plane) = self.sizes(layout.shape())?;
+        let (batch, planes) = blocked_batch(layout.shape(), self.channels)?;
         let mut means = Vec::with_capacity(batch * self.channels);
-        for image in values(x, layout)?.chunks_exact(self.channels.div_ceil(BLOCK) * plane) {
-            let mut left = self.channels;
-            for plane in image.chunks_exact(plane) {
-                let mut mean = [0f32; BLOCK];
-                plane_mean(plane, &mut mean);
-                means.extend_from_slice(&mean[..left.min(BLOCK)]);
-                left = left.saturating_sub(BLOCK);
-            }
+        for image in values(x, layout)?.chunks_exact(planes.len()) {
+            channel_means(planes, image, |_, mean| means.push(mean));
         }
         Ok(stored(means, (batch, self.channels)))
     }
 
     fn bwd(&self, x: &Tensor, _mean: &Tensor, gradient: &Tensor) -> candle_core::Result<Option<Tensor>> {
-        let (_, plane) = self.sizes(x.shape())?;
+        let plane = blocked_batch(x.shape(), self.channels)?.1.plane();
         let share = 1.0 / (plane / BLOCK) as f32;
         let mut dx = vec![0f32; x.elem_count()];
         with_values(&gradient.contiguous()?, |g| {

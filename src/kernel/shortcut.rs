@@ -1,6 +1,6 @@
 //! The parameter-free shortcut of CIFAR ResNets (option A) on blocked images: every second pixel, channels padded.
 
-use super::planes::{Planes, BLOCK};
+use super::planes::{blocked_batch, Planes, BLOCK};
 use super::slices::{is_ours, stored, values, with_values};
 use crate::error::{Error, Result, TensorContext};
 use candle_core::{CpuStorage, CustomOp1, Layout, Shape, Tensor};
@@ -86,15 +86,10 @@ struct PaddedShortcut {
 
 impl PaddedShortcut {
     fn shortcut(&self, x: &Shape) -> candle_core::Result<(usize, Shortcut)> {
-        match *x.dims() {
-            [batch, blocks, height, width, BLOCK] if blocks == self.inputs.div_ceil(BLOCK) => {
-                let shortcut = Planes::new(self.inputs, height, width, 0)
-                    .and_then(|input| Shortcut::new(input.full(), self.outputs, 0));
-                let shortcut = shortcut.map_err(|error| candle_core::Error::Msg(error.to_string()))?;
-                Ok((batch, Shortcut { output: shortcut.output.full(), ..shortcut }))
-            }
-            _ => candle_core::bail!("images {x:?} have not {} channels", self.inputs),
-        }
+        let (batch, input) = blocked_batch(x, self.inputs)?;
+        let shortcut = Shortcut::new(input, self.outputs, 0);
+        let shortcut = shortcut.map_err(|error| candle_core::Error::Msg(error.to_string()))?;
+        Ok((batch, Shortcut { output: shortcut.output.full(), ..shortcut }))
     }
 }
 

@@ -8,15 +8,21 @@ pub(super) fn is_ours(tensor: &Tensor) -> bool {
 }
 
 /// Values of a storage in the order of its layout.
-pub(super) fn values<'a>(storage: &'a CpuStorage, layout: &Layout) -> candle_core::Result<&'a [f32]> {
+///
+/// # Errors
+/// Where they are not contiguous f32.
+pub fn values<'a>(storage: &'a CpuStorage, layout: &Layout) -> candle_core::Result<&'a [f32]> {
     match layout.contiguous_offsets() {
         Some((start, end)) => Ok(&storage.as_slice::<f32>()?[start..end]),
         None => candle_core::bail!("a kernel needs contiguous tensors, not {layout:?}"),
     }
 }
 
-/// Lends the values of a tensor.
-pub(super) fn with_values<R>(
+/// Lends the values of a tensor, uncopied.
+///
+/// # Errors
+/// That of the borrower, or where the values are not contiguous f32 on the CPU.
+pub fn with_values<R>(
     tensor: &Tensor,
     use_values: impl FnOnce(&[f32]) -> candle_core::Result<R>,
 ) -> candle_core::Result<R> {

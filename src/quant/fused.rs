@@ -8,7 +8,8 @@ use super::scheme::Scheme;
 use super::spec::{ClipGradient, Method};
 use super::{lsq, wcat};
 use crate::code::flip;
-use candle_core::{bail, CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Storage, Tensor, Var};
+use crate::kernel::{values, with_values};
+use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor, Var};
 
 /// Dequantised weights as an operation on the float weights, and on the range where it is learned.
 #[derive(Clone, Copy, Debug)]
@@ -90,12 +91,12 @@ impl StraightThrough {
     }
 
     fn forward(&self, weight: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        Ok((CpuStorage::F32(self.values(slice(weight, layout)?)), layout.shape().clone()))
+        Ok((CpuStorage::F32(self.values(values(weight, layout)?)), layout.shape().clone()))
     }
 
     fn backward(&self, weight: &Tensor, upstream: &Tensor) -> Result<(Tensor, f32)> {
         let upstream = upstream.contiguous()?;
-        let gradients = with_values(weight, |w| with_values(&upstream, |g| self.gradients(w, g)))??;
+        let gradients = with_values(weight, |w| with_values(&upstream, |g| Ok(self.gradients(w, g))))?;
         let of_weight = match gradients.weight {
             Some(values) => Tensor::from_vec(values, weight.shape(), weight.device())?,
             None => upstream,
@@ -125,22 +126,6 @@ fn sum(weights: &[f32], upstream: &[f32], slope: impl Fn(f32) -> f32) -> f32 {
     let four: [f32; 4] = std::array::from_fn(|i| eight[i] + eight[4 + i]);
     let total = (four[0] + four[1]) + (four[2] + four[3]);
     last.iter().zip(upstream_last).fold(total, |total, (&w, &g)| total + g * slope(w))
-}
-
-fn slice<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
-    match (storage, layout.contiguous_offsets()) {
-        (CpuStorage::F32(values), Some((start, end))) => Ok(&values[start..end]),
-        _ => bail!("weights of a fused pass are contiguous f32"),
-    }
-}
-
-/// Calls a function with the values of a contiguous f32 tensor on the CPU, which it does not copy.
-pub(super) fn with_values<T>(tensor: &Tensor, f: impl FnOnce(&[f32]) -> T) -> Result<T> {
-    let (storage, layout) = tensor.storage_and_layout();
-    match &*storage {
-        Storage::Cpu(values) => Ok(f(slice(values, layout)?)),
-        _ => bail!("weights of a fused pass are on the CPU"),
-    }
 }
 
 impl CustomOp1 for StraightThrough {

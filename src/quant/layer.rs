@@ -1,6 +1,6 @@
 //! The weight of one layer: float parameter, learned range, and what is stored of it.
 
-use super::fused::{with_values, StraightThrough};
+use super::fused::StraightThrough;
 use super::init::initial_range;
 use super::plclip::layer_range;
 use super::scheme::Scheme;
@@ -8,6 +8,7 @@ use super::spec::{Method, QuantizerSpec};
 use super::ste::straight_through;
 use crate::code::{flip, Word};
 use crate::error::{Result, TensorContext};
+use crate::kernel::with_values;
 use crate::seed::{Purpose, Seed};
 use candle_core::{DType, Device, Tensor, Var};
 
@@ -203,7 +204,7 @@ impl QuantizedWeight {
         network_max: f32,
         flips: Option<(TrainingFlips, usize)>,
     ) -> candle_core::Result<Tensor> {
-        let range = with_values(&self.weight, |weights| self.range_under(weights, network_max))??;
+        let range = with_values(&self.weight, |weights| Ok(self.range_under(weights, network_max)))??;
         StraightThrough { scheme, range, flips }.apply(&self.weight, self.range.as_ref())
     }
 
