@@ -354,7 +354,7 @@ fn accumulate<S: Simd, const R: usize, const V: usize, const A: usize>(
 
 /// What is above zero; zero for the rest, NaN too.
 #[inline(always)]
-fn rectified<S: Simd>(simd: S, x: S::f32s, zero: S::f32s) -> S::f32s {
+pub(super) fn rectified<S: Simd>(simd: S, x: S::f32s, zero: S::f32s) -> S::f32s {
     simd.select_f32s(simd.greater_than_f32s(x, zero), x, zero)
 }
 
