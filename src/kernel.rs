@@ -5,15 +5,17 @@ mod convolution;
 mod direct;
 mod gradient;
 mod isa;
+mod max_pool;
 mod norm;
 mod planes;
 mod pool;
 mod shortcut;
 mod slices;
 
-pub use convolution::{conv2d, Form};
+pub use convolution::conv2d;
 pub use direct::{Direct, Store};
 pub use isa::Isa;
+pub use max_pool::max_pool;
 pub use norm::{batch_norm, BatchStatistics};
 pub use planes::{Planes, BLOCK};
 pub use pool::{channel_mean, channel_means};

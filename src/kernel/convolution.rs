@@ -16,30 +16,31 @@ const GROUP: usize = 8;
 /// Images whose padded forms lie side by side while their weight gradient is taken; divides [`GROUP`].
 const PADDED: usize = 4;
 
-/// How a tensor of images lies in memory.
+/// How the images that a convolution takes lie in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Form {
+enum Form {
     /// [batch, channels, height, width].
     Nchw,
-    /// [batch, blocks, height, width, 16]: [`Planes::full`] without a border.
+    /// [batch, blocks, height, width, lanes]: [`Planes`] without a border.
     Blocked,
 }
 
 /// `y[b, o] = Σ_i w[o, i] * x[b, i]` with zero padding, on the CPU in f32.
 ///
-/// `x` is [batch, channels, height, width] or blocked, told apart by its rank; `w` is
-/// [out channels, channels, k, k]; the result has the form asked for. Gradients flow to both.
+/// `x` is [batch, channels, height, width], or blocked with 16 lanes or those of [`Planes::new`]; `w` is
+/// [out channels, channels, k, k]; the result is blocked, [batch, blocks, height, width, 16]. Gradients flow to
+/// both.
 ///
 /// # Errors
 /// [`crate::error::Error::Tensor`] where shapes do not fit, no kernel has the stride (1 and 2 have), or a tensor
 /// is not f32 on the CPU.
-pub fn conv2d(x: &Tensor, w: &Tensor, stride: usize, padding: usize, to: Form) -> Result<Tensor> {
+pub fn conv2d(x: &Tensor, w: &Tensor, stride: usize, padding: usize) -> Result<Tensor> {
     let what = || format!("convolution of {:?} with {:?}", x.dims(), w.dims());
     let apply = || {
         if !is_ours(x) || !is_ours(w) {
             candle_core::bail!("the kernels take f32 tensors on the CPU");
         }
-        x.contiguous()?.apply_op2(&w.contiguous()?, Conv2d { stride, padding, to, isa: Isa::current() })
+        x.contiguous()?.apply_op2(&w.contiguous()?, Conv2d { stride, padding, isa: Isa::current() })
     };
     apply().during(what)
 }
@@ -48,7 +49,6 @@ pub fn conv2d(x: &Tensor, w: &Tensor, stride: usize, padding: usize, to: Form) -
 struct Conv2d {
     stride: usize,
     padding: usize,
-    to: Form,
     isa: Isa,
 }
 
@@ -61,15 +61,16 @@ struct Sizes {
     /// The layout of an image of `x`: border-free, where it is blocked.
     input: Planes,
     from: Form,
-    to: Form,
 }
 
 impl Conv2d {
     fn sizes(&self, x: &Shape, w: &Shape) -> candle_core::Result<Sizes> {
         let (outputs, channels, kernel, width) = w.dims4()?;
-        let (batch, from, sizes) = match *x.dims() {
-            [batch, c, h, w] if c == channels => (batch, Form::Nchw, (h, w)),
-            [batch, b, h, w, BLOCK] if b == channels.div_ceil(BLOCK) => (batch, Form::Blocked, (h, w)),
+        let (batch, from, sizes, lanes) = match *x.dims() {
+            [batch, c, h, w] if c == channels => (batch, Form::Nchw, (h, w), None),
+            [batch, b, h, w, lanes] if b == channels.div_ceil(BLOCK) => {
+                (batch, Form::Blocked, (h, w), Some(lanes))
+            }
             _ => candle_core::bail!("weights {w:?} do not fit images {x:?}"),
         };
         if kernel != width {
@@ -77,40 +78,31 @@ impl Conv2d {
         }
         let direct = || {
             let mut input = Planes::new(channels, sizes.0, sizes.1, self.padding)?;
-            if from == Form::Blocked {
+            if lanes == Some(BLOCK) {
                 input = input.full();
             }
             let direct = Direct::new(input, outputs, kernel, self.stride, self.padding, 0)?.full();
             direct.backward().map(|_| direct)
         };
         let direct = direct().map_err(|error| candle_core::Error::Msg(error.to_string()))?;
-        Ok(Sizes { isa: self.isa, batch, direct, input: direct.input().with_border(0), from, to: self.to })
-    }
-}
-
-/// Values of an image in a form.
-fn image_len(planes: Planes, form: Form) -> usize {
-    match form {
-        Form::Nchw => planes.channels() * planes.height() * planes.width(),
-        Form::Blocked => planes.len(),
-    }
-}
-
-fn shape(batch: usize, planes: Planes, form: Form) -> Shape {
-    let (height, width) = (planes.height(), planes.width());
-    match form {
-        Form::Nchw => (batch, planes.channels(), height, width).into(),
-        Form::Blocked => (batch, planes.blocks(), height, width, BLOCK).into(),
+        let input = direct.input().with_border(0);
+        if lanes.is_some_and(|lanes| lanes != input.lanes()) {
+            candle_core::bail!("weights {w:?} do not fit images {x:?}");
+        }
+        Ok(Sizes { isa: self.isa, batch, direct, input, from })
     }
 }
 
 impl Sizes {
     fn input_len(&self) -> usize {
-        image_len(self.input, self.from)
+        match self.from {
+            Form::Nchw => self.input.channels() * self.input.height() * self.input.width(),
+            Form::Blocked => self.input.len(),
+        }
     }
 
     fn output_len(&self) -> usize {
-        image_len(self.direct.output(), self.to)
+        self.direct.output().len()
     }
 
     /// Lays one image of `x` out with its padding.
@@ -132,30 +124,12 @@ impl Sizes {
             out.par_chunks_mut(GROUP * self.output_len()).zip(x.par_chunks(GROUP * self.input_len()));
         groups.for_each(|(out, x)| {
             let mut padded = vec![0f32; direct.input().len()];
-            let mut planes = vec![0f32; if self.to == Form::Nchw { direct.output().len() } else { 0 }];
             for (out, image) in out.chunks_mut(self.output_len()).zip(x.chunks(self.input_len())) {
                 self.pad(image, &mut padded);
-                match self.to {
-                    Form::Blocked => direct.forward(self.isa, &padded, &packed, &start, store, out),
-                    Form::Nchw => {
-                        direct.forward(self.isa, &padded, &packed, &start, store, &mut planes);
-                        direct.output().read(&planes, out);
-                    }
-                }
+                direct.forward(self.isa, &padded, &packed, &start, store, out);
             }
         });
         out
-    }
-
-    /// Lends the gradient of one image in blocked form.
-    fn with_blocked(&self, gradient: &[f32], planes: &mut [f32], use_it: impl FnOnce(&[f32])) {
-        match self.to {
-            Form::Blocked => use_it(gradient),
-            Form::Nchw => {
-                self.direct.output().fill(gradient, planes);
-                use_it(planes);
-            }
-        }
     }
 
     fn gradient_of_images(&self, w: &[f32], g: &[f32]) -> candle_core::Result<Vec<f32>> {
@@ -171,10 +145,9 @@ impl Sizes {
             out.par_chunks_mut(GROUP * self.input_len()).zip(g.par_chunks(GROUP * self.output_len()));
         groups.for_each(|(out, g)| {
             let mut spread = vec![0f32; gradient.len()];
-            let mut planes = vec![0f32; direct.output().len()];
             let mut images = vec![0f32; if self.from == Form::Nchw { image.len() } else { 0 }];
             for (out, g) in out.chunks_mut(self.input_len()).zip(g.chunks(self.output_len())) {
-                self.with_blocked(g, &mut planes, |g| direct.spread(&backward, g, &mut spread));
+                direct.spread(&backward, g, &mut spread);
                 match self.from {
                     Form::Blocked => backward.forward(self.isa, &spread, &packed, &start, store, out),
                     Form::Nchw => {
@@ -189,29 +162,18 @@ impl Sizes {
 
     fn gradient_of_weights(&self, x: &[f32], g: &[f32]) -> Vec<f32> {
         let direct = self.direct;
-        let (padded_len, output_len) = (direct.input().len(), direct.output().len());
+        let padded_len = direct.input().len();
         let groups = x.par_chunks(GROUP * self.input_len()).zip(g.par_chunks(GROUP * self.output_len()));
         let part = |(x, g): (&[f32], &[f32])| {
             let mut part = vec![0f32; direct.packed_len()];
             let mut padded = vec![0f32; PADDED * padded_len];
-            let mut planes = vec![0f32; if self.to == Form::Nchw { PADDED * output_len } else { 0 }];
             let some = x.chunks(PADDED * self.input_len()).zip(g.chunks(PADDED * self.output_len()));
             for (x, g) in some {
                 let images = x.len() / self.input_len();
                 for (image, padded) in x.chunks(self.input_len()).zip(padded.chunks_mut(padded_len)) {
                     self.pad(image, padded);
                 }
-                let padded = &padded[..images * padded_len];
-                match self.to {
-                    Form::Blocked => direct.add_weight_gradient(self.isa, padded, g, &mut part),
-                    Form::Nchw => {
-                        for (g, planes) in g.chunks(self.output_len()).zip(planes.chunks_mut(output_len)) {
-                            direct.output().fill(g, planes);
-                        }
-                        let planes = &planes[..images * output_len];
-                        direct.add_weight_gradient(self.isa, padded, planes, &mut part);
-                    }
-                }
+                direct.add_weight_gradient(self.isa, &padded[..images * padded_len], g, &mut part);
             }
             part
         };
@@ -241,7 +203,8 @@ impl CustomOp2 for Conv2d {
     ) -> candle_core::Result<(CpuStorage, Shape)> {
         let sizes = self.sizes(x_layout.shape(), w_layout.shape())?;
         let out = sizes.forward(values(x, x_layout)?, values(w, w_layout)?);
-        Ok(stored(out, shape(sizes.batch, sizes.direct.output(), self.to)))
+        let output = sizes.direct.output();
+        Ok(stored(out, (sizes.batch, output.blocks(), output.height(), output.width(), BLOCK)))
     }
 
     fn bwd(

@@ -4,7 +4,7 @@ use super::network::{Parameter, Role};
 use super::norm::BatchNorm;
 use super::program::{Step, Value};
 use crate::error::{Result, TensorContext};
-use crate::kernel::{conv2d, Form};
+use crate::kernel::{conv2d, max_pool};
 use crate::quant::{QuantizedWeight, QuantizerSpec};
 use crate::seed::{Purpose, Seed};
 use candle_core::{Device, Tensor, Var};
@@ -67,14 +67,12 @@ pub(super) struct Conv {
 }
 
 impl Conv {
+    /// By candle's own operations, on every device.
     pub(super) fn forward(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
         let weight = &pass.weights[self.layer];
-        let y = match pass.route {
-            Route::Kernels => conv2d(x, weight, self.stride, self.padding, Form::Nchw)?,
-            Route::Plain => x
-                .conv2d(weight, self.padding, self.stride, 1, 1)
-                .during(|| format!("convolution of {:?} with {:?}", x.dims(), weight.dims()))?,
-        };
+        let y = x
+            .conv2d(weight, self.padding, self.stride, 1, 1)
+            .during(|| format!("convolution of {:?} with {:?}", x.dims(), weight.dims()))?;
         match &self.bias {
             Some(bias) => {
                 let bias = bias.to_dtype(y.dtype())?.reshape((1, bias.elem_count(), 1, 1))?;
@@ -84,9 +82,19 @@ impl Conv {
         }
     }
 
-    /// Blocked images to blocked images by the kernels, without the bias.
+    /// To blocked images by the kernels, without the bias.
     pub(super) fn forward_blocked(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
-        conv2d(x, &pass.weights[self.layer], self.stride, self.padding, Form::Blocked)
+        conv2d(x, &pass.weights[self.layer], self.stride, self.padding)
+    }
+
+    /// To blocked images by the kernels, with what stands behind: `relu(max_pool(conv(x) + bias))`.
+    pub(super) fn pooled_blocked(&self, x: &Tensor, size: usize, pass: &Pass) -> Result<Tensor> {
+        let y = self.forward_blocked(x, pass)?;
+        let bias = match &self.bias {
+            Some(bias) => bias.as_tensor().clone(),
+            None => Tensor::zeros(pass.weights[self.layer].dims()[0], y.dtype(), y.device())?,
+        };
+        max_pool(&y, &bias, size)
     }
 
     /// The step of a convolution with its bias, if it has one.
