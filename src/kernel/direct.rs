@@ -185,7 +185,15 @@ impl Direct {
         assert_eq!(output.len(), self.output.len(), "output of a convolution");
         assert_eq!(weights.len(), self.packed_len(), "packed weights of a convolution");
         assert_eq!(start.len(), self.start_len(), "starting sums of a convolution");
-        self.isa(isa).run(Forward { shape: self, planes: self.input.blocks(), input, weights, start, store, output });
+        self.isa(isa).run(Forward {
+            shape: self,
+            planes: self.input.blocks(),
+            input,
+            weights,
+            start,
+            store,
+            output,
+        });
     }
 }
 
@@ -290,6 +298,11 @@ impl Forward<'_> {
             match left {
                 8.. => self.tile::<S, 8, V, U, A>(simd, block, y, x),
                 4.. => self.tile::<S, 4, V, U, A>(simd, block, y, x),
+                2.. => self.tile::<S, 2, V, U, A>(simd, block, y, x),
+                _ => self.tile::<S, 1, V, U, A>(simd, block, y, x),
+            }
+        } else if U == 4 && S::REGISTER_COUNT < 32 {
+            match left {
                 2.. => self.tile::<S, 2, V, U, A>(simd, block, y, x),
                 _ => self.tile::<S, 1, V, U, A>(simd, block, y, x),
             }
@@ -426,3 +439,6 @@ pub(super) fn multiply_add<S: Simd>(simd: S, a: S::f32s, b: S::f32s, c: S::f32s)
         simd.mul_add_e_f32s(a, b, c)
     }
 }
+
+#[cfg(test)]
+mod tests;

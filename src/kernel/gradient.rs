@@ -154,7 +154,7 @@ impl WeightGradient<'_> {
                 2.. => self.tile::<S, 2, V, U, A>(simd, place, at, j),
                 _ => self.tile::<S, 1, V, U, A>(simd, place, at, j),
             }
-        } else if U == 4 {
+        } else if U == 4 && S::REGISTER_COUNT < 32 {
             match left {
                 2.. => self.tile::<S, 2, V, U, A>(simd, place, at, j),
                 _ => self.tile::<S, 1, V, U, A>(simd, place, at, j),

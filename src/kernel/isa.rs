@@ -115,8 +115,9 @@ impl Isa {
             return Simd::vectorize(simd, operation);
         }
         #[cfg(target_arch = "aarch64")]
-        return pulp::Arch::new().dispatch(operation);
-        #[cfg(not(target_arch = "aarch64"))]
+        if let Some(simd) = pulp::aarch64::Neon::try_new() {
+            return Simd::vectorize(simd, operation);
+        }
         pulp::Scalar128b.vectorize(operation)
     }
 }
