@@ -15,8 +15,8 @@ pub enum Isa {
     Avx512,
     /// AVX2 with FMA (x86-64-v3): 8 lanes.
     Avx2,
-    /// What nearly every machine of this architecture has, 4 lanes: SSE4.2 (x86-64-v2), NEON on AArch64. Where it
-    /// is missing plain code gives the same bits, very slowly.
+    /// What every machine of this architecture has, 4 lanes: SSE on x86-64, NEON on AArch64. Where an x86-64 lacks
+    /// SSE4.2, plain code gives the same bits; the compiler makes SSE2 of it.
     Portable,
 }
 

@@ -141,7 +141,7 @@ fn portable_instructions_are_vectors_on_x86_64() {
         });
         repeats.min().unwrap()
     };
-    // 3 with SSE4.2; plain code, which the compiler leaves scalar, takes 70
+    // 3 times as long with SSE; plain code that the compiler leaves scalar takes 70 times as long
     let (portable, avx2) = (shortest(Isa::Portable), shortest(Isa::Avx2));
     assert!(portable < 12 * avx2, "{portable:?}, with AVX2 {avx2:?}");
 }
