@@ -119,14 +119,15 @@ fn not_a_number_and_infinity_spread_as_in_plain_candle() {
 
 #[test]
 fn avx2_and_avx512_give_the_same_bits_and_a_batch_its_images_results() {
-    let architecture: Architecture = "resnet20_projection".parse().unwrap();
-    let set = images(architecture, 9);
-    let all: Vec<_> = Isa::available().into_iter().filter(|isa| *isa != Isa::Portable).collect();
-    let of = |isa: &Isa| logits(&evaluator(architecture, 4, *isa), &[], &set);
-    assert!(all.windows(2).all(|pair| of(&pair[0]) == of(&pair[1])));
-    let alone = images(architecture, 1);
-    let evaluator = evaluator(architecture, 4, Isa::current());
-    assert_eq!(logits(&evaluator, &[], &alone)[0], logits(&evaluator, &[], &set)[0]);
+    for architecture in [Architecture::Lenet5, "resnet20_projection".parse().unwrap()] {
+        let set = images(architecture, 9);
+        let all: Vec<_> = Isa::available().into_iter().filter(|isa| *isa != Isa::Portable).collect();
+        let of = |isa: &Isa| logits(&evaluator(architecture, 4, *isa), &[], &set);
+        assert!(all.windows(2).all(|pair| of(&pair[0]) == of(&pair[1])), "{architecture}");
+        let alone = images(architecture, 1);
+        let evaluator = evaluator(architecture, 4, Isa::current());
+        assert_eq!(logits(&evaluator, &[], &alone)[0], logits(&evaluator, &[], &set)[0], "{architecture}");
+    }
 }
 
 #[test]

@@ -113,6 +113,20 @@ impl Direct {
         self.kernel * self.input.lanes()
     }
 
+    /// True where no output lies in the upper half of its block: that half is then not computed.
+    pub(super) fn few_outputs(&self) -> bool {
+        self.output.channels() <= BLOCK / 2
+    }
+
+    /// Instructions for this convolution where these are asked for: half a block fills a vector of AVX2, which
+    /// rounds as AVX-512 does.
+    pub(super) fn isa(&self, isa: Isa) -> Isa {
+        match isa {
+            Isa::Avx512 if self.few_outputs() => Isa::Avx2,
+            isa => isa,
+        }
+    }
+
     /// Output channels with those that fill up the last block.
     fn padded_outputs(&self) -> usize {
         self.output.channels().next_multiple_of(BLOCK)
@@ -171,12 +185,22 @@ impl Direct {
         assert_eq!(output.len(), self.output.len(), "output of a convolution");
         assert_eq!(weights.len(), self.packed_len(), "packed weights of a convolution");
         assert_eq!(start.len(), self.start_len(), "starting sums of a convolution");
-        isa.run(Forward { shape: self, input, weights, start, store, output });
+        self.isa(isa).run(Forward {
+            shape: self,
+            planes: self.input.blocks(),
+            input,
+            weights,
+            start,
+            store,
+            output,
+        });
     }
 }
 
 struct Forward<'a> {
     shape: &'a Direct,
+    /// Blocks of the input: a division less in every tile.
+    planes: usize,
     input: &'a [f32],
     weights: &'a [f32],
     start: &'a [f32],
@@ -189,49 +213,61 @@ impl WithSimd for Forward<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(mut self, simd: S) {
-        run_loops(simd, self.shape.step(), &mut self);
+        run_loops(simd, self.shape, &mut self);
     }
 }
 
 /// Loops over the blocks of a convolution, compiled for the width of vectors and the distance of pixels.
 pub(super) trait Loops {
-    /// `V`: vectors of a block. `A`: values from an output pixel's input to the next one's.
-    fn blocks<S: Simd, const V: usize, const A: usize>(&mut self, simd: S);
+    /// `V`: vectors of a block. `U`: those that are computed. `A`: values from an output pixel's input to the
+    /// next one's.
+    fn blocks<S: Simd, const V: usize, const U: usize, const A: usize>(&mut self, simd: S);
 }
 
-/// Runs loops for a distance of pixels that [`Direct::new`] let pass.
+/// Runs loops for a shape that [`Direct::new`] let pass.
 #[inline(always)]
-pub(super) fn run_loops<S: Simd>(simd: S, step: usize, loops: &mut impl Loops) {
-    match step {
-        1 => run_vectors::<S, 1>(simd, loops),
-        3 => run_vectors::<S, 3>(simd, loops),
-        6 => run_vectors::<S, 6>(simd, loops),
-        16 => run_vectors::<S, 16>(simd, loops),
-        32 => run_vectors::<S, 32>(simd, loops),
+pub(super) fn run_loops<S: Simd>(simd: S, shape: &Direct, loops: &mut impl Loops) {
+    let few = shape.few_outputs();
+    match shape.step() {
+        1 => run_vectors::<S, 1>(simd, few, loops),
+        3 => run_vectors::<S, 3>(simd, few, loops),
+        6 => run_vectors::<S, 6>(simd, few, loops),
+        16 => run_blocks::<S, 16>(simd, loops),
+        32 => run_blocks::<S, 32>(simd, loops),
         step => unreachable!("no kernel for a step of {step}: refused when the shape was made"),
     }
 }
 
+/// Half blocks or whole ones; the kernels of few inputs only, where few outputs occur.
 #[inline(always)]
-fn run_vectors<S: Simd, const A: usize>(simd: S, loops: &mut impl Loops) {
+fn run_vectors<S: Simd, const A: usize>(simd: S, few: bool, loops: &mut impl Loops) {
     match S::F32_LANES {
-        16 => loops.blocks::<S, 1, A>(simd),
-        8 => loops.blocks::<S, 2, A>(simd),
-        4 => loops.blocks::<S, 4, A>(simd),
+        8 if few => loops.blocks::<S, 2, 1, A>(simd),
+        4 if few => loops.blocks::<S, 4, 2, A>(simd),
+        _ => run_blocks::<S, A>(simd, loops),
+    }
+}
+
+#[inline(always)]
+fn run_blocks<S: Simd, const A: usize>(simd: S, loops: &mut impl Loops) {
+    match S::F32_LANES {
+        16 => loops.blocks::<S, 1, 1, A>(simd),
+        8 => loops.blocks::<S, 2, 2, A>(simd),
+        4 => loops.blocks::<S, 4, 4, A>(simd),
         lanes => unreachable!("no kernel for vectors of {lanes} lanes"),
     }
 }
 
 impl Loops for Forward<'_> {
     #[inline(always)]
-    fn blocks<S: Simd, const V: usize, const A: usize>(&mut self, simd: S) {
+    fn blocks<S: Simd, const V: usize, const U: usize, const A: usize>(&mut self, simd: S) {
         let shape = self.shape;
         let (height, width) = (shape.output.height(), shape.output.width());
         for block in 0..shape.output.blocks() {
             for y in 0..height {
                 let mut x = 0;
                 while x < width {
-                    x += self.tile_row::<S, V, A>(simd, block, y, x, width - x);
+                    x += self.tile_row::<S, V, U, A>(simd, block, y, x, width - x);
                 }
             }
         }
@@ -241,7 +277,7 @@ impl Loops for Forward<'_> {
 impl Forward<'_> {
     /// One tile of at most `left` pixels; returns how many.
     #[inline(always)]
-    fn tile_row<S: Simd, const V: usize, const A: usize>(
+    fn tile_row<S: Simd, const V: usize, const U: usize, const A: usize>(
         &mut self,
         simd: S,
         block: usize,
@@ -251,25 +287,37 @@ impl Forward<'_> {
     ) -> usize {
         if V == 1 {
             match left {
-                16.. => self.tile::<S, 16, V, A>(simd, block, y, x),
-                8.. => self.tile::<S, 8, V, A>(simd, block, y, x),
-                7 => self.tile::<S, 7, V, A>(simd, block, y, x),
-                4.. => self.tile::<S, 4, V, A>(simd, block, y, x),
-                2.. => self.tile::<S, 2, V, A>(simd, block, y, x),
-                _ => self.tile::<S, 1, V, A>(simd, block, y, x),
+                16.. => self.tile::<S, 16, V, U, A>(simd, block, y, x),
+                8.. => self.tile::<S, 8, V, U, A>(simd, block, y, x),
+                7 => self.tile::<S, 7, V, U, A>(simd, block, y, x),
+                4.. => self.tile::<S, 4, V, U, A>(simd, block, y, x),
+                2.. => self.tile::<S, 2, V, U, A>(simd, block, y, x),
+                _ => self.tile::<S, 1, V, U, A>(simd, block, y, x),
+            }
+        } else if U == 1 {
+            match left {
+                8.. => self.tile::<S, 8, V, U, A>(simd, block, y, x),
+                4.. => self.tile::<S, 4, V, U, A>(simd, block, y, x),
+                2.. => self.tile::<S, 2, V, U, A>(simd, block, y, x),
+                _ => self.tile::<S, 1, V, U, A>(simd, block, y, x),
+            }
+        } else if U == 4 && S::REGISTER_COUNT < 32 {
+            match left {
+                2.. => self.tile::<S, 2, V, U, A>(simd, block, y, x),
+                _ => self.tile::<S, 1, V, U, A>(simd, block, y, x),
             }
         } else {
             match left {
-                4.. => self.tile::<S, 4, V, A>(simd, block, y, x),
-                2.. => self.tile::<S, 2, V, A>(simd, block, y, x),
-                _ => self.tile::<S, 1, V, A>(simd, block, y, x),
+                4.. => self.tile::<S, 4, V, U, A>(simd, block, y, x),
+                2.. => self.tile::<S, 2, V, U, A>(simd, block, y, x),
+                _ => self.tile::<S, 1, V, U, A>(simd, block, y, x),
             }
         }
     }
 
     /// `R` output pixels of one block from (`y`, `x`).
     #[inline(always)]
-    fn tile<S: Simd, const R: usize, const V: usize, const A: usize>(
+    fn tile<S: Simd, const R: usize, const V: usize, const U: usize, const A: usize>(
         &mut self,
         simd: S,
         block: usize,
@@ -277,76 +325,95 @@ impl Forward<'_> {
         x: usize,
     ) -> usize {
         let shape = self.shape;
-        let (input, run) = (shape.input, shape.run());
+        let (input, run, planes) = (shape.input, shape.run(), self.planes);
         let (start, _) = S::as_simd_f32s(&self.start[block * BLOCK..][..BLOCK]);
-        let mut sums: [[S::f32s; V]; R] = [from_fn(|v| start[v]); R];
+        let mut sums: [[S::f32s; U]; R] = [from_fn(|u| start[u]); R];
         let (weights, _) = S::as_simd_f32s(self.weights);
-        let runs = shape.kernel * input.blocks();
-        let mut weights = weights[block * runs * run * V..][..runs * run * V].chunks_exact(run * V);
+        let mut weights = &weights[block * shape.kernel * planes * run * V..];
         let offset = input.border() - shape.padding;
         for row in 0..shape.kernel {
             let first =
                 (y * shape.stride + row + offset) * input.row() + (x * shape.stride + offset) * input.lanes();
-            for plane in 0..input.blocks() {
+            for plane in 0..planes {
                 let pixels = &self.input[plane * input.plane() + first..][..(R - 1) * A + run];
-                if let Some(weights) = weights.next() {
-                    accumulate::<S, R, V, A>(simd, &mut sums, pixels, weights);
-                }
+                let (these, rest) = weights.split_at(run * V);
+                accumulate::<S, R, V, U, A>(simd, &mut sums, pixels, these);
+                weights = rest;
             }
         }
-        self.store_tile(simd, block, y, x, sums);
+        self.store_tile::<S, R, V, U>(simd, block, y, x, sums);
         R
     }
 
     #[inline(always)]
-    fn store_tile<S: Simd, const R: usize, const V: usize>(
+    fn store_tile<S: Simd, const R: usize, const V: usize, const U: usize>(
         &mut self,
         simd: S,
         block: usize,
         y: usize,
         x: usize,
-        mut sums: [[S::f32s; V]; R],
+        sums: [[S::f32s; U]; R],
     ) {
         let layout = self.shape.output;
-        let at = layout.at(block, y, x);
-        let lanes = layout.lanes();
+        let (store, lanes) = (self.store, layout.lanes());
+        let output = &mut self.output[layout.at(block, y, x)..][..R * lanes];
         let zero = simd.splat_f32s(0.0);
-        if lanes == BLOCK {
-            let (target, _) = S::as_mut_simd_f32s(&mut self.output[at..][..R * BLOCK]);
-            for (target, sums) in target.chunks_exact_mut(V).zip(&mut sums) {
-                for (target, sum) in target.iter_mut().zip(sums) {
-                    let sum = if self.store.add { simd.add_f32s(*sum, *target) } else { *sum };
-                    *target = if self.store.relu { rectified(simd, sum, zero) } else { sum };
+        match lanes {
+            BLOCK => {
+                let (output, _) = S::as_mut_simd_f32s(output);
+                for (target, sums) in output.chunks_exact_mut(V).zip(&sums) {
+                    for (v, target) in target.iter_mut().enumerate() {
+                        let sum = if v < U { sums[v] } else { zero };
+                        let sum = if store.add { simd.add_f32s(sum, *target) } else { sum };
+                        *target = if store.relu { rectified(simd, sum, zero) } else { sum };
+                    }
                 }
             }
-            return;
-        }
-        for (target, sums) in self.output[at..][..R * lanes].chunks_exact_mut(lanes).zip(&sums) {
-            let values: &[f32] = bytemuck::cast_slice(sums);
-            for (target, sum) in target.iter_mut().zip(values) {
-                let sum = if self.store.add { *sum + *target } else { *sum };
-                *target = if self.store.relu { sum.max(0.0) } else { sum };
-            }
+            6 => store_few::<S, R, U, 6>(store, &sums, output),
+            3 => store_few::<S, R, U, 3>(store, &sums, output),
+            _ => store_few::<S, R, U, 1>(store, &sums, output),
         }
     }
 }
 
-/// `sums[r][v] += Σ_j pixels[r·A + j] · weights[j·V + v]`, `j` rising, with one rounding per term where the
+/// Stores the first `L` lanes of each pixel.
+#[inline(always)]
+fn store_few<S: Simd, const R: usize, const U: usize, const L: usize>(
+    store: Store,
+    sums: &[[S::f32s; U]; R],
+    output: &mut [f32],
+) {
+    for (target, sums) in output.chunks_exact_mut(L).zip(sums) {
+        let values: &[f32] = bytemuck::cast_slice(sums);
+        let mut values: [f32; L] = from_fn(|lane| values[lane]);
+        if store.add {
+            values.iter_mut().zip(target.iter()).for_each(|(value, target)| *value += *target);
+        }
+        if store.relu {
+            values = values.map(|value| value.max(0.0));
+        }
+        target.copy_from_slice(&values);
+    }
+}
+
+/// `sums[r][u] += Σ_j pixels[r·A + j] · weights[j·V + u]`, `j` rising, with one rounding per term where the
 /// instructions have fused multiply-add.
 #[inline(always)]
-fn accumulate<S: Simd, const R: usize, const V: usize, const A: usize>(
+fn accumulate<S: Simd, const R: usize, const V: usize, const U: usize, const A: usize>(
     simd: S,
-    sums: &mut [[S::f32s; V]; R],
+    sums: &mut [[S::f32s; U]; R],
     pixels: &[f32],
     weights: &[S::f32s],
 ) {
     // windows of constant length: their indices need no check
-    for (pixels, weights) in pixels.windows((R - 1) * A + 1).zip(weights.chunks_exact(V)) {
-        let weights: [S::f32s; V] = from_fn(|v| weights[v]);
+    let mut weights = weights.chunks_exact(V);
+    for pixels in pixels.windows((R - 1) * A + 1) {
+        let Some(weights) = weights.next() else { return };
+        let weights: [S::f32s; U] = from_fn(|u| weights[u]);
         for r in 0..R {
             let pixel = simd.splat_f32s(pixels[r * A]);
-            for v in 0..V {
-                sums[r][v] = multiply_add(simd, pixel, weights[v], sums[r][v]);
+            for u in 0..U {
+                sums[r][u] = multiply_add(simd, pixel, weights[u], sums[r][u]);
             }
         }
     }
@@ -358,11 +425,21 @@ pub(super) fn rectified<S: Simd>(simd: S, x: S::f32s, zero: S::f32s) -> S::f32s 
     simd.select_f32s(simd.greater_than_f32s(x, zero), x, zero)
 }
 
+/// True where the instructions have no fused multiply-add, which then is a call of a function, 100 times slower:
+/// SSE on x86-64, plain code. Pulp calls only vectors of one lane scalar; of 4 lanes only NEON has it.
+#[inline(always)]
+pub(super) fn rounds_twice<S: Simd>() -> bool {
+    S::IS_SCALAR || S::F32_LANES == 4 && cfg!(not(target_arch = "aarch64"))
+}
+
 #[inline(always)]
 pub(super) fn multiply_add<S: Simd>(simd: S, a: S::f32s, b: S::f32s, c: S::f32s) -> S::f32s {
-    if S::IS_SCALAR {
+    if rounds_twice::<S>() {
         simd.add_f32s(simd.mul_f32s(a, b), c)
     } else {
         simd.mul_add_e_f32s(a, b, c)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -94,7 +94,7 @@ impl Direct {
         let images = inputs.len() / self.input().len();
         assert_eq!(gradients.len(), images * output.len(), "gradients of a convolution");
         assert_eq!(packed.len(), self.packed_len(), "packed weights of a convolution");
-        isa.run(WeightGradient { shape: self, output, inputs, gradients, packed });
+        self.isa(isa).run(WeightGradient { shape: self, output, inputs, gradients, packed });
     }
 }
 
@@ -111,13 +111,13 @@ impl WithSimd for WeightGradient<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(mut self, simd: S) {
-        run_loops(simd, self.shape.step(), &mut self);
+        run_loops(simd, self.shape, &mut self);
     }
 }
 
 impl Loops for WeightGradient<'_> {
     #[inline(always)]
-    fn blocks<S: Simd, const V: usize, const A: usize>(&mut self, simd: S) {
+    fn blocks<S: Simd, const V: usize, const U: usize, const A: usize>(&mut self, simd: S) {
         let shape = self.shape;
         let (rows, planes, run) = (shape.kernel(), shape.input().blocks(), shape.run());
         for block in 0..self.output.blocks() {
@@ -126,7 +126,7 @@ impl Loops for WeightGradient<'_> {
                     let at = ((block * rows + row) * planes + plane) * run;
                     let mut j = 0;
                     while j < run {
-                        j += self.tile_of::<S, V, A>(simd, [block, row, plane], at, j, run - j);
+                        j += self.tile_of::<S, V, U, A>(simd, [block, row, plane], at, j, run - j);
                     }
                 }
             }
@@ -137,7 +137,7 @@ impl Loops for WeightGradient<'_> {
 impl WeightGradient<'_> {
     /// One tile of at most `left` weights of a run; returns how many.
     #[inline(always)]
-    fn tile_of<S: Simd, const V: usize, const A: usize>(
+    fn tile_of<S: Simd, const V: usize, const U: usize, const A: usize>(
         &mut self,
         simd: S,
         place: [usize; 3],
@@ -147,26 +147,38 @@ impl WeightGradient<'_> {
     ) -> usize {
         if V == 1 {
             match left {
-                16.. => self.tile::<S, 16, V, A>(simd, place, at, j),
-                9.. => self.tile::<S, 9, V, A>(simd, place, at, j),
-                8 => self.tile::<S, 8, V, A>(simd, place, at, j),
-                5.. => self.tile::<S, 5, V, A>(simd, place, at, j),
-                2.. => self.tile::<S, 2, V, A>(simd, place, at, j),
-                _ => self.tile::<S, 1, V, A>(simd, place, at, j),
+                16.. => self.tile::<S, 16, V, U, A>(simd, place, at, j),
+                9.. => self.tile::<S, 9, V, U, A>(simd, place, at, j),
+                8 => self.tile::<S, 8, V, U, A>(simd, place, at, j),
+                5.. => self.tile::<S, 5, V, U, A>(simd, place, at, j),
+                2.. => self.tile::<S, 2, V, U, A>(simd, place, at, j),
+                _ => self.tile::<S, 1, V, U, A>(simd, place, at, j),
+            }
+        } else if U == 4 && S::REGISTER_COUNT < 32 {
+            match left {
+                2.. => self.tile::<S, 2, V, U, A>(simd, place, at, j),
+                _ => self.tile::<S, 1, V, U, A>(simd, place, at, j),
+            }
+        } else if U == 1 {
+            match left {
+                8.. => self.tile::<S, 8, V, U, A>(simd, place, at, j),
+                5.. => self.tile::<S, 5, V, U, A>(simd, place, at, j),
+                2.. => self.tile::<S, 2, V, U, A>(simd, place, at, j),
+                _ => self.tile::<S, 1, V, U, A>(simd, place, at, j),
             }
         } else {
             match left {
-                4.. => self.tile::<S, 4, V, A>(simd, place, at, j),
-                3 => self.tile::<S, 3, V, A>(simd, place, at, j),
-                2 => self.tile::<S, 2, V, A>(simd, place, at, j),
-                _ => self.tile::<S, 1, V, A>(simd, place, at, j),
+                4.. => self.tile::<S, 4, V, U, A>(simd, place, at, j),
+                3 => self.tile::<S, 3, V, U, A>(simd, place, at, j),
+                2 => self.tile::<S, 2, V, U, A>(simd, place, at, j),
+                _ => self.tile::<S, 1, V, U, A>(simd, place, at, j),
             }
         }
     }
 
     /// `R` weights of a run, all outputs of a block, over all pixels of all images.
     #[inline(always)]
-    fn tile<S: Simd, const R: usize, const V: usize, const A: usize>(
+    fn tile<S: Simd, const R: usize, const V: usize, const U: usize, const A: usize>(
         &mut self,
         simd: S,
         [block, row, plane]: [usize; 3],
@@ -175,7 +187,7 @@ impl WeightGradient<'_> {
     ) -> usize {
         let (shape, output) = (self.shape, self.output);
         let input = shape.input();
-        let mut sums: [[S::f32s; V]; R] = [[simd.splat_f32s(0.0); V]; R];
+        let mut sums: [[S::f32s; U]; R] = [[simd.splat_f32s(0.0); U]; R];
         let offset = input.border() - shape.padding();
         let images = self.inputs.chunks_exact(input.len()).zip(self.gradients.chunks_exact(output.len()));
         for (image, gradient) in images {
@@ -186,7 +198,7 @@ impl WeightGradient<'_> {
                     + j;
                 let pixels = &image[first..][..(output.width() - 1) * A + R];
                 let (gradient, _) = S::as_simd_f32s(&gradient[output.at(block, y, 0)..][..output.row()]);
-                add_products::<S, R, V, A>(simd, &mut sums, pixels, gradient);
+                add_products::<S, R, V, U, A>(simd, &mut sums, pixels, gradient);
             }
         }
         let (packed, _) = S::as_mut_simd_f32s(&mut self.packed[(at + j) * BLOCK..][..R * BLOCK]);
@@ -199,21 +211,21 @@ impl WeightGradient<'_> {
     }
 }
 
-/// `sums[r][v] += Σ_x pixels[x·A + r] · gradient[x·V + v]`, `x` rising.
+/// `sums[r][u] += Σ_x pixels[x·A + r] · gradient[x·V + u]`, `x` rising.
 #[inline(always)]
-fn add_products<S: Simd, const R: usize, const V: usize, const A: usize>(
+fn add_products<S: Simd, const R: usize, const V: usize, const U: usize, const A: usize>(
     simd: S,
-    sums: &mut [[S::f32s; V]; R],
+    sums: &mut [[S::f32s; U]; R],
     pixels: &[f32],
     gradient: &[S::f32s],
 ) {
     // windows of constant length: their indices need no check
     for (pixels, gradient) in pixels.windows(R).step_by(A).zip(gradient.chunks_exact(V)) {
-        let gradient: [S::f32s; V] = from_fn(|v| gradient[v]);
+        let gradient: [S::f32s; U] = from_fn(|u| gradient[u]);
         for r in 0..R {
             let pixel = simd.splat_f32s(pixels[r]);
-            for v in 0..V {
-                sums[r][v] = multiply_add(simd, pixel, gradient[v], sums[r][v]);
+            for u in 0..U {
+                sums[r][u] = multiply_add(simd, pixel, gradient[u], sums[r][u]);
             }
         }
     }

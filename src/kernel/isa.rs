@@ -8,14 +8,15 @@ use std::{fmt, str::FromStr};
 /// A set of vector instructions.
 ///
 /// Kernels add up in the same order on all of them. AVX-512 and AVX2 give the same bits, because both round
-/// once per multiply-add; the portable code rounds twice.
+/// once per multiply-add; the portable code rounds twice on x86-64, which has no such instruction without them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Isa {
     /// AVX-512 (x86-64-v4): 16 lanes.
     Avx512,
     /// AVX2 with FMA (x86-64-v3): 8 lanes.
     Avx2,
-    /// What every machine of this architecture has: SSE2 on x86-64, NEON on AArch64.
+    /// What every machine of this architecture has, 4 lanes: SSE on x86-64, NEON on AArch64. Where an x86-64 lacks
+    /// SSE4.2, plain code gives the same bits; the compiler makes SSE2 of it.
     Portable,
 }
 
@@ -109,9 +110,14 @@ impl Isa {
             }
             Self::Portable => {}
         }
+        #[cfg(target_arch = "x86_64")]
+        if let Some(simd) = pulp::x86::V2::try_new() {
+            return Simd::vectorize(simd, operation);
+        }
         #[cfg(target_arch = "aarch64")]
-        return pulp::Arch::new().dispatch(operation);
-        #[cfg(not(target_arch = "aarch64"))]
+        if let Some(simd) = pulp::aarch64::Neon::try_new() {
+            return Simd::vectorize(simd, operation);
+        }
         pulp::Scalar128b.vectorize(operation)
     }
 }
