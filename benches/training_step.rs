@@ -1,46 +1,110 @@
-//! One training step, forward and backward, of LeNet-5 and ResNet-20 at batch 128: the kernels beside plain
-//! candle, in CPU seconds, interleaved.
+//! One training step (forward, backward, optimiser) of LeNet-5 and ResNet-20 at batch 128: the kernels beside plain
+//! candle in the same run and against the machine's measured peak of fused multiply-adds.
 //!
-//! `cargo bench --bench training_step`
+//! `cargo bench --bench training_step`; after `--`: `--isa avx2`, `--repeats N`, criterion's own flags and filter.
+//! Quantisation and optimiser are the same, fused ones on both sides: the oracle is plain in its layers.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout)] // a benchmark may stop at once and prints its result
 
 #[path = "measure/mod.rs"]
-#[allow(dead_code)] // the peak is the other benchmark's
 mod measure;
 
 use candle_core::{Device, Tensor};
-use measure::{cpu_seconds, median, network, on_one_thread};
-use wcat_explore::net::{Architecture, Route};
+use measure::{cpu_seconds, median, median_ratio, peak};
+use wcat_explore::engine::Evaluator;
+use wcat_explore::kernel::Isa;
+use wcat_explore::net::{Architecture, Network, Route};
 use wcat_explore::seed::{Purpose, Seed};
+use wcat_explore::train::{Optimizer, OptimizerSpec};
 
 const BATCH: usize = 128;
-const REPEATS: usize = 3;
+/// Steps by the kernels for each plain one.
+const STEPS: usize = 3;
 
-fn main() {
-    on_one_thread(bench);
+/// A network in training.
+struct Training {
+    network: Network,
+    optimizer: Optimizer,
+    images: Tensor,
+    labels: Tensor,
+    route: Route,
 }
 
-fn bench(architecture: Architecture) {
-    let network = network(architecture);
-    let [channels, height, width] = architecture.input_shape();
-    let mut stream = Seed(2).stream(Purpose::Images, &[]);
-    let images = stream.normal_tensor(1.0, (BATCH, channels, height, width)).unwrap();
-    let labels = Tensor::from_vec((0..BATCH as u32).map(|i| i % 10).collect(), BATCH, &Device::Cpu).unwrap();
-    let step = |route: Route| {
-        let logits = network.training_logits(&images, None, route).unwrap();
-        drop(candle_nn::loss::cross_entropy(&logits, &labels).unwrap().backward().unwrap());
-    };
-    let (mut plain, mut fast) = (Vec::new(), Vec::new());
-    for _ in 0..REPEATS {
-        plain.push(cpu_seconds(|| step(Route::Plain)));
-        for _ in 0..3 {
-            fast.push(cpu_seconds(|| step(Route::Kernels)));
+impl Training {
+    fn new(architecture: Architecture, route: Route) -> Self {
+        let network = measure::network(architecture);
+        let [channels, height, width] = architecture.input_shape();
+        let mut stream = Seed(2).stream(Purpose::Images, &[]);
+        let images = stream.normal_tensor(1.0, (BATCH, channels, height, width)).unwrap();
+        let labels = (0..BATCH as u32).map(|i| i % 10).collect();
+        let labels = Tensor::from_vec(labels, BATCH, &Device::Cpu).unwrap();
+        let optimizer = Optimizer::new(&OptimizerSpec::default(), None, network.parameters()).unwrap();
+        Self { network, optimizer, images, labels, route }
+    }
+
+    fn step(&mut self) {
+        let logits = self.network.training_logits(&self.images, None, self.route).unwrap();
+        let loss = candle_nn::loss::cross_entropy(&logits, &self.labels).unwrap();
+        self.optimizer.step(&loss.backward().unwrap(), 0.01).unwrap();
+    }
+}
+
+fn main() {
+    let asked = measure::asked();
+    let mut criterion = measure::criterion();
+    let mut lines = Vec::new();
+    for architecture in measure::ARCHITECTURES {
+        let mut fast = Training::new(architecture, Route::Kernels);
+        let mut plain = Training::new(architecture, Route::Plain);
+        let name = format!("training_step/{architecture}");
+        let mut group = measure::group(&mut criterion, &name, 3);
+        group.throughput(criterion::Throughput::Elements(BATCH as u64));
+        group.bench_function("kernels", |b| b.iter(|| fast.step()));
+        group.bench_function("plain candle", |b| b.iter(|| plain.step()));
+        group.finish();
+        if asked.wants(&name) {
+            lines.extend(interleaved(asked.repeats, architecture, &mut fast, &mut plain));
         }
     }
-    let (plain, fast) = (median(&plain), median(&fast));
-    println!(
-        "{architecture}, batch {BATCH}: plain candle {plain:.3} CPU s, kernels {fast:.3} CPU s, {:.1} times less",
-        plain / fast
-    );
+    criterion.final_summary();
+    lines.iter().for_each(|line| println!("{line}"));
+}
+
+/// Kernels and plain candle in turn; prints each repeat and returns the lines of the result.
+fn interleaved(
+    repeats: usize,
+    architecture: Architecture,
+    fast: &mut Training,
+    plain: &mut Training,
+) -> Vec<String> {
+    let isa = Isa::current();
+    let (mut candle, mut kernels, mut peaks) = (Vec::new(), Vec::new(), Vec::new());
+    for repeat in 1..=repeats {
+        peaks.push(peak(isa));
+        let slow = cpu_seconds(|| plain.step());
+        let steps: Vec<f64> = (0..STEPS).map(|_| cpu_seconds(|| fast.step())).collect();
+        let seconds = median(&steps);
+        println!(
+            "{architecture}, repeat {repeat}: plain candle {slow:.3} CPU s, kernels {isa} {seconds:.4} CPU s ({:.2} \
+             times less)",
+            slow / seconds
+        );
+        candle.push(slow);
+        kernels.push(seconds);
+    }
+    let evaluator = Evaluator::new(measure::network(architecture)).unwrap();
+    // forward, and as much again for the gradient of each layer's input and of its weights
+    let operations = 3.0 * 2.0 * evaluator.multiplications().unwrap() as f64 * BATCH as f64;
+    let (seconds, peak) = (median(&kernels), median(&peaks));
+    let speed = operations / seconds / 1e9;
+    vec![
+        format!("{architecture}, batch {BATCH}, medians of {repeats} interleaved repeats"),
+        format!("  plain candle: {:.3} CPU s", median(&candle)),
+        format!(
+            "  kernels, {isa}: {seconds:.4} CPU s, {:.2} times less, {speed:.1} of {peak:.1} GFLOP/s = {:.0} % of the \
+             peak",
+            median_ratio(&candle, &kernels),
+            100.0 * speed / peak
+        ),
+    ]
 }
