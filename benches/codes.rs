@@ -81,7 +81,7 @@ fn interleaved(repeats: usize, what: &str, plain: impl Fn(), fast: impl Fn()) ->
 /// Step of the largest weight, codes rounded and clamped, as words: the plain version of [`QuantizedWeight::stored`].
 fn quantised(weight: &Tensor) -> (Tensor, f32) {
     let largest: f32 = weight.abs().unwrap().max(0).unwrap().to_scalar().unwrap();
-    let step = largest / 127.0;
+    let step = largest / 128.0;
     let codes = (weight / f64::from(step)).unwrap().round().unwrap().clamp(-128.0, 127.0).unwrap();
     let wrapped = (codes.lt(0.0).unwrap().to_dtype(DType::F32).unwrap() * 256.0).unwrap();
     ((codes + wrapped).unwrap().to_dtype(DType::U8).unwrap(), step)

@@ -15,7 +15,7 @@ use panels::{Curve, Panel};
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
-use wcat_explore::engine::{Evaluator, Images};
+use wcat_explore::engine::{Evaluator, Images, Score};
 use wcat_explore::figure;
 use wcat_explore::kernel::Isa;
 use wcat_explore::memory::{self, MemoryModel};
@@ -100,15 +100,16 @@ impl Measured {
         let evaluator = Evaluator::new(measure::network(case.architecture)).unwrap();
         let images = measure::images(case.architecture, case.images);
         let pool = rayon::ThreadPoolBuilder::new().num_threads(case.threads).build().unwrap();
-        let sweep = || sweep(case, &evaluator, &images, memory);
+        let clean = evaluator.clean(&images).unwrap();
+        let sweep = || sweep(case, &evaluator, &images, clean, memory);
         let started = Instant::now();
         self.cpu.push(cpu_seconds(|| pool.install(sweep)));
         self.wall.push(started.elapsed().as_secs_f64());
     }
 }
 
-/// The sweep of a case; at each of its voltages every chip has faults, so that every trial is evaluated.
-fn sweep(case: Case, evaluator: &Evaluator, images: &Images, memory: &MemoryModel) {
+/// The trials of a case; at each of its voltages every chip has faults, so that every trial is evaluated.
+fn sweep(case: Case, evaluator: &Evaluator, images: &Images, clean: Score, memory: &MemoryModel) {
     let (low, high) = (0.78, 0.90);
     let step = (high - low) / case.voltages as f64;
     let voltage = |i: usize| format!("{:.4}", low + step * (i as f64 + 0.5));
@@ -120,7 +121,7 @@ fn sweep(case: Case, evaluator: &Evaluator, images: &Images, memory: &MemoryMode
         training_seed: None,
         evaluator,
         images,
-        clean: evaluator.clean(images).unwrap(),
+        clean,
     }];
     let comparison = Comparison {
         subjects: &subjects,
@@ -175,7 +176,8 @@ fn panels_of(measured: &[Measured]) -> Vec<Panel> {
             let wall = of.iter().map(|m| (x(m), median(&m.wall))).collect();
             curves.push(Curve { points: wall, names: Vec::new(), wall: true });
         }
-        Panel { title, axis, proportional: !["weights", "threads"].contains(&factor), curves }
+        let proportional = !["weights", "threads"].contains(&factor);
+        Panel { title, axis, proportional, whole: factor == "threads", curves }
     };
     factors.map(panel).into()
 }

@@ -18,6 +18,8 @@ use wcat_explore::seed::{Purpose, Seed};
 use wcat_explore::train::{Optimizer, OptimizerSpec};
 
 const BATCH: usize = 128;
+/// Batch of criterion's samples of plain candle, which would take minutes at the other.
+const SMALL_BATCH: usize = 16;
 /// Steps by the kernels for each plain one.
 const STEPS: usize = 3;
 
@@ -31,13 +33,13 @@ struct Training {
 }
 
 impl Training {
-    fn new(architecture: Architecture, route: Route) -> Self {
+    fn new(architecture: Architecture, route: Route, batch: usize) -> Self {
         let network = measure::network(architecture);
         let [channels, height, width] = architecture.input_shape();
         let mut stream = Seed(2).stream(Purpose::Images, &[]);
-        let images = stream.normal_tensor(1.0, (BATCH, channels, height, width)).unwrap();
-        let labels = (0..BATCH as u32).map(|i| i % 10).collect();
-        let labels = Tensor::from_vec(labels, BATCH, &Device::Cpu).unwrap();
+        let images = stream.normal_tensor(1.0, (batch, channels, height, width)).unwrap();
+        let labels = (0..batch as u32).map(|i| i % 10).collect();
+        let labels = Tensor::from_vec(labels, batch, &Device::Cpu).unwrap();
         let optimizer = Optimizer::new(&OptimizerSpec::default(), None, network.parameters()).unwrap();
         Self { network, optimizer, images, labels, route }
     }
@@ -54,15 +56,17 @@ fn main() {
     let mut criterion = measure::criterion();
     let mut lines = Vec::new();
     for architecture in measure::ARCHITECTURES {
-        let mut fast = Training::new(architecture, Route::Kernels);
-        let mut plain = Training::new(architecture, Route::Plain);
+        let mut fast = Training::new(architecture, Route::Kernels, BATCH);
+        let mut small = Training::new(architecture, Route::Plain, SMALL_BATCH);
         let name = format!("training_step/{architecture}");
-        let mut group = measure::group(&mut criterion, &name, 3);
+        let mut group = measure::group(&mut criterion, &name, 8);
         group.throughput(criterion::Throughput::Elements(BATCH as u64));
-        group.bench_function("kernels", |b| b.iter(|| fast.step()));
-        group.bench_function("plain candle", |b| b.iter(|| plain.step()));
+        group.bench_function(format!("kernels, batch {BATCH}"), |b| b.iter(|| fast.step()));
+        group.throughput(criterion::Throughput::Elements(SMALL_BATCH as u64));
+        group.bench_function(format!("plain candle, batch {SMALL_BATCH}"), |b| b.iter(|| small.step()));
         group.finish();
         if asked.wants(&name) {
+            let mut plain = Training::new(architecture, Route::Plain, BATCH);
             lines.extend(interleaved(asked.repeats, architecture, &mut fast, &mut plain));
         }
     }

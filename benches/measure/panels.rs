@@ -28,6 +28,8 @@ pub(crate) struct Panel {
     pub(crate) axis: &'static str,
     /// Draws the line from the origin that fits best.
     pub(crate) proportional: bool,
+    /// Marks whole numbers alone.
+    pub(crate) whole: bool,
     pub(crate) curves: Vec<Curve>,
 }
 
@@ -61,7 +63,7 @@ fn draw(area: &Area, panel: &Panel) {
         .margin(10)
         .margin_right(18)
         .x_label_area_size(42)
-        .y_label_area_size(52)
+        .y_label_area_size(48)
         .build_cartesian_2d(0.0..x, 0.0..y)
         .unwrap();
     chart
@@ -69,7 +71,7 @@ fn draw(area: &Area, panel: &Panel) {
         .light_line_style(TRANSPARENT)
         .bold_line_style(GRID)
         .axis_style(GREY)
-        .x_labels(5)
+        .x_labels(if panel.whole { x as usize + 1 } else { 5 })
         .y_labels(5)
         .x_label_formatter(&|x| number(*x))
         .y_label_formatter(&|y| number(*y))
@@ -82,7 +84,7 @@ fn draw(area: &Area, panel: &Panel) {
     if panel.proportional {
         let sums = points().fold((0.0, 0.0), |(xy, xx), p| (xy + p.0 * p.1, xx + p.0 * p.0));
         let line = [(0.0, 0.0), (x, x * sums.0 / sums.1)];
-        chart.draw_series(DashedLineSeries::new(line, 6, 4, GREY.stroke_width(1))).unwrap();
+        chart.draw_series(LineSeries::new(line, GREY.stroke_width(1))).unwrap();
     }
     for curve in &panel.curves {
         let color = if curve.wall { WALL } else { CPU };
@@ -92,10 +94,12 @@ fn draw(area: &Area, panel: &Panel) {
         let dots = curve.points.iter().map(|point| Circle::new(*point, 4, color.filled()));
         chart.draw_series(dots).unwrap();
         let right = |at: f64| at > 0.6 * x;
-        let names = curve.names.iter().zip(&curve.points).map(|(name, point)| {
+        let names = curve.names.iter().zip(&curve.points).enumerate().map(|(i, (name, point))| {
             let width = 7 * name.len() as i32;
-            let offset = if right(point.0) { -width - 10 } else { 8 };
-            EmptyElement::at(*point) + Text::new(name.clone(), (offset, -8), font(13, &BLACK))
+            let across = if right(point.0) { -width - 10 } else { 8 };
+            // points near the axis lie close together: their names stand on two lines
+            let up = if point.1 < 0.1 * y { -8 - 14 * (i as i32 % 2) } else { -8 };
+            EmptyElement::at(*point) + Text::new(name.clone(), (across, up), font(13, &BLACK))
         });
         chart.draw_series(names).unwrap();
     }
