@@ -24,7 +24,7 @@ const IMAGES: usize = 10_000;
 /// Images that plain candle evaluates in a repeat, scaled up; all of them with `--full`.
 const PLAIN_IMAGES: usize = 1_000;
 /// Images of criterion's evaluations, by the engine and by plain candle.
-const FEW: (usize, usize) = (500, 100);
+const FEW: (usize, usize) = (250, 100);
 /// Chips whose faults are drawn for the share.
 const CHIPS: u32 = 40;
 
@@ -47,7 +47,8 @@ fn main() {
 /// Criterion's samples, one benchmark after the other.
 fn sampled(criterion: &mut Criterion<CpuTime>, architecture: Architecture, evaluators: &[(Isa, Evaluator)]) {
     let (images, few) = (measure::images(architecture, FEW.0), measure::images(architecture, FEW.1));
-    let mut group = measure::group(criterion, &format!("evaluation/{architecture}"), 5);
+    let seconds = if architecture == Architecture::Lenet5 { 2 } else { 8 };
+    let mut group = measure::group(criterion, &format!("evaluation/{architecture}"), seconds);
     group.throughput(Throughput::Elements(images.len()));
     for (isa, evaluator) in evaluators {
         group.bench_function(format!("engine {isa}"), |b| b.iter(|| evaluator.clean(&images).unwrap()));

@@ -41,7 +41,7 @@ struct Case {
 
 /// The sweep of which one number is varied.
 const BASE: Case =
-    Case { factor: "", architecture: Architecture::Lenet5, chips: 8, voltages: 4, images: 1000, threads: 1 };
+    Case { factor: "", architecture: Architecture::Lenet5, chips: 8, voltages: 4, images: 500, threads: 1 };
 
 /// A case with the network, and what it took, repeat by repeat.
 struct Measured {
@@ -55,10 +55,10 @@ fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     cases.extend([2, 4, 8, 16, 32].map(|chips| Case { factor: "chips", chips, ..BASE }));
     cases.extend([1, 2, 4, 8, 16].map(|voltages| Case { factor: "voltages", voltages, ..BASE }));
-    cases.extend([250, 500, 1000, 2000, 4000].map(|images| Case { factor: "images", images, ..BASE }));
+    cases.extend([125, 250, 500, 1000, 2000].map(|images| Case { factor: "images", images, ..BASE }));
     let networks = [Architecture::Mlp, Architecture::Lenet5].into_iter();
     let resnets = [3, 5, 7, 9].map(|blocks| Architecture::Resnet { blocks, projection: false });
-    let small = Case { factor: "weights", chips: 1, images: 200, ..BASE };
+    let small = Case { factor: "weights", chips: 1, images: 100, ..BASE };
     cases.extend(networks.chain(resnets).map(|architecture| Case { architecture, ..small }));
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     cases.extend((1..=cores.min(8)).map(|threads| Case { factor: "threads", threads, ..BASE }));
@@ -187,7 +187,7 @@ fn legend(repeats: usize) -> Vec<String> {
         format!("LeNet-5 of 8 bits, {} chips, {} voltages,", BASE.chips, BASE.voltages),
         format!("{} images, one thread; one of these", BASE.images),
         "numbers varied in each panel.".to_owned(),
-        "Networks: 1 chip, 200 images.".to_owned(),
+        "Networks: 1 chip, 100 images.".to_owned(),
         format!("Vector instructions: {}.", Isa::current()),
         format!("Medians of {repeats} interleaved repeats."),
     ]

@@ -59,7 +59,8 @@ fn main() {
         let mut fast = Training::new(architecture, Route::Kernels, BATCH);
         let mut small = Training::new(architecture, Route::Plain, SMALL_BATCH);
         let name = format!("training_step/{architecture}");
-        let mut group = measure::group(&mut criterion, &name, 8);
+        let seconds = if architecture == Architecture::Lenet5 { 2 } else { 10 };
+        let mut group = measure::group(&mut criterion, &name, seconds);
         group.throughput(criterion::Throughput::Elements(BATCH as u64));
         group.bench_function(format!("kernels, batch {BATCH}"), |b| b.iter(|| fast.step()));
         group.throughput(criterion::Throughput::Elements(SMALL_BATCH as u64));
