@@ -10,7 +10,8 @@
 mod measure;
 
 use candle_core::{Device, Tensor};
-use measure::{cpu_seconds, median, median_ratio, peak};
+use cpu_time::ProcessTime;
+use measure::{median, median_ratio, peak};
 use wcat_explore::engine::Evaluator;
 use wcat_explore::kernel::Isa;
 use wcat_explore::net::{Architecture, Network, Route};
@@ -44,10 +45,18 @@ impl Training {
         Self { network, optimizer, images, labels, route }
     }
 
-    fn step(&mut self) {
+    /// One step; CPU seconds of forward with quantisation and loss, backward, optimiser.
+    fn step(&mut self) -> [f64; 3] {
+        let start = ProcessTime::now();
         let logits = self.network.training_logits(&self.images, None, self.route).unwrap();
         let loss = candle_nn::loss::cross_entropy(&logits, &self.labels).unwrap();
-        self.optimizer.step(&loss.backward().unwrap(), 0.01).unwrap();
+        let forward = start.elapsed();
+        let gradients = loss.backward().unwrap();
+        let backward = start.elapsed();
+        self.optimizer.step(&gradients, 0.01).unwrap();
+        drop((logits, loss, gradients));
+        let all = start.elapsed();
+        [forward, backward - forward, all - backward].map(|part| part.as_secs_f64())
     }
 }
 
@@ -83,12 +92,13 @@ fn interleaved(
     plain: &mut Training,
 ) -> Vec<String> {
     let isa = Isa::current();
-    let (mut candle, mut kernels, mut peaks) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut candle, mut kernels, mut peaks, mut parts) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for repeat in 1..=repeats {
         peaks.push(peak(isa));
-        let slow = cpu_seconds(|| plain.step());
-        let steps: Vec<f64> = (0..STEPS).map(|_| cpu_seconds(|| fast.step())).collect();
-        let seconds = median(&steps);
+        let slow = plain.step().iter().sum::<f64>();
+        let steps: Vec<[f64; 3]> = (0..STEPS).map(|_| fast.step()).collect();
+        let seconds = median(&steps.iter().map(|step| step.iter().sum()).collect::<Vec<f64>>());
+        parts.extend(steps);
         println!(
             "{architecture}, repeat {repeat}: plain candle {slow:.3} CPU s, kernels {isa} {seconds:.4} CPU s ({:.2} \
              times less)",
@@ -102,6 +112,7 @@ fn interleaved(
     let operations = 3.0 * 2.0 * evaluator.multiplications().unwrap() as f64 * BATCH as f64;
     let (seconds, peak) = (median(&kernels), median(&peaks));
     let speed = operations / seconds / 1e9;
+    let part = |i: usize| 1e3 * median(&parts.iter().map(|step| step[i]).collect::<Vec<_>>());
     vec![
         format!("{architecture}, batch {BATCH}, medians of {repeats} interleaved repeats"),
         format!("  plain candle: {:.3} CPU s", median(&candle)),
@@ -110,6 +121,12 @@ fn interleaved(
              peak",
             median_ratio(&candle, &kernels),
             100.0 * speed / peak
+        ),
+        format!(
+            "  of which forward {:.1} ms, backward {:.1} ms, optimiser {:.1} ms",
+            part(0),
+            part(1),
+            part(2)
         ),
     ]
 }

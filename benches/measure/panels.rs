@@ -96,9 +96,12 @@ fn draw(area: &Area, panel: &Panel) {
         let right = |at: f64| at > 0.6 * x;
         let names = curve.names.iter().zip(&curve.points).enumerate().map(|(i, (name, point))| {
             let width = 7 * name.len() as i32;
-            let across = if right(point.0) { -width - 10 } else { 8 };
             // points near the axis lie close together: their names stand on two lines
-            let up = if point.1 < 0.1 * y { -8 - 14 * (i as i32 % 2) } else { -8 };
+            let (across, up) = match (right(point.0), point.1 < 0.1 * y && i % 2 == 1) {
+                (true, _) => (-width - 10, -8),
+                (false, true) => (-12, -26),
+                (false, false) => (8, -8),
+            };
             EmptyElement::at(*point) + Text::new(name.clone(), (across, up), font(13, &BLACK))
         });
         chart.draw_series(names).unwrap();
@@ -113,11 +116,7 @@ fn key(area: &Area, notes: &[String]) {
         area.draw(&Text::new(text, (left + 32, top), font(15, &BLACK))).unwrap();
         top += 24;
     }
-    let dashes = (0..3).map(|i| left + 10 * i);
-    for from in dashes {
-        area.draw(&PathElement::new(vec![(from, top + 6), (from + 6, top + 6)], GREY.stroke_width(1)))
-            .unwrap();
-    }
+    area.draw(&PathElement::new(vec![(left, top + 6), (left + 22, top + 6)], GREY.stroke_width(1))).unwrap();
     area.draw(&Text::new("exactly in proportion", (left + 32, top), font(15, &BLACK))).unwrap();
     top += 36;
     for note in notes {
