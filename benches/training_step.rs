@@ -1,46 +1,132 @@
-//! One training step, forward and backward, of LeNet-5 and ResNet-20 at batch 128: the kernels beside plain
-//! candle, in CPU seconds, interleaved.
+//! One training step (forward, backward, optimiser) of LeNet-5 and ResNet-20 at batch 128: the kernels beside plain
+//! candle in the same run and against the machine's measured peak of fused multiply-adds.
 //!
-//! `cargo bench --bench training_step`
+//! `cargo bench --bench training_step`; after `--`: `--isa avx2`, `--repeats N`, criterion's own flags and filter.
+//! Quantisation and optimiser are the same, fused ones on both sides: the oracle is plain in its layers.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout)] // a benchmark may stop at once and prints its result
 
 #[path = "measure/mod.rs"]
-#[allow(dead_code)] // the peak is the other benchmark's
 mod measure;
 
 use candle_core::{Device, Tensor};
-use measure::{cpu_seconds, median, network, on_one_thread};
-use wcat_explore::net::{Architecture, Route};
+use cpu_time::ProcessTime;
+use measure::{median, median_ratio, peak};
+use wcat_explore::engine::Evaluator;
+use wcat_explore::kernel::Isa;
+use wcat_explore::net::{Architecture, Network, Route};
 use wcat_explore::seed::{Purpose, Seed};
+use wcat_explore::train::{Optimizer, OptimizerSpec};
 
 const BATCH: usize = 128;
-const REPEATS: usize = 3;
+/// Batch of criterion's samples of plain candle, which would take minutes at the other.
+const SMALL_BATCH: usize = 16;
+/// Steps by the kernels for each plain one.
+const STEPS: usize = 3;
 
-fn main() {
-    on_one_thread(bench);
+/// A network in training.
+struct Training {
+    network: Network,
+    optimizer: Optimizer,
+    images: Tensor,
+    labels: Tensor,
+    route: Route,
 }
 
-fn bench(architecture: Architecture) {
-    let network = network(architecture);
-    let [channels, height, width] = architecture.input_shape();
-    let mut stream = Seed(2).stream(Purpose::Images, &[]);
-    let images = stream.normal_tensor(1.0, (BATCH, channels, height, width)).unwrap();
-    let labels = Tensor::from_vec((0..BATCH as u32).map(|i| i % 10).collect(), BATCH, &Device::Cpu).unwrap();
-    let step = |route: Route| {
-        let logits = network.training_logits(&images, None, route).unwrap();
-        drop(candle_nn::loss::cross_entropy(&logits, &labels).unwrap().backward().unwrap());
-    };
-    let (mut plain, mut fast) = (Vec::new(), Vec::new());
-    for _ in 0..REPEATS {
-        plain.push(cpu_seconds(|| step(Route::Plain)));
-        for _ in 0..3 {
-            fast.push(cpu_seconds(|| step(Route::Kernels)));
+impl Training {
+    fn new(architecture: Architecture, route: Route, batch: usize) -> Self {
+        let network = measure::network(architecture);
+        let [channels, height, width] = architecture.input_shape();
+        let mut stream = Seed(2).stream(Purpose::Images, &[]);
+        let images = stream.normal_tensor(1.0, (batch, channels, height, width)).unwrap();
+        let labels = (0..batch as u32).map(|i| i % 10).collect();
+        let labels = Tensor::from_vec(labels, batch, &Device::Cpu).unwrap();
+        let optimizer = Optimizer::new(&OptimizerSpec::default(), None, network.parameters()).unwrap();
+        Self { network, optimizer, images, labels, route }
+    }
+
+    /// One step; CPU seconds of forward with quantisation and loss, backward, optimiser.
+    fn step(&mut self) -> [f64; 3] {
+        let start = ProcessTime::now();
+        let logits = self.network.training_logits(&self.images, None, self.route).unwrap();
+        let loss = candle_nn::loss::cross_entropy(&logits, &self.labels).unwrap();
+        let forward = start.elapsed();
+        let gradients = loss.backward().unwrap();
+        let backward = start.elapsed();
+        self.optimizer.step(&gradients, 0.01).unwrap();
+        drop((logits, loss, gradients));
+        let all = start.elapsed();
+        [forward, backward - forward, all - backward].map(|part| part.as_secs_f64())
+    }
+}
+
+fn main() {
+    let asked = measure::asked();
+    let mut criterion = measure::criterion();
+    let mut lines = Vec::new();
+    for architecture in measure::ARCHITECTURES {
+        let mut fast = Training::new(architecture, Route::Kernels, BATCH);
+        let mut small = Training::new(architecture, Route::Plain, SMALL_BATCH);
+        let name = format!("training_step/{architecture}");
+        let seconds = if architecture == Architecture::Lenet5 { 2 } else { 10 };
+        let mut group = measure::group(&mut criterion, &name, seconds);
+        group.throughput(criterion::Throughput::Elements(BATCH as u64));
+        group.bench_function(format!("kernels, batch {BATCH}"), |b| b.iter(|| fast.step()));
+        group.throughput(criterion::Throughput::Elements(SMALL_BATCH as u64));
+        group.bench_function(format!("plain candle, batch {SMALL_BATCH}"), |b| b.iter(|| small.step()));
+        group.finish();
+        if asked.wants(&name) {
+            let mut plain = Training::new(architecture, Route::Plain, BATCH);
+            lines.extend(interleaved(asked.repeats, architecture, &mut fast, &mut plain));
         }
     }
-    let (plain, fast) = (median(&plain), median(&fast));
-    println!(
-        "{architecture}, batch {BATCH}: plain candle {plain:.3} CPU s, kernels {fast:.3} CPU s, {:.1} times less",
-        plain / fast
-    );
+    criterion.final_summary();
+    lines.iter().for_each(|line| println!("{line}"));
+}
+
+/// Kernels and plain candle in turn; prints each repeat and returns the lines of the result.
+fn interleaved(
+    repeats: usize,
+    architecture: Architecture,
+    fast: &mut Training,
+    plain: &mut Training,
+) -> Vec<String> {
+    let isa = Isa::current();
+    let (mut candle, mut kernels, mut peaks, mut parts) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for repeat in 1..=repeats {
+        peaks.push(peak(isa));
+        let slow = plain.step().iter().sum::<f64>();
+        let steps: Vec<[f64; 3]> = (0..STEPS).map(|_| fast.step()).collect();
+        let seconds = median(&steps.iter().map(|step| step.iter().sum()).collect::<Vec<f64>>());
+        parts.extend(steps);
+        println!(
+            "{architecture}, repeat {repeat}: plain candle {slow:.3} CPU s, kernels {isa} {seconds:.4} CPU s ({:.2} \
+             times less)",
+            slow / seconds
+        );
+        candle.push(slow);
+        kernels.push(seconds);
+    }
+    let evaluator = Evaluator::new(measure::network(architecture)).unwrap();
+    // forward, and as much again for the gradient of each layer's input and of its weights
+    let operations = 3.0 * 2.0 * evaluator.multiplications().unwrap() as f64 * BATCH as f64;
+    let (seconds, peak) = (median(&kernels), median(&peaks));
+    let speed = operations / seconds / 1e9;
+    let part = |i: usize| 1e3 * median(&parts.iter().map(|step| step[i]).collect::<Vec<_>>());
+    vec![
+        format!("{architecture}, batch {BATCH}, medians of {repeats} interleaved repeats"),
+        format!("  plain candle: {:.3} CPU s", median(&candle)),
+        format!(
+            "  kernels, {isa}: {seconds:.4} CPU s, {:.2} times less, {speed:.1} of {peak:.1} GFLOP/s = {:.0} % of the \
+             peak",
+            median_ratio(&candle, &kernels),
+            100.0 * speed / peak
+        ),
+        format!(
+            "  of which forward {:.1} ms, backward {:.1} ms, optimiser {:.1} ms",
+            part(0),
+            part(1),
+            part(2)
+        ),
+    ]
 }

@@ -7,6 +7,7 @@ use program::Place;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use wcat_explore::kernel::Isa;
 
 const MODEL: &str = "model.safetensors";
 const MEMORY: &str = "sram-14nm-chandramoorthy2019";
@@ -63,7 +64,8 @@ fn every_command_has_help_with_an_example() {
             examples.lines().any(|line| line.starts_with(&format!("  {}", name.trim()))),
             "{name}: {examples}"
         );
-        for flag in ["--config", "--set", "--seed", "--threads", "--device", "--verbose", "--quiet"] {
+        for flag in ["--config", "--set", "--seed", "--threads", "--device", "--isa", "--verbose", "--quiet"]
+        {
             assert!(ended.stdout.contains(flag), "{name}: no {flag}");
         }
     }
@@ -156,6 +158,32 @@ fn a_model_is_inspected_layer_by_layer() {
     }
     let table = place.done(&["inspect", "--model", MODEL]).stdout;
     assert!(table.starts_with("lenet5 of 10 classes"), "{table}");
+}
+
+#[test]
+fn every_set_of_vector_instructions_gives_a_result_and_a_run_records_it() {
+    let place = Place::new();
+    place.write_model(MODEL, 4);
+    let chosen = |isa: Isa| {
+        let rows = records(&place, &["eval", "--model", MODEL, "--isa", isa.name()]);
+        let out = format!("with-{isa}");
+        let sweep = ["sweep", "--model", MODEL, "--chips", "1", "--voltages", "0.8", "--out", &out];
+        place.done(&[&sweep[..], &["--isa", isa.name()]].concat());
+        let record = String::from_utf8(place.read(&format!("results/{out}/run.yaml"))).unwrap();
+        assert!(record.contains(&format!("  isa: {isa}\n")), "{record}");
+        rows
+    };
+    let results: Vec<(Isa, Vec<Value>)> =
+        Isa::available().into_iter().map(|isa| (isa, chosen(isa))).collect();
+    assert_eq!(results.last().unwrap().0, Isa::Portable);
+    let without = records(&place, &["eval", "--model", MODEL]);
+    for (isa, rows) in results {
+        assert_eq!(rows[0]["images"], 100, "{isa}");
+        near(&rows[0]["loss"], without[0]["loss"].as_f64().unwrap(), 1e-5);
+        if isa != Isa::Portable {
+            assert_eq!(rows, without, "{isa}");
+        }
+    }
 }
 
 #[test]

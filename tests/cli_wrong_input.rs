@@ -5,6 +5,7 @@ mod program;
 
 use program::Place;
 use std::path::Path;
+use wcat_explore::kernel::Isa;
 use wcat_explore::store::Lock;
 
 const MODEL: &str = "model.safetensors";
@@ -436,6 +437,19 @@ fn numbers_out_of_range() {
 }
 
 #[test]
+fn vector_instructions_that_the_machine_lacks() {
+    let place = place();
+    let names = Isa::available().iter().map(|isa| isa.name()).collect::<Vec<_>>().join(", ");
+    for isa in Isa::ALL.into_iter().filter(|isa| !isa.is_available()) {
+        let message =
+            format!("vector instructions: expected one that this machine has: {names}, found `{isa}`");
+        for command in [&["eval", "--model", MODEL][..], &["memory", "list"]] {
+            refused(&place, &[command, &["--isa", isa.name()]].concat(), &message);
+        }
+    }
+}
+
+#[test]
 fn usage() {
     let place = place();
     for (args, message) in [
@@ -462,6 +476,11 @@ fn usage() {
         (
             &["sweep", "--device", "gpu"],
             "invalid value 'gpu' for '--device <DEVICE>': device: expected `cpu` or `cuda:N`, found `gpu`",
+        ),
+        (
+            &["sweep", "--isa", "sse"],
+            "invalid value 'sse' for '--isa <ISA>': vector instructions: expected one of avx512, avx2, portable, \
+             found `sse`",
         ),
         (&["sweep", "--chips", "-1"], "unexpected argument '-1' found"),
         (

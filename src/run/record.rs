@@ -3,6 +3,7 @@
 use super::identity::VERSION;
 use crate::config::{resolve, resolved_yaml, Experiment, Layer};
 use crate::error::{Error, Result};
+use crate::kernel::Isa;
 use crate::store;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -63,8 +64,11 @@ pub(super) struct Input {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Machine {
-    /// Operating system and instruction set.
+    /// Operating system and processor family.
     pub(super) system: String,
+    /// Vector instructions in use; null in a record that does not say.
+    #[serde(default)]
+    pub(super) isa: Option<String>,
     /// Threads in use.
     pub(super) threads: usize,
 }
@@ -72,7 +76,8 @@ pub(super) struct Machine {
 impl Machine {
     pub(super) fn here() -> Self {
         let system = format!("{} {}", std::env::consts::OS, std::env::consts::ARCH);
-        Self { system, threads: rayon::current_num_threads() }
+        let isa = Some(Isa::current().name().to_owned());
+        Self { system, isa, threads: rayon::current_num_threads() }
     }
 }
 

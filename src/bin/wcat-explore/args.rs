@@ -4,6 +4,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 use wcat_explore::config::{Experiment, Layer};
 use wcat_explore::device::DeviceSpec;
+use wcat_explore::kernel::Isa;
 use wcat_explore::units::{Accuracy, Ber};
 
 const ABOUT: &str =
@@ -49,6 +50,10 @@ pub(crate) struct Common {
     /// Where tensors are computed: cpu or cuda:N
     #[arg(long, value_name = "DEVICE", global = true)]
     pub device: Option<DeviceSpec>,
+    /// Vector instructions: avx512, avx2 or portable, for reproducing the numbers of a lesser machine; default: the
+    /// fastest that this machine has
+    #[arg(long, value_name = "ISA", global = true)]
+    pub isa: Option<Isa>,
     /// More remarks on standard error
     #[arg(short, long, global = true, conflicts_with = "quiet")]
     pub verbose: bool,

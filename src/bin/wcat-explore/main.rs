@@ -25,6 +25,10 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    // before the first kernel runs: the choice is the process's
+    if let Some(isa) = arguments.common.isa {
+        isa.choose()?;
+    }
     let monitor = progress::start(&arguments.common)?;
     let common = &arguments.common;
     match &arguments.command {
