@@ -62,7 +62,10 @@ fn every_method_quantises_a_float_model_to_a_file_that_other_commands_take() {
         let float = &records(&place, &["eval", "--model", FLOAT])[0];
         assert_eq!((&float["accuracy"], &float["loss"]), (&row["float_accuracy"], &row["float_loss"]));
         let layers = records(&place, &["inspect", "--model", &out]);
-        assert!(layers.iter().all(|layer| layer["bits"] == 4 && layer["step"].as_f64() > Some(0.0)), "{method}");
+        assert!(
+            layers.iter().all(|layer| layer["bits"] == 4 && layer["step"].as_f64() > Some(0.0)),
+            "{method}"
+        );
     }
     let about = place.done(&["inspect", "--model", "wcat.safetensors"]).stdout;
     assert!(about.contains("quantised after training, from float.safetensors"), "{about}");
@@ -121,9 +124,8 @@ fn what_cannot_be_quantised_is_refused_and_nothing_written() {
     let place = place();
     place.write_model("done.safetensors", 4);
     let quantize = |more: &[&'static str]| [&["quantize"][..], more].concat();
-    let with = |more: &[&'static str]| {
-        [&quantize(&["--model", FLOAT, "--out", "q.safetensors"])[..], more].concat()
-    };
+    let with =
+        |more: &[&'static str]| [&quantize(&["--model", FLOAT, "--out", "q.safetensors"])[..], more].concat();
     refused(&place, &with(&[]), "--bits (quantizer.bits): expected 1 to 8");
     refused(&place, &with(&["--bits", "9"]), "--bits: expected 1 to 8");
     refused(&place, &with(&["--bits", "4", "--method", "wact"]), "--method: expected one of `normal`");
@@ -146,7 +148,8 @@ fn what_cannot_be_quantised_is_refused_and_nothing_written() {
 fn the_public_resnet20_is_quantised_to_the_reference_accuracy() {
     let shared = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/weights/resnet20-12fca82f.th");
     let cache = wcat_explore::store::cache_folder().unwrap();
-    if let Some(absent) = [&shared, &cache.join("cifar-10-batches-bin/test_batch.bin")].into_iter().find(|p| !p.exists())
+    if let Some(absent) =
+        [&shared, &cache.join("cifar-10-batches-bin/test_batch.bin")].into_iter().find(|p| !p.exists())
     {
         let required = std::env::var_os("WCAT_REQUIRE_DATA").is_some_and(|value| value == "1");
         assert!(!required, "WCAT_REQUIRE_DATA=1, but no {}", absent.display());
@@ -155,13 +158,15 @@ fn the_public_resnet20_is_quantised_to_the_reference_accuracy() {
     }
     let place = Place::new();
     let (model, cache) = (shared.to_str().unwrap(), cache.to_str().unwrap());
-    let base = ["quantize", "--model", model, "--bits", "8", "--out", "q.safetensors", "--dataset", "cifar10"];
+    let base =
+        ["quantize", "--model", model, "--bits", "8", "--out", "q.safetensors", "--dataset", "cifar10"];
     let row = &records(&place, &[&base[..], &["--data-dir", cache]].concat())[0];
     assert_eq!(row["model"], "resnet20-12fca82f-normal-8bit");
     assert_eq!((&row["layers"], &row["weights"]), (&20.into(), &268_336.into()));
     let near = |key: &str, expected: f64| (row[key].as_f64().unwrap() - expected).abs() < 3.1e-4;
     assert!(near("accuracy", 0.8093) && near("float_accuracy", 0.8103), "{row}");
-    let eval = ["eval", "--model", "q.safetensors", "--dataset", "cifar10", "--data-dir", cache, "--ber", "0.001"];
+    let eval =
+        ["eval", "--model", "q.safetensors", "--dataset", "cifar10", "--data-dir", cache, "--ber", "0.001"];
     assert!(records(&place, &[&eval[..], &["--images", "100"]].concat())[0]["faults"].as_u64() > Some(1000));
 }
 
@@ -195,14 +200,16 @@ fn methods_are_trained_at_every_width_in_one_call_and_then_skipped() {
 
 #[test]
 fn trainings_of_several_methods_go_on_after_a_kill() {
-    let args = |_: &Place| [&["train", "--sweep-methods", "normal,lsq,wclip,plclip,randbet,wcat", "--bits", "2"][..], &TINY].concat();
+    let args = |_: &Place| {
+        [&["train", "--sweep-methods", "normal,lsq,wclip,plclip,randbet,wcat", "--bits", "2"][..], &TINY]
+            .concat()
+    };
     let (whole, broken) = (Place::new(), Place::new());
     let rows = records(&whole, &args(&whole));
     assert_eq!(rows.len(), 6);
     let mut child = broken.start(&[&args(&broken)[..], &["--threads", "1"]].concat());
-    let started = |place: &Place| {
-        std::fs::read_dir(place.path("results")).into_iter().flatten().flatten().count() >= 2
-    };
+    let started =
+        |place: &Place| std::fs::read_dir(place.path("results")).into_iter().flatten().flatten().count() >= 2;
     if wait_until(&mut child, || started(&broken)) {
         child.kill().unwrap();
     }

@@ -176,8 +176,7 @@ impl Model {
         let mut state = self.network.state()?;
         state.retain(|(name, _)| !name.ends_with(".range"));
         let warnings = network.load_state(&state)?;
-        let info =
-            ModelInfo { quantizer: quantizer.clone(), validation_accuracy: None, ..self.info.clone() };
+        let info = ModelInfo { quantizer: quantizer.clone(), validation_accuracy: None, ..self.info.clone() };
         Ok(Self { network, info, checksum: self.checksum.clone(), warnings })
     }
 }

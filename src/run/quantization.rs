@@ -162,7 +162,11 @@ fn check_quantizer(spec: &QuantizerSpec) -> Result<()> {
 fn check_paths(request: &QuantizationRequest) -> Result<()> {
     let out = &request.out;
     if out.extension().is_none_or(|ending| ending != "safetensors") {
-        return Err(Error::argument("--out", "a path that ends in .safetensors", format!("`{}`", out.display())));
+        return Err(Error::argument(
+            "--out",
+            "a path that ends in .safetensors",
+            format!("`{}`", out.display()),
+        ));
     }
     let same = |a: &Path, b: &Path| a.canonicalize().is_ok_and(|a| b.canonicalize().is_ok_and(|b| a == b));
     match same(out, &request.model) {

@@ -126,7 +126,8 @@ fn with_listed_ranges(model: &Model, name: &str, net: &Value) -> Network {
         return model.quantized(&QuantizerSpec::default()).unwrap().network;
     }
     let (bits, method) = width_and_method(name);
-    let network = model.quantized(&QuantizerSpec { method, bits, ..QuantizerSpec::default() }).unwrap().network;
+    let network =
+        model.quantized(&QuantizerSpec { method, bits, ..QuantizerSpec::default() }).unwrap().network;
     let key = if method == Method::Lsq { "step" } else { "q_range" };
     for (layer, golden) in network.layers().iter().zip(net["layers"].as_array().unwrap()) {
         if let Some(range) = layer.range() {
@@ -153,7 +154,8 @@ fn resnet20_has_the_listed_accuracies_and_ours_is_told() {
     let jpeg = whole(&set, &model);
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/cifar10-test1000-lossless.bin");
     assert!(file.exists() || !required(), "no {}", file.display());
-    let lossless = file.exists().then(|| whole(&load_cifar_file(&file, DatasetName::Cifar10).unwrap(), &model));
+    let lossless =
+        file.exists().then(|| whole(&load_cifar_file(&file, DatasetName::Cifar10).unwrap(), &model));
     for (path, json) in files("resnet20_fwd") {
         // `normal` and WCAT at the largest weight store the same words: evaluated once
         let mut known: Vec<(Vec<_>, Score)> = Vec::new();
@@ -180,7 +182,10 @@ fn resnet20_has_the_listed_accuracies_and_ours_is_told() {
         let ours = Evaluator::new(model.quantized(&search(Bits::new(4).unwrap())).unwrap().network).unwrap();
         let ours = per_cent(&ours.clean(&jpeg).unwrap());
         eprintln!("4 bits, `mse`: our ranges {ours:.2} %, the listed ones {listed:.2} %");
-        assert!((ours - listed).abs() < 2.0, "{path}: ranges of nearly the same error, {ours} and {listed} %");
+        assert!(
+            (ours - listed).abs() < 2.0,
+            "{path}: ranges of nearly the same error, {ours} and {listed} %"
+        );
     }
 }
 
@@ -193,7 +198,8 @@ fn search(bits: Bits) -> QuantizerSpec {
 fn the_mse_search_leaves_no_layer_of_resnet20_a_larger_error_than_the_listed_range() {
     let Some(model) = model() else { return };
     for (path, json) in files("resnet20_fwd") {
-        for (name, net) in json["nets"].as_object().unwrap().iter().filter(|(name, _)| name.contains("wcat")) {
+        for (name, net) in json["nets"].as_object().unwrap().iter().filter(|(name, _)| name.contains("wcat"))
+        {
             let network = model.quantized(&search(width_and_method(name).0)).unwrap().network;
             let ranges = network.ranges().unwrap();
             for ((layer, (_, range)), golden) in

@@ -37,7 +37,9 @@ pub(crate) fn run(common: &Common, args: &TrainArgs, monitor: &Progress) -> anyh
     match failures.into_iter().next() {
         None => Ok(()),
         Some((_, error @ Error::Interrupted)) => Err(error.into()),
-        Some((name, error)) if one_of_many => Err(anyhow::Error::new(error).context(format!("model `{name}`"))),
+        Some((name, error)) if one_of_many => {
+            Err(anyhow::Error::new(error).context(format!("model `{name}`")))
+        }
         Some((_, error)) => Err(error.into()),
     }
 }
@@ -75,7 +77,8 @@ fn experiment(common: &Common, method: Option<&str>, bits: Option<u64>) -> Resul
     let float = bits == Some(32);
     let method = if float { Some("normal") } else { method };
     let preset: Vec<Layer> = method.map(method_preset).transpose()?.into_iter().collect();
-    let flag: Vec<Layer> = bits.map(|bits| Layer::flag("--bits", "quantizer.bits", bits)).into_iter().collect();
+    let flag: Vec<Layer> =
+        bits.map(|bits| Layer::flag("--bits", "quantizer.bits", bits)).into_iter().collect();
     let (experiment, _) = common.experiment_over(None, &preset, &flag)?;
     let quantizer = &experiment.quantizer;
     if quantizer.bits.is_float() && !float {
