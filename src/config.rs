@@ -5,11 +5,13 @@ mod experiment;
 mod layer;
 mod merge;
 mod message;
+mod preset;
 mod read;
 mod resolve;
 
 pub use experiment::{built_in, Experiment, ModelSpec, NetworkSpec, Training};
 pub use layer::{Layer, Origin};
+pub use preset::{method_preset, method_presets, named_or_file};
 pub use resolve::{resolve, resolved_yaml, wrong_key};
 
 #[cfg(test)]

@@ -5,14 +5,18 @@
 mod evaluation;
 mod identity;
 mod monitor;
+mod quantization;
 mod record;
 mod redraw;
 mod subjects;
 mod sweeping;
 mod training;
+mod trainings;
 
 pub use evaluation::{evaluate, EvaluationRow, FaultSetting};
 pub use monitor::{Monitor, Quiet, SweepProgress};
+pub use quantization::{quantize, QuantizationRequest, QuantizationResult, QuantizationRow, QuantizedLayer};
 pub use redraw::{redraw, Drawn};
 pub use sweeping::{plan, sweep, SweepPlan, SweepRequest, SweepResult};
 pub use training::{train_model, TrainedModel, BEST, HISTORY, LAST};
+pub use trainings::{train_models, TrainingRow};

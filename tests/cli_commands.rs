@@ -45,6 +45,7 @@ fn every_command_has_help_with_an_example() {
         &[][..],
         &["sweep"],
         &["train"],
+        &["quantize"],
         &["eval"],
         &["memory"],
         &["memory", "list"],

@@ -164,7 +164,8 @@ impl Model {
         write_tensors(path, &network.state()?, &BTreeMap::from([(KEY.to_owned(), text)]))
     }
 
-    /// Quantises a float network anew (post-training): ranges start from its weights.
+    /// Quantises a float network anew (post-training): ranges start from its weights. How well the result does is not
+    /// known.
     ///
     /// # Errors
     /// A quantiser that does not check, or a tensor failure.
@@ -175,7 +176,7 @@ impl Model {
         let mut state = self.network.state()?;
         state.retain(|(name, _)| !name.ends_with(".range"));
         let warnings = network.load_state(&state)?;
-        let info = ModelInfo { quantizer: quantizer.clone(), ..self.info.clone() };
+        let info = ModelInfo { quantizer: quantizer.clone(), validation_accuracy: None, ..self.info.clone() };
         Ok(Self { network, info, checksum: self.checksum.clone(), warnings })
     }
 }

@@ -210,6 +210,19 @@ impl QuantizerSpec {
         }))
     }
 
+    /// What models of this quantiser are called: `<method>-<bits>bit`, with `randbet` for weight clipping trained under
+    /// random bit flips; `float` for float weights.
+    pub fn label(&self) -> String {
+        let method = match self.method {
+            Method::Wclip if self.train_bit_error_rate > Ber::ZERO => "randbet",
+            method => method.name(),
+        };
+        match self.bits.is_float() {
+            true => "float".to_owned(),
+            false => format!("{method}-{}bit", self.bits),
+        }
+    }
+
     /// The initialisation of WCAT's range and the bit error rate that `noisy_mse` expects.
     pub fn initialisation(&self) -> (Init, f64) {
         (self.init.unwrap_or_default(), self.init_bit_error_rate.map_or(NOISY_MSE_BER, Ber::get))

@@ -1,8 +1,12 @@
 //! What may be typed: commands and flags with their help. What is meant by it is resolved in each command.
 
+mod quantize;
+
+pub(crate) use quantize::QuantizeArgs;
+
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
-use wcat_explore::config::{Experiment, Layer};
+use wcat_explore::config::{named_or_file, Experiment, Layer};
 use wcat_explore::device::DeviceSpec;
 use wcat_explore::kernel::Isa;
 use wcat_explore::units::{Accuracy, Ber};
@@ -35,8 +39,9 @@ pub(crate) struct Arguments {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Options of every command")]
 pub(crate) struct Common {
-    /// Configuration file; may be repeated, later files override earlier ones key by key
-    #[arg(long, value_name = "FILE", global = true)]
+    /// Configuration: a file, or a built-in name (mnist_lenet5, methods/wcat, bits/4, ...); may be repeated, later ones
+    /// override earlier ones key by key
+    #[arg(long, value_name = "NAME|FILE", global = true)]
     pub config: Vec<PathBuf>,
     /// One setting over the configuration, such as quantizer.bits=4; may be repeated
     #[arg(long, value_name = "KEY.PATH=VALUE", global = true)]
@@ -70,10 +75,21 @@ impl Common {
         default: Option<Layer>,
         flags: &[Layer],
     ) -> wcat_explore::error::Result<(Experiment, bool)> {
+        self.experiment_over(default, &[], flags)
+    }
+
+    /// The same with presets over the files and under the settings.
+    pub(crate) fn experiment_over(
+        &self,
+        default: Option<Layer>,
+        presets: &[Layer],
+        flags: &[Layer],
+    ) -> wcat_explore::error::Result<(Experiment, bool)> {
         let mut layers: Vec<Layer> = Vec::new();
         for path in &self.config {
-            layers.push(Layer::file(path)?);
+            layers.push(named_or_file(path)?);
         }
+        layers.extend_from_slice(presets);
         for set in &self.set {
             layers.push(Layer::set(set)?);
         }
@@ -92,8 +108,10 @@ impl Common {
 pub(crate) enum Command {
     /// Sweep the supply voltage with simulated chips: tables, Pareto figures, report
     Sweep(SweepArgs),
-    /// Train one model; goes on where an earlier call stopped
+    /// Train a model, or several methods; goes on where an earlier call stopped
     Train(TrainArgs),
+    /// Quantise a float model without training
+    Quantize(QuantizeArgs),
     /// Accuracy and loss of a model: clean, at a bit error rate, or at a voltage
     Eval(EvalArgs),
     /// Memory models: what is known, their curves
@@ -191,11 +209,20 @@ pub(crate) struct SweepArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:
-  wcat-explore train --config configs/mnist_lenet5.yaml --set quantizer.method=wcat
+  wcat-explore train --config mnist_lenet5 --config methods/wcat --config bits/4
+  wcat-explore train --config mnist_lenet5 --sweep-methods normal,lsq,wcat --bits 4,8
 
-Prints the path of the best model. The folder results/<name>-<hash>/ holds best.safetensors, last.safetensors,
-history.csv and config.yaml. The same command goes on where it was stopped.")]
+Prints the path of the best model; with --sweep-methods or --bits a table of all models. The folder
+results/<name>-<hash>/ of each holds best.safetensors, last.safetensors, history.csv and config.yaml. The same command
+goes on where it was stopped, and skips what is finished.")]
 pub(crate) struct TrainArgs {
+    /// Train each of these methods: normal, lsq, wclip, plclip, randbet, wcat. Their settings, those of configs/methods/,
+    /// lie over --config and under --set
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    pub sweep_methods: Vec<String>,
+    /// Bits of a stored weight; with several, comma-separated, each is trained; 32: float weights
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    pub bits: Vec<u64>,
     /// Folder under which the training's own folder is made
     #[arg(long, value_name = "DIR", default_value = "results")]
     pub out: PathBuf,
@@ -205,6 +232,9 @@ pub(crate) struct TrainArgs {
     /// Throw away what is finished and begin again
     #[arg(long)]
     pub fresh: bool,
+    /// How the result is printed
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
 }
 
 #[derive(Debug, Args)]

@@ -5,5 +5,6 @@ pub(crate) mod eval;
 pub(crate) mod inspect;
 pub(crate) mod memory;
 pub(crate) mod pareto;
+pub(crate) mod quantize;
 pub(crate) mod sweep;
 pub(crate) mod train;

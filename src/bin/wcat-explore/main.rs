@@ -34,6 +34,7 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
     match &arguments.command {
         Command::Sweep(args) => cmd::sweep::run(common, args, &monitor),
         Command::Train(args) => cmd::train::run(common, args, &monitor),
+        Command::Quantize(args) => cmd::quantize::run(common, args, &monitor),
         Command::Eval(args) => cmd::eval::run(common, args, &monitor),
         Command::Memory(args) => cmd::memory::run(common, args),
         Command::Pareto(args) => cmd::pareto::run(args, &monitor),

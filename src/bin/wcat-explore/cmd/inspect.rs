@@ -57,6 +57,11 @@ fn about(model: &Model) -> String {
     if !info.quantizer.bits.is_float() {
         lines.push(format!("quantiser: {}, {} bits", info.quantizer.method, info.quantizer.bits));
     }
+    let post_training =
+        info.training.as_ref().and_then(|training| training["post_training"]["file"].as_str());
+    if let Some(file) = post_training {
+        lines.push(format!("quantised after training, from {file}"));
+    }
     if let Some(dataset) = &info.dataset {
         lines.push(format!("trained on: {}", dataset.title));
     }

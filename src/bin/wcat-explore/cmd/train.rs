@@ -1,25 +1,127 @@
-//! `train`: one model, resumed where it stopped.
+//! `train`: one model, or several methods and widths beside each other; resumed where they stopped.
 
-use crate::args::{data_folder, Common, TrainArgs};
+use crate::args::{data_folder, Common, Format, TrainArgs};
 use crate::progress::Progress;
-use crate::show;
-use wcat_explore::run::{train_model, Monitor};
+use crate::show::{self, Column};
+use wcat_explore::config::{method_preset, Experiment, Layer, Training};
+use wcat_explore::device::DeviceSpec;
+use wcat_explore::error::{Error, Result};
+use wcat_explore::run::{train_models, Monitor, TrainingRow};
 
 pub(crate) fn run(common: &Common, args: &TrainArgs, monitor: &Progress) -> anyhow::Result<()> {
-    let (experiment, _) = common.experiment(None, &[])?;
-    let training = experiment.training()?;
-    let device = experiment.device.open()?;
+    let (trainings, device) = trainings(common, args)?;
+    let device = device.open()?;
     let folder = data_folder(args.data_dir.as_ref())?;
-    let model = train_model(&training, &args.out, &folder, &device, args.fresh, monitor)?;
-    let best = model.history.iter().rev().find(|row| row.best);
-    if let Some((row, accuracy)) = best.and_then(|row| Some((row, row.validation_accuracy?))) {
-        monitor.note(&format!(
-            "{}: best of {} epochs is {} with {:.2} % on the validation split",
-            model.name,
-            model.history.len(),
-            row.epoch,
-            100.0 * accuracy
-        ));
+    let results = train_models(&trainings, &args.out, &folder, &device, args.fresh, monitor)?;
+    let (mut rows, mut failures, mut computed) = (Vec::new(), Vec::new(), 0);
+    for (training, result) in trainings.iter().zip(results) {
+        match result {
+            Ok(model) => {
+                computed += usize::from(model.computed_epochs > 0);
+                rows.extend(TrainingRow::of(training, &model));
+            }
+            Err(error) => failures.push((training.name.as_str(), error)),
+        }
     }
-    show::result(&model.best.display().to_string())
+    let several = !args.sweep_methods.is_empty() || !args.bits.is_empty();
+    match (args.format, several) {
+        _ if rows.is_empty() => {}
+        (Format::Table, false) => say_path(&rows, monitor)?,
+        (Format::Table, true) => table(&rows)?,
+        (other, _) => show::records(&serde_json::to_value(&rows)?, other)?,
+    }
+    if several {
+        monitor.note(&format!("{computed} trained, {} were finished before", rows.len() - computed));
+    }
+    let one_of_many = failures.len() > 1 || !rows.is_empty();
+    match failures.into_iter().next() {
+        None => Ok(()),
+        Some((_, error @ Error::Interrupted)) => Err(error.into()),
+        Some((name, error)) if one_of_many => {
+            Err(anyhow::Error::new(error).context(format!("model `{name}`")))
+        }
+        Some((_, error)) => Err(error.into()),
+    }
+}
+
+/// What is to be trained, and where: the configured quantiser, or each method at each width.
+fn trainings(common: &Common, args: &TrainArgs) -> Result<(Vec<Training>, DeviceSpec)> {
+    if args.sweep_methods.is_empty() && args.bits.is_empty() {
+        let (experiment, _) = common.experiment(None, &[])?;
+        return Ok((vec![experiment.training()?], experiment.device));
+    }
+    let widths: Vec<Option<u64>> = match args.bits.is_empty() {
+        true => vec![None],
+        false => args.bits.iter().copied().map(Some).collect(),
+    };
+    let methods: Vec<Option<&str>> = match args.sweep_methods.is_empty() {
+        true => vec![None],
+        false => args.sweep_methods.iter().map(|method| Some(method.as_str())).collect(),
+    };
+    let (mut all, mut device) = (Vec::new(), DeviceSpec::Cpu);
+    for bits in widths {
+        for &method in &methods {
+            let experiment = experiment(common, method, bits)?;
+            all.push(experiment.training()?);
+            device = experiment.device;
+            if bits == Some(32) {
+                break; // float weights know no method
+            }
+        }
+    }
+    Ok((all, device))
+}
+
+/// One method at one width: the method's preset over the files and under `--set`.
+fn experiment(common: &Common, method: Option<&str>, bits: Option<u64>) -> Result<Experiment> {
+    let float = bits == Some(32);
+    let method = if float { Some("normal") } else { method };
+    let preset: Vec<Layer> = method.map(method_preset).transpose()?.into_iter().collect();
+    let flag: Vec<Layer> =
+        bits.map(|bits| Layer::flag("--bits", "quantizer.bits", bits)).into_iter().collect();
+    let (experiment, _) = common.experiment_over(None, &preset, &flag)?;
+    let quantizer = &experiment.quantizer;
+    if quantizer.bits.is_float() && !float {
+        return Err(Error::argument("--bits", "widths of the stored weights, such as 4,8", "nothing"));
+    }
+    let expected = method.filter(|_| !float).map(|method| format!("{method}-{}bit", quantizer.bits));
+    match expected.filter(|label| *label != quantizer.label()) {
+        Some(label) => Err(Error::argument(
+            "--sweep-methods",
+            format!("settings that leave `{label}` as it is"),
+            format!("a --set that makes it `{}`", quantizer.label()),
+        )),
+        None => Ok(experiment),
+    }
+}
+
+/// The path of one model.
+fn say_path(rows: &[TrainingRow], monitor: &Progress) -> anyhow::Result<()> {
+    for row in rows {
+        if let Some(accuracy) = row.validation_accuracy {
+            monitor.note(&format!(
+                "{}: best of {} epochs is {} with {:.2} % on the validation split",
+                row.model,
+                row.epochs,
+                row.best_epoch,
+                100.0 * accuracy
+            ));
+        }
+        show::result(&row.path)?;
+    }
+    Ok(())
+}
+
+fn table(rows: &[TrainingRow]) -> anyhow::Result<()> {
+    show::table(&[
+        Column::text("model", rows, |r| r.model.clone()),
+        Column::text("method", rows, |r| r.method.clone().unwrap_or("-".into())),
+        Column::number("bits", rows, |r| r.bits.to_string()),
+        Column::number("epochs", rows, |r| r.epochs.to_string()),
+        Column::number("best epoch", rows, |r| r.best_epoch.to_string()),
+        Column::number("validation accuracy %", rows, |r| {
+            r.validation_accuracy.map_or("-".into(), show::percent)
+        }),
+        Column::text("path", rows, |r| r.path.clone()),
+    ])
 }

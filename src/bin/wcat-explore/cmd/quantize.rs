@@ -1,0 +1,74 @@
+//! `quantize`: a float model to a quantised one, without training.
+
+use crate::args::{Common, Format, QuantizeArgs};
+use crate::progress::Progress;
+use crate::show::{self, Column};
+use wcat_explore::config::Layer;
+use wcat_explore::run::{quantize, QuantizationRequest, QuantizationRow, QuantizedLayer};
+
+pub(crate) fn run(common: &Common, args: &QuantizeArgs, monitor: &Progress) -> anyhow::Result<()> {
+    let dataset = args.places.dataset.as_deref();
+    let (experiment, dataset_given) = super::sweep::dataset_experiment(common, dataset, None, &flags(args))?;
+    let request = QuantizationRequest {
+        model: args.model.clone(),
+        out: args.out.clone(),
+        dataset_given,
+        evaluate: !args.no_eval,
+        data_folder: args.places.data_folder()?,
+        data_file: args.places.data_file.clone(),
+    };
+    let result = quantize(&experiment, &request, monitor)?;
+    match (args.format, args.layers) {
+        (Format::Table, false) => model_table(&result.row),
+        (Format::Table, true) => layer_table(&result.layers),
+        (other, false) => show::records(&serde_json::to_value([&result.row])?, other),
+        (other, true) => show::records(&serde_json::to_value(&result.layers)?, other),
+    }
+}
+
+/// Flags of this command as settings.
+fn flags(args: &QuantizeArgs) -> Vec<Layer> {
+    let all = [
+        args.method.as_deref().map(|name| Layer::flag("--method", "quantizer.method", name)),
+        args.bits.map(|bits| Layer::flag("--bits", "quantizer.bits", bits)),
+        args.init.as_deref().map(|name| Layer::flag("--init", "quantizer.init", name)),
+        (!args.skip.is_empty()).then(|| Layer::flag("--skip", "quantizer.skip", args.skip.clone())),
+        args.images.map(|images| Layer::flag("--images", "sweep.images", images)),
+    ];
+    all.into_iter().flatten().collect()
+}
+
+fn model_table(row: &QuantizationRow) -> anyhow::Result<()> {
+    let rows = [row];
+    let mut columns = vec![
+        Column::text("model", &rows, |r| r.model.clone()),
+        Column::text("method", &rows, |r| r.method.clone()),
+        Column::number("bits", &rows, |r| r.bits.to_string()),
+        Column::number("layers", &rows, |r| r.layers.to_string()),
+        Column::number("weights", &rows, |r| r.weights.to_string()),
+        Column::number("relative error", &rows, |r| format!("{:.3e}", r.relative_error)),
+    ];
+    if row.accuracy.is_some() {
+        let share = |x: Option<f64>| x.map_or("-".into(), show::percent);
+        columns.push(Column::text("dataset", &rows, |r| r.dataset.clone().unwrap_or_default()));
+        columns.push(Column::number("images", &rows, |r| r.images.unwrap_or_default().to_string()));
+        columns.push(Column::number("accuracy %", &rows, |r| share(r.accuracy)));
+        columns.push(Column::number("float accuracy %", &rows, |r| share(r.float_accuracy)));
+    }
+    columns.push(Column::text("path", &rows, |r| r.path.clone()));
+    show::table(&columns)
+}
+
+fn layer_table(layers: &[QuantizedLayer]) -> anyhow::Result<()> {
+    let range = |x: Option<f32>| x.map_or("-".into(), |x| format!("{x:.5}"));
+    let error = |x: Option<f64>| x.map_or("-".into(), |x| format!("{x:.3e}"));
+    show::table(&[
+        Column::text("layer", layers, |l| l.layer.clone()),
+        Column::number("weights", layers, |l| l.weights.to_string()),
+        Column::number("bits", layers, |l| l.bits.to_string()),
+        Column::number("range", layers, |l| range(l.range)),
+        Column::number("step", layers, |l| l.step.map_or("-".into(), |x| format!("{x:.6}"))),
+        Column::number("squared error", layers, |l| error(l.squared_error)),
+        Column::number("relative error", layers, |l| error(l.relative_error)),
+    ])
+}

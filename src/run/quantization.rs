@@ -1,0 +1,292 @@
+//! Post-training quantisation: a float model file to a quantised one, with its errors and its accuracy beside the float one's.
+
+use super::evaluation::{evaluate, EvaluationRow, FaultSetting};
+use super::monitor::Monitor;
+use crate::config::Experiment;
+use crate::data::DatasetSpec;
+use crate::error::{Error, Result};
+use crate::net::{Model, ModelInfo, Network};
+use crate::quant::QuantizerSpec;
+use crate::table::SCHEMA;
+use crate::units::Ber;
+use serde::Serialize;
+use serde_json::{json, Value};
+use std::path::{Path, PathBuf};
+
+/// What post-training quantisation needs beside its configuration.
+#[derive(Clone, Debug)]
+pub struct QuantizationRequest {
+    /// Float model: safetensors, `.pth` or `.th`.
+    pub model: PathBuf,
+    /// The quantised model file, `*.safetensors`; what is there is replaced.
+    pub out: PathBuf,
+    /// True where the data set of the configuration was the user's choice; false: the model's own is taken.
+    pub dataset_given: bool,
+    /// Evaluate both models, where their data set is known.
+    pub evaluate: bool,
+    /// Folder of the data sets.
+    pub data_folder: PathBuf,
+    /// A single file of test images instead of the data set's test half.
+    pub data_file: Option<PathBuf>,
+}
+
+/// A quantised model. Columns as in the result tables; null where there was no evaluation.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct QuantizationRow {
+    /// Version of the columns.
+    pub schema: u64,
+    /// Name of the quantised model.
+    pub model: String,
+    /// Architecture.
+    pub architecture: String,
+    /// Quantisation method.
+    pub method: String,
+    /// Bits per stored weight.
+    pub bits: u32,
+    /// Layers whose weights are stored as codes.
+    pub layers: usize,
+    /// Their weights.
+    pub weights: usize,
+    /// Sum of squared quantisation errors over the sum of squared weights, all quantised layers together.
+    pub relative_error: f64,
+    /// Title of the data set.
+    pub dataset: Option<String>,
+    /// Images evaluated.
+    pub images: Option<u64>,
+    /// Share classified correctly.
+    pub accuracy: Option<f64>,
+    /// Mean cross-entropy in nats.
+    pub loss: Option<f64>,
+    /// Share that the float model classifies correctly.
+    pub float_accuracy: Option<f64>,
+    /// Mean cross-entropy of the float model.
+    pub float_loss: Option<f64>,
+    /// The model file.
+    pub path: String,
+}
+
+/// One layer of a quantised model; null where it was left float.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct QuantizedLayer {
+    /// Version of the columns.
+    pub schema: u64,
+    /// Name of the quantised model.
+    pub model: String,
+    /// Layer, as in the state dict.
+    pub layer: String,
+    /// Its weights.
+    pub weights: usize,
+    /// Bits per stored weight, 32 for a float layer.
+    pub bits: u32,
+    /// Range in force (the step for `lsq`).
+    pub range: Option<f32>,
+    /// Step of the codes.
+    pub step: Option<f32>,
+    /// Mean of (weight - quantised weight)².
+    pub squared_error: Option<f64>,
+    /// Sum of squared errors over the sum of squared weights; null where every weight is 0.
+    pub relative_error: Option<f64>,
+}
+
+/// What post-training quantisation gives.
+#[derive(Clone, Debug)]
+pub struct QuantizationResult {
+    /// The model.
+    pub row: QuantizationRow,
+    /// Its layers, in memory order.
+    pub layers: Vec<QuantizedLayer>,
+}
+
+/// Quantises a float model without training and writes it as a model file. Ranges start, and stay, where the
+/// method's initialisation puts them. What could fail for the evaluation fails before the file is written.
+///
+/// # Errors
+/// [`Error::Argument`] or [`Error::Input`] for a quantiser that does not check or that reads what only a training
+/// uses, a model that is not float or not finite, a path that is no `*.safetensors`; as [`evaluate`]; [`Error::Io`].
+pub fn quantize(
+    experiment: &Experiment,
+    request: &QuantizationRequest,
+    monitor: &dyn Monitor,
+) -> Result<QuantizationResult> {
+    let spec = &experiment.quantizer;
+    check_quantizer(spec)?;
+    check_paths(request)?;
+    let float = Model::load(&request.model, &experiment.device.open()?)?;
+    check_float(&request.model, &float)?;
+    float.warnings.iter().for_each(|warning| monitor.warn(warning));
+    let known = own_dataset(&float.info);
+    let before = match request.evaluate {
+        true => evaluated(experiment, request, &request.model, known, monitor)?,
+        false => None,
+    };
+    let mut model = float.quantized(spec)?;
+    model.warnings.iter().for_each(|warning| monitor.warn(warning));
+    let name = describe(&mut model.info, &request.model, &float.checksum, spec)?;
+    let (layers, row) = measure(&model.network, &name)?;
+    Model::save(&request.out, &model.network, &model.info)?;
+    // from the file: what is reported is what the file gives
+    let after = match before {
+        Some(_) => evaluated(experiment, request, &request.out, known, monitor)?,
+        None => None,
+    };
+    let row = QuantizationRow {
+        dataset: after.as_ref().map(|row| row.dataset.clone()),
+        images: after.as_ref().map(|row| row.images),
+        accuracy: after.as_ref().map(|row| row.accuracy),
+        loss: after.as_ref().and_then(|row| row.loss),
+        float_accuracy: before.as_ref().map(|row| row.accuracy),
+        float_loss: before.as_ref().and_then(|row| row.loss),
+        path: request.out.display().to_string(),
+        ..row
+    };
+    Ok(QuantizationResult { row, layers })
+}
+
+fn check_quantizer(spec: &QuantizerSpec) -> Result<()> {
+    spec.check()?;
+    let training_only = [
+        (spec.train_bit_error_rate > Ber::ZERO, "train_bit_error_rate"),
+        (spec.clip_gradient.is_some(), "clip_gradient"),
+        (spec.grad_scale.is_some(), "grad_scale"),
+    ];
+    if let Some((_, key)) = training_only.iter().find(|(given, _)| *given) {
+        let expected = "to be left out: only a training reads it";
+        return Err(Error::argument(format!("quantizer.{key}"), expected, "a value"));
+    }
+    match spec.bits.is_float() {
+        true => Err(Error::argument("--bits (quantizer.bits)", "1 to 8", "32, which is no quantisation")),
+        false => Ok(()),
+    }
+}
+
+fn check_paths(request: &QuantizationRequest) -> Result<()> {
+    let out = &request.out;
+    if out.extension().is_none_or(|ending| ending != "safetensors") {
+        return Err(Error::argument(
+            "--out",
+            "a path that ends in .safetensors",
+            format!("`{}`", out.display()),
+        ));
+    }
+    let same = |a: &Path, b: &Path| a.canonicalize().is_ok_and(|a| b.canonicalize().is_ok_and(|b| a == b));
+    match same(out, &request.model) {
+        true => Err(Error::argument("--out", "another file than --model", format!("`{}`", out.display()))),
+        false => Ok(()),
+    }
+}
+
+/// Only finite floats can be quantised: what is quantised already has lost them to its own range.
+fn check_float(path: &Path, model: &Model) -> Result<()> {
+    let quantizer = &model.info.quantizer;
+    if !quantizer.bits.is_float() {
+        let found = format!("a model trained for {} bits (`{}`)", quantizer.bits, quantizer.method);
+        return Err(Error::input(path, "a float model (bits: 32)", found));
+    }
+    for layer in model.network.layers() {
+        if let Some(weight) = layer.values()?.iter().find(|weight| !weight.is_finite()) {
+            let found = format!("{weight} in the weights of {}", layer.name());
+            return Err(Error::input(path, "finite weights", found));
+        }
+    }
+    Ok(())
+}
+
+/// True where the model file says on which data set it was trained.
+fn own_dataset(info: &ModelInfo) -> bool {
+    let dataset = info.training.as_ref().map(|training| training["dataset"].clone());
+    dataset.is_some_and(|value| serde_json::from_value::<DatasetSpec>(value).is_ok())
+}
+
+/// An evaluation where the data set is known. Images that nobody asked for may be missing: that is a remark.
+fn evaluated(
+    experiment: &Experiment,
+    request: &QuantizationRequest,
+    model: &Path,
+    known: bool,
+    monitor: &dyn Monitor,
+) -> Result<Option<EvaluationRow>> {
+    let asked = request.dataset_given || request.data_file.is_some();
+    if !asked && !known {
+        monitor.note("not evaluated: the model does not say its data set; --dataset names one");
+        return Ok(None);
+    }
+    let (given, data, file) = (request.dataset_given, &request.data_folder, request.data_file.as_deref());
+    match evaluate(experiment, model, given, data, file, FaultSetting::Clean) {
+        Ok((row, _)) => Ok(Some(row)),
+        Err(Error::Missing { path, expected }) if !asked => {
+            monitor.warn(&format!("not evaluated: no {} (expected {expected})", path.display()));
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Writes into the description what the model is called and what it was made of; returns the name.
+fn describe(info: &mut ModelInfo, from: &Path, checksum: &str, spec: &QuantizerSpec) -> Result<String> {
+    let mut training = info.training.take().and_then(|t| t.as_object().cloned()).unwrap_or_default();
+    let stem = from.file_stem().unwrap_or(from.as_os_str()).to_string_lossy();
+    let float = training.get("name").and_then(Value::as_str).unwrap_or(&stem);
+    let name = format!("{float}-{}", spec.label());
+    let quantizer = serde_json::to_value(spec)
+        .map_err(|e| Error::argument("quantizer", "numbers that JSON can hold", e.to_string()))?;
+    let file = from.file_name().unwrap_or(from.as_os_str()).to_string_lossy();
+    training.insert("name".into(), name.clone().into());
+    training.insert("quantizer".into(), quantizer);
+    training.insert("post_training".into(), json!({ "file": file, "sha256": checksum }));
+    info.training = Some(Value::Object(training));
+    Ok(name)
+}
+
+/// Errors of every layer and of all together; the row knows no evaluation yet.
+fn measure(network: &Network, name: &str) -> Result<(Vec<QuantizedLayer>, QuantizationRow)> {
+    let (stored, ranges) = (network.stored()?, network.ranges()?);
+    let (mut layers, mut errors, mut squares) = (Vec::new(), 0.0, 0.0);
+    for ((layer, stored), (_, range)) in network.layers().iter().zip(&stored).zip(ranges) {
+        let weights = layer.values()?;
+        let mut row = QuantizedLayer {
+            schema: SCHEMA,
+            model: name.to_owned(),
+            layer: layer.name().to_owned(),
+            weights: weights.len(),
+            bits: 32,
+            range: None,
+            step: None,
+            squared_error: None,
+            relative_error: None,
+        };
+        if let Some(stored) = stored {
+            let pairs = weights.iter().zip(stored.values());
+            let error: f64 = pairs.map(|(w, q)| (f64::from(*w) - f64::from(q)).powi(2)).sum();
+            let square: f64 = weights.iter().map(|w| f64::from(*w).powi(2)).sum();
+            row.bits = stored.scheme.format.bits();
+            (row.range, row.step) = (Some(range), Some(stored.step));
+            row.squared_error = Some(error / weights.len().max(1) as f64);
+            row.relative_error = (square > 0.0).then_some(error / square);
+            (errors, squares) = (errors + error, squares + square);
+        }
+        layers.push(row);
+    }
+    let quantised = || layers.iter().filter(|layer| layer.step.is_some());
+    if quantised().next().is_none() {
+        let expected = "globs that leave a layer to quantise";
+        return Err(Error::argument("--skip (quantizer.skip)", expected, "every layer skipped"));
+    }
+    let row = QuantizationRow {
+        schema: SCHEMA,
+        model: name.to_owned(),
+        architecture: network.architecture().to_string(),
+        method: network.quantizer().method.name().to_owned(),
+        bits: network.quantizer().bits.get(),
+        layers: quantised().count(),
+        weights: quantised().map(|layer| layer.weights).sum(),
+        relative_error: if squares > 0.0 { errors / squares } else { 0.0 },
+        dataset: None,
+        images: None,
+        accuracy: None,
+        loss: None,
+        float_accuracy: None,
+        float_loss: None,
+        path: String::new(),
+    };
+    Ok((layers, row))
+}

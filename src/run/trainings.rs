@@ -1,0 +1,88 @@
+//! Several trainings beside each other, what is finished skipped, and their results as rows.
+
+use super::monitor::Monitor;
+use super::training::{train_model, TrainedModel};
+use crate::config::Training;
+use crate::error::{Error, Result};
+use crate::table::SCHEMA;
+use candle_core::Device;
+use rayon::prelude::*;
+use serde::Serialize;
+use std::path::Path;
+
+/// A finished training. Columns as in the result tables.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct TrainingRow {
+    /// Version of the columns.
+    pub schema: u64,
+    /// Name of the model.
+    pub model: String,
+    /// Architecture.
+    pub architecture: String,
+    /// Data set, by its name on the command line.
+    pub dataset: String,
+    /// Quantisation method; null for float weights.
+    pub method: Option<String>,
+    /// Bits per stored weight, 32 for float weights.
+    pub bits: u32,
+    /// Share of stored bits flipped in each training step.
+    pub train_bit_error_rate: f64,
+    /// Seed of the training.
+    pub training_seed: u64,
+    /// Epochs trained.
+    pub epochs: usize,
+    /// The best of them on the validation split; the last one without a split.
+    pub best_epoch: usize,
+    /// Its accuracy there; null without a split.
+    pub validation_accuracy: Option<f64>,
+    /// Its loss there.
+    pub validation_loss: Option<f64>,
+    /// Model file of the best epoch.
+    pub path: String,
+}
+
+impl TrainingRow {
+    /// The row of a finished training; `None` where its history has no best epoch.
+    pub fn of(training: &Training, model: &TrainedModel) -> Option<Self> {
+        let best = model.history.iter().rev().find(|row| row.best)?;
+        let quantizer = &training.quantizer;
+        Some(Self {
+            schema: SCHEMA,
+            model: model.name.clone(),
+            architecture: training.network.architecture.to_string(),
+            dataset: training.dataset.name.to_string(),
+            method: (!quantizer.bits.is_float()).then(|| quantizer.method.name().to_owned()),
+            bits: quantizer.bits.get(),
+            train_bit_error_rate: quantizer.train_bit_error_rate.get(),
+            training_seed: training.seed.0,
+            epochs: model.history.len(),
+            best_epoch: best.epoch,
+            validation_accuracy: best.validation_accuracy,
+            validation_loss: best.validation_loss,
+            path: model.best.display().to_string(),
+        })
+    }
+}
+
+/// Trains models as [`train_model`] does, as many at once as there are threads. One that fails does not stop the
+/// others, but the user does. Results stand in the order of the trainings.
+///
+/// # Errors
+/// [`Error::Argument`] where two trainings have one name: they could not be told apart in a table.
+pub fn train_models(
+    trainings: &[Training],
+    parent: &Path,
+    data_folder: &Path,
+    device: &Device,
+    fresh: bool,
+    monitor: &dyn Monitor,
+) -> Result<Vec<Result<TrainedModel>>> {
+    for (i, training) in trainings.iter().enumerate() {
+        if trainings[..i].iter().any(|other| other.name == training.name) {
+            let found = format!("`{}` twice", training.name);
+            return Err(Error::argument("models to train", "each name once", found));
+        }
+    }
+    let train = |training| train_model(training, parent, data_folder, device, fresh, monitor);
+    Ok(trainings.par_iter().with_max_len(1).map(train).collect())
+}

@@ -1,0 +1,242 @@
+//! Several methods side by side: post-training quantisation, presets, trainings of many models in one call.
+#![allow(clippy::unwrap_used, clippy::print_stderr)] // a test may stop at once, a skipped one says so
+
+mod program;
+
+use program::{wait_until, Place};
+use serde_json::Value;
+use std::path::Path;
+
+const FLOAT: &str = "float.safetensors";
+/// A training of a second.
+const TINY: [&str; 6] = [
+    "--set",
+    "dataset.glyphs={training_images: 300}",
+    "--set",
+    "network.architecture=mlp",
+    "--set",
+    "trainer.epochs=2",
+];
+
+#[track_caller]
+fn records(place: &Place, args: &[&str]) -> Vec<Value> {
+    let ended = place.done(&[args, &["--format", "json"]].concat());
+    serde_json::from_str(&ended.stdout).unwrap()
+}
+
+#[track_caller]
+fn refused(place: &Place, args: &[&str], message: &str) {
+    let before = place.tree();
+    let ended = place.run(args);
+    assert_eq!((ended.code, ended.stdout.as_str()), (Some(2), ""), "{args:?}: {}", ended.stderr);
+    assert!(ended.stderr.contains(message), "{args:?}: {}", ended.stderr);
+    assert!(before == place.tree(), "{args:?} left something behind");
+}
+
+fn place() -> Place {
+    let place = Place::new();
+    place.write_model(FLOAT, 32);
+    place
+}
+
+#[test]
+fn every_method_quantises_a_float_model_to_a_file_that_other_commands_take() {
+    let place = place();
+    for (method, more) in [
+        ("normal", &[][..]),
+        ("lsq", &[]),
+        ("wcat", &["--init", "mse"]),
+        ("wclip", &["--set", "quantizer.wclip=0.1"]),
+        ("plclip", &["--set", "quantizer.plclip=0.1"]),
+    ] {
+        let out = format!("{method}.safetensors");
+        let base = ["quantize", "--model", FLOAT, "--method", method, "--bits", "4", "--out", &out];
+        let row = &records(&place, &[&base[..], more].concat())[0];
+        assert_eq!(row["model"], format!("float-{method}-4bit"));
+        assert_eq!((&row["method"], &row["bits"], &row["layers"]), (&method.into(), &4.into(), &5.into()));
+        assert_eq!((&row["images"], &row["path"]), (&100.into(), &out.as_str().into()));
+        let eval = &records(&place, &["eval", "--model", &out])[0];
+        for key in ["accuracy", "loss", "dataset", "images", "model", "method", "bits"] {
+            assert_eq!(eval[key], row[key], "{method}: {key}");
+        }
+        let float = &records(&place, &["eval", "--model", FLOAT])[0];
+        assert_eq!((&float["accuracy"], &float["loss"]), (&row["float_accuracy"], &row["float_loss"]));
+        let layers = records(&place, &["inspect", "--model", &out]);
+        assert!(
+            layers.iter().all(|layer| layer["bits"] == 4 && layer["step"].as_f64() > Some(0.0)),
+            "{method}"
+        );
+    }
+    let about = place.done(&["inspect", "--model", "wcat.safetensors"]).stdout;
+    assert!(about.contains("quantised after training, from float.safetensors"), "{about}");
+    let models = "normal.safetensors,wcat.safetensors";
+    let sweep = ["sweep", "--models", models, "--voltages", "0.8,1.0", "--chips", "2", "--images", "50"];
+    assert_eq!(records(&place, &sweep).len(), 4);
+}
+
+#[test]
+fn skipped_layers_stay_float_and_errors_are_those_of_the_rest() {
+    let place = place();
+    let layers = |more: &[&str]| {
+        let base =
+            ["quantize", "--model", FLOAT, "--bits", "3", "--out", "q.safetensors", "--no-eval", "--layers"];
+        records(&place, &[&base[..], more].concat())
+    };
+    let all = layers(&[]);
+    let some = layers(&["--skip", "conv1", "--skip", "fc[23]"]);
+    let float: Vec<&str> =
+        some.iter().filter(|l| l["bits"] == 32).map(|l| l["layer"].as_str().unwrap()).collect();
+    assert_eq!(float, ["conv1", "fc2", "fc3"]);
+    for (one, other) in some.iter().zip(&all) {
+        match one["bits"].as_u64().unwrap() {
+            32 => assert!(one["step"].is_null() && one["squared_error"].is_null() && one["range"].is_null()),
+            _ => assert_eq!(one, other),
+        }
+        // errors of rounding to steps: a mean square of about a twelfth of the step's
+        let (step, error) = (other["step"].as_f64().unwrap(), other["squared_error"].as_f64().unwrap());
+        let twelfths = 12.0 * error / (step * step);
+        assert!((0.5..1.6).contains(&twelfths), "{other}");
+    }
+    let inspected = records(&place, &["inspect", "--model", "q.safetensors"]);
+    assert_eq!(inspected.iter().filter(|layer| layer["bits"] == 32).count(), 3);
+}
+
+#[test]
+fn more_bits_and_a_search_for_the_range_leave_less_error() {
+    let place = place();
+    let error = |more: &[&str]| {
+        let base = ["quantize", "--model", FLOAT, "--out", "q.safetensors", "--no-eval"];
+        let row = &records(&place, &[&base[..], more].concat())[0];
+        assert!(row["accuracy"].is_null() && row["float_accuracy"].is_null() && row["images"].is_null());
+        row["relative_error"].as_f64().unwrap()
+    };
+    let wcat = |init, bits| error(&["--method", "wcat", "--init", init, "--bits", bits]);
+    for bits in ["2", "4", "8"] {
+        let [max, sawb, mse, noisy] = ["max_abs", "sawb", "mse", "noisy_mse"].map(|init| wcat(init, bits));
+        assert!(mse < max && mse < sawb && mse <= noisy, "{bits} bits: {max} {sawb} {mse} {noisy}");
+        assert_eq!(max, error(&["--bits", bits]), "`normal` is WCAT at the largest weight");
+    }
+    assert!(wcat("mse", "8") < 0.01 * wcat("mse", "4"));
+}
+
+#[test]
+fn what_cannot_be_quantised_is_refused_and_nothing_written() {
+    let place = place();
+    place.write_model("done.safetensors", 4);
+    let quantize = |more: &[&'static str]| [&["quantize"][..], more].concat();
+    let with =
+        |more: &[&'static str]| [&quantize(&["--model", FLOAT, "--out", "q.safetensors"])[..], more].concat();
+    refused(&place, &with(&[]), "--bits (quantizer.bits): expected 1 to 8");
+    refused(&place, &with(&["--bits", "9"]), "--bits: expected 1 to 8");
+    refused(&place, &with(&["--bits", "4", "--method", "wact"]), "--method: expected one of `normal`");
+    refused(&place, &with(&["--bits", "4", "--init", "mse"]), "--init: expected to be left out");
+    refused(&place, &with(&["--bits", "3", "--method", "wcat", "--init", "sawb"]), "2, 4 or 8 bits only");
+    refused(&place, &with(&["--bits", "4", "--method", "wclip"]), "the clipping range, a number above 0");
+    refused(&place, &with(&["--bits", "4", "--skip", "fc9"]), "expected globs that match a layer of lenet5");
+    refused(&place, &with(&["--bits", "4", "--skip", "*"]), "every layer skipped");
+    refused(&place, &with(&["--bits", "4", "--config", "methods/randbet"]), "only a training reads it");
+    refused(&place, &with(&["--bits", "4", "--dataset", "cifar10"]), "not found");
+    let done = quantize(&["--model", "done.safetensors", "--out", "q.safetensors", "--bits", "2"]);
+    refused(&place, &done, "expected a float model (bits: 32), found a model trained for 4 bits (`wcat`)");
+    let onto = quantize(&["--model", FLOAT, "--out", "./float.safetensors", "--bits", "4"]);
+    refused(&place, &onto, "expected another file than --model");
+    let ending = quantize(&["--model", FLOAT, "--out", "q.th", "--bits", "4"]);
+    refused(&place, &ending, "expected a path that ends in .safetensors");
+}
+
+#[test]
+fn the_public_resnet20_is_quantised_to_the_reference_accuracy() {
+    let shared = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/weights/resnet20-12fca82f.th");
+    let cache = wcat_explore::store::cache_folder().unwrap();
+    if let Some(absent) =
+        [&shared, &cache.join("cifar-10-batches-bin/test_batch.bin")].into_iter().find(|p| !p.exists())
+    {
+        let required = std::env::var_os("WCAT_REQUIRE_DATA").is_some_and(|value| value == "1");
+        assert!(!required, "WCAT_REQUIRE_DATA=1, but no {}", absent.display());
+        eprintln!("skipped: no {}", absent.display());
+        return;
+    }
+    let place = Place::new();
+    let (model, cache) = (shared.to_str().unwrap(), cache.to_str().unwrap());
+    let base =
+        ["quantize", "--model", model, "--bits", "8", "--out", "q.safetensors", "--dataset", "cifar10"];
+    let row = &records(&place, &[&base[..], &["--data-dir", cache]].concat())[0];
+    assert_eq!(row["model"], "resnet20-12fca82f-normal-8bit");
+    assert_eq!((&row["layers"], &row["weights"]), (&20.into(), &268_336.into()));
+    let near = |key: &str, expected: f64| (row[key].as_f64().unwrap() - expected).abs() < 3.1e-4;
+    assert!(near("accuracy", 0.8093) && near("float_accuracy", 0.8103), "{row}");
+    let eval =
+        ["eval", "--model", "q.safetensors", "--dataset", "cifar10", "--data-dir", cache, "--ber", "0.001"];
+    assert!(records(&place, &[&eval[..], &["--images", "100"]].concat())[0]["faults"].as_u64() > Some(1000));
+}
+
+#[test]
+fn methods_are_trained_at_every_width_in_one_call_and_then_skipped() {
+    let place = Place::new();
+    let sweep = [&["train", "--sweep-methods", "normal,wcat", "--bits", "4,8,32"][..], &TINY].concat();
+    let first = records(&place, &sweep);
+    let names: Vec<&str> = first.iter().map(|row| row["model"].as_str().unwrap()).collect();
+    let expected = ["normal-4bit", "wcat-4bit", "normal-8bit", "wcat-8bit", "float"];
+    assert_eq!(names, expected.map(|label| format!("custom-{label}")));
+    for row in &first {
+        let path = row["path"].as_str().unwrap();
+        assert!(place.path(path).is_file(), "{path}");
+        assert!((0.0..=1.0).contains(&row["validation_accuracy"].as_f64().unwrap()));
+        assert_eq!(row["epochs"], 2);
+    }
+    assert!(first[4]["method"].is_null() && first[4]["bits"] == 32);
+    let before = place.tree();
+    assert_eq!(records(&place, &sweep), first);
+    assert!(before == place.tree(), "finished trainings were touched");
+    // one of them alone, from the same parts as layers: the same training
+    let parts = ["train", "--config", "methods/wcat", "--config", "bits/8"];
+    let alone = place.done(&[&parts[..], &TINY].concat());
+    assert_eq!(alone.stdout.trim(), first[3]["path"].as_str().unwrap());
+    assert!(alone.stderr.contains("already trained"), "{}", alone.stderr);
+    let table = place.done(&sweep);
+    assert_eq!(table.stdout.lines().count(), 6);
+    assert!(table.stderr.contains("0 trained, 5 were finished before"), "{}", table.stderr);
+}
+
+#[test]
+fn trainings_of_several_methods_go_on_after_a_kill() {
+    let args = |_: &Place| {
+        [&["train", "--sweep-methods", "normal,lsq,wclip,plclip,randbet,wcat", "--bits", "2"][..], &TINY]
+            .concat()
+    };
+    let (whole, broken) = (Place::new(), Place::new());
+    let rows = records(&whole, &args(&whole));
+    assert_eq!(rows.len(), 6);
+    let mut child = broken.start(&[&args(&broken)[..], &["--threads", "1"]].concat());
+    let started =
+        |place: &Place| std::fs::read_dir(place.path("results")).into_iter().flatten().flatten().count() >= 2;
+    if wait_until(&mut child, || started(&broken)) {
+        child.kill().unwrap();
+    }
+    broken.end(child);
+    assert_eq!(records(&broken, &args(&broken)), rows);
+    for row in &rows {
+        let path = row["path"].as_str().unwrap();
+        assert!(whole.read(path) == broken.read(path), "{path} differs");
+    }
+}
+
+#[test]
+fn wrong_methods_and_settings_against_them_are_refused_before_anything_is_trained() {
+    let place = Place::new();
+    let train = |more: &[&'static str]| [&["train"][..], more, &TINY].concat();
+    refused(
+        &place,
+        &train(&["--sweep-methods", "normal,wact", "--bits", "4"]),
+        "one of normal, lsq, wclip, plclip, randbet, wcat",
+    );
+    refused(&place, &train(&["--sweep-methods", "normal"]), "--bits: expected widths of the stored weights");
+    refused(&place, &train(&["--sweep-methods", "normal", "--bits", "4,9"]), "--bits: expected 1 to 8");
+    refused(&place, &train(&["--sweep-methods", "normal,normal", "--bits", "4"]), "each name once");
+    refused(
+        &place,
+        &train(&["--sweep-methods", "wclip", "--bits", "4", "--set", "quantizer.train_bit_error_rate=0.1"]),
+        "expected settings that leave `wclip-4bit` as it is, found a --set that makes it `randbet-4bit`",
+    );
+    refused(&place, &train(&["--config", "methods/wact"]), "methods/wcat, bits/2");
+}
