@@ -35,6 +35,7 @@ pub struct Parameter {
 #[derive(Debug)]
 pub struct Network {
     architecture: Architecture,
+    input_shape: [usize; 3],
     classes: usize,
     quantizer: QuantizerSpec,
     device: Device,
@@ -70,6 +71,7 @@ impl Network {
         let Builder { layers, others, buffers, warnings, .. } = builder;
         let network = Self {
             architecture,
+            input_shape: architecture.input_shape(),
             classes,
             quantizer: quantizer.clone(),
             device: device.clone(),
@@ -80,6 +82,19 @@ impl Network {
         };
         network.check_skip()?;
         Ok((network, warnings))
+    }
+
+    /// The same network for images of another shape.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] where the architecture does not take them ([`Architecture::takes`]).
+    pub fn with_input_shape(mut self, shape: [usize; 3]) -> Result<Self> {
+        if !self.architecture.takes(shape) {
+            let expected = format!("images that {} takes, such as {:?}", self.architecture, self.input_shape);
+            return Err(Error::argument("input shape", expected, format!("{shape:?}")));
+        }
+        self.input_shape = shape;
+        Ok(self)
     }
 
     fn check_skip(&self) -> Result<()> {
@@ -98,6 +113,11 @@ impl Network {
     /// The architecture.
     pub fn architecture(&self) -> Architecture {
         self.architecture
+    }
+
+    /// Channels, height and width of its images.
+    pub fn input_shape(&self) -> [usize; 3] {
+        self.input_shape
     }
 
     /// Number of classes.
@@ -278,10 +298,11 @@ impl Network {
     }
 
     /// What [`Self::logits`] computes, as steps: batch norms are folded, with the present running statistics.
+    /// `None` where no steps describe it (DeiT): then [`Self::logits`] is the only way.
     ///
     /// # Errors
     /// A tensor failure.
-    pub fn program(&self) -> Result<Vec<Step>> {
+    pub fn program(&self) -> Result<Option<Vec<Step>>> {
         self.body.program()
     }
 }
