@@ -230,7 +230,7 @@ mod tests {
         let path = folder.path().join("a/0.png");
         let mut bytes = Vec::new();
         let encoder = png::Encoder::new(&mut bytes, 60_000, 60_000);
-        let _ = encoder.write_header().unwrap();
+        encoder.write_header().unwrap().write_chunk(png::chunk::IDAT, &[]).unwrap();
         store::write_bytes(&path, &bytes).unwrap();
         let error = load(&spec(8, None), Split::Test, folder.path()).unwrap_err().to_string();
         assert!(error.contains("0.png") && error.contains("60000x60000"), "{error}");

@@ -186,7 +186,7 @@ impl Default for GlyphSpec {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct FolderSpec {
-    /// Rows and columns that are cut out of the centre, 8 to 1024; absent: what the network takes.
+    /// Rows and columns that are cut out of the centre, 1 to 1024; absent: what the network takes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub size: Option<usize>,
     /// Length of the shorter side before the cut, from `size` to 2048; absent: `size` · 256/224 for a `size` of 128 or
@@ -284,8 +284,8 @@ impl DatasetSpec {
                 return wrong("folder", "nothing: it is for the data set `folder`", found);
             }
             let (size, resize) = (folder.size(), folder.resize());
-            if !(8..=1024).contains(&size) {
-                return wrong("folder.size", "8 to 1024 pixels", size.to_string());
+            if !(1..=1024).contains(&size) {
+                return wrong("folder.size", "1 to 1024 pixels", size.to_string());
             }
             if !(size..=2048).contains(&resize) {
                 return wrong(
@@ -409,7 +409,7 @@ mod tests {
             (r#"{"glyphs": {"training_images": 1000001}}"#, "dataset.glyphs.training_images"),
             (r#"{"glyphs": {"test_images": 0}}"#, "dataset.glyphs.test_images"),
             (r#"{"name": "cifar10", "folder": {}}"#, "dataset.folder"),
-            (r#"{"name": "folder", "folder": {"size": 7}}"#, "dataset.folder.size"),
+            (r#"{"name": "folder", "folder": {"size": 0}}"#, "dataset.folder.size"),
             (r#"{"name": "folder", "folder": {"size": 64, "resize": 63}}"#, "dataset.folder.resize"),
             (r#"{"name": "folder", "glyphs": {}}"#, "dataset.glyphs"),
             (r#"{"glyphs": {"images": 5}}"#, "unknown field `images`"),

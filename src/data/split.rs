@@ -77,8 +77,8 @@ mod tests {
     use super::super::images::tests::counting;
     use super::*;
 
-    fn labels() -> Vec<u8> {
-        (0..1000).map(|i| if i % 10 == 0 { 2 } else { (i % 2) as u8 }).collect()
+    fn labels() -> Vec<u16> {
+        (0..1000).map(|i| if i % 10 == 0 { 2 } else { (i % 2) as u16 }).collect()
     }
 
     #[test]
