@@ -1,12 +1,13 @@
 //! Evaluation of a trained network on images, clean or with faulty words; knows no chance and no disk.
 //!
 //! On the CPU a network is compiled once into calls of the vector kernels; one evaluation runs on one thread,
-//! and only the weights that faults changed are rewritten between evaluations. On a GPU, and as the oracle,
-//! [`Plain`] runs candle's own operations.
+//! and only the weights that faults changed are rewritten between evaluations. On a GPU, for networks without
+//! steps to compile (DeiT), and as the oracle, [`Plain`] runs candle's own operations.
 
 mod images;
 mod plain;
 mod plan;
+mod pool;
 mod run;
 mod score;
 #[cfg(test)]
@@ -41,8 +42,11 @@ struct Engine {
 }
 
 impl Engine {
-    fn new(network: &Network, stored: &[Option<StoredWeight>], isa: Isa) -> Result<Self> {
-        let plan = Plan::new(network, isa)?;
+    /// `None` for a network on a GPU, or without steps.
+    fn new(network: &Network, stored: &[Option<StoredWeight>], isa: Isa) -> Result<Option<Self>> {
+        let steps = if network.device().is_cpu() { network.program()? } else { None };
+        let Some(steps) = steps else { return Ok(None) };
+        let plan = Plan::new(network, &steps, isa)?;
         let mut packed = vec![0.0; plan.packed];
         for (layer, stored) in stored.iter().enumerate() {
             let values = match stored {
@@ -51,7 +55,7 @@ impl Engine {
             };
             plan.pack(layer, &values, &mut packed);
         }
-        Ok(Self { plan, packed, idle: Mutex::new(Vec::new()) })
+        Ok(Some(Self { plan, packed, idle: Mutex::new(Vec::new()) }))
     }
 
     /// Lends a worker with clean weights; what is changed in it must be put back.
@@ -109,9 +113,9 @@ pub struct Evaluator {
     stored: Vec<Option<StoredWeight>>,
     words: Vec<Word>,
     starts: Vec<usize>,
-    /// `None` where the network lies on a GPU.
+    /// `None` where candle's own operations evaluate: on a GPU, or for a network without steps.
     engine: Option<Engine>,
-    /// The clean weights, where the network lies on a GPU.
+    /// The clean weights, where there is no engine.
     on_device: Option<Vec<Tensor>>,
 }
 
@@ -130,9 +134,10 @@ impl Evaluator {
     /// A tensor failure.
     pub fn with_isa(network: Network, isa: Isa) -> Result<Self> {
         let stored = network.stored()?;
-        let (engine, on_device) = match network.device().is_cpu() {
-            true => (Some(Engine::new(&network, &stored, isa)?), None),
-            false => (None, Some(network.effective_weights()?)),
+        let engine = Engine::new(&network, &stored, isa)?;
+        let on_device = match &engine {
+            Some(_) => None,
+            None => Some(network.effective_weights()?),
         };
         let mut words = Vec::new();
         let mut starts = Vec::with_capacity(stored.len());
@@ -158,7 +163,7 @@ impl Evaluator {
         &self.words
     }
 
-    /// Multiply-adds of one image, those with the padding included; `None` where the network lies on a GPU.
+    /// Multiply-adds of one image, those with the padding included; `None` where candle's own operations evaluate.
     pub fn multiplications(&self) -> Option<usize> {
         self.engine.as_ref().map(|engine| engine.plan.multiplications())
     }
@@ -176,7 +181,7 @@ impl Evaluator {
     }
 
     /// Score where some words of the memory read otherwise: (index into [`Self::words`], word), by rising index.
-    /// On the CPU it runs on the calling thread alone.
+    /// An engine runs on the calling thread alone; candle's own operations use all threads.
     ///
     /// # Errors
     /// [`Error::Argument`] for an index outside the memory or images not of the network's shape, or a tensor
@@ -206,7 +211,7 @@ impl Evaluator {
     }
 
     fn check(&self, images: &Images) -> Result<()> {
-        let expected = self.network.architecture().input_shape();
+        let expected = self.network.input_shape();
         match images.shape() == expected {
             true => Ok(()),
             false => Err(Error::argument(
@@ -223,8 +228,8 @@ impl Evaluator {
 /// # Errors
 /// [`Error::Argument`] where the images are not of the network's shape, or a tensor failure.
 pub fn score(network: &Network, images: &Images) -> Result<Score> {
-    match network.device().is_cpu() {
-        true => Ok(Engine::new(network, &network.stored()?, Isa::current())?.clean(images)),
-        false => plain::score(network, &network.effective_weights()?, images),
+    match Engine::new(network, &network.stored()?, Isa::current())? {
+        Some(engine) => Ok(engine.clean(images)),
+        None => plain::score(network, &network.effective_weights()?, images),
     }
 }

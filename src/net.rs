@@ -2,11 +2,14 @@
 
 mod architecture;
 mod build;
+mod deit;
+mod imagenet;
 mod lenet;
 mod mlp;
 mod model;
 mod network;
 mod norm;
+mod pool;
 mod program;
 mod pytorch;
 mod resnet;

@@ -3,7 +3,7 @@
 use super::layer::Layer;
 use super::preset::PARTS;
 use super::resolve::{resolve, wrong_key};
-use crate::data::{DatasetName, DatasetSpec};
+use crate::data::DatasetSpec;
 use crate::device::DeviceSpec;
 use crate::error::{Error, Result};
 use crate::memory::parse_voltages;
@@ -188,11 +188,12 @@ impl Experiment {
     }
 
     fn training_of(&self, name: String, quantizer: QuantizerSpec) -> Result<Training> {
-        check_shapes(&self.dataset.name, self.network.architecture)?;
+        let dataset = self.dataset.for_input(self.network.architecture.input_shape()).resolved();
+        check_shapes(&dataset, self.network.architecture)?;
         Ok(Training {
             name,
             seed: self.seed,
-            dataset: self.dataset.resolved(),
+            dataset,
             network: self.network.clone(),
             quantizer,
             trainer: self.trainer.clone(),
@@ -213,17 +214,14 @@ fn check_name(key: &str, name: &str) -> Result<()> {
 }
 
 /// Images of a data set must have the shape that the network takes.
-fn check_shapes(dataset: &DatasetName, architecture: Architecture) -> Result<()> {
-    let images = [dataset.channels(), dataset.height(), dataset.width()];
-    if images == architecture.input_shape() {
+fn check_shapes(dataset: &DatasetSpec, architecture: Architecture) -> Result<()> {
+    let images = dataset.shape();
+    if architecture.takes(images) {
         return Ok(());
     }
-    let fitting: Vec<String> = Architecture::all()
-        .into_iter()
-        .filter(|a| a.input_shape() == images)
-        .map(|a| format!("`{a}`"))
-        .collect();
-    let expected = format!("a network for images of {images:?} ({dataset}): {}", fitting.join(", "));
+    let fitting: Vec<String> =
+        Architecture::all().into_iter().filter(|a| a.takes(images)).map(|a| format!("`{a}`")).collect();
+    let expected = format!("a network for images of {images:?} ({}): {}", dataset.name, fitting.join(", "));
     Err(Error::argument("network.architecture", expected, format!("`{architecture}`")))
 }
 

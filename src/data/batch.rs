@@ -1,7 +1,9 @@
 //! Batches: chosen images, varied and normalised, as floats; which images is for the caller to choose.
 
+use super::resample::{resample, Axis};
 use super::{Augmentation, ImageSet, Normalization};
-use crate::seed::{Purpose, Seed};
+use crate::seed::{Purpose, Seed, Stream};
+use std::ops::Range;
 
 /// How the images of an epoch are varied. An image's variation depends on seed, epoch and the
 /// image's index alone, not on the batch that it is in.
@@ -16,22 +18,46 @@ pub struct Augment<'a> {
 }
 
 /// Where the window of one image lies in its padded image, and whether it is mirrored.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct View {
     /// Row of the image that becomes row 0; black outside.
     top: isize,
     /// Column of the image that becomes column 0 (before mirroring).
     left: isize,
     mirrored: bool,
+    /// Rows and columns that are scaled to the whole image's size instead.
+    window: Option<(Range<usize>, Range<usize>)>,
+}
+
+/// Tries to find a window before the whole image is taken, as torchvision has it.
+const TRIES: usize = 10;
+/// Widest ratio of the sides of a window.
+const RATIO: f64 = 4.0 / 3.0;
+
+/// Rows and columns of a window of at least that share of the area.
+fn window(stream: &mut Stream, share: f64, height: usize, width: usize) -> (Range<usize>, Range<usize>) {
+    for _ in 0..TRIES {
+        let area = (height * width) as f64 * (share + (1.0 - share) * stream.uniform());
+        let ratio = (RATIO.ln() * (2.0 * stream.uniform() - 1.0)).exp();
+        let (rows, columns) =
+            ((area / ratio).sqrt().round() as usize, (area * ratio).sqrt().round() as usize);
+        if (1..=height).contains(&rows) && (1..=width).contains(&columns) {
+            let top = stream.below((height - rows + 1) as u64) as usize;
+            let left = stream.below((width - columns + 1) as u64) as usize;
+            return (top..top + rows, left..left + columns);
+        }
+    }
+    (0..height, 0..width)
 }
 
 impl Augment<'_> {
-    fn view(&self, image: u32) -> View {
+    fn view(&self, image: u32, height: usize, width: usize) -> View {
         let mut stream = self.seed.stream(Purpose::Augmentation, &[self.epoch, u64::from(image)]);
         let padding = self.spec.crop_padding as isize;
         let mut shift = || stream.below(2 * padding as u64 + 1) as isize - padding;
         let (top, left) = if padding > 0 { (shift(), shift()) } else { (0, 0) };
-        View { top, left, mirrored: self.spec.flip && stream.chance(0.5) }
+        let window = self.spec.random_resized_crop.map(|share| window(&mut stream, share, height, width));
+        View { top, left, mirrored: self.spec.flip && stream.chance(0.5), window }
     }
 }
 
@@ -39,7 +65,8 @@ impl ImageSet {
     /// The images of these indices as `(p/255 - mean)/std`, NCHW, in the order of the indices.
     ///
     /// With `augment`, the raw image gets a black border, is cut back to its size at random, and is mirrored
-    /// with probability one half, as its settings say; the border is black before normalisation.
+    /// with probability one half, as its settings say; the border is black before normalisation. Or a window of it
+    /// is scaled to its size.
     ///
     /// # Panics
     /// Where an index is not below [`Self::len`], or `normalization` is for fewer channels
@@ -55,11 +82,23 @@ impl ImageSet {
         let augment = augment.filter(|augment| !augment.spec.is_none());
         let plane = self.height * self.width;
         let mut batch = Vec::with_capacity(indices.len() * self.image_bytes());
+        let mut scaled = vec![0; plane];
         for &index in indices {
-            let view = augment.map(|augment| augment.view(index)).unwrap_or_default();
+            let view =
+                augment.map(|augment| augment.view(index, self.height, self.width)).unwrap_or_default();
             let image = self.image(index as usize);
+            if let Some((rows, columns)) = &view.window {
+                let down = Axis::new(rows.clone(), self.height, 0..self.height);
+                let across = Axis::new(columns.clone(), self.width, 0..self.width);
+                let view = View { window: None, ..view };
+                for (pixels, table) in image.chunks_exact(plane).zip(&tables) {
+                    resample(pixels, self.width, &down, &across, &mut scaled);
+                    self.push_plane(&mut batch, &scaled, table, &view);
+                }
+                continue;
+            }
             for (pixels, table) in image.chunks_exact(plane).zip(&tables) {
-                self.push_plane(&mut batch, pixels, table, view);
+                self.push_plane(&mut batch, pixels, table, &view);
             }
         }
         batch
@@ -74,9 +113,9 @@ impl ImageSet {
     }
 
     /// Row by row: black, a run of the image, black.
-    fn push_plane(&self, batch: &mut Vec<f32>, pixels: &[u8], table: &[f32; 256], view: View) {
+    fn push_plane(&self, batch: &mut Vec<f32>, pixels: &[u8], table: &[f32; 256], view: &View) {
         let value = |pixel: &u8| table[usize::from(*pixel)];
-        if view == View::default() {
+        if *view == View::default() {
             batch.extend(pixels.iter().map(value));
             return;
         }
@@ -138,7 +177,7 @@ mod tests {
     #[test]
     fn an_image_is_varied_alike_in_every_batch_and_anew_in_every_epoch() {
         let set = counting(40, 1, 8);
-        let spec = Augmentation { flip: true, crop_padding: 2 };
+        let spec = Augmentation { flip: true, crop_padding: 2, ..Augmentation::default() };
         let batch = |indices: &[u32], seed, epoch| {
             set.batch(indices, &plain(1), Some(Augment { spec: &spec, seed: Seed(seed), epoch }))
         };
@@ -153,7 +192,7 @@ mod tests {
     fn crops_are_windows_of_the_black_padded_image_and_reach_every_offset() {
         let mut set = counting(400, 1, 4);
         set.pixels = (0..400).flat_map(|_| 1..=16u8).collect();
-        let spec = Augmentation { flip: false, crop_padding: 1 };
+        let spec = Augmentation { crop_padding: 1, ..Augmentation::default() };
         let augment = Augment { spec: &spec, seed: Seed(1), epoch: 1 };
         let normalization = Normalization { mean: vec![0.5], std: vec![0.5] };
         let all: Vec<u32> = (0..400).collect();
@@ -177,9 +216,51 @@ mod tests {
     }
 
     #[test]
+    fn windows_have_the_wanted_share_and_ratio_and_reach_every_side() {
+        let mut stream = Seed(4).stream(Purpose::Test, &[]);
+        let (mut shares, mut whole) = (Vec::new(), 0);
+        let mut sides = [0; 4];
+        for _ in 0..4000 {
+            let (rows, columns) = window(&mut stream, 0.25, 60, 60);
+            assert!(rows.end <= 60 && columns.end <= 60);
+            let share = (rows.len() * columns.len()) as f64 / 3600.0;
+            let ratio = columns.len() as f64 / rows.len() as f64;
+            assert!((0.24..=1.0).contains(&share) && (0.72..1.38).contains(&ratio), "{rows:?} {columns:?}");
+            whole += usize::from((rows.len(), columns.len()) == (60, 60));
+            let at_side = [rows.start == 0, rows.end == 60, columns.start == 0, columns.end == 60];
+            sides.iter_mut().zip(at_side).for_each(|(side, at)| *side += usize::from(at));
+            shares.push(share);
+        }
+        // uniform in [0.25, 1] less the windows that do not fit, which are drawn anew: a little below 0.625
+        let mean = shares.iter().sum::<f64>() / 4000.0;
+        let variance = shares.iter().map(|share| (share - mean).powi(2)).sum::<f64>() / 4000.0;
+        assert!((0.54..0.63).contains(&mean) && (0.02..0.05).contains(&variance), "{mean} {variance}");
+        assert!(whole < 100 && sides.iter().all(|side| *side > 100), "{whole} {sides:?}");
+        assert_eq!(window(&mut stream, 1.0, 4, 4), (0..4, 0..4));
+    }
+
+    #[test]
+    fn a_window_is_scaled_to_the_size_of_the_image() {
+        let mut set = counting(50, 2, 16);
+        // a slope from left to right in one plane, from top to bottom in the other
+        let slope = (0..256).map(|i| (i % 16 * 10) as u8).chain((0..256).map(|i| (i / 16 * 10) as u8));
+        set.pixels = std::iter::repeat_n(slope.collect::<Vec<u8>>(), 50).flatten().collect();
+        let spec = Augmentation { random_resized_crop: Some(0.1), ..Augmentation::default() };
+        let augment = Augment { spec: &spec, seed: Seed(1), epoch: 1 };
+        for index in 0..50 {
+            let image = pixels(&set.batch(&[index], &plain(2), Some(augment)));
+            let (rows, columns) = augment.view(index, 16, 16).window.unwrap();
+            let near = |pixel: u8, source: usize| (i32::from(pixel) - 10 * source as i32).abs() <= 5;
+            assert!(near(image[0], columns.start) && near(image[15], columns.end - 1), "{columns:?}");
+            assert!(near(image[256], rows.start) && near(image[511], rows.end - 1), "{rows:?}");
+            assert!(image[..16].windows(2).all(|pair| pair[0] <= pair[1]));
+        }
+    }
+
+    #[test]
     fn half_of_the_images_are_mirrored() {
         let set = counting(1000, 3, 2);
-        let spec = Augmentation { flip: true, crop_padding: 0 };
+        let spec = Augmentation { flip: true, ..Augmentation::default() };
         let augment = Augment { spec: &spec, seed: Seed(1), epoch: 1 };
         let mut mirrored = 0;
         for index in 0..1000 {
@@ -196,7 +277,7 @@ mod tests {
     }
 
     /// What [`ImageSet::push_plane`] is, pixel by pixel.
-    fn plain_plane(set: &ImageSet, pixels: &[u8], table: &[f32; 256], view: View) -> Vec<f32> {
+    fn plain_plane(set: &ImageSet, pixels: &[u8], table: &[f32; 256], view: &View) -> Vec<f32> {
         let (height, width) = (set.height as isize, set.width as isize);
         let mut plane = Vec::new();
         for row in view.top..view.top + height {
@@ -221,10 +302,10 @@ mod tests {
         for mirrored in [false, true] {
             for top in -4..=4 {
                 for left in -8..=8 {
-                    let view = View { top, left, mirrored };
+                    let view = View { top, left, mirrored, window: None };
                     let mut plane = Vec::new();
-                    set.push_plane(&mut plane, &set.pixels, &table, view);
-                    assert_eq!(plane, plain_plane(&set, &set.pixels, &table, view), "{view:?}");
+                    set.push_plane(&mut plane, &set.pixels, &table, &view);
+                    assert_eq!(plane, plain_plane(&set, &set.pixels, &table, &view), "{view:?}");
                 }
             }
         }

@@ -91,7 +91,7 @@ impl FetchSource {
     /// The published source of a data set.
     ///
     /// # Errors
-    /// [`Error::Argument`] for the glyphs, which are built in.
+    /// [`Error::Argument`] for the others, with where they come from.
     pub fn built_in(name: DatasetName) -> Result<Self> {
         match name {
             DatasetName::Glyphs => Err(Error::argument(
@@ -101,6 +101,16 @@ impl FetchSource {
             )),
             DatasetName::Mnist => Ok(Self::mnist()),
             DatasetName::Cifar10 => Ok(Self::cifar10()),
+            DatasetName::Cifar100 => Err(Error::argument(
+                "data set to fetch",
+                "`mnist` or `cifar10`",
+                format!("`cifar100`: unpack {} into the data folder", super::CIFAR_100),
+            )),
+            DatasetName::Folder => Err(Error::argument(
+                "data set to fetch",
+                "`mnist` or `cifar10`",
+                "`folder`, which is the user's own",
+            )),
         }
     }
 

@@ -80,7 +80,7 @@ pub(super) fn render(spec: &GlyphSpec, split: Split) -> ImageSet {
         width: SIDE,
         classes: DIGITS.len(),
         pixels,
-        labels,
+        labels: labels.into_iter().map(u16::from).collect(),
     }
 }
 

@@ -19,7 +19,7 @@ pub struct ImageSet {
     /// Pixels of 0 to 255, image after image, channel after channel, row after row (NCHW).
     pub pixels: Vec<u8>,
     /// Class of each image, below `classes`.
-    pub labels: Vec<u8>,
+    pub labels: Vec<u16>,
 }
 
 impl ImageSet {
@@ -48,14 +48,18 @@ impl ImageSet {
     }
 
     /// SHA-256, in hexadecimal, of the shape (images, channels, height, width, classes as 64-bit
-    /// little-endian numbers), then the pixels, then the labels.
+    /// little-endian numbers), then the pixels, then the labels (a byte each up to 256 classes, else two,
+    /// little-endian).
     pub fn checksum(&self) -> String {
         let mut hash = Sha256::new();
         for size in [self.len(), self.channels, self.height, self.width, self.classes] {
             hash.update((size as u64).to_le_bytes());
         }
         hash.update(&self.pixels);
-        hash.update(&self.labels);
+        for label in &self.labels {
+            let bytes = label.to_le_bytes();
+            hash.update(if self.classes <= 256 { &bytes[..1] } else { &bytes });
+        }
         store::hex(&hash.finalize())
     }
 
@@ -83,7 +87,7 @@ pub(super) mod tests {
             width: side,
             classes: 3,
             pixels: (0..bytes).map(|i| (i % 251) as u8).collect(),
-            labels: (0..count).map(|i| (i % 3) as u8).collect(),
+            labels: (0..count).map(|i| (i % 3) as u16).collect(),
         }
     }
 
@@ -103,6 +107,12 @@ pub(super) mod tests {
         for other in [reshaped, repainted, relabelled] {
             assert_ne!(sum, other.checksum());
         }
+    }
+
+    #[test]
+    fn labels_above_a_byte_count_in_the_checksum() {
+        let set = |label| ImageSet { classes: 1000, labels: vec![label], ..counting(1, 1, 2) };
+        assert_ne!(set(1).checksum(), set(257).checksum());
     }
 
     #[test]

@@ -57,8 +57,12 @@ pub struct DataFile {
 ///
 /// # Errors
 /// [`Error::Input`] where a file is there but damaged, [`Error::Io`] where it cannot be read. A file that is
-/// not there is no error.
+/// not there is no error. [`Error::Argument`] for `folder`, whose images depend on its settings.
 pub fn info(name: DatasetName, folder: &Path) -> Result<DataInfo> {
+    let Some(classes) = name.classes() else {
+        let expected = "a data set of known images: those of `folder` are the user's own";
+        return Err(Error::argument("dataset", expected, format!("`{name}`")));
+    };
     let mut title = name.title().to_owned();
     let mut half = |split| match load(&DatasetSpec::of(name), split, folder) {
         Ok(set) => {
@@ -75,10 +79,12 @@ pub fn info(name: DatasetName, folder: &Path) -> Result<DataInfo> {
             let names = mnist::FILES.iter().flatten();
             (Some(mnist::FOLDER), names.filter_map(|name| mnist::find(folder, name).ok()).collect())
         }
-        DatasetName::Cifar10 => {
+        DatasetName::Cifar10 | DatasetName::Cifar100 => {
             let halves = [Split::Training, Split::Test];
-            (Some(cifar::FOLDER), halves.iter().flat_map(|split| cifar::files(*split, folder)).collect())
+            let within = if name == DatasetName::Cifar10 { cifar::FOLDER } else { cifar::FOLDER_100 };
+            (Some(within), halves.iter().flat_map(|split| cifar::files(name, *split, folder)).collect())
         }
+        DatasetName::Folder => (None, vec![]),
     };
     let files =
         paths.iter().filter(|path| path.is_file()).map(|path| file(name, path)).collect::<Result<_>>()?;
@@ -88,20 +94,21 @@ pub fn info(name: DatasetName, folder: &Path) -> Result<DataInfo> {
         present: training.is_some() && test.is_some(),
         folder: within.map(|within| folder.join(within)),
         files,
-        classes: name.classes(),
-        shape: [name.channels(), name.height(), name.width()],
+        classes,
+        shape: [name.channels(), name.side(), name.side()],
         training,
         test,
     })
 }
 
 fn file(name: DatasetName, path: &Path) -> Result<DataFile> {
-    let source = fetch::FetchSource::built_in(name)?;
+    // the published checksums of CIFAR-100 are not known here
+    let source = fetch::FetchSource::built_in(name).ok();
     Ok(DataFile {
         path: path.to_owned(),
         bytes: path.metadata().at("inspect", path)?.len(),
         sha256: store::sha256_of_file(path)?,
-        as_published: match source.content(path) {
+        as_published: match source.as_ref().and_then(|source| source.content(path)) {
             Some(content) => fetch::holds(path, content)?,
             None => false,
         },

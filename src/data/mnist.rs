@@ -45,7 +45,7 @@ pub(super) fn find(folder: &Path, name: &str) -> Result<PathBuf> {
 /// label or the number of images is wrong.
 pub fn load_mnist_files(images: &Path, labels: &Path) -> Result<ImageSet> {
     let name = DatasetName::Mnist;
-    let (height, width) = (name.height(), name.width());
+    let (height, width) = (name.side(), name.side());
     let pixels = read_idx(images, MAGIC_IMAGES, &[height as u32, width as u32])?;
     let classes = read_idx(labels, MAGIC_LABELS, &[])?;
     if pixels.len() != classes.len() * height * width {
@@ -56,7 +56,7 @@ pub fn load_mnist_files(images: &Path, labels: &Path) -> Result<ImageSet> {
             format!("{} labels, {found}", classes.len()),
         ));
     }
-    if let Some(place) = classes.iter().position(|&label| usize::from(label) >= name.classes()) {
+    if let Some(place) = classes.iter().position(|&label| label > 9) {
         let found = format!("{} at image {place}", classes[place]);
         return Err(Error::input(labels, "labels from 0 to 9", found));
     }
@@ -65,9 +65,9 @@ pub fn load_mnist_files(images: &Path, labels: &Path) -> Result<ImageSet> {
         channels: 1,
         height,
         width,
-        classes: name.classes(),
+        classes: 10,
         pixels,
-        labels: classes,
+        labels: classes.into_iter().map(u16::from).collect(),
     })
 }
 

@@ -6,7 +6,7 @@ use crate::seed::{Purpose, Seed, Stream};
 
 /// Splits a training set into (training, validation) indices, each ascending. About `share` of the
 /// images is held out, classes in the proportion of the set; `share` in [0, 0.5].
-pub fn validation_split(labels: &[u8], share: f64, seed: Seed) -> (Vec<u32>, Vec<u32>) {
+pub fn validation_split(labels: &[u16], share: f64, seed: Seed) -> (Vec<u32>, Vec<u32>) {
     let held_out = (share.clamp(0.0, 0.5) * labels.len() as f64).round() as usize;
     let validation = stratified(labels, held_out, &mut seed.stream(Purpose::Validation, &[]));
     let mut taken = vec![false; labels.len()];
@@ -43,8 +43,9 @@ impl ImageSet {
 
 /// Ascending indices of `n` of the labels, at random within each class; class sizes by the method of
 /// the largest remainder, ties to the lower class. What is drawn in a class extends what a smaller `n` draws.
-fn stratified(labels: &[u8], n: usize, stream: &mut Stream) -> Vec<u32> {
-    let mut classes: Vec<Vec<u32>> = vec![Vec::new(); 256];
+fn stratified(labels: &[u16], n: usize, stream: &mut Stream) -> Vec<u32> {
+    let most = labels.iter().max().map_or(0, |label| usize::from(*label) + 1);
+    let mut classes: Vec<Vec<u32>> = vec![Vec::new(); most];
     for (index, &label) in labels.iter().enumerate() {
         classes[usize::from(label)].push(index as u32);
     }
@@ -76,8 +77,8 @@ mod tests {
     use super::super::images::tests::counting;
     use super::*;
 
-    fn labels() -> Vec<u8> {
-        (0..1000).map(|i| if i % 10 == 0 { 2 } else { (i % 2) as u8 }).collect()
+    fn labels() -> Vec<u16> {
+        (0..1000).map(|i| if i % 10 == 0 { 2 } else { (i % 2) as u16 }).collect()
     }
 
     #[test]

@@ -10,7 +10,8 @@ fn folder_with(name: DatasetName) -> Option<PathBuf> {
     let found = match name {
         DatasetName::Glyphs => true,
         DatasetName::Mnist => mnist::find(&folder, mnist::FILES[0][0]).is_ok(),
-        DatasetName::Cifar10 => folder.join(cifar::FOLDER).join(cifar::TEST).is_file(),
+        DatasetName::Cifar10 | DatasetName::Cifar100 => cifar::files(name, Split::Test, &folder)[0].is_file(),
+        DatasetName::Folder => false,
     };
     if !found {
         let required = std::env::var("WCAT_REQUIRE_DATA").is_ok_and(|value| value == "1");

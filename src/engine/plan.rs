@@ -1,5 +1,6 @@
 //! A network's steps turned into kernel calls on a fixed set of buffers; knows no faults and no images.
 
+use super::pool::MaxPool;
 use crate::error::{Error, Result};
 use crate::kernel::{Direct, Isa, Planes, Shortcut, Store, BLOCK};
 use crate::net::{Network, Step, Value};
@@ -28,8 +29,8 @@ pub(super) enum Call {
     },
     /// Copies images: a residual that is used again.
     Copy { from: Buffer, to: Buffer },
-    /// Greatest value of each square.
-    MaxPool { input: Planes, output: Planes, size: usize, relu: bool, from: Buffer, to: Buffer },
+    /// Greatest value of each window.
+    MaxPool { pool: MaxPool, from: Buffer, to: Buffer },
     /// Parameter-free shortcut.
     Shortcut { shortcut: Shortcut, from: Buffer, to: Buffer },
     /// Mean over pixels, into vectors.
@@ -117,10 +118,9 @@ impl Plan {
     ///
     /// # Errors
     /// [`Error::Argument`] for a step that no kernel covers, or a tensor failure.
-    pub(super) fn new(network: &Network, isa: Isa) -> Result<Self> {
-        let steps = network.program()?;
-        let kinds = kinds(network, &steps)?;
-        let mut compiler = Compiler::new(network, &steps, kinds)?;
+    pub(super) fn new(network: &Network, steps: &[Step], isa: Isa) -> Result<Self> {
+        let kinds = kinds(network, steps)?;
+        let mut compiler = Compiler::new(network, steps, kinds)?;
         for (i, step) in steps.iter().enumerate() {
             compiler.step(i, step)?;
         }
@@ -153,7 +153,7 @@ impl Plan {
 
 /// Layout of every value, borders wide enough for the convolutions that read it.
 fn kinds(network: &Network, steps: &[Step]) -> Result<Vec<Kind>> {
-    let [channels, height, width] = network.architecture().input_shape();
+    let [channels, height, width] = network.input_shape();
     let mut kinds = vec![Kind::Images(Planes::new(channels, height, width, 0)?)];
     let images = |kinds: &[Kind], value: Value| match kinds[value] {
         Kind::Images(planes) => Ok(planes),
@@ -166,11 +166,8 @@ fn kinds(network: &Network, steps: &[Step]) -> Result<Vec<Kind>> {
                 let input = images(&kinds, *input)?.with_border(*padding).full();
                 Kind::Images(Direct::new(input, outputs, kernel, *stride, *padding, 0)?.output())
             }
-            Step::MaxPool { input, size, .. } => {
-                let planes = images(&kinds, *input)?;
-                let pooled = |length: usize| length / (*size).max(1);
-                let (height, width) = (pooled(planes.height()), pooled(planes.width()));
-                Kind::Images(Planes::new(planes.channels(), height, width, 0)?)
+            Step::MaxPool { input, size, stride, padding, .. } => {
+                Kind::Images(MaxPool::output_of(images(&kinds, *input)?, *size, *stride, *padding)?)
             }
             Step::PaddedShortcut { input, channels } => {
                 Kind::Images(Shortcut::new(images(&kinds, *input)?, *channels, 0)?.output())
@@ -200,18 +197,16 @@ fn widen(steps: &[Step], kinds: &mut [Kind]) {
                     }
                     changed |= new != *planes;
                     *planes = new;
-                    return (new.border(), new.lanes() == BLOCK);
+                    return (new.border(), new.lanes() == BLOCK, Direct::steps_over(new, *stride));
                 }
-                (border, full)
+                (border, full, true)
             };
-            let few = |planes: &(usize, bool)| !planes.1 && *stride > 1;
-            let of_input = meet(*input, *padding, false);
-            if few(&of_input) {
+            if !meet(*input, *padding, false).2 {
                 meet(*input, *padding, true);
             }
             if let Some(add) = add {
-                let (border, full) = meet(*add, 0, false);
-                let (border, full) = meet(i + 1, border, full);
+                let (border, full, _) = meet(*add, 0, false);
+                let (border, full, _) = meet(i + 1, border, full);
                 meet(*add, border, full);
             }
         }
@@ -307,14 +302,18 @@ impl<'a> Compiler<'a> {
     fn step(&mut self, i: usize, step: &Step) -> Result<()> {
         let to = match step {
             Step::Convolution { .. } => self.convolution(i, step)?,
-            Step::MaxPool { input, size, relu } => {
+            Step::MaxPool { input, size, stride, padding, relu } => {
                 let (from, to) = (self.of_value[*input], self.allocate(self.images(i + 1)?, Holds::Images));
                 let (input, output) = (self.images(*input)?, self.images(i + 1)?);
-                let (input, output) = match input.lanes() == output.lanes() {
-                    true => (input, output),
-                    false => return Err(Error::argument("pooling", "one number of lanes", "two")),
-                };
-                self.calls.push(Call::MaxPool { input, output, size: *size, relu: *relu, from, to });
+                if input.lanes() != output.lanes() {
+                    return Err(Error::argument("pooling", "one number of lanes", "two"));
+                }
+                let (size, stride, padding, relu) = (*size, *stride, *padding, *relu);
+                self.calls.push(Call::MaxPool {
+                    pool: MaxPool { input, output, size, stride, padding, relu },
+                    from,
+                    to,
+                });
                 to
             }
             Step::PaddedShortcut { input, channels } => {

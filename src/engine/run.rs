@@ -1,7 +1,7 @@
 //! Runs a plan on images: a worker owns weights and buffers and allocates nothing while it works.
 
 use super::plan::{Call, Plan};
-use crate::kernel::{channel_means, Planes, BLOCK};
+use crate::kernel::{channel_means, Planes};
 
 /// Packed weights and buffers of one thread.
 #[derive(Debug)]
@@ -63,10 +63,10 @@ impl Worker {
                 }
             }
             Call::Copy { .. } => output.copy_from_slice(input),
-            Call::MaxPool { input: planes, output: pooled, size, relu, .. } => {
-                let images = input.chunks_exact(planes.len()).zip(output.chunks_exact_mut(pooled.len()));
-                for (input, output) in images.take(count) {
-                    plan.isa.plain(|| max_pool(*planes, *pooled, *size, *relu, input, output));
+            Call::MaxPool { pool, .. } => {
+                let inputs = input.chunks_exact(pool.input.len());
+                for (input, output) in inputs.zip(output.chunks_exact_mut(pool.output.len())).take(count) {
+                    plan.isa.plain(|| pool.forward(input, output));
                 }
             }
             Call::Shortcut { shortcut, .. } => {
@@ -101,50 +101,6 @@ impl Worker {
 fn vector_place(layout: Planes, feature: usize, image: usize) -> usize {
     let (block, lane) = layout.place(feature);
     layout.at(block, 0, image) + lane
-}
-
-/// Greatest value of each square; comparisons as candle makes them, so that NaN spreads the same way.
-#[inline(always)]
-fn max_pool(planes: Planes, pooled: Planes, size: usize, relu: bool, input: &[f32], output: &mut [f32]) {
-    match planes.lanes() {
-        BLOCK => max_pool_lanes::<BLOCK>(planes, pooled, size, relu, input, output),
-        6 => max_pool_lanes::<6>(planes, pooled, size, relu, input, output),
-        3 => max_pool_lanes::<3>(planes, pooled, size, relu, input, output),
-        _ => max_pool_lanes::<1>(planes, pooled, size, relu, input, output),
-    }
-}
-
-/// [`max_pool`] of images of `L` lanes, at least one.
-#[inline(always)]
-fn max_pool_lanes<const L: usize>(
-    planes: Planes,
-    pooled: Planes,
-    size: usize,
-    relu: bool,
-    input: &[f32],
-    output: &mut [f32],
-) {
-    for block in 0..pooled.blocks() {
-        for y in 0..pooled.height() {
-            let row = &mut output[pooled.at(block, y, 0)..][..pooled.width() * L];
-            for (x, target) in row.chunks_exact_mut(L).enumerate() {
-                let mut best = [0f32; L];
-                best.copy_from_slice(&input[planes.at(block, y * size, x * size)..][..L]);
-                for row in 0..size {
-                    let pixels = &input[planes.at(block, y * size + row, x * size)..][..size * L];
-                    for pixel in pixels.chunks_exact(L) {
-                        for (best, value) in best.iter_mut().zip(pixel) {
-                            *best = if *best < *value { *value } else { *best };
-                        }
-                    }
-                }
-                if relu {
-                    best = best.map(|best| best.max(0.0));
-                }
-                target.copy_from_slice(&best);
-            }
-        }
-    }
 }
 
 /// Calls `take(feature, value)` in the order [channels, height, width].

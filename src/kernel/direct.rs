@@ -53,7 +53,7 @@ impl Direct {
         if padding > input.border() {
             return refuse("a padding within the border of the input");
         }
-        if stride == 0 || !STEPS.contains(&(input.lanes() * stride)) {
+        if !Self::steps_over(input, stride) {
             return refuse("stride 1 or 2 (with 1 or 6 input channels only 1)");
         }
         let size = |length: usize| (length + 2 * padding).checked_sub(kernel).map(|l| l / stride + 1);
@@ -64,6 +64,11 @@ impl Direct {
             }
             _ => refuse("a kernel of at least 1 that fits into the padded image"),
         }
+    }
+
+    /// True where there is a kernel for images of this layout and this stride.
+    pub fn steps_over(input: Planes, stride: usize) -> bool {
+        STEPS.contains(&(input.lanes() * stride))
     }
 
     /// The same with 16 lanes in the output, however few its channels.

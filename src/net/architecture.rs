@@ -1,7 +1,7 @@
 //! The known architectures: names, input shapes, and how to tell them apart by their tensors.
 
 use super::build::{Body, Builder};
-use super::{lenet, mlp, resnet};
+use super::{deit, imagenet, lenet, mlp, resnet};
 use crate::error::{Error, Result};
 use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
@@ -22,7 +22,21 @@ pub enum Architecture {
         /// Shortcuts by 1x1 convolution (option B) instead of padding with zeros (option A).
         projection: bool,
     },
+    /// ResNet for ImageNet (He et al., 2016) in torchvision's form.
+    ImagenetResnet {
+        /// Layers: 18, 34 or 50.
+        depth: usize,
+    },
+    /// DeiT (Touvron et al., 2021) with patches of 16 pixels, without distillation, in timm's form.
+    Deit {
+        /// Features: 192 (tiny), 384 (small) or 768 (base).
+        width: usize,
+    },
 }
+
+/// Names of the forms of DeiT.
+const DEITS: [(&str, usize); 3] =
+    [("deit_tiny", deit::WIDTHS[0]), ("deit_small", deit::WIDTHS[1]), ("deit_base", deit::WIDTHS[2])];
 
 /// Blocks per stage of ResNet-20, 32, 44 and 56.
 const RESNET_BLOCKS: [usize; 4] = [3, 5, 7, 9];
@@ -33,15 +47,30 @@ impl Architecture {
         let resnets = [false, true]
             .into_iter()
             .flat_map(|projection| RESNET_BLOCKS.map(|blocks| Self::Resnet { blocks, projection }));
-        [Self::Mlp, Self::Lenet5].into_iter().chain(resnets).collect()
+        let imagenet = imagenet::DEPTHS.map(|depth| Self::ImagenetResnet { depth });
+        let deits = DEITS.map(|(_, width)| Self::Deit { width });
+        [Self::Mlp, Self::Lenet5].into_iter().chain(resnets).chain(imagenet).chain(deits).collect()
     }
 
-    /// Channels, height and width of its input.
+    /// Channels, height and width of its input, where nothing else is said.
     pub fn input_shape(self) -> [usize; 3] {
         match self {
             Self::Mlp | Self::Lenet5 => [1, 28, 28],
             Self::Resnet { .. } => [3, 32, 32],
+            Self::ImagenetResnet { .. } | Self::Deit { .. } => [3, 224, 224],
         }
+    }
+
+    /// True for the input shapes that it can be used with: a ResNet ends in a mean over pixels, so it takes square
+    /// images of other sizes too, in steps of 4 (CIFAR's) or 32 pixels (ImageNet's), up to 1024.
+    pub fn takes(self, shape: [usize; 3]) -> bool {
+        let step = match self {
+            Self::Resnet { .. } => 4,
+            Self::ImagenetResnet { .. } => 32,
+            Self::Mlp | Self::Lenet5 | Self::Deit { .. } => return shape == self.input_shape(),
+        };
+        let [channels, height, width] = shape;
+        channels == 3 && height == width && height % step == 0 && (step..=1024).contains(&height)
     }
 
     /// Adds the layers of the architecture to a builder.
@@ -52,6 +81,10 @@ impl Architecture {
             Self::Resnet { blocks, projection } => {
                 Box::new(resnet::Resnet::new(builder, blocks, projection, classes)?)
             }
+            Self::ImagenetResnet { depth } => {
+                Box::new(imagenet::ImagenetResnet::new(builder, depth, classes)?)
+            }
+            Self::Deit { width } => Box::new(deit::Deit::new(builder, width, classes)?),
         })
     }
 
@@ -60,12 +93,23 @@ impl Architecture {
     pub fn of_tensors(tensors: &[(String, Tensor)]) -> Option<(Self, usize)> {
         let shape = |name: &str| tensors.iter().find(|(n, _)| n == name).map(|(_, t)| t.dims());
         let rows = |name: &str| shape(name).and_then(|dims| dims.first().copied());
+        let count = |name: &dyn Fn(usize) -> String| (0..).take_while(|&n| shape(&name(n)).is_some()).count();
+        if let Some(&[1, 1, width]) = shape("cls_token") {
+            let blocks = count(&|n| format!("blocks.{n}.norm1.weight"));
+            let known = blocks == deit::BLOCKS && deit::WIDTHS.contains(&width);
+            return known.then_some((Self::Deit { width }, rows("head.weight")?));
+        }
         match shape("conv1.weight") {
+            Some([64, 3, 7, 7]) => {
+                let stage = |stage| count(&|n| format!("layer{stage}.{n}.conv1.weight"));
+                let bottleneck = shape("layer1.0.conv3.weight").is_some();
+                let depth = imagenet::depth([1, 2, 3, 4].map(stage), bottleneck)?;
+                Some((Self::ImagenetResnet { depth }, rows("fc.weight")?))
+            }
             None if shape("layer1.weight") == Some(&[200, 784]) => Some((Self::Mlp, rows("layer3.weight")?)),
             Some([6, 1, 5, 5]) => Some((Self::Lenet5, rows("fc3.weight")?)),
             Some([16, 3, 3, 3]) => {
-                let block = |n: usize| shape(&format!("layer1.{n}.conv1.weight")).is_some();
-                let blocks = (0..).take_while(|&n| block(n)).count();
+                let blocks = count(&|n| format!("layer1.{n}.conv1.weight"));
                 let projection = shape("layer2.0.shortcut.0.weight").is_some();
                 let known = RESNET_BLOCKS.contains(&blocks);
                 known.then_some((Self::Resnet { blocks, projection }, rows("linear.weight")?))
@@ -82,6 +126,11 @@ impl fmt::Display for Architecture {
             Self::Lenet5 => f.write_str("lenet5"),
             Self::Resnet { blocks, projection } => {
                 write!(f, "resnet{}{}", 6 * blocks + 2, if *projection { "_projection" } else { "" })
+            }
+            Self::ImagenetResnet { depth } => write!(f, "resnet{depth}"),
+            Self::Deit { width } => {
+                let name = DEITS.iter().find(|(_, known)| known == width);
+                f.write_str(name.map_or("deit", |(name, _)| name))
             }
         }
     }
@@ -120,9 +169,24 @@ mod tests {
         let names: Vec<String> = Architecture::all().iter().map(ToString::to_string).collect();
         assert_eq!(names[..4], ["mlp", "lenet5", "resnet20", "resnet32"]);
         assert_eq!(names[9], "resnet56_projection");
+        assert_eq!(names[10..13], ["resnet18", "resnet34", "resnet50"]);
+        assert_eq!(names[13..], ["deit_tiny", "deit_small", "deit_base"]);
         for name in &names {
             assert_eq!(name.parse::<Architecture>().unwrap().to_string(), *name);
         }
         assert!("resnet21".parse::<Architecture>().is_err());
+    }
+
+    #[test]
+    fn resnets_take_square_images_of_other_sizes_and_the_rest_only_their_own() {
+        let takes = |name: &str, shape| name.parse::<Architecture>().unwrap().takes(shape);
+        for architecture in Architecture::all() {
+            assert!(architecture.takes(architecture.input_shape()), "{architecture}");
+        }
+        assert!(takes("resnet18", [3, 64, 64]) && takes("resnet20", [3, 64, 64]));
+        for shape in [[3, 64, 32], [1, 64, 64], [3, 0, 0], [3, 50, 50], [3, 2048, 2048]] {
+            assert!(!takes("resnet50", shape) && !takes("resnet20", shape), "{shape:?}");
+        }
+        assert!(!takes("deit_tiny", [3, 256, 256]) && !takes("lenet5", [1, 32, 32]));
     }
 }

@@ -7,15 +7,17 @@ use crate::error::{Result, TensorContext};
 use crate::kernel::{conv2d, max_pool};
 use crate::quant::{QuantizedWeight, QuantizerSpec};
 use crate::seed::{Purpose, Seed};
-use candle_core::{Device, Tensor, Var};
+use candle_core::{Device, Shape, Tensor, Var};
 
 /// The part of a network that is not weights: how they are used.
 pub(super) trait Body: Send + Sync + std::fmt::Debug {
     /// Logits [batch, classes] of images [batch, channels, height, width].
     fn forward(&self, images: &Tensor, pass: &Pass) -> Result<Tensor>;
 
-    /// The same in evaluation, as steps; the last one gives the logits.
-    fn program(&self) -> Result<Vec<Step>>;
+    /// The same in evaluation, as steps, the last of which gives the logits; `None` where an engine has none.
+    fn program(&self) -> Result<Option<Vec<Step>>> {
+        Ok(None)
+    }
 }
 
 /// Which operations carry a forward pass.
@@ -55,7 +57,12 @@ pub(super) enum Start {
     Uniform,
     /// Normal with variance 2/fan-in (He et al., 2015).
     KaimingNormal,
+    /// Normal with deviation 0.02, biases zero: timm's vision transformers (its cut at ±2 lies 100 deviations out).
+    SmallNormal,
 }
+
+/// Deviation of [`Start::SmallNormal`].
+const SMALL: f64 = 0.02;
 
 /// A convolution without bias or with one.
 #[derive(Debug)]
@@ -201,6 +208,7 @@ impl Builder<'_> {
                 stream.uniform_tensor(-bound, bound, dims)?
             }
             Start::KaimingNormal => stream.normal_tensor((2.0 / fan_in as f64).sqrt(), dims)?,
+            Start::SmallNormal => stream.normal_tensor(SMALL, dims)?,
         };
         let (layer, warning) = QuantizedWeight::new(name, values.to_device(self.device)?, self.quantizer)?;
         self.layers.push(layer);
@@ -209,11 +217,30 @@ impl Builder<'_> {
     }
 
     fn bias(&mut self, name: &str, outputs: usize, fan_in: usize) -> Result<Var> {
+        let name = format!("{name}.bias");
+        if matches!(self.start, Start::SmallNormal) {
+            return self.constant(&name, 0.0, outputs);
+        }
         let bound = 1.0 / (fan_in as f64).sqrt();
         let mut stream = self.seed.stream(Purpose::Weights, &[self.layers.len() as u64 - 1, 1]);
         let values = stream.uniform_tensor(-bound, bound, outputs)?;
-        let var = Var::from_tensor(&values.to_device(self.device)?)?;
-        self.others.push(Parameter { name: format!("{name}.bias"), var: var.clone(), role: Role::Other });
+        self.other(&name, &values.to_device(self.device)?)
+    }
+
+    /// A vector that starts from one value.
+    pub(super) fn constant(&mut self, name: &str, value: f32, length: usize) -> Result<Var> {
+        self.other(name, &Tensor::full(value, length, self.device)?)
+    }
+
+    /// A tensor that no layer holds, normal with deviation 0.02.
+    pub(super) fn normal(&mut self, name: &str, shape: impl Into<Shape>) -> Result<Var> {
+        let mut stream = self.seed.stream(Purpose::Weights, &[self.others.len() as u64, 2]);
+        self.other(name, &stream.normal_tensor(SMALL, shape)?.to_device(self.device)?)
+    }
+
+    fn other(&mut self, name: &str, values: &Tensor) -> Result<Var> {
+        let var = Var::from_tensor(values)?;
+        self.others.push(Parameter { name: name.into(), var: var.clone(), role: Role::Other });
         Ok(var)
     }
 }

@@ -58,15 +58,16 @@ impl Body for Lenet5 {
         self.linears[2].forward(&x, pass)
     }
 
-    fn program(&self) -> Result<Vec<Step>> {
-        Ok(vec![
+    fn program(&self) -> Result<Option<Vec<Step>>> {
+        let pool = |input| Step::MaxPool { input, size: 2, stride: 2, padding: 0, relu: true };
+        Ok(Some(vec![
             self.convolutions[0].step(0, 6)?,
-            Step::MaxPool { input: 1, size: 2, relu: true },
+            pool(1),
             self.convolutions[1].step(2, 16)?,
-            Step::MaxPool { input: 3, size: 2, relu: true },
+            pool(3),
             self.linears[0].step(4, true)?,
             self.linears[1].step(5, true)?,
             self.linears[2].step(6, false)?,
-        ])
+        ]))
     }
 }

@@ -30,8 +30,8 @@ impl Body for Mlp {
         self.layers[2].forward(&x, pass)
     }
 
-    fn program(&self) -> Result<Vec<Step>> {
+    fn program(&self) -> Result<Option<Vec<Step>>> {
         let [first, second, third] = &self.layers;
-        Ok(vec![first.step(0, true)?, second.step(1, true)?, third.step(2, false)?])
+        Ok(Some(vec![first.step(0, true)?, second.step(1, true)?, third.step(2, false)?]))
     }
 }

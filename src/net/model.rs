@@ -150,6 +150,7 @@ impl Model {
         let (mut network, _) =
             Network::new(info.architecture, info.classes, &info.quantizer, Seed(0), device)
                 .map_err(inside)?;
+        network = network.with_input_shape(info.input_shape).map_err(inside)?;
         let warnings = network.load_state(tensors).map_err(inside)?;
         Ok(Self { network, info, checksum, warnings })
     }
@@ -173,6 +174,7 @@ impl Model {
         let (architecture, classes) = (self.info.architecture, self.info.classes);
         let (mut network, _) =
             Network::new(architecture, classes, quantizer, Seed(0), self.network.device())?;
+        network = network.with_input_shape(self.info.input_shape)?;
         let mut state = self.network.state()?;
         state.retain(|(name, _)| !name.ends_with(".range"));
         let warnings = network.load_state(&state)?;

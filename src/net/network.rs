@@ -35,6 +35,7 @@ pub struct Parameter {
 #[derive(Debug)]
 pub struct Network {
     architecture: Architecture,
+    input_shape: [usize; 3],
     classes: usize,
     quantizer: QuantizerSpec,
     device: Device,
@@ -70,6 +71,7 @@ impl Network {
         let Builder { layers, others, buffers, warnings, .. } = builder;
         let network = Self {
             architecture,
+            input_shape: architecture.input_shape(),
             classes,
             quantizer: quantizer.clone(),
             device: device.clone(),
@@ -80,6 +82,19 @@ impl Network {
         };
         network.check_skip()?;
         Ok((network, warnings))
+    }
+
+    /// The same network for images of another shape.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] where the architecture does not take them ([`Architecture::takes`]).
+    pub fn with_input_shape(mut self, shape: [usize; 3]) -> Result<Self> {
+        if !self.architecture.takes(shape) {
+            let expected = format!("images that {} takes, such as {:?}", self.architecture, self.input_shape);
+            return Err(Error::argument("input shape", expected, format!("{shape:?}")));
+        }
+        self.input_shape = shape;
+        Ok(self)
     }
 
     fn check_skip(&self) -> Result<()> {
@@ -98,6 +113,11 @@ impl Network {
     /// The architecture.
     pub fn architecture(&self) -> Architecture {
         self.architecture
+    }
+
+    /// Channels, height and width of its images.
+    pub fn input_shape(&self) -> [usize; 3] {
+        self.input_shape
     }
 
     /// Number of classes.
@@ -278,10 +298,11 @@ impl Network {
     }
 
     /// What [`Self::logits`] computes, as steps: batch norms are folded, with the present running statistics.
+    /// `None` where no steps describe it (DeiT): then [`Self::logits`] is the only way.
     ///
     /// # Errors
     /// A tensor failure.
-    pub fn program(&self) -> Result<Vec<Step>> {
+    pub fn program(&self) -> Result<Option<Vec<Step>>> {
         self.body.program()
     }
 }
@@ -310,15 +331,22 @@ mod tests {
     }
 
     fn images(network: &Network, n: usize) -> Tensor {
-        let [c, h, w] = network.architecture().input_shape();
+        images_of(network.input_shape(), n)
+    }
+
+    fn images_of([c, h, w]: [usize; 3], n: usize) -> Tensor {
         Seed(2).stream(crate::seed::Purpose::Test, &[]).normal_tensor(1.0, (n, c, h, w)).unwrap()
     }
 
     #[test]
     fn every_parameter_of_every_architecture_gets_a_gradient() {
-        for architecture in ["mlp", "lenet5", "resnet20", "resnet20_projection"] {
+        for architecture in ["mlp", "lenet5", "resnet20", "resnet20_projection", "resnet50", "deit_tiny"] {
             let network = network(architecture, 2);
-            let logits = network.training_logits(&images(&network, 4), None, Route::Kernels).unwrap();
+            let images = match architecture {
+                "resnet50" => images_of([3, 64, 64], 4),
+                _ => images(&network, 4),
+            };
+            let logits = network.training_logits(&images, None, Route::Kernels).unwrap();
             assert_eq!(logits.dims(), [4, 10]);
             let gradients = logits.sqr().unwrap().sum_all().unwrap().backward().unwrap();
             for parameter in network.parameters() {
@@ -334,6 +362,8 @@ mod tests {
         assert_eq!([count("resnet44"), count("resnet56"), count("resnet20_projection")], [44, 56, 22]);
         let weights: usize = network("resnet20", 4).layers().iter().map(|l| l.weight().elem_count()).sum();
         assert_eq!(weights, 268_336);
+        assert_eq!([count("resnet18"), count("resnet34"), count("resnet50")], [21, 37, 54]);
+        assert_eq!(count("deit_tiny"), 50);
     }
 
     #[test]
@@ -378,10 +408,14 @@ mod tests {
 
     #[test]
     fn gradients_of_whole_networks_match_plain_candle_in_double_precision() {
-        for name in ["mlp", "lenet5", "resnet20", "resnet20_projection"] {
+        for name in ["mlp", "lenet5", "resnet20", "resnet20_projection", "resnet18"] {
             let run = |route: Route, dtype: DType| {
                 let network = network(name, 8);
-                let x = images(&network, 8).to_dtype(dtype).unwrap();
+                let x = match network.architecture() {
+                    Architecture::ImagenetResnet { .. } => images_of([3, 32, 32], 4),
+                    _ => images(&network, 8),
+                };
+                let x = x.to_dtype(dtype).unwrap();
                 let weights: Vec<Var> = network
                     .effective_weights()
                     .unwrap()

@@ -25,12 +25,17 @@ pub enum Step {
         /// Negative results become 0.
         relu: bool,
     },
-    /// Greatest value of each square of `size` x `size` pixels, squares side by side; incomplete ones are left out.
+    /// Greatest value of each window of `size` x `size` pixels that lies in the padded image; the padding, less
+    /// than `size`, never wins.
     MaxPool {
         /// Images.
         input: Value,
-        /// Side of a square.
+        /// Side of a window.
         size: usize,
+        /// Pixels from a window to the next.
+        stride: usize,
+        /// Pixels on each side that are not there.
+        padding: usize,
         /// Negative results become 0.
         relu: bool,
     },

@@ -10,24 +10,25 @@ use candle_core::Tensor;
 /// Channels of the three stages.
 const WIDTHS: [usize; 3] = [16, 32, 64];
 
+/// A convolution without bias and the batch norm behind it.
 #[derive(Debug)]
-struct Normed {
+pub(super) struct Normed {
     conv: Conv,
     norm: BatchNorm,
 }
 
 impl Normed {
-    fn new(builder: &mut Builder, conv: &str, norm: &str, shape: ConvShape) -> Result<Self> {
+    pub(super) fn new(builder: &mut Builder, conv: &str, norm: &str, shape: ConvShape) -> Result<Self> {
         let outputs = shape.outputs;
         Ok(Self { conv: builder.conv(conv, shape, false)?, norm: builder.batch_norm(norm, outputs)? })
     }
 
-    fn forward(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
+    pub(super) fn forward(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
         self.norm.forward(&self.conv.forward(x, pass)?, pass.training)
     }
 
     /// In training on blocked images: `relu(norm(conv(x)) + residual)`.
-    fn train_blocked(
+    pub(super) fn train_blocked(
         &self,
         x: &Tensor,
         residual: Option<&Tensor>,
@@ -38,7 +39,7 @@ impl Normed {
     }
 
     /// The step that this is in evaluation, with what stands behind it.
-    fn step(&self, from: Value, residual: Option<Value>, rectified: bool) -> Result<Step> {
+    pub(super) fn step(&self, from: Value, residual: Option<Value>, rectified: bool) -> Result<Step> {
         let (factors, summands) = self.norm.folded()?;
         let mut step = self.conv.step(from, summands.len())?;
         if let Step::Convolution { scale, shift, add, relu, .. } = &mut step {
@@ -195,7 +196,7 @@ impl Body for Resnet {
         self.linear.forward(&x.flatten_from(2)?.mean(2)?, pass)
     }
 
-    fn program(&self) -> Result<Vec<Step>> {
+    fn program(&self) -> Result<Option<Vec<Step>>> {
         let mut steps = vec![self.stem.step(0, None, true)?];
         let mut value = 1;
         for block in &self.blocks {
@@ -203,6 +204,6 @@ impl Body for Resnet {
         }
         steps.push(Step::ChannelMean { input: value });
         steps.push(self.linear.step(steps.len(), false)?);
-        Ok(steps)
+        Ok(Some(steps))
     }
 }

@@ -94,6 +94,7 @@ pub fn evaluate(
     if !dataset_given {
         experiment.dataset = dataset_of_models(&models)?;
     }
+    experiment.dataset = experiment.dataset.for_input(models[0].info.input_shape);
     let set = TestSource { spec: &experiment.dataset, folder: data_folder, file: data_file }.load()?;
     let images = TestImages::new(&set, &models, &experiment, experiment.sweep.images)?;
     let (loaded, evaluator) = (&models[0], &models[0].evaluator);

@@ -192,10 +192,13 @@ fn inputs(experiment: &Experiment) -> Result<(MemoryModel, Vec<Voltage>)> {
 
 /// The test images where they are known before the models are: wrong ones end a sweep before its trainings.
 fn early_set(experiment: &Experiment, request: &SweepRequest) -> Result<Option<ImageSet>> {
-    if !request.models.is_empty() && !request.dataset_given {
+    let follows = experiment.dataset.follows_the_network();
+    if !request.models.is_empty() && (!request.dataset_given || follows) {
         return Ok(None);
     }
-    let set = test_set(experiment, request)?;
+    let mut experiment = experiment.clone();
+    experiment.dataset = experiment.dataset.for_input(experiment.network.architecture.input_shape());
+    let set = test_set(&experiment, request)?;
     if let Some(images) = experiment.sweep.images {
         set.subset(usize::try_from(images).unwrap_or(usize::MAX), experiment.seed)?;
     }
@@ -251,6 +254,9 @@ fn prepare(
     models.iter().try_for_each(|model| model.stored_bits().map(drop))?;
     if !request.models.is_empty() && !request.dataset_given {
         experiment.dataset = dataset_of_models(&models)?;
+    }
+    if let Some(model) = models.first() {
+        experiment.dataset = experiment.dataset.for_input(model.info.input_shape);
     }
     let set = match early {
         Some(set) => set,

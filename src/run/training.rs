@@ -89,6 +89,7 @@ pub fn train_model(
         training.seed,
         device,
     )?;
+    network = network.with_input_shape([images.channels, images.height, images.width])?;
     warnings.iter().for_each(|warning| monitor.warn(&format!("{}: {warning}", training.name)));
     let (indices, validation) = validation_split(&images.labels, training.dataset.validation, training.seed);
     let normalization = training.dataset.normalization();

@@ -38,7 +38,7 @@ struct Coverage {
 
 fn coverage(world: &World) -> Coverage {
     let (mut student, mut bootstrap, mut chips_alone) = (0u32, 0u32, 0u32);
-    let labels: Vec<u8> = (0..ALL).map(|i| (i % CLASSES) as u8).collect();
+    let labels: Vec<u16> = (0..ALL).map(|i| (i % CLASSES) as u16).collect();
     let set = ImageSet {
         title: "simulated".into(),
         channels: 1,

@@ -82,7 +82,7 @@ mod tests {
             images: &images,
             training: &training,
             validation: &[],
-            augmentation: &Augmentation { flip: true, crop_padding: 1 },
+            augmentation: &Augmentation { flip: true, crop_padding: 1, random_resized_crop: None },
             normalization: &Normalization { mean: vec![0.5], std: vec![0.2] },
             seed: Seed(3),
         };

@@ -12,7 +12,7 @@ use candle_core::Device;
 /// Images whose class is where their bright square lies.
 fn images(count: usize) -> ImageSet {
     let mut stream = Seed(3).stream(Purpose::Test, &[]);
-    let labels: Vec<u8> = (0..count).map(|i| (i % 10) as u8).collect();
+    let labels: Vec<u16> = (0..count).map(|i| (i % 10) as u16).collect();
     let mut pixels = Vec::with_capacity(count * 784);
     for &label in &labels {
         let (top, left) = (2 + 13 * (label as usize / 5), 1 + 5 * (label as usize % 5));
@@ -69,7 +69,7 @@ fn run(
     let images = images(300);
     let (training, validation): (Vec<u32>, Vec<u32>) = ((0..250).collect(), (250..300).collect());
     let normalization = Normalization { mean: vec![0.1], std: vec![0.3] };
-    let augmentation = Augmentation { flip: false, crop_padding: 1 };
+    let augmentation = Augmentation { crop_padding: 1, ..Augmentation::default() };
     let trainer = Trainer {
         spec,
         images: &images,

@@ -17,6 +17,7 @@ pub(crate) fn kind(json: &Value) -> Option<&'static str> {
         () if has("bits") => Some("bitops"),
         () if has("nets") && has("input_sha256_first16_records") => Some("resnet20_fwd"),
         () if has("nets") && has("sample_indices") => Some("bfa"),
+        () if has("networks") => Some("networks"),
         () => None,
     }
 }

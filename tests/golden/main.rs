@@ -6,6 +6,7 @@
 
 mod files;
 mod forward;
+mod networks;
 mod quantizers;
 mod words;
 

@@ -139,13 +139,14 @@ pub(crate) enum Format {
 /// Where data are.
 #[derive(Debug, Args)]
 pub(crate) struct Places {
-    /// Data set: glyphs, mnist or cifar10; default: that of the configuration or of the model's training
+    /// Data set: glyphs, mnist, cifar10, cifar100 or folder (class folders of PNG or JPEG images in --data-dir);
+    /// default: that of the configuration or of the model's training
     #[arg(long, value_name = "NAME")]
     pub dataset: Option<String>,
     /// Folder of the data sets; default: the cache folder, see `data info`
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
-    /// One file of CIFAR-10 records as test images
+    /// One file of CIFAR-10 or CIFAR-100 records as test images
     #[arg(long, value_name = "FILE", conflicts_with = "data_dir")]
     pub data_file: Option<PathBuf>,
 }
@@ -241,6 +242,7 @@ pub(crate) struct TrainArgs {
 #[command(after_help = "\
 Example:
   wcat-explore eval --model resnet20.th --dataset cifar10
+  wcat-explore eval --model resnet50.pth --dataset folder --data-dir imagenet-val
   wcat-explore eval --model wcat.safetensors --voltage 0.85 --chip 3 --format json")]
 pub(crate) struct EvalArgs {
     /// Model file (safetensors, .pth, .th)

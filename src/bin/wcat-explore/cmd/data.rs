@@ -16,7 +16,7 @@ pub(crate) fn run(args: &DataArgs, monitor: &Progress) -> anyhow::Result<()> {
             let folder = data_folder(data_dir.as_ref())?;
             let names = match dataset {
                 Some(name) => vec![name.parse::<DatasetName>()?],
-                None => DatasetName::ALL.to_vec(),
+                None => DatasetName::ALL.into_iter().filter(|name| *name != DatasetName::Folder).collect(),
             };
             let all: Vec<DataInfo> =
                 names.into_iter().map(|name| info(name, &folder)).collect::<Result<_, _>>()?;
