@@ -4,8 +4,11 @@ use crate::config::Experiment;
 use crate::data::{self, DatasetName, DatasetSpec, ImageSet, Normalization, Split};
 use crate::engine::{Evaluator, Images};
 use crate::error::{Error, Result};
+use crate::fault::Exposure;
+use crate::memory::Faults;
 use crate::net::{Model, ModelInfo};
 use crate::stats::ImageSample;
+use crate::sweep::exposure;
 use candle_core::Device;
 use std::path::{Path, PathBuf};
 
@@ -38,6 +41,15 @@ pub(super) struct Loaded {
 }
 
 impl Loaded {
+    /// What faults reach of the model's memory.
+    ///
+    /// # Errors
+    /// As [`Self::stored_bits`]; fault options that do not go with the model.
+    pub(super) fn exposure(&self, faults: &Faults) -> Result<Exposure> {
+        self.stored_bits()?;
+        exposure(&self.evaluator, &self.name, faults)
+    }
+
     /// Bits of a stored code.
     ///
     /// # Errors
