@@ -15,11 +15,8 @@ pub(super) fn beyond<'a>(saving: &'a Saving, summaries: &'a [Summary]) -> Option
     let limit = ground(saving).map_or(f64::INFINITY, |s| s.design.energy_relative);
     let names = groups_of(summaries);
     let own = summaries.iter().zip(names).filter(|(_, name)| *name == saving.method).map(|(s, _)| s);
-    let reaches = |s: &&Summary| {
-        extrapolated(s)
-            && s.mean >= saving.target
-            && s.design.energy_relative < limit
-    };
+    let reaches =
+        |s: &&Summary| extrapolated(s) && s.mean >= saving.target && s.design.energy_relative < limit;
     let all = own.chain(saving.cheapest.as_ref()).filter(reaches);
     all.min_by(|a, b| a.design.energy_relative.total_cmp(&b.design.energy_relative))
 }

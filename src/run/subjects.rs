@@ -1,12 +1,12 @@
 //! The models of a sweep with their test images: loaded, checked against each other, named apart.
 
-use crate::config::Experiment;
+use crate::config::{Experiment, Training};
 use crate::data::{self, DatasetName, DatasetSpec, ImageSet, Normalization, Split};
 use crate::engine::{Evaluator, Images};
 use crate::error::{Error, Result};
 use crate::fault::Exposure;
 use crate::memory::Faults;
-use crate::net::{Model, ModelInfo};
+use crate::net::{Model, ModelInfo, Network};
 use crate::stats::ImageSample;
 use crate::sweep::exposure;
 use candle_core::Device;
@@ -85,6 +85,20 @@ pub(super) fn load_models(paths: &[PathBuf], device: &Device) -> Result<Vec<Load
         all.push(Loaded { name, path: path.clone(), checksum, info, evaluator, warnings });
     }
     Ok(all)
+}
+
+/// Checks fault options against networks that are yet to be trained: before the trainings, not after.
+///
+/// # Errors
+/// As [`exposure`].
+pub(super) fn check_untrained(trainings: &[Training], faults: &Faults) -> Result<()> {
+    for training in trainings.iter().filter(|_| faults.changes().is_some()) {
+        let (architecture, classes) = (training.network.architecture, training.dataset.name.classes());
+        let (quantizer, seed) = (&training.quantizer, training.seed);
+        let (network, _) = Network::new(architecture, classes, quantizer, seed, &Device::Cpu)?;
+        exposure(&Evaluator::new(network)?, &training.name, faults)?;
+    }
+    Ok(())
 }
 
 /// The data set of model files, where the user names none: that of their training, all alike.

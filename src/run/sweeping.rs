@@ -4,7 +4,7 @@ use super::identity::{check_plain_name, folder_name};
 use super::monitor::{Monitor, SweepProgress};
 use super::record::{now, Input, Machine, Record, MEMORY, RECORD};
 use super::redraw::{draw, Drawn};
-use super::subjects::{dataset_of_models, load_models, Loaded, TestImages, TestSource};
+use super::subjects::{check_untrained, dataset_of_models, load_models, Loaded, TestImages, TestSource};
 use super::training::train_model;
 use crate::config::Experiment;
 use crate::data::ImageSet;
@@ -121,7 +121,7 @@ struct Prepared {
 /// # Errors
 /// Wrong input, [`Error::Locked`], [`Error::Interrupted`] (what is finished is kept), [`Error::Io`].
 pub fn sweep(experiment: &Experiment, request: &SweepRequest, monitor: &dyn Monitor) -> Result<SweepResult> {
-    let inputs = inputs(experiment)?;
+    let inputs = inputs(experiment, request)?;
     check_plain_name("--out", request.out.as_deref())?;
     let device = experiment.device.open()?;
     let early = early_set(experiment, request)?;
@@ -142,7 +142,7 @@ pub fn sweep(experiment: &Experiment, request: &SweepRequest, monitor: &dyn Moni
 /// # Errors
 /// Wrong input.
 pub fn plan(experiment: &Experiment, request: &SweepRequest) -> Result<SweepPlan> {
-    let inputs = inputs(experiment)?;
+    let inputs = inputs(experiment, request)?;
     check_plain_name("--out", request.out.as_deref())?;
     let early = early_set(experiment, request)?;
     if request.models.is_empty() {
@@ -192,9 +192,12 @@ struct Inputs {
     voltages: Vec<Voltage>,
 }
 
-fn inputs(experiment: &Experiment) -> Result<Inputs> {
+fn inputs(experiment: &Experiment, request: &SweepRequest) -> Result<Inputs> {
     let memory = memory::load(&experiment.memory)?;
     let faults = Faults::new(&experiment.faults, &memory)?;
+    if request.models.is_empty() {
+        check_untrained(&experiment.trainings()?, &faults)?;
+    }
     let voltages = faults.voltages(&memory, experiment.sweep.voltages.as_deref())?;
     Ok(Inputs { memory, faults, voltages })
 }

@@ -184,9 +184,10 @@ fn savings(summaries: &[Summary], names: &[String], baseline: Option<&str>) -> V
     for loss in SAVING_LOSSES {
         let target = (clean - loss).max(0.0);
         for (&method, &array) in &groups {
-            let base = summaries.iter().zip(names).find(|(s, _)| {
-                baseline == Some(s.design.method.as_str()) && s.design.array == array
-            });
+            let base = summaries
+                .iter()
+                .zip(names)
+                .find(|(s, _)| baseline == Some(s.design.method.as_str()) && s.design.array == array);
             let base = base.and_then(|(_, name)| cheapest(name, target)).map(energy);
             let cheapest = cheapest(method, target);
             let own = cheapest.map(energy);
