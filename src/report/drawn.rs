@@ -1,7 +1,7 @@
 //! The table of failing cells as they were drawn, beside the bit error rate of the curve.
 
 use super::tables::{head, row, Cell};
-use crate::figure::{escape, rate};
+use crate::figure::escape;
 use crate::table::FaultCount;
 
 /// Empty where nothing was counted.
@@ -29,11 +29,11 @@ pub(super) fn drawn(counts: &[FaultCount]) -> String {
             Cell::Text(count.model.clone()),
             Cell::Text(count.array.clone()),
             Cell::Number(format!("{voltage:.3} {unit}")),
-            Cell::Number(rate(count.ber)),
+            Cell::Number(digits(count.ber)),
             Cell::Number(count.failing.to_string()),
             Cell::Number(count.cells.to_string()),
-            Cell::Number(rate(count.rate())),
-            Cell::Number(format!("{} to {}", rate(count.interval.low), rate(count.interval.high))),
+            Cell::Number(digits(count.rate())),
+            Cell::Number(format!("{} to {}", digits(count.interval.low), digits(count.interval.high))),
             Cell::Text(if count.holds() { "yes" } else { "no" }.into()),
         ];
         rows += &row(&cells, last.is_some() && last != group);
@@ -51,6 +51,11 @@ pub(super) fn drawn(counts: &[FaultCount]) -> String {
         "<h3 id=\"drawn\">Failing cells as drawn</h3>\n<div class=\"scroll\"><table>\n{head}{rows}</table></div>\n\
          <p class=\"caption\">{caption}</p>\n"
     )
+}
+
+/// A rate with four digits: intervals of many cells are narrow.
+fn digits(rate: f64) -> String {
+    format!("{rate:.3e}")
 }
 
 fn count_held(counts: &[FaultCount]) -> usize {
