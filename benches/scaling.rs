@@ -18,7 +18,7 @@ use std::time::Instant;
 use wcat_explore::engine::{Evaluator, Images, Score};
 use wcat_explore::figure;
 use wcat_explore::kernel::Isa;
-use wcat_explore::memory::{self, MemoryModel};
+use wcat_explore::memory::{self, Faults, MemoryModel};
 use wcat_explore::net::Architecture;
 use wcat_explore::seed::Seed;
 use wcat_explore::store;
@@ -126,6 +126,7 @@ fn sweep(case: Case, evaluator: &Evaluator, images: &Images, clean: Score, memor
     let comparison = Comparison {
         subjects: &subjects,
         memory,
+        faults: &Faults::of(memory),
         points: &points,
         seed: Seed(1),
         chips: case.chips,

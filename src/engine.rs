@@ -13,7 +13,7 @@ mod score;
 #[cfg(test)]
 mod tests;
 
-pub use images::Images;
+pub use images::{Images, ACCESS_IMAGES};
 pub use plain::Plain;
 pub use score::Score;
 
@@ -88,21 +88,32 @@ impl Engine {
     /// Score with some weights changed, on this thread: (layer, row-major index, weight).
     fn changed(&self, weights: &[(usize, usize, f32)], images: &Images) -> Score {
         self.with_worker(|worker| {
-            let place = |layer: usize, index: usize| self.plan.places[layer].of(index);
-            for &(layer, index, weight) in weights {
-                let (at, scale) = place(layer, index);
-                worker.packed[at] = weight * scale;
-            }
-            let tallies = images.runs(RUN).into_iter();
-            let total = tallies
-                .map(|(pixels, labels)| self.tally(worker, pixels, labels))
-                .fold(Tally::default(), Tally::plus);
-            for &(layer, index, _) in weights {
-                let (at, _) = place(layer, index);
-                worker.packed[at] = self.packed[at];
-            }
-            total.score()
+            self.with_weights(worker, weights, |worker| {
+                let tallies = images.runs(RUN).into_iter();
+                let total = tallies.map(|(pixels, labels)| self.tally(worker, pixels, labels));
+                total.fold(Tally::default(), Tally::plus).score()
+            })
         })
+    }
+
+    /// Lends the worker with some weights changed, which are put back.
+    fn with_weights<R>(
+        &self,
+        worker: &mut Worker,
+        weights: &[(usize, usize, f32)],
+        work: impl FnOnce(&mut Worker) -> R,
+    ) -> R {
+        let place = |layer: usize, index: usize| self.plan.places[layer].of(index);
+        for &(layer, index, weight) in weights {
+            let (at, scale) = place(layer, index);
+            worker.packed[at] = weight * scale;
+        }
+        let result = work(worker);
+        for &(layer, index, _) in weights {
+            let (at, _) = place(layer, index);
+            worker.packed[at] = self.packed[at];
+        }
+        result
     }
 }
 
@@ -192,6 +203,36 @@ impl Evaluator {
             Some(engine) => Ok(engine.changed(&self.faulty_weights(faults)?, images)),
             None => Plain::new(self)?.faulty(faults, images),
         }
+    }
+
+    /// Score where each access of [`ACCESS_IMAGES`] images reads other words: `faults(access)` gives those of access
+    /// 0, 1, ... as [`Self::faulty`] takes them. On the CPU it runs on the calling thread alone.
+    ///
+    /// # Errors
+    /// As [`Self::faulty`], or what `faults` returns.
+    pub fn faulty_by_access(
+        &self,
+        images: &Images,
+        mut faults: impl FnMut(u64) -> Result<Vec<(usize, Word)>>,
+    ) -> Result<Score> {
+        self.check(images)?;
+        let Some(engine) = &self.engine else { return Plain::new(self)?.faulty_by_access(images, faults) };
+        let tallies = (0..).zip(images.runs(ACCESS_IMAGES)).map(|(access, (pixels, labels))| {
+            let weights = self.faulty_weights(&faults(access)?)?;
+            Ok(engine.with_worker(|worker| {
+                engine.with_weights(worker, &weights, |worker| engine.tally(worker, pixels, labels))
+            }))
+        });
+        let tallies = tallies.collect::<Result<Vec<Tally>>>()?;
+        Ok(tallies.into_iter().fold(Tally::default(), Tally::plus).score())
+    }
+
+    /// Names of the layers that store words, with the number of them, in the order of [`Self::words`].
+    pub fn memory_layers(&self) -> Vec<(&str, u64)> {
+        let pairs = self.network.layers().iter().zip(&self.stored);
+        pairs
+            .filter_map(|(layer, stored)| Some((layer.name(), stored.as_ref()?.words.len() as u64)))
+            .collect()
     }
 
     /// Layer, row-major index and value of weights whose words read otherwise.

@@ -3,8 +3,19 @@
 
 mod array;
 mod chip;
+mod choice;
+mod exposure;
+mod map;
 mod pattern;
+mod profile;
+mod reads;
+mod spec;
 
 pub use array::ArraySpec;
 pub use chip::{Chip, FailingCell};
-pub use pattern::{apply, faulty_words, Applied, FaultKind};
+pub use exposure::Exposure;
+pub use map::FaultMap;
+pub use pattern::{apply, faulty_words, Applied, FaultKind, KindName};
+pub use profile::{Profile, ProfilePoint};
+pub use reads::{CellSource, ChipReads, FaultModel, Read, Stored};
+pub use spec::{FaultSpec, Noise};

@@ -4,16 +4,18 @@
 mod builtin;
 mod curve;
 mod energy;
+mod faults;
 mod file;
 mod voltages;
 
 pub use builtin::{builtin, load, names};
 pub use energy::{weight_memory_energy, Energy, LayerAccess};
+pub use faults::{FaultWay, Faults};
 pub use voltages::{parse_voltage, parse_voltages};
 
 use crate::error::{Error, Result};
 use crate::fault::{ArraySpec, FaultKind};
-use crate::units::{Ber, BerSource, Voltage, VoltageUnit};
+use crate::units::{Ber, BerSource, Share, Voltage, VoltageUnit};
 use curve::Curve;
 use serde::Serialize;
 
@@ -45,6 +47,8 @@ pub struct MemoryModel {
     pub access: AccessEnergy,
     /// What a failing cell does.
     pub fault_kind: FaultKind,
+    /// Share of the bit error rate that is there in every access; the rest is drawn again in each.
+    pub persistent_share: Share,
     /// Shape and correlations of the array.
     pub array: ArraySpec,
     /// A cell that does not fail, where the file gives one.

@@ -2,6 +2,7 @@
 //! commands. Figures are drawn and rows computed on the floors below; the program writes the file.
 
 mod answer;
+mod drawn;
 mod page;
 mod remarks;
 mod tables;
@@ -9,7 +10,7 @@ mod tables;
 mod tests;
 
 use crate::figure::Figure;
-use crate::table::{Pareto, Summary};
+use crate::table::{FaultCount, Pareto, Summary};
 
 /// What a report is made of.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,6 +31,8 @@ pub struct Report {
     pub figures: Vec<Figure>,
     /// Design points.
     pub summaries: Vec<Summary>,
+    /// Failing cells as counted, beside the rates they were drawn at; none where that is not known.
+    pub fault_counts: Vec<FaultCount>,
     /// Frontiers and savings of the design points.
     pub pareto: Pareto,
 }

@@ -31,6 +31,8 @@ pub enum Purpose {
     Glyph,
     /// Cell thresholds; indices: chip, bank, block, octave.
     Cells,
+    /// Cell thresholds of one access, for transient faults; indices: chip, access, bank, block, octave.
+    Accesses,
     /// Weak-column thresholds; indices: chip, bank.
     Columns,
     /// Weak-bank threshold; indices: chip, bank.

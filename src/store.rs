@@ -2,9 +2,11 @@
 
 pub mod line;
 mod lock;
+mod npy;
 
 pub use line::line_of_key;
 pub use lock::Lock;
+pub use npy::{read_npy, write_npy, ByteArray};
 
 use crate::error::{Error, IoContext, Result};
 use sha2::{Digest, Sha256};

@@ -1,9 +1,10 @@
 //! The Monte-Carlo voltage sweep: trials of simulated chips, spread over cores; rows go to a sink, not to disk.
 
+mod energy;
 mod procedure;
 mod row;
 mod spec;
 
-pub use procedure::{Comparison, Outcome, Subject};
+pub use procedure::{exposure, Comparison, Outcome, Subject};
 pub use row::{Design, StoppedBy, Trial, TrialStatus};
 pub use spec::SweepSpec;

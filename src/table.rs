@@ -7,6 +7,7 @@ mod columns;
 #[cfg(test)]
 mod coverage;
 mod csv;
+mod fault_count;
 mod field;
 mod file;
 mod frontier;
@@ -26,9 +27,10 @@ pub use columns::{
     summary_csv_string, summary_frame, summary_records, trials_frame, write_designs, write_summary,
     write_timing, write_trials,
 };
+pub use fault_count::{fault_counts, FaultCount};
 pub use history::{history_csv_string, write_history};
 pub use journal::{replay, Journal, Replay};
-pub use pareto::{frontier_probabilities, pareto, RESAMPLES, SAVING_LOSSES};
+pub use pareto::{frontier_probabilities, groups_of, pareto, RESAMPLES, SAVING_LOSSES};
 pub use pareto_file::{pareto_csv_string, pareto_records, read_pareto, write_pareto};
 pub use polars::frame::DataFrame;
 pub use row::{Frontier, FrontierPoint, Outcome, Pareto, Saving, Summary, Timing, TrialRow};

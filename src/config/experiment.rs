@@ -6,6 +6,7 @@ use super::resolve::{resolve, wrong_key};
 use crate::data::DatasetSpec;
 use crate::device::DeviceSpec;
 use crate::error::{Error, Result};
+use crate::fault::FaultSpec;
 use crate::memory::parse_voltages;
 use crate::net::Architecture;
 use crate::quant::QuantizerSpec;
@@ -34,6 +35,8 @@ pub struct Experiment {
     pub trainer: TrainerSpec,
     /// Memory model: a built-in name or a file.
     pub memory: String,
+    /// Fault options beside the memory model.
+    pub faults: FaultSpec,
     /// Sweep.
     pub sweep: SweepSpec,
     /// Models that `sweep` trains where no model file is given.
@@ -87,6 +90,7 @@ impl Default for Experiment {
             quantizer: QuantizerSpec::default(),
             trainer: TrainerSpec::default(),
             memory: "sram-14nm-chandramoorthy2019".into(),
+            faults: FaultSpec::default(),
             sweep: SweepSpec::default(),
             models: Vec::new(),
         }
@@ -143,6 +147,7 @@ impl Experiment {
         self.dataset.check()?;
         self.quantizer.check()?;
         self.trainer.check()?;
+        self.faults.check()?;
         self.sweep.check()?;
         if let Some(text) = &self.sweep.voltages {
             parse_voltages(text).map_err(|error| match error {

@@ -3,8 +3,9 @@
 use crate::error::{Error, Result};
 use candle_core::{Device, Tensor};
 
-/// Images per forward pass by candle.
-const BATCH: usize = 100;
+/// Images of one access to the weight memory where faults are transient: each batch of so many, in the order of the
+/// test set, reads every weight once. Also the images per forward pass by candle.
+pub const ACCESS_IMAGES: usize = 100;
 
 /// Normalised images with their labels.
 #[derive(Debug)]
@@ -69,7 +70,7 @@ impl Images {
     /// Batches as candle takes them, on the device of the images.
     pub(super) fn batches(&self) -> impl Iterator<Item = Result<Tensor>> + '_ {
         let [channels, height, width] = self.shape;
-        let on_host = self.runs(BATCH).into_iter().map(move |(pixels, labels)| {
+        let on_host = self.runs(ACCESS_IMAGES).into_iter().map(move |(pixels, labels)| {
             Ok(Tensor::from_slice(pixels, (labels.len(), channels, height, width), &Device::Cpu)?)
         });
         let on_device = self.batches.iter().map(|batch| Ok(batch.clone()));

@@ -45,6 +45,22 @@ impl<'a> Plain<'a> {
         score(&self.evaluator.network, &self.weights(faults)?, images)
     }
 
+    /// As [`Evaluator::faulty_by_access`].
+    ///
+    /// # Errors
+    /// As [`Evaluator::faulty_by_access`].
+    pub fn faulty_by_access(
+        &self,
+        images: &Images,
+        mut faults: impl FnMut(u64) -> Result<Vec<(usize, Word)>>,
+    ) -> Result<Score> {
+        let mut access = 0;
+        scored(&self.evaluator.network, images, || {
+            access += 1;
+            self.weights(&faults(access - 1)?)
+        })
+    }
+
     /// Weights of all layers with some words read otherwise.
     pub(super) fn weights(&self, faults: &[(usize, Word)]) -> Result<Vec<Tensor>> {
         let mut weights = self.clean.clone();
@@ -66,10 +82,19 @@ impl<'a> Plain<'a> {
 /// # Errors
 /// A tensor failure.
 pub(super) fn score(network: &Network, weights: &[Tensor], images: &Images) -> Result<Score> {
+    scored(network, images, || Ok(weights))
+}
+
+/// Score of a network whose weights are asked for anew for each batch.
+fn scored<W: AsRef<[Tensor]>>(
+    network: &Network,
+    images: &Images,
+    mut weights: impl FnMut() -> Result<W>,
+) -> Result<Score> {
     let mut tally = Tally::default();
     let mut labels = images.labels().iter();
     for batch in images.batches() {
-        let logits = network.logits(&batch?, weights)?;
+        let logits = network.logits(&batch?, weights()?.as_ref())?;
         let logits =
             logits.to_dtype(DType::F32).and_then(|l| l.to_vec2::<f32>()).during(|| "logits".into())?;
         logits.iter().zip(labels.by_ref()).for_each(|(logits, label)| tally.add(logits, *label));

@@ -17,6 +17,14 @@
 //! one. So only octaves that begin below `p` are read, and the cost follows the number of faults.
 //! Hits are found by geometric skips in blocks of cells; each octave of each block has its own stream,
 //! keyed by (seed; chip, bank, block, octave), so that what one draw reads changes no other.
+//!
+//! Transient faults are drawn again in each access. Let `r(p)` be the rate of a cell's column, `p` where
+//! cells are independent, and `s` the persistent share. A cell whose threshold lies below `r(s·p)` fails in
+//! every access. Any other cell fails in an access with probability `t = (r(p) - r(s·p)) / (1 - r(s·p))`, by a
+//! second threshold that is fresh in each access (streams keyed by the access too). So a cell reads wrongly
+//! in an access with probability `r(s·p) + (1 - r(s·p))·t = r(p)`, whose mean over columns and banks is `p`:
+//! the rate is kept exactly, and `s` is the share of it that is there in every access. Weak columns are weak in
+//! both parts. `t` rises with `p`, so the faults of one access nest over voltage too.
 
 use super::ArraySpec;
 use crate::error::Result;
@@ -79,19 +87,50 @@ impl Chip {
     /// None at 0, all at 1; at a higher rate the same ones and more; with more cells the same ones
     /// and more. Each cell fails with probability `ber`, correlated or not.
     pub fn failing_cells(&self, ber: Ber, cells: u64) -> Vec<FailingCell> {
-        let mut failing = Vec::new();
         if ber == Ber::ZERO {
-            return failing;
+            return Vec::new();
         }
+        self.draw(cells, None, |bank| self.column_rates(ber.get(), bank))
+    }
+
+    /// The cells that fail in every access where `share` of the bit error rate `ber` is persistent.
+    pub fn persistent_cells(&self, ber: Ber, share: Share, cells: u64) -> Vec<FailingCell> {
+        match ber.get() * share.get() {
+            0.0 => Vec::new(),
+            // a product of two numbers up to 1 is one
+            rate => self.draw(cells, None, |bank| self.column_rates(rate, bank)),
+        }
+    }
+
+    /// The cells that fail in access number `access` beside the persistent ones, of which it may name
+    /// some again: together each cell fails with probability `ber`. See the head of this file.
+    pub fn transient_cells(&self, ber: Ber, share: Share, access: u64, cells: u64) -> Vec<FailingCell> {
+        if ber == Ber::ZERO || share.get() == 1.0 {
+            return Vec::new();
+        }
+        let persistent_rate = ber.get() * share.get();
+        self.draw(cells, Some(access), |bank| {
+            let all = self.column_rates(ber.get(), bank);
+            if persistent_rate == 0.0 {
+                return all;
+            }
+            let persistent = self.column_rates(persistent_rate, bank);
+            let rest = |(all, persistent): (&f64, &f64)| match persistent {
+                // a column that always fails has nothing left
+                p if *p >= 1.0 => 0.0,
+                p => ((all - p) / (1.0 - p)).clamp(0.0, 1.0),
+            };
+            all.iter().zip(&persistent).map(rest).collect()
+        })
+    }
+
+    /// The cells whose threshold, of the chip or of one access, lies below their column's rate.
+    fn draw(&self, cells: u64, access: Option<u64>, rates: impl Fn(u64) -> Vec<f64>) -> Vec<FailingCell> {
+        let mut failing = Vec::new();
         let size = self.array.bank_cells();
         for bank in 0..self.array.banks(cells) {
             let start = bank * size;
-            let draw = Draw {
-                chip: self,
-                bank,
-                rates: self.column_rates(ber.get(), bank),
-                cells: size.min(cells - start),
-            };
+            let draw = Draw { chip: self, bank, access, rates: rates(bank), cells: size.min(cells - start) };
             let mut hits = draw.hits();
             // stable, and deeper octaves stand first: the first of a cell is its threshold
             hits.sort_by_key(|cell| cell.address);
@@ -127,6 +166,8 @@ impl Chip {
 struct Draw<'a> {
     chip: &'a Chip,
     bank: u64,
+    /// `None` for the chip's own thresholds.
+    access: Option<u64>,
     /// One rate per column, or one for all.
     rates: Vec<f64>,
     /// Cells of the bank that are asked for.
@@ -180,8 +221,13 @@ impl Draw<'_> {
 
     /// Block 0 is the whole bank, block `1 + column` a column.
     fn stream(&self, block: u64, octave: u32) -> Stream {
-        let key = [u64::from(self.chip.id.0), self.bank, block, u64::from(octave)];
-        self.chip.seed.stream(Purpose::Cells, &key)
+        let (chip, octave) = (u64::from(self.chip.id.0), u64::from(octave));
+        match self.access {
+            None => self.chip.seed.stream(Purpose::Cells, &[chip, self.bank, block, octave]),
+            Some(access) => {
+                self.chip.seed.stream(Purpose::Accesses, &[chip, access, self.bank, block, octave])
+            }
+        }
     }
 }
 

@@ -5,6 +5,19 @@ use super::FailingCell;
 use crate::code::{flip, set, Word};
 use crate::error::{Error, Result};
 use crate::units::Share;
+use serde::{Deserialize, Serialize};
+
+/// Kinds of fault by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum KindName {
+    /// A failing cell inverts its bit.
+    Flip,
+    /// A failing cell reads a fixed value.
+    Stuck,
+    /// Cells invert stored 0s and stored 1s at different rates.
+    Biased,
+}
 
 /// What a failing cell does to its bit.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -16,21 +29,46 @@ pub enum FaultKind {
         /// Share of failing cells that read 1.
         zero_to_one_share: Share,
     },
+    /// It inverts the bit, stored 0s at another rate than stored 1s. At bit error rate `p` and share `s` a
+    /// stored 0 flips with probability `2·s·p`, a stored 1 with `2·(1 - s)·p`: on balanced data `p` in all.
+    /// Which cells fail depends on what is stored, see [`super::ChipReads`]; those that do invert.
+    Biased {
+        /// Share of the flips of balanced data that turn 0 into 1.
+        zero_to_one_share: Share,
+    },
 }
 
 impl FaultKind {
-    /// The word of memory models and result tables: `flip` or `stuck`.
+    /// A kind by its name; `Err` holds what is expected of the share.
+    ///
+    /// # Errors
+    /// A share where there is none to say, or none where there is one.
+    pub fn new(name: KindName, zero_to_one_share: Option<Share>) -> Result<Self, &'static str> {
+        match (name, zero_to_one_share) {
+            (KindName::Flip, None) => Ok(Self::Flip),
+            (KindName::Flip, Some(_)) => Err("no such key for faults of kind `flip`, which invert the bit"),
+            (KindName::Stuck, Some(zero_to_one_share)) => Ok(Self::Stuck { zero_to_one_share }),
+            (KindName::Stuck, None) => {
+                Err("the share of failing cells that read 1, for faults of kind `stuck`")
+            }
+            (KindName::Biased, Some(zero_to_one_share)) => Ok(Self::Biased { zero_to_one_share }),
+            (KindName::Biased, None) => Err("the share of flips from 0 to 1, for faults of kind `biased`"),
+        }
+    }
+
+    /// The word of memory models and result tables: `flip`, `stuck` or `biased`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Flip => "flip",
             Self::Stuck { .. } => "stuck",
+            Self::Biased { .. } => "biased",
         }
     }
 
     /// A word as it is read back where its bit `bit` lies in a failing cell.
     fn read(self, word: Word, bit: u32, cell: &FailingCell) -> Word {
         match self {
-            Self::Flip => flip(word, bit),
+            Self::Flip | Self::Biased { .. } => flip(word, bit),
             Self::Stuck { zero_to_one_share } => set(word, bit, cell.reads_one(zero_to_one_share)),
         }
     }

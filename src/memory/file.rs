@@ -3,7 +3,7 @@
 use super::curve::{Curve, Point};
 use super::{AccessEnergy, MemoryModel, RobustCell, HIGHEST_BER};
 use crate::error::{Error, Result};
-use crate::fault::{ArraySpec, FaultKind};
+use crate::fault::{ArraySpec, FaultKind, KindName};
 use crate::store::line::{line_of_key, yaml_error};
 use crate::store::sha256;
 use crate::units::{Share, Voltage, VoltageUnit};
@@ -94,13 +94,6 @@ struct FaultPart {
 }
 
 #[derive(Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum KindName {
-    Flip,
-    Stuck,
-}
-
-#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ProtectionPart {
     robust_cell: Option<RobustPart>,
@@ -179,6 +172,10 @@ impl MemoryModel {
             voltage_reference: origin.word("voltage.reference", file.voltage.reference)?,
             access,
             fault_kind: fault_kind(&origin, &file.faults)?,
+            persistent_share: Share::new(file.faults.persistent_share).map_err(|_| {
+                let found = file.faults.persistent_share;
+                origin.wrong("faults.persistent_share", "a number from 0 to 1", found)
+            })?,
             array: array(&origin, file.array)?,
             robust_cell: robust_cell(&origin, file.protection)?,
             checksum: sha256(text.as_bytes()),
@@ -219,27 +216,11 @@ fn access(origin: &Origin, energy: &EnergyPart) -> Result<AccessEnergy> {
 }
 
 fn fault_kind(origin: &Origin, faults: &FaultPart) -> Result<FaultKind> {
-    if faults.persistent_share != 1.0 {
-        let expected = "1 (transient faults are not supported yet)";
-        return Err(origin.wrong("faults.persistent_share", expected, faults.persistent_share));
-    }
     let key = "faults.zero_to_one_share";
-    match (&faults.kind, faults.zero_to_one_share) {
-        (KindName::Flip, None) => Ok(FaultKind::Flip),
-        (KindName::Flip, Some(share)) => {
-            Err(origin.wrong(key, "no such key for faults of kind `flip`, which invert the bit", share))
-        }
-        (KindName::Stuck, None) => Err(origin.wrong(
-            key,
-            "the share of failing cells that read 1, for faults of kind `stuck`",
-            "none",
-        )),
-        (KindName::Stuck, Some(share)) => {
-            let zero_to_one_share =
-                Share::new(share).map_err(|_| origin.wrong(key, "a number from 0 to 1", share))?;
-            Ok(FaultKind::Stuck { zero_to_one_share })
-        }
-    }
+    let share = |share| Share::new(share).map_err(|_| origin.wrong(key, "a number from 0 to 1", share));
+    let found = faults.zero_to_one_share.map_or("none".into(), |share| share.to_string());
+    FaultKind::new(faults.kind, faults.zero_to_one_share.map(share).transpose()?)
+        .map_err(|expected| origin.wrong(key, expected, found))
 }
 
 fn array(origin: &Origin, array: ArraySpec) -> Result<ArraySpec> {

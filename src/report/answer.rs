@@ -3,7 +3,7 @@
 
 use super::tables::{accuracy, energy, head, points, row, voltage, Cell};
 use crate::figure::{escape, extrapolated, number, percent, rate};
-use crate::table::{Pareto, Saving, Summary};
+use crate::table::{groups_of, Pareto, Saving, Summary};
 
 /// The point that a saving may rest on: the cheapest one, unless its rate is extrapolated.
 pub(super) fn ground(saving: &Saving) -> Option<&Summary> {
@@ -13,13 +13,11 @@ pub(super) fn ground(saving: &Saving) -> Option<&Summary> {
 /// The cheapest point of a saving's method that would reach its target on extrapolated ground only.
 pub(super) fn beyond<'a>(saving: &'a Saving, summaries: &'a [Summary]) -> Option<&'a Summary> {
     let limit = ground(saving).map_or(f64::INFINITY, |s| s.design.energy_relative);
-    let reaches = |s: &&Summary| {
-        s.design.method == saving.method
-            && extrapolated(s)
-            && s.mean >= saving.target
-            && s.design.energy_relative < limit
-    };
-    let all = summaries.iter().chain(saving.cheapest.as_ref()).filter(reaches);
+    let names = groups_of(summaries);
+    let own = summaries.iter().zip(names).filter(|(_, name)| *name == saving.method).map(|(s, _)| s);
+    let reaches =
+        |s: &&Summary| extrapolated(s) && s.mean >= saving.target && s.design.energy_relative < limit;
+    let all = own.chain(saving.cheapest.as_ref()).filter(reaches);
     all.min_by(|a, b| a.design.energy_relative.total_cmp(&b.design.energy_relative))
 }
 
@@ -82,7 +80,7 @@ fn lead(pareto: &Pareto) -> String {
         change(1.0 - point.design.energy_relative)
     );
     if let (Some(baseline), Some(share)) = (&pareto.baseline, saving.saving_to_baseline) {
-        if *baseline != saving.method {
+        if *baseline != point.design.method {
             text += &match share {
                 share if share.abs() < 5e-4 => {
                     format!(", as much as the cheapest {baseline} point that keeps it")

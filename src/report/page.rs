@@ -1,6 +1,6 @@
 //! The page: order of its parts, headings, figures, configuration and commands.
 
-use super::{answer, remarks, tables, Report};
+use super::{answer, drawn, remarks, tables, Report};
 use crate::figure::escape;
 
 const STYLE: &str = include_str!("style.css");
@@ -20,7 +20,11 @@ pub(super) fn page(report: &Report) -> String {
     }
     body += &section("savings", "Least energy at an accuracy loss", &tables::savings(report));
     body += &section("frontier", "Pareto frontiers", &tables::frontiers(report));
-    body += &section("memory", "Memory and bit error rates", &tables::memory(&report.summaries));
+    body += &section(
+        "memory",
+        "Memory and bit error rates",
+        &(tables::memory(&report.summaries) + &drawn::drawn(&report.fault_counts)),
+    );
     body += &section("remarks", "What these numbers do and do not say", &remarks::remarks(report));
     body += &section("points", "All design points", &tables::summaries(&report.summaries));
     body += &section("reproduce", "How to reproduce", &reproduce(report));

@@ -187,9 +187,11 @@ pub(super) fn memory(summaries: &[Summary]) -> String {
     names.dedup();
     let mut out = String::new();
     for (memory, kind, array) in names {
-        let meaning = match kind.as_str() {
+        let meaning = match kind.split([' ', ';']).next().unwrap_or_default() {
             "flip" => "a failing cell inverts its bit",
             "stuck" => "a failing cell reads a fixed value",
+            "biased" => "failing cells invert their bit, stored 0s and 1s at different rates",
+            "profile" => "measured statistics of a chip: biased flips, of which a part is persistent",
             _ => "see the memory model",
         };
         out += &format!(

@@ -15,6 +15,7 @@ fn report(summaries: Vec<Summary>) -> Report {
         notes: vec!["The range of layer fc1 reached its floor.".into()],
         figures: all(&summaries, &pareto, &[memory()]),
         summaries,
+        fault_counts: Vec::new(),
         pareto,
     }
 }

@@ -1,10 +1,11 @@
 //! Accuracy and loss of one model on a data set: clean, at a bit error rate, or at a voltage.
 
-use super::subjects::{dataset_of_models, load_models, TestImages, TestSource};
+use super::subjects::{dataset_of_models, load_models, Loaded, TestImages, TestSource};
 use crate::config::Experiment;
 use crate::error::{Error, Result};
-use crate::fault::{faulty_words, Chip};
-use crate::memory::{self, OperatingPoint};
+use crate::fault::{ChipReads, Exposure, FaultModel, Stored};
+use crate::memory::{self, Faults, MemoryModel, OperatingPoint};
+use crate::store::{self, ByteArray};
 use crate::units::{Ber, ChipId};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -53,14 +54,22 @@ pub struct EvaluationRow {
     pub ber_source: Option<String>,
     /// Chip; null without faults.
     pub chip: Option<u32>,
-    /// Failing cells that hold a bit of the network; null without faults.
+    /// Failing cells that hold a bit of the network, those of all accesses where some are transient; null without
+    /// faults.
     pub faults: Option<u64>,
+    /// What failing cells do and which array they lie in; left out unless fault options say it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fault_kind: Option<String>,
+    /// See `fault_kind`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub array: Option<String>,
 }
 
-/// Evaluates a model file. The data set is the experiment's where `dataset_given`, else the model's own.
+/// Evaluates a model file. The data set is the experiment's where `dataset_given`, else the model's own. `masks` is a
+/// folder for the fault masks of the chip, see [`write_masks`].
 ///
 /// # Errors
-/// Wrong input; faults asked of float weights.
+/// Wrong input; faults asked of float weights, fault options or masks without faults; [`Error::Io`].
 pub fn evaluate(
     experiment: &Experiment,
     model: &Path,
@@ -68,26 +77,12 @@ pub fn evaluate(
     data_folder: &Path,
     data_file: Option<&Path>,
     faults: FaultSetting,
+    masks: Option<&Path>,
 ) -> Result<(EvaluationRow, Vec<String>)> {
     let device = experiment.device.open()?;
     let memory = memory::load(&experiment.memory)?;
-    let (ber, point, chip): (Option<Ber>, Option<OperatingPoint>, Option<ChipId>) = match faults {
-        FaultSetting::Clean => (None, None, None),
-        FaultSetting::Ber(ber, chip) => (Some(ber), None, Some(chip)),
-        FaultSetting::Voltage(text, chip) => {
-            let point = match memory.voltages(text)?.as_slice() {
-                [one] => memory.at(*one)?,
-                many => {
-                    return Err(Error::argument(
-                        "--voltage",
-                        "one voltage",
-                        format!("{} voltages", many.len()),
-                    ))
-                }
-            };
-            (Some(point.ber), Some(point), Some(chip))
-        }
-    };
+    let options = Faults::new(&experiment.faults, &memory)?;
+    let place = place(faults, &options, &memory, masks)?;
     let paths: Vec<PathBuf> = vec![model.to_owned()];
     let models = load_models(&paths, &device)?;
     let mut experiment = experiment.clone();
@@ -95,23 +90,34 @@ pub fn evaluate(
         experiment.dataset = dataset_of_models(&models)?;
     }
     experiment.dataset = experiment.dataset.for_input(models[0].info.input_shape);
+    let (loaded, evaluator) = (&models[0], &models[0].evaluator);
+    let exposure = place.as_ref().map(|_| loaded.exposure(&options)).transpose()?;
     let set = TestSource { spec: &experiment.dataset, folder: data_folder, file: data_file }.load()?;
     let images = TestImages::new(&set, &models, &experiment, experiment.sweep.images)?;
-    let (loaded, evaluator) = (&models[0], &models[0].evaluator);
-    let mut count = None;
-    let score = match (ber, chip) {
-        (Some(ber), Some(chip)) => {
-            let bits = loaded.stored_bits()?;
-            let cells = evaluator.words().len() as u64 * u64::from(bits);
-            let chip = Chip::new(experiment.seed, chip, memory.array)?;
-            let failing = chip.failing_cells(ber, cells);
-            count = Some(failing.len() as u64);
-            let words = faulty_words(memory.fault_kind, &failing, evaluator.words(), bits)?;
-            evaluator.faulty(&words, images.of(0))?
+    let (mut count, mut array) = (None, None);
+    let score = match (&place, &exposure) {
+        (Some(place), Some(exposure)) => {
+            let way = one_way(&options, place)?;
+            array = Some(way.array);
+            let reads = place.reads(&way.model, &experiment, loaded, exposure)?;
+            if let Some(folder) = masks {
+                write_masks(folder, loaded, &reads)?;
+            }
+            let mut access = |access| {
+                let read = reads.access(access)?;
+                *count.get_or_insert(0) += read.failing_cells;
+                Ok(read.words)
+            };
+            match way.model.is_transient() {
+                true => evaluator.faulty_by_access(images.of(0), access)?,
+                false => evaluator.faulty(&access(0)?, images.of(0))?,
+            }
         }
         _ => evaluator.clean(images.of(0))?,
     };
     let scheme = evaluator.stored().iter().flatten().map(|stored| stored.scheme).next();
+    let point = place.as_ref().and_then(|place| place.point);
+    let changed = options.changes().is_some();
     let row = EvaluationRow {
         schema: crate::table::SCHEMA,
         model: loaded.name.clone(),
@@ -122,13 +128,87 @@ pub fn evaluate(
         architecture: evaluator.network().architecture().to_string(),
         method: scheme.map(|scheme| scheme.method.name().to_owned()),
         bits: scheme.map_or(32, |scheme| scheme.format.bits()),
-        memory: ber.map(|_| memory.name.clone()),
+        memory: place.as_ref().map(|_| memory.name.clone()),
         voltage: point.map(|point| point.voltage.get()),
         voltage_unit: point.map(|_| memory.unit.name().to_owned()),
-        ber: ber.map(Ber::get),
+        ber: place.as_ref().map(|place| place.ber.get()),
         ber_source: point.map(|point| point.ber_source.name().to_owned()),
-        chip: chip.map(|chip| chip.0),
+        chip: place.as_ref().map(|place| place.chip.0),
         faults: count,
+        fault_kind: changed.then(|| options.label()),
+        array: array.filter(|_| changed),
     };
     Ok((row, loaded.warnings.clone()))
+}
+
+/// Where faults are looked at: a chip at a rate, with the operating point where a voltage was given.
+struct Place {
+    ber: Ber,
+    point: Option<OperatingPoint>,
+    chip: ChipId,
+}
+
+impl Place {
+    fn reads<'a>(
+        &self,
+        model: &FaultModel,
+        experiment: &Experiment,
+        loaded: &'a Loaded,
+        exposure: &'a Exposure,
+    ) -> Result<ChipReads<'a>> {
+        let stored = Stored { words: loaded.evaluator.words(), bits: loaded.stored_bits()?, exposure };
+        model.chip(experiment.seed, self.chip, self.ber, stored)
+    }
+}
+
+/// The place, `None` without faults; then neither fault options nor masks mean anything.
+fn place(
+    faults: FaultSetting,
+    options: &Faults,
+    memory: &MemoryModel,
+    masks: Option<&Path>,
+) -> Result<Option<Place>> {
+    match faults {
+        FaultSetting::Clean if masks.is_some() || options.changes().is_some() => {
+            let expected = "`--ber` or `--voltage`: without, no bit fails and they have no effect";
+            Err(Error::argument("fault options and masks", expected, "neither"))
+        }
+        FaultSetting::Clean => Ok(None),
+        FaultSetting::Ber(ber, chip) => Ok(Some(Place { ber, point: None, chip })),
+        FaultSetting::Voltage(text, chip) => match memory.voltages(text)?.as_slice() {
+            [one] => {
+                let point = options.at(memory, *one)?;
+                Ok(Some(Place { ber: point.ber, point: Some(point), chip }))
+            }
+            many => Err(Error::argument("--voltage", "one voltage", format!("{} voltages", many.len()))),
+        },
+    }
+}
+
+/// The one array of an evaluation.
+fn one_way(options: &Faults, place: &Place) -> Result<memory::FaultWay> {
+    let mut ways = options.ways(place.ber, place.point.map(|point| point.voltage))?;
+    match (ways.pop(), ways.len()) {
+        (Some(way), 0) => Ok(way),
+        (_, more) => Err(Error::argument("faults.arrays", "one array", (more + 1).to_string())),
+    }
+}
+
+/// Writes one NumPy file for each stored layer, `<layer>.npy`: `u1` of the shape of its weight, the bits that read
+/// other than stored, so that the word read is the stored word XOR the mask. Where faults are transient, of access 0.
+fn write_masks(folder: &Path, loaded: &Loaded, reads: &ChipReads) -> Result<()> {
+    let evaluator = &loaded.evaluator;
+    let mut masks = vec![0; evaluator.words().len()];
+    for (index, word) in reads.access(0)?.words {
+        masks[index] = evaluator.words()[index] ^ word;
+    }
+    let shapes = evaluator.stored().iter().flatten().map(|stored| stored.shape.clone());
+    let mut rest = masks.as_slice();
+    for ((name, words), shape) in evaluator.memory_layers().into_iter().zip(shapes) {
+        let (own, others) = rest.split_at(words as usize);
+        rest = others;
+        let array = ByteArray { shape, values: own.to_vec() };
+        store::write_npy(&folder.join(format!("{name}.npy")), &array)?;
+    }
+    Ok(())
 }

@@ -211,7 +211,7 @@ fn evaluated(
         return Ok(None);
     }
     let (given, data, file) = (request.dataset_given, &request.data_folder, request.data_file.as_deref());
-    match evaluate(experiment, model, given, data, file, FaultSetting::Clean) {
+    match evaluate(experiment, model, given, data, file, FaultSetting::Clean, None) {
         Ok((row, _)) => Ok(Some(row)),
         Err(Error::Missing { path, expected }) if !asked => {
             monitor.warn(&format!("not evaluated: no {} (expected {expected})", path.display()));

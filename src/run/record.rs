@@ -6,6 +6,7 @@ use crate::error::{Error, Result};
 use crate::kernel::Isa;
 use crate::store;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -36,6 +37,13 @@ pub(super) struct Record {
     pub(super) memory: Input,
     /// Models.
     pub(super) models: Vec<Input>,
+    /// Cells that faults can reach, by model; empty where the number of failing cells among them does not have the
+    /// bit error rate for its mean (biased flips, profiles, maps), and in a record that does not say.
+    #[serde(default)]
+    pub(super) exposed_cells: BTreeMap<String, u64>,
+    /// How often a trial read its cells: several times where faults are transient.
+    #[serde(default = "once")]
+    pub(super) accesses: u64,
     /// Seconds since 1970 when the run began, and when it was finished.
     pub(super) started_unix: u64,
     /// `None` while it is not finished.
@@ -46,6 +54,10 @@ pub(super) struct Record {
     pub(super) notes: Vec<String>,
     /// The resolved configuration.
     pub(super) configuration: Experiment,
+}
+
+fn once() -> u64 {
+    1
 }
 
 /// Something that a run reads.

@@ -45,6 +45,10 @@ pub(super) fn draw(runs: &[PathBuf], reports: &Path, name: Option<&str>) -> Resu
         return Err(Error::argument("runs", "at least one folder in `results`", "none"));
     };
     let tables: Vec<table::Run> = runs.iter().map(|run| table::read_run(run)).collect::<Result<_>>()?;
+    let counted = |(record, run): (&Record, &table::Run)| {
+        table::fault_counts(&run.summaries, &run.trials, &record.exposed_cells, record.accesses)
+    };
+    let fault_counts = records.iter().zip(&tables).flat_map(counted).collect();
     let title = match tables.as_slice() {
         [one] => one.name.clone(),
         many => format!("merged-{}", many.iter().map(|run| run.name.as_str()).collect::<Vec<_>>().join("+")),
@@ -78,6 +82,7 @@ pub(super) fn draw(runs: &[PathBuf], reports: &Path, name: Option<&str>) -> Resu
         notes,
         figures,
         summaries: merged.summaries,
+        fault_counts,
         pareto: pareto.clone(),
     });
     let report = folder.join("report.html");

@@ -1,11 +1,14 @@
 //! The models of a sweep with their test images: loaded, checked against each other, named apart.
 
-use crate::config::Experiment;
+use crate::config::{Experiment, Training};
 use crate::data::{self, DatasetName, DatasetSpec, ImageSet, Normalization, Split};
 use crate::engine::{Evaluator, Images};
 use crate::error::{Error, Result};
-use crate::net::{Model, ModelInfo};
+use crate::fault::Exposure;
+use crate::memory::Faults;
+use crate::net::{Model, ModelInfo, Network};
 use crate::stats::ImageSample;
+use crate::sweep::exposure;
 use candle_core::Device;
 use std::path::{Path, PathBuf};
 
@@ -38,6 +41,15 @@ pub(super) struct Loaded {
 }
 
 impl Loaded {
+    /// What faults reach of the model's memory.
+    ///
+    /// # Errors
+    /// As [`Self::stored_bits`]; fault options that do not go with the model.
+    pub(super) fn exposure(&self, faults: &Faults) -> Result<Exposure> {
+        self.stored_bits()?;
+        exposure(&self.evaluator, &self.name, faults)
+    }
+
     /// Bits of a stored code.
     ///
     /// # Errors
@@ -73,6 +85,22 @@ pub(super) fn load_models(paths: &[PathBuf], device: &Device) -> Result<Vec<Load
         all.push(Loaded { name, path: path.clone(), checksum, info, evaluator, warnings });
     }
     Ok(all)
+}
+
+/// Checks fault options against networks that are yet to be trained: before the trainings, not after.
+///
+/// # Errors
+/// As [`exposure`].
+pub(super) fn check_untrained(trainings: &[Training], faults: &Faults) -> Result<()> {
+    for training in trainings.iter().filter(|_| faults.changes().is_some()) {
+        // a folder's classes are not known yet; the checks look at layers, not at their sizes
+        let (architecture, classes) =
+            (training.network.architecture, training.dataset.name.classes().unwrap_or(10));
+        let (quantizer, seed) = (&training.quantizer, training.seed);
+        let (network, _) = Network::new(architecture, classes, quantizer, seed, &Device::Cpu)?;
+        exposure(&Evaluator::new(network)?, &training.name, faults)?;
+    }
+    Ok(())
 }
 
 /// The data set of model files, where the user names none: that of their training, all alike.

@@ -4,13 +4,14 @@ use super::identity::{check_plain_name, folder_name};
 use super::monitor::{Monitor, SweepProgress};
 use super::record::{now, Input, Machine, Record, MEMORY, RECORD};
 use super::redraw::{draw, Drawn};
-use super::subjects::{dataset_of_models, load_models, Loaded, TestImages, TestSource};
+use super::subjects::{check_untrained, dataset_of_models, load_models, Loaded, TestImages, TestSource};
 use super::training::train_model;
 use crate::config::Experiment;
 use crate::data::ImageSet;
-use crate::engine::Score;
+use crate::engine::{Score, ACCESS_IMAGES};
 use crate::error::{Error, Result};
-use crate::memory::{self, MemoryModel, OperatingPoint};
+use crate::fault::FaultSpec;
+use crate::memory::{self, Faults, MemoryModel, OperatingPoint};
 use crate::stats::{self, ImageSample};
 use crate::store::{self, Lock};
 use crate::sweep::{Comparison, Design, Subject, Trial};
@@ -19,6 +20,7 @@ use crate::units::{BerSource, Voltage};
 use candle_core::Device;
 use rayon::prelude::*;
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -97,12 +99,15 @@ struct Identity<'a> {
     models: Vec<(&'a str, &'a str)>,
     tolerance: Option<f64>,
     floor: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    faults: Option<&'a FaultSpec>,
 }
 
 /// Inputs of a sweep, loaded and checked.
 struct Prepared {
     experiment: Experiment,
     memory: MemoryModel,
+    faults: Faults,
     voltages: Vec<Voltage>,
     models: Vec<Loaded>,
     images: TestImages,
@@ -116,7 +121,7 @@ struct Prepared {
 /// # Errors
 /// Wrong input, [`Error::Locked`], [`Error::Interrupted`] (what is finished is kept), [`Error::Io`].
 pub fn sweep(experiment: &Experiment, request: &SweepRequest, monitor: &dyn Monitor) -> Result<SweepResult> {
-    let (memory, _) = inputs(experiment)?;
+    let inputs = inputs(experiment, request)?;
     check_plain_name("--out", request.out.as_deref())?;
     let device = experiment.device.open()?;
     let early = early_set(experiment, request)?;
@@ -126,7 +131,7 @@ pub fn sweep(experiment: &Experiment, request: &SweepRequest, monitor: &dyn Moni
         true => train_all(experiment, request, &device, monitor)?,
     };
     let training_seconds = (computed > 0).then(|| started.elapsed().as_secs_f64());
-    let prepared = prepare(experiment, request, memory, &paths, early, &device)?;
+    let prepared = prepare(experiment, request, inputs, &paths, early, &device)?;
     prepared.notes.iter().for_each(|note| monitor.warn(note));
     let folder = run_folder(request, &prepared.identity)?;
     Sweeping { prepared, request, folder, monitor, training_seconds }.finish()
@@ -137,24 +142,25 @@ pub fn sweep(experiment: &Experiment, request: &SweepRequest, monitor: &dyn Moni
 /// # Errors
 /// Wrong input.
 pub fn plan(experiment: &Experiment, request: &SweepRequest) -> Result<SweepPlan> {
-    let (memory, voltages) = inputs(experiment)?;
+    let inputs = inputs(experiment, request)?;
     check_plain_name("--out", request.out.as_deref())?;
     let early = early_set(experiment, request)?;
     if request.models.is_empty() {
         let trainings = experiment.trainings()?;
-        let points = voltages.len() * trainings.len();
+        let points = inputs.voltages.len() * inputs.faults.count() * trainings.len();
+        let trials = points * inputs.faults.chips(experiment.sweep.chips) as usize;
         return Ok(SweepPlan {
             epochs: trainings.len() * experiment.trainer.epochs,
             to_train: trainings.into_iter().map(|training| training.name).collect(),
             folder: None,
             designs: points,
-            trials: points * experiment.sweep.chips as usize,
-            owed: points * experiment.sweep.chips as usize,
+            trials,
+            owed: trials,
             cpu_seconds: None,
         });
     }
     let device = experiment.device.open()?;
-    let prepared = prepare(experiment, request, memory, &request.models, early, &device)?;
+    let prepared = prepare(experiment, request, inputs, &request.models, early, &device)?;
     let folder = request.results.join(request.out.as_ref().unwrap_or(&prepared.identity));
     let journal = folder.join(names::JOURNAL);
     let replay = if journal.exists() { table::replay(&journal)? } else { Replay::default() };
@@ -180,14 +186,20 @@ pub fn plan(experiment: &Experiment, request: &SweepRequest) -> Result<SweepPlan
 }
 
 /// The inputs that can be checked before anything is computed.
-fn inputs(experiment: &Experiment) -> Result<(MemoryModel, Vec<Voltage>)> {
+struct Inputs {
+    memory: MemoryModel,
+    faults: Faults,
+    voltages: Vec<Voltage>,
+}
+
+fn inputs(experiment: &Experiment, request: &SweepRequest) -> Result<Inputs> {
     let memory = memory::load(&experiment.memory)?;
-    let voltages = match &experiment.sweep.voltages {
-        Some(text) => memory.voltages(text)?,
-        None => memory.curve(11)?.into_iter().map(|point| point.voltage).collect(),
-    };
-    voltages.iter().try_for_each(|voltage| memory.at(*voltage).map(|_| ()))?;
-    Ok((memory, voltages))
+    let faults = Faults::new(&experiment.faults, &memory)?;
+    if request.models.is_empty() {
+        check_untrained(&experiment.trainings()?, &faults)?;
+    }
+    let voltages = faults.voltages(&memory, experiment.sweep.voltages.as_deref())?;
+    Ok(Inputs { memory, faults, voltages })
 }
 
 /// The test images where they are known before the models are: wrong ones end a sweep before its trainings.
@@ -243,15 +255,15 @@ fn train_all(
 fn prepare(
     experiment: &Experiment,
     request: &SweepRequest,
-    memory: MemoryModel,
+    inputs: Inputs,
     paths: &[PathBuf],
     early: Option<ImageSet>,
     device: &Device,
 ) -> Result<Prepared> {
-    let (_, voltages) = inputs(experiment)?;
+    let Inputs { memory, faults, voltages } = inputs;
     let mut experiment = experiment.clone();
     let models = load_models(paths, device)?;
-    models.iter().try_for_each(|model| model.stored_bits().map(drop))?;
+    models.iter().try_for_each(|model| model.exposure(&faults).map(drop))?;
     if !request.models.is_empty() && !request.dataset_given {
         experiment.dataset = dataset_of_models(&models)?;
     }
@@ -272,9 +284,11 @@ fn prepare(
         models: models.iter().map(|model| (model.name.as_str(), model.checksum.as_str())).collect(),
         tolerance: experiment.sweep.tolerance,
         floor: experiment.sweep.floor.map(|floor| floor.get()),
+        faults: faults.changes(),
     };
     let identity = folder_name(&experiment.name, &identity)?;
-    let mut prepared = Prepared { experiment, memory, voltages, models, images, identity, notes: Vec::new() };
+    let mut prepared =
+        Prepared { experiment, memory, faults, voltages, models, images, identity, notes: Vec::new() };
     prepared.notes = prepared.remarks()?;
     Ok(prepared)
 }
@@ -304,7 +318,8 @@ impl Prepared {
             notes.push(format!("{used} of {all} test images are used in each trial"));
         }
         let points: Vec<OperatingPoint> =
-            self.voltages.iter().map(|v| self.memory.at(*v)).collect::<Result<_>>()?;
+            self.voltages.iter().map(|v| self.faults.at(&self.memory, *v)).collect::<Result<_>>()?;
+        notes.extend(self.faults.notes(&self.memory));
         let words: u64 = self.models.iter().map(|model| model.evaluator.words().len() as u64).sum();
         let rate: f64 = points.iter().map(|point| point.ber.get()).sum();
         if rate * words as f64 * f64::from(self.experiment.sweep.chips) < 0.5 {
@@ -367,12 +382,12 @@ impl Prepared {
         }
         voltages.sort_by(|a, b| a.get().total_cmp(&b.get()));
         voltages.dedup();
-        voltages.into_iter().map(|voltage| self.memory.at(voltage)).collect()
+        voltages.into_iter().map(|voltage| self.faults.at(&self.memory, voltage)).collect()
     }
 
     /// The chips asked for, or as many as the run has already. A tolerance decides by itself.
     fn chips(&self, replay: &Replay) -> u32 {
-        let asked = self.experiment.sweep.chips;
+        let asked = self.faults.chips(self.experiment.sweep.chips);
         match self.experiment.sweep.tolerance {
             Some(_) => asked,
             None => replay.trials.iter().map(|trial| trial.chip.0 + 1).fold(asked, u32::max),
@@ -402,6 +417,7 @@ impl Prepared {
         Comparison {
             subjects,
             memory: &self.memory,
+            faults: &self.faults,
             points,
             seed: self.experiment.seed,
             chips,
@@ -417,6 +433,11 @@ impl Prepared {
             sha256: sha256.to_owned(),
         };
         let models = self.models.iter().map(|m| input(&m.name, m.path.display().to_string(), &m.checksum));
+        let exposed = |model: &Loaded| Some((model.name.clone(), model.exposure(&self.faults).ok()?.cells()));
+        let exposed_cells = match self.faults.counts_have_the_rate() {
+            true => self.models.iter().filter_map(exposed).collect(),
+            false => BTreeMap::new(),
+        };
         Record {
             version: Record::version(),
             identity: self.identity.clone(),
@@ -431,6 +452,12 @@ impl Prepared {
             ),
             memory: input(&self.memory.name, self.experiment.memory.clone(), &self.memory.checksum),
             models: models.collect(),
+            exposed_cells,
+            accesses: if self.faults.is_transient() {
+                self.images.count.div_ceil(ACCESS_IMAGES as u64)
+            } else {
+                1
+            },
             started_unix: now(),
             finished_unix: None,
             machine: Machine::here(),
@@ -525,8 +552,9 @@ impl Sweeping<'_> {
     }
 
     fn say_extension(&self, replay: &Replay, designs: &[Design], chips: u32) {
-        let asked =
-            (self.prepared.voltages.len() * self.prepared.models.len(), self.prepared.experiment.sweep.chips);
+        let prepared = &self.prepared;
+        let points = prepared.voltages.len() * prepared.faults.count() * prepared.models.len();
+        let asked = (points, prepared.chips(&Replay::default()));
         if !replay.trials.is_empty() && (designs.len(), chips) != asked {
             self.monitor.note(&format!(
                 "the run in {} holds more already: {} design points on {chips} chips in all",

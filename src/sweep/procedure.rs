@@ -1,13 +1,14 @@
 //! Trials of a comparison: which are owed, each on its own chip, in parallel, until enough chips have spoken.
 
+use super::energy::energy;
 use super::row::{Design, StoppedBy, Trial, TrialStatus};
 use crate::engine::{Evaluator, Images, Score};
 use crate::error::{Error, Result};
-use crate::fault::{faulty_words, Chip};
-use crate::memory::{weight_memory_energy, LayerAccess, MemoryModel, OperatingPoint};
+use crate::fault::{Exposure, Stored};
+use crate::memory::{FaultWay, Faults, MemoryModel, OperatingPoint};
 use crate::seed::Seed;
 use crate::stats::{self, ImageSample};
-use crate::units::{Accuracy, ChipId};
+use crate::units::{Accuracy, Ber, ChipId};
 use rayon::prelude::*;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -43,6 +44,8 @@ pub struct Comparison<'a> {
     pub subjects: &'a [Subject<'a>],
     /// The memory.
     pub memory: &'a MemoryModel,
+    /// How its cells fail.
+    pub faults: &'a Faults,
     /// Voltages with their bit error rates.
     pub points: &'a [OperatingPoint],
     /// Seed of the chips.
@@ -64,24 +67,51 @@ pub struct Outcome {
     pub stopped_by: StoppedBy,
 }
 
-/// One trial that is owed.
-struct Task<'a> {
+/// What a design point is made of.
+#[derive(Clone, Debug)]
+struct Setup<'a> {
     subject: &'a Subject<'a>,
     point: &'a OperatingPoint,
+    way: FaultWay,
+    exposure: Exposure,
+}
+
+/// One trial that is owed.
+struct Task<'a> {
+    setup: &'a Setup<'a>,
     design_id: &'a str,
     chip: ChipId,
 }
 
 impl Comparison<'_> {
-    /// The design points: every model at every voltage.
+    /// The design points: every model at every voltage with every array.
     ///
     /// # Errors
-    /// [`Error::Argument`] for a float model, which stores no codes, or for two models of one name.
+    /// [`Error::Argument`] for a float model, which stores no codes, for two models of one name, or for fault
+    /// options that do not go with a model.
     pub fn designs(&self) -> Result<Vec<Design>> {
-        let pairs =
-            self.subjects.iter().flat_map(|subject| self.points.iter().map(move |point| (subject, point)));
-        let designs: Vec<Design> =
-            pairs.map(|(subject, point)| self.design(subject, point)).collect::<Result<_>>()?;
+        self.designs_of(&self.setups()?)
+    }
+
+    fn setups(&self) -> Result<Vec<Setup<'_>>> {
+        let mut setups = Vec::new();
+        for subject in self.subjects {
+            let exposure = exposure(subject.evaluator, &subject.name, self.faults)?;
+            for point in self.points {
+                let ways = self.faults.ways(point.ber, Some(point.voltage))?;
+                let setup = |way| Setup { subject, point, way, exposure: exposure.clone() };
+                setups.extend(ways.into_iter().map(setup));
+            }
+        }
+        if !setups.is_empty() && setups.iter().all(|setup| setup.exposure.msb_is_all()) {
+            let expected = "`random`: codes of 1 bit have no bit but the most significant";
+            return Err(Error::argument("faults.noise", expected, "`msb`"));
+        }
+        Ok(setups)
+    }
+
+    fn designs_of(&self, setups: &[Setup]) -> Result<Vec<Design>> {
+        let designs: Vec<Design> = setups.iter().map(|setup| self.design(setup)).collect::<Result<_>>()?;
         let ids: BTreeMap<&str, ()> = designs.iter().map(|d| (d.design_id.as_str(), ())).collect();
         if ids.len() != designs.len() {
             let names: Vec<&str> = self.subjects.iter().map(|s| s.name.as_str()).collect();
@@ -90,36 +120,25 @@ impl Comparison<'_> {
         Ok(designs)
     }
 
-    fn design(&self, subject: &Subject, point: &OperatingPoint) -> Result<Design> {
+    fn design(&self, setup: &Setup) -> Result<Design> {
+        let Setup { subject, point, way, exposure } = setup;
         let (network, memory) = (subject.evaluator.network(), self.memory);
-        let stored = subject.evaluator.stored().iter().flatten();
-        let layers: Vec<LayerAccess> = stored
-            .map(|layer| LayerAccess {
-                weights: layer.words.len() as u64,
-                bits: layer.scheme.format.bits(),
-                reads: 1.0,
-            })
-            .collect();
-        let (Some(first), Some(layer)) = (layers.first(), subject.evaluator.stored().iter().flatten().next())
-        else {
-            return Err(Error::argument(
-                format!("model `{}`", subject.name),
-                "a quantised model, which stores codes in the memory",
-                "float weights (bits: 32)",
-            ));
+        let Some(layer) = subject.evaluator.stored().iter().flatten().next() else {
+            return Err(float_model(&subject.name));
         };
-        let energy = weight_memory_energy(&layers, memory, point, 0.0)?;
+        let bits = layer.scheme.format.bits();
+        let energy = energy(subject.evaluator, exposure, memory, point)?;
         Ok(Design {
-            design_id: format!("{}@{}{}", subject.name, point.voltage, memory.unit.name()),
+            design_id: format!("{}@{}{}{}", subject.name, point.voltage, memory.unit.name(), way.suffix),
             model: subject.name.clone(),
             architecture: network.architecture().to_string(),
             dataset: subject.dataset.clone(),
             method: layer.scheme.method.name().to_owned(),
-            bits: first.bits,
+            bits,
             training_seed: subject.training_seed,
             memory: memory.name.clone(),
-            fault_kind: memory.fault_kind.name().to_owned(),
-            array: memory.array.label(),
+            fault_kind: self.faults.label(),
+            array: way.array.clone(),
             protection: "none".to_owned(),
             voltage: point.voltage.get(),
             voltage_unit: memory.unit,
@@ -128,7 +147,7 @@ impl Comparison<'_> {
             access_energy_relative: point.access_energy_relative,
             energy_relative: energy.relative,
             energy_pj: energy.picojoule,
-            area_relative: f64::from(first.bits) / 8.0,
+            area_relative: f64::from(bits) / 8.0,
             clean_accuracy: Accuracy::new(subject.clean.accuracy())?,
         })
     }
@@ -151,7 +170,8 @@ impl Comparison<'_> {
         cancel: &AtomicBool,
         sink: &mut (dyn FnMut(&Trial) -> Result<()> + Send),
     ) -> Result<Outcome> {
-        let designs = self.designs()?;
+        let setups = self.setups()?;
+        let designs = self.designs_of(&setups)?;
         let mut trials: BTreeMap<(String, ChipId), Trial> = done
             .iter()
             .filter(|trial| designs.iter().any(|design| design.design_id == trial.design_id))
@@ -159,7 +179,7 @@ impl Comparison<'_> {
             .collect();
         let mut chips = if self.tolerance.is_some() { LEAST_CHIPS.min(self.chips) } else { self.chips };
         let stopped_by = loop {
-            let new = self.batch(&designs, chips, &trials, cancel, sink)?;
+            let new = self.batch(&setups, &designs, chips, &trials, cancel, sink)?;
             trials.extend(new.into_iter().map(|trial| ((trial.design_id.clone(), trial.chip), trial)));
             if let Some(reason) = self.tolerance.and_then(|t| self.enough(t, &designs, chips, &trials)) {
                 break reason;
@@ -175,13 +195,14 @@ impl Comparison<'_> {
 
     fn batch(
         &self,
+        setups: &[Setup],
         designs: &[Design],
         chips: u32,
         done: &BTreeMap<(String, ChipId), Trial>,
         cancel: &AtomicBool,
         sink: &mut (dyn FnMut(&Trial) -> Result<()> + Send),
     ) -> Result<Vec<Trial>> {
-        let owed = self.owed(designs, chips, done);
+        let owed = owed(setups, designs, chips, done);
         let sink = Mutex::new(sink);
         let run = |task: &Task| {
             if cancel.load(Ordering::Relaxed) {
@@ -196,49 +217,42 @@ impl Comparison<'_> {
         owed.par_iter().with_max_len(1).map(run).collect()
     }
 
-    /// Trials that are owed, chip after chip: an interrupted sweep has whole chips.
-    fn owed<'a>(
-        &'a self,
-        designs: &'a [Design],
-        chips: u32,
-        done: &BTreeMap<(String, ChipId), Trial>,
-    ) -> Vec<Task<'a>> {
-        let mut owed = Vec::new();
-        for chip in (0..chips).map(ChipId) {
-            let pairs = self.subjects.iter().flat_map(|s| self.points.iter().map(move |p| (s, p)));
-            for ((subject, point), design) in pairs.zip(designs) {
-                if !done.contains_key(&(design.design_id.clone(), chip)) {
-                    owed.push(Task { subject, point, design_id: &design.design_id, chip });
-                }
-            }
-        }
-        owed
-    }
-
     /// Number of trials that [`Self::run`] would compute if no tolerance stopped it.
     ///
     /// # Errors
     /// As [`Self::designs`].
     pub fn count_owed(&self, done: &[Trial]) -> Result<usize> {
         let done = done.iter().map(|t| ((t.design_id.clone(), t.chip), t.clone())).collect();
-        Ok(self.owed(&self.designs()?, self.chips, &done).len())
+        let setups = self.setups()?;
+        Ok(owed(&setups, &self.designs_of(&setups)?, self.chips, &done).len())
     }
 
     fn trial(&self, task: &Task) -> Result<Trial> {
         let started = Instant::now();
-        let evaluator = task.subject.evaluator;
+        let Setup { subject, point, way, exposure } = task.setup;
+        let evaluator = subject.evaluator;
         let bits = memory_bits(evaluator) / evaluator.words().len().max(1) as u64;
-        let chip = Chip::new(self.seed, task.chip, self.memory.array)?;
-        let cells = chip.failing_cells(task.point.ber, memory_bits(evaluator));
-        let faults = faulty_words(self.memory.fault_kind, &cells, evaluator.words(), bits as u32)?;
-        let (score, status) = match faults.is_empty() {
-            true => (task.subject.clean, TrialStatus::FaultFree),
-            false => (evaluator.faulty(&faults, task.subject.images)?, TrialStatus::Evaluated),
+        let stored = Stored { words: evaluator.words(), bits: bits as u32, exposure };
+        let reads = way.model.chip(self.seed, task.chip, point.ber, stored)?;
+        let (mut faults, mut any) = (0, false);
+        let mut access = |access| {
+            let read = reads.access(access)?;
+            faults += read.failing_cells;
+            any |= !read.words.is_empty();
+            Ok(read.words)
         };
+        let score = match way.model.is_transient() && point.ber > Ber::ZERO {
+            true => evaluator.faulty_by_access(subject.images, access)?,
+            false => match access(0)? {
+                words if words.is_empty() => subject.clean,
+                words => evaluator.faulty(&words, subject.images)?,
+            },
+        };
+        let status = if any { TrialStatus::Evaluated } else { TrialStatus::FaultFree };
         Ok(Trial {
             design_id: task.design_id.to_owned(),
             chip: task.chip,
-            faults: cells.len() as u64,
+            faults,
             images: score.images,
             correct: score.correct,
             status,
@@ -286,6 +300,42 @@ fn deviation(sorted: &[f64], tolerance: f64) -> Option<f64> {
     let greatest = sorted.iter().map(|a| (a - median).abs()).fold(tolerance, f64::max);
     let few_differ = sorted.iter().filter(|&&a| a != median).count() < 3;
     Some(if few_differ { std.max((3.0 / sorted.len() as f64).sqrt() * greatest) } else { std })
+}
+
+/// Trials that are owed, chip after chip: an interrupted sweep has whole chips.
+fn owed<'a>(
+    setups: &'a [Setup<'a>],
+    designs: &'a [Design],
+    chips: u32,
+    done: &BTreeMap<(String, ChipId), Trial>,
+) -> Vec<Task<'a>> {
+    let mut owed = Vec::new();
+    for chip in (0..chips).map(ChipId) {
+        for (setup, design) in setups.iter().zip(designs) {
+            if !done.contains_key(&(design.design_id.clone(), chip)) {
+                owed.push(Task { setup, design_id: &design.design_id, chip });
+            }
+        }
+    }
+    owed
+}
+
+/// What faults reach of a network's memory.
+///
+/// # Errors
+/// [`Error::Argument`] for float weights, or fault options that do not go with the network.
+pub fn exposure(evaluator: &Evaluator, name: &str, faults: &Faults) -> Result<Exposure> {
+    let Some(layer) = evaluator.stored().iter().flatten().next() else { return Err(float_model(name)) };
+    faults.check_size(name, memory_bits(evaluator))?;
+    faults.exposure(&evaluator.memory_layers(), layer.scheme.format.bits())
+}
+
+fn float_model(name: &str) -> Error {
+    Error::argument(
+        format!("model `{name}`"),
+        "a quantised model, which stores codes in the memory",
+        "float weights (bits: 32)",
+    )
 }
 
 /// Stored bits of a network.
@@ -358,6 +408,7 @@ mod tests {
         let comparison = Comparison {
             subjects: &subjects,
             memory: &world.memory,
+            faults: &Faults::of(&world.memory),
             points: &points,
             seed: Seed(5),
             chips,
@@ -459,6 +510,7 @@ mod tests {
         let comparison = Comparison {
             subjects: &subjects,
             memory: &world.memory,
+            faults: &Faults::of(&world.memory),
             points: &points,
             seed: Seed(1),
             chips: 1,

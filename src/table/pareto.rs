@@ -6,7 +6,7 @@ use super::summary::{mean_accuracy, ChipTable};
 use crate::error::{Error, Result};
 use crate::seed::{Purpose, Seed};
 use crate::units::BerSource;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Accuracy losses at which savings are reported, as fractions.
 pub const SAVING_LOSSES: [f64; 3] = [0.005, 0.01, 0.02];
@@ -34,10 +34,11 @@ pub fn pareto<T: Outcome>(summaries: &[Summary], trials: &[T], chance: f64, seed
         return Err(Error::argument("chance accuracy", "a number from 0 to below 1", chance.to_string()));
     }
     let points = Points::new(summaries, trials)?;
-    let methods: BTreeSet<&str> = summaries.iter().map(|s| s.design.method.as_str()).collect();
+    let names = groups_of(summaries);
+    let methods: BTreeSet<&str> = names.iter().map(String::as_str).collect();
     let mut groups: Vec<(Option<&str>, Vec<usize>)> = vec![(None, points.order.clone())];
     for &method in &methods {
-        let of_method = |&i: &usize| summaries[i].design.method == method;
+        let of_method = |&i: &usize| names[i] == method;
         groups.push((Some(method), points.order.iter().copied().filter(of_method).collect()));
     }
     let orders: Vec<&[usize]> = groups.iter().map(|(_, order)| order.as_slice()).collect();
@@ -57,9 +58,20 @@ pub fn pareto<T: Outcome>(summaries: &[Summary], trials: &[T], chance: f64, seed
             hypervolume: hypervolume(&corners, chance),
         });
     }
-    let baseline = methods.contains(BASELINE).then(|| BASELINE.to_owned());
-    let savings = savings(summaries, &methods, baseline.as_deref());
+    let baseline = summaries.iter().any(|s| s.design.method == BASELINE).then(|| BASELINE.to_owned());
+    let savings = savings(summaries, &names, baseline.as_deref());
     Ok(Pareto { frontiers, savings, baseline, chance })
+}
+
+/// What frontiers and savings of design points are grouped by, one name per summary: the method; where several arrays
+/// are compared, the method and the array, because points of one array say nothing about another.
+pub fn groups_of(summaries: &[Summary]) -> Vec<String> {
+    let several = summaries.windows(2).any(|pair| pair[0].design.array != pair[1].design.array);
+    let name = |s: &Summary| match several {
+        true => format!("{}, {}", s.design.method, s.design.array),
+        false => s.design.method.clone(),
+    };
+    summaries.iter().map(name).collect()
 }
 
 /// Probability of each design point of being on the frontier of all of them, in the order of
@@ -147,12 +159,15 @@ impl Points {
     }
 }
 
-/// Savings by loss, then method. The target is the highest clean accuracy of the baseline's
-/// models, or of all models where there is no baseline, less the loss.
-fn savings(summaries: &[Summary], methods: &BTreeSet<&str>, baseline: Option<&str>) -> Vec<Saving> {
-    let of = |method: &str| {
-        let method = method.to_owned();
-        summaries.iter().filter(move |s| s.design.method == method)
+/// Savings by loss, then group. The target is the highest clean accuracy of the baseline's
+/// models, or of all models where there is no baseline, less the loss. A group is compared with the baseline in
+/// the same array.
+fn savings(summaries: &[Summary], names: &[String], baseline: Option<&str>) -> Vec<Saving> {
+    let groups: BTreeMap<&str, &str> =
+        names.iter().zip(summaries).map(|(name, s)| (name.as_str(), s.design.array.as_str())).collect();
+    let of = |group: &str| {
+        let group = group.to_owned();
+        summaries.iter().zip(names).filter(move |(_, name)| **name == group).map(|(s, _)| s)
     };
     let clean = summaries
         .iter()
@@ -168,8 +183,12 @@ fn savings(summaries: &[Summary], methods: &BTreeSet<&str>, baseline: Option<&st
     let mut savings = Vec::new();
     for loss in SAVING_LOSSES {
         let target = (clean - loss).max(0.0);
-        let base = baseline.and_then(|baseline| cheapest(baseline, target)).map(energy);
-        for &method in methods {
+        for (&method, &array) in &groups {
+            let base = summaries
+                .iter()
+                .zip(names)
+                .find(|(s, _)| baseline == Some(s.design.method.as_str()) && s.design.array == array);
+            let base = base.and_then(|(_, name)| cheapest(name, target)).map(energy);
             let cheapest = cheapest(method, target);
             let own = cheapest.map(energy);
             savings.push(Saving {

@@ -4,6 +4,7 @@ mod quantize;
 
 pub(crate) use quantize::QuantizeArgs;
 
+use crate::fault_args::FaultArgs;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 use wcat_explore::config::{named_or_file, Experiment, Layer};
@@ -156,6 +157,7 @@ pub(crate) struct Places {
 Example:
   wcat-explore sweep --voltages 0.75:1.0:0.025
   wcat-explore sweep --model a.safetensors --model b.safetensors --chips 50 --voltages 0.8:1.0:0.02
+  wcat-explore sweep --memory sram-28nm-kc705b-salami2018 --voltages 0.53:0.59:0.01 --array independent,model
 
 Without --model the models of the configuration (default: the built-in quick start) are trained if they are not
 in the cache. A killed sweep goes on where it stopped; further voltages or chips extend it.")]
@@ -187,6 +189,8 @@ pub(crate) struct SweepArgs {
     pub floor: Option<Accuracy>,
     #[command(flatten)]
     pub places: Places,
+    #[command(flatten)]
+    pub faults: FaultArgs,
     /// Name of the run folder [default: <configuration>-<hash>]
     #[arg(long, value_name = "NAME")]
     pub out: Option<String>,
@@ -243,7 +247,8 @@ pub(crate) struct TrainArgs {
 Example:
   wcat-explore eval --model resnet20.th --dataset cifar10
   wcat-explore eval --model resnet50.pth --dataset folder --data-dir imagenet-val
-  wcat-explore eval --model wcat.safetensors --voltage 0.85 --chip 3 --format json")]
+  wcat-explore eval --model wcat.safetensors --voltage 0.85 --chip 3 --format json
+  wcat-explore eval --model wcat.safetensors --voltage 0.8 --noise msb --layers 'conv*' --export-masks masks")]
 pub(crate) struct EvalArgs {
     /// Model file (safetensors, .pth, .th)
     #[arg(long, value_name = "FILE")]
@@ -265,6 +270,11 @@ pub(crate) struct EvalArgs {
     /// Test images, a seeded subset with the classes in proportion [default: all]
     #[arg(long, value_name = "N")]
     pub images: Option<u64>,
+    #[command(flatten)]
+    pub faults: FaultArgs,
+    /// Folder for the fault masks of the chip: a NumPy file for each layer, word read = stored word XOR mask
+    #[arg(long, value_name = "FOLDER")]
+    pub export_masks: Option<PathBuf>,
     /// How the result is printed
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,

@@ -2,6 +2,7 @@
 
 mod args;
 mod cmd;
+mod fault_args;
 mod progress;
 mod show;
 

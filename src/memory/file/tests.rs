@@ -131,7 +131,7 @@ fn what_parses_but_is_wrong_is_named_with_its_line() {
         ("at: 1.0", "at: 0", "9: `energy.access.at`: expected a number above 0 and at most 100, found 0".into()),
         ("exponent: 2.0", "exponent: .inf", "9: `energy.access.exponent`: expected a number above 0 and at most 10, found inf".into()),
         ("picojoule_per_bit: null", "picojoule_per_bit: -1", "9: `energy.access.picojoule_per_bit`: expected a number above 0, found -1".into()),
-        ("persistent_share: 1.0", "persistent_share: 0.5", "11: `faults.persistent_share`: expected 1 (transient faults are not supported yet), found 0.5".into()),
+        ("persistent_share: 1.0", "persistent_share: 1.5", "11: `faults.persistent_share`: expected a number from 0 to 1, found 1.5".into()),
         ("kind: flip", "kind: flip, zero_to_one_share: 0.5", "11: `faults.zero_to_one_share`: expected no such key for faults of kind `flip`, which invert the bit, found 0.5".into()),
         ("kind: flip", "kind: stuck", "11: `faults.zero_to_one_share`: expected the share of failing cells that read 1, for faults of kind `stuck`, found none".into()),
         ("kind: flip", "kind: stuck, zero_to_one_share: 1.5", "11: `faults.zero_to_one_share`: expected a number from 0 to 1, found 1.5".into()),

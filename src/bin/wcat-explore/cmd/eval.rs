@@ -12,7 +12,7 @@ pub(crate) fn run(common: &Common, args: &EvalArgs, monitor: &Progress) -> anyho
         args.memory.as_deref().map(|name| Layer::flag("--memory", "memory", name)),
         args.images.map(|images| Layer::flag("--images", "sweep.images", images)),
     ];
-    let flags: Vec<Layer> = flags.into_iter().flatten().collect();
+    let flags: Vec<Layer> = flags.into_iter().flatten().chain(args.faults.layers()).collect();
     let dataset = args.places.dataset.as_deref();
     let (experiment, dataset_given) = super::sweep::dataset_experiment(common, dataset, None, &flags)?;
     let chip = ChipId(args.chip);
@@ -28,6 +28,7 @@ pub(crate) fn run(common: &Common, args: &EvalArgs, monitor: &Progress) -> anyho
         &args.places.data_folder()?,
         args.places.data_file.as_deref(),
         faults,
+        args.export_masks.as_deref(),
     )?;
     warnings.iter().for_each(|warning| monitor.warn(warning));
     match args.format {
@@ -54,6 +55,10 @@ fn table(row: &EvaluationRow) -> anyhow::Result<()> {
             .push(Column::number("bit error rate", &rows, |r| format!("{:.3e}", r.ber.unwrap_or_default())));
         columns.push(Column::number("chip", &rows, |r| r.chip.unwrap_or_default().to_string()));
         columns.push(Column::number("faults", &rows, |r| r.faults.unwrap_or_default().to_string()));
+    }
+    if let (Some(kind), Some(array)) = (&row.fault_kind, &row.array) {
+        columns.push(Column::text("fault kind", &rows, |_| kind.clone()));
+        columns.push(Column::text("array", &rows, |_| array.clone()));
     }
     show::table(&columns)
 }

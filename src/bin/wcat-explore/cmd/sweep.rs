@@ -53,7 +53,7 @@ fn flags(args: &SweepArgs) -> Vec<Layer> {
         args.tolerance.map(|tolerance| Layer::flag("--tolerance", "sweep.tolerance", tolerance)),
         args.floor.map(|floor| Layer::flag("--floor", "sweep.floor", floor.get())),
     ];
-    all.into_iter().flatten().collect()
+    all.into_iter().flatten().chain(args.faults.layers()).collect()
 }
 
 /// The configuration with `--dataset`, whose settings replace those of another data set. A network that does
@@ -123,7 +123,9 @@ pub(crate) fn table(summaries: &[Summary]) -> anyhow::Result<()> {
         None => "-".into(),
     };
     let unit = summaries.first().map_or("voltage", |s| s.design.voltage_unit.symbol());
-    show::table(&[
+    let array = |s: &Summary| s.design.array.clone();
+    let several = summaries.iter().any(|s| array(s) != array(&summaries[0]));
+    let mut columns = vec![
         Column::text("model", summaries, |s| s.design.model.clone()),
         Column::number("bits", summaries, |s| s.design.bits.to_string()),
         Column::number(unit, summaries, |s| s.design.voltage.to_string()),
@@ -138,5 +140,9 @@ pub(crate) fn table(summaries: &[Summary]) -> anyhow::Result<()> {
         Column::text("95 % interval", summaries, interval),
         Column::number("min", summaries, |s| show::percent(s.min)),
         Column::number("yield %", summaries, |s| show::percent(s.yield_share)),
-    ])
+    ];
+    if several {
+        columns.insert(1, Column::text("array", summaries, array));
+    }
+    show::table(&columns)
 }
