@@ -2,6 +2,7 @@
 
 use super::layer::Layer;
 use super::resolve::{resolve, wrong_key};
+use crate::attack::AttackSpec;
 use crate::data::{DatasetName, DatasetSpec};
 use crate::device::DeviceSpec;
 use crate::error::{Error, Result};
@@ -35,6 +36,8 @@ pub struct Experiment {
     pub memory: String,
     /// Sweep.
     pub sweep: SweepSpec,
+    /// Attack.
+    pub attack: AttackSpec,
     /// Models that `sweep` trains where no model file is given.
     pub models: Vec<ModelSpec>,
 }
@@ -87,6 +90,7 @@ impl Default for Experiment {
             trainer: TrainerSpec::default(),
             memory: "sram-14nm-chandramoorthy2019".into(),
             sweep: SweepSpec::default(),
+            attack: AttackSpec::default(),
             models: Vec::new(),
         }
     }
@@ -138,6 +142,7 @@ impl Experiment {
         self.quantizer.check()?;
         self.trainer.check()?;
         self.sweep.check()?;
+        self.attack.check()?;
         if let Some(text) = &self.sweep.voltages {
             parse_voltages(text).map_err(|error| match error {
                 Error::Argument { expected, found, .. } => Error::argument("sweep.voltages", expected, found),

@@ -35,6 +35,7 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
         Command::Sweep(args) => cmd::sweep::run(common, args, &monitor),
         Command::Train(args) => cmd::train::run(common, args, &monitor),
         Command::Eval(args) => cmd::eval::run(common, args, &monitor),
+        Command::Attack(args) => cmd::attack::run(common, args, &monitor),
         Command::Memory(args) => cmd::memory::run(common, args),
         Command::Pareto(args) => cmd::pareto::run(args, &monitor),
         Command::Inspect(args) => cmd::inspect::run(common, args),
