@@ -46,6 +46,7 @@ fn every_command_has_help_with_an_example() {
         &["sweep"],
         &["train"],
         &["eval"],
+        &["attack"],
         &["memory"],
         &["memory", "list"],
         &["memory", "show"],

@@ -64,8 +64,7 @@ mod tests {
         for format in formats() {
             for word in 0..format.patterns() as u16 {
                 let word = word as Word;
-                let change =
-                    |bit| f32::from(format.decode(flip(word, bit))) - f32::from(format.decode(word));
+                let change = |bit| f32::from(format.decode(flip(word, bit))) - f32::from(format.decode(word));
                 for gradient in [0.5, -0.25] {
                     let offered = ranked(format, &[word], &[gradient], 1);
                     let mut expected: Vec<u32> =

@@ -31,7 +31,8 @@ pub(super) fn gradients(evaluator: &Evaluator, memory: &Memory, batch: &Batch) -
         let var = match memory.stored(layer) {
             None => None,
             Some(stored) => {
-                let values: Vec<f32> = memory.words(layer).into_iter().map(|word| stored.value(word)).collect();
+                let values: Vec<f32> =
+                    memory.words(layer).into_iter().map(|word| stored.value(word)).collect();
                 let values = Tensor::from_vec(values, stored.shape.as_slice(), &Device::Cpu)?;
                 Some(Var::from_tensor(&values.to_device(network.device())?)?)
             }

@@ -75,9 +75,9 @@ fn curves<'a>(attacks: &'a [AttackRow], flips: &[FlipRow]) -> Vec<Curve<'a>> {
     let mut curves: Vec<Curve<'a>> = Vec::new();
     for attack in attacks {
         let path = |who: Flipper| {
-            let own = flips.iter().filter(|f| {
-                f.model == attack.model && f.restart == attack.restart && f.attack == who
-            });
+            let own = flips
+                .iter()
+                .filter(|f| f.model == attack.model && f.restart == attack.restart && f.attack == who);
             let measured = own.filter_map(|f| Some((f.flip.flip as f64, 100.0 * f.flip.accuracy?)));
             std::iter::once((0.0, 100.0 * attack.clean_accuracy)).chain(measured).collect::<Path>()
         };
@@ -164,7 +164,9 @@ mod tests {
             unit("wcat-4bit", 0, &[0.9, 0.8, 0.7, 0.6], Stop::Flips),
         ];
         let svg = drawn(&units);
-        for words in ["normal-4bit", "wcat-4bit", "single attacks", "random flips", "target reached", "ended before"] {
+        for words in
+            ["normal-4bit", "wcat-4bit", "single attacks", "random flips", "target reached", "ended before"]
+        {
             assert!(svg.contains(words), "{words}");
         }
         let one = drawn(&units[..1]);

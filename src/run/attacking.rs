@@ -111,6 +111,9 @@ struct Prepared {
 
 impl Prepared {
     fn new(experiment: &Experiment, request: &AttackRequest) -> Result<Self> {
+        if request.models.is_empty() {
+            return Err(Error::argument("--model", "at least one model file", "none"));
+        }
         let device = experiment.device.open()?;
         let mut experiment = experiment.clone();
         let models = load_models(&request.models, &device)?;
@@ -376,7 +379,9 @@ impl Attacking<'_> {
         let name = &self.prepared.models[model].name;
         if path.exists() {
             match read_unit(&path) {
-                Ok(unit) if (&unit.row.model, unit.row.restart) == (name, restart) => return Ok((unit, false)),
+                Ok(unit) if (&unit.row.model, unit.row.restart) == (name, restart) => {
+                    return Ok((unit, false))
+                }
                 Ok(_) => self.monitor.warn(&format!("{}: another attack; it is made again", path.display())),
                 Err(error) if error.is_wrong_input() => {
                     self.monitor.warn(&format!("{error}; this attack is made again"));

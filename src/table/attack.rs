@@ -50,9 +50,8 @@ impl FlipRow {
     /// The flips of an attack, those of the search first.
     pub fn of(unit: &AttackUnit) -> Vec<Self> {
         let (model, restart) = (&unit.row.model, unit.row.restart);
-        let row = |attack| {
-            move |flip: &Flip| Self { model: model.clone(), restart, attack, flip: flip.clone() }
-        };
+        let row =
+            |attack| move |flip: &Flip| Self { model: model.clone(), restart, attack, flip: flip.clone() };
         let search = unit.search.iter().map(row(Flipper::BitSearch));
         search.chain(unit.random.iter().map(row(Flipper::Random))).collect()
     }
