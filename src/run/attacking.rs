@@ -244,26 +244,20 @@ impl Prepared {
         };
         let target = Target { evaluator: &loaded[0].evaluator, batch: batch.of(0), test };
         let name = &loaded[0].name;
-        let tell = |flip: &Flip, random| {
-            monitor.flip(&AttackProgress {
-                model: name,
-                restart,
-                random,
-                flips: flip.flip,
-                most: spec.flips,
-                accuracy: flip.accuracy,
-            });
+        let tell = |flip: &Flip, random, most| {
+            let (flips, accuracy) = (flip.flip, flip.accuracy);
+            monitor.flip(&AttackProgress { model: name, restart, random, flips, most, accuracy });
         };
         let (mut search, mut random) = (Vec::new(), Vec::new());
         let mut sink = |step: &[Flip]| {
-            step.last().into_iter().for_each(|flip| tell(flip, false));
+            step.last().into_iter().for_each(|flip| tell(flip, false, spec.flips));
             search.extend_from_slice(step);
             Ok(())
         };
         let outcome = bit_search(&target, spec, monitor.cancel(), &mut sink)?;
         let mut stream = self.experiment.seed.stream(Purpose::RandomFlips, &[restart.into()]);
         let mut sink = |flip: &Flip| {
-            tell(flip, true);
+            tell(flip, true, outcome.flips);
             random.push(flip.clone());
             Ok(())
         };

@@ -3,7 +3,7 @@
 use crate::files::{files, floats, folder, number};
 use candle_core::Device;
 use serde_json::Value;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use wcat_explore::attack::{bit_search, AttackSpec, Flip, Target};
 use wcat_explore::data::{load, DatasetName, DatasetSpec, ImageSet, Split};
@@ -47,7 +47,7 @@ fn every_step_of_the_bit_search_matches() {
     }
 }
 
-fn check_net(at: &str, json: &Value, net: &Value, weights: &PathBuf, set: &ImageSet) {
+fn check_net(at: &str, json: &Value, net: &Value, weights: &Path, set: &ImageSet) {
     let quantizer = QuantizerSpec {
         method: Method::Wcat,
         bits: Bits::new(net["N_bits"].as_u64().unwrap()).unwrap(),

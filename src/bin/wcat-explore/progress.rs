@@ -137,8 +137,8 @@ fn remaining(elapsed: Duration, done: f64, left: f64) -> String {
     }
 }
 
-fn attack_task(model: &str, restart: u32) -> String {
-    format!("{model}, restart {restart}")
+fn attack_task(model: &str, restart: u32, random: bool) -> String {
+    format!("{model}, restart {restart}{}", if random { ", random" } else { "" })
 }
 
 impl Monitor for Progress {
@@ -196,15 +196,14 @@ impl Monitor for Progress {
     }
 
     fn flip(&self, progress: &AttackProgress) {
-        let who = if progress.random { "random flips" } else { "flips" };
         let accuracy = progress.accuracy.map_or(String::new(), |a| format!(", accuracy {:.1} %", 100.0 * a));
-        let message = format!("{}/{} {who}{accuracy}", progress.flips, progress.most);
+        let message = format!("{}/{} flips{accuracy}", progress.flips, progress.most);
         let share = progress.flips as f64 / progress.most.max(1) as f64;
-        self.show(&attack_task(progress.model, progress.restart), share, &message);
+        self.show(&attack_task(progress.model, progress.restart, progress.random), share, &message);
     }
 
     fn attacked(&self, model: &str, restart: u32) {
-        self.end(&attack_task(model, restart));
+        [false, true].into_iter().for_each(|random| self.end(&attack_task(model, restart, random)));
     }
 
     fn cancel(&self) -> &AtomicBool {
