@@ -25,7 +25,7 @@ pub struct AttackSpec {
 
 impl Default for AttackSpec {
     fn default() -> Self {
-        Self { flips: 100, until_accuracy: None, k_top: 100, batch: 128, restarts: 5, data: Split::Training }
+        Self { flips: 200, until_accuracy: None, k_top: 100, batch: 128, restarts: 5, data: Split::Training }
     }
 }
 

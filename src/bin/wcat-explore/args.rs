@@ -256,7 +256,7 @@ pub(crate) struct AttackArgs {
     /// Model files, comma-separated
     #[arg(long, value_name = "FILES", value_delimiter = ',')]
     pub(crate) models: Vec<PathBuf>,
-    /// Most bits flipped in one attack [default: 100]
+    /// Most bits flipped in one attack [default: 200]
     #[arg(long, value_name = "N")]
     pub flips: Option<u64>,
     /// End where the test accuracy is at most this [default: chance, 1 / classes]
