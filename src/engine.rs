@@ -85,13 +85,13 @@ impl Engine {
         tallies.into_iter().fold(Tally::default(), Tally::plus).score()
     }
 
-    /// Score with some weights changed, on this thread: (layer, row-major index, weight).
-    fn changed(&self, weights: &[(usize, usize, f32)], images: &Images) -> Score {
+    /// Tallies of runs of images, added in order, with some weights changed, on this thread: (layer, row-major index,
+    /// weight).
+    fn tally_changed(&self, weights: &[(usize, usize, f32)], runs: &[(&[f32], &[u32])]) -> Tally {
         self.with_worker(|worker| {
             self.with_weights(worker, weights, |worker| {
-                let tallies = images.runs(RUN).into_iter();
-                let total = tallies.map(|(pixels, labels)| self.tally(worker, pixels, labels));
-                total.fold(Tally::default(), Tally::plus).score()
+                let tallies = runs.iter().map(|(pixels, labels)| self.tally(worker, pixels, labels));
+                tallies.fold(Tally::default(), Tally::plus)
             })
         })
     }
@@ -114,6 +114,19 @@ impl Engine {
             worker.packed[at] = self.packed[at];
         }
         result
+    }
+
+    /// Score with some weights changed, on this thread.
+    fn changed(&self, weights: &[(usize, usize, f32)], images: &Images) -> Score {
+        self.tally_changed(weights, &images.runs(RUN)).score()
+    }
+
+    /// The same on all threads.
+    fn changed_on_all_threads(&self, weights: &[(usize, usize, f32)], images: &Images) -> Score {
+        let runs = images.runs(RUN);
+        let tallies: Vec<Tally> =
+            runs.par_iter().map(|run| self.tally_changed(weights, std::slice::from_ref(run))).collect();
+        tallies.into_iter().fold(Tally::default(), Tally::plus).score()
     }
 }
 
@@ -233,6 +246,18 @@ impl Evaluator {
         pairs
             .filter_map(|(layer, stored)| Some((layer.name(), stored.as_ref()?.words.len() as u64)))
             .collect()
+    }
+
+    /// What [`Self::faulty`] gives, bit for bit, on all threads.
+    ///
+    /// # Errors
+    /// As [`Self::faulty`].
+    pub fn faulty_on_all_threads(&self, faults: &[(usize, Word)], images: &Images) -> Result<Score> {
+        self.check(images)?;
+        match &self.engine {
+            Some(engine) => Ok(engine.changed_on_all_threads(&self.faulty_weights(faults)?, images)),
+            None => Plain::new(self)?.faulty(faults, images),
+        }
     }
 
     /// Layer, row-major index and value of weights whose words read otherwise.

@@ -3,6 +3,7 @@
 
 mod accuracy_ber;
 mod accuracy_voltage;
+mod attack;
 mod canvas;
 mod caption;
 mod curves;
@@ -24,6 +25,7 @@ use crate::units::{BerSource, VoltageUnit};
 
 pub use accuracy_ber::accuracy_ber;
 pub use accuracy_voltage::accuracy_voltage;
+pub use attack::attack;
 pub use memory_model::memory_model;
 pub use pareto::pareto;
 pub use png::png;

@@ -1,7 +1,8 @@
-//! A configuration to folders: trains, evaluates and sweeps, resumes what was begun, writes tables, figures and report.
+//! A configuration to folders: trains, evaluates, sweeps and attacks, resumes what was begun, writes tables, figures and report.
 //!
 //! What happens meanwhile goes to a [`Monitor`]; nothing is printed here.
 
+mod attacking;
 mod evaluation;
 mod identity;
 mod monitor;
@@ -13,8 +14,9 @@ mod sweeping;
 mod training;
 mod trainings;
 
+pub use attacking::{attack, AttackRequest, AttackResult};
 pub use evaluation::{evaluate, EvaluationRow, FaultSetting};
-pub use monitor::{Monitor, Quiet, SweepProgress};
+pub use monitor::{AttackProgress, Monitor, Quiet, SweepProgress};
 pub use quantization::{quantize, QuantizationRequest, QuantizationResult, QuantizationRow, QuantizedLayer};
 pub use redraw::{redraw, Drawn};
 pub use sweeping::{plan, sweep, SweepPlan, SweepRequest, SweepResult};

@@ -41,6 +41,10 @@ pub enum Purpose {
     Bootstrap,
     /// Choice of an image subset; no index.
     Images,
+    /// Images of an attack batch; indices: restart.
+    AttackBatch,
+    /// Random flips held against an attack; indices: restart.
+    RandomFlips,
     /// Random numbers inside tests.
     Test,
 }

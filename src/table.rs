@@ -3,6 +3,7 @@
 //! Every table has the schema version as its first column. A missing value is a null (nothing
 //! between two commas in CSV), never 0 and never NaN. The same rows give the same bytes.
 
+mod attack;
 mod columns;
 #[cfg(test)]
 mod coverage;
@@ -22,6 +23,12 @@ mod summary;
 #[cfg(test)]
 mod tests;
 
+#[cfg(test)]
+pub(crate) use attack::tests as attack_tests;
+pub use attack::{
+    attack_summary_csv_string, attack_summary_records, read_attacks, read_flips, summarize_attacks,
+    write_attack_summary, write_attacks, write_flips, AttackSummary, FlipRow, Flipper,
+};
 pub use columns::{
     design_records, designs_frame, designs_in_order, read_designs, read_summary, read_timing, read_trials,
     summary_csv_string, summary_frame, summary_records, trials_frame, write_designs, write_summary,
@@ -62,6 +69,18 @@ pub mod names {
     pub const SUMMARY_CSV: &str = "summary.csv";
     /// Frontiers, hypervolumes, savings.
     pub const PARETO_CSV: &str = "pareto.csv";
+    /// Every flip of every attack.
+    pub const FLIPS: &str = "flips.parquet";
+    /// The same as text.
+    pub const FLIPS_CSV: &str = "flips.csv";
+    /// What became of each attack.
+    pub const ATTACKS: &str = "attacks.parquet";
+    /// The same as text.
+    pub const ATTACKS_CSV: &str = "attacks.csv";
+    /// Attacks on each model taken together.
+    pub const ATTACK_SUMMARY: &str = "attack_summary.parquet";
+    /// The same as text.
+    pub const ATTACK_SUMMARY_CSV: &str = "attack_summary.csv";
     /// Wall seconds per trial and phase.
     pub const TIMING_CSV: &str = "timing.csv";
 }

@@ -47,6 +47,7 @@ fn every_command_has_help_with_an_example() {
         &["train"],
         &["quantize"],
         &["eval"],
+        &["attack"],
         &["memory"],
         &["memory", "list"],
         &["memory", "show"],

@@ -47,7 +47,7 @@ const FLOORS: &[&[&str]] = &[
 ];
 
 /// Rooms that have a floor but no code yet. A room leaves this list when it gets its first file.
-const PLANNED: &[&str] = &["attack", "explore"];
+const PLANNED: &[&str] = &["explore"];
 
 /// Crates that may be named in these rooms only; `bin` is the program.
 const CRATES: &[(&str, &[&str])] = &[

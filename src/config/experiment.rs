@@ -3,6 +3,7 @@
 use super::layer::Layer;
 use super::preset::PARTS;
 use super::resolve::{resolve, wrong_key};
+use crate::attack::AttackSpec;
 use crate::data::DatasetSpec;
 use crate::device::DeviceSpec;
 use crate::error::{Error, Result};
@@ -39,6 +40,8 @@ pub struct Experiment {
     pub faults: FaultSpec,
     /// Sweep.
     pub sweep: SweepSpec,
+    /// Attack.
+    pub attack: AttackSpec,
     /// Models that `sweep` trains where no model file is given.
     pub models: Vec<ModelSpec>,
 }
@@ -92,6 +95,7 @@ impl Default for Experiment {
             memory: "sram-14nm-chandramoorthy2019".into(),
             faults: FaultSpec::default(),
             sweep: SweepSpec::default(),
+            attack: AttackSpec::default(),
             models: Vec::new(),
         }
     }
@@ -149,6 +153,7 @@ impl Experiment {
         self.trainer.check()?;
         self.faults.check()?;
         self.sweep.check()?;
+        self.attack.check()?;
         if let Some(text) = &self.sweep.voltages {
             parse_voltages(text).map_err(|error| match error {
                 Error::Argument { expected, found, .. } => Error::argument("sweep.voltages", expected, found),

@@ -57,8 +57,17 @@ impl Images {
     }
 
     /// Class numbers.
-    pub(super) fn labels(&self) -> &[u32] {
+    pub fn labels(&self) -> &[u32] {
         &self.labels
+    }
+
+    /// All images as one tensor [n, channels, height, width], where they lie.
+    ///
+    /// # Errors
+    /// A tensor failure.
+    pub fn tensor(&self) -> Result<Tensor> {
+        let batches: Vec<Tensor> = self.batches().collect::<Result<_>>()?;
+        Ok(Tensor::cat(&batches, 0)?)
     }
 
     /// Values and labels of runs of `n` images; none where the images lie on a GPU.

@@ -12,6 +12,23 @@ pub struct SweepProgress {
     pub owed: usize,
 }
 
+/// Where an attack stands.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct AttackProgress<'a> {
+    /// Name of the model.
+    pub model: &'a str,
+    /// Number of the attack on it, from 0.
+    pub restart: u32,
+    /// False for the bit search, true for the random flips after it.
+    pub random: bool,
+    /// Bits flipped.
+    pub flips: u64,
+    /// Most that will be.
+    pub most: u64,
+    /// Accuracy now, where it was measured.
+    pub accuracy: Option<f64>,
+}
+
 /// Hears what happens; called from several threads.
 pub trait Monitor: Sync {
     /// A remark.
@@ -26,6 +43,10 @@ pub trait Monitor: Sync {
     fn trained(&self, model: &str);
     /// A trial is done and in the journal.
     fn trial(&self, progress: &SweepProgress);
+    /// An attack made a step.
+    fn flip(&self, progress: &AttackProgress);
+    /// An attack ended or was left.
+    fn attacked(&self, model: &str, restart: u32);
     /// Raised when the user asks to stop.
     fn cancel(&self) -> &AtomicBool;
 }
@@ -41,6 +62,8 @@ impl Monitor for Quiet {
     fn epoch(&self, _: &str, _: &EpochRow) {}
     fn trained(&self, _: &str) {}
     fn trial(&self, _: &SweepProgress) {}
+    fn flip(&self, _: &AttackProgress) {}
+    fn attacked(&self, _: &str, _: u32) {}
     fn cancel(&self) -> &AtomicBool {
         &self.0
     }

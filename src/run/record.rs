@@ -29,12 +29,16 @@ pub(super) struct Record {
     pub(super) seed: u64,
     /// Accuracy of guessing.
     pub(super) chance: f64,
-    /// Images per trial.
+    /// Images per trial; of an attack, those that accuracies are measured on.
     pub(super) images: u64,
     /// Data set.
     pub(super) dataset: Input,
-    /// Memory model.
-    pub(super) memory: Input,
+    /// Memory model; an attack has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) memory: Option<Input>,
+    /// Training set that the batches of an attack come from, where they come from it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) attack_data: Option<Input>,
     /// Models.
     pub(super) models: Vec<Input>,
     /// Cells that faults can reach, by model; empty where the number of failing cells among them does not have the

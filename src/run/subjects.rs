@@ -1,4 +1,4 @@
-//! The models of a sweep with their test images: loaded, checked against each other, named apart.
+//! The models of a sweep or an attack with their images: loaded, checked against each other, named apart.
 
 use crate::config::{Experiment, Training};
 use crate::data::{self, DatasetName, DatasetSpec, ImageSet, Normalization, Split};
@@ -129,10 +129,60 @@ pub(super) fn dataset_of_models(models: &[Loaded]) -> Result<DatasetSpec> {
     found.ok_or_else(|| Error::argument("--model", "at least one model file", "none"))
 }
 
-/// The test images as each model takes them; models of the same normalisation share them.
-pub(super) struct TestImages {
+/// Images as each model takes them; models of the same normalisation share them.
+pub(super) struct ModelImages {
     sets: Vec<(Normalization, Images)>,
     of_model: Vec<usize>,
+}
+
+impl ModelImages {
+    /// Normalises the images of these indices. `dataset` has the normalisation of models that say none.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] where a model does not take such images.
+    pub(super) fn new(
+        set: &ImageSet,
+        models: &[Loaded],
+        dataset: &DatasetSpec,
+        indices: &[u32],
+    ) -> Result<Self> {
+        let shape = [set.channels, set.height, set.width];
+        let labels = set.labels(indices);
+        let (mut sets, mut of_model) = (Vec::<(Normalization, Images)>::new(), Vec::new());
+        for model in models {
+            if model.info.input_shape != shape || model.info.classes != set.classes {
+                return Err(Error::argument(
+                    format!("model {}", model.path.display()),
+                    format!("a network for {} ({} classes, images of {shape:?})", set.title, set.classes),
+                    format!("{} classes, images of {:?}", model.info.classes, model.info.input_shape),
+                ));
+            }
+            let own = model.info.normalization.clone();
+            let normalization = own.unwrap_or_else(|| dataset.name.default_normalization());
+            normalization.check(set.channels)?;
+            let at = match sets.iter().position(|(known, _)| *known == normalization) {
+                Some(at) => at,
+                None => {
+                    let pixels = set.batch(indices, &normalization, None);
+                    let device = model.evaluator.network().device();
+                    sets.push((normalization, Images::new(pixels, shape, labels.clone(), device)?));
+                    sets.len() - 1
+                }
+            };
+            of_model.push(at);
+        }
+        Ok(Self { sets, of_model })
+    }
+
+    /// The images of a model, by its place in the list.
+    pub(super) fn of(&self, model: usize) -> &Images {
+        &self.sets[self.of_model[model]].1
+    }
+}
+
+/// The test images of an evaluation or a sweep.
+pub(super) struct TestImages {
+    images: ModelImages,
     /// Title of the data set.
     pub(super) title: String,
     /// SHA-256 of images and labels.
@@ -156,38 +206,9 @@ impl TestImages {
         experiment: &Experiment,
         subset: Option<u64>,
     ) -> Result<Self> {
-        let shape = [set.channels, set.height, set.width];
-        let indices: Vec<u32> = match subset {
-            Some(n) => set.subset(usize::try_from(n).unwrap_or(usize::MAX), experiment.seed)?,
-            None => (0..set.len() as u32).collect(),
-        };
-        let labels = set.labels(&indices);
-        let (mut sets, mut of_model) = (Vec::<(Normalization, Images)>::new(), Vec::new());
-        for model in models {
-            if model.info.input_shape != shape || model.info.classes != set.classes {
-                return Err(Error::argument(
-                    format!("model {}", model.path.display()),
-                    format!("a network for {} ({} classes, images of {shape:?})", set.title, set.classes),
-                    format!("{} classes, images of {:?}", model.info.classes, model.info.input_shape),
-                ));
-            }
-            let own = model.info.normalization.clone();
-            let normalization = own.unwrap_or_else(|| experiment.dataset.name.default_normalization());
-            normalization.check(set.channels)?;
-            let at = match sets.iter().position(|(known, _)| *known == normalization) {
-                Some(at) => at,
-                None => {
-                    let pixels = set.batch(&indices, &normalization, None);
-                    let device = model.evaluator.network().device();
-                    sets.push((normalization, Images::new(pixels, shape, labels.clone(), device)?));
-                    sets.len() - 1
-                }
-            };
-            of_model.push(at);
-        }
+        let indices = chosen(set, experiment, subset)?;
         Ok(Self {
-            sets,
-            of_model,
+            images: ModelImages::new(set, models, &experiment.dataset, &indices)?,
             title: set.title.clone(),
             checksum: set.checksum(),
             count: indices.len() as u64,
@@ -203,6 +224,17 @@ impl TestImages {
 
     /// The images of a model, by its place in the list.
     pub(super) fn of(&self, model: usize) -> &Images {
-        &self.sets[self.of_model[model]].1
+        self.images.of(model)
+    }
+}
+
+/// Ascending indices of all images, or of a subset drawn by the seed.
+///
+/// # Errors
+/// [`Error::Argument`] where more are asked for than there are.
+pub(super) fn chosen(set: &ImageSet, experiment: &Experiment, subset: Option<u64>) -> Result<Vec<u32>> {
+    match subset {
+        Some(n) => set.subset(usize::try_from(n).unwrap_or(usize::MAX), experiment.seed),
+        None => Ok((0..set.len() as u32).collect()),
     }
 }

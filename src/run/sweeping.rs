@@ -450,7 +450,8 @@ impl Prepared {
                 self.images.title.clone(),
                 &self.images.checksum,
             ),
-            memory: input(&self.memory.name, self.experiment.memory.clone(), &self.memory.checksum),
+            memory: Some(input(&self.memory.name, self.experiment.memory.clone(), &self.memory.checksum)),
+            attack_data: None,
             models: models.collect(),
             exposed_cells,
             accesses: if self.faults.is_transient() {

@@ -30,6 +30,7 @@ fn text(cell: Cell<'_>) -> String {
     match cell {
         Cell::Null => String::new(),
         Cell::Count(n) => n.to_string(),
+        Cell::Integer(n) => n.to_string(),
         Cell::Number(x) => format!("{x:?}"),
         Cell::Text(text) => text.to_owned(),
     }

@@ -22,6 +22,8 @@ pub(super) enum Kind {
     Text,
     /// Unsigned integer.
     Count,
+    /// Integer of either sign.
+    Integer,
     /// Finite number in a range.
     Number(RangeInclusive<f64>),
 }
@@ -32,6 +34,7 @@ impl Kind {
         match self {
             Self::Text => "a text that is not empty".into(),
             Self::Count => "a whole number from 0".into(),
+            Self::Integer => "a whole number".into(),
             Self::Number(range) if *range == FINITE => "a finite number".into(),
             Self::Number(range) if *range == FROM_ZERO => "a finite number from 0".into(),
             Self::Number(range) => format!("a number from {} to {}", range.start(), range.end()),
@@ -48,6 +51,8 @@ pub(super) enum Cell<'a> {
     Text(&'a str),
     /// See [`Kind::Count`].
     Count(u64),
+    /// See [`Kind::Integer`].
+    Integer(i64),
     /// See [`Kind::Number`].
     Number(f64),
 }
@@ -85,6 +90,11 @@ pub(super) fn count<T: 'static>(name: &'static str, get: fn(&T) -> u64) -> Field
 pub(super) fn optional_count<T: 'static>(name: &'static str, get: fn(&T) -> Option<u64>) -> Field<T> {
     let get: Getter<T> = Box::new(move |row| get(row).map_or(Cell::Null, Cell::Count));
     Field { name, optional: true, kind: Kind::Count, get }
+}
+
+/// A column of integers.
+pub(super) fn integer<T: 'static>(name: &'static str, get: fn(&T) -> i64) -> Field<T> {
+    Field { name, optional: false, kind: Kind::Integer, get: Box::new(move |row| Cell::Integer(get(row))) }
 }
 
 /// A column of numbers in a range.
@@ -128,7 +138,7 @@ impl<T: 'static> Field<T> {
         let good = match (&self.kind, cell) {
             (_, Cell::Null) => self.optional,
             (Kind::Text, Cell::Text(text)) => !text.is_empty(),
-            (Kind::Count, Cell::Count(_)) => true,
+            (Kind::Count, Cell::Count(_)) | (Kind::Integer, Cell::Integer(_)) => true,
             (Kind::Number(range), Cell::Number(x)) => range.contains(&x),
             _ => false,
         };
@@ -153,6 +163,13 @@ impl<T: 'static> Field<T> {
                 name,
                 self.collect(rows, |cell| match cell {
                     Cell::Count(n) => Some(n),
+                    _ => None,
+                })?,
+            ),
+            Kind::Integer => Series::new(
+                name,
+                self.collect(rows, |cell| match cell {
+                    Cell::Integer(n) => Some(n),
                     _ => None,
                 })?,
             ),
@@ -218,6 +235,7 @@ pub(super) fn records<T: 'static, R: Borrow<T>>(
                 Cell::Null => serde_json::Value::Null,
                 Cell::Text(text) => text.into(),
                 Cell::Count(n) => n.into(),
+                Cell::Integer(n) => n.into(),
                 Cell::Number(x) => x.into(),
             };
             object.insert(field.name.into(), value);

@@ -5,7 +5,7 @@ use super::field::{Field, Kind};
 use super::SCHEMA;
 use crate::error::{Error, Result};
 use polars::frame::DataFrame;
-use polars::prelude::{Column, Float64Chunked, StringChunked, UInt64Chunked};
+use polars::prelude::{Column, Float64Chunked, Int64Chunked, StringChunked, UInt64Chunked};
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 enum Data {
     Text(Vec<Option<String>>),
     Count(Vec<Option<u64>>),
+    Integer(Vec<Option<i64>>),
     Number(Vec<Option<f64>>),
 }
 
@@ -107,6 +108,10 @@ impl Sheet {
                     let cells = column.u64().ok().map(|c: &UInt64Chunked| Data::Count(c.iter().collect()));
                     cells.ok_or_else(|| sheet.wrong_type(name, "unsigned 64-bit integers", column))?
                 }
+                Kind::Integer => {
+                    let cells = column.i64().ok().map(|c: &Int64Chunked| Data::Integer(c.iter().collect()));
+                    cells.ok_or_else(|| sheet.wrong_type(name, "signed 64-bit integers", column))?
+                }
                 Kind::Number(_) => {
                     let cells = column.f64().ok().map(|c: &Float64Chunked| Data::Number(c.iter().collect()));
                     cells.ok_or_else(|| sheet.wrong_type(name, "64-bit floats", column))?
@@ -141,6 +146,7 @@ impl Sheet {
             let data = match kind {
                 Kind::Text => Data::Text(cells),
                 Kind::Count => Data::Count(sheet.parse(name, &kind, &cells)?),
+                Kind::Integer => Data::Integer(sheet.parse(name, &kind, &cells)?),
                 Kind::Number(_) => Data::Number(sheet.parse(name, &kind, &cells)?),
             };
             sheet.check(name, &kind, optional, &data)?;
@@ -171,6 +177,7 @@ impl Sheet {
         let null = match data {
             Data::Text(cells) => cells.iter().position(Option::is_none),
             Data::Count(cells) => cells.iter().position(Option::is_none),
+            Data::Integer(cells) => cells.iter().position(Option::is_none),
             Data::Number(cells) => cells.iter().position(Option::is_none),
         };
         if let Some(row) = null.filter(|_| !optional) {
@@ -274,6 +281,17 @@ impl<'a> Row<'a> {
     /// A count.
     pub(super) fn count(&self, name: &str) -> Result<u64> {
         self.some(name, self.optional_count(name))
+    }
+
+    /// An integer of at most 16 bits.
+    pub(super) fn small_integer(&self, name: &str) -> Result<i16> {
+        let integer = match self.sheet.columns.get(name) {
+            Some(Data::Integer(cells)) => cells[self.index],
+            _ => None,
+        };
+        let integer = self.some(name, integer)?;
+        i16::try_from(integer)
+            .map_err(|_| self.wrong(name, format!("{} to {}", i16::MIN, i16::MAX), integer.to_string()))
     }
 
     /// A count of at most `u32::MAX`.

@@ -1,9 +1,9 @@
 //! Golden numbers: every JSON file of `tests/golden/`, or of the folder that `WCAT_GOLDEN_DIR` names.
 //!
-//! They were computed by an independent implementation; a file of an unknown kind is a failure. Files of the
-//! kind `bfa` are known and wait for the `attack` room: nothing reads them yet.
+//! They were computed by an independent implementation; a file of an unknown kind is a failure.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)] // a test may stop at once, and say why
 
+mod bfa;
 mod files;
 mod forward;
 mod networks;

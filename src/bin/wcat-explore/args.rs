@@ -115,6 +115,8 @@ pub(crate) enum Command {
     Quantize(QuantizeArgs),
     /// Accuracy and loss of a model: clean, at a bit error rate, or at a voltage
     Eval(EvalArgs),
+    /// Bit-flip attack: how few chosen flips bring a model's accuracy down to chance
+    Attack(AttackArgs),
     /// Memory models: what is known, their curves
     Memory(MemoryArgs),
     /// Pareto tables, figures and report again from stored runs
@@ -276,6 +278,57 @@ pub(crate) struct EvalArgs {
     #[arg(long, value_name = "FOLDER")]
     pub export_masks: Option<PathBuf>,
     /// How the result is printed
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  wcat-explore attack --model normal.safetensors --model wcat.safetensors
+  wcat-explore attack --model wcat.safetensors --flips 50 --restarts 10 --until-accuracy 0.2
+
+The progressive bit search (BFA, Rakin et al., ICCV 2019), each restart with a batch of its own, and beside it as many
+flips of bits drawn at random. Writes every flip, every attack and a summary to results/<run>/, and the figure `attack`
+to reports/<run>/. Finished restarts are not computed again; one that was interrupted begins anew.")]
+pub(crate) struct AttackArgs {
+    /// Model file (safetensors); may be repeated
+    #[arg(long = "model", value_name = "FILE")]
+    pub(crate) model: Vec<PathBuf>,
+    /// Model files, comma-separated
+    #[arg(long, value_name = "FILES", value_delimiter = ',')]
+    pub(crate) models: Vec<PathBuf>,
+    /// Most bits flipped in one attack [default: 200]
+    #[arg(long, value_name = "N")]
+    pub flips: Option<u64>,
+    /// End where the test accuracy is at most this [default: chance, 1 / classes]
+    #[arg(long, value_name = "ACCURACY")]
+    pub until_accuracy: Option<Accuracy>,
+    /// Weights of greatest gradient that each layer offers [default: 100]
+    #[arg(long, value_name = "N")]
+    pub k_top: Option<u32>,
+    /// Images whose loss is attacked [default: 128]
+    #[arg(long, value_name = "N")]
+    pub batch: Option<u32>,
+    /// Attacks on each model, each with a batch of its own, the same for all models [default: 5]
+    #[arg(long, value_name = "N")]
+    pub restarts: Option<u32>,
+    /// Where batches come from: training or test; test images of a batch are left out of the accuracy
+    /// [default: training]
+    #[arg(long, value_name = "SPLIT")]
+    pub attack_data: Option<String>,
+    /// Test images that the accuracy is measured on, a seeded subset with the classes in proportion [default: all]
+    #[arg(long, value_name = "N")]
+    pub images: Option<u64>,
+    #[command(flatten)]
+    pub places: Places,
+    /// Name of the run folder [default: <configuration>-<hash>]
+    #[arg(long, value_name = "NAME")]
+    pub out: Option<String>,
+    /// Throw away the finished restarts of this run and begin again
+    #[arg(long)]
+    pub fresh: bool,
+    /// How the summary is printed
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
 }

@@ -37,6 +37,7 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
         Command::Train(args) => cmd::train::run(common, args, &monitor),
         Command::Quantize(args) => cmd::quantize::run(common, args, &monitor),
         Command::Eval(args) => cmd::eval::run(common, args, &monitor),
+        Command::Attack(args) => cmd::attack::run(common, args, &monitor),
         Command::Memory(args) => cmd::memory::run(common, args),
         Command::Pareto(args) => cmd::pareto::run(args, &monitor),
         Command::Inspect(args) => cmd::inspect::run(common, args),

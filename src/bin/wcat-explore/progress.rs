@@ -8,7 +8,7 @@ use std::io::{IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
-use wcat_explore::run::{Monitor, SweepProgress};
+use wcat_explore::run::{AttackProgress, Monitor, SweepProgress};
 use wcat_explore::train::{EpochRow, StepProgress};
 
 /// Raised by Ctrl-C.
@@ -137,6 +137,10 @@ fn remaining(elapsed: Duration, done: f64, left: f64) -> String {
     }
 }
 
+fn attack_task(model: &str, restart: u32, random: bool) -> String {
+    format!("{model}, restart {restart}{}", if random { ", random" } else { "" })
+}
+
 impl Monitor for Progress {
     fn note(&self, message: &str) {
         if !self.quiet {
@@ -189,6 +193,17 @@ impl Monitor for Progress {
         if progress.done == progress.owed {
             self.end("sweep");
         }
+    }
+
+    fn flip(&self, progress: &AttackProgress) {
+        let accuracy = progress.accuracy.map_or(String::new(), |a| format!(", accuracy {:.1} %", 100.0 * a));
+        let message = format!("{}/{} flips{accuracy}", progress.flips, progress.most);
+        let share = progress.flips as f64 / progress.most.max(1) as f64;
+        self.show(&attack_task(progress.model, progress.restart, progress.random), share, &message);
+    }
+
+    fn attacked(&self, model: &str, restart: u32) {
+        [false, true].into_iter().for_each(|random| self.end(&attack_task(model, restart, random)));
     }
 
     fn cancel(&self) -> &AtomicBool {

@@ -75,7 +75,7 @@ pub(crate) fn dataset_experiment(
 }
 
 /// The command line as it was typed, quoted where a shell needs it.
-fn command_line() -> String {
+pub(super) fn command_line() -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,+@%".contains(c);
     let quote = |arg: String| match !arg.is_empty() && arg.chars().all(plain) {
         true => arg,

@@ -1,0 +1,118 @@
+//! The memory under attack: words as they were stored, the flips made so far, and what the two give.
+
+use super::row::Flip;
+use crate::code::{flip, Word};
+use crate::engine::{Evaluator, Images, Score};
+use crate::error::Result;
+use crate::quant::StoredWeight;
+use std::collections::BTreeMap;
+
+/// Place of a stored bit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Place {
+    /// Layer in memory order.
+    pub(super) layer: usize,
+    /// Row-major index of the weight.
+    pub(super) weight: usize,
+    /// Bit; 0 is the least significant.
+    pub(super) bit: u32,
+}
+
+/// A memory with some bits flipped.
+#[derive(Clone, Debug)]
+pub(super) struct Memory<'a> {
+    evaluator: &'a Evaluator,
+    /// First word of each layer.
+    starts: Vec<usize>,
+    /// Words that differ from the stored ones, by their index in the whole memory.
+    changed: BTreeMap<usize, Word>,
+}
+
+impl<'a> Memory<'a> {
+    pub(super) fn new(evaluator: &'a Evaluator) -> Self {
+        let lengths = evaluator.stored().iter().map(|layer| layer.as_ref().map_or(0, |l| l.words.len()));
+        let mut end = 0;
+        let starts = lengths.map(|length| {
+            end += length;
+            end - length
+        });
+        Self { evaluator, starts: starts.collect(), changed: BTreeMap::new() }
+    }
+
+    /// What was stored of a layer before any flip; `None` for a float layer.
+    pub(super) fn stored(&self, layer: usize) -> Option<&'a StoredWeight> {
+        self.evaluator.stored()[layer].as_ref()
+    }
+
+    /// Words of a layer as they are now; none of a float layer.
+    pub(super) fn words(&self, layer: usize) -> Vec<Word> {
+        let mut words = self.stored(layer).map_or_else(Vec::new, |stored| stored.words.clone());
+        let start = self.starts[layer];
+        for (index, word) in self.changed.range(start..start + words.len()) {
+            words[index - start] = *word;
+        }
+        words
+    }
+
+    fn word(&self, index: usize) -> Word {
+        self.changed.get(&index).copied().unwrap_or_else(|| self.evaluator.words()[index])
+    }
+
+    /// Flips bits; a word that is as it was stored counts as unchanged.
+    pub(super) fn flip(&mut self, places: &[Place]) {
+        for place in places {
+            let index = self.starts[place.layer] + place.weight;
+            let word = flip(self.word(index), place.bit);
+            match word == self.evaluator.words()[index] {
+                true => self.changed.remove(&index),
+                false => self.changed.insert(index, word),
+            };
+        }
+    }
+
+    /// Flips bits and says which, with the codes before and after each of them. Numbers and losses are the caller's.
+    pub(super) fn flip_and_tell(&mut self, places: &[Place]) -> Vec<Flip> {
+        let tell = |place: &Place| {
+            let index = self.starts[place.layer] + place.weight;
+            let code = |word| self.stored(place.layer).map_or(0, |stored| stored.scheme.format.decode(word));
+            let old_code = code(self.word(index));
+            self.flip(std::slice::from_ref(place));
+            let code = |word| self.stored(place.layer).map_or(0, |stored| stored.scheme.format.decode(word));
+            Flip {
+                step: 0,
+                flip: 0,
+                layer: self.evaluator.network().layers()[place.layer].name().to_owned(),
+                weight: place.weight as u64,
+                bit: place.bit,
+                old_code,
+                new_code: code(self.word(index)),
+                loss_before: None,
+                loss_after: None,
+                accuracy: None,
+            }
+        };
+        places.iter().map(tell).collect()
+    }
+
+    /// Stored bits that differ.
+    pub(super) fn hamming(&self) -> u64 {
+        let differ = |(index, word): (&usize, &Word)| (word ^ self.evaluator.words()[*index]).count_ones();
+        self.changed.iter().map(|entry| u64::from(differ(entry))).sum()
+    }
+
+    /// Score with further flips, on this thread.
+    pub(super) fn score_with(&self, places: &[Place], images: &Images) -> Result<Score> {
+        let mut memory = self.clone();
+        memory.flip(places);
+        self.evaluator.faulty(&memory.faults(), images)
+    }
+
+    /// Score, on all threads.
+    pub(super) fn score(&self, images: &Images) -> Result<Score> {
+        self.evaluator.faulty_on_all_threads(&self.faults(), images)
+    }
+
+    fn faults(&self) -> Vec<(usize, Word)> {
+        self.changed.iter().map(|(index, word)| (*index, *word)).collect()
+    }
+}

@@ -1,0 +1,164 @@
+//! The progressive bit search (Rakin, He, Fan: Bit-Flip Attack, ICCV 2019): step by step the flips, all of one layer,
+//! that raise the loss of a batch most.
+
+use super::candidates::ranked;
+use super::gradient::{gradients, Batch};
+use super::memory::{Memory, Place};
+use super::row::{Flip, Outcome, Stop};
+use super::spec::AttackSpec;
+use crate::engine::{Evaluator, Images};
+use crate::error::{Error, Result};
+use rayon::prelude::*;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// What is attacked, and on which images.
+#[derive(Clone, Copy, Debug)]
+pub struct Target<'a> {
+    /// The network with its stored words.
+    pub evaluator: &'a Evaluator,
+    /// Images whose loss the attack raises.
+    pub batch: &'a Images,
+    /// Images that the accuracy is measured on.
+    pub test: &'a Images,
+}
+
+impl Target<'_> {
+    /// The memory without flips, its loss on the batch (nats) and its accuracy.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] for images not of the network's shape, for float weights, and for a loss that is not
+    /// finite; a tensor failure.
+    pub(super) fn clean(&self) -> Result<(Memory<'_>, f64, f64)> {
+        if self.evaluator.words().is_empty() {
+            return Err(Error::argument("network to attack", "stored codes", "float weights"));
+        }
+        let memory = Memory::new(self.evaluator);
+        let loss = memory.score(self.batch)?.loss;
+        if !loss.is_finite() {
+            return Err(Error::argument("network to attack", "a finite loss", loss.to_string()));
+        }
+        let accuracy = memory.score(self.test)?.accuracy();
+        Ok((memory, loss, accuracy))
+    }
+}
+
+/// What a try at one step gave.
+enum Try {
+    /// The best layer's flips and the loss after them.
+    Found(Vec<Place>, f64),
+    /// Nothing raises the loss.
+    None(Stop),
+}
+
+/// Flips bits, the most harmful first, until the accuracy on the test images is at most the target or the flips are
+/// used up. Each quantised layer offers its `m` best bits ([`AttackSpec::k_top`] weights of greatest |gradient|, a
+/// bit only in the direction that raises the loss); each layer's offer is tried, and the one of the largest loss is
+/// kept if that exceeds the present loss, else `m`, which starts at 1, grows by 1. Ties go to the lowest index. The
+/// sink gets the flips of each step. The same on any number of threads.
+///
+/// # Errors
+/// [`Error::Argument`] for images not of the network's shape, for float weights and for a clean loss that is not
+/// finite; [`Error::Interrupted`] after `cancel`; what the sink returns; a tensor failure.
+pub fn bit_search(
+    target: &Target,
+    spec: &AttackSpec,
+    cancel: &AtomicBool,
+    sink: &mut dyn FnMut(&[Flip]) -> Result<()>,
+) -> Result<Outcome> {
+    let evaluator = target.evaluator;
+    let (mut memory, clean_loss, clean_accuracy) = target.clean()?;
+    let batch = Batch::new(target.batch, evaluator.network().device())?;
+    let until = spec.target(evaluator.network().classes());
+    let (mut loss, mut accuracy, mut flips, mut step) = (clean_loss, clean_accuracy, 0, 0);
+    let stopped_by = loop {
+        if accuracy <= until {
+            break Stop::Accuracy;
+        }
+        if flips >= spec.flips {
+            break Stop::Flips;
+        }
+        let offers = offers(evaluator, &memory, &batch, spec.k_top)?;
+        let (places, after) = match best(target, &memory, &offers, loss, spec.flips - flips, cancel)? {
+            Try::Found(places, after) => (places, after),
+            Try::None(stop) => break stop,
+        };
+        let mut told = memory.flip_and_tell(&places);
+        accuracy = memory.score(target.test)?.accuracy();
+        step += 1;
+        number(&mut told, step, flips, (Some(loss), Some(after)), accuracy);
+        flips += told.len() as u64;
+        loss = after;
+        sink(&told)?;
+    };
+    Ok(Outcome { clean_loss, clean_accuracy, flips, hamming: memory.hamming(), loss, accuracy, stopped_by })
+}
+
+/// Writes step, numbers, losses and accuracy into the flips of a step.
+pub(super) fn number(
+    told: &mut [Flip],
+    step: u64,
+    before: u64,
+    losses: (Option<f64>, Option<f64>),
+    accuracy: f64,
+) {
+    for (n, flip) in (before + 1..).zip(told.iter_mut()) {
+        (flip.step, flip.flip, flip.loss_before, flip.loss_after) = (step, n, losses.0, losses.1);
+    }
+    if let Some(last) = told.last_mut() {
+        last.accuracy = Some(accuracy);
+    }
+}
+
+/// What each layer offers, best first.
+fn offers(evaluator: &Evaluator, memory: &Memory, batch: &Batch, k_top: u32) -> Result<Vec<Vec<Place>>> {
+    let gradients = gradients(evaluator, memory, batch)?;
+    let offer = |(layer, gradients): (usize, &Vec<f32>)| match memory.stored(layer) {
+        None => Vec::new(),
+        Some(stored) => {
+            let bits = ranked(stored.scheme.format, &memory.words(layer), gradients, k_top as usize);
+            bits.into_iter().map(|(weight, bit)| Place { layer, weight, bit }).collect()
+        }
+    };
+    Ok(gradients.par_iter().enumerate().map(offer).collect())
+}
+
+/// The layer whose `m` best bits raise the loss most, with the least `m` at which one does; at most `left` bits.
+fn best(
+    target: &Target,
+    memory: &Memory,
+    offers: &[Vec<Place>],
+    loss: f64,
+    left: u64,
+    cancel: &AtomicBool,
+) -> Result<Try> {
+    let longest = offers.iter().map(Vec::len).max().unwrap_or(0);
+    for m in 1..=longest {
+        if cancel.load(Ordering::Relaxed) {
+            return Err(Error::Interrupted);
+        }
+        if m as u64 > left {
+            return Ok(Try::None(Stop::Flips));
+        }
+        // a layer that has no more to offer gave what it gives at a smaller m
+        let losses: Vec<Option<f64>> = offers
+            .par_iter()
+            .with_max_len(1)
+            .map(|offer| match offer.get(..m) {
+                None => Ok(None),
+                Some(places) => Ok(Some(memory.score_with(places, target.batch)?.loss)),
+            })
+            .collect::<Result<_>>()?;
+        let mut found: Option<(usize, f64)> = None;
+        for (layer, after) in losses.into_iter().enumerate() {
+            if let Some(after) = after.filter(|after| after.is_finite()) {
+                if after > found.map_or(loss, |(_, most)| most) {
+                    found = Some((layer, after));
+                }
+            }
+        }
+        if let Some((layer, after)) = found {
+            return Ok(Try::Found(offers[layer][..m].to_vec(), after));
+        }
+    }
+    Ok(Try::None(Stop::Stuck))
+}

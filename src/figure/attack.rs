@@ -1,0 +1,182 @@
+//! The figure `attack`: accuracy against flipped bits, several models, bit search and random flips.
+
+use super::canvas::{Canvas, Color, Stroke};
+use super::legend::{Legend, Sample};
+use super::marker::{marker, Shape};
+use super::plane::{Axis, Plane};
+use super::series::PALETTE;
+use super::sheet::{sheet, Panel};
+use crate::attack::{AttackRow, Stop};
+use crate::table::{FlipRow, Flipper};
+
+/// Dash of random flips.
+const RANDOM: &[f64] = &[9.0, 5.0];
+/// Dash of the target.
+const TARGET: &[f64] = &[2.5, 4.0];
+
+/// Accuracies in per cent that were measured along one attack, by rising number of flips, from 0 on.
+type Path = Vec<(f64, f64)>;
+
+/// One model.
+struct Curve<'a> {
+    name: &'a str,
+    color: Color,
+    shape: Shape,
+    /// Each attack, and true where it reached the target.
+    search: Vec<(Path, bool)>,
+    random: Vec<Path>,
+}
+
+/// Draws the figure: each attack as a thin line, their mean as a thick one as far as all of them go.
+pub fn attack(attacks: &[AttackRow], flips: &[FlipRow]) -> String {
+    let curves = curves(attacks, flips);
+    let every = || curves.iter().flat_map(|curve| &curve.search);
+    let several = curves.iter().any(|curve| curve.search.len() > 1);
+    let mut legend = Legend::default();
+    for curve in &curves {
+        legend.name(Sample::Line(Stroke::solid(curve.color, 2.8)), curve.name);
+    }
+    if several {
+        legend.add(Sample::Line(Stroke::solid(Color::GREY.at(0.6), 1.0)), "single attacks");
+    }
+    legend.add(Sample::Line(Stroke { color: Color::INK, width: 1.8, dash: RANDOM }), "random flips");
+    legend.add(Sample::Line(Stroke { color: Color::GREY, width: 1.6, dash: TARGET }), "target");
+    for (reached, words) in [(true, "target reached"), (false, "ended before")] {
+        if every().any(|(_, so)| *so == reached) {
+            legend.add(Sample::Marker(Shape::Circle, Color::INK, !reached), words);
+        }
+    }
+    let most = every().filter_map(|(path, _)| path.last()).map(|end| end.0).fold(1.0, f64::max);
+    let panel = Panel {
+        x: Axis::linear("Flipped bits", -0.02 * most, 1.03 * most, 9),
+        y: Axis::linear("Accuracy (%)", -2.0, 102.0, 6),
+        height: 440.0,
+        labelled: true,
+        above: None,
+    };
+    sheet("Accuracy under bit-flip attack", vec![panel], 28.0, &legend, |canvas, plane, _| {
+        let ends = plane.x.ends();
+        for target in targets(attacks) {
+            let line = [(ends.0, 100.0 * target), (ends.1, 100.0 * target)];
+            plane.line(canvas, &line, Stroke { color: Color::GREY, width: 1.6, dash: TARGET });
+        }
+        curves.iter().for_each(|curve| draw(canvas, plane, curve));
+    })
+}
+
+fn targets(attacks: &[AttackRow]) -> Vec<f64> {
+    let mut targets: Vec<f64> = attacks.iter().map(|attack| attack.target).collect();
+    targets.sort_by(f64::total_cmp);
+    targets.dedup();
+    targets
+}
+
+fn curves<'a>(attacks: &'a [AttackRow], flips: &[FlipRow]) -> Vec<Curve<'a>> {
+    let mut curves: Vec<Curve<'a>> = Vec::new();
+    for attack in attacks {
+        let path = |who: Flipper| {
+            let own = flips
+                .iter()
+                .filter(|f| f.model == attack.model && f.restart == attack.restart && f.attack == who);
+            let measured = own.filter_map(|f| Some((f.flip.flip as f64, 100.0 * f.flip.accuracy?)));
+            std::iter::once((0.0, 100.0 * attack.clean_accuracy)).chain(measured).collect::<Path>()
+        };
+        let at = match curves.iter().position(|curve| curve.name == attack.model) {
+            Some(at) => at,
+            None => {
+                let at = curves.len();
+                curves.push(Curve {
+                    name: &attack.model,
+                    color: PALETTE[at % PALETTE.len()],
+                    shape: Shape::ALL[at % Shape::ALL.len()],
+                    search: Vec::new(),
+                    random: Vec::new(),
+                });
+                at
+            }
+        };
+        curves[at].search.push((path(Flipper::BitSearch), attack.stopped_by == Stop::Accuracy));
+        curves[at].random.push(path(Flipper::Random));
+    }
+    curves
+}
+
+fn draw(canvas: &mut Canvas<'_>, plane: &Plane, curve: &Curve<'_>) {
+    let random: Vec<&Path> = curve.random.iter().collect();
+    plane.line(canvas, &mean(&random), Stroke { color: curve.color, width: 1.8, dash: RANDOM });
+    if curve.search.len() > 1 {
+        for (path, _) in &curve.search {
+            plane.line(canvas, path, Stroke::solid(curve.color.at(0.5), 1.0));
+        }
+    }
+    let search: Vec<&Path> = curve.search.iter().map(|(path, _)| path).collect();
+    plane.line(canvas, &mean(&search), Stroke::solid(curve.color, 2.8));
+    for (path, reached) in &curve.search {
+        let Some(end) = path.last() else { continue };
+        let at = plane.at(*end);
+        if plane.holds(at) {
+            marker(canvas, at, curve.shape, 5.5, curve.color, !reached);
+        }
+    }
+}
+
+/// Mean over attacks at every number of flips that all of them made. Inside a step of several flips, where nothing
+/// was measured, an attack counts with its last accuracy.
+fn mean(paths: &[&Path]) -> Path {
+    let shared = paths.iter().map(|path| path.last().map_or(0.0, |end| end.0)).fold(f64::INFINITY, f64::min);
+    let mut places: Vec<f64> = paths.iter().flat_map(|path| path.iter().map(|point| point.0)).collect();
+    places.retain(|x| *x <= shared);
+    places.sort_by(f64::total_cmp);
+    places.dedup();
+    let last = |path: &Path, x: f64| path.iter().take_while(|point| point.0 <= x).last().map(|point| point.1);
+    let at = |x: f64| {
+        let sum: f64 = paths.iter().filter_map(|path| last(path, x)).sum();
+        (x, sum / paths.len().max(1) as f64)
+    };
+    places.into_iter().map(at).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::png;
+    use super::*;
+    use crate::attack::AttackUnit;
+    use crate::table::attack_tests::unit;
+
+    fn drawn(units: &[AttackUnit]) -> String {
+        let flips: Vec<FlipRow> = units.iter().flat_map(FlipRow::of).collect();
+        let attacks: Vec<AttackRow> = units.iter().map(|unit| unit.row.clone()).collect();
+        attack(&attacks, &flips)
+    }
+
+    #[test]
+    fn the_mean_ends_where_the_shortest_attack_does_and_holds_the_last_measured_value() {
+        let (a, b) = (vec![(0.0, 90.0), (1.0, 80.0), (3.0, 20.0)], vec![(0.0, 90.0), (2.0, 40.0)]);
+        assert_eq!(mean(&[&a, &b]), [(0.0, 90.0), (1.0, 85.0), (2.0, 60.0)]);
+        assert!(mean(&[]).is_empty());
+    }
+
+    #[test]
+    fn every_model_is_named_and_only_the_ends_that_occur_are_explained() {
+        let units = [
+            unit("normal-4bit", 0, &[0.6, 0.3, 0.1], Stop::Accuracy),
+            unit("normal-4bit", 1, &[0.7, 0.1], Stop::Accuracy),
+            unit("wcat-4bit", 0, &[0.9, 0.8, 0.7, 0.6], Stop::Flips),
+        ];
+        let svg = drawn(&units);
+        for words in
+            ["normal-4bit", "wcat-4bit", "single attacks", "random flips", "target reached", "ended before"]
+        {
+            assert!(svg.contains(words), "{words}");
+        }
+        let one = drawn(&units[..1]);
+        assert!(!one.contains("single attacks") && !one.contains("ended before"));
+        assert!(png(&svg).unwrap().len() > 1000);
+    }
+
+    #[test]
+    fn attacks_without_flips_are_drawn() {
+        assert!(drawn(&[unit("m", 0, &[], Stop::Stuck)]).contains("ended before"));
+        assert!(drawn(&[]).starts_with("<svg"));
+    }
+}

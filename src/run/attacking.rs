@@ -1,0 +1,445 @@
+//! Attacks on models in their run folder: batches drawn, finished attacks kept and reused, tables and figure written.
+
+use super::identity::{check_plain_name, folder_name};
+use super::monitor::{AttackProgress, Monitor};
+use super::record::{now, Input, Machine, Record, RECORD};
+use super::subjects::{chosen, dataset_of_models, load_models, Loaded, ModelImages, TestSource};
+use crate::attack::{
+    bit_search, random_flips, AttackRow, AttackSpec, AttackUnit, Flip, Outcome, Stop, Target,
+};
+use crate::config::Experiment;
+use crate::data::{self, ImageSet, Split};
+use crate::error::{Error, Result};
+use crate::figure;
+use crate::seed::Purpose;
+use crate::store::{self, Lock};
+use crate::table::{self, names, AttackSummary, FlipRow};
+use rayon::prelude::*;
+use serde::Serialize;
+use std::path::{Path, PathBuf};
+
+/// Folder of finished attacks in a run folder.
+const UNITS: &str = "units";
+/// Largest file of a finished attack.
+const LARGEST_UNIT: u64 = 1 << 30;
+/// Name of the figure.
+const FIGURE: &str = "attack";
+
+/// What an attack needs beside its configuration.
+#[derive(Clone, Debug)]
+pub struct AttackRequest {
+    /// Model files, at least one.
+    pub models: Vec<PathBuf>,
+    /// True where the data set of the configuration was the user's choice; false: the models' own is taken.
+    pub dataset_given: bool,
+    /// Folder of the data sets.
+    pub data_folder: PathBuf,
+    /// A single file of test images instead of the data set's test half.
+    pub data_file: Option<PathBuf>,
+    /// Folder of run folders (`results`).
+    pub results: PathBuf,
+    /// Folder of report folders (`reports`).
+    pub reports: PathBuf,
+    /// Name of the run folder instead of `<configuration>-<hash>`.
+    pub out: Option<String>,
+    /// Throw away the finished attacks of this run.
+    pub fresh: bool,
+    /// The command line, for the record.
+    pub command: String,
+}
+
+/// Finished attacks.
+#[derive(Clone, Debug)]
+pub struct AttackResult {
+    /// Run folder with the tables.
+    pub folder: PathBuf,
+    /// The figure as SVG; a PNG lies beside it.
+    pub figure: PathBuf,
+    /// One row per attack, model after model.
+    pub attacks: Vec<AttackRow>,
+    /// One row per model.
+    pub summaries: Vec<AttackSummary>,
+    /// Attacks that this call computed.
+    pub computed: usize,
+    /// Attacks that were finished before.
+    pub reused: usize,
+}
+
+/// Everything that can change a number of an attack; further restarts extend a run.
+#[derive(Serialize)]
+struct Identity<'a> {
+    attack: AttackSpec,
+    seed: u64,
+    dataset: &'a str,
+    attack_data: Option<&'a str>,
+    images: u64,
+    models: Vec<(&'a str, &'a str)>,
+}
+
+/// Attacks every model as the configuration says, as often as it says. Each finished attack is kept and not computed
+/// again; one that was interrupted begins anew.
+///
+/// # Errors
+/// Wrong input, [`Error::Locked`], [`Error::Interrupted`] (finished attacks are kept), [`Error::Io`].
+pub fn attack(
+    experiment: &Experiment,
+    request: &AttackRequest,
+    monitor: &dyn Monitor,
+) -> Result<AttackResult> {
+    check_plain_name("--out", request.out.as_deref())?;
+    let prepared = Prepared::new(experiment, request)?;
+    prepared.notes.iter().for_each(|note| monitor.warn(note));
+    let folder = prepared.folder(request)?;
+    Attacking { prepared, request, folder, monitor }.finish()
+}
+
+/// Inputs of attacks, loaded and checked.
+struct Prepared {
+    experiment: Experiment,
+    models: Vec<Loaded>,
+    test: ImageSet,
+    /// Indices of the test images in use.
+    chosen: Vec<u32>,
+    /// The training images, where batches come from them.
+    training: Option<ImageSet>,
+    /// The test images of each model, where no batch is taken from them.
+    images: Option<ModelImages>,
+    checksums: (String, Option<String>),
+    identity: String,
+    notes: Vec<String>,
+}
+
+impl Prepared {
+    fn new(experiment: &Experiment, request: &AttackRequest) -> Result<Self> {
+        if request.models.is_empty() {
+            return Err(Error::argument("--model", "at least one model file", "none"));
+        }
+        let device = experiment.device.open()?;
+        let mut experiment = experiment.clone();
+        let models = load_models(&request.models, &device)?;
+        models.iter().try_for_each(|model| model.stored_bits().map(drop))?;
+        if !request.dataset_given {
+            experiment.dataset = dataset_of_models(&models)?;
+        }
+        let spec = &experiment.attack;
+        let (dataset, file) = (&experiment.dataset, request.data_file.as_deref());
+        let test = TestSource { spec: dataset, folder: &request.data_folder, file }.load()?;
+        let chosen = chosen(&test, &experiment, experiment.sweep.images)?;
+        let training = match spec.data {
+            Split::Training => Some(data::load(dataset, Split::Training, &request.data_folder)?),
+            Split::Test => None,
+        };
+        let most = training.as_ref().map_or(chosen.len().saturating_sub(1), ImageSet::len);
+        if spec.batch as usize > most {
+            let expected = match spec.data {
+                Split::Training => format!("at most the {most} training images"),
+                Split::Test => format!("at most {most}, so that one test image is left"),
+            };
+            return Err(Error::argument("attack.batch", expected, spec.batch.to_string()));
+        }
+        let images = match spec.data {
+            Split::Training => Some(ModelImages::new(&test, &models, dataset, &chosen)?),
+            Split::Test => None,
+        };
+        let checksums = (test.checksum(), training.as_ref().map(ImageSet::checksum));
+        let identity = Identity {
+            attack: AttackSpec { restarts: 1, ..spec.clone() },
+            seed: experiment.seed.0,
+            dataset: &checksums.0,
+            attack_data: checksums.1.as_deref(),
+            images: chosen.len() as u64,
+            models: models.iter().map(|model| (model.name.as_str(), model.checksum.as_str())).collect(),
+        };
+        let identity = folder_name(&experiment.name, &identity)?;
+        let mut notes: Vec<String> = models.iter().flat_map(|model| model.warnings.clone()).collect();
+        if chosen.len() < test.len() {
+            notes.push(format!("{} of {} test images are used", chosen.len(), test.len()));
+        }
+        Ok(Self { experiment, models, test, chosen, training, images, checksums, identity, notes })
+    }
+
+    /// The run folder, created; a folder of another run is refused.
+    fn folder(&self, request: &AttackRequest) -> Result<PathBuf> {
+        let name = request.out.as_ref().unwrap_or(&self.identity);
+        let folder = request.results.join(name);
+        if folder.join(RECORD).exists() {
+            let found = Record::read(&folder)?.identity;
+            if found != self.identity {
+                let expected = format!("a new name, or the folder of the same run ({})", self.identity);
+                return Err(Error::argument(
+                    format!("--out {name}"),
+                    expected,
+                    format!("the run {found} in it"),
+                ));
+            }
+        }
+        store::create_folder(&folder)?;
+        Ok(folder)
+    }
+
+    fn record(&self, command: &str) -> Record {
+        let input = |name: &str, from: String, sha256: &str| Input {
+            name: name.to_owned(),
+            from,
+            sha256: sha256.to_owned(),
+        };
+        let name = self.experiment.dataset.name.name();
+        let models = self.models.iter().map(|m| input(&m.name, m.path.display().to_string(), &m.checksum));
+        let training = self.training.as_ref().zip(self.checksums.1.as_ref());
+        Record {
+            version: Record::version(),
+            identity: self.identity.clone(),
+            commands: vec![command.to_owned()],
+            seed: self.experiment.seed.0,
+            chance: 1.0 / self.test.classes as f64,
+            images: (self.chosen.len() - self.left_out()) as u64,
+            dataset: input(name, self.test.title.clone(), &self.checksums.0),
+            memory: None,
+            attack_data: training.map(|(set, checksum)| input(name, set.title.clone(), checksum)),
+            models: models.collect(),
+            exposed_cells: std::collections::BTreeMap::new(),
+            accesses: 1,
+            started_unix: now(),
+            finished_unix: None,
+            machine: Machine::here(),
+            notes: self.notes.clone(),
+            configuration: self.experiment.clone(),
+        }
+    }
+
+    /// Test images that a batch takes away.
+    fn left_out(&self) -> usize {
+        match self.experiment.attack.data {
+            Split::Training => 0,
+            Split::Test => self.experiment.attack.batch as usize,
+        }
+    }
+
+    /// Indices of the batch of a restart, ascending, and of the test images that are left to measure on.
+    fn batch(&self, restart: u32) -> (Vec<u32>, Vec<u32>) {
+        let mut pool = match &self.training {
+            Some(training) => (0..training.len() as u32).collect(),
+            None => self.chosen.clone(),
+        };
+        self.experiment.seed.stream(Purpose::AttackBatch, &[restart.into()]).shuffle(&mut pool);
+        let rest = pool.split_off(self.experiment.attack.batch as usize);
+        pool.sort_unstable();
+        let mut measured = if self.training.is_some() { self.chosen.clone() } else { rest };
+        measured.sort_unstable();
+        (pool, measured)
+    }
+
+    /// Computes one attack.
+    fn unit(&self, model: usize, restart: u32, monitor: &dyn Monitor) -> Result<AttackUnit> {
+        let spec = &self.experiment.attack;
+        let loaded = std::slice::from_ref(&self.models[model]);
+        let (batch, measured) = self.batch(restart);
+        let source = self.training.as_ref().unwrap_or(&self.test);
+        let batch = ModelImages::new(source, loaded, &self.experiment.dataset, &batch)?;
+        let rest;
+        let test = match &self.images {
+            Some(images) => images.of(model),
+            None => {
+                rest = ModelImages::new(&self.test, loaded, &self.experiment.dataset, &measured)?;
+                rest.of(0)
+            }
+        };
+        let target = Target { evaluator: &loaded[0].evaluator, batch: batch.of(0), test };
+        let name = &loaded[0].name;
+        let tell = |flip: &Flip, random, most| {
+            let (flips, accuracy) = (flip.flip, flip.accuracy);
+            monitor.flip(&AttackProgress { model: name, restart, random, flips, most, accuracy });
+        };
+        let (mut search, mut random) = (Vec::new(), Vec::new());
+        let mut sink = |step: &[Flip]| {
+            step.last().into_iter().for_each(|flip| tell(flip, false, spec.flips));
+            search.extend_from_slice(step);
+            Ok(())
+        };
+        let outcome = bit_search(&target, spec, monitor.cancel(), &mut sink)?;
+        let mut stream = self.experiment.seed.stream(Purpose::RandomFlips, &[restart.into()]);
+        let mut sink = |flip: &Flip| {
+            tell(flip, true, outcome.flips);
+            random.push(flip.clone());
+            Ok(())
+        };
+        random_flips(&target, outcome.flips, &mut stream, monitor.cancel(), &mut sink)?;
+        let random_accuracy = random.last().and_then(|flip| flip.accuracy).unwrap_or(outcome.accuracy);
+        let row = self.row(model, restart, &outcome, random_accuracy, test.len());
+        Ok(AttackUnit { row, search, random })
+    }
+
+    fn row(
+        &self,
+        model: usize,
+        restart: u32,
+        outcome: &Outcome,
+        random_accuracy: f64,
+        images: u64,
+    ) -> AttackRow {
+        let (loaded, spec) = (&self.models[model], &self.experiment.attack);
+        let network = loaded.evaluator.network();
+        let scheme = loaded.evaluator.stored().iter().flatten().map(|stored| stored.scheme).next();
+        AttackRow {
+            model: loaded.name.clone(),
+            architecture: network.architecture().to_string(),
+            dataset: self.test.title.clone(),
+            method: network.quantizer().method.name().to_owned(),
+            bits: scheme.map_or(32, |scheme| scheme.format.bits()),
+            training_seed: loaded.info.training_seed,
+            restart,
+            attack_data: spec.data,
+            batch: spec.batch,
+            k_top: spec.k_top,
+            images,
+            most_flips: spec.flips,
+            target: spec.target(self.test.classes),
+            clean_accuracy: outcome.clean_accuracy,
+            clean_loss: outcome.clean_loss,
+            flips: outcome.flips,
+            hamming: outcome.hamming,
+            accuracy: outcome.accuracy,
+            loss: outcome.loss,
+            stopped_by: outcome.stopped_by,
+            random_accuracy,
+        }
+    }
+}
+
+/// Attacks with their folder.
+struct Attacking<'a> {
+    prepared: Prepared,
+    request: &'a AttackRequest,
+    folder: PathBuf,
+    monitor: &'a dyn Monitor,
+}
+
+impl Attacking<'_> {
+    fn finish(&self) -> Result<AttackResult> {
+        let _lock = Lock::take(&self.folder)?;
+        let mut record = self.begin()?;
+        let restarts = self.prepared.experiment.attack.restarts;
+        let keys: Vec<(usize, u32)> = (0..self.prepared.models.len())
+            .flat_map(|model| (0..restarts).map(move |restart| (model, restart)))
+            .collect();
+        let computed: Vec<(AttackUnit, bool)> = keys
+            .into_par_iter()
+            .with_max_len(1)
+            .map(|(model, restart)| self.unit(model, restart))
+            .collect::<Result<_>>()?;
+        let fresh = computed.iter().filter(|(_, computed)| *computed).count();
+        let units: Vec<AttackUnit> = computed.into_iter().map(|(unit, _)| unit).collect();
+        let notes = stuck(&units);
+        notes.iter().for_each(|note| self.monitor.warn(note));
+        let attacks: Vec<AttackRow> = units.iter().map(|unit| unit.row.clone()).collect();
+        let flips: Vec<FlipRow> = units.iter().flat_map(FlipRow::of).collect();
+        let summaries = table::summarize_attacks(&attacks);
+        self.write_tables(&attacks, &flips, &summaries)?;
+        let figure = self.draw(&attacks, &flips)?;
+        record.notes.extend(notes);
+        record.finished_unix = Some(now());
+        record.write(&self.folder)?;
+        let reused = units.len() - fresh;
+        Ok(AttackResult { folder: self.folder.clone(), figure, attacks, summaries, computed: fresh, reused })
+    }
+
+    /// Writes `run.yaml`. A resumed run keeps its beginning and gains this command.
+    fn begin(&self) -> Result<Record> {
+        let mut record = self.prepared.record(&self.request.command);
+        if self.request.fresh {
+            for model in 0..self.prepared.models.len() {
+                for restart in 0..self.prepared.experiment.attack.restarts {
+                    store::remove_file(&self.unit_file(model, restart))?;
+                }
+            }
+        } else if self.folder.join(RECORD).exists() {
+            let before = Record::read(&self.folder)?;
+            let commands = before.commands.into_iter().filter(|command| *command != self.request.command);
+            record.commands.splice(0..0, commands);
+            record.started_unix = before.started_unix;
+            record.machine = before.machine;
+        }
+        record.write(&self.folder)?;
+        store::create_folder(&self.folder.join(UNITS))?;
+        Ok(record)
+    }
+
+    /// Models go by their place in the run: a name may hold what a file name must not.
+    fn unit_file(&self, model: usize, restart: u32) -> PathBuf {
+        self.folder.join(UNITS).join(format!("model{model}-restart{restart}.json"))
+    }
+
+    /// An attack from its file, or computed and then kept; true where it was computed.
+    fn unit(&self, model: usize, restart: u32) -> Result<(AttackUnit, bool)> {
+        let path = self.unit_file(model, restart);
+        let name = &self.prepared.models[model].name;
+        if path.exists() {
+            match read_unit(&path) {
+                Ok(unit) if (&unit.row.model, unit.row.restart) == (name, restart) => {
+                    return Ok((unit, false))
+                }
+                Ok(_) => self.monitor.warn(&format!("{}: another attack; it is made again", path.display())),
+                Err(error) if error.is_wrong_input() => {
+                    self.monitor.warn(&format!("{error}; this attack is made again"));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        let unit = self.prepared.unit(model, restart, self.monitor);
+        self.monitor.attacked(name, restart);
+        let unit = unit?;
+        let text = serde_json::to_string(&unit)
+            .map_err(|e| Error::argument("finished attack", "something JSON can hold", e.to_string()))?;
+        store::write_bytes(&path, text.as_bytes())?;
+        Ok((unit, true))
+    }
+
+    fn write_tables(
+        &self,
+        attacks: &[AttackRow],
+        flips: &[FlipRow],
+        summaries: &[AttackSummary],
+    ) -> Result<()> {
+        let at = |name: &str| self.folder.join(name);
+        table::write_flips(&at(names::FLIPS), flips)?;
+        table::write_flips(&at(names::FLIPS_CSV), flips)?;
+        table::write_attacks(&at(names::ATTACKS), attacks)?;
+        table::write_attacks(&at(names::ATTACKS_CSV), attacks)?;
+        table::write_attack_summary(&at(names::ATTACK_SUMMARY), summaries)?;
+        table::write_attack_summary(&at(names::ATTACK_SUMMARY_CSV), summaries)
+    }
+
+    fn draw(&self, attacks: &[AttackRow], flips: &[FlipRow]) -> Result<PathBuf> {
+        let folder = self.request.reports.join(self.folder.file_name().unwrap_or_default());
+        store::create_folder(&folder)?;
+        let _lock = Lock::take(&folder)?;
+        let svg = figure::attack(attacks, flips);
+        let path = folder.join(format!("{FIGURE}.svg"));
+        store::write_bytes(&path, svg.as_bytes())?;
+        store::write_bytes(&path.with_extension("png"), &figure::png(&svg)?)?;
+        Ok(path)
+    }
+}
+
+fn read_unit(path: &Path) -> Result<AttackUnit> {
+    let bytes = store::read_bytes(path, "a finished attack", LARGEST_UNIT)?;
+    serde_json::from_slice(&bytes).map_err(|e| Error::input(path, "a finished attack", e.to_string()))
+}
+
+/// A message for each attack that found no flip to go on with.
+fn stuck(units: &[AttackUnit]) -> Vec<String> {
+    let stuck = units.iter().map(|unit| &unit.row).filter(|row| row.stopped_by == Stop::Stuck);
+    stuck
+        .map(|row| {
+            format!(
+                "{}, restart {}: no offer of up to {} bits of a layer raises the loss; the attack ended after {} \
+                 flips at an accuracy of {:.2} %",
+                row.model,
+                row.restart,
+                u64::from(row.k_top) * u64::from(row.bits),
+                row.flips,
+                100.0 * row.accuracy
+            )
+        })
+        .collect()
+}
