@@ -7,13 +7,12 @@ use std::path::PathBuf;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:
-  wcat-explore quantize --model resnet20.th --method wcat --bits 4 --init mse --out resnet20-4bit.safetensors \\
-    --dataset cifar10
-  wcat-explore quantize --model float.safetensors --method wclip --set quantizer.wclip=0.3 --bits 8 \\
-    --out clipped.safetensors
+  wcat-explore quantize --model a.th --method wcat --init mse --bits 4 --out a4.safetensors
+  wcat-explore quantize --model a.th --bits 8 --out a8.safetensors --dataset cifar10
+  wcat-explore quantize --model a.th --method wclip --set quantizer.wclip=0.3 --bits 4 --out c.safetensors
 
-Nothing is trained: ranges stay where they start. The result is a model file for eval, sweep and inspect. Both models
-are evaluated where the data set is known: from the model's own training, or by --dataset.")]
+Nothing is trained: ranges stay where they start. The result is a model file for eval, sweep and inspect.
+Both models are evaluated where the data set is known: from the model's own training, or by --dataset.")]
 pub(crate) struct QuantizeArgs {
     /// Float model file (safetensors, .pth, .th)
     #[arg(long, value_name = "FILE")]
