@@ -26,7 +26,7 @@ pub use columns::{
     summary_csv_string, summary_frame, summary_records, trials_frame, write_designs, write_summary,
     write_timing, write_trials,
 };
-pub use history::{history_csv_string, write_history};
+pub use history::{history_csv_string, read_history, write_history};
 pub use journal::{replay, Journal, Replay};
 pub use pareto::{frontier_probabilities, pareto, RESAMPLES, SAVING_LOSSES};
 pub use pareto_file::{pareto_csv_string, pareto_records, read_pareto, write_pareto};

@@ -35,9 +35,9 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
         Command::Sweep(args) => cmd::sweep::run(common, args, &monitor),
         Command::Train(args) => cmd::train::run(common, args, &monitor),
         Command::Eval(args) => cmd::eval::run(common, args, &monitor),
-        Command::Memory(args) => cmd::memory::run(common, args),
+        Command::Memory(args) => cmd::memory::run(args, &monitor),
         Command::Pareto(args) => cmd::pareto::run(args, &monitor),
-        Command::Inspect(args) => cmd::inspect::run(common, args),
+        Command::Inspect(args) => cmd::inspect::run(args, &monitor),
         Command::Data(args) => cmd::data::run(args, &monitor),
     }
 }
