@@ -71,7 +71,7 @@ pub fn memory_fit(name: &str, unit: VoltageUnit, fit: &Fit) -> Figure {
 }
 
 fn caption(fit: &Fit) -> String {
-    let intervals = if fit.mu.interval.is_some() { " Bars: 95 % Clopper-Pearson intervals." } else { "" };
+    let intervals = if fit.mu.interval.is_some() { " Bars: 95 % Wilson intervals." } else { "" };
     format!(
         "Measured bit error rates against the supply voltage and the fitted line, straight on a probit axis; below, \
          measured over fitted rate.{intervals}"

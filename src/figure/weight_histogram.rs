@@ -81,7 +81,7 @@ fn panel(canvas: &mut Canvas<'_>, layer: &LayerWeights, area: (f64, f64, f64, f6
     let (low, high) = if low < high { (low, high) } else { (-1.0, 1.0) };
     let pad = 0.03 * (high - low);
     let plane = Plane {
-        x: Axis::linear("", low - pad, high + pad, 3),
+        x: Axis::linear("", low - pad, high + pad, 4),
         y: Axis::linear("", 0.0, if top > 0.0 { 1.06 * top } else { 1.0 }, 3),
         area,
     };

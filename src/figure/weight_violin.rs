@@ -5,7 +5,7 @@ use super::canvas::{drawn, Canvas, Color, Hang, Stroke, WIDTH};
 use super::legend::{Legend, Sample};
 use super::plane::{Axis, Plane, LABEL_SIZE, TICK_SIZE};
 use super::text;
-use super::weight_density::{code_bars, smooth, Bar, FLOAT, STORED};
+use super::weight_density::{code_bars, joined, smooth, Bar, FLOAT, STORED};
 use super::Figure;
 use crate::net::LayerWeights;
 use crate::quant::max_abs;
@@ -100,7 +100,7 @@ fn caption(stored: bool) -> String {
     }
     format!(
         "Densities of the weights, in units of the layer's quantisation range: left the float weights, smoothed ({tail}); \
-         right what the memory holds, one bar for each code. Both halves of a violin have the same scale. Layers that \
+         right what the memory holds, one bar for each code (above 6 bits for every four). Both halves of a violin have the same scale. Layers that \
          stay float are in units of their largest weight."
     )
 }
@@ -119,7 +119,13 @@ fn violin(layer: &LayerWeights) -> Violin {
             .into_iter()
             .map(|(x, density)| (x / unit, density * unit))
             .collect(),
-        stored: code_bars(layer).into_iter().map(bar).collect(),
+        stored: joined(
+            &code_bars(layer),
+            4usize.pow(u32::from(layer.stored.as_ref().is_some_and(|s| s.scheme.format.bits() > 6))),
+        )
+        .into_iter()
+        .map(bar)
+        .collect(),
     }
 }
 
