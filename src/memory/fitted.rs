@@ -65,7 +65,9 @@ impl FittedModel<'_> {
             *misfit += "; `--curve measured` keeps the measured rates";
         }
         if inferred {
-            warnings.push(format!("{error_free_note}; `--error-free` sets another one"));
+            warnings.push(format!(
+                "error-free voltage {error_free}: {error_free_note}; `--error-free` sets another one"
+            ));
         }
         let text = self.text(error_free, &error_free_note, &energy)?;
         Ok((MemoryModel::parse(path, &text)?, warnings))
@@ -110,9 +112,7 @@ impl FittedModel<'_> {
         let voltage = inferred.ok_or_else(|| {
             Error::argument("error-free voltage", expected, found("a line that expects none there"))
         })?;
-        let note = format!(
-            "the error-free voltage {voltage} is inferred: there the line expects half a failing cell of {cells}"
-        );
+        let note = format!("inferred; there the line expects half a failing cell of {cells}");
         Ok((voltage, note, true))
     }
 
