@@ -9,15 +9,20 @@ mod caption;
 mod curves;
 mod legend;
 mod marker;
+mod memory_fit;
 mod memory_model;
 mod pareto;
 mod plane;
 mod png;
+mod range_history;
 mod series;
 mod sheet;
 #[cfg(test)]
 pub(crate) mod tests;
 mod text;
+mod weight_density;
+mod weight_histogram;
+mod weight_violin;
 mod yield_voltage;
 
 use crate::table::{Pareto, Summary};
@@ -26,11 +31,15 @@ use crate::units::{BerSource, VoltageUnit};
 pub use accuracy_ber::accuracy_ber;
 pub use accuracy_voltage::accuracy_voltage;
 pub use attack::attack;
+pub use memory_fit::memory_fit;
 pub use memory_model::memory_model;
 pub use pareto::pareto;
 pub use png::png;
+pub use range_history::range_history;
 pub use series::{extrapolated, interval, series_labels};
 pub use text::{escape, number, percent, rate};
+pub use weight_histogram::weight_histogram;
+pub use weight_violin::weight_violin;
 pub use yield_voltage::yield_voltage;
 
 /// A memory model as it is drawn: its curve on a grid of voltages, and what was measured.

@@ -6,11 +6,17 @@ mod curve;
 mod energy;
 mod faults;
 mod file;
+mod fit;
+mod fitted;
+mod measurements;
 mod voltages;
 
 pub use builtin::{builtin, load, names};
 pub use energy::{weight_memory_energy, Energy, LayerAccess};
 pub use faults::{FaultWay, Faults};
+pub use fit::{Fit, FitMethod, FittedPoint, Goodness, Parameter};
+pub use fitted::{FittedCurve, FittedModel};
+pub use measurements::{Measurement, Measurements};
 pub use voltages::{parse_voltage, parse_voltages};
 
 use crate::error::{Error, Result};

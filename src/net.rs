@@ -3,6 +3,7 @@
 mod architecture;
 mod build;
 mod deit;
+mod difference;
 mod imagenet;
 mod lenet;
 mod mlp;
@@ -13,12 +14,17 @@ mod pool;
 mod program;
 mod pytorch;
 mod resnet;
+mod summary;
 mod tensor_file;
 
 pub use architecture::Architecture;
 pub use build::Route;
+pub use difference::{code_differences, CodeDifference};
 pub use model::{DatasetTag, Model, ModelInfo, MODEL_FORMAT};
 pub use network::{Network, Parameter, Role};
 pub use program::{Step, Value};
 pub use pytorch::read_state_dict;
+#[cfg(test)]
+pub(crate) use summary::tests::layer as layer_of_values;
+pub use summary::{layer_summaries, layer_weights, LayerSummary, LayerWeights};
 pub use tensor_file::{read_tensors, write_tensors, Tensors};

@@ -35,7 +35,7 @@ pub use columns::{
     write_timing, write_trials,
 };
 pub use fault_count::{fault_counts, FaultCount};
-pub use history::{history_csv_string, write_history};
+pub use history::{history_csv_string, read_history, write_history};
 pub use journal::{replay, Journal, Replay};
 pub use pareto::{frontier_probabilities, groups_of, pareto, RESAMPLES, SAVING_LOSSES};
 pub use pareto_file::{pareto_csv_string, pareto_records, read_pareto, write_pareto};

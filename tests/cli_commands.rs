@@ -51,6 +51,7 @@ fn every_command_has_help_with_an_example() {
         &["memory"],
         &["memory", "list"],
         &["memory", "show"],
+        &["memory", "fit"],
         &["pareto"],
         &["inspect"],
         &["data"],

@@ -25,6 +25,8 @@ pub(super) enum Sample {
     Hatch,
     /// A shaded patch.
     Band,
+    /// A patch of a colour.
+    Patch(Color),
     /// A thin bar with ends.
     Whisker,
 }
@@ -131,6 +133,7 @@ fn draw_sample(canvas: &mut Canvas<'_>, sample: Sample, x: f64, y: f64) {
             canvas.hatch((x, top), (right, bottom), Color::GREY.at(0.6));
             canvas.outline(&patch, Color::GREY.at(0.6), 1.0);
         }
+        Sample::Patch(color) => canvas.polygon(&patch, color),
         Sample::Band => canvas.polygon(&patch, Color::GREY.at(0.35)),
         Sample::Whisker => {
             let thin = Stroke::solid(Color::INK, 1.2);

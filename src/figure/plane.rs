@@ -3,6 +3,7 @@
 
 use super::canvas::{Canvas, Color, Hang, Stroke};
 use super::text;
+use crate::stats::probit;
 
 /// Font size of tick labels in pixels.
 pub(super) const TICK_SIZE: f64 = 16.0;
@@ -51,6 +52,11 @@ impl Axis {
         Self { label: label.into(), low, high, scale: Scale::Linear, ticks, minor: Vec::new() }
     }
 
+    /// The same axis without ticks, for places that have names.
+    pub(super) fn bare(self) -> Self {
+        Self { ticks: Vec::new(), minor: Vec::new(), ..self }
+    }
+
     /// A linear axis that ends on ticks, inside `within`.
     pub(super) fn rounded(label: &str, low: f64, high: f64, count: usize, within: (f64, f64)) -> Self {
         let span = if high > low { high - low } else { (0.02 * high.abs()).max(1.0) };
@@ -96,6 +102,24 @@ impl Axis {
         }
         let minor = if decades.len() > 7 { Vec::new() } else { minor };
         Self { label: label.into(), low, high, scale: Scale::Logarithmic { zero }, ticks, minor }
+    }
+
+    /// An axis of rates in (0, 1) that is linear in `Φ⁻¹`, on which a normal distribution is a straight line: places
+    /// are asked for by probit. Ticks are powers of ten, and 0.5.
+    pub(super) fn probit(label: &str, rates: impl Iterator<Item = f64>) -> Self {
+        let (mut low, mut high) = (f64::INFINITY, f64::NEG_INFINITY);
+        for z in rates.map(probit).filter(|z| z.is_finite()) {
+            (low, high) = (low.min(z), high.max(z));
+        }
+        let pad = 0.04 * (high - low);
+        let mut axis = Self::linear(label, low - pad, high + pad, 6);
+        let within = |(z, _): &(f64, String)| (axis.low..=axis.high).contains(z);
+        let named = (1..=15).map(|e| (probit(10f64.powi(-e)), text::power_of_ten(-e)));
+        let decades: Vec<_> = named.chain([(0.0, "0.5".to_owned())]).filter(within).collect();
+        let finer = (1..=15).flat_map(|e| [1.0, 2.0, 5.0].map(|m| m * 10f64.powi(-e)));
+        let finer = finer.map(|rate| (probit(rate), text::rate(rate))).filter(within);
+        axis.ticks = if decades.len() < 2 { finer.collect() } else { decades };
+        axis
     }
 
     /// Place of a value along the axis: 0 at its lower end, 1 at its upper end.

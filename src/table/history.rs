@@ -1,11 +1,13 @@
 //! The history of a training as CSV: one row per epoch, the range of every layer in a column of its own.
 
-use super::csv::Lines;
-use super::SCHEMA;
-use crate::error::Result;
+use super::csv::{from_csv, Lines};
+use super::read::check_version;
+use super::{MAX_BYTES, SCHEMA};
+use crate::error::{Error, Result};
 use crate::store;
 use crate::train::EpochRow;
 use std::path::Path;
+use std::str::FromStr;
 
 /// Columns before those of the layers.
 const COLUMNS: [&str; 9] = [
@@ -57,6 +59,66 @@ pub fn history_csv_string(history: &[EpochRow]) -> Result<String> {
     lines.finish()
 }
 
+/// Reads `history.csv`; epochs must rise.
+///
+/// # Errors
+/// [`Error::Missing`]; [`Error::Input`] with line and column for another header, another version of the columns or
+/// a cell that is not of its column.
+pub fn read_history(path: &Path) -> Result<Vec<EpochRow>> {
+    history_of_csv(path, &store::read_text(path, "the history of a training", MAX_BYTES)?)
+}
+
+fn history_of_csv(path: &Path, text: &str) -> Result<Vec<EpochRow>> {
+    let (header, records) = from_csv(path, text, |header| {
+        let named =
+            header.len() >= COLUMNS.len() && header.iter().zip(COLUMNS).all(|(name, known)| *name == known);
+        if named && header[COLUMNS.len()..].iter().all(|name| name.starts_with("range.")) {
+            return Ok(());
+        }
+        let expected = format!("the columns {}, then `range.<layer>`", COLUMNS.join(", "));
+        Err(Error::input(path, expected, header.join(", ")))
+    })?;
+    let mut history: Vec<EpochRow> = Vec::new();
+    for record in records {
+        let cell = |at: usize| record.cells[at].as_deref();
+        let wrong = |at: usize, expected: &str| Error::Input {
+            path: path.to_owned(),
+            line: Some(record.line),
+            key: Some(header[at].clone()),
+            expected: expected.to_owned(),
+            found: cell(at).map_or("nothing".into(), |cell| format!("`{cell}`")),
+        };
+        let number = |at: usize| finite(cell(at)).ok_or_else(|| wrong(at, "a finite number"));
+        let optional = |at: usize| cell(at).map(|_| number(at)).transpose();
+        check_version(path, parsed(cell(0)))?;
+        let range = |at: usize| Ok((header[at]["range.".len()..].to_owned(), number(at)? as f32));
+        let row = EpochRow {
+            epoch: parsed(cell(1)).ok_or_else(|| wrong(1, "a whole number"))?,
+            learning_rate: number(2)?,
+            training_loss: number(3)?,
+            training_accuracy: number(4)?,
+            validation_loss: optional(5)?,
+            validation_accuracy: optional(6)?,
+            best: parsed(cell(7)).ok_or_else(|| wrong(7, "`true` or `false`"))?,
+            seconds: number(8)?,
+            ranges: (COLUMNS.len()..header.len()).map(range).collect::<Result<_>>()?,
+        };
+        if history.last().is_some_and(|last| last.epoch >= row.epoch) {
+            return Err(wrong(1, "epochs in rising order"));
+        }
+        history.push(row);
+    }
+    Ok(history)
+}
+
+fn parsed<T: FromStr>(cell: Option<&str>) -> Option<T> {
+    cell?.parse().ok()
+}
+
+fn finite(cell: Option<&str>) -> Option<f64> {
+    parsed(cell).filter(|x: &f64| x.is_finite())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -79,5 +141,50 @@ mod tests {
         assert!(lines.next().unwrap().ends_with(",seconds,range.conv1,range.layer1.0.conv1"));
         assert_eq!(lines.next(), Some("2,1,0.1,2.5,0.25,,,true,1.235,0.5,0.25"));
         assert_eq!(lines.next(), None);
+    }
+
+    fn rows() -> Vec<EpochRow> {
+        let row = |epoch: usize| EpochRow {
+            epoch,
+            learning_rate: 0.1 / epoch as f64,
+            training_loss: 2.5,
+            training_accuracy: 0.1 * epoch as f64,
+            validation_loss: (epoch > 1).then_some(1.0 / 3.0),
+            validation_accuracy: None,
+            best: epoch == 2,
+            seconds: 1.5,
+            ranges: vec![("conv1".into(), 0.1 * epoch as f32), ("layer1.0.conv1".into(), 1e-7)],
+        };
+        (1..4).map(row).collect()
+    }
+
+    #[test]
+    fn a_history_reads_back_as_it_was() {
+        let text = history_csv_string(&rows()).unwrap();
+        assert_eq!(history_of_csv(Path::new("h.csv"), &text).unwrap(), rows());
+    }
+
+    #[test]
+    fn a_damaged_history_is_refused_with_line_and_column() {
+        let text = history_csv_string(&rows()).unwrap();
+        for (old, new, message) in [
+            ("learning_rate", "rate", "h.csv: expected the columns schema, epoch"),
+            (",range.conv1", ",conv1", "h.csv: expected the columns schema, epoch"),
+            ("2,2,", "2,x,", "h.csv:3: `epoch`: expected a whole number, found `x`"),
+            ("2,2,", "2,1,", "h.csv:3: `epoch`: expected epochs in rising order, found `1`"),
+            ("2,2,", "1,2,", "h.csv: `schema`: expected version 2"),
+            ("2.5", "nan", "h.csv:2: `training_loss`: expected a finite number, found `nan`"),
+            ("true", "yes", "h.csv:3: `best`: expected `true` or `false`, found `yes`"),
+            (
+                ",0.1,0.0000001\n",
+                ",,0.0000001\n",
+                "h.csv:2: `range.conv1`: expected a finite number, found nothing",
+            ),
+        ] {
+            assert!(text.contains(old), "{old}: {text}");
+            let error =
+                history_of_csv(Path::new("h.csv"), &text.replacen(old, new, 1)).unwrap_err().to_string();
+            assert!(error.starts_with(message), "{error}");
+        }
     }
 }

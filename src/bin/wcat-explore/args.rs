@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use wcat_explore::config::{named_or_file, Experiment, Layer};
 use wcat_explore::device::DeviceSpec;
 use wcat_explore::kernel::Isa;
-use wcat_explore::units::{Accuracy, Ber};
+use wcat_explore::units::{Accuracy, Ber, Voltage};
 
 const ABOUT: &str =
     "How far can the supply voltage of a network's weight SRAM fall, and what does each joule saved \
@@ -117,11 +117,11 @@ pub(crate) enum Command {
     Eval(EvalArgs),
     /// Bit-flip attack: how few chosen flips bring a model's accuracy down to chance
     Attack(AttackArgs),
-    /// Memory models: what is known, their curves
+    /// Memory models: what is known, their curves, fits to measurements
     Memory(MemoryArgs),
     /// Pareto tables, figures and report again from stored runs
     Pareto(ParetoArgs),
-    /// Layers, bits and ranges of a model
+    /// Layers, bits, ranges and weights of a model; bits in which two differ
     Inspect(InspectArgs),
     /// Data sets: fetch, info
     Data(DataArgs),
@@ -337,7 +337,8 @@ pub(crate) struct AttackArgs {
 #[command(after_help = "\
 Example:
   wcat-explore memory list
-  wcat-explore memory show sram-14nm-chandramoorthy2019 --at-ber 0.01")]
+  wcat-explore memory show sram-14nm-chandramoorthy2019 --at-ber 0.01
+  wcat-explore memory fit counts.csv --out my-sram.yaml")]
 pub(crate) struct MemoryArgs {
     #[command(subcommand)]
     pub command: MemoryCommand,
@@ -372,6 +373,78 @@ Example:
         #[arg(long, value_enum, default_value_t)]
         format: Format,
     },
+    /// A memory model from measurements in CSV: a probit line by maximum likelihood, its figure beside it
+    Fit(Box<FitArgs>),
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  wcat-explore memory fit counts.csv --out my-sram.yaml
+  wcat-explore memory fit rates.csv --out my-sram.yaml --unit vmin --curve measured
+
+Columns of the CSV: `voltage, faults, cells` (failing cells among cells, the same cells at every voltage) or `voltage,
+ber`; and perhaps `energy` of an access, in any unit, or `access_energy_pj`. A row without failures marks the
+error-free voltage.")]
+pub(crate) struct FitArgs {
+    /// Measurements
+    #[arg(value_name = "FILE")]
+    pub measurements: PathBuf,
+    /// The memory-model file to write; its figure (SVG, PNG) goes beside it
+    #[arg(long, value_name = "MODEL.yaml")]
+    pub out: PathBuf,
+    /// Replace a file that is there
+    #[arg(long)]
+    pub overwrite: bool,
+    /// Short name of the model [default: that of the file]
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+    /// One line for people
+    #[arg(long, value_name = "TEXT")]
+    pub title: Option<String>,
+    /// Where the numbers come from [default: the file of measurements]
+    #[arg(long, value_name = "TEXT")]
+    pub source: Option<String>,
+    /// Unit of the voltages
+    #[arg(long, value_enum, default_value_t)]
+    pub unit: Unit,
+    /// What the unit is relative to, in words
+    #[arg(long, value_name = "TEXT")]
+    pub reference: Option<String>,
+    /// Lowest voltage without failures [default: the lowest measured without one; else 1 for vmin; else where the
+    /// line expects half a failing cell]
+    #[arg(long, value_name = "V", allow_hyphen_values = true)]
+    pub error_free: Option<Voltage>,
+    /// Times that each cell is in the counts: 2 where a published map holds every byte twice
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub copies: u64,
+    /// What the file holds: the line, or the measurements, between which the probit is linear
+    #[arg(long, value_enum, default_value_t)]
+    pub curve: FitCurve,
+    /// How the table is printed
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}
+
+/// Unit of measured voltages.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Unit {
+    /// Volts
+    #[default]
+    #[value(alias = "v")]
+    Volt,
+    /// Multiples of the lowest voltage without failures
+    Vmin,
+}
+
+/// Curve of a fitted model.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FitCurve {
+    /// The fitted line
+    #[default]
+    Gaussian,
+    /// The measured rates or counts
+    Measured,
 }
 
 #[derive(Debug, Args)]
@@ -394,11 +467,22 @@ pub(crate) struct ParetoArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:
-  wcat-explore inspect --model wcat.safetensors")]
+  wcat-explore inspect --model wcat.safetensors
+  wcat-explore inspect --model wcat.safetensors --figures figures/wcat
+  wcat-explore inspect --model wcat.safetensors --compare attacked.safetensors")]
 pub(crate) struct InspectArgs {
     /// Model file (safetensors, .pth, .th)
     #[arg(long, value_name = "FILE")]
     pub(crate) model: PathBuf,
+    /// Draw weights (histograms, violins) and the ranges over the training's epochs into this folder (SVG, PNG)
+    #[arg(long, value_name = "DIR")]
+    pub figures: Option<PathBuf>,
+    /// History of the training, for the figure of ranges [default: history.csv beside the model, if it is there]
+    #[arg(long, value_name = "FILE", requires = "figures")]
+    pub history: Option<PathBuf>,
+    /// Instead of the layers: the stored bits in which this model of the same layers differs
+    #[arg(long, value_name = "FILE")]
+    pub compare: Option<PathBuf>,
     /// How the table is printed
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,

@@ -38,9 +38,9 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
         Command::Quantize(args) => cmd::quantize::run(common, args, &monitor),
         Command::Eval(args) => cmd::eval::run(common, args, &monitor),
         Command::Attack(args) => cmd::attack::run(common, args, &monitor),
-        Command::Memory(args) => cmd::memory::run(common, args),
+        Command::Memory(args) => cmd::memory::run(args, &monitor),
         Command::Pareto(args) => cmd::pareto::run(args, &monitor),
-        Command::Inspect(args) => cmd::inspect::run(common, args),
+        Command::Inspect(args) => cmd::inspect::run(args, &monitor),
         Command::Data(args) => cmd::data::run(args, &monitor),
     }
 }

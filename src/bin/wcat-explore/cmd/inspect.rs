@@ -1,39 +1,97 @@
-//! `inspect`: layers, bits and ranges of a model.
+//! `inspect`: layers, bits and ranges of a model, figures of its weights, and how far it is from another.
 
-use crate::args::{Common, Format, InspectArgs};
+use crate::args::{Format, InspectArgs};
+use crate::progress::Progress;
 use crate::show::{self, Column};
 use serde_json::{json, Value};
+use std::path::Path;
 use wcat_explore::device::DeviceSpec;
-use wcat_explore::net::Model;
-use wcat_explore::table::SCHEMA;
+use wcat_explore::figure;
+use wcat_explore::net::{
+    code_differences, layer_summaries, layer_weights, CodeDifference, LayerWeights, Model,
+};
+use wcat_explore::quant::Method;
+use wcat_explore::run::{Monitor, HISTORY};
+use wcat_explore::store;
+use wcat_explore::table::{read_history, SCHEMA};
 
-/// One layer as it is shown.
-struct Layer {
-    name: String,
-    shape: Vec<usize>,
-    weights: usize,
-    bits: u32,
-    range: Option<f32>,
-    step: Option<f32>,
-    clipped: Option<f64>,
-    bits_set: Option<f64>,
-    energy: Option<f64>,
+pub(crate) fn run(args: &InspectArgs, monitor: &Progress) -> anyhow::Result<()> {
+    let device = DeviceSpec::Cpu.open()?;
+    let model = Model::load(&args.model, &device)?;
+    let layers = layer_weights(&model.network)?;
+    let differences = match &args.compare {
+        None => None,
+        Some(path) => {
+            let other = layer_weights(&Model::load(path, &device)?.network)?;
+            Some(code_differences(&layers, &other)?)
+        }
+    };
+    if let Some(folder) = &args.figures {
+        draw(args, &model, &layers, folder, monitor)?;
+    }
+    match differences {
+        Some(rows) => show_differences(&rows, args.format),
+        None => show_layers(&model, &layers, args.format),
+    }
 }
 
-pub(crate) fn run(_: &Common, args: &InspectArgs) -> anyhow::Result<()> {
-    let model = Model::load(&args.model, &DeviceSpec::Cpu.open()?)?;
-    let layers = layers(&model)?;
-    if args.format != Format::Table {
+/// Writes the figures of the weights and, where there is a history, of the ranges.
+fn draw(
+    args: &InspectArgs,
+    model: &Model,
+    layers: &[LayerWeights],
+    folder: &Path,
+    monitor: &Progress,
+) -> anyhow::Result<()> {
+    let beside = store::folder_of(&args.model).join(HISTORY);
+    let path = args.history.clone().or_else(|| beside.exists().then_some(beside));
+    let history = path.map(|path| read_history(&path)).transpose()?;
+    let name = name(&args.model);
+    let mut figures = vec![figure::weight_histogram(&name, layers), figure::weight_violin(&name, layers)];
+    if let Some(history) = history {
+        let quantity = match model.info.quantizer.method {
+            Method::Lsq => "Quantisation step",
+            _ => "Quantisation range",
+        };
+        match figure::range_history(&name, quantity, &history) {
+            Some(figure) => figures.push(figure),
+            None => monitor.warn("the history holds no range of a layer: no figure of ranges is drawn"),
+        }
+    }
+    store::create_folder(folder)?;
+    for figure in &figures {
+        let png = figure::png(&figure.svg)?;
+        store::write_bytes(&folder.join(format!("{}.svg", figure.name)), figure.svg.as_bytes())?;
+        store::write_bytes(&folder.join(format!("{}.png", figure.name)), &png)?;
+    }
+    let names: Vec<&str> = figures.iter().map(|figure| figure.name).collect();
+    monitor.note(&format!("figures (SVG, PNG): {} in {}", names.join(", "), folder.display()));
+    Ok(())
+}
+
+/// A model as figures call it: its file; the folder of a training for its `best` and `last`.
+fn name(path: &Path) -> String {
+    let part = |part: Option<&std::ffi::OsStr>| part.map(|p| p.to_string_lossy().into_owned());
+    let stem = part(path.file_stem()).unwrap_or_default();
+    match part(path.parent().and_then(Path::file_name)) {
+        Some(folder) if ["best", "last"].contains(&stem.as_str()) => format!("{folder}, {stem}"),
+        _ => stem,
+    }
+}
+
+fn show_layers(model: &Model, layers: &[LayerWeights], format: Format) -> anyhow::Result<()> {
+    let layers = layer_summaries(layers);
+    if format != Format::Table {
         let rows = layers.iter().map(|l| {
             json!({
                 "schema": SCHEMA, "layer": l.name, "shape": l.shape, "weights": l.weights, "bits": l.bits,
-                "range": l.range, "step": l.step, "clipped_share": l.clipped, "bits_set_share": l.bits_set,
-                "energy_share": l.energy,
+                "range": l.range, "step": l.step, "clipped_share": l.clipped_share,
+                "bits_set_share": l.bits_set_share, "energy_share": l.energy_share,
             })
         });
-        return show::records(&Value::Array(rows.collect()), args.format);
+        return show::records(&Value::Array(rows.collect()), format);
     }
-    show::result(&about(&model))?;
+    show::result(&about(model))?;
     let share = |x: Option<f64>| x.map_or("-".into(), show::percent);
     show::table(&[
         Column::text("layer", &layers, |l| l.name.clone()),
@@ -44,9 +102,37 @@ pub(crate) fn run(_: &Common, args: &InspectArgs) -> anyhow::Result<()> {
         Column::number("bits", &layers, |l| l.bits.to_string()),
         Column::number("range", &layers, |l| l.range.map_or("-".into(), |r| format!("{r:.5}"))),
         Column::number("step", &layers, |l| l.step.map_or("-".into(), |s| format!("{s:.6}"))),
-        Column::number("clipped %", &layers, |l| share(l.clipped)),
-        Column::number("bits set %", &layers, |l| share(l.bits_set)),
-        Column::number("energy %", &layers, |l| share(l.energy)),
+        Column::number("clipped %", &layers, |l| share(l.clipped_share)),
+        Column::number("bits set %", &layers, |l| share(l.bits_set_share)),
+        Column::number("energy %", &layers, |l| share(l.energy_share)),
+    ])
+}
+
+fn show_differences(rows: &[CodeDifference], format: Format) -> anyhow::Result<()> {
+    if format != Format::Table {
+        let rows = rows.iter().map(|r| {
+            json!({
+                "schema": SCHEMA, "kind": if r.layer.is_some() { "layer" } else { "total" }, "layer": r.layer,
+                "weights": r.weights, "bits": r.bits, "differing_bits": r.differing_bits,
+                "differing_bits_share": r.bit_share(), "differing_codes": r.differing_codes,
+                "differing_codes_share": r.code_share(), "largest_code_difference": r.largest,
+                "step_ratio": r.step_ratio,
+            })
+        });
+        return show::records(&Value::Array(rows.collect()), format);
+    }
+    // the first bit of thousands must not read as 0.00
+    let share = |x: f64| format!("{:.4}", 100.0 * x);
+    show::table(&[
+        Column::text("layer", rows, |r| r.layer.clone().unwrap_or("all layers".into())),
+        Column::number("bits", rows, |r| r.bits.to_string()),
+        Column::number("differing bits", rows, |r| r.differing_bits.to_string()),
+        Column::number("%", rows, |r| share(r.bit_share())),
+        Column::number("codes", rows, |r| r.weights.to_string()),
+        Column::number("differing codes", rows, |r| r.differing_codes.to_string()),
+        Column::number("%", rows, |r| share(r.code_share())),
+        Column::number("largest difference", rows, |r| r.largest.to_string()),
+        Column::number("step ratio", rows, |r| r.step_ratio.map_or("-".into(), |s| format!("{s:.4}"))),
     ])
 }
 
@@ -73,40 +159,4 @@ fn about(model: &Model) -> String {
     }
     lines.push(format!("sha256: {}\n", model.checksum));
     lines.join("\n")
-}
-
-fn layers(model: &Model) -> anyhow::Result<Vec<Layer>> {
-    let network = &model.network;
-    let (stored, ranges) = (network.stored()?, network.ranges()?);
-    let bits_of =
-        |i: usize| stored[i].as_ref().map(|s| s.words.len() as f64 * f64::from(s.scheme.format.bits()));
-    let all_bits: f64 = (0..stored.len()).filter_map(bits_of).sum();
-    let layer = |(i, weight): (usize, &wcat_explore::quant::QuantizedWeight)| -> anyhow::Result<Layer> {
-        let values = weight.values()?;
-        let mut layer = Layer {
-            name: weight.name().to_owned(),
-            shape: weight.weight().dims().to_vec(),
-            weights: values.len(),
-            bits: 32,
-            range: None,
-            step: None,
-            clipped: None,
-            bits_set: None,
-            energy: bits_of(i).map(|bits| bits / all_bits),
-        };
-        if let Some(stored) = &stored[i] {
-            let format = stored.scheme.format;
-            let (low, high) = (f32::from(format.min()) * stored.step, f32::from(format.max()) * stored.step);
-            let beyond = values.iter().filter(|w| **w < low || **w > high).count();
-            let ones: u64 = stored.words.iter().map(|word| u64::from(word.count_ones())).sum();
-            let bits = values.len() as f64 * f64::from(format.bits());
-            layer.bits = format.bits();
-            layer.range = Some(ranges[i].1);
-            layer.step = Some(stored.step);
-            layer.clipped = Some(beyond as f64 / values.len().max(1) as f64);
-            layer.bits_set = Some(ones as f64 / bits.max(1.0));
-        }
-        Ok(layer)
-    };
-    network.layers().iter().enumerate().map(layer).collect()
 }

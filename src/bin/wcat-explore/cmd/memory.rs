@@ -1,13 +1,17 @@
-//! `memory list` and `memory show`.
+//! `memory list`, `memory show` and, in a file of its own, `memory fit`.
 
-use crate::args::{Common, Format, MemoryArgs, MemoryCommand};
+mod fit;
+
+use crate::args::{Format, MemoryArgs, MemoryCommand};
+use crate::progress::Progress;
 use crate::show::{self, Column};
 use serde_json::{json, Value};
 use wcat_explore::memory::{self, MemoryModel, OperatingPoint};
 use wcat_explore::table::SCHEMA;
 
-pub(crate) fn run(_: &Common, args: &MemoryArgs) -> anyhow::Result<()> {
+pub(crate) fn run(args: &MemoryArgs, monitor: &Progress) -> anyhow::Result<()> {
     match &args.command {
+        MemoryCommand::Fit(args) => fit::run(args, monitor),
         MemoryCommand::List { format } => list(*format),
         MemoryCommand::Show { model, at_ber, at_voltage, format } => {
             let model = memory::load(model)?;

@@ -1,0 +1,130 @@
+//! `memory fit`: a memory model and its figure from measurements.
+
+use crate::args::{FitArgs, FitCurve, Format, Unit};
+use crate::progress::Progress;
+use crate::show::{self, Column};
+use serde_json::json;
+use std::path::Path;
+use wcat_explore::error::Error;
+use wcat_explore::figure;
+use wcat_explore::memory::{Fit, FittedCurve, FittedModel, Measurements, MemoryModel, Parameter};
+use wcat_explore::run::Monitor;
+use wcat_explore::stats::Interval;
+use wcat_explore::store;
+use wcat_explore::table::SCHEMA;
+use wcat_explore::units::VoltageUnit;
+
+pub(super) fn run(args: &FitArgs, monitor: &Progress) -> anyhow::Result<()> {
+    let name = check_out(args)?;
+    let measurements = Measurements::read(&args.measurements)?;
+    let fit = Fit::new(&measurements, args.copies)?;
+    let fitted = FittedModel {
+        measurements: &measurements,
+        fit: &fit,
+        name: &name,
+        title: args.title.as_deref(),
+        source: args.source.as_deref(),
+        unit: match args.unit {
+            Unit::Volt => VoltageUnit::Volt,
+            Unit::Vmin => VoltageUnit::Vmin,
+        },
+        reference: args.reference.as_deref(),
+        error_free: args.error_free,
+        curve: match args.curve {
+            FitCurve::Gaussian => FittedCurve::Gaussian,
+            FitCurve::Measured => FittedCurve::Measured,
+        },
+    };
+    let (model, warnings) = fitted.build(&args.out)?;
+    let figure = figure::memory_fit(&name, model.unit, &fit);
+    let png = figure::png(&figure.svg)?;
+    store::write_bytes(&args.out.with_extension("svg"), figure.svg.as_bytes())?;
+    store::write_bytes(&args.out.with_extension("png"), &png)?;
+    store::write_bytes(&args.out, model.text.as_bytes())?;
+    warnings.iter().for_each(|warning| monitor.warn(warning));
+    print(&model, &measurements, &fit, args.format)?;
+    let (path, drawn) = (args.out.display(), args.out.with_extension("svg"));
+    monitor.note(&format!("memory model: {path}; figure: {} and .png", drawn.display()));
+    Ok(())
+}
+
+/// Refuses a name that is no model file or is taken; returns the name of the model.
+fn check_out(args: &FitArgs) -> Result<String, Error> {
+    let shown = || format!("`{}`", args.out.display());
+    if !args.out.extension().is_some_and(|ending| ending == "yaml" || ending == "yml") {
+        return Err(Error::argument("--out", "a file that ends in .yaml", shown()));
+    }
+    if args.out.exists() && !args.overwrite {
+        return Err(Error::argument("--out", "a file that is not there yet, or --overwrite", shown()));
+    }
+    let stem = args.out.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    Ok(args.name.clone().unwrap_or(stem))
+}
+
+fn print(model: &MemoryModel, measurements: &Measurements, fit: &Fit, format: Format) -> anyhow::Result<()> {
+    if format != Format::Table {
+        return show::records(&json!([record(model, measurements, fit)]), format);
+    }
+    let ends = |i: Option<Interval>| i.map_or("-".into(), |i| format!("{:.5} .. {:.5}", i.low, i.high));
+    let parameters = [("μ", fit.mu), ("σ", fit.sigma)];
+    let unit = model.unit.symbol();
+    let mut columns = vec![
+        Column::text(unit, &parameters, |p| p.0.into()),
+        Column::number("estimate", &parameters, |p| format!("{:.5}", p.1.value)),
+        Column::number("95 % interval", &parameters, |p| ends(p.1.interval)),
+    ];
+    if fit.mu.widened.is_some() {
+        columns.push(Column::number("widened by misfit", &parameters, |p| ends(p.1.widened)));
+    }
+    show::table(&columns)?;
+    show::result(&match fit.goodness {
+        Some(g) => format!(
+            "\nchi-square {:.2}, {} degrees of freedom, p = {:.2e}\n",
+            g.chi_square, g.degrees_of_freedom, g.p_value
+        ),
+        None if fit.mu.interval.is_none() => {
+            "\nleast squares: without numbers of cells there is no likelihood and \
+                                              no interval\n"
+                .into()
+        }
+        None => "\nno degree of freedom is left to test the line\n".into(),
+    })?;
+    let points = &fit.points;
+    show::table(&[
+        Column::number(unit, points, |p| p.voltage.to_string()),
+        Column::number("measured", points, |p| rate(p.measured)),
+        Column::number("fitted", points, |p| rate(p.fitted)),
+        Column::number("measured / fitted", points, |p| {
+            p.decades.map_or("-".into(), |decades| format!("{:.3}", 10f64.powf(decades)))
+        }),
+    ])
+}
+
+fn rate(rate: f64) -> String {
+    match rate {
+        0.0 => "0".into(),
+        rate => format!("{rate:.4e}"),
+    }
+}
+
+fn record(model: &MemoryModel, measurements: &Measurements, fit: &Fit) -> serde_json::Value {
+    let low = |i: Option<Interval>| i.map(|i| i.low);
+    let high = |i: Option<Interval>| i.map(|i| i.high);
+    let (mu, sigma): (Parameter, Parameter) = (fit.mu, fit.sigma);
+    let worst = fit.worst();
+    let name = |path: &Path| path.display().to_string();
+    json!({
+        "schema": SCHEMA, "memory": model.name, "measurements": name(&measurements.path),
+        "method": fit.method.name(), "voltage_unit": model.unit.name(), "voltages": fit.points.len(),
+        "cells": measurements.cells, "copies": fit.copies,
+        "mu": mu.value, "mu_low": low(mu.interval), "mu_high": high(mu.interval),
+        "mu_widened_low": low(mu.widened), "mu_widened_high": high(mu.widened),
+        "sigma": sigma.value, "sigma_low": low(sigma.interval), "sigma_high": high(sigma.interval),
+        "sigma_widened_low": low(sigma.widened), "sigma_widened_high": high(sigma.widened),
+        "chi_square": fit.goodness.map(|g| g.chi_square),
+        "degrees_of_freedom": fit.goodness.map(|g| g.degrees_of_freedom),
+        "p_value": fit.goodness.map(|g| g.p_value), "dispersion": fit.goodness.map(|g| g.dispersion),
+        "worst_voltage": worst.map(|w| w.0), "worst_decades": worst.map(|w| w.1),
+        "error_free": model.error_free.get(), "sha256": model.checksum,
+    })
+}

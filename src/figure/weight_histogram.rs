@@ -1,0 +1,130 @@
+//! The figure `weight_histogram`: for each layer the density of its float weights and of those that the memory
+//! holds.
+
+use super::canvas::{drawn, Canvas, Color, Hang, Stroke, WIDTH};
+use super::legend::{Legend, Sample};
+use super::plane::{Axis, Plane, LABEL_SIZE};
+use super::text;
+use super::weight_density::{code_bars, float_bars, joined, spacing, Bar, FLOAT, STORED};
+use super::Figure;
+use crate::net::LayerWeights;
+
+const TITLE: f64 = 44.0;
+const HEIGHT: f64 = 150.0;
+const ABOVE: f64 = 26.0;
+const BELOW: f64 = 34.0;
+const LEFT: f64 = 42.0;
+const GAP: f64 = 58.0;
+const RIGHT: f64 = 24.0;
+/// Most bars of a panel: fewer pixels than that would hide them.
+const MOST_BARS: f64 = 80.0;
+const LIMIT: Stroke = Stroke { color: Color::GREY, width: 1.4, dash: &[5.0, 4.0] };
+
+/// Bars of one layer.
+struct Bars {
+    float: Vec<Bar>,
+    stored: Vec<Bar>,
+}
+
+/// Draws the figure: one panel per layer, in memory order.
+pub fn weight_histogram(model: &str, layers: &[LayerWeights]) -> Figure {
+    let stored = layers.iter().any(|layer| layer.stored.is_some());
+    let columns = if layers.len() > 9 { 4 } else { layers.len().clamp(1, 3) };
+    let rows = layers.len().div_ceil(columns);
+    let pitch = ABOVE + HEIGHT + BELOW;
+    let mut legend = Legend::default();
+    let name = if stored { "float weights" } else { "weights" };
+    legend.add(Sample::Line(Stroke::solid(FLOAT, 2.0)), name);
+    if stored {
+        legend.add(Sample::Patch(STORED.at(0.55)), "dequantised weights");
+        legend.add(Sample::Line(LIMIT), "lowest and highest code");
+    }
+    let body = TITLE + rows as f64 * pitch;
+    let height = (body + 34.0 + legend.height() + 12.0).round();
+    let title = format!("Weights of {model}");
+    let svg = drawn(height, &title, |canvas| {
+        let width = (WIDTH - LEFT - RIGHT - columns as f64 * GAP) / columns as f64;
+        canvas.bold(
+            (LEFT, 20.0),
+            &text::shortened(&title, 18.0, WIDTH - 60.0),
+            18.0,
+            Color::BLACK,
+            Hang::Left,
+        );
+        for (i, layer) in layers.iter().enumerate() {
+            let left = LEFT + GAP + (i % columns) as f64 * (width + GAP);
+            let top = TITLE + (i / columns) as f64 * pitch + ABOVE;
+            panel(canvas, layer, (left, top, left + width, top + HEIGHT));
+        }
+        let middle = (18.0, (TITLE + body) / 2.0);
+        canvas.text(middle, "Probability density (1 / weight)", LABEL_SIZE, Color::INK, Hang::Upward);
+        canvas.text((WIDTH / 2.0, body + 12.0), "Weight", LABEL_SIZE, Color::INK, Hang::Center);
+        legend.draw(canvas, body + 30.0);
+    });
+    let caption =
+        "Densities of the weights of each layer in memory order; each has an area of 1. Over each panel the \
+                   share of float weights beyond the lowest or highest code.";
+    let caption = if stored {
+        caption.into()
+    } else {
+        "Densities of the weights of each layer; each has an area of 1.".into()
+    };
+    Figure { name: "weight_histogram", title, caption, svg }
+}
+
+fn panel(canvas: &mut Canvas<'_>, layer: &LayerWeights, area: (f64, f64, f64, f64)) {
+    let bars = bars(layer);
+    let all = || bars.float.iter().chain(&bars.stored);
+    let low = all().map(|b| b.low).fold(f64::INFINITY, f64::min);
+    let high = all().map(|b| b.high).fold(f64::NEG_INFINITY, f64::max);
+    let top = all().map(|b| b.density).fold(0.0, f64::max);
+    let (low, high) = if low < high { (low, high) } else { (-1.0, 1.0) };
+    let pad = 0.03 * (high - low);
+    let plane = Plane {
+        x: Axis::linear("", low - pad, high + pad, 4),
+        y: Axis::linear("", 0.0, if top > 0.0 { 1.06 * top } else { 1.0 }, 3),
+        area,
+    };
+    plane.grid(canvas);
+    for bar in bars.stored.iter().filter(|bar| bar.density > 0.0) {
+        let (from, to) = (plane.at((bar.low, 0.0)), plane.at((bar.high, bar.density)));
+        let corners = [from, (to.0, from.1), to, (from.0, to.1)];
+        canvas.polygon(&corners, STORED.at(0.55));
+        if to.0 - from.0 > 5.0 {
+            canvas.outline(&corners, Color::WHITE, 0.8);
+        }
+    }
+    let outline = bars.float.iter().flat_map(|b| [(b.low, b.density), (b.high, b.density)]);
+    let ends = bars.float.first().map(|b| (b.low, 0.0)).into_iter();
+    let ends = ends.chain(outline).chain(bars.float.last().map(|b| (b.high, 0.0)));
+    plane.line(canvas, &ends.collect::<Vec<_>>(), Stroke::solid(FLOAT, 1.8));
+    let limits = layer.limits().map(|(low, high)| [f64::from(low), f64::from(high)]);
+    for limit in limits.into_iter().flatten() {
+        let x = plane.at((limit, 0.0)).0;
+        canvas.line((x, area.1), (x, area.3), LIMIT);
+    }
+    plane.frame(canvas, true, 0.0);
+    let clipped = layer.clipped_share().map(|share| format!("{} % clipped", text::percent(share)));
+    let name =
+        text::shortened(&layer.name, 15.0, (area.2 - area.0) * if clipped.is_some() { 0.6 } else { 1.0 });
+    canvas.bold((area.0, area.1 - 12.0), &name, 15.0, Color::INK, Hang::Left);
+    canvas.text((area.2, area.1 - 12.0), &clipped.unwrap_or_default(), 14.0, Color::GREY, Hang::Right);
+}
+
+/// Float bars are a power of two of the step wide, so that their edges are those of the codes.
+fn bars(layer: &LayerWeights) -> Bars {
+    let values: Vec<f32> = layer.values.iter().copied().filter(|w| w.is_finite()).collect();
+    let low = values.iter().fold(f32::INFINITY, |a, w| a.min(*w));
+    let high = values.iter().fold(f32::NEG_INFINITY, |a, w| a.max(*w));
+    let codes = code_bars(layer);
+    let Some(spacing) = spacing(layer) else {
+        let width = f64::from(high - low) / (0.75 * MOST_BARS);
+        return Bars { float: float_bars(&values, f64::from(low), width), stored: codes };
+    };
+    let first = codes.first().map_or(0.0, |b| b.low);
+    let last = codes.last().map_or(0.0, |b| b.high);
+    let span = f64::from(high).max(last) - f64::from(low).min(first);
+    let power = (span / spacing / MOST_BARS).log2().ceil();
+    let float = float_bars(&values, first, spacing * power.exp2());
+    Bars { float, stored: joined(&codes, power.max(0.0).exp2() as usize) }
+}

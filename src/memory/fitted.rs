@@ -1,0 +1,386 @@
+//! The memory-model file of fitted measurements: its text, with what was measured and what is inferred. The fit
+//! itself is done elsewhere.
+
+use super::fit::{half_a_cell, Fit, FitMethod};
+use super::measurements::Measurements;
+use super::MemoryModel;
+use crate::error::{Error, Result};
+use crate::units::{Voltage, VoltageUnit};
+use std::fmt::Write;
+use std::path::Path;
+
+/// What the model file holds as its curve.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FittedCurve {
+    /// The line: `bit_error_rate.gaussian`.
+    Gaussian,
+    /// The measurements: `bit_error_rate.counts` or `.points`, interpolated in probit space.
+    Measured,
+}
+
+/// A memory-model file in the making.
+#[derive(Clone, Debug)]
+pub struct FittedModel<'a> {
+    /// What was measured.
+    pub measurements: &'a Measurements,
+    /// The line through it.
+    pub fit: &'a Fit,
+    /// Short name of the model.
+    pub name: &'a str,
+    /// One line for people; `None`: made from the name.
+    pub title: Option<&'a str>,
+    /// Where the numbers come from; `None`: the file of measurements.
+    pub source: Option<&'a str>,
+    /// Unit of the voltages.
+    pub unit: VoltageUnit,
+    /// What the unit is relative to, in words; `None`: as usual for the unit.
+    pub reference: Option<&'a str>,
+    /// Lowest voltage at which no cell fails; `None`: the lowest one measured without failure, else 1 for `vmin`, else
+    /// that at which the line expects half a failing cell.
+    pub error_free: Option<Voltage>,
+    /// What the file holds as its curve.
+    pub curve: FittedCurve,
+}
+
+/// How the energy of an access goes with the voltage.
+struct Energy {
+    at: f64,
+    exponent: f64,
+    picojoule_per_bit: Option<f64>,
+    note: String,
+}
+
+impl FittedModel<'_> {
+    /// Text of the model file and the model that it is read back as; `path` is where it will stand. Warnings are
+    /// what the user should hear.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] where no error-free voltage is known or it lies at or below a voltage with failures;
+    /// [`Error::Input`] where the model would not be one.
+    pub fn build(&self, path: &Path) -> Result<(MemoryModel, Vec<String>)> {
+        let (error_free, error_free_note, inferred) = self.error_free()?;
+        let energy = self.energy(error_free)?;
+        let mut warnings: Vec<String> = self.fit.misfit().into_iter().collect();
+        if let (Some(misfit), FittedCurve::Gaussian) = (warnings.first_mut(), self.curve) {
+            *misfit += "; `--curve measured` keeps the measured rates";
+        }
+        if inferred {
+            warnings.push(format!(
+                "error-free voltage {error_free}: {error_free_note}; `--error-free` sets another one"
+            ));
+        }
+        let text = self.text(error_free, &error_free_note, &energy)?;
+        Ok((MemoryModel::parse(path, &text)?, warnings))
+    }
+
+    /// The error-free voltage, where it comes from in words, and whether it was inferred from the line.
+    fn error_free(&self) -> Result<(f64, String, bool)> {
+        let highest = self.measurements.with_failures().last().map_or(0.0, |row| row.voltage.get());
+        let found = |from: &str| format!("{from}, and failures at {highest}");
+        let above = |voltage: f64, from: &str| {
+            let expected = format!("a voltage above {highest}, the highest with failures");
+            match voltage > highest {
+                true => Ok(voltage),
+                false => Err(Error::argument("error-free voltage", expected, format!("{voltage} ({from})"))),
+            }
+        };
+        if let Some(voltage) = self.error_free {
+            return Ok((above(voltage.get(), "--error-free")?, "given by the user".into(), false));
+        }
+        if let Some(row) = self.measurements.rows.iter().find(|row| row.ber.get() == 0.0) {
+            let note = "the lowest voltage measured without a failure".into();
+            return Ok((row.voltage.get(), note, false));
+        }
+        if self.unit == VoltageUnit::Vmin {
+            return Ok((
+                above(1.0, "Vmin")?,
+                "1, as Vmin is the lowest voltage without a failure".into(),
+                false,
+            ));
+        }
+        let expected = "`--error-free`, or a row without failures";
+        let Some(cells) = self.measurements.cells else {
+            return Err(Error::argument(
+                "error-free voltage",
+                expected,
+                found("rates without a number of cells"),
+            ));
+        };
+        // rounded up to a millivolt
+        let inferred =
+            half_a_cell(self.fit, cells).map(|v| (v.get() * 1e3).ceil() / 1e3).filter(|v| *v > highest);
+        let voltage = inferred.ok_or_else(|| {
+            Error::argument("error-free voltage", expected, found("a line that expects none there"))
+        })?;
+        let note = format!("inferred; there the line expects half a failing cell of {cells}");
+        Ok((voltage, note, true))
+    }
+
+    /// Least squares of the logarithm of the energy on that of the voltage.
+    fn energy(&self, error_free: f64) -> Result<Energy> {
+        let rows: Vec<(f64, f64)> = self
+            .measurements
+            .rows
+            .iter()
+            .filter_map(|row| Some((row.voltage.get().ln(), row.energy?.ln())))
+            .collect();
+        let assumed = "Energy per access is taken to follow the square of the voltage.".to_owned();
+        let Some(&(highest, _)) = rows.last() else {
+            return Ok(Energy { at: error_free, exponent: 2.0, picojoule_per_bit: None, note: assumed });
+        };
+        let n = rows.len() as f64;
+        let (x0, y0) = (rows.iter().map(|r| r.0).sum::<f64>() / n, rows.iter().map(|r| r.1).sum::<f64>() / n);
+        let square: f64 = rows.iter().map(|r| (r.0 - x0).powi(2)).sum();
+        let product: f64 = rows.iter().map(|r| (r.0 - x0) * (r.1 - y0)).sum();
+        let (exponent, note) = match rows.len() {
+            1 => (2.0, assumed),
+            _ => {
+                let exponent = product / square;
+                let missed = |r: &(f64, f64)| (r.1 - y0 - exponent * (r.0 - x0)).exp_m1().abs();
+                let worst = rows.iter().map(missed).fold(0.0, f64::max);
+                let note = format!(
+                    "Energy per access was measured at {} voltages and follows the power {exponent:.3} of the \
+                     voltage, by least squares of the logarithms, to {:.1} %.",
+                    rows.len(),
+                    100.0 * worst
+                );
+                (exponent, note)
+            }
+        };
+        if !(exponent > 0.0 && exponent <= 10.0) {
+            let expected = "energies that rise with the voltage, with a power of at most 10";
+            return Err(Error::input(&self.measurements.path, expected, format!("a power of {exponent:.3}")));
+        }
+        let at_highest = (y0 + exponent * (highest - x0)).exp();
+        let picojoule_per_bit = self.measurements.energy_in_pj.then_some(at_highest);
+        // the voltage as it was read: its logarithm and back may be another number
+        let at = self.measurements.rows.iter().rev().find(|row| row.energy.is_some());
+        Ok(Energy { at: at.map_or(error_free, |row| row.voltage.get()), exponent, picojoule_per_bit, note })
+    }
+
+    fn measured(&self) -> String {
+        let rows = &self.measurements.rows;
+        let span =
+            format!("{} voltages from {} to {}", rows.len(), rows[0].voltage, rows[rows.len() - 1].voltage);
+        let mut text = match self.measurements.cells {
+            Some(cells) => format!("Failing cells counted among {cells} at {span}."),
+            None => format!("Bit error rates at {span}; the number of cells is not given."),
+        };
+        if self.fit.copies > 1 {
+            let _ = write!(text, " The counts hold each cell {} times.", self.fit.copies);
+        }
+        text
+    }
+
+    fn inferred(&self, error_free: f64, note: &str, energy: &Energy) -> String {
+        let (fit, symbol) = (self.fit, self.unit.symbol());
+        let number = |p: &super::Parameter| match p.interval {
+            Some(i) => format!("{:.5} (95 % {:.5} to {:.5})", p.value, i.low, i.high),
+            None => format!("{:.5} (no interval)", p.value),
+        };
+        let how = match fit.method {
+            FitMethod::GroupedLikelihood => {
+                "maximum likelihood of the increments between voltages, profile intervals"
+            }
+            FitMethod::LeastSquares => "least squares in probit space: no number of cells, so no likelihood",
+        };
+        let mut text = format!(
+            "Failure voltages of cells follow a normal distribution with mean {} and standard deviation {} {symbol}: {how}.",
+            number(&fit.mu),
+            number(&fit.sigma)
+        );
+        if let Some(g) = fit.goodness {
+            let _ = write!(
+                text,
+                " Chi-square {:.1} with {} degrees of freedom (p = {:.2e}).",
+                g.chi_square, g.degrees_of_freedom, g.p_value
+            );
+        }
+        if let Some((voltage, decades)) = fit.worst() {
+            let _ =
+                write!(text, " Worst at {voltage}: {:.2} times the rate of the line.", 10f64.powf(decades));
+        }
+        if fit.misfit().is_some() {
+            text += " A straight line does not fit: the intervals are too narrow.";
+        }
+        if self.curve == FittedCurve::Measured {
+            text += " The model keeps the measured rates; between them the probit is linear.";
+        }
+        let _ = write!(
+            text,
+            " Error-free voltage {error_free}: {note}. {} A failing cell is taken to invert its bit, cells as \
+             independent. The shape of the array is assumed.",
+            energy.note
+        );
+        text
+    }
+
+    fn text(&self, error_free: f64, note: &str, energy: &Energy) -> Result<String> {
+        let file = self.measurements.path.file_name().unwrap_or_default().to_string_lossy();
+        let checksum = &self.measurements.checksum;
+        let title =
+            self.title.map_or_else(|| format!("{}, fitted to measurements", self.name), str::to_owned);
+        let source = self.source.map_or_else(|| format!("measurements in {file}"), str::to_owned);
+        let reference = self.reference.unwrap_or(match self.unit {
+            VoltageUnit::Volt => "volts",
+            VoltageUnit::Vmin => "lowest voltage with no failure among the measured cells",
+        });
+        let picojoule = energy.picojoule_per_bit.map_or("null".into(), |pj| format!("{pj:.6e}"));
+        Ok(format!(
+            "# Made by `memory fit` of wcat-explore {version} from {file} (SHA-256 {checksum}).\n\
+             name: {name}\ntitle: {title}\nsource: {source}\nmeasured: {measured}\ninferred: {inferred}\n\
+             voltage: {{ unit: {unit}, error_free: {error_free:?}, reference: {reference} }}\n\
+             bit_error_rate:\n{curve}\
+             energy:\n  access: {{ at: {at:?}, exponent: {exponent:?}, picojoule_per_bit: {picojoule} }}\n  leakage: null\n\
+             faults: {{ kind: flip, persistent_share: 1.0 }}\n\
+             array: {{ rows: 512, columns: 64, word_bits: 64, column_correlation: 0.0, bank_correlation: 0.0 }}\n",
+            version = env!("CARGO_PKG_VERSION"),
+            name = quoted(self.name)?,
+            title = quoted(&title)?,
+            source = quoted(&source)?,
+            measured = quoted(&self.measured())?,
+            inferred = quoted(&self.inferred(error_free, note, energy))?,
+            unit = self.unit.name(),
+            reference = quoted(reference)?,
+            curve = self.curve_text(),
+            at = energy.at,
+            exponent = rounded(energy.exponent),
+        ))
+    }
+
+    fn curve_text(&self) -> String {
+        let rows = &self.measurements.rows;
+        match (self.curve, self.measurements.cells) {
+            (FittedCurve::Gaussian, _) => {
+                let failing: Vec<f64> =
+                    self.measurements.with_failures().map(|row| row.voltage.get()).collect();
+                format!(
+                    "  gaussian: {{ mu: {:?}, sigma: {:?}, measured_span: [{:?}, {:?}] }}\n",
+                    rounded(self.fit.mu.value),
+                    rounded(self.fit.sigma.value),
+                    failing[0],
+                    failing[failing.len() - 1]
+                )
+            }
+            (FittedCurve::Measured, Some(cells)) => {
+                let list = rows.iter().map(|r| format!("[{:?}, {}]", r.voltage.get(), r.faults.unwrap_or(0)));
+                format!(
+                    "  counts:\n    cells: {cells}\n    faults: [{}]\n",
+                    list.collect::<Vec<_>>().join(", ")
+                )
+            }
+            (FittedCurve::Measured, None) => {
+                let list = rows.iter().map(|r| format!("[{:?}, {:?}]", r.voltage.get(), r.ber.get()));
+                format!("  points: [{}]\n", list.collect::<Vec<_>>().join(", "))
+            }
+        }
+    }
+}
+
+/// Seven decimals: far below any interval.
+fn rounded(x: f64) -> f64 {
+    (x * 1e7).round() / 1e7
+}
+
+/// A text as a YAML scalar: JSON's strings are YAML's.
+fn quoted(text: &str) -> Result<String> {
+    serde_json::to_string(text).map_err(|e| Error::argument("text", "something YAML can hold", e.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::units::{Ber, BerSource};
+
+    const COUNTS: &str =
+        "voltage,faults,cells,energy\n0.5,100,100000,0.25\n0.6,10,100000,0.36\n0.7,0,100000,\n";
+
+    fn build(csv: &str, edit: impl FnOnce(&mut FittedModel)) -> Result<(MemoryModel, Vec<String>)> {
+        let measurements = Measurements::parse(Path::new("data/m.csv"), csv)?;
+        let fit = Fit::new(&measurements, 1)?;
+        let mut model = FittedModel {
+            measurements: &measurements,
+            fit: &fit,
+            name: "mine",
+            title: None,
+            source: None,
+            unit: VoltageUnit::Volt,
+            reference: None,
+            error_free: None,
+            curve: FittedCurve::Gaussian,
+        };
+        edit(&mut model);
+        model.build(Path::new("mine.yaml"))
+    }
+
+    fn rate(model: &MemoryModel, voltage: f64) -> f64 {
+        model.at(Voltage::new(voltage).unwrap()).unwrap().ber.get()
+    }
+
+    #[test]
+    fn the_file_of_a_line_reads_back_as_the_line() {
+        let (model, warnings) = build(COUNTS, |_| ()).unwrap();
+        assert_eq!(warnings, Vec::<String>::new());
+        assert_eq!(
+            (model.name.as_str(), model.unit, model.error_free.get()),
+            ("mine", VoltageUnit::Volt, 0.7)
+        );
+        // three groups and two parameters: the line meets both counts
+        assert!((rate(&model, 0.5) / 1e-3 - 1.0).abs() < 0.05, "{}", rate(&model, 0.5));
+        assert_eq!(model.at(Voltage::new(0.55).unwrap()).unwrap().ber_source, BerSource::Measured);
+        assert_eq!(model.at(Voltage::new(0.65).unwrap()).unwrap().ber_source, BerSource::Censored);
+        assert_eq!((model.access.at.get(), model.access.exponent), (0.6, 2.0));
+        assert!(model.inferred.unwrap().contains("the lowest voltage measured without a failure"));
+    }
+
+    #[test]
+    fn the_file_of_the_measurements_keeps_them() {
+        let (model, _) = build(COUNTS, |m| m.curve = FittedCurve::Measured).unwrap();
+        assert_eq!((rate(&model, 0.5), rate(&model, 0.6)), (1e-3, 1e-4));
+        let rates = "voltage,ber\n0.75,0.2\n0.9,1e-4\n";
+        let (model, _) =
+            build(rates, |m| (m.curve, m.unit) = (FittedCurve::Measured, VoltageUnit::Vmin)).unwrap();
+        assert_eq!((rate(&model, 0.75), rate(&model, 0.9), model.error_free.get()), (0.2, 1e-4, 1.0));
+    }
+
+    #[test]
+    fn any_text_survives_the_file() {
+        let odd = "a: \"b\" # c\n- 'd' {e} é \u{1}";
+        let (model, _) =
+            build(COUNTS, |m| (m.title, m.source, m.reference) = (Some(odd), Some(odd), Some(odd))).unwrap();
+        assert_eq!(
+            (model.title.as_str(), model.source.as_str(), model.voltage_reference.as_str()),
+            (odd, odd, odd)
+        );
+    }
+
+    #[test]
+    fn an_error_free_voltage_that_nothing_tells_is_inferred_from_counts_and_asked_for_with_rates() {
+        let (model, warnings) =
+            build("voltage,faults,cells\n0.5,100,100000\n0.6,10,100000\n", |_| ()).unwrap();
+        let half = model.at(model.voltage_at_ber(Ber::new(5e-6).unwrap()).unwrap()).unwrap().voltage.get();
+        assert!(model.error_free.get() >= half && model.error_free.get() < half + 0.0011, "{half}");
+        assert!(warnings[0].contains("half a failing cell of 100000"), "{warnings:?}");
+        let rates = "voltage,ber\n0.5,0.1\n0.6,0.01\n";
+        let error = build(rates, |_| ()).unwrap_err().to_string();
+        assert!(
+            error.starts_with("error-free voltage: expected `--error-free`, or a row without"),
+            "{error}"
+        );
+        let error = build(rates, |m| m.error_free = Voltage::new(0.6).ok()).unwrap_err().to_string();
+        assert!(error.contains("a voltage above 0.6, the highest with failures"), "{error}");
+    }
+
+    #[test]
+    fn energies_in_picojoules_are_kept_and_fitted() {
+        let csv = "voltage,ber,access_energy_pj\n0.5,0.1,0.125\n0.8,0.01,0.512\n1.0,0,1.0\n";
+        let (model, _) = build(csv, |_| ()).unwrap();
+        assert!((model.access.exponent - 3.0).abs() < 1e-6);
+        assert!((model.access.picojoule_per_bit.unwrap() - 1.0).abs() < 1e-6);
+        let falling = "voltage,ber,energy\n0.5,0.1,2\n0.8,0.01,1\n1.0,0,\n";
+        assert!(build(falling, |_| ())
+            .unwrap_err()
+            .to_string()
+            .contains("energies that rise with the voltage"));
+    }
+}

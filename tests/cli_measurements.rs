@@ -1,0 +1,127 @@
+//! `memory fit` and the figures and comparison of `inspect`, as their users call them.
+#![allow(clippy::unwrap_used)] // a test may stop at once
+
+mod program;
+
+use program::Place;
+use serde_json::Value;
+
+const MODEL: &str = "model.safetensors";
+const VC707: &str = "voltage, faults, cells\n0.60, 4, 33751040\n0.59, 24, 33751040\n0.58, 146, 33751040\n\
+                     0.57, 772, 33751040\n0.56, 2732, 33751040\n0.55, 7520, 33751040\n0.54, 23706, 33751040\n\
+                     0.61, 0, 33751040\n";
+
+fn records(text: &str) -> Vec<Value> {
+    serde_json::from_str(text).unwrap()
+}
+
+#[test]
+fn a_fitted_memory_model_is_written_with_its_figure_and_loads_again() {
+    let place = Place::new();
+    place.write("counts.csv", VC707);
+    let fit = ["memory", "fit", "counts.csv", "--out", "vc707.yaml", "--unit", "v"];
+    let ended = place.done(&[&fit[..], &["--format", "json"]].concat());
+    let fitted = &records(&ended.stdout)[0];
+    let number = |key: &str| fitted[key].as_f64().unwrap();
+    assert!((number("mu") / 0.4350 - 1.0).abs() < 0.001 && (number("sigma") / 0.0329 - 1.0).abs() < 0.002);
+    assert!(number("mu_widened_low") < number("mu_low") && number("mu_low") < number("mu"));
+    assert!(
+        ended.stderr.contains("warning: a straight probit line does not fit: chi-square"),
+        "{}",
+        ended.stderr
+    );
+    assert!(ended.stderr.contains("`--curve measured` keeps the measured rates"));
+    assert!(place.read("vc707.svg").starts_with(b"<svg") && place.read("vc707.png").starts_with(b"\x89PNG"));
+    let shown =
+        place.done(&["memory", "show", "vc707.yaml", "--at-voltage", "0.55,0.61", "--format", "json"]);
+    let shown = records(&shown.stdout);
+    assert!((shown[0]["ber"].as_f64().unwrap() / 2.34e-4 - 1.0).abs() < 0.05, "{}", shown[0]);
+    assert_eq!(
+        (&shown[0]["ber_source"], &shown[1]["ber_source"]),
+        (&"measured".into(), &"error_free".into())
+    );
+
+    let again = place.run(&fit);
+    assert_eq!(again.code, Some(2));
+    let refused = "error: --out: expected a file that is not there yet, or --overwrite, found `vc707.yaml`\n";
+    assert_eq!(again.stderr, refused);
+    let kept = place.done(&[&fit[..], &["--overwrite", "--curve", "measured"]].concat());
+    assert!(kept.stdout.contains("chi-square"), "{}", kept.stdout);
+    let shown = place.done(&["memory", "show", "vc707.yaml", "--at-voltage", "0.55", "--format", "json"]);
+    assert_eq!(records(&shown.stdout)[0]["ber"].as_f64().unwrap(), 7520.0 / 33_751_040.0);
+}
+
+#[test]
+fn wrong_measurements_are_refused_and_nothing_is_written() {
+    let place = Place::new();
+    place.write("rising.csv", "voltage,ber\n0.5,0.01\n0.6,0.02\n");
+    place.write("rates.csv", "voltage,ber\n0.5,0.02\n0.6,0.01\n");
+    for (file, out, message) in [
+        (
+            "rising.csv",
+            "m.yaml",
+            "error: rising.csv:3: `ber`: expected at most 0.01 as at 0.5: a cell that fails",
+        ),
+        ("none.csv", "m.yaml", "error: none.csv: not found (expected measurements as CSV)"),
+        ("rates.csv", "m.txt", "error: --out: expected a file that ends in .yaml, found `m.txt`"),
+        (
+            "rates.csv",
+            "m.yaml",
+            "error: error-free voltage: expected `--error-free`, or a row without failures",
+        ),
+    ] {
+        let ended = place.run(&["memory", "fit", file, "--out", out]);
+        assert_eq!(ended.code, Some(2), "{}", ended.stderr);
+        assert!(ended.stderr.starts_with(message), "{}", ended.stderr);
+    }
+    assert_eq!(place.tree().len(), 2);
+}
+
+#[test]
+fn figures_of_weights_and_ranges_are_drawn_where_asked() {
+    let place = Place::new();
+    place.write_model(MODEL, 4);
+    let figures = |names: &[&str]| {
+        for name in names {
+            assert!(place.read(&format!("drawn/{name}.svg")).starts_with(b"<svg"), "{name}");
+            assert!(place.read(&format!("drawn/{name}.png")).starts_with(b"\x89PNG"), "{name}");
+        }
+        place.tree().keys().filter(|path| path.starts_with("drawn/")).count()
+    };
+    let inspect = ["inspect", "--model", MODEL, "--figures", "drawn"];
+    let plain = place.done(&["inspect", "--model", MODEL]);
+    assert_eq!(place.done(&inspect).stdout, plain.stdout);
+    assert_eq!(figures(&["weight_histogram", "weight_violin"]), 4);
+    let columns = "schema,epoch,learning_rate,training_loss,training_accuracy,validation_loss,validation_accuracy,best,\
+                   seconds,range.conv1,range.fc1\n";
+    place.write(
+        "history.csv",
+        format!("{columns}2,1,0.1,2,0.5,,,true,1,0.5,0.25\n2,2,0.1,1,0.6,,,true,1,0.4,0.2\n"),
+    );
+    place.done(&inspect);
+    assert_eq!(figures(&["weight_histogram", "weight_violin", "range_history"]), 6);
+    place.write("history.csv", format!("{columns}2,1,x,2,0.5,,,true,1,0.5,0.25\n"));
+    let wrong = place.run(&inspect);
+    assert_eq!(wrong.code, Some(2));
+    assert!(wrong.stderr.contains("history.csv:2: `learning_rate`: expected a finite number, found `x`"));
+}
+
+#[test]
+fn two_models_are_compared_bit_by_bit() {
+    let place = Place::new();
+    place.write_model(MODEL, 4);
+    place.write_model("other.safetensors", 8);
+    let same = place.done(&["inspect", "--model", MODEL, "--compare", MODEL, "--format", "json"]);
+    let rows = records(&same.stdout);
+    let (total, layers) = rows.split_last().unwrap();
+    assert_eq!((&total["kind"], &total["layer"]), (&"total".into(), &Value::Null));
+    assert_eq!((&total["differing_bits"], &total["largest_code_difference"]), (&0.into(), &0.into()));
+    let sum: u64 = layers.iter().map(|layer| layer["bits"].as_u64().unwrap()).sum();
+    assert_eq!(total["bits"].as_u64(), Some(sum));
+    let table = place.done(&["inspect", "--model", MODEL, "--compare", MODEL]).stdout;
+    assert!(table.lines().last().unwrap().starts_with("all layers"), "{table}");
+    let other = place.run(&["inspect", "--model", MODEL, "--compare", "other.safetensors"]);
+    assert_eq!(other.code, Some(2));
+    let message = "error: model to compare: layer: expected `conv1` of 6x1x5x5, 4 bit, found `conv1` of 6x1x5x5, 8 bit\n";
+    assert_eq!(other.stderr, message);
+}
