@@ -56,7 +56,6 @@ const CRATES: &[(&str, &[&str])] = &[
     ("polars", &["table"]),
     ("serde_yaml", &["config", "memory"]),
     ("tar", &["data"]),
-    ("png", &["data"]),
     ("ureq", &["data"]),
     ("zune_jpeg", &["data"]),
     ("pulp", &["kernel"]),
