@@ -36,13 +36,14 @@ pub fn range_history(model: &str, quantity: &str, history: &[EpochRow]) -> Optio
     let (first, last) = (history.first()?.epoch as f64, history.last()?.epoch as f64);
     // whole epochs alone have ticks
     let count = ((last - first).max(1.0) as usize).min(9);
-    let x = Axis::linear("Epoch", first - 0.02 * (last - first), last + 0.02 * (last - first), count);
+    let pad = if last > first { 0.02 * (last - first) } else { 0.5 };
+    let x = Axis::linear("Epoch", first - pad, last + pad, count);
     let strokes: Vec<Stroke> = (0..drawn.len()).map(|i| stroke(i, drawn.len())).collect();
     let mut legend = Legend::default();
     for (layer, stroke) in drawn.iter().zip(&strokes) {
         legend.name(Sample::Line(*stroke), history[0].ranges[*layer].0.clone());
     }
-    let title = format!("{quantity} of each layer of {model}");
+    let title = format!("{quantity}s of {model}");
     let panel = Panel { x, y, height: 400.0, labelled: true, above: None };
     let svg = sheet(&title, vec![panel], 28.0, &legend, |canvas, plane, _| {
         for (layer, stroke) in drawn.iter().zip(&strokes) {

@@ -60,7 +60,7 @@ pub(super) fn float_bars(values: &[f32], origin: f64, width: f64) -> Vec<Bar> {
     let place = |w: f32| ((f64::from(w) - origin) / width).floor();
     let (low, high) =
         values.iter().map(|w| place(*w)).fold((f64::MAX, f64::MIN), |(l, h), p| (l.min(p), h.max(p)));
-    if !(high - low < 100_000.0 && width > 0.0) {
+    if !((0.0..100_000.0).contains(&(high - low)) && width > 0.0) {
         return Vec::new();
     }
     let mut counts = vec![0u64; (high - low) as usize + 1];

@@ -29,7 +29,7 @@ struct Bars {
 /// Draws the figure: one panel per layer, in memory order.
 pub fn weight_histogram(model: &str, layers: &[LayerWeights]) -> Figure {
     let stored = layers.iter().any(|layer| layer.stored.is_some());
-    let columns = if layers.len() > 9 { 4 } else { layers.len().clamp(1, 3) };
+    let columns = layers.len().clamp(1, 3);
     let rows = layers.len().div_ceil(columns);
     let pitch = ABOVE + HEIGHT + BELOW;
     let mut legend = Legend::default();
@@ -105,8 +105,9 @@ fn panel(canvas: &mut Canvas<'_>, layer: &LayerWeights, area: (f64, f64, f64, f6
     }
     plane.frame(canvas, true, 0.0);
     let clipped = layer.clipped_share().map(|share| format!("{} % clipped", text::percent(share)));
-    let name =
-        text::shortened(&layer.name, 15.0, (area.2 - area.0) * if clipped.is_some() { 0.6 } else { 1.0 });
+    let beside = clipped.as_ref().map_or(0.0, |clipped| text::width(clipped, 14.0) + 10.0);
+    // bold letters are wider
+    let name = text::shortened(&layer.name, 15.0, (area.2 - area.0 - beside) / 1.12);
     canvas.bold((area.0, area.1 - 12.0), &name, 15.0, Color::INK, Hang::Left);
     canvas.text((area.2, area.1 - 12.0), &clipped.unwrap_or_default(), 14.0, Color::GREY, Hang::Right);
 }
