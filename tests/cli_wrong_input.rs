@@ -178,7 +178,10 @@ fn settings() {
     );
     refused("sweep.chips=0", "expected 1 to 1000000, found 0");
     refused("sweep.chips=many", "expected a whole number from 0 to 4294967295, found the text `many`");
-    refused("dataset.name=foo", "expected one of `glyphs`, `mnist`, `cifar10`, found `foo`");
+    refused(
+        "dataset.name=foo",
+        "expected one of `glyphs`, `mnist`, `cifar10`, `cifar100`, `folder`, found `foo`",
+    );
 }
 
 #[test]
@@ -296,7 +299,7 @@ fn data() {
         );
         with(
             &["--data-file", "odd.bin"],
-            "data file: expected the data set `cifar10`: only its images come as one file, found `glyphs`",
+            "data file: expected the data set `cifar10` or `cifar100`: only their images come as one file, found `glyphs`",
         );
         with(
             &["--dataset", "mnist"],
@@ -308,7 +311,10 @@ fn data() {
             "nowhere/cifar-10-batches-bin/test_batch.bin: not found (expected a file of CIFAR-10: get it with \
              `wcat-explore data fetch cifar10`, or name its folder with --data-dir)",
         );
-        with(&["--dataset", "svhn"], "dataset: expected one of `glyphs`, `mnist`, `cifar10`, found `svhn`");
+        with(
+            &["--dataset", "svhn"],
+            "dataset: expected one of `glyphs`, `mnist`, `cifar10`, `cifar100`, `folder`, found `svhn`",
+        );
         with(&["--images", "99999999"], "images: expected 1 to 100 (glyphs), found 99999999");
     }
     refused(
@@ -329,7 +335,8 @@ fn data() {
     refused(&place, &["sweep", "--images", "9999"], "images: expected 1 to 2000 (glyphs), found 9999");
     assert!(place.cached("config.yaml").is_empty(), "a training was begun");
     for command in ["info", "fetch"] {
-        let message = "dataset: expected one of `glyphs`, `mnist`, `cifar10`, found `svhn`";
+        let message =
+            "dataset: expected one of `glyphs`, `mnist`, `cifar10`, `cifar100`, `folder`, found `svhn`";
         refused(&place, &["data", command, "svhn"], message);
     }
 }

@@ -140,7 +140,9 @@ mod tests {
             let error = code_differences(&these, &others).unwrap_err();
             assert!(error.is_wrong_input() && error.to_string().contains(found), "{error}");
         }
-        let error = code_differences(&[float.clone()], &[float]).unwrap_err().to_string();
+        let error = code_differences(std::slice::from_ref(&float), std::slice::from_ref(&float))
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("found float weights alone"), "{error}");
     }
 }
