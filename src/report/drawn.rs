@@ -41,8 +41,8 @@ pub(super) fn drawn(counts: &[FaultCount]) -> String {
     }
     let held = count_held(counts);
     let caption = escape(&format!(
-        "Cells of all chips together. The interval is Clopper and Pearson's where cells are independent; where columns \
-         are correlated, or faults transient, it is Student's over chips, and not narrower than Clopper and Pearson's. \
+        "Cells of all chips together. The interval is Wilson's where cells are independent; where columns \
+         are correlated, or faults transient, it is Student's over chips, and not narrower than Wilson's. \
          {held} of {} intervals hold the curve's rate; about one in twenty misses by chance, and since faults nest over \
          voltage, and models share chips, neighbouring rows miss together.",
         counts.len()
