@@ -307,15 +307,15 @@ fn data_sets_are_described() {
     let place = Place::new();
     let all = records(&place, &["data", "info"]);
     let of = |name: &str| all.iter().find(|set| set["name"] == name).unwrap();
-    assert_eq!(all.len(), 3);
+    assert_eq!(all.len(), 4);
     assert_eq!((&of("glyphs")["present"], &of("glyphs")["test"]["images"]), (&true.into(), &2000.into()));
-    for name in ["mnist", "cifar10"] {
+    for name in ["mnist", "cifar10", "cifar100"] {
         assert_eq!(of(name)["present"], false);
         assert!(of(name)["folder"].as_str().unwrap().starts_with("[CACHE]"), "{}", of(name));
     }
     assert_eq!(records(&place, &["data", "info", "mnist"]).len(), 1);
     let table = place.done(&["data", "info"]);
-    assert_eq!(table.stdout.lines().count(), 4);
+    assert_eq!(table.stdout.lines().count(), 5);
     assert_eq!(table.stderr, "data folder: [CACHE]/wcat-explore\n");
 }
 

@@ -98,3 +98,44 @@ fn cifar10_has_a_thousand_test_images_of_each_class() {
     let first = if original { [3, 8, 8, 0, 6] } else { [4, 8, 5, 6, 1] };
     assert_eq!(test.labels[..5], first);
 }
+
+/// Pixels of the images of one class.
+fn of_class(set: &ImageSet, class: u16) -> Vec<&[u8]> {
+    let size = set.pixels.len() / set.len();
+    let images = set.pixels.chunks_exact(size).zip(&set.labels);
+    images.filter(|(_, label)| **label == class).map(|(image, _)| image).collect()
+}
+
+#[test]
+fn our_jpeg_decoder_differs_from_the_prepared_copy_by_roundings_alone() {
+    let Some(data) = folder_with(DatasetName::Cifar10) else { return };
+    let folder = data.join("cifar10-jpeg");
+    if !folder.is_dir() {
+        let required = std::env::var("WCAT_REQUIRE_DATA").is_ok_and(|value| value == "1");
+        assert!(!required, "WCAT_REQUIRE_DATA=1, but no {}", folder.display());
+        return eprintln!("skipped: no {}", folder.display());
+    }
+    let cifar = DatasetSpec { name: DatasetName::Cifar10, ..DatasetSpec::default() };
+    let prepared = load(&cifar, Split::Test, &data).unwrap();
+    let spec = DatasetSpec { name: DatasetName::Folder, ..DatasetSpec::default() }.for_input([3, 32, 32]);
+    let ours = load(&spec, Split::Test, &folder).unwrap();
+    assert_eq!((ours.len(), prepared.len()), (10_000, 10_000));
+    let distance = |a: &[u8], b: &[u8], every: usize| {
+        let pairs = a.iter().step_by(every).zip(b.iter().step_by(every));
+        pairs.map(|(a, b)| u32::from(a.abs_diff(*b))).sum::<u32>()
+    };
+    let (mut differing, mut most, mut pixels) = (0usize, 0u8, 0usize);
+    for class in 0..10 {
+        let candidates = of_class(&prepared, class);
+        for image in of_class(&ours, class) {
+            // the copy is shuffled: the same image is the nearest one
+            let nearest = candidates.iter().min_by_key(|other| distance(image, other, 61)).unwrap();
+            pixels += image.len();
+            differing += image.iter().zip(*nearest).filter(|(a, b)| a != b).count();
+            most = most.max(image.iter().zip(*nearest).map(|(a, b)| a.abs_diff(*b)).max().unwrap());
+        }
+    }
+    let share = differing as f64 / pixels as f64;
+    println!("{differing} of {pixels} values differ ({:.2} %), by at most {most}", 100.0 * share);
+    assert!(most <= 16 && share < 0.5, "{share} {most}");
+}

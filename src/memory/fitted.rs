@@ -109,11 +109,30 @@ impl FittedModel<'_> {
         // rounded up to a millivolt
         let inferred =
             half_a_cell(self.fit, cells).map(|v| (v.get() * 1e3).ceil() / 1e3).filter(|v| *v > highest);
-        let voltage = inferred.ok_or_else(|| {
-            Error::argument("error-free voltage", expected, found("a line that expects none there"))
+        if let Some(voltage) = inferred {
+            let note = format!("inferred; there the line expects half a failing cell of {cells}");
+            return Ok((voltage, note, true));
+        }
+        // the line expects none where some failed: the next voltage that would have been measured
+        let next = self.next_voltage().ok_or_else(|| {
+            Error::argument(
+                "error-free voltage",
+                expected,
+                found("one voltage and a line that expects none there"),
+            )
         })?;
-        let note = format!("inferred; there the line expects half a failing cell of {cells}");
-        Ok((voltage, note, true))
+        let note =
+            format!("inferred: one step of the measurements above {highest}, the highest with failures");
+        Ok((next, note, true))
+    }
+
+    /// The highest voltage with failures plus the smallest step between measured voltages, rounded to a millivolt.
+    fn next_voltage(&self) -> Option<f64> {
+        let voltages: Vec<f64> = self.measurements.with_failures().map(|row| row.voltage.get()).collect();
+        let steps = voltages.windows(2).map(|pair| (pair[1] - pair[0]).abs());
+        let step = steps.filter(|step| *step > 0.0).min_by(f64::total_cmp)?;
+        let highest = voltages.iter().copied().fold(0.0, f64::max);
+        Some(((highest + step) * 1e3).round() / 1e3).filter(|next| *next > highest)
     }
 
     /// Least squares of the logarithm of the energy on that of the voltage.
@@ -361,6 +380,11 @@ mod tests {
         let half = model.at(model.voltage_at_ber(Ber::new(5e-6).unwrap()).unwrap()).unwrap().voltage.get();
         assert!(model.error_free.get() >= half && model.error_free.get() < half + 0.0011, "{half}");
         assert!(warnings[0].contains("half a failing cell of 100000"), "{warnings:?}");
+        // KC705-B of Salami et al., MICRO 2018: more failures at the highest voltage than the line expects
+        let counts = "0.59,1 0.58,4 0.57,13 0.56,31 0.55,126 0.54,345 0.53,1137".replace(' ', ",7290880\n");
+        let (model, warnings) = build(&format!("voltage,faults,cells\n{counts},7290880\n"), |_| ()).unwrap();
+        assert_eq!(model.error_free.get(), 0.6);
+        assert!(warnings.iter().any(|warning| warning.contains("one step of the measurements above 0.59")));
         let rates = "voltage,ber\n0.5,0.1\n0.6,0.01\n";
         let error = build(rates, |_| ()).unwrap_err().to_string();
         assert!(

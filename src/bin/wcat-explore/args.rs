@@ -412,7 +412,7 @@ pub(crate) struct FitArgs {
     #[arg(long, value_name = "TEXT")]
     pub reference: Option<String>,
     /// Lowest voltage without failures [default: the lowest measured without one; else 1 for vmin; else where the
-    /// line expects half a failing cell]
+    /// line expects half a failing cell, or one step above the highest with failures]
     #[arg(long, value_name = "V", allow_hyphen_values = true)]
     pub error_free: Option<Voltage>,
     /// Times that each cell is in the counts: 2 where a published map holds every byte twice
