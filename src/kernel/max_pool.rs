@@ -19,7 +19,7 @@ type Lanes = [f32; BLOCK];
 
 /// `relu(max + bias)` over squares of `size` x `size` pixels side by side; incomplete ones are left out.
 ///
-/// `x` is [batch, blocks, height, width, 16], `bias` [channels]; the result is [batch, blocks, height / size,
+/// `x` is [batch, blocks, height, width, 16], `bias` has one value per channel; the result is [batch, blocks, height / size,
 /// width / size, lanes] with the lanes of [`Planes::new`]. Gradients flow to both; that of a square goes to the
 /// first of its greatest values.
 ///

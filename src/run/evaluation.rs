@@ -66,7 +66,7 @@ pub struct EvaluationRow {
 }
 
 /// Evaluates a model file. The data set is the experiment's where `dataset_given`, else the model's own. `masks` is a
-/// folder for the fault masks of the chip, see [`write_masks`].
+/// folder for the fault masks of the chip.
 ///
 /// # Errors
 /// Wrong input; faults asked of float weights, fault options or masks without faults; [`Error::Io`].
