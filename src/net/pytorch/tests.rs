@@ -294,7 +294,7 @@ fn parameters_and_the_opcodes_of_protocol_4_are_read() {
 
 #[test]
 fn functions_are_named_and_never_called() {
-    let attack = call(global("os", "system"), &[text("touch /tmp/owned")]);
+    let attack = call(global("os", "system"), &[text("touch owned")]);
     let message = refusal(&archive(dict(&[("w", attack.clone())]), &[]));
     let expected =
         "m.pth: expected a state dict, torch.save(model.state_dict(), ...), that names nothing but \
