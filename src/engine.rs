@@ -89,31 +89,19 @@ impl Engine {
     /// weight).
     fn tally_changed(&self, weights: &[(usize, usize, f32)], runs: &[(&[f32], &[u32])]) -> Tally {
         self.with_worker(|worker| {
-            self.with_weights(worker, weights, |worker| {
-                let tallies = runs.iter().map(|(pixels, labels)| self.tally(worker, pixels, labels));
-                tallies.fold(Tally::default(), Tally::plus)
-            })
+            let place = |layer: usize, index: usize| self.plan.places[layer].of(index);
+            for &(layer, index, weight) in weights {
+                let (at, scale) = place(layer, index);
+                worker.packed[at] = weight * scale;
+            }
+            let tallies = runs.iter().map(|(pixels, labels)| self.tally(worker, pixels, labels));
+            let total = tallies.fold(Tally::default(), Tally::plus);
+            for &(layer, index, _) in weights {
+                let (at, _) = place(layer, index);
+                worker.packed[at] = self.packed[at];
+            }
+            total
         })
-    }
-
-    /// Lends the worker with some weights changed, which are put back.
-    fn with_weights<R>(
-        &self,
-        worker: &mut Worker,
-        weights: &[(usize, usize, f32)],
-        work: impl FnOnce(&mut Worker) -> R,
-    ) -> R {
-        let place = |layer: usize, index: usize| self.plan.places[layer].of(index);
-        for &(layer, index, weight) in weights {
-            let (at, scale) = place(layer, index);
-            worker.packed[at] = weight * scale;
-        }
-        let result = work(worker);
-        for &(layer, index, _) in weights {
-            let (at, _) = place(layer, index);
-            worker.packed[at] = self.packed[at];
-        }
-        result
     }
 
     /// Score with some weights changed, on this thread.
@@ -230,14 +218,11 @@ impl Evaluator {
     ) -> Result<Score> {
         self.check(images)?;
         let Some(engine) = &self.engine else { return Plain::new(self)?.faulty_by_access(images, faults) };
-        let tallies = (0..).zip(images.runs(ACCESS_IMAGES)).map(|(access, (pixels, labels))| {
-            let weights = self.faulty_weights(&faults(access)?)?;
-            Ok(engine.with_worker(|worker| {
-                engine.with_weights(worker, &weights, |worker| engine.tally(worker, pixels, labels))
-            }))
-        });
-        let tallies = tallies.collect::<Result<Vec<Tally>>>()?;
-        Ok(tallies.into_iter().fold(Tally::default(), Tally::plus).score())
+        let mut total = Tally::default();
+        for (access, run) in (0..).zip(images.runs(ACCESS_IMAGES)) {
+            total = total.plus(engine.tally_changed(&self.faulty_weights(&faults(access)?)?, &[run]));
+        }
+        Ok(total.score())
     }
 
     /// Names of the layers that store words, with the number of them, in the order of [`Self::words`].
