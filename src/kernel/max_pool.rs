@@ -4,7 +4,7 @@
 //! the number of threads.
 
 use super::isa::Isa;
-use super::planes::{blocked_batch, Planes, BLOCK};
+use super::planes::{blocked_batch, lanes_of, Lanes, Planes, BLOCK};
 use super::slices::{is_ours, stored, values, with_values};
 use crate::error::{Result, TensorContext};
 use candle_core::{CpuStorage, CustomOp2, Layout, Shape, Tensor};
@@ -13,9 +13,6 @@ use rayon::prelude::*;
 
 /// Images per task; fixed, because it sets the order of additions.
 const GROUP: usize = 8;
-
-/// One value per lane of a block.
-type Lanes = [f32; BLOCK];
 
 /// `relu(max + bias)` over squares of `size` x `size` pixels side by side; incomplete ones are left out.
 ///
@@ -67,13 +64,6 @@ impl Sizes {
     fn shape(&self) -> Shape {
         let output = self.output;
         (self.batch, output.blocks(), output.height(), output.width(), output.lanes()).into()
-    }
-
-    /// Bias of every lane; 0 in spare ones.
-    fn biases(&self, bias: &[f32]) -> Vec<Lanes> {
-        let value = |channel: usize| bias.get(channel).copied().unwrap_or(0.0);
-        let lanes = |block: usize| std::array::from_fn(|lane| value(block * BLOCK + lane));
-        (0..self.input.blocks()).map(lanes).collect()
     }
 
     /// Calls `visit(block, place of the square's first pixel, place of the result)` for every square of an image.
@@ -184,7 +174,7 @@ impl WithSimd for Backward<'_> {
 
 impl MaxPool {
     fn forward(&self, sizes: Sizes, x: &[f32], bias: &[f32]) -> Vec<f32> {
-        let biases = sizes.biases(bias);
+        let biases = lanes_of(bias.len(), |channel| bias[channel]);
         let mut out = vec![0f32; sizes.batch * sizes.output.len()];
         let images = out.par_chunks_exact_mut(sizes.output.len()).zip(x.par_chunks_exact(sizes.input.len()));
         images.for_each(|(output, input)| {

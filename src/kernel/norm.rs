@@ -4,11 +4,11 @@
 //! on the number of threads.
 
 use super::isa::Isa;
-use super::planes::BLOCK;
+use super::planes::{lanes_of, Lanes, BLOCK};
 use super::slices::{is_ours, stored, values, with_values};
 use crate::error::{Result, TensorContext};
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Shape, Tensor};
-use passes::{run, AddGradients, AddMoments, Backward, Factors, Lanes, Normalise, Slopes, Sums, Upstream};
+use passes::{run, AddGradients, AddMoments, Backward, Factors, Normalise, Slopes, Sums, Upstream};
 use rayon::prelude::*;
 use std::sync::{Arc, OnceLock};
 
@@ -96,10 +96,9 @@ impl Sizes {
         self.batch * self.plane / BLOCK
     }
 
-    /// Per-channel values as lanes, one array per block; 0 in spare lanes.
+    /// [`lanes_of`] this batch.
     fn lanes(&self, of_channel: impl Fn(usize) -> f32) -> Vec<Lanes> {
-        let value = |channel: usize| if channel < self.channels { of_channel(channel) } else { 0.0 };
-        (0..self.blocks).map(|block| std::array::from_fn(|lane| value(block * BLOCK + lane))).collect()
+        lanes_of(self.channels, of_channel)
     }
 
     /// Two sums per channel over all images; `add` adds those of one plane: (image, block, sums).

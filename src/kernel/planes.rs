@@ -162,6 +162,16 @@ impl Planes {
     }
 }
 
+/// One value per lane of a block.
+pub(super) type Lanes = [f32; BLOCK];
+
+/// Values of all channels as lanes, one array per block; 0 in spare lanes.
+pub(super) fn lanes_of(channels: usize, of_channel: impl Fn(usize) -> f32) -> Vec<Lanes> {
+    let value = |channel: usize| if channel < channels { of_channel(channel) } else { 0.0 };
+    let lanes = |block: usize| std::array::from_fn(|lane| value(block * BLOCK + lane));
+    (0..channels.div_ceil(BLOCK)).map(lanes).collect()
+}
+
 /// Number and layout of the images of a blocked batch, [batch, blocks, height, width, 16] of `channels`.
 ///
 /// # Errors

@@ -2,12 +2,9 @@
 
 use super::super::direct::{multiply_add, rectified};
 use super::super::isa::Isa;
-use super::super::planes::BLOCK;
+use super::super::planes::{Lanes, BLOCK};
 use pulp::{Simd, WithSimd};
 use std::array::from_fn;
-
-/// One value per lane of a block.
-pub(super) type Lanes = [f32; BLOCK];
 
 /// Pixels whose sums are kept in f32 before they are added in f64.
 const SHORT: usize = 256;
