@@ -15,6 +15,7 @@ use wcat_explore::kernel::Isa;
 use wcat_explore::net::{Architecture, Network};
 use wcat_explore::quant::QuantizerSpec;
 use wcat_explore::seed::{Purpose, Seed};
+use wcat_explore::stats::{quantile, sorted};
 use wcat_explore::units::Bits;
 
 /// That of the program, for both sides of every comparison.
@@ -84,7 +85,7 @@ impl Asked {
     }
 
     /// The vector instructions to measure: those asked for, or all but the portable ones, which are for machines
-    /// without any other and too slow to wait for here.
+    /// without any other.
     pub(crate) fn isas(&self) -> Vec<Isa> {
         let fast = |isa: &Isa| *isa != Isa::Portable;
         match (self.isa, Isa::available()) {
@@ -183,14 +184,7 @@ pub(crate) fn images(architecture: Architecture, n: usize) -> Images {
 
 /// Median of a sample.
 pub(crate) fn median(sample: &[f64]) -> f64 {
-    let mut sorted = sample.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    let middle = sorted.len() / 2;
-    if sorted.len() % 2 == 1 {
-        sorted[middle]
-    } else {
-        (sorted[middle - 1] + sorted[middle]) / 2.0
-    }
+    quantile(&sorted(sample), 0.5).unwrap()
 }
 
 /// Median of the ratios of two samples, repeat by repeat.
@@ -198,13 +192,18 @@ pub(crate) fn median_ratio(over: &[f64], under: &[f64]) -> f64 {
     median(&over.iter().zip(under).map(|(over, under)| over / under).collect::<Vec<_>>())
 }
 
-/// Fused multiply-adds of one core in GFLOP/s, two operations each: twelve independent chains in registers.
+/// Multiply-adds of one core in GFLOP/s, two operations each: twelve independent chains in registers; fused where the
+/// kernels fuse them.
 pub(crate) fn peak(isa: Isa) -> f64 {
     match isa {
         #[cfg(target_arch = "x86_64")]
         Isa::Avx512 => pulp::x86::V4::try_new().map_or(0.0, |simd| Simd::vectorize(simd, Chains)),
         #[cfg(target_arch = "x86_64")]
         Isa::Avx2 => pulp::x86::V3::try_new().map_or(0.0, |simd| Simd::vectorize(simd, Chains)),
+        #[cfg(target_arch = "x86_64")]
+        Isa::Portable => pulp::x86::V2::try_new()
+            .map_or_else(|| Simd::vectorize(pulp::Scalar128b, Chains), |simd| Simd::vectorize(simd, Chains)),
+        #[cfg(not(target_arch = "x86_64"))]
         _ => Simd::vectorize(pulp::Scalar128b, Chains),
     }
 }
@@ -222,7 +221,8 @@ impl WithSimd for Chains {
         let seconds = cpu_seconds(|| {
             for _ in 0..ROUNDS {
                 for sum in &mut sums {
-                    *sum = if S::IS_SCALAR {
+                    // SSE has no fused multiply-add: pulp's is then a call of a function
+                    *sum = if S::F32_LANES <= 4 {
                         simd.add_f32s(simd.mul_f32s(*sum, a), b)
                     } else {
                         simd.mul_add_e_f32s(*sum, a, b)
