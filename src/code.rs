@@ -120,10 +120,11 @@ pub fn hamming_distance(a: &[Word], b: &[Word]) -> Result<u64> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    fn formats() -> impl Iterator<Item = CodeFormat> {
+    /// Every format.
+    pub(crate) fn formats() -> impl Iterator<Item = CodeFormat> {
         (1..=8).flat_map(|bits| {
             [false, true].map(|signed| CodeFormat::new(Bits::new(bits).unwrap(), signed).unwrap())
         })

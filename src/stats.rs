@@ -137,13 +137,29 @@ pub fn mean_half_width(std: f64, chips: usize, images: f64) -> Option<f64> {
 }
 
 /// 95 % Clopper-Pearson interval of a share, from `successes` of `n` (Biometrika 26, 1934);
-/// [0, 1] for `n = 0`.
+/// [0, 1] for `n = 0`. For samples of chips or images; for millions of cells there is [`wilson`].
 pub fn clopper_pearson(successes: u64, n: u64) -> Interval {
     let quantile = |a: f64, b: f64, p: f64| Beta::new(a, b).map(|beta| beta.inverse_cdf(p)).ok();
     let (k, m) = (successes as f64, n as f64);
     let low = if successes == 0 { Some(0.0) } else { quantile(k, m - k + 1.0, 0.025) };
     let high = if successes >= n { Some(1.0) } else { quantile(k + 1.0, m - k, 0.975) };
     Interval { low: low.unwrap_or(0.0), high: high.unwrap_or(1.0) }
+}
+
+/// 95 % score interval of a share, from `successes` of `n` (Wilson, JASA 22, 1927); [0, 1] for `n = 0`. Closed, so that
+/// it is safe for millions of cells, where the beta quantiles of [`clopper_pearson`] take minutes or never converge.
+pub fn wilson(successes: u64, n: u64) -> Interval {
+    if n == 0 {
+        return Interval { low: 0.0, high: 1.0 };
+    }
+    let (m, z) = (n as f64, probit(0.975));
+    let p = successes as f64 / m;
+    let middle = (p + z * z / (2.0 * m)) / (1.0 + z * z / m);
+    let half = z * (p * (1.0 - p) / m + z * z / (4.0 * m * m)).sqrt() / (1.0 + z * z / m);
+    // exact where nothing, or everything, was a success
+    let low = if successes == 0 { 0.0 } else { middle - half };
+    let high = if successes >= n { 1.0 } else { middle + half };
+    Interval { low, high }
 }
 
 /// 95 % percentile bootstrap interval of the mean accuracy over chips (Efron 1979); `None` below two chips.
@@ -259,6 +275,24 @@ mod tests {
         near(none.high, 0.1684335, 1e-6);
         assert_eq!(clopper_pearson(20, 20).high, 1.0);
         assert_eq!(clopper_pearson(0, 0), Interval { low: 0.0, high: 1.0 });
+    }
+
+    #[test]
+    fn wilson_intervals_are_as_published() {
+        // Newcombe, Statistics in Medicine 17, 1998, table I: 81 of 263, 0 of 20
+        let (some, none) = (wilson(81, 263), wilson(0, 20));
+        assert!((some.low - 0.2553).abs() < 5e-5 && (some.high - 0.3662).abs() < 5e-5, "{some:?}");
+        assert!(none.low == 0.0 && (none.high - 0.1611).abs() < 5e-5, "{none:?}");
+        assert_eq!(wilson(0, 0), Interval { low: 0.0, high: 1.0 });
+    }
+
+    #[test]
+    fn intervals_of_millions_of_cells_have_the_width_of_a_poisson_count() {
+        let bounds = wilson(2000, 12_000_000);
+        let half = 1.96 * 2000f64.sqrt() / 12e6;
+        assert!((bounds.half_width() / half - 1.0).abs() < 0.01, "{bounds:?}");
+        assert!((wilson(0, 12_000_000).high * 12e6 - 3.84).abs() < 0.01 && wilson(0, 10).low == 0.0);
+        assert!(wilson(10, 10).high > 1.0 - 1e-12);
     }
 
     #[test]

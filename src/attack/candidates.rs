@@ -50,14 +50,8 @@ pub(super) fn ranked(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::code::flip;
+    use crate::code::{flip, tests::formats};
     use crate::units::Bits;
-
-    fn formats() -> impl Iterator<Item = CodeFormat> {
-        (1..=8).flat_map(|bits| {
-            [false, true].map(|signed| CodeFormat::new(Bits::new(bits).unwrap(), signed).unwrap())
-        })
-    }
 
     #[test]
     fn a_bit_is_offered_where_its_flip_moves_the_weight_along_the_gradient_and_ranks_by_how_far() {

@@ -74,10 +74,10 @@ impl<'a> Memory<'a> {
     pub(super) fn flip_and_tell(&mut self, places: &[Place]) -> Vec<Flip> {
         let tell = |place: &Place| {
             let index = self.starts[place.layer] + place.weight;
-            let code = |word| self.stored(place.layer).map_or(0, |stored| stored.scheme.format.decode(word));
+            let stored = self.stored(place.layer);
+            let code = |word| stored.map_or(0, |stored| stored.scheme.format.decode(word));
             let old_code = code(self.word(index));
             self.flip(std::slice::from_ref(place));
-            let code = |word| self.stored(place.layer).map_or(0, |stored| stored.scheme.format.decode(word));
             Flip {
                 step: 0,
                 flip: 0,

@@ -20,7 +20,7 @@ pub fn random_flips(
     cancel: &AtomicBool,
     sink: &mut dyn FnMut(&Flip) -> Result<()>,
 ) -> Result<()> {
-    let (mut memory, clean, _) = target.clean()?;
+    let (mut memory, clean) = target.clean()?;
     let mut loss = Some(clean);
     for (n, place) in (0..).zip(draw(target, count, stream)) {
         if cancel.load(Ordering::Relaxed) {

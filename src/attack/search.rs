@@ -23,12 +23,12 @@ pub struct Target<'a> {
 }
 
 impl Target<'_> {
-    /// The memory without flips, its loss on the batch (nats) and its accuracy.
+    /// The memory without flips, and its loss on the batch in nats.
     ///
     /// # Errors
     /// [`Error::Argument`] for images not of the network's shape, for float weights, and for a loss that is not
     /// finite; a tensor failure.
-    pub(super) fn clean(&self) -> Result<(Memory<'_>, f64, f64)> {
+    pub(super) fn clean(&self) -> Result<(Memory<'_>, f64)> {
         if self.evaluator.words().is_empty() {
             return Err(Error::argument("network to attack", "stored codes", "float weights"));
         }
@@ -37,8 +37,7 @@ impl Target<'_> {
         if !loss.is_finite() {
             return Err(Error::argument("network to attack", "a finite loss", loss.to_string()));
         }
-        let accuracy = memory.score(self.test)?.accuracy();
-        Ok((memory, loss, accuracy))
+        Ok((memory, loss))
     }
 }
 
@@ -66,7 +65,8 @@ pub fn bit_search(
     sink: &mut dyn FnMut(&[Flip]) -> Result<()>,
 ) -> Result<Outcome> {
     let evaluator = target.evaluator;
-    let (mut memory, clean_loss, clean_accuracy) = target.clean()?;
+    let (mut memory, clean_loss) = target.clean()?;
+    let clean_accuracy = memory.score(target.test)?.accuracy();
     let batch = Batch::new(target.batch, evaluator.network().device())?;
     let until = spec.target(evaluator.network().classes());
     let (mut loss, mut accuracy, mut flips, mut step) = (clean_loss, clean_accuracy, 0, 0);

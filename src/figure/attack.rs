@@ -8,6 +8,7 @@ use super::series::PALETTE;
 use super::sheet::{sheet, Panel};
 use crate::attack::{AttackRow, Stop};
 use crate::table::{FlipRow, Flipper};
+use std::collections::BTreeMap;
 
 /// Dash of random flips.
 const RANDOM: &[f64] = &[9.0, 5.0];
@@ -72,14 +73,17 @@ fn targets(attacks: &[AttackRow]) -> Vec<f64> {
 }
 
 fn curves<'a>(attacks: &'a [AttackRow], flips: &[FlipRow]) -> Vec<Curve<'a>> {
+    let mut measured: BTreeMap<(&str, u32, Flipper), Path> = BTreeMap::new();
+    for f in flips {
+        let point = f.flip.accuracy.map(|accuracy| (f.flip.flip as f64, 100.0 * accuracy));
+        measured.entry((&f.model, f.restart, f.attack)).or_default().extend(point);
+    }
     let mut curves: Vec<Curve<'a>> = Vec::new();
     for attack in attacks {
         let path = |who: Flipper| {
-            let own = flips
-                .iter()
-                .filter(|f| f.model == attack.model && f.restart == attack.restart && f.attack == who);
-            let measured = own.filter_map(|f| Some((f.flip.flip as f64, 100.0 * f.flip.accuracy?)));
-            std::iter::once((0.0, 100.0 * attack.clean_accuracy)).chain(measured).collect::<Path>()
+            let own = measured.get(&(attack.model.as_str(), attack.restart, who));
+            let own = own.into_iter().flatten().copied();
+            std::iter::once((0.0, 100.0 * attack.clean_accuracy)).chain(own).collect::<Path>()
         };
         let at = match curves.iter().position(|curve| curve.name == attack.model) {
             Some(at) => at,

@@ -4,13 +4,11 @@ use super::canvas::{Color, Stroke};
 use super::legend::{Legend, Sample};
 use super::marker::{marker, Shape};
 use super::plane::Axis;
-use super::series::PALETTE;
+use super::series::{DASHES, PALETTE};
 use super::sheet::{sheet, Panel};
 use super::Figure;
 use crate::train::EpochRow;
 
-/// Dashes of neighbouring layers.
-const DASHES: [&[f64]; 4] = [&[], &[9.0, 5.0], &[2.5, 4.0], &[12.0, 4.0, 2.5, 4.0]];
 /// Places of the colour map viridis (Smith and van der Walt, matplotlib), without its yellow, which is faint on white.
 const DEPTH: [(f64, f64, f64); 5] =
     [(68.0, 1.0, 84.0), (59.0, 82.0, 139.0), (33.0, 145.0, 140.0), (94.0, 201.0, 98.0), (181.0, 205.0, 46.0)];
@@ -65,8 +63,8 @@ fn stroke(i: usize, count: usize) -> Stroke {
         return Stroke::solid(PALETTE[i], 2.2);
     }
     let place = i as f64 / (count - 1) as f64 * (DEPTH.len() - 1) as f64;
-    let (from, share) =
-        ((place as usize).min(DEPTH.len() - 2), place - (place as usize).min(DEPTH.len() - 2) as f64);
+    let from = (place as usize).min(DEPTH.len() - 2);
+    let share = place - from as f64;
     let (a, b) = (DEPTH[from], DEPTH[from + 1]);
     let mix = |a: f64, b: f64| (a + (b - a) * share).round() as u8;
     let color = Color(mix(a.0, b.0), mix(a.1, b.1), mix(a.2, b.2), 1.0);

@@ -16,8 +16,8 @@ pub(super) const PALETTE: [Color; 7] = [
     Color(86, 180, 233, 1.0),
     Color(90, 90, 90, 1.0),
 ];
-/// Dashes of the series that share a colour.
-const DASHES: [&[f64]; 4] = [&[], &[9.0, 5.0], &[2.5, 4.0], &[12.0, 4.0, 2.5, 4.0]];
+/// Dashes of lines that share a colour, or neighbouring ones.
+pub(super) const DASHES: [&[f64]; 4] = [&[], &[9.0, 5.0], &[2.5, 4.0], &[12.0, 4.0, 2.5, 4.0]];
 
 /// How a series looks.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -61,15 +61,14 @@ pub fn weight_histogram(model: &str, layers: &[LayerWeights]) -> Figure {
         canvas.text((WIDTH / 2.0, body + 12.0), "Weight", LABEL_SIZE, Color::INK, Hang::Center);
         legend.draw(canvas, body + 30.0);
     });
-    let caption =
-        "Densities of the weights of each layer in memory order; each has an area of 1. Over each panel the \
-                   share of float weights beyond the lowest or highest code.";
-    let caption = if stored {
-        caption.into()
-    } else {
-        "Densities of the weights of each layer; each has an area of 1.".into()
+    let caption = match stored {
+        true => {
+            "Densities of the weights of each layer in memory order; each has an area of 1. Over each panel the \
+             share of float weights beyond the lowest or highest code."
+        }
+        false => "Densities of the weights of each layer; each has an area of 1.",
     };
-    Figure { name: "weight_histogram", title, caption, svg }
+    Figure { name: "weight_histogram", title, caption: caption.into(), svg }
 }
 
 fn panel(canvas: &mut Canvas<'_>, layer: &LayerWeights, area: (f64, f64, f64, f64)) {

@@ -10,7 +10,7 @@
 
 use super::measurements::{Measurement, Measurements};
 use crate::error::{Error, Result};
-use crate::stats::{normal_cdf, probit, Interval};
+use crate::stats::{normal_cdf, probit, wilson, Interval};
 use crate::units::Voltage;
 use argmin::core::{CostFunction, Executor, State};
 use argmin::solver::brent::{BrentOpt, BrentRoot};
@@ -206,16 +206,6 @@ fn points(rows: &[Measurement], cells: Option<u64>, copies: u64, line: Line) -> 
         FittedPoint { voltage: row.voltage.get(), measured, interval, fitted, decades }
     };
     rows.iter().map(point).collect()
-}
-
-/// 95 % score interval of a share (Wilson, JASA 22, 1927): closed, where the beta quantiles of Clopper and Pearson take
-/// minutes for tens of millions of cells.
-fn wilson(failing: u64, cells: u64) -> Interval {
-    let (n, z) = (cells.max(1) as f64, probit(0.975));
-    let p = failing as f64 / n;
-    let middle = (p + z * z / (2.0 * n)) / (1.0 + z * z / n);
-    let half = z * (p * (1.0 - p) / n + z * z / (4.0 * n * n)).sqrt() / (1.0 + z * z / n);
-    Interval { low: if failing == 0 { 0.0 } else { middle - half }, high: middle + half }
 }
 
 /// The least-squares line of `Φ⁻¹(p)` on `V`, twice: weighted by the root of the rate as a start for the

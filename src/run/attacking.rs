@@ -3,7 +3,7 @@
 use super::identity::{check_plain_name, folder_name};
 use super::monitor::{AttackProgress, Monitor};
 use super::record::{now, Input, Machine, Record, RECORD};
-use super::subjects::{chosen, dataset_of_models, load_models, Loaded, ModelImages, TestSource};
+use super::subjects::{chosen, dataset_for, load_models, Loaded, ModelImages, TestSource};
 use crate::attack::{
     bit_search, random_flips, AttackRow, AttackSpec, AttackUnit, Flip, Outcome, Stop, Target,
 };
@@ -118,9 +118,7 @@ impl Prepared {
         let mut experiment = experiment.clone();
         let models = load_models(&request.models, &device)?;
         models.iter().try_for_each(|model| model.stored_bits().map(drop))?;
-        if !request.dataset_given {
-            experiment.dataset = dataset_of_models(&models)?;
-        }
+        experiment.dataset = dataset_for(&models, &experiment.dataset, request.dataset_given)?;
         let spec = &experiment.attack;
         let (dataset, file) = (&experiment.dataset, request.data_file.as_deref());
         let test = TestSource { spec: dataset, folder: &request.data_folder, file }.load()?;

@@ -1,6 +1,6 @@
 //! Accuracy and loss of one model on a data set: clean, at a bit error rate, or at a voltage.
 
-use super::subjects::{dataset_of_models, load_models, Loaded, TestImages, TestSource};
+use super::subjects::{dataset_for, load_models, Loaded, TestImages, TestSource};
 use crate::config::Experiment;
 use crate::error::{Error, Result};
 use crate::fault::{ChipReads, Exposure, FaultModel, Stored};
@@ -86,10 +86,7 @@ pub fn evaluate(
     let paths: Vec<PathBuf> = vec![model.to_owned()];
     let models = load_models(&paths, &device)?;
     let mut experiment = experiment.clone();
-    if !dataset_given {
-        experiment.dataset = dataset_of_models(&models)?;
-    }
-    experiment.dataset = experiment.dataset.for_input(models[0].info.input_shape);
+    experiment.dataset = dataset_for(&models, &experiment.dataset, dataset_given)?;
     let (loaded, evaluator) = (&models[0], &models[0].evaluator);
     let exposure = place.as_ref().map(|_| loaded.exposure(&options)).transpose()?;
     let set = TestSource { spec: &experiment.dataset, folder: data_folder, file: data_file }.load()?;

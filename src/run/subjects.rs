@@ -129,6 +129,19 @@ pub(super) fn dataset_of_models(models: &[Loaded]) -> Result<DatasetSpec> {
     found.ok_or_else(|| Error::argument("--model", "at least one model file", "none"))
 }
 
+/// The data set to run models on: the user's where `given`, else their own; images of a folder whose size is not set
+/// take that of the first model.
+///
+/// # Errors
+/// As [`dataset_of_models`].
+pub(super) fn dataset_for(models: &[Loaded], dataset: &DatasetSpec, given: bool) -> Result<DatasetSpec> {
+    let dataset = if given { dataset.clone() } else { dataset_of_models(models)? };
+    Ok(match models.first() {
+        Some(model) => dataset.for_input(model.info.input_shape),
+        None => dataset,
+    })
+}
+
 /// Images as each model takes them; models of the same normalisation share them.
 pub(super) struct ModelImages {
     sets: Vec<(Normalization, Images)>,
@@ -236,5 +249,49 @@ pub(super) fn chosen(set: &ImageSet, experiment: &Experiment, subset: Option<u64
     match subset {
         Some(n) => set.subset(usize::try_from(n).unwrap_or(usize::MAX), experiment.seed),
         None => Ok((0..set.len() as u32).collect()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::DatasetName;
+    use crate::net::{Architecture, MODEL_FORMAT};
+    use crate::quant::QuantizerSpec;
+    use crate::seed::Seed;
+
+    #[test]
+    fn images_of_a_folder_take_the_size_that_the_models_take_unless_one_is_set() {
+        let architecture = Architecture::Resnet { blocks: 3, projection: false };
+        let quantizer = QuantizerSpec::default();
+        let (network, _) = Network::new(architecture, 2, &quantizer, Seed(1), &Device::Cpu).unwrap();
+        let mut model = Loaded {
+            name: "a".into(),
+            path: "a.safetensors".into(),
+            checksum: String::new(),
+            info: ModelInfo {
+                format: MODEL_FORMAT,
+                architecture,
+                classes: 2,
+                quantizer,
+                input_shape: architecture.input_shape(),
+                normalization: None,
+                dataset: None,
+                training: None,
+                training_seed: None,
+                epoch: None,
+                validation_accuracy: None,
+            },
+            evaluator: Evaluator::new(network).unwrap(),
+            warnings: Vec::new(),
+        };
+        let free = DatasetSpec::of(DatasetName::Folder);
+        let found = dataset_for(std::slice::from_ref(&model), &free, true).unwrap();
+        assert_eq!(found.folder_spec().size(), 32);
+        assert_eq!(dataset_for(&[], &found, true).unwrap(), found);
+        model.info.input_shape = [3, 64, 64];
+        let models = [model];
+        assert_eq!(dataset_for(&models, &found, true).unwrap(), found);
+        assert!(dataset_for(&models, &free, false).unwrap_err().is_wrong_input());
     }
 }

@@ -59,7 +59,7 @@ pub fn fault_counts(
         let own = cells.get(&design.model)?.checked_mul(accesses)?;
         let all = own.checked_mul(chips.len() as u64).filter(|all| *all > 0 && design.ber > 0.0)?;
         let failing: u64 = chips.iter().sum();
-        let exact = wilson(failing, all);
+        let exact = stats::wilson(failing, all);
         let interval = match design.array.as_str() {
             "independent" if accesses == 1 => exact,
             _ => over_chips(chips, own, exact),
@@ -76,16 +76,6 @@ pub fn fault_counts(
         })
     };
     summaries.iter().filter_map(count).collect()
-}
-
-/// Wilson's 95 % score interval of a share. Closed, so that it is safe for the millions of cells here, where quantiles of
-/// the beta distribution do not converge.
-fn wilson(successes: u64, n: u64) -> Interval {
-    let (k, n) = (successes as f64, n as f64);
-    let z = stats::probit(0.975);
-    let (middle, scale) = ((k + z * z / 2.0) / (n + z * z), n + z * z);
-    let half = z * (k * (n - k) / n + z * z / 4.0).sqrt() / scale;
-    Interval { low: (middle - half).max(0.0), high: (middle + half).min(1.0) }
 }
 
 /// Student's interval of the mean rate over chips of `cells` cells, not narrower than `least`.
@@ -125,7 +115,7 @@ mod tests {
     fn independent_cells_have_the_interval_of_their_count() {
         let found = counts("independent", &[8, 12, 10, 14], 1).remove(0);
         assert_eq!((found.cells, found.failing, found.rate()), (4000, 44, 0.011));
-        let exact = wilson(44, 4000);
+        let exact = stats::wilson(44, 4000);
         assert!(found.interval == exact && found.holds());
         // the same count over ten accesses is a tenth of the rate
         let tenth = counts("independent", &[8, 12, 10, 14], 10).remove(0);
@@ -133,19 +123,10 @@ mod tests {
     }
 
     #[test]
-    fn intervals_of_millions_of_cells_have_the_width_of_a_poisson_count() {
-        let bounds = wilson(2000, 12_000_000);
-        let half = 1.96 * 2000f64.sqrt() / 12e6;
-        assert!((bounds.half_width() / half - 1.0).abs() < 0.01, "{bounds:?}");
-        assert!((wilson(0, 12_000_000).high * 12e6 - 3.84).abs() < 0.01 && wilson(0, 10).low == 0.0);
-        assert!(wilson(10, 10).high > 1.0 - 1e-12);
-    }
-
-    #[test]
     fn correlated_cells_have_the_interval_over_chips() {
         let found = counts("column 0.5 bank 0", &[0, 40, 2, 2], 1).remove(0);
         assert!(found.interval.low == 0.0 && found.interval.high > 0.03, "{found:?}");
         let few = counts("column 0.5 bank 0", &[0, 0, 0, 0], 1).remove(0);
-        assert_eq!(few.interval, wilson(0, 4000));
+        assert_eq!(few.interval, stats::wilson(0, 4000));
     }
 }
