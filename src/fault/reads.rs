@@ -77,12 +77,14 @@ impl FaultModel {
         let array = match &self.cells {
             CellSource::Drawn(array) => *array,
             CellSource::Listed(chips) => {
-                let mut cells = chips.get(id.0 as usize).cloned().ok_or_else(|| {
+                let listed = chips.get(id.0 as usize).ok_or_else(|| {
                     let expected =
                         format!("0 to {}, the chips of the fault map", chips.len().saturating_sub(1));
                     Error::argument("chip", expected, id.to_string())
                 })?;
-                cells.retain(|cell| cell.address < stored.exposure.span());
+                // a map may be far larger than the memory
+                let within = listed.partition_point(|cell| cell.address < stored.exposure.span());
+                let mut cells = listed[..within].to_vec();
                 stored.exposure.keep(&mut cells);
                 return Ok(reads(cells, None));
             }
