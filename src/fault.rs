@@ -12,7 +12,7 @@ mod reads;
 mod spec;
 
 pub use array::ArraySpec;
-pub use chip::{Chip, FailingCell};
+pub use chip::{Chip, FailingCell, TransientRates};
 pub use exposure::Exposure;
 pub use map::FaultMap;
 pub use pattern::{apply, faulty_words, Applied, FaultKind, KindName};

@@ -6,7 +6,7 @@ mod npy;
 
 pub use line::line_of_key;
 pub use lock::Lock;
-pub use npy::{read_npy, write_npy, ByteArray};
+pub use npy::{parse_npy, read_npy, write_npy, ByteArray};
 
 use crate::error::{Error, IoContext, Result};
 use sha2::{Digest, Sha256};

@@ -31,6 +31,7 @@ use crate::error::Result;
 use crate::seed::{Purpose, Seed, Stream};
 use crate::stats::{normal_cdf, probit};
 use crate::units::{Ber, ChipId, Share};
+use std::borrow::Cow;
 
 /// The last octave `L`, which covers [0, 2^-L): deep enough that reading it alone is cheap.
 const LAST_OCTAVE: u32 = 20;
@@ -52,6 +53,14 @@ impl FailingCell {
     pub fn reads_one(&self, share: Share) -> bool {
         self.polarity < share.get()
     }
+}
+
+/// Rates of the cells that fail anew in each access of a chip.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TransientRates {
+    /// One rate per column, or one for all, of each bank.
+    banks: Vec<Vec<f64>>,
+    cells: u64,
 }
 
 /// One simulated chip: the same silicon at every voltage and for every network.
@@ -90,7 +99,7 @@ impl Chip {
         if ber == Ber::ZERO {
             return Vec::new();
         }
-        self.draw(cells, None, |bank| self.column_rates(ber.get(), bank))
+        self.draw(cells, None, |bank| self.column_rates(ber.get(), bank).into())
     }
 
     /// The cells that fail in every access where `share` of the bit error rate `ber` is persistent.
@@ -98,18 +107,18 @@ impl Chip {
         match ber.get() * share.get() {
             0.0 => Vec::new(),
             // a product of two numbers up to 1 is one
-            rate => self.draw(cells, None, |bank| self.column_rates(rate, bank)),
+            rate => self.draw(cells, None, |bank| self.column_rates(rate, bank).into()),
         }
     }
 
-    /// The cells that fail in access number `access` beside the persistent ones, of which it may name
-    /// some again: together each cell fails with probability `ber`. See the head of this file.
-    pub fn transient_cells(&self, ber: Ber, share: Share, access: u64, cells: u64) -> Vec<FailingCell> {
+    /// The rates at which the cells of the first `cells` addresses fail in each access beside the persistent ones,
+    /// by bank and column: together each cell fails with probability `ber`. See the head of this file.
+    pub fn transient_rates(&self, ber: Ber, share: Share, cells: u64) -> TransientRates {
         if ber == Ber::ZERO || share.get() == 1.0 {
-            return Vec::new();
+            return TransientRates { banks: Vec::new(), cells: 0 };
         }
         let persistent_rate = ber.get() * share.get();
-        self.draw(cells, Some(access), |bank| {
+        let of_bank = |bank| {
             let all = self.column_rates(ber.get(), bank);
             if persistent_rate == 0.0 {
                 return all;
@@ -121,11 +130,22 @@ impl Chip {
                 p => ((all - p) / (1.0 - p)).clamp(0.0, 1.0),
             };
             all.iter().zip(&persistent).map(rest).collect()
-        })
+        };
+        TransientRates { banks: (0..self.array.banks(cells)).map(of_bank).collect(), cells }
+    }
+
+    /// The cells that fail in access number `access` at these rates; it may name persistent ones again.
+    pub fn transient_cells(&self, rates: &TransientRates, access: u64) -> Vec<FailingCell> {
+        self.draw(rates.cells, Some(access), |bank| Cow::Borrowed(&rates.banks[bank as usize]))
     }
 
     /// The cells whose threshold, of the chip or of one access, lies below their column's rate.
-    fn draw(&self, cells: u64, access: Option<u64>, rates: impl Fn(u64) -> Vec<f64>) -> Vec<FailingCell> {
+    fn draw<'a>(
+        &self,
+        cells: u64,
+        access: Option<u64>,
+        rates: impl Fn(u64) -> Cow<'a, [f64]>,
+    ) -> Vec<FailingCell> {
         let mut failing = Vec::new();
         let size = self.array.bank_cells();
         for bank in 0..self.array.banks(cells) {
@@ -169,7 +189,7 @@ struct Draw<'a> {
     /// `None` for the chip's own thresholds.
     access: Option<u64>,
     /// One rate per column, or one for all.
-    rates: Vec<f64>,
+    rates: Cow<'a, [f64]>,
     /// Cells of the bank that are asked for.
     cells: u64,
 }
@@ -205,7 +225,7 @@ impl Draw<'_> {
     /// in this octave cost nothing.
     fn hits_by_column(&self, octave: u32, hits: &mut Vec<FailingCell>) {
         let columns = u64::from(self.chip.array.columns);
-        for (column, &rate) in (0u64..).zip(&self.rates) {
+        for (column, &rate) in (0u64..).zip(self.rates.iter()) {
             let reach = reach(rate, octave);
             if reach <= 0.0 || column >= self.cells {
                 continue;

@@ -257,7 +257,8 @@ fn read_arrays(entries: &[String]) -> Result<FaultMap> {
         let wrong = || Error::argument("faults.map", expected, format!("`{entry}`"));
         let (voltage, path) = entry.split_once('=').ok_or_else(wrong)?;
         let (voltage, path): (Voltage, &Path) = (voltage.parse().map_err(|_| wrong())?, Path::new(path));
-        let array = store::read_npy(path, "a fault map (NumPy)", LARGEST)?;
+        let bytes = store::read_bytes(path, "a fault map (NumPy)", LARGEST)?;
+        let array = store::parse_npy(path, &bytes)?;
         let [chips, rows, columns] = match array.shape[..] {
             [rows, columns] => [1, rows, columns],
             [chips, rows, columns] => [chips, rows, columns],
@@ -280,7 +281,7 @@ fn read_arrays(entries: &[String]) -> Result<FaultMap> {
         if found.insert(key(voltage), array.values.chunks(cells).map(failing).collect()).is_some() {
             return Err(Error::argument("faults.map", "each voltage once", format!("{voltage} twice")));
         }
-        checksums += &format!("{voltage} {}\n", store::sha256_of_file(path)?);
+        checksums += &format!("{voltage} {}\n", store::sha256(&bytes));
     }
     let points =
         found.into_iter().map(|(voltage, cells)| Ok((Voltage::new(f64::from_bits(voltage))?, cells)));

@@ -1,7 +1,7 @@
 //! What a stored memory reads as on one chip, access after access: cells from a model or a map, then the pattern.
 
 use super::pattern::{faulty_words, FaultKind};
-use super::{ArraySpec, Chip, Exposure, FailingCell};
+use super::{ArraySpec, Chip, Exposure, FailingCell, TransientRates};
 use crate::code::Word;
 use crate::error::{Error, Result};
 use crate::seed::Seed;
@@ -56,11 +56,11 @@ pub struct ChipReads<'a> {
     /// Those that fail in every access, by address.
     persistent: Vec<FailingCell>,
     /// What is drawn again in each access.
-    transient: Option<(Chip, Share, Vec<Rate>)>,
+    transient: Option<(Chip, Vec<Rate<TransientRates>>)>,
 }
 
 /// A rate of cells, of all or of those that hold this bit.
-type Rate = (Ber, Option<bool>);
+type Rate<R> = (R, Option<bool>);
 
 impl FaultModel {
     /// True where accesses differ.
@@ -77,12 +77,14 @@ impl FaultModel {
         let array = match &self.cells {
             CellSource::Drawn(array) => *array,
             CellSource::Listed(chips) => {
-                let mut cells = chips.get(id.0 as usize).cloned().ok_or_else(|| {
+                let listed = chips.get(id.0 as usize).ok_or_else(|| {
                     let expected =
                         format!("0 to {}, the chips of the fault map", chips.len().saturating_sub(1));
                     Error::argument("chip", expected, id.to_string())
                 })?;
-                cells.retain(|cell| cell.address < stored.exposure.span());
+                // a map may be far larger than the memory
+                let within = listed.partition_point(|cell| cell.address < stored.exposure.span());
+                let mut cells = listed[..within].to_vec();
                 stored.exposure.keep(&mut cells);
                 return Ok(reads(cells, None));
             }
@@ -90,14 +92,18 @@ impl FaultModel {
         let chip = Chip::new(seed, id, array)?;
         let rates = self.kind.rates(ber)?;
         let (share, span) = (self.persistent_share, stored.exposure.span());
-        let persistent = stored.gather(&rates, |ber| chip.persistent_cells(ber, share, span));
-        Ok(reads(persistent, self.is_transient().then_some((chip, share, rates))))
+        let persistent = stored.gather(&rates, |ber| chip.persistent_cells(*ber, share, span));
+        let transient = self.is_transient().then(|| {
+            let rates = rates.iter().map(|(ber, only)| (chip.transient_rates(*ber, share, span), *only));
+            (chip, rates.collect())
+        });
+        Ok(reads(persistent, transient))
     }
 }
 
 impl FaultKind {
     /// The rates at which cells fail, each of all cells or of those that hold a bit.
-    fn rates(self, ber: Ber) -> Result<Vec<Rate>> {
+    fn rates(self, ber: Ber) -> Result<Vec<Rate<Ber>>> {
         let Self::Biased { zero_to_one_share } = self else { return Ok(vec![(ber, None)]) };
         let of = |share: f64| {
             Ber::new(2.0 * share * ber.get()).map_err(|_| {
@@ -113,10 +119,10 @@ impl FaultKind {
 
 impl Stored<'_> {
     /// Exposed cells drawn at each rate, by address.
-    fn gather(&self, rates: &[Rate], draw: impl Fn(Ber) -> Vec<FailingCell>) -> Vec<FailingCell> {
+    fn gather<R>(&self, rates: &[Rate<R>], draw: impl Fn(&R) -> Vec<FailingCell>) -> Vec<FailingCell> {
         let mut all = Vec::new();
-        for (ber, only) in rates {
-            let mut cells = draw(*ber);
+        for (rate, only) in rates {
+            let mut cells = draw(rate);
             if let Some(bit) = only {
                 cells.retain(|cell| self.bit(cell.address) == *bit);
             }
@@ -143,13 +149,12 @@ impl ChipReads<'_> {
     /// # Errors
     /// [`Error::Argument`] where the bits of a word are not 1 to 8, or the exposure is that of another memory.
     pub fn access(&self, access: u64) -> Result<Read> {
-        let Stored { words, bits, exposure } = self.stored;
-        let Some((chip, share, rates)) = &self.transient else {
+        let Stored { words, bits, .. } = self.stored;
+        let Some((chip, rates)) = &self.transient else {
             return self.read(&self.persistent, words, bits);
         };
         let mut cells = self.persistent.clone();
-        let draw = |ber| chip.transient_cells(ber, *share, access, exposure.span());
-        cells.extend(self.stored.gather(rates, draw));
+        cells.extend(self.stored.gather(rates, |rates| chip.transient_cells(rates, access)));
         // stable: a persistent cell stays as it is
         cells.sort_by_key(|cell| cell.address);
         cells.dedup_by_key(|cell| cell.address);

@@ -191,14 +191,12 @@ impl Faults {
 
     /// The words of the column `fault_kind`: what a failing cell does, then what else was asked for.
     pub fn label(&self) -> String {
-        let mut label = match (self.profile, &self.map, self.spec.kind) {
+        // a share stands beside a kind alone
+        let mut label = match (self.profile, &self.map, self.spec.zero_to_one_share) {
             (Some(profile), ..) => format!("profile {}", profile.name),
             (None, Some(_), _) => format!("{} map", self.kind.name()),
+            (None, None, Some(share)) => format!("{} {share}", self.kind.name()),
             (None, None, None) => self.kind.name().to_owned(),
-            (None, None, Some(_)) => match self.spec.zero_to_one_share {
-                Some(share) => format!("{} {share}", self.kind.name()),
-                None => self.kind.name().to_owned(),
-            },
         };
         if self.profile.is_none() && self.persistent_share.get() < 1.0 {
             label += &format!("; persistent {}", self.persistent_share);

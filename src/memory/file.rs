@@ -140,6 +140,10 @@ impl Origin<'_> {
         Voltage::new(value).map_err(|_| self.wrong(key, "a number above 0 and at most 100", value))
     }
 
+    fn share(&self, key: &str, value: f64) -> Result<Share> {
+        Share::new(value).map_err(|_| self.wrong(key, "a number from 0 to 1", value))
+    }
+
     fn word(&self, key: &str, value: String) -> Result<String> {
         if value.trim().is_empty() {
             return Err(self.wrong(key, "some text", "none"));
@@ -172,10 +176,7 @@ impl MemoryModel {
             voltage_reference: origin.word("voltage.reference", file.voltage.reference)?,
             access,
             fault_kind: fault_kind(&origin, &file.faults)?,
-            persistent_share: Share::new(file.faults.persistent_share).map_err(|_| {
-                let found = file.faults.persistent_share;
-                origin.wrong("faults.persistent_share", "a number from 0 to 1", found)
-            })?,
+            persistent_share: origin.share("faults.persistent_share", file.faults.persistent_share)?,
             array: array(&origin, file.array)?,
             robust_cell: robust_cell(&origin, file.protection)?,
             checksum: sha256(text.as_bytes()),
@@ -217,10 +218,9 @@ fn access(origin: &Origin, energy: &EnergyPart) -> Result<AccessEnergy> {
 
 fn fault_kind(origin: &Origin, faults: &FaultPart) -> Result<FaultKind> {
     let key = "faults.zero_to_one_share";
-    let share = |share| Share::new(share).map_err(|_| origin.wrong(key, "a number from 0 to 1", share));
     let found = faults.zero_to_one_share.map_or("none".into(), |share| share.to_string());
-    FaultKind::new(faults.kind, faults.zero_to_one_share.map(share).transpose()?)
-        .map_err(|expected| origin.wrong(key, expected, found))
+    let share = faults.zero_to_one_share.map(|share| origin.share(key, share)).transpose()?;
+    FaultKind::new(faults.kind, share).map_err(|expected| origin.wrong(key, expected, found))
 }
 
 fn array(origin: &Origin, array: ArraySpec) -> Result<ArraySpec> {

@@ -284,12 +284,13 @@ impl Groups {
     /// The most likely line: over `1/σ`, and for each over the probit at the lowest voltage; both problems are
     /// convex.
     fn maximum(&self, start: Line) -> Option<Line> {
-        let least = |t: f64| {
-            let sigma = t.exp();
-            self.best_mu(sigma).map_or(f64::INFINITY, |mu| self.deviance_of(Line { mu, sigma }))
-        };
-        let sigma = minimum(least, start.sigma.ln(), 3.0)?.exp();
+        let sigma = minimum(|t| self.least_deviance(t.exp()), start.sigma.ln(), 3.0)?.exp();
         Some(Line { mu: self.best_mu(sigma)?, sigma })
+    }
+
+    /// Half of the deviance of the most likely line with this `σ`.
+    fn least_deviance(&self, sigma: f64) -> f64 {
+        self.best_mu(sigma).map_or(f64::INFINITY, |mu| self.deviance_of(Line { mu, sigma }))
     }
 
     /// The most likely `μ` for a `σ`.
@@ -314,11 +315,7 @@ impl Groups {
 
     fn interval_of_sigma(&self, line: Line, quantile: f64) -> Option<Interval> {
         let least = self.deviance_of(line);
-        let rise = |t: f64| {
-            let sigma = t.exp();
-            let mu = self.best_mu(sigma);
-            2.0 * (mu.map_or(f64::INFINITY, |mu| self.deviance_of(Line { mu, sigma })) - least) - quantile
-        };
+        let rise = |t: f64| 2.0 * (self.least_deviance(t.exp()) - least) - quantile;
         let end = |step| crossing(rise, line.sigma.ln(), step).map(f64::exp);
         Some(Interval { low: end(-0.1)?, high: end(0.1)? })
     }

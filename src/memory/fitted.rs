@@ -114,7 +114,7 @@ impl FittedModel<'_> {
             return Ok((voltage, note, true));
         }
         // the line expects none where some failed: the next voltage that would have been measured
-        let next = self.next_voltage().ok_or_else(|| {
+        let next = self.next_voltage(highest).ok_or_else(|| {
             Error::argument(
                 "error-free voltage",
                 expected,
@@ -127,11 +127,9 @@ impl FittedModel<'_> {
     }
 
     /// The highest voltage with failures plus the smallest step between measured voltages, rounded to a millivolt.
-    fn next_voltage(&self) -> Option<f64> {
+    fn next_voltage(&self, highest: f64) -> Option<f64> {
         let voltages: Vec<f64> = self.measurements.with_failures().map(|row| row.voltage.get()).collect();
-        let steps = voltages.windows(2).map(|pair| (pair[1] - pair[0]).abs());
-        let step = steps.filter(|step| *step > 0.0).min_by(f64::total_cmp)?;
-        let highest = voltages.iter().copied().fold(0.0, f64::max);
+        let step = voltages.windows(2).map(|pair| pair[1] - pair[0]).min_by(f64::total_cmp)?;
         Some(((highest + step) * 1e3).round() / 1e3).filter(|next| *next > highest)
     }
 

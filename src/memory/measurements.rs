@@ -1,6 +1,7 @@
 //! Measurements of a memory as CSV: counts of failing cells, or rates, at rising voltages. What curve they follow
 //! is the fit's affair.
 
+use super::HIGHEST_BER;
 use crate::error::{Error, Result};
 use crate::store::{read_text, sha256};
 use crate::units::{Ber, Voltage};
@@ -12,8 +13,6 @@ const LARGEST: u64 = 1 << 20;
 const MAX_ROWS: usize = 10_000;
 /// Most cells: counts stay exact as `f64`.
 const MAX_CELLS: u64 = 1 << 53;
-/// Highest rate of a memory model.
-const HIGHEST_BER: f64 = 0.5;
 /// What the header may be, for messages.
 const HEADER: &str =
     "the columns `voltage, faults, cells` or `voltage, ber`, and perhaps `energy` (in any unit) or \
@@ -50,11 +49,15 @@ pub struct Measurements {
 /// Places of the columns in a record.
 struct Columns {
     voltage: usize,
-    faults: Option<usize>,
-    cells: Option<usize>,
-    ber: Option<usize>,
+    rates: RateColumns,
     energy: Option<usize>,
     energy_in_pj: bool,
+}
+
+/// Places of what was counted, or of the rates alone.
+enum RateColumns {
+    Counts { faults: usize, cells: usize },
+    Ber(usize),
 }
 
 /// One row with its line.
@@ -126,19 +129,20 @@ fn columns_of(path: &Path, line: usize, header: &csv::StringRecord) -> Result<Co
     let refused =
         || wrong(path, line, None, HEADER, &format!("`{}`", header.iter().collect::<Vec<_>>().join(", ")));
     let (energy, energy_pj) = (place("energy"), place("access_energy_pj"));
+    let (rates, width) = match (place("faults"), place("cells"), place("ber")) {
+        (Some(faults), Some(cells), None) => (RateColumns::Counts { faults, cells }, 2),
+        (None, None, Some(ber)) => (RateColumns::Ber(ber), 1),
+        _ => return Err(refused()),
+    };
     let columns = Columns {
         voltage: place("voltage").ok_or_else(refused)?,
-        faults: place("faults"),
-        cells: place("cells"),
-        ber: place("ber"),
+        rates,
         energy: energy.or(energy_pj),
         energy_in_pj: energy_pj.is_some(),
     };
-    let counted = columns.faults.is_some() && columns.cells.is_some() && columns.ber.is_none();
-    let rated = columns.ber.is_some() && columns.faults.is_none() && columns.cells.is_none();
-    let known = 1 + if counted { 2 } else { 1 } + usize::from(columns.energy.is_some());
+    let known = 1 + width + usize::from(columns.energy.is_some());
     // a column of another name, or one that stands twice, makes the header longer
-    if !(counted || rated) || (energy.is_some() && energy_pj.is_some()) || header.len() != known {
+    if (energy.is_some() && energy_pj.is_some()) || header.len() != known {
         return Err(refused());
     }
     Ok(columns)
@@ -165,17 +169,19 @@ fn line_of(path: &Path, line: usize, record: &csv::StringRecord, columns: &Colum
     };
     let volts =
         number(columns.voltage, "voltage", "a number above 0 and at most 100", &|v| Voltage::new(v).is_ok())?;
-    let cells = columns.cells.map(|at| count(at, "cells", MAX_CELLS)).transpose()?;
-    if cells == Some(0) {
-        return Err(wrong(path, line, Some("cells"), "at least 1", "0"));
-    }
-    let faults = columns.faults.map(|at| count(at, "faults", cells.unwrap_or(0) / 2)).transpose()?;
-    let ber = match (columns.ber, faults, cells) {
-        (Some(at), ..) => {
-            number(at, "ber", "a bit error rate from 0 to 0.5", &|p| (0.0..=HIGHEST_BER).contains(&p))?
+    let (ber, faults, cells) = match columns.rates {
+        RateColumns::Counts { faults, cells } => {
+            let cells = count(cells, "cells", MAX_CELLS)?;
+            if cells == 0 {
+                return Err(wrong(path, line, Some("cells"), "at least 1", "0"));
+            }
+            let faults = count(faults, "faults", cells / 2)?;
+            (faults as f64 / cells as f64, Some(faults), Some(cells))
         }
-        (None, Some(faults), Some(cells)) => faults as f64 / cells as f64,
-        _ => 0.0,
+        RateColumns::Ber(at) => {
+            let fits = |p: f64| (0.0..=HIGHEST_BER).contains(&p);
+            (number(at, "ber", "a bit error rate from 0 to 0.5", &fits)?, None, None)
+        }
     };
     let energy = match columns.energy.filter(|at| record.get(*at).is_some_and(|cell| !cell.is_empty())) {
         None => None,

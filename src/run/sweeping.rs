@@ -110,6 +110,8 @@ struct Prepared {
     faults: Faults,
     voltages: Vec<Voltage>,
     models: Vec<Loaded>,
+    /// As in the record.
+    exposed_cells: BTreeMap<String, u64>,
     images: TestImages,
     identity: String,
     notes: Vec<String>,
@@ -263,7 +265,11 @@ fn prepare(
     let Inputs { memory, faults, voltages } = inputs;
     let mut experiment = experiment.clone();
     let models = load_models(paths, device)?;
-    models.iter().try_for_each(|model| model.exposure(&faults).map(drop))?;
+    let exposed = |model: &Loaded| Ok((model.name.clone(), model.exposure(&faults)?.cells()));
+    let mut exposed_cells = models.iter().map(exposed).collect::<Result<BTreeMap<_, _>>>()?;
+    if !faults.counts_have_the_rate() {
+        exposed_cells.clear();
+    }
     if !request.models.is_empty() && !request.dataset_given {
         experiment.dataset = dataset_of_models(&models)?;
     }
@@ -287,8 +293,17 @@ fn prepare(
         faults: faults.changes(),
     };
     let identity = folder_name(&experiment.name, &identity)?;
-    let mut prepared =
-        Prepared { experiment, memory, faults, voltages, models, images, identity, notes: Vec::new() };
+    let mut prepared = Prepared {
+        experiment,
+        memory,
+        faults,
+        voltages,
+        models,
+        exposed_cells,
+        images,
+        identity,
+        notes: Vec::new(),
+    };
     prepared.notes = prepared.remarks()?;
     Ok(prepared)
 }
@@ -433,11 +448,7 @@ impl Prepared {
             sha256: sha256.to_owned(),
         };
         let models = self.models.iter().map(|m| input(&m.name, m.path.display().to_string(), &m.checksum));
-        let exposed = |model: &Loaded| Some((model.name.clone(), model.exposure(&self.faults).ok()?.cells()));
-        let exposed_cells = match self.faults.counts_have_the_rate() {
-            true => self.models.iter().filter_map(exposed).collect(),
-            false => BTreeMap::new(),
-        };
+        let accesses = self.images.count.div_ceil(ACCESS_IMAGES as u64);
         Record {
             version: Record::version(),
             identity: self.identity.clone(),
@@ -453,12 +464,8 @@ impl Prepared {
             memory: Some(input(&self.memory.name, self.experiment.memory.clone(), &self.memory.checksum)),
             attack_data: None,
             models: models.collect(),
-            exposed_cells,
-            accesses: if self.faults.is_transient() {
-                self.images.count.div_ceil(ACCESS_IMAGES as u64)
-            } else {
-                1
-            },
+            exposed_cells: self.exposed_cells.clone(),
+            accesses: if self.faults.is_transient() { accesses } else { 1 },
             started_unix: now(),
             finished_unix: None,
             machine: Machine::here(),

@@ -53,8 +53,15 @@ fn to_npy(array: &ByteArray) -> Result<Vec<u8>> {
 /// [`Error::Missing`]; [`Error::Input`] for another type or order, a damaged header, data that do not fill the
 /// shape, a file over the limit.
 pub fn read_npy(path: &Path, expected: &str, limit: u64) -> Result<ByteArray> {
-    let bytes = super::read_bytes(path, expected, limit)?;
-    parse(&bytes).map_err(|(expected, found)| Error::input(path, expected, found))
+    parse_npy(path, &super::read_bytes(path, expected, limit)?)
+}
+
+/// The same of a file's bytes; `path` is for errors alone.
+///
+/// # Errors
+/// [`Error::Input`] as [`read_npy`].
+pub fn parse_npy(path: &Path, bytes: &[u8]) -> Result<ByteArray> {
+    parse(bytes).map_err(|(expected, found)| Error::input(path, expected, found))
 }
 
 fn parse(bytes: &[u8]) -> Result<ByteArray, (String, String)> {

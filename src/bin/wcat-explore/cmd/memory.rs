@@ -72,13 +72,17 @@ fn show_points(
     }
     show::table(&[
         Column::number(model.unit.symbol(), points, |p| format!("{:.4}", p.voltage.get())),
-        Column::number("bit error rate", points, |p| match p.ber.get() {
-            0.0 => "0".into(),
-            ber => format!("{ber:.4e}"),
-        }),
+        Column::number("bit error rate", points, |p| rate(p.ber.get())),
         Column::text("source", points, |p| p.ber_source.name().into()),
         Column::number("access energy, relative", points, |p| format!("{:.4}", p.access_energy_relative)),
     ])
+}
+
+fn rate(rate: f64) -> String {
+    match rate {
+        0.0 => "0".into(),
+        rate => format!("{rate:.4e}"),
+    }
 }
 
 fn about(model: &MemoryModel) -> String {

@@ -1,5 +1,6 @@
 //! `memory fit`: a memory model and its figure from measurements.
 
+use super::rate;
 use crate::args::{FitArgs, FitCurve, Format, Unit};
 use crate::progress::Progress;
 use crate::show::{self, Column};
@@ -98,13 +99,6 @@ fn print(model: &MemoryModel, measurements: &Measurements, fit: &Fit, format: Fo
             p.decades.map_or("-".into(), |decades| format!("{:.3}", 10f64.powf(decades)))
         }),
     ])
-}
-
-fn rate(rate: f64) -> String {
-    match rate {
-        0.0 => "0".into(),
-        rate => format!("{rate:.4e}"),
-    }
 }
 
 fn record(model: &MemoryModel, measurements: &Measurements, fit: &Fit) -> serde_json::Value {
