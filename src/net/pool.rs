@@ -30,16 +30,19 @@ fn along(
         candle_core::bail!("windows of {size}, {stride} apart, in {length} pixels");
     };
     let count = room / stride + 1;
-    // every place of a window is a strided slice: cut into runs of the stride, of which the first pixel counts
-    let behind = (size - 1 + stride * count).saturating_sub(length + padding);
-    let padded = x.pad_with_zeros(dimension, padding, behind)?;
-    let mut runs = x.dims().to_vec();
-    runs[dimension] = count;
-    runs.insert(dimension + 1, stride);
+    // a place of a window is a strided slice: one pixel of each run of the stride; runs serve several places
+    let more = (size - 1) / stride;
+    let padded =
+        x.pad_with_zeros(dimension, padding, (stride * (count + more)).saturating_sub(length + padding))?;
+    let mut shape = x.dims().to_vec();
+    shape[dimension] = count;
+    shape.insert(dimension + 1, stride);
+    let runs = |skipped: usize| {
+        padded.narrow(dimension, stride * skipped, stride * count)?.contiguous()?.reshape(shape.as_slice())
+    };
+    let runs = (0..=more).map(runs).collect::<candle_core::Result<Vec<Tensor>>>()?;
     let slice = |place: usize| {
-        let slice =
-            padded.narrow(dimension, place, stride * count)?.contiguous()?.reshape(runs.as_slice())?;
-        slice.narrow(dimension + 1, 0, 1)?.squeeze(dimension + 1)?.contiguous()
+        runs[place / stride].narrow(dimension + 1, place % stride, 1)?.squeeze(dimension + 1)?.contiguous()
     };
     (1..size).try_fold(slice(0)?, |best, place| best.maximum(&slice(place)?))
 }
@@ -113,6 +116,13 @@ mod tests {
             let got = flat(gradients.get(&x).unwrap());
             assert!(got.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-5), "{height}x{width}");
         }
+    }
+
+    #[test]
+    fn equal_values_share_the_gradient_of_their_window() {
+        let x = Var::ones((1, 2, 4, 4), candle_core::DType::F32, &Device::Cpu).unwrap();
+        let gradients = max_pool(&x, 2, 2, 0).unwrap().sum_all().unwrap().backward().unwrap();
+        assert_eq!(flat(gradients.get(&x).unwrap()), [0.25; 32]);
     }
 
     #[test]
