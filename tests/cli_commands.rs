@@ -1,9 +1,9 @@
 //! What each command prints: help, results as table, JSON and CSV, known numbers on real data.
-#![allow(clippy::unwrap_used, clippy::print_stderr)] // a test may stop at once, a skipped one says so
+#![allow(clippy::unwrap_used)] // a test may stop at once
 
 mod program;
 
-use program::Place;
+use program::{records, there, Place};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -11,15 +11,6 @@ use wcat_explore::kernel::Isa;
 
 const MODEL: &str = "model.safetensors";
 const MEMORY: &str = "sram-14nm-chandramoorthy2019";
-
-/// The objects of a JSON result; every one has a schema version.
-#[track_caller]
-fn records(place: &Place, args: &[&str]) -> Vec<Value> {
-    let ended = place.done(&[args, &["--format", "json"]].concat());
-    let records: Vec<Value> = serde_json::from_str(&ended.stdout).unwrap();
-    assert!(records.iter().all(|record| record["schema"] == 2), "{}", ended.stdout);
-    records
-}
 
 /// The columns and rows of a CSV result that has no quoted cell.
 fn csv(text: &str) -> (Vec<&str>, Vec<Vec<&str>>) {
@@ -385,17 +376,11 @@ fn real_data() -> Option<(PathBuf, PathBuf)> {
     let shared = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared");
     let cache = wcat_explore::store::cache_folder().unwrap();
     let needed = [
-        shared.join("weights/resnet20-12fca82f.th"),
-        shared.join("data/cifar10-test1000-lossless.bin"),
-        cache.join("cifar-10-batches-bin/test_batch.bin"),
+        &shared.join("weights/resnet20-12fca82f.th"),
+        &shared.join("data/cifar10-test1000-lossless.bin"),
+        &cache.join("cifar-10-batches-bin/test_batch.bin"),
     ];
-    if let Some(absent) = needed.iter().find(|path| !path.is_file()) {
-        let required = std::env::var_os("WCAT_REQUIRE_DATA").is_some_and(|value| value == "1");
-        assert!(!required, "WCAT_REQUIRE_DATA=1, but no {}", absent.display());
-        eprintln!("skipped: no {}", absent.display());
-        return None;
-    }
-    Some((shared, cache))
+    there(&needed.map(PathBuf::as_path)).then_some((shared, cache))
 }
 
 #[test]

@@ -1,10 +1,9 @@
 //! Several methods side by side: post-training quantisation, presets, trainings of many models in one call.
-#![allow(clippy::unwrap_used, clippy::print_stderr)] // a test may stop at once, a skipped one says so
+#![allow(clippy::unwrap_used)] // a test may stop at once
 
 mod program;
 
-use program::{wait_until, Place};
-use serde_json::Value;
+use program::{records, there, wait_until, Place};
 use std::path::Path;
 
 const FLOAT: &str = "float.safetensors";
@@ -17,12 +16,6 @@ const TINY: [&str; 6] = [
     "--set",
     "trainer.epochs=2",
 ];
-
-#[track_caller]
-fn records(place: &Place, args: &[&str]) -> Vec<Value> {
-    let ended = place.done(&[args, &["--format", "json"]].concat());
-    serde_json::from_str(&ended.stdout).unwrap()
-}
 
 #[track_caller]
 fn refused(place: &Place, args: &[&str], message: &str) {
@@ -148,12 +141,7 @@ fn what_cannot_be_quantised_is_refused_and_nothing_written() {
 fn the_public_resnet20_is_quantised_to_the_reference_accuracy() {
     let shared = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/weights/resnet20-12fca82f.th");
     let cache = wcat_explore::store::cache_folder().unwrap();
-    if let Some(absent) =
-        [&shared, &cache.join("cifar-10-batches-bin/test_batch.bin")].into_iter().find(|p| !p.exists())
-    {
-        let required = std::env::var_os("WCAT_REQUIRE_DATA").is_some_and(|value| value == "1");
-        assert!(!required, "WCAT_REQUIRE_DATA=1, but no {}", absent.display());
-        eprintln!("skipped: no {}", absent.display());
+    if !there(&[&shared, &cache.join("cifar-10-batches-bin/test_batch.bin")]) {
         return;
     }
     let place = Place::new();

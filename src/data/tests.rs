@@ -14,11 +14,16 @@ fn folder_with(name: DatasetName) -> Option<PathBuf> {
         DatasetName::Folder => false,
     };
     if !found {
-        let required = std::env::var("WCAT_REQUIRE_DATA").is_ok_and(|value| value == "1");
-        assert!(!required, "WCAT_REQUIRE_DATA=1, but no {name} in {}", folder.display());
-        eprintln!("skipped: no {name} in {}", folder.display());
+        skip(&format!("{name} in {}", folder.display()));
     }
     found.then_some(folder)
+}
+
+/// Says what is not there.
+fn skip(what: &str) {
+    let required = std::env::var("WCAT_REQUIRE_DATA").is_ok_and(|value| value == "1");
+    assert!(!required, "WCAT_REQUIRE_DATA=1, but no {what}");
+    eprintln!("skipped: no {what}");
 }
 
 /// Mean and standard deviation of all pixels of each channel, pixels in [0, 1].
@@ -111,9 +116,7 @@ fn our_jpeg_decoder_differs_from_the_prepared_copy_by_roundings_alone() {
     let Some(data) = folder_with(DatasetName::Cifar10) else { return };
     let folder = data.join("cifar10-jpeg");
     if !folder.is_dir() {
-        let required = std::env::var("WCAT_REQUIRE_DATA").is_ok_and(|value| value == "1");
-        assert!(!required, "WCAT_REQUIRE_DATA=1, but no {}", folder.display());
-        return eprintln!("skipped: no {}", folder.display());
+        return skip(&folder.display().to_string());
     }
     let cifar = DatasetSpec { name: DatasetName::Cifar10, ..DatasetSpec::default() };
     let prepared = load(&cifar, Split::Test, &data).unwrap();

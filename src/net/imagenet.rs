@@ -147,20 +147,14 @@ impl Body for ImagenetResnet {
         let (size, stride, padding) = POOL;
         if pass.training && pass.route == Route::Kernels {
             let x = self.stem.train_blocked(images, None, true, pass)?;
-            let (batch, blocks, height, width, lanes) = x.dims5()?;
-            let x = max_pool(&x.reshape((batch * blocks, height, width, lanes))?, size, stride, padding)?;
-            let (_, height, width, _) = x.dims4()?;
-            let mut x = x.reshape((batch, blocks, height, width, lanes))?;
+            let mut x = max_pool(&x, size, stride, padding)?;
             for block in &self.blocks {
                 x = block.train_blocked(&x, pass)?;
             }
             return self.linear.forward(&channel_mean(&x, self.features)?, pass);
         }
         let x = self.stem.forward(images, pass)?.relu()?;
-        let (batch, channels, height, width) = x.dims4()?;
-        let x = max_pool(&x.reshape((batch * channels, height, width, 1))?, size, stride, padding)?;
-        let (_, height, width, _) = x.dims4()?;
-        let mut x = x.reshape((batch, channels, height, width))?;
+        let mut x = max_pool(&x, size, stride, padding)?;
         for block in &self.blocks {
             x = block.forward(&x, pass)?;
         }

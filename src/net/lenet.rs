@@ -1,6 +1,7 @@
 //! LeNet-5 in the 6-16-120-84 form with ReLU and max pooling (LeCun et al., 1998, as used today).
 
 use super::build::{Body, Builder, Conv, ConvShape, Linear, Pass, Route};
+use super::pool::max_pool;
 use super::program::Step;
 use crate::error::Result;
 use candle_core::Tensor;
@@ -28,16 +29,6 @@ impl Lenet5 {
     }
 }
 
-/// Greatest value of each square of `size` x `size` pixels of [batch, channels, height, width], incomplete ones
-/// left out. candle's own `max_pool2d` passes back only the share 1 / size² of the gradient (seen in 0.11).
-fn max_pool_plain(x: &Tensor, size: usize) -> Result<Tensor> {
-    let (batch, channels, height, width) = x.dims4()?;
-    let (rows, columns) = (height / size, width / size);
-    let x = x.narrow(2, 0, rows * size)?.narrow(3, 0, columns * size)?;
-    let squares = x.contiguous()?.reshape((batch, channels, rows, size, columns, size))?;
-    Ok(squares.max(5)?.max(3)?)
-}
-
 impl Body for Lenet5 {
     fn forward(&self, images: &Tensor, pass: &Pass) -> Result<Tensor> {
         let mut x = images.clone();
@@ -50,7 +41,7 @@ impl Body for Lenet5 {
         } else {
             for conv in &self.convolutions {
                 // max commutes with ReLU: pooling first leaves a quarter of the values to rectify
-                x = max_pool_plain(&conv.forward(&x, pass)?, 2)?.relu()?;
+                x = max_pool(&conv.forward(&x, pass)?, 2, 2, 0)?.relu()?;
             }
         }
         let x = self.linears[0].forward(&x.flatten_from(1)?, pass)?.relu()?;

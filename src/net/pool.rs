@@ -1,19 +1,19 @@
-//! Max pooling with overlapping windows by candle's own operations, with its full gradient.
+//! Max pooling by candle's own operations, windows that may overlap, with its full gradient.
 
 use crate::error::{Result, TensorContext};
 use candle_core::Tensor;
 
 /// Greatest value of each window of `size` x `size` pixels, windows `stride` apart, `padding` zeros on each side;
-/// images and result are [n, height, width, values of a pixel].
+/// images and result are [batch, channels, height, width] or blocked, [batch, blocks, height, width, lanes].
 ///
-/// The values are those behind a ReLU: at least 0, so that the zeros of the padding never win against them.
-/// Gradients flow to the greatest value, in equal shares where there are several
+/// With padding the values are those behind a ReLU: at least 0, so that its zeros never win against them.
+/// Gradients flow to the greatest value, shared where there are several
 /// (`max_pool2d` of candle 0.11 passes back the share 1 / size² of the gradient, and takes no padding).
 ///
 /// # Errors
 /// [`crate::error::Error::Tensor`] where the window is larger than the padded image, or size or stride is 0.
 pub(super) fn max_pool(x: &Tensor, size: usize, stride: usize, padding: usize) -> Result<Tensor> {
-    let pool = || along(&along(x, 1, size, stride, padding)?, 2, size, stride, padding);
+    let pool = || along(&along(x, 2, size, stride, padding)?, 3, size, stride, padding);
     pool().during(|| format!("max pooling of {:?} by {size}", x.dims()))
 }
 
@@ -30,16 +30,19 @@ fn along(
         candle_core::bail!("windows of {size}, {stride} apart, in {length} pixels");
     };
     let count = room / stride + 1;
-    // every place of a window is a strided slice: cut into runs of the stride, of which the first pixel counts
-    let behind = (size - 1 + stride * count).saturating_sub(length + padding);
-    let padded = x.pad_with_zeros(dimension, padding, behind)?;
-    let mut runs = x.dims().to_vec();
-    runs[dimension] = count;
-    runs.insert(dimension + 1, stride);
+    // a place of a window is a strided slice: one pixel of each run of the stride; runs serve several places
+    let more = (size - 1) / stride;
+    let padded =
+        x.pad_with_zeros(dimension, padding, (stride * (count + more)).saturating_sub(length + padding))?;
+    let mut shape = x.dims().to_vec();
+    shape[dimension] = count;
+    shape.insert(dimension + 1, stride);
+    let runs = |skipped: usize| {
+        padded.narrow(dimension, stride * skipped, stride * count)?.contiguous()?.reshape(shape.as_slice())
+    };
+    let runs = (0..=more).map(runs).collect::<candle_core::Result<Vec<Tensor>>>()?;
     let slice = |place: usize| {
-        let slice =
-            padded.narrow(dimension, place, stride * count)?.contiguous()?.reshape(runs.as_slice())?;
-        slice.narrow(dimension + 1, 0, 1)?.squeeze(dimension + 1)?.contiguous()
+        runs[place / stride].narrow(dimension + 1, place % stride, 1)?.squeeze(dimension + 1)?.contiguous()
     };
     (1..size).try_fold(slice(0)?, |best, place| best.maximum(&slice(place)?))
 }
@@ -58,12 +61,12 @@ mod tests {
     fn a_small_example_by_hand() {
         let values: Vec<f32> =
             vec![1.0, 2.0, 3.0, 4.0, 5.0, 9.0, 7.0, 6.0, 8.0, 0.5, 1.5, 2.5, 3.5, 4.5, 5.5, 6.5];
-        let x = Var::from_vec(values, (1, 4, 4, 1), &Device::Cpu).unwrap();
+        let x = Var::from_vec(values, (1, 1, 4, 4), &Device::Cpu).unwrap();
         let y = max_pool(&x, 3, 2, 1).unwrap();
-        assert_eq!(y.dims(), [1, 2, 2, 1]);
+        assert_eq!(y.dims(), [1, 1, 2, 2]);
         assert_eq!(flat(&y), [9.0, 9.0, 9.0, 9.0]);
         let weights = Tensor::new(&[1f32, 10.0, 100.0, 1000.0], &Device::Cpu).unwrap();
-        let weights = weights.reshape((1, 2, 2, 1)).unwrap();
+        let weights = weights.reshape((1, 1, 2, 2)).unwrap();
         let gradients = (y * weights).unwrap().sum_all().unwrap().backward().unwrap();
         let mut expected = vec![0f32; 16];
         expected[5] = 1111.0;
@@ -76,11 +79,11 @@ mod tests {
             [(7, 6, 3, 2, 1), (8, 8, 3, 2, 1), (5, 9, 2, 2, 0), (6, 6, 3, 1, 1), (9, 7, 3, 3, 0)]
         {
             let mut stream = Seed(3).stream(Purpose::Test, &[height as u64, size as u64]);
-            let x =
-                Var::from_tensor(&stream.uniform_tensor(0.0, 1.0, (2, height, width, 3)).unwrap()).unwrap();
+            let values = stream.uniform_tensor(0.0, 1.0, (1, 2, height, width, 3)).unwrap();
+            let x = Var::from_tensor(&values).unwrap();
             let y = max_pool(&x, size, stride, padding).unwrap();
             let count = |length: usize| (length + 2 * padding - size) / stride + 1;
-            assert_eq!(y.dims(), [2, count(height), count(width), 3]);
+            assert_eq!(y.dims(), [1, 2, count(height), count(width), 3]);
             let g = stream.normal_tensor(1.0, y.shape()).unwrap();
             let gradients = (&y * &g).unwrap().sum_all().unwrap().backward().unwrap();
             let (values, y, g) = (flat(&x), flat(&y), flat(&g));
@@ -116,8 +119,15 @@ mod tests {
     }
 
     #[test]
+    fn equal_values_share_the_gradient_of_their_window() {
+        let x = Var::ones((1, 2, 4, 4), candle_core::DType::F32, &Device::Cpu).unwrap();
+        let gradients = max_pool(&x, 2, 2, 0).unwrap().sum_all().unwrap().backward().unwrap();
+        assert_eq!(flat(gradients.get(&x).unwrap()), [0.25; 32]);
+    }
+
+    #[test]
     fn windows_that_do_not_fit_are_refused() {
-        let x = Tensor::zeros((1, 2, 2, 1), candle_core::DType::F32, &Device::Cpu).unwrap();
+        let x = Tensor::zeros((1, 1, 2, 2), candle_core::DType::F32, &Device::Cpu).unwrap();
         assert!(max_pool(&x, 5, 2, 1).is_err());
         assert!(max_pool(&x, 2, 0, 0).is_err());
         assert!(max_pool(&x, 0, 1, 0).is_err());

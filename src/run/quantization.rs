@@ -5,7 +5,7 @@ use super::monitor::Monitor;
 use crate::config::Experiment;
 use crate::data::DatasetSpec;
 use crate::error::{Error, Result};
-use crate::net::{Model, ModelInfo, Network};
+use crate::net::{layer_weights, Model, ModelInfo, Network};
 use crate::quant::QuantizerSpec;
 use crate::table::SCHEMA;
 use crate::units::Ber;
@@ -239,28 +239,26 @@ fn describe(info: &mut ModelInfo, from: &Path, checksum: &str, spec: &QuantizerS
 
 /// Errors of every layer and of all together; the row knows no evaluation yet.
 fn measure(network: &Network, name: &str) -> Result<(Vec<QuantizedLayer>, QuantizationRow)> {
-    let (stored, ranges) = (network.stored()?, network.ranges()?);
     let (mut layers, mut errors, mut squares) = (Vec::new(), 0.0, 0.0);
-    for ((layer, stored), (_, range)) in network.layers().iter().zip(&stored).zip(ranges) {
-        let weights = layer.values()?;
+    for layer in layer_weights(network)? {
         let mut row = QuantizedLayer {
             schema: SCHEMA,
             model: name.to_owned(),
-            layer: layer.name().to_owned(),
-            weights: weights.len(),
+            layer: layer.name,
+            weights: layer.values.len(),
             bits: 32,
-            range: None,
+            range: layer.range,
             step: None,
             squared_error: None,
             relative_error: None,
         };
-        if let Some(stored) = stored {
-            let pairs = weights.iter().zip(stored.values());
+        if let Some(stored) = layer.stored {
+            let pairs = layer.values.iter().zip(stored.values());
             let error: f64 = pairs.map(|(w, q)| (f64::from(*w) - f64::from(q)).powi(2)).sum();
-            let square: f64 = weights.iter().map(|w| f64::from(*w).powi(2)).sum();
+            let square: f64 = layer.values.iter().map(|w| f64::from(*w).powi(2)).sum();
             row.bits = stored.scheme.format.bits();
-            (row.range, row.step) = (Some(range), Some(stored.step));
-            row.squared_error = Some(error / weights.len().max(1) as f64);
+            row.step = Some(stored.step);
+            row.squared_error = Some(error / layer.values.len().max(1) as f64);
             row.relative_error = (square > 0.0).then_some(error / square);
             (errors, squares) = (errors + error, squares + square);
         }

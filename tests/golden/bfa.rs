@@ -1,16 +1,15 @@
 //! The progressive bit search on a perceptron for MNIST: the same flips, step by step.
 
-use crate::files::{files, floats, folder, number};
+use crate::files::{files, floats, number, test_set, weights};
 use candle_core::Device;
 use serde_json::Value;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use wcat_explore::attack::{bit_search, AttackSpec, Flip, Target};
-use wcat_explore::data::{load, DatasetName, DatasetSpec, ImageSet, Split};
+use wcat_explore::data::{DatasetName, DatasetSpec, ImageSet};
 use wcat_explore::engine::{Evaluator, Images};
 use wcat_explore::net::Model;
 use wcat_explore::quant::{Method, QuantizerSpec};
-use wcat_explore::store;
 use wcat_explore::units::{Accuracy, Bits};
 
 /// Largest difference of a loss.
@@ -18,30 +17,14 @@ const LOSS: f64 = 1e-4;
 /// Largest difference of a test accuracy, in per cent: three of 10,000 images.
 const ACCURACY: f64 = 0.03;
 
-/// The weights of a net, beside the golden files or in `shared`: `<net>_mnist.safetensors` for `<net>_4bit`.
-fn weights(net: &str) -> Option<PathBuf> {
-    let file = format!("{}_mnist.safetensors", net.rsplit_once('_').unwrap().0);
-    let shared = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/weights"));
-    [folder().join("weights"), folder(), shared]
-        .into_iter()
-        .map(|folder| folder.join(&file))
-        .find(|path| path.exists())
-}
-
 #[test]
 fn every_step_of_the_bit_search_matches() {
-    let required = std::env::var_os("WCAT_REQUIRE_DATA").is_some();
     for (path, json) in files("bfa") {
-        let dataset = DatasetSpec::of(DatasetName::Mnist);
-        let Ok(set) = load(&dataset, Split::Test, &store::cache_folder().unwrap()) else {
-            assert!(!required, "MNIST is not in the cache folder");
-            continue;
-        };
+        let Some(set) = test_set(DatasetName::Mnist) else { continue };
         for (name, net) in json["nets"].as_object().unwrap() {
-            let Some(weights) = weights(name) else {
-                assert!(!required, "no weights of {name} in {} nor in its weights/", folder().display());
-                continue;
-            };
+            // `<net>_4bit` is of `<net>_mnist.safetensors`
+            let file = format!("{}_mnist.safetensors", name.rsplit_once('_').unwrap().0);
+            let Some(weights) = weights(&file) else { continue };
             check_net(&format!("{path}: {name}"), &json, net, &weights, &set);
         }
     }

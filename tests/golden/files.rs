@@ -1,12 +1,41 @@
-//! The golden files and the numbers in them.
+//! The golden files and the numbers in them; the weights and images that some of them are about.
 
 use serde_json::Value;
 use std::path::PathBuf;
+use wcat_explore::data::{load, DatasetName, DatasetSpec, ImageSet, Split};
+use wcat_explore::store;
 use wcat_explore::units::Bits;
 
 pub(crate) fn folder() -> PathBuf {
     std::env::var_os("WCAT_GOLDEN_DIR")
         .map_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden")), PathBuf::from)
+}
+
+/// True where a test must not be skipped.
+pub(crate) fn required() -> bool {
+    std::env::var_os("WCAT_REQUIRE_DATA").is_some()
+}
+
+/// A file of weights, beside the golden files or in `shared`; `None`, which is said, where it is not there.
+pub(crate) fn weights(file: &str) -> Option<PathBuf> {
+    let shared = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/weights"));
+    let folders = [folder().join("weights"), folder(), shared];
+    let found = folders.into_iter().map(|folder| folder.join(file)).find(|path| path.exists());
+    if found.is_none() {
+        assert!(!required(), "{file} is not in {} nor in its weights/", folder().display());
+        eprintln!("skipped: no {file}");
+    }
+    found
+}
+
+/// The test images in the cache folder; `None`, which is said, where they are not there.
+pub(crate) fn test_set(name: DatasetName) -> Option<ImageSet> {
+    let set = load(&DatasetSpec::of(name), Split::Test, &store::cache_folder().unwrap()).ok();
+    if set.is_none() {
+        assert!(!required(), "{} is not in the cache folder", name.title());
+        eprintln!("skipped: no {} in the cache folder", name.title());
+    }
+    set
 }
 
 /// Kind of a golden file, by its keys: names do not matter.

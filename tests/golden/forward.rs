@@ -1,11 +1,11 @@
 //! The public ResNet-20, float and quantised after training: codes, logits, accuracies, errors of our own ranges.
 
-use crate::files::{files, floats, folder, number};
+use crate::files::{files, floats, number, required, test_set, weights};
 use candle_core::{Device, Tensor};
 use serde_json::Value;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use wcat_explore::code::CodeFormat;
-use wcat_explore::data::{load, load_cifar_file, DatasetName, DatasetSpec, ImageSet, Split};
+use wcat_explore::data::{load_cifar_file, DatasetName, ImageSet};
 use wcat_explore::engine::{Evaluator, Images, Score};
 use wcat_explore::net::{Model, Network};
 use wcat_explore::quant::{expected_error, ClipGradient, Init, Method, QuantizerSpec, Scheme};
@@ -16,46 +16,14 @@ const WEIGHTS: &str = "resnet20-12fca82f.th";
 /// Records whose logits are listed.
 const RECORDS: u32 = 16;
 
-/// The checkpoint, beside the golden files or in `shared`.
-fn checkpoint() -> Option<PathBuf> {
-    let shared = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/weights"));
-    [folder().join("weights"), folder(), shared]
-        .into_iter()
-        .map(|f| f.join(WEIGHTS))
-        .find(|path| path.exists())
-}
-
-/// True where a test must not be skipped.
-fn required() -> bool {
-    std::env::var_os("WCAT_REQUIRE_DATA").is_some()
-}
-
-/// The checkpoint's model; `None`, which is said, where it is not there.
+/// The checkpoint's model; `None` where it is not there.
 fn model() -> Option<Model> {
-    match checkpoint() {
-        Some(path) => Some(Model::load(&path, &Device::Cpu).unwrap()),
-        None => {
-            assert!(!required(), "{WEIGHTS} is not in {} nor in its weights/", folder().display());
-            eprintln!("skipped: no {WEIGHTS}");
-            None
-        }
-    }
-}
-
-/// The test images in the cache folder; `None`, which is said, where they are not there.
-fn test_set() -> Option<ImageSet> {
-    let data = store::cache_folder().unwrap();
-    let set = load(&DatasetSpec::of(DatasetName::Cifar10), Split::Test, &data).ok();
-    if set.is_none() {
-        assert!(!required(), "CIFAR-10 is not in the cache folder");
-        eprintln!("skipped: no CIFAR-10 in the cache folder");
-    }
-    set
+    weights(WEIGHTS).map(|path| Model::load(&path, &Device::Cpu).unwrap())
 }
 
 /// The listed records as the checkpoint takes them; `None` where the data are not there.
 fn images(model: &Model) -> Option<Tensor> {
-    let set = test_set()?;
+    let set = test_set(DatasetName::Cifar10)?;
     let indices: Vec<u32> = (0..RECORDS).collect();
     let pixels = set.batch(&indices, model.info.normalization.as_ref().unwrap(), None);
     Some(Tensor::from_vec(pixels, (RECORDS as usize, 3, 32, 32), &Device::Cpu).unwrap())
@@ -150,7 +118,7 @@ fn per_cent(score: &Score) -> f64 {
 
 #[test]
 fn resnet20_has_the_listed_accuracies_and_ours_is_told() {
-    let (Some(model), Some(set)) = (model(), test_set()) else { return };
+    let (Some(model), Some(set)) = (model(), test_set(DatasetName::Cifar10)) else { return };
     let jpeg = whole(&set, &model);
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/cifar10-test1000-lossless.bin");
     assert!(file.exists() || !required(), "no {}", file.display());

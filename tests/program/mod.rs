@@ -1,6 +1,8 @@
 //! The program as its users start it: in a folder and with a cache of its own; what it said and how it ended.
 #![allow(dead_code)] // each test file uses its part
+#![allow(clippy::print_stderr)] // a skipped test says so
 
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -149,6 +151,24 @@ impl Place {
         };
         Model::save(&self.path(name), &network, &info).unwrap();
     }
+}
+
+/// True where real data are all there; else what is missing is said, and with `WCAT_REQUIRE_DATA=1` it is a failure.
+pub(crate) fn there(paths: &[&Path]) -> bool {
+    let Some(absent) = paths.iter().find(|path| !path.is_file()) else { return true };
+    let required = std::env::var_os("WCAT_REQUIRE_DATA").is_some_and(|value| value == "1");
+    assert!(!required, "WCAT_REQUIRE_DATA=1, but no {}", absent.display());
+    eprintln!("skipped: no {}", absent.display());
+    false
+}
+
+/// The objects of a JSON result; every one has a schema version.
+#[track_caller]
+pub(crate) fn records(place: &Place, args: &[&str]) -> Vec<Value> {
+    let ended = place.done(&[args, &["--format", "json"]].concat());
+    let records: Vec<Value> = serde_json::from_str(&ended.stdout).unwrap();
+    assert!(records.iter().all(|record| record["schema"] == 2), "{}", ended.stdout);
+    records
 }
 
 /// Files and folders below a folder; what vanishes meanwhile is left out.
