@@ -225,6 +225,12 @@ impl Evaluator {
         Ok(total.score())
     }
 
+    /// Index into [`Self::words`] of each layer's first word, in memory order; float layers, which store none, share
+    /// theirs with the next layer.
+    pub fn starts(&self) -> &[usize] {
+        &self.starts
+    }
+
     /// Names of the layers that store words, with the number of them, in the order of [`Self::words`].
     pub fn memory_layers(&self) -> Vec<(&str, u64)> {
         let pairs = self.network.layers().iter().zip(&self.stored);

@@ -34,7 +34,7 @@ pub use attack::attack;
 pub use memory_fit::memory_fit;
 pub use memory_model::memory_model;
 pub use pareto::pareto;
-pub use png::png;
+pub use png::{png, write};
 pub use range_history::range_history;
 pub use series::{extrapolated, interval, series_labels};
 pub use text::{escape, number, percent, rate};

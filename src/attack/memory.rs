@@ -22,21 +22,13 @@ pub(super) struct Place {
 #[derive(Clone, Debug)]
 pub(super) struct Memory<'a> {
     evaluator: &'a Evaluator,
-    /// First word of each layer.
-    starts: Vec<usize>,
     /// Words that differ from the stored ones, by their index in the whole memory.
     changed: BTreeMap<usize, Word>,
 }
 
 impl<'a> Memory<'a> {
     pub(super) fn new(evaluator: &'a Evaluator) -> Self {
-        let lengths = evaluator.stored().iter().map(|layer| layer.as_ref().map_or(0, |l| l.words.len()));
-        let mut end = 0;
-        let starts = lengths.map(|length| {
-            end += length;
-            end - length
-        });
-        Self { evaluator, starts: starts.collect(), changed: BTreeMap::new() }
+        Self { evaluator, changed: BTreeMap::new() }
     }
 
     /// What was stored of a layer before any flip; `None` for a float layer.
@@ -47,7 +39,7 @@ impl<'a> Memory<'a> {
     /// Words of a layer as they are now; none of a float layer.
     pub(super) fn words(&self, layer: usize) -> Vec<Word> {
         let mut words = self.stored(layer).map_or_else(Vec::new, |stored| stored.words.clone());
-        let start = self.starts[layer];
+        let start = self.evaluator.starts()[layer];
         for (index, word) in self.changed.range(start..start + words.len()) {
             words[index - start] = *word;
         }
@@ -61,7 +53,7 @@ impl<'a> Memory<'a> {
     /// Flips bits; a word that is as it was stored counts as unchanged.
     pub(super) fn flip(&mut self, places: &[Place]) {
         for place in places {
-            let index = self.starts[place.layer] + place.weight;
+            let index = self.evaluator.starts()[place.layer] + place.weight;
             let word = flip(self.word(index), place.bit);
             match word == self.evaluator.words()[index] {
                 true => self.changed.remove(&index),
@@ -73,7 +65,7 @@ impl<'a> Memory<'a> {
     /// Flips bits and says which, with the codes before and after each of them. Numbers and losses are the caller's.
     pub(super) fn flip_and_tell(&mut self, places: &[Place]) -> Vec<Flip> {
         let tell = |place: &Place| {
-            let index = self.starts[place.layer] + place.weight;
+            let index = self.evaluator.starts()[place.layer] + place.weight;
             let stored = self.stored(place.layer);
             let code = |word| stored.map_or(0, |stored| stored.scheme.format.decode(word));
             let old_code = code(self.word(index));

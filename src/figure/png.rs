@@ -1,7 +1,9 @@
 //! SVG figures as PNG, with the fonts that the crate carries.
 
 use crate::error::{Error, Result};
+use crate::store;
 use resvg::{tiny_skia, usvg};
+use std::path::Path;
 use std::sync::Arc;
 
 /// DejaVu Sans 2.37, cut down to the letters of figures; licence in `fonts/LICENSE`.
@@ -28,6 +30,16 @@ pub fn png(svg: &str) -> Result<Vec<u8>> {
         .ok_or_else(|| wrong("a size above 0", format!("{width} x {height}")))?;
     resvg::render(&tree, tiny_skia::Transform::from_scale(SCALE, SCALE), &mut pixels.as_mut());
     pixels.encode_png().map_err(|error| wrong("an image that can be encoded", error.to_string()))
+}
+
+/// Writes a figure as SVG at `path`, which ends in `.svg`, and as PNG beside it; nothing where there is no PNG of it.
+///
+/// # Errors
+/// As [`png()`], or [`Error::Io`].
+pub fn write(svg: &str, path: &Path) -> Result<()> {
+    let png = png(svg)?;
+    store::write_bytes(path, svg.as_bytes())?;
+    store::write_bytes(&path.with_extension("png"), &png)
 }
 
 fn tree(svg: &str) -> Result<usvg::Tree> {

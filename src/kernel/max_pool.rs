@@ -16,9 +16,9 @@ const GROUP: usize = 8;
 
 /// `relu(max + bias)` over squares of `size` x `size` pixels side by side; incomplete ones are left out.
 ///
-/// `x` is [batch, blocks, height, width, 16], `bias` has one value per channel; the result is [batch, blocks, height / size,
-/// width / size, lanes] with the lanes of [`Planes::new`]. Gradients flow to both; that of a square goes to the
-/// first of its greatest values.
+/// `x` is [batch, blocks, height, width, 16], `bias` has one value per channel; the result is [batch, blocks,
+/// height / size, width / size, lanes] with the lanes of [`Planes::new`]. Gradients flow to both; that of a square
+/// goes to the first of its greatest values.
 ///
 /// # Errors
 /// [`crate::error::Error::Tensor`] where shapes do not fit, the size is 0 or larger than the images, or a tensor

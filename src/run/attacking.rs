@@ -2,7 +2,7 @@
 
 use super::identity::{check_plain_name, folder_name};
 use super::monitor::{AttackProgress, Monitor};
-use super::record::{now, Input, Machine, Record, RECORD};
+use super::record::{now, run_folder, Input, Machine, Record, RECORD};
 use super::subjects::{chosen, dataset_for, load_models, Loaded, ModelImages, TestSource};
 use crate::attack::{
     bit_search, random_flips, AttackRow, AttackSpec, AttackUnit, Flip, Outcome, Stop, Target,
@@ -89,7 +89,7 @@ pub fn attack(
     check_plain_name("--out", request.out.as_deref())?;
     let prepared = Prepared::new(experiment, request)?;
     prepared.notes.iter().for_each(|note| monitor.warn(note));
-    let folder = prepared.folder(request)?;
+    let folder = run_folder(&request.results, request.out.as_deref(), &prepared.identity)?;
     Attacking { prepared, request, folder, monitor }.finish()
 }
 
@@ -156,33 +156,10 @@ impl Prepared {
         Ok(Self { experiment, models, test, chosen, training, images, checksums, identity, notes })
     }
 
-    /// The run folder, created; a folder of another run is refused.
-    fn folder(&self, request: &AttackRequest) -> Result<PathBuf> {
-        let name = request.out.as_ref().unwrap_or(&self.identity);
-        let folder = request.results.join(name);
-        if folder.join(RECORD).exists() {
-            let found = Record::read(&folder)?.identity;
-            if found != self.identity {
-                let expected = format!("a new name, or the folder of the same run ({})", self.identity);
-                return Err(Error::argument(
-                    format!("--out {name}"),
-                    expected,
-                    format!("the run {found} in it"),
-                ));
-            }
-        }
-        store::create_folder(&folder)?;
-        Ok(folder)
-    }
-
     fn record(&self, command: &str) -> Record {
-        let input = |name: &str, from: String, sha256: &str| Input {
-            name: name.to_owned(),
-            from,
-            sha256: sha256.to_owned(),
-        };
         let name = self.experiment.dataset.name.name();
-        let models = self.models.iter().map(|m| input(&m.name, m.path.display().to_string(), &m.checksum));
+        let models =
+            self.models.iter().map(|m| Input::new(&m.name, m.path.display().to_string(), &m.checksum));
         let training = self.training.as_ref().zip(self.checksums.1.as_ref());
         Record {
             version: Record::version(),
@@ -191,9 +168,9 @@ impl Prepared {
             seed: self.experiment.seed.0,
             chance: 1.0 / self.test.classes as f64,
             images: (self.chosen.len() - self.left_out()) as u64,
-            dataset: input(name, self.test.title.clone(), &self.checksums.0),
+            dataset: Input::new(name, self.test.title.clone(), &self.checksums.0),
             memory: None,
-            attack_data: training.map(|(set, checksum)| input(name, set.title.clone(), checksum)),
+            attack_data: training.map(|(set, checksum)| Input::new(name, set.title.clone(), checksum)),
             models: models.collect(),
             exposed_cells: std::collections::BTreeMap::new(),
             accesses: 1,
@@ -411,10 +388,8 @@ impl Attacking<'_> {
         let folder = self.request.reports.join(self.folder.file_name().unwrap_or_default());
         store::create_folder(&folder)?;
         let _lock = Lock::take(&folder)?;
-        let svg = figure::attack(attacks, flips);
         let path = folder.join(format!("{FIGURE}.svg"));
-        store::write_bytes(&path, svg.as_bytes())?;
-        store::write_bytes(&path.with_extension("png"), &figure::png(&svg)?)?;
+        figure::write(&figure::attack(attacks, flips), &path)?;
         Ok(path)
     }
 }

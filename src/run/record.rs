@@ -7,7 +7,7 @@ use crate::kernel::Isa;
 use crate::store;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Name of the file.
@@ -74,6 +74,30 @@ pub(super) struct Input {
     pub(super) from: String,
     /// SHA-256 of its content.
     pub(super) sha256: String,
+}
+
+impl Input {
+    pub(super) fn new(name: &str, from: String, sha256: &str) -> Self {
+        Self { name: name.to_owned(), from, sha256: sha256.to_owned() }
+    }
+}
+
+/// The folder of a run in `results`, made where it is not there: `out`, else the run's identity.
+///
+/// # Errors
+/// [`Error::Argument`] where another run lies there; a record that does not read; [`Error::Io`].
+pub(super) fn run_folder(results: &Path, out: Option<&str>, identity: &str) -> Result<PathBuf> {
+    let name = out.unwrap_or(identity);
+    let folder = results.join(name);
+    if folder.join(RECORD).exists() {
+        let found = Record::read(&folder)?.identity;
+        if found != identity {
+            let expected = format!("a new name, or the folder of the same run ({identity})");
+            return Err(Error::argument(format!("--out {name}"), expected, format!("the run {found} in it")));
+        }
+    }
+    store::create_folder(&folder)?;
+    Ok(folder)
 }
 
 /// A machine.

@@ -68,8 +68,7 @@ pub(super) fn draw(runs: &[PathBuf], reports: &Path, name: Option<&str>) -> Resu
     store::create_folder(&folder)?;
     let _lock = Lock::take(&folder)?;
     for figure in &figures {
-        store::write_bytes(&folder.join(format!("{}.svg", figure.name)), figure.svg.as_bytes())?;
-        store::write_bytes(&folder.join(format!("{}.png", figure.name)), &figure::png(&figure.svg)?)?;
+        figure::write(&figure.svg, &folder.join(format!("{}.svg", figure.name)))?;
     }
     let mut notes: Vec<String> = records.iter().flat_map(|record| record.notes.iter().cloned()).collect();
     notes.extend(warnings.iter().cloned());

@@ -2,9 +2,9 @@
 
 use super::identity::{check_plain_name, folder_name};
 use super::monitor::{Monitor, SweepProgress};
-use super::record::{now, Input, Machine, Record, MEMORY, RECORD};
+use super::record::{now, run_folder, Input, Machine, Record, MEMORY, RECORD};
 use super::redraw::{draw, Drawn};
-use super::subjects::{check_untrained, dataset_of_models, load_models, Loaded, TestImages, TestSource};
+use super::subjects::{check_untrained, dataset_for, load_models, Loaded, TestImages, TestSource};
 use super::training::train_model;
 use crate::config::Experiment;
 use crate::data::ImageSet;
@@ -135,7 +135,7 @@ pub fn sweep(experiment: &Experiment, request: &SweepRequest, monitor: &dyn Moni
     let training_seconds = (computed > 0).then(|| started.elapsed().as_secs_f64());
     let prepared = prepare(experiment, request, inputs, &paths, early, &device)?;
     prepared.notes.iter().for_each(|note| monitor.warn(note));
-    let folder = run_folder(request, &prepared.identity)?;
+    let folder = run_folder(&request.results, request.out.as_deref(), &prepared.identity)?;
     Sweeping { prepared, request, folder, monitor, training_seconds }.finish()
 }
 
@@ -270,12 +270,8 @@ fn prepare(
     if !faults.counts_have_the_rate() {
         exposed_cells.clear();
     }
-    if !request.models.is_empty() && !request.dataset_given {
-        experiment.dataset = dataset_of_models(&models)?;
-    }
-    if let Some(model) = models.first() {
-        experiment.dataset = experiment.dataset.for_input(model.info.input_shape);
-    }
+    let given = request.models.is_empty() || request.dataset_given;
+    experiment.dataset = dataset_for(&models, &experiment.dataset, given)?;
     let set = match early {
         Some(set) => set,
         None => test_set(&experiment, request)?,
@@ -306,21 +302,6 @@ fn prepare(
     };
     prepared.notes = prepared.remarks()?;
     Ok(prepared)
-}
-
-/// The run folder, created; a folder of another run is refused.
-fn run_folder(request: &SweepRequest, identity: &str) -> Result<PathBuf> {
-    let name = request.out.as_deref().unwrap_or(identity);
-    let folder = request.results.join(name);
-    if folder.join(RECORD).exists() {
-        let found = Record::read(&folder)?.identity;
-        if found != identity {
-            let expected = format!("a new name, or the folder of the same run ({identity})");
-            return Err(Error::argument(format!("--out {name}"), expected, format!("the run {found} in it")));
-        }
-    }
-    store::create_folder(&folder)?;
-    Ok(folder)
 }
 
 impl Prepared {
@@ -442,12 +423,8 @@ impl Prepared {
     }
 
     fn record(&self, command: &str) -> Record {
-        let input = |name: &str, from: String, sha256: &str| Input {
-            name: name.to_owned(),
-            from,
-            sha256: sha256.to_owned(),
-        };
-        let models = self.models.iter().map(|m| input(&m.name, m.path.display().to_string(), &m.checksum));
+        let models =
+            self.models.iter().map(|m| Input::new(&m.name, m.path.display().to_string(), &m.checksum));
         let accesses = self.images.count.div_ceil(ACCESS_IMAGES as u64);
         Record {
             version: Record::version(),
@@ -456,12 +433,16 @@ impl Prepared {
             seed: self.experiment.seed.0,
             chance: 1.0 / self.images.classes as f64,
             images: self.images.count,
-            dataset: input(
+            dataset: Input::new(
                 self.experiment.dataset.name.name(),
                 self.images.title.clone(),
                 &self.images.checksum,
             ),
-            memory: Some(input(&self.memory.name, self.experiment.memory.clone(), &self.memory.checksum)),
+            memory: Some(Input::new(
+                &self.memory.name,
+                self.experiment.memory.clone(),
+                &self.memory.checksum,
+            )),
             attack_data: None,
             models: models.collect(),
             exposed_cells: self.exposed_cells.clone(),

@@ -60,9 +60,7 @@ fn draw(
     }
     store::create_folder(folder)?;
     for figure in &figures {
-        let png = figure::png(&figure.svg)?;
-        store::write_bytes(&folder.join(format!("{}.svg", figure.name)), figure.svg.as_bytes())?;
-        store::write_bytes(&folder.join(format!("{}.png", figure.name)), &png)?;
+        figure::write(&figure.svg, &folder.join(format!("{}.svg", figure.name)))?;
     }
     let names: Vec<&str> = figures.iter().map(|figure| figure.name).collect();
     monitor.note(&format!("figures (SVG, PNG): {} in {}", names.join(", "), folder.display()));

@@ -38,9 +38,7 @@ pub(super) fn run(args: &FitArgs, monitor: &Progress) -> anyhow::Result<()> {
     };
     let (model, warnings) = fitted.build(&args.out)?;
     let figure = figure::memory_fit(&name, model.unit, &fit);
-    let png = figure::png(&figure.svg)?;
-    store::write_bytes(&args.out.with_extension("svg"), figure.svg.as_bytes())?;
-    store::write_bytes(&args.out.with_extension("png"), &png)?;
+    figure::write(&figure.svg, &args.out.with_extension("svg"))?;
     store::write_bytes(&args.out, model.text.as_bytes())?;
     warnings.iter().for_each(|warning| monitor.warn(warning));
     print(&model, &measurements, &fit, args.format)?;
