@@ -179,7 +179,7 @@ mod tests {
     fn estimates_keep_the_limit_and_lie_within_one_step_of_the_optimum() {
         for seed in 0..30 {
             let world = Additive::new(seed, 4, 5);
-            for (most_rails, limit) in [(4, 0.01), (2, 0.02), (1, 0.03), (4, 1.0)] {
+            for (most_rails, limit) in [(4, 0.01), (2, 0.02), (1, 0.03), (4, 100.0)] {
                 let space = space(&world, 0.004, most_rails);
                 let losses = world.losses();
                 let best = every_assignment(4, 5)
@@ -193,7 +193,7 @@ mod tests {
                 // the greedy misses the optimum by less than the energy of one domain's step
                 let step = space.energy.iter().map(|e| e[4] - e[0]).fold(0.0, f64::max);
                 assert!(found.cost < best + step, "{seed} {limit}: {} {best}", found.cost);
-                if limit == 1.0 || most_rails == 1 {
+                if limit == 100.0 || most_rails == 1 {
                     assert!((found.cost - best).abs() < 1e-12, "{seed} {most_rails} {limit}");
                 }
             }

@@ -203,7 +203,9 @@ impl Explorer<'_, '_> {
             let excess = point.verified_loss.mean - self.spec.max_loss;
             let passed = point.status == PointStatus::Verified;
             last = Some(point);
+            // tight enough that this proposal does not come again
             limit -= excess.max(LEAST_TIGHTENING * self.spec.max_loss);
+            limit = limit.min(found.loss * (1.0 - LEAST_TIGHTENING));
             if passed || limit <= 0.0 {
                 break;
             }
