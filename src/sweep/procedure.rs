@@ -2,6 +2,7 @@
 
 use super::point::{DesignPoint, Setup};
 use super::row::{Design, StoppedBy, Trial, TrialStatus};
+use crate::code::Word;
 use crate::engine::{Evaluator, Images, Score};
 use crate::error::{Error, Result};
 use crate::memory::{Faults, MemoryModel};
@@ -81,6 +82,31 @@ impl Comparison<'_> {
     /// options that do not go with a model, or a protection that does not go with them, the memory or the codes.
     pub fn designs(&self) -> Result<Vec<Design>> {
         self.designs_of(&self.setups()?)
+    }
+
+    /// True where accesses differ at a design point.
+    ///
+    /// # Errors
+    /// As [`Self::designs`].
+    pub fn is_transient(&self) -> Result<bool> {
+        Ok(self.setups()?.iter().any(Setup::is_transient))
+    }
+
+    /// Words that read other than stored, as the engine takes them, for each (design point, chip), where accesses do not
+    /// differ: what a trial of it evaluates. The place of a design point is that in [`Self::designs`].
+    ///
+    /// # Errors
+    /// As [`Self::designs`]; [`Error::Argument`] for a design point that is not there; what reading a chip returns.
+    pub fn read(&self, places: &[(usize, ChipId)]) -> Result<Vec<Vec<(usize, Word)>>> {
+        let setups = self.setups()?;
+        let read = |(place, chip): &(usize, ChipId)| {
+            let setup = setups.get(*place).ok_or_else(|| {
+                let expected = format!("one of {}", setups.len());
+                Error::argument("design point to read", expected, place.to_string())
+            })?;
+            Ok(setup.chip(self.seed, *chip)?.access(0)?.words)
+        };
+        places.par_iter().map(read).collect()
     }
 
     fn setups(&self) -> Result<Vec<Setup<'_>>> {
