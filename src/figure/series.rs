@@ -1,10 +1,11 @@
 //! Design points sorted into series: which belong together, how a series is called and looks.
 
 use super::canvas::Color;
-use super::marker::Shape;
+use super::marker::{Shape, MARKER};
 use crate::stats::Interval;
 use crate::table::Summary;
 use crate::units::BerSource;
+use serde::Serialize;
 
 /// Colours of Okabe and Ito (2008) that tell on white, also to colour-blind readers.
 pub(super) const PALETTE: [Color; 7] = [
@@ -98,48 +99,95 @@ fn labels(keys: &[Key<'_>]) -> Vec<String> {
     labels
 }
 
-/// One colour per method and width while the palette lasts, else one per method; dashes tell
-/// those of one colour apart, shapes all of them.
+/// One colour per method and width while the palette lasts, else one per method; protections of one
+/// model share its colour. Dashes tell those of one colour apart, shapes all of them.
 fn looks(keys: &[Key<'_>]) -> Vec<Look> {
-    let distinct = |of: &dyn Fn(&Key<'_>) -> String| {
-        let mut seen: Vec<String> = Vec::new();
-        for name in keys.iter().map(of) {
-            if !seen.contains(&name) {
-                seen.push(name);
-            }
-        }
-        seen
+    let unprotected = |k: &Key<'_>| {
+        let mut k = *k;
+        k.3[0] = "";
+        format!("{k:?}")
     };
-    let every = |k: &Key<'_>| format!("{k:?}");
     let width = |k: &Key<'_>| format!("{}/{}", k.1, k.2 .0);
     let method = |k: &Key<'_>| k.1.to_owned();
-    let by: [&dyn Fn(&Key<'_>) -> String; 3] = [&every, &width, &method];
-    let by = by.into_iter().find(|of| distinct(*of).len() <= PALETTE.len()).unwrap_or(&method);
-    let colors = distinct(by);
+    let by: [&dyn Fn(&Key<'_>) -> String; 3] = [&unprotected, &width, &method];
+    let by = by.into_iter().find(|of| distinct(keys, *of).len() <= PALETTE.len()).unwrap_or(&method);
+    let colors = distinct(keys, by);
+    let protection = |k: &Key<'_>| k.3[0].to_owned();
+    let protections = distinct(keys, &protection);
+    let share = |color: &String| keys.iter().filter(|k| by(k) == *color).count();
+    // One dash per protection, unless widths or models share its colour too.
+    let by_protection = protections.len() > 1
+        && colors.iter().all(|color| {
+            let own: Vec<Key<'_>> = keys.iter().filter(|k| by(k) == *color).copied().collect();
+            distinct(&own, &protection).len() == share(color)
+        });
     let mut used = vec![0; colors.len()];
     keys.iter()
         .enumerate()
         .map(|(i, key)| {
-            let color = colors.iter().position(|name| *name == by(key)).unwrap_or(0);
+            let color = place(&colors, &by(key));
             used[color] += 1;
+            let dash = if by_protection { place(&protections, &protection(key)) } else { used[color] - 1 };
             Look {
                 color: PALETTE[color % PALETTE.len()],
                 shape: Shape::ALL[i % Shape::ALL.len()],
-                dash: DASHES[(used[color] - 1) % DASHES.len()],
+                dash: DASHES[dash % DASHES.len()],
             }
         })
         .collect()
 }
 
-/// Names of the series of these design points, one per summary in its order: the words used in
-/// legends, for tables that stand beside the figures.
-pub fn series_labels(summaries: &[Summary]) -> Vec<String> {
+/// The different names of the keys, as they first occur.
+fn distinct(keys: &[Key<'_>], of: &dyn Fn(&Key<'_>) -> String) -> Vec<String> {
+    let mut seen: Vec<String> = Vec::new();
+    for name in keys.iter().map(of) {
+        if !seen.contains(&name) {
+            seen.push(name);
+        }
+    }
+    seen
+}
+
+fn place(names: &[String], name: &str) -> usize {
+    names.iter().position(|other| other == name).unwrap_or(0)
+}
+
+/// How a series of design points is called and looks, for a figure that is drawn by other means.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct SeriesLook {
+    /// Name in legends.
+    pub label: String,
+    /// Colour as `#rrggbb`.
+    pub color: String,
+    /// Lengths of dash and gap in pixels after blanks; empty for a solid line.
+    pub dash: String,
+    /// Outline of the marker round (0, 0): the path of an SVG, about 11 pixels wide.
+    pub marker: String,
+}
+
+/// The series of these design points in the order of the legend, and for each summary the place of
+/// its series there.
+pub fn series_looks(summaries: &[Summary]) -> (Vec<SeriesLook>, Vec<usize>) {
     let mut keys: Vec<_> = summaries.iter().map(key).collect();
     keys.sort();
     keys.dedup();
-    let labels = labels(&keys);
-    let label = |summary| keys.binary_search(&key(summary)).ok().and_then(|i| labels.get(i)).cloned();
-    summaries.iter().map(|summary| label(summary).unwrap_or_default()).collect()
+    let look = |(label, look): (String, Look)| SeriesLook {
+        label,
+        color: format!("#{:02x}{:02x}{:02x}", look.color.0, look.color.1, look.color.2),
+        dash: look.dash.iter().map(f64::to_string).collect::<Vec<_>>().join(" "),
+        marker: look.shape.path(MARKER),
+    };
+    let all = labels(&keys).into_iter().zip(looks(&keys)).map(look).collect();
+    // Every key is found: the list was made from them.
+    let place = |summary| keys.binary_search(&key(summary)).unwrap_or_default();
+    (all, summaries.iter().map(place).collect())
+}
+
+/// Names of the series of these design points, one per summary in its order: the words used in
+/// legends, for tables that stand beside the figures.
+pub fn series_labels(summaries: &[Summary]) -> Vec<String> {
+    let (all, places) = series_looks(summaries);
+    places.into_iter().filter_map(|place| all.get(place).map(|look| look.label.clone())).collect()
 }
 
 /// The 95 % interval of the mean: Student's, else the bootstrap's, kept inside [0, 1].

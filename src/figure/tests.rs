@@ -259,6 +259,34 @@ fn a_protection_is_named_and_its_absence_is_not() {
 }
 
 #[test]
+fn protections_of_a_model_share_its_colour_and_have_a_dash_each() {
+    let plain = two_methods();
+    let mut summaries = Vec::new();
+    for protection in ["none", "msb:1", "secded", "parity_zero"] {
+        summaries.extend(plain.iter().cloned().map(|mut s| {
+            s.design.protection = protection.into();
+            s
+        }));
+    }
+    rendered(&summaries, &[memory()]);
+    let series = series::series(&summaries);
+    assert_eq!(series.len(), 8);
+    let of = |s: &series::Series<'_>| s.points[0].design.clone();
+    for (i, a) in series.iter().enumerate() {
+        for b in &series[..i] {
+            let ((one, other), (look, seen)) = ((of(a), of(b)), (a.look, b.look));
+            assert_eq!(one.method == other.method, look.color == seen.color, "{} {}", a.label, b.label);
+            assert_eq!(one.protection == other.protection, look.dash == seen.dash, "{} {}", a.label, b.label);
+            assert_ne!(look.shape, seen.shape);
+        }
+    }
+    let (looks, places) = series_looks(&summaries);
+    assert_eq!(looks[places[0]].label, "normal, 4 bit");
+    assert_eq!((looks[places[0]].color.as_str(), looks[places[0]].dash.as_str()), ("#0072b2", ""));
+    assert!(looks[places[0]].marker.starts_with("M5.50 0.00L") && looks[places[0]].marker.ends_with('Z'));
+}
+
+#[test]
 fn one_point_gives_sane_figures() {
     rendered(&two_methods()[..1], &[]);
     let mut curve = memory();
