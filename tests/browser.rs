@@ -75,11 +75,11 @@ fn says(browser: &Browser, point: &Summary) {
     for (setting, value) in [
         ("Model", d.model.clone()),
         ("Method", d.method.clone()),
-        ("Bits", d.bits.to_string()),
+        ("Bits", d.bits.unwrap().to_string()),
         ("Protection", d.protection.clone()),
         ("Array", d.array.clone()),
         ("Memory", format!("{} ({})", d.memory, d.fault_kind)),
-        ("Voltage", format!("{} V/Vmin", d.voltage)),
+        ("Voltage", format!("{} V/Vmin", d.voltage.unwrap())),
         ("Energy", format!("{:.4} of 8 bit at the error-free voltage", d.energy_relative)),
         ("Area", format!("{} of 8 bit", d.area_relative)),
         ("Accuracy", format!("{} % ({} to {})", per_cent(point.mean), ends[0], ends[1])),
@@ -140,10 +140,11 @@ fn the_figure_shows_the_settings_of_a_point_and_its_curve_and_asks_for_nothing()
     assert_eq!(tip(&browser), None);
 
     // Click: the curve of the same model by rising voltage; click again: gone.
-    let chosen = summaries.iter().find(|s| s.design.model == "wcat-4bit" && s.design.voltage == 0.8).unwrap();
+    let chosen =
+        summaries.iter().find(|s| s.design.model == "wcat-4bit" && s.design.voltage == Some(0.8)).unwrap();
     let mut curve: Vec<&Summary> =
         summaries.iter().filter(|s| s.design.model == chosen.design.model).collect();
-    curve.sort_by(|a, b| a.design.voltage.total_cmp(&b.design.voltage));
+    curve.sort_by(|a, b| a.design.by_voltage(&b.design));
     let names: Vec<&str> = curve.iter().map(|s| s.design.design_id.as_str()).collect();
     let drawn = || spots(&browser, "explore-curve").into_iter().map(|spot| spot.0).collect::<Vec<_>>();
     assert!(drawn().is_empty());

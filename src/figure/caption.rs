@@ -18,6 +18,9 @@ pub(super) fn pareto(summaries: &[Summary], frontiers: &Pareto) -> String {
         "The black line is the frontier of all methods together: no design point above it or to its left was found."
             .to_owned(),
     ];
+    if summaries.iter().any(|s| s.design.voltage.is_none()) {
+        words.push("Markers that no line joins: design points with a voltage for each domain.".to_owned());
+    }
     if !frontiers.savings.is_empty() {
         let baseline = frontiers.baseline.as_deref().unwrap_or("baseline");
         words.push(format!(
@@ -49,7 +52,7 @@ pub(super) fn accuracy_voltage(summaries: &[Summary]) -> String {
 /// Caption of `accuracy_ber`.
 pub(super) fn accuracy_ber(summaries: &[Summary]) -> String {
     let mut words = vec!["Mean accuracy against the bit error rate of the weight memory.".to_owned()];
-    if summaries.iter().any(|s| s.design.ber <= 0.0) {
+    if summaries.iter().any(|s| s.design.ber == Some(0.0)) {
         words.push("The axis is broken: 0 stands for the error-free voltage and above.".to_owned());
     }
     words.extend([sample(summaries), bands(summaries)]);

@@ -42,13 +42,25 @@ pub(super) struct Series<'a> {
     pub(super) points: Vec<&'a Summary>,
 }
 
+impl Series<'_> {
+    /// False where the points have a voltage for each domain, so that none lies between two others.
+    pub(super) fn is_over_voltage(&self) -> bool {
+        self.points.iter().all(|p| p.design.voltage.is_some())
+    }
+}
+
 /// What two points of a series have in common, in the order of the legend: `normal` first, then by
 /// name; many bits before few.
-type Key<'a> = (bool, &'a str, std::cmp::Reverse<u32>, [&'a str; 6], Option<u64>, &'a str);
+type Key<'a> = (bool, &'a str, std::cmp::Reverse<Option<u32>>, [&'a str; 7], Option<u64>, &'a str);
+
+/// What the names of series with a voltage for each domain have.
+const DOMAINS: &str = "voltage domains";
 
 fn key(summary: &Summary) -> Key<'_> {
     let d = &summary.design;
-    let rest = [d.protection.as_str(), &d.architecture, &d.dataset, &d.memory, &d.array, &d.fault_kind];
+    let domains = if d.voltage.is_none() { DOMAINS } else { "" };
+    let rest =
+        [d.protection.as_str(), domains, &d.architecture, &d.dataset, &d.memory, &d.array, &d.fault_kind];
     (d.method != "normal", &d.method, std::cmp::Reverse(d.bits), rest, d.training_seed, &d.model)
 }
 
@@ -63,10 +75,17 @@ pub(super) fn series(summaries: &[Summary]) -> Vec<Series<'_>> {
     let named = groups.into_values().zip(labels.into_iter().zip(looks));
     named
         .map(|(mut points, (label, look))| {
-            points.sort_by(|a, b| a.design.voltage.total_cmp(&b.design.voltage));
+            points.sort_by(|a, b| a.design.by_voltage(&b.design));
             Series { label, look, points }
         })
         .collect()
+}
+
+/// The series of points with one voltage, called and drawn as among all.
+pub(super) fn series_over_voltage(summaries: &[Summary]) -> Vec<Series<'_>> {
+    let mut all = series(summaries);
+    all.retain(|s| s.is_over_voltage());
+    all
 }
 
 /// `method, b bit`, then whatever else tells one series from another.
@@ -74,12 +93,16 @@ fn labels(keys: &[Key<'_>]) -> Vec<String> {
     let mut labels: Vec<String> = keys
         .iter()
         .map(|key| {
-            let width = if key.2 .0 == 32 { "float".into() } else { format!("{} bit", key.2 .0) };
+            let width = match key.2 .0 {
+                Some(32) => "float".into(),
+                Some(bits) => format!("{bits} bit"),
+                None => "mixed bits".into(),
+            };
             let mut label = format!("{}, {width}", key.1);
             for (i, part) in key.3.iter().enumerate() {
                 let varies = keys.iter().any(|other| other.3[i] != *part);
-                // The protection comes first: it is always said, unless there is none.
-                let said = if i == 0 { *part != "none" } else { varies };
+                // Protection and domains come first: they are always said, where there are any.
+                let said = if i < 2 { !["none", ""].contains(part) } else { varies };
                 if said {
                     label = format!("{label}, {part}");
                 }
@@ -104,15 +127,15 @@ fn labels(keys: &[Key<'_>]) -> Vec<String> {
 fn looks(keys: &[Key<'_>]) -> Vec<Look> {
     let unprotected = |k: &Key<'_>| {
         let mut k = *k;
-        k.3[0] = "";
+        (k.3[0], k.3[1]) = ("", "");
         format!("{k:?}")
     };
-    let width = |k: &Key<'_>| format!("{}/{}", k.1, k.2 .0);
+    let width = |k: &Key<'_>| format!("{}/{:?}", k.1, k.2 .0);
     let method = |k: &Key<'_>| k.1.to_owned();
     let by: [&dyn Fn(&Key<'_>) -> String; 3] = [&unprotected, &width, &method];
     let by = by.into_iter().find(|of| distinct(keys, *of).len() <= PALETTE.len()).unwrap_or(&method);
     let colors = distinct(keys, by);
-    let protection = |k: &Key<'_>| k.3[0].to_owned();
+    let protection = |k: &Key<'_>| k.3[..2].join(" ");
     let protections = distinct(keys, &protection);
     let share = |color: &String| keys.iter().filter(|k| by(k) == *color).count();
     // One dash per protection, unless widths or models share its colour too.

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::stats::{clopper_pearson, normal_cdf, Interval};
-use crate::sweep::{Design, StoppedBy};
+use crate::sweep::{Design, DomainVoltage, StoppedBy};
 use crate::table::{Frontier, FrontierPoint, Saving};
 use crate::units::Accuracy;
 
@@ -31,17 +31,18 @@ pub(crate) fn summary(method: &str, bits: u32, voltage: f64, lowest: f64, mean: 
         architecture: "lenet".into(),
         dataset: "glyphs".into(),
         method: method.into(),
-        bits,
+        bits: Some(bits),
         training_seed: Some(1),
         memory: "sram-14nm-chandramoorthy2019".into(),
         fault_kind: "flip".into(),
         array: "independent".into(),
         protection: "none".into(),
-        voltage,
+        voltage: Some(voltage),
         voltage_unit: VoltageUnit::Vmin,
-        ber,
+        ber: Some(ber),
         ber_source,
-        access_energy_relative: voltage * voltage,
+        access_energy_relative: Some(voltage * voltage),
+        domain_voltages: Vec::new(),
         energy_relative: f64::from(bits) / 8.0 * voltage * voltage,
         energy_pj: None,
         area_relative: f64::from(bits) / 8.0,
@@ -286,6 +287,38 @@ fn protections_of_a_model_share_its_colour_and_have_a_dash_each() {
     assert!(looks[places[0]].marker.starts_with("M5.50 0.00L") && looks[places[0]].marker.ends_with('Z'));
 }
 
+/// The points as if layers had voltages of their own.
+fn in_domains(summaries: &[Summary]) -> Vec<Summary> {
+    let mut all = summaries.to_vec();
+    for design in all.iter_mut().map(|s| &mut s.design) {
+        let voltage = design.voltage.unwrap();
+        let domain = |name: &str, voltage| DomainVoltage { domain: name.into(), voltage };
+        design.domain_voltages = vec![domain("conv1", voltage), domain("fc1", voltage + 0.05)];
+        (design.voltage, design.ber, design.access_energy_relative) = (None, None, None);
+        design.design_id += "-domains";
+    }
+    all
+}
+
+#[test]
+fn points_with_a_voltage_for_each_domain_are_markers_of_the_pareto_figure_alone() {
+    let mut summaries = two_methods();
+    let plain = series::series(&summaries).iter().map(|s| s.look.color).collect::<Vec<_>>();
+    let domains = in_domains(&summaries[11..13]);
+    let figures = rendered(&domains, &[memory()]);
+    assert_eq!(figures.iter().map(|f| f.name).collect::<Vec<_>>(), ["pareto", "memory_model"]);
+    summaries.extend(domains);
+    let figures = rendered(&summaries, &[memory()]);
+    for figure in &figures {
+        let said = figure.svg.contains("wcat, 4 bit, voltage domains");
+        assert_eq!(said, figure.name == "pareto", "{}", figure.name);
+    }
+    assert!(figures[0].caption.contains("Markers that no line joins"));
+    let series = series::series(&summaries);
+    assert_eq!(series.len(), 3);
+    assert_eq!(series.iter().map(|s| s.look.color).collect::<Vec<_>>(), [plain[0], plain[1], plain[1]]);
+}
+
 #[test]
 fn one_point_gives_sane_figures() {
     rendered(&two_methods()[..1], &[]);
@@ -325,7 +358,7 @@ fn accuracies_all_alike_without_any_fault_give_sane_figures() {
         for s in &mut summaries {
             (s.mean, s.min, s.p05, s.median, s.p95, s.max) = (mean, mean, mean, mean, mean, mean);
             s.student = Some(Interval { low: mean, high: mean });
-            (s.design.ber, s.design.ber_source) = (0.0, BerSource::ErrorFree);
+            (s.design.ber, s.design.ber_source) = (Some(0.0), BerSource::ErrorFree);
             (s.yield_share, s.yield_interval) = (mean.round(), clopper_pearson(50 * mean.round() as u64, 50));
             s.design.energy_relative = 0.5;
         }
@@ -335,13 +368,13 @@ fn accuracies_all_alike_without_any_fault_give_sane_figures() {
 
 #[test]
 fn one_voltage_and_several_memories_and_units_give_sane_figures() {
-    let one: Vec<_> = two_methods().into_iter().filter(|s| s.design.voltage == 0.75).collect();
+    let one: Vec<_> = two_methods().into_iter().filter(|s| s.design.voltage == Some(0.75)).collect();
     rendered(&one, &[]);
     let mut mixed = two_methods();
     for s in mixed.iter_mut().filter(|s| s.design.method == "wcat") {
         s.design.memory = "sram-28nm-vc707-salami2018".into();
         s.design.voltage_unit = VoltageUnit::Volt;
-        s.design.voltage *= 0.61;
+        s.design.voltage = s.design.voltage.map(|v| v * 0.61);
         s.design.ber_source = BerSource::Extrapolated;
     }
     let mut volts = memory();

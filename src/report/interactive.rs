@@ -2,9 +2,9 @@
 //! data alone; without it the section stays hidden, and the page is whole.
 
 use super::protection;
-use super::tables::{accuracy, source, voltage};
+use super::tables::{accuracy, bit_error_rate, source, voltage};
 use super::Report;
-use crate::figure::{extrapolated, interval, number, percent, rate, series_looks, SeriesLook};
+use crate::figure::{extrapolated, interval, number, percent, series_looks, SeriesLook};
 use crate::table::{groups_of, FrontierPoint, Summary};
 use crate::units::VoltageUnit;
 use serde::Serialize;
@@ -100,7 +100,7 @@ fn data(report: &Report) -> Data {
         energy: s.design.energy_relative,
         mean: 100.0 * s.mean,
         interval: interval(s).map(|i| (100.0 * i.low, 100.0 * i.high)),
-        voltage: Some(s.design.voltage),
+        voltage: s.design.voltage,
         voltage_label: match s.design.voltage_unit {
             VoltageUnit::Vmin => "Supply voltage (V/Vmin)",
             VoltageUnit::Volt => "Supply voltage (V)",
@@ -121,7 +121,7 @@ fn settings(report: &Report, s: &Summary, group: &str) -> Vec<(&'static str, Str
     let mut all = vec![
         ("Model", d.model.clone()),
         ("Method", d.method.clone()),
-        ("Bits", d.bits.to_string()),
+        ("Bits", d.bits.map_or("different by layer".into(), |bits| bits.to_string())),
         (
             "Protection",
             match d.protection.as_str() {
@@ -132,9 +132,13 @@ fn settings(report: &Report, s: &Summary, group: &str) -> Vec<(&'static str, Str
         ("Array", d.array.clone()),
         ("Memory", format!("{} ({})", d.memory, d.fault_kind)),
         ("Voltage", voltage(s)),
-        ("Bit error rate", format!("{}, {}", rate(d.ber), source(d.ber_source))),
+        ("Bit error rate", format!("{}, {}", bit_error_rate(s), source(d.ber_source))),
         ("Energy", format!("{:.4} of 8 bit at the error-free voltage", d.energy_relative)),
     ];
+    if !d.domain_voltages.is_empty() {
+        let each = d.domain_voltages.iter().map(|d| format!("{} {}", d.domain, number(d.voltage)));
+        all.push(("Voltage by domain", each.collect::<Vec<_>>().join(", ")));
+    }
     if let Some(absolute) = d.energy_pj {
         all.push(("Energy per inference", format!("{absolute:.1} pJ")));
     }

@@ -1,8 +1,8 @@
 //! Protections side by side: for each model the cheapest point of each at equal accuracy, as a table and in
 //! words. Nothing here rests on an extrapolated bit error rate.
 
-use super::tables::{accuracy, column_voltage, head, points, row, span, Cell};
-use crate::figure::{escape, extrapolated, interval, number, percent, rate};
+use super::tables::{accuracy, bit_error_rate, column_voltage, head, points, row, span, Cell};
+use crate::figure::{escape, extrapolated, interval, number, percent};
 use crate::table::{Summary, SAVING_LOSSES};
 use std::collections::BTreeMap;
 
@@ -43,10 +43,10 @@ impl<'a> Compared<'a> {
     }
 }
 
-/// Models of which several protections were swept.
+/// Models of which several protections were swept at one voltage for the whole memory.
 fn compared(summaries: &[Summary]) -> Vec<Compared<'_>> {
     let mut models = BTreeMap::<_, Vec<&Summary>>::new();
-    for s in summaries {
+    for s in summaries.iter().filter(|s| s.design.voltage.is_some()) {
         let d = &s.design;
         models.entry((&d.model, &d.memory, &d.fault_kind, &d.array)).or_default().push(s);
     }
@@ -186,7 +186,7 @@ fn table(models: &[Compared<'_>]) -> String {
                     Cell::Number(percent(model.target(loss))),
                     Cell::Text((*protection).to_owned()),
                     at,
-                    of(&|p| Cell::Number(rate(p.design.ber))),
+                    of(&|p| Cell::Number(bit_error_rate(p))),
                     of(&|p| Cell::Number(accuracy(p.mean))),
                     of(&|p| interval(p).map_or(Cell::None, |i| span(i.low, i.high))),
                     of(&|p| Cell::Number(format!("{:.4}{mark}", p.design.energy_relative))),
