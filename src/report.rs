@@ -3,7 +3,9 @@
 
 mod answer;
 mod drawn;
+mod interactive;
 mod page;
+mod protection;
 mod remarks;
 mod tables;
 #[cfg(test)]
