@@ -3,10 +3,13 @@
 use crate::engine::Evaluator;
 use crate::error::Result;
 use crate::fault::Exposure;
-use crate::memory::{weight_memory_energy, Energy, LayerAccess, MemoryModel, OperatingPoint};
+use crate::memory::{
+    weight_memory_energy, CellAccess, Energy, EnergySpec, LayerAccess, LayerProduct, MemoryModel,
+    OperatingPoint,
+};
 
 /// Energy of an inference. Layers that faults do not reach lie in a memory of their own at the error-free voltage and
-/// cost its energy; the part that is lowered and the part that is not add up.
+/// cost its energy.
 ///
 /// # Errors
 /// As [`weight_memory_energy`].
@@ -16,23 +19,18 @@ pub(super) fn energy(
     memory: &MemoryModel,
     point: &OperatingPoint,
 ) -> Result<Energy> {
-    let (mut lowered, mut kept, mut start) = (Vec::new(), Vec::new(), 0);
-    for layer in evaluator.stored().iter().flatten() {
-        let weights = layer.words.len() as u64;
-        let access = LayerAccess { weights, bits: layer.scheme.format.bits(), reads: 1.0 };
-        if exposure.holds_word(start) { &mut lowered } else { &mut kept }.push(access);
+    let error_free = memory.at(memory.error_free)?;
+    let (mut layers, mut start) = (Vec::new(), 0);
+    for (shape, stored) in evaluator.network().layer_shapes()?.into_iter().zip(evaluator.stored()) {
+        let Some(stored) = stored else { continue };
+        let weights = stored.words.len() as u64;
+        let point = if exposure.holds_word(start) { *point } else { error_free };
+        let bits = f64::from(stored.scheme.format.bits());
+        let product =
+            LayerProduct { filters: shape.filters(), window: shape.window(), outputs: shape.outputs() };
+        let cells = vec![CellAccess { bits, overhead_bits: 0.0, robust: false, point }];
+        layers.push(LayerAccess { layer: shape.name, weights, product, cells });
         start += weights;
     }
-    let low = weight_memory_energy(&lowered, memory, point, 0.0)?;
-    if kept.is_empty() {
-        return Ok(low);
-    }
-    let high = weight_memory_energy(&kept, memory, &memory.at(memory.error_free)?, 0.0)?;
-    // each part is relative to 8 bits of its own weights
-    let count = |layers: &[LayerAccess]| layers.iter().map(|layer| layer.weights as f64).sum::<f64>();
-    let (of_low, of_high) = (count(&lowered), count(&kept));
-    Ok(Energy {
-        relative: (low.relative * of_low + high.relative * of_high) / (of_low + of_high),
-        picojoule: low.picojoule.zip(high.picojoule).map(|(low, high)| low + high),
-    })
+    weight_memory_energy(&layers, memory, &EnergySpec::default())
 }
