@@ -14,7 +14,7 @@ mod voltages;
 
 pub use builtin::{builtin, load, names};
 pub use dataflow::{Dataflow, LayerProduct, ProcessingArray};
-pub use energy::{weight_memory_energy, CellAccess, Energy, EnergySpec, EnergyTerm, LayerAccess};
+pub use energy::{weight_memory_energy, CellAccess, CellKind, Energy, EnergySpec, EnergyTerm, LayerAccess};
 pub use faults::{FaultWay, Faults};
 pub use fit::{Fit, FitMethod, FittedPoint, Goodness, Parameter};
 pub use fitted::{FittedCurve, FittedModel};

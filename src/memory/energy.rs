@@ -12,6 +12,28 @@ use crate::error::{Error, Result};
 /// Bits of a weight in the reference of relative energies.
 const REFERENCE_BITS: f64 = 8.0;
 
+/// A kind of cell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CellKind {
+    /// Cells that fail as the memory model says.
+    Usual,
+    /// Cells that do not fail, with the factors of the memory model's `protection.robust_cell`.
+    Robust,
+}
+
+impl CellKind {
+    /// Both kinds.
+    pub const ALL: [Self; 2] = [Self::Usual, Self::Robust];
+
+    /// The word used in tables.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Usual => "usual",
+            Self::Robust => "robust",
+        }
+    }
+}
+
 /// A part of the cells of a layer.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct CellAccess {
@@ -19,8 +41,8 @@ pub struct CellAccess {
     pub bits: f64,
     /// What a protection stores in them beside each weight, in bits per weight; 0 without.
     pub overhead_bits: f64,
-    /// True for cells that do not fail, with the factors of the memory model.
-    pub robust: bool,
+    /// What they are.
+    pub kind: CellKind,
     /// Their supply voltage with its access energy.
     pub point: OperatingPoint,
 }
@@ -43,8 +65,8 @@ pub struct LayerAccess {
 pub struct EnergyTerm {
     /// Name of the layer.
     pub layer: String,
-    /// `usual`, or `robust` for cells that do not fail.
-    pub cells: &'static str,
+    /// What the cells are.
+    pub cells: CellKind,
     /// Weights of the layer.
     pub weights: u64,
     /// Bits of each weight in these cells.
@@ -65,6 +87,13 @@ pub struct EnergyTerm {
     pub access_pj: Option<f64>,
     /// Energy of the leakage in picojoules, where the memory model gives leakage.
     pub leakage_pj: Option<f64>,
+}
+
+impl EnergyTerm {
+    /// Accesses and leakage in picojoules, where the memory model gives an absolute energy.
+    pub fn picojoule(&self) -> Option<f64> {
+        self.access_pj.map(|access| access + self.leakage_pj.unwrap_or(0.0))
+    }
 }
 
 /// Weight-memory energy of one inference.
@@ -121,7 +150,7 @@ pub fn weight_memory_energy(
         reference.leakage += reference_bits * unit.leakage(memory, memory.error_free.get());
         for cells in &layer.cells {
             check_bits(layer, cells)?;
-            let (energy_factor, leakage_factor) = factors(memory, cells.robust)?;
+            let (energy_factor, leakage_factor) = factors(memory, cells.kind)?;
             let (stored, point) = (weights * (cells.bits + cells.overhead_bits), cells.point);
             let leakage = stored * leakage_factor * unit.leakage(memory, point.voltage.get());
             amounts.push(Amount {
@@ -130,7 +159,7 @@ pub fn weight_memory_energy(
             });
             terms.push(EnergyTerm {
                 layer: layer.layer.clone(),
-                cells: if cells.robust { "robust" } else { "usual" },
+                cells: cells.kind,
                 weights: layer.weights,
                 bits: cells.bits,
                 overhead_bits: cells.overhead_bits,
@@ -209,8 +238,8 @@ fn check_bits(layer: &LayerAccess, cells: &CellAccess) -> Result<()> {
 }
 
 /// Factors of a cell on the energy of an access and on leakage.
-fn factors(memory: &MemoryModel, robust: bool) -> Result<(f64, f64)> {
-    if !robust {
+fn factors(memory: &MemoryModel, kind: CellKind) -> Result<(f64, f64)> {
+    if kind == CellKind::Usual {
         return Ok((1.0, 1.0));
     }
     let missing = |key: &str| {

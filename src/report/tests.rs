@@ -16,6 +16,10 @@ fn report(summaries: Vec<Summary>) -> Report {
         figures: all(&summaries, &pareto, &[memory()]),
         summaries,
         fault_counts: Vec::new(),
+        energy_terms: Vec::new(),
+        energy_basis: vec![
+            "Reads of a weight per inference: output stationary, array of 16 x 16, batch 1.".into()
+        ],
         pareto,
     }
 }

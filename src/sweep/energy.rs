@@ -4,7 +4,7 @@ use crate::engine::Evaluator;
 use crate::error::Result;
 use crate::fault::Exposure;
 use crate::memory::{
-    weight_memory_energy, CellAccess, Energy, EnergySpec, LayerAccess, LayerProduct, MemoryModel,
+    weight_memory_energy, CellAccess, CellKind, Energy, EnergySpec, LayerAccess, LayerProduct, MemoryModel,
     OperatingPoint,
 };
 
@@ -28,7 +28,7 @@ pub(super) fn energy(
         let bits = f64::from(stored.scheme.format.bits());
         let product =
             LayerProduct { filters: shape.filters(), window: shape.window(), outputs: shape.outputs() };
-        let cells = vec![CellAccess { bits, overhead_bits: 0.0, robust: false, point }];
+        let cells = vec![CellAccess { bits, overhead_bits: 0.0, kind: CellKind::Usual, point }];
         layers.push(LayerAccess { layer: shape.name, weights, product, cells });
         start += weights;
     }

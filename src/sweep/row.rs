@@ -1,5 +1,6 @@
 //! The rows that a sweep yields: design points and trials. Where they are kept is the tables' affair.
 
+use crate::memory::EnergyTerm;
 use crate::units::{Accuracy, BerSource, ChipId, VoltageUnit};
 use serde::{Deserialize, Serialize};
 
@@ -48,6 +49,17 @@ pub struct Design {
     pub area_relative: f64,
     /// Accuracy of the model without faults on the same images.
     pub clean_accuracy: Accuracy,
+}
+
+/// One term of the energy of a design point.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EnergyRow {
+    /// The design point.
+    pub design_id: String,
+    /// Unit of the voltage.
+    pub voltage_unit: VoltageUnit,
+    /// The term.
+    pub term: EnergyTerm,
 }
 
 /// How a trial ended.

@@ -103,17 +103,46 @@ impl EnergySpec {
         (*self != Self::default()).then_some(self)
     }
 
-    /// The reads of a weight in words, as in reports.
-    pub fn reads_in_words(&self) -> String {
-        let mut words = self.dataflow.name().replace('_', " ");
-        if let Some(ProcessingArray { rows, columns }) = self.array {
-            words += &format!(", array of {rows} x {columns}");
+    /// How energies are counted with a memory model, and where its numbers come from: sentences for reports.
+    pub fn in_words(&self, memory: &MemoryModel) -> Vec<String> {
+        let mut reads = self.dataflow.name().replace('_', " ");
+        match self.dataflow {
+            Dataflow::Uniform => reads += ", each weight once",
+            _ => {
+                if let Some(ProcessingArray { rows, columns }) = self.array {
+                    reads += &format!(", array of {rows} x {columns}");
+                }
+                if let Some(bytes) = self.buffer_bytes {
+                    reads += &format!(", weight buffer of {bytes} bytes");
+                }
+                reads += &format!(", batch {}", self.batch);
+            }
         }
-        if let Some(bytes) = self.buffer_bytes {
-            words += &format!(", weight buffer of {bytes} bytes");
+        let (name, unit, access) = (&memory.name, memory.unit.symbol(), &memory.access);
+        let mut words = vec![format!("Reads of a weight per inference: {reads}.")];
+        let absolute = match (access.picojoule_per_bit, &access.source) {
+            (Some(pj), source) => {
+                let source = source.as_ref().map_or(String::new(), |source| format!(" ({source})"));
+                format!("{pj} pJ per bit at {} {unit}{source}", access.at)
+            }
+            (None, _) => "the memory model gives no absolute energy, so there are no picojoules".to_owned(),
+        };
+        words.push(format!(
+            "{name}: e(V) goes with (V / {} {unit})^{}; {absolute}.",
+            access.at, access.exponent
+        ));
+        if let (Some(leakage), Some(seconds)) = (&memory.leakage, self.inference_seconds) {
+            words.push(format!(
+                "{name}: P(V) = {} pW per bit · (V / {} {unit})^{} ({}), over {seconds} s per inference.",
+                leakage.picowatt_per_bit, leakage.at, leakage.exponent, leakage.source
+            ));
         }
-        if self.dataflow != Dataflow::Uniform {
-            words += &format!(", batch {}", self.batch);
+        if let Some(cell) = &memory.robust_cell {
+            let leaks = cell.leakage_factor.map_or(String::new(), |factor| format!(", leakage x {factor}"));
+            words.push(format!(
+                "{name}: a robust cell costs access energy x {}, area x {}{leaks} ({}).",
+                cell.energy_factor, cell.area_factor, cell.source
+            ));
         }
         words
     }
@@ -134,6 +163,11 @@ mod tests {
         let mut spec = EnergySpec::default();
         change(&mut spec);
         spec.check().unwrap_err().to_string()
+    }
+
+    fn leakage() -> Option<Leakage> {
+        let at = Voltage::new(1.0).unwrap();
+        Some(Leakage { at, picowatt_per_bit: 2.5, exponent: 1.0, source: "test".into() })
     }
 
     const ARRAY: Option<ProcessingArray> = Some(ProcessingArray { rows: 16, columns: 16 });
@@ -181,12 +215,7 @@ mod tests {
             "energy.inference_seconds: expected to be left out: memory model `sram-14nm-chandramoorthy2019` gives no \
              leakage, found 0.01"
         );
-        memory.leakage = Some(Leakage {
-            at: Voltage::new(1.0).unwrap(),
-            picowatt_per_bit: 2.5,
-            exponent: 1.0,
-            source: "test".into(),
-        });
+        memory.leakage = leakage();
         timed.check_memory(&memory).unwrap();
         assert_eq!(
             EnergySpec::default().check_memory(&memory).unwrap_err().to_string(),
@@ -196,16 +225,26 @@ mod tests {
     }
 
     #[test]
-    fn the_reads_are_told_in_words() {
-        assert_eq!(EnergySpec::default().reads_in_words(), "uniform");
+    fn what_was_counted_is_told_with_its_sources() {
+        let mut memory = builtin("sram-14nm-chandramoorthy2019").unwrap();
+        let words = EnergySpec::default().in_words(&memory);
+        assert_eq!(words[0], "Reads of a weight per inference: uniform, each weight once.");
+        assert!(words[1].ends_with("no absolute energy, so there are no picojoules."), "{words:?}");
+        assert!(words[2].contains("access energy x 1.3") && words[2].contains("assumed"), "{words:?}");
         let spec = EnergySpec {
             dataflow: Dataflow::OutputStationary,
             array: ARRAY,
             buffer_bytes: Some(1024),
             batch: 4,
-            inference_seconds: None,
+            inference_seconds: Some(0.01),
         };
-        let expected = "output stationary, array of 16 x 16, weight buffer of 1024 bytes, batch 4";
-        assert_eq!(spec.reads_in_words(), expected);
+        memory.access.picojoule_per_bit = Some(0.5);
+        memory.access.source = Some("of accesses".into());
+        memory.leakage = leakage();
+        let words = spec.in_words(&memory);
+        let expected = "output stationary, array of 16 x 16, weight buffer of 1024 bytes, batch 4.";
+        assert!(words[0].ends_with(expected), "{words:?}");
+        assert!(words[1].ends_with("; 0.5 pJ per bit at 1 V/Vmin (of accesses)."), "{words:?}");
+        assert!(words[2].contains("2.5 pW per bit · (V / 1 V/Vmin)^1 (test), over 0.01 s"), "{words:?}");
     }
 }

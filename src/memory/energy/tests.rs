@@ -23,7 +23,7 @@ fn point(memory: &MemoryModel, voltage: f64) -> OperatingPoint {
 }
 
 fn cells(bits: f64, overhead_bits: f64, voltage: f64) -> CellAccess {
-    CellAccess { bits, overhead_bits, robust: false, point: point(&finfet(), voltage) }
+    CellAccess { bits, overhead_bits, kind: CellKind::Usual, point: point(&finfet(), voltage) }
 }
 
 /// A layer of 100 weights (4 filters of 25) with so many output pixels.
@@ -77,7 +77,7 @@ fn cells_at_several_voltages_are_terms_that_add_up() {
     assert_eq!(found.terms.len(), 3);
     for (term, expected) in found.terms.iter().zip(expected) {
         near(term.energy_relative, expected);
-        assert_eq!((term.access_pj, term.leakage_pj, term.cells), (None, None, "usual"));
+        assert_eq!((term.access_pj, term.leakage_pj, term.cells), (None, None, CellKind::Usual));
     }
     near(found.relative, expected.iter().sum());
     let of =
@@ -123,11 +123,11 @@ fn leakage_takes_the_time_of_an_inference_and_is_in_the_reference_too() {
 
 #[test]
 fn robust_cells_cost_the_factors_of_the_memory_model() {
-    let robust = CellAccess { robust: true, ..cells(2.0, 0.0, 0.8) };
+    let robust = CellAccess { kind: CellKind::Robust, ..cells(2.0, 0.0, 0.8) };
     let layers = [layer(1, vec![robust, cells(2.0, 0.0, 0.8)])];
     let found = energy(&layers, &EnergySpec::default());
     near(found.relative, 0.64 * (2.0 * 1.3 + 2.0) / 8.0);
-    assert_eq!([found.terms[0].cells, found.terms[1].cells], ["robust", "usual"]);
+    assert_eq!([found.terms[0].cells, found.terms[1].cells], [CellKind::Robust, CellKind::Usual]);
     assert_eq!([found.terms[0].energy_factor, found.terms[1].energy_factor], [1.3, 1.0]);
 
     let timed = EnergySpec { inference_seconds: Some(1.0), ..EnergySpec::default() };
