@@ -81,7 +81,12 @@ fn terms(report: &Report, title: &str, summary: &Summary) -> Option<String> {
     ];
     titles.extend(absolute.then_some(("Accesses (pJ)", false)));
     titles.extend(leaks.then_some(("Leakage (pJ)", false)));
-    let pj = |value: Option<f64>| value.map_or(Cell::None, |pj| Cell::Number(number(pj)));
+    let pj = |value: Option<f64>| match value {
+        None => Cell::None,
+        // four decimals would show it as 0
+        Some(pj) if pj < 1e-3 => Cell::Number(format!("{pj:.2e}")),
+        Some(pj) => Cell::Number(number(pj)),
+    };
     let optional = |access, leakage| {
         let cells = [(absolute, access), (leaks, leakage)];
         cells.into_iter().filter(|(shown, _)| *shown).map(|(_, value)| pj(value)).collect::<Vec<_>>()
