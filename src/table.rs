@@ -36,7 +36,7 @@ pub use columns::{
     write_timing, write_trials,
 };
 pub use energy::{read_energies, write_energies};
-pub use fault_count::{fault_counts, FaultCount};
+pub use fault_count::{cells_key, fault_counts, FaultCount};
 pub use history::{history_csv_string, read_history, write_history};
 pub use journal::{replay, Journal, Replay};
 pub use pareto::{frontier_probabilities, groups_of, pareto, RESAMPLES, SAVING_LOSSES};

@@ -1,6 +1,6 @@
 //! One sweep in its folder: models trained or loaded, trials journalled and resumed, tables and report written.
 
-use super::identity::{check_plain_name, folder_name};
+use super::identity::{check_plain_name, folder_name, SweepIdentity};
 use super::monitor::{Monitor, SweepProgress};
 use super::record::{now, run_folder, Input, Machine, Record, MEMORY, RECORD};
 use super::redraw::{draw, Drawn};
@@ -10,16 +10,15 @@ use crate::config::Experiment;
 use crate::data::ImageSet;
 use crate::engine::{Score, ACCESS_IMAGES};
 use crate::error::{Error, Result};
-use crate::fault::FaultSpec;
+use crate::fault::Protection;
 use crate::memory::{self, Faults, MemoryModel, OperatingPoint};
 use crate::stats::{self, ImageSample};
 use crate::store::{self, Lock};
-use crate::sweep::{Comparison, Design, Subject, Trial};
+use crate::sweep::{exposed_cells, Comparison, Design, DesignPoint, Subject, Trial};
 use crate::table::{self, names, FloorSpec, Journal, Pareto, Replay, Summary};
 use crate::units::{BerSource, Voltage};
 use candle_core::Device;
 use rayon::prelude::*;
-use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -89,26 +88,13 @@ pub struct SweepResult {
     pub reused: usize,
 }
 
-/// Everything that can change a number of a sweep, but for what is merely more voltages or chips.
-#[derive(Serialize)]
-struct Identity<'a> {
-    seed: u64,
-    dataset: &'a str,
-    images: u64,
-    memory: &'a str,
-    models: Vec<(&'a str, &'a str)>,
-    tolerance: Option<f64>,
-    floor: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    faults: Option<&'a FaultSpec>,
-}
-
 /// Inputs of a sweep, loaded and checked.
 struct Prepared {
     experiment: Experiment,
     memory: MemoryModel,
     faults: Faults,
     voltages: Vec<Voltage>,
+    protections: Vec<Protection>,
     models: Vec<Loaded>,
     /// As in the record.
     exposed_cells: BTreeMap<String, u64>,
@@ -149,7 +135,8 @@ pub fn plan(experiment: &Experiment, request: &SweepRequest) -> Result<SweepPlan
     let early = early_set(experiment, request)?;
     if request.models.is_empty() {
         let trainings = experiment.trainings()?;
-        let points = inputs.voltages.len() * inputs.faults.count() * trainings.len();
+        let settings = inputs.voltages.len() * inputs.protections.len() * inputs.faults.count();
+        let points = settings * trainings.len();
         let trials = points * inputs.faults.chips(experiment.sweep.chips) as usize;
         return Ok(SweepPlan {
             epochs: trainings.len() * experiment.trainer.epochs,
@@ -192,16 +179,19 @@ struct Inputs {
     memory: MemoryModel,
     faults: Faults,
     voltages: Vec<Voltage>,
+    protections: Vec<Protection>,
 }
 
 fn inputs(experiment: &Experiment, request: &SweepRequest) -> Result<Inputs> {
     let memory = memory::load(&experiment.memory)?;
+    experiment.energy.check_memory(&memory)?;
     let faults = Faults::new(&experiment.faults, &memory)?;
     if request.models.is_empty() {
         check_untrained(&experiment.trainings()?, &faults)?;
     }
     let voltages = faults.voltages(&memory, experiment.sweep.voltages.as_deref())?;
-    Ok(Inputs { memory, faults, voltages })
+    let protections = experiment.sweep.protections()?;
+    Ok(Inputs { memory, faults, voltages, protections })
 }
 
 /// The test images where they are known before the models are: wrong ones end a sweep before its trainings.
@@ -262,14 +252,9 @@ fn prepare(
     early: Option<ImageSet>,
     device: &Device,
 ) -> Result<Prepared> {
-    let Inputs { memory, faults, voltages } = inputs;
+    let Inputs { memory, faults, voltages, protections } = inputs;
     let mut experiment = experiment.clone();
     let models = load_models(paths, device)?;
-    let exposed = |model: &Loaded| Ok((model.name.clone(), model.exposure(&faults)?.cells()));
-    let mut exposed_cells = models.iter().map(exposed).collect::<Result<BTreeMap<_, _>>>()?;
-    if !faults.counts_have_the_rate() {
-        exposed_cells.clear();
-    }
     let given = request.models.is_empty() || request.dataset_given;
     experiment.dataset = dataset_for(&models, &experiment.dataset, given)?;
     let set = match early {
@@ -278,7 +263,7 @@ fn prepare(
     };
     let images = TestImages::new(&set, &models, &experiment, experiment.sweep.images)?;
     experiment.sweep.check_tolerance(images.all)?;
-    let identity = Identity {
+    let identity = SweepIdentity {
         seed: experiment.seed.0,
         dataset: &images.checksum,
         images: images.count,
@@ -287,6 +272,7 @@ fn prepare(
         tolerance: experiment.sweep.tolerance,
         floor: experiment.sweep.floor.map(|floor| floor.get()),
         faults: faults.changes(),
+        energy: experiment.energy.changes(),
     };
     let identity = folder_name(&experiment.name, &identity)?;
     let mut prepared = Prepared {
@@ -294,13 +280,15 @@ fn prepare(
         memory,
         faults,
         voltages,
+        protections,
         models,
-        exposed_cells,
+        exposed_cells: BTreeMap::new(),
         images,
         identity,
         notes: Vec::new(),
     };
     prepared.notes = prepared.remarks()?;
+    prepared.exposed_cells = prepared.count_cells()?;
     Ok(prepared)
 }
 
@@ -370,15 +358,34 @@ impl Prepared {
         self.models.par_iter().enumerate().map(score).collect()
     }
 
-    /// The voltages asked for, and those that the run has already.
-    fn points(&self, replay: &Replay) -> Result<Vec<OperatingPoint>> {
-        let mut voltages = self.voltages.clone();
+    /// Cells that faults reach, by model and protection; none where counts do not have the rate of the curve.
+    fn count_cells(&self) -> Result<BTreeMap<String, u64>> {
+        let mut cells = BTreeMap::new();
+        for model in self.models.iter().filter(|_| self.faults.counts_have_the_rate()) {
+            model.stored_bits()?;
+            for &protection in &self.protections {
+                let key = table::cells_key(&model.name, &protection.to_string());
+                cells.insert(key, exposed_cells(&model.evaluator, &model.name, protection, &self.faults)?);
+            }
+        }
+        Ok(cells)
+    }
+
+    /// Every model at the voltages and under the protections asked for, and those that the run has already.
+    fn points(&self, replay: &Replay) -> Result<Vec<DesignPoint>> {
+        let (mut voltages, mut protections) = (self.voltages.clone(), self.protections.clone());
         for design in &replay.designs {
-            voltages.push(Voltage::new(design.voltage)?);
+            voltages.extend(design.voltage.map(Voltage::new).transpose()?);
+            let protection: Protection = design.protection.parse()?;
+            if !protections.contains(&protection) {
+                protections.push(protection);
+            }
         }
         voltages.sort_by(|a, b| a.get().total_cmp(&b.get()));
         voltages.dedup();
-        voltages.into_iter().map(|voltage| self.faults.at(&self.memory, voltage)).collect()
+        let at = |voltage| self.faults.at(&self.memory, voltage);
+        let points: Vec<OperatingPoint> = voltages.into_iter().map(at).collect::<Result<_>>()?;
+        Ok(DesignPoint::grid(self.models.len(), &points, &protections))
     }
 
     /// The chips asked for, or as many as the run has already. A tolerance decides by itself.
@@ -407,13 +414,14 @@ impl Prepared {
     fn comparison<'a>(
         &'a self,
         subjects: &'a [Subject<'a>],
-        points: &'a [OperatingPoint],
+        points: &'a [DesignPoint],
         chips: u32,
     ) -> Comparison<'a> {
         Comparison {
             subjects,
             memory: &self.memory,
             faults: &self.faults,
+            energy: &self.experiment.energy,
             points,
             seed: self.experiment.seed,
             chips,
@@ -506,6 +514,7 @@ impl Sweeping<'_> {
             }
             record.notes.push(note);
         }
+        table::write_energies(&folder.join(names::ENERGY_CSV), &comparison.energies()?)?;
         self.write_tables(&designs, &outcome.trials, &summaries, seconds)?;
         record.finished_unix = Some(now());
         record.write(folder)?;
@@ -542,7 +551,8 @@ impl Sweeping<'_> {
 
     fn say_extension(&self, replay: &Replay, designs: &[Design], chips: u32) {
         let prepared = &self.prepared;
-        let points = prepared.voltages.len() * prepared.faults.count() * prepared.models.len();
+        let settings = prepared.voltages.len() * prepared.protections.len() * prepared.faults.count();
+        let points = settings * prepared.models.len();
         let asked = (points, prepared.chips(&Replay::default()));
         if !replay.trials.is_empty() && (designs.len(), chips) != asked {
             self.monitor.note(&format!(
