@@ -5,7 +5,6 @@ use super::{answer, Report};
 use crate::figure::{escape, number};
 use crate::sweep::EnergyRow;
 use crate::table::{groups_of, Summary};
-use crate::units::BerSource;
 
 const FORMULA: &str = "E = Σ n · (b + c) · r · f · e(V), with leakage + Σ n · (b + c) · g · P(V) · t";
 
@@ -36,11 +35,11 @@ fn chosen(report: &Report) -> Vec<(String, &Summary)> {
     if let Some(baseline) = &report.pareto.baseline {
         let own = report.summaries.iter().zip(groups_of(&report.summaries));
         let free = own
-            .filter(|(s, name)| name == baseline && s.design.ber_source == BerSource::ErrorFree)
+            .filter(|(s, name)| name == baseline && s.design.protection == "none" && !s.design.can_fail())
             .map(|(summary, _)| summary);
         let dearest = free.max_by(|a, b| {
             let bits = a.design.bits.cmp(&b.design.bits);
-            bits.then(b.design.voltage.total_cmp(&a.design.voltage))
+            bits.then_with(|| b.design.by_voltage(&a.design))
         });
         chosen.extend(dearest.map(|summary| (format!("{baseline} at the error-free voltage"), summary)));
     }

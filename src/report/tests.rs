@@ -80,8 +80,8 @@ fn the_terms_of_the_baseline_and_of_the_cheapest_points_add_up() {
         bits: 4.0,
         overhead_bits: 0.5,
         reads: 49.0,
-        voltage: s.design.voltage,
-        access_energy_relative: s.design.voltage.powi(2),
+        voltage: s.design.voltage.unwrap(),
+        access_energy_relative: s.design.voltage.unwrap().powi(2),
         energy_factor: 1.0,
         energy_relative: share * s.design.energy_relative,
         access_pj: Some(1000.0 * share),
@@ -89,7 +89,11 @@ fn the_terms_of_the_baseline_and_of_the_cheapest_points_add_up() {
     };
     let rows = |s: &Summary| {
         let (design_id, voltage_unit) = (s.design.design_id.clone(), s.design.voltage_unit);
-        [0.25, 0.75].map(|share| EnergyRow { design_id: design_id.clone(), voltage_unit, term: term(share, s) })
+        [0.25, 0.75].map(|share| EnergyRow {
+            design_id: design_id.clone(),
+            voltage_unit,
+            term: term(share, s),
+        })
     };
     report.energy_terms = report.summaries.iter().flat_map(rows).collect();
     let text = words(&html(&report));

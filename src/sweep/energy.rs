@@ -25,9 +25,8 @@ pub(super) fn energy(setup: &Setup, memory: &MemoryModel, spec: &EnergySpec) -> 
         let mut cells = Cells { all: Vec::new(), overhead: protection.overhead_bits(bits) };
         let (mut kept_usual, mut kept_robust) = (bits - robust, robust);
         for supplied in setup.supplied.iter().filter(|supplied| supplied.part.holds_word(start)) {
-            let held = |planes: Range<u32>| {
-                planes.filter(|plane| supplied.part.holds_plane(*plane)).count() as u32
-            };
+            let held =
+                |planes: Range<u32>| planes.filter(|plane| supplied.part.holds_plane(*plane)).count() as u32;
             let (usual, robust_held) = (held(robust..bits), held(0..robust));
             cells.push(usual, robust_held, supplied.point);
             (kept_usual, kept_robust) = (kept_usual - usual, kept_robust - robust_held);
@@ -167,7 +166,8 @@ mod tests {
         }
         let at = Voltage::new(1.0).unwrap();
         world.memory.access.picojoule_per_bit = Some(0.5);
-        world.memory.leakage = Some(Leakage { at, picowatt_per_bit: 3.0, exponent: 3.0, source: "test".into() });
+        world.memory.leakage =
+            Some(Leakage { at, picowatt_per_bit: 3.0, exponent: 3.0, source: "test".into() });
         world.memory.robust_cell.as_mut().unwrap().leakage_factor = Some(1.2);
         world.spec.inference_seconds = Some(0.01);
         for (design, own) in world.summed(&grid) {
@@ -189,7 +189,8 @@ mod tests {
     #[test]
     fn reads_of_lenet5_weigh_its_convolutions() {
         let world = World { spec: folding(), ..world() };
-        let (design, own) = world.summed(&DesignPoint::grid(1, &[world.point(1.0)], &[Protection::None])).remove(0);
+        let (design, own) =
+            world.summed(&DesignPoint::grid(1, &[world.point(1.0)], &[Protection::None])).remove(0);
         let reads: Vec<f64> = own.iter().map(|row| row.term.reads).collect();
         // 784 / 16, 100 / 16
         assert_eq!(reads, [49.0, 7.0, 1.0, 1.0, 1.0]);
@@ -203,7 +204,9 @@ mod tests {
     fn layers_that_faults_do_not_reach_cost_the_error_free_voltage_with_their_protection() {
         let mut world = world();
         world.faults.layers = vec!["conv*".into()];
-        for (protection, bits) in [(Protection::None, 4.0), (Protection::Msb(1), 4.3), (Protection::ParityZero, 5.0)] {
+        for (protection, bits) in
+            [(Protection::None, 4.0), (Protection::Msb(1), 4.3), (Protection::ParityZero, 5.0)]
+        {
             let grid = DesignPoint::grid(1, &[world.point(0.8)], &[protection]);
             let (design, own) = world.summed(&grid).remove(0);
             let voltage = |row: &EnergyRow| if row.term.layer.starts_with("conv") { 0.8 } else { 1.0 };
