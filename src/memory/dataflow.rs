@@ -3,7 +3,7 @@
 //!
 //! A layer is the matrix product of `M` filters of `C·R·S` weights with `E·F·N` windows of the input (`N` images
 //! at a time). It is laid on an array of `rows` x `columns` processing elements as in SCALE-Sim (Samajdar et al.,
-//! ISPASS 2020, table III; the dataflows are those of Chen, Emer, Sze: Eyeriss, ISCA 2016):
+//! ISPASS 2020, and its code; the dataflows are those of Chen, Emer, Sze: Eyeriss, ISCA 2016):
 //!
 //! | dataflow | stays in the array | rows | columns | reads of a weight per batch |
 //! |---|---|---|---|---|
@@ -11,10 +11,10 @@
 //! | `output_stationary` | sums of outputs | `E·F·N` | `M` | `⌈E·F·N / rows⌉`, once per fold of windows |
 //! | `input_stationary` | windows of inputs | `C·R·S` | `E·F·N` | `⌈E·F·N / columns⌉`, once per fold of windows |
 //!
-//! A word that is read once serves every element that it is passed on to, and folds over windows are innermost: the
-//! weights that one such loop repeats are a tile of `min(M, columns)·C·R·S` (output stationary) or
-//! `M·min(C·R·S, rows)` (input stationary). Where the buffer holds the tile, the weight memory is read once per
-//! batch; where it does not, a cyclic walk finds nothing again, and every fold reads the memory.
+//! A word that is read once serves every element that it is passed on to. Folds are walked as SCALE-Sim does, and so
+//! repeat a tile of weights: output stationary walks all windows for some filters, a tile of `min(M, columns)·C·R·S`;
+//! input stationary walks the whole layer for some windows. Where the buffer holds the tile, the weight memory is read
+//! once per batch; where it does not, a cyclic walk finds nothing again, and every fold reads the memory.
 
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -108,7 +108,7 @@ impl Accelerator {
             }
             Dataflow::InputStationary => {
                 let array = self.array()?;
-                let tile = layer.filters * layer.window.min(array.rows.into());
+                let tile = layer.filters * layer.window;
                 if self.holds(tile, bits) {
                     1
                 } else {
@@ -220,9 +220,9 @@ mod tests {
         // conv2 of LeNet-5, output stationary: 8 of 16 filters of 150 weights, 1200 bytes at 8 bits, 600 at 4
         let of = |buffer, bits| with(Dataflow::OutputStationary, buffer)(LENET[1], bits);
         assert_eq!([of(1199, 8.0), of(1200, 8.0), of(599, 4.0), of(600, 4.0)], [7.0, 1.0, 7.0, 1.0]);
-        // input stationary: 16 filters of 16 of their 150 weights, 256 bytes
+        // input stationary: all 16 filters of 150 weights, 2400 bytes
         let of = |buffer| with(Dataflow::InputStationary, buffer)(LENET[1], 8.0);
-        assert_eq!([of(255), of(256)], [13.0, 1.0]);
+        assert_eq!([of(2399), of(2400)], [13.0, 1.0]);
         // conv1 has 6 filters only: 150 bytes
         let of = |buffer| with(Dataflow::OutputStationary, buffer)(LENET[0], 8.0);
         assert_eq!([of(149), of(150)], [49.0, 1.0]);
