@@ -3,6 +3,7 @@
 use super::*;
 use crate::figure::tests::{frontiers, memory, summary, sweep, two_methods};
 use crate::figure::{all, escape};
+use crate::memory::{CellKind, EnergyTerm};
 
 fn report(summaries: Vec<Summary>) -> Report {
     let pareto = frontiers(&summaries);
@@ -16,6 +17,10 @@ fn report(summaries: Vec<Summary>) -> Report {
         figures: all(&summaries, &pareto, &[memory()]),
         summaries,
         fault_counts: Vec::new(),
+        energy_terms: Vec::new(),
+        energy_basis: vec![
+            "Reads of a weight per inference: output stationary, array of 16 x 16, batch 1.".into()
+        ],
         pareto,
     }
 }
@@ -63,6 +68,47 @@ fn the_page_holds_answer_figures_tables_configuration_and_commands() {
         assert!(text.contains(part), "{part}\n{text}");
     }
     assert!(!text.contains("Marked with †") && !text.contains("choice of"));
+}
+
+#[test]
+fn the_terms_of_the_baseline_and_of_the_cheapest_points_add_up() {
+    let mut report = report(two_methods());
+    let term = |share: f64, s: &Summary| EnergyTerm {
+        layer: format!("layer of {share}"),
+        cells: CellKind::Usual,
+        weights: 100,
+        bits: 4.0,
+        overhead_bits: 0.5,
+        reads: 49.0,
+        voltage: s.design.voltage.unwrap(),
+        access_energy_relative: s.design.voltage.unwrap().powi(2),
+        energy_factor: 1.0,
+        energy_relative: share * s.design.energy_relative,
+        access_pj: Some(1000.0 * share),
+        leakage_pj: None,
+    };
+    let rows = |s: &Summary| {
+        let (design_id, voltage_unit) = (s.design.design_id.clone(), s.design.voltage_unit);
+        [0.25, 0.75].map(|share| EnergyRow {
+            design_id: design_id.clone(),
+            voltage_unit,
+            term: term(share, s),
+        })
+    };
+    report.energy_terms = report.summaries.iter().flat_map(rows).collect();
+    let text = words(&html(&report));
+    for part in [
+        "What the energies are made of E = Σ n · (b + c) · r · f · e(V)",
+        "Reads of a weight per inference: output stationary, array of 16 x 16, batch 1.",
+        "normal at the error-free voltage: normal4@1vmin Layer Cells n b c r V e(V) f Energy Accesses (pJ) layer of \
+         0.25 usual 100 4 0.5 49 1 V/Vmin 1.0000 1 0.1250 250 layer of 0.75 usual 100 4 0.5 49 1 V/Vmin 1.0000 1 \
+         0.3750 750 sum – – – – – – – – 0.5000 1000",
+        "wcat, cheapest point at a loss of 1 point: wcat4@0.825vmin",
+        "energy.csv of the run",
+    ] {
+        assert!(text.contains(part), "{part}\n{text}");
+    }
+    assert!(!text.contains("Leakage (pJ)"));
 }
 
 #[test]

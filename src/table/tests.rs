@@ -358,7 +358,12 @@ fn the_pareto_table_reads_back() {
 fn run(name: &str, memory: &str) -> Run {
     let (_, trials, mut summaries) = sample();
     summaries.iter_mut().for_each(|summary| summary.design.memory = memory.into());
-    Run { name: name.into(), summaries, trials: trials.iter().map(TrialRow::from).collect() }
+    Run {
+        name: name.into(),
+        summaries,
+        trials: trials.iter().map(TrialRow::from).collect(),
+        energies: Vec::new(),
+    }
 }
 
 #[test]
