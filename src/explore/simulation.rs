@@ -7,7 +7,7 @@ use super::spec::ExploreSpec;
 use crate::code::Word;
 use crate::error::{Error, Result};
 use crate::fault::Protection;
-use crate::memory::{Faults, MemoryModel, OperatingPoint};
+use crate::memory::{EnergySpec, Faults, MemoryModel, OperatingPoint};
 use crate::seed::{Purpose, Seed};
 use crate::sweep::{Comparison, Design, DesignPoint, Domain, Subject, Supply, Trial};
 use crate::units::ChipId;
@@ -31,6 +31,8 @@ pub struct Simulation<'a> {
     pub memory: &'a MemoryModel,
     /// How its cells fail; one array.
     pub faults: &'a Faults,
+    /// How weights are read in an inference.
+    pub energy: &'a EnergySpec,
     /// Protection of the codes.
     pub protection: Protection,
     /// The domains.
@@ -121,6 +123,7 @@ impl Simulation<'_> {
             subjects,
             memory: self.memory,
             faults: self.faults,
+            energy: self.energy,
             points,
             seed,
             chips,
@@ -198,6 +201,7 @@ impl Oracle for Simulation<'_> {
             subjects,
             memory: self.memory,
             faults: self.faults,
+            energy: self.energy,
             points: &points,
             seed: self.seed,
             chips: self.chips,

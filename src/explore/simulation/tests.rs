@@ -2,6 +2,7 @@
 
 use super::super::{explore, DomainSpec, PointStatus};
 use super::*;
+use crate::memory::EnergySpec;
 use crate::engine::{Evaluator, Images};
 use crate::fault::FaultSpec;
 use crate::memory;
@@ -69,6 +70,7 @@ fn with<R>(
         test_images: 120,
         memory: &world.memory,
         faults,
+        energy: &EnergySpec::default(),
         protection: Protection::None,
         parts: &parts,
         grid: &grid,
