@@ -31,6 +31,16 @@ pub fn standard_deviation(xs: &[f64]) -> Option<f64> {
     Some((squares / (xs.len() - 1) as f64).sqrt())
 }
 
+/// Standard deviation of a sorted sample of which few may say little about the rest: where fewer than three differ from
+/// the median, the variance is at least that of the rule of three, `3/n` of the sample deviating by the greatest
+/// deviation seen, or by `least`. `None` below two values.
+pub fn cautious_deviation(sorted: &[f64], least: f64) -> Option<f64> {
+    let (std, median) = (standard_deviation(sorted)?, quantile(sorted, 0.5)?);
+    let greatest = sorted.iter().map(|x| (x - median).abs()).fold(least, f64::max);
+    let few_differ = sorted.iter().filter(|&&x| x != median).count() < 3;
+    Some(if few_differ { std.max((3.0 / sorted.len() as f64).sqrt() * greatest) } else { std })
+}
+
 /// Quantile `q` in [0, 1] of a sorted sample, linear between order statistics (type 7 of Hyndman
 /// and Fan 1996, the default of NumPy, R and polars); `None` for an empty sample.
 pub fn quantile(sorted: &[f64], q: f64) -> Option<f64> {
