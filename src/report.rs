@@ -2,6 +2,7 @@
 //! commands. Figures are drawn and rows computed on the floors below; the program writes the file.
 
 mod answer;
+mod answers;
 mod drawn;
 mod page;
 mod remarks;
@@ -10,7 +11,7 @@ mod tables;
 mod tests;
 
 use crate::figure::Figure;
-use crate::table::{FaultCount, Pareto, Summary};
+use crate::table::{Answer, FaultCount, Pareto, Summary};
 
 /// What a report is made of.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,6 +36,8 @@ pub struct Report {
     pub fault_counts: Vec<FaultCount>,
     /// Frontiers and savings of the design points.
     pub pareto: Pareto,
+    /// Lowest voltages of the design points at accuracy losses and yields.
+    pub answers: Vec<Answer>,
 }
 
 /// The report as one HTML page that asks for nothing outside itself. Same input, same bytes.

@@ -17,7 +17,8 @@ use std::cmp::Ordering;
 use std::collections::BTreeSet;
 use std::path::Path;
 
-const UNITS: [VoltageUnit; 2] = [VoltageUnit::Vmin, VoltageUnit::Volt];
+/// Units of voltages.
+pub(super) const UNITS: [VoltageUnit; 2] = [VoltageUnit::Vmin, VoltageUnit::Volt];
 const SOURCES: [BerSource; 4] =
     [BerSource::Measured, BerSource::Censored, BerSource::ErrorFree, BerSource::Extrapolated];
 const STATUSES: [TrialStatus; 2] = [TrialStatus::Evaluated, TrialStatus::FaultFree];
