@@ -39,7 +39,7 @@ pub use columns::{
     summary_csv_string, summary_frame, summary_records, trials_frame, write_designs, write_summary,
     write_timing, write_trials,
 };
-pub use fault_count::{fault_counts, FaultCount};
+pub use fault_count::{cells_key, fault_counts, FaultCount};
 pub use history::{history_csv_string, read_history, write_history};
 pub use journal::{replay, Journal, Replay};
 pub use pareto::{frontier_probabilities, groups_of, pareto, RESAMPLES, SAVING_LOSSES};

@@ -19,7 +19,7 @@ pub fn yield_voltage(summaries: &[Summary], memories: &[MemoryCurve]) -> String 
     let (mut panels, mut contents) = (Vec::new(), Vec::new());
     for unit in curves::units(summaries) {
         let points: Vec<&Summary> = summaries.iter().filter(|s| s.design.voltage_unit == unit).collect();
-        let x = curves::voltage_axis(unit, points.iter().map(|s| s.design.voltage));
+        let x = curves::voltage_axis(unit, points.iter().filter_map(|s| s.design.voltage));
         let y = Axis::linear("Yield (% of chips)", -3.0, 103.0, 6);
         panels.push(Panel { x, y, height: 440.0, labelled: true, above: curves::rates_above(&points) });
         let curves: Vec<Curve> = all.iter().map(|s| curve(s, unit)).collect();
@@ -53,13 +53,15 @@ fn floors(points: &[&Summary]) -> String {
 }
 
 fn curve(series: &Series<'_>, unit: VoltageUnit) -> Curve {
-    let spot = |p: &&Summary| Spot {
-        x: p.design.voltage,
-        y: 100.0 * p.yield_share,
-        band: None,
-        whisker: Some((100.0 * p.yield_interval.low, 100.0 * p.yield_interval.high)),
-        hollow: extrapolated(p),
+    let spot = |p: &&Summary| {
+        Some(Spot {
+            x: p.design.voltage?,
+            y: 100.0 * p.yield_share,
+            band: None,
+            whisker: Some((100.0 * p.yield_interval.low, 100.0 * p.yield_interval.high)),
+            hollow: extrapolated(p),
+        })
     };
-    let run = series.points.iter().filter(|p| p.design.voltage_unit == unit).map(spot).collect();
+    let run = series.points.iter().filter(|p| p.design.voltage_unit == unit).filter_map(spot).collect();
     Curve { look: series.look, runs: vec![run] }
 }

@@ -1,9 +1,9 @@
 //! The answer in plain words, computed from the rows: how far each method's voltage can fall, and
 //! what that saves. No saving named here rests on an extrapolated bit error rate.
 
-use super::tables::{points, voltage};
+use super::tables::{bit_error_rate, points, voltage};
 use super::{answers, Report};
-use crate::figure::{escape, extrapolated, number, percent, rate};
+use crate::figure::{escape, extrapolated, number, percent};
 use crate::table::{groups_of, Pareto, Saving, Summary};
 
 /// The point that a saving may rest on: the cheapest one, unless its rate is extrapolated.
@@ -77,9 +77,9 @@ fn lead(pareto: &Pareto) -> String {
     let mut text = format!(
         "{} at {} keeps {target} down to {} (bit error rate {}): {} of weight-memory energy against 8 bit at the error-free voltage",
         saving.method,
-        width(point),
+        width(point.design.bits),
         voltage(point),
-        rate(point.design.ber),
+        bit_error_rate(point),
         change(1.0 - point.design.energy_relative)
     );
     if let (Some(baseline), Some(share)) = (&pareto.baseline, saving.saving_to_baseline) {
@@ -110,11 +110,12 @@ fn per_cent(fraction: f64) -> String {
     format!("{} %", percent(fraction))
 }
 
-/// `4 bit`.
-pub(super) fn width(point: &Summary) -> String {
-    match point.design.bits {
-        32 => "32-bit float".into(),
-        bits => format!("{bits} bit"),
+/// `4 bit`, of bits per weight.
+pub(super) fn width(bits: Option<u32>) -> String {
+    match bits {
+        Some(32) => "32-bit float".into(),
+        Some(bits) => format!("{bits} bit"),
+        None => "mixed bits".into(),
     }
 }
 
@@ -123,9 +124,9 @@ fn warning(saving: &Saving, point: &Summary) -> String {
         "{}, loss of {}: {}, {} (energy {}, bit error rate {}, extrapolated).",
         saving.method,
         points(saving.loss),
-        width(point),
+        width(point.design.bits),
         voltage(point),
         number(point.design.energy_relative),
-        rate(point.design.ber)
+        bit_error_rate(point)
     )
 }

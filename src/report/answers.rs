@@ -1,9 +1,9 @@
 //! The tables of lowest voltages: at accuracy losses with what they save, and at yields with their guard band.
 
 use super::answer::{beyond, width};
-use super::tables::{accuracy, energy, head, points, row, Cell};
+use super::tables::{accuracy, bit_error_rate, energy, head, points, row, voltage, Cell};
 use super::Report;
-use crate::figure::{escape, number, percent, rate};
+use crate::figure::{escape, number, percent};
 use crate::stats;
 use crate::table::{Answer, Ends, Question, Reach, Summary};
 
@@ -13,10 +13,7 @@ fn label(answer: &Answer, all: &[Answer]) -> String {
     let own = &answer.ladder;
     let alike = |other: &&Answer| (&other.ladder.method, other.ladder.bits) == (&own.method, own.bits);
     let differ = |of: fn(&Answer) -> &str| all.iter().any(|other| of(other) != of(answer));
-    let mut text = match answer.point.as_ref() {
-        Some(point) => format!("{} at {}", own.method, width(point)),
-        None => format!("{} at {} bit", own.method, own.bits),
-    };
+    let mut text = format!("{} at {}", own.method, width(own.bits));
     if all.iter().filter(alike).any(|other| other.ladder.model != own.model) {
         text += &format!(", {}", own.model);
     }
@@ -32,10 +29,9 @@ fn label(answer: &Answer, all: &[Answer]) -> String {
 
 /// `0.85 V/Vmin`, `at or below 0.75 V/Vmin`, `not reached`.
 fn place(answer: &Answer) -> String {
-    let at = |point: &Summary| format!("{} {}", number(point.design.voltage), answer.ladder.unit.symbol());
     match (&answer.point, answer.reach) {
-        (Some(point), Reach::AtOrBelow) => format!("at or below {}", at(point)),
-        (Some(point), _) => at(point),
+        (Some(point), Reach::AtOrBelow) => format!("at or below {}", voltage(point)),
+        (Some(point), _) => voltage(point),
         (None, _) => "not reached".into(),
     }
 }
@@ -103,7 +99,7 @@ pub(super) fn losses(report: &Report) -> String {
             Cell::Number(percent(target)),
             Cell::Text(format!("{}{mark}", place(answer))),
             volts(answer),
-            of(&|p| Cell::Number(rate(p.design.ber))),
+            of(&|p| Cell::Number(bit_error_rate(p))),
             of(&|p| Cell::Number(accuracy(p.mean))),
             of(&|p| energy(p.design.energy_relative)),
             share(answer.saving_to_reference()),

@@ -46,7 +46,7 @@ pub(super) fn remarks(report: &Report) -> String {
 
 /// How many trainings stand behind each method and width.
 fn trainings(summaries: &[Summary]) -> Option<String> {
-    let mut models = BTreeMap::<(&str, u32), BTreeSet<(&str, Option<u64>)>>::new();
+    let mut models = BTreeMap::<(&str, Option<u32>), BTreeSet<(&str, Option<u64>)>>::new();
     for d in summaries.iter().map(|s| &s.design) {
         let own = models.entry((&d.method, d.bits)).or_default();
         own.insert((&d.model, d.training_seed));
@@ -55,7 +55,8 @@ fn trainings(summaries: &[Summary]) -> Option<String> {
         .iter()
         .map(|((method, bits), own)| {
             let trainings = if own.len() == 1 { "training" } else { "trainings" };
-            format!("{method} at {bits} bit: {} {trainings}", own.len())
+            let width = bits.map_or("mixed bits".into(), |bits| format!("{bits} bit"));
+            format!("{method} at {width}: {} {trainings}", own.len())
         })
         .collect();
     let alone = models.values().any(|own| own.len() == 1);

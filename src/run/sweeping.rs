@@ -10,11 +10,11 @@ use crate::config::Experiment;
 use crate::data::ImageSet;
 use crate::engine::{Score, ACCESS_IMAGES};
 use crate::error::{Error, Result};
-use crate::fault::FaultSpec;
+use crate::fault::{FaultSpec, Protection};
 use crate::memory::{self, Faults, MemoryModel, OperatingPoint};
 use crate::stats::{self, ImageSample};
 use crate::store::{self, Lock};
-use crate::sweep::{Comparison, Design, Subject, Trial};
+use crate::sweep::{exposed_cells, Comparison, Design, DesignPoint, Subject, Trial};
 use crate::table::{self, names, FloorSpec, Journal, Pareto, Replay, Summary};
 use crate::units::{BerSource, Voltage};
 use candle_core::Device;
@@ -109,6 +109,7 @@ struct Prepared {
     memory: MemoryModel,
     faults: Faults,
     voltages: Vec<Voltage>,
+    protections: Vec<Protection>,
     models: Vec<Loaded>,
     /// As in the record.
     exposed_cells: BTreeMap<String, u64>,
@@ -149,7 +150,8 @@ pub fn plan(experiment: &Experiment, request: &SweepRequest) -> Result<SweepPlan
     let early = early_set(experiment, request)?;
     if request.models.is_empty() {
         let trainings = experiment.trainings()?;
-        let points = inputs.voltages.len() * inputs.faults.count() * trainings.len();
+        let settings = inputs.voltages.len() * inputs.protections.len() * inputs.faults.count();
+        let points = settings * trainings.len();
         let trials = points * inputs.faults.chips(experiment.sweep.chips) as usize;
         return Ok(SweepPlan {
             epochs: trainings.len() * experiment.trainer.epochs,
@@ -192,6 +194,7 @@ struct Inputs {
     memory: MemoryModel,
     faults: Faults,
     voltages: Vec<Voltage>,
+    protections: Vec<Protection>,
 }
 
 fn inputs(experiment: &Experiment, request: &SweepRequest) -> Result<Inputs> {
@@ -201,7 +204,8 @@ fn inputs(experiment: &Experiment, request: &SweepRequest) -> Result<Inputs> {
         check_untrained(&experiment.trainings()?, &faults)?;
     }
     let voltages = faults.voltages(&memory, experiment.sweep.voltages.as_deref())?;
-    Ok(Inputs { memory, faults, voltages })
+    let protections = experiment.sweep.protections()?;
+    Ok(Inputs { memory, faults, voltages, protections })
 }
 
 /// The test images where they are known before the models are: wrong ones end a sweep before its trainings.
@@ -262,14 +266,9 @@ fn prepare(
     early: Option<ImageSet>,
     device: &Device,
 ) -> Result<Prepared> {
-    let Inputs { memory, faults, voltages } = inputs;
+    let Inputs { memory, faults, voltages, protections } = inputs;
     let mut experiment = experiment.clone();
     let models = load_models(paths, device)?;
-    let exposed = |model: &Loaded| Ok((model.name.clone(), model.exposure(&faults)?.cells()));
-    let mut exposed_cells = models.iter().map(exposed).collect::<Result<BTreeMap<_, _>>>()?;
-    if !faults.counts_have_the_rate() {
-        exposed_cells.clear();
-    }
     let given = request.models.is_empty() || request.dataset_given;
     experiment.dataset = dataset_for(&models, &experiment.dataset, given)?;
     let set = match early {
@@ -294,13 +293,15 @@ fn prepare(
         memory,
         faults,
         voltages,
+        protections,
         models,
-        exposed_cells,
+        exposed_cells: BTreeMap::new(),
         images,
         identity,
         notes: Vec::new(),
     };
     prepared.notes = prepared.remarks()?;
+    prepared.exposed_cells = prepared.count_cells()?;
     Ok(prepared)
 }
 
@@ -370,15 +371,34 @@ impl Prepared {
         self.models.par_iter().enumerate().map(score).collect()
     }
 
-    /// The voltages asked for, and those that the run has already.
-    fn points(&self, replay: &Replay) -> Result<Vec<OperatingPoint>> {
-        let mut voltages = self.voltages.clone();
+    /// Cells that faults reach, by model and protection; none where counts do not have the rate of the curve.
+    fn count_cells(&self) -> Result<BTreeMap<String, u64>> {
+        let mut cells = BTreeMap::new();
+        for model in self.models.iter().filter(|_| self.faults.counts_have_the_rate()) {
+            model.stored_bits()?;
+            for &protection in &self.protections {
+                let key = table::cells_key(&model.name, &protection.to_string());
+                cells.insert(key, exposed_cells(&model.evaluator, &model.name, protection, &self.faults)?);
+            }
+        }
+        Ok(cells)
+    }
+
+    /// Every model at the voltages and under the protections asked for, and those that the run has already.
+    fn points(&self, replay: &Replay) -> Result<Vec<DesignPoint>> {
+        let (mut voltages, mut protections) = (self.voltages.clone(), self.protections.clone());
         for design in &replay.designs {
-            voltages.push(Voltage::new(design.voltage)?);
+            voltages.extend(design.voltage.map(Voltage::new).transpose()?);
+            let protection: Protection = design.protection.parse()?;
+            if !protections.contains(&protection) {
+                protections.push(protection);
+            }
         }
         voltages.sort_by(|a, b| a.get().total_cmp(&b.get()));
         voltages.dedup();
-        voltages.into_iter().map(|voltage| self.faults.at(&self.memory, voltage)).collect()
+        let at = |voltage| self.faults.at(&self.memory, voltage);
+        let points: Vec<OperatingPoint> = voltages.into_iter().map(at).collect::<Result<_>>()?;
+        Ok(DesignPoint::grid(self.models.len(), &points, &protections))
     }
 
     /// The chips asked for, or as many as the run has already. A tolerance decides by itself.
@@ -407,7 +427,7 @@ impl Prepared {
     fn comparison<'a>(
         &'a self,
         subjects: &'a [Subject<'a>],
-        points: &'a [OperatingPoint],
+        points: &'a [DesignPoint],
         chips: u32,
     ) -> Comparison<'a> {
         Comparison {
@@ -542,7 +562,8 @@ impl Sweeping<'_> {
 
     fn say_extension(&self, replay: &Replay, designs: &[Design], chips: u32) {
         let prepared = &self.prepared;
-        let points = prepared.voltages.len() * prepared.faults.count() * prepared.models.len();
+        let settings = prepared.voltages.len() * prepared.protections.len() * prepared.faults.count();
+        let points = settings * prepared.models.len();
         let asked = (points, prepared.chips(&Replay::default()));
         if !replay.trials.is_empty() && (designs.len(), chips) != asked {
             self.monitor.note(&format!(

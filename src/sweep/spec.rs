@@ -1,6 +1,7 @@
 //! What a user may ask of a sweep, checked.
 
 use crate::error::{Error, Result};
+use crate::fault::Protection;
 use crate::stats::{normal_half_width, ImageSample};
 use crate::units::Accuracy;
 use serde::{Deserialize, Serialize};
@@ -20,11 +21,13 @@ pub struct SweepSpec {
     pub tolerance: Option<f64>,
     /// Accuracy floor of the yield; absent: clean accuracy less 0.05.
     pub floor: Option<Accuracy>,
+    /// Protections to compare: `none`, `msb:k`, `secded`, `parity_zero`; empty: `none`.
+    pub protection: Vec<String>,
 }
 
 impl Default for SweepSpec {
     fn default() -> Self {
-        Self { voltages: None, chips: 50, images: None, tolerance: None, floor: None }
+        Self { voltages: None, chips: 50, images: None, tolerance: None, floor: None, protection: Vec::new() }
     }
 }
 
@@ -40,6 +43,7 @@ impl SweepSpec {
         if !(1..=1_000_000).contains(&self.chips) {
             return wrong("chips", "1 to 1000000", self.chips.to_string());
         }
+        self.protections()?;
         if self.images == Some(0) {
             return wrong("images", "at least 1", "0".into());
         }
@@ -49,6 +53,15 @@ impl SweepSpec {
             }
             _ => Ok(()),
         }
+    }
+
+    /// The protections asked for; none but `none` where nothing was.
+    ///
+    /// # Errors
+    /// As [`Protection::parse_list`].
+    pub fn protections(&self) -> Result<Vec<Protection>> {
+        let protections = Protection::parse_list(&self.protection)?;
+        Ok(if protections.is_empty() { vec![Protection::None] } else { protections })
     }
 
     /// Checks images and tolerance against a test set of `all` images.

@@ -45,7 +45,7 @@ impl Default for Questions {
 /// `trials`.
 ///
 /// A ladder is one model in one memory with one array, protection and floor at several voltages; points whose rate is
-/// extrapolated are no rungs of it. Its answer is the lowest swept voltage from which on, upward, every swept voltage
+/// extrapolated are no rungs of it; points with a voltage for each domain are in none. Its answer is the lowest swept voltage from which on, upward, every swept voltage
 /// holds: voltages between are not interpolated, and the ends of intervals are swept voltages too.
 ///
 /// Loss: a voltage holds where its mean accuracy reaches the best clean accuracy of the baseline's models (of all models
@@ -109,7 +109,7 @@ struct Resampled {
 impl<'a> Table<'a> {
     fn new(summaries: &'a [Summary]) -> Self {
         let mut grouped: BTreeMap<_, Vec<usize>> = BTreeMap::new();
-        for (i, s) in summaries.iter().enumerate() {
+        for (i, s) in summaries.iter().enumerate().filter(|(_, s)| s.design.voltage.is_some()) {
             let d = &s.design;
             let memory = (&d.memory, &d.fault_kind, &d.array, &d.protection);
             let key = (&d.method, d.bits, &d.model, &d.architecture, memory, s.floor.to_bits());
@@ -121,7 +121,7 @@ impl<'a> Table<'a> {
             let mut known: Vec<(f64, usize)> = points
                 .into_iter()
                 .filter(|&i| summaries[i].design.ber_source != BerSource::Extrapolated)
-                .filter_map(|i| voltage(&summaries[i]).map(|voltage| (voltage, i)))
+                .filter_map(|i| summaries[i].design.voltage.map(|voltage| (voltage, i)))
                 .collect();
             known.sort_by(|a, b| a.0.total_cmp(&b.0));
             for (voltage, i) in known {
@@ -291,11 +291,6 @@ impl<'a> Table<'a> {
     }
 }
 
-/// The supply voltage of a design point, where it has one.
-fn voltage(summary: &Summary) -> Option<f64> {
-    Some(summary.design.voltage)
-}
-
 /// Ladders of the baseline that a ladder is compared with: in the same memory and array, unprotected, or where that was
 /// not swept, under its own protection.
 fn bases(own: &Ladder, ladders: &[(Ladder, Vec<Rung>)], baseline: Option<&str>) -> Vec<usize> {
@@ -317,18 +312,18 @@ fn bases(own: &Ladder, ladders: &[(Ladder, Vec<Rung>)], baseline: Option<&str>) 
 
 /// The yield's interval; where no cell can fail, every chip is like those that were seen.
 fn known_yield(summary: &Summary) -> Interval {
-    match summary.design.ber_source {
-        BerSource::ErrorFree => Interval { low: summary.yield_share, high: summary.yield_share },
-        _ => summary.yield_interval,
+    match summary.design.can_fail() {
+        true => summary.yield_interval,
+        false => Interval { low: summary.yield_share, high: summary.yield_share },
     }
 }
 
 /// One-sided lower bound of the yield.
 fn yield_lower(summary: &Summary) -> f64 {
     let good = (summary.yield_share * summary.chips as f64).round() as u64;
-    match summary.design.ber_source {
-        BerSource::ErrorFree => summary.yield_share,
-        _ => stats::clopper_pearson_at(CONFIDENCE, good, summary.chips).low,
+    match summary.design.can_fail() {
+        true => stats::clopper_pearson_at(CONFIDENCE, good, summary.chips).low,
+        false => summary.yield_share,
     }
 }
 

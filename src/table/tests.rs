@@ -21,17 +21,18 @@ pub(super) fn design(model: &str, method: &str, voltage: f64) -> Design {
         architecture: "lenet5".into(),
         dataset: "glyphs".into(),
         method: method.into(),
-        bits: 8,
+        bits: Some(8),
         training_seed: Some(u64::MAX),
         memory: "sram-14nm".into(),
         fault_kind: "flip".into(),
         array: "independent".into(),
         protection: "none".into(),
-        voltage,
+        voltage: Some(voltage),
         voltage_unit: VoltageUnit::Vmin,
-        ber: if free { 0.0 } else { 1e-3 / 3.0 },
+        ber: Some(if free { 0.0 } else { 1e-3 / 3.0 }),
         ber_source: if free { BerSource::ErrorFree } else { BerSource::Measured },
-        access_energy_relative: voltage * voltage,
+        access_energy_relative: Some(voltage * voltage),
+        domain_voltages: Vec::new(),
         energy_relative: voltage * voltage,
         energy_pj: None,
         area_relative: 1.0,
@@ -290,7 +291,7 @@ fn a_parquet_column_of_another_type_is_refused() {
 fn values_that_no_reader_takes_are_not_written() {
     let path = PathBuf::from("/nonexistent/never.parquet");
     let mut designs = sample().0;
-    designs[0].ber = f64::NAN;
+    designs[0].ber = Some(f64::NAN);
     let error = write_designs(&path, &designs).unwrap_err().to_string();
     assert_eq!(error, "column `ber`: expected a number from 0 to 0.5, found Number(NaN)");
 }

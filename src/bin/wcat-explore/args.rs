@@ -160,6 +160,7 @@ Example:
   wcat-explore sweep --voltages 0.75:1.0:0.025
   wcat-explore sweep --model a.safetensors --model b.safetensors --chips 50 --voltages 0.8:1.0:0.02
   wcat-explore sweep --memory sram-28nm-kc705b-salami2018 --voltages 0.53:0.59:0.01 --array independent,model
+  wcat-explore sweep --model wcat.safetensors --voltages 0.75:1.0:0.025 --protection none,msb:1,secded,parity_zero
 
 Without --model the models of the configuration (default: the built-in quick start) are trained if they are not
 in the cache. A killed sweep goes on where it stopped; further voltages or chips extend it.")]

@@ -3,7 +3,7 @@
 use super::super::columns::{design_costs, design_keys, UNITS};
 use super::super::csv::to_csv;
 use super::super::field::{
-    count, number, optional_number, optional_text, records, text, Field, FINITE, FROM_ZERO, SHARE,
+    number, optional_count, optional_number, optional_text, records, text, Field, FINITE, FROM_ZERO, SHARE,
 };
 use super::super::file::{read, write};
 use super::super::pareto_file::known_summary;
@@ -22,8 +22,8 @@ pub struct Ladder {
     pub model: String,
     /// Its method.
     pub method: String,
-    /// Its bits per weight.
-    pub bits: u32,
+    /// Its bits per weight; `None` where layers differ.
+    pub bits: Option<u32>,
     /// The memory model.
     pub memory: String,
     /// The array.
@@ -167,7 +167,7 @@ fn fields() -> Vec<Field<Answer>> {
         text("kind", |a: &Answer| if a.loss().is_some() { LOSS } else { YIELD }),
         text("of_model", |a| &a.ladder.model),
         text("of_method", |a| &a.ladder.method),
-        count("of_bits", |a| a.ladder.bits.into()),
+        optional_count("of_bits", |a| a.ladder.bits.map(u64::from)),
         text("of_memory", |a| &a.ladder.memory),
         text("of_array", |a| &a.ladder.array),
         text("of_protection", |a| &a.ladder.protection),
@@ -248,7 +248,7 @@ pub fn read_answers(path: &Path, summaries: &[Summary]) -> Result<Vec<Answer>> {
 }
 
 fn answer(row: Row<'_>, by_id: &BTreeMap<&str, &Summary>) -> Result<Answer> {
-    let bits = row.count("of_bits")?;
+    let bits = row.optional_count("of_bits").map(Bits::new).transpose();
     let floor = row.number("floor")?;
     let question = match row.text("kind")? {
         LOSS => Question::Loss { loss: row.number("loss")?, target: row.number("target")? },
@@ -266,7 +266,7 @@ fn answer(row: Row<'_>, by_id: &BTreeMap<&str, &Summary>) -> Result<Answer> {
         ladder: Ladder {
             model: row.text("of_model")?.to_owned(),
             method: row.text("of_method")?.to_owned(),
-            bits: Bits::new(bits).map_err(|e| row.wrong("of_bits", "bits", e.to_string()))?.get(),
+            bits: bits.map_err(|e| row.wrong("of_bits", "a width", e.to_string()))?.map(Bits::get),
             memory: row.text("of_memory")?.to_owned(),
             array: row.text("of_array")?.to_owned(),
             protection: row.text("of_protection")?.to_owned(),

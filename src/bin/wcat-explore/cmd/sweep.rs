@@ -127,11 +127,12 @@ pub(crate) fn table(summaries: &[Summary]) -> anyhow::Result<()> {
     let several = summaries.iter().any(|s| array(s) != array(&summaries[0]));
     let mut columns = vec![
         Column::text("model", summaries, |s| s.design.model.clone()),
-        Column::number("bits", summaries, |s| s.design.bits.to_string()),
-        Column::number(unit, summaries, |s| s.design.voltage.to_string()),
+        Column::number("bits", summaries, |s| show::optional(s.design.bits)),
+        Column::number(unit, summaries, |s| show::optional(s.design.voltage)),
         Column::number("bit error rate", summaries, |s| match s.design.ber {
-            0.0 => "0".into(),
-            ber => format!("{ber:.2e}"),
+            None => "-".into(),
+            Some(0.0) => "0".into(),
+            Some(ber) => format!("{ber:.2e}"),
         }),
         Column::text("source", summaries, |s| s.design.ber_source.name().into()),
         Column::number("energy", summaries, |s| format!("{:.4}", s.design.energy_relative)),
@@ -143,6 +144,9 @@ pub(crate) fn table(summaries: &[Summary]) -> anyhow::Result<()> {
     ];
     if several {
         columns.insert(1, Column::text("array", summaries, array));
+    }
+    if summaries.iter().any(|s| s.design.protection != summaries[0].design.protection) {
+        columns.insert(1, Column::text("protection", summaries, |s| s.design.protection.clone()));
     }
     show::table(&columns)
 }
