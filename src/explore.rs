@@ -4,6 +4,7 @@
 mod domains;
 mod greedy;
 mod local;
+mod lowest_voltage;
 mod oracle;
 mod procedure;
 mod row;
@@ -14,6 +15,7 @@ mod spec;
 mod tests;
 
 pub use domains::{DomainSpec, Group, Part};
+pub use lowest_voltage::{lowest_voltage, Evidence, Lowest, Plan, Target, Verdict, CONFIDENCE};
 pub use oracle::{Oracle, Reference};
 pub use procedure::{explore, Outcome, Sink};
 pub use row::{Answer, Estimate, Evaluation, ExplorePoint, PointKind, PointStatus, SensitivityRow};

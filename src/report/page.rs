@@ -14,7 +14,7 @@ pub(super) fn page(report: &Report) -> String {
         escape(&report.run),
         escape(&report.version)
     );
-    body += &section("answer", "Answer", &answer::answer(&report.summaries, &report.pareto));
+    body += &section("answer", "Answer", &answer::answer(report));
     let explored = !report.summaries.is_empty();
     if explored {
         let content = interactive::section();

@@ -279,23 +279,15 @@ impl Comparison<'_> {
             }
             let images = if limited { 0.0 } else { images };
             // without faults all chips are alike
-            let wide = || stats::mean_half_width(deviation(&sorted, tolerance)?, sorted.len(), images);
+            let wide = || {
+                stats::mean_half_width(stats::cautious_deviation(&sorted, tolerance)?, sorted.len(), images)
+            };
             if design.can_fail() && wide()? > tolerance {
                 return None;
             }
         }
         Some(reason)
     }
-}
-
-/// Standard deviation of sorted accuracies over chips. Where few chips differ the sample says little about the
-/// rest: the variance is at least that of the rule of three, `3/n` of chips deviating by the greatest deviation
-/// seen, or by the tolerance. `None` below two chips.
-fn deviation(sorted: &[f64], tolerance: f64) -> Option<f64> {
-    let (std, median) = (stats::standard_deviation(sorted)?, stats::quantile(sorted, 0.5)?);
-    let greatest = sorted.iter().map(|a| (a - median).abs()).fold(tolerance, f64::max);
-    let few_differ = sorted.iter().filter(|&&a| a != median).count() < 3;
-    Some(if few_differ { std.max((3.0 / sorted.len() as f64).sqrt() * greatest) } else { std })
 }
 
 /// Trials that are owed, chip after chip: an interrupted sweep has whole chips.

@@ -17,6 +17,7 @@ use std::cmp::Ordering;
 use std::collections::BTreeSet;
 use std::path::Path;
 
+/// Units of voltages.
 pub(super) const UNITS: [VoltageUnit; 2] = [VoltageUnit::Vmin, VoltageUnit::Volt];
 const SOURCES: [BerSource; 4] =
     [BerSource::Measured, BerSource::Censored, BerSource::ErrorFree, BerSource::Extrapolated];
