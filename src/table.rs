@@ -9,6 +9,7 @@ mod columns;
 #[cfg(test)]
 mod coverage;
 mod csv;
+mod energy;
 mod fault_count;
 mod field;
 mod file;
@@ -39,6 +40,7 @@ pub use columns::{
     summary_csv_string, summary_frame, summary_records, trials_frame, write_designs, write_summary,
     write_timing, write_trials,
 };
+pub use energy::{read_energies, write_energies};
 pub use fault_count::{cells_key, fault_counts, FaultCount};
 pub use history::{history_csv_string, read_history, write_history};
 pub use journal::{replay, Journal, Replay};
@@ -72,6 +74,8 @@ pub mod names {
     pub const SUMMARY: &str = "summary.parquet";
     /// The same as text.
     pub const SUMMARY_CSV: &str = "summary.csv";
+    /// Terms of the energy of each design point.
+    pub const ENERGY_CSV: &str = "energy.csv";
     /// Frontiers, hypervolumes, savings.
     pub const PARETO_CSV: &str = "pareto.csv";
     /// Lowest voltages at accuracy losses and yields.

@@ -1,6 +1,6 @@
 //! One sweep in its folder: models trained or loaded, trials journalled and resumed, tables and report written.
 
-use super::identity::{check_plain_name, folder_name};
+use super::identity::{check_plain_name, folder_name, SweepIdentity};
 use super::monitor::{Monitor, SweepProgress};
 use super::record::{now, run_folder, Input, Machine, Record, MEMORY, RECORD};
 use super::redraw::{draw, Drawn};
@@ -10,7 +10,7 @@ use crate::config::Experiment;
 use crate::data::ImageSet;
 use crate::engine::{Score, ACCESS_IMAGES};
 use crate::error::{Error, Result};
-use crate::fault::{FaultSpec, Protection};
+use crate::fault::Protection;
 use crate::memory::{self, Faults, MemoryModel, OperatingPoint};
 use crate::stats::{self, ImageSample};
 use crate::store::{self, Lock};
@@ -19,7 +19,6 @@ use crate::table::{self, names, FloorSpec, Journal, Pareto, Replay, Summary};
 use crate::units::{BerSource, Voltage};
 use candle_core::Device;
 use rayon::prelude::*;
-use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -87,20 +86,6 @@ pub struct SweepResult {
     pub computed: usize,
     /// Trials that were finished before.
     pub reused: usize,
-}
-
-/// Everything that can change a number of a sweep, but for what is merely more voltages or chips.
-#[derive(Serialize)]
-struct Identity<'a> {
-    seed: u64,
-    dataset: &'a str,
-    images: u64,
-    memory: &'a str,
-    models: Vec<(&'a str, &'a str)>,
-    tolerance: Option<f64>,
-    floor: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    faults: Option<&'a FaultSpec>,
 }
 
 /// Inputs of a sweep, loaded and checked.
@@ -199,6 +184,7 @@ struct Inputs {
 
 fn inputs(experiment: &Experiment, request: &SweepRequest) -> Result<Inputs> {
     let memory = memory::load(&experiment.memory)?;
+    experiment.energy.check_memory(&memory)?;
     let faults = Faults::new(&experiment.faults, &memory)?;
     if request.models.is_empty() {
         check_untrained(&experiment.trainings()?, &faults)?;
@@ -277,7 +263,7 @@ fn prepare(
     };
     let images = TestImages::new(&set, &models, &experiment, experiment.sweep.images)?;
     experiment.sweep.check_tolerance(images.all)?;
-    let identity = Identity {
+    let identity = SweepIdentity {
         seed: experiment.seed.0,
         dataset: &images.checksum,
         images: images.count,
@@ -286,6 +272,7 @@ fn prepare(
         tolerance: experiment.sweep.tolerance,
         floor: experiment.sweep.floor.map(|floor| floor.get()),
         faults: faults.changes(),
+        energy: experiment.energy.changes(),
     };
     let identity = folder_name(&experiment.name, &identity)?;
     let mut prepared = Prepared {
@@ -434,6 +421,7 @@ impl Prepared {
             subjects,
             memory: &self.memory,
             faults: &self.faults,
+            energy: &self.experiment.energy,
             points,
             seed: self.experiment.seed,
             chips,
@@ -526,6 +514,7 @@ impl Sweeping<'_> {
             }
             record.notes.push(note);
         }
+        table::write_energies(&folder.join(names::ENERGY_CSV), &comparison.energies()?)?;
         self.write_tables(&designs, &outcome.trials, &summaries, seconds)?;
         record.finished_unix = Some(now());
         record.write(folder)?;

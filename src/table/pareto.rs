@@ -5,6 +5,7 @@ use super::row::{Frontier, FrontierPoint, Outcome, Pareto, Saving, Summary};
 use super::summary::{mean_accuracy, ChipTable};
 use crate::error::{Error, Result};
 use crate::seed::{Purpose, Seed};
+use crate::sweep::Design;
 use crate::units::BerSource;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,6 +15,8 @@ pub const SAVING_LOSSES: [f64; 3] = [0.005, 0.01, 0.02];
 pub const RESAMPLES: usize = 1000;
 /// Name of the method that others are compared with.
 pub(super) const BASELINE: &str = "normal";
+/// Name of the protection of unprotected codes.
+const UNPROTECTED: &str = "none";
 /// First index of the bootstrap stream of frontiers; summaries have another.
 const STREAM: u64 = 1;
 /// Rounding that a mean may fall short of a target by.
@@ -63,13 +66,18 @@ pub fn pareto<T: Outcome>(summaries: &[Summary], trials: &[T], chance: f64, seed
     Ok(Pareto { frontiers, savings, baseline, chance })
 }
 
-/// What frontiers and savings of design points are grouped by, one name per summary: the method; where several arrays
-/// are compared, the method and the array, because points of one array say nothing about another.
+/// What frontiers and savings of design points are grouped by, one name per summary: the method; where several
+/// protections or arrays are compared, also the protection, unless there is none, and the array, because points of
+/// one array say nothing about another.
 pub fn groups_of(summaries: &[Summary]) -> Vec<String> {
-    let several = summaries.windows(2).any(|pair| pair[0].design.array != pair[1].design.array);
-    let name = |s: &Summary| match several {
-        true => format!("{}, {}", s.design.method, s.design.array),
-        false => s.design.method.clone(),
+    let several =
+        |of: fn(&Design) -> &str| summaries.windows(2).any(|w| of(&w[0].design) != of(&w[1].design));
+    let (protections, arrays) = (several(|d| &d.protection), several(|d| &d.array));
+    let name = |s: &Summary| {
+        let mut parts = vec![s.design.method.as_str()];
+        parts.extend(Some(s.design.protection.as_str()).filter(|p| protections && *p != UNPROTECTED));
+        parts.extend(Some(s.design.array.as_str()).filter(|_| arrays));
+        parts.join(", ")
     };
     summaries.iter().map(name).collect()
 }
@@ -183,10 +191,18 @@ impl Points {
 
 /// Savings by loss, then group. The target is the highest clean accuracy of the baseline's
 /// models, or of all models where there is no baseline, less the loss. A group is compared with the baseline in
-/// the same array.
+/// the same array: the unprotected one, or where that was not swept, the one under the same protection.
 fn savings(summaries: &[Summary], names: &[String], baseline: Option<&str>) -> Vec<Saving> {
-    let groups: BTreeMap<&str, &str> =
-        names.iter().zip(summaries).map(|(name, s)| (name.as_str(), s.design.array.as_str())).collect();
+    let groups: BTreeMap<&str, &Design> =
+        names.iter().zip(summaries).map(|(name, s)| (name.as_str(), &s.design)).collect();
+    let base_of = |group: &Design| {
+        let own = || {
+            let pairs = names.iter().zip(summaries).map(|(name, s)| (name.as_str(), &s.design));
+            pairs.filter(|(_, d)| baseline == Some(d.method.as_str()) && d.array == group.array)
+        };
+        let under = |protection: &str| own().find(|(_, d)| d.protection == protection).map(|(name, _)| name);
+        under(UNPROTECTED).or_else(|| under(&group.protection))
+    };
     let of = |group: &str| {
         let group = group.to_owned();
         summaries.iter().zip(names).filter(move |(_, name)| **name == group).map(|(s, _)| s)
@@ -201,12 +217,8 @@ fn savings(summaries: &[Summary], names: &[String], baseline: Option<&str>) -> V
     let mut savings = Vec::new();
     for loss in SAVING_LOSSES {
         let target = (clean - loss).max(0.0);
-        for (&method, &array) in &groups {
-            let base = summaries
-                .iter()
-                .zip(names)
-                .find(|(s, _)| baseline == Some(s.design.method.as_str()) && s.design.array == array);
-            let base = base.and_then(|(_, name)| cheapest(name, target)).map(energy);
+        for (&method, &design) in &groups {
+            let base = base_of(design).and_then(|name| cheapest(name, target)).map(energy);
             let cheapest = cheapest(method, target);
             let own = cheapest.map(energy);
             savings.push(Saving {
@@ -229,7 +241,7 @@ mod tests {
     use super::super::summary::{summarize, FloorSpec};
     use super::super::tests::{design, trials};
     use super::*;
-    use crate::sweep::{Design, StoppedBy, Trial};
+    use crate::sweep::{StoppedBy, Trial};
 
     /// Summaries and trials of design points with the given correct answers of 1000 on each chip.
     fn swept(points: &[(Design, Vec<u64>)]) -> (Vec<Summary>, Vec<Trial>) {
@@ -336,6 +348,39 @@ mod tests {
         assert_eq!((&none.cheapest, none.saving_to_baseline, none.saving_to_reference), (&None, None, None));
         let order: Vec<_> = found.savings.iter().map(|s| (s.loss, s.method.as_str())).collect();
         assert_eq!(order[..4], [(0.005, "lsq"), (0.005, "normal"), (0.005, "wcat"), (0.01, "lsq")]);
+    }
+
+    #[test]
+    fn protections_are_groups_and_are_compared_with_the_unprotected_baseline() {
+        let with = |model: &str, method: &str, voltage, protection: &str| {
+            let mut design = design(model, method, voltage);
+            design.protection = protection.into();
+            design.design_id += protection;
+            design
+        };
+        let mut points = vec![
+            (with("n", "normal", 1.0, "none"), vec![950; 2]),
+            (with("n", "normal", 0.9, "secded"), vec![950; 2]),
+            (with("w", "wcat", 0.8, "none"), vec![950; 2]),
+            (with("w", "wcat", 0.9, "secded"), vec![950; 2]),
+        ];
+        let found = |points: &[(Design, Vec<u64>)]| {
+            let (summaries, trials) = swept(points);
+            (groups_of(&summaries), pareto(&summaries, &trials, 0.1, Seed(1)).unwrap())
+        };
+        let (names, frontiers) = found(&points);
+        assert_eq!(names, ["normal", "normal, secded", "wcat", "wcat, secded"]);
+        let saved = frontiers.savings.iter().find(|s| s.method == "wcat, secded").unwrap();
+        assert!((saved.saving_to_baseline.unwrap() - (1.0 - 0.81)).abs() < 1e-12);
+        // The baseline was swept under the same protection only.
+        points.remove(0);
+        let (names, frontiers) = found(&points);
+        assert_eq!(names, ["normal, secded", "wcat", "wcat, secded"]);
+        let saving = |of: &str| frontiers.savings.iter().find(|s| s.method == of).unwrap().saving_to_baseline;
+        assert_eq!((saving("wcat, secded"), saving("wcat")), (Some(0.0), None));
+        // One protection is not worth a name.
+        points.remove(1);
+        assert_eq!(found(&points).0, ["normal", "wcat"]);
     }
 
     #[test]
