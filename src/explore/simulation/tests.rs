@@ -2,10 +2,10 @@
 
 use super::super::{explore, DomainSpec, PointStatus};
 use super::*;
-use crate::memory::EnergySpec;
 use crate::engine::{Evaluator, Images};
 use crate::fault::FaultSpec;
 use crate::memory;
+use crate::memory::EnergySpec;
 use crate::net::{Architecture, Network};
 use crate::quant::{Method, QuantizerSpec};
 use crate::units::Bits;
