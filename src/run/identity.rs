@@ -1,6 +1,7 @@
 //! What can change a number, and the hash of it that names folders.
 
 use crate::error::{Error, Result};
+use crate::explore::ExploreSpec;
 use crate::fault::FaultSpec;
 use crate::kernel::Isa;
 use crate::memory::EnergySpec;
@@ -25,6 +26,8 @@ pub(super) struct SweepIdentity<'a> {
     pub(super) faults: Option<&'a FaultSpec>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) energy: Option<&'a EnergySpec>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) explore: Option<&'a ExploreSpec>,
 }
 
 /// `<name>-<hash>`: the first 12 hexadecimal digits of the SHA-256 of the identity as JSON, with the vector

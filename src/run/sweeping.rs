@@ -89,18 +89,18 @@ pub struct SweepResult {
 }
 
 /// Inputs of a sweep, loaded and checked.
-struct Prepared {
-    experiment: Experiment,
-    memory: MemoryModel,
-    faults: Faults,
-    voltages: Vec<Voltage>,
-    protections: Vec<Protection>,
-    models: Vec<Loaded>,
+pub(super) struct Prepared {
+    pub(super) experiment: Experiment,
+    pub(super) memory: MemoryModel,
+    pub(super) faults: Faults,
+    pub(super) voltages: Vec<Voltage>,
+    pub(super) protections: Vec<Protection>,
+    pub(super) models: Vec<Loaded>,
     /// As in the record.
-    exposed_cells: BTreeMap<String, u64>,
-    images: TestImages,
-    identity: String,
-    notes: Vec<String>,
+    pub(super) exposed_cells: BTreeMap<String, u64>,
+    pub(super) images: TestImages,
+    pub(super) identity: String,
+    pub(super) notes: Vec<String>,
 }
 
 /// Trains the models of the configuration where none is given, sweeps, and leaves tables, figures and report.
@@ -119,7 +119,7 @@ pub fn sweep(experiment: &Experiment, request: &SweepRequest, monitor: &dyn Moni
         true => train_all(experiment, request, &device, monitor)?,
     };
     let training_seconds = (computed > 0).then(|| started.elapsed().as_secs_f64());
-    let prepared = prepare(experiment, request, inputs, &paths, early, &device)?;
+    let prepared = prepare(experiment, request, inputs, &paths, early, &device, false)?;
     prepared.notes.iter().for_each(|note| monitor.warn(note));
     let folder = run_folder(&request.results, request.out.as_deref(), &prepared.identity)?;
     Sweeping { prepared, request, folder, monitor, training_seconds }.finish()
@@ -149,7 +149,7 @@ pub fn plan(experiment: &Experiment, request: &SweepRequest) -> Result<SweepPlan
         });
     }
     let device = experiment.device.open()?;
-    let prepared = prepare(experiment, request, inputs, &request.models, early, &device)?;
+    let prepared = prepare(experiment, request, inputs, &request.models, early, &device, false)?;
     let folder = request.results.join(request.out.as_ref().unwrap_or(&prepared.identity));
     let journal = folder.join(names::JOURNAL);
     let replay = if journal.exists() { table::replay(&journal)? } else { Replay::default() };
@@ -175,14 +175,14 @@ pub fn plan(experiment: &Experiment, request: &SweepRequest) -> Result<SweepPlan
 }
 
 /// The inputs that can be checked before anything is computed.
-struct Inputs {
+pub(super) struct Inputs {
     memory: MemoryModel,
     faults: Faults,
     voltages: Vec<Voltage>,
     protections: Vec<Protection>,
 }
 
-fn inputs(experiment: &Experiment, request: &SweepRequest) -> Result<Inputs> {
+pub(super) fn inputs(experiment: &Experiment, request: &SweepRequest) -> Result<Inputs> {
     let memory = memory::load(&experiment.memory)?;
     experiment.energy.check_memory(&memory)?;
     let faults = Faults::new(&experiment.faults, &memory)?;
@@ -195,7 +195,7 @@ fn inputs(experiment: &Experiment, request: &SweepRequest) -> Result<Inputs> {
 }
 
 /// The test images where they are known before the models are: wrong ones end a sweep before its trainings.
-fn early_set(experiment: &Experiment, request: &SweepRequest) -> Result<Option<ImageSet>> {
+pub(super) fn early_set(experiment: &Experiment, request: &SweepRequest) -> Result<Option<ImageSet>> {
     let follows = experiment.dataset.follows_the_network();
     if !request.models.is_empty() && (!request.dataset_given || follows) {
         return Ok(None);
@@ -215,7 +215,7 @@ fn test_set(experiment: &Experiment, request: &SweepRequest) -> Result<ImageSet>
     TestSource { spec, folder: &request.data_folder, file }.load()
 }
 
-fn train_all(
+pub(super) fn train_all(
     experiment: &Experiment,
     request: &SweepRequest,
     device: &Device,
@@ -244,13 +244,14 @@ fn train_all(
     Ok((trained.into_iter().map(|model| model.best).collect(), computed))
 }
 
-fn prepare(
+pub(super) fn prepare(
     experiment: &Experiment,
     request: &SweepRequest,
     inputs: Inputs,
     paths: &[PathBuf],
     early: Option<ImageSet>,
     device: &Device,
+    explores: bool,
 ) -> Result<Prepared> {
     let Inputs { memory, faults, voltages, protections } = inputs;
     let mut experiment = experiment.clone();
@@ -272,6 +273,7 @@ fn prepare(
         tolerance: experiment.sweep.tolerance,
         floor: experiment.sweep.floor.map(|floor| floor.get()),
         faults: faults.changes(),
+        explore: explores.then_some(&experiment.explore),
         energy: experiment.energy.changes(),
     };
     let identity = folder_name(&experiment.name, &identity)?;
@@ -343,7 +345,7 @@ impl Prepared {
     }
 
     /// Clean scores: known ones from the journal, others evaluated.
-    fn clean_scores(&self, replay: &Replay) -> Result<Vec<Score>> {
+    pub(super) fn clean_scores(&self, replay: &Replay) -> Result<Vec<Score>> {
         let score = |(i, model): (usize, &Loaded)| {
             let known = replay.designs.iter().find(|design| design.model == model.name);
             match known {
@@ -372,7 +374,7 @@ impl Prepared {
     }
 
     /// Every model at the voltages and under the protections asked for, and those that the run has already.
-    fn points(&self, replay: &Replay) -> Result<Vec<DesignPoint>> {
+    pub(super) fn points(&self, replay: &Replay) -> Result<Vec<DesignPoint>> {
         let (mut voltages, mut protections) = (self.voltages.clone(), self.protections.clone());
         for design in &replay.designs {
             voltages.extend(design.voltage.map(Voltage::new).transpose()?);
@@ -388,8 +390,18 @@ impl Prepared {
         Ok(DesignPoint::grid(self.models.len(), &points, &protections))
     }
 
+    /// The voltages asked for, as operating points.
+    pub(super) fn grid(&self) -> Result<Vec<OperatingPoint>> {
+        self.voltages.iter().map(|voltage| self.faults.at(&self.memory, *voltage)).collect()
+    }
+
+    /// The test images, as they come.
+    pub(super) fn test_set(&self, request: &SweepRequest) -> Result<ImageSet> {
+        test_set(&self.experiment, request)
+    }
+
     /// The chips asked for, or as many as the run has already. A tolerance decides by itself.
-    fn chips(&self, replay: &Replay) -> u32 {
+    pub(super) fn chips(&self, replay: &Replay) -> u32 {
         let asked = self.faults.chips(self.experiment.sweep.chips);
         match self.experiment.sweep.tolerance {
             Some(_) => asked,
@@ -397,7 +409,7 @@ impl Prepared {
         }
     }
 
-    fn subjects<'a>(&'a self, clean: &[Score]) -> Vec<Subject<'a>> {
+    pub(super) fn subjects<'a>(&'a self, clean: &[Score]) -> Vec<Subject<'a>> {
         let pairs = self.models.iter().zip(clean).enumerate();
         pairs
             .map(|(i, (model, clean))| Subject {
@@ -411,7 +423,7 @@ impl Prepared {
             .collect()
     }
 
-    fn comparison<'a>(
+    pub(super) fn comparison<'a>(
         &'a self,
         subjects: &'a [Subject<'a>],
         points: &'a [DesignPoint],
@@ -465,12 +477,12 @@ impl Prepared {
 }
 
 /// A sweep with its folder.
-struct Sweeping<'a> {
-    prepared: Prepared,
-    request: &'a SweepRequest,
-    folder: PathBuf,
-    monitor: &'a dyn Monitor,
-    training_seconds: Option<f64>,
+pub(super) struct Sweeping<'a> {
+    pub(super) prepared: Prepared,
+    pub(super) request: &'a SweepRequest,
+    pub(super) folder: PathBuf,
+    pub(super) monitor: &'a dyn Monitor,
+    pub(super) training_seconds: Option<f64>,
 }
 
 impl Sweeping<'_> {
@@ -525,7 +537,7 @@ impl Sweeping<'_> {
     }
 
     /// Writes `run.yaml` and the memory model. A resumed run keeps its beginning and gains this command.
-    fn begin(&self, journal: &Path) -> Result<Record> {
+    pub(super) fn begin(&self, journal: &Path) -> Result<Record> {
         let (prepared, folder) = (&self.prepared, &self.folder);
         let mut record = prepared.record(&self.request.command);
         if self.request.fresh {
@@ -563,7 +575,7 @@ impl Sweeping<'_> {
         }
     }
 
-    fn write_tables(
+    pub(super) fn write_tables(
         &self,
         designs: &[Design],
         trials: &[Trial],
