@@ -16,7 +16,7 @@ mod spec;
 mod tests;
 
 pub use domains::{design_point, DomainSpec, Group, Part};
-pub use lowest_voltage::{lowest_voltage, Evidence, Lowest, Plan, Target, Verdict, CONFIDENCE};
+pub use lowest_voltage::{lowest_voltage, Evaluate, Evidence, Lowest, Plan, Target, Verdict, CONFIDENCE};
 pub use oracle::{Oracle, Reference};
 pub use precision::{PrecisionSearch, Widths};
 pub use procedure::{explore, Outcome, Sink};
