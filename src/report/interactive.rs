@@ -1,7 +1,6 @@
 //! The interactive Pareto figure: its place in the page, its data, script and style. The script draws from the
 //! data alone; without it the section stays hidden, and the page is whole.
 
-use super::protection;
 use super::tables::{accuracy, bit_error_rate, source, voltage};
 use super::Report;
 use crate::figure::{extrapolated, interval, number, percent, series_looks, SeriesLook};
@@ -57,6 +56,7 @@ pub(super) fn section() -> String {
 
 /// Data and script, for the end of the page.
 pub(super) fn scripts(report: &Report) -> String {
+    // Plain numbers and texts: nothing here that JSON cannot hold.
     let data = serde_json::to_string(&data(report)).unwrap_or_default();
     format!(
         "<script type=\"application/json\" id=\"explore-data\">{}</script>\n<script>{SCRIPT}</script>\n",
@@ -122,13 +122,7 @@ fn settings(report: &Report, s: &Summary, group: &str) -> Vec<(&'static str, Str
         ("Model", d.model.clone()),
         ("Method", d.method.clone()),
         ("Bits", d.bits.map_or("different by layer".into(), |bits| bits.to_string())),
-        (
-            "Protection",
-            match d.protection.as_str() {
-                "none" => "none".into(),
-                name => format!("{name}: {}", protection::words(name)),
-            },
-        ),
+        ("Protection", d.protection.clone()),
         ("Array", d.array.clone()),
         ("Memory", format!("{} ({})", d.memory, d.fault_kind)),
         ("Voltage", voltage(s)),

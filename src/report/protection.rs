@@ -74,7 +74,7 @@ fn compared(summaries: &[Summary]) -> Vec<Compared<'_>> {
 }
 
 /// A protection in words.
-pub(super) fn words(protection: &str) -> String {
+fn words(protection: &str) -> String {
     match protection {
         "none" => "no protection".into(),
         "secded" => "SECDED".into(),
