@@ -153,7 +153,7 @@ fn settings(report: &Report, s: &Summary, group: &str) -> Vec<(&'static str, Str
             ),
         ),
     ]);
-    for (name, of) in [("On the frontier", None), ("On the frontier of its group", Some(group))] {
+    for (name, of) in [("Frontier of all", None), ("Frontier of group", Some(group))] {
         let frontier = report.pareto.frontiers.iter().find(|f| f.method.as_deref() == of);
         let point =
             frontier.and_then(|f| f.points.iter().find(|p| p.summary.design.design_id == d.design_id));
