@@ -8,5 +8,5 @@ mod spec;
 
 pub use point::{exposed_cells, exposure, layout, protected, DesignPoint, Domain, Supply};
 pub use procedure::{Comparison, Outcome, Subject};
-pub use row::{Design, DomainVoltage, StoppedBy, Trial, TrialStatus};
+pub use row::{Design, DomainVoltage, EnergyRow, StoppedBy, Trial, TrialStatus};
 pub use spec::SweepSpec;

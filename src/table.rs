@@ -3,11 +3,14 @@
 //! Every table has the schema version as its first column. A missing value is a null (nothing
 //! between two commas in CSV), never 0 and never NaN. The same rows give the same bytes.
 
+mod answers;
 mod attack;
 mod columns;
 #[cfg(test)]
 mod coverage;
 mod csv;
+mod energy;
+mod explore;
 mod fault_count;
 mod field;
 mod file;
@@ -23,6 +26,10 @@ mod summary;
 #[cfg(test)]
 mod tests;
 
+pub use answers::{
+    answer_records, answers, answers_csv_string, read_answers, write_answers, Answer, Ends, Ladder, Question,
+    Questions, Reach, YIELD_TARGETS,
+};
 #[cfg(test)]
 pub(crate) use attack::tests as attack_tests;
 pub use attack::{
@@ -34,9 +41,14 @@ pub use columns::{
     summary_csv_string, summary_frame, summary_records, trials_frame, write_designs, write_summary,
     write_timing, write_trials,
 };
+pub use energy::{read_energies, write_energies};
+pub use explore::{
+    evidence_records, explored_records, write_evidence, write_explored, write_sensitivities, ExploredPoint,
+    Sensitivity, VoltageEvidence,
+};
 pub use fault_count::{cells_key, fault_counts, FaultCount};
 pub use history::{history_csv_string, read_history, write_history};
-pub use journal::{replay, Journal, Replay};
+pub use journal::{replay, Journal, Replay, SearchEvaluation};
 pub use pareto::{frontier_probabilities, groups_of, pareto, RESAMPLES, SAVING_LOSSES};
 pub use pareto_file::{pareto_csv_string, pareto_records, read_pareto, write_pareto};
 pub use polars::frame::DataFrame;
@@ -67,8 +79,18 @@ pub mod names {
     pub const SUMMARY: &str = "summary.parquet";
     /// The same as text.
     pub const SUMMARY_CSV: &str = "summary.csv";
+    /// Terms of the energy of each design point.
+    pub const ENERGY_CSV: &str = "energy.csv";
+    /// Points of an exploration, verified or refuted.
+    pub const EXPLORED_CSV: &str = "explored.csv";
+    /// Losses of single domains.
+    pub const SENSITIVITY_CSV: &str = "sensitivity.csv";
+    /// What was seen of yields.
+    pub const YIELDS_CSV: &str = "yields.csv";
     /// Frontiers, hypervolumes, savings.
     pub const PARETO_CSV: &str = "pareto.csv";
+    /// Lowest voltages at accuracy losses and yields.
+    pub const ANSWERS_CSV: &str = "answers.csv";
     /// Every flip of every attack.
     pub const FLIPS: &str = "flips.parquet";
     /// The same as text.

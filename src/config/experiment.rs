@@ -7,8 +7,9 @@ use crate::attack::AttackSpec;
 use crate::data::DatasetSpec;
 use crate::device::DeviceSpec;
 use crate::error::{Error, Result};
+use crate::explore::ExploreSpec;
 use crate::fault::FaultSpec;
-use crate::memory::parse_voltages;
+use crate::memory::{parse_voltages, EnergySpec};
 use crate::net::Architecture;
 use crate::quant::QuantizerSpec;
 use crate::seed::Seed;
@@ -38,8 +39,12 @@ pub struct Experiment {
     pub memory: String,
     /// Fault options beside the memory model.
     pub faults: FaultSpec,
+    /// How weights are read in an inference, for energies.
+    pub energy: EnergySpec,
     /// Sweep.
     pub sweep: SweepSpec,
+    /// Exploration.
+    pub explore: ExploreSpec,
     /// Attack.
     pub attack: AttackSpec,
     /// Models that `sweep` trains where no model file is given.
@@ -94,7 +99,9 @@ impl Default for Experiment {
             trainer: TrainerSpec::default(),
             memory: "sram-14nm-chandramoorthy2019".into(),
             faults: FaultSpec::default(),
+            energy: EnergySpec::default(),
             sweep: SweepSpec::default(),
+            explore: ExploreSpec::default(),
             attack: AttackSpec::default(),
             models: Vec::new(),
         }
@@ -152,7 +159,9 @@ impl Experiment {
         self.quantizer.check()?;
         self.trainer.check()?;
         self.faults.check()?;
+        self.energy.check()?;
         self.sweep.check()?;
+        self.explore.check()?;
         self.attack.check()?;
         if let Some(text) = &self.sweep.voltages {
             parse_voltages(text).map_err(|error| match error {

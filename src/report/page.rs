@@ -1,6 +1,6 @@
 //! The page: order of its parts, headings, figures, configuration and commands.
 
-use super::{answer, drawn, interactive, protection, remarks, tables, Report};
+use super::{answer, drawn, energy, interactive, protection, remarks, tables, Report};
 use crate::figure::escape;
 
 const STYLE: &str = include_str!("style.css");
@@ -14,7 +14,7 @@ pub(super) fn page(report: &Report) -> String {
         escape(&report.run),
         escape(&report.version)
     );
-    body += &section("answer", "Answer", &answer::answer(&report.summaries, &report.pareto));
+    body += &section("answer", "Answer", &answer::answer(report));
     let explored = !report.summaries.is_empty();
     if explored {
         let content = interactive::section();
@@ -34,6 +34,7 @@ pub(super) fn page(report: &Report) -> String {
         "Memory and bit error rates",
         &(tables::memory(&report.summaries) + &drawn::drawn(&report.fault_counts)),
     );
+    body += &section("energy", "What the energies are made of", &energy::energies(report));
     body += &section("remarks", "What these numbers do and do not say", &remarks::remarks(report));
     body += &section("points", "All design points", &tables::summaries(&report.summaries));
     body += &section("reproduce", "How to reproduce", &reproduce(report));

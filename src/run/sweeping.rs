@@ -1,6 +1,6 @@
 //! One sweep in its folder: models trained or loaded, trials journalled and resumed, tables and report written.
 
-use super::identity::{check_plain_name, folder_name};
+use super::identity::{check_plain_name, folder_name, SweepIdentity};
 use super::monitor::{Monitor, SweepProgress};
 use super::record::{now, run_folder, Input, Machine, Record, MEMORY, RECORD};
 use super::redraw::{draw, Drawn};
@@ -10,7 +10,7 @@ use crate::config::Experiment;
 use crate::data::ImageSet;
 use crate::engine::{Score, ACCESS_IMAGES};
 use crate::error::{Error, Result};
-use crate::fault::{FaultSpec, Protection};
+use crate::fault::Protection;
 use crate::memory::{self, Faults, MemoryModel, OperatingPoint};
 use crate::stats::{self, ImageSample};
 use crate::store::{self, Lock};
@@ -19,7 +19,6 @@ use crate::table::{self, names, FloorSpec, Journal, Pareto, Replay, Summary};
 use crate::units::{BerSource, Voltage};
 use candle_core::Device;
 use rayon::prelude::*;
-use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -89,33 +88,19 @@ pub struct SweepResult {
     pub reused: usize,
 }
 
-/// Everything that can change a number of a sweep, but for what is merely more voltages or chips.
-#[derive(Serialize)]
-struct Identity<'a> {
-    seed: u64,
-    dataset: &'a str,
-    images: u64,
-    memory: &'a str,
-    models: Vec<(&'a str, &'a str)>,
-    tolerance: Option<f64>,
-    floor: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    faults: Option<&'a FaultSpec>,
-}
-
 /// Inputs of a sweep, loaded and checked.
-struct Prepared {
-    experiment: Experiment,
-    memory: MemoryModel,
-    faults: Faults,
-    voltages: Vec<Voltage>,
-    protections: Vec<Protection>,
-    models: Vec<Loaded>,
+pub(super) struct Prepared {
+    pub(super) experiment: Experiment,
+    pub(super) memory: MemoryModel,
+    pub(super) faults: Faults,
+    pub(super) voltages: Vec<Voltage>,
+    pub(super) protections: Vec<Protection>,
+    pub(super) models: Vec<Loaded>,
     /// As in the record.
-    exposed_cells: BTreeMap<String, u64>,
-    images: TestImages,
-    identity: String,
-    notes: Vec<String>,
+    pub(super) exposed_cells: BTreeMap<String, u64>,
+    pub(super) images: TestImages,
+    pub(super) identity: String,
+    pub(super) notes: Vec<String>,
 }
 
 /// Trains the models of the configuration where none is given, sweeps, and leaves tables, figures and report.
@@ -134,7 +119,7 @@ pub fn sweep(experiment: &Experiment, request: &SweepRequest, monitor: &dyn Moni
         true => train_all(experiment, request, &device, monitor)?,
     };
     let training_seconds = (computed > 0).then(|| started.elapsed().as_secs_f64());
-    let prepared = prepare(experiment, request, inputs, &paths, early, &device)?;
+    let prepared = prepare(experiment, request, inputs, &paths, early, &device, false)?;
     prepared.notes.iter().for_each(|note| monitor.warn(note));
     let folder = run_folder(&request.results, request.out.as_deref(), &prepared.identity)?;
     Sweeping { prepared, request, folder, monitor, training_seconds }.finish()
@@ -164,7 +149,7 @@ pub fn plan(experiment: &Experiment, request: &SweepRequest) -> Result<SweepPlan
         });
     }
     let device = experiment.device.open()?;
-    let prepared = prepare(experiment, request, inputs, &request.models, early, &device)?;
+    let prepared = prepare(experiment, request, inputs, &request.models, early, &device, false)?;
     let folder = request.results.join(request.out.as_ref().unwrap_or(&prepared.identity));
     let journal = folder.join(names::JOURNAL);
     let replay = if journal.exists() { table::replay(&journal)? } else { Replay::default() };
@@ -190,15 +175,16 @@ pub fn plan(experiment: &Experiment, request: &SweepRequest) -> Result<SweepPlan
 }
 
 /// The inputs that can be checked before anything is computed.
-struct Inputs {
+pub(super) struct Inputs {
     memory: MemoryModel,
     faults: Faults,
     voltages: Vec<Voltage>,
     protections: Vec<Protection>,
 }
 
-fn inputs(experiment: &Experiment, request: &SweepRequest) -> Result<Inputs> {
+pub(super) fn inputs(experiment: &Experiment, request: &SweepRequest) -> Result<Inputs> {
     let memory = memory::load(&experiment.memory)?;
+    experiment.energy.check_memory(&memory)?;
     let faults = Faults::new(&experiment.faults, &memory)?;
     if request.models.is_empty() {
         check_untrained(&experiment.trainings()?, &faults)?;
@@ -209,7 +195,7 @@ fn inputs(experiment: &Experiment, request: &SweepRequest) -> Result<Inputs> {
 }
 
 /// The test images where they are known before the models are: wrong ones end a sweep before its trainings.
-fn early_set(experiment: &Experiment, request: &SweepRequest) -> Result<Option<ImageSet>> {
+pub(super) fn early_set(experiment: &Experiment, request: &SweepRequest) -> Result<Option<ImageSet>> {
     let follows = experiment.dataset.follows_the_network();
     if !request.models.is_empty() && (!request.dataset_given || follows) {
         return Ok(None);
@@ -229,7 +215,7 @@ fn test_set(experiment: &Experiment, request: &SweepRequest) -> Result<ImageSet>
     TestSource { spec, folder: &request.data_folder, file }.load()
 }
 
-fn train_all(
+pub(super) fn train_all(
     experiment: &Experiment,
     request: &SweepRequest,
     device: &Device,
@@ -258,13 +244,14 @@ fn train_all(
     Ok((trained.into_iter().map(|model| model.best).collect(), computed))
 }
 
-fn prepare(
+pub(super) fn prepare(
     experiment: &Experiment,
     request: &SweepRequest,
     inputs: Inputs,
     paths: &[PathBuf],
     early: Option<ImageSet>,
     device: &Device,
+    explores: bool,
 ) -> Result<Prepared> {
     let Inputs { memory, faults, voltages, protections } = inputs;
     let mut experiment = experiment.clone();
@@ -277,7 +264,7 @@ fn prepare(
     };
     let images = TestImages::new(&set, &models, &experiment, experiment.sweep.images)?;
     experiment.sweep.check_tolerance(images.all)?;
-    let identity = Identity {
+    let identity = SweepIdentity {
         seed: experiment.seed.0,
         dataset: &images.checksum,
         images: images.count,
@@ -286,6 +273,8 @@ fn prepare(
         tolerance: experiment.sweep.tolerance,
         floor: experiment.sweep.floor.map(|floor| floor.get()),
         faults: faults.changes(),
+        explore: explores.then_some(&experiment.explore),
+        energy: experiment.energy.changes(),
     };
     let identity = folder_name(&experiment.name, &identity)?;
     let mut prepared = Prepared {
@@ -356,7 +345,7 @@ impl Prepared {
     }
 
     /// Clean scores: known ones from the journal, others evaluated.
-    fn clean_scores(&self, replay: &Replay) -> Result<Vec<Score>> {
+    pub(super) fn clean_scores(&self, replay: &Replay) -> Result<Vec<Score>> {
         let score = |(i, model): (usize, &Loaded)| {
             let known = replay.designs.iter().find(|design| design.model == model.name);
             match known {
@@ -385,7 +374,7 @@ impl Prepared {
     }
 
     /// Every model at the voltages and under the protections asked for, and those that the run has already.
-    fn points(&self, replay: &Replay) -> Result<Vec<DesignPoint>> {
+    pub(super) fn points(&self, replay: &Replay) -> Result<Vec<DesignPoint>> {
         let (mut voltages, mut protections) = (self.voltages.clone(), self.protections.clone());
         for design in &replay.designs {
             voltages.extend(design.voltage.map(Voltage::new).transpose()?);
@@ -401,8 +390,18 @@ impl Prepared {
         Ok(DesignPoint::grid(self.models.len(), &points, &protections))
     }
 
+    /// The voltages asked for, as operating points.
+    pub(super) fn grid(&self) -> Result<Vec<OperatingPoint>> {
+        self.voltages.iter().map(|voltage| self.faults.at(&self.memory, *voltage)).collect()
+    }
+
+    /// The test images, as they come.
+    pub(super) fn test_set(&self, request: &SweepRequest) -> Result<ImageSet> {
+        test_set(&self.experiment, request)
+    }
+
     /// The chips asked for, or as many as the run has already. A tolerance decides by itself.
-    fn chips(&self, replay: &Replay) -> u32 {
+    pub(super) fn chips(&self, replay: &Replay) -> u32 {
         let asked = self.faults.chips(self.experiment.sweep.chips);
         match self.experiment.sweep.tolerance {
             Some(_) => asked,
@@ -410,7 +409,7 @@ impl Prepared {
         }
     }
 
-    fn subjects<'a>(&'a self, clean: &[Score]) -> Vec<Subject<'a>> {
+    pub(super) fn subjects<'a>(&'a self, clean: &[Score]) -> Vec<Subject<'a>> {
         let pairs = self.models.iter().zip(clean).enumerate();
         pairs
             .map(|(i, (model, clean))| Subject {
@@ -424,7 +423,7 @@ impl Prepared {
             .collect()
     }
 
-    fn comparison<'a>(
+    pub(super) fn comparison<'a>(
         &'a self,
         subjects: &'a [Subject<'a>],
         points: &'a [DesignPoint],
@@ -434,6 +433,7 @@ impl Prepared {
             subjects,
             memory: &self.memory,
             faults: &self.faults,
+            energy: &self.experiment.energy,
             points,
             seed: self.experiment.seed,
             chips,
@@ -477,12 +477,12 @@ impl Prepared {
 }
 
 /// A sweep with its folder.
-struct Sweeping<'a> {
-    prepared: Prepared,
-    request: &'a SweepRequest,
-    folder: PathBuf,
-    monitor: &'a dyn Monitor,
-    training_seconds: Option<f64>,
+pub(super) struct Sweeping<'a> {
+    pub(super) prepared: Prepared,
+    pub(super) request: &'a SweepRequest,
+    pub(super) folder: PathBuf,
+    pub(super) monitor: &'a dyn Monitor,
+    pub(super) training_seconds: Option<f64>,
 }
 
 impl Sweeping<'_> {
@@ -526,6 +526,7 @@ impl Sweeping<'_> {
             }
             record.notes.push(note);
         }
+        table::write_energies(&folder.join(names::ENERGY_CSV), &comparison.energies()?)?;
         self.write_tables(&designs, &outcome.trials, &summaries, seconds)?;
         record.finished_unix = Some(now());
         record.write(folder)?;
@@ -536,7 +537,7 @@ impl Sweeping<'_> {
     }
 
     /// Writes `run.yaml` and the memory model. A resumed run keeps its beginning and gains this command.
-    fn begin(&self, journal: &Path) -> Result<Record> {
+    pub(super) fn begin(&self, journal: &Path) -> Result<Record> {
         let (prepared, folder) = (&self.prepared, &self.folder);
         let mut record = prepared.record(&self.request.command);
         if self.request.fresh {
@@ -574,7 +575,7 @@ impl Sweeping<'_> {
         }
     }
 
-    fn write_tables(
+    pub(super) fn write_tables(
         &self,
         designs: &[Design],
         trials: &[Trial],
@@ -590,6 +591,9 @@ impl Sweeping<'_> {
         let chance = 1.0 / self.prepared.images.classes as f64;
         let pareto = table::pareto(summaries, trials, chance, self.prepared.experiment.seed)?;
         table::write_pareto(&at(names::PARETO_CSV), &pareto)?;
+        let seed = self.prepared.experiment.seed;
+        let answers = table::answers(summaries, trials, &table::Questions::default(), seed)?;
+        table::write_answers(&at(names::ANSWERS_CSV), &answers)?;
         let phase =
             |name: &str, seconds| table::Timing { design_id: None, chip: None, phase: name.into(), seconds };
         let mut timings: Vec<table::Timing> = trials.iter().map(table::Timing::from).collect();

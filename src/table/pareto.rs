@@ -14,13 +14,13 @@ pub const SAVING_LOSSES: [f64; 3] = [0.005, 0.01, 0.02];
 /// Paired bootstrap resamples of chips.
 pub const RESAMPLES: usize = 1000;
 /// Name of the method that others are compared with.
-const BASELINE: &str = "normal";
+pub(super) const BASELINE: &str = "normal";
 /// Name of the protection of unprotected codes.
 const UNPROTECTED: &str = "none";
 /// First index of the bootstrap stream of frontiers; summaries have another.
 const STREAM: u64 = 1;
 /// Rounding that a mean may fall short of a target by.
-const ROUNDING: f64 = 1e-12;
+pub(super) const ROUNDING: f64 = 1e-12;
 
 /// Frontiers, hypervolumes and savings of the design points of `summaries`, whose trials must be
 /// in `trials`. `chance` is the accuracy of guessing.
@@ -61,7 +61,7 @@ pub fn pareto<T: Outcome>(summaries: &[Summary], trials: &[T], chance: f64, seed
             hypervolume: hypervolume(&corners, chance),
         });
     }
-    let baseline = summaries.iter().any(|s| s.design.method == BASELINE).then(|| BASELINE.to_owned());
+    let baseline = baseline_of(summaries);
     let savings = savings(summaries, &names, baseline.as_deref());
     Ok(Pareto { frontiers, savings, baseline, chance })
 }
@@ -96,19 +96,33 @@ pub fn frontier_probabilities<T: Outcome>(
     Ok(points.probabilities(&[&points.order], seed).swap_remove(0))
 }
 
+/// The method that others are compared with, where it was swept.
+pub(super) fn baseline_of(summaries: &[Summary]) -> Option<String> {
+    summaries.iter().any(|s| s.design.method == BASELINE).then(|| BASELINE.to_owned())
+}
+
+/// The highest clean accuracy of the baseline's models, or of all models where there is no baseline.
+pub(super) fn best_clean(summaries: &[Summary], baseline: Option<&str>) -> f64 {
+    summaries
+        .iter()
+        .filter(|s| baseline.is_none_or(|baseline| s.design.method == baseline))
+        .map(|s| s.design.clean_accuracy.get())
+        .fold(0.0, f64::max)
+}
+
 /// Design points with their results by chip.
-struct Points {
+pub(super) struct Points {
     energies: Vec<f64>,
     /// All points by rising energy.
     order: Vec<usize>,
     /// Images per chip, and correct answers by chip.
     results: Vec<(u64, Vec<u64>)>,
     /// Chips that all points share: 0 to one less.
-    chips: usize,
+    pub(super) chips: usize,
 }
 
 impl Points {
-    fn new<T: Outcome>(summaries: &[Summary], trials: &[T]) -> Result<Self> {
+    pub(super) fn new<T: Outcome>(summaries: &[Summary], trials: &[T]) -> Result<Self> {
         let mut table = ChipTable::new(trials)?;
         let mut seen = BTreeSet::new();
         let mut results = Vec::new();
@@ -142,10 +156,9 @@ impl Points {
         Ok(Self { order: by_energy(&energies), energies, results, chips })
     }
 
-    /// For each group of points (by rising energy) the share of resamples in which each point is
-    /// on the frontier of the group; all groups see the same resamples.
-    fn probabilities(&self, groups: &[&[usize]], seed: Seed) -> Vec<Vec<f64>> {
-        let mut counts = vec![vec![0u32; self.results.len()]; groups.len()];
+    /// Calls `each` with the mean accuracies of all points, in the order of the summaries, once for each resample of
+    /// the shared chips.
+    pub(super) fn resample(&self, seed: Seed, mut each: impl FnMut(&[f64])) {
         let mut stream = seed.stream(Purpose::Bootstrap, &[STREAM]);
         let mut scores = vec![0.0; self.results.len()];
         for _ in 0..RESAMPLES {
@@ -158,10 +171,19 @@ impl Points {
                 let sum: u64 = times.iter().zip(correct).map(|(times, correct)| times * correct).sum();
                 *score = sum as f64 / (images * self.chips as u64) as f64;
             }
-            for (counts, order) in counts.iter_mut().zip(groups) {
-                frontier(&self.energies, &scores, order, |i| counts[i] += 1);
-            }
+            each(&scores);
         }
+    }
+
+    /// For each group of points (by rising energy) the share of resamples in which each point is
+    /// on the frontier of the group; all groups see the same resamples.
+    fn probabilities(&self, groups: &[&[usize]], seed: Seed) -> Vec<Vec<f64>> {
+        let mut counts = vec![vec![0u32; self.results.len()]; groups.len()];
+        self.resample(seed, |scores| {
+            for (counts, order) in counts.iter_mut().zip(groups) {
+                frontier(&self.energies, scores, order, |i| counts[i] += 1);
+            }
+        });
         let share = |count: u32| f64::from(count) / RESAMPLES as f64;
         counts.into_iter().map(|counts| counts.into_iter().map(share).collect()).collect()
     }
@@ -185,11 +207,7 @@ fn savings(summaries: &[Summary], names: &[String], baseline: Option<&str>) -> V
         let group = group.to_owned();
         summaries.iter().zip(names).filter(move |(_, name)| **name == group).map(|(s, _)| s)
     };
-    let clean = summaries
-        .iter()
-        .filter(|s| baseline.is_none_or(|baseline| s.design.method == baseline))
-        .map(|s| s.design.clean_accuracy.get())
-        .fold(0.0, f64::max);
+    let clean = best_clean(summaries, baseline);
     let energy = |s: &Summary| s.design.energy_relative;
     let cheapest = |method: &str, target: f64| {
         of(method)

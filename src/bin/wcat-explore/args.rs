@@ -1,7 +1,9 @@
 //! What may be typed: commands and flags with their help. What is meant by it is resolved in each command.
 
+mod explore;
 mod quantize;
 
+pub(crate) use explore::ExploreArgs;
 pub(crate) use quantize::QuantizeArgs;
 
 use crate::fault_args::FaultArgs;
@@ -109,6 +111,8 @@ impl Common {
 pub(crate) enum Command {
     /// Sweep the supply voltage with simulated chips: tables, Pareto figures, report
     Sweep(SweepArgs),
+    /// The cheapest designs at a loss or a yield: protections, voltage domains, widths
+    Explore(ExploreArgs),
     /// Train a model, or several methods; goes on where an earlier call stopped
     Train(TrainArgs),
     /// Quantise a float model without training
@@ -177,6 +181,10 @@ pub(crate) struct SweepArgs {
     /// Memory model: a built-in name (see `memory list`) or a file
     #[arg(long, value_name = "NAME|FILE")]
     pub memory: Option<String>,
+    /// How often a weight is read per inference: uniform (once), weight_stationary, output_stationary or
+    /// input_stationary; the last two need --set energy.array.rows=N and energy.array.columns=N [default: uniform]
+    #[arg(long, value_name = "DATAFLOW")]
+    pub dataflow: Option<String>,
     /// Simulated chips per model and voltage [default: 50]
     #[arg(long, value_name = "N")]
     pub chips: Option<u32>,
