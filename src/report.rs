@@ -2,9 +2,12 @@
 //! commands. Figures are drawn and rows computed on the floors below; the program writes the file.
 
 mod answer;
+mod answers;
 mod drawn;
 mod energy;
+mod interactive;
 mod page;
+mod protection;
 mod remarks;
 mod tables;
 #[cfg(test)]
@@ -12,7 +15,7 @@ mod tests;
 
 use crate::figure::Figure;
 use crate::sweep::EnergyRow;
-use crate::table::{FaultCount, Pareto, Summary};
+use crate::table::{Answer, FaultCount, Pareto, Summary};
 
 /// What a report is made of.
 #[derive(Clone, Debug, PartialEq)]
@@ -41,6 +44,8 @@ pub struct Report {
     pub energy_basis: Vec<String>,
     /// Frontiers and savings of the design points.
     pub pareto: Pareto,
+    /// Lowest voltages of the design points at accuracy losses and yields.
+    pub answers: Vec<Answer>,
 }
 
 /// The report as one HTML page that asks for nothing outside itself. Same input, same bytes.

@@ -3,6 +3,7 @@
 //! Every table has the schema version as its first column. A missing value is a null (nothing
 //! between two commas in CSV), never 0 and never NaN. The same rows give the same bytes.
 
+mod answers;
 mod attack;
 mod columns;
 #[cfg(test)]
@@ -24,6 +25,10 @@ mod summary;
 #[cfg(test)]
 mod tests;
 
+pub use answers::{
+    answer_records, answers, answers_csv_string, read_answers, write_answers, Answer, Ends, Ladder, Question,
+    Questions, Reach, YIELD_TARGETS,
+};
 #[cfg(test)]
 pub(crate) use attack::tests as attack_tests;
 pub use attack::{
@@ -73,6 +78,8 @@ pub mod names {
     pub const ENERGY_CSV: &str = "energy.csv";
     /// Frontiers, hypervolumes, savings.
     pub const PARETO_CSV: &str = "pareto.csv";
+    /// Lowest voltages at accuracy losses and yields.
+    pub const ANSWERS_CSV: &str = "answers.csv";
     /// Every flip of every attack.
     pub const FLIPS: &str = "flips.parquet";
     /// The same as text.

@@ -9,7 +9,7 @@ use crate::memory::MemoryModel;
 use crate::report::{html, Report};
 use crate::seed::Seed;
 use crate::store::{self, Lock};
-use crate::table::{self, Pareto};
+use crate::table::{self, Pareto, Questions};
 use std::path::{Path, PathBuf};
 
 /// What was drawn.
@@ -62,6 +62,7 @@ pub(super) fn draw(runs: &[PathBuf], reports: &Path, name: Option<&str>) -> Resu
         ));
     }
     let pareto = table::pareto(&merged.summaries, &merged.trials, first.chance, Seed(first.seed))?;
+    let answers = table::answers(&merged.summaries, &merged.trials, &Questions::default(), Seed(first.seed))?;
     if records.iter().any(|record| record.configuration.energy != first.configuration.energy) {
         warnings.push(
             "the runs count reads of weights differently (`energy` of their configurations): their relative energies \
@@ -93,6 +94,7 @@ pub(super) fn draw(runs: &[PathBuf], reports: &Path, name: Option<&str>) -> Resu
         energy_terms: merged.energies,
         energy_basis,
         pareto: pareto.clone(),
+        answers,
     });
     let report = folder.join("report.html");
     store::write_bytes(&report, page.as_bytes())?;

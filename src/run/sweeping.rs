@@ -579,6 +579,9 @@ impl Sweeping<'_> {
         let chance = 1.0 / self.prepared.images.classes as f64;
         let pareto = table::pareto(summaries, trials, chance, self.prepared.experiment.seed)?;
         table::write_pareto(&at(names::PARETO_CSV), &pareto)?;
+        let seed = self.prepared.experiment.seed;
+        let answers = table::answers(summaries, trials, &table::Questions::default(), seed)?;
+        table::write_answers(&at(names::ANSWERS_CSV), &answers)?;
         let phase =
             |name: &str, seconds| table::Timing { design_id: None, chip: None, phase: name.into(), seconds };
         let mut timings: Vec<table::Timing> = trials.iter().map(table::Timing::from).collect();

@@ -3,6 +3,7 @@
 use super::energy::energy;
 use super::point::{DesignPoint, Setup};
 use super::row::{Design, EnergyRow, StoppedBy, Trial, TrialStatus};
+use crate::code::Word;
 use crate::engine::{Evaluator, Images, Score};
 use crate::error::{Error, Result};
 use crate::memory::{EnergySpec, Faults, MemoryModel};
@@ -84,6 +85,31 @@ impl Comparison<'_> {
     /// options that do not go with a model, or a protection that does not go with them, the memory or the codes.
     pub fn designs(&self) -> Result<Vec<Design>> {
         self.designs_of(&self.setups()?)
+    }
+
+    /// True where accesses differ at a design point.
+    ///
+    /// # Errors
+    /// As [`Self::designs`].
+    pub fn is_transient(&self) -> Result<bool> {
+        Ok(self.setups()?.iter().any(Setup::is_transient))
+    }
+
+    /// Words that read other than stored, as the engine takes them, for each (design point, chip), where accesses do not
+    /// differ: what a trial of it evaluates. The place of a design point is that in [`Self::designs`].
+    ///
+    /// # Errors
+    /// As [`Self::designs`]; [`Error::Argument`] for a design point that is not there; what reading a chip returns.
+    pub fn read(&self, places: &[(usize, ChipId)]) -> Result<Vec<Vec<(usize, Word)>>> {
+        let setups = self.setups()?;
+        let read = |(place, chip): &(usize, ChipId)| {
+            let setup = setups.get(*place).ok_or_else(|| {
+                let expected = format!("one of {}", setups.len());
+                Error::argument("design point to read", expected, place.to_string())
+            })?;
+            Ok(setup.chip(self.seed, *chip)?.access(0)?.words)
+        };
+        places.par_iter().map(read).collect()
     }
 
     /// Every term of the energy of every design point.
@@ -253,23 +279,15 @@ impl Comparison<'_> {
             }
             let images = if limited { 0.0 } else { images };
             // without faults all chips are alike
-            let wide = || stats::mean_half_width(deviation(&sorted, tolerance)?, sorted.len(), images);
+            let wide = || {
+                stats::mean_half_width(stats::cautious_deviation(&sorted, tolerance)?, sorted.len(), images)
+            };
             if design.can_fail() && wide()? > tolerance {
                 return None;
             }
         }
         Some(reason)
     }
-}
-
-/// Standard deviation of sorted accuracies over chips. Where few chips differ the sample says little about the
-/// rest: the variance is at least that of the rule of three, `3/n` of chips deviating by the greatest deviation
-/// seen, or by the tolerance. `None` below two chips.
-fn deviation(sorted: &[f64], tolerance: f64) -> Option<f64> {
-    let (std, median) = (stats::standard_deviation(sorted)?, stats::quantile(sorted, 0.5)?);
-    let greatest = sorted.iter().map(|a| (a - median).abs()).fold(tolerance, f64::max);
-    let few_differ = sorted.iter().filter(|&&a| a != median).count() < 3;
-    Some(if few_differ { std.max((3.0 / sorted.len() as f64).sqrt() * greatest) } else { std })
 }
 
 /// Trials that are owed, chip after chip: an interrupted sweep has whole chips.
