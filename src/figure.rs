@@ -100,8 +100,11 @@ pub fn all(summaries: &[Summary], frontiers: &Pareto, memories: &[MemoryCurve]) 
         add("accuracy_voltage", "Accuracy against supply voltage", caption::accuracy_voltage(summaries), svg);
         let svg = accuracy_ber(summaries);
         add("accuracy_ber", "Accuracy against bit error rate", caption::accuracy_ber(summaries), svg);
-        let svg = yield_voltage(summaries, memories);
-        add("yield_voltage", "Yield against supply voltage", caption::yield_voltage(summaries), svg);
+    }
+    let whole: Vec<Summary> = summaries.iter().filter(|s| s.spread.is_some()).cloned().collect();
+    if !whole.is_empty() {
+        let svg = yield_voltage(&whole, memories);
+        add("yield_voltage", "Yield against supply voltage", caption::yield_voltage(&whole), svg);
     }
     if !memories.is_empty() {
         add("memory_model", "Memory model", caption::memory_model(memories), memory_model(memories));

@@ -6,5 +6,5 @@ mod row;
 mod spec;
 
 pub use procedure::{exposure, Comparison, Outcome, Subject};
-pub use row::{Design, StoppedBy, Trial, TrialStatus};
+pub use row::{CleanAnswers, Design, StoppedBy, Trial, TrialStatus};
 pub use spec::SweepSpec;

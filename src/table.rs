@@ -40,7 +40,7 @@ pub use journal::{replay, Journal, Replay};
 pub use pareto::{frontier_probabilities, groups_of, pareto, RESAMPLES, SAVING_LOSSES};
 pub use pareto_file::{pareto_csv_string, pareto_records, read_pareto, write_pareto};
 pub use polars::frame::DataFrame;
-pub use row::{Frontier, FrontierPoint, Outcome, Pareto, Saving, Summary, Timing, TrialRow};
+pub use row::{Frontier, FrontierPoint, Outcome, Pareto, Saving, Spread, Summary, Timing, TrialRow};
 pub use run::{comparison_warnings, merge, read_run, Merged, Run};
 pub use summary::{summarize, FloorSpec};
 

@@ -53,13 +53,16 @@ fn floors(points: &[&Summary]) -> String {
 }
 
 fn curve(series: &Series<'_>, unit: VoltageUnit) -> Curve {
-    let spot = |p: &&Summary| Spot {
-        x: p.design.voltage,
-        y: 100.0 * p.yield_share,
-        band: None,
-        whisker: Some((100.0 * p.yield_interval.low, 100.0 * p.yield_interval.high)),
-        hollow: extrapolated(p),
+    let spot = |p: &&Summary| {
+        let spread = p.spread?;
+        Some(Spot {
+            x: p.design.voltage,
+            y: 100.0 * spread.yield_share,
+            band: None,
+            whisker: Some((100.0 * spread.yield_interval.low, 100.0 * spread.yield_interval.high)),
+            hollow: extrapolated(p),
+        })
     };
-    let run = series.points.iter().filter(|p| p.design.voltage_unit == unit).map(spot).collect();
+    let run = series.points.iter().filter(|p| p.design.voltage_unit == unit).filter_map(spot).collect();
     Curve { look: series.look, runs: vec![run] }
 }

@@ -12,6 +12,7 @@ pub(super) fn remarks(report: &Report) -> String {
     let mut remarks: Vec<String> = Vec::new();
     remarks.extend(trainings(summaries));
     remarks.extend(subsets(summaries));
+    remarks.extend(two_level(summaries));
     remarks.extend(images(summaries));
     remarks.push(
         "Intervals of the mean are about one network each: they say nothing about what another training would \
@@ -70,7 +71,8 @@ fn trainings(summaries: &[Summary]) -> Option<String> {
 
 /// What the choice of a part of the test images means for the numbers.
 fn subsets(summaries: &[Summary]) -> Option<String> {
-    let subset = summaries.iter().map(Summary::image_sample).filter(|sample| !sample.is_whole());
+    let shared = summaries.iter().filter(|s| s.spread.is_some());
+    let subset = shared.map(Summary::image_sample).filter(|sample| !sample.is_whole());
     let subsets: BTreeSet<String> =
         subset.map(|sample| format!("{} of {}", sample.used, sample.all)).collect();
     (!subsets.is_empty()).then(|| {
@@ -84,10 +86,35 @@ fn subsets(summaries: &[Summary]) -> Option<String> {
     })
 }
 
+/// What two-level sampling looked at, and what spread it found.
+fn two_level(summaries: &[Summary]) -> Option<String> {
+    let sampled: Vec<&Summary> = summaries.iter().filter(|s| s.spread.is_none()).collect();
+    let first = sampled.first()?;
+    let looked: u64 = sampled.iter().map(|s| s.image_evaluations).sum();
+    let all: u64 = sampled.iter().map(|s| s.chips * s.test_images).sum();
+    let widest = |of: fn(&Summary) -> Option<f64>| {
+        let all = sampled.iter().filter_map(|s| of(s));
+        all.reduce(f64::max).map_or("unknown".to_owned(), |std| format!("{:.2} points", 100.0 * std))
+    };
+    Some(format!(
+        "Two-level sampling: each chip was seen through images of its own ({} of {} after the pilot), beside the clean \
+         network on the same images. {looked} image evaluations were made, where all images on as many chips would \
+         be {all}. A mean is the clean accuracy on all images plus the mean change that faults made; its interval is \
+         Student's over chips and includes the choice of images. Greatest standard deviations: {} between chips (the \
+         choice of images taken out), {} between the images of a chip. Quantiles over chips and yields need all \
+         images of a chip, and are left out.",
+        first.images,
+        first.test_images,
+        widest(|s| s.std),
+        widest(|s| s.image_std)
+    ))
+}
+
 /// What the sampling of test images adds.
 fn images(summaries: &[Summary]) -> Option<String> {
     let widest = summaries.iter().filter_map(|s| s.image_half_width).reduce(f64::max)?;
-    let fewest = summaries.iter().map(|s| s.images).min()?;
+    let used = |s: &Summary| if s.spread.is_some() { s.images } else { s.test_images };
+    let fewest = summaries.iter().map(used).min()?;
     Some(format!(
         "The test images are a sample too: as an estimate for images outside the test set, a mean has a 95 % \
          half-width of up to {} points from the sampling of {fewest} images alone. All points on the same images \

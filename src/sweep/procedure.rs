@@ -255,6 +255,7 @@ impl Comparison<'_> {
             faults,
             images: score.images,
             correct: score.correct,
+            clean: None,
             status,
             seconds: started.elapsed().as_secs_f64(),
         })

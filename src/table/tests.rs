@@ -47,6 +47,7 @@ pub(super) fn trials(design: &Design, images: u64, correct: &[u64]) -> Vec<Trial
         faults: 7 + correct,
         images,
         correct,
+        clean: None,
         status: TrialStatus::Evaluated,
         seconds: 0.1 + chip as f64,
     };
@@ -123,6 +124,7 @@ fn the_columns_are_those_of_the_contract_in_order() {
     let summary =
         "chips,mean,std,ci_low,ci_high,boot_low,boot_high,min,p05,median,p95,max,floor,yield,yield_low,\
                    yield_high,energy_relative,energy_pj,area_relative,stopped_by,images,test_images,image_half_width,\
+                   image_evaluations,image_std,\
                    clean_accuracy,access_energy_relative";
     assert_eq!(names(summary_frame(&summaries).unwrap()), format!("{keys},{summary}"));
     assert!(summary_csv_string(&summaries).unwrap().starts_with(&format!("{keys},{summary}\n")));
@@ -131,7 +133,7 @@ fn the_columns_are_those_of_the_contract_in_order() {
     let rows = sorted_by_key(&trials);
     assert_eq!(
         names(trials_frame(&rows).unwrap()),
-        "schema,design_id,chip,faults,images,correct,accuracy,status"
+        "schema,design_id,chip,faults,images,correct,accuracy,status,clean_correct,changed"
     );
 }
 

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use wcat_explore::config::{built_in, Experiment, Layer};
 use wcat_explore::run::{plan, sweep, Monitor, SweepRequest, SweepResult};
 use wcat_explore::store::cache_folder;
-use wcat_explore::table::{summary_csv_string, summary_records, Summary};
+use wcat_explore::table::{summary_csv_string, summary_records, Spread, Summary};
 
 pub(crate) fn run(common: &Common, args: &SweepArgs, monitor: &Progress) -> anyhow::Result<()> {
     let models: Vec<PathBuf> = args.model.iter().chain(&args.models).cloned().collect();
@@ -138,9 +138,19 @@ pub(crate) fn table(summaries: &[Summary]) -> anyhow::Result<()> {
         Column::number("chips", summaries, |s| s.chips.to_string()),
         Column::number("accuracy %", summaries, |s| show::percent(s.mean)),
         Column::text("95 % interval", summaries, interval),
-        Column::number("min", summaries, |s| show::percent(s.min)),
-        Column::number("yield %", summaries, |s| show::percent(s.yield_share)),
     ];
+    if summaries.iter().all(|s| s.spread.is_some()) {
+        let share = |of: fn(&Spread) -> f64| {
+            move |s: &Summary| s.spread.as_ref().map_or(String::new(), |spread| show::percent(of(spread)))
+        };
+        columns.push(Column::number("min", summaries, share(|s| s.min)));
+        columns.push(Column::number("yield %", summaries, share(|s| s.yield_share)));
+    } else {
+        let percent = |std: Option<f64>| std.map_or(String::new(), show::percent);
+        columns.push(Column::number("std of chips", summaries, move |s| percent(s.std)));
+        columns.push(Column::number("std of images", summaries, move |s| percent(s.image_std)));
+        columns.push(Column::number("image evaluations", summaries, |s| s.image_evaluations.to_string()));
+    }
     if several {
         columns.insert(1, Column::text("array", summaries, array));
     }
