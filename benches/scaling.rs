@@ -16,13 +16,14 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 use wcat_explore::engine::{Evaluator, Images, Score};
+use wcat_explore::fault::Protection;
 use wcat_explore::figure;
 use wcat_explore::kernel::Isa;
 use wcat_explore::memory::{self, Faults, MemoryModel};
 use wcat_explore::net::Architecture;
 use wcat_explore::seed::Seed;
 use wcat_explore::store;
-use wcat_explore::sweep::{Comparison, Subject};
+use wcat_explore::sweep::{Comparison, DesignPoint, Subject};
 
 /// Repeats where nothing else is asked; every point is measured in each of them.
 const REPEATS: usize = 3;
@@ -115,6 +116,7 @@ fn sweep(case: Case, evaluator: &Evaluator, images: &Images, clean: Score, memor
     let voltage = |i: usize| format!("{:.4}", low + step * (i as f64 + 0.5));
     let list = (0..case.voltages).map(voltage).collect::<Vec<_>>().join(",");
     let points: Vec<_> = memory.voltages(&list).unwrap().iter().map(|v| memory.at(*v).unwrap()).collect();
+    let points = DesignPoint::grid(1, &points, &[Protection::None]);
     let subjects = [Subject {
         name: "network".into(),
         dataset: "noise".into(),

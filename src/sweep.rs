@@ -1,10 +1,14 @@
 //! The Monte-Carlo voltage sweep: trials of simulated chips, spread over cores; rows go to a sink, not to disk.
 
 mod energy;
+mod point;
 mod procedure;
 mod row;
 mod spec;
+mod two_level;
 
-pub use procedure::{exposure, Comparison, Outcome, Subject};
-pub use row::{CleanAnswers, Design, StoppedBy, Trial, TrialStatus};
-pub use spec::SweepSpec;
+pub use point::{exposed_cells, exposure, layout, protected, DesignPoint, Domain, Supply};
+pub use procedure::{Comparison, Outcome, Subject};
+pub use row::{CleanAnswers, Design, DomainVoltage, StoppedBy, Trial, TrialStatus};
+pub use spec::{Sampling, SweepSpec};
+pub use two_level::TwoLevel;

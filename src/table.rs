@@ -34,7 +34,7 @@ pub use columns::{
     summary_csv_string, summary_frame, summary_records, trials_frame, write_designs, write_summary,
     write_timing, write_trials,
 };
-pub use fault_count::{fault_counts, FaultCount};
+pub use fault_count::{cells_key, fault_counts, FaultCount};
 pub use history::{history_csv_string, read_history, write_history};
 pub use journal::{replay, Journal, Replay};
 pub use pareto::{frontier_probabilities, groups_of, pareto, RESAMPLES, SAVING_LOSSES};
@@ -45,7 +45,7 @@ pub use run::{comparison_warnings, merge, read_run, Merged, Run};
 pub use summary::{summarize, FloorSpec};
 
 /// Version of the columns of all tables; the first column, `schema`, of each of them.
-pub const SCHEMA: u64 = 2;
+pub const SCHEMA: u64 = 3;
 
 /// Most rows of a table that is written or read.
 pub const MAX_ROWS: usize = 1 << 24;

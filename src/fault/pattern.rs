@@ -2,7 +2,7 @@
 //! chip's affair.
 
 use super::FailingCell;
-use crate::code::{flip, set, Word};
+use crate::code::{set, Word};
 use crate::error::{Error, Result};
 use crate::units::Share;
 use serde::{Deserialize, Serialize};
@@ -65,12 +65,17 @@ impl FaultKind {
         }
     }
 
+    /// What a failing cell reads that stores this bit.
+    pub(super) fn reads(self, stored: bool, cell: &FailingCell) -> bool {
+        match self {
+            Self::Flip | Self::Biased { .. } => !stored,
+            Self::Stuck { zero_to_one_share } => cell.reads_one(zero_to_one_share),
+        }
+    }
+
     /// A word as it is read back where its bit `bit` lies in a failing cell.
     fn read(self, word: Word, bit: u32, cell: &FailingCell) -> Word {
-        match self {
-            Self::Flip | Self::Biased { .. } => flip(word, bit),
-            Self::Stuck { zero_to_one_share } => set(word, bit, cell.reads_one(zero_to_one_share)),
-        }
+        set(word, bit, self.reads(word >> bit & 1 == 1, cell))
     }
 }
 

@@ -1,7 +1,7 @@
 //! What a stored memory reads as on one chip, access after access: cells from a model or a map, then the pattern.
 
-use super::pattern::{faulty_words, FaultKind};
-use super::{ArraySpec, Chip, Exposure, FailingCell, TransientRates};
+use super::pattern::FaultKind;
+use super::{ArraySpec, Chip, Exposure, FailingCell, Layout, TransientRates};
 use crate::code::Word;
 use crate::error::{Error, Result};
 use crate::seed::Seed;
@@ -33,10 +33,17 @@ pub struct FaultModel {
 pub struct Stored<'a> {
     /// Its words.
     pub words: &'a [Word],
-    /// Bits of a word, 1 to 8.
-    pub bits: u32,
+    /// Where their bits lie.
+    pub layout: &'a Layout,
+}
+
+/// A part of a memory with the bit error rate of its supply voltage.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Zone {
+    /// Its bit error rate.
+    pub ber: Ber,
     /// What faults can reach of it.
-    pub exposure: &'a Exposure,
+    pub exposure: Exposure,
 }
 
 /// What an access reads.
@@ -55,9 +62,12 @@ pub struct ChipReads<'a> {
     kind: FaultKind,
     /// Those that fail in every access, by address.
     persistent: Vec<FailingCell>,
-    /// What is drawn again in each access.
-    transient: Option<(Chip, Vec<Rate<TransientRates>>)>,
+    /// What is drawn again in each access, zone by zone.
+    transient: Option<(Chip, Vec<TransientZone<'a>>)>,
 }
+
+/// A part of a memory with the rates of its transient faults.
+type TransientZone<'a> = (&'a Exposure, Vec<Rate<TransientRates>>);
 
 /// A rate of cells, of all or of those that hold this bit.
 type Rate<R> = (R, Option<bool>);
@@ -68,36 +78,59 @@ impl FaultModel {
         self.persistent_share.get() < 1.0
     }
 
-    /// The memory on chip `id` of a seed, at a bit error rate (which listed cells have by themselves).
+    /// The memory on chip `id` of a seed, where no two zones share a cell. Listed cells have their rate by themselves,
+    /// whatever that of the zone.
     ///
     /// # Errors
-    /// [`Error::Argument`] where the array is wrong, a biased rate would pass 1, or the chip is not listed.
-    pub fn chip<'a>(&self, seed: Seed, id: ChipId, ber: Ber, stored: Stored<'a>) -> Result<ChipReads<'a>> {
-        let reads = |persistent, transient| ChipReads { stored, kind: self.kind, persistent, transient };
-        let array = match &self.cells {
-            CellSource::Drawn(array) => *array,
-            CellSource::Listed(chips) => {
-                let listed = chips.get(id.0 as usize).ok_or_else(|| {
-                    let expected =
-                        format!("0 to {}, the chips of the fault map", chips.len().saturating_sub(1));
-                    Error::argument("chip", expected, id.to_string())
-                })?;
-                // a map may be far larger than the memory
-                let within = listed.partition_point(|cell| cell.address < stored.exposure.span());
-                let mut cells = listed[..within].to_vec();
-                stored.exposure.keep(&mut cells);
-                return Ok(reads(cells, None));
-            }
+    /// [`Error::Argument`] where the array is wrong, a biased rate would pass 1, the chip is not listed, or a zone is
+    /// not one that the layout can have.
+    pub fn chip<'a>(
+        &self,
+        seed: Seed,
+        id: ChipId,
+        zones: &'a [Zone],
+        stored: Stored<'a>,
+    ) -> Result<ChipReads<'a>> {
+        zones.iter().try_for_each(|zone| stored.layout.check_exposure(&zone.exposure))?;
+        let mut reads = ChipReads { stored, kind: self.kind, persistent: Vec::new(), transient: None };
+        let mut transient = Vec::new();
+        let chip = match &self.cells {
+            CellSource::Drawn(array) => Some(Chip::new(seed, id, *array)?),
+            CellSource::Listed(_) => None,
         };
-        let chip = Chip::new(seed, id, array)?;
-        let rates = self.kind.rates(ber)?;
-        let (share, span) = (self.persistent_share, stored.exposure.span());
-        let persistent = stored.gather(&rates, |ber| chip.persistent_cells(*ber, share, span));
-        let transient = self.is_transient().then(|| {
-            let rates = rates.iter().map(|(ber, only)| (chip.transient_rates(*ber, share, span), *only));
-            (chip, rates.collect())
-        });
-        Ok(reads(persistent, transient))
+        for Zone { ber, exposure } in zones {
+            let span = stored.layout.span(exposure);
+            let Some(chip) = &chip else {
+                reads.persistent.extend(self.listed(id, exposure, stored.layout)?);
+                continue;
+            };
+            let (share, rates) = (self.persistent_share, self.kind.rates(*ber)?);
+            let draw = |ber: &Ber| chip.persistent_cells(*ber, share, span);
+            reads.persistent.extend(stored.gather(exposure, &rates, draw));
+            if self.is_transient() {
+                let rate = |(ber, only): &Rate<Ber>| (chip.transient_rates(*ber, share, span), *only);
+                transient.push((exposure, rates.iter().map(rate).collect()));
+            }
+        }
+        if zones.len() > 1 {
+            reads.persistent.sort_by_key(|cell| cell.address);
+        }
+        reads.transient = chip.filter(|_| self.is_transient()).map(|chip| (chip, transient));
+        Ok(reads)
+    }
+
+    /// Listed cells of a chip in a part of a memory.
+    fn listed(&self, id: ChipId, exposure: &Exposure, layout: &Layout) -> Result<Vec<FailingCell>> {
+        let CellSource::Listed(chips) = &self.cells else { return Ok(Vec::new()) };
+        let listed = chips.get(id.0 as usize).ok_or_else(|| {
+            let expected = format!("0 to {}, the chips of the fault map", chips.len().saturating_sub(1));
+            Error::argument("chip", expected, id.to_string())
+        })?;
+        // a map may be far larger than the memory
+        let within = listed.partition_point(|cell| cell.address < layout.span(exposure));
+        let mut cells = listed[..within].to_vec();
+        layout.keep(exposure, &mut cells);
+        Ok(cells)
     }
 }
 
@@ -119,14 +152,19 @@ impl FaultKind {
 
 impl Stored<'_> {
     /// Exposed cells drawn at each rate, by address.
-    fn gather<R>(&self, rates: &[Rate<R>], draw: impl Fn(&R) -> Vec<FailingCell>) -> Vec<FailingCell> {
+    fn gather<R>(
+        &self,
+        exposure: &Exposure,
+        rates: &[Rate<R>],
+        draw: impl Fn(&R) -> Vec<FailingCell>,
+    ) -> Vec<FailingCell> {
         let mut all = Vec::new();
         for (rate, only) in rates {
             let mut cells = draw(rate);
             if let Some(bit) = only {
-                cells.retain(|cell| self.bit(cell.address) == *bit);
+                cells.retain(|cell| self.layout.bit(self.words, cell.address) == *bit);
             }
-            self.exposure.keep(&mut cells);
+            self.layout.keep(exposure, &mut cells);
             all.extend(cells);
         }
         if rates.len() > 1 {
@@ -134,35 +172,29 @@ impl Stored<'_> {
         }
         all
     }
-
-    /// The bit stored at an address of the memory.
-    fn bit(&self, address: u64) -> bool {
-        let bits = u64::from(self.bits);
-        let word = self.words.get((address / bits) as usize).copied().unwrap_or_default();
-        word >> (address % bits) & 1 == 1
-    }
 }
 
 impl ChipReads<'_> {
     /// What access number `access` reads; all are alike unless some faults are transient.
     ///
     /// # Errors
-    /// [`Error::Argument`] where the bits of a word are not 1 to 8, or the exposure is that of another memory.
+    /// [`Error::Argument`] where the words are not those of the layout.
     pub fn access(&self, access: u64) -> Result<Read> {
-        let Stored { words, bits, .. } = self.stored;
-        let Some((chip, rates)) = &self.transient else {
-            return self.read(&self.persistent, words, bits);
+        let Some((chip, zones)) = &self.transient else {
+            return self.read(&self.persistent);
         };
         let mut cells = self.persistent.clone();
-        cells.extend(self.stored.gather(rates, |rates| chip.transient_cells(rates, access)));
+        for (exposure, rates) in zones {
+            cells.extend(self.stored.gather(exposure, rates, |rates| chip.transient_cells(rates, access)));
+        }
         // stable: a persistent cell stays as it is
         cells.sort_by_key(|cell| cell.address);
         cells.dedup_by_key(|cell| cell.address);
-        self.read(&cells, words, bits)
+        self.read(&cells)
     }
 
-    fn read(&self, cells: &[FailingCell], words: &[Word], bits: u32) -> Result<Read> {
-        let words = faulty_words(self.kind, cells, words, bits)?;
+    fn read(&self, cells: &[FailingCell]) -> Result<Read> {
+        let words = self.stored.layout.read(self.kind, cells, self.stored.words)?;
         Ok(Read { failing_cells: cells.len() as u64, words })
     }
 }

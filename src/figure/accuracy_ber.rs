@@ -13,8 +13,8 @@ pub fn accuracy_ber(summaries: &[Summary]) -> String {
     let all = series(summaries);
     let whiskers = curves::has_whiskers(&all);
     let curves: Vec<Curve> = all.iter().map(|s| curve(s, whiskers)).collect();
-    let zero = summaries.iter().any(|s| s.design.ber <= 0.0);
-    let x = Axis::logarithmic("Bit error rate", summaries.iter().map(|s| s.design.ber), zero);
+    let zero = summaries.iter().any(|s| s.design.ber == Some(0.0));
+    let x = Axis::logarithmic("Bit error rate", summaries.iter().filter_map(|s| s.design.ber), zero);
     let mut legend = Legend::of(&all);
     curves::explain(&mut legend, &curves, "95 % interval of the mean", "5 to 95 % of chips");
     let axes = curves::accuracy_panels(&curves);
@@ -30,8 +30,8 @@ pub fn accuracy_ber(summaries: &[Summary]) -> String {
 
 /// One run at 0 and one of the positive rates: no line crosses the break of the axis.
 fn curve(series: &Series<'_>, whiskers: bool) -> Curve {
-    let mut spots: Vec<Spot> =
-        series.points.iter().map(|p| accuracy_spot(p, p.design.ber.max(0.0), whiskers)).collect();
+    let spot = |p: &&Summary| Some(accuracy_spot(p, p.design.ber?.max(0.0), whiskers));
+    let mut spots: Vec<Spot> = series.points.iter().filter_map(spot).collect();
     spots.sort_by(|a, b| a.x.total_cmp(&b.x));
     let (mut error_free, rates): (Vec<Spot>, Vec<Spot>) = spots.into_iter().partition(|s| s.x == 0.0);
     error_free.dedup_by(|a, b| a.y == b.y);

@@ -16,7 +16,7 @@ pub fn accuracy_voltage(summaries: &[Summary], memories: &[MemoryCurve]) -> Stri
     let (mut panels, mut contents) = (Vec::new(), Vec::new());
     for unit in curves::units(summaries) {
         let points: Vec<&Summary> = summaries.iter().filter(|s| s.design.voltage_unit == unit).collect();
-        let x = curves::voltage_axis(unit, points.iter().map(|s| s.design.voltage));
+        let x = curves::voltage_axis(unit, points.iter().filter_map(|s| s.design.voltage));
         let edge = curves::extrapolated_below(&points, memories);
         let curves = curves_of(&all, unit, whiskers);
         let axes = curves::accuracy_panels(&curves);
@@ -41,7 +41,7 @@ pub fn accuracy_voltage(summaries: &[Summary], memories: &[MemoryCurve]) -> Stri
 fn curves_of(all: &[Series<'_>], unit: VoltageUnit, whiskers: bool) -> Vec<Curve> {
     let curve = |s: &Series<'_>| {
         let points = s.points.iter().filter(|p| p.design.voltage_unit == unit);
-        let run = points.map(|p| accuracy_spot(p, p.design.voltage, whiskers)).collect();
+        let run = points.filter_map(|p| Some(accuracy_spot(p, p.design.voltage?, whiskers))).collect();
         Curve { look: s.look, runs: vec![run] }
     };
     all.iter().map(curve).collect()

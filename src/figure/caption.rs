@@ -49,7 +49,7 @@ pub(super) fn accuracy_voltage(summaries: &[Summary]) -> String {
 /// Caption of `accuracy_ber`.
 pub(super) fn accuracy_ber(summaries: &[Summary]) -> String {
     let mut words = vec!["Mean accuracy against the bit error rate of the weight memory.".to_owned()];
-    if summaries.iter().any(|s| s.design.ber <= 0.0) {
+    if summaries.iter().any(|s| s.design.ber == Some(0.0)) {
         words.push("The axis is broken: 0 stands for the error-free voltage and above.".to_owned());
     }
     words.extend([sample(summaries), bands(summaries)]);

@@ -215,7 +215,8 @@ pub(super) fn rates_above(points: &[&Summary]) -> Option<Above> {
     if points.iter().any(|p| p.design.memory != first.design.memory) {
         return None;
     }
-    let mut known: Vec<(f64, f64)> = points.iter().map(|p| (p.design.voltage, p.design.ber)).collect();
+    let mut known: Vec<(f64, f64)> =
+        points.iter().filter_map(|p| p.design.voltage.zip(p.design.ber)).collect();
     known.sort_by(|a, b| a.0.total_cmp(&b.0));
     known.dedup_by(|a, b| a.0 == b.0);
     let decades: Vec<f64> = (1..=15).map(|e| 10f64.powi(-e)).collect();
@@ -249,9 +250,9 @@ fn placed(known: &[(f64, f64)], rates: &[f64]) -> Vec<(f64, String)> {
 pub(super) fn extrapolated_below(points: &[&Summary], curves: &[MemoryCurve]) -> Option<f64> {
     let mut edge: Option<f64> = None;
     for point in points.iter().filter(|p| extrapolated(p)) {
-        let v = point.design.voltage;
+        let Some(v) = point.design.voltage else { continue };
         let same = |p: &&&Summary| p.design.memory == point.design.memory && !extrapolated(p);
-        let next = points.iter().filter(same).map(|p| p.design.voltage).filter(|u| *u > v);
+        let next = points.iter().filter(same).filter_map(|p| p.design.voltage).filter(|u| *u > v);
         let next = next.fold(f64::INFINITY, f64::min);
         let curve = curves.iter().find(|c| c.name == point.design.memory);
         let measured = curve.and_then(|c| c.measured.iter().map(|m| m.0).min_by(f64::total_cmp));

@@ -43,7 +43,7 @@ pub(super) struct Series<'a> {
 
 /// What two points of a series have in common, in the order of the legend: `normal` first, then by
 /// name; many bits before few.
-type Key<'a> = (bool, &'a str, std::cmp::Reverse<u32>, [&'a str; 6], Option<u64>, &'a str);
+type Key<'a> = (bool, &'a str, std::cmp::Reverse<Option<u32>>, [&'a str; 6], Option<u64>, &'a str);
 
 fn key(summary: &Summary) -> Key<'_> {
     let d = &summary.design;
@@ -62,7 +62,7 @@ pub(super) fn series(summaries: &[Summary]) -> Vec<Series<'_>> {
     let named = groups.into_values().zip(labels.into_iter().zip(looks));
     named
         .map(|(mut points, (label, look))| {
-            points.sort_by(|a, b| a.design.voltage.total_cmp(&b.design.voltage));
+            points.sort_by(|a, b| a.design.by_voltage(&b.design));
             Series { label, look, points }
         })
         .collect()
@@ -73,7 +73,11 @@ fn labels(keys: &[Key<'_>]) -> Vec<String> {
     let mut labels: Vec<String> = keys
         .iter()
         .map(|key| {
-            let width = if key.2 .0 == 32 { "float".into() } else { format!("{} bit", key.2 .0) };
+            let width = match key.2 .0 {
+                Some(32) => "float".into(),
+                Some(bits) => format!("{bits} bit"),
+                None => "mixed bits".into(),
+            };
             let mut label = format!("{}, {width}", key.1);
             for (i, part) in key.3.iter().enumerate() {
                 let varies = keys.iter().any(|other| other.3[i] != *part);
@@ -111,7 +115,7 @@ fn looks(keys: &[Key<'_>]) -> Vec<Look> {
         seen
     };
     let every = |k: &Key<'_>| format!("{k:?}");
-    let width = |k: &Key<'_>| format!("{}/{}", k.1, k.2 .0);
+    let width = |k: &Key<'_>| format!("{}/{:?}", k.1, k.2 .0);
     let method = |k: &Key<'_>| k.1.to_owned();
     let by: [&dyn Fn(&Key<'_>) -> String; 3] = [&every, &width, &method];
     let by = by.into_iter().find(|of| distinct(*of).len() <= PALETTE.len()).unwrap_or(&method);

@@ -31,17 +31,18 @@ pub(crate) fn summary(method: &str, bits: u32, voltage: f64, lowest: f64, mean: 
         architecture: "lenet".into(),
         dataset: "glyphs".into(),
         method: method.into(),
-        bits,
+        bits: Some(bits),
         training_seed: Some(1),
         memory: "sram-14nm-chandramoorthy2019".into(),
         fault_kind: "flip".into(),
         array: "independent".into(),
         protection: "none".into(),
-        voltage,
+        voltage: Some(voltage),
         voltage_unit: VoltageUnit::Vmin,
-        ber,
+        ber: Some(ber),
         ber_source,
-        access_energy_relative: voltage * voltage,
+        access_energy_relative: Some(voltage * voltage),
+        domain_voltages: Vec::new(),
         energy_relative: f64::from(bits) / 8.0 * voltage * voltage,
         energy_pj: None,
         area_relative: f64::from(bits) / 8.0,
@@ -310,7 +311,7 @@ fn accuracies_all_alike_without_any_fault_give_sane_figures() {
                 yield_interval: clopper_pearson(50 * mean.round() as u64, 50),
             });
             s.student = Some(Interval { low: mean, high: mean });
-            (s.design.ber, s.design.ber_source) = (0.0, BerSource::ErrorFree);
+            (s.design.ber, s.design.ber_source) = (Some(0.0), BerSource::ErrorFree);
             s.design.energy_relative = 0.5;
         }
         rendered(&summaries, &[]);
@@ -319,13 +320,13 @@ fn accuracies_all_alike_without_any_fault_give_sane_figures() {
 
 #[test]
 fn one_voltage_and_several_memories_and_units_give_sane_figures() {
-    let one: Vec<_> = two_methods().into_iter().filter(|s| s.design.voltage == 0.75).collect();
+    let one: Vec<_> = two_methods().into_iter().filter(|s| s.design.voltage == Some(0.75)).collect();
     rendered(&one, &[]);
     let mut mixed = two_methods();
     for s in mixed.iter_mut().filter(|s| s.design.method == "wcat") {
         s.design.memory = "sram-28nm-vc707-salami2018".into();
         s.design.voltage_unit = VoltageUnit::Volt;
-        s.design.voltage *= 0.61;
+        s.design.voltage = s.design.voltage.map(|v| v * 0.61);
         s.design.ber_source = BerSource::Extrapolated;
     }
     let mut volts = memory();

@@ -19,7 +19,7 @@ pub fn yield_voltage(summaries: &[Summary], memories: &[MemoryCurve]) -> String 
     let (mut panels, mut contents) = (Vec::new(), Vec::new());
     for unit in curves::units(summaries) {
         let points: Vec<&Summary> = summaries.iter().filter(|s| s.design.voltage_unit == unit).collect();
-        let x = curves::voltage_axis(unit, points.iter().map(|s| s.design.voltage));
+        let x = curves::voltage_axis(unit, points.iter().filter_map(|s| s.design.voltage));
         let y = Axis::linear("Yield (% of chips)", -3.0, 103.0, 6);
         panels.push(Panel { x, y, height: 440.0, labelled: true, above: curves::rates_above(&points) });
         let curves: Vec<Curve> = all.iter().map(|s| curve(s, unit)).collect();
@@ -56,7 +56,7 @@ fn curve(series: &Series<'_>, unit: VoltageUnit) -> Curve {
     let spot = |p: &&Summary| {
         let spread = p.spread?;
         Some(Spot {
-            x: p.design.voltage,
+            x: p.design.voltage?,
             y: 100.0 * spread.yield_share,
             band: None,
             whisker: Some((100.0 * spread.yield_interval.low, 100.0 * spread.yield_interval.high)),

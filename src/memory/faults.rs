@@ -100,8 +100,13 @@ impl Faults {
     ///
     /// # Errors
     /// As [`Exposure::new`].
-    pub fn exposure(&self, layers: &[(&str, u64)], bits: u32) -> Result<Exposure> {
-        Exposure::new(&self.spec, layers, bits)
+    pub fn exposure(&self, layers: &[(&str, u64)]) -> Result<Exposure> {
+        Exposure::new(&self.spec, layers)
+    }
+
+    /// True where faults reach the most significant bits alone.
+    pub fn reach_msb_only(&self) -> bool {
+        self.spec.noise == Noise::Msb
     }
 
     /// Voltages of a sweep: the list as the user typed it, else those of the map, else those at which the memory has
@@ -187,6 +192,18 @@ impl Faults {
             },
         };
         Ok(self.arrays.iter().map(way).collect())
+    }
+
+    /// The ways in which cells fail where parts of a memory have rates of their own.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] for a profile or a fault map, whose cells have one rate.
+    pub fn ways_of_any_rate(&self) -> Result<Vec<FaultWay>> {
+        if self.profile.is_some() || self.map.is_some() {
+            let expected = "neither a profile nor a fault map, which have rates of their own";
+            return Err(Error::argument("faults of voltage domains", expected, self.label()));
+        }
+        self.ways(Ber::ZERO, None)
     }
 
     /// The words of the column `fault_kind`: what a failing cell does, then what else was asked for.

@@ -49,7 +49,7 @@ impl Network {
     /// A network with fresh weights from the seed; the second value holds warnings.
     ///
     /// # Errors
-    /// A quantiser that does not check, a `skip` glob that no layer matches, or a tensor failure.
+    /// A quantiser that does not check, a glob of it that no layer matches, or a tensor failure.
     pub fn new(
         architecture: Architecture,
         classes: usize,
@@ -80,7 +80,7 @@ impl Network {
             buffers,
             body,
         };
-        network.check_skip()?;
+        network.check_globs()?;
         Ok((network, warnings))
     }
 
@@ -97,14 +97,16 @@ impl Network {
         Ok(self)
     }
 
-    fn check_skip(&self) -> Result<()> {
-        for glob in &self.quantizer.skip {
+    fn check_globs(&self) -> Result<()> {
+        let QuantizerSpec { skip, layer_bits, .. } = &self.quantizer;
+        let skip = skip.iter().map(|glob| ("quantizer.skip", glob));
+        for (key, glob) in skip.chain(layer_bits.keys().map(|glob| ("quantizer.layer_bits", glob))) {
             let one = QuantizerSpec { skip: vec![glob.clone()], ..QuantizerSpec::default() }.skipped()?;
             if !self.layers.iter().any(|layer| one.is_match(layer.name())) {
                 let names: Vec<&str> = self.layers.iter().map(QuantizedWeight::name).collect();
                 let expected =
                     format!("globs that match a layer of {}: {}", self.architecture, names.join(", "));
-                return Err(Error::argument("quantizer.skip", expected, format!("`{glob}`")));
+                return Err(Error::argument(key, expected, format!("`{glob}`")));
             }
         }
         Ok(())

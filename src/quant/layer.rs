@@ -107,7 +107,7 @@ impl QuantizedWeight {
     /// # Errors
     /// A quantiser that does not check, or a tensor failure.
     pub fn new(name: &str, weight: Tensor, spec: &QuantizerSpec) -> Result<(Self, Option<String>)> {
-        let scheme = if spec.skipped()?.is_match(name) { None } else { spec.scheme()? };
+        let scheme = spec.scheme_of(name)?;
         let clip = spec.wclip.or(spec.plclip).unwrap_or(0.0) as f32;
         let weight = Var::from_tensor(&weight)?;
         let mut layer = Self { name: name.to_owned(), weight, range: None, scheme, clip };

@@ -5,7 +5,7 @@ use crate::code::CodeFormat;
 use crate::error::{Error, Result};
 use crate::units::{Ber, Bits};
 use serde::{Deserialize, Serialize};
-use std::{fmt, str::FromStr};
+use std::{collections::BTreeMap, fmt, str::FromStr};
 
 /// Method of quantisation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -114,6 +114,10 @@ pub struct QuantizerSpec {
     pub train_bit_error_rate: Ber,
     /// Layers left float, by globs over layer names.
     pub skip: Vec<String>,
+    /// Layers of another width (mixed precision): bits, 1 to 8, by globs over layer names, of which at most one may
+    /// match a layer.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub layer_bits: BTreeMap<String, Bits>,
 }
 
 impl Default for QuantizerSpec {
@@ -130,6 +134,7 @@ impl Default for QuantizerSpec {
             plclip: None,
             train_bit_error_rate: Ber::ZERO,
             skip: Vec::new(),
+            layer_bits: BTreeMap::new(),
         }
     }
 }
@@ -163,6 +168,25 @@ impl QuantizerSpec {
             return Err(Error::argument("quantizer.train_bit_error_rate", expected, found));
         }
         self.skipped()?;
+        self.check_layer_bits()
+    }
+
+    fn check_layer_bits(&self) -> Result<()> {
+        for (glob, bits) in &self.layer_bits {
+            let key = format!("quantizer.layer_bits.{glob}");
+            matchers("quantizer.layer_bits", [glob])?;
+            if self.bits.is_float() {
+                let expected = "to be left out for float weights (`bits: 32`)";
+                return Err(Error::argument(key, expected, bits.to_string()));
+            }
+            if bits.is_float() {
+                let expected = "1 to 8 (`quantizer.skip` leaves layers float)";
+                return Err(Error::argument(key, expected, "32"));
+            }
+            if self.init == Some(Init::Sawb) && ![2, 4, 8].contains(&bits.get()) {
+                return Err(Error::argument(key, "2, 4 or 8 with `init: sawb`", bits.to_string()));
+            }
+        }
         Ok(())
     }
 
@@ -210,7 +234,30 @@ impl QuantizerSpec {
         }))
     }
 
-    /// What models of this quantiser are called: `<method>-<bits>bit`, with `randbet` for weight clipping trained under
+    /// The scheme of one layer; `None` where it is left float.
+    ///
+    /// # Errors
+    /// As [`Self::check`]; a layer that several globs of `layer_bits` match.
+    pub fn scheme_of(&self, layer: &str) -> Result<Option<Scheme>> {
+        let Some(scheme) = self.scheme()? else { return Ok(None) };
+        if self.skipped()?.is_match(layer) {
+            return Ok(None);
+        }
+        let globs = matchers("quantizer.layer_bits", self.layer_bits.keys())?;
+        match globs.matches(layer).as_slice() {
+            [] => Ok(Some(scheme)),
+            [one] => match self.layer_bits.values().nth(*one) {
+                Some(bits) => Ok(Some(Scheme { format: CodeFormat::new(*bits, self.signed)?, ..scheme })),
+                None => Ok(Some(scheme)),
+            },
+            several => {
+                let expected = format!("at most one glob that matches the layer {layer}");
+                Err(Error::argument("quantizer.layer_bits", expected, several.len().to_string()))
+            }
+        }
+    }
+
+    /// What models of this quantiser are called: `<method>-<bits>bit` (`<method>-mixed` with several widths), with `randbet` for weight clipping trained under
     /// random bit flips; `float` for float weights.
     pub fn label(&self) -> String {
         let method = match self.method {
@@ -219,6 +266,7 @@ impl QuantizerSpec {
         };
         match self.bits.is_float() {
             true => "float".to_owned(),
+            false if !self.layer_bits.is_empty() => format!("{method}-mixed"),
             false => format!("{method}-{}bit", self.bits),
         }
     }
@@ -233,15 +281,18 @@ impl QuantizerSpec {
     /// # Errors
     /// [`Error::Argument`] for a glob that does not parse.
     pub fn skipped(&self) -> Result<globset::GlobSet> {
-        let mut set = globset::GlobSetBuilder::new();
-        for glob in &self.skip {
-            let parsed = globset::Glob::new(glob);
-            let parsed = parsed
-                .map_err(|e| Error::argument("quantizer.skip", "globs over layer names", e.to_string()))?;
-            set.add(parsed);
-        }
-        set.build().map_err(|e| Error::argument("quantizer.skip", "globs over layer names", e.to_string()))
+        matchers("quantizer.skip", &self.skip)
     }
+}
+
+/// Globs over layer names, in order.
+fn matchers<'a>(key: &str, globs: impl IntoIterator<Item = &'a String>) -> Result<globset::GlobSet> {
+    let wrong = |e: globset::Error| Error::argument(key, "globs over layer names", e.to_string());
+    let mut set = globset::GlobSetBuilder::new();
+    for glob in globs {
+        set.add(globset::Glob::new(glob).map_err(wrong)?);
+    }
+    set.build().map_err(wrong)
 }
 
 #[cfg(test)]
@@ -295,5 +346,29 @@ mod tests {
         }
         let error = "wact".parse::<Method>().unwrap_err().to_string();
         assert!(error.contains("normal, lsq, wcat, wclip, plclip"), "{error}");
+    }
+
+    #[test]
+    fn layers_have_the_width_of_the_glob_that_matches_them() {
+        let mut mixed = spec(Method::Wcat);
+        mixed.layer_bits =
+            [("conv*", 8), ("fc1", 2)].map(|(glob, bits)| (glob.to_owned(), Bits::new(bits).unwrap())).into();
+        mixed.skip = vec!["fc3".into()];
+        mixed.check().unwrap();
+        let widths = ["conv1", "fc1", "fc2", "fc3"]
+            .map(|layer| mixed.scheme_of(layer).unwrap().map(|scheme| scheme.format.bits()));
+        assert_eq!(widths, [Some(8), Some(2), Some(4), None]);
+        assert_eq!(mixed.label(), "wcat-mixed");
+        mixed.layer_bits.insert("*1".into(), Bits::new(3).unwrap());
+        let error = mixed.scheme_of("conv1").unwrap_err().to_string();
+        assert!(error.contains("at most one glob that matches the layer conv1, found 2"), "{error}");
+        for (glob, bits, overall) in [("conv[", 4, 4), ("a", 32, 4), ("a", 4, 32)] {
+            let wrong = QuantizerSpec {
+                bits: Bits::new(overall).unwrap(),
+                layer_bits: [(glob.to_owned(), Bits::new(bits).unwrap())].into(),
+                ..QuantizerSpec::default()
+            };
+            assert!(wrong.check().is_err(), "{glob} {bits} {overall}");
+        }
     }
 }

@@ -1,8 +1,8 @@
 //! The answer in plain words, computed from the rows: how far each method's voltage can fall, and
 //! what that saves. No saving named here rests on an extrapolated bit error rate.
 
-use super::tables::{accuracy, energy, head, points, row, voltage, Cell};
-use crate::figure::{escape, extrapolated, number, percent, rate};
+use super::tables::{accuracy, bit_error_rate, energy, head, points, row, voltage, Cell};
+use crate::figure::{escape, extrapolated, number, percent};
 use crate::table::{groups_of, Pareto, Saving, Summary};
 
 /// The point that a saving may rest on: the cheapest one, unless its rate is extrapolated.
@@ -76,7 +76,7 @@ fn lead(pareto: &Pareto) -> String {
         saving.method,
         width(point),
         voltage(point),
-        rate(point.design.ber),
+        bit_error_rate(point),
         change(1.0 - point.design.energy_relative)
     );
     if let (Some(baseline), Some(share)) = (&pareto.baseline, saving.saving_to_baseline) {
@@ -109,8 +109,9 @@ fn per_cent(fraction: f64) -> String {
 
 fn width(point: &Summary) -> String {
     match point.design.bits {
-        32 => "32-bit float".into(),
-        bits => format!("{bits} bit"),
+        Some(32) => "32-bit float".into(),
+        Some(bits) => format!("{bits} bit"),
+        None => "mixed bits".into(),
     }
 }
 
@@ -140,7 +141,7 @@ fn table(summaries: &[Summary], pareto: &Pareto) -> String {
             Cell::Number(points(saving.loss)),
             Cell::Number(percent(saving.target)),
             Cell::Text(place),
-            text(&|p| rate(p.design.ber)),
+            text(&bit_error_rate),
             text(&|p| accuracy(p.mean)),
             point.map_or(Cell::None, |p| energy(p.design.energy_relative)),
             text(&|p| percent(1.0 - p.design.energy_relative)),
@@ -158,6 +159,6 @@ fn warning(saving: &Saving, point: &Summary) -> String {
         width(point),
         voltage(point),
         number(point.design.energy_relative),
-        rate(point.design.ber)
+        bit_error_rate(point)
     )
 }

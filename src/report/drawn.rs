@@ -11,6 +11,7 @@ pub(super) fn drawn(counts: &[FaultCount]) -> String {
     }
     let head = head(&[
         ("Model", true),
+        ("Protection", true),
         ("Array", true),
         ("Voltage", false),
         ("Bit error rate of the curve", false),
@@ -27,6 +28,7 @@ pub(super) fn drawn(counts: &[FaultCount]) -> String {
         let group = Some((&count.model, voltage.to_bits()));
         let cells = [
             Cell::Text(count.model.clone()),
+            Cell::Text(count.protection.clone()),
             Cell::Text(count.array.clone()),
             Cell::Number(format!("{voltage:.3} {unit}")),
             Cell::Number(digits(count.ber)),
@@ -71,6 +73,7 @@ mod tests {
     fn the_drawn_rate_stands_beside_the_curves() {
         let count = |array: &str, failing| FaultCount {
             model: "m".into(),
+            protection: "none".into(),
             array: array.into(),
             voltage: (0.54, "V"),
             ber: 0.01,

@@ -12,7 +12,6 @@ pub(super) fn remarks(report: &Report) -> String {
     let mut remarks: Vec<String> = Vec::new();
     remarks.extend(trainings(summaries));
     remarks.extend(subsets(summaries));
-    remarks.extend(two_level(summaries));
     remarks.extend(images(summaries));
     remarks.push(
         "Intervals of the mean are about one network each: they say nothing about what another training would \
@@ -47,7 +46,7 @@ pub(super) fn remarks(report: &Report) -> String {
 
 /// How many trainings stand behind each method and width.
 fn trainings(summaries: &[Summary]) -> Option<String> {
-    let mut models = BTreeMap::<(&str, u32), BTreeSet<(&str, Option<u64>)>>::new();
+    let mut models = BTreeMap::<(&str, Option<u32>), BTreeSet<(&str, Option<u64>)>>::new();
     for d in summaries.iter().map(|s| &s.design) {
         let own = models.entry((&d.method, d.bits)).or_default();
         own.insert((&d.model, d.training_seed));
@@ -56,7 +55,8 @@ fn trainings(summaries: &[Summary]) -> Option<String> {
         .iter()
         .map(|((method, bits), own)| {
             let trainings = if own.len() == 1 { "training" } else { "trainings" };
-            format!("{method} at {bits} bit: {} {trainings}", own.len())
+            let width = bits.map_or("mixed bits".into(), |bits| format!("{bits} bit"));
+            format!("{method} at {width}: {} {trainings}", own.len())
         })
         .collect();
     let alone = models.values().any(|own| own.len() == 1);
@@ -84,30 +84,6 @@ fn subsets(summaries: &[Summary]) -> Option<String> {
             subsets.into_iter().collect::<Vec<_>>().join(", ")
         )
     })
-}
-
-/// What two-level sampling looked at, and what spread it found.
-fn two_level(summaries: &[Summary]) -> Option<String> {
-    let sampled: Vec<&Summary> = summaries.iter().filter(|s| s.spread.is_none()).collect();
-    let first = sampled.first()?;
-    let looked: u64 = sampled.iter().map(|s| s.image_evaluations).sum();
-    let all: u64 = sampled.iter().map(|s| s.chips * s.test_images).sum();
-    let widest = |of: fn(&Summary) -> Option<f64>| {
-        let all = sampled.iter().filter_map(|s| of(s));
-        all.reduce(f64::max).map_or("unknown".to_owned(), |std| format!("{:.2} points", 100.0 * std))
-    };
-    Some(format!(
-        "Two-level sampling: each chip was seen through images of its own ({} of {} after the pilot), beside the clean \
-         network on the same images. {looked} image evaluations were made, where all images on as many chips would \
-         be {all}. A mean is the clean accuracy on all images plus the mean change that faults made; its interval is \
-         Student's over chips and includes the choice of images. Greatest standard deviations: {} between chips (the \
-         choice of images taken out), {} between the images of a chip. Quantiles over chips and yields need all \
-         images of a chip, and are left out.",
-        first.images,
-        first.test_images,
-        widest(|s| s.std),
-        widest(|s| s.image_std)
-    ))
 }
 
 /// What the sampling of test images adds.

@@ -35,14 +35,32 @@ pub(super) fn head(titles: &[(&str, bool)]) -> String {
     format!("<thead><tr>{}</tr></thead>\n", titles.iter().map(cell).collect::<String>())
 }
 
-/// `0.85 V/Vmin`.
+/// `0.85 V/Vmin`; `0.8 to 0.9 V/Vmin` where domains have their own.
 pub(super) fn voltage(summary: &Summary) -> String {
-    format!("{} {}", number(summary.design.voltage), summary.design.voltage_unit.symbol())
+    format!("{} {}", voltages(summary, number), summary.design.voltage_unit.symbol())
+}
+
+/// A voltage, or the span of several.
+fn voltages(summary: &Summary, text: impl Fn(f64) -> String) -> String {
+    let design = &summary.design;
+    let all = design.voltage.into_iter().chain(design.domain_voltages.iter().map(|d| d.voltage));
+    let (low, high) = all.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));
+    if low < high {
+        format!("{} to {}", text(low), text(high))
+    } else {
+        text(low)
+    }
+}
+
+/// A bit error rate in words.
+pub(super) fn bit_error_rate(summary: &Summary) -> String {
+    summary.design.ber.map_or("by domain".into(), rate)
 }
 
 /// The same with three decimals, so that a column lines up.
 fn column_voltage(summary: &Summary) -> Cell {
-    Cell::Number(format!("{:.3} {}", summary.design.voltage, summary.design.voltage_unit.symbol()))
+    let text = voltages(summary, |voltage| format!("{voltage:.3}"));
+    Cell::Number(format!("{text} {}", summary.design.voltage_unit.symbol()))
 }
 
 /// An energy relative to its reference, with four decimals.
@@ -169,7 +187,7 @@ fn frontier_row(point: &FrontierPoint) -> String {
     let cells = [
         Cell::Text(s.design.design_id.clone()),
         column_voltage(s),
-        Cell::Number(rate(s.design.ber)),
+        Cell::Number(bit_error_rate(s)),
         Cell::Text(source(s.design.ber_source).into()),
         energy(s.design.energy_relative),
         Cell::Number(accuracy(s.mean)),
@@ -213,8 +231,8 @@ pub(super) fn memory(summaries: &[Summary]) -> String {
 }
 
 fn rates<'a>(own: impl Iterator<Item = &'a Summary>) -> String {
-    let mut points: Vec<&Summary> = own.collect();
-    points.sort_by(|a, b| a.design.voltage.total_cmp(&b.design.voltage));
+    let mut points: Vec<&Summary> = own.filter(|s| s.design.voltage.is_some()).collect();
+    points.sort_by(|a, b| a.design.by_voltage(&b.design));
     points.dedup_by(|a, b| a.design.voltage == b.design.voltage);
     let head = head(&[
         ("Voltage", false),
@@ -225,9 +243,9 @@ fn rates<'a>(own: impl Iterator<Item = &'a Summary>) -> String {
     let line = |s: &&Summary| {
         let cells = [
             column_voltage(s),
-            Cell::Number(rate(s.design.ber)),
+            Cell::Number(bit_error_rate(s)),
             Cell::Text(source(s.design.ber_source).into()),
-            energy(s.design.access_energy_relative),
+            s.design.access_energy_relative.map_or(Cell::None, energy),
         ];
         row(&cells, false)
     };
@@ -238,7 +256,7 @@ fn rates<'a>(own: impl Iterator<Item = &'a Summary>) -> String {
 /// Every design point, by series and rising voltage.
 pub(super) fn summaries(summaries: &[Summary]) -> String {
     let mut points: Vec<(String, &Summary)> = series_labels(summaries).into_iter().zip(summaries).collect();
-    points.sort_by(|a, b| a.0.cmp(&b.0).then(a.1.design.voltage.total_cmp(&b.1.design.voltage)));
+    points.sort_by(|a, b| a.0.cmp(&b.0).then(a.1.design.by_voltage(&b.1.design)));
     let absolute = summaries.iter().any(|s| s.design.energy_pj.is_some());
     let mut titles = vec![
         ("Series", true),
@@ -279,7 +297,7 @@ fn summary_cells(label: &str, s: &Summary, absolute: bool) -> Vec<Cell> {
     let mut cells = vec![
         Cell::Text(label.to_owned()),
         column_voltage(s),
-        Cell::Number(format!("{}{mark}", rate(s.design.ber))),
+        Cell::Number(format!("{}{mark}", bit_error_rate(s))),
         Cell::Number(accuracy(s.mean)),
         interval(s).map_or(Cell::None, |i| span(i.low, i.high)),
         s.spread.map_or(Cell::None, |s| span(s.p05, s.p95)),

@@ -3,9 +3,10 @@
 use super::subjects::{dataset_for, load_models, Loaded, TestImages, TestSource};
 use crate::config::Experiment;
 use crate::error::{Error, Result};
-use crate::fault::{ChipReads, Exposure, FaultModel, Stored};
+use crate::fault::{ChipReads, Layout, Stored, Zone};
 use crate::memory::{self, Faults, MemoryModel, OperatingPoint};
 use crate::store::{self, ByteArray};
+use crate::sweep::protected;
 use crate::units::{Ber, ChipId};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -82,21 +83,28 @@ pub fn evaluate(
     let device = experiment.device.open()?;
     let memory = memory::load(&experiment.memory)?;
     let options = Faults::new(&experiment.faults, &memory)?;
+    let unused = matches!(faults, FaultSetting::Clean) && !experiment.sweep.protection.is_empty();
+    if unused {
+        let expected = "`--ber` or `--voltage` beside it: without, no bit fails and it has no effect";
+        return Err(Error::argument("sweep.protection", expected, "neither"));
+    }
     let place = place(faults, &options, &memory, masks)?;
     let paths: Vec<PathBuf> = vec![model.to_owned()];
     let models = load_models(&paths, &device)?;
     let mut experiment = experiment.clone();
     experiment.dataset = dataset_for(&models, &experiment.dataset, dataset_given)?;
     let (loaded, evaluator) = (&models[0], &models[0].evaluator);
-    let exposure = place.as_ref().map(|_| loaded.exposure(&options)).transpose()?;
+    let stored =
+        place.as_ref().map(|place| place.stored(&experiment, loaded, &options, &memory)).transpose()?;
     let set = TestSource { spec: &experiment.dataset, folder: data_folder, file: data_file }.load()?;
     let images = TestImages::new(&set, &models, &experiment, experiment.sweep.images)?;
     let (mut count, mut array) = (None, None);
-    let score = match (&place, &exposure) {
-        (Some(place), Some(exposure)) => {
+    let score = match (&place, &stored) {
+        (Some(place), Some((layout, zones))) => {
             let way = one_way(&options, place)?;
             array = Some(way.array);
-            let reads = place.reads(&way.model, &experiment, loaded, exposure)?;
+            let stored = Stored { words: evaluator.words(), layout };
+            let reads = way.model.chip(experiment.seed, place.chip, zones, stored)?;
             if let Some(folder) = masks {
                 write_masks(folder, loaded, &reads)?;
             }
@@ -146,15 +154,25 @@ struct Place {
 }
 
 impl Place {
-    fn reads<'a>(
+    /// Where the bits of a model lie, and which of them can fail at the rate.
+    fn stored(
         &self,
-        model: &FaultModel,
         experiment: &Experiment,
-        loaded: &'a Loaded,
-        exposure: &'a Exposure,
-    ) -> Result<ChipReads<'a>> {
-        let stored = Stored { words: loaded.evaluator.words(), bits: loaded.stored_bits()?, exposure };
-        model.chip(experiment.seed, self.chip, self.ber, stored)
+        loaded: &Loaded,
+        options: &Faults,
+        memory: &MemoryModel,
+    ) -> Result<(Layout, [Zone; 1])> {
+        let exposure = loaded.exposure(options)?;
+        let protection = match experiment.sweep.protections()?.as_slice() {
+            [one] => *one,
+            several => {
+                let found = several.len().to_string();
+                return Err(Error::argument("sweep.protection", "one protection in an evaluation", found));
+            }
+        };
+        let (layout, exposure) =
+            protected(&loaded.evaluator, &loaded.name, protection, memory, options, exposure)?;
+        Ok((layout, [Zone { ber: self.ber, exposure }]))
     }
 }
 

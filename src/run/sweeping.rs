@@ -4,17 +4,18 @@ use super::identity::{check_plain_name, folder_name};
 use super::monitor::{Monitor, SweepProgress};
 use super::record::{now, run_folder, Input, Machine, Record, MEMORY, RECORD};
 use super::redraw::{draw, Drawn};
+use super::sampling::{self, Clean};
 use super::subjects::{check_untrained, dataset_for, load_models, Loaded, TestImages, TestSource};
 use super::training::train_model;
 use crate::config::Experiment;
 use crate::data::ImageSet;
 use crate::engine::{Score, ACCESS_IMAGES};
 use crate::error::{Error, Result};
-use crate::fault::FaultSpec;
+use crate::fault::{FaultSpec, Protection};
 use crate::memory::{self, Faults, MemoryModel, OperatingPoint};
-use crate::stats::{self, ImageSample};
+use crate::stats::ImageSample;
 use crate::store::{self, Lock};
-use crate::sweep::{Comparison, Design, Subject, Trial};
+use crate::sweep::{exposed_cells, Comparison, Design, DesignPoint, Sampling, Subject, Trial, TwoLevel};
 use crate::table::{self, names, FloorSpec, Journal, Pareto, Replay, Summary};
 use crate::units::{BerSource, Voltage};
 use candle_core::Device;
@@ -101,6 +102,9 @@ struct Identity<'a> {
     floor: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     faults: Option<&'a FaultSpec>,
+    /// The design points of two-level sampling, which plans the images of a chip from all of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    two_level: Option<(Vec<f64>, Vec<String>)>,
 }
 
 /// Inputs of a sweep, loaded and checked.
@@ -109,6 +113,7 @@ struct Prepared {
     memory: MemoryModel,
     faults: Faults,
     voltages: Vec<Voltage>,
+    protections: Vec<Protection>,
     models: Vec<Loaded>,
     /// As in the record.
     exposed_cells: BTreeMap<String, u64>,
@@ -149,7 +154,8 @@ pub fn plan(experiment: &Experiment, request: &SweepRequest) -> Result<SweepPlan
     let early = early_set(experiment, request)?;
     if request.models.is_empty() {
         let trainings = experiment.trainings()?;
-        let points = inputs.voltages.len() * inputs.faults.count() * trainings.len();
+        let settings = inputs.voltages.len() * inputs.protections.len() * inputs.faults.count();
+        let points = settings * trainings.len();
         let trials = points * inputs.faults.chips(experiment.sweep.chips) as usize;
         return Ok(SweepPlan {
             epochs: trainings.len() * experiment.trainer.epochs,
@@ -167,15 +173,21 @@ pub fn plan(experiment: &Experiment, request: &SweepRequest) -> Result<SweepPlan
     let journal = folder.join(names::JOURNAL);
     let replay = if journal.exists() { table::replay(&journal)? } else { Replay::default() };
     let started = Instant::now();
-    let clean = prepared.clean_scores(&Replay::default())?;
+    let clean = prepared.clean(&Replay::default())?;
     let seconds = started.elapsed().as_secs_f64() / prepared.models.len() as f64;
     let points = prepared.points(&replay)?;
-    let subjects = prepared.subjects(&clean);
+    let subjects = prepared.subjects(&clean.scores);
     let comparison = prepared.comparison(&subjects, &points, prepared.chips(&replay));
-    let owed = comparison.count_owed(&replay.trials)?;
     let designs = comparison.designs()?.len();
-    let trials = designs * comparison.chips as usize;
-    let cpu_seconds = Some(seconds * owed as f64);
+    let two_level = prepared.two_level(&comparison, &clean.answers);
+    let (trials, owed, cpu_seconds) = match &two_level {
+        // how many more chips and images there will be is known when the first have spoken
+        Some(sampled) => (sampled.least_owed(&[])?, sampled.least_owed(&replay.trials)?, None),
+        None => {
+            let owed = comparison.count_owed(&replay.trials)?;
+            (designs * comparison.chips as usize, owed, Some(seconds * owed as f64))
+        }
+    };
     Ok(SweepPlan {
         to_train: Vec::new(),
         epochs: 0,
@@ -192,6 +204,7 @@ struct Inputs {
     memory: MemoryModel,
     faults: Faults,
     voltages: Vec<Voltage>,
+    protections: Vec<Protection>,
 }
 
 fn inputs(experiment: &Experiment, request: &SweepRequest) -> Result<Inputs> {
@@ -201,7 +214,8 @@ fn inputs(experiment: &Experiment, request: &SweepRequest) -> Result<Inputs> {
         check_untrained(&experiment.trainings()?, &faults)?;
     }
     let voltages = faults.voltages(&memory, experiment.sweep.voltages.as_deref())?;
-    Ok(Inputs { memory, faults, voltages })
+    let protections = experiment.sweep.protections()?;
+    Ok(Inputs { memory, faults, voltages, protections })
 }
 
 /// The test images where they are known before the models are: wrong ones end a sweep before its trainings.
@@ -262,14 +276,9 @@ fn prepare(
     early: Option<ImageSet>,
     device: &Device,
 ) -> Result<Prepared> {
-    let Inputs { memory, faults, voltages } = inputs;
+    let Inputs { memory, faults, voltages, protections } = inputs;
     let mut experiment = experiment.clone();
     let models = load_models(paths, device)?;
-    let exposed = |model: &Loaded| Ok((model.name.clone(), model.exposure(&faults)?.cells()));
-    let mut exposed_cells = models.iter().map(exposed).collect::<Result<BTreeMap<_, _>>>()?;
-    if !faults.counts_have_the_rate() {
-        exposed_cells.clear();
-    }
     let given = request.models.is_empty() || request.dataset_given;
     experiment.dataset = dataset_for(&models, &experiment.dataset, given)?;
     let set = match early {
@@ -287,6 +296,10 @@ fn prepare(
         tolerance: experiment.sweep.tolerance,
         floor: experiment.sweep.floor.map(|floor| floor.get()),
         faults: faults.changes(),
+        two_level: (experiment.sweep.sampling == Sampling::TwoLevel).then(|| {
+            let voltages = voltages.iter().map(|voltage| voltage.get()).collect();
+            (voltages, protections.iter().map(|protection| protection.to_string()).collect())
+        }),
     };
     let identity = folder_name(&experiment.name, &identity)?;
     let mut prepared = Prepared {
@@ -294,13 +307,15 @@ fn prepare(
         memory,
         faults,
         voltages,
+        protections,
         models,
-        exposed_cells,
+        exposed_cells: BTreeMap::new(),
         images,
         identity,
         notes: Vec::new(),
     };
     prepared.notes = prepared.remarks()?;
+    prepared.exposed_cells = prepared.count_cells()?;
     Ok(prepared)
 }
 
@@ -336,49 +351,42 @@ impl Prepared {
         Ok(notes)
     }
 
-    /// What to tell where the choice of images alone puts some of these mean accuracies beyond the tolerance.
     fn beyond_tolerance(&self, means: impl Iterator<Item = f64>) -> Option<String> {
-        let (tolerance, sample) = (self.experiment.sweep.tolerance?, self.images.sample());
-        let half = |mean: f64| stats::normal_half_width(sample.variance(mean));
-        let widest = means.max_by(|a, b| half(*a).total_cmp(&half(*b)))?;
-        (half(widest) > tolerance).then(|| {
-            format!(
-                "more chips cannot bring every mean within the tolerance of {tolerance}: at an accuracy of {:.4} the \
-                 choice of {} of {} test images alone leaves {:.4}; at least {} images would be needed",
-                widest,
-                sample.used,
-                sample.all,
-                half(widest),
-                ImageSample::least(widest, tolerance, sample.all)
-            )
-        })
+        sampling::beyond_tolerance(self.experiment.sweep.tolerance?, self.images.sample(), means)
     }
 
-    /// Clean scores: known ones from the journal, others evaluated.
-    fn clean_scores(&self, replay: &Replay) -> Result<Vec<Score>> {
-        let score = |(i, model): (usize, &Loaded)| {
-            let known = replay.designs.iter().find(|design| design.model == model.name);
-            match known {
-                Some(design) => Ok(Score {
-                    images: self.images.count,
-                    correct: (design.clean_accuracy.get() * self.images.count as f64).round() as u64,
-                    loss: f64::NAN,
-                }),
-                None => model.evaluator.clean(self.images.of(i)),
+    fn clean(&self, replay: &Replay) -> Result<Clean> {
+        Clean::of(&self.models, &self.images, self.experiment.sweep.sampling, replay)
+    }
+
+    /// Cells that faults reach, by model and protection; none where counts do not have the rate of the curve.
+    fn count_cells(&self) -> Result<BTreeMap<String, u64>> {
+        let mut cells = BTreeMap::new();
+        for model in self.models.iter().filter(|_| self.faults.counts_have_the_rate()) {
+            model.stored_bits()?;
+            for &protection in &self.protections {
+                let key = table::cells_key(&model.name, &protection.to_string());
+                cells.insert(key, exposed_cells(&model.evaluator, &model.name, protection, &self.faults)?);
             }
-        };
-        self.models.par_iter().enumerate().map(score).collect()
+        }
+        Ok(cells)
     }
 
-    /// The voltages asked for, and those that the run has already.
-    fn points(&self, replay: &Replay) -> Result<Vec<OperatingPoint>> {
-        let mut voltages = self.voltages.clone();
+    /// Every model at the voltages and under the protections asked for, and those that the run has already.
+    fn points(&self, replay: &Replay) -> Result<Vec<DesignPoint>> {
+        let (mut voltages, mut protections) = (self.voltages.clone(), self.protections.clone());
         for design in &replay.designs {
-            voltages.push(Voltage::new(design.voltage)?);
+            voltages.extend(design.voltage.map(Voltage::new).transpose()?);
+            let protection: Protection = design.protection.parse()?;
+            if !protections.contains(&protection) {
+                protections.push(protection);
+            }
         }
         voltages.sort_by(|a, b| a.get().total_cmp(&b.get()));
         voltages.dedup();
-        voltages.into_iter().map(|voltage| self.faults.at(&self.memory, voltage)).collect()
+        let at = |voltage| self.faults.at(&self.memory, voltage);
+        let points: Vec<OperatingPoint> = voltages.into_iter().map(at).collect::<Result<_>>()?;
+        Ok(DesignPoint::grid(self.models.len(), &points, &protections))
     }
 
     /// The chips asked for, or as many as the run has already. A tolerance decides by itself.
@@ -407,7 +415,7 @@ impl Prepared {
     fn comparison<'a>(
         &'a self,
         subjects: &'a [Subject<'a>],
-        points: &'a [OperatingPoint],
+        points: &'a [DesignPoint],
         chips: u32,
     ) -> Comparison<'a> {
         Comparison {
@@ -420,6 +428,11 @@ impl Prepared {
             tolerance: self.experiment.sweep.tolerance,
             test_images: self.images.all,
         }
+    }
+
+    fn two_level<'a>(&self, comparison: &'a Comparison<'a>, clean: &'a [Vec<bool>]) -> Option<TwoLevel<'a>> {
+        let asked = self.experiment.sweep.sampling == Sampling::TwoLevel;
+        asked.then_some(TwoLevel { comparison, clean })
     }
 
     fn record(&self, command: &str) -> Record {
@@ -472,9 +485,9 @@ impl Sweeping<'_> {
         let journal_path = folder.join(names::JOURNAL);
         let mut record = self.begin(&journal_path)?;
         let (mut journal, replay) = Journal::open(&journal_path)?;
-        let clean = prepared.clean_scores(&replay)?;
+        let Clean { scores, answers } = prepared.clean(&replay)?;
         let points = prepared.points(&replay)?;
-        let subjects = prepared.subjects(&clean);
+        let subjects = prepared.subjects(&scores);
         let chips = prepared.chips(&replay);
         let comparison = prepared.comparison(&subjects, &points, chips);
         let designs = comparison.designs()?;
@@ -484,15 +497,23 @@ impl Sweeping<'_> {
         beyond.iter().for_each(|note| self.monitor.warn(note));
         designs.iter().try_for_each(|design| journal.append_design(design))?;
         let started = Instant::now();
-        let owed = comparison.count_owed(&replay.trials)?;
+        let two_level = prepared.two_level(&comparison, &answers);
+        let owed = match &two_level {
+            Some(sampled) => sampled.least_owed(&replay.trials)?,
+            None => comparison.count_owed(&replay.trials)?,
+        };
         let mut done = 0;
         let mut sink = |trial: &Trial| {
             journal.append_trial(trial)?;
             done += 1;
-            self.monitor.trial(&SweepProgress { done, owed });
+            self.monitor.trial(&SweepProgress { done, owed: owed.max(done) });
             Ok(())
         };
-        let outcome = comparison.run(&replay.trials, self.monitor.cancel(), &mut sink)?;
+        let cancel = self.monitor.cancel();
+        let outcome = match &two_level {
+            Some(sampled) => sampled.run(&replay.trials, cancel, &mut sink)?,
+            None => comparison.run(&replay.trials, cancel, &mut sink)?,
+        };
         journal.close()?;
         let computed = done;
         let seconds = started.elapsed().as_secs_f64();
@@ -506,6 +527,7 @@ impl Sweeping<'_> {
             }
             record.notes.push(note);
         }
+        record.notes.extend(sampling::two_level(&summaries));
         self.write_tables(&designs, &outcome.trials, &summaries, seconds)?;
         record.finished_unix = Some(now());
         record.write(folder)?;
@@ -542,7 +564,8 @@ impl Sweeping<'_> {
 
     fn say_extension(&self, replay: &Replay, designs: &[Design], chips: u32) {
         let prepared = &self.prepared;
-        let points = prepared.voltages.len() * prepared.faults.count() * prepared.models.len();
+        let settings = prepared.voltages.len() * prepared.protections.len() * prepared.faults.count();
+        let points = settings * prepared.models.len();
         let asked = (points, prepared.chips(&Replay::default()));
         if !replay.trials.is_empty() && (designs.len(), chips) != asked {
             self.monitor.note(&format!(

@@ -1,14 +1,17 @@
 //! The rows that a sweep yields: design points and trials. Where they are kept is the tables' affair.
 
+use super::point::Domain;
 use crate::stats::ChipDifference;
 use crate::units::{Accuracy, BerSource, ChipId, VoltageUnit};
 use serde::{Deserialize, Serialize};
+use std::cmp::Ordering;
 
 /// One design point: a model in a memory at a voltage under a protection.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Design {
-    /// Unique in a run and the same in every extension of it: `<model>@<voltage><unit>`.
+    /// Unique in a run and the same in every extension of it: `<model>@<voltage><unit>`, then the array where it is not
+    /// the memory model's own, and the protection.
     pub design_id: String,
     /// Name of the model in this run.
     pub model: String,
@@ -18,8 +21,8 @@ pub struct Design {
     pub dataset: String,
     /// Quantisation method.
     pub method: String,
-    /// Bits per stored weight.
-    pub bits: u32,
+    /// Bits per stored weight; `None` where layers differ.
+    pub bits: Option<u32>,
     /// Seed of the training, where the model file says it.
     pub training_seed: Option<u64>,
     /// Name of the memory model.
@@ -30,16 +33,16 @@ pub struct Design {
     pub array: String,
     /// `none`, or the protection.
     pub protection: String,
-    /// Supply voltage in `voltage_unit`.
-    pub voltage: f64,
+    /// Supply voltage in `voltage_unit`; `None` where domains have their own.
+    pub voltage: Option<f64>,
     /// Unit of the voltage.
     pub voltage_unit: VoltageUnit,
-    /// Bit error rate at that voltage, in [0, 0.5].
-    pub ber: f64,
-    /// Where the rate comes from.
+    /// Bit error rate at that voltage, in [0, 0.5]; `None` where domains have their own.
+    pub ber: Option<f64>,
+    /// Where the rate comes from; of several, the most doubtful source.
     pub ber_source: BerSource,
-    /// Energy of one bit access relative to the error-free voltage.
-    pub access_energy_relative: f64,
+    /// Energy of one bit access relative to the error-free voltage; `None` where domains have their own.
+    pub access_energy_relative: Option<f64>,
     /// Weight-memory energy of an inference relative to the same architecture at 8 bits,
     /// unprotected, at the error-free voltage.
     pub energy_relative: f64,
@@ -49,6 +52,41 @@ pub struct Design {
     pub area_relative: f64,
     /// Accuracy of the model without faults on the same images.
     pub clean_accuracy: Accuracy,
+    /// Voltage of each domain; empty where there is one voltage.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub domain_voltages: Vec<DomainVoltage>,
+}
+
+impl Design {
+    /// Order by voltage; those whose domains have their own come first, by energy.
+    pub fn by_voltage(&self, other: &Self) -> Ordering {
+        let numbers = [self, other].map(|d| d.voltage.unwrap_or(f64::NEG_INFINITY));
+        let energies = || self.energy_relative.total_cmp(&other.energy_relative);
+        let same = || if self.voltage.is_none() { energies() } else { Ordering::Equal };
+        numbers[0].total_cmp(&numbers[1]).then_with(same)
+    }
+
+    /// False where no cell can fail: every voltage is error-free.
+    pub fn can_fail(&self) -> bool {
+        self.ber_source != BerSource::ErrorFree
+    }
+}
+
+/// Supply voltage of a part of the memory.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DomainVoltage {
+    /// Name of the domain.
+    pub domain: String,
+    /// Its voltage, in the unit of the design point.
+    pub voltage: f64,
+}
+
+impl DomainVoltage {
+    /// The voltage of a domain.
+    pub(super) fn of(domain: &Domain) -> Self {
+        Self { domain: domain.name.clone(), voltage: domain.point.voltage.get() }
+    }
 }
 
 /// How a trial ended.

@@ -2,15 +2,15 @@
 
 use super::csv::to_csv;
 use super::field::{
-    count, frame, number, optional_count, optional_number, optional_text, records, text, Field, FINITE,
-    FROM_ZERO, SHARE,
+    count, frame, number, optional_count, optional_number, optional_text, optional_words, records, text,
+    Field, FINITE, FROM_ZERO, SHARE,
 };
 use super::file::{read, write};
 use super::read::Row;
 use super::row::{Spread, Summary, Timing, TrialRow};
 use crate::error::{Error, Result};
 use crate::stats::Interval;
-use crate::sweep::{CleanAnswers, Design, StoppedBy, TrialStatus};
+use crate::sweep::{CleanAnswers, Design, DomainVoltage, StoppedBy, TrialStatus};
 use crate::units::{Accuracy, BerSource, Bits, ChipId, Voltage, VoltageUnit};
 use polars::frame::DataFrame;
 use std::cmp::Ordering;
@@ -31,17 +31,37 @@ pub(super) fn design_keys() -> Vec<Field<Design>> {
         text("architecture", |d| &d.architecture),
         text("dataset", |d| &d.dataset),
         text("method", |d| &d.method),
-        count("bits", |d| d.bits.into()),
+        optional_count("bits", |d| d.bits.map(u64::from)),
         optional_count("training_seed", |d| d.training_seed),
         text("memory", |d| &d.memory),
         text("fault_kind", |d| &d.fault_kind),
         text("array", |d| &d.array),
         text("protection", |d| &d.protection),
-        number("voltage", 0.0..=100.0, |d| d.voltage),
+        optional_number("voltage", 0.0..=100.0, |d| d.voltage),
         text("voltage_unit", |d| d.voltage_unit.name()),
-        number("ber", 0.0..=0.5, |d| d.ber),
+        optional_number("ber", 0.0..=0.5, |d| d.ber),
         text("ber_source", |d| d.ber_source.name()),
+        optional_words("domain_voltages", domain_voltages),
     ]
+}
+
+/// `conv1=0.8;fc=0.9`; `None` where there is one voltage.
+fn domain_voltages(design: &Design) -> Option<String> {
+    let one = |domain: &DomainVoltage| format!("{}={:?}", domain.domain, domain.voltage);
+    let all: Vec<String> = design.domain_voltages.iter().map(one).collect();
+    (!all.is_empty()).then(|| all.join(";"))
+}
+
+/// The same read back.
+fn parse_domain_voltages(row: Row<'_>) -> Result<Vec<DomainVoltage>> {
+    let name = "domain_voltages";
+    let one = |text: &str| {
+        let wrong = || row.wrong(name, "domain=voltage, several after semicolons", format!("`{text}`"));
+        let (domain, voltage) = text.split_once('=').ok_or_else(wrong)?;
+        let voltage: Voltage = voltage.parse().map_err(|_| wrong())?;
+        Ok(DomainVoltage { domain: domain.to_owned(), voltage: voltage.get() })
+    };
+    row.optional_text(name).map_or(Ok(Vec::new()), |text| text.split(';').map(one).collect())
 }
 
 /// Energy and area of a design point.
@@ -58,7 +78,7 @@ fn clean_accuracy() -> Field<Design> {
 }
 
 fn access_energy() -> Field<Design> {
-    number("access_energy_relative", FROM_ZERO, |d: &Design| d.access_energy_relative)
+    optional_number("access_energy_relative", FROM_ZERO, |d: &Design| d.access_energy_relative)
 }
 
 fn design_fields() -> Vec<Field<Design>> {
@@ -136,22 +156,29 @@ fn design(row: Row<'_>) -> Result<Design> {
         architecture: row.text("architecture")?.to_owned(),
         dataset: row.text("dataset")?.to_owned(),
         method: row.text("method")?.to_owned(),
-        bits: Bits::new(row.count("bits")?).map_err(|e| checked("bits", e))?.get(),
+        bits: match row.optional_count("bits") {
+            Some(bits) => Some(Bits::new(bits).map_err(|e| checked("bits", e))?.get()),
+            None => None,
+        },
         training_seed: row.optional_count("training_seed"),
         memory: row.text("memory")?.to_owned(),
         fault_kind: row.text("fault_kind")?.to_owned(),
         array: row.text("array")?.to_owned(),
         protection: row.text("protection")?.to_owned(),
-        voltage: Voltage::new(row.number("voltage")?).map_err(|e| checked("voltage", e))?.get(),
+        voltage: match row.optional_number("voltage") {
+            Some(voltage) => Some(Voltage::new(voltage).map_err(|e| checked("voltage", e))?.get()),
+            None => None,
+        },
         voltage_unit: row.word("voltage_unit", &UNITS, VoltageUnit::name)?,
-        ber: row.number("ber")?,
+        ber: row.optional_number("ber"),
         ber_source: row.word("ber_source", &SOURCES, BerSource::name)?,
-        access_energy_relative: row.number("access_energy_relative")?,
+        access_energy_relative: row.optional_number("access_energy_relative"),
         energy_relative: row.number("energy_relative")?,
         energy_pj: row.optional_number("energy_pj"),
         area_relative: row.number("area_relative")?,
         clean_accuracy: Accuracy::new(row.number("clean_accuracy")?)
             .map_err(|e| checked("clean_accuracy", e))?,
+        domain_voltages: parse_domain_voltages(row)?,
     })
 }
 
@@ -260,7 +287,7 @@ fn timing(row: Row<'_>) -> Result<Timing> {
 pub fn designs_in_order(a: &Design, b: &Design) -> Ordering {
     (&a.model, &a.protection)
         .cmp(&(&b.model, &b.protection))
-        .then(a.voltage.total_cmp(&b.voltage))
+        .then_with(|| a.by_voltage(b))
         .then_with(|| (&a.memory, &a.design_id).cmp(&(&b.memory, &b.design_id)))
 }
 

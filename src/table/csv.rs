@@ -32,7 +32,7 @@ fn text(cell: Cell<'_>) -> String {
         Cell::Count(n) => n.to_string(),
         Cell::Integer(n) => n.to_string(),
         Cell::Number(x) => format!("{x:?}"),
-        Cell::Text(text) => text.to_owned(),
+        Cell::Text(text) => text.into_owned(),
     }
 }
 

@@ -9,6 +9,8 @@ use std::collections::BTreeMap;
 pub struct FaultCount {
     /// Name of the model.
     pub model: String,
+    /// Protection of its codes.
+    pub protection: String,
     /// Array of the memory.
     pub array: String,
     /// Supply voltage with its unit's symbol.
@@ -37,7 +39,12 @@ impl FaultCount {
     }
 }
 
-/// Counts of the design points whose model's number of `cells` is known, below the error-free voltage.
+/// What the cells of a design point are counted under: model and protection.
+pub fn cells_key(model: &str, protection: &str) -> String {
+    format!("{model}+{protection}")
+}
+
+/// Counts of the design points whose number of `cells` is known by [`cells_key`], below the error-free voltage.
 ///
 /// `accesses` tells how often each trial read its cells: where faults are transient, the faults of a trial are those of
 /// all its accesses. Where cells are independent the interval is Wilson's for the whole
@@ -56,8 +63,9 @@ pub fn fault_counts(
     let count = |summary: &Summary| {
         let design = &summary.design;
         let chips = failing.get(design.design_id.as_str())?;
-        let own = cells.get(&design.model)?.checked_mul(accesses)?;
-        let all = own.checked_mul(chips.len() as u64).filter(|all| *all > 0 && design.ber > 0.0)?;
+        let own = cells.get(&cells_key(&design.model, &design.protection))?.checked_mul(accesses)?;
+        let (voltage, ber) = design.voltage.zip(design.ber.filter(|ber| *ber > 0.0))?;
+        let all = own.checked_mul(chips.len() as u64).filter(|all| *all > 0)?;
         let failing: u64 = chips.iter().sum();
         let exact = stats::wilson(failing, all);
         let interval = match design.array.as_str() {
@@ -66,9 +74,10 @@ pub fn fault_counts(
         };
         Some(FaultCount {
             model: design.model.clone(),
+            protection: design.protection.clone(),
             array: design.array.clone(),
-            voltage: (design.voltage, design.voltage_unit.symbol()),
-            ber: design.ber,
+            voltage: (voltage, design.voltage_unit.symbol()),
+            ber,
             cells: all,
             failing,
             chips: chips.len() as u64,
@@ -102,13 +111,13 @@ mod tests {
 
     fn counts(array: &str, faults: &[u64], accesses: u64) -> Vec<FaultCount> {
         let mut design = design("m", "wcat", 0.8);
-        (design.array, design.ber) = (array.into(), 0.01);
+        (design.array, design.ber) = (array.into(), Some(0.01));
         let mut trials = trials(&design, 100, &vec![90; faults.len()]);
         trials.iter_mut().zip(faults).for_each(|(trial, faults)| trial.faults = *faults);
         let rows: Vec<TrialRow> = trials.iter().map(TrialRow::from).collect();
         let summaries =
             summarize(&[design], &rows, FloorSpec::default(), StoppedBy::Chips, 100, Seed(1)).unwrap();
-        fault_counts(&summaries, &rows, &BTreeMap::from([("m".to_owned(), 1000)]), accesses)
+        fault_counts(&summaries, &rows, &BTreeMap::from([("m+none".to_owned(), 1000)]), accesses)
     }
 
     #[test]

@@ -5,7 +5,7 @@ use super::{MAX_ROWS, SCHEMA};
 use crate::error::{Error, Result};
 use polars::frame::DataFrame;
 use polars::prelude::{Column, NamedFrom, Series};
-use std::borrow::Borrow;
+use std::borrow::{Borrow, Cow};
 use std::ops::RangeInclusive;
 
 /// Shares and accuracies.
@@ -43,12 +43,12 @@ impl Kind {
 }
 
 /// One cell.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) enum Cell<'a> {
     /// Not measured, or not applicable.
     Null,
     /// See [`Kind::Text`].
-    Text(&'a str),
+    Text(Cow<'a, str>),
     /// See [`Kind::Count`].
     Count(u64),
     /// See [`Kind::Integer`].
@@ -72,12 +72,18 @@ pub(super) struct Field<T> {
 
 /// A column of text.
 pub(super) fn text<T: 'static>(name: &'static str, get: fn(&T) -> &str) -> Field<T> {
-    Field { name, optional: false, kind: Kind::Text, get: Box::new(move |row| Cell::Text(get(row))) }
+    Field { name, optional: false, kind: Kind::Text, get: Box::new(move |row| Cell::Text(get(row).into())) }
 }
 
 /// A column of text or nulls.
 pub(super) fn optional_text<T: 'static>(name: &'static str, get: fn(&T) -> Option<&str>) -> Field<T> {
-    let get: Getter<T> = Box::new(move |row| get(row).map_or(Cell::Null, Cell::Text));
+    let get: Getter<T> = Box::new(move |row| get(row).map_or(Cell::Null, |text| Cell::Text(text.into())));
+    Field { name, optional: true, kind: Kind::Text, get }
+}
+
+/// A column of text that is made for the table, or nulls.
+pub(super) fn optional_words<T: 'static>(name: &'static str, get: fn(&T) -> Option<String>) -> Field<T> {
+    let get: Getter<T> = Box::new(move |row| get(row).map_or(Cell::Null, |text| Cell::Text(text.into())));
     Field { name, optional: true, kind: Kind::Text, get }
 }
 
@@ -135,11 +141,11 @@ impl<T: 'static> Field<T> {
     /// The cell of a row, checked: what a reader would refuse is not written.
     pub(super) fn cell<'a>(&self, row: &'a T) -> Result<Cell<'a>> {
         let cell = (self.get)(row);
-        let good = match (&self.kind, cell) {
+        let good = match (&self.kind, &cell) {
             (_, Cell::Null) => self.optional,
             (Kind::Text, Cell::Text(text)) => !text.is_empty(),
             (Kind::Count, Cell::Count(_)) | (Kind::Integer, Cell::Integer(_)) => true,
-            (Kind::Number(range), Cell::Number(x)) => range.contains(&x),
+            (Kind::Number(range), Cell::Number(x)) => range.contains(x),
             _ => false,
         };
         if good {
@@ -233,7 +239,7 @@ pub(super) fn records<T: 'static, R: Borrow<T>>(
         for field in fields {
             let value = match field.cell(row.borrow())? {
                 Cell::Null => serde_json::Value::Null,
-                Cell::Text(text) => text.into(),
+                Cell::Text(text) => text.into_owned().into(),
                 Cell::Count(n) => n.into(),
                 Cell::Integer(n) => n.into(),
                 Cell::Number(x) => x.into(),

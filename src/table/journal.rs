@@ -443,7 +443,7 @@ mod tests {
             "{found}"
         );
         let mut other = designs[1].clone();
-        other.ber = 0.25;
+        other.ber = Some(0.25);
         let found = refused(&path, &with(line_of(&Record::Design(Box::new(other))).unwrap()));
         assert_eq!(found, "j:7: expected one content of design point `b@1vmin`, found another than before");
         assert!(
@@ -504,7 +504,7 @@ mod tests {
             .to_string()
             .contains("its design point written before"));
         let mut changed = designs[0].clone();
-        changed.bits = 4;
+        changed.bits = Some(4);
         assert!(journal.append_design(&changed).is_err());
         changed.design_id = "new".into();
         changed.energy_pj = Some(f64::INFINITY);

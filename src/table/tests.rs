@@ -21,17 +21,18 @@ pub(super) fn design(model: &str, method: &str, voltage: f64) -> Design {
         architecture: "lenet5".into(),
         dataset: "glyphs".into(),
         method: method.into(),
-        bits: 8,
+        bits: Some(8),
         training_seed: Some(u64::MAX),
         memory: "sram-14nm".into(),
         fault_kind: "flip".into(),
         array: "independent".into(),
         protection: "none".into(),
-        voltage,
+        voltage: Some(voltage),
         voltage_unit: VoltageUnit::Vmin,
-        ber: if free { 0.0 } else { 1e-3 / 3.0 },
+        ber: Some(if free { 0.0 } else { 1e-3 / 3.0 }),
         ber_source: if free { BerSource::ErrorFree } else { BerSource::Measured },
-        access_energy_relative: voltage * voltage,
+        access_energy_relative: Some(voltage * voltage),
+        domain_voltages: Vec::new(),
         energy_relative: voltage * voltage,
         energy_pj: None,
         area_relative: 1.0,
@@ -150,7 +151,7 @@ fn json_has_null_where_a_value_is_missing_and_the_csv_nothing() {
     let csv = summary_csv_string(&summaries).unwrap();
     let last = csv.lines().last().unwrap();
     assert!(
-        last.starts_with("2,\"b,\"\"x\"\"@0.9vmin\",\"b,\"\"x\"\"\",lenet5,glyphs,wcat,8,,sram-14nm,"),
+        last.starts_with("3,\"b,\"\"x\"\"@0.9vmin\",\"b,\"\"x\"\"\",lenet5,glyphs,wcat,8,,sram-14nm,"),
         "{last}"
     );
 }
@@ -196,7 +197,7 @@ fn edited(from: &str, to: &str) -> String {
 #[test]
 fn wrong_cells_are_refused_with_line_and_column() {
     for (from, to, message) in [
-        ("\n2,a@", "\n3,a@", "s.csv:2: `schema`: expected version 2, found 3 (of a newer program)"),
+        ("\n3,a@", "\n4,a@", "s.csv:2: `schema`: expected version 3, found 4 (of a newer program)"),
         (
             "schema,design_id,",
             "schema,name,",
@@ -250,7 +251,7 @@ fn a_table_of_an_older_version_is_refused_by_its_version_though_it_lacks_columns
     fs::write(folder.path().join("s.csv"), "schema,design_id,images\n1,a@1vmin,100\n").unwrap();
     for name in ["s.parquet", "s.csv"] {
         let so =
-            "expected version 2 (the same `sweep` once more writes the tables anew, from the trials it has)";
+            "expected version 3 (the same `sweep` once more writes the tables anew, from the trials it has)";
         assert_eq!(message(name), format!("{name}: `schema`: {so}, found 1"));
     }
 }
@@ -292,7 +293,7 @@ fn a_parquet_column_of_another_type_is_refused() {
 fn values_that_no_reader_takes_are_not_written() {
     let path = PathBuf::from("/nonexistent/never.parquet");
     let mut designs = sample().0;
-    designs[0].ber = f64::NAN;
+    designs[0].ber = Some(f64::NAN);
     let error = write_designs(&path, &designs).unwrap_err().to_string();
     assert_eq!(error, "column `ber`: expected a number from 0 to 0.5, found Number(NaN)");
 }

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use wcat_explore::config::{named_or_file, Experiment, Layer};
 use wcat_explore::device::DeviceSpec;
 use wcat_explore::kernel::Isa;
+use wcat_explore::sweep::Sampling;
 use wcat_explore::units::{Accuracy, Ber, Voltage};
 
 const ABOUT: &str =
@@ -127,6 +128,24 @@ pub(crate) enum Command {
     Data(DataArgs),
 }
 
+/// Images of the chips of a sweep.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SamplingWay {
+    /// The same for all.
+    AllImages,
+    /// Few for each, drawn for it alone.
+    TwoLevel,
+}
+
+impl From<SamplingWay> for Sampling {
+    fn from(way: SamplingWay) -> Self {
+        match way {
+            SamplingWay::AllImages => Self::AllImages,
+            SamplingWay::TwoLevel => Self::TwoLevel,
+        }
+    }
+}
+
 /// How a table is printed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
@@ -160,6 +179,7 @@ Example:
   wcat-explore sweep --voltages 0.75:1.0:0.025
   wcat-explore sweep --model a.safetensors --model b.safetensors --chips 50 --voltages 0.8:1.0:0.02
   wcat-explore sweep --memory sram-28nm-kc705b-salami2018 --voltages 0.53:0.59:0.01 --array independent,model
+  wcat-explore sweep --model wcat.safetensors --voltages 0.75:1.0:0.025 --protection none,msb:1,secded,parity_zero
 
 Without --model the models of the configuration (default: the built-in quick start) are trained if they are not
 in the cache. A killed sweep goes on where it stopped; further voltages or chips extend it.")]
@@ -186,6 +206,11 @@ pub(crate) struct SweepArgs {
     /// included; --chips is the most
     #[arg(long, value_name = "T")]
     pub tolerance: Option<f64>,
+    /// `all-images`: the same for every chip. `two-level`: few test images for each chip, drawn for it alone, and more
+    /// chips; needs --tolerance. The mean accuracy with fewer image evaluations, at most those of --chips on all
+    /// images; no quantiles over chips and no yield
+    #[arg(long, value_name = "WAY")]
+    pub sampling: Option<SamplingWay>,
     /// Accuracy floor of the yield [default: clean accuracy less 0.05]
     #[arg(long, value_name = "ACCURACY")]
     pub floor: Option<Accuracy>,

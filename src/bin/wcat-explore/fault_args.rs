@@ -17,6 +17,11 @@ pub(crate) struct FaultArgs {
     /// after commas or repeated
     #[arg(long, value_name = "ARRAYS")]
     pub array: Vec<String>,
+    /// Protection of the stored codes: none, msb:k (the k most significant bits in cells that do not fail), secded (words
+    /// of 64 data and 8 check bits), parity_zero (a code whose parity fails reads as zero); a sweep compares several, after
+    /// commas or repeated
+    #[arg(long, value_name = "PROTECTIONS", value_delimiter = ',')]
+    pub protection: Vec<String>,
     /// A profiled 14 nm chip, at the bit error rates it was measured at: chip1, chip2, chip3
     #[arg(long, value_name = "CHIP")]
     pub profile: Option<String>,
@@ -38,6 +43,7 @@ impl FaultArgs {
             text("--noise", "faults.noise", &self.noise),
             list("--layers", "faults.layers", &self.layers),
             list("--array", "faults.arrays", &self.array),
+            list("--protection", "sweep.protection", &self.protection),
             text("--profile", "faults.profile", &self.profile),
             list("--fault-map", "faults.map", &self.fault_map),
         ]

@@ -24,6 +24,11 @@ impl<'a> Column<'a> {
     }
 }
 
+/// A value, or a dash where there is none.
+pub(crate) fn optional<T: std::fmt::Display>(value: Option<T>) -> String {
+    value.map_or("-".into(), |value| value.to_string())
+}
+
 /// Prints an aligned table.
 pub(crate) fn table(columns: &[Column]) -> anyhow::Result<()> {
     let rows = columns.iter().map(|column| column.cells.len()).max().unwrap_or(0);

@@ -1,5 +1,6 @@
 //! Facts that reads hold: exact marginal rates of every kind, persistent and transient, and what is left alone.
 
+use super::super::Protection;
 use super::*;
 use crate::stats::{mean, standard_deviation};
 
@@ -21,12 +22,17 @@ fn model(array: ArraySpec, kind: FaultKind, persistent: f64) -> FaultModel {
     FaultModel { cells: CellSource::Drawn(array), kind, persistent_share: share(persistent) }
 }
 
+/// All of so many words at a rate, and where they lie.
+fn whole(words: u64, p: f64) -> ([Zone; 1], Layout) {
+    let zones = [Zone { ber: ber(p), exposure: Exposure::whole(words) }];
+    (zones, Layout::new([(words, BITS)], Protection::None).unwrap())
+}
+
 /// Reads of words that are all alike.
 fn reads(model: &FaultModel, id: u32, p: f64, word: Word, accesses: u64) -> Vec<Read> {
     let words = vec![word; WORDS];
-    let exposure = Exposure::whole(WORDS as u64, BITS);
-    let stored = Stored { words: &words, bits: BITS, exposure: &exposure };
-    let chip = model.chip(Seed(9), ChipId(id), ber(p), stored).unwrap();
+    let (zones, layout) = whole(WORDS as u64, p);
+    let chip = model.chip(Seed(9), ChipId(id), &zones, Stored { words: &words, layout: &layout }).unwrap();
     (0..accesses).map(|access| chip.access(access).unwrap()).collect()
 }
 
@@ -171,9 +177,9 @@ fn even_bias_flips_the_cells_of_plain_flips() {
 #[test]
 fn a_biased_rate_above_one_is_refused() {
     let model = model(INDEPENDENT, FaultKind::Biased { zero_to_one_share: share(0.8) }, 1.0);
-    let exposure = Exposure::whole(1, BITS);
-    let stored = Stored { words: &[0], bits: BITS, exposure: &exposure };
-    let error = model.chip(Seed(1), ChipId(0), ber(0.7), stored).unwrap_err().to_string();
+    let (zones, layout) = whole(1, 0.7);
+    let stored = Stored { words: &[0], layout: &layout };
+    let error = model.chip(Seed(1), ChipId(0), &zones, stored).unwrap_err().to_string();
     assert!(error.starts_with("bit error rate: expected at most 0.625 with"), "{error}");
 }
 
@@ -199,9 +205,11 @@ fn exposed_bits_keep_their_faults_and_others_have_none() {
     {
         let model = model(WEAK_COLUMNS, kind, persistent);
         let read = |spec: &FaultSpec| {
-            let exposure = Exposure::new(spec, &layers, BITS).unwrap();
-            let stored = Stored { words: &words, bits: BITS, exposure: &exposure };
-            model.chip(Seed(9), ChipId(4), ber(0.2), stored).unwrap().access(1).unwrap()
+            let exposure = Exposure::new(spec, &layers).unwrap();
+            let (mut zones, layout) = whole(WORDS as u64, 0.2);
+            zones[0].exposure = exposure;
+            let stored = Stored { words: &words, layout: &layout };
+            model.chip(Seed(9), ChipId(4), &zones, stored).unwrap().access(1).unwrap()
         };
         let all = read(&FaultSpec::default());
         let of_b = FaultSpec { layers: vec!["b".into()], ..FaultSpec::default() };
@@ -225,9 +233,9 @@ fn listed_cells_are_read_chip_by_chip_within_the_memory() {
         kind: FaultKind::Flip,
         persistent_share: share(1.0),
     };
-    let exposure = Exposure::whole(2, BITS);
-    let stored = Stored { words: &[0, 0], bits: BITS, exposure: &exposure };
-    let read = |id| model.chip(Seed(1), ChipId(id), ber(0.0), stored).and_then(|chip| chip.access(0));
+    let (zones, layout) = whole(2, 0.0);
+    let stored = Stored { words: &[0, 0], layout: &layout };
+    let read = |id| model.chip(Seed(1), ChipId(id), &zones, stored).and_then(|chip| chip.access(0));
     assert_eq!(read(0).unwrap(), Read { failing_cells: 2, words: vec![(0, 1), (1, 2)] });
     assert_eq!(read(1).unwrap(), Read::default());
     let error = read(2).unwrap_err().to_string();

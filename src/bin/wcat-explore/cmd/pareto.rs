@@ -17,7 +17,7 @@ pub(crate) fn run(args: &ParetoArgs, monitor: &Progress) -> anyhow::Result<()> {
             let unit = all.first().map_or("voltage", |p| p.summary.design.voltage_unit.symbol());
             show::table(&[
                 Column::text("frontier of all: model", &all, |p| p.summary.design.model.clone()),
-                Column::number(unit, &all, |p| p.summary.design.voltage.to_string()),
+                Column::number(unit, &all, |p| show::optional(p.summary.design.voltage)),
                 Column::text("source", &all, |p| p.summary.design.ber_source.name().into()),
                 Column::number("energy", &all, |p| format!("{:.4}", p.summary.design.energy_relative)),
                 Column::number("accuracy %", &all, |p| show::percent(p.summary.mean)),

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use wcat_explore::config::{built_in, Experiment, Layer};
 use wcat_explore::run::{plan, sweep, Monitor, SweepRequest, SweepResult};
 use wcat_explore::store::cache_folder;
+use wcat_explore::sweep::Sampling;
 use wcat_explore::table::{summary_csv_string, summary_records, Spread, Summary};
 
 pub(crate) fn run(common: &Common, args: &SweepArgs, monitor: &Progress) -> anyhow::Result<()> {
@@ -51,6 +52,7 @@ fn flags(args: &SweepArgs) -> Vec<Layer> {
         args.chips.map(|chips| Layer::flag("--chips", "sweep.chips", chips)),
         args.images.map(|images| Layer::flag("--images", "sweep.images", images)),
         args.tolerance.map(|tolerance| Layer::flag("--tolerance", "sweep.tolerance", tolerance)),
+        args.sampling.map(|way| Layer::flag("--sampling", "sweep.sampling", Sampling::from(way).name())),
         args.floor.map(|floor| Layer::flag("--floor", "sweep.floor", floor.get())),
     ];
     all.into_iter().flatten().chain(args.faults.layers()).collect()
@@ -96,7 +98,8 @@ fn dry_run(experiment: &Experiment, request: &SweepRequest) -> anyhow::Result<()
         lines.push(format!("run folder: {}", folder.display()));
     }
     lines.push(format!("design points: {}", plan.designs));
-    lines.push(format!("trials: {}, to compute: {}", plan.trials, plan.owed));
+    let least = if experiment.sweep.sampling == Sampling::TwoLevel { " at least" } else { "" };
+    lines.push(format!("trials:{least} {}, to compute: {}", plan.trials, plan.owed));
     if let Some(seconds) = plan.cpu_seconds {
         lines.push(format!("estimated cost: at most {seconds:.0} CPU-seconds"));
     }
@@ -104,6 +107,12 @@ fn dry_run(experiment: &Experiment, request: &SweepRequest) -> anyhow::Result<()
 }
 
 fn say_where(result: &SweepResult, monitor: &Progress) {
+    let sum = |of: fn(&Summary) -> u64| result.summaries.iter().map(of).sum::<u64>();
+    monitor.note(&format!(
+        "{} image evaluations; all images on as many chips are {}",
+        sum(|s| s.image_evaluations),
+        sum(|s| s.chips * s.test_images)
+    ));
     monitor.note(&format!(
         "{} trials computed, {} reused; tables: {}; report: {}",
         result.computed,
@@ -127,11 +136,12 @@ pub(crate) fn table(summaries: &[Summary]) -> anyhow::Result<()> {
     let several = summaries.iter().any(|s| array(s) != array(&summaries[0]));
     let mut columns = vec![
         Column::text("model", summaries, |s| s.design.model.clone()),
-        Column::number("bits", summaries, |s| s.design.bits.to_string()),
-        Column::number(unit, summaries, |s| s.design.voltage.to_string()),
+        Column::number("bits", summaries, |s| show::optional(s.design.bits)),
+        Column::number(unit, summaries, |s| show::optional(s.design.voltage)),
         Column::number("bit error rate", summaries, |s| match s.design.ber {
-            0.0 => "0".into(),
-            ber => format!("{ber:.2e}"),
+            None => "-".into(),
+            Some(0.0) => "0".into(),
+            Some(ber) => format!("{ber:.2e}"),
         }),
         Column::text("source", summaries, |s| s.design.ber_source.name().into()),
         Column::number("energy", summaries, |s| format!("{:.4}", s.design.energy_relative)),
@@ -153,6 +163,9 @@ pub(crate) fn table(summaries: &[Summary]) -> anyhow::Result<()> {
     }
     if several {
         columns.insert(1, Column::text("array", summaries, array));
+    }
+    if summaries.iter().any(|s| s.design.protection != summaries[0].design.protection) {
+        columns.insert(1, Column::text("protection", summaries, |s| s.design.protection.clone()));
     }
     show::table(&columns)
 }

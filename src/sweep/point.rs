@@ -1,0 +1,306 @@
+//! What a design point is made of: model, protection, one supply voltage or one for each domain; the zones of its
+//! memory, its row, and what it reads on a chip.
+
+use super::energy::energy;
+use super::procedure::Subject;
+use super::row::{Design, DomainVoltage};
+use crate::engine::Evaluator;
+use crate::error::{Error, Result};
+use crate::fault::{ChipReads, Exposure, Layout, Protection, Stored, Zone};
+use crate::memory::{FaultWay, Faults, MemoryModel, OperatingPoint};
+use crate::seed::Seed;
+use crate::units::{Accuracy, Ber, BerSource, ChipId};
+
+/// A part of a memory with a supply of its own.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Domain {
+    /// Its name, in tables.
+    pub name: String,
+    /// Which words and bit planes lie in it.
+    pub part: Exposure,
+    /// Its voltage with its bit error rate and energy.
+    pub point: OperatingPoint,
+}
+
+/// Supply of a weight memory.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Supply {
+    /// One voltage for all of it.
+    One(OperatingPoint),
+    /// A voltage for each domain; the domains share no cell, and what lies in none is at the error-free voltage.
+    Domains(Vec<Domain>),
+}
+
+/// A design point to be compared.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DesignPoint {
+    /// Its model, by the place in the list of subjects.
+    pub subject: usize,
+    /// Protection of the codes.
+    pub protection: Protection,
+    /// Voltages.
+    pub supply: Supply,
+}
+
+impl DesignPoint {
+    /// Each of the first `subjects` models at every voltage under every protection.
+    pub fn grid(subjects: usize, points: &[OperatingPoint], protections: &[Protection]) -> Vec<Self> {
+        let mut all = Vec::new();
+        for subject in 0..subjects {
+            for &protection in protections {
+                let point =
+                    |point: &OperatingPoint| Self { subject, protection, supply: Supply::One(*point) };
+                all.extend(points.iter().map(point));
+            }
+        }
+        all
+    }
+}
+
+/// A part of a memory at a voltage, and what protections do there.
+#[derive(Clone, Debug)]
+pub(super) struct Supplied {
+    pub(super) part: Exposure,
+    pub(super) point: OperatingPoint,
+}
+
+/// A design point with one array, ready to be read.
+#[derive(Clone, Debug)]
+pub(super) struct Setup<'a> {
+    pub(super) subject: &'a Subject<'a>,
+    point: &'a DesignPoint,
+    way: FaultWay,
+    pub(super) layout: Layout,
+    /// Every part that has a lowered voltage.
+    pub(super) supplied: Vec<Supplied>,
+    /// Cells that can fail, with their rates.
+    zones: Vec<Zone>,
+}
+
+impl<'a> Setup<'a> {
+    /// A design point with each array of the fault options.
+    pub(super) fn of_point(
+        subject: &'a Subject<'a>,
+        point: &'a DesignPoint,
+        memory: &MemoryModel,
+        faults: &Faults,
+    ) -> Result<Vec<Self>> {
+        let (evaluator, name) = (subject.evaluator, &subject.name);
+        let exposed = exposure(evaluator, name, faults)?;
+        let (layout, _) = protected(evaluator, name, point.protection, memory, faults, exposed.clone())?;
+        let supplied: Vec<Supplied> = match &point.supply {
+            Supply::One(point) => vec![Supplied { part: exposed, point: *point }],
+            Supply::Domains(domains) => {
+                if !exposed.is_whole() {
+                    let found = "layers or bits without faults beside voltage domains";
+                    return Err(Error::argument("faults", "all of the memory to be unreliable", found));
+                }
+                domains.iter().map(|d| Supplied { part: d.part.clone(), point: d.point }).collect()
+            }
+        };
+        supplied.iter().try_for_each(|supplied| layout.check_exposure(&supplied.part))?;
+        let robust = robust_planes(point.protection);
+        let zone = |s: &Supplied| Zone { ber: s.point.ber, exposure: s.part.within_planes(robust..8) };
+        let zones: Vec<Zone> = supplied.iter().map(zone).collect();
+        let ways = match &point.supply {
+            Supply::One(point) => faults.ways(point.ber, Some(point.voltage))?,
+            Supply::Domains(_) => faults.ways_of_any_rate()?,
+        };
+        let setup = |way| Self {
+            subject,
+            point,
+            way,
+            layout: layout.clone(),
+            supplied: supplied.clone(),
+            zones: zones.clone(),
+        };
+        Ok(ways.into_iter().map(setup).collect())
+    }
+
+    /// What the memory reads as on a chip.
+    pub(super) fn chip(&self, seed: Seed, chip: ChipId) -> Result<ChipReads<'_>> {
+        let stored = Stored { words: self.subject.evaluator.words(), layout: &self.layout };
+        self.way.model.chip(seed, chip, &self.zones, stored)
+    }
+
+    /// True where accesses differ.
+    pub(super) fn is_transient(&self) -> bool {
+        self.way.model.is_transient() && self.zones.iter().any(|zone| zone.ber > Ber::ZERO)
+    }
+
+    /// Protection of the codes.
+    pub(super) fn protection(&self) -> Protection {
+        self.point.protection
+    }
+
+    /// The row of the design point.
+    pub(super) fn design(&self, memory: &MemoryModel, faults: &Faults) -> Result<Design> {
+        let (subject, protection) = (self.subject, self.point.protection);
+        let network = subject.evaluator.network();
+        let layers = || subject.evaluator.stored().iter().flatten();
+        let Some(layer) = layers().next() else { return Err(float_model(&subject.name)) };
+        let bits = |width: u32| layers().all(|layer| layer.scheme.format.bits() == width).then_some(width);
+        let energy = energy(self, memory)?;
+        let (one, domain_voltages) = match &self.point.supply {
+            Supply::One(point) => (Some(point), Vec::new()),
+            Supply::Domains(domains) => (None, domains.iter().map(DomainVoltage::of).collect()),
+        };
+        let voltages = match one {
+            Some(point) => point.voltage.to_string(),
+            None => {
+                let all: Vec<String> = domain_voltages.iter().map(|d| d.voltage.to_string()).collect();
+                all.join("/")
+            }
+        };
+        let shield = match protection {
+            Protection::None => String::new(),
+            other => format!("+{other}"),
+        };
+        let suffix = &self.way.suffix;
+        let sources = self.supplied.iter().map(|supplied| supplied.point.ber_source);
+        Ok(Design {
+            design_id: format!("{}@{voltages}{}{suffix}{shield}", subject.name, memory.unit.name()),
+            model: subject.name.clone(),
+            architecture: network.architecture().to_string(),
+            dataset: subject.dataset.clone(),
+            method: layer.scheme.method.name().to_owned(),
+            bits: bits(layer.scheme.format.bits()),
+            training_seed: subject.training_seed,
+            memory: memory.name.clone(),
+            fault_kind: faults.label(),
+            array: self.way.array.clone(),
+            protection: protection.to_string(),
+            voltage: one.map(|point| point.voltage.get()),
+            voltage_unit: memory.unit,
+            ber: one.map(|point| point.ber.get()),
+            ber_source: sources.max_by_key(|source| doubt(*source)).unwrap_or(BerSource::ErrorFree),
+            access_energy_relative: one.map(|point| point.access_energy_relative),
+            energy_relative: energy.relative,
+            energy_pj: energy.picojoule,
+            area_relative: self.area(memory),
+            clean_accuracy: Accuracy::new(subject.clean.accuracy())?,
+            domain_voltages,
+        })
+    }
+
+    /// Area of the memory relative to 8 bits a weight, unprotected.
+    fn area(&self, memory: &MemoryModel) -> f64 {
+        let factor = memory.robust_cell.as_ref().map_or(1.0, |cell| cell.area_factor);
+        let layers = self.subject.evaluator.stored().iter().flatten();
+        let cells: f64 = layers
+            .map(|layer| {
+                let bits = layer.scheme.format.bits();
+                let robust = f64::from(self.protection().robust_bits(bits));
+                let own = f64::from(bits) - robust + robust * factor + self.protection().overhead_bits(bits);
+                layer.words.len() as f64 * own
+            })
+            .sum();
+        cells / (8.0 * self.layout.words() as f64)
+    }
+}
+
+/// How doubtful the source of a rate is.
+fn doubt(source: BerSource) -> u8 {
+    match source {
+        BerSource::ErrorFree => 0,
+        BerSource::Measured => 1,
+        BerSource::Censored => 2,
+        BerSource::Extrapolated => 3,
+    }
+}
+
+/// Where the bits of a network lie in a memory under a protection.
+///
+/// # Errors
+/// [`Error::Argument`] for float weights, or as [`Layout::new`].
+pub fn layout(evaluator: &Evaluator, name: &str, protection: Protection) -> Result<Layout> {
+    let layers = || evaluator.stored().iter().flatten();
+    if layers().next().is_none() {
+        return Err(float_model(name));
+    }
+    Layout::new(layers().map(|layer| (layer.words.len() as u64, layer.scheme.format.bits())), protection)
+}
+
+/// What faults reach of a network's memory.
+///
+/// # Errors
+/// [`Error::Argument`] for float weights, or fault options that do not go with the network.
+pub fn exposure(evaluator: &Evaluator, name: &str, faults: &Faults) -> Result<Exposure> {
+    layout(evaluator, name, Protection::None)?;
+    faults.exposure(&evaluator.memory_layers())
+}
+
+/// Where the bits of a network lie under a protection, and what of an exposed part of it can still fail.
+///
+/// # Errors
+/// [`Error::Argument`] for float weights, a protection that does not go with the codes, the part or the memory model, or
+/// a fault map that is too small.
+pub fn protected(
+    evaluator: &Evaluator,
+    name: &str,
+    protection: Protection,
+    memory: &MemoryModel,
+    faults: &Faults,
+    exposed: Exposure,
+) -> Result<(Layout, Exposure)> {
+    let layout = layout(evaluator, name, protection)?;
+    check_protection(evaluator, name, protection, memory)?;
+    faults.check_size(name, layout.cells())?;
+    layout.check_exposure(&exposed)?;
+    Ok((layout, exposed.within_planes(robust_planes(protection)..8)))
+}
+
+/// Cells of a network's memory that faults reach under a protection, check bits included.
+///
+/// # Errors
+/// As [`exposure`] and [`layout`].
+pub fn exposed_cells(
+    evaluator: &Evaluator,
+    name: &str,
+    protection: Protection,
+    faults: &Faults,
+) -> Result<u64> {
+    let exposed = exposure(evaluator, name, faults)?.within_planes(robust_planes(protection)..8);
+    Ok(layout(evaluator, name, protection)?.exposed_cells(&exposed))
+}
+
+/// Most significant bit planes that lie in cells that do not fail.
+fn robust_planes(protection: Protection) -> u32 {
+    match protection {
+        Protection::Msb(bits) => bits,
+        _ => 0,
+    }
+}
+
+/// Refuses a protection that the memory model has no numbers for, or that the codes cannot have.
+///
+/// # Errors
+/// [`Error::Argument`] that names the model, or the key of the memory model.
+fn check_protection(
+    evaluator: &Evaluator,
+    name: &str,
+    protection: Protection,
+    memory: &MemoryModel,
+) -> Result<()> {
+    if matches!(protection, Protection::Msb(_)) && memory.robust_cell.is_none() {
+        let what = format!("protection `{protection}` with memory model `{}`", memory.name);
+        let expected = "a memory model that gives `protection.robust_cell`: energy and area of a cell that does not fail";
+        return Err(Error::argument(what, expected, "none"));
+    }
+    let binary =
+        |layer: &&crate::quant::StoredWeight| layer.scheme.format.signed() && layer.scheme.format.bits() == 1;
+    if protection == Protection::ParityZero && evaluator.stored().iter().flatten().any(|l| binary(&l)) {
+        let what = format!("protection `{protection}` of model `{name}`");
+        let expected = "codes that can say zero: signed codes of 1 bit are -1 and +1";
+        return Err(Error::argument(what, expected, "such codes"));
+    }
+    Ok(())
+}
+
+fn float_model(name: &str) -> Error {
+    Error::argument(
+        format!("model `{name}`"),
+        "a quantised model, which stores codes in the memory",
+        "float weights (bits: 32)",
+    )
+}

@@ -1,0 +1,181 @@
+//! Facts that a comparison holds: trials by themselves, resumed, counted, and stopped where they should.
+
+use super::*;
+use crate::fault::Protection;
+use crate::memory;
+use crate::memory::OperatingPoint;
+use crate::net::{Architecture, Network};
+use crate::quant::{Method, QuantizerSpec};
+use crate::seed::Purpose;
+use crate::units::Bits;
+use candle_core::Device;
+
+pub(in super::super) struct World {
+    pub(in super::super) evaluator: Evaluator,
+    pub(in super::super) images: Images,
+    pub(in super::super) memory: MemoryModel,
+}
+
+/// A network with `count` images of noise in ten classes.
+pub(in super::super) fn world_of(bits: u64, count: u32) -> World {
+    let quantizer =
+        QuantizerSpec { method: Method::Wcat, bits: Bits::new(bits).unwrap(), ..QuantizerSpec::default() };
+    let network = Network::new(Architecture::Mlp, 10, &quantizer, Seed(1), &Device::Cpu).unwrap().0;
+    let mut stream = Seed(2).stream(Purpose::Test, &[]);
+    let pixels: Vec<f32> = (0..count * 784).map(|_| stream.normal() as f32).collect();
+    let labels: Vec<u32> = (0..count).map(|i| i % 10).collect();
+    let images = Images::new(pixels, [1, 28, 28], labels, &Device::Cpu).unwrap();
+    let memory = memory::load("sram-14nm-chandramoorthy2019").unwrap();
+    World { evaluator: Evaluator::new(network).unwrap(), images, memory }
+}
+
+fn world(bits: u64) -> World {
+    world_of(bits, 60)
+}
+
+fn run(
+    world: &World,
+    voltages: &str,
+    chips: u32,
+    tolerance: Option<f64>,
+    done: &[Trial],
+) -> (Outcome, usize) {
+    run_of(world, 60, voltages, chips, tolerance, done)
+}
+
+/// A run on the 60 images of a test set of `test_images`.
+fn run_of(
+    world: &World,
+    test_images: u64,
+    voltages: &str,
+    chips: u32,
+    tolerance: Option<f64>,
+    done: &[Trial],
+) -> (Outcome, usize) {
+    let clean = world.evaluator.clean(&world.images).unwrap();
+    let subjects = [Subject {
+        name: "m".into(),
+        dataset: "d".into(),
+        training_seed: None,
+        evaluator: &world.evaluator,
+        images: &world.images,
+        clean,
+    }];
+    let voltages = world.memory.voltages(voltages).unwrap();
+    let points: Vec<OperatingPoint> = voltages.iter().map(|v| world.memory.at(*v).unwrap()).collect();
+    let points = DesignPoint::grid(1, &points, &[Protection::None]);
+    let comparison = Comparison {
+        subjects: &subjects,
+        memory: &world.memory,
+        faults: &Faults::of(&world.memory),
+        points: &points,
+        seed: Seed(5),
+        chips,
+        tolerance,
+        test_images,
+    };
+    let mut computed = 0;
+    let mut sink = |_: &Trial| {
+        computed += 1;
+        Ok(())
+    };
+    let mut outcome = comparison.run(done, &AtomicBool::new(false), &mut sink).unwrap();
+    outcome.trials.iter_mut().for_each(|trial| trial.seconds = 0.0);
+    (outcome, computed)
+}
+
+#[test]
+fn a_trial_is_the_same_whatever_else_is_swept_and_on_any_number_of_threads() {
+    let world = world(4);
+    let alone = run(&world, "0.8", 3, None, &[]).0.trials;
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build().unwrap();
+    let among = pool.install(|| run(&world, "0.75:1.0:0.05", 4, None, &[]).0.trials);
+    let same: Vec<&Trial> =
+        among.iter().filter(|t| t.design_id == alone[0].design_id && t.chip.0 < 3).collect();
+    assert_eq!(same.len(), 3);
+    assert!(same.into_iter().eq(alone.iter()));
+}
+
+#[test]
+fn finished_trials_are_not_computed_again() {
+    let world = world(4);
+    let (whole, computed) = run(&world, "0.78,0.9", 4, None, &[]);
+    assert_eq!(computed, 8);
+    let (resumed, computed) = run(&world, "0.78,0.9", 4, None, &whole.trials[..5]);
+    assert_eq!(computed, 3);
+    assert_eq!(resumed, whole);
+}
+
+#[test]
+fn at_the_error_free_voltage_every_chip_gives_the_clean_result() {
+    let world = world(4);
+    let clean = world.evaluator.clean(&world.images).unwrap();
+    for trial in run(&world, "1.0", 3, None, &[]).0.trials {
+        assert_eq!((trial.faults, trial.correct), (0, clean.correct));
+        assert_eq!(trial.status, TrialStatus::FaultFree);
+    }
+}
+
+#[test]
+fn fault_counts_have_the_rate_of_the_curve() {
+    let world = world(4);
+    let trials = run(&world, "0.833", 40, None, &[]).0.trials;
+    let bits = 4.0 * f64::from(784 * 200 + 200 * 50 + 50 * 10);
+    let mean = trials.iter().map(|t| t.faults as f64).sum::<f64>() / 40.0;
+    let expected = bits * 1.115e-2;
+    assert!((mean - expected).abs() < 4.0 * (expected / 40.0).sqrt(), "{mean} {expected}");
+}
+
+#[test]
+fn a_tolerance_stops_at_the_same_number_of_chips_for_every_design() {
+    let world = world(4);
+    let (outcome, _) = run(&world, "0.75,1.0", 200, Some(0.04), &[]);
+    assert_eq!(outcome.stopped_by, StoppedBy::Tolerance);
+    let chips = outcome.trials.len() / 2;
+    assert!((16..200).contains(&chips) && chips % 8 == 0, "{chips}");
+    let (outcome, _) = run(&world, "0.75,1.0", 20, Some(1e-6), &[]);
+    assert_eq!((outcome.stopped_by, outcome.trials.len()), (StoppedBy::Chips, 40));
+}
+
+#[test]
+fn the_tolerance_holds_the_choice_of_images_and_more_chips_only_where_they_help() {
+    let world = world(4);
+    let chips = |test_images| {
+        let (outcome, _) = run_of(&world, test_images, "0.75,1.0", 400, Some(0.02), &[]);
+        (outcome.trials.len() / 2, outcome.stopped_by)
+    };
+    let whole = chips(60);
+    assert_eq!(whole.1, StoppedBy::Tolerance);
+    // the choice of 60 of 61 images takes a part of the tolerance
+    let most = chips(61);
+    assert!(most.0 > whole.0 && most.1 == StoppedBy::Tolerance, "{most:?} {whole:?}");
+    // that of 60 of 6000 images alone is above it: as many chips as if their part were all
+    assert_eq!(chips(6000), (whole.0, StoppedBy::Images));
+}
+
+#[test]
+fn float_models_are_refused() {
+    let world = world(32);
+    let clean = world.evaluator.clean(&world.images).unwrap();
+    let subjects = [Subject {
+        name: "m".into(),
+        dataset: "d".into(),
+        training_seed: None,
+        evaluator: &world.evaluator,
+        images: &world.images,
+        clean,
+    }];
+    let points = [world.memory.at(world.memory.error_free).unwrap()];
+    let points = DesignPoint::grid(1, &points, &[Protection::None]);
+    let comparison = Comparison {
+        subjects: &subjects,
+        memory: &world.memory,
+        faults: &Faults::of(&world.memory),
+        points: &points,
+        seed: Seed(1),
+        chips: 1,
+        tolerance: None,
+        test_images: 60,
+    };
+    assert!(comparison.designs().unwrap_err().to_string().contains("float weights"));
+}
