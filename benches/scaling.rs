@@ -19,7 +19,7 @@ use wcat_explore::engine::{Evaluator, Images, Score};
 use wcat_explore::fault::Protection;
 use wcat_explore::figure;
 use wcat_explore::kernel::Isa;
-use wcat_explore::memory::{self, Faults, MemoryModel};
+use wcat_explore::memory::{self, EnergySpec, Faults, MemoryModel};
 use wcat_explore::net::Architecture;
 use wcat_explore::seed::Seed;
 use wcat_explore::store;
@@ -129,6 +129,7 @@ fn sweep(case: Case, evaluator: &Evaluator, images: &Images, clean: Score, memor
         subjects: &subjects,
         memory,
         faults: &Faults::of(memory),
+        energy: &EnergySpec::default(),
         points: &points,
         seed: Seed(1),
         chips: case.chips,

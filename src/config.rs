@@ -2,6 +2,7 @@
 //! error says which layer, line and key is wrong. Leaves what the keys mean to the type that is read.
 
 mod experiment;
+mod groups;
 mod layer;
 mod merge;
 mod message;
@@ -10,6 +11,7 @@ mod read;
 mod resolve;
 
 pub use experiment::{built_in, Experiment, ModelSpec, NetworkSpec, Training};
+pub use groups::groups;
 pub use layer::{Layer, Origin};
 pub use preset::{method_preset, method_presets, named_or_file};
 pub use resolve::{resolve, resolved_yaml, wrong_key};

@@ -9,6 +9,7 @@ mod images;
 mod plain;
 mod plan;
 mod pool;
+mod reuse;
 mod run;
 mod score;
 #[cfg(test)]
@@ -16,6 +17,7 @@ mod tests;
 
 pub use images::{Images, ACCESS_IMAGES};
 pub use plain::Plain;
+pub use reuse::Scores;
 pub use score::Score;
 
 use crate::code::Word;
@@ -70,6 +72,12 @@ impl Engine {
         result
     }
 
+    /// Place of a weight (layer, row-major index, weight) among the packed weights, and what it holds.
+    fn packed_weight(&self, &(layer, index, weight): &(usize, usize, f32)) -> (usize, f32) {
+        let (at, scale) = self.plan.places[layer].of(index);
+        (at, weight * scale)
+    }
+
     fn tally(&self, worker: &mut Worker, pixels: &[f32], labels: &[u32]) -> Tally {
         let mut tally = Tally::default();
         worker.run(&self.plan, pixels, |image, logits| tally.add(logits, labels[image]));
@@ -90,15 +98,14 @@ impl Engine {
     /// weight).
     fn tally_changed(&self, weights: &[(usize, usize, f32)], runs: &[(&[f32], &[u32])]) -> Tally {
         self.with_worker(|worker| {
-            let place = |layer: usize, index: usize| self.plan.places[layer].of(index);
-            for &(layer, index, weight) in weights {
-                let (at, scale) = place(layer, index);
-                worker.packed[at] = weight * scale;
+            for weight in weights {
+                let (at, value) = self.packed_weight(weight);
+                worker.packed[at] = value;
             }
             let tallies = runs.iter().map(|(pixels, labels)| self.tally(worker, pixels, labels));
             let total = tallies.fold(Tally::default(), Tally::plus);
-            for &(layer, index, _) in weights {
-                let (at, _) = place(layer, index);
+            for weight in weights {
+                let (at, _) = self.packed_weight(weight);
                 worker.packed[at] = self.packed[at];
             }
             total
@@ -244,6 +251,23 @@ impl Evaluator {
             Some(engine) => Ok(engine.changed_on_all_threads(&self.faulty_weights(faults)?, images)),
             None => Plain::new(self)?.faulty(faults, images),
         }
+    }
+
+    /// What [`Self::faulty`] gives for each of many fault sets, bit for bit, on all threads. An engine computes what
+    /// lies before the first faulty layer of a set once for as many as 32 sets, so sets with faults in late layers
+    /// cost little. Kept activations take at most 16 MiB a thread, or those of one group of images (at most 16).
+    ///
+    /// # Errors
+    /// As [`Self::faulty`].
+    pub fn faulty_each(&self, sets: &[Vec<(usize, Word)>], images: &Images) -> Result<Scores> {
+        self.check(images)?;
+        let Some(engine) = &self.engine else {
+            let plain = Plain::new(self)?;
+            let scores = sets.iter().map(|faults| plain.faulty(faults, images)).collect::<Result<_>>()?;
+            return Ok(Scores { scores, multiplications: None });
+        };
+        let weights = sets.iter().map(|faults| self.faulty_weights(faults)).collect::<Result<Vec<_>>>()?;
+        Ok(engine.changed_each(&weights, images))
     }
 
     /// Layer, row-major index and value of weights whose words read otherwise.

@@ -36,7 +36,7 @@ pub use memory_model::memory_model;
 pub use pareto::pareto;
 pub use png::{png, write};
 pub use range_history::range_history;
-pub use series::{extrapolated, interval, series_labels};
+pub use series::{extrapolated, interval, series_labels, series_looks, SeriesLook};
 pub use text::{escape, number, percent, rate};
 pub use weight_histogram::weight_histogram;
 pub use weight_violin::weight_violin;
@@ -84,7 +84,8 @@ pub struct Figure {
 }
 
 /// Every figure that the tables allow, in the order of the report: none of design points without
-/// summaries, none of a memory model without curves.
+/// summaries, none over voltage where every point has a voltage for each domain, none of a memory
+/// model without curves.
 pub fn all(summaries: &[Summary], frontiers: &Pareto, memories: &[MemoryCurve]) -> Vec<Figure> {
     let mut figures = Vec::new();
     let mut add = |name, title: &str, mut caption: String, svg: String| {
@@ -96,12 +97,15 @@ pub fn all(summaries: &[Summary], frontiers: &Pareto, memories: &[MemoryCurve]) 
     if !summaries.is_empty() {
         let svg = pareto(summaries, frontiers);
         add("pareto", "Accuracy against weight-memory energy", caption::pareto(summaries, frontiers), svg);
-        let svg = accuracy_voltage(summaries, memories);
-        add("accuracy_voltage", "Accuracy against supply voltage", caption::accuracy_voltage(summaries), svg);
-        let svg = accuracy_ber(summaries);
-        add("accuracy_ber", "Accuracy against bit error rate", caption::accuracy_ber(summaries), svg);
     }
-    let whole: Vec<Summary> = summaries.iter().filter(|s| s.spread.is_some()).cloned().collect();
+    let lone: Vec<Summary> = summaries.iter().filter(|s| s.design.voltage.is_some()).cloned().collect();
+    if !lone.is_empty() {
+        let svg = accuracy_voltage(summaries, memories);
+        add("accuracy_voltage", "Accuracy against supply voltage", caption::accuracy_voltage(&lone), svg);
+        let svg = accuracy_ber(summaries);
+        add("accuracy_ber", "Accuracy against bit error rate", caption::accuracy_ber(&lone), svg);
+    }
+    let whole: Vec<Summary> = lone.iter().filter(|s| s.spread.is_some()).cloned().collect();
     if !whole.is_empty() {
         let svg = yield_voltage(&whole, memories);
         add("yield_voltage", "Yield against supply voltage", caption::yield_voltage(&whole), svg);

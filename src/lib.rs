@@ -16,6 +16,7 @@
 //! | 10 | [`report`] | tables and figures to one self-contained page |
 //! | 9 | [`figure`] | tables to SVG and PNG |
 //! | 8 | [`table`] | rows to and from journal, CSV and Parquet; summaries; the Pareto frontier |
+//! | 7 | [`explore`] | searches that call sweeps: voltages for domains, the lowest voltage for a target |
 //! | 6 | [`train`], [`sweep`], [`attack`] | the procedures and their rows |
 //! | 5 | [`engine`] | a trained network on images, clean or with faulty words |
 //! | 4 | [`net`], [`memory`] | networks of quantised layers and model files; memory models |
@@ -123,6 +124,7 @@ pub mod data;
 pub mod device;
 pub mod engine;
 pub mod error;
+pub mod explore;
 pub mod fault;
 pub mod figure;
 pub mod kernel;

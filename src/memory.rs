@@ -3,6 +3,7 @@
 
 mod builtin;
 mod curve;
+mod dataflow;
 mod energy;
 mod faults;
 mod file;
@@ -12,7 +13,8 @@ mod measurements;
 mod voltages;
 
 pub use builtin::{builtin, load, names};
-pub use energy::{weight_memory_energy, Energy, LayerAccess};
+pub use dataflow::{Dataflow, LayerProduct, ProcessingArray};
+pub use energy::{weight_memory_energy, CellAccess, CellKind, Energy, EnergySpec, EnergyTerm, LayerAccess};
 pub use faults::{FaultWay, Faults};
 pub use fit::{Fit, FitMethod, FittedPoint, Goodness, Parameter};
 pub use fitted::{FittedCurve, FittedModel};
@@ -51,6 +53,8 @@ pub struct MemoryModel {
     pub voltage_reference: String,
     /// Energy of an access.
     pub access: AccessEnergy,
+    /// Leakage power, where the file gives it; never without an absolute energy of an access.
+    pub leakage: Option<Leakage>,
     /// What a failing cell does.
     pub fault_kind: FaultKind,
     /// Share of the bit error rate that is there in every access; the rest is drawn again in each.
@@ -67,7 +71,7 @@ pub struct MemoryModel {
 }
 
 /// Energy of one bit access, `e(V) = e(at) · (V / at)^exponent`.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct AccessEnergy {
     /// Voltage of the absolute energy.
     pub at: Voltage,
@@ -75,6 +79,30 @@ pub struct AccessEnergy {
     pub exponent: f64,
     /// Absolute energy at that voltage, where it is known.
     pub picojoule_per_bit: Option<f64>,
+    /// Where the absolute energy comes from; there is one wherever there is the energy.
+    pub source: Option<String>,
+}
+
+/// Leakage power of a stored bit, `P(V) = P(at) · (V / at)^exponent`: supply voltage times a leakage current that
+/// itself falls with the voltage. A power law is a fit around `at`, not a device model: 1 is a constant current, a
+/// current that falls with the voltage (drain-induced barrier lowering) gives more.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Leakage {
+    /// Voltage of the power.
+    pub at: Voltage,
+    /// Power of a bit at that voltage, above 0.
+    pub picowatt_per_bit: f64,
+    /// Power of the voltage, above 0 and at most 20.
+    pub exponent: f64,
+    /// Where the numbers come from.
+    pub source: String,
+}
+
+impl Leakage {
+    /// Power of a bit in picowatts at a voltage.
+    pub fn picowatt(&self, voltage: f64) -> f64 {
+        self.picowatt_per_bit * (voltage / self.at.get()).powf(self.exponent)
+    }
 }
 
 /// Cost of a cell that does not fail, relative to the usual one.
@@ -84,6 +112,8 @@ pub struct RobustCell {
     pub energy_factor: f64,
     /// Area, 1 or more.
     pub area_factor: f64,
+    /// Leakage power, above 0; where the model gives leakage.
+    pub leakage_factor: Option<f64>,
     /// Where the factors come from.
     pub source: String,
 }

@@ -14,6 +14,7 @@ mod pool;
 mod program;
 mod pytorch;
 mod resnet;
+mod shape;
 mod summary;
 mod tensor_file;
 
@@ -24,6 +25,7 @@ pub use model::{DatasetTag, Model, ModelInfo, MODEL_FORMAT};
 pub use network::{Network, Parameter, Role};
 pub use program::{Step, Value};
 pub use pytorch::read_state_dict;
+pub use shape::LayerShape;
 #[cfg(test)]
 pub(crate) use summary::tests::layer as layer_of_values;
 pub use summary::{layer_summaries, layer_weights, LayerSummary, LayerWeights};

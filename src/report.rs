@@ -2,15 +2,20 @@
 //! commands. Figures are drawn and rows computed on the floors below; the program writes the file.
 
 mod answer;
+mod answers;
 mod drawn;
+mod energy;
+mod interactive;
 mod page;
+mod protection;
 mod remarks;
 mod tables;
 #[cfg(test)]
 mod tests;
 
 use crate::figure::Figure;
-use crate::table::{FaultCount, Pareto, Summary};
+use crate::sweep::EnergyRow;
+use crate::table::{Answer, FaultCount, Pareto, Summary};
 
 /// What a report is made of.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,8 +38,14 @@ pub struct Report {
     pub summaries: Vec<Summary>,
     /// Failing cells as counted, beside the rates they were drawn at; none where that is not known.
     pub fault_counts: Vec<FaultCount>,
+    /// Terms of the energies of design points; none where the run does not hold them.
+    pub energy_terms: Vec<EnergyRow>,
+    /// How energies were counted and where their numbers come from, a sentence or more each.
+    pub energy_basis: Vec<String>,
     /// Frontiers and savings of the design points.
     pub pareto: Pareto,
+    /// Lowest voltages of the design points at accuracy losses and yields.
+    pub answers: Vec<Answer>,
 }
 
 /// The report as one HTML page that asks for nothing outside itself. Same input, same bytes.

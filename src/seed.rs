@@ -47,6 +47,8 @@ pub enum Purpose {
     AttackBatch,
     /// Random flips held against an attack; indices: restart.
     RandomFlips,
+    /// Seed of the chips of a search, apart from those of its verification; no index.
+    SearchChips,
     /// Random numbers inside tests.
     Test,
 }

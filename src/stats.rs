@@ -35,6 +35,16 @@ pub fn standard_deviation(xs: &[f64]) -> Option<f64> {
     Some((squares / (xs.len() - 1) as f64).sqrt())
 }
 
+/// Standard deviation of a sorted sample of which few may say little about the rest: where fewer than three differ from
+/// the median, the variance is at least that of the rule of three, `3/n` of the sample deviating by the greatest
+/// deviation seen, or by `least`. `None` below two values.
+pub fn cautious_deviation(sorted: &[f64], least: f64) -> Option<f64> {
+    let (std, median) = (standard_deviation(sorted)?, quantile(sorted, 0.5)?);
+    let greatest = sorted.iter().map(|x| (x - median).abs()).fold(least, f64::max);
+    let few_differ = sorted.iter().filter(|&&x| x != median).count() < 3;
+    Some(if few_differ { std.max((3.0 / sorted.len() as f64).sqrt() * greatest) } else { std })
+}
+
 /// Quantile `q` in [0, 1] of a sorted sample, linear between order statistics (type 7 of Hyndman
 /// and Fan 1996, the default of NumPy, R and polars); `None` for an empty sample.
 pub fn quantile(sorted: &[f64], q: f64) -> Option<f64> {
@@ -132,10 +142,16 @@ pub fn normal_half_width(variance: f64) -> f64 {
 /// Satterthwaite, has no such order: of few chips the quantile falls so fast with the second variance that
 /// fewer images could give a narrower interval; and `images` is a bound, which has no degrees of freedom.
 pub fn mean_half_width(std: f64, chips: usize, images: f64) -> Option<f64> {
+    mean_half_width_at(0.975, std, chips, images)
+}
+
+/// [`mean_half_width`] for another one-sided confidence in (0.5, 1): the mean less this is a lower bound of that
+/// confidence, the mean and this an upper one.
+pub fn mean_half_width_at(confidence: f64, std: f64, chips: usize, images: f64) -> Option<f64> {
     let t = StudentsT::new(0.0, 1.0, chips.checked_sub(1)? as f64).ok()?;
-    let student = t.inverse_cdf(0.975) * std / (chips as f64).sqrt();
+    let student = t.inverse_cdf(confidence) * std / (chips as f64).sqrt();
     match images > 0.0 {
-        true => Some((student.powi(2) + normal_half_width(images).powi(2)).sqrt()),
+        true => Some((student.powi(2) + (probit(confidence) * images.sqrt()).powi(2)).sqrt()),
         false => Some(student),
     }
 }
@@ -143,11 +159,23 @@ pub fn mean_half_width(std: f64, chips: usize, images: f64) -> Option<f64> {
 /// 95 % Clopper-Pearson interval of a share, from `successes` of `n` (Biometrika 26, 1934);
 /// [0, 1] for `n = 0`. For samples of chips or images; for millions of cells there is [`wilson`].
 pub fn clopper_pearson(successes: u64, n: u64) -> Interval {
+    clopper_pearson_at(0.975, successes, n)
+}
+
+/// [`clopper_pearson`] of another confidence: each end alone is a one-sided bound of `confidence`, in (0, 1).
+pub fn clopper_pearson_at(confidence: f64, successes: u64, n: u64) -> Interval {
     let quantile = |a: f64, b: f64, p: f64| Beta::new(a, b).map(|beta| beta.inverse_cdf(p)).ok();
     let (k, m) = (successes as f64, n as f64);
-    let low = if successes == 0 { Some(0.0) } else { quantile(k, m - k + 1.0, 0.025) };
-    let high = if successes >= n { Some(1.0) } else { quantile(k + 1.0, m - k, 0.975) };
+    let low = if successes == 0 { Some(0.0) } else { quantile(k, m - k + 1.0, 1.0 - confidence) };
+    let high = if successes >= n { Some(1.0) } else { quantile(k + 1.0, m - k, confidence) };
     Interval { low: low.unwrap_or(0.0), high: high.unwrap_or(1.0) }
+}
+
+/// Least size of a sample without a single failure whose [`clopper_pearson_at`] lower bound reaches `share`, in
+/// (0, 1): the least `n` with `share^n <= 1 - confidence`. 299 for 0.99 at 0.95.
+pub fn least_without_failure(share: f64, confidence: f64) -> u64 {
+    let n = ((1.0 - confidence).ln() / share.ln()).ceil().max(1.0);
+    n as u64
 }
 
 /// 95 % score interval of a share, from `successes` of `n` (Wilson, JASA 22, 1927); [0, 1] for `n = 0`. Closed, so that
@@ -279,6 +307,19 @@ mod tests {
         near(none.high, 0.1684335, 1e-6);
         assert_eq!(clopper_pearson(20, 20).high, 1.0);
         assert_eq!(clopper_pearson(0, 0), Interval { low: 0.0, high: 1.0 });
+    }
+
+    #[test]
+    fn one_sided_bounds_of_shares_and_samples_without_failure() {
+        // the lower bound without a failure is the root of 1 - confidence
+        let lower = |n| clopper_pearson_at(0.95, n, n).low;
+        near(lower(50), 0.05f64.powf(1.0 / 50.0), 1e-9);
+        let least = least_without_failure(0.99, 0.95);
+        assert_eq!(least, 299);
+        assert!(lower(least) >= 0.99 && lower(least - 1) < 0.99);
+        // binom.test(8, 10, alternative = "greater"): 0.4930987
+        near(clopper_pearson_at(0.95, 8, 10).low, 0.4930987, 1e-6);
+        near(mean_half_width_at(0.95, 2.5f64.sqrt(), 5, 0.0).unwrap(), 2.131847 * 0.5f64.sqrt(), 1e-5);
     }
 
     #[test]

@@ -3,11 +3,13 @@
 //! Every table has the schema version as its first column. A missing value is a null (nothing
 //! between two commas in CSV), never 0 and never NaN. The same rows give the same bytes.
 
+mod answers;
 mod attack;
 mod columns;
 #[cfg(test)]
 mod coverage;
 mod csv;
+mod energy;
 mod fault_count;
 mod field;
 mod file;
@@ -23,6 +25,10 @@ mod summary;
 #[cfg(test)]
 mod tests;
 
+pub use answers::{
+    answer_records, answers, answers_csv_string, read_answers, write_answers, Answer, Ends, Ladder, Question,
+    Questions, Reach, YIELD_TARGETS,
+};
 #[cfg(test)]
 pub(crate) use attack::tests as attack_tests;
 pub use attack::{
@@ -34,6 +40,7 @@ pub use columns::{
     summary_csv_string, summary_frame, summary_records, trials_frame, write_designs, write_summary,
     write_timing, write_trials,
 };
+pub use energy::{read_energies, write_energies};
 pub use fault_count::{cells_key, fault_counts, FaultCount};
 pub use history::{history_csv_string, read_history, write_history};
 pub use journal::{replay, Journal, Replay};
@@ -67,8 +74,12 @@ pub mod names {
     pub const SUMMARY: &str = "summary.parquet";
     /// The same as text.
     pub const SUMMARY_CSV: &str = "summary.csv";
+    /// Terms of the energy of each design point.
+    pub const ENERGY_CSV: &str = "energy.csv";
     /// Frontiers, hypervolumes, savings.
     pub const PARETO_CSV: &str = "pareto.csv";
+    /// Lowest voltages at accuracy losses and yields.
+    pub const ANSWERS_CSV: &str = "answers.csv";
     /// Every flip of every attack.
     pub const FLIPS: &str = "flips.parquet";
     /// The same as text.

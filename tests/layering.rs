@@ -46,9 +46,6 @@ const FLOORS: &[&[&str]] = &[
     &["run"],
 ];
 
-/// Rooms that have a floor but no code yet. A room leaves this list when it gets its first file.
-const PLANNED: &[&str] = &["explore"];
-
 /// Crates that may be named in these rooms only; `bin` is the program.
 const CRATES: &[(&str, &[&str])] = &[
     ("plotters", &["figure"]),
@@ -218,18 +215,10 @@ fn form(file: &File) -> Vec<String> {
     bad
 }
 
-/// Every room with a floor has code, but for the planned ones, which have none.
+/// Every room with a floor has code.
 fn rooms(files: &[File]) -> Vec<String> {
-    let mut bad = vec![];
-    for room in FLOORS.concat() {
-        let exists = files.iter().any(|file| file.room() == room);
-        match (exists, PLANNED.contains(&room)) {
-            (false, false) => bad.push(format!("`{room}` has a floor, but src/ has no such module")),
-            (true, true) => bad.push(format!("`{room}` has code: take it off PLANNED")),
-            _ => {}
-        }
-    }
-    bad
+    let without = FLOORS.concat().into_iter().filter(|room| !files.iter().any(|file| file.room() == *room));
+    without.map(|room| format!("`{room}` has a floor, but src/ has no such module")).collect()
 }
 
 // ---- the rules on the code as it is ----
@@ -364,17 +353,13 @@ fn an_unknown_module_or_the_crate_root_is_a_breach() {
 }
 
 #[test]
-fn an_empty_floor_and_an_inhabited_plan_are_breaches() {
-    let all = |without: &str, with: &[&str]| {
-        let rooms = FLOORS.concat().into_iter().filter(|room| *room != without && !PLANNED.contains(room));
-        rooms
-            .chain(with.iter().copied())
-            .map(|room| File::new(&format!("{room}/x.rs"), ""))
-            .collect::<Vec<_>>()
+fn an_empty_floor_is_a_breach() {
+    let all = |without: &str| {
+        let rooms = FLOORS.concat().into_iter().filter(|room| *room != without);
+        rooms.map(|room| File::new(&format!("{room}/x.rs"), "")).collect::<Vec<_>>()
     };
-    assert_eq!(rooms(&all("", &[])).len(), 0);
-    assert_eq!(rooms(&all("run", &[])).len(), 1);
-    assert_eq!(rooms(&all("", &PLANNED[..1])).len(), PLANNED.len().min(1));
+    assert_eq!(rooms(&all("")).len(), 0);
+    assert_eq!(rooms(&all("run")).len(), 1);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use crate::data::DatasetSpec;
 use crate::device::DeviceSpec;
 use crate::error::{Error, Result};
 use crate::fault::FaultSpec;
-use crate::memory::parse_voltages;
+use crate::memory::{parse_voltages, EnergySpec};
 use crate::net::Architecture;
 use crate::quant::QuantizerSpec;
 use crate::seed::Seed;
@@ -38,6 +38,8 @@ pub struct Experiment {
     pub memory: String,
     /// Fault options beside the memory model.
     pub faults: FaultSpec,
+    /// How weights are read in an inference, for energies.
+    pub energy: EnergySpec,
     /// Sweep.
     pub sweep: SweepSpec,
     /// Attack.
@@ -94,6 +96,7 @@ impl Default for Experiment {
             trainer: TrainerSpec::default(),
             memory: "sram-14nm-chandramoorthy2019".into(),
             faults: FaultSpec::default(),
+            energy: EnergySpec::default(),
             sweep: SweepSpec::default(),
             attack: AttackSpec::default(),
             models: Vec::new(),
@@ -152,6 +155,7 @@ impl Experiment {
         self.quantizer.check()?;
         self.trainer.check()?;
         self.faults.check()?;
+        self.energy.check()?;
         self.sweep.check()?;
         self.attack.check()?;
         if let Some(text) = &self.sweep.voltages {

@@ -39,6 +39,20 @@ pub(super) enum Call {
     Flatten { input: Planes, output: Planes, from: Buffer, to: Buffer },
 }
 
+impl Call {
+    /// The buffers that it reads from and writes to.
+    pub(super) fn ends(&self) -> (Buffer, Buffer) {
+        match self {
+            Self::Convolution { from, to, .. }
+            | Self::Copy { from, to }
+            | Self::MaxPool { from, to, .. }
+            | Self::Shortcut { from, to, .. }
+            | Self::ChannelMean { from, to, .. }
+            | Self::Flatten { from, to, .. } => (*from, *to),
+        }
+    }
+}
+
 /// Where the weights of a layer lie among the packed weights of a plan.
 #[derive(Debug)]
 pub(super) struct Place {
@@ -140,14 +154,23 @@ impl Plan {
         }
     }
 
+    /// Values of an image.
+    pub(super) fn image_values(&self) -> usize {
+        self.image.channels() * self.image.height() * self.image.width()
+    }
+
     /// Multiplications of one image, those with the padding included.
     pub(super) fn multiplications(&self) -> usize {
-        let of_call = |call: &Call| match call {
+        self.calls.iter().map(|call| self.multiplications_of(call)).sum()
+    }
+
+    /// Multiplications of one image in a call.
+    pub(super) fn multiplications_of(&self, call: &Call) -> usize {
+        match call {
             Call::Convolution { direct, images: true, .. } => direct.multiplications(),
             Call::Convolution { direct, .. } => direct.multiplications() / self.group,
             _ => 0,
-        };
-        self.calls.iter().map(of_call).sum()
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::plan::{Call, Plan};
 use crate::kernel::{channel_means, Planes};
+use std::ops::Range;
 
 /// Packed weights and buffers of one thread.
 #[derive(Debug)]
@@ -9,6 +10,8 @@ pub(super) struct Worker {
     pub(super) packed: Vec<f32>,
     buffers: Vec<Vec<f32>>,
     logits: Vec<f32>,
+    /// Multiply-adds so far, those with the padding included.
+    pub(super) multiplications: u64,
 }
 
 impl Worker {
@@ -18,37 +21,65 @@ impl Worker {
             packed: packed.to_vec(),
             buffers: plan.buffers.iter().map(|length| vec![0.0; *length]).collect(),
             logits: vec![0.0; plan.logits.0.channels()],
+            multiplications: 0,
         }
     }
 
     /// Calls `visit(image, logits)` for each image of `pixels`, [images, channels, height, width].
     pub(super) fn run(&mut self, plan: &Plan, pixels: &[f32], mut visit: impl FnMut(usize, &[f32])) {
-        let image = plan.image;
-        let size = image.channels() * image.height() * image.width();
+        let size = plan.image_values();
         for (group, pixels) in pixels.chunks(plan.group * size).enumerate() {
             let count = pixels.len() / size;
-            let places = self.buffers[0].chunks_exact_mut(image.len());
-            pixels.chunks_exact(size).zip(places).for_each(|(pixels, place)| image.fill(pixels, place));
-            plan.calls.iter().for_each(|call| self.call(plan, call, count));
-            let (layout, buffer) = plan.logits;
-            for at in 0..count {
-                for (class, logit) in self.logits.iter_mut().enumerate() {
-                    *logit = self.buffers[buffer][vector_place(layout, class, at)];
-                }
-                visit(group * plan.group + at, &self.logits);
+            self.load(plan, pixels);
+            self.calls(plan, 0..plan.calls.len(), count);
+            self.visit(plan, count, |at, logits| visit(group * plan.group + at, logits));
+        }
+    }
+
+    /// Lays the images of a group into their buffer.
+    pub(super) fn load(&mut self, plan: &Plan, pixels: &[f32]) {
+        let image = plan.image;
+        let places = self.buffers[0].chunks_exact_mut(image.len());
+        let pixels = pixels.chunks_exact(plan.image_values());
+        pixels.zip(places).for_each(|(pixels, place)| image.fill(pixels, place));
+    }
+
+    /// Runs some calls of a plan on the `count` images in the buffers.
+    pub(super) fn calls(&mut self, plan: &Plan, calls: Range<usize>, count: usize) {
+        for call in &plan.calls[calls] {
+            self.call(plan, call, count);
+            self.multiplications += (plan.multiplications_of(call) * count) as u64;
+        }
+    }
+
+    /// Calls `visit(place, logits)` for each image of the group.
+    pub(super) fn visit(&mut self, plan: &Plan, count: usize, mut visit: impl FnMut(usize, &[f32])) {
+        let (layout, buffer) = plan.logits;
+        for at in 0..count {
+            for (class, logit) in self.logits.iter_mut().enumerate() {
+                *logit = self.buffers[buffer][vector_place(layout, class, at)];
             }
+            visit(at, &self.logits);
+        }
+    }
+
+    /// What these buffers hold, one after the other.
+    pub(super) fn keep(&self, buffers: &[usize]) -> Vec<f32> {
+        buffers.iter().flat_map(|buffer| self.buffers[*buffer].iter().copied()).collect()
+    }
+
+    /// Puts back what [`Self::keep`] gave.
+    pub(super) fn restore(&mut self, buffers: &[usize], mut kept: &[f32]) {
+        for buffer in buffers {
+            let buffer = &mut self.buffers[*buffer];
+            let (own, rest) = kept.split_at(buffer.len());
+            buffer.copy_from_slice(own);
+            kept = rest;
         }
     }
 
     fn call(&mut self, plan: &Plan, call: &Call, count: usize) {
-        let (from, to) = match call {
-            Call::Convolution { from, to, .. }
-            | Call::Copy { from, to }
-            | Call::MaxPool { from, to, .. }
-            | Call::Shortcut { from, to, .. }
-            | Call::ChannelMean { from, to, .. }
-            | Call::Flatten { from, to, .. } => (*from, *to),
-        };
+        let (from, to) = call.ends();
         // taken out and put back: the two differ, and moving a vector copies nothing
         let mut output = std::mem::take(&mut self.buffers[to]);
         let input = &self.buffers[from];

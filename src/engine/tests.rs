@@ -242,3 +242,78 @@ fn a_network_without_steps_runs_by_candle_and_feels_its_faults() {
     assert_ne!(evaluator.faulty(&faults, &images).unwrap().loss, clean.loss);
     assert_eq!(evaluator.faulty(&[], &images).unwrap(), clean);
 }
+
+/// Words of each layer with their most significant bit flipped, every fifth.
+fn layer_flips(evaluator: &Evaluator, bits: u32) -> Vec<Vec<(usize, Word)>> {
+    let ends = evaluator.starts().iter().copied().skip(1).chain([evaluator.words().len()]);
+    let layers = evaluator.starts().iter().zip(ends);
+    let flipped = |index: usize| (index, crate::code::flip(evaluator.words()[index], bits - 1));
+    layers.map(|(start, end)| (*start..end).step_by(5).map(flipped).collect()).collect()
+}
+
+#[test]
+fn fault_sets_that_share_their_prefix_score_as_each_alone_bit_for_bit() {
+    for (architecture, n) in [
+        (Architecture::Lenet5, 523), // three runs, the last of which ends within a group
+        ("resnet20".parse().unwrap(), 2),
+        ("resnet20_projection".parse().unwrap(), 1),
+        (Architecture::Mlp, 9),
+    ] {
+        let (evaluator, images) = (evaluator(architecture, 4, Isa::current()), images(architecture, n));
+        let layers = layer_flips(&evaluator, 4);
+        let mut sets = layers.clone();
+        sets.reverse();
+        sets.extend((0..layers.len()).step_by(3).map(|from| layers[from..].concat()));
+        sets.extend([Vec::new(), layers[1].clone()]);
+        let shared = evaluator.faulty_each(&sets, &images).unwrap();
+        let alone: Vec<Score> = sets.iter().map(|set| evaluator.faulty(set, &images).unwrap()).collect();
+        assert_eq!(shared.scores, alone, "{architecture}");
+        assert!(alone.windows(2).all(|pair| pair[0] != pair[1]), "{architecture}: sets that do nothing");
+        let clean = evaluator.clean(&images).unwrap();
+        assert_eq!(shared.scores[sets.len() - 2], clean, "{architecture}: traces of faults");
+        if n > 9 {
+            let one = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
+            assert_eq!(one.install(|| evaluator.faulty_each(&sets, &images).unwrap()), shared);
+        }
+    }
+}
+
+#[test]
+fn a_shared_prefix_is_multiplied_once_and_a_set_costs_what_follows_it() {
+    for (architecture, n) in [(Architecture::Lenet5, 40), ("resnet20".parse().unwrap(), 3)] {
+        let (evaluator, images) = (evaluator(architecture, 4, Isa::current()), images(architecture, n));
+        let plan = &evaluator.engine.as_ref().unwrap().plan;
+        // layers follow one another in these networks: by layer, what it and all after it multiply
+        let of_layer = |layer: usize| -> usize {
+            let of_call = |call: &plan::Call| match call {
+                plan::Call::Convolution { layer: own, .. } if *own == layer => plan.multiplications_of(call),
+                _ => 0,
+            };
+            plan.calls.iter().map(of_call).sum()
+        };
+        let layers = layer_flips(&evaluator, 4);
+        let whole = evaluator.multiplications().unwrap();
+        let after: Vec<usize> = (0..layers.len()).map(|k| (k..layers.len()).map(of_layer).sum()).collect();
+        assert_eq!(after[0], whole);
+        let each = evaluator.faulty_each(&layers, &images).unwrap();
+        let last = layers.len() - 1;
+        let expected = n * (whole - after[last] + after.iter().sum::<usize>());
+        assert_eq!(each.multiplications, Some(expected as u64), "{architecture}");
+        assert!(expected < n * whole * layers.len() * 3 / 4, "{architecture}: little is saved");
+        // 30 sets in the last layer: one prefix
+        let late = vec![layers[last].clone(); 30];
+        let expected = n * (whole - after[last] + 30 * after[last]);
+        assert_eq!(evaluator.faulty_each(&late, &images).unwrap().multiplications, Some(expected as u64));
+    }
+}
+
+#[test]
+fn fault_sets_of_a_network_without_steps_score_as_each_alone() {
+    let tiny: Architecture = "deit_tiny".parse().unwrap();
+    let (evaluator, images) = (evaluator(tiny, 4, Isa::current()), images(tiny, 1));
+    let sets = [Vec::new(), vec![(5, evaluator.words()[5] ^ 8)]];
+    let scores = evaluator.faulty_each(&sets, &images).unwrap();
+    assert_eq!(scores.multiplications, None);
+    assert_eq!(scores.scores[0], evaluator.clean(&images).unwrap());
+    assert_eq!(scores.scores[1], evaluator.faulty(&sets[1], &images).unwrap());
+}

@@ -4,13 +4,13 @@
 use super::curves::{self, accuracy_spot, Curve, Spot};
 use super::legend::Legend;
 use super::plane::Axis;
-use super::series::{series, Series};
+use super::series::{series_over_voltage, Series};
 use super::sheet::{sheet, Panel};
 use crate::table::Summary;
 
 /// Draws the figure. Points at the error-free voltage or above stand at 0, once per series.
 pub fn accuracy_ber(summaries: &[Summary]) -> String {
-    let all = series(summaries);
+    let all = series_over_voltage(summaries);
     let whiskers = curves::has_whiskers(&all);
     let curves: Vec<Curve> = all.iter().map(|s| curve(s, whiskers)).collect();
     let zero = summaries.iter().any(|s| s.design.ber == Some(0.0));

@@ -2,7 +2,7 @@
 
 use super::curves::{self, accuracy_spot, Curve};
 use super::legend::{Legend, Sample};
-use super::series::{series, Series};
+use super::series::{series_over_voltage, Series};
 use super::sheet::{sheet, Panel};
 use super::MemoryCurve;
 use crate::table::Summary;
@@ -10,7 +10,7 @@ use crate::units::VoltageUnit;
 
 /// Draws the figure: panels for each voltage unit. `memories` tell where the measured span begins.
 pub fn accuracy_voltage(summaries: &[Summary], memories: &[MemoryCurve]) -> String {
-    let all = series(summaries);
+    let all = series_over_voltage(summaries);
     let whiskers = curves::has_whiskers(&all);
     let mut legend = Legend::of(&all);
     let (mut panels, mut contents) = (Vec::new(), Vec::new());

@@ -18,6 +18,9 @@ pub(super) fn pareto(summaries: &[Summary], frontiers: &Pareto) -> String {
         "The black line is the frontier of all methods together: no design point above it or to its left was found."
             .to_owned(),
     ];
+    if summaries.iter().any(|s| s.design.voltage.is_none()) {
+        words.push("Markers that no line joins: design points with a voltage for each domain.".to_owned());
+    }
     if !frontiers.savings.is_empty() {
         let baseline = frontiers.baseline.as_deref().unwrap_or("baseline");
         words.push(format!(
@@ -137,7 +140,7 @@ fn bands(summaries: &[Summary]) -> String {
         (false, true) => "Bands: 95 % percentile bootstrap interval of the mean over chips",
         (false, false) => return "One chip gives no interval over chips, so no band is drawn.".into(),
     };
-    let subset = summaries.iter().any(|s| s.spread.is_some() && !s.image_sample().is_whole());
+    let subset = summaries.iter().any(|s| !s.image_sample().is_whole());
     let own = summaries.iter().any(|s| s.spread.is_none());
     format!(
         "{bands}{}{}.",

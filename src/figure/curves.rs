@@ -3,7 +3,7 @@
 
 use super::canvas::{Canvas, Color, Stroke};
 use super::legend::{Legend, Sample};
-use super::marker::{marker, Shape};
+use super::marker::{marker, Shape, MARKER};
 use super::plane::{Axis, Plane};
 use super::series::{extrapolated, interval, Look, Series};
 use super::sheet::Above;
@@ -98,7 +98,7 @@ pub(super) fn draw(
         for spot in curve.runs.iter().flatten() {
             let at = plane.at((spot.x, spot.y));
             if plane.holds(at) {
-                marker(canvas, at, curve.look.shape, 5.5, curve.look.color, spot.hollow);
+                marker(canvas, at, curve.look.shape, MARKER, curve.look.color, spot.hollow);
             }
         }
     }
@@ -199,11 +199,11 @@ pub(super) fn voltage_axis(unit: VoltageUnit, voltages: impl Iterator<Item = f64
     Axis::linear(&voltage_label(unit), low - pad, high + pad, 9)
 }
 
-/// Voltage units of the design points, `V/Vmin` first.
+/// Units of the voltages of the design points, `V/Vmin` first.
 pub(super) fn units(summaries: &[Summary]) -> Vec<VoltageUnit> {
     [VoltageUnit::Vmin, VoltageUnit::Volt]
         .into_iter()
-        .filter(|unit| summaries.iter().any(|s| s.design.voltage_unit == *unit))
+        .filter(|unit| summaries.iter().any(|s| s.design.voltage_unit == *unit && s.design.voltage.is_some()))
         .collect()
 }
 

@@ -1,7 +1,7 @@
 //! The legend under a figure: samples with their names, in columns, never over data.
 
 use super::canvas::{Canvas, Color, Hang, Stroke, WIDTH};
-use super::marker::{marker, Shape};
+use super::marker::{marker, Shape, MARKER};
 use super::series::{Look, Series};
 use super::text;
 
@@ -125,10 +125,10 @@ fn draw_sample(canvas: &mut Canvas<'_>, sample: Sample, x: f64, y: f64) {
         Sample::Series(look) => {
             let stroke = Stroke { color: look.color, width: 2.2, dash: look.dash };
             canvas.line((x, y), (right, y), stroke);
-            marker(canvas, (middle, y), look.shape, 5.5, look.color, false);
+            marker(canvas, (middle, y), look.shape, MARKER, look.color, false);
         }
         Sample::Line(stroke) => canvas.line((x, y), (right, y), stroke),
-        Sample::Marker(shape, color, hollow) => marker(canvas, (middle, y), shape, 5.5, color, hollow),
+        Sample::Marker(shape, color, hollow) => marker(canvas, (middle, y), shape, MARKER, color, hollow),
         Sample::Hatch => {
             canvas.hatch((x, top), (right, bottom), Color::GREY.at(0.6));
             canvas.outline(&patch, Color::GREY.at(0.6), 1.0);

@@ -2,6 +2,9 @@
 
 use super::canvas::{Canvas, Color};
 
+/// Radius of the marker of a design point in pixels.
+pub(super) const MARKER: f64 = 5.5;
+
 /// A marker's shape; neighbours in [`Shape::ALL`] differ most.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Shape {
@@ -64,6 +67,13 @@ impl Shape {
             Self::Plus => plus(radius, 0.0),
             Self::Cross => plus(radius, 45.0),
         }
+    }
+
+    /// The outline round (0, 0) as the path of an SVG, to a hundredth of a pixel.
+    pub(super) fn path(self, radius: f64) -> String {
+        let corners = self.corners(radius);
+        let corners: Vec<String> = corners.iter().map(|(x, y)| format!("{x:.2} {y:.2}")).collect();
+        format!("M{}Z", corners.join("L"))
     }
 }
 

@@ -22,7 +22,9 @@ pub fn pareto(summaries: &[Summary], pareto: &Pareto) -> String {
         let mut run: Vec<_> =
             s.points.iter().map(|p| accuracy_spot(p, p.design.energy_relative, false)).collect();
         run.sort_by(|a, b| a.x.total_cmp(&b.x));
-        Curve { look: s.look, runs: vec![run] }
+        // No line joins points that have a voltage for each domain.
+        let runs = if s.is_over_voltage() { vec![run] } else { run.into_iter().map(|s| vec![s]).collect() };
+        Curve { look: s.look, runs }
     });
     let curves: Vec<Curve> = curves.collect();
     let steps: Vec<(f64, f64)> = frontier(pareto);

@@ -1,10 +1,11 @@
 //! Design points sorted into series: which belong together, how a series is called and looks.
 
 use super::canvas::Color;
-use super::marker::Shape;
+use super::marker::{Shape, MARKER};
 use crate::stats::Interval;
 use crate::table::Summary;
 use crate::units::BerSource;
+use serde::Serialize;
 
 /// Colours of Okabe and Ito (2008) that tell on white, also to colour-blind readers.
 pub(super) const PALETTE: [Color; 7] = [
@@ -41,13 +42,25 @@ pub(super) struct Series<'a> {
     pub(super) points: Vec<&'a Summary>,
 }
 
+impl Series<'_> {
+    /// False where the points have a voltage for each domain, so that none lies between two others.
+    pub(super) fn is_over_voltage(&self) -> bool {
+        self.points.iter().all(|p| p.design.voltage.is_some())
+    }
+}
+
 /// What two points of a series have in common, in the order of the legend: `normal` first, then by
 /// name; many bits before few.
-type Key<'a> = (bool, &'a str, std::cmp::Reverse<Option<u32>>, [&'a str; 6], Option<u64>, &'a str);
+type Key<'a> = (bool, &'a str, std::cmp::Reverse<Option<u32>>, [&'a str; 7], Option<u64>, &'a str);
+
+/// What the names of series with a voltage for each domain have.
+const DOMAINS: &str = "voltage domains";
 
 fn key(summary: &Summary) -> Key<'_> {
     let d = &summary.design;
-    let rest = [d.protection.as_str(), &d.architecture, &d.dataset, &d.memory, &d.array, &d.fault_kind];
+    let domains = if d.voltage.is_none() { DOMAINS } else { "" };
+    let rest =
+        [d.protection.as_str(), domains, &d.architecture, &d.dataset, &d.memory, &d.array, &d.fault_kind];
     (d.method != "normal", &d.method, std::cmp::Reverse(d.bits), rest, d.training_seed, &d.model)
 }
 
@@ -68,6 +81,13 @@ pub(super) fn series(summaries: &[Summary]) -> Vec<Series<'_>> {
         .collect()
 }
 
+/// The series of points with one voltage, called and drawn as among all.
+pub(super) fn series_over_voltage(summaries: &[Summary]) -> Vec<Series<'_>> {
+    let mut all = series(summaries);
+    all.retain(|s| s.is_over_voltage());
+    all
+}
+
 /// `method, b bit`, then whatever else tells one series from another.
 fn labels(keys: &[Key<'_>]) -> Vec<String> {
     let mut labels: Vec<String> = keys
@@ -81,8 +101,8 @@ fn labels(keys: &[Key<'_>]) -> Vec<String> {
             let mut label = format!("{}, {width}", key.1);
             for (i, part) in key.3.iter().enumerate() {
                 let varies = keys.iter().any(|other| other.3[i] != *part);
-                // The protection comes first: it is always said, unless there is none.
-                let said = if i == 0 { *part != "none" } else { varies };
+                // Protection and domains come first: they are always said, where there are any.
+                let said = if i < 2 { !["none", ""].contains(part) } else { varies };
                 if said {
                     label = format!("{label}, {part}");
                 }
@@ -102,48 +122,95 @@ fn labels(keys: &[Key<'_>]) -> Vec<String> {
     labels
 }
 
-/// One colour per method and width while the palette lasts, else one per method; dashes tell
-/// those of one colour apart, shapes all of them.
+/// One colour per method and width while the palette lasts, else one per method; protections of one
+/// model share its colour. Dashes tell those of one colour apart, shapes all of them.
 fn looks(keys: &[Key<'_>]) -> Vec<Look> {
-    let distinct = |of: &dyn Fn(&Key<'_>) -> String| {
-        let mut seen: Vec<String> = Vec::new();
-        for name in keys.iter().map(of) {
-            if !seen.contains(&name) {
-                seen.push(name);
-            }
-        }
-        seen
+    let unprotected = |k: &Key<'_>| {
+        let mut k = *k;
+        (k.3[0], k.3[1]) = ("", "");
+        format!("{k:?}")
     };
-    let every = |k: &Key<'_>| format!("{k:?}");
     let width = |k: &Key<'_>| format!("{}/{:?}", k.1, k.2 .0);
     let method = |k: &Key<'_>| k.1.to_owned();
-    let by: [&dyn Fn(&Key<'_>) -> String; 3] = [&every, &width, &method];
-    let by = by.into_iter().find(|of| distinct(*of).len() <= PALETTE.len()).unwrap_or(&method);
-    let colors = distinct(by);
+    let by: [&dyn Fn(&Key<'_>) -> String; 3] = [&unprotected, &width, &method];
+    let by = by.into_iter().find(|of| distinct(keys, *of).len() <= PALETTE.len()).unwrap_or(&method);
+    let colors = distinct(keys, by);
+    let protection = |k: &Key<'_>| k.3[..2].join(" ");
+    let protections = distinct(keys, &protection);
+    let share = |color: &String| keys.iter().filter(|k| by(k) == *color).count();
+    // One dash per protection, unless widths or models share its colour too.
+    let by_protection = protections.len() > 1
+        && colors.iter().all(|color| {
+            let own: Vec<Key<'_>> = keys.iter().filter(|k| by(k) == *color).copied().collect();
+            distinct(&own, &protection).len() == share(color)
+        });
     let mut used = vec![0; colors.len()];
     keys.iter()
         .enumerate()
         .map(|(i, key)| {
-            let color = colors.iter().position(|name| *name == by(key)).unwrap_or(0);
+            let color = place(&colors, &by(key));
             used[color] += 1;
+            let dash = if by_protection { place(&protections, &protection(key)) } else { used[color] - 1 };
             Look {
                 color: PALETTE[color % PALETTE.len()],
                 shape: Shape::ALL[i % Shape::ALL.len()],
-                dash: DASHES[(used[color] - 1) % DASHES.len()],
+                dash: DASHES[dash % DASHES.len()],
             }
         })
         .collect()
 }
 
-/// Names of the series of these design points, one per summary in its order: the words used in
-/// legends, for tables that stand beside the figures.
-pub fn series_labels(summaries: &[Summary]) -> Vec<String> {
+/// The different names of the keys, as they first occur.
+fn distinct(keys: &[Key<'_>], of: &dyn Fn(&Key<'_>) -> String) -> Vec<String> {
+    let mut seen: Vec<String> = Vec::new();
+    for name in keys.iter().map(of) {
+        if !seen.contains(&name) {
+            seen.push(name);
+        }
+    }
+    seen
+}
+
+fn place(names: &[String], name: &str) -> usize {
+    names.iter().position(|other| other == name).unwrap_or(0)
+}
+
+/// How a series of design points is called and looks, for a figure that is drawn by other means.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct SeriesLook {
+    /// Name in legends.
+    pub label: String,
+    /// Colour as `#rrggbb`.
+    pub color: String,
+    /// Lengths of dash and gap in pixels after blanks; empty for a solid line.
+    pub dash: String,
+    /// Outline of the marker round (0, 0): the path of an SVG, about 11 pixels wide.
+    pub marker: String,
+}
+
+/// The series of these design points in the order of the legend, and for each summary the place of
+/// its series there.
+pub fn series_looks(summaries: &[Summary]) -> (Vec<SeriesLook>, Vec<usize>) {
     let mut keys: Vec<_> = summaries.iter().map(key).collect();
     keys.sort();
     keys.dedup();
-    let labels = labels(&keys);
-    let label = |summary| keys.binary_search(&key(summary)).ok().and_then(|i| labels.get(i)).cloned();
-    summaries.iter().map(|summary| label(summary).unwrap_or_default()).collect()
+    let look = |(label, look): (String, Look)| SeriesLook {
+        label,
+        color: format!("#{:02x}{:02x}{:02x}", look.color.0, look.color.1, look.color.2),
+        dash: look.dash.iter().map(f64::to_string).collect::<Vec<_>>().join(" "),
+        marker: look.shape.path(MARKER),
+    };
+    let all = labels(&keys).into_iter().zip(looks(&keys)).map(look).collect();
+    // Every key is found: the list was made from them.
+    let place = |summary| keys.binary_search(&key(summary)).unwrap_or_default();
+    (all, summaries.iter().map(place).collect())
+}
+
+/// Names of the series of these design points, one per summary in its order: the words used in
+/// legends, for tables that stand beside the figures.
+pub fn series_labels(summaries: &[Summary]) -> Vec<String> {
+    let (all, places) = series_looks(summaries);
+    places.into_iter().filter_map(|place| all.get(place).map(|look| look.label.clone())).collect()
 }
 
 /// The 95 % interval of the mean: Student's, else the bootstrap's, kept inside [0, 1].

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::stats::{clopper_pearson, normal_cdf, Interval};
-use crate::sweep::{Design, StoppedBy};
+use crate::sweep::{Design, DomainVoltage, StoppedBy};
 use crate::table::{Frontier, FrontierPoint, Saving, Spread};
 use crate::units::Accuracy;
 
@@ -261,6 +261,66 @@ fn a_protection_is_named_and_its_absence_is_not() {
     assert!(
         labels.contains(&"wcat, 4 bit, secded".to_owned()) && labels.contains(&"normal, 4 bit".to_owned())
     );
+}
+
+#[test]
+fn protections_of_a_model_share_its_colour_and_have_a_dash_each() {
+    let plain = two_methods();
+    let mut summaries = Vec::new();
+    for protection in ["none", "msb:1", "secded", "parity_zero"] {
+        summaries.extend(plain.iter().cloned().map(|mut s| {
+            s.design.protection = protection.into();
+            s
+        }));
+    }
+    rendered(&summaries, &[memory()]);
+    let series = series::series(&summaries);
+    assert_eq!(series.len(), 8);
+    let of = |s: &series::Series<'_>| s.points[0].design.clone();
+    for (i, a) in series.iter().enumerate() {
+        for b in &series[..i] {
+            let ((one, other), (look, seen)) = ((of(a), of(b)), (a.look, b.look));
+            assert_eq!(one.method == other.method, look.color == seen.color, "{} {}", a.label, b.label);
+            assert_eq!(one.protection == other.protection, look.dash == seen.dash, "{} {}", a.label, b.label);
+            assert_ne!(look.shape, seen.shape);
+        }
+    }
+    let (looks, places) = series_looks(&summaries);
+    assert_eq!(looks[places[0]].label, "normal, 4 bit");
+    assert_eq!((looks[places[0]].color.as_str(), looks[places[0]].dash.as_str()), ("#0072b2", ""));
+    assert!(looks[places[0]].marker.starts_with("M5.50 0.00L") && looks[places[0]].marker.ends_with('Z'));
+}
+
+/// The points as if layers had voltages of their own.
+fn in_domains(summaries: &[Summary]) -> Vec<Summary> {
+    let mut all = summaries.to_vec();
+    for design in all.iter_mut().map(|s| &mut s.design) {
+        let voltage = design.voltage.unwrap();
+        let domain = |name: &str, voltage| DomainVoltage { domain: name.into(), voltage };
+        design.domain_voltages = vec![domain("conv1", voltage), domain("fc1", voltage + 0.05)];
+        (design.voltage, design.ber, design.access_energy_relative) = (None, None, None);
+        design.design_id += "-domains";
+    }
+    all
+}
+
+#[test]
+fn points_with_a_voltage_for_each_domain_are_markers_of_the_pareto_figure_alone() {
+    let mut summaries = two_methods();
+    let plain = series::series(&summaries).iter().map(|s| s.look.color).collect::<Vec<_>>();
+    let domains = in_domains(&summaries[11..13]);
+    let figures = rendered(&domains, &[memory()]);
+    assert_eq!(figures.iter().map(|f| f.name).collect::<Vec<_>>(), ["pareto", "memory_model"]);
+    summaries.extend(domains);
+    let figures = rendered(&summaries, &[memory()]);
+    for figure in &figures {
+        let said = figure.svg.contains("wcat, 4 bit, voltage domains");
+        assert_eq!(said, figure.name == "pareto", "{}", figure.name);
+    }
+    assert!(figures[0].caption.contains("Markers that no line joins"));
+    let series = series::series(&summaries);
+    assert_eq!(series.len(), 3);
+    assert_eq!(series.iter().map(|s| s.look.color).collect::<Vec<_>>(), [plain[0], plain[1], plain[1]]);
 }
 
 #[test]

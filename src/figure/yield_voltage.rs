@@ -3,7 +3,7 @@
 use super::curves::{self, Curve, Spot};
 use super::legend::{Legend, Sample};
 use super::plane::{Axis, Plane};
-use super::series::{extrapolated, series, Series};
+use super::series::{extrapolated, series_over_voltage, Series};
 use super::sheet::{sheet, Panel};
 use super::{text, MemoryCurve};
 use crate::table::Summary;
@@ -11,7 +11,7 @@ use crate::units::VoltageUnit;
 
 /// Draws the figure: a panel for each voltage unit. `memories` tell where the measured span begins.
 pub fn yield_voltage(summaries: &[Summary], memories: &[MemoryCurve]) -> String {
-    let mut all = series(summaries);
+    let mut all = series_over_voltage(summaries);
     for one in &mut all {
         one.label = format!("{}: floor {}", one.label, floors(&one.points));
     }

@@ -1,122 +1,258 @@
-//! Weight-memory energy of an inference: accesses to the stored weights and nothing else. How a
-//! voltage changes the energy of one access is the model's affair.
+//! Weight-memory energy of an inference, term by term: every energy of the program goes through here. How a voltage
+//! changes the energy of one access, and the leakage, is the memory model's affair.
 
+mod spec;
+
+pub use spec::EnergySpec;
+
+use super::dataflow::LayerProduct;
 use super::{MemoryModel, OperatingPoint};
 use crate::error::{Error, Result};
 
-/// How a layer's weights are stored and read.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct LayerAccess {
-    /// Stored weights.
-    pub weights: u64,
-    /// Bits per weight.
-    pub bits: u32,
-    /// How often each weight is read per inference; 1 unless a file says otherwise.
-    pub reads: f64,
+/// Bits of a weight in the reference of relative energies.
+const REFERENCE_BITS: f64 = 8.0;
+
+/// A kind of cell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CellKind {
+    /// Cells that fail as the memory model says.
+    Usual,
+    /// Cells that do not fail, with the factors of the memory model's `protection.robust_cell`.
+    Robust,
 }
 
-/// Weight-memory energy of one inference.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Energy {
-    /// Relative to the same layers at 8 bits, without overhead, at the error-free voltage.
-    pub relative: f64,
-    /// Picojoules, where the memory model gives an absolute energy.
-    pub picojoule: Option<f64>,
-}
+impl CellKind {
+    /// Both kinds.
+    pub const ALL: [Self; 2] = [Self::Usual, Self::Robust];
 
-/// `Σ_l n_l · (b_l + overhead) · r_l · e(V)` at an operating point of the model: layer
-/// `l` has `n_l` weights of `b_l` bits, each read `r_l` times; `e(V)` is the energy of one bit access.
-///
-/// `overhead_bits` is what a protection stores beside each weight, in bits per weight; 0 without.
-///
-/// # Errors
-/// [`Error::Argument`] where no weight is read, or a number is negative or not finite.
-pub fn weight_memory_energy(
-    layers: &[LayerAccess],
-    model: &MemoryModel,
-    point: &OperatingPoint,
-    overhead_bits: f64,
-) -> Result<Energy> {
-    let not_negative = 0.0..f64::INFINITY;
-    if !not_negative.contains(&overhead_bits) {
-        return Err(Error::argument("overhead bits", "0 or more", overhead_bits.to_string()));
-    }
-    if let Some(layer) = layers.iter().find(|layer| !not_negative.contains(&layer.reads)) {
-        return Err(Error::argument("reads per weight", "0 or more", layer.reads.to_string()));
-    }
-    let sum = |bits: &dyn Fn(&LayerAccess) -> f64| -> f64 {
-        layers.iter().map(|layer| layer.weights as f64 * bits(layer) * layer.reads).sum()
-    };
-    let read = sum(&|layer| f64::from(layer.bits) + overhead_bits);
-    let reference = sum(&|_| 8.0);
-    if reference <= 0.0 {
-        let found = format!("{} layers without a read", layers.len());
-        return Err(Error::argument("weight memory", "at least one weight that is read", found));
-    }
-    Ok(Energy {
-        relative: read / reference * point.access_energy_relative,
-        picojoule: model.access_energy_pj(point.voltage).map(|pj| read * pj),
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::memory::builtin;
-    use crate::units::Voltage;
-
-    fn layer(weights: u64, bits: u32, reads: f64) -> LayerAccess {
-        LayerAccess { weights, bits, reads }
-    }
-
-    fn relative(layers: &[LayerAccess], voltage: f64, overhead: f64) -> f64 {
-        let model = builtin("sram-14nm-chandramoorthy2019").unwrap();
-        let point = model.at(Voltage::new(voltage).unwrap()).unwrap();
-        weight_memory_energy(layers, &model, &point, overhead).unwrap().relative
-    }
-
-    #[test]
-    fn eight_bits_at_the_error_free_voltage_cost_one() {
-        assert_eq!(relative(&[layer(100, 8, 1.0), layer(7, 8, 3.0)], 1.0, 0.0), 1.0);
-    }
-
-    #[test]
-    fn energy_goes_with_bits_reads_and_the_square_of_the_voltage() {
-        assert_eq!(relative(&[layer(100, 4, 1.0)], 1.0, 0.0), 0.5);
-        assert!((relative(&[layer(100, 8, 1.0)], 0.8, 0.0) - 0.64).abs() < 1e-12);
-        assert_eq!(relative(&[layer(100, 8, 1.0)], 1.0, 1.0), 1.125);
-        // 100·8·1 + 100·4·3 = 2000 of 100·8·1 + 100·8·3 = 3200
-        assert_eq!(relative(&[layer(100, 8, 1.0), layer(100, 4, 3.0)], 1.0, 0.0), 0.625);
-    }
-
-    #[test]
-    fn picojoules_are_given_only_where_the_model_has_them() {
-        let mut model = builtin("sram-14nm-chandramoorthy2019").unwrap();
-        let point = model.at(Voltage::new(0.8).unwrap()).unwrap();
-        let layers = [layer(1000, 4, 2.0)];
-        assert_eq!(weight_memory_energy(&layers, &model, &point, 0.0).unwrap().picojoule, None);
-        model.access.picojoule_per_bit = Some(0.5);
-        let energy = weight_memory_energy(&layers, &model, &point, 0.0).unwrap();
-        // 8000 bits read at 0.5 · 0.8² pJ
-        assert!((energy.picojoule.unwrap() - 2560.0).abs() < 1e-9);
-    }
-
-    #[test]
-    fn nonsense_is_refused() {
-        let model = builtin("sram-14nm-chandramoorthy2019").unwrap();
-        let point = model.at(Voltage::new(0.8).unwrap()).unwrap();
-        for (layers, overhead) in [
-            (vec![], 0.0),
-            (vec![layer(0, 8, 1.0)], 0.0),
-            (vec![layer(5, 8, 0.0)], 0.0),
-            (vec![layer(5, 8, f64::NAN)], 0.0),
-            (vec![layer(5, 8, -1.0)], 0.0),
-            (vec![layer(5, 8, f64::INFINITY)], 0.0),
-            (vec![layer(5, 8, 1.0)], -1.0),
-            (vec![layer(5, 8, 1.0)], f64::NAN),
-        ] {
-            let error = weight_memory_energy(&layers, &model, &point, overhead).unwrap_err();
-            assert!(matches!(error, Error::Argument { .. }), "{layers:?} {overhead}");
+    /// The word used in tables.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Usual => "usual",
+            Self::Robust => "robust",
         }
     }
 }
+
+/// A part of the cells of a layer.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct CellAccess {
+    /// Bits of each weight that lie in them.
+    pub bits: f64,
+    /// What a protection stores in them beside each weight, in bits per weight; 0 without.
+    pub overhead_bits: f64,
+    /// What they are.
+    pub kind: CellKind,
+    /// Their supply voltage with its access energy.
+    pub point: OperatingPoint,
+}
+
+/// How a layer's weights are stored and what is computed with them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LayerAccess {
+    /// Name of the layer.
+    pub layer: String,
+    /// Stored weights.
+    pub weights: u64,
+    /// The layer as a matrix product.
+    pub product: LayerProduct,
+    /// Where the bits lie; together the bits of a weight, with their overhead.
+    pub cells: Vec<CellAccess>,
+}
+
+/// One term of an energy: some cells of one layer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EnergyTerm {
+    /// Name of the layer.
+    pub layer: String,
+    /// What the cells are.
+    pub cells: CellKind,
+    /// Weights of the layer.
+    pub weights: u64,
+    /// Bits of each weight in these cells.
+    pub bits: f64,
+    /// Bits of the protection beside each weight in these cells.
+    pub overhead_bits: f64,
+    /// Reads of each weight per inference.
+    pub reads: f64,
+    /// Supply voltage in the memory model's unit.
+    pub voltage: f64,
+    /// Energy of one bit access relative to the error-free voltage, in a usual cell.
+    pub access_energy_relative: f64,
+    /// Factor on it: 1, or that of the robust cell.
+    pub energy_factor: f64,
+    /// Accesses and leakage relative to the energy of the reference.
+    pub energy_relative: f64,
+    /// Energy of the accesses in picojoules, where the memory model gives an absolute energy.
+    pub access_pj: Option<f64>,
+    /// Energy of the leakage in picojoules, where the memory model gives leakage.
+    pub leakage_pj: Option<f64>,
+}
+
+impl EnergyTerm {
+    /// Accesses and leakage in picojoules, where the memory model gives an absolute energy.
+    pub fn picojoule(&self) -> Option<f64> {
+        self.access_pj.map(|access| access + self.leakage_pj.unwrap_or(0.0))
+    }
+}
+
+/// Weight-memory energy of one inference.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Energy {
+    /// Relative to the reference: the same layers at 8 bits, without protection, at the error-free voltage, with the
+    /// reads that 8 bits need on the same accelerator.
+    pub relative: f64,
+    /// Picojoules, where the memory model gives an absolute energy.
+    pub picojoule: Option<f64>,
+    /// Its terms in the order of the layers; their sums are the values above.
+    pub terms: Vec<EnergyTerm>,
+}
+
+/// Two energies in one unit.
+#[derive(Clone, Copy, Debug, Default)]
+struct Amount {
+    access: f64,
+    leakage: f64,
+}
+
+impl Amount {
+    fn sum(self) -> f64 {
+        self.access + self.leakage
+    }
+}
+
+/// `Σ_l n_l · (b_l + overhead_l) · r_l · e(V_l) + leakage(V)·t`: layer `l` has `n_l` weights of `b_l` bits, each read
+/// `r_l` times per inference as `spec` says; `e(V)` is the energy of one bit access, `leakage(V)` the leakage power
+/// of all stored bits and `t` the seconds of an inference.
+///
+/// Without leakage the accesses are weighed by their relative energy. With leakage, which is absolute (1 pW · 1 s is
+/// 1 pJ), everything is in picojoules, and the relative energy is their quotient.
+///
+/// # Errors
+/// [`Error::Argument`] where no weight is read, a number is negative or not finite, leakage would be added to
+/// energies that are only relative, leakage or the time of an inference stands alone, or the memory model lacks a
+/// factor of the robust cell.
+pub fn weight_memory_energy(
+    layers: &[LayerAccess],
+    memory: &MemoryModel,
+    spec: &EnergySpec,
+) -> Result<Energy> {
+    spec.check_memory(memory)?;
+    let unit = Unit::new(memory, spec)?;
+    let accelerator = spec.accelerator();
+    let (mut amounts, mut terms, mut reference) = (Vec::new(), Vec::new(), Amount::default());
+    for layer in layers {
+        let weights = layer.weights as f64;
+        let bits = layer.cells.iter().map(|cells| cells.bits).sum();
+        let reads = accelerator.reads(layer.product, bits)?;
+        let reference_bits = weights * REFERENCE_BITS;
+        reference.access += reference_bits * accelerator.reads(layer.product, REFERENCE_BITS)? * unit.access;
+        reference.leakage += reference_bits * unit.leakage(memory, memory.error_free.get());
+        for cells in &layer.cells {
+            check_bits(layer, cells)?;
+            let (energy_factor, leakage_factor) = factors(memory, cells.kind)?;
+            let (stored, point) = (weights * (cells.bits + cells.overhead_bits), cells.point);
+            let leakage = stored * leakage_factor * unit.leakage(memory, point.voltage.get());
+            amounts.push(Amount {
+                access: stored * energy_factor * reads * point.access_energy_relative * unit.access,
+                leakage,
+            });
+            terms.push(EnergyTerm {
+                layer: layer.layer.clone(),
+                cells: cells.kind,
+                weights: layer.weights,
+                bits: cells.bits,
+                overhead_bits: cells.overhead_bits,
+                reads,
+                voltage: point.voltage.get(),
+                access_energy_relative: point.access_energy_relative,
+                energy_factor,
+                energy_relative: 0.0,
+                access_pj: None,
+                leakage_pj: unit.leaks.then_some(leakage),
+            });
+        }
+    }
+    let reference = reference.sum();
+    if reference <= 0.0 {
+        let found = format!("{} layers without a weight", layers.len());
+        return Err(Error::argument("weight memory", "at least one weight that is read", found));
+    }
+    for (term, amount) in terms.iter_mut().zip(&amounts) {
+        term.energy_relative = amount.sum() / reference;
+        term.access_pj = unit.is_absolute.then_some(amount.access);
+    }
+    let all: f64 = amounts.iter().map(|amount| amount.sum()).sum();
+    Ok(Energy { relative: all / reference, picojoule: unit.is_absolute.then_some(all), terms })
+}
+
+/// In what energies are counted.
+struct Unit {
+    /// One bit access at the error-free voltage: picojoules where they are known, else 1.
+    access: f64,
+    /// True for picojoules.
+    is_absolute: bool,
+    leaks: bool,
+    seconds: f64,
+}
+
+impl Unit {
+    fn new(memory: &MemoryModel, spec: &EnergySpec) -> Result<Self> {
+        let picojoule = memory.access_energy_pj(memory.error_free);
+        let leaks = memory.leakage.is_some();
+        if leaks && picojoule.is_none() {
+            return Err(relative_beside_leakage(&memory.name));
+        }
+        Ok(Self {
+            access: picojoule.unwrap_or(1.0),
+            is_absolute: picojoule.is_some(),
+            leaks,
+            seconds: spec.inference_seconds.unwrap_or(0.0),
+        })
+    }
+
+    /// Leakage of a bit over an inference, in picojoules.
+    fn leakage(&self, memory: &MemoryModel, voltage: f64) -> f64 {
+        memory.leakage.as_ref().map_or(0.0, |leakage| leakage.picowatt(voltage) * self.seconds)
+    }
+}
+
+fn relative_beside_leakage(memory: &str) -> Error {
+    let expected =
+        "a number beside `energy.leakage`: leakage is absolute and cannot be added to accesses whose energy \
+                    is only relative";
+    Error::argument(format!("energy.access.picojoule_per_bit of memory model `{memory}`"), expected, "null")
+}
+
+fn check_bits(layer: &LayerAccess, cells: &CellAccess) -> Result<()> {
+    for (what, bits) in [("bits", cells.bits), ("overhead bits", cells.overhead_bits)] {
+        if !(0.0..f64::INFINITY).contains(&bits) {
+            return Err(Error::argument(
+                format!("{what} of layer `{}`", layer.layer),
+                "0 or more",
+                bits.to_string(),
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Factors of a cell on the energy of an access and on leakage.
+fn factors(memory: &MemoryModel, kind: CellKind) -> Result<(f64, f64)> {
+    if kind == CellKind::Usual {
+        return Ok((1.0, 1.0));
+    }
+    let missing = |key: &str| {
+        let what = format!("protection.robust_cell{key} of memory model `{}`", memory.name);
+        Error::argument(what, "a value, for a protection with cells that do not fail", "none")
+    };
+    let cell = memory.robust_cell.as_ref().ok_or_else(|| missing(""))?;
+    let leakage = match memory.leakage {
+        None => 1.0,
+        Some(_) => cell.leakage_factor.ok_or_else(|| missing(".leakage_factor"))?,
+    };
+    Ok((cell.energy_factor, leakage))
+}
+
+#[cfg(test)]
+mod tests;

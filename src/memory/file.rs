@@ -1,7 +1,7 @@
 //! Reading a memory-model file: YAML to a checked model. Every error names file, line and key.
 
 use super::curve::{Curve, Point};
-use super::{AccessEnergy, MemoryModel, RobustCell, HIGHEST_BER};
+use super::{AccessEnergy, Leakage, MemoryModel, RobustCell, HIGHEST_BER};
 use crate::error::{Error, Result};
 use crate::fault::{ArraySpec, FaultKind, KindName};
 use crate::store::line::{line_of_key, yaml_error};
@@ -73,7 +73,16 @@ struct ExponentialPart {
 struct EnergyPart {
     access: AccessPart,
     #[serde(deserialize_with = "required")]
-    leakage: Option<serde_yaml::Value>,
+    leakage: Option<LeakagePart>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LeakagePart {
+    at: f64,
+    picowatt_per_bit: f64,
+    exponent: f64,
+    source: String,
 }
 
 #[derive(Deserialize)]
@@ -83,6 +92,7 @@ struct AccessPart {
     exponent: f64,
     #[serde(deserialize_with = "required")]
     picojoule_per_bit: Option<f64>,
+    source: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -104,6 +114,7 @@ struct ProtectionPart {
 struct RobustPart {
     energy_factor: f64,
     area_factor: f64,
+    leakage_factor: Option<f64>,
     source: String,
 }
 
@@ -163,7 +174,8 @@ impl MemoryModel {
         })?;
         let origin = Origin { path, text };
         let error_free = origin.voltage("voltage.error_free", file.voltage.error_free)?;
-        let access = access(&origin, &file.energy)?;
+        let access = access(&origin, file.energy.access)?;
+        let leakage = leakage(&origin, file.energy.leakage, &access)?;
         Ok(Self {
             name: name(&origin, file.name)?,
             title: origin.word("title", file.title)?,
@@ -174,14 +186,15 @@ impl MemoryModel {
             unit: file.voltage.unit,
             error_free,
             voltage_reference: origin.word("voltage.reference", file.voltage.reference)?,
+            robust_cell: robust_cell(&origin, file.protection, leakage.is_some())?,
+            curve: curve(&origin, file.bit_error_rate, error_free.get(), access.exponent)?,
             access,
+            leakage,
             fault_kind: fault_kind(&origin, &file.faults)?,
             persistent_share: origin.share("faults.persistent_share", file.faults.persistent_share)?,
             array: array(&origin, file.array)?,
-            robust_cell: robust_cell(&origin, file.protection)?,
             checksum: sha256(text.as_bytes()),
             text: text.to_owned(),
-            curve: curve(&origin, file.bit_error_rate, error_free.get(), access.exponent)?,
         })
     }
 }
@@ -195,12 +208,7 @@ fn name(origin: &Origin, name: String) -> Result<String> {
     Ok(name)
 }
 
-fn access(origin: &Origin, energy: &EnergyPart) -> Result<AccessEnergy> {
-    if energy.leakage.is_some() {
-        let expected = "null (leakage is not part of the weight-memory energy yet)";
-        return Err(origin.wrong("energy.leakage", expected, "a value"));
-    }
-    let access = &energy.access;
+fn access(origin: &Origin, access: AccessPart) -> Result<AccessEnergy> {
     if !(access.exponent > 0.0 && access.exponent <= 10.0) {
         return Err(origin.wrong(
             "energy.access.exponent",
@@ -208,12 +216,39 @@ fn access(origin: &Origin, energy: &EnergyPart) -> Result<AccessEnergy> {
             access.exponent,
         ));
     }
+    let key = "energy.access.source";
+    let source = access.source.map(|source| origin.word(key, source)).transpose()?;
+    if access.picojoule_per_bit.is_some() && source.is_none() {
+        let expected = "where the absolute energy `picojoule_per_bit` comes from";
+        return Err(origin.wrong(key, expected, "none"));
+    }
     let picojoule = |pj| origin.positive("energy.access.picojoule_per_bit", pj);
     Ok(AccessEnergy {
         at: origin.voltage("energy.access.at", access.at)?,
         exponent: access.exponent,
         picojoule_per_bit: access.picojoule_per_bit.map(picojoule).transpose()?,
+        source,
     })
+}
+
+fn leakage(origin: &Origin, leakage: Option<LeakagePart>, access: &AccessEnergy) -> Result<Option<Leakage>> {
+    let Some(leakage) = leakage else { return Ok(None) };
+    if access.picojoule_per_bit.is_none() {
+        let expected =
+            "a number beside `energy.leakage`: leakage is absolute and cannot be added to accesses whose \
+                        energy is only relative";
+        return Err(origin.wrong("energy.access.picojoule_per_bit", expected, "null"));
+    }
+    let key = |name: &str| format!("energy.leakage.{name}");
+    if !(leakage.exponent > 0.0 && leakage.exponent <= 20.0) {
+        return Err(origin.wrong(&key("exponent"), "a number above 0 and at most 20", leakage.exponent));
+    }
+    Ok(Some(Leakage {
+        at: origin.voltage(&key("at"), leakage.at)?,
+        picowatt_per_bit: origin.positive(&key("picowatt_per_bit"), leakage.picowatt_per_bit)?,
+        exponent: leakage.exponent,
+        source: origin.word(&key("source"), leakage.source)?,
+    }))
 }
 
 fn fault_kind(origin: &Origin, faults: &FaultPart) -> Result<FaultKind> {
@@ -233,7 +268,11 @@ fn array(origin: &Origin, array: ArraySpec) -> Result<ArraySpec> {
     }
 }
 
-fn robust_cell(origin: &Origin, protection: Option<ProtectionPart>) -> Result<Option<RobustCell>> {
+fn robust_cell(
+    origin: &Origin,
+    protection: Option<ProtectionPart>,
+    leaks: bool,
+) -> Result<Option<RobustCell>> {
     let Some(cell) = protection.and_then(|protection| protection.robust_cell) else { return Ok(None) };
     let key = |name: &str| format!("protection.robust_cell.{name}");
     for (name, factor) in [("energy_factor", cell.energy_factor), ("area_factor", cell.area_factor)] {
@@ -241,8 +280,21 @@ fn robust_cell(origin: &Origin, protection: Option<ProtectionPart>) -> Result<Op
             return Err(origin.wrong(&key(name), "a number from 1 to 100", factor));
         }
     }
-    let (energy_factor, area_factor) = (cell.energy_factor, cell.area_factor);
-    Ok(Some(RobustCell { energy_factor, area_factor, source: origin.word(&key("source"), cell.source)? }))
+    let leakage_key = key("leakage_factor");
+    if let Some(factor) = cell.leakage_factor {
+        if !leaks {
+            return Err(origin.wrong(&leakage_key, "no such key beside `energy.leakage: null`", factor));
+        }
+        if factor > 100.0 {
+            return Err(origin.wrong(&leakage_key, "a number above 0 and at most 100", factor));
+        }
+    }
+    Ok(Some(RobustCell {
+        energy_factor: cell.energy_factor,
+        area_factor: cell.area_factor,
+        leakage_factor: cell.leakage_factor.map(|f| origin.positive(&leakage_key, f)).transpose()?,
+        source: origin.word(&key("source"), cell.source)?,
+    }))
 }
 
 fn curve(origin: &Origin, rate: RatePart, error_free: f64, exponent: f64) -> Result<Curve> {

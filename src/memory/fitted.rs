@@ -242,7 +242,10 @@ impl FittedModel<'_> {
             VoltageUnit::Volt => "volts",
             VoltageUnit::Vmin => "lowest voltage with no failure among the measured cells",
         });
-        let picojoule = energy.picojoule_per_bit.map_or("null".into(), |pj| format!("{pj:.6e}"));
+        let picojoule = match energy.picojoule_per_bit {
+            None => "null".into(),
+            Some(pj) => format!("{pj:.6e}, source: {}", quoted(&source)?),
+        };
         Ok(format!(
             "# Made by `memory fit` of wcat-explore {version} from {file} (SHA-256 {checksum}).\n\
              name: {name}\ntitle: {title}\nsource: {source}\nmeasured: {measured}\ninferred: {inferred}\n\

@@ -23,7 +23,7 @@ fn with_rate(rate: &str) -> MemoryModel {
     let text = format!(
         "name: t\ntitle: t\nsource: t\nvoltage: {{ unit: volt, error_free: 1.0, reference: t }}\n\
          bit_error_rate: {{ {rate} }}\n\
-         energy: {{ access: {{ at: 0.5, exponent: 2.0, picojoule_per_bit: 0.4 }}, leakage: null }}\n\
+         energy: {{ access: {{ at: 0.5, exponent: 2.0, picojoule_per_bit: 0.4, source: t }}, leakage: null }}\n\
          faults: {{ kind: flip, persistent_share: 1.0 }}\n\
          array: {{ rows: 8, columns: 8, word_bits: 8, column_correlation: 0.0, bank_correlation: 0.0 }}\n"
     );

@@ -18,6 +18,11 @@ pub(super) trait Body: Send + Sync + std::fmt::Debug {
     fn program(&self) -> Result<Option<Vec<Step>>> {
         Ok(None)
     }
+
+    /// Height and width of what each layer gives for an image, in memory order; `None` where the steps say it.
+    fn layer_outputs(&self) -> Option<Vec<[usize; 2]>> {
+        None
+    }
 }
 
 /// Which operations carry a forward pass.

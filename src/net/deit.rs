@@ -135,4 +135,11 @@ impl Body for Deit {
         let class_token = x.narrow(1, 0, 1)?.squeeze(1)?.contiguous()?;
         self.head.forward(&self.norm.forward(&class_token)?, pass)
     }
+
+    fn layer_outputs(&self) -> Option<Vec<[usize; 2]>> {
+        let side = IMAGE / PATCH;
+        let per_block = [[side * side + 1, 1]; 4];
+        let blocks = self.blocks.iter().flat_map(|_| per_block);
+        Some(std::iter::once([side, side]).chain(blocks).chain([[1, 1]]).collect())
+    }
 }

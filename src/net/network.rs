@@ -307,6 +307,11 @@ impl Network {
     pub fn program(&self) -> Result<Option<Vec<Step>>> {
         self.body.program()
     }
+
+    /// Output sizes where no steps say them, see [`Self::layer_shapes`].
+    pub(super) fn layer_outputs(&self) -> Option<Vec<[usize; 2]>> {
+        self.body.layer_outputs()
+    }
 }
 
 fn list(names: &[&str]) -> String {

@@ -1,7 +1,8 @@
 //! The answer in plain words, computed from the rows: how far each method's voltage can fall, and
 //! what that saves. No saving named here rests on an extrapolated bit error rate.
 
-use super::tables::{accuracy, bit_error_rate, energy, head, points, row, voltage, Cell};
+use super::tables::{bit_error_rate, points, voltage};
+use super::{answers, Report};
 use crate::figure::{escape, extrapolated, number, percent};
 use crate::table::{groups_of, Pareto, Saving, Summary};
 
@@ -21,8 +22,9 @@ pub(super) fn beyond<'a>(saving: &'a Saving, summaries: &'a [Summary]) -> Option
     all.min_by(|a, b| a.design.energy_relative.total_cmp(&b.design.energy_relative))
 }
 
-/// Lead sentence, table by loss and method, and what stands on extrapolated ground.
-pub(super) fn answer(summaries: &[Summary], pareto: &Pareto) -> String {
+/// Lead sentence, tables by loss and by yield, and what stands on extrapolated ground.
+pub(super) fn answer(report: &Report) -> String {
+    let (summaries, pareto) = (&report.summaries, &report.pareto);
     if summaries.is_empty() {
         return "<p>The run holds no design point, so there is nothing to answer yet.</p>\n".into();
     }
@@ -30,7 +32,8 @@ pub(super) fn answer(summaries: &[Summary], pareto: &Pareto) -> String {
         return "<p>No target accuracy was set, so no voltage can be named; see the figures.</p>\n".into();
     }
     let mut out = format!("<p class=\"lead\">{}</p>\n", escape(&lead(pareto)));
-    out += &table(summaries, pareto);
+    out += &answers::losses(report);
+    out += &answers::yields(report);
     let noted: Vec<String> = pareto
         .savings
         .iter()
@@ -74,7 +77,7 @@ fn lead(pareto: &Pareto) -> String {
     let mut text = format!(
         "{} at {} keeps {target} down to {} (bit error rate {}): {} of weight-memory energy against 8 bit at the error-free voltage",
         saving.method,
-        width(point),
+        width(point.design.bits),
         voltage(point),
         bit_error_rate(point),
         change(1.0 - point.design.energy_relative)
@@ -107,48 +110,13 @@ fn per_cent(fraction: f64) -> String {
     format!("{} %", percent(fraction))
 }
 
-fn width(point: &Summary) -> String {
-    match point.design.bits {
+/// `4 bit`, of bits per weight.
+pub(super) fn width(bits: Option<u32>) -> String {
+    match bits {
         Some(32) => "32-bit float".into(),
         Some(bits) => format!("{bits} bit"),
         None => "mixed bits".into(),
     }
-}
-
-fn table(summaries: &[Summary], pareto: &Pareto) -> String {
-    let mut out = String::from("<div class=\"scroll\"><table>\n");
-    out += &head(&[
-        ("Method", true),
-        ("Loss", false),
-        ("Target accuracy (%)", false),
-        ("Lowest energy at", true),
-        ("Bit error rate", false),
-        ("Accuracy (%)", false),
-        ("Energy", false),
-        ("Saving to 8 bit (%)", false),
-    ]);
-    let mut last = None;
-    for saving in &pareto.savings {
-        let first = last.is_some_and(|loss| loss != saving.loss);
-        last = Some(saving.loss);
-        let point = ground(saving);
-        let mark = if beyond(saving, summaries).is_some() { " †" } else { "" };
-        let text = |of: &dyn Fn(&Summary) -> String| point.map_or(Cell::None, |p| Cell::Number(of(p)));
-        let place =
-            point.map_or(format!("not reached{mark}"), |p| format!("{}, {}{mark}", width(p), voltage(p)));
-        let cells = [
-            Cell::Text(saving.method.clone()),
-            Cell::Number(points(saving.loss)),
-            Cell::Number(percent(saving.target)),
-            Cell::Text(place),
-            text(&bit_error_rate),
-            text(&|p| accuracy(p.mean)),
-            point.map_or(Cell::None, |p| energy(p.design.energy_relative)),
-            text(&|p| percent(1.0 - p.design.energy_relative)),
-        ];
-        out += &row(&cells, first);
-    }
-    out + "</table></div>\n"
 }
 
 fn warning(saving: &Saving, point: &Summary) -> String {
@@ -156,7 +124,7 @@ fn warning(saving: &Saving, point: &Summary) -> String {
         "{}, loss of {}: {}, {} (energy {}, bit error rate {}, extrapolated).",
         saving.method,
         points(saving.loss),
-        width(point),
+        width(point.design.bits),
         voltage(point),
         number(point.design.energy_relative),
         bit_error_rate(point)

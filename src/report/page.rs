@@ -1,6 +1,6 @@
 //! The page: order of its parts, headings, figures, configuration and commands.
 
-use super::{answer, drawn, remarks, tables, Report};
+use super::{answer, drawn, energy, interactive, protection, remarks, tables, Report};
 use crate::figure::escape;
 
 const STYLE: &str = include_str!("style.css");
@@ -14,24 +14,38 @@ pub(super) fn page(report: &Report) -> String {
         escape(&report.run),
         escape(&report.version)
     );
-    body += &section("answer", "Answer", &answer::answer(&report.summaries, &report.pareto));
+    body += &section("answer", "Answer", &answer::answer(report));
+    let explored = !report.summaries.is_empty();
+    if explored {
+        let content = interactive::section();
+        body += &section("explore", "Explore the design points", &content).replacen('>', " hidden>", 1);
+    }
     if !report.figures.is_empty() {
         body += &section("figures", "Figures", &figures(report));
     }
     body += &section("savings", "Least energy at an accuracy loss", &tables::savings(report));
+    let protections = protection::protections(&report.summaries);
+    if !protections.is_empty() {
+        body += &section("protection", "Protections compared", &protections);
+    }
     body += &section("frontier", "Pareto frontiers", &tables::frontiers(report));
     body += &section(
         "memory",
         "Memory and bit error rates",
         &(tables::memory(&report.summaries) + &drawn::drawn(&report.fault_counts)),
     );
+    body += &section("energy", "What the energies are made of", &energy::energies(report));
     body += &section("remarks", "What these numbers do and do not say", &remarks::remarks(report));
     body += &section("points", "All design points", &tables::summaries(&report.summaries));
     body += &section("reproduce", "How to reproduce", &reproduce(report));
+    let style = format!("{STYLE}{}", interactive::STYLE);
+    let scripts = if explored { interactive::scripts(report) } else { String::new() };
     format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta http-equiv=\"Content-Security-Policy\" content=\"{}\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <title>{}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n{body}</main>\n</body>\n</html>\n",
+         <title>{}</title>\n<style>{style}</style>\n</head>\n<body>\n<main>\n{body}</main>\n{scripts}</body>\n</html>\n",
+        interactive::policy(&style),
         escape(&report.title)
     )
 }

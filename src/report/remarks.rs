@@ -71,8 +71,7 @@ fn trainings(summaries: &[Summary]) -> Option<String> {
 
 /// What the choice of a part of the test images means for the numbers.
 fn subsets(summaries: &[Summary]) -> Option<String> {
-    let shared = summaries.iter().filter(|s| s.spread.is_some());
-    let subset = shared.map(Summary::image_sample).filter(|sample| !sample.is_whole());
+    let subset = summaries.iter().map(Summary::image_sample).filter(|sample| !sample.is_whole());
     let subsets: BTreeSet<String> =
         subset.map(|sample| format!("{} of {}", sample.used, sample.all)).collect();
     (!subsets.is_empty()).then(|| {
@@ -89,8 +88,7 @@ fn subsets(summaries: &[Summary]) -> Option<String> {
 /// What the sampling of test images adds.
 fn images(summaries: &[Summary]) -> Option<String> {
     let widest = summaries.iter().filter_map(|s| s.image_half_width).reduce(f64::max)?;
-    let used = |s: &Summary| if s.spread.is_some() { s.images } else { s.test_images };
-    let fewest = summaries.iter().map(used).min()?;
+    let fewest = summaries.iter().map(|s| s.image_sample().used).min()?;
     Some(format!(
         "The test images are a sample too: as an estimate for images outside the test set, a mean has a 95 % \
          half-width of up to {} points from the sampling of {fewest} images alone. All points on the same images \

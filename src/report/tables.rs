@@ -57,8 +57,8 @@ pub(super) fn bit_error_rate(summary: &Summary) -> String {
     summary.design.ber.map_or("by domain".into(), rate)
 }
 
-/// The same with three decimals, so that a column lines up.
-fn column_voltage(summary: &Summary) -> Cell {
+/// The voltage with three decimals, so that a column lines up.
+pub(super) fn column_voltage(summary: &Summary) -> Cell {
     let text = voltages(summary, |voltage| format!("{voltage:.3}"));
     Cell::Number(format!("{text} {}", summary.design.voltage_unit.symbol()))
 }
@@ -74,7 +74,8 @@ pub(super) fn points(loss: f64) -> String {
     format!("{value} {}", if value == "1" { "point" } else { "points" })
 }
 
-fn source(source: BerSource) -> &'static str {
+/// Where a rate comes from, in a word.
+pub(super) fn source(source: BerSource) -> &'static str {
     match source {
         BerSource::Measured => "measured",
         BerSource::Censored => "censored",
@@ -83,7 +84,8 @@ fn source(source: BerSource) -> &'static str {
     }
 }
 
-fn span(low: f64, high: f64) -> Cell {
+/// The ends of an interval of accuracies in per cent.
+pub(super) fn span(low: f64, high: f64) -> Cell {
     Cell::Number(format!("{} to {}", accuracy(low), accuracy(high)))
 }
 
@@ -92,7 +94,8 @@ pub(super) fn accuracy(fraction: f64) -> String {
     format!("{:.2}", 100.0 * fraction)
 }
 
-fn table(head: &str, rows: &str, caption: &str) -> String {
+/// A table with a caption under it.
+pub(super) fn table(head: &str, rows: &str, caption: &str) -> String {
     let caption = escape(caption);
     format!("<div class=\"scroll\"><table>\n{head}{rows}</table></div>\n<p class=\"caption\">{caption}</p>\n")
 }

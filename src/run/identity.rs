@@ -1,13 +1,35 @@
 //! What can change a number, and the hash of it that names folders.
 
 use crate::error::{Error, Result};
+use crate::fault::FaultSpec;
 use crate::kernel::Isa;
+use crate::memory::EnergySpec;
 use crate::store;
 use serde::Serialize;
 use std::path::{Component, Path};
 
 /// Version of the program; part of every identity.
 pub(super) const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// Everything that can change a number of a sweep, but for what is merely more voltages or chips.
+#[derive(Serialize)]
+pub(super) struct SweepIdentity<'a> {
+    pub(super) seed: u64,
+    pub(super) dataset: &'a str,
+    pub(super) images: u64,
+    pub(super) memory: &'a str,
+    pub(super) models: Vec<(&'a str, &'a str)>,
+    pub(super) tolerance: Option<f64>,
+    pub(super) floor: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) faults: Option<&'a FaultSpec>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) energy: Option<&'a EnergySpec>,
+    /// Voltages and protections of two-level sampling, which plans the images of a chip from all design points: more
+    /// of them are another run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) two_level: Option<(Vec<f64>, Vec<String>)>,
+}
 
 /// `<name>-<hash>`: the first 12 hexadecimal digits of the SHA-256 of the identity as JSON, with the vector
 /// instructions where they round otherwise than the rest.

@@ -9,7 +9,7 @@ use crate::memory::MemoryModel;
 use crate::report::{html, Report};
 use crate::seed::Seed;
 use crate::store::{self, Lock};
-use crate::table::{self, Pareto};
+use crate::table::{self, Pareto, Questions};
 use std::path::{Path, PathBuf};
 
 /// What was drawn.
@@ -62,7 +62,16 @@ pub(super) fn draw(runs: &[PathBuf], reports: &Path, name: Option<&str>) -> Resu
         ));
     }
     let pareto = table::pareto(&merged.summaries, &merged.trials, first.chance, Seed(first.seed))?;
-    let curves: Vec<MemoryCurve> = memory_curves(runs)?;
+    let answers = table::answers(&merged.summaries, &merged.trials, &Questions::default(), Seed(first.seed))?;
+    if records.iter().any(|record| record.configuration.energy != first.configuration.energy) {
+        warnings.push(
+            "the runs count reads of weights differently (`energy` of their configurations): their relative energies \
+             have different references"
+                .into(),
+        );
+    }
+    let (memories, energy_basis) = memories(runs, &records)?;
+    let curves: Vec<MemoryCurve> = memories.iter().map(curve).collect::<Result<_>>()?;
     let figures = figure::all(&merged.summaries, &pareto, &curves);
     let folder = reports.join(name.unwrap_or(&title));
     store::create_folder(&folder)?;
@@ -82,25 +91,33 @@ pub(super) fn draw(runs: &[PathBuf], reports: &Path, name: Option<&str>) -> Resu
         figures,
         summaries: merged.summaries,
         fault_counts,
+        energy_terms: merged.energies,
+        energy_basis,
         pareto: pareto.clone(),
+        answers,
     });
     let report = folder.join("report.html");
     store::write_bytes(&report, page.as_bytes())?;
     Ok((Drawn { folder, report, warnings }, pareto))
 }
 
-/// Curves of the runs' memory models, each once.
-fn memory_curves(runs: &[PathBuf]) -> Result<Vec<MemoryCurve>> {
-    let mut models: Vec<MemoryModel> = Vec::new();
-    for run in runs {
+/// The runs' memory models, each once, and how energies were counted with them.
+fn memories(runs: &[PathBuf], records: &[Record]) -> Result<(Vec<MemoryModel>, Vec<String>)> {
+    let (mut models, mut basis): (Vec<MemoryModel>, Vec<String>) = (Vec::new(), Vec::new());
+    for (run, record) in runs.iter().zip(records) {
         let path = run.join(MEMORY);
         let text = store::read_text(&path, "the memory model of a run", LARGEST_MEMORY)?;
         let model = MemoryModel::parse(&path, &text)?;
+        for sentence in record.configuration.energy.in_words(&model) {
+            if !basis.contains(&sentence) {
+                basis.push(sentence);
+            }
+        }
         if models.iter().all(|known| known.checksum != model.checksum) {
             models.push(model);
         }
     }
-    models.iter().map(curve).collect()
+    Ok((models, basis))
 }
 
 fn curve(model: &MemoryModel) -> Result<MemoryCurve> {

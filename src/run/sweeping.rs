@@ -1,6 +1,6 @@
 //! One sweep in its folder: models trained or loaded, trials journalled and resumed, tables and report written.
 
-use super::identity::{check_plain_name, folder_name};
+use super::identity::{check_plain_name, folder_name, SweepIdentity};
 use super::monitor::{Monitor, SweepProgress};
 use super::record::{now, run_folder, Input, Machine, Record, MEMORY, RECORD};
 use super::redraw::{draw, Drawn};
@@ -11,7 +11,7 @@ use crate::config::Experiment;
 use crate::data::ImageSet;
 use crate::engine::{Score, ACCESS_IMAGES};
 use crate::error::{Error, Result};
-use crate::fault::{FaultSpec, Protection};
+use crate::fault::Protection;
 use crate::memory::{self, Faults, MemoryModel, OperatingPoint};
 use crate::stats::ImageSample;
 use crate::store::{self, Lock};
@@ -20,7 +20,6 @@ use crate::table::{self, names, FloorSpec, Journal, Pareto, Replay, Summary};
 use crate::units::{BerSource, Voltage};
 use candle_core::Device;
 use rayon::prelude::*;
-use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -88,23 +87,6 @@ pub struct SweepResult {
     pub computed: usize,
     /// Trials that were finished before.
     pub reused: usize,
-}
-
-/// Everything that can change a number of a sweep, but for what is merely more voltages or chips.
-#[derive(Serialize)]
-struct Identity<'a> {
-    seed: u64,
-    dataset: &'a str,
-    images: u64,
-    memory: &'a str,
-    models: Vec<(&'a str, &'a str)>,
-    tolerance: Option<f64>,
-    floor: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    faults: Option<&'a FaultSpec>,
-    /// The design points of two-level sampling, which plans the images of a chip from all of them.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    two_level: Option<(Vec<f64>, Vec<String>)>,
 }
 
 /// Inputs of a sweep, loaded and checked.
@@ -209,6 +191,7 @@ struct Inputs {
 
 fn inputs(experiment: &Experiment, request: &SweepRequest) -> Result<Inputs> {
     let memory = memory::load(&experiment.memory)?;
+    experiment.energy.check_memory(&memory)?;
     let faults = Faults::new(&experiment.faults, &memory)?;
     if request.models.is_empty() {
         check_untrained(&experiment.trainings()?, &faults)?;
@@ -287,7 +270,7 @@ fn prepare(
     };
     let images = TestImages::new(&set, &models, &experiment, experiment.sweep.images)?;
     experiment.sweep.check_tolerance(images.all)?;
-    let identity = Identity {
+    let identity = SweepIdentity {
         seed: experiment.seed.0,
         dataset: &images.checksum,
         images: images.count,
@@ -296,6 +279,7 @@ fn prepare(
         tolerance: experiment.sweep.tolerance,
         floor: experiment.sweep.floor.map(|floor| floor.get()),
         faults: faults.changes(),
+        energy: experiment.energy.changes(),
         two_level: (experiment.sweep.sampling == Sampling::TwoLevel).then(|| {
             let voltages = voltages.iter().map(|voltage| voltage.get()).collect();
             (voltages, protections.iter().map(|protection| protection.to_string()).collect())
@@ -422,6 +406,7 @@ impl Prepared {
             subjects,
             memory: &self.memory,
             faults: &self.faults,
+            energy: &self.experiment.energy,
             points,
             seed: self.experiment.seed,
             chips,
@@ -528,6 +513,8 @@ impl Sweeping<'_> {
             record.notes.push(note);
         }
         record.notes.extend(sampling::two_level(&summaries));
+        record.notes.extend(sampling::differences(&summaries, &outcome.trials));
+        table::write_energies(&folder.join(names::ENERGY_CSV), &comparison.energies()?)?;
         self.write_tables(&designs, &outcome.trials, &summaries, seconds)?;
         record.finished_unix = Some(now());
         record.write(folder)?;
@@ -592,6 +579,9 @@ impl Sweeping<'_> {
         let chance = 1.0 / self.prepared.images.classes as f64;
         let pareto = table::pareto(summaries, trials, chance, self.prepared.experiment.seed)?;
         table::write_pareto(&at(names::PARETO_CSV), &pareto)?;
+        let seed = self.prepared.experiment.seed;
+        let answers = table::answers(summaries, trials, &table::Questions::default(), seed)?;
+        table::write_answers(&at(names::ANSWERS_CSV), &answers)?;
         let phase =
             |name: &str, seconds| table::Timing { design_id: None, chip: None, phase: name.into(), seconds };
         let mut timings: Vec<table::Timing> = trials.iter().map(table::Timing::from).collect();

@@ -7,7 +7,7 @@
 //! `d` over the chip's images. It is unbiased, and the clean answers are a control variate: `d` is 0 where faults
 //! change nothing (Cochran, Sampling Techniques, 3rd ed., 1977, sections 7.2 and 10.3).
 
-use super::{mean, mean_half_width, normal_half_width, quantile, sorted, standard_deviation};
+use super::{cautious_deviation, mean, mean_half_width, normal_half_width, sorted, standard_deviation};
 
 /// Least number of images of a chip, and the step between planned numbers.
 const GRANULE: u64 = 32;
@@ -83,9 +83,8 @@ fn means(chips: &[ChipDifference]) -> Vec<f64> {
 pub struct Difference {
     /// The mean, in [-1, 1].
     pub mean: f64,
-    /// Standard deviation of the chip means, choice of images included. Where fewer than three chips differ from
-    /// the rest the sample says little: the variance is at least that of the rule of three, `3/n` of chips deviating
-    /// by the greatest deviation seen, or by one image.
+    /// Standard deviation of the chip means, choice of images included; where fewer than three chips differ
+    /// from the rest it is the cautious one of [`cautious_deviation`], a chip deviating by at least one image.
     pub deviation: f64,
     /// Chips.
     pub chips: usize,
@@ -94,13 +93,21 @@ pub struct Difference {
 impl Difference {
     /// Takes chips of any numbers of images, each counting alike. `None` below two chips.
     pub fn of(chips: &[ChipDifference]) -> Option<Self> {
-        let means = means(chips);
-        let (sorted, n) = (sorted(&means), means.len() as f64);
-        let (std, median) = (standard_deviation(&means)?, quantile(&sorted, 0.5)?);
+        Self::of_means(means(chips), chips)
+    }
+
+    /// Of one design point less another on the same chips through the same images, chip by chip: what they share in
+    /// faults and images cancels. The mean is that of the changes by faults; the clean accuracies differ besides.
+    /// `None` below two chips, or where the numbers of chips or images are not the same.
+    pub fn paired(own: &[ChipDifference], base: &[ChipDifference]) -> Option<Self> {
+        let alike = own.len() == base.len() && own.iter().zip(base).all(|(a, b)| a.images == b.images);
+        let differences = own.iter().zip(base).map(|(a, b)| a.mean() - b.mean());
+        Self::of_means(differences.collect(), own).filter(|_| alike)
+    }
+
+    fn of_means(means: Vec<f64>, chips: &[ChipDifference]) -> Option<Self> {
         let one_image = chips.iter().map(|chip| 1.0 / chip.images.max(1) as f64).fold(0.0, f64::max);
-        let greatest = means.iter().map(|x| (x - median).abs()).fold(one_image, f64::max);
-        let few_differ = means.iter().filter(|&&x| x != median).count() < 3;
-        let deviation = if few_differ { std.max((3.0 / n).sqrt() * greatest) } else { std };
+        let deviation = cautious_deviation(&sorted(&means), one_image)?;
         Some(Self { mean: mean(&means)?, deviation, chips: means.len() })
     }
 

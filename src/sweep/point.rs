@@ -7,7 +7,7 @@ use super::row::{Design, DomainVoltage};
 use crate::engine::Evaluator;
 use crate::error::{Error, Result};
 use crate::fault::{ChipReads, Exposure, Layout, Protection, Stored, Zone};
-use crate::memory::{FaultWay, Faults, MemoryModel, OperatingPoint};
+use crate::memory::{EnergySpec, FaultWay, Faults, MemoryModel, OperatingPoint};
 use crate::seed::Seed;
 use crate::units::{Accuracy, Ber, BerSource, ChipId};
 
@@ -134,13 +134,13 @@ impl<'a> Setup<'a> {
     }
 
     /// The row of the design point.
-    pub(super) fn design(&self, memory: &MemoryModel, faults: &Faults) -> Result<Design> {
+    pub(super) fn design(&self, memory: &MemoryModel, faults: &Faults, spec: &EnergySpec) -> Result<Design> {
         let (subject, protection) = (self.subject, self.point.protection);
         let network = subject.evaluator.network();
         let layers = || subject.evaluator.stored().iter().flatten();
         let Some(layer) = layers().next() else { return Err(float_model(&subject.name)) };
         let bits = |width: u32| layers().all(|layer| layer.scheme.format.bits() == width).then_some(width);
-        let energy = energy(self, memory)?;
+        let energy = energy(self, memory, spec)?;
         let (one, domain_voltages) = match &self.point.supply {
             Supply::One(point) => (Some(point), Vec::new()),
             Supply::Domains(domains) => (None, domains.iter().map(DomainVoltage::of).collect()),

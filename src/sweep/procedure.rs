@@ -1,11 +1,12 @@
 //! Trials of a comparison: which are owed, each on its own chip, in parallel, until enough chips have spoken.
 
+use super::energy::energy;
 use super::point::{DesignPoint, Setup};
-use super::row::{Design, StoppedBy, Trial, TrialStatus};
+use super::row::{Design, EnergyRow, StoppedBy, Trial, TrialStatus};
 use crate::code::Word;
 use crate::engine::{Evaluator, Images, Score};
 use crate::error::{Error, Result};
-use crate::memory::{Faults, MemoryModel};
+use crate::memory::{EnergySpec, Faults, MemoryModel};
 use crate::seed::Seed;
 use crate::stats::{self, ImageSample};
 use crate::units::ChipId;
@@ -46,6 +47,8 @@ pub struct Comparison<'a> {
     pub memory: &'a MemoryModel,
     /// How its cells fail.
     pub faults: &'a Faults,
+    /// How weights are read in an inference.
+    pub energy: &'a EnergySpec,
     /// The design points; each stands for one of every array of `faults`.
     pub points: &'a [DesignPoint],
     /// Seed of the chips.
@@ -124,6 +127,49 @@ impl Comparison<'_> {
         self.designs_of(&self.setups()?)
     }
 
+    /// True where accesses differ at a design point.
+    ///
+    /// # Errors
+    /// As [`Self::designs`].
+    pub fn is_transient(&self) -> Result<bool> {
+        Ok(self.setups()?.iter().any(Setup::is_transient))
+    }
+
+    /// Words that read other than stored, as the engine takes them, for each (design point, chip), where accesses do not
+    /// differ: what a trial of it evaluates. The place of a design point is that in [`Self::designs`].
+    ///
+    /// # Errors
+    /// As [`Self::designs`]; [`Error::Argument`] for a design point that is not there; what reading a chip returns.
+    pub fn read(&self, places: &[(usize, ChipId)]) -> Result<Vec<Vec<(usize, Word)>>> {
+        let setups = self.setups()?;
+        let read = |(place, chip): &(usize, ChipId)| {
+            let setup = setups.get(*place).ok_or_else(|| {
+                let expected = format!("one of {}", setups.len());
+                Error::argument("design point to read", expected, place.to_string())
+            })?;
+            Ok(setup.chip(self.seed, *chip)?.access(0)?.words)
+        };
+        places.par_iter().map(read).collect()
+    }
+
+    /// Every term of the energy of every design point.
+    ///
+    /// # Errors
+    /// As [`Self::designs`].
+    pub fn energies(&self) -> Result<Vec<EnergyRow>> {
+        let setups = self.setups()?;
+        let mut rows = Vec::new();
+        for (setup, design) in setups.iter().zip(self.designs_of(&setups)?) {
+            let row = |term| EnergyRow {
+                design_id: design.design_id.clone(),
+                voltage_unit: design.voltage_unit,
+                term,
+            };
+            rows.extend(energy(setup, self.memory, self.energy)?.terms.into_iter().map(row));
+        }
+        Ok(rows)
+    }
+
     pub(super) fn setups(&self) -> Result<Vec<Setup<'_>>> {
         let mut setups = Vec::new();
         for point in self.points {
@@ -141,7 +187,7 @@ impl Comparison<'_> {
     }
 
     pub(super) fn designs_of(&self, setups: &[Setup]) -> Result<Vec<Design>> {
-        let design = |setup: &Setup| setup.design(self.memory, self.faults);
+        let design = |setup: &Setup| setup.design(self.memory, self.faults, self.energy);
         let designs: Vec<Design> = setups.iter().map(design).collect::<Result<_>>()?;
         let ids: BTreeMap<&str, ()> = designs.iter().map(|d| (d.design_id.as_str(), ())).collect();
         if ids.len() != designs.len() {
@@ -223,23 +269,15 @@ impl Comparison<'_> {
             }
             let images = if limited { 0.0 } else { images };
             // without faults all chips are alike
-            let wide = || stats::mean_half_width(deviation(&sorted, tolerance)?, sorted.len(), images);
+            let wide = || {
+                stats::mean_half_width(stats::cautious_deviation(&sorted, tolerance)?, sorted.len(), images)
+            };
             if design.can_fail() && wide()? > tolerance {
                 return None;
             }
         }
         Some(reason)
     }
-}
-
-/// Standard deviation of sorted accuracies over chips. Where few chips differ the sample says little about the
-/// rest: the variance is at least that of the rule of three, `3/n` of chips deviating by the greatest deviation
-/// seen, or by the tolerance. `None` below two chips.
-fn deviation(sorted: &[f64], tolerance: f64) -> Option<f64> {
-    let (std, median) = (stats::standard_deviation(sorted)?, stats::quantile(sorted, 0.5)?);
-    let greatest = sorted.iter().map(|a| (a - median).abs()).fold(tolerance, f64::max);
-    let few_differ = sorted.iter().filter(|&&a| a != median).count() < 3;
-    Some(if few_differ { std.max((3.0 / sorted.len() as f64).sqrt() * greatest) } else { std })
 }
 
 pub(super) fn by_key(trials: Vec<Trial>) -> impl Iterator<Item = ((String, ChipId), Trial)> {

@@ -1,6 +1,7 @@
 //! The rows that a sweep yields: design points and trials. Where they are kept is the tables' affair.
 
 use super::point::Domain;
+use crate::memory::EnergyTerm;
 use crate::stats::ChipDifference;
 use crate::units::{Accuracy, BerSource, ChipId, VoltageUnit};
 use serde::{Deserialize, Serialize};
@@ -87,6 +88,17 @@ impl DomainVoltage {
     pub(super) fn of(domain: &Domain) -> Self {
         Self { domain: domain.name.clone(), voltage: domain.point.voltage.get() }
     }
+}
+
+/// One term of the energy of a design point.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EnergyRow {
+    /// The design point.
+    pub design_id: String,
+    /// Unit of the voltage.
+    pub voltage_unit: VoltageUnit,
+    /// The term.
+    pub term: EnergyTerm,
 }
 
 /// How a trial ended.

@@ -17,7 +17,8 @@ use std::cmp::Ordering;
 use std::collections::BTreeSet;
 use std::path::Path;
 
-const UNITS: [VoltageUnit; 2] = [VoltageUnit::Vmin, VoltageUnit::Volt];
+/// Units of voltages.
+pub(super) const UNITS: [VoltageUnit; 2] = [VoltageUnit::Vmin, VoltageUnit::Volt];
 const SOURCES: [BerSource; 4] =
     [BerSource::Measured, BerSource::Censored, BerSource::ErrorFree, BerSource::Extrapolated];
 const STATUSES: [TrialStatus; 2] = [TrialStatus::Evaluated, TrialStatus::FaultFree];
@@ -150,6 +151,18 @@ fn design(row: Row<'_>) -> Result<Design> {
         Error::Argument { expected, found, .. } => row.wrong(name, expected, found),
         other => other,
     };
+    let domain_voltages = parse_domain_voltages(row)?;
+    let voltage = row.optional_number("voltage");
+    if voltage.is_some() != domain_voltages.is_empty() {
+        let expected = "a voltage, or one for each domain in `domain_voltages`";
+        let found = if voltage.is_some() { "both" } else { "nothing" };
+        return Err(row.wrong("voltage", expected, found));
+    }
+    for name in ["ber", "access_energy_relative"] {
+        if row.optional_number(name).is_some() != voltage.is_some() {
+            return Err(row.wrong(name, "a value exactly where `voltage` has one", "the contrary"));
+        }
+    }
     Ok(Design {
         design_id: row.text("design_id")?.to_owned(),
         model: row.text("model")?.to_owned(),
@@ -165,7 +178,7 @@ fn design(row: Row<'_>) -> Result<Design> {
         fault_kind: row.text("fault_kind")?.to_owned(),
         array: row.text("array")?.to_owned(),
         protection: row.text("protection")?.to_owned(),
-        voltage: match row.optional_number("voltage") {
+        voltage: match voltage {
             Some(voltage) => Some(Voltage::new(voltage).map_err(|e| checked("voltage", e))?.get()),
             None => None,
         },
@@ -178,7 +191,7 @@ fn design(row: Row<'_>) -> Result<Design> {
         area_relative: row.number("area_relative")?,
         clean_accuracy: Accuracy::new(row.number("clean_accuracy")?)
             .map_err(|e| checked("clean_accuracy", e))?,
-        domain_voltages: parse_domain_voltages(row)?,
+        domain_voltages,
     })
 }
 

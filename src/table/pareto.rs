@@ -5,6 +5,7 @@ use super::row::{Frontier, FrontierPoint, Outcome, Pareto, Saving, Summary};
 use super::summary::{ChipTable, Chips};
 use crate::error::{Error, Result};
 use crate::seed::{Purpose, Seed};
+use crate::sweep::Design;
 use crate::units::BerSource;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,11 +14,13 @@ pub const SAVING_LOSSES: [f64; 3] = [0.005, 0.01, 0.02];
 /// Paired bootstrap resamples of chips.
 pub const RESAMPLES: usize = 1000;
 /// Name of the method that others are compared with.
-const BASELINE: &str = "normal";
+pub(super) const BASELINE: &str = "normal";
+/// Name of the protection of unprotected codes.
+const UNPROTECTED: &str = "none";
 /// First index of the bootstrap stream of frontiers; summaries have another.
 const STREAM: u64 = 1;
 /// Rounding that a mean may fall short of a target by.
-const ROUNDING: f64 = 1e-12;
+pub(super) const ROUNDING: f64 = 1e-12;
 
 /// Frontiers, hypervolumes and savings of the design points of `summaries`, whose trials must be
 /// in `trials`. `chance` is the accuracy of guessing.
@@ -58,18 +61,23 @@ pub fn pareto<T: Outcome>(summaries: &[Summary], trials: &[T], chance: f64, seed
             hypervolume: hypervolume(&corners, chance),
         });
     }
-    let baseline = summaries.iter().any(|s| s.design.method == BASELINE).then(|| BASELINE.to_owned());
+    let baseline = baseline_of(summaries);
     let savings = savings(summaries, &names, baseline.as_deref());
     Ok(Pareto { frontiers, savings, baseline, chance })
 }
 
-/// What frontiers and savings of design points are grouped by, one name per summary: the method; where several arrays
-/// are compared, the method and the array, because points of one array say nothing about another.
+/// What frontiers and savings of design points are grouped by, one name per summary: the method; where several
+/// protections or arrays are compared, also the protection, unless there is none, and the array, because points of
+/// one array say nothing about another.
 pub fn groups_of(summaries: &[Summary]) -> Vec<String> {
-    let several = summaries.windows(2).any(|pair| pair[0].design.array != pair[1].design.array);
-    let name = |s: &Summary| match several {
-        true => format!("{}, {}", s.design.method, s.design.array),
-        false => s.design.method.clone(),
+    let several =
+        |of: fn(&Design) -> &str| summaries.windows(2).any(|w| of(&w[0].design) != of(&w[1].design));
+    let (protections, arrays) = (several(|d| &d.protection), several(|d| &d.array));
+    let name = |s: &Summary| {
+        let mut parts = vec![s.design.method.as_str()];
+        parts.extend(Some(s.design.protection.as_str()).filter(|p| protections && *p != UNPROTECTED));
+        parts.extend(Some(s.design.array.as_str()).filter(|_| arrays));
+        parts.join(", ")
     };
     summaries.iter().map(name).collect()
 }
@@ -88,19 +96,33 @@ pub fn frontier_probabilities<T: Outcome>(
     Ok(points.probabilities(&[&points.order], seed).swap_remove(0))
 }
 
+/// The method that others are compared with, where it was swept.
+pub(super) fn baseline_of(summaries: &[Summary]) -> Option<String> {
+    summaries.iter().any(|s| s.design.method == BASELINE).then(|| BASELINE.to_owned())
+}
+
+/// The highest clean accuracy of the baseline's models, or of all models where there is no baseline.
+pub(super) fn best_clean(summaries: &[Summary], baseline: Option<&str>) -> f64 {
+    summaries
+        .iter()
+        .filter(|s| baseline.is_none_or(|baseline| s.design.method == baseline))
+        .map(|s| s.design.clean_accuracy.get())
+        .fold(0.0, f64::max)
+}
+
 /// Design points with their results by chip.
-struct Points {
+pub(super) struct Points {
     energies: Vec<f64>,
     /// All points by rising energy.
     order: Vec<usize>,
     /// Clean accuracies with the results by chip.
     results: Vec<(f64, Chips)>,
     /// Chips that all points share: 0 to one less.
-    chips: usize,
+    pub(super) chips: usize,
 }
 
 impl Points {
-    fn new<T: Outcome>(summaries: &[Summary], trials: &[T]) -> Result<Self> {
+    pub(super) fn new<T: Outcome>(summaries: &[Summary], trials: &[T]) -> Result<Self> {
         let mut table = ChipTable::new(trials)?;
         let mut seen = BTreeSet::new();
         let mut results = Vec::new();
@@ -135,10 +157,9 @@ impl Points {
         Ok(Self { order: by_energy(&energies), energies, results, chips })
     }
 
-    /// For each group of points (by rising energy) the share of resamples in which each point is
-    /// on the frontier of the group; all groups see the same resamples.
-    fn probabilities(&self, groups: &[&[usize]], seed: Seed) -> Vec<Vec<f64>> {
-        let mut counts = vec![vec![0u32; self.results.len()]; groups.len()];
+    /// Calls `each` with the mean accuracies of all points, in the order of the summaries, once for each resample of
+    /// the shared chips.
+    pub(super) fn resample(&self, seed: Seed, mut each: impl FnMut(&[f64])) {
         let mut stream = seed.stream(Purpose::Bootstrap, &[STREAM]);
         let mut scores = vec![0.0; self.results.len()];
         for _ in 0..RESAMPLES {
@@ -149,10 +170,19 @@ impl Points {
             for (score, (clean, chips)) in scores.iter_mut().zip(&self.results) {
                 *score = chips.mean(*clean, |chip| times.get(chip).copied().unwrap_or(0));
             }
-            for (counts, order) in counts.iter_mut().zip(groups) {
-                frontier(&self.energies, &scores, order, |i| counts[i] += 1);
-            }
+            each(&scores);
         }
+    }
+
+    /// For each group of points (by rising energy) the share of resamples in which each point is
+    /// on the frontier of the group; all groups see the same resamples.
+    fn probabilities(&self, groups: &[&[usize]], seed: Seed) -> Vec<Vec<f64>> {
+        let mut counts = vec![vec![0u32; self.results.len()]; groups.len()];
+        self.resample(seed, |scores| {
+            for (counts, order) in counts.iter_mut().zip(groups) {
+                frontier(&self.energies, scores, order, |i| counts[i] += 1);
+            }
+        });
         let share = |count: u32| f64::from(count) / RESAMPLES as f64;
         counts.into_iter().map(|counts| counts.into_iter().map(share).collect()).collect()
     }
@@ -160,19 +190,23 @@ impl Points {
 
 /// Savings by loss, then group. The target is the highest clean accuracy of the baseline's
 /// models, or of all models where there is no baseline, less the loss. A group is compared with the baseline in
-/// the same array.
+/// the same array: the unprotected one, or where that was not swept, the one under the same protection.
 fn savings(summaries: &[Summary], names: &[String], baseline: Option<&str>) -> Vec<Saving> {
-    let groups: BTreeMap<&str, &str> =
-        names.iter().zip(summaries).map(|(name, s)| (name.as_str(), s.design.array.as_str())).collect();
+    let groups: BTreeMap<&str, &Design> =
+        names.iter().zip(summaries).map(|(name, s)| (name.as_str(), &s.design)).collect();
+    let base_of = |group: &Design| {
+        let own = || {
+            let pairs = names.iter().zip(summaries).map(|(name, s)| (name.as_str(), &s.design));
+            pairs.filter(|(_, d)| baseline == Some(d.method.as_str()) && d.array == group.array)
+        };
+        let under = |protection: &str| own().find(|(_, d)| d.protection == protection).map(|(name, _)| name);
+        under(UNPROTECTED).or_else(|| under(&group.protection))
+    };
     let of = |group: &str| {
         let group = group.to_owned();
         summaries.iter().zip(names).filter(move |(_, name)| **name == group).map(|(s, _)| s)
     };
-    let clean = summaries
-        .iter()
-        .filter(|s| baseline.is_none_or(|baseline| s.design.method == baseline))
-        .map(|s| s.design.clean_accuracy.get())
-        .fold(0.0, f64::max);
+    let clean = best_clean(summaries, baseline);
     let energy = |s: &Summary| s.design.energy_relative;
     let cheapest = |method: &str, target: f64| {
         of(method)
@@ -182,12 +216,8 @@ fn savings(summaries: &[Summary], names: &[String], baseline: Option<&str>) -> V
     let mut savings = Vec::new();
     for loss in SAVING_LOSSES {
         let target = (clean - loss).max(0.0);
-        for (&method, &array) in &groups {
-            let base = summaries
-                .iter()
-                .zip(names)
-                .find(|(s, _)| baseline == Some(s.design.method.as_str()) && s.design.array == array);
-            let base = base.and_then(|(_, name)| cheapest(name, target)).map(energy);
+        for (&method, &design) in &groups {
+            let base = base_of(design).and_then(|name| cheapest(name, target)).map(energy);
             let cheapest = cheapest(method, target);
             let own = cheapest.map(energy);
             savings.push(Saving {
@@ -210,7 +240,7 @@ mod tests {
     use super::super::summary::{summarize, FloorSpec};
     use super::super::tests::{design, trials};
     use super::*;
-    use crate::sweep::{Design, StoppedBy, Trial};
+    use crate::sweep::{StoppedBy, Trial};
 
     /// Summaries and trials of design points with the given correct answers of 1000 on each chip.
     fn swept(points: &[(Design, Vec<u64>)]) -> (Vec<Summary>, Vec<Trial>) {
@@ -317,6 +347,39 @@ mod tests {
         assert_eq!((&none.cheapest, none.saving_to_baseline, none.saving_to_reference), (&None, None, None));
         let order: Vec<_> = found.savings.iter().map(|s| (s.loss, s.method.as_str())).collect();
         assert_eq!(order[..4], [(0.005, "lsq"), (0.005, "normal"), (0.005, "wcat"), (0.01, "lsq")]);
+    }
+
+    #[test]
+    fn protections_are_groups_and_are_compared_with_the_unprotected_baseline() {
+        let with = |model: &str, method: &str, voltage, protection: &str| {
+            let mut design = design(model, method, voltage);
+            design.protection = protection.into();
+            design.design_id += protection;
+            design
+        };
+        let mut points = vec![
+            (with("n", "normal", 1.0, "none"), vec![950; 2]),
+            (with("n", "normal", 0.9, "secded"), vec![950; 2]),
+            (with("w", "wcat", 0.8, "none"), vec![950; 2]),
+            (with("w", "wcat", 0.9, "secded"), vec![950; 2]),
+        ];
+        let found = |points: &[(Design, Vec<u64>)]| {
+            let (summaries, trials) = swept(points);
+            (groups_of(&summaries), pareto(&summaries, &trials, 0.1, Seed(1)).unwrap())
+        };
+        let (names, frontiers) = found(&points);
+        assert_eq!(names, ["normal", "normal, secded", "wcat", "wcat, secded"]);
+        let saved = frontiers.savings.iter().find(|s| s.method == "wcat, secded").unwrap();
+        assert!((saved.saving_to_baseline.unwrap() - (1.0 - 0.81)).abs() < 1e-12);
+        // The baseline was swept under the same protection only.
+        points.remove(0);
+        let (names, frontiers) = found(&points);
+        assert_eq!(names, ["normal, secded", "wcat", "wcat, secded"]);
+        let saving = |of: &str| frontiers.savings.iter().find(|s| s.method == of).unwrap().saving_to_baseline;
+        assert_eq!((saving("wcat, secded"), saving("wcat")), (Some(0.0), None));
+        // One protection is not worth a name.
+        points.remove(1);
+        assert_eq!(found(&points).0, ["normal", "wcat"]);
     }
 
     #[test]

@@ -160,15 +160,20 @@ enum Part {
     Saving(Saving, Option<String>),
 }
 
-fn part(row: Row<'_>, by_id: &BTreeMap<&str, &Summary>) -> Result<Part> {
-    let method = row.optional_text("of_method").map(str::to_owned);
-    let summary = |id: &str| match by_id.get(id) {
+/// The summary of a design point that a row names, whose mean must be that of the row.
+pub(super) fn known_summary(row: Row<'_>, by_id: &BTreeMap<&str, &Summary>, id: &str) -> Result<Summary> {
+    match by_id.get(id) {
         None => Err(row.wrong("design_id", "a design point of the summary", format!("`{id}`"))),
         Some(summary) => match row.number("mean")? {
             mean if mean == summary.mean => Ok((*summary).clone()),
             other => Err(row.wrong("mean", format!("{} as in the summary", summary.mean), other.to_string())),
         },
-    };
+    }
+}
+
+fn part(row: Row<'_>, by_id: &BTreeMap<&str, &Summary>) -> Result<Part> {
+    let method = row.optional_text("of_method").map(str::to_owned);
+    let summary = |id: &str| known_summary(row, by_id, id);
     match row.text("kind")? {
         HYPERVOLUME => {
             let hypervolume = row.number("hypervolume")?;

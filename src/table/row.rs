@@ -62,9 +62,10 @@ pub struct Spread {
 }
 
 impl Summary {
-    /// The images of each chip within the test set.
+    /// The images that all chips share within the test set: all of them where each chip has its own.
     pub fn image_sample(&self) -> ImageSample {
-        ImageSample { used: self.images, all: self.test_images }
+        let used = if self.spread.is_some() { self.images } else { self.test_images };
+        ImageSample { used, all: self.test_images }
     }
 }
 

@@ -1,9 +1,11 @@
 //! The tables of finished runs, one or several together. What they are used for is the caller's affair.
 
 use super::columns::{designs_in_order, read_summary, read_trials};
+use super::energy::read_energies;
 use super::names;
 use super::row::{Summary, TrialRow};
 use crate::error::{Error, Result};
+use crate::sweep::EnergyRow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
@@ -16,6 +18,8 @@ pub struct Run {
     pub summaries: Vec<Summary>,
     /// Its trials.
     pub trials: Vec<TrialRow>,
+    /// Terms of the energies of its design points; none where the run was finished by a program without them.
+    pub energies: Vec<EnergyRow>,
 }
 
 /// Several runs as one.
@@ -25,15 +29,17 @@ pub struct Merged {
     pub summaries: Vec<Summary>,
     /// All trials.
     pub trials: Vec<TrialRow>,
+    /// All terms of energies.
+    pub energies: Vec<EnergyRow>,
     /// What makes the runs less comparable; for the reader.
     pub warnings: Vec<String>,
 }
 
-/// Reads `summary.parquet` and `trials.parquet` of a run folder.
+/// Reads `summary.parquet`, `trials.parquet` and, where it is there, `energy.csv` of a run folder.
 ///
 /// # Errors
-/// [`Error::Missing`] where the run is not finished, [`Error::Input`] as [`read_summary`] and
-/// [`read_trials`], and where a table has no row.
+/// [`Error::Missing`] where the run is not finished, [`Error::Input`] as [`read_summary`],
+/// [`read_trials`] and [`read_energies`], and where a table has no row.
 pub fn read_run(folder: &Path) -> Result<Run> {
     let path = folder.join(names::SUMMARY);
     let summaries = read_summary(&path)?;
@@ -41,10 +47,12 @@ pub fn read_run(folder: &Path) -> Result<Run> {
         return Err(Error::input(path, "at least one design point", "none"));
     }
     let trials = read_trials(&folder.join(names::TRIALS))?;
+    let energies = folder.join(names::ENERGY_CSV);
+    let energies = if energies.exists() { read_energies(&energies)? } else { Vec::new() };
     // `.` and `results/x/..` have a name too
     let whole = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
     let name = whole.file_name().unwrap_or(whole.as_os_str()).to_string_lossy().into_owned();
-    Ok(Run { name, summaries, trials })
+    Ok(Run { name, summaries, trials, energies })
 }
 
 /// Puts runs together. A design point that several runs have gets the name of its run in front:
@@ -90,7 +98,7 @@ pub fn merge(runs: Vec<Run>) -> Result<Merged> {
             id.to_owned()
         }
     };
-    let (mut summaries, mut trials) = (Vec::new(), Vec::new());
+    let (mut summaries, mut trials, mut energies) = (Vec::new(), Vec::new(), Vec::new());
     for run in &runs {
         summaries.extend(run.summaries.iter().cloned().map(|mut summary| {
             summary.design.design_id = renamed(&run.name, &summary.design.design_id);
@@ -100,10 +108,14 @@ pub fn merge(runs: Vec<Run>) -> Result<Merged> {
             trial.design_id = renamed(&run.name, &trial.design_id);
             trial
         }));
+        energies.extend(run.energies.iter().cloned().map(|mut row| {
+            row.design_id = renamed(&run.name, &row.design_id);
+            row
+        }));
     }
     summaries.sort_by(|a, b| designs_in_order(&a.design, &b.design));
     let warnings = comparison_warnings(&summaries);
-    Ok(Merged { summaries, trials, warnings })
+    Ok(Merged { summaries, trials, energies, warnings })
 }
 
 /// What makes design points of one table less comparable: sentences for the reader, in a fixed order.

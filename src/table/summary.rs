@@ -232,10 +232,12 @@ fn summary(
     let clean = design.clean_accuracy.get();
     let mean = chips.mean(clean, |_| 1);
     let floor = floor.of(clean)?;
+    let of_all = match chips {
+        Chips::Alike { images, .. } => ImageSample { used: *images, all: test_images },
+        Chips::TwoLevel(_) => ImageSample { used: test_images, all: test_images },
+    };
     let Estimate { xs, std, image_std, half, of_images, spread } = match chips {
-        Chips::Alike { images, correct } => {
-            Estimate::alike(ImageSample { used: *images, all: test_images }, correct, mean, floor)?
-        }
+        Chips::Alike { correct, .. } => Estimate::alike(of_all, correct, mean, floor)?,
         Chips::TwoLevel(chips) => Estimate::two_level(design, chips, test_images),
     };
     let student = half.map(|half| Interval { low: mean - half, high: mean + half });
@@ -246,7 +248,6 @@ fn summary(
         let found = stats::bootstrap_mean(&xs, RESAMPLES, of_images, &mut stream);
         found.map(|i| Interval { low: i.low.clamp(0.0, 1.0), high: i.high.clamp(0.0, 1.0) })
     };
-    let outside = if spread.is_some() { chips.images() } else { test_images };
     Ok(Summary {
         design: design.clone(),
         chips: chips.count() as u64,
@@ -258,7 +259,7 @@ fn summary(
         image_std,
         student,
         bootstrap,
-        image_half_width: stats::image_half_width(mean, outside),
+        image_half_width: stats::image_half_width(mean, of_all.used),
         floor,
         spread,
         stopped_by,

@@ -117,7 +117,7 @@ fn tables_without_rows_read_back_too() {
 fn the_columns_are_those_of_the_contract_in_order() {
     let keys =
         "schema,design_id,model,architecture,dataset,method,bits,training_seed,memory,fault_kind,array,\
-                protection,voltage,voltage_unit,ber,ber_source";
+                protection,voltage,voltage_unit,ber,ber_source,domain_voltages";
     let (designs, trials, summaries) = sample();
     let names = |frame: DataFrame| {
         frame.get_column_names().iter().map(|name| name.as_str()).collect::<Vec<_>>().join(",")
@@ -207,11 +207,15 @@ fn wrong_cells_are_refused_with_line_and_column() {
         (",0.85,vmin", ",nan,vmin", "s.csv:2: `voltage`: expected a number from 0 to 100, found NaN"),
         (",0.85,vmin", ",0,vmin", "s.csv:2: `voltage`: expected a number above 0 and at most 100, found 0"),
         (",0.85,vmin", ",low,vmin", "s.csv:2: `voltage`: expected a number from 0 to 100, found `low`"),
-        (",0.85,vmin", ",,vmin", "s.csv:2: `voltage`: expected a number from 0 to 100, found nothing"),
+        (
+            ",0.85,vmin",
+            ",,vmin",
+            "s.csv:2: `voltage`: expected a voltage, or one for each domain in `domain_voltages`, found nothing",
+        ),
         (",0.85,vmin", ",0.85,mile", "s.csv:2: `voltage_unit`: expected one of vmin, volt, found `mile`"),
         (",normal,8,", ",normal,9,", "s.csv:2: `bits`: expected 1 to 8, or 32 for no quantisation, found 9"),
         (",normal,8,", ",normal,-8,", "s.csv:2: `bits`: expected a whole number from 0, found `-8`"),
-        (",measured,4,", ",measured,0,", "s.csv:2: `chips`: expected at least 1, found 0"),
+        (",measured,,4,", ",measured,,0,", "s.csv:2: `chips`: expected at least 1, found 0"),
         ("a@1vmin", "a@0.85vmin", "s.csv: expected one row for each design_id, found two for \"a@0.85vmin\""),
     ] {
         assert_eq!(edited(from, to), message);
@@ -356,7 +360,12 @@ fn the_pareto_table_reads_back() {
 fn run(name: &str, memory: &str) -> Run {
     let (_, trials, mut summaries) = sample();
     summaries.iter_mut().for_each(|summary| summary.design.memory = memory.into());
-    Run { name: name.into(), summaries, trials: trials.iter().map(TrialRow::from).collect() }
+    Run {
+        name: name.into(),
+        summaries,
+        trials: trials.iter().map(TrialRow::from).collect(),
+        energies: Vec::new(),
+    }
 }
 
 #[test]

@@ -196,6 +196,10 @@ pub(crate) struct SweepArgs {
     /// Memory model: a built-in name (see `memory list`) or a file
     #[arg(long, value_name = "NAME|FILE")]
     pub memory: Option<String>,
+    /// How often a weight is read per inference: uniform (once), weight_stationary, output_stationary or
+    /// input_stationary; the last two need --set energy.array.rows=N and energy.array.columns=N [default: uniform]
+    #[arg(long, value_name = "DATAFLOW")]
+    pub dataflow: Option<String>,
     /// Simulated chips per model and voltage [default: 50]
     #[arg(long, value_name = "N")]
     pub chips: Option<u32>,

@@ -49,6 +49,52 @@ fn a_good_file_is_read_whole() {
     assert_eq!(model.measured, None);
 }
 
+fn leaking(picowatt: f64) -> String {
+    format!("leakage: {{ at: 0.8, picowatt_per_bit: {picowatt:?}, exponent: 3.0, source: \"leaks\" }}")
+}
+
+/// The good file with an absolute energy and leakage.
+fn absolute(picowatt: f64) -> String {
+    let absolute = with("picojoule_per_bit: null", "picojoule_per_bit: 0.5, source: \"chip\"");
+    absolute.replacen("leakage: null", &leaking(picowatt), 1)
+}
+
+#[test]
+fn leakage_is_read_beside_an_absolute_energy_and_falls_with_the_voltage() {
+    let model = parse(&absolute(2.0).replacen("1.4", "1.4, leakage_factor: 1.2", 1)).unwrap();
+    assert_eq!((model.access.picojoule_per_bit, model.access.source.as_deref()), (Some(0.5), Some("chip")));
+    assert_eq!(model.robust_cell.unwrap().leakage_factor, Some(1.2));
+    let leakage = model.leakage.unwrap();
+    assert_eq!((leakage.source.as_str(), leakage.picowatt(0.8)), ("leaks", 2.0));
+    assert!((leakage.picowatt(0.4) - 0.25).abs() < 1e-12);
+}
+
+#[test]
+fn wrong_leakage_is_named_with_its_line() {
+    for (old, new, expected) in [
+        (
+            "picowatt_per_bit: 2.0",
+            "picowatt_per_bit: 0",
+            "picowatt_per_bit`: expected a number above 0, found 0",
+        ),
+        ("exponent: 3.0", "exponent: 21", "exponent`: expected a number above 0 and at most 20, found 21"),
+        ("at: 0.8", "at: .nan", "at`: expected a number above 0 and at most 100, found NaN"),
+        ("source: \"leaks\"", "source: \"\"", "source`: expected some text, found none"),
+    ] {
+        let text = absolute(2.0).replacen(old, new, 1);
+        assert_eq!(message(&text), format!("m.yaml:10: `energy.leakage.{expected}"));
+    }
+    let text = absolute(2.0).replacen("leakage: {", "leakage: { watt: 3,", 1);
+    assert!(
+        message(&text).starts_with("m.yaml:10: `energy.leakage`: expected one of `at`, `picowatt_per_bit`")
+    );
+    for factor in ["0", "-1", "101", ".inf"] {
+        let text = absolute(2.0).replacen("1.4", &format!("1.4, leakage_factor: {factor}"), 1);
+        assert!(message(&text)
+            .starts_with("m.yaml:13: `protection.robust_cell.leakage_factor`: expected a number"));
+    }
+}
+
 #[test]
 fn notes_and_protection_are_optional() {
     let noted = format!("{GOOD}measured: a\ninferred: b\nlicense: c\n");
@@ -99,7 +145,7 @@ fn what_yaml_refuses_is_named_with_its_line() {
         (with("unit: vmin", "unit: mV"), "m.yaml:4: `voltage.unit`: expected `vmin` or `volt`, found unknown variant `mV`"),
         (with("rows: 512", "rows: -1"), "m.yaml:12: `array.rows`: expected a whole number, 0 or more, found "),
         (with("rows: 512", "rows: 1e99"), "m.yaml:12: `array.rows`: expected a whole number, 0 or more, found "),
-        (with("exponent: 2.0", "exponent: 2.0, exponents: 2"), "m.yaml:9: `energy.access`: expected one of `at`, `exponent`, `picojoule_per_bit`, found unknown key `exponents`"),
+        (with("exponent: 2.0", "exponent: 2.0, exponents: 2"), "m.yaml:9: `energy.access`: expected one of `at`, `exponent`, `picojoule_per_bit`, `source`, found unknown key `exponents`"),
         (with("title:", "titel:"), "m.yaml:2: expected one of `name`, `title`, "),
         (with("title: A memory", "title: A memory\ntitle: B"), "m.yaml:1: `title`: expected this key once, found it twice"),
         (with("voltage: {", "voltage: {{"), "m.yaml:"),
@@ -127,10 +173,13 @@ fn what_parses_but_is_wrong_is_named_with_its_line() {
         ("[0.9,", "[0.75,", format!("7: {ber}.2`: expected voltages in rising order, so above 0.8, found 0.75")),
         ("[0.9,", "[0.8,", format!("7: {ber}.2`: expected voltages in rising order, so above 0.8, found 0.8")),
         ("[0.9,", "[.inf,", format!("7: {ber}.2`: expected a number above 0 and at most 100, found inf")),
-        ("leakage: null", "leakage: 3", "10: `energy.leakage`: expected null (leakage is not part of the weight-memory energy yet), found a value".into()),
+        ("leakage: null", &leaking(1.0), "9: `energy.access.picojoule_per_bit`: expected a number beside `energy.leakage`: leakage is absolute and cannot be added to accesses whose energy is only relative, found null".into()),
+        ("picojoule_per_bit: null", "picojoule_per_bit: 0.5", "9: `energy.access.source`: expected where the absolute energy `picojoule_per_bit` comes from, found none".into()),
+        ("picojoule_per_bit: null", "picojoule_per_bit: 0.5, source: \" \"", "9: `energy.access.source`: expected some text, found none".into()),
+        ("area_factor: 1.4", "area_factor: 1.4, leakage_factor: 1.2", "13: `protection.robust_cell.leakage_factor`: expected no such key beside `energy.leakage: null`, found 1.2".into()),
         ("at: 1.0", "at: 0", "9: `energy.access.at`: expected a number above 0 and at most 100, found 0".into()),
         ("exponent: 2.0", "exponent: .inf", "9: `energy.access.exponent`: expected a number above 0 and at most 10, found inf".into()),
-        ("picojoule_per_bit: null", "picojoule_per_bit: -1", "9: `energy.access.picojoule_per_bit`: expected a number above 0, found -1".into()),
+        ("picojoule_per_bit: null", "picojoule_per_bit: -1, source: s", "9: `energy.access.picojoule_per_bit`: expected a number above 0, found -1".into()),
         ("persistent_share: 1.0", "persistent_share: 1.5", "11: `faults.persistent_share`: expected a number from 0 to 1, found 1.5".into()),
         ("kind: flip", "kind: flip, zero_to_one_share: 0.5", "11: `faults.zero_to_one_share`: expected no such key for faults of kind `flip`, which invert the bit, found 0.5".into()),
         ("kind: flip", "kind: stuck", "11: `faults.zero_to_one_share`: expected the share of failing cells that read 1, for faults of kind `stuck`, found none".into()),

@@ -3,7 +3,7 @@
 use super::*;
 use crate::fault::Protection;
 use crate::memory;
-use crate::memory::OperatingPoint;
+use crate::memory::{EnergySpec, OperatingPoint};
 use crate::net::{Architecture, Network};
 use crate::quant::{Method, QuantizerSpec};
 use crate::seed::Purpose;
@@ -68,6 +68,7 @@ fn run_of(
         subjects: &subjects,
         memory: &world.memory,
         faults: &Faults::of(&world.memory),
+        energy: &EnergySpec::default(),
         points: &points,
         seed: Seed(5),
         chips,
@@ -171,6 +172,7 @@ fn float_models_are_refused() {
         subjects: &subjects,
         memory: &world.memory,
         faults: &Faults::of(&world.memory),
+        energy: &EnergySpec::default(),
         points: &points,
         seed: Seed(1),
         chips: 1,

@@ -4,7 +4,7 @@ use super::super::procedure::tests::{world_of, World};
 use super::super::{DesignPoint, Subject};
 use super::*;
 use crate::fault::Protection;
-use crate::memory::{Faults, OperatingPoint};
+use crate::memory::{EnergySpec, Faults, OperatingPoint};
 use crate::stats;
 
 /// Runs with the seed on all images of the world: two-level, or brute force on as many chips.
@@ -37,6 +37,7 @@ fn run_of(
         chips,
         tolerance,
         test_images: world.images.len(),
+        energy: &EnergySpec::default(),
     };
     let mut computed = 0;
     let mut sink = |_: &Trial| {

@@ -49,6 +49,7 @@ fn flags(args: &SweepArgs) -> Vec<Layer> {
     let all = [
         args.voltages.as_deref().map(|list| Layer::flag("--voltages", "sweep.voltages", list)),
         args.memory.as_deref().map(|memory| Layer::flag("--memory", "memory", memory)),
+        args.dataflow.as_deref().map(|dataflow| Layer::flag("--dataflow", "energy.dataflow", dataflow)),
         args.chips.map(|chips| Layer::flag("--chips", "sweep.chips", chips)),
         args.images.map(|images| Layer::flag("--images", "sweep.images", images)),
         args.tolerance.map(|tolerance| Layer::flag("--tolerance", "sweep.tolerance", tolerance)),

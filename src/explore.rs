@@ -1,0 +1,24 @@
+//! Searches over designs that call sweeps: voltages for the domains of a weight memory, found by estimates and kept only
+//! after a verification on fresh chips. Rows go to a sink, not to disk.
+
+mod domains;
+mod greedy;
+mod local;
+mod lowest_voltage;
+mod oracle;
+mod procedure;
+mod row;
+mod simulation;
+mod space;
+mod spec;
+#[cfg(test)]
+mod tests;
+
+pub use domains::{DomainSpec, Group, Part};
+pub use lowest_voltage::{lowest_voltage, Evidence, Lowest, Plan, Target, Verdict, CONFIDENCE};
+pub use oracle::{Oracle, Reference};
+pub use procedure::{explore, Outcome, Sink};
+pub use row::{Answer, Estimate, Evaluation, ExplorePoint, PointKind, PointStatus, SensitivityRow};
+pub use simulation::{Simulation, TrialSink};
+pub use space::{Levels, Space, Supplied};
+pub use spec::ExploreSpec;

@@ -1,0 +1,189 @@
+//! Voltage domains of a weight memory: each stored layer, groups of layers, or each bit plane of the codes.
+
+use crate::engine::Evaluator;
+use crate::error::{Error, Result};
+use crate::fault::Exposure;
+use globset::Glob;
+use serde::{Deserialize, Serialize};
+use std::ops::Range;
+
+/// Layers that share a domain.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Group {
+    /// Its name, in tables.
+    pub name: String,
+    /// Globs over the names of stored layers.
+    pub layers: Vec<String>,
+}
+
+/// What gets a voltage of its own.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DomainSpec {
+    /// Each stored layer.
+    #[default]
+    Layers,
+    /// Each bit plane of the codes, the most significant first.
+    Bits,
+    /// Groups of layers; every stored layer lies in exactly one.
+    Groups(Vec<Group>),
+}
+
+/// A part of a memory that gets a voltage of its own.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Part {
+    /// Its name, in tables.
+    pub name: String,
+    /// Its words and bit planes.
+    pub part: Exposure,
+}
+
+impl DomainSpec {
+    /// The domains of a network's memory; together they are all of it, and no two share a cell.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] for float weights, a glob that is none or matches no stored layer, a name that stands twice,
+    /// and stored layers in no group or in two.
+    pub fn parts(&self, evaluator: &Evaluator) -> Result<Vec<Part>> {
+        let widths = evaluator.stored().iter().flatten().map(|layer| layer.scheme.format.bits());
+        let layers = evaluator.memory_layers();
+        match widths.max() {
+            None => Err(Error::argument("network to explore", "stored codes", "float weights")),
+            Some(bits) => self.of_layers(&layers, bits),
+        }
+    }
+
+    /// Domains of layers by name and words, with at most `bits` bits a code.
+    fn of_layers(&self, layers: &[(&str, u64)], bits: u32) -> Result<Vec<Part>> {
+        let mut ranges: Vec<Range<u64>> = Vec::new();
+        for (_, words) in layers {
+            let start = ranges.last().map_or(0, |range| range.end);
+            ranges.push(start..start + words);
+        }
+        let whole = Exposure::whole(ranges.last().map_or(0, |range| range.end));
+        match self {
+            Self::Layers => {
+                let part = |((name, _), words): (&(&str, u64), &Range<u64>)| Part {
+                    name: (*name).to_owned(),
+                    part: whole.within_words(std::slice::from_ref(words)),
+                };
+                Ok(layers.iter().zip(&ranges).map(part).collect())
+            }
+            Self::Bits => {
+                let part = |plane: u32| Part {
+                    name: format!("plane{plane}"),
+                    part: whole.within_planes(plane..plane + 1),
+                };
+                Ok((0..bits).map(part).collect())
+            }
+            Self::Groups(groups) => {
+                let names: Vec<&str> = layers.iter().map(|(name, _)| *name).collect();
+                let members = members(groups, &names)?;
+                let part = |(group, members): (&Group, Vec<usize>)| {
+                    let words: Vec<Range<u64>> = members.iter().map(|layer| ranges[*layer].clone()).collect();
+                    Part { name: group.name.clone(), part: whole.within_words(&words) }
+                };
+                Ok(groups.iter().zip(members).map(part).collect())
+            }
+        }
+    }
+}
+
+/// Layers of each group, by place.
+fn members(groups: &[Group], layers: &[&str]) -> Result<Vec<Vec<usize>>> {
+    let mut of_layer: Vec<Option<&Group>> = vec![None; layers.len()];
+    let mut all = Vec::new();
+    for (n, group) in groups.iter().enumerate() {
+        if groups[..n].iter().any(|other| other.name == group.name) {
+            let found = format!("`{}` twice", group.name);
+            return Err(Error::argument("groups of layers", "a name for each of its own", found));
+        }
+        let mut own = Vec::new();
+        for text in &group.layers {
+            let glob = Glob::new(text).map_err(|error| {
+                Error::argument(format!("layers of group `{}`", group.name), "globs", error.to_string())
+            })?;
+            let matcher = glob.compile_matcher();
+            let matched: Vec<usize> =
+                (0..layers.len()).filter(|layer| matcher.is_match(layers[*layer])).collect();
+            if matched.is_empty() {
+                let expected = format!("globs that match a stored layer: {}", layers.join(", "));
+                let what = format!("layers of group `{}`", group.name);
+                return Err(Error::argument(what, expected, format!("`{text}`")));
+            }
+            own.extend(matched);
+        }
+        own.sort_unstable();
+        own.dedup();
+        for layer in &own {
+            if let Some(other) = of_layer[*layer].replace(group) {
+                let found = format!("in `{}` and in `{}`", other.name, group.name);
+                return Err(Error::argument(format!("layer `{}`", layers[*layer]), "one group", found));
+            }
+        }
+        all.push(own);
+    }
+    match of_layer.iter().position(Option::is_none) {
+        Some(layer) => Err(Error::argument(format!("layer `{}`", layers[layer]), "a group", "none")),
+        None => Ok(all),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LAYERS: [(&str, u64); 3] = [("conv1", 3), ("conv2", 4), ("fc", 2)];
+
+    fn groups(all: &[(&str, &[&str])]) -> DomainSpec {
+        let group = |(name, layers): &(&str, &[&str])| Group {
+            name: (*name).into(),
+            layers: layers.iter().map(|glob| (*glob).to_owned()).collect(),
+        };
+        DomainSpec::Groups(all.iter().map(group).collect())
+    }
+
+    #[test]
+    fn domains_hold_every_bit_exactly_once() {
+        for spec in [
+            DomainSpec::Layers,
+            DomainSpec::Bits,
+            groups(&[("ends", &["fc", "conv1"]), ("middle", &["conv2"])]),
+        ] {
+            let parts = spec.of_layers(&LAYERS, 4).unwrap();
+            for word in 0..9 {
+                for plane in 0..4 {
+                    let holds = |part: &&Part| part.part.holds_word(word) && part.part.holds_plane(plane);
+                    assert_eq!(parts.iter().filter(holds).count(), 1, "{spec:?} {word} {plane}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn names_are_those_of_layers_planes_and_groups() {
+        let names = |spec: DomainSpec| -> Vec<String> {
+            spec.of_layers(&LAYERS, 3).unwrap().into_iter().map(|part| part.name).collect()
+        };
+        assert_eq!(names(DomainSpec::Layers), ["conv1", "conv2", "fc"]);
+        assert_eq!(names(DomainSpec::Bits), ["plane0", "plane1", "plane2"]);
+        assert_eq!(names(groups(&[("all", &["conv*", "fc"])])), ["all"]);
+    }
+
+    #[test]
+    fn groups_that_are_no_partition_are_refused() {
+        let error = |spec: DomainSpec| spec.of_layers(&LAYERS, 4).unwrap_err().to_string();
+        assert_eq!(error(groups(&[("a", &["conv*"])])), "layer `fc`: expected a group, found none");
+        assert_eq!(
+            error(groups(&[("a", &["conv*", "fc"]), ("b", &["conv2"])])),
+            "layer `conv2`: expected one group, found in `a` and in `b`"
+        );
+        assert_eq!(
+            error(groups(&[("a", &["*"]), ("b", &["dense"])])),
+            "layers of group `b`: expected globs that match a stored layer: conv1, conv2, fc, found `dense`"
+        );
+        assert!(error(groups(&[("a", &["conv1"]), ("a", &["*"])])).contains("`a` twice"));
+        assert!(error(groups(&[("a", &["["])])).starts_with("layers of group `a`: expected globs"));
+    }
+}

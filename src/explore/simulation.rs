@@ -1,0 +1,219 @@
+//! The oracle of a real exploration: a network in a simulated memory whose domains have voltages of their own.
+
+use super::domains::Part;
+use super::oracle::{Oracle, Reference};
+use super::space::{all_supplied, rails_of, Levels, Space, Supplied};
+use super::spec::ExploreSpec;
+use crate::code::Word;
+use crate::error::{Error, Result};
+use crate::fault::Protection;
+use crate::memory::{EnergySpec, Faults, MemoryModel, OperatingPoint};
+use crate::seed::{Purpose, Seed};
+use crate::sweep::{Comparison, Design, DesignPoint, Domain, Subject, Supply, Trial};
+use crate::units::ChipId;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Fault sets that are held at a time.
+const SETS_AT_ONCE: usize = 64;
+
+/// Takes each finished trial of a verification.
+pub type TrialSink<'a> = dyn FnMut(&Trial) -> Result<()> + Send + 'a;
+
+/// A network in a memory, its domains, its chips.
+pub struct Simulation<'a> {
+    /// The network with all images of the verification.
+    pub subject: &'a Subject<'a>,
+    /// The same network with the images of the search: all, or a random subset.
+    pub search_subject: &'a Subject<'a>,
+    /// Images of the test set, of which the subjects' are all or a subset.
+    pub test_images: u64,
+    /// The memory.
+    pub memory: &'a MemoryModel,
+    /// How its cells fail; one array.
+    pub faults: &'a Faults,
+    /// How weights are read in an inference.
+    pub energy: &'a EnergySpec,
+    /// Protection of the codes.
+    pub protection: Protection,
+    /// The domains.
+    pub parts: &'a [Part],
+    /// The grid, rising in voltage.
+    pub grid: &'a [OperatingPoint],
+    /// Root seed: verification chips are chips 0, 1, ... of it, as in a sweep; search chips are those of a seed drawn
+    /// from it.
+    pub seed: Seed,
+    /// Chips of the search.
+    pub search_chips: u32,
+    /// Chips of a verification.
+    pub chips: u32,
+    /// Once raised, the next call returns [`Error::Interrupted`].
+    pub cancel: &'a AtomicBool,
+    /// Takes each finished trial of a verification.
+    pub sink: &'a mut TrialSink<'a>,
+    /// Trials of an earlier call: they are not computed again.
+    pub done: Vec<Trial>,
+    /// Verified design points with their trials so far; rails are not in their energy.
+    pub verified: Vec<(Design, Vec<Trial>)>,
+}
+
+impl Simulation<'_> {
+    /// The space of these domains: energies as a sweep gives them.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] for more than one array, a float model, or what a sweep refuses.
+    pub fn space(&self, spec: &ExploreSpec) -> Result<Space> {
+        if self.faults.count() != 1 {
+            let found = format!("{}", self.faults.count());
+            return Err(Error::argument("arrays of an exploration", "one", found));
+        }
+        let energy = |supplied: &[Option<usize>]| -> Result<f64> {
+            let design = self.design(&[self.point(supplied)])?;
+            Ok(design.energy_relative)
+        };
+        let domains = self.parts.len();
+        let alone = |domain: usize, level: usize| -> Supplied {
+            (0..domains).map(|other| (other == domain).then_some(level)).collect()
+        };
+        // additive: what a domain takes at a voltage above what it takes at the lowest
+        let mut of_domains = Vec::with_capacity(domains);
+        for domain in 0..domains {
+            let all: Vec<f64> =
+                (0..self.grid.len()).map(|level| energy(&alone(domain, level))).collect::<Result<_>>()?;
+            let lowest = all.first().copied().unwrap_or(0.0);
+            of_domains.push(all.into_iter().map(|energy| (energy - lowest).max(0.0)).collect());
+        }
+        let space = Space {
+            domains: self.parts.iter().map(|part| part.name.clone()).collect(),
+            voltages: self.grid.iter().map(|point| point.voltage.get()).collect(),
+            energy: of_domains,
+            fixed: energy(&vec![Some(0); domains])?,
+            rail_energy: spec.domain_cost,
+            most_rails: spec.max_rails.map_or(domains, |most| most as usize),
+        };
+        space.check()?;
+        Ok(space)
+    }
+
+    /// The design point of a supply; one voltage for all is that of a sweep.
+    fn point(&self, supplied: &[Option<usize>]) -> DesignPoint {
+        let levels: Option<Levels> = supplied.iter().copied().collect();
+        let supply = match levels.map(|levels| rails_of(&levels)).as_deref() {
+            Some([level]) => Supply::One(self.grid[*level]),
+            _ => {
+                let named = self.parts.iter().zip(supplied);
+                let domain = |(part, level): (&Part, &Option<usize>)| {
+                    let point = self.grid[(*level)?];
+                    Some(Domain { name: part.name.clone(), part: part.part.clone(), point })
+                };
+                Supply::Domains(named.filter_map(domain).collect())
+            }
+        };
+        DesignPoint { subject: 0, protection: self.protection, supply }
+    }
+
+    fn comparison<'b>(
+        &'b self,
+        subject: &'b Subject<'b>,
+        points: &'b [DesignPoint],
+        seed: Seed,
+        chips: u32,
+    ) -> Comparison<'b> {
+        let (subjects, test_images) = (std::slice::from_ref(subject), self.test_images);
+        Comparison {
+            subjects,
+            memory: self.memory,
+            faults: self.faults,
+            energy: self.energy,
+            points,
+            seed,
+            chips,
+            tolerance: None,
+            test_images,
+        }
+    }
+
+    fn design(&self, points: &[DesignPoint]) -> Result<Design> {
+        let designs = self.comparison(self.subject, points, self.seed, self.chips).designs()?;
+        let missing = || Error::argument("design point of an exploration", "one array", "none");
+        designs.into_iter().next().ok_or_else(missing)
+    }
+
+    /// Seed of the search chips.
+    fn search_seed(&self) -> Seed {
+        Seed(self.seed.stream(Purpose::SearchChips, &[]).below(u64::MAX))
+    }
+
+    fn reference(&self, subject: &Subject) -> Reference {
+        Reference { images: subject.clean.images, correct: subject.clean.correct, all: self.test_images }
+    }
+
+    /// Where accesses differ no activations can be shared: trials as in a sweep.
+    fn search_by_trials(&self, points: &[DesignPoint]) -> Result<Vec<Vec<u64>>> {
+        let correct = |point: &DesignPoint| {
+            let points = std::slice::from_ref(point);
+            let comparison =
+                self.comparison(self.search_subject, points, self.search_seed(), self.search_chips);
+            let outcome = comparison.run(&[], self.cancel, &mut |_| Ok(()))?;
+            Ok(outcome.trials.iter().map(|trial| trial.correct).collect())
+        };
+        points.iter().map(correct).collect()
+    }
+}
+
+impl Oracle for Simulation<'_> {
+    fn search_images(&self) -> Reference {
+        self.reference(self.search_subject)
+    }
+
+    fn verification_images(&self) -> Reference {
+        self.reference(self.subject)
+    }
+
+    fn search(&mut self, supplied: &[Supplied]) -> Result<Vec<Vec<u64>>> {
+        let points: Vec<DesignPoint> = supplied.iter().map(|supplied| self.point(supplied)).collect();
+        let subject = self.search_subject;
+        let comparison = self.comparison(subject, &points, self.search_seed(), self.search_chips);
+        if comparison.is_transient()? {
+            return self.search_by_trials(&points);
+        }
+        let all: Vec<(usize, ChipId)> = (0..points.len())
+            .flat_map(|point| (0..self.search_chips).map(move |chip| (point, ChipId(chip))))
+            .collect();
+        let mut correct = vec![Vec::new(); points.len()];
+        for some in all.chunks(SETS_AT_ONCE) {
+            if self.cancel.load(Ordering::Relaxed) {
+                return Err(Error::Interrupted);
+            }
+            let sets: Vec<Vec<(usize, Word)>> = comparison.read(some)?;
+            let scores = subject.evaluator.faulty_each(&sets, subject.images)?.scores;
+            for ((point, _), score) in some.iter().zip(scores) {
+                correct[*point].push(score.correct);
+            }
+        }
+        Ok(correct)
+    }
+
+    fn verify(&mut self, levels: &Levels) -> Result<Vec<u64>> {
+        let points = [self.point(&all_supplied(levels))];
+        let design = self.design(&points)?;
+        let subjects = std::slice::from_ref(self.subject);
+        let comparison = Comparison {
+            subjects,
+            memory: self.memory,
+            faults: self.faults,
+            energy: self.energy,
+            points: &points,
+            seed: self.seed,
+            chips: self.chips,
+            tolerance: None,
+            test_images: self.test_images,
+        };
+        let outcome = comparison.run(&self.done, self.cancel, self.sink)?;
+        let correct = outcome.trials.iter().map(|trial| trial.correct).collect();
+        self.verified.push((design, outcome.trials));
+        Ok(correct)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,88 @@
+//! Options of an exploration of voltage domains.
+
+use super::domains::DomainSpec;
+use crate::error::{Error, Result};
+use serde::{Deserialize, Serialize};
+
+/// How the voltages of domains are searched.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ExploreSpec {
+    /// What gets a voltage of its own.
+    pub domains: DomainSpec,
+    /// Most loss of mean accuracy against the same model without faults, as a fraction; above 0, below 1.
+    pub max_loss: f64,
+    /// Energy of an inference that each supply rail beyond the first adds, relative to the network at 8 bits and the
+    /// error-free voltage. The default, 0.01, is an assumption: no source gives the cost of a rail and its level
+    /// shifters for the memories on board. 0 leaves it out.
+    pub domain_cost: f64,
+    /// Most supply rails, that is distinct voltages; `None`: as many as there are domains.
+    pub max_rails: Option<u32>,
+    /// Chips that the search evaluates; they are not those of the verification.
+    pub search_chips: u32,
+    /// Most joint evaluations of one search, each on all search chips.
+    pub evaluations: u32,
+    /// Most searches, each with a tighter limit than the one before, until a point stands its verification.
+    pub attempts: u32,
+}
+
+impl Default for ExploreSpec {
+    fn default() -> Self {
+        Self {
+            domains: DomainSpec::Layers,
+            max_loss: 0.01,
+            domain_cost: 0.01,
+            max_rails: None,
+            search_chips: 8,
+            evaluations: 100,
+            attempts: 3,
+        }
+    }
+}
+
+impl ExploreSpec {
+    /// Checks the ranges.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] that names the key.
+    pub fn check(&self) -> Result<()> {
+        let at_least = |key: &str, least: u32, value: u32| match value >= least {
+            true => Ok(()),
+            false => Err(Error::argument(key, format!("at least {least}"), value.to_string())),
+        };
+        if !(self.max_loss > 0.0 && self.max_loss < 1.0) {
+            let found = self.max_loss.to_string();
+            return Err(Error::argument("explore.max_loss", "a fraction above 0 and below 1", found));
+        }
+        if !(0.0..f64::INFINITY).contains(&self.domain_cost) {
+            return Err(Error::argument("explore.domain_cost", "0 or more", self.domain_cost.to_string()));
+        }
+        at_least("explore.max_rails", 1, self.max_rails.unwrap_or(1))?;
+        at_least("explore.search_chips", 2, self.search_chips)?;
+        at_least("explore.evaluations", 1, self.evaluations)?;
+        at_least("explore.attempts", 1, self.attempts)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_are_checked_by_key() {
+        assert!(ExploreSpec::default().check().is_ok());
+        let with = |change: &dyn Fn(&mut ExploreSpec)| {
+            let mut spec = ExploreSpec::default();
+            change(&mut spec);
+            spec.check().unwrap_err().to_string()
+        };
+        for loss in [0.0, 1.0, -0.1, f64::NAN] {
+            assert!(with(&|spec| spec.max_loss = loss).starts_with("explore.max_loss: expected"));
+        }
+        assert!(with(&|spec| spec.domain_cost = -1.0).contains("explore.domain_cost: expected 0 or more"));
+        assert!(with(&|spec| spec.max_rails = Some(0)).contains("explore.max_rails"));
+        assert!(with(&|spec| spec.search_chips = 1).contains("explore.search_chips: expected at least 2"));
+        assert!(with(&|spec| spec.evaluations = 0).contains("explore.evaluations"));
+        assert!(with(&|spec| spec.attempts = 0).contains("explore.attempts"));
+    }
+}

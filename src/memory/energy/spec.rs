@@ -1,0 +1,250 @@
+//! What a user may ask of the energy accounting, checked: dataflow, array, buffer, batch, time of an inference.
+
+use super::super::dataflow::{Accelerator, Dataflow, ProcessingArray};
+use super::super::MemoryModel;
+use crate::error::{Error, Result};
+use serde::{Deserialize, Serialize};
+
+/// How weights are read in an inference. Nothing given: each once, and no leakage.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct EnergySpec {
+    /// What stays in the processing array.
+    pub dataflow: Dataflow,
+    /// Size of the processing array; for the dataflows whose reads depend on it.
+    pub array: Option<ProcessingArray>,
+    /// Bytes of the weight buffer between memory and array, 1 or more; absent: none. Its own energy is not counted.
+    pub buffer_bytes: Option<u64>,
+    /// Images that share the reads of a weight, 1 to 65,536.
+    pub batch: u32,
+    /// Seconds per inference (of a batch: its time over its images), above 0 and at most 1e6; for memory models that
+    /// give leakage, and for no other.
+    pub inference_seconds: Option<f64>,
+}
+
+impl Default for EnergySpec {
+    fn default() -> Self {
+        let dataflow = Dataflow::default();
+        Self { dataflow, array: None, buffer_bytes: None, batch: 1, inference_seconds: None }
+    }
+}
+
+impl EnergySpec {
+    /// Checks every value and that the options go together.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] naming the key.
+    pub fn check(&self) -> Result<()> {
+        let wrong = |key: &str, expected: String, found: String| {
+            Err(Error::argument(format!("energy.{key}"), expected, found))
+        };
+        let dataflow = self.dataflow.name();
+        let whatever = |what: &str| {
+            format!("to be left out: dataflow `{dataflow}` reads each weight once whatever {what}")
+        };
+        if let Some(array) = self.array {
+            if !self.dataflow.folds() {
+                return wrong("array", whatever("the array"), "a value".into());
+            }
+            for (key, size) in [("array.rows", array.rows), ("array.columns", array.columns)] {
+                if !(1..=65_536).contains(&size) {
+                    return wrong(key, "1 to 65536".into(), size.to_string());
+                }
+            }
+        } else {
+            self.accelerator().check_array()?;
+        }
+        match self.buffer_bytes {
+            Some(_) if !self.dataflow.folds() => {
+                return wrong("buffer_bytes", whatever("the buffer"), "a value".into());
+            }
+            Some(0) => return wrong("buffer_bytes", "1 or more".into(), "0".into()),
+            _ => {}
+        }
+        if !(1..=65_536).contains(&self.batch) {
+            return wrong("batch", "1 to 65536".into(), self.batch.to_string());
+        }
+        if self.dataflow == Dataflow::Uniform && self.batch != 1 {
+            let expected = "1: dataflow `uniform` reads each weight once per inference whatever the batch";
+            return wrong("batch", expected.into(), self.batch.to_string());
+        }
+        match self.inference_seconds {
+            Some(seconds) if !(seconds > 0.0 && seconds <= 1e6) => {
+                wrong("inference_seconds", "a number above 0 and at most 1e6".into(), seconds.to_string())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Refuses leakage without the time of an inference, and the time without leakage.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] naming the key, with the memory model.
+    pub fn check_memory(&self, memory: &MemoryModel) -> Result<()> {
+        let (key, name) = ("energy.inference_seconds", &memory.name);
+        match (&memory.leakage, self.inference_seconds) {
+            (Some(leakage), None) => {
+                let expected = format!(
+                    "the seconds of an inference: memory model `{name}` leaks {} pW per bit",
+                    leakage.picowatt_per_bit
+                );
+                Err(Error::argument(key, expected, "none"))
+            }
+            (None, Some(seconds)) => {
+                let expected = format!("to be left out: memory model `{name}` gives no leakage");
+                Err(Error::argument(key, expected, seconds.to_string()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// What changes a number, for identities: `None` where nothing was asked for.
+    pub fn changes(&self) -> Option<&Self> {
+        (*self != Self::default()).then_some(self)
+    }
+
+    /// How energies are counted with a memory model, and where its numbers come from: sentences for reports.
+    pub fn in_words(&self, memory: &MemoryModel) -> Vec<String> {
+        let mut reads = self.dataflow.name().replace('_', " ");
+        match self.dataflow {
+            Dataflow::Uniform => reads += ", each weight once",
+            _ => {
+                if let Some(ProcessingArray { rows, columns }) = self.array {
+                    reads += &format!(", array of {rows} x {columns}");
+                }
+                if let Some(bytes) = self.buffer_bytes {
+                    reads += &format!(", weight buffer of {bytes} bytes");
+                }
+                reads += &format!(", batch {}", self.batch);
+            }
+        }
+        let (name, unit, access) = (&memory.name, memory.unit.symbol(), &memory.access);
+        let mut words = vec![format!("Reads of a weight per inference: {reads}.")];
+        let absolute = match (access.picojoule_per_bit, &access.source) {
+            (Some(pj), source) => {
+                let source = source.as_ref().map_or(String::new(), |source| format!(" ({source})"));
+                format!("{pj} pJ per bit at {} {unit}{source}", access.at)
+            }
+            (None, _) => "the memory model gives no absolute energy, so there are no picojoules".to_owned(),
+        };
+        words.push(format!(
+            "{name}: e(V) goes with (V / {} {unit})^{}; {absolute}.",
+            access.at, access.exponent
+        ));
+        if let (Some(leakage), Some(seconds)) = (&memory.leakage, self.inference_seconds) {
+            words.push(format!(
+                "{name}: P(V) = {} pW per bit · (V / {} {unit})^{} ({}), over {seconds} s per inference.",
+                leakage.picowatt_per_bit, leakage.at, leakage.exponent, leakage.source
+            ));
+        }
+        if let Some(cell) = &memory.robust_cell {
+            let leaks = cell.leakage_factor.map_or(String::new(), |factor| format!(", leakage x {factor}"));
+            words.push(format!(
+                "{name}: a robust cell costs access energy x {}, area x {}{leaks} ({}).",
+                cell.energy_factor, cell.area_factor, cell.source
+            ));
+        }
+        words
+    }
+
+    pub(super) fn accelerator(&self) -> Accelerator {
+        let Self { dataflow, array, buffer_bytes, batch, .. } = *self;
+        Accelerator { dataflow, array, buffer_bytes, batch }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::memory::{builtin, Leakage};
+    use crate::units::Voltage;
+
+    fn message(change: impl Fn(&mut EnergySpec)) -> String {
+        let mut spec = EnergySpec::default();
+        change(&mut spec);
+        spec.check().unwrap_err().to_string()
+    }
+
+    fn leakage() -> Option<Leakage> {
+        let at = Voltage::new(1.0).unwrap();
+        Some(Leakage { at, picowatt_per_bit: 2.5, exponent: 1.0, source: "test".into() })
+    }
+
+    const ARRAY: Option<ProcessingArray> = Some(ProcessingArray { rows: 16, columns: 16 });
+
+    #[test]
+    fn options_without_an_effect_are_refused() {
+        let once = "to be left out: dataflow `weight_stationary` reads each weight once whatever the";
+        let found = message(|spec| (spec.dataflow, spec.array) = (Dataflow::WeightStationary, ARRAY));
+        assert_eq!(found, format!("energy.array: expected {once} array, found a value"));
+        let found =
+            message(|spec| (spec.dataflow, spec.buffer_bytes) = (Dataflow::WeightStationary, Some(9)));
+        assert_eq!(found, format!("energy.buffer_bytes: expected {once} buffer, found a value"));
+        assert!(message(|spec| spec.batch = 2).starts_with("energy.batch: expected 1: dataflow `uniform`"));
+    }
+
+    #[test]
+    fn wrong_and_missing_values_are_named() {
+        let folded = |change: &dyn Fn(&mut EnergySpec)| {
+            message(|spec| {
+                (spec.dataflow, spec.array) = (Dataflow::OutputStationary, ARRAY);
+                change(spec);
+            })
+        };
+        assert!(folded(&|spec| spec.array = None).starts_with("energy.array: expected `rows` and `columns`"));
+        let zero = Some(ProcessingArray { rows: 16, columns: 0 });
+        assert_eq!(folded(&|spec| spec.array = zero), "energy.array.columns: expected 1 to 65536, found 0");
+        assert_eq!(
+            folded(&|spec| spec.buffer_bytes = Some(0)),
+            "energy.buffer_bytes: expected 1 or more, found 0"
+        );
+        assert_eq!(folded(&|spec| spec.batch = 0), "energy.batch: expected 1 to 65536, found 0");
+        for seconds in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+            let found = message(|spec| spec.inference_seconds = Some(seconds));
+            assert!(found.starts_with("energy.inference_seconds: expected a number above 0"), "{found}");
+        }
+    }
+
+    #[test]
+    fn leakage_and_the_time_of_an_inference_need_each_other() {
+        let mut memory = builtin("sram-14nm-chandramoorthy2019").unwrap();
+        let timed = EnergySpec { inference_seconds: Some(0.01), ..EnergySpec::default() };
+        EnergySpec::default().check_memory(&memory).unwrap();
+        assert_eq!(
+            timed.check_memory(&memory).unwrap_err().to_string(),
+            "energy.inference_seconds: expected to be left out: memory model `sram-14nm-chandramoorthy2019` gives no \
+             leakage, found 0.01"
+        );
+        memory.leakage = leakage();
+        timed.check_memory(&memory).unwrap();
+        assert_eq!(
+            EnergySpec::default().check_memory(&memory).unwrap_err().to_string(),
+            "energy.inference_seconds: expected the seconds of an inference: memory model \
+             `sram-14nm-chandramoorthy2019` leaks 2.5 pW per bit, found none"
+        );
+    }
+
+    #[test]
+    fn what_was_counted_is_told_with_its_sources() {
+        let mut memory = builtin("sram-14nm-chandramoorthy2019").unwrap();
+        let words = EnergySpec::default().in_words(&memory);
+        assert_eq!(words[0], "Reads of a weight per inference: uniform, each weight once.");
+        assert!(words[1].ends_with("no absolute energy, so there are no picojoules."), "{words:?}");
+        assert!(words[2].contains("access energy x 1.3") && words[2].contains("assumed"), "{words:?}");
+        let spec = EnergySpec {
+            dataflow: Dataflow::OutputStationary,
+            array: ARRAY,
+            buffer_bytes: Some(1024),
+            batch: 4,
+            inference_seconds: Some(0.01),
+        };
+        memory.access.picojoule_per_bit = Some(0.5);
+        memory.access.source = Some("of accesses".into());
+        memory.leakage = leakage();
+        let words = spec.in_words(&memory);
+        let expected = "output stationary, array of 16 x 16, weight buffer of 1024 bytes, batch 4.";
+        assert!(words[0].ends_with(expected), "{words:?}");
+        assert!(words[1].ends_with("; 0.5 pJ per bit at 1 V/Vmin (of accesses)."), "{words:?}");
+        assert!(words[2].contains("2.5 pW per bit · (V / 1 V/Vmin)^1 (test), over 0.01 s"), "{words:?}");
+    }
+}

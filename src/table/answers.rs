@@ -1,0 +1,344 @@
+//! Answers from stored tables: the lowest voltage of each model at an accuracy loss or a yield, what it saves, how sure.
+
+mod rows;
+#[cfg(test)]
+mod tests;
+
+pub use rows::{
+    answer_records, answers_csv_string, read_answers, write_answers, Answer, Ends, Ladder, Question, Reach,
+};
+
+use super::pareto::{baseline_of, best_clean, Points, ROUNDING, SAVING_LOSSES};
+use super::row::{Outcome, Summary};
+use crate::error::{Error, Result};
+use crate::seed::{Purpose, Seed};
+use crate::stats::{self, Interval};
+use crate::units::BerSource;
+use std::collections::BTreeMap;
+
+/// Shares of chips at or above the floor that answers are given for.
+pub const YIELD_TARGETS: [f64; 2] = [0.9, 0.99];
+/// One-sided confidence with which a yield counts as supported.
+const CONFIDENCE: f64 = 0.95;
+/// First index of the stream of the choice of images.
+const STREAM: u64 = 2;
+/// Protection that the baseline is taken under, where it was swept so.
+const UNPROTECTED: &str = "none";
+
+/// What is asked of every ladder.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Questions {
+    /// Accuracy losses, as fractions in [0, 1].
+    pub losses: Vec<f64>,
+    /// Yields, above 0 and below 1.
+    pub yields: Vec<f64>,
+}
+
+impl Default for Questions {
+    /// [`SAVING_LOSSES`] and [`YIELD_TARGETS`].
+    fn default() -> Self {
+        Self { losses: SAVING_LOSSES.to_vec(), yields: YIELD_TARGETS.to_vec() }
+    }
+}
+
+/// Answers by question (losses, then yields) and ladder, from the design points of `summaries`, whose trials must be in
+/// `trials`.
+///
+/// A ladder is one model in one memory with one array, protection and floor at several voltages; points whose rate is
+/// extrapolated are no rungs of it; points with a voltage for each domain are in none. Its answer is the lowest swept voltage from which on, upward, every swept voltage
+/// holds: voltages between are not interpolated, and the ends of intervals are swept voltages too.
+///
+/// Loss: a voltage holds where its mean accuracy reaches the best clean accuracy of the baseline's models (of all models
+/// without a baseline) less the loss, as in [`pareto`](super::pareto()). Intervals are 95 % percentiles of
+/// 1000 paired resamples of the chips that all points share, the same for all points and methods; none with one
+/// such chip. Where a random subset of the test images was used, its choice moves all means of a resample by
+/// one normal deviate, each by its own [`variance`](stats::ImageSample::variance); the target is a given number.
+///
+/// Yield: a voltage holds where its share of chips at or above the floor reaches the yield. The ends of the interval are
+/// the answers by the upper and by the lower end of the 95 % Clopper-Pearson intervals of the shares; at an
+/// error-free voltage the share is known.
+/// None of a yield where a design point was sampled in two levels: that sees too little of each chip.
+///
+/// # Errors
+/// [`Error::Argument`]: a loss or yield outside its range; as [`pareto`](super::pareto()).
+pub fn answers<T: Outcome>(
+    summaries: &[Summary],
+    trials: &[T],
+    questions: &Questions,
+    seed: Seed,
+) -> Result<Vec<Answer>> {
+    if let Some(loss) = questions.losses.iter().find(|loss| !(0.0..=1.0).contains(*loss)) {
+        return Err(Error::argument("accuracy loss", "a number from 0 to 1", loss.to_string()));
+    }
+    if let Some(share) = questions.yields.iter().find(|share| !(**share > 0.0 && **share < 1.0)) {
+        return Err(Error::argument("yield", "a number above 0 and below 1", share.to_string()));
+    }
+    let points = Points::new(summaries, trials)?;
+    let table = Table::new(summaries);
+    let mut answers = table.by_loss(&questions.losses, &points, seed);
+    let whole = summaries.iter().all(|summary| summary.spread.is_some());
+    for &share in questions.yields.iter().filter(|_| whole) {
+        answers.extend((0..table.ladders.len()).map(|ladder| table.by_yield(ladder, share)));
+    }
+    Ok(answers)
+}
+
+/// The points at one voltage; several where runs were merged.
+struct Rung {
+    voltage: f64,
+    points: Vec<usize>,
+}
+
+/// Ladders of design points.
+struct Table<'a> {
+    summaries: &'a [Summary],
+    baseline: Option<String>,
+    /// Each with its rungs by rising voltage.
+    ladders: Vec<(Ladder, Vec<Rung>)>,
+    /// By ladder: those of the baseline that it is compared with.
+    bases: Vec<Vec<usize>>,
+}
+
+/// What resamples gave for one question and ladder.
+#[derive(Clone, Default)]
+struct Resampled {
+    /// Rungs; the number of rungs where none held.
+    rungs: Vec<usize>,
+    /// Savings to the baseline, infinite where one of both does not hold anywhere.
+    savings: Vec<f64>,
+}
+
+impl<'a> Table<'a> {
+    fn new(summaries: &'a [Summary]) -> Self {
+        let mut grouped: BTreeMap<_, Vec<usize>> = BTreeMap::new();
+        for (i, s) in summaries.iter().enumerate().filter(|(_, s)| s.design.voltage.is_some()) {
+            let d = &s.design;
+            let memory = (&d.memory, &d.fault_kind, &d.array, &d.protection);
+            let key = (&d.method, d.bits, &d.model, &d.architecture, memory, s.floor.to_bits());
+            grouped.entry(key).or_default().push(i);
+        }
+        let ladder = |points: Vec<usize>| {
+            let (d, floor) = (&summaries[points[0]].design, summaries[points[0]].floor);
+            let mut rungs: Vec<Rung> = Vec::new();
+            let mut known: Vec<(f64, usize)> = points
+                .into_iter()
+                .filter(|&i| summaries[i].design.ber_source != BerSource::Extrapolated)
+                .filter_map(|i| summaries[i].design.voltage.map(|voltage| (voltage, i)))
+                .collect();
+            known.sort_by(|a, b| a.0.total_cmp(&b.0));
+            for (voltage, i) in known {
+                match rungs.last_mut() {
+                    Some(rung) if rung.voltage == voltage => rung.points.push(i),
+                    _ => rungs.push(Rung { voltage, points: vec![i] }),
+                }
+            }
+            let ladder = Ladder {
+                model: d.model.clone(),
+                method: d.method.clone(),
+                bits: d.bits,
+                memory: d.memory.clone(),
+                array: d.array.clone(),
+                protection: d.protection.clone(),
+                unit: d.voltage_unit,
+                floor,
+                lowest: rungs.first().map(|rung| rung.voltage),
+                highest: rungs.last().map(|rung| rung.voltage),
+            };
+            (ladder, rungs)
+        };
+        let ladders: Vec<(Ladder, Vec<Rung>)> = grouped.into_values().map(ladder).collect();
+        let baseline = baseline_of(summaries);
+        let bases = ladders.iter().map(|(own, _)| bases(own, &ladders, baseline.as_deref())).collect();
+        Self { summaries, baseline, ladders, bases }
+    }
+
+    /// The lowest rung of a ladder from which on, upward, every point holds.
+    fn lowest(&self, ladder: usize, holds: impl Fn(usize) -> bool) -> Option<usize> {
+        let rungs = &self.ladders[ladder].1;
+        let held = rungs.iter().rev().take_while(|rung| rung.points.iter().all(|&i| holds(i))).count();
+        (held > 0).then(|| rungs.len() - held)
+    }
+
+    /// Answers of all ladders by mean accuracy.
+    fn by_mean(&self, means: &[f64], target: f64) -> Vec<Option<usize>> {
+        let of = |ladder| self.lowest(ladder, |i| means[i] >= target - ROUNDING);
+        (0..self.ladders.len()).map(of).collect()
+    }
+
+    /// The point of a rung; of several the one of least accuracy.
+    fn point(&self, ladder: usize, rung: usize) -> Option<&'a Summary> {
+        let points = self.ladders[ladder].1.get(rung)?.points.iter().map(|&i| &self.summaries[i]);
+        points.min_by(|a, b| a.mean.total_cmp(&b.mean))
+    }
+
+    fn energy(&self, ladder: usize, rung: usize) -> Option<f64> {
+        self.point(ladder, rung).map(|point| point.design.energy_relative)
+    }
+
+    /// `1 - energy / energy of the baseline's cheapest answer`; minus infinity where the ladder has no answer,
+    /// infinity where only the baseline has none. `None` where nothing is to be compared with.
+    fn saving_to_baseline(&self, ladder: usize, found: &[Option<usize>]) -> Option<f64> {
+        if self.bases[ladder].is_empty() {
+            return None;
+        }
+        let energy_of = |ladder: usize| found[ladder].and_then(|rung| self.energy(ladder, rung));
+        let base = self.bases[ladder].iter().filter_map(|&base| energy_of(base)).reduce(f64::min);
+        match (energy_of(ladder), base) {
+            (None, _) => Some(f64::NEG_INFINITY),
+            (Some(_), None) => Some(f64::INFINITY),
+            (Some(own), Some(base)) => (base > 0.0).then(|| 1.0 - own / base),
+        }
+    }
+
+    fn by_loss(&self, losses: &[f64], points: &Points, seed: Seed) -> Vec<Answer> {
+        let clean = best_clean(self.summaries, self.baseline.as_deref());
+        let targets: Vec<f64> = losses.iter().map(|loss| (clean - loss).max(0.0)).collect();
+        let means: Vec<f64> = self.summaries.iter().map(|s| s.mean).collect();
+        let deviations: Vec<f64> =
+            self.summaries.iter().map(|s| s.image_sample().variance(s.mean).sqrt()).collect();
+        let subset = deviations.iter().any(|&deviation| deviation > 0.0);
+        let mut resampled = vec![vec![Resampled::default(); self.ladders.len()]; targets.len()];
+        let mut of_images = seed.stream(Purpose::Bootstrap, &[STREAM]);
+        let mut each = |scores: &[f64]| {
+            let z = if subset { of_images.normal() } else { 0.0 };
+            let moved: Vec<f64> = scores
+                .iter()
+                .zip(&deviations)
+                .map(|(x, deviation)| (x + z * deviation).clamp(0.0, 1.0))
+                .collect();
+            for (&target, of_ladders) in targets.iter().zip(&mut resampled) {
+                let found = self.by_mean(&moved, target);
+                for (ladder, of) in of_ladders.iter_mut().enumerate() {
+                    of.rungs.push(found[ladder].unwrap_or(self.ladders[ladder].1.len()));
+                    of.savings.extend(self.saving_to_baseline(ladder, &found));
+                }
+            }
+        };
+        if points.chips > 1 {
+            points.resample(seed, &mut each);
+        }
+        let mut answers = Vec::new();
+        for ((&loss, &target), of_ladders) in losses.iter().zip(&targets).zip(resampled) {
+            let found = self.by_mean(&means, target);
+            for (ladder, mut of) in of_ladders.into_iter().enumerate() {
+                of.rungs.sort_unstable();
+                of.savings.sort_by(f64::total_cmp);
+                let rungs = percentiles(&of.rungs);
+                let savings = percentiles(&of.savings);
+                let mut answer = self.answer(ladder, Question::Loss { loss, target }, found[ladder], rungs);
+                let finite = |x: f64| x.is_finite().then_some(x);
+                answer.saving_to_baseline = self.saving_to_baseline(ladder, &found).and_then(finite);
+                answer.saving_to_baseline_ends = Ends {
+                    low: savings.and_then(|(low, _)| finite(low)),
+                    high: savings.and_then(|(_, high)| finite(high)),
+                };
+                answer.baseline = self.baseline.clone().filter(|_| !self.bases[ladder].is_empty());
+                answers.push(answer);
+            }
+        }
+        answers
+    }
+
+    fn by_yield(&self, ladder: usize, share: f64) -> Answer {
+        let floor = self.ladders[ladder].0.floor;
+        let by = |value: fn(&Summary) -> Option<f64>| {
+            self.lowest(ladder, |i| value(&self.summaries[i]).is_some_and(|value| value >= share))
+        };
+        let found = by(|s| Some(s.spread?.yield_share));
+        let none = self.ladders[ladder].1.len();
+        let ends = (
+            by(|s| Some(known_yield(s)?.high)).unwrap_or(none),
+            by(|s| Some(known_yield(s)?.low)).unwrap_or(none),
+        );
+        let mut answer = self.answer(ladder, Question::Yield { share, floor }, found, Some(ends));
+        answer.yield_lower = answer.point.as_ref().and_then(yield_lower);
+        answer.supported = answer.yield_lower.map(|lower| lower >= share);
+        let by_mean = self.lowest(ladder, |i| self.summaries[i].mean >= floor - ROUNDING);
+        if let (Some(own), Some(mean)) = (found, by_mean) {
+            let rungs = &self.ladders[ladder].1;
+            answer.guard_voltage = Some(rungs[own].voltage - rungs[mean].voltage);
+            answer.guard_energy =
+                self.energy(ladder, own).zip(self.energy(ladder, mean)).map(|(own, mean)| own - mean);
+        }
+        answer
+    }
+
+    fn answer(
+        &self,
+        ladder: usize,
+        question: Question,
+        found: Option<usize>,
+        ends: Option<(usize, usize)>,
+    ) -> Answer {
+        let rungs = &self.ladders[ladder].1;
+        let point = found.and_then(|rung| self.point(ladder, rung));
+        let of_ends = |of: &dyn Fn(usize) -> Option<f64>| Ends {
+            low: ends.and_then(|(low, _)| of(low)),
+            high: ends.and_then(|(_, high)| of(high)),
+        };
+        Answer {
+            ladder: self.ladders[ladder].0.clone(),
+            question,
+            reach: match found {
+                None => Reach::NotReached,
+                Some(0) => Reach::AtOrBelow,
+                Some(_) => Reach::Found,
+            },
+            point: point.cloned(),
+            voltage_ends: of_ends(&|rung| rungs.get(rung).map(|rung| rung.voltage)),
+            energy_ends: of_ends(&|rung| self.energy(ladder, rung)),
+            baseline: None,
+            saving_to_baseline: None,
+            saving_to_baseline_ends: Ends::default(),
+            yield_lower: None,
+            supported: None,
+            guard_voltage: None,
+            guard_energy: None,
+        }
+    }
+}
+
+/// Ladders of the baseline that a ladder is compared with: in the same memory and array, unprotected, or where that was
+/// not swept, under its own protection.
+fn bases(own: &Ladder, ladders: &[(Ladder, Vec<Rung>)], baseline: Option<&str>) -> Vec<usize> {
+    let under = |protection: &str| -> Vec<usize> {
+        let fits = |(_, (other, _)): &(usize, &(Ladder, Vec<Rung>))| {
+            baseline == Some(other.method.as_str())
+                && (&other.memory, &other.array) == (&own.memory, &own.array)
+                && other.protection == protection
+        };
+        ladders.iter().enumerate().filter(fits).map(|(place, _)| place).collect()
+    };
+    let unprotected = under(UNPROTECTED);
+    if unprotected.is_empty() {
+        under(&own.protection)
+    } else {
+        unprotected
+    }
+}
+
+/// The yield's interval; where no cell can fail, every chip is like those that were seen.
+fn known_yield(summary: &Summary) -> Option<Interval> {
+    let spread = summary.spread?;
+    Some(match summary.design.can_fail() {
+        true => spread.yield_interval,
+        false => Interval { low: spread.yield_share, high: spread.yield_share },
+    })
+}
+
+/// One-sided lower bound of the yield.
+fn yield_lower(summary: &Summary) -> Option<f64> {
+    let share = summary.spread?.yield_share;
+    let good = (share * summary.chips as f64).round() as u64;
+    Some(match summary.design.can_fail() {
+        true => stats::clopper_pearson_at(CONFIDENCE, good, summary.chips).low,
+        false => share,
+    })
+}
+
+/// The 95 % percentiles of a sorted sample of resamples, both values of the sample, outward; `None` without one.
+fn percentiles<T: Copy>(sorted: &[T]) -> Option<(T, T)> {
+    let last = sorted.len().checked_sub(1)?;
+    let place = |q: f64| q * last as f64;
+    Some((sorted[place(0.025).floor() as usize], sorted[place(0.975).ceil() as usize]))
+}
