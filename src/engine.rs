@@ -4,6 +4,7 @@
 //! and only the weights that faults changed are rewritten between evaluations. On a GPU, for networks without
 //! steps to compile (DeiT), and as the oracle, [`Plain`] runs candle's own operations.
 
+mod answers;
 mod images;
 mod plain;
 mod plan;
@@ -221,15 +222,9 @@ impl Evaluator {
     pub fn faulty_by_access(
         &self,
         images: &Images,
-        mut faults: impl FnMut(u64) -> Result<Vec<(usize, Word)>>,
+        faults: impl FnMut(u64) -> Result<Vec<(usize, Word)>>,
     ) -> Result<Score> {
-        self.check(images)?;
-        let Some(engine) = &self.engine else { return Plain::new(self)?.faulty_by_access(images, faults) };
-        let mut total = Tally::default();
-        for (access, run) in (0..).zip(images.runs(ACCESS_IMAGES)) {
-            total = total.plus(engine.tally_changed(&self.faulty_weights(&faults(access)?)?, &[run]));
-        }
-        Ok(total.score())
+        Ok(self.tally_by_access(images, faults)?.score())
     }
 
     /// Index into [`Self::words`] of each layer's first word, in memory order; float layers, which store none, share

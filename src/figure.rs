@@ -104,8 +104,11 @@ pub fn all(summaries: &[Summary], frontiers: &Pareto, memories: &[MemoryCurve]) 
         add("accuracy_voltage", "Accuracy against supply voltage", caption::accuracy_voltage(&lone), svg);
         let svg = accuracy_ber(summaries);
         add("accuracy_ber", "Accuracy against bit error rate", caption::accuracy_ber(&lone), svg);
-        let svg = yield_voltage(summaries, memories);
-        add("yield_voltage", "Yield against supply voltage", caption::yield_voltage(&lone), svg);
+    }
+    let whole: Vec<Summary> = lone.iter().filter(|s| s.spread.is_some()).cloned().collect();
+    if !whole.is_empty() {
+        let svg = yield_voltage(&whole, memories);
+        add("yield_voltage", "Yield against supply voltage", caption::yield_voltage(&whole), svg);
     }
     if !memories.is_empty() {
         add("memory_model", "Memory model", caption::memory_model(memories), memory_model(memories));

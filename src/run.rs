@@ -10,6 +10,7 @@ mod monitor;
 mod quantization;
 mod record;
 mod redraw;
+mod sampling;
 mod subjects;
 mod sweeping;
 mod training;

@@ -41,6 +41,8 @@ pub enum Purpose {
     Bootstrap,
     /// Choice of an image subset; no index.
     Images,
+    /// Choice of the images that one chip is seen through; indices: chip.
+    ChipImages,
     /// Images of an attack batch; indices: restart.
     AttackBatch,
     /// Random flips held against an attack; indices: restart.

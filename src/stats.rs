@@ -1,5 +1,9 @@
 //! Statistics of samples: estimates with intervals, quantiles, yields, bootstrap. Pure functions.
 
+mod two_level;
+
+pub use two_level::{ChipDifference, Components, Difference, Split, LEAST_CHIPS};
+
 use crate::seed::Stream;
 use statrs::distribution::{Beta, ContinuousCDF, Normal, StudentsT};
 

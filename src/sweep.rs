@@ -5,8 +5,10 @@ mod point;
 mod procedure;
 mod row;
 mod spec;
+mod two_level;
 
 pub use point::{exposed_cells, exposure, layout, protected, DesignPoint, Domain, Supply};
 pub use procedure::{Comparison, Outcome, Subject};
-pub use row::{Design, DomainVoltage, EnergyRow, StoppedBy, Trial, TrialStatus};
-pub use spec::SweepSpec;
+pub use row::{CleanAnswers, Design, DomainVoltage, EnergyRow, StoppedBy, Trial, TrialStatus};
+pub use spec::{Sampling, SweepSpec};
+pub use two_level::TwoLevel;

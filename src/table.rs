@@ -52,12 +52,12 @@ pub use journal::{replay, Journal, Replay, SearchEvaluation};
 pub use pareto::{frontier_probabilities, groups_of, pareto, RESAMPLES, SAVING_LOSSES};
 pub use pareto_file::{pareto_csv_string, pareto_records, read_pareto, write_pareto};
 pub use polars::frame::DataFrame;
-pub use row::{Frontier, FrontierPoint, Outcome, Pareto, Saving, Summary, Timing, TrialRow};
+pub use row::{Frontier, FrontierPoint, Outcome, Pareto, Saving, Spread, Summary, Timing, TrialRow};
 pub use run::{comparison_warnings, merge, read_run, Merged, Run};
 pub use summary::{summarize, FloorSpec};
 
 /// Version of the columns of all tables; the first column, `schema`, of each of them.
-pub const SCHEMA: u64 = 2;
+pub const SCHEMA: u64 = 3;
 
 /// Most rows of a table that is written or read.
 pub const MAX_ROWS: usize = 1 << 24;

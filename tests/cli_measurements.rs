@@ -96,7 +96,7 @@ fn figures_of_weights_and_ranges_are_drawn_where_asked() {
                    seconds,range.conv1,range.fc1\n";
     place.write(
         "history.csv",
-        format!("{columns}2,1,0.1,2,0.5,,,true,1,0.5,0.25\n2,2,0.1,1,0.6,,,true,1,0.4,0.2\n"),
+        format!("{columns}3,1,0.1,2,0.5,,,true,1,0.5,0.25\n3,2,0.1,1,0.6,,,true,1,0.4,0.2\n"),
     );
     place.done(&inspect);
     assert_eq!(figures(&["weight_histogram", "weight_violin", "range_history"]), 6);

@@ -41,6 +41,27 @@ impl Images {
         Ok(images)
     }
 
+    /// The images of these places alone, in this order.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] for a place outside, for none at all, or where the images lie on a GPU; a tensor failure.
+    pub fn select(&self, places: &[u32]) -> Result<Self> {
+        let image: usize = self.shape.iter().product();
+        let (mut pixels, mut labels) = (Vec::with_capacity(places.len() * image), Vec::new());
+        for &place in places {
+            let at = place as usize;
+            let (Some(label), Some(values)) =
+                (self.labels.get(at), self.pixels.get(at * image..(at + 1) * image))
+            else {
+                let expected = format!("a place below {}, of images on the CPU", self.labels.len());
+                return Err(Error::argument("image", expected, place.to_string()));
+            };
+            pixels.extend_from_slice(values);
+            labels.push(*label);
+        }
+        Self::new(pixels, self.shape, labels, &Device::Cpu)
+    }
+
     /// Number of images.
     pub fn len(&self) -> u64 {
         self.labels.len() as u64

@@ -42,7 +42,13 @@ impl<'a> Plain<'a> {
     /// # Errors
     /// As [`Evaluator::faulty`].
     pub fn faulty(&self, faults: &[(usize, Word)], images: &Images) -> Result<Score> {
-        score(&self.evaluator.network, &self.weights(faults)?, images)
+        Ok(self.faulty_tally(faults, images)?.score())
+    }
+
+    /// Right and wrong answers of [`Self::faulty`].
+    pub(super) fn faulty_tally(&self, faults: &[(usize, Word)], images: &Images) -> Result<Tally> {
+        let weights = self.weights(faults)?;
+        tally(&self.evaluator.network, images, || Ok(&weights))
     }
 
     /// As [`Evaluator::faulty_by_access`].
@@ -52,10 +58,19 @@ impl<'a> Plain<'a> {
     pub fn faulty_by_access(
         &self,
         images: &Images,
-        mut faults: impl FnMut(u64) -> Result<Vec<(usize, Word)>>,
+        faults: impl FnMut(u64) -> Result<Vec<(usize, Word)>>,
     ) -> Result<Score> {
+        Ok(self.tally_by_access(images, faults)?.score())
+    }
+
+    /// Right and wrong answers of [`Self::faulty_by_access`].
+    pub(super) fn tally_by_access(
+        &self,
+        images: &Images,
+        mut faults: impl FnMut(u64) -> Result<Vec<(usize, Word)>>,
+    ) -> Result<Tally> {
         let mut access = 0;
-        scored(&self.evaluator.network, images, || {
+        tally(&self.evaluator.network, images, || {
             access += 1;
             self.weights(&faults(access - 1)?)
         })
@@ -82,15 +97,15 @@ impl<'a> Plain<'a> {
 /// # Errors
 /// A tensor failure.
 pub(super) fn score(network: &Network, weights: &[Tensor], images: &Images) -> Result<Score> {
-    scored(network, images, || Ok(weights))
+    Ok(tally(network, images, || Ok(weights))?.score())
 }
 
-/// Score of a network whose weights are asked for anew for each batch.
-fn scored<W: AsRef<[Tensor]>>(
+/// Answers of a network whose weights are asked for anew for each batch.
+fn tally<W: AsRef<[Tensor]>>(
     network: &Network,
     images: &Images,
     mut weights: impl FnMut() -> Result<W>,
-) -> Result<Score> {
+) -> Result<Tally> {
     let mut tally = Tally::default();
     let mut labels = images.labels().iter();
     for batch in images.batches() {
@@ -99,5 +114,5 @@ fn scored<W: AsRef<[Tensor]>>(
             logits.to_dtype(DType::F32).and_then(|l| l.to_vec2::<f32>()).during(|| "logits".into())?;
         logits.iter().zip(labels.by_ref()).for_each(|(logits, label)| tally.add(logits, *label));
     }
-    Ok(tally.score())
+    Ok(tally)
 }

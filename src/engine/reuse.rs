@@ -89,7 +89,7 @@ impl Engine {
         let mut totals = vec![Tally::default(); sets.len()];
         // the runs of a set come in the order of the images
         for (set, tally) in passes.iter().flat_map(|pass| &pass.tallies) {
-            totals[*set] = totals[*set].plus(*tally);
+            totals[*set] = std::mem::take(&mut totals[*set]).plus(tally.clone());
         }
         let multiplications = passes.iter().map(|pass| pass.multiplications).sum();
         Scores {

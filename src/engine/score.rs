@@ -19,9 +19,11 @@ impl Score {
 }
 
 /// Counts and sums over images seen so far.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Tally {
     images: u64,
+    /// Whether each image was classified correctly.
+    right: Vec<bool>,
     correct: u64,
     loss: f64,
 }
@@ -29,14 +31,18 @@ pub(super) struct Tally {
 impl Tally {
     /// One more image.
     pub(super) fn add(&mut self, logits: &[f32], label: u32) {
+        let right = predicted(logits) == Some(label as usize);
         self.images += 1;
-        self.correct += u64::from(predicted(logits) == Some(label as usize));
+        self.right.push(right);
+        self.correct += u64::from(right);
         self.loss += cross_entropy(logits, label as usize);
     }
 
     /// This and then the other.
-    pub(super) fn plus(self, other: Self) -> Self {
+    pub(super) fn plus(mut self, other: Self) -> Self {
+        self.right.extend(other.right);
         Self {
+            right: self.right,
             images: self.images + other.images,
             correct: self.correct + other.correct,
             loss: self.loss + other.loss,
@@ -46,6 +52,11 @@ impl Tally {
     pub(super) fn score(self) -> Score {
         let loss = self.loss / self.images.max(1) as f64;
         Score { images: self.images, correct: self.correct, loss }
+    }
+
+    /// Whether each image was classified correctly, in the order in which they were seen.
+    pub(super) fn right(self) -> Vec<bool> {
+        self.right
     }
 }
 

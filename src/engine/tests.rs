@@ -42,11 +42,11 @@ fn input_shape(architecture: Architecture) -> [usize; 3] {
     }
 }
 
-fn evaluator(architecture: Architecture, bits: u64, isa: Isa) -> Evaluator {
+pub(super) fn evaluator(architecture: Architecture, bits: u64, isa: Isa) -> Evaluator {
     Evaluator::with_isa(network(architecture, bits), isa).unwrap()
 }
 
-fn images(architecture: Architecture, n: usize) -> Images {
+pub(super) fn images(architecture: Architecture, n: usize) -> Images {
     let shape = input_shape(architecture);
     let mut stream = Seed(2).stream(Purpose::Test, &[]);
     let pixels = (0..n * shape.iter().product::<usize>()).map(|_| stream.normal() as f32).collect();
@@ -78,7 +78,7 @@ fn plain_logits(evaluator: &Evaluator, faults: &[(usize, Word)], images: &Images
 }
 
 /// Every seventh word with its most significant bit flipped.
-fn sign_flips(evaluator: &Evaluator, bits: u32) -> Vec<(usize, Word)> {
+pub(super) fn sign_flips(evaluator: &Evaluator, bits: u32) -> Vec<(usize, Word)> {
     let words = evaluator.words().iter().enumerate().step_by(7);
     words.map(|(index, word)| (index, crate::code::flip(*word, bits - 1))).collect()
 }

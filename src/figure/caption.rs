@@ -114,8 +114,11 @@ fn sample(summaries: &[Summary]) -> String {
         }
     };
     let samples: BTreeSet<(u64, u64)> = summaries.iter().map(|s| (s.images, s.test_images)).collect();
+    let own = summaries.iter().any(|s| s.spread.is_none());
     let images = match samples.iter().next() {
-        Some((used, all)) if samples.len() == 1 && used < all => format!("{used} of {all} test images"),
+        Some((used, all)) if samples.len() == 1 && used < all => {
+            format!("{used} of {all} test images{}", if own { ", drawn for each chip" } else { "" })
+        }
         _ => span(&|s| s.images, "test image", "test images"),
     };
     let datasets: BTreeSet<&str> = summaries.iter().map(|s| s.design.dataset.as_str()).collect();
@@ -138,11 +141,16 @@ fn bands(summaries: &[Summary]) -> String {
         (false, false) => return "One chip gives no interval over chips, so no band is drawn.".into(),
     };
     let subset = summaries.iter().any(|s| !s.image_sample().is_whole());
-    format!("{bands}{}.", if subset { ", widened by the choice of test images" } else { "" })
+    let own = summaries.iter().any(|s| s.spread.is_none());
+    format!(
+        "{bands}{}{}.",
+        if subset { ", widened by the choice of test images" } else { "" },
+        if own { ", in which the choice of each chip's images is included" } else { "" }
+    )
 }
 
 fn whiskers(summaries: &[Summary]) -> Option<String> {
-    if !summaries.iter().any(|s| s.chips > 1) {
+    if !summaries.iter().any(|s| s.chips > 1 && s.spread.is_some()) {
         return None;
     }
     Some(if curves::has_whiskers(&series(summaries)) {

@@ -45,14 +45,18 @@ pub(super) fn accuracy_spot(summary: &Summary, x: f64, whisker: bool) -> Spot {
         x,
         y: 100.0 * summary.mean,
         band: interval(summary).map(|i| (100.0 * i.low, 100.0 * i.high)),
-        whisker: (whisker && summary.chips > 1).then_some((100.0 * summary.p05, 100.0 * summary.p95)),
+        whisker: summary
+            .spread
+            .filter(|_| whisker && summary.chips > 1)
+            .map(|s| (100.0 * s.p05, 100.0 * s.p95)),
         hollow: extrapolated(summary),
     }
 }
 
 /// True where few enough series are drawn for whiskers.
 pub(super) fn has_whiskers(series: &[Series<'_>]) -> bool {
-    series.len() <= WHISKERS && series.iter().flat_map(|s| &s.points).any(|p| p.chips > 1)
+    series.len() <= WHISKERS
+        && series.iter().flat_map(|s| &s.points).any(|p| p.chips > 1 && p.spread.is_some())
 }
 
 /// Pixels by which a series is moved to the right when several stand side by side.

@@ -3,7 +3,7 @@
 use super::*;
 use crate::stats::{clopper_pearson, normal_cdf, Interval};
 use crate::sweep::{Design, DomainVoltage, StoppedBy};
-use crate::table::{Frontier, FrontierPoint, Saving};
+use crate::table::{Frontier, FrontierPoint, Saving, Spread};
 use crate::units::Accuracy;
 
 /// The 14 nm curve of the memory models: voltage to rate and its source, with `lowest` measured voltage.
@@ -52,20 +52,24 @@ pub(crate) fn summary(method: &str, bits: u32, voltage: f64, lowest: f64, mean: 
         design,
         chips,
         images: 2000,
+        image_evaluations: 2000 * chips,
         test_images: 2000,
         mean,
         std: Some(std),
+        image_std: None,
         student: Some(Interval { low: mean - half, high: mean + half }),
         bootstrap: Some(Interval { low: mean - 0.95 * half, high: mean + 0.95 * half }),
         image_half_width: Some(0.0075),
-        min: (mean - 2.6 * std).max(0.05),
-        p05: (mean - 1.64 * std).max(0.06),
-        median: mean,
-        p95: (mean + 1.64 * std).min(1.0),
-        max: (mean + 2.0 * std).min(1.0),
         floor,
-        yield_share: passing as f64 / chips as f64,
-        yield_interval: clopper_pearson(passing, chips),
+        spread: Some(Spread {
+            min: (mean - 2.6 * std).max(0.05),
+            p05: (mean - 1.64 * std).max(0.06),
+            median: mean,
+            p95: (mean + 1.64 * std).min(1.0),
+            max: (mean + 2.0 * std).min(1.0),
+            yield_share: passing as f64 / chips as f64,
+            yield_interval: clopper_pearson(passing, chips),
+        }),
         stopped_by: StoppedBy::Chips,
     }
 }
@@ -356,10 +360,18 @@ fn accuracies_all_alike_without_any_fault_give_sane_figures() {
     for mean in [0.0, 0.1, 0.97, 1.0] {
         let mut summaries = two_methods();
         for s in &mut summaries {
-            (s.mean, s.min, s.p05, s.median, s.p95, s.max) = (mean, mean, mean, mean, mean, mean);
+            s.mean = mean;
+            s.spread = Some(Spread {
+                min: mean,
+                p05: mean,
+                median: mean,
+                p95: mean,
+                max: mean,
+                yield_share: mean.round(),
+                yield_interval: clopper_pearson(50 * mean.round() as u64, 50),
+            });
             s.student = Some(Interval { low: mean, high: mean });
             (s.design.ber, s.design.ber_source) = (Some(0.0), BerSource::ErrorFree);
-            (s.yield_share, s.yield_interval) = (mean.round(), clopper_pearson(50 * mean.round() as u64, 50));
             s.design.energy_relative = 0.5;
         }
         rendered(&summaries, &[]);

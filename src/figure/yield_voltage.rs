@@ -54,11 +54,12 @@ fn floors(points: &[&Summary]) -> String {
 
 fn curve(series: &Series<'_>, unit: VoltageUnit) -> Curve {
     let spot = |p: &&Summary| {
+        let spread = p.spread?;
         Some(Spot {
             x: p.design.voltage?,
-            y: 100.0 * p.yield_share,
+            y: 100.0 * spread.yield_share,
             band: None,
-            whisker: Some((100.0 * p.yield_interval.low, 100.0 * p.yield_interval.high)),
+            whisker: Some((100.0 * spread.yield_interval.low, 100.0 * spread.yield_interval.high)),
             hollow: extrapolated(p),
         })
     };

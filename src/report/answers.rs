@@ -5,7 +5,7 @@ use super::tables::{accuracy, bit_error_rate, energy, head, points, row, table, 
 use super::Report;
 use crate::figure::{number, percent};
 use crate::stats;
-use crate::table::{Answer, Ends, Question, Reach, Summary};
+use crate::table::{Answer, Ends, Question, Reach, Spread, Summary};
 
 /// What distinguishes a ladder from the others of the page: `wcat at 4 bit`, then the model, array and protection where
 /// they are needed to tell them apart.
@@ -162,16 +162,17 @@ pub(super) fn yields(report: &Report) -> String {
             Some(false) => Cell::Text(format!("no (needs {needed} chips or more)")),
             None => Cell::None,
         };
+        let of_yield = |f: &dyn Fn(Spread) -> Cell| of(&|p| p.spread.map_or(Cell::None, f));
         let interval =
-            |p: &Summary| Ends { low: Some(p.yield_interval.low), high: Some(p.yield_interval.high) };
+            |s: Spread| Ends { low: Some(s.yield_interval.low), high: Some(s.yield_interval.high) };
         let cells = [
             Cell::Text(label(answer, answers)),
             Cell::Number(percent(asked)),
             Cell::Number(percent(floor)),
             Cell::Text(place(answer)),
             volts(answer),
-            of(&|p| Cell::Number(percent(p.yield_share))),
-            of(&|p| span(interval(p), false, percent)),
+            of_yield(&|s| Cell::Number(percent(s.yield_share))),
+            of_yield(&|s| span(interval(s), false, percent)),
             shown,
             of(&|p| energy(p.design.energy_relative)),
             share(answer.saving_to_reference()),

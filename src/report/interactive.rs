@@ -141,18 +141,21 @@ fn settings(report: &Report, s: &Summary, group: &str) -> Vec<(&'static str, Str
         ("Area", format!("{} of 8 bit", number(d.area_relative))),
         ("Accuracy", interval(s).map_or(mean.clone(), |i| with(mean, i.low, i.high))),
         ("Without faults", format!("{} %", accuracy(d.clean_accuracy.get()))),
-        ("Chips", format!("{}, {} images each", s.chips, s.images)),
         (
-            "Yield",
+            "Chips",
             format!(
-                "{} % ({} to {}) of at least {} %",
-                percent(s.yield_share),
-                percent(s.yield_interval.low),
-                percent(s.yield_interval.high),
-                percent(s.floor)
+                "{}, {} images {}",
+                s.chips,
+                s.images,
+                if s.spread.is_some() { "each" } else { "of its own each" }
             ),
         ),
     ]);
+    if let Some(spread) = s.spread {
+        let (low, high) = (spread.yield_interval.low, spread.yield_interval.high);
+        let of = format!("{} % ({} to {})", percent(spread.yield_share), percent(low), percent(high));
+        all.push(("Yield", format!("{of} of at least {} %", percent(s.floor))));
+    }
     for (name, of) in [("Frontier of all", None), ("Frontier of group", Some(group))] {
         let frontier = report.pareto.frontiers.iter().find(|f| f.method.as_deref() == of);
         let point =

@@ -88,7 +88,7 @@ fn subsets(summaries: &[Summary]) -> Option<String> {
 /// What the sampling of test images adds.
 fn images(summaries: &[Summary]) -> Option<String> {
     let widest = summaries.iter().filter_map(|s| s.image_half_width).reduce(f64::max)?;
-    let fewest = summaries.iter().map(|s| s.images).min()?;
+    let fewest = summaries.iter().map(|s| s.image_sample().used).min()?;
     Some(format!(
         "The test images are a sample too: as an estimate for images outside the test set, a mean has a 95 % \
          half-width of up to {} points from the sampling of {fewest} images alone. All points on the same images \

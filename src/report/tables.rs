@@ -303,10 +303,12 @@ fn summary_cells(label: &str, s: &Summary, absolute: bool) -> Vec<Cell> {
         Cell::Number(format!("{}{mark}", bit_error_rate(s))),
         Cell::Number(accuracy(s.mean)),
         interval(s).map_or(Cell::None, |i| span(i.low, i.high)),
-        span(s.p05, s.p95),
-        Cell::Number(accuracy(s.min)),
-        Cell::Number(percent(s.yield_share)),
-        Cell::Number(format!("{} to {}", percent(s.yield_interval.low), percent(s.yield_interval.high))),
+        s.spread.map_or(Cell::None, |s| span(s.p05, s.p95)),
+        s.spread.map_or(Cell::None, |s| Cell::Number(accuracy(s.min))),
+        s.spread.map_or(Cell::None, |s| Cell::Number(percent(s.yield_share))),
+        s.spread.map_or(Cell::None, |s| {
+            Cell::Number(format!("{} to {}", percent(s.yield_interval.low), percent(s.yield_interval.high)))
+        }),
         Cell::Number(percent(s.floor)),
         energy(s.design.energy_relative),
     ];

@@ -22,6 +22,7 @@ fn answers_of(summaries: &[Summary]) -> Vec<Answer> {
                 faults: 1,
                 images: s.images,
                 correct: ((s.mean + off).clamp(0.0, 1.0) * s.images as f64).round() as u64,
+                clean: None,
                 status: TrialStatus::Evaluated,
                 seconds: 0.1,
             }

@@ -18,7 +18,7 @@ use crate::fault::Protection;
 use crate::memory::{CellKind, EnergyTerm, OperatingPoint};
 use crate::stats;
 use crate::store::Lock;
-use crate::sweep::{Design, DesignPoint, EnergyRow, Subject, Trial};
+use crate::sweep::{Design, DesignPoint, EnergyRow, Sampling, Subject, Trial};
 use crate::table::{
     self, names, ExploredPoint, FloorSpec, Journal, Pareto, Replay, SearchEvaluation, Sensitivity, Summary,
     VoltageEvidence,
@@ -65,6 +65,10 @@ pub fn explore(
         let expected = "to be left out: points are compared on the same chips, `--chips` of them";
         return Err(Error::argument("sweep.tolerance", expected, "a value"));
     }
+    if experiment.sweep.sampling != Sampling::AllImages {
+        let expected = "`all_images`: points are compared chip by chip on all images of a trial";
+        return Err(Error::argument("sweep.sampling", expected, "`two_level`"));
+    }
     if experiment.explore.yield_share.is_some() && experiment.sweep.floor.is_none() {
         let expected = "the accuracy that a chip must reach, beside `--yield`";
         return Err(Error::argument("--floor (sweep.floor)", expected, "nothing"));
@@ -109,7 +113,7 @@ impl Exploring<'_> {
         let mut record = self.sweeping.begin(&journal_path)?;
         let (journal, replay) = Journal::open(&journal_path)?;
         let journal = Mutex::new(journal);
-        let clean = prepared.clean_scores(&replay)?;
+        let clean = prepared.clean(&replay)?.scores;
         let points = prepared.points(&replay)?;
         let subjects = prepared.subjects(&clean);
         let chips = prepared.chips(&replay);

@@ -28,6 +28,10 @@ pub(super) struct SweepIdentity<'a> {
     pub(super) energy: Option<&'a EnergySpec>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) explore: Option<&'a ExploreSpec>,
+    /// Voltages and protections of two-level sampling, which plans the images of a chip from all design points: more
+    /// of them are another run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) two_level: Option<(Vec<f64>, Vec<String>)>,
 }
 
 /// `<name>-<hash>`: the first 12 hexadecimal digits of the SHA-256 of the identity as JSON, with the vector

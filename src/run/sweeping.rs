@@ -4,6 +4,7 @@ use super::identity::{check_plain_name, folder_name, SweepIdentity};
 use super::monitor::{Monitor, SweepProgress};
 use super::record::{now, run_folder, Input, Machine, Record, MEMORY, RECORD};
 use super::redraw::{draw, Drawn};
+use super::sampling::{self, Clean};
 use super::subjects::{check_untrained, dataset_for, load_models, Loaded, TestImages, TestSource};
 use super::training::train_model;
 use crate::config::Experiment;
@@ -12,9 +13,9 @@ use crate::engine::{Score, ACCESS_IMAGES};
 use crate::error::{Error, Result};
 use crate::fault::Protection;
 use crate::memory::{self, Faults, MemoryModel, OperatingPoint};
-use crate::stats::{self, ImageSample};
+use crate::stats::ImageSample;
 use crate::store::{self, Lock};
-use crate::sweep::{exposed_cells, Comparison, Design, DesignPoint, Subject, Trial};
+use crate::sweep::{exposed_cells, Comparison, Design, DesignPoint, Sampling, Subject, Trial, TwoLevel};
 use crate::table::{self, names, FloorSpec, Journal, Pareto, Replay, Summary};
 use crate::units::{BerSource, Voltage};
 use candle_core::Device;
@@ -154,15 +155,21 @@ pub fn plan(experiment: &Experiment, request: &SweepRequest) -> Result<SweepPlan
     let journal = folder.join(names::JOURNAL);
     let replay = if journal.exists() { table::replay(&journal)? } else { Replay::default() };
     let started = Instant::now();
-    let clean = prepared.clean_scores(&Replay::default())?;
+    let clean = prepared.clean(&Replay::default())?;
     let seconds = started.elapsed().as_secs_f64() / prepared.models.len() as f64;
     let points = prepared.points(&replay)?;
-    let subjects = prepared.subjects(&clean);
+    let subjects = prepared.subjects(&clean.scores);
     let comparison = prepared.comparison(&subjects, &points, prepared.chips(&replay));
-    let owed = comparison.count_owed(&replay.trials)?;
     let designs = comparison.designs()?.len();
-    let trials = designs * comparison.chips as usize;
-    let cpu_seconds = Some(seconds * owed as f64);
+    let two_level = prepared.two_level(&comparison, &clean.answers);
+    let (trials, owed, cpu_seconds) = match &two_level {
+        // how many more chips and images there will be is known when the first have spoken
+        Some(sampled) => (sampled.least_owed(&[])?, sampled.least_owed(&replay.trials)?, None),
+        None => {
+            let owed = comparison.count_owed(&replay.trials)?;
+            (designs * comparison.chips as usize, owed, Some(seconds * owed as f64))
+        }
+    };
     Ok(SweepPlan {
         to_train: Vec::new(),
         epochs: 0,
@@ -275,6 +282,10 @@ pub(super) fn prepare(
         faults: faults.changes(),
         explore: explores.then_some(&experiment.explore),
         energy: experiment.energy.changes(),
+        two_level: (experiment.sweep.sampling == Sampling::TwoLevel).then(|| {
+            let voltages = voltages.iter().map(|voltage| voltage.get()).collect();
+            (voltages, protections.iter().map(|protection| protection.to_string()).collect())
+        }),
     };
     let identity = folder_name(&experiment.name, &identity)?;
     let mut prepared = Prepared {
@@ -326,38 +337,12 @@ impl Prepared {
         Ok(notes)
     }
 
-    /// What to tell where the choice of images alone puts some of these mean accuracies beyond the tolerance.
     fn beyond_tolerance(&self, means: impl Iterator<Item = f64>) -> Option<String> {
-        let (tolerance, sample) = (self.experiment.sweep.tolerance?, self.images.sample());
-        let half = |mean: f64| stats::normal_half_width(sample.variance(mean));
-        let widest = means.max_by(|a, b| half(*a).total_cmp(&half(*b)))?;
-        (half(widest) > tolerance).then(|| {
-            format!(
-                "more chips cannot bring every mean within the tolerance of {tolerance}: at an accuracy of {:.4} the \
-                 choice of {} of {} test images alone leaves {:.4}; at least {} images would be needed",
-                widest,
-                sample.used,
-                sample.all,
-                half(widest),
-                ImageSample::least(widest, tolerance, sample.all)
-            )
-        })
+        sampling::beyond_tolerance(self.experiment.sweep.tolerance?, self.images.sample(), means)
     }
 
-    /// Clean scores: known ones from the journal, others evaluated.
-    pub(super) fn clean_scores(&self, replay: &Replay) -> Result<Vec<Score>> {
-        let score = |(i, model): (usize, &Loaded)| {
-            let known = replay.designs.iter().find(|design| design.model == model.name);
-            match known {
-                Some(design) => Ok(Score {
-                    images: self.images.count,
-                    correct: (design.clean_accuracy.get() * self.images.count as f64).round() as u64,
-                    loss: f64::NAN,
-                }),
-                None => model.evaluator.clean(self.images.of(i)),
-            }
-        };
-        self.models.par_iter().enumerate().map(score).collect()
+    pub(super) fn clean(&self, replay: &Replay) -> Result<Clean> {
+        Clean::of(&self.models, &self.images, self.experiment.sweep.sampling, replay)
     }
 
     /// Cells that faults reach, by model and protection; none where counts do not have the rate of the curve.
@@ -442,6 +427,11 @@ impl Prepared {
         }
     }
 
+    fn two_level<'a>(&self, comparison: &'a Comparison<'a>, clean: &'a [Vec<bool>]) -> Option<TwoLevel<'a>> {
+        let asked = self.experiment.sweep.sampling == Sampling::TwoLevel;
+        asked.then_some(TwoLevel { comparison, clean })
+    }
+
     fn record(&self, command: &str) -> Record {
         let models =
             self.models.iter().map(|m| Input::new(&m.name, m.path.display().to_string(), &m.checksum));
@@ -492,9 +482,9 @@ impl Sweeping<'_> {
         let journal_path = folder.join(names::JOURNAL);
         let mut record = self.begin(&journal_path)?;
         let (mut journal, replay) = Journal::open(&journal_path)?;
-        let clean = prepared.clean_scores(&replay)?;
+        let Clean { scores, answers } = prepared.clean(&replay)?;
         let points = prepared.points(&replay)?;
-        let subjects = prepared.subjects(&clean);
+        let subjects = prepared.subjects(&scores);
         let chips = prepared.chips(&replay);
         let comparison = prepared.comparison(&subjects, &points, chips);
         let designs = comparison.designs()?;
@@ -504,15 +494,23 @@ impl Sweeping<'_> {
         beyond.iter().for_each(|note| self.monitor.warn(note));
         designs.iter().try_for_each(|design| journal.append_design(design))?;
         let started = Instant::now();
-        let owed = comparison.count_owed(&replay.trials)?;
+        let two_level = prepared.two_level(&comparison, &answers);
+        let owed = match &two_level {
+            Some(sampled) => sampled.least_owed(&replay.trials)?,
+            None => comparison.count_owed(&replay.trials)?,
+        };
         let mut done = 0;
         let mut sink = |trial: &Trial| {
             journal.append_trial(trial)?;
             done += 1;
-            self.monitor.trial(&SweepProgress { done, owed });
+            self.monitor.trial(&SweepProgress { done, owed: owed.max(done) });
             Ok(())
         };
-        let outcome = comparison.run(&replay.trials, self.monitor.cancel(), &mut sink)?;
+        let cancel = self.monitor.cancel();
+        let outcome = match &two_level {
+            Some(sampled) => sampled.run(&replay.trials, cancel, &mut sink)?,
+            None => comparison.run(&replay.trials, cancel, &mut sink)?,
+        };
         journal.close()?;
         let computed = done;
         let seconds = started.elapsed().as_secs_f64();
@@ -526,6 +524,8 @@ impl Sweeping<'_> {
             }
             record.notes.push(note);
         }
+        record.notes.extend(sampling::two_level(&summaries));
+        record.notes.extend(sampling::differences(&summaries, &outcome.trials));
         table::write_energies(&folder.join(names::ENERGY_CSV), &comparison.energies()?)?;
         self.write_tables(&designs, &outcome.trials, &summaries, seconds)?;
         record.finished_unix = Some(now());

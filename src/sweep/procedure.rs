@@ -70,11 +70,51 @@ pub struct Outcome {
     pub stopped_by: StoppedBy,
 }
 
+impl Outcome {
+    pub(super) fn of(trials: Trials, chips: u32, stopped_by: StoppedBy) -> Self {
+        Self { trials: trials.into_values().filter(|trial| trial.chip.0 < chips).collect(), stopped_by }
+    }
+}
+
+/// Finished trials by design point and chip.
+pub(super) type Trials = BTreeMap<(String, ChipId), Trial>;
+
+/// Faulty words of access 0, 1, ...
+pub(super) type Access<'a> = dyn FnMut(u64) -> Result<Vec<(usize, Word)>> + 'a;
+
+/// Takes each trial as it ends.
+pub(super) type Sink<'a> = dyn FnMut(&Trial) -> Result<()> + Send + 'a;
+
 /// One trial that is owed.
-struct Task<'a> {
-    setup: &'a Setup<'a>,
-    design_id: &'a str,
-    chip: ChipId,
+pub(super) struct Task<'a> {
+    pub(super) setup: &'a Setup<'a>,
+    pub(super) design_id: &'a str,
+    pub(super) chip: ChipId,
+}
+
+impl Task<'_> {
+    /// Result of an evaluation on the chip, failing cells, and whether any bit read otherwise: `whole` with the faulty
+    /// words where every access reads the same, else `by_access`.
+    pub(super) fn evaluate<R>(
+        &self,
+        seed: Seed,
+        whole: impl FnOnce(&[(usize, Word)]) -> Result<R>,
+        by_access: impl FnOnce(&mut Access<'_>) -> Result<R>,
+    ) -> Result<(R, u64, TrialStatus)> {
+        let reads = self.setup.chip(seed, self.chip)?;
+        let (mut faults, mut any) = (0, false);
+        let mut access = |access| {
+            let read = reads.access(access)?;
+            faults += read.failing_cells;
+            any |= !read.words.is_empty();
+            Ok(read.words)
+        };
+        let result = match self.setup.is_transient() {
+            true => by_access(&mut access)?,
+            false => whole(&access(0)?)?,
+        };
+        Ok((result, faults, if any { TrialStatus::Evaluated } else { TrialStatus::FaultFree }))
+    }
 }
 
 impl Comparison<'_> {
@@ -143,7 +183,7 @@ impl Comparison<'_> {
         Ok(rows)
     }
 
-    fn setups(&self) -> Result<Vec<Setup<'_>>> {
+    pub(super) fn setups(&self) -> Result<Vec<Setup<'_>>> {
         let mut setups = Vec::new();
         for point in self.points {
             let subject = self.subjects.get(point.subject).ok_or_else(|| {
@@ -159,7 +199,7 @@ impl Comparison<'_> {
         Ok(setups)
     }
 
-    fn designs_of(&self, setups: &[Setup]) -> Result<Vec<Design>> {
+    pub(super) fn designs_of(&self, setups: &[Setup]) -> Result<Vec<Design>> {
         let design = |setup: &Setup| setup.design(self.memory, self.faults, self.energy);
         let designs: Vec<Design> = setups.iter().map(design).collect::<Result<_>>()?;
         let ids: BTreeMap<&str, ()> = designs.iter().map(|d| (d.design_id.as_str(), ())).collect();
@@ -175,23 +215,14 @@ impl Comparison<'_> {
     ///
     /// # Errors
     /// What the sink returns, [`Error::Interrupted`], or a failure of a trial.
-    pub fn run(
-        &self,
-        done: &[Trial],
-        cancel: &AtomicBool,
-        sink: &mut (dyn FnMut(&Trial) -> Result<()> + Send),
-    ) -> Result<Outcome> {
+    pub fn run(&self, done: &[Trial], cancel: &AtomicBool, sink: &mut Sink<'_>) -> Result<Outcome> {
         let setups = self.setups()?;
         let designs = self.designs_of(&setups)?;
-        let mut trials: BTreeMap<(String, ChipId), Trial> = done
-            .iter()
-            .filter(|trial| designs.iter().any(|design| design.design_id == trial.design_id))
-            .map(|trial| ((trial.design_id.clone(), trial.chip), trial.clone()))
-            .collect();
+        let mut trials = known(&designs, done);
         let mut chips = if self.tolerance.is_some() { LEAST_CHIPS.min(self.chips) } else { self.chips };
         let stopped_by = loop {
-            let new = self.batch(&setups, &designs, chips, &trials, cancel, sink)?;
-            trials.extend(new.into_iter().map(|trial| ((trial.design_id.clone(), trial.chip), trial)));
+            let owed = owed(&setups, &designs, chips, &trials);
+            trials.extend(by_key(compute(&owed, &|task| self.trial(task), cancel, sink)?));
             if let Some(reason) = self.tolerance.and_then(|t| self.enough(t, &designs, chips, &trials)) {
                 break reason;
             }
@@ -200,32 +231,7 @@ impl Comparison<'_> {
             }
             chips = (chips + CHIP_BATCH).min(self.chips);
         };
-        let trials = trials.into_values().filter(|trial| trial.chip.0 < chips).collect();
-        Ok(Outcome { trials, stopped_by })
-    }
-
-    fn batch(
-        &self,
-        setups: &[Setup],
-        designs: &[Design],
-        chips: u32,
-        done: &BTreeMap<(String, ChipId), Trial>,
-        cancel: &AtomicBool,
-        sink: &mut (dyn FnMut(&Trial) -> Result<()> + Send),
-    ) -> Result<Vec<Trial>> {
-        let owed = owed(setups, designs, chips, done);
-        let sink = Mutex::new(sink);
-        let run = |task: &Task| {
-            if cancel.load(Ordering::Relaxed) {
-                return Err(Error::Interrupted);
-            }
-            let trial = self.trial(task)?;
-            // a panicked sink has no more to say: its lock is as good as any
-            let mut sink = sink.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-            sink(&trial)?;
-            Ok(trial)
-        };
-        owed.par_iter().with_max_len(1).map(run).collect()
+        Ok(Outcome::of(trials, chips, stopped_by))
     }
 
     /// Number of trials that [`Self::run`] would compute if no tolerance stopped it.
@@ -233,37 +239,27 @@ impl Comparison<'_> {
     /// # Errors
     /// As [`Self::designs`].
     pub fn count_owed(&self, done: &[Trial]) -> Result<usize> {
-        let done = done.iter().map(|t| ((t.design_id.clone(), t.chip), t.clone())).collect();
         let setups = self.setups()?;
-        Ok(owed(&setups, &self.designs_of(&setups)?, self.chips, &done).len())
+        let designs = self.designs_of(&setups)?;
+        Ok(owed(&setups, &designs, self.chips, &known(&designs, done)).len())
     }
 
     fn trial(&self, task: &Task) -> Result<Trial> {
         let started = Instant::now();
-        let setup = task.setup;
-        let subject = setup.subject;
-        let reads = setup.chip(self.seed, task.chip)?;
-        let (mut faults, mut any) = (0, false);
-        let mut access = |access| {
-            let read = reads.access(access)?;
-            faults += read.failing_cells;
-            any |= !read.words.is_empty();
-            Ok(read.words)
+        let subject = task.setup.subject;
+        let whole = |words: &[(usize, Word)]| match words.is_empty() {
+            true => Ok(subject.clean),
+            false => subject.evaluator.faulty(words, subject.images),
         };
-        let score = match setup.is_transient() {
-            true => subject.evaluator.faulty_by_access(subject.images, access)?,
-            false => match access(0)? {
-                words if words.is_empty() => subject.clean,
-                words => subject.evaluator.faulty(&words, subject.images)?,
-            },
-        };
-        let status = if any { TrialStatus::Evaluated } else { TrialStatus::FaultFree };
+        let by_access = |access: &mut Access<'_>| subject.evaluator.faulty_by_access(subject.images, access);
+        let (score, faults, status) = task.evaluate(self.seed, whole, by_access)?;
         Ok(Trial {
             design_id: task.design_id.to_owned(),
             chip: task.chip,
             faults,
             images: score.images,
             correct: score.correct,
+            clean: None,
             status,
             seconds: started.elapsed().as_secs_f64(),
         })
@@ -272,13 +268,7 @@ impl Comparison<'_> {
     /// Why these chips are enough, where they are: the half-width of every design point is at most the
     /// tolerance. Where the choice of images alone leaves more, no number of chips can bring it there, and the
     /// part of the chips must be within the tolerance instead.
-    fn enough(
-        &self,
-        tolerance: f64,
-        designs: &[Design],
-        chips: u32,
-        trials: &BTreeMap<(String, ChipId), Trial>,
-    ) -> Option<StoppedBy> {
+    fn enough(&self, tolerance: f64, designs: &[Design], chips: u32, trials: &Trials) -> Option<StoppedBy> {
         let mut reason = StoppedBy::Tolerance;
         for design in designs {
             let of_chip = |chip| trials.get(&(design.design_id.clone(), ChipId(chip)));
@@ -303,12 +293,43 @@ impl Comparison<'_> {
     }
 }
 
+pub(super) fn by_key(trials: Vec<Trial>) -> impl Iterator<Item = ((String, ChipId), Trial)> {
+    trials.into_iter().map(|trial| ((trial.design_id.clone(), trial.chip), trial))
+}
+
+/// The finished trials of these design points.
+pub(super) fn known(designs: &[Design], done: &[Trial]) -> Trials {
+    let ours = |trial: &&Trial| designs.iter().any(|design| design.design_id == trial.design_id);
+    by_key(done.iter().filter(ours).cloned().collect()).collect()
+}
+
+/// Computes tasks on all threads and hands each trial to the sink as it ends.
+pub(super) fn compute(
+    owed: &[Task],
+    trial: &(dyn Fn(&Task) -> Result<Trial> + Sync),
+    cancel: &AtomicBool,
+    sink: &mut Sink<'_>,
+) -> Result<Vec<Trial>> {
+    let sink = Mutex::new(sink);
+    let run = |task: &Task| {
+        if cancel.load(Ordering::Relaxed) {
+            return Err(Error::Interrupted);
+        }
+        let trial = trial(task)?;
+        // a panicked sink has no more to say: its lock is as good as any
+        let mut sink = sink.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        sink(&trial)?;
+        Ok(trial)
+    };
+    owed.par_iter().with_max_len(1).map(run).collect()
+}
+
 /// Trials that are owed, chip after chip: an interrupted sweep has whole chips.
-fn owed<'a>(
+pub(super) fn owed<'a>(
     setups: &'a [Setup<'a>],
     designs: &'a [Design],
     chips: u32,
-    done: &BTreeMap<(String, ChipId), Trial>,
+    done: &Trials,
 ) -> Vec<Task<'a>> {
     let mut owed = Vec::new();
     for chip in (0..chips).map(ChipId) {
@@ -322,4 +343,4 @@ fn owed<'a>(
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -2,6 +2,7 @@
 
 use super::point::Domain;
 use crate::memory::EnergyTerm;
+use crate::stats::ChipDifference;
 use crate::units::{Accuracy, BerSource, ChipId, VoltageUnit};
 use serde::{Deserialize, Serialize};
 use std::cmp::Ordering;
@@ -134,10 +135,39 @@ pub struct Trial {
     pub images: u64,
     /// Images classified correctly.
     pub correct: u64,
+    /// The clean network on the same images, where each chip has images of its own (two-level sampling).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clean: Option<CleanAnswers>,
     /// How the trial ended.
     pub status: TrialStatus,
     /// Wall seconds that the trial took; not part of any result.
     pub seconds: f64,
+}
+
+/// The clean network on the images of a trial.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CleanAnswers {
+    /// Images classified correctly without faults.
+    pub correct: u64,
+    /// Images classified correctly with the faults or without them, but not both.
+    pub changed: u64,
+}
+
+impl CleanAnswers {
+    /// What a chip showed on `images` images, of which `correct` were classified correctly with its faults; `None`
+    /// where the numbers contradict each other.
+    pub fn difference(self, images: u64, correct: u64) -> Option<ChipDifference> {
+        if self.correct.max(correct) > images {
+            return None;
+        }
+        let gain = i64::try_from(correct).ok()? - i64::try_from(self.correct).ok()?;
+        let right = correct.checked_add(self.correct)?;
+        let most = right.min(images.checked_mul(2)? - right);
+        let possible = (gain.unsigned_abs()..=most).contains(&self.changed)
+            && (self.changed - gain.unsigned_abs()).is_multiple_of(2);
+        possible.then_some(ChipDifference { images, gain, changed: self.changed })
+    }
 }
 
 impl Trial {

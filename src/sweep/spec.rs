@@ -6,13 +6,40 @@ use crate::stats::{normal_half_width, ImageSample};
 use crate::units::Accuracy;
 use serde::{Deserialize, Serialize};
 
+/// Which test images a trial is evaluated on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Sampling {
+    /// The same for all trials.
+    #[default]
+    AllImages,
+    /// Few for each chip, drawn for it alone; needs a tolerance.
+    TwoLevel,
+}
+
+impl Sampling {
+    /// The word in configurations.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::AllImages => "all_images",
+            Self::TwoLevel => "two_level",
+        }
+    }
+
+    /// True where nothing but the default was asked for.
+    pub fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 /// A sweep of the supply voltage.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SweepSpec {
     /// Voltages as on the command line (`0.75:1.0:0.025`, `0.8,0.9`); absent: eleven over the memory's curve.
     pub voltages: Option<String>,
-    /// Chips per design point, 1 to 1,000,000; with a tolerance, at most so many.
+    /// Chips per design point, 1 to 1,000,000; with a tolerance, at most so many; under two-level sampling, chips that
+    /// may cost at most as many image evaluations as so many chips with all images.
     pub chips: u32,
     /// Test images per trial, a seeded, stratified subset; absent: all.
     pub images: Option<u64>,
@@ -23,11 +50,22 @@ pub struct SweepSpec {
     pub floor: Option<Accuracy>,
     /// Protections to compare: `none`, `msb:k`, `secded`, `parity_zero`; empty: `none`.
     pub protection: Vec<String>,
+    /// The same images for all chips (`all_images`), or images of its own for each (`two_level`).
+    #[serde(skip_serializing_if = "Sampling::is_default")]
+    pub sampling: Sampling,
 }
 
 impl Default for SweepSpec {
     fn default() -> Self {
-        Self { voltages: None, chips: 50, images: None, tolerance: None, floor: None, protection: Vec::new() }
+        Self {
+            voltages: None,
+            chips: 50,
+            images: None,
+            tolerance: None,
+            floor: None,
+            protection: Vec::new(),
+            sampling: Sampling::AllImages,
+        }
     }
 }
 
@@ -46,6 +84,16 @@ impl SweepSpec {
         self.protections()?;
         if self.images == Some(0) {
             return wrong("images", "at least 1", "0".into());
+        }
+        if self.sampling == Sampling::TwoLevel {
+            if self.tolerance.is_none() {
+                let expected = "`all_images`, or a tolerance (`--tolerance`), to know when to stop";
+                return wrong("sampling", expected, "`two_level` without one".into());
+            }
+            if let Some(images) = self.images {
+                let expected = "to be left out: two-level sampling chooses the images of each chip";
+                return wrong("images", expected, images.to_string());
+            }
         }
         match self.tolerance {
             Some(t) if !(1e-6..=0.5).contains(&t) => {

@@ -55,6 +55,7 @@ impl Default for Questions {
 /// Yield: a voltage holds where its share of chips at or above the floor reaches the yield. The ends of the interval are
 /// the answers by the upper and by the lower end of the 95 % Clopper-Pearson intervals of the shares; at an
 /// error-free voltage the share is known.
+/// None of a yield where a design point was sampled in two levels: that sees too little of each chip.
 ///
 /// # Errors
 /// [`Error::Argument`]: a loss or yield outside its range; as [`pareto`](super::pareto()).
@@ -73,7 +74,8 @@ pub fn answers<T: Outcome>(
     let points = Points::new(summaries, trials)?;
     let table = Table::new(summaries);
     let mut answers = table.by_loss(&questions.losses, &points, seed);
-    for &share in &questions.yields {
+    let whole = summaries.iter().all(|summary| summary.spread.is_some());
+    for &share in questions.yields.iter().filter(|_| whole) {
         answers.extend((0..table.ladders.len()).map(|ladder| table.by_yield(ladder, share)));
     }
     Ok(answers)
@@ -237,12 +239,17 @@ impl<'a> Table<'a> {
 
     fn by_yield(&self, ladder: usize, share: f64) -> Answer {
         let floor = self.ladders[ladder].0.floor;
-        let by = |value: fn(&Summary) -> f64| self.lowest(ladder, |i| value(&self.summaries[i]) >= share);
-        let found = by(|s| s.yield_share);
+        let by = |value: fn(&Summary) -> Option<f64>| {
+            self.lowest(ladder, |i| value(&self.summaries[i]).is_some_and(|value| value >= share))
+        };
+        let found = by(|s| Some(s.spread?.yield_share));
         let none = self.ladders[ladder].1.len();
-        let ends = (by(|s| known_yield(s).high).unwrap_or(none), by(|s| known_yield(s).low).unwrap_or(none));
+        let ends = (
+            by(|s| Some(known_yield(s)?.high)).unwrap_or(none),
+            by(|s| Some(known_yield(s)?.low)).unwrap_or(none),
+        );
         let mut answer = self.answer(ladder, Question::Yield { share, floor }, found, Some(ends));
-        answer.yield_lower = answer.point.as_ref().map(yield_lower);
+        answer.yield_lower = answer.point.as_ref().and_then(yield_lower);
         answer.supported = answer.yield_lower.map(|lower| lower >= share);
         let by_mean = self.lowest(ladder, |i| self.summaries[i].mean >= floor - ROUNDING);
         if let (Some(own), Some(mean)) = (found, by_mean) {
@@ -309,20 +316,22 @@ fn bases(own: &Ladder, ladders: &[(Ladder, Vec<Rung>)], baseline: Option<&str>) 
 }
 
 /// The yield's interval; where no cell can fail, every chip is like those that were seen.
-fn known_yield(summary: &Summary) -> Interval {
-    match summary.design.can_fail() {
-        true => summary.yield_interval,
-        false => Interval { low: summary.yield_share, high: summary.yield_share },
-    }
+fn known_yield(summary: &Summary) -> Option<Interval> {
+    let spread = summary.spread?;
+    Some(match summary.design.can_fail() {
+        true => spread.yield_interval,
+        false => Interval { low: spread.yield_share, high: spread.yield_share },
+    })
 }
 
 /// One-sided lower bound of the yield.
-fn yield_lower(summary: &Summary) -> f64 {
-    let good = (summary.yield_share * summary.chips as f64).round() as u64;
-    match summary.design.can_fail() {
+fn yield_lower(summary: &Summary) -> Option<f64> {
+    let share = summary.spread?.yield_share;
+    let good = (share * summary.chips as f64).round() as u64;
+    Some(match summary.design.can_fail() {
         true => stats::clopper_pearson_at(CONFIDENCE, good, summary.chips).low,
-        false => summary.yield_share,
-    }
+        false => share,
+    })
 }
 
 /// The 95 % percentiles of a sorted sample of resamples, both values of the sample, outward; `None` without one.

@@ -7,10 +7,10 @@ use super::field::{
 };
 use super::file::{read, write};
 use super::read::Row;
-use super::row::{Summary, Timing, TrialRow};
+use super::row::{Spread, Summary, Timing, TrialRow};
 use crate::error::{Error, Result};
 use crate::stats::Interval;
-use crate::sweep::{Design, DomainVoltage, StoppedBy, TrialStatus};
+use crate::sweep::{CleanAnswers, Design, DomainVoltage, StoppedBy, TrialStatus};
 use crate::units::{Accuracy, BerSource, Bits, ChipId, Voltage, VoltageUnit};
 use polars::frame::DataFrame;
 use std::cmp::Ordering;
@@ -105,15 +105,15 @@ fn summary_fields() -> Vec<Field<Summary>> {
         optional_number("ci_high", FINITE, |s| s.student.map(|i| i.high)),
         optional_number("boot_low", SHARE, |s| s.bootstrap.map(|i| i.low)),
         optional_number("boot_high", SHARE, |s| s.bootstrap.map(|i| i.high)),
-        number("min", SHARE, |s| s.min),
-        number("p05", SHARE, |s| s.p05),
-        number("median", SHARE, |s| s.median),
-        number("p95", SHARE, |s| s.p95),
-        number("max", SHARE, |s| s.max),
+        optional_number("min", SHARE, |s| s.spread.map(|spread| spread.min)),
+        optional_number("p05", SHARE, |s| s.spread.map(|spread| spread.p05)),
+        optional_number("median", SHARE, |s| s.spread.map(|spread| spread.median)),
+        optional_number("p95", SHARE, |s| s.spread.map(|spread| spread.p95)),
+        optional_number("max", SHARE, |s| s.spread.map(|spread| spread.max)),
         number("floor", SHARE, |s| s.floor),
-        number("yield", SHARE, |s| s.yield_share),
-        number("yield_low", SHARE, |s| s.yield_interval.low),
-        number("yield_high", SHARE, |s| s.yield_interval.high),
+        optional_number("yield", SHARE, |s| s.spread.map(|spread| spread.yield_share)),
+        optional_number("yield_low", SHARE, |s| s.spread.map(|spread| spread.yield_interval.low)),
+        optional_number("yield_high", SHARE, |s| s.spread.map(|spread| spread.yield_interval.high)),
     ]);
     fields.extend(design_costs().into_iter().map(of_design));
     fields.extend([
@@ -121,6 +121,8 @@ fn summary_fields() -> Vec<Field<Summary>> {
         count("images", |s| s.images),
         count("test_images", |s| s.test_images),
         optional_number("image_half_width", FROM_ZERO, |s| s.image_half_width),
+        count("image_evaluations", |s| s.image_evaluations),
+        optional_number("image_std", FROM_ZERO, |s| s.image_std),
     ]);
     fields.extend([clean_accuracy(), access_energy()].map(of_design));
     fields
@@ -135,6 +137,8 @@ fn trial_fields() -> Vec<Field<TrialRow>> {
         count("correct", |t| t.correct),
         number("accuracy", SHARE, |t| t.correct as f64 / t.images as f64),
         text("status", |t| t.status.name()),
+        optional_count("clean_correct", |t| t.clean.map(|clean| clean.correct)),
+        optional_count("changed", |t| t.clean.map(|clean| clean.changed)),
     ]
 }
 
@@ -206,26 +210,39 @@ fn interval(row: Row<'_>, low: &str, high: &str) -> Result<Option<Interval>> {
     }
 }
 
+/// All of it, or nothing under two-level sampling.
+fn spread(row: Row<'_>) -> Result<Option<Spread>> {
+    let names = ["min", "p05", "median", "p95", "max", "yield"];
+    let found = names.map(|name| row.optional_number(name));
+    match (found, interval(row, "yield_low", "yield_high")?) {
+        ([None, None, None, None, None, None], None) => Ok(None),
+        (
+            [Some(min), Some(p05), Some(median), Some(p95), Some(max), Some(yield_share)],
+            Some(yield_interval),
+        ) => Ok(Some(Spread { min, p05, median, p95, max, yield_share, yield_interval })),
+        (found, yields) => {
+            let expected =
+                format!("values of {} and the interval of the yield, or of none", names.join(", "));
+            Err(row.wrong("min", expected, format!("{found:?} and {yields:?}")))
+        }
+    }
+}
+
 fn summary(row: Row<'_>) -> Result<Summary> {
-    let yields = interval(row, "yield_low", "yield_high")?;
     let summary = Summary {
         design: design(row)?,
         chips: row.count("chips")?,
         images: row.count("images")?,
+        image_evaluations: row.count("image_evaluations")?,
         test_images: row.count("test_images")?,
         mean: row.number("mean")?,
         std: row.optional_number("std"),
+        image_std: row.optional_number("image_std"),
         student: interval(row, "ci_low", "ci_high")?,
         bootstrap: interval(row, "boot_low", "boot_high")?,
         image_half_width: row.optional_number("image_half_width"),
-        min: row.number("min")?,
-        p05: row.number("p05")?,
-        median: row.number("median")?,
-        p95: row.number("p95")?,
-        max: row.number("max")?,
         floor: row.number("floor")?,
-        yield_share: row.number("yield")?,
-        yield_interval: yields.ok_or_else(|| row.wrong("yield_low", "a value", "nothing"))?,
+        spread: spread(row)?,
         stopped_by: row.word("stopped_by", &STOPS, StoppedBy::name)?,
     };
     match (summary.chips, summary.images) {
@@ -246,11 +263,26 @@ fn trial(row: Row<'_>) -> Result<TrialRow> {
         faults: row.count("faults")?,
         images: row.count("images")?,
         correct: row.count("correct")?,
+        clean: match (row.optional_count("clean_correct"), row.optional_count("changed")) {
+            (None, None) => None,
+            (Some(correct), Some(changed)) => Some(CleanAnswers { correct, changed }),
+            found => {
+                return Err(row.wrong(
+                    "changed",
+                    "a value beside `clean_correct`, or neither",
+                    format!("{found:?}"),
+                ))
+            }
+        },
         status: row.word("status", &STATUSES, TrialStatus::name)?,
     };
     if trial.images == 0 || trial.correct > trial.images {
         let expected = format!("at most the {} images, of which at least 1", trial.images);
         return Err(row.wrong("correct", expected, trial.correct.to_string()));
+    }
+    if let Some(clean) = trial.clean.filter(|clean| clean.difference(trial.images, trial.correct).is_none()) {
+        let expected = format!("numbers that go with {} of {} images", trial.correct, trial.images);
+        return Err(row.wrong("changed", expected, format!("{clean:?}")));
     }
     let (found, share) = (row.number("accuracy")?, trial.correct as f64 / trial.images as f64);
     if (found - share).abs() > 1e-9 {

@@ -139,7 +139,7 @@ mod tests {
         let text = history_csv_string(&[row]).unwrap();
         let mut lines = text.lines();
         assert!(lines.next().unwrap().ends_with(",seconds,range.conv1,range.layer1.0.conv1"));
-        assert_eq!(lines.next(), Some("2,1,0.1,2.5,0.25,,,true,1.235,0.5,0.25"));
+        assert_eq!(lines.next(), Some("3,1,0.1,2.5,0.25,,,true,1.235,0.5,0.25"));
         assert_eq!(lines.next(), None);
     }
 
@@ -170,9 +170,9 @@ mod tests {
         for (old, new, message) in [
             ("learning_rate", "rate", "h.csv: expected the columns schema, epoch"),
             (",range.conv1", ",conv1", "h.csv: expected the columns schema, epoch"),
-            ("2,2,", "2,x,", "h.csv:3: `epoch`: expected a whole number, found `x`"),
-            ("2,2,", "2,1,", "h.csv:3: `epoch`: expected epochs in rising order, found `1`"),
-            ("2,2,", "1,2,", "h.csv: `schema`: expected version 2"),
+            ("3,2,", "3,x,", "h.csv:3: `epoch`: expected a whole number, found `x`"),
+            ("3,2,", "3,1,", "h.csv:3: `epoch`: expected epochs in rising order, found `1`"),
+            ("3,2,", "1,2,", "h.csv: `schema`: expected version 3"),
             ("2.5", "nan", "h.csv:2: `training_loss`: expected a finite number, found `nan`"),
             ("true", "yes", "h.csv:3: `best`: expected `true` or `false`, found `yes`"),
             (

@@ -10,7 +10,7 @@ use super::MAX_ROWS;
 use crate::error::{Error, IoContext, Result};
 use crate::explore::Evaluation;
 use crate::store;
-use crate::sweep::{Design, Trial, TrialStatus};
+use crate::sweep::{CleanAnswers, Design, Trial, TrialStatus};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
@@ -65,8 +65,8 @@ pub struct Replay {
 
 /// What is known of a design point: the point, and what was found on its chips.
 type Known = BTreeMap<String, (Design, BTreeMap<u32, Found>)>;
-/// Faults, images, correct, status.
-type Found = (u64, u64, u64, TrialStatus);
+/// Faults, images, correct, the clean network, status.
+type Found = (u64, u64, u64, Option<CleanAnswers>, TrialStatus);
 
 /// The open journal of a run.
 #[derive(Debug)]
@@ -232,6 +232,10 @@ fn check_trial(known: &Known, trial: &Trial) -> Result<bool, (String, String)> {
         let found = format!("{} of {} images correct", trial.correct, trial.images);
         return Err(("at least one image, and at most all correct".into(), found));
     }
+    if let Some(clean) = trial.clean.filter(|c| c.difference(trial.images, trial.correct).is_none()) {
+        let found = format!("{clean:?} beside {} of {} images", trial.correct, trial.images);
+        return Err(("answers of the clean network that go with those of the chip".into(), found));
+    }
     let new = found(trial);
     match chips.get(&trial.chip.0) {
         None => Ok(true),
@@ -244,7 +248,7 @@ fn check_trial(known: &Known, trial: &Trial) -> Result<bool, (String, String)> {
 }
 
 fn found(trial: &Trial) -> Found {
-    (trial.faults, trial.images, trial.correct, trial.status)
+    (trial.faults, trial.images, trial.correct, trial.clean, trial.status)
 }
 
 fn remember(known: &mut Known, trial: &Trial) {

@@ -2,7 +2,7 @@
 
 use super::frontier::{by_energy, frontier, hypervolume};
 use super::row::{Frontier, FrontierPoint, Outcome, Pareto, Saving, Summary};
-use super::summary::{mean_accuracy, ChipTable};
+use super::summary::{ChipTable, Chips};
 use crate::error::{Error, Result};
 use crate::seed::{Purpose, Seed};
 use crate::sweep::Design;
@@ -115,8 +115,8 @@ pub(super) struct Points {
     energies: Vec<f64>,
     /// All points by rising energy.
     order: Vec<usize>,
-    /// Images per chip, and correct answers by chip.
-    results: Vec<(u64, Vec<u64>)>,
+    /// Clean accuracies with the results by chip.
+    results: Vec<(f64, Chips)>,
     /// Chips that all points share: 0 to one less.
     pub(super) chips: usize,
 }
@@ -138,8 +138,9 @@ impl Points {
             if !(0.0..=f64::MAX).contains(&energy) {
                 return wrong("a relative energy from 0".into(), energy.to_string());
             }
-            let (images, correct) = table.take(id)?;
-            let (chips, mean) = (correct.len() as u64, mean_accuracy(&correct, images));
+            let (clean, of_chips) = (summary.design.clean_accuracy.get(), table.take(id)?);
+            let (chips, images) = (of_chips.count() as u64, of_chips.images());
+            let mean = of_chips.mean(clean, |_| 1);
             let same_mean = (mean - summary.mean).abs() < 1e-9;
             if chips != summary.chips || images != summary.images || !same_mean {
                 return wrong(
@@ -147,9 +148,9 @@ impl Points {
                     format!("{chips} chips, mean {mean}"),
                 );
             }
-            results.push((images, correct));
+            results.push((clean, of_chips));
         }
-        let Some(chips) = results.iter().map(|(_, correct)| correct.len()).min() else {
+        let Some(chips) = results.iter().map(|(_, chips)| chips.count()).min() else {
             return Err(Error::argument("design points", "at least one summary", "none"));
         };
         let energies: Vec<f64> = summaries.iter().map(|s| s.design.energy_relative).collect();
@@ -166,10 +167,8 @@ impl Points {
             for _ in 0..self.chips {
                 times[stream.below(self.chips as u64) as usize] += 1;
             }
-            for (score, (images, correct)) in scores.iter_mut().zip(&self.results) {
-                // whole numbers, so that equal results are equal scores
-                let sum: u64 = times.iter().zip(correct).map(|(times, correct)| times * correct).sum();
-                *score = sum as f64 / (images * self.chips as u64) as f64;
+            for (score, (clean, chips)) in scores.iter_mut().zip(&self.results) {
+                *score = chips.mean(*clean, |chip| times.get(chip).copied().unwrap_or(0));
             }
             each(&scores);
         }

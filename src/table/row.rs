@@ -1,7 +1,7 @@
 //! The rows of the tables: stored trials and times, summaries of design points, frontiers, savings.
 
 use crate::stats::{ImageSample, Interval};
-use crate::sweep::{Design, StoppedBy, Trial, TrialStatus};
+use crate::sweep::{CleanAnswers, Design, StoppedBy, Trial, TrialStatus};
 use crate::units::ChipId;
 
 /// Accuracy of one design point over its chips. Accuracies are fractions in [0, 1].
@@ -11,14 +11,21 @@ pub struct Summary {
     pub design: Design,
     /// Chips evaluated.
     pub chips: u64,
-    /// Images per chip.
+    /// Images per chip; under two-level sampling, of the chips after the pilot.
     pub images: u64,
+    /// Images looked at, over all chips.
+    pub image_evaluations: u64,
     /// Images of the test set, of which `images` are all or a random subset.
     pub test_images: u64,
-    /// Mean accuracy over chips.
+    /// Mean accuracy over chips; under two-level sampling its estimate (see
+    /// [`Difference`](crate::stats::Difference)), kept in [0, 1].
     pub mean: f64,
-    /// Standard deviation over chips, divisor n-1; `None` for one chip.
+    /// Standard deviation over chips, divisor n-1; `None` for one chip. Under two-level sampling the square root of
+    /// the variance component between chips, the choice of images taken out.
     pub std: Option<f64>,
+    /// Standard deviation over the images of a chip of right on the chip less right without faults: the other variance
+    /// component of two-level sampling; else `None`.
+    pub image_std: Option<f64>,
     /// 95 % interval of the mean accuracy on all test images: Student's over chips, the choice of images
     /// included where they are a subset; see [`mean_half_width`](crate::stats::mean_half_width).
     pub student: Option<Interval>,
@@ -27,6 +34,17 @@ pub struct Summary {
     /// Half-width of the 95 % interval of the mean, as an estimate of that on images outside the test set, from
     /// the sampling of images alone.
     pub image_half_width: Option<f64>,
+    /// Accuracy floor of the yield.
+    pub floor: f64,
+    /// The single chips; `None` under two-level sampling, which sees too little of each.
+    pub spread: Option<Spread>,
+    /// Why no more chips were added.
+    pub stopped_by: StoppedBy,
+}
+
+/// How the accuracies of single chips lie.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Spread {
     /// Least accuracy of a chip.
     pub min: f64,
     /// 5 % quantile.
@@ -37,20 +55,17 @@ pub struct Summary {
     pub p95: f64,
     /// Greatest accuracy of a chip.
     pub max: f64,
-    /// Accuracy floor of the yield.
-    pub floor: f64,
     /// Share of chips at or above the floor.
     pub yield_share: f64,
     /// 95 % Clopper-Pearson interval of the yield.
     pub yield_interval: Interval,
-    /// Why no more chips were added.
-    pub stopped_by: StoppedBy,
 }
 
 impl Summary {
-    /// The images of each chip within the test set.
+    /// The images that all chips share within the test set: all of them where each chip has its own.
     pub fn image_sample(&self) -> ImageSample {
-        ImageSample { used: self.images, all: self.test_images }
+        let used = if self.spread.is_some() { self.images } else { self.test_images };
+        ImageSample { used, all: self.test_images }
     }
 }
 
@@ -118,6 +133,8 @@ pub struct TrialRow {
     pub images: u64,
     /// Images classified correctly.
     pub correct: u64,
+    /// The clean network on the same images, under two-level sampling.
+    pub clean: Option<CleanAnswers>,
     /// How the trial ended.
     pub status: TrialStatus,
 }
@@ -130,6 +147,7 @@ impl From<&Trial> for TrialRow {
             faults: trial.faults,
             images: trial.images,
             correct: trial.correct,
+            clean: trial.clean,
             status: trial.status,
         }
     }
@@ -151,6 +169,8 @@ pub trait Outcome {
     fn images(&self) -> u64;
     /// Images classified correctly.
     fn correct(&self) -> u64;
+    /// The clean network on the same images, under two-level sampling.
+    fn clean(&self) -> Option<CleanAnswers>;
 }
 
 /// [`Outcome`] of a struct with fields of the same names.
@@ -168,6 +188,9 @@ macro_rules! outcome {
             }
             fn correct(&self) -> u64 {
                 self.correct
+            }
+            fn clean(&self) -> Option<CleanAnswers> {
+                self.clean
             }
         }
     };

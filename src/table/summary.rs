@@ -1,10 +1,10 @@
 //! Trials to summaries: the statistics of each design point over its chips.
 
 use super::columns::designs_in_order;
-use super::row::{Outcome, Summary};
+use super::row::{Outcome, Spread, Summary};
 use crate::error::{Error, Result};
 use crate::seed::{Purpose, Seed};
-use crate::stats::{self, ImageSample, Interval};
+use crate::stats::{self, ChipDifference, Components, Difference, ImageSample, Interval};
 use crate::store;
 use crate::sweep::{Design, StoppedBy};
 use crate::units::Accuracy;
@@ -46,10 +46,59 @@ impl FloorSpec {
     }
 }
 
-/// Images and correct answers of the chips of design points.
+/// What chips 0, 1, ... of a design point showed.
+pub(super) enum Chips {
+    /// On the same images each: how many, then correct answers.
+    Alike { images: u64, correct: Vec<u64> },
+    /// On images of their own, beside the clean network.
+    TwoLevel(Vec<ChipDifference>),
+}
+
+impl Chips {
+    pub(super) fn count(&self) -> usize {
+        match self {
+            Self::Alike { correct, .. } => correct.len(),
+            Self::TwoLevel(chips) => chips.len(),
+        }
+    }
+
+    /// Images per chip, of the last where they differ.
+    pub(super) fn images(&self) -> u64 {
+        match self {
+            Self::Alike { images, .. } => *images,
+            Self::TwoLevel(chips) => chips.last().map_or(0, |chip| chip.images),
+        }
+    }
+
+    /// Images looked at, over all chips.
+    fn image_evaluations(&self) -> u64 {
+        match self {
+            Self::Alike { images, correct } => images * correct.len() as u64,
+            Self::TwoLevel(chips) => chips.iter().map(|chip| chip.images).sum(),
+        }
+    }
+
+    /// Mean accuracy, chip `i` taken `times(i)` times, of a network of the given clean accuracy.
+    pub(super) fn mean(&self, clean: f64, times: impl Fn(usize) -> u64) -> f64 {
+        let all = (0..self.count()).map(&times).sum::<u64>() as f64;
+        match self {
+            // whole numbers, so that equal results are equal means whatever the number of chips
+            Self::Alike { images, correct } => {
+                let sum: u64 = correct.iter().enumerate().map(|(i, correct)| times(i) * correct).sum();
+                sum as f64 / (*images as f64 * all)
+            }
+            Self::TwoLevel(chips) => {
+                let sum: f64 = chips.iter().enumerate().map(|(i, chip)| times(i) as f64 * chip.mean()).sum();
+                (clean + sum / all).clamp(0.0, 1.0)
+            }
+        }
+    }
+}
+
+/// The chips of design points.
 pub(super) struct ChipTable<'a> {
-    /// By design point: images per chip, then correct answers of chips 0, 1, ...
-    pub(super) chips: BTreeMap<&'a str, (u64, Vec<u64>)>,
+    /// By design point.
+    pub(super) chips: BTreeMap<&'a str, Chips>,
 }
 
 impl<'a> ChipTable<'a> {
@@ -57,25 +106,25 @@ impl<'a> ChipTable<'a> {
     ///
     /// # Errors
     /// [`Error::Argument`] where the chips of a design point are not 0, 1, ... without gap or
-    /// repetition, where its trials differ in images, or where a trial contradicts itself.
+    /// repetition, where its trials differ in images or in the way of sampling, or where a trial contradicts itself.
     pub(super) fn new<T: Outcome>(trials: &'a [T]) -> Result<Self> {
-        let mut sorted: BTreeMap<&str, BTreeMap<u32, (u64, u64)>> = BTreeMap::new();
+        let mut sorted: BTreeMap<&str, BTreeMap<u32, &T>> = BTreeMap::new();
         let wrong = |id: &str, expected: &str, found: String| {
             Error::argument(format!("trials of design point `{id}`"), expected, found)
         };
         for trial in trials {
-            let (id, counts) = (trial.design_id(), (trial.images(), trial.correct()));
-            if counts.0 == 0 || counts.1 > counts.0 {
-                let found = format!("{} of {}", counts.1, counts.0);
+            let (id, images, correct) = (trial.design_id(), trial.images(), trial.correct());
+            if images == 0 || correct > images {
+                let found = format!("{correct} of {images}");
                 return Err(wrong(id, "images, and at most all of them correct", found));
             }
-            if sorted.entry(id).or_default().insert(trial.chip().0, counts).is_some() {
+            if sorted.entry(id).or_default().insert(trial.chip().0, trial).is_some() {
                 return Err(wrong(id, "each chip once", format!("chip {} twice", trial.chip())));
             }
         }
         let mut chips = BTreeMap::new();
-        for (id, counts) in sorted {
-            if let Some((place, (chip, _))) = counts.iter().enumerate().find(|(i, (&c, _))| *i != c as usize)
+        for (id, trials) in sorted {
+            if let Some((place, (chip, _))) = trials.iter().enumerate().find(|(i, (&c, _))| *i != c as usize)
             {
                 return Err(wrong(
                     id,
@@ -83,30 +132,34 @@ impl<'a> ChipTable<'a> {
                     format!("chip {chip} in place of {place}"),
                 ));
             }
-            let images = counts.values().next().map_or(0, |&(images, _)| images);
-            if let Some(&(other, _)) = counts.values().find(|&&(other, _)| other != images) {
-                return Err(wrong(id, "the same images on every chip", format!("{images} and {other}")));
-            }
-            chips.insert(id, (images, counts.into_values().map(|(_, correct)| correct).collect()));
+            let trials: Vec<&T> = trials.into_values().collect();
+            let of_design = if trials.iter().any(|trial| trial.clean().is_some()) {
+                let difference = |t: &&T| t.clean()?.difference(t.images(), t.correct());
+                let all: Option<Vec<ChipDifference>> = trials.iter().map(difference).collect();
+                let expected = "answers of the clean network, that go with those of the chip, on every chip";
+                Chips::TwoLevel(all.ok_or_else(|| wrong(id, expected, "others".into()))?)
+            } else {
+                let images = trials.first().map_or(0, |trial| trial.images());
+                if let Some(other) = trials.iter().map(|trial| trial.images()).find(|other| *other != images)
+                {
+                    return Err(wrong(id, "the same images on every chip", format!("{images} and {other}")));
+                }
+                Chips::Alike { images, correct: trials.iter().map(|trial| trial.correct()).collect() }
+            };
+            chips.insert(id, of_design);
         }
         Ok(Self { chips })
     }
 
-    /// Images per chip and correct answers by chip of a design point; can be taken once.
+    /// The chips of a design point; can be taken once.
     ///
     /// # Errors
     /// [`Error::Argument`] where it has no trial.
-    pub(super) fn take(&mut self, design_id: &str) -> Result<(u64, Vec<u64>)> {
+    pub(super) fn take(&mut self, design_id: &str) -> Result<Chips> {
         self.chips.remove(design_id).ok_or_else(|| {
             Error::argument(format!("trials of design point `{design_id}`"), "at least one", "none")
         })
     }
-}
-
-/// Mean, exactly rounded, so that equal results have equal means whatever the number of chips.
-pub(super) fn mean_accuracy(correct: &[u64], images: u64) -> f64 {
-    let (sum, all) = (correct.iter().sum::<u64>(), images * correct.len() as u64);
-    sum as f64 / all as f64
 }
 
 /// Summaries of all design points, by model, protection and rising voltage. Intervals are at
@@ -117,6 +170,9 @@ pub(super) fn mean_accuracy(correct: &[u64], images: u64) -> f64 {
 /// random subset, they include its choice (see [`ImageSample::variance`]); where they used all, they are over
 /// chips alone. Chips that all give the same result have a standard deviation of 0, and then intervals of
 /// width 0. All else is about the images that were used.
+///
+/// Trials of two-level sampling have images of their own on each chip: mean and Student's interval are those of
+/// [`Difference`], and what a partial look at each chip cannot tell is left out.
 ///
 /// # Errors
 /// [`Error::Argument`]: a trial of no design point, a design point twice or without trial, chips
@@ -144,8 +200,8 @@ pub fn summarize<T: Outcome>(
     let summaries: Vec<Summary> = sorted
         .into_iter()
         .map(|design| {
-            let (used, correct) = table.take(&design.design_id)?;
-            summary(design, ImageSample { used, all: test_images }, &correct, floor, stopped_by, seed)
+            let chips = table.take(&design.design_id)?;
+            summary(design, &chips, test_images, floor, stopped_by, seed)
         })
         .collect::<Result<_>>()?;
     let images = summaries.first().map_or(0, |first| first.images);
@@ -167,51 +223,102 @@ pub fn summarize<T: Outcome>(
 
 fn summary(
     design: &Design,
-    sample: ImageSample,
-    correct: &[u64],
+    chips: &Chips,
+    test_images: u64,
     floor: FloorSpec,
     stopped_by: StoppedBy,
     seed: Seed,
 ) -> Result<Summary> {
-    let images = sample.used;
-    let xs: Vec<f64> = correct.iter().map(|&correct| correct as f64 / images as f64).collect();
-    let sorted = stats::sorted(&xs);
-    let mean = mean_accuracy(correct, images);
-    let of_images = sample.variance(mean);
-    let quantile =
-        |q| stats::quantile(&sorted, q).ok_or_else(|| Error::argument("chips", "at least 1", "none"));
-    let same = correct.iter().all(|&x| x == correct[0]);
-    let std = stats::standard_deviation(&xs).map(|std| if same { 0.0 } else { std });
-    let half = std.and_then(|std| stats::mean_half_width(std, xs.len(), of_images));
+    let clean = design.clean_accuracy.get();
+    let mean = chips.mean(clean, |_| 1);
+    let floor = floor.of(clean)?;
+    let of_all = match chips {
+        Chips::Alike { images, .. } => ImageSample { used: *images, all: test_images },
+        Chips::TwoLevel(_) => ImageSample { used: test_images, all: test_images },
+    };
+    let Estimate { xs, std, image_std, half, of_images, spread } = match chips {
+        Chips::Alike { correct, .. } => Estimate::alike(of_all, correct, mean, floor)?,
+        Chips::TwoLevel(chips) => Estimate::two_level(design, chips, test_images),
+    };
     let student = half.map(|half| Interval { low: mean - half, high: mean + half });
     let bootstrap = if half == Some(0.0) {
         student
     } else {
         let mut stream = seed.stream(Purpose::Bootstrap, &[STREAM, key(&design.design_id)]);
-        stats::bootstrap_mean(&xs, RESAMPLES, of_images, &mut stream)
+        let found = stats::bootstrap_mean(&xs, RESAMPLES, of_images, &mut stream);
+        found.map(|i| Interval { low: i.low.clamp(0.0, 1.0), high: i.high.clamp(0.0, 1.0) })
     };
-    let floor = floor.of(design.clean_accuracy.get())?;
-    let good = xs.iter().filter(|&&x| x >= floor).count();
     Ok(Summary {
         design: design.clone(),
-        chips: xs.len() as u64,
-        images,
-        test_images: sample.all,
+        chips: chips.count() as u64,
+        images: chips.images(),
+        image_evaluations: chips.image_evaluations(),
+        test_images,
         mean,
         std,
+        image_std,
         student,
         bootstrap,
-        image_half_width: stats::image_half_width(mean, images),
-        min: quantile(0.0)?,
-        p05: quantile(0.05)?,
-        median: quantile(0.5)?,
-        p95: quantile(0.95)?,
-        max: quantile(1.0)?,
+        image_half_width: stats::image_half_width(mean, of_all.used),
         floor,
-        yield_share: good as f64 / xs.len() as f64,
-        yield_interval: stats::clopper_pearson(good as u64, xs.len() as u64),
+        spread,
         stopped_by,
     })
+}
+
+/// The parts of a summary that depend on the way of sampling.
+struct Estimate {
+    /// Accuracy of each chip.
+    xs: Vec<f64>,
+    std: Option<f64>,
+    image_std: Option<f64>,
+    /// Student's half-width.
+    half: Option<f64>,
+    /// Variance of the mean from a choice of images that all chips share.
+    of_images: f64,
+    spread: Option<Spread>,
+}
+
+impl Estimate {
+    fn alike(sample: ImageSample, correct: &[u64], mean: f64, floor: f64) -> Result<Self> {
+        let xs: Vec<f64> = correct.iter().map(|&correct| correct as f64 / sample.used as f64).collect();
+        let sorted = stats::sorted(&xs);
+        let of_images = sample.variance(mean);
+        let quantile =
+            |q| stats::quantile(&sorted, q).ok_or_else(|| Error::argument("chips", "at least 1", "none"));
+        let same = correct.iter().all(|&x| x == correct[0]);
+        let std = stats::standard_deviation(&xs).map(|std| if same { 0.0 } else { std });
+        let good = xs.iter().filter(|&&x| x >= floor).count();
+        let spread = Spread {
+            min: quantile(0.0)?,
+            p05: quantile(0.05)?,
+            median: quantile(0.5)?,
+            p95: quantile(0.95)?,
+            max: quantile(1.0)?,
+            yield_share: good as f64 / xs.len() as f64,
+            yield_interval: stats::clopper_pearson(good as u64, xs.len() as u64),
+        };
+        let half = std.and_then(|std| stats::mean_half_width(std, xs.len(), of_images));
+        Ok(Self { xs, std, image_std: None, half, of_images, spread: Some(spread) })
+    }
+
+    fn two_level(design: &Design, chips: &[ChipDifference], test_images: u64) -> Self {
+        let clean = design.clean_accuracy.get();
+        let components = Components::of(chips, test_images);
+        let half = match design.can_fail() {
+            true => Difference::of(chips).and_then(Difference::half_width),
+            // every chip is the clean network, whatever images it is seen through
+            false => Some(0.0),
+        };
+        Self {
+            xs: chips.iter().map(|chip| clean + chip.mean()).collect(),
+            std: components.map(|components| components.chips.sqrt()),
+            image_std: components.map(|components| components.images.sqrt()),
+            half,
+            of_images: 0.0,
+            spread: None,
+        }
+    }
 }
 
 /// A number that depends on the text alone: the first 64 bits of its SHA-256.
@@ -257,22 +364,24 @@ mod tests {
         let bootstrap = s.bootstrap.unwrap();
         assert!(0.7 < bootstrap.low && bootstrap.low < 0.8 && 0.9 < bootstrap.high && bootstrap.high < 1.0);
         near(s.image_half_width.unwrap(), 1.959964 * (0.85f64 * 0.15 / 100.0).sqrt());
-        for (found, expected) in
-            [s.min, s.p05, s.median, s.p95, s.max].into_iter().zip([0.7, 0.715, 0.85, 0.985, 1.0])
+        let spread = s.spread.unwrap();
+        for (found, expected) in [spread.min, spread.p05, spread.median, spread.p95, spread.max]
+            .into_iter()
+            .zip([0.7, 0.715, 0.85, 0.985, 1.0])
         {
             near(found, expected);
         }
         near(s.floor, 0.9);
-        near(s.yield_share, 0.5);
-        near(s.yield_interval.low, 0.067586);
-        near(s.yield_interval.high, 0.932414);
+        near(spread.yield_share, 0.5);
+        near(spread.yield_interval.low, 0.067586);
+        near(spread.yield_interval.high, 0.932414);
     }
 
     #[test]
     fn the_floor_counts_chips_that_reach_it_exactly() {
         let design = design("m", "wcat", 0.8);
         let trials = trials(&design, 100, &[80, 90, 100, 70]);
-        let share = |floor| one(&design, &trials, floor).unwrap()[0].yield_share;
+        let share = |floor| one(&design, &trials, floor).unwrap()[0].spread.unwrap().yield_share;
         assert_eq!(share(FloorSpec::Fixed(Accuracy::new(0.9).unwrap())), 0.5);
         assert_eq!(share(FloorSpec::Fixed(Accuracy::new(0.90001).unwrap())), 0.25);
         assert_eq!(share(FloorSpec::BelowClean(1.0)), 1.0);

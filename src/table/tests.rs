@@ -48,6 +48,7 @@ pub(super) fn trials(design: &Design, images: u64, correct: &[u64]) -> Vec<Trial
         faults: 7 + correct,
         images,
         correct,
+        clean: None,
         status: TrialStatus::Evaluated,
         seconds: 0.1 + chip as f64,
     };
@@ -124,6 +125,7 @@ fn the_columns_are_those_of_the_contract_in_order() {
     let summary =
         "chips,mean,std,ci_low,ci_high,boot_low,boot_high,min,p05,median,p95,max,floor,yield,yield_low,\
                    yield_high,energy_relative,energy_pj,area_relative,stopped_by,images,test_images,image_half_width,\
+                   image_evaluations,image_std,\
                    clean_accuracy,access_energy_relative";
     assert_eq!(names(summary_frame(&summaries).unwrap()), format!("{keys},{summary}"));
     assert!(summary_csv_string(&summaries).unwrap().starts_with(&format!("{keys},{summary}\n")));
@@ -132,7 +134,7 @@ fn the_columns_are_those_of_the_contract_in_order() {
     let rows = sorted_by_key(&trials);
     assert_eq!(
         names(trials_frame(&rows).unwrap()),
-        "schema,design_id,chip,faults,images,correct,accuracy,status"
+        "schema,design_id,chip,faults,images,correct,accuracy,status,clean_correct,changed"
     );
 }
 
@@ -149,7 +151,7 @@ fn json_has_null_where_a_value_is_missing_and_the_csv_nothing() {
     let csv = summary_csv_string(&summaries).unwrap();
     let last = csv.lines().last().unwrap();
     assert!(
-        last.starts_with("2,\"b,\"\"x\"\"@0.9vmin\",\"b,\"\"x\"\"\",lenet5,glyphs,wcat,8,,sram-14nm,"),
+        last.starts_with("3,\"b,\"\"x\"\"@0.9vmin\",\"b,\"\"x\"\"\",lenet5,glyphs,wcat,8,,sram-14nm,"),
         "{last}"
     );
 }
@@ -195,7 +197,7 @@ fn edited(from: &str, to: &str) -> String {
 #[test]
 fn wrong_cells_are_refused_with_line_and_column() {
     for (from, to, message) in [
-        ("\n2,a@", "\n3,a@", "s.csv:2: `schema`: expected version 2, found 3 (of a newer program)"),
+        ("\n3,a@", "\n4,a@", "s.csv:2: `schema`: expected version 3, found 4 (of a newer program)"),
         (
             "schema,design_id,",
             "schema,name,",
@@ -253,7 +255,7 @@ fn a_table_of_an_older_version_is_refused_by_its_version_though_it_lacks_columns
     fs::write(folder.path().join("s.csv"), "schema,design_id,images\n1,a@1vmin,100\n").unwrap();
     for name in ["s.parquet", "s.csv"] {
         let so =
-            "expected version 2 (the same `sweep` once more writes the tables anew, from the trials it has)";
+            "expected version 3 (the same `sweep` once more writes the tables anew, from the trials it has)";
         assert_eq!(message(name), format!("{name}: `schema`: {so}, found 1"));
     }
 }

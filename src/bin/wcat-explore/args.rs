@@ -12,6 +12,7 @@ use std::path::PathBuf;
 use wcat_explore::config::{named_or_file, Experiment, Layer};
 use wcat_explore::device::DeviceSpec;
 use wcat_explore::kernel::Isa;
+use wcat_explore::sweep::Sampling;
 use wcat_explore::units::{Accuracy, Ber, Voltage};
 
 const ABOUT: &str =
@@ -131,6 +132,24 @@ pub(crate) enum Command {
     Data(DataArgs),
 }
 
+/// Images of the chips of a sweep.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SamplingWay {
+    /// The same for all.
+    AllImages,
+    /// Few for each, drawn for it alone.
+    TwoLevel,
+}
+
+impl From<SamplingWay> for Sampling {
+    fn from(way: SamplingWay) -> Self {
+        match way {
+            SamplingWay::AllImages => Self::AllImages,
+            SamplingWay::TwoLevel => Self::TwoLevel,
+        }
+    }
+}
+
 /// How a table is printed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
@@ -195,6 +214,11 @@ pub(crate) struct SweepArgs {
     /// included; --chips is the most
     #[arg(long, value_name = "T")]
     pub tolerance: Option<f64>,
+    /// `all-images`: the same for every chip. `two-level`: few test images for each chip, drawn for it alone, and more
+    /// chips; needs --tolerance. The mean accuracy with fewer image evaluations, at most those of --chips on all
+    /// images; no quantiles over chips and no yield
+    #[arg(long, value_name = "WAY")]
+    pub sampling: Option<SamplingWay>,
     /// Accuracy floor of the yield [default: clean accuracy less 0.05]
     #[arg(long, value_name = "ACCURACY")]
     pub floor: Option<Accuracy>,

@@ -10,22 +10,27 @@ use crate::seed::Purpose;
 use crate::units::Bits;
 use candle_core::Device;
 
-struct World {
-    evaluator: Evaluator,
-    images: Images,
-    memory: MemoryModel,
+pub(in super::super) struct World {
+    pub(in super::super) evaluator: Evaluator,
+    pub(in super::super) images: Images,
+    pub(in super::super) memory: MemoryModel,
 }
 
-fn world(bits: u64) -> World {
+/// A network with `count` images of noise in ten classes.
+pub(in super::super) fn world_of(bits: u64, count: u32) -> World {
     let quantizer =
         QuantizerSpec { method: Method::Wcat, bits: Bits::new(bits).unwrap(), ..QuantizerSpec::default() };
     let network = Network::new(Architecture::Mlp, 10, &quantizer, Seed(1), &Device::Cpu).unwrap().0;
     let mut stream = Seed(2).stream(Purpose::Test, &[]);
-    let pixels: Vec<f32> = (0..60 * 784).map(|_| stream.normal() as f32).collect();
-    let labels: Vec<u32> = (0..60).map(|i| i % 10).collect();
+    let pixels: Vec<f32> = (0..count * 784).map(|_| stream.normal() as f32).collect();
+    let labels: Vec<u32> = (0..count).map(|i| i % 10).collect();
     let images = Images::new(pixels, [1, 28, 28], labels, &Device::Cpu).unwrap();
     let memory = memory::load("sram-14nm-chandramoorthy2019").unwrap();
     World { evaluator: Evaluator::new(network).unwrap(), images, memory }
+}
+
+fn world(bits: u64) -> World {
+    world_of(bits, 60)
 }
 
 fn run(

@@ -186,9 +186,9 @@ fn fields() -> Vec<Field<Answer>> {
     fields.extend(design_keys().into_iter().chain(design_costs()).map(of_design));
     let of_summary = vec![
         number("mean", SHARE, |s: &Summary| s.mean),
-        number("yield", SHARE, |s| s.yield_share),
-        number("yield_low", SHARE, |s| s.yield_interval.low),
-        number("yield_high", SHARE, |s| s.yield_interval.high),
+        optional_number("yield", SHARE, |s| s.spread.map(|spread| spread.yield_share)),
+        optional_number("yield_low", SHARE, |s| s.spread.map(|spread| spread.yield_interval.low)),
+        optional_number("yield_high", SHARE, |s| s.spread.map(|spread| spread.yield_interval.high)),
     ];
     fields.extend(of_summary.into_iter().map(of_point));
     fields.extend([

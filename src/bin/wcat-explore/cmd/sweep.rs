@@ -7,7 +7,8 @@ use std::path::PathBuf;
 use wcat_explore::config::{built_in, Experiment, Layer};
 use wcat_explore::run::{plan, sweep, Monitor, SweepRequest, SweepResult};
 use wcat_explore::store::cache_folder;
-use wcat_explore::table::{summary_csv_string, summary_records, Summary};
+use wcat_explore::sweep::Sampling;
+use wcat_explore::table::{summary_csv_string, summary_records, Spread, Summary};
 
 pub(crate) fn run(common: &Common, args: &SweepArgs, monitor: &Progress) -> anyhow::Result<()> {
     let models: Vec<PathBuf> = args.model.iter().chain(&args.models).cloned().collect();
@@ -52,6 +53,7 @@ fn flags(args: &SweepArgs) -> Vec<Layer> {
         args.chips.map(|chips| Layer::flag("--chips", "sweep.chips", chips)),
         args.images.map(|images| Layer::flag("--images", "sweep.images", images)),
         args.tolerance.map(|tolerance| Layer::flag("--tolerance", "sweep.tolerance", tolerance)),
+        args.sampling.map(|way| Layer::flag("--sampling", "sweep.sampling", Sampling::from(way).name())),
         args.floor.map(|floor| Layer::flag("--floor", "sweep.floor", floor.get())),
     ];
     all.into_iter().flatten().chain(args.faults.layers()).collect()
@@ -97,7 +99,8 @@ fn dry_run(experiment: &Experiment, request: &SweepRequest) -> anyhow::Result<()
         lines.push(format!("run folder: {}", folder.display()));
     }
     lines.push(format!("design points: {}", plan.designs));
-    lines.push(format!("trials: {}, to compute: {}", plan.trials, plan.owed));
+    let least = if experiment.sweep.sampling == Sampling::TwoLevel { " at least" } else { "" };
+    lines.push(format!("trials:{least} {}, to compute: {}", plan.trials, plan.owed));
     if let Some(seconds) = plan.cpu_seconds {
         lines.push(format!("estimated cost: at most {seconds:.0} CPU-seconds"));
     }
@@ -105,6 +108,12 @@ fn dry_run(experiment: &Experiment, request: &SweepRequest) -> anyhow::Result<()
 }
 
 fn say_where(result: &SweepResult, monitor: &Progress) {
+    let sum = |of: fn(&Summary) -> u64| result.summaries.iter().map(of).sum::<u64>();
+    monitor.note(&format!(
+        "{} image evaluations; all images on as many chips are {}",
+        sum(|s| s.image_evaluations),
+        sum(|s| s.chips * s.test_images)
+    ));
     monitor.note(&format!(
         "{} trials computed, {} reused; tables: {}; report: {}",
         result.computed,
@@ -140,9 +149,19 @@ pub(crate) fn table(summaries: &[Summary]) -> anyhow::Result<()> {
         Column::number("chips", summaries, |s| s.chips.to_string()),
         Column::number("accuracy %", summaries, |s| show::percent(s.mean)),
         Column::text("95 % interval", summaries, interval),
-        Column::number("min", summaries, |s| show::percent(s.min)),
-        Column::number("yield %", summaries, |s| show::percent(s.yield_share)),
     ];
+    if summaries.iter().all(|s| s.spread.is_some()) {
+        let share = |of: fn(&Spread) -> f64| {
+            move |s: &Summary| s.spread.as_ref().map_or(String::new(), |spread| show::percent(of(spread)))
+        };
+        columns.push(Column::number("min", summaries, share(|s| s.min)));
+        columns.push(Column::number("yield %", summaries, share(|s| s.yield_share)));
+    } else {
+        let percent = |std: Option<f64>| std.map_or(String::new(), show::percent);
+        columns.push(Column::number("std of chips", summaries, move |s| percent(s.std)));
+        columns.push(Column::number("std of images", summaries, move |s| percent(s.image_std)));
+        columns.push(Column::number("image evaluations", summaries, |s| s.image_evaluations.to_string()));
+    }
     if several {
         columns.insert(1, Column::text("array", summaries, array));
     }

@@ -1,0 +1,133 @@
+//! The clean network on the test images of a sweep, and what the choice of images means for its results.
+
+use super::subjects::{Loaded, TestImages};
+use crate::engine::Score;
+use crate::error::Result;
+use crate::stats::{self, ChipDifference, Difference, ImageSample};
+use crate::sweep::{Design, Sampling, Trial};
+use crate::table::{Replay, Summary};
+use rayon::prelude::*;
+use std::collections::BTreeMap;
+
+/// Method that others are compared with.
+const BASELINE: &str = "normal";
+
+/// The models without faults.
+pub(super) struct Clean {
+    /// Score of each model.
+    pub(super) scores: Vec<Score>,
+    /// Whether each model classifies each image correctly, under two-level sampling; else empty.
+    pub(super) answers: Vec<Vec<bool>>,
+}
+
+impl Clean {
+    /// Evaluates the models, but takes known scores from the journal where scores are enough.
+    ///
+    /// # Errors
+    /// A failure of an evaluation.
+    pub(super) fn of(
+        models: &[Loaded],
+        images: &TestImages,
+        sampling: Sampling,
+        replay: &Replay,
+    ) -> Result<Self> {
+        let unknown = |correct| Score { images: images.count, correct, loss: f64::NAN };
+        let score = |(i, model): (usize, &Loaded)| match replay
+            .designs
+            .iter()
+            .find(|design| design.model == model.name)
+        {
+            Some(design) => Ok(unknown((design.clean_accuracy.get() * images.count as f64).round() as u64)),
+            None => model.evaluator.clean(images.of(i)),
+        };
+        let models = models.par_iter().enumerate();
+        if sampling == Sampling::AllImages {
+            return Ok(Self { scores: models.map(score).collect::<Result<_>>()?, answers: Vec::new() });
+        }
+        let answers: Vec<Vec<bool>> =
+            models.map(|(i, model)| model.evaluator.clean_answers(images.of(i))).collect::<Result<_>>()?;
+        let correct = |answers: &Vec<bool>| answers.iter().filter(|right| **right).count() as u64;
+        Ok(Self { scores: answers.iter().map(correct).map(unknown).collect(), answers })
+    }
+}
+
+/// What to tell where the choice of a shared subset of images alone puts some of these mean accuracies beyond the
+/// tolerance.
+pub(super) fn beyond_tolerance(
+    tolerance: f64,
+    sample: ImageSample,
+    means: impl Iterator<Item = f64>,
+) -> Option<String> {
+    let half = |mean: f64| stats::normal_half_width(sample.variance(mean));
+    let widest = means.max_by(|a, b| half(*a).total_cmp(&half(*b)))?;
+    (half(widest) > tolerance).then(|| {
+        format!(
+            "more chips cannot bring every mean within the tolerance of {tolerance}: at an accuracy of {:.4} the \
+             choice of {} of {} test images alone leaves {:.4}; at least {} images would be needed",
+            widest,
+            sample.used,
+            sample.all,
+            half(widest),
+            ImageSample::least(widest, tolerance, sample.all)
+        )
+    })
+}
+
+/// What two-level sampling looked at, and what spread it found.
+pub(super) fn two_level(summaries: &[Summary]) -> Option<String> {
+    let sampled: Vec<&Summary> = summaries.iter().filter(|s| s.spread.is_none()).collect();
+    let first = sampled.first()?;
+    let looked: u64 = sampled.iter().map(|s| s.image_evaluations).sum();
+    let all: u64 = sampled.iter().map(|s| s.chips * s.test_images).sum();
+    let widest = |of: fn(&Summary) -> Option<f64>| {
+        let all = sampled.iter().filter_map(|s| of(s));
+        all.reduce(f64::max).map_or("unknown".to_owned(), |std| format!("{:.2} points", 100.0 * std))
+    };
+    Some(format!(
+        "Two-level sampling: each chip was seen through images of its own ({} of {} after the pilot), beside the clean \
+         network on the same images. {looked} image evaluations were made, where all images on as many chips would \
+         be {all}. A mean is the clean accuracy on all images plus the mean change that faults made; its interval is \
+         Student's over chips and includes the choice of images. Greatest standard deviations: {} between chips (the \
+         choice of images taken out), {} between the images of a chip. Quantiles over chips and yields need all \
+         images of a chip, and are left out.",
+        first.images,
+        first.test_images,
+        widest(|s| s.std),
+        widest(|s| s.image_std)
+    ))
+}
+
+/// How each method differs from `normal` of the same width at the same voltage under two-level sampling, paired over
+/// chips and images.
+pub(super) fn differences(summaries: &[Summary], trials: &[Trial]) -> Vec<String> {
+    let mut chips: BTreeMap<&str, Vec<ChipDifference>> = BTreeMap::new();
+    for trial in trials {
+        let shown = trial.clean.and_then(|clean| clean.difference(trial.images, trial.correct));
+        chips.entry(&trial.design_id).or_default().extend(shown);
+    }
+    let alike = |a: &Design, b: &Design| {
+        let place = |d: &Design| (d.bits, d.memory.clone(), d.array.clone(), d.protection.clone());
+        a.voltage.is_some() && a.voltage == b.voltage && place(a) == place(b)
+    };
+    let mut lines = Vec::new();
+    for (own, base) in summaries.iter().flat_map(|own| summaries.iter().map(move |base| (own, base))) {
+        let (a, b) = (&own.design, &base.design);
+        if a.method == BASELINE || b.method != BASELINE || !alike(a, b) || !(a.can_fail() || b.can_fail()) {
+            continue;
+        }
+        let of = |design: &Design| chips.get(design.design_id.as_str()).map_or(&[][..], Vec::as_slice);
+        let Some(found) = Difference::paired(of(a), of(b)) else { continue };
+        let Some(half) = found.half_width() else { continue };
+        let middle = found.mean + a.clean_accuracy.get() - b.clean_accuracy.get();
+        lines.push(format!(
+            "{} less {}: {:+.2} points (95 % interval {:+.2} to {:+.2}, paired over {} chips)",
+            a.design_id,
+            b.design_id,
+            100.0 * middle,
+            100.0 * (middle - half),
+            100.0 * (middle + half),
+            found.chips
+        ));
+    }
+    lines
+}

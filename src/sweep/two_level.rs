@@ -1,0 +1,203 @@
+//! Two-level sampling of a comparison: each chip is seen through test images of its own, until intervals are narrow.
+
+use super::procedure::{by_key, compute, known, owed, Access, Comparison, Outcome, Sink, Task, Trials};
+use super::row::{CleanAnswers, Design, StoppedBy, Trial};
+use crate::code::Word;
+use crate::error::{Error, Result};
+use crate::seed::{Purpose, Seed};
+use crate::stats::{ChipDifference, Components, Difference, Split, LEAST_CHIPS};
+use crate::units::ChipId;
+use std::sync::atomic::AtomicBool;
+use std::time::Instant;
+
+/// Chips of the pilot and images of each, from which the number of images of the other chips is planned.
+const PILOT: Split = Split { images: 128, chips: 16 };
+/// What a chip costs beside its images (its faults drawn and applied, its trial written down), in evaluations of an
+/// image: 2.5 on a ResNet-20 and 26 on a LeNet-5 at a bit error rate of 1e-2, 0.4 and 3 at 1e-4 (docs/performance.md).
+/// A constant, so that no clock decides; the cost of a split is flat around its least.
+const CHIP_COST: f64 = 8.0;
+/// Most chips of a comparison.
+const MOST_CHIPS: u64 = 1_000_000;
+
+/// A comparison by two-level sampling; see [`Difference`] for the estimate. Chip `c` has the same images for all
+/// design points, so that differences between them are paired.
+///
+/// A tolerance is needed: chips are added, the same for all design points, until every half-width is at most that.
+/// A comparison of `chips` chips makes at most as many image evaluations as so many chips with all images would.
+#[derive(Debug)]
+pub struct TwoLevel<'a> {
+    /// What to compare. Its subjects have all test images.
+    pub comparison: &'a Comparison<'a>,
+    /// For each subject, whether each image is classified correctly without faults.
+    pub clean: &'a [Vec<bool>],
+}
+
+impl TwoLevel<'_> {
+    /// As [`Comparison::run`]; trials say what the clean network answers on the images of their chip.
+    ///
+    /// # Errors
+    /// As [`Comparison::run`]; [`Error::Argument`] without a tolerance, for clean answers or images that are not those
+    /// of the whole test set, or for finished trials of another sampling.
+    pub fn run(&self, done: &[Trial], cancel: &AtomicBool, sink: &mut Sink<'_>) -> Result<Outcome> {
+        let comparison = self.comparison;
+        let (tolerance, all) = (self.check()?, comparison.test_images);
+        let setups = comparison.setups()?;
+        let designs = comparison.designs_of(&setups)?;
+        let mut trials = known(&designs, done);
+        let pilot = self.pilot();
+        let mut images = pilot.images;
+        let mut chips = u64::from(self.most_chips(images)).min(pilot.chips) as u32;
+        let stopped_by = loop {
+            let of_chip = |chip: ChipId| if u64::from(chip.0) < pilot.chips { pilot.images } else { images };
+            check_known(&trials, chips, of_chip)?;
+            let owed = owed(&setups, &designs, chips, &trials);
+            let trial = |task: &Task| self.trial(task, of_chip(task.chip));
+            trials.extend(by_key(compute(&owed, &trial, cancel, sink)?));
+            let failing: Vec<&Design> = designs.iter().filter(|design| design.can_fail()).collect();
+            let shown: Vec<Vec<ChipDifference>> =
+                failing.iter().map(|design| differences(&trials, design, chips)).collect::<Result<_>>()?;
+            if u64::from(chips) == pilot.chips {
+                let components: Vec<Components> =
+                    shown.iter().filter_map(|chips| Components::of(chips, all)).collect();
+                images = Split::plan(&components, pilot, CHIP_COST, all, tolerance).images;
+            }
+            let found: Vec<Difference> = shown.iter().filter_map(|chips| Difference::of(chips)).collect();
+            let most = self.most_chips(images);
+            let more = match Difference::more_chips(&found, tolerance) {
+                None if found.len() == failing.len() => break StoppedBy::Tolerance,
+                more => more.unwrap_or(LEAST_CHIPS),
+            };
+            if chips >= most {
+                break StoppedBy::Chips;
+            }
+            chips = more.min(u64::from(most)) as u32;
+        };
+        Ok(Outcome::of(trials, chips, stopped_by))
+    }
+
+    /// Trials that the least number of chips takes, beyond `done`: more follow where intervals are wide.
+    ///
+    /// # Errors
+    /// As [`Comparison::designs`].
+    pub fn least_owed(&self, done: &[Trial]) -> Result<usize> {
+        let setups = self.comparison.setups()?;
+        let designs = self.comparison.designs_of(&setups)?;
+        let chips = u64::from(self.most_chips(self.pilot().images)).min(LEAST_CHIPS) as u32;
+        Ok(owed(&setups, &designs, chips, &known(&designs, done)).len())
+    }
+
+    /// The tolerance, where all goes together.
+    fn check(&self) -> Result<f64> {
+        let comparison = self.comparison;
+        let all = comparison.test_images;
+        let wrong =
+            |expected: String, found: String| Err(Error::argument("two-level sampling", expected, found));
+        if self.clean.len() != comparison.subjects.len() {
+            return wrong(
+                format!("the clean answers of {} models", comparison.subjects.len()),
+                self.clean.len().to_string(),
+            );
+        }
+        for (subject, clean) in comparison.subjects.iter().zip(self.clean) {
+            if subject.images.len() != all || clean.len() as u64 != all {
+                let found = format!("{} images and {} answers", subject.images.len(), clean.len());
+                return wrong(format!("all {all} test images and the clean answers on them"), found);
+            }
+        }
+        comparison
+            .tolerance
+            .ok_or_else(|| Error::argument("two-level sampling", "a tolerance, to know when to stop", "none"))
+    }
+
+    fn pilot(&self) -> Split {
+        Split { images: PILOT.images.min(self.comparison.test_images), chips: PILOT.chips }
+    }
+
+    /// Chips that the image evaluations of `chips` chips on all images are enough for, `images` for each after the
+    /// pilot.
+    fn most_chips(&self, images: u64) -> u32 {
+        let pilot = self.pilot();
+        let budget = u64::from(self.comparison.chips).saturating_mul(self.comparison.test_images);
+        let chips = match budget.checked_sub(pilot.chips * pilot.images) {
+            Some(rest) => pilot.chips + rest / images.max(1),
+            None => (budget / pilot.images.max(1)).max(1),
+        };
+        self.comparison.faults.chips(chips.min(MOST_CHIPS) as u32)
+    }
+
+    fn trial(&self, task: &Task, images: u64) -> Result<Trial> {
+        let started = Instant::now();
+        let (comparison, subject) = (self.comparison, task.setup.subject);
+        let at = comparison.subjects.iter().position(|other| std::ptr::eq(other, subject)).unwrap_or(0);
+        let places = chip_images(comparison.seed, task.chip, subject.images.labels(), images);
+        let clean: Vec<bool> = places.iter().map(|place| self.clean[at][*place as usize]).collect();
+        let evaluator = subject.evaluator;
+        let whole = |words: &[(usize, Word)]| match words.is_empty() {
+            true => Ok(clean.clone()),
+            false => evaluator.faulty_answers(words, &subject.images.select(&places)?),
+        };
+        let by_access = |access: &mut Access<'_>| {
+            evaluator.faulty_answers_by_access(&subject.images.select(&places)?, access)
+        };
+        let (answers, faults, status) = task.evaluate(comparison.seed, whole, by_access)?;
+        let count = |answers: &[bool]| answers.iter().filter(|right| **right).count() as u64;
+        let changed = answers.iter().zip(&clean).filter(|(faulty, clean)| faulty != clean).count() as u64;
+        Ok(Trial {
+            design_id: task.design_id.to_owned(),
+            chip: task.chip,
+            faults,
+            images: answers.len() as u64,
+            correct: count(&answers),
+            clean: Some(CleanAnswers { correct: count(&clean), changed }),
+            status,
+            seconds: started.elapsed().as_secs_f64(),
+        })
+    }
+}
+
+/// Refuses finished trials on other images than these chips are seen through.
+fn check_known(trials: &Trials, chips: u32, images: impl Fn(ChipId) -> u64) -> Result<()> {
+    let other = |t: &&Trial| t.chip.0 < chips && (t.images != images(t.chip) || t.clean.is_none());
+    match trials.values().find(other) {
+        None => Ok(()),
+        Some(trial) => {
+            let what = format!("finished trial of `{}` on chip {}", trial.design_id, trial.chip);
+            let expected = format!("{} images of two-level sampling", images(trial.chip));
+            Err(Error::argument(what, expected, format!("{} images of another", trial.images)))
+        }
+    }
+}
+
+/// What the chips of a design point showed.
+fn differences(trials: &Trials, design: &Design, chips: u32) -> Result<Vec<ChipDifference>> {
+    let of_chip = |chip| {
+        let trial = trials.get(&(design.design_id.clone(), ChipId(chip)));
+        let shown = trial.and_then(|trial| trial.clean?.difference(trial.images, trial.correct));
+        shown.ok_or_else(|| {
+            let what = format!("trial of `{}` on chip {chip}", design.design_id);
+            Error::argument(what, "a result beside the clean network's", "none that fits")
+        })
+    };
+    (0..chips).map(of_chip).collect()
+}
+
+/// Ascending places of `images` images with these labels, for one chip. Every image is equally likely, and classes keep
+/// their proportion: images in random order within their class, class after class, are taken at even distances from a
+/// random start (systematic sampling; Cochran, Sampling Techniques, 3rd ed., 1977, section 8.1).
+fn chip_images(seed: Seed, chip: ChipId, labels: &[u32], images: u64) -> Vec<u32> {
+    let mut order: Vec<u32> = (0..labels.len() as u32).collect();
+    if images >= labels.len() as u64 {
+        return order;
+    }
+    let mut stream = seed.stream(Purpose::ChipImages, &[chip.0.into()]);
+    stream.shuffle(&mut order);
+    order.sort_by_key(|place| labels[*place as usize]);
+    let (start, distance) = (stream.uniform(), labels.len() as f64 / images as f64);
+    let at = |i: u64| (((i as f64 + start) * distance) as usize).min(labels.len() - 1);
+    let mut places: Vec<u32> = (0..images).map(|i| order[at(i)]).collect();
+    places.sort_unstable();
+    places
+}
+
+#[cfg(test)]
+mod tests;
