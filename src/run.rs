@@ -7,6 +7,7 @@ mod evaluation;
 mod exploring;
 mod identity;
 mod monitor;
+mod prepared;
 mod quantization;
 mod record;
 mod redraw;

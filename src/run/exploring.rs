@@ -3,10 +3,11 @@
 
 use super::identity::check_plain_name;
 use super::monitor::{Monitor, SweepProgress};
+use super::prepared::{early_set, inputs, prepare, train_all, Prepared};
 use super::record::{now, run_folder};
 use super::redraw::{draw, Drawn};
 use super::subjects::TestImages;
-use super::sweeping::{early_set, inputs, prepare, train_all, Prepared, SweepRequest, Sweeping};
+use super::sweeping::{SweepRequest, Sweeping};
 use super::widths::add_mixed_models;
 use crate::config::Experiment;
 use crate::error::{Error, Result};
