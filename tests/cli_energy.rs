@@ -104,7 +104,10 @@ fn leakage_takes_picojoules_and_the_time_of_an_inference() {
 fn options_without_an_effect_are_refused() {
     let place = place();
     let text = refused(&place, &["--dataflow", "output_stationary"]);
-    assert!(text.contains("energy.array: expected `rows` and `columns` of the processing array"), "{text}");
+    assert!(
+        text.contains("--dataflow: expected `energy.array.rows` and `energy.array.columns`: the reads"),
+        "{text}"
+    );
     let text = refused(&place, &ARRAY);
     assert!(
         text.contains("energy.array") && text.contains("reads each weight once whatever the array"),

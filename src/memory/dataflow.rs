@@ -133,7 +133,7 @@ impl Accelerator {
     fn array(&self) -> Result<ProcessingArray> {
         self.array.ok_or_else(|| {
             let expected = format!(
-                "`rows` and `columns` of the processing array: the reads of dataflow `{}` depend on them",
+                "`energy.array.rows` and `energy.array.columns`: the reads of dataflow `{}` depend on them",
                 self.dataflow.name()
             );
             Error::argument("energy.array", expected, "none")
@@ -242,7 +242,10 @@ mod tests {
         let bare = Accelerator { array: None, ..accelerator(Dataflow::InputStationary, 1, 1) };
         let error =
             bare.reads(LayerProduct { filters: 1, window: 1, outputs: 1 }, 8.0).unwrap_err().to_string();
-        assert!(error.starts_with("energy.array: expected `rows` and `columns`"), "{error}");
+        assert!(
+            error.starts_with("energy.array: expected `energy.array.rows` and `energy.array.columns`"),
+            "{error}"
+        );
         assert!(error.contains("`input_stationary`") && error.ends_with("found none"), "{error}");
     }
 }

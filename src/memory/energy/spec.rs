@@ -191,7 +191,7 @@ mod tests {
                 change(spec);
             })
         };
-        assert!(folded(&|spec| spec.array = None).starts_with("energy.array: expected `rows` and `columns`"));
+        assert!(folded(&|spec| spec.array = None).starts_with("energy.array: expected `energy.array.rows`"));
         let zero = Some(ProcessingArray { rows: 16, columns: 0 });
         assert_eq!(folded(&|spec| spec.array = zero), "energy.array.columns: expected 1 to 65536, found 0");
         assert_eq!(
