@@ -6,6 +6,7 @@ mod greedy;
 mod local;
 mod lowest_voltage;
 mod oracle;
+mod precision;
 mod procedure;
 mod row;
 mod simulation;
@@ -14,9 +15,10 @@ mod spec;
 #[cfg(test)]
 mod tests;
 
-pub use domains::{DomainSpec, Group, Part};
-pub use lowest_voltage::{lowest_voltage, Evidence, Lowest, Plan, Target, Verdict, CONFIDENCE};
+pub use domains::{design_point, DomainSpec, Group, Part};
+pub use lowest_voltage::{lowest_voltage, Evaluate, Evidence, Lowest, Plan, Target, Verdict, CONFIDENCE};
 pub use oracle::{Oracle, Reference};
+pub use precision::{PrecisionSearch, Widths};
 pub use procedure::{explore, Outcome, Sink};
 pub use row::{Answer, Estimate, Evaluation, ExplorePoint, PointKind, PointStatus, SensitivityRow};
 pub use simulation::{Simulation, TrialSink};

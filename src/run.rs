@@ -4,8 +4,10 @@
 
 mod attacking;
 mod evaluation;
+mod exploring;
 mod identity;
 mod monitor;
+mod prepared;
 mod quantization;
 mod record;
 mod redraw;
@@ -14,9 +16,11 @@ mod subjects;
 mod sweeping;
 mod training;
 mod trainings;
+mod widths;
 
 pub use attacking::{attack, AttackRequest, AttackResult};
 pub use evaluation::{evaluate, EvaluationRow, FaultSetting};
+pub use exploring::{explore, ExploreResult};
 pub use monitor::{AttackProgress, Monitor, Quiet, SweepProgress};
 pub use quantization::{quantize, QuantizationRequest, QuantizationResult, QuantizationRow, QuantizedLayer};
 pub use redraw::{redraw, Drawn};

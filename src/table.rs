@@ -10,6 +10,7 @@ mod columns;
 mod coverage;
 mod csv;
 mod energy;
+mod explore;
 mod fault_count;
 mod field;
 mod file;
@@ -41,9 +42,13 @@ pub use columns::{
     write_timing, write_trials,
 };
 pub use energy::{read_energies, write_energies};
+pub use explore::{
+    evidence_records, explored_records, write_evidence, write_explored, write_sensitivities, ExploredPoint,
+    Sensitivity, VoltageEvidence,
+};
 pub use fault_count::{cells_key, fault_counts, FaultCount};
 pub use history::{history_csv_string, read_history, write_history};
-pub use journal::{replay, Journal, Replay};
+pub use journal::{replay, Journal, Replay, SearchEvaluation};
 pub use pareto::{frontier_probabilities, groups_of, pareto, RESAMPLES, SAVING_LOSSES};
 pub use pareto_file::{pareto_csv_string, pareto_records, read_pareto, write_pareto};
 pub use polars::frame::DataFrame;
@@ -76,6 +81,12 @@ pub mod names {
     pub const SUMMARY_CSV: &str = "summary.csv";
     /// Terms of the energy of each design point.
     pub const ENERGY_CSV: &str = "energy.csv";
+    /// Points of an exploration, verified or refuted.
+    pub const EXPLORED_CSV: &str = "explored.csv";
+    /// Losses of single domains.
+    pub const SENSITIVITY_CSV: &str = "sensitivity.csv";
+    /// What was seen of yields.
+    pub const YIELDS_CSV: &str = "yields.csv";
     /// Frontiers, hypervolumes, savings.
     pub const PARETO_CSV: &str = "pareto.csv";
     /// Lowest voltages at accuracy losses and yields.

@@ -7,6 +7,7 @@ use crate::attack::AttackSpec;
 use crate::data::DatasetSpec;
 use crate::device::DeviceSpec;
 use crate::error::{Error, Result};
+use crate::explore::ExploreSpec;
 use crate::fault::FaultSpec;
 use crate::memory::{parse_voltages, EnergySpec};
 use crate::net::Architecture;
@@ -42,6 +43,8 @@ pub struct Experiment {
     pub energy: EnergySpec,
     /// Sweep.
     pub sweep: SweepSpec,
+    /// Exploration.
+    pub explore: ExploreSpec,
     /// Attack.
     pub attack: AttackSpec,
     /// Models that `sweep` trains where no model file is given.
@@ -98,6 +101,7 @@ impl Default for Experiment {
             faults: FaultSpec::default(),
             energy: EnergySpec::default(),
             sweep: SweepSpec::default(),
+            explore: ExploreSpec::default(),
             attack: AttackSpec::default(),
             models: Vec::new(),
         }
@@ -157,6 +161,7 @@ impl Experiment {
         self.faults.check()?;
         self.energy.check()?;
         self.sweep.check()?;
+        self.explore.check()?;
         self.attack.check()?;
         if let Some(text) = &self.sweep.voltages {
             parse_voltages(text).map_err(|error| match error {

@@ -6,6 +6,7 @@ use super::run::Worker;
 use super::score::Tally;
 use super::{Engine, Images, Score, RUN};
 use rayon::prelude::*;
+use std::ops::Range;
 
 /// Fault sets that share one pass over the images: a fixed number, so that the work does not depend on threads.
 const SETS: usize = 32;
@@ -113,7 +114,8 @@ impl Worker {
             // activations of each group at the start of the jobs at hand
             let mut kept: Vec<Vec<f32>> = Vec::new();
             let mut at = 0;
-            for (jobs, tallies) in by_start(jobs, &mut tallies) {
+            for range in by_start(jobs) {
+                let (jobs, tallies) = (&jobs[range.clone()], &mut tallies[range]);
                 let start = jobs[0].start;
                 for (number, (pixels, labels)) in groups.iter().enumerate() {
                     match kept.get(number) {
@@ -144,16 +146,12 @@ impl Worker {
     }
 }
 
-/// Jobs of one start after the other, each with its tally.
-fn by_start<'a>(
-    jobs: &'a [Job],
-    mut tallies: &'a mut [(usize, Tally)],
-) -> Vec<(&'a [Job], &'a mut [(usize, Tally)])> {
-    let mut all = Vec::new();
+/// Places of the jobs of one start after the other.
+fn by_start(jobs: &[Job]) -> Vec<Range<usize>> {
+    let mut all: Vec<Range<usize>> = Vec::new();
     for jobs in jobs.chunk_by(|a, b| a.start == b.start) {
-        let (own, rest) = std::mem::take(&mut tallies).split_at_mut(jobs.len());
-        all.push((jobs, own));
-        tallies = rest;
+        let start = all.last().map_or(0, |range| range.end);
+        all.push(start..start + jobs.len());
     }
     all
 }

@@ -21,6 +21,9 @@ const FIRST_LOOK: u32 = 32;
 /// Chips that are evaluated at a time: a voltage is abandoned between two batches.
 const BATCH: usize = 16;
 
+/// Correct answers of chips at a voltage, in the order of the chips.
+pub type Evaluate<'a> = dyn FnMut(Voltage, &[ChipId]) -> Result<Vec<u64>> + 'a;
+
 /// What must hold at a voltage. Accuracies are fractions in [0, 1].
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Target {
@@ -113,10 +116,7 @@ pub struct Lowest {
 /// # Errors
 /// [`Error::Argument`] for a plan outside the ranges of its fields, too few chips for the yield whatever they do,
 /// results that are not one for each chip or more than the images; what `evaluate` returns.
-pub fn lowest_voltage(
-    plan: &Plan,
-    evaluate: &mut dyn FnMut(Voltage, &[ChipId]) -> Result<Vec<u64>>,
-) -> Result<Lowest> {
+pub fn lowest_voltage(plan: &Plan, evaluate: &mut Evaluate<'_>) -> Result<Lowest> {
     plan.check()?;
     let mut search = Search {
         plan,
@@ -214,7 +214,7 @@ impl Plan {
 /// A search under way.
 struct Search<'a> {
     plan: &'a Plan,
-    evaluate: &'a mut dyn FnMut(Voltage, &[ChipId]) -> Result<Vec<u64>>,
+    evaluate: &'a mut Evaluate<'a>,
     /// By place in the grid: correct answers of the search chips that were evaluated there.
     seen: Vec<BTreeMap<u32, u64>>,
     /// By search chip: voltages at which it was below the floor.

@@ -16,8 +16,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// Fault sets that are held at a time.
 const SETS_AT_ONCE: usize = 64;
 
-/// Takes each finished trial of a verification.
-pub type TrialSink<'a> = dyn FnMut(&Trial) -> Result<()> + Send + 'a;
+/// Takes each finished trial of a verification with its design point.
+pub type TrialSink<'a> = dyn FnMut(&Design, &Trial) -> Result<()> + Send + 'a;
 
 /// A network in a memory, its domains, its chips.
 pub struct Simulation<'a> {
@@ -208,7 +208,9 @@ impl Oracle for Simulation<'_> {
             tolerance: None,
             test_images: self.test_images,
         };
-        let outcome = comparison.run(&self.done, self.cancel, self.sink)?;
+        let sink = &mut self.sink;
+        let mut sink = |trial: &Trial| sink(&design, trial);
+        let outcome = comparison.run(&self.done, self.cancel, &mut sink)?;
         let correct = outcome.trials.iter().map(|trial| trial.correct).collect();
         self.verified.push((design, outcome.trials));
         Ok(correct)

@@ -1,15 +1,16 @@
-//! Options of an exploration of voltage domains.
+//! Options of an exploration: voltage domains, mixed precision, and the lowest voltage for a yield.
 
 use super::domains::DomainSpec;
 use crate::error::{Error, Result};
+use crate::units::Bits;
 use serde::{Deserialize, Serialize};
 
 /// How the voltages of domains are searched.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ExploreSpec {
-    /// What gets a voltage of its own.
-    pub domains: DomainSpec,
+    /// What gets a voltage of its own; `None`: one voltage for all.
+    pub domains: Option<DomainSpec>,
     /// Most loss of mean accuracy against the same model without faults, as a fraction; above 0, below 1.
     pub max_loss: f64,
     /// Energy of an inference that each supply rail beyond the first adds, relative to the network at 8 bits and the
@@ -18,24 +19,51 @@ pub struct ExploreSpec {
     pub domain_cost: f64,
     /// Most supply rails, that is distinct voltages; `None`: as many as there are domains.
     pub max_rails: Option<u32>,
+    /// Test images of the search, a seeded subset with the classes in proportion; `None`: all of the verification.
+    pub search_images: Option<u64>,
     /// Chips that the search evaluates; they are not those of the verification.
     pub search_chips: u32,
     /// Most joint evaluations of one search, each on all search chips.
     pub evaluations: u32,
     /// Most searches, each with a tighter limit than the one before, until a point stands its verification.
     pub attempts: u32,
+    /// Share of chips that must reach the floor (`sweep.floor`), above 0 and below 1: asks for the lowest voltage that
+    /// does, with one-sided 95 % confidence.
+    #[serde(rename = "yield")]
+    pub yield_share: Option<f64>,
+    /// Chips of the search for a yield; `None`: so many that one may fail.
+    pub yield_chips: Option<u32>,
+    /// Fresh chips that the answer for a yield is verified on.
+    pub fresh_chips: u32,
+    /// Step of the voltages that are tried for a yield, in the unit of the memory model; above 0.
+    pub step: f64,
+    /// Widths that a layer may have: models with a width for each layer are made by a greedy search without training,
+    /// and explored beside the others; empty: none.
+    pub widths: Vec<Bits>,
+    /// Most models of a search over widths that are explored.
+    pub mixed: u32,
+    /// Training images that widths are judged on, a seeded subset with the classes in proportion.
+    pub width_images: u64,
 }
 
 impl Default for ExploreSpec {
     fn default() -> Self {
         Self {
-            domains: DomainSpec::Layers,
+            domains: None,
             max_loss: 0.01,
             domain_cost: 0.01,
             max_rails: None,
+            search_images: Some(500),
             search_chips: 8,
             evaluations: 100,
             attempts: 3,
+            yield_share: None,
+            yield_chips: None,
+            fresh_chips: 200,
+            step: 0.005,
+            widths: Vec::new(),
+            mixed: 4,
+            width_images: 1000,
         }
     }
 }
@@ -57,6 +85,21 @@ impl ExploreSpec {
         if !(0.0..f64::INFINITY).contains(&self.domain_cost) {
             return Err(Error::argument("explore.domain_cost", "0 or more", self.domain_cost.to_string()));
         }
+        if self.yield_share.is_some_and(|share| !(share > 0.0 && share < 1.0)) {
+            let found = self.yield_share.unwrap_or_default().to_string();
+            return Err(Error::argument("explore.yield", "a share above 0 and below 1", found));
+        }
+        if !(self.step > 0.0 && self.step < 1.0) {
+            return Err(Error::argument("explore.step", "above 0 and below 1", self.step.to_string()));
+        }
+        if self.widths.iter().any(|bits| bits.is_float()) {
+            return Err(Error::argument("explore.widths", "widths of 1 to 8 bits", "32"));
+        }
+        if self.search_images == Some(0) || self.width_images == 0 {
+            return Err(Error::argument("explore.search_images, width_images", "at least 1", "0"));
+        }
+        at_least("explore.mixed", 1, self.mixed)?;
+        at_least("explore.fresh_chips", 2, self.fresh_chips)?;
         at_least("explore.max_rails", 1, self.max_rails.unwrap_or(1))?;
         at_least("explore.search_chips", 2, self.search_chips)?;
         at_least("explore.evaluations", 1, self.evaluations)?;
@@ -83,6 +126,13 @@ mod tests {
         assert!(with(&|spec| spec.max_rails = Some(0)).contains("explore.max_rails"));
         assert!(with(&|spec| spec.search_chips = 1).contains("explore.search_chips: expected at least 2"));
         assert!(with(&|spec| spec.evaluations = 0).contains("explore.evaluations"));
+        for share in [0.0, 1.0, f64::NAN] {
+            assert!(with(&|spec| spec.yield_share = Some(share)).contains("explore.yield"));
+        }
+        assert!(with(&|spec| spec.step = 0.0).contains("explore.step"));
+        assert!(with(&|spec| spec.fresh_chips = 1).contains("explore.fresh_chips"));
+        assert!(with(&|spec| spec.widths = vec![Bits::FLOAT]).contains("explore.widths"));
+        assert!(with(&|spec| spec.search_images = Some(0)).contains("search_images"));
         assert!(with(&|spec| spec.attempts = 0).contains("explore.attempts"));
     }
 }

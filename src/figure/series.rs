@@ -102,7 +102,7 @@ fn labels(keys: &[Key<'_>]) -> Vec<String> {
             for (i, part) in key.3.iter().enumerate() {
                 let varies = keys.iter().any(|other| other.3[i] != *part);
                 // Protection and domains come first: they are always said, where there are any.
-                let said = if i < 2 { !["none", ""].contains(part) } else { varies };
+                let said = if i < 2 { !part.is_empty() } else { varies };
                 if said {
                     label = format!("{label}, {part}");
                 }

@@ -140,7 +140,8 @@ pub fn weight_memory_energy(
     spec.check_memory(memory)?;
     let unit = Unit::new(memory, spec)?;
     let accelerator = spec.accelerator();
-    let (mut amounts, mut terms, mut reference) = (Vec::new(), Vec::new(), Amount::default());
+    let (mut amounts, mut terms) = (Vec::new(), Vec::new());
+    let (mut reference, mut total) = (Amount::default(), Total::default());
     for layer in layers {
         let weights = layer.weights as f64;
         let bits = layer.cells.iter().map(|cells| cells.bits).sum();
@@ -153,10 +154,9 @@ pub fn weight_memory_energy(
             let (energy_factor, leakage_factor) = factors(memory, cells.kind)?;
             let (stored, point) = (weights * (cells.bits + cells.overhead_bits), cells.point);
             let leakage = stored * leakage_factor * unit.leakage(memory, point.voltage.get());
-            amounts.push(Amount {
-                access: stored * energy_factor * reads * point.access_energy_relative * unit.access,
-                leakage,
-            });
+            let read = stored * energy_factor * reads;
+            total.add(read, point.access_energy_relative, leakage);
+            amounts.push(Amount { access: read * point.access_energy_relative * unit.access, leakage });
             terms.push(EnergyTerm {
                 layer: layer.layer.clone(),
                 cells: cells.kind,
@@ -182,8 +182,34 @@ pub fn weight_memory_energy(
         term.energy_relative = amount.sum() / reference;
         term.access_pj = unit.is_absolute.then_some(amount.access);
     }
-    let all: f64 = amounts.iter().map(|amount| amount.sum()).sum();
-    Ok(Energy { relative: all / reference, picojoule: unit.is_absolute.then_some(all), terms })
+    let relative = total.over(reference, unit.access);
+    let picojoule = unit.is_absolute.then(|| total.over(1.0, unit.access));
+    Ok(Energy { relative, picojoule, terms })
+}
+
+/// A sum of terms, voltage by voltage: with one voltage and no leakage it is a ratio of whole numbers times the access
+/// energy, and 1 exactly where it should be.
+#[derive(Default)]
+struct Total {
+    /// Relative energy of an access, and how many bits are read at it.
+    read: Vec<(f64, f64)>,
+    leakage: f64,
+}
+
+impl Total {
+    fn add(&mut self, read: f64, access_energy: f64, leakage: f64) {
+        match self.read.iter_mut().find(|(known, _)| *known == access_energy) {
+            Some((_, sum)) => *sum += read,
+            None => self.read.push((access_energy, read)),
+        }
+        self.leakage += leakage;
+    }
+
+    /// The sum over a reference, where an access at the error-free voltage costs `access`.
+    fn over(&self, reference: f64, access: f64) -> f64 {
+        let accesses: f64 = self.read.iter().map(|(energy, read)| read / reference * energy * access).sum();
+        accesses + self.leakage / reference
+    }
 }
 
 /// In what energies are counted.

@@ -181,6 +181,21 @@ impl Model {
         let info = ModelInfo { quantizer: quantizer.clone(), validation_accuracy: None, ..self.info.clone() };
         Ok(Self { network, info, checksum: self.checksum.clone(), warnings })
     }
+
+    /// A quantised network at other widths, without training: its ranges stay. Only for methods whose range does not
+    /// depend on the width (not `lsq`). How well the result does is not known.
+    ///
+    /// # Errors
+    /// A quantiser that does not check, or a tensor failure.
+    pub fn at_widths(&self, quantizer: &QuantizerSpec) -> Result<Self> {
+        let (architecture, classes) = (self.info.architecture, self.info.classes);
+        let (mut network, _) =
+            Network::new(architecture, classes, quantizer, Seed(0), self.network.device())?;
+        network = network.with_input_shape(self.info.input_shape)?;
+        let warnings = network.load_state(&self.network.state()?)?;
+        let info = ModelInfo { quantizer: quantizer.clone(), validation_accuracy: None, ..self.info.clone() };
+        Ok(Self { network, info, checksum: self.checksum.clone(), warnings })
+    }
 }
 
 /// Public colour checkpoints expect ImageNet's statistics (the convention of torchvision and of Idelbayev's

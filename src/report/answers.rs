@@ -1,9 +1,9 @@
 //! The tables of lowest voltages: at accuracy losses with what they save, and at yields with their guard band.
 
 use super::answer::{beyond, width};
-use super::tables::{accuracy, bit_error_rate, energy, head, points, row, voltage, Cell};
+use super::tables::{accuracy, bit_error_rate, energy, head, points, row, table, voltage, Cell};
 use super::Report;
-use crate::figure::{escape, number, percent};
+use crate::figure::{number, percent};
 use crate::stats;
 use crate::table::{Answer, Ends, Question, Reach, Spread, Summary};
 
@@ -52,11 +52,6 @@ fn span(ends: Ends, lower: bool, write: impl Fn(f64) -> String) -> Cell {
 fn volts(answer: &Answer) -> Cell {
     let at_end = answer.voltage_ends.low.is_some() && answer.voltage_ends.low == answer.ladder.lowest;
     span(answer.voltage_ends, at_end, number)
-}
-
-fn table(head: &str, rows: &str, caption: &str) -> String {
-    let caption = escape(caption);
-    format!("<div class=\"scroll\"><table>\n{head}{rows}</table></div>\n<p class=\"caption\">{caption}</p>\n")
 }
 
 fn share(share: Option<f64>) -> Cell {

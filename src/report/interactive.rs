@@ -1,7 +1,6 @@
 //! The interactive Pareto figure: its place in the page, its data, script and style. The script draws from the
 //! data alone; without it the section stays hidden, and the page is whole.
 
-use super::protection;
 use super::tables::{accuracy, bit_error_rate, source, voltage};
 use super::Report;
 use crate::figure::{extrapolated, interval, number, percent, series_looks, SeriesLook};
@@ -57,6 +56,7 @@ pub(super) fn section() -> String {
 
 /// Data and script, for the end of the page.
 pub(super) fn scripts(report: &Report) -> String {
+    // Plain numbers and texts: nothing here that JSON cannot hold.
     let data = serde_json::to_string(&data(report)).unwrap_or_default();
     format!(
         "<script type=\"application/json\" id=\"explore-data\">{}</script>\n<script>{SCRIPT}</script>\n",
@@ -122,13 +122,7 @@ fn settings(report: &Report, s: &Summary, group: &str) -> Vec<(&'static str, Str
         ("Model", d.model.clone()),
         ("Method", d.method.clone()),
         ("Bits", d.bits.map_or("different by layer".into(), |bits| bits.to_string())),
-        (
-            "Protection",
-            match d.protection.as_str() {
-                "none" => "none".into(),
-                name => format!("{name}: {}", protection::words(name)),
-            },
-        ),
+        ("Protection", d.protection.clone()),
         ("Array", d.array.clone()),
         ("Memory", format!("{} ({})", d.memory, d.fault_kind)),
         ("Voltage", voltage(s)),
@@ -162,7 +156,7 @@ fn settings(report: &Report, s: &Summary, group: &str) -> Vec<(&'static str, Str
         let of = format!("{} % ({} to {})", percent(spread.yield_share), percent(low), percent(high));
         all.push(("Yield", format!("{of} of at least {} %", percent(s.floor))));
     }
-    for (name, of) in [("On the frontier", None), ("On the frontier of its group", Some(group))] {
+    for (name, of) in [("Frontier of all", None), ("Frontier of group", Some(group))] {
         let frontier = report.pareto.frontiers.iter().find(|f| f.method.as_deref() == of);
         let point =
             frontier.and_then(|f| f.points.iter().find(|p| p.summary.design.design_id == d.design_id));

@@ -21,6 +21,13 @@ struct Compared<'a> {
 }
 
 impl<'a> Compared<'a> {
+    /// Names of the protections, `none` first.
+    fn names(&self) -> Vec<&'a str> {
+        let mut names: Vec<&str> = self.protections.keys().copied().collect();
+        names.sort_by_key(|name| (*name != "none", *name));
+        names
+    }
+
     fn target(&self, loss: f64) -> f64 {
         (self.clean - loss).max(0.0)
     }
@@ -74,7 +81,7 @@ fn compared(summaries: &[Summary]) -> Vec<Compared<'_>> {
 }
 
 /// A protection in words.
-pub(super) fn words(protection: &str) -> String {
+fn words(protection: &str) -> String {
     match protection {
         "none" => "no protection".into(),
         "secded" => "SECDED".into(),
@@ -96,7 +103,7 @@ pub(super) fn protections(summaries: &[Summary]) -> String {
     let mut out = String::from("<ul>\n");
     for model in &models {
         let sentences: Vec<String> =
-            model.protections.keys().filter(|p| **p != "none").map(|p| sentence(model, p)).collect();
+            model.names().into_iter().filter(|p| *p != "none").map(|p| sentence(model, p)).collect();
         out += &format!("<li><b>{}</b>: {}</li>\n", escape(&model.name), escape(&sentences.join(" ")));
     }
     out + "</ul>\n" + &table(&models)
@@ -170,7 +177,7 @@ fn table(models: &[Compared<'_>]) -> String {
     let mut marked = false;
     for model in models {
         for loss in SAVING_LOSSES {
-            for (i, protection) in model.protections.keys().enumerate() {
+            for (i, protection) in model.names().into_iter().enumerate() {
                 let open = model.is_open(protection, loss);
                 marked |= open;
                 let mark = if open { " †" } else { "" };
@@ -184,7 +191,7 @@ fn table(models: &[Compared<'_>]) -> String {
                     Cell::Text(model.name.clone()),
                     Cell::Number(points(loss)),
                     Cell::Number(percent(model.target(loss))),
-                    Cell::Text((*protection).to_owned()),
+                    Cell::Text(protection.to_owned()),
                     at,
                     of(&|p| Cell::Number(bit_error_rate(p))),
                     of(&|p| Cell::Number(accuracy(p.mean))),

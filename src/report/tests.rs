@@ -224,7 +224,7 @@ fn the_interactive_figure_holds_every_point_and_is_hidden_without_script() {
     assert!(first["settings"]
         .as_array()
         .unwrap()
-        .contains(&serde_json::json!(["On the frontier", "90.0 % of resamples"])));
+        .contains(&serde_json::json!(["Frontier of all", "90.0 % of resamples"])));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! What can change a number, and the hash of it that names folders.
 
 use crate::error::{Error, Result};
+use crate::explore::ExploreSpec;
 use crate::fault::FaultSpec;
 use crate::kernel::Isa;
 use crate::memory::EnergySpec;
@@ -25,6 +26,8 @@ pub(super) struct SweepIdentity<'a> {
     pub(super) faults: Option<&'a FaultSpec>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) energy: Option<&'a EnergySpec>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) explore: Option<&'a ExploreSpec>,
     /// Voltages and protections of two-level sampling, which plans the images of a chip from all design points: more
     /// of them are another run.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -1,26 +1,16 @@
 //! One sweep in its folder: models trained or loaded, trials journalled and resumed, tables and report written.
 
-use super::identity::{check_plain_name, folder_name, SweepIdentity};
+use super::identity::check_plain_name;
 use super::monitor::{Monitor, SweepProgress};
-use super::record::{now, run_folder, Input, Machine, Record, MEMORY, RECORD};
+use super::prepared::{early_set, inputs, prepare, train_all, Prepared};
+use super::record::{now, run_folder, Record, MEMORY, RECORD};
 use super::redraw::{draw, Drawn};
 use super::sampling::{self, Clean};
-use super::subjects::{check_untrained, dataset_for, load_models, Loaded, TestImages, TestSource};
-use super::training::train_model;
 use crate::config::Experiment;
-use crate::data::ImageSet;
-use crate::engine::{Score, ACCESS_IMAGES};
 use crate::error::{Error, Result};
-use crate::fault::Protection;
-use crate::memory::{self, Faults, MemoryModel, OperatingPoint};
-use crate::stats::ImageSample;
 use crate::store::{self, Lock};
-use crate::sweep::{exposed_cells, Comparison, Design, DesignPoint, Sampling, Subject, Trial, TwoLevel};
+use crate::sweep::{Design, Trial};
 use crate::table::{self, names, FloorSpec, Journal, Pareto, Replay, Summary};
-use crate::units::{BerSource, Voltage};
-use candle_core::Device;
-use rayon::prelude::*;
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -89,21 +79,6 @@ pub struct SweepResult {
     pub reused: usize,
 }
 
-/// Inputs of a sweep, loaded and checked.
-struct Prepared {
-    experiment: Experiment,
-    memory: MemoryModel,
-    faults: Faults,
-    voltages: Vec<Voltage>,
-    protections: Vec<Protection>,
-    models: Vec<Loaded>,
-    /// As in the record.
-    exposed_cells: BTreeMap<String, u64>,
-    images: TestImages,
-    identity: String,
-    notes: Vec<String>,
-}
-
 /// Trains the models of the configuration where none is given, sweeps, and leaves tables, figures and report.
 /// Finished trainings and trials are reused; a killed sweep goes on where it stopped.
 ///
@@ -120,7 +95,7 @@ pub fn sweep(experiment: &Experiment, request: &SweepRequest, monitor: &dyn Moni
         true => train_all(experiment, request, &device, monitor)?,
     };
     let training_seconds = (computed > 0).then(|| started.elapsed().as_secs_f64());
-    let prepared = prepare(experiment, request, inputs, &paths, early, &device)?;
+    let prepared = prepare(experiment, request, inputs, &paths, early, &device, false)?;
     prepared.notes.iter().for_each(|note| monitor.warn(note));
     let folder = run_folder(&request.results, request.out.as_deref(), &prepared.identity)?;
     Sweeping { prepared, request, folder, monitor, training_seconds }.finish()
@@ -150,7 +125,7 @@ pub fn plan(experiment: &Experiment, request: &SweepRequest) -> Result<SweepPlan
         });
     }
     let device = experiment.device.open()?;
-    let prepared = prepare(experiment, request, inputs, &request.models, early, &device)?;
+    let prepared = prepare(experiment, request, inputs, &request.models, early, &device, false)?;
     let folder = request.results.join(request.out.as_ref().unwrap_or(&prepared.identity));
     let journal = folder.join(names::JOURNAL);
     let replay = if journal.exists() { table::replay(&journal)? } else { Replay::default() };
@@ -181,286 +156,13 @@ pub fn plan(experiment: &Experiment, request: &SweepRequest) -> Result<SweepPlan
     })
 }
 
-/// The inputs that can be checked before anything is computed.
-struct Inputs {
-    memory: MemoryModel,
-    faults: Faults,
-    voltages: Vec<Voltage>,
-    protections: Vec<Protection>,
-}
-
-fn inputs(experiment: &Experiment, request: &SweepRequest) -> Result<Inputs> {
-    let memory = memory::load(&experiment.memory)?;
-    experiment.energy.check_memory(&memory)?;
-    let faults = Faults::new(&experiment.faults, &memory)?;
-    if request.models.is_empty() {
-        check_untrained(&experiment.trainings()?, &faults)?;
-    }
-    let voltages = faults.voltages(&memory, experiment.sweep.voltages.as_deref())?;
-    let protections = experiment.sweep.protections()?;
-    Ok(Inputs { memory, faults, voltages, protections })
-}
-
-/// The test images where they are known before the models are: wrong ones end a sweep before its trainings.
-fn early_set(experiment: &Experiment, request: &SweepRequest) -> Result<Option<ImageSet>> {
-    let follows = experiment.dataset.follows_the_network();
-    if !request.models.is_empty() && (!request.dataset_given || follows) {
-        return Ok(None);
-    }
-    let mut experiment = experiment.clone();
-    experiment.dataset = experiment.dataset.for_input(experiment.network.architecture.input_shape());
-    let set = test_set(&experiment, request)?;
-    if let Some(images) = experiment.sweep.images {
-        set.subset(usize::try_from(images).unwrap_or(usize::MAX), experiment.seed)?;
-    }
-    experiment.sweep.check_tolerance(set.len() as u64)?;
-    Ok(Some(set))
-}
-
-fn test_set(experiment: &Experiment, request: &SweepRequest) -> Result<ImageSet> {
-    let (spec, file) = (&experiment.dataset, request.data_file.as_deref());
-    TestSource { spec, folder: &request.data_folder, file }.load()
-}
-
-fn train_all(
-    experiment: &Experiment,
-    request: &SweepRequest,
-    device: &Device,
-    monitor: &dyn Monitor,
-) -> Result<(Vec<PathBuf>, usize)> {
-    let trainings = experiment.trainings()?;
-    if trainings.is_empty() {
-        return Err(Error::argument(
-            "sweep",
-            "`--model FILE`, or a configuration with `models` to train",
-            format!("neither (configuration `{}`)", experiment.name),
-        ));
-    }
-    if let Some(float) = trainings.iter().find(|training| training.quantizer.bits.is_float()) {
-        return Err(Error::argument(
-            format!("model `{}`", float.name),
-            "a quantised model, which stores codes in the memory",
-            "`bits: 32`",
-        ));
-    }
-    let train = |training| {
-        train_model(training, &request.model_cache, &request.data_folder, device, request.fresh, monitor)
-    };
-    let trained: Vec<_> = trainings.par_iter().with_max_len(1).map(train).collect::<Result<_>>()?;
-    let computed = trained.iter().map(|model| model.computed_epochs).sum();
-    Ok((trained.into_iter().map(|model| model.best).collect(), computed))
-}
-
-fn prepare(
-    experiment: &Experiment,
-    request: &SweepRequest,
-    inputs: Inputs,
-    paths: &[PathBuf],
-    early: Option<ImageSet>,
-    device: &Device,
-) -> Result<Prepared> {
-    let Inputs { memory, faults, voltages, protections } = inputs;
-    let mut experiment = experiment.clone();
-    let models = load_models(paths, device)?;
-    let given = request.models.is_empty() || request.dataset_given;
-    experiment.dataset = dataset_for(&models, &experiment.dataset, given)?;
-    let set = match early {
-        Some(set) => set,
-        None => test_set(&experiment, request)?,
-    };
-    let images = TestImages::new(&set, &models, &experiment, experiment.sweep.images)?;
-    experiment.sweep.check_tolerance(images.all)?;
-    let identity = SweepIdentity {
-        seed: experiment.seed.0,
-        dataset: &images.checksum,
-        images: images.count,
-        memory: &memory.checksum,
-        models: models.iter().map(|model| (model.name.as_str(), model.checksum.as_str())).collect(),
-        tolerance: experiment.sweep.tolerance,
-        floor: experiment.sweep.floor.map(|floor| floor.get()),
-        faults: faults.changes(),
-        energy: experiment.energy.changes(),
-        two_level: (experiment.sweep.sampling == Sampling::TwoLevel).then(|| {
-            let voltages = voltages.iter().map(|voltage| voltage.get()).collect();
-            (voltages, protections.iter().map(|protection| protection.to_string()).collect())
-        }),
-    };
-    let identity = folder_name(&experiment.name, &identity)?;
-    let mut prepared = Prepared {
-        experiment,
-        memory,
-        faults,
-        voltages,
-        protections,
-        models,
-        exposed_cells: BTreeMap::new(),
-        images,
-        identity,
-        notes: Vec::new(),
-    };
-    prepared.notes = prepared.remarks()?;
-    prepared.exposed_cells = prepared.count_cells()?;
-    Ok(prepared)
-}
-
-impl Prepared {
-    /// What the reader of the results should know.
-    fn remarks(&self) -> Result<Vec<String>> {
-        let mut notes: Vec<String> =
-            self.models.iter().flat_map(|model| model.warnings.iter().cloned()).collect();
-        let ImageSample { used, all } = self.images.sample();
-        if used < all {
-            notes.push(format!("{used} of {all} test images are used in each trial"));
-        }
-        let points: Vec<OperatingPoint> =
-            self.voltages.iter().map(|v| self.faults.at(&self.memory, *v)).collect::<Result<_>>()?;
-        notes.extend(self.faults.notes(&self.memory));
-        let words: u64 = self.models.iter().map(|model| model.evaluator.words().len() as u64).sum();
-        let rate: f64 = points.iter().map(|point| point.ber.get()).sum();
-        if rate * words as f64 * f64::from(self.experiment.sweep.chips) < 0.5 {
-            notes.push(format!(
-                "no voltage of this sweep can show a fault: the memory `{}` is error-free, or nearly so, at all of them",
-                self.memory.name
-            ));
-        }
-        let extrapolated = points.iter().filter(|point| point.ber_source == BerSource::Extrapolated).count();
-        if extrapolated > 0 {
-            notes.push(format!(
-                "{extrapolated} of {} voltages lie below the measured span of `{}`: their bit error rates are \
-                 extrapolated",
-                points.len(),
-                self.memory.name
-            ));
-        }
-        Ok(notes)
-    }
-
-    fn beyond_tolerance(&self, means: impl Iterator<Item = f64>) -> Option<String> {
-        sampling::beyond_tolerance(self.experiment.sweep.tolerance?, self.images.sample(), means)
-    }
-
-    fn clean(&self, replay: &Replay) -> Result<Clean> {
-        Clean::of(&self.models, &self.images, self.experiment.sweep.sampling, replay)
-    }
-
-    /// Cells that faults reach, by model and protection; none where counts do not have the rate of the curve.
-    fn count_cells(&self) -> Result<BTreeMap<String, u64>> {
-        let mut cells = BTreeMap::new();
-        for model in self.models.iter().filter(|_| self.faults.counts_have_the_rate()) {
-            model.stored_bits()?;
-            for &protection in &self.protections {
-                let key = table::cells_key(&model.name, &protection.to_string());
-                cells.insert(key, exposed_cells(&model.evaluator, &model.name, protection, &self.faults)?);
-            }
-        }
-        Ok(cells)
-    }
-
-    /// Every model at the voltages and under the protections asked for, and those that the run has already.
-    fn points(&self, replay: &Replay) -> Result<Vec<DesignPoint>> {
-        let (mut voltages, mut protections) = (self.voltages.clone(), self.protections.clone());
-        for design in &replay.designs {
-            voltages.extend(design.voltage.map(Voltage::new).transpose()?);
-            let protection: Protection = design.protection.parse()?;
-            if !protections.contains(&protection) {
-                protections.push(protection);
-            }
-        }
-        voltages.sort_by(|a, b| a.get().total_cmp(&b.get()));
-        voltages.dedup();
-        let at = |voltage| self.faults.at(&self.memory, voltage);
-        let points: Vec<OperatingPoint> = voltages.into_iter().map(at).collect::<Result<_>>()?;
-        Ok(DesignPoint::grid(self.models.len(), &points, &protections))
-    }
-
-    /// The chips asked for, or as many as the run has already. A tolerance decides by itself.
-    fn chips(&self, replay: &Replay) -> u32 {
-        let asked = self.faults.chips(self.experiment.sweep.chips);
-        match self.experiment.sweep.tolerance {
-            Some(_) => asked,
-            None => replay.trials.iter().map(|trial| trial.chip.0 + 1).fold(asked, u32::max),
-        }
-    }
-
-    fn subjects<'a>(&'a self, clean: &[Score]) -> Vec<Subject<'a>> {
-        let pairs = self.models.iter().zip(clean).enumerate();
-        pairs
-            .map(|(i, (model, clean))| Subject {
-                name: model.name.clone(),
-                dataset: self.images.title.clone(),
-                training_seed: model.info.training_seed,
-                evaluator: &model.evaluator,
-                images: self.images.of(i),
-                clean: *clean,
-            })
-            .collect()
-    }
-
-    fn comparison<'a>(
-        &'a self,
-        subjects: &'a [Subject<'a>],
-        points: &'a [DesignPoint],
-        chips: u32,
-    ) -> Comparison<'a> {
-        Comparison {
-            subjects,
-            memory: &self.memory,
-            faults: &self.faults,
-            energy: &self.experiment.energy,
-            points,
-            seed: self.experiment.seed,
-            chips,
-            tolerance: self.experiment.sweep.tolerance,
-            test_images: self.images.all,
-        }
-    }
-
-    fn two_level<'a>(&self, comparison: &'a Comparison<'a>, clean: &'a [Vec<bool>]) -> Option<TwoLevel<'a>> {
-        let asked = self.experiment.sweep.sampling == Sampling::TwoLevel;
-        asked.then_some(TwoLevel { comparison, clean })
-    }
-
-    fn record(&self, command: &str) -> Record {
-        let models =
-            self.models.iter().map(|m| Input::new(&m.name, m.path.display().to_string(), &m.checksum));
-        let accesses = self.images.count.div_ceil(ACCESS_IMAGES as u64);
-        Record {
-            version: Record::version(),
-            identity: self.identity.clone(),
-            commands: vec![command.to_owned()],
-            seed: self.experiment.seed.0,
-            chance: 1.0 / self.images.classes as f64,
-            images: self.images.count,
-            dataset: Input::new(
-                self.experiment.dataset.name.name(),
-                self.images.title.clone(),
-                &self.images.checksum,
-            ),
-            memory: Some(Input::new(
-                &self.memory.name,
-                self.experiment.memory.clone(),
-                &self.memory.checksum,
-            )),
-            attack_data: None,
-            models: models.collect(),
-            exposed_cells: self.exposed_cells.clone(),
-            accesses: if self.faults.is_transient() { accesses } else { 1 },
-            started_unix: now(),
-            finished_unix: None,
-            machine: Machine::here(),
-            notes: self.notes.clone(),
-            configuration: self.experiment.clone(),
-        }
-    }
-}
-
 /// A sweep with its folder.
-struct Sweeping<'a> {
-    prepared: Prepared,
-    request: &'a SweepRequest,
-    folder: PathBuf,
-    monitor: &'a dyn Monitor,
-    training_seconds: Option<f64>,
+pub(super) struct Sweeping<'a> {
+    pub(super) prepared: Prepared,
+    pub(super) request: &'a SweepRequest,
+    pub(super) folder: PathBuf,
+    pub(super) monitor: &'a dyn Monitor,
+    pub(super) training_seconds: Option<f64>,
 }
 
 impl Sweeping<'_> {
@@ -525,7 +227,7 @@ impl Sweeping<'_> {
     }
 
     /// Writes `run.yaml` and the memory model. A resumed run keeps its beginning and gains this command.
-    fn begin(&self, journal: &Path) -> Result<Record> {
+    pub(super) fn begin(&self, journal: &Path) -> Result<Record> {
         let (prepared, folder) = (&self.prepared, &self.folder);
         let mut record = prepared.record(&self.request.command);
         if self.request.fresh {
@@ -563,7 +265,7 @@ impl Sweeping<'_> {
         }
     }
 
-    fn write_tables(
+    pub(super) fn write_tables(
         &self,
         designs: &[Design],
         trials: &[Trial],

@@ -152,6 +152,19 @@ impl Comparison<'_> {
         places.par_iter().map(read).collect()
     }
 
+    /// Correct answers of a design point, by its place in [`Self::designs`], on each of these chips.
+    ///
+    /// # Errors
+    /// As [`Self::read`]; a failure of a trial.
+    pub fn correct(&self, place: usize, chips: &[ChipId]) -> Result<Vec<u64>> {
+        let setups = self.setups()?;
+        let setup = setups.get(place).ok_or_else(|| {
+            Error::argument("design point", format!("one of {}", setups.len()), place.to_string())
+        })?;
+        let trial = |chip: &ChipId| Ok(self.trial(&Task { setup, design_id: "", chip: *chip })?.correct);
+        chips.par_iter().with_max_len(1).map(trial).collect()
+    }
+
     /// Every term of the energy of every design point.
     ///
     /// # Errors

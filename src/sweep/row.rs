@@ -165,7 +165,7 @@ impl CleanAnswers {
         let right = correct.checked_add(self.correct)?;
         let most = right.min(images.checked_mul(2)? - right);
         let possible = (gain.unsigned_abs()..=most).contains(&self.changed)
-            && (self.changed - gain.unsigned_abs()) % 2 == 0;
+            && (self.changed - gain.unsigned_abs()).is_multiple_of(2);
         possible.then_some(ChipDifference { images, gain, changed: self.changed })
     }
 }

@@ -8,7 +8,7 @@ pub use rows::{
     answer_records, answers_csv_string, read_answers, write_answers, Answer, Ends, Ladder, Question, Reach,
 };
 
-use super::pareto::{baseline_of, best_clean, Points, ROUNDING, SAVING_LOSSES};
+use super::pareto::{baseline_of, best_clean, Points, ROUNDING, SAVING_LOSSES, UNPROTECTED};
 use super::row::{Outcome, Summary};
 use crate::error::{Error, Result};
 use crate::seed::{Purpose, Seed};
@@ -22,8 +22,6 @@ pub const YIELD_TARGETS: [f64; 2] = [0.9, 0.99];
 const CONFIDENCE: f64 = 0.95;
 /// First index of the stream of the choice of images.
 const STREAM: u64 = 2;
-/// Protection that the baseline is taken under, where it was swept so.
-const UNPROTECTED: &str = "none";
 
 /// What is asked of every ladder.
 #[derive(Clone, Debug, PartialEq)]

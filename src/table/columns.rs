@@ -48,8 +48,13 @@ pub(super) fn design_keys() -> Vec<Field<Design>> {
 
 /// `conv1=0.8;fc=0.9`; `None` where there is one voltage.
 fn domain_voltages(design: &Design) -> Option<String> {
+    join_domain_voltages(&design.domain_voltages)
+}
+
+/// `conv1=0.8;fc=0.9`; `None` for none.
+pub(super) fn join_domain_voltages(voltages: &[DomainVoltage]) -> Option<String> {
     let one = |domain: &DomainVoltage| format!("{}={:?}", domain.domain, domain.voltage);
-    let all: Vec<String> = design.domain_voltages.iter().map(one).collect();
+    let all: Vec<String> = voltages.iter().map(one).collect();
     (!all.is_empty()).then(|| all.join(";"))
 }
 

@@ -8,6 +8,7 @@
 
 use super::MAX_ROWS;
 use crate::error::{Error, IoContext, Result};
+use crate::explore::Evaluation;
 use crate::store;
 use crate::sweep::{CleanAnswers, Design, Trial, TrialStatus};
 use serde::{Deserialize, Serialize};
@@ -36,6 +37,17 @@ enum Record {
     Journal(Header),
     Design(Box<Design>),
     Trial(Trial),
+    Search(Box<SearchEvaluation>),
+}
+
+/// An evaluation of a search with its model.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SearchEvaluation {
+    /// The model.
+    pub model: String,
+    /// The evaluation.
+    pub evaluation: Evaluation,
 }
 
 /// What a journal held when it was opened, in the order of writing.
@@ -45,6 +57,8 @@ pub struct Replay {
     pub designs: Vec<Design>,
     /// Finished trials, each of a design point above.
     pub trials: Vec<Trial>,
+    /// Evaluations of searches.
+    pub searches: Vec<SearchEvaluation>,
     /// True where the last line was torn or damaged; it does not count.
     pub dropped_torn_line: bool,
 }
@@ -131,6 +145,14 @@ impl Journal {
         }
         remember(&mut self.known, trial);
         Ok(())
+    }
+
+    /// Appends an evaluation of a search.
+    ///
+    /// # Errors
+    /// [`Error::Io`] with the path; the journal stays whole then.
+    pub fn append_search(&mut self, search: &SearchEvaluation) -> Result<()> {
+        self.write(&Record::Search(Box::new(search.clone())))
     }
 
     /// Flushes everything to the medium.
@@ -259,6 +281,10 @@ impl Contents {
                     None => self.known.insert(id.clone(), ((*design).clone(), BTreeMap::new())),
                 };
                 self.replay.designs.push(*design);
+                Ok(())
+            }
+            Record::Search(search) => {
+                self.replay.searches.push(*search);
                 Ok(())
             }
             Record::Trial(trial) => {

@@ -16,7 +16,7 @@ pub const RESAMPLES: usize = 1000;
 /// Name of the method that others are compared with.
 pub(super) const BASELINE: &str = "normal";
 /// Name of the protection of unprotected codes.
-const UNPROTECTED: &str = "none";
+pub(super) const UNPROTECTED: &str = "none";
 /// First index of the bootstrap stream of frontiers; summaries have another.
 const STREAM: u64 = 1;
 /// Rounding that a mean may fall short of a target by.

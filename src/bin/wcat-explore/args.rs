@@ -1,7 +1,9 @@
 //! What may be typed: commands and flags with their help. What is meant by it is resolved in each command.
 
+mod explore;
 mod quantize;
 
+pub(crate) use explore::ExploreArgs;
 pub(crate) use quantize::QuantizeArgs;
 
 use crate::fault_args::FaultArgs;
@@ -110,6 +112,8 @@ impl Common {
 pub(crate) enum Command {
     /// Sweep the supply voltage with simulated chips: tables, Pareto figures, report
     Sweep(SweepArgs),
+    /// The cheapest designs at a loss or a yield: protections, voltage domains, widths
+    Explore(ExploreArgs),
     /// Train a model, or several methods; goes on where an earlier call stopped
     Train(TrainArgs),
     /// Quantise a float model without training

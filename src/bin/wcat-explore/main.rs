@@ -34,6 +34,7 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let common = &arguments.common;
     match &arguments.command {
         Command::Sweep(args) => cmd::sweep::run(common, args, &monitor),
+        Command::Explore(args) => cmd::explore::run(common, args, &monitor),
         Command::Train(args) => cmd::train::run(common, args, &monitor),
         Command::Quantize(args) => cmd::quantize::run(common, args, &monitor),
         Command::Eval(args) => cmd::eval::run(common, args, &monitor),

@@ -78,7 +78,7 @@ fn with<R>(
         search_chips: 3,
         chips: 4,
         cancel: &cancel,
-        sink: &mut |_| Ok(()),
+        sink: &mut |_, _| Ok(()),
         done: Vec::new(),
         verified: Vec::new(),
     };
@@ -159,7 +159,7 @@ fn verification_is_a_sweep_of_its_own_chips_and_is_resumed() {
         let (design, trials) = simulation.verified[0].clone();
         assert_eq!((design.design_id.as_str(), design.voltage), ("m@0.75vmin", Some(0.75)));
         simulation.done = trials;
-        let mut refuse = |_: &Trial| Err(Error::Interrupted);
+        let mut refuse = |_: &Design, _: &Trial| Err(Error::Interrupted);
         let again = Simulation {
             sink: &mut refuse,
             done: simulation.done.clone(),

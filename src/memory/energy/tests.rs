@@ -55,6 +55,19 @@ fn eight_bits_at_the_error_free_voltage_cost_one() {
 }
 
 #[test]
+fn one_voltage_gives_the_ratio_of_bits_times_its_access_energy_to_the_last_digit() {
+    // journals of older runs hold energies that were computed so
+    let sizes = [150, 2400, 48_000, 10_080, 840];
+    for (bits, voltage) in [(4.0, 0.8), (3.0, 0.833), (8.0, 0.975)] {
+        let layers =
+            sizes.map(|weights| LayerAccess { weights, ..layer(1, vec![cells(bits, 0.0, voltage)]) });
+        let whole = sizes.iter().sum::<u64>() as f64;
+        let expected = whole * bits / (whole * 8.0) * point(&finfet(), voltage).access_energy_relative;
+        assert_eq!(energy(&layers, &EnergySpec::default()).relative, expected);
+    }
+}
+
+#[test]
 fn energy_goes_with_bits_reads_and_the_square_of_the_voltage() {
     let one = |bits, overhead, voltage| {
         energy(&[layer(1, vec![cells(bits, overhead, voltage)])], &EnergySpec::default()).relative

@@ -1,0 +1,187 @@
+//! Mixed precision: a greedy search over the widths of a network's layers, without training.
+
+use crate::engine::{score, Images};
+use crate::error::{Error, Result};
+use crate::net::Model;
+use crate::quant::QuantizerSpec;
+use crate::units::Bits;
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// A network with a width for each layer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Widths {
+    /// Bits of each stored layer, in memory order, by name.
+    pub bits: Vec<(String, Bits)>,
+    /// Stored weights.
+    pub weights: u64,
+    /// Stored bits of the whole network.
+    pub stored_bits: u64,
+    /// Mean cross-entropy on the images of the search, in nats.
+    pub loss: f64,
+    /// Share of the images of the search that is classified correctly.
+    pub accuracy: f64,
+}
+
+impl Widths {
+    /// Bits of a weight in the mean.
+    pub fn mean_bits(&self) -> f64 {
+        self.stored_bits as f64 / self.weights.max(1) as f64
+    }
+}
+
+/// A model and what the search may do with it.
+#[derive(Debug)]
+pub struct PrecisionSearch<'a> {
+    /// The model: float, or trained with a quantiser whose ranges do not depend on the width (not `lsq`).
+    pub model: &'a Model,
+    /// Quantiser of a float model; a trained one keeps its own.
+    pub quantizer: &'a QuantizerSpec,
+    /// Widths that a layer may have.
+    pub widths: &'a [Bits],
+    /// Images that choices are judged on; not those of the test set.
+    pub images: &'a Images,
+    /// Once raised, the next evaluation returns [`Error::Interrupted`].
+    pub cancel: &'a AtomicBool,
+}
+
+/// A candidate: one layer at the next lower width.
+#[derive(Clone, Copy, Debug)]
+struct Candidate {
+    layer: usize,
+    /// Loss that it adds, as last measured, per stored bit that it saves.
+    price: f64,
+    /// Number of steps taken when it was measured.
+    measured: usize,
+}
+
+impl PrecisionSearch<'_> {
+    /// From the greatest width everywhere to the least: in each step the layer goes down by one width that adds least
+    /// loss for each stored bit saved. The price of a candidate is measured anew only while it is the cheapest on the
+    /// list (the lazy greedy of Minoux 1978; exact where prices only rise). The first entry has the greatest width in
+    /// every layer, the last the least.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] without a width, for a float width, or for a model that cannot change its widths;
+    /// [`Error::Interrupted`]; as [`score`].
+    pub fn run(&self) -> Result<Vec<Widths>> {
+        let mut widths = self.widths.to_vec();
+        widths.sort_unstable_by(|a, b| b.cmp(a));
+        widths.dedup();
+        let Some(most) = widths.first().copied() else {
+            return Err(Error::argument("explore.widths", "at least one width", "none"));
+        };
+        if most.is_float() {
+            return Err(Error::argument("explore.widths", "widths of 1 to 8 bits", "32"));
+        }
+        let layers = self.layers(most)?;
+        let mut places = vec![0; layers.len()];
+        let mut path = vec![self.measure(&layers, &widths, &places)?];
+        let mut candidates: Vec<Candidate> = Vec::new();
+        for layer in (0..layers.len()).filter(|_| widths.len() > 1) {
+            let price = self.price(&layers, &widths, &places, layer, &path[0])?;
+            candidates.push(Candidate { layer, price, measured: 0 });
+        }
+        while let Some(next) = cheapest(&candidates) {
+            let steps = path.len() - 1;
+            let now = &path[steps];
+            if candidates[next].measured < steps {
+                let layer = candidates[next].layer;
+                let price = self.price(&layers, &widths, &places, layer, now)?;
+                candidates[next] = Candidate { layer, price, measured: steps };
+                continue;
+            }
+            let layer = candidates[next].layer;
+            places[layer] += 1;
+            path.push(self.measure(&layers, &widths, &places)?);
+            match places[layer] + 1 < widths.len() {
+                // its next step is unknown: first in line to be measured
+                true => candidates[next] = Candidate { layer, price: f64::NEG_INFINITY, measured: 0 },
+                false => drop(candidates.swap_remove(next)),
+            }
+        }
+        Ok(path)
+    }
+
+    /// Every width for all layers.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub fn uniform(&self, path: &[Widths]) -> Result<Vec<Widths>> {
+        let Some(first) = path.first() else { return Ok(Vec::new()) };
+        let layers = self.layers(first.bits.first().map_or(Bits::FLOAT, |(_, bits)| *bits))?;
+        let all = self.widths.iter().map(|bits| self.measure(&layers, &[*bits], &vec![0; layers.len()]));
+        all.collect()
+    }
+
+    /// Names and numbers of weights of the layers that are stored.
+    fn layers(&self, bits: Bits) -> Result<Vec<(String, u64)>> {
+        let network = self.at(bits, BTreeMap::new())?.network;
+        let stored = network.layers().iter().filter(|layer| layer.scheme().is_some());
+        Ok(stored.map(|layer| (layer.name().to_owned(), layer.weight().elem_count() as u64)).collect())
+    }
+
+    /// The model with a width for all layers but some.
+    fn at(&self, bits: Bits, layer_bits: BTreeMap<String, Bits>) -> Result<Model> {
+        let own = &self.model.info.quantizer;
+        let trained = !own.bits.is_float();
+        let base = if trained { own } else { self.quantizer };
+        let quantizer = QuantizerSpec { bits, layer_bits, ..base.clone() };
+        match trained {
+            true => self.model.at_widths(&quantizer),
+            false => self.model.quantized(&quantizer),
+        }
+    }
+
+    /// The model at these places in the list of widths.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub fn model(&self, widths: &Widths) -> Result<Model> {
+        let most = widths.bits.iter().map(|(_, bits)| *bits).max().unwrap_or(Bits::FLOAT);
+        let others = widths.bits.iter().filter(|(_, bits)| *bits != most);
+        self.at(most, others.map(|(name, bits)| (globset::escape(name), *bits)).collect())
+    }
+
+    fn measure(&self, layers: &[(String, u64)], widths: &[Bits], places: &[usize]) -> Result<Widths> {
+        if self.cancel.load(Ordering::Relaxed) {
+            return Err(Error::Interrupted);
+        }
+        let bits: Vec<(String, Bits)> =
+            layers.iter().zip(places).map(|((name, _), place)| (name.clone(), widths[*place])).collect();
+        let stored =
+            layers.iter().zip(&bits).map(|((_, weights), (_, bits))| weights * u64::from(bits.get()));
+        let (stored_bits, weights) = (stored.sum(), layers.iter().map(|(_, weights)| weights).sum());
+        let mut found = Widths { stored_bits, weights, bits, loss: 0.0, accuracy: 0.0 };
+        let result = score(&self.model(&found)?.network, self.images)?;
+        (found.loss, found.accuracy) = (result.loss, result.accuracy());
+        Ok(found)
+    }
+
+    /// Loss that a layer's next width adds, for each stored bit that it saves.
+    fn price(
+        &self,
+        layers: &[(String, u64)],
+        widths: &[Bits],
+        places: &[usize],
+        layer: usize,
+        now: &Widths,
+    ) -> Result<f64> {
+        let mut next = places.to_vec();
+        next[layer] += 1;
+        let found = self.measure(layers, widths, &next)?;
+        let added = found.loss - now.loss;
+        // a loss that is not finite is the highest price
+        let added = if added.is_nan() { f64::INFINITY } else { added };
+        Ok(added / (now.stored_bits - found.stored_bits) as f64)
+    }
+}
+
+/// Place of the cheapest candidate; of equals that of the first layer.
+fn cheapest(candidates: &[Candidate]) -> Option<usize> {
+    let order = |a: &usize, b: &usize| {
+        let (a, b) = (&candidates[*a], &candidates[*b]);
+        a.price.total_cmp(&b.price).then(a.layer.cmp(&b.layer))
+    };
+    (0..candidates.len()).min_by(order)
+}

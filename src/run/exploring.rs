@@ -1,0 +1,462 @@
+//! One exploration in its folder: the grid of single voltages as in a sweep, domains and yields searched and verified,
+//! all in one frontier.
+
+use super::identity::check_plain_name;
+use super::monitor::{Monitor, SweepProgress};
+use super::prepared::{early_set, inputs, prepare, train_all, Prepared};
+use super::record::{now, run_folder};
+use super::redraw::{draw, Drawn};
+use super::subjects::TestImages;
+use super::sweeping::{SweepRequest, Sweeping};
+use super::widths::add_mixed_models;
+use crate::config::Experiment;
+use crate::error::{Error, Result};
+use crate::explore::{
+    design_point, explore as search_domains, lowest_voltage, DomainSpec, Evaluation, Evidence, ExplorePoint,
+    Lowest, Outcome, Plan, SensitivityRow, Simulation, Target, CONFIDENCE,
+};
+use crate::fault::Protection;
+use crate::memory::{CellKind, EnergyTerm, OperatingPoint};
+use crate::stats;
+use crate::store::Lock;
+use crate::sweep::{Design, DesignPoint, EnergyRow, Sampling, Subject, Trial};
+use crate::table::{
+    self, names, ExploredPoint, FloorSpec, Journal, Pareto, Replay, SearchEvaluation, Sensitivity, Summary,
+    VoltageEvidence,
+};
+use crate::units::{Accuracy, ChipId, Voltage};
+use std::path::PathBuf;
+use std::sync::Mutex;
+use std::time::Instant;
+
+/// What stands for a layer in the table of energies where the cost of rails does.
+const RAILS: &str = "supply rails beyond the first";
+
+/// A finished exploration.
+#[derive(Clone, Debug)]
+pub struct ExploreResult {
+    /// Its folder with the tables.
+    pub folder: PathBuf,
+    /// Its figures and report.
+    pub drawn: Drawn,
+    /// Points of domains and best single voltages, verified or refuted.
+    pub points: Vec<ExploredPoint>,
+    /// What was seen of yields.
+    pub evidence: Vec<VoltageEvidence>,
+    /// The answers in words.
+    pub answers: Vec<String>,
+    /// One row per design point.
+    pub summaries: Vec<Summary>,
+    /// Frontiers and savings.
+    pub pareto: Pareto,
+}
+
+/// Sweeps single voltages, then searches what the options ask for: a voltage for each domain, the lowest voltage for a
+/// yield, models with a width for each layer. What is finished is reused.
+///
+/// # Errors
+/// As [`super::sweep`]; [`Error::Argument`] where a tolerance is asked for, because searched points are compared on the
+/// same chips, or a yield without a floor.
+pub fn explore(
+    experiment: &Experiment,
+    request: &SweepRequest,
+    monitor: &dyn Monitor,
+) -> Result<ExploreResult> {
+    if experiment.sweep.tolerance.is_some() {
+        let expected = "to be left out: points are compared on the same chips, `--chips` of them";
+        return Err(Error::argument("sweep.tolerance", expected, "a value"));
+    }
+    if experiment.sweep.sampling != Sampling::AllImages {
+        let expected = "`all_images`: points are compared chip by chip on all images of a trial";
+        return Err(Error::argument("sweep.sampling", expected, "`two_level`"));
+    }
+    if experiment.explore.yield_share.is_some() && experiment.sweep.floor.is_none() {
+        let expected = "the accuracy that a chip must reach, beside `--yield`";
+        return Err(Error::argument("--floor (sweep.floor)", expected, "nothing"));
+    }
+    let inputs = inputs(experiment, request)?;
+    check_plain_name("--out", request.out.as_deref())?;
+    let device = experiment.device.open()?;
+    let early = early_set(experiment, request)?;
+    let started = Instant::now();
+    let (mut paths, computed) = match request.models.is_empty() {
+        false => (request.models.clone(), 0),
+        true => train_all(experiment, request, &device, monitor)?,
+    };
+    if !experiment.explore.widths.is_empty() {
+        paths = add_mixed_models(experiment, request, &paths, &device, monitor)?;
+    }
+    let training_seconds = (computed > 0).then(|| started.elapsed().as_secs_f64());
+    let prepared = prepare(experiment, request, inputs, &paths, early, &device, true)?;
+    prepared.notes.iter().for_each(|note| monitor.warn(note));
+    let folder = run_folder(&request.results, request.out.as_deref(), &prepared.identity)?;
+    let sweeping = Sweeping { prepared, request, folder, monitor, training_seconds };
+    Exploring { sweeping: &sweeping }.finish()
+}
+
+/// An exploration with its folder.
+struct Exploring<'a> {
+    sweeping: &'a Sweeping<'a>,
+}
+
+/// What a search over the domains of one model came to.
+struct Explored {
+    model: String,
+    outcome: Outcome,
+    verified: Vec<(Design, Vec<Trial>)>,
+}
+
+impl Exploring<'_> {
+    fn finish(&self) -> Result<ExploreResult> {
+        let Sweeping { prepared, request, folder, monitor, .. } = self.sweeping;
+        let _lock = Lock::take(folder)?;
+        let journal_path = folder.join(names::JOURNAL);
+        let mut record = self.sweeping.begin(&journal_path)?;
+        let (journal, replay) = Journal::open(&journal_path)?;
+        let journal = Mutex::new(journal);
+        let clean = prepared.clean(&replay)?.scores;
+        let points = prepared.points(&replay)?;
+        let subjects = prepared.subjects(&clean);
+        let chips = prepared.chips(&replay);
+        let comparison = prepared.comparison(&subjects, &points, chips);
+        let mut designs = comparison.designs()?;
+        designs.iter().try_for_each(|design| lock(&journal).append_design(design))?;
+        let started = Instant::now();
+        let owed = comparison.count_owed(&replay.trials)?;
+        let mut done = 0;
+        let mut sink = |trial: &Trial| {
+            lock(&journal).append_trial(trial)?;
+            done += 1;
+            monitor.trial(&SweepProgress { done, owed });
+            Ok(())
+        };
+        let grid = comparison.run(&replay.trials, monitor.cancel(), &mut sink)?;
+        let mut energies = comparison.energies()?;
+        let mut trials = grid.trials;
+        let explored = match &prepared.experiment.explore.domains {
+            Some(domains) => self.domains(domains, &subjects, &trials, &replay, &journal, chips)?,
+            None => Vec::new(),
+        };
+        for explored in &explored {
+            self.add_verified(explored, &subjects, &mut designs, &mut trials, &mut energies)?;
+        }
+        let (evidence, yields) = self.yields(&subjects)?;
+        journal.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner()).close()?;
+        let answers: Vec<String> = explored
+            .iter()
+            .map(|explored| format!("{}: {}", explored.model, explored.outcome.answer.text()))
+            .chain(yields)
+            .collect();
+        let seconds = started.elapsed().as_secs_f64();
+        let floor = prepared.experiment.sweep.floor.map_or(FloorSpec::default(), FloorSpec::Fixed);
+        let (all, seed) = (prepared.images.all, prepared.experiment.seed);
+        let summaries = table::summarize(&designs, &trials, floor, grid.stopped_by, all, seed)?;
+        let points = self.write(&explored, &evidence, &energies)?;
+        self.sweeping.write_tables(&designs, &trials, &summaries, seconds)?;
+        record.notes.extend(answers.iter().cloned());
+        record.finished_unix = Some(now());
+        record.write(folder)?;
+        let (drawn, pareto) = draw(std::slice::from_ref(folder), &request.reports, None)?;
+        Ok(ExploreResult { folder: folder.clone(), drawn, points, evidence, answers, summaries, pareto })
+    }
+
+    /// Searches the domains of every model under every protection asked for.
+    fn domains(
+        &self,
+        domains: &DomainSpec,
+        subjects: &[Subject],
+        trials: &[Trial],
+        replay: &Replay,
+        journal: &Mutex<Journal>,
+        chips: u32,
+    ) -> Result<Vec<Explored>> {
+        let Sweeping { prepared, monitor, .. } = self.sweeping;
+        let spec = &prepared.experiment.explore;
+        let grid = prepared.grid()?;
+        let images = self.search_images()?;
+        let mut all = Vec::new();
+        for (place, (subject, loaded)) in subjects.iter().zip(&prepared.models).enumerate() {
+            let search_images = images.as_ref().map_or(subject.images, |images| images.of(place));
+            let search_subject = Subject {
+                name: subject.name.clone(),
+                dataset: subject.dataset.clone(),
+                training_seed: subject.training_seed,
+                evaluator: subject.evaluator,
+                images: search_images,
+                clean: if images.is_some() { subject.evaluator.clean(search_images)? } else { subject.clean },
+            };
+            let parts = domains.parts(&loaded.evaluator)?;
+            monitor.note(&format!("{}: searching voltages for {} domains", subject.name, parts.len()));
+            let mut sink = |design: &Design, trial: &Trial| {
+                let mut journal = lock(journal);
+                journal.append_design(design)?;
+                journal.append_trial(trial)
+            };
+            let mut simulation = Simulation {
+                subject,
+                search_subject: &search_subject,
+                test_images: prepared.images.all,
+                memory: &prepared.memory,
+                faults: &prepared.faults,
+                energy: &prepared.experiment.energy,
+                protection: Protection::None,
+                parts: &parts,
+                grid: &grid,
+                seed: prepared.experiment.seed,
+                search_chips: spec.search_chips,
+                chips,
+                cancel: monitor.cancel(),
+                sink: &mut sink,
+                done: trials.iter().chain(&replay.trials).cloned().collect(),
+                verified: Vec::new(),
+            };
+            let space = simulation.space(spec)?;
+            let of_model = replay.searches.iter().filter(|search| search.model == subject.name);
+            let done: Vec<_> = of_model.map(|search| search.evaluation.clone()).collect();
+            let mut keep = |evaluation: &Evaluation| {
+                let (model, evaluation) = (subject.name.clone(), evaluation.clone());
+                lock(journal).append_search(&SearchEvaluation { model, evaluation })
+            };
+            let outcome = search_domains(&space, spec, &mut simulation, &done, &mut keep)?;
+            let verified = std::mem::take(&mut simulation.verified);
+            all.push(Explored { model: subject.name.clone(), outcome, verified });
+        }
+        Ok(all)
+    }
+
+    /// Images of the search; `None` where they are those of the verification.
+    fn search_images(&self) -> Result<Option<TestImages>> {
+        let Prepared { experiment, models, images, .. } = &self.sweeping.prepared;
+        let Some(asked) = experiment.explore.search_images.filter(|asked| *asked < images.count) else {
+            return Ok(None);
+        };
+        let set = self.sweeping.prepared.test_set(self.sweeping.request)?;
+        TestImages::new(&set, models, experiment, Some(asked)).map(Some)
+    }
+
+    /// Verified points with several voltages become design points, the cost of their rails in their energy.
+    fn add_verified(
+        &self,
+        explored: &Explored,
+        subjects: &[Subject],
+        designs: &mut Vec<Design>,
+        trials: &mut Vec<Trial>,
+        energies: &mut Vec<EnergyRow>,
+    ) -> Result<()> {
+        for (design, own) in &explored.verified {
+            let known = designs.iter().any(|known| known.design_id == design.design_id);
+            let point = explored.outcome.points.iter().find(|p| p.domain_voltages == design.domain_voltages);
+            let Some(point) = point.filter(|_| !known && !design.domain_voltages.is_empty()) else {
+                continue;
+            };
+            let rails = point.rail_energy_relative;
+            let picojoule = design.energy_pj.map(|pj| pj / design.energy_relative * rails);
+            let mut design = design.clone();
+            let terms = self.terms(&design, subjects)?;
+            energies.extend(terms);
+            if rails > 0.0 {
+                energies.push(rail_row(&design, rails, picojoule, point.rails));
+            }
+            design.energy_relative += rails;
+            design.energy_pj = design.energy_pj.zip(picojoule).map(|(own, rails)| own + rails);
+            designs.push(design);
+            trials.extend(own.iter().cloned());
+        }
+        Ok(())
+    }
+
+    /// Terms of the energy of a verified point of several voltages.
+    fn terms(&self, design: &Design, subjects: &[Subject]) -> Result<Vec<EnergyRow>> {
+        let prepared = &self.sweeping.prepared;
+        let Some(domains) = &prepared.experiment.explore.domains else { return Ok(Vec::new()) };
+        let place = subjects.iter().position(|subject| subject.name == design.model).unwrap_or(0);
+        let parts = domains.parts(subjects[place].evaluator)?;
+        let point = design_point(place, &parts, &design.domain_voltages, |voltage| {
+            prepared.faults.at(&prepared.memory, Voltage::new(voltage)?)
+        })?;
+        prepared.comparison(subjects, std::slice::from_ref(&point), 1).energies()
+    }
+
+    /// The lowest voltage for a yield, of every model under every protection, with what it rests on and in words.
+    fn yields(&self, subjects: &[Subject]) -> Result<(Vec<VoltageEvidence>, Vec<String>)> {
+        let prepared = &self.sweeping.prepared;
+        let (explore, sweep) = (&prepared.experiment.explore, &prepared.experiment.sweep);
+        let (Some(share), Some(floor)) = (explore.yield_share, sweep.floor) else {
+            return Ok((Vec::new(), Vec::new()));
+        };
+        let plan = Plan {
+            voltages: self.fine_grid()?,
+            target: Target::Yield { share, floor: floor.get() },
+            chips: explore.yield_chips.unwrap_or_else(|| {
+                // so many that one may fail
+                (1.6 * stats::least_without_failure(share, CONFIDENCE) as f64).ceil() as u32
+            }),
+            fresh_chips: explore.fresh_chips,
+            images: prepared.images.sample(),
+        };
+        let (mut rows, mut words) = (Vec::new(), Vec::new());
+        for (place, subject) in subjects.iter().enumerate() {
+            for &protection in &prepared.protections {
+                self.sweeping.monitor.note(&format!(
+                    "{}, {protection}: lowest voltage for a yield of {share} at {floor}",
+                    subject.name
+                ));
+                let point = |voltage| -> Result<DesignPoint> {
+                    let point: OperatingPoint = prepared.faults.at(&prepared.memory, voltage)?;
+                    let grid = DesignPoint::grid(1, &[point], &[protection]);
+                    let own = grid.into_iter().next();
+                    let own = own.ok_or_else(|| Error::argument("design point", "one", "none"))?;
+                    Ok(DesignPoint { subject: place, ..own })
+                };
+                let cancel = self.sweeping.monitor.cancel();
+                let mut evaluate = |voltage: Voltage, chips: &[ChipId]| {
+                    if cancel.load(std::sync::atomic::Ordering::Relaxed) {
+                        return Err(Error::Interrupted);
+                    }
+                    let point = point(voltage)?;
+                    prepared.comparison(subjects, std::slice::from_ref(&point), 1).correct(0, chips)
+                };
+                let lowest = lowest_voltage(&plan, &mut evaluate)?;
+                let energy = |voltage| -> Result<f64> {
+                    let point = point(voltage)?;
+                    let designs = prepared.comparison(subjects, std::slice::from_ref(&point), 1).designs()?;
+                    Ok(designs.first().map_or(f64::NAN, |design| design.energy_relative))
+                };
+                let target = format!("yield {share} at {floor}");
+                for (phase, evidence) in [("search", &lowest.search), ("verification", &lowest.checks)] {
+                    for evidence in evidence {
+                        rows.push(VoltageEvidence {
+                            model: subject.name.clone(),
+                            protection: protection.to_string(),
+                            target: target.clone(),
+                            phase,
+                            evidence: *evidence,
+                            energy_relative: energy(evidence.voltage)?,
+                        });
+                    }
+                }
+                let energy = lowest.voltage.map(energy).transpose()?;
+                let name = match protection {
+                    Protection::None => subject.name.clone(),
+                    other => format!("{} with {other}", subject.name),
+                };
+                let unit = prepared.memory.unit.symbol();
+                words.push(format!("{name}: {}", yield_text(&plan, share, floor, &lowest, energy, unit)));
+            }
+        }
+        Ok((rows, words))
+    }
+
+    /// Voltages that are tried for a yield: from the lowest swept voltage to the error-free one.
+    fn fine_grid(&self) -> Result<Vec<Voltage>> {
+        let prepared = &self.sweeping.prepared;
+        let step = prepared.experiment.explore.step;
+        let low = prepared.voltages.iter().map(|v| v.get()).fold(f64::INFINITY, f64::min);
+        let high = prepared.memory.error_free.get().max(low);
+        let count = ((high - low) / step + 1e-9).floor() as usize;
+        let mut grid: Vec<Voltage> =
+            (0..=count).map(|i| Voltage::new(rounded(low + step * i as f64))).collect::<Result<_>>()?;
+        if grid.last().is_none_or(|last| last.get() < high - 1e-9) {
+            grid.push(Voltage::new(high)?);
+        }
+        Ok(grid)
+    }
+
+    /// Writes the tables of the exploration itself.
+    fn write(
+        &self,
+        explored: &[Explored],
+        evidence: &[VoltageEvidence],
+        energies: &[EnergyRow],
+    ) -> Result<Vec<ExploredPoint>> {
+        let folder = &self.sweeping.folder;
+        table::write_energies(&folder.join(names::ENERGY_CSV), energies)?;
+        let (mut points, mut sensitivities) = (Vec::new(), Vec::new());
+        for Explored { model, outcome, .. } in explored {
+            let point = |point: &ExplorePoint| ExploredPoint { model: model.clone(), point: point.clone() };
+            points.extend(outcome.points.iter().map(point));
+            let row = |row: &SensitivityRow| Sensitivity { model: model.clone(), row: row.clone() };
+            sensitivities.extend(outcome.sensitivities.iter().map(row));
+        }
+        if !points.is_empty() {
+            table::write_explored(&folder.join(names::EXPLORED_CSV), &points)?;
+            table::write_sensitivities(&folder.join(names::SENSITIVITY_CSV), &sensitivities)?;
+        }
+        if !evidence.is_empty() {
+            table::write_evidence(&folder.join(names::YIELDS_CSV), evidence)?;
+        }
+        Ok(points)
+    }
+}
+
+/// A journal that a panicked thread held is as good as any.
+fn lock(journal: &Mutex<Journal>) -> std::sync::MutexGuard<'_, Journal> {
+    journal.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+/// Voltages without the rounding of sums.
+fn rounded(voltage: f64) -> f64 {
+    (voltage * 1e9).round() / 1e9
+}
+
+/// The term of the supply rails.
+fn rail_row(design: &Design, energy: f64, picojoule: Option<f64>, rails: u32) -> EnergyRow {
+    let highest = design.domain_voltages.iter().map(|d| d.voltage).fold(0.0, f64::max);
+    EnergyRow {
+        design_id: design.design_id.clone(),
+        voltage_unit: design.voltage_unit,
+        term: EnergyTerm {
+            layer: RAILS.into(),
+            cells: CellKind::Usual,
+            weights: 0,
+            bits: 0.0,
+            overhead_bits: 0.0,
+            reads: f64::from(rails - 1),
+            voltage: highest,
+            access_energy_relative: 0.0,
+            energy_factor: 1.0,
+            energy_relative: energy,
+            access_pj: picojoule,
+            leakage_pj: None,
+        },
+    }
+}
+
+/// The answer for a yield in words.
+fn yield_text(
+    plan: &Plan,
+    share: f64,
+    floor: Accuracy,
+    lowest: &Lowest,
+    energy: Option<f64>,
+    unit: &str,
+) -> String {
+    let asked = format!("yield of at least {share} at an accuracy of {floor}");
+    let (Some(voltage), Some(energy)) = (lowest.voltage, energy) else {
+        return format!(
+            "no voltage from {} to {} {unit} is shown to give a {asked} ({} evaluations)",
+            plan.voltages.first().map_or(f64::NAN, |v| v.get()),
+            plan.voltages.last().map_or(f64::NAN, |v| v.get()),
+            lowest.evaluations
+        );
+    };
+    let seen = |evidence: Option<&Evidence>| match evidence {
+        Some(Evidence { chips, good: Some(good), bounds: Some(bounds), .. }) => {
+            format!(
+                "{good} of {chips} chips good, one-sided 95 % bounds {:.4} to {:.4}",
+                bounds.low, bounds.high
+            )
+        }
+        _ => "not evaluated to the end".into(),
+    };
+    let search = lowest.search.iter().find(|evidence| evidence.voltage == voltage);
+    format!(
+        "{asked} down to {}{voltage} {unit} (energy {energy:.4}, a saving of {:.1} % against 8 bit at the error-free \
+         voltage): search: {}; fresh chips: {}; {} evaluations",
+        if lowest.at_or_below { "or below " } else { "" },
+        100.0 * (1.0 - energy),
+        seen(search),
+        seen(lowest.checks.last()),
+        lowest.evaluations
+    )
+}

@@ -1,0 +1,327 @@
+//! The inputs of a sweep or an exploration, checked before anything is computed: memory, faults, voltages, models and images.
+
+use super::identity::{folder_name, SweepIdentity};
+use super::monitor::Monitor;
+use super::record::{now, Input, Machine, Record};
+use super::sampling::{self, Clean};
+use super::subjects::{check_untrained, dataset_for, load_models, Loaded, TestImages, TestSource};
+use super::sweeping::SweepRequest;
+use super::training::train_model;
+use crate::config::Experiment;
+use crate::data::ImageSet;
+use crate::engine::{Score, ACCESS_IMAGES};
+use crate::error::{Error, Result};
+use crate::fault::Protection;
+use crate::memory::{self, Faults, MemoryModel, OperatingPoint};
+use crate::stats::ImageSample;
+use crate::sweep::{exposed_cells, Comparison, DesignPoint, Sampling, Subject, TwoLevel};
+use crate::table::{self, Replay};
+use crate::units::{BerSource, Voltage};
+use candle_core::Device;
+use rayon::prelude::*;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// Inputs of a sweep, loaded and checked.
+pub(super) struct Prepared {
+    pub(super) experiment: Experiment,
+    pub(super) memory: MemoryModel,
+    pub(super) faults: Faults,
+    pub(super) voltages: Vec<Voltage>,
+    pub(super) protections: Vec<Protection>,
+    pub(super) models: Vec<Loaded>,
+    /// As in the record.
+    pub(super) exposed_cells: BTreeMap<String, u64>,
+    pub(super) images: TestImages,
+    pub(super) identity: String,
+    pub(super) notes: Vec<String>,
+}
+
+/// The inputs that can be checked before anything is computed.
+pub(super) struct Inputs {
+    pub(super) memory: MemoryModel,
+    pub(super) faults: Faults,
+    pub(super) voltages: Vec<Voltage>,
+    pub(super) protections: Vec<Protection>,
+}
+
+pub(super) fn inputs(experiment: &Experiment, request: &SweepRequest) -> Result<Inputs> {
+    let memory = memory::load(&experiment.memory)?;
+    experiment.energy.check_memory(&memory)?;
+    let faults = Faults::new(&experiment.faults, &memory)?;
+    if request.models.is_empty() {
+        check_untrained(&experiment.trainings()?, &faults)?;
+    }
+    let voltages = faults.voltages(&memory, experiment.sweep.voltages.as_deref())?;
+    let protections = experiment.sweep.protections()?;
+    Ok(Inputs { memory, faults, voltages, protections })
+}
+
+/// The test images where they are known before the models are: wrong ones end a sweep before its trainings.
+pub(super) fn early_set(experiment: &Experiment, request: &SweepRequest) -> Result<Option<ImageSet>> {
+    let follows = experiment.dataset.follows_the_network();
+    if !request.models.is_empty() && (!request.dataset_given || follows) {
+        return Ok(None);
+    }
+    let mut experiment = experiment.clone();
+    experiment.dataset = experiment.dataset.for_input(experiment.network.architecture.input_shape());
+    let set = test_set(&experiment, request)?;
+    if let Some(images) = experiment.sweep.images {
+        set.subset(usize::try_from(images).unwrap_or(usize::MAX), experiment.seed)?;
+    }
+    experiment.sweep.check_tolerance(set.len() as u64)?;
+    Ok(Some(set))
+}
+
+fn test_set(experiment: &Experiment, request: &SweepRequest) -> Result<ImageSet> {
+    let (spec, file) = (&experiment.dataset, request.data_file.as_deref());
+    TestSource { spec, folder: &request.data_folder, file }.load()
+}
+
+pub(super) fn train_all(
+    experiment: &Experiment,
+    request: &SweepRequest,
+    device: &Device,
+    monitor: &dyn Monitor,
+) -> Result<(Vec<PathBuf>, usize)> {
+    let trainings = experiment.trainings()?;
+    if trainings.is_empty() {
+        return Err(Error::argument(
+            "sweep",
+            "`--model FILE`, or a configuration with `models` to train",
+            format!("neither (configuration `{}`)", experiment.name),
+        ));
+    }
+    if let Some(float) = trainings.iter().find(|training| training.quantizer.bits.is_float()) {
+        return Err(Error::argument(
+            format!("model `{}`", float.name),
+            "a quantised model, which stores codes in the memory",
+            "`bits: 32`",
+        ));
+    }
+    let train = |training| {
+        train_model(training, &request.model_cache, &request.data_folder, device, request.fresh, monitor)
+    };
+    let trained: Vec<_> = trainings.par_iter().with_max_len(1).map(train).collect::<Result<_>>()?;
+    let computed = trained.iter().map(|model| model.computed_epochs).sum();
+    Ok((trained.into_iter().map(|model| model.best).collect(), computed))
+}
+
+pub(super) fn prepare(
+    experiment: &Experiment,
+    request: &SweepRequest,
+    inputs: Inputs,
+    paths: &[PathBuf],
+    early: Option<ImageSet>,
+    device: &Device,
+    explores: bool,
+) -> Result<Prepared> {
+    let Inputs { memory, faults, voltages, protections } = inputs;
+    let mut experiment = experiment.clone();
+    let models = load_models(paths, device)?;
+    let given = request.models.is_empty() || request.dataset_given;
+    experiment.dataset = dataset_for(&models, &experiment.dataset, given)?;
+    let set = match early {
+        Some(set) => set,
+        None => test_set(&experiment, request)?,
+    };
+    let images = TestImages::new(&set, &models, &experiment, experiment.sweep.images)?;
+    experiment.sweep.check_tolerance(images.all)?;
+    let identity = SweepIdentity {
+        seed: experiment.seed.0,
+        dataset: &images.checksum,
+        images: images.count,
+        memory: &memory.checksum,
+        models: models.iter().map(|model| (model.name.as_str(), model.checksum.as_str())).collect(),
+        tolerance: experiment.sweep.tolerance,
+        floor: experiment.sweep.floor.map(|floor| floor.get()),
+        faults: faults.changes(),
+        explore: explores.then_some(&experiment.explore),
+        energy: experiment.energy.changes(),
+        two_level: (experiment.sweep.sampling == Sampling::TwoLevel).then(|| {
+            let voltages = voltages.iter().map(|voltage| voltage.get()).collect();
+            (voltages, protections.iter().map(|protection| protection.to_string()).collect())
+        }),
+    };
+    let identity = folder_name(&experiment.name, &identity)?;
+    let mut prepared = Prepared {
+        experiment,
+        memory,
+        faults,
+        voltages,
+        protections,
+        models,
+        exposed_cells: BTreeMap::new(),
+        images,
+        identity,
+        notes: Vec::new(),
+    };
+    prepared.notes = prepared.remarks()?;
+    prepared.exposed_cells = prepared.count_cells()?;
+    Ok(prepared)
+}
+
+impl Prepared {
+    /// What the reader of the results should know.
+    fn remarks(&self) -> Result<Vec<String>> {
+        let mut notes: Vec<String> =
+            self.models.iter().flat_map(|model| model.warnings.iter().cloned()).collect();
+        let ImageSample { used, all } = self.images.sample();
+        if used < all {
+            notes.push(format!("{used} of {all} test images are used in each trial"));
+        }
+        let points: Vec<OperatingPoint> =
+            self.voltages.iter().map(|v| self.faults.at(&self.memory, *v)).collect::<Result<_>>()?;
+        notes.extend(self.faults.notes(&self.memory));
+        let words: u64 = self.models.iter().map(|model| model.evaluator.words().len() as u64).sum();
+        let rate: f64 = points.iter().map(|point| point.ber.get()).sum();
+        if rate * words as f64 * f64::from(self.experiment.sweep.chips) < 0.5 {
+            notes.push(format!(
+                "no voltage of this sweep can show a fault: the memory `{}` is error-free, or nearly so, at all of them",
+                self.memory.name
+            ));
+        }
+        let extrapolated = points.iter().filter(|point| point.ber_source == BerSource::Extrapolated).count();
+        if extrapolated > 0 {
+            notes.push(format!(
+                "{extrapolated} of {} voltages lie below the measured span of `{}`: their bit error rates are \
+                 extrapolated",
+                points.len(),
+                self.memory.name
+            ));
+        }
+        Ok(notes)
+    }
+
+    pub(super) fn beyond_tolerance(&self, means: impl Iterator<Item = f64>) -> Option<String> {
+        sampling::beyond_tolerance(self.experiment.sweep.tolerance?, self.images.sample(), means)
+    }
+
+    pub(super) fn clean(&self, replay: &Replay) -> Result<Clean> {
+        Clean::of(&self.models, &self.images, self.experiment.sweep.sampling, replay)
+    }
+
+    /// Cells that faults reach, by model and protection; none where counts do not have the rate of the curve.
+    fn count_cells(&self) -> Result<BTreeMap<String, u64>> {
+        let mut cells = BTreeMap::new();
+        for model in self.models.iter().filter(|_| self.faults.counts_have_the_rate()) {
+            model.stored_bits()?;
+            for &protection in &self.protections {
+                let key = table::cells_key(&model.name, &protection.to_string());
+                cells.insert(key, exposed_cells(&model.evaluator, &model.name, protection, &self.faults)?);
+            }
+        }
+        Ok(cells)
+    }
+
+    /// Every model at the voltages and under the protections asked for, and those that the run has already.
+    pub(super) fn points(&self, replay: &Replay) -> Result<Vec<DesignPoint>> {
+        let (mut voltages, mut protections) = (self.voltages.clone(), self.protections.clone());
+        for design in &replay.designs {
+            voltages.extend(design.voltage.map(Voltage::new).transpose()?);
+            let protection: Protection = design.protection.parse()?;
+            if !protections.contains(&protection) {
+                protections.push(protection);
+            }
+        }
+        voltages.sort_by(|a, b| a.get().total_cmp(&b.get()));
+        voltages.dedup();
+        let at = |voltage| self.faults.at(&self.memory, voltage);
+        let points: Vec<OperatingPoint> = voltages.into_iter().map(at).collect::<Result<_>>()?;
+        Ok(DesignPoint::grid(self.models.len(), &points, &protections))
+    }
+
+    /// The voltages asked for, as operating points.
+    pub(super) fn grid(&self) -> Result<Vec<OperatingPoint>> {
+        self.voltages.iter().map(|voltage| self.faults.at(&self.memory, *voltage)).collect()
+    }
+
+    /// The test images, as they come.
+    pub(super) fn test_set(&self, request: &SweepRequest) -> Result<ImageSet> {
+        test_set(&self.experiment, request)
+    }
+
+    /// The chips asked for, or as many as the run has already. A tolerance decides by itself.
+    pub(super) fn chips(&self, replay: &Replay) -> u32 {
+        let asked = self.faults.chips(self.experiment.sweep.chips);
+        match self.experiment.sweep.tolerance {
+            Some(_) => asked,
+            None => replay.trials.iter().map(|trial| trial.chip.0 + 1).fold(asked, u32::max),
+        }
+    }
+
+    pub(super) fn subjects<'a>(&'a self, clean: &[Score]) -> Vec<Subject<'a>> {
+        let pairs = self.models.iter().zip(clean).enumerate();
+        pairs
+            .map(|(i, (model, clean))| Subject {
+                name: model.name.clone(),
+                dataset: self.images.title.clone(),
+                training_seed: model.info.training_seed,
+                evaluator: &model.evaluator,
+                images: self.images.of(i),
+                clean: *clean,
+            })
+            .collect()
+    }
+
+    pub(super) fn comparison<'a>(
+        &'a self,
+        subjects: &'a [Subject<'a>],
+        points: &'a [DesignPoint],
+        chips: u32,
+    ) -> Comparison<'a> {
+        Comparison {
+            subjects,
+            memory: &self.memory,
+            faults: &self.faults,
+            energy: &self.experiment.energy,
+            points,
+            seed: self.experiment.seed,
+            chips,
+            tolerance: self.experiment.sweep.tolerance,
+            test_images: self.images.all,
+        }
+    }
+
+    pub(super) fn two_level<'a>(
+        &self,
+        comparison: &'a Comparison<'a>,
+        clean: &'a [Vec<bool>],
+    ) -> Option<TwoLevel<'a>> {
+        let asked = self.experiment.sweep.sampling == Sampling::TwoLevel;
+        asked.then_some(TwoLevel { comparison, clean })
+    }
+
+    pub(super) fn record(&self, command: &str) -> Record {
+        let models =
+            self.models.iter().map(|m| Input::new(&m.name, m.path.display().to_string(), &m.checksum));
+        let accesses = self.images.count.div_ceil(ACCESS_IMAGES as u64);
+        Record {
+            version: Record::version(),
+            identity: self.identity.clone(),
+            commands: vec![command.to_owned()],
+            seed: self.experiment.seed.0,
+            chance: 1.0 / self.images.classes as f64,
+            images: self.images.count,
+            dataset: Input::new(
+                self.experiment.dataset.name.name(),
+                self.images.title.clone(),
+                &self.images.checksum,
+            ),
+            memory: Some(Input::new(
+                &self.memory.name,
+                self.experiment.memory.clone(),
+                &self.memory.checksum,
+            )),
+            attack_data: None,
+            models: models.collect(),
+            exposed_cells: self.exposed_cells.clone(),
+            accesses: if self.faults.is_transient() { accesses } else { 1 },
+            started_unix: now(),
+            finished_unix: None,
+            machine: Machine::here(),
+            notes: self.notes.clone(),
+            configuration: self.experiment.clone(),
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! Models with a width for each layer, made without training for an exploration and kept in the cache.
+
+use super::identity::folder_name;
+use super::monitor::Monitor;
+use super::subjects::{dataset_for, load_models, ModelImages};
+use super::sweeping::SweepRequest;
+use crate::config::Experiment;
+use crate::data::{self, Split};
+use crate::error::{Error, Result};
+use crate::explore::{PrecisionSearch, Widths};
+use crate::net::Model;
+use crate::quant::{Method, QuantizerSpec};
+use crate::store::{self, Lock};
+use crate::units::Bits;
+use candle_core::Device;
+use serde::Serialize;
+use serde_json::json;
+use std::path::{Path, PathBuf};
+
+/// Everything that can change the models made of one model.
+#[derive(Serialize)]
+struct Identity<'a> {
+    seed: u64,
+    model: &'a str,
+    dataset: &'a str,
+    quantizer: &'a QuantizerSpec,
+    widths: &'a [Bits],
+    mixed: u32,
+    images: u64,
+}
+
+/// The models of an exploration: quantised ones as they are; of each, models with a width for each layer, found by a
+/// greedy search that judges on training images; of a float one, with every width for all layers too.
+///
+/// # Errors
+/// [`Error::Argument`] for `lsq`, whose range is a step that belongs to its width; wrong data; [`Error::Interrupted`];
+/// [`Error::Io`].
+pub(super) fn add_mixed_models(
+    experiment: &Experiment,
+    request: &SweepRequest,
+    paths: &[PathBuf],
+    device: &Device,
+    monitor: &dyn Monitor,
+) -> Result<Vec<PathBuf>> {
+    let loaded = load_models(paths, device)?;
+    let given = request.models.is_empty() || request.dataset_given;
+    let dataset = dataset_for(&loaded, &experiment.dataset, given)?;
+    let set = data::load(&dataset, Split::Training, &request.data_folder)?;
+    let spec = &experiment.explore;
+    let count = usize::try_from(spec.width_images).unwrap_or(usize::MAX).min(set.len());
+    let indices = set.subset(count, experiment.seed)?;
+    let images = ModelImages::new(&set, &loaded, &dataset, &indices)?;
+    let mut all = Vec::new();
+    for (place, (path, own)) in paths.iter().zip(&loaded).enumerate() {
+        let model = Model::load(path, device)?;
+        let float = model.info.quantizer.bits.is_float();
+        if !float {
+            all.push(path.clone());
+        }
+        let quantizer = if float { &experiment.quantizer } else { &model.info.quantizer };
+        if quantizer.method == Method::Lsq {
+            let what = format!("widths of model `{}`", own.name);
+            let expected = "another method than `lsq`, whose step belongs to its width";
+            return Err(Error::argument(what, expected, "`lsq`"));
+        }
+        let checksum = set.checksum();
+        let identity = Identity {
+            seed: experiment.seed.0,
+            model: &own.checksum,
+            dataset: &checksum,
+            quantizer,
+            widths: &spec.widths,
+            mixed: spec.mixed,
+            images: count as u64,
+        };
+        let folder = request.model_cache.join(folder_name(&format!("{}-widths", own.name), &identity)?);
+        let search = PrecisionSearch {
+            model: &model,
+            quantizer: &experiment.quantizer,
+            widths: &spec.widths,
+            images: images.of(place),
+            cancel: monitor.cancel(),
+        };
+        monitor.note(&format!("{}: searching a width for each layer", own.name));
+        all.extend(models_of(&search, &folder, &own.name, float, spec.mixed as usize)?);
+    }
+    Ok(all)
+}
+
+/// The models of one search, from the cache where they are there.
+fn models_of(
+    search: &PrecisionSearch,
+    folder: &Path,
+    name: &str,
+    float: bool,
+    most: usize,
+) -> Result<Vec<PathBuf>> {
+    /// Written last: without it the folder is not finished.
+    const DONE: &str = "models.json";
+    store::create_folder(folder)?;
+    let _lock = Lock::take(folder)?;
+    let list = folder.join(DONE);
+    if list.exists() {
+        let text = store::read_text(&list, "the list of models of a search over widths", 1 << 20)?;
+        let names: Vec<String> = serde_json::from_str(&text)
+            .map_err(|e| Error::input(&list, "a list of model files", e.to_string()))?;
+        return Ok(names.into_iter().map(|name| folder.join(name)).collect());
+    }
+    let path = search.run()?;
+    let mut chosen: Vec<(String, Widths)> = Vec::new();
+    if float {
+        let uniform = |widths: &&Widths| widths.bits.windows(2).all(|pair| pair[0].1 == pair[1].1);
+        for widths in path.iter().filter(uniform).chain(search.uniform(&path)?.iter()) {
+            let bits = widths.bits.first().map_or(0, |(_, bits)| bits.get());
+            let name = format!("{name}-{}-{bits}bit", search.quantizer.method);
+            if chosen.iter().all(|(known, _)| *known != name) {
+                chosen.push((name, widths.clone()));
+            }
+        }
+    }
+    for widths in spread(&path, most) {
+        let mean = widths.mean_bits();
+        chosen.push((format!("{name}-mixed{mean:.2}bit"), widths.clone()));
+    }
+    let mut files = Vec::new();
+    for (name, widths) in &chosen {
+        let mut model = search.model(widths)?;
+        let training = model.info.training.take().unwrap_or_else(|| json!({}));
+        let mut training = training.as_object().cloned().unwrap_or_default();
+        training.insert("name".into(), json!(name));
+        training.insert("widths_from".into(), json!(search.model.checksum));
+        model.info.training = Some(training.into());
+        let file = format!("{name}.safetensors");
+        Model::save(&folder.join(&file), &model.network, &model.info)?;
+        files.push(file);
+    }
+    store::write_bytes(&list, json!(files).to_string().as_bytes())?;
+    Ok(files.into_iter().map(|file| folder.join(file)).collect())
+}
+
+/// At most `most` entries with several widths, spread evenly over the stored bits.
+fn spread(path: &[Widths], most: usize) -> Vec<&Widths> {
+    let mixed: Vec<&Widths> =
+        path.iter().filter(|w| w.bits.windows(2).any(|pair| pair[0].1 != pair[1].1)).collect();
+    let (Some(first), Some(last)) = (mixed.first(), mixed.last()) else { return Vec::new() };
+    let (high, low) = (first.stored_bits as f64, last.stored_bits as f64);
+    let mut places: Vec<usize> = (0..most)
+        .map(|i| high + (low - high) * (i as f64 + 0.5) / most as f64)
+        .filter_map(|target| {
+            let away = |place: &usize| (mixed[*place].stored_bits as f64 - target).abs();
+            (0..mixed.len()).min_by(|a, b| away(a).total_cmp(&away(b)).then(a.cmp(b)))
+        })
+        .collect();
+    places.dedup();
+    places.into_iter().map(|place| mixed[place]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chosen_models_are_mixed_and_spread_over_the_stored_bits() {
+        let widths = |a: u64, b: u64| Widths {
+            bits: [("a", a), ("b", b)].map(|(name, bits)| (name.to_owned(), Bits::new(bits).unwrap())).into(),
+            weights: 200,
+            stored_bits: 100 * (a + b),
+            loss: 0.0,
+            accuracy: 1.0,
+        };
+        let path = [(8, 8), (8, 6), (6, 6), (6, 4), (4, 4), (4, 2), (2, 2)].map(|(a, b)| widths(a, b));
+        let bits = |most| -> Vec<u64> { spread(&path, most).iter().map(|w| w.stored_bits).collect() };
+        assert_eq!(bits(3), [1400, 1000, 600]);
+        assert_eq!(bits(1), [1000]);
+        assert_eq!(bits(9), [1400, 1000, 600]);
+        assert!(spread(&path[..1], 3).is_empty());
+    }
+}
