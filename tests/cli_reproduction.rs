@@ -322,6 +322,43 @@ fn a_sweep_to_a_tolerance_stops_at_the_same_chip_when_it_was_killed() {
 }
 
 #[test]
+fn a_two_level_sweep_ends_the_same_when_it_was_killed_and_leaves_out_what_it_cannot_see() {
+    let flags =
+        sweep(&["--sampling", "two-level", "--tolerance", "0.03", "--chips", "48", "--voltages", "0.77,0.9"]);
+    let whole = place();
+    let ended = whole.done(&flags);
+    assert!(
+        ended.stderr.contains(" image evaluations; all images on as many chips are "),
+        "{}",
+        ended.stderr
+    );
+    let run = whole.only_run();
+    let summary = String::from_utf8(whole.read(&format!("{run}/summary.csv"))).unwrap();
+    let column = |name: &str| {
+        let at = summary.lines().next().unwrap().split(',').position(|known| known == name).unwrap();
+        summary.lines().skip(1).map(|line| line.split(',').nth(at).unwrap()).collect::<BTreeSet<_>>()
+    };
+    for name in ["min", "median", "yield", "yield_low"] {
+        assert_eq!(column(name), BTreeSet::from([""]), "{name}");
+    }
+    assert!(column("image_std").iter().all(|std| std.parse::<f64>().unwrap() > 0.0));
+    let chips: Vec<usize> = column("chips").iter().map(|chips| chips.parse().unwrap()).collect();
+    assert!(chips.len() == 1 && chips[0] >= 128, "{chips:?}");
+    let record = String::from_utf8(whole.read(&format!("{run}/run.yaml"))).unwrap();
+    assert!(record.contains("Two-level sampling: each chip was seen through images of its own"), "{record}");
+    assert!(record.contains("paired over"), "{record}");
+
+    let place = place();
+    let mut child = place.start(&[&flags[..], &["--threads", "1"]].concat());
+    if wait_until(&mut child, || trials(&journal(&place)).len() >= 100) {
+        kill(&place, child);
+    }
+    place.done(&flags);
+    assert_eq!(each_once(&journal(&place)), 4 * chips[0]);
+    same(&tables(&place), &tables(&whole));
+}
+
+#[test]
 fn figures_are_redrawn_without_models_and_data_for_one_run_or_two() {
     let place = place();
     place.done(&sweep(&["--out", "one"]));

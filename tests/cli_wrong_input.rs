@@ -141,7 +141,7 @@ fn configuration_files() {
         refused(
             "unknown.yaml",
             "unknown.yaml:3: `sweep.chip`: expected one of the keys `voltages`, `chips`, `images`, `tolerance`, \
-             `floor`, found `chip` (did you mean `chips`?)",
+             `floor`, `protection`, `sampling`, found `chip` (did you mean `chips`?)",
         );
         refused(
             "type.yaml",
@@ -173,8 +173,8 @@ fn settings() {
     refused("=3", "expected key.path=value, found an empty key");
     refused(
         "sweep.chip=3",
-        "expected one of the keys `voltages`, `chips`, `images`, `tolerance`, `floor`, found `chip` (did you mean \
-         `chips`?)",
+        "expected one of the keys `voltages`, `chips`, `images`, `tolerance`, `floor`, `protection`, `sampling`, \
+         found `chip` (did you mean `chips`?)",
     );
     refused("sweep.chips=0", "expected 1 to 1000000, found 0");
     refused("sweep.chips=many", "expected a whole number from 0 to 4294967295, found the text `many`");
@@ -425,6 +425,13 @@ fn numbers_out_of_range() {
         let message = format!("--tolerance: expected a number from 1e-6 to 0.5, found {found}");
         sweep(&["--tolerance", tolerance], &message);
     }
+    let message =
+        "--sampling: expected `all_images`, or a tolerance (`--tolerance`), to know when to stop, found \
+                   `two_level` without one";
+    sweep(&["--sampling", "two-level"], message);
+    let message =
+        "--images: expected to be left out: two-level sampling chooses the images of each chip, found 50";
+    sweep(&["--sampling", "two-level", "--tolerance", "0.01", "--images", "50"], message);
     let device = "device: expected `cpu`: this program was built without the `cuda` feature, found `cuda:0`";
     if !cfg!(feature = "cuda") {
         sweep(&["--device", "cuda:0"], device);

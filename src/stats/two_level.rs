@@ -15,7 +15,7 @@ const GRANULE: u64 = 32;
 const BATCH: u64 = 8;
 /// Least number of chips whose interval may end the sampling. A stop at the first interval that happens to be narrow
 /// favours samples of too small a deviation: near an accuracy cliff, where chips are skewed, 95 % intervals then hold
-/// the truth in 90 % of cases from 16 chips on, and in 94 % or more from 128 on (the simulations of the tests). As a
+/// the truth in 90 % of cases from 16 chips on, and in 92 to 95 % from 128 on (simulations as those of the tests). As a
 /// chip costs few images, so many cost less than one evaluation of a test set of 10,000.
 pub const LEAST_CHIPS: u64 = 128;
 

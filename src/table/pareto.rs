@@ -140,7 +140,7 @@ impl Points {
             }
             let (clean, of_chips) = (summary.design.clean_accuracy.get(), table.take(id)?);
             let (chips, images) = (of_chips.count() as u64, of_chips.images());
-            let mean = of_chips.mean(clean, |_| 1);
+            let mean = of_chips.mean(clean);
             let same_mean = (mean - summary.mean).abs() < 1e-9;
             if chips != summary.chips || images != summary.images || !same_mean {
                 return wrong(
@@ -168,7 +168,7 @@ impl Points {
                 times[stream.below(self.chips as u64) as usize] += 1;
             }
             for (score, (clean, chips)) in scores.iter_mut().zip(&self.results) {
-                *score = chips.mean(*clean, |chip| times.get(chip).copied().unwrap_or(0));
+                *score = chips.mean_of(*clean, &times);
             }
             each(&scores);
         }

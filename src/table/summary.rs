@@ -78,17 +78,22 @@ impl Chips {
         }
     }
 
-    /// Mean accuracy, chip `i` taken `times(i)` times, of a network of the given clean accuracy.
-    pub(super) fn mean(&self, clean: f64, times: impl Fn(usize) -> u64) -> f64 {
-        let all = (0..self.count()).map(&times).sum::<u64>() as f64;
+    /// Mean accuracy of a network of the given clean accuracy.
+    pub(super) fn mean(&self, clean: f64) -> f64 {
+        self.mean_of(clean, &vec![1; self.count()])
+    }
+
+    /// Mean accuracy where chips 0, 1, ... are taken so many times each.
+    pub(super) fn mean_of(&self, clean: f64, times: &[u64]) -> f64 {
+        let all = times.iter().sum::<u64>() as f64;
         match self {
             // whole numbers, so that equal results are equal means whatever the number of chips
             Self::Alike { images, correct } => {
-                let sum: u64 = correct.iter().enumerate().map(|(i, correct)| times(i) * correct).sum();
+                let sum: u64 = times.iter().zip(correct).map(|(times, correct)| times * correct).sum();
                 sum as f64 / (*images as f64 * all)
             }
             Self::TwoLevel(chips) => {
-                let sum: f64 = chips.iter().enumerate().map(|(i, chip)| times(i) as f64 * chip.mean()).sum();
+                let sum: f64 = times.iter().zip(chips).map(|(times, chip)| *times as f64 * chip.mean()).sum();
                 (clean + sum / all).clamp(0.0, 1.0)
             }
         }
@@ -230,7 +235,7 @@ fn summary(
     seed: Seed,
 ) -> Result<Summary> {
     let clean = design.clean_accuracy.get();
-    let mean = chips.mean(clean, |_| 1);
+    let mean = chips.mean(clean);
     let floor = floor.of(clean)?;
     let of_all = match chips {
         Chips::Alike { images, .. } => ImageSample { used: *images, all: test_images },
