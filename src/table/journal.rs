@@ -383,7 +383,7 @@ mod tests {
     #[test]
     fn a_journal_replays_what_was_appended_bit_for_bit() {
         let (_folder, path, designs, trials) = written();
-        let expected = Replay { designs, trials, dropped_torn_line: false };
+        let expected = Replay { designs, trials, searches: Vec::new(), dropped_torn_line: false };
         assert_eq!(Journal::open(&path).unwrap().1, expected);
         assert_eq!(replay(&path).unwrap(), expected);
     }
