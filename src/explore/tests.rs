@@ -87,7 +87,7 @@ impl Formula {
     fn chips(loss: f64, chips: u64, noise: f64) -> Vec<u64> {
         let of_chip = |chip: u64| {
             // ±noise, the same for a chip whatever the voltages: mean exactly 0
-            let own = loss * (1.0 + noise * if chip % 2 == 0 { 1.0 } else { -1.0 });
+            let own = loss * (1.0 + noise * if chip.is_multiple_of(2) { 1.0 } else { -1.0 });
             CLEAN - (own * IMAGES as f64).round() as u64
         };
         (0..chips).map(of_chip).collect()
