@@ -59,8 +59,9 @@ const DOMAINS: &str = "voltage domains";
 fn key(summary: &Summary) -> Key<'_> {
     let d = &summary.design;
     let domains = if d.voltage.is_none() { DOMAINS } else { "" };
-    let rest =
-        [d.protection.as_str(), domains, &d.architecture, &d.dataset, &d.memory, &d.array, &d.fault_kind];
+    // Empty for none: unprotected points come first, and only a protection is named.
+    let protection = if d.protection == "none" { "" } else { &d.protection };
+    let rest = [protection, domains, &d.architecture, &d.dataset, &d.memory, &d.array, &d.fault_kind];
     (d.method != "normal", &d.method, std::cmp::Reverse(d.bits), rest, d.training_seed, &d.model)
 }
 
