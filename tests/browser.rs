@@ -89,7 +89,7 @@ fn says(browser: &Browser, point: &Summary) {
         assert_eq!(settings.get(setting), Some(&value), "{setting}");
     }
     assert!(settings["Bit error rate"].ends_with(&d.ber_source.name().replace('_', "-")));
-    assert!(settings["Yield"].starts_with(&format!("{:.1} % (", 100.0 * point.yield_share)));
+    assert!(settings["Yield"].starts_with(&format!("{:.1} % (", 100.0 * point.spread.unwrap().yield_share)));
 }
 
 /// What the browser asked for from the page on; before that it shows a page of its own.
