@@ -389,6 +389,26 @@ mod tests {
     }
 
     #[test]
+    fn only_trials_of_two_level_sampling_say_what_the_clean_network_answers() {
+        let (folder, path, designs, trials) = written();
+        assert!(!String::from_utf8(fs::read(&path).unwrap()).unwrap().contains("clean\""));
+        let mut trial = trials[0].clone();
+        trial.clean = Some(crate::sweep::CleanAnswers { correct: 90, changed: 12 });
+        let path = folder.path().join("other.journal");
+        let mut journal = Journal::open(&path).unwrap().0;
+        journal.append_design(&designs[0]).unwrap();
+        journal.append_trial(&trial).unwrap();
+        assert_eq!(replay(&path).unwrap().trials, [trial.clone()]);
+        // 80 right and 90 right of 100 differ in 10 to 30 images, an even number
+        for changed in [8, 11, 32] {
+            trial.chip.0 += 1;
+            trial.clean = Some(crate::sweep::CleanAnswers { correct: 90, changed });
+            let error = journal.append_trial(&trial).unwrap_err().to_string();
+            assert!(error.contains("answers of the clean network that go with"), "{error}");
+        }
+    }
+
+    #[test]
     fn a_journal_cut_at_any_byte_replays_its_whole_lines_and_goes_on() {
         let (_folder, path, designs, trials) = written();
         let (whole, lines) = (fs::read(&path).unwrap(), lines(&path));

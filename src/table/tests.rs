@@ -7,7 +7,7 @@ use super::*;
 use crate::error::Error;
 use crate::seed::Seed;
 use crate::stats::Interval;
-use crate::sweep::{Design, StoppedBy, Trial, TrialStatus};
+use crate::sweep::{CleanAnswers, Design, StoppedBy, Trial, TrialStatus};
 use crate::units::{Accuracy, BerSource, ChipId, VoltageUnit};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -101,6 +101,55 @@ fn every_table_reads_back_as_it_was_written_in_both_formats() {
         write_timing(&path("timing"), &timings).unwrap();
         assert_eq!(read_timing(&path("timing")).unwrap(), timings);
     }
+}
+
+#[test]
+fn a_two_level_run_has_the_estimate_and_null_for_what_it_cannot_see() {
+    let folder = tempfile::tempdir().unwrap();
+    let designs = [design("m", "wcat", 0.8), design("m", "wcat", 1.0)];
+    let mut all = trials(&designs[0], 100, &[80, 90, 100, 70]);
+    all.extend(trials(&designs[1], 100, &[92; 4]));
+    for (i, trial) in all.iter_mut().enumerate() {
+        // the pilot has fewer images
+        trial.images = if i % 4 == 0 { 96 } else { 100 };
+        let correct = if i < 4 { [90, 95, 100, 90][i] } else { 92 };
+        let changed = correct - trial.correct;
+        trial.clean = Some(CleanAnswers { correct, changed });
+    }
+    let (floor, stop) = (FloorSpec::default(), StoppedBy::Tolerance);
+    let summaries = summarize(&designs, &all, floor, stop, 400, Seed(1)).unwrap();
+    let means = [-10.0 / 96.0, -5.0 / 100.0, 0.0, -20.0 / 100.0f64];
+    let mean = means.iter().sum::<f64>() / 4.0;
+    let low = &summaries[0];
+    assert!((low.mean - (0.95 + mean)).abs() < 1e-12);
+    let deviation = (means.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / 3.0).sqrt();
+    // t(0.975, 3) = 3.182446
+    assert!((low.student.unwrap().half_width() - 3.182446 * deviation / 2.0).abs() < 1e-6);
+    // the choice of images is taken out of the deviation of chips
+    assert!(low.std.unwrap() < deviation && low.image_std.unwrap() > 0.0);
+    assert_eq!((low.chips, low.images, low.image_evaluations, low.spread), (4, 100, 396, None));
+    // without faults the mean is the clean accuracy on all images, whatever images were looked at
+    assert_eq!((summaries[1].mean, summaries[1].student.unwrap().half_width()), (0.95, 0.0));
+    for kind in ["parquet", "csv"] {
+        let path = |name: &str| folder.path().join(format!("{name}.{kind}"));
+        write_trials(&path("trials"), &all).unwrap();
+        assert_eq!(read_trials(&path("trials")).unwrap(), sorted_by_key(&all));
+        write_summary(&path("summary"), &summaries).unwrap();
+        assert_eq!(read_summary(&path("summary")).unwrap(), summaries);
+    }
+    let csv = fs::read_to_string(folder.path().join("trials.csv")).unwrap();
+    fs::write(folder.path().join("trials.csv"), csv.replace(",90,10\n", ",90,11\n")).unwrap();
+    let error = read_trials(&folder.path().join("trials.csv")).unwrap_err().to_string();
+    assert!(
+        error.contains("trials.csv:2: `changed`: expected numbers that go with 80 of 96 images"),
+        "{error}"
+    );
+    assert!(pareto(&summaries, &all, 0.1, Seed(1)).is_ok());
+    let found = answers(&summaries, &all, &Questions::default(), Seed(1)).unwrap();
+    assert!(!found.is_empty() && found.iter().all(|answer| answer.loss().is_some()));
+    all[1].clean = None;
+    let error = summarize(&designs, &all, floor, stop, 400, Seed(1)).unwrap_err().to_string();
+    assert!(error.contains("on every chip"), "{error}");
 }
 
 #[test]
