@@ -3,7 +3,6 @@
 
 #[path = "browser/driver.rs"]
 mod driver;
-#[allow(dead_code)] // this test needs a part of it
 mod program;
 
 use driver::Browser;
@@ -167,9 +166,6 @@ fn the_figure_shows_the_settings_of_a_point_and_its_curve_and_asks_for_nothing()
     }
     browser.point(&selector("explore-curve", curve[0]), false);
     says(&browser, curve[0]);
-    if let Some(path) = std::env::var_os("WCAT_BROWSER_PICTURE") {
-        std::fs::write(path, browser.picture()).unwrap();
-    }
     browser.point(&selector("explore-pareto", chosen), true);
     assert!(drawn().is_empty());
 

@@ -1,5 +1,7 @@
 //! Headless Chromium, driven through chromedriver: WebDriver is HTTP with JSON.
 
+#![allow(clippy::print_stderr)] // a test says why it is skipped
+
 use serde_json::{json, Value};
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
@@ -118,13 +120,6 @@ impl Browser {
     /// Entries of a log (`browser`, `performance`) since it was last read.
     pub(crate) fn log(&self, kind: &str) -> Vec<Value> {
         self.post("/se/log", &json!({ "type": kind })).as_array().unwrap().clone()
-    }
-
-    /// What the window shows, as PNG in base 64.
-    pub(crate) fn picture(&self) -> Vec<u8> {
-        use base64::prelude::{Engine, BASE64_STANDARD};
-        let text = self.protocol("Page.captureScreenshot", json!({}));
-        BASE64_STANDARD.decode(text["data"].as_str().unwrap()).unwrap()
     }
 }
 
