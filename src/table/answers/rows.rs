@@ -137,7 +137,8 @@ impl Answer {
         Ends { low: self.energy_ends.high.map(saving), high: self.energy_ends.low.map(saving) }
     }
 
-    fn loss(&self) -> Option<f64> {
+    /// The loss that was asked for; `None` of a yield.
+    pub(in crate::table) fn loss(&self) -> Option<f64> {
         match self.question {
             Question::Loss { loss, .. } => Some(loss),
             Question::Yield { .. } => None,
