@@ -185,3 +185,108 @@ fn cheapest(candidates: &[Candidate]) -> Option<usize> {
     };
     (0..candidates.len()).min_by(order)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::{Architecture, ModelInfo, Network, MODEL_FORMAT};
+    use crate::quant::Method;
+    use crate::seed::{Purpose, Seed};
+    use candle_core::Device;
+
+    /// A network with the images that it classifies as labelled.
+    fn world(bits: Bits) -> (Model, Images) {
+        let quantizer = QuantizerSpec { method: Method::Wcat, bits, ..QuantizerSpec::default() };
+        let network = Network::new(Architecture::Mlp, 10, &quantizer, Seed(1), &Device::Cpu).unwrap().0;
+        let mut stream = Seed(2).stream(Purpose::Test, &[]);
+        let pixels: Vec<f32> = (0..60 * 784).map(|_| stream.normal() as f32).collect();
+        let images =
+            Images::new(pixels, [1, 28, 28], (0..60).map(|i| i % 10).collect(), &Device::Cpu).unwrap();
+        let info = ModelInfo {
+            format: MODEL_FORMAT,
+            architecture: Architecture::Mlp,
+            classes: 10,
+            quantizer,
+            input_shape: [1, 28, 28],
+            normalization: None,
+            dataset: None,
+            training: None,
+            training_seed: None,
+            epoch: None,
+            validation_accuracy: None,
+        };
+        (Model { network, info, checksum: String::new(), warnings: Vec::new() }, images)
+    }
+
+    fn bits(of: &[u64]) -> Vec<Bits> {
+        of.iter().map(|bits| Bits::new(*bits).unwrap()).collect()
+    }
+
+    #[test]
+    fn each_step_takes_one_layer_down_by_one_width_at_the_lowest_price() {
+        for own in [Bits::FLOAT, Bits::new(8).unwrap()] {
+            let (model, images) = world(own);
+            let quantizer = QuantizerSpec {
+                method: Method::Wcat,
+                bits: Bits::new(8).unwrap(),
+                ..QuantizerSpec::default()
+            };
+            let (widths, cancel) = (bits(&[2, 8, 4]), AtomicBool::new(false));
+            let search = PrecisionSearch {
+                model: &model,
+                quantizer: &quantizer,
+                widths: &widths,
+                images: &images,
+                cancel: &cancel,
+            };
+            let path = search.run().unwrap();
+            // three layers, two steps each
+            assert_eq!(path.len(), 7);
+            let all = |widths: &Widths| widths.bits.iter().map(|(_, bits)| bits.get()).collect::<Vec<_>>();
+            assert_eq!((all(&path[0]), all(&path[6])), (vec![8; 3], vec![2; 3]));
+            let down = |width: u32| if width == 8 { 4 } else { 2 };
+            for pair in path.windows(2) {
+                let (before, after) = (all(&pair[0]), all(&pair[1]));
+                let changed: Vec<usize> = (0..3).filter(|i| before[*i] != after[*i]).collect();
+                assert!(
+                    changed.len() == 1 && after[changed[0]] == down(before[changed[0]]),
+                    "{before:?} {after:?}"
+                );
+            }
+            // the first step against every other that could have been taken
+            let prices: Vec<f64> = (0..3)
+                .map(|layer| {
+                    let mut next = path[0].bits.clone();
+                    next[layer].1 = Bits::new(4).unwrap();
+                    let widths = Widths { bits: next, ..path[0].clone() };
+                    let network = search.model(&widths).unwrap().network;
+                    let weights = network.layers()[layer].weight().elem_count() as f64;
+                    (score(&network, &images).unwrap().loss - path[0].loss) / (4.0 * weights)
+                })
+                .collect();
+            let taken = (0..3).find(|i| all(&path[1])[*i] == 4).unwrap();
+            assert!(prices.iter().all(|price| *price >= prices[taken]), "{prices:?} {taken}");
+            // what is said of an entry is what its model does
+            let mixed = search.model(&path[3]).unwrap();
+            assert_eq!(score(&mixed.network, &images).unwrap().loss, path[3].loss);
+            let stored = mixed.network.stored().unwrap().into_iter().flatten();
+            let sum: u64 = stored.map(|s| s.words.len() as u64 * u64::from(s.scheme.format.bits())).sum();
+            assert_eq!(sum, path[3].stored_bits);
+            assert_eq!(search.run().unwrap(), path);
+            assert_eq!(search.uniform(&path).unwrap().len(), 3);
+        }
+    }
+
+    #[test]
+    fn nonsense_and_a_stop_are_errors() {
+        let (model, images) = world(Bits::FLOAT);
+        let (quantizer, stop) = (QuantizerSpec::default(), AtomicBool::new(true));
+        let run = |widths: &[Bits]| {
+            let (model, images) = (&model, &images);
+            PrecisionSearch { model, quantizer: &quantizer, widths, images, cancel: &stop }.run().unwrap_err()
+        };
+        assert!(run(&[]).to_string().starts_with("explore.widths: expected at least one width"));
+        assert!(run(&[Bits::FLOAT]).to_string().contains("1 to 8"));
+        assert!(matches!(run(&bits(&[8, 4])), Error::Interrupted));
+    }
+}

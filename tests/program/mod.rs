@@ -15,6 +15,7 @@ use wcat_explore::net::{Architecture, Model, ModelInfo, Network, MODEL_FORMAT};
 use wcat_explore::quant::{Method, QuantizerSpec};
 use wcat_explore::seed::Seed;
 use wcat_explore::store;
+use wcat_explore::table::SCHEMA;
 use wcat_explore::units::Bits;
 
 /// Nothing here takes so long; a test that waits longer has failed.
@@ -167,7 +168,7 @@ pub(crate) fn there(paths: &[&Path]) -> bool {
 pub(crate) fn records(place: &Place, args: &[&str]) -> Vec<Value> {
     let ended = place.done(&[args, &["--format", "json"]].concat());
     let records: Vec<Value> = serde_json::from_str(&ended.stdout).unwrap();
-    assert!(records.iter().all(|record| record["schema"] == 2), "{}", ended.stdout);
+    assert!(records.iter().all(|record| record["schema"] == SCHEMA), "{}", ended.stdout);
     records
 }
 
