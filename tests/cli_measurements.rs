@@ -100,7 +100,7 @@ fn figures_of_weights_and_ranges_are_drawn_where_asked() {
     );
     place.done(&inspect);
     assert_eq!(figures(&["weight_histogram", "weight_violin", "range_history"]), 6);
-    place.write("history.csv", format!("{columns}2,1,x,2,0.5,,,true,1,0.5,0.25\n"));
+    place.write("history.csv", format!("{columns}3,1,x,2,0.5,,,true,1,0.5,0.25\n"));
     let wrong = place.run(&inspect);
     assert_eq!(wrong.code, Some(2));
     assert!(wrong.stderr.contains("history.csv:2: `learning_rate`: expected a finite number, found `x`"));

@@ -108,12 +108,6 @@ fn dry_run(experiment: &Experiment, request: &SweepRequest) -> anyhow::Result<()
 }
 
 fn say_where(result: &SweepResult, monitor: &Progress) {
-    let sum = |of: fn(&Summary) -> u64| result.summaries.iter().map(of).sum::<u64>();
-    monitor.note(&format!(
-        "{} image evaluations; all images on as many chips are {}",
-        sum(|s| s.image_evaluations),
-        sum(|s| s.chips * s.test_images)
-    ));
     monitor.note(&format!(
         "{} trials computed, {} reused; tables: {}; report: {}",
         result.computed,
@@ -121,6 +115,11 @@ fn say_where(result: &SweepResult, monitor: &Progress) {
         result.folder.display(),
         result.drawn.report.display()
     ));
+    let sum = |of: fn(&Summary) -> u64| result.summaries.iter().map(of).sum::<u64>();
+    let (made, all) = (sum(|s| s.image_evaluations), sum(|s| s.chips * s.test_images));
+    if made < all {
+        monitor.note(&format!("{made} image evaluations; all images on as many chips are {all}"));
+    }
     result.drawn.warnings.iter().for_each(|warning| monitor.warn(warning));
 }
 
