@@ -77,7 +77,7 @@
 //!     println!("{}: {:.3} at {:.3}", row.design.design_id, row.mean, row.design.energy_relative);
 //! }
 //! let [low, _, high] = [&summary[0], &summary[1], &summary[2]]; // one model, rising voltage
-//! assert_eq!((high.design.voltage, high.design.ber, high.design.energy_relative), (1.0, 0.0, 0.5));
+//! assert_eq!((high.design.voltage, high.design.ber, high.design.energy_relative), (Some(1.0), Some(0.0), 0.5));
 //! assert!(high.mean > 0.5 && low.mean < high.mean); // learned; every fifth bit flipped at 0.75
 //!
 //! // the same again computes nothing
