@@ -15,12 +15,12 @@ mod spec;
 #[cfg(test)]
 mod tests;
 
-pub use domains::{design_point, DomainSpec, Group, Part};
+pub use domains::{DomainSpec, Group, Part};
 pub use lowest_voltage::{lowest_voltage, Evaluate, Evidence, Lowest, Plan, Target, Verdict, CONFIDENCE};
 pub use oracle::{Oracle, Reference};
 pub use precision::{PrecisionSearch, Widths};
 pub use procedure::{explore, Outcome, Sink};
 pub use row::{Answer, Estimate, Evaluation, ExplorePoint, PointKind, PointStatus, SensitivityRow};
-pub use simulation::{Simulation, TrialSink};
+pub use simulation::{Simulation, TrialSink, Verified};
 pub use space::{Levels, Space, Supplied};
 pub use spec::ExploreSpec;

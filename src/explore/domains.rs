@@ -2,9 +2,7 @@
 
 use crate::engine::Evaluator;
 use crate::error::{Error, Result};
-use crate::fault::{Exposure, Protection};
-use crate::memory::OperatingPoint;
-use crate::sweep::{DesignPoint, Domain, DomainVoltage, Supply};
+use crate::fault::Exposure;
 use globset::Glob;
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
@@ -90,28 +88,6 @@ impl DomainSpec {
             }
         }
     }
-}
-
-/// The design point of a model, by its place, whose domains have these voltages; `at` gives their operating points.
-///
-/// # Errors
-/// [`Error::Argument`] for a domain that is not one of `parts`; what `at` returns.
-pub fn design_point(
-    subject: usize,
-    parts: &[Part],
-    voltages: &[DomainVoltage],
-    at: impl Fn(f64) -> Result<OperatingPoint>,
-) -> Result<DesignPoint> {
-    let domain = |own: &DomainVoltage| {
-        let part = parts.iter().find(|part| part.name == own.domain).ok_or_else(|| {
-            let known: Vec<&str> = parts.iter().map(|part| part.name.as_str()).collect();
-            let expected = format!("one of {}", known.join(", "));
-            Error::argument("voltage domain", expected, format!("`{}`", own.domain))
-        })?;
-        Ok(Domain { name: part.name.clone(), part: part.part.clone(), point: at(own.voltage)? })
-    };
-    let domains = voltages.iter().map(domain).collect::<Result<_>>()?;
-    Ok(DesignPoint { subject, protection: Protection::None, supply: Supply::Domains(domains) })
 }
 
 /// Layers of each group, by place.

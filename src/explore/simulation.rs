@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::fault::Protection;
 use crate::memory::{EnergySpec, Faults, MemoryModel, OperatingPoint};
 use crate::seed::{Purpose, Seed};
-use crate::sweep::{Comparison, Design, DesignPoint, Domain, Subject, Supply, Trial};
+use crate::sweep::{Comparison, Design, DesignPoint, Domain, EnergyRow, Subject, Supply, Trial};
 use crate::units::ChipId;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -52,8 +52,19 @@ pub struct Simulation<'a> {
     pub sink: &'a mut TrialSink<'a>,
     /// Trials of an earlier call: they are not computed again.
     pub done: Vec<Trial>,
-    /// Verified design points with their trials so far; rails are not in their energy.
-    pub verified: Vec<(Design, Vec<Trial>)>,
+    /// Verified design points so far.
+    pub verified: Vec<Verified>,
+}
+
+/// A verified design point; rails are not in its energy.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Verified {
+    /// The design point.
+    pub design: Design,
+    /// Its trials.
+    pub trials: Vec<Trial>,
+    /// Terms of its energy.
+    pub energies: Vec<EnergyRow>,
 }
 
 impl Simulation<'_> {
@@ -212,7 +223,8 @@ impl Oracle for Simulation<'_> {
         let mut sink = |trial: &Trial| sink(&design, trial);
         let outcome = comparison.run(&self.done, self.cancel, &mut sink)?;
         let correct = outcome.trials.iter().map(|trial| trial.correct).collect();
-        self.verified.push((design, outcome.trials));
+        let energies = comparison.energies()?;
+        self.verified.push(Verified { design, trials: outcome.trials, energies });
         Ok(correct)
     }
 }

@@ -1,27 +1,24 @@
 //! One exploration in its folder: the grid of single voltages as in a sweep, domains and yields searched and verified,
 //! all in one frontier.
 
-use super::identity::check_plain_name;
 use super::monitor::{Monitor, SweepProgress};
-use super::prepared::{early_set, inputs, prepare, train_all, Prepared};
-use super::record::{now, run_folder};
-use super::redraw::{draw, Drawn};
+use super::prepared::Prepared;
+use super::redraw::Drawn;
 use super::subjects::TestImages;
-use super::sweeping::{SweepRequest, Sweeping};
-use super::widths::add_mixed_models;
+use super::sweeping::{SweepRequest, Sweeping, Tables};
 use crate::config::Experiment;
 use crate::error::{Error, Result};
 use crate::explore::{
-    design_point, explore as search_domains, lowest_voltage, DomainSpec, Evaluation, Evidence, ExplorePoint,
-    Lowest, Outcome, Plan, SensitivityRow, Simulation, Target, CONFIDENCE,
+    explore as search_domains, lowest_voltage, DomainSpec, Evaluation, Evidence, ExplorePoint, Lowest,
+    Outcome, Plan, SensitivityRow, Simulation, Target, Verified, CONFIDENCE,
 };
 use crate::fault::Protection;
-use crate::memory::{CellKind, EnergyTerm, OperatingPoint};
+use crate::memory::{CellKind, EnergyTerm};
 use crate::stats;
 use crate::store::Lock;
-use crate::sweep::{Design, DesignPoint, EnergyRow, Sampling, Subject, Trial};
+use crate::sweep::{Design, DesignPoint, EnergyRow, Sampling, Subject, Supply, Trial};
 use crate::table::{
-    self, names, ExploredPoint, FloorSpec, Journal, Pareto, Replay, SearchEvaluation, Sensitivity, Summary,
+    self, names, ExploredPoint, Journal, Pareto, Replay, SearchEvaluation, Sensitivity, Summary,
     VoltageEvidence,
 };
 use crate::units::{Accuracy, ChipId, Voltage};
@@ -74,23 +71,7 @@ pub fn explore(
         let expected = "the accuracy that a chip must reach, beside `--yield`";
         return Err(Error::argument("--floor (sweep.floor)", expected, "nothing"));
     }
-    let inputs = inputs(experiment, request)?;
-    check_plain_name("--out", request.out.as_deref())?;
-    let device = experiment.device.open()?;
-    let early = early_set(experiment, request)?;
-    let started = Instant::now();
-    let (mut paths, computed) = match request.models.is_empty() {
-        false => (request.models.clone(), 0),
-        true => train_all(experiment, request, &device, monitor)?,
-    };
-    if !experiment.explore.widths.is_empty() {
-        paths = add_mixed_models(experiment, request, &paths, &device, monitor)?;
-    }
-    let training_seconds = (computed > 0).then(|| started.elapsed().as_secs_f64());
-    let prepared = prepare(experiment, request, inputs, &paths, early, &device, true)?;
-    prepared.notes.iter().for_each(|note| monitor.warn(note));
-    let folder = run_folder(&request.results, request.out.as_deref(), &prepared.identity)?;
-    let sweeping = Sweeping { prepared, request, folder, monitor, training_seconds };
+    let sweeping = Sweeping::new(experiment, request, monitor, true)?;
     Exploring { sweeping: &sweeping }.finish()
 }
 
@@ -103,12 +84,12 @@ struct Exploring<'a> {
 struct Explored {
     model: String,
     outcome: Outcome,
-    verified: Vec<(Design, Vec<Trial>)>,
+    verified: Vec<Verified>,
 }
 
 impl Exploring<'_> {
     fn finish(&self) -> Result<ExploreResult> {
-        let Sweeping { prepared, request, folder, monitor, .. } = self.sweeping;
+        let Sweeping { prepared, folder, monitor, .. } = self.sweeping;
         let _lock = Lock::take(folder)?;
         let journal_path = folder.join(names::JOURNAL);
         let mut record = self.sweeping.begin(&journal_path)?;
@@ -138,7 +119,7 @@ impl Exploring<'_> {
             None => Vec::new(),
         };
         for explored in &explored {
-            self.add_verified(explored, &subjects, &mut designs, &mut trials, &mut energies)?;
+            add_verified(explored, &mut designs, &mut trials, &mut energies);
         }
         let (evidence, yields) = self.yields(&subjects)?;
         journal.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner()).close()?;
@@ -148,19 +129,16 @@ impl Exploring<'_> {
             .chain(yields)
             .collect();
         let seconds = started.elapsed().as_secs_f64();
-        let floor = prepared.experiment.sweep.floor.map_or(FloorSpec::default(), FloorSpec::Fixed);
-        let (all, seed) = (prepared.images.all, prepared.experiment.seed);
-        let summaries = table::summarize(&designs, &trials, floor, grid.stopped_by, all, seed)?;
-        let points = self.write(&explored, &evidence, &energies)?;
-        self.sweeping.write_tables(&designs, &trials, &summaries, seconds)?;
+        let summaries = self.sweeping.summarize(&designs, &trials, grid.stopped_by)?;
+        let points = self.write(&explored, &evidence)?;
         record.notes.extend(answers.iter().cloned());
-        record.finished_unix = Some(now());
-        record.write(folder)?;
-        let (drawn, pareto) = draw(std::slice::from_ref(folder), &request.reports, None)?;
+        let tables =
+            Tables { designs: &designs, trials: &trials, summaries: &summaries, energies: &energies };
+        let (drawn, pareto) = self.sweeping.conclude(record, &tables, seconds)?;
         Ok(ExploreResult { folder: folder.clone(), drawn, points, evidence, answers, summaries, pareto })
     }
 
-    /// Searches the domains of every model under every protection asked for.
+    /// Searches the domains of every model, its codes unprotected.
     fn domains(
         &self,
         domains: &DomainSpec,
@@ -234,49 +212,6 @@ impl Exploring<'_> {
         TestImages::new(&set, models, experiment, Some(asked)).map(Some)
     }
 
-    /// Verified points with several voltages become design points, the cost of their rails in their energy.
-    fn add_verified(
-        &self,
-        explored: &Explored,
-        subjects: &[Subject],
-        designs: &mut Vec<Design>,
-        trials: &mut Vec<Trial>,
-        energies: &mut Vec<EnergyRow>,
-    ) -> Result<()> {
-        for (design, own) in &explored.verified {
-            let known = designs.iter().any(|known| known.design_id == design.design_id);
-            let point = explored.outcome.points.iter().find(|p| p.domain_voltages == design.domain_voltages);
-            let Some(point) = point.filter(|_| !known && !design.domain_voltages.is_empty()) else {
-                continue;
-            };
-            let rails = point.rail_energy_relative;
-            let picojoule = design.energy_pj.map(|pj| pj / design.energy_relative * rails);
-            let mut design = design.clone();
-            let terms = self.terms(&design, subjects)?;
-            energies.extend(terms);
-            if rails > 0.0 {
-                energies.push(rail_row(&design, rails, picojoule, point.rails));
-            }
-            design.energy_relative += rails;
-            design.energy_pj = design.energy_pj.zip(picojoule).map(|(own, rails)| own + rails);
-            designs.push(design);
-            trials.extend(own.iter().cloned());
-        }
-        Ok(())
-    }
-
-    /// Terms of the energy of a verified point of several voltages.
-    fn terms(&self, design: &Design, subjects: &[Subject]) -> Result<Vec<EnergyRow>> {
-        let prepared = &self.sweeping.prepared;
-        let Some(domains) = &prepared.experiment.explore.domains else { return Ok(Vec::new()) };
-        let place = subjects.iter().position(|subject| subject.name == design.model).unwrap_or(0);
-        let parts = domains.parts(subjects[place].evaluator)?;
-        let point = design_point(place, &parts, &design.domain_voltages, |voltage| {
-            prepared.faults.at(&prepared.memory, Voltage::new(voltage)?)
-        })?;
-        prepared.comparison(subjects, std::slice::from_ref(&point), 1).energies()
-    }
-
     /// The lowest voltage for a yield, of every model under every protection, with what it rests on and in words.
     fn yields(&self, subjects: &[Subject]) -> Result<(Vec<VoltageEvidence>, Vec<String>)> {
         let prepared = &self.sweeping.prepared;
@@ -302,11 +237,8 @@ impl Exploring<'_> {
                     subject.name
                 ));
                 let point = |voltage| -> Result<DesignPoint> {
-                    let point: OperatingPoint = prepared.faults.at(&prepared.memory, voltage)?;
-                    let grid = DesignPoint::grid(1, &[point], &[protection]);
-                    let own = grid.into_iter().next();
-                    let own = own.ok_or_else(|| Error::argument("design point", "one", "none"))?;
-                    Ok(DesignPoint { subject: place, ..own })
+                    let supply = Supply::One(prepared.faults.at(&prepared.memory, voltage)?);
+                    Ok(DesignPoint { subject: place, protection, supply })
                 };
                 let cancel = self.sweeping.monitor.cancel();
                 let mut evaluate = |voltage: Voltage, chips: &[ChipId]| {
@@ -363,14 +295,8 @@ impl Exploring<'_> {
     }
 
     /// Writes the tables of the exploration itself.
-    fn write(
-        &self,
-        explored: &[Explored],
-        evidence: &[VoltageEvidence],
-        energies: &[EnergyRow],
-    ) -> Result<Vec<ExploredPoint>> {
+    fn write(&self, explored: &[Explored], evidence: &[VoltageEvidence]) -> Result<Vec<ExploredPoint>> {
         let folder = &self.sweeping.folder;
-        table::write_energies(&folder.join(names::ENERGY_CSV), energies)?;
         let (mut points, mut sensitivities) = (Vec::new(), Vec::new());
         for Explored { model, outcome, .. } in explored {
             let point = |point: &ExplorePoint| ExploredPoint { model: model.clone(), point: point.clone() };
@@ -397,6 +323,31 @@ fn lock(journal: &Mutex<Journal>) -> std::sync::MutexGuard<'_, Journal> {
 /// Voltages without the rounding of sums.
 fn rounded(voltage: f64) -> f64 {
     (voltage * 1e9).round() / 1e9
+}
+
+/// Verified points with several voltages become design points, the cost of their rails in their energy.
+fn add_verified(
+    explored: &Explored,
+    designs: &mut Vec<Design>,
+    trials: &mut Vec<Trial>,
+    energies: &mut Vec<EnergyRow>,
+) {
+    for verified in &explored.verified {
+        let mut design = verified.design.clone();
+        let known = designs.iter().any(|known| known.design_id == design.design_id);
+        let point = explored.outcome.points.iter().find(|p| p.domain_voltages == design.domain_voltages);
+        let Some(point) = point.filter(|_| !known && !design.domain_voltages.is_empty()) else { continue };
+        let rails = point.rail_energy_relative;
+        let picojoule = design.energy_pj.map(|pj| pj / design.energy_relative * rails);
+        energies.extend(verified.energies.iter().cloned());
+        if rails > 0.0 {
+            energies.push(rail_row(&design, rails, picojoule, point.rails));
+        }
+        design.energy_relative += rails;
+        design.energy_pj = design.energy_pj.zip(picojoule).map(|(own, rails)| own + rails);
+        designs.push(design);
+        trials.extend(verified.trials.iter().cloned());
+    }
 }
 
 /// The term of the supply rails.

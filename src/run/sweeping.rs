@@ -6,10 +6,11 @@ use super::prepared::{early_set, inputs, prepare, train_all, Prepared};
 use super::record::{now, run_folder, Record, MEMORY, RECORD};
 use super::redraw::{draw, Drawn};
 use super::sampling::{self, Clean};
+use super::widths::add_mixed_models;
 use crate::config::Experiment;
 use crate::error::{Error, Result};
 use crate::store::{self, Lock};
-use crate::sweep::{Design, Trial};
+use crate::sweep::{Design, EnergyRow, StoppedBy, Trial};
 use crate::table::{self, names, FloorSpec, Journal, Pareto, Replay, Summary};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -85,20 +86,7 @@ pub struct SweepResult {
 /// # Errors
 /// Wrong input, [`Error::Locked`], [`Error::Interrupted`] (what is finished is kept), [`Error::Io`].
 pub fn sweep(experiment: &Experiment, request: &SweepRequest, monitor: &dyn Monitor) -> Result<SweepResult> {
-    let inputs = inputs(experiment, request)?;
-    check_plain_name("--out", request.out.as_deref())?;
-    let device = experiment.device.open()?;
-    let early = early_set(experiment, request)?;
-    let started = Instant::now();
-    let (paths, computed) = match request.models.is_empty() {
-        false => (request.models.clone(), 0),
-        true => train_all(experiment, request, &device, monitor)?,
-    };
-    let training_seconds = (computed > 0).then(|| started.elapsed().as_secs_f64());
-    let prepared = prepare(experiment, request, inputs, &paths, early, &device, false)?;
-    prepared.notes.iter().for_each(|note| monitor.warn(note));
-    let folder = run_folder(&request.results, request.out.as_deref(), &prepared.identity)?;
-    Sweeping { prepared, request, folder, monitor, training_seconds }.finish()
+    Sweeping::new(experiment, request, monitor, false)?.finish()
 }
 
 /// What [`sweep`] would do, with its estimated cost; nothing is trained and nothing written.
@@ -165,7 +153,42 @@ pub(super) struct Sweeping<'a> {
     pub(super) training_seconds: Option<f64>,
 }
 
-impl Sweeping<'_> {
+/// What the tables of a run are written from.
+pub(super) struct Tables<'a> {
+    pub(super) designs: &'a [Design],
+    pub(super) trials: &'a [Trial],
+    pub(super) summaries: &'a [Summary],
+    pub(super) energies: &'a [EnergyRow],
+}
+
+impl<'a> Sweeping<'a> {
+    /// Trains or loads the models and finds the folder. An exploration makes models of other widths too, where it is asked
+    /// for them.
+    pub(super) fn new(
+        experiment: &Experiment,
+        request: &'a SweepRequest,
+        monitor: &'a dyn Monitor,
+        explores: bool,
+    ) -> Result<Self> {
+        let inputs = inputs(experiment, request)?;
+        check_plain_name("--out", request.out.as_deref())?;
+        let device = experiment.device.open()?;
+        let early = early_set(experiment, request)?;
+        let started = Instant::now();
+        let (mut paths, computed) = match request.models.is_empty() {
+            false => (request.models.clone(), 0),
+            true => train_all(experiment, request, &device, monitor)?,
+        };
+        if explores && !experiment.explore.widths.is_empty() {
+            paths = add_mixed_models(experiment, request, &paths, &device, monitor)?;
+        }
+        let training_seconds = (computed > 0).then(|| started.elapsed().as_secs_f64());
+        let prepared = prepare(experiment, request, inputs, &paths, early, &device, explores)?;
+        prepared.notes.iter().for_each(|note| monitor.warn(note));
+        let folder = run_folder(&request.results, request.out.as_deref(), &prepared.identity)?;
+        Ok(Self { prepared, request, folder, monitor, training_seconds })
+    }
+
     fn finish(&self) -> Result<SweepResult> {
         let (prepared, folder) = (&self.prepared, &self.folder);
         let _lock = Lock::take(folder)?;
@@ -204,10 +227,7 @@ impl Sweeping<'_> {
         journal.close()?;
         let computed = done;
         let seconds = started.elapsed().as_secs_f64();
-        let floor = prepared.experiment.sweep.floor.map_or(FloorSpec::default(), FloorSpec::Fixed);
-        let seed = prepared.experiment.seed;
-        let (stopped_by, all) = (outcome.stopped_by, prepared.images.all);
-        let summaries = table::summarize(&designs, &outcome.trials, floor, stopped_by, all, seed)?;
+        let summaries = self.summarize(&designs, &outcome.trials, outcome.stopped_by)?;
         if let Some(note) = prepared.beyond_tolerance(summaries.iter().map(|summary| summary.mean)) {
             if beyond.as_ref() != Some(&note) {
                 self.monitor.warn(&note);
@@ -216,11 +236,9 @@ impl Sweeping<'_> {
         }
         record.notes.extend(sampling::two_level(&summaries));
         record.notes.extend(sampling::differences(&summaries, &outcome.trials));
-        table::write_energies(&folder.join(names::ENERGY_CSV), &comparison.energies()?)?;
-        self.write_tables(&designs, &outcome.trials, &summaries, seconds)?;
-        record.finished_unix = Some(now());
-        record.write(folder)?;
-        let (drawn, pareto) = draw(std::slice::from_ref(folder), &self.request.reports, None)?;
+        let (trials, energies) = (&outcome.trials, comparison.energies()?);
+        let tables = Tables { designs: &designs, trials, summaries: &summaries, energies: &energies };
+        let (drawn, pareto) = self.conclude(record, &tables, seconds)?;
         let run = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let reused = outcome.trials.len().saturating_sub(computed);
         Ok(SweepResult { run, folder: folder.clone(), drawn, summaries, pareto, computed, reused })
@@ -265,14 +283,35 @@ impl Sweeping<'_> {
         }
     }
 
-    pub(super) fn write_tables(
+    /// Summaries of all design points with the floor asked for.
+    pub(super) fn summarize(
         &self,
         designs: &[Design],
         trials: &[Trial],
-        summaries: &[Summary],
+        stopped_by: StoppedBy,
+    ) -> Result<Vec<Summary>> {
+        let Prepared { experiment, images, .. } = &self.prepared;
+        let floor = experiment.sweep.floor.map_or(FloorSpec::default(), FloorSpec::Fixed);
+        table::summarize(designs, trials, floor, stopped_by, images.all, experiment.seed)
+    }
+
+    /// Writes the tables and the finished record, then draws figures and report.
+    pub(super) fn conclude(
+        &self,
+        mut record: Record,
+        tables: &Tables,
         sweep_seconds: f64,
-    ) -> Result<()> {
+    ) -> Result<(Drawn, Pareto)> {
+        self.write_tables(tables, sweep_seconds)?;
+        record.finished_unix = Some(now());
+        record.write(&self.folder)?;
+        draw(std::slice::from_ref(&self.folder), &self.request.reports, None)
+    }
+
+    fn write_tables(&self, tables: &Tables, sweep_seconds: f64) -> Result<()> {
+        let Tables { designs, trials, summaries, energies } = *tables;
         let at = |name: &str| self.folder.join(name);
+        table::write_energies(&at(names::ENERGY_CSV), energies)?;
         table::write_designs(&at(names::DESIGNS), designs)?;
         table::write_designs(&at(names::DESIGNS_CSV), designs)?;
         table::write_trials(&at(names::TRIALS), trials)?;

@@ -11,6 +11,9 @@ use crate::memory::{EnergySpec, FaultWay, Faults, MemoryModel, OperatingPoint};
 use crate::seed::Seed;
 use crate::units::{Accuracy, Ber, BerSource, ChipId};
 
+/// Most bit planes of a code.
+const PLANES: u32 = 8;
+
 /// A part of a memory with a supply of its own.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Domain {
@@ -99,8 +102,7 @@ impl<'a> Setup<'a> {
             }
         };
         supplied.iter().try_for_each(|supplied| layout.check_exposure(&supplied.part))?;
-        let robust = robust_planes(point.protection);
-        let zone = |s: &Supplied| Zone { ber: s.point.ber, exposure: s.part.within_planes(robust..8) };
+        let zone = |s: &Supplied| Zone { ber: s.point.ber, exposure: unprotected(&s.part, point.protection) };
         let zones: Vec<Zone> = supplied.iter().map(zone).collect();
         let ways = match &point.supply {
             Supply::One(point) => faults.ways(point.ber, Some(point.voltage))?,
@@ -128,6 +130,11 @@ impl<'a> Setup<'a> {
         self.way.model.is_transient() && self.zones.iter().any(|zone| zone.ber > Ber::ZERO)
     }
 
+    /// Place of its model in the comparison.
+    pub(super) fn place(&self) -> usize {
+        self.point.subject
+    }
+
     /// Protection of the codes.
     pub(super) fn protection(&self) -> Protection {
         self.point.protection
@@ -138,7 +145,7 @@ impl<'a> Setup<'a> {
         let (subject, protection) = (self.subject, self.point.protection);
         let network = subject.evaluator.network();
         let layers = || subject.evaluator.stored().iter().flatten();
-        let Some(layer) = layers().next() else { return Err(float_model(&subject.name)) };
+        let layer = layers().next().ok_or_else(|| float_model(&subject.name))?;
         let bits = |width: u32| layers().all(|layer| layer.scheme.format.bits() == width).then_some(width);
         let energy = energy(self, memory, spec)?;
         let (one, domain_voltages) = match &self.point.supply {
@@ -247,7 +254,8 @@ pub fn protected(
     check_protection(evaluator, name, protection, memory)?;
     faults.check_size(name, layout.cells())?;
     layout.check_exposure(&exposed)?;
-    Ok((layout, exposed.within_planes(robust_planes(protection)..8)))
+    let exposed = unprotected(&exposed, protection);
+    Ok((layout, exposed))
 }
 
 /// Cells of a network's memory that faults reach under a protection, check bits included.
@@ -260,16 +268,13 @@ pub fn exposed_cells(
     protection: Protection,
     faults: &Faults,
 ) -> Result<u64> {
-    let exposed = exposure(evaluator, name, faults)?.within_planes(robust_planes(protection)..8);
-    Ok(layout(evaluator, name, protection)?.exposed_cells(&exposed))
+    let exposed = exposure(evaluator, name, faults)?;
+    Ok(layout(evaluator, name, protection)?.exposed_cells(&unprotected(&exposed, protection)))
 }
 
-/// Most significant bit planes that lie in cells that do not fail.
-fn robust_planes(protection: Protection) -> u32 {
-    match protection {
-        Protection::Msb(bits) => bits,
-        _ => 0,
-    }
+/// The part of it that does not lie in cells that do not fail.
+fn unprotected(part: &Exposure, protection: Protection) -> Exposure {
+    part.within_planes(protection.robust_bits(PLANES)..PLANES)
 }
 
 /// Refuses a protection that the memory model has no numbers for, or that the codes cannot have.

@@ -143,11 +143,7 @@ impl Comparison<'_> {
     pub fn read(&self, places: &[(usize, ChipId)]) -> Result<Vec<Vec<(usize, Word)>>> {
         let setups = self.setups()?;
         let read = |(place, chip): &(usize, ChipId)| {
-            let setup = setups.get(*place).ok_or_else(|| {
-                let expected = format!("one of {}", setups.len());
-                Error::argument("design point to read", expected, place.to_string())
-            })?;
-            Ok(setup.chip(self.seed, *chip)?.access(0)?.words)
+            Ok(setup_at(&setups, *place)?.chip(self.seed, *chip)?.access(0)?.words)
         };
         places.par_iter().map(read).collect()
     }
@@ -158,9 +154,7 @@ impl Comparison<'_> {
     /// As [`Self::read`]; a failure of a trial.
     pub fn correct(&self, place: usize, chips: &[ChipId]) -> Result<Vec<u64>> {
         let setups = self.setups()?;
-        let setup = setups.get(place).ok_or_else(|| {
-            Error::argument("design point", format!("one of {}", setups.len()), place.to_string())
-        })?;
+        let setup = setup_at(&setups, place)?;
         let trial = |chip: &ChipId| Ok(self.trial(&Task { setup, design_id: "", chip: *chip })?.correct);
         chips.par_iter().with_max_len(1).map(trial).collect()
     }
@@ -291,6 +285,11 @@ impl Comparison<'_> {
         }
         Some(reason)
     }
+}
+
+fn setup_at<'s, 'a>(setups: &'s [Setup<'a>], place: usize) -> Result<&'s Setup<'a>> {
+    let expected = || format!("one of {}", setups.len());
+    setups.get(place).ok_or_else(|| Error::argument("design point to read", expected(), place.to_string()))
 }
 
 pub(super) fn by_key(trials: Vec<Trial>) -> impl Iterator<Item = ((String, ChipId), Trial)> {

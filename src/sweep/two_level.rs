@@ -128,9 +128,9 @@ impl TwoLevel<'_> {
     fn trial(&self, task: &Task, images: u64) -> Result<Trial> {
         let started = Instant::now();
         let (comparison, subject) = (self.comparison, task.setup.subject);
-        let at = comparison.subjects.iter().position(|other| std::ptr::eq(other, subject)).unwrap_or(0);
         let places = chip_images(comparison.seed, task.chip, subject.images.labels(), images);
-        let clean: Vec<bool> = places.iter().map(|place| self.clean[at][*place as usize]).collect();
+        let clean: Vec<bool> =
+            places.iter().map(|place| self.clean[task.setup.place()][*place as usize]).collect();
         let evaluator = subject.evaluator;
         let whole = |words: &[(usize, Word)]| match words.is_empty() {
             true => Ok(clean.clone()),

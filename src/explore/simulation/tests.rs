@@ -156,7 +156,9 @@ fn verification_is_a_sweep_of_its_own_chips_and_is_resumed() {
         assert_eq!(correct.len(), 4);
         // another seed, other chips
         assert_ne!(simulation.search(&[all_supplied(&levels)]).unwrap()[0], correct[..3]);
-        let (design, trials) = simulation.verified[0].clone();
+        let Verified { design, trials, energies } = simulation.verified[0].clone();
+        let sum: f64 = energies.iter().map(|row| row.term.energy_relative).sum();
+        assert!((sum - design.energy_relative).abs() < 1e-12, "{sum}");
         assert_eq!((design.design_id.as_str(), design.voltage), ("m@0.75vmin", Some(0.75)));
         simulation.done = trials;
         let mut refuse = |_: &Design, _: &Trial| Err(Error::Interrupted);

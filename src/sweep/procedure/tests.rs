@@ -16,6 +16,20 @@ pub(in super::super) struct World {
     pub(in super::super) memory: MemoryModel,
 }
 
+impl World {
+    /// The network as the only model of a comparison.
+    pub(in super::super) fn subject(&self) -> Subject<'_> {
+        Subject {
+            name: "m".into(),
+            dataset: "d".into(),
+            training_seed: None,
+            evaluator: &self.evaluator,
+            images: &self.images,
+            clean: self.evaluator.clean(&self.images).unwrap(),
+        }
+    }
+}
+
 /// A network with `count` images of noise in ten classes.
 pub(in super::super) fn world_of(bits: u64, count: u32) -> World {
     let quantizer =
@@ -52,15 +66,7 @@ fn run_of(
     tolerance: Option<f64>,
     done: &[Trial],
 ) -> (Outcome, usize) {
-    let clean = world.evaluator.clean(&world.images).unwrap();
-    let subjects = [Subject {
-        name: "m".into(),
-        dataset: "d".into(),
-        training_seed: None,
-        evaluator: &world.evaluator,
-        images: &world.images,
-        clean,
-    }];
+    let subjects = [world.subject()];
     let voltages = world.memory.voltages(voltages).unwrap();
     let points: Vec<OperatingPoint> = voltages.iter().map(|v| world.memory.at(*v).unwrap()).collect();
     let points = DesignPoint::grid(1, &points, &[Protection::None]);
@@ -157,15 +163,7 @@ fn the_tolerance_holds_the_choice_of_images_and_more_chips_only_where_they_help(
 #[test]
 fn float_models_are_refused() {
     let world = world(32);
-    let clean = world.evaluator.clean(&world.images).unwrap();
-    let subjects = [Subject {
-        name: "m".into(),
-        dataset: "d".into(),
-        training_seed: None,
-        evaluator: &world.evaluator,
-        images: &world.images,
-        clean,
-    }];
+    let subjects = [world.subject()];
     let points = [world.memory.at(world.memory.error_free).unwrap()];
     let points = DesignPoint::grid(1, &points, &[Protection::None]);
     let comparison = Comparison {

@@ -1,7 +1,7 @@
 //! Facts that two-level sampling holds: the same rows on any number of threads, brute force within the interval, no bias.
 
 use super::super::procedure::tests::{world_of, World};
-use super::super::{DesignPoint, Subject};
+use super::super::DesignPoint;
 use super::*;
 use crate::fault::Protection;
 use crate::memory::{EnergySpec, Faults, OperatingPoint};
@@ -17,14 +17,7 @@ fn run_of(
     sampled: bool,
 ) -> Result<(Outcome, usize)> {
     let answers = [world.evaluator.clean_answers(&world.images).unwrap()];
-    let subjects = [Subject {
-        name: "m".into(),
-        dataset: "d".into(),
-        training_seed: None,
-        evaluator: &world.evaluator,
-        images: &world.images,
-        clean: world.evaluator.clean(&world.images).unwrap(),
-    }];
+    let subjects = [world.subject()];
     let voltages = world.memory.voltages(voltages).unwrap();
     let points: Vec<OperatingPoint> = voltages.iter().map(|v| world.memory.at(*v).unwrap()).collect();
     let points = DesignPoint::grid(1, &points, &[Protection::None]);

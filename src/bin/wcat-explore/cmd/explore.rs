@@ -1,40 +1,28 @@
 //! `explore`: voltages for domains, lowest voltages for a yield, widths for layers; one frontier.
 
-use super::sweep::{command_line, dataset_experiment};
+use super::sweep::{dataset_experiment, default_layer, request};
 use crate::args::{Common, ExploreArgs, Format};
 use crate::progress::Progress;
 use crate::show::{self, Column};
 use std::path::{Path, PathBuf};
-use wcat_explore::config::{built_in, groups, Layer};
+use wcat_explore::config::{groups, Layer};
 use wcat_explore::error::Error;
 use wcat_explore::explore::DomainSpec;
 use wcat_explore::run::{explore, ExploreResult, Monitor, SweepRequest};
-use wcat_explore::store::cache_folder;
 use wcat_explore::table::{evidence_records, explored_records, ExploredPoint};
 
 pub(crate) fn run(common: &Common, args: &ExploreArgs, monitor: &Progress) -> anyhow::Result<()> {
     let models: Vec<PathBuf> = args.model.iter().chain(&args.models).cloned().collect();
-    let default = match models.is_empty() {
-        true => built_in("quickstart")?,
-        false => Layer::built_in("defaults of `explore --model`", "name: explore")?,
-    };
+    let default = default_layer("explore", &models)?;
     let dataset = args.places.dataset.as_deref();
     let (mut experiment, dataset_given) = dataset_experiment(common, dataset, Some(default), &flags(args))?;
     if let Some(text) = &args.domains {
         experiment.explore.domains = Some(domains(text)?);
     }
     let request = SweepRequest {
-        dataset_given,
-        models,
-        data_folder: args.places.data_folder()?,
-        data_file: args.places.data_file.clone(),
-        model_cache: cache_folder()?.join("models"),
-        results: PathBuf::from("results"),
-        reports: PathBuf::from("reports"),
         out: args.out.clone(),
         fresh: args.fresh,
-        resume: true,
-        command: command_line(),
+        ..request(models, dataset_given, &args.places)?
     };
     let result = explore(&experiment, &request, monitor)?;
     match args.format {

@@ -1,6 +1,6 @@
 //! `sweep`: the main job.
 
-use crate::args::{Common, Format, SweepArgs};
+use crate::args::{Common, Format, Places, SweepArgs};
 use crate::progress::Progress;
 use crate::show::{self, Column};
 use std::path::PathBuf;
@@ -12,24 +12,14 @@ use wcat_explore::table::{summary_csv_string, summary_records, Spread, Summary};
 
 pub(crate) fn run(common: &Common, args: &SweepArgs, monitor: &Progress) -> anyhow::Result<()> {
     let models: Vec<PathBuf> = args.model.iter().chain(&args.models).cloned().collect();
-    let default = match models.is_empty() {
-        true => built_in("quickstart")?,
-        false => Layer::built_in("defaults of `sweep --model`", "name: sweep")?,
-    };
+    let default = default_layer("sweep", &models)?;
     let dataset = args.places.dataset.as_deref();
     let (experiment, dataset_given) = dataset_experiment(common, dataset, Some(default), &flags(args))?;
     let request = SweepRequest {
-        dataset_given,
-        models,
-        data_folder: args.places.data_folder()?,
-        data_file: args.places.data_file.clone(),
-        model_cache: cache_folder()?.join("models"),
-        results: PathBuf::from("results"),
-        reports: PathBuf::from("reports"),
         out: args.out.clone(),
         fresh: args.fresh,
         resume: !args.no_resume,
-        command: command_line(),
+        ..request(models, dataset_given, &args.places)?
     };
     if args.dry_run {
         return dry_run(&experiment, &request);
@@ -57,6 +47,35 @@ fn flags(args: &SweepArgs) -> Vec<Layer> {
         args.floor.map(|floor| Layer::flag("--floor", "sweep.floor", floor.get())),
     ];
     all.into_iter().flatten().chain(args.faults.layers()).collect()
+}
+
+/// What stands under the settings: the quick start without model files, else a name for the run.
+pub(super) fn default_layer(command: &str, models: &[PathBuf]) -> wcat_explore::error::Result<Layer> {
+    match models.is_empty() {
+        true => built_in("quickstart"),
+        false => Layer::built_in(&format!("defaults of `{command} --model`"), &format!("name: {command}")),
+    }
+}
+
+/// A request for the usual folders that goes on with what is finished.
+pub(super) fn request(
+    models: Vec<PathBuf>,
+    dataset_given: bool,
+    places: &Places,
+) -> anyhow::Result<SweepRequest> {
+    Ok(SweepRequest {
+        models,
+        dataset_given,
+        data_folder: places.data_folder()?,
+        data_file: places.data_file.clone(),
+        model_cache: cache_folder()?.join("models"),
+        results: PathBuf::from("results"),
+        reports: PathBuf::from("reports"),
+        out: None,
+        fresh: false,
+        resume: true,
+        command: command_line(),
+    })
 }
 
 /// The configuration with `--dataset`, whose settings replace those of another data set. A network that does
