@@ -5,6 +5,8 @@ use crate::error::{Error, Result};
 use crate::net::Model;
 use crate::quant::QuantizerSpec;
 use crate::units::Bits;
+use candle_core::Tensor;
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -43,6 +45,8 @@ pub struct PrecisionSearch<'a> {
     pub images: &'a Images,
     /// Once raised, the next evaluation returns [`Error::Interrupted`].
     pub cancel: &'a AtomicBool,
+    /// Ranges of the layers of a float model at each width that was met, each searched once; empty at first.
+    pub ranges: RefCell<BTreeMap<Bits, Vec<(String, Tensor)>>>,
 }
 
 /// A candidate: one layer at the next lower width.
@@ -129,8 +133,37 @@ impl PrecisionSearch<'_> {
         let quantizer = QuantizerSpec { bits, layer_bits, ..base.clone() };
         match trained {
             true => self.model.at_widths(&quantizer),
-            false => self.model.quantized(&quantizer),
+            false => {
+                let mut ranges = Vec::new();
+                let others = quantizer.layer_bits.iter().map(|(layer, bits)| (Some(layer), *bits));
+                for (only, width) in std::iter::once((None, bits)).chain(others) {
+                    for (name, range) in self.ranges_at(width)? {
+                        let layer = name.trim_end_matches(".range");
+                        let escaped = globset::escape(layer);
+                        let own = match only {
+                            Some(only) => *only == escaped,
+                            None => !quantizer.layer_bits.contains_key(&escaped),
+                        };
+                        if own {
+                            ranges.push((name, range));
+                        }
+                    }
+                }
+                self.model.quantized_with(&quantizer, &ranges)
+            }
         }
+    }
+
+    /// Ranges of all layers at one width.
+    fn ranges_at(&self, bits: Bits) -> Result<Vec<(String, Tensor)>> {
+        if let Some(known) = self.ranges.borrow().get(&bits) {
+            return Ok(known.clone());
+        }
+        let quantizer = QuantizerSpec { bits, layer_bits: BTreeMap::new(), ..self.quantizer.clone() };
+        let mut ranges = self.model.quantized(&quantizer)?.network.state()?;
+        ranges.retain(|(name, _)| name.ends_with(".range"));
+        self.ranges.borrow_mut().insert(bits, ranges.clone());
+        Ok(ranges)
     }
 
     /// The model at these places in the list of widths.
@@ -190,7 +223,7 @@ fn cheapest(candidates: &[Candidate]) -> Option<usize> {
 mod tests {
     use super::*;
     use crate::net::{Architecture, ModelInfo, Network, MODEL_FORMAT};
-    use crate::quant::Method;
+    use crate::quant::{Init, Method};
     use crate::seed::{Purpose, Seed};
     use candle_core::Device;
 
@@ -229,6 +262,7 @@ mod tests {
             let quantizer = QuantizerSpec {
                 method: Method::Wcat,
                 bits: Bits::new(8).unwrap(),
+                init: Some(Init::Mse),
                 ..QuantizerSpec::default()
             };
             let (widths, cancel) = (bits(&[2, 8, 4]), AtomicBool::new(false));
@@ -238,6 +272,7 @@ mod tests {
                 widths: &widths,
                 images: &images,
                 cancel: &cancel,
+                ranges: RefCell::default(),
             };
             let path = search.run().unwrap();
             // three layers, two steps each
@@ -273,6 +308,13 @@ mod tests {
             let sum: u64 = stored.map(|s| s.words.len() as u64 * u64::from(s.scheme.format.bits())).sum();
             assert_eq!(sum, path[3].stored_bits);
             assert_eq!(search.run().unwrap(), path);
+            if own.is_float() {
+                // ranges that were kept are those of a quantisation from the start
+                let widths = path[3].bits.iter().map(|(name, bits)| (name.clone(), *bits));
+                let spec = QuantizerSpec { layer_bits: widths.collect(), ..quantizer.clone() };
+                let afresh = model.quantized(&spec).unwrap().network.stored().unwrap();
+                assert_eq!(mixed.network.stored().unwrap(), afresh);
+            }
             assert_eq!(search.uniform(&path).unwrap().len(), 3);
         }
     }
@@ -283,7 +325,10 @@ mod tests {
         let (quantizer, stop) = (QuantizerSpec::default(), AtomicBool::new(true));
         let run = |widths: &[Bits]| {
             let (model, images) = (&model, &images);
-            PrecisionSearch { model, quantizer: &quantizer, widths, images, cancel: &stop }.run().unwrap_err()
+            let ranges = RefCell::default();
+            PrecisionSearch { model, quantizer: &quantizer, widths, images, cancel: &stop, ranges }
+                .run()
+                .unwrap_err()
         };
         assert!(run(&[]).to_string().starts_with("explore.widths: expected at least one width"));
         assert!(run(&[Bits::FLOAT]).to_string().contains("1 to 8"));

@@ -182,6 +182,24 @@ impl Model {
         Ok(Self { network, info, checksum: self.checksum.clone(), warnings })
     }
 
+    /// [`Self::quantized`] with ranges that are known already, as `<layer>.range`: they are not searched again.
+    ///
+    /// # Errors
+    /// As [`Self::quantized`]; ranges that are not those of the layers which learn one.
+    pub fn quantized_with(&self, quantizer: &QuantizerSpec, ranges: &[(String, Tensor)]) -> Result<Self> {
+        // the initialisation would only be overwritten
+        let start = QuantizerSpec { init: None, init_bit_error_rate: None, ..quantizer.clone() };
+        let (architecture, classes) = (self.info.architecture, self.info.classes);
+        let (mut network, _) = Network::new(architecture, classes, &start, Seed(0), self.network.device())?;
+        network = network.with_input_shape(self.info.input_shape)?;
+        let mut state = self.network.state()?;
+        state.retain(|(name, _)| !name.ends_with(".range"));
+        state.extend(ranges.iter().cloned());
+        let warnings = network.load_state(&state)?;
+        let info = ModelInfo { quantizer: quantizer.clone(), validation_accuracy: None, ..self.info.clone() };
+        Ok(Self { network, info, checksum: self.checksum.clone(), warnings })
+    }
+
     /// A quantised network at other widths, without training: its ranges stay. Only for methods whose range does not
     /// depend on the width (not `lsq`). How well the result does is not known.
     ///

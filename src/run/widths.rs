@@ -80,6 +80,7 @@ pub(super) fn add_mixed_models(
             widths: &spec.widths,
             images: images.of(place),
             cancel: monitor.cancel(),
+            ranges: std::cell::RefCell::default(),
         };
         monitor.note(&format!("{}: searching a width for each layer", own.name));
         all.extend(models_of(&search, &folder, &own.name, float, spec.mixed as usize)?);
