@@ -233,10 +233,7 @@ impl Layout {
             let (mut word, mut read_parity) = (stored, parity);
             for cell in cells {
                 match self.held(cell.address) {
-                    Held::Data { bit, .. } => {
-                        let read = kind.reads(stored >> bit & 1 == 1, cell);
-                        word = word & !(1 << bit) | Word::from(read) << bit;
-                    }
+                    Held::Data { bit, .. } => word = kind.read(word, bit, cell),
                     _ => read_parity = kind.reads(parity, cell),
                 }
             }
@@ -252,8 +249,7 @@ impl Layout {
         for cells in cells.chunk_by(|a, b| a.address / SECDED_CELLS == b.address / SECDED_CELLS) {
             let unit = cells[0].address / SECDED_CELLS;
             let stored = self.unit_data(words, unit);
-            let check = encode(stored);
-            let (mut data, mut read_check) = (stored, check);
+            let (mut data, mut read_check) = (stored, encode(stored));
             for cell in cells {
                 let bit = (cell.address % SECDED_CELLS) as u32;
                 match bit.checked_sub(DATA_BITS) {
@@ -261,10 +257,7 @@ impl Layout {
                         let read = kind.reads(stored >> bit & 1 == 1, cell);
                         data = data & !(1 << bit) | u64::from(read) << bit;
                     }
-                    Some(bit) => {
-                        let read = kind.reads(check >> bit & 1 == 1, cell);
-                        read_check = read_check & !(1 << bit) | u8::from(read) << bit;
-                    }
+                    Some(bit) => read_check = kind.read(read_check, bit, cell),
                 }
             }
             let mut wrong = decode(data, read_check).data() ^ stored;

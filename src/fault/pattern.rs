@@ -74,7 +74,7 @@ impl FaultKind {
     }
 
     /// A word as it is read back where its bit `bit` lies in a failing cell.
-    fn read(self, word: Word, bit: u32, cell: &FailingCell) -> Word {
+    pub(super) fn read(self, word: Word, bit: u32, cell: &FailingCell) -> Word {
         set(word, bit, self.reads(word >> bit & 1 == 1, cell))
     }
 }
