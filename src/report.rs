@@ -3,6 +3,7 @@
 
 mod answer;
 mod answers;
+mod differences;
 mod drawn;
 mod energy;
 mod interactive;
@@ -15,7 +16,7 @@ mod tests;
 
 use crate::figure::Figure;
 use crate::sweep::EnergyRow;
-use crate::table::{Answer, FaultCount, Pareto, Summary};
+use crate::table::{Answer, FaultCount, MethodDifference, Pareto, Summary};
 
 /// What a report is made of.
 #[derive(Clone, Debug, PartialEq)]
@@ -46,6 +47,8 @@ pub struct Report {
     pub pareto: Pareto,
     /// Lowest voltages of the design points at accuracy losses and yields.
     pub answers: Vec<Answer>,
+    /// Paired differences between methods.
+    pub differences: Vec<MethodDifference>,
 }
 
 /// The report as one HTML page that asks for nothing outside itself. Same input, same bytes.

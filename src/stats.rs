@@ -156,6 +156,40 @@ pub fn mean_half_width_at(confidence: f64, std: f64, chips: usize, images: f64) 
     }
 }
 
+/// Half-width of the 95 % interval of a difference between two methods, from paired trainings and paired chips, on
+/// images whose choice gives it the variance `images`; `None` below two trainings.
+///
+/// `trainings`: standard deviation of the differences of single trainings (each the mean over all chips) and their
+/// number; `chips`: that of the differences on single chips (each the mean over all trainings) and their number. The
+/// trainings are a sample of all that could have been run, and so are the chips, so both variances of the mean count:
+/// `s_t²/T + s_c²/C`, with the degrees of freedom of Welch and Satterthwaite (Biometrics Bulletin 2(6), 1946). The
+/// interaction of both is in each of the two: the interval is a little wide rather than narrow. The choice of images
+/// comes in as in [`mean_half_width`].
+pub fn two_way_half_width(trainings: (f64, usize), chips: (f64, usize), images: f64) -> Option<f64> {
+    let variance = |(std, n): (f64, usize)| std * std / n as f64;
+    let freedom = |(_, n): (f64, usize)| n.saturating_sub(1) as f64;
+    if trainings.1 < 2 {
+        return None;
+    }
+    let (a, b) = (variance(trainings), if chips.1 < 2 { 0.0 } else { variance(chips) });
+    let spread = a * a / freedom(trainings) + if b > 0.0 { b * b / freedom(chips) } else { 0.0 };
+    let least = freedom(trainings);
+    // without any spread there is nothing to weigh: the fewest degrees of freedom
+    let df = if spread > 0.0 { ((a + b) * (a + b) / spread).max(least) } else { least };
+    let t = StudentsT::new(0.0, 1.0, df).ok()?.inverse_cdf(0.975);
+    Some((t * t * (a + b) + probit(0.975).powi(2) * images).sqrt())
+}
+
+/// 95 % percentile bootstrap interval of a mean difference over chips, in [-1, 1]; otherwise as [`bootstrap_mean`].
+pub fn bootstrap_difference(
+    xs: &[f64],
+    resamples: usize,
+    images: f64,
+    stream: &mut Stream,
+) -> Option<Interval> {
+    bootstrap_within((-1.0, 1.0), xs, resamples, images, stream)
+}
+
 /// 95 % Clopper-Pearson interval of a share, from `successes` of `n` (Biometrika 26, 1934);
 /// [0, 1] for `n = 0`. For samples of chips or images; for millions of cells there is [`wilson`].
 pub fn clopper_pearson(successes: u64, n: u64) -> Interval {
@@ -198,6 +232,16 @@ pub fn wilson(successes: u64, n: u64) -> Interval {
 /// Each resample of chips is moved by a normal draw of the variance `images` (see [`ImageSample::variance`])
 /// and kept in [0, 1]; where that is 0 nothing is drawn for it.
 pub fn bootstrap_mean(xs: &[f64], resamples: usize, images: f64, stream: &mut Stream) -> Option<Interval> {
+    bootstrap_within((0.0, 1.0), xs, resamples, images, stream)
+}
+
+fn bootstrap_within(
+    (least, most): (f64, f64),
+    xs: &[f64],
+    resamples: usize,
+    images: f64,
+    stream: &mut Stream,
+) -> Option<Interval> {
     if xs.len() < 2 {
         return None;
     }
@@ -206,7 +250,7 @@ pub fn bootstrap_mean(xs: &[f64], resamples: usize, images: f64, stream: &mut St
             let sum: f64 = (0..xs.len()).map(|_| xs[stream.below(xs.len() as u64) as usize]).sum();
             let mean = sum / xs.len() as f64;
             match images > 0.0 {
-                true => (mean + images.sqrt() * stream.normal()).clamp(0.0, 1.0),
+                true => (mean + images.sqrt() * stream.normal()).clamp(least, most),
                 false => mean,
             }
         })

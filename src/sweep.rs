@@ -10,5 +10,5 @@ mod two_level;
 pub use point::{exposed_cells, exposure, layout, protected, DesignPoint, Domain, Supply};
 pub use procedure::{Comparison, Outcome, Subject};
 pub use row::{CleanAnswers, Design, DomainVoltage, EnergyRow, StoppedBy, Trial, TrialStatus};
-pub use spec::{Sampling, SweepSpec};
+pub use spec::{Sampling, SweepSpec, TestSplit};
 pub use two_level::TwoLevel;

@@ -9,6 +9,7 @@ mod columns;
 #[cfg(test)]
 mod coverage;
 mod csv;
+mod differences;
 mod energy;
 mod explore;
 mod fault_count;
@@ -40,6 +41,9 @@ pub use columns::{
     design_records, designs_frame, designs_in_order, read_designs, read_summary, read_timing, read_trials,
     summary_csv_string, summary_frame, summary_records, trials_frame, write_designs, write_summary,
     write_timing, write_trials,
+};
+pub use differences::{
+    difference_records, differences_csv_string, method_differences, write_differences, MethodDifference,
 };
 pub use energy::{read_energies, write_energies};
 pub use explore::{
@@ -91,6 +95,8 @@ pub mod names {
     pub const PARETO_CSV: &str = "pareto.csv";
     /// Lowest voltages at accuracy losses and yields.
     pub const ANSWERS_CSV: &str = "answers.csv";
+    /// Paired differences between methods.
+    pub const DIFFERENCES_CSV: &str = "differences.csv";
     /// Every flip of every attack.
     pub const FLIPS: &str = "flips.parquet";
     /// The same as text.

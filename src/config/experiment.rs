@@ -16,6 +16,7 @@ use crate::seed::Seed;
 use crate::sweep::SweepSpec;
 use crate::train::TrainerSpec;
 use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
 
 /// Everything that one command may be configured with.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -49,6 +50,10 @@ pub struct Experiment {
     pub attack: AttackSpec,
     /// Models that `sweep` trains where no model file is given.
     pub models: Vec<ModelSpec>,
+    /// Model files that are swept, explored or attacked where none is given on the command line; relative paths start
+    /// in the working folder.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub model_files: Vec<PathBuf>,
 }
 
 /// The network to train.
@@ -57,6 +62,9 @@ pub struct Experiment {
 pub struct NetworkSpec {
     /// Architecture.
     pub architecture: Architecture,
+    /// Model file whose weights a training starts from; absent: fresh weights from the seed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weights: Option<String>,
 }
 
 /// A model of a comparison: the experiment's training under a quantiser of its own.
@@ -94,7 +102,7 @@ impl Default for Experiment {
             seed: Seed(1),
             device: DeviceSpec::Cpu,
             dataset: DatasetSpec::default(),
-            network: NetworkSpec { architecture: Architecture::Lenet5 },
+            network: NetworkSpec { architecture: Architecture::Lenet5, weights: None },
             quantizer: QuantizerSpec::default(),
             trainer: TrainerSpec::default(),
             memory: "sram-14nm-chandramoorthy2019".into(),
@@ -104,6 +112,7 @@ impl Default for Experiment {
             explore: ExploreSpec::default(),
             attack: AttackSpec::default(),
             models: Vec::new(),
+            model_files: Vec::new(),
         }
     }
 }
@@ -168,6 +177,9 @@ impl Experiment {
                 Error::Argument { expected, found, .. } => Error::argument("sweep.voltages", expected, found),
                 other => other,
             })?;
+        }
+        if !self.models.is_empty() && !self.model_files.is_empty() {
+            return Err(Error::argument("model_files", "to be left out beside models to train", "both"));
         }
         for (i, model) in self.models.iter().enumerate() {
             let key = format!("models.{i}");

@@ -128,6 +128,11 @@ impl Layer {
         Ok(Self { origin, at, value })
     }
 
+    /// A flag that takes a setting back to its default, because it stands for another one in its place.
+    pub fn unset(flag: &str, key: &str) -> Self {
+        Self::flag(flag, key, Value::Null)
+    }
+
     /// The value of a flag that stands for the setting `key`; messages call it by the flag's name.
     pub fn flag(name: &str, key: &str, value: impl Into<Value>) -> Self {
         let at = key.split('.').map(str::to_owned).collect();

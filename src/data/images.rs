@@ -63,6 +63,20 @@ impl ImageSet {
         store::hex(&hash.finalize())
     }
 
+    /// The images at these indices, in their order.
+    ///
+    /// # Panics
+    /// Where an index is not below [`Self::len`].
+    #[must_use]
+    pub fn selected(&self, indices: &[u32]) -> Self {
+        Self {
+            title: self.title.clone(),
+            pixels: indices.iter().flat_map(|&index| self.image(index as usize)).copied().collect(),
+            labels: indices.iter().map(|&index| self.labels[index as usize]).collect(),
+            ..*self
+        }
+    }
+
     /// Number of images of each class.
     pub fn class_counts(&self) -> Vec<usize> {
         let mut counts = vec![0; self.classes];

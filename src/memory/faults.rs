@@ -109,6 +109,57 @@ impl Faults {
         self.spec.noise == Noise::Msb
     }
 
+    /// Settings of a sweep: the bit error rates asked for, each at the voltage where the memory has it (to 0.0001), else
+    /// those of [`Self::voltages`].
+    ///
+    /// # Errors
+    /// As [`Self::voltages`], [`Self::at`] and [`Self::at_rate`].
+    pub fn settings(
+        &self,
+        memory: &MemoryModel,
+        list: Option<&str>,
+        rates: &[Ber],
+    ) -> Result<Vec<OperatingPoint>> {
+        if rates.is_empty() {
+            return self
+                .voltages(memory, list)?
+                .into_iter()
+                .map(|voltage| self.at(memory, voltage))
+                .collect();
+        }
+        let mut points: Vec<OperatingPoint> =
+            rates.iter().map(|rate| self.at_rate(memory, *rate)).collect::<Result<_>>()?;
+        points.sort_by(|a, b| a.voltage.get().total_cmp(&b.voltage.get()));
+        if let Some(pair) = points.windows(2).find(|pair| pair[0].voltage == pair[1].voltage) {
+            let expected = format!("rates that {} has at different voltages, to 0.0001", memory.name);
+            let found = format!("{} and {}, both at {}", pair[0].ber, pair[1].ber, pair[0].voltage);
+            return Err(Error::argument("sweep.bit_error_rates", expected, found));
+        }
+        Ok(points)
+    }
+
+    /// The memory at a bit error rate: at the voltage where it has it, to 0.0001, with exactly this rate. The rate 0 is
+    /// that of the error-free voltage.
+    ///
+    /// # Errors
+    /// As [`MemoryModel::voltage_at_ber`]; a rate above 0 that the memory has at no voltage below the error-free one;
+    /// rates of a map or a profile, which cannot be chosen.
+    pub fn at_rate(&self, memory: &MemoryModel, rate: Ber) -> Result<OperatingPoint> {
+        if self.profile.is_some() || self.map.is_some() {
+            let expected = "neither a profile nor a fault map, which have rates of their own";
+            return Err(Error::argument("sweep.bit_error_rates", expected, self.label()));
+        }
+        if rate == Ber::ZERO {
+            return memory.at(memory.error_free);
+        }
+        let point = memory.at(rounded_voltage(memory, rate)?)?;
+        if point.ber == Ber::ZERO {
+            let expected = format!("rates that {} has below its error-free voltage, or 0", memory.name);
+            return Err(Error::argument("sweep.bit_error_rates", expected, rate.to_string()));
+        }
+        Ok(OperatingPoint { ber: rate, ..point })
+    }
+
     /// Voltages of a sweep: the list as the user typed it, else those of the map, else those at which the memory has
     /// the rates of the profile, to 0.0001; else eleven over the memory's curve.
     ///
@@ -126,7 +177,7 @@ impl Faults {
             (Some(list), None, _) => memory.voltages(list)?,
             (None, Some(profile), _) => {
                 let rates = profile.measured.iter().map(|point| Ber::new(point.ber));
-                rates.map(|ber| profile_voltage(memory, ber?)).collect::<Result<_>>()?
+                rates.map(|ber| rounded_voltage(memory, ber?)).collect::<Result<_>>()?
             }
             (None, None, Some(map)) => map.voltages(),
             (None, None, None) => memory.curve(11)?.into_iter().map(|point| point.voltage).collect(),
@@ -157,7 +208,7 @@ impl Faults {
         let Some(profile) = self.profile else { return memory.at(voltage) };
         for point in profile.measured {
             let ber = Ber::new(point.ber)?;
-            if profile_voltage(memory, ber)? == voltage {
+            if rounded_voltage(memory, ber)? == voltage {
                 return Ok(OperatingPoint { ber, ..memory.at(voltage)? });
             }
         }
@@ -283,7 +334,7 @@ impl Faults {
 }
 
 /// Where the memory has a rate of a profile, to 0.0001.
-fn profile_voltage(memory: &MemoryModel, ber: Ber) -> Result<Voltage> {
+fn rounded_voltage(memory: &MemoryModel, ber: Ber) -> Result<Voltage> {
     Voltage::new((memory.voltage_at_ber(ber)?.get() * 1e4).round() / 1e4)
 }
 
@@ -297,6 +348,34 @@ mod tests {
         let mut spec = FaultSpec::default();
         change(&mut spec);
         Faults::new(&spec, &load(memory)?)
+    }
+
+    #[test]
+    fn asked_rates_stand_exactly_at_the_voltage_where_the_memory_has_them() {
+        let memory = load(FINFET).unwrap();
+        let rates: Vec<Ber> = [0.01, 0.0, 1e-4].map(|rate| Ber::new(rate).unwrap()).to_vec();
+        let found = Faults::of(&memory).settings(&memory, None, &rates).unwrap();
+        let rates_found: Vec<f64> = found.iter().map(|point| point.ber.get()).collect();
+        assert_eq!(rates_found, [0.01, 1e-4, 0.0]);
+        assert_eq!(found[2].voltage, memory.error_free);
+        for point in &found[..2] {
+            let own = memory.at(point.voltage).unwrap();
+            assert!((own.ber.get() / point.ber.get() - 1.0).abs() < 0.01, "{own:?}");
+            assert_eq!(
+                (own.ber_source, own.access_energy_relative),
+                (point.ber_source, point.access_energy_relative)
+            );
+            assert_eq!((point.voltage.get() * 1e4).round() / 1e4, point.voltage.get());
+        }
+        let error = |faults: &Faults, rates: &[f64]| {
+            let rates: Vec<Ber> = rates.iter().map(|rate| Ber::new(*rate).unwrap()).collect();
+            faults.settings(&memory, None, &rates).unwrap_err().to_string()
+        };
+        assert!(error(&Faults::of(&memory), &[0.01, 0.0100001]).contains("different voltages"));
+        assert!(error(&Faults::of(&memory), &[0.7]).contains("0 to 0.5"));
+        assert!(error(&Faults::of(&memory), &[1e-300]).contains("below its error-free voltage"));
+        let profiled = faults(FINFET, |spec| spec.profile = Some("chip2".into())).unwrap();
+        assert!(error(&profiled, &[0.01]).contains("rates of their own"));
     }
 
     const FINFET: &str = "sram-14nm-chandramoorthy2019";

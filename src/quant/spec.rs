@@ -257,13 +257,18 @@ impl QuantizerSpec {
         }
     }
 
+    /// The method as tables and figures name it: `randbet` for weight clipping trained under random bit flips.
+    pub fn method_label(&self) -> &'static str {
+        match self.method {
+            Method::Wclip if self.train_bit_error_rate > Ber::ZERO => "randbet",
+            method => method.name(),
+        }
+    }
+
     /// What models of this quantiser are called: `<method>-<bits>bit` (`<method>-mixed` with several widths), with `randbet` for weight clipping trained under
     /// random bit flips; `float` for float weights.
     pub fn label(&self) -> String {
-        let method = match self.method {
-            Method::Wclip if self.train_bit_error_rate > Ber::ZERO => "randbet",
-            method => method.name(),
-        };
+        let method = self.method_label();
         match self.bits.is_float() {
             true => "float".to_owned(),
             false if !self.layer_bits.is_empty() => format!("{method}-mixed"),

@@ -1,6 +1,6 @@
 //! The page: order of its parts, headings, figures, configuration and commands.
 
-use super::{answer, drawn, energy, interactive, protection, remarks, tables, Report};
+use super::{answer, differences, drawn, energy, interactive, protection, remarks, tables, Report};
 use crate::figure::escape;
 
 const STYLE: &str = include_str!("style.css");
@@ -27,6 +27,10 @@ pub(super) fn page(report: &Report) -> String {
     let protections = protection::protections(&report.summaries);
     if !protections.is_empty() {
         body += &section("protection", "Protections compared", &protections);
+    }
+    let differences = differences::differences(report);
+    if !differences.is_empty() {
+        body += &section("differences", "Methods compared chip by chip", &differences);
     }
     body += &section("frontier", "Pareto frontiers", &tables::frontiers(report));
     body += &section(

@@ -7,11 +7,11 @@ use crate::memory::{CellKind, EnergyTerm};
 use crate::seed::Seed;
 use crate::stats::probit;
 use crate::sweep::{StoppedBy, Trial, TrialStatus};
-use crate::table::{answers, summarize, FloorSpec, Question, Questions};
+use crate::table::{answers, method_differences, summarize, FloorSpec, Question, Questions};
 use crate::units::ChipId;
 
-/// Answers of 50 chips of about the means and deviations of the summaries.
-fn answers_of(summaries: &[Summary]) -> Vec<Answer> {
+/// Answers and paired differences of 50 chips of about the means and deviations of the summaries.
+fn compared(summaries: &[Summary]) -> (Vec<Answer>, Vec<MethodDifference>) {
     let designs: Vec<_> = summaries.iter().map(|s| s.design.clone()).collect();
     let trials = summaries.iter().flat_map(|s| {
         (0..50).map(|chip: u32| {
@@ -30,12 +30,13 @@ fn answers_of(summaries: &[Summary]) -> Vec<Answer> {
     });
     let (trials, floor): (Vec<Trial>, _) = (trials.collect(), FloorSpec::default());
     let own = summarize(&designs, &trials, floor, StoppedBy::Chips, 2000, Seed(1)).unwrap();
-    answers(&own, &trials, &Questions::default(), Seed(1)).unwrap()
+    let differences = method_differences(&own, &trials, Seed(1)).unwrap();
+    (answers(&own, &trials, &Questions::default(), Seed(1)).unwrap(), differences)
 }
 
 fn report(summaries: Vec<Summary>) -> Report {
     let pareto = frontiers(&summaries);
-    let answers = answers_of(&summaries);
+    let (answers, differences) = compared(&summaries);
     Report {
         run: "quickstart-1a2b3c".into(),
         title: "Quick start: glyphs on LeNet".into(),
@@ -52,6 +53,7 @@ fn report(summaries: Vec<Summary>) -> Report {
         ],
         pareto,
         answers,
+        differences,
     }
 }
 
@@ -327,4 +329,16 @@ fn a_run_without_points_or_targets_says_so() {
     let text = words(&html(&report));
     assert!(!html(&report).contains("<script"));
     assert!(text.contains("no design point") && !text.contains("NaN") && !text.contains("inf "));
+}
+
+#[test]
+fn methods_are_compared_chip_by_chip_and_one_training_is_said_to_be_one() {
+    let text = words(&html(&report(two_methods())));
+    let from = text.find("Methods compared chip by chip").unwrap();
+    let section = &text[from..];
+    assert!(section.contains("wcat less normal"), "{section}");
+    assert!(section.contains("Each method was trained once"), "{section}");
+    let mut one = report(two_methods());
+    one.differences.clear();
+    assert!(!html(&one).contains("Methods compared chip by chip"));
 }

@@ -121,7 +121,7 @@ impl Prepared {
         experiment.dataset = dataset_for(&models, &experiment.dataset, request.dataset_given)?;
         let spec = &experiment.attack;
         let (dataset, file) = (&experiment.dataset, request.data_file.as_deref());
-        let test = TestSource { spec: dataset, folder: &request.data_folder, file }.load()?;
+        let test = TestSource { spec: dataset, folder: &request.data_folder, file, held_out: None }.load()?;
         let chosen = chosen(&test, &experiment, experiment.sweep.images)?;
         let training = match spec.data {
             Split::Training => Some(data::load(dataset, Split::Training, &request.data_folder)?),
@@ -259,7 +259,7 @@ impl Prepared {
             model: loaded.name.clone(),
             architecture: network.architecture().to_string(),
             dataset: self.test.title.clone(),
-            method: network.quantizer().method.name().to_owned(),
+            method: network.quantizer().method_label().to_owned(),
             bits: scheme.map_or(32, |scheme| scheme.format.bits()),
             training_seed: loaded.info.training_seed,
             restart,

@@ -96,7 +96,8 @@ pub fn evaluate(
     let (loaded, evaluator) = (&models[0], &models[0].evaluator);
     let stored =
         place.as_ref().map(|place| place.stored(&experiment, loaded, &options, &memory)).transpose()?;
-    let set = TestSource { spec: &experiment.dataset, folder: data_folder, file: data_file }.load()?;
+    let set = TestSource { spec: &experiment.dataset, folder: data_folder, file: data_file, held_out: None }
+        .load()?;
     let images = TestImages::new(&set, &models, &experiment, experiment.sweep.images)?;
     let (mut count, mut array) = (None, None);
     let score = match (&place, &stored) {
@@ -131,7 +132,7 @@ pub fn evaluate(
         accuracy: score.accuracy(),
         loss: Some(score.loss).filter(|loss| loss.is_finite()),
         architecture: evaluator.network().architecture().to_string(),
-        method: scheme.map(|scheme| scheme.method.name().to_owned()),
+        method: scheme.map(|_| evaluator.network().quantizer().method_label().to_owned()),
         bits: scheme.map_or(32, |scheme| scheme.format.bits()),
         memory: place.as_ref().map(|_| memory.name.clone()),
         voltage: point.map(|point| point.voltage.get()),

@@ -150,7 +150,7 @@ impl Exploring<'_> {
     ) -> Result<Vec<Explored>> {
         let Sweeping { prepared, monitor, .. } = self.sweeping;
         let spec = &prepared.experiment.explore;
-        let grid = prepared.grid()?;
+        let grid = &prepared.grid;
         let images = self.search_images()?;
         let mut all = Vec::new();
         for (place, (subject, loaded)) in subjects.iter().zip(&prepared.models).enumerate() {
@@ -283,7 +283,7 @@ impl Exploring<'_> {
     fn fine_grid(&self) -> Result<Vec<Voltage>> {
         let prepared = &self.sweeping.prepared;
         let step = prepared.experiment.explore.step;
-        let low = prepared.voltages.iter().map(|v| v.get()).fold(f64::INFINITY, f64::min);
+        let low = prepared.grid.iter().map(|point| point.voltage.get()).fold(f64::INFINITY, f64::min);
         let high = prepared.memory.error_free.get().max(low);
         let count = ((high - low) / step + 1e-9).floor() as usize;
         let mut grid: Vec<Voltage> =

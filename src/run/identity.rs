@@ -24,6 +24,9 @@ pub(super) struct SweepIdentity<'a> {
     pub(super) floor: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) faults: Option<&'a FaultSpec>,
+    /// Voltages were found from bit error rates: at one voltage such a run may have another rate than a run by voltages.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) by_rate: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) energy: Option<&'a EnergySpec>,
     #[serde(skip_serializing_if = "Option::is_none")]

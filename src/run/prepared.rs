@@ -4,7 +4,9 @@ use super::identity::{folder_name, SweepIdentity};
 use super::monitor::Monitor;
 use super::record::{now, Input, Machine, Record};
 use super::sampling::{self, Clean};
-use super::subjects::{check_untrained, dataset_for, load_models, Loaded, TestImages, TestSource};
+use super::subjects::{
+    check_held_out, check_untrained, dataset_for, load_models, Loaded, TestImages, TestSource,
+};
 use super::sweeping::SweepRequest;
 use super::training::train_model;
 use crate::config::Experiment;
@@ -14,9 +16,9 @@ use crate::error::{Error, Result};
 use crate::fault::Protection;
 use crate::memory::{self, Faults, MemoryModel, OperatingPoint};
 use crate::stats::ImageSample;
-use crate::sweep::{exposed_cells, Comparison, DesignPoint, Sampling, Subject, TwoLevel};
+use crate::sweep::{exposed_cells, Comparison, DesignPoint, Sampling, Subject, TestSplit, TwoLevel};
 use crate::table::{self, Replay};
-use crate::units::{BerSource, Voltage};
+use crate::units::{Ber, BerSource, Voltage};
 use candle_core::Device;
 use rayon::prelude::*;
 use std::collections::BTreeMap;
@@ -27,7 +29,8 @@ pub(super) struct Prepared {
     pub(super) experiment: Experiment,
     pub(super) memory: MemoryModel,
     pub(super) faults: Faults,
-    pub(super) voltages: Vec<Voltage>,
+    /// Voltages asked for, with their bit error rates.
+    pub(super) grid: Vec<OperatingPoint>,
     pub(super) protections: Vec<Protection>,
     pub(super) models: Vec<Loaded>,
     /// As in the record.
@@ -41,7 +44,7 @@ pub(super) struct Prepared {
 pub(super) struct Inputs {
     pub(super) memory: MemoryModel,
     pub(super) faults: Faults,
-    pub(super) voltages: Vec<Voltage>,
+    pub(super) grid: Vec<OperatingPoint>,
     pub(super) protections: Vec<Protection>,
 }
 
@@ -52,9 +55,10 @@ pub(super) fn inputs(experiment: &Experiment, request: &SweepRequest) -> Result<
     if request.models.is_empty() {
         check_untrained(&experiment.trainings()?, &faults)?;
     }
-    let voltages = faults.voltages(&memory, experiment.sweep.voltages.as_deref())?;
+    let sweep = &experiment.sweep;
+    let grid = faults.settings(&memory, sweep.voltages.as_deref(), &sweep.bit_error_rates)?;
     let protections = experiment.sweep.protections()?;
-    Ok(Inputs { memory, faults, voltages, protections })
+    Ok(Inputs { memory, faults, grid, protections })
 }
 
 /// The test images where they are known before the models are: wrong ones end a sweep before its trainings.
@@ -75,7 +79,8 @@ pub(super) fn early_set(experiment: &Experiment, request: &SweepRequest) -> Resu
 
 fn test_set(experiment: &Experiment, request: &SweepRequest) -> Result<ImageSet> {
     let (spec, file) = (&experiment.dataset, request.data_file.as_deref());
-    TestSource { spec, folder: &request.data_folder, file }.load()
+    let held_out = (experiment.sweep.split == TestSplit::Validation).then_some(experiment.seed);
+    TestSource { spec, folder: &request.data_folder, file, held_out }.load()
 }
 
 pub(super) fn train_all(
@@ -116,11 +121,14 @@ pub(super) fn prepare(
     device: &Device,
     explores: bool,
 ) -> Result<Prepared> {
-    let Inputs { memory, faults, voltages, protections } = inputs;
+    let Inputs { memory, faults, grid, protections } = inputs;
     let mut experiment = experiment.clone();
     let models = load_models(paths, device)?;
     let given = request.models.is_empty() || request.dataset_given;
     experiment.dataset = dataset_for(&models, &experiment.dataset, given)?;
+    if experiment.sweep.split == TestSplit::Validation {
+        check_held_out(&models, &experiment.dataset, experiment.seed)?;
+    }
     let set = match early {
         Some(set) => set,
         None => test_set(&experiment, request)?,
@@ -136,10 +144,11 @@ pub(super) fn prepare(
         tolerance: experiment.sweep.tolerance,
         floor: experiment.sweep.floor.map(|floor| floor.get()),
         faults: faults.changes(),
+        by_rate: (!experiment.sweep.bit_error_rates.is_empty()).then_some(true),
         explore: explores.then_some(&experiment.explore),
         energy: experiment.energy.changes(),
         two_level: (experiment.sweep.sampling == Sampling::TwoLevel).then(|| {
-            let voltages = voltages.iter().map(|voltage| voltage.get()).collect();
+            let voltages = grid.iter().map(|point| point.voltage.get()).collect();
             (voltages, protections.iter().map(|protection| protection.to_string()).collect())
         }),
     };
@@ -148,7 +157,7 @@ pub(super) fn prepare(
         experiment,
         memory,
         faults,
-        voltages,
+        grid,
         protections,
         models,
         exposed_cells: BTreeMap::new(),
@@ -170,8 +179,7 @@ impl Prepared {
         if used < all {
             notes.push(format!("{used} of {all} test images are used in each trial"));
         }
-        let points: Vec<OperatingPoint> =
-            self.voltages.iter().map(|v| self.faults.at(&self.memory, *v)).collect::<Result<_>>()?;
+        let points = &self.grid;
         notes.extend(self.faults.notes(&self.memory));
         let words: u64 = self.models.iter().map(|model| model.evaluator.words().len() as u64).sum();
         let rate: f64 = points.iter().map(|point| point.ber.get()).sum();
@@ -216,24 +224,22 @@ impl Prepared {
 
     /// Every model at the voltages and under the protections asked for, and those that the run has already.
     pub(super) fn points(&self, replay: &Replay) -> Result<Vec<DesignPoint>> {
-        let (mut voltages, mut protections) = (self.voltages.clone(), self.protections.clone());
+        let (mut points, mut protections) = (self.grid.clone(), self.protections.clone());
+        let by_rate = !self.experiment.sweep.bit_error_rates.is_empty();
         for design in &replay.designs {
-            voltages.extend(design.voltage.map(Voltage::new).transpose()?);
+            points.extend(match (design.voltage, design.ber) {
+                (Some(_), Some(rate)) if by_rate => Some(self.faults.at_rate(&self.memory, Ber::new(rate)?)?),
+                (Some(voltage), _) => Some(self.faults.at(&self.memory, Voltage::new(voltage)?)?),
+                (None, _) => None,
+            });
             let protection: Protection = design.protection.parse()?;
             if !protections.contains(&protection) {
                 protections.push(protection);
             }
         }
-        voltages.sort_by(|a, b| a.get().total_cmp(&b.get()));
-        voltages.dedup();
-        let at = |voltage| self.faults.at(&self.memory, voltage);
-        let points: Vec<OperatingPoint> = voltages.into_iter().map(at).collect::<Result<_>>()?;
+        points.sort_by(|a, b| a.voltage.get().total_cmp(&b.voltage.get()));
+        points.dedup_by_key(|point| point.voltage);
         Ok(DesignPoint::grid(self.models.len(), &points, &protections))
-    }
-
-    /// The voltages asked for, as operating points.
-    pub(super) fn grid(&self) -> Result<Vec<OperatingPoint>> {
-        self.voltages.iter().map(|voltage| self.faults.at(&self.memory, *voltage)).collect()
     }
 
     /// The test images, as they come.

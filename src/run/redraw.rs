@@ -63,6 +63,7 @@ pub(super) fn draw(runs: &[PathBuf], reports: &Path, name: Option<&str>) -> Resu
     }
     let pareto = table::pareto(&merged.summaries, &merged.trials, first.chance, Seed(first.seed))?;
     let answers = table::answers(&merged.summaries, &merged.trials, &Questions::default(), Seed(first.seed))?;
+    let differences = table::method_differences(&merged.summaries, &merged.trials, Seed(first.seed))?;
     if records.iter().any(|record| record.configuration.energy != first.configuration.energy) {
         warnings.push(
             "the runs count reads of weights differently (`energy` of their configurations): their relative energies \
@@ -95,6 +96,7 @@ pub(super) fn draw(runs: &[PathBuf], reports: &Path, name: Option<&str>) -> Resu
         energy_basis,
         pareto: pareto.clone(),
         answers,
+        differences,
     });
     let report = folder.join("report.html");
     store::write_bytes(&report, page.as_bytes())?;

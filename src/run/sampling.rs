@@ -3,14 +3,10 @@
 use super::subjects::{Loaded, TestImages};
 use crate::engine::Score;
 use crate::error::Result;
-use crate::stats::{self, ChipDifference, Difference, ImageSample};
-use crate::sweep::{Design, Sampling, Trial};
+use crate::stats::{self, ImageSample};
+use crate::sweep::Sampling;
 use crate::table::{Replay, Summary};
 use rayon::prelude::*;
-use std::collections::BTreeMap;
-
-/// Method that others are compared with.
-const BASELINE: &str = "normal";
 
 /// The models without faults.
 pub(super) struct Clean {
@@ -95,39 +91,4 @@ pub(super) fn two_level(summaries: &[Summary]) -> Option<String> {
         widest(|s| s.std),
         widest(|s| s.image_std)
     ))
-}
-
-/// How each method differs from `normal` of the same width at the same voltage under two-level sampling, paired over
-/// chips and images.
-pub(super) fn differences(summaries: &[Summary], trials: &[Trial]) -> Vec<String> {
-    let mut chips: BTreeMap<&str, Vec<ChipDifference>> = BTreeMap::new();
-    for trial in trials {
-        let shown = trial.clean.and_then(|clean| clean.difference(trial.images, trial.correct));
-        chips.entry(&trial.design_id).or_default().extend(shown);
-    }
-    let alike = |a: &Design, b: &Design| {
-        let place = |d: &Design| (d.bits, d.memory.clone(), d.array.clone(), d.protection.clone());
-        a.voltage.is_some() && a.voltage == b.voltage && place(a) == place(b)
-    };
-    let mut lines = Vec::new();
-    for (own, base) in summaries.iter().flat_map(|own| summaries.iter().map(move |base| (own, base))) {
-        let (a, b) = (&own.design, &base.design);
-        if a.method == BASELINE || b.method != BASELINE || !alike(a, b) || !(a.can_fail() || b.can_fail()) {
-            continue;
-        }
-        let of = |design: &Design| chips.get(design.design_id.as_str()).map_or(&[][..], Vec::as_slice);
-        let Some(found) = Difference::paired(of(a), of(b)) else { continue };
-        let Some(half) = found.half_width() else { continue };
-        let middle = found.mean + a.clean_accuracy.get() - b.clean_accuracy.get();
-        lines.push(format!(
-            "{} less {}: {:+.2} points (95 % interval {:+.2} to {:+.2}, paired over {} chips)",
-            a.design_id,
-            b.design_id,
-            100.0 * middle,
-            100.0 * (middle - half),
-            100.0 * (middle + half),
-            found.chips
-        ));
-    }
-    lines
 }

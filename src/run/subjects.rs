@@ -1,12 +1,13 @@
 //! The models of a sweep or an attack with their images: loaded, checked against each other, named apart.
 
 use crate::config::{Experiment, Training};
-use crate::data::{self, DatasetName, DatasetSpec, ImageSet, Normalization, Split};
+use crate::data::{self, validation_split, DatasetName, DatasetSpec, ImageSet, Normalization, Split};
 use crate::engine::{Evaluator, Images};
 use crate::error::{Error, Result};
 use crate::fault::Exposure;
 use crate::memory::Faults;
 use crate::net::{Model, ModelInfo, Network};
+use crate::seed::Seed;
 use crate::stats::ImageSample;
 use crate::sweep::exposure;
 use candle_core::Device;
@@ -18,14 +19,37 @@ pub(super) struct TestSource<'a> {
     pub(super) spec: &'a DatasetSpec,
     pub(super) folder: &'a Path,
     pub(super) file: Option<&'a Path>,
+    /// Seed of the validation split, where its images stand in for the test images.
+    pub(super) held_out: Option<Seed>,
 }
 
 impl TestSource<'_> {
     pub(super) fn load(&self) -> Result<ImageSet> {
+        if let Some(seed) = self.held_out {
+            return self.held_out_images(seed);
+        }
         match self.file {
             Some(file) => data::load_cifar_file(file, self.spec.name),
             None => data::load(self.spec, Split::Test, self.folder),
         }
+    }
+
+    fn held_out_images(&self, seed: Seed) -> Result<ImageSet> {
+        let wrong = |expected: &str, found: &str| Err(Error::argument("sweep.split", expected, found));
+        if self.file.is_some() {
+            return wrong("`test` beside --data-file", "`validation`");
+        }
+        let set = data::load(self.spec, Split::Training, self.folder)?;
+        let (_, held_out) = validation_split(&set.labels, self.spec.validation, seed);
+        if held_out.is_empty() {
+            return wrong(
+                "`test`, or a share that was held out (`dataset.validation`)",
+                "`validation` with none",
+            );
+        }
+        let mut set = set.selected(&held_out);
+        set.title = format!("{}, validation split", set.title);
+        Ok(set)
     }
 }
 
@@ -85,6 +109,28 @@ pub(super) fn load_models(paths: &[PathBuf], device: &Device) -> Result<Vec<Load
         all.push(Loaded { name, path: path.clone(), checksum, info, evaluator, warnings });
     }
     Ok(all)
+}
+
+/// Images that trainings held out are new to those trainings alone whose seed and share were the same.
+///
+/// # Errors
+/// [`Error::Argument`] that names a model which may have learned from them.
+pub(super) fn check_held_out(models: &[Loaded], dataset: &DatasetSpec, seed: Seed) -> Result<()> {
+    for model in models {
+        let training = model.info.training.as_ref();
+        let share = training.and_then(|training| training["dataset"]["validation"].as_f64());
+        if model.info.training_seed != Some(seed.0) || share != Some(dataset.validation) {
+            return Err(Error::argument(
+                format!("model {}", model.path.display()),
+                format!("a training with seed {} that held out {} of the images", seed.0, dataset.validation),
+                match (model.info.training_seed, share) {
+                    (Some(seed), Some(share)) => format!("seed {seed}, {share} held out"),
+                    _ => "a model that does not say".into(),
+                },
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// Checks fault options against networks that are yet to be trained: before the trainings, not after.
@@ -258,7 +304,6 @@ mod tests {
     use crate::data::DatasetName;
     use crate::net::{Architecture, MODEL_FORMAT};
     use crate::quant::QuantizerSpec;
-    use crate::seed::Seed;
 
     #[test]
     fn images_of_a_folder_take_the_size_that_the_models_take_unless_one_is_set() {

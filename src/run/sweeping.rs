@@ -99,7 +99,7 @@ pub fn plan(experiment: &Experiment, request: &SweepRequest) -> Result<SweepPlan
     let early = early_set(experiment, request)?;
     if request.models.is_empty() {
         let trainings = experiment.trainings()?;
-        let settings = inputs.voltages.len() * inputs.protections.len() * inputs.faults.count();
+        let settings = inputs.grid.len() * inputs.protections.len() * inputs.faults.count();
         let points = settings * trainings.len();
         let trials = points * inputs.faults.chips(experiment.sweep.chips) as usize;
         return Ok(SweepPlan {
@@ -235,7 +235,6 @@ impl<'a> Sweeping<'a> {
             record.notes.push(note);
         }
         record.notes.extend(sampling::two_level(&summaries));
-        record.notes.extend(sampling::differences(&summaries, &outcome.trials));
         let (trials, energies) = (&outcome.trials, comparison.energies()?);
         let tables = Tables { designs: &designs, trials, summaries: &summaries, energies: &energies };
         let (drawn, pareto) = self.conclude(record, &tables, seconds)?;
@@ -271,7 +270,7 @@ impl<'a> Sweeping<'a> {
 
     fn say_extension(&self, replay: &Replay, designs: &[Design], chips: u32) {
         let prepared = &self.prepared;
-        let settings = prepared.voltages.len() * prepared.protections.len() * prepared.faults.count();
+        let settings = prepared.grid.len() * prepared.protections.len() * prepared.faults.count();
         let points = settings * prepared.models.len();
         let asked = (points, prepared.chips(&Replay::default()));
         if !replay.trials.is_empty() && (designs.len(), chips) != asked {
@@ -323,6 +322,8 @@ impl<'a> Sweeping<'a> {
         let seed = self.prepared.experiment.seed;
         let answers = table::answers(summaries, trials, &table::Questions::default(), seed)?;
         table::write_answers(&at(names::ANSWERS_CSV), &answers)?;
+        let differences = table::method_differences(summaries, trials, seed)?;
+        table::write_differences(&at(names::DIFFERENCES_CSV), &differences)?;
         let phase =
             |name: &str, seconds| table::Timing { design_id: None, chip: None, phase: name.into(), seconds };
         let mut timings: Vec<table::Timing> = trials.iter().map(table::Timing::from).collect();

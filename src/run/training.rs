@@ -54,7 +54,10 @@ pub fn train_model(
     fresh: bool,
     monitor: &dyn Monitor,
 ) -> Result<TrainedModel> {
-    let folder = parent.join(folder_name(&training.name, training)?);
+    let start =
+        training.network.weights.as_ref().map(|path| Model::load(Path::new(path), device)).transpose()?;
+    let identity = identity(training, start.as_ref())?;
+    let folder = parent.join(folder_name(&training.name, &identity)?);
     // data that are not there are found before anything is written
     let early = match fresh || !folder.join(STATE).exists() {
         true => Some(load(&training.dataset, Split::Training, data_folder)?),
@@ -90,6 +93,10 @@ pub fn train_model(
         device,
     )?;
     network = network.with_input_shape([images.channels, images.height, images.width])?;
+    let warnings = match &start {
+        Some(start) => begin_from(&mut network, start, training)?,
+        None => warnings,
+    };
     warnings.iter().for_each(|warning| monitor.warn(&format!("{}: {warning}", training.name)));
     let (indices, validation) = validation_split(&images.labels, training.dataset.validation, training.seed);
     let normalization = training.dataset.normalization();
@@ -102,11 +109,42 @@ pub fn train_model(
         normalization: &normalization,
         seed: training.seed,
     };
-    let mut keeper = Keeper { training, folder: &folder, info: info(training, &images)?, monitor };
+    let mut keeper = Keeper { training, folder: &folder, info: info(&identity, &images)?, monitor };
     let state = train(&mut network, &trainer, resume, &mut keeper);
     monitor.trained(&training.name);
     let state = state?;
     Ok(trained(training, folder, state.history, state.epoch - before))
+}
+
+/// What can change the numbers of the training: the weights that it starts from by their content, not by their path.
+///
+/// # Errors
+/// [`Error::Argument`] where those weights are of another network.
+fn identity(training: &Training, start: Option<&Model>) -> Result<Training> {
+    let Some(start) = start else { return Ok(training.clone()) };
+    let mut identity = training.clone();
+    let (wanted, found) = (training.network.architecture, start.info.architecture);
+    if wanted != found {
+        return Err(Error::argument("network.weights", format!("weights of {wanted}"), found.to_string()));
+    }
+    identity.network.weights = Some(format!("sha256:{}", start.checksum));
+    Ok(identity)
+}
+
+/// Puts the weights to start from into the network; ranges start from them. Returns warnings.
+fn begin_from(network: &mut Network, start: &Model, training: &Training) -> Result<Vec<String>> {
+    let mut state = start.network.state()?;
+    state.retain(|(name, _)| !name.ends_with(".range"));
+    let mut warnings = network.load_state(&state)?;
+    let own = training.dataset.normalization();
+    if let Some(other) = start.info.normalization.as_ref().filter(|other| **other != own) {
+        warnings.push(format!(
+            "the weights to start from expect images normalised by mean {:?} and std {:?}, the training takes {:?} and \
+             {:?} (`dataset.normalization`)",
+            other.mean, other.std, own.mean, own.std
+        ));
+    }
+    Ok(warnings)
 }
 
 fn trained(

@@ -51,7 +51,7 @@ impl TrainingRow {
             model: model.name.clone(),
             architecture: training.network.architecture.to_string(),
             dataset: training.dataset.name.to_string(),
-            method: (!quantizer.bits.is_float()).then(|| quantizer.method.name().to_owned()),
+            method: (!quantizer.bits.is_float()).then(|| quantizer.method_label().to_owned()),
             bits: quantizer.bits.get(),
             train_bit_error_rate: quantizer.train_bit_error_rate.get(),
             training_seed: training.seed.0,

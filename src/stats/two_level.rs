@@ -93,19 +93,7 @@ pub struct Difference {
 impl Difference {
     /// Takes chips of any numbers of images, each counting alike. `None` below two chips.
     pub fn of(chips: &[ChipDifference]) -> Option<Self> {
-        Self::of_means(means(chips), chips)
-    }
-
-    /// Of one design point less another on the same chips through the same images, chip by chip: what they share in
-    /// faults and images cancels. The mean is that of the changes by faults; the clean accuracies differ besides.
-    /// `None` below two chips, or where the numbers of chips or images are not the same.
-    pub fn paired(own: &[ChipDifference], base: &[ChipDifference]) -> Option<Self> {
-        let alike = own.len() == base.len() && own.iter().zip(base).all(|(a, b)| a.images == b.images);
-        let differences = own.iter().zip(base).map(|(a, b)| a.mean() - b.mean());
-        Self::of_means(differences.collect(), own).filter(|_| alike)
-    }
-
-    fn of_means(means: Vec<f64>, chips: &[ChipDifference]) -> Option<Self> {
+        let means = means(chips);
         let one_image = chips.iter().map(|chip| 1.0 / chip.images.max(1) as f64).fold(0.0, f64::max);
         let deviation = cautious_deviation(&sorted(&means), one_image)?;
         Some(Self { mean: mean(&means)?, deviation, chips: means.len() })

@@ -170,7 +170,7 @@ impl<'a> Setup<'a> {
             model: subject.name.clone(),
             architecture: network.architecture().to_string(),
             dataset: subject.dataset.clone(),
-            method: layer.scheme.method.name().to_owned(),
+            method: network.quantizer().method_label().to_owned(),
             bits: bits(layer.scheme.format.bits()),
             training_seed: subject.training_seed,
             memory: memory.name.clone(),

@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 use crate::fault::Protection;
 use crate::stats::{normal_half_width, ImageSample};
-use crate::units::Accuracy;
+use crate::units::{Accuracy, Ber};
 use serde::{Deserialize, Serialize};
 
 /// Which test images a trial is evaluated on.
@@ -32,12 +32,45 @@ impl Sampling {
     }
 }
 
+/// Which images trials are evaluated on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TestSplit {
+    /// The test half of the data set.
+    #[default]
+    Test,
+    /// The training images that the trainings held out.
+    Validation,
+}
+
+impl TestSplit {
+    /// The word in configurations.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Test => "test",
+            Self::Validation => "validation",
+        }
+    }
+
+    /// True for the test half.
+    pub fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 /// A sweep of the supply voltage.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SweepSpec {
     /// Voltages as on the command line (`0.75:1.0:0.025`, `0.8,0.9`); absent: eleven over the memory's curve.
     pub voltages: Option<String>,
+    /// Bit error rates in place of voltages, each from 0 to 0.5, each once; the energy of a rate is that of the voltage
+    /// where the memory has it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub bit_error_rates: Vec<Ber>,
+    /// The test images (`test`), or the images that the trainings held out (`validation`), to choose settings by.
+    #[serde(skip_serializing_if = "TestSplit::is_default")]
+    pub split: TestSplit,
     /// Chips per design point, 1 to 1,000,000; with a tolerance, at most so many; under two-level sampling, chips that
     /// may cost at most as many image evaluations as so many chips with all images.
     pub chips: u32,
@@ -59,6 +92,8 @@ impl Default for SweepSpec {
     fn default() -> Self {
         Self {
             voltages: None,
+            bit_error_rates: Vec::new(),
+            split: TestSplit::Test,
             chips: 50,
             images: None,
             tolerance: None,
@@ -82,6 +117,14 @@ impl SweepSpec {
             return wrong("chips", "1 to 1000000", self.chips.to_string());
         }
         self.protections()?;
+        if self.voltages.is_some() && !self.bit_error_rates.is_empty() {
+            return wrong("bit_error_rates", "to be left out beside voltages", "both".into());
+        }
+        for (i, rate) in self.bit_error_rates.iter().enumerate() {
+            if rate.get() > 0.5 || self.bit_error_rates[..i].contains(rate) {
+                return wrong("bit_error_rates", "rates from 0 to 0.5, each once", rate.to_string());
+            }
+        }
         if self.images == Some(0) {
             return wrong("images", "at least 1", "0".into());
         }

@@ -78,6 +78,16 @@ impl Chips {
         }
     }
 
+    /// Accuracy on each chip, of a network of the given clean accuracy; under two-level sampling its estimate.
+    pub(super) fn accuracies(&self, clean: f64) -> Vec<f64> {
+        match self {
+            Self::Alike { images, correct } => {
+                correct.iter().map(|correct| *correct as f64 / *images as f64).collect()
+            }
+            Self::TwoLevel(chips) => chips.iter().map(|chip| clean + chip.mean()).collect(),
+        }
+    }
+
     /// Mean accuracy of a network of the given clean accuracy.
     pub(super) fn mean(&self, clean: f64) -> f64 {
         self.mean_of(clean, &vec![1; self.count()])

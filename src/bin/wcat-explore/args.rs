@@ -2,9 +2,11 @@
 
 mod explore;
 mod quantize;
+mod sweep;
 
 pub(crate) use explore::ExploreArgs;
 pub(crate) use quantize::QuantizeArgs;
+pub(crate) use sweep::{Settings, SweepArgs};
 
 use crate::fault_args::FaultArgs;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -12,7 +14,6 @@ use std::path::PathBuf;
 use wcat_explore::config::{named_or_file, Experiment, Layer};
 use wcat_explore::device::DeviceSpec;
 use wcat_explore::kernel::Isa;
-use wcat_explore::sweep::Sampling;
 use wcat_explore::units::{Accuracy, Ber, Voltage};
 
 const ABOUT: &str =
@@ -132,24 +133,6 @@ pub(crate) enum Command {
     Data(DataArgs),
 }
 
-/// Images of the chips of a sweep.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum SamplingWay {
-    /// The same for all.
-    AllImages,
-    /// Few for each, drawn for it alone.
-    TwoLevel,
-}
-
-impl From<SamplingWay> for Sampling {
-    fn from(way: SamplingWay) -> Self {
-        match way {
-            SamplingWay::AllImages => Self::AllImages,
-            SamplingWay::TwoLevel => Self::TwoLevel,
-        }
-    }
-}
-
 /// How a table is printed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
@@ -160,6 +143,24 @@ pub(crate) enum Format {
     Json,
     /// Comma-separated values
     Csv,
+}
+
+/// Model files.
+#[derive(Debug, Args)]
+pub(crate) struct ModelFiles {
+    /// Model file (safetensors, .pth, .th); may be repeated; default: `model_files` of the configuration
+    #[arg(long = "model", value_name = "FILE")]
+    model: Vec<PathBuf>,
+    /// Model files, comma-separated
+    #[arg(long, value_name = "FILES", value_delimiter = ',')]
+    models: Vec<PathBuf>,
+}
+
+impl ModelFiles {
+    /// Those of both flags, in their order.
+    pub(crate) fn all(&self) -> Vec<PathBuf> {
+        self.model.iter().chain(&self.models).cloned().collect()
+    }
 }
 
 /// Where data are.
@@ -175,75 +176,6 @@ pub(crate) struct Places {
     /// One file of CIFAR-10 or CIFAR-100 records as test images
     #[arg(long, value_name = "FILE", conflicts_with = "data_dir")]
     pub data_file: Option<PathBuf>,
-}
-
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Example:
-  wcat-explore sweep --voltages 0.75:1.0:0.025
-  wcat-explore sweep --model a.safetensors --model b.safetensors --chips 50 --voltages 0.8:1.0:0.02
-  wcat-explore sweep --memory sram-28nm-kc705b-salami2018 --voltages 0.53:0.59:0.01 --array independent,model
-  wcat-explore sweep --model wcat.safetensors --voltages 0.75:1.0:0.025 --protection none,msb:1,secded,parity_zero
-
-Without --model the models of the configuration (default: the built-in quick start) are trained if they are not
-in the cache. A killed sweep goes on where it stopped; further voltages or chips extend it.")]
-pub(crate) struct SweepArgs {
-    /// Voltages: start:stop:step, a comma-separated list, or both; a unit may follow (0.85vmin, 0.56V)
-    #[arg(long, value_name = "LIST", allow_hyphen_values = true)]
-    pub voltages: Option<String>,
-    /// Model file (safetensors, .pth, .th); may be repeated
-    #[arg(long = "model", value_name = "FILE")]
-    pub(crate) model: Vec<PathBuf>,
-    /// Model files, comma-separated
-    #[arg(long, value_name = "FILES", value_delimiter = ',')]
-    pub(crate) models: Vec<PathBuf>,
-    /// Memory model: a built-in name (see `memory list`) or a file
-    #[arg(long, value_name = "NAME|FILE")]
-    pub memory: Option<String>,
-    /// How often a weight is read per inference: uniform (once), weight_stationary, output_stationary or
-    /// input_stationary; the last two need --set energy.array.rows=N and energy.array.columns=N [default: uniform]
-    #[arg(long, value_name = "DATAFLOW")]
-    pub dataflow: Option<String>,
-    /// Simulated chips per model and voltage [default: 50]
-    #[arg(long, value_name = "N")]
-    pub chips: Option<u32>,
-    /// Test images per trial, a seeded subset with the classes in proportion [default: all]
-    #[arg(long, value_name = "N")]
-    pub images: Option<u64>,
-    /// Add chips until every 95 % half-width is at most this (0.005 is half a point), the choice of --images
-    /// included; --chips is the most
-    #[arg(long, value_name = "T")]
-    pub tolerance: Option<f64>,
-    /// `all-images`: the same for every chip. `two-level`: few test images for each chip, drawn for it alone, and more
-    /// chips; needs --tolerance. The mean accuracy with fewer image evaluations, at most those of --chips on all
-    /// images; no quantiles over chips and no yield
-    #[arg(long, value_name = "WAY")]
-    pub sampling: Option<SamplingWay>,
-    /// Accuracy floor of the yield [default: clean accuracy less 0.05]
-    #[arg(long, value_name = "ACCURACY")]
-    pub floor: Option<Accuracy>,
-    #[command(flatten)]
-    pub places: Places,
-    #[command(flatten)]
-    pub faults: FaultArgs,
-    /// Name of the run folder [default: <configuration>-<hash>]
-    #[arg(long, value_name = "NAME")]
-    pub out: Option<String>,
-    /// Throw away what this run has finished, trained models too, and begin again
-    #[arg(long)]
-    pub fresh: bool,
-    /// Only say what would be computed, and its estimated cost
-    #[arg(long)]
-    pub dry_run: bool,
-    /// Go on with what is finished (the default)
-    #[arg(long, overrides_with = "no_resume")]
-    pub resume: bool,
-    /// Refuse a run that was begun before
-    #[arg(long, overrides_with = "resume")]
-    pub no_resume: bool,
-    /// How the table is printed
-    #[arg(long, value_enum, default_value_t)]
-    pub format: Format,
 }
 
 #[derive(Debug, Args)]
@@ -325,12 +257,8 @@ The progressive bit search (BFA, Rakin et al., ICCV 2019), each restart with a b
 flips of bits drawn at random. Writes every flip, every attack and a summary to results/<run>/, and the figure `attack`
 to reports/<run>/. Finished restarts are not computed again; one that was interrupted begins anew.")]
 pub(crate) struct AttackArgs {
-    /// Model file (safetensors); may be repeated
-    #[arg(long = "model", value_name = "FILE")]
-    pub(crate) model: Vec<PathBuf>,
-    /// Model files, comma-separated
-    #[arg(long, value_name = "FILES", value_delimiter = ',')]
-    pub(crate) models: Vec<PathBuf>,
+    #[command(flatten)]
+    pub files: ModelFiles,
     /// Most bits flipped in one attack [default: 200]
     #[arg(long, value_name = "N")]
     pub flips: Option<u64>,

@@ -203,21 +203,3 @@ fn where_few_chips_differ_the_interval_does_not_close() {
     assert!(one.deviation >= (3.0f64 / 16.0).sqrt() * 0.5);
     assert_eq!(Difference::of(&[same]), None);
 }
-
-#[test]
-fn a_paired_difference_has_its_own_interval_in_which_common_chips_cancel() {
-    let population = Population::simulated(100, 200, 0.5);
-    let mut stream = Seed(6).stream(Purpose::Test, &[]);
-    let base: Vec<ChipDifference> = (0..200).map(|_| population.draw(64, &mut stream)).collect();
-    // one more image wrong on every other chip
-    let worse =
-        |(i, chip): (usize, &ChipDifference)| ChipDifference { gain: chip.gain - (i % 2) as i64, ..*chip };
-    let own: Vec<ChipDifference> = base.iter().enumerate().map(worse).collect();
-    let found = Difference::paired(&own, &base).unwrap();
-    near(found.mean, -0.5 / 64.0);
-    // deviation of 0 and 1 in equal parts, n-1 divisor; t(0.975, 199) = 1.971957
-    let half = 1.971957 * (0.25f64 * 200.0 / 199.0).sqrt() / 64.0 / 200f64.sqrt();
-    assert!((found.half_width().unwrap() / half - 1.0).abs() < 1e-5);
-    assert!(found.half_width() < Difference::of(&own).unwrap().half_width());
-    assert_eq!(Difference::paired(&own[1..], &base), None);
-}

@@ -1,9 +1,8 @@
 //! What may be typed after `explore`.
 
-use super::{Format, Places};
+use super::{Format, ModelFiles, Places, Settings};
 use crate::fault_args::FaultArgs;
 use clap::Args;
-use std::path::PathBuf;
 use wcat_explore::units::Accuracy;
 
 #[derive(Debug, Args)]
@@ -21,12 +20,8 @@ sensitivity.csv and explored.csv, and enter no frontier. A killed exploration go
 
 A groups file lists globs over layer names: `early: [conv*]` on one line, `late: [fc*]` on the next.")]
 pub(crate) struct ExploreArgs {
-    /// Model file (safetensors, .pth, .th); may be repeated
-    #[arg(long = "model", value_name = "FILE")]
-    pub(crate) model: Vec<PathBuf>,
-    /// Model files, comma-separated
-    #[arg(long, value_name = "FILES", value_delimiter = ',')]
-    pub(crate) models: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) files: ModelFiles,
     /// What gets a voltage of its own: layers, bits (bit planes of the codes), or groups:FILE (groups of layers)
     #[arg(long, value_name = "DOMAINS")]
     pub(crate) domains: Option<String>,
@@ -63,9 +58,8 @@ pub(crate) struct ExploreArgs {
     /// and explored beside the others
     #[arg(long, value_name = "BITS", value_delimiter = ',')]
     pub(crate) widths: Vec<u64>,
-    /// Voltages: start:stop:step, a comma-separated list, or both [default: eleven over the memory's curve]
-    #[arg(long, value_name = "LIST", allow_hyphen_values = true)]
-    pub(crate) voltages: Option<String>,
+    #[command(flatten)]
+    pub(crate) settings: Settings,
     /// Memory model: a built-in name (see `memory list`) or a file
     #[arg(long, value_name = "NAME|FILE")]
     pub(crate) memory: Option<String>,

@@ -1,6 +1,6 @@
 //! `attack`: the bit-flip attack on one or more models.
 
-use super::sweep::{command_line, dataset_experiment};
+use super::sweep::{chosen, command_line, dataset_experiment};
 use crate::args::{AttackArgs, Common, Format};
 use crate::progress::Progress;
 use crate::show::{self, Column};
@@ -14,7 +14,7 @@ pub(crate) fn run(common: &Common, args: &AttackArgs, monitor: &Progress) -> any
     let dataset = args.places.dataset.as_deref();
     let (experiment, dataset_given) = dataset_experiment(common, dataset, Some(default), &flags(args))?;
     let request = AttackRequest {
-        models: args.model.iter().chain(&args.models).cloned().collect(),
+        models: chosen(args.files.all(), &experiment),
         dataset_given,
         data_folder: args.places.data_folder()?,
         data_file: args.places.data_file.clone(),

@@ -1,10 +1,10 @@
 //! `explore`: voltages for domains, lowest voltages for a yield, widths for layers; one frontier.
 
-use super::sweep::{dataset_experiment, default_layer, request};
+use super::sweep::{chosen, dataset_experiment, default_layer, request};
 use crate::args::{Common, ExploreArgs, Format};
 use crate::progress::Progress;
 use crate::show::{self, Column};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use wcat_explore::config::{groups, Layer};
 use wcat_explore::error::Error;
 use wcat_explore::explore::DomainSpec;
@@ -12,7 +12,7 @@ use wcat_explore::run::{explore, ExploreResult, Monitor, SweepRequest};
 use wcat_explore::table::{evidence_records, explored_records, ExploredPoint};
 
 pub(crate) fn run(common: &Common, args: &ExploreArgs, monitor: &Progress) -> anyhow::Result<()> {
-    let models: Vec<PathBuf> = args.model.iter().chain(&args.models).cloned().collect();
+    let models = args.files.all();
     let default = default_layer("explore", &models)?;
     let dataset = args.places.dataset.as_deref();
     let (mut experiment, dataset_given) = dataset_experiment(common, dataset, Some(default), &flags(args))?;
@@ -22,7 +22,7 @@ pub(crate) fn run(common: &Common, args: &ExploreArgs, monitor: &Progress) -> an
     let request = SweepRequest {
         out: args.out.clone(),
         fresh: args.fresh,
-        ..request(models, dataset_given, &args.places)?
+        ..request(chosen(models, &experiment), dataset_given, &args.places)?
     };
     let result = explore(&experiment, &request, monitor)?;
     match args.format {
@@ -44,7 +44,6 @@ pub(crate) fn run(common: &Common, args: &ExploreArgs, monitor: &Progress) -> an
 /// Flags of this command as settings.
 fn flags(args: &ExploreArgs) -> Vec<Layer> {
     let all = [
-        args.voltages.as_deref().map(|list| Layer::flag("--voltages", "sweep.voltages", list)),
         args.memory.as_deref().map(|memory| Layer::flag("--memory", "memory", memory)),
         args.chips.map(|chips| Layer::flag("--chips", "sweep.chips", chips)),
         args.images.map(|images| Layer::flag("--images", "sweep.images", images)),

@@ -7,11 +7,11 @@ use std::path::PathBuf;
 use wcat_explore::config::{built_in, Experiment, Layer};
 use wcat_explore::run::{plan, sweep, Monitor, SweepRequest, SweepResult};
 use wcat_explore::store::cache_folder;
-use wcat_explore::sweep::Sampling;
+use wcat_explore::sweep::{Sampling, TestSplit};
 use wcat_explore::table::{summary_csv_string, summary_records, Spread, Summary};
 
 pub(crate) fn run(common: &Common, args: &SweepArgs, monitor: &Progress) -> anyhow::Result<()> {
-    let models: Vec<PathBuf> = args.model.iter().chain(&args.models).cloned().collect();
+    let models = args.files.all();
     let default = default_layer("sweep", &models)?;
     let dataset = args.places.dataset.as_deref();
     let (experiment, dataset_given) = dataset_experiment(common, dataset, Some(default), &flags(args))?;
@@ -19,7 +19,7 @@ pub(crate) fn run(common: &Common, args: &SweepArgs, monitor: &Progress) -> anyh
         out: args.out.clone(),
         fresh: args.fresh,
         resume: !args.no_resume,
-        ..request(models, dataset_given, &args.places)?
+        ..request(chosen(models, &experiment), dataset_given, &args.places)?
     };
     if args.dry_run {
         return dry_run(&experiment, &request);
@@ -37,16 +37,25 @@ pub(crate) fn run(common: &Common, args: &SweepArgs, monitor: &Progress) -> anyh
 /// Flags of this command as settings.
 fn flags(args: &SweepArgs) -> Vec<Layer> {
     let all = [
-        args.voltages.as_deref().map(|list| Layer::flag("--voltages", "sweep.voltages", list)),
         args.memory.as_deref().map(|memory| Layer::flag("--memory", "memory", memory)),
         args.dataflow.as_deref().map(|dataflow| Layer::flag("--dataflow", "energy.dataflow", dataflow)),
         args.chips.map(|chips| Layer::flag("--chips", "sweep.chips", chips)),
         args.images.map(|images| Layer::flag("--images", "sweep.images", images)),
+        args.split.map(|split| Layer::flag("--split", "sweep.split", TestSplit::from(split).name())),
         args.tolerance.map(|tolerance| Layer::flag("--tolerance", "sweep.tolerance", tolerance)),
         args.sampling.map(|way| Layer::flag("--sampling", "sweep.sampling", Sampling::from(way).name())),
         args.floor.map(|floor| Layer::flag("--floor", "sweep.floor", floor.get())),
     ];
-    all.into_iter().flatten().chain(args.faults.layers()).collect()
+    let settings = args.settings.layers().into_iter();
+    settings.chain(all.into_iter().flatten()).chain(args.faults.layers()).collect()
+}
+
+/// The model files of the command line, else those of the configuration.
+pub(super) fn chosen(typed: Vec<PathBuf>, experiment: &Experiment) -> Vec<PathBuf> {
+    if typed.is_empty() {
+        return experiment.model_files.clone();
+    }
+    typed
 }
 
 /// What stands under the settings: the quick start without model files, else a name for the run.

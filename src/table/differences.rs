@@ -1,0 +1,356 @@
+//! Paired differences between methods at the same bits, voltage, array and protection: over the chips that both
+//! share, and over trainings where there are several. Rows, and the table of them.
+
+use super::csv::to_csv;
+use super::field::{count, number, optional_count, optional_number, records, text, Field, FINITE, SHARE};
+use super::file::write;
+use super::row::{Outcome, Summary};
+use super::summary::ChipTable;
+use crate::error::Result;
+use crate::seed::{Purpose, Seed};
+use crate::stats::{self, Interval};
+use crate::units::{BerSource, VoltageUnit};
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+/// Bootstrap resamples of the mean difference.
+const RESAMPLES: usize = 2000;
+/// First index of the bootstrap streams of differences; summaries and frontiers have others.
+const STREAM: u64 = 2;
+/// The method that is compared with all others, and the one that all are compared with.
+const FIRST: &str = "wcat";
+const LAST: &str = "normal";
+
+/// One method less another at a setting.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MethodDifference {
+    /// Architecture of both.
+    pub architecture: String,
+    /// Data set.
+    pub dataset: String,
+    /// Memory model.
+    pub memory: String,
+    /// What failing cells do.
+    pub fault_kind: String,
+    /// Array.
+    pub array: String,
+    /// Protection.
+    pub protection: String,
+    /// Bits per stored weight; `None` in mixed precision.
+    pub bits: Option<u32>,
+    /// Supply voltage.
+    pub voltage: f64,
+    /// Its unit.
+    pub voltage_unit: VoltageUnit,
+    /// Bit error rate there.
+    pub ber: f64,
+    /// Where it comes from.
+    pub ber_source: BerSource,
+    /// The method.
+    pub method: String,
+    /// The one it is compared with.
+    pub other: String,
+    /// Trainings that both have, paired by seed.
+    pub trainings: u64,
+    /// Chips that all of them share.
+    pub chips: u64,
+    /// Mean accuracy of the method over those trainings and chips, as a fraction.
+    pub mean: f64,
+    /// That of the other.
+    pub other_mean: f64,
+    /// Mean less other mean.
+    pub difference: f64,
+    /// 95 % interval of the difference for these trainings: Student's over chips, paired, of the differences averaged
+    /// over trainings; where the images are a subset, with their choice as if each method had seen its own (the same
+    /// images mostly cancel: it is a bound). `None` for one chip.
+    pub student: Option<Interval>,
+    /// The same by percentile bootstrap over chips.
+    pub bootstrap: Option<Interval>,
+    /// 95 % interval of the difference between the methods, trainings as a random effect: see
+    /// [`stats::two_way_half_width`]. `None` for one training, which says nothing about another one.
+    pub of_trainings: Option<Interval>,
+}
+
+/// What two methods must have in common to be compared. Voltages by their bits: equal ones only.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Setting<'a> {
+    memory: &'a str,
+    array: &'a str,
+    protection: &'a str,
+    fault_kind: &'a str,
+    architecture: &'a str,
+    dataset: &'a str,
+    unit: &'static str,
+    bits: Option<u32>,
+    voltage: u64,
+}
+
+/// Accuracies by training seed, then chip, of one method at a setting; `None` where a seed has two models.
+type Trainings<'a> = BTreeMap<Option<u64>, Option<(&'a Summary, Vec<f64>)>>;
+
+/// The difference of every two methods at every setting that both were swept at: `wcat` less each other method, each
+/// other method less `normal`, the rest by name. Trainings are paired by seed, chips by number. Models with several
+/// voltages are left out, and seeds under which a method has two models.
+///
+/// # Errors
+/// As [`summarize`](super::summarize) for trials that do not go with the summaries.
+pub fn method_differences<T: Outcome>(
+    summaries: &[Summary],
+    trials: &[T],
+    seed: Seed,
+) -> Result<Vec<MethodDifference>> {
+    let mut table = ChipTable::new(trials)?;
+    let mut settings: BTreeMap<Setting<'_>, BTreeMap<&str, Trainings<'_>>> = BTreeMap::new();
+    for summary in summaries {
+        let design = &summary.design;
+        let Some(voltage) = design.voltage else { continue };
+        let chips = table.take(&design.design_id)?;
+        let accuracies = chips.accuracies(design.clean_accuracy.get());
+        let setting = Setting {
+            memory: &design.memory,
+            array: &design.array,
+            protection: &design.protection,
+            fault_kind: &design.fault_kind,
+            architecture: &design.architecture,
+            dataset: &design.dataset,
+            unit: design.voltage_unit.name(),
+            bits: design.bits,
+            voltage: voltage.to_bits(),
+        };
+        let trainings = settings.entry(setting).or_default().entry(design.method.as_str()).or_default();
+        trainings
+            .entry(design.training_seed)
+            .and_modify(|known| *known = None)
+            .or_insert(Some((summary, accuracies)));
+    }
+    let mut rows = Vec::new();
+    for methods in settings.values() {
+        let names: BTreeSet<&str> = methods.keys().copied().collect();
+        for own in &names {
+            for other in names.iter().filter(|other| goes_first(own, other)) {
+                let number = rows.len() as u64;
+                rows.extend(difference(&methods[own], &methods[other], seed, number));
+            }
+        }
+    }
+    Ok(rows)
+}
+
+/// True for the order in which two different methods are compared.
+fn goes_first(own: &str, other: &str) -> bool {
+    let rank = |name: &str| match name {
+        FIRST => 0,
+        LAST => 2,
+        _ => 1,
+    };
+    (rank(own), own).cmp(&(rank(other), other)) == Ordering::Less
+}
+
+fn difference(
+    own: &Trainings<'_>,
+    other: &Trainings<'_>,
+    seed: Seed,
+    number: u64,
+) -> Option<MethodDifference> {
+    let pairs: Vec<_> =
+        own.iter().filter_map(|(seed, own)| Some((own.as_ref()?, other.get(seed)?.as_ref()?))).collect();
+    let chips = pairs.iter().map(|(own, other)| own.1.len().min(other.1.len())).min()?;
+    let of_chips: Vec<Vec<f64>> = pairs
+        .iter()
+        .map(|(own, other)| own.1.iter().zip(&other.1).take(chips).map(|(a, b)| a - b).collect())
+        .collect();
+    let mean_of = |rows: &[f64]| stats::mean(rows).unwrap_or(0.0);
+    let averaged: Vec<f64> =
+        (0..chips).map(|chip| mean_of(&of_chips.iter().map(|row| row[chip]).collect::<Vec<_>>())).collect();
+    let of_trainings: Vec<f64> = of_chips.iter().map(|row| mean_of(row)).collect();
+    let side = |at: fn(&(&(&Summary, Vec<f64>), &(&Summary, Vec<f64>))) -> Vec<f64>| {
+        mean_of(&pairs.iter().map(|pair| mean_of(&at(pair)[..chips])).collect::<Vec<_>>())
+    };
+    let (mean, other_mean) = (side(|pair| pair.0 .1.clone()), side(|pair| pair.1 .1.clone()));
+    let (first, against) = (pairs.first()?.0 .0, pairs.first()?.1 .0);
+    let images = first.image_sample().variance(mean) + against.image_sample().variance(other_mean);
+    let middle = mean - other_mean;
+    let around = |half: f64| Interval { low: middle - half, high: middle + half };
+    let std = stats::standard_deviation(&averaged);
+    let trainings_std = stats::standard_deviation(&of_trainings);
+    let half = std.and_then(|std| stats::mean_half_width(std, chips, images));
+    let random = trainings_std.and_then(|trainings_std| {
+        stats::two_way_half_width((trainings_std, pairs.len()), (std.unwrap_or(0.0), chips), images)
+    });
+    let mut stream = seed.stream(Purpose::Bootstrap, &[STREAM, number]);
+    let design = &first.design;
+    Some(MethodDifference {
+        architecture: design.architecture.clone(),
+        dataset: design.dataset.clone(),
+        memory: design.memory.clone(),
+        fault_kind: design.fault_kind.clone(),
+        array: design.array.clone(),
+        protection: design.protection.clone(),
+        bits: design.bits,
+        voltage: design.voltage?,
+        voltage_unit: design.voltage_unit,
+        ber: design.ber?,
+        ber_source: design.ber_source,
+        method: design.method.clone(),
+        other: against.design.method.clone(),
+        trainings: pairs.len() as u64,
+        chips: chips as u64,
+        mean,
+        other_mean,
+        difference: middle,
+        student: half.map(around),
+        bootstrap: stats::bootstrap_difference(&averaged, RESAMPLES, images, &mut stream),
+        of_trainings: random.map(around),
+    })
+}
+
+fn fields() -> Vec<Field<MethodDifference>> {
+    vec![
+        text("architecture", |d: &MethodDifference| &d.architecture),
+        text("dataset", |d| &d.dataset),
+        text("memory", |d| &d.memory),
+        text("fault_kind", |d| &d.fault_kind),
+        text("array", |d| &d.array),
+        text("protection", |d| &d.protection),
+        optional_count("bits", |d| d.bits.map(u64::from)),
+        number("voltage", 0.0..=100.0, |d| d.voltage),
+        text("voltage_unit", |d| d.voltage_unit.name()),
+        number("ber", 0.0..=0.5, |d| d.ber),
+        text("ber_source", |d| d.ber_source.name()),
+        text("method", |d| &d.method),
+        text("other", |d| &d.other),
+        count("trainings", |d| d.trainings),
+        count("chips", |d| d.chips),
+        number("mean", SHARE, |d| d.mean),
+        number("other_mean", SHARE, |d| d.other_mean),
+        number("difference", -1.0..=1.0, |d| d.difference),
+        optional_number("ci_low", FINITE, |d| d.student.map(|i| i.low)),
+        optional_number("ci_high", FINITE, |d| d.student.map(|i| i.high)),
+        optional_number("boot_low", FINITE, |d| d.bootstrap.map(|i| i.low)),
+        optional_number("boot_high", FINITE, |d| d.bootstrap.map(|i| i.high)),
+        optional_number("trainings_low", FINITE, |d| d.of_trainings.map(|i| i.low)),
+        optional_number("trainings_high", FINITE, |d| d.of_trainings.map(|i| i.high)),
+    ]
+}
+
+/// The rows of `differences.csv` as JSON objects, null where a value is missing.
+///
+/// # Errors
+/// [`Error::Argument`](crate::error::Error::Argument) that names the column of a value outside its range.
+pub fn difference_records(rows: &[MethodDifference]) -> Result<serde_json::Value> {
+    records(&fields(), rows)
+}
+
+/// The text of `differences.csv`.
+///
+/// # Errors
+/// As [`difference_records`].
+pub fn differences_csv_string(rows: &[MethodDifference]) -> Result<String> {
+    to_csv(&fields(), rows)
+}
+
+/// Writes `differences.csv` (Parquet where the name does not end in `.csv`).
+///
+/// # Errors
+/// As [`difference_records`], or [`Error::Io`](crate::error::Error::Io) with the path.
+pub fn write_differences(path: &Path, rows: &[MethodDifference]) -> Result<()> {
+    write(path, &fields(), rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::summary::{summarize, FloorSpec};
+    use super::super::tests::{design, trials};
+    use super::*;
+    use crate::sweep::{Design, StoppedBy, Trial};
+
+    fn swept(points: &[(Design, &[u64])], all: u64) -> (Vec<Summary>, Vec<Trial>) {
+        let designs: Vec<Design> = points.iter().map(|(design, _)| design.clone()).collect();
+        let trials: Vec<Trial> =
+            points.iter().flat_map(|(design, correct)| trials(design, 1000, correct)).collect();
+        let summaries =
+            summarize(&designs, &trials, FloorSpec::default(), StoppedBy::Chips, all, Seed(1)).unwrap();
+        (summaries, trials)
+    }
+
+    fn trained(name: &str, method: &str, seed: u64) -> Design {
+        Design { training_seed: Some(seed), ..design(name, method, 0.8) }
+    }
+
+    #[test]
+    fn chips_are_paired_so_that_what_they_share_cancels() {
+        // the chips differ much, the methods by 40 of 1000 on each
+        let (summaries, trials) = swept(
+            &[
+                (trained("n", "normal", 1), &[500, 700, 900, 600][..]),
+                (trained("w", "wcat", 1), &[540, 740, 940, 640][..]),
+            ],
+            1000,
+        );
+        let rows = method_differences(&summaries, &trials, Seed(1)).unwrap();
+        let [row] = rows.as_slice() else { panic!("{rows:?}") };
+        assert_eq!((row.method.as_str(), row.other.as_str()), ("wcat", "normal"));
+        assert_eq!((row.trainings, row.chips), (1, 4));
+        let near = |a: f64, b: f64| (a - b).abs() < 1e-12;
+        assert!(
+            near(row.difference, 0.04) && near(row.mean, 0.715) && near(row.other_mean, 0.675),
+            "{row:?}"
+        );
+        let student = row.student.unwrap();
+        assert!(near(student.low, 0.04) && near(student.high, 0.04), "{student:?}");
+        assert_eq!(row.of_trainings, None);
+        // a subset of the test images says less
+        let (summaries, trials) = swept(
+            &[(trained("n", "normal", 1), &[500, 700][..]), (trained("w", "wcat", 1), &[540, 740][..])],
+            10_000,
+        );
+        let rows = method_differences(&summaries, &trials, Seed(1)).unwrap();
+        assert!(rows[0].student.unwrap().low < 0.0, "{rows:?}");
+    }
+
+    #[test]
+    fn several_trainings_are_a_random_effect_and_are_paired_by_seed() {
+        let (summaries, trials) = swept(
+            &[
+                (trained("n1", "normal", 1), &[500, 502, 498][..]),
+                (trained("n2", "normal", 2), &[500, 501, 499][..]),
+                (trained("n3", "normal", 3), &[400, 401, 399][..]),
+                (trained("w1", "wcat", 1), &[600, 602, 599][..]),
+                (trained("w2", "wcat", 2), &[520, 521, 519][..]),
+                (trained("x", "wcat", 9), &[100, 100, 100][..]),
+            ],
+            1000,
+        );
+        let rows = method_differences(&summaries, &trials, Seed(1)).unwrap();
+        let [row] = rows.as_slice() else { panic!("{rows:?}") };
+        assert_eq!(row.trainings, 2);
+        assert!((row.difference - 0.0601667).abs() < 1e-6, "{row:?}");
+        let (chips, both) = (row.student.unwrap(), row.of_trainings.unwrap());
+        assert!(chips.low > 0.05, "{chips:?}");
+        assert!(both.low < 0.0 && both.high > 0.12, "two trainings 8 points apart cannot tell: {both:?}");
+    }
+
+    #[test]
+    fn only_what_is_alike_is_compared_and_wcat_goes_first_and_normal_last() {
+        let other_bits = Design { bits: Some(8), ..trained("w8", "wcat", 1) };
+        let (summaries, trials) = swept(
+            &[
+                (trained("l", "lsq", 1), &[500, 510][..]),
+                (trained("n", "normal", 1), &[500, 500][..]),
+                (trained("w", "wcat", 1), &[510, 510][..]),
+                (trained("twin", "plclip", 1), &[510, 510][..]),
+                (trained("twin2", "plclip", 1), &[510, 510][..]),
+                (other_bits, &[510, 510][..]),
+            ],
+            1000,
+        );
+        let rows = method_differences(&summaries, &trials, Seed(1)).unwrap();
+        let pairs: Vec<(&str, &str)> =
+            rows.iter().map(|row| (row.method.as_str(), row.other.as_str())).collect();
+        assert_eq!(pairs, [("lsq", "normal"), ("wcat", "lsq"), ("wcat", "normal")]);
+        assert_eq!(rows, method_differences(&summaries, &trials, Seed(1)).unwrap());
+        let csv = differences_csv_string(&rows).unwrap();
+        assert!(csv.starts_with("schema,architecture,") && csv.lines().count() == 4, "{csv}");
+    }
+}
