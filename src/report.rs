@@ -3,6 +3,7 @@
 
 mod answer;
 mod answers;
+mod card;
 mod differences;
 mod drawn;
 mod energy;
@@ -10,9 +11,15 @@ mod interactive;
 mod page;
 mod protection;
 mod remarks;
+mod results;
 mod tables;
 #[cfg(test)]
 mod tests;
+
+pub use card::{card_markdown, ModelCard};
+pub use results::{
+    results_markdown, LinkedFigure, ResultAttack, ResultGroup, ResultModel, ResultSweep, Results,
+};
 
 use crate::figure::Figure;
 use crate::sweep::EnergyRow;

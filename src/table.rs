@@ -18,11 +18,13 @@ mod file;
 mod frontier;
 mod history;
 mod journal;
+mod methods;
 mod pareto;
 mod pareto_file;
 mod read;
 mod row;
 mod run;
+mod settings;
 mod summary;
 #[cfg(test)]
 mod tests;
@@ -53,11 +55,13 @@ pub use explore::{
 pub use fault_count::{cells_key, fault_counts, FaultCount};
 pub use history::{history_csv_string, read_history, write_history};
 pub use journal::{replay, Journal, Replay, SearchEvaluation};
+pub use methods::{method_means, method_records, methods_csv_string, write_methods, MethodMean};
 pub use pareto::{frontier_probabilities, groups_of, pareto, RESAMPLES, SAVING_LOSSES};
 pub use pareto_file::{pareto_csv_string, pareto_records, read_pareto, write_pareto};
 pub use polars::frame::DataFrame;
 pub use row::{Frontier, FrontierPoint, Outcome, Pareto, Saving, Spread, Summary, Timing, TrialRow};
 pub use run::{comparison_warnings, merge, read_run, Merged, Run};
+pub use settings::Setting;
 pub use summary::{summarize, FloorSpec};
 
 /// Version of the columns of all tables; the first column, `schema`, of each of them.
@@ -95,6 +99,8 @@ pub mod names {
     pub const PARETO_CSV: &str = "pareto.csv";
     /// Lowest voltages at accuracy losses and yields.
     pub const ANSWERS_CSV: &str = "answers.csv";
+    /// Mean accuracy of methods over trainings and chips.
+    pub const METHODS_CSV: &str = "methods.csv";
     /// Paired differences between methods.
     pub const DIFFERENCES_CSV: &str = "differences.csv";
     /// Every flip of every attack.

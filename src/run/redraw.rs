@@ -103,6 +103,12 @@ pub(super) fn draw(runs: &[PathBuf], reports: &Path, name: Option<&str>) -> Resu
     Ok((Drawn { folder, report, warnings }, pareto))
 }
 
+/// The figures of one run's tables, without its memory model.
+pub(super) fn figures_of(tables: &table::Run, chance: f64, seed: Seed) -> Result<Vec<figure::Figure>> {
+    let pareto = table::pareto(&tables.summaries, &tables.trials, chance, seed)?;
+    Ok(figure::all(&tables.summaries, &pareto, &[]))
+}
+
 /// The runs' memory models, each once, and how energies were counted with them.
 fn memories(runs: &[PathBuf], records: &[Record]) -> Result<(Vec<MemoryModel>, Vec<String>)> {
     let (mut models, mut basis): (Vec<MemoryModel>, Vec<String>) = (Vec::new(), Vec::new());

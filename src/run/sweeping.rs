@@ -322,6 +322,7 @@ impl<'a> Sweeping<'a> {
         let seed = self.prepared.experiment.seed;
         let answers = table::answers(summaries, trials, &table::Questions::default(), seed)?;
         table::write_answers(&at(names::ANSWERS_CSV), &answers)?;
+        table::write_methods(&at(names::METHODS_CSV), &table::method_means(summaries, trials)?)?;
         let differences = table::method_differences(summaries, trials, seed)?;
         table::write_differences(&at(names::DIFFERENCES_CSV), &differences)?;
         let phase =

@@ -2,16 +2,15 @@
 //! share, and over trainings where there are several. Rows, and the table of them.
 
 use super::csv::to_csv;
-use super::field::{count, number, optional_count, optional_number, records, text, Field, FINITE, SHARE};
+use super::field::{count, number, optional_number, records, text, Field, FINITE, SHARE};
 use super::file::write;
 use super::row::{Outcome, Summary};
-use super::summary::ChipTable;
+use super::settings::{by_setting, setting_fields, Setting, Trainings};
 use crate::error::Result;
 use crate::seed::{Purpose, Seed};
 use crate::stats::{self, Interval};
-use crate::units::{BerSource, VoltageUnit};
 use std::cmp::Ordering;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::Path;
 
 /// Bootstrap resamples of the mean difference.
@@ -25,28 +24,8 @@ const LAST: &str = "normal";
 /// One method less another at a setting.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MethodDifference {
-    /// Architecture of both.
-    pub architecture: String,
-    /// Data set.
-    pub dataset: String,
-    /// Memory model.
-    pub memory: String,
-    /// What failing cells do.
-    pub fault_kind: String,
-    /// Array.
-    pub array: String,
-    /// Protection.
-    pub protection: String,
-    /// Bits per stored weight; `None` in mixed precision.
-    pub bits: Option<u32>,
-    /// Supply voltage.
-    pub voltage: f64,
-    /// Its unit.
-    pub voltage_unit: VoltageUnit,
-    /// Bit error rate there.
-    pub ber: f64,
-    /// Where it comes from.
-    pub ber_source: BerSource,
+    /// What both have in common.
+    pub setting: Setting,
     /// The method.
     pub method: String,
     /// The one it is compared with.
@@ -72,23 +51,6 @@ pub struct MethodDifference {
     pub of_trainings: Option<Interval>,
 }
 
-/// What two methods must have in common to be compared. Voltages by their bits: equal ones only.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Setting<'a> {
-    memory: &'a str,
-    array: &'a str,
-    protection: &'a str,
-    fault_kind: &'a str,
-    architecture: &'a str,
-    dataset: &'a str,
-    unit: &'static str,
-    bits: Option<u32>,
-    voltage: u64,
-}
-
-/// Accuracies by training seed, then chip, of one method at a setting; `None` where a seed has two models.
-type Trainings<'a> = BTreeMap<Option<u64>, Option<(&'a Summary, Vec<f64>)>>;
-
 /// The difference of every two methods at every setting that both were swept at: `wcat` less each other method, each
 /// other method less `normal`, the rest by name. Trainings are paired by seed, chips by number. Models with several
 /// voltages are left out, and seeds under which a method has two models.
@@ -100,37 +62,13 @@ pub fn method_differences<T: Outcome>(
     trials: &[T],
     seed: Seed,
 ) -> Result<Vec<MethodDifference>> {
-    let mut table = ChipTable::new(trials)?;
-    let mut settings: BTreeMap<Setting<'_>, BTreeMap<&str, Trainings<'_>>> = BTreeMap::new();
-    for summary in summaries {
-        let design = &summary.design;
-        let Some(voltage) = design.voltage else { continue };
-        let chips = table.take(&design.design_id)?;
-        let accuracies = chips.accuracies(design.clean_accuracy.get());
-        let setting = Setting {
-            memory: &design.memory,
-            array: &design.array,
-            protection: &design.protection,
-            fault_kind: &design.fault_kind,
-            architecture: &design.architecture,
-            dataset: &design.dataset,
-            unit: design.voltage_unit.name(),
-            bits: design.bits,
-            voltage: voltage.to_bits(),
-        };
-        let trainings = settings.entry(setting).or_default().entry(design.method.as_str()).or_default();
-        trainings
-            .entry(design.training_seed)
-            .and_modify(|known| *known = None)
-            .or_insert(Some((summary, accuracies)));
-    }
     let mut rows = Vec::new();
-    for methods in settings.values() {
+    for (setting, methods) in by_setting(summaries, trials)? {
         let names: BTreeSet<&str> = methods.keys().copied().collect();
         for own in &names {
             for other in names.iter().filter(|other| goes_first(own, other)) {
                 let number = rows.len() as u64;
-                rows.extend(difference(&methods[own], &methods[other], seed, number));
+                rows.extend(difference(&setting, &methods[own], &methods[other], seed, number));
             }
         }
     }
@@ -148,6 +86,7 @@ fn goes_first(own: &str, other: &str) -> bool {
 }
 
 fn difference(
+    setting: &Setting,
     own: &Trainings<'_>,
     other: &Trainings<'_>,
     seed: Seed,
@@ -179,20 +118,9 @@ fn difference(
         stats::two_way_half_width((trainings_std, pairs.len()), (std.unwrap_or(0.0), chips), images)
     });
     let mut stream = seed.stream(Purpose::Bootstrap, &[STREAM, number]);
-    let design = &first.design;
     Some(MethodDifference {
-        architecture: design.architecture.clone(),
-        dataset: design.dataset.clone(),
-        memory: design.memory.clone(),
-        fault_kind: design.fault_kind.clone(),
-        array: design.array.clone(),
-        protection: design.protection.clone(),
-        bits: design.bits,
-        voltage: design.voltage?,
-        voltage_unit: design.voltage_unit,
-        ber: design.ber?,
-        ber_source: design.ber_source,
-        method: design.method.clone(),
+        setting: setting.clone(),
+        method: first.design.method.clone(),
         other: against.design.method.clone(),
         trainings: pairs.len() as u64,
         chips: chips as u64,
@@ -206,19 +134,10 @@ fn difference(
 }
 
 fn fields() -> Vec<Field<MethodDifference>> {
-    vec![
-        text("architecture", |d: &MethodDifference| &d.architecture),
-        text("dataset", |d| &d.dataset),
-        text("memory", |d| &d.memory),
-        text("fault_kind", |d| &d.fault_kind),
-        text("array", |d| &d.array),
-        text("protection", |d| &d.protection),
-        optional_count("bits", |d| d.bits.map(u64::from)),
-        number("voltage", 0.0..=100.0, |d| d.voltage),
-        text("voltage_unit", |d| d.voltage_unit.name()),
-        number("ber", 0.0..=0.5, |d| d.ber),
-        text("ber_source", |d| d.ber_source.name()),
-        text("method", |d| &d.method),
+    let mut fields: Vec<Field<MethodDifference>> =
+        setting_fields().into_iter().map(|field| field.of(|d: &MethodDifference| &d.setting)).collect();
+    fields.extend([
+        text("method", |d: &MethodDifference| &d.method),
         text("other", |d| &d.other),
         count("trainings", |d| d.trainings),
         count("chips", |d| d.chips),
@@ -231,7 +150,8 @@ fn fields() -> Vec<Field<MethodDifference>> {
         optional_number("boot_high", FINITE, |d| d.bootstrap.map(|i| i.high)),
         optional_number("trainings_low", FINITE, |d| d.of_trainings.map(|i| i.low)),
         optional_number("trainings_high", FINITE, |d| d.of_trainings.map(|i| i.high)),
-    ]
+    ]);
+    fields
 }
 
 /// The rows of `differences.csv` as JSON objects, null where a value is missing.

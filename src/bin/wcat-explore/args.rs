@@ -127,6 +127,8 @@ pub(crate) enum Command {
     Memory(MemoryArgs),
     /// Pareto tables, figures and report again from stored runs
     Pareto(ParetoArgs),
+    /// One document of the results of several runs, with figures and model cards
+    Publish(PublishArgs),
     /// Layers, bits, ranges and weights of a model; bits in which two differ
     Inspect(InspectArgs),
     /// Data sets: fetch, info
@@ -406,6 +408,25 @@ pub(crate) enum FitCurve {
     Gaussian,
     /// The measured rates or counts
     Measured,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  wcat-explore publish results/cifar10-resnet20 results/cifar10-resnet20-attack --out docs/results.md
+
+Reads stored tables alone: neither data nor models are needed, nothing is evaluated. Figures go to a folder of the
+document's name beside it. Beside each model file of the runs that is where it was, and unchanged, goes its card.")]
+pub(crate) struct PublishArgs {
+    /// Run folders of sweeps and attacks
+    #[arg(required = true, value_name = "RUN")]
+    pub runs: Vec<PathBuf>,
+    /// The document, in Markdown
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+    /// Its title
+    #[arg(long, value_name = "TEXT", default_value = "Results")]
+    pub title: String,
 }
 
 #[derive(Debug, Args)]

@@ -7,6 +7,7 @@ pub(crate) mod explore;
 pub(crate) mod inspect;
 pub(crate) mod memory;
 pub(crate) mod pareto;
+pub(crate) mod publish;
 pub(crate) mod quantize;
 pub(crate) mod sweep;
 pub(crate) mod train;

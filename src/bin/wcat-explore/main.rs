@@ -41,6 +41,7 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
         Command::Attack(args) => cmd::attack::run(common, args, &monitor),
         Command::Memory(args) => cmd::memory::run(args, &monitor),
         Command::Pareto(args) => cmd::pareto::run(args, &monitor),
+        Command::Publish(args) => cmd::publish::run(args, &monitor),
         Command::Inspect(args) => cmd::inspect::run(args, &monitor),
         Command::Data(args) => cmd::data::run(args, &monitor),
     }

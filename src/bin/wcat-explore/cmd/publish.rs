@@ -1,0 +1,22 @@
+//! `publish`: one document of the results of several runs.
+
+use super::sweep::command_line;
+use crate::args::PublishArgs;
+use crate::progress::Progress;
+use crate::show;
+use wcat_explore::run::{publish, Monitor, PublishRequest};
+
+pub(crate) fn run(args: &PublishArgs, monitor: &Progress) -> anyhow::Result<()> {
+    let request = PublishRequest {
+        runs: args.runs.clone(),
+        out: args.out.clone(),
+        title: args.title.clone(),
+        command: command_line(),
+    };
+    let published = publish(&request)?;
+    for model in &published.missing {
+        monitor.warn(&format!("the model {model} is not there, or is not the one of the run: no card"));
+    }
+    monitor.note(&format!("{} figures, {} model cards", published.figures.len(), published.cards.len()));
+    show::result(&published.document.display().to_string())
+}

@@ -1,0 +1,492 @@
+//! The results of several runs as one Markdown document: what was compared, how each method does, what can be said
+//! of the first of them, and how to compute it again. Figures are files beside it.
+
+use super::answer::width;
+use super::tables::accuracy;
+use crate::figure::{number, rate};
+use crate::stats::{self, Interval};
+use crate::table::{Answer, AttackSummary, MethodDifference, MethodMean, Question, Reach, Setting};
+use crate::units::BerSource;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A document of results.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Results {
+    /// Title of the document.
+    pub title: String,
+    /// Version of the program that computed the runs.
+    pub version: String,
+    /// The command that makes the document.
+    pub command: String,
+    /// Networks on data sets.
+    pub groups: Vec<ResultGroup>,
+}
+
+/// The runs of one network on one data set.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ResultGroup {
+    /// Data set.
+    pub dataset: String,
+    /// Architecture.
+    pub architecture: String,
+    /// Models of the runs, each once.
+    pub models: Vec<ResultModel>,
+    /// Sweeps.
+    pub sweeps: Vec<ResultSweep>,
+    /// Attacks.
+    pub attacks: Vec<ResultAttack>,
+}
+
+/// A model of the results.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ResultModel {
+    /// Name in the tables.
+    pub name: String,
+    /// Method.
+    pub method: String,
+    /// Bits per stored weight.
+    pub bits: Option<u32>,
+    /// Seed of the training.
+    pub training_seed: Option<u64>,
+    /// How it was trained, in words; `None` where its file is not there.
+    pub training: Option<String>,
+    /// Accuracy on the validation split.
+    pub validation: Option<f64>,
+    /// Accuracy on the test images of the runs.
+    pub clean: f64,
+    /// Path of its card from the document.
+    pub card: Option<String>,
+}
+
+/// A figure beside the document.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LinkedFigure {
+    /// Its path from the document.
+    pub path: String,
+    /// One line.
+    pub title: String,
+    /// What is shown.
+    pub caption: String,
+}
+
+/// A sweep of the results.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ResultSweep {
+    /// Name of the run.
+    pub run: String,
+    /// Title of the memory model.
+    pub memory: String,
+    /// Images per trial, and of the test set.
+    pub images: (u64, u64),
+    /// Means of methods.
+    pub means: Vec<MethodMean>,
+    /// Paired differences.
+    pub differences: Vec<MethodDifference>,
+    /// Lowest voltages at losses.
+    pub answers: Vec<Answer>,
+    /// Command lines that compute it.
+    pub commands: Vec<String>,
+    /// Remarks.
+    pub notes: Vec<String>,
+    /// Figures.
+    pub figures: Vec<LinkedFigure>,
+}
+
+/// An attack of the results.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ResultAttack {
+    /// Name of the run.
+    pub run: String,
+    /// By model.
+    pub summaries: Vec<AttackSummary>,
+    /// Command lines that compute it.
+    pub commands: Vec<String>,
+}
+
+/// The document as Markdown. Same input, same text.
+pub fn results_markdown(results: &Results) -> String {
+    let mut text = format!(
+        "# {}\n\nMade from the stored tables of the runs named below by `{}` (wcat-explore {}); no number is typed in. \
+         Accuracies are on test images, in per cent. Energies are those of accesses to the weight memory, relative to \
+         the same network at 8 bits and the error-free voltage. Intervals are at 95 %.\n",
+        results.title, results.command, results.version
+    );
+    for group in &results.groups {
+        text += &format!("\n## {} on {}\n", group.architecture, group.dataset);
+        text += &models(group);
+        for sweep in &group.sweeps {
+            text += &sweep_text(sweep);
+        }
+        for attack in &group.attacks {
+            text += &attack_text(attack);
+        }
+    }
+    text
+}
+
+/// A Markdown table; the first `words` columns to the left, the others to the right.
+fn table(head: &[String], words: usize, rows: &[Vec<String>]) -> String {
+    let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
+    let rule: Vec<&str> = (0..head.len()).map(|i| if i < words { "---" } else { "---:" }).collect();
+    let mut text = format!("\n{}|{}|\n", line(head), rule.join("|"));
+    rows.iter().for_each(|row| text += &line(row));
+    text
+}
+
+fn texts(cells: &[&str]) -> Vec<String> {
+    cells.iter().map(|cell| (*cell).to_owned()).collect()
+}
+
+fn models(group: &ResultGroup) -> String {
+    let rows: Vec<Vec<String>> = group
+        .models
+        .iter()
+        .map(|model| {
+            let name = match &model.card {
+                Some(card) => format!("[{}]({card})", model.name),
+                None => model.name.clone(),
+            };
+            vec![
+                name,
+                model.method.clone(),
+                width(model.bits),
+                model.training_seed.map_or("–".into(), |seed| seed.to_string()),
+                model.training.clone().unwrap_or("the file is not here".into()),
+                model.validation.map_or("–".into(), accuracy),
+                accuracy(model.clean),
+            ]
+        })
+        .collect();
+    let head = texts(&["Model", "Method", "Width", "Seed", "Training", "Validation", "Test, no faults"]);
+    format!("\n### Models\n{}", table(&head, 5, &rows))
+}
+
+fn sweep_text(sweep: &ResultSweep) -> String {
+    let (used, all) = sweep.images;
+    let chips = sweep.means.iter().map(|mean| mean.chips).max().unwrap_or(0);
+    let mut text = format!("\n### {}: `{}`\n\n{chips} simulated chips, ", sweep.memory, sweep.run);
+    text += &match used < all {
+        true => format!("{used} of {all} test images in each trial. Intervals include the choice of images."),
+        false => format!("all {all} test images."),
+    };
+    text += "\n";
+    for figure in &sweep.figures {
+        text +=
+            &format!("\n![{}]({})\n\n*{}.* {}\n", figure.title, figure.path, figure.title, figure.caption);
+    }
+    text += &least_energy(&sweep.answers);
+    for place in places(sweep) {
+        let of = |mean: &&MethodMean| place.holds(&mean.setting);
+        let means: Vec<&MethodMean> = sweep.means.iter().filter(of).collect();
+        text += &by_rate(&place, &means);
+        let differences: Vec<&MethodDifference> = sweep
+            .differences
+            .iter()
+            .filter(|d| place.holds(&d.setting) && d.method == FIRST && d.setting.ber > 0.0)
+            .collect();
+        text += &compared(&place, &differences);
+    }
+    text + &reproduce(&sweep.commands, &sweep.notes)
+}
+
+/// The method that the document is about.
+const FIRST: &str = "wcat";
+
+/// An array under a protection.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Place<'a> {
+    array: &'a str,
+    protection: &'a str,
+}
+
+impl Place<'_> {
+    fn holds(&self, setting: &Setting) -> bool {
+        (self.array, self.protection) == (setting.array.as_str(), setting.protection.as_str())
+    }
+
+    fn words(&self) -> String {
+        match self.protection {
+            "none" => format!("{} array", self.array),
+            other => format!("{} array, protection {other}", self.array),
+        }
+    }
+}
+
+fn places(sweep: &ResultSweep) -> BTreeSet<Place<'_>> {
+    sweep
+        .means
+        .iter()
+        .map(|mean| Place { array: &mean.setting.array, protection: &mean.setting.protection })
+        .collect()
+}
+
+/// Bit error rates of settings, each once, rising, with the mark of a rate that was extrapolated.
+fn rates<'a>(settings: impl Iterator<Item = &'a Setting>) -> Vec<(f64, String)> {
+    let mut all: BTreeMap<u64, String> = BTreeMap::new();
+    for setting in settings {
+        let mark = match setting.ber_source {
+            BerSource::Extrapolated => " †",
+            _ => "",
+        };
+        // rates are not negative: their bits sort like the numbers
+        all.insert(setting.ber.to_bits(), format!("{}{mark}", rate(setting.ber)));
+    }
+    all.into_iter().map(|(bits, text)| (f64::from_bits(bits), text)).collect()
+}
+
+/// Means of methods by bit error rate.
+fn by_rate(place: &Place<'_>, means: &[&MethodMean]) -> String {
+    let rates = rates(means.iter().map(|mean| &mean.setting));
+    let mut head = texts(&["Method", "Width"]);
+    head.extend(rates.iter().map(|(_, text)| text.clone()));
+    let mut lines: BTreeMap<(Option<u32>, &str), BTreeMap<u64, String>> = BTreeMap::new();
+    for mean in means {
+        let half = |i: Interval| format!(" ± {}", accuracy((i.high - i.low) / 2.0));
+        let interval = mean.of_trainings.or(mean.student).map_or(String::new(), half);
+        lines
+            .entry((mean.setting.bits, mean.method.as_str()))
+            .or_default()
+            .insert(mean.setting.ber.to_bits(), format!("{}{interval}", accuracy(mean.mean)));
+    }
+    let rows: Vec<Vec<String>> = lines
+        .into_iter()
+        .map(|((bits, method), cells)| {
+            let cell = |(rate, _): &(f64, String)| cells.get(&rate.to_bits()).cloned().unwrap_or("–".into());
+            [method.to_owned(), width(bits)].into_iter().chain(rates.iter().map(cell)).collect()
+        })
+        .collect();
+    let trainings = means.iter().map(|mean| mean.trainings).max().unwrap_or(1);
+    let what = match trainings {
+        1 => {
+            "One training of each: the interval is over chips (and the choice of images), not over trainings."
+                .into()
+        }
+        n => {
+            format!("Up to {n} trainings of each; the interval takes trainings and chips as random effects.")
+        }
+    };
+    let extrapolated = match rates.iter().any(|(_, text)| text.ends_with('†')) {
+        true => " †: beyond the measured span of the memory, extrapolated.",
+        false => "",
+    };
+    format!(
+        "\n#### Mean accuracy by bit error rate, {}\n{}\n{what}{extrapolated}\n",
+        place.words(),
+        table(&head, 2, &rows)
+    )
+}
+
+/// The first method less each other one by bit error rate, and what that shows.
+fn compared(place: &Place<'_>, differences: &[&MethodDifference]) -> String {
+    if differences.is_empty() {
+        return String::new();
+    }
+    let rates = rates(differences.iter().map(|d| &d.setting));
+    let mut head = texts(&["Compared with", "Width"]);
+    head.extend(rates.iter().map(|(_, text)| text.clone()));
+    let mut lines: BTreeMap<(Option<u32>, &str), Vec<&MethodDifference>> = BTreeMap::new();
+    for difference in differences {
+        lines.entry((difference.setting.bits, difference.other.as_str())).or_default().push(difference);
+    }
+    let signed = |x: f64| format!("{:+.2}", 100.0 * x);
+    let shown = |d: &MethodDifference| d.of_trainings.or(d.student);
+    let rows: Vec<Vec<String>> = lines
+        .iter()
+        .map(|((bits, other), of)| {
+            let cell = |(rate, _): &(f64, String)| {
+                let found = of.iter().find(|d| d.setting.ber.to_bits() == rate.to_bits());
+                found.map_or("–".into(), |d| {
+                    let span = |i: Interval| format!(" ({} to {})", signed(i.low), signed(i.high));
+                    format!("{}{}", signed(d.difference), shown(d).map_or(String::new(), span))
+                })
+            };
+            let first = [(*other).to_owned(), width(*bits)];
+            first.into_iter().chain(rates.iter().map(cell)).collect()
+        })
+        .collect();
+    let mut text = format!(
+        "\n#### {FIRST} less each other method, in points, paired chip by chip, {}\n{}\n",
+        place.words(),
+        table(&head, 2, &rows)
+    );
+    for ((bits, other), of) in &lines {
+        let listed = |wanted: fn(Interval) -> bool| -> String {
+            let rates: Vec<String> =
+                of.iter().filter(|d| shown(d).is_some_and(wanted)).map(|d| rate(d.setting.ber)).collect();
+            rates.join(", ")
+        };
+        let (better, worse) = (listed(|i| i.low > 0.0), listed(|i| i.high < 0.0));
+        let open = listed(|i| i.low <= 0.0 && i.high >= 0.0);
+        let mut parts = Vec::new();
+        for (words, rates) in [("better at", better), ("worse at", worse), ("not told apart at", open)] {
+            if !rates.is_empty() {
+                parts.push(format!("{words} {rates}"));
+            }
+        }
+        text += &format!("- {FIRST} against {other}, {}: {}.\n", width(*bits), parts.join("; "));
+    }
+    let trainings = differences.iter().map(|d| d.trainings).min().unwrap_or(1);
+    if trainings < 2 {
+        text += "\nThese are statements on single trainings: another training of the same method may differ by more \
+                 than the interval says.\n";
+    }
+    text
+}
+
+/// Lowest voltages at losses, over the trainings of each method.
+fn least_energy(answers: &[Answer]) -> String {
+    let mut losses: BTreeSet<u64> = BTreeSet::new();
+    let mut lines: BTreeMap<(&str, &str, Option<u32>, &str), BTreeMap<u64, Vec<&Answer>>> = BTreeMap::new();
+    for answer in answers {
+        let Question::Loss { loss, .. } = answer.question else { continue };
+        let ladder = &answer.ladder;
+        losses.insert(loss.to_bits());
+        lines
+            .entry((&ladder.array, &ladder.protection, ladder.bits, &ladder.method))
+            .or_default()
+            .entry(loss.to_bits())
+            .or_default()
+            .push(answer);
+    }
+    if lines.is_empty() {
+        return String::new();
+    }
+    let mut head = texts(&["Method", "Width", "Array"]);
+    for loss in &losses {
+        let points = number(100.0 * f64::from_bits(*loss));
+        head.extend([format!("Energy, loss ≤ {points}"), "Saving to normal (%)".into()]);
+    }
+    let rows: Vec<Vec<String>> = lines
+        .iter()
+        .map(|((array, protection, bits, method), by_loss)| {
+            let place = match *protection {
+                "none" => (*array).to_owned(),
+                other => format!("{array}, {other}"),
+            };
+            let mut cells = vec![(*method).to_owned(), width(*bits), place];
+            for loss in &losses {
+                let of = by_loss.get(loss).map_or(&[][..], Vec::as_slice);
+                cells.extend([energies(of), savings(of)]);
+            }
+            cells
+        })
+        .collect();
+    format!(
+        "\n#### Least energy at an accuracy loss\n{}\nThe loss is taken from the best accuracy of `normal` without faults, \
+         or of all models where it was not swept. Lowest swept voltage from which on, upward, every mean holds; no \
+         extrapolated point counts. With several trainings: mean (least to most); with one: with its interval over \
+         chips. `≤`: the lowest swept voltage holds, the truth may lie below. \
+         `–`: no swept voltage holds.\n",
+        table(&head, 3, &rows)
+    )
+}
+
+fn energies(of: &[&Answer]) -> String {
+    let found: Vec<f64> =
+        of.iter().filter_map(|a| a.point.as_ref()).map(|point| point.design.energy_relative).collect();
+    let below = if of.iter().any(|a| a.reach == Reach::AtOrBelow) { "≤ " } else { "" };
+    let write = |x: f64| format!("{x:.4}");
+    match (of, found.as_slice()) {
+        (_, []) => "–".into(),
+        ([one], [energy]) => {
+            let ends = match (one.energy_ends.low, one.energy_ends.high) {
+                (Some(low), Some(high)) => format!(" ({} to {})", write(low), write(high)),
+                _ => String::new(),
+            };
+            format!("{below}{}{ends}", write(*energy))
+        }
+        (all, found) => format!("{below}{}{}", several(found, write), reached(found.len(), all.len())),
+    }
+}
+
+fn savings(of: &[&Answer]) -> String {
+    let found: Vec<f64> = of.iter().filter_map(|a| a.saving_to_baseline).collect();
+    let write = |x: f64| format!("{:.1}", 100.0 * x);
+    match (of, found.as_slice()) {
+        (_, []) => "–".into(),
+        ([one], [saving]) => {
+            let ends = match (one.saving_to_baseline_ends.low, one.saving_to_baseline_ends.high) {
+                (Some(low), Some(high)) => format!(" ({} to {})", write(low), write(high)),
+                _ => String::new(),
+            };
+            format!("{}{ends}", write(*saving))
+        }
+        (all, found) => format!("{}{}", several(found, write), reached(found.len(), all.len())),
+    }
+}
+
+fn several(found: &[f64], write: impl Fn(f64) -> String) -> String {
+    let sorted = stats::sorted(found);
+    let mean = stats::mean(found).unwrap_or(0.0);
+    match (sorted.first(), sorted.last()) {
+        (Some(low), Some(high)) if low < high => {
+            format!("{} ({} to {})", write(mean), write(*low), write(*high))
+        }
+        _ => write(mean),
+    }
+}
+
+/// How many trainings of how many hold, where not all do.
+fn reached(found: usize, all: usize) -> String {
+    if found == all {
+        return String::new();
+    }
+    format!(", {found} of {all}")
+}
+
+fn attack_text(attack: &ResultAttack) -> String {
+    let rows: Vec<Vec<String>> = attack
+        .summaries
+        .iter()
+        .map(|s| {
+            let bound = if s.reached < s.restarts { "≥ " } else { "" };
+            let std = s.flips_std.map_or(String::new(), |std| format!(" ± {std:.1}"));
+            vec![
+                s.first.model.clone(),
+                s.first.method.clone(),
+                width(Some(s.first.bits)),
+                format!("{} of {}", s.reached, s.restarts),
+                format!("{bound}{:.1}{std}", s.flips_mean),
+                accuracy(s.clean_mean),
+                accuracy(s.accuracy_mean),
+                accuracy(s.random_mean),
+            ]
+        })
+        .collect();
+    let head = texts(&[
+        "Model",
+        "Method",
+        "Width",
+        "Reached",
+        "Flips (mean ± deviation)",
+        "Clean",
+        "In the end",
+        "After as many random flips",
+    ]);
+    let first = attack.summaries.first().map(|s| &s.first);
+    let words = first.map_or(String::new(), |first| {
+        format!(
+            "Progressive bit search (BFA) on batches of {} {} images, until the accuracy on {} test images is at \
+             most {} % or {} bits are flipped. `≥`: not every attack got there, so the mean is a lower bound.",
+            first.batch,
+            first.attack_data.name(),
+            first.images,
+            number(100.0 * first.target),
+            first.most_flips
+        )
+    });
+    format!("\n### Bit-flip attack: `{}`\n\n{words}\n{}", attack.run, table(&head, 4, &rows))
+        + &reproduce(&attack.commands, &[])
+}
+
+fn reproduce(commands: &[String], notes: &[String]) -> String {
+    let mut text = String::new();
+    if !notes.is_empty() {
+        text += "\nRemarks of the run:\n\n";
+        notes.iter().for_each(|note| text += &format!("- {note}\n"));
+    }
+    if !commands.is_empty() {
+        text += &format!("\nComputed by:\n\n```sh\n{}\n```\n", commands.join("\n"));
+    }
+    text
+}

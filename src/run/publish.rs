@@ -1,0 +1,348 @@
+//! The results of several runs as one document with figures, and a card beside each of their models; from the stored
+//! tables and model files alone.
+
+use super::record::{Record, MEMORY};
+use super::redraw::figures_of;
+use crate::config::resolved_yaml;
+use crate::error::{Error, Result};
+use crate::memory::MemoryModel;
+use crate::net::{Model, ModelInfo};
+use crate::report::{
+    card_markdown, results_markdown, LinkedFigure, ModelCard, ResultAttack, ResultGroup, ResultModel,
+    ResultSweep, Results,
+};
+use crate::seed::Seed;
+use crate::store;
+use crate::table::{self, names, MethodMean, Questions, Summary};
+use candle_core::Device;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// What a document is made from, and where it goes.
+#[derive(Clone, Debug)]
+pub struct PublishRequest {
+    /// Run folders of sweeps and attacks.
+    pub runs: Vec<PathBuf>,
+    /// The document; figures go to `<name>/` beside it.
+    pub out: PathBuf,
+    /// Its title.
+    pub title: String,
+    /// The command line, for the document.
+    pub command: String,
+}
+
+/// What was written.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Published {
+    /// The document.
+    pub document: PathBuf,
+    /// Figures.
+    pub figures: Vec<PathBuf>,
+    /// Cards, each beside its model.
+    pub cards: Vec<PathBuf>,
+    /// Model files that the runs name and that are not where they were, or changed.
+    pub missing: Vec<String>,
+}
+
+/// Figures of a sweep that the document shows.
+const SHOWN: [&str; 2] = ["pareto", "accuracy_ber"];
+/// Largest memory model that is read back.
+const LARGEST_MEMORY: u64 = 1 << 20;
+
+/// A run that was read.
+struct Read {
+    record: Record,
+    name: String,
+    content: Content,
+}
+
+enum Content {
+    Sweep { tables: table::Run, memory: MemoryModel },
+    Attack(Vec<table::AttackSummary>),
+}
+
+/// A model file that is there and is the one of the runs.
+struct Shipped {
+    path: PathBuf,
+    info: ModelInfo,
+    checksum: String,
+    stored_weights: u64,
+    width: String,
+}
+
+/// Writes the document, its figures and the cards of the models.
+///
+/// # Errors
+/// [`Error::Missing`] or [`Error::Input`] where a run is not finished or damaged, [`Error::Argument`] without runs,
+/// [`Error::Io`].
+pub fn publish(request: &PublishRequest) -> Result<Published> {
+    let runs: Vec<Read> = request.runs.iter().map(|run| read(run)).collect::<Result<_>>()?;
+    let Some(first) = runs.first() else {
+        return Err(Error::argument("runs", "at least one folder in `results`", "none"));
+    };
+    let folder = request.out.parent().map_or_else(PathBuf::new, Path::to_owned);
+    let stem = request.out.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let mut published = Published {
+        document: request.out.clone(),
+        figures: Vec::new(),
+        cards: Vec::new(),
+        missing: Vec::new(),
+    };
+    let mut results = Results {
+        title: request.title.clone(),
+        version: first.record.version.clone(),
+        command: request.command.clone(),
+        groups: Vec::new(),
+    };
+    let mut groups: Vec<((String, String), Vec<&Read>)> = Vec::new();
+    for run in &runs {
+        let key = run.key();
+        match groups.iter_mut().find(|(known, _)| *known == key) {
+            Some((_, of)) => of.push(run),
+            None => groups.push((key, vec![run])),
+        }
+    }
+    for ((dataset, architecture), of) in groups {
+        let shipped = shipped(&of, &mut published)?;
+        let mut group = ResultGroup {
+            dataset,
+            architecture,
+            models: models(&of, &shipped, &folder),
+            sweeps: Vec::new(),
+            attacks: Vec::new(),
+        };
+        for run in &of {
+            match &run.content {
+                Content::Sweep { tables, memory } => {
+                    let figures = figures(run, tables, &folder, &stem, &mut published)?;
+                    group.sweeps.push(sweep(run, tables, memory, figures)?);
+                }
+                Content::Attack(summaries) => group.attacks.push(ResultAttack {
+                    run: run.name.clone(),
+                    summaries: summaries.clone(),
+                    commands: run.record.commands.clone(),
+                }),
+            }
+        }
+        for (name, model) in &shipped {
+            let path = model.path.with_extension("md");
+            store::write_bytes(&path, card_markdown(&card(name, model, &of)?).as_bytes())?;
+            published.cards.push(path);
+        }
+        results.groups.push(group);
+    }
+    store::write_bytes(&request.out, results_markdown(&results).as_bytes())?;
+    Ok(published)
+}
+
+fn read(folder: &Path) -> Result<Read> {
+    let record = Record::read(folder)?;
+    let whole = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+    let name = whole.file_name().unwrap_or(whole.as_os_str()).to_string_lossy().into_owned();
+    let attacks = folder.join(names::ATTACKS);
+    let content = match attacks.exists() {
+        true => Content::Attack(table::summarize_attacks(&table::read_attacks(&attacks)?)),
+        false => {
+            let path = folder.join(MEMORY);
+            let text = store::read_text(&path, "the memory model of a run", LARGEST_MEMORY)?;
+            Content::Sweep { tables: table::read_run(folder)?, memory: MemoryModel::parse(&path, &text)? }
+        }
+    };
+    Ok(Read { record, name, content })
+}
+
+impl Read {
+    /// Data set and architecture of its first model.
+    fn key(&self) -> (String, String) {
+        match &self.content {
+            Content::Sweep { tables, .. } => {
+                let design = &tables.summaries[0].design;
+                (design.dataset.clone(), design.architecture.clone())
+            }
+            Content::Attack(summaries) => summaries.first().map_or_else(Default::default, |summary| {
+                (summary.first.dataset.clone(), summary.first.architecture.clone())
+            }),
+        }
+    }
+
+    fn summaries(&self) -> &[Summary] {
+        match &self.content {
+            Content::Sweep { tables, .. } => &tables.summaries,
+            Content::Attack(_) => &[],
+        }
+    }
+}
+
+/// The models of the runs whose files are there, by name.
+fn shipped(runs: &[&Read], published: &mut Published) -> Result<BTreeMap<String, Shipped>> {
+    let mut found = BTreeMap::new();
+    for input in runs.iter().flat_map(|run| &run.record.models) {
+        let path = PathBuf::from(&input.from);
+        if found.contains_key(&input.name) {
+            continue;
+        }
+        if !path.exists() || store::sha256_of_file(&path)? != input.sha256 {
+            let missing = format!("{} ({})", input.name, input.from);
+            if !published.missing.contains(&missing) {
+                published.missing.push(missing);
+            }
+            continue;
+        }
+        let model = Model::load(&path, &Device::Cpu)?;
+        let stored: Vec<_> = model.network.stored()?.into_iter().flatten().collect();
+        let quantizer = &model.info.quantizer;
+        let width = match quantizer.layer_bits.is_empty() {
+            true => format!("{}-bit", quantizer.bits),
+            false => "mixed-width".into(),
+        };
+        let shipped = Shipped {
+            path,
+            checksum: model.checksum.clone(),
+            stored_weights: stored.iter().map(|layer| layer.words.len() as u64).sum(),
+            info: model.info,
+            width,
+        };
+        found.insert(input.name.clone(), shipped);
+    }
+    Ok(found)
+}
+
+/// How a model was trained: `30 epochs from fresh weights, batch 256, sgd at 0.1`.
+fn training_words(info: &ModelInfo) -> Option<String> {
+    let training = info.training.as_ref()?;
+    let trainer = &training["trainer"];
+    let optimizer = &trainer["optimizer"];
+    let start = match training["network"]["weights"].as_str() {
+        Some(weights) => format!("the weights `{}`", weights.chars().take(19).collect::<String>()),
+        None => "fresh weights".into(),
+    };
+    let mut words = format!(
+        "{} epochs from {start}, batch {}, {} at {}",
+        trainer["epochs"],
+        trainer["batch"],
+        optimizer["name"].as_str().unwrap_or("an optimiser"),
+        optimizer["learning_rate"]
+    );
+    let quantizer = &training["quantizer"];
+    let options = [
+        ("range decay", &optimizer["range_decay"]),
+        ("wclip", &quantizer["wclip"]),
+        ("plclip", &quantizer["plclip"]),
+        ("bit error rate", &quantizer["train_bit_error_rate"]),
+    ];
+    for (name, value) in options {
+        if value.as_f64().is_some_and(|value| value > 0.0) {
+            words += &format!(", {name} {value}");
+        }
+    }
+    Some(words)
+}
+
+fn models(runs: &[&Read], shipped: &BTreeMap<String, Shipped>, folder: &Path) -> Vec<ResultModel> {
+    let mut models: BTreeMap<(Option<u32>, String, Option<u64>, String), ResultModel> = BTreeMap::new();
+    for summary in runs.iter().flat_map(|run| run.summaries()) {
+        let design = &summary.design;
+        let file = shipped.get(&design.model);
+        let card = file.map(|file| {
+            let path = file.path.with_extension("md");
+            let outside = folder.components().map(|_| "..").collect::<Vec<_>>();
+            let up = outside.into_iter().fold(PathBuf::new(), |path, part| path.join(part));
+            up.join(path).display().to_string()
+        });
+        let key = (design.bits, design.method.clone(), design.training_seed, design.model.clone());
+        models.entry(key).or_insert_with(|| ResultModel {
+            name: design.model.clone(),
+            method: design.method.clone(),
+            bits: design.bits,
+            training_seed: design.training_seed,
+            training: file.and_then(|file| training_words(&file.info)),
+            validation: file.and_then(|file| file.info.validation_accuracy),
+            clean: design.clean_accuracy.get(),
+            card,
+        });
+    }
+    models.into_values().collect()
+}
+
+fn sweep(
+    run: &Read,
+    tables: &table::Run,
+    memory: &MemoryModel,
+    figures: Vec<LinkedFigure>,
+) -> Result<ResultSweep> {
+    let (summaries, trials, seed) = (&tables.summaries, &tables.trials, Seed(run.record.seed));
+    Ok(ResultSweep {
+        run: run.name.clone(),
+        memory: memory.title.clone(),
+        images: (summaries[0].images, summaries[0].test_images),
+        means: table::method_means(summaries, trials)?,
+        differences: table::method_differences(summaries, trials, seed)?,
+        answers: table::answers(summaries, trials, &Questions::default(), seed)?,
+        commands: run.record.commands.clone(),
+        notes: run.record.notes.clone(),
+        figures,
+    })
+}
+
+/// Draws the figures of a sweep into the folder of the document.
+fn figures(
+    run: &Read,
+    tables: &table::Run,
+    folder: &Path,
+    stem: &str,
+    published: &mut Published,
+) -> Result<Vec<LinkedFigure>> {
+    let mut linked = Vec::new();
+    for figure in figures_of(tables, run.record.chance, Seed(run.record.seed))? {
+        if !SHOWN.contains(&figure.name) {
+            continue;
+        }
+        let path = Path::new(stem).join(format!("{}-{}.svg", run.name, figure.name));
+        let place = folder.join(&path);
+        store::create_folder(&folder.join(stem))?;
+        crate::figure::write(&figure.svg, &place)?;
+        published.figures.push(place);
+        linked.push(LinkedFigure {
+            path: path.display().to_string(),
+            title: figure.title,
+            caption: figure.caption,
+        });
+    }
+    Ok(linked)
+}
+
+fn card(name: &str, model: &Shipped, runs: &[&Read]) -> Result<ModelCard> {
+    let mut measured = Vec::new();
+    let mut clean = None;
+    for run in runs {
+        let Content::Sweep { tables, .. } = &run.content else { continue };
+        let own: Vec<Summary> =
+            tables.summaries.iter().filter(|summary| summary.design.model == name).cloned().collect();
+        let Some(first) = own.first() else { continue };
+        let images = match first.image_sample().is_whole() {
+            true => format!("all {} test images", first.images),
+            false => format!("{} of {} test images", first.images, first.test_images),
+        };
+        clean.get_or_insert((images, first.design.clean_accuracy.get()));
+        let means: Vec<MethodMean> = table::method_means(&own, &tables.trials)?;
+        measured.push((run.name.clone(), means));
+    }
+    let info = &model.info;
+    Ok(ModelCard {
+        name: name.to_owned(),
+        file: model.path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+        bytes: std::fs::metadata(&model.path).map_or(0, |meta| meta.len()),
+        checksum: model.checksum.clone(),
+        architecture: info.architecture.to_string(),
+        method: info.quantizer.method_label().to_owned(),
+        width: model.width.clone(),
+        stored_weights: model.stored_weights,
+        data: info.dataset.as_ref().map(|data| (data.title.clone(), data.checksum.clone())),
+        input_shape: info.input_shape,
+        training: (info.training_seed, info.epoch, info.validation_accuracy),
+        summary: training_words(info),
+        configuration: info.training.as_ref().map(resolved_yaml).transpose()?,
+        clean,
+        measured,
+    })
+}

@@ -1,0 +1,152 @@
+//! Mean accuracy of methods at each setting, over their trainings and chips: rows, and the table of them.
+
+use super::csv::to_csv;
+use super::field::{count, number, optional_number, records, text, Field, FINITE, SHARE};
+use super::file::write;
+use super::row::{Outcome, Summary};
+use super::settings::{by_setting, setting_fields, Setting, Trainings};
+use crate::error::Result;
+use crate::stats::{self, Interval};
+use std::path::Path;
+
+/// A method at a setting.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MethodMean {
+    /// Where.
+    pub setting: Setting,
+    /// The method.
+    pub method: String,
+    /// Its trainings.
+    pub trainings: u64,
+    /// Chips that they share.
+    pub chips: u64,
+    /// Energy of the weight memory, relative to 8 bits at the error-free voltage.
+    pub energy_relative: f64,
+    /// Mean accuracy without faults, over trainings.
+    pub clean: f64,
+    /// Mean accuracy over trainings and chips.
+    pub mean: f64,
+    /// Standard deviation of the trainings' means; `None` for one.
+    pub trainings_std: Option<f64>,
+    /// 95 % interval of the mean of these trainings: Student's over chips, the choice of images included.
+    pub student: Option<Interval>,
+    /// 95 % interval of the mean of the method, trainings as a random effect; `None` for one training. See
+    /// [`stats::two_way_half_width`].
+    pub of_trainings: Option<Interval>,
+}
+
+/// The mean of every method at every setting with one voltage. A training seed with two models of a method at one
+/// setting is left out.
+///
+/// # Errors
+/// As [`summarize`](super::summarize) for trials that do not go with the summaries.
+pub fn method_means<T: Outcome>(summaries: &[Summary], trials: &[T]) -> Result<Vec<MethodMean>> {
+    let mut rows = Vec::new();
+    for (setting, methods) in by_setting(summaries, trials)? {
+        rows.extend(methods.into_iter().filter_map(|(method, trainings)| mean(&setting, method, &trainings)));
+    }
+    Ok(rows)
+}
+
+fn mean(setting: &Setting, method: &str, trainings: &Trainings<'_>) -> Option<MethodMean> {
+    let known: Vec<_> = trainings.values().flatten().collect();
+    let chips = known.iter().map(|(_, accuracies)| accuracies.len()).min()?;
+    let over = |values: Vec<f64>| stats::mean(&values);
+    let averaged: Option<Vec<f64>> =
+        (0..chips).map(|chip| over(known.iter().map(|(_, of)| of[chip]).collect())).collect();
+    let of_trainings: Option<Vec<f64>> = known.iter().map(|(_, of)| over(of[..chips].to_vec())).collect();
+    let (averaged, of_trainings) = (averaged?, of_trainings?);
+    let middle = over(averaged.clone())?;
+    let (first, _) = known.first()?;
+    let images = first.image_sample().variance(middle);
+    let around = |half: f64| Interval { low: middle - half, high: middle + half };
+    let std = stats::standard_deviation(&averaged);
+    let trainings_std = stats::standard_deviation(&of_trainings);
+    let random = trainings_std.and_then(|spread| {
+        stats::two_way_half_width((spread, known.len()), (std.unwrap_or(0.0), chips), images)
+    });
+    Some(MethodMean {
+        setting: setting.clone(),
+        method: method.to_owned(),
+        trainings: known.len() as u64,
+        chips: chips as u64,
+        energy_relative: first.design.energy_relative,
+        clean: over(known.iter().map(|(summary, _)| summary.design.clean_accuracy.get()).collect())?,
+        mean: middle,
+        trainings_std,
+        student: std.and_then(|std| stats::mean_half_width(std, chips, images)).map(around),
+        of_trainings: random.map(around),
+    })
+}
+
+fn fields() -> Vec<Field<MethodMean>> {
+    let mut fields: Vec<Field<MethodMean>> =
+        setting_fields().into_iter().map(|field| field.of(|m: &MethodMean| &m.setting)).collect();
+    fields.extend([
+        text("method", |m: &MethodMean| &m.method),
+        count("trainings", |m| m.trainings),
+        count("chips", |m| m.chips),
+        number("energy_relative", 0.0..=f64::MAX, |m| m.energy_relative),
+        number("clean_accuracy", SHARE, |m| m.clean),
+        number("mean", SHARE, |m| m.mean),
+        optional_number("trainings_std", SHARE, |m| m.trainings_std),
+        optional_number("ci_low", FINITE, |m| m.student.map(|i| i.low)),
+        optional_number("ci_high", FINITE, |m| m.student.map(|i| i.high)),
+        optional_number("trainings_low", FINITE, |m| m.of_trainings.map(|i| i.low)),
+        optional_number("trainings_high", FINITE, |m| m.of_trainings.map(|i| i.high)),
+    ]);
+    fields
+}
+
+/// The rows of `methods.csv` as JSON objects, null where a value is missing.
+///
+/// # Errors
+/// [`Error::Argument`](crate::error::Error::Argument) that names the column of a value outside its range.
+pub fn method_records(rows: &[MethodMean]) -> Result<serde_json::Value> {
+    records(&fields(), rows)
+}
+
+/// The text of `methods.csv`.
+///
+/// # Errors
+/// As [`method_records`].
+pub fn methods_csv_string(rows: &[MethodMean]) -> Result<String> {
+    to_csv(&fields(), rows)
+}
+
+/// Writes `methods.csv` (Parquet where the name does not end in `.csv`).
+///
+/// # Errors
+/// As [`method_records`], or [`Error::Io`](crate::error::Error::Io) with the path.
+pub fn write_methods(path: &Path, rows: &[MethodMean]) -> Result<()> {
+    write(path, &fields(), rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::summary::{summarize, FloorSpec};
+    use super::super::tests::{design, trials};
+    use super::*;
+    use crate::seed::Seed;
+    use crate::sweep::{Design, StoppedBy, Trial};
+
+    #[test]
+    fn trainings_are_averaged_and_their_spread_widens_the_interval_of_the_method() {
+        let trained = |name: &str, seed| Design { training_seed: Some(seed), ..design(name, "wcat", 0.8) };
+        let points = [(trained("a", 1), [900, 902, 898]), (trained("b", 2), [800, 802, 798])];
+        let designs: Vec<Design> = points.iter().map(|(design, _)| design.clone()).collect();
+        let trials: Vec<Trial> =
+            points.iter().flat_map(|(design, correct)| trials(design, 1000, correct)).collect();
+        let summaries =
+            summarize(&designs, &trials, FloorSpec::default(), StoppedBy::Chips, 1000, Seed(1)).unwrap();
+        let rows = method_means(&summaries, &trials).unwrap();
+        let [row] = rows.as_slice() else { panic!("{rows:?}") };
+        assert_eq!((row.trainings, row.chips), (2, 3));
+        assert!((row.mean - 0.85).abs() < 1e-12);
+        // deviation of 0.9 and 0.8
+        assert!((row.trainings_std.unwrap() - 0.0707107).abs() < 1e-6);
+        let (these, method) = (row.student.unwrap(), row.of_trainings.unwrap());
+        assert!(these.high - these.low < 0.02 && method.high - method.low > 1.0, "{row:?}");
+        assert!(methods_csv_string(&rows).unwrap().contains(",wcat,2,3,"));
+    }
+}
