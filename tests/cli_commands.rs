@@ -45,6 +45,7 @@ fn every_command_has_help_with_an_example() {
         &["memory", "show"],
         &["memory", "fit"],
         &["pareto"],
+        &["publish"],
         &["inspect"],
         &["data"],
         &["data", "info"],

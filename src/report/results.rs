@@ -5,7 +5,7 @@ use super::answer::width;
 use super::tables::accuracy;
 use crate::figure::{number, rate};
 use crate::stats::{self, Interval};
-use crate::table::{Answer, AttackSummary, MethodDifference, MethodMean, Question, Reach, Setting};
+use crate::table::{Answer, AttackSummary, MethodDifference, MethodMean, Question, Reach, Setting, Summary};
 use crate::units::BerSource;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -78,6 +78,8 @@ pub struct ResultSweep {
     pub memory: String,
     /// Images per trial, and of the test set.
     pub images: (u64, u64),
+    /// Design points.
+    pub summaries: Vec<Summary>,
     /// Means of methods.
     pub means: Vec<MethodMean>,
     /// Paired differences.
@@ -163,7 +165,7 @@ fn models(group: &ResultGroup) -> String {
 
 fn sweep_text(sweep: &ResultSweep) -> String {
     let (used, all) = sweep.images;
-    let chips = sweep.means.iter().map(|mean| mean.chips).max().unwrap_or(0);
+    let chips = sweep.summaries.iter().map(|summary| summary.chips).max().unwrap_or(0);
     let mut text = format!("\n### {}: `{}`\n\n{chips} simulated chips, ", sweep.memory, sweep.run);
     text += &match used < all {
         true => format!("{used} of {all} test images in each trial. Intervals include the choice of images."),
@@ -178,7 +180,9 @@ fn sweep_text(sweep: &ResultSweep) -> String {
     for place in places(sweep) {
         let of = |mean: &&MethodMean| place.holds(&mean.setting);
         let means: Vec<&MethodMean> = sweep.means.iter().filter(of).collect();
-        text += &by_rate(&place, &means);
+        if !means.is_empty() {
+            text += &by_rate(&place, &means);
+        }
         let differences: Vec<&MethodDifference> = sweep
             .differences
             .iter()
@@ -186,6 +190,7 @@ fn sweep_text(sweep: &ResultSweep) -> String {
             .collect();
         text += &compared(&place, &differences);
     }
+    text += &by_model(&sweep.summaries);
     text + &reproduce(&sweep.commands, &sweep.notes)
 }
 
@@ -232,6 +237,37 @@ fn rates<'a>(settings: impl Iterator<Item = &'a Setting>) -> Vec<(f64, String)> 
         all.insert(setting.ber.to_bits(), format!("{}{mark}", rate(setting.ber)));
     }
     all.into_iter().map(|(bits, text)| (f64::from_bits(bits), text)).collect()
+}
+
+/// Mean accuracy of each model by bit error rate, where several models of one method, width and seed were swept, which
+/// are no trainings of one method; empty elsewhere.
+fn by_model(summaries: &[Summary]) -> String {
+    let mut models: BTreeMap<(&str, Option<u32>, Option<u64>), BTreeSet<&str>> = BTreeMap::new();
+    for Summary { design, .. } in summaries {
+        models.entry((&design.method, design.bits, design.training_seed)).or_default().insert(&design.model);
+    }
+    if models.values().all(|models| models.len() < 2) {
+        return String::new();
+    }
+    let mut rates: BTreeMap<u64, String> = BTreeMap::new();
+    let mut lines: BTreeMap<(&str, &str), BTreeMap<u64, String>> = BTreeMap::new();
+    for summary in summaries {
+        let Some(ber) = summary.design.ber else { continue };
+        rates.insert(ber.to_bits(), rate(ber));
+        let half = |i: Interval| format!(" ± {}", accuracy((i.high - i.low) / 2.0));
+        let cell = format!("{}{}", accuracy(summary.mean), summary.student.map_or(String::new(), half));
+        lines.entry((&summary.design.model, &summary.design.array)).or_default().insert(ber.to_bits(), cell);
+    }
+    let mut head = texts(&["Model", "Array"]);
+    head.extend(rates.values().cloned());
+    let rows: Vec<Vec<String>> = lines
+        .into_iter()
+        .map(|((model, array), cells)| {
+            let cell = |rate: &u64| cells.get(rate).cloned().unwrap_or("–".into());
+            [model.to_owned(), array.to_owned()].into_iter().chain(rates.keys().map(cell)).collect()
+        })
+        .collect();
+    format!("\n#### Mean accuracy of each model by bit error rate\n{}", table(&head, 2, &rows))
 }
 
 /// Means of methods by bit error rate.

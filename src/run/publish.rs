@@ -275,6 +275,7 @@ fn sweep(
         run: run.name.clone(),
         memory: memory.title.clone(),
         images: (summaries[0].images, summaries[0].test_images),
+        summaries: summaries.clone(),
         means: table::method_means(summaries, trials)?,
         differences: table::method_differences(summaries, trials, seed)?,
         answers: table::answers(summaries, trials, &Questions::default(), seed)?,

@@ -1,0 +1,105 @@
+#!/usr/bin/env bash
+# The reference results again from nothing: trains, tunes, packs, sweeps, attacks and publishes. Every step goes on where
+# it was stopped and skips what is finished. From the project's root, after `cargo build --release` and `data fetch`:
+#   configs/reference/run.sh mnist_lenet5|cifar10_resnet20 STEP...
+# steps: shared (ResNet-20: the network that the trainings start from), tune, train, pack, sweep, attack
+#   configs/reference/run.sh publish
+set -euo pipefail
+wcat=${WCAT:-target/release/wcat-explore}
+work=${WORK:-results/training}
+
+# The values of the grids below that had the highest mean accuracy on the validation split (docs/results.md), and what the
+# grids try: as many values for each of the three methods.
+wclip_mnist_lenet5=0.1 plclip_mnist_lenet5=0.1 decay_mnist_lenet5=0.01
+wclip_cifar10_resnet20=0.1 plclip_cifar10_resnet20=0.1 decay_cifar10_resnet20=0.01
+clips_mnist_lenet5="0.1 0.2 0.4" decays_mnist_lenet5="0.003 0.01 0.03"
+clips_cifar10_resnet20="0.1 0.2 0.4" decays_cifar10_resnet20="0.01 0.03 0.1"
+
+of() { local name=$1_$net; printf '%s' "${!name}"; }
+
+# train METHOD BITS SEED VALUE: VALUE is the clip of wclip, plclip and randbet, the range decay of wcat
+train() {
+  local method=$1 bits=$2 seed=$3 value=$4 key
+  case $method in
+    wclip | randbet) key=quantizer.wclip ;;
+    plclip) key=quantizer.plclip ;;
+    wcat) key=trainer.optimizer.range_decay ;;
+  esac
+  "$wcat" train --config "configs/reference/$net.yaml" --config "methods/$method" --config "bits/$bits" --seed "$seed" \
+    --set "name=$net${tag:-}" ${key:+--set "$key=$value"} --threads 1 --quiet --out "$work"
+}
+
+try() { tag=-$2 train "$1" 4 1 "$2"; }                # METHOD VALUE
+one() { train "$1" "$2" "$3" "$(value "$1")"; }       # METHOD BITS SEED
+
+value() { # the tuned value of a method
+  case $1 in
+    wclip | randbet) of wclip ;;
+    plclip) of plclip ;;
+    wcat) of decay ;;
+  esac
+}
+
+each() { # runs this script's step for each line of standard input, so many at a time as there are cores, a thread each
+  xargs -n "$2" -P "${JOBS:-$(nproc)}" "$0" "$net" "$1" >/dev/null
+}
+
+all() { # METHOD BITS SEED of every model, seed by seed
+  for seed in $seeds; do
+    for bits in $widths; do
+      for method in normal lsq wclip plclip randbet wcat; do echo "$method $bits $seed"; done
+    done
+  done
+}
+
+grid() { # METHOD VALUE of every try
+  for clip in $(of clips); do printf 'wclip %s\nplclip %s\n' "$clip" "$clip"; done
+  for decay in $(of decays); do echo "wcat $decay"; done
+}
+
+step() {
+  case $1 in
+    shared)
+      mkdir -p results/models/cifar10-resnet20
+      cp "$("$wcat" train --config cifar10_resnet20 --config methods/normal --config bits/8 --set trainer.epochs=30 \
+        --set name=scratch --out "$work")" results/models/cifar10-resnet20/shared.safetensors
+      ;;
+    tune)
+      grid | each try 2
+      local models=()
+      while read -r method value; do models+=("$(try "$method" "$value")"); done < <(grid)
+      "$wcat" sweep --config "configs/reference/$net.yaml" --split validation --bers 0,0.001,0.01 --chips 10 \
+        --out "tune-${net//_/-}" "${models[@]/#/--model=}"
+      ;;
+    train) all | each one 3 ;;
+    pack)
+      local models=()
+      while read -r method bits seed; do models+=("$(one "$method" "$bits" "$seed")"); done < <(all)
+      "$wcat" pack --out "results/models/${net//_/-}" "${models[@]/#/--model=}"
+      ;;
+    sweep)
+      "$wcat" sweep --config "configs/reference/$net.yaml" --out "${net//_/-}"
+      "$wcat" sweep --config "configs/reference/$net.yaml" --memory sram-28nm-kc705b-salami2018 \
+        --array independent,model --bers 0,0.0001,0.001,0.01 --out "${net//_/-}-28nm"
+      ;;
+    attack) "$wcat" attack --config "configs/reference/$net.yaml" --out "${net//_/-}-attack" ;;
+    *) echo "unknown step $1" >&2; exit 2 ;;
+  esac
+}
+
+net=${1:?mnist_lenet5, cifar10_resnet20 or publish}
+shift
+case $net in
+  mnist_lenet5) seeds="1 2 3" widths="2 4 8" ;;
+  cifar10_resnet20) seeds=1 widths="4 8" ;;
+  publish)
+    exec "$wcat" publish results/mnist-lenet5 results/mnist-lenet5-28nm results/mnist-lenet5-attack \
+      results/tune-mnist-lenet5 results/cifar10-resnet20 results/cifar10-resnet20-28nm results/cifar10-resnet20-attack \
+      results/tune-cifar10-resnet20 --out docs/results.md --title "Reference results"
+    ;;
+  *) echo "unknown network $net" >&2; exit 2 ;;
+esac
+case ${1:?a step} in
+  try | one) "$@" ;;
+  *) for step in "$@"; do step "$step"; done ;;
+esac
