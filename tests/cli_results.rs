@@ -160,7 +160,11 @@ fn results_are_published_from_tables_alone() {
     assert!(before == place.tree());
     std::fs::remove_file(place.path("a.safetensors")).unwrap();
     let ended = place.done(&publish);
-    assert!(ended.stderr.contains("the model a (a.safetensors) is not there"), "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("the model a (a.safetensors) is not below this folder"),
+        "{}",
+        ended.stderr
+    );
     assert!(String::from_utf8(place.read("docs/r.md")).unwrap().contains("the file is not here"));
     refused(&place, &["publish", "results/nowhere", "--out", "x.md"], "run.yaml");
 }

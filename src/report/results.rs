@@ -345,7 +345,8 @@ fn compared(place: &Place<'_>, differences: &[&MethodDifference]) -> String {
         place.words(),
         table(&head, 2, &rows)
     );
-    for ((bits, other), of) in &lines {
+    for ((bits, other), of) in &mut lines {
+        of.sort_by(|a, b| a.setting.ber.total_cmp(&b.setting.ber));
         let listed = |wanted: fn(Interval) -> bool| -> String {
             let rates: Vec<String> =
                 of.iter().filter(|d| shown(d).is_some_and(wanted)).map(|d| rate(d.setting.ber)).collect();

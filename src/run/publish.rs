@@ -40,7 +40,7 @@ pub struct Published {
     pub figures: Vec<PathBuf>,
     /// Cards, each beside its model.
     pub cards: Vec<PathBuf>,
-    /// Model files that the runs name and that are not where they were, or changed.
+    /// Model files that the runs name and that are not in the working folder where they were, or changed.
     pub missing: Vec<String>,
 }
 
@@ -181,7 +181,8 @@ fn shipped(runs: &[&Read], published: &mut Published) -> Result<BTreeMap<String,
         if found.contains_key(&input.name) {
             continue;
         }
-        if !path.exists() || store::sha256_of_file(&path)? != input.sha256 {
+        // a model outside the working folder, such as one of the cache, is not part of what is published
+        if path.is_absolute() || !path.exists() || store::sha256_of_file(&path)? != input.sha256 {
             let missing = format!("{} ({})", input.name, input.from);
             if !published.missing.contains(&missing) {
                 published.missing.push(missing);

@@ -416,7 +416,8 @@ Example:
   wcat-explore publish results/cifar10-resnet20 results/cifar10-resnet20-attack --out docs/results.md
 
 Reads stored tables alone: neither data nor models are needed, nothing is evaluated. Figures go to a folder of the
-document's name beside it. Beside each model file of the runs that is where it was, and unchanged, goes its card.")]
+document's name beside it. Beside each model file of the runs that is below this
+folder where it was, and unchanged, goes its card.")]
 pub(crate) struct PublishArgs {
     /// Run folders of sweeps and attacks
     #[arg(required = true, value_name = "RUN")]

@@ -15,7 +15,9 @@ pub(crate) fn run(args: &PublishArgs, monitor: &Progress) -> anyhow::Result<()> 
     };
     let published = publish(&request)?;
     for model in &published.missing {
-        monitor.warn(&format!("the model {model} is not there, or is not the one of the run: no card"));
+        monitor.warn(&format!(
+            "the model {model} is not below this folder where the run had it, or is another: no card"
+        ));
     }
     monitor.note(&format!("{} figures, {} model cards", published.figures.len(), published.cards.len()));
     show::result(&published.document.display().to_string())
