@@ -242,11 +242,12 @@ fn rates<'a>(settings: impl Iterator<Item = &'a Setting>) -> Vec<(f64, String)> 
 /// Mean accuracy of each model by bit error rate, where several models of one method, width and seed were swept, which
 /// are no trainings of one method; empty elsewhere.
 fn by_model(summaries: &[Summary]) -> String {
-    let mut models: BTreeMap<(&str, Option<u32>, Option<u64>), BTreeSet<&str>> = BTreeMap::new();
-    for Summary { design, .. } in summaries {
-        models.entry((&design.method, design.bits, design.training_seed)).or_default().insert(&design.model);
-    }
-    if models.values().all(|models| models.len() < 2) {
+    let of = |Summary { design, .. }: &Summary| {
+        (design.method.clone(), design.bits, design.training_seed, design.model.clone())
+    };
+    let models: Vec<_> = summaries.iter().map(of).collect::<BTreeSet<_>>().into_iter().collect();
+    if models.windows(2).all(|pair| (&pair[0].0, pair[0].1, pair[0].2) != (&pair[1].0, pair[1].1, pair[1].2))
+    {
         return String::new();
     }
     let mut rates: BTreeMap<u64, String> = BTreeMap::new();
@@ -370,10 +371,13 @@ fn compared(place: &Place<'_>, differences: &[&MethodDifference]) -> String {
     text
 }
 
+/// Array, protection, bits, method.
+type Line<'a> = (&'a str, &'a str, Option<u32>, &'a str);
+
 /// Lowest voltages at losses, over the trainings of each method.
 fn least_energy(answers: &[Answer]) -> String {
     let mut losses: BTreeSet<u64> = BTreeSet::new();
-    let mut lines: BTreeMap<(&str, &str, Option<u32>, &str), BTreeMap<u64, Vec<&Answer>>> = BTreeMap::new();
+    let mut lines: BTreeMap<Line<'_>, BTreeMap<u64, Vec<&Answer>>> = BTreeMap::new();
     for answer in answers {
         let Question::Loss { loss, .. } = answer.question else { continue };
         let ladder = &answer.ladder;

@@ -179,7 +179,7 @@ impl Exploring<'_> {
                 energy: &prepared.experiment.energy,
                 protection: Protection::None,
                 parts: &parts,
-                grid: &grid,
+                grid,
                 seed: prepared.experiment.seed,
                 search_chips: spec.search_chips,
                 chips,

@@ -57,7 +57,7 @@ struct Read {
 }
 
 enum Content {
-    Sweep { tables: table::Run, memory: MemoryModel },
+    Sweep { tables: table::Run, memory: Box<MemoryModel> },
     Attack(Vec<table::AttackSummary>),
 }
 
@@ -145,7 +145,10 @@ fn read(folder: &Path) -> Result<Read> {
         false => {
             let path = folder.join(MEMORY);
             let text = store::read_text(&path, "the memory model of a run", LARGEST_MEMORY)?;
-            Content::Sweep { tables: table::read_run(folder)?, memory: MemoryModel::parse(&path, &text)? }
+            Content::Sweep {
+                tables: table::read_run(folder)?,
+                memory: Box::new(MemoryModel::parse(&path, &text)?),
+            }
         }
     };
     Ok(Read { record, name, content })

@@ -103,10 +103,9 @@ fn difference(
     let averaged: Vec<f64> =
         (0..chips).map(|chip| mean_of(&of_chips.iter().map(|row| row[chip]).collect::<Vec<_>>())).collect();
     let of_trainings: Vec<f64> = of_chips.iter().map(|row| mean_of(row)).collect();
-    let side = |at: fn(&(&(&Summary, Vec<f64>), &(&Summary, Vec<f64>))) -> Vec<f64>| {
-        mean_of(&pairs.iter().map(|pair| mean_of(&at(pair)[..chips])).collect::<Vec<_>>())
-    };
-    let (mean, other_mean) = (side(|pair| pair.0 .1.clone()), side(|pair| pair.1 .1.clone()));
+    let side = |of: Vec<&[f64]>| mean_of(&of.iter().map(|chips| mean_of(chips)).collect::<Vec<_>>());
+    let mean = side(pairs.iter().map(|(own, _)| &own.1[..chips]).collect());
+    let other_mean = side(pairs.iter().map(|(_, other)| &other.1[..chips]).collect());
     let (first, against) = (pairs.first()?.0 .0, pairs.first()?.1 .0);
     let images = first.image_sample().variance(mean) + against.image_sample().variance(other_mean);
     let middle = mean - other_mean;
