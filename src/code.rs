@@ -1,4 +1,4 @@
-//! Integer codes of stored weights: b-bit words, their encoding, flips and Hamming distance.
+//! Integer codes of stored weights: b-bit words, their encoding, flips, Hamming distance, and words without gaps.
 //!
 //! Signed codes are two's complement with bit `b-1` the sign; signed 1-bit codes are -1 and +1,
 //! stored as 0 and 1; unsigned codes are stored as they are. Bit 0 is the least significant.
@@ -119,6 +119,45 @@ pub fn hamming_distance(a: &[Word], b: &[Word]) -> Result<u64> {
     Ok(a.iter().zip(b).map(|(a, b)| u64::from((a ^ b).count_ones())).sum())
 }
 
+/// Bytes of `n` packed words of `bits` bits.
+pub fn packed_len(n: usize, bits: u32) -> usize {
+    (n * bits as usize).div_ceil(8)
+}
+
+/// Words without gaps, as a memory holds them: bit `i` of word `n` has the address `n·bits + i`, address `a` is bit
+/// `a % 8` of byte `a / 8`. Bits of the last byte that hold nothing are 0.
+pub fn pack(words: &[Word], bits: u32) -> Vec<u8> {
+    let mut bytes = vec![0u8; packed_len(words.len(), bits)];
+    for (n, &word) in words.iter().enumerate() {
+        let at = n * bits as usize;
+        // a word lies in two bytes at most
+        let [low, high] = ((u16::from(word) & ((1 << bits) - 1)) << (at % 8)).to_le_bytes();
+        bytes[at / 8] |= low;
+        if let Some(next) = bytes.get_mut(at / 8 + 1) {
+            *next |= high;
+        }
+    }
+    bytes
+}
+
+/// The `n` words of [`pack`]; `None` for another number of bytes, or where a bit that holds nothing is not 0.
+pub fn unpack(bytes: &[u8], bits: u32, n: usize) -> Option<Vec<Word>> {
+    let used = n * bits as usize;
+    let rest = match used % 8 {
+        0 => 0,
+        used => bytes.last().map_or(0, |last| last >> used),
+    };
+    if bytes.len() != packed_len(n, bits) || rest != 0 {
+        return None;
+    }
+    let word = |n: usize| {
+        let at = n * bits as usize;
+        let pair = u16::from_le_bytes([bytes[at / 8], bytes.get(at / 8 + 1).copied().unwrap_or(0)]);
+        ((pair >> (at % 8)) & ((1 << bits) - 1)) as Word
+    };
+    Some((0..n).map(word).collect())
+}
+
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
@@ -191,5 +230,31 @@ pub(crate) mod tests {
     fn distance_counts_bits_and_refuses_unequal_lengths() {
         assert_eq!(hamming_distance(&[0b1010, 0], &[0b0110, 1]).unwrap(), 3);
         assert!(hamming_distance(&[0], &[0, 1]).is_err());
+    }
+
+    #[test]
+    fn packed_words_stand_at_the_addresses_of_their_bits_and_read_back() {
+        for bits in 1..=8u32 {
+            for n in 0..=17usize {
+                let words: Vec<Word> = (0..n).map(|i| ((37 * i + 11) % (1 << bits)) as Word).collect();
+                let bytes = pack(&words, bits);
+                assert_eq!(bytes.len(), (n * bits as usize).div_ceil(8));
+                let bit = |a: usize| bytes[a / 8] >> (a % 8) & 1;
+                for (i, word) in words.iter().enumerate() {
+                    (0..bits as usize).for_each(|b| assert_eq!(bit(i * bits as usize + b), word >> b & 1));
+                }
+                assert!((n * bits as usize..8 * bytes.len()).all(|a| bit(a) == 0));
+                assert_eq!(unpack(&bytes, bits, n), Some(words));
+            }
+        }
+    }
+
+    #[test]
+    fn packed_words_of_another_length_or_with_bits_that_hold_nothing_are_refused() {
+        assert_eq!(unpack(&[0x21, 0x03], 4, 3), Some(vec![1, 2, 3]));
+        for wrong in [&[0x21][..], &[0x21, 0x13], &[0x21, 0x03, 0]] {
+            assert_eq!(unpack(wrong, 4, 3), None, "{wrong:?}");
+        }
+        assert_eq!((unpack(&[], 4, 0), unpack(&[0], 4, 0)), (Some(vec![]), None));
     }
 }

@@ -10,6 +10,7 @@ mod mlp;
 mod model;
 mod network;
 mod norm;
+mod packed;
 mod pool;
 mod program;
 mod pytorch;

@@ -3,6 +3,7 @@
 //! Each method's formulas stand in its file and come from its paper, see [`Method`] (WCAT: Chitsaz et al.,
 //! TMLR 2023). All arithmetic is f32 and divides by the step.
 
+mod dequantized;
 mod fused;
 mod init;
 mod layer;

@@ -1,4 +1,4 @@
-//! Several methods side by side: post-training quantisation, presets, trainings of many models in one call.
+//! Several methods side by side: post-training quantisation, packed files, presets, trainings of many models in one call.
 #![allow(clippy::unwrap_used)] // a test may stop at once
 
 mod program;
@@ -135,6 +135,89 @@ fn what_cannot_be_quantised_is_refused_and_nothing_written() {
     refused(&place, &onto, "expected another file than --model");
     let ending = quantize(&["--model", FLOAT, "--out", "q.th", "--bits", "4"]);
     refused(&place, &ending, "expected a path that ends in .safetensors");
+}
+
+#[test]
+fn every_command_gives_the_same_of_a_packed_file() {
+    let place = place();
+    let quantize = ["quantize", "--model", FLOAT, "--bits", "4", "--out", "m.safetensors", "--no-eval"];
+    place.done(&[&quantize[..], &["--method", "wcat", "--init", "mse"]].concat());
+    place.done(&["quantize", "--model", FLOAT, "--bits", "8", "--out", "n.safetensors", "--no-eval"]);
+    let pack = ["pack", "--models", "m.safetensors,n.safetensors", "--out", "packed"];
+    let rows = records(&place, &pack);
+    for (row, (name, method, bits)) in rows.iter().zip([("m", "wcat", 4), ("n", "normal", 8)]) {
+        assert_eq!((&row["method"], &row["bits"]), (&method.into(), &bits.into()));
+        assert_eq!(row["model"], format!("float-{method}-{bits}bit"));
+        assert_eq!(row["path"], format!("packed/{name}.safetensors"));
+        let size = |path: &str| place.read(path).len() as u64;
+        assert_eq!(row["bytes"], size(&format!("packed/{name}.safetensors")));
+        assert_eq!(row["bytes_before"], size(&format!("{name}.safetensors")));
+        assert!(row["bytes"].as_u64() < row["bytes_before"].as_u64().map(|bytes| bytes * bits / 32 + 5000));
+    }
+    assert_eq!(rows.len(), 2);
+    let both = |args: &[&str]| {
+        let of = |file: &str| records(&place, &[args, &["--model", file]].concat());
+        assert_eq!(of("m.safetensors"), of("packed/m.safetensors"), "{args:?}");
+    };
+    both(&["eval"]);
+    both(&["eval", "--voltage", "0.8"]);
+    both(&["sweep", "--voltages", "0.8,1.0", "--chips", "2", "--images", "50"]);
+    both(&["attack", "--restarts", "1", "--batch", "16", "--flips", "3", "--images", "50"]);
+    let inspect = |file: &str| records(&place, &["inspect", "--model", file]);
+    for (own, other) in inspect("m.safetensors").iter().zip(inspect("packed/m.safetensors")) {
+        for key in ["layer", "bits", "range", "step", "bits_set_share", "energy_share"] {
+            assert_eq!(own[key], other[key]);
+        }
+    }
+    let compare = ["inspect", "--model", "m.safetensors", "--compare", "packed/m.safetensors"];
+    assert!(records(&place, &compare)
+        .iter()
+        .all(|row| row["differing_bits"] == 0 && row["step_ratio"] != 0.0));
+    assert!(place
+        .done(&["inspect", "--model", "packed/m.safetensors"])
+        .stdout
+        .contains("\npacked: the file"));
+    assert!(!place.done(&["inspect", "--model", "m.safetensors"]).stdout.contains("packed"));
+    let table = place.done(&pack).stdout;
+    assert!(table.starts_with("model") && table.lines().count() == 3, "{table}");
+    let csv = place.done(&[&pack[..], &["--format", "csv"]].concat()).stdout;
+    assert!(csv.starts_with("bits,bytes,bytes_before,method,model,path,schema\n"), "{csv}");
+    // once more: the same bytes
+    let again = ["pack", "--model", "packed/m.safetensors", "--out", "again"];
+    place.done(&again);
+    assert!(place.read("again/m.safetensors") == place.read("packed/m.safetensors"));
+    let quantize = ["quantize", "--model", "again/m.safetensors", "--bits", "2", "--out", "q.safetensors"];
+    refused(
+        &place,
+        &quantize,
+        "expected a float model (bits: 32), found a model trained for 4 bits (`wcat`)",
+    );
+    let (mut cut, whole) = (place.read("again/m.safetensors"), place.read("packed/m.safetensors").len());
+    cut.truncate(whole / 2);
+    place.write("cut.safetensors", cut);
+    refused(
+        &place,
+        &["eval", "--model", "cut.safetensors"],
+        "cut.safetensors: expected a whole safetensors file",
+    );
+}
+
+#[test]
+fn what_cannot_be_packed_is_refused_and_nothing_written() {
+    let place = place();
+    place.write_model("done.safetensors", 4);
+    let pack = |more: &[&'static str]| [&["pack"][..], more].concat();
+    let float = pack(&["--models", "done.safetensors,float.safetensors", "--out", "packed"]);
+    refused(
+        &place,
+        &float,
+        "float.safetensors: expected a quantised model, whose weights are codes, found float weights",
+    );
+    let onto = pack(&["--model", "done.safetensors", "--out", "."]);
+    refused(&place, &onto, "--out: expected a folder in which no model would be replaced by its packed form");
+    refused(&place, &pack(&["--out", "packed"]), "--model: expected at least one model file, found none");
+    let none = pack(&["--model", "none.safetensors", "--out", "packed"]);
+    refused(&place, &none, "none.safetensors: not found");
 }
 
 #[test]

@@ -248,7 +248,7 @@ mod tests {
             epoch: None,
             validation_accuracy: None,
         };
-        (Model { network, info, checksum: String::new(), warnings: Vec::new() }, images)
+        (Model { network, info, checksum: String::new(), warnings: Vec::new(), packed: false }, images)
     }
 
     fn bits(of: &[u64]) -> Vec<Bits> {

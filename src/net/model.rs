@@ -2,6 +2,7 @@
 
 use super::architecture::Architecture;
 use super::network::Network;
+use super::packed::{is_packed, load_packed, packed_state};
 use super::pytorch::read_state_dict;
 use super::tensor_file::{read_tensors, write_tensors};
 use crate::data::Normalization;
@@ -70,11 +71,13 @@ pub struct Model {
     pub checksum: String,
     /// What a user should hear about the loading.
     pub warnings: Vec<String>,
+    /// True where the file is packed: the float weights of quantised layers are what their codes read as, and no more.
+    pub packed: bool,
 }
 
 impl Model {
-    /// Reads a model: our safetensors, another's safetensors of a known architecture, or a PyTorch `.pth` or
-    /// `.th` state dict. Foreign models are float.
+    /// Reads a model: our safetensors, packed or not, another's safetensors of a known architecture, or a PyTorch
+    /// `.pth` or `.th` state dict. Foreign models are float.
     ///
     /// # Errors
     /// [`Error::Missing`] or [`Error::Input`] with the path.
@@ -151,8 +154,12 @@ impl Model {
             Network::new(info.architecture, info.classes, &info.quantizer, Seed(0), device)
                 .map_err(inside)?;
         network = network.with_input_shape(info.input_shape).map_err(inside)?;
-        let warnings = network.load_state(tensors).map_err(inside)?;
-        Ok(Self { network, info, checksum, warnings })
+        let packed = is_packed(tensors);
+        let warnings = match packed {
+            true => load_packed(&mut network, tensors),
+            false => network.load_state(tensors),
+        };
+        Ok(Self { network, info, checksum, warnings: warnings.map_err(inside)?, packed })
     }
 
     /// Writes a network and its description, whole or not at all.
@@ -160,9 +167,31 @@ impl Model {
     /// # Errors
     /// [`Error::Io`] with the path, or a tensor failure.
     pub fn save(path: &Path, network: &Network, info: &ModelInfo) -> Result<()> {
-        let text = serde_json::to_string(info)
-            .map_err(|e| Error::argument("model description", "something JSON can hold", e.to_string()))?;
-        write_tensors(path, &network.state()?, &BTreeMap::from([(KEY.to_owned(), text)]))
+        write_tensors(path, &network.state()?, &metadata(info)?)
+    }
+
+    /// Writes the packed form of a quantised network: in place of the float weights of each quantised layer its
+    /// stored words without gaps (`<layer>.weight.codes`) and its largest weight (`<layer>.weight.largest`), the
+    /// rest as [`Self::save`]. What the memory holds of the model that [`Self::load`] makes of it, words and steps,
+    /// is the same bit for bit; that is tried before anything is written.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] for a network without quantised layers, weights or ranges that are not finite; where words
+    /// or steps would not be the same; [`Error::Io`] with the path, or a tensor failure.
+    pub fn save_packed(path: &Path, network: &Network, info: &ModelInfo) -> Result<()> {
+        let tensors = packed_state(network)?;
+        let rebuilt = Self::from_parts(path, info.clone(), &tensors, String::new(), network.device())?;
+        for (own, other) in network.stored()?.iter().zip(rebuilt.network.stored()?) {
+            let same = match (own, &other) {
+                (Some(a), Some(b)) => a == b && a.step.to_bits() == b.step.to_bits(),
+                (a, b) => a.is_none() && b.is_none(),
+            };
+            if !same {
+                let expected = "a model whose words and steps come back from its codes";
+                return Err(Error::argument("packed model", expected, "other words or another step"));
+            }
+        }
+        write_tensors(path, &tensors, &metadata(info)?)
     }
 
     /// Quantises a float network anew (post-training): ranges start from its weights. How well the result does is not
@@ -179,7 +208,7 @@ impl Model {
         state.retain(|(name, _)| !name.ends_with(".range"));
         let warnings = network.load_state(&state)?;
         let info = ModelInfo { quantizer: quantizer.clone(), validation_accuracy: None, ..self.info.clone() };
-        Ok(Self { network, info, checksum: self.checksum.clone(), warnings })
+        Ok(Self { network, info, checksum: self.checksum.clone(), warnings, packed: self.packed })
     }
 
     /// [`Self::quantized`] with ranges that are known already, as `<layer>.range`: they are not searched again.
@@ -197,7 +226,7 @@ impl Model {
         state.extend(ranges.iter().cloned());
         let warnings = network.load_state(&state)?;
         let info = ModelInfo { quantizer: quantizer.clone(), validation_accuracy: None, ..self.info.clone() };
-        Ok(Self { network, info, checksum: self.checksum.clone(), warnings })
+        Ok(Self { network, info, checksum: self.checksum.clone(), warnings, packed: self.packed })
     }
 
     /// A quantised network at other widths, without training: its ranges stay. Only for methods whose range does not
@@ -212,8 +241,15 @@ impl Model {
         network = network.with_input_shape(self.info.input_shape)?;
         let warnings = network.load_state(&self.network.state()?)?;
         let info = ModelInfo { quantizer: quantizer.clone(), validation_accuracy: None, ..self.info.clone() };
-        Ok(Self { network, info, checksum: self.checksum.clone(), warnings })
+        Ok(Self { network, info, checksum: self.checksum.clone(), warnings, packed: self.packed })
     }
+}
+
+/// The description as the metadata of a file.
+fn metadata(info: &ModelInfo) -> Result<BTreeMap<String, String>> {
+    let text = serde_json::to_string(info)
+        .map_err(|e| Error::argument("model description", "something JSON can hold", e.to_string()))?;
+    Ok(BTreeMap::from([(KEY.to_owned(), text)]))
 }
 
 /// Public colour checkpoints expect ImageNet's statistics (the convention of torchvision and of Idelbayev's

@@ -13,7 +13,7 @@ const LIMIT: u64 = 1 << 32;
 /// Content of a tensor file.
 #[derive(Clone, Debug)]
 pub struct Tensors {
-    /// Tensors by name, f32 on the CPU.
+    /// Tensors by name on the CPU: bytes (U8) as they are, other numbers as f32.
     pub tensors: Vec<(String, Tensor)>,
     /// Text metadata.
     pub metadata: BTreeMap<String, String>,
@@ -51,10 +51,12 @@ fn tensor(view: &TensorView) -> Result<Tensor, String> {
         other => return Err(format!("expected numbers of F16, BF16, F32, F64, I64 or U8, found {other:?}")),
     };
     let tensor = Tensor::from_raw_buffer(view.data(), dtype, view.shape(), &Device::Cpu);
-    tensor.and_then(|t| t.to_dtype(DType::F32)).map_err(|e| e.to_string())
+    let read = if dtype == DType::U8 { DType::U8 } else { DType::F32 };
+    tensor.and_then(|t| t.to_dtype(read)).map_err(|e| e.to_string())
 }
 
-/// Writes f32 tensors and metadata, whole or not at all. The same content gives the same bytes.
+/// Writes tensors (bytes as they are, other numbers as f32) and metadata, whole or not at all. The same content gives
+/// the same bytes.
 ///
 /// # Errors
 /// [`Error::Io`] with the path, or a tensor failure.
@@ -63,16 +65,22 @@ pub fn write_tensors(
     tensors: &[(String, Tensor)],
     metadata: &BTreeMap<String, String>,
 ) -> Result<()> {
-    let mut raw: BTreeMap<&str, (Vec<usize>, Vec<u8>)> = BTreeMap::new();
+    let mut raw: BTreeMap<&str, (Dtype, Vec<usize>, Vec<u8>)> = BTreeMap::new();
     for (name, tensor) in tensors {
-        let values = tensor.flatten_all()?.to_dtype(DType::F32)?.to_device(&Device::Cpu)?.to_vec1::<f32>()?;
-        let bytes = values.iter().flat_map(|x| x.to_le_bytes()).collect();
-        raw.insert(name, (tensor.dims().to_vec(), bytes));
+        let flat = tensor.flatten_all()?.to_device(&Device::Cpu)?;
+        let (dtype, bytes) = match flat.dtype() {
+            DType::U8 => (Dtype::U8, flat.to_vec1::<u8>()?),
+            _ => {
+                let values = flat.to_dtype(DType::F32)?.to_vec1::<f32>()?;
+                (Dtype::F32, values.iter().flat_map(|x| x.to_le_bytes()).collect())
+            }
+        };
+        raw.insert(name, (dtype, tensor.dims().to_vec(), bytes));
     }
     let wrong =
         |e: safetensors::SafeTensorError| Error::input(path, "tensors that can be stored", e.to_string());
-    let views = raw.iter().map(|(name, (shape, bytes))| {
-        Ok((*name, TensorView::new(Dtype::F32, shape.clone(), bytes).map_err(wrong)?))
+    let views = raw.iter().map(|(name, (dtype, shape, bytes))| {
+        Ok((*name, TensorView::new(*dtype, shape.clone(), bytes).map_err(wrong)?))
     });
     let views: Vec<(&str, TensorView)> = views.collect::<Result<_>>()?;
     // the crate writes its metadata map in hash order: one entry alone keeps the bytes the same
@@ -105,8 +113,9 @@ mod tests {
     fn write(path: &Path) {
         let a = Tensor::new(&[[1f32, 2.0], [3.0, 4.0]], &Device::Cpu).unwrap();
         let b = Tensor::new(5f32, &Device::Cpu).unwrap();
+        let c = Tensor::new(&[0u8, 7, 255], &Device::Cpu).unwrap();
         let metadata = BTreeMap::from([("x".into(), "1".into()), ("y".into(), "2".into())]);
-        write_tensors(path, &[("b".into(), b), ("a".into(), a)], &metadata).unwrap();
+        write_tensors(path, &[("c".into(), c), ("b".into(), b), ("a".into(), a)], &metadata).unwrap();
     }
 
     #[test]
@@ -119,6 +128,7 @@ mod tests {
         let file = read_tensors(&one).unwrap();
         assert_eq!(file.tensors[0].0, "a");
         assert_eq!(file.tensors[0].1.to_vec2::<f32>().unwrap(), [[1.0, 2.0], [3.0, 4.0]]);
+        assert_eq!(file.tensors[2].1.to_vec1::<u8>().unwrap(), [0, 7, 255]);
         assert_eq!(file.own_metadata(&one).unwrap().unwrap()["y"], "2");
     }
 

@@ -96,15 +96,9 @@ pub(super) fn load_models(paths: &[PathBuf], device: &Device) -> Result<Vec<Load
     let mut all: Vec<Loaded> = Vec::new();
     for path in paths {
         let model = Model::load(path, device)?;
-        let named = model.info.training.as_ref().and_then(|training| training["name"].as_str());
-        let stem = path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy();
-        let base = named.map_or_else(|| stem.into_owned(), str::to_owned);
-        let seeded = model.info.training_seed.map(|seed| format!("{base}-s{seed}"));
-        let numbered = (2..).map(|n| format!("{base}-{n}"));
-        let mut names = std::iter::once(base.clone()).chain(seeded).chain(numbered);
-        let free = |name: &String| all.iter().all(|other| other.name != *name);
-        let name = names.find(free).unwrap_or(base);
-        let Model { network, info, checksum, warnings } = model;
+        let base = base_name(&model.info, path);
+        let name = name_apart(&base, &model.info, |name| all.iter().any(|other| other.name == name));
+        let Model { network, info, checksum, warnings, .. } = model;
         let evaluator = Evaluator::new(network)?;
         all.push(Loaded { name, path: path.clone(), checksum, info, evaluator, warnings });
     }
@@ -131,6 +125,25 @@ pub(super) fn check_held_out(models: &[Loaded], dataset: &DatasetSpec, seed: See
         }
     }
     Ok(())
+}
+
+/// What a model is called: by its own description, else by its file.
+pub(super) fn base_name(info: &ModelInfo, path: &Path) -> String {
+    let named = info.training.as_ref().and_then(|training| training["name"].as_str());
+    named.map_or_else(|| stem(path), str::to_owned)
+}
+
+/// Name of a file without its ending.
+pub(super) fn stem(path: &Path) -> String {
+    path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
+}
+
+/// A name that is not taken: itself, with the seed of the training, or numbered.
+pub(super) fn name_apart(base: &str, info: &ModelInfo, taken: impl Fn(&str) -> bool) -> String {
+    let seeded = info.training_seed.map(|seed| format!("{base}-s{seed}"));
+    let numbered = (2..).map(|n| format!("{base}-{n}"));
+    let mut names = std::iter::once(base.to_owned()).chain(seeded).chain(numbered);
+    names.find(|name| !taken(name)).unwrap_or_else(|| base.to_owned())
 }
 
 /// Checks fault options against networks that are yet to be trained: before the trainings, not after.

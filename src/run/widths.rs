@@ -57,6 +57,10 @@ pub(super) fn add_mixed_models(
         if !float {
             all.push(path.clone());
         }
+        if model.packed {
+            let message = "packed model file: widths are tried on its codes' weights, not on trained floats";
+            monitor.warn(&format!("{}: {message}", own.name));
+        }
         let quantizer = if float { &experiment.quantizer } else { &model.info.quantizer };
         if quantizer.method == Method::Lsq {
             let what = format!("widths of model `{}`", own.name);

@@ -1,10 +1,12 @@
 //! What may be typed: commands and flags with their help. What is meant by it is resolved in each command.
 
 mod explore;
+mod pack;
 mod quantize;
 mod sweep;
 
 pub(crate) use explore::ExploreArgs;
+pub(crate) use pack::PackArgs;
 pub(crate) use quantize::QuantizeArgs;
 pub(crate) use sweep::{Settings, SweepArgs};
 
@@ -119,6 +121,8 @@ pub(crate) enum Command {
     Train(TrainArgs),
     /// Quantise a float model without training
     Quantize(QuantizeArgs),
+    /// Model files to packed ones, which hold stored codes in place of float weights
+    Pack(PackArgs),
     /// Accuracy and loss of a model: clean, at a bit error rate, or at a voltage
     Eval(EvalArgs),
     /// Bit-flip attack: how few chosen flips bring a model's accuracy down to chance

@@ -6,6 +6,7 @@ pub(crate) mod eval;
 pub(crate) mod explore;
 pub(crate) mod inspect;
 pub(crate) mod memory;
+pub(crate) mod pack;
 pub(crate) mod pareto;
 pub(crate) mod publish;
 pub(crate) mod quantize;

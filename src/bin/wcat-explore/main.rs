@@ -37,6 +37,7 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
         Command::Explore(args) => cmd::explore::run(common, args, &monitor),
         Command::Train(args) => cmd::train::run(common, args, &monitor),
         Command::Quantize(args) => cmd::quantize::run(common, args, &monitor),
+        Command::Pack(args) => cmd::pack::run(args, &monitor),
         Command::Eval(args) => cmd::eval::run(common, args, &monitor),
         Command::Attack(args) => cmd::attack::run(common, args, &monitor),
         Command::Memory(args) => cmd::memory::run(args, &monitor),

@@ -141,6 +141,9 @@ fn about(model: &Model) -> String {
     if !info.quantizer.bits.is_float() {
         lines.push(format!("quantiser: {}, {} bits", info.quantizer.method, info.quantizer.bits));
     }
+    if model.packed {
+        lines.push("packed: the file holds codes; float weights are what these read as".into());
+    }
     let post_training =
         info.training.as_ref().and_then(|training| training["post_training"]["file"].as_str());
     if let Some(file) = post_training {
