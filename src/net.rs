@@ -2,6 +2,7 @@
 
 mod architecture;
 mod build;
+mod convolution;
 mod deit;
 mod difference;
 mod imagenet;

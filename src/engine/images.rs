@@ -32,34 +32,46 @@ impl Images {
                 format!("{} values and {} labels", pixels.len(), labels.len()),
             ));
         }
-        let mut images = Self { shape, pixels, batches: Vec::new(), labels };
-        if !device.is_cpu() {
-            let batches = images.batches().map(|batch| Ok(batch?.to_device(device)?));
-            images.batches = batches.collect::<Result<_>>()?;
-            images.pixels = Vec::new();
+        let images = Self { shape, pixels, batches: Vec::new(), labels };
+        if device.is_cpu() {
+            Ok(images)
+        } else {
+            images.moved(device)
         }
-        Ok(images)
     }
 
-    /// The images of these places alone, in this order.
+    /// The same images as batches on a device, none on the host.
+    fn moved(self, device: &Device) -> Result<Self> {
+        let batches = self.batches().map(|batch| Ok(batch?.to_device(device)?)).collect::<Result<_>>()?;
+        Ok(Self { batches, pixels: Vec::new(), ..self })
+    }
+
+    /// The images of these places alone, in this order, where these lie.
     ///
     /// # Errors
-    /// [`Error::Argument`] for a place outside, for none at all, or where the images lie on a GPU; a tensor failure.
+    /// [`Error::Argument`] for a place outside or for none at all; a tensor failure.
     pub fn select(&self, places: &[u32]) -> Result<Self> {
-        let image: usize = self.shape.iter().product();
-        let (mut pixels, mut labels) = (Vec::with_capacity(places.len() * image), Vec::new());
-        for &place in places {
-            let at = place as usize;
-            let (Some(label), Some(values)) =
-                (self.labels.get(at), self.pixels.get(at * image..(at + 1) * image))
-            else {
-                let expected = format!("a place below {}, of images on the CPU", self.labels.len());
-                return Err(Error::argument("image", expected, place.to_string()));
-            };
-            pixels.extend_from_slice(values);
-            labels.push(*label);
+        let label = |&place: &u32| {
+            let expected = || format!("a place below {}", self.labels.len());
+            let label = self.labels.get(place as usize).copied();
+            label.ok_or_else(|| Error::argument("image", expected(), place.to_string()))
+        };
+        let labels = places.iter().map(label).collect::<Result<Vec<u32>>>()?;
+        if self.batches.is_empty() || places.is_empty() {
+            let image: usize = self.shape.iter().product();
+            let of = |&place: &u32| &self.pixels[place as usize * image..][..image];
+            return Self::new(
+                places.iter().flat_map(of).copied().collect(),
+                self.shape,
+                labels,
+                &Device::Cpu,
+            );
         }
-        Self::new(pixels, self.shape, labels, &Device::Cpu)
+        let all = self.tensor()?;
+        let chosen = all.index_select(&Tensor::new(places, all.device())?, 0)?;
+        let batch = |at: usize| chosen.narrow(0, at, ACCESS_IMAGES.min(labels.len() - at));
+        let batches = (0..labels.len()).step_by(ACCESS_IMAGES).map(batch).collect::<Result<_, _>>()?;
+        Ok(Self { shape: self.shape, pixels: Vec::new(), batches, labels })
     }
 
     /// Number of images.
@@ -105,5 +117,40 @@ impl Images {
         });
         let on_device = self.batches.iter().map(|batch| Ok(batch.clone()));
         on_device.chain(on_host)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn images_moved_to_a_device_are_chosen_like_those_on_the_host() {
+        let (shape, n) = ([2, 3, 2], 2 * ACCESS_IMAGES + 50);
+        let images = || {
+            let pixels = (0..n * 12).map(|i| i as f32).collect();
+            Images::new(pixels, shape, (0..n as u32).map(|i| i % 10).collect(), &Device::Cpu).unwrap()
+        };
+        let (host, moved) = (images(), images().moved(&Device::Cpu).unwrap());
+        assert!(moved.pixels.is_empty() && moved.batches.len() == 3);
+        let content = |images: &Images| {
+            let batches =
+                images.batches().map(|batch| batch.unwrap().flatten_all().unwrap().to_vec1::<f32>());
+            let batches: Vec<Vec<f32>> = batches.map(|values| values.unwrap()).collect();
+            (batches, images.labels().to_vec(), images.shape())
+        };
+        assert_eq!(content(&moved), content(&host));
+        let places: Vec<u32> = (0..n as u32 - 30).map(|i| (i * 7) % n as u32).chain([3, 3]).collect();
+        for images in [&host, &moved] {
+            let chosen = images.select(&places).unwrap();
+            let (batches, labels, _) = content(&chosen);
+            assert_eq!(batches.iter().map(Vec::len).collect::<Vec<_>>(), [1200, 1200, 264]);
+            let expected = places.iter().flat_map(|place| (0..12).map(move |i| (place * 12 + i) as f32));
+            assert_eq!(batches.concat(), expected.collect::<Vec<_>>());
+            assert_eq!(labels, places.iter().map(|place| place % 10).collect::<Vec<_>>());
+            assert_eq!(chosen.pixels.is_empty(), images.pixels.is_empty());
+            assert!(images.select(&[n as u32]).unwrap_err().to_string().contains("a place below 250"));
+            assert!(images.select(&[]).is_err());
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! Names, initial values and order of a network's tensors while its body is put together.
 
+use super::convolution;
 use super::network::{Parameter, Role};
 use super::norm::BatchNorm;
 use super::program::{Step, Value};
@@ -28,8 +29,10 @@ pub(super) trait Body: Send + Sync + std::fmt::Debug {
 /// Which operations carry a forward pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Route {
-    /// candle's own: on every device and in double precision; the oracle of the other route.
+    /// candle's own: on every device and in double precision; the oracle of the other routes.
     Plain,
+    /// candle's own, but convolutions whose gradients take no transposed convolution: on every device too, for GPUs.
+    Gpu,
     /// Those of [`crate::kernel`]: f32 on the CPU.
     Kernels,
 }
@@ -40,7 +43,7 @@ impl Route {
         if device.is_cpu() {
             Self::Kernels
         } else {
-            Self::Plain
+            Self::Gpu
         }
     }
 }
@@ -82,9 +85,12 @@ impl Conv {
     /// By candle's own operations, on every device.
     pub(super) fn forward(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
         let weight = &pass.weights[self.layer];
-        let y = x
-            .conv2d(weight, self.padding, self.stride, 1, 1)
-            .during(|| format!("convolution of {:?} with {:?}", x.dims(), weight.dims()))?;
+        let y = if pass.route == Route::Gpu {
+            convolution::conv2d(x, weight, self.stride, self.padding)?
+        } else {
+            x.conv2d(weight, self.padding, self.stride, 1, 1)
+                .during(|| format!("convolution of {:?} with {:?}", x.dims(), weight.dims()))?
+        };
         match &self.bias {
             Some(bias) => {
                 let bias = bias.to_dtype(y.dtype())?.reshape((1, bias.elem_count(), 1, 1))?;

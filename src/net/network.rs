@@ -291,12 +291,14 @@ impl Network {
     }
 
     /// Logits [batch, classes] with given weights, one per layer in memory order, and running statistics, by
-    /// candle's own operations: the plain version of [`crate::net::Step`]s that an engine runs.
+    /// candle's own operations: the plain version of [`crate::net::Step`]s that an engine runs. On a GPU gradients
+    /// take [`Route::Gpu`].
     ///
     /// # Errors
     /// A tensor failure.
     pub fn logits(&self, images: &Tensor, weights: &[Tensor]) -> Result<Tensor> {
-        self.body.forward(images, &Pass { weights, training: false, route: Route::Plain })
+        let route = Route::of(&self.device);
+        self.body.forward(images, &Pass { weights, training: false, route })
     }
 
     /// What [`Self::logits`] computes, as steps: batch norms are folded, with the present running statistics.
@@ -359,6 +361,26 @@ mod tests {
             for parameter in network.parameters() {
                 assert!(gradients.get(&parameter.var).is_some(), "{architecture}: {}", parameter.name);
             }
+        }
+    }
+
+    #[test]
+    fn on_the_route_of_gpus_images_themselves_get_no_gradient_and_all_parameters_do() {
+        for architecture in ["lenet5", "resnet20_projection"] {
+            let network = network(architecture, 4);
+            let images = images(&network, 2);
+            let found = |route| {
+                let logits = network.training_logits(&images, None, route).unwrap();
+                let gradients = logits.sqr().unwrap().sum_all().unwrap().backward().unwrap();
+                let parameters = network.parameters();
+                (gradients.get(&images).is_some(), parameters.iter().all(|p| gradients.get(&p.var).is_some()))
+            };
+            // candle computes one for its images whether anybody asks or not
+            assert_eq!(
+                (found(Route::Gpu), found(Route::Plain)),
+                ((false, true), (true, true)),
+                "{architecture}"
+            );
         }
     }
 
@@ -443,6 +465,7 @@ mod tests {
                 (all, running)
             };
             let (fast, plain) = (run(Route::Kernels, DType::F32), run(Route::Plain, DType::F64));
+            let gpu = run(Route::Gpu, DType::F64);
             let distance = |a: &[f64], b: &[f64]| {
                 let difference: f64 = a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum();
                 (difference / b.iter().map(|b| b.powi(2)).sum::<f64>().max(1e-30)).sqrt()
@@ -450,6 +473,8 @@ mod tests {
             assert_eq!(fast.0.len(), plain.0.len());
             assert!(distance(&fast.0, &plain.0) < 1e-3, "{name}: {}", distance(&fast.0, &plain.0));
             assert!(distance(&fast.1, &plain.1) < 1e-5, "{name}: {}", distance(&fast.1, &plain.1));
+            let (gradients, running) = (distance(&gpu.0, &plain.0), distance(&gpu.1, &plain.1));
+            assert!(gradients < 1e-9 && running < 1e-9, "{name}: {gradients} {running}");
         }
     }
 
