@@ -296,7 +296,16 @@ impl Network {
     /// # Errors
     /// A tensor failure.
     pub fn logits(&self, images: &Tensor, weights: &[Tensor]) -> Result<Tensor> {
-        self.body.forward(images, &Pass { weights, training: false, route: Route::Plain })
+        self.logits_by(Route::Plain, images, weights)
+    }
+
+    /// [`Self::logits`] by either route; [`Route::of`] says which is the faster one. Gradients flow to the weights; by
+    /// the kernels none reach scale and shift of a batch norm.
+    ///
+    /// # Errors
+    /// A tensor failure.
+    pub fn logits_by(&self, route: Route, images: &Tensor, weights: &[Tensor]) -> Result<Tensor> {
+        self.body.forward(images, &Pass { weights, training: false, route })
     }
 
     /// What [`Self::logits`] computes, as steps: batch norms are folded, with the present running statistics.
