@@ -16,7 +16,7 @@ pub use convolution::conv2d;
 pub use direct::{Direct, Store};
 pub use isa::Isa;
 pub use max_pool::max_pool;
-pub use norm::{batch_norm, BatchStatistics};
+pub use norm::{batch_norm, fixed_norm, BatchStatistics};
 pub use planes::{Planes, BLOCK};
 pub use pool::{channel_mean, channel_means};
 pub use shortcut::{padded_shortcut, Shortcut};

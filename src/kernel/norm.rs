@@ -12,6 +12,8 @@ use passes::{run, AddGradients, AddMoments, Backward, Factors, Normalise, Slopes
 use rayon::prelude::*;
 use std::sync::{Arc, OnceLock};
 
+pub use fixed::fixed_norm;
+
 /// Images per task; fixed, because it sets the order of additions.
 const GROUP: usize = 8;
 
@@ -328,6 +330,7 @@ impl CustomOp3 for BatchNorm {
     }
 }
 
+mod fixed;
 mod passes;
 #[cfg(test)]
 mod tests;

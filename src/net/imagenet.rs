@@ -80,17 +80,17 @@ impl Block {
         Ok((self.last.forward(&y, pass)? + shortcut)?.relu()?)
     }
 
-    /// In training on blocked images.
-    fn train_blocked(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
+    /// On blocked images by the kernels.
+    fn forward_blocked(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
         let mut y = x.clone();
         for conv in &self.first {
-            y = conv.train_blocked(&y, None, true, pass)?;
+            y = conv.forward_blocked(&y, None, true, pass)?;
         }
         let shortcut = match &self.shortcut {
             None => x.clone(),
-            Some(conv) => conv.train_blocked(x, None, false, pass)?,
+            Some(conv) => conv.forward_blocked(x, None, false, pass)?,
         };
-        self.last.train_blocked(&y, Some(&shortcut), true, pass)
+        self.last.forward_blocked(&y, Some(&shortcut), true, pass)
     }
 
     /// Adds the steps of this block on a value; returns its result.
@@ -145,11 +145,11 @@ impl ImagenetResnet {
 impl Body for ImagenetResnet {
     fn forward(&self, images: &Tensor, pass: &Pass) -> Result<Tensor> {
         let (size, stride, padding) = POOL;
-        if pass.training && pass.route == Route::Kernels {
-            let x = self.stem.train_blocked(images, None, true, pass)?;
+        if pass.route == Route::Kernels {
+            let x = self.stem.forward_blocked(images, None, true, pass)?;
             let mut x = max_pool(&x, size, stride, padding)?;
             for block in &self.blocks {
-                x = block.train_blocked(&x, pass)?;
+                x = block.forward_blocked(&x, pass)?;
             }
             return self.linear.forward(&channel_mean(&x, self.features)?, pass);
         }

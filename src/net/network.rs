@@ -297,7 +297,16 @@ impl Network {
     /// # Errors
     /// A tensor failure.
     pub fn logits(&self, images: &Tensor, weights: &[Tensor]) -> Result<Tensor> {
-        let route = Route::of(&self.device);
+        let route = if self.device.is_cpu() { Route::Plain } else { Route::Gpu };
+        self.logits_by(route, images, weights)
+    }
+
+    /// [`Self::logits`] by either route; [`Route::of`] says which is the faster one. Gradients flow to the weights; by
+    /// the kernels none reach scale and shift of a batch norm.
+    ///
+    /// # Errors
+    /// A tensor failure.
+    pub fn logits_by(&self, route: Route, images: &Tensor, weights: &[Tensor]) -> Result<Tensor> {
         self.body.forward(images, &Pass { weights, training: false, route })
     }
 

@@ -2,7 +2,7 @@
 
 use super::build::host_values;
 use crate::error::{Result, TensorContext};
-use crate::kernel::batch_norm;
+use crate::kernel::{batch_norm, fixed_norm};
 use candle_core::{Tensor, Var};
 
 /// Added to the variance.
@@ -51,9 +51,23 @@ impl BatchNorm {
         }
     }
 
-    /// In training on blocked images by the kernels, with what stands behind a norm in a residual block:
-    /// `relu(norm(x) + residual)`.
-    pub(super) fn train_blocked(&self, x: &Tensor, residual: Option<&Tensor>, relu: bool) -> Result<Tensor> {
+    /// On blocked images by the kernels, with what stands behind a norm in a residual block:
+    /// `relu(norm(x) + residual)`. In evaluation no gradient reaches scale and shift.
+    pub(super) fn forward_blocked(
+        &self,
+        x: &Tensor,
+        residual: Option<&Tensor>,
+        relu: bool,
+        training: bool,
+    ) -> Result<Tensor> {
+        if training {
+            return self.train_blocked(x, residual, relu);
+        }
+        let (factors, summands) = self.folded()?;
+        fixed_norm(x, &factors, &summands, residual, relu)
+    }
+
+    fn train_blocked(&self, x: &Tensor, residual: Option<&Tensor>, relu: bool) -> Result<Tensor> {
         let affine = Tensor::stack(&[self.scale.as_tensor(), self.shift.as_tensor()], 0)?;
         let (y, batch) = batch_norm(x, &affine, residual, relu, EPSILON)?;
         let n = batch.count as f64;

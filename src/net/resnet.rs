@@ -27,15 +27,15 @@ impl Normed {
         self.norm.forward(&self.conv.forward(x, pass)?, pass.training)
     }
 
-    /// In training on blocked images: `relu(norm(conv(x)) + residual)`.
-    pub(super) fn train_blocked(
+    /// On blocked images by the kernels: `relu(norm(conv(x)) + residual)`.
+    pub(super) fn forward_blocked(
         &self,
         x: &Tensor,
         residual: Option<&Tensor>,
         relu: bool,
         pass: &Pass,
     ) -> Result<Tensor> {
-        self.norm.train_blocked(&self.conv.forward_blocked(x, pass)?, residual, relu)
+        self.norm.forward_blocked(&self.conv.forward_blocked(x, pass)?, residual, relu, pass.training)
     }
 
     /// The step that this is in evaluation, with what stands behind it.
@@ -77,11 +77,11 @@ impl Shortcut {
         }
     }
 
-    /// In training on blocked images.
-    fn train_blocked(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
+    /// On blocked images by the kernels.
+    fn forward_blocked(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
         match self {
             Self::Identity => Ok(x.clone()),
-            Self::Projected(conv) => conv.train_blocked(x, None, false, pass),
+            Self::Projected(conv) => conv.forward_blocked(x, None, false, pass),
             Self::Padded { inputs, channels } => padded_shortcut(x, *inputs, *channels),
         }
     }
@@ -124,11 +124,11 @@ impl Block {
         Ok((y + self.shortcut.forward(x, pass)?)?.relu()?)
     }
 
-    /// In training on blocked images.
-    fn train_blocked(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
-        let y = self.first.train_blocked(x, None, true, pass)?;
-        let shortcut = self.shortcut.train_blocked(x, pass)?;
-        self.second.train_blocked(&y, Some(&shortcut), true, pass)
+    /// On blocked images by the kernels.
+    fn forward_blocked(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
+        let y = self.first.forward_blocked(x, None, true, pass)?;
+        let shortcut = self.shortcut.forward_blocked(x, pass)?;
+        self.second.forward_blocked(&y, Some(&shortcut), true, pass)
     }
 
     /// Adds the steps of this block on a value; returns its result.
@@ -182,10 +182,10 @@ impl Resnet {
 
 impl Body for Resnet {
     fn forward(&self, images: &Tensor, pass: &Pass) -> Result<Tensor> {
-        if pass.training && pass.route == Route::Kernels {
-            let mut x = self.stem.train_blocked(images, None, true, pass)?;
+        if pass.route == Route::Kernels {
+            let mut x = self.stem.forward_blocked(images, None, true, pass)?;
             for block in &self.blocks {
-                x = block.train_blocked(&x, pass)?;
+                x = block.forward_blocked(&x, pass)?;
             }
             return self.linear.forward(&channel_mean(&x, WIDTHS[2])?, pass);
         }
