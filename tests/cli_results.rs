@@ -89,7 +89,8 @@ fn rates_stand_in_for_voltages_and_extend_a_run() {
     assert_eq!(rates(&more), [0.01, 1e-4, 0.0], "further rates extend the run");
     place.only_run();
     let point = &more[0];
-    assert_eq!(point["voltage"], 0.8342);
+    // in probit space between the measured 1.115e-2 at 0.833 and 1.29e-3 at 0.875
+    assert_eq!(point["voltage"], 0.8354);
     refused(
         &place,
         &["sweep", "--model", "m.safetensors", "--bers", "0.6"],

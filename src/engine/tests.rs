@@ -345,9 +345,10 @@ fn changes_in_turn_score_as_all_so_far_at_once_on_any_number_of_threads() {
             layers[layer].iter().skip(from).step_by(11).take(30).copied().collect()
         };
         let mut changes = vec![some(2, 0), some(last, 0), some(1, 0), some(3, 3), some(last, 3), some(0, 0)];
-        // back to what was stored, nothing, and a word once more
+        // back to what was stored, nothing, and other bits of changed words
         changes.push(changes[0].iter().map(|fault| (fault.0, evaluator.words()[fault.0])).collect());
-        changes.extend([Vec::new(), vec![(changes[1][0].0, 1)], some(2, 6)]);
+        let again = changes[1].iter().map(|fault| (fault.0, fault.1 ^ 2)).collect();
+        changes.extend([Vec::new(), again, some(2, 6)]);
         if architecture == tiny {
             changes.truncate(2);
         }

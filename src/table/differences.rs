@@ -252,7 +252,7 @@ mod tests {
 
     #[test]
     fn only_what_is_alike_is_compared_and_wcat_goes_first_and_normal_last() {
-        let other_bits = Design { bits: Some(8), ..trained("w8", "wcat", 1) };
+        let other_bits = Design { bits: Some(2), ..trained("w2", "wcat", 1) };
         let (summaries, trials) = swept(
             &[
                 (trained("l", "lsq", 1), &[500, 510][..]),
