@@ -58,7 +58,8 @@ fn flags(args: &ExploreArgs) -> Vec<Layer> {
         args.fresh_chips.map(|chips| Layer::flag("--fresh-chips", "explore.fresh_chips", chips)),
         (!args.widths.is_empty()).then(|| Layer::flag("--widths", "explore.widths", args.widths.clone())),
     ];
-    all.into_iter().flatten().chain(args.faults.layers()).collect()
+    let settings = args.settings.layers().into_iter();
+    settings.chain(all.into_iter().flatten()).chain(args.faults.layers()).collect()
 }
 
 /// `layers`, `bits` or `groups:FILE`.
