@@ -6,6 +6,7 @@
 
 mod answers;
 mod images;
+mod parts;
 mod plain;
 mod plan;
 mod pool;
@@ -14,6 +15,7 @@ mod run;
 mod score;
 #[cfg(test)]
 mod tests;
+mod turns;
 
 pub use images::{Images, ACCESS_IMAGES};
 pub use plain::Plain;
@@ -30,10 +32,14 @@ use plan::Plan;
 use rayon::prelude::*;
 use run::Worker;
 use score::Tally;
+use std::collections::BTreeMap;
 use std::sync::Mutex;
 
 /// Images whose losses are added before they join the sum: fixed, so that sums do not depend on threads.
 const RUN: usize = 250;
+
+/// A weight that reads otherwise: layer, row-major index, value.
+type Weight = (usize, usize, f32);
 
 /// A compiled network with its clean weights.
 #[derive(Debug)]
@@ -73,9 +79,13 @@ impl Engine {
     }
 
     /// Place of a weight (layer, row-major index, weight) among the packed weights, and what it holds.
-    fn packed_weight(&self, &(layer, index, weight): &(usize, usize, f32)) -> (usize, f32) {
+    fn packed_weight(&self, &(layer, index, weight): &Weight) -> (usize, f32) {
         let (at, scale) = self.plan.places[layer].of(index);
         (at, weight * scale)
+    }
+
+    fn packed_weights(&self, weights: &[Weight]) -> Vec<(usize, f32)> {
+        weights.iter().map(|weight| self.packed_weight(weight)).collect()
     }
 
     fn tally(&self, worker: &mut Worker, pixels: &[f32], labels: &[u32]) -> Tally {
@@ -96,7 +106,7 @@ impl Engine {
 
     /// Tallies of runs of images, added in order, with some weights changed, on this thread: (layer, row-major index,
     /// weight).
-    fn tally_changed(&self, weights: &[(usize, usize, f32)], runs: &[(&[f32], &[u32])]) -> Tally {
+    fn tally_changed(&self, weights: &[Weight], runs: &[(&[f32], &[u32])]) -> Tally {
         self.with_worker(|worker| {
             for weight in weights {
                 let (at, value) = self.packed_weight(weight);
@@ -113,12 +123,12 @@ impl Engine {
     }
 
     /// Score with some weights changed, on this thread.
-    fn changed(&self, weights: &[(usize, usize, f32)], images: &Images) -> Score {
+    fn changed(&self, weights: &[Weight], images: &Images) -> Score {
         self.tally_changed(weights, &images.runs(RUN)).score()
     }
 
     /// The same on all threads.
-    fn changed_on_all_threads(&self, weights: &[(usize, usize, f32)], images: &Images) -> Score {
+    fn changed_on_all_threads(&self, weights: &[Weight], images: &Images) -> Score {
         let runs = images.runs(RUN);
         let tallies: Vec<Tally> =
             runs.par_iter().map(|run| self.tally_changed(weights, std::slice::from_ref(run))).collect();
@@ -260,18 +270,54 @@ impl Evaluator {
     /// # Errors
     /// As [`Self::faulty`].
     pub fn faulty_each(&self, sets: &[Vec<(usize, Word)>], images: &Images) -> Result<Scores> {
+        self.faulty_each_over(&[], sets, images)
+    }
+
+    /// The same where the base, too, reads otherwise: a set stands over it, and what lies before the first layer of a
+    /// set is that of the base.
+    ///
+    /// # Errors
+    /// As [`Self::faulty`].
+    pub fn faulty_each_over(
+        &self,
+        base: &[(usize, Word)],
+        sets: &[Vec<(usize, Word)>],
+        images: &Images,
+    ) -> Result<Scores> {
         self.check(images)?;
         let Some(engine) = &self.engine else {
             let plain = Plain::new(self)?;
-            let scores = sets.iter().map(|faults| plain.faulty(faults, images)).collect::<Result<_>>()?;
-            return Ok(Scores { scores, multiplications: None });
+            let score = |set: &Vec<(usize, Word)>| plain.faulty(&overlaid(&[base, set]), images);
+            return Ok(Scores {
+                scores: sets.iter().map(score).collect::<Result<_>>()?,
+                multiplications: None,
+            });
         };
         let weights = sets.iter().map(|faults| self.faulty_weights(faults)).collect::<Result<Vec<_>>>()?;
-        Ok(engine.changed_each(&weights, images))
+        Ok(engine.changed_each(&self.faulty_weights(base)?, &weights, images))
+    }
+
+    /// Score after each of some changes of the memory, each made on top of those before it, on all threads: what
+    /// [`Self::faulty`] gives for all of them so far, bit for bit. An engine computes a change from its first layer on.
+    ///
+    /// # Errors
+    /// As [`Self::faulty`].
+    pub fn faulty_in_turn(&self, changes: &[Vec<(usize, Word)>], images: &Images) -> Result<Vec<Score>> {
+        self.check(images)?;
+        let Some(engine) = &self.engine else {
+            let plain = Plain::new(self)?;
+            let so_far = |last: usize| -> Vec<&[(usize, Word)]> {
+                changes[..=last].iter().map(Vec::as_slice).collect()
+            };
+            let score = |last: usize| plain.faulty(&overlaid(&so_far(last)), images);
+            return (0..changes.len()).map(score).collect();
+        };
+        let changes = changes.iter().map(|faults| self.faulty_weights(faults)).collect::<Result<Vec<_>>>()?;
+        Ok(engine.changed_in_turn(&changes, images))
     }
 
     /// Layer, row-major index and value of weights whose words read otherwise.
-    fn faulty_weights(&self, faults: &[(usize, Word)]) -> Result<Vec<(usize, usize, f32)>> {
+    fn faulty_weights(&self, faults: &[(usize, Word)]) -> Result<Vec<Weight>> {
         let weight = |&(index, word): &(usize, Word)| {
             if index >= self.words.len() {
                 let expected = format!("a word index below {}", self.words.len());
@@ -297,6 +343,12 @@ impl Evaluator {
             )),
         }
     }
+}
+
+/// Words that read otherwise by rising index, where later lists stand over earlier ones.
+fn overlaid(lists: &[&[(usize, Word)]]) -> Vec<(usize, Word)> {
+    let all: BTreeMap<usize, Word> = lists.iter().flat_map(|list| list.iter().copied()).collect();
+    all.into_iter().collect()
 }
 
 /// Score of a network with the weights that it has now, on all threads.

@@ -1,10 +1,11 @@
 //! Many fault sets on the same images: what lies before the first faulty layer of a set is computed once for all of
 //! them, and the result is that of each set alone, bit for bit.
 
+use super::parts::Part;
 use super::plan::{Call, Plan};
 use super::run::Worker;
-use super::score::Tally;
-use super::{Engine, Images, Score, RUN};
+use super::score::{Answer, Tally};
+use super::{Engine, Images, Score, Weight, RUN};
 use rayon::prelude::*;
 use std::ops::Range;
 
@@ -26,21 +27,15 @@ pub struct Scores {
 struct Job {
     /// Its place in the list.
     set: usize,
-    /// The call from which on activations differ from those without faults.
+    /// The call from which on activations differ from those of the base.
     start: usize,
     /// Places among the packed weights and what they hold.
     weights: Vec<(usize, f32)>,
 }
 
-/// What the sets of one pass came to on one run of images.
-struct Pass {
-    tallies: Vec<(usize, Tally)>,
-    multiplications: u64,
-}
-
 impl Plan {
     /// Buffers whose contents the calls from `start` on read before they write them.
-    fn live(&self, start: usize) -> Vec<usize> {
+    pub(super) fn live(&self, start: usize) -> Vec<usize> {
         let mut live = vec![false; self.buffers.len()];
         live[self.logits.1] = true;
         for call in self.calls[start..].iter().rev() {
@@ -58,7 +53,7 @@ impl Plan {
     }
 
     /// The first call that reads weights of a layer of these.
-    fn first_use(&self, weights: &[(usize, usize, f32)]) -> usize {
+    pub(super) fn first_use(&self, weights: &[Weight]) -> usize {
         let reads = |call: &Call| match call {
             Call::Convolution { layer, .. } => weights.iter().any(|weight| weight.0 == *layer),
             _ => false,
@@ -68,30 +63,36 @@ impl Plan {
 }
 
 impl Engine {
-    /// Scores of many sets of changed weights, each (layer, row-major index, weight), on all threads.
-    pub(super) fn changed_each(&self, sets: &[Vec<(usize, usize, f32)>], images: &Images) -> Scores {
-        let job = |(set, weights): (usize, &Vec<(usize, usize, f32)>)| Job {
+    /// Scores of many sets of changed weights, each over those of the base, on all threads.
+    pub(super) fn changed_each(&self, base: &[Weight], sets: &[Vec<Weight>], images: &Images) -> Scores {
+        let base = self.packed_weights(base);
+        let job = |(set, weights): (usize, &Vec<Weight>)| Job {
             set,
             start: self.plan.first_use(weights),
-            weights: weights.iter().map(|weight| self.packed_weight(weight)).collect(),
+            weights: self.packed_weights(weights),
         };
         let mut jobs: Vec<Job> = sets.iter().enumerate().map(job).collect();
         jobs.sort_by_key(|job| job.start);
         let runs = images.runs(RUN);
         let tasks: Vec<_> =
-            jobs.chunks(SETS).flat_map(|jobs| runs.iter().map(move |run| (jobs, run))).collect();
-        let passes: Vec<Pass> = tasks
+            jobs.chunks(SETS).flat_map(|jobs| runs.iter().map(move |run| (jobs, *run))).collect();
+        let count = tasks.len();
+        let passes: Vec<(&[Job], Vec<Tally>, u64)> = tasks
             .into_par_iter()
-            .map(|(jobs, (pixels, labels))| {
-                self.with_worker(|worker| worker.pass(self, jobs, pixels, labels))
+            .map(|(jobs, run)| {
+                let pass = |worker: &mut Worker, part: Part| worker.pass(self, &base, jobs, part);
+                let (tallies, multiplications) = self.in_parts(run, count, pass);
+                (jobs, tallies, multiplications)
             })
             .collect();
+        let multiplications = passes.iter().map(|pass| pass.2).sum();
         let mut totals = vec![Tally::default(); sets.len()];
         // the runs of a set come in the order of the images
-        for (set, tally) in passes.iter().flat_map(|pass| &pass.tallies) {
-            totals[*set] = std::mem::take(&mut totals[*set]).plus(tally.clone());
+        for (jobs, tallies, _) in passes {
+            for (job, tally) in jobs.iter().zip(tallies) {
+                totals[job.set] = std::mem::take(&mut totals[job.set]).plus(tally);
+            }
         }
-        let multiplications = passes.iter().map(|pass| pass.multiplications).sum();
         Scores {
             scores: totals.into_iter().map(Tally::score).collect(),
             multiplications: Some(multiplications),
@@ -100,22 +101,22 @@ impl Engine {
 }
 
 impl Worker {
-    /// Jobs by rising start on a run of images.
-    fn pass(&mut self, engine: &Engine, jobs: &[Job], pixels: &[f32], labels: &[u32]) -> Pass {
+    /// Answers of each of the jobs, which come by rising start, on some images.
+    fn pass(&mut self, engine: &Engine, base: &[(usize, f32)], jobs: &[Job], part: Part) -> Vec<Vec<Answer>> {
         let plan = &engine.plan;
-        let before = self.multiplications;
-        let mut tallies: Vec<(usize, Tally)> = jobs.iter().map(|job| (job.set, Tally::default())).collect();
+        base.iter().for_each(|(place, weight)| self.packed[*place] = *weight);
+        let mut answers = vec![Vec::with_capacity(part.1.len()); jobs.len()];
         let group = plan.group * plan.image_values();
         let most = jobs.iter().map(|job| plan.kept(job.start)).max().unwrap_or(0).max(1);
         let groups_at_once = (KEPT / size_of::<f32>() / most).max(1);
         let per_pass = (groups_at_once * group, groups_at_once * plan.group);
-        for (pixels, labels) in pixels.chunks(per_pass.0).zip(labels.chunks(per_pass.1)) {
-            let groups: Vec<(&[f32], &[u32])> = pixels.chunks(group).zip(labels.chunks(plan.group)).collect();
+        for (pixels, labels) in part.0.chunks(per_pass.0).zip(part.1.chunks(per_pass.1)) {
+            let groups: Vec<Part> = pixels.chunks(group).zip(labels.chunks(plan.group)).collect();
             // activations of each group at the start of the jobs at hand
             let mut kept: Vec<Vec<f32>> = Vec::new();
             let mut at = 0;
             for range in by_start(jobs) {
-                let (jobs, tallies) = (&jobs[range.clone()], &mut tallies[range]);
+                let (jobs, answers) = (&jobs[range.clone()], &mut answers[range]);
                 let start = jobs[0].start;
                 for (number, (pixels, labels)) in groups.iter().enumerate() {
                     match kept.get(number) {
@@ -131,18 +132,24 @@ impl Worker {
                 }
                 at = start;
                 let live = plan.live(start);
-                for (job, (_, tally)) in jobs.iter().zip(tallies) {
-                    job.weights.iter().for_each(|(place, weight)| self.packed[*place] = *weight);
+                for (job, answers) in jobs.iter().zip(answers) {
+                    let place = |(place, weight): &(usize, f32)| {
+                        (*place, std::mem::replace(&mut self.packed[*place], *weight))
+                    };
+                    let before: Vec<(usize, f32)> = job.weights.iter().map(place).collect();
                     for ((_, labels), kept) in groups.iter().zip(&kept) {
                         self.restore(&live, kept);
                         self.calls(plan, start..plan.calls.len(), labels.len());
-                        self.visit(plan, labels.len(), |image, logits| tally.add(logits, labels[image]));
+                        self.visit(plan, labels.len(), |image, logits| {
+                            answers.push(Answer::new(logits, labels[image]));
+                        });
                     }
-                    job.weights.iter().for_each(|(place, _)| self.packed[*place] = engine.packed[*place]);
+                    before.iter().rev().for_each(|(place, weight)| self.packed[*place] = *weight);
                 }
             }
         }
-        Pass { tallies, multiplications: self.multiplications - before }
+        base.iter().for_each(|(place, _)| self.packed[*place] = engine.packed[*place]);
+        answers
     }
 }
 

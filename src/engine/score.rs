@@ -18,6 +18,20 @@ impl Score {
     }
 }
 
+/// What a network made of one image.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Answer {
+    right: bool,
+    loss: f64,
+}
+
+impl Answer {
+    pub(super) fn new(logits: &[f32], label: u32) -> Self {
+        let right = predicted(logits) == Some(label as usize);
+        Self { right, loss: cross_entropy(logits, label as usize) }
+    }
+}
+
 /// Counts and sums over images seen so far.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Tally {
@@ -31,11 +45,15 @@ pub(super) struct Tally {
 impl Tally {
     /// One more image.
     pub(super) fn add(&mut self, logits: &[f32], label: u32) {
-        let right = predicted(logits) == Some(label as usize);
+        self.count(Answer::new(logits, label));
+    }
+
+    /// One more image that was answered.
+    pub(super) fn count(&mut self, answer: Answer) {
         self.images += 1;
-        self.right.push(right);
-        self.correct += u64::from(right);
-        self.loss += cross_entropy(logits, label as usize);
+        self.right.push(answer.right);
+        self.correct += u64::from(answer.right);
+        self.loss += answer.loss;
     }
 
     /// This and then the other.

@@ -308,6 +308,75 @@ fn a_shared_prefix_is_multiplied_once_and_a_set_costs_what_follows_it() {
 }
 
 #[test]
+fn fault_sets_over_a_base_score_as_both_at_once_on_any_number_of_threads() {
+    for (architecture, n) in [(Architecture::Lenet5, 150), ("resnet20".parse().unwrap(), 2)] {
+        let (evaluator, images) = (evaluator(architecture, 4, Isa::current()), images(architecture, n));
+        let layers = layer_flips(&evaluator, 4);
+        let base: Vec<(usize, Word)> = [&layers[0][..9], &layers[2][..3], &layers[3][..9]].concat();
+        let mut sets: Vec<Vec<(usize, Word)>> = layers.iter().map(|layer| layer[..4].to_vec()).collect();
+        // a word that the base has changed, too, and the same set again
+        sets.push(vec![(base[10].0, evaluator.words()[base[10].0] ^ 5)]);
+        sets.extend([Vec::new(), sets[1].clone()]);
+        let scores = evaluator.faulty_each_over(&base, &sets, &images).unwrap();
+        for (set, score) in sets.iter().zip(&scores.scores) {
+            assert_eq!(
+                *score,
+                evaluator.faulty(&overlaid(&[&base, set]), &images).unwrap(),
+                "{architecture}"
+            );
+        }
+        assert_ne!(scores.scores[1], evaluator.faulty(&sets[1], &images).unwrap());
+        assert_ne!(scores.scores[1], scores.scores[sets.len() - 2]);
+        let many = rayon::ThreadPoolBuilder::new().num_threads(3).build().unwrap();
+        assert_eq!(many.install(|| evaluator.faulty_each_over(&base, &sets, &images).unwrap()), scores);
+    }
+}
+
+#[test]
+fn changes_in_turn_score_as_all_so_far_at_once_on_any_number_of_threads() {
+    let tiny: Architecture = "deit_tiny".parse().unwrap();
+    for (architecture, n) in
+        [(Architecture::Lenet5, 277), ("resnet20_projection".parse().unwrap(), 2), (tiny, 1)]
+    {
+        let (evaluator, images) = (evaluator(architecture, 4, Isa::current()), images(architecture, n));
+        let layers = layer_flips(&evaluator, 4);
+        let last = layers.len() - 1;
+        let some = |layer: usize, from: usize| -> Vec<(usize, Word)> {
+            layers[layer].iter().skip(from).step_by(11).take(30).copied().collect()
+        };
+        let mut changes = vec![some(2, 0), some(last, 0), some(1, 0), some(3, 3), some(last, 3), some(0, 0)];
+        // back to what was stored, nothing, and other bits of changed words
+        changes.push(changes[0].iter().map(|fault| (fault.0, evaluator.words()[fault.0])).collect());
+        let again = changes[1].iter().map(|fault| (fault.0, fault.1 ^ 2)).collect();
+        changes.extend([Vec::new(), again, some(2, 6)]);
+        if architecture == tiny {
+            changes.truncate(2);
+        }
+        let scores = evaluator.faulty_in_turn(&changes, &images).unwrap();
+        assert_eq!(scores.len(), changes.len());
+        for (last, score) in scores.iter().enumerate() {
+            let so_far: Vec<&[(usize, Word)]> = changes[..=last].iter().map(Vec::as_slice).collect();
+            let alone = evaluator.faulty(&overlaid(&so_far), &images).unwrap();
+            assert_eq!(*score, alone, "{architecture}: change {last}");
+            let moved = last == 0 || scores[last - 1] != alone;
+            assert_eq!(moved, !changes[last].is_empty(), "{architecture}: change {last}");
+        }
+        if architecture == tiny {
+            continue;
+        }
+        for threads in [1, 3] {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            let again = pool.install(|| evaluator.faulty_in_turn(&changes, &images).unwrap());
+            assert_eq!(again, scores, "{architecture} on {threads} threads");
+        }
+        let clean = evaluator.faulty(&[], &images).unwrap();
+        assert_eq!(evaluator.clean(&images).unwrap(), clean, "{architecture}: traces of changes");
+        assert!(evaluator.faulty_in_turn(&[], &images).unwrap().is_empty());
+        assert!(evaluator.faulty_in_turn(&[vec![(evaluator.words().len(), 0)]], &images).is_err());
+    }
+}
+
+#[test]
 fn fault_sets_of_a_network_without_steps_score_as_each_alone() {
     let tiny: Architecture = "deit_tiny".parse().unwrap();
     let (evaluator, images) = (evaluator(tiny, 4, Isa::current()), images(tiny, 1));

@@ -1,0 +1,113 @@
+//! Changes of the memory made one after the other: each is computed from its layer on, with the activations that the
+//! changes before it left there, and the result is that of all of them at once, bit for bit.
+
+use super::parts::Part;
+use super::run::Worker;
+use super::score::{Answer, Tally};
+use super::{Engine, Images, Score, Weight, RUN};
+use rayon::prelude::*;
+use std::collections::BTreeMap;
+
+/// A change, ready for a plan.
+struct Turn {
+    /// The call from which on activations differ from those before it.
+    start: usize,
+    /// Places among the packed weights and what they hold from now on.
+    weights: Vec<(usize, f32)>,
+    /// Rising: starts of later turns at which the activations of this one are still those in force.
+    kept_for: Vec<usize>,
+}
+
+/// For each turn which activations it must keep, given where each starts.
+fn kept_for(starts: &[usize]) -> Vec<Vec<usize>> {
+    let of_turn = |turn: usize| {
+        let mut kept: Vec<usize> = Vec::new();
+        // a turn that starts no later than this one finds what was kept before it
+        for &start in starts[turn + 1..].iter().take_while(|start| **start > starts[turn]) {
+            if kept.last().is_none_or(|least| start < *least) {
+                kept.push(start);
+            }
+        }
+        kept.reverse();
+        kept
+    };
+    (0..starts.len()).map(of_turn).collect()
+}
+
+impl Engine {
+    /// Score after each of some changes, on all threads.
+    pub(super) fn changed_in_turn(&self, changes: &[Vec<Weight>], images: &Images) -> Vec<Score> {
+        // the first turn has no activations to start from
+        let start = |(turn, weights): (usize, &Vec<Weight>)| match turn {
+            0 => 0,
+            _ => self.plan.first_use(weights),
+        };
+        let starts: Vec<usize> = changes.iter().enumerate().map(start).collect();
+        let turns = changes.iter().zip(&starts).zip(kept_for(&starts));
+        let turns: Vec<Turn> = turns
+            .map(|((weights, start), kept_for)| Turn {
+                start: *start,
+                weights: self.packed_weights(weights),
+                kept_for,
+            })
+            .collect();
+        let runs = images.runs(RUN);
+        let work = |worker: &mut Worker, part: Part| worker.turns(self, &turns, part);
+        let tallies: Vec<Vec<Tally>> =
+            runs.par_iter().map(|run| self.in_parts(*run, runs.len(), work).0).collect();
+        let mut totals = vec![Tally::default(); turns.len()];
+        for tallies in tallies {
+            for (total, tally) in totals.iter_mut().zip(tallies) {
+                *total = std::mem::take(total).plus(tally);
+            }
+        }
+        totals.into_iter().map(Tally::score).collect()
+    }
+}
+
+impl Worker {
+    /// Answers after each turn on some images.
+    fn turns(&mut self, engine: &Engine, turns: &[Turn], (pixels, labels): Part) -> Vec<Vec<Answer>> {
+        let plan = &engine.plan;
+        let mut answers = vec![Vec::with_capacity(labels.len()); turns.len()];
+        let groups = pixels.chunks(plan.group * plan.image_values());
+        for (pixels, labels) in groups.zip(labels.chunks(plan.group)) {
+            // activations by the call that they are kept for
+            let mut kept: BTreeMap<usize, Vec<f32>> = BTreeMap::new();
+            for (turn, answers) in turns.iter().zip(&mut answers) {
+                turn.weights.iter().for_each(|(place, weight)| self.packed[*place] = *weight);
+                match kept.get(&turn.start) {
+                    Some(kept) => self.restore(&plan.live(turn.start), kept),
+                    None => self.load(plan, pixels),
+                }
+                let mut at = turn.start;
+                for &next in &turn.kept_for {
+                    self.calls(plan, at..next, labels.len());
+                    kept.insert(next, self.keep(&plan.live(next)));
+                    at = next;
+                }
+                self.calls(plan, at..plan.calls.len(), labels.len());
+                self.visit(plan, labels.len(), |image, logits| {
+                    answers.push(Answer::new(logits, labels[image]));
+                });
+            }
+            let changed = turns.iter().flat_map(|turn| &turn.weights);
+            changed.for_each(|(place, _)| self.packed[*place] = engine.packed[*place]);
+        }
+        answers
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_turn_keeps_what_later_ones_start_from_before_an_earlier_layer_changes() {
+        assert_eq!(
+            kept_for(&[0, 10, 12, 10, 11, 4, 20]),
+            [vec![4, 10], vec![12], vec![], vec![11], vec![], vec![20], vec![]]
+        );
+        assert_eq!(kept_for(&[0, 5, 0, 5, 5]), [vec![5], vec![], vec![5], vec![], vec![]]);
+    }
+}
