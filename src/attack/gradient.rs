@@ -3,6 +3,7 @@
 use super::memory::Memory;
 use crate::engine::{Evaluator, Images};
 use crate::error::{Result, TensorContext};
+use crate::net::Route;
 use candle_core::{Device, Tensor, Var};
 
 /// The images of a batch as one tensor, with their labels, where the network lies.
@@ -19,11 +20,16 @@ impl Batch {
 }
 
 /// Gradient of the mean cross-entropy of a batch, row-major, layer by layer; empty for float layers. Running
-/// statistics normalise, as in evaluation, and a weight is code · step.
+/// statistics normalise, as in evaluation, and a weight is code · step. The route is how they are computed.
 ///
 /// # Errors
 /// A tensor failure.
-pub(super) fn gradients(evaluator: &Evaluator, memory: &Memory, batch: &Batch) -> Result<Vec<Vec<f32>>> {
+pub(super) fn gradients(
+    evaluator: &Evaluator,
+    memory: &Memory,
+    batch: &Batch,
+    route: Route,
+) -> Result<Vec<Vec<f32>>> {
     let network = evaluator.network();
     let mut weights = Vec::new();
     let mut attacked: Vec<Option<Var>> = Vec::new();
@@ -43,7 +49,7 @@ pub(super) fn gradients(evaluator: &Evaluator, memory: &Memory, batch: &Batch) -
         });
         attacked.push(var);
     }
-    let logits = network.logits(&batch.images, &weights)?;
+    let logits = network.logits_by(route, &batch.images, &weights)?;
     let backward = || candle_nn::loss::cross_entropy(&logits, &batch.labels)?.backward();
     let gradients = backward().during(|| "gradient of the attack batch".into())?;
     let values = |var: &Option<Var>| match var.as_ref().and_then(|var| gradients.get(var)) {

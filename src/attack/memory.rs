@@ -92,11 +92,45 @@ impl<'a> Memory<'a> {
         self.changed.iter().map(|entry| u64::from(differ(entry))).sum()
     }
 
-    /// Score with further flips, on this thread.
-    pub(super) fn score_with(&self, places: &[Place], images: &Images) -> Result<Score> {
+    /// Words that further flips change, and what they read then.
+    fn changes(&self, places: &[Place]) -> Vec<(usize, Word)> {
+        let mut words: BTreeMap<usize, Word> = BTreeMap::new();
+        for place in places {
+            let index = self.evaluator.starts()[place.layer] + place.weight;
+            let word = words.entry(index).or_insert_with(|| self.word(index));
+            *word = flip(*word, place.bit);
+        }
+        words.into_iter().collect()
+    }
+
+    /// Score with each of some sets of further flips, on all threads.
+    pub(super) fn score_each(&self, sets: &[&[Place]], images: &Images) -> Result<Vec<Score>> {
+        let sets: Vec<Vec<(usize, Word)>> = sets.iter().map(|places| self.changes(places)).collect();
+        Ok(self.evaluator.faulty_each_over(&self.faults(), &sets, images)?.scores)
+    }
+
+    /// Score after each of some further flips, one made after the other, on each of some sets of images, on all
+    /// threads.
+    pub(super) fn score_in_turn<const N: usize>(
+        &self,
+        places: &[Place],
+        images: [&Images; N],
+    ) -> Result<[Vec<Score>; N]> {
         let mut memory = self.clone();
-        memory.flip(places);
-        self.evaluator.faulty(&memory.faults(), images)
+        let mut changes: Vec<Vec<(usize, Word)>> = Vec::with_capacity(places.len());
+        for place in places {
+            changes.push(memory.changes(std::slice::from_ref(place)));
+            memory.flip(std::slice::from_ref(place));
+        }
+        // those made so far come with the first, which stands over them
+        if let Some(first) = changes.first_mut() {
+            *first = self.faults().into_iter().chain(first.drain(..)).collect();
+        }
+        let mut scores = [const { Vec::new() }; N];
+        for (scores, images) in scores.iter_mut().zip(images) {
+            *scores = self.evaluator.faulty_in_turn(&changes, images)?;
+        }
+        Ok(scores)
     }
 
     /// Score, on all threads.

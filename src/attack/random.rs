@@ -8,8 +8,11 @@ use crate::seed::Stream;
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+/// Flips that are computed together: the first of them costs a whole evaluation, the others what follows their layers.
+const TOGETHER: usize = 32;
+
 /// Flips `count` different stored bits, drawn at random one after the other, each a step of its own; the sink gets
-/// them one by one. Every bit of the memory is equally likely; where there are fewer bits, all are flipped.
+/// them one by one, a few dozen at a time. Every bit of the memory is equally likely; where there are fewer bits, all are flipped.
 ///
 /// # Errors
 /// As [`super::bit_search`].
@@ -22,15 +25,19 @@ pub fn random_flips(
 ) -> Result<()> {
     let (mut memory, clean) = target.clean()?;
     let mut loss = Some(clean);
-    for (n, place) in (0..).zip(draw(target, count, stream)) {
+    let mut flips = 0;
+    for places in draw(target, count, stream).chunks(TOGETHER) {
         if cancel.load(Ordering::Relaxed) {
             return Err(Error::Interrupted);
         }
-        let mut told = memory.flip_and_tell(&[place]);
-        let after = Some(memory.score(target.batch)?.loss).filter(|loss| loss.is_finite());
-        number(&mut told, n + 1, n, (loss, after), memory.score(target.test)?.accuracy());
-        told.iter().try_for_each(&mut *sink)?;
-        loss = after;
+        let [losses, accuracies] = memory.score_in_turn(places, [target.batch, target.test])?;
+        for ((place, after), tested) in places.iter().zip(losses).zip(accuracies) {
+            let mut told = memory.flip_and_tell(std::slice::from_ref(place));
+            let after = Some(after.loss).filter(|loss| loss.is_finite());
+            number(&mut told, flips + 1, flips, (loss, after), tested.accuracy());
+            told.iter().try_for_each(&mut *sink)?;
+            (loss, flips) = (after, flips + 1);
+        }
     }
     Ok(())
 }

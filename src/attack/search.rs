@@ -8,6 +8,7 @@ use super::row::{Flip, Outcome, Stop};
 use super::spec::AttackSpec;
 use crate::engine::{Evaluator, Images};
 use crate::error::{Error, Result};
+use crate::net::Route;
 use rayon::prelude::*;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -111,7 +112,7 @@ pub(super) fn number(
 
 /// What each layer offers, best first.
 fn offers(evaluator: &Evaluator, memory: &Memory, batch: &Batch, k_top: u32) -> Result<Vec<Vec<Place>>> {
-    let gradients = gradients(evaluator, memory, batch)?;
+    let gradients = gradients(evaluator, memory, batch, Route::of(evaluator.network().device()))?;
     let offer = |(layer, gradients): (usize, &Vec<f32>)| match memory.stored(layer) {
         None => Vec::new(),
         Some(stored) => {
@@ -140,24 +141,15 @@ fn best(
             return Ok(Try::None(Stop::Flips));
         }
         // a layer that has no more to offer gave what it gives at a smaller m
-        let losses: Vec<Option<f64>> = offers
-            .par_iter()
-            .with_max_len(1)
-            .map(|offer| match offer.get(..m) {
-                None => Ok(None),
-                Some(places) => Ok(Some(memory.score_with(places, target.batch)?.loss)),
-            })
-            .collect::<Result<_>>()?;
-        let mut found: Option<(usize, f64)> = None;
-        for (layer, after) in losses.into_iter().enumerate() {
-            if let Some(after) = after.filter(|after| after.is_finite()) {
-                if after > found.map_or(loss, |(_, most)| most) {
-                    found = Some((layer, after));
-                }
+        let tried: Vec<&[Place]> = offers.iter().filter_map(|offer| offer.get(..m)).collect();
+        let mut found: Option<(&[Place], f64)> = None;
+        for (places, score) in tried.iter().zip(memory.score_each(&tried, target.batch)?) {
+            if score.loss.is_finite() && score.loss > found.map_or(loss, |(_, most)| most) {
+                found = Some((places, score.loss));
             }
         }
-        if let Some((layer, after)) = found {
-            return Ok(Try::Found(offers[layer][..m].to_vec(), after));
+        if let Some((places, after)) = found {
+            return Ok(Try::Found(places.to_vec(), after));
         }
     }
     Ok(Try::None(Stop::Stuck))

@@ -1,11 +1,12 @@
 //! Tests of whole attacks on small networks.
 
+use super::gradient::{gradients, Batch};
 use super::memory::{Memory, Place};
 use super::*;
 use crate::code::hamming_distance;
 use crate::engine::{Evaluator, Images};
 use crate::error::{Error, Result};
-use crate::net::{Architecture, Network};
+use crate::net::{Architecture, Network, Route};
 use crate::quant::{Method, QuantizerSpec};
 use crate::seed::{Purpose, Seed};
 use crate::units::{Accuracy, Bits};
@@ -20,7 +21,10 @@ fn network(architecture: Architecture, edit: impl FnOnce(&mut QuantizerSpec)) ->
 }
 
 fn images(architecture: Architecture, n: u32, seed: u64) -> Images {
-    let shape = architecture.input_shape();
+    images_of(architecture.input_shape(), n, seed)
+}
+
+fn images_of(shape: [usize; 3], n: u32, seed: u64) -> Images {
     let mut stream = Seed(seed).stream(Purpose::Test, &[]);
     let pixels = (0..n as usize * shape.iter().product::<usize>()).map(|_| stream.normal() as f32).collect();
     Images::new(pixels, shape, (0..n).map(|i| i % 10).collect(), &Device::Cpu).unwrap()
@@ -96,7 +100,7 @@ fn the_first_step_is_the_best_of_the_best_bits_of_each_layer_by_numerical_gradie
     // of the small last layer every single flip, by its loss to first order: from a flip of the least bit
     let (memory, layer) = (Memory::new(&evaluator), 2);
     let clean = memory.score(&batch).unwrap().loss;
-    let loss = |place: Place| memory.score_with(&[place], &batch).unwrap().loss - clean;
+    let loss = |place: Place| memory.score_each(&[&[place]], &batch).unwrap()[0].loss - clean;
     let words = memory.words(layer);
     let mut best: Option<(f64, Place)> = None;
     for (weight, word) in words.iter().enumerate() {
@@ -111,6 +115,35 @@ fn the_first_step_is_the_best_of_the_best_bits_of_each_layer_by_numerical_gradie
     let best = best.unwrap().1;
     assert_eq!((flips[0].layer.as_str(), flips[0].weight, flips[0].bit), ("layer3", best.weight as u64, 3));
     assert_eq!(flips[0].loss_after, Some(loss(best) + clean));
+}
+
+#[test]
+fn gradients_by_the_kernels_are_those_of_plain_candle() {
+    for name in ["mlp", "lenet5", "resnet20", "resnet20_projection", "resnet18"] {
+        let architecture: Architecture = name.parse().unwrap();
+        let skip = if name == "mlp" { "layer2" } else { "conv1" };
+        let network = network(architecture, |spec| spec.skip = vec![skip.into()]);
+        let shape = if name == "resnet18" { [3, 32, 32] } else { architecture.input_shape() };
+        let network = network.with_input_shape(shape).unwrap();
+        let images = images_of(shape, 12, 2);
+        // statistics that are not those of a fresh network
+        network.training_logits(&images.tensor().unwrap(), None, Route::Kernels).unwrap();
+        let evaluator = Evaluator::new(network).unwrap();
+        let mut memory = Memory::new(&evaluator);
+        let layer = evaluator.stored().iter().position(Option::is_some).unwrap();
+        memory.flip(&[Place { layer, weight: 7, bit: 3 }]);
+        let batch = Batch::new(&images, &Device::Cpu).unwrap();
+        let of = |route| gradients(&evaluator, &memory, &batch, route).unwrap();
+        let (fast, plain) = (of(Route::Kernels), of(Route::Plain));
+        assert_eq!(fast.len(), plain.len());
+        for (layer, (fast, plain)) in fast.iter().zip(&plain).enumerate() {
+            assert_eq!((fast.len(), fast.is_empty()), (plain.len(), memory.stored(layer).is_none()));
+            let largest = plain.iter().fold(0f32, |most, gradient| most.max(gradient.abs()));
+            let difference = fast.iter().zip(plain).fold(0f32, |most, (a, b)| most.max((a - b).abs()));
+            assert!(difference <= 1e-4 * largest, "{name}, layer {layer}: {difference} of {largest}");
+            assert!(plain.is_empty() || largest > 0.0, "{name}, layer {layer}");
+        }
+    }
 }
 
 #[test]
