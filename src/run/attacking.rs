@@ -14,9 +14,9 @@ use crate::figure;
 use crate::seed::Purpose;
 use crate::store::{self, Lock};
 use crate::table::{self, names, AttackSummary, FlipRow};
-use rayon::prelude::*;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Folder of finished attacks in a run folder.
 const UNITS: &str = "units";
@@ -297,11 +297,7 @@ impl Attacking<'_> {
         let keys: Vec<(usize, u32)> = (0..self.prepared.models.len())
             .flat_map(|model| (0..restarts).map(move |restart| (model, restart)))
             .collect();
-        let computed: Vec<(AttackUnit, bool)> = keys
-            .into_par_iter()
-            .with_max_len(1)
-            .map(|(model, restart)| self.unit(model, restart))
-            .collect::<Result<_>>()?;
+        let computed: Vec<(AttackUnit, bool)> = each(keys.len(), |i| self.unit(keys[i].0, keys[i].1))?;
         let fresh = computed.iter().filter(|(_, computed)| *computed).count();
         let units: Vec<AttackUnit> = computed.into_iter().map(|(unit, _)| unit).collect();
         let notes = stuck(&units);
@@ -394,6 +390,29 @@ impl Attacking<'_> {
     }
 }
 
+/// Results of `work` for 0 to `count`, in order; none begins after one has failed. Every thread takes the next as soon
+/// as it is free, and helps with what is left where there is none: with rayon's own splitting a thread that waits for
+/// a part of its work would begin another attack in between.
+fn each<R: Send>(count: usize, work: impl Fn(usize) -> Result<R> + Sync) -> Result<Vec<R>> {
+    let next = AtomicUsize::new(0);
+    let take = || Some(next.fetch_add(1, Ordering::Relaxed)).filter(|i| *i < count);
+    let on_a_thread = || {
+        let mut own: Vec<(usize, Result<R>)> = Vec::new();
+        while let Some(i) = take() {
+            let result = work(i);
+            if result.is_err() {
+                next.store(count, Ordering::Relaxed);
+            }
+            own.push((i, result));
+        }
+        own
+    };
+    let mut all: Vec<(usize, Result<R>)> =
+        rayon::broadcast(|_| on_a_thread()).into_iter().flatten().collect();
+    all.sort_by_key(|(i, _)| *i);
+    all.into_iter().map(|(_, result)| result).collect()
+}
+
 fn read_unit(path: &Path) -> Result<AttackUnit> {
     let bytes = store::read_bytes(path, "a finished attack", LARGEST_UNIT)?;
     serde_json::from_slice(&bytes).map_err(|e| Error::input(path, "a finished attack", e.to_string()))
@@ -415,4 +434,29 @@ fn stuck(units: &[AttackUnit]) -> Vec<String> {
             )
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_attack_is_made_once_and_none_begins_after_a_failure() {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build().unwrap();
+        let all = pool.install(|| each(50, |i| Ok(i * i))).unwrap();
+        assert_eq!(all, (0..50).map(|i| i * i).collect::<Vec<_>>());
+        assert!(pool.install(|| each(0, Ok)).unwrap().is_empty());
+        let begun = AtomicUsize::new(0);
+        let failed = pool.install(|| {
+            each(1000, |i| match begun.fetch_add(1, Ordering::SeqCst) {
+                0 => Err(Error::Interrupted),
+                _ => {
+                    std::thread::sleep(std::time::Duration::from_millis(2));
+                    Ok(i)
+                }
+            })
+        });
+        assert!(matches!(failed, Err(Error::Interrupted)));
+        assert!(begun.load(Ordering::SeqCst) < 1000);
+    }
 }
