@@ -277,6 +277,22 @@ mod tests {
     }
 
     #[test]
+    fn every_reference_configuration_parses_and_bears_its_name() {
+        let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/configs/reference"));
+        let mut seen = 0;
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.extension().is_some_and(|extension| extension == "yaml") {
+                let experiment = Experiment::of_layers(&[Layer::file(&path).unwrap()]).unwrap();
+                assert_eq!(Some(experiment.name.as_str()), path.file_stem().unwrap().to_str());
+                experiment.training().unwrap();
+                seen += 1;
+            }
+        }
+        assert!(seen >= 2, "{seen}");
+    }
+
+    #[test]
     fn a_wrong_value_is_blamed_on_its_line_or_its_set() {
         let layer = Layer::built_in("a.yaml", "name: a\nquantizer:\n  method: normal\n  bits: 4\n").unwrap();
         let set = |text| {
