@@ -60,7 +60,7 @@ pub use pareto::{frontier_probabilities, groups_of, pareto, RESAMPLES, SAVING_LO
 pub use pareto_file::{pareto_csv_string, pareto_records, read_pareto, write_pareto};
 pub use polars::frame::DataFrame;
 pub use row::{Frontier, FrontierPoint, Outcome, Pareto, Saving, Spread, Summary, Timing, TrialRow};
-pub use run::{comparison_warnings, merge, read_run, Merged, Run};
+pub use run::{comparison_warnings, merge, read_run, run_name, Merged, Run};
 pub use settings::Setting;
 pub use summary::{summarize, FloorSpec};
 

@@ -1,8 +1,8 @@
 //! The results of several runs as one document with figures, and a card beside each of their models; from the stored
 //! tables and model files alone.
 
-use super::record::{Record, MEMORY};
-use super::redraw::figures_of;
+use super::record::Record;
+use super::redraw::{figures_of, memory_of};
 use crate::config::resolved_yaml;
 use crate::error::{Error, Result};
 use crate::memory::MemoryModel;
@@ -46,8 +46,6 @@ pub struct Published {
 
 /// Figures of a sweep that the document shows.
 const SHOWN: [&str; 2] = ["pareto", "accuracy_ber"];
-/// Largest memory model that is read back.
-const LARGEST_MEMORY: u64 = 1 << 20;
 
 /// A run that was read.
 struct Read {
@@ -137,21 +135,12 @@ pub fn publish(request: &PublishRequest) -> Result<Published> {
 
 fn read(folder: &Path) -> Result<Read> {
     let record = Record::read(folder)?;
-    let whole = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
-    let name = whole.file_name().unwrap_or(whole.as_os_str()).to_string_lossy().into_owned();
     let attacks = folder.join(names::ATTACKS);
     let content = match attacks.exists() {
         true => Content::Attack(table::summarize_attacks(&table::read_attacks(&attacks)?)),
-        false => {
-            let path = folder.join(MEMORY);
-            let text = store::read_text(&path, "the memory model of a run", LARGEST_MEMORY)?;
-            Content::Sweep {
-                tables: table::read_run(folder)?,
-                memory: Box::new(MemoryModel::parse(&path, &text)?),
-            }
-        }
+        false => Content::Sweep { tables: table::read_run(folder)?, memory: Box::new(memory_of(folder)?) },
     };
-    Ok(Read { record, name, content })
+    Ok(Read { record, name: table::run_name(folder), content })
 }
 
 impl Read {
@@ -249,8 +238,7 @@ fn models(runs: &[&Read], shipped: &BTreeMap<String, Shipped>, folder: &Path) ->
         let file = shipped.get(&design.model);
         let card = file.map(|file| {
             let path = file.path.with_extension("md");
-            let outside = folder.components().map(|_| "..").collect::<Vec<_>>();
-            let up = outside.into_iter().fold(PathBuf::new(), |path, part| path.join(part));
+            let up: PathBuf = folder.components().map(|_| "..").collect();
             up.join(path).display().to_string()
         });
         let key = (design.bits, design.method.clone(), design.training_seed, design.model.clone());

@@ -113,9 +113,7 @@ pub(super) fn figures_of(tables: &table::Run, chance: f64, seed: Seed) -> Result
 fn memories(runs: &[PathBuf], records: &[Record]) -> Result<(Vec<MemoryModel>, Vec<String>)> {
     let (mut models, mut basis): (Vec<MemoryModel>, Vec<String>) = (Vec::new(), Vec::new());
     for (run, record) in runs.iter().zip(records) {
-        let path = run.join(MEMORY);
-        let text = store::read_text(&path, "the memory model of a run", LARGEST_MEMORY)?;
-        let model = MemoryModel::parse(&path, &text)?;
+        let model = memory_of(run)?;
         for sentence in record.configuration.energy.in_words(&model) {
             if !basis.contains(&sentence) {
                 basis.push(sentence);
@@ -126,6 +124,13 @@ fn memories(runs: &[PathBuf], records: &[Record]) -> Result<(Vec<MemoryModel>, V
         }
     }
     Ok((models, basis))
+}
+
+/// The memory model of a run, from the copy in its folder.
+pub(super) fn memory_of(run: &Path) -> Result<MemoryModel> {
+    let path = run.join(MEMORY);
+    let text = store::read_text(&path, "the memory model of a run", LARGEST_MEMORY)?;
+    MemoryModel::parse(&path, &text)
 }
 
 fn curve(model: &MemoryModel) -> Result<MemoryCurve> {

@@ -49,10 +49,13 @@ pub fn read_run(folder: &Path) -> Result<Run> {
     let trials = read_trials(&folder.join(names::TRIALS))?;
     let energies = folder.join(names::ENERGY_CSV);
     let energies = if energies.exists() { read_energies(&energies)? } else { Vec::new() };
-    // `.` and `results/x/..` have a name too
+    Ok(Run { name: run_name(folder), summaries, trials, energies })
+}
+
+/// Name of a run: that of its folder; `.` and `results/x/..` have one too.
+pub fn run_name(folder: &Path) -> String {
     let whole = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
-    let name = whole.file_name().unwrap_or(whole.as_os_str()).to_string_lossy().into_owned();
-    Ok(Run { name, summaries, trials, energies })
+    whole.file_name().unwrap_or(whole.as_os_str()).to_string_lossy().into_owned()
 }
 
 /// Puts runs together. A design point that several runs have gets the name of its run in front:
