@@ -44,9 +44,7 @@ pub use columns::{
     summary_csv_string, summary_frame, summary_records, trials_frame, write_designs, write_summary,
     write_timing, write_trials,
 };
-pub use differences::{
-    difference_records, differences_csv_string, method_differences, write_differences, MethodDifference,
-};
+pub use differences::{differences_csv_string, method_differences, write_differences, MethodDifference};
 pub use energy::{read_energies, write_energies};
 pub use explore::{
     evidence_records, explored_records, write_evidence, write_explored, write_sensitivities, ExploredPoint,
@@ -55,7 +53,7 @@ pub use explore::{
 pub use fault_count::{cells_key, fault_counts, FaultCount};
 pub use history::{history_csv_string, read_history, write_history};
 pub use journal::{replay, Journal, Replay, SearchEvaluation};
-pub use methods::{method_means, method_records, methods_csv_string, write_methods, MethodMean};
+pub use methods::{method_means, methods_csv_string, write_methods, MethodMean};
 pub use pareto::{frontier_probabilities, groups_of, pareto, RESAMPLES, SAVING_LOSSES};
 pub use pareto_file::{pareto_csv_string, pareto_records, read_pareto, write_pareto};
 pub use polars::frame::DataFrame;

@@ -69,6 +69,13 @@ fn held_out_images_choose_settings_for_models_that_never_saw_them() {
     let validation = info[0]["validation_accuracy"].as_f64().unwrap();
     let clean = held_out.iter().find(|row| row["ber"] == 0.0).unwrap();
     assert_eq!(clean["mean"].as_f64().unwrap(), validation);
+    // what a document says of them
+    let base = ["sweep", "--model", &model, "--bers", "0,0.01", "--chips", "2", "--split", "validation"];
+    place.done(&[&base[..], &["--out", "held"]].concat());
+    place.done(&["publish", "results/held", "--out", "held.md", "--title", "Held out"]);
+    let text = String::from_utf8(place.read("held.md")).unwrap();
+    assert!(text.contains("2 simulated chips, all 30 images of the validation split."), "{text}");
+    assert!(!text.contains("test images") && !text.contains("range decay"), "{text}");
     let args = ["sweep", "--model", &model, "--split", "validation", "--seed", "2"];
     refused(&place, &args, "a training with seed 2 that held out 0.1 of the images, found seed 1");
 }
@@ -147,6 +154,9 @@ fn results_are_published_from_tables_alone() {
         "| wcat | 4 bit |",
         "(r/rates-pareto.svg)",
         "50 of 100 test images",
+        // two models of one method, width and seed are no trainings of it
+        "| Model | Width | Array |",
+        "#### Mean accuracy of each model by bit error rate",
         "### Bit-flip attack: `flips`",
         "wcat-explore sweep --config both.yaml",
     ] {

@@ -15,7 +15,7 @@ export MIMALLOC_PURGE_DELAY=${MIMALLOC_PURGE_DELAY:--1}
 wclip_mnist_lenet5=0.2 plclip_mnist_lenet5=0.2 decay_mnist_lenet5=0.01
 wclip_cifar10_resnet20=0.1 plclip_cifar10_resnet20=0.1 decay_cifar10_resnet20=0.01
 clips_mnist_lenet5="0.1 0.2 0.4" decays_mnist_lenet5="0.003 0.01 0.03"
-clips_cifar10_resnet20="0.1 0.2 0.4" decays_cifar10_resnet20="0.01 0.03 0.1"
+clips_cifar10_resnet20="0.1 0.2 0.4" decays_cifar10_resnet20="0.03 0.1 0.3"
 
 of() { local name=$1_$net; printf '%s' "${!name}"; }
 

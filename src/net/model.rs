@@ -200,15 +200,7 @@ impl Model {
     /// # Errors
     /// A quantiser that does not check, or a tensor failure.
     pub fn quantized(&self, quantizer: &QuantizerSpec) -> Result<Self> {
-        let (architecture, classes) = (self.info.architecture, self.info.classes);
-        let (mut network, _) =
-            Network::new(architecture, classes, quantizer, Seed(0), self.network.device())?;
-        network = network.with_input_shape(self.info.input_shape)?;
-        let mut state = self.network.state()?;
-        state.retain(|(name, _)| !name.ends_with(".range"));
-        let warnings = network.load_state(&state)?;
-        let info = ModelInfo { quantizer: quantizer.clone(), validation_accuracy: None, ..self.info.clone() };
-        Ok(Self { network, info, checksum: self.checksum.clone(), warnings, packed: self.packed })
+        self.rebuilt(quantizer, quantizer, &self.state_without_ranges()?)
     }
 
     /// [`Self::quantized`] with ranges that are known already, as `<layer>.range`: they are not searched again.
@@ -218,15 +210,9 @@ impl Model {
     pub fn quantized_with(&self, quantizer: &QuantizerSpec, ranges: &[(String, Tensor)]) -> Result<Self> {
         // the initialisation would only be overwritten
         let start = QuantizerSpec { init: None, init_bit_error_rate: None, ..quantizer.clone() };
-        let (architecture, classes) = (self.info.architecture, self.info.classes);
-        let (mut network, _) = Network::new(architecture, classes, &start, Seed(0), self.network.device())?;
-        network = network.with_input_shape(self.info.input_shape)?;
-        let mut state = self.network.state()?;
-        state.retain(|(name, _)| !name.ends_with(".range"));
+        let mut state = self.state_without_ranges()?;
         state.extend(ranges.iter().cloned());
-        let warnings = network.load_state(&state)?;
-        let info = ModelInfo { quantizer: quantizer.clone(), validation_accuracy: None, ..self.info.clone() };
-        Ok(Self { network, info, checksum: self.checksum.clone(), warnings, packed: self.packed })
+        self.rebuilt(&start, quantizer, &state)
     }
 
     /// A quantised network at other widths, without training: its ranges stay. Only for methods whose range does not
@@ -235,11 +221,30 @@ impl Model {
     /// # Errors
     /// A quantiser that does not check, or a tensor failure.
     pub fn at_widths(&self, quantizer: &QuantizerSpec) -> Result<Self> {
+        self.rebuilt(quantizer, quantizer, &self.network.state()?)
+    }
+
+    /// The state of the network but for its quantisation ranges: what a network with another quantiser takes over.
+    ///
+    /// # Errors
+    /// A tensor failure.
+    pub fn state_without_ranges(&self) -> Result<Vec<(String, Tensor)>> {
+        let mut state = self.network.state()?;
+        state.retain(|(name, _)| !name.ends_with(".range"));
+        Ok(state)
+    }
+
+    /// A network of the same shape, built with the quantiser `start`, with this state; described by `quantizer`.
+    fn rebuilt(
+        &self,
+        start: &QuantizerSpec,
+        quantizer: &QuantizerSpec,
+        state: &[(String, Tensor)],
+    ) -> Result<Self> {
         let (architecture, classes) = (self.info.architecture, self.info.classes);
-        let (mut network, _) =
-            Network::new(architecture, classes, quantizer, Seed(0), self.network.device())?;
+        let (mut network, _) = Network::new(architecture, classes, start, Seed(0), self.network.device())?;
         network = network.with_input_shape(self.info.input_shape)?;
-        let warnings = network.load_state(&self.network.state()?)?;
+        let warnings = network.load_state(state)?;
         let info = ModelInfo { quantizer: quantizer.clone(), validation_accuracy: None, ..self.info.clone() };
         Ok(Self { network, info, checksum: self.checksum.clone(), warnings, packed: self.packed })
     }

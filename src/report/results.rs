@@ -5,6 +5,7 @@ use super::answer::width;
 use super::tables::accuracy;
 use crate::figure::{number, rate};
 use crate::stats::{self, Interval};
+use crate::sweep::TestSplit;
 use crate::table::{Answer, AttackSummary, MethodDifference, MethodMean, Question, Reach, Setting, Summary};
 use crate::units::BerSource;
 use std::collections::{BTreeMap, BTreeSet};
@@ -29,6 +30,8 @@ pub struct ResultGroup {
     pub dataset: String,
     /// Architecture.
     pub architecture: String,
+    /// What its accuracies were measured on.
+    pub split: TestSplit,
     /// Models of the runs, each once.
     pub models: Vec<ResultModel>,
     /// Sweeps.
@@ -52,7 +55,7 @@ pub struct ResultModel {
     pub training: Option<String>,
     /// Accuracy on the validation split.
     pub validation: Option<f64>,
-    /// Accuracy on the test images of the runs.
+    /// Accuracy without faults on the images of the runs.
     pub clean: f64,
     /// Path of its card from the document.
     pub card: Option<String>,
@@ -76,7 +79,7 @@ pub struct ResultSweep {
     pub run: String,
     /// Title of the memory model.
     pub memory: String,
-    /// Images per trial, and of the test set.
+    /// Images per trial, and of the whole set.
     pub images: (u64, u64),
     /// Design points.
     pub summaries: Vec<Summary>,
@@ -109,7 +112,7 @@ pub struct ResultAttack {
 pub fn results_markdown(results: &Results) -> String {
     let mut text = format!(
         "# {}\n\nMade from the stored tables of the runs named below by `{}` (wcat-explore {}); no number is typed in. \
-         Accuracies are on test images, in per cent. Energies are those of accesses to the weight memory, relative to \
+         Accuracies are in per cent. Energies are those of accesses to the weight memory, relative to \
          the same network at 8 bits and the error-free voltage. Intervals are at 95 %.\n",
         results.title, results.command, results.version
     );
@@ -117,7 +120,10 @@ pub fn results_markdown(results: &Results) -> String {
         text += &format!("\n## {} on {}\n", group.architecture, group.dataset);
         text += &models(group);
         for sweep in &group.sweeps {
-            text += &sweep_text(sweep);
+            text += &match group.split {
+                TestSplit::Test => sweep_text(sweep),
+                TestSplit::Validation => tuning_text(sweep),
+            };
         }
         for attack in &group.attacks {
             text += &attack_text(attack);
@@ -159,27 +165,45 @@ fn models(group: &ResultGroup) -> String {
             ]
         })
         .collect();
-    let head = texts(&["Model", "Method", "Width", "Seed", "Training", "Validation", "Test, no faults"]);
+    let measured = match group.split {
+        TestSplit::Test => "Test, no faults",
+        TestSplit::Validation => "No faults",
+    };
+    let head = texts(&["Model", "Method", "Width", "Seed", "Training", "Validation", measured]);
     format!("\n### Models\n{}", table(&head, 5, &rows))
 }
 
-fn sweep_text(sweep: &ResultSweep) -> String {
+/// Title of a sweep, and how much was simulated.
+fn sweep_head(sweep: &ResultSweep, kind: &str) -> String {
     let (used, all) = sweep.images;
     let chips = sweep.summaries.iter().map(|summary| summary.chips).max().unwrap_or(0);
-    let mut text = format!("\n### {}: `{}`\n\n{chips} simulated chips, ", sweep.memory, sweep.run);
-    text += &match used < all {
-        true => format!("{used} of {all} test images in each trial. Intervals include the choice of images."),
-        false => format!("all {all} test images."),
+    let images = match used < all {
+        true => format!("{used} of {all} {kind} in each trial. Intervals include the choice of images."),
+        false => format!("all {all} {kind}."),
     };
-    text += "\n";
+    format!("\n### {}: `{}`\n\n{chips} simulated chips, {images}\n", sweep.memory, sweep.run)
+}
+
+/// A sweep on images held out of the training: what a choice between models was made by.
+fn tuning_text(sweep: &ResultSweep) -> String {
+    let mut text = sweep_head(sweep, "images of the validation split");
+    text += &match has_variants(&sweep.summaries) {
+        true => by_model(&sweep.summaries),
+        false => places(sweep).iter().map(|place| by_rate(place, &means_at(sweep, place))).collect(),
+    };
+    text + &reproduce(&sweep.commands, &sweep.notes)
+}
+
+fn sweep_text(sweep: &ResultSweep) -> String {
+    let mut text = sweep_head(sweep, "test images");
     for figure in &sweep.figures {
         text +=
             &format!("\n![{}]({})\n\n*{}.* {}\n", figure.title, figure.path, figure.title, figure.caption);
     }
-    text += &least_energy(&sweep.answers);
+    let variants = has_variants(&sweep.summaries);
+    text += &least_energy(&sweep.answers, variants);
     for place in places(sweep) {
-        let of = |mean: &&MethodMean| place.holds(&mean.setting);
-        let means: Vec<&MethodMean> = sweep.means.iter().filter(of).collect();
+        let means = means_at(sweep, &place);
         if !means.is_empty() {
             text += &by_rate(&place, &means);
         }
@@ -190,8 +214,23 @@ fn sweep_text(sweep: &ResultSweep) -> String {
             .collect();
         text += &compared(&place, &differences);
     }
-    text += &by_model(&sweep.summaries);
+    if variants {
+        text += &by_model(&sweep.summaries);
+    }
     text + &reproduce(&sweep.commands, &sweep.notes)
+}
+
+fn means_at<'a>(sweep: &'a ResultSweep, place: &Place<'_>) -> Vec<&'a MethodMean> {
+    sweep.means.iter().filter(|mean| place.holds(&mean.setting)).collect()
+}
+
+/// True where several models of one method, width and seed were swept, which are no trainings of one method.
+fn has_variants(summaries: &[Summary]) -> bool {
+    let of = |Summary { design, .. }: &Summary| {
+        (design.method.clone(), design.bits, design.training_seed, design.model.clone())
+    };
+    let models: Vec<_> = summaries.iter().map(of).collect::<BTreeSet<_>>().into_iter().collect();
+    models.windows(2).any(|pair| (&pair[0].0, pair[0].1, pair[0].2) == (&pair[1].0, pair[1].1, pair[1].2))
 }
 
 /// The method that the document is about.
@@ -225,75 +264,83 @@ fn places(sweep: &ResultSweep) -> BTreeSet<Place<'_>> {
         .collect()
 }
 
-/// Bit error rates of settings, each once, rising, with the mark of a rate that was extrapolated.
-fn rates<'a>(settings: impl Iterator<Item = &'a Setting>) -> Vec<(f64, String)> {
-    let mut all: BTreeMap<u64, String> = BTreeMap::new();
-    for setting in settings {
-        let mark = match setting.ber_source {
+/// Cells by line, then bit error rate.
+struct ByRate<K> {
+    heads: BTreeMap<u64, String>,
+    lines: BTreeMap<K, BTreeMap<u64, String>>,
+}
+
+impl<K: Ord> ByRate<K> {
+    fn new() -> Self {
+        Self { heads: BTreeMap::new(), lines: BTreeMap::new() }
+    }
+
+    fn add(&mut self, line: K, (ber, source): (f64, BerSource), cell: String) {
+        let mark = match source {
             BerSource::Extrapolated => " †",
             _ => "",
         };
         // rates are not negative: their bits sort like the numbers
-        all.insert(setting.ber.to_bits(), format!("{}{mark}", rate(setting.ber)));
+        self.heads.insert(ber.to_bits(), format!("{}{mark}", rate(ber)));
+        self.lines.entry(line).or_default().insert(ber.to_bits(), cell);
     }
-    all.into_iter().map(|(bits, text)| (f64::from_bits(bits), text)).collect()
+
+    /// The table, with two words for each line under `names`.
+    fn table(&self, names: [&str; 2], words: impl Fn(&K) -> [String; 2]) -> String {
+        let head: Vec<String> = texts(&names).into_iter().chain(self.heads.values().cloned()).collect();
+        let cell = |cells: &BTreeMap<u64, String>, rate| cells.get(rate).cloned().unwrap_or("–".into());
+        let rows: Vec<Vec<String>> = self
+            .lines
+            .iter()
+            .map(|(line, cells)| {
+                words(line).into_iter().chain(self.heads.keys().map(|rate| cell(cells, rate))).collect()
+            })
+            .collect();
+        let extrapolated = match self.heads.values().any(|text| text.ends_with('†')) {
+            true => "\n†: beyond the measured span of the memory, extrapolated.\n",
+            false => "",
+        };
+        format!("{}{extrapolated}", table(&head, 2, &rows))
+    }
 }
 
-/// Mean accuracy of each model by bit error rate, where several models of one method, width and seed were swept, which
-/// are no trainings of one method; empty elsewhere.
+/// A mean with half of its interval.
+fn plus_minus(mean: f64, interval: Option<Interval>) -> String {
+    let half = |i: Interval| format!(" ± {}", accuracy((i.high - i.low) / 2.0));
+    format!("{}{}", accuracy(mean), interval.map_or(String::new(), half))
+}
+
+/// Mean accuracy of each model by bit error rate.
 fn by_model(summaries: &[Summary]) -> String {
-    let of = |Summary { design, .. }: &Summary| {
-        (design.method.clone(), design.bits, design.training_seed, design.model.clone())
-    };
-    let models: Vec<_> = summaries.iter().map(of).collect::<BTreeSet<_>>().into_iter().collect();
-    if models.windows(2).all(|pair| (&pair[0].0, pair[0].1, pair[0].2) != (&pair[1].0, pair[1].1, pair[1].2))
-    {
-        return String::new();
+    let mut cells = ByRate::new();
+    for Summary { design, mean, student, .. } in summaries {
+        let Some(ber) = design.ber else { continue };
+        let line = (design.model.as_str(), design.array.as_str());
+        cells.add(line, (ber, design.ber_source), plus_minus(*mean, *student));
     }
-    let mut rates: BTreeMap<u64, String> = BTreeMap::new();
-    let mut lines: BTreeMap<(&str, &str), BTreeMap<u64, String>> = BTreeMap::new();
-    for summary in summaries {
-        let Some(ber) = summary.design.ber else { continue };
-        rates.insert(ber.to_bits(), rate(ber));
-        let half = |i: Interval| format!(" ± {}", accuracy((i.high - i.low) / 2.0));
-        let cell = format!("{}{}", accuracy(summary.mean), summary.student.map_or(String::new(), half));
-        lines.entry((&summary.design.model, &summary.design.array)).or_default().insert(ber.to_bits(), cell);
-    }
-    let mut head = texts(&["Model", "Array"]);
-    head.extend(rates.values().cloned());
-    let rows: Vec<Vec<String>> = lines
-        .into_iter()
-        .map(|((model, array), cells)| {
-            let cell = |rate: &u64| cells.get(rate).cloned().unwrap_or("–".into());
-            [model.to_owned(), array.to_owned()].into_iter().chain(rates.keys().map(cell)).collect()
-        })
-        .collect();
-    format!("\n#### Mean accuracy of each model by bit error rate\n{}", table(&head, 2, &rows))
+    let words = |(model, array): &(&str, &str)| [(*model).to_owned(), (*array).to_owned()];
+    format!(
+        "\n#### Mean accuracy of each model by bit error rate\n{}",
+        cells.table(["Model", "Array"], words)
+    )
+}
+
+/// Width, method.
+type Kind<'a> = (Option<u32>, &'a str);
+
+fn kind_words((bits, method): &Kind<'_>) -> [String; 2] {
+    [(*method).to_owned(), width(*bits)]
 }
 
 /// Means of methods by bit error rate.
 fn by_rate(place: &Place<'_>, means: &[&MethodMean]) -> String {
-    let rates = rates(means.iter().map(|mean| &mean.setting));
-    let mut head = texts(&["Method", "Width"]);
-    head.extend(rates.iter().map(|(_, text)| text.clone()));
-    let mut lines: BTreeMap<(Option<u32>, &str), BTreeMap<u64, String>> = BTreeMap::new();
+    let mut cells = ByRate::new();
     for mean in means {
-        let half = |i: Interval| format!(" ± {}", accuracy((i.high - i.low) / 2.0));
-        let interval = mean.of_trainings.or(mean.student).map_or(String::new(), half);
-        lines
-            .entry((mean.setting.bits, mean.method.as_str()))
-            .or_default()
-            .insert(mean.setting.ber.to_bits(), format!("{}{interval}", accuracy(mean.mean)));
+        let setting = &mean.setting;
+        let text = plus_minus(mean.mean, mean.of_trainings.or(mean.student));
+        cells.add((setting.bits, mean.method.as_str()), (setting.ber, setting.ber_source), text);
     }
-    let rows: Vec<Vec<String>> = lines
-        .into_iter()
-        .map(|((bits, method), cells)| {
-            let cell = |(rate, _): &(f64, String)| cells.get(&rate.to_bits()).cloned().unwrap_or("–".into());
-            [method.to_owned(), width(bits)].into_iter().chain(rates.iter().map(cell)).collect()
-        })
-        .collect();
-    let trainings = means.iter().map(|mean| mean.trainings).max().unwrap_or(1);
-    let what = match trainings {
+    let what = match means.iter().map(|mean| mean.trainings).max().unwrap_or(1) {
         1 => {
             "One training of each: the interval is over chips (and the choice of images), not over trainings."
                 .into()
@@ -302,14 +349,10 @@ fn by_rate(place: &Place<'_>, means: &[&MethodMean]) -> String {
             format!("Up to {n} trainings of each; the interval takes trainings and chips as random effects.")
         }
     };
-    let extrapolated = match rates.iter().any(|(_, text)| text.ends_with('†')) {
-        true => " †: beyond the measured span of the memory, extrapolated.",
-        false => "",
-    };
     format!(
-        "\n#### Mean accuracy by bit error rate, {}\n{}\n{what}{extrapolated}\n",
+        "\n#### Mean accuracy by bit error rate, {}\n{}\n{what}\n",
         place.words(),
-        table(&head, 2, &rows)
+        cells.table(["Method", "Width"], kind_words)
     )
 }
 
@@ -318,33 +361,21 @@ fn compared(place: &Place<'_>, differences: &[&MethodDifference]) -> String {
     if differences.is_empty() {
         return String::new();
     }
-    let rates = rates(differences.iter().map(|d| &d.setting));
-    let mut head = texts(&["Compared with", "Width"]);
-    head.extend(rates.iter().map(|(_, text)| text.clone()));
-    let mut lines: BTreeMap<(Option<u32>, &str), Vec<&MethodDifference>> = BTreeMap::new();
-    for difference in differences {
-        lines.entry((difference.setting.bits, difference.other.as_str())).or_default().push(difference);
-    }
     let signed = |x: f64| format!("{:+.2}", 100.0 * x);
     let shown = |d: &MethodDifference| d.of_trainings.or(d.student);
-    let rows: Vec<Vec<String>> = lines
-        .iter()
-        .map(|((bits, other), of)| {
-            let cell = |(rate, _): &(f64, String)| {
-                let found = of.iter().find(|d| d.setting.ber.to_bits() == rate.to_bits());
-                found.map_or("–".into(), |d| {
-                    let span = |i: Interval| format!(" ({} to {})", signed(i.low), signed(i.high));
-                    format!("{}{}", signed(d.difference), shown(d).map_or(String::new(), span))
-                })
-            };
-            let first = [(*other).to_owned(), width(*bits)];
-            first.into_iter().chain(rates.iter().map(cell)).collect()
-        })
-        .collect();
+    let mut cells = ByRate::new();
+    let mut lines: BTreeMap<Kind<'_>, Vec<&MethodDifference>> = BTreeMap::new();
+    for difference in differences {
+        let line = (difference.setting.bits, difference.other.as_str());
+        let span = |i: Interval| format!(" ({} to {})", signed(i.low), signed(i.high));
+        let text = signed(difference.difference) + &shown(difference).map_or(String::new(), span);
+        cells.add(line, (difference.setting.ber, difference.setting.ber_source), text);
+        lines.entry(line).or_default().push(difference);
+    }
     let mut text = format!(
         "\n#### {FIRST} less each other method, in points, paired chip by chip, {}\n{}\n",
         place.words(),
-        table(&head, 2, &rows)
+        cells.table(["Compared with", "Width"], kind_words)
     );
     for ((bits, other), of) in &mut lines {
         of.sort_by(|a, b| a.setting.ber.total_cmp(&b.setting.ber));
@@ -371,11 +402,11 @@ fn compared(place: &Place<'_>, differences: &[&MethodDifference]) -> String {
     text
 }
 
-/// Array, protection, bits, method.
+/// Array, protection, bits, method or model.
 type Line<'a> = (&'a str, &'a str, Option<u32>, &'a str);
 
-/// Lowest voltages at losses, over the trainings of each method.
-fn least_energy(answers: &[Answer]) -> String {
+/// Lowest voltages at losses, over the trainings of each method, or for each model.
+fn least_energy(answers: &[Answer], by_model: bool) -> String {
     let mut losses: BTreeSet<u64> = BTreeSet::new();
     let mut lines: BTreeMap<Line<'_>, BTreeMap<u64, Vec<&Answer>>> = BTreeMap::new();
     for answer in answers {
@@ -383,7 +414,12 @@ fn least_energy(answers: &[Answer]) -> String {
         let ladder = &answer.ladder;
         losses.insert(loss.to_bits());
         lines
-            .entry((&ladder.array, &ladder.protection, ladder.bits, &ladder.method))
+            .entry((
+                &ladder.array,
+                &ladder.protection,
+                ladder.bits,
+                if by_model { &ladder.model } else { &ladder.method },
+            ))
             .or_default()
             .entry(loss.to_bits())
             .or_default()
@@ -392,7 +428,7 @@ fn least_energy(answers: &[Answer]) -> String {
     if lines.is_empty() {
         return String::new();
     }
-    let mut head = texts(&["Method", "Width", "Array"]);
+    let mut head = texts(&[if by_model { "Model" } else { "Method" }, "Width", "Array"]);
     for loss in &losses {
         let points = number(100.0 * f64::from_bits(*loss));
         head.extend([format!("Energy, loss ≤ {points}"), "Saving to normal (%)".into()]);

@@ -68,7 +68,7 @@ pub fn pack(models: &[PathBuf], out: &Path, monitor: &dyn Monitor) -> Result<Vec
         rows.push(PackedRow {
             schema: SCHEMA,
             model: name,
-            method: quantizer.method.name().to_owned(),
+            method: quantizer.method_label().to_owned(),
             bits: quantizer.layer_bits.is_empty().then(|| quantizer.bits.get()),
             path: to.display().to_string(),
             bytes: size(to)?,

@@ -7,12 +7,14 @@ use crate::config::resolved_yaml;
 use crate::error::{Error, Result};
 use crate::memory::MemoryModel;
 use crate::net::{Model, ModelInfo};
+use crate::quant::Method;
 use crate::report::{
     card_markdown, results_markdown, LinkedFigure, ModelCard, ResultAttack, ResultGroup, ResultModel,
     ResultSweep, Results,
 };
 use crate::seed::Seed;
 use crate::store;
+use crate::sweep::TestSplit;
 use crate::table::{self, names, MethodMean, Questions, Summary};
 use candle_core::Device;
 use std::collections::BTreeMap;
@@ -46,6 +48,9 @@ pub struct Published {
 
 /// Figures of a sweep that the document shows.
 const SHOWN: [&str; 2] = ["pareto", "accuracy_ber"];
+
+/// Data set, architecture, and which images accuracies are of.
+type GroupKey = (String, String, TestSplit);
 
 /// A run that was read.
 struct Read {
@@ -92,7 +97,7 @@ pub fn publish(request: &PublishRequest) -> Result<Published> {
         command: request.command.clone(),
         groups: Vec::new(),
     };
-    let mut groups: Vec<((String, String), Vec<&Read>)> = Vec::new();
+    let mut groups: Vec<(GroupKey, Vec<&Read>)> = Vec::new();
     for run in &runs {
         let key = run.key();
         match groups.iter_mut().find(|(known, _)| *known == key) {
@@ -100,11 +105,12 @@ pub fn publish(request: &PublishRequest) -> Result<Published> {
             None => groups.push((key, vec![run])),
         }
     }
-    for ((dataset, architecture), of) in groups {
+    for ((dataset, architecture, split), of) in groups {
         let shipped = shipped(&of, &mut published)?;
         let mut group = ResultGroup {
             dataset,
             architecture,
+            split,
             models: models(&of, &shipped, &folder),
             sweeps: Vec::new(),
             attacks: Vec::new(),
@@ -112,7 +118,10 @@ pub fn publish(request: &PublishRequest) -> Result<Published> {
         for run in &of {
             match &run.content {
                 Content::Sweep { tables, memory } => {
-                    let figures = figures(run, tables, &folder, &stem, &mut published)?;
+                    let figures = match split {
+                        TestSplit::Test => figures(run, tables, &folder, &stem, &mut published)?,
+                        TestSplit::Validation => Vec::new(),
+                    };
                     group.sweeps.push(sweep(run, tables, memory, figures)?);
                 }
                 Content::Attack(summaries) => group.attacks.push(ResultAttack {
@@ -144,16 +153,20 @@ fn read(folder: &Path) -> Result<Read> {
 }
 
 impl Read {
-    /// Data set and architecture of its first model.
-    fn key(&self) -> (String, String) {
+    /// Data set and architecture of its first model, and which images its accuracies are of.
+    fn key(&self) -> GroupKey {
         match &self.content {
             Content::Sweep { tables, .. } => {
                 let design = &tables.summaries[0].design;
-                (design.dataset.clone(), design.architecture.clone())
+                (design.dataset.clone(), design.architecture.clone(), self.record.configuration.sweep.split)
             }
-            Content::Attack(summaries) => summaries.first().map_or_else(Default::default, |summary| {
-                (summary.first.dataset.clone(), summary.first.architecture.clone())
-            }),
+            Content::Attack(summaries) => {
+                let first = summaries.first().map(|summary| &summary.first);
+                let (dataset, architecture) = first.map_or_else(Default::default, |first| {
+                    (first.dataset.clone(), first.architecture.clone())
+                });
+                (dataset, architecture, TestSplit::Test)
+            }
         }
     }
 
@@ -217,8 +230,11 @@ fn training_words(info: &ModelInfo) -> Option<String> {
         optimizer["learning_rate"]
     );
     let quantizer = &training["quantizer"];
+    // the decay of a range says nothing where there is none
+    let learns_range = [Method::Wcat, Method::Lsq].contains(&info.quantizer.method);
+    let no = serde_json::Value::Null;
     let options = [
-        ("range decay", &optimizer["range_decay"]),
+        ("range decay", if learns_range { &optimizer["range_decay"] } else { &no }),
         ("wclip", &quantizer["wclip"]),
         ("plclip", &quantizer["plclip"]),
         ("bit error rate", &quantizer["train_bit_error_rate"]),
@@ -312,9 +328,13 @@ fn card(name: &str, model: &Shipped, runs: &[&Read]) -> Result<ModelCard> {
         let own: Vec<Summary> =
             tables.summaries.iter().filter(|summary| summary.design.model == name).cloned().collect();
         let Some(first) = own.first() else { continue };
+        let kind = match run.record.configuration.sweep.split {
+            TestSplit::Test => "test images",
+            TestSplit::Validation => "images of the validation split",
+        };
         let images = match first.image_sample().is_whole() {
-            true => format!("all {} test images", first.images),
-            false => format!("{} of {} test images", first.images, first.test_images),
+            true => format!("all {} {kind}", first.images),
+            false => format!("{} of {} {kind}", first.images, first.test_images),
         };
         clean.get_or_insert((images, first.design.clean_accuracy.get()));
         let means: Vec<MethodMean> = table::method_means(&own, &tables.trials)?;

@@ -133,9 +133,7 @@ fn identity(training: &Training, start: Option<&Model>) -> Result<Training> {
 
 /// Puts the weights to start from into the network; ranges start from them. Returns warnings.
 fn begin_from(network: &mut Network, start: &Model, training: &Training) -> Result<Vec<String>> {
-    let mut state = start.network.state()?;
-    state.retain(|(name, _)| !name.ends_with(".range"));
-    let mut warnings = network.load_state(&state)?;
+    let mut warnings = network.load_state(&start.state_without_ranges()?)?;
     let own = training.dataset.normalization();
     if let Some(other) = start.info.normalization.as_ref().filter(|other| **other != own) {
         warnings.push(format!(

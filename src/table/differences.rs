@@ -2,10 +2,10 @@
 //! share, and over trainings where there are several. Rows, and the table of them.
 
 use super::csv::to_csv;
-use super::field::{count, number, optional_number, records, text, Field, FINITE, SHARE};
+use super::field::{count, number, optional_number, text, Field, FINITE, SHARE};
 use super::file::write;
 use super::row::{Outcome, Summary};
-use super::settings::{by_setting, setting_fields, Setting, Trainings};
+use super::settings::{by_setting, setting_fields, Crossed, Setting, Trainings};
 use crate::error::Result;
 use crate::seed::{Purpose, Seed};
 use crate::stats::{self, Interval};
@@ -99,23 +99,16 @@ fn difference(
         .iter()
         .map(|(own, other)| own.1.iter().zip(&other.1).take(chips).map(|(a, b)| a - b).collect())
         .collect();
-    let mean_of = |rows: &[f64]| stats::mean(rows).unwrap_or(0.0);
-    let averaged: Vec<f64> =
-        (0..chips).map(|chip| mean_of(&of_chips.iter().map(|row| row[chip]).collect::<Vec<_>>())).collect();
-    let of_trainings: Vec<f64> = of_chips.iter().map(|row| mean_of(row)).collect();
-    let side = |of: Vec<&[f64]>| mean_of(&of.iter().map(|chips| mean_of(chips)).collect::<Vec<_>>());
-    let mean = side(pairs.iter().map(|(own, _)| &own.1[..chips]).collect());
-    let other_mean = side(pairs.iter().map(|(_, other)| &other.1[..chips]).collect());
+    let crossed = Crossed::new(&of_chips);
+    let side = |of: Vec<&Vec<f64>>| {
+        let rows: Vec<Vec<f64>> = of.into_iter().map(|row| row[..chips].to_vec()).collect();
+        stats::mean(&Crossed::new(&rows).trainings)
+    };
+    let mean = side(pairs.iter().map(|(own, _)| &own.1).collect())?;
+    let other_mean = side(pairs.iter().map(|(_, other)| &other.1).collect())?;
     let (first, against) = (pairs.first()?.0 .0, pairs.first()?.1 .0);
     let images = first.image_sample().variance(mean) + against.image_sample().variance(other_mean);
     let middle = mean - other_mean;
-    let around = |half: f64| Interval { low: middle - half, high: middle + half };
-    let std = stats::standard_deviation(&averaged);
-    let trainings_std = stats::standard_deviation(&of_trainings);
-    let half = std.and_then(|std| stats::mean_half_width(std, chips, images));
-    let random = trainings_std.and_then(|trainings_std| {
-        stats::two_way_half_width((trainings_std, pairs.len()), (std.unwrap_or(0.0), chips), images)
-    });
     let mut stream = seed.stream(Purpose::Bootstrap, &[STREAM, number]);
     Some(MethodDifference {
         setting: setting.clone(),
@@ -126,9 +119,9 @@ fn difference(
         mean,
         other_mean,
         difference: middle,
-        student: half.map(around),
-        bootstrap: stats::bootstrap_difference(&averaged, RESAMPLES, images, &mut stream),
-        of_trainings: random.map(around),
+        student: crossed.student(middle, images),
+        bootstrap: stats::bootstrap_difference(&crossed.chips, RESAMPLES, images, &mut stream),
+        of_trainings: crossed.of_trainings(middle, images),
     })
 }
 
@@ -153,18 +146,10 @@ fn fields() -> Vec<Field<MethodDifference>> {
     fields
 }
 
-/// The rows of `differences.csv` as JSON objects, null where a value is missing.
-///
-/// # Errors
-/// [`Error::Argument`](crate::error::Error::Argument) that names the column of a value outside its range.
-pub fn difference_records(rows: &[MethodDifference]) -> Result<serde_json::Value> {
-    records(&fields(), rows)
-}
-
 /// The text of `differences.csv`.
 ///
 /// # Errors
-/// As [`difference_records`].
+/// [`Error::Argument`](crate::error::Error::Argument) that names the column of a value outside its range.
 pub fn differences_csv_string(rows: &[MethodDifference]) -> Result<String> {
     to_csv(&fields(), rows)
 }
@@ -172,7 +157,7 @@ pub fn differences_csv_string(rows: &[MethodDifference]) -> Result<String> {
 /// Writes `differences.csv` (Parquet where the name does not end in `.csv`).
 ///
 /// # Errors
-/// As [`difference_records`], or [`Error::Io`](crate::error::Error::Io) with the path.
+/// As [`differences_csv_string`], or [`Error::Io`](crate::error::Error::Io) with the path.
 pub fn write_differences(path: &Path, rows: &[MethodDifference]) -> Result<()> {
     write(path, &fields(), rows)
 }

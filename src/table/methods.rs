@@ -1,10 +1,10 @@
 //! Mean accuracy of methods at each setting, over their trainings and chips: rows, and the table of them.
 
 use super::csv::to_csv;
-use super::field::{count, number, optional_number, records, text, Field, FINITE, SHARE};
+use super::field::{count, number, optional_number, text, Field, FINITE, SHARE};
 use super::file::write;
 use super::row::{Outcome, Summary};
-use super::settings::{by_setting, setting_fields, Setting, Trainings};
+use super::settings::{by_setting, setting_fields, Crossed, Setting, Trainings};
 use crate::error::Result;
 use crate::stats::{self, Interval};
 use std::path::Path;
@@ -51,31 +51,23 @@ pub fn method_means<T: Outcome>(summaries: &[Summary], trials: &[T]) -> Result<V
 fn mean(setting: &Setting, method: &str, trainings: &Trainings<'_>) -> Option<MethodMean> {
     let known: Vec<_> = trainings.values().flatten().collect();
     let chips = known.iter().map(|(_, accuracies)| accuracies.len()).min()?;
-    let over = |values: Vec<f64>| stats::mean(&values);
-    let averaged: Option<Vec<f64>> =
-        (0..chips).map(|chip| over(known.iter().map(|(_, of)| of[chip]).collect())).collect();
-    let of_trainings: Option<Vec<f64>> = known.iter().map(|(_, of)| over(of[..chips].to_vec())).collect();
-    let (averaged, of_trainings) = (averaged?, of_trainings?);
-    let middle = over(averaged.clone())?;
+    let rows: Vec<Vec<f64>> = known.iter().map(|(_, of)| of[..chips].to_vec()).collect();
+    let crossed = Crossed::new(&rows);
+    let middle = stats::mean(&crossed.chips)?;
     let (first, _) = known.first()?;
     let images = first.image_sample().variance(middle);
-    let around = |half: f64| Interval { low: middle - half, high: middle + half };
-    let std = stats::standard_deviation(&averaged);
-    let trainings_std = stats::standard_deviation(&of_trainings);
-    let random = trainings_std.and_then(|spread| {
-        stats::two_way_half_width((spread, known.len()), (std.unwrap_or(0.0), chips), images)
-    });
+    let clean: Vec<f64> = known.iter().map(|(summary, _)| summary.design.clean_accuracy.get()).collect();
     Some(MethodMean {
         setting: setting.clone(),
         method: method.to_owned(),
         trainings: known.len() as u64,
         chips: chips as u64,
         energy_relative: first.design.energy_relative,
-        clean: over(known.iter().map(|(summary, _)| summary.design.clean_accuracy.get()).collect())?,
+        clean: stats::mean(&clean)?,
         mean: middle,
-        trainings_std,
-        student: std.and_then(|std| stats::mean_half_width(std, chips, images)).map(around),
-        of_trainings: random.map(around),
+        trainings_std: crossed.trainings_std(),
+        student: crossed.student(middle, images),
+        of_trainings: crossed.of_trainings(middle, images),
     })
 }
 
@@ -98,18 +90,10 @@ fn fields() -> Vec<Field<MethodMean>> {
     fields
 }
 
-/// The rows of `methods.csv` as JSON objects, null where a value is missing.
-///
-/// # Errors
-/// [`Error::Argument`](crate::error::Error::Argument) that names the column of a value outside its range.
-pub fn method_records(rows: &[MethodMean]) -> Result<serde_json::Value> {
-    records(&fields(), rows)
-}
-
 /// The text of `methods.csv`.
 ///
 /// # Errors
-/// As [`method_records`].
+/// [`Error::Argument`](crate::error::Error::Argument) that names the column of a value outside its range.
 pub fn methods_csv_string(rows: &[MethodMean]) -> Result<String> {
     to_csv(&fields(), rows)
 }
@@ -117,7 +101,7 @@ pub fn methods_csv_string(rows: &[MethodMean]) -> Result<String> {
 /// Writes `methods.csv` (Parquet where the name does not end in `.csv`).
 ///
 /// # Errors
-/// As [`method_records`], or [`Error::Io`](crate::error::Error::Io) with the path.
+/// As [`methods_csv_string`], or [`Error::Io`](crate::error::Error::Io) with the path.
 pub fn write_methods(path: &Path, rows: &[MethodMean]) -> Result<()> {
     write(path, &fields(), rows)
 }

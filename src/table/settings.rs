@@ -4,6 +4,7 @@ use super::field::{number, optional_count, text, Field};
 use super::row::{Outcome, Summary};
 use super::summary::ChipTable;
 use crate::error::Result;
+use crate::stats::{self, Interval};
 use crate::sweep::Design;
 use crate::units::{BerSource, VoltageUnit};
 use std::collections::BTreeMap;
@@ -92,6 +93,47 @@ pub(super) fn by_setting<'a, T: Outcome>(
             .or_insert(Some((summary, accuracies)));
     }
     Ok(settings.into_values().collect())
+}
+
+/// Values of trainings on chips that all of them share, averaged both ways.
+pub(super) struct Crossed {
+    /// Of each chip, the mean over trainings.
+    pub(super) chips: Vec<f64>,
+    /// Of each training, the mean over chips.
+    pub(super) trainings: Vec<f64>,
+}
+
+impl Crossed {
+    /// One row for each training, of one value for each chip; rows have equal lengths.
+    pub(super) fn new(rows: &[Vec<f64>]) -> Self {
+        let mean = |values: &[f64]| stats::mean(values).unwrap_or(0.0);
+        let chips = rows.first().map_or(0, Vec::len);
+        let chip = |chip: usize| mean(&rows.iter().map(|row| row[chip]).collect::<Vec<_>>());
+        Self { chips: (0..chips).map(chip).collect(), trainings: rows.iter().map(|row| mean(row)).collect() }
+    }
+
+    /// Standard deviation of the trainings; `None` for one.
+    pub(super) fn trainings_std(&self) -> Option<f64> {
+        stats::standard_deviation(&self.trainings)
+    }
+
+    /// 95 % interval around `middle` of the mean of these trainings: Student's over chips. `images` is the variance
+    /// that the choice of images adds. `None` for one chip.
+    pub(super) fn student(&self, middle: f64, images: f64) -> Option<Interval> {
+        let half = stats::mean_half_width(stats::standard_deviation(&self.chips)?, self.chips.len(), images);
+        half.map(|half| around(middle, half))
+    }
+
+    /// The same with trainings as a random effect, by [`stats::two_way_half_width`]; `None` for one training.
+    pub(super) fn of_trainings(&self, middle: f64, images: f64) -> Option<Interval> {
+        let trainings = (self.trainings_std()?, self.trainings.len());
+        let chips = (stats::standard_deviation(&self.chips).unwrap_or(0.0), self.chips.len());
+        stats::two_way_half_width(trainings, chips, images).map(|half| around(middle, half))
+    }
+}
+
+fn around(middle: f64, half: f64) -> Interval {
+    Interval { low: middle - half, high: middle + half }
 }
 
 /// The columns of a setting.

@@ -154,7 +154,7 @@ pub(crate) enum Format {
 /// Model files.
 #[derive(Debug, Args)]
 pub(crate) struct ModelFiles {
-    /// Model file (safetensors, .pth, .th); may be repeated; default: `model_files` of the configuration
+    /// Model file (safetensors, .pth, .th); may be repeated; default, where --config is taken: its `model_files`
     #[arg(long = "model", value_name = "FILE")]
     model: Vec<PathBuf>,
     /// Model files, comma-separated

@@ -1,6 +1,6 @@
 //! What may be typed after `pack`.
 
-use super::Format;
+use super::{Format, ModelFiles};
 use clap::Args;
 use std::path::PathBuf;
 
@@ -15,12 +15,8 @@ eighth of them. Every command takes it, and evaluations, sweeps and attacks give
 are the same bit for bit. The float weights are lost, so keep the file from which a training or another width starts.
 Files keep their names; best.safetensors is called after its training, last.safetensors likewise with -last.")]
 pub(crate) struct PackArgs {
-    /// Quantised model file (safetensors); may be repeated
-    #[arg(long = "model", value_name = "FILE")]
-    pub(crate) model: Vec<PathBuf>,
-    /// Model files, comma-separated
-    #[arg(long, value_name = "FILES", value_delimiter = ',')]
-    pub(crate) models: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) files: ModelFiles,
     /// Folder of the packed files, not that of the models; files of the same names are replaced
     #[arg(long, value_name = "DIR")]
     pub(crate) out: PathBuf,

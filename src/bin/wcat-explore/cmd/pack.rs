@@ -6,8 +6,7 @@ use crate::show::{self, Column};
 use wcat_explore::run::pack;
 
 pub(crate) fn run(args: &PackArgs, monitor: &Progress) -> anyhow::Result<()> {
-    let models: Vec<_> = args.model.iter().chain(&args.models).cloned().collect();
-    let rows = pack(&models, &args.out, monitor)?;
+    let rows = pack(&args.files.all(), &args.out, monitor)?;
     if args.format != Format::Table {
         return show::records(&serde_json::to_value(&rows)?, args.format);
     }
