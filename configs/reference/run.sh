@@ -88,6 +88,10 @@ step() {
       ;;
     sweep)
       "$wcat" sweep --config "configs/reference/$net.yaml" --out "${net//_/-}"
+      if [ "$net" = cifar10_resnet20 ]; then # one rate on all images, so that close methods are told apart
+        "$wcat" sweep --config "configs/reference/$net.yaml" --models "$(ls results/models/cifar10-resnet20/*-4bit.safetensors | paste -sd,)" \
+          --bers 0,0.01 --images 10000 --chips 20 --out "${net//_/-}-1-percent"
+      fi
       "$wcat" sweep --config "configs/reference/$net.yaml" --memory sram-28nm-kc705b-salami2018 \
         --array independent,model --bers 0,0.0001,0.001,0.01 --out "${net//_/-}-28nm"
       ;;
@@ -103,7 +107,8 @@ case $net in
   cifar10_resnet20) seeds=1 widths="4 8" ;;
   publish)
     exec "$wcat" publish results/mnist-lenet5 results/mnist-lenet5-28nm results/mnist-lenet5-attack \
-      results/tune-mnist-lenet5 results/cifar10-resnet20 results/cifar10-resnet20-28nm results/cifar10-resnet20-attack \
+      results/tune-mnist-lenet5 results/cifar10-resnet20 results/cifar10-resnet20-1-percent \
+      results/cifar10-resnet20-28nm results/cifar10-resnet20-attack \
       results/tune-cifar10-resnet20 --out docs/results.md --title "Reference results"
     ;;
   *) echo "unknown network $net" >&2; exit 2 ;;
