@@ -45,7 +45,7 @@ pub struct Slopes {
 impl Scheme {
     /// True where the range is a parameter of the training.
     pub fn learns_range(&self) -> bool {
-        matches!(self.method, Method::Wcat | Method::Lsq)
+        self.method.learns_range()
     }
 
     /// The step `Δ` of weights under a range.

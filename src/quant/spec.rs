@@ -38,6 +38,11 @@ impl Method {
             Self::Plclip => "plclip",
         }
     }
+
+    /// True where the range is a parameter of the training.
+    pub fn learns_range(self) -> bool {
+        matches!(self, Self::Wcat | Self::Lsq)
+    }
 }
 
 impl fmt::Display for Method {

@@ -174,7 +174,8 @@ fn models(group: &ResultGroup) -> String {
 }
 
 /// Title of a sweep, and how much was simulated.
-fn sweep_head(sweep: &ResultSweep, kind: &str) -> String {
+fn sweep_head(sweep: &ResultSweep, split: TestSplit) -> String {
+    let kind = split.images();
     let (used, all) = sweep.images;
     let chips = sweep.summaries.iter().map(|summary| summary.chips).max().unwrap_or(0);
     let images = match used < all {
@@ -186,7 +187,7 @@ fn sweep_head(sweep: &ResultSweep, kind: &str) -> String {
 
 /// A sweep on images held out of the training: what a choice between models was made by.
 fn tuning_text(sweep: &ResultSweep) -> String {
-    let mut text = sweep_head(sweep, "images of the validation split");
+    let mut text = sweep_head(sweep, TestSplit::Validation);
     text += &match has_variants(&sweep.summaries) {
         true => by_model(&sweep.summaries),
         false => places(sweep).iter().map(|place| by_rate(place, &means_at(sweep, place))).collect(),
@@ -195,7 +196,7 @@ fn tuning_text(sweep: &ResultSweep) -> String {
 }
 
 fn sweep_text(sweep: &ResultSweep) -> String {
-    let mut text = sweep_head(sweep, "test images");
+    let mut text = sweep_head(sweep, TestSplit::Test);
     for figure in &sweep.figures {
         text +=
             &format!("\n![{}]({})\n\n*{}.* {}\n", figure.title, figure.path, figure.title, figure.caption);

@@ -7,7 +7,6 @@ use crate::config::resolved_yaml;
 use crate::error::{Error, Result};
 use crate::memory::MemoryModel;
 use crate::net::{Model, ModelInfo};
-use crate::quant::Method;
 use crate::report::{
     card_markdown, results_markdown, LinkedFigure, ModelCard, ResultAttack, ResultGroup, ResultModel,
     ResultSweep, Results,
@@ -231,10 +230,9 @@ fn training_words(info: &ModelInfo) -> Option<String> {
     );
     let quantizer = &training["quantizer"];
     // the decay of a range says nothing where there is none
-    let learns_range = [Method::Wcat, Method::Lsq].contains(&info.quantizer.method);
-    let no = serde_json::Value::Null;
+    let decay = info.quantizer.method.learns_range().then(|| &optimizer["range_decay"]);
     let options = [
-        ("range decay", if learns_range { &optimizer["range_decay"] } else { &no }),
+        ("range decay", decay.unwrap_or(&serde_json::Value::Null)),
         ("wclip", &quantizer["wclip"]),
         ("plclip", &quantizer["plclip"]),
         ("bit error rate", &quantizer["train_bit_error_rate"]),
@@ -328,10 +326,7 @@ fn card(name: &str, model: &Shipped, runs: &[&Read]) -> Result<ModelCard> {
         let own: Vec<Summary> =
             tables.summaries.iter().filter(|summary| summary.design.model == name).cloned().collect();
         let Some(first) = own.first() else { continue };
-        let kind = match run.record.configuration.sweep.split {
-            TestSplit::Test => "test images",
-            TestSplit::Validation => "images of the validation split",
-        };
+        let kind = run.record.configuration.sweep.split.images();
         let images = match first.image_sample().is_whole() {
             true => format!("all {} {kind}", first.images),
             false => format!("{} of {} {kind}", first.images, first.test_images),

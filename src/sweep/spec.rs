@@ -52,6 +52,14 @@ impl TestSplit {
         }
     }
 
+    /// Its images, in words.
+    pub fn images(self) -> &'static str {
+        match self {
+            Self::Test => "test images",
+            Self::Validation => "images of the validation split",
+        }
+    }
+
     /// True for the test half.
     pub fn is_default(&self) -> bool {
         *self == Self::default()
