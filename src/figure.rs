@@ -25,7 +25,9 @@ mod weight_histogram;
 mod weight_violin;
 mod yield_voltage;
 
-use crate::table::{Pareto, Summary};
+#[cfg(test)]
+use crate::table::Summary;
+use crate::table::{Averaged, Pareto};
 use crate::units::{BerSource, VoltageUnit};
 
 pub use accuracy_ber::accuracy_ber;
@@ -83,10 +85,17 @@ pub struct Figure {
     pub svg: String,
 }
 
+/// True where these design points are few enough series for their intervals to be drawn.
+pub fn legible(points: &Averaged) -> bool {
+    curves::has_bands(&series::series(&points.summaries))
+}
+
 /// Every figure that the tables allow, in the order of the report: none of design points without
 /// summaries, none over voltage where every point has a voltage for each domain, none of a memory
-/// model without curves.
-pub fn all(summaries: &[Summary], frontiers: &Pareto, memories: &[MemoryCurve]) -> Vec<Figure> {
+/// model without curves. `points` are the design points, trainings averaged or each for itself; `frontiers` has the
+/// target accuracies and chance.
+pub fn all(points: &Averaged, frontiers: &Pareto, memories: &[MemoryCurve]) -> Vec<Figure> {
+    let summaries = points.summaries.as_slice();
     let mut figures = Vec::new();
     let mut add = |name, title: &str, mut caption: String, svg: String| {
         if svg.contains(curves::ENLARGED) {
@@ -96,18 +105,18 @@ pub fn all(summaries: &[Summary], frontiers: &Pareto, memories: &[MemoryCurve]) 
     };
     if !summaries.is_empty() {
         let svg = pareto(summaries, frontiers);
-        add("pareto", "Accuracy against weight-memory energy", caption::pareto(summaries, frontiers), svg);
+        add("pareto", "Accuracy against weight-memory energy", caption::pareto(points, frontiers), svg);
     }
-    let lone: Vec<Summary> = summaries.iter().filter(|s| s.design.voltage.is_some()).cloned().collect();
-    if !lone.is_empty() {
+    let lone = points.only(|s| s.design.voltage.is_some());
+    if !lone.summaries.is_empty() {
         let svg = accuracy_voltage(summaries, memories);
         add("accuracy_voltage", "Accuracy against supply voltage", caption::accuracy_voltage(&lone), svg);
         let svg = accuracy_ber(summaries);
         add("accuracy_ber", "Accuracy against bit error rate", caption::accuracy_ber(&lone), svg);
     }
-    let whole: Vec<Summary> = lone.iter().filter(|s| s.spread.is_some()).cloned().collect();
-    if !whole.is_empty() {
-        let svg = yield_voltage(&whole, memories);
+    let whole = lone.only(|s| s.spread.is_some());
+    if !whole.summaries.is_empty() {
+        let svg = yield_voltage(&whole.summaries, memories);
         add("yield_voltage", "Yield against supply voltage", caption::yield_voltage(&whole), svg);
     }
     if !memories.is_empty() {

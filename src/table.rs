@@ -5,6 +5,7 @@
 
 mod answers;
 mod attack;
+mod averaged;
 mod columns;
 #[cfg(test)]
 mod coverage;
@@ -39,6 +40,7 @@ pub use attack::{
     attack_summary_csv_string, attack_summary_records, read_attacks, read_flips, summarize_attacks,
     write_attack_summary, write_attacks, write_flips, AttackSummary, FlipRow, Flipper,
 };
+pub use averaged::{average_trainings, undominated, Averaged};
 pub use columns::{
     design_records, designs_frame, designs_in_order, read_designs, read_summary, read_timing, read_trials,
     summary_csv_string, summary_frame, summary_records, trials_frame, write_designs, write_summary,

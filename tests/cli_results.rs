@@ -119,7 +119,7 @@ fn results_are_published_from_tables_alone() {
         place.write_model(name, 4);
     }
     place.write("both.yaml", "name: both\nmodel_files: [a.safetensors, b.safetensors]\n");
-    let sweep = ["sweep", "--config", "both.yaml", "--bers", "0,0.05", "--chips", "3", "--images", "50"];
+    let sweep = ["sweep", "--config", "both.yaml", "--bers", "0,0.01,0.05", "--chips", "3", "--images", "50"];
     place.done(&[&sweep[..], &["--out", "rates"]].concat());
     place.done(&[
         "attack",
@@ -143,6 +143,13 @@ fn results_are_published_from_tables_alone() {
         "--title",
         "Two untrained networks",
     ];
+    // two voltages make no curve: tables alone
+    let two = ["sweep", "--config", "both.yaml", "--bers", "0,0.05", "--chips", "2", "--images", "50"];
+    place.done(&[&two[..], &["--out", "two"]].concat());
+    place.done(&["publish", "results/two", "--out", "docs/two.md", "--title", "Two rates"]);
+    let short = String::from_utf8(place.read("docs/two.md")).unwrap();
+    assert!(short.contains("#### Mean accuracy of each model") && !short.contains("Least energy"), "{short}");
+    assert!(!place.path("docs/two").exists());
     let ended = place.done(&publish);
     assert_eq!(ended.stdout, "docs/r.md\n");
     assert!(ended.stderr.contains("2 figures, 2 model cards"), "{}", ended.stderr);

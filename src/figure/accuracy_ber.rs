@@ -11,8 +11,8 @@ use crate::table::Summary;
 /// Draws the figure. Points at the error-free voltage or above stand at 0, once per series.
 pub fn accuracy_ber(summaries: &[Summary]) -> String {
     let all = series_over_voltage(summaries);
-    let whiskers = curves::has_whiskers(&all);
-    let curves: Vec<Curve> = all.iter().map(|s| curve(s, whiskers)).collect();
+    let shown = (curves::has_bands(&all), curves::has_whiskers(&all));
+    let curves: Vec<Curve> = all.iter().map(|s| curve(s, shown)).collect();
     let zero = summaries.iter().any(|s| s.design.ber == Some(0.0));
     let x = Axis::logarithmic("Bit error rate", summaries.iter().filter_map(|s| s.design.ber), zero);
     let mut legend = Legend::of(&all);
@@ -29,8 +29,8 @@ pub fn accuracy_ber(summaries: &[Summary]) -> String {
 }
 
 /// One run at 0 and one of the positive rates: no line crosses the break of the axis.
-fn curve(series: &Series<'_>, whiskers: bool) -> Curve {
-    let spot = |p: &&Summary| Some(accuracy_spot(p, p.design.ber?.max(0.0), whiskers));
+fn curve(series: &Series<'_>, (bands, whiskers): (bool, bool)) -> Curve {
+    let spot = |p: &&Summary| Some(accuracy_spot(p, p.design.ber?.max(0.0), bands, whiskers));
     let mut spots: Vec<Spot> = series.points.iter().filter_map(spot).collect();
     spots.sort_by(|a, b| a.x.total_cmp(&b.x));
     let (mut error_free, rates): (Vec<Spot>, Vec<Spot>) = spots.into_iter().partition(|s| s.x == 0.0);

@@ -11,14 +11,14 @@ use crate::units::VoltageUnit;
 /// Draws the figure: panels for each voltage unit. `memories` tell where the measured span begins.
 pub fn accuracy_voltage(summaries: &[Summary], memories: &[MemoryCurve]) -> String {
     let all = series_over_voltage(summaries);
-    let whiskers = curves::has_whiskers(&all);
+    let shown = (curves::has_bands(&all), curves::has_whiskers(&all));
     let mut legend = Legend::of(&all);
     let (mut panels, mut contents) = (Vec::new(), Vec::new());
     for unit in curves::units(summaries) {
         let points: Vec<&Summary> = summaries.iter().filter(|s| s.design.voltage_unit == unit).collect();
         let x = curves::voltage_axis(unit, points.iter().filter_map(|s| s.design.voltage));
         let edge = curves::extrapolated_below(&points, memories);
-        let curves = curves_of(&all, unit, whiskers);
+        let curves = curves_of(&all, unit, shown);
         let axes = curves::accuracy_panels(&curves);
         let count = axes.len();
         for (i, (y, height)) in axes.into_iter().enumerate() {
@@ -38,10 +38,10 @@ pub fn accuracy_voltage(summaries: &[Summary], memories: &[MemoryCurve]) -> Stri
     })
 }
 
-fn curves_of(all: &[Series<'_>], unit: VoltageUnit, whiskers: bool) -> Vec<Curve> {
+fn curves_of(all: &[Series<'_>], unit: VoltageUnit, (bands, whiskers): (bool, bool)) -> Vec<Curve> {
     let curve = |s: &Series<'_>| {
         let points = s.points.iter().filter(|p| p.design.voltage_unit == unit);
-        let run = points.filter_map(|p| Some(accuracy_spot(p, p.design.voltage?, whiskers))).collect();
+        let run = points.filter_map(|p| Some(accuracy_spot(p, p.design.voltage?, bands, whiskers))).collect();
         Curve { look: s.look, runs: vec![run] }
     };
     all.iter().map(curve).collect()

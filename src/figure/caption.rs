@@ -2,19 +2,20 @@
 
 use super::series::{extrapolated, series};
 use super::{curves, text, MemoryCurve};
-use crate::table::{Pareto, Summary};
+use crate::table::{Averaged, Pareto, Summary};
 use crate::units::BerSource;
 use std::collections::BTreeSet;
 
 /// Caption of `pareto`.
-pub(super) fn pareto(summaries: &[Summary], frontiers: &Pareto) -> String {
+pub(super) fn pareto(points: &Averaged, frontiers: &Pareto) -> String {
+    let summaries = &points.summaries;
     let mut words = vec![
         "Mean accuracy against the energy of the accesses to the weight memory per inference, relative to the \
          same architecture at 8 bits, unprotected, at the error-free voltage (arithmetic, activation memory and \
          periphery are not in it); one marker per supply voltage."
             .to_owned(),
-        sample(summaries),
-        bands(summaries),
+        sample(points),
+        bands(points),
         "The black line is the frontier of all methods together: no design point above it or to its left was found."
             .to_owned(),
     ];
@@ -36,13 +37,14 @@ pub(super) fn pareto(summaries: &[Summary], frontiers: &Pareto) -> String {
 }
 
 /// Caption of `accuracy_voltage`.
-pub(super) fn accuracy_voltage(summaries: &[Summary]) -> String {
+pub(super) fn accuracy_voltage(points: &Averaged) -> String {
+    let summaries = &points.summaries;
     let mut words = vec![
         "Mean accuracy against the supply voltage of the weight memory; the bit error rate at that voltage \
          stands above where all points share one memory model."
             .to_owned(),
-        sample(summaries),
-        bands(summaries),
+        sample(points),
+        bands(points),
     ];
     words.extend(whiskers(summaries));
     words.extend(hatched(summaries));
@@ -50,26 +52,40 @@ pub(super) fn accuracy_voltage(summaries: &[Summary]) -> String {
 }
 
 /// Caption of `accuracy_ber`.
-pub(super) fn accuracy_ber(summaries: &[Summary]) -> String {
+pub(super) fn accuracy_ber(points: &Averaged) -> String {
+    let summaries = &points.summaries;
     let mut words = vec!["Mean accuracy against the bit error rate of the weight memory.".to_owned()];
     if summaries.iter().any(|s| s.design.ber == Some(0.0)) {
         words.push("The axis is broken: 0 stands for the error-free voltage and above.".to_owned());
     }
-    words.extend([sample(summaries), bands(summaries)]);
+    words.extend([sample(points), bands(points)]);
     words.extend(whiskers(summaries));
     words.extend(hollow(summaries));
     words.join(" ")
 }
 
 /// Caption of `yield_voltage`.
-pub(super) fn yield_voltage(summaries: &[Summary]) -> String {
+pub(super) fn yield_voltage(points: &Averaged) -> String {
+    let summaries = &points.summaries;
     let mut words = vec![
         "Share of chips whose accuracy is at or above the floor named in the legend, against supply voltage."
             .to_owned(),
-        sample(summaries),
-        "Bars: 95 % Clopper-Pearson interval of the share; the series stand side by side at each voltage."
-            .to_owned(),
+        sample(points),
     ];
+    if points.trainings > 1 {
+        words.push("Each training has a floor of its own; the legend has their mean.".into());
+    }
+    words.push(match (curves::has_whiskers(&series(summaries)), points.trainings) {
+        (false, _) => "The series stand side by side; the intervals are in the table.".into(),
+        (true, 1) => {
+            "Bars: 95 % Clopper-Pearson interval of the share; the series stand side by side at each voltage.".into()
+        }
+        (true, _) => {
+            "Bars: from the lowest to the highest end of the trainings' 95 % Clopper-Pearson intervals; the series \
+             stand side by side at each voltage."
+                .into()
+        }
+    });
     words.extend(hatched(summaries));
     words.join(" ")
 }
@@ -103,8 +119,9 @@ pub(super) fn memory_model(curves: &[MemoryCurve]) -> String {
     words.join(" ")
 }
 
-/// Chips and images of the points.
-fn sample(summaries: &[Summary]) -> String {
+/// Trainings, chips and images of the points.
+fn sample(points: &Averaged) -> String {
+    let summaries = &points.summaries;
     let span = |of: &dyn Fn(&Summary) -> u64, one: &str, many: &str| {
         let (low, high) = summaries.iter().map(of).fold((u64::MAX, 0), |(l, h), n| (l.min(n), h.max(n)));
         match (low, high) {
@@ -123,13 +140,27 @@ fn sample(summaries: &[Summary]) -> String {
     };
     let datasets: BTreeSet<&str> = summaries.iter().map(|s| s.design.dataset.as_str()).collect();
     format!(
-        "Each point: {}, {images} of {}.",
+        "Each point: {}{}, {images} of {}.",
+        match points.trainings {
+            1 => String::new(),
+            most => format!("mean of up to {most} trainings of the method on "),
+        },
         span(&|s| s.chips, "simulated chip", "simulated chips"),
         datasets.into_iter().collect::<Vec<_>>().join(", ")
     )
 }
 
-fn bands(summaries: &[Summary]) -> String {
+fn bands(points: &Averaged) -> String {
+    let summaries = &points.summaries;
+    if !curves::has_bands(&series(summaries)) {
+        return "The intervals of the means are in the table: bands of so many series would hide each other."
+            .into();
+    }
+    if points.trainings > 1 {
+        return "Bands: 95 % interval of the mean accuracy of the method, trainings and chips as random effects; where a \
+                method has one training, over its chips."
+            .into();
+    }
     let student = summaries.iter().any(|s| s.student.is_some());
     let bootstrap = summaries.iter().any(|s| s.student.is_none() && s.bootstrap.is_some());
     let bands = match (student, bootstrap) {

@@ -15,6 +15,8 @@ use crate::units::VoltageUnit;
 
 /// More series than this get no whiskers: they would hide each other.
 const WHISKERS: usize = 6;
+/// More series than this get no bands either.
+const BANDS: usize = 18;
 /// Label of the upper of two accuracy panels.
 pub(super) const ENLARGED: &str = "Accuracy (%), enlarged";
 
@@ -39,18 +41,24 @@ pub(super) struct Curve {
     pub(super) runs: Vec<Vec<Spot>>,
 }
 
-/// Mean accuracy in per cent, its 95 % interval and the 5 to 95 % quantiles over chips, against `x`.
-pub(super) fn accuracy_spot(summary: &Summary, x: f64, whisker: bool) -> Spot {
+/// Mean accuracy in per cent, its 95 % interval where `bands`, and the 5 to 95 % quantiles over chips where
+/// `whiskers`, against `x`.
+pub(super) fn accuracy_spot(summary: &Summary, x: f64, bands: bool, whiskers: bool) -> Spot {
     Spot {
         x,
         y: 100.0 * summary.mean,
-        band: interval(summary).map(|i| (100.0 * i.low, 100.0 * i.high)),
+        band: interval(summary).filter(|_| bands).map(|i| (100.0 * i.low, 100.0 * i.high)),
         whisker: summary
             .spread
-            .filter(|_| whisker && summary.chips > 1)
+            .filter(|_| whiskers && summary.chips > 1)
             .map(|s| (100.0 * s.p05, 100.0 * s.p95)),
         hollow: extrapolated(summary),
     }
+}
+
+/// True where few enough series are drawn for bands.
+pub(super) fn has_bands(series: &[Series<'_>]) -> bool {
+    series.len() <= BANDS
 }
 
 /// True where few enough series are drawn for whiskers.

@@ -8,26 +8,27 @@ use super::plane::{Axis, Plane, TICK_SIZE};
 use super::series::series;
 use super::sheet::{sheet, Panel};
 use super::text;
-use crate::table::{Pareto, Summary};
+use crate::table::{undominated, Pareto, Summary};
 
 const FRONTIER: Stroke = Stroke { color: Color(0, 0, 0, 0.85), width: 2.8, dash: &[] };
 const TARGET: Stroke = Stroke { color: Color(90, 90, 90, 1.0), width: 1.2, dash: &[5.0, 4.0] };
 /// The axis reaches to the reference energy 1 where the data reach at least this far.
 const NEAR_REFERENCE: f64 = 0.55;
 
-/// Draws the figure. `pareto` gives the frontier, the target accuracies and chance.
+/// Draws the figure with the frontier of these points. `pareto` gives the target accuracies and chance.
 pub fn pareto(summaries: &[Summary], pareto: &Pareto) -> String {
     let all = series(summaries);
+    let bands = curves::has_bands(&all);
     let curves = all.iter().map(|s| {
         let mut run: Vec<_> =
-            s.points.iter().map(|p| accuracy_spot(p, p.design.energy_relative, false)).collect();
+            s.points.iter().map(|p| accuracy_spot(p, p.design.energy_relative, bands, false)).collect();
         run.sort_by(|a, b| a.x.total_cmp(&b.x));
         // No line joins points that have a voltage for each domain.
         let runs = if s.is_over_voltage() { vec![run] } else { run.into_iter().map(|s| vec![s]).collect() };
         Curve { look: s.look, runs }
     });
     let curves: Vec<Curve> = curves.collect();
-    let steps: Vec<(f64, f64)> = frontier(pareto);
+    let steps: Vec<(f64, f64)> = frontier(summaries);
     let x = energy_axis(summaries);
     let panels = curves::accuracy_panels(&curves);
     let mut targets = targets(pareto);
@@ -66,13 +67,8 @@ pub fn pareto(summaries: &[Summary], pareto: &Pareto) -> String {
 }
 
 /// Corners of the frontier of all methods in (energy, per cent), by rising energy.
-fn frontier(pareto: &Pareto) -> Vec<(f64, f64)> {
-    let all = pareto.frontiers.iter().find(|f| f.method.is_none());
-    let points = all.map(|f| f.points.as_slice()).unwrap_or_default();
-    let mut points: Vec<_> =
-        points.iter().map(|p| (p.summary.design.energy_relative, 100.0 * p.summary.mean)).collect();
-    points.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1)));
-    points
+fn frontier(summaries: &[Summary]) -> Vec<(f64, f64)> {
+    undominated(summaries).into_iter().map(|s| (s.design.energy_relative, 100.0 * s.mean)).collect()
 }
 
 /// Names (`−0.5`) and accuracies in per cent of the targets, the least loss first.

@@ -165,7 +165,7 @@ pub(crate) fn memory() -> MemoryCurve {
 
 /// Draws what must not panic and must render, and returns it.
 fn rendered(summaries: &[Summary], memories: &[MemoryCurve]) -> Vec<Figure> {
-    let figures = all(summaries, &frontiers(summaries), memories);
+    let figures = all(&Averaged::none(summaries.to_vec()), &frontiers(summaries), memories);
     for figure in &figures {
         let png = png(&figure.svg).unwrap_or_else(|error| panic!("{}: {error}", figure.name));
         assert_eq!(&png[1..4], b"PNG");
@@ -217,13 +217,34 @@ fn twelve_series_have_twelve_names_and_looks() {
 }
 
 #[test]
+fn bands_are_left_out_where_so_many_series_would_hide_each_other() {
+    let mut summaries = two_methods();
+    let legible = |summaries: &[Summary]| legible(&Averaged::none(summaries.to_vec()));
+    let copies: Vec<Summary> = (0..9)
+        .flat_map(|i| {
+            summaries.clone().into_iter().map(move |mut s| {
+                s.design.array = format!("array {i}");
+                s
+            })
+        })
+        .collect();
+    assert!(legible(&copies));
+    summaries.extend(copies);
+    assert!(!legible(&summaries));
+    for figure in rendered(&summaries, &[]) {
+        let said = figure.caption.contains("would hide each other") || figure.name == "yield_voltage";
+        assert!(said && !figure.svg.contains("95 % interval"), "{}: {}", figure.name, figure.caption);
+    }
+}
+
+#[test]
 fn the_same_tables_give_the_same_bytes_in_whatever_order_they_come() {
     let mut summaries = two_methods();
     let frontiers = frontiers(&summaries);
-    let first = all(&summaries, &frontiers, &[memory()]);
-    assert_eq!(first, all(&summaries, &frontiers, &[memory()]));
+    let first = all(&Averaged::none(summaries.clone()), &frontiers, &[memory()]);
+    assert_eq!(first, all(&Averaged::none(summaries.clone()), &frontiers, &[memory()]));
     summaries.reverse();
-    assert_eq!(first, all(&summaries, &frontiers, &[memory()]));
+    assert_eq!(first, all(&Averaged::none(summaries.clone()), &frontiers, &[memory()]));
 }
 
 #[test]
@@ -248,6 +269,25 @@ fn several_trainings_of_a_method_are_named_by_their_seed() {
     summaries.iter_mut().for_each(|s| s.design.training_seed = None);
     assert!(series_labels(&summaries).contains(&"wcat, 4 bit, wcat4-b".to_owned()));
     rendered(&summaries, &[]);
+}
+
+#[test]
+fn averaged_trainings_are_said_to_be_averages_and_the_frontier_is_that_of_the_drawn_points() {
+    let summaries = two_methods();
+    let of =
+        |trainings| all(&Averaged { summaries: summaries.clone(), trainings }, &frontiers(&summaries), &[]);
+    for (one, three) in of(1).iter().zip(of(3)) {
+        assert!(one.caption.contains("Each point: 50 simulated chips"), "{}", one.caption);
+        assert!(!one.caption.contains("training"), "{}", one.caption);
+        let words = "Each point: mean of up to 3 trainings of the method on 50 simulated chips";
+        assert!(three.caption.contains(words), "{}", three.caption);
+        let bars = if one.name == "yield_voltage" { "end of the trainings'" } else { "as random effects" };
+        assert!(three.caption.contains(bars), "{}", three.caption);
+        assert_eq!(one.svg, three.svg);
+    }
+    // a frontier from elsewhere is not drawn
+    let nothing = Pareto { frontiers: Vec::new(), ..frontiers(&summaries) };
+    assert_eq!(pareto(&summaries, &nothing), pareto(&summaries, &frontiers(&summaries)));
 }
 
 #[test]

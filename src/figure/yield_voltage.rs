@@ -15,6 +15,7 @@ pub fn yield_voltage(summaries: &[Summary], memories: &[MemoryCurve]) -> String 
     for one in &mut all {
         one.label = format!("{}: floor {}", one.label, floors(&one.points));
     }
+    let whiskers = curves::has_whiskers(&all);
     let mut legend = Legend::of(&all);
     let (mut panels, mut contents) = (Vec::new(), Vec::new());
     for unit in curves::units(summaries) {
@@ -22,7 +23,7 @@ pub fn yield_voltage(summaries: &[Summary], memories: &[MemoryCurve]) -> String 
         let x = curves::voltage_axis(unit, points.iter().filter_map(|s| s.design.voltage));
         let y = Axis::linear("Yield (% of chips)", -3.0, 103.0, 6);
         panels.push(Panel { x, y, height: 440.0, labelled: true, above: curves::rates_above(&points) });
-        let curves: Vec<Curve> = all.iter().map(|s| curve(s, unit)).collect();
+        let curves: Vec<Curve> = all.iter().map(|s| curve(s, unit, whiskers)).collect();
         contents.push((curves, curves::extrapolated_below(&points, memories)));
     }
     let every: Vec<Curve> = contents.iter().flat_map(|(curves, _)| curves.clone()).collect();
@@ -52,14 +53,15 @@ fn floors(points: &[&Summary]) -> String {
     }
 }
 
-fn curve(series: &Series<'_>, unit: VoltageUnit) -> Curve {
+fn curve(series: &Series<'_>, unit: VoltageUnit, whiskers: bool) -> Curve {
     let spot = |p: &&Summary| {
         let spread = p.spread?;
         Some(Spot {
             x: p.design.voltage?,
             y: 100.0 * spread.yield_share,
             band: None,
-            whisker: Some((100.0 * spread.yield_interval.low, 100.0 * spread.yield_interval.high)),
+            whisker: whiskers
+                .then_some((100.0 * spread.yield_interval.low, 100.0 * spread.yield_interval.high)),
             hollow: extrapolated(p),
         })
     };

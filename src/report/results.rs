@@ -202,7 +202,9 @@ fn sweep_text(sweep: &ResultSweep) -> String {
             &format!("\n![{}]({})\n\n*{}.* {}\n", figure.title, figure.path, figure.title, figure.caption);
     }
     let variants = has_variants(&sweep.summaries);
-    text += &least_energy(&sweep.answers, variants);
+    if has_curves(&sweep.summaries) {
+        text += &least_energy(&sweep.answers, variants);
+    }
     for place in places(sweep) {
         let means = means_at(sweep, &place);
         if !means.is_empty() {
@@ -223,6 +225,12 @@ fn sweep_text(sweep: &ResultSweep) -> String {
 
 fn means_at<'a>(sweep: &'a ResultSweep, place: &Place<'_>) -> Vec<&'a MethodMean> {
     sweep.means.iter().filter(|mean| place.holds(&mean.setting)).collect()
+}
+
+/// True where design points stand at three voltages or more: two have no curve, and nothing to search.
+pub fn has_curves(summaries: &[Summary]) -> bool {
+    let voltages = summaries.iter().filter_map(|s| Some((&s.design.memory, s.design.voltage?.to_bits())));
+    voltages.collect::<BTreeSet<_>>().len() > 2
 }
 
 /// True where several models of one method, width and seed were swept, which are no trainings of one method.

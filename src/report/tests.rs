@@ -7,7 +7,7 @@ use crate::memory::{CellKind, EnergyTerm};
 use crate::seed::Seed;
 use crate::stats::probit;
 use crate::sweep::{StoppedBy, Trial, TrialStatus};
-use crate::table::{answers, method_differences, summarize, FloorSpec, Question, Questions};
+use crate::table::{answers, method_differences, summarize, Averaged, FloorSpec, Question, Questions};
 use crate::units::ChipId;
 
 /// Answers and paired differences of 50 chips of about the means and deviations of the summaries.
@@ -44,7 +44,7 @@ fn report(summaries: Vec<Summary>) -> Report {
         commands: vec!["wcat-explore sweep --config configs/quickstart.yaml --seed 1".into()],
         configuration: "seed: 1\nsweep:\n  voltages: \"0.75:1.0:0.025\"\n".into(),
         notes: vec!["The range of layer fc1 reached its floor.".into()],
-        figures: all(&summaries, &pareto, &[memory()]),
+        figures: all(&Averaged::none(summaries.clone()), &pareto, &[memory()]),
         summaries,
         fault_counts: Vec::new(),
         energy_terms: Vec::new(),
@@ -306,7 +306,7 @@ fn everything_that_a_user_names_is_escaped() {
     for frontier in &mut report.pareto.frontiers {
         frontier.method = Some(EVIL.into());
     }
-    report.figures = all(&report.summaries, &report.pareto, &[memory()]);
+    report.figures = all(&Averaged::none(report.summaries.clone()), &report.pareto, &[memory()]);
     (report.run, report.title, report.version) = (EVIL.into(), EVIL.into(), EVIL.into());
     (report.commands, report.notes) = (vec![EVIL.into()], vec![EVIL.into()]);
     report.configuration = EVIL.into();

@@ -8,8 +8,8 @@ use crate::error::{Error, Result};
 use crate::memory::MemoryModel;
 use crate::net::{Model, ModelInfo};
 use crate::report::{
-    card_markdown, results_markdown, LinkedFigure, ModelCard, ResultAttack, ResultGroup, ResultModel,
-    ResultSweep, Results,
+    card_markdown, has_curves, results_markdown, LinkedFigure, ModelCard, ResultAttack, ResultGroup,
+    ResultModel, ResultSweep, Results,
 };
 use crate::seed::Seed;
 use crate::store;
@@ -118,8 +118,10 @@ pub fn publish(request: &PublishRequest) -> Result<Published> {
             match &run.content {
                 Content::Sweep { tables, memory } => {
                     let figures = match split {
-                        TestSplit::Test => figures(run, tables, &folder, &stem, &mut published)?,
-                        TestSplit::Validation => Vec::new(),
+                        TestSplit::Test if has_curves(&tables.summaries) => {
+                            figures(run, tables, &folder, &stem, &mut published)?
+                        }
+                        TestSplit::Test | TestSplit::Validation => Vec::new(),
                     };
                     group.sweeps.push(sweep(run, tables, memory, figures)?);
                 }

@@ -73,7 +73,8 @@ pub(super) fn draw(runs: &[PathBuf], reports: &Path, name: Option<&str>) -> Resu
     }
     let (memories, energy_basis) = memories(runs, &records)?;
     let curves: Vec<MemoryCurve> = memories.iter().map(curve).collect::<Result<_>>()?;
-    let figures = figure::all(&merged.summaries, &pareto, &curves);
+    let drawn = table::average_trainings(&merged.summaries, &merged.trials)?;
+    let figures = figure::all(&drawn, &pareto, &curves);
     let folder = reports.join(name.unwrap_or(&title));
     store::create_folder(&folder)?;
     let _lock = Lock::take(&folder)?;
@@ -103,10 +104,14 @@ pub(super) fn draw(runs: &[PathBuf], reports: &Path, name: Option<&str>) -> Resu
     Ok((Drawn { folder, report, warnings }, pareto))
 }
 
-/// The figures of one run's tables, without its memory model.
+/// The figures of one run's tables, without its memory model; none of more series than can be told apart.
 pub(super) fn figures_of(tables: &table::Run, chance: f64, seed: Seed) -> Result<Vec<figure::Figure>> {
+    let drawn = table::average_trainings(&tables.summaries, &tables.trials)?;
+    if !figure::legible(&drawn) {
+        return Ok(Vec::new());
+    }
     let pareto = table::pareto(&tables.summaries, &tables.trials, chance, seed)?;
-    Ok(figure::all(&tables.summaries, &pareto, &[]))
+    Ok(figure::all(&drawn, &pareto, &[]))
 }
 
 /// The runs' memory models, each once, and how energies were counted with them.

@@ -48,7 +48,8 @@ pub fn method_means<T: Outcome>(summaries: &[Summary], trials: &[T]) -> Result<V
     Ok(rows)
 }
 
-fn mean(setting: &Setting, method: &str, trainings: &Trainings<'_>) -> Option<MethodMean> {
+/// That of one method; `None` without a training.
+pub(super) fn mean(setting: &Setting, method: &str, trainings: &Trainings<'_>) -> Option<MethodMean> {
     let known: Vec<_> = trainings.values().flatten().collect();
     let chips = known.iter().map(|(_, accuracies)| accuracies.len()).min()?;
     let rows: Vec<Vec<f64>> = known.iter().map(|(_, of)| of[..chips].to_vec()).collect();
