@@ -85,11 +85,34 @@ pub(super) fn drawn(height: f64, title: &str, draw: impl FnOnce(&mut Canvas<'_>)
     draw(&mut canvas);
     drop(canvas);
     let title = text::escape(title);
-    svg.replacen(
+    joined(&svg).replacen(
         &format!("<svg width=\"{}\" height=\"{}\"", fine.0, fine.1),
         &format!("<svg width=\"{WIDTH}\" height=\"{height}\" role=\"img\" aria-label=\"{title}\""),
         1,
     )
+}
+
+/// The same picture in a smaller file: neighbouring lines of one look, such as the dashes of a line, as one path.
+fn joined(svg: &str) -> String {
+    const START: &str = "<polyline ";
+    // attributes, then points
+    let parts = |line: &'_ str| -> Option<(String, String)> {
+        let (look, points) = line.strip_prefix(START)?.strip_suffix("\"/>")?.split_once(" points=\"")?;
+        Some((look.to_owned(), points.trim_end().to_owned()))
+    };
+    let mut out = String::with_capacity(svg.len());
+    let lines: Vec<&str> = svg.lines().collect();
+    for run in lines.chunk_by(|a, b| parts(a).zip(parts(b)).is_some_and(|((a, _), (b, _))| a == b)) {
+        match (run, parts(run[0])) {
+            ([_, _, ..], Some((look, _))) => {
+                let pieces =
+                    run.iter().filter_map(|line| parts(line)).map(|(_, points)| format!("M{points}"));
+                out += &format!("<path {look} d=\"{}\"/>\n", pieces.collect::<String>());
+            }
+            _ => run.iter().for_each(|line| out.extend([line, "\n"])),
+        }
+    }
+    out
 }
 
 fn fine(pixels: f64) -> i32 {
@@ -224,10 +247,32 @@ mod tests {
     }
 
     #[test]
+    fn lines_of_one_look_are_joined_and_the_picture_is_the_same() {
+        let svg = drawn(40.0, "t", |canvas| {
+            let dashed = Stroke { color: Color::INK, width: 2.0, dash: &[4.0, 3.0] };
+            canvas.polyline(&[(0.0, 3.0), (30.0, 20.0), (60.0, 10.0)], dashed);
+            canvas.line((0.0, 30.0), (50.0, 30.0), Stroke::solid(Color::GREY, 1.0));
+            canvas.text((20.0, 20.0), "a < b", 12.0, Color::INK, Hang::Left);
+        });
+        assert_eq!((svg.matches("<path ").count(), svg.matches("<polyline ").count()), (1, 1), "{svg}");
+        let apart = svg.lines().map(|line| match line.strip_prefix("<path ") {
+            None => format!("{line}\n"),
+            Some(path) => {
+                let (look, pieces) = path.trim_end_matches("\"/>").split_once(" d=\"M").unwrap();
+                pieces.split('M').map(|points| format!("<polyline {look} points=\"{points} \"/>\n")).collect()
+            }
+        });
+        let apart: String = apart.collect();
+        assert!(apart.matches("<polyline ").count() > 9 && joined(&apart) == svg);
+        assert!(super::super::png(&apart).unwrap() == super::super::png(&svg).unwrap());
+    }
+
+    #[test]
     fn hatching_stays_inside_its_rectangle() {
         let svg = drawn(100.0, "t", |canvas| canvas.hatch((20.0, 10.0), (50.0, 90.0), Color::GREY));
+        let path = svg.split(" d=\"M").nth(1).and_then(|rest| rest.split('"').next()).unwrap();
         let mut lines = 0;
-        for points in svg.split("points=\"").skip(1).filter_map(|s| s.split('"').next()).skip(1) {
+        for points in path.split('M') {
             for pair in points.split_whitespace() {
                 let (x, y) = pair.split_once(',').unwrap();
                 let (x, y): (f64, f64) = (x.parse().unwrap(), y.parse().unwrap());

@@ -2,11 +2,13 @@
 //! of the first of them, and how to compute it again. Figures are files beside it.
 
 use super::answer::width;
+use super::in_short::in_short;
+use super::least_energy::least_energy;
 use super::tables::accuracy;
 use crate::figure::{number, rate};
-use crate::stats::{self, Interval};
+use crate::stats::Interval;
 use crate::sweep::TestSplit;
-use crate::table::{Answer, AttackSummary, MethodDifference, MethodMean, Question, Reach, Setting, Summary};
+use crate::table::{Answer, AttackSummary, MethodDifference, MethodMean, Setting, Summary};
 use crate::units::BerSource;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -116,6 +118,7 @@ pub fn results_markdown(results: &Results) -> String {
          the same network at 8 bits and the error-free voltage. Intervals are at 95 %.\n",
         results.title, results.command, results.version
     );
+    text += &in_short(results);
     for group in &results.groups {
         text += &format!("\n## {} on {}\n", group.architecture, group.dataset);
         text += &models(group);
@@ -133,7 +136,7 @@ pub fn results_markdown(results: &Results) -> String {
 }
 
 /// A Markdown table; the first `words` columns to the left, the others to the right.
-fn table(head: &[String], words: usize, rows: &[Vec<String>]) -> String {
+pub(super) fn table(head: &[String], words: usize, rows: &[Vec<String>]) -> String {
     let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
     let rule: Vec<&str> = (0..head.len()).map(|i| if i < words { "---" } else { "---:" }).collect();
     let mut text = format!("\n{}|{}|\n", line(head), rule.join("|"));
@@ -141,7 +144,8 @@ fn table(head: &[String], words: usize, rows: &[Vec<String>]) -> String {
     text
 }
 
-fn texts(cells: &[&str]) -> Vec<String> {
+/// Cells of their own.
+pub(super) fn texts(cells: &[&str]) -> Vec<String> {
     cells.iter().map(|cell| (*cell).to_owned()).collect()
 }
 
@@ -210,17 +214,23 @@ fn sweep_text(sweep: &ResultSweep) -> String {
         if !means.is_empty() {
             text += &by_rate(&place, &means);
         }
-        let differences: Vec<&MethodDifference> = sweep
-            .differences
-            .iter()
-            .filter(|d| place.holds(&d.setting) && d.method == FIRST && d.setting.ber > 0.0)
-            .collect();
-        text += &compared(&place, &differences);
+        text += &compared(&place, &first_less_others(sweep, &place));
     }
     if variants {
         text += &by_model(&sweep.summaries);
     }
     text + &reproduce(&sweep.commands, &sweep.notes)
+}
+
+/// The differences of the first method to each other one, where there are faults.
+pub(super) fn first_less_others<'a>(sweep: &'a ResultSweep, place: &Place<'_>) -> Vec<&'a MethodDifference> {
+    let wanted = |d: &&MethodDifference| place.holds(&d.setting) && d.method == FIRST && d.setting.ber > 0.0;
+    sweep.differences.iter().filter(wanted).collect()
+}
+
+/// The interval of a difference that a document shows: of the methods where there are several trainings.
+pub(super) fn shown(difference: &MethodDifference) -> Option<Interval> {
+    difference.of_trainings.or(difference.student)
 }
 
 fn means_at<'a>(sweep: &'a ResultSweep, place: &Place<'_>) -> Vec<&'a MethodMean> {
@@ -243,11 +253,11 @@ fn has_variants(summaries: &[Summary]) -> bool {
 }
 
 /// The method that the document is about.
-const FIRST: &str = "wcat";
+pub(super) const FIRST: &str = "wcat";
 
 /// An array under a protection.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Place<'a> {
+pub(super) struct Place<'a> {
     array: &'a str,
     protection: &'a str,
 }
@@ -257,7 +267,8 @@ impl Place<'_> {
         (self.array, self.protection) == (setting.array.as_str(), setting.protection.as_str())
     }
 
-    fn words(&self) -> String {
+    /// Array and protection.
+    pub(super) fn words(&self) -> String {
         match self.protection {
             "none" => format!("{} array", self.array),
             other => format!("{} array, protection {other}", self.array),
@@ -265,7 +276,8 @@ impl Place<'_> {
     }
 }
 
-fn places(sweep: &ResultSweep) -> BTreeSet<Place<'_>> {
+/// The places of a sweep.
+pub(super) fn places(sweep: &ResultSweep) -> BTreeSet<Place<'_>> {
     sweep
         .means
         .iter()
@@ -371,7 +383,6 @@ fn compared(place: &Place<'_>, differences: &[&MethodDifference]) -> String {
         return String::new();
     }
     let signed = |x: f64| format!("{:+.2}", 100.0 * x);
-    let shown = |d: &MethodDifference| d.of_trainings.or(d.student);
     let mut cells = ByRate::new();
     let mut lines: BTreeMap<Kind<'_>, Vec<&MethodDifference>> = BTreeMap::new();
     for difference in differences {
@@ -409,115 +420,6 @@ fn compared(place: &Place<'_>, differences: &[&MethodDifference]) -> String {
                  than the interval says.\n";
     }
     text
-}
-
-/// Array, protection, bits, method or model.
-type Line<'a> = (&'a str, &'a str, Option<u32>, &'a str);
-
-/// Lowest voltages at losses, over the trainings of each method, or for each model.
-fn least_energy(answers: &[Answer], by_model: bool) -> String {
-    let mut losses: BTreeSet<u64> = BTreeSet::new();
-    let mut lines: BTreeMap<Line<'_>, BTreeMap<u64, Vec<&Answer>>> = BTreeMap::new();
-    for answer in answers {
-        let Question::Loss { loss, .. } = answer.question else { continue };
-        let ladder = &answer.ladder;
-        losses.insert(loss.to_bits());
-        lines
-            .entry((
-                &ladder.array,
-                &ladder.protection,
-                ladder.bits,
-                if by_model { &ladder.model } else { &ladder.method },
-            ))
-            .or_default()
-            .entry(loss.to_bits())
-            .or_default()
-            .push(answer);
-    }
-    if lines.is_empty() {
-        return String::new();
-    }
-    let mut head = texts(&[if by_model { "Model" } else { "Method" }, "Width", "Array"]);
-    for loss in &losses {
-        let points = number(100.0 * f64::from_bits(*loss));
-        head.extend([format!("Energy, loss ≤ {points}"), "Saving to normal (%)".into()]);
-    }
-    let rows: Vec<Vec<String>> = lines
-        .iter()
-        .map(|((array, protection, bits, method), by_loss)| {
-            let place = match *protection {
-                "none" => (*array).to_owned(),
-                other => format!("{array}, {other}"),
-            };
-            let mut cells = vec![(*method).to_owned(), width(*bits), place];
-            for loss in &losses {
-                let of = by_loss.get(loss).map_or(&[][..], Vec::as_slice);
-                cells.extend([energies(of), savings(of)]);
-            }
-            cells
-        })
-        .collect();
-    format!(
-        "\n#### Least energy at an accuracy loss\n{}\nThe loss is taken from the best accuracy of `normal` without faults, \
-         or of all models where it was not swept. Lowest swept voltage from which on, upward, every mean holds; no \
-         extrapolated point counts. With several trainings: mean (least to most); with one: with its interval over \
-         chips. `≤`: the lowest swept voltage holds, the truth may lie below. \
-         `–`: no swept voltage holds.\n",
-        table(&head, 3, &rows)
-    )
-}
-
-fn energies(of: &[&Answer]) -> String {
-    let found: Vec<f64> =
-        of.iter().filter_map(|a| a.point.as_ref()).map(|point| point.design.energy_relative).collect();
-    let below = if of.iter().any(|a| a.reach == Reach::AtOrBelow) { "≤ " } else { "" };
-    let write = |x: f64| format!("{x:.4}");
-    match (of, found.as_slice()) {
-        (_, []) => "–".into(),
-        ([one], [energy]) => {
-            let ends = match (one.energy_ends.low, one.energy_ends.high) {
-                (Some(low), Some(high)) => format!(" ({} to {})", write(low), write(high)),
-                _ => String::new(),
-            };
-            format!("{below}{}{ends}", write(*energy))
-        }
-        (all, found) => format!("{below}{}{}", several(found, write), reached(found.len(), all.len())),
-    }
-}
-
-fn savings(of: &[&Answer]) -> String {
-    let found: Vec<f64> = of.iter().filter_map(|a| a.saving_to_baseline).collect();
-    let write = |x: f64| format!("{:.1}", 100.0 * x);
-    match (of, found.as_slice()) {
-        (_, []) => "–".into(),
-        ([one], [saving]) => {
-            let ends = match (one.saving_to_baseline_ends.low, one.saving_to_baseline_ends.high) {
-                (Some(low), Some(high)) => format!(" ({} to {})", write(low), write(high)),
-                _ => String::new(),
-            };
-            format!("{}{ends}", write(*saving))
-        }
-        (all, found) => format!("{}{}", several(found, write), reached(found.len(), all.len())),
-    }
-}
-
-fn several(found: &[f64], write: impl Fn(f64) -> String) -> String {
-    let sorted = stats::sorted(found);
-    let mean = stats::mean(found).unwrap_or(0.0);
-    match (sorted.first(), sorted.last()) {
-        (Some(low), Some(high)) if low < high => {
-            format!("{} ({} to {})", write(mean), write(*low), write(*high))
-        }
-        _ => write(mean),
-    }
-}
-
-/// How many trainings of how many hold, where not all do.
-fn reached(found: usize, all: usize) -> String {
-    if found == all {
-        return String::new();
-    }
-    format!(", {found} of {all}")
 }
 
 fn attack_text(attack: &ResultAttack) -> String {

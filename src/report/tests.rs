@@ -6,12 +6,14 @@ use crate::figure::{all, escape};
 use crate::memory::{CellKind, EnergyTerm};
 use crate::seed::Seed;
 use crate::stats::probit;
-use crate::sweep::{StoppedBy, Trial, TrialStatus};
-use crate::table::{answers, method_differences, summarize, Averaged, FloorSpec, Question, Questions};
+use crate::sweep::{StoppedBy, TestSplit, Trial, TrialStatus};
+use crate::table::{
+    answers, method_differences, summarize, Averaged, FloorSpec, MethodMean, Question, Questions,
+};
 use crate::units::ChipId;
 
 /// Answers and paired differences of 50 chips of about the means and deviations of the summaries.
-fn compared(summaries: &[Summary]) -> (Vec<Answer>, Vec<MethodDifference>) {
+pub(super) fn compared(summaries: &[Summary]) -> (Vec<Answer>, Vec<MethodDifference>) {
     let designs: Vec<_> = summaries.iter().map(|s| s.design.clone()).collect();
     let trials = summaries.iter().flat_map(|s| {
         (0..50).map(|chip: u32| {
@@ -341,4 +343,69 @@ fn methods_are_compared_chip_by_chip_and_one_training_is_said_to_be_one() {
     let mut one = report(two_methods());
     one.differences.clear();
     assert!(!html(&one).contains("Methods compared chip by chip"));
+}
+
+#[test]
+fn a_document_of_results_opens_with_where_the_first_method_is_better() {
+    let summaries = two_methods();
+    let (answers, differences) = compared(&summaries);
+    let with_faults = |d: &&MethodDifference| d.method == "wcat" && d.setting.ber > 0.0;
+    let own: Vec<&MethodDifference> = differences.iter().filter(with_faults).collect();
+    let better = own.iter().filter(|d| d.student.unwrap().low > 0.0).count();
+    let worse = own.iter().filter(|d| d.student.unwrap().high < 0.0).count();
+    assert!(better > 2 && worse > 2, "{better} {worse} of {}", own.len());
+    let sweep = ResultSweep {
+        run: "both".into(),
+        memory: "14 nm".into(),
+        images: (2000, 2000),
+        summaries,
+        means: means_of(&own),
+        differences: differences.clone(),
+        answers,
+        commands: Vec::new(),
+        notes: Vec::new(),
+        figures: Vec::new(),
+    };
+    let group = |split, sweeps: &[ResultSweep]| ResultGroup {
+        dataset: "glyphs".into(),
+        architecture: "lenet".into(),
+        split,
+        models: Vec::new(),
+        sweeps: sweeps.to_vec(),
+        attacks: Vec::new(),
+    };
+    let document = |groups| {
+        let (title, version, command) = ("Two methods".into(), "0.1.0".into(), "publish".into());
+        results_markdown(&Results { title, version, command, groups })
+    };
+    let text = document(vec![group(TestSplit::Test, std::slice::from_ref(&sweep))]);
+    let row = format!(
+        "| lenet, glyphs | `both` | independent array | 4 bit | better at {better}, worse at {worse} of {} |",
+        own.len()
+    );
+    assert!(
+        text.contains("| wcat against normal |\n|---|---|---|---|---|\n") && text.contains(&row),
+        "{text}"
+    );
+    assert!(text.find("## In short").unwrap() < text.find("## lenet on glyphs").unwrap());
+    // what was chosen by is no evidence, and without another method there is nothing to say
+    assert!(!document(vec![group(TestSplit::Validation, &[sweep])]).contains("In short"));
+    assert!(!document(vec![group(TestSplit::Test, &[])]).contains("In short"));
+}
+
+/// Means at the settings of these differences.
+fn means_of(differences: &[&MethodDifference]) -> Vec<MethodMean> {
+    let mean = |d: &&MethodDifference| MethodMean {
+        setting: d.setting.clone(),
+        method: d.method.clone(),
+        trainings: 1,
+        chips: 50,
+        energy_relative: 0.5,
+        clean: 0.97,
+        mean: d.mean,
+        trainings_std: None,
+        student: None,
+        of_trainings: None,
+    };
+    differences.iter().map(mean).collect()
 }
