@@ -152,7 +152,7 @@ fn results_are_published_from_tables_alone() {
     assert!(!place.path("docs/two").exists());
     let ended = place.done(&publish);
     assert_eq!(ended.stdout, "docs/r.md\n");
-    assert!(ended.stderr.contains("2 figures, 2 model cards"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("3 figures, 2 model cards"), "{}", ended.stderr);
     let text = String::from_utf8(place.read("docs/r.md")).unwrap();
     for part in [
         "# Two untrained networks",
@@ -165,6 +165,7 @@ fn results_are_published_from_tables_alone() {
         "| Model | Width | Array |",
         "#### Mean accuracy of each model by bit error rate",
         "### Bit-flip attack: `flips`",
+        "(r/flips-attack.svg)",
         "wcat-explore sweep --config both.yaml",
     ] {
         assert!(text.contains(part), "{part}: {text}");

@@ -8,7 +8,7 @@ use super::series::PALETTE;
 use super::sheet::{sheet, Panel};
 use crate::attack::{AttackRow, Stop};
 use crate::table::{FlipRow, Flipper};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Dash of random flips.
 const RANDOM: &[f64] = &[9.0, 5.0];
@@ -21,6 +21,8 @@ type Path = Vec<(f64, f64)>;
 /// One model.
 struct Curve<'a> {
     name: &'a str,
+    /// Bits per weight.
+    bits: u32,
     color: Color,
     shape: Shape,
     /// Each attack, and true where it reached the target.
@@ -28,7 +30,8 @@ struct Curve<'a> {
     random: Vec<Path>,
 }
 
-/// Draws the figure: each attack as a thin line, their mean as a thick one as far as all of them go.
+/// Draws the figure: each attack as a thin line, their mean as a thick one as far as all of them go. More models than
+/// there are colours get a panel for each width.
 pub fn attack(attacks: &[AttackRow], flips: &[FlipRow]) -> String {
     let curves = curves(attacks, flips);
     let every = || curves.iter().flat_map(|curve| &curve.search);
@@ -48,21 +51,37 @@ pub fn attack(attacks: &[AttackRow], flips: &[FlipRow]) -> String {
         }
     }
     let most = every().filter_map(|(path, _)| path.last()).map(|end| end.0).fold(1.0, f64::max);
-    let panel = Panel {
-        x: Axis::linear("Flipped bits", -0.02 * most, 1.03 * most, 9),
-        y: Axis::linear("Accuracy (%)", -2.0, 102.0, 6),
-        height: 440.0,
-        labelled: true,
-        above: None,
-    };
-    sheet("Accuracy under bit-flip attack", vec![panel], 28.0, &legend, |canvas, plane, _| {
+    let panels = widths(attacks).into_iter().map(|width| {
+        let of_width = width.map_or(String::new(), |bits| format!(", {bits} bit"));
+        let panel = Panel {
+            x: Axis::linear("Flipped bits", -0.02 * most, 1.03 * most, 9),
+            y: Axis::linear(&format!("Accuracy (%){of_width}"), -2.0, 102.0, 6),
+            height: 440.0,
+            labelled: true,
+            above: None,
+        };
+        (panel, width)
+    });
+    let (panels, widths): (Vec<Panel>, Vec<Option<u32>>) = panels.unzip();
+    sheet("Accuracy under bit-flip attack", panels, 28.0, &legend, |canvas, plane, i| {
         let ends = plane.x.ends();
         for target in targets(attacks) {
             let line = [(ends.0, 100.0 * target), (ends.1, 100.0 * target)];
             plane.line(canvas, &line, Stroke { color: Color::GREY, width: 1.6, dash: TARGET });
         }
-        curves.iter().for_each(|curve| draw(canvas, plane, curve));
+        let own = |curve: &&Curve<'_>| widths[i].is_none_or(|bits| bits == curve.bits);
+        curves.iter().filter(own).for_each(|curve| draw(canvas, plane, curve));
     })
+}
+
+/// The widths that have a panel of their own; one panel for all where each model has a colour of its own.
+fn widths(attacks: &[AttackRow]) -> Vec<Option<u32>> {
+    let models: BTreeSet<&str> = attacks.iter().map(|attack| attack.model.as_str()).collect();
+    if models.len() <= PALETTE.len() {
+        return vec![None];
+    }
+    let widths: BTreeSet<u32> = attacks.iter().map(|attack| attack.bits).collect();
+    widths.into_iter().map(Some).collect()
 }
 
 fn targets(attacks: &[AttackRow]) -> Vec<f64> {
@@ -79,6 +98,7 @@ fn curves<'a>(attacks: &'a [AttackRow], flips: &[FlipRow]) -> Vec<Curve<'a>> {
         measured.entry((&f.model, f.restart, f.attack)).or_default().extend(point);
     }
     let mut curves: Vec<Curve<'a>> = Vec::new();
+    let one_panel = widths(attacks) == [None];
     for attack in attacks {
         let path = |who: Flipper| {
             let own = measured.get(&(attack.model.as_str(), attack.restart, who));
@@ -89,9 +109,11 @@ fn curves<'a>(attacks: &'a [AttackRow], flips: &[FlipRow]) -> Vec<Curve<'a>> {
             Some(at) => at,
             None => {
                 let at = curves.len();
+                let in_panel = curves.iter().filter(|c| one_panel || c.bits == attack.bits).count();
                 curves.push(Curve {
                     name: &attack.model,
-                    color: PALETTE[at % PALETTE.len()],
+                    bits: attack.bits,
+                    color: PALETTE[in_panel % PALETTE.len()],
                     shape: Shape::ALL[at % Shape::ALL.len()],
                     search: Vec::new(),
                     random: Vec::new(),
@@ -176,6 +198,25 @@ mod tests {
         let one = drawn(&units[..1]);
         assert!(!one.contains("single attacks") && !one.contains("ended before"));
         assert!(png(&svg).unwrap().len() > 1000);
+    }
+
+    #[test]
+    fn more_models_than_colours_get_a_panel_for_each_width_and_colours_of_their_own_in_it() {
+        let units: Vec<AttackUnit> = (0..12)
+            .map(|i| {
+                let mut unit = unit(&format!("model-{i}"), 0, &[0.6, 0.1], Stop::Accuracy);
+                unit.row.bits = if i < 6 { 4 } else { 8 };
+                unit
+            })
+            .collect();
+        let svg = drawn(&units);
+        assert!(svg.contains("Accuracy (%), 4 bit") && svg.contains("Accuracy (%), 8 bit"));
+        let rows: Vec<AttackRow> = units.iter().map(|unit| unit.row.clone()).collect();
+        let curves = curves(&rows, &[]);
+        for (i, a) in curves.iter().enumerate() {
+            assert!(curves[..i].iter().all(|b| a.bits != b.bits || a.color != b.color));
+        }
+        assert!(drawn(&units[..7]).contains(">\nAccuracy (%)\n<"));
     }
 
     #[test]

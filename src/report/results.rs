@@ -108,6 +108,8 @@ pub struct ResultAttack {
     pub summaries: Vec<AttackSummary>,
     /// Command lines that compute it.
     pub commands: Vec<String>,
+    /// Path of its figure from the document.
+    pub figure: String,
 }
 
 /// The document as Markdown. Same input, same text.
@@ -463,7 +465,12 @@ fn attack_text(attack: &ResultAttack) -> String {
             first.most_flips
         )
     });
-    format!("\n### Bit-flip attack: `{}`\n\n{words}\n{}", attack.run, table(&head, 4, &rows))
+    let figure = format!(
+        "![Accuracy under bit-flip attack]({})\n\n*Accuracy under bit-flip attack.* Thin: each attack; thick: their mean as \
+         far as all of them go; dashed: as many flips of random bits.",
+        attack.figure
+    );
+    format!("\n### Bit-flip attack: `{}`\n\n{words}\n\n{figure}\n{}", attack.run, table(&head, 4, &rows))
         + &reproduce(&attack.commands, &[])
 }
 

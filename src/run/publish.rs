@@ -5,6 +5,7 @@ use super::record::Record;
 use super::redraw::{figures_of, memory_of};
 use crate::config::resolved_yaml;
 use crate::error::{Error, Result};
+use crate::figure;
 use crate::memory::MemoryModel;
 use crate::net::{Model, ModelInfo};
 use crate::report::{
@@ -60,7 +61,7 @@ struct Read {
 
 enum Content {
     Sweep { tables: table::Run, memory: Box<MemoryModel> },
-    Attack(Vec<table::AttackSummary>),
+    Attack { summaries: Vec<table::AttackSummary>, svg: String },
 }
 
 /// A model file that is there and is the one of the runs.
@@ -125,11 +126,15 @@ pub fn publish(request: &PublishRequest) -> Result<Published> {
                     };
                     group.sweeps.push(sweep(run, tables, memory, figures)?);
                 }
-                Content::Attack(summaries) => group.attacks.push(ResultAttack {
-                    run: run.name.clone(),
-                    summaries: summaries.clone(),
-                    commands: run.record.commands.clone(),
-                }),
+                Content::Attack { summaries, svg } => {
+                    let figure = linked(run, "attack", svg, &folder, &stem, &mut published)?;
+                    group.attacks.push(ResultAttack {
+                        run: run.name.clone(),
+                        summaries: summaries.clone(),
+                        commands: run.record.commands.clone(),
+                        figure,
+                    });
+                }
             }
         }
         for (name, model) in &shipped {
@@ -147,7 +152,11 @@ fn read(folder: &Path) -> Result<Read> {
     let record = Record::read(folder)?;
     let attacks = folder.join(names::ATTACKS);
     let content = match attacks.exists() {
-        true => Content::Attack(table::summarize_attacks(&table::read_attacks(&attacks)?)),
+        true => {
+            let rows = table::read_attacks(&attacks)?;
+            let svg = figure::attack(&rows, &table::read_flips(&folder.join(names::FLIPS))?);
+            Content::Attack { summaries: table::summarize_attacks(&rows), svg }
+        }
         false => Content::Sweep { tables: table::read_run(folder)?, memory: Box::new(memory_of(folder)?) },
     };
     Ok(Read { record, name: table::run_name(folder), content })
@@ -161,7 +170,7 @@ impl Read {
                 let design = &tables.summaries[0].design;
                 (design.dataset.clone(), design.architecture.clone(), self.record.configuration.sweep.split)
             }
-            Content::Attack(summaries) => {
+            Content::Attack { summaries, .. } => {
                 let first = summaries.first().map(|summary| &summary.first);
                 let (dataset, architecture) = first.map_or_else(Default::default, |first| {
                     (first.dataset.clone(), first.architecture.clone())
@@ -174,7 +183,7 @@ impl Read {
     fn summaries(&self) -> &[Summary] {
         match &self.content {
             Content::Sweep { tables, .. } => &tables.summaries,
-            Content::Attack(_) => &[],
+            Content::Attack { .. } => &[],
         }
     }
 }
@@ -301,23 +310,32 @@ fn figures(
     stem: &str,
     published: &mut Published,
 ) -> Result<Vec<LinkedFigure>> {
-    let mut linked = Vec::new();
+    let mut shown = Vec::new();
     for figure in figures_of(tables, run.record.chance, Seed(run.record.seed))? {
         if !SHOWN.contains(&figure.name) {
             continue;
         }
-        let path = Path::new(stem).join(format!("{}-{}.svg", run.name, figure.name));
-        let place = folder.join(&path);
-        store::create_folder(&folder.join(stem))?;
-        crate::figure::write(&figure.svg, &place)?;
-        published.figures.push(place);
-        linked.push(LinkedFigure {
-            path: path.display().to_string(),
-            title: figure.title,
-            caption: figure.caption,
-        });
+        let path = linked(run, figure.name, &figure.svg, folder, stem, published)?;
+        shown.push(LinkedFigure { path, title: figure.title, caption: figure.caption });
     }
-    Ok(linked)
+    Ok(shown)
+}
+
+/// Writes a figure of a run into the folder of the document; its path from there.
+fn linked(
+    run: &Read,
+    name: &str,
+    svg: &str,
+    folder: &Path,
+    stem: &str,
+    published: &mut Published,
+) -> Result<String> {
+    let path = Path::new(stem).join(format!("{}-{name}.svg", run.name));
+    let place = folder.join(&path);
+    store::create_folder(&folder.join(stem))?;
+    figure::write(svg, &place)?;
+    published.figures.push(place);
+    Ok(path.display().to_string())
 }
 
 fn card(name: &str, model: &Shipped, runs: &[&Read]) -> Result<ModelCard> {
