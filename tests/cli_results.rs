@@ -142,7 +142,11 @@ fn results_are_published_from_tables_alone() {
         "docs/r.md",
         "--title",
         "Two untrained networks",
+        "--cards",
+        "--preface",
+        "first.txt",
     ];
+    place.write("first.txt", "What was *done*.");
     // two voltages make no curve: tables alone
     let two = ["sweep", "--config", "both.yaml", "--bers", "0,0.05", "--chips", "2", "--images", "50"];
     place.done(&[&two[..], &["--out", "two"]].concat());
@@ -150,12 +154,14 @@ fn results_are_published_from_tables_alone() {
     let short = String::from_utf8(place.read("docs/two.md")).unwrap();
     assert!(short.contains("#### Mean accuracy of each model") && !short.contains("Least energy"), "{short}");
     assert!(!place.path("docs/two").exists());
+    assert!(!place.path("a.md").exists(), "cards are written where they are asked for");
     let ended = place.done(&publish);
     assert_eq!(ended.stdout, "docs/r.md\n");
     assert!(ended.stderr.contains("3 figures, 2 model cards"), "{}", ended.stderr);
     let text = String::from_utf8(place.read("docs/r.md")).unwrap();
     for part in [
         "# Two untrained networks",
+        "\nWhat was *done*.\n",
         "## lenet5 on glyphs",
         "[a](../a.md)",
         "| wcat | 4 bit |",

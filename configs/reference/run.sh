@@ -72,6 +72,8 @@ step() {
       mkdir -p results/models/cifar10-resnet20
       cp "$("$wcat" train --config cifar10_resnet20 --config methods/normal --config bits/8 --set trainer.epochs=30 \
         --set name=scratch --out "$work")" results/models/cifar10-resnet20/shared.safetensors
+      "$wcat" sweep --config "configs/reference/$net.yaml" --model results/models/cifar10-resnet20/shared.safetensors \
+        --images 1000 --chips 20 --out cifar10-resnet20-shared
       ;;
     tune)
       grid | each try 2
@@ -87,13 +89,13 @@ step() {
       "$wcat" pack --out "results/models/${net//_/-}" "${models[@]/#/--model=}"
       ;;
     sweep)
-      "$wcat" sweep --config "configs/reference/$net.yaml" --out "${net//_/-}"
+      "$wcat" sweep --config "configs/reference/$net.yaml" --chips 10 --out "${net//_/-}"
       if [ "$net" = cifar10_resnet20 ]; then # one rate on all images, so that close methods are told apart
         "$wcat" sweep --config "configs/reference/$net.yaml" --models "$(ls results/models/cifar10-resnet20/*-4bit.safetensors | paste -sd,)" \
           --bers 0,0.01 --images 10000 --chips 20 --out "${net//_/-}-1-percent"
       fi
       "$wcat" sweep --config "configs/reference/$net.yaml" --memory sram-28nm-kc705b-salami2018 \
-        --array independent,model --bers 0,0.0001,0.001,0.01 --out "${net//_/-}-28nm"
+        --array independent,model --bers 0,0.0001,0.001,0.01 --chips 10 --out "${net//_/-}-28nm"
       ;;
     attack)
       local flips until
@@ -119,7 +121,7 @@ case $net in
     exec "$wcat" publish results/cifar10-resnet20 results/cifar10-resnet20-1-percent results/cifar10-resnet20-28nm \
       results/cifar10-resnet20-attack results/mnist-lenet5 results/mnist-lenet5-28nm results/mnist-lenet5-attack \
       results/tune-cifar10-resnet20 results/tune-mnist-lenet5 results/cifar10-resnet20-shared \
-      --out docs/results.md --title "Reference results"
+      --out docs/results.md --title "Reference results" --preface configs/reference/preface.md --cards
     ;;
   *) echo "unknown network $net" >&2; exit 2 ;;
 esac

@@ -76,7 +76,7 @@ pub(super) fn yield_voltage(points: &Averaged) -> String {
         words.push("Each training has a floor of its own; the legend has their mean.".into());
     }
     words.push(match (curves::has_whiskers(&series(summaries)), points.trainings) {
-        (false, _) => "The series stand side by side; the intervals are in the table.".into(),
+        (false, _) => "The intervals are in the table.".into(),
         (true, 1) => {
             "Bars: 95 % Clopper-Pearson interval of the share; the series stand side by side at each voltage.".into()
         }

@@ -68,7 +68,9 @@ pub fn pareto(summaries: &[Summary], pareto: &Pareto) -> String {
 
 /// Corners of the frontier of all methods in (energy, per cent), by rising energy.
 fn frontier(summaries: &[Summary]) -> Vec<(f64, f64)> {
-    undominated(summaries).into_iter().map(|s| (s.design.energy_relative, 100.0 * s.mean)).collect()
+    let points: Vec<(f64, f64)> =
+        summaries.iter().map(|s| (s.design.energy_relative, 100.0 * s.mean)).collect();
+    undominated(&points).into_iter().map(|i| points[i]).collect()
 }
 
 /// Names (`−0.5`) and accuracies in per cent of the targets, the least loss first.

@@ -34,9 +34,9 @@ pub fn yield_voltage(summaries: &[Summary], memories: &[MemoryCurve]) -> String 
     sheet("Yield against supply voltage", panels, 28.0, &legend, |canvas, plane, i| {
         curves::hatch_below(canvas, plane, contents[i].1);
         for (k, curve) in contents[i].0.iter().enumerate() {
-            // Whole series side by side: most yields are 0 or 1, and all would lie on each other.
+            // Whole series side by side where they have bars: most yields are 0 or 1, and bars would hide each other.
             let (left, top, right, bottom) = plane.area;
-            let shift = curves::shift(k, all.len());
+            let shift = if whiskers { curves::shift(k, all.len()) } else { 0.0 };
             let plane = Plane { area: (left + shift, top, right + shift, bottom), ..plane.clone() };
             curves::draw(canvas, &plane, std::slice::from_ref(curve), |_| ());
         }

@@ -1,9 +1,11 @@
-//! The first table of a document of results: at how many bit error rates the first method is better or worse than
-//! each other one, network by network and memory by memory.
+//! The first tables of a document of results, network by network and memory by memory: at how many bit error rates the
+//! first method is better or worse than each other one, and who holds the frontier of accuracy against energy.
 
 use super::answer::width;
-use super::results::{first_less_others, places, shown, table, texts, Results, FIRST};
+use super::results::{first_less_others, has_curves, means_at, places, shown, table, texts, Results, FIRST};
 use crate::sweep::TestSplit;
+use crate::table::undominated;
+use crate::units::BerSource;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Rates at which an interval lies above 0, below 0, and all of them.
@@ -66,9 +68,48 @@ pub(super) fn in_short(results: &Results) -> String {
         "\n## In short\n\nIs {FIRST} better than the others? At how many of the swept bit error rates above 0 the 95 % \
          interval of the paired difference in mean accuracy lies above 0 (better) or below 0 (worse); at the rest the \
          two are not told apart. Where a run has several trainings of a method, the intervals are for any training, \
-         else for these two networks only. One interval in twenty misses a true difference of 0 by chance, and \
+         else for these two networks only. Where a run took a subset of the test images, the interval counts the choice of \
+         images for each network as if it had images of its own, which is a bound: that two are not told apart there \
+         may be due to the subset. One interval in twenty misses a true difference of 0 by chance, and \
          neighbouring rates share their chips.\n{}",
         table(&head, 4 + others.len(), &rows)
+    ) + &frontiers(results)
+}
+
+/// Who is on the frontier of each sweep, means of methods taken for points.
+fn frontiers(results: &Results) -> String {
+    let mut rows = Vec::new();
+    for group in results.groups.iter().filter(|group| group.split == TestSplit::Test) {
+        for sweep in group.sweeps.iter().filter(|sweep| has_curves(&sweep.summaries)) {
+            for place in places(sweep) {
+                let mut means = means_at(sweep, &place);
+                means.retain(|mean| mean.setting.ber_source != BerSource::Extrapolated);
+                let points: Vec<(f64, f64)> =
+                    means.iter().map(|mean| (mean.energy_relative, mean.mean)).collect();
+                let mut counts: BTreeMap<(Option<u32>, &str), usize> = BTreeMap::new();
+                let on = undominated(&points);
+                for &i in &on {
+                    *counts.entry((means[i].setting.bits, means[i].method.as_str())).or_default() += 1;
+                }
+                let held = counts.iter().map(|((bits, method), n)| format!("{method} {}: {n}", width(*bits)));
+                rows.push(vec![
+                    format!("{}, {}", group.architecture, group.dataset),
+                    format!("`{}`", sweep.run),
+                    place.words(),
+                    on.len().to_string(),
+                    held.collect::<Vec<_>>().join(", "),
+                ]);
+            }
+        }
+    }
+    if rows.is_empty() {
+        return String::new();
+    }
+    let head = texts(&["Network", "Run", "Cells", "Points", "Of which"]);
+    format!(
+        "\nWho holds the frontier of mean accuracy against weight-memory energy, by method and width, on measured ground; \
+         neighbouring points often lie within each other's intervals:\n{}",
+        table(&head, 5, &rows)
     )
 }
 

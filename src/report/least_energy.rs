@@ -97,7 +97,6 @@ fn energies(of: &[&Answer]) -> String {
 
 fn savings(of: &[&Answer]) -> String {
     let found: Vec<f64> = of.iter().filter_map(|a| a.saving_to_baseline).collect();
-    let write = |x: f64| format!("{:.1}", 100.0 * x);
     match (of, found.as_slice()) {
         (_, []) => "–".into(),
         ([one], [saving]) => {
@@ -111,6 +110,14 @@ fn savings(of: &[&Answer]) -> String {
     }
 }
 
+/// A share in per cent with one decimal, without the sign of a rounded 0.
+fn write(share: f64) -> String {
+    match format!("{:.1}", 100.0 * share) {
+        zero if zero == "-0.0" => "0.0".into(),
+        other => other,
+    }
+}
+
 /// Savings to the mean energy of the baseline's trainings; none where one of them reaches no voltage.
 fn savings_at_width(of: &[&Answer], base: &[&Answer]) -> String {
     let energy = |answer: &&Answer| answer.point.as_ref().map(|point| point.design.energy_relative);
@@ -119,7 +126,7 @@ fn savings_at_width(of: &[&Answer], base: &[&Answer]) -> String {
     let found: Vec<f64> = of.iter().filter_map(energy).map(|own| 1.0 - own / base).collect();
     match found.is_empty() {
         true => "–".into(),
-        false => several(&found, |x| format!("{:.1}", 100.0 * x)) + &reached(found.len(), of.len()),
+        false => several(&found, write) + &reached(found.len(), of.len()),
     }
 }
 

@@ -19,6 +19,8 @@ pub struct Results {
     pub title: String,
     /// Version of the program that computed the runs.
     pub version: String,
+    /// Markdown under the title; may be empty.
+    pub preface: String,
     /// The command that makes the document.
     pub command: String,
     /// Networks on data sets.
@@ -120,6 +122,9 @@ pub fn results_markdown(results: &Results) -> String {
          the same network at 8 bits and the error-free voltage. Intervals are at 95 %.\n",
         results.title, results.command, results.version
     );
+    if !results.preface.is_empty() {
+        text += &format!("\n{}\n", results.preface.trim());
+    }
     text += &in_short(results);
     for group in &results.groups {
         text += &format!("\n## {} on {}\n", group.architecture, group.dataset);
@@ -235,7 +240,8 @@ pub(super) fn shown(difference: &MethodDifference) -> Option<Interval> {
     difference.of_trainings.or(difference.student)
 }
 
-fn means_at<'a>(sweep: &'a ResultSweep, place: &Place<'_>) -> Vec<&'a MethodMean> {
+/// The means of methods at a place.
+pub(super) fn means_at<'a>(sweep: &'a ResultSweep, place: &Place<'_>) -> Vec<&'a MethodMean> {
     sweep.means.iter().filter(|mean| place.holds(&mean.setting)).collect()
 }
 

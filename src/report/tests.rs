@@ -376,7 +376,8 @@ fn a_document_of_results_opens_with_where_the_first_method_is_better() {
     };
     let document = |groups| {
         let (title, version, command) = ("Two methods".into(), "0.1.0".into(), "publish".into());
-        results_markdown(&Results { title, version, command, groups })
+        let preface = "Read *this* first.\n".into();
+        results_markdown(&Results { title, version, preface, command, groups })
     };
     let text = document(vec![group(TestSplit::Test, std::slice::from_ref(&sweep))]);
     let row = format!(
@@ -387,7 +388,13 @@ fn a_document_of_results_opens_with_where_the_first_method_is_better() {
         text.contains("| wcat against normal |\n|---|---|---|---|---|\n") && text.contains(&row),
         "{text}"
     );
+    assert!(text.contains("\nRead *this* first.\n\n## In short"), "{text}");
     assert!(text.find("## In short").unwrap() < text.find("## lenet on glyphs").unwrap());
+    let frontier = text.split("Who holds the frontier").nth(1).unwrap();
+    assert!(
+        frontier.contains("| lenet, glyphs | `both` | independent array |")
+            && frontier.contains("wcat 4 bit: ")
+    );
     // what was chosen by is no evidence, and without another method there is nothing to say
     assert!(!document(vec![group(TestSplit::Validation, &[sweep])]).contains("In short"));
     assert!(!document(vec![group(TestSplit::Test, &[])]).contains("In short"));

@@ -29,6 +29,10 @@ pub struct PublishRequest {
     pub out: PathBuf,
     /// Its title.
     pub title: String,
+    /// Markdown that goes under the title.
+    pub preface: Option<PathBuf>,
+    /// Whether each model file gets a card beside it.
+    pub cards: bool,
     /// The command line, for the document.
     pub command: String,
 }
@@ -46,6 +50,8 @@ pub struct Published {
     pub missing: Vec<String>,
 }
 
+/// Largest preface that is read.
+const LARGEST_PREFACE: u64 = 1 << 20;
 /// Figures of a sweep that the document shows.
 const SHOWN: [&str; 2] = ["pareto", "accuracy_ber"];
 
@@ -83,6 +89,8 @@ pub fn publish(request: &PublishRequest) -> Result<Published> {
     let Some(first) = runs.first() else {
         return Err(Error::argument("runs", "at least one folder in `results`", "none"));
     };
+    let text = |path: &PathBuf| store::read_text(path, "the preface of a document", LARGEST_PREFACE);
+    let preface = request.preface.as_ref().map(text).transpose()?;
     let folder = request.out.parent().map_or_else(PathBuf::new, Path::to_owned);
     let stem = request.out.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let mut published = Published {
@@ -93,6 +101,7 @@ pub fn publish(request: &PublishRequest) -> Result<Published> {
     };
     let mut results = Results {
         title: request.title.clone(),
+        preface: preface.unwrap_or_default(),
         version: first.record.version.clone(),
         command: request.command.clone(),
         groups: Vec::new(),
@@ -111,7 +120,7 @@ pub fn publish(request: &PublishRequest) -> Result<Published> {
             dataset,
             architecture,
             split,
-            models: models(&of, &shipped, &folder),
+            models: models(&of, &shipped, &folder, request.cards),
             sweeps: Vec::new(),
             attacks: Vec::new(),
         };
@@ -137,7 +146,7 @@ pub fn publish(request: &PublishRequest) -> Result<Published> {
                 }
             }
         }
-        for (name, model) in &shipped {
+        for (name, model) in shipped.iter().filter(|_| request.cards) {
             let path = model.path.with_extension("md");
             store::write_bytes(&path, card_markdown(&card(name, model, &of)?).as_bytes())?;
             published.cards.push(path);
@@ -256,13 +265,18 @@ fn training_words(info: &ModelInfo) -> Option<String> {
     Some(words)
 }
 
-fn models(runs: &[&Read], shipped: &BTreeMap<String, Shipped>, folder: &Path) -> Vec<ResultModel> {
+fn models(
+    runs: &[&Read],
+    shipped: &BTreeMap<String, Shipped>,
+    folder: &Path,
+    cards: bool,
+) -> Vec<ResultModel> {
     let mut models: BTreeMap<(Option<u32>, String, Option<u64>, String), ResultModel> = BTreeMap::new();
     for summary in runs.iter().flat_map(|run| run.summaries()) {
         let design = &summary.design;
         let file = shipped.get(&design.model);
-        let card = file.map(|file| {
-            let path = file.path.with_extension("md");
+        let card = file.map(|file| file.path.with_extension("md")).filter(|path| cards || path.exists());
+        let card = card.map(|path| {
             let up: PathBuf = folder.components().map(|_| "..").collect();
             up.join(path).display().to_string()
         });

@@ -420,8 +420,9 @@ Example:
   wcat-explore publish results/cifar10-resnet20 results/cifar10-resnet20-attack --out docs/results.md
 
 Reads stored tables alone: neither data nor models are needed, nothing is evaluated. Figures go to a folder of the
-document's name beside it. Beside each model file of the runs that is below this
-folder where it was, and unchanged, goes its card.")]
+document's name beside it. With --cards, each model file of the runs that is below
+this folder where it was, and unchanged, gets a card beside it, in place of the one
+that was there.")]
 pub(crate) struct PublishArgs {
     /// Run folders of sweeps and attacks
     #[arg(required = true, value_name = "RUN")]
@@ -432,6 +433,12 @@ pub(crate) struct PublishArgs {
     /// Its title
     #[arg(long, value_name = "TEXT", default_value = "Results")]
     pub title: String,
+    /// Markdown that goes under the title
+    #[arg(long, value_name = "FILE")]
+    pub preface: Option<PathBuf>,
+    /// Also write a card (Markdown) beside each model file, over the one that is there
+    #[arg(long)]
+    pub cards: bool,
 }
 
 #[derive(Debug, Args)]

@@ -11,14 +11,19 @@ pub(crate) fn run(args: &PublishArgs, monitor: &Progress) -> anyhow::Result<()> 
         runs: args.runs.clone(),
         out: args.out.clone(),
         title: args.title.clone(),
+        preface: args.preface.clone(),
+        cards: args.cards,
         command: command_line(),
     };
     let published = publish(&request)?;
     for model in &published.missing {
-        monitor.warn(&format!(
-            "the model {model} is not below this folder where the run had it, or is another: no card"
-        ));
+        monitor
+            .warn(&format!("the model {model} is not below this folder where the run had it, or is another"));
     }
-    monitor.note(&format!("{} figures, {} model cards", published.figures.len(), published.cards.len()));
+    let cards = match published.cards.len() {
+        0 => String::new(),
+        n => format!(", {n} model cards beside their models"),
+    };
+    monitor.note(&format!("{} figures{cards}", published.figures.len()));
     show::result(&published.document.display().to_string())
 }
