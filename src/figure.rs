@@ -25,8 +25,6 @@ mod weight_histogram;
 mod weight_violin;
 mod yield_voltage;
 
-#[cfg(test)]
-use crate::table::Summary;
 use crate::table::{Averaged, Pareto};
 use crate::units::{BerSource, VoltageUnit};
 

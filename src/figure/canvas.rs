@@ -94,12 +94,6 @@ pub(super) fn drawn(height: f64, title: &str, draw: impl FnOnce(&mut Canvas<'_>)
 
 /// The same picture in a smaller file: neighbouring lines of one look, such as the dashes of a line, as one path.
 fn joined(svg: &str) -> String {
-    const START: &str = "<polyline ";
-    // attributes, then points
-    let parts = |line: &'_ str| -> Option<(String, String)> {
-        let (look, points) = line.strip_prefix(START)?.strip_suffix("\"/>")?.split_once(" points=\"")?;
-        Some((look.to_owned(), points.trim_end().to_owned()))
-    };
     let mut out = String::with_capacity(svg.len());
     let lines: Vec<&str> = svg.lines().collect();
     for run in lines.chunk_by(|a, b| parts(a).zip(parts(b)).is_some_and(|((a, _), (b, _))| a == b)) {
@@ -113,6 +107,12 @@ fn joined(svg: &str) -> String {
         }
     }
     out
+}
+
+/// Attributes and points of a line in an SVG file.
+fn parts(line: &str) -> Option<(&str, &str)> {
+    let (look, points) = line.strip_prefix("<polyline ")?.strip_suffix("\"/>")?.split_once(" points=\"")?;
+    Some((look, points.trim_end()))
 }
 
 fn fine(pixels: f64) -> i32 {

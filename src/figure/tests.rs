@@ -3,7 +3,7 @@
 use super::*;
 use crate::stats::{clopper_pearson, normal_cdf, Interval};
 use crate::sweep::{Design, DomainVoltage, StoppedBy};
-use crate::table::{Frontier, FrontierPoint, Saving, Spread};
+use crate::table::{Frontier, FrontierPoint, Saving, Spread, Summary};
 use crate::units::Accuracy;
 
 /// The 14 nm curve of the memory models: voltage to rate and its source, with `lowest` measured voltage.

@@ -2,7 +2,9 @@
 //! first method is better or worse than each other one, and who holds the frontier of accuracy against energy.
 
 use super::answer::width;
-use super::results::{first_less_others, has_curves, means_at, places, shown, table, texts, Results, FIRST};
+use super::results::{
+    first_less_others, has_curves, means_at, places, shown, table, texts, Place, ResultSweep, Results, FIRST,
+};
 use crate::sweep::TestSplit;
 use crate::table::undominated;
 use crate::units::BerSource;
@@ -31,26 +33,20 @@ impl Tally {
 /// Empty where the first method was compared with none.
 pub(super) fn in_short(results: &Results) -> String {
     let mut others: BTreeSet<&str> = BTreeSet::new();
-    let mut lines: Vec<([String; 4], BTreeMap<&str, Tally>)> = Vec::new();
-    for group in results.groups.iter().filter(|group| group.split == TestSplit::Test) {
-        for sweep in &group.sweeps {
-            for place in places(sweep) {
-                let mut by_width: BTreeMap<Option<u32>, BTreeMap<&str, Tally>> = BTreeMap::new();
-                for difference in first_less_others(sweep, &place) {
-                    let Some(interval) = shown(difference) else { continue };
-                    let own = by_width.entry(difference.setting.bits).or_default();
-                    let tally = own.entry(difference.other.as_str()).or_default();
-                    tally.all += 1;
-                    tally.better += usize::from(interval.low > 0.0);
-                    tally.worse += usize::from(interval.high < 0.0);
-                    others.insert(&difference.other);
-                }
-                lines.extend(by_width.into_iter().map(|(bits, tallies)| {
-                    let network = format!("{}, {}", group.architecture, group.dataset);
-                    ([network, format!("`{}`", sweep.run), place.words(), width(bits)], tallies)
-                }));
-            }
+    let mut lines: Vec<(Vec<String>, BTreeMap<&str, Tally>)> = Vec::new();
+    for (words, sweep, place) in tested(results) {
+        let mut by_width: BTreeMap<Option<u32>, BTreeMap<&str, Tally>> = BTreeMap::new();
+        for difference in first_less_others(sweep, &place) {
+            let Some(interval) = shown(difference) else { continue };
+            let own = by_width.entry(difference.setting.bits).or_default();
+            let tally = own.entry(difference.other.as_str()).or_default();
+            tally.all += 1;
+            tally.better += usize::from(interval.low > 0.0);
+            tally.worse += usize::from(interval.high < 0.0);
+            others.insert(&difference.other);
         }
+        let named = |bits| words.iter().cloned().chain([width(bits)]).collect();
+        lines.extend(by_width.into_iter().map(|(bits, tallies)| (named(bits), tallies)));
     }
     if lines.is_empty() {
         return String::new();
@@ -76,31 +72,37 @@ pub(super) fn in_short(results: &Results) -> String {
     ) + &frontiers(results)
 }
 
+/// The sweeps on test images by place: network, run and place in words, then both.
+fn tested(results: &Results) -> Vec<([String; 3], &ResultSweep, Place<'_>)> {
+    let groups = results.groups.iter().filter(|group| group.split == TestSplit::Test);
+    let sweeps = groups.flat_map(|group| group.sweeps.iter().map(move |sweep| (group, sweep)));
+    sweeps
+        .flat_map(|(group, sweep)| places(sweep).into_iter().map(move |place| (group, sweep, place)))
+        .map(|(group, sweep, place)| {
+            let network = format!("{}, {}", group.architecture, group.dataset);
+            ([network, format!("`{}`", sweep.run), place.words()], sweep, place)
+        })
+        .collect()
+}
+
 /// Who is on the frontier of each sweep, means of methods taken for points.
 fn frontiers(results: &Results) -> String {
-    let mut rows = Vec::new();
-    for group in results.groups.iter().filter(|group| group.split == TestSplit::Test) {
-        for sweep in group.sweeps.iter().filter(|sweep| has_curves(&sweep.summaries)) {
-            for place in places(sweep) {
-                let mut means = means_at(sweep, &place);
-                means.retain(|mean| mean.setting.ber_source != BerSource::Extrapolated);
-                let points: Vec<(f64, f64)> =
-                    means.iter().map(|mean| (mean.energy_relative, mean.mean)).collect();
-                let mut counts: BTreeMap<(Option<u32>, &str), usize> = BTreeMap::new();
-                let on = undominated(&points);
-                for &i in &on {
-                    *counts.entry((means[i].setting.bits, means[i].method.as_str())).or_default() += 1;
-                }
-                let held = counts.iter().map(|((bits, method), n)| format!("{method} {}: {n}", width(*bits)));
-                rows.push(vec![
-                    format!("{}, {}", group.architecture, group.dataset),
-                    format!("`{}`", sweep.run),
-                    place.words(),
-                    on.len().to_string(),
-                    held.collect::<Vec<_>>().join(", "),
-                ]);
-            }
+    let mut rows: Vec<Vec<String>> = Vec::new();
+    for (words, sweep, place) in tested(results) {
+        if !has_curves(&sweep.summaries) {
+            continue;
         }
+        let mut means = means_at(sweep, &place);
+        means.retain(|mean| mean.setting.ber_source != BerSource::Extrapolated);
+        let points: Vec<(f64, f64)> = means.iter().map(|mean| (mean.energy_relative, mean.mean)).collect();
+        let mut counts: BTreeMap<(Option<u32>, &str), usize> = BTreeMap::new();
+        let on = undominated(&points);
+        for &i in &on {
+            *counts.entry((means[i].setting.bits, means[i].method.as_str())).or_default() += 1;
+        }
+        let held = counts.iter().map(|((bits, method), n)| format!("{method} {}: {n}", width(*bits)));
+        let held = held.collect::<Vec<_>>().join(", ");
+        rows.push(words.into_iter().chain([on.len().to_string(), held]).collect());
     }
     if rows.is_empty() {
         return String::new();

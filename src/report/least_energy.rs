@@ -4,11 +4,8 @@ use super::answer::width;
 use super::results::{table, texts};
 use crate::figure::number;
 use crate::stats;
-use crate::table::{Answer, Question, Reach};
+use crate::table::{Answer, Question, Reach, BASELINE};
 use std::collections::{BTreeMap, BTreeSet};
-
-/// The method that savings are relative to.
-const BASELINE: &str = "normal";
 
 /// Array, protection, bits, method or model.
 type Line<'a> = (&'a str, &'a str, Option<u32>, &'a str);

@@ -4,7 +4,8 @@ use super::frontier::{by_energy, frontier};
 use super::methods::mean;
 use super::row::{Outcome, Spread, Summary};
 use super::settings::{by_setting, Setting, Trainings};
-use crate::error::{Error, Result};
+use super::summary::spread;
+use crate::error::Result;
 use crate::stats::{self, Interval};
 use crate::sweep::Design;
 use crate::units::Accuracy;
@@ -95,23 +96,13 @@ fn average(setting: &Setting, method: &str, trainings: &Trainings<'_>) -> Result
     }))
 }
 
+/// The chips of all trainings, with their mean yield between the ends of all their intervals.
 fn pooled(spreads: &[Spread], accuracies: &[f64]) -> Result<Spread> {
-    let sorted = stats::sorted(accuracies);
-    let quantile =
-        |q| stats::quantile(&sorted, q).ok_or_else(|| Error::argument("chips", "at least 1", "none"));
     let shares: Vec<f64> = spreads.iter().map(|spread| spread.yield_share).collect();
     let ends = spreads.iter().map(|spread| spread.yield_interval);
     let none = Interval { low: 1.0, high: 0.0 };
-    Ok(Spread {
-        min: quantile(0.0)?,
-        p05: quantile(0.05)?,
-        median: quantile(0.5)?,
-        p95: quantile(0.95)?,
-        max: quantile(1.0)?,
-        yield_share: stats::mean(&shares).unwrap_or(0.0),
-        yield_interval: ends
-            .fold(none, |all, i| Interval { low: all.low.min(i.low), high: all.high.max(i.high) }),
-    })
+    let hull = ends.fold(none, |all, i| Interval { low: all.low.min(i.low), high: all.high.max(i.high) });
+    spread(accuracies, stats::mean(&shares).unwrap_or(0.0), hull)
 }
 
 /// Places of the points (energy, accuracy) that no other dominates: none has both at most their energy and at least

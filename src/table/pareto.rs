@@ -14,7 +14,7 @@ pub const SAVING_LOSSES: [f64; 3] = [0.005, 0.01, 0.02];
 /// Paired bootstrap resamples of chips.
 pub const RESAMPLES: usize = 1000;
 /// Name of the method that others are compared with.
-pub(super) const BASELINE: &str = "normal";
+pub const BASELINE: &str = "normal";
 /// Name of the protection of unprotected codes.
 pub(super) const UNPROTECTED: &str = "none";
 /// First index of the bootstrap stream of frontiers; summaries have another.

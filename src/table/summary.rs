@@ -297,22 +297,12 @@ struct Estimate {
 impl Estimate {
     fn alike(sample: ImageSample, correct: &[u64], mean: f64, floor: f64) -> Result<Self> {
         let xs: Vec<f64> = correct.iter().map(|&correct| correct as f64 / sample.used as f64).collect();
-        let sorted = stats::sorted(&xs);
         let of_images = sample.variance(mean);
-        let quantile =
-            |q| stats::quantile(&sorted, q).ok_or_else(|| Error::argument("chips", "at least 1", "none"));
         let same = correct.iter().all(|&x| x == correct[0]);
         let std = stats::standard_deviation(&xs).map(|std| if same { 0.0 } else { std });
         let good = xs.iter().filter(|&&x| x >= floor).count();
-        let spread = Spread {
-            min: quantile(0.0)?,
-            p05: quantile(0.05)?,
-            median: quantile(0.5)?,
-            p95: quantile(0.95)?,
-            max: quantile(1.0)?,
-            yield_share: good as f64 / xs.len() as f64,
-            yield_interval: stats::clopper_pearson(good as u64, xs.len() as u64),
-        };
+        let share = good as f64 / xs.len() as f64;
+        let spread = spread(&xs, share, stats::clopper_pearson(good as u64, xs.len() as u64))?;
         let half = std.and_then(|std| stats::mean_half_width(std, xs.len(), of_images));
         Ok(Self { xs, std, image_std: None, half, of_images, spread: Some(spread) })
     }
@@ -334,6 +324,25 @@ impl Estimate {
             spread: None,
         }
     }
+}
+
+/// Quantiles of accuracies, with a yield.
+///
+/// # Errors
+/// [`Error::Argument`] without accuracies.
+pub(super) fn spread(accuracies: &[f64], yield_share: f64, yield_interval: Interval) -> Result<Spread> {
+    let sorted = stats::sorted(accuracies);
+    let quantile =
+        |q| stats::quantile(&sorted, q).ok_or_else(|| Error::argument("chips", "at least 1", "none"));
+    Ok(Spread {
+        min: quantile(0.0)?,
+        p05: quantile(0.05)?,
+        median: quantile(0.5)?,
+        p95: quantile(0.95)?,
+        max: quantile(1.0)?,
+        yield_share,
+        yield_interval,
+    })
 }
 
 /// A number that depends on the text alone: the first 64 bits of its SHA-256.
