@@ -402,8 +402,26 @@ fn run_folders() {
         refused(&place, &["pareto", "results/mine", "--out", name], &message);
     }
     let message =
-        "results/none/run.yaml: not found (expected the record of a run, in a folder that `sweep` has made)";
+        "results/none: not found (expected the folder of a run, as `sweep` and `attack` make them in `results`)";
     refused(&place, &["pareto", "results/none"], message);
+    place.write("results/other/note", "");
+    let record = "results/other/run.yaml: not found (expected the record of a run, in a folder that `sweep` or `attack` \
+                  has made)";
+    refused(&place, &["pareto", "results/other"], record);
+    let unfinished: Vec<&str> = begun
+        .lines()
+        .map(|line| if line.starts_with("finished_unix") { "finished_unix: null" } else { line })
+        .collect();
+    place.write("results/other/run.yaml", unfinished.join("\n"));
+    let command =
+        begun.lines().skip_while(|line| *line != "commands:").nth(1).unwrap().trim_start_matches("- ");
+    let owed = format!(
+        "results/other/summary.parquet: not found (expected the tables of a finished run; this one is not finished, its \
+         command goes on with it: `{command}`)"
+    );
+    for command in [&["pareto", "results/other"][..], &["publish", "results/other", "--out", "all.md"]] {
+        refused(&place, command, &owed);
+    }
     refused(&place, &["pareto", "results/mine", "results/none"], message);
     refused(
         &place,

@@ -4,7 +4,7 @@ use super::canvas::{Canvas, Color, Stroke};
 use super::legend::{Legend, Sample};
 use super::marker::{marker, Shape};
 use super::plane::{Axis, Plane};
-use super::series::PALETTE;
+use super::series::{method_order, PALETTE};
 use super::sheet::{sheet, Panel};
 use crate::attack::{AttackRow, Stop};
 use crate::table::{FlipRow, Flipper};
@@ -98,7 +98,7 @@ fn curves<'a>(attacks: &'a [AttackRow], flips: &[FlipRow]) -> Vec<Curve<'a>> {
         measured.entry((&f.model, f.restart, f.attack)).or_default().extend(point);
     }
     let mut curves: Vec<Curve<'a>> = Vec::new();
-    let one_panel = widths(attacks) == [None];
+    let colors = colors(attacks);
     for attack in attacks {
         let path = |who: Flipper| {
             let own = measured.get(&(attack.model.as_str(), attack.restart, who));
@@ -109,11 +109,10 @@ fn curves<'a>(attacks: &'a [AttackRow], flips: &[FlipRow]) -> Vec<Curve<'a>> {
             Some(at) => at,
             None => {
                 let at = curves.len();
-                let in_panel = curves.iter().filter(|c| one_panel || c.bits == attack.bits).count();
                 curves.push(Curve {
                     name: &attack.model,
                     bits: attack.bits,
-                    color: PALETTE[in_panel % PALETTE.len()],
+                    color: colors.get(attack.model.as_str()).copied().unwrap_or(Color::INK),
                     shape: Shape::ALL[at % Shape::ALL.len()],
                     search: Vec::new(),
                     random: Vec::new(),
@@ -125,6 +124,29 @@ fn curves<'a>(attacks: &'a [AttackRow], flips: &[FlipRow]) -> Vec<Curve<'a>> {
         curves[at].random.push(path(Flipper::Random));
     }
     curves
+}
+
+/// The colour of each model: that of its method in the figures of sweeps, `normal` first, then by name, while the models
+/// of a panel have a method each; else by place in the panel.
+fn colors(attacks: &[AttackRow]) -> BTreeMap<&str, Color> {
+    let one_panel = widths(attacks) == [None];
+    let mut models: Vec<&AttackRow> = Vec::new();
+    for attack in attacks {
+        if models.iter().all(|seen| seen.model != attack.model) {
+            models.push(attack);
+        }
+    }
+    let together = |a: &AttackRow, b: &AttackRow| one_panel || a.bits == b.bits;
+    let methods: BTreeSet<(bool, &str)> = models.iter().map(|model| method_order(&model.method)).collect();
+    let alone = models.iter().all(|model| {
+        models.iter().filter(|other| together(model, other) && other.method == model.method).count() == 1
+    });
+    let place = |(at, model): (usize, &&AttackRow)| match alone && methods.len() <= PALETTE.len() {
+        true => methods.range(..method_order(&model.method)).count(),
+        false => models[..at].iter().filter(|other| together(model, other)).count(),
+    };
+    let color = |model: (usize, &&AttackRow)| PALETTE[place(model) % PALETTE.len()];
+    models.iter().enumerate().map(|(at, model)| (model.model.as_str(), color((at, model)))).collect()
 }
 
 fn draw(canvas: &mut Canvas<'_>, plane: &Plane, curve: &Curve<'_>) {
@@ -217,6 +239,27 @@ mod tests {
             assert!(curves[..i].iter().all(|b| a.bits != b.bits || a.color != b.color));
         }
         assert!(drawn(&units[..7]).contains(">\nAccuracy (%)\n<"));
+    }
+
+    #[test]
+    fn methods_have_the_colours_of_the_figures_of_sweeps() {
+        let of = |methods: &[(&str, u32)]| {
+            let row = |(i, &(method, bits)): (usize, &(&str, u32))| {
+                let mut row = unit(&format!("model-{i}"), 0, &[0.1], Stop::Accuracy).row;
+                (row.method, row.bits) = (method.into(), bits);
+                row
+            };
+            let rows: Vec<AttackRow> = methods.iter().enumerate().map(row).collect();
+            curves(&rows, &[]).iter().map(|curve| curve.color).collect::<Vec<_>>()
+        };
+        let [blue, red, green, ..] = PALETTE;
+        assert_eq!(of(&[("wcat", 4), ("plclip", 4), ("normal", 4)]), [green, red, blue]);
+        let widths =
+            [8, 4].map(|bits| ["wclip", "lsq", "wcat", "normal"].map(|method| (method, bits))).concat();
+        let once = [PALETTE[3], red, green, blue];
+        assert_eq!(of(&widths), [once, once].concat());
+        // two of one method: by place
+        assert_eq!(of(&[("wcat", 4), ("wcat", 4), ("normal", 4)]), [blue, red, green]);
     }
 
     #[test]

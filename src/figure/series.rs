@@ -3,7 +3,7 @@
 use super::canvas::Color;
 use super::marker::{Shape, MARKER};
 use crate::stats::Interval;
-use crate::table::Summary;
+use crate::table::{Summary, BASELINE};
 use crate::units::BerSource;
 use serde::Serialize;
 
@@ -62,7 +62,13 @@ fn key(summary: &Summary) -> Key<'_> {
     // Empty for none: unprotected points come first, and only a protection is named.
     let protection = if d.protection == "none" { "" } else { &d.protection };
     let rest = [protection, domains, &d.architecture, &d.dataset, &d.memory, &d.array, &d.fault_kind];
-    (d.method != "normal", &d.method, std::cmp::Reverse(d.bits), rest, d.training_seed, &d.model)
+    let (later, method) = method_order(&d.method);
+    (later, method, std::cmp::Reverse(d.bits), rest, d.training_seed, &d.model)
+}
+
+/// By what methods are sorted in legends and get their colours: `normal` first, then by name.
+pub(super) fn method_order(method: &str) -> (bool, &str) {
+    (method != BASELINE, method)
 }
 
 /// Sorts design points into series, in the order of the legend.

@@ -177,7 +177,8 @@ impl Prepared {
             self.models.iter().flat_map(|model| model.warnings.iter().cloned()).collect();
         let ImageSample { used, all } = self.images.sample();
         if used < all {
-            notes.push(format!("{used} of {all} test images are used in each trial"));
+            let images = self.experiment.sweep.split.images();
+            notes.push(format!("{used} of {all} {images} are used in each trial"));
         }
         let points = &self.grid;
         notes.extend(self.faults.notes(&self.memory));

@@ -158,7 +158,7 @@ pub fn publish(request: &PublishRequest) -> Result<Published> {
 }
 
 fn read(folder: &Path) -> Result<Read> {
-    let record = Record::read(folder)?;
+    let record = Record::with_tables(folder)?;
     let attacks = folder.join(names::ATTACKS);
     let content = match attacks.exists() {
         true => {

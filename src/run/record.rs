@@ -5,6 +5,7 @@ use crate::config::{resolve, resolved_yaml, Experiment, Layer};
 use crate::error::{Error, Result};
 use crate::kernel::Isa;
 use crate::store;
+use crate::table::names;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -133,13 +134,32 @@ impl Record {
 
     pub(super) fn read(folder: &Path) -> Result<Self> {
         let layer = Layer::file(&folder.join(RECORD)).map_err(|error| match error {
+            Error::Missing { .. } if !folder.is_dir() => Error::Missing {
+                path: folder.to_owned(),
+                expected: "the folder of a run, as `sweep` and `attack` make them in `results`".into(),
+            },
             Error::Missing { path, .. } => Error::Missing {
                 path,
-                expected: "the record of a run, in a folder that `sweep` has made".into(),
+                expected: "the record of a run, in a folder that `sweep` or `attack` has made".into(),
             },
             other => other,
         })?;
         resolve(&[layer])
+    }
+
+    /// Reads the record of a run whose tables are there.
+    pub(super) fn with_tables(folder: &Path) -> Result<Self> {
+        let record = Self::read(folder)?;
+        let tables = [names::SUMMARY, names::ATTACKS].map(|name| folder.join(name));
+        if record.finished_unix.is_some() || tables.iter().any(|table| table.exists()) {
+            return Ok(record);
+        }
+        let [path, _] = tables;
+        let command = record.commands.last().map_or(String::new(), |command| format!(": `{command}`"));
+        let expected = format!(
+            "the tables of a finished run; this one is not finished, its command goes on with it{command}"
+        );
+        Err(Error::Missing { path, expected })
     }
 
     /// The version this program writes.

@@ -40,7 +40,7 @@ pub fn redraw(runs: &[PathBuf], reports: &Path, name: Option<&str>) -> Result<(D
 }
 
 pub(super) fn draw(runs: &[PathBuf], reports: &Path, name: Option<&str>) -> Result<(Drawn, Pareto)> {
-    let records: Vec<Record> = runs.iter().map(|run| Record::read(run)).collect::<Result<_>>()?;
+    let records: Vec<Record> = runs.iter().map(|run| Record::with_tables(run)).collect::<Result<_>>()?;
     let Some(first) = records.first() else {
         return Err(Error::argument("runs", "at least one folder in `results`", "none"));
     };
