@@ -89,13 +89,20 @@ step() {
       "$wcat" pack --out "results/models/${net//_/-}" "${models[@]/#/--model=}"
       ;;
     sweep)
-      "$wcat" sweep --config "configs/reference/$net.yaml" --chips 10 --out "${net//_/-}"
-      if [ "$net" = cifar10_resnet20 ]; then # one rate on all images, so that close methods are told apart
-        "$wcat" sweep --config "configs/reference/$net.yaml" --models "$(ls results/models/cifar10-resnet20/*-4bit.safetensors | paste -sd,)" \
-          --bers 0,0.01 --images 10000 --chips 20 --out "${net//_/-}-1-percent"
-      fi
-      "$wcat" sweep --config "configs/reference/$net.yaml" --memory sram-28nm-kc705b-salami2018 \
-        --array independent,model --bers 0,0.0001,0.001,0.01 --chips 10 --out "${net//_/-}-28nm"
+      local own=(--config "configs/reference/$net.yaml" --chips 50)
+      local nm28=(--memory sram-28nm-kc705b-salami2018 --array independent,model --bers 0,0.0001,0.001,0.01)
+      "$wcat" sweep "${own[@]}" --out "${net//_/-}"
+      case $net in
+        mnist_lenet5) "$wcat" sweep "${own[@]}" "${nm28[@]}" --out mnist-lenet5-28nm ;;
+        cifar10_resnet20) # 1000 images on the same chips above; here the mean on all images, by many chips with few images each
+          own+=(--set sweep.images=null --sampling two-level)
+          "$wcat" sweep "${own[@]}" --tolerance 0.01 --out cifar10-resnet20-all-images
+          "$wcat" sweep "${own[@]}" --tolerance 0.02 "${nm28[@]}" --out cifar10-resnet20-28nm-all-images
+          # and at one rate all images on every chip
+          "$wcat" sweep --config "configs/reference/$net.yaml" --models "$(ls results/models/cifar10-resnet20/*-4bit.safetensors | paste -sd,)" \
+            --bers 0,0.01 --images 10000 --chips 20 --out cifar10-resnet20-1-percent
+          ;;
+      esac
       ;;
     attack)
       local flips until
@@ -118,8 +125,8 @@ case $net in
   mnist_lenet5) seeds="1 2 3" widths="2 4 8" ;;
   cifar10_resnet20) seeds=1 widths="4 8" ;;
   publish)
-    exec "$wcat" publish results/cifar10-resnet20 results/cifar10-resnet20-1-percent results/cifar10-resnet20-28nm \
-      results/cifar10-resnet20-attack results/mnist-lenet5 results/mnist-lenet5-28nm results/mnist-lenet5-attack \
+    exec "$wcat" publish results/cifar10-resnet20-all-images results/cifar10-resnet20 results/cifar10-resnet20-1-percent \
+      results/cifar10-resnet20-28nm-all-images results/cifar10-resnet20-attack results/mnist-lenet5 results/mnist-lenet5-28nm results/mnist-lenet5-attack \
       results/tune-cifar10-resnet20 results/tune-mnist-lenet5 results/cifar10-resnet20-shared \
       --out docs/results.md --title "Reference results" --preface configs/reference/preface.md --cards
     ;;
