@@ -131,22 +131,23 @@ fn sample(points: &Averaged) -> String {
         }
     };
     let samples: BTreeSet<(u64, u64)> = summaries.iter().map(|s| (s.images, s.test_images)).collect();
-    let own = summaries.iter().any(|s| s.spread.is_none());
+    let own = summaries.iter().any(|s| s.spread.is_none() && s.images < s.test_images);
     let images = match samples.iter().next() {
         Some((used, all)) if samples.len() == 1 && used < all => {
-            format!("{used} of {all} test images{}", if own { ", drawn for each chip" } else { "" })
+            format!("{used} of {all} test images")
         }
         _ => span(&|s| s.images, "test image", "test images"),
     };
     let datasets: BTreeSet<&str> = summaries.iter().map(|s| s.design.dataset.as_str()).collect();
     format!(
-        "Each point: {}{}, {images} of {}.",
+        "Each point: {}{}, {images} of {}{}.",
         match points.trainings {
             1 => String::new(),
             most => format!("mean of up to {most} trainings of the method on "),
         },
         span(&|s| s.chips, "simulated chip", "simulated chips"),
-        datasets.into_iter().collect::<Vec<_>>().join(", ")
+        datasets.into_iter().collect::<Vec<_>>().join(", "),
+        if own { ", drawn for each chip" } else { "" }
     )
 }
 

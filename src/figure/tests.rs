@@ -393,6 +393,12 @@ fn a_subset_of_the_test_images_is_said_in_the_captions() {
         assert!(caption.contains("50 simulated chips, 500 of 2000 test images of glyphs."), "{caption}");
         assert!(caption.contains("over chips, widened by the choice of test images."), "{caption}");
     }
+    summaries.iter_mut().for_each(|s| s.spread = None);
+    for figure in &rendered(&summaries, &[])[..3] {
+        let caption = &figure.caption;
+        assert!(caption.contains("500 of 2000 test images of glyphs, drawn for each chip."), "{caption}");
+        assert!(caption.contains("in which the choice of each chip's images is included"), "{caption}");
+    }
 }
 
 #[test]

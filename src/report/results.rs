@@ -189,9 +189,14 @@ fn sweep_head(sweep: &ResultSweep, split: TestSplit) -> String {
     let kind = split.images();
     let (used, all) = sweep.images;
     let chips = sweep.summaries.iter().map(|summary| summary.chips).max().unwrap_or(0);
-    let images = match used < all {
-        true => format!("{used} of {all} {kind} in each trial. Intervals include the choice of images."),
-        false => format!("all {all} {kind}."),
+    let own = sweep.summaries.iter().any(|summary| summary.spread.is_none());
+    let images = match (used < all, own) {
+        (true, true) => format!(
+            "each seen through {used} of the {all} {kind}, drawn for it alone. Means are those on all of them, and \
+             intervals include the choice of images."
+        ),
+        (true, false) => format!("{used} of {all} {kind} in each trial. Intervals include the choice of images."),
+        (false, _) => format!("all {all} {kind}."),
     };
     format!("\n### {}: `{}`\n\n{chips} simulated chips, {images}\n", sweep.memory, sweep.run)
 }

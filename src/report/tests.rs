@@ -395,6 +395,14 @@ fn a_document_of_results_opens_with_where_the_first_method_is_better() {
         frontier.contains("| lenet, glyphs | `both` | independent array |")
             && frontier.contains("wcat 4 bit: ")
     );
+    assert!(text.contains("\n50 simulated chips, all 2000 test images.\n"), "{text}");
+    let mut part = sweep.clone();
+    part.images = (500, 2000);
+    let of_part = |part: &ResultSweep| document(vec![group(TestSplit::Test, std::slice::from_ref(part))]);
+    assert!(of_part(&part).contains("\n50 simulated chips, 500 of 2000 test images in each trial. "));
+    part.summaries.iter_mut().for_each(|summary| summary.spread = None);
+    assert!(of_part(&part)
+        .contains("\n50 simulated chips, each seen through 500 of the 2000 test images, drawn for it"));
     // what was chosen by is no evidence, and without another method there is nothing to say
     assert!(!document(vec![group(TestSplit::Validation, &[sweep])]).contains("In short"));
     assert!(!document(vec![group(TestSplit::Test, &[])]).contains("In short"));
