@@ -191,5 +191,5 @@ fn results_are_published_from_tables_alone() {
         ended.stderr
     );
     assert!(String::from_utf8(place.read("docs/r.md")).unwrap().contains("the file is not here"));
-    refused(&place, &["publish", "results/nowhere", "--out", "x.md"], "run.yaml");
+    refused(&place, &["publish", "results/nowhere", "--out", "x.md"], "results/nowhere: not found");
 }
