@@ -89,20 +89,21 @@ step() {
       "$wcat" pack --out "results/models/${net//_/-}" "${models[@]/#/--model=}"
       ;;
     sweep)
-      local own=(--config "configs/reference/$net.yaml" --chips 50)
-      local nm28=(--memory sram-28nm-kc705b-salami2018 --array independent,model --bers 0,0.0001,0.001,0.01)
-      "$wcat" sweep "${own[@]}" --out "${net//_/-}"
+      local own=(--config "configs/reference/$net.yaml") chips tolerance many
       case $net in
-        mnist_lenet5) "$wcat" sweep "${own[@]}" "${nm28[@]}" --out mnist-lenet5-28nm ;;
-        cifar10_resnet20) # 1000 images on the same chips above; here the mean on all images, by many chips with few images each
-          own+=(--set sweep.images=null --sampling two-level)
-          "$wcat" sweep "${own[@]}" --tolerance 0.01 --out cifar10-resnet20-all-images
-          "$wcat" sweep "${own[@]}" --tolerance 0.02 "${nm28[@]}" --out cifar10-resnet20-28nm-all-images
-          # and at one rate all images on every chip
-          "$wcat" sweep --config "configs/reference/$net.yaml" --models "$(ls results/models/cifar10-resnet20/*-4bit.safetensors | paste -sd,)" \
-            --bers 0,0.01 --images 10000 --chips 20 --out cifar10-resnet20-1-percent
-          ;;
+        mnist_lenet5) chips=10 tolerance=0.02 many=many-chips ;;
+        cifar10_resnet20) chips=50 tolerance=0.01 many=all-images ;; # 50 chips on 1000 images
       esac
+      "$wcat" sweep "${own[@]}" --chips $chips --out "${net//_/-}"
+      if [ "$net" = cifar10_resnet20 ]; then # one rate on all images
+        "$wcat" sweep "${own[@]}" --models "$(ls results/models/cifar10-resnet20/*-4bit.safetensors | paste -sd,)" \
+          --bers 0,0.01 --images 10000 --chips 20 --out "${net//_/-}-1-percent"
+      fi
+      # the mean on all images, by hundreds of chips with few images each
+      own+=(--set sweep.images=null --sampling two-level --chips 50)
+      "$wcat" sweep "${own[@]}" --tolerance $tolerance --out "${net//_/-}-$many"
+      "$wcat" sweep "${own[@]}" --tolerance 0.02 --memory sram-28nm-kc705b-salami2018 --array independent,model \
+        --bers 0,0.0001,0.001,0.01 --out "${net//_/-}-28nm-many-chips"
       ;;
     attack)
       local flips until
@@ -126,7 +127,8 @@ case $net in
   cifar10_resnet20) seeds=1 widths="4 8" ;;
   publish)
     exec "$wcat" publish results/cifar10-resnet20-all-images results/cifar10-resnet20 results/cifar10-resnet20-1-percent \
-      results/cifar10-resnet20-28nm-all-images results/cifar10-resnet20-attack results/mnist-lenet5 results/mnist-lenet5-28nm results/mnist-lenet5-attack \
+      results/cifar10-resnet20-28nm-many-chips results/cifar10-resnet20-attack results/mnist-lenet5-many-chips \
+      results/mnist-lenet5 results/mnist-lenet5-28nm-many-chips results/mnist-lenet5-attack \
       results/tune-cifar10-resnet20 results/tune-mnist-lenet5 results/cifar10-resnet20-shared \
       --out docs/results.md --title "Reference results" --preface configs/reference/preface.md --cards
     ;;
