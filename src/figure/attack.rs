@@ -97,45 +97,37 @@ fn curves<'a>(attacks: &'a [AttackRow], flips: &[FlipRow]) -> Vec<Curve<'a>> {
         let point = f.flip.accuracy.map(|accuracy| (f.flip.flip as f64, 100.0 * accuracy));
         measured.entry((&f.model, f.restart, f.attack)).or_default().extend(point);
     }
-    let mut curves: Vec<Curve<'a>> = Vec::new();
-    let colors = colors(attacks);
-    for attack in attacks {
-        let path = |who: Flipper| {
-            let own = measured.get(&(attack.model.as_str(), attack.restart, who));
-            let own = own.into_iter().flatten().copied();
-            std::iter::once((0.0, 100.0 * attack.clean_accuracy)).chain(own).collect::<Path>()
-        };
-        let at = match curves.iter().position(|curve| curve.name == attack.model) {
-            Some(at) => at,
-            None => {
-                let at = curves.len();
-                curves.push(Curve {
-                    name: &attack.model,
-                    bits: attack.bits,
-                    color: colors.get(attack.model.as_str()).copied().unwrap_or(Color::INK),
-                    shape: Shape::ALL[at % Shape::ALL.len()],
-                    search: Vec::new(),
-                    random: Vec::new(),
-                });
-                at
-            }
-        };
-        curves[at].search.push((path(Flipper::BitSearch), attack.stopped_by == Stop::Accuracy));
-        curves[at].random.push(path(Flipper::Random));
-    }
-    curves
-}
-
-/// The colour of each model: that of its method in the figures of sweeps, `normal` first, then by name, while the models
-/// of a panel have a method each; else by place in the panel.
-fn colors(attacks: &[AttackRow]) -> BTreeMap<&str, Color> {
-    let one_panel = widths(attacks) == [None];
+    let path = |attack: &AttackRow, who: Flipper| {
+        let own = measured.get(&(attack.model.as_str(), attack.restart, who));
+        let own = own.into_iter().flatten().copied();
+        std::iter::once((0.0, 100.0 * attack.clean_accuracy)).chain(own).collect::<Path>()
+    };
     let mut models: Vec<&AttackRow> = Vec::new();
     for attack in attacks {
         if models.iter().all(|seen| seen.model != attack.model) {
             models.push(attack);
         }
     }
+    let colors = colors(&models, widths(attacks) == [None]);
+    let curve = |(at, (model, color)): (usize, (&&'a AttackRow, Color))| {
+        let own = attacks.iter().filter(|attack| attack.model == model.model);
+        let searched =
+            |attack: &AttackRow| (path(attack, Flipper::BitSearch), attack.stopped_by == Stop::Accuracy);
+        Curve {
+            name: &model.model,
+            bits: model.bits,
+            color,
+            shape: Shape::ALL[at % Shape::ALL.len()],
+            search: own.clone().map(searched).collect(),
+            random: own.map(|attack| path(attack, Flipper::Random)).collect(),
+        }
+    };
+    models.iter().zip(colors).enumerate().map(curve).collect()
+}
+
+/// The colour of each model: that of its method in the figures of sweeps, `normal` first, then by name, while the models
+/// of a panel have a method each; else by place in the panel.
+fn colors(models: &[&AttackRow], one_panel: bool) -> Vec<Color> {
     let together = |a: &AttackRow, b: &AttackRow| one_panel || a.bits == b.bits;
     let methods: BTreeSet<(bool, &str)> = models.iter().map(|model| method_order(&model.method)).collect();
     let alone = models.iter().all(|model| {
@@ -145,8 +137,7 @@ fn colors(attacks: &[AttackRow]) -> BTreeMap<&str, Color> {
         true => methods.range(..method_order(&model.method)).count(),
         false => models[..at].iter().filter(|other| together(model, other)).count(),
     };
-    let color = |model: (usize, &&AttackRow)| PALETTE[place(model) % PALETTE.len()];
-    models.iter().enumerate().map(|(at, model)| (model.model.as_str(), color((at, model)))).collect()
+    models.iter().enumerate().map(|model| PALETTE[place(model) % PALETTE.len()]).collect()
 }
 
 fn draw(canvas: &mut Canvas<'_>, plane: &Plane, curve: &Curve<'_>) {

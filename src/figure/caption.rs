@@ -131,7 +131,7 @@ fn sample(points: &Averaged) -> String {
         }
     };
     let samples: BTreeSet<(u64, u64)> = summaries.iter().map(|s| (s.images, s.test_images)).collect();
-    let own = summaries.iter().any(|s| s.spread.is_none() && s.images < s.test_images);
+    let own = summaries.iter().any(|s| s.is_two_level() && s.images < s.test_images);
     let images = match samples.iter().next() {
         Some((used, all)) if samples.len() == 1 && used < all => {
             format!("{used} of {all} test images")
@@ -173,7 +173,7 @@ fn bands(points: &Averaged) -> String {
         (false, false) => return "One chip gives no interval over chips, so no band is drawn.".into(),
     };
     let subset = summaries.iter().any(|s| !s.image_sample().is_whole());
-    let own = summaries.iter().any(|s| s.spread.is_none());
+    let own = summaries.iter().any(Summary::is_two_level);
     format!(
         "{bands}{}{}.",
         if subset { ", widened by the choice of test images" } else { "" },

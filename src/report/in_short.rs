@@ -66,8 +66,8 @@ pub(super) fn in_short(results: &Results) -> String {
          two are not told apart. Where a run has several trainings of a method, the intervals are for any training, \
          else for these two networks only. Where all chips of a run were seen through the same subset of the test \
          images, the interval counts the choice of images for each network as if it had images of its own, which is a \
-         bound: that two are not told apart there may be due to the subset. One interval in twenty misses a true difference of 0 by chance, and \
-         neighbouring rates share their chips.\n{}",
+         bound: that two are not told apart there may be due to the subset. One interval in twenty misses a true \
+         difference of 0 by chance, and neighbouring rates share their chips.\n{}",
         table(&head, 4 + others.len(), &rows)
     ) + &frontiers(results)
 }

@@ -147,7 +147,7 @@ fn settings(report: &Report, s: &Summary, group: &str) -> Vec<(&'static str, Str
                 "{}, {} images {}",
                 s.chips,
                 s.images,
-                if s.spread.is_some() { "each" } else { "of its own each" }
+                if s.is_two_level() { "of its own each" } else { "each" }
             ),
         ),
     ]);

@@ -189,7 +189,7 @@ fn sweep_head(sweep: &ResultSweep, split: TestSplit) -> String {
     let kind = split.images();
     let (used, all) = sweep.images;
     let chips = sweep.summaries.iter().map(|summary| summary.chips).max().unwrap_or(0);
-    let own = sweep.summaries.iter().any(|summary| summary.spread.is_none());
+    let own = sweep.summaries.iter().any(Summary::is_two_level);
     let images = match (used < all, own) {
         (true, true) => format!(
             "each seen through {used} of the {all} {kind}, drawn for it alone. Means are those on all of them, and \

@@ -71,7 +71,7 @@ pub(super) fn beyond_tolerance(
 
 /// What two-level sampling looked at, and what spread it found.
 pub(super) fn two_level(summaries: &[Summary]) -> Option<String> {
-    let sampled: Vec<&Summary> = summaries.iter().filter(|s| s.spread.is_none()).collect();
+    let sampled: Vec<&Summary> = summaries.iter().filter(|s| s.is_two_level()).collect();
     let first = sampled.first()?;
     let looked: u64 = sampled.iter().map(|s| s.image_evaluations).sum();
     let all: u64 = sampled.iter().map(|s| s.chips * s.test_images).sum();
