@@ -16,7 +16,10 @@ use wcat_explore::engine::Evaluator;
 use wcat_explore::net::{Architecture, Route};
 use wcat_explore::seed::{Purpose, Seed};
 
-const RESNET20: Architecture = Architecture::Resnet { blocks: 3, projection: false };
+const RESNET20: Architecture = Architecture::Resnet {
+    blocks: 3,
+    projection: false,
+};
 const BATCH: usize = 128;
 const TEST: usize = 1000;
 /// Flips at random that are computed together, as an attack does.
@@ -35,24 +38,39 @@ fn main() {
         return;
     }
     let evaluator = Evaluator::new(measure::network(RESNET20)).unwrap();
-    let (batch, test) = (measure::images(RESNET20, BATCH), measure::images(RESNET20, TEST));
+    let (batch, test) = (
+        measure::images(RESNET20, BATCH),
+        measure::images(RESNET20, TEST),
+    );
     let pixels = batch.tensor().unwrap();
     let labels = Tensor::new(batch.labels(), &Device::Cpu).unwrap();
     let gradient = |route: Route| {
         let weights = evaluator.network().effective_weights().unwrap();
-        let weights: Vec<Tensor> =
-            weights.iter().map(|w| Var::from_tensor(w).unwrap().as_tensor().clone()).collect();
-        let logits = evaluator.network().logits_by(route, &pixels, &weights).unwrap();
-        candle_nn::loss::cross_entropy(&logits, &labels).unwrap().backward().unwrap();
+        let weights: Vec<Tensor> = weights
+            .iter()
+            .map(|w| Var::from_tensor(w).unwrap().as_tensor().clone())
+            .collect();
+        let logits = evaluator
+            .network()
+            .logits_by(route, &pixels, &weights)
+            .unwrap();
+        candle_nn::loss::cross_entropy(&logits, &labels)
+            .unwrap()
+            .backward()
+            .unwrap();
     };
     // one flip in each layer, and flips anywhere
     let flipped = |index: usize| vec![(index, evaluator.words()[index] ^ 0x80)];
-    let candidates: Vec<Vec<(usize, Word)>> =
-        evaluator.starts().iter().map(|start| flipped(*start)).collect();
+    let candidates: Vec<Vec<(usize, Word)>> = evaluator
+        .starts()
+        .iter()
+        .map(|start| flipped(*start))
+        .collect();
     let mut stream = Seed(1).stream(Purpose::RandomFlips, &[]);
     let words = evaluator.words().len() as u64;
-    let random: Vec<Vec<(usize, Word)>> =
-        (0..TOGETHER).map(|_| flipped(stream.below(words) as usize)).collect();
+    let random: Vec<Vec<(usize, Word)>> = (0..TOGETHER)
+        .map(|_| flipped(stream.below(words) as usize))
+        .collect();
     let alone = |faults: &Vec<(usize, Word)>, images| {
         evaluator.faulty(faults, images).unwrap();
     };
@@ -63,7 +81,11 @@ fn main() {
     });
     for repeat in 1..=asked.repeats {
         let accuracy = cpu_seconds(|| alone(&candidates[0], &test));
-        let whole = cpu_seconds(|| [&batch, &test].into_iter().for_each(|images| alone(&random[0], images)));
+        let whole = cpu_seconds(|| {
+            [&batch, &test]
+                .into_iter()
+                .for_each(|images| alone(&random[0], images))
+        });
         let each = cpu_seconds(|| candidates.iter().for_each(|faults| alone(faults, &batch)));
         let in_turn = || {
             for images in [&batch, &test] {
@@ -72,7 +94,10 @@ fn main() {
         };
         let shared = || drop(evaluator.faulty_each(&candidates, &batch).unwrap());
         let seconds = [
-            (cpu_seconds(|| gradient(Route::Plain)), cpu_seconds(|| gradient(Route::Kernels))),
+            (
+                cpu_seconds(|| gradient(Route::Plain)),
+                cpu_seconds(|| gradient(Route::Kernels)),
+            ),
             (each, cpu_seconds(shared)),
             (accuracy, accuracy),
             (whole, cpu_seconds(in_turn) / TOGETHER as f64),
@@ -83,9 +108,15 @@ fn main() {
             part.now.push(now);
         }
     }
-    println!("{RESNET20}, batch {BATCH}, {TEST} test images, medians of {} repeats", asked.repeats);
+    println!(
+        "{RESNET20}, batch {BATCH}, {TEST} test images, medians of {} repeats",
+        asked.repeats
+    );
     for Part { name, before, now } in &parts {
         let (slow, fast) = (median(before), median(now));
-        println!("  {name}: {slow:.3} CPU s, now {fast:.3}, {:.2} times less", median_ratio(before, now));
+        println!(
+            "  {name}: {slow:.3} CPU s, now {fast:.3}, {:.2} times less",
+            median_ratio(before, now)
+        );
     }
 }

@@ -23,34 +23,66 @@ const WEIGHTS: usize = 270_000;
 fn main() {
     let asked = measure::asked();
     let mut criterion = measure::criterion();
-    let weight = Seed(4).stream(Purpose::Images, &[]).normal_tensor(0.1, WEIGHTS).unwrap();
-    let spec = QuantizerSpec { bits: Bits::new(8).unwrap(), ..QuantizerSpec::default() };
-    let layer = QuantizedWeight::new("weights", weight.clone(), &spec).unwrap().0;
+    let weight = Seed(4)
+        .stream(Purpose::Images, &[])
+        .normal_tensor(0.1, WEIGHTS)
+        .unwrap();
+    let spec = QuantizerSpec {
+        bits: Bits::new(8).unwrap(),
+        ..QuantizerSpec::default()
+    };
+    let layer = QuantizedWeight::new("weights", weight.clone(), &spec)
+        .unwrap()
+        .0;
     let stored = layer.stored(0.0).unwrap().unwrap();
     let format = stored.scheme.format;
-    let codes: Vec<i16> = stored.words.iter().map(|&word| format.decode(word)).collect();
+    let codes: Vec<i16> = stored
+        .words
+        .iter()
+        .map(|&word| format.decode(word))
+        .collect();
     let words = Tensor::from_slice(&stored.words, WEIGHTS, weight.device()).unwrap();
     check(&stored, &weight, &words);
 
     let mut group = measure::group(&mut criterion, "codes", 2);
     group.throughput(Throughput::Elements(WEIGHTS as u64));
     group.bench_function("encode", |b| {
-        b.iter(|| black_box(&codes).iter().map(|&code| format.encode(code)).collect::<Vec<Word>>())
+        b.iter(|| {
+            black_box(&codes)
+                .iter()
+                .map(|&code| format.encode(code))
+                .collect::<Vec<Word>>()
+        })
     });
     group.bench_function("decode", |b| {
-        b.iter(|| black_box(&stored).words.iter().map(|&word| format.decode(word)).collect::<Vec<i16>>())
+        b.iter(|| {
+            black_box(&stored)
+                .words
+                .iter()
+                .map(|&word| format.decode(word))
+                .collect::<Vec<i16>>()
+        })
     });
-    group.bench_function("quantise and encode", |b| b.iter(|| layer.stored(0.0).unwrap()));
+    group.bench_function("quantise and encode", |b| {
+        b.iter(|| layer.stored(0.0).unwrap())
+    });
     group.bench_function("dequantise", |b| b.iter(|| black_box(&stored).values()));
     group.bench_function("plain candle, quantise", |b| b.iter(|| quantised(&weight)));
-    group.bench_function("plain candle, dequantise", |b| b.iter(|| dequantised(&words, stored.step)));
+    group.bench_function("plain candle, dequantise", |b| {
+        b.iter(|| dequantised(&words, stored.step))
+    });
     group.finish();
 
     let mut lines = Vec::new();
     if asked.wants("codes") {
         let quantise = || drop(black_box(layer.stored(0.0).unwrap()));
         let plain = || drop(black_box(quantised(&weight)));
-        lines.push(interleaved(asked.repeats, "quantise and encode", plain, quantise));
+        lines.push(interleaved(
+            asked.repeats,
+            "quantise and encode",
+            plain,
+            quantise,
+        ));
         let dequantise = || drop(black_box(black_box(&stored).values()));
         let plain = || drop(black_box(dequantised(&words, stored.step)));
         lines.push(interleaved(asked.repeats, "dequantise", plain, dequantise));
@@ -82,9 +114,17 @@ fn interleaved(repeats: usize, what: &str, plain: impl Fn(), fast: impl Fn()) ->
 fn quantised(weight: &Tensor) -> (Tensor, f32) {
     let largest: f32 = weight.abs().unwrap().max(0).unwrap().to_scalar().unwrap();
     let step = largest / 128.0;
-    let codes = (weight / f64::from(step)).unwrap().round().unwrap().clamp(-128.0, 127.0).unwrap();
+    let codes = (weight / f64::from(step))
+        .unwrap()
+        .round()
+        .unwrap()
+        .clamp(-128.0, 127.0)
+        .unwrap();
     let wrapped = (codes.lt(0.0).unwrap().to_dtype(DType::F32).unwrap() * 256.0).unwrap();
-    ((codes + wrapped).unwrap().to_dtype(DType::U8).unwrap(), step)
+    (
+        (codes + wrapped).unwrap().to_dtype(DType::U8).unwrap(),
+        step,
+    )
 }
 
 /// The plain version of [`StoredWeight::values`].
@@ -100,7 +140,14 @@ fn check(stored: &StoredWeight, weight: &Tensor, words: &Tensor) {
     assert_eq!(step, stored.step);
     // candle multiplies by the inverse of the step: a code may differ where a quotient lies at a half
     let plain = plain.to_vec1::<Word>().unwrap();
-    let other = plain.iter().zip(&stored.words).filter(|(a, b)| a != b).count();
+    let other = plain
+        .iter()
+        .zip(&stored.words)
+        .filter(|(a, b)| a != b)
+        .count();
     assert!(other <= WEIGHTS / 1000, "{other} words differ");
-    assert_eq!(dequantised(words, stored.step).to_vec1::<f32>().unwrap(), stored.values());
+    assert_eq!(
+        dequantised(words, stored.step).to_vec1::<f32>().unwrap(),
+        stored.values()
+    );
 }

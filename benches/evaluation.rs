@@ -33,7 +33,12 @@ fn main() {
     let mut criterion = measure::criterion();
     let mut lines = Vec::new();
     for architecture in measure::ARCHITECTURES {
-        let of = |isa| (isa, Evaluator::with_isa(measure::network(architecture), isa).unwrap());
+        let of = |isa| {
+            (
+                isa,
+                Evaluator::with_isa(measure::network(architecture), isa).unwrap(),
+            )
+        };
         let evaluators: Vec<(Isa, Evaluator)> = asked.isas().into_iter().map(of).collect();
         sampled(&mut criterion, architecture, &evaluators);
         if asked.wants(&format!("evaluation/{architecture}")) {
@@ -45,13 +50,26 @@ fn main() {
 }
 
 /// Criterion's samples, one benchmark after the other.
-fn sampled(criterion: &mut Criterion<CpuTime>, architecture: Architecture, evaluators: &[(Isa, Evaluator)]) {
-    let (images, few) = (measure::images(architecture, FEW.0), measure::images(architecture, FEW.1));
-    let seconds = if architecture == Architecture::Lenet5 { 2 } else { 8 };
+fn sampled(
+    criterion: &mut Criterion<CpuTime>,
+    architecture: Architecture,
+    evaluators: &[(Isa, Evaluator)],
+) {
+    let (images, few) = (
+        measure::images(architecture, FEW.0),
+        measure::images(architecture, FEW.1),
+    );
+    let seconds = if architecture == Architecture::Lenet5 {
+        2
+    } else {
+        8
+    };
     let mut group = measure::group(criterion, &format!("evaluation/{architecture}"), seconds);
     group.throughput(Throughput::Elements(images.len()));
     for (isa, evaluator) in evaluators {
-        group.bench_function(format!("engine {isa}"), |b| b.iter(|| evaluator.clean(&images).unwrap()));
+        group.bench_function(format!("engine {isa}"), |b| {
+            b.iter(|| evaluator.clean(&images).unwrap())
+        });
     }
     let plain = Plain::new(&evaluators[0].1).unwrap();
     group.throughput(Throughput::Elements(few.len()));
@@ -60,7 +78,11 @@ fn sampled(criterion: &mut Criterion<CpuTime>, architecture: Architecture, evalu
 }
 
 /// Engine and plain candle in turn; prints each repeat and returns the lines of the result.
-fn interleaved(asked: &Asked, architecture: Architecture, evaluators: &[(Isa, Evaluator)]) -> Vec<String> {
+fn interleaved(
+    asked: &Asked,
+    architecture: Architecture,
+    evaluators: &[(Isa, Evaluator)],
+) -> Vec<String> {
     let images = measure::images(architecture, IMAGES);
     let few = measure::images(architecture, if asked.full { IMAGES } else { PLAIN_IMAGES });
     let scale = images.len() as f64 / few.len() as f64;
@@ -68,25 +90,38 @@ fn interleaved(asked: &Asked, architecture: Architecture, evaluators: &[(Isa, Ev
     let (mut candle, mut engine) = (Vec::new(), vec![Vec::new(); evaluators.len()]);
     let mut peaks = vec![Vec::new(); evaluators.len()];
     for repeat in 1..=asked.repeats {
-        let seconds = scale * cpu_seconds(|| assert_eq!(plain.clean(&few).unwrap().images, few.len()));
+        let seconds =
+            scale * cpu_seconds(|| assert_eq!(plain.clean(&few).unwrap().images, few.len()));
         let mut line = format!("{architecture}, repeat {repeat}: plain candle {seconds:.2} CPU s");
         candle.push(seconds);
         for (i, (isa, evaluator)) in evaluators.iter().enumerate() {
             peaks[i].push(peak(*isa));
-            let fast = cpu_seconds(|| assert_eq!(evaluator.clean(&images).unwrap().images, images.len()));
-            line += &format!(", engine {isa} {fast:.3} CPU s ({:.2} times less)", seconds / fast);
+            let fast =
+                cpu_seconds(|| assert_eq!(evaluator.clean(&images).unwrap().images, images.len()));
+            line += &format!(
+                ", engine {isa} {fast:.3} CPU s ({:.2} times less)",
+                seconds / fast
+            );
             engine[i].push(fast);
         }
         println!("{line}");
     }
-    let scaled = if asked.full { String::new() } else { format!(" ({} images, scaled)", few.len()) };
+    let scaled = if asked.full {
+        String::new()
+    } else {
+        format!(" ({} images, scaled)", few.len())
+    };
     let mut lines = vec![
-        format!("{architecture}, {IMAGES} images, medians of {} interleaved repeats", asked.repeats),
+        format!(
+            "{architecture}, {IMAGES} images, medians of {} interleaved repeats",
+            asked.repeats
+        ),
         format!("  plain candle{scaled}: {:.2} CPU s", median(&candle)),
     ];
     for (i, (isa, evaluator)) in evaluators.iter().enumerate() {
         let (seconds, peak) = (median(&engine[i]), median(&peaks[i]));
-        let speed = 2.0 * evaluator.multiplications().unwrap() as f64 * IMAGES as f64 / seconds / 1e9;
+        let speed =
+            2.0 * evaluator.multiplications().unwrap() as f64 * IMAGES as f64 / seconds / 1e9;
         lines.push(format!(
             "  engine, {isa}: {seconds:.3} CPU s, {:.2} times less, {speed:.1} of {peak:.1} GFLOP/s = {:.0} % of \
              the peak",
@@ -94,7 +129,10 @@ fn interleaved(asked: &Asked, architecture: Architecture, evaluators: &[(Isa, Ev
             100.0 * speed / peak
         ));
     }
-    let fastest = engine.iter().map(|seconds| median(seconds)).fold(f64::INFINITY, f64::min);
+    let fastest = engine
+        .iter()
+        .map(|seconds| median(seconds))
+        .fold(f64::INFINITY, f64::min);
     lines.extend([1e-4, 1e-2].map(|ber| share(&evaluators[0].1, ber, fastest)));
     lines
 }
@@ -109,7 +147,8 @@ fn share(evaluator: &Evaluator, ber: f64, evaluation: f64) -> String {
         faulty_words(FaultKind::Flip, &cells, words, 8).unwrap()
     };
     let mut faulty = 0;
-    let seconds = cpu_seconds(|| (0..CHIPS).for_each(|chip| faulty += draw(chip).len())) / f64::from(CHIPS);
+    let seconds =
+        cpu_seconds(|| (0..CHIPS).for_each(|chip| faulty += draw(chip).len())) / f64::from(CHIPS);
     format!(
         "  faults of one chip at a bit error rate of {ber}: {:.3} CPU ms for {:.0} of {} words, {:.3} % of an \
          evaluation",

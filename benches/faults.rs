@@ -26,7 +26,11 @@ fn main() {
     let asked = measure::asked();
     let mut criterion = measure::criterion();
     let independent = memory::load("sram-14nm-chandramoorthy2019").unwrap().array;
-    let correlated = ArraySpec { column_correlation: 0.5, bank_correlation: 0.05, ..independent };
+    let correlated = ArraySpec {
+        column_correlation: 0.5,
+        bank_correlation: 0.05,
+        ..independent
+    };
     let mut stream = Seed(4).stream(Purpose::Images, &[]);
     let words: Vec<Word> = (0..WEIGHTS).map(|_| stream.below(256) as Word).collect();
     let oracle = Oracle::new(&words);
@@ -42,13 +46,17 @@ fn main() {
             chip
         };
         group.bench_function("draw", |b| b.iter(|| draw(independent, ber, next())));
-        group.bench_function("draw, weak columns", |b| b.iter(|| draw(correlated, ber, next())));
+        group.bench_function("draw, weak columns", |b| {
+            b.iter(|| draw(correlated, ber, next()))
+        });
         let mut read = words.clone();
         // flips: twice is as stored
         group.bench_function("apply", |b| {
             b.iter(|| apply(FaultKind::Flip, &cells, &mut read, BITS as u32).unwrap())
         });
-        group.bench_function("plain candle, draw", |b| b.iter(|| oracle.draw(ber, next())));
+        group.bench_function("plain candle, draw", |b| {
+            b.iter(|| oracle.draw(ber, next()))
+        });
         let failing = oracle.draw(ber, 0);
         group.bench_function("plain candle, apply", |b| b.iter(|| oracle.read(&failing)));
         group.finish();
@@ -75,7 +83,10 @@ fn interleaved(repeats: usize, ber: f64, array: ArraySpec, oracle: &Oracle) -> S
         let seconds = cpu_seconds(|| chips.for_each(|chip| faults += draw(array, ber, chip).len()));
         lazy.push(seconds / f64::from(CHIPS));
     }
-    let (each, seconds) = (faults as f64 / (f64::from(CHIPS) * repeats as f64), median(&lazy));
+    let (each, seconds) = (
+        faults as f64 / (f64::from(CHIPS) * repeats as f64),
+        median(&lazy),
+    );
     format!(
         "bit error rate {ber:e}, medians of {repeats} interleaved repeats: plain candle {:.2} CPU ms a chip, drawn \
          lazily {:.4} CPU ms ({each:.0} faults, {:.2} million a second), {:.0} times less",
@@ -96,7 +107,9 @@ struct Oracle {
 
 impl Oracle {
     fn new(words: &[Word]) -> Self {
-        let bits = words.iter().flat_map(|word| (0..BITS).map(move |bit| f32::from(word >> bit & 1)));
+        let bits = words
+            .iter()
+            .flat_map(|word| (0..BITS).map(move |bit| f32::from(word >> bit & 1)));
         let worth = [1.0f32, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, -128.0];
         Self {
             stored: Tensor::from_vec(bits.collect(), (WEIGHTS, BITS), &Device::Cpu).unwrap(),
@@ -113,6 +126,11 @@ impl Oracle {
 
     /// The codes as they are read, [weights, 1].
     fn read(&self, failing: &Tensor) -> Tensor {
-        (&self.stored - failing).unwrap().abs().unwrap().matmul(&self.worth).unwrap()
+        (&self.stored - failing)
+            .unwrap()
+            .abs()
+            .unwrap()
+            .matmul(&self.worth)
+            .unwrap()
     }
 }

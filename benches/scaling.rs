@@ -41,8 +41,14 @@ struct Case {
 }
 
 /// The sweep of which one number is varied.
-const BASE: Case =
-    Case { factor: "", architecture: Architecture::Lenet5, chips: 8, voltages: 4, images: 500, threads: 1 };
+const BASE: Case = Case {
+    factor: "",
+    architecture: Architecture::Lenet5,
+    chips: 8,
+    voltages: 4,
+    images: 500,
+    threads: 1,
+};
 
 /// A case with the network, and what it took, repeat by repeat.
 struct Measured {
@@ -54,15 +60,42 @@ struct Measured {
 
 fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
-    cases.extend([2, 4, 8, 16, 32].map(|chips| Case { factor: "chips", chips, ..BASE }));
-    cases.extend([1, 2, 4, 8, 16].map(|voltages| Case { factor: "voltages", voltages, ..BASE }));
-    cases.extend([125, 250, 500, 1000, 2000].map(|images| Case { factor: "images", images, ..BASE }));
+    cases.extend([2, 4, 8, 16, 32].map(|chips| Case {
+        factor: "chips",
+        chips,
+        ..BASE
+    }));
+    cases.extend([1, 2, 4, 8, 16].map(|voltages| Case {
+        factor: "voltages",
+        voltages,
+        ..BASE
+    }));
+    cases.extend([125, 250, 500, 1000, 2000].map(|images| Case {
+        factor: "images",
+        images,
+        ..BASE
+    }));
     let networks = [Architecture::Mlp, Architecture::Lenet5].into_iter();
-    let resnets = [3, 5, 7, 9].map(|blocks| Architecture::Resnet { blocks, projection: false });
-    let small = Case { factor: "weights", chips: 1, images: 100, ..BASE };
-    cases.extend(networks.chain(resnets).map(|architecture| Case { architecture, ..small }));
+    let resnets = [3, 5, 7, 9].map(|blocks| Architecture::Resnet {
+        blocks,
+        projection: false,
+    });
+    let small = Case {
+        factor: "weights",
+        chips: 1,
+        images: 100,
+        ..BASE
+    };
+    cases.extend(networks.chain(resnets).map(|architecture| Case {
+        architecture,
+        ..small
+    }));
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    cases.extend((1..=cores.min(8)).map(|threads| Case { factor: "threads", threads, ..BASE }));
+    cases.extend((1..=cores.min(8)).map(|threads| Case {
+        factor: "threads",
+        threads,
+        ..BASE
+    }));
     cases
 }
 
@@ -71,7 +104,11 @@ fn main() {
     if !asked.wants("scaling") {
         return;
     }
-    let repeats = if std::env::var("WCAT_REPEATS").is_ok() { asked.repeats } else { REPEATS };
+    let repeats = if std::env::var("WCAT_REPEATS").is_ok() {
+        asked.repeats
+    } else {
+        REPEATS
+    };
     let memory = memory::load("sram-14nm-chandramoorthy2019").unwrap();
     let cases = cases();
     let mut measured: Vec<Measured> = cases.iter().map(|case| Measured::new(*case)).collect();
@@ -85,22 +122,40 @@ fn main() {
     let csv = table(&measured);
     store::write_bytes(&folder.join("scaling.csv"), csv.as_bytes()).unwrap();
     store::write_bytes(&folder.join("images/scaling.svg"), svg.as_bytes()).unwrap();
-    store::write_bytes(&folder.join("images/scaling.png"), &figure::png(&svg).unwrap()).unwrap();
+    store::write_bytes(
+        &folder.join("images/scaling.png"),
+        &figure::png(&svg).unwrap(),
+    )
+    .unwrap();
     println!("{csv}");
-    println!("vector instructions: {}, medians of {repeats} interleaved repeats", Isa::current());
+    println!(
+        "vector instructions: {}, medians of {repeats} interleaved repeats",
+        Isa::current()
+    );
 }
 
 impl Measured {
     fn new(case: Case) -> Self {
-        let weights = Evaluator::new(measure::network(case.architecture)).unwrap().words().len();
-        Self { case, weights, cpu: Vec::new(), wall: Vec::new() }
+        let weights = Evaluator::new(measure::network(case.architecture))
+            .unwrap()
+            .words()
+            .len();
+        Self {
+            case,
+            weights,
+            cpu: Vec::new(),
+            wall: Vec::new(),
+        }
     }
 
     fn measure(&mut self, memory: &MemoryModel) {
         let case = self.case;
         let evaluator = Evaluator::new(measure::network(case.architecture)).unwrap();
         let images = measure::images(case.architecture, case.images);
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(case.threads).build().unwrap();
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(case.threads)
+            .build()
+            .unwrap();
         let clean = evaluator.clean(&images).unwrap();
         let sweep = || sweep(case, &evaluator, &images, clean, memory);
         let started = Instant::now();
@@ -114,8 +169,16 @@ fn sweep(case: Case, evaluator: &Evaluator, images: &Images, clean: Score, memor
     let (low, high) = (0.78, 0.90);
     let step = (high - low) / case.voltages as f64;
     let voltage = |i: usize| format!("{:.4}", low + step * (i as f64 + 0.5));
-    let list = (0..case.voltages).map(voltage).collect::<Vec<_>>().join(",");
-    let points: Vec<_> = memory.voltages(&list).unwrap().iter().map(|v| memory.at(*v).unwrap()).collect();
+    let list = (0..case.voltages)
+        .map(voltage)
+        .collect::<Vec<_>>()
+        .join(",");
+    let points: Vec<_> = memory
+        .voltages(&list)
+        .unwrap()
+        .iter()
+        .map(|v| memory.at(*v).unwrap())
+        .collect();
     let points = DesignPoint::grid(1, &points, &[Protection::None]);
     let subjects = [Subject {
         name: "network".into(),
@@ -136,7 +199,9 @@ fn sweep(case: Case, evaluator: &Evaluator, images: &Images, clean: Score, memor
         tolerance: None,
         test_images: images.len(),
     };
-    let outcome = comparison.run(&[], &AtomicBool::new(false), &mut |_| Ok(())).unwrap();
+    let outcome = comparison
+        .run(&[], &AtomicBool::new(false), &mut |_| Ok(()))
+        .unwrap();
     assert!(outcome.trials.iter().all(|trial| trial.faults > 0));
 }
 
@@ -144,7 +209,13 @@ fn table(measured: &[Measured]) -> String {
     let mut csv = String::from(
         "factor,network,weights,chips,voltages,images,threads,cpu_seconds,wall_seconds,cpu_ms_per_trial\n",
     );
-    for Measured { case, weights, cpu, wall } in measured {
+    for Measured {
+        case,
+        weights,
+        cpu,
+        wall,
+    } in measured
+    {
         let (cpu, wall) = (median(cpu), median(wall));
         let each = 1e3 * cpu / f64::from(case.chips) / case.voltages as f64;
         csv += &format!(
@@ -164,7 +235,10 @@ fn panels_of(measured: &[Measured]) -> Vec<Panel> {
         ("threads", "Threads", "threads"),
     ];
     let panel = |(factor, title, axis): (&'static str, &'static str, &'static str)| {
-        let of: Vec<&Measured> = measured.iter().filter(|m| m.case.factor == factor).collect();
+        let of: Vec<&Measured> = measured
+            .iter()
+            .filter(|m| m.case.factor == factor)
+            .collect();
         let x = |m: &Measured| match factor {
             "chips" => f64::from(m.case.chips),
             "voltages" => m.case.voltages as f64,
@@ -174,21 +248,37 @@ fn panels_of(measured: &[Measured]) -> Vec<Panel> {
         };
         let cpu = of.iter().map(|m| (x(m), median(&m.cpu))).collect();
         let names = of.iter().map(|m| m.case.architecture.to_string());
-        let mut curves =
-            vec![Curve { points: cpu, names: names.filter(|_| factor == "weights").collect(), wall: false }];
+        let mut curves = vec![Curve {
+            points: cpu,
+            names: names.filter(|_| factor == "weights").collect(),
+            wall: false,
+        }];
         if factor == "threads" {
             let wall = of.iter().map(|m| (x(m), median(&m.wall))).collect();
-            curves.push(Curve { points: wall, names: Vec::new(), wall: true });
+            curves.push(Curve {
+                points: wall,
+                names: Vec::new(),
+                wall: true,
+            });
         }
         let proportional = !["weights", "threads"].contains(&factor);
-        Panel { title, axis, proportional, whole: factor == "threads", curves }
+        Panel {
+            title,
+            axis,
+            proportional,
+            whole: factor == "threads",
+            curves,
+        }
     };
     factors.map(panel).into()
 }
 
 fn legend(repeats: usize) -> Vec<String> {
     vec![
-        format!("LeNet-5 of 8 bits, {} chips, {} voltages,", BASE.chips, BASE.voltages),
+        format!(
+            "LeNet-5 of 8 bits, {} chips, {} voltages,",
+            BASE.chips, BASE.voltages
+        ),
         format!("{} images, one thread; one of these", BASE.images),
         "numbers varied in each panel.".to_owned(),
         "Networks: 1 chip, 100 images.".to_owned(),

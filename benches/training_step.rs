@@ -38,17 +38,29 @@ impl Training {
         let network = measure::network(architecture);
         let [channels, height, width] = architecture.input_shape();
         let mut stream = Seed(2).stream(Purpose::Images, &[]);
-        let images = stream.normal_tensor(1.0, (batch, channels, height, width)).unwrap();
+        let images = stream
+            .normal_tensor(1.0, (batch, channels, height, width))
+            .unwrap();
         let labels = (0..batch as u32).map(|i| i % 10).collect();
         let labels = Tensor::from_vec(labels, batch, &Device::Cpu).unwrap();
-        let optimizer = Optimizer::new(&OptimizerSpec::default(), None, network.parameters()).unwrap();
-        Self { network, optimizer, images, labels, route }
+        let optimizer =
+            Optimizer::new(&OptimizerSpec::default(), None, network.parameters()).unwrap();
+        Self {
+            network,
+            optimizer,
+            images,
+            labels,
+            route,
+        }
     }
 
     /// One step; CPU seconds of forward with quantisation and loss, backward, optimiser.
     fn step(&mut self) -> [f64; 3] {
         let start = ProcessTime::now();
-        let logits = self.network.training_logits(&self.images, None, self.route).unwrap();
+        let logits = self
+            .network
+            .training_logits(&self.images, None, self.route)
+            .unwrap();
         let loss = candle_nn::loss::cross_entropy(&logits, &self.labels).unwrap();
         let forward = start.elapsed();
         let gradients = loss.backward().unwrap();
@@ -68,16 +80,29 @@ fn main() {
         let mut fast = Training::new(architecture, Route::Kernels, BATCH);
         let mut small = Training::new(architecture, Route::Plain, SMALL_BATCH);
         let name = format!("training_step/{architecture}");
-        let seconds = if architecture == Architecture::Lenet5 { 2 } else { 10 };
+        let seconds = if architecture == Architecture::Lenet5 {
+            2
+        } else {
+            10
+        };
         let mut group = measure::group(&mut criterion, &name, seconds);
         group.throughput(criterion::Throughput::Elements(BATCH as u64));
-        group.bench_function(format!("kernels, batch {BATCH}"), |b| b.iter(|| fast.step()));
+        group.bench_function(format!("kernels, batch {BATCH}"), |b| {
+            b.iter(|| fast.step())
+        });
         group.throughput(criterion::Throughput::Elements(SMALL_BATCH as u64));
-        group.bench_function(format!("plain candle, batch {SMALL_BATCH}"), |b| b.iter(|| small.step()));
+        group.bench_function(format!("plain candle, batch {SMALL_BATCH}"), |b| {
+            b.iter(|| small.step())
+        });
         group.finish();
         if asked.wants(&name) {
             let mut plain = Training::new(architecture, Route::Plain, BATCH);
-            lines.extend(interleaved(asked.repeats, architecture, &mut fast, &mut plain));
+            lines.extend(interleaved(
+                asked.repeats,
+                architecture,
+                &mut fast,
+                &mut plain,
+            ));
         }
     }
     criterion.final_summary();
@@ -92,12 +117,18 @@ fn interleaved(
     plain: &mut Training,
 ) -> Vec<String> {
     let isa = Isa::current();
-    let (mut candle, mut kernels, mut peaks, mut parts) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut candle, mut kernels, mut peaks, mut parts) =
+        (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for repeat in 1..=repeats {
         peaks.push(peak(isa));
         let slow = plain.step().iter().sum::<f64>();
         let steps: Vec<[f64; 3]> = (0..STEPS).map(|_| fast.step()).collect();
-        let seconds = median(&steps.iter().map(|step| step.iter().sum()).collect::<Vec<f64>>());
+        let seconds = median(
+            &steps
+                .iter()
+                .map(|step| step.iter().sum())
+                .collect::<Vec<f64>>(),
+        );
         parts.extend(steps);
         println!(
             "{architecture}, repeat {repeat}: plain candle {slow:.3} CPU s, kernels {isa} {seconds:.4} CPU s ({:.2} \

@@ -29,7 +29,10 @@ impl CodeFormat {
                 "32 (float weights have no codes)",
             ));
         }
-        Ok(Self { bits: bits.get(), signed })
+        Ok(Self {
+            bits: bits.get(),
+            signed,
+        })
     }
 
     /// Bits per code, 1 to 8.
@@ -66,7 +69,10 @@ impl CodeFormat {
 
     /// Word of a code. The code must lie in `[min, max]`, and not be 0 in signed 1-bit codes.
     pub fn encode(self, code: i16) -> Word {
-        debug_assert!((self.min()..=self.max()).contains(&code), "{code} is outside {self:?}");
+        debug_assert!(
+            (self.min()..=self.max()).contains(&code),
+            "{code} is outside {self:?}"
+        );
         match (self.signed, self.bits) {
             (true, 1) => Word::from(code > 0),
             _ => (code & self.mask()) as Word,
@@ -116,7 +122,10 @@ pub fn hamming_distance(a: &[Word], b: &[Word]) -> Result<u64> {
             b.len().to_string(),
         ));
     }
-    Ok(a.iter().zip(b).map(|(a, b)| u64::from((a ^ b).count_ones())).sum())
+    Ok(a.iter()
+        .zip(b)
+        .map(|(a, b)| u64::from((a ^ b).count_ones()))
+        .sum())
 }
 
 /// Bytes of `n` packed words of `bits` bits.
@@ -183,7 +192,9 @@ pub(crate) mod tests {
     #[test]
     fn codes_of_different_words_differ() {
         for format in formats() {
-            let mut codes: Vec<i16> = (0..format.patterns()).map(|w| format.decode(w as Word)).collect();
+            let mut codes: Vec<i16> = (0..format.patterns())
+                .map(|w| format.decode(w as Word))
+                .collect();
             codes.sort_unstable();
             codes.dedup();
             assert_eq!(codes.len(), format.patterns());
@@ -196,12 +207,17 @@ pub(crate) mod tests {
             for word in 0..format.patterns() as u16 {
                 for bit in 0..format.bits() {
                     let word = word as Word;
-                    let change = i32::from(format.decode(flip(word, bit))) - i32::from(format.decode(word));
+                    let change =
+                        i32::from(format.decode(flip(word, bit))) - i32::from(format.decode(word));
                     let mut weight = 1 << bit;
                     if format.signed() && bit == format.bits() - 1 {
                         weight = -weight;
                     }
-                    let expected = if word >> bit & 1 == 1 { -weight } else { weight };
+                    let expected = if word >> bit & 1 == 1 {
+                        -weight
+                    } else {
+                        weight
+                    };
                     assert_eq!(change, expected, "{format:?} word {word} bit {bit}");
                 }
             }
@@ -236,12 +252,15 @@ pub(crate) mod tests {
     fn packed_words_stand_at_the_addresses_of_their_bits_and_read_back() {
         for bits in 1..=8u32 {
             for n in 0..=17usize {
-                let words: Vec<Word> = (0..n).map(|i| ((37 * i + 11) % (1 << bits)) as Word).collect();
+                let words: Vec<Word> = (0..n)
+                    .map(|i| ((37 * i + 11) % (1 << bits)) as Word)
+                    .collect();
                 let bytes = pack(&words, bits);
                 assert_eq!(bytes.len(), (n * bits as usize).div_ceil(8));
                 let bit = |a: usize| bytes[a / 8] >> (a % 8) & 1;
                 for (i, word) in words.iter().enumerate() {
-                    (0..bits as usize).for_each(|b| assert_eq!(bit(i * bits as usize + b), word >> b & 1));
+                    (0..bits as usize)
+                        .for_each(|b| assert_eq!(bit(i * bits as usize + b), word >> b & 1));
                 }
                 assert!((n * bits as usize..8 * bytes.len()).all(|a| bit(a) == 0));
                 assert_eq!(unpack(&bytes, bits, n), Some(words));
@@ -255,6 +274,9 @@ pub(crate) mod tests {
         for wrong in [&[0x21][..], &[0x21, 0x13], &[0x21, 0x03, 0]] {
             assert_eq!(unpack(wrong, 4, 3), None, "{wrong:?}");
         }
-        assert_eq!((unpack(&[], 4, 0), unpack(&[0], 4, 0)), (Some(vec![]), None));
+        assert_eq!(
+            (unpack(&[], 4, 0), unpack(&[0], 4, 0)),
+            (Some(vec![]), None)
+        );
     }
 }

@@ -86,7 +86,10 @@ const CIFAR_100: &str = "https://www.cs.toronto.edu/~kriz/cifar-100-binary.tar.g
 
 /// The error for a data file that is not there: how to get it.
 fn missing(path: &Path, name: DatasetName) -> Error {
-    Error::Missing { path: path.to_owned(), expected: how_to_get(name) }
+    Error::Missing {
+        path: path.to_owned(),
+        expected: how_to_get(name),
+    }
 }
 
 /// What a file of a data set is, and where it can be had.

@@ -30,7 +30,11 @@ impl DeviceSpec {
                 format!("`{self}`"),
             )),
             Self::Cuda(card) => Device::new_cuda(card).map_err(|e| {
-                Error::argument("device", "a CUDA card that can be opened", format!("`{self}`: {e}"))
+                Error::argument(
+                    "device",
+                    "a CUDA card that can be opened",
+                    format!("`{self}`: {e}"),
+                )
             }),
         }
     }

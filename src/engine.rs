@@ -53,7 +53,11 @@ struct Engine {
 impl Engine {
     /// `None` for a network on a GPU, or without steps.
     fn new(network: &Network, stored: &[Option<StoredWeight>], isa: Isa) -> Result<Option<Self>> {
-        let steps = if network.device().is_cpu() { network.program()? } else { None };
+        let steps = if network.device().is_cpu() {
+            network.program()?
+        } else {
+            None
+        };
         let Some(steps) = steps else { return Ok(None) };
         let plan = Plan::new(network, &steps, isa)?;
         let mut packed = vec![0.0; plan.packed];
@@ -64,13 +68,21 @@ impl Engine {
             };
             plan.pack(layer, &values, &mut packed);
         }
-        Ok(Some(Self { plan, packed, idle: Mutex::new(Vec::new()) }))
+        Ok(Some(Self {
+            plan,
+            packed,
+            idle: Mutex::new(Vec::new()),
+        }))
     }
 
     /// Lends a worker with clean weights; what is changed in it must be put back.
     fn with_worker<R>(&self, work: impl FnOnce(&mut Worker) -> R) -> R {
         // a panicked thread left its worker out of the list: the list itself is whole
-        let lock = || self.idle.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let lock = || {
+            self.idle
+                .lock()
+                .unwrap_or_else(|poisoned| poisoned.into_inner())
+        };
         let idle = lock().pop();
         let mut worker = idle.unwrap_or_else(|| Worker::new(&self.plan, &self.packed));
         let result = work(&mut worker);
@@ -85,12 +97,17 @@ impl Engine {
     }
 
     fn packed_weights(&self, weights: &[Weight]) -> Vec<(usize, f32)> {
-        weights.iter().map(|weight| self.packed_weight(weight)).collect()
+        weights
+            .iter()
+            .map(|weight| self.packed_weight(weight))
+            .collect()
     }
 
     fn tally(&self, worker: &mut Worker, pixels: &[f32], labels: &[u32]) -> Tally {
         let mut tally = Tally::default();
-        worker.run(&self.plan, pixels, |image, logits| tally.add(logits, labels[image]));
+        worker.run(&self.plan, pixels, |image, logits| {
+            tally.add(logits, labels[image])
+        });
         tally
     }
 
@@ -101,7 +118,10 @@ impl Engine {
             .into_par_iter()
             .map(|(pixels, labels)| self.with_worker(|worker| self.tally(worker, pixels, labels)))
             .collect();
-        tallies.into_iter().fold(Tally::default(), Tally::plus).score()
+        tallies
+            .into_iter()
+            .fold(Tally::default(), Tally::plus)
+            .score()
     }
 
     /// Tallies of runs of images, added in order, with some weights changed, on this thread: (layer, row-major index,
@@ -112,7 +132,9 @@ impl Engine {
                 let (at, value) = self.packed_weight(weight);
                 worker.packed[at] = value;
             }
-            let tallies = runs.iter().map(|(pixels, labels)| self.tally(worker, pixels, labels));
+            let tallies = runs
+                .iter()
+                .map(|(pixels, labels)| self.tally(worker, pixels, labels));
             let total = tallies.fold(Tally::default(), Tally::plus);
             for weight in weights {
                 let (at, _) = self.packed_weight(weight);
@@ -130,9 +152,14 @@ impl Engine {
     /// The same on all threads.
     fn changed_on_all_threads(&self, weights: &[Weight], images: &Images) -> Score {
         let runs = images.runs(RUN);
-        let tallies: Vec<Tally> =
-            runs.par_iter().map(|run| self.tally_changed(weights, std::slice::from_ref(run))).collect();
-        tallies.into_iter().fold(Tally::default(), Tally::plus).score()
+        let tallies: Vec<Tally> = runs
+            .par_iter()
+            .map(|run| self.tally_changed(weights, std::slice::from_ref(run)))
+            .collect();
+        tallies
+            .into_iter()
+            .fold(Tally::default(), Tally::plus)
+            .score()
     }
 }
 
@@ -175,7 +202,14 @@ impl Evaluator {
             starts.push(words.len());
             words.extend(layer.iter().flat_map(|layer| layer.words.iter().copied()));
         }
-        Ok(Self { network, stored, words, starts, engine, on_device })
+        Ok(Self {
+            network,
+            stored,
+            words,
+            starts,
+            engine,
+            on_device,
+        })
     }
 
     /// The network.
@@ -195,7 +229,9 @@ impl Evaluator {
 
     /// Multiply-adds of one image, those with the padding included; `None` where candle's own operations evaluate.
     pub fn multiplications(&self) -> Option<usize> {
-        self.engine.as_ref().map(|engine| engine.plan.multiplications())
+        self.engine
+            .as_ref()
+            .map(|engine| engine.plan.multiplications())
     }
 
     /// Score without faults, on all threads.
@@ -255,10 +291,16 @@ impl Evaluator {
     ///
     /// # Errors
     /// As [`Self::faulty`].
-    pub fn faulty_on_all_threads(&self, faults: &[(usize, Word)], images: &Images) -> Result<Score> {
+    pub fn faulty_on_all_threads(
+        &self,
+        faults: &[(usize, Word)],
+        images: &Images,
+    ) -> Result<Score> {
         self.check(images)?;
         match &self.engine {
-            Some(engine) => Ok(engine.changed_on_all_threads(&self.faulty_weights(faults)?, images)),
+            Some(engine) => {
+                Ok(engine.changed_on_all_threads(&self.faulty_weights(faults)?, images))
+            }
             None => Plain::new(self)?.faulty(faults, images),
         }
     }
@@ -293,7 +335,10 @@ impl Evaluator {
                 multiplications: None,
             });
         };
-        let weights = sets.iter().map(|faults| self.faulty_weights(faults)).collect::<Result<Vec<_>>>()?;
+        let weights = sets
+            .iter()
+            .map(|faults| self.faulty_weights(faults))
+            .collect::<Result<Vec<_>>>()?;
         Ok(engine.changed_each(&self.faulty_weights(base)?, &weights, images))
     }
 
@@ -302,7 +347,11 @@ impl Evaluator {
     ///
     /// # Errors
     /// As [`Self::faulty`].
-    pub fn faulty_in_turn(&self, changes: &[Vec<(usize, Word)>], images: &Images) -> Result<Vec<Score>> {
+    pub fn faulty_in_turn(
+        &self,
+        changes: &[Vec<(usize, Word)>],
+        images: &Images,
+    ) -> Result<Vec<Score>> {
         self.check(images)?;
         let Some(engine) = &self.engine else {
             let plain = Plain::new(self)?;
@@ -312,7 +361,10 @@ impl Evaluator {
             let score = |last: usize| plain.faulty(&overlaid(&so_far(last)), images);
             return (0..changes.len()).map(score).collect();
         };
-        let changes = changes.iter().map(|faults| self.faulty_weights(faults)).collect::<Result<Vec<_>>>()?;
+        let changes = changes
+            .iter()
+            .map(|faults| self.faulty_weights(faults))
+            .collect::<Result<Vec<_>>>()?;
         Ok(engine.changed_in_turn(&changes, images))
     }
 
@@ -326,7 +378,8 @@ impl Evaluator {
             // float layers hold no words and share their start with the next layer: the last one that begins here
             let layer = self.starts.partition_point(|start| *start <= index) - 1;
             let value = self.stored[layer].as_ref().map(|stored| stored.value(word));
-            let value = value.ok_or_else(|| Error::argument("fault", "a stored word", "a float layer"))?;
+            let value =
+                value.ok_or_else(|| Error::argument("fault", "a stored word", "a float layer"))?;
             Ok((layer, index - self.starts[layer], value))
         };
         faults.iter().map(weight).collect()

@@ -99,7 +99,11 @@ fn place(path: &Path, line: Option<usize>) -> String {
 
 impl Error {
     /// Wrong content of a file, without line or key.
-    pub fn input(path: impl Into<PathBuf>, expected: impl Into<String>, found: impl Into<String>) -> Self {
+    pub fn input(
+        path: impl Into<PathBuf>,
+        expected: impl Into<String>,
+        found: impl Into<String>,
+    ) -> Self {
         Self::Input {
             path: path.into(),
             line: None,
@@ -110,20 +114,34 @@ impl Error {
     }
 
     /// A wrong argument or setting.
-    pub fn argument(what: impl Into<String>, expected: impl Into<String>, found: impl Into<String>) -> Self {
-        Self::Argument { what: what.into(), expected: expected.into(), found: found.into() }
+    pub fn argument(
+        what: impl Into<String>,
+        expected: impl Into<String>,
+        found: impl Into<String>,
+    ) -> Self {
+        Self::Argument {
+            what: what.into(),
+            expected: expected.into(),
+            found: found.into(),
+        }
     }
 
     /// True where the user's input or usage is at fault (the program exits with 2), false where
     /// the run failed (1).
     pub fn is_wrong_input(&self) -> bool {
-        matches!(self, Self::Missing { .. } | Self::Input { .. } | Self::Argument { .. })
+        matches!(
+            self,
+            Self::Missing { .. } | Self::Input { .. } | Self::Argument { .. }
+        )
     }
 }
 
 impl From<candle_core::Error> for Error {
     fn from(source: candle_core::Error) -> Self {
-        Self::Tensor { context: "see below".into(), source: Box::new(source) }
+        Self::Tensor {
+            context: "see below".into(),
+            source: Box::new(source),
+        }
     }
 }
 
@@ -135,7 +153,11 @@ pub trait IoContext<T> {
 
 impl<T> IoContext<T> for std::io::Result<T> {
     fn at(self, action: &'static str, path: &Path) -> Result<T> {
-        self.map_err(|source| Error::Io { action, path: path.to_owned(), source })
+        self.map_err(|source| Error::Io {
+            action,
+            path: path.to_owned(),
+            source,
+        })
     }
 }
 
@@ -147,7 +169,10 @@ pub trait TensorContext<T> {
 
 impl<T> TensorContext<T> for candle_core::Result<T> {
     fn during(self, context: impl FnOnce() -> String) -> Result<T> {
-        self.map_err(|source| Error::Tensor { context: context(), source: Box::new(source) })
+        self.map_err(|source| Error::Tensor {
+            context: context(),
+            source: Box::new(source),
+        })
     }
 }
 
@@ -164,13 +189,19 @@ mod tests {
             expected: "a number".into(),
             found: "abc".into(),
         };
-        assert_eq!(error.to_string(), "m.yaml:7: `voltage.error_free`: expected a number, found abc");
+        assert_eq!(
+            error.to_string(),
+            "m.yaml:7: `voltage.error_free`: expected a number, found abc"
+        );
         assert!(error.is_wrong_input());
     }
 
     #[test]
     fn a_lock_is_not_wrong_input() {
-        let error = Error::Locked { path: "r/.lock".into(), holder: None };
+        let error = Error::Locked {
+            path: "r/.lock".into(),
+            holder: None,
+        };
         assert!(!error.is_wrong_input());
     }
 }

@@ -16,7 +16,9 @@ mod spec;
 mod tests;
 
 pub use domains::{DomainSpec, Group, Part};
-pub use lowest_voltage::{lowest_voltage, Evaluate, Evidence, Lowest, Plan, Target, Verdict, CONFIDENCE};
+pub use lowest_voltage::{
+    lowest_voltage, Evaluate, Evidence, Lowest, Plan, Target, Verdict, CONFIDENCE,
+};
 pub use oracle::{Oracle, Reference};
 pub use precision::{PrecisionSearch, Widths};
 pub use procedure::{explore, Outcome, Sink};

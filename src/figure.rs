@@ -99,26 +99,56 @@ pub fn all(points: &Averaged, frontiers: &Pareto, memories: &[MemoryCurve]) -> V
         if svg.contains(curves::ENLARGED) {
             caption += " The upper panel enlarges the best accuracies of the lower one.";
         }
-        figures.push(Figure { name, title: title.into(), caption, svg });
+        figures.push(Figure {
+            name,
+            title: title.into(),
+            caption,
+            svg,
+        });
     };
     if !summaries.is_empty() {
         let svg = pareto(summaries, frontiers);
-        add("pareto", "Accuracy against weight-memory energy", caption::pareto(points, frontiers), svg);
+        add(
+            "pareto",
+            "Accuracy against weight-memory energy",
+            caption::pareto(points, frontiers),
+            svg,
+        );
     }
     let lone = points.only(|s| s.design.voltage.is_some());
     if !lone.summaries.is_empty() {
         let svg = accuracy_voltage(summaries, memories);
-        add("accuracy_voltage", "Accuracy against supply voltage", caption::accuracy_voltage(&lone), svg);
+        add(
+            "accuracy_voltage",
+            "Accuracy against supply voltage",
+            caption::accuracy_voltage(&lone),
+            svg,
+        );
         let svg = accuracy_ber(summaries);
-        add("accuracy_ber", "Accuracy against bit error rate", caption::accuracy_ber(&lone), svg);
+        add(
+            "accuracy_ber",
+            "Accuracy against bit error rate",
+            caption::accuracy_ber(&lone),
+            svg,
+        );
     }
     let whole = lone.only(|s| s.spread.is_some());
     if !whole.summaries.is_empty() {
         let svg = yield_voltage(&whole.summaries, memories);
-        add("yield_voltage", "Yield against supply voltage", caption::yield_voltage(&whole), svg);
+        add(
+            "yield_voltage",
+            "Yield against supply voltage",
+            caption::yield_voltage(&whole),
+            svg,
+        );
     }
     if !memories.is_empty() {
-        add("memory_model", "Memory model", caption::memory_model(memories), memory_model(memories));
+        add(
+            "memory_model",
+            "Memory model",
+            caption::memory_model(memories),
+            memory_model(memories),
+        );
     }
     figures
 }

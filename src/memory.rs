@@ -14,7 +14,9 @@ mod voltages;
 
 pub use builtin::{builtin, load, names};
 pub use dataflow::{Dataflow, LayerProduct, ProcessingArray};
-pub use energy::{weight_memory_energy, CellAccess, CellKind, Energy, EnergySpec, EnergyTerm, LayerAccess};
+pub use energy::{
+    weight_memory_energy, CellAccess, CellKind, Energy, EnergySpec, EnergyTerm, LayerAccess,
+};
 pub use faults::{FaultWay, Faults};
 pub use fit::{Fit, FitMethod, FittedPoint, Goodness, Parameter};
 pub use fitted::{FittedCurve, FittedModel};
@@ -142,7 +144,10 @@ impl MemoryModel {
         let (ber, ber_source) = if voltage >= self.error_free {
             (Ber::ZERO, BerSource::ErrorFree)
         } else {
-            (Ber::new(self.curve.rate(v))?, self.source_below_error_free(v))
+            (
+                Ber::new(self.curve.rate(v))?,
+                self.source_below_error_free(v),
+            )
         };
         if ber.get() > HIGHEST_BER {
             let (lowest, unit) = (self.curve.voltage(HIGHEST_BER), self.unit.symbol());
@@ -150,9 +155,18 @@ impl MemoryModel {
                 "at least {lowest:.4} {unit} (below, the bit error rate of {} passes 0.5)",
                 self.name
             );
-            return Err(Error::argument("voltage", expected, format!("{voltage} {unit}")));
+            return Err(Error::argument(
+                "voltage",
+                expected,
+                format!("{voltage} {unit}"),
+            ));
         }
-        Ok(OperatingPoint { voltage, ber, ber_source, access_energy_relative: self.access_energy(voltage) })
+        Ok(OperatingPoint {
+            voltage,
+            ber,
+            ber_source,
+            access_energy_relative: self.access_energy(voltage),
+        })
     }
 
     /// The lowest voltage whose bit error rate is at most `ber`: the error-free one for rates below
@@ -162,7 +176,11 @@ impl MemoryModel {
     /// [`Error::Argument`] above 0.5, and where the curve never rises to `ber`.
     pub fn voltage_at_ber(&self, ber: Ber) -> Result<Voltage> {
         if ber.get() > HIGHEST_BER {
-            return Err(Error::argument("bit error rate", "0 to 0.5", ber.to_string()));
+            return Err(Error::argument(
+                "bit error rate",
+                "0 to 0.5",
+                ber.to_string(),
+            ));
         }
         if ber == Ber::ZERO {
             return Ok(self.error_free);
@@ -205,14 +223,22 @@ impl MemoryModel {
         .max(0.01 * top);
         let high = top + 0.05 * (top - low);
         let last = n.max(2) - 1;
-        (0..=last).map(|i| self.at(Voltage::new(low + (high - low) * i as f64 / last as f64)?)).collect()
+        (0..=last)
+            .map(|i| self.at(Voltage::new(low + (high - low) * i as f64 / last as f64)?))
+            .collect()
     }
 
     /// The measured rates by rising voltage; none for models that are given by a formula.
     pub fn measured_points(&self) -> Vec<(Voltage, Ber)> {
-        let Curve::Points(points) = &self.curve else { return Vec::new() };
-        let checked =
-            |point: &curve::Point| Some((Voltage::new(point.voltage).ok()?, Ber::new(point.rate).ok()?));
+        let Curve::Points(points) = &self.curve else {
+            return Vec::new();
+        };
+        let checked = |point: &curve::Point| {
+            Some((
+                Voltage::new(point.voltage).ok()?,
+                Ber::new(point.rate).ok()?,
+            ))
+        };
         points.iter().filter_map(checked).collect()
     }
 
@@ -224,7 +250,12 @@ impl MemoryModel {
         match unit {
             Some(other) if other != self.unit => Err(Error::argument(
                 "unit of voltage",
-                format!("`{}`, that of {} ({})", self.unit.name(), self.name, self.voltage_reference),
+                format!(
+                    "`{}`, that of {} ({})",
+                    self.unit.name(),
+                    self.name,
+                    self.voltage_reference
+                ),
                 format!("{voltage} `{}`", other.name()),
             )),
             _ => Ok(voltage),

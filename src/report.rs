@@ -20,7 +20,8 @@ mod tests;
 
 pub use card::{card_markdown, ModelCard};
 pub use results::{
-    has_curves, results_markdown, LinkedFigure, ResultAttack, ResultGroup, ResultModel, ResultSweep, Results,
+    has_curves, results_markdown, LinkedFigure, ResultAttack, ResultGroup, ResultModel,
+    ResultSweep, Results,
 };
 
 use crate::figure::Figure;

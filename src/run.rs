@@ -26,7 +26,9 @@ pub use exploring::{explore, ExploreResult};
 pub use monitor::{AttackProgress, Monitor, Quiet, SweepProgress};
 pub use packing::{pack, PackedRow};
 pub use publish::{publish, PublishRequest, Published};
-pub use quantization::{quantize, QuantizationRequest, QuantizationResult, QuantizationRow, QuantizedLayer};
+pub use quantization::{
+    quantize, QuantizationRequest, QuantizationResult, QuantizationRow, QuantizedLayer,
+};
 pub use redraw::{redraw, Drawn};
 pub use sweeping::{plan, sweep, SweepPlan, SweepRequest, SweepResult};
 pub use training::{train_model, TrainedModel, BEST, HISTORY, LAST};

@@ -135,9 +135,16 @@ impl Stream {
     ///
     /// # Errors
     /// Only where the tensor library fails.
-    pub fn uniform_tensor(&mut self, low: f64, high: f64, shape: impl Into<Shape>) -> Result<Tensor> {
+    pub fn uniform_tensor(
+        &mut self,
+        low: f64,
+        high: f64,
+        shape: impl Into<Shape>,
+    ) -> Result<Tensor> {
         let shape = shape.into();
-        let values: Vec<f32> = (0..shape.elem_count()).map(|_| self.between(low, high) as f32).collect();
+        let values: Vec<f32> = (0..shape.elem_count())
+            .map(|_| self.between(low, high) as f32)
+            .collect();
         Ok(Tensor::from_vec(values, shape, &Device::Cpu)?)
     }
 
@@ -147,7 +154,9 @@ impl Stream {
     /// Only where the tensor library fails.
     pub fn normal_tensor(&mut self, std: f64, shape: impl Into<Shape>) -> Result<Tensor> {
         let shape = shape.into();
-        let values: Vec<f32> = (0..shape.elem_count()).map(|_| (self.normal() * std) as f32).collect();
+        let values: Vec<f32> = (0..shape.elem_count())
+            .map(|_| (self.normal() * std) as f32)
+            .collect();
         Ok(Tensor::from_vec(values, shape, &Device::Cpu)?)
     }
 }
@@ -201,6 +210,9 @@ mod tests {
         for _ in 0..70_000 {
             counts[stream.below(7) as usize] += 1;
         }
-        assert!(counts.iter().all(|&c| (9_500..10_500).contains(&c)), "{counts:?}");
+        assert!(
+            counts.iter().all(|&c| (9_500..10_500).contains(&c)),
+            "{counts:?}"
+        );
     }
 }

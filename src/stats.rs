@@ -40,9 +40,16 @@ pub fn standard_deviation(xs: &[f64]) -> Option<f64> {
 /// deviation seen, or by `least`. `None` below two values.
 pub fn cautious_deviation(sorted: &[f64], least: f64) -> Option<f64> {
     let (std, median) = (standard_deviation(sorted)?, quantile(sorted, 0.5)?);
-    let greatest = sorted.iter().map(|x| (x - median).abs()).fold(least, f64::max);
+    let greatest = sorted
+        .iter()
+        .map(|x| (x - median).abs())
+        .fold(least, f64::max);
     let few_differ = sorted.iter().filter(|&&x| x != median).count() < 3;
-    Some(if few_differ { std.max((3.0 / sorted.len() as f64).sqrt() * greatest) } else { std })
+    Some(if few_differ {
+        std.max((3.0 / sorted.len() as f64).sqrt() * greatest)
+    } else {
+        std
+    })
 }
 
 /// Quantile `q` in [0, 1] of a sorted sample, linear between order statistics (type 7 of Hyndman
@@ -50,7 +57,10 @@ pub fn cautious_deviation(sorted: &[f64], least: f64) -> Option<f64> {
 pub fn quantile(sorted: &[f64], q: f64) -> Option<f64> {
     let last = sorted.len().checked_sub(1)?;
     let place = q.clamp(0.0, 1.0) * last as f64;
-    let (below, above) = (sorted[place.floor() as usize], sorted[place.ceil() as usize]);
+    let (below, above) = (
+        sorted[place.floor() as usize],
+        sorted[place.ceil() as usize],
+    );
     Some(below + (above - below) * place.fract())
 }
 
@@ -165,17 +175,28 @@ pub fn mean_half_width_at(confidence: f64, std: f64, chips: usize, images: f64) 
 /// `s_t²/T + s_c²/C`, with the degrees of freedom of Welch and Satterthwaite (Biometrics Bulletin 2(6), 1946). The
 /// interaction of both is in each of the two: the interval is a little wide rather than narrow. The choice of images
 /// comes in as in [`mean_half_width`].
-pub fn two_way_half_width(trainings: (f64, usize), chips: (f64, usize), images: f64) -> Option<f64> {
+pub fn two_way_half_width(
+    trainings: (f64, usize),
+    chips: (f64, usize),
+    images: f64,
+) -> Option<f64> {
     let variance = |(std, n): (f64, usize)| std * std / n as f64;
     let freedom = |(_, n): (f64, usize)| n.saturating_sub(1) as f64;
     if trainings.1 < 2 {
         return None;
     }
-    let (a, b) = (variance(trainings), if chips.1 < 2 { 0.0 } else { variance(chips) });
+    let (a, b) = (
+        variance(trainings),
+        if chips.1 < 2 { 0.0 } else { variance(chips) },
+    );
     let spread = a * a / freedom(trainings) + if b > 0.0 { b * b / freedom(chips) } else { 0.0 };
     let least = freedom(trainings);
     // without any spread there is nothing to weigh: the fewest degrees of freedom
-    let df = if spread > 0.0 { ((a + b) * (a + b) / spread).max(least) } else { least };
+    let df = if spread > 0.0 {
+        ((a + b) * (a + b) / spread).max(least)
+    } else {
+        least
+    };
     let t = StudentsT::new(0.0, 1.0, df).ok()?.inverse_cdf(0.975);
     Some((t * t * (a + b) + probit(0.975).powi(2) * images).sqrt())
 }
@@ -200,9 +221,20 @@ pub fn clopper_pearson(successes: u64, n: u64) -> Interval {
 pub fn clopper_pearson_at(confidence: f64, successes: u64, n: u64) -> Interval {
     let quantile = |a: f64, b: f64, p: f64| Beta::new(a, b).map(|beta| beta.inverse_cdf(p)).ok();
     let (k, m) = (successes as f64, n as f64);
-    let low = if successes == 0 { Some(0.0) } else { quantile(k, m - k + 1.0, 1.0 - confidence) };
-    let high = if successes >= n { Some(1.0) } else { quantile(k + 1.0, m - k, confidence) };
-    Interval { low: low.unwrap_or(0.0), high: high.unwrap_or(1.0) }
+    let low = if successes == 0 {
+        Some(0.0)
+    } else {
+        quantile(k, m - k + 1.0, 1.0 - confidence)
+    };
+    let high = if successes >= n {
+        Some(1.0)
+    } else {
+        quantile(k + 1.0, m - k, confidence)
+    };
+    Interval {
+        low: low.unwrap_or(0.0),
+        high: high.unwrap_or(1.0),
+    }
 }
 
 /// Least size of a sample without a single failure whose [`clopper_pearson_at`] lower bound reaches `share`, in
@@ -216,7 +248,10 @@ pub fn least_without_failure(share: f64, confidence: f64) -> u64 {
 /// it is safe for millions of cells, where the beta quantiles of [`clopper_pearson`] take minutes or never converge.
 pub fn wilson(successes: u64, n: u64) -> Interval {
     if n == 0 {
-        return Interval { low: 0.0, high: 1.0 };
+        return Interval {
+            low: 0.0,
+            high: 1.0,
+        };
     }
     let (m, z) = (n as f64, probit(0.975));
     let p = successes as f64 / m;
@@ -231,7 +266,12 @@ pub fn wilson(successes: u64, n: u64) -> Interval {
 /// 95 % percentile bootstrap interval of the mean accuracy over chips (Efron 1979); `None` below two chips.
 /// Each resample of chips is moved by a normal draw of the variance `images` (see [`ImageSample::variance`])
 /// and kept in [0, 1]; where that is 0 nothing is drawn for it.
-pub fn bootstrap_mean(xs: &[f64], resamples: usize, images: f64, stream: &mut Stream) -> Option<Interval> {
+pub fn bootstrap_mean(
+    xs: &[f64],
+    resamples: usize,
+    images: f64,
+    stream: &mut Stream,
+) -> Option<Interval> {
     bootstrap_within((0.0, 1.0), xs, resamples, images, stream)
 }
 
@@ -247,7 +287,9 @@ fn bootstrap_within(
     }
     let means: Vec<f64> = (0..resamples)
         .map(|_| {
-            let sum: f64 = (0..xs.len()).map(|_| xs[stream.below(xs.len() as u64) as usize]).sum();
+            let sum: f64 = (0..xs.len())
+                .map(|_| xs[stream.below(xs.len() as u64) as usize])
+                .sum();
             let mean = sum / xs.len() as f64;
             match images > 0.0 {
                 true => (mean + images.sqrt() * stream.normal()).clamp(least, most),
@@ -256,7 +298,10 @@ fn bootstrap_within(
         })
         .collect();
     let means = sorted(&means);
-    Some(Interval { low: quantile(&means, 0.025)?, high: quantile(&means, 0.975)? })
+    Some(Interval {
+        low: quantile(&means, 0.025)?,
+        high: quantile(&means, 0.975)?,
+    })
 }
 
 /// Half-width of the 95 % normal interval of an accuracy measured on `images` images, as an estimate of that on
@@ -298,9 +343,16 @@ mod tests {
     #[test]
     fn without_a_choice_of_images_the_half_width_is_students() {
         // 1, 2, 3, 4, 5: s = √2.5, t(0.975, 4) = 2.776445
-        near(mean_half_width(2.5f64.sqrt(), 5, 0.0).unwrap(), 2.776445 * (2.5f64 / 5.0).sqrt(), 1e-5);
+        near(
+            mean_half_width(2.5f64.sqrt(), 5, 0.0).unwrap(),
+            2.776445 * (2.5f64 / 5.0).sqrt(),
+            1e-5,
+        );
         assert_eq!(mean_half_width(0.0, 5, 0.0), Some(0.0));
-        assert_eq!((mean_half_width(0.1, 1, 0.0), mean_half_width(0.1, 0, 1e-4)), (None, None));
+        assert_eq!(
+            (mean_half_width(0.1, 1, 0.0), mean_half_width(0.1, 0, 1e-4)),
+            (None, None)
+        );
     }
 
     #[test]
@@ -321,21 +373,37 @@ mod tests {
         let sample = ImageSample { used: 20, all: 100 };
         near(sample.variance(0.8), 0.75 * 0.25 / 19.0 * 0.8, 1e-15);
         // many images: p (1 - p) / (n - 1) · (1 - n/M)
-        let many = ImageSample { used: 10_000, all: 40_000 };
+        let many = ImageSample {
+            used: 10_000,
+            all: 40_000,
+        };
         near(many.variance(0.6) / (0.24 / 9_999.0 * 0.75), 1.0, 1e-3);
         assert!(sample.variance(1.0) > 0.0 && sample.variance(0.0) > 0.0);
-        assert_eq!(ImageSample { used: 100, all: 100 }.variance(0.5), 0.0);
+        assert_eq!(
+            ImageSample {
+                used: 100,
+                all: 100
+            }
+            .variance(0.5),
+            0.0
+        );
         assert!(ImageSample { used: 1, all: 100 }.variance(0.5).is_finite());
     }
 
     #[test]
     fn the_least_number_of_images_is_enough_and_one_less_is_not() {
-        for (mean, half, all) in
-            [(0.5, 0.01, 10_000), (0.98, 0.01, 10_000), (1.0, 0.01, 2_000), (0.3, 1e-6, 300)]
-        {
+        for (mean, half, all) in [
+            (0.5, 0.01, 10_000),
+            (0.98, 0.01, 10_000),
+            (1.0, 0.01, 2_000),
+            (0.3, 1e-6, 300),
+        ] {
             let width = |used| normal_half_width(ImageSample { used, all }.variance(mean));
             let least = ImageSample::least(mean, half, all);
-            assert!(width(least) <= half && width(least - 1) > half, "{mean} {half} {all}: {least}");
+            assert!(
+                width(least) <= half && width(least - 1) > half,
+                "{mean} {half} {all}: {least}"
+            );
         }
         assert_eq!(ImageSample::least(0.5, 1.0, 300), 1);
     }
@@ -350,7 +418,13 @@ mod tests {
         assert_eq!(none.low, 0.0);
         near(none.high, 0.1684335, 1e-6);
         assert_eq!(clopper_pearson(20, 20).high, 1.0);
-        assert_eq!(clopper_pearson(0, 0), Interval { low: 0.0, high: 1.0 });
+        assert_eq!(
+            clopper_pearson(0, 0),
+            Interval {
+                low: 0.0,
+                high: 1.0
+            }
+        );
     }
 
     #[test]
@@ -363,32 +437,60 @@ mod tests {
         assert!(lower(least) >= 0.99 && lower(least - 1) < 0.99);
         // binom.test(8, 10, alternative = "greater"): 0.4930987
         near(clopper_pearson_at(0.95, 8, 10).low, 0.4930987, 1e-6);
-        near(mean_half_width_at(0.95, 2.5f64.sqrt(), 5, 0.0).unwrap(), 2.131847 * 0.5f64.sqrt(), 1e-5);
+        near(
+            mean_half_width_at(0.95, 2.5f64.sqrt(), 5, 0.0).unwrap(),
+            2.131847 * 0.5f64.sqrt(),
+            1e-5,
+        );
     }
 
     #[test]
     fn wilson_intervals_are_as_published() {
         // Newcombe, Statistics in Medicine 17, 1998, table I: 81 of 263, 0 of 20
         let (some, none) = (wilson(81, 263), wilson(0, 20));
-        assert!((some.low - 0.2553).abs() < 5e-5 && (some.high - 0.3662).abs() < 5e-5, "{some:?}");
-        assert!(none.low == 0.0 && (none.high - 0.1611).abs() < 5e-5, "{none:?}");
-        assert_eq!(wilson(0, 0), Interval { low: 0.0, high: 1.0 });
+        assert!(
+            (some.low - 0.2553).abs() < 5e-5 && (some.high - 0.3662).abs() < 5e-5,
+            "{some:?}"
+        );
+        assert!(
+            none.low == 0.0 && (none.high - 0.1611).abs() < 5e-5,
+            "{none:?}"
+        );
+        assert_eq!(
+            wilson(0, 0),
+            Interval {
+                low: 0.0,
+                high: 1.0
+            }
+        );
     }
 
     #[test]
     fn intervals_of_millions_of_cells_have_the_width_of_a_poisson_count() {
         let bounds = wilson(2000, 12_000_000);
         let half = 1.96 * 2000f64.sqrt() / 12e6;
-        assert!((bounds.half_width() / half - 1.0).abs() < 0.01, "{bounds:?}");
-        assert!((wilson(0, 12_000_000).high * 12e6 - 3.84).abs() < 0.01 && wilson(0, 10).low == 0.0);
+        assert!(
+            (bounds.half_width() / half - 1.0).abs() < 0.01,
+            "{bounds:?}"
+        );
+        assert!(
+            (wilson(0, 12_000_000).high * 12e6 - 3.84).abs() < 0.01 && wilson(0, 10).low == 0.0
+        );
         assert!(wilson(10, 10).high > 1.0 - 1e-12);
     }
 
     #[test]
     fn bootstrap_is_seeded_and_covers_the_mean() {
         let xs: Vec<f64> = (0..40).map(|i| 0.1 * f64::from(i % 7)).collect();
-        let run =
-            |seed| bootstrap_mean(&xs, 1000, 0.0, &mut Seed(seed).stream(Purpose::Bootstrap, &[])).unwrap();
+        let run = |seed| {
+            bootstrap_mean(
+                &xs,
+                1000,
+                0.0,
+                &mut Seed(seed).stream(Purpose::Bootstrap, &[]),
+            )
+            .unwrap()
+        };
         assert_eq!(run(1), run(1));
         assert_ne!(run(1), run(2));
         let (interval, mean) = (run(1), mean(&xs).unwrap());
@@ -401,7 +503,13 @@ mod tests {
     fn the_bootstrap_holds_the_choice_of_images_and_stays_a_share() {
         let xs: Vec<f64> = (0..40).map(|i| 0.5 + 0.01 * f64::from(i % 7)).collect();
         let run = |xs: &[f64], images| {
-            bootstrap_mean(xs, 2000, images, &mut Seed(1).stream(Purpose::Bootstrap, &[])).unwrap()
+            bootstrap_mean(
+                xs,
+                2000,
+                images,
+                &mut Seed(1).stream(Purpose::Bootstrap, &[]),
+            )
+            .unwrap()
         };
         let half = mean_half_width(standard_deviation(&xs).unwrap(), 40, 1e-4).unwrap();
         near(run(&xs, 1e-4).half_width() / half, 1.0, 0.1);

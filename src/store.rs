@@ -42,7 +42,9 @@ pub fn read_bytes(path: &Path, expected: &str, limit: u64) -> Result<Vec<u8>> {
         ));
     }
     let mut bytes = Vec::with_capacity(size as usize);
-    file.take(limit + 1).read_to_end(&mut bytes).at("read", path)?;
+    file.take(limit + 1)
+        .read_to_end(&mut bytes)
+        .at("read", path)?;
     Ok(bytes)
 }
 
@@ -55,9 +57,10 @@ pub fn open(path: &Path, expected: &str) -> Result<File> {
         return Err(Error::input(path, expected, "a folder"));
     }
     match File::open(path) {
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
-            Err(Error::Missing { path: path.to_owned(), expected: expected.to_owned() })
-        }
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Err(Error::Missing {
+            path: path.to_owned(),
+            expected: expected.to_owned(),
+        }),
         other => other.at("open", path),
     }
 }
@@ -67,17 +70,27 @@ pub fn open(path: &Path, expected: &str) -> Result<File> {
 ///
 /// # Errors
 /// [`Error::Io`] with the final path; the final name is untouched then.
-pub fn write_whole(path: &Path, fill: impl FnOnce(&mut dyn Write) -> std::io::Result<()>) -> Result<()> {
+pub fn write_whole(
+    path: &Path,
+    fill: impl FnOnce(&mut dyn Write) -> std::io::Result<()>,
+) -> Result<()> {
     let folder = folder_of(path);
     create_folder(folder)?;
-    let mut file =
-        tempfile::Builder::new().prefix(PARTIAL).tempfile_in(folder).at("create a file beside", path)?;
+    let mut file = tempfile::Builder::new()
+        .prefix(PARTIAL)
+        .tempfile_in(folder)
+        .at("create a file beside", path)?;
     let mut buffer = std::io::BufWriter::new(file.as_file_mut());
-    fill(&mut buffer).and_then(|()| buffer.flush()).at("write", path)?;
+    fill(&mut buffer)
+        .and_then(|()| buffer.flush())
+        .at("write", path)?;
     drop(buffer);
     file.as_file().sync_all().at("flush", path)?;
     make_readable(file.as_file()).at("set the rights of", path)?;
-    file.persist(path).map(|_| ()).map_err(|e| e.error).at("rename to", path)
+    file.persist(path)
+        .map(|_| ())
+        .map_err(|e| e.error)
+        .at("rename to", path)
 }
 
 /// Temporary files are made for their owner alone; results are for everybody the umask allows.
@@ -128,7 +141,11 @@ pub fn remove_partial_files(folder: &Path) -> Result<()> {
 /// # Errors
 /// [`Error::Io`] with the path.
 pub fn open_to_append(path: &Path) -> Result<File> {
-    File::options().create(true).append(true).open(path).at("open", path)
+    File::options()
+        .create(true)
+        .append(true)
+        .open(path)
+        .at("open", path)
 }
 
 /// Gives a finished file its final name.
@@ -163,11 +180,21 @@ pub fn folder_of(path: &Path) -> &Path {
 /// # Errors
 /// [`Error::Argument`] where neither variable is set.
 pub fn cache_folder() -> Result<PathBuf> {
-    let set = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let set = |name| {
+        std::env::var_os(name)
+            .filter(|value| !value.is_empty())
+            .map(PathBuf::from)
+    };
     set("XDG_CACHE_HOME")
         .or_else(|| set("HOME").map(|home| home.join(".cache")))
         .map(|cache| cache.join("wcat-explore"))
-        .ok_or_else(|| Error::argument("cache folder", "the variable XDG_CACHE_HOME or HOME", "neither"))
+        .ok_or_else(|| {
+            Error::argument(
+                "cache folder",
+                "the variable XDG_CACHE_HOME or HOME",
+                "neither",
+            )
+        })
 }
 
 /// SHA-256 in lower-case hexadecimal.
@@ -218,7 +245,10 @@ mod tests {
     #[test]
     fn missing_files_say_what_was_expected() {
         let error = read_text(Path::new("no/such.yaml"), "a memory model", 10).unwrap_err();
-        assert_eq!(error.to_string(), "no/such.yaml: not found (expected a memory model)");
+        assert_eq!(
+            error.to_string(),
+            "no/such.yaml: not found (expected a memory model)"
+        );
     }
 
     #[test]
@@ -226,8 +256,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("big");
         write_bytes(&path, &[0; 100]).unwrap();
-        assert!(read_bytes(&path, "something small", 99).unwrap_err().is_wrong_input());
-        assert_eq!(read_bytes(&path, "something small", 100).unwrap().len(), 100);
+        assert!(read_bytes(&path, "something small", 99)
+            .unwrap_err()
+            .is_wrong_input());
+        assert_eq!(
+            read_bytes(&path, "something small", 100).unwrap().len(),
+            100
+        );
     }
 
     #[test]

@@ -31,8 +31,8 @@ mod summary;
 mod tests;
 
 pub use answers::{
-    answer_records, answers, answers_csv_string, read_answers, write_answers, Answer, Ends, Ladder, Question,
-    Questions, Reach, YIELD_TARGETS,
+    answer_records, answers, answers_csv_string, read_answers, write_answers, Answer, Ends, Ladder,
+    Question, Questions, Reach, YIELD_TARGETS,
 };
 #[cfg(test)]
 pub(crate) use attack::tests as attack_tests;
@@ -42,15 +42,17 @@ pub use attack::{
 };
 pub use averaged::{average_trainings, undominated, Averaged};
 pub use columns::{
-    design_records, designs_frame, designs_in_order, read_designs, read_summary, read_timing, read_trials,
-    summary_csv_string, summary_frame, summary_records, trials_frame, write_designs, write_summary,
-    write_timing, write_trials,
+    design_records, designs_frame, designs_in_order, read_designs, read_summary, read_timing,
+    read_trials, summary_csv_string, summary_frame, summary_records, trials_frame, write_designs,
+    write_summary, write_timing, write_trials,
 };
-pub use differences::{differences_csv_string, method_differences, write_differences, MethodDifference};
+pub use differences::{
+    differences_csv_string, method_differences, write_differences, MethodDifference,
+};
 pub use energy::{read_energies, write_energies};
 pub use explore::{
-    evidence_records, explored_records, write_evidence, write_explored, write_sensitivities, ExploredPoint,
-    Sensitivity, VoltageEvidence,
+    evidence_records, explored_records, write_evidence, write_explored, write_sensitivities,
+    ExploredPoint, Sensitivity, VoltageEvidence,
 };
 pub use fault_count::{cells_key, fault_counts, FaultCount};
 pub use history::{history_csv_string, read_history, write_history};
@@ -59,7 +61,9 @@ pub use methods::{method_means, methods_csv_string, write_methods, MethodMean};
 pub use pareto::{frontier_probabilities, groups_of, pareto, BASELINE, RESAMPLES, SAVING_LOSSES};
 pub use pareto_file::{pareto_csv_string, pareto_records, read_pareto, write_pareto};
 pub use polars::frame::DataFrame;
-pub use row::{Frontier, FrontierPoint, Outcome, Pareto, Saving, Spread, Summary, Timing, TrialRow};
+pub use row::{
+    Frontier, FrontierPoint, Outcome, Pareto, Saving, Spread, Summary, Timing, TrialRow,
+};
 pub use run::{comparison_warnings, merge, read_run, run_name, Merged, Run};
 pub use settings::Setting;
 pub use summary::{summarize, FloorSpec};

@@ -95,7 +95,11 @@ impl Bits {
     pub fn new(bits: u64) -> Result<Self> {
         match bits {
             1..=8 | 32 => Ok(Self(bits as u8)),
-            _ => Err(Error::argument("bits", "1 to 8, or 32 for no quantisation", bits.to_string())),
+            _ => Err(Error::argument(
+                "bits",
+                "1 to 8, or 32 for no quantisation",
+                bits.to_string(),
+            )),
         }
     }
 
@@ -130,7 +134,9 @@ impl fmt::Display for Bits {
 }
 
 /// Number of one simulated chip, from 0. Chip `n` is the same silicon in every run of a seed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Default)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Default,
+)]
 #[serde(transparent)]
 pub struct ChipId(pub u32);
 
@@ -212,7 +218,10 @@ mod tests {
     #[test]
     fn text_that_is_no_number_is_named_in_the_error() {
         let error = "abc".parse::<Voltage>().unwrap_err().to_string();
-        assert_eq!(error, "voltage: expected a number above 0 and at most 100, found `abc`");
+        assert_eq!(
+            error,
+            "voltage: expected a number above 0 and at most 100, found `abc`"
+        );
     }
 
     #[test]

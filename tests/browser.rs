@@ -66,7 +66,8 @@ fn selector(plot: &str, point: &Summary) -> String {
 /// The tip says what the table says of this very point.
 #[track_caller]
 fn says(browser: &Browser, point: &Summary) {
-    let (name, settings) = tip(browser).unwrap_or_else(|| panic!("no tip for {}", point.design.design_id));
+    let (name, settings) =
+        tip(browser).unwrap_or_else(|| panic!("no tip for {}", point.design.design_id));
     let (d, per_cent) = (&point.design, |share: f64| format!("{:.2}", 100.0 * share));
     assert_eq!(name, d.design_id);
     let interval = point.student.unwrap();
@@ -79,37 +80,66 @@ fn says(browser: &Browser, point: &Summary) {
         ("Array", d.array.clone()),
         ("Memory", format!("{} ({})", d.memory, d.fault_kind)),
         ("Voltage", format!("{} V/Vmin", d.voltage.unwrap())),
-        ("Energy", format!("{:.4} of 8 bit at the error-free voltage", d.energy_relative)),
+        (
+            "Energy",
+            format!(
+                "{:.4} of 8 bit at the error-free voltage",
+                d.energy_relative
+            ),
+        ),
         ("Area", format!("{} of 8 bit", d.area_relative)),
-        ("Accuracy", format!("{} % ({} to {})", per_cent(point.mean), ends[0], ends[1])),
-        ("Without faults", format!("{} %", per_cent(d.clean_accuracy.get()))),
-        ("Chips", format!("{}, {} images each", point.chips, point.images)),
+        (
+            "Accuracy",
+            format!("{} % ({} to {})", per_cent(point.mean), ends[0], ends[1]),
+        ),
+        (
+            "Without faults",
+            format!("{} %", per_cent(d.clean_accuracy.get())),
+        ),
+        (
+            "Chips",
+            format!("{}, {} images each", point.chips, point.images),
+        ),
     ] {
         assert_eq!(settings.get(setting), Some(&value), "{setting}");
     }
     assert!(settings["Bit error rate"].ends_with(&d.ber_source.name().replace('_', "-")));
-    assert!(settings["Yield"].starts_with(&format!("{:.1} % (", 100.0 * point.spread.unwrap().yield_share)));
+    assert!(settings["Yield"].starts_with(&format!(
+        "{:.1} % (",
+        100.0 * point.spread.unwrap().yield_share
+    )));
 }
 
 /// What the browser asked for from the page on; before that it shows a page of its own.
 fn asked(browser: &Browser, page: &str) -> Vec<String> {
     let messages = browser.log("performance").into_iter().map(|entry| {
-        serde_json::from_str::<Value>(entry["message"].as_str().unwrap()).unwrap()["message"].clone()
+        serde_json::from_str::<Value>(entry["message"].as_str().unwrap()).unwrap()["message"]
+            .clone()
     });
     let requests = messages.filter(|message| message["method"] == "Network.requestWillBeSent");
-    let urls = requests.map(|message| message["params"]["request"]["url"].as_str().unwrap().to_owned());
+    let urls = requests.map(|message| {
+        message["params"]["request"]["url"]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    });
     urls.skip_while(|url| url != page).collect()
 }
 
 #[test]
 fn the_figure_shows_the_settings_of_a_point_and_its_curve_and_asks_for_nothing() {
-    let Some(browser) = Browser::start() else { return };
+    let Some(browser) = Browser::start() else {
+        return;
+    };
     let place = Place::new();
     place.write("tiny.yaml", CONFIGURATION);
     place.done(&["sweep", "--config", "tiny.yaml"]);
     let run = place.only_run();
     let summaries = read_summary(&place.path(&format!("{run}/{}", names::SUMMARY))).unwrap();
-    let report = place.path(&format!("{}/report.html", run.replacen("results", "reports", 1)));
+    let report = place.path(&format!(
+        "{}/report.html",
+        run.replacen("results", "reports", 1)
+    ));
     let page = format!("file://{}", report.display());
     browser.open(&page);
 
@@ -119,9 +149,18 @@ fn the_figure_shows_the_settings_of_a_point_and_its_curve_and_asks_for_nothing()
     // Every point is there, further right the more energy it costs, and further up the better it is.
     let found = spots(&browser, "explore-pareto");
     let mut points: Vec<&Summary> = summaries.iter().collect();
-    points.sort_by(|a, b| a.design.energy_relative.total_cmp(&b.design.energy_relative));
+    points.sort_by(|a, b| {
+        a.design
+            .energy_relative
+            .total_cmp(&b.design.energy_relative)
+    });
     assert_eq!(found.len(), points.len());
-    let place_of = |point: &Summary| found.iter().find(|spot| spot.0 == point.design.design_id).unwrap();
+    let place_of = |point: &Summary| {
+        found
+            .iter()
+            .find(|spot| spot.0 == point.design.design_id)
+            .unwrap()
+    };
     for pair in points.windows(2) {
         let (left, right) = (place_of(pair[0]), place_of(pair[1]));
         assert!(right.1 >= left.1 - 0.1);
@@ -134,9 +173,16 @@ fn the_figure_shows_the_settings_of_a_point_and_its_curve_and_asks_for_nothing()
         browser.point(&selector("explore-pareto", point), false);
         // Where two points lie on each other, one of them is meant.
         let (name, _) = tip(&browser).unwrap();
-        let meant = summaries.iter().find(|s| s.design.design_id == name).unwrap();
+        let meant = summaries
+            .iter()
+            .find(|s| s.design.design_id == name)
+            .unwrap();
         let (a, b) = (place_of(meant), place_of(point));
-        assert!((a.1 - b.1).hypot(a.2 - b.2) < 1.0, "{name} for {}", point.design.design_id);
+        assert!(
+            (a.1 - b.1).hypot(a.2 - b.2) < 1.0,
+            "{name} for {}",
+            point.design.design_id
+        );
         says(&browser, meant);
     }
     browser.point("h1", false);
@@ -154,13 +200,24 @@ fn the_figure_shows_the_settings_of_a_point_and_its_curve_and_asks_for_nothing()
     let mut curve: Vec<&Summary> = summaries.iter().filter(same).collect();
     curve.sort_by(|a, b| a.design.by_voltage(&b.design));
     let names: Vec<&str> = curve.iter().map(|s| s.design.design_id.as_str()).collect();
-    let drawn = || spots(&browser, "explore-curve").into_iter().map(|spot| spot.0).collect::<Vec<_>>();
+    let drawn = || {
+        spots(&browser, "explore-curve")
+            .into_iter()
+            .map(|spot| spot.0)
+            .collect::<Vec<_>>()
+    };
     assert!(drawn().is_empty());
     browser.point(&selector("explore-pareto", chosen), true);
     assert_eq!(drawn(), names);
     let pressed = "return [...document.querySelectorAll('[aria-pressed=true].point')].map(p => p.getAttribute('aria-label'))";
-    assert_eq!(browser.script(pressed), json!([chosen.design.design_id, chosen.design.design_id]));
-    let heights: Vec<f64> = spots(&browser, "explore-curve").iter().map(|spot| spot.2).collect();
+    assert_eq!(
+        browser.script(pressed),
+        json!([chosen.design.design_id, chosen.design.design_id])
+    );
+    let heights: Vec<f64> = spots(&browser, "explore-curve")
+        .iter()
+        .map(|spot| spot.2)
+        .collect();
     for (pair, heights) in curve.windows(2).zip(heights.windows(2)) {
         assert!((heights[1] - heights[0]) * (pair[1].mean - pair[0].mean) <= 1e-3);
     }
@@ -174,7 +231,13 @@ fn the_figure_shows_the_settings_of_a_point_and_its_curve_and_asks_for_nothing()
     browser.press(RIGHT);
     let (name, _) = tip(&browser).unwrap();
     assert_ne!(name, before);
-    says(&browser, summaries.iter().find(|s| s.design.design_id == name).unwrap());
+    says(
+        &browser,
+        summaries
+            .iter()
+            .find(|s| s.design.design_id == name)
+            .unwrap(),
+    );
     browser.press(ENTER);
     assert!(drawn().contains(&name));
     browser.press(ESCAPE);
@@ -182,9 +245,14 @@ fn the_figure_shows_the_settings_of_a_point_and_its_curve_and_asks_for_nothing()
 
     // The legend takes a series away and brings it back.
     browser.point("#explore-legend button", true);
-    let rest: Vec<String> = spots(&browser, "explore-pareto").into_iter().map(|spot| spot.0).collect();
+    let rest: Vec<String> = spots(&browser, "explore-pareto")
+        .into_iter()
+        .map(|spot| spot.0)
+        .collect();
     assert_eq!(rest.len(), summaries.len() - curve.len());
-    assert!(names.iter().all(|name| rest.iter().any(|other| other == name)));
+    assert!(names
+        .iter()
+        .all(|name| rest.iter().any(|other| other == name)));
     browser.point("#explore-legend button", true);
     assert_eq!(spots(&browser, "explore-pareto").len(), summaries.len());
 
@@ -193,7 +261,10 @@ fn the_figure_shows_the_settings_of_a_point_and_its_curve_and_asks_for_nothing()
         "Emulation.setDeviceMetricsOverride",
         json!({ "width": 400, "height": 800, "deviceScaleFactor": 1, "mobile": false }),
     );
-    assert_eq!(browser.script("return document.documentElement.scrollWidth <= 400"), json!(true));
+    assert_eq!(
+        browser.script("return document.documentElement.scrollWidth <= 400"),
+        json!(true)
+    );
     for point in [points[0], points[points.len() - 1]] {
         browser.point(&selector("explore-pareto", point), false);
         let inside = browser.script(
@@ -208,7 +279,12 @@ fn the_figure_shows_the_settings_of_a_point_and_its_curve_and_asks_for_nothing()
     assert_eq!(asked(&browser, &page), [page]);
 
     // The page's own policy stops what would ask, and the console says so: the logs above can tell.
-    browser.script("document.body.append(Object.assign(new Image(), { src: 'http://127.0.0.1:9/x.png' }))");
+    browser.script(
+        "document.body.append(Object.assign(new Image(), { src: 'http://127.0.0.1:9/x.png' }))",
+    );
     let said = browser.log("browser");
-    assert!(said.iter().any(|entry| entry["message"].as_str().unwrap().contains("Content Security Policy")));
+    assert!(said.iter().any(|entry| entry["message"]
+        .as_str()
+        .unwrap()
+        .contains("Content Security Policy")));
 }

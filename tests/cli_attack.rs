@@ -39,17 +39,35 @@ fn an_attack_leaves_its_tables_and_figure_and_the_same_again_computes_nothing() 
     let first = place.done(&with(&["--restarts", "2", "--format", "json"]));
     let run = place.only_run();
     assert!(run.starts_with("results/attack-"), "{run}");
-    assert!(first.stderr.contains("4 attacks computed, 0 reused"), "{}", first.stderr);
+    assert!(
+        first.stderr.contains("4 attacks computed, 0 reused"),
+        "{}",
+        first.stderr
+    );
     let records: Vec<Value> = serde_json::from_str(&first.stdout).unwrap();
     assert_eq!(records.len(), 2);
     for (record, model) in records.iter().zip(["a", "b"]) {
-        assert_eq!((&record["model"], &record["restarts"]), (&model.into(), &2.into()));
-        assert_eq!((&record["flips_mean"], &record["flips_std"]), (&4.0.into(), &0.0.into()));
-        assert_eq!((&record["reached"], &record["images"]), (&0.into(), &100.into()));
+        assert_eq!(
+            (&record["model"], &record["restarts"]),
+            (&model.into(), &2.into())
+        );
+        assert_eq!(
+            (&record["flips_mean"], &record["flips_std"]),
+            (&4.0.into(), &0.0.into())
+        );
+        assert_eq!(
+            (&record["reached"], &record["images"]),
+            (&0.into(), &100.into())
+        );
     }
     let attacks = read_attacks(&place.path(&run).join(names::ATTACKS)).unwrap();
-    assert_eq!(attacks, read_attacks(&place.path(&run).join(names::ATTACKS_CSV)).unwrap());
-    assert!(attacks.iter().all(|attack| attack.stopped_by == Stop::Flips && attack.flips == 4));
+    assert_eq!(
+        attacks,
+        read_attacks(&place.path(&run).join(names::ATTACKS_CSV)).unwrap()
+    );
+    assert!(attacks
+        .iter()
+        .all(|attack| attack.stopped_by == Stop::Flips && attack.flips == 4));
     let flips = read_flips(&place.path(&run).join(names::FLIPS)).unwrap();
     for attack in &attacks {
         for who in [Flipper::BitSearch, Flipper::Random] {
@@ -60,21 +78,42 @@ fn an_attack_leaves_its_tables_and_figure_and_the_same_again_computes_nothing() 
         }
     }
     let report = run.replacen("results", "reports", 1);
-    assert!(place.read(&format!("{report}/attack.svg")).starts_with(b"<svg"));
-    assert!(place.read(&format!("{report}/attack.png")).starts_with(b"\x89PNG"));
-    let tables = [names::FLIPS, names::FLIPS_CSV, names::ATTACKS_CSV, names::ATTACK_SUMMARY_CSV];
+    assert!(place
+        .read(&format!("{report}/attack.svg"))
+        .starts_with(b"<svg"));
+    assert!(place
+        .read(&format!("{report}/attack.png"))
+        .starts_with(b"\x89PNG"));
+    let tables = [
+        names::FLIPS,
+        names::FLIPS_CSV,
+        names::ATTACKS_CSV,
+        names::ATTACK_SUMMARY_CSV,
+    ];
     let content = |place: &Place| tables.map(|name| place.read(&format!("{run}/{name}")));
     let before = content(&place);
 
     let again = place.done(&with(&["--restarts", "2", "--format", "json"]));
     assert_eq!(again.stdout, first.stdout);
-    assert!(again.stderr.contains("0 attacks computed, 4 reused"), "{}", again.stderr);
+    assert!(
+        again.stderr.contains("0 attacks computed, 4 reused"),
+        "{}",
+        again.stderr
+    );
     // a lost, a damaged and a further restart
     std::fs::remove_file(place.path(&run).join("units/model0-restart1.json")).unwrap();
     place.write(&format!("{run}/units/model1-restart0.json"), "{");
     let more = place.done(&with(&["--restarts", "3"]));
-    assert!(more.stderr.contains("4 attacks computed, 2 reused"), "{}", more.stderr);
-    assert!(more.stderr.contains("this attack is made again"), "{}", more.stderr);
+    assert!(
+        more.stderr.contains("4 attacks computed, 2 reused"),
+        "{}",
+        more.stderr
+    );
+    assert!(
+        more.stderr.contains("this attack is made again"),
+        "{}",
+        more.stderr
+    );
     place.done(&with(&["--restarts", "2", "--threads", "1", "--fresh"]));
     assert_eq!(content(&place), before);
     place.done(&with(&["--restarts", "2", "--seed", "2", "--out", "other"]));
@@ -95,7 +134,9 @@ fn batches_of_test_images_are_left_out_of_the_accuracy() {
         "json",
     ]));
     let records: Vec<Value> = serde_json::from_str(&ended.stdout).unwrap();
-    assert!(records.iter().all(|record| record["images"] == 30 && record["attack_data"] == "test"));
+    assert!(records
+        .iter()
+        .all(|record| record["images"] == 30 && record["attack_data"] == "test"));
 }
 
 #[test]
@@ -127,7 +168,11 @@ fn wrong_input_is_refused_before_anything_is_written() {
         assert_eq!(ended.stderr.trim(), message);
     }
     let ended = place.run(&with(&["--attack-data", "validation"]));
-    assert!(ended.code == Some(2) && ended.stderr.contains("--attack-data"), "{}", ended.stderr);
+    assert!(
+        ended.code == Some(2) && ended.stderr.contains("--attack-data"),
+        "{}",
+        ended.stderr
+    );
     assert_eq!(place.tree(), before);
 }
 
@@ -138,7 +183,9 @@ fn a_folder_of_another_run_is_refused() {
     let ended = place.run(&with(&["--restarts", "1", "--out", "mine", "--seed", "9"]));
     assert_eq!(ended.code, Some(2));
     assert!(
-        ended.stderr.starts_with("error: --out mine: expected a new name, or the folder"),
+        ended
+            .stderr
+            .starts_with("error: --out mine: expected a new name, or the folder"),
         "{}",
         ended.stderr
     );

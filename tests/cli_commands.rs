@@ -20,13 +20,21 @@ fn csv(text: &str) -> (Vec<&str>, Vec<Vec<&str>>) {
 
 /// Columns of a record, sorted.
 fn columns(record: &Value) -> Vec<&str> {
-    record.as_object().unwrap().keys().map(String::as_str).collect()
+    record
+        .as_object()
+        .unwrap()
+        .keys()
+        .map(String::as_str)
+        .collect()
 }
 
 #[track_caller]
 fn near(value: &Value, expected: f64, tolerance: f64) {
     let value = value.as_f64().unwrap();
-    assert!((value - expected).abs() <= tolerance, "{value} is not {expected} ± {tolerance}");
+    assert!(
+        (value - expected).abs() <= tolerance,
+        "{value} is not {expected} ± {tolerance}"
+    );
 }
 
 #[test]
@@ -55,36 +63,66 @@ fn every_command_has_help_with_an_example() {
         let ended = place.done(&[command, &["--help"]].concat());
         assert_eq!(ended.stderr, "");
         let name = ["wcat-explore", &command.join(" ")].join(" ");
-        let (_, examples) =
-            ended.stdout.split_once("Example").unwrap_or_else(|| panic!("{name}: no example"));
+        let (_, examples) = ended
+            .stdout
+            .split_once("Example")
+            .unwrap_or_else(|| panic!("{name}: no example"));
         assert!(
-            examples.lines().any(|line| line.starts_with(&format!("  {}", name.trim()))),
+            examples
+                .lines()
+                .any(|line| line.starts_with(&format!("  {}", name.trim()))),
             "{name}: {examples}"
         );
-        for flag in ["--config", "--set", "--seed", "--threads", "--device", "--isa", "--verbose", "--quiet"]
-        {
+        for flag in [
+            "--config",
+            "--set",
+            "--seed",
+            "--threads",
+            "--device",
+            "--isa",
+            "--verbose",
+            "--quiet",
+        ] {
             assert!(ended.stdout.contains(flag), "{name}: no {flag}");
         }
     }
     let version = place.done(&["--version"]).stdout;
-    assert_eq!(version.trim(), concat!("wcat-explore ", env!("CARGO_PKG_VERSION")));
+    assert_eq!(
+        version.trim(),
+        concat!("wcat-explore ", env!("CARGO_PKG_VERSION"))
+    );
 }
 
 #[test]
 fn memory_models_are_listed_and_shown() {
     let place = Place::new();
     let listed = records(&place, &["memory", "list"]);
-    let names: Vec<&str> = listed.iter().map(|model| model["memory"].as_str().unwrap()).collect();
+    let names: Vec<&str> = listed
+        .iter()
+        .map(|model| model["memory"].as_str().unwrap())
+        .collect();
     assert_eq!(names.len(), 5);
     assert!(names.contains(&MEMORY));
     let table = place.done(&["memory", "list"]);
-    assert_eq!((table.stdout.lines().count(), table.stderr.as_str()), (6, ""));
+    assert_eq!(
+        (table.stdout.lines().count(), table.stderr.as_str()),
+        (6, "")
+    );
     assert!(names.iter().all(|name| table.stdout.contains(name)));
     for name in names {
         let curve = records(&place, &["memory", "show", name]);
-        let voltages: Vec<f64> = curve.iter().map(|point| point["voltage"].as_f64().unwrap()).collect();
-        assert!(voltages.len() == 21 && voltages.is_sorted(), "{name}: {voltages:?}");
-        assert!(place.done(&["memory", "show", name]).stdout.contains("source: "));
+        let voltages: Vec<f64> = curve
+            .iter()
+            .map(|point| point["voltage"].as_f64().unwrap())
+            .collect();
+        assert!(
+            voltages.len() == 21 && voltages.is_sorted(),
+            "{name}: {voltages:?}"
+        );
+        assert!(place
+            .done(&["memory", "show", name])
+            .stdout
+            .contains("source: "));
     }
 }
 
@@ -110,10 +148,16 @@ fn a_memory_model_shows_single_points() {
     near(&at_ber[0]["voltage"], 0.834, 0.002);
     near(&at_ber[0]["access_energy_relative"], 0.696, 0.004);
     near(&at_ber[0]["ber"], 0.01, 1e-6);
-    assert_eq!((&at_ber[0]["ber_source"], &at_ber[0]["voltage_unit"]), (&"measured".into(), &"vmin".into()));
+    assert_eq!(
+        (&at_ber[0]["ber_source"], &at_ber[0]["voltage_unit"]),
+        (&"measured".into(), &"vmin".into())
+    );
 
-    let csv_of =
-        |list: &str| place.done(&[&show[..], &["--at-voltage", list, "--format", "csv"]].concat()).stdout;
+    let csv_of = |list: &str| {
+        place
+            .done(&[&show[..], &["--at-voltage", list, "--format", "csv"]].concat())
+            .stdout
+    };
     let text = csv_of("0.833,0.74,0.98,1.02");
     let (header, rows) = csv(&text);
     let column = |name: &str| {
@@ -121,8 +165,15 @@ fn a_memory_model_shows_single_points() {
         rows.iter().map(|row| row[at]).collect::<Vec<_>>()
     };
     assert_eq!(column("voltage"), ["0.74", "0.833", "0.98", "1.02"]);
-    assert_eq!(column("ber_source"), ["extrapolated", "measured", "censored", "error_free"]);
-    assert_eq!(column("access_energy_pj"), ["", "", "", ""], "a number that was not measured is empty");
+    assert_eq!(
+        column("ber_source"),
+        ["extrapolated", "measured", "censored", "error_free"]
+    );
+    assert_eq!(
+        column("access_energy_pj"),
+        ["", "", "", ""],
+        "a number that was not measured is empty"
+    );
     assert_eq!(column("ber")[3], "0.0");
     let measured: f64 = column("ber")[1].parse().unwrap();
     assert!((measured - 1.1150e-2).abs() < 1e-9);
@@ -134,14 +185,23 @@ fn a_model_is_inspected_layer_by_layer() {
     place.write_model(MODEL, 4);
     place.write_model("float.safetensors", 32);
     let layers = records(&place, &["inspect", "--model", MODEL]);
-    let weights: Vec<u64> = layers.iter().map(|layer| layer["weights"].as_u64().unwrap()).collect();
+    let weights: Vec<u64> = layers
+        .iter()
+        .map(|layer| layer["weights"].as_u64().unwrap())
+        .collect();
     for layer in &layers {
         let shape = layer["shape"].as_array().unwrap();
         let product: u64 = shape.iter().map(|side| side.as_u64().unwrap()).product();
         assert_eq!(layer["weights"], product);
         assert_eq!(layer["bits"], 4);
-        let (range, step) = (layer["range"].as_f64().unwrap(), layer["step"].as_f64().unwrap());
-        assert!((range / step - 8.0).abs() < 1e-4, "range {range}, step {step}");
+        let (range, step) = (
+            layer["range"].as_f64().unwrap(),
+            layer["step"].as_f64().unwrap(),
+        );
+        assert!(
+            (range / step - 8.0).abs() < 1e-4,
+            "range {range}, step {step}"
+        );
         assert!((0.0..=1.0).contains(&layer["bits_set_share"].as_f64().unwrap()));
     }
     let all: u64 = weights.iter().sum();
@@ -150,7 +210,13 @@ fn a_model_is_inspected_layer_by_layer() {
     }
     for layer in records(&place, &["inspect", "--model", "float.safetensors"]) {
         assert_eq!(layer["bits"], 32);
-        let unknown = ["range", "step", "clipped_share", "bits_set_share", "energy_share"];
+        let unknown = [
+            "range",
+            "step",
+            "clipped_share",
+            "bits_set_share",
+            "energy_share",
+        ];
         assert!(unknown.iter().all(|key| layer[*key].is_null()), "{layer}");
     }
     let table = place.done(&["inspect", "--model", MODEL]).stdout;
@@ -164,14 +230,26 @@ fn every_set_of_vector_instructions_gives_a_result_and_a_run_records_it() {
     let chosen = |isa: Isa| {
         let rows = records(&place, &["eval", "--model", MODEL, "--isa", isa.name()]);
         let out = format!("with-{isa}");
-        let sweep = ["sweep", "--model", MODEL, "--chips", "1", "--voltages", "0.8", "--out", &out];
+        let sweep = [
+            "sweep",
+            "--model",
+            MODEL,
+            "--chips",
+            "1",
+            "--voltages",
+            "0.8",
+            "--out",
+            &out,
+        ];
         place.done(&[&sweep[..], &["--isa", isa.name()]].concat());
         let record = String::from_utf8(place.read(&format!("results/{out}/run.yaml"))).unwrap();
         assert!(record.contains(&format!("  isa: {isa}\n")), "{record}");
         rows
     };
-    let results: Vec<(Isa, Vec<Value>)> =
-        Isa::available().into_iter().map(|isa| (isa, chosen(isa))).collect();
+    let results: Vec<(Isa, Vec<Value>)> = Isa::available()
+        .into_iter()
+        .map(|isa| (isa, chosen(isa)))
+        .collect();
     assert_eq!(results.last().unwrap().0, Isa::Portable);
     let without = records(&place, &["eval", "--model", MODEL]);
     for (isa, rows) in results {
@@ -215,7 +293,15 @@ fn an_evaluation_is_clean_or_on_a_chip_that_repeats() {
         ]
     );
     assert_eq!(clean["images"], 100);
-    for key in ["ber", "ber_source", "chip", "faults", "memory", "voltage", "voltage_unit"] {
+    for key in [
+        "ber",
+        "ber_source",
+        "chip",
+        "faults",
+        "memory",
+        "voltage",
+        "voltage_unit",
+    ] {
         assert!(clean[key].is_null(), "{key}: {}", clean[key]);
     }
 
@@ -224,9 +310,20 @@ fn an_evaluation_is_clean_or_on_a_chip_that_repeats() {
     assert_eq!(faulty, eval(&["--ber", "0.01", "--threads", "1"]));
     // 1 % of the stored bits, within five standard deviations
     let layers = records(&place, &["inspect", "--model", MODEL]);
-    let bits = 4.0 * layers.iter().map(|layer| layer["weights"].as_f64().unwrap()).sum::<f64>();
-    near(&faulty["faults"], 0.01 * bits, 5.0 * (0.01 * 0.99 * bits).sqrt());
-    assert_eq!((&faulty["chip"], &faulty["voltage"]), (&0.into(), &Value::Null));
+    let bits = 4.0
+        * layers
+            .iter()
+            .map(|layer| layer["weights"].as_f64().unwrap())
+            .sum::<f64>();
+    near(
+        &faulty["faults"],
+        0.01 * bits,
+        5.0 * (0.01 * 0.99 * bits).sqrt(),
+    );
+    assert_eq!(
+        (&faulty["chip"], &faulty["voltage"]),
+        (&0.into(), &Value::Null)
+    );
 
     let other_chip = eval(&["--ber", "0.01", "--chip", "1"]);
     let other_seed = eval(&["--ber", "0.01", "--seed", "2"]);
@@ -236,13 +333,20 @@ fn an_evaluation_is_clean_or_on_a_chip_that_repeats() {
     near(&at_voltage["ber"], 0.0421, 1e-4);
     assert!(at_voltage["faults"].as_u64() > other_chip["faults"].as_u64());
     let error_free = eval(&["--voltage", "1.0"]);
-    assert_eq!((&error_free["faults"], &error_free["loss"]), (&0.into(), &clean["loss"]));
+    assert_eq!(
+        (&error_free["faults"], &error_free["loss"]),
+        (&0.into(), &clean["loss"])
+    );
 
     let few = eval(&["--images", "20"]);
     assert_eq!(few["images"], 20);
-    let table = place.done(&["eval", "--model", MODEL, "--ber", "0.01"]).stdout;
+    let table = place
+        .done(&["eval", "--model", MODEL, "--ber", "0.01"])
+        .stdout;
     assert_eq!(table.lines().count(), 2, "{table}");
-    let text = place.done(&["eval", "--model", MODEL, "--format", "csv"]).stdout;
+    let text = place
+        .done(&["eval", "--model", MODEL, "--format", "csv"])
+        .stdout;
     let (header, rows) = csv(&text);
     assert_eq!((header, rows.len()), (columns(&clean), 1));
 }
@@ -270,9 +374,16 @@ fn a_training_prints_its_model_and_is_reused() {
     let before = place.tree();
     let second = place.done(&train);
     assert_eq!(second.stdout, first.stdout);
-    assert!(second.stderr.contains("already trained in"), "{}", second.stderr);
+    assert!(
+        second.stderr.contains("already trained in"),
+        "{}",
+        second.stderr
+    );
     assert!(before == place.tree(), "a finished training was touched");
-    assert_eq!(records(&place, &["inspect", "--model", model])[0]["bits"], 2);
+    assert_eq!(
+        records(&place, &["inspect", "--model", model])[0]["bits"],
+        2
+    );
 }
 
 #[test]
@@ -280,17 +391,34 @@ fn a_dry_run_says_what_it_would_do_and_writes_nothing() {
     let place = Place::new();
     place.write_model(MODEL, 4);
     let before = place.tree();
-    let sweep = ["sweep", "--model", MODEL, "--voltages", "0.8,0.9,1.0", "--chips", "4"];
+    let sweep = [
+        "sweep",
+        "--model",
+        MODEL,
+        "--voltages",
+        "0.8,0.9,1.0",
+        "--chips",
+        "4",
+    ];
     let plan = place.done(&[&sweep[..], &["--dry-run"]].concat()).stdout;
-    assert!(plan.contains("design points: 3") && plan.contains("trials: 12, to compute: 12"), "{plan}");
+    assert!(
+        plan.contains("design points: 3") && plan.contains("trials: 12, to compute: 12"),
+        "{plan}"
+    );
     let training = place.done(&["sweep", "--dry-run"]).stdout;
-    assert!(training.starts_with("train, unless in the cache: normal-4bit, wcat-4bit"), "{training}");
+    assert!(
+        training.starts_with("train, unless in the cache: normal-4bit, wcat-4bit"),
+        "{training}"
+    );
     assert!(before == place.tree() && place.cached("config.yaml").is_empty());
 
     let rows = records(&place, &sweep);
     assert_eq!(rows.len(), 3);
-    let summary = String::from_utf8(place.read(&format!("{}/summary.csv", place.only_run()))).unwrap();
-    let csv = place.done(&[&sweep[..], &["--format", "csv"]].concat()).stdout;
+    let summary =
+        String::from_utf8(place.read(&format!("{}/summary.csv", place.only_run()))).unwrap();
+    let csv = place
+        .done(&[&sweep[..], &["--format", "csv"]].concat())
+        .stdout;
     assert_eq!(csv.trim_end(), summary.trim_end());
     let plan = place.done(&[&sweep[..], &["--dry-run"]].concat()).stdout;
     assert!(plan.contains("trials: 12, to compute: 0"), "{plan}");
@@ -302,10 +430,17 @@ fn data_sets_are_described() {
     let all = records(&place, &["data", "info"]);
     let of = |name: &str| all.iter().find(|set| set["name"] == name).unwrap();
     assert_eq!(all.len(), 4);
-    assert_eq!((&of("glyphs")["present"], &of("glyphs")["test"]["images"]), (&true.into(), &2000.into()));
+    assert_eq!(
+        (&of("glyphs")["present"], &of("glyphs")["test"]["images"]),
+        (&true.into(), &2000.into())
+    );
     for name in ["mnist", "cifar10", "cifar100"] {
         assert_eq!(of(name)["present"], false);
-        assert!(of(name)["folder"].as_str().unwrap().starts_with("[CACHE]"), "{}", of(name));
+        assert!(
+            of(name)["folder"].as_str().unwrap().starts_with("[CACHE]"),
+            "{}",
+            of(name)
+        );
     }
     assert_eq!(records(&place, &["data", "info", "mnist"]).len(), 1);
     let table = place.done(&["data", "info"]);
@@ -324,10 +459,22 @@ fn a_server_without_the_file_is_named() {
     assert_eq!(request.url(), "/mirror/train-images-idx3-ubyte.gz");
     request.respond(tiny_http::Response::empty(404)).unwrap();
     let ended = place.end(child);
-    assert_eq!((ended.code, ended.stdout.as_str()), (Some(1), ""), "{}", ended.stderr);
+    assert_eq!(
+        (ended.code, ended.stdout.as_str()),
+        (Some(1), ""),
+        "{}",
+        ended.stderr
+    );
     let lines: Vec<&str> = ended.stderr.lines().collect();
-    assert_eq!(lines[0], format!("error: cannot download {url}/train-images-idx3-ubyte.gz"));
-    assert!(lines.len() == 2 && lines[1].contains("404"), "{}", ended.stderr);
+    assert_eq!(
+        lines[0],
+        format!("error: cannot download {url}/train-images-idx3-ubyte.gz")
+    );
+    assert!(
+        lines.len() == 2 && lines[1].contains("404"),
+        "{}",
+        ended.stderr
+    );
     assert!(place.cached("train-images-idx3-ubyte.gz").is_empty());
     let wrong = place.run(&["data", "fetch", "mnist", "--from", "localhost/mnist"]);
     assert_eq!(wrong.code, Some(2));
@@ -347,15 +494,32 @@ fn a_reader_that_has_gone_is_no_failure() {
         &["inspect", "--model", MODEL],
         &["eval", "--model", MODEL],
         &["data", "info", "glyphs"],
-        &["sweep", "--model", MODEL, "--voltages", "0.9,1.0", "--chips", "2"],
+        &[
+            "sweep",
+            "--model",
+            MODEL,
+            "--voltages",
+            "0.9,1.0",
+            "--chips",
+            "2",
+        ],
         &["sweep", "--help"],
     ] {
         let (reader, writer) = std::io::pipe().unwrap();
         drop(reader);
-        let child = place.command(args).stdout(writer).stderr(Stdio::piped()).spawn().unwrap();
+        let child = place
+            .command(args)
+            .stdout(writer)
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
         let ended = place.end(child);
         assert_eq!(ended.code, Some(0), "{args:?}: {}", ended.stderr);
-        assert!(!ended.stderr.contains("panicked") && !ended.stderr.contains("error"), "{}", ended.stderr);
+        assert!(
+            !ended.stderr.contains("panicked") && !ended.stderr.contains("error"),
+            "{}",
+            ended.stderr
+        );
     }
 }
 
@@ -363,12 +527,34 @@ fn a_reader_that_has_gone_is_no_failure() {
 fn quiet_says_nothing_but_results_and_verbose_says_more() {
     let place = Place::new();
     place.write_model(MODEL, 4);
-    let sweep = ["sweep", "--model", MODEL, "--voltages", "0.9", "--chips", "2"];
+    let sweep = [
+        "sweep",
+        "--model",
+        MODEL,
+        "--voltages",
+        "0.9",
+        "--chips",
+        "2",
+    ];
     assert_eq!(place.done(&[&sweep[..], &["--quiet"]].concat()).stderr, "");
-    assert!(place.done(&sweep).stderr.starts_with("0 trials computed, 2 reused; tables: results/"));
-    let warned = place.done(&["sweep", "--model", MODEL, "--voltages", "1.0", "--chips", "2", "--quiet"]);
+    assert!(place
+        .done(&sweep)
+        .stderr
+        .starts_with("0 trials computed, 2 reused; tables: results/"));
+    let warned = place.done(&[
+        "sweep",
+        "--model",
+        MODEL,
+        "--voltages",
+        "1.0",
+        "--chips",
+        "2",
+        "--quiet",
+    ]);
     assert!(
-        warned.stderr.starts_with("warning: no voltage of this sweep can show a fault"),
+        warned
+            .stderr
+            .starts_with("warning: no voltage of this sweep can show a fault"),
         "{}",
         warned.stderr
     );
@@ -388,15 +574,35 @@ fn real_data() -> Option<(PathBuf, PathBuf)> {
 
 #[test]
 fn the_public_resnet20_has_its_known_accuracy_on_cifar10() {
-    let Some((shared, cache)) = real_data() else { return };
+    let Some((shared, cache)) = real_data() else {
+        return;
+    };
     let place = Place::new();
     let model = shared.join("weights/resnet20-12fca82f.th");
-    let eval = ["eval", "--model", model.to_str().unwrap(), "--dataset", "cifar10"];
+    let eval = [
+        "eval",
+        "--model",
+        model.to_str().unwrap(),
+        "--dataset",
+        "cifar10",
+    ];
     let file = shared.join("data/cifar10-test1000-lossless.bin");
-    let row = &records(&place, &[&eval[..], &["--data-file", file.to_str().unwrap()]].concat())[0];
-    assert_eq!((&row["images"], &row["accuracy"]), (&1000.into(), &0.915.into()));
-    assert_eq!((&row["bits"], &row["dataset"]), (&32.into(), &"CIFAR-10".into()));
-    let row = &records(&place, &[&eval[..], &["--data-dir", cache.to_str().unwrap()]].concat())[0];
+    let row = &records(
+        &place,
+        &[&eval[..], &["--data-file", file.to_str().unwrap()]].concat(),
+    )[0];
+    assert_eq!(
+        (&row["images"], &row["accuracy"]),
+        (&1000.into(), &0.915.into())
+    );
+    assert_eq!(
+        (&row["bits"], &row["dataset"]),
+        (&32.into(), &"CIFAR-10".into())
+    );
+    let row = &records(
+        &place,
+        &[&eval[..], &["--data-dir", cache.to_str().unwrap()]].concat(),
+    )[0];
     assert_eq!(row["images"], 10_000);
     near(&row["accuracy"], 0.8103, 0.0002);
     assert_eq!(row["dataset"], "CIFAR-10 (JPEG copy)");

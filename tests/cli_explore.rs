@@ -9,13 +9,19 @@ use std::collections::BTreeMap;
 /// The rows of a CSV table of the only run, by column.
 fn table(place: &Place, name: &str) -> Vec<BTreeMap<String, String>> {
     let text = String::from_utf8(place.read(&format!("{}/{name}", place.only_run()))).unwrap();
-    let mut lines = text.lines().map(|line| line.split(',').map(str::to_owned).collect::<Vec<_>>());
+    let mut lines = text
+        .lines()
+        .map(|line| line.split(',').map(str::to_owned).collect::<Vec<_>>());
     let columns = lines.next().unwrap();
-    lines.map(|cells| columns.iter().cloned().zip(cells).collect()).collect()
+    lines
+        .map(|cells| columns.iter().cloned().zip(cells).collect())
+        .collect()
 }
 
 fn number(row: &BTreeMap<String, String>, column: &str) -> f64 {
-    row[column].parse().unwrap_or_else(|_| panic!("{column}: {row:?}"))
+    row[column]
+        .parse()
+        .unwrap_or_else(|_| panic!("{column}: {row:?}"))
 }
 
 const DOMAINS: [&str; 16] = [
@@ -42,9 +48,15 @@ fn verified_points_are_design_points_whose_terms_hold_the_cost_of_their_rails() 
     let place = Place::new();
     place.write_model("m.safetensors", 4);
     let ended = place.done(&DOMAINS);
-    assert!(ended.stdout.contains("verified") && ended.stdout.contains("m: "), "{}", ended.stdout);
+    assert!(
+        ended.stdout.contains("verified") && ended.stdout.contains("m: "),
+        "{}",
+        ended.stdout
+    );
     let (explored, summary) = (table(&place, "explored.csv"), table(&place, "summary.csv"));
-    assert!(explored.iter().any(|row| row["kind"] == "single" && row["status"] == "verified"));
+    assert!(explored
+        .iter()
+        .any(|row| row["kind"] == "single" && row["status"] == "verified"));
     assert!(!table(&place, "sensitivity.csv").is_empty());
     let mut terms: BTreeMap<String, f64> = BTreeMap::new();
     for row in table(&place, "energy.csv") {
@@ -52,17 +64,33 @@ fn verified_points_are_design_points_whose_terms_hold_the_cost_of_their_rails() 
     }
     for row in &summary {
         let (sum, energy) = (terms[&row["design_id"]], number(row, "energy_relative"));
-        assert!((sum - energy).abs() < 1e-9, "{}: {sum} {energy}", row["design_id"]);
-        assert_eq!(row["voltage"].is_empty(), !row["domain_voltages"].is_empty());
+        assert!(
+            (sum - energy).abs() < 1e-9,
+            "{}: {sum} {energy}",
+            row["design_id"]
+        );
+        assert_eq!(
+            row["voltage"].is_empty(),
+            !row["domain_voltages"].is_empty()
+        );
     }
     for point in explored.iter().filter(|row| row["kind"] == "domains") {
-        let own = summary.iter().find(|row| row["domain_voltages"] == point["domain_voltages"]).unwrap();
+        let own = summary
+            .iter()
+            .find(|row| row["domain_voltages"] == point["domain_voltages"])
+            .unwrap();
         assert!((number(own, "energy_relative") - number(point, "cost_relative")).abs() < 1e-12);
         let rails = 0.001 * (number(point, "rails") - 1.0);
         assert!((number(point, "rail_energy_relative") - rails).abs() < 1e-12);
     }
     // the same again, on one thread: everything is there, and the tables are the same
-    let tables = ["summary.csv", "pareto.csv", "explored.csv", "sensitivity.csv", "energy.csv"];
+    let tables = [
+        "summary.csv",
+        "pareto.csv",
+        "explored.csv",
+        "sensitivity.csv",
+        "energy.csv",
+    ];
     let read = || tables.map(|name| place.read(&format!("{}/{name}", place.only_run())));
     let first = read();
     place.done(&[&DOMAINS[..], &["--threads", "1"]].concat());
@@ -75,18 +103,39 @@ fn verified_points_are_design_points_whose_terms_hold_the_cost_of_their_rails() 
 fn the_answer_for_a_yield_says_what_it_rests_on() {
     let place = Place::new();
     place.write_model("m.safetensors", 4);
-    let common = ["explore", "--model", "m.safetensors", "--voltages", "0.9,1.0", "--chips", "4", "-q"];
-    let ended =
-        place.done(&[&common[..], &["--yield", "0.9", "--floor", "0.02", "--fresh-chips", "20"]].concat());
+    let common = [
+        "explore",
+        "--model",
+        "m.safetensors",
+        "--voltages",
+        "0.9,1.0",
+        "--chips",
+        "4",
+        "-q",
+    ];
+    let ended = place.done(
+        &[
+            &common[..],
+            &["--yield", "0.9", "--floor", "0.02", "--fresh-chips", "20"],
+        ]
+        .concat(),
+    );
     assert!(
-        ended.stdout.contains("m: yield of at least 0.9 at an accuracy of 0.02 down to"),
+        ended
+            .stdout
+            .contains("m: yield of at least 0.9 at an accuracy of 0.02 down to"),
         "{}",
         ended.stdout
     );
     let rows = table(&place, "yields.csv");
     let last = rows.last().unwrap();
-    assert_eq!((last["phase"].as_str(), last["chips"].as_str()), ("verification", "20"));
-    assert!(rows.iter().any(|row| row["phase"] == "search" && row["verdict"] == "holds"));
+    assert_eq!(
+        (last["phase"].as_str(), last["chips"].as_str()),
+        ("verification", "20")
+    );
+    assert!(rows
+        .iter()
+        .any(|row| row["phase"] == "search" && row["verdict"] == "holds"));
 }
 
 #[test]
@@ -116,11 +165,19 @@ fn widths_are_searched_and_their_models_explored() {
     assert!(ended.stdout.contains("float-mixed"), "{}", ended.stdout);
     let summary = table(&place, "summary.csv");
     let energy = |model: &str| {
-        let row = summary.iter().find(|row| row["model"] == model && row["voltage"] == "1.0");
+        let row = summary
+            .iter()
+            .find(|row| row["model"] == model && row["voltage"] == "1.0");
         number(row.unwrap_or_else(|| panic!("{model}")), "energy_relative")
     };
-    assert_eq!((energy("float-wcat-8bit"), energy("float-wcat-4bit")), (1.0, 0.5));
-    let mixed: Vec<_> = summary.iter().filter(|row| row["model"].contains("mixed")).collect();
+    assert_eq!(
+        (energy("float-wcat-8bit"), energy("float-wcat-4bit")),
+        (1.0, 0.5)
+    );
+    let mixed: Vec<_> = summary
+        .iter()
+        .filter(|row| row["model"].contains("mixed"))
+        .collect();
     assert!(mixed.len() == 4, "two models at two voltages: {mixed:?}");
     for row in mixed {
         assert_eq!(row["bits"], "");
@@ -135,15 +192,32 @@ fn what_has_no_effect_or_no_meaning_is_refused() {
     place.write_model("m.safetensors", 4);
     place.write("groups.yaml", "a: [conv1]\n");
     for (args, message) in [
-        (&["--domains", "rows"][..], "--domains: expected layers, bits or groups:FILE, found `rows`"),
+        (
+            &["--domains", "rows"][..],
+            "--domains: expected layers, bits or groups:FILE, found `rows`",
+        ),
         (&["--domains", "groups:groups.yaml"], "conv2"),
         (&["--yield", "0.9"], "--floor"),
-        (&["--yield", "1.5", "--floor", "0.5"], "expected a share above 0 and below 1"),
-        (&["--set", "sweep.tolerance=0.01"], "sweep.tolerance: expected to be left out"),
-        (&["--domains", "layers", "--max-loss", "0"], "expected a fraction above 0 and below 1"),
+        (
+            &["--yield", "1.5", "--floor", "0.5"],
+            "expected a share above 0 and below 1",
+        ),
+        (
+            &["--set", "sweep.tolerance=0.01"],
+            "sweep.tolerance: expected to be left out",
+        ),
+        (
+            &["--domains", "layers", "--max-loss", "0"],
+            "expected a fraction above 0 and below 1",
+        ),
     ] {
-        let ended =
-            place.run(&[&["explore", "--model", "m.safetensors", "--chips", "2", "-q"], args].concat());
+        let ended = place.run(
+            &[
+                &["explore", "--model", "m.safetensors", "--chips", "2", "-q"],
+                args,
+            ]
+            .concat(),
+        );
         assert_eq!(ended.code, Some(2), "{args:?}: {}", ended.stderr);
         assert!(ended.stderr.contains(message), "{args:?}: {}", ended.stderr);
     }

@@ -19,23 +19,52 @@ fn records(text: &str) -> Vec<Value> {
 fn a_fitted_memory_model_is_written_with_its_figure_and_loads_again() {
     let place = Place::new();
     place.write("counts.csv", VC707);
-    let fit = ["memory", "fit", "counts.csv", "--out", "vc707.yaml", "--unit", "v"];
+    let fit = [
+        "memory",
+        "fit",
+        "counts.csv",
+        "--out",
+        "vc707.yaml",
+        "--unit",
+        "v",
+    ];
     let ended = place.done(&[&fit[..], &["--format", "json"]].concat());
     let fitted = &records(&ended.stdout)[0];
     let number = |key: &str| fitted[key].as_f64().unwrap();
-    assert!((number("mu") / 0.4350 - 1.0).abs() < 0.001 && (number("sigma") / 0.0329 - 1.0).abs() < 0.002);
+    assert!(
+        (number("mu") / 0.4350 - 1.0).abs() < 0.001
+            && (number("sigma") / 0.0329 - 1.0).abs() < 0.002
+    );
     assert!(number("mu_widened_low") < number("mu_low") && number("mu_low") < number("mu"));
     assert!(
-        ended.stderr.contains("warning: a straight probit line does not fit: chi-square"),
+        ended
+            .stderr
+            .contains("warning: a straight probit line does not fit: chi-square"),
         "{}",
         ended.stderr
     );
-    assert!(ended.stderr.contains("`--curve measured` keeps the measured rates"));
-    assert!(place.read("vc707.svg").starts_with(b"<svg") && place.read("vc707.png").starts_with(b"\x89PNG"));
-    let shown =
-        place.done(&["memory", "show", "vc707.yaml", "--at-voltage", "0.55,0.61", "--format", "json"]);
+    assert!(ended
+        .stderr
+        .contains("`--curve measured` keeps the measured rates"));
+    assert!(
+        place.read("vc707.svg").starts_with(b"<svg")
+            && place.read("vc707.png").starts_with(b"\x89PNG")
+    );
+    let shown = place.done(&[
+        "memory",
+        "show",
+        "vc707.yaml",
+        "--at-voltage",
+        "0.55,0.61",
+        "--format",
+        "json",
+    ]);
     let shown = records(&shown.stdout);
-    assert!((shown[0]["ber"].as_f64().unwrap() / 2.34e-4 - 1.0).abs() < 0.05, "{}", shown[0]);
+    assert!(
+        (shown[0]["ber"].as_f64().unwrap() / 2.34e-4 - 1.0).abs() < 0.05,
+        "{}",
+        shown[0]
+    );
     assert_eq!(
         (&shown[0]["ber_source"], &shown[1]["ber_source"]),
         (&"measured".into(), &"error_free".into())
@@ -43,12 +72,24 @@ fn a_fitted_memory_model_is_written_with_its_figure_and_loads_again() {
 
     let again = place.run(&fit);
     assert_eq!(again.code, Some(2));
-    let refused = "error: --out: expected a file that is not there yet, or --overwrite, found `vc707.yaml`\n";
+    let refused =
+        "error: --out: expected a file that is not there yet, or --overwrite, found `vc707.yaml`\n";
     assert_eq!(again.stderr, refused);
     let kept = place.done(&[&fit[..], &["--overwrite", "--curve", "measured"]].concat());
     assert!(kept.stdout.contains("chi-square"), "{}", kept.stdout);
-    let shown = place.done(&["memory", "show", "vc707.yaml", "--at-voltage", "0.55", "--format", "json"]);
-    assert_eq!(records(&shown.stdout)[0]["ber"].as_f64().unwrap(), 7520.0 / 33_751_040.0);
+    let shown = place.done(&[
+        "memory",
+        "show",
+        "vc707.yaml",
+        "--at-voltage",
+        "0.55",
+        "--format",
+        "json",
+    ]);
+    assert_eq!(
+        records(&shown.stdout)[0]["ber"].as_f64().unwrap(),
+        7520.0 / 33_751_040.0
+    );
 }
 
 #[test]
@@ -62,8 +103,16 @@ fn wrong_measurements_are_refused_and_nothing_is_written() {
             "m.yaml",
             "error: rising.csv:3: `ber`: expected at most 0.01 as at 0.5: a cell that fails",
         ),
-        ("none.csv", "m.yaml", "error: none.csv: not found (expected measurements as CSV)"),
-        ("rates.csv", "m.txt", "error: --out: expected a file that ends in .yaml, found `m.txt`"),
+        (
+            "none.csv",
+            "m.yaml",
+            "error: none.csv: not found (expected measurements as CSV)",
+        ),
+        (
+            "rates.csv",
+            "m.txt",
+            "error: --out: expected a file that ends in .yaml, found `m.txt`",
+        ),
         (
             "rates.csv",
             "m.yaml",
@@ -83,10 +132,24 @@ fn figures_of_weights_and_ranges_are_drawn_where_asked() {
     place.write_model(MODEL, 4);
     let figures = |names: &[&str]| {
         for name in names {
-            assert!(place.read(&format!("drawn/{name}.svg")).starts_with(b"<svg"), "{name}");
-            assert!(place.read(&format!("drawn/{name}.png")).starts_with(b"\x89PNG"), "{name}");
+            assert!(
+                place
+                    .read(&format!("drawn/{name}.svg"))
+                    .starts_with(b"<svg"),
+                "{name}"
+            );
+            assert!(
+                place
+                    .read(&format!("drawn/{name}.png"))
+                    .starts_with(b"\x89PNG"),
+                "{name}"
+            );
         }
-        place.tree().keys().filter(|path| path.starts_with("drawn/")).count()
+        place
+            .tree()
+            .keys()
+            .filter(|path| path.starts_with("drawn/"))
+            .count()
     };
     let inspect = ["inspect", "--model", MODEL, "--figures", "drawn"];
     let plain = place.done(&["inspect", "--model", MODEL]);
@@ -99,11 +162,19 @@ fn figures_of_weights_and_ranges_are_drawn_where_asked() {
         format!("{columns}3,1,0.1,2,0.5,,,true,1,0.5,0.25\n3,2,0.1,1,0.6,,,true,1,0.4,0.2\n"),
     );
     place.done(&inspect);
-    assert_eq!(figures(&["weight_histogram", "weight_violin", "range_history"]), 6);
-    place.write("history.csv", format!("{columns}3,1,x,2,0.5,,,true,1,0.5,0.25\n"));
+    assert_eq!(
+        figures(&["weight_histogram", "weight_violin", "range_history"]),
+        6
+    );
+    place.write(
+        "history.csv",
+        format!("{columns}3,1,x,2,0.5,,,true,1,0.5,0.25\n"),
+    );
     let wrong = place.run(&inspect);
     assert_eq!(wrong.code, Some(2));
-    assert!(wrong.stderr.contains("history.csv:2: `learning_rate`: expected a finite number, found `x`"));
+    assert!(wrong
+        .stderr
+        .contains("history.csv:2: `learning_rate`: expected a finite number, found `x`"));
 }
 
 #[test]
@@ -111,16 +182,44 @@ fn two_models_are_compared_bit_by_bit() {
     let place = Place::new();
     place.write_model(MODEL, 4);
     place.write_model("other.safetensors", 8);
-    let same = place.done(&["inspect", "--model", MODEL, "--compare", MODEL, "--format", "json"]);
+    let same = place.done(&[
+        "inspect",
+        "--model",
+        MODEL,
+        "--compare",
+        MODEL,
+        "--format",
+        "json",
+    ]);
     let rows = records(&same.stdout);
     let (total, layers) = rows.split_last().unwrap();
-    assert_eq!((&total["kind"], &total["layer"]), (&"total".into(), &Value::Null));
-    assert_eq!((&total["differing_bits"], &total["largest_code_difference"]), (&0.into(), &0.into()));
-    let sum: u64 = layers.iter().map(|layer| layer["bits"].as_u64().unwrap()).sum();
+    assert_eq!(
+        (&total["kind"], &total["layer"]),
+        (&"total".into(), &Value::Null)
+    );
+    assert_eq!(
+        (&total["differing_bits"], &total["largest_code_difference"]),
+        (&0.into(), &0.into())
+    );
+    let sum: u64 = layers
+        .iter()
+        .map(|layer| layer["bits"].as_u64().unwrap())
+        .sum();
     assert_eq!(total["bits"].as_u64(), Some(sum));
-    let table = place.done(&["inspect", "--model", MODEL, "--compare", MODEL]).stdout;
-    assert!(table.lines().last().unwrap().starts_with("all layers"), "{table}");
-    let other = place.run(&["inspect", "--model", MODEL, "--compare", "other.safetensors"]);
+    let table = place
+        .done(&["inspect", "--model", MODEL, "--compare", MODEL])
+        .stdout;
+    assert!(
+        table.lines().last().unwrap().starts_with("all layers"),
+        "{table}"
+    );
+    let other = place.run(&[
+        "inspect",
+        "--model",
+        MODEL,
+        "--compare",
+        "other.safetensors",
+    ]);
     assert_eq!(other.code, Some(2));
     let message = "error: model to compare: layer: expected `conv1` of 6x1x5x5, 4 bit, found `conv1` of 6x1x5x5, 8 bit\n";
     assert_eq!(other.stderr, message);

@@ -21,7 +21,12 @@ const TINY: [&str; 6] = [
 fn refused(place: &Place, args: &[&str], message: &str) {
     let before = place.tree();
     let ended = place.run(args);
-    assert_eq!((ended.code, ended.stdout.as_str()), (Some(2), ""), "{args:?}: {}", ended.stderr);
+    assert_eq!(
+        (ended.code, ended.stdout.as_str()),
+        (Some(2), ""),
+        "{args:?}: {}",
+        ended.stderr
+    );
     assert!(ended.stderr.contains(message), "{args:?}: {}", ended.stderr);
     assert!(before == place.tree(), "{args:?} left something behind");
 }
@@ -43,27 +48,57 @@ fn every_method_quantises_a_float_model_to_a_file_that_other_commands_take() {
         ("plclip", &["--set", "quantizer.plclip=0.1"]),
     ] {
         let out = format!("{method}.safetensors");
-        let base = ["quantize", "--model", FLOAT, "--method", method, "--bits", "4", "--out", &out];
+        let base = [
+            "quantize", "--model", FLOAT, "--method", method, "--bits", "4", "--out", &out,
+        ];
         let row = &records(&place, &[&base[..], more].concat())[0];
         assert_eq!(row["model"], format!("float-{method}-4bit"));
-        assert_eq!((&row["method"], &row["bits"], &row["layers"]), (&method.into(), &4.into(), &5.into()));
-        assert_eq!((&row["images"], &row["path"]), (&100.into(), &out.as_str().into()));
+        assert_eq!(
+            (&row["method"], &row["bits"], &row["layers"]),
+            (&method.into(), &4.into(), &5.into())
+        );
+        assert_eq!(
+            (&row["images"], &row["path"]),
+            (&100.into(), &out.as_str().into())
+        );
         let eval = &records(&place, &["eval", "--model", &out])[0];
-        for key in ["accuracy", "loss", "dataset", "images", "model", "method", "bits"] {
+        for key in [
+            "accuracy", "loss", "dataset", "images", "model", "method", "bits",
+        ] {
             assert_eq!(eval[key], row[key], "{method}: {key}");
         }
         let float = &records(&place, &["eval", "--model", FLOAT])[0];
-        assert_eq!((&float["accuracy"], &float["loss"]), (&row["float_accuracy"], &row["float_loss"]));
+        assert_eq!(
+            (&float["accuracy"], &float["loss"]),
+            (&row["float_accuracy"], &row["float_loss"])
+        );
         let layers = records(&place, &["inspect", "--model", &out]);
         assert!(
-            layers.iter().all(|layer| layer["bits"] == 4 && layer["step"].as_f64() > Some(0.0)),
+            layers
+                .iter()
+                .all(|layer| layer["bits"] == 4 && layer["step"].as_f64() > Some(0.0)),
             "{method}"
         );
     }
-    let about = place.done(&["inspect", "--model", "wcat.safetensors"]).stdout;
-    assert!(about.contains("quantised after training, from float.safetensors"), "{about}");
+    let about = place
+        .done(&["inspect", "--model", "wcat.safetensors"])
+        .stdout;
+    assert!(
+        about.contains("quantised after training, from float.safetensors"),
+        "{about}"
+    );
     let models = "normal.safetensors,wcat.safetensors";
-    let sweep = ["sweep", "--models", models, "--voltages", "0.8,1.0", "--chips", "2", "--images", "50"];
+    let sweep = [
+        "sweep",
+        "--models",
+        models,
+        "--voltages",
+        "0.8,1.0",
+        "--chips",
+        "2",
+        "--images",
+        "50",
+    ];
     assert_eq!(records(&place, &sweep).len(), 4);
 }
 
@@ -71,43 +106,80 @@ fn every_method_quantises_a_float_model_to_a_file_that_other_commands_take() {
 fn skipped_layers_stay_float_and_errors_are_those_of_the_rest() {
     let place = place();
     let layers = |more: &[&str]| {
-        let base =
-            ["quantize", "--model", FLOAT, "--bits", "3", "--out", "q.safetensors", "--no-eval", "--layers"];
+        let base = [
+            "quantize",
+            "--model",
+            FLOAT,
+            "--bits",
+            "3",
+            "--out",
+            "q.safetensors",
+            "--no-eval",
+            "--layers",
+        ];
         records(&place, &[&base[..], more].concat())
     };
     let all = layers(&[]);
     let some = layers(&["--skip", "conv1", "--skip", "fc[23]"]);
-    let float: Vec<&str> =
-        some.iter().filter(|l| l["bits"] == 32).map(|l| l["layer"].as_str().unwrap()).collect();
+    let float: Vec<&str> = some
+        .iter()
+        .filter(|l| l["bits"] == 32)
+        .map(|l| l["layer"].as_str().unwrap())
+        .collect();
     assert_eq!(float, ["conv1", "fc2", "fc3"]);
     for (one, other) in some.iter().zip(&all) {
         match one["bits"].as_u64().unwrap() {
-            32 => assert!(one["step"].is_null() && one["squared_error"].is_null() && one["range"].is_null()),
+            32 => assert!(
+                one["step"].is_null() && one["squared_error"].is_null() && one["range"].is_null()
+            ),
             _ => assert_eq!(one, other),
         }
         // errors of rounding to steps: a mean square of about a twelfth of the step's
-        let (step, error) = (other["step"].as_f64().unwrap(), other["squared_error"].as_f64().unwrap());
+        let (step, error) = (
+            other["step"].as_f64().unwrap(),
+            other["squared_error"].as_f64().unwrap(),
+        );
         let twelfths = 12.0 * error / (step * step);
         assert!((0.5..1.6).contains(&twelfths), "{other}");
     }
     let inspected = records(&place, &["inspect", "--model", "q.safetensors"]);
-    assert_eq!(inspected.iter().filter(|layer| layer["bits"] == 32).count(), 3);
+    assert_eq!(
+        inspected.iter().filter(|layer| layer["bits"] == 32).count(),
+        3
+    );
 }
 
 #[test]
 fn more_bits_and_a_search_for_the_range_leave_less_error() {
     let place = place();
     let error = |more: &[&str]| {
-        let base = ["quantize", "--model", FLOAT, "--out", "q.safetensors", "--no-eval"];
+        let base = [
+            "quantize",
+            "--model",
+            FLOAT,
+            "--out",
+            "q.safetensors",
+            "--no-eval",
+        ];
         let row = &records(&place, &[&base[..], more].concat())[0];
-        assert!(row["accuracy"].is_null() && row["float_accuracy"].is_null() && row["images"].is_null());
+        assert!(
+            row["accuracy"].is_null() && row["float_accuracy"].is_null() && row["images"].is_null()
+        );
         row["relative_error"].as_f64().unwrap()
     };
     let wcat = |init, bits| error(&["--method", "wcat", "--init", init, "--bits", bits]);
     for bits in ["2", "4", "8"] {
-        let [max, sawb, mse, noisy] = ["max_abs", "sawb", "mse", "noisy_mse"].map(|init| wcat(init, bits));
-        assert!(mse < max && mse < sawb && mse <= noisy, "{bits} bits: {max} {sawb} {mse} {noisy}");
-        assert_eq!(max, error(&["--bits", bits]), "`normal` is WCAT at the largest weight");
+        let [max, sawb, mse, noisy] =
+            ["max_abs", "sawb", "mse", "noisy_mse"].map(|init| wcat(init, bits));
+        assert!(
+            mse < max && mse < sawb && mse <= noisy,
+            "{bits} bits: {max} {sawb} {mse} {noisy}"
+        );
+        assert_eq!(
+            max,
+            error(&["--bits", bits]),
+            "`normal` is WCAT at the largest weight"
+        );
     }
     assert!(wcat("mse", "8") < 0.01 * wcat("mse", "4"));
 }
@@ -117,21 +189,80 @@ fn what_cannot_be_quantised_is_refused_and_nothing_written() {
     let place = place();
     place.write_model("done.safetensors", 4);
     let quantize = |more: &[&'static str]| [&["quantize"][..], more].concat();
-    let with =
-        |more: &[&'static str]| [&quantize(&["--model", FLOAT, "--out", "q.safetensors"])[..], more].concat();
-    refused(&place, &with(&[]), "--bits (quantizer.bits): expected 1 to 8");
+    let with = |more: &[&'static str]| {
+        [
+            &quantize(&["--model", FLOAT, "--out", "q.safetensors"])[..],
+            more,
+        ]
+        .concat()
+    };
+    refused(
+        &place,
+        &with(&[]),
+        "--bits (quantizer.bits): expected 1 to 8",
+    );
     refused(&place, &with(&["--bits", "9"]), "--bits: expected 1 to 8");
-    refused(&place, &with(&["--bits", "4", "--method", "wact"]), "--method: expected one of `normal`");
-    refused(&place, &with(&["--bits", "4", "--init", "mse"]), "--init: expected to be left out");
-    refused(&place, &with(&["--bits", "3", "--method", "wcat", "--init", "sawb"]), "2, 4 or 8 bits only");
-    refused(&place, &with(&["--bits", "4", "--method", "wclip"]), "the clipping range, a number above 0");
-    refused(&place, &with(&["--bits", "4", "--skip", "fc9"]), "expected globs that match a layer of lenet5");
-    refused(&place, &with(&["--bits", "4", "--skip", "*"]), "every layer skipped");
-    refused(&place, &with(&["--bits", "4", "--config", "methods/randbet"]), "only a training reads it");
-    refused(&place, &with(&["--bits", "4", "--dataset", "cifar10"]), "not found");
-    let done = quantize(&["--model", "done.safetensors", "--out", "q.safetensors", "--bits", "2"]);
-    refused(&place, &done, "expected a float model (bits: 32), found a model trained for 4 bits (`wcat`)");
-    let onto = quantize(&["--model", FLOAT, "--out", "./float.safetensors", "--bits", "4"]);
+    refused(
+        &place,
+        &with(&["--bits", "4", "--method", "wact"]),
+        "--method: expected one of `normal`",
+    );
+    refused(
+        &place,
+        &with(&["--bits", "4", "--init", "mse"]),
+        "--init: expected to be left out",
+    );
+    refused(
+        &place,
+        &with(&["--bits", "3", "--method", "wcat", "--init", "sawb"]),
+        "2, 4 or 8 bits only",
+    );
+    refused(
+        &place,
+        &with(&["--bits", "4", "--method", "wclip"]),
+        "the clipping range, a number above 0",
+    );
+    refused(
+        &place,
+        &with(&["--bits", "4", "--skip", "fc9"]),
+        "expected globs that match a layer of lenet5",
+    );
+    refused(
+        &place,
+        &with(&["--bits", "4", "--skip", "*"]),
+        "every layer skipped",
+    );
+    refused(
+        &place,
+        &with(&["--bits", "4", "--config", "methods/randbet"]),
+        "only a training reads it",
+    );
+    refused(
+        &place,
+        &with(&["--bits", "4", "--dataset", "cifar10"]),
+        "not found",
+    );
+    let done = quantize(&[
+        "--model",
+        "done.safetensors",
+        "--out",
+        "q.safetensors",
+        "--bits",
+        "2",
+    ]);
+    refused(
+        &place,
+        &done,
+        "expected a float model (bits: 32), found a model trained for 4 bits (`wcat`)",
+    );
+    let onto = quantize(&[
+        "--model",
+        FLOAT,
+        "--out",
+        "./float.safetensors",
+        "--bits",
+        "4",
+    ]);
     refused(&place, &onto, "expected another file than --model");
     let ending = quantize(&["--model", FLOAT, "--out", "q.th", "--bits", "4"]);
     refused(&place, &ending, "expected a path that ends in .safetensors");
@@ -140,19 +271,51 @@ fn what_cannot_be_quantised_is_refused_and_nothing_written() {
 #[test]
 fn every_command_gives_the_same_of_a_packed_file() {
     let place = place();
-    let quantize = ["quantize", "--model", FLOAT, "--bits", "4", "--out", "m.safetensors", "--no-eval"];
+    let quantize = [
+        "quantize",
+        "--model",
+        FLOAT,
+        "--bits",
+        "4",
+        "--out",
+        "m.safetensors",
+        "--no-eval",
+    ];
     place.done(&[&quantize[..], &["--method", "wcat", "--init", "mse"]].concat());
-    place.done(&["quantize", "--model", FLOAT, "--bits", "8", "--out", "n.safetensors", "--no-eval"]);
-    let pack = ["pack", "--models", "m.safetensors,n.safetensors", "--out", "packed"];
+    place.done(&[
+        "quantize",
+        "--model",
+        FLOAT,
+        "--bits",
+        "8",
+        "--out",
+        "n.safetensors",
+        "--no-eval",
+    ]);
+    let pack = [
+        "pack",
+        "--models",
+        "m.safetensors,n.safetensors",
+        "--out",
+        "packed",
+    ];
     let rows = records(&place, &pack);
     for (row, (name, method, bits)) in rows.iter().zip([("m", "wcat", 4), ("n", "normal", 8)]) {
-        assert_eq!((&row["method"], &row["bits"]), (&method.into(), &bits.into()));
+        assert_eq!(
+            (&row["method"], &row["bits"]),
+            (&method.into(), &bits.into())
+        );
         assert_eq!(row["model"], format!("float-{method}-{bits}bit"));
         assert_eq!(row["path"], format!("packed/{name}.safetensors"));
         let size = |path: &str| place.read(path).len() as u64;
         assert_eq!(row["bytes"], size(&format!("packed/{name}.safetensors")));
         assert_eq!(row["bytes_before"], size(&format!("{name}.safetensors")));
-        assert!(row["bytes"].as_u64() < row["bytes_before"].as_u64().map(|bytes| bytes * bits / 32 + 5000));
+        assert!(
+            row["bytes"].as_u64()
+                < row["bytes_before"]
+                    .as_u64()
+                    .map(|bytes| bytes * bits / 32 + 5000)
+        );
     }
     assert_eq!(rows.len(), 2);
     let both = |args: &[&str]| {
@@ -161,15 +324,49 @@ fn every_command_gives_the_same_of_a_packed_file() {
     };
     both(&["eval"]);
     both(&["eval", "--voltage", "0.8"]);
-    both(&["sweep", "--voltages", "0.8,1.0", "--chips", "2", "--images", "50"]);
-    both(&["attack", "--restarts", "1", "--batch", "16", "--flips", "3", "--images", "50"]);
+    both(&[
+        "sweep",
+        "--voltages",
+        "0.8,1.0",
+        "--chips",
+        "2",
+        "--images",
+        "50",
+    ]);
+    both(&[
+        "attack",
+        "--restarts",
+        "1",
+        "--batch",
+        "16",
+        "--flips",
+        "3",
+        "--images",
+        "50",
+    ]);
     let inspect = |file: &str| records(&place, &["inspect", "--model", file]);
-    for (own, other) in inspect("m.safetensors").iter().zip(inspect("packed/m.safetensors")) {
-        for key in ["layer", "bits", "range", "step", "bits_set_share", "energy_share"] {
+    for (own, other) in inspect("m.safetensors")
+        .iter()
+        .zip(inspect("packed/m.safetensors"))
+    {
+        for key in [
+            "layer",
+            "bits",
+            "range",
+            "step",
+            "bits_set_share",
+            "energy_share",
+        ] {
             assert_eq!(own[key], other[key]);
         }
     }
-    let compare = ["inspect", "--model", "m.safetensors", "--compare", "packed/m.safetensors"];
+    let compare = [
+        "inspect",
+        "--model",
+        "m.safetensors",
+        "--compare",
+        "packed/m.safetensors",
+    ];
     assert!(records(&place, &compare)
         .iter()
         .all(|row| row["differing_bits"] == 0 && row["step_ratio"] != 0.0));
@@ -177,22 +374,44 @@ fn every_command_gives_the_same_of_a_packed_file() {
         .done(&["inspect", "--model", "packed/m.safetensors"])
         .stdout
         .contains("\npacked: the file"));
-    assert!(!place.done(&["inspect", "--model", "m.safetensors"]).stdout.contains("packed"));
+    assert!(!place
+        .done(&["inspect", "--model", "m.safetensors"])
+        .stdout
+        .contains("packed"));
     let table = place.done(&pack).stdout;
-    assert!(table.starts_with("model") && table.lines().count() == 3, "{table}");
-    let csv = place.done(&[&pack[..], &["--format", "csv"]].concat()).stdout;
-    assert!(csv.starts_with("bits,bytes,bytes_before,method,model,path,schema\n"), "{csv}");
+    assert!(
+        table.starts_with("model") && table.lines().count() == 3,
+        "{table}"
+    );
+    let csv = place
+        .done(&[&pack[..], &["--format", "csv"]].concat())
+        .stdout;
+    assert!(
+        csv.starts_with("bits,bytes,bytes_before,method,model,path,schema\n"),
+        "{csv}"
+    );
     // once more: the same bytes
     let again = ["pack", "--model", "packed/m.safetensors", "--out", "again"];
     place.done(&again);
     assert!(place.read("again/m.safetensors") == place.read("packed/m.safetensors"));
-    let quantize = ["quantize", "--model", "again/m.safetensors", "--bits", "2", "--out", "q.safetensors"];
+    let quantize = [
+        "quantize",
+        "--model",
+        "again/m.safetensors",
+        "--bits",
+        "2",
+        "--out",
+        "q.safetensors",
+    ];
     refused(
         &place,
         &quantize,
         "expected a float model (bits: 32), found a model trained for 4 bits (`wcat`)",
     );
-    let (mut cut, whole) = (place.read("again/m.safetensors"), place.read("packed/m.safetensors").len());
+    let (mut cut, whole) = (
+        place.read("again/m.safetensors"),
+        place.read("packed/m.safetensors").len(),
+    );
     cut.truncate(whole / 2);
     place.write("cut.safetensors", cut);
     refused(
@@ -207,47 +426,107 @@ fn what_cannot_be_packed_is_refused_and_nothing_written() {
     let place = place();
     place.write_model("done.safetensors", 4);
     let pack = |more: &[&'static str]| [&["pack"][..], more].concat();
-    let float = pack(&["--models", "done.safetensors,float.safetensors", "--out", "packed"]);
+    let float = pack(&[
+        "--models",
+        "done.safetensors,float.safetensors",
+        "--out",
+        "packed",
+    ]);
     refused(
         &place,
         &float,
         "float.safetensors: expected a quantised model, whose weights are codes, found float weights",
     );
     let onto = pack(&["--model", "done.safetensors", "--out", "."]);
-    refused(&place, &onto, "--out: expected a folder in which no model would be replaced by its packed form");
-    refused(&place, &pack(&["--out", "packed"]), "--model: expected at least one model file, found none");
+    refused(
+        &place,
+        &onto,
+        "--out: expected a folder in which no model would be replaced by its packed form",
+    );
+    refused(
+        &place,
+        &pack(&["--out", "packed"]),
+        "--model: expected at least one model file, found none",
+    );
     let none = pack(&["--model", "none.safetensors", "--out", "packed"]);
     refused(&place, &none, "none.safetensors: not found");
 }
 
 #[test]
 fn the_public_resnet20_is_quantised_to_the_reference_accuracy() {
-    let shared = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/weights/resnet20-12fca82f.th");
+    let shared =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/weights/resnet20-12fca82f.th");
     let cache = wcat_explore::store::cache_folder().unwrap();
     if !there(&[&shared, &cache.join("cifar-10-batches-bin/test_batch.bin")]) {
         return;
     }
     let place = Place::new();
     let (model, cache) = (shared.to_str().unwrap(), cache.to_str().unwrap());
-    let base =
-        ["quantize", "--model", model, "--bits", "8", "--out", "q.safetensors", "--dataset", "cifar10"];
+    let base = [
+        "quantize",
+        "--model",
+        model,
+        "--bits",
+        "8",
+        "--out",
+        "q.safetensors",
+        "--dataset",
+        "cifar10",
+    ];
     let row = &records(&place, &[&base[..], &["--data-dir", cache]].concat())[0];
     assert_eq!(row["model"], "resnet20-12fca82f-normal-8bit");
-    assert_eq!((&row["layers"], &row["weights"]), (&20.into(), &268_336.into()));
+    assert_eq!(
+        (&row["layers"], &row["weights"]),
+        (&20.into(), &268_336.into())
+    );
     let near = |key: &str, expected: f64| (row[key].as_f64().unwrap() - expected).abs() < 3.1e-4;
-    assert!(near("accuracy", 0.8093) && near("float_accuracy", 0.8103), "{row}");
-    let eval =
-        ["eval", "--model", "q.safetensors", "--dataset", "cifar10", "--data-dir", cache, "--ber", "0.001"];
-    assert!(records(&place, &[&eval[..], &["--images", "100"]].concat())[0]["faults"].as_u64() > Some(1000));
+    assert!(
+        near("accuracy", 0.8093) && near("float_accuracy", 0.8103),
+        "{row}"
+    );
+    let eval = [
+        "eval",
+        "--model",
+        "q.safetensors",
+        "--dataset",
+        "cifar10",
+        "--data-dir",
+        cache,
+        "--ber",
+        "0.001",
+    ];
+    assert!(
+        records(&place, &[&eval[..], &["--images", "100"]].concat())[0]["faults"].as_u64()
+            > Some(1000)
+    );
 }
 
 #[test]
 fn methods_are_trained_at_every_width_in_one_call_and_then_skipped() {
     let place = Place::new();
-    let sweep = [&["train", "--sweep-methods", "normal,wcat", "--bits", "4,8,32"][..], &TINY].concat();
+    let sweep = [
+        &[
+            "train",
+            "--sweep-methods",
+            "normal,wcat",
+            "--bits",
+            "4,8,32",
+        ][..],
+        &TINY,
+    ]
+    .concat();
     let first = records(&place, &sweep);
-    let names: Vec<&str> = first.iter().map(|row| row["model"].as_str().unwrap()).collect();
-    let expected = ["normal-4bit", "wcat-4bit", "normal-8bit", "wcat-8bit", "float"];
+    let names: Vec<&str> = first
+        .iter()
+        .map(|row| row["model"].as_str().unwrap())
+        .collect();
+    let expected = [
+        "normal-4bit",
+        "wcat-4bit",
+        "normal-8bit",
+        "wcat-8bit",
+        "float",
+    ];
     assert_eq!(names, expected.map(|label| format!("custom-{label}")));
     for row in &first {
         let path = row["path"].as_str().unwrap();
@@ -266,21 +545,40 @@ fn methods_are_trained_at_every_width_in_one_call_and_then_skipped() {
     assert!(alone.stderr.contains("already trained"), "{}", alone.stderr);
     let table = place.done(&sweep);
     assert_eq!(table.stdout.lines().count(), 6);
-    assert!(table.stderr.contains("0 trained, 5 were finished before"), "{}", table.stderr);
+    assert!(
+        table.stderr.contains("0 trained, 5 were finished before"),
+        "{}",
+        table.stderr
+    );
 }
 
 #[test]
 fn trainings_of_several_methods_go_on_after_a_kill() {
     let args = |_: &Place| {
-        [&["train", "--sweep-methods", "normal,lsq,wclip,plclip,randbet,wcat", "--bits", "2"][..], &TINY]
-            .concat()
+        [
+            &[
+                "train",
+                "--sweep-methods",
+                "normal,lsq,wclip,plclip,randbet,wcat",
+                "--bits",
+                "2",
+            ][..],
+            &TINY,
+        ]
+        .concat()
     };
     let (whole, broken) = (Place::new(), Place::new());
     let rows = records(&whole, &args(&whole));
     assert_eq!(rows.len(), 6);
     let mut child = broken.start(&[&args(&broken)[..], &["--threads", "1"]].concat());
-    let started =
-        |place: &Place| std::fs::read_dir(place.path("results")).into_iter().flatten().flatten().count() >= 2;
+    let started = |place: &Place| {
+        std::fs::read_dir(place.path("results"))
+            .into_iter()
+            .flatten()
+            .flatten()
+            .count()
+            >= 2
+    };
     if wait_until(&mut child, || started(&broken)) {
         child.kill().unwrap();
     }
@@ -301,13 +599,29 @@ fn wrong_methods_and_settings_against_them_are_refused_before_anything_is_traine
         &train(&["--sweep-methods", "normal,wact", "--bits", "4"]),
         "one of normal, lsq, wclip, plclip, randbet, wcat",
     );
-    refused(&place, &train(&["--sweep-methods", "normal"]), "--bits: expected widths of the stored weights");
-    refused(&place, &train(&["--sweep-methods", "normal", "--bits", "4,9"]), "--bits: expected 1 to 8");
-    refused(&place, &train(&["--sweep-methods", "normal,normal", "--bits", "4"]), "each name once");
+    refused(
+        &place,
+        &train(&["--sweep-methods", "normal"]),
+        "--bits: expected widths of the stored weights",
+    );
+    refused(
+        &place,
+        &train(&["--sweep-methods", "normal", "--bits", "4,9"]),
+        "--bits: expected 1 to 8",
+    );
+    refused(
+        &place,
+        &train(&["--sweep-methods", "normal,normal", "--bits", "4"]),
+        "each name once",
+    );
     refused(
         &place,
         &train(&["--sweep-methods", "wclip", "--bits", "4", "--set", "quantizer.train_bit_error_rate=0.1"]),
         "expected settings that leave `wclip-4bit` as it is, found a --set that makes it `randbet-4bit`",
     );
-    refused(&place, &train(&["--config", "methods/wact"]), "methods/wcat, bits/2");
+    refused(
+        &place,
+        &train(&["--config", "methods/wact"]),
+        "methods/wcat, bits/2",
+    );
 }

@@ -33,7 +33,13 @@ const TRIALS: usize = 48;
 const SWEEP: [&str; 3] = ["sweep", "--config", "tiny.yaml"];
 
 /// The tables that never differ.
-const TABLES: [&str; 5] = ["summary.csv", "pareto.csv", "answers.csv", "designs.csv", "trials.parquet"];
+const TABLES: [&str; 5] = [
+    "summary.csv",
+    "pareto.csv",
+    "answers.csv",
+    "designs.csv",
+    "trials.parquet",
+];
 
 fn place() -> Place {
     let place = Place::new();
@@ -44,13 +50,21 @@ fn place() -> Place {
 /// The tables of the only run of a place.
 fn tables(place: &Place) -> Vec<(&'static str, Vec<u8>)> {
     let run = place.only_run();
-    TABLES.iter().map(|name| (*name, place.read(&format!("{run}/{name}")))).collect()
+    TABLES
+        .iter()
+        .map(|name| (*name, place.read(&format!("{run}/{name}"))))
+        .collect()
 }
 
 /// Tables are compared by name first, so that a failure prints no bytes.
 #[track_caller]
 fn same(left: &[(&'static str, Vec<u8>)], right: &[(&'static str, Vec<u8>)]) {
-    let differ: Vec<&str> = left.iter().zip(right).filter(|(l, r)| l != r).map(|(l, _)| l.0).collect();
+    let differ: Vec<&str> = left
+        .iter()
+        .zip(right)
+        .filter(|(l, r)| l != r)
+        .map(|(l, _)| l.0)
+        .collect();
     assert_eq!(differ, Vec::<&str>::new(), "tables that differ");
     assert_eq!(left.len(), right.len());
 }
@@ -71,28 +85,46 @@ fn sweep<'a>(flags: &[&'a str]) -> Vec<&'a str> {
 
 /// Trials computed and reused, as the program says.
 fn counts(ended: &Ended) -> (usize, usize) {
-    let line = ended.stderr.lines().find(|line| line.contains(" trials computed, ")).unwrap();
-    let numbers: Vec<usize> = line.split(' ').filter_map(|word| word.parse().ok()).collect();
+    let line = ended
+        .stderr
+        .lines()
+        .find(|line| line.contains(" trials computed, "))
+        .unwrap();
+    let numbers: Vec<usize> = line
+        .split(' ')
+        .filter_map(|word| word.parse().ok())
+        .collect();
     (numbers[0], numbers[1])
 }
 
 /// The journal of the only run, if there is one yet.
 fn journal(place: &Place) -> Vec<u8> {
-    let runs = fs::read_dir(place.path("results")).into_iter().flatten().flatten();
-    let journals: Vec<Vec<u8>> = runs.flat_map(|run| fs::read(run.path().join("trials.journal"))).collect();
+    let runs = fs::read_dir(place.path("results"))
+        .into_iter()
+        .flatten()
+        .flatten();
+    let journals: Vec<Vec<u8>> = runs
+        .flat_map(|run| fs::read(run.path().join("trials.journal")))
+        .collect();
     assert!(journals.len() < 2);
     journals.into_iter().next().unwrap_or_default()
 }
 
 /// Design point and chip of each whole trial line.
 fn trials(journal: &[u8]) -> Vec<(String, u64)> {
-    let whole = &journal[..journal.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1)];
+    let whole = &journal[..journal
+        .iter()
+        .rposition(|&byte| byte == b'\n')
+        .map_or(0, |at| at + 1)];
     let lines = std::str::from_utf8(whole).unwrap().lines();
     let jsons = lines.map(|line| serde_json::from_str::<serde_json::Value>(&line[9..]).unwrap());
     jsons
         .filter_map(|json| {
             let trial = json.get("trial")?;
-            Some((trial["design_id"].as_str()?.to_owned(), trial["chip"].as_u64()?))
+            Some((
+                trial["design_id"].as_str()?.to_owned(),
+                trial["chip"].as_u64()?,
+            ))
         })
         .collect()
 }
@@ -101,7 +133,11 @@ fn trials(journal: &[u8]) -> Vec<(String, u64)> {
 fn each_once(journal: &[u8]) -> usize {
     let all = trials(journal);
     let unique: BTreeSet<&(String, u64)> = all.iter().collect();
-    assert_eq!(unique.len(), all.len(), "a trial stands twice in the journal");
+    assert_eq!(
+        unique.len(),
+        all.len(),
+        "a trial stands twice in the journal"
+    );
     all.len()
 }
 
@@ -118,20 +154,36 @@ fn a_second_call_computes_nothing() {
     let first = place.done(&SWEEP);
     assert_eq!(counts(&first), (TRIALS, 0));
     let (before, files) = (tables(&place), place.tree());
-    let models: Vec<Vec<u8>> =
-        place.cached("state.safetensors").iter().map(|path| fs::read(path).unwrap()).collect();
+    let models: Vec<Vec<u8>> = place
+        .cached("state.safetensors")
+        .iter()
+        .map(|path| fs::read(path).unwrap())
+        .collect();
     let second = place.done(&SWEEP);
     assert_eq!(counts(&second), (0, TRIALS));
     assert_eq!(second.stdout, first.stdout);
-    assert_eq!(second.stderr.matches("already trained in").count(), 2, "{}", second.stderr);
+    assert_eq!(
+        second.stderr.matches("already trained in").count(),
+        2,
+        "{}",
+        second.stderr
+    );
     same(&before, &tables(&place));
     same(&before, at_once());
-    let again: Vec<Vec<u8>> =
-        place.cached("state.safetensors").iter().map(|path| fs::read(path).unwrap()).collect();
-    assert!(models.len() == 2 && models == again, "trained models changed");
+    let again: Vec<Vec<u8>> = place
+        .cached("state.safetensors")
+        .iter()
+        .map(|path| fs::read(path).unwrap())
+        .collect();
+    assert!(
+        models.len() == 2 && models == again,
+        "trained models changed"
+    );
     let pictures = |tree: std::collections::BTreeMap<String, Vec<u8>>| {
         let picture = |name: &str| name.ends_with(".svg") || name.ends_with(".png");
-        tree.into_iter().filter(|(name, _)| picture(name)).collect::<Vec<_>>()
+        tree.into_iter()
+            .filter(|(name, _)| picture(name))
+            .collect::<Vec<_>>()
     };
     let (old, new) = (pictures(files), pictures(place.tree()));
     assert!(old.len() == 10 && old == new, "figures changed");
@@ -152,7 +204,10 @@ fn a_sweep_killed_after_some_trials_goes_on_and_computes_none_twice() {
     let (mut kills, mut kept) = (0, Vec::new());
     for more in [1, 4, 9, 2, 6, 3, 5, usize::MAX] {
         let before = trials(&kept).len();
-        let mut child = place.start(&sweep(&["--threads", if more % 2 == 0 { "1" } else { "2" }]));
+        let mut child = place.start(&sweep(&[
+            "--threads",
+            if more % 2 == 0 { "1" } else { "2" },
+        ]));
         let enough = || trials(&journal(&place)).len() >= before.saturating_add(more);
         if !wait_until(&mut child, enough) {
             let ended = place.end(child);
@@ -163,7 +218,10 @@ fn a_sweep_killed_after_some_trials_goes_on_and_computes_none_twice() {
         kills += usize::from(kill(&place, child));
         let now = journal(&place);
         assert!(now.starts_with(&kept), "a finished trial is lost");
-        let whole = now.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
+        let whole = now
+            .iter()
+            .rposition(|&byte| byte == b'\n')
+            .map_or(0, |at| at + 1);
         kept = now[..whole].to_vec();
         each_once(&kept);
     }
@@ -199,7 +257,10 @@ fn a_sweep_killed_in_training_goes_on_after_the_last_epoch() {
     }
     let ended = place.done(&SWEEP);
     assert!(kills >= 2, "killed {kills} times only");
-    assert!(went_on || ended.stderr.contains("going on after epoch"), "no training was resumed");
+    assert!(
+        went_on || ended.stderr.contains("going on after epoch"),
+        "no training was resumed"
+    );
     same(&tables(&place), at_once());
 }
 
@@ -210,7 +271,9 @@ fn a_sweep_killed_at_any_moment_gives_the_same_tables() {
     for delay in [2, 10, 30, 60, 90, 130, 180, 240, 320, 420, 600, 900] {
         let mut child = place.start(&SWEEP);
         let started = Instant::now();
-        if !wait_until(&mut child, || started.elapsed() >= Duration::from_millis(delay)) {
+        if !wait_until(&mut child, || {
+            started.elapsed() >= Duration::from_millis(delay)
+        }) {
             assert_eq!(place.end(child).code, Some(0));
             break;
         }
@@ -228,7 +291,11 @@ fn a_sweep_killed_at_any_moment_gives_the_same_tables() {
         place.write(&format!("{folder}/.partial-rubbish"), "half a");
     }
     place.done(&SWEEP);
-    let rubbish: Vec<String> = place.tree().into_keys().filter(|name| name.contains(".partial-")).collect();
+    let rubbish: Vec<String> = place
+        .tree()
+        .into_keys()
+        .filter(|name| name.contains(".partial-"))
+        .collect();
     assert_eq!(rubbish, Vec::<String>::new());
 }
 
@@ -244,9 +311,21 @@ fn ctrl_c_ends_a_sweep_cleanly_and_it_goes_on() {
         assert!(wait_until(&mut child, so), "ended before the signal");
         signal(&child, name);
         let ended = place.end(child);
-        assert_eq!((ended.code, ended.stdout.as_str()), (Some(1), ""), "{}", ended.stderr);
-        assert_eq!(ended.stderr.lines().last(), Some(interrupted), "{}", ended.stderr);
-        assert!(ended.stderr.contains("\nstopping; what is finished is kept (again: at once)\n"));
+        assert_eq!(
+            (ended.code, ended.stdout.as_str()),
+            (Some(1), ""),
+            "{}",
+            ended.stderr
+        );
+        assert_eq!(
+            ended.stderr.lines().last(),
+            Some(interrupted),
+            "{}",
+            ended.stderr
+        );
+        assert!(ended
+            .stderr
+            .contains("\nstopping; what is finished is kept (again: at once)\n"));
     };
     stop(&|| !place.cached("config.yaml").is_empty(), "INT");
     assert_eq!(journal(&place), b"", "interrupted in training");
@@ -282,7 +361,12 @@ fn a_run_extended_by_voltages_and_chips_is_the_run_done_at_once() {
     same(&tables(&place), at_once());
     let less = place.done(&sweep(&["--voltages", "0.8", "--chips", "2"]));
     assert_eq!(counts(&less), (0, TRIALS));
-    assert!(less.stderr.contains("holds more already: 8 design points on 6 chips in all"), "{}", less.stderr);
+    assert!(
+        less.stderr
+            .contains("holds more already: 8 design points on 6 chips in all"),
+        "{}",
+        less.stderr
+    );
     same(&tables(&place), at_once());
 }
 
@@ -295,23 +379,49 @@ fn the_order_of_voltages_does_not_matter() {
 
 #[test]
 fn a_sweep_to_a_tolerance_stops_at_the_same_chip_when_it_was_killed() {
-    let flags = sweep(&["--tolerance", "0.018", "--chips", "48", "--voltages", "0.77,0.9"]);
+    let flags = sweep(&[
+        "--tolerance",
+        "0.018",
+        "--chips",
+        "48",
+        "--voltages",
+        "0.77,0.9",
+    ]);
     let whole = place();
     whole.done(&flags);
-    let summary = String::from_utf8(whole.read(&format!("{}/summary.csv", whole.only_run()))).unwrap();
+    let summary =
+        String::from_utf8(whole.read(&format!("{}/summary.csv", whole.only_run()))).unwrap();
     let column = |name: &str| {
-        let at = summary.lines().next().unwrap().split(',').position(|known| known == name).unwrap();
-        summary.lines().skip(1).map(|line| line.split(',').nth(at).unwrap()).collect::<BTreeSet<_>>()
+        let at = summary
+            .lines()
+            .next()
+            .unwrap()
+            .split(',')
+            .position(|known| known == name)
+            .unwrap();
+        summary
+            .lines()
+            .skip(1)
+            .map(|line| line.split(',').nth(at).unwrap())
+            .collect::<BTreeSet<_>>()
     };
     assert_eq!(column("stopped_by"), BTreeSet::from(["tolerance"]));
-    let chips: Vec<usize> = column("chips").iter().map(|chips| chips.parse().unwrap()).collect();
-    assert!(chips.len() == 1 && (17..48).contains(&chips[0]), "{chips:?}: the tolerance is of no use here");
+    let chips: Vec<usize> = column("chips")
+        .iter()
+        .map(|chips| chips.parse().unwrap())
+        .collect();
+    assert!(
+        chips.len() == 1 && (17..48).contains(&chips[0]),
+        "{chips:?}: the tolerance is of no use here"
+    );
 
     let place = place();
     let mut kills = 0;
     for trials_first in [7, 25, 40] {
         let mut child = place.start(&[&flags[..], &["--threads", "1"]].concat());
-        if wait_until(&mut child, || trials(&journal(&place)).len() >= trials_first) {
+        if wait_until(&mut child, || {
+            trials(&journal(&place)).len() >= trials_first
+        }) {
             kills += usize::from(kill(&place, child));
         }
     }
@@ -323,31 +433,66 @@ fn a_sweep_to_a_tolerance_stops_at_the_same_chip_when_it_was_killed() {
 
 #[test]
 fn a_two_level_sweep_ends_the_same_when_it_was_killed_and_leaves_out_what_it_cannot_see() {
-    let flags =
-        sweep(&["--sampling", "two-level", "--tolerance", "0.03", "--chips", "48", "--voltages", "0.77,0.9"]);
+    let flags = sweep(&[
+        "--sampling",
+        "two-level",
+        "--tolerance",
+        "0.03",
+        "--chips",
+        "48",
+        "--voltages",
+        "0.77,0.9",
+    ]);
     let whole = place();
     let ended = whole.done(&flags);
     assert!(
-        ended.stderr.contains(" image evaluations; all images on as many chips are "),
+        ended
+            .stderr
+            .contains(" image evaluations; all images on as many chips are "),
         "{}",
         ended.stderr
     );
     let run = whole.only_run();
     let summary = String::from_utf8(whole.read(&format!("{run}/summary.csv"))).unwrap();
     let column = |name: &str| {
-        let at = summary.lines().next().unwrap().split(',').position(|known| known == name).unwrap();
-        summary.lines().skip(1).map(|line| line.split(',').nth(at).unwrap()).collect::<BTreeSet<_>>()
+        let at = summary
+            .lines()
+            .next()
+            .unwrap()
+            .split(',')
+            .position(|known| known == name)
+            .unwrap();
+        summary
+            .lines()
+            .skip(1)
+            .map(|line| line.split(',').nth(at).unwrap())
+            .collect::<BTreeSet<_>>()
     };
     for name in ["min", "median", "yield", "yield_low"] {
         assert_eq!(column(name), BTreeSet::from([""]), "{name}");
     }
-    assert!(column("image_std").iter().all(|std| std.parse::<f64>().unwrap() > 0.0));
-    let chips: Vec<usize> = column("chips").iter().map(|chips| chips.parse().unwrap()).collect();
+    assert!(column("image_std")
+        .iter()
+        .all(|std| std.parse::<f64>().unwrap() > 0.0));
+    let chips: Vec<usize> = column("chips")
+        .iter()
+        .map(|chips| chips.parse().unwrap())
+        .collect();
     assert!(chips.len() == 1 && chips[0] >= 128, "{chips:?}");
     let record = String::from_utf8(whole.read(&format!("{run}/run.yaml"))).unwrap();
-    assert!(record.contains("Two-level sampling: each chip was seen through images of its own"), "{record}");
+    assert!(
+        record.contains("Two-level sampling: each chip was seen through images of its own"),
+        "{record}"
+    );
     let differences = String::from_utf8(whole.read(&format!("{run}/differences.csv"))).unwrap();
-    assert!(differences.lines().nth(1).unwrap().contains(",wcat,normal,1,"), "{differences}");
+    assert!(
+        differences
+            .lines()
+            .nth(1)
+            .unwrap()
+            .contains(",wcat,normal,1,"),
+        "{differences}"
+    );
 
     let place = place();
     let mut child = place.start(&[&flags[..], &["--threads", "1"]].concat());
@@ -366,10 +511,20 @@ fn figures_are_redrawn_without_models_and_data_for_one_run_or_two() {
     place.done(&sweep(&["--out", "two", "--seed", "2"]));
     fs::remove_dir_all(&place.cache).unwrap();
     fs::remove_file(place.path("tiny.yaml")).unwrap();
-    let names = ["pareto", "accuracy_voltage", "accuracy_ber", "yield_voltage", "memory_model"];
+    let names = [
+        "pareto",
+        "accuracy_voltage",
+        "accuracy_ber",
+        "yield_voltage",
+        "memory_model",
+    ];
     let figures = |report: &str| {
-        let kinds = names.iter().flat_map(|name| [format!("{name}.svg"), format!("{name}.png")]);
-        kinds.map(|file| place.read(&format!("reports/{report}/{file}"))).collect::<Vec<_>>()
+        let kinds = names
+            .iter()
+            .flat_map(|name| [format!("{name}.svg"), format!("{name}.png")]);
+        kinds
+            .map(|file| place.read(&format!("reports/{report}/{file}")))
+            .collect::<Vec<_>>()
     };
     let page = || place.read("reports/one/report.html");
     let (before, page_before) = (figures("one"), page());
@@ -379,8 +534,21 @@ fn figures_are_redrawn_without_models_and_data_for_one_run_or_two() {
     assert!(figures("one") == before, "redrawn figures differ");
     assert!(page() == page_before, "the report differs");
 
-    let both = place.done(&["pareto", "results/one", "results/two", "--out", "both", "--format", "json"]);
-    assert!(both.stderr.contains("warning: the runs have different seeds (1 and 2)"), "{}", both.stderr);
+    let both = place.done(&[
+        "pareto",
+        "results/one",
+        "results/two",
+        "--out",
+        "both",
+        "--format",
+        "json",
+    ]);
+    assert!(
+        both.stderr
+            .contains("warning: the runs have different seeds (1 and 2)"),
+        "{}",
+        both.stderr
+    );
     let rows: serde_json::Value = serde_json::from_str(&both.stdout).unwrap();
     let ids: BTreeSet<&str> = rows
         .as_array()
@@ -402,9 +570,18 @@ fn a_torn_last_line_is_dropped_and_its_trial_computed_again() {
     let path = format!("{}/trials.journal", place.only_run());
     let whole = place.read(&path);
     let append = |bytes: &[u8]| {
-        File::options().append(true).open(place.path(&path)).unwrap().write_all(bytes).unwrap();
+        File::options()
+            .append(true)
+            .open(place.path(&path))
+            .unwrap()
+            .write_all(bytes)
+            .unwrap();
     };
-    for garbage in [&b"1234abcd {\"trial\":{\"design_id\":\"nor"[..], b"\0\0\0\0\0\0", b"00000000 {}\n"] {
+    for garbage in [
+        &b"1234abcd {\"trial\":{\"design_id\":\"nor"[..],
+        b"\0\0\0\0\0\0",
+        b"00000000 {}\n",
+    ] {
         append(garbage);
         assert_eq!(counts(&place.done(&SWEEP)), (0, TRIALS));
         assert!(place.read(&path) == whole, "the torn line is still there");
@@ -421,6 +598,8 @@ fn a_torn_last_line_is_dropped_and_its_trial_computed_again() {
     place.write(&path, &damaged);
     let ended = place.run(&SWEEP);
     assert_eq!(ended.code, Some(2), "{}", ended.stderr);
-    assert!(ended.stderr.contains("expected a whole line of a trial journal, found a damaged one"));
+    assert!(ended
+        .stderr
+        .contains("expected a whole line of a trial journal, found a damaged one"));
     assert!(place.read(&path) == damaged);
 }

@@ -24,8 +24,16 @@ fn fails(place: &Place, code: i32, args: &[&str], message: &str) {
     let before = place.tree();
     let ended = place.run(args);
     assert_eq!(ended.stderr, format!("error: {message}\n"), "{args:?}");
-    assert_eq!((ended.code, ended.stdout.as_str()), (Some(code), ""), "{args:?}");
-    assert_eq!(changes(&before, &place.tree()), Vec::<&String>::new(), "{args:?} left something behind");
+    assert_eq!(
+        (ended.code, ended.stdout.as_str()),
+        (Some(code), ""),
+        "{args:?}"
+    );
+    assert_eq!(
+        changes(&before, &place.tree()),
+        Vec::<&String>::new(),
+        "{args:?} left something behind"
+    );
 }
 
 #[track_caller]
@@ -38,8 +46,16 @@ fn refused(place: &Place, args: &[&str], message: &str) {
 fn misused(place: &Place, args: &[&str], message: &str) {
     let before = place.tree();
     let ended = place.run(args);
-    assert_eq!(ended.stderr.lines().next(), Some(format!("error: {message}").as_str()), "{args:?}");
-    assert_eq!((ended.code, ended.stdout.as_str()), (Some(2), ""), "{args:?}");
+    assert_eq!(
+        ended.stderr.lines().next(),
+        Some(format!("error: {message}").as_str()),
+        "{args:?}"
+    );
+    assert_eq!(
+        (ended.code, ended.stdout.as_str()),
+        (Some(2), ""),
+        "{args:?}"
+    );
     assert_eq!(before, place.tree());
 }
 
@@ -47,7 +63,11 @@ type Tree = std::collections::BTreeMap<String, Vec<u8>>;
 
 /// Names that are new, gone or have another content.
 fn changes<'a>(before: &'a Tree, after: &'a Tree) -> Vec<&'a String> {
-    before.keys().chain(after.keys()).filter(|name| before.get(*name) != after.get(*name)).collect()
+    before
+        .keys()
+        .chain(after.keys())
+        .filter(|name| before.get(*name) != after.get(*name))
+        .collect()
 }
 
 #[test]
@@ -61,9 +81,16 @@ fn model_files() {
     place.write("text.th", "this is no model");
     let half = whole.len() / 2;
     for command in ["sweep", "eval", "inspect"] {
-        let refused = |file: &str, message: &str| refused(&place, &[command, "--model", file], message);
-        refused("none.safetensors", "none.safetensors: not found (expected a safetensors file)");
-        refused("none.th", "none.th: not found (expected a PyTorch checkpoint)");
+        let refused =
+            |file: &str, message: &str| refused(&place, &[command, "--model", file], message);
+        refused(
+            "none.safetensors",
+            "none.safetensors: not found (expected a safetensors file)",
+        );
+        refused(
+            "none.th",
+            "none.th: not found (expected a PyTorch checkpoint)",
+        );
         refused(
             "cut.safetensors",
             &format!(
@@ -99,10 +126,25 @@ fn float_models_where_faults_are_asked_for() {
         "model float.safetensors: expected a quantised model, which stores codes in the memory, found \
                    float weights (bits: 32)";
     refused(&place, &["sweep", "--model", "float.safetensors"], message);
-    refused(&place, &["sweep", "--model", MODEL, "--model", "float.safetensors"], message);
-    refused(&place, &["sweep", "--model", "float.safetensors", "--dry-run"], message);
-    refused(&place, &["eval", "--model", "float.safetensors", "--ber", "0.01"], message);
-    place.write("float.yaml", "models:\n  - name: a\n    quantizer: { method: normal, bits: 32 }\n");
+    refused(
+        &place,
+        &["sweep", "--model", MODEL, "--model", "float.safetensors"],
+        message,
+    );
+    refused(
+        &place,
+        &["sweep", "--model", "float.safetensors", "--dry-run"],
+        message,
+    );
+    refused(
+        &place,
+        &["eval", "--model", "float.safetensors", "--ber", "0.01"],
+        message,
+    );
+    place.write(
+        "float.yaml",
+        "models:\n  - name: a\n    quantizer: { method: normal, bits: 32 }\n",
+    );
     refused(
         &place,
         &["sweep", "--config", "float.yaml"],
@@ -131,10 +173,19 @@ fn configuration_files() {
         ("twice.yaml", "seed: 1\nname: a\nseed: 2\n"),
         ("unclosed.yaml", "seed: [1\n"),
         ("list.yaml", "- seed\n"),
-        ("voltages.yaml", "name: a\nsweep:\n  chips: 3\n  voltages: 0.9:0.8:0.1\n"),
+        (
+            "voltages.yaml",
+            "name: a\nsweep:\n  chips: 3\n  voltages: 0.9:0.8:0.1\n",
+        ),
     ];
-    files.iter().for_each(|(name, text)| place.write(name, text));
-    for command in [&["sweep", "--model", MODEL][..], &["eval", "--model", MODEL], &["train"]] {
+    files
+        .iter()
+        .for_each(|(name, text)| place.write(name, text));
+    for command in [
+        &["sweep", "--model", MODEL][..],
+        &["eval", "--model", MODEL],
+        &["train"],
+    ] {
         let refused = |file: &str, message: &str| {
             refused(&place, &[command, &["--config", file]].concat(), message);
         };
@@ -147,13 +198,22 @@ fn configuration_files() {
             "type.yaml",
             "type.yaml:2: `sweep.chips`: expected a whole number from 0 to 4294967295, found the text `many`",
         );
-        refused("twice.yaml", "twice.yaml:3: `seed`: expected each key once, found this key twice");
-        refused("unclosed.yaml", "unclosed.yaml:2: expected YAML, found did not find expected ',' or ']'");
+        refused(
+            "twice.yaml",
+            "twice.yaml:3: `seed`: expected each key once, found this key twice",
+        );
+        refused(
+            "unclosed.yaml",
+            "unclosed.yaml:2: expected YAML, found did not find expected ',' or ']'",
+        );
         refused(
             "list.yaml",
             "list.yaml:1: expected keys with values at the top level, found a list of 1 item",
         );
-        refused("none.yaml", "none.yaml: not found (expected a configuration file)");
+        refused(
+            "none.yaml",
+            "none.yaml: not found (expected a configuration file)",
+        );
         refused(".", ".: expected a configuration file, found a folder");
         refused(
             "voltages.yaml",
@@ -167,7 +227,11 @@ fn configuration_files() {
 fn settings() {
     let place = place();
     let refused = |set: &str, message: &str| {
-        refused(&place, &["sweep", "--model", MODEL, "--set", set], &format!("--set {set}: {message}"));
+        refused(
+            &place,
+            &["sweep", "--model", MODEL, "--set", set],
+            &format!("--set {set}: {message}"),
+        );
     };
     refused("sweep.chips", "expected key.path=value, found no `=`");
     refused("=3", "expected key.path=value, found an empty key");
@@ -177,7 +241,10 @@ fn settings() {
          found `chip` (did you mean `chips`?)",
     );
     refused("sweep.chips=0", "expected 1 to 1000000, found 0");
-    refused("sweep.chips=many", "expected a whole number from 0 to 4294967295, found the text `many`");
+    refused(
+        "sweep.chips=many",
+        "expected a whole number from 0 to 4294967295, found the text `many`",
+    );
     refused(
         "dataset.name=foo",
         "expected one of `glyphs`, `mnist`, `cifar10`, `cifar100`, `folder`, found `foo`",
@@ -190,7 +257,11 @@ fn voltages() {
     let number =
         "--voltages: expected a number above 0 and at most 100, with or without `vmin` or `V`, found ";
     let refused = |list: &str, message: &str| {
-        refused(&place, &["sweep", "--model", MODEL, "--voltages", list], message);
+        refused(
+            &place,
+            &["sweep", "--model", MODEL, "--voltages", list],
+            message,
+        );
         refused_alone(&place, list, message);
     };
     for list in ["abc", "nan", "inf", "-1", "0", ""] {
@@ -201,9 +272,18 @@ fn voltages() {
         "0.9:0.8:0.1",
         "--voltages: expected start:stop:step with the stop at or above the start, found `0.9:0.8:0.1`",
     );
-    refused("0.8:0.9:0", "--voltages: expected start:stop:step with a step above 0, found `0.8:0.9:0`");
-    refused("0.8:0.9", "--voltages: expected a voltage or start:stop:step, found `0.8:0.9`");
-    refused("0.1:1:0.00001", "--voltages: expected at most 10000, found `0.1:1:0.00001`");
+    refused(
+        "0.8:0.9:0",
+        "--voltages: expected start:stop:step with a step above 0, found `0.8:0.9:0`",
+    );
+    refused(
+        "0.8:0.9",
+        "--voltages: expected a voltage or start:stop:step, found `0.8:0.9`",
+    );
+    refused(
+        "0.1:1:0.00001",
+        "--voltages: expected at most 10000, found `0.1:1:0.00001`",
+    );
     refused(
         "0.9,0.56V",
         "unit of voltage: expected `vmin`, that of sram-14nm-chandramoorthy2019 (lowest voltage with no failure in \
@@ -220,7 +300,10 @@ fn voltages() {
 #[track_caller]
 fn refused_alone(place: &Place, list: &str, message: &str) {
     refused(place, &["sweep", "--voltages", list], message);
-    assert!(place.cached("config.yaml").is_empty(), "a training was begun");
+    assert!(
+        place.cached("config.yaml").is_empty(),
+        "a training was begun"
+    );
 }
 
 #[test]
@@ -236,8 +319,12 @@ fn memory_models() {
     write("high.yaml", "2.0559e-1", "0.6");
     write("type.yaml", "exponent: 2.0", "exponent: many");
     write("twice.yaml", "energy:", "name: x\nenergy:");
-    for command in [&["sweep", "--model", MODEL, "--memory"][..], &["memory", "show"]] {
-        let refused = |memory: &str, message: &str| refused(&place, &[command, &[memory]].concat(), message);
+    for command in [
+        &["sweep", "--model", MODEL, "--memory"][..],
+        &["memory", "show"],
+    ] {
+        let refused =
+            |memory: &str, message: &str| refused(&place, &[command, &[memory]].concat(), message);
         refused(
             "rising.yaml",
             "rising.yaml:20: `bit_error_rate.points.2`: expected a bit error rate that does not rise with the voltage, \
@@ -256,8 +343,14 @@ fn memory_models() {
             "type.yaml",
             "type.yaml:25: `energy.access.exponent`: expected a number, found string \"many\"",
         );
-        refused("twice.yaml", "twice.yaml:2: `name`: expected this key once, found it twice");
-        refused("none.yaml", "none.yaml: not found (expected a memory model)");
+        refused(
+            "twice.yaml",
+            "twice.yaml:2: `name`: expected this key once, found it twice",
+        );
+        refused(
+            "none.yaml",
+            "none.yaml: not found (expected a memory model)",
+        );
         refused(
             "sram-3nm",
             "memory model: expected exponential-henwood2020, sram-14nm-chandramoorthy2019, \
@@ -286,12 +379,27 @@ fn data() {
     place.write("label.bin", vec![77; 3073]);
     for command in ["sweep", "eval"] {
         let with = |flags: &[&str], message: &str| {
-            refused(&place, &[&[command, "--model", MODEL], flags].concat(), message);
+            refused(
+                &place,
+                &[&[command, "--model", MODEL], flags].concat(),
+                message,
+            );
         };
-        let cifar = |file: &str, message: &str| with(&["--dataset", "cifar10", "--data-file", file], message);
-        cifar("empty.bin", "empty.bin: expected 1 to 1000000 records of 3073 bytes, found 0 bytes");
-        cifar("odd.bin", "odd.bin: expected 1 to 1000000 records of 3073 bytes, found 3000 bytes");
-        cifar("label.bin", "label.bin: expected labels from 0 to 9, found 77 at image 0");
+        let cifar = |file: &str, message: &str| {
+            with(&["--dataset", "cifar10", "--data-file", file], message)
+        };
+        cifar(
+            "empty.bin",
+            "empty.bin: expected 1 to 1000000 records of 3073 bytes, found 0 bytes",
+        );
+        cifar(
+            "odd.bin",
+            "odd.bin: expected 1 to 1000000 records of 3073 bytes, found 3000 bytes",
+        );
+        cifar(
+            "label.bin",
+            "label.bin: expected labels from 0 to 9, found 77 at image 0",
+        );
         cifar(
             "none.bin",
             "none.bin: not found (expected a file of CIFAR-10: get it with `wcat-explore data fetch cifar10`, or \
@@ -315,7 +423,10 @@ fn data() {
             &["--dataset", "svhn"],
             "dataset: expected one of `glyphs`, `mnist`, `cifar10`, `cifar100`, `folder`, found `svhn`",
         );
-        with(&["--images", "99999999"], "images: expected 1 to 100 (glyphs), found 99999999");
+        with(
+            &["--images", "99999999"],
+            "images: expected 1 to 100 (glyphs), found 99999999",
+        );
     }
     refused(
         &place,
@@ -332,8 +443,15 @@ fn data() {
         "[CACHE]/wcat-explore/mnist/t10k-images-idx3-ubyte.gz: not found (expected a file of MNIST: get it with \
          `wcat-explore data fetch mnist`, or name its folder with --data-dir)",
     );
-    refused(&place, &["sweep", "--images", "9999"], "images: expected 1 to 2000 (glyphs), found 9999");
-    assert!(place.cached("config.yaml").is_empty(), "a training was begun");
+    refused(
+        &place,
+        &["sweep", "--images", "9999"],
+        "images: expected 1 to 2000 (glyphs), found 9999",
+    );
+    assert!(
+        place.cached("config.yaml").is_empty(),
+        "a training was begun"
+    );
     for command in ["info", "fetch"] {
         let message =
             "dataset: expected one of `glyphs`, `mnist`, `cifar10`, `cifar100`, `folder`, found `svhn`";
@@ -357,7 +475,15 @@ fn a_model_for_other_images() {
 fn run_folders() {
     let place = place();
     let sweep = |flags: &[&'static str]| {
-        let all = ["sweep", "--model", MODEL, "--voltages", "0.8,1.0", "--chips", "2"];
+        let all = [
+            "sweep",
+            "--model",
+            MODEL,
+            "--voltages",
+            "0.8,1.0",
+            "--chips",
+            "2",
+        ];
         [&all, flags].concat()
     };
     place.done(&sweep(&["--out", "mine"]));
@@ -379,7 +505,10 @@ fn run_folders() {
     );
     let begun = String::from_utf8(place.read("results/mine/run.yaml")).unwrap();
     let identity = |text: &str| {
-        let line = text.lines().find(|line| line.starts_with("identity: ")).unwrap();
+        let line = text
+            .lines()
+            .find(|line| line.starts_with("identity: "))
+            .unwrap();
         line.trim_start_matches("identity: ").to_owned()
     };
     let own = identity(&begun);
@@ -395,10 +524,19 @@ fn run_folders() {
         ),
     );
     for name in ["../x", "/x", "a/b", "..", ".", "", "x/", ".hidden"] {
-        let message =
-            format!("--out: expected a plain folder name, no path and no `.` in front, found `{name}`");
-        refused(&place, &["sweep", "--model", MODEL, "--out", name], &message);
-        refused(&place, &["sweep", "--model", MODEL, "--dry-run", "--out", name], &message);
+        let message = format!(
+            "--out: expected a plain folder name, no path and no `.` in front, found `{name}`"
+        );
+        refused(
+            &place,
+            &["sweep", "--model", MODEL, "--out", name],
+            &message,
+        );
+        refused(
+            &place,
+            &["sweep", "--model", MODEL, "--dry-run", "--out", name],
+            &message,
+        );
         refused(&place, &["pareto", "results/mine", "--out", name], &message);
     }
     let message =
@@ -410,16 +548,29 @@ fn run_folders() {
     refused(&place, &["pareto", "results/other"], record);
     let unfinished: Vec<&str> = begun
         .lines()
-        .map(|line| if line.starts_with("finished_unix") { "finished_unix: null" } else { line })
+        .map(|line| {
+            if line.starts_with("finished_unix") {
+                "finished_unix: null"
+            } else {
+                line
+            }
+        })
         .collect();
     place.write("results/other/run.yaml", unfinished.join("\n"));
-    let command =
-        begun.lines().skip_while(|line| *line != "commands:").nth(1).unwrap().trim_start_matches("- ");
+    let command = begun
+        .lines()
+        .skip_while(|line| *line != "commands:")
+        .nth(1)
+        .unwrap()
+        .trim_start_matches("- ");
     let owed = format!(
         "results/other/summary.parquet: not found (expected the tables of a finished run; this one is not finished, its \
          command goes on with it: `{command}`)"
     );
-    for command in [&["pareto", "results/other"][..], &["publish", "results/other", "--out", "all.md"]] {
+    for command in [
+        &["pareto", "results/other"][..],
+        &["publish", "results/other", "--out", "all.md"],
+    ] {
         refused(&place, command, &owed);
     }
     refused(&place, &["pareto", "results/mine", "results/none"], message);
@@ -434,10 +585,17 @@ fn run_folders() {
 fn numbers_out_of_range() {
     let place = place();
     let sweep = |flags: &[&str], message: &str| {
-        refused(&place, &[&["sweep", "--model", MODEL], flags].concat(), message);
+        refused(
+            &place,
+            &[&["sweep", "--model", MODEL], flags].concat(),
+            message,
+        );
     };
     sweep(&["--chips", "0"], "--chips: expected 1 to 1000000, found 0");
-    sweep(&["--chips", "1000001"], "--chips: expected 1 to 1000000, found 1000001");
+    sweep(
+        &["--chips", "1000001"],
+        "--chips: expected 1 to 1000000, found 1000001",
+    );
     sweep(&["--images", "0"], "--images: expected at least 1, found 0");
     for (tolerance, found) in [("nan", "NaN"), ("inf", "inf"), ("0", "0"), ("0.6", "0.6")] {
         let message = format!("--tolerance: expected a number from 1e-6 to 0.5, found {found}");
@@ -449,18 +607,40 @@ fn numbers_out_of_range() {
     sweep(&["--sampling", "two-level"], message);
     let message =
         "--images: expected to be left out: two-level sampling chooses the images of each chip, found 50";
-    sweep(&["--sampling", "two-level", "--tolerance", "0.01", "--images", "50"], message);
-    let device = "device: expected `cpu`: this program was built without the `cuda` feature, found `cuda:0`";
+    sweep(
+        &[
+            "--sampling",
+            "two-level",
+            "--tolerance",
+            "0.01",
+            "--images",
+            "50",
+        ],
+        message,
+    );
+    let device =
+        "device: expected `cpu`: this program was built without the `cuda` feature, found `cuda:0`";
     if !cfg!(feature = "cuda") {
         sweep(&["--device", "cuda:0"], device);
-        refused(&place, &["eval", "--model", MODEL, "--device", "cuda:0"], device);
+        refused(
+            &place,
+            &["eval", "--model", MODEL, "--device", "cuda:0"],
+            device,
+        );
         refused(&place, &["train", "--device", "cuda:0"], device);
     }
     let eval = |flags: &[&str], message: &str| {
-        refused(&place, &[&["eval", "--model", MODEL], flags].concat(), message);
+        refused(
+            &place,
+            &[&["eval", "--model", MODEL], flags].concat(),
+            message,
+        );
     };
     eval(&["--images", "0"], "--images: expected at least 1, found 0");
-    eval(&["--voltage", "0.8,0.9"], "--voltage: expected one voltage, found 2 voltages");
+    eval(
+        &["--voltage", "0.8,0.9"],
+        "--voltage: expected one voltage, found 2 voltages",
+    );
     eval(
         &["--voltage", "0.56V"],
         "unit of voltage: expected `vmin`, that of sram-14nm-chandramoorthy2019 (lowest voltage with no failure in \
@@ -471,12 +651,21 @@ fn numbers_out_of_range() {
 #[test]
 fn vector_instructions_that_the_machine_lacks() {
     let place = place();
-    let names = Isa::available().iter().map(|isa| isa.name()).collect::<Vec<_>>().join(", ");
+    let names = Isa::available()
+        .iter()
+        .map(|isa| isa.name())
+        .collect::<Vec<_>>()
+        .join(", ");
     for isa in Isa::ALL.into_iter().filter(|isa| !isa.is_available()) {
-        let message =
-            format!("vector instructions: expected one that this machine has: {names}, found `{isa}`");
+        let message = format!(
+            "vector instructions: expected one that this machine has: {names}, found `{isa}`"
+        );
         for command in [&["eval", "--model", MODEL][..], &["memory", "list"]] {
-            refused(&place, &[command, &["--isa", isa.name()]].concat(), &message);
+            refused(
+                &place,
+                &[command, &["--isa", isa.name()]].concat(),
+                &message,
+            );
         }
     }
 }
@@ -529,5 +718,11 @@ fn usage() {
     }
     let nothing = place.run(&[]);
     assert_eq!((nothing.code, nothing.stdout.as_str()), (Some(2), ""));
-    assert!(nothing.stderr.contains("Usage: wcat-explore [OPTIONS] <COMMAND>"), "{}", nothing.stderr);
+    assert!(
+        nothing
+            .stderr
+            .contains("Usage: wcat-explore [OPTIONS] <COMMAND>"),
+        "{}",
+        nothing.stderr
+    );
 }

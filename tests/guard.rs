@@ -28,7 +28,10 @@ fn place() -> Place {
     for (from, to) in [
         ("mnist-lenet5/mnist_lenet5-wcat-4bit", "wcat.safetensors"),
         ("mnist-lenet5/mnist_lenet5-lsq-2bit", "lsq.safetensors"),
-        ("cifar10-resnet20/cifar10_resnet20-0.1-wcat-4bit", "resnet.safetensors"),
+        (
+            "cifar10-resnet20/cifar10_resnet20-0.1-wcat-4bit",
+            "resnet.safetensors",
+        ),
     ] {
         let model = repository().join(format!("results/models/{from}.safetensors"));
         fs::copy(model, place.path(to)).unwrap();
@@ -86,21 +89,35 @@ fn hashes(place: &Place, name: &str, arguments: &str) -> Vec<String> {
     let mut all: Vec<&str> = arguments.split_whitespace().collect();
     all.extend(["--isa", "avx2", "--threads", "2", "-q"]);
     if !all.contains(&"cifar10") {
-        all.extend(["--dataset", "glyphs", "--set", "dataset.glyphs.test_images=200"]);
+        all.extend([
+            "--dataset",
+            "glyphs",
+            "--set",
+            "dataset.glyphs.test_images=200",
+        ]);
     }
     let ended = place.done(&all);
     let line = |what: &str, content: &[u8]| format!("{name}/{what} {}", store::sha256(content));
     let mut lines = vec![line("stdout", ended.stdout.as_bytes())];
-    let Ok(runs) = fs::read_dir(place.path("results")) else { return lines };
+    let Ok(runs) = fs::read_dir(place.path("results")) else {
+        return lines;
+    };
     for run in runs {
         let run = run.unwrap().path();
-        lines.push(line("run-name", run.file_name().unwrap().as_encoded_bytes()));
+        lines.push(line(
+            "run-name",
+            run.file_name().unwrap().as_encoded_bytes(),
+        ));
         for file in fs::read_dir(&run).unwrap() {
             let file = file.unwrap().path();
             let file_name = file.file_name().unwrap().to_str().unwrap();
             if file.is_file() && !VOLATILE.contains(&file_name) {
                 let content = fs::read(&file).unwrap();
-                let content = if file_name == "trials.journal" { timeless(&content) } else { content };
+                let content = if file_name == "trials.journal" {
+                    timeless(&content)
+                } else {
+                    content
+                };
                 lines.push(line(file_name, &content));
             }
         }
@@ -112,14 +129,19 @@ fn hashes(place: &Place, name: &str, arguments: &str) -> Vec<String> {
 /// Lines of a journal in order, without their checksums and seconds: threads end in any order.
 fn timeless(journal: &[u8]) -> Vec<u8> {
     let text = std::str::from_utf8(journal).unwrap();
-    let mut lines: Vec<String> = text.lines().map(|line| without_seconds(&line[9..])).collect();
+    let mut lines: Vec<String> = text
+        .lines()
+        .map(|line| without_seconds(&line[9..]))
+        .collect();
     lines.sort();
     lines.join("\n").into_bytes()
 }
 
 /// A line without `"seconds":<number>`.
 fn without_seconds(line: &str) -> String {
-    let Some((before, after)) = line.split_once("\"seconds\":") else { return line.to_owned() };
+    let Some((before, after)) = line.split_once("\"seconds\":") else {
+        return line.to_owned();
+    };
     let number = after.find([',', '}']).unwrap_or(after.len());
     format!("{before}{}", &after[number..])
 }
@@ -127,16 +149,24 @@ fn without_seconds(line: &str) -> String {
 #[test]
 fn tables_journals_names_and_printed_results_have_their_recorded_hashes() {
     let place = place();
-    let mut lines: Vec<String> =
-        calls().iter().flat_map(|(name, arguments)| hashes(&place, name, arguments)).collect();
+    let mut lines: Vec<String> = calls()
+        .iter()
+        .flat_map(|(name, arguments)| hashes(&place, name, arguments))
+        .collect();
     lines.sort();
     let found = lines.join("\n") + "\n";
     if std::env::var_os("WCAT_RENEW_GUARD").is_some() {
         store::write_bytes(Path::new(RECORDED), found.as_bytes()).unwrap();
     }
     let recorded = fs::read_to_string(RECORDED).unwrap();
-    let changed: Vec<&str> =
-        found.lines().filter(|line| !recorded.lines().any(|known| known == *line)).collect();
+    let changed: Vec<&str> = found
+        .lines()
+        .filter(|line| !recorded.lines().any(|known| known == *line))
+        .collect();
     assert!(changed.is_empty(), "changed:\n{}", changed.join("\n"));
-    assert_eq!(recorded.lines().count(), found.lines().count(), "something recorded is no longer written");
+    assert_eq!(
+        recorded.lines().count(),
+        found.lines().count(),
+        "something recorded is no longer written"
+    );
 }

@@ -64,7 +64,9 @@ const CRATES: &[(&str, &[&str])] = &[
 ];
 
 /// Names that say nothing about what a file owns.
-const EMPTY_NAMES: &[&str] = &["utils", "util", "common", "helpers", "helper", "base", "misc", "types"];
+const EMPTY_NAMES: &[&str] = &[
+    "utils", "util", "common", "helpers", "helper", "base", "misc", "types",
+];
 
 /// Most lines of a file, with its tests.
 const MAX_LINES: usize = 600;
@@ -111,7 +113,9 @@ fn roots(file: &File) -> Vec<usize> {
             out.push(at + 3);
         }
         if file.word(at) == "super" && !file.continues(at) {
-            let supers = (0..).take_while(|i| file.is(at + 3 * i, &["super", ":", ":"])).count();
+            let supers = (0..)
+                .take_while(|i| file.is(at + 3 * i, &["super", ":", ":"]))
+                .count();
             if supers == file.tokens[at].depth && supers > 0 {
                 out.push(at + 3 * supers);
             }
@@ -131,13 +135,18 @@ fn floors(file: &File) -> Vec<String> {
     };
     let mut bad = vec![];
     for at in (0..file.tokens.len()).filter(|at| file.is(*at, &["crate", "as"])) {
-        bad.push(file.at(file.tokens[at].line, "names the crate root: name the module"));
+        bad.push(file.at(
+            file.tokens[at].line,
+            "names the crate root: name the module",
+        ));
     }
     for token in roots(file).into_iter().flat_map(|at| names(file, at)) {
         let used = token.text.as_str();
         let breach = match floor(used) {
             _ if used == room => continue,
-            None if used == "*" || used == "self" => "takes in the crate root: name the module".to_owned(),
+            None if used == "*" || used == "self" => {
+                "takes in the crate root: name the module".to_owned()
+            }
             None => format!("`{used}` has no floor: add it to FLOORS, or name its module"),
             Some(there) if there < here => continue,
             Some(_) => format!("`{room}` uses `{used}`, which is not on a lower floor"),
@@ -152,16 +161,20 @@ fn crates(file: &File) -> Vec<String> {
     let mut bad = vec![];
     for (at, token) in file.tokens.iter().enumerate() {
         let owner = CRATES.iter().find(|(name, _)| {
-            token.text.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('_'))
+            token
+                .text
+                .strip_prefix(name)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('_'))
         });
         let Some((name, rooms)) = owner else { continue };
         let before = at.checked_sub(1).map_or("", |i| file.word(i));
-        let named =
-            !file.continues(at) && (file.is(at + 1, &[":", ":"]) || ["use", "crate"].contains(&before));
+        let named = !file.continues(at)
+            && (file.is(at + 1, &[":", ":"]) || ["use", "crate"].contains(&before));
         if named && !rooms.contains(&file.room()) {
-            bad.push(
-                file.at(token.line, &format!("names `{name}`, which belongs to {}", rooms.join(" and "))),
-            );
+            bad.push(file.at(
+                token.line,
+                &format!("names `{name}`, which belongs to {}", rooms.join(" and ")),
+            ));
         }
     }
     bad
@@ -177,11 +190,17 @@ fn printing(file: &File) -> Vec<String> {
         let word = token.text.as_str();
         let macros = ["println", "eprintln", "print", "eprint", "dbg"];
         let prints = macros.contains(&word) && file.word(at + 1) == "!";
-        let streams = file.is(at, &["io", ":", ":", "stdout"]) || file.is(at, &["io", ":", ":", "stderr"]);
+        let streams =
+            file.is(at, &["io", ":", ":", "stdout"]) || file.is(at, &["io", ":", ":", "stderr"]);
         let ends = file.is(at, &["process", ":", ":"])
-            && names(file, at + 3).iter().any(|name| ["exit", "abort"].contains(&name.text.as_str()));
+            && names(file, at + 3)
+                .iter()
+                .any(|name| ["exit", "abort"].contains(&name.text.as_str()));
         if (prints || streams) && !token.test {
-            bad.push(file.at(token.line, &format!("prints (`{word}`): only the program does")));
+            bad.push(file.at(
+                token.line,
+                &format!("prints (`{word}`): only the program does"),
+            ));
         }
         if ends {
             bad.push(file.at(token.line, "ends the process: only the program does"));
@@ -192,24 +211,42 @@ fn printing(file: &File) -> Vec<String> {
 
 /// `unsafe`, and leave for it, stand nowhere.
 fn unsafety(file: &File) -> Vec<String> {
-    let words = file.tokens.iter().filter(|token| ["unsafe", "unsafe_code"].contains(&token.text.as_str()));
-    words.map(|token| file.at(token.line, &format!("`{}`: no file may", token.text))).collect()
+    let words = file
+        .tokens
+        .iter()
+        .filter(|token| ["unsafe", "unsafe_code"].contains(&token.text.as_str()));
+    words
+        .map(|token| file.at(token.line, &format!("`{}`: no file may", token.text)))
+        .collect()
 }
 
 /// A file opens with a sentence on what it is for, has a telling name, and is not long.
 fn form(file: &File) -> Vec<String> {
     let mut bad = vec![];
-    let opening: Vec<&str> = file.text.lines().map_while(|line| line.strip_prefix("//! ")).collect();
+    let opening: Vec<&str> = file
+        .text
+        .lines()
+        .map_while(|line| line.strip_prefix("//! "))
+        .collect();
     let opening = opening.join(" ");
     if opening.split_whitespace().count() < 3 || !opening.contains('.') {
         bad.push(file.at(1, "does not open with a `//!` sentence on what it is for"));
     }
     let count = file.text.lines().count();
-    let most = if file.path == "bin/wcat-explore/main.rs" { MAX_MAIN_LINES } else { MAX_LINES };
+    let most = if file.path == "bin/wcat-explore/main.rs" {
+        MAX_MAIN_LINES
+    } else {
+        MAX_LINES
+    };
     if count > most {
         bad.push(file.at(count, &format!("{count} lines, {most} at most")));
     }
-    for name in file.path.trim_end_matches(".rs").split('/').filter(|name| EMPTY_NAMES.contains(name)) {
+    for name in file
+        .path
+        .trim_end_matches(".rs")
+        .split('/')
+        .filter(|name| EMPTY_NAMES.contains(name))
+    {
         bad.push(file.at(1, &format!("`{name}` does not say what the file owns")));
     }
     bad
@@ -217,14 +254,22 @@ fn form(file: &File) -> Vec<String> {
 
 /// Every room with a floor has code.
 fn rooms(files: &[File]) -> Vec<String> {
-    let without = FLOORS.concat().into_iter().filter(|room| !files.iter().any(|file| file.room() == *room));
-    without.map(|room| format!("`{room}` has a floor, but src/ has no such module")).collect()
+    let without = FLOORS
+        .concat()
+        .into_iter()
+        .filter(|room| !files.iter().any(|file| file.room() == *room));
+    without
+        .map(|room| format!("`{room}` has a floor, but src/ has no such module"))
+        .collect()
 }
 
 // ---- the rules on the code as it is ----
 
 fn walk(folder: &Path, prefix: &str, files: &mut Vec<File>) {
-    let mut paths: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut paths: Vec<_> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
     paths.sort();
     for path in paths {
         let name = format!("{prefix}{}", path.file_name().unwrap().to_str().unwrap());
@@ -238,14 +283,26 @@ fn walk(folder: &Path, prefix: &str, files: &mut Vec<File>) {
 
 fn sources() -> Vec<File> {
     let mut files = vec![];
-    walk(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/src")), "", &mut files);
-    assert!(files.iter().any(|file| file.path == "lib.rs"), "src/ was not read");
+    walk(
+        Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/src")),
+        "",
+        &mut files,
+    );
+    assert!(
+        files.iter().any(|file| file.path == "lib.rs"),
+        "src/ was not read"
+    );
     files
 }
 
 fn hold(rule: fn(&File) -> Vec<String>) {
     let bad: Vec<String> = sources().iter().flat_map(rule).collect();
-    assert!(bad.is_empty(), "{} breaches:\n{}", bad.len(), bad.join("\n"));
+    assert!(
+        bad.is_empty(),
+        "{} breaches:\n{}",
+        bad.len(),
+        bad.join("\n")
+    );
 }
 
 #[test]
@@ -345,9 +402,12 @@ fn comments_and_strings_are_not_code() {
 #[test]
 fn an_unknown_module_or_the_crate_root_is_a_breach() {
     assert_eq!(breaches(floors, "pytorch.rs", ""), 1);
-    for text in
-        ["use crate::pytorch::read;", "use crate::*;", "use crate::{self as root};", "use crate as root;"]
-    {
+    for text in [
+        "use crate::pytorch::read;",
+        "use crate::*;",
+        "use crate::{self as root};",
+        "use crate as root;",
+    ] {
         assert_eq!(breaches(floors, "net.rs", text), 1, "{text}");
     }
 }
@@ -356,7 +416,9 @@ fn an_unknown_module_or_the_crate_root_is_a_breach() {
 fn an_empty_floor_is_a_breach() {
     let all = |without: &str| {
         let rooms = FLOORS.concat().into_iter().filter(|room| *room != without);
-        rooms.map(|room| File::new(&format!("{room}/x.rs"), "")).collect::<Vec<_>>()
+        rooms
+            .map(|room| File::new(&format!("{room}/x.rs"), ""))
+            .collect::<Vec<_>>()
     };
     assert_eq!(rooms(&all("")).len(), 0);
     assert_eq!(rooms(&all("run")).len(), 1);
@@ -374,11 +436,22 @@ fn a_crate_outside_its_room_is_a_breach() {
         ] {
             assert_eq!(breaches(crates, "net/mlp.rs", &text), 1, "{text}");
             for home in *homes {
-                assert_eq!(breaches(crates, &format!("{home}/a.rs"), &text), 0, "{text} in {home}");
+                assert_eq!(
+                    breaches(crates, &format!("{home}/a.rs"), &text),
+                    0,
+                    "{text} in {home}"
+                );
             }
         }
     }
-    assert_eq!(breaches(crates, "net.rs", "let tar = x.tar; tar.finish(); crate::data::tar::f()"), 0);
+    assert_eq!(
+        breaches(
+            crates,
+            "net.rs",
+            "let tar = x.tar; tar.finish(); crate::data::tar::f()"
+        ),
+        0
+    );
 }
 
 #[test]
@@ -392,19 +465,40 @@ fn printing_and_exiting_outside_the_program_are_breaches() {
         "fn f() { std::io::stderr().flush() }",
     ] {
         assert_eq!(breaches(printing, "net.rs", text), 1, "{text}");
-        assert_eq!(breaches(printing, "bin/wcat-explore/show.rs", text), 0, "{text}");
+        assert_eq!(
+            breaches(printing, "bin/wcat-explore/show.rs", text),
+            0,
+            "{text}"
+        );
     }
     assert_eq!(
-        breaches(printing, "net.rs", "#[cfg(test)] mod tests { fn f() { println!(\"skipped\") } }"),
+        breaches(
+            printing,
+            "net.rs",
+            "#[cfg(test)] mod tests { fn f() { println!(\"skipped\") } }"
+        ),
         0
     );
-    assert_eq!(breaches(printing, "net/tests.rs", "fn f() { println!(\"skipped\") }"), 0);
+    assert_eq!(
+        breaches(printing, "net/tests.rs", "fn f() { println!(\"skipped\") }"),
+        0
+    );
 }
 
 #[test]
 fn unsafe_is_a_breach() {
-    assert_eq!(breaches(unsafety, "kernel/conv.rs", "fn f() { unsafe { g() } }"), 1);
-    assert_eq!(breaches(unsafety, "bin/wcat-explore/main.rs", "#![allow(unsafe_code)]"), 1);
+    assert_eq!(
+        breaches(unsafety, "kernel/conv.rs", "fn f() { unsafe { g() } }"),
+        1
+    );
+    assert_eq!(
+        breaches(
+            unsafety,
+            "bin/wcat-explore/main.rs",
+            "#![allow(unsafe_code)]"
+        ),
+        1
+    );
     assert_eq!(breaches(unsafety, "kernel/conv.rs", "fn unsafely() {}"), 0);
 }
 
@@ -414,10 +508,31 @@ fn a_file_without_sentence_too_long_or_badly_named_is_a_breach() {
     assert_eq!(breaches(form, "net.rs", opening), 0);
     assert_eq!(breaches(form, "net.rs", "use std::fs;"), 1);
     assert_eq!(breaches(form, "net.rs", "//! net\n"), 1);
-    assert_eq!(breaches(form, "net.rs", &format!("{opening}{}", "\n".repeat(MAX_LINES - 1))), 0);
-    assert_eq!(breaches(form, "net.rs", &format!("{opening}{}", "\n".repeat(MAX_LINES))), 1);
+    assert_eq!(
+        breaches(
+            form,
+            "net.rs",
+            &format!("{opening}{}", "\n".repeat(MAX_LINES - 1))
+        ),
+        0
+    );
+    assert_eq!(
+        breaches(
+            form,
+            "net.rs",
+            &format!("{opening}{}", "\n".repeat(MAX_LINES))
+        ),
+        1
+    );
     let main = "bin/wcat-explore/main.rs";
-    assert_eq!(breaches(form, main, &format!("{opening}{}", "\n".repeat(MAX_MAIN_LINES))), 1);
+    assert_eq!(
+        breaches(
+            form,
+            main,
+            &format!("{opening}{}", "\n".repeat(MAX_MAIN_LINES))
+        ),
+        1
+    );
     for name in EMPTY_NAMES {
         assert_eq!(breaches(form, &format!("net/{name}.rs"), opening), 1);
         assert_eq!(breaches(form, &format!("{name}/net.rs"), opening), 1);

@@ -23,8 +23,13 @@ use wcat_explore::units::Bits;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Networks of the benchmarks.
-pub(crate) const ARCHITECTURES: [Architecture; 2] =
-    [Architecture::Lenet5, Architecture::Resnet { blocks: 3, projection: false }];
+pub(crate) const ARCHITECTURES: [Architecture; 2] = [
+    Architecture::Lenet5,
+    Architecture::Resnet {
+        blocks: 3,
+        projection: false,
+    },
+];
 
 /// Repeats that a ratio is the median of, where nothing else is asked.
 const REPEATS: usize = 5;
@@ -81,7 +86,11 @@ pub(crate) struct Asked {
 impl Asked {
     /// True where interleaved repeats of this name are wanted.
     pub(crate) fn wants(&self, name: &str) -> bool {
-        self.measures && self.filter.as_deref().is_none_or(|f| name.contains(f) || f.contains(name))
+        self.measures
+            && self
+                .filter
+                .as_deref()
+                .is_none_or(|f| name.contains(f) || f.contains(name))
     }
 
     /// The vector instructions to measure: those asked for, or all but the portable ones, which are for machines
@@ -108,26 +117,47 @@ pub(crate) fn asked() -> Asked {
             None => (arg.clone(), None),
         };
         match flag.as_str() {
-            "--isa" => ours.push(("WCAT_ISA", value.or_else(|| args.next()).unwrap_or_default())),
-            "--repeats" => ours.push(("WCAT_REPEATS", value.or_else(|| args.next()).unwrap_or_default())),
+            "--isa" => ours.push((
+                "WCAT_ISA",
+                value.or_else(|| args.next()).unwrap_or_default(),
+            )),
+            "--repeats" => ours.push((
+                "WCAT_REPEATS",
+                value.or_else(|| args.next()).unwrap_or_default(),
+            )),
             "--full" => ours.push(("WCAT_FULL", "1".to_owned())),
             _ => rest.push(arg),
         }
     }
     if !ours.is_empty() {
         let mut again = std::process::Command::new(std::env::current_exe().unwrap());
-        std::process::exit(again.args(&rest).envs(ours).status().unwrap().code().unwrap_or(1));
+        std::process::exit(
+            again
+                .args(&rest)
+                .envs(ours)
+                .status()
+                .unwrap()
+                .code()
+                .unwrap_or(1),
+        );
     }
     let given = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-    let isa: Option<Isa> = given("WCAT_ISA").map(|name| name.parse().unwrap_or_else(|error| refuse(&error)));
+    let isa: Option<Isa> =
+        given("WCAT_ISA").map(|name| name.parse().unwrap_or_else(|error| refuse(&error)));
     if let Some(isa) = isa {
         isa.choose().unwrap_or_else(|error| refuse(&error));
     }
-    rayon::ThreadPoolBuilder::new().num_threads(1).build_global().unwrap();
+    rayon::ThreadPoolBuilder::new()
+        .num_threads(1)
+        .build_global()
+        .unwrap();
     let has = |flag: &str| rest.iter().any(|arg| arg == flag);
-    let repeats =
-        |text: String| text.parse().unwrap_or_else(|_| refuse(&"--repeats: expected a whole number"));
-    let place = |at: &usize| !rest[*at].starts_with('-') && (*at == 0 || !rest[at - 1].starts_with('-'));
+    let repeats = |text: String| {
+        text.parse()
+            .unwrap_or_else(|_| refuse(&"--repeats: expected a whole number"))
+    };
+    let place =
+        |at: &usize| !rest[*at].starts_with('-') && (*at == 0 || !rest[at - 1].starts_with('-'));
     Asked {
         isa,
         repeats: given("WCAT_REPEATS").map_or(REPEATS, repeats).max(1),
@@ -144,7 +174,9 @@ fn refuse(message: &dyn std::fmt::Display) -> ! {
 
 /// Criterion in CPU seconds, with its own flags.
 pub(crate) fn criterion() -> Criterion<CpuTime> {
-    Criterion::default().with_measurement(CpuTime).configure_from_args()
+    Criterion::default()
+        .with_measurement(CpuTime)
+        .configure_from_args()
 }
 
 /// A group of ten samples over about so many seconds.
@@ -155,7 +187,9 @@ pub(crate) fn group<'a>(
 ) -> BenchmarkGroup<'a, CpuTime> {
     let mut group = criterion.benchmark_group(name);
     group.sample_size(10).sampling_mode(SamplingMode::Flat);
-    group.warm_up_time(Duration::from_millis(300)).measurement_time(Duration::from_secs(seconds));
+    group
+        .warm_up_time(Duration::from_millis(300))
+        .measurement_time(Duration::from_secs(seconds));
     group
 }
 
@@ -170,16 +204,29 @@ pub(crate) fn cpu_seconds(work: impl FnOnce()) -> f64 {
 
 /// A network for images of 10 classes with fresh weights, plainly quantised to 8 bits.
 pub(crate) fn network(architecture: Architecture) -> Network {
-    let quantizer = QuantizerSpec { bits: Bits::new(8).unwrap(), ..QuantizerSpec::default() };
-    Network::new(architecture, 10, &quantizer, Seed(1), &Device::Cpu).unwrap().0
+    let quantizer = QuantizerSpec {
+        bits: Bits::new(8).unwrap(),
+        ..QuantizerSpec::default()
+    };
+    Network::new(architecture, 10, &quantizer, Seed(1), &Device::Cpu)
+        .unwrap()
+        .0
 }
 
 /// Normally distributed images of a network's shape, labels in turn.
 pub(crate) fn images(architecture: Architecture, n: usize) -> Images {
     let shape = architecture.input_shape();
     let mut stream = Seed(2).stream(Purpose::Images, &[]);
-    let pixels = (0..n * shape.iter().product::<usize>()).map(|_| stream.normal() as f32).collect();
-    Images::new(pixels, shape, (0..n as u32).map(|i| i % 10).collect(), &Device::Cpu).unwrap()
+    let pixels = (0..n * shape.iter().product::<usize>())
+        .map(|_| stream.normal() as f32)
+        .collect();
+    Images::new(
+        pixels,
+        shape,
+        (0..n as u32).map(|i| i % 10).collect(),
+        &Device::Cpu,
+    )
+    .unwrap()
 }
 
 /// Median of a sample.
@@ -189,7 +236,13 @@ pub(crate) fn median(sample: &[f64]) -> f64 {
 
 /// Median of the ratios of two samples, repeat by repeat.
 pub(crate) fn median_ratio(over: &[f64], under: &[f64]) -> f64 {
-    median(&over.iter().zip(under).map(|(over, under)| over / under).collect::<Vec<_>>())
+    median(
+        &over
+            .iter()
+            .zip(under)
+            .map(|(over, under)| over / under)
+            .collect::<Vec<_>>(),
+    )
 }
 
 /// Multiply-adds of one core in GFLOP/s, two operations each: twelve independent chains in registers; fused where the
@@ -201,8 +254,10 @@ pub(crate) fn peak(isa: Isa) -> f64 {
         #[cfg(target_arch = "x86_64")]
         Isa::Avx2 => pulp::x86::V3::try_new().map_or(0.0, |simd| Simd::vectorize(simd, Chains)),
         #[cfg(target_arch = "x86_64")]
-        Isa::Portable => pulp::x86::V2::try_new()
-            .map_or_else(|| Simd::vectorize(pulp::Scalar128b, Chains), |simd| Simd::vectorize(simd, Chains)),
+        Isa::Portable => pulp::x86::V2::try_new().map_or_else(
+            || Simd::vectorize(pulp::Scalar128b, Chains),
+            |simd| Simd::vectorize(simd, Chains),
+        ),
         #[cfg(not(target_arch = "x86_64"))]
         _ => Simd::vectorize(pulp::Scalar128b, Chains),
     }
@@ -217,7 +272,10 @@ impl WithSimd for Chains {
     fn with_simd<S: Simd>(self, simd: S) -> f64 {
         const ROUNDS: usize = 10_000_000;
         let mut sums = [simd.splat_f32s(0.5); 12];
-        let (a, b) = (simd.splat_f32s(black_box(0.999)), simd.splat_f32s(black_box(0.001)));
+        let (a, b) = (
+            simd.splat_f32s(black_box(0.999)),
+            simd.splat_f32s(black_box(0.001)),
+        );
         let seconds = cpu_seconds(|| {
             for _ in 0..ROUNDS {
                 for sum in &mut sums {

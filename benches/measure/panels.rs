@@ -43,7 +43,10 @@ pub(crate) fn drawn(panels: &[Panel], notes: &[String]) -> String {
         root.fill(&WHITE).unwrap();
         let rows = (panels.len() + 1).div_ceil(COLUMNS);
         let areas = root.split_evenly((rows, COLUMNS));
-        areas.iter().zip(panels).for_each(|(area, panel)| draw(area, panel));
+        areas
+            .iter()
+            .zip(panels)
+            .for_each(|(area, panel)| draw(area, panel));
         key(&areas[panels.len()], notes);
         root.present().unwrap();
     }
@@ -84,26 +87,41 @@ fn draw(area: &Area, panel: &Panel) {
     if panel.proportional {
         let sums = points().fold((0.0, 0.0), |(xy, xx), p| (xy + p.0 * p.1, xx + p.0 * p.0));
         let line = [(0.0, 0.0), (x, x * sums.0 / sums.1)];
-        chart.draw_series(LineSeries::new(line, GREY.stroke_width(1))).unwrap();
+        chart
+            .draw_series(LineSeries::new(line, GREY.stroke_width(1)))
+            .unwrap();
     }
     for curve in &panel.curves {
         let color = if curve.wall { WALL } else { CPU };
         if curve.names.is_empty() && !panel.proportional {
-            chart.draw_series(LineSeries::new(curve.points.iter().copied(), color.stroke_width(2))).unwrap();
+            chart
+                .draw_series(LineSeries::new(
+                    curve.points.iter().copied(),
+                    color.stroke_width(2),
+                ))
+                .unwrap();
         }
-        let dots = curve.points.iter().map(|point| Circle::new(*point, 4, color.filled()));
+        let dots = curve
+            .points
+            .iter()
+            .map(|point| Circle::new(*point, 4, color.filled()));
         chart.draw_series(dots).unwrap();
         let right = |at: f64| at > 0.6 * x;
-        let names = curve.names.iter().zip(&curve.points).enumerate().map(|(i, (name, point))| {
-            let width = 7 * name.len() as i32;
-            // points near the axis lie close together: their names stand on two lines
-            let (across, up) = match (right(point.0), point.1 < 0.1 * y && i % 2 == 1) {
-                (true, _) => (-width - 10, -8),
-                (false, true) => (-12, -26),
-                (false, false) => (8, -8),
-            };
-            EmptyElement::at(*point) + Text::new(name.clone(), (across, up), font(13, &BLACK))
-        });
+        let names = curve
+            .names
+            .iter()
+            .zip(&curve.points)
+            .enumerate()
+            .map(|(i, (name, point))| {
+                let width = 7 * name.len() as i32;
+                // points near the axis lie close together: their names stand on two lines
+                let (across, up) = match (right(point.0), point.1 < 0.1 * y && i % 2 == 1) {
+                    (true, _) => (-width - 10, -8),
+                    (false, true) => (-12, -26),
+                    (false, false) => (8, -8),
+                };
+                EmptyElement::at(*point) + Text::new(name.clone(), (across, up), font(13, &BLACK))
+            });
         chart.draw_series(names).unwrap();
     }
 }
@@ -112,15 +130,27 @@ fn key(area: &Area, notes: &[String]) {
     let left = 40;
     let mut top = 34;
     for (color, text) in [(CPU, "CPU time, all threads together"), (WALL, "wall time")] {
-        area.draw(&Circle::new((left + 10, top + 6), 4, color.filled())).unwrap();
-        area.draw(&Text::new(text, (left + 32, top), font(15, &BLACK))).unwrap();
+        area.draw(&Circle::new((left + 10, top + 6), 4, color.filled()))
+            .unwrap();
+        area.draw(&Text::new(text, (left + 32, top), font(15, &BLACK)))
+            .unwrap();
         top += 24;
     }
-    area.draw(&PathElement::new(vec![(left, top + 6), (left + 22, top + 6)], GREY.stroke_width(1))).unwrap();
-    area.draw(&Text::new("exactly in proportion", (left + 32, top), font(15, &BLACK))).unwrap();
+    area.draw(&PathElement::new(
+        vec![(left, top + 6), (left + 22, top + 6)],
+        GREY.stroke_width(1),
+    ))
+    .unwrap();
+    area.draw(&Text::new(
+        "exactly in proportion",
+        (left + 32, top),
+        font(15, &BLACK),
+    ))
+    .unwrap();
     top += 36;
     for note in notes {
-        area.draw(&Text::new(note.clone(), (left, top), font(14, &GREY))).unwrap();
+        area.draw(&Text::new(note.clone(), (left, top), font(14, &GREY)))
+            .unwrap();
         top += 21;
     }
 }

@@ -25,9 +25,15 @@ pub(super) fn ranked(
     k_top: usize,
 ) -> Vec<(usize, u32)> {
     let by_size = |a: &usize, b: &usize| -> Ordering {
-        gradients[*b].abs().total_cmp(&gradients[*a].abs()).then(a.cmp(b))
+        gradients[*b]
+            .abs()
+            .total_cmp(&gradients[*a].abs())
+            .then(a.cmp(b))
     };
-    let finite = gradients.iter().enumerate().filter(|(_, gradient)| gradient.is_finite());
+    let finite = gradients
+        .iter()
+        .enumerate()
+        .filter(|(_, gradient)| gradient.is_finite());
     let mut weights: Vec<usize> = finite.map(|(weight, _)| weight).collect();
     if k_top < weights.len() {
         weights.select_nth_unstable_by(k_top, by_size);
@@ -44,7 +50,9 @@ pub(super) fn ranked(
         }
     }
     bits.sort_by(|a, b| b.0.total_cmp(&a.0).then((a.1, a.2).cmp(&(b.1, b.2))));
-    bits.into_iter().map(|(_, weight, bit)| (weight, bit)).collect()
+    bits.into_iter()
+        .map(|(_, weight, bit)| (weight, bit))
+        .collect()
 }
 
 #[cfg(test)]
@@ -58,13 +66,17 @@ mod tests {
         for format in formats() {
             for word in 0..format.patterns() as u16 {
                 let word = word as Word;
-                let change = |bit| f32::from(format.decode(flip(word, bit))) - f32::from(format.decode(word));
+                let change = |bit| {
+                    f32::from(format.decode(flip(word, bit))) - f32::from(format.decode(word))
+                };
                 for gradient in [0.5, -0.25] {
                     let offered = ranked(format, &[word], &[gradient], 1);
-                    let mut expected: Vec<u32> =
-                        (0..format.bits()).filter(|bit| change(*bit) * gradient > 0.0).collect();
+                    let mut expected: Vec<u32> = (0..format.bits())
+                        .filter(|bit| change(*bit) * gradient > 0.0)
+                        .collect();
                     expected.sort_by(|a, b| change(*b).abs().total_cmp(&change(*a).abs()));
-                    let expected: Vec<(usize, u32)> = expected.into_iter().map(|bit| (0, bit)).collect();
+                    let expected: Vec<(usize, u32)> =
+                        expected.into_iter().map(|bit| (0, bit)).collect();
                     assert_eq!(offered, expected, "{format:?} {word:b} {gradient}");
                 }
             }
@@ -77,7 +89,10 @@ mod tests {
         let gradients = [1.0, 3.0, -3.0, 3.0, f32::NAN, 0.0, f32::INFINITY];
         let words = [0, 0, 1, 0, 0, 0, 0];
         assert_eq!(ranked(format, &words, &gradients, 2), [(1, 0), (2, 0)]);
-        assert_eq!(ranked(format, &words, &gradients, 100), [(1, 0), (2, 0), (3, 0), (0, 0)]);
+        assert_eq!(
+            ranked(format, &words, &gradients, 100),
+            [(1, 0), (2, 0), (3, 0), (0, 0)]
+        );
         // 2 · 2 of one weight and 4 · 1 of another are equal
         let format = CodeFormat::new(Bits::new(3).unwrap(), false).unwrap();
         let order = [(1, 2), (0, 2), (1, 1), (0, 1), (1, 0), (0, 0)];

@@ -14,8 +14,12 @@ pub(super) struct Batch {
 
 impl Batch {
     pub(super) fn new(images: &Images, device: &Device) -> Result<Self> {
-        let labels = Tensor::new(images.labels(), device).during(|| "labels of the attack batch".into())?;
-        Ok(Self { images: images.tensor()?, labels })
+        let labels =
+            Tensor::new(images.labels(), device).during(|| "labels of the attack batch".into())?;
+        Ok(Self {
+            images: images.tensor()?,
+            labels,
+        })
     }
 }
 
@@ -37,8 +41,11 @@ pub(super) fn gradients(
         let var = match memory.stored(layer) {
             None => None,
             Some(stored) => {
-                let values: Vec<f32> =
-                    memory.words(layer).into_iter().map(|word| stored.value(word)).collect();
+                let values: Vec<f32> = memory
+                    .words(layer)
+                    .into_iter()
+                    .map(|word| stored.value(word))
+                    .collect();
                 let values = Tensor::from_vec(values, stored.shape.as_slice(), &Device::Cpu)?;
                 Some(Var::from_tensor(&values.to_device(network.device())?)?)
             }
@@ -55,7 +62,12 @@ pub(super) fn gradients(
     let values = |var: &Option<Var>| match var.as_ref().and_then(|var| gradients.get(var)) {
         None => Ok(Vec::new()),
         Some(gradient) => {
-            let flat = || gradient.flatten_all()?.to_device(&Device::Cpu)?.to_vec1::<f32>();
+            let flat = || {
+                gradient
+                    .flatten_all()?
+                    .to_device(&Device::Cpu)?
+                    .to_vec1::<f32>()
+            };
             flat().during(|| "gradient of the attack batch".into())
         }
     };

@@ -28,7 +28,10 @@ pub(super) struct Memory<'a> {
 
 impl<'a> Memory<'a> {
     pub(super) fn new(evaluator: &'a Evaluator) -> Self {
-        Self { evaluator, changed: BTreeMap::new() }
+        Self {
+            evaluator,
+            changed: BTreeMap::new(),
+        }
     }
 
     /// What was stored of a layer before any flip; `None` for a float layer.
@@ -38,7 +41,9 @@ impl<'a> Memory<'a> {
 
     /// Words of a layer as they are now; none of a float layer.
     pub(super) fn words(&self, layer: usize) -> Vec<Word> {
-        let mut words = self.stored(layer).map_or_else(Vec::new, |stored| stored.words.clone());
+        let mut words = self
+            .stored(layer)
+            .map_or_else(Vec::new, |stored| stored.words.clone());
         let start = self.evaluator.starts()[layer];
         for (index, word) in self.changed.range(start..start + words.len()) {
             words[index - start] = *word;
@@ -47,7 +52,10 @@ impl<'a> Memory<'a> {
     }
 
     fn word(&self, index: usize) -> Word {
-        self.changed.get(&index).copied().unwrap_or_else(|| self.evaluator.words()[index])
+        self.changed
+            .get(&index)
+            .copied()
+            .unwrap_or_else(|| self.evaluator.words()[index])
     }
 
     /// Flips bits; a word that is as it was stored counts as unchanged.
@@ -73,7 +81,9 @@ impl<'a> Memory<'a> {
             Flip {
                 step: 0,
                 flip: 0,
-                layer: self.evaluator.network().layers()[place.layer].name().to_owned(),
+                layer: self.evaluator.network().layers()[place.layer]
+                    .name()
+                    .to_owned(),
                 weight: place.weight as u64,
                 bit: place.bit,
                 old_code,
@@ -88,8 +98,12 @@ impl<'a> Memory<'a> {
 
     /// Stored bits that differ.
     pub(super) fn hamming(&self) -> u64 {
-        let differ = |(index, word): (&usize, &Word)| (word ^ self.evaluator.words()[*index]).count_ones();
-        self.changed.iter().map(|entry| u64::from(differ(entry))).sum()
+        let differ =
+            |(index, word): (&usize, &Word)| (word ^ self.evaluator.words()[*index]).count_ones();
+        self.changed
+            .iter()
+            .map(|entry| u64::from(differ(entry)))
+            .sum()
     }
 
     /// Words that further flips change, and what they read then.
@@ -105,8 +119,12 @@ impl<'a> Memory<'a> {
 
     /// Score with each of some sets of further flips, on all threads.
     pub(super) fn score_each(&self, sets: &[&[Place]], images: &Images) -> Result<Vec<Score>> {
-        let sets: Vec<Vec<(usize, Word)>> = sets.iter().map(|places| self.changes(places)).collect();
-        Ok(self.evaluator.faulty_each_over(&self.faults(), &sets, images)?.scores)
+        let sets: Vec<Vec<(usize, Word)>> =
+            sets.iter().map(|places| self.changes(places)).collect();
+        Ok(self
+            .evaluator
+            .faulty_each_over(&self.faults(), &sets, images)?
+            .scores)
     }
 
     /// Score after each of some further flips, one made after the other, on each of some sets of images, on all
@@ -139,6 +157,9 @@ impl<'a> Memory<'a> {
     }
 
     fn faults(&self) -> Vec<(usize, Word)> {
-        self.changed.iter().map(|(index, word)| (*index, *word)).collect()
+        self.changed
+            .iter()
+            .map(|(index, word)| (*index, *word))
+            .collect()
     }
 }

@@ -34,7 +34,13 @@ pub fn random_flips(
         for ((place, after), tested) in places.iter().zip(losses).zip(accuracies) {
             let mut told = memory.flip_and_tell(std::slice::from_ref(place));
             let after = Some(after.loss).filter(|loss| loss.is_finite());
-            number(&mut told, flips + 1, flips, (loss, after), tested.accuracy());
+            number(
+                &mut told,
+                flips + 1,
+                flips,
+                (loss, after),
+                tested.accuracy(),
+            );
             told.iter().try_for_each(&mut *sink)?;
             (loss, flips) = (after, flips + 1);
         }
@@ -50,7 +56,13 @@ fn draw(target: &Target, count: u64, stream: &mut Stream) -> Vec<Place> {
         .iter()
         .enumerate()
         .filter_map(|(layer, stored)| Some((layer, stored.as_ref()?)))
-        .map(|(layer, stored)| (layer, stored.words.len() as u64, u64::from(stored.scheme.format.bits())))
+        .map(|(layer, stored)| {
+            (
+                layer,
+                stored.words.len() as u64,
+                u64::from(stored.scheme.format.bits()),
+            )
+        })
         .collect();
     let all: u64 = layers.iter().map(|(_, words, bits)| words * bits).sum();
     let (mut seen, mut places) = (BTreeSet::new(), Vec::new());
@@ -61,7 +73,11 @@ fn draw(target: &Target, count: u64, stream: &mut Stream) -> Vec<Place> {
         }
         for &(layer, words, bits) in &layers {
             if at < words * bits {
-                places.push(Place { layer, weight: (at / bits) as usize, bit: (at % bits) as u32 });
+                places.push(Place {
+                    layer,
+                    weight: (at / bits) as usize,
+                    bit: (at % bits) as u32,
+                });
                 break;
             }
             at -= words * bits;

@@ -31,12 +31,20 @@ impl Target<'_> {
     /// finite; a tensor failure.
     pub(super) fn clean(&self) -> Result<(Memory<'_>, f64)> {
         if self.evaluator.words().is_empty() {
-            return Err(Error::argument("network to attack", "stored codes", "float weights"));
+            return Err(Error::argument(
+                "network to attack",
+                "stored codes",
+                "float weights",
+            ));
         }
         let memory = Memory::new(self.evaluator);
         let loss = memory.score(self.batch)?.loss;
         if !loss.is_finite() {
-            return Err(Error::argument("network to attack", "a finite loss", loss.to_string()));
+            return Err(Error::argument(
+                "network to attack",
+                "a finite loss",
+                loss.to_string(),
+            ));
         }
         Ok((memory, loss))
     }
@@ -79,10 +87,11 @@ pub fn bit_search(
             break Stop::Flips;
         }
         let offers = offers(evaluator, &memory, &batch, spec.k_top)?;
-        let (places, after) = match best(target, &memory, &offers, loss, spec.flips - flips, cancel)? {
-            Try::Found(places, after) => (places, after),
-            Try::None(stop) => break stop,
-        };
+        let (places, after) =
+            match best(target, &memory, &offers, loss, spec.flips - flips, cancel)? {
+                Try::Found(places, after) => (places, after),
+                Try::None(stop) => break stop,
+            };
         let mut told = memory.flip_and_tell(&places);
         accuracy = memory.score(target.test)?.accuracy();
         step += 1;
@@ -91,7 +100,15 @@ pub fn bit_search(
         loss = after;
         sink(&told)?;
     };
-    Ok(Outcome { clean_loss, clean_accuracy, flips, hamming: memory.hamming(), loss, accuracy, stopped_by })
+    Ok(Outcome {
+        clean_loss,
+        clean_accuracy,
+        flips,
+        hamming: memory.hamming(),
+        loss,
+        accuracy,
+        stopped_by,
+    })
 }
 
 /// Writes step, numbers, losses and accuracy into the flips of a step.
@@ -111,13 +128,30 @@ pub(super) fn number(
 }
 
 /// What each layer offers, best first.
-fn offers(evaluator: &Evaluator, memory: &Memory, batch: &Batch, k_top: u32) -> Result<Vec<Vec<Place>>> {
-    let gradients = gradients(evaluator, memory, batch, Route::of(evaluator.network().device()))?;
+fn offers(
+    evaluator: &Evaluator,
+    memory: &Memory,
+    batch: &Batch,
+    k_top: u32,
+) -> Result<Vec<Vec<Place>>> {
+    let gradients = gradients(
+        evaluator,
+        memory,
+        batch,
+        Route::of(evaluator.network().device()),
+    )?;
     let offer = |(layer, gradients): (usize, &Vec<f32>)| match memory.stored(layer) {
         None => Vec::new(),
         Some(stored) => {
-            let bits = ranked(stored.scheme.format, &memory.words(layer), gradients, k_top as usize);
-            bits.into_iter().map(|(weight, bit)| Place { layer, weight, bit }).collect()
+            let bits = ranked(
+                stored.scheme.format,
+                &memory.words(layer),
+                gradients,
+                k_top as usize,
+            );
+            bits.into_iter()
+                .map(|(weight, bit)| Place { layer, weight, bit })
+                .collect()
         }
     };
     Ok(gradients.par_iter().enumerate().map(offer).collect())

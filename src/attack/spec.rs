@@ -25,7 +25,14 @@ pub struct AttackSpec {
 
 impl Default for AttackSpec {
     fn default() -> Self {
-        Self { flips: 200, until_accuracy: None, k_top: 100, batch: 128, restarts: 5, data: Split::Training }
+        Self {
+            flips: 200,
+            until_accuracy: None,
+            k_top: 100,
+            batch: 128,
+            restarts: 5,
+            data: Split::Training,
+        }
     }
 }
 
@@ -41,17 +48,23 @@ impl AttackSpec {
             ("batch", self.batch.into(), 65_536),
             ("restarts", self.restarts.into(), 10_000),
         ];
-        match counts.into_iter().find(|(_, count, most)| !(1..=*most).contains(count)) {
+        match counts
+            .into_iter()
+            .find(|(_, count, most)| !(1..=*most).contains(count))
+        {
             None => Ok(()),
-            Some((key, count, most)) => {
-                Err(Error::argument(format!("attack.{key}"), format!("1 to {most}"), count.to_string()))
-            }
+            Some((key, count, most)) => Err(Error::argument(
+                format!("attack.{key}"),
+                format!("1 to {most}"),
+                count.to_string(),
+            )),
         }
     }
 
     /// Accuracy at which an attack on a network of so many classes ends.
     pub fn target(&self, classes: usize) -> f64 {
-        self.until_accuracy.map_or(1.0 / classes.max(1) as f64, Accuracy::get)
+        self.until_accuracy
+            .map_or(1.0 / classes.max(1) as f64, Accuracy::get)
     }
 }
 
@@ -67,10 +80,22 @@ mod tests {
             edit(&mut spec);
             spec.check().unwrap_err().to_string()
         };
-        assert_eq!(wrong(|s| s.flips = 0), "attack.flips: expected 1 to 1000000, found 0");
-        assert_eq!(wrong(|s| s.k_top = 0), "attack.k_top: expected 1 to 1000000, found 0");
-        assert_eq!(wrong(|s| s.batch = 65_537), "attack.batch: expected 1 to 65536, found 65537");
-        assert_eq!(wrong(|s| s.restarts = 0), "attack.restarts: expected 1 to 10000, found 0");
+        assert_eq!(
+            wrong(|s| s.flips = 0),
+            "attack.flips: expected 1 to 1000000, found 0"
+        );
+        assert_eq!(
+            wrong(|s| s.k_top = 0),
+            "attack.k_top: expected 1 to 1000000, found 0"
+        );
+        assert_eq!(
+            wrong(|s| s.batch = 65_537),
+            "attack.batch: expected 1 to 65536, found 65537"
+        );
+        assert_eq!(
+            wrong(|s| s.restarts = 0),
+            "attack.restarts: expected 1 to 10000, found 0"
+        );
     }
 
     #[test]

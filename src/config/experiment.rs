@@ -102,7 +102,10 @@ impl Default for Experiment {
             seed: Seed(1),
             device: DeviceSpec::Cpu,
             dataset: DatasetSpec::default(),
-            network: NetworkSpec { architecture: Architecture::Lenet5, weights: None },
+            network: NetworkSpec {
+                architecture: Architecture::Lenet5,
+                weights: None,
+            },
             quantizer: QuantizerSpec::default(),
             trainer: TrainerSpec::default(),
             memory: "sram-14nm-chandramoorthy2019".into(),
@@ -120,9 +123,15 @@ impl Default for Experiment {
 /// Configurations that are compiled in, by name.
 const BUILT_IN: [(&str, &str); 4] = [
     ("quickstart", include_str!("../../configs/quickstart.yaml")),
-    ("mnist_lenet5", include_str!("../../configs/mnist_lenet5.yaml")),
+    (
+        "mnist_lenet5",
+        include_str!("../../configs/mnist_lenet5.yaml"),
+    ),
     ("mnist_mlp", include_str!("../../configs/mnist_mlp.yaml")),
-    ("cifar10_resnet20", include_str!("../../configs/cifar10_resnet20.yaml")),
+    (
+        "cifar10_resnet20",
+        include_str!("../../configs/cifar10_resnet20.yaml"),
+    ),
 ];
 
 /// Names of everything that is compiled in: whole configurations, then parts.
@@ -135,12 +144,20 @@ pub(super) fn built_in_names() -> impl Iterator<Item = &'static str> {
 /// # Errors
 /// [`Error::Argument`] for an unknown name, with the known ones.
 pub fn built_in(name: &str) -> Result<Layer> {
-    match BUILT_IN.iter().chain(&PARTS).find(|(known, _)| *known == name) {
+    match BUILT_IN
+        .iter()
+        .chain(&PARTS)
+        .find(|(known, _)| *known == name)
+    {
         Some((name, text)) => Layer::built_in(&format!("configs/{name}.yaml"), text),
         None => {
             let known: Vec<&str> = built_in_names().collect();
             let expected = format!("one of {}", known.join(", "));
-            Err(Error::argument("built-in configuration", expected, format!("`{name}`")))
+            Err(Error::argument(
+                "built-in configuration",
+                expected,
+                format!("`{name}`"),
+            ))
         }
     }
 }
@@ -153,9 +170,11 @@ impl Experiment {
     pub fn of_layers(layers: &[Layer]) -> Result<Self> {
         let mut experiment: Self = resolve(layers)?;
         experiment.check().map_err(|error| match error {
-            Error::Argument { what, expected, found } if !what.contains(' ') => {
-                wrong_key(layers, &what, expected, found)
-            }
+            Error::Argument {
+                what,
+                expected,
+                found,
+            } if !what.contains(' ') => wrong_key(layers, &what, expected, found),
             other => other,
         })?;
         experiment.dataset = experiment.dataset.resolved();
@@ -174,24 +193,39 @@ impl Experiment {
         self.attack.check()?;
         if let Some(text) = &self.sweep.voltages {
             parse_voltages(text).map_err(|error| match error {
-                Error::Argument { expected, found, .. } => Error::argument("sweep.voltages", expected, found),
+                Error::Argument {
+                    expected, found, ..
+                } => Error::argument("sweep.voltages", expected, found),
                 other => other,
             })?;
         }
         if !self.models.is_empty() && !self.model_files.is_empty() {
-            return Err(Error::argument("model_files", "to be left out beside models to train", "both"));
+            return Err(Error::argument(
+                "model_files",
+                "to be left out beside models to train",
+                "both",
+            ));
         }
         for (i, model) in self.models.iter().enumerate() {
             let key = format!("models.{i}");
             check_name(&format!("{key}.name"), &model.name)?;
-            if self.models[..i].iter().any(|other| other.name == model.name) {
+            if self.models[..i]
+                .iter()
+                .any(|other| other.name == model.name)
+            {
                 let found = format!("`{}` twice", model.name);
-                return Err(Error::argument(format!("{key}.name"), "each name once", found));
+                return Err(Error::argument(
+                    format!("{key}.name"),
+                    "each name once",
+                    found,
+                ));
             }
             model.quantizer.check().map_err(|error| match error {
-                Error::Argument { what, expected, found } => {
-                    Error::argument(format!("{key}.{what}"), expected, found)
-                }
+                Error::Argument {
+                    what,
+                    expected,
+                    found,
+                } => Error::argument(format!("{key}.{what}"), expected, found),
                 other => other,
             })?;
         }
@@ -204,7 +238,10 @@ impl Experiment {
     /// # Errors
     /// [`Error::Argument`] where the network does not take images of the data set's shape.
     pub fn training(&self) -> Result<Training> {
-        self.training_of(format!("{}-{}", self.name, self.quantizer.label()), self.quantizer.clone())
+        self.training_of(
+            format!("{}-{}", self.name, self.quantizer.label()),
+            self.quantizer.clone(),
+        )
     }
 
     /// The trainings of the model list.
@@ -219,7 +256,10 @@ impl Experiment {
     }
 
     fn training_of(&self, name: String, quantizer: QuantizerSpec) -> Result<Training> {
-        let dataset = self.dataset.for_input(self.network.architecture.input_shape()).resolved();
+        let dataset = self
+            .dataset
+            .for_input(self.network.architecture.input_shape())
+            .resolved();
         check_shapes(&dataset, self.network.architecture)?;
         Ok(Training {
             name,
@@ -234,7 +274,8 @@ impl Experiment {
 
 fn check_name(key: &str, name: &str) -> Result<()> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
-    if (1..=64).contains(&name.len()) && name.chars().all(allowed) && !name.starts_with(['.', '-']) {
+    if (1..=64).contains(&name.len()) && name.chars().all(allowed) && !name.starts_with(['.', '-'])
+    {
         return Ok(());
     }
     Err(Error::argument(
@@ -250,10 +291,21 @@ fn check_shapes(dataset: &DatasetSpec, architecture: Architecture) -> Result<()>
     if architecture.takes(images) {
         return Ok(());
     }
-    let fitting: Vec<String> =
-        Architecture::all().into_iter().filter(|a| a.takes(images)).map(|a| format!("`{a}`")).collect();
-    let expected = format!("a network for images of {images:?} ({}): {}", dataset.name, fitting.join(", "));
-    Err(Error::argument("network.architecture", expected, format!("`{architecture}`")))
+    let fitting: Vec<String> = Architecture::all()
+        .into_iter()
+        .filter(|a| a.takes(images))
+        .map(|a| format!("`{a}`"))
+        .collect();
+    let expected = format!(
+        "a network for images of {images:?} ({}): {}",
+        dataset.name,
+        fitting.join(", ")
+    );
+    Err(Error::argument(
+        "network.architecture",
+        expected,
+        format!("`{architecture}`"),
+    ))
 }
 
 #[cfg(test)]
@@ -271,7 +323,10 @@ mod tests {
             }
             let from_file = Experiment::of_layers(&[Layer::file(&path).unwrap()]).unwrap();
             let name = path.file_stem().unwrap().to_str().unwrap();
-            assert_eq!(from_file, Experiment::of_layers(&[built_in(name).unwrap()]).unwrap());
+            assert_eq!(
+                from_file,
+                Experiment::of_layers(&[built_in(name).unwrap()]).unwrap()
+            );
             assert_eq!(from_file.name, name);
         }
     }
@@ -282,9 +337,15 @@ mod tests {
         let mut seen = 0;
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
-            if path.extension().is_some_and(|extension| extension == "yaml") {
+            if path
+                .extension()
+                .is_some_and(|extension| extension == "yaml")
+            {
                 let experiment = Experiment::of_layers(&[Layer::file(&path).unwrap()]).unwrap();
-                assert_eq!(Some(experiment.name.as_str()), path.file_stem().unwrap().to_str());
+                assert_eq!(
+                    Some(experiment.name.as_str()),
+                    path.file_stem().unwrap().to_str()
+                );
                 experiment.training().unwrap();
                 seen += 1;
             }
@@ -294,9 +355,15 @@ mod tests {
 
     #[test]
     fn a_wrong_value_is_blamed_on_its_line_or_its_set() {
-        let layer = Layer::built_in("a.yaml", "name: a\nquantizer:\n  method: normal\n  bits: 4\n").unwrap();
+        let layer = Layer::built_in(
+            "a.yaml",
+            "name: a\nquantizer:\n  method: normal\n  bits: 4\n",
+        )
+        .unwrap();
         let set = |text| {
-            Experiment::of_layers(&[layer.clone(), Layer::set(text).unwrap()]).unwrap_err().to_string()
+            Experiment::of_layers(&[layer.clone(), Layer::set(text).unwrap()])
+                .unwrap_err()
+                .to_string()
         };
         assert_eq!(
             set("quantizer.init=mse"),
@@ -317,13 +384,23 @@ mod tests {
         let chips = flag(Layer::flag("--chips", "sweep.chips", 0_u32));
         assert_eq!(chips, "--chips: expected 1 to 1000000, found 0");
         let tolerance = flag(Layer::flag("--tolerance", "sweep.tolerance", f64::NAN));
-        assert_eq!(tolerance, "--tolerance: expected a number from 1e-6 to 0.5, found NaN");
+        assert_eq!(
+            tolerance,
+            "--tolerance: expected a number from 1e-6 to 0.5, found NaN"
+        );
     }
 
     #[test]
     fn a_network_that_does_not_take_the_images_is_not_trained() {
-        let layers = [built_in("quickstart").unwrap(), Layer::set("network.architecture=resnet20").unwrap()];
-        let error = Experiment::of_layers(&layers).unwrap().trainings().unwrap_err().to_string();
+        let layers = [
+            built_in("quickstart").unwrap(),
+            Layer::set("network.architecture=resnet20").unwrap(),
+        ];
+        let error = Experiment::of_layers(&layers)
+            .unwrap()
+            .trainings()
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("`mlp`, `lenet5`"), "{error}");
     }
 

@@ -49,12 +49,24 @@ impl Origin {
                     Some(name) => format!("--set {set}: `{name}`"),
                     None => format!("--set {set}"),
                 };
-                return Error::Argument { what, expected, found };
+                return Error::Argument {
+                    what,
+                    expected,
+                    found,
+                };
             }
         };
         // where the text does not show the key (an alias), the nearest key above it
-        let line = (1..=key.len()).rev().find_map(|depth| line_of_key(text, &key[..depth]));
-        Error::Input { path, line, key: name, expected, found }
+        let line = (1..=key.len())
+            .rev()
+            .find_map(|depth| line_of_key(text, &key[..depth]));
+        Error::Input {
+            path,
+            line,
+            key: name,
+            expected,
+            found,
+        }
     }
 
     fn fault(&self, fault: Fault) -> Error {
@@ -70,7 +82,9 @@ impl Origin {
 /// Line, from 1, on which the content of a document begins.
 fn first_line(text: &str) -> Option<usize> {
     let empty = |line: &str| line.is_empty() || line.starts_with('#') || line.starts_with("---");
-    text.lines().position(|line| !empty(line.trim())).map(|before| before + 1)
+    text.lines()
+        .position(|line| !empty(line.trim()))
+        .map(|before| before + 1)
 }
 
 /// Settings of one origin.
@@ -91,7 +105,13 @@ impl Layer {
     /// grows beyond any configuration.
     pub fn file(path: &Path) -> Result<Self> {
         let text = store::read_text(path, "a configuration file", LARGEST_FILE)?;
-        Self::document(Origin::File { path: path.to_owned(), text: text.clone() }, &text)
+        Self::document(
+            Origin::File {
+                path: path.to_owned(),
+                text: text.clone(),
+            },
+            &text,
+        )
     }
 
     /// Reads YAML text of the program; `name` is what messages call it.
@@ -99,7 +119,13 @@ impl Layer {
     /// # Errors
     /// As [`Layer::file`].
     pub fn built_in(name: &str, text: &str) -> Result<Self> {
-        Self::document(Origin::BuiltIn { name: name.to_owned(), text: text.to_owned() }, text)
+        Self::document(
+            Origin::BuiltIn {
+                name: name.to_owned(),
+                text: text.to_owned(),
+            },
+            text,
+        )
     }
 
     /// Reads the argument of a `--set`, `key.path=value`. The value is YAML: a scalar, a list or a
@@ -108,8 +134,11 @@ impl Layer {
     /// # Errors
     /// [`Error::Argument`] where there is no `=`, an empty key, or a value that is no YAML.
     pub fn set(text: &str) -> Result<Self> {
-        let wrong = |expected: &str, found: &str| Error::argument(format!("--set {text}"), expected, found);
-        let (path, value) = text.split_once('=').ok_or_else(|| wrong("key.path=value", "no `=`"))?;
+        let wrong =
+            |expected: &str, found: &str| Error::argument(format!("--set {text}"), expected, found);
+        let (path, value) = text
+            .split_once('=')
+            .ok_or_else(|| wrong("key.path=value", "no `=`"))?;
         let at: Vec<String> = path.split('.').map(|key| key.trim().to_owned()).collect();
         if at.iter().any(String::is_empty) {
             return Err(wrong("key.path=value", "an empty key"));
@@ -136,7 +165,11 @@ impl Layer {
     /// The value of a flag that stands for the setting `key`; messages call it by the flag's name.
     pub fn flag(name: &str, key: &str, value: impl Into<Value>) -> Self {
         let at = key.split('.').map(str::to_owned).collect();
-        Self { origin: Origin::Flag(name.to_owned()), at, value: value.into() }
+        Self {
+            origin: Origin::Flag(name.to_owned()),
+            at,
+            value: value.into(),
+        }
     }
 
     /// True where the layer sets a key, such as `dataset`, or something below it.
@@ -155,13 +188,18 @@ impl Layer {
             value @ Value::Mapping(_) => value,
             other => {
                 let found = super::message::describe(&other);
-                let mut error = origin.wrong(&[], "keys with values at the top level".into(), found);
+                let mut error =
+                    origin.wrong(&[], "keys with values at the top level".into(), found);
                 if let Error::Input { line, .. } = &mut error {
                     *line = first_line(text);
                 }
                 return Err(error);
             }
         };
-        Ok(Self { origin, at: Vec::new(), value })
+        Ok(Self {
+            origin,
+            at: Vec::new(),
+            value,
+        })
     }
 }

@@ -50,7 +50,9 @@ fn descend<'v>(merged: &'v mut Value, layer: &Layer) -> Result<&'v mut Value> {
                     *other = Value::Mapping(Mapping::new());
                 }
                 match other {
-                    Value::Mapping(mapping) => mapping.entry(key.as_str().into()).or_insert(Value::Null),
+                    Value::Mapping(mapping) => {
+                        mapping.entry(key.as_str().into()).or_insert(Value::Null)
+                    }
                     other => other,
                 }
             }
@@ -69,7 +71,9 @@ pub(super) fn sets(layer: &Layer, key: &[&str]) -> bool {
     for name in &key[shared..] {
         value = match value {
             Some(Value::Mapping(mapping)) => mapping.get(*name),
-            Some(Value::Sequence(list)) => name.parse().ok().and_then(|index: usize| list.get(index)),
+            Some(Value::Sequence(list)) => {
+                name.parse().ok().and_then(|index: usize| list.get(index))
+            }
             _ => None,
         };
     }

@@ -15,7 +15,12 @@ pub(super) struct Said {
 
 /// Rewrites a message of serde; `value` is what stands at the place of the error.
 pub(super) fn rewrite(message: &str, value: Option<&Value>) -> Said {
-    let said = |expected: String, found: String| Said { below: None, missing: false, expected, found };
+    let said = |expected: String, found: String| Said {
+        below: None,
+        missing: false,
+        expected,
+        found,
+    };
     if let Some(rest) = message.strip_prefix("unknown field ") {
         let (name, known) = name_and_known(rest);
         let expected = match known.len() {
@@ -23,7 +28,10 @@ pub(super) fn rewrite(message: &str, value: Option<&Value>) -> Said {
             1 => format!("the key {}", list(&known)),
             _ => format!("one of the keys {}", list(&known)),
         };
-        return Said { below: Some(name.to_owned()), ..said(expected, guess(name, &known)) };
+        return Said {
+            below: Some(name.to_owned()),
+            ..said(expected, guess(name, &known))
+        };
     }
     if let Some(rest) = message.strip_prefix("unknown variant ") {
         let (name, known) = name_and_known(rest);
@@ -32,18 +40,24 @@ pub(super) fn rewrite(message: &str, value: Option<&Value>) -> Said {
     }
     if let Some(rest) = message.strip_prefix("missing field ") {
         let below = Some(rest.trim_matches('`').to_owned());
-        return Said { below, missing: true, ..said("a value".into(), "none".into()) };
+        return Said {
+            below,
+            missing: true,
+            ..said("a value".into(), "none".into())
+        };
     }
     for head in ["invalid type: ", "invalid value: "] {
-        if let Some((found, expected)) =
-            message.strip_prefix(head).and_then(|rest| rest.rsplit_once(", expected "))
+        if let Some((found, expected)) = message
+            .strip_prefix(head)
+            .and_then(|rest| rest.rsplit_once(", expected "))
         {
             let found = value.map_or_else(|| found.to_owned(), describe);
             return said(type_name(expected), found);
         }
     }
-    if let Some((count, expected)) =
-        message.strip_prefix("invalid length ").and_then(|rest| rest.split_once(", expected "))
+    if let Some((count, expected)) = message
+        .strip_prefix("invalid length ")
+        .and_then(|rest| rest.split_once(", expected "))
     {
         let found = value.map_or_else(|| format!("{count} items"), describe);
         return said(type_name(expected), found);
@@ -82,17 +96,28 @@ pub(super) fn describe(value: &Value) -> String {
 /// `` `name`, expected one of `a`, `b` `` apart.
 fn name_and_known(text: &str) -> (&str, Vec<&str>) {
     let (name, known) = text.split_once(", ").unwrap_or((text, ""));
-    (name.trim_matches('`'), known.split('`').skip(1).step_by(2).collect())
+    (
+        name.trim_matches('`'),
+        known.split('`').skip(1).step_by(2).collect(),
+    )
 }
 
 fn list(names: &[&str]) -> String {
-    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+    names
+        .iter()
+        .map(|name| format!("`{name}`"))
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 /// The unknown name, with the known one that it may have been meant for.
 fn guess(name: &str, known: &[&str]) -> String {
     let most = (name.chars().count() / 3).max(1);
-    match known.iter().map(|&other| (distance(name, other), other)).min() {
+    match known
+        .iter()
+        .map(|&other| (distance(name, other), other))
+        .min()
+    {
         Some((d, other)) if d <= most => format!("`{name}` (did you mean `{other}`?)"),
         _ => format!("`{name}`"),
     }
@@ -127,16 +152,17 @@ fn type_name(name: &str) -> String {
         "a string" | "a borrowed string" | "path string" | "a character" => "text",
         "a sequence" => "a list",
         "a map" => "keys with values",
-        "a nonzero u8" | "a nonzero u16" | "a nonzero u32" | "a nonzero u64" | "a nonzero usize" => {
-            "a whole number, 1 or more"
-        }
+        "a nonzero u8" | "a nonzero u16" | "a nonzero u32" | "a nonzero u64"
+        | "a nonzero usize" => "a whole number, 1 or more",
         _ => return compound_name(name),
     };
     plain.into()
 }
 
 fn compound_name(name: &str) -> String {
-    let size = ["a tuple of size ", "an array of length "].iter().find_map(|head| name.strip_prefix(head));
+    let size = ["a tuple of size ", "an array of length "]
+        .iter()
+        .find_map(|head| name.strip_prefix(head));
     if let Some(size) = size {
         let items = if size == "1" { "item" } else { "items" };
         return format!("a list of {size} {items}");

@@ -8,7 +8,10 @@ use std::path::Path;
 /// A text of `configs/`, named by its path there without ending.
 macro_rules! part {
     ($name:literal) => {
-        ($name, include_str!(concat!("../../configs/", $name, ".yaml")))
+        (
+            $name,
+            include_str!(concat!("../../configs/", $name, ".yaml")),
+        )
     };
 }
 
@@ -30,7 +33,10 @@ const METHOD: &str = "methods/";
 
 /// The methods that [`method_preset`] knows.
 pub fn method_presets() -> Vec<&'static str> {
-    PARTS.iter().filter_map(|(name, _)| name.strip_prefix(METHOD)).collect()
+    PARTS
+        .iter()
+        .filter_map(|(name, _)| name.strip_prefix(METHOD))
+        .collect()
 }
 
 /// A method of quantisation with all its settings but the width, as in `configs/methods/`. Laid over others it takes
@@ -41,7 +47,11 @@ pub fn method_presets() -> Vec<&'static str> {
 pub fn method_preset(name: &str) -> Result<Layer> {
     if !method_presets().contains(&name) {
         let expected = format!("one of {}", method_presets().join(", "));
-        return Err(Error::argument("preset of a method", expected, format!("`{name}`")));
+        return Err(Error::argument(
+            "preset of a method",
+            expected,
+            format!("`{name}`"),
+        ));
     }
     built_in(&format!("{METHOD}{name}"))
 }
@@ -51,13 +61,19 @@ pub fn method_preset(name: &str) -> Result<Layer> {
 /// # Errors
 /// As [`Layer::file`]; where a path without ending leads nowhere, the built-in names are listed.
 pub fn named_or_file(path: &Path) -> Result<Layer> {
-    if let Some(name) = path.to_str().filter(|text| built_in_names().any(|name| name == *text)) {
+    if let Some(name) = path
+        .to_str()
+        .filter(|text| built_in_names().any(|name| name == *text))
+    {
         return built_in(name);
     }
     Layer::file(path).map_err(|error| match error {
         Error::Missing { path, expected } if path.extension().is_none() => {
             let names: Vec<&str> = built_in_names().collect();
-            Error::Missing { path, expected: format!("{expected}, or one of {}", names.join(", ")) }
+            Error::Missing {
+                path,
+                expected: format!("{expected}, or one of {}", names.join(", ")),
+            }
         }
         other => other,
     })
@@ -69,10 +85,17 @@ mod tests {
     use crate::config::Experiment;
 
     /// The experiments that parts are laid over.
-    const EXPERIMENTS: [&str; 4] = ["quickstart", "mnist_lenet5", "mnist_mlp", "cifar10_resnet20"];
+    const EXPERIMENTS: [&str; 4] = [
+        "quickstart",
+        "mnist_lenet5",
+        "mnist_mlp",
+        "cifar10_resnet20",
+    ];
 
     fn parts(kind: &str) -> impl Iterator<Item = (&'static str, &'static str)> + '_ {
-        PARTS.into_iter().filter_map(move |(name, _)| Some((name, name.strip_prefix(kind)?)))
+        PARTS
+            .into_iter()
+            .filter_map(move |(name, _)| Some((name, name.strip_prefix(kind)?)))
     }
 
     #[test]
@@ -96,7 +119,11 @@ mod tests {
         };
         for (over, _) in parts("methods/") {
             for (under, _) in parts("methods/") {
-                assert_eq!(of(&["bits/4", under, over]), of(&["bits/4", over]), "{over} over {under}");
+                assert_eq!(
+                    of(&["bits/4", under, over]),
+                    of(&["bits/4", over]),
+                    "{over} over {under}"
+                );
             }
         }
     }
@@ -119,11 +146,25 @@ mod tests {
 
     #[test]
     fn names_come_before_files_and_wrong_ones_list_the_known() {
-        let name = |text: &str| named_or_file(Path::new(text)).map(drop).unwrap_err().to_string();
+        let name = |text: &str| {
+            named_or_file(Path::new(text))
+                .map(drop)
+                .unwrap_err()
+                .to_string()
+        };
         named_or_file(Path::new("methods/wcat")).unwrap();
-        assert!(name("methods/wact").contains("mnist_lenet5") && name("methods/wact").contains("bits/8"));
-        assert_eq!(name("no/such.yaml"), "no/such.yaml: not found (expected a configuration file)");
+        assert!(
+            name("methods/wact").contains("mnist_lenet5")
+                && name("methods/wact").contains("bits/8")
+        );
+        assert_eq!(
+            name("no/such.yaml"),
+            "no/such.yaml: not found (expected a configuration file)"
+        );
         let error = method_preset("wact").unwrap_err().to_string();
-        assert!(error.contains("normal, lsq, wclip, plclip, randbet, wcat"), "{error}");
+        assert!(
+            error.contains("normal, lsq, wclip, plclip, randbet, wcat"),
+            "{error}"
+        );
     }
 }

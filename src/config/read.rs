@@ -5,7 +5,9 @@
 //! multiply to (aliases of one long list unpack to the square of the file), hence the count here.
 
 use crate::store::line_of_key;
-use serde::de::{DeserializeSeed, Deserializer, EnumAccess, Error as _, MapAccess, SeqAccess, Visitor};
+use serde::de::{
+    DeserializeSeed, Deserializer, EnumAccess, Error as _, MapAccess, SeqAccess, Visitor,
+};
 use serde_yaml::{Mapping, Value};
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -26,15 +28,28 @@ pub(super) struct Fault {
 
 /// Reads one YAML document; the empty text is null.
 pub(super) fn read_yaml(text: &str) -> Result<Value, Fault> {
-    let reader = Reader { path: RefCell::default(), room: Cell::new(ROOM), fault: RefCell::default() };
+    let reader = Reader {
+        path: RefCell::default(),
+        room: Cell::new(ROOM),
+        fault: RefCell::default(),
+    };
     let read = reader.deserialize(serde_yaml::Deserializer::from_str(text));
     let Reader { path, fault, .. } = reader;
     let key = path.into_inner();
     let error = match (read, fault.into_inner()) {
         (Ok(value), _) => return Ok(value),
         (Err(_), Some((expected, found))) => {
-            let line = if found == TWICE { second_line(text, &key) } else { None };
-            return Err(Fault { key, line, expected, found });
+            let line = if found == TWICE {
+                second_line(text, &key)
+            } else {
+                None
+            };
+            return Err(Fault {
+                key,
+                line,
+                expected,
+                found,
+            });
         }
         (Err(error), None) => error,
     };
@@ -44,7 +59,12 @@ pub(super) fn read_yaml(text: &str) -> Result<Value, Fault> {
     let line = error.location().map(|place| place.line());
     let message = error.to_string();
     let found = message.split(" at line ").next().unwrap_or_default();
-    Err(Fault { key: Vec::new(), line, expected: "YAML".into(), found: found.to_owned() })
+    Err(Fault {
+        key: Vec::new(),
+        line,
+        expected: "YAML".into(),
+        found: found.to_owned(),
+    })
 }
 
 const TWICE: &str = "this key twice";
@@ -59,7 +79,13 @@ fn second_line(text: &str, key: &[String]) -> Option<usize> {
     let lines: Vec<String> = text
         .lines()
         .enumerate()
-        .map(|(n, line)| if n + 1 == first { line.replacen(name, &other, 1) } else { line.to_owned() })
+        .map(|(n, line)| {
+            if n + 1 == first {
+                line.replacen(name, &other, 1)
+            } else {
+                line.to_owned()
+            }
+        })
         .collect();
     line_of_key(&lines.join("\n"), &path).or(Some(first))
 }
@@ -85,7 +111,10 @@ impl Reader {
                 self.room.set(left);
                 Ok(())
             }
-            None => Err(self.refuse("a configuration", "aliases that unpack to millions of values")),
+            None => Err(self.refuse(
+                "a configuration",
+                "aliases that unpack to millions of values",
+            )),
         }
     }
 

@@ -24,7 +24,10 @@ pub fn resolve<T: DeserializeOwned>(layers: &[Layer]) -> Result<T> {
     serde_path_to_error::deserialize(&merged).map_err(|error| {
         let mut key = keys(error.path());
         let said = rewrite(&error.inner().to_string(), at(&merged, &key));
-        if let Some(below) = said.below.filter(|below| said.missing || key.last() != Some(below)) {
+        if let Some(below) = said
+            .below
+            .filter(|below| said.missing || key.last() != Some(below))
+        {
             key.push(below);
         }
         let key: Vec<&str> = key.iter().map(String::as_str).collect();
@@ -50,8 +53,13 @@ pub fn wrong_key(
 /// # Errors
 /// [`Error::Argument`] where the type has no form in YAML (a mapping with composite keys).
 pub fn resolved_yaml<T: Serialize>(configuration: &T) -> Result<String> {
-    serde_yaml::to_string(configuration)
-        .map_err(|error| Error::argument("configuration", "settings that YAML can write", error.to_string()))
+    serde_yaml::to_string(configuration).map_err(|error| {
+        Error::argument(
+            "configuration",
+            "settings that YAML can write",
+            error.to_string(),
+        )
+    })
 }
 
 /// A missing key is blamed on the last document that has what should hold it, else on the last `--set` that does.
@@ -59,7 +67,11 @@ fn blame(layers: &[Layer], key: &[&str], missing: bool, expected: String, found:
     let last = |key: &[&str], sets_too: bool| {
         let alone = |layer: &Layer| matches!(layer.origin, Origin::Set(_) | Origin::Flag(_));
         let counts = |layer: &&Layer| sets_too || !alone(layer);
-        layers.iter().rev().filter(counts).find(|layer| sets(layer, key))
+        layers
+            .iter()
+            .rev()
+            .filter(counts)
+            .find(|layer| sets(layer, key))
     };
     let layer = if missing {
         (0..key.len()).rev().find_map(|depth| {
@@ -72,7 +84,11 @@ fn blame(layers: &[Layer], key: &[&str], missing: bool, expected: String, found:
     };
     match layer {
         Some(layer) => layer.origin.wrong(key, expected, found),
-        None => Error::argument(format!("configuration: `{}`", key.join(".")), expected, found),
+        None => Error::argument(
+            format!("configuration: `{}`", key.join(".")),
+            expected,
+            found,
+        ),
     }
 }
 

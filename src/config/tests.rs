@@ -90,15 +90,25 @@ fn refusal(text: &str, sets: &[&str]) -> String {
 
 #[test]
 fn later_layers_override_earlier_ones_key_by_key() {
-    let run = run("quantizer: {bits: 2}\nnotes: {x: y}\n", &["quantizer.bits=8", "seed=7"]).unwrap();
-    assert_eq!((run.seed, run.quantizer.bits, run.quantizer.method), (7, 8, Method::Wcat));
+    let run = run(
+        "quantizer: {bits: 2}\nnotes: {x: y}\n",
+        &["quantizer.bits=8", "seed=7"],
+    )
+    .unwrap();
+    assert_eq!(
+        (run.seed, run.quantizer.bits, run.quantizer.method),
+        (7, 8, Method::Wcat)
+    );
     assert_eq!(run.notes["x"], "y");
     assert_eq!(run.models.len(), 2);
 }
 
 #[test]
 fn lists_and_null_replace_what_was_there() {
-    assert_eq!(run("models: [{name: c}]", &[]).unwrap().models, [Model { name: "c".into() }]);
+    assert_eq!(
+        run("models: [{name: c}]", &[]).unwrap().models,
+        [Model { name: "c".into() }]
+    );
     assert_eq!(run("rate: 0.1", &["rate=null"]).unwrap().rate, None);
     assert_eq!(run("rate: 0.1", &["rate="]).unwrap().rate, None);
     assert_eq!(
@@ -109,7 +119,12 @@ fn lists_and_null_replace_what_was_there() {
 
 #[test]
 fn a_set_takes_scalars_lists_mappings_and_makes_what_is_missing() {
-    let sets = ["models=[{name: c}]", "quantizer.init={kind: mse}", "quantizer.init.steps=3", "shape=[3, 4]"];
+    let sets = [
+        "models=[{name: c}]",
+        "quantizer.init={kind: mse}",
+        "quantizer.init.steps=3",
+        "shape=[3, 4]",
+    ];
     let run = run("", &sets).unwrap();
     assert_eq!(run.models[0].name, "c");
     assert_eq!(run.quantizer.init, Some(Init::Mse { steps: 3 }));
@@ -120,7 +135,10 @@ fn a_set_takes_scalars_lists_mappings_and_makes_what_is_missing() {
         Layer::set("notes.a=b=c").unwrap(),
     ])
     .unwrap();
-    assert_eq!((alone.quantizer.method, alone.quantizer.bits), (Method::Lsq, 1));
+    assert_eq!(
+        (alone.quantizer.method, alone.quantizer.bits),
+        (Method::Lsq, 1)
+    );
     assert_eq!(alone.notes["a"], "b=c");
 }
 
@@ -156,7 +174,11 @@ fn aliases_are_followed() {
 
 #[test]
 fn the_resolved_configuration_reads_back_as_itself() {
-    let first = run("rate: 0.001\nquantizer: {init: {kind: max_abs}}", &["shape=[1,2]"]).unwrap();
+    let first = run(
+        "rate: 0.001\nquantizer: {init: {kind: max_abs}}",
+        &["shape=[1,2]"],
+    )
+    .unwrap();
     let text = resolved_yaml(&first).unwrap();
     assert!(text.contains("  learning_rate: 0.0\n"), "{text}");
     let again: Run = resolve(&[document(&text)]).unwrap();
@@ -225,20 +247,27 @@ fn unknown_names_list_the_known_ones() {
 #[test]
 fn missing_keys_name_the_mapping_that_lacks_them() {
     assert_eq!(
-        resolve::<Run>(&[document("seed: 1\nquantizer:\n  bits: 4\n")]).unwrap_err().to_string(),
+        resolve::<Run>(&[document("seed: 1\nquantizer:\n  bits: 4\n")])
+            .unwrap_err()
+            .to_string(),
         "base (built in):2: `quantizer.method`: expected a value, found none"
     );
     assert_eq!(
         refusal("models: [{name: a}, {}]", &[]),
         "mine (built in):1: `models.1.name`: expected a value, found none"
     );
-    let layers = [document("seed: 1\n"), Layer::set("quantizer.bits=3").unwrap()];
+    let layers = [
+        document("seed: 1\n"),
+        Layer::set("quantizer.bits=3").unwrap(),
+    ];
     assert_eq!(
         resolve::<Run>(&layers).unwrap_err().to_string(),
         "--set quantizer.bits=3: `quantizer.method`: expected a value, found none"
     );
     assert_eq!(
-        resolve::<Run>(&[document("seed: 1\n")]).unwrap_err().to_string(),
+        resolve::<Run>(&[document("seed: 1\n")])
+            .unwrap_err()
+            .to_string(),
         "base (built in): `quantizer`: expected a value, found none"
     );
     for layers in [vec![], vec![Layer::set("seed=1").unwrap()]] {
@@ -252,33 +281,72 @@ fn missing_keys_name_the_mapping_that_lacks_them() {
 #[test]
 fn wrong_types_are_said_in_plain_words() {
     for (text, message) in [
-        ("seed: -1", "`seed`: expected a whole number, 0 or more, found `-1`"),
-        ("seed: 1.5", "`seed`: expected a whole number, 0 or more, found `1.5`"),
-        ("seed: [1]", "`seed`: expected a whole number, 0 or more, found a list of 1 item"),
-        ("quantizer: {bits: 300}", "`quantizer.bits`: expected a whole number from 0 to 255, found `300`"),
+        (
+            "seed: -1",
+            "`seed`: expected a whole number, 0 or more, found `-1`",
+        ),
+        (
+            "seed: 1.5",
+            "`seed`: expected a whole number, 0 or more, found `1.5`",
+        ),
+        (
+            "seed: [1]",
+            "`seed`: expected a whole number, 0 or more, found a list of 1 item",
+        ),
+        (
+            "quantizer: {bits: 300}",
+            "`quantizer.bits`: expected a whole number from 0 to 255, found `300`",
+        ),
         (
             "quantizer: {bits: four}",
             "`quantizer.bits`: expected a whole number from 0 to 255, found the text `four`",
         ),
-        ("quantizer: {signed: yes}", "`quantizer.signed`: expected `true` or `false`, found the text `yes`"),
-        ("quantizer: {method: 3}", "`quantizer.method`: expected a name, found `3`"),
-        ("quantizer: wcat", "`quantizer`: expected keys with values, found the text `wcat`"),
-        ("models: {name: a}", "`models`: expected a list, found keys with values"),
-        ("models: [a]", "`models.0`: expected keys with values, found the text `a`"),
+        (
+            "quantizer: {signed: yes}",
+            "`quantizer.signed`: expected `true` or `false`, found the text `yes`",
+        ),
+        (
+            "quantizer: {method: 3}",
+            "`quantizer.method`: expected a name, found `3`",
+        ),
+        (
+            "quantizer: wcat",
+            "`quantizer`: expected keys with values, found the text `wcat`",
+        ),
+        (
+            "models: {name: a}",
+            "`models`: expected a list, found keys with values",
+        ),
+        (
+            "models: [a]",
+            "`models.0`: expected keys with values, found the text `a`",
+        ),
         ("notes: {x: 1}", "`notes.x`: expected text, found `1`"),
-        ("shape: [1]", "`shape`: expected a list of 2 items, found a list of 1 item"),
+        (
+            "shape: [1]",
+            "`shape`: expected a list of 2 items, found a list of 1 item",
+        ),
         (
             "quantizer: {learning_rate: high}",
             "`quantizer.learning_rate`: expected a number, found the text `high`",
         ),
     ] {
-        assert_eq!(refusal(text, &[]), format!("mine (built in):1: {message}"), "{text}");
+        assert_eq!(
+            refusal(text, &[]),
+            format!("mine (built in):1: {message}"),
+            "{text}"
+        );
     }
 }
 
 #[test]
 fn checked_types_refuse_what_no_number_is() {
-    for (value, found) in [("1.5", "1.5"), (".nan", "NaN"), (".inf", "inf"), ("-.inf", "-inf")] {
+    for (value, found) in [
+        ("1.5", "1.5"),
+        (".nan", "NaN"),
+        (".inf", "inf"),
+        ("-.inf", "-inf"),
+    ] {
         assert_eq!(
             refusal(&format!("rate: {value}"), &[]),
             format!(
@@ -304,7 +372,10 @@ fn the_last_layer_that_sets_the_key_is_named() {
         "--set quantizer.bits=ten: expected a whole number from 0 to 255, found the text `ten`"
     );
     assert!(run(text, &["quantizer.bits=1"]).is_ok());
-    let bad_base = [document("quantizer:\n  bits: x\n"), document("quantizer: {method: lsq}")];
+    let bad_base = [
+        document("quantizer:\n  bits: x\n"),
+        document("quantizer: {method: lsq}"),
+    ];
     assert_eq!(
         resolve::<Run>(&bad_base).unwrap_err().to_string(),
         "base (built in):2: `quantizer.bits`: expected a whole number from 0 to 255, found the text `x`"
@@ -351,7 +422,9 @@ fn files_are_named_with_their_line() {
     crate::store::write_bytes(&path, &vec![b'#'; (1 << 20) + 1]).unwrap();
     assert_eq!(
         Layer::file(&path).unwrap_err().to_string(),
-        format!("{shown}: expected a configuration file of at most 1048576 bytes, found 1048577 bytes")
+        format!(
+            "{shown}: expected a configuration file of at most 1048576 bytes, found 1048577 bytes"
+        )
     );
     crate::store::write_bytes(&path, b"seed: \xff").unwrap();
     assert_eq!(
@@ -359,7 +432,9 @@ fn files_are_named_with_their_line() {
         format!("{shown}: expected a configuration file as UTF-8 text, found other bytes")
     );
     assert_eq!(
-        Layer::file(Path::new("no/such.yaml")).unwrap_err().to_string(),
+        Layer::file(Path::new("no/such.yaml"))
+            .unwrap_err()
+            .to_string(),
         "no/such.yaml: not found (expected a configuration file)"
     );
 }
@@ -398,7 +473,10 @@ fn text_that_is_no_yaml_is_refused_at_its_line() {
         document_refusal("seed: 1\nquantizer: a: b\n"),
         "mine (built in):2: expected YAML, found mapping values are not allowed in this context"
     );
-    assert_eq!(document_refusal("a: *nothing\n"), "mine (built in):1: expected YAML, found unknown anchor");
+    assert_eq!(
+        document_refusal("a: *nothing\n"),
+        "mine (built in):1: expected YAML, found unknown anchor"
+    );
     assert_eq!(
         document_refusal("a: 1\n---\nb: 2\n"),
         "mine (built in): expected YAML, found deserializing from YAML containing more than one document is \
@@ -419,19 +497,40 @@ fn documents_that_unpack_or_nest_without_measure_are_refused() {
     let billion: String = std::iter::once("a: &a [x, x, x, x, x, x, x, x, x]\n".to_owned())
         .chain((b'b'..=b'k').map(|c| {
             let (this, before) = (char::from(c), char::from(c - 1));
-            format!("{this}: &{this} [{}]\n", vec![format!("*{before}"); 9].join(", "))
+            format!(
+                "{this}: &{this} [{}]\n",
+                vec![format!("*{before}"); 9].join(", ")
+            )
         }))
         .collect();
-    assert_eq!(document_refusal(&billion), "mine (built in): expected YAML, found repetition limit exceeded");
-    let square = format!("a: &a [{}]\nb: [{}]\n", "x, ".repeat(100_000), "*a, ".repeat(100_000));
+    assert_eq!(
+        document_refusal(&billion),
+        "mine (built in): expected YAML, found repetition limit exceeded"
+    );
+    let square = format!(
+        "a: &a [{}]\nb: [{}]\n",
+        "x, ".repeat(100_000),
+        "*a, ".repeat(100_000)
+    );
     let message = document_refusal(&square);
     assert!(message.contains("`b.19"), "{message}");
-    let long = format!("a: &a {}\nb: [{}]\n", "x".repeat(500_000), "*a, ".repeat(50_000));
+    let long = format!(
+        "a: &a {}\nb: [{}]\n",
+        "x".repeat(500_000),
+        "*a, ".repeat(50_000)
+    );
     assert!(document_refusal(&long).contains("aliases that unpack to millions"));
     let deep = format!("a: {}\n", "[".repeat(10_000));
-    assert!(document_refusal(&deep).contains("expected YAML, found "), "{}", document_refusal(&deep));
+    assert!(
+        document_refusal(&deep).contains("expected YAML, found "),
+        "{}",
+        document_refusal(&deep)
+    );
     let deep = format!("a: {}{}\n", "[".repeat(500), "]".repeat(500));
-    assert_eq!(document_refusal(&deep), "mine (built in):1: expected YAML, found recursion limit exceeded");
+    assert_eq!(
+        document_refusal(&deep),
+        "mine (built in):1: expected YAML, found recursion limit exceeded"
+    );
 }
 
 // ---- wrong arguments ----
@@ -441,10 +540,22 @@ fn a_set_without_key_or_value_is_refused() {
     for (set, message) in [
         ("seed", "--set seed: expected key.path=value, found no `=`"),
         ("", "--set : expected key.path=value, found no `=`"),
-        ("=4", "--set =4: expected key.path=value, found an empty key"),
-        ("a..b=4", "--set a..b=4: expected key.path=value, found an empty key"),
-        ("a.=4", "--set a.=4: expected key.path=value, found an empty key"),
-        ("a={b: 1, b: 2}", "--set a={b: 1, b: 2}: `a.b`: expected each key once, found this key twice"),
+        (
+            "=4",
+            "--set =4: expected key.path=value, found an empty key",
+        ),
+        (
+            "a..b=4",
+            "--set a..b=4: expected key.path=value, found an empty key",
+        ),
+        (
+            "a.=4",
+            "--set a.=4: expected key.path=value, found an empty key",
+        ),
+        (
+            "a={b: 1, b: 2}",
+            "--set a={b: 1, b: 2}: `a.b`: expected each key once, found this key twice",
+        ),
     ] {
         let error = Layer::set(set).unwrap_err();
         assert!(error.is_wrong_input());
@@ -457,5 +568,8 @@ fn a_set_without_key_or_value_is_refused() {
     );
     let deep = format!("{}=1", vec!["a"; 33].join("."));
     let message = Layer::set(&deep).unwrap_err().to_string();
-    assert!(message.ends_with("expected a path of at most 32 keys, found 33 keys"), "{message}");
+    assert!(
+        message.ends_with("expected a path of at most 32 keys, found 33 keys"),
+        "{message}"
+    );
 }

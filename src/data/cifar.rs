@@ -10,8 +10,13 @@ use std::path::{Path, PathBuf};
 /// The folder of the files in the data folder, as in the published archive.
 pub(super) const FOLDER: &str = "cifar-10-batches-bin";
 /// The files of the training set.
-pub(super) const TRAINING: [&str; 5] =
-    ["data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin", "data_batch_5.bin"];
+pub(super) const TRAINING: [&str; 5] = [
+    "data_batch_1.bin",
+    "data_batch_2.bin",
+    "data_batch_3.bin",
+    "data_batch_4.bin",
+    "data_batch_5.bin",
+];
 /// The file of the test set.
 pub(super) const TEST: &str = "test_batch.bin";
 /// The folder of CIFAR-100 in the data folder, as in the published archive.
@@ -66,9 +71,15 @@ pub(super) fn load_files(name: DatasetName, paths: &[PathBuf]) -> Result<ImageSe
     if let Some(path) = paths.iter().find(|path| !path.exists()) {
         return Err(missing(path, name));
     }
-    let counts = paths.iter().map(|path| count(name, path)).collect::<Result<Vec<usize>>>()?;
+    let counts = paths
+        .iter()
+        .map(|path| count(name, path))
+        .collect::<Result<Vec<usize>>>()?;
     let total: usize = counts.iter().sum();
-    let (mut pixels, mut labels) = (Vec::with_capacity(total * PIXELS), Vec::with_capacity(total));
+    let (mut pixels, mut labels) = (
+        Vec::with_capacity(total * PIXELS),
+        Vec::with_capacity(total),
+    );
     let mut jpeg_copy = false;
     for (path, count) in paths.iter().zip(counts) {
         let checksum = read_records(name, path, count, &mut pixels, &mut labels)?;
@@ -79,7 +90,11 @@ pub(super) fn load_files(name: DatasetName, paths: &[PathBuf]) -> Result<ImageSe
         channels: 3,
         height: 32,
         width: 32,
-        classes: if name == DatasetName::Cifar100 { 100 } else { 10 },
+        classes: if name == DatasetName::Cifar100 {
+            100
+        } else {
+            10
+        },
         pixels,
         labels,
     })
@@ -116,7 +131,11 @@ fn read_records(
         let label = head[head.len() - 1];
         if label > most {
             let found = format!("{label} at image {place}");
-            return Err(Error::input(path, format!("labels from 0 to {most}"), found));
+            return Err(Error::input(
+                path,
+                format!("labels from 0 to {most}"),
+                found,
+            ));
         }
         labels.push(u16::from(label));
         pixels.extend_from_slice(image);
@@ -145,7 +164,10 @@ mod tests {
     #[test]
     fn records_are_a_label_and_three_planes() {
         let set = load_bytes(&[record(3, 10), record(9, 200)].concat()).unwrap();
-        assert_eq!((set.len(), set.channels, set.height, set.width), (2, 3, 32, 32));
+        assert_eq!(
+            (set.len(), set.channels, set.height, set.width),
+            (2, 3, 32, 32)
+        );
         assert_eq!(set.labels, [3, 9]);
         assert_eq!(set.image(1), &record(9, 200)[1..]);
         assert_eq!(set.title, "CIFAR-10");
@@ -154,14 +176,21 @@ mod tests {
     #[test]
     fn the_training_set_is_its_five_files_in_order() {
         let folder = tempfile::tempdir().unwrap();
-        for (label, path) in files(DatasetName::Cifar10, Split::Training, folder.path()).iter().enumerate() {
+        for (label, path) in files(DatasetName::Cifar10, Split::Training, folder.path())
+            .iter()
+            .enumerate()
+        {
             store::write_bytes(path, &record(label as u8, 0)).unwrap();
         }
         assert_eq!(
-            load(DatasetName::Cifar10, Split::Training, folder.path()).unwrap().labels,
+            load(DatasetName::Cifar10, Split::Training, folder.path())
+                .unwrap()
+                .labels,
             [0, 1, 2, 3, 4]
         );
-        let error = load(DatasetName::Cifar10, Split::Test, folder.path()).unwrap_err().to_string();
+        let error = load(DatasetName::Cifar10, Split::Test, folder.path())
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("test_batch.bin: not found"), "{error}");
         assert!(
             error.contains("`wcat-explore data fetch cifar10`") && error.contains("--data-dir"),
@@ -176,7 +205,11 @@ mod tests {
         let path = &files(name, Split::Test, folder.path())[0];
         assert!(path.ends_with("cifar-100-binary/test.bin"));
         let with_superclass = |label, shade| [vec![19], record(label, shade)].concat();
-        store::write_bytes(path, &[with_superclass(99, 10), with_superclass(7, 200)].concat()).unwrap();
+        store::write_bytes(
+            path,
+            &[with_superclass(99, 10), with_superclass(7, 200)].concat(),
+        )
+        .unwrap();
         let set = load(name, Split::Test, folder.path()).unwrap();
         assert_eq!(
             (set.labels.as_slice(), set.classes, set.title.as_str()),
@@ -185,18 +218,31 @@ mod tests {
         assert_eq!(set.image(1), &record(7, 200)[1..]);
         assert_eq!(super::super::load_cifar_file(path, name).unwrap(), set);
         store::write_bytes(path, &with_superclass(100, 10)).unwrap();
-        let error = load(name, Split::Test, folder.path()).unwrap_err().to_string();
+        let error = load(name, Split::Test, folder.path())
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("labels from 0 to 99, found 100"), "{error}");
-        let error = load(name, Split::Training, folder.path()).unwrap_err().to_string();
-        assert!(error.contains("cifar-100-binary.tar.gz") && error.contains("--data-dir"), "{error}");
+        let error = load(name, Split::Training, folder.path())
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("cifar-100-binary.tar.gz") && error.contains("--data-dir"),
+            "{error}"
+        );
     }
 
     #[test]
     fn damaged_files_are_refused() {
         for (bytes, message) in [
             (vec![], "found 0 bytes"),
-            (record(1, 1)[..3000].to_vec(), "expected 1 to 1000000 records of 3073 bytes, found 3000 bytes"),
-            ([record(1, 1), record(10, 1)].concat(), "expected labels from 0 to 9, found 10 at image 1"),
+            (
+                record(1, 1)[..3000].to_vec(),
+                "expected 1 to 1000000 records of 3073 bytes, found 3000 bytes",
+            ),
+            (
+                [record(1, 1), record(10, 1)].concat(),
+                "expected labels from 0 to 9, found 10 at image 1",
+            ),
         ] {
             let error = load_bytes(&bytes).unwrap_err();
             assert!(error.is_wrong_input());

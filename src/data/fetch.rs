@@ -83,7 +83,12 @@ pub struct FetchProgress {
 
 impl RemoteFile {
     fn progress(&self, step: FetchStep, received: u64) -> FetchProgress {
-        FetchProgress { file: self.name.clone(), step, received, total: self.bytes }
+        FetchProgress {
+            file: self.name.clone(),
+            step,
+            received,
+            total: self.bytes,
+        }
     }
 }
 
@@ -104,7 +109,10 @@ impl FetchSource {
             DatasetName::Cifar100 => Err(Error::argument(
                 "data set to fetch",
                 "`mnist` or `cifar10`",
-                format!("`cifar100`: unpack {} into the data folder", super::CIFAR_100),
+                format!(
+                    "`cifar100`: unpack {} into the data folder",
+                    super::CIFAR_100
+                ),
             )),
             DatasetName::Folder => Err(Error::argument(
                 "data set to fetch",
@@ -122,7 +130,11 @@ impl FetchSource {
             name: format!("{name}.gz"),
             sha256: known[0].1.into(),
             bytes: known[0].0,
-            contents: vec![Content { name: name.into(), sha256: known[1].1.into(), bytes: known[1].0 }],
+            contents: vec![Content {
+                name: name.into(),
+                sha256: known[1].1.into(),
+                bytes: known[1].0,
+            }],
         };
         Self {
             name: DatasetName::Mnist,
@@ -164,10 +176,16 @@ impl FetchSource {
     /// # Errors
     /// [`Error::Argument`] where `base` is not an `http` or `https` address.
     pub fn from_base(mut self, base: &str) -> Result<Self> {
-        if !["http://", "https://"].iter().any(|scheme| base.len() > scheme.len() && base.starts_with(scheme))
+        if !["http://", "https://"]
+            .iter()
+            .any(|scheme| base.len() > scheme.len() && base.starts_with(scheme))
         {
             let expected = "an address that starts with http:// or https://";
-            return Err(Error::argument("source address", expected, format!("`{base}`")));
+            return Err(Error::argument(
+                "source address",
+                expected,
+                format!("`{base}`"),
+            ));
         }
         for file in &mut self.files {
             file.url = format!("{}/{}", base.trim_end_matches('/'), file.name);
@@ -179,7 +197,10 @@ impl FetchSource {
     pub(super) fn content(&self, path: &Path) -> Option<&Content> {
         let name = path.file_name()?.to_str()?;
         let name = name.strip_suffix(".gz").unwrap_or(name);
-        self.files.iter().flat_map(|file| &file.contents).find(|content| content.name == name)
+        self.files
+            .iter()
+            .flat_map(|file| &file.contents)
+            .find(|content| content.name == name)
     }
 }
 
@@ -187,20 +208,44 @@ impl FetchSource {
 /// labels, test images and labels.
 const MNIST: [[(u64, &str); 2]; 4] = [
     [
-        (9_912_422, "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609"),
-        (47_040_016, "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db"),
+        (
+            9_912_422,
+            "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
+        ),
+        (
+            47_040_016,
+            "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+        ),
     ],
     [
-        (28_881, "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c"),
-        (60_008, "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5"),
+        (
+            28_881,
+            "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
+        ),
+        (
+            60_008,
+            "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+        ),
     ],
     [
-        (1_648_877, "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6"),
-        (7_840_016, "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7"),
+        (
+            1_648_877,
+            "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
+        ),
+        (
+            7_840_016,
+            "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+        ),
     ],
     [
-        (4_542, "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6"),
-        (10_008, "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2"),
+        (
+            4_542,
+            "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
+        ),
+        (
+            10_008,
+            "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+        ),
     ],
 ];
 
@@ -238,7 +283,10 @@ pub fn fetch(source: &FetchSource, folder: &Path, progress: Progress<'_>) -> Res
     let _lock = Lock::take(&folder)?;
     // again, under the lock: another process may just have brought them
     for file in absent(source, &folder)? {
-        let (path, partial) = (folder.join(&file.name), folder.join(format!("{}.partial", file.name)));
+        let (path, partial) = (
+            folder.join(&file.name),
+            folder.join(format!("{}.partial", file.name)),
+        );
         if !source.unpack {
             transfer::download(file, &partial, progress)?;
             store::rename(&partial, &path)?;
@@ -282,7 +330,10 @@ fn is_there(content: &Content, folder: &Path, unpack: bool) -> Result<bool> {
     }
     let right = holds(&plain, content)?;
     if !right && !unpack {
-        let expected = format!("the published content (SHA-256 {}), or no such file", content.sha256);
+        let expected = format!(
+            "the published content (SHA-256 {}), or no such file",
+            content.sha256
+        );
         return Err(Error::input(&plain, expected, "another content"));
     }
     Ok(right)
@@ -319,7 +370,11 @@ fn size(path: &Path) -> Result<u64> {
 
 /// A download that failed for a reason outside this program.
 fn failed(url: &str, reason: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
-    Error::Io { action: "download", path: PathBuf::from(url), source: std::io::Error::other(reason) }
+    Error::Io {
+        action: "download",
+        path: PathBuf::from(url),
+        source: std::io::Error::other(reason),
+    }
 }
 
 #[cfg(test)]

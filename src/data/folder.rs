@@ -59,24 +59,41 @@ pub(super) fn load(spec: &FolderSpec, split: Split, folder: &Path) -> Result<Ima
     if let Some(error) = damaged {
         return Err(error);
     }
-    let title =
-        folder.file_name().map_or_else(|| folder.display().to_string(), |n| n.to_string_lossy().into());
-    Ok(ImageSet { title, channels: 3, height: size, width: size, classes: classes.len(), pixels, labels })
+    let title = folder.file_name().map_or_else(
+        || folder.display().to_string(),
+        |n| n.to_string_lossy().into(),
+    );
+    Ok(ImageSet {
+        title,
+        channels: 3,
+        height: size,
+        width: size,
+        classes: classes.len(),
+        pixels,
+        labels,
+    })
 }
 
 /// The folder of one half.
 fn root(split: Split, folder: &Path) -> Result<PathBuf> {
     if !folder.is_dir() {
         let expected = "a folder of class folders with images: name it with --data-dir".into();
-        return Err(Error::Missing { path: folder.to_owned(), expected });
+        return Err(Error::Missing {
+            path: folder.to_owned(),
+            expected,
+        });
     }
     let training = folder.join(TRAINING);
-    let test = TEST.iter().map(|name| folder.join(name)).find(|path| path.is_dir());
+    let test = TEST
+        .iter()
+        .map(|name| folder.join(name))
+        .find(|path| path.is_dir());
     match split {
         Split::Training if training.is_dir() => Ok(training),
-        Split::Training => {
-            Err(Error::Missing { path: training, expected: "class folders of training images".into() })
-        }
+        Split::Training => Err(Error::Missing {
+            path: training,
+            expected: "class folders of training images".into(),
+        }),
         Split::Test => match test {
             Some(test) => Ok(test),
             None if training.is_dir() => Err(Error::Missing {
@@ -93,7 +110,10 @@ fn entries(folder: &Path) -> Result<BTreeMap<String, PathBuf>> {
     let mut entries = BTreeMap::new();
     for entry in std::fs::read_dir(folder).at("list", folder)? {
         let path = entry.at("list", folder)?.path();
-        let name = path.file_name().and_then(|name| name.to_str()).map(str::to_owned);
+        let name = path
+            .file_name()
+            .and_then(|name| name.to_str())
+            .map(str::to_owned);
         let name = name.ok_or_else(|| Error::input(&path, "a name in UTF-8", "other bytes"))?;
         if !name.starts_with('.') {
             entries.insert(name, path);
@@ -110,7 +130,10 @@ fn subfolders(folder: &Path) -> Result<BTreeMap<String, PathBuf>> {
 
 fn images(folder: &Path) -> Result<Vec<PathBuf>> {
     let is_image = |path: &PathBuf| {
-        let ending = path.extension().and_then(|ending| ending.to_str()).map(str::to_lowercase);
+        let ending = path
+            .extension()
+            .and_then(|ending| ending.to_str())
+            .map(str::to_lowercase);
         ending.is_some_and(|ending| ENDINGS.contains(&ending.as_str())) && path.is_file()
     };
     Ok(entries(folder)?.into_values().filter(is_image).collect())
@@ -123,12 +146,19 @@ fn decode(path: &Path, size: usize, resize: usize, target: &mut [u8]) -> Result<
     let short = height.min(width);
     // the longer side is cut down and the start of the cut rounded half to even, as torchvision does
     let axis = |side: usize| {
-        let length = if side == short { resize } else { resize * side / short };
+        let length = if side == short {
+            resize
+        } else {
+            resize * side / short
+        };
         let start = ((length - size) as f64 / 2.0).round_ties_even() as usize;
         Axis::new(0..side, length, start..start + size)
     };
     let (down, across) = (axis(height), axis(width));
-    let planes = picture.planes.chunks_exact(height * width).zip(target.chunks_exact_mut(size * size));
+    let planes = picture
+        .planes
+        .chunks_exact(height * width)
+        .zip(target.chunks_exact_mut(size * size));
     planes.for_each(|(plane, target)| resample(plane, width, &down, &across, target));
     Ok(())
 }
@@ -146,15 +176,26 @@ mod tests {
         encoder.set_color(colour);
         encoder.set_depth(png::BitDepth::Eight);
         let samples = colour.samples() as u32;
-        let pixels: Vec<u8> =
-            (0..height).flat_map(|y| (0..width * samples).map(move |_| shade + y as u8)).collect();
-        encoder.write_header().unwrap().write_image_data(&pixels).unwrap();
+        let pixels: Vec<u8> = (0..height)
+            .flat_map(|y| (0..width * samples).map(move |_| shade + y as u8))
+            .collect();
+        encoder
+            .write_header()
+            .unwrap()
+            .write_image_data(&pixels)
+            .unwrap();
         store::write_bytes(path, &bytes).unwrap();
     }
 
     fn spec(size: usize, resize: Option<usize>) -> DatasetSpec {
-        let folder = Some(FolderSpec { size: Some(size), resize });
-        DatasetSpec { folder, ..DatasetSpec::of(DatasetName::Folder) }
+        let folder = Some(FolderSpec {
+            size: Some(size),
+            resize,
+        });
+        DatasetSpec {
+            folder,
+            ..DatasetSpec::of(DatasetName::Folder)
+        }
     }
 
     #[test]
@@ -167,10 +208,18 @@ mod tests {
         store::write_bytes(&at("a/notes.txt"), b"no image").unwrap();
         store::write_bytes(&at("a/.hidden.png"), b"no image").unwrap();
         let set = load(&spec(4, None), Split::Test, folder.path()).unwrap();
-        assert_eq!((set.classes, set.channels, set.height, set.width), (2, 3, 4, 4));
+        assert_eq!(
+            (set.classes, set.channels, set.height, set.width),
+            (2, 3, 4, 4)
+        );
         assert_eq!(set.labels, [0, 1, 1]);
-        assert_eq!([set.image(0)[0], set.image(1)[16], set.image(2)[47]], [30, 10, 23]);
-        let error = load(&spec(4, None), Split::Training, folder.path()).unwrap_err().to_string();
+        assert_eq!(
+            [set.image(0)[0], set.image(1)[16], set.image(2)[47]],
+            [30, 10, 23]
+        );
+        let error = load(&spec(4, None), Split::Training, folder.path())
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("train: not found"), "{error}");
     }
 
@@ -179,16 +228,34 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
         for class in ["a", "b", "c"] {
-            write_png(&at(&format!("train/{class}/0.png")), 8, 8, 1, png::ColorType::Rgb);
+            write_png(
+                &at(&format!("train/{class}/0.png")),
+                8,
+                8,
+                1,
+                png::ColorType::Rgb,
+            );
         }
-        let error = load(&spec(8, None), Split::Test, folder.path()).unwrap_err().to_string();
-        assert!(error.contains("test: not found") && error.contains("`val`"), "{error}");
+        let error = load(&spec(8, None), Split::Test, folder.path())
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("test: not found") && error.contains("`val`"),
+            "{error}"
+        );
         write_png(&at("val/c/0.png"), 8, 8, 1, png::ColorType::Rgb);
         let set = load(&spec(8, None), Split::Test, folder.path()).unwrap();
         assert_eq!((set.classes, set.labels.as_slice()), (3, &[2][..]));
-        assert_eq!(load(&spec(8, None), Split::Training, folder.path()).unwrap().labels, [0, 1, 2]);
+        assert_eq!(
+            load(&spec(8, None), Split::Training, folder.path())
+                .unwrap()
+                .labels,
+            [0, 1, 2]
+        );
         write_png(&at("val/d/0.png"), 8, 8, 1, png::ColorType::Rgb);
-        let error = load(&spec(8, None), Split::Test, folder.path()).unwrap_err().to_string();
+        let error = load(&spec(8, None), Split::Test, folder.path())
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("val/d: expected a class of"), "{error}");
     }
 
@@ -196,14 +263,23 @@ mod tests {
     fn the_centre_is_cut_out_after_scaling_the_shorter_side() {
         let folder = tempfile::tempdir().unwrap();
         // 8 wide, 16 high; row y has shade 100 + y
-        write_png(&folder.path().join("a/0.png"), 8, 16, 100, png::ColorType::Rgb);
+        write_png(
+            &folder.path().join("a/0.png"),
+            8,
+            16,
+            100,
+            png::ColorType::Rgb,
+        );
         let set = load(&spec(4, Some(8)), Split::Test, folder.path()).unwrap();
         let column: Vec<u8> = set.image(0)[..16].iter().step_by(4).copied().collect();
         assert_eq!(column, [106, 107, 108, 109]);
         // scaled by a half first: pairs of rows, smoothed by their neighbours
         let set = load(&spec(4, Some(4)), Split::Test, folder.path()).unwrap();
         let column: Vec<u8> = set.image(0)[..16].iter().step_by(4).copied().collect();
-        assert!(column.windows(2).all(|rows| rows[1] - rows[0] == 2), "{column:?}");
+        assert!(
+            column.windows(2).all(|rows| rows[1] - rows[0] == 2),
+            "{column:?}"
+        );
     }
 
     #[test]
@@ -211,16 +287,28 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
         for name in 0..20 {
-            write_png(&at(&format!("a/{name:02}.png")), 8, 8, 1, png::ColorType::Rgb);
+            write_png(
+                &at(&format!("a/{name:02}.png")),
+                8,
+                8,
+                1,
+                png::ColorType::Rgb,
+            );
         }
         let whole = std::fs::read(at("a/00.png")).unwrap();
-        for damaged in
-            [whole[..whole.len() / 2].to_vec(), b"GIF89a".to_vec(), vec![], vec![0xff, 0xd8, 0xff, 0xe0]]
-        {
+        for damaged in [
+            whole[..whole.len() / 2].to_vec(),
+            b"GIF89a".to_vec(),
+            vec![],
+            vec![0xff, 0xd8, 0xff, 0xe0],
+        ] {
             store::write_bytes(&at("a/07.png"), &damaged).unwrap();
             store::write_bytes(&at("a/11.png"), &damaged).unwrap();
             let error = load(&spec(8, None), Split::Test, folder.path()).unwrap_err();
-            assert!(error.is_wrong_input() && error.to_string().contains("07.png"), "{error}");
+            assert!(
+                error.is_wrong_input() && error.to_string().contains("07.png"),
+                "{error}"
+            );
         }
     }
 
@@ -230,16 +318,29 @@ mod tests {
         let path = folder.path().join("a/0.png");
         let mut bytes = Vec::new();
         let encoder = png::Encoder::new(&mut bytes, 60_000, 60_000);
-        encoder.write_header().unwrap().write_chunk(png::chunk::IDAT, &[]).unwrap();
+        encoder
+            .write_header()
+            .unwrap()
+            .write_chunk(png::chunk::IDAT, &[])
+            .unwrap();
         store::write_bytes(&path, &bytes).unwrap();
-        let error = load(&spec(8, None), Split::Test, folder.path()).unwrap_err().to_string();
-        assert!(error.contains("0.png") && error.contains("60000x60000"), "{error}");
+        let error = load(&spec(8, None), Split::Test, folder.path())
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("0.png") && error.contains("60000x60000"),
+            "{error}"
+        );
     }
 
     #[test]
     fn folders_without_images_are_refused() {
         let folder = tempfile::tempdir().unwrap();
-        let error = |path: &Path| load(&spec(8, None), Split::Test, path).unwrap_err().to_string();
+        let error = |path: &Path| {
+            load(&spec(8, None), Split::Test, path)
+                .unwrap_err()
+                .to_string()
+        };
         assert!(error(folder.path()).contains("one a class"));
         assert!(error(&folder.path().join("nowhere")).contains("--data-dir"));
         store::create_folder(&folder.path().join("a")).unwrap();

@@ -68,10 +68,14 @@ pub(super) fn render(spec: &GlyphSpec, split: Split) -> ImageSet {
         .take(count)
         .collect();
     let mut pixels = vec![0; count * SIDE * SIDE];
-    pixels.par_chunks_mut(SIDE * SIDE).zip(&labels).enumerate().for_each(|(image, (pixels, &label))| {
-        let mut stream = seed.stream(Purpose::Glyph, &[half, image as u64]);
-        draw(label, &mut stream, pixels);
-    });
+    pixels
+        .par_chunks_mut(SIDE * SIDE)
+        .zip(&labels)
+        .enumerate()
+        .for_each(|(image, (pixels, &label))| {
+            let mut stream = seed.stream(Purpose::Glyph, &[half, image as u64]);
+            draw(label, &mut stream, pixels);
+        });
     let name = DatasetName::Glyphs;
     ImageSet {
         title: name.title().into(),
@@ -87,7 +91,8 @@ pub(super) fn render(spec: &GlyphSpec, split: Split) -> ImageSet {
 /// The labels of a block of ten images; their stream has one index more than that of an image.
 fn ten_labels(seed: Seed, half: u64, block: u64) -> [u8; DIGITS.len()] {
     let mut labels = std::array::from_fn(|label| label as u8);
-    seed.stream(Purpose::Glyph, &[half, block, DIGITS.len() as u64]).shuffle(&mut labels);
+    seed.stream(Purpose::Glyph, &[half, block, DIGITS.len() as u64])
+        .shuffle(&mut labels);
     labels
 }
 
@@ -98,7 +103,11 @@ fn draw(label: u8, stream: &mut Stream, pixels: &mut [u8]) {
     let hand = Hand::random(stream);
     let radius = within(stream, RADIUS);
     let softness = within(stream, SOFTNESS);
-    let pen = Pen { radius, softness, strength: 1.0 };
+    let pen = Pen {
+        radius,
+        softness,
+        strength: 1.0,
+    };
     let mut canvas = Canvas::new();
     for stroke in strokes {
         let chain = hand.write(*stroke, stream);
@@ -106,13 +115,20 @@ fn draw(label: u8, stream: &mut Stream, pixels: &mut [u8]) {
         let pieces = chain.len() as f64;
         canvas.chain(&chain, |place| {
             let turn = std::f64::consts::TAU * (place as f64 / pieces + phase);
-            Pen { radius: radius * (1.0 + swing * turn.sin()), ..pen }
+            Pen {
+                radius: radius * (1.0 + swing * turn.sin()),
+                ..pen
+            }
         });
         if stream.chance(GAP / strokes.len() as f64) {
             let at = chain[stream.below(chain.len() as u64) as usize];
             canvas.rub_out(
                 at,
-                Pen { radius: within(stream, GAP_RADIUS), softness, strength: stream.uniform() },
+                Pen {
+                    radius: within(stream, GAP_RADIUS),
+                    softness,
+                    strength: stream.uniform(),
+                },
             );
         }
     }
@@ -142,20 +158,32 @@ impl Hand {
         let (sin, cos) = bounded_normal(stream, ROTATION).sin_cos();
         let slant = bounded_normal(stream, SHEAR);
         // rotation · slant · scale
-        let axes =
-            [(cos * width, sin * width), ((-cos * slant - sin) * height, (-sin * slant + cos) * height)];
+        let axes = [
+            (cos * width, sin * width),
+            ((-cos * slant - sin) * height, (-sin * slant + cos) * height),
+        ];
         let half = SIDE as f64 / 2.0;
-        let middle = (half + stream.between(-SHIFT, SHIFT), half + stream.between(-SHIFT, SHIFT));
+        let middle = (
+            half + stream.between(-SHIFT, SHIFT),
+            half + stream.between(-SHIFT, SHIFT),
+        );
         let waves = std::array::from_fn(|_| {
             let (sin, cos) = (std::f64::consts::TAU * stream.uniform()).sin_cos();
             let length = within(stream, WAVELENGTH);
             Wave {
-                size: (stream.between(-ELASTIC, ELASTIC), stream.between(-ELASTIC, ELASTIC)),
+                size: (
+                    stream.between(-ELASTIC, ELASTIC),
+                    stream.between(-ELASTIC, ELASTIC),
+                ),
                 frequency: (cos / length, sin / length),
                 phase: std::f64::consts::TAU * stream.uniform(),
             }
         });
-        Self { axes, middle, waves }
+        Self {
+            axes,
+            middle,
+            waves,
+        }
     }
 
     /// The stroke in pixels, as a fine chain.
@@ -163,20 +191,30 @@ impl Hand {
         let own = stroke.points();
         let mut points: Vec<Point> = own
             .iter()
-            .map(|(x, y)| (x + bounded_normal(stream, JITTER), y + bounded_normal(stream, JITTER)))
+            .map(|(x, y)| {
+                (
+                    x + bounded_normal(stream, JITTER),
+                    y + bounded_normal(stream, JITTER),
+                )
+            })
             .collect();
         if own.first() == own.last() {
             let last = points.len() - 1;
             points[last] = points[0];
         }
         let mut chain = stroke.chain(&points, PIECES);
-        chain.iter_mut().for_each(|point| *point = self.place(*point));
+        chain
+            .iter_mut()
+            .for_each(|point| *point = self.place(*point));
         chain
     }
 
     fn place(&self, (x, y): Point) -> Point {
         let [a, b] = self.axes;
-        let at = (self.middle.0 + a.0 * x + b.0 * y, self.middle.1 + a.1 * x + b.1 * y);
+        let at = (
+            self.middle.0 + a.0 * x + b.0 * y,
+            self.middle.1 + a.1 * x + b.1 * y,
+        );
         self.waves.iter().fold(at, |moved, wave| {
             let turn = std::f64::consts::TAU * (at.0 * wave.frequency.0 + at.1 * wave.frequency.1);
             let sin = (turn + wave.phase).sin();
@@ -193,14 +231,25 @@ fn clutter(canvas: &mut Canvas, pen: Pen, stream: &mut Stream) {
             let start = (stream.between(0.0, side), stream.between(0.0, side));
             let (sin, cos) = (std::f64::consts::TAU * stream.uniform()).sin_cos();
             let length = within(stream, STRAY_LENGTH);
-            let stray = Pen { radius: pen.radius * 0.7, strength: stream.between(0.2, 0.8), ..pen };
-            canvas.chain(&[start, (start.0 + length * cos, start.1 + length * sin)], |_| stray);
+            let stray = Pen {
+                radius: pen.radius * 0.7,
+                strength: stream.between(0.2, 0.8),
+                ..pen
+            };
+            canvas.chain(
+                &[start, (start.0 + length * cos, start.1 + length * sin)],
+                |_| stray,
+            );
         }
     }
     for _ in 0..3 {
         if stream.chance(DOT) {
             let at = (stream.between(0.0, side), stream.between(0.0, side));
-            let dot = Pen { radius: stream.between(0.4, 1.2), strength: stream.between(0.3, 1.0), ..pen };
+            let dot = Pen {
+                radius: stream.between(0.4, 1.2),
+                strength: stream.between(0.3, 1.0),
+                ..pen
+            };
             canvas.chain(&[at, at], |_| dot);
         }
     }
@@ -231,7 +280,11 @@ mod tests {
     use super::*;
 
     fn spec(training_images: u64, seed: u64) -> GlyphSpec {
-        GlyphSpec { training_images, test_images: 100, seed }
+        GlyphSpec {
+            training_images,
+            test_images: 100,
+            seed,
+        }
     }
 
     #[test]
@@ -243,10 +296,21 @@ mod tests {
         assert_eq!(smaller.labels, set.labels[..57]);
         let test = render(&spec(200, 1), Split::Test);
         assert_ne!(test.image(0), set.image(0));
-        assert_ne!(render(&spec(200, 2), Split::Training).image(0), set.image(0));
-        let pool = |threads| rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        assert_ne!(
+            render(&spec(200, 2), Split::Training).image(0),
+            set.image(0)
+        );
+        let pool = |threads| {
+            rayon::ThreadPoolBuilder::new()
+                .num_threads(threads)
+                .build()
+                .unwrap()
+        };
         for threads in [1, 3] {
-            assert_eq!(pool(threads).install(|| render(&spec(200, 1), Split::Training)), set);
+            assert_eq!(
+                pool(threads).install(|| render(&spec(200, 1), Split::Training)),
+                set
+            );
         }
     }
 
@@ -254,7 +318,11 @@ mod tests {
     fn classes_are_balanced_and_in_random_order() {
         let set = render(&spec(1000, 1), Split::Training);
         assert_eq!(set.class_counts(), [100; 10]);
-        let repeats = set.labels.chunks(10).filter(|ten| *ten == &set.labels[..10]).count();
+        let repeats = set
+            .labels
+            .chunks(10)
+            .filter(|ten| *ten == &set.labels[..10])
+            .count();
         assert_eq!(repeats, 1);
         let odd = render(&spec(15, 1), Split::Training).class_counts();
         assert!(odd.iter().all(|&count| (1..=2).contains(&count)), "{odd:?}");
@@ -275,13 +343,20 @@ mod tests {
 
     #[test]
     fn a_nearest_neighbour_finds_the_class_of_most_images() {
-        let (known, asked) = (render(&spec(4000, 1), Split::Training), render(&spec(10, 1), Split::Test));
+        let (known, asked) = (
+            render(&spec(4000, 1), Split::Training),
+            render(&spec(10, 1), Split::Test),
+        );
         let distance = |a: &[u8], b: &[u8]| -> u64 {
-            a.iter().zip(b).map(|(&x, &y)| u64::from(x.abs_diff(y)).pow(2)).sum()
+            a.iter()
+                .zip(b)
+                .map(|(&x, &y)| u64::from(x.abs_diff(y)).pow(2))
+                .sum()
         };
         let right = (0..asked.len())
             .filter(|&i| {
-                let nearest = (0..known.len()).min_by_key(|&j| distance(asked.image(i), known.image(j)));
+                let nearest =
+                    (0..known.len()).min_by_key(|&j| distance(asked.image(i), known.image(j)));
                 known.labels[nearest.unwrap()] == asked.labels[i]
             })
             .count();

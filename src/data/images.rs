@@ -52,13 +52,23 @@ impl ImageSet {
     /// little-endian).
     pub fn checksum(&self) -> String {
         let mut hash = Sha256::new();
-        for size in [self.len(), self.channels, self.height, self.width, self.classes] {
+        for size in [
+            self.len(),
+            self.channels,
+            self.height,
+            self.width,
+            self.classes,
+        ] {
             hash.update((size as u64).to_le_bytes());
         }
         hash.update(&self.pixels);
         for label in &self.labels {
             let bytes = label.to_le_bytes();
-            hash.update(if self.classes <= 256 { &bytes[..1] } else { &bytes });
+            hash.update(if self.classes <= 256 {
+                &bytes[..1]
+            } else {
+                &bytes
+            });
         }
         store::hex(&hash.finalize())
     }
@@ -71,8 +81,15 @@ impl ImageSet {
     pub fn selected(&self, indices: &[u32]) -> Self {
         Self {
             title: self.title.clone(),
-            pixels: indices.iter().flat_map(|&index| self.image(index as usize)).copied().collect(),
-            labels: indices.iter().map(|&index| self.labels[index as usize]).collect(),
+            pixels: indices
+                .iter()
+                .flat_map(|&index| self.image(index as usize))
+                .copied()
+                .collect(),
+            labels: indices
+                .iter()
+                .map(|&index| self.labels[index as usize])
+                .collect(),
             ..*self
         }
     }
@@ -111,9 +128,16 @@ pub(super) mod tests {
         let sum = set.checksum();
         assert_eq!(sum.len(), 64);
         assert_eq!(sum, set.clone().checksum());
-        let renamed = ImageSet { title: "other".into(), ..set.clone() };
+        let renamed = ImageSet {
+            title: "other".into(),
+            ..set.clone()
+        };
         assert_eq!(sum, renamed.checksum());
-        let reshaped = ImageSet { height: 2, width: 8, ..set.clone() };
+        let reshaped = ImageSet {
+            height: 2,
+            width: 8,
+            ..set.clone()
+        };
         let mut repainted = set.clone();
         repainted.pixels[5] ^= 1;
         let mut relabelled = set.clone();
@@ -125,7 +149,11 @@ pub(super) mod tests {
 
     #[test]
     fn labels_above_a_byte_count_in_the_checksum() {
-        let set = |label| ImageSet { classes: 1000, labels: vec![label], ..counting(1, 1, 2) };
+        let set = |label| ImageSet {
+            classes: 1000,
+            labels: vec![label],
+            ..counting(1, 1, 2)
+        };
         assert_ne!(set(1).checksum(), set(257).checksum());
     }
 

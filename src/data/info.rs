@@ -77,17 +77,35 @@ pub fn info(name: DatasetName, folder: &Path) -> Result<DataInfo> {
         DatasetName::Glyphs => (None, vec![]),
         DatasetName::Mnist => {
             let names = mnist::FILES.iter().flatten();
-            (Some(mnist::FOLDER), names.filter_map(|name| mnist::find(folder, name).ok()).collect())
+            (
+                Some(mnist::FOLDER),
+                names
+                    .filter_map(|name| mnist::find(folder, name).ok())
+                    .collect(),
+            )
         }
         DatasetName::Cifar10 | DatasetName::Cifar100 => {
             let halves = [Split::Training, Split::Test];
-            let within = if name == DatasetName::Cifar10 { cifar::FOLDER } else { cifar::FOLDER_100 };
-            (Some(within), halves.iter().flat_map(|split| cifar::files(name, *split, folder)).collect())
+            let within = if name == DatasetName::Cifar10 {
+                cifar::FOLDER
+            } else {
+                cifar::FOLDER_100
+            };
+            (
+                Some(within),
+                halves
+                    .iter()
+                    .flat_map(|split| cifar::files(name, *split, folder))
+                    .collect(),
+            )
         }
         DatasetName::Folder => (None, vec![]),
     };
-    let files =
-        paths.iter().filter(|path| path.is_file()).map(|path| file(name, path)).collect::<Result<_>>()?;
+    let files = paths
+        .iter()
+        .filter(|path| path.is_file())
+        .map(|path| file(name, path))
+        .collect::<Result<_>>()?;
     Ok(DataInfo {
         name,
         title,
@@ -117,7 +135,11 @@ fn file(name: DatasetName, path: &Path) -> Result<DataFile> {
 
 impl SplitInfo {
     fn of(set: &ImageSet) -> Self {
-        Self { images: set.len(), class_counts: set.class_counts(), checksum: set.checksum() }
+        Self {
+            images: set.len(),
+            class_counts: set.class_counts(),
+            checksum: set.checksum(),
+        }
     }
 }
 
@@ -140,14 +162,22 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let absent = info(DatasetName::Cifar10, folder.path()).unwrap();
         assert!(!absent.present && absent.training.is_none() && absent.files.is_empty());
-        assert_eq!(absent.folder.unwrap(), folder.path().join("cifar-10-batches-bin"));
+        assert_eq!(
+            absent.folder.unwrap(),
+            folder.path().join("cifar-10-batches-bin")
+        );
         let path = folder.path().join("cifar-10-batches-bin/test_batch.bin");
         store::write_bytes(&path, &[7; 3073]).unwrap();
         let half = info(DatasetName::Cifar10, folder.path()).unwrap();
         assert!(!half.present && half.training.is_none());
         assert_eq!(half.test.unwrap().class_counts[7], 1);
-        assert_eq!((half.files[0].bytes, half.files[0].as_published), (3073, false));
+        assert_eq!(
+            (half.files[0].bytes, half.files[0].as_published),
+            (3073, false)
+        );
         store::write_bytes(&path, &[7; 3000]).unwrap();
-        assert!(info(DatasetName::Cifar10, folder.path()).unwrap_err().is_wrong_input());
+        assert!(info(DatasetName::Cifar10, folder.path())
+            .unwrap_err()
+            .is_wrong_input());
     }
 }

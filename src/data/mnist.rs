@@ -49,7 +49,11 @@ pub fn load_mnist_files(images: &Path, labels: &Path) -> Result<ImageSet> {
     let pixels = read_idx(images, MAGIC_IMAGES, &[height as u32, width as u32])?;
     let classes = read_idx(labels, MAGIC_LABELS, &[])?;
     if pixels.len() != classes.len() * height * width {
-        let found = format!("{} images in {}", pixels.len() / (height * width), images.display());
+        let found = format!(
+            "{} images in {}",
+            pixels.len() / (height * width),
+            images.display()
+        );
         return Err(Error::input(
             labels,
             "as many labels as images",
@@ -76,28 +80,44 @@ fn read_idx(path: &Path, magic: u32, shape: &[u32]) -> Result<Vec<u8>> {
     let file = store::open(path, &super::how_to_get(DatasetName::Mnist))?;
     let size = file.metadata().at("inspect", path)?.len();
     let gzip = path.extension().is_some_and(|extension| extension == "gz");
-    let mut reader: Box<dyn Read> =
-        if gzip { Box::new(GzDecoder::new(BufReader::new(file))) } else { Box::new(file) };
+    let mut reader: Box<dyn Read> = if gzip {
+        Box::new(GzDecoder::new(BufReader::new(file)))
+    } else {
+        Box::new(file)
+    };
 
     let mut header = vec![0; 8 + 4 * shape.len()];
     let read = reader.read_exact(&mut header);
     explain(path, read, "an IDX header")?;
-    let mut words =
-        header.chunks_exact(4).map(|word| word.iter().fold(0, |n, &byte| n << 8 | u32::from(byte)));
+    let mut words = header
+        .chunks_exact(4)
+        .map(|word| word.iter().fold(0, |n, &byte| n << 8 | u32::from(byte)));
     let found = words.next().unwrap_or(0);
     if found != magic {
-        return Err(Error::input(path, format!("the magic number {magic:#010x}"), format!("{found:#010x}")));
+        return Err(Error::input(
+            path,
+            format!("the magic number {magic:#010x}"),
+            format!("{found:#010x}"),
+        ));
     }
     let count = u64::from(words.next().unwrap_or(0));
     let sizes: Vec<u32> = words.collect();
     if sizes != shape || !(1..=MAX_IMAGES).contains(&count) {
         let expected = format!("1 to {MAX_IMAGES} entries of size {shape:?}");
-        return Err(Error::input(path, expected, format!("{count} of size {sizes:?}")));
+        return Err(Error::input(
+            path,
+            expected,
+            format!("{count} of size {sizes:?}"),
+        ));
     }
     let expected = count * shape.iter().map(|&side| u64::from(side)).product::<u64>();
     let whole = header.len() as u64 + expected;
     if !gzip && size != whole {
-        return Err(Error::input(path, format!("{whole} bytes, as its header says"), size.to_string()));
+        return Err(Error::input(
+            path,
+            format!("{whole} bytes, as its header says"),
+            size.to_string(),
+        ));
     }
     read_body(path, reader, expected)
 }
@@ -113,7 +133,11 @@ fn read_body(path: &Path, reader: impl Read, expected: u64) -> Result<Vec<u8>> {
         Ordering::Less => format!("an end after byte {}", body.len()),
         Ordering::Greater => "more".to_owned(),
     };
-    Err(Error::input(path, format!("{expected} bytes of data, as its header says"), found))
+    Err(Error::input(
+        path,
+        format!("{expected} bytes of data, as its header says"),
+        found,
+    ))
 }
 
 /// A damaged or short file is the file's fault; the rest is the system's.
@@ -125,7 +149,11 @@ fn explain<T>(path: &Path, read: std::io::Result<T>, expected: &str) -> Result<T
                 ErrorKind::UnexpectedEof | ErrorKind::InvalidData | ErrorKind::InvalidInput
             ) =>
         {
-            Err(Error::input(path, expected, format!("a damaged or truncated file ({e})")))
+            Err(Error::input(
+                path,
+                expected,
+                format!("a damaged or truncated file ({e})"),
+            ))
         }
         other => other.at("read", path),
     }
@@ -139,7 +167,9 @@ mod tests {
 
     fn idx(magic: u32, sizes: &[u32], body: &[u8]) -> Vec<u8> {
         let mut bytes = magic.to_be_bytes().to_vec();
-        sizes.iter().for_each(|size| bytes.extend(size.to_be_bytes()));
+        sizes
+            .iter()
+            .for_each(|size| bytes.extend(size.to_be_bytes()));
         bytes.extend(body);
         bytes
     }
@@ -153,14 +183,25 @@ mod tests {
     fn load_bytes(suffix: &str, images: &[u8], labels: &[u8]) -> Result<ImageSet> {
         let folder = tempfile::tempdir().unwrap();
         let mnist = folder.path().join("mnist");
-        store::write_bytes(&mnist.join(format!("t10k-images-idx3-ubyte{suffix}")), images).unwrap();
-        store::write_bytes(&mnist.join(format!("t10k-labels-idx1-ubyte{suffix}")), labels).unwrap();
+        store::write_bytes(
+            &mnist.join(format!("t10k-images-idx3-ubyte{suffix}")),
+            images,
+        )
+        .unwrap();
+        store::write_bytes(
+            &mnist.join(format!("t10k-labels-idx1-ubyte{suffix}")),
+            labels,
+        )
+        .unwrap();
         load(Split::Test, folder.path())
     }
 
     fn good() -> (Vec<u8>, Vec<u8>) {
         let pixels: Vec<u8> = (0..2 * 784).map(|i| (i % 256) as u8).collect();
-        (idx(MAGIC_IMAGES, &[2, 28, 28], &pixels), idx(MAGIC_LABELS, &[2], &[9, 0]))
+        (
+            idx(MAGIC_IMAGES, &[2, 28, 28], &pixels),
+            idx(MAGIC_LABELS, &[2], &[9, 0]),
+        )
     }
 
     #[test]
@@ -169,7 +210,10 @@ mod tests {
         let plain = load_bytes("", &images, &labels).unwrap();
         assert_eq!(plain.labels, [9, 0]);
         assert_eq!(plain.pixels, images[16..]);
-        assert_eq!(load_bytes(".gz", &gzip(&images), &gzip(&labels)).unwrap(), plain);
+        assert_eq!(
+            load_bytes(".gz", &gzip(&images), &gzip(&labels)).unwrap(),
+            plain
+        );
     }
 
     #[test]
@@ -177,18 +221,46 @@ mod tests {
         let (images, labels) = good();
         let cases: Vec<(Vec<u8>, Vec<u8>, &str)> = vec![
             (images[..8].to_vec(), labels.clone(), "IDX header"),
-            (images[..1000].to_vec(), labels.clone(), "1584 bytes, as its header says, found 1000"),
-            ([images.clone(), vec![0]].concat(), labels.clone(), "found 1585"),
+            (
+                images[..1000].to_vec(),
+                labels.clone(),
+                "1584 bytes, as its header says, found 1000",
+            ),
+            (
+                [images.clone(), vec![0]].concat(),
+                labels.clone(),
+                "found 1585",
+            ),
             (
                 idx(MAGIC_LABELS, &[2, 28, 28], &images[16..]),
                 labels.clone(),
                 "magic number 0x00000803, found 0x00000801",
             ),
-            (idx(MAGIC_IMAGES, &[2, 56, 14], &images[16..]), labels.clone(), "of size [56, 14]"),
-            (idx(MAGIC_IMAGES, &[u32::MAX, 28, 28], &[]), labels.clone(), "found 4294967295"),
-            (idx(MAGIC_IMAGES, &[0, 28, 28], &[]), labels.clone(), "found 0"),
-            (images.clone(), idx(MAGIC_LABELS, &[3], &[1, 2, 3]), "3 labels, 2 images"),
-            (images.clone(), idx(MAGIC_LABELS, &[2], &[1, 10]), "found 10 at image 1"),
+            (
+                idx(MAGIC_IMAGES, &[2, 56, 14], &images[16..]),
+                labels.clone(),
+                "of size [56, 14]",
+            ),
+            (
+                idx(MAGIC_IMAGES, &[u32::MAX, 28, 28], &[]),
+                labels.clone(),
+                "found 4294967295",
+            ),
+            (
+                idx(MAGIC_IMAGES, &[0, 28, 28], &[]),
+                labels.clone(),
+                "found 0",
+            ),
+            (
+                images.clone(),
+                idx(MAGIC_LABELS, &[3], &[1, 2, 3]),
+                "3 labels, 2 images",
+            ),
+            (
+                images.clone(),
+                idx(MAGIC_LABELS, &[2], &[1, 10]),
+                "found 10 at image 1",
+            ),
         ];
         for (images, labels, message) in cases {
             let error = load_bytes("", &images, &labels).unwrap_err();
@@ -205,7 +277,12 @@ mod tests {
         let mut flipped = packed.clone();
         let middle = flipped.len() / 2;
         flipped[middle] ^= 0xff;
-        for bad in [packed[..packed.len() / 2].to_vec(), flipped, images.clone(), vec![]] {
+        for bad in [
+            packed[..packed.len() / 2].to_vec(),
+            flipped,
+            images.clone(),
+            vec![],
+        ] {
             let error = load_bytes(".gz", &bad, &gzip(&labels)).unwrap_err();
             assert!(error.is_wrong_input(), "{error:?}");
         }
@@ -214,16 +291,25 @@ mod tests {
     #[test]
     fn a_gzip_bomb_stops_at_the_size_of_its_header() {
         let bomb = gzip(&idx(MAGIC_IMAGES, &[1, 28, 28], &vec![0; 50_000_000]));
-        let error = load_bytes(".gz", &bomb, &gzip(&good().1)).unwrap_err().to_string();
-        assert!(error.ends_with("expected 784 bytes of data, as its header says, found more"), "{error}");
+        let error = load_bytes(".gz", &bomb, &gzip(&good().1))
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.ends_with("expected 784 bytes of data, as its header says, found more"),
+            "{error}"
+        );
         let liar = gzip(&idx(MAGIC_IMAGES, &[1_000_000, 28, 28], &[1, 2, 3]));
-        let error = load_bytes(".gz", &liar, &gzip(&good().1)).unwrap_err().to_string();
+        let error = load_bytes(".gz", &liar, &gzip(&good().1))
+            .unwrap_err()
+            .to_string();
         assert!(error.ends_with("found an end after byte 3"), "{error}");
     }
 
     #[test]
     fn a_missing_file_says_how_to_get_it() {
-        let error = load(Split::Training, Path::new("/nowhere")).unwrap_err().to_string();
+        let error = load(Split::Training, Path::new("/nowhere"))
+            .unwrap_err()
+            .to_string();
         assert_eq!(
             error,
             "/nowhere/mnist/train-images-idx3-ubyte.gz: not found (expected a file of MNIST: get it with \

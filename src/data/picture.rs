@@ -41,18 +41,37 @@ impl Picture {
     }
 
     /// From pixels of `channels` bytes: 1 or 2 (grey), 3 or 4 (colour), the last of 2 and 4 dropped.
-    fn of_pixels(path: &Path, height: usize, width: usize, channels: usize, pixels: &[u8]) -> Result<Self> {
+    fn of_pixels(
+        path: &Path,
+        height: usize,
+        width: usize,
+        channels: usize,
+        pixels: &[u8],
+    ) -> Result<Self> {
         let count = height * width;
         if channels == 0 || pixels.len() < count * channels {
             let found = format!("{} bytes of {channels} channels", pixels.len());
-            return Err(Error::input(path, format!("{width}x{height} pixels"), found));
+            return Err(Error::input(
+                path,
+                format!("{width}x{height} pixels"),
+                found,
+            ));
         }
         let mut planes = Vec::with_capacity(3 * count);
         for colour in 0..3 {
             let place = if channels < 3 { 0 } else { colour };
-            planes.extend(pixels.chunks_exact(channels).take(count).map(|pixel| pixel[place]));
+            planes.extend(
+                pixels
+                    .chunks_exact(channels)
+                    .take(count)
+                    .map(|pixel| pixel[place]),
+            );
         }
-        Ok(Self { height, width, planes })
+        Ok(Self {
+            height,
+            width,
+            planes,
+        })
     }
 }
 
@@ -61,13 +80,20 @@ fn check_size(path: &Path, height: usize, width: usize) -> Result<()> {
     if fits && height * width <= MOST_PIXELS {
         return Ok(());
     }
-    let expected = format!("an image of 1 to {LONGEST_SIDE} pixels a side and at most {MOST_PIXELS} pixels");
-    Err(Error::input(path, expected, format!("{width}x{height} pixels")))
+    let expected =
+        format!("an image of 1 to {LONGEST_SIDE} pixels a side and at most {MOST_PIXELS} pixels");
+    Err(Error::input(
+        path,
+        expected,
+        format!("{width}x{height} pixels"),
+    ))
 }
 
 fn png(path: &Path, bytes: &[u8]) -> Result<Picture> {
     let damaged = |error: png::DecodingError| Error::input(path, "a PNG image", error.to_string());
-    let limits = png::Limits { bytes: MOST_PIXELS * 8 };
+    let limits = png::Limits {
+        bytes: MOST_PIXELS * 8,
+    };
     let mut decoder = png::Decoder::new_with_limits(bytes, limits);
     decoder.set_transformations(png::Transformations::normalize_to_color8());
     let mut reader = decoder.read_info().map_err(damaged)?;
@@ -86,10 +112,15 @@ fn jpeg(path: &Path, bytes: &[u8]) -> Result<Picture> {
         .jpeg_set_out_colorspace(ColorSpace::RGB);
     let mut decoder = JpegDecoder::new_with_options(ZCursor::new(bytes), options);
     let damaged = |error: String| Error::input(path, "a JPEG image", error);
-    decoder.decode_headers().map_err(|error| damaged(error.to_string()))?;
-    let (width, height) =
-        decoder.dimensions().ok_or_else(|| damaged("a header without a size".to_owned()))?;
+    decoder
+        .decode_headers()
+        .map_err(|error| damaged(error.to_string()))?;
+    let (width, height) = decoder
+        .dimensions()
+        .ok_or_else(|| damaged("a header without a size".to_owned()))?;
     check_size(path, height, width)?;
-    let pixels = decoder.decode().map_err(|error| damaged(error.to_string()))?;
+    let pixels = decoder
+        .decode()
+        .map_err(|error| damaged(error.to_string()))?;
     Picture::of_pixels(path, height, width, 3, &pixels)
 }

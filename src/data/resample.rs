@@ -22,17 +22,26 @@ impl Axis {
             let inside = |x: f64| ((x + 0.5).floor().max(0.0) as usize).clamp(from.start, from.end);
             let first = inside(centre - support).min(from.end - 1);
             let end = inside(centre + support).max(first + 1);
-            let weight = |pixel: usize| (1.0 - ((pixel as f64 + 0.5 - centre) / support).abs()).max(0.0);
+            let weight =
+                |pixel: usize| (1.0 - ((pixel as f64 + 0.5 - centre) / support).abs()).max(0.0);
             let sum: f64 = (first..end).map(weight).sum();
-            let weights = (first..end).map(|pixel| if sum > 0.0 { weight(pixel) / sum } else { 1.0 });
+            let weights =
+                (first..end).map(|pixel| if sum > 0.0 { weight(pixel) / sum } else { 1.0 });
             (first, weights.map(|weight| weight as f32).collect())
         });
-        Self { taps: taps.collect() }
+        Self {
+            taps: taps.collect(),
+        }
     }
 
     fn sources(&self) -> Range<usize> {
         let first = self.taps.iter().map(|(first, _)| *first).min().unwrap_or(0);
-        let end = self.taps.iter().map(|(first, weights)| first + weights.len()).max().unwrap_or(0);
+        let end = self
+            .taps
+            .iter()
+            .map(|(first, weights)| first + weights.len())
+            .max()
+            .unwrap_or(0);
         first..end
     }
 }
@@ -47,18 +56,28 @@ pub(super) fn resample(plane: &[u8], width: usize, down: &Axis, across: &Axis, t
     for row in rows.clone() {
         let row = &plane[row * width..(row + 1) * width];
         scaled.extend(across.taps.iter().map(|(first, weights)| {
-            weights.iter().zip(&row[*first..]).map(|(weight, pixel)| weight * f32::from(*pixel)).sum::<f32>()
+            weights
+                .iter()
+                .zip(&row[*first..])
+                .map(|(weight, pixel)| weight * f32::from(*pixel))
+                .sum::<f32>()
         }));
     }
     let mut sums = vec![0f32; columns];
     for (target, (first, weights)) in target.chunks_exact_mut(columns).zip(&down.taps) {
         sums.fill(0.0);
-        for (weight, row) in
-            weights.iter().zip(scaled[(first - rows.start) * columns..].chunks_exact(columns))
+        for (weight, row) in weights
+            .iter()
+            .zip(scaled[(first - rows.start) * columns..].chunks_exact(columns))
         {
-            sums.iter_mut().zip(row).for_each(|(sum, value)| *sum += weight * value);
+            sums.iter_mut()
+                .zip(row)
+                .for_each(|(sum, value)| *sum += weight * value);
         }
-        target.iter_mut().zip(&sums).for_each(|(target, sum)| *target = sum.round().clamp(0.0, 255.0) as u8);
+        target
+            .iter_mut()
+            .zip(&sums)
+            .for_each(|(target, sum)| *target = sum.round().clamp(0.0, 255.0) as u8);
     }
 }
 
@@ -83,7 +102,12 @@ mod tests {
     #[test]
     fn flat_planes_stay_flat_whatever_the_size() {
         for to in [(1, 1), (3, 9), (20, 2), (64, 64)] {
-            assert!(scaled(&[173; 7 * 11], 7, 11, to).iter().all(|pixel| *pixel == 173), "{to:?}");
+            assert!(
+                scaled(&[173; 7 * 11], 7, 11, to)
+                    .iter()
+                    .all(|pixel| *pixel == 173),
+                "{to:?}"
+            );
         }
     }
 
@@ -98,10 +122,15 @@ mod tests {
         assert_eq!(scaled(&[0, 100], 1, 2, (1, 4)), [0, 25, 75, 100]);
         let nine = [10, 20, 30, 40, 50, 60, 70, 80, 90];
         near(&scaled(&nine, 3, 3, (2, 2)), &[25, 37, 63, 75]);
-        let larger = [10, 14, 20, 26, 30, 29, 33, 39, 45, 49, 51, 55, 61, 67, 71, 70, 74, 80, 86, 90];
+        let larger = [
+            10, 14, 20, 26, 30, 29, 33, 39, 45, 49, 51, 55, 61, 67, 71, 70, 74, 80, 86, 90,
+        ];
         near(&scaled(&nine, 3, 3, (4, 5)), &larger);
         let plane: Vec<u8> = (0..63).map(|i| (i * 73 % 256) as u8).collect();
-        near(&scaled(&plane, 7, 9, (3, 4)), &[108, 140, 151, 150, 145, 143, 135, 149, 134, 142, 144, 124]);
+        near(
+            &scaled(&plane, 7, 9, (3, 4)),
+            &[108, 140, 151, 150, 145, 143, 135, 149, 134, 142, 144, 124],
+        );
     }
 
     #[test]

@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 
 /// A data set that the program knows.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum DatasetName {
     /// Built in: drawn digits, no file needed.
@@ -24,7 +26,13 @@ pub enum DatasetName {
 
 impl DatasetName {
     /// Every data set.
-    pub const ALL: [Self; 5] = [Self::Glyphs, Self::Mnist, Self::Cifar10, Self::Cifar100, Self::Folder];
+    pub const ALL: [Self; 5] = [
+        Self::Glyphs,
+        Self::Mnist,
+        Self::Cifar10,
+        Self::Cifar100,
+        Self::Folder,
+    ];
 
     /// The word used in files and on the command line.
     pub fn name(self) -> &'static str {
@@ -90,7 +98,10 @@ impl DatasetName {
             Self::Cifar100 => (&[0.5071, 0.4865, 0.4409], &[0.2673, 0.2564, 0.2762]),
             Self::Folder => (&[0.485, 0.456, 0.406], &[0.229, 0.224, 0.225]),
         };
-        Normalization { mean: mean.to_vec(), std: std.to_vec() }
+        Normalization {
+            mean: mean.to_vec(),
+            std: std.to_vec(),
+        }
     }
 }
 
@@ -103,10 +114,17 @@ impl fmt::Display for DatasetName {
 impl FromStr for DatasetName {
     type Err = Error;
     fn from_str(text: &str) -> Result<Self> {
-        Self::ALL.into_iter().find(|known| known.name() == text).ok_or_else(|| {
-            let known: Vec<String> = Self::ALL.iter().map(|name| format!("`{name}`")).collect();
-            Error::argument("dataset", format!("one of {}", known.join(", ")), format!("`{text}`"))
-        })
+        Self::ALL
+            .into_iter()
+            .find(|known| known.name() == text)
+            .ok_or_else(|| {
+                let known: Vec<String> = Self::ALL.iter().map(|name| format!("`{name}`")).collect();
+                Error::argument(
+                    "dataset",
+                    format!("one of {}", known.join(", ")),
+                    format!("`{text}`"),
+                )
+            })
     }
 }
 
@@ -126,7 +144,10 @@ impl Normalization {
     /// # Errors
     /// [`Error::Argument`] where a length is not `channels` or a number is out of range.
     pub fn check(&self, channels: usize) -> Result<()> {
-        for (key, values, range) in [("mean", &self.mean, 0.0..=1.0), ("std", &self.std, 0.001..=10.0)] {
+        for (key, values, range) in [
+            ("mean", &self.mean, 0.0..=1.0),
+            ("std", &self.std, 0.001..=10.0),
+        ] {
             if values.len() != channels || !values.iter().all(|value| range.contains(value)) {
                 return Err(Error::argument(
                     format!("dataset.normalization.{key}"),
@@ -178,7 +199,11 @@ pub struct GlyphSpec {
 
 impl Default for GlyphSpec {
     fn default() -> Self {
-        Self { training_images: 12_000, test_images: 2_000, seed: 1 }
+        Self {
+            training_images: 12_000,
+            test_images: 2_000,
+            seed: 1,
+        }
     }
 }
 
@@ -204,7 +229,11 @@ impl FolderSpec {
     /// The length in force.
     pub fn resize(&self) -> usize {
         let size = self.size();
-        self.resize.unwrap_or(if size >= 128 { (size * 8 + 3) / 7 } else { size })
+        self.resize.unwrap_or(if size >= 128 {
+            (size * 8 + 3) / 7
+        } else {
+            size
+        })
     }
 }
 
@@ -245,7 +274,10 @@ impl Default for DatasetSpec {
 impl DatasetSpec {
     /// The default settings of a data set.
     pub fn of(name: DatasetName) -> Self {
-        Self { name, ..Self::default() }
+        Self {
+            name,
+            ..Self::default()
+        }
     }
 
     /// Checks every setting.
@@ -257,11 +289,19 @@ impl DatasetSpec {
             Err(Error::argument(format!("dataset.{key}"), expected, found))
         };
         if !(0.0..=0.5).contains(&self.validation) {
-            return wrong("validation", "a share from 0 to 0.5", self.validation.to_string());
+            return wrong(
+                "validation",
+                "a share from 0 to 0.5",
+                self.validation.to_string(),
+            );
         }
         if self.augmentation.flip && !self.name.may_be_mirrored() {
             let found = format!("true with `{}`", self.name);
-            return wrong("augmentation.flip", "false: only photographs may be mirrored, not digits", found);
+            return wrong(
+                "augmentation.flip",
+                "false: only photographs may be mirrored, not digits",
+                found,
+            );
         }
         if self.augmentation.crop_padding > 8 {
             let found = self.augmentation.crop_padding.to_string();
@@ -295,7 +335,9 @@ impl DatasetSpec {
                 );
             }
         }
-        let Some(glyphs) = &self.glyphs else { return Ok(()) };
+        let Some(glyphs) = &self.glyphs else {
+            return Ok(());
+        };
         if self.name != DatasetName::Glyphs {
             return wrong(
                 "glyphs",
@@ -303,11 +345,16 @@ impl DatasetSpec {
                 format!("it with `{}`", self.name),
             );
         }
-        for (key, images) in
-            [("training_images", glyphs.training_images), ("test_images", glyphs.test_images)]
-        {
+        for (key, images) in [
+            ("training_images", glyphs.training_images),
+            ("test_images", glyphs.test_images),
+        ] {
             if !(10..=MAX_IMAGES).contains(&images) {
-                return wrong(&format!("glyphs.{key}"), "10 to 1000000 images", images.to_string());
+                return wrong(
+                    &format!("glyphs.{key}"),
+                    "10 to 1000000 images",
+                    images.to_string(),
+                );
             }
         }
         Ok(())
@@ -315,7 +362,9 @@ impl DatasetSpec {
 
     /// The normalisation in force.
     pub fn normalization(&self) -> Normalization {
-        self.normalization.clone().unwrap_or_else(|| self.name.default_normalization())
+        self.normalization
+            .clone()
+            .unwrap_or_else(|| self.name.default_normalization())
     }
 
     /// Size and seed of the glyphs in force.
@@ -330,8 +379,11 @@ impl DatasetSpec {
 
     /// Channels, rows and columns of an image.
     pub fn shape(&self) -> [usize; 3] {
-        let side =
-            if self.name == DatasetName::Folder { self.folder_spec().size() } else { self.name.side() };
+        let side = if self.name == DatasetName::Folder {
+            self.folder_spec().size()
+        } else {
+            self.name.side()
+        };
         [self.name.channels(), side, side]
     }
 
@@ -346,8 +398,14 @@ impl DatasetSpec {
         if !self.follows_the_network() {
             return self.clone();
         }
-        let folder = FolderSpec { size: Some(shape[1]), ..self.folder_spec() };
-        Self { folder: Some(folder), ..self.clone() }
+        let folder = FolderSpec {
+            size: Some(shape[1]),
+            ..self.folder_spec()
+        };
+        Self {
+            folder: Some(folder),
+            ..self.clone()
+        }
     }
 
     /// The same settings with every default written out, but for a size that follows the network, as a resolved configuration holds them.
@@ -365,8 +423,8 @@ mod tests {
     use super::*;
 
     fn read(json: &str) -> Result<DatasetSpec> {
-        let spec: DatasetSpec =
-            serde_json::from_str(json).map_err(|e| Error::argument("json", "a spec", e.to_string()))?;
+        let spec: DatasetSpec = serde_json::from_str(json)
+            .map_err(|e| Error::argument("json", "a spec", e.to_string()))?;
         spec.check().map(|()| spec)
     }
 
@@ -397,20 +455,56 @@ mod tests {
         for (json, key) in [
             (r#"{"validation": 0.6}"#, "dataset.validation"),
             (r#"{"validation": -0.1}"#, "dataset.validation"),
-            (r#"{"augmentation": {"flip": true}}"#, "dataset.augmentation.flip"),
-            (r#"{"name": "mnist", "augmentation": {"flip": true}}"#, "dataset.augmentation.flip"),
-            (r#"{"augmentation": {"random_resized_crop": 0.5}}"#, "random_resized_crop"),
-            (r#"{"name": "folder", "augmentation": {"random_resized_crop": 0}}"#, "random_resized_crop"),
-            (r#"{"augmentation": {"crop_padding": 9}}"#, "dataset.augmentation.crop_padding"),
-            (r#"{"normalization": {"mean": [0.1, 0.1], "std": [0.3]}}"#, "dataset.normalization.mean"),
-            (r#"{"normalization": {"mean": [33.3], "std": [0.3]}}"#, "dataset.normalization.mean"),
-            (r#"{"normalization": {"mean": [0.1], "std": [0.0]}}"#, "dataset.normalization.std"),
+            (
+                r#"{"augmentation": {"flip": true}}"#,
+                "dataset.augmentation.flip",
+            ),
+            (
+                r#"{"name": "mnist", "augmentation": {"flip": true}}"#,
+                "dataset.augmentation.flip",
+            ),
+            (
+                r#"{"augmentation": {"random_resized_crop": 0.5}}"#,
+                "random_resized_crop",
+            ),
+            (
+                r#"{"name": "folder", "augmentation": {"random_resized_crop": 0}}"#,
+                "random_resized_crop",
+            ),
+            (
+                r#"{"augmentation": {"crop_padding": 9}}"#,
+                "dataset.augmentation.crop_padding",
+            ),
+            (
+                r#"{"normalization": {"mean": [0.1, 0.1], "std": [0.3]}}"#,
+                "dataset.normalization.mean",
+            ),
+            (
+                r#"{"normalization": {"mean": [33.3], "std": [0.3]}}"#,
+                "dataset.normalization.mean",
+            ),
+            (
+                r#"{"normalization": {"mean": [0.1], "std": [0.0]}}"#,
+                "dataset.normalization.std",
+            ),
             (r#"{"name": "mnist", "glyphs": {}}"#, "dataset.glyphs"),
-            (r#"{"glyphs": {"training_images": 1000001}}"#, "dataset.glyphs.training_images"),
-            (r#"{"glyphs": {"test_images": 0}}"#, "dataset.glyphs.test_images"),
+            (
+                r#"{"glyphs": {"training_images": 1000001}}"#,
+                "dataset.glyphs.training_images",
+            ),
+            (
+                r#"{"glyphs": {"test_images": 0}}"#,
+                "dataset.glyphs.test_images",
+            ),
             (r#"{"name": "cifar10", "folder": {}}"#, "dataset.folder"),
-            (r#"{"name": "folder", "folder": {"size": 0}}"#, "dataset.folder.size"),
-            (r#"{"name": "folder", "folder": {"size": 64, "resize": 63}}"#, "dataset.folder.resize"),
+            (
+                r#"{"name": "folder", "folder": {"size": 0}}"#,
+                "dataset.folder.size",
+            ),
+            (
+                r#"{"name": "folder", "folder": {"size": 64, "resize": 63}}"#,
+                "dataset.folder.resize",
+            ),
             (r#"{"name": "folder", "glyphs": {}}"#, "dataset.glyphs"),
             (r#"{"glyphs": {"images": 5}}"#, "unknown field `images`"),
             (r#"{"crop": 4}"#, "unknown field `crop`"),
@@ -420,9 +514,15 @@ mod tests {
             assert!(error.is_wrong_input());
             assert!(error.to_string().contains(key), "{json}: {error}");
         }
-        let spec = DatasetSpec { validation: f64::NAN, ..DatasetSpec::default() };
+        let spec = DatasetSpec {
+            validation: f64::NAN,
+            ..DatasetSpec::default()
+        };
         assert!(spec.check().is_err());
-        let nan = Normalization { mean: vec![f32::NAN], std: vec![1.0] };
+        let nan = Normalization {
+            mean: vec![f32::NAN],
+            std: vec![1.0],
+        };
         assert!(nan.check(1).is_err());
     }
 
@@ -432,7 +532,10 @@ mod tests {
         assert_eq!(free.shape(), [3, 224, 224]);
         assert_eq!(free.folder_spec().resize(), 256);
         let small = free.for_input([3, 32, 32]);
-        assert_eq!((small.shape(), small.folder_spec().resize()), ([3, 32, 32], 32));
+        assert_eq!(
+            (small.shape(), small.folder_spec().resize()),
+            ([3, 32, 32], 32)
+        );
         let set = read(r#"{"name": "folder", "folder": {"size": 64, "resize": 72}}"#).unwrap();
         assert_eq!(set.for_input([3, 32, 32]), set);
         assert_eq!((set.shape(), set.folder_spec().resize()), ([3, 64, 64], 72));

@@ -13,7 +13,9 @@ pub fn validation_split(labels: &[u16], share: f64, seed: Seed) -> (Vec<u32>, Ve
     for &index in &validation {
         taken[index as usize] = true;
     }
-    let training = (0..labels.len() as u32).filter(|&index| !taken[index as usize]).collect();
+    let training = (0..labels.len() as u32)
+        .filter(|&index| !taken[index as usize])
+        .collect();
     (training, validation)
 }
 
@@ -37,14 +39,21 @@ impl ImageSet {
                 n.to_string(),
             ));
         }
-        Ok(stratified(&self.labels, n, &mut seed.stream(Purpose::Images, &[])))
+        Ok(stratified(
+            &self.labels,
+            n,
+            &mut seed.stream(Purpose::Images, &[]),
+        ))
     }
 }
 
 /// Ascending indices of `n` of the labels, at random within each class; class sizes by the method of
 /// the largest remainder, ties to the lower class. What is drawn in a class extends what a smaller `n` draws.
 fn stratified(labels: &[u16], n: usize, stream: &mut Stream) -> Vec<u32> {
-    let most = labels.iter().max().map_or(0, |label| usize::from(*label) + 1);
+    let most = labels
+        .iter()
+        .max()
+        .map_or(0, |label| usize::from(*label) + 1);
     let mut classes: Vec<Vec<u32>> = vec![Vec::new(); most];
     for (index, &label) in labels.iter().enumerate() {
         classes[usize::from(label)].push(index as u32);
@@ -78,7 +87,9 @@ mod tests {
     use super::*;
 
     fn labels() -> Vec<u16> {
-        (0..1000).map(|i| if i % 10 == 0 { 2 } else { (i % 2) as u16 }).collect()
+        (0..1000)
+            .map(|i| if i % 10 == 0 { 2 } else { (i % 2) as u16 })
+            .collect()
     }
 
     #[test]
@@ -90,11 +101,19 @@ mod tests {
         all.sort_unstable();
         assert_eq!(all, (0..1000).collect::<Vec<u32>>());
         assert!(validation.is_sorted() && training.is_sorted());
-        let count = |class| validation.iter().filter(|&&i| labels[i as usize] == class).count();
+        let count = |class| {
+            validation
+                .iter()
+                .filter(|&&i| labels[i as usize] == class)
+                .count()
+        };
         assert_eq!((count(0), count(1), count(2)), (40, 50, 10));
         assert_eq!(validation_split(&labels, 0.1, Seed(1)).1, validation);
         assert_ne!(validation_split(&labels, 0.1, Seed(2)).1, validation);
-        assert_eq!(validation_split(&labels, 0.0, Seed(1)), ((0..1000).collect(), vec![]));
+        assert_eq!(
+            validation_split(&labels, 0.0, Seed(1)),
+            ((0..1000).collect(), vec![])
+        );
     }
 
     #[test]
@@ -107,7 +126,10 @@ mod tests {
             let sizes = [0, 7, 13, 1, 39];
             let quotas = quotas(&sizes, n);
             assert_eq!(quotas.iter().sum::<usize>(), n);
-            assert!(quotas.iter().zip(sizes).all(|(&quota, size)| quota <= size), "{n}: {quotas:?}");
+            assert!(
+                quotas.iter().zip(sizes).all(|(&quota, size)| quota <= size),
+                "{n}: {quotas:?}"
+            );
         }
     }
 
@@ -118,13 +140,18 @@ mod tests {
         assert_eq!(subset.len(), 30);
         assert!(subset.windows(2).all(|pair| pair[0] < pair[1]));
         let mut counts = [0; 3];
-        subset.iter().for_each(|&i| counts[usize::from(set.labels[i as usize])] += 1);
+        subset
+            .iter()
+            .for_each(|&i| counts[usize::from(set.labels[i as usize])] += 1);
         assert_eq!(counts, [10, 10, 10]);
         assert_eq!(set.subset(30, Seed(7)).unwrap(), subset);
         assert_ne!(set.subset(30, Seed(8)).unwrap(), subset);
         let larger = set.subset(60, Seed(7)).unwrap();
         assert!(subset.iter().all(|index| larger.contains(index)));
-        assert_eq!(set.subset(300, Seed(7)).unwrap(), (0..300).collect::<Vec<u32>>());
+        assert_eq!(
+            set.subset(300, Seed(7)).unwrap(),
+            (0..300).collect::<Vec<u32>>()
+        );
     }
 
     #[test]

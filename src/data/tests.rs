@@ -10,7 +10,9 @@ fn folder_with(name: DatasetName) -> Option<PathBuf> {
     let found = match name {
         DatasetName::Glyphs => true,
         DatasetName::Mnist => mnist::find(&folder, mnist::FILES[0][0]).is_ok(),
-        DatasetName::Cifar10 | DatasetName::Cifar100 => cifar::files(name, Split::Test, &folder)[0].is_file(),
+        DatasetName::Cifar10 | DatasetName::Cifar100 => {
+            cifar::files(name, Split::Test, &folder)[0].is_file()
+        }
         DatasetName::Folder => false,
     };
     if !found {
@@ -51,8 +53,14 @@ fn default_normalization_is_that_of(set: &ImageSet, name: DatasetName, tolerance
     let normalization = name.default_normalization();
     normalization.check(set.channels).unwrap();
     for (channel, (mean, std)) in moments(set).into_iter().enumerate() {
-        assert!((mean - f64::from(normalization.mean[channel])).abs() < tolerance, "{channel}: mean {mean}");
-        assert!((std - f64::from(normalization.std[channel])).abs() < tolerance, "{channel}: std {std}");
+        assert!(
+            (mean - f64::from(normalization.mean[channel])).abs() < tolerance,
+            "{channel}: mean {mean}"
+        );
+        assert!(
+            (std - f64::from(normalization.std[channel])).abs() < tolerance,
+            "{channel}: std {std}"
+        );
     }
 }
 
@@ -65,12 +73,17 @@ fn glyphs_have_the_default_normalisation() {
 
 #[test]
 fn mnist_is_what_was_published() {
-    let Some(folder) = folder_with(DatasetName::Mnist) else { return };
+    let Some(folder) = folder_with(DatasetName::Mnist) else {
+        return;
+    };
     let spec = DatasetSpec::of(DatasetName::Mnist);
     let training = load(&spec, Split::Training, &folder).unwrap();
     assert_eq!((training.len(), training.image_bytes()), (60_000, 784));
     assert_eq!(training.labels[..5], [5, 0, 4, 1, 9]);
-    assert_eq!(training.class_counts(), [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]);
+    assert_eq!(
+        training.class_counts(),
+        [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]
+    );
     default_normalization_is_that_of(&training, DatasetName::Mnist, 5e-5);
     let test = load(&spec, Split::Test, &folder).unwrap();
     assert_eq!((test.len(), test.title.as_str()), (10_000, "MNIST"));
@@ -78,7 +91,11 @@ fn mnist_is_what_was_published() {
     assert_eq!(test.class_counts().iter().sum::<usize>(), 10_000);
     let info = info(DatasetName::Mnist, &folder).unwrap();
     assert!(info.present && info.files.len() == 4);
-    assert!(info.files.iter().all(|file| file.as_published), "{:?}", info.files);
+    assert!(
+        info.files.iter().all(|file| file.as_published),
+        "{:?}",
+        info.files
+    );
     assert_eq!(info.test.unwrap().checksum, test.checksum());
     let source = fetch::FetchSource::built_in(DatasetName::Mnist).unwrap();
     assert!(!fetch::fetch(&source, &folder, &mut |_| Ok(())).unwrap());
@@ -86,21 +103,41 @@ fn mnist_is_what_was_published() {
 
 #[test]
 fn cifar10_has_a_thousand_test_images_of_each_class() {
-    let Some(folder) = folder_with(DatasetName::Cifar10) else { return };
+    let Some(folder) = folder_with(DatasetName::Cifar10) else {
+        return;
+    };
     let spec = DatasetSpec::of(DatasetName::Cifar10);
     let test = load(&spec, Split::Test, &folder).unwrap();
     assert_eq!((test.len(), test.image_bytes()), (10_000, 3072));
     assert_eq!(test.class_counts(), [1000; 10]);
     let training = load(&spec, Split::Training, &folder).unwrap();
-    assert_eq!((training.len(), training.class_counts()), (50_000, vec![5000; 10]));
+    assert_eq!(
+        (training.len(), training.class_counts()),
+        (50_000, vec![5000; 10])
+    );
     // the JPEG copy differs from the original by less than that
     default_normalization_is_that_of(&training, DatasetName::Cifar10, 5e-3);
     let info = info(DatasetName::Cifar10, &folder).unwrap();
     let original = info.files.iter().all(|file| file.as_published);
-    let title = if original { "CIFAR-10" } else { "CIFAR-10 (JPEG copy)" };
-    assert_eq!((test.title.as_str(), training.title.as_str(), info.title.as_str()), (title, title, title));
+    let title = if original {
+        "CIFAR-10"
+    } else {
+        "CIFAR-10 (JPEG copy)"
+    };
+    assert_eq!(
+        (
+            test.title.as_str(),
+            training.title.as_str(),
+            info.title.as_str()
+        ),
+        (title, title, title)
+    );
     // the JPEG copy has its own order
-    let first = if original { [3, 8, 8, 0, 6] } else { [4, 8, 5, 6, 1] };
+    let first = if original {
+        [3, 8, 8, 0, 6]
+    } else {
+        [4, 8, 5, 6, 1]
+    };
     assert_eq!(test.labels[..5], first);
 }
 
@@ -108,19 +145,31 @@ fn cifar10_has_a_thousand_test_images_of_each_class() {
 fn of_class(set: &ImageSet, class: u16) -> Vec<&[u8]> {
     let size = set.pixels.len() / set.len();
     let images = set.pixels.chunks_exact(size).zip(&set.labels);
-    images.filter(|(_, label)| **label == class).map(|(image, _)| image).collect()
+    images
+        .filter(|(_, label)| **label == class)
+        .map(|(image, _)| image)
+        .collect()
 }
 
 #[test]
 fn our_jpeg_decoder_differs_from_the_prepared_copy_by_roundings_alone() {
-    let Some(data) = folder_with(DatasetName::Cifar10) else { return };
+    let Some(data) = folder_with(DatasetName::Cifar10) else {
+        return;
+    };
     let folder = data.join("cifar10-jpeg");
     if !folder.is_dir() {
         return skip(&folder.display().to_string());
     }
-    let cifar = DatasetSpec { name: DatasetName::Cifar10, ..DatasetSpec::default() };
+    let cifar = DatasetSpec {
+        name: DatasetName::Cifar10,
+        ..DatasetSpec::default()
+    };
     let prepared = load(&cifar, Split::Test, &data).unwrap();
-    let spec = DatasetSpec { name: DatasetName::Folder, ..DatasetSpec::default() }.for_input([3, 32, 32]);
+    let spec = DatasetSpec {
+        name: DatasetName::Folder,
+        ..DatasetSpec::default()
+    }
+    .for_input([3, 32, 32]);
     let ours = load(&spec, Split::Test, &folder).unwrap();
     assert_eq!((ours.len(), prepared.len()), (10_000, 10_000));
     let distance = |a: &[u8], b: &[u8], every: usize| {
@@ -132,13 +181,26 @@ fn our_jpeg_decoder_differs_from_the_prepared_copy_by_roundings_alone() {
         let candidates = of_class(&prepared, class);
         for image in of_class(&ours, class) {
             // the copy is shuffled: the same image is the nearest one
-            let nearest = candidates.iter().min_by_key(|other| distance(image, other, 61)).unwrap();
+            let nearest = candidates
+                .iter()
+                .min_by_key(|other| distance(image, other, 61))
+                .unwrap();
             pixels += image.len();
             differing += image.iter().zip(*nearest).filter(|(a, b)| a != b).count();
-            most = most.max(image.iter().zip(*nearest).map(|(a, b)| a.abs_diff(*b)).max().unwrap());
+            most = most.max(
+                image
+                    .iter()
+                    .zip(*nearest)
+                    .map(|(a, b)| a.abs_diff(*b))
+                    .max()
+                    .unwrap(),
+            );
         }
     }
     let share = differing as f64 / pixels as f64;
-    println!("{differing} of {pixels} values differ ({:.2} %), by at most {most}", 100.0 * share);
+    println!(
+        "{differing} of {pixels} values differ ({:.2} %), by at most {most}",
+        100.0 * share
+    );
     assert!(most <= 16 && share < 0.5, "{share} {most}");
 }

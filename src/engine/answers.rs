@@ -17,8 +17,10 @@ impl Evaluator {
             return Ok(Plain::new(self)?.faulty_tally(&[], images)?.right());
         };
         let runs = images.runs(RUN);
-        let answers: Vec<Vec<bool>> =
-            runs.into_par_iter().map(|run| engine.tally_changed(&[], &[run]).right()).collect();
+        let answers: Vec<Vec<bool>> = runs
+            .into_par_iter()
+            .map(|run| engine.tally_changed(&[], &[run]).right())
+            .collect();
         Ok(answers.concat())
     }
 
@@ -53,10 +55,13 @@ impl Evaluator {
         mut faults: impl FnMut(u64) -> Result<Vec<(usize, Word)>>,
     ) -> Result<Tally> {
         self.check(images)?;
-        let Some(engine) = &self.engine else { return Plain::new(self)?.tally_by_access(images, faults) };
+        let Some(engine) = &self.engine else {
+            return Plain::new(self)?.tally_by_access(images, faults);
+        };
         let mut total = Tally::default();
         for (access, run) in (0..).zip(images.runs(ACCESS_IMAGES)) {
-            total = total.plus(engine.tally_changed(&self.faulty_weights(&faults(access)?)?, &[run]));
+            total =
+                total.plus(engine.tally_changed(&self.faulty_weights(&faults(access)?)?, &[run]));
         }
         Ok(total)
     }
@@ -71,24 +76,38 @@ mod tests {
     #[test]
     fn answers_image_by_image_add_up_to_the_score_and_are_those_of_the_images_alone() {
         let architecture = Architecture::Mlp;
-        let (evaluator, images) = (evaluator(architecture, 4, Isa::current()), images(architecture, 310));
+        let (evaluator, images) = (
+            evaluator(architecture, 4, Isa::current()),
+            images(architecture, 310),
+        );
         let faults = sign_flips(&evaluator, 4);
         let count = |answers: &[bool]| answers.iter().filter(|right| **right).count() as u64;
-        let (clean, faulty) =
-            (evaluator.clean_answers(&images).unwrap(), evaluator.faulty_answers(&faults, &images).unwrap());
-        assert_eq!((clean.len(), count(&clean)), (310, evaluator.clean(&images).unwrap().correct));
+        let (clean, faulty) = (
+            evaluator.clean_answers(&images).unwrap(),
+            evaluator.faulty_answers(&faults, &images).unwrap(),
+        );
+        assert_eq!(
+            (clean.len(), count(&clean)),
+            (310, evaluator.clean(&images).unwrap().correct)
+        );
         assert_eq!(
             (faulty.len(), count(&faulty)),
             (310, evaluator.faulty(&faults, &images).unwrap().correct)
         );
         assert_ne!(clean, faulty);
-        let by_access = evaluator.faulty_answers_by_access(&images, |_| Ok(faults.clone())).unwrap();
+        let by_access = evaluator
+            .faulty_answers_by_access(&images, |_| Ok(faults.clone()))
+            .unwrap();
         assert_eq!(by_access, faulty);
         let places = [309, 4, 4, 120];
         let some = images.select(&places).unwrap();
         let of_some: Vec<bool> = places.iter().map(|place| faulty[*place as usize]).collect();
         assert_eq!(evaluator.faulty_answers(&faults, &some).unwrap(), of_some);
-        assert!(images.select(&[310]).unwrap_err().to_string().contains("a place below 310"));
+        assert!(images
+            .select(&[310])
+            .unwrap_err()
+            .to_string()
+            .contains("a place below 310"));
         assert!(images.select(&[]).is_err());
     }
 }

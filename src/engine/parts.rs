@@ -21,7 +21,11 @@ impl Engine {
         runs: usize,
         work: impl Fn(&mut Worker, Part) -> Vec<Vec<Answer>> + Sync,
     ) -> (Vec<Tally>, u64) {
-        let images = if runs < rayon::current_num_threads() { PART } else { RUN };
+        let images = if runs < rayon::current_num_threads() {
+            PART
+        } else {
+            RUN
+        };
         let pixels = pixels.par_chunks(images * self.plan.image_values());
         let parts: Vec<(Vec<Vec<Answer>>, u64)> = pixels
             .zip(labels.par_chunks(images))

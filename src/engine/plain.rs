@@ -82,9 +82,13 @@ impl<'a> Plain<'a> {
         let faulty = self.evaluator.faulty_weights(faults)?;
         for faults in faulty.chunk_by(|a, b| a.0 == b.0) {
             let layer = faults[0].0;
-            let Some(stored) = &self.evaluator.stored[layer] else { continue };
+            let Some(stored) = &self.evaluator.stored[layer] else {
+                continue;
+            };
             let mut values = stored.values();
-            faults.iter().for_each(|&(_, index, value)| values[index] = value);
+            faults
+                .iter()
+                .for_each(|&(_, index, value)| values[index] = value);
             let tensor = Tensor::from_vec(values, stored.shape.as_slice(), &Device::Cpu)?;
             weights[layer] = tensor.to_device(self.evaluator.network.device())?;
         }
@@ -110,9 +114,14 @@ fn tally<W: AsRef<[Tensor]>>(
     let mut labels = images.labels().iter();
     for batch in images.batches() {
         let logits = network.logits(&batch?, weights()?.as_ref())?;
-        let logits =
-            logits.to_dtype(DType::F32).and_then(|l| l.to_vec2::<f32>()).during(|| "logits".into())?;
-        logits.iter().zip(labels.by_ref()).for_each(|(logits, label)| tally.add(logits, *label));
+        let logits = logits
+            .to_dtype(DType::F32)
+            .and_then(|l| l.to_vec2::<f32>())
+            .during(|| "logits".into())?;
+        logits
+            .iter()
+            .zip(labels.by_ref())
+            .for_each(|(logits, label)| tally.add(logits, *label));
     }
     Ok(tally)
 }

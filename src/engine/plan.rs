@@ -30,13 +30,31 @@ pub(super) enum Call {
     /// Copies images: a residual that is used again.
     Copy { from: Buffer, to: Buffer },
     /// Greatest value of each window.
-    MaxPool { pool: MaxPool, from: Buffer, to: Buffer },
+    MaxPool {
+        pool: MaxPool,
+        from: Buffer,
+        to: Buffer,
+    },
     /// Parameter-free shortcut.
-    Shortcut { shortcut: Shortcut, from: Buffer, to: Buffer },
+    Shortcut {
+        shortcut: Shortcut,
+        from: Buffer,
+        to: Buffer,
+    },
     /// Mean over pixels, into vectors.
-    ChannelMean { input: Planes, output: Planes, from: Buffer, to: Buffer },
+    ChannelMean {
+        input: Planes,
+        output: Planes,
+        from: Buffer,
+        to: Buffer,
+    },
     /// Images as vectors, in the order [channels, height, width].
-    Flatten { input: Planes, output: Planes, from: Buffer, to: Buffer },
+    Flatten {
+        input: Planes,
+        output: Planes,
+        from: Buffer,
+        to: Buffer,
+    },
 }
 
 impl Call {
@@ -71,7 +89,10 @@ impl Place {
 
     /// Place of a weight, given by its row-major index in the layer, and what it is multiplied with.
     pub(super) fn of(&self, index: usize) -> (usize, f32) {
-        let scale = self.scale.as_ref().map_or(1.0, |scale| scale[index / self.row]);
+        let scale = self
+            .scale
+            .as_ref()
+            .map_or(1.0, |scale| scale[index / self.row]);
         (self.range.start + self.direct.packed_at(index), scale)
     }
 }
@@ -115,12 +136,21 @@ enum Kind {
 fn square(network: &Network, layer: usize) -> Result<(usize, usize)> {
     match *network.layers()[layer].weight().dims() {
         [outputs, _, height, width] if height == width => Ok((outputs, height)),
-        ref dims => Err(unfit(network, layer, "a square convolution", format!("{dims:?}"))),
+        ref dims => Err(unfit(
+            network,
+            layer,
+            "a square convolution",
+            format!("{dims:?}"),
+        )),
     }
 }
 
 fn unfit(network: &Network, layer: usize, expected: &str, found: String) -> Error {
-    Error::argument(format!("weight of {}", network.layers()[layer].name()), expected, found)
+    Error::argument(
+        format!("weight of {}", network.layers()[layer].name()),
+        expected,
+        found,
+    )
 }
 
 fn vectors(expected: &str) -> Error {
@@ -148,7 +178,9 @@ impl Plan {
             None => place.direct.pack(weights, &mut packed[place.range.clone()]),
             Some(scale) => {
                 let rows = weights.chunks_exact(place.row).zip(scale);
-                let scaled: Vec<f32> = rows.flat_map(|(row, s)| row.iter().map(move |w| w * s)).collect();
+                let scaled: Vec<f32> = rows
+                    .flat_map(|(row, s)| row.iter().map(move |w| w * s))
+                    .collect();
                 place.direct.pack(&scaled, &mut packed[place.range.clone()]);
             }
         }
@@ -161,13 +193,20 @@ impl Plan {
 
     /// Multiplications of one image, those with the padding included.
     pub(super) fn multiplications(&self) -> usize {
-        self.calls.iter().map(|call| self.multiplications_of(call)).sum()
+        self.calls
+            .iter()
+            .map(|call| self.multiplications_of(call))
+            .sum()
     }
 
     /// Multiplications of one image in a call.
     pub(super) fn multiplications_of(&self, call: &Call) -> usize {
         match call {
-            Call::Convolution { direct, images: true, .. } => direct.multiplications(),
+            Call::Convolution {
+                direct,
+                images: true,
+                ..
+            } => direct.multiplications(),
             Call::Convolution { direct, .. } => direct.multiplications() / self.group,
             _ => 0,
         }
@@ -184,19 +223,36 @@ fn kinds(network: &Network, steps: &[Step]) -> Result<Vec<Kind>> {
     };
     for step in steps {
         let kind = match step {
-            Step::Convolution { input, layer, stride, padding, .. } => {
+            Step::Convolution {
+                input,
+                layer,
+                stride,
+                padding,
+                ..
+            } => {
                 let (outputs, kernel) = square(network, *layer)?;
                 let input = images(&kinds, *input)?.with_border(*padding).full();
                 Kind::Images(Direct::new(input, outputs, kernel, *stride, *padding, 0)?.output())
             }
-            Step::MaxPool { input, size, stride, padding, .. } => {
-                Kind::Images(MaxPool::output_of(images(&kinds, *input)?, *size, *stride, *padding)?)
-            }
+            Step::MaxPool {
+                input,
+                size,
+                stride,
+                padding,
+                ..
+            } => Kind::Images(MaxPool::output_of(
+                images(&kinds, *input)?,
+                *size,
+                *stride,
+                *padding,
+            )?),
             Step::PaddedShortcut { input, channels } => {
                 Kind::Images(Shortcut::new(images(&kinds, *input)?, *channels, 0)?.output())
             }
             Step::ChannelMean { input } => Kind::Vectors(images(&kinds, *input)?.channels()),
-            Step::Linear { layer, .. } => Kind::Vectors(network.layers()[*layer].weight().dims()[0]),
+            Step::Linear { layer, .. } => {
+                Kind::Vectors(network.layers()[*layer].weight().dims()[0])
+            }
         };
         kinds.push(kind);
     }
@@ -211,7 +267,16 @@ fn widen(steps: &[Step], kinds: &mut [Kind]) {
     while changed {
         changed = false;
         for (i, step) in steps.iter().enumerate() {
-            let Step::Convolution { input, stride, padding, add, .. } = step else { continue };
+            let Step::Convolution {
+                input,
+                stride,
+                padding,
+                add,
+                ..
+            } = step
+            else {
+                continue;
+            };
             let mut meet = |value: Value, border: usize, full: bool| {
                 if let Kind::Images(planes) = &mut kinds[value] {
                     let mut new = planes.with_border(planes.border().max(border));
@@ -220,7 +285,11 @@ fn widen(steps: &[Step], kinds: &mut [Kind]) {
                     }
                     changed |= new != *planes;
                     *planes = new;
-                    return (new.border(), new.lanes() == BLOCK, Direct::steps_over(new, *stride));
+                    return (
+                        new.border(),
+                        new.lanes() == BLOCK,
+                        Direct::steps_over(new, *stride),
+                    );
                 }
                 (border, full, true)
             };
@@ -258,12 +327,16 @@ impl<'a> Compiler<'a> {
     fn new(network: &'a Network, steps: &[Step], kinds: Vec<Kind>) -> Result<Self> {
         let mut last_use = vec![0; kinds.len()];
         for (i, step) in steps.iter().enumerate() {
-            step.inputs().into_iter().for_each(|value| last_use[value] = i);
+            step.inputs()
+                .into_iter()
+                .for_each(|value| last_use[value] = i);
         }
         if let Some(last) = last_use.last_mut() {
             *last = usize::MAX;
         }
-        let Kind::Images(image) = kinds[0] else { return Err(vectors("images at its start")) };
+        let Kind::Images(image) = kinds[0] else {
+            return Err(vectors("images at its start"));
+        };
         let widest = kinds.iter().map(|kind| match kind {
             Kind::Images(planes) => planes.len() * size_of::<f32>(),
             Kind::Vectors(_) => 0,
@@ -303,7 +376,11 @@ impl<'a> Compiler<'a> {
     }
 
     fn allocate(&mut self, layout: Planes, holds: Holds) -> Buffer {
-        match self.free.iter().position(|buffer| self.buffers[*buffer] == (layout, holds)) {
+        match self
+            .free
+            .iter()
+            .position(|buffer| self.buffers[*buffer] == (layout, holds))
+        {
             Some(at) => self.free.swap_remove(at),
             None => {
                 self.buffers.push((layout, holds));
@@ -316,7 +393,11 @@ impl<'a> Compiler<'a> {
     fn release(&mut self, i: usize, step: &Step, kept: Buffer) {
         for value in step.inputs() {
             let buffer = self.of_value[value];
-            if self.last_use[value] == i && buffer != kept && !self.free.contains(&buffer) && buffer != 0 {
+            if self.last_use[value] == i
+                && buffer != kept
+                && !self.free.contains(&buffer)
+                && buffer != 0
+            {
                 self.free.push(buffer);
             }
         }
@@ -325,15 +406,31 @@ impl<'a> Compiler<'a> {
     fn step(&mut self, i: usize, step: &Step) -> Result<()> {
         let to = match step {
             Step::Convolution { .. } => self.convolution(i, step)?,
-            Step::MaxPool { input, size, stride, padding, relu } => {
-                let (from, to) = (self.of_value[*input], self.allocate(self.images(i + 1)?, Holds::Images));
+            Step::MaxPool {
+                input,
+                size,
+                stride,
+                padding,
+                relu,
+            } => {
+                let (from, to) = (
+                    self.of_value[*input],
+                    self.allocate(self.images(i + 1)?, Holds::Images),
+                );
                 let (input, output) = (self.images(*input)?, self.images(i + 1)?);
                 if input.lanes() != output.lanes() {
                     return Err(Error::argument("pooling", "one number of lanes", "two"));
                 }
                 let (size, stride, padding, relu) = (*size, *stride, *padding, *relu);
                 self.calls.push(Call::MaxPool {
-                    pool: MaxPool { input, output, size, stride, padding, relu },
+                    pool: MaxPool {
+                        input,
+                        output,
+                        size,
+                        stride,
+                        padding,
+                        relu,
+                    },
                     from,
                     to,
                 });
@@ -343,7 +440,11 @@ impl<'a> Compiler<'a> {
                 let output = self.images(i + 1)?;
                 let shortcut = Shortcut::new(self.images(*input)?, *channels, output.border())?;
                 if shortcut.output() != output {
-                    return Err(Error::argument("shortcut", "16 lanes of channels", channels.to_string()));
+                    return Err(Error::argument(
+                        "shortcut",
+                        "16 lanes of channels",
+                        channels.to_string(),
+                    ));
                 }
                 let (from, to) = (self.of_value[*input], self.allocate(output, Holds::Images));
                 self.calls.push(Call::Shortcut { shortcut, from, to });
@@ -352,10 +453,20 @@ impl<'a> Compiler<'a> {
             Step::ChannelMean { input } => {
                 let (planes, output) = (self.images(*input)?, self.vectors(i + 1)?);
                 let (from, to) = (self.of_value[*input], self.allocate(output, Holds::Vectors));
-                self.calls.push(Call::ChannelMean { input: planes, output, from, to });
+                self.calls.push(Call::ChannelMean {
+                    input: planes,
+                    output,
+                    from,
+                    to,
+                });
                 to
             }
-            Step::Linear { input, layer, shift, relu } => self.linear(i, *input, *layer, shift, *relu)?,
+            Step::Linear {
+                input,
+                layer,
+                shift,
+                relu,
+            } => self.linear(i, *input, *layer, shift, *relu)?,
         };
         self.of_value.push(to);
         self.release(i, step, to);
@@ -363,13 +474,29 @@ impl<'a> Compiler<'a> {
     }
 
     fn convolution(&mut self, i: usize, step: &Step) -> Result<Buffer> {
-        let Step::Convolution { input, layer, stride, padding, scale, shift, add, relu } = step else {
+        let Step::Convolution {
+            input,
+            layer,
+            stride,
+            padding,
+            scale,
+            shift,
+            add,
+            relu,
+        } = step
+        else {
             return Err(vectors("a convolution"));
         };
         let (outputs, kernel) = square(self.network, *layer)?;
         let output = self.images(i + 1)?;
-        let mut direct =
-            Direct::new(self.images(*input)?, outputs, kernel, *stride, *padding, output.border())?;
+        let mut direct = Direct::new(
+            self.images(*input)?,
+            outputs,
+            kernel,
+            *stride,
+            *padding,
+            output.border(),
+        )?;
         if output.lanes() == BLOCK {
             direct = direct.full();
         }
@@ -393,16 +520,39 @@ impl<'a> Compiler<'a> {
                 format!("{output:?}"),
             ));
         }
-        let store = Store { add: add.is_some(), relu: *relu };
+        let store = Store {
+            add: add.is_some(),
+            relu: *relu,
+        };
         self.weights(*layer, direct, scale.clone());
         let start = padded(shift, direct);
-        self.calls.push(Call::Convolution { direct, layer: *layer, start, store, from, to, images: true });
+        self.calls.push(Call::Convolution {
+            direct,
+            layer: *layer,
+            start,
+            store,
+            from,
+            to,
+            images: true,
+        });
         Ok(to)
     }
 
-    fn linear(&mut self, i: usize, input: Value, layer: usize, shift: &[f32], relu: bool) -> Result<Buffer> {
+    fn linear(
+        &mut self,
+        i: usize,
+        input: Value,
+        layer: usize,
+        shift: &[f32],
+        relu: bool,
+    ) -> Result<Buffer> {
         let [outputs, inputs] = *self.network.layers()[layer].weight().dims() else {
-            return Err(unfit(self.network, layer, "a matrix", "another shape".into()));
+            return Err(unfit(
+                self.network,
+                layer,
+                "a matrix",
+                "another shape".into(),
+            ));
         };
         let vectors = Planes::new(inputs, 1, self.group, 0)?.full();
         let mut from = self.of_value[input];
@@ -417,7 +567,12 @@ impl<'a> Compiler<'a> {
                 ));
             }
             let to = self.allocate(vectors, Holds::Vectors);
-            self.calls.push(Call::Flatten { input: planes, output: vectors, from, to });
+            self.calls.push(Call::Flatten {
+                input: planes,
+                output: vectors,
+                from,
+                to,
+            });
             (from, flat) = (to, Some(to));
         }
         let direct = Direct::new(vectors, outputs, 1, 1, 0, 0)?.full();
@@ -426,21 +581,41 @@ impl<'a> Compiler<'a> {
         self.weights(layer, direct, None);
         let store = Store { add: false, relu };
         let start = padded(shift, direct);
-        self.calls.push(Call::Convolution { direct, layer, start, store, from, to, images: false });
+        self.calls.push(Call::Convolution {
+            direct,
+            layer,
+            start,
+            store,
+            from,
+            to,
+            images: false,
+        });
         Ok(to)
     }
 
     fn weights(&mut self, layer: usize, direct: Direct, scale: Option<Vec<f32>>) {
         let range = self.packed..self.packed + direct.packed_len();
         self.packed = range.end;
-        let row = self.network.layers()[layer].weight().dims()[1..].iter().product();
-        self.places[layer] = Some(Place { direct, range, row, scale });
+        let row = self.network.layers()[layer].weight().dims()[1..]
+            .iter()
+            .product();
+        self.places[layer] = Some(Place {
+            direct,
+            range,
+            row,
+            scale,
+        });
     }
 
     fn finish(self, isa: Isa) -> Result<Plan> {
         let unused = self.places.iter().position(Option::is_none);
         if let Some(layer) = unused {
-            return Err(unfit(self.network, layer, "a step that uses it", "none".into()));
+            return Err(unfit(
+                self.network,
+                layer,
+                "a step that uses it",
+                "none".into(),
+            ));
         }
         let last = self.of_value.len() - 1;
         let logits = (self.vectors(last)?, self.of_value[last]);

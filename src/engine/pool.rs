@@ -21,10 +21,24 @@ impl MaxPool {
     ///
     /// # Errors
     /// [`Error::Argument`] where a window does not fit into the padded image or can lie in the padding alone.
-    pub(super) fn output_of(input: Planes, size: usize, stride: usize, padding: usize) -> Result<Planes> {
-        let count = |length: usize| Some((length + 2 * padding).checked_sub(size)?.checked_div(stride)? + 1);
+    pub(super) fn output_of(
+        input: Planes,
+        size: usize,
+        stride: usize,
+        padding: usize,
+    ) -> Result<Planes> {
+        let count = |length: usize| {
+            Some(
+                (length + 2 * padding)
+                    .checked_sub(size)?
+                    .checked_div(stride)?
+                    + 1,
+            )
+        };
         match (count(input.height()), count(input.width())) {
-            (Some(height), Some(width)) if padding < size => Planes::new(input.channels(), height, width, 0),
+            (Some(height), Some(width)) if padding < size => {
+                Planes::new(input.channels(), height, width, 0)
+            }
             _ => Err(Error::argument(
                 "pooling",
                 "windows that fit into the padded image and hold a pixel of it",
@@ -48,7 +62,8 @@ impl MaxPool {
     #[inline(always)]
     fn window(&self, at: usize, length: usize) -> Range<usize> {
         let start = at * self.stride;
-        start.saturating_sub(self.padding)..(start + self.size).saturating_sub(self.padding).min(length)
+        start.saturating_sub(self.padding)
+            ..(start + self.size).saturating_sub(self.padding).min(length)
     }
 
     /// [`Self::forward`] of images of `L` lanes; comparisons as candle makes them, so that NaN spreads the same way.
@@ -62,9 +77,12 @@ impl MaxPool {
                 for (x, target) in results.chunks_exact_mut(L).enumerate() {
                     let columns = self.window(x, planes.width());
                     let mut best = [0f32; L];
-                    best.copy_from_slice(&input[planes.at(block, rows.start, columns.start)..][..L]);
+                    best.copy_from_slice(
+                        &input[planes.at(block, rows.start, columns.start)..][..L],
+                    );
                     for row in rows.clone() {
-                        let pixels = &input[planes.at(block, row, columns.start)..][..columns.len() * L];
+                        let pixels =
+                            &input[planes.at(block, row, columns.start)..][..columns.len() * L];
                         for pixel in pixels.chunks_exact(L) {
                             for (best, value) in best.iter_mut().zip(pixel) {
                                 *best = if *best < *value { *value } else { *best };
@@ -90,9 +108,18 @@ mod tests {
         let input = Planes::new(20, 4, 5, 1).unwrap();
         let output = MaxPool::output_of(input, 3, 2, 1).unwrap().with_border(1);
         assert_eq!((output.height(), output.width()), (2, 3));
-        let pool = MaxPool { input, output, size: 3, stride: 2, padding: 1, relu: false };
+        let pool = MaxPool {
+            input,
+            output,
+            size: 3,
+            stride: 2,
+            padding: 1,
+            relu: false,
+        };
         // negative everywhere: a padding of zeros would show
-        let image: Vec<f32> = (0..20 * 20).map(|i| -1.0 - ((i * 37) % 101) as f32).collect();
+        let image: Vec<f32> = (0..20 * 20)
+            .map(|i| -1.0 - ((i * 37) % 101) as f32)
+            .collect();
         let (mut laid, mut pooled) = (vec![0f32; input.len()], vec![0f32; output.len()]);
         input.fill(&image, &mut laid);
         pool.forward(&laid, &mut pooled);
@@ -101,7 +128,9 @@ mod tests {
         for (at, value) in got.iter().enumerate() {
             let (channel, y, x) = (at / 6, at / 3 % 2, at % 3);
             let inside = |at: usize, place: usize, length: usize| {
-                (2 * at + place).checked_sub(1).filter(|pixel| *pixel < length)
+                (2 * at + place)
+                    .checked_sub(1)
+                    .filter(|pixel| *pixel < length)
             };
             let pixels = (0..9).filter_map(|place| {
                 let (row, column) = (inside(y, place / 3, 4)?, inside(x, place % 3, 5)?);
@@ -115,7 +144,10 @@ mod tests {
     fn windows_that_do_not_fit_are_refused() {
         let input = Planes::new(16, 4, 4, 0).unwrap();
         for (size, stride, padding) in [(5, 1, 0), (2, 0, 0), (2, 1, 2), (0, 1, 0)] {
-            assert!(MaxPool::output_of(input, size, stride, padding).is_err(), "{size} {stride} {padding}");
+            assert!(
+                MaxPool::output_of(input, size, stride, padding).is_err(),
+                "{size} {stride} {padding}"
+            );
         }
     }
 }

@@ -49,7 +49,10 @@ impl Plan {
 
     /// Values of these buffers: those of one group of images.
     fn kept(&self, start: usize) -> usize {
-        self.live(start).iter().map(|buffer| self.buffers[*buffer]).sum()
+        self.live(start)
+            .iter()
+            .map(|buffer| self.buffers[*buffer])
+            .sum()
     }
 
     /// The first call that reads weights of a layer of these.
@@ -58,13 +61,21 @@ impl Plan {
             Call::Convolution { layer, .. } => weights.iter().any(|weight| weight.0 == *layer),
             _ => false,
         };
-        self.calls.iter().position(reads).unwrap_or(self.calls.len())
+        self.calls
+            .iter()
+            .position(reads)
+            .unwrap_or(self.calls.len())
     }
 }
 
 impl Engine {
     /// Scores of many sets of changed weights, each over those of the base, on all threads.
-    pub(super) fn changed_each(&self, base: &[Weight], sets: &[Vec<Weight>], images: &Images) -> Scores {
+    pub(super) fn changed_each(
+        &self,
+        base: &[Weight],
+        sets: &[Vec<Weight>],
+        images: &Images,
+    ) -> Scores {
         let base = self.packed_weights(base);
         let job = |(set, weights): (usize, &Vec<Weight>)| Job {
             set,
@@ -74,8 +85,10 @@ impl Engine {
         let mut jobs: Vec<Job> = sets.iter().enumerate().map(job).collect();
         jobs.sort_by_key(|job| job.start);
         let runs = images.runs(RUN);
-        let tasks: Vec<_> =
-            jobs.chunks(SETS).flat_map(|jobs| runs.iter().map(move |run| (jobs, *run))).collect();
+        let tasks: Vec<_> = jobs
+            .chunks(SETS)
+            .flat_map(|jobs| runs.iter().map(move |run| (jobs, *run)))
+            .collect();
         let count = tasks.len();
         let passes: Vec<(&[Job], Vec<Tally>, u64)> = tasks
             .into_par_iter()
@@ -102,16 +115,31 @@ impl Engine {
 
 impl Worker {
     /// Answers of each of the jobs, which come by rising start, on some images.
-    fn pass(&mut self, engine: &Engine, base: &[(usize, f32)], jobs: &[Job], part: Part) -> Vec<Vec<Answer>> {
+    fn pass(
+        &mut self,
+        engine: &Engine,
+        base: &[(usize, f32)],
+        jobs: &[Job],
+        part: Part,
+    ) -> Vec<Vec<Answer>> {
         let plan = &engine.plan;
-        base.iter().for_each(|(place, weight)| self.packed[*place] = *weight);
+        base.iter()
+            .for_each(|(place, weight)| self.packed[*place] = *weight);
         let mut answers = vec![Vec::with_capacity(part.1.len()); jobs.len()];
         let group = plan.group * plan.image_values();
-        let most = jobs.iter().map(|job| plan.kept(job.start)).max().unwrap_or(0).max(1);
+        let most = jobs
+            .iter()
+            .map(|job| plan.kept(job.start))
+            .max()
+            .unwrap_or(0)
+            .max(1);
         let groups_at_once = (KEPT / size_of::<f32>() / most).max(1);
         let per_pass = (groups_at_once * group, groups_at_once * plan.group);
         for (pixels, labels) in part.0.chunks(per_pass.0).zip(part.1.chunks(per_pass.1)) {
-            let groups: Vec<Part> = pixels.chunks(group).zip(labels.chunks(plan.group)).collect();
+            let groups: Vec<Part> = pixels
+                .chunks(group)
+                .zip(labels.chunks(plan.group))
+                .collect();
             // activations of each group at the start of the jobs at hand
             let mut kept: Vec<Vec<f32>> = Vec::new();
             let mut at = 0;
@@ -144,11 +172,15 @@ impl Worker {
                             answers.push(Answer::new(logits, labels[image]));
                         });
                     }
-                    before.iter().rev().for_each(|(place, weight)| self.packed[*place] = *weight);
+                    before
+                        .iter()
+                        .rev()
+                        .for_each(|(place, weight)| self.packed[*place] = *weight);
                 }
             }
         }
-        base.iter().for_each(|(place, _)| self.packed[*place] = engine.packed[*place]);
+        base.iter()
+            .for_each(|(place, _)| self.packed[*place] = engine.packed[*place]);
         answers
     }
 }

@@ -19,20 +19,31 @@ impl Worker {
     pub(super) fn new(plan: &Plan, packed: &[f32]) -> Self {
         Self {
             packed: packed.to_vec(),
-            buffers: plan.buffers.iter().map(|length| vec![0.0; *length]).collect(),
+            buffers: plan
+                .buffers
+                .iter()
+                .map(|length| vec![0.0; *length])
+                .collect(),
             logits: vec![0.0; plan.logits.0.channels()],
             multiplications: 0,
         }
     }
 
     /// Calls `visit(image, logits)` for each image of `pixels`, [images, channels, height, width].
-    pub(super) fn run(&mut self, plan: &Plan, pixels: &[f32], mut visit: impl FnMut(usize, &[f32])) {
+    pub(super) fn run(
+        &mut self,
+        plan: &Plan,
+        pixels: &[f32],
+        mut visit: impl FnMut(usize, &[f32]),
+    ) {
         let size = plan.image_values();
         for (group, pixels) in pixels.chunks(plan.group * size).enumerate() {
             let count = pixels.len() / size;
             self.load(plan, pixels);
             self.calls(plan, 0..plan.calls.len(), count);
-            self.visit(plan, count, |at, logits| visit(group * plan.group + at, logits));
+            self.visit(plan, count, |at, logits| {
+                visit(group * plan.group + at, logits)
+            });
         }
     }
 
@@ -41,7 +52,9 @@ impl Worker {
         let image = plan.image;
         let places = self.buffers[0].chunks_exact_mut(image.len());
         let pixels = pixels.chunks_exact(plan.image_values());
-        pixels.zip(places).for_each(|(pixels, place)| image.fill(pixels, place));
+        pixels
+            .zip(places)
+            .for_each(|(pixels, place)| image.fill(pixels, place));
     }
 
     /// Runs some calls of a plan on the `count` images in the buffers.
@@ -53,7 +66,12 @@ impl Worker {
     }
 
     /// Calls `visit(place, logits)` for each image of the group.
-    pub(super) fn visit(&mut self, plan: &Plan, count: usize, mut visit: impl FnMut(usize, &[f32])) {
+    pub(super) fn visit(
+        &mut self,
+        plan: &Plan,
+        count: usize,
+        mut visit: impl FnMut(usize, &[f32]),
+    ) {
         let (layout, buffer) = plan.logits;
         for at in 0..count {
             for (class, logit) in self.logits.iter_mut().enumerate() {
@@ -65,7 +83,10 @@ impl Worker {
 
     /// What these buffers hold, one after the other.
     pub(super) fn keep(&self, buffers: &[usize]) -> Vec<f32> {
-        buffers.iter().flat_map(|buffer| self.buffers[*buffer].iter().copied()).collect()
+        buffers
+            .iter()
+            .flat_map(|buffer| self.buffers[*buffer].iter().copied())
+            .collect()
     }
 
     /// Puts back what [`Self::keep`] gave.
@@ -84,7 +105,14 @@ impl Worker {
         let mut output = std::mem::take(&mut self.buffers[to]);
         let input = &self.buffers[from];
         match call {
-            Call::Convolution { direct, layer, start, store, images, .. } => {
+            Call::Convolution {
+                direct,
+                layer,
+                start,
+                store,
+                images,
+                ..
+            } => {
                 let weights = &self.packed[plan.places[*layer].range()];
                 let inputs = input.chunks_exact(direct.input().len());
                 let outputs = output.chunks_exact_mut(direct.output().len());
@@ -96,27 +124,39 @@ impl Worker {
             Call::Copy { .. } => output.copy_from_slice(input),
             Call::MaxPool { pool, .. } => {
                 let inputs = input.chunks_exact(pool.input.len());
-                for (input, output) in inputs.zip(output.chunks_exact_mut(pool.output.len())).take(count) {
+                for (input, output) in inputs
+                    .zip(output.chunks_exact_mut(pool.output.len()))
+                    .take(count)
+                {
                     plan.isa.plain(|| pool.forward(input, output));
                 }
             }
             Call::Shortcut { shortcut, .. } => {
                 let images = input.chunks_exact(shortcut.input().len());
-                for (input, output) in
-                    images.zip(output.chunks_exact_mut(shortcut.output().len())).take(count)
+                for (input, output) in images
+                    .zip(output.chunks_exact_mut(shortcut.output().len()))
+                    .take(count)
                 {
                     output.fill(0.0);
                     shortcut.forward(input, output);
                 }
             }
-            Call::ChannelMean { input: planes, output: vectors, .. } => {
+            Call::ChannelMean {
+                input: planes,
+                output: vectors,
+                ..
+            } => {
                 for (at, input) in input.chunks_exact(planes.len()).enumerate().take(count) {
                     channel_means(*planes, input, |channel, mean| {
                         output[vector_place(*vectors, channel, at)] = mean;
                     });
                 }
             }
-            Call::Flatten { input: planes, output: vectors, .. } => {
+            Call::Flatten {
+                input: planes,
+                output: vectors,
+                ..
+            } => {
                 for (at, input) in input.chunks_exact(planes.len()).enumerate().take(count) {
                     flatten(*planes, input, |feature, value| {
                         output[vector_place(*vectors, feature, at)] = value;

@@ -28,7 +28,10 @@ pub(super) struct Answer {
 impl Answer {
     pub(super) fn new(logits: &[f32], label: u32) -> Self {
         let right = predicted(logits) == Some(label as usize);
-        Self { right, loss: cross_entropy(logits, label as usize) }
+        Self {
+            right,
+            loss: cross_entropy(logits, label as usize),
+        }
     }
 }
 
@@ -69,7 +72,11 @@ impl Tally {
 
     pub(super) fn score(self) -> Score {
         let loss = self.loss / self.images.max(1) as f64;
-        Score { images: self.images, correct: self.correct, loss }
+        Score {
+            images: self.images,
+            correct: self.correct,
+            loss,
+        }
     }
 
     /// Whether each image was classified correctly, in the order in which they were seen.

@@ -10,9 +10,14 @@ use candle_core::{Device, Tensor};
 /// A network of an architecture with running statistics that are not those of a fresh one, for small images where it
 /// takes them.
 fn network(architecture: Architecture, bits: u64) -> Network {
-    let quantizer =
-        QuantizerSpec { method: Method::Wcat, bits: Bits::new(bits).unwrap(), ..QuantizerSpec::default() };
-    let mut network = Network::new(architecture, 10, &quantizer, Seed(1), &Device::Cpu).unwrap().0;
+    let quantizer = QuantizerSpec {
+        method: Method::Wcat,
+        bits: Bits::new(bits).unwrap(),
+        ..QuantizerSpec::default()
+    };
+    let mut network = Network::new(architecture, 10, &quantizer, Seed(1), &Device::Cpu)
+        .unwrap()
+        .0;
     network = network.with_input_shape(input_shape(architecture)).unwrap();
     let mut stream = Seed(4).stream(Purpose::Test, &[]);
     let mut state = network.state().unwrap();
@@ -49,8 +54,16 @@ pub(super) fn evaluator(architecture: Architecture, bits: u64, isa: Isa) -> Eval
 pub(super) fn images(architecture: Architecture, n: usize) -> Images {
     let shape = input_shape(architecture);
     let mut stream = Seed(2).stream(Purpose::Test, &[]);
-    let pixels = (0..n * shape.iter().product::<usize>()).map(|_| stream.normal() as f32).collect();
-    Images::new(pixels, shape, (0..n as u32).map(|i| i % 10).collect(), &Device::Cpu).unwrap()
+    let pixels = (0..n * shape.iter().product::<usize>())
+        .map(|_| stream.normal() as f32)
+        .collect();
+    Images::new(
+        pixels,
+        shape,
+        (0..n as u32).map(|i| i % 10).collect(),
+        &Device::Cpu,
+    )
+    .unwrap()
 }
 
 /// Logits of the engine, with some words read otherwise.
@@ -73,20 +86,30 @@ fn logits(evaluator: &Evaluator, faults: &[(usize, Word)], images: &Images) -> V
 
 fn plain_logits(evaluator: &Evaluator, faults: &[(usize, Word)], images: &Images) -> Vec<Vec<f32>> {
     let weights = Plain::new(evaluator).unwrap().weights(faults).unwrap();
-    let batches = images.batches().map(|batch| evaluator.network.logits(&batch.unwrap(), &weights).unwrap());
-    batches.flat_map(|logits| logits.to_vec2::<f32>().unwrap()).collect()
+    let batches = images
+        .batches()
+        .map(|batch| evaluator.network.logits(&batch.unwrap(), &weights).unwrap());
+    batches
+        .flat_map(|logits| logits.to_vec2::<f32>().unwrap())
+        .collect()
 }
 
 /// Every seventh word with its most significant bit flipped.
 pub(super) fn sign_flips(evaluator: &Evaluator, bits: u32) -> Vec<(usize, Word)> {
     let words = evaluator.words().iter().enumerate().step_by(7);
-    words.map(|(index, word)| (index, crate::code::flip(*word, bits - 1))).collect()
+    words
+        .map(|(index, word)| (index, crate::code::flip(*word, bits - 1)))
+        .collect()
 }
 
 fn near(fast: &[Vec<f32>], plain: &[Vec<f32>]) -> bool {
     let scale = plain.iter().flatten().fold(0f32, |max, x| x.abs().max(max));
     fast.len() == plain.len()
-        && fast.iter().flatten().zip(plain.iter().flatten()).all(|(a, b)| (a - b).abs() <= 1e-4 * scale)
+        && fast
+            .iter()
+            .flatten()
+            .zip(plain.iter().flatten())
+            .all(|(a, b)| (a - b).abs() <= 1e-4 * scale)
 }
 
 #[test]
@@ -103,9 +126,15 @@ fn logits_match_plain_candle_on_every_architecture_clean_and_faulty_with_all_ins
             let evaluator = evaluator(architecture, 8, isa);
             let flips = sign_flips(&evaluator, 8);
             for faults in [&[][..], &flips] {
-                let (fast, plain) =
-                    (logits(&evaluator, faults, &images), plain_logits(&evaluator, faults, &images));
-                assert!(near(&fast, &plain), "{architecture} {isa} {} faults", faults.len());
+                let (fast, plain) = (
+                    logits(&evaluator, faults, &images),
+                    plain_logits(&evaluator, faults, &images),
+                );
+                assert!(
+                    near(&fast, &plain),
+                    "{architecture} {isa} {} faults",
+                    faults.len()
+                );
             }
         }
     }
@@ -113,17 +142,23 @@ fn logits_match_plain_candle_on_every_architecture_clean_and_faulty_with_all_ins
 
 #[test]
 fn not_a_number_and_infinity_spread_as_in_plain_candle() {
-    for architecture in
-        [Architecture::Lenet5, "resnet20".parse().unwrap(), "resnet20_projection".parse().unwrap()]
-    {
+    for architecture in [
+        Architecture::Lenet5,
+        "resnet20".parse().unwrap(),
+        "resnet20_projection".parse().unwrap(),
+    ] {
         let shape: [usize; 3] = architecture.input_shape();
         let size: usize = shape.iter().product();
         let mut pixels = vec![0.5f32; 4 * size];
-        (pixels[5], pixels[size + 70], pixels[2 * size + 300]) = (f32::NAN, f32::INFINITY, f32::NEG_INFINITY);
+        (pixels[5], pixels[size + 70], pixels[2 * size + 300]) =
+            (f32::NAN, f32::INFINITY, f32::NEG_INFINITY);
         let images = Images::new(pixels, shape, vec![0; 4], &Device::Cpu).unwrap();
         for isa in Isa::available() {
             let evaluator = evaluator(architecture, 4, isa);
-            let (fast, plain) = (logits(&evaluator, &[], &images), plain_logits(&evaluator, &[], &images));
+            let (fast, plain) = (
+                logits(&evaluator, &[], &images),
+                plain_logits(&evaluator, &[], &images),
+            );
             for (fast, plain) in fast.iter().flatten().zip(plain.iter().flatten()) {
                 assert_eq!(
                     (fast.is_nan(), fast.is_infinite()),
@@ -139,42 +174,73 @@ fn not_a_number_and_infinity_spread_as_in_plain_candle() {
 fn avx2_and_avx512_give_the_same_bits_and_a_batch_its_images_results() {
     for architecture in [Architecture::Lenet5, "resnet20_projection".parse().unwrap()] {
         let set = images(architecture, 9);
-        let all: Vec<_> = Isa::available().into_iter().filter(|isa| *isa != Isa::Portable).collect();
+        let all: Vec<_> = Isa::available()
+            .into_iter()
+            .filter(|isa| *isa != Isa::Portable)
+            .collect();
         let of = |isa: &Isa| logits(&evaluator(architecture, 4, *isa), &[], &set);
-        assert!(all.windows(2).all(|pair| of(&pair[0]) == of(&pair[1])), "{architecture}");
+        assert!(
+            all.windows(2).all(|pair| of(&pair[0]) == of(&pair[1])),
+            "{architecture}"
+        );
         let alone = images(architecture, 1);
         let evaluator = evaluator(architecture, 4, Isa::current());
-        assert_eq!(logits(&evaluator, &[], &alone)[0], logits(&evaluator, &[], &set)[0], "{architecture}");
+        assert_eq!(
+            logits(&evaluator, &[], &alone)[0],
+            logits(&evaluator, &[], &set)[0],
+            "{architecture}"
+        );
     }
 }
 
 #[test]
 fn rewriting_words_with_themselves_changes_nothing() {
-    let (evaluator, images) =
-        (evaluator(Architecture::Lenet5, 4, Isa::current()), images(Architecture::Lenet5, 270));
-    let same: Vec<(usize, Word)> = evaluator.words().iter().copied().enumerate().step_by(7).collect();
-    assert_eq!(evaluator.faulty(&same, &images).unwrap(), evaluator.clean(&images).unwrap());
-    assert_eq!(evaluator.faulty(&[], &images).unwrap(), evaluator.clean(&images).unwrap());
+    let (evaluator, images) = (
+        evaluator(Architecture::Lenet5, 4, Isa::current()),
+        images(Architecture::Lenet5, 270),
+    );
+    let same: Vec<(usize, Word)> = evaluator
+        .words()
+        .iter()
+        .copied()
+        .enumerate()
+        .step_by(7)
+        .collect();
+    assert_eq!(
+        evaluator.faulty(&same, &images).unwrap(),
+        evaluator.clean(&images).unwrap()
+    );
+    assert_eq!(
+        evaluator.faulty(&[], &images).unwrap(),
+        evaluator.clean(&images).unwrap()
+    );
 }
 
 #[test]
 fn faults_leave_no_trace_in_later_evaluations() {
-    let (evaluator, images) =
-        (evaluator(Architecture::Lenet5, 4, Isa::current()), images(Architecture::Lenet5, 60));
+    let (evaluator, images) = (
+        evaluator(Architecture::Lenet5, 4, Isa::current()),
+        images(Architecture::Lenet5, 60),
+    );
     let clean = evaluator.clean(&images).unwrap();
     let flips = sign_flips(&evaluator, 4);
     let faulty = evaluator.faulty(&flips, &images).unwrap();
     assert_ne!(faulty.loss, clean.loss);
     assert_eq!(evaluator.clean(&images).unwrap(), clean);
     assert_eq!(evaluator.faulty(&flips, &images).unwrap(), faulty);
-    let plain = Plain::new(&evaluator).unwrap().faulty(&flips, &images).unwrap();
+    let plain = Plain::new(&evaluator)
+        .unwrap()
+        .faulty(&flips, &images)
+        .unwrap();
     assert!((plain.loss / faulty.loss - 1.0).abs() < 1e-4);
 }
 
 #[test]
 fn faults_in_one_layer_read_as_the_same_layer_built_by_hand() {
-    let (evaluator, images) =
-        (evaluator(Architecture::Lenet5, 4, Isa::current()), images(Architecture::Lenet5, 30));
+    let (evaluator, images) = (
+        evaluator(Architecture::Lenet5, 4, Isa::current()),
+        images(Architecture::Lenet5, 30),
+    );
     let end = evaluator.words().len();
     let flipped = |index: usize| (index, crate::code::flip(evaluator.words()[index], 3));
     let faults: Vec<(usize, Word)> = (end - 84..end).map(flipped).collect();
@@ -200,21 +266,36 @@ fn faults_find_their_layer_behind_a_float_one() {
         skip: vec!["conv1".into(), "fc2".into()],
         ..QuantizerSpec::default()
     };
-    let network = Network::new(Architecture::Lenet5, 10, &quantizer, Seed(1), &Device::Cpu).unwrap().0;
+    let network = Network::new(Architecture::Lenet5, 10, &quantizer, Seed(1), &Device::Cpu)
+        .unwrap()
+        .0;
     let evaluator = Evaluator::new(network).unwrap();
     let images = images(Architecture::Lenet5, 20);
     let flips = sign_flips(&evaluator, 4);
-    assert!(near(&logits(&evaluator, &flips, &images), &plain_logits(&evaluator, &flips, &images)));
-    let weights = evaluator.faulty_weights(&[(0, 0), (2400, 0), (2400 + 48_000, 0)]).unwrap();
-    assert_eq!(weights.iter().map(|w| (w.0, w.1)).collect::<Vec<_>>(), [(1, 0), (2, 0), (4, 0)]);
+    assert!(near(
+        &logits(&evaluator, &flips, &images),
+        &plain_logits(&evaluator, &flips, &images)
+    ));
+    let weights = evaluator
+        .faulty_weights(&[(0, 0), (2400, 0), (2400 + 48_000, 0)])
+        .unwrap();
+    assert_eq!(
+        weights.iter().map(|w| (w.0, w.1)).collect::<Vec<_>>(),
+        [(1, 0), (2, 0), (4, 0)]
+    );
 }
 
 #[test]
 fn clean_scores_do_not_depend_on_threads() {
-    let (evaluator, images) =
-        (evaluator(Architecture::Lenet5, 4, Isa::current()), images(Architecture::Lenet5, 1003));
+    let (evaluator, images) = (
+        evaluator(Architecture::Lenet5, 4, Isa::current()),
+        images(Architecture::Lenet5, 1003),
+    );
     let run = |threads: usize| {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build()
+            .unwrap();
         pool.install(|| evaluator.clean(&images).unwrap())
     };
     let one = run(1);
@@ -226,8 +307,14 @@ fn clean_scores_do_not_depend_on_threads() {
 #[test]
 fn images_of_another_shape_are_refused() {
     let evaluator = evaluator(Architecture::Lenet5, 4, Isa::current());
-    let error = evaluator.clean(&images("resnet20".parse().unwrap(), 1)).unwrap_err().to_string();
-    assert!(error.contains("expected images of [1, 28, 28] for lenet5, found [3, 32, 32]"), "{error}");
+    let error = evaluator
+        .clean(&images("resnet20".parse().unwrap(), 1))
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("expected images of [1, 28, 28] for lenet5, found [3, 32, 32]"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -238,17 +325,26 @@ fn a_network_without_steps_runs_by_candle_and_feels_its_faults() {
     let clean = evaluator.clean(&images).unwrap();
     assert_eq!(clean, score(evaluator.network(), &images).unwrap());
     let end = evaluator.words().len();
-    let faults: Vec<(usize, Word)> = (end - 10 * 192..end).map(|i| (i, evaluator.words()[i] ^ 8)).collect();
+    let faults: Vec<(usize, Word)> = (end - 10 * 192..end)
+        .map(|i| (i, evaluator.words()[i] ^ 8))
+        .collect();
     assert_ne!(evaluator.faulty(&faults, &images).unwrap().loss, clean.loss);
     assert_eq!(evaluator.faulty(&[], &images).unwrap(), clean);
 }
 
 /// Words of each layer with their most significant bit flipped, every fifth.
 fn layer_flips(evaluator: &Evaluator, bits: u32) -> Vec<Vec<(usize, Word)>> {
-    let ends = evaluator.starts().iter().copied().skip(1).chain([evaluator.words().len()]);
+    let ends = evaluator
+        .starts()
+        .iter()
+        .copied()
+        .skip(1)
+        .chain([evaluator.words().len()]);
     let layers = evaluator.starts().iter().zip(ends);
     let flipped = |index: usize| (index, crate::code::flip(evaluator.words()[index], bits - 1));
-    layers.map(|(start, end)| (*start..end).step_by(5).map(flipped).collect()).collect()
+    layers
+        .map(|(start, end)| (*start..end).step_by(5).map(flipped).collect())
+        .collect()
 }
 
 #[test]
@@ -259,21 +355,44 @@ fn fault_sets_that_share_their_prefix_score_as_each_alone_bit_for_bit() {
         ("resnet20_projection".parse().unwrap(), 1),
         (Architecture::Mlp, 9),
     ] {
-        let (evaluator, images) = (evaluator(architecture, 4, Isa::current()), images(architecture, n));
+        let (evaluator, images) = (
+            evaluator(architecture, 4, Isa::current()),
+            images(architecture, n),
+        );
         let layers = layer_flips(&evaluator, 4);
         let mut sets = layers.clone();
         sets.reverse();
-        sets.extend((0..layers.len()).step_by(3).map(|from| layers[from..].concat()));
+        sets.extend(
+            (0..layers.len())
+                .step_by(3)
+                .map(|from| layers[from..].concat()),
+        );
         sets.extend([Vec::new(), layers[1].clone()]);
         let shared = evaluator.faulty_each(&sets, &images).unwrap();
-        let alone: Vec<Score> = sets.iter().map(|set| evaluator.faulty(set, &images).unwrap()).collect();
+        let alone: Vec<Score> = sets
+            .iter()
+            .map(|set| evaluator.faulty(set, &images).unwrap())
+            .collect();
         assert_eq!(shared.scores, alone, "{architecture}");
-        assert!(alone.windows(2).all(|pair| pair[0] != pair[1]), "{architecture}: sets that do nothing");
+        assert!(
+            alone.windows(2).all(|pair| pair[0] != pair[1]),
+            "{architecture}: sets that do nothing"
+        );
         let clean = evaluator.clean(&images).unwrap();
-        assert_eq!(shared.scores[sets.len() - 2], clean, "{architecture}: traces of faults");
+        assert_eq!(
+            shared.scores[sets.len() - 2],
+            clean,
+            "{architecture}: traces of faults"
+        );
         if n > 9 {
-            let one = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
-            assert_eq!(one.install(|| evaluator.faulty_each(&sets, &images).unwrap()), shared);
+            let one = rayon::ThreadPoolBuilder::new()
+                .num_threads(1)
+                .build()
+                .unwrap();
+            assert_eq!(
+                one.install(|| evaluator.faulty_each(&sets, &images).unwrap()),
+                shared
+            );
         }
     }
 }
@@ -281,39 +400,66 @@ fn fault_sets_that_share_their_prefix_score_as_each_alone_bit_for_bit() {
 #[test]
 fn a_shared_prefix_is_multiplied_once_and_a_set_costs_what_follows_it() {
     for (architecture, n) in [(Architecture::Lenet5, 40), ("resnet20".parse().unwrap(), 3)] {
-        let (evaluator, images) = (evaluator(architecture, 4, Isa::current()), images(architecture, n));
+        let (evaluator, images) = (
+            evaluator(architecture, 4, Isa::current()),
+            images(architecture, n),
+        );
         let plan = &evaluator.engine.as_ref().unwrap().plan;
         // layers follow one another in these networks: by layer, what it and all after it multiply
         let of_layer = |layer: usize| -> usize {
             let of_call = |call: &plan::Call| match call {
-                plan::Call::Convolution { layer: own, .. } if *own == layer => plan.multiplications_of(call),
+                plan::Call::Convolution { layer: own, .. } if *own == layer => {
+                    plan.multiplications_of(call)
+                }
                 _ => 0,
             };
             plan.calls.iter().map(of_call).sum()
         };
         let layers = layer_flips(&evaluator, 4);
         let whole = evaluator.multiplications().unwrap();
-        let after: Vec<usize> = (0..layers.len()).map(|k| (k..layers.len()).map(of_layer).sum()).collect();
+        let after: Vec<usize> = (0..layers.len())
+            .map(|k| (k..layers.len()).map(of_layer).sum())
+            .collect();
         assert_eq!(after[0], whole);
         let each = evaluator.faulty_each(&layers, &images).unwrap();
         let last = layers.len() - 1;
         let expected = n * (whole - after[last] + after.iter().sum::<usize>());
-        assert_eq!(each.multiplications, Some(expected as u64), "{architecture}");
-        assert!(expected < n * whole * layers.len() * 3 / 4, "{architecture}: little is saved");
+        assert_eq!(
+            each.multiplications,
+            Some(expected as u64),
+            "{architecture}"
+        );
+        assert!(
+            expected < n * whole * layers.len() * 3 / 4,
+            "{architecture}: little is saved"
+        );
         // 30 sets in the last layer: one prefix
         let late = vec![layers[last].clone(); 30];
         let expected = n * (whole - after[last] + 30 * after[last]);
-        assert_eq!(evaluator.faulty_each(&late, &images).unwrap().multiplications, Some(expected as u64));
+        assert_eq!(
+            evaluator
+                .faulty_each(&late, &images)
+                .unwrap()
+                .multiplications,
+            Some(expected as u64)
+        );
     }
 }
 
 #[test]
 fn fault_sets_over_a_base_score_as_both_at_once_on_any_number_of_threads() {
-    for (architecture, n) in [(Architecture::Lenet5, 150), ("resnet20".parse().unwrap(), 2)] {
-        let (evaluator, images) = (evaluator(architecture, 4, Isa::current()), images(architecture, n));
+    for (architecture, n) in [
+        (Architecture::Lenet5, 150),
+        ("resnet20".parse().unwrap(), 2),
+    ] {
+        let (evaluator, images) = (
+            evaluator(architecture, 4, Isa::current()),
+            images(architecture, n),
+        );
         let layers = layer_flips(&evaluator, 4);
         let base: Vec<(usize, Word)> = [&layers[0][..9], &layers[2][..3], &layers[3][..9]].concat();
-        let mut sets: Vec<Vec<(usize, Word)>> = layers.iter().map(|layer| layer[..4].to_vec()).collect();
+        let mut sets: Vec<Vec<(usize, Word)>> =
+            layers.iter().map(|layer| layer[..4].to_vec()).collect();
         // a word that the base has changed, too, and the same set again
         sets.push(vec![(base[10].0, evaluator.words()[base[10].0] ^ 5)]);
         sets.extend([Vec::new(), sets[1].clone()]);
@@ -325,29 +471,64 @@ fn fault_sets_over_a_base_score_as_both_at_once_on_any_number_of_threads() {
                 "{architecture}"
             );
         }
-        assert_ne!(scores.scores[1], evaluator.faulty(&sets[1], &images).unwrap());
+        assert_ne!(
+            scores.scores[1],
+            evaluator.faulty(&sets[1], &images).unwrap()
+        );
         assert_ne!(scores.scores[1], scores.scores[sets.len() - 2]);
-        let many = rayon::ThreadPoolBuilder::new().num_threads(3).build().unwrap();
-        assert_eq!(many.install(|| evaluator.faulty_each_over(&base, &sets, &images).unwrap()), scores);
+        let many = rayon::ThreadPoolBuilder::new()
+            .num_threads(3)
+            .build()
+            .unwrap();
+        assert_eq!(
+            many.install(|| evaluator.faulty_each_over(&base, &sets, &images).unwrap()),
+            scores
+        );
     }
 }
 
 #[test]
 fn changes_in_turn_score_as_all_so_far_at_once_on_any_number_of_threads() {
     let tiny: Architecture = "deit_tiny".parse().unwrap();
-    for (architecture, n) in
-        [(Architecture::Lenet5, 277), ("resnet20_projection".parse().unwrap(), 2), (tiny, 1)]
-    {
-        let (evaluator, images) = (evaluator(architecture, 4, Isa::current()), images(architecture, n));
+    for (architecture, n) in [
+        (Architecture::Lenet5, 277),
+        ("resnet20_projection".parse().unwrap(), 2),
+        (tiny, 1),
+    ] {
+        let (evaluator, images) = (
+            evaluator(architecture, 4, Isa::current()),
+            images(architecture, n),
+        );
         let layers = layer_flips(&evaluator, 4);
         let last = layers.len() - 1;
         let some = |layer: usize, from: usize| -> Vec<(usize, Word)> {
-            layers[layer].iter().skip(from).step_by(11).take(30).copied().collect()
+            layers[layer]
+                .iter()
+                .skip(from)
+                .step_by(11)
+                .take(30)
+                .copied()
+                .collect()
         };
-        let mut changes = vec![some(2, 0), some(last, 0), some(1, 0), some(3, 3), some(last, 3), some(0, 0)];
+        let mut changes = vec![
+            some(2, 0),
+            some(last, 0),
+            some(1, 0),
+            some(3, 3),
+            some(last, 3),
+            some(0, 0),
+        ];
         // back to what was stored, nothing, and other bits of changed words
-        changes.push(changes[0].iter().map(|fault| (fault.0, evaluator.words()[fault.0])).collect());
-        let again = changes[1].iter().map(|fault| (fault.0, fault.1 ^ 2)).collect();
+        changes.push(
+            changes[0]
+                .iter()
+                .map(|fault| (fault.0, evaluator.words()[fault.0]))
+                .collect(),
+        );
+        let again = changes[1]
+            .iter()
+            .map(|fault| (fault.0, fault.1 ^ 2))
+            .collect();
         changes.extend([Vec::new(), again, some(2, 6)]);
         if architecture == tiny {
             changes.truncate(2);
@@ -355,24 +536,38 @@ fn changes_in_turn_score_as_all_so_far_at_once_on_any_number_of_threads() {
         let scores = evaluator.faulty_in_turn(&changes, &images).unwrap();
         assert_eq!(scores.len(), changes.len());
         for (last, score) in scores.iter().enumerate() {
-            let so_far: Vec<&[(usize, Word)]> = changes[..=last].iter().map(Vec::as_slice).collect();
+            let so_far: Vec<&[(usize, Word)]> =
+                changes[..=last].iter().map(Vec::as_slice).collect();
             let alone = evaluator.faulty(&overlaid(&so_far), &images).unwrap();
             assert_eq!(*score, alone, "{architecture}: change {last}");
             let moved = last == 0 || scores[last - 1] != alone;
-            assert_eq!(moved, !changes[last].is_empty(), "{architecture}: change {last}");
+            assert_eq!(
+                moved,
+                !changes[last].is_empty(),
+                "{architecture}: change {last}"
+            );
         }
         if architecture == tiny {
             continue;
         }
         for threads in [1, 3] {
-            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            let pool = rayon::ThreadPoolBuilder::new()
+                .num_threads(threads)
+                .build()
+                .unwrap();
             let again = pool.install(|| evaluator.faulty_in_turn(&changes, &images).unwrap());
             assert_eq!(again, scores, "{architecture} on {threads} threads");
         }
         let clean = evaluator.faulty(&[], &images).unwrap();
-        assert_eq!(evaluator.clean(&images).unwrap(), clean, "{architecture}: traces of changes");
+        assert_eq!(
+            evaluator.clean(&images).unwrap(),
+            clean,
+            "{architecture}: traces of changes"
+        );
         assert!(evaluator.faulty_in_turn(&[], &images).unwrap().is_empty());
-        assert!(evaluator.faulty_in_turn(&[vec![(evaluator.words().len(), 0)]], &images).is_err());
+        assert!(evaluator
+            .faulty_in_turn(&[vec![(evaluator.words().len(), 0)]], &images)
+            .is_err());
     }
 }
 
@@ -384,5 +579,8 @@ fn fault_sets_of_a_network_without_steps_score_as_each_alone() {
     let scores = evaluator.faulty_each(&sets, &images).unwrap();
     assert_eq!(scores.multiplications, None);
     assert_eq!(scores.scores[0], evaluator.clean(&images).unwrap());
-    assert_eq!(scores.scores[1], evaluator.faulty(&sets[1], &images).unwrap());
+    assert_eq!(
+        scores.scores[1],
+        evaluator.faulty(&sets[1], &images).unwrap()
+    );
 }

@@ -23,7 +23,10 @@ fn kept_for(starts: &[usize]) -> Vec<Vec<usize>> {
     let of_turn = |turn: usize| {
         let mut kept: Vec<usize> = Vec::new();
         // a turn that starts no later than this one finds what was kept before it
-        for &start in starts[turn + 1..].iter().take_while(|start| **start > starts[turn]) {
+        for &start in starts[turn + 1..]
+            .iter()
+            .take_while(|start| **start > starts[turn])
+        {
             if kept.last().is_none_or(|least| start < *least) {
                 kept.push(start);
             }
@@ -53,8 +56,10 @@ impl Engine {
             .collect();
         let runs = images.runs(RUN);
         let work = |worker: &mut Worker, part: Part| worker.turns(self, &turns, part);
-        let tallies: Vec<Vec<Tally>> =
-            runs.par_iter().map(|run| self.in_parts(*run, runs.len(), work).0).collect();
+        let tallies: Vec<Vec<Tally>> = runs
+            .par_iter()
+            .map(|run| self.in_parts(*run, runs.len(), work).0)
+            .collect();
         let mut totals = vec![Tally::default(); turns.len()];
         for tallies in tallies {
             for (total, tally) in totals.iter_mut().zip(tallies) {
@@ -67,7 +72,12 @@ impl Engine {
 
 impl Worker {
     /// Answers after each turn on some images.
-    fn turns(&mut self, engine: &Engine, turns: &[Turn], (pixels, labels): Part) -> Vec<Vec<Answer>> {
+    fn turns(
+        &mut self,
+        engine: &Engine,
+        turns: &[Turn],
+        (pixels, labels): Part,
+    ) -> Vec<Vec<Answer>> {
         let plan = &engine.plan;
         let mut answers = vec![Vec::with_capacity(labels.len()); turns.len()];
         let groups = pixels.chunks(plan.group * plan.image_values());
@@ -75,7 +85,9 @@ impl Worker {
             // activations by the call that they are kept for
             let mut kept: BTreeMap<usize, Vec<f32>> = BTreeMap::new();
             for (turn, answers) in turns.iter().zip(&mut answers) {
-                turn.weights.iter().for_each(|(place, weight)| self.packed[*place] = *weight);
+                turn.weights
+                    .iter()
+                    .for_each(|(place, weight)| self.packed[*place] = *weight);
                 match kept.get(&turn.start) {
                     Some(kept) => self.restore(&plan.live(turn.start), kept),
                     None => self.load(plan, pixels),
@@ -106,8 +118,19 @@ mod tests {
     fn a_turn_keeps_what_later_ones_start_from_before_an_earlier_layer_changes() {
         assert_eq!(
             kept_for(&[0, 10, 12, 10, 11, 4, 20]),
-            [vec![4, 10], vec![12], vec![], vec![11], vec![], vec![20], vec![]]
+            [
+                vec![4, 10],
+                vec![12],
+                vec![],
+                vec![11],
+                vec![],
+                vec![20],
+                vec![]
+            ]
         );
-        assert_eq!(kept_for(&[0, 5, 0, 5, 5]), [vec![5], vec![], vec![5], vec![], vec![]]);
+        assert_eq!(
+            kept_for(&[0, 5, 0, 5, 5]),
+            [vec![5], vec![], vec![5], vec![], vec![]]
+        );
     }
 }

@@ -46,10 +46,18 @@ impl DomainSpec {
     /// [`Error::Argument`] for float weights, a glob that is none or matches no stored layer, a name that stands twice,
     /// and stored layers in no group or in two.
     pub fn parts(&self, evaluator: &Evaluator) -> Result<Vec<Part>> {
-        let widths = evaluator.stored().iter().flatten().map(|layer| layer.scheme.format.bits());
+        let widths = evaluator
+            .stored()
+            .iter()
+            .flatten()
+            .map(|layer| layer.scheme.format.bits());
         let layers = evaluator.memory_layers();
         match widths.max() {
-            None => Err(Error::argument("network to explore", "stored codes", "float weights")),
+            None => Err(Error::argument(
+                "network to explore",
+                "stored codes",
+                "float weights",
+            )),
             Some(bits) => self.of_layers(&layers, bits),
         }
     }
@@ -81,8 +89,12 @@ impl DomainSpec {
                 let names: Vec<&str> = layers.iter().map(|(name, _)| *name).collect();
                 let members = members(groups, &names)?;
                 let part = |(group, members): (&Group, Vec<usize>)| {
-                    let words: Vec<Range<u64>> = members.iter().map(|layer| ranges[*layer].clone()).collect();
-                    Part { name: group.name.clone(), part: whole.within_words(&words) }
+                    let words: Vec<Range<u64>> =
+                        members.iter().map(|layer| ranges[*layer].clone()).collect();
+                    Part {
+                        name: group.name.clone(),
+                        part: whole.within_words(&words),
+                    }
                 };
                 Ok(groups.iter().zip(members).map(part).collect())
             }
@@ -97,16 +109,25 @@ fn members(groups: &[Group], layers: &[&str]) -> Result<Vec<Vec<usize>>> {
     for (n, group) in groups.iter().enumerate() {
         if groups[..n].iter().any(|other| other.name == group.name) {
             let found = format!("`{}` twice", group.name);
-            return Err(Error::argument("groups of layers", "a name for each of its own", found));
+            return Err(Error::argument(
+                "groups of layers",
+                "a name for each of its own",
+                found,
+            ));
         }
         let mut own = Vec::new();
         for text in &group.layers {
             let glob = Glob::new(text).map_err(|error| {
-                Error::argument(format!("layers of group `{}`", group.name), "globs", error.to_string())
+                Error::argument(
+                    format!("layers of group `{}`", group.name),
+                    "globs",
+                    error.to_string(),
+                )
             })?;
             let matcher = glob.compile_matcher();
-            let matched: Vec<usize> =
-                (0..layers.len()).filter(|layer| matcher.is_match(layers[*layer])).collect();
+            let matched: Vec<usize> = (0..layers.len())
+                .filter(|layer| matcher.is_match(layers[*layer]))
+                .collect();
             if matched.is_empty() {
                 let expected = format!("globs that match a stored layer: {}", layers.join(", "));
                 let what = format!("layers of group `{}`", group.name);
@@ -119,13 +140,21 @@ fn members(groups: &[Group], layers: &[&str]) -> Result<Vec<Vec<usize>>> {
         for layer in &own {
             if let Some(other) = of_layer[*layer].replace(group) {
                 let found = format!("in `{}` and in `{}`", other.name, group.name);
-                return Err(Error::argument(format!("layer `{}`", layers[*layer]), "one group", found));
+                return Err(Error::argument(
+                    format!("layer `{}`", layers[*layer]),
+                    "one group",
+                    found,
+                ));
             }
         }
         all.push(own);
     }
     match of_layer.iter().position(Option::is_none) {
-        Some(layer) => Err(Error::argument(format!("layer `{}`", layers[layer]), "a group", "none")),
+        Some(layer) => Err(Error::argument(
+            format!("layer `{}`", layers[layer]),
+            "a group",
+            "none",
+        )),
         None => Ok(all),
     }
 }
@@ -154,8 +183,13 @@ mod tests {
             let parts = spec.of_layers(&LAYERS, 4).unwrap();
             for word in 0..9 {
                 for plane in 0..4 {
-                    let holds = |part: &&Part| part.part.holds_word(word) && part.part.holds_plane(plane);
-                    assert_eq!(parts.iter().filter(holds).count(), 1, "{spec:?} {word} {plane}");
+                    let holds =
+                        |part: &&Part| part.part.holds_word(word) && part.part.holds_plane(plane);
+                    assert_eq!(
+                        parts.iter().filter(holds).count(),
+                        1,
+                        "{spec:?} {word} {plane}"
+                    );
                 }
             }
         }
@@ -164,7 +198,11 @@ mod tests {
     #[test]
     fn names_are_those_of_layers_planes_and_groups() {
         let names = |spec: DomainSpec| -> Vec<String> {
-            spec.of_layers(&LAYERS, 3).unwrap().into_iter().map(|part| part.name).collect()
+            spec.of_layers(&LAYERS, 3)
+                .unwrap()
+                .into_iter()
+                .map(|part| part.name)
+                .collect()
         };
         assert_eq!(names(DomainSpec::Layers), ["conv1", "conv2", "fc"]);
         assert_eq!(names(DomainSpec::Bits), ["plane0", "plane1", "plane2"]);
@@ -174,7 +212,10 @@ mod tests {
     #[test]
     fn groups_that_are_no_partition_are_refused() {
         let error = |spec: DomainSpec| spec.of_layers(&LAYERS, 4).unwrap_err().to_string();
-        assert_eq!(error(groups(&[("a", &["conv*"])])), "layer `fc`: expected a group, found none");
+        assert_eq!(
+            error(groups(&[("a", &["conv*"])])),
+            "layer `fc`: expected a group, found none"
+        );
         assert_eq!(
             error(groups(&[("a", &["conv*", "fc"]), ("b", &["conv2"])])),
             "layer `conv2`: expected one group, found in `a` and in `b`"

@@ -30,7 +30,11 @@ impl Losses {
 
     /// Sum of the losses of the domains at their levels; `None` where one was not measured.
     pub(super) fn sum(&self, levels: &[usize]) -> Option<f64> {
-        self.0.iter().zip(levels).map(|(losses, level)| losses[*level]).sum()
+        self.0
+            .iter()
+            .zip(levels)
+            .map(|(losses, level)| losses[*level])
+            .sum()
     }
 }
 
@@ -54,8 +58,11 @@ pub(super) fn cheapest(space: &Space, losses: &Losses, limit: f64) -> Vec<Estima
             true => subsets(&grid, count),
             false => extended(&grid, &last),
         };
-        let solved = choices.iter().filter_map(|rails| Some((on_rails(space, losses, rails, limit)?, rails)));
-        let best = solved.min_by(|(a, _), (b, _)| a.cost.total_cmp(&b.cost).then(a.levels.cmp(&b.levels)));
+        let solved = choices
+            .iter()
+            .filter_map(|rails| Some((on_rails(space, losses, rails, limit)?, rails)));
+        let best =
+            solved.min_by(|(a, _), (b, _)| a.cost.total_cmp(&b.cost).then(a.levels.cmp(&b.levels)));
         if let Some((best, rails)) = best {
             last.clone_from(rails);
             if !found.iter().any(|known| known.levels == best.levels) {
@@ -77,9 +84,16 @@ struct Step {
 
 /// The greedy where only these levels are allowed; `None` where even the least loss is above the limit.
 fn on_rails(space: &Space, losses: &Losses, rails: &[usize], limit: f64) -> Option<Estimated> {
-    let allowed = |domain: usize| rails.iter().copied().filter(move |rail| losses.0[domain][*rail].is_some());
+    let allowed = |domain: usize| {
+        rails
+            .iter()
+            .copied()
+            .filter(move |rail| losses.0[domain][*rail].is_some())
+    };
     let loss = |domain: usize, level: usize| losses.0[domain][level].unwrap_or(f64::INFINITY);
-    let mut levels: Levels = (0..space.domains.len()).map(|d| allowed(d).max()).collect::<Option<_>>()?;
+    let mut levels: Levels = (0..space.domains.len())
+        .map(|d| allowed(d).max())
+        .collect::<Option<_>>()?;
     let mut sum = losses.sum(&levels).filter(|sum| *sum <= limit)?;
     let step = |domain: usize, from: usize, to: usize| Step {
         domain,
@@ -101,7 +115,12 @@ fn on_rails(space: &Space, losses: &Losses, rails: &[usize], limit: f64) -> Opti
             steps.push(best);
         }
     }
-    steps.sort_by(|a, b| gain(b).total_cmp(&gain(a)).then(a.domain.cmp(&b.domain)).then(b.to.cmp(&a.to)));
+    steps.sort_by(|a, b| {
+        gain(b)
+            .total_cmp(&gain(a))
+            .then(a.domain.cmp(&b.domain))
+            .then(b.to.cmp(&a.to))
+    });
     let mut stopped = vec![false; levels.len()];
     for step in steps {
         stopped[step.domain] |= sum + step.lost > limit;
@@ -114,7 +133,9 @@ fn on_rails(space: &Space, losses: &Losses, rails: &[usize], limit: f64) -> Opti
     loop {
         let fits = (0..levels.len()).flat_map(|domain| {
             let from = levels[domain];
-            allowed(domain).filter(move |to| *to < from).map(move |to| (domain, from, to))
+            allowed(domain)
+                .filter(move |to| *to < from)
+                .map(move |to| (domain, from, to))
         });
         let best = fits
             .map(|(domain, from, to)| step(domain, from, to))
@@ -125,12 +146,18 @@ fn on_rails(space: &Space, losses: &Losses, rails: &[usize], limit: f64) -> Opti
         sum += best.lost;
     }
     let loss = losses.sum(&levels)?;
-    Some(Estimated { cost: space.cost(&levels), levels, loss })
+    Some(Estimated {
+        cost: space.cost(&levels),
+        levels,
+        loss,
+    })
 }
 
 /// Number of choices of `count` of `of`, at most [`usize::MAX`].
 fn choices(of: usize, count: usize) -> usize {
-    (0..count).fold(1usize, |product, i| product.saturating_mul(of - i) / (i + 1))
+    (0..count).fold(1usize, |product, i| {
+        product.saturating_mul(of - i) / (i + 1)
+    })
 }
 
 /// Every choice of `count` of these levels, in lexical order.
@@ -151,7 +178,8 @@ fn subsets(levels: &[usize], count: usize) -> Vec<Vec<usize>> {
 /// A choice with one more level, every one that it lacks.
 fn extended(levels: &[usize], rails: &[usize]) -> Vec<Vec<usize>> {
     let more = levels.iter().filter(|level| !rails.contains(level));
-    more.map(|level| rails_of(&[rails, &[*level]].concat())).collect()
+    more.map(|level| rails_of(&[rails, &[*level]].concat()))
+        .collect()
 }
 
 #[cfg(test)]
@@ -163,7 +191,10 @@ mod tests {
     fn losses_rise_as_voltages_fall_and_end_where_none_was_measured() {
         let measured = vec![vec![None, Some(0.2), Some(0.01), Some(0.03), Some(-0.01)]];
         let losses = Losses::of_measured(&measured);
-        assert_eq!(losses.0[0], [None, Some(0.2), Some(0.03), Some(0.03), Some(0.0)]);
+        assert_eq!(
+            losses.0[0],
+            [None, Some(0.2), Some(0.03), Some(0.03), Some(0.0)]
+        );
         assert_eq!((losses.sum(&[1]), losses.sum(&[0])), (Some(0.2), None));
     }
 
@@ -184,7 +215,10 @@ mod tests {
                 let losses = world.losses();
                 let best = every_assignment(4, 5)
                     .into_iter()
-                    .filter(|l| space.rails(l) <= most_rails && losses.sum(l).is_some_and(|sum| sum <= limit))
+                    .filter(|l| {
+                        space.rails(l) <= most_rails
+                            && losses.sum(l).is_some_and(|sum| sum <= limit)
+                    })
                     .map(|levels| space.cost(&levels))
                     .fold(f64::INFINITY, f64::min);
                 let found = &cheapest(&space, &losses, limit)[0];
@@ -192,9 +226,16 @@ mod tests {
                 assert!(found.cost >= best - 1e-12, "{seed}: better than the best");
                 // the greedy misses the optimum by less than the energy of one domain's step
                 let step = space.energy.iter().map(|e| e[4] - e[0]).fold(0.0, f64::max);
-                assert!(found.cost < best + step, "{seed} {limit}: {} {best}", found.cost);
+                assert!(
+                    found.cost < best + step,
+                    "{seed} {limit}: {} {best}",
+                    found.cost
+                );
                 if limit == 100.0 || most_rails == 1 {
-                    assert!((found.cost - best).abs() < 1e-12, "{seed} {most_rails} {limit}");
+                    assert!(
+                        (found.cost - best).abs() < 1e-12,
+                        "{seed} {most_rails} {limit}"
+                    );
                 }
             }
         }

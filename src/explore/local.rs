@@ -84,20 +84,36 @@ impl Search<'_> {
     /// ours: losses of domains need not add up.
     fn greedy(&mut self, place: usize) -> Result<Option<Found>> {
         let (space, losses, limit) = (self.space, self.losses, self.limit);
-        let proposal = |scale: f64| cheapest(space, losses, limit * scale).into_iter().nth(place);
+        let proposal = |scale: f64| {
+            cheapest(space, losses, limit * scale)
+                .into_iter()
+                .nth(place)
+        };
         let (mut scale, mut best) = (1.0, None);
-        let Some(first) = proposal(scale) else { return Ok(None) };
-        let Some(loss) = self.loss(&first.levels)? else { return Ok(None) };
+        let Some(first) = proposal(scale) else {
+            return Ok(None);
+        };
+        let Some(loss) = self.loss(&first.levels)? else {
+            return Ok(None);
+        };
         let (factor, most) = if loss <= limit { LOOSEN } else { TIGHTEN };
         if loss <= limit {
-            best = Some(Found { levels: first.levels, loss });
+            best = Some(Found {
+                levels: first.levels,
+                loss,
+            });
         }
         for _ in 0..most {
             scale *= factor;
             let Some(next) = proposal(scale) else { break };
-            let Some(loss) = self.loss(&next.levels)? else { break };
+            let Some(loss) = self.loss(&next.levels)? else {
+                break;
+            };
             let keeps = loss <= limit;
-            let found = keeps.then_some(Found { levels: next.levels, loss });
+            let found = keeps.then_some(Found {
+                levels: next.levels,
+                loss,
+            });
             best = self.cheaper(best, found);
             // loosened until it breaks, tightened until it holds
             if keeps == (factor < 1.0) {
@@ -111,7 +127,9 @@ impl Search<'_> {
     fn improved(&mut self, mut best: Found) -> Result<Found> {
         'moved: loop {
             for levels in self.moves(&best) {
-                let Some(loss) = self.loss(&levels)? else { return Ok(best) };
+                let Some(loss) = self.loss(&levels)? else {
+                    return Ok(best);
+                };
                 if loss <= self.limit {
                     best = Found { levels, loss };
                     continue 'moved;
@@ -124,16 +142,23 @@ impl Search<'_> {
     /// Cheaper neighbours that are not known to lose too much, those predicted to keep the limit first, then by cost.
     fn moves(&self, from: &Found) -> Vec<Levels> {
         let cost = self.space.cost(&from.levels);
-        let Some(sum) = self.losses.sum(&from.levels) else { return Vec::new() };
+        let Some(sum) = self.losses.sum(&from.levels) else {
+            return Vec::new();
+        };
         let mut moves: Vec<(bool, f64, Levels)> = Vec::new();
         for levels in self.neighbours(&from.levels) {
             let own = self.space.cost(&levels);
-            let Some(estimated) = self.losses.sum(&levels) else { continue };
+            let Some(estimated) = self.losses.sum(&levels) else {
+                continue;
+            };
             let predicted = from.loss + estimated - sum;
             let allowed = self.space.rails(&levels) <= self.space.most_rails
                 && own < cost - LEAST_SAVING
                 && predicted <= self.limit * (1.0 + SLACK)
-                && self.known.get(&levels).is_none_or(|loss| *loss <= self.limit);
+                && self
+                    .known
+                    .get(&levels)
+                    .is_none_or(|loss| *loss <= self.limit);
             if allowed {
                 moves.push((predicted > self.limit, own, levels));
             }
@@ -148,20 +173,33 @@ impl Search<'_> {
         let rails = rails_of(levels);
         let top = self.space.voltages.len() - 1;
         let targets = |level: usize| {
-            let next = [level.checked_sub(1), Some(level + 1).filter(|level| *level <= top)];
-            let all: BTreeSet<usize> = next.into_iter().flatten().chain(rails.iter().copied()).collect();
+            let next = [
+                level.checked_sub(1),
+                Some(level + 1).filter(|level| *level <= top),
+            ];
+            let all: BTreeSet<usize> = next
+                .into_iter()
+                .flatten()
+                .chain(rails.iter().copied())
+                .collect();
             all.into_iter().filter(move |target| *target != level)
         };
         let with = |changes: &[(usize, usize)]| {
             let mut changed = levels.clone();
-            changes.iter().for_each(|(domain, level)| changed[*domain] = *level);
+            changes
+                .iter()
+                .for_each(|(domain, level)| changed[*domain] = *level);
             changed
         };
         let mut all = BTreeSet::new();
         for (a, level) in levels.iter().enumerate() {
             for target in targets(*level) {
                 all.insert(with(&[(a, target)]));
-                for (b, other) in levels.iter().enumerate().filter(|(b, _)| target < *level && *b != a) {
+                for (b, other) in levels
+                    .iter()
+                    .enumerate()
+                    .filter(|(b, _)| target < *level && *b != a)
+                {
                     for raised in targets(*other).filter(|raised| raised > other) {
                         all.insert(with(&[(a, target), (b, raised)]));
                     }
@@ -170,7 +208,9 @@ impl Search<'_> {
         }
         for rail in &rails {
             for target in targets(*rail) {
-                let moved = levels.iter().map(|level| if level == rail { target } else { *level });
+                let moved = levels
+                    .iter()
+                    .map(|level| if level == rail { target } else { *level });
                 all.insert(moved.collect());
             }
         }
@@ -191,8 +231,9 @@ mod tests {
             let world = Additive::new(seed, 4, 5);
             for (most_rails, limit) in [(4, 0.01), (2, 0.015), (3, 0.03)] {
                 let space = space(&world, 0.004, most_rails);
-                let keeps =
-                    |levels: &Levels| space.rails(levels) <= most_rails && world.joint(levels) <= limit;
+                let keeps = |levels: &Levels| {
+                    space.rails(levels) <= most_rails && world.joint(levels) <= limit
+                };
                 let best = every_assignment(4, 5)
                     .into_iter()
                     .filter(keeps)
@@ -240,7 +281,10 @@ mod tests {
             known: BTreeMap::new(),
         };
         assert_eq!(search.run(None).unwrap(), None);
-        let start = Found { levels: vec![4; 4], loss: 0.0 };
+        let start = Found {
+            levels: vec![4; 4],
+            loss: 0.0,
+        };
         assert_eq!(search.run(Some(start.clone())).unwrap(), Some(start));
     }
 }

@@ -139,7 +139,9 @@ pub fn lowest_voltage(plan: &Plan, evaluate: &mut Evaluate<'_>) -> Result<Lowest
 
 impl Plan {
     fn check(&self) -> Result<()> {
-        let wrong = |what: &str, expected: String, found: String| Err(Error::argument(what, expected, found));
+        let wrong = |what: &str, expected: String, found: String| {
+            Err(Error::argument(what, expected, found))
+        };
         if self.voltages.is_empty() || self.voltages.windows(2).any(|pair| pair[0] >= pair[1]) {
             let all: Vec<String> = self.voltages.iter().map(Voltage::to_string).collect();
             return wrong(
@@ -149,23 +151,32 @@ impl Plan {
             );
         }
         if self.chips.min(self.fresh_chips) < 2 {
-            return wrong("chips", "at least 2".into(), self.chips.min(self.fresh_chips).to_string());
+            return wrong(
+                "chips",
+                "at least 2".into(),
+                self.chips.min(self.fresh_chips).to_string(),
+            );
         }
         let share_of = |x: f64| (0.0..=1.0).contains(&x);
         match self.target {
-            Target::Mean(accuracy) if !share_of(accuracy) => {
-                wrong("target accuracy", "a number from 0 to 1".into(), accuracy.to_string())
-            }
+            Target::Mean(accuracy) if !share_of(accuracy) => wrong(
+                "target accuracy",
+                "a number from 0 to 1".into(),
+                accuracy.to_string(),
+            ),
             Target::Yield { floor, .. } if !share_of(floor) => {
                 wrong("floor", "a number from 0 to 1".into(), floor.to_string())
             }
-            Target::Yield { share, .. } if !(share > 0.0 && share < 1.0) => {
-                wrong("yield", "a number above 0 and below 1".into(), share.to_string())
-            }
+            Target::Yield { share, .. } if !(share > 0.0 && share < 1.0) => wrong(
+                "yield",
+                "a number above 0 and below 1".into(),
+                share.to_string(),
+            ),
             Target::Yield { share, .. } => match stats::least_without_failure(share, CONFIDENCE) {
                 least if u64::from(self.chips) < least => {
-                    let why =
-                        format!("at least {least}: fewer cannot show a yield of {share} even if none fails");
+                    let why = format!(
+                        "at least {least}: fewer cannot show a yield of {share} even if none fails"
+                    );
                     wrong("chips", why, self.chips.to_string())
                 }
                 _ => Ok(()),
@@ -185,10 +196,18 @@ impl Plan {
             Target::Mean(target) => {
                 let sum: u64 = correct.iter().sum();
                 let mean = sum as f64 / (self.images.used * chips) as f64;
-                (target, None, mean, self.mean_bounds(correct, mean, target, confidence))
+                (
+                    target,
+                    None,
+                    mean,
+                    self.mean_bounds(correct, mean, target, confidence),
+                )
             }
             Target::Yield { share, floor } => {
-                let good = correct.iter().filter(|&&correct| self.accuracy(correct) >= floor).count() as u64;
+                let good = correct
+                    .iter()
+                    .filter(|&&correct| self.accuracy(correct) >= floor)
+                    .count() as u64;
                 let bounds = stats::clopper_pearson_at(confidence, good, chips);
                 (share, Some(good), good as f64 / chips as f64, Some(bounds))
             }
@@ -198,16 +217,36 @@ impl Plan {
             Some(bounds) if bounds.high < target => Verdict::Fails,
             _ => Verdict::Open,
         };
-        Evidence { voltage, chips, good, value: Some(value), bounds, verdict }
+        Evidence {
+            voltage,
+            chips,
+            good,
+            value: Some(value),
+            bounds,
+            verdict,
+        }
     }
 
     /// Student's bounds of a mean. Where few chips differ, as many more may be as far off as the target is, or as
     /// the farthest one seen.
-    fn mean_bounds(&self, correct: &[u64], mean: f64, target: f64, confidence: f64) -> Option<Interval> {
-        let all: Vec<f64> = correct.iter().map(|&correct| self.accuracy(correct)).collect();
+    fn mean_bounds(
+        &self,
+        correct: &[u64],
+        mean: f64,
+        target: f64,
+        confidence: f64,
+    ) -> Option<Interval> {
+        let all: Vec<f64> = correct
+            .iter()
+            .map(|&correct| self.accuracy(correct))
+            .collect();
         let std = stats::cautious_deviation(&stats::sorted(&all), (mean - target).abs())?;
-        let half = stats::mean_half_width_at(confidence, std, all.len(), self.images.variance(mean))?;
-        Some(Interval { low: mean - half, high: mean + half })
+        let half =
+            stats::mean_half_width_at(confidence, std, all.len(), self.images.variance(mean))?;
+        Some(Interval {
+            low: mean - half,
+            high: mean + half,
+        })
     }
 }
 
@@ -250,7 +289,9 @@ impl Search<'_> {
         while low < high {
             let middle = low + (high - low) / 2;
             let correct = self.correct(middle, &few)?;
-            let seen = self.plan.judge(self.plan.voltages[middle], &correct, CONFIDENCE);
+            let seen = self
+                .plan
+                .judge(self.plan.voltages[middle], &correct, CONFIDENCE);
             let target = match self.plan.target {
                 Target::Mean(accuracy) => accuracy,
                 Target::Yield { share, .. } => share,
@@ -276,14 +317,17 @@ impl Search<'_> {
     /// Chips are doubled until the interval decides.
     fn mean(&mut self, place: usize) -> Result<Evidence> {
         let most = self.plan.chips;
-        let looks: Vec<u32> =
-            std::iter::successors(Some(FIRST_LOOK.min(most)), |&n| (n < most).then(|| (2 * n).min(most)))
-                .collect();
+        let looks: Vec<u32> = std::iter::successors(Some(FIRST_LOOK.min(most)), |&n| {
+            (n < most).then(|| (2 * n).min(most))
+        })
+        .collect();
         let confidence = 1.0 - (1.0 - CONFIDENCE) / looks.len() as f64;
         let mut evidence = None;
         for chips in looks {
             let correct = self.correct(place, &(0..chips).collect::<Vec<_>>())?;
-            let seen = self.plan.judge(self.plan.voltages[place], &correct, confidence);
+            let seen = self
+                .plan
+                .judge(self.plan.voltages[place], &correct, confidence);
             evidence = Some(seen);
             if seen.verdict != Verdict::Open {
                 break;
@@ -316,10 +360,16 @@ impl Search<'_> {
         }
         let seen = plan.judge(voltage, &all, CONFIDENCE);
         Ok(match bad > allowed {
-            true if all.len() < order.len() => {
-                Evidence { value: None, bounds: None, verdict: Verdict::Fails, ..seen }
-            }
-            true => Evidence { verdict: Verdict::Fails, ..seen },
+            true if all.len() < order.len() => Evidence {
+                value: None,
+                bounds: None,
+                verdict: Verdict::Fails,
+                ..seen
+            },
+            true => Evidence {
+                verdict: Verdict::Fails,
+                ..seen
+            },
             false => seen,
         })
     }
@@ -328,10 +378,16 @@ impl Search<'_> {
     fn verify(&mut self, found: Option<usize>) -> Result<(Option<usize>, Vec<Evidence>)> {
         let plan = self.plan;
         let (mut checks, mut first) = (Vec::new(), plan.chips);
-        let Some(found) = found else { return Ok((None, checks)) };
+        let Some(found) = found else {
+            return Ok((None, checks));
+        };
         for place in found..plan.voltages.len() {
             let last = first.checked_add(plan.fresh_chips).ok_or_else(|| {
-                Error::argument("fresh chips", "numbers of chips below 2^32", plan.fresh_chips.to_string())
+                Error::argument(
+                    "fresh chips",
+                    "numbers of chips below 2^32",
+                    plan.fresh_chips.to_string(),
+                )
             })?;
             let correct = self.evaluated(place, &(first..last).collect::<Vec<_>>())?;
             let check = plan.judge(plan.voltages[place], &correct, CONFIDENCE);
@@ -346,13 +402,20 @@ impl Search<'_> {
 
     /// Correct answers of search chips at a place; each is evaluated there once.
     fn correct(&mut self, place: usize, chips: &[u32]) -> Result<Vec<u64>> {
-        let new: Vec<u32> =
-            chips.iter().copied().filter(|chip| !self.seen[place].contains_key(chip)).collect();
+        let new: Vec<u32> = chips
+            .iter()
+            .copied()
+            .filter(|chip| !self.seen[place].contains_key(chip))
+            .collect();
         if !new.is_empty() {
             let correct = self.evaluated(place, &new)?;
             self.seen[place].extend(new.into_iter().zip(correct));
         }
-        Ok(chips.iter().filter_map(|chip| self.seen[place].get(chip)).copied().collect())
+        Ok(chips
+            .iter()
+            .filter_map(|chip| self.seen[place].get(chip))
+            .copied()
+            .collect())
     }
 
     fn evaluated(&mut self, place: usize, chips: &[u32]) -> Result<Vec<u64>> {
@@ -362,7 +425,11 @@ impl Search<'_> {
         self.evaluations += ids.len() as u64;
         if correct.len() != ids.len() || correct.iter().any(|&correct| correct > images) {
             let expected = format!("{} results of at most {images} images", ids.len());
-            return Err(Error::argument("evaluated chips", expected, format!("{correct:?}")));
+            return Err(Error::argument(
+                "evaluated chips",
+                expected,
+                format!("{correct:?}"),
+            ));
         }
         Ok(correct)
     }

@@ -73,10 +73,18 @@ impl PrecisionSearch<'_> {
         widths.sort_unstable_by(|a, b| b.cmp(a));
         widths.dedup();
         let Some(most) = widths.first().copied() else {
-            return Err(Error::argument("explore.widths", "at least one width", "none"));
+            return Err(Error::argument(
+                "explore.widths",
+                "at least one width",
+                "none",
+            ));
         };
         if most.is_float() {
-            return Err(Error::argument("explore.widths", "widths of 1 to 8 bits", "32"));
+            return Err(Error::argument(
+                "explore.widths",
+                "widths of 1 to 8 bits",
+                "32",
+            ));
         }
         let layers = self.layers(most)?;
         let mut places = vec![0; layers.len()];
@@ -84,7 +92,11 @@ impl PrecisionSearch<'_> {
         let mut candidates: Vec<Candidate> = Vec::new();
         for layer in (0..layers.len()).filter(|_| widths.len() > 1) {
             let price = self.price(&layers, &widths, &places, layer, &path[0])?;
-            candidates.push(Candidate { layer, price, measured: 0 });
+            candidates.push(Candidate {
+                layer,
+                price,
+                measured: 0,
+            });
         }
         while let Some(next) = cheapest(&candidates) {
             let steps = path.len() - 1;
@@ -92,7 +104,11 @@ impl PrecisionSearch<'_> {
             if candidates[next].measured < steps {
                 let layer = candidates[next].layer;
                 let price = self.price(&layers, &widths, &places, layer, now)?;
-                candidates[next] = Candidate { layer, price, measured: steps };
+                candidates[next] = Candidate {
+                    layer,
+                    price,
+                    measured: steps,
+                };
                 continue;
             }
             let layer = candidates[next].layer;
@@ -100,7 +116,13 @@ impl PrecisionSearch<'_> {
             path.push(self.measure(&layers, &widths, &places)?);
             match places[layer] + 1 < widths.len() {
                 // its next step is unknown: first in line to be measured
-                true => candidates[next] = Candidate { layer, price: f64::NEG_INFINITY, measured: 0 },
+                true => {
+                    candidates[next] = Candidate {
+                        layer,
+                        price: f64::NEG_INFINITY,
+                        measured: 0,
+                    }
+                }
                 false => drop(candidates.swap_remove(next)),
             }
         }
@@ -112,17 +134,27 @@ impl PrecisionSearch<'_> {
     /// # Errors
     /// As [`Self::run`].
     pub fn uniform(&self, path: &[Widths]) -> Result<Vec<Widths>> {
-        let Some(first) = path.first() else { return Ok(Vec::new()) };
+        let Some(first) = path.first() else {
+            return Ok(Vec::new());
+        };
         let layers = self.layers(first.bits.first().map_or(Bits::FLOAT, |(_, bits)| *bits))?;
-        let all = self.widths.iter().map(|bits| self.measure(&layers, &[*bits], &vec![0; layers.len()]));
+        let all = self
+            .widths
+            .iter()
+            .map(|bits| self.measure(&layers, &[*bits], &vec![0; layers.len()]));
         all.collect()
     }
 
     /// Names and numbers of weights of the layers that are stored.
     fn layers(&self, bits: Bits) -> Result<Vec<(String, u64)>> {
         let network = self.at(bits, BTreeMap::new())?.network;
-        let stored = network.layers().iter().filter(|layer| layer.scheme().is_some());
-        Ok(stored.map(|layer| (layer.name().to_owned(), layer.weight().elem_count() as u64)).collect())
+        let stored = network
+            .layers()
+            .iter()
+            .filter(|layer| layer.scheme().is_some());
+        Ok(stored
+            .map(|layer| (layer.name().to_owned(), layer.weight().elem_count() as u64))
+            .collect())
     }
 
     /// The model with a width for all layers but some.
@@ -130,12 +162,19 @@ impl PrecisionSearch<'_> {
         let own = &self.model.info.quantizer;
         let trained = !own.bits.is_float();
         let base = if trained { own } else { self.quantizer };
-        let quantizer = QuantizerSpec { bits, layer_bits, ..base.clone() };
+        let quantizer = QuantizerSpec {
+            bits,
+            layer_bits,
+            ..base.clone()
+        };
         match trained {
             true => self.model.at_widths(&quantizer),
             false => {
                 let mut ranges = Vec::new();
-                let others = quantizer.layer_bits.iter().map(|(layer, bits)| (Some(layer), *bits));
+                let others = quantizer
+                    .layer_bits
+                    .iter()
+                    .map(|(layer, bits)| (Some(layer), *bits));
                 for (only, width) in std::iter::once((None, bits)).chain(others) {
                     for (name, range) in self.ranges_at(width)? {
                         let layer = name.trim_end_matches(".range");
@@ -159,7 +198,11 @@ impl PrecisionSearch<'_> {
         if let Some(known) = self.ranges.borrow().get(&bits) {
             return Ok(known.clone());
         }
-        let quantizer = QuantizerSpec { bits, layer_bits: BTreeMap::new(), ..self.quantizer.clone() };
+        let quantizer = QuantizerSpec {
+            bits,
+            layer_bits: BTreeMap::new(),
+            ..self.quantizer.clone()
+        };
         let mut ranges = self.model.quantized(&quantizer)?.network.state()?;
         ranges.retain(|(name, _)| name.ends_with(".range"));
         self.ranges.borrow_mut().insert(bits, ranges.clone());
@@ -171,21 +214,50 @@ impl PrecisionSearch<'_> {
     /// # Errors
     /// As [`Self::run`].
     pub fn model(&self, widths: &Widths) -> Result<Model> {
-        let most = widths.bits.iter().map(|(_, bits)| *bits).max().unwrap_or(Bits::FLOAT);
+        let most = widths
+            .bits
+            .iter()
+            .map(|(_, bits)| *bits)
+            .max()
+            .unwrap_or(Bits::FLOAT);
         let others = widths.bits.iter().filter(|(_, bits)| *bits != most);
-        self.at(most, others.map(|(name, bits)| (globset::escape(name), *bits)).collect())
+        self.at(
+            most,
+            others
+                .map(|(name, bits)| (globset::escape(name), *bits))
+                .collect(),
+        )
     }
 
-    fn measure(&self, layers: &[(String, u64)], widths: &[Bits], places: &[usize]) -> Result<Widths> {
+    fn measure(
+        &self,
+        layers: &[(String, u64)],
+        widths: &[Bits],
+        places: &[usize],
+    ) -> Result<Widths> {
         if self.cancel.load(Ordering::Relaxed) {
             return Err(Error::Interrupted);
         }
-        let bits: Vec<(String, Bits)> =
-            layers.iter().zip(places).map(|((name, _), place)| (name.clone(), widths[*place])).collect();
-        let stored =
-            layers.iter().zip(&bits).map(|((_, weights), (_, bits))| weights * u64::from(bits.get()));
-        let (stored_bits, weights) = (stored.sum(), layers.iter().map(|(_, weights)| weights).sum());
-        let mut found = Widths { stored_bits, weights, bits, loss: 0.0, accuracy: 0.0 };
+        let bits: Vec<(String, Bits)> = layers
+            .iter()
+            .zip(places)
+            .map(|((name, _), place)| (name.clone(), widths[*place]))
+            .collect();
+        let stored = layers
+            .iter()
+            .zip(&bits)
+            .map(|((_, weights), (_, bits))| weights * u64::from(bits.get()));
+        let (stored_bits, weights) = (
+            stored.sum(),
+            layers.iter().map(|(_, weights)| weights).sum(),
+        );
+        let mut found = Widths {
+            stored_bits,
+            weights,
+            bits,
+            loss: 0.0,
+            accuracy: 0.0,
+        };
         let result = score(&self.model(&found)?.network, self.images)?;
         (found.loss, found.accuracy) = (result.loss, result.accuracy());
         Ok(found)
@@ -229,12 +301,23 @@ mod tests {
 
     /// A network with the images that it classifies as labelled.
     fn world(bits: Bits) -> (Model, Images) {
-        let quantizer = QuantizerSpec { method: Method::Wcat, bits, ..QuantizerSpec::default() };
-        let network = Network::new(Architecture::Mlp, 10, &quantizer, Seed(1), &Device::Cpu).unwrap().0;
+        let quantizer = QuantizerSpec {
+            method: Method::Wcat,
+            bits,
+            ..QuantizerSpec::default()
+        };
+        let network = Network::new(Architecture::Mlp, 10, &quantizer, Seed(1), &Device::Cpu)
+            .unwrap()
+            .0;
         let mut stream = Seed(2).stream(Purpose::Test, &[]);
         let pixels: Vec<f32> = (0..60 * 784).map(|_| stream.normal() as f32).collect();
-        let images =
-            Images::new(pixels, [1, 28, 28], (0..60).map(|i| i % 10).collect(), &Device::Cpu).unwrap();
+        let images = Images::new(
+            pixels,
+            [1, 28, 28],
+            (0..60).map(|i| i % 10).collect(),
+            &Device::Cpu,
+        )
+        .unwrap();
         let info = ModelInfo {
             format: MODEL_FORMAT,
             architecture: Architecture::Mlp,
@@ -248,7 +331,16 @@ mod tests {
             epoch: None,
             validation_accuracy: None,
         };
-        (Model { network, info, checksum: String::new(), warnings: Vec::new(), packed: false }, images)
+        (
+            Model {
+                network,
+                info,
+                checksum: String::new(),
+                warnings: Vec::new(),
+                packed: false,
+            },
+            images,
+        )
     }
 
     fn bits(of: &[u64]) -> Vec<Bits> {
@@ -277,7 +369,13 @@ mod tests {
             let path = search.run().unwrap();
             // three layers, two steps each
             assert_eq!(path.len(), 7);
-            let all = |widths: &Widths| widths.bits.iter().map(|(_, bits)| bits.get()).collect::<Vec<_>>();
+            let all = |widths: &Widths| {
+                widths
+                    .bits
+                    .iter()
+                    .map(|(_, bits)| bits.get())
+                    .collect::<Vec<_>>()
+            };
             assert_eq!((all(&path[0]), all(&path[6])), (vec![8; 3], vec![2; 3]));
             let down = |width: u32| if width == 8 { 4 } else { 2 };
             for pair in path.windows(2) {
@@ -293,25 +391,39 @@ mod tests {
                 .map(|layer| {
                     let mut next = path[0].bits.clone();
                     next[layer].1 = Bits::new(4).unwrap();
-                    let widths = Widths { bits: next, ..path[0].clone() };
+                    let widths = Widths {
+                        bits: next,
+                        ..path[0].clone()
+                    };
                     let network = search.model(&widths).unwrap().network;
                     let weights = network.layers()[layer].weight().elem_count() as f64;
                     (score(&network, &images).unwrap().loss - path[0].loss) / (4.0 * weights)
                 })
                 .collect();
             let taken = (0..3).find(|i| all(&path[1])[*i] == 4).unwrap();
-            assert!(prices.iter().all(|price| *price >= prices[taken]), "{prices:?} {taken}");
+            assert!(
+                prices.iter().all(|price| *price >= prices[taken]),
+                "{prices:?} {taken}"
+            );
             // what is said of an entry is what its model does
             let mixed = search.model(&path[3]).unwrap();
             assert_eq!(score(&mixed.network, &images).unwrap().loss, path[3].loss);
             let stored = mixed.network.stored().unwrap().into_iter().flatten();
-            let sum: u64 = stored.map(|s| s.words.len() as u64 * u64::from(s.scheme.format.bits())).sum();
+            let sum: u64 = stored
+                .map(|s| s.words.len() as u64 * u64::from(s.scheme.format.bits()))
+                .sum();
             assert_eq!(sum, path[3].stored_bits);
             assert_eq!(search.run().unwrap(), path);
             if own.is_float() {
                 // ranges that were kept are those of a quantisation from the start
-                let widths = path[3].bits.iter().map(|(name, bits)| (name.clone(), *bits));
-                let spec = QuantizerSpec { layer_bits: widths.collect(), ..quantizer.clone() };
+                let widths = path[3]
+                    .bits
+                    .iter()
+                    .map(|(name, bits)| (name.clone(), *bits));
+                let spec = QuantizerSpec {
+                    layer_bits: widths.collect(),
+                    ..quantizer.clone()
+                };
                 let afresh = model.quantized(&spec).unwrap().network.stored().unwrap();
                 assert_eq!(mixed.network.stored().unwrap(), afresh);
             }
@@ -326,11 +438,20 @@ mod tests {
         let run = |widths: &[Bits]| {
             let (model, images) = (&model, &images);
             let ranges = RefCell::default();
-            PrecisionSearch { model, quantizer: &quantizer, widths, images, cancel: &stop, ranges }
-                .run()
-                .unwrap_err()
+            PrecisionSearch {
+                model,
+                quantizer: &quantizer,
+                widths,
+                images,
+                cancel: &stop,
+                ranges,
+            }
+            .run()
+            .unwrap_err()
         };
-        assert!(run(&[]).to_string().starts_with("explore.widths: expected at least one width"));
+        assert!(run(&[])
+            .to_string()
+            .starts_with("explore.widths: expected at least one width"));
         assert!(run(&[Bits::FLOAT]).to_string().contains("1 to 8"));
         assert!(matches!(run(&bits(&[8, 4])), Error::Interrupted));
     }

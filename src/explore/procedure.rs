@@ -3,7 +3,9 @@
 use super::greedy::Losses;
 use super::local::{Found, Search};
 use super::oracle::{Oracle, Reference};
-use super::row::{Answer, Estimate, Evaluation, ExplorePoint, PointKind, PointStatus, SensitivityRow};
+use super::row::{
+    Answer, Estimate, Evaluation, ExplorePoint, PointKind, PointStatus, SensitivityRow,
+};
 use super::space::{all_supplied, Levels, Space, Supplied};
 use super::spec::ExploreSpec;
 use crate::error::{Error, Result};
@@ -53,11 +55,22 @@ pub fn explore(
     let images = oracle.search_images();
     let done = done
         .iter()
-        .filter(|row| row.images == images.images && row.correct.len() == spec.search_chips as usize)
+        .filter(|row| {
+            row.images == images.images && row.correct.len() == spec.search_chips as usize
+        })
         .filter_map(|row| Some((space.supplied(&row.domain_voltages)?, row.correct.clone())))
         .collect();
     let (known, verified, points) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
-    let mut explorer = Explorer { space, spec, oracle, sink, done, known, verified, points };
+    let mut explorer = Explorer {
+        space,
+        spec,
+        oracle,
+        sink,
+        done,
+        known,
+        verified,
+        points,
+    };
     let measured = explorer.measure()?;
     let losses = Losses::of_measured(&explorer.means(&measured));
     let single = explorer.single(&losses)?;
@@ -65,7 +78,11 @@ pub fn explore(
     let answer = explorer.answer(single, proposal)?;
     let points = explorer.points;
     let sensitivities = measured.into_iter().flatten().flatten().collect();
-    Ok(Outcome { sensitivities, points, answer })
+    Ok(Outcome {
+        sensitivities,
+        points,
+        answer,
+    })
 }
 
 /// An exploration under way.
@@ -90,7 +107,10 @@ impl Explorer<'_, '_> {
     /// Losses on each search chip of each of these; what is known is not evaluated again.
     fn search_losses(&mut self, supplied: &[Supplied]) -> Result<Vec<Vec<f64>>> {
         let reference = self.oracle.search_images();
-        let mut new: Vec<&Supplied> = supplied.iter().filter(|s| !self.known.contains_key(*s)).collect();
+        let mut new: Vec<&Supplied> = supplied
+            .iter()
+            .filter(|s| !self.known.contains_key(*s))
+            .collect();
         new.retain(|supplied| match self.done.remove_entry(*supplied) {
             Some((supplied, correct)) => self.known.insert(supplied, correct).is_some(),
             None => true,
@@ -98,12 +118,19 @@ impl Explorer<'_, '_> {
         let new: Vec<Supplied> = new.into_iter().cloned().collect();
         for (supplied, correct) in new.iter().zip(self.oracle.search(&new)?) {
             let (domain_voltages, images) = (self.space.named(supplied), reference.images);
-            (self.sink)(&Evaluation { domain_voltages, images, correct: correct.clone() })?;
+            (self.sink)(&Evaluation {
+                domain_voltages,
+                images,
+                correct: correct.clone(),
+            })?;
             self.known.insert(supplied.clone(), correct);
         }
         let losses = |supplied: &Supplied| {
             let missing = || Error::argument("evaluation of a search", "an answer", "none");
-            Ok(losses(reference, self.known.get(supplied).ok_or_else(missing)?))
+            Ok(losses(
+                reference,
+                self.known.get(supplied).ok_or_else(missing)?,
+            ))
         };
         supplied.iter().map(losses).collect()
     }
@@ -114,24 +141,41 @@ impl Explorer<'_, '_> {
         let mut rows: Measured = vec![vec![None; self.space.voltages.len()]; count];
         let mut active: Vec<usize> = (0..count).collect();
         for level in (0..self.space.voltages.len()).rev() {
-            let alone = |domain: &usize| (0..count).map(|d| (d == *domain).then_some(level)).collect();
+            let alone = |domain: &usize| {
+                (0..count)
+                    .map(|d| (d == *domain).then_some(level))
+                    .collect()
+            };
             let supplied: Vec<Supplied> = active.iter().map(alone).collect();
             let losses = self.search_losses(&supplied)?;
             for (domain, losses) in active.iter().zip(losses) {
                 let loss = self.estimate(&losses, self.oracle.search_images())?;
-                let (domain_name, voltage) =
-                    (self.space.domains[*domain].clone(), self.space.voltages[level]);
-                rows[*domain][level] = Some(SensitivityRow { domain: domain_name, voltage, loss });
+                let (domain_name, voltage) = (
+                    self.space.domains[*domain].clone(),
+                    self.space.voltages[level],
+                );
+                rows[*domain][level] = Some(SensitivityRow {
+                    domain: domain_name,
+                    voltage,
+                    loss,
+                });
             }
             let most = HOPELESS * self.spec.max_loss;
-            active.retain(|domain| rows[*domain][level].as_ref().is_some_and(|row| row.loss.mean <= most));
+            active.retain(|domain| {
+                rows[*domain][level]
+                    .as_ref()
+                    .is_some_and(|row| row.loss.mean <= most)
+            });
         }
         Ok(rows)
     }
 
     fn means(&self, measured: &Measured) -> Vec<Vec<Option<f64>>> {
         let mean = |row: &Option<SensitivityRow>| row.as_ref().map(|row| row.loss.mean);
-        measured.iter().map(|of_domain| of_domain.iter().map(mean).collect()).collect()
+        measured
+            .iter()
+            .map(|of_domain| of_domain.iter().map(mean).collect())
+            .collect()
     }
 
     /// Mean of losses with its interval. Where the images are a subset of the test set, their choice counts with the
@@ -140,7 +184,10 @@ impl Explorer<'_, '_> {
     fn estimate(&self, losses: &[f64], reference: Reference) -> Result<Estimate> {
         let clean = accuracy(reference, reference.correct);
         let mean = stats::mean(losses).unwrap_or(0.0);
-        let sample = ImageSample { used: reference.images, all: reference.all };
+        let sample = ImageSample {
+            used: reference.images,
+            all: reference.all,
+        };
         let images = sample.variance(clean) + sample.variance((clean - mean).clamp(0.0, 1.0));
         Estimate::of(losses, images)
             .ok_or_else(|| Error::argument("chips of an exploration", "at least one", "0"))
@@ -149,7 +196,10 @@ impl Explorer<'_, '_> {
     /// Mean joint loss on the search chips.
     fn joint(&mut self, levels: &Levels) -> Result<f64> {
         let losses = self.search_losses(&[all_supplied(levels)])?;
-        Ok(losses.first().and_then(|losses| stats::mean(losses)).unwrap_or(f64::INFINITY))
+        Ok(losses
+            .first()
+            .and_then(|losses| stats::mean(losses))
+            .unwrap_or(f64::INFINITY))
     }
 
     /// The lowest level at which all domains together keep a limit on the search chips, from the highest down.
@@ -198,7 +248,9 @@ impl Explorer<'_, '_> {
         for attempt in 1..=self.spec.attempts {
             let start = self.single_found(limit)?;
             let found = self.search(losses, limit, start)?;
-            let Some(found) = found.filter(|found| self.space.rails(&found.levels) > 1) else { break };
+            let Some(found) = found.filter(|found| self.space.rails(&found.levels) > 1) else {
+                break;
+            };
             let point = self.verify(&found.levels, losses, PointKind::Domains, attempt)?;
             let excess = point.verified_loss.mean - self.spec.max_loss;
             let passed = point.status == PointStatus::Verified;
@@ -213,16 +265,32 @@ impl Explorer<'_, '_> {
         Ok(last)
     }
 
-    fn search(&mut self, losses: &Losses, limit: f64, start: Option<Found>) -> Result<Option<Found>> {
+    fn search(
+        &mut self,
+        losses: &Losses,
+        limit: f64,
+        start: Option<Found>,
+    ) -> Result<Option<Found>> {
         let whole = |supplied: &Supplied| supplied.iter().copied().collect::<Option<Levels>>();
         let reference = self.oracle.search_images();
         let of_known = |(supplied, correct): (&Supplied, &Vec<u64>)| {
-            Some((whole(supplied)?, stats::mean(&self::losses(reference, correct))?))
+            Some((
+                whole(supplied)?,
+                stats::mean(&self::losses(reference, correct))?,
+            ))
         };
         let known = self.known.iter().filter_map(of_known).collect();
         let (space, left) = (self.space, self.spec.evaluations);
         let mut joint = |levels: &Levels| self.joint(levels);
-        Search { space, losses, limit, left, joint: &mut joint, known }.run(start)
+        Search {
+            space,
+            losses,
+            limit,
+            left,
+            joint: &mut joint,
+            known,
+        }
+        .run(start)
     }
 
     /// Evaluates a proposal on the verification chips and keeps it as a point.
@@ -265,10 +333,16 @@ impl Explorer<'_, '_> {
     }
 
     /// Compares the proposal with the single voltage on the same verification chips.
-    fn answer(&self, single: Option<ExplorePoint>, proposal: Option<ExplorePoint>) -> Result<Answer> {
+    fn answer(
+        &self,
+        single: Option<ExplorePoint>,
+        proposal: Option<ExplorePoint>,
+    ) -> Result<Answer> {
         let both = single.as_ref().zip(proposal.as_ref());
         let saving = both.map(|(single, own)| 1.0 - own.cost_relative / single.cost_relative);
-        let verified = proposal.as_ref().is_some_and(|point| point.status == PointStatus::Verified);
+        let verified = proposal
+            .as_ref()
+            .is_some_and(|point| point.status == PointStatus::Verified);
         let accuracy_difference = match both {
             Some((single, own)) => self.difference(single, own)?,
             None => None,
@@ -290,15 +364,25 @@ impl Explorer<'_, '_> {
         let reference = self.oracle.verification_images();
         let of = |point: &ExplorePoint| {
             let supplied = self.space.supplied(&point.domain_voltages)?;
-            self.verified.get(&supplied.into_iter().collect::<Option<Levels>>()?)
+            self.verified
+                .get(&supplied.into_iter().collect::<Option<Levels>>()?)
         };
-        let Some((single, own)) = of(single).zip(of(own)) else { return Ok(None) };
+        let Some((single, own)) = of(single).zip(of(own)) else {
+            return Ok(None);
+        };
         let pairs = own.iter().zip(single);
-        let differences: Vec<f64> =
-            pairs.map(|(own, single)| accuracy(reference, *own) - accuracy(reference, *single)).collect();
-        let sample = ImageSample { used: reference.images, all: reference.all };
+        let differences: Vec<f64> = pairs
+            .map(|(own, single)| accuracy(reference, *own) - accuracy(reference, *single))
+            .collect();
+        let sample = ImageSample {
+            used: reference.images,
+            all: reference.all,
+        };
         let variance = |correct: &[u64]| {
-            let all: Vec<f64> = correct.iter().map(|correct| accuracy(reference, *correct)).collect();
+            let all: Vec<f64> = correct
+                .iter()
+                .map(|correct| accuracy(reference, *correct))
+                .collect();
             sample.variance(stats::mean(&all).unwrap_or(0.5))
         };
         Ok(Estimate::of(&differences, variance(own) + variance(single)))
@@ -312,5 +396,8 @@ fn accuracy(reference: Reference, correct: u64) -> f64 {
 /// Loss of accuracy on each chip.
 fn losses(reference: Reference, correct: &[u64]) -> Vec<f64> {
     let clean = accuracy(reference, reference.correct);
-    correct.iter().map(|correct| clean - accuracy(reference, *correct)).collect()
+    correct
+        .iter()
+        .map(|correct| clean - accuracy(reference, *correct))
+        .collect()
 }

@@ -36,7 +36,8 @@ impl Estimate {
     /// [`mean_half_width`]); `None` without chips.
     pub(super) fn of(of_chips: &[f64], images: f64) -> Option<Self> {
         let mean = mean(of_chips)?;
-        let half = standard_deviation(of_chips).and_then(|std| mean_half_width(std, of_chips.len(), images));
+        let half = standard_deviation(of_chips)
+            .and_then(|std| mean_half_width(std, of_chips.len(), images));
         Some(Self {
             mean,
             low: half.map(|half| mean - half),
@@ -49,7 +50,12 @@ impl Estimate {
     pub(super) fn in_points(&self) -> String {
         match (self.low, self.high) {
             (Some(low), Some(high)) => {
-                format!("{:.2} ({:.2} to {:.2})", 100.0 * self.mean, 100.0 * low, 100.0 * high)
+                format!(
+                    "{:.2} ({:.2} to {:.2})",
+                    100.0 * self.mean,
+                    100.0 * low,
+                    100.0 * high
+                )
             }
             _ => format!("{:.2}", 100.0 * self.mean),
         }
@@ -169,13 +175,19 @@ impl Answer {
     /// The answer as a sentence or two.
     pub fn text(&self) -> String {
         let loss = format!("a mean loss of at most {:.2} points", 100.0 * self.max_loss);
-        let cost = format!("rails included ({} each beyond the first)", self.domain_cost);
+        let cost = format!(
+            "rails included ({} each beyond the first)",
+            self.domain_cost
+        );
         let Some(single) = &self.single else {
             return format!(
                 "No single voltage of the grid is verified at {loss}: there is nothing to compare with."
             );
         };
-        let voltage = single.domain_voltages.first().map_or(f64::NAN, |own| own.voltage);
+        let voltage = single
+            .domain_voltages
+            .first()
+            .map_or(f64::NAN, |own| own.voltage);
         let loss_of = |point: &ExplorePoint| {
             format!(
                 "verified loss {} points on {} chips",
@@ -195,12 +207,15 @@ impl Answer {
                 self.domains, single.search_chips
             );
         };
-        let paired = self.accuracy_difference.as_ref().map_or(String::new(), |difference| {
-            format!(
-                "; accuracy against the single voltage on the same chips {} points",
-                difference.in_points()
-            )
-        });
+        let paired = self
+            .accuracy_difference
+            .as_ref()
+            .map_or(String::new(), |difference| {
+                format!(
+                    "; accuracy against the single voltage on the same chips {} points",
+                    difference.in_points()
+                )
+            });
         let own = format!(
             "{} voltages for {} domains (cost {:.4}, {}{paired})",
             proposal.rails,
@@ -208,7 +223,9 @@ impl Answer {
             proposal.cost_relative,
             loss_of(proposal)
         );
-        let saving = self.saving.map_or(String::new(), |saving| format!("{:.1} %", 100.0 * saving));
+        let saving = self
+            .saving
+            .map_or(String::new(), |saving| format!("{:.1} %", 100.0 * saving));
         match (self.saves, proposal.status) {
             (true, _) => format!("{own} save {saving} against {base} at {loss}, {cost}."),
             (false, PointStatus::Failed) => format!(

@@ -83,15 +83,22 @@ impl Simulation<'_> {
         };
         let domains = self.parts.len();
         let alone = |domain: usize, level: usize| -> Supplied {
-            (0..domains).map(|other| (other == domain).then_some(level)).collect()
+            (0..domains)
+                .map(|other| (other == domain).then_some(level))
+                .collect()
         };
         // additive: what a domain takes at a voltage above what it takes at the lowest
         let mut of_domains = Vec::with_capacity(domains);
         for domain in 0..domains {
-            let all: Vec<f64> =
-                (0..self.grid.len()).map(|level| energy(&alone(domain, level))).collect::<Result<_>>()?;
+            let all: Vec<f64> = (0..self.grid.len())
+                .map(|level| energy(&alone(domain, level)))
+                .collect::<Result<_>>()?;
             let lowest = all.first().copied().unwrap_or(0.0);
-            of_domains.push(all.into_iter().map(|energy| (energy - lowest).max(0.0)).collect());
+            of_domains.push(
+                all.into_iter()
+                    .map(|energy| (energy - lowest).max(0.0))
+                    .collect(),
+            );
         }
         let space = Space {
             domains: self.parts.iter().map(|part| part.name.clone()).collect(),
@@ -114,12 +121,20 @@ impl Simulation<'_> {
                 let named = self.parts.iter().zip(supplied);
                 let domain = |(part, level): (&Part, &Option<usize>)| {
                     let point = self.grid[(*level)?];
-                    Some(Domain { name: part.name.clone(), part: part.part.clone(), point })
+                    Some(Domain {
+                        name: part.name.clone(),
+                        part: part.part.clone(),
+                        point,
+                    })
                 };
                 Supply::Domains(named.filter_map(domain).collect())
             }
         };
-        DesignPoint { subject: 0, protection: self.protection, supply }
+        DesignPoint {
+            subject: 0,
+            protection: self.protection,
+            supply,
+        }
     }
 
     fn comparison<'b>(
@@ -144,7 +159,9 @@ impl Simulation<'_> {
     }
 
     fn design(&self, points: &[DesignPoint]) -> Result<Design> {
-        let designs = self.comparison(self.subject, points, self.seed, self.chips).designs()?;
+        let designs = self
+            .comparison(self.subject, points, self.seed, self.chips)
+            .designs()?;
         let missing = || Error::argument("design point of an exploration", "one array", "none");
         designs.into_iter().next().ok_or_else(missing)
     }
@@ -155,15 +172,23 @@ impl Simulation<'_> {
     }
 
     fn reference(&self, subject: &Subject) -> Reference {
-        Reference { images: subject.clean.images, correct: subject.clean.correct, all: self.test_images }
+        Reference {
+            images: subject.clean.images,
+            correct: subject.clean.correct,
+            all: self.test_images,
+        }
     }
 
     /// Where accesses differ no activations can be shared: trials as in a sweep.
     fn search_by_trials(&self, points: &[DesignPoint]) -> Result<Vec<Vec<u64>>> {
         let correct = |point: &DesignPoint| {
             let points = std::slice::from_ref(point);
-            let comparison =
-                self.comparison(self.search_subject, points, self.search_seed(), self.search_chips);
+            let comparison = self.comparison(
+                self.search_subject,
+                points,
+                self.search_seed(),
+                self.search_chips,
+            );
             let outcome = comparison.run(&[], self.cancel, &mut |_| Ok(()))?;
             Ok(outcome.trials.iter().map(|trial| trial.correct).collect())
         };
@@ -181,7 +206,10 @@ impl Oracle for Simulation<'_> {
     }
 
     fn search(&mut self, supplied: &[Supplied]) -> Result<Vec<Vec<u64>>> {
-        let points: Vec<DesignPoint> = supplied.iter().map(|supplied| self.point(supplied)).collect();
+        let points: Vec<DesignPoint> = supplied
+            .iter()
+            .map(|supplied| self.point(supplied))
+            .collect();
         let subject = self.search_subject;
         let comparison = self.comparison(subject, &points, self.search_seed(), self.search_chips);
         if comparison.is_transient()? {
@@ -224,7 +252,11 @@ impl Oracle for Simulation<'_> {
         let outcome = comparison.run(&self.done, self.cancel, &mut sink)?;
         let correct = outcome.trials.iter().map(|trial| trial.correct).collect();
         let energies = comparison.energies()?;
-        self.verified.push(Verified { design, trials: outcome.trials, energies });
+        self.verified.push(Verified {
+            design,
+            trials: outcome.trials,
+            energies,
+        });
         Ok(correct)
     }
 }

@@ -34,25 +34,44 @@ impl Space {
     /// [`Error::Argument`] without a domain or voltage, for voltages that do not rise, energies that are not those of
     /// all of them, fall with the voltage or are negative, and for less than one rail.
     pub fn check(&self) -> Result<()> {
-        let refuse = |what: &str, expected: &str, found: String| Err(Error::argument(what, expected, found));
+        let refuse =
+            |what: &str, expected: &str, found: String| Err(Error::argument(what, expected, found));
         if self.domains.is_empty() || self.voltages.is_empty() {
             let found = format!("{} and {}", self.domains.len(), self.voltages.len());
-            return refuse("voltage domains", "at least one domain and one voltage", found);
+            return refuse(
+                "voltage domains",
+                "at least one domain and one voltage",
+                found,
+            );
         }
         if !self.voltages.windows(2).all(|pair| pair[0] < pair[1]) {
-            return refuse("voltages of domains", "rising voltages", format!("{:?}", self.voltages));
+            return refuse(
+                "voltages of domains",
+                "rising voltages",
+                format!("{:?}", self.voltages),
+            );
         }
         let whole = |of_domain: &Vec<f64>| {
             of_domain.len() == self.voltages.len()
-                && of_domain.iter().all(|energy| (0.0..f64::INFINITY).contains(energy))
+                && of_domain
+                    .iter()
+                    .all(|energy| (0.0..f64::INFINITY).contains(energy))
                 && of_domain.windows(2).all(|pair| pair[0] <= pair[1])
         };
         if self.energy.len() != self.domains.len() || !self.energy.iter().all(whole) {
             let expected = "for each domain an energy that rises with the voltages";
-            return refuse("energies of domains", expected, format!("{:?}", self.energy));
+            return refuse(
+                "energies of domains",
+                expected,
+                format!("{:?}", self.energy),
+            );
         }
         if !(0.0..f64::INFINITY).contains(&self.rail_energy) {
-            return refuse("explore.domain_cost", "0 or more", self.rail_energy.to_string());
+            return refuse(
+                "explore.domain_cost",
+                "0 or more",
+                self.rail_energy.to_string(),
+            );
         }
         match self.most_rails {
             0 => refuse("explore.max_rails", "at least 1", "0".into()),
@@ -67,7 +86,13 @@ impl Space {
 
     /// Energy of the memory, without its rails.
     pub fn memory_energy(&self, levels: &[usize]) -> f64 {
-        self.fixed + self.energy.iter().zip(levels).map(|(energy, level)| energy[*level]).sum::<f64>()
+        self.fixed
+            + self
+                .energy
+                .iter()
+                .zip(levels)
+                .map(|(energy, level)| energy[*level])
+                .sum::<f64>()
     }
 
     /// Energy of the rails beyond the first.
@@ -88,9 +113,16 @@ impl Space {
     /// Names and voltages of what is supplied.
     pub fn named(&self, supplied: &[Option<usize>]) -> Vec<DomainVoltage> {
         let named = |(domain, level): (&String, &Option<usize>)| {
-            Some(DomainVoltage { domain: domain.clone(), voltage: self.voltages[(*level)?] })
+            Some(DomainVoltage {
+                domain: domain.clone(),
+                voltage: self.voltages[(*level)?],
+            })
         };
-        self.domains.iter().zip(supplied).filter_map(named).collect()
+        self.domains
+            .iter()
+            .zip(supplied)
+            .filter_map(named)
+            .collect()
     }
 
     /// What [`Self::named`] gave; `None` for a domain or a voltage that is not of this space.

@@ -76,27 +76,58 @@ impl ExploreSpec {
     pub fn check(&self) -> Result<()> {
         let at_least = |key: &str, least: u32, value: u32| match value >= least {
             true => Ok(()),
-            false => Err(Error::argument(key, format!("at least {least}"), value.to_string())),
+            false => Err(Error::argument(
+                key,
+                format!("at least {least}"),
+                value.to_string(),
+            )),
         };
         if !(self.max_loss > 0.0 && self.max_loss < 1.0) {
             let found = self.max_loss.to_string();
-            return Err(Error::argument("explore.max_loss", "a fraction above 0 and below 1", found));
+            return Err(Error::argument(
+                "explore.max_loss",
+                "a fraction above 0 and below 1",
+                found,
+            ));
         }
         if !(0.0..f64::INFINITY).contains(&self.domain_cost) {
-            return Err(Error::argument("explore.domain_cost", "0 or more", self.domain_cost.to_string()));
+            return Err(Error::argument(
+                "explore.domain_cost",
+                "0 or more",
+                self.domain_cost.to_string(),
+            ));
         }
-        if self.yield_share.is_some_and(|share| !(share > 0.0 && share < 1.0)) {
+        if self
+            .yield_share
+            .is_some_and(|share| !(share > 0.0 && share < 1.0))
+        {
             let found = self.yield_share.unwrap_or_default().to_string();
-            return Err(Error::argument("explore.yield", "a share above 0 and below 1", found));
+            return Err(Error::argument(
+                "explore.yield",
+                "a share above 0 and below 1",
+                found,
+            ));
         }
         if !(self.step > 0.0 && self.step < 1.0) {
-            return Err(Error::argument("explore.step", "above 0 and below 1", self.step.to_string()));
+            return Err(Error::argument(
+                "explore.step",
+                "above 0 and below 1",
+                self.step.to_string(),
+            ));
         }
         if self.widths.iter().any(|bits| bits.is_float()) {
-            return Err(Error::argument("explore.widths", "widths of 1 to 8 bits", "32"));
+            return Err(Error::argument(
+                "explore.widths",
+                "widths of 1 to 8 bits",
+                "32",
+            ));
         }
         if self.search_images == Some(0) || self.width_images == 0 {
-            return Err(Error::argument("explore.search_images, width_images", "at least 1", "0"));
+            return Err(Error::argument(
+                "explore.search_images, width_images",
+                "at least 1",
+                "0",
+            ));
         }
         at_least("explore.mixed", 1, self.mixed)?;
         at_least("explore.fresh_chips", 2, self.fresh_chips)?;
@@ -122,9 +153,11 @@ mod tests {
         for loss in [0.0, 1.0, -0.1, f64::NAN] {
             assert!(with(&|spec| spec.max_loss = loss).starts_with("explore.max_loss: expected"));
         }
-        assert!(with(&|spec| spec.domain_cost = -1.0).contains("explore.domain_cost: expected 0 or more"));
+        assert!(with(&|spec| spec.domain_cost = -1.0)
+            .contains("explore.domain_cost: expected 0 or more"));
         assert!(with(&|spec| spec.max_rails = Some(0)).contains("explore.max_rails"));
-        assert!(with(&|spec| spec.search_chips = 1).contains("explore.search_chips: expected at least 2"));
+        assert!(with(&|spec| spec.search_chips = 1)
+            .contains("explore.search_chips: expected at least 2"));
         assert!(with(&|spec| spec.evaluations = 0).contains("explore.evaluations"));
         for share in [0.0, 1.0, f64::NAN] {
             assert!(with(&|spec| spec.yield_share = Some(share)).contains("explore.yield"));

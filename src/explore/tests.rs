@@ -17,10 +17,15 @@ impl Additive {
         let mut stream = Seed(seed).stream(Purpose::Test, &[]);
         let mut of_domain = || {
             let (scale, steep) = (stream.between(0.0005, 0.01), stream.between(2.0, 6.0));
-            (0..levels).map(|level| scale * (steep.powi((levels - 1 - level) as i32) - 1.0)).collect()
+            (0..levels)
+                .map(|level| scale * (steep.powi((levels - 1 - level) as i32) - 1.0))
+                .collect()
         };
         let losses = (0..domains).map(|_| of_domain()).collect();
-        Self { losses, cells: (0..domains).map(|_| stream.between(0.05, 0.5)).collect() }
+        Self {
+            losses,
+            cells: (0..domains).map(|_| stream.between(0.05, 0.5)).collect(),
+        }
     }
 
     pub(super) fn losses(&self) -> Losses {
@@ -29,10 +34,17 @@ impl Additive {
     }
 
     fn of(&self, supplied: &[Option<usize>]) -> f64 {
-        let own: Vec<f64> =
-            self.losses.iter().zip(supplied).filter_map(|(losses, level)| Some(losses[(*level)?])).collect();
-        let both: f64 =
-            own.iter().enumerate().flat_map(|(i, a)| own[..i].iter().map(move |b| (a * b).sqrt())).sum();
+        let own: Vec<f64> = self
+            .losses
+            .iter()
+            .zip(supplied)
+            .filter_map(|(losses, level)| Some(losses[(*level)?]))
+            .collect();
+        let both: f64 = own
+            .iter()
+            .enumerate()
+            .flat_map(|(i, a)| own[..i].iter().map(move |b| (a * b).sqrt()))
+            .sum();
         (own.iter().sum::<f64>() + 0.2 * both).min(0.9)
     }
 
@@ -44,11 +56,18 @@ impl Additive {
 /// The space of such domains: energies go with the square of the voltage.
 pub(super) fn space(world: &Additive, rail_energy: f64, most_rails: usize) -> Space {
     let levels = world.losses[0].len();
-    let voltages: Vec<f64> =
-        (0..levels).map(|level| 0.7 + 0.3 * level as f64 / (levels - 1) as f64).collect();
+    let voltages: Vec<f64> = (0..levels)
+        .map(|level| 0.7 + 0.3 * level as f64 / (levels - 1) as f64)
+        .collect();
     Space {
-        domains: (0..world.losses.len()).map(|domain| format!("d{domain}")).collect(),
-        energy: world.cells.iter().map(|cells| voltages.iter().map(|v| cells * v * v).collect()).collect(),
+        domains: (0..world.losses.len())
+            .map(|domain| format!("d{domain}"))
+            .collect(),
+        energy: world
+            .cells
+            .iter()
+            .map(|cells| voltages.iter().map(|v| cells * v * v).collect())
+            .collect(),
         voltages,
         fixed: 0.01,
         rail_energy,
@@ -81,7 +100,12 @@ const CLEAN: u64 = 9_500;
 
 impl Formula {
     fn new(seed: u64, search_share: f64) -> Self {
-        Self { world: Additive::new(seed, 4, 5), search_share, asked: 0, verified: Vec::new() }
+        Self {
+            world: Additive::new(seed, 4, 5),
+            search_share,
+            asked: 0,
+            verified: Vec::new(),
+        }
     }
 
     fn chips(loss: f64, chips: u64, noise: f64) -> Vec<u64> {
@@ -96,16 +120,25 @@ impl Formula {
 
 impl Oracle for Formula {
     fn search_images(&self) -> Reference {
-        Reference { images: IMAGES, correct: CLEAN, all: IMAGES }
+        Reference {
+            images: IMAGES,
+            correct: CLEAN,
+            all: IMAGES,
+        }
     }
 
     fn verification_images(&self) -> Reference {
-        Reference { images: IMAGES, correct: CLEAN, all: IMAGES }
+        Reference {
+            images: IMAGES,
+            correct: CLEAN,
+            all: IMAGES,
+        }
     }
 
     fn search(&mut self, supplied: &[Supplied]) -> Result<Vec<Vec<u64>>> {
         self.asked += supplied.len();
-        let of = |supplied: &Supplied| Self::chips(self.world.of(supplied) * self.search_share, 8, 0.3);
+        let of =
+            |supplied: &Supplied| Self::chips(self.world.of(supplied) * self.search_share, 8, 0.3);
         Ok(supplied.iter().map(of).collect())
     }
 
@@ -121,7 +154,11 @@ fn run(
     spec: &ExploreSpec,
     done: &[Evaluation],
 ) -> (Outcome, Vec<Evaluation>) {
-    let space = space(&oracle.world, rail_energy, spec.max_rails.unwrap_or(4) as usize);
+    let space = space(
+        &oracle.world,
+        rail_energy,
+        spec.max_rails.unwrap_or(4) as usize,
+    );
     let mut rows = Vec::new();
     let mut sink = |row: &Evaluation| {
         rows.push(row.clone());
@@ -146,20 +183,34 @@ fn verified_points_are_near_the_optimum_and_the_single_voltage_is_the_best_one()
         let (outcome, _) = run(&mut oracle, 0.002, &ExploreSpec::default(), &[]);
         let space = space(&oracle.world, 0.002, 4);
         // rounding to whole images moves losses by half an image
-        let (best, single) =
-            (cheapest_of(&oracle.world, &space, 0.01, 4), cheapest_of(&oracle.world, &space, 0.01, 1));
+        let (best, single) = (
+            cheapest_of(&oracle.world, &space, 0.01, 4),
+            cheapest_of(&oracle.world, &space, 0.01, 1),
+        );
         let answer = &outcome.answer;
-        assert!((answer.single.as_ref().unwrap().cost_relative - single).abs() < 1e-9, "{seed}");
+        assert!(
+            (answer.single.as_ref().unwrap().cost_relative - single).abs() < 1e-9,
+            "{seed}"
+        );
         if answer.saves {
             let own = answer.proposal.as_ref().unwrap();
             assert!(own.verified_loss.mean <= 0.01 && own.rails > 1);
-            assert!(own.cost_relative < single && own.cost_relative <= 1.05 * best, "{seed}");
+            assert!(
+                own.cost_relative < single && own.cost_relative <= 1.05 * best,
+                "{seed}"
+            );
             assert!((answer.saving.unwrap() - (1.0 - own.cost_relative / single)).abs() < 1e-12);
             let text = answer.text();
-            assert!(text.contains("save ") && text.contains("rails included (0.002 each"), "{text}");
+            assert!(
+                text.contains("save ") && text.contains("rails included (0.002 each"),
+                "{text}"
+            );
             saved += 1;
         } else {
-            assert!(best >= 0.99 * single, "{seed}: a saving was missed: {best} {single}");
+            assert!(
+                best >= 0.99 * single,
+                "{seed}: a saving was missed: {best} {single}"
+            );
         }
     }
     assert!(saved >= 4, "{saved}");
@@ -175,31 +226,53 @@ fn a_dear_rail_leaves_the_single_voltage_and_the_answer_says_so() {
         text.starts_with("No assignment of voltages to 4 domains beats the best single voltage"),
         "{text}"
     );
-    assert!(text.contains("on 20 chips") && text.contains(" to "), "no interval: {text}");
-    assert!(outcome.points.iter().all(|point| point.kind == PointKind::Single));
+    assert!(
+        text.contains("on 20 chips") && text.contains(" to "),
+        "no interval: {text}"
+    );
+    assert!(outcome
+        .points
+        .iter()
+        .all(|point| point.kind == PointKind::Single));
 }
 
 #[test]
 fn a_point_that_fails_on_fresh_chips_is_reported_and_the_search_tightened() {
-    let spec = ExploreSpec { attempts: 4, ..ExploreSpec::default() };
+    let spec = ExploreSpec {
+        attempts: 4,
+        ..ExploreSpec::default()
+    };
     let (mut failed_first, mut passed) = (0, 0);
     for seed in 0..8 {
         // search chips lose less than fresh ones
         let mut oracle = Formula::new(seed, 0.7);
         let (outcome, _) = run(&mut oracle, 0.0, &spec, &[]);
-        let of_domains: Vec<&ExplorePoint> =
-            outcome.points.iter().filter(|point| point.kind == PointKind::Domains).collect();
+        let of_domains: Vec<&ExplorePoint> = outcome
+            .points
+            .iter()
+            .filter(|point| point.kind == PointKind::Domains)
+            .collect();
         for (n, point) in (1..).zip(&of_domains) {
             let fails = point.verified_loss.mean > 0.01;
-            assert_eq!((point.attempt, point.status == PointStatus::Failed), (n, fails));
+            assert_eq!(
+                (point.attempt, point.status == PointStatus::Failed),
+                (n, fails)
+            );
         }
         failed_first += usize::from(of_domains.len() > 1);
         if outcome.answer.saves {
             let own = outcome.answer.proposal.as_ref().unwrap();
-            assert_eq!((Some(&own), own.status), (of_domains.last(), PointStatus::Verified));
+            assert_eq!(
+                (Some(&own), own.status),
+                (of_domains.last(), PointStatus::Verified)
+            );
             passed += 1;
         }
-        let last = outcome.answer.proposal.as_ref().filter(|point| point.status == PointStatus::Failed);
+        let last = outcome
+            .answer
+            .proposal
+            .as_ref()
+            .filter(|point| point.status == PointStatus::Failed);
         assert!(last.is_none() || outcome.answer.text().starts_with("No verified assignment"));
     }
     assert!(failed_first >= 3 && passed >= 3, "{failed_first} {passed}");
@@ -214,36 +287,74 @@ fn finished_evaluations_resume_a_search_to_the_same_outcome() {
         let mut oracle = Formula::new(2, 1.0);
         let (resumed, new) = run(&mut oracle, 0.002, &ExploreSpec::default(), &rows[..kept]);
         assert_eq!(resumed, whole);
-        assert_eq!((new.as_slice(), oracle.asked), (&rows[kept..], rows.len() - kept));
+        assert_eq!(
+            (new.as_slice(), oracle.asked),
+            (&rows[kept..], rows.len() - kept)
+        );
     }
     // rows of other images or chips are not taken
-    let other: Vec<Evaluation> = rows.iter().map(|row| Evaluation { images: 5, ..row.clone() }).collect();
-    assert_eq!(run(&mut Formula::new(2, 1.0), 0.002, &ExploreSpec::default(), &other).1, rows);
+    let other: Vec<Evaluation> = rows
+        .iter()
+        .map(|row| Evaluation {
+            images: 5,
+            ..row.clone()
+        })
+        .collect();
+    assert_eq!(
+        run(
+            &mut Formula::new(2, 1.0),
+            0.002,
+            &ExploreSpec::default(),
+            &other
+        )
+        .1,
+        rows
+    );
 }
 
 #[test]
 fn sensitivities_end_where_a_domain_alone_loses_too_much_and_rails_are_capped() {
     let mut oracle = Formula::new(5, 1.0);
-    let spec = ExploreSpec { max_rails: Some(2), ..ExploreSpec::default() };
+    let spec = ExploreSpec {
+        max_rails: Some(2),
+        ..ExploreSpec::default()
+    };
     let (outcome, _) = run(&mut oracle, 0.0, &spec, &[]);
     assert!(outcome.points.iter().all(|point| point.rails <= 2));
     for domain in 0..4 {
         let name = format!("d{domain}");
-        let rows: Vec<_> = outcome.sensitivities.iter().filter(|row| row.domain == name).collect();
+        let rows: Vec<_> = outcome
+            .sensitivities
+            .iter()
+            .filter(|row| row.domain == name)
+            .collect();
         // rising voltages: all but the lowest measured one are of use
-        assert!(rows[1..].iter().all(|row| row.loss.mean <= 0.02), "{rows:?}");
+        assert!(
+            rows[1..].iter().all(|row| row.loss.mean <= 0.02),
+            "{rows:?}"
+        );
         assert!(rows.len() == 5 || rows[0].loss.mean > 0.02);
-        assert!(rows.iter().all(|row| row.loss.low.is_some_and(|low| low <= row.loss.mean)));
+        assert!(rows
+            .iter()
+            .all(|row| row.loss.low.is_some_and(|low| low <= row.loss.mean)));
     }
 }
 
 #[test]
 fn a_grid_that_nothing_passes_has_no_answer_but_says_why() {
     let mut oracle = Formula::new(0, 1.0);
-    oracle.world.losses.iter_mut().flatten().for_each(|loss| *loss += 0.05);
+    oracle
+        .world
+        .losses
+        .iter_mut()
+        .flatten()
+        .for_each(|loss| *loss += 0.05);
     let (outcome, _) = run(&mut oracle, 0.0, &ExploreSpec::default(), &[]);
     assert_eq!((outcome.answer.single, outcome.answer.saves), (None, false));
-    assert!(outcome.points.iter().all(|point| point.status == PointStatus::Failed));
+    assert!(outcome
+        .points
+        .iter()
+        .all(|point| point.status == PointStatus::Failed));
 }
 
 #[test]
@@ -255,6 +366,18 @@ fn what_the_oracle_or_the_sink_refuses_ends_the_exploration() {
     assert!(matches!(outcome, Err(Error::Interrupted)));
     let mut wrong = space.clone();
     wrong.voltages.reverse();
-    let error = explore(&wrong, &ExploreSpec::default(), &mut oracle, &[], &mut |_| Ok(())).unwrap_err();
-    assert!(error.to_string().starts_with("voltages of domains: expected rising voltages"), "{error}");
+    let error = explore(
+        &wrong,
+        &ExploreSpec::default(),
+        &mut oracle,
+        &[],
+        &mut |_| Ok(()),
+    )
+    .unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .starts_with("voltages of domains: expected rising voltages"),
+        "{error}"
+    );
 }

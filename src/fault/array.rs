@@ -35,7 +35,11 @@ impl ArraySpec {
         let cells = u64::from(rows) * u64::from(columns);
         if rows == 0 || cells > MOST_CELLS {
             let expected = "at least 1, with rows · columns at most 67108864";
-            return Err(Error::argument("rows", expected, format!("{rows} rows of {columns} columns")));
+            return Err(Error::argument(
+                "rows",
+                expected,
+                format!("{rows} rows of {columns} columns"),
+            ));
         }
         if columns == 0 {
             return Err(Error::argument("columns", "at least 1", "0"));
@@ -46,11 +50,19 @@ impl ArraySpec {
         }
         let (column, bank) = (self.column_correlation, self.bank_correlation);
         if !(0.0..1.0).contains(&column) {
-            return Err(Error::argument("column_correlation", "0 or more and below 1", column.to_string()));
+            return Err(Error::argument(
+                "column_correlation",
+                "0 or more and below 1",
+                column.to_string(),
+            ));
         }
         if !(0.0..=column).contains(&bank) {
             let expected = format!("0 to the column correlation {column}");
-            return Err(Error::argument("bank_correlation", expected, bank.to_string()));
+            return Err(Error::argument(
+                "bank_correlation",
+                expected,
+                bank.to_string(),
+            ));
         }
         Ok(())
     }
@@ -75,7 +87,10 @@ impl ArraySpec {
         if self.is_independent() {
             return "independent".into();
         }
-        format!("column {} bank {}", self.column_correlation, self.bank_correlation)
+        format!(
+            "column {} bank {}",
+            self.column_correlation, self.bank_correlation
+        )
     }
 }
 
@@ -83,24 +98,84 @@ impl ArraySpec {
 mod tests {
     use super::*;
 
-    const GOOD: ArraySpec =
-        ArraySpec { rows: 512, columns: 64, word_bits: 64, column_correlation: 0.5, bank_correlation: 0.05 };
+    const GOOD: ArraySpec = ArraySpec {
+        rows: 512,
+        columns: 64,
+        word_bits: 64,
+        column_correlation: 0.5,
+        bank_correlation: 0.05,
+    };
 
     #[test]
     fn every_wrong_number_is_named() {
         assert!(GOOD.check().is_ok());
         let wrong = [
             ("rows", ArraySpec { rows: 0, ..GOOD }),
-            ("rows", ArraySpec { rows: 1 << 21, ..GOOD }),
-            ("rows", ArraySpec { rows: u32::MAX, columns: u32::MAX, ..GOOD }),
+            (
+                "rows",
+                ArraySpec {
+                    rows: 1 << 21,
+                    ..GOOD
+                },
+            ),
+            (
+                "rows",
+                ArraySpec {
+                    rows: u32::MAX,
+                    columns: u32::MAX,
+                    ..GOOD
+                },
+            ),
             ("columns", ArraySpec { columns: 0, ..GOOD }),
-            ("word_bits", ArraySpec { word_bits: 0, ..GOOD }),
-            ("word_bits", ArraySpec { word_bits: 48, ..GOOD }),
-            ("column_correlation", ArraySpec { column_correlation: 1.0, ..GOOD }),
-            ("column_correlation", ArraySpec { column_correlation: f64::NAN, ..GOOD }),
-            ("bank_correlation", ArraySpec { bank_correlation: 0.6, ..GOOD }),
-            ("bank_correlation", ArraySpec { bank_correlation: -0.1, ..GOOD }),
-            ("bank_correlation", ArraySpec { bank_correlation: f64::NAN, ..GOOD }),
+            (
+                "word_bits",
+                ArraySpec {
+                    word_bits: 0,
+                    ..GOOD
+                },
+            ),
+            (
+                "word_bits",
+                ArraySpec {
+                    word_bits: 48,
+                    ..GOOD
+                },
+            ),
+            (
+                "column_correlation",
+                ArraySpec {
+                    column_correlation: 1.0,
+                    ..GOOD
+                },
+            ),
+            (
+                "column_correlation",
+                ArraySpec {
+                    column_correlation: f64::NAN,
+                    ..GOOD
+                },
+            ),
+            (
+                "bank_correlation",
+                ArraySpec {
+                    bank_correlation: 0.6,
+                    ..GOOD
+                },
+            ),
+            (
+                "bank_correlation",
+                ArraySpec {
+                    bank_correlation: -0.1,
+                    ..GOOD
+                },
+            ),
+            (
+                "bank_correlation",
+                ArraySpec {
+                    bank_correlation: f64::NAN,
+                    ..GOOD
+                },
+            ),
         ];
         for (field, array) in wrong {
             let error = array.check().unwrap_err().to_string();
@@ -118,14 +193,22 @@ mod tests {
     #[test]
     fn banks_cover_the_cells_and_no_more() {
         let cells = GOOD.bank_cells();
-        assert_eq!([0, 1, cells, cells + 1].map(|n| GOOD.banks(n)), [0, 1, 1, 2]);
+        assert_eq!(
+            [0, 1, cells, cells + 1].map(|n| GOOD.banks(n)),
+            [0, 1, 1, 2]
+        );
     }
 
     #[test]
     fn labels_say_what_is_correlated() {
         assert_eq!(GOOD.label(), "column 0.5 bank 0.05");
         assert_eq!(
-            ArraySpec { column_correlation: 0.0, bank_correlation: 0.0, ..GOOD }.label(),
+            ArraySpec {
+                column_correlation: 0.0,
+                bank_correlation: 0.0,
+                ..GOOD
+            }
+            .label(),
             "independent"
         );
     }

@@ -99,7 +99,9 @@ impl Chip {
         if ber == Ber::ZERO {
             return Vec::new();
         }
-        self.draw(cells, None, |bank| self.column_rates(ber.get(), bank).into())
+        self.draw(cells, None, |bank| {
+            self.column_rates(ber.get(), bank).into()
+        })
     }
 
     /// The cells that fail in every access where `share` of the bit error rate `ber` is persistent.
@@ -115,7 +117,10 @@ impl Chip {
     /// by bank and column: together each cell fails with probability `ber`. See the head of this file.
     pub fn transient_rates(&self, ber: Ber, share: Share, cells: u64) -> TransientRates {
         if ber == Ber::ZERO || share.get() == 1.0 {
-            return TransientRates { banks: Vec::new(), cells: 0 };
+            return TransientRates {
+                banks: Vec::new(),
+                cells: 0,
+            };
         }
         let persistent_rate = ber.get() * share.get();
         let of_bank = |bank| {
@@ -131,12 +136,17 @@ impl Chip {
             };
             all.iter().zip(&persistent).map(rest).collect()
         };
-        TransientRates { banks: (0..self.array.banks(cells)).map(of_bank).collect(), cells }
+        TransientRates {
+            banks: (0..self.array.banks(cells)).map(of_bank).collect(),
+            cells,
+        }
     }
 
     /// The cells that fail in access number `access` at these rates; it may name persistent ones again.
     pub fn transient_cells(&self, rates: &TransientRates, access: u64) -> Vec<FailingCell> {
-        self.draw(rates.cells, Some(access), |bank| Cow::Borrowed(&rates.banks[bank as usize]))
+        self.draw(rates.cells, Some(access), |bank| {
+            Cow::Borrowed(&rates.banks[bank as usize])
+        })
     }
 
     /// The cells whose threshold, of the chip or of one access, lies below their column's rate.
@@ -150,12 +160,21 @@ impl Chip {
         let size = self.array.bank_cells();
         for bank in 0..self.array.banks(cells) {
             let start = bank * size;
-            let draw = Draw { chip: self, bank, access, rates: rates(bank), cells: size.min(cells - start) };
+            let draw = Draw {
+                chip: self,
+                bank,
+                access,
+                rates: rates(bank),
+                cells: size.min(cells - start),
+            };
             let mut hits = draw.hits();
             // stable, and deeper octaves stand first: the first of a cell is its threshold
             hits.sort_by_key(|cell| cell.address);
             hits.dedup_by_key(|cell| cell.address);
-            failing.extend(hits.iter().map(|cell| FailingCell { address: start + cell.address, ..*cell }));
+            failing.extend(hits.iter().map(|cell| FailingCell {
+                address: start + cell.address,
+                ..*cell
+            }));
         }
         failing
     }
@@ -198,8 +217,12 @@ impl Draw<'_> {
     /// Hits below their column's rate by address within the bank, from the deepest octave up.
     fn hits(&self) -> Vec<FailingCell> {
         let greatest = self.rates.iter().copied().fold(0.0, f64::max);
-        let mut hits = Vec::with_capacity((2.5 * greatest * self.cells as f64).min(4096.0) as usize);
-        for octave in (0..=LAST_OCTAVE).rev().take_while(|&k| reach(greatest, k) > 0.0) {
+        let mut hits =
+            Vec::with_capacity((2.5 * greatest * self.cells as f64).min(4096.0) as usize);
+        for octave in (0..=LAST_OCTAVE)
+            .rev()
+            .take_while(|&k| reach(greatest, k) > 0.0)
+        {
             if has_column_blocks(&self.chip.array, octave) {
                 self.hits_by_column(octave, &mut hits);
             } else {
@@ -214,11 +237,16 @@ impl Draw<'_> {
         let mut stream = self.stream(0, octave);
         let reaches: Vec<f64> = self.rates.iter().map(|&p| reach(p, octave)).collect();
         let columns = reaches.len() as u64;
-        scan(&mut stream, octave, self.cells, |address, place, polarity| {
-            if place < reaches[(address % columns) as usize] {
-                hits.push(FailingCell { address, polarity });
-            }
-        });
+        scan(
+            &mut stream,
+            octave,
+            self.cells,
+            |address, place, polarity| {
+                if place < reaches[(address % columns) as usize] {
+                    hits.push(FailingCell { address, polarity });
+                }
+            },
+        );
     }
 
     /// Each column as one block, cells in the order of their rows: columns that need not be read
@@ -231,11 +259,19 @@ impl Draw<'_> {
                 continue;
             }
             let rows = (self.cells - column).div_ceil(columns);
-            scan(&mut self.stream(column + 1, octave), octave, rows, |row, place, polarity| {
-                if place < reach {
-                    hits.push(FailingCell { address: row * columns + column, polarity });
-                }
-            });
+            scan(
+                &mut self.stream(column + 1, octave),
+                octave,
+                rows,
+                |row, place, polarity| {
+                    if place < reach {
+                        hits.push(FailingCell {
+                            address: row * columns + column,
+                            polarity,
+                        });
+                    }
+                },
+            );
         }
     }
 
@@ -243,10 +279,14 @@ impl Draw<'_> {
     fn stream(&self, block: u64, octave: u32) -> Stream {
         let (chip, octave) = (u64::from(self.chip.id.0), u64::from(octave));
         match self.access {
-            None => self.chip.seed.stream(Purpose::Cells, &[chip, self.bank, block, octave]),
-            Some(access) => {
-                self.chip.seed.stream(Purpose::Accesses, &[chip, access, self.bank, block, octave])
-            }
+            None => self
+                .chip
+                .seed
+                .stream(Purpose::Cells, &[chip, self.bank, block, octave]),
+            Some(access) => self
+                .chip
+                .seed
+                .stream(Purpose::Accesses, &[chip, access, self.bank, block, octave]),
         }
     }
 }

@@ -32,7 +32,10 @@ pub(super) fn parse_arrays(texts: &[String]) -> Result<Vec<ArrayChoice>> {
                 ("independent", _) => choices.push(ArrayChoice::Independent),
                 ("model", _) => choices.push(ArrayChoice::Model),
                 (_, Some(("column", column))) => {
-                    choices.push(ArrayChoice::Correlated { column: number(column)?, bank: 0.0 });
+                    choices.push(ArrayChoice::Correlated {
+                        column: number(column)?,
+                        bank: 0.0,
+                    });
                     open = true;
                     continue;
                 }
@@ -54,17 +57,22 @@ impl ArrayChoice {
     /// # Errors
     /// [`Error::Argument`] for correlations outside their range.
     pub(super) fn of(self, own: &ArraySpec) -> Result<ArraySpec> {
-        let with =
-            |column_correlation, bank_correlation| ArraySpec { column_correlation, bank_correlation, ..*own };
+        let with = |column_correlation, bank_correlation| ArraySpec {
+            column_correlation,
+            bank_correlation,
+            ..*own
+        };
         let array = match self {
             Self::Model => *own,
             Self::Independent => with(0.0, 0.0),
             Self::Correlated { column, bank } => with(column, bank),
         };
         array.check().map_err(|error| match error {
-            Error::Argument { what, expected, found } => {
-                Error::argument("faults.arrays", format!("a {what} of {expected}"), found)
-            }
+            Error::Argument {
+                what,
+                expected,
+                found,
+            } => Error::argument("faults.arrays", format!("a {what} of {expected}"), found),
             other => other,
         })?;
         Ok(array)
@@ -76,7 +84,12 @@ mod tests {
     use super::*;
 
     fn parse(texts: &[&str]) -> Result<Vec<ArrayChoice>> {
-        parse_arrays(&texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>())
+        parse_arrays(
+            &texts
+                .iter()
+                .map(|text| (*text).to_owned())
+                .collect::<Vec<_>>(),
+        )
     }
 
     #[test]
@@ -85,27 +98,49 @@ mod tests {
         let all = [
             Independent,
             Model,
-            Correlated { column: 0.5, bank: 0.05 },
-            Correlated { column: 0.3, bank: 0.0 },
+            Correlated {
+                column: 0.5,
+                bank: 0.05,
+            },
+            Correlated {
+                column: 0.3,
+                bank: 0.0,
+            },
         ];
-        assert_eq!(parse(&["independent,model", "column=0.5,bank=0.05,column=0.3"]).unwrap(), all);
+        assert_eq!(
+            parse(&["independent,model", "column=0.5,bank=0.05,column=0.3"]).unwrap(),
+            all
+        );
         assert_eq!(parse(&["column=0.5, bank=0.05"]).unwrap(), [all[2]]);
-        assert_eq!(parse(&["column=0.5,bank=0.05,independent"]).unwrap(), [all[2], Independent]);
+        assert_eq!(
+            parse(&["column=0.5,bank=0.05,independent"]).unwrap(),
+            [all[2], Independent]
+        );
     }
 
     #[test]
     fn what_is_no_array_is_named_with_what_would_be() {
-        for text in
-            ["", "weak", "bank=0.1", "column=x", "independent,bank=0.1", "column=0.5,bank=0.1,bank=0.2"]
-        {
+        for text in [
+            "",
+            "weak",
+            "bank=0.1",
+            "column=x",
+            "independent,bank=0.1",
+            "column=0.5,bank=0.1,bank=0.2",
+        ] {
             let error = parse(&[text]).unwrap_err().to_string();
             assert!(
                 error.starts_with("faults.arrays: expected independent, model, or column=R,bank=R"),
                 "{error}"
             );
         }
-        let own =
-            ArraySpec { rows: 8, columns: 4, word_bits: 4, column_correlation: 0.0, bank_correlation: 0.0 };
+        let own = ArraySpec {
+            rows: 8,
+            columns: 4,
+            word_bits: 4,
+            column_correlation: 0.0,
+            bank_correlation: 0.0,
+        };
         for (column, bank) in [(1.0, 0.0), (f64::NAN, 0.0), (0.2, 0.3), (0.2, -0.1)] {
             assert!(ArrayChoice::Correlated { column, bank }.of(&own).is_err());
         }

@@ -23,7 +23,11 @@ impl Exposure {
     /// The whole memory of `words` words.
     pub fn whole(words: u64) -> Self {
         let all = std::iter::once(0..words).collect();
-        Self { words: all, all: words, planes: ALL_PLANES }
+        Self {
+            words: all,
+            all: words,
+            planes: ALL_PLANES,
+        }
     }
 
     /// What the options leave exposed: `layers` are the names of the layers that store words with the number of them,
@@ -37,7 +41,11 @@ impl Exposure {
             if !layers.iter().any(|(name, _)| glob.is_match(name)) {
                 let names: Vec<&str> = layers.iter().map(|(name, _)| *name).collect();
                 let expected = format!("globs that match a stored layer: {}", names.join(", "));
-                return Err(Error::argument("faults.layers", expected, format!("`{text}`")));
+                return Err(Error::argument(
+                    "faults.layers",
+                    expected,
+                    format!("`{text}`"),
+                ));
             }
         }
         let (mut words, mut all) = (Vec::<Range<u64>>::new(), 0);
@@ -66,14 +74,22 @@ impl Exposure {
                 }
             }
         }
-        Self { words, ..self.clone() }
+        Self {
+            words,
+            ..self.clone()
+        }
     }
 
     /// The part of it that lies in these bit planes, counted from the most significant.
     #[must_use]
     pub fn within_planes(&self, planes: Range<u32>) -> Self {
-        let mask = planes.filter(|plane| *plane < 8).fold(0, |mask, plane| mask | 1 << plane);
-        Self { planes: self.planes & mask, ..self.clone() }
+        let mask = planes
+            .filter(|plane| *plane < 8)
+            .fold(0, |mask, plane| mask | 1 << plane);
+        Self {
+            planes: self.planes & mask,
+            ..self.clone()
+        }
     }
 
     /// True where faults reach every cell.
@@ -104,7 +120,11 @@ impl Exposure {
 
     /// Exposed words in a range.
     pub(super) fn words_in(&self, range: &Range<u64>) -> u64 {
-        let both = |own: &Range<u64>| own.end.min(range.end).saturating_sub(own.start.max(range.start));
+        let both = |own: &Range<u64>| {
+            own.end
+                .min(range.end)
+                .saturating_sub(own.start.max(range.start))
+        };
         self.words.iter().map(both).sum()
     }
 
@@ -131,15 +151,24 @@ mod tests {
 
     fn reached(noise: Noise, layers: &[&str], bits: u32) -> Vec<u64> {
         let layers = layers.iter().map(|glob| (*glob).to_owned()).collect();
-        let spec = FaultSpec { noise, layers, ..FaultSpec::default() };
+        let spec = FaultSpec {
+            noise,
+            layers,
+            ..FaultSpec::default()
+        };
         let exposure = Exposure::new(&spec, &LAYERS).unwrap();
         let layout = Layout::new(LAYERS.map(|(_, words)| (words, bits)), Protection::None).unwrap();
-        let cell = |address| FailingCell { address, polarity: 0.5 };
+        let cell = |address| FailingCell {
+            address,
+            polarity: 0.5,
+        };
         let mut cells: Vec<FailingCell> = (0..9 * u64::from(bits)).map(cell).collect();
         layout.keep(&exposure, &mut cells);
         let found: Vec<u64> = cells.iter().map(|cell| cell.address).collect();
         assert_eq!(layout.exposed_cells(&exposure), found.len() as u64);
-        assert!(found.iter().all(|address| *address < layout.span(&exposure)));
+        assert!(found
+            .iter()
+            .all(|address| *address < layout.span(&exposure)));
         found
     }
 
@@ -148,9 +177,15 @@ mod tests {
         for bits in 1..=8 {
             let b = u64::from(bits);
             assert!(reached(Noise::Random, &[], bits).into_iter().eq(0..9 * b));
-            assert!(reached(Noise::Random, &["*"], bits).into_iter().eq(0..9 * b));
-            assert!(reached(Noise::Random, &["conv2"], bits).into_iter().eq(3 * b..7 * b));
-            assert!(reached(Noise::Random, &["conv*"], bits).into_iter().eq(0..7 * b));
+            assert!(reached(Noise::Random, &["*"], bits)
+                .into_iter()
+                .eq(0..9 * b));
+            assert!(reached(Noise::Random, &["conv2"], bits)
+                .into_iter()
+                .eq(3 * b..7 * b));
+            assert!(reached(Noise::Random, &["conv*"], bits)
+                .into_iter()
+                .eq(0..7 * b));
             let ends: Vec<u64> = (0..3 * b).chain(7 * b..9 * b).collect();
             assert_eq!(reached(Noise::Random, &["fc", "conv1"], bits), ends);
         }
@@ -160,14 +195,21 @@ mod tests {
     fn exactly_the_most_significant_bits_are_reached() {
         for bits in 1..=8 {
             let b = u64::from(bits);
-            assert!(reached(Noise::Msb, &[], bits).into_iter().eq((0..9).map(|word| word * b + b - 1)));
-            assert!(reached(Noise::Msb, &["fc"], bits).into_iter().eq((7..9).map(|word| word * b + b - 1)));
+            assert!(reached(Noise::Msb, &[], bits)
+                .into_iter()
+                .eq((0..9).map(|word| word * b + b - 1)));
+            assert!(reached(Noise::Msb, &["fc"], bits)
+                .into_iter()
+                .eq((7..9).map(|word| word * b + b - 1)));
         }
     }
 
     #[test]
     fn a_glob_that_matches_nothing_lists_the_layers() {
-        let spec = FaultSpec { layers: vec!["conv9".into()], ..FaultSpec::default() };
+        let spec = FaultSpec {
+            layers: vec!["conv9".into()],
+            ..FaultSpec::default()
+        };
         let error = Exposure::new(&spec, &LAYERS).unwrap_err().to_string();
         let expected =
             "faults.layers: expected globs that match a stored layer: conv1, conv2, fc, found `conv9`";
@@ -179,13 +221,26 @@ mod tests {
         let whole = Exposure::whole(9);
         assert!(whole.is_whole());
         let part = whole.within_words(&[1..3, 3..5, 8..20]);
-        assert_eq!((part.words_in(&(0..9)), part.end(), part.is_whole()), (5, 9, false));
+        assert_eq!(
+            (part.words_in(&(0..9)), part.end(), part.is_whole()),
+            (5, 9, false)
+        );
         let held: Vec<u64> = (0..12).filter(|word| part.holds_word(*word)).collect();
         assert_eq!(held, [1, 2, 3, 4, 8]);
         let planes = part.within_planes(1..3).within_planes(2..9);
-        assert_eq!((0..9).filter(|plane| planes.holds_plane(*plane)).collect::<Vec<_>>(), [2]);
+        assert_eq!(
+            (0..9)
+                .filter(|plane| planes.holds_plane(*plane))
+                .collect::<Vec<_>>(),
+            [2]
+        );
         assert!(planes.holds(4, 2) && !planes.holds(4, 1) && !planes.holds(5, 2));
-        assert_eq!(whole.within_words(std::slice::from_ref(&(0..9))).within_planes(0..8), whole);
+        assert_eq!(
+            whole
+                .within_words(std::slice::from_ref(&(0..9)))
+                .within_planes(0..8),
+            whole
+        );
         assert_eq!(whole.within_words(&[]).end(), 0);
     }
 }

@@ -53,22 +53,42 @@ impl Layout {
     ///
     /// # Errors
     /// [`Error::Argument`] for other widths, and for more robust bits than a code has.
-    pub fn new(layers: impl IntoIterator<Item = (u64, u32)>, protection: Protection) -> Result<Self> {
-        let mut layout = Self { parts: Vec::new(), words: 0, data_bits: 0, protection };
+    pub fn new(
+        layers: impl IntoIterator<Item = (u64, u32)>,
+        protection: Protection,
+    ) -> Result<Self> {
+        let mut layout = Self {
+            parts: Vec::new(),
+            words: 0,
+            data_bits: 0,
+            protection,
+        };
         for (words, bits) in layers {
             if !(1..=8).contains(&bits) {
-                return Err(Error::argument("bits of stored codes", "1 to 8", bits.to_string()));
+                return Err(Error::argument(
+                    "bits of stored codes",
+                    "1 to 8",
+                    bits.to_string(),
+                ));
             }
             if let Protection::Msb(robust) = protection {
                 if robust > bits {
                     let expected = format!("at most the {bits} bits of a stored code");
-                    return Err(Error::argument("sweep.protection", expected, format!("`{protection}`")));
+                    return Err(Error::argument(
+                        "sweep.protection",
+                        expected,
+                        format!("`{protection}`"),
+                    ));
                 }
             }
             let end = layout.words + words;
             match layout.parts.last_mut() {
                 Some(last) if last.bits == bits => last.words.end = end,
-                _ => layout.parts.push(Part { words: layout.words..end, bits, first_bit: layout.data_bits }),
+                _ => layout.parts.push(Part {
+                    words: layout.words..end,
+                    bits,
+                    first_bit: layout.data_bits,
+                }),
             }
             layout.words = end;
             layout.data_bits += words * u64::from(bits);
@@ -108,8 +128,11 @@ impl Layout {
         }
         let of_part = |part: &Part| {
             let words: u64 = exposure.words_in(&part.words);
-            let parity = u64::from(self.protection == Protection::ParityZero && exposure.holds_plane(0));
-            let planes = (0..part.bits).filter(|plane| exposure.holds_plane(*plane)).count() as u64;
+            let parity =
+                u64::from(self.protection == Protection::ParityZero && exposure.holds_plane(0));
+            let planes = (0..part.bits)
+                .filter(|plane| exposure.holds_plane(*plane))
+                .count() as u64;
             words * (planes + parity)
         };
         self.parts.iter().map(of_part).sum()
@@ -124,7 +147,9 @@ impl Layout {
     pub(super) fn span(&self, exposure: &Exposure) -> u64 {
         let end = exposure.end().min(self.words);
         let bits = match self.part_of_word(end.saturating_sub(1)) {
-            Some(part) if end > 0 => part.first_bit + (end - part.words.start) * u64::from(part.bits),
+            Some(part) if end > 0 => {
+                part.first_bit + (end - part.words.start) * u64::from(part.bits)
+            }
             _ => return 0,
         };
         match self.protection {
@@ -147,9 +172,16 @@ impl Layout {
         if !refused {
             return Ok(());
         }
-        let what = format!("faults of a part of the memory with protection `{}`", self.protection);
+        let what = format!(
+            "faults of a part of the memory with protection `{}`",
+            self.protection
+        );
         let expected = "all layers and bits to lie in one memory: its words span them";
-        Err(Error::argument(what, expected, "layers or bits of their own"))
+        Err(Error::argument(
+            what,
+            expected,
+            "layers or bits of their own",
+        ))
     }
 
     /// Keeps the cells that hold a bit that faults reach.
@@ -188,7 +220,11 @@ impl Layout {
     ) -> Result<Vec<(usize, Word)>> {
         if words.len() as u64 != self.words {
             let expected = format!("the {} words of the layout", self.words);
-            return Err(Error::argument("stored words", expected, words.len().to_string()));
+            return Err(Error::argument(
+                "stored words",
+                expected,
+                words.len().to_string(),
+            ));
         }
         match self.protection {
             Protection::None | Protection::Msb(_) => self.read_plain(kind, cells, words),
@@ -211,7 +247,10 @@ impl Layout {
             let end = part.first_bit + (part.words.end - part.words.start) * u64::from(part.bits);
             let (own, others) = rest.split_at(rest.partition_point(|cell| cell.address < end));
             rest = others;
-            let moved = |cell: &FailingCell| FailingCell { address: cell.address - part.first_bit, ..*cell };
+            let moved = |cell: &FailingCell| FailingCell {
+                address: cell.address - part.first_bit,
+                ..*cell
+            };
             let own: Vec<FailingCell> = own.iter().map(moved).collect();
             let (start, end) = (part.words.start as usize, part.words.end as usize);
             let found = faulty_words(kind, &own, &words[start..end], part.bits)?;
@@ -221,7 +260,12 @@ impl Layout {
     }
 
     /// Reads codes with their parity bits: an odd number of errors reads as the code 0, stored as the word 0.
-    fn read_parity(&self, kind: FaultKind, cells: &[FailingCell], words: &[Word]) -> Vec<(usize, Word)> {
+    fn read_parity(
+        &self,
+        kind: FaultKind,
+        cells: &[FailingCell],
+        words: &[Word],
+    ) -> Vec<(usize, Word)> {
         let word_of = |cell: &FailingCell| match self.held(cell.address) {
             Held::Data { word, .. } | Held::Parity { word } => word as usize,
             Held::Check { .. } | Held::Unused => words.len(),
@@ -240,11 +284,19 @@ impl Layout {
             let good = (word.count_ones() % 2 == 1) == read_parity;
             Some((index, if good { word } else { 0 })).filter(|&(_, word)| word != stored)
         };
-        cells.chunk_by(|a, b| word_of(a) == word_of(b)).filter_map(read).collect()
+        cells
+            .chunk_by(|a, b| word_of(a) == word_of(b))
+            .filter_map(read)
+            .collect()
     }
 
     /// Reads SECDED words through their decoder.
-    fn read_secded(&self, kind: FaultKind, cells: &[FailingCell], words: &[Word]) -> Vec<(usize, Word)> {
+    fn read_secded(
+        &self,
+        kind: FaultKind,
+        cells: &[FailingCell],
+        words: &[Word],
+    ) -> Vec<(usize, Word)> {
         let mut all: Vec<(usize, Word)> = Vec::new();
         for cells in cells.chunk_by(|a, b| a.address / SECDED_CELLS == b.address / SECDED_CELLS) {
             let unit = cells[0].address / SECDED_CELLS;
@@ -265,7 +317,9 @@ impl Layout {
                 let data_bit = unit * u64::from(DATA_BITS) + u64::from(wrong.trailing_zeros());
                 wrong &= wrong - 1;
                 // a decoder may "correct" a bit that the last word lacks: nothing is read from there
-                let Held::Data { word, bit, .. } = self.data_at(data_bit) else { continue };
+                let Held::Data { word, bit, .. } = self.data_at(data_bit) else {
+                    continue;
+                };
                 let index = word as usize;
                 match all.last_mut() {
                     Some((last, read)) if *last == index => *read ^= 1 << bit,
@@ -290,17 +344,26 @@ impl Layout {
     }
 
     fn part_of_word(&self, word: u64) -> Option<&Part> {
-        self.parts.get(self.parts.partition_point(|part| part.words.end <= word))
+        self.parts
+            .get(self.parts.partition_point(|part| part.words.end <= word))
     }
 
     /// Data bit by its number over all words.
     fn data_at(&self, data_bit: u64) -> Held {
-        let after = self.parts.partition_point(|part| part.first_bit <= data_bit);
-        let Some(part) = self.parts[..after].last() else { return Held::Unused };
+        let after = self
+            .parts
+            .partition_point(|part| part.first_bit <= data_bit);
+        let Some(part) = self.parts[..after].last() else {
+            return Held::Unused;
+        };
         let (own, bits) = (data_bit - part.first_bit, u64::from(part.bits));
         let word = part.words.start + own / bits;
         match word < part.words.end {
-            true => Held::Data { word, bit: (own % bits) as u32, bits: part.bits },
+            true => Held::Data {
+                word,
+                bit: (own % bits) as u32,
+                bits: part.bits,
+            },
             false => Held::Unused,
         }
     }
@@ -311,7 +374,9 @@ impl Layout {
             Protection::ParityZero => {
                 let start = |part: &Part| part.first_bit + part.words.start;
                 let after = self.parts.partition_point(|part| start(part) <= address);
-                let Some(part) = self.parts[..after].last() else { return Held::Unused };
+                let Some(part) = self.parts[..after].last() else {
+                    return Held::Unused;
+                };
                 let (own, bits) = (address - start(part), part.bits);
                 let word = part.words.start + own / u64::from(bits + 1);
                 match (own % u64::from(bits + 1)) as u32 {

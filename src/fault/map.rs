@@ -67,7 +67,11 @@ impl FaultMap {
     /// [`Error::Argument`] for a voltage that the map does not hold, with those that it does.
     pub fn at(&self, voltage: Voltage) -> Result<(Ber, Arc<Vec<Vec<FailingCell>>>)> {
         let Some((_, chips)) = self.points.iter().find(|(known, _)| *known == voltage) else {
-            let known: Vec<String> = self.points.iter().map(|(voltage, _)| voltage.to_string()).collect();
+            let known: Vec<String> = self
+                .points
+                .iter()
+                .map(|(voltage, _)| voltage.to_string())
+                .collect();
             let expected = format!("a voltage of the fault map: {}", known.join(", "));
             return Err(Error::argument("voltage", expected, voltage.to_string()));
         };
@@ -76,14 +80,31 @@ impl FaultMap {
         Ok((ber, Arc::clone(chips)))
     }
 
-    fn new(cells: u64, unit: Option<VoltageUnit>, kind: FaultKind, checksum: String, points: Points) -> Self {
-        let chips = points.iter().map(|(_, chips)| chips.len()).max().unwrap_or(1);
+    fn new(
+        cells: u64,
+        unit: Option<VoltageUnit>,
+        kind: FaultKind,
+        checksum: String,
+        points: Points,
+    ) -> Self {
+        let chips = points
+            .iter()
+            .map(|(_, chips)| chips.len())
+            .max()
+            .unwrap_or(1);
         let pad = |(voltage, mut of): (Voltage, Vec<Vec<FailingCell>>)| {
             of.resize(chips, Vec::new());
             (voltage, Arc::new(of))
         };
         let points = points.into_iter().map(pad).collect();
-        Self { cells, chips: chips as u32, unit, kind, checksum, points }
+        Self {
+            cells,
+            chips: chips as u32,
+            unit,
+            kind,
+            checksum,
+            points,
+        }
     }
 }
 
@@ -109,7 +130,11 @@ fn read_csv(path: &Path) -> Result<FaultMap> {
         line: Some(line),
         key: None,
         expected: expected.to_owned(),
-        found: if found.is_empty() { "nothing".into() } else { format!("`{found}`") },
+        found: if found.is_empty() {
+            "nothing".into()
+        } else {
+            format!("`{found}`")
+        },
     };
     let mut head = Head::default();
     let mut columns: Option<Columns> = None;
@@ -122,10 +147,18 @@ fn read_csv(path: &Path) -> Result<FaultMap> {
         } else if line.is_empty() {
         } else if let Some(columns) = &columns {
             let Some(size) = head.cells else {
-                return Err(wrong(number, "`# cells: N` before the rows, the size of the memory", ""));
+                return Err(wrong(
+                    number,
+                    "`# cells: N` before the rows, the size of the memory",
+                    "",
+                ));
             };
             let row = columns.row(line, size).map_err(fail)?;
-            let of = cells.entry(key(row.voltage)).or_default().entry(row.chip).or_default();
+            let of = cells
+                .entry(key(row.voltage))
+                .or_default()
+                .entry(row.chip)
+                .or_default();
             if of.insert(row.address, row.polarity).is_some() {
                 return Err(wrong(number, "each cell once at a voltage", line));
             }
@@ -134,7 +167,8 @@ fn read_csv(path: &Path) -> Result<FaultMap> {
         }
     }
     let (Some(columns), Some(size)) = (columns, head.cells) else {
-        let expected = "a line `# cells: N` with the size of the memory, and a header `voltage,address`";
+        let expected =
+            "a line `# cells: N` with the size of the memory, and a header `voltage,address`";
         return Err(Error::input(path, expected, "a file without"));
     };
     head.voltages.extend(cells.keys());
@@ -152,17 +186,28 @@ fn read_csv(path: &Path) -> Result<FaultMap> {
         Ok((Voltage::new(f64::from_bits(*voltage))?, of))
     });
     let points = points.collect::<Result<Points>>()?;
-    Ok(FaultMap::new(size, head.unit, columns.kind()?, store::sha256(text.as_bytes()), points))
+    Ok(FaultMap::new(
+        size,
+        head.unit,
+        columns.kind()?,
+        store::sha256(text.as_bytes()),
+        points,
+    ))
 }
 
 impl Head {
     fn read(&mut self, comment: &str) -> Result<(), (String, String)> {
-        let Some((name, value)) = comment.split_once(':') else { return Ok(()) };
+        let Some((name, value)) = comment.split_once(':') else {
+            return Ok(());
+        };
         let value = value.trim();
         let wrong = |expected: String| (expected, value.to_owned());
         match name.trim() {
             "cells" => {
-                let cells = value.parse().ok().filter(|cells| (1..=MOST_CELLS).contains(cells));
+                let cells = value
+                    .parse()
+                    .ok()
+                    .filter(|cells| (1..=MOST_CELLS).contains(cells));
                 self.cells = Some(cells.ok_or_else(|| wrong(format!("1 to {MOST_CELLS} cells")))?);
             }
             "unit" => {
@@ -172,7 +217,9 @@ impl Head {
             }
             "voltages" => {
                 for voltage in value.split(',') {
-                    let voltage: Voltage = voltage.parse().map_err(|_| wrong("voltages above 0".into()))?;
+                    let voltage: Voltage = voltage
+                        .parse()
+                        .map_err(|_| wrong("voltages above 0".into()))?;
                     self.voltages.insert(key(voltage));
                 }
             }
@@ -205,17 +252,30 @@ impl Columns {
         let known = ["voltage", "address", "chip", "reads"];
         let distinct = names.iter().collect::<BTreeSet<_>>().len() == names.len();
         match (place("voltage"), place("address")) {
-            (Some(voltage), Some(address)) if distinct && names.iter().all(|name| known.contains(name)) => {
-                Ok(Self { count: names.len(), voltage, address, chip: place("chip"), reads: place("reads") })
+            (Some(voltage), Some(address))
+                if distinct && names.iter().all(|name| known.contains(name)) =>
+            {
+                Ok(Self {
+                    count: names.len(),
+                    voltage,
+                    address,
+                    chip: place("chip"),
+                    reads: place("reads"),
+                })
             }
-            _ => Err(("a header of voltage, address and, as wanted, chip, reads".into(), header.into())),
+            _ => Err((
+                "a header of voltage, address and, as wanted, chip, reads".into(),
+                header.into(),
+            )),
         }
     }
 
     /// What a failing cell does: with the column `reads` the value there, by its polarity.
     fn kind(&self) -> Result<FaultKind> {
         Ok(match self.reads {
-            Some(_) => FaultKind::Stuck { zero_to_one_share: Share::new(0.5)? },
+            Some(_) => FaultKind::Stuck {
+                zero_to_one_share: Share::new(0.5)?,
+            },
             None => FaultKind::Flip,
         })
     }
@@ -226,7 +286,10 @@ impl Columns {
             return Err((format!("{} fields", self.count), line.to_owned()));
         }
         let wrong = |expected: String, at: usize| (expected, fields[at].to_owned());
-        let address = fields[self.address].parse().ok().filter(|address| *address < cells);
+        let address = fields[self.address]
+            .parse()
+            .ok()
+            .filter(|address| *address < cells);
         let chip = |at: usize| {
             let chip = fields[at].parse().ok().filter(|chip| *chip < MOST_CHIPS);
             chip.ok_or_else(|| wrong(format!("a chip from 0 to {}", MOST_CHIPS - 1), at))
@@ -242,7 +305,10 @@ impl Columns {
                 .map_err(|_| wrong("a voltage above 0".into(), self.voltage))?,
             chip: self.chip.map_or(Ok(0), chip)?,
             address: address.ok_or_else(|| {
-                wrong(format!("an address below the {cells} cells of the map's memory"), self.address)
+                wrong(
+                    format!("an address below the {cells} cells of the map's memory"),
+                    self.address,
+                )
             })?,
             polarity: self.reads.map_or(Ok(0.0), polarity)?,
         })
@@ -256,7 +322,8 @@ fn read_arrays(entries: &[String]) -> Result<FaultMap> {
         let expected = "one CSV file, or VOLTAGE=FILE.npy for each voltage";
         let wrong = || Error::argument("faults.map", expected, format!("`{entry}`"));
         let (voltage, path) = entry.split_once('=').ok_or_else(wrong)?;
-        let (voltage, path): (Voltage, &Path) = (voltage.parse().map_err(|_| wrong())?, Path::new(path));
+        let (voltage, path): (Voltage, &Path) =
+            (voltage.parse().map_err(|_| wrong())?, Path::new(path));
         let bytes = store::read_bytes(path, "a fault map (NumPy)", LARGEST)?;
         let array = store::parse_npy(path, &bytes)?;
         let [chips, rows, columns] = match array.shape[..] {
@@ -269,25 +336,49 @@ fn read_arrays(entries: &[String]) -> Result<FaultMap> {
         };
         let known = *shape.get_or_insert([chips, rows, columns]);
         let cells = rows * columns;
-        if known != [chips, rows, columns] || cells == 0 || chips == 0 || chips as u64 > MOST_CHIPS {
-            let expected =
-                format!("arrays of one shape, not empty, of at most {MOST_CHIPS} chips ({known:?})");
+        if known != [chips, rows, columns] || cells == 0 || chips == 0 || chips as u64 > MOST_CHIPS
+        {
+            let expected = format!(
+                "arrays of one shape, not empty, of at most {MOST_CHIPS} chips ({known:?})"
+            );
             return Err(Error::input(path, expected, format!("{:?}", array.shape)));
         }
         let failing = |values: &[u8]| {
             let cells = (0..).zip(values).filter(|(_, value)| **value != 0);
-            cells.map(|(address, _)| FailingCell { address, polarity: 0.0 }).collect()
+            cells
+                .map(|(address, _)| FailingCell {
+                    address,
+                    polarity: 0.0,
+                })
+                .collect()
         };
-        if found.insert(key(voltage), array.values.chunks(cells).map(failing).collect()).is_some() {
-            return Err(Error::argument("faults.map", "each voltage once", format!("{voltage} twice")));
+        if found
+            .insert(
+                key(voltage),
+                array.values.chunks(cells).map(failing).collect(),
+            )
+            .is_some()
+        {
+            return Err(Error::argument(
+                "faults.map",
+                "each voltage once",
+                format!("{voltage} twice"),
+            ));
         }
         checksums += &format!("{voltage} {}\n", store::sha256(&bytes));
     }
-    let points =
-        found.into_iter().map(|(voltage, cells)| Ok((Voltage::new(f64::from_bits(voltage))?, cells)));
+    let points = found
+        .into_iter()
+        .map(|(voltage, cells)| Ok((Voltage::new(f64::from_bits(voltage))?, cells)));
     let points = points.collect::<Result<Points>>()?;
     let cells = shape.map_or(0, |[_, rows, columns]| rows as u64 * columns as u64);
-    Ok(FaultMap::new(cells, None, FaultKind::Flip, store::sha256(checksums.as_bytes()), points))
+    Ok(FaultMap::new(
+        cells,
+        None,
+        FaultKind::Flip,
+        store::sha256(checksums.as_bytes()),
+        points,
+    ))
 }
 
 #[cfg(test)]

@@ -46,13 +46,17 @@ impl FaultKind {
     pub fn new(name: KindName, zero_to_one_share: Option<Share>) -> Result<Self, &'static str> {
         match (name, zero_to_one_share) {
             (KindName::Flip, None) => Ok(Self::Flip),
-            (KindName::Flip, Some(_)) => Err("no such key for faults of kind `flip`, which invert the bit"),
+            (KindName::Flip, Some(_)) => {
+                Err("no such key for faults of kind `flip`, which invert the bit")
+            }
             (KindName::Stuck, Some(zero_to_one_share)) => Ok(Self::Stuck { zero_to_one_share }),
             (KindName::Stuck, None) => {
                 Err("the share of failing cells that read 1, for faults of kind `stuck`")
             }
             (KindName::Biased, Some(zero_to_one_share)) => Ok(Self::Biased { zero_to_one_share }),
-            (KindName::Biased, None) => Err("the share of flips from 0 to 1, for faults of kind `biased`"),
+            (KindName::Biased, None) => {
+                Err("the share of flips from 0 to 1, for faults of kind `biased`")
+            }
         }
     }
 
@@ -95,8 +99,16 @@ pub struct Applied {
 ///
 /// # Errors
 /// As [`faulty_words`]; the words are unchanged then.
-pub fn apply(kind: FaultKind, cells: &[FailingCell], words: &mut [Word], bits: u32) -> Result<Applied> {
-    let mut applied = Applied { failing_cells: cells.len() as u64, changed_bits: 0 };
+pub fn apply(
+    kind: FaultKind,
+    cells: &[FailingCell],
+    words: &mut [Word],
+    bits: u32,
+) -> Result<Applied> {
+    let mut applied = Applied {
+        failing_cells: cells.len() as u64,
+        changed_bits: 0,
+    };
     for (index, word) in faulty_words(kind, cells, words, bits)? {
         applied.changed_bits += u64::from((words[index] ^ word).count_ones());
         words[index] = word;
@@ -133,17 +145,31 @@ pub fn faulty_words(
 
 fn check(cells: &[FailingCell], words: &[Word], bits: u32) -> Result<()> {
     if !(1..=8).contains(&bits) {
-        return Err(Error::argument("bits of stored codes", "1 to 8", bits.to_string()));
+        return Err(Error::argument(
+            "bits of stored codes",
+            "1 to 8",
+            bits.to_string(),
+        ));
     }
-    if let Some(pair) = cells.windows(2).find(|pair| pair[0].address >= pair[1].address) {
+    if let Some(pair) = cells
+        .windows(2)
+        .find(|pair| pair[0].address >= pair[1].address)
+    {
         let found = format!("{} before {}", pair[0].address, pair[1].address);
         return Err(Error::argument("failing cells", "rising addresses", found));
     }
     let memory = words.len() as u64 * u64::from(bits);
     match cells.last() {
         Some(cell) if cell.address >= memory => {
-            let expected = format!("addresses below {memory} ({} words of {bits} bits)", words.len());
-            Err(Error::argument("failing cells", expected, cell.address.to_string()))
+            let expected = format!(
+                "addresses below {memory} ({} words of {bits} bits)",
+                words.len()
+            );
+            Err(Error::argument(
+                "failing cells",
+                expected,
+                cell.address.to_string(),
+            ))
         }
         _ => Ok(()),
     }
@@ -158,7 +184,9 @@ mod tests {
     }
 
     fn stuck(share: f64) -> FaultKind {
-        FaultKind::Stuck { zero_to_one_share: Share::new(share).unwrap() }
+        FaultKind::Stuck {
+            zero_to_one_share: Share::new(share).unwrap(),
+        }
     }
 
     #[test]
@@ -166,11 +194,18 @@ mod tests {
         for bits in 1..=8 {
             for address in 0..3 * u64::from(bits) {
                 let mut words = [0; 3];
-                let applied = apply(FaultKind::Flip, &[cell(address, 0.0)], &mut words, bits).unwrap();
+                let applied =
+                    apply(FaultKind::Flip, &[cell(address, 0.0)], &mut words, bits).unwrap();
                 let mut expected = [0; 3];
                 expected[(address / u64::from(bits)) as usize] = 1 << (address % u64::from(bits));
                 assert_eq!(words, expected, "{bits} bits, address {address}");
-                assert_eq!(applied, Applied { failing_cells: 1, changed_bits: 1 });
+                assert_eq!(
+                    applied,
+                    Applied {
+                        failing_cells: 1,
+                        changed_bits: 1
+                    }
+                );
             }
         }
     }
@@ -180,7 +215,9 @@ mod tests {
         for bits in 1..=8u32 {
             let mask = ((1u16 << bits) - 1) as Word;
             let words: Vec<Word> = (0..=mask).collect();
-            let cells: Vec<_> = (0..words.len() as u64 * u64::from(bits)).map(|a| cell(a, 0.5)).collect();
+            let cells: Vec<_> = (0..words.len() as u64 * u64::from(bits))
+                .map(|a| cell(a, 0.5))
+                .collect();
             let mut read = words.clone();
             let applied = apply(FaultKind::Flip, &cells, &mut read, bits).unwrap();
             assert!(words.iter().zip(&read).all(|(w, r)| *r == w ^ mask));
@@ -197,9 +234,18 @@ mod tests {
             let mut words = [stored, stored];
             let applied = apply(stuck(0.5), &cells, &mut words, 4).unwrap();
             // bit 0 of word 0 reads 1, bit 1 reads 0; bit 1 of word 1 reads 1, bit 3 reads 0
-            assert_eq!(words, [(stored & !0b11) | 0b01, (stored & !0b1010) | 0b0010]);
+            assert_eq!(
+                words,
+                [(stored & !0b11) | 0b01, (stored & !0b1010) | 0b0010]
+            );
             let changed = (words[0] ^ stored).count_ones() + (words[1] ^ stored).count_ones();
-            assert_eq!(applied, Applied { failing_cells: 4, changed_bits: u64::from(changed) });
+            assert_eq!(
+                applied,
+                Applied {
+                    failing_cells: 4,
+                    changed_bits: u64::from(changed)
+                }
+            );
         }
     }
 
@@ -217,7 +263,10 @@ mod tests {
     fn words_that_read_as_stored_are_not_listed() {
         let cells = [cell(0, 0.0), cell(4, 0.0), cell(9, 0.0)];
         let words = [0b0001, 0b0000, 0b0010];
-        assert_eq!(faulty_words(stuck(1.0), &cells, &words, 4).unwrap(), [(1, 0b0001)]);
+        assert_eq!(
+            faulty_words(stuck(1.0), &cells, &words, 4).unwrap(),
+            [(1, 0b0001)]
+        );
         let flipped = faulty_words(FaultKind::Flip, &cells, &words, 4).unwrap();
         assert_eq!(flipped, [(0, 0b0000), (1, 0b0001), (2, 0b0000)]);
         assert_eq!(faulty_words(FaultKind::Flip, &[], &words, 4).unwrap(), []);
@@ -237,8 +286,16 @@ mod tests {
                 4,
                 "failing cells: expected rising addresses, found 2 before 2",
             ),
-            (vec![cell(0, 0.0)], 0, "bits of stored codes: expected 1 to 8, found 0"),
-            (vec![cell(0, 0.0)], 32, "bits of stored codes: expected 1 to 8, found 32"),
+            (
+                vec![cell(0, 0.0)],
+                0,
+                "bits of stored codes: expected 1 to 8, found 0",
+            ),
+            (
+                vec![cell(0, 0.0)],
+                32,
+                "bits of stored codes: expected 1 to 8, found 32",
+            ),
         ] {
             let error = apply(FaultKind::Flip, &cells, &mut words, bits).unwrap_err();
             assert_eq!(error.to_string(), message);

@@ -35,14 +35,22 @@ pub struct ProfilePoint {
 }
 
 const fn point(ber: f64, zero_to_one: f64, one_to_zero: f64, persistent: f64) -> ProfilePoint {
-    ProfilePoint { ber, zero_to_one, one_to_zero, persistent }
+    ProfilePoint {
+        ber,
+        zero_to_one,
+        one_to_zero,
+        persistent,
+    }
 }
 
 static CHIPS: [Profile; 3] = [
     Profile {
         name: "chip1",
         column_correlation: 0.0,
-        measured: &[point(0.02744, 0.0127, 0.0147, 0.01223), point(0.00866, 0.0038, 0.0049, 0.00393)],
+        measured: &[
+            point(0.02744, 0.0127, 0.0147, 0.01223),
+            point(0.00866, 0.0038, 0.0049, 0.00393),
+        ],
     },
     Profile {
         name: "chip2",
@@ -56,7 +64,10 @@ static CHIPS: [Profile; 3] = [
     Profile {
         name: "chip3",
         column_correlation: 0.0,
-        measured: &[point(0.02297, 0.0181, 0.0048, 0.00204), point(0.00597, 0.00496, 0.000995, 0.00206)],
+        measured: &[
+            point(0.02297, 0.0181, 0.0048, 0.00204),
+            point(0.00597, 0.00496, 0.000995, 0.00206),
+        ],
     },
 ];
 
@@ -66,10 +77,17 @@ impl Profile {
     /// # Errors
     /// [`Error::Argument`] for an unknown name, with the known ones.
     pub fn named(name: &str) -> Result<&'static Self> {
-        CHIPS.iter().find(|profile| profile.name == name).ok_or_else(|| {
-            let known: Vec<&str> = CHIPS.iter().map(|profile| profile.name).collect();
-            Error::argument("faults.profile", format!("one of {}", known.join(", ")), format!("`{name}`"))
-        })
+        CHIPS
+            .iter()
+            .find(|profile| profile.name == name)
+            .ok_or_else(|| {
+                let known: Vec<&str> = CHIPS.iter().map(|profile| profile.name).collect();
+                Error::argument(
+                    "faults.profile",
+                    format!("one of {}", known.join(", ")),
+                    format!("`{name}`"),
+                )
+            })
     }
 
     /// The measurement at a bit error rate.
@@ -77,16 +95,31 @@ impl Profile {
     /// # Errors
     /// [`Error::Argument`] where the chip was not measured at that rate, with the rates that it was.
     pub fn at(&self, ber: Ber) -> Result<&ProfilePoint> {
-        self.measured.iter().find(|point| point.ber == ber.get()).ok_or_else(|| {
-            let known: Vec<String> = self.measured.iter().map(|point| point.ber.to_string()).collect();
-            let expected = format!("a rate at which {} was measured: {}", self.name, known.join(", "));
-            Error::argument("bit error rate", expected, ber.to_string())
-        })
+        self.measured
+            .iter()
+            .find(|point| point.ber == ber.get())
+            .ok_or_else(|| {
+                let known: Vec<String> = self
+                    .measured
+                    .iter()
+                    .map(|point| point.ber.to_string())
+                    .collect();
+                let expected = format!(
+                    "a rate at which {} was measured: {}",
+                    self.name,
+                    known.join(", ")
+                );
+                Error::argument("bit error rate", expected, ber.to_string())
+            })
     }
 
     /// The array of the chip, with the shape of a memory model's own.
     pub fn array(&self, own: &ArraySpec) -> ArraySpec {
-        ArraySpec { column_correlation: self.column_correlation, bank_correlation: 0.0, ..*own }
+        ArraySpec {
+            column_correlation: self.column_correlation,
+            bank_correlation: 0.0,
+            ..*own
+        }
     }
 }
 
@@ -96,7 +129,8 @@ impl ProfilePoint {
     /// # Errors
     /// None for the profiles here.
     pub fn kind(&self) -> Result<FaultKind> {
-        let zero_to_one_share = Share::new(self.zero_to_one / (self.zero_to_one + self.one_to_zero))?;
+        let zero_to_one_share =
+            Share::new(self.zero_to_one / (self.zero_to_one + self.one_to_zero))?;
         Ok(FaultKind::Biased { zero_to_one_share })
     }
 
@@ -119,7 +153,12 @@ mod tests {
             for point in profile.measured {
                 let sum = point.zero_to_one + point.one_to_zero;
                 let known_gap = profile.name == "chip2" && point.ber == 0.04707;
-                assert_eq!((sum / point.ber - 1.0).abs() > 0.01, known_gap, "{} {sum}", profile.name);
+                assert_eq!(
+                    (sum / point.ber - 1.0).abs() > 0.01,
+                    known_gap,
+                    "{} {sum}",
+                    profile.name
+                );
                 assert!(point.persistent_share().unwrap().get() < 0.5);
                 point.kind().unwrap();
             }
@@ -132,6 +171,9 @@ mod tests {
         let chip = Profile::named("chip1").unwrap();
         assert!(chip.at(Ber::new(0.00866).unwrap()).is_ok());
         let error = chip.at(Ber::new(0.01).unwrap()).unwrap_err().to_string();
-        assert!(error.contains("chip1 was measured: 0.02744, 0.00866, found 0.01"), "{error}");
+        assert!(
+            error.contains("chip1 was measured: 0.02744, 0.00866, found 0.01"),
+            "{error}"
+        );
     }
 }

@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 
 /// Protection of the stored codes: a design point of its own.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 #[serde(try_from = "String", into = "String")]
 pub enum Protection {
     /// None.
@@ -48,7 +50,11 @@ impl Protection {
             let protection: Self = text.trim().parse()?;
             if all.contains(&protection) {
                 let found = format!("`{protection}` twice");
-                return Err(Error::argument("sweep.protection", "each protection once", found));
+                return Err(Error::argument(
+                    "sweep.protection",
+                    "each protection once",
+                    found,
+                ));
             }
             all.push(protection);
         }
@@ -70,13 +76,19 @@ impl fmt::Display for Protection {
 impl FromStr for Protection {
     type Err = Error;
     fn from_str(text: &str) -> Result<Self> {
-        let msb = || text.strip_prefix("msb:")?.parse::<u32>().ok().filter(|bits| (1..=8).contains(bits));
+        let msb = || {
+            text.strip_prefix("msb:")?
+                .parse::<u32>()
+                .ok()
+                .filter(|bits| (1..=8).contains(bits))
+        };
         match text {
             "none" => Ok(Self::None),
             "secded" => Ok(Self::Secded),
             "parity_zero" => Ok(Self::ParityZero),
             _ => msb().map(Self::Msb).ok_or_else(|| {
-                let expected = "none, msb:k (k most significant bits, 1 to 8), secded or parity_zero";
+                let expected =
+                    "none, msb:k (k most significant bits, 1 to 8), secded or parity_zero";
                 Error::argument("sweep.protection", expected, format!("`{text}`"))
             }),
         }
@@ -109,11 +121,17 @@ mod tests {
             Protection::Secded,
             Protection::ParityZero,
         ] {
-            assert_eq!(protection.to_string().parse::<Protection>().unwrap(), protection);
+            assert_eq!(
+                protection.to_string().parse::<Protection>().unwrap(),
+                protection
+            );
         }
         for bad in ["ecc", "msb", "msb:0", "msb:9", "msb:-1", ""] {
             let error = bad.parse::<Protection>().unwrap_err().to_string();
-            assert!(error.contains("none, msb:k") && error.ends_with(&format!("`{bad}`")), "{error}");
+            assert!(
+                error.contains("none, msb:k") && error.ends_with(&format!("`{bad}`")),
+                "{error}"
+            );
         }
     }
 
@@ -124,17 +142,28 @@ mod tests {
             list("none, msb:2,secded").unwrap(),
             [Protection::None, Protection::Msb(2), Protection::Secded]
         );
-        assert!(list("none,none").unwrap_err().to_string().contains("`none` twice"));
+        assert!(list("none,none")
+            .unwrap_err()
+            .to_string()
+            .contains("`none` twice"));
     }
 
     #[test]
     fn overheads_are_those_of_the_codes() {
         let overheads = |bits| {
-            [Protection::None, Protection::Msb(1), Protection::Secded, Protection::ParityZero]
-                .map(|protection| protection.overhead_bits(bits))
+            [
+                Protection::None,
+                Protection::Msb(1),
+                Protection::Secded,
+                Protection::ParityZero,
+            ]
+            .map(|protection| protection.overhead_bits(bits))
         };
         assert_eq!(overheads(8), [0.0, 0.0, 1.0, 1.0]);
         assert_eq!(overheads(4), [0.0, 0.0, 0.5, 1.0]);
-        assert_eq!([1, 4, 8].map(|bits| Protection::Msb(4).robust_bits(bits)), [1, 4, 4]);
+        assert_eq!(
+            [1, 4, 8].map(|bits| Protection::Msb(4).robust_bits(bits)),
+            [1, 4, 4]
+        );
     }
 }

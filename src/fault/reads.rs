@@ -91,8 +91,15 @@ impl FaultModel {
         zones: &'a [Zone],
         stored: Stored<'a>,
     ) -> Result<ChipReads<'a>> {
-        zones.iter().try_for_each(|zone| stored.layout.check_exposure(&zone.exposure))?;
-        let mut reads = ChipReads { stored, kind: self.kind, persistent: Vec::new(), transient: None };
+        zones
+            .iter()
+            .try_for_each(|zone| stored.layout.check_exposure(&zone.exposure))?;
+        let mut reads = ChipReads {
+            stored,
+            kind: self.kind,
+            persistent: Vec::new(),
+            transient: None,
+        };
         let mut transient = Vec::new();
         let chip = match &self.cells {
             CellSource::Drawn(array) => Some(Chip::new(seed, id, *array)?),
@@ -101,29 +108,41 @@ impl FaultModel {
         for Zone { ber, exposure } in zones {
             let span = stored.layout.span(exposure);
             let Some(chip) = &chip else {
-                reads.persistent.extend(self.listed(id, exposure, stored.layout)?);
+                reads
+                    .persistent
+                    .extend(self.listed(id, exposure, stored.layout)?);
                 continue;
             };
             let (share, rates) = (self.persistent_share, self.kind.rates(*ber)?);
             let draw = |ber: &Ber| chip.persistent_cells(*ber, share, span);
-            reads.persistent.extend(stored.gather(exposure, &rates, draw));
+            reads
+                .persistent
+                .extend(stored.gather(exposure, &rates, draw));
             if self.is_transient() {
-                let rate = |(ber, only): &Rate<Ber>| (chip.transient_rates(*ber, share, span), *only);
+                let rate =
+                    |(ber, only): &Rate<Ber>| (chip.transient_rates(*ber, share, span), *only);
                 transient.push((exposure, rates.iter().map(rate).collect()));
             }
         }
         if zones.len() > 1 {
             reads.persistent.sort_by_key(|cell| cell.address);
         }
-        reads.transient = chip.filter(|_| self.is_transient()).map(|chip| (chip, transient));
+        reads.transient = chip
+            .filter(|_| self.is_transient())
+            .map(|chip| (chip, transient));
         Ok(reads)
     }
 
     /// Listed cells of a chip in a part of a memory.
     fn listed(&self, id: ChipId, exposure: &Exposure, layout: &Layout) -> Result<Vec<FailingCell>> {
-        let CellSource::Listed(chips) = &self.cells else { return Ok(Vec::new()) };
+        let CellSource::Listed(chips) = &self.cells else {
+            return Ok(Vec::new());
+        };
         let listed = chips.get(id.0 as usize).ok_or_else(|| {
-            let expected = format!("0 to {}, the chips of the fault map", chips.len().saturating_sub(1));
+            let expected = format!(
+                "0 to {}, the chips of the fault map",
+                chips.len().saturating_sub(1)
+            );
             Error::argument("chip", expected, id.to_string())
         })?;
         // a map may be far larger than the memory
@@ -137,16 +156,22 @@ impl FaultModel {
 impl FaultKind {
     /// The rates at which cells fail, each of all cells or of those that hold a bit.
     fn rates(self, ber: Ber) -> Result<Vec<Rate<Ber>>> {
-        let Self::Biased { zero_to_one_share } = self else { return Ok(vec![(ber, None)]) };
+        let Self::Biased { zero_to_one_share } = self else {
+            return Ok(vec![(ber, None)]);
+        };
         let of = |share: f64| {
             Ber::new(2.0 * share * ber.get()).map_err(|_| {
                 let most = 0.5 / zero_to_one_share.get().max(1.0 - zero_to_one_share.get());
-                let expected = format!("at most {most} with a zero_to_one_share of {zero_to_one_share}");
+                let expected =
+                    format!("at most {most} with a zero_to_one_share of {zero_to_one_share}");
                 Error::argument("bit error rate", expected, ber.to_string())
             })
         };
         let share = zero_to_one_share.get();
-        Ok(vec![(of(share)?, Some(false)), (of(1.0 - share)?, Some(true))])
+        Ok(vec![
+            (of(share)?, Some(false)),
+            (of(1.0 - share)?, Some(true)),
+        ])
     }
 }
 
@@ -185,7 +210,10 @@ impl ChipReads<'_> {
         };
         let mut cells = self.persistent.clone();
         for (exposure, rates) in zones {
-            cells.extend(self.stored.gather(exposure, rates, |rates| chip.transient_cells(rates, access)));
+            cells.extend(
+                self.stored
+                    .gather(exposure, rates, |rates| chip.transient_cells(rates, access)),
+            );
         }
         // stable: a persistent cell stays as it is
         cells.sort_by_key(|cell| cell.address);
@@ -194,8 +222,14 @@ impl ChipReads<'_> {
     }
 
     fn read(&self, cells: &[FailingCell]) -> Result<Read> {
-        let words = self.stored.layout.read(self.kind, cells, self.stored.words)?;
-        Ok(Read { failing_cells: cells.len() as u64, words })
+        let words = self
+            .stored
+            .layout
+            .read(self.kind, cells, self.stored.words)?;
+        Ok(Read {
+            failing_cells: cells.len() as u64,
+            words,
+        })
     }
 }
 

@@ -125,8 +125,14 @@ mod tests {
         let mut all: Vec<u8> = COLUMNS.to_vec();
         all.extend((0..8).map(|check| 1u8 << check));
         assert!(all.iter().all(|column| column.count_ones() % 2 == 1));
-        let rows: Vec<usize> =
-            (0..8).map(|row| COLUMNS.iter().filter(|column| *column >> row & 1 == 1).count()).collect();
+        let rows: Vec<usize> = (0..8)
+            .map(|row| {
+                COLUMNS
+                    .iter()
+                    .filter(|column| *column >> row & 1 == 1)
+                    .count()
+            })
+            .collect();
         assert_eq!(rows, [26; 8]);
         all.sort_unstable();
         all.dedup();
@@ -149,7 +155,11 @@ mod tests {
         for a in 0..72 {
             for b in 0..a {
                 let (data, check) = with_errors(WORDS[2], &[a, b]);
-                assert_eq!(decode(data, check), Decoded::Detected(data), "bits {a} and {b}");
+                assert_eq!(
+                    decode(data, check),
+                    Decoded::Detected(data),
+                    "bits {a} and {b}"
+                );
             }
         }
     }
@@ -157,7 +167,13 @@ mod tests {
     /// Enumerated without the decoder's table: the column of a third error is, or is not, one of the 72.
     #[test]
     fn triple_errors_are_miscorrected_where_their_columns_add_up_to_a_column() {
-        let column = |bit: u32| if bit < 64 { COLUMNS[bit as usize] } else { 1 << (bit - 64) };
+        let column = |bit: u32| {
+            if bit < 64 {
+                COLUMNS[bit as usize]
+            } else {
+                1 << (bit - 64)
+            }
+        };
         let columns: Vec<u8> = (0..72).map(column).collect();
         let (mut wrong, mut all) = (0, 0);
         for a in 0..72 {

@@ -54,12 +54,19 @@ impl FaultSpec {
             ("kind", self.kind.is_some()),
             ("persistent_share", self.persistent_share.is_some()),
         ];
-        for (owner, is_given) in [("map", !self.map.is_empty()), ("profile", self.profile.is_some())] {
+        for (owner, is_given) in [
+            ("map", !self.map.is_empty()),
+            ("profile", self.profile.is_some()),
+        ] {
             let other = ("profile", owner == "map" && self.profile.is_some());
             let mut besides = model_keys.iter().chain([&other]);
             if let Some((key, _)) = besides.find(|(_, given)| is_given && *given) {
                 let expected = format!("to be left out beside `faults.{owner}`, which says it");
-                return Err(Error::argument(format!("faults.{key}"), expected, "a value"));
+                return Err(Error::argument(
+                    format!("faults.{key}"),
+                    expected,
+                    "a value",
+                ));
             }
         }
         Ok(())
@@ -71,12 +78,16 @@ impl FaultSpec {
     /// [`Error::Argument`] for a share that the kind does not have, or lacks.
     pub fn kind(&self) -> Result<Option<FaultKind>> {
         let wrong = |expected: &str| {
-            let found = self.zero_to_one_share.map_or("none".into(), |share| share.to_string());
+            let found = self
+                .zero_to_one_share
+                .map_or("none".into(), |share| share.to_string());
             Error::argument("faults.zero_to_one_share", expected, found)
         };
         match (self.kind, self.zero_to_one_share) {
             (Some(name), share) => FaultKind::new(name, share).map(Some).map_err(wrong),
-            (None, Some(_)) => Err(wrong("to be left out unless `faults.kind` is `stuck` or `biased`")),
+            (None, Some(_)) => Err(wrong(
+                "to be left out unless `faults.kind` is `stuck` or `biased`",
+            )),
             (None, None) => Ok(None),
         }
     }
@@ -94,16 +105,26 @@ impl FaultSpec {
     /// # Errors
     /// [`Error::Argument`] where one is wrong, or two are alike.
     pub fn arrays(&self, own: &ArraySpec) -> Result<Vec<ArraySpec>> {
-        let arrays: Vec<ArraySpec> =
-            parse_arrays(&self.arrays)?.into_iter().map(|choice| choice.of(own)).collect::<Result<_>>()?;
+        let arrays: Vec<ArraySpec> = parse_arrays(&self.arrays)?
+            .into_iter()
+            .map(|choice| choice.of(own))
+            .collect::<Result<_>>()?;
         for (i, array) in arrays.iter().enumerate() {
             if arrays[..i].contains(array) {
                 let own = own.label();
                 let expected = format!("arrays that differ (that of the memory model is: {own})");
-                return Err(Error::argument("faults.arrays", expected, format!("`{}` twice", array.label())));
+                return Err(Error::argument(
+                    "faults.arrays",
+                    expected,
+                    format!("`{}` twice", array.label()),
+                ));
             }
         }
-        Ok(if arrays.is_empty() { vec![*own] } else { arrays })
+        Ok(if arrays.is_empty() {
+            vec![*own]
+        } else {
+            arrays
+        })
     }
 
     /// One matcher for each glob of `layers`.
@@ -113,8 +134,9 @@ impl FaultSpec {
     pub fn globs(&self) -> Result<Vec<globset::GlobMatcher>> {
         let matcher = |glob: &String| {
             let parsed = globset::Glob::new(glob);
-            let parsed = parsed
-                .map_err(|e| Error::argument("faults.layers", "globs over layer names", e.to_string()))?;
+            let parsed = parsed.map_err(|e| {
+                Error::argument("faults.layers", "globs over layer names", e.to_string())
+            })?;
             Ok(parsed.compile_matcher())
         };
         self.layers.iter().map(matcher).collect()
@@ -128,22 +150,35 @@ mod tests {
     fn spec(change: impl Fn(&mut FaultSpec)) -> String {
         let mut spec = FaultSpec::default();
         change(&mut spec);
-        spec.check().map_or_else(|error| error.to_string(), |()| "good".into())
+        spec.check()
+            .map_or_else(|error| error.to_string(), |()| "good".into())
     }
 
     #[test]
     fn options_that_would_have_no_effect_are_refused() {
         let half = Share::new(0.5).ok();
         assert_eq!(spec(|_| ()), "good");
-        assert_eq!(spec(|s| (s.kind, s.zero_to_one_share) = (Some(KindName::Biased), half)), "good");
+        assert_eq!(
+            spec(|s| (s.kind, s.zero_to_one_share) = (Some(KindName::Biased), half)),
+            "good"
+        );
         for (message, found) in [
-            ("faults.zero_to_one_share: expected to be left out", spec(|s| s.zero_to_one_share = half)),
-            ("faults.zero_to_one_share: expected the share", spec(|s| s.kind = Some(KindName::Stuck))),
+            (
+                "faults.zero_to_one_share: expected to be left out",
+                spec(|s| s.zero_to_one_share = half),
+            ),
+            (
+                "faults.zero_to_one_share: expected the share",
+                spec(|s| s.kind = Some(KindName::Stuck)),
+            ),
             (
                 "faults.zero_to_one_share: expected no such key",
                 spec(|s| (s.kind, s.zero_to_one_share) = (Some(KindName::Flip), half)),
             ),
-            ("faults.layers: expected globs", spec(|s| s.layers = vec!["conv[".into()])),
+            (
+                "faults.layers: expected globs",
+                spec(|s| s.layers = vec!["conv[".into()]),
+            ),
             (
                 "faults.profile: expected one of chip1, chip2, chip3, found `chip4`",
                 spec(|s| s.profile = Some("chip4".into())),
@@ -167,16 +202,33 @@ mod tests {
 
     #[test]
     fn arrays_that_are_alike_are_refused() {
-        let own =
-            ArraySpec { rows: 8, columns: 4, word_bits: 4, column_correlation: 0.0, bank_correlation: 0.0 };
+        let own = ArraySpec {
+            rows: 8,
+            columns: 4,
+            word_bits: 4,
+            column_correlation: 0.0,
+            bank_correlation: 0.0,
+        };
         let arrays = |texts: &[&str], own: &ArraySpec| {
             let arrays = texts.iter().map(|text| (*text).to_owned()).collect();
-            FaultSpec { arrays, ..FaultSpec::default() }.arrays(own)
+            FaultSpec {
+                arrays,
+                ..FaultSpec::default()
+            }
+            .arrays(own)
         };
         assert_eq!(arrays(&[], &own).unwrap(), [own]);
-        let error = arrays(&["independent,model"], &own).unwrap_err().to_string();
-        assert!(error.contains("that of the memory model is: independent"), "{error}");
-        let weak = ArraySpec { column_correlation: 0.5, ..own };
+        let error = arrays(&["independent,model"], &own)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("that of the memory model is: independent"),
+            "{error}"
+        );
+        let weak = ArraySpec {
+            column_correlation: 0.5,
+            ..own
+        };
         assert_eq!(arrays(&["independent,model"], &weak).unwrap(), [own, weak]);
     }
 }

@@ -14,18 +14,39 @@ pub fn accuracy_ber(summaries: &[Summary]) -> String {
     let shown = (curves::has_bands(&all), curves::has_whiskers(&all));
     let curves: Vec<Curve> = all.iter().map(|s| curve(s, shown)).collect();
     let zero = summaries.iter().any(|s| s.design.ber == Some(0.0));
-    let x = Axis::logarithmic("Bit error rate", summaries.iter().filter_map(|s| s.design.ber), zero);
+    let x = Axis::logarithmic(
+        "Bit error rate",
+        summaries.iter().filter_map(|s| s.design.ber),
+        zero,
+    );
     let mut legend = Legend::of(&all);
-    curves::explain(&mut legend, &curves, "95 % interval of the mean", "5 to 95 % of chips");
+    curves::explain(
+        &mut legend,
+        &curves,
+        "95 % interval of the mean",
+        "5 to 95 % of chips",
+    );
     let axes = curves::accuracy_panels(&curves);
     let count = axes.len();
     let panels = axes.into_iter().enumerate().map(|(i, (y, height))| {
         let labelled = i + 1 == count;
-        Panel { x: x.clone(), y, height, labelled, above: None }
+        Panel {
+            x: x.clone(),
+            y,
+            height,
+            labelled,
+            above: None,
+        }
     });
-    sheet("Accuracy against bit error rate", panels.collect(), 28.0, &legend, |canvas, plane, _| {
-        curves::draw(canvas, plane, &curves, |_| ());
-    })
+    sheet(
+        "Accuracy against bit error rate",
+        panels.collect(),
+        28.0,
+        &legend,
+        |canvas, plane, _| {
+            curves::draw(canvas, plane, &curves, |_| ());
+        },
+    )
 }
 
 /// One run at 0 and one of the positive rates: no line crosses the break of the axis.
@@ -33,8 +54,12 @@ fn curve(series: &Series<'_>, (bands, whiskers): (bool, bool)) -> Curve {
     let spot = |p: &&Summary| Some(accuracy_spot(p, p.design.ber?.max(0.0), bands, whiskers));
     let mut spots: Vec<Spot> = series.points.iter().filter_map(spot).collect();
     spots.sort_by(|a, b| a.x.total_cmp(&b.x));
-    let (mut error_free, rates): (Vec<Spot>, Vec<Spot>) = spots.into_iter().partition(|s| s.x == 0.0);
+    let (mut error_free, rates): (Vec<Spot>, Vec<Spot>) =
+        spots.into_iter().partition(|s| s.x == 0.0);
     error_free.dedup_by(|a, b| a.y == b.y);
     let runs = error_free.into_iter().map(|spot| vec![spot]).chain([rates]);
-    Curve { look: series.look, runs: runs.filter(|run| !run.is_empty()).collect() }
+    Curve {
+        look: series.look,
+        runs: runs.filter(|run| !run.is_empty()).collect(),
+    }
 }

@@ -15,7 +15,10 @@ pub fn accuracy_voltage(summaries: &[Summary], memories: &[MemoryCurve]) -> Stri
     let mut legend = Legend::of(&all);
     let (mut panels, mut contents) = (Vec::new(), Vec::new());
     for unit in curves::units(summaries) {
-        let points: Vec<&Summary> = summaries.iter().filter(|s| s.design.voltage_unit == unit).collect();
+        let points: Vec<&Summary> = summaries
+            .iter()
+            .filter(|s| s.design.voltage_unit == unit)
+            .collect();
         let x = curves::voltage_axis(unit, points.iter().filter_map(|s| s.design.voltage));
         let edge = curves::extrapolated_below(&points, memories);
         let curves = curves_of(&all, unit, shown);
@@ -23,26 +26,51 @@ pub fn accuracy_voltage(summaries: &[Summary], memories: &[MemoryCurve]) -> Stri
         let count = axes.len();
         for (i, (y, height)) in axes.into_iter().enumerate() {
             let above = (i == 0).then(|| curves::rates_above(&points)).flatten();
-            panels.push(Panel { x: x.clone(), y, height, labelled: i + 1 == count, above });
+            panels.push(Panel {
+                x: x.clone(),
+                y,
+                height,
+                labelled: i + 1 == count,
+                above,
+            });
             contents.push((curves.clone(), edge));
         }
     }
-    let every: Vec<Curve> = contents.iter().flat_map(|(curves, _)| curves.clone()).collect();
-    curves::explain(&mut legend, &every, "95 % interval of the mean", "5 to 95 % of chips");
+    let every: Vec<Curve> = contents
+        .iter()
+        .flat_map(|(curves, _)| curves.clone())
+        .collect();
+    curves::explain(
+        &mut legend,
+        &every,
+        "95 % interval of the mean",
+        "5 to 95 % of chips",
+    );
     if contents.iter().any(|(_, edge)| edge.is_some()) {
         legend.add(Sample::Hatch, "below the measured span");
     }
-    sheet("Accuracy against supply voltage", panels, 28.0, &legend, |canvas, plane, i| {
-        curves::hatch_below(canvas, plane, contents[i].1);
-        curves::draw(canvas, plane, &contents[i].0, |_| ());
-    })
+    sheet(
+        "Accuracy against supply voltage",
+        panels,
+        28.0,
+        &legend,
+        |canvas, plane, i| {
+            curves::hatch_below(canvas, plane, contents[i].1);
+            curves::draw(canvas, plane, &contents[i].0, |_| ());
+        },
+    )
 }
 
 fn curves_of(all: &[Series<'_>], unit: VoltageUnit, (bands, whiskers): (bool, bool)) -> Vec<Curve> {
     let curve = |s: &Series<'_>| {
         let points = s.points.iter().filter(|p| p.design.voltage_unit == unit);
-        let run = points.filter_map(|p| Some(accuracy_spot(p, p.design.voltage?, bands, whiskers))).collect();
-        Curve { look: s.look, runs: vec![run] }
+        let run = points
+            .filter_map(|p| Some(accuracy_spot(p, p.design.voltage?, bands, whiskers)))
+            .collect();
+        Curve {
+            look: s.look,
+            runs: vec![run],
+        }
     };
     all.iter().map(curve).collect()
 }

@@ -41,16 +41,36 @@ pub fn attack(attacks: &[AttackRow], flips: &[FlipRow]) -> String {
         legend.name(Sample::Line(Stroke::solid(curve.color, 2.8)), curve.name);
     }
     if several {
-        legend.add(Sample::Line(Stroke::solid(Color::GREY.at(0.6), 1.0)), "single attacks");
+        legend.add(
+            Sample::Line(Stroke::solid(Color::GREY.at(0.6), 1.0)),
+            "single attacks",
+        );
     }
-    legend.add(Sample::Line(Stroke { color: Color::INK, width: 1.8, dash: RANDOM }), "random flips");
-    legend.add(Sample::Line(Stroke { color: Color::GREY, width: 1.6, dash: TARGET }), "target");
+    legend.add(
+        Sample::Line(Stroke {
+            color: Color::INK,
+            width: 1.8,
+            dash: RANDOM,
+        }),
+        "random flips",
+    );
+    legend.add(
+        Sample::Line(Stroke {
+            color: Color::GREY,
+            width: 1.6,
+            dash: TARGET,
+        }),
+        "target",
+    );
     for (reached, words) in [(true, "target reached"), (false, "ended before")] {
         if every().any(|(_, so)| *so == reached) {
             legend.add(Sample::Marker(Shape::Circle, Color::INK, !reached), words);
         }
     }
-    let most = every().filter_map(|(path, _)| path.last()).map(|end| end.0).fold(1.0, f64::max);
+    let most = every()
+        .filter_map(|(path, _)| path.last())
+        .map(|end| end.0)
+        .fold(1.0, f64::max);
     let panels = widths(attacks).into_iter().map(|width| {
         let of_width = width.map_or(String::new(), |bits| format!(", {bits} bit"));
         let panel = Panel {
@@ -63,15 +83,32 @@ pub fn attack(attacks: &[AttackRow], flips: &[FlipRow]) -> String {
         (panel, width)
     });
     let (panels, widths): (Vec<Panel>, Vec<Option<u32>>) = panels.unzip();
-    sheet("Accuracy under bit-flip attack", panels, 28.0, &legend, |canvas, plane, i| {
-        let ends = plane.x.ends();
-        for target in targets(attacks) {
-            let line = [(ends.0, 100.0 * target), (ends.1, 100.0 * target)];
-            plane.line(canvas, &line, Stroke { color: Color::GREY, width: 1.6, dash: TARGET });
-        }
-        let own = |curve: &&Curve<'_>| widths[i].is_none_or(|bits| bits == curve.bits);
-        curves.iter().filter(own).for_each(|curve| draw(canvas, plane, curve));
-    })
+    sheet(
+        "Accuracy under bit-flip attack",
+        panels,
+        28.0,
+        &legend,
+        |canvas, plane, i| {
+            let ends = plane.x.ends();
+            for target in targets(attacks) {
+                let line = [(ends.0, 100.0 * target), (ends.1, 100.0 * target)];
+                plane.line(
+                    canvas,
+                    &line,
+                    Stroke {
+                        color: Color::GREY,
+                        width: 1.6,
+                        dash: TARGET,
+                    },
+                );
+            }
+            let own = |curve: &&Curve<'_>| widths[i].is_none_or(|bits| bits == curve.bits);
+            curves
+                .iter()
+                .filter(own)
+                .for_each(|curve| draw(canvas, plane, curve));
+        },
+    )
 }
 
 /// The widths that have a panel of their own; one panel for all where each model has a colour of its own.
@@ -94,13 +131,21 @@ fn targets(attacks: &[AttackRow]) -> Vec<f64> {
 fn curves<'a>(attacks: &'a [AttackRow], flips: &[FlipRow]) -> Vec<Curve<'a>> {
     let mut measured: BTreeMap<(&str, u32, Flipper), Path> = BTreeMap::new();
     for f in flips {
-        let point = f.flip.accuracy.map(|accuracy| (f.flip.flip as f64, 100.0 * accuracy));
-        measured.entry((&f.model, f.restart, f.attack)).or_default().extend(point);
+        let point = f
+            .flip
+            .accuracy
+            .map(|accuracy| (f.flip.flip as f64, 100.0 * accuracy));
+        measured
+            .entry((&f.model, f.restart, f.attack))
+            .or_default()
+            .extend(point);
     }
     let path = |attack: &AttackRow, who: Flipper| {
         let own = measured.get(&(attack.model.as_str(), attack.restart, who));
         let own = own.into_iter().flatten().copied();
-        std::iter::once((0.0, 100.0 * attack.clean_accuracy)).chain(own).collect::<Path>()
+        std::iter::once((0.0, 100.0 * attack.clean_accuracy))
+            .chain(own)
+            .collect::<Path>()
     };
     let mut models: Vec<&AttackRow> = Vec::new();
     for attack in attacks {
@@ -111,8 +156,12 @@ fn curves<'a>(attacks: &'a [AttackRow], flips: &[FlipRow]) -> Vec<Curve<'a>> {
     let colors = colors(&models, widths(attacks) == [None]);
     let curve = |(at, (model, color)): (usize, (&&'a AttackRow, Color))| {
         let own = attacks.iter().filter(|attack| attack.model == model.model);
-        let searched =
-            |attack: &AttackRow| (path(attack, Flipper::BitSearch), attack.stopped_by == Stop::Accuracy);
+        let searched = |attack: &AttackRow| {
+            (
+                path(attack, Flipper::BitSearch),
+                attack.stopped_by == Stop::Accuracy,
+            )
+        };
         Curve {
             name: &model.model,
             bits: model.bits,
@@ -129,20 +178,42 @@ fn curves<'a>(attacks: &'a [AttackRow], flips: &[FlipRow]) -> Vec<Curve<'a>> {
 /// of a panel have a method each; else by place in the panel.
 fn colors(models: &[&AttackRow], one_panel: bool) -> Vec<Color> {
     let together = |a: &AttackRow, b: &AttackRow| one_panel || a.bits == b.bits;
-    let methods: BTreeSet<(bool, &str)> = models.iter().map(|model| method_order(&model.method)).collect();
+    let methods: BTreeSet<(bool, &str)> = models
+        .iter()
+        .map(|model| method_order(&model.method))
+        .collect();
     let alone = models.iter().all(|model| {
-        models.iter().filter(|other| together(model, other) && other.method == model.method).count() == 1
+        models
+            .iter()
+            .filter(|other| together(model, other) && other.method == model.method)
+            .count()
+            == 1
     });
     let place = |(at, model): (usize, &&AttackRow)| match alone && methods.len() <= PALETTE.len() {
         true => methods.range(..method_order(&model.method)).count(),
-        false => models[..at].iter().filter(|other| together(model, other)).count(),
+        false => models[..at]
+            .iter()
+            .filter(|other| together(model, other))
+            .count(),
     };
-    models.iter().enumerate().map(|model| PALETTE[place(model) % PALETTE.len()]).collect()
+    models
+        .iter()
+        .enumerate()
+        .map(|model| PALETTE[place(model) % PALETTE.len()])
+        .collect()
 }
 
 fn draw(canvas: &mut Canvas<'_>, plane: &Plane, curve: &Curve<'_>) {
     let random: Vec<&Path> = curve.random.iter().collect();
-    plane.line(canvas, &mean(&random), Stroke { color: curve.color, width: 1.8, dash: RANDOM });
+    plane.line(
+        canvas,
+        &mean(&random),
+        Stroke {
+            color: curve.color,
+            width: 1.8,
+            dash: RANDOM,
+        },
+    );
     if curve.search.len() > 1 {
         for (path, _) in &curve.search {
             plane.line(canvas, path, Stroke::solid(curve.color.at(0.5), 1.0));
@@ -162,12 +233,23 @@ fn draw(canvas: &mut Canvas<'_>, plane: &Plane, curve: &Curve<'_>) {
 /// Mean over attacks at every number of flips that all of them made. Inside a step of several flips, where nothing
 /// was measured, an attack counts with its last accuracy.
 fn mean(paths: &[&Path]) -> Path {
-    let shared = paths.iter().map(|path| path.last().map_or(0.0, |end| end.0)).fold(f64::INFINITY, f64::min);
-    let mut places: Vec<f64> = paths.iter().flat_map(|path| path.iter().map(|point| point.0)).collect();
+    let shared = paths
+        .iter()
+        .map(|path| path.last().map_or(0.0, |end| end.0))
+        .fold(f64::INFINITY, f64::min);
+    let mut places: Vec<f64> = paths
+        .iter()
+        .flat_map(|path| path.iter().map(|point| point.0))
+        .collect();
     places.retain(|x| *x <= shared);
     places.sort_by(f64::total_cmp);
     places.dedup();
-    let last = |path: &Path, x: f64| path.iter().take_while(|point| point.0 <= x).last().map(|point| point.1);
+    let last = |path: &Path, x: f64| {
+        path.iter()
+            .take_while(|point| point.0 <= x)
+            .last()
+            .map(|point| point.1)
+    };
     let at = |x: f64| {
         let sum: f64 = paths.iter().filter_map(|path| last(path, x)).sum();
         (x, sum / paths.len().max(1) as f64)
@@ -190,7 +272,10 @@ mod tests {
 
     #[test]
     fn the_mean_ends_where_the_shortest_attack_does_and_holds_the_last_measured_value() {
-        let (a, b) = (vec![(0.0, 90.0), (1.0, 80.0), (3.0, 20.0)], vec![(0.0, 90.0), (2.0, 40.0)]);
+        let (a, b) = (
+            vec![(0.0, 90.0), (1.0, 80.0), (3.0, 20.0)],
+            vec![(0.0, 90.0), (2.0, 40.0)],
+        );
         assert_eq!(mean(&[&a, &b]), [(0.0, 90.0), (1.0, 85.0), (2.0, 60.0)]);
         assert!(mean(&[]).is_empty());
     }
@@ -203,9 +288,14 @@ mod tests {
             unit("wcat-4bit", 0, &[0.9, 0.8, 0.7, 0.6], Stop::Flips),
         ];
         let svg = drawn(&units);
-        for words in
-            ["normal-4bit", "wcat-4bit", "single attacks", "random flips", "target reached", "ended before"]
-        {
+        for words in [
+            "normal-4bit",
+            "wcat-4bit",
+            "single attacks",
+            "random flips",
+            "target reached",
+            "ended before",
+        ] {
             assert!(svg.contains(words), "{words}");
         }
         let one = drawn(&units[..1]);
@@ -227,7 +317,9 @@ mod tests {
         let rows: Vec<AttackRow> = units.iter().map(|unit| unit.row.clone()).collect();
         let curves = curves(&rows, &[]);
         for (i, a) in curves.iter().enumerate() {
-            assert!(curves[..i].iter().all(|b| a.bits != b.bits || a.color != b.color));
+            assert!(curves[..i]
+                .iter()
+                .all(|b| a.bits != b.bits || a.color != b.color));
         }
         assert!(drawn(&units[..7]).contains(">\nAccuracy (%)\n<"));
     }
@@ -241,16 +333,26 @@ mod tests {
                 row
             };
             let rows: Vec<AttackRow> = methods.iter().enumerate().map(row).collect();
-            curves(&rows, &[]).iter().map(|curve| curve.color).collect::<Vec<_>>()
+            curves(&rows, &[])
+                .iter()
+                .map(|curve| curve.color)
+                .collect::<Vec<_>>()
         };
         let [blue, red, green, ..] = PALETTE;
-        assert_eq!(of(&[("wcat", 4), ("plclip", 4), ("normal", 4)]), [green, red, blue]);
-        let widths =
-            [8, 4].map(|bits| ["wclip", "lsq", "wcat", "normal"].map(|method| (method, bits))).concat();
+        assert_eq!(
+            of(&[("wcat", 4), ("plclip", 4), ("normal", 4)]),
+            [green, red, blue]
+        );
+        let widths = [8, 4]
+            .map(|bits| ["wclip", "lsq", "wcat", "normal"].map(|method| (method, bits)))
+            .concat();
         let once = [PALETTE[3], red, green, blue];
         assert_eq!(of(&widths), [once, once].concat());
         // two of one method: by place
-        assert_eq!(of(&[("wcat", 4), ("wcat", 4), ("normal", 4)]), [blue, red, green]);
+        assert_eq!(
+            of(&[("wcat", 4), ("wcat", 4), ("normal", 4)]),
+            [blue, red, green]
+        );
     }
 
     #[test]

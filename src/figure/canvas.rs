@@ -44,7 +44,11 @@ pub(super) struct Stroke {
 impl Stroke {
     /// A solid line.
     pub(super) fn solid(color: Color, width: f64) -> Self {
-        Self { color, width, dash: &[] }
+        Self {
+            color,
+            width,
+            dash: &[],
+        }
     }
 }
 
@@ -63,7 +67,11 @@ pub(super) enum Hang {
 
 /// The style in plotters' terms; `width` in steps of the fine grid.
 fn pen(color: Color, width: u32) -> ShapeStyle {
-    ShapeStyle { color: rgba(color), filled: true, stroke_width: width }
+    ShapeStyle {
+        color: rgba(color),
+        filled: true,
+        stroke_width: width,
+    }
 }
 
 fn rgba(color: Color) -> RGBAColor {
@@ -80,8 +88,13 @@ pub(super) struct Canvas<'a> {
 pub(super) fn drawn(height: f64, title: &str, draw: impl FnOnce(&mut Canvas<'_>)) -> String {
     let fine = (fine(WIDTH) as u32, fine(height) as u32);
     let mut svg = String::new();
-    let mut canvas = Canvas { backend: SVGBackend::with_string(&mut svg, fine) };
-    canvas.polygon(&[(0.0, 0.0), (WIDTH, 0.0), (WIDTH, height), (0.0, height)], Color::WHITE);
+    let mut canvas = Canvas {
+        backend: SVGBackend::with_string(&mut svg, fine),
+    };
+    canvas.polygon(
+        &[(0.0, 0.0), (WIDTH, 0.0), (WIDTH, height), (0.0, height)],
+        Color::WHITE,
+    );
     draw(&mut canvas);
     drop(canvas);
     let title = text::escape(title);
@@ -96,11 +109,17 @@ pub(super) fn drawn(height: f64, title: &str, draw: impl FnOnce(&mut Canvas<'_>)
 fn joined(svg: &str) -> String {
     let mut out = String::with_capacity(svg.len());
     let lines: Vec<&str> = svg.lines().collect();
-    for run in lines.chunk_by(|a, b| parts(a).zip(parts(b)).is_some_and(|((a, _), (b, _))| a == b)) {
+    for run in lines.chunk_by(|a, b| {
+        parts(a)
+            .zip(parts(b))
+            .is_some_and(|((a, _), (b, _))| a == b)
+    }) {
         match (run, parts(run[0])) {
             ([_, _, ..], Some((look, _))) => {
-                let pieces =
-                    run.iter().filter_map(|line| parts(line)).map(|(_, points)| format!("M{points}"));
+                let pieces = run
+                    .iter()
+                    .filter_map(|line| parts(line))
+                    .map(|(_, points)| format!("M{points}"));
                 out += &format!("<path {look} d=\"{}\"/>\n", pieces.collect::<String>());
             }
             _ => run.iter().for_each(|line| out.extend([line, "\n"])),
@@ -111,7 +130,10 @@ fn joined(svg: &str) -> String {
 
 /// Attributes and points of a line in an SVG file.
 fn parts(line: &str) -> Option<(&str, &str)> {
-    let (look, points) = line.strip_prefix("<polyline ")?.strip_suffix("\"/>")?.split_once(" points=\"")?;
+    let (look, points) = line
+        .strip_prefix("<polyline ")?
+        .strip_suffix("\"/>")?
+        .split_once(" points=\"")?;
     Some((look, points.trim_end()))
 }
 
@@ -127,14 +149,20 @@ impl Canvas<'_> {
     /// A filled polygon.
     pub(super) fn polygon(&mut self, points: &[(f64, f64)], color: Color) {
         if points.len() > 2 {
-            self.backend.fill_polygon(points.iter().copied().map(point), &pen(color, 0)).ok();
+            self.backend
+                .fill_polygon(points.iter().copied().map(point), &pen(color, 0))
+                .ok();
         }
     }
 
     /// The outline of a polygon.
     pub(super) fn outline(&mut self, points: &[(f64, f64)], color: Color, width: f64) {
         // The first two corners again, so that the joint of the last corner is mitred as well.
-        let closed: Vec<_> = points.iter().chain(points.iter().take(2)).copied().collect();
+        let closed: Vec<_> = points
+            .iter()
+            .chain(points.iter().take(2))
+            .copied()
+            .collect();
         self.polyline(&closed, Stroke::solid(color, width));
     }
 
@@ -143,7 +171,9 @@ impl Canvas<'_> {
         let pen = pen(stroke.color, fine(stroke.width).max(1) as u32);
         for piece in dashes(points, stroke.dash) {
             if piece.len() > 1 {
-                self.backend.draw_path(piece.into_iter().map(point), &pen).ok();
+                self.backend
+                    .draw_path(piece.into_iter().map(point), &pen)
+                    .ok();
             }
         }
     }
@@ -163,18 +193,33 @@ impl Canvas<'_> {
         self.write(at, what, size, color, hang, FontStyle::Bold);
     }
 
-    fn write(&mut self, at: (f64, f64), what: &str, size: f64, color: Color, hang: Hang, weight: FontStyle) {
+    fn write(
+        &mut self,
+        at: (f64, f64),
+        what: &str,
+        size: f64,
+        color: Color,
+        hang: Hang,
+        weight: FontStyle,
+    ) {
         let h = match hang {
             Hang::Left => HPos::Left,
             Hang::Center | Hang::Upward => HPos::Center,
             Hang::Right => HPos::Right,
         };
-        let turn = if hang == Hang::Upward { FontTransform::Rotate270 } else { FontTransform::None };
+        let turn = if hang == Hang::Upward {
+            FontTransform::Rotate270
+        } else {
+            FontTransform::None
+        };
         // plotters divides the size by 1.24 when it writes the file.
-        let font = plotters::style::FontDesc::new(FontFamily::Name(FAMILY), size * FINE * 1.24, weight)
-            .transform(turn);
+        let font =
+            plotters::style::FontDesc::new(FontFamily::Name(FAMILY), size * FINE * 1.24, weight)
+                .transform(turn);
         let ink = rgba(color);
-        let style = TextStyle::from(font).color(&ink).pos(Pos::new(h, VPos::Center));
+        let style = TextStyle::from(font)
+            .color(&ink)
+            .pos(Pos::new(h, VPos::Center));
         self.backend.draw_text(what, &style, point(at)).ok();
     }
 
@@ -188,8 +233,16 @@ impl Canvas<'_> {
         // Lines x + y = c, rising to the right, with the corner (x0, y0) at c = 0.
         let mut c = STEP;
         while c < width + height {
-            let from = if c < height { (x0, y0 + c) } else { (x0 + c - height, y1) };
-            let to = if c < width { (x0 + c, y0) } else { (x1, y0 + c - width) };
+            let from = if c < height {
+                (x0, y0 + c)
+            } else {
+                (x0 + c - height, y1)
+            };
+            let to = if c < width {
+                (x0 + c, y0)
+            } else {
+                (x1, y0 + c - width)
+            };
             self.line(from, to, Stroke::solid(color, 0.8));
             c += STEP;
         }
@@ -198,7 +251,9 @@ impl Canvas<'_> {
 
 /// Cuts a line into its dashes; the whole line where `pattern` is empty.
 fn dashes(points: &[(f64, f64)], pattern: &[f64]) -> Vec<Vec<(f64, f64)>> {
-    let Some(&first) = points.first() else { return Vec::new() };
+    let Some(&first) = points.first() else {
+        return Vec::new();
+    };
     if pattern.is_empty() || pattern.iter().any(|length| *length <= 0.0) {
         return vec![points.to_vec()];
     }
@@ -249,17 +304,31 @@ mod tests {
     #[test]
     fn lines_of_one_look_are_joined_and_the_picture_is_the_same() {
         let svg = drawn(40.0, "t", |canvas| {
-            let dashed = Stroke { color: Color::INK, width: 2.0, dash: &[4.0, 3.0] };
+            let dashed = Stroke {
+                color: Color::INK,
+                width: 2.0,
+                dash: &[4.0, 3.0],
+            };
             canvas.polyline(&[(0.0, 3.0), (30.0, 20.0), (60.0, 10.0)], dashed);
             canvas.line((0.0, 30.0), (50.0, 30.0), Stroke::solid(Color::GREY, 1.0));
             canvas.text((20.0, 20.0), "a < b", 12.0, Color::INK, Hang::Left);
         });
-        assert_eq!((svg.matches("<path ").count(), svg.matches("<polyline ").count()), (1, 1), "{svg}");
+        assert_eq!(
+            (
+                svg.matches("<path ").count(),
+                svg.matches("<polyline ").count()
+            ),
+            (1, 1),
+            "{svg}"
+        );
         let apart = svg.lines().map(|line| match line.strip_prefix("<path ") {
             None => format!("{line}\n"),
             Some(path) => {
                 let (look, pieces) = path.trim_end_matches("\"/>").split_once(" d=\"M").unwrap();
-                pieces.split('M').map(|points| format!("<polyline {look} points=\"{points} \"/>\n")).collect()
+                pieces
+                    .split('M')
+                    .map(|points| format!("<polyline {look} points=\"{points} \"/>\n"))
+                    .collect()
             }
         });
         let apart: String = apart.collect();
@@ -269,14 +338,23 @@ mod tests {
 
     #[test]
     fn hatching_stays_inside_its_rectangle() {
-        let svg = drawn(100.0, "t", |canvas| canvas.hatch((20.0, 10.0), (50.0, 90.0), Color::GREY));
-        let path = svg.split(" d=\"M").nth(1).and_then(|rest| rest.split('"').next()).unwrap();
+        let svg = drawn(100.0, "t", |canvas| {
+            canvas.hatch((20.0, 10.0), (50.0, 90.0), Color::GREY)
+        });
+        let path = svg
+            .split(" d=\"M")
+            .nth(1)
+            .and_then(|rest| rest.split('"').next())
+            .unwrap();
         let mut lines = 0;
         for points in path.split('M') {
             for pair in points.split_whitespace() {
                 let (x, y) = pair.split_once(',').unwrap();
                 let (x, y): (f64, f64) = (x.parse().unwrap(), y.parse().unwrap());
-                assert!((400.0..=1000.0).contains(&x) && (200.0..=1800.0).contains(&y), "{pair}");
+                assert!(
+                    (400.0..=1000.0).contains(&x) && (200.0..=1800.0).contains(&y),
+                    "{pair}"
+                );
             }
             lines += 1;
         }

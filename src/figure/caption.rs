@@ -20,7 +20,9 @@ pub(super) fn pareto(points: &Averaged, frontiers: &Pareto) -> String {
             .to_owned(),
     ];
     if summaries.iter().any(|s| s.design.voltage.is_none()) {
-        words.push("Markers that no line joins: design points with a voltage for each domain.".to_owned());
+        words.push(
+            "Markers that no line joins: design points with a voltage for each domain.".to_owned(),
+        );
     }
     if !frontiers.savings.is_empty() {
         let baseline = frontiers.baseline.as_deref().unwrap_or("baseline");
@@ -54,7 +56,8 @@ pub(super) fn accuracy_voltage(points: &Averaged) -> String {
 /// Caption of `accuracy_ber`.
 pub(super) fn accuracy_ber(points: &Averaged) -> String {
     let summaries = &points.summaries;
-    let mut words = vec!["Mean accuracy against the bit error rate of the weight memory.".to_owned()];
+    let mut words =
+        vec!["Mean accuracy against the bit error rate of the weight memory.".to_owned()];
     if summaries.iter().any(|s| s.design.ber == Some(0.0)) {
         words.push("The axis is broken: 0 stands for the error-free voltage and above.".to_owned());
     }
@@ -92,7 +95,10 @@ pub(super) fn yield_voltage(points: &Averaged) -> String {
 
 /// Caption of `memory_model`.
 pub(super) fn memory_model(curves: &[MemoryCurve]) -> String {
-    let names: Vec<_> = curves.iter().map(|c| format!("{} ({})", c.name, c.title)).collect();
+    let names: Vec<_> = curves
+        .iter()
+        .map(|c| format!("{} ({})", c.name, c.title))
+        .collect();
     let mut words = vec![format!(
         "Bit error rate, and energy of one bit access relative to the error-free voltage, against supply voltage: {}.",
         names.join("; ")
@@ -100,7 +106,12 @@ pub(super) fn memory_model(curves: &[MemoryCurve]) -> String {
     if curves.iter().any(|c| !c.measured.is_empty()) {
         words.push("Markers: measured points.".into());
     }
-    let occurs = |source| curves.iter().flat_map(|c| &c.points).any(|p| p.source == source);
+    let occurs = |source| {
+        curves
+            .iter()
+            .flat_map(|c| &c.points)
+            .any(|p| p.source == source)
+    };
     if occurs(BerSource::Measured) {
         words.push("Solid: inside the measured span, interpolated in probit space.".into());
     }
@@ -111,10 +122,15 @@ pub(super) fn memory_model(curves: &[MemoryCurve]) -> String {
         );
     }
     if occurs(BerSource::Extrapolated) {
-        words.push("Dotted: below the measured span, the last slope continued; not measured.".into());
+        words.push(
+            "Dotted: below the measured span, the last slope continued; not measured.".into(),
+        );
     }
     if occurs(BerSource::ErrorFree) {
-        words.push("The vertical line is the error-free voltage: no failing cell from there upwards.".into());
+        words.push(
+            "The vertical line is the error-free voltage: no failing cell from there upwards."
+                .into(),
+        );
     }
     words.join(" ")
 }
@@ -123,22 +139,33 @@ pub(super) fn memory_model(curves: &[MemoryCurve]) -> String {
 fn sample(points: &Averaged) -> String {
     let summaries = &points.summaries;
     let span = |of: &dyn Fn(&Summary) -> u64, one: &str, many: &str| {
-        let (low, high) = summaries.iter().map(of).fold((u64::MAX, 0), |(l, h), n| (l.min(n), h.max(n)));
+        let (low, high) = summaries
+            .iter()
+            .map(of)
+            .fold((u64::MAX, 0), |(l, h), n| (l.min(n), h.max(n)));
         match (low, high) {
             (1, 1) => format!("1 {one}"),
             (low, high) if low == high => format!("{low} {many}"),
             (low, high) => format!("{low} to {high} {many}"),
         }
     };
-    let samples: BTreeSet<(u64, u64)> = summaries.iter().map(|s| (s.images, s.test_images)).collect();
-    let own = summaries.iter().any(|s| s.is_two_level() && s.images < s.test_images);
+    let samples: BTreeSet<(u64, u64)> = summaries
+        .iter()
+        .map(|s| (s.images, s.test_images))
+        .collect();
+    let own = summaries
+        .iter()
+        .any(|s| s.is_two_level() && s.images < s.test_images);
     let images = match samples.iter().next() {
         Some((used, all)) if samples.len() == 1 && used < all => {
             format!("{used} of {all} test images")
         }
         _ => span(&|s| s.images, "test image", "test images"),
     };
-    let datasets: BTreeSet<&str> = summaries.iter().map(|s| s.design.dataset.as_str()).collect();
+    let datasets: BTreeSet<&str> = summaries
+        .iter()
+        .map(|s| s.design.dataset.as_str())
+        .collect();
     format!(
         "Each point: {}{}, {images} of {}{}.",
         match points.trainings {
@@ -163,7 +190,9 @@ fn bands(points: &Averaged) -> String {
             .into();
     }
     let student = summaries.iter().any(|s| s.student.is_some());
-    let bootstrap = summaries.iter().any(|s| s.student.is_none() && s.bootstrap.is_some());
+    let bootstrap = summaries
+        .iter()
+        .any(|s| s.student.is_none() && s.bootstrap.is_some());
     let bands = match (student, bootstrap) {
         (true, false) => "Bands: 95 % Student-t interval of the mean over chips",
         (true, true) => {
@@ -176,8 +205,16 @@ fn bands(points: &Averaged) -> String {
     let own = summaries.iter().any(Summary::is_two_level);
     format!(
         "{bands}{}{}.",
-        if subset { ", widened by the choice of test images" } else { "" },
-        if own { ", in which the choice of each chip's images is included" } else { "" }
+        if subset {
+            ", widened by the choice of test images"
+        } else {
+            ""
+        },
+        if own {
+            ", in which the choice of each chip's images is included"
+        } else {
+            ""
+        }
     )
 }
 
@@ -188,15 +225,15 @@ fn whiskers(summaries: &[Summary]) -> Option<String> {
     Some(if curves::has_whiskers(&series(summaries)) {
         "Bars: 5 to 95 % quantiles over chips, series side by side.".into()
     } else {
-        "The quantiles over chips are in the table: bars of so many series would hide each other.".into()
+        "The quantiles over chips are in the table: bars of so many series would hide each other."
+            .into()
     })
 }
 
 fn hollow(summaries: &[Summary]) -> Option<String> {
-    summaries
-        .iter()
-        .any(extrapolated)
-        .then(|| "Hollow markers: the bit error rate is extrapolated below the measured span.".into())
+    summaries.iter().any(extrapolated).then(|| {
+        "Hollow markers: the bit error rate is extrapolated below the measured span.".into()
+    })
 }
 
 fn hatched(summaries: &[Summary]) -> Option<String> {

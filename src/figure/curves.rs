@@ -47,7 +47,9 @@ pub(super) fn accuracy_spot(summary: &Summary, x: f64, bands: bool, whiskers: bo
     Spot {
         x,
         y: 100.0 * summary.mean,
-        band: interval(summary).filter(|_| bands).map(|i| (100.0 * i.low, 100.0 * i.high)),
+        band: interval(summary)
+            .filter(|_| bands)
+            .map(|i| (100.0 * i.low, 100.0 * i.high)),
         whisker: summary
             .spread
             .filter(|_| whiskers && summary.chips > 1)
@@ -64,7 +66,10 @@ pub(super) fn has_bands(series: &[Series<'_>]) -> bool {
 /// True where few enough series are drawn for whiskers.
 pub(super) fn has_whiskers(series: &[Series<'_>]) -> bool {
     series.len() <= WHISKERS
-        && series.iter().flat_map(|s| &s.points).any(|p| p.chips > 1 && p.spread.is_some())
+        && series
+            .iter()
+            .flat_map(|s| &s.points)
+            .any(|p| p.chips > 1 && p.spread.is_some())
 }
 
 /// Pixels by which a series is moved to the right when several stand side by side.
@@ -81,7 +86,13 @@ pub(super) fn draw(
 ) {
     for curve in curves {
         for run in &curve.runs {
-            let band = run.iter().map(|s| (s.x, s.band.map_or(s.y, |b| b.0), s.band.map_or(s.y, |b| b.1)));
+            let band = run.iter().map(|s| {
+                (
+                    s.x,
+                    s.band.map_or(s.y, |b| b.0),
+                    s.band.map_or(s.y, |b| b.1),
+                )
+            });
             plane.band(canvas, &band.collect::<Vec<_>>(), curve.look.color.at(0.2));
             if let [spot] = run.as_slice() {
                 lone_band(canvas, plane, spot, curve.look.color);
@@ -89,15 +100,28 @@ pub(super) fn draw(
         }
     }
     for curve in curves {
-        let stroke = Stroke { color: curve.look.color, width: 2.2, dash: curve.look.dash };
+        let stroke = Stroke {
+            color: curve.look.color,
+            width: 2.2,
+            dash: curve.look.dash,
+        };
         for run in &curve.runs {
-            plane.line(canvas, &run.iter().map(|s| (s.x, s.y)).collect::<Vec<_>>(), stroke);
+            plane.line(
+                canvas,
+                &run.iter().map(|s| (s.x, s.y)).collect::<Vec<_>>(),
+                stroke,
+            );
         }
     }
     for (i, curve) in curves.iter().enumerate() {
         // Side by side, so that whiskers of several series at one place can be told apart.
         let shift = shift(i, curves.len());
-        for spot in curve.runs.iter().flatten().filter(|s| plane.holds(plane.at((s.x, s.y)))) {
+        for spot in curve
+            .runs
+            .iter()
+            .flatten()
+            .filter(|s| plane.holds(plane.at((s.x, s.y))))
+        {
             whisker(canvas, plane, spot, shift, curve.look.color);
         }
     }
@@ -106,7 +130,14 @@ pub(super) fn draw(
         for spot in curve.runs.iter().flatten() {
             let at = plane.at((spot.x, spot.y));
             if plane.holds(at) {
-                marker(canvas, at, curve.look.shape, MARKER, curve.look.color, spot.hollow);
+                marker(
+                    canvas,
+                    at,
+                    curve.look.shape,
+                    MARKER,
+                    curve.look.color,
+                    spot.hollow,
+                );
             }
         }
     }
@@ -118,11 +149,16 @@ fn lone_band(canvas: &mut Canvas<'_>, plane: &Plane, spot: &Spot, color: Color) 
     let (_, top, _, bottom) = plane.area;
     let ((x, y0), (_, y1)) = (plane.at((spot.x, low)), plane.at((spot.x, high)));
     let (y0, y1) = (y0.clamp(top, bottom), y1.clamp(top, bottom));
-    canvas.polygon(&[(x - 9.0, y0), (x + 9.0, y0), (x + 9.0, y1), (x - 9.0, y1)], color.at(0.3));
+    canvas.polygon(
+        &[(x - 9.0, y0), (x + 9.0, y0), (x + 9.0, y1), (x - 9.0, y1)],
+        color.at(0.3),
+    );
 }
 
 fn whisker(canvas: &mut Canvas<'_>, plane: &Plane, spot: &Spot, shift: f64, color: Color) {
-    let Some((low, high)) = spot.whisker else { return };
+    let Some((low, high)) = spot.whisker else {
+        return;
+    };
     let (from, to) = (plane.at((spot.x, low)), plane.at((spot.x, high)));
     if from.1 - to.1 < 2.0 {
         return;
@@ -148,8 +184,14 @@ pub(super) fn accuracy_panels(curves: &[Curve]) -> Vec<(Axis, f64)> {
     const WITHIN: (f64, f64) = (0.0, 100.0);
     let spots = || curves.iter().flat_map(|c| c.runs.iter().flatten());
     let ends = |s: &Spot| {
-        let (band, whisker) = (s.band.unwrap_or((s.y, s.y)), s.whisker.unwrap_or((s.y, s.y)));
-        (s.y.min(band.0).min(whisker.0), s.y.max(band.1).max(whisker.1))
+        let (band, whisker) = (
+            s.band.unwrap_or((s.y, s.y)),
+            s.whisker.unwrap_or((s.y, s.y)),
+        );
+        (
+            s.y.min(band.0).min(whisker.0),
+            s.y.max(band.1).max(whisker.1),
+        )
     };
     let low = spots().map(|s| ends(s).0).fold(f64::INFINITY, f64::min);
     let high = spots().map(|s| ends(s).1).fold(f64::NEG_INFINITY, f64::max);
@@ -182,7 +224,10 @@ pub(super) fn explain(legend: &mut Legend, curves: &[Curve], band: &str, whisker
         legend.add(Sample::Whisker, whisker);
     }
     if spots().any(|s| s.hollow) {
-        legend.add(Sample::Marker(Shape::Circle, Color::INK, true), "extrapolated bit error rate");
+        legend.add(
+            Sample::Marker(Shape::Circle, Color::INK, true),
+            "extrapolated bit error rate",
+        );
     }
 }
 
@@ -211,7 +256,11 @@ pub(super) fn voltage_axis(unit: VoltageUnit, voltages: impl Iterator<Item = f64
 pub(super) fn units(summaries: &[Summary]) -> Vec<VoltageUnit> {
     [VoltageUnit::Vmin, VoltageUnit::Volt]
         .into_iter()
-        .filter(|unit| summaries.iter().any(|s| s.design.voltage_unit == *unit && s.design.voltage.is_some()))
+        .filter(|unit| {
+            summaries
+                .iter()
+                .any(|s| s.design.voltage_unit == *unit && s.design.voltage.is_some())
+        })
         .collect()
 }
 
@@ -220,20 +269,37 @@ pub(super) fn units(summaries: &[Summary]) -> Vec<VoltageUnit> {
 /// `None` where the points do not share one memory.
 pub(super) fn rates_above(points: &[&Summary]) -> Option<Above> {
     let first = points.first()?;
-    if points.iter().any(|p| p.design.memory != first.design.memory) {
+    if points
+        .iter()
+        .any(|p| p.design.memory != first.design.memory)
+    {
         return None;
     }
-    let mut known: Vec<(f64, f64)> =
-        points.iter().filter_map(|p| p.design.voltage.zip(p.design.ber)).collect();
+    let mut known: Vec<(f64, f64)> = points
+        .iter()
+        .filter_map(|p| p.design.voltage.zip(p.design.ber))
+        .collect();
     known.sort_by(|a, b| a.0.total_cmp(&b.0));
     known.dedup_by(|a, b| a.0 == b.0);
     let decades: Vec<f64> = (1..=15).map(|e| 10f64.powi(-e)).collect();
     let mut ticks = placed(&known, &decades);
     if ticks.len() < 2 {
-        ticks = known.iter().filter(|(_, ber)| *ber > 0.0).map(|(v, ber)| (*v, text::rate(*ber))).collect();
+        ticks = known
+            .iter()
+            .filter(|(_, ber)| *ber > 0.0)
+            .map(|(v, ber)| (*v, text::rate(*ber)))
+            .collect();
     }
-    ticks.extend(known.iter().find(|(_, ber)| *ber <= 0.0).map(|(v, _)| (*v, "0".to_owned())));
-    Some(Above { label: "Bit error rate".into(), ticks })
+    ticks.extend(
+        known
+            .iter()
+            .find(|(_, ber)| *ber <= 0.0)
+            .map(|(v, _)| (*v, "0".to_owned())),
+    );
+    Some(Above {
+        label: "Bit error rate".into(),
+        ticks,
+    })
 }
 
 /// Voltages at which these falling rates are reached.
@@ -245,7 +311,10 @@ fn placed(known: &[(f64, f64)], rates: &[f64]) -> Vec<(f64, String)> {
             if p0 >= *rate && *rate >= p1 && p1 > 0.0 && p0 > p1 {
                 let (z0, z1) = (probit(p0), probit(p1));
                 let share = (probit(*rate) - z0) / (z1 - z0);
-                ticks.push((v0 + share * (v1 - v0), text::power_of_ten(rate.log10().round() as i32)));
+                ticks.push((
+                    v0 + share * (v1 - v0),
+                    text::power_of_ten(rate.log10().round() as i32),
+                ));
                 break;
             }
         }
@@ -258,9 +327,15 @@ fn placed(known: &[(f64, f64)], rates: &[f64]) -> Vec<(f64, String)> {
 pub(super) fn extrapolated_below(points: &[&Summary], curves: &[MemoryCurve]) -> Option<f64> {
     let mut edge: Option<f64> = None;
     for point in points.iter().filter(|p| extrapolated(p)) {
-        let Some(v) = point.design.voltage else { continue };
+        let Some(v) = point.design.voltage else {
+            continue;
+        };
         let same = |p: &&&Summary| p.design.memory == point.design.memory && !extrapolated(p);
-        let next = points.iter().filter(same).filter_map(|p| p.design.voltage).filter(|u| *u > v);
+        let next = points
+            .iter()
+            .filter(same)
+            .filter_map(|p| p.design.voltage)
+            .filter(|u| *u > v);
         let next = next.fold(f64::INFINITY, f64::min);
         let curve = curves.iter().find(|c| c.name == point.design.memory);
         let measured = curve.and_then(|c| c.measured.iter().map(|m| m.0).min_by(f64::total_cmp));
@@ -279,7 +354,14 @@ pub(super) fn hatch_below(canvas: &mut Canvas<'_>, plane: &Plane, edge: Option<f
     let Some(edge) = edge else { return };
     let (left, top, right, bottom) = plane.area;
     let x = plane.x.place(edge).clamp(0.0, 1.0) * (right - left) + left;
-    canvas.polygon(&[(left, top), (x, top), (x, bottom), (left, bottom)], Color::GREY.at(0.06));
+    canvas.polygon(
+        &[(left, top), (x, top), (x, bottom), (left, bottom)],
+        Color::GREY.at(0.06),
+    );
     canvas.hatch((left, top), (x, bottom), Color::GREY.at(0.35));
-    canvas.line((x, top), (x, bottom), Stroke::solid(Color::GREY.at(0.6), 1.0));
+    canvas.line(
+        (x, top),
+        (x, bottom),
+        Stroke::solid(Color::GREY.at(0.6), 1.0),
+    );
 }

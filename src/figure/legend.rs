@@ -42,7 +42,10 @@ impl Legend {
     /// A legend that begins with the series.
     pub(super) fn of(series: &[Series<'_>]) -> Self {
         let name = |s: &Series<'_>| (Sample::Series(s.look), s.label.clone());
-        Self { names: series.iter().map(name).collect(), notes: Vec::new() }
+        Self {
+            names: series.iter().map(name).collect(),
+            notes: Vec::new(),
+        }
     }
 
     /// Adds the name of a curve: names stand in columns.
@@ -58,10 +61,18 @@ impl Legend {
     /// Rows of (x, sample, name).
     fn rows(&self) -> Vec<Row<'_>> {
         let mut rows = Vec::new();
-        let column = self.names.iter().map(|(_, name)| entry_width(name)).fold(1.0, f64::max);
+        let column = self
+            .names
+            .iter()
+            .map(|(_, name)| entry_width(name))
+            .fold(1.0, f64::max);
         let fit = (((USABLE + GAP) / column).floor() as usize).max(1);
         // As many columns as keep the rows equally full: 12 names in 4 columns rather than 5.
-        let columns = self.names.len().div_ceil(self.names.len().div_ceil(fit).max(1)).max(1);
+        let columns = self
+            .names
+            .len()
+            .div_ceil(self.names.len().div_ceil(fit).max(1))
+            .max(1);
         let left = (WIDTH - columns as f64 * column + GAP).max(2.0 * SIDE) / 2.0;
         for names in self.names.chunks(columns) {
             rows.push(row(names, left, |_| column));
@@ -76,7 +87,11 @@ impl Legend {
             let count = rest.iter().take_while(fits).count().max(1);
             let (notes, others) = rest.split_at(count);
             let width: f64 = notes.iter().map(|(_, note)| entry_width(note)).sum();
-            rows.push(row(notes, (WIDTH - width + GAP).max(2.0 * SIDE) / 2.0, entry_width));
+            rows.push(row(
+                notes,
+                (WIDTH - width + GAP).max(2.0 * SIDE) / 2.0,
+                entry_width,
+            ));
             rest = others;
         }
         rows
@@ -114,7 +129,11 @@ fn row(entries: &[(Sample, String)], left: f64, width: impl Fn(&str) -> f64) -> 
         (x - width(name), *sample)
     };
     let places: Vec<_> = entries.iter().map(place).collect();
-    places.into_iter().zip(entries).map(|((x, sample), (_, name))| (x, sample, name.as_str())).collect()
+    places
+        .into_iter()
+        .zip(entries)
+        .map(|((x, sample), (_, name))| (x, sample, name.as_str()))
+        .collect()
 }
 
 fn draw_sample(canvas: &mut Canvas<'_>, sample: Sample, x: f64, y: f64) {
@@ -123,12 +142,18 @@ fn draw_sample(canvas: &mut Canvas<'_>, sample: Sample, x: f64, y: f64) {
     let patch = [(x, top), (right, top), (right, bottom), (x, bottom)];
     match sample {
         Sample::Series(look) => {
-            let stroke = Stroke { color: look.color, width: 2.2, dash: look.dash };
+            let stroke = Stroke {
+                color: look.color,
+                width: 2.2,
+                dash: look.dash,
+            };
             canvas.line((x, y), (right, y), stroke);
             marker(canvas, (middle, y), look.shape, MARKER, look.color, false);
         }
         Sample::Line(stroke) => canvas.line((x, y), (right, y), stroke),
-        Sample::Marker(shape, color, hollow) => marker(canvas, (middle, y), shape, MARKER, color, hollow),
+        Sample::Marker(shape, color, hollow) => {
+            marker(canvas, (middle, y), shape, MARKER, color, hollow)
+        }
         Sample::Hatch => {
             canvas.hatch((x, top), (right, bottom), Color::GREY.at(0.6));
             canvas.outline(&patch, Color::GREY.at(0.6), 1.0);

@@ -62,7 +62,14 @@ impl Shape {
             Self::Hexagon => turned(6, 0.0, &[1.15]),
             Self::Hourglass => {
                 let r = 1.15 * radius;
-                vec![(-r, -r), (r, -r), (0.25 * r, 0.0), (r, r), (-r, r), (-0.25 * r, 0.0)]
+                vec![
+                    (-r, -r),
+                    (r, -r),
+                    (0.25 * r, 0.0),
+                    (r, r),
+                    (-r, r),
+                    (-0.25 * r, 0.0),
+                ]
             }
             Self::Plus => plus(radius, 0.0),
             Self::Cross => plus(radius, 45.0),
@@ -72,7 +79,10 @@ impl Shape {
     /// The outline round (0, 0) as the path of an SVG, to a hundredth of a pixel.
     pub(super) fn path(self, radius: f64) -> String {
         let corners = self.corners(radius);
-        let corners: Vec<String> = corners.iter().map(|(x, y)| format!("{x:.2} {y:.2}")).collect();
+        let corners: Vec<String> = corners
+            .iter()
+            .map(|(x, y)| format!("{x:.2} {y:.2}"))
+            .collect();
         format!("M{}Z", corners.join("L"))
     }
 }
@@ -98,7 +108,11 @@ pub(super) fn marker(
     color: Color,
     hollow: bool,
 ) {
-    let corners: Vec<_> = shape.corners(radius).into_iter().map(|(dx, dy)| (x + dx, y + dy)).collect();
+    let corners: Vec<_> = shape
+        .corners(radius)
+        .into_iter()
+        .map(|(dx, dy)| (x + dx, y + dy))
+        .collect();
     if hollow {
         canvas.polygon(&corners, Color::WHITE);
         canvas.outline(&corners, color, 1.8);

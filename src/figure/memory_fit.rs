@@ -18,13 +18,25 @@ const MEASURED: Color = PALETTE[0];
 
 /// Draws the figure of a fit of the memory model `name`.
 pub fn memory_fit(name: &str, unit: VoltageUnit, fit: &Fit) -> Figure {
-    let symbol = if unit == VoltageUnit::Volt { "V" } else { "Vmin" };
+    let symbol = if unit == VoltageUnit::Volt {
+        "V"
+    } else {
+        "Vmin"
+    };
     let shown: Vec<&FittedPoint> = fit.points.iter().filter(|p| upper(p).is_some()).collect();
     let x = voltage_axis(unit, shown.iter().map(|p| p.voltage));
     let (low, high) = x.ends();
-    let rates = shown.iter().flat_map(|p| [Some(p.fitted), upper(p), lower(p)]).flatten();
-    let rates = rates.chain([fit.rate(high), fit.rate(low)]).filter(|r| *r > 1e-14);
-    let ratios = shown.iter().flat_map(|p| [upper(p), lower(p)].map(|end| Some(end? / p.fitted))).flatten();
+    let rates = shown
+        .iter()
+        .flat_map(|p| [Some(p.fitted), upper(p), lower(p)])
+        .flatten();
+    let rates = rates
+        .chain([fit.rate(high), fit.rate(low)])
+        .filter(|r| *r > 1e-14);
+    let ratios = shown
+        .iter()
+        .flat_map(|p| [upper(p), lower(p)].map(|end| Some(end? / p.fitted)))
+        .flatten();
     let panels = vec![
         Panel {
             x: x.clone(),
@@ -46,7 +58,11 @@ pub fn memory_fit(name: &str, unit: VoltageUnit, fit: &Fit) -> Figure {
         Some(i) => format!("{:.4} ({:.4} to {:.4}) {symbol}", p.value, i.low, i.high),
         None => format!("{:.4} {symbol}", p.value),
     };
-    let line = format!("fitted: μ = {}, σ = {}", digits(&fit.mu), digits(&fit.sigma));
+    let line = format!(
+        "fitted: μ = {}, σ = {}",
+        digits(&fit.mu),
+        digits(&fit.sigma)
+    );
     legend.add(Sample::Line(Stroke::solid(LINE, 2.4)), line);
     legend.add(Sample::Marker(Shape::Circle, MEASURED, false), "measured");
     if shown.iter().any(|p| p.interval.is_some()) {
@@ -56,22 +72,39 @@ pub fn memory_fit(name: &str, unit: VoltageUnit, fit: &Fit) -> Figure {
         let sample = Sample::Marker(Shape::TriangleDown, MEASURED, true);
         legend.add(sample, "no failure seen: upper end of the interval");
     }
-    let svg = sheet(&format!("Fit of {name}"), panels, 28.0, &legend, |canvas, plane, i| match i {
-        0 => {
-            let ends = [low, high].map(|v| (v, (fit.mu.value - v) / fit.sigma.value));
-            plane.line(canvas, &ends, Stroke::solid(LINE, 2.4));
-            shown.iter().for_each(|p| point(canvas, plane, p, probit));
-        }
-        _ => {
-            plane.line(canvas, &[(low, 1.0), (high, 1.0)], Stroke::solid(LINE, 2.4));
-            shown.iter().for_each(|p| point(canvas, plane, p, |rate| rate / p.fitted));
-        }
-    });
-    Figure { name: "memory_fit", title: format!("Fit of {name}"), caption: caption(fit), svg }
+    let svg = sheet(
+        &format!("Fit of {name}"),
+        panels,
+        28.0,
+        &legend,
+        |canvas, plane, i| match i {
+            0 => {
+                let ends = [low, high].map(|v| (v, (fit.mu.value - v) / fit.sigma.value));
+                plane.line(canvas, &ends, Stroke::solid(LINE, 2.4));
+                shown.iter().for_each(|p| point(canvas, plane, p, probit));
+            }
+            _ => {
+                plane.line(canvas, &[(low, 1.0), (high, 1.0)], Stroke::solid(LINE, 2.4));
+                shown
+                    .iter()
+                    .for_each(|p| point(canvas, plane, p, |rate| rate / p.fitted));
+            }
+        },
+    );
+    Figure {
+        name: "memory_fit",
+        title: format!("Fit of {name}"),
+        caption: caption(fit),
+        svg,
+    }
 }
 
 fn caption(fit: &Fit) -> String {
-    let intervals = if fit.mu.interval.is_some() { " Bars: 95 % Wilson intervals." } else { "" };
+    let intervals = if fit.mu.interval.is_some() {
+        " Bars: 95 % Wilson intervals."
+    } else {
+        ""
+    };
     format!(
         "Measured bit error rates against the supply voltage and the fitted line, straight on a probit axis; below, \
          measured over fitted rate.{intervals}"
@@ -80,24 +113,37 @@ fn caption(fit: &Fit) -> String {
 
 /// Upper end of what was measured; `None` where no failure was seen among an unknown number of cells.
 fn upper(point: &FittedPoint) -> Option<f64> {
-    point.interval.map(|i| i.high).or((point.measured > 0.0).then_some(point.measured))
+    point
+        .interval
+        .map(|i| i.high)
+        .or((point.measured > 0.0).then_some(point.measured))
 }
 
 /// Lower end of what was measured, where it is above 0.
 fn lower(point: &FittedPoint) -> Option<f64> {
-    point.interval.map(|i| i.low).or(Some(point.measured)).filter(|low| *low > 0.0)
+    point
+        .interval
+        .map(|i| i.low)
+        .or(Some(point.measured))
+        .filter(|low| *low > 0.0)
 }
 
 fn point(canvas: &mut Canvas<'_>, plane: &Plane, point: &FittedPoint, scale: impl Fn(f64) -> f64) {
     let at = |rate: f64| plane.at((point.voltage, scale(rate)));
-    let Some(top) = upper(point).map(&at) else { return };
+    let Some(top) = upper(point).map(&at) else {
+        return;
+    };
     let thin = Stroke::solid(MEASURED, 1.4);
-    let cap = |canvas: &mut Canvas<'_>, (x, y): (f64, f64)| canvas.line((x - 5.0, y), (x + 5.0, y), thin);
+    let cap =
+        |canvas: &mut Canvas<'_>, (x, y): (f64, f64)| canvas.line((x - 5.0, y), (x + 5.0, y), thin);
     if point.measured <= 0.0 {
         marker(canvas, top, Shape::TriangleDown, 5.5, MEASURED, true);
         return;
     }
-    let (middle, bottom) = (at(point.measured), lower(point).map(&at).unwrap_or(at(point.measured)));
+    let (middle, bottom) = (
+        at(point.measured),
+        lower(point).map(&at).unwrap_or(at(point.measured)),
+    );
     if bottom.1 - top.1 > 2.0 {
         canvas.line(bottom, top, thin);
         cap(canvas, top);

@@ -21,13 +21,20 @@ pub fn memory_model(curves: &[MemoryCurve]) -> String {
         let (color, shape) = look(i);
         let sample = match curve.measured.is_empty() {
             true => Sample::Line(Stroke::solid(color, 2.4)),
-            false => Sample::Series(Look { color, shape, dash: &[] }),
+            false => Sample::Series(Look {
+                color,
+                shape,
+                dash: &[],
+            }),
         };
         legend.name(sample, curve.name.clone());
     }
     if let Some(i) = curves.iter().position(|c| !c.measured.is_empty()) {
-        let (shape, color) =
-            if curves.len() == 1 { (look(i).1, look(i).0) } else { (Shape::Circle, Color::INK) };
+        let (shape, color) = if curves.len() == 1 {
+            (look(i).1, look(i).0)
+        } else {
+            (Shape::Circle, Color::INK)
+        };
         legend.add(Sample::Marker(shape, color, false), "measured points");
     }
     explain(&mut legend, curves);
@@ -39,27 +46,62 @@ pub fn memory_model(curves: &[MemoryCurve]) -> String {
         }
         let points = || own.iter().flat_map(|c| &c.points);
         let measured = || own.iter().flat_map(|c| &c.measured);
-        let x = voltage_axis(unit, points().map(|p| p.voltage).chain(measured().map(|m| m.0)));
+        let x = voltage_axis(
+            unit,
+            points().map(|p| p.voltage).chain(measured().map(|m| m.0)),
+        );
         let rates = points().map(|p| p.ber).chain(measured().map(|m| m.1));
         let y = Axis::logarithmic("Bit error rate", rates.filter(|rate| *rate > 1e-12), false);
-        panels.push(Panel { x: x.clone(), y, height: 300.0, labelled: false, above: None });
-        let energies = || points().map(|p| p.access_energy_relative).filter(|e| e.is_finite());
+        panels.push(Panel {
+            x: x.clone(),
+            y,
+            height: 300.0,
+            labelled: false,
+            above: None,
+        });
+        let energies = || {
+            points()
+                .map(|p| p.access_energy_relative)
+                .filter(|e| e.is_finite())
+        };
         let low = energies().fold(f64::INFINITY, f64::min).min(1.0);
         let high = energies().fold(1.0, f64::max);
-        let y = Axis::rounded("Relative access energy", low, high + 0.02, 5, (0.0, f64::MAX));
-        panels.push(Panel { x, y, height: 190.0, labelled: true, above: None });
+        let y = Axis::rounded(
+            "Relative access energy",
+            low,
+            high + 0.02,
+            5,
+            (0.0, f64::MAX),
+        );
+        panels.push(Panel {
+            x,
+            y,
+            height: 190.0,
+            labelled: true,
+            above: None,
+        });
         units.push(unit);
     }
-    sheet("Memory model: bit error rate and access energy", panels, 28.0, &legend, |canvas, plane, i| {
-        for (k, curve) in curves.iter().enumerate().filter(|(_, c)| c.voltage_unit == units[i / 2]) {
-            let (color, shape) = look(k);
-            if i % 2 == 0 {
-                rates(canvas, plane, curve, color, shape);
-            } else {
-                energies(canvas, plane, curve, color);
+    sheet(
+        "Memory model: bit error rate and access energy",
+        panels,
+        28.0,
+        &legend,
+        |canvas, plane, i| {
+            for (k, curve) in curves
+                .iter()
+                .enumerate()
+                .filter(|(_, c)| c.voltage_unit == units[i / 2])
+            {
+                let (color, shape) = look(k);
+                if i % 2 == 0 {
+                    rates(canvas, plane, curve, color, shape);
+                } else {
+                    energies(canvas, plane, curve, color);
+                }
             }
-        }
-    })
+        },
+    )
 }
 
 fn look(i: usize) -> (Color, Shape) {
@@ -68,18 +110,41 @@ fn look(i: usize) -> (Color, Shape) {
 
 /// Legend entries for the dashes that occur.
 fn explain(legend: &mut Legend, curves: &[MemoryCurve]) {
-    let occurs = |source| curves.iter().flat_map(|c| &c.points).any(|p| p.source == source);
-    let sample = |dash| Sample::Line(Stroke { color: Color::INK, width: 2.2, dash });
+    let occurs = |source| {
+        curves
+            .iter()
+            .flat_map(|c| &c.points)
+            .any(|p| p.source == source)
+    };
+    let sample = |dash| {
+        Sample::Line(Stroke {
+            color: Color::INK,
+            width: 2.2,
+            dash,
+        })
+    };
     let dashes: [(BerSource, &'static [f64], &str); 4] = [
         (BerSource::Measured, &[], "inside the measured span"),
-        (BerSource::Censored, CENSORED, "censored: fitted line continued"),
+        (
+            BerSource::Censored,
+            CENSORED,
+            "censored: fitted line continued",
+        ),
         (BerSource::Extrapolated, EXTRAPOLATED, "extrapolated"),
         (BerSource::ErrorFree, ERROR_FREE, "error-free voltage"),
     ];
     for (source, dash, name) in dashes {
         if occurs(source) {
-            let stroke = Stroke { color: Color::GREY, width: 1.4, dash };
-            let sample = if source == BerSource::ErrorFree { Sample::Line(stroke) } else { sample(dash) };
+            let stroke = Stroke {
+                color: Color::GREY,
+                width: 1.4,
+                dash,
+            };
+            let sample = if source == BerSource::ErrorFree {
+                Sample::Line(stroke)
+            } else {
+                sample(dash)
+            };
             legend.add(sample, name);
         }
     }
@@ -110,8 +175,19 @@ fn rates(canvas: &mut Canvas<'_>, plane: &Plane, curve: &MemoryCurve, color: Col
         while to + 1 < points.len() && dash(points[to].source, points[to + 1].source) == style {
             to += 1;
         }
-        let run = points[from..=to].iter().filter(|p| p.ber > 0.0).map(|p| (p.voltage, p.ber));
-        plane.line(canvas, &run.collect::<Vec<_>>(), Stroke { color, width: 2.4, dash: style });
+        let run = points[from..=to]
+            .iter()
+            .filter(|p| p.ber > 0.0)
+            .map(|p| (p.voltage, p.ber));
+        plane.line(
+            canvas,
+            &run.collect::<Vec<_>>(),
+            Stroke {
+                color,
+                width: 2.4,
+                dash: style,
+            },
+        );
         from = to;
     }
     if let [only] = points.as_slice() {
@@ -120,7 +196,12 @@ fn rates(canvas: &mut Canvas<'_>, plane: &Plane, curve: &MemoryCurve, color: Col
     if let Some(first) = points.iter().find(|p| p.source == BerSource::ErrorFree) {
         error_free(canvas, plane, first.voltage, color);
     }
-    for at in curve.measured.iter().filter(|m| m.1 > 0.0).map(|m| plane.at(*m)) {
+    for at in curve
+        .measured
+        .iter()
+        .filter(|m| m.1 > 0.0)
+        .map(|m| plane.at(*m))
+    {
         if plane.holds(at) {
             marker(canvas, at, shape, 5.5, color, false);
         }
@@ -129,7 +210,10 @@ fn rates(canvas: &mut Canvas<'_>, plane: &Plane, curve: &MemoryCurve, color: Col
 
 fn energies(canvas: &mut Canvas<'_>, plane: &Plane, curve: &MemoryCurve, color: Color) {
     let points = sorted(curve);
-    let line: Vec<_> = points.iter().map(|p| (p.voltage, p.access_energy_relative)).collect();
+    let line: Vec<_> = points
+        .iter()
+        .map(|p| (p.voltage, p.access_energy_relative))
+        .collect();
     plane.line(canvas, &line, Stroke::solid(color, 2.4));
     if let [only] = line.as_slice() {
         lone(canvas, plane, *only, color);
@@ -150,5 +234,13 @@ fn lone(canvas: &mut Canvas<'_>, plane: &Plane, point: (f64, f64), color: Color)
 fn error_free(canvas: &mut Canvas<'_>, plane: &Plane, voltage: f64, color: Color) {
     let (left, top, right, bottom) = plane.area;
     let x = left + (right - left) * plane.x.place(voltage);
-    canvas.line((x, top), (x, bottom), Stroke { color, width: 1.4, dash: ERROR_FREE });
+    canvas.line(
+        (x, top),
+        (x, bottom),
+        Stroke {
+            color,
+            width: 1.4,
+            dash: ERROR_FREE,
+        },
+    );
 }

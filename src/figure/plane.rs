@@ -42,29 +42,57 @@ impl Axis {
         };
         let step = step(high - low, count);
         let decimals = decimals(step);
-        let (first, last) = ((low / step - 1e-6).ceil() as i64, (high / step + 1e-6).floor() as i64);
+        let (first, last) = (
+            (low / step - 1e-6).ceil() as i64,
+            (high / step + 1e-6).floor() as i64,
+        );
         let ticks = (first..=last).take(100).map(|i| {
             let value = i as f64 * step;
-            let label = format!("{:.decimals$}", if i == 0 { 0.0 } else { value }).replace('-', "−");
+            let label =
+                format!("{:.decimals$}", if i == 0 { 0.0 } else { value }).replace('-', "−");
             (value, label)
         });
         let ticks = ticks.collect();
-        Self { label: label.into(), low, high, scale: Scale::Linear, ticks, minor: Vec::new() }
+        Self {
+            label: label.into(),
+            low,
+            high,
+            scale: Scale::Linear,
+            ticks,
+            minor: Vec::new(),
+        }
     }
 
     /// The same axis without ticks, for places that have names.
     pub(super) fn bare(self) -> Self {
-        Self { ticks: Vec::new(), minor: Vec::new(), ..self }
+        Self {
+            ticks: Vec::new(),
+            minor: Vec::new(),
+            ..self
+        }
     }
 
     /// A linear axis that ends on ticks, inside `within`.
-    pub(super) fn rounded(label: &str, low: f64, high: f64, count: usize, within: (f64, f64)) -> Self {
-        let span = if high > low { high - low } else { (0.02 * high.abs()).max(1.0) };
+    pub(super) fn rounded(
+        label: &str,
+        low: f64,
+        high: f64,
+        count: usize,
+        within: (f64, f64),
+    ) -> Self {
+        let span = if high > low {
+            high - low
+        } else {
+            (0.02 * high.abs()).max(1.0)
+        };
         let step = step(span, count);
         let mut low_end = (((low / step + 1e-6).floor()) * step).max(within.0);
         let mut high_end = (((high / step - 1e-6).ceil()) * step).min(within.1);
         if high_end - low_end < 0.5 * step {
-            (low_end, high_end) = ((low_end - step).max(within.0), (high_end + step).min(within.1));
+            (low_end, high_end) = (
+                (low_end - step).max(within.0),
+                (high_end + step).min(within.1),
+            );
         }
         Self::linear(label, low_end, high_end, count)
     }
@@ -80,8 +108,11 @@ impl Axis {
             ends = (1e-6, 1.0);
         }
         let (low, high) = (round_down(ends.0.max(1e-15)), round_up(ends.1.max(2e-15)));
-        let (low, high) =
-            if high / low < 10.0 { (low / 3.0, (high * 3.0).min(high.max(1.0))) } else { (low, high) };
+        let (low, high) = if high / low < 10.0 {
+            (low / 3.0, (high * 3.0).min(high.max(1.0)))
+        } else {
+            (low, high)
+        };
         let decades: Vec<i32> =
             ((low.log10() - 1e-9).ceil() as i32..=(high.log10() + 1e-9).floor() as i32).collect();
         let every = decades.len().div_ceil(9).max(1);
@@ -94,14 +125,24 @@ impl Axis {
             ticks.push((10f64.powi(*exponent), text::power_of_ten(*exponent)));
         }
         let minor = |exponent: i32| (2..10).map(move |m| f64::from(m) * 10f64.powi(exponent));
-        let minor = decades.iter().flat_map(|e| minor(*e)).chain(minor(decades.first().map_or(0, |e| e - 1)));
+        let minor = decades
+            .iter()
+            .flat_map(|e| minor(*e))
+            .chain(minor(decades.first().map_or(0, |e| e - 1)));
         let minor: Vec<f64> = minor.filter(|v| (low..=high).contains(v)).collect();
         if decades.len() < 2 {
             let more = minor.iter().filter(|v| [2.0, 5.0].contains(&mantissa(**v)));
             ticks.extend(more.map(|v| (*v, text::rate(*v))));
         }
         let minor = if decades.len() > 7 { Vec::new() } else { minor };
-        Self { label: label.into(), low, high, scale: Scale::Logarithmic { zero }, ticks, minor }
+        Self {
+            label: label.into(),
+            low,
+            high,
+            scale: Scale::Logarithmic { zero },
+            ticks,
+            minor,
+        }
     }
 
     /// An axis of rates in (0, 1) that is linear in `Φ⁻¹`, on which a normal distribution is a straight line: places
@@ -115,10 +156,19 @@ impl Axis {
         let mut axis = Self::linear(label, low - pad, high + pad, 6);
         let within = |(z, _): &(f64, String)| (axis.low..=axis.high).contains(z);
         let named = (1..=15).map(|e| (probit(10f64.powi(-e)), text::power_of_ten(-e)));
-        let decades: Vec<_> = named.chain([(0.0, "0.5".to_owned())]).filter(within).collect();
+        let decades: Vec<_> = named
+            .chain([(0.0, "0.5".to_owned())])
+            .filter(within)
+            .collect();
         let finer = (1..=15).flat_map(|e| [1.0, 2.0, 5.0].map(|m| m * 10f64.powi(-e)));
-        let finer = finer.map(|rate| (probit(rate), text::rate(rate))).filter(within);
-        axis.ticks = if decades.len() < 2 { finer.collect() } else { decades };
+        let finer = finer
+            .map(|rate| (probit(rate), text::rate(rate)))
+            .filter(within);
+        axis.ticks = if decades.len() < 2 {
+            finer.collect()
+        } else {
+            decades
+        };
         axis
     }
 
@@ -143,7 +193,10 @@ impl Axis {
 
     /// Width of the widest tick label in pixels.
     pub(super) fn tick_width(&self) -> f64 {
-        self.ticks.iter().map(|(_, label)| text::width(label, TICK_SIZE)).fold(0.0, f64::max)
+        self.ticks
+            .iter()
+            .map(|(_, label)| text::width(label, TICK_SIZE))
+            .fold(0.0, f64::max)
     }
 }
 
@@ -151,7 +204,11 @@ impl Axis {
 fn step(span: f64, count: usize) -> f64 {
     let raw = span / count.max(1) as f64;
     let power = 10f64.powf(raw.log10().floor());
-    [1.0, 2.0, 5.0, 10.0].into_iter().map(|m| m * power).find(|s| *s >= 0.999 * raw).unwrap_or(10.0 * power)
+    [1.0, 2.0, 5.0, 10.0]
+        .into_iter()
+        .map(|m| m * power)
+        .find(|s| *s >= 0.999 * raw)
+        .unwrap_or(10.0 * power)
 }
 
 fn decimals(step: f64) -> usize {
@@ -164,12 +221,20 @@ fn mantissa(value: f64) -> f64 {
 
 fn round_up(value: f64) -> f64 {
     let power = 10f64.powf((value.log10() + 1e-9).floor());
-    [1.0, 2.0, 5.0].into_iter().map(|m| m * power).find(|v| *v >= 0.9999 * value).unwrap_or(10.0 * power)
+    [1.0, 2.0, 5.0]
+        .into_iter()
+        .map(|m| m * power)
+        .find(|v| *v >= 0.9999 * value)
+        .unwrap_or(10.0 * power)
 }
 
 fn round_down(value: f64) -> f64 {
     let power = 10f64.powf((value.log10() + 1e-9).floor());
-    [5.0, 2.0].into_iter().map(|m| m * power).find(|v| *v <= 1.0001 * value).unwrap_or(power)
+    [5.0, 2.0]
+        .into_iter()
+        .map(|m| m * power)
+        .find(|v| *v <= 1.0001 * value)
+        .unwrap_or(power)
 }
 
 /// The plane between two axes, on a rectangle of the canvas.
@@ -187,7 +252,10 @@ impl Plane {
     /// Pixels of a point.
     pub(super) fn at(&self, (x, y): (f64, f64)) -> (f64, f64) {
         let (left, top, right, bottom) = self.area;
-        (left + (right - left) * self.x.place(x), bottom - (bottom - top) * self.y.place(y))
+        (
+            left + (right - left) * self.x.place(x),
+            bottom - (bottom - top) * self.y.place(y),
+        )
     }
 
     /// True where pixels lie on the plane, its edge included.
@@ -215,7 +283,11 @@ impl Plane {
     pub(super) fn frame(&self, canvas: &mut Canvas<'_>, bottom_labels: bool, tick_width: f64) {
         let (left, top, right, bottom) = self.area;
         let ink = Stroke::solid(Color::INK, 1.2);
-        canvas.outline(&[(left, top), (right, top), (right, bottom), (left, bottom)], Color::INK, 1.2);
+        canvas.outline(
+            &[(left, top), (right, top), (right, bottom), (left, bottom)],
+            Color::INK,
+            1.2,
+        );
         for value in &self.x.minor {
             let x = left + (right - left) * self.x.place(*value);
             canvas.line((x, bottom), (x, bottom + 3.0), ink);
@@ -228,7 +300,13 @@ impl Plane {
             let x = left + (right - left) * self.x.place(*value);
             canvas.line((x, bottom), (x, bottom + 6.0), ink);
             if bottom_labels {
-                canvas.text((x, bottom + 18.0), label, TICK_SIZE, Color::INK, Hang::Center);
+                canvas.text(
+                    (x, bottom + 18.0),
+                    label,
+                    TICK_SIZE,
+                    Color::INK,
+                    Hang::Center,
+                );
             }
         }
         for (value, label) in &self.y.ticks {
@@ -241,7 +319,13 @@ impl Plane {
             canvas.text(middle, &self.x.label, LABEL_SIZE, Color::INK, Hang::Center);
         }
         let x = (left - 10.0 - tick_width - 18.0).max(12.0);
-        canvas.text((x, (top + bottom) / 2.0), &self.y.label, LABEL_SIZE, Color::INK, Hang::Upward);
+        canvas.text(
+            (x, (top + bottom) / 2.0),
+            &self.y.label,
+            LABEL_SIZE,
+            Color::INK,
+            Hang::Upward,
+        );
         if self.x.scale == (Scale::Logarithmic { zero: true }) {
             self.break_marks(canvas);
         }
@@ -253,7 +337,12 @@ impl Plane {
         let (left, top, right, bottom) = self.area;
         let x = left + (right - left) * 0.72 * ZERO_SHARE;
         for y in [top, bottom] {
-            let corners = [(x - 5.0, y + 7.0), (x + 1.0, y - 7.0), (x + 5.0, y - 7.0), (x - 1.0, y + 7.0)];
+            let corners = [
+                (x - 5.0, y + 7.0),
+                (x + 1.0, y - 7.0),
+                (x + 5.0, y - 7.0),
+                (x - 1.0, y + 7.0),
+            ];
             canvas.polygon(&corners, Color::WHITE);
             canvas.line(corners[0], corners[1], Stroke::solid(Color::INK, 1.2));
             canvas.line(corners[3], corners[2], Stroke::solid(Color::INK, 1.2));
@@ -264,7 +353,9 @@ impl Plane {
     pub(super) fn line(&self, canvas: &mut Canvas<'_>, points: &[(f64, f64)], stroke: Stroke) {
         let mut run: Vec<(f64, f64)> = Vec::new();
         for pair in points.windows(2) {
-            let Some((from, to)) = self.clipped(self.at(pair[0]), self.at(pair[1])) else { continue };
+            let Some((from, to)) = self.clipped(self.at(pair[0]), self.at(pair[1])) else {
+                continue;
+            };
             if run.last() != Some(&from) {
                 canvas.polyline(&run, stroke);
                 run = vec![from];
@@ -296,8 +387,12 @@ impl Plane {
         let (left, top, right, bottom) = self.area;
         let (dx, dy) = (to.0 - from.0, to.1 - from.1);
         let (mut start, mut end) = (0.0_f64, 1.0_f64);
-        for (p, q) in [(-dx, from.0 - left), (dx, right - from.0), (-dy, from.1 - top), (dy, bottom - from.1)]
-        {
+        for (p, q) in [
+            (-dx, from.0 - left),
+            (dx, right - from.0),
+            (-dy, from.1 - top),
+            (dy, bottom - from.1),
+        ] {
             if p == 0.0 {
                 if q < 0.0 {
                     return None;
@@ -308,7 +403,13 @@ impl Plane {
                 end = end.min(q / p);
             }
         }
-        let on = |t: f64| if t == 1.0 { to } else { (from.0 + t * dx, from.1 + t * dy) };
+        let on = |t: f64| {
+            if t == 1.0 {
+                to
+            } else {
+                (from.0 + t * dx, from.1 + t * dy)
+            }
+        };
         (start <= end).then(|| (on(start), on(end)))
     }
 }
@@ -358,7 +459,10 @@ mod tests {
                 Axis::logarithmic("x", std::iter::once(value), true),
             ] {
                 let (low, high) = axis.ends();
-                assert!(low < high && low.is_finite() && high.is_finite(), "{value}: {low} to {high}");
+                assert!(
+                    low < high && low.is_finite() && high.is_finite(),
+                    "{value}: {low} to {high}"
+                );
                 assert!((-1e-9..=1.0 + 1e-9).contains(&axis.place(value)), "{value}");
                 assert!(!axis.ticks.is_empty());
             }
@@ -369,7 +473,10 @@ mod tests {
     fn zero_has_its_own_place_left_of_every_rate() {
         let axis = Axis::logarithmic("BER", [0.0, 1e-6, 0.2].into_iter(), true);
         assert!(axis.place(0.0) > 0.0 && axis.place(0.0) < axis.place(1e-6));
-        assert_eq!(labels(&axis), ["0", "10⁻⁶", "10⁻⁵", "10⁻⁴", "10⁻³", "10⁻²", "10⁻¹"]);
+        assert_eq!(
+            labels(&axis),
+            ["0", "10⁻⁶", "10⁻⁵", "10⁻⁴", "10⁻³", "10⁻²", "10⁻¹"]
+        );
         assert!((axis.place(0.2) - 1.0).abs() < 1e-9);
     }
 
@@ -380,7 +487,10 @@ mod tests {
             y: Axis::linear("y", 0.0, 10.0, 5),
             area: (0.0, 0.0, 100.0, 100.0),
         };
-        assert_eq!(plane.clipped((-50.0, 50.0), (50.0, 50.0)), Some(((0.0, 50.0), (50.0, 50.0))));
+        assert_eq!(
+            plane.clipped((-50.0, 50.0), (50.0, 50.0)),
+            Some(((0.0, 50.0), (50.0, 50.0)))
+        );
         assert_eq!(plane.clipped((-50.0, 50.0), (-10.0, 50.0)), None);
         let square = [(-10.0, -10.0), (10.0, -10.0), (10.0, 10.0), (-10.0, 10.0)];
         let half = half_plane(&square, &|p| p.0);

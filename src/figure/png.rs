@@ -24,12 +24,21 @@ pub fn png(svg: &str) -> Result<Vec<u8>> {
     let tree = tree(svg)?;
     let (width, height) = (tree.size().width() * SCALE, tree.size().height() * SCALE);
     if !(1.0..=LIMIT).contains(&width) || !(1.0..=LIMIT).contains(&height) {
-        return Err(wrong("at most 16384 pixels a side", format!("{width} x {height}")));
+        return Err(wrong(
+            "at most 16384 pixels a side",
+            format!("{width} x {height}"),
+        ));
     }
     let mut pixels = tiny_skia::Pixmap::new(width.round() as u32, height.round() as u32)
         .ok_or_else(|| wrong("a size above 0", format!("{width} x {height}")))?;
-    resvg::render(&tree, tiny_skia::Transform::from_scale(SCALE, SCALE), &mut pixels.as_mut());
-    pixels.encode_png().map_err(|error| wrong("an image that can be encoded", error.to_string()))
+    resvg::render(
+        &tree,
+        tiny_skia::Transform::from_scale(SCALE, SCALE),
+        &mut pixels.as_mut(),
+    );
+    pixels
+        .encode_png()
+        .map_err(|error| wrong("an image that can be encoded", error.to_string()))
 }
 
 /// Writes a figure as SVG at `path`, which ends in `.svg`, and as PNG beside it; nothing where there is no PNG of it.
@@ -62,8 +71,7 @@ mod tests {
 
     #[test]
     fn a_png_has_its_signature_and_twice_the_size() {
-        let svg =
-            r#"<svg width="30" height="20" xmlns="http://www.w3.org/2000/svg"><text y="10">aα⁻</text></svg>"#;
+        let svg = r#"<svg width="30" height="20" xmlns="http://www.w3.org/2000/svg"><text y="10">aα⁻</text></svg>"#;
         let png = png(svg).unwrap();
         assert_eq!(&png[..8], b"\x89PNG\r\n\x1a\n");
         assert_eq!(png[16..24], [0, 0, 0, 60, 0, 0, 0, 40]);
@@ -81,8 +89,14 @@ mod tests {
 
     #[test]
     fn what_is_no_svg_or_too_large_is_refused() {
-        assert!(png("<svg").unwrap_err().to_string().contains("well-formed SVG"));
+        assert!(png("<svg")
+            .unwrap_err()
+            .to_string()
+            .contains("well-formed SVG"));
         let huge = r#"<svg width="90000" height="9" xmlns="http://www.w3.org/2000/svg"/>"#;
-        assert!(png(huge).unwrap_err().to_string().contains("at most 16384 pixels"));
+        assert!(png(huge)
+            .unwrap_err()
+            .to_string()
+            .contains("at most 16384 pixels"));
     }
 }

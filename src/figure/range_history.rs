@@ -10,22 +10,36 @@ use super::Figure;
 use crate::train::EpochRow;
 
 /// Places of the colour map viridis (Smith and van der Walt, matplotlib), without its yellow, which is faint on white.
-const DEPTH: [(f64, f64, f64); 5] =
-    [(68.0, 1.0, 84.0), (59.0, 82.0, 139.0), (33.0, 145.0, 140.0), (94.0, 201.0, 98.0), (181.0, 205.0, 46.0)];
+const DEPTH: [(f64, f64, f64); 5] = [
+    (68.0, 1.0, 84.0),
+    (59.0, 82.0, 139.0),
+    (33.0, 145.0, 140.0),
+    (94.0, 201.0, 98.0),
+    (181.0, 205.0, 46.0),
+];
 
 /// Draws the figure; `quantity` says what the history's ranges are ("Quantisation range" or "Step"). `None` where no
 /// layer has one.
 pub fn range_history(model: &str, quantity: &str, history: &[EpochRow]) -> Option<Figure> {
     let layers = history.first().map_or(0, |row| row.ranges.len());
     // float layers have a range of 0
-    let value =
-        |row: &EpochRow, layer: usize| row.ranges.get(layer).map(|r| f64::from(r.1)).filter(|r| *r > 0.0);
-    let drawn: Vec<usize> =
-        (0..layers).filter(|layer| history.iter().any(|row| value(row, *layer).is_some())).collect();
+    let value = |row: &EpochRow, layer: usize| {
+        row.ranges
+            .get(layer)
+            .map(|r| f64::from(r.1))
+            .filter(|r| *r > 0.0)
+    };
+    let drawn: Vec<usize> = (0..layers)
+        .filter(|layer| history.iter().any(|row| value(row, *layer).is_some()))
+        .collect();
     if drawn.is_empty() {
         return None;
     }
-    let all = || drawn.iter().flat_map(|layer| history.iter().filter_map(|row| value(row, *layer)));
+    let all = || {
+        drawn
+            .iter()
+            .flat_map(|layer| history.iter().filter_map(|row| value(row, *layer)))
+    };
     let (low, high) = all().fold((f64::INFINITY, 0.0_f64), |(l, h), r| (l.min(r), h.max(r)));
     let y = match high > 10.0 * low {
         true => Axis::logarithmic(quantity, all(), false),
@@ -34,7 +48,11 @@ pub fn range_history(model: &str, quantity: &str, history: &[EpochRow]) -> Optio
     let (first, last) = (history.first()?.epoch as f64, history.last()?.epoch as f64);
     // whole epochs alone have ticks
     let count = ((last - first).max(1.0) as usize).min(9);
-    let pad = if last > first { 0.02 * (last - first) } else { 0.5 };
+    let pad = if last > first {
+        0.02 * (last - first)
+    } else {
+        0.5
+    };
     let x = Axis::linear("Epoch", first - pad, last + pad, count);
     let strokes: Vec<Stroke> = (0..drawn.len()).map(|i| stroke(i, drawn.len())).collect();
     let mut legend = Legend::default();
@@ -42,19 +60,40 @@ pub fn range_history(model: &str, quantity: &str, history: &[EpochRow]) -> Optio
         legend.name(Sample::Line(*stroke), history[0].ranges[*layer].0.clone());
     }
     let title = format!("{quantity}s of {model}");
-    let panel = Panel { x, y, height: 400.0, labelled: true, above: None };
+    let panel = Panel {
+        x,
+        y,
+        height: 400.0,
+        labelled: true,
+        above: None,
+    };
     let svg = sheet(&title, vec![panel], 28.0, &legend, |canvas, plane, _| {
         for (layer, stroke) in drawn.iter().zip(&strokes) {
-            let points = history.iter().filter_map(|row| Some((row.epoch as f64, value(row, *layer)?)));
+            let points = history
+                .iter()
+                .filter_map(|row| Some((row.epoch as f64, value(row, *layer)?)));
             let points: Vec<_> = points.collect();
             plane.line(canvas, &points, *stroke);
             if let [only] = points.as_slice() {
-                marker(canvas, plane.at(*only), Shape::Circle, 4.5, stroke.color, false);
+                marker(
+                    canvas,
+                    plane.at(*only),
+                    Shape::Circle,
+                    4.5,
+                    stroke.color,
+                    false,
+                );
             }
         }
     });
-    let caption = format!("{quantity} of each layer after each epoch of the training, from its history.");
-    Some(Figure { name: "range_history", title, caption, svg })
+    let caption =
+        format!("{quantity} of each layer after each epoch of the training, from its history.");
+    Some(Figure {
+        name: "range_history",
+        title,
+        caption,
+        svg,
+    })
 }
 
 /// Colours of the palette for few layers, a colour for the depth of many; dashes tell neighbours apart.
@@ -68,5 +107,9 @@ fn stroke(i: usize, count: usize) -> Stroke {
     let (a, b) = (DEPTH[from], DEPTH[from + 1]);
     let mix = |a: f64, b: f64| (a + (b - a) * share).round() as u8;
     let color = Color(mix(a.0, b.0), mix(a.1, b.1), mix(a.2, b.2), 1.0);
-    Stroke { color, width: 2.0, dash: DASHES[i % DASHES.len()] }
+    Stroke {
+        color,
+        width: 2.0,
+        dash: DASHES[i % DASHES.len()],
+    }
 }

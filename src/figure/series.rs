@@ -51,7 +51,14 @@ impl Series<'_> {
 
 /// What two points of a series have in common, in the order of the legend: `normal` first, then by
 /// name; many bits before few.
-type Key<'a> = (bool, &'a str, std::cmp::Reverse<Option<u32>>, [&'a str; 7], Option<u64>, &'a str);
+type Key<'a> = (
+    bool,
+    &'a str,
+    std::cmp::Reverse<Option<u32>>,
+    [&'a str; 7],
+    Option<u64>,
+    &'a str,
+);
 
 /// What the names of series with a voltage for each domain have.
 const DOMAINS: &str = "voltage domains";
@@ -60,10 +67,29 @@ fn key(summary: &Summary) -> Key<'_> {
     let d = &summary.design;
     let domains = if d.voltage.is_none() { DOMAINS } else { "" };
     // Empty for none: unprotected points come first, and only a protection is named.
-    let protection = if d.protection == "none" { "" } else { &d.protection };
-    let rest = [protection, domains, &d.architecture, &d.dataset, &d.memory, &d.array, &d.fault_kind];
+    let protection = if d.protection == "none" {
+        ""
+    } else {
+        &d.protection
+    };
+    let rest = [
+        protection,
+        domains,
+        &d.architecture,
+        &d.dataset,
+        &d.memory,
+        &d.array,
+        &d.fault_kind,
+    ];
     let (later, method) = method_order(&d.method);
-    (later, method, std::cmp::Reverse(d.bits), rest, d.training_seed, &d.model)
+    (
+        later,
+        method,
+        std::cmp::Reverse(d.bits),
+        rest,
+        d.training_seed,
+        &d.model,
+    )
 }
 
 /// By what methods are sorted in legends and get their colours: `normal` first, then by name.
@@ -83,7 +109,11 @@ pub(super) fn series(summaries: &[Summary]) -> Vec<Series<'_>> {
     named
         .map(|(mut points, (label, look))| {
             points.sort_by(|a, b| a.design.by_voltage(&b.design));
-            Series { label, look, points }
+            Series {
+                label,
+                look,
+                points,
+            }
         })
         .collect()
 }
@@ -117,7 +147,10 @@ fn labels(keys: &[Key<'_>]) -> Vec<String> {
             label
         })
         .collect();
-    for part in [|k: &Key<'_>| k.4.map(|seed| format!("seed {seed}")), |k: &Key<'_>| Some(k.5.to_owned())] {
+    for part in [
+        |k: &Key<'_>| k.4.map(|seed| format!("seed {seed}")),
+        |k: &Key<'_>| Some(k.5.to_owned()),
+    ] {
         let known = labels.clone();
         for (label, key) in labels.iter_mut().zip(keys) {
             let twice = known.iter().filter(|other| *other == label).count() > 1;
@@ -140,7 +173,10 @@ fn looks(keys: &[Key<'_>]) -> Vec<Look> {
     let width = |k: &Key<'_>| format!("{}/{:?}", k.1, k.2 .0);
     let method = |k: &Key<'_>| k.1.to_owned();
     let by: [&dyn Fn(&Key<'_>) -> String; 3] = [&unprotected, &width, &method];
-    let by = by.into_iter().find(|of| distinct(keys, *of).len() <= PALETTE.len()).unwrap_or(&method);
+    let by = by
+        .into_iter()
+        .find(|of| distinct(keys, *of).len() <= PALETTE.len())
+        .unwrap_or(&method);
     let colors = distinct(keys, by);
     let protection = |k: &Key<'_>| k.3[..2].join(" ");
     let protections = distinct(keys, &protection);
@@ -157,7 +193,11 @@ fn looks(keys: &[Key<'_>]) -> Vec<Look> {
         .map(|(i, key)| {
             let color = place(&colors, &by(key));
             used[color] += 1;
-            let dash = if by_protection { place(&protections, &protection(key)) } else { used[color] - 1 };
+            let dash = if by_protection {
+                place(&protections, &protection(key))
+            } else {
+                used[color] - 1
+            };
             Look {
                 color: PALETTE[color % PALETTE.len()],
                 shape: Shape::ALL[i % Shape::ALL.len()],
@@ -203,11 +243,23 @@ pub fn series_looks(summaries: &[Summary]) -> (Vec<SeriesLook>, Vec<usize>) {
     keys.dedup();
     let look = |(label, look): (String, Look)| SeriesLook {
         label,
-        color: format!("#{:02x}{:02x}{:02x}", look.color.0, look.color.1, look.color.2),
-        dash: look.dash.iter().map(f64::to_string).collect::<Vec<_>>().join(" "),
+        color: format!(
+            "#{:02x}{:02x}{:02x}",
+            look.color.0, look.color.1, look.color.2
+        ),
+        dash: look
+            .dash
+            .iter()
+            .map(f64::to_string)
+            .collect::<Vec<_>>()
+            .join(" "),
         marker: look.shape.path(MARKER),
     };
-    let all = labels(&keys).into_iter().zip(looks(&keys)).map(look).collect();
+    let all = labels(&keys)
+        .into_iter()
+        .zip(looks(&keys))
+        .map(look)
+        .collect();
     // Every key is found: the list was made from them.
     let place = |summary| keys.binary_search(&key(summary)).unwrap_or_default();
     (all, summaries.iter().map(place).collect())
@@ -217,12 +269,18 @@ pub fn series_looks(summaries: &[Summary]) -> (Vec<SeriesLook>, Vec<usize>) {
 /// legends, for tables that stand beside the figures.
 pub fn series_labels(summaries: &[Summary]) -> Vec<String> {
     let (all, places) = series_looks(summaries);
-    places.into_iter().filter_map(|place| all.get(place).map(|look| look.label.clone())).collect()
+    places
+        .into_iter()
+        .filter_map(|place| all.get(place).map(|look| look.label.clone()))
+        .collect()
 }
 
 /// The 95 % interval of the mean: Student's, else the bootstrap's, kept inside [0, 1].
 pub fn interval(summary: &Summary) -> Option<Interval> {
-    let kept = |i: Interval| Interval { low: i.low.clamp(0.0, 1.0), high: i.high.clamp(0.0, 1.0) };
+    let kept = |i: Interval| Interval {
+        low: i.low.clamp(0.0, 1.0),
+        high: i.high.clamp(0.0, 1.0),
+    };
     summary.student.or(summary.bootstrap).map(kept)
 }
 

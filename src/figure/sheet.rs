@@ -56,7 +56,11 @@ pub(super) fn sheet(
             top += above(&panel);
             let area = (left, top, WIDTH - right, top + panel.height);
             top += panel.height + below(&panel);
-            let plane = Plane { x: panel.x, y: panel.y, area };
+            let plane = Plane {
+                x: panel.x,
+                y: panel.y,
+                area,
+            };
             plane.grid(canvas);
             draw(canvas, &plane, i);
             plane.frame(canvas, panel.labelled, ticks);
@@ -85,5 +89,11 @@ fn upper_marks(canvas: &mut Canvas<'_>, plane: &Plane, marks: &Above) {
             free = x + half + 8.0;
         }
     }
-    canvas.text(((left + right) / 2.0, top - 40.0), &marks.label, LABEL_SIZE, Color::INK, Hang::Center);
+    canvas.text(
+        ((left + right) / 2.0, top - 40.0),
+        &marks.label,
+        LABEL_SIZE,
+        Color::INK,
+        Hang::Center,
+    );
 }

@@ -18,7 +18,14 @@ fn rate_at(voltage: f64, lowest: f64) -> (f64, BerSource) {
 }
 
 /// A summary of `chips` chips with a spread that is widest at the cliff.
-pub(crate) fn summary(method: &str, bits: u32, voltage: f64, lowest: f64, mean: f64, clean: f64) -> Summary {
+pub(crate) fn summary(
+    method: &str,
+    bits: u32,
+    voltage: f64,
+    lowest: f64,
+    mean: f64,
+    clean: f64,
+) -> Summary {
     let (ber, ber_source) = rate_at(voltage, lowest);
     let (chips, lost) = (50, clean - mean);
     let std = 0.001 + 0.12 * (lost * (mean - 0.1)).max(0.0).sqrt();
@@ -57,8 +64,14 @@ pub(crate) fn summary(method: &str, bits: u32, voltage: f64, lowest: f64, mean: 
         mean,
         std: Some(std),
         image_std: None,
-        student: Some(Interval { low: mean - half, high: mean + half }),
-        bootstrap: Some(Interval { low: mean - 0.95 * half, high: mean + 0.95 * half }),
+        student: Some(Interval {
+            low: mean - half,
+            high: mean + half,
+        }),
+        bootstrap: Some(Interval {
+            low: mean - 0.95 * half,
+            high: mean + 0.95 * half,
+        }),
         image_half_width: Some(0.0075),
         floor,
         spread: Some(Spread {
@@ -91,14 +104,30 @@ pub(crate) fn sweep(models: &[(&str, u32, f64, f64)], lowest: f64) -> Vec<Summar
 
 /// Two methods at 4 bits, everything measured.
 pub(crate) fn two_methods() -> Vec<Summary> {
-    sweep(&[("normal", 4, 0.971, 0.19), ("wcat", 4, 0.968, 0.75)], 0.75)
+    sweep(
+        &[("normal", 4, 0.971, 0.19), ("wcat", 4, 0.968, 0.75)],
+        0.75,
+    )
 }
 
 fn six_methods() -> Vec<Summary> {
     let mut models = Vec::new();
-    for (i, method) in ["lsq", "normal", "plclip", "randbet", "wcat", "wclip"].into_iter().enumerate() {
-        models.push((method, 4, 0.971 - 0.002 * i as f64, 0.03 * 2f64.powi(i as i32)));
-        models.push((method, 2, 0.945 - 0.003 * i as f64, 0.02 * 2f64.powi(i as i32)));
+    for (i, method) in ["lsq", "normal", "plclip", "randbet", "wcat", "wclip"]
+        .into_iter()
+        .enumerate()
+    {
+        models.push((
+            method,
+            4,
+            0.971 - 0.002 * i as f64,
+            0.03 * 2f64.powi(i as i32),
+        ));
+        models.push((
+            method,
+            2,
+            0.945 - 0.003 * i as f64,
+            0.02 * 2f64.powi(i as i32),
+        ));
     }
     sweep(&models, 0.79)
 }
@@ -106,22 +135,37 @@ fn six_methods() -> Vec<Summary> {
 /// Frontier, targets and savings of summaries, `normal` the baseline.
 pub(crate) fn frontiers(summaries: &[Summary]) -> Pareto {
     let beaten = |s: &Summary| {
-        let better = |o: &Summary| o.design.energy_relative <= s.design.energy_relative && o.mean > s.mean;
+        let better =
+            |o: &Summary| o.design.energy_relative <= s.design.energy_relative && o.mean > s.mean;
         summaries.iter().any(better)
     };
     let mut best: Vec<&Summary> = summaries.iter().filter(|s| !beaten(s)).collect();
-    best.sort_by(|a, b| a.design.energy_relative.total_cmp(&b.design.energy_relative));
-    let points = best.into_iter().map(|s| FrontierPoint { summary: s.clone(), probability: 0.9 }).collect();
-    let clean = summaries.first().map_or(0.9, |s| s.design.clean_accuracy.get());
+    best.sort_by(|a, b| {
+        a.design
+            .energy_relative
+            .total_cmp(&b.design.energy_relative)
+    });
+    let points = best
+        .into_iter()
+        .map(|s| FrontierPoint {
+            summary: s.clone(),
+            probability: 0.9,
+        })
+        .collect();
+    let clean = summaries
+        .first()
+        .map_or(0.9, |s| s.design.clean_accuracy.get());
     let mut savings = Vec::new();
     for loss in [0.005, 0.01, 0.02] {
         for method in ["normal", "wcat"] {
-            let reach =
-                |s: &&Summary| s.design.method == method && s.mean >= clean - loss && !extrapolated(s);
-            let cheapest = summaries
-                .iter()
-                .filter(reach)
-                .min_by(|a, b| a.design.energy_relative.total_cmp(&b.design.energy_relative));
+            let reach = |s: &&Summary| {
+                s.design.method == method && s.mean >= clean - loss && !extrapolated(s)
+            };
+            let cheapest = summaries.iter().filter(reach).min_by(|a, b| {
+                a.design
+                    .energy_relative
+                    .total_cmp(&b.design.energy_relative)
+            });
             savings.push(Saving {
                 method: method.into(),
                 loss,
@@ -133,7 +177,11 @@ pub(crate) fn frontiers(summaries: &[Summary]) -> Pareto {
         }
     }
     Pareto {
-        frontiers: vec![Frontier { method: None, points, hypervolume: 0.4 }],
+        frontiers: vec![Frontier {
+            method: None,
+            points,
+            hypervolume: 0.4,
+        }],
         savings,
         baseline: Some("normal".into()),
         chance: 0.1,
@@ -145,7 +193,12 @@ pub(crate) fn memory() -> MemoryCurve {
     let point = |i: i32| {
         let voltage = 0.71 + 0.005 * f64::from(i);
         let (ber, source) = rate_at(voltage, 0.75);
-        CurvePoint { voltage, ber, source, access_energy_relative: voltage * voltage }
+        CurvePoint {
+            voltage,
+            ber,
+            source,
+            access_energy_relative: voltage * voltage,
+        }
     };
     MemoryCurve {
         name: "sram-14nm-chandramoorthy2019".into(),
@@ -165,11 +218,19 @@ pub(crate) fn memory() -> MemoryCurve {
 
 /// Draws what must not panic and must render, and returns it.
 fn rendered(summaries: &[Summary], memories: &[MemoryCurve]) -> Vec<Figure> {
-    let figures = all(&Averaged::none(summaries.to_vec()), &frontiers(summaries), memories);
+    let figures = all(
+        &Averaged::none(summaries.to_vec()),
+        &frontiers(summaries),
+        memories,
+    );
     for figure in &figures {
         let png = png(&figure.svg).unwrap_or_else(|error| panic!("{}: {error}", figure.name));
         assert_eq!(&png[1..4], b"PNG");
-        assert!(!figure.svg.contains("NaN") && !figure.svg.contains("214748364"), "{}", figure.name);
+        assert!(
+            !figure.svg.contains("NaN") && !figure.svg.contains("214748364"),
+            "{}",
+            figure.name
+        );
         assert!(figure.caption.ends_with('.') && !figure.title.is_empty());
     }
     figures
@@ -179,18 +240,38 @@ fn rendered(summaries: &[Summary], memories: &[MemoryCurve]) -> Vec<Figure> {
 fn two_methods_give_five_figures_that_name_series_and_axes() {
     let figures = rendered(&two_methods(), &[memory()]);
     let names: Vec<_> = figures.iter().map(|f| f.name).collect();
-    assert_eq!(names, ["pareto", "accuracy_voltage", "accuracy_ber", "yield_voltage", "memory_model"]);
+    assert_eq!(
+        names,
+        [
+            "pareto",
+            "accuracy_voltage",
+            "accuracy_ber",
+            "yield_voltage",
+            "memory_model"
+        ]
+    );
     for figure in &figures[..4] {
         for text in ["normal, 4 bit", "wcat, 4 bit", "(%"] {
             assert!(figure.svg.contains(text), "{}: {text}", figure.name);
         }
-        assert!(figure.caption.contains("50 simulated chips, 2000 test images of glyphs"));
-        assert!(!figure.caption.contains("xtrapolated"), "{}", figure.caption);
+        assert!(figure
+            .caption
+            .contains("50 simulated chips, 2000 test images of glyphs"));
+        assert!(
+            !figure.caption.contains("xtrapolated"),
+            "{}",
+            figure.caption
+        );
     }
-    assert!(figures[0].svg.contains("relative to 8 bit at the error-free voltage"));
+    assert!(figures[0]
+        .svg
+        .contains("relative to 8 bit at the error-free voltage"));
     assert!(figures[0].caption.contains("Student-t"));
     for text in ["Supply voltage (V/Vmin)", "Bit error rate", "10⁻³"] {
-        assert!(figures[1].svg.contains(text) && figures[4].svg.contains(text), "{text}");
+        assert!(
+            figures[1].svg.contains(text) && figures[4].svg.contains(text),
+            "{text}"
+        );
     }
     assert!(figures[3].svg.contains("floor 92.1 %"));
     assert!(figures[4].svg.contains("extrapolated") && figures[4].svg.contains("censored"));
@@ -200,7 +281,9 @@ fn two_methods_give_five_figures_that_name_series_and_axes() {
 fn twelve_series_have_twelve_names_and_looks() {
     let summaries = six_methods();
     let figures = rendered(&summaries, &[memory()]);
-    assert!(figures[1].caption.contains("Hatched") && figures[0].caption.contains("Hollow markers"));
+    assert!(
+        figures[1].caption.contains("Hatched") && figures[0].caption.contains("Hollow markers")
+    );
     assert!(figures[1].svg.contains("below the measured span"));
     let series = series::series(&summaries);
     assert_eq!(series.len(), 12);
@@ -211,8 +294,10 @@ fn twelve_series_have_twelve_names_and_looks() {
         }
     }
     assert_eq!(series[0].label, "normal, 4 bit");
-    let colors: std::collections::BTreeSet<String> =
-        series.iter().map(|s| format!("{:?}", s.look.color)).collect();
+    let colors: std::collections::BTreeSet<String> = series
+        .iter()
+        .map(|s| format!("{:?}", s.look.color))
+        .collect();
     assert_eq!(colors.len(), 6);
 }
 
@@ -232,8 +317,14 @@ fn bands_are_left_out_where_so_many_series_would_hide_each_other() {
     summaries.extend(copies);
     assert!(!legible(&summaries));
     for figure in rendered(&summaries, &[]) {
-        let said = figure.caption.contains("would hide each other") || figure.name == "yield_voltage";
-        assert!(said && !figure.svg.contains("95 % interval"), "{}: {}", figure.name, figure.caption);
+        let said =
+            figure.caption.contains("would hide each other") || figure.name == "yield_voltage";
+        assert!(
+            said && !figure.svg.contains("95 % interval"),
+            "{}: {}",
+            figure.name,
+            figure.caption
+        );
     }
 }
 
@@ -242,9 +333,15 @@ fn the_same_tables_give_the_same_bytes_in_whatever_order_they_come() {
     let mut summaries = two_methods();
     let frontiers = frontiers(&summaries);
     let first = all(&Averaged::none(summaries.clone()), &frontiers, &[memory()]);
-    assert_eq!(first, all(&Averaged::none(summaries.clone()), &frontiers, &[memory()]));
+    assert_eq!(
+        first,
+        all(&Averaged::none(summaries.clone()), &frontiers, &[memory()])
+    );
     summaries.reverse();
-    assert_eq!(first, all(&Averaged::none(summaries.clone()), &frontiers, &[memory()]));
+    assert_eq!(
+        first,
+        all(&Averaged::none(summaries.clone()), &frontiers, &[memory()])
+    );
 }
 
 #[test]
@@ -264,9 +361,16 @@ fn several_trainings_of_a_method_are_named_by_their_seed() {
     let labels: std::collections::BTreeSet<_> = series_labels(&summaries).into_iter().collect();
     assert_eq!(
         labels.into_iter().collect::<Vec<_>>(),
-        ["normal, 4 bit, seed 1", "normal, 4 bit, seed 2", "wcat, 4 bit, seed 1", "wcat, 4 bit, seed 2"]
+        [
+            "normal, 4 bit, seed 1",
+            "normal, 4 bit, seed 2",
+            "wcat, 4 bit, seed 1",
+            "wcat, 4 bit, seed 2"
+        ]
     );
-    summaries.iter_mut().for_each(|s| s.design.training_seed = None);
+    summaries
+        .iter_mut()
+        .for_each(|s| s.design.training_seed = None);
     assert!(series_labels(&summaries).contains(&"wcat, 4 bit, wcat4-b".to_owned()));
     rendered(&summaries, &[]);
 }
@@ -274,20 +378,42 @@ fn several_trainings_of_a_method_are_named_by_their_seed() {
 #[test]
 fn averaged_trainings_are_said_to_be_averages_and_the_frontier_is_that_of_the_drawn_points() {
     let summaries = two_methods();
-    let of =
-        |trainings| all(&Averaged { summaries: summaries.clone(), trainings }, &frontiers(&summaries), &[]);
+    let of = |trainings| {
+        all(
+            &Averaged {
+                summaries: summaries.clone(),
+                trainings,
+            },
+            &frontiers(&summaries),
+            &[],
+        )
+    };
     for (one, three) in of(1).iter().zip(of(3)) {
-        assert!(one.caption.contains("Each point: 50 simulated chips"), "{}", one.caption);
+        assert!(
+            one.caption.contains("Each point: 50 simulated chips"),
+            "{}",
+            one.caption
+        );
         assert!(!one.caption.contains("training"), "{}", one.caption);
         let words = "Each point: mean of up to 3 trainings of the method on 50 simulated chips";
         assert!(three.caption.contains(words), "{}", three.caption);
-        let bars = if one.name == "yield_voltage" { "end of the trainings'" } else { "as random effects" };
+        let bars = if one.name == "yield_voltage" {
+            "end of the trainings'"
+        } else {
+            "as random effects"
+        };
         assert!(three.caption.contains(bars), "{}", three.caption);
         assert_eq!(one.svg, three.svg);
     }
     // a frontier from elsewhere is not drawn
-    let nothing = Pareto { frontiers: Vec::new(), ..frontiers(&summaries) };
-    assert_eq!(pareto(&summaries, &nothing), pareto(&summaries, &frontiers(&summaries)));
+    let nothing = Pareto {
+        frontiers: Vec::new(),
+        ..frontiers(&summaries)
+    };
+    assert_eq!(
+        pareto(&summaries, &nothing),
+        pareto(&summaries, &frontiers(&summaries))
+    );
 }
 
 #[test]
@@ -299,7 +425,8 @@ fn a_protection_is_named_and_its_absence_is_not() {
         .for_each(|s| s.design.protection = "secded".into());
     let labels = series_labels(&summaries);
     assert!(
-        labels.contains(&"wcat, 4 bit, secded".to_owned()) && labels.contains(&"normal, 4 bit".to_owned())
+        labels.contains(&"wcat, 4 bit, secded".to_owned())
+            && labels.contains(&"normal, 4 bit".to_owned())
     );
 }
 
@@ -320,15 +447,36 @@ fn protections_of_a_model_share_its_colour_and_have_a_dash_each() {
     for (i, a) in series.iter().enumerate() {
         for b in &series[..i] {
             let ((one, other), (look, seen)) = ((of(a), of(b)), (a.look, b.look));
-            assert_eq!(one.method == other.method, look.color == seen.color, "{} {}", a.label, b.label);
-            assert_eq!(one.protection == other.protection, look.dash == seen.dash, "{} {}", a.label, b.label);
+            assert_eq!(
+                one.method == other.method,
+                look.color == seen.color,
+                "{} {}",
+                a.label,
+                b.label
+            );
+            assert_eq!(
+                one.protection == other.protection,
+                look.dash == seen.dash,
+                "{} {}",
+                a.label,
+                b.label
+            );
             assert_ne!(look.shape, seen.shape);
         }
     }
     let (looks, places) = series_looks(&summaries);
     assert_eq!(looks[places[0]].label, "normal, 4 bit");
-    assert_eq!((looks[places[0]].color.as_str(), looks[places[0]].dash.as_str()), ("#0072b2", ""));
-    assert!(looks[places[0]].marker.starts_with("M5.50 0.00L") && looks[places[0]].marker.ends_with('Z'));
+    assert_eq!(
+        (
+            looks[places[0]].color.as_str(),
+            looks[places[0]].dash.as_str()
+        ),
+        ("#0072b2", "")
+    );
+    assert!(
+        looks[places[0]].marker.starts_with("M5.50 0.00L")
+            && looks[places[0]].marker.ends_with('Z')
+    );
 }
 
 /// The points as if layers had voltages of their own.
@@ -336,7 +484,10 @@ fn in_domains(summaries: &[Summary]) -> Vec<Summary> {
     let mut all = summaries.to_vec();
     for design in all.iter_mut().map(|s| &mut s.design) {
         let voltage = design.voltage.unwrap();
-        let domain = |name: &str, voltage| DomainVoltage { domain: name.into(), voltage };
+        let domain = |name: &str, voltage| DomainVoltage {
+            domain: name.into(),
+            voltage,
+        };
         design.domain_voltages = vec![domain("conv1", voltage), domain("fc1", voltage + 0.05)];
         (design.voltage, design.ber, design.access_energy_relative) = (None, None, None);
         design.design_id += "-domains";
@@ -347,10 +498,16 @@ fn in_domains(summaries: &[Summary]) -> Vec<Summary> {
 #[test]
 fn points_with_a_voltage_for_each_domain_are_markers_of_the_pareto_figure_alone() {
     let mut summaries = two_methods();
-    let plain = series::series(&summaries).iter().map(|s| s.look.color).collect::<Vec<_>>();
+    let plain = series::series(&summaries)
+        .iter()
+        .map(|s| s.look.color)
+        .collect::<Vec<_>>();
     let domains = in_domains(&summaries[11..13]);
     let figures = rendered(&domains, &[memory()]);
-    assert_eq!(figures.iter().map(|f| f.name).collect::<Vec<_>>(), ["pareto", "memory_model"]);
+    assert_eq!(
+        figures.iter().map(|f| f.name).collect::<Vec<_>>(),
+        ["pareto", "memory_model"]
+    );
     summaries.extend(domains);
     let figures = rendered(&summaries, &[memory()]);
     for figure in &figures {
@@ -360,7 +517,10 @@ fn points_with_a_voltage_for_each_domain_are_markers_of_the_pareto_figure_alone(
     assert!(figures[0].caption.contains("Markers that no line joins"));
     let series = series::series(&summaries);
     assert_eq!(series.len(), 3);
-    assert_eq!(series.iter().map(|s| s.look.color).collect::<Vec<_>>(), [plain[0], plain[1], plain[1]]);
+    assert_eq!(
+        series.iter().map(|s| s.look.color).collect::<Vec<_>>(),
+        [plain[0], plain[1], plain[1]]
+    );
 }
 
 #[test]
@@ -379,25 +539,41 @@ fn one_chip_has_no_band_and_says_so() {
         (s.chips, s.std, s.student, s.bootstrap) = (1, None, None, None);
     }
     let figures = rendered(&summaries, &[]);
-    assert!(figures[0].caption.contains("1 simulated chip,") && figures[0].caption.contains("no band"));
+    assert!(
+        figures[0].caption.contains("1 simulated chip,") && figures[0].caption.contains("no band")
+    );
     assert!(!figures[0].svg.contains("95 % interval of the mean"));
 }
 
 #[test]
 fn a_subset_of_the_test_images_is_said_in_the_captions() {
     let mut summaries = two_methods();
-    assert!(!rendered(&summaries, &[])[0].caption.contains("choice of test images"));
+    assert!(!rendered(&summaries, &[])[0]
+        .caption
+        .contains("choice of test images"));
     summaries.iter_mut().for_each(|s| s.images = 500);
     for figure in &rendered(&summaries, &[])[..3] {
         let caption = &figure.caption;
-        assert!(caption.contains("50 simulated chips, 500 of 2000 test images of glyphs."), "{caption}");
-        assert!(caption.contains("over chips, widened by the choice of test images."), "{caption}");
+        assert!(
+            caption.contains("50 simulated chips, 500 of 2000 test images of glyphs."),
+            "{caption}"
+        );
+        assert!(
+            caption.contains("over chips, widened by the choice of test images."),
+            "{caption}"
+        );
     }
     summaries.iter_mut().for_each(|s| s.spread = None);
     for figure in &rendered(&summaries, &[])[..3] {
         let caption = &figure.caption;
-        assert!(caption.contains("500 of 2000 test images of glyphs, drawn for each chip."), "{caption}");
-        assert!(caption.contains("in which the choice of each chip's images is included"), "{caption}");
+        assert!(
+            caption.contains("500 of 2000 test images of glyphs, drawn for each chip."),
+            "{caption}"
+        );
+        assert!(
+            caption.contains("in which the choice of each chip's images is included"),
+            "{caption}"
+        );
     }
 }
 
@@ -416,7 +592,10 @@ fn accuracies_all_alike_without_any_fault_give_sane_figures() {
                 yield_share: mean.round(),
                 yield_interval: clopper_pearson(50 * mean.round() as u64, 50),
             });
-            s.student = Some(Interval { low: mean, high: mean });
+            s.student = Some(Interval {
+                low: mean,
+                high: mean,
+            });
             (s.design.ber, s.design.ber_source) = (Some(0.0), BerSource::ErrorFree);
             s.design.energy_relative = 0.5;
         }
@@ -426,7 +605,10 @@ fn accuracies_all_alike_without_any_fault_give_sane_figures() {
 
 #[test]
 fn one_voltage_and_several_memories_and_units_give_sane_figures() {
-    let one: Vec<_> = two_methods().into_iter().filter(|s| s.design.voltage == Some(0.75)).collect();
+    let one: Vec<_> = two_methods()
+        .into_iter()
+        .filter(|s| s.design.voltage == Some(0.75))
+        .collect();
     rendered(&one, &[]);
     let mut mixed = two_methods();
     for s in mixed.iter_mut().filter(|s| s.design.method == "wcat") {
@@ -440,7 +622,10 @@ fn one_voltage_and_several_memories_and_units_give_sane_figures() {
     volts.voltage_unit = VoltageUnit::Volt;
     let figures = rendered(&mixed, &[memory(), volts]);
     for text in ["Supply voltage (V/Vmin)", "Supply voltage (V)\n"] {
-        assert!(figures[1].svg.contains(text) && figures[4].svg.contains(text), "{text}");
+        assert!(
+            figures[1].svg.contains(text) && figures[4].svg.contains(text),
+            "{text}"
+        );
     }
     assert!(series_labels(&mixed).contains(&"wcat, 4 bit, sram-28nm-vc707-salami2018".to_owned()));
 }
@@ -448,7 +633,9 @@ fn one_voltage_and_several_memories_and_units_give_sane_figures() {
 #[test]
 fn names_of_users_are_escaped() {
     let mut summaries = two_methods();
-    summaries.iter_mut().for_each(|s| s.design.method = "a<b>&\"c".into());
+    summaries
+        .iter_mut()
+        .for_each(|s| s.design.method = "a<b>&\"c".into());
     for figure in rendered(&summaries, &[]) {
         assert!(!figure.svg.contains("a<b>"), "{}", figure.name);
     }

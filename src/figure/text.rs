@@ -3,11 +3,11 @@
 /// Advance widths of `DejaVu Sans`, U+0020 to U+007E, in thousandths of the font size (from its
 /// `hmtx` table).
 const ADVANCE: [u16; 95] = [
-    318, 401, 460, 838, 636, 950, 780, 275, 390, 390, 500, 838, 318, 361, 318, 337, 636, 636, 636, 636, 636,
-    636, 636, 636, 636, 636, 337, 337, 838, 838, 838, 531, 1000, 684, 686, 698, 770, 632, 575, 775, 752, 295,
-    295, 656, 557, 863, 748, 787, 603, 787, 695, 635, 611, 732, 684, 989, 685, 611, 685, 390, 337, 390, 838,
-    500, 500, 613, 635, 550, 635, 615, 352, 635, 634, 278, 278, 579, 278, 974, 634, 612, 635, 635, 411, 521,
-    392, 634, 592, 818, 592, 592, 525, 636, 337, 636, 838,
+    318, 401, 460, 838, 636, 950, 780, 275, 390, 390, 500, 838, 318, 361, 318, 337, 636, 636, 636,
+    636, 636, 636, 636, 636, 636, 636, 337, 337, 838, 838, 838, 531, 1000, 684, 686, 698, 770, 632,
+    575, 775, 752, 295, 295, 656, 557, 863, 748, 787, 603, 787, 695, 635, 611, 732, 684, 989, 685,
+    611, 685, 390, 337, 390, 838, 500, 500, 613, 635, 550, 635, 615, 352, 635, 634, 278, 278, 579,
+    278, 974, 634, 612, 635, 635, 411, 521, 392, 634, 592, 818, 592, 592, 525, 636, 337, 636, 838,
 ];
 
 /// Width of a text in pixels at a font size in pixels. Letters outside ASCII count as wide ones.
@@ -20,9 +20,10 @@ fn advance(letter: char) -> f64 {
         '⁰' | '¹' | '²' | '³' | '⁴'..='⁹' => 401.0,
         '⁻' => 528.0,
         '–' => 500.0,
-        _ => {
-            (letter as usize).checked_sub(0x20).and_then(|i| ADVANCE.get(i)).map_or(838.0, |w| f64::from(*w))
-        }
+        _ => (letter as usize)
+            .checked_sub(0x20)
+            .and_then(|i| ADVANCE.get(i))
+            .map_or(838.0, |w| f64::from(*w)),
     }
 }
 
@@ -80,7 +81,9 @@ pub fn rate(value: f64) -> String {
         return "0".into();
     }
     let text = format!("{value:.1e}");
-    let Some((mantissa, exponent)) = text.split_once('e') else { return text };
+    let Some((mantissa, exponent)) = text.split_once('e') else {
+        return text;
+    };
     let exponent: i32 = exponent.parse().unwrap_or(0);
     match exponent {
         -1 => format!("{value:.2}"),
@@ -115,8 +118,14 @@ mod tests {
 
     #[test]
     fn rates_have_two_digits_and_a_power_where_small() {
-        let written: Vec<_> = [0.0, 0.20559, 0.01115, 1e-3, 1.907e-6, 0.5].into_iter().map(rate).collect();
-        assert_eq!(written, ["0", "0.21", "1.1×10⁻²", "10⁻³", "1.9×10⁻⁶", "0.50"]);
+        let written: Vec<_> = [0.0, 0.20559, 0.01115, 1e-3, 1.907e-6, 0.5]
+            .into_iter()
+            .map(rate)
+            .collect();
+        assert_eq!(
+            written,
+            ["0", "0.21", "1.1×10⁻²", "10⁻³", "1.9×10⁻⁶", "0.50"]
+        );
     }
 
     #[test]
@@ -128,7 +137,10 @@ mod tests {
 
     #[test]
     fn every_letter_with_a_meaning_in_xml_is_escaped() {
-        assert_eq!(escape("<a b='c'>&\"\u{1}"), "&lt;a b=&#39;c&#39;&gt;&amp;&quot;\u{fffd}");
+        assert_eq!(
+            escape("<a b='c'>&\"\u{1}"),
+            "&lt;a b=&#39;c&#39;&gt;&amp;&quot;\u{fffd}"
+        );
     }
 
     #[test]

@@ -24,21 +24,34 @@ pub(super) fn spacing(layer: &LayerWeights) -> Option<f64> {
     let stored = layer.stored.as_ref()?;
     let format = stored.scheme.format;
     // signed 1-bit codes are -1 and +1
-    let codes = if format.signed() && format.bits() == 1 { 2.0 } else { 1.0 };
+    let codes = if format.signed() && format.bits() == 1 {
+        2.0
+    } else {
+        1.0
+    };
     Some(codes * f64::from(stored.step)).filter(|spacing| *spacing > 0.0 && spacing.is_finite())
 }
 
 /// One bar for each code of a layer, around its weight; empty for a float layer and one that is all zero.
 pub(super) fn code_bars(layer: &LayerWeights) -> Vec<Bar> {
-    let (Some(stored), Some(spacing)) = (&layer.stored, spacing(layer)) else { return Vec::new() };
+    let (Some(stored), Some(spacing)) = (&layer.stored, spacing(layer)) else {
+        return Vec::new();
+    };
     let format = stored.scheme.format;
     let mut counts = vec![0u64; format.patterns()];
-    stored.words.iter().for_each(|word| counts[usize::from(*word)] += 1);
+    stored
+        .words
+        .iter()
+        .for_each(|word| counts[usize::from(*word)] += 1);
     let mut bars: Vec<Bar> = (0..format.patterns())
         .map(|word| {
             let middle = f64::from(stored.value(word as u8));
             let share = counts[word] as f64 / stored.words.len().max(1) as f64;
-            Bar { low: middle - 0.5 * spacing, high: middle + 0.5 * spacing, density: share / spacing }
+            Bar {
+                low: middle - 0.5 * spacing,
+                high: middle + 0.5 * spacing,
+                density: share / spacing,
+            }
         })
         .collect();
     bars.sort_by(|a, b| a.low.total_cmp(&b.low));
@@ -50,7 +63,11 @@ pub(super) fn joined(bars: &[Bar], many: usize) -> Vec<Bar> {
     let join = |bars: &[Bar]| {
         let (low, high) = (bars.first()?.low, bars.last()?.high);
         let share: f64 = bars.iter().map(|b| b.density * (b.high - b.low)).sum();
-        Some(Bar { low, high, density: share / (high - low) })
+        Some(Bar {
+            low,
+            high,
+            density: share / (high - low),
+        })
     };
     bars.chunks(many.max(1)).filter_map(join).collect()
 }
@@ -58,17 +75,25 @@ pub(super) fn joined(bars: &[Bar], many: usize) -> Vec<Bar> {
 /// Bars of equal width over float weights, with an edge at `origin`; every weight is in one.
 pub(super) fn float_bars(values: &[f32], origin: f64, width: f64) -> Vec<Bar> {
     let place = |w: f32| ((f64::from(w) - origin) / width).floor();
-    let (low, high) =
-        values.iter().map(|w| place(*w)).fold((f64::MAX, f64::MIN), |(l, h), p| (l.min(p), h.max(p)));
+    let (low, high) = values
+        .iter()
+        .map(|w| place(*w))
+        .fold((f64::MAX, f64::MIN), |(l, h), p| (l.min(p), h.max(p)));
     if !((0.0..100_000.0).contains(&(high - low)) && width > 0.0) {
         return Vec::new();
     }
     let mut counts = vec![0u64; (high - low) as usize + 1];
-    values.iter().for_each(|w| counts[(place(*w) - low) as usize] += 1);
+    values
+        .iter()
+        .for_each(|w| counts[(place(*w) - low) as usize] += 1);
     let share = |count: u64| count as f64 / values.len() as f64;
     let bar = |(i, count): (usize, &u64)| {
         let at = origin + (low + i as f64) * width;
-        Bar { low: at, high: at + width, density: share(*count) / width }
+        Bar {
+            low: at,
+            high: at + width,
+            density: share(*count) / width,
+        }
     };
     counts.iter().enumerate().map(bar).collect()
 }
@@ -82,7 +107,11 @@ pub(super) fn smooth(values: &[f32], tail: f64) -> Vec<(f64, f64)> {
     let q = |share: f64| quantile(&values, share).unwrap_or(0.0);
     let (low, high, middle) = (q(tail), q(1.0 - tail), q(0.75) - q(0.25));
     let spread = crate::stats::standard_deviation(&values).unwrap_or(0.0);
-    let spread = if middle > 0.0 { spread.min(middle / 1.34) } else { spread };
+    let spread = if middle > 0.0 {
+        spread.min(middle / 1.34)
+    } else {
+        spread
+    };
     let width = 0.9 * spread * (values.len() as f64).powf(-0.2);
     if !(width > 0.0 && high > low) {
         return Vec::new();
@@ -100,7 +129,13 @@ pub(super) fn smooth(values: &[f32], tail: f64) -> Vec<(f64, f64)> {
             let z = (start + (i as f64 + 0.5) * cell - x) / width;
             *n as f64 * (-0.5 * z * z).exp()
         };
-        scale * counts.iter().enumerate().filter(|(_, n)| **n > 0).map(kernel).sum::<f64>()
+        scale
+            * counts
+                .iter()
+                .enumerate()
+                .filter(|(_, n)| **n > 0)
+                .map(kernel)
+                .sum::<f64>()
     };
     let place = |i: usize| low + (high - low) * i as f64 / (PLACES - 1) as f64;
     (0..PLACES).map(|i| (place(i), density(place(i)))).collect()
@@ -119,12 +154,21 @@ mod tests {
     fn bars_of_codes_are_as_by_hand_and_hold_every_weight() {
         // step 0.5: codes -2, -2, 0, 1, 1
         let bars = code_bars(&layer("a", 2, &[-1.5, -1.0, 0.0, 0.5, 0.75], 1.0));
-        let expected = [(-1.25, -0.75, 0.8), (-0.75, -0.25, 0.0), (-0.25, 0.25, 0.4), (0.25, 0.75, 0.8)];
+        let expected = [
+            (-1.25, -0.75, 0.8),
+            (-0.75, -0.25, 0.0),
+            (-0.25, 0.25, 0.4),
+            (0.25, 0.75, 0.8),
+        ];
         let found: Vec<_> = bars.iter().map(|b| (b.low, b.high, b.density)).collect();
         assert_eq!(found, expected);
         let two = joined(&bars, 2);
         assert_eq!(two.len(), 2);
-        for (found, expected) in [(two[0].density, 0.4), (two[1].density, 0.6), (share(&two), 1.0)] {
+        for (found, expected) in [
+            (two[0].density, 0.4),
+            (two[1].density, 0.6),
+            (share(&two), 1.0),
+        ] {
             assert!((found - expected).abs() < 1e-12, "{found} {expected}");
         }
         let signs = code_bars(&layer("a", 1, &[-0.1, 0.1, 0.2, 0.3], 1.0));
@@ -137,7 +181,16 @@ mod tests {
     fn bars_of_float_weights_begin_at_the_origin_and_hold_every_weight() {
         let bars = float_bars(&[-0.1, 0.1, 0.2, 0.9], 0.0, 0.25);
         let found: Vec<_> = bars.iter().map(|b| (b.low, b.density)).collect();
-        assert_eq!(found, [(-0.25, 1.0), (0.0, 2.0), (0.25, 0.0), (0.5, 0.0), (0.75, 1.0)]);
+        assert_eq!(
+            found,
+            [
+                (-0.25, 1.0),
+                (0.0, 2.0),
+                (0.25, 0.0),
+                (0.5, 0.0),
+                (0.75, 1.0)
+            ]
+        );
         assert_eq!(share(&bars), 1.0);
         assert!(float_bars(&[], 0.0, 1.0).is_empty());
     }

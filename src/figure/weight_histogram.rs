@@ -18,7 +18,11 @@ const GAP: f64 = 58.0;
 const RIGHT: f64 = 24.0;
 /// Most bars of a panel: fewer pixels than that would hide them.
 const MOST_BARS: f64 = 80.0;
-const LIMIT: Stroke = Stroke { color: Color::GREY, width: 1.4, dash: &[5.0, 4.0] };
+const LIMIT: Stroke = Stroke {
+    color: Color::GREY,
+    width: 1.4,
+    dash: &[5.0, 4.0],
+};
 
 /// Bars of one layer.
 struct Bars {
@@ -57,8 +61,20 @@ pub fn weight_histogram(model: &str, layers: &[LayerWeights]) -> Figure {
             panel(canvas, layer, (left, top, left + width, top + HEIGHT));
         }
         let middle = (18.0, (TITLE + body) / 2.0);
-        canvas.text(middle, "Probability density (1 / weight)", LABEL_SIZE, Color::INK, Hang::Upward);
-        canvas.text((WIDTH / 2.0, body + 12.0), "Weight", LABEL_SIZE, Color::INK, Hang::Center);
+        canvas.text(
+            middle,
+            "Probability density (1 / weight)",
+            LABEL_SIZE,
+            Color::INK,
+            Hang::Upward,
+        );
+        canvas.text(
+            (WIDTH / 2.0, body + 12.0),
+            "Weight",
+            LABEL_SIZE,
+            Color::INK,
+            Hang::Center,
+        );
         legend.draw(canvas, body + 30.0);
     });
     let caption = match stored {
@@ -68,7 +84,12 @@ pub fn weight_histogram(model: &str, layers: &[LayerWeights]) -> Figure {
         }
         false => "Densities of the weights of each layer; each has an area of 1.",
     };
-    Figure { name: "weight_histogram", title, caption: caption.into(), svg }
+    Figure {
+        name: "weight_histogram",
+        title,
+        caption: caption.into(),
+        svg,
+    }
 }
 
 fn panel(canvas: &mut Canvas<'_>, layer: &LayerWeights, area: (f64, f64, f64, f64)) {
@@ -93,38 +114,66 @@ fn panel(canvas: &mut Canvas<'_>, layer: &LayerWeights, area: (f64, f64, f64, f6
             canvas.outline(&corners, Color::WHITE, 0.8);
         }
     }
-    let outline = bars.float.iter().flat_map(|b| [(b.low, b.density), (b.high, b.density)]);
+    let outline = bars
+        .float
+        .iter()
+        .flat_map(|b| [(b.low, b.density), (b.high, b.density)]);
     let ends = bars.float.first().map(|b| (b.low, 0.0)).into_iter();
-    let ends = ends.chain(outline).chain(bars.float.last().map(|b| (b.high, 0.0)));
+    let ends = ends
+        .chain(outline)
+        .chain(bars.float.last().map(|b| (b.high, 0.0)));
     plane.line(canvas, &ends.collect::<Vec<_>>(), Stroke::solid(FLOAT, 1.8));
-    let limits = layer.limits().map(|(low, high)| [f64::from(low), f64::from(high)]);
+    let limits = layer
+        .limits()
+        .map(|(low, high)| [f64::from(low), f64::from(high)]);
     for limit in limits.into_iter().flatten() {
         let x = plane.at((limit, 0.0)).0;
         canvas.line((x, area.1), (x, area.3), LIMIT);
     }
     plane.frame(canvas, true, 0.0);
-    let clipped = layer.clipped_share().map(|share| format!("{} % clipped", text::percent(share)));
-    let beside = clipped.as_ref().map_or(0.0, |clipped| text::width(clipped, 14.0) + 10.0);
+    let clipped = layer
+        .clipped_share()
+        .map(|share| format!("{} % clipped", text::percent(share)));
+    let beside = clipped
+        .as_ref()
+        .map_or(0.0, |clipped| text::width(clipped, 14.0) + 10.0);
     // bold letters are wider
     let name = text::shortened(&layer.name, 15.0, (area.2 - area.0 - beside) / 1.12);
     canvas.bold((area.0, area.1 - 12.0), &name, 15.0, Color::INK, Hang::Left);
-    canvas.text((area.2, area.1 - 12.0), &clipped.unwrap_or_default(), 14.0, Color::GREY, Hang::Right);
+    canvas.text(
+        (area.2, area.1 - 12.0),
+        &clipped.unwrap_or_default(),
+        14.0,
+        Color::GREY,
+        Hang::Right,
+    );
 }
 
 /// Float bars are a power of two of the step wide, so that their edges are those of the codes.
 fn bars(layer: &LayerWeights) -> Bars {
-    let values: Vec<f32> = layer.values.iter().copied().filter(|w| w.is_finite()).collect();
+    let values: Vec<f32> = layer
+        .values
+        .iter()
+        .copied()
+        .filter(|w| w.is_finite())
+        .collect();
     let low = values.iter().fold(f32::INFINITY, |a, w| a.min(*w));
     let high = values.iter().fold(f32::NEG_INFINITY, |a, w| a.max(*w));
     let codes = code_bars(layer);
     let Some(spacing) = spacing(layer) else {
         let width = f64::from(high - low) / (0.75 * MOST_BARS);
-        return Bars { float: float_bars(&values, f64::from(low), width), stored: codes };
+        return Bars {
+            float: float_bars(&values, f64::from(low), width),
+            stored: codes,
+        };
     };
     let first = codes.first().map_or(0.0, |b| b.low);
     let last = codes.last().map_or(0.0, |b| b.high);
     let span = f64::from(high).max(last) - f64::from(low).min(first);
     let power = (span / spacing / MOST_BARS).log2().ceil();
     let float = float_bars(&values, first, spacing * power.exp2());
-    Bars { float, stored: joined(&codes, power.max(0.0).exp2() as usize) }
+    Bars {
+        float,
+        stored: joined(&codes, power.max(0.0).exp2() as usize),
+    }
 }

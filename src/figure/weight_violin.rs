@@ -29,9 +29,16 @@ struct Violin {
 pub fn weight_violin(model: &str, layers: &[LayerWeights]) -> Figure {
     let violins: Vec<Violin> = layers.iter().map(violin).collect();
     let stored = layers.iter().any(|layer| layer.stored.is_some());
-    let label = if stored { "Weight / quantisation range" } else { "Weight / largest weight" };
+    let label = if stored {
+        "Weight / quantisation range"
+    } else {
+        "Weight / largest weight"
+    };
     let ends = |of: fn(f64, f64) -> f64, start: f64| {
-        violins.iter().flat_map(|v| v.float.iter().map(|p| p.0)).fold(start, of)
+        violins
+            .iter()
+            .flat_map(|v| v.float.iter().map(|p| p.0))
+            .fold(start, of)
     };
     let edge = if stored { 1.0 } else { 0.0 };
     let y = Axis::rounded(
@@ -44,59 +51,88 @@ pub fn weight_violin(model: &str, layers: &[LayerWeights]) -> Figure {
     let rows = layers.len().div_ceil(MOST).max(1);
     let per_row = layers.len().div_ceil(rows).max(1);
     let slot = (WIDTH - LEFT - RIGHT) / per_row as f64;
-    let widest = layers.iter().map(|l| text::width(&l.name, TICK_SIZE)).fold(0.0, f64::max).min(180.0);
+    let widest = layers
+        .iter()
+        .map(|l| text::width(&l.name, TICK_SIZE))
+        .fold(0.0, f64::max)
+        .min(180.0);
     let upright = widest > slot - 8.0;
     let below = 14.0 + if upright { widest } else { TICK_SIZE } + 14.0;
     let mut legend = Legend::default();
-    legend.add(Sample::Patch(FLOAT.at(0.75)), if stored { "float weights" } else { "weights" });
+    legend.add(
+        Sample::Patch(FLOAT.at(0.75)),
+        if stored { "float weights" } else { "weights" },
+    );
     if stored {
         legend.add(Sample::Patch(STORED.at(0.75)), "dequantised weights");
     }
     let body = TITLE + rows as f64 * (HEIGHT + below);
     let title = format!("Weights of {model}");
-    let svg = drawn((body + 26.0 + legend.height() + 12.0).round(), &title, |canvas| {
-        canvas.bold(
-            (LEFT, 20.0),
-            &text::shortened(&title, 18.0, WIDTH - 120.0),
-            18.0,
-            Color::BLACK,
-            Hang::Left,
-        );
-        for (row, (layers, violins)) in layers.chunks(per_row).zip(violins.chunks(per_row)).enumerate() {
-            let top = TITLE + row as f64 * (HEIGHT + below);
-            let x = Axis::linear("", 0.0, per_row as f64, 1).bare();
-            let plane = Plane { x, y: y.clone(), area: (LEFT, top, WIDTH - RIGHT, top + HEIGHT) };
-            plane.grid(canvas);
-            for (i, violin) in violins.iter().enumerate() {
-                draw(canvas, &plane, violin, i as f64 + 0.5, 0.45);
-            }
-            plane.frame(canvas, false, plane.y.tick_width());
-            for (i, layer) in layers.iter().enumerate() {
-                let name = text::shortened(&layer.name, TICK_SIZE, widest.max(slot - 8.0));
-                let x = LEFT + (i as f64 + 0.5) * slot;
-                let (y, hang) = match upright {
-                    true => (top + HEIGHT + 10.0 + text::width(&name, TICK_SIZE) / 2.0, Hang::Upward),
-                    false => (top + HEIGHT + 18.0, Hang::Center),
+    let svg = drawn(
+        (body + 26.0 + legend.height() + 12.0).round(),
+        &title,
+        |canvas| {
+            canvas.bold(
+                (LEFT, 20.0),
+                &text::shortened(&title, 18.0, WIDTH - 120.0),
+                18.0,
+                Color::BLACK,
+                Hang::Left,
+            );
+            for (row, (layers, violins)) in layers
+                .chunks(per_row)
+                .zip(violins.chunks(per_row))
+                .enumerate()
+            {
+                let top = TITLE + row as f64 * (HEIGHT + below);
+                let x = Axis::linear("", 0.0, per_row as f64, 1).bare();
+                let plane = Plane {
+                    x,
+                    y: y.clone(),
+                    area: (LEFT, top, WIDTH - RIGHT, top + HEIGHT),
                 };
-                canvas.text((x, y), &name, TICK_SIZE, Color::INK, hang);
+                plane.grid(canvas);
+                for (i, violin) in violins.iter().enumerate() {
+                    draw(canvas, &plane, violin, i as f64 + 0.5, 0.45);
+                }
+                plane.frame(canvas, false, plane.y.tick_width());
+                for (i, layer) in layers.iter().enumerate() {
+                    let name = text::shortened(&layer.name, TICK_SIZE, widest.max(slot - 8.0));
+                    let x = LEFT + (i as f64 + 0.5) * slot;
+                    let (y, hang) = match upright {
+                        true => (
+                            top + HEIGHT + 10.0 + text::width(&name, TICK_SIZE) / 2.0,
+                            Hang::Upward,
+                        ),
+                        false => (top + HEIGHT + 18.0, Hang::Center),
+                    };
+                    canvas.text((x, y), &name, TICK_SIZE, Color::INK, hang);
+                }
             }
-        }
-        canvas.text(
-            ((LEFT + WIDTH - RIGHT) / 2.0, body + 6.0),
-            "Layer",
-            LABEL_SIZE,
-            Color::INK,
-            Hang::Center,
-        );
-        legend.draw(canvas, body + 22.0);
-    });
-    Figure { name: "weight_violin", title, caption: caption(stored), svg }
+            canvas.text(
+                ((LEFT + WIDTH - RIGHT) / 2.0, body + 6.0),
+                "Layer",
+                LABEL_SIZE,
+                Color::INK,
+                Hang::Center,
+            );
+            legend.draw(canvas, body + 22.0);
+        },
+    );
+    Figure {
+        name: "weight_violin",
+        title,
+        caption: caption(stored),
+        svg,
+    }
 }
 
 fn caption(stored: bool) -> String {
     let tail = "0.05 % of them lie beyond each end";
     if !stored {
-        return format!("Smoothed densities of the weights, in units of the layer's largest one; {tail}.");
+        return format!(
+            "Smoothed densities of the weights, in units of the layer's largest one; {tail}."
+        );
     }
     format!(
         "Densities of the weights, in units of the layer's quantisation range: left the float weights, smoothed ({tail}); \
@@ -111,9 +147,16 @@ fn violin(layer: &LayerWeights) -> Violin {
         None => f64::from(max_abs(&layer.values)),
     };
     if !(unit > 0.0 && unit.is_finite()) {
-        return Violin { float: Vec::new(), stored: Vec::new() };
+        return Violin {
+            float: Vec::new(),
+            stored: Vec::new(),
+        };
     }
-    let bar = |b: Bar| Bar { low: b.low / unit, high: b.high / unit, density: b.density * unit };
+    let bar = |b: Bar| Bar {
+        low: b.low / unit,
+        high: b.high / unit,
+        density: b.density * unit,
+    };
     Violin {
         float: smooth(&layer.values, TAIL)
             .into_iter()
@@ -121,7 +164,12 @@ fn violin(layer: &LayerWeights) -> Violin {
             .collect(),
         stored: joined(
             &code_bars(layer),
-            4usize.pow(u32::from(layer.stored.as_ref().is_some_and(|s| s.scheme.format.bits() > 6))),
+            4usize.pow(u32::from(
+                layer
+                    .stored
+                    .as_ref()
+                    .is_some_and(|s| s.scheme.format.bits() > 6),
+            )),
         )
         .into_iter()
         .map(bar)
@@ -132,25 +180,46 @@ fn violin(layer: &LayerWeights) -> Violin {
 /// Draws a violin around `middle`, at most `half` wide on each side.
 fn draw(canvas: &mut Canvas<'_>, plane: &Plane, violin: &Violin, middle: f64, half: f64) {
     let float = violin.float.iter().map(|p| p.1);
-    let widest = float.chain(violin.stored.iter().map(|b| b.density)).fold(0.0, f64::max);
+    let widest = float
+        .chain(violin.stored.iter().map(|b| b.density))
+        .fold(0.0, f64::max);
     if widest <= 0.0 {
         return;
     }
-    let (left, right) = if violin.stored.is_empty() { (1.0, 1.0) } else { (1.0, 0.0) };
-    let side = |sign: f64| {
-        violin.float.iter().map(move |&(y, density)| (y, middle + sign * half * density / widest))
+    let (left, right) = if violin.stored.is_empty() {
+        (1.0, 1.0)
+    } else {
+        (1.0, 0.0)
     };
-    let shape: Vec<_> = side(-left).chain(side(right).rev()).map(|(y, x)| plane.at((x, y))).collect();
+    let side = |sign: f64| {
+        violin
+            .float
+            .iter()
+            .map(move |&(y, density)| (y, middle + sign * half * density / widest))
+    };
+    let shape: Vec<_> = side(-left)
+        .chain(side(right).rev())
+        .map(|(y, x)| plane.at((x, y)))
+        .collect();
     canvas.polygon(&shape, FLOAT.at(0.75));
     for bar in violin.stored.iter().filter(|bar| bar.density > 0.0) {
-        let (from, to) =
-            (plane.at((middle, bar.low)), plane.at((middle + half * bar.density / widest, bar.high)));
+        let (from, to) = (
+            plane.at((middle, bar.low)),
+            plane.at((middle + half * bar.density / widest, bar.high)),
+        );
         // a gap between bars where they are thick enough to show it
         let gap = if from.1 - to.1 > 4.0 { 0.5 } else { 0.0 };
         let (bottom, top) = (from.1 - gap, to.1 + gap);
-        canvas.polygon(&[(from.0, bottom), (to.0, bottom), (to.0, top), (from.0, top)], STORED.at(0.75));
+        canvas.polygon(
+            &[(from.0, bottom), (to.0, bottom), (to.0, top), (from.0, top)],
+            STORED.at(0.75),
+        );
     }
     let (x, top) = plane.at((middle, plane.y.ends().1));
     let bottom = plane.at((middle, plane.y.ends().0)).1;
-    canvas.line((x, bottom), (x, top), Stroke::solid(Color::GREY.at(0.5), 0.8));
+    canvas.line(
+        (x, bottom),
+        (x, top),
+        Stroke::solid(Color::GREY.at(0.5), 0.8),
+    );
 }

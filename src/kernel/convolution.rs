@@ -40,7 +40,14 @@ pub fn conv2d(x: &Tensor, w: &Tensor, stride: usize, padding: usize) -> Result<T
         if !is_ours(x) || !is_ours(w) {
             candle_core::bail!("the kernels take f32 tensors on the CPU");
         }
-        x.contiguous()?.apply_op2(&w.contiguous()?, Conv2d { stride, padding, isa: Isa::current() })
+        x.contiguous()?.apply_op2(
+            &w.contiguous()?,
+            Conv2d {
+                stride,
+                padding,
+                isa: Isa::current(),
+            },
+        )
     };
     apply().during(what)
 }
@@ -89,7 +96,13 @@ impl Conv2d {
         if lanes.is_some_and(|lanes| lanes != input.lanes()) {
             candle_core::bail!("weights {w:?} do not fit images {x:?}");
         }
-        Ok(Sizes { isa: self.isa, batch, direct, input, from })
+        Ok(Sizes {
+            isa: self.isa,
+            batch,
+            direct,
+            input,
+            from,
+        })
     }
 }
 
@@ -118,13 +131,20 @@ impl Sizes {
         let mut packed = vec![0f32; direct.packed_len()];
         direct.pack(w, &mut packed);
         let start = vec![0f32; direct.start_len()];
-        let store = Store { add: false, relu: false };
+        let store = Store {
+            add: false,
+            relu: false,
+        };
         let mut out = vec![0f32; self.batch * self.output_len()];
-        let groups =
-            out.par_chunks_mut(GROUP * self.output_len()).zip(x.par_chunks(GROUP * self.input_len()));
+        let groups = out
+            .par_chunks_mut(GROUP * self.output_len())
+            .zip(x.par_chunks(GROUP * self.input_len()));
         groups.for_each(|(out, x)| {
             let mut padded = vec![0f32; direct.input().len()];
-            for (out, image) in out.chunks_mut(self.output_len()).zip(x.chunks(self.input_len())) {
+            for (out, image) in out
+                .chunks_mut(self.output_len())
+                .zip(x.chunks(self.input_len()))
+            {
                 self.pad(image, &mut padded);
                 direct.forward(self.isa, &padded, &packed, &start, store, out);
             }
@@ -134,22 +154,40 @@ impl Sizes {
 
     fn gradient_of_images(&self, w: &[f32], g: &[f32]) -> candle_core::Result<Vec<f32>> {
         let direct = self.direct;
-        let backward = direct.backward().map_err(|error| candle_core::Error::Msg(error.to_string()))?;
+        let backward = direct
+            .backward()
+            .map_err(|error| candle_core::Error::Msg(error.to_string()))?;
         let (gradient, image) = (backward.input(), backward.output());
         let mut packed = vec![0f32; backward.packed_len()];
         direct.pack_turned(&backward, w, &mut packed);
         let start = vec![0f32; backward.start_len()];
-        let store = Store { add: false, relu: false };
+        let store = Store {
+            add: false,
+            relu: false,
+        };
         let mut out = vec![0f32; self.batch * self.input_len()];
-        let groups =
-            out.par_chunks_mut(GROUP * self.input_len()).zip(g.par_chunks(GROUP * self.output_len()));
+        let groups = out
+            .par_chunks_mut(GROUP * self.input_len())
+            .zip(g.par_chunks(GROUP * self.output_len()));
         groups.for_each(|(out, g)| {
             let mut spread = vec![0f32; gradient.len()];
-            let mut images = vec![0f32; if self.from == Form::Nchw { image.len() } else { 0 }];
-            for (out, g) in out.chunks_mut(self.input_len()).zip(g.chunks(self.output_len())) {
+            let mut images = vec![
+                0f32;
+                if self.from == Form::Nchw {
+                    image.len()
+                } else {
+                    0
+                }
+            ];
+            for (out, g) in out
+                .chunks_mut(self.input_len())
+                .zip(g.chunks(self.output_len()))
+            {
                 direct.spread(&backward, g, &mut spread);
                 match self.from {
-                    Form::Blocked => backward.forward(self.isa, &spread, &packed, &start, store, out),
+                    Form::Blocked => {
+                        backward.forward(self.isa, &spread, &packed, &start, store, out)
+                    }
                     Form::Nchw => {
                         backward.forward(self.isa, &spread, &packed, &start, store, &mut images);
                         image.read(&images, out);
@@ -163,14 +201,21 @@ impl Sizes {
     fn gradient_of_weights(&self, x: &[f32], g: &[f32]) -> Vec<f32> {
         let direct = self.direct;
         let padded_len = direct.input().len();
-        let groups = x.par_chunks(GROUP * self.input_len()).zip(g.par_chunks(GROUP * self.output_len()));
+        let groups = x
+            .par_chunks(GROUP * self.input_len())
+            .zip(g.par_chunks(GROUP * self.output_len()));
         let part = |(x, g): (&[f32], &[f32])| {
             let mut part = vec![0f32; direct.packed_len()];
             let mut padded = vec![0f32; PADDED * padded_len];
-            let some = x.chunks(PADDED * self.input_len()).zip(g.chunks(PADDED * self.output_len()));
+            let some = x
+                .chunks(PADDED * self.input_len())
+                .zip(g.chunks(PADDED * self.output_len()));
             for (x, g) in some {
                 let images = x.len() / self.input_len();
-                for (image, padded) in x.chunks(self.input_len()).zip(padded.chunks_mut(padded_len)) {
+                for (image, padded) in x
+                    .chunks(self.input_len())
+                    .zip(padded.chunks_mut(padded_len))
+                {
                     self.pad(image, padded);
                 }
                 direct.add_weight_gradient(self.isa, &padded[..images * padded_len], g, &mut part);
@@ -180,7 +225,9 @@ impl Sizes {
         let parts: Vec<Vec<f32>> = groups.map(part).collect();
         let mut sum = vec![0f32; direct.packed_len()];
         for part in &parts {
-            sum.iter_mut().zip(part).for_each(|(sum, part)| *sum += part);
+            sum.iter_mut()
+                .zip(part)
+                .for_each(|(sum, part)| *sum += part);
         }
         let taps = direct.kernel().pow(2);
         let mut out = vec![0f32; direct.output().channels() * direct.input().channels() * taps];
@@ -204,7 +251,16 @@ impl CustomOp2 for Conv2d {
         let sizes = self.sizes(x_layout.shape(), w_layout.shape())?;
         let out = sizes.forward(values(x, x_layout)?, values(w, w_layout)?);
         let output = sizes.direct.output();
-        Ok(stored(out, (sizes.batch, output.blocks(), output.height(), output.width(), BLOCK)))
+        Ok(stored(
+            out,
+            (
+                sizes.batch,
+                output.blocks(),
+                output.height(),
+                output.width(),
+                BLOCK,
+            ),
+        ))
     }
 
     fn bwd(
@@ -218,12 +274,16 @@ impl CustomOp2 for Conv2d {
         let gradient = gradient.contiguous()?;
         // images themselves are no variables: their gradient is asked for only behind a layer
         let of_x = if x.track_op() {
-            let values = with_values(w, |w| with_values(&gradient, |g| sizes.gradient_of_images(w, g)))?;
+            let values = with_values(w, |w| {
+                with_values(&gradient, |g| sizes.gradient_of_images(w, g))
+            })?;
             Some(Tensor::from_vec(values, x.shape(), x.device())?)
         } else {
             None
         };
-        let of_w = with_values(x, |x| with_values(&gradient, |g| Ok(sizes.gradient_of_weights(x, g))))?;
+        let of_w = with_values(x, |x| {
+            with_values(&gradient, |g| Ok(sizes.gradient_of_weights(x, g)))
+        })?;
         Ok((of_x, Some(Tensor::from_vec(of_w, w.shape(), w.device())?)))
     }
 }

@@ -56,11 +56,21 @@ impl Direct {
         if !Self::steps_over(input, stride) {
             return refuse("stride 1 or 2 (with 1 or 6 input channels only 1)");
         }
-        let size = |length: usize| (length + 2 * padding).checked_sub(kernel).map(|l| l / stride + 1);
+        let size = |length: usize| {
+            (length + 2 * padding)
+                .checked_sub(kernel)
+                .map(|l| l / stride + 1)
+        };
         match (size(input.height()), size(input.width())) {
             (Some(height), Some(width)) if kernel > 0 => {
                 let output = Planes::new(channels, height, width, border)?;
-                Ok(Self { input, output, kernel, stride, padding })
+                Ok(Self {
+                    input,
+                    output,
+                    kernel,
+                    stride,
+                    padding,
+                })
             }
             _ => refuse("a kernel of at least 1 that fits into the padded image"),
         }
@@ -74,7 +84,10 @@ impl Direct {
     /// The same with 16 lanes in the output, however few its channels.
     #[must_use]
     pub fn full(self) -> Self {
-        Self { output: self.output.full(), ..self }
+        Self {
+            output: self.output.full(),
+            ..self
+        }
     }
 
     /// Layout of the input.
@@ -165,7 +178,11 @@ impl Direct {
     /// Where a slice has not the length that this convolution has.
     pub fn pack(&self, weights: &[f32], packed: &mut [f32]) {
         let inputs = self.input.channels();
-        assert_eq!(weights.len(), self.output.channels() * inputs * self.kernel.pow(2), "weights");
+        assert_eq!(
+            weights.len(),
+            self.output.channels() * inputs * self.kernel.pow(2),
+            "weights"
+        );
         assert_eq!(packed.len(), self.packed_len(), "packed weights");
         for (index, weight) in weights.iter().enumerate() {
             packed[self.packed_at(index)] = *weight;
@@ -188,8 +205,16 @@ impl Direct {
     ) {
         assert_eq!(input.len(), self.input.len(), "input of a convolution");
         assert_eq!(output.len(), self.output.len(), "output of a convolution");
-        assert_eq!(weights.len(), self.packed_len(), "packed weights of a convolution");
-        assert_eq!(start.len(), self.start_len(), "starting sums of a convolution");
+        assert_eq!(
+            weights.len(),
+            self.packed_len(),
+            "packed weights of a convolution"
+        );
+        assert_eq!(
+            start.len(),
+            self.start_len(),
+            "starting sums of a convolution"
+        );
         self.isa(isa).run(Forward {
             shape: self,
             planes: self.input.blocks(),
@@ -337,8 +362,8 @@ impl Forward<'_> {
         let mut weights = &weights[block * shape.kernel * planes * run * V..];
         let offset = input.border() - shape.padding;
         for row in 0..shape.kernel {
-            let first =
-                (y * shape.stride + row + offset) * input.row() + (x * shape.stride + offset) * input.lanes();
+            let first = (y * shape.stride + row + offset) * input.row()
+                + (x * shape.stride + offset) * input.lanes();
             for plane in 0..planes {
                 let pixels = &self.input[plane * input.plane() + first..][..(R - 1) * A + run];
                 let (these, rest) = weights.split_at(run * V);
@@ -369,8 +394,16 @@ impl Forward<'_> {
                 for (target, sums) in output.chunks_exact_mut(V).zip(&sums) {
                     for (v, target) in target.iter_mut().enumerate() {
                         let sum = if v < U { sums[v] } else { zero };
-                        let sum = if store.add { simd.add_f32s(sum, *target) } else { sum };
-                        *target = if store.relu { rectified(simd, sum, zero) } else { sum };
+                        let sum = if store.add {
+                            simd.add_f32s(sum, *target)
+                        } else {
+                            sum
+                        };
+                        *target = if store.relu {
+                            rectified(simd, sum, zero)
+                        } else {
+                            sum
+                        };
                     }
                 }
             }
@@ -392,7 +425,10 @@ fn store_few<S: Simd, const R: usize, const U: usize, const L: usize>(
         let values: &[f32] = bytemuck::cast_slice(sums);
         let mut values: [f32; L] = from_fn(|lane| values[lane]);
         if store.add {
-            values.iter_mut().zip(target.iter()).for_each(|(value, target)| *value += *target);
+            values
+                .iter_mut()
+                .zip(target.iter())
+                .for_each(|(value, target)| *value += *target);
         }
         if store.relu {
             values = values.map(|value| value.max(0.0));
@@ -413,7 +449,9 @@ fn accumulate<S: Simd, const R: usize, const V: usize, const U: usize, const A: 
     // windows of constant length: their indices need no check
     let mut weights = weights.chunks_exact(V);
     for pixels in pixels.windows((R - 1) * A + 1) {
-        let Some(weights) = weights.next() else { return };
+        let Some(weights) = weights.next() else {
+            return;
+        };
         let weights: [S::f32s; U] = from_fn(|u| weights[u]);
         for r in 0..R {
             let pixel = simd.splat_f32s(pixels[r * A]);

@@ -26,7 +26,11 @@ impl Direct {
         let (height, width) = (spread(self.input().height()), spread(self.input().width()));
         let gradient = Planes::new(self.output().channels(), height, width, border)?.full();
         let direct = Direct::new(gradient, self.input().channels(), kernel, 1, border, 0)?;
-        Ok(if self.input().lanes() == BLOCK { direct.full() } else { direct })
+        Ok(if self.input().lanes() == BLOCK {
+            direct.full()
+        } else {
+            direct
+        })
     }
 
     /// Writes a gradient of the output (border-free layout) into the input of [`Self::backward`]: pixels stride
@@ -46,7 +50,9 @@ impl Direct {
                 if stride == 1 {
                     target[..source.len()].copy_from_slice(source);
                 } else {
-                    let pixels = target.chunks_mut(stride * lanes).zip(source.chunks_exact(lanes));
+                    let pixels = target
+                        .chunks_mut(stride * lanes)
+                        .zip(source.chunks_exact(lanes));
                     pixels.for_each(|(target, source)| target[..lanes].copy_from_slice(source));
                 }
             }
@@ -66,7 +72,8 @@ impl Direct {
         for (pair, weights) in weights.chunks_exact(taps).enumerate() {
             let (output, input) = (pair / inputs, pair % inputs);
             for (tap, weight) in weights.iter().enumerate() {
-                packed[backward.packed_at((input * outputs + output) * taps + taps - 1 - tap)] = *weight;
+                packed[backward.packed_at((input * outputs + output) * taps + taps - 1 - tap)] =
+                    *weight;
             }
         }
     }
@@ -87,14 +94,38 @@ impl Direct {
     ///
     /// # Panics
     /// Where a slice has not the length that this convolution has.
-    pub fn add_weight_gradient(&self, isa: Isa, inputs: &[f32], gradients: &[f32], packed: &mut [f32]) {
+    pub fn add_weight_gradient(
+        &self,
+        isa: Isa,
+        inputs: &[f32],
+        gradients: &[f32],
+        packed: &mut [f32],
+    ) {
         let output = self.output().with_border(0);
-        assert_eq!(inputs.len() % self.input().len(), 0, "inputs of a convolution");
+        assert_eq!(
+            inputs.len() % self.input().len(),
+            0,
+            "inputs of a convolution"
+        );
         assert_eq!(output.lanes(), BLOCK, "lanes of a gradient");
         let images = inputs.len() / self.input().len();
-        assert_eq!(gradients.len(), images * output.len(), "gradients of a convolution");
-        assert_eq!(packed.len(), self.packed_len(), "packed weights of a convolution");
-        self.isa(isa).run(WeightGradient { shape: self, output, inputs, gradients, packed });
+        assert_eq!(
+            gradients.len(),
+            images * output.len(),
+            "gradients of a convolution"
+        );
+        assert_eq!(
+            packed.len(),
+            self.packed_len(),
+            "packed weights of a convolution"
+        );
+        self.isa(isa).run(WeightGradient {
+            shape: self,
+            output,
+            inputs,
+            gradients,
+            packed,
+        });
     }
 }
 
@@ -189,7 +220,10 @@ impl WeightGradient<'_> {
         let input = shape.input();
         let mut sums: [[S::f32s; U]; R] = [[simd.splat_f32s(0.0); U]; R];
         let offset = input.border() - shape.padding();
-        let images = self.inputs.chunks_exact(input.len()).zip(self.gradients.chunks_exact(output.len()));
+        let images = self
+            .inputs
+            .chunks_exact(input.len())
+            .zip(self.gradients.chunks_exact(output.len()));
         for (image, gradient) in images {
             for y in 0..output.height() {
                 let first = plane * input.plane()
@@ -197,7 +231,8 @@ impl WeightGradient<'_> {
                     + offset * input.lanes()
                     + j;
                 let pixels = &image[first..][..(output.width() - 1) * A + R];
-                let (gradient, _) = S::as_simd_f32s(&gradient[output.at(block, y, 0)..][..output.row()]);
+                let (gradient, _) =
+                    S::as_simd_f32s(&gradient[output.at(block, y, 0)..][..output.row()]);
                 add_products::<S, R, V, U, A>(simd, &mut sums, pixels, gradient);
             }
         }

@@ -29,7 +29,10 @@ impl Isa {
 
     /// Those that this machine has, the fastest first.
     pub fn available() -> Vec<Self> {
-        Self::ALL.into_iter().filter(|isa| isa.is_available()).collect()
+        Self::ALL
+            .into_iter()
+            .filter(|isa| isa.is_available())
+            .collect()
     }
 
     /// True where this machine has it.
@@ -47,7 +50,12 @@ impl Isa {
 
     /// The one that this process uses: [`Self::choose`]n, else the fastest that the machine has.
     pub fn current() -> Self {
-        *CHOSEN.get_or_init(|| Self::ALL.into_iter().find(|isa| isa.is_available()).unwrap_or(Self::Portable))
+        *CHOSEN.get_or_init(|| {
+            Self::ALL
+                .into_iter()
+                .find(|isa| isa.is_available())
+                .unwrap_or(Self::Portable)
+        })
     }
 
     /// Makes this the choice of the process, for reproducing the numbers of a lesser machine.
@@ -58,7 +66,11 @@ impl Isa {
         if !self.is_available() {
             let names: Vec<&str> = Self::available().iter().map(|isa| isa.name()).collect();
             let expected = format!("one that this machine has: {}", names.join(", "));
-            return Err(Error::argument("vector instructions", expected, format!("`{self}`")));
+            return Err(Error::argument(
+                "vector instructions",
+                expected,
+                format!("`{self}`"),
+            ));
         }
         match *CHOSEN.get_or_init(|| self) {
             current if current == self => Ok(()),
@@ -131,9 +143,16 @@ impl fmt::Display for Isa {
 impl FromStr for Isa {
     type Err = Error;
     fn from_str(text: &str) -> Result<Self> {
-        Self::ALL.into_iter().find(|isa| isa.name() == text).ok_or_else(|| {
-            let names = Self::ALL.map(Self::name).join(", ");
-            Error::argument("vector instructions", format!("one of {names}"), format!("`{text}`"))
-        })
+        Self::ALL
+            .into_iter()
+            .find(|isa| isa.name() == text)
+            .ok_or_else(|| {
+                let names = Self::ALL.map(Self::name).join(", ");
+                Error::argument(
+                    "vector instructions",
+                    format!("one of {names}"),
+                    format!("`{text}`"),
+                )
+            })
     }
 }

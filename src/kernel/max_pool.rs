@@ -28,7 +28,13 @@ pub fn max_pool(x: &Tensor, bias: &Tensor, size: usize) -> Result<Tensor> {
         if !is_ours(x) || !is_ours(bias) {
             candle_core::bail!("the kernels take f32 tensors on the CPU");
         }
-        x.contiguous()?.apply_op2(&bias.contiguous()?, MaxPool { size, isa: Isa::current() })
+        x.contiguous()?.apply_op2(
+            &bias.contiguous()?,
+            MaxPool {
+                size,
+                isa: Isa::current(),
+            },
+        )
     };
     apply().during(|| format!("max pooling of {:?} by {size}", x.dims()))
 }
@@ -54,16 +60,33 @@ impl MaxPool {
         if self.size == 0 || self.size > input.height().min(input.width()) {
             candle_core::bail!("squares of {} pixels do not fit into {x:?}", self.size);
         }
-        let output = Planes::new(channels, input.height() / self.size, input.width() / self.size, 0);
+        let output = Planes::new(
+            channels,
+            input.height() / self.size,
+            input.width() / self.size,
+            0,
+        );
         let output = output.map_err(|error| candle_core::Error::Msg(error.to_string()))?;
-        Ok(Sizes { batch, input, output, size: self.size })
+        Ok(Sizes {
+            batch,
+            input,
+            output,
+            size: self.size,
+        })
     }
 }
 
 impl Sizes {
     fn shape(&self) -> Shape {
         let output = self.output;
-        (self.batch, output.blocks(), output.height(), output.width(), output.lanes()).into()
+        (
+            self.batch,
+            output.blocks(),
+            output.height(),
+            output.width(),
+            output.lanes(),
+        )
+            .into()
     }
 
     /// Calls `visit(block, place of the square's first pixel, place of the result)` for every square of an image.
@@ -93,7 +116,11 @@ impl Sizes {
         for at in self.pixels(first) {
             let values = lanes(&image[at..]);
             for lane in 0..BLOCK {
-                best[lane] = if best[lane] < values[lane] { values[lane] } else { best[lane] };
+                best[lane] = if best[lane] < values[lane] {
+                    values[lane]
+                } else {
+                    best[lane]
+                };
             }
         }
         best
@@ -156,8 +183,12 @@ impl WithSimd for Backward<'_> {
         sizes.squares(|block, first, at| {
             let best = sizes.greatest(self.input, first);
             let [y, g] = [self.output, self.gradient].map(|values| lanes(&values[at..at + count]));
-            let mut left: Lanes = std::array::from_fn(|lane| if y[lane] > 0.0 { g[lane] } else { 0.0 });
-            self.of_bias[block].iter_mut().zip(&left).for_each(|(sum, left)| *sum += left);
+            let mut left: Lanes =
+                std::array::from_fn(|lane| if y[lane] > 0.0 { g[lane] } else { 0.0 });
+            self.of_bias[block]
+                .iter_mut()
+                .zip(&left)
+                .for_each(|(sum, left)| *sum += left);
             for at in sizes.pixels(first) {
                 let values = lanes(&self.input[at..]);
                 if let Some(target) = self.of_input[at..].first_chunk_mut::<BLOCK>() {
@@ -176,9 +207,16 @@ impl MaxPool {
     fn forward(&self, sizes: Sizes, x: &[f32], bias: &[f32]) -> Vec<f32> {
         let biases = lanes_of(bias.len(), |channel| bias[channel]);
         let mut out = vec![0f32; sizes.batch * sizes.output.len()];
-        let images = out.par_chunks_exact_mut(sizes.output.len()).zip(x.par_chunks_exact(sizes.input.len()));
+        let images = out
+            .par_chunks_exact_mut(sizes.output.len())
+            .zip(x.par_chunks_exact(sizes.input.len()));
         images.for_each(|(output, input)| {
-            self.isa.run(Forward { sizes, biases: &biases, input, output });
+            self.isa.run(Forward {
+                sizes,
+                biases: &biases,
+                input,
+                output,
+            });
         });
         out
     }
@@ -187,20 +225,31 @@ impl MaxPool {
     fn backward(&self, sizes: Sizes, x: &[f32], y: &[f32], g: &[f32]) -> (Vec<f32>, Vec<f32>) {
         let (from, to) = (sizes.output.len(), sizes.input.len());
         let mut of_x = vec![0f32; sizes.batch * to];
-        let inputs = of_x.par_chunks_mut(GROUP * to).zip(x.par_chunks(GROUP * to));
+        let inputs = of_x
+            .par_chunks_mut(GROUP * to)
+            .zip(x.par_chunks(GROUP * to));
         let outputs = y.par_chunks(GROUP * from).zip(g.par_chunks(GROUP * from));
         let groups = inputs.zip(outputs).map(|((of_x, x), (y, g))| {
             let mut part = vec![[0f32; BLOCK]; sizes.input.blocks()];
             let images = of_x.chunks_exact_mut(to).zip(x.chunks_exact(to));
             let results = y.chunks_exact(from).zip(g.chunks_exact(from));
             for ((of_input, input), (output, gradient)) in images.zip(results) {
-                self.isa.run(Backward { sizes, input, output, gradient, of_input, of_bias: &mut part });
+                self.isa.run(Backward {
+                    sizes,
+                    input,
+                    output,
+                    gradient,
+                    of_input,
+                    of_bias: &mut part,
+                });
             }
             part
         });
         let parts: Vec<Vec<Lanes>> = groups.collect();
         let sum = |channel: usize| {
-            let parts = parts.iter().map(|part| f64::from(part[channel / BLOCK][channel % BLOCK]));
+            let parts = parts
+                .iter()
+                .map(|part| f64::from(part[channel / BLOCK][channel % BLOCK]));
             parts.sum::<f64>() as f32
         };
         (of_x, (0..sizes.output.channels()).map(sum).collect())
@@ -234,7 +283,9 @@ impl CustomOp2 for MaxPool {
         let sizes = self.sizes(x.shape(), bias.shape())?;
         let gradient = gradient.contiguous()?;
         let (of_x, of_bias) = with_values(x, |x| {
-            with_values(y, |y| with_values(&gradient, |g| Ok(self.backward(sizes, x, y, g))))
+            with_values(y, |y| {
+                with_values(&gradient, |g| Ok(self.backward(sizes, x, y, g)))
+            })
         })?;
         let of = |values, like: &Tensor| Tensor::from_vec(values, like.shape(), like.device());
         Ok((Some(of(of_x, x)?), Some(of(of_bias, bias)?)))
@@ -261,23 +312,36 @@ mod tests {
     fn oracle(x: &Tensor, size: usize) -> Tensor {
         let (batch, channels, height, width) = x.dims4().unwrap();
         let (rows, columns) = (height / size, width / size);
-        let x = x.narrow(2, 0, rows * size).unwrap().narrow(3, 0, columns * size).unwrap();
-        let squares = x.contiguous().unwrap().reshape((batch, channels, rows, size, columns, size)).unwrap();
+        let x = x
+            .narrow(2, 0, rows * size)
+            .unwrap()
+            .narrow(3, 0, columns * size)
+            .unwrap();
+        let squares = x
+            .contiguous()
+            .unwrap()
+            .reshape((batch, channels, rows, size, columns, size))
+            .unwrap();
         squares.max(5).unwrap().max(3).unwrap()
     }
 
     #[test]
     fn values_and_gradients_match_candle_in_double_precision() {
-        for (shape, size) in
-            [((3, 6, 28, 28), 2), ((9, 16, 10, 10), 2), ((2, 20, 7, 5), 2), ((1, 3, 9, 9), 3)]
-        {
+        for (shape, size) in [
+            ((3, 6, 28, 28), 2),
+            ((9, 16, 10, 10), 2),
+            ((2, 20, 7, 5), 2),
+            ((1, 3, 9, 9), 3),
+        ] {
             let mut stream = Seed(5).stream(Purpose::Test, &[shape.1 as u64]);
             let x = stream.normal_tensor(1.0, shape).unwrap();
             let bias = stream.normal_tensor(1.0, shape.1).unwrap();
             let double = |t: &Tensor| Var::from_tensor(&t.to_dtype(DType::F64).unwrap()).unwrap();
             let (x2, bias2) = (double(&x), double(&bias));
             let row = bias2.reshape((1, shape.1, 1, 1)).unwrap();
-            let y2 = oracle(&x2.broadcast_add(&row).unwrap(), size).relu().unwrap();
+            let y2 = oracle(&x2.broadcast_add(&row).unwrap(), size)
+                .relu()
+                .unwrap();
             let weight = stream.normal_tensor(1.0, y2.shape()).unwrap();
             let product = (&y2 * weight.to_dtype(DType::F64).unwrap()).unwrap();
             let truth = product.sum_all().unwrap().backward().unwrap();
@@ -285,15 +349,30 @@ mod tests {
 
             for isa in Isa::available() {
                 let what = format!("{shape:?} {size} {isa}");
-                let (x, bias) = (Var::from_tensor(&blocked(&x)).unwrap(), Var::from_tensor(&bias).unwrap());
+                let (x, bias) = (
+                    Var::from_tensor(&blocked(&x)).unwrap(),
+                    Var::from_tensor(&bias).unwrap(),
+                );
                 let y = x.apply_op2(&bias, MaxPool { size, isa }).expect(&what);
                 let y = unblocked(&y, shape.1);
                 assert!(distance(&y, &y2) < 1e-6, "{what}");
-                let gradients = (y * &weight).unwrap().sum_all().unwrap().backward().unwrap();
+                let gradients = (y * &weight)
+                    .unwrap()
+                    .sum_all()
+                    .unwrap()
+                    .backward()
+                    .unwrap();
                 let of_x = unblocked(gradients.get(&x).unwrap(), shape.1);
-                assert!(distance(&of_x, of_x2) < 1e-5, "{what}: {}", distance(&of_x, of_x2));
+                assert!(
+                    distance(&of_x, of_x2) < 1e-5,
+                    "{what}: {}",
+                    distance(&of_x, of_x2)
+                );
                 let of_bias = gradients.get(&bias).unwrap();
-                assert!(distance(of_bias, truth.get(&bias2).unwrap()) < 1e-5, "{what}");
+                assert!(
+                    distance(of_bias, truth.get(&bias2).unwrap()) < 1e-5,
+                    "{what}"
+                );
             }
         }
     }
@@ -305,7 +384,13 @@ mod tests {
         let y = max_pool(&x, &bias, 2).unwrap();
         assert_eq!(y.dims(), [1, 1, 1, 1, 1]);
         let gradients = y.sum_all().unwrap().backward().unwrap();
-        let g = gradients.get(&x).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        let g = gradients
+            .get(&x)
+            .unwrap()
+            .flatten_all()
+            .unwrap()
+            .to_vec1::<f32>()
+            .unwrap();
         assert_eq!(g.iter().position(|g| *g == 1.0), Some(0));
         assert_eq!(g.iter().sum::<f32>(), 1.0);
     }
@@ -316,7 +401,10 @@ mod tests {
         let bias = Tensor::zeros(6, DType::F32, &Device::Cpu).unwrap();
         for size in [0, 5] {
             let error = chain(&max_pool(&x, &bias, size).unwrap_err());
-            assert!(error.contains("do not fit into [1, 1, 4, 4, 16]"), "{error}");
+            assert!(
+                error.contains("do not fit into [1, 1, 4, 4, 16]"),
+                "{error}"
+            );
         }
         let bias = Tensor::zeros(17, DType::F32, &Device::Cpu).unwrap();
         assert!(chain(&max_pool(&x, &bias, 2).unwrap_err()).contains("have not 17 channels"));

@@ -44,7 +44,12 @@ pub fn batch_norm(
 ) -> Result<(Tensor, BatchStatistics)> {
     let what = || format!("batch norm of {:?}", x.dims());
     let statistics = Arc::new(OnceLock::new());
-    let op = BatchNorm { relu, epsilon, isa: Isa::current(), statistics: statistics.clone() };
+    let op = BatchNorm {
+        relu,
+        epsilon,
+        isa: Isa::current(),
+        statistics: statistics.clone(),
+    };
     let apply = || {
         if !is_ours(x) || !is_ours(affine) {
             candle_core::bail!("the kernels take f32 tensors on the CPU");
@@ -83,7 +88,12 @@ fn sizes(x: &Shape, affine: &Shape) -> candle_core::Result<Sizes> {
         (&[batch, blocks, height, width, BLOCK], &[2, channels])
             if channels.div_ceil(BLOCK) == blocks && batch * height * width > 0 =>
         {
-            Ok(Sizes { batch, blocks, plane: height * width * BLOCK, channels })
+            Ok(Sizes {
+                batch,
+                blocks,
+                plane: height * width * BLOCK,
+                channels,
+            })
         }
         _ => candle_core::bail!("images {x:?} do not fit scale and shift {affine:?}"),
     }
@@ -109,7 +119,9 @@ impl Sizes {
         let part = |group: &[usize]| {
             let mut sums = vec![Sums::default(); self.blocks];
             for &image in group {
-                sums.iter_mut().enumerate().for_each(|(block, sums)| add(image, block, sums));
+                sums.iter_mut()
+                    .enumerate()
+                    .for_each(|(block, sums)| add(image, block, sums));
             }
             sums
         };
@@ -132,7 +144,9 @@ type Gradients = (Vec<f32>, Vec<f32>, Option<Vec<f32>>);
 impl BatchNorm {
     /// A value of every channel, near which sums lose few digits: that of the first pixel.
     fn centres(sizes: &Sizes, x: &[f32]) -> Vec<f32> {
-        (0..sizes.channels).map(|channel| x[channel / BLOCK * sizes.plane + channel % BLOCK]).collect()
+        (0..sizes.channels)
+            .map(|channel| x[channel / BLOCK * sizes.plane + channel % BLOCK])
+            .collect()
     }
 
     fn statistics(&self, sizes: &Sizes, x: &[f32]) -> BatchStatistics {
@@ -141,11 +155,24 @@ impl BatchNorm {
         let count = sizes.count() as f64;
         let sums = sizes.sums(|image, block, sums| {
             let plane = &x[image * sizes.image() + block * sizes.plane..][..sizes.plane];
-            run(self.isa, AddMoments { x: plane, centre: &centre[block], sums });
+            run(
+                self.isa,
+                AddMoments {
+                    x: plane,
+                    centre: &centre[block],
+                    sums,
+                },
+            );
         });
         let shifts: Vec<f64> = sums.iter().map(|[first, _]| first / count).collect();
-        let mean = shifts.iter().zip(&centres).map(|(shift, centre)| shift + f64::from(*centre));
-        let variance = sums.iter().zip(&shifts).map(|([_, second], shift)| second / count - shift * shift);
+        let mean = shifts
+            .iter()
+            .zip(&centres)
+            .map(|(shift, centre)| shift + f64::from(*centre));
+        let variance = sums
+            .iter()
+            .zip(&shifts)
+            .map(|([_, second], shift)| second / count - shift * shift);
         BatchStatistics {
             mean: mean.collect(),
             // a NaN stays one
@@ -158,7 +185,13 @@ impl BatchNorm {
         1.0 / (variance + self.epsilon).sqrt()
     }
 
-    fn forward(&self, sizes: &Sizes, x: &[f32], affine: &[f32], residual: Option<&[f32]>) -> Vec<f32> {
+    fn forward(
+        &self,
+        sizes: &Sizes,
+        x: &[f32],
+        affine: &[f32],
+        residual: Option<&[f32]>,
+    ) -> Vec<f32> {
         let statistics = self.statistics(sizes, x);
         let (scale, shift) = affine.split_at(sizes.channels);
         let factor = |c: usize| f64::from(scale[c]) * self.inverse(statistics.variance[c]);
@@ -167,8 +200,13 @@ impl BatchNorm {
         let factors = sizes.lanes(|c| factor(c) as f32);
         let offsets = sizes.lanes(|c| (f64::from(shift[c]) + off(c) * factor(c)) as f32);
         let lanes = centres.into_iter().zip(factors).zip(offsets);
-        let factors: Vec<Factors> =
-            lanes.map(|((centre, factor), offset)| Factors { centre, factor, offset }).collect();
+        let factors: Vec<Factors> = lanes
+            .map(|((centre, factor), offset)| Factors {
+                centre,
+                factor,
+                offset,
+            })
+            .collect();
         let mut y = vec![0f32; x.len()];
         let group = GROUP * sizes.image();
         y.par_chunks_mut(group).enumerate().for_each(|(i, y)| {
@@ -177,7 +215,16 @@ impl BatchNorm {
                 let x = &x[at..][..sizes.plane];
                 let residual = residual.map(|r| &r[at..][..sizes.plane]);
                 let factors = &factors[block];
-                run(self.isa, Normalise { factors, relu: self.relu, x, residual, y });
+                run(
+                    self.isa,
+                    Normalise {
+                        factors,
+                        relu: self.relu,
+                        x,
+                        residual,
+                        y,
+                    },
+                );
             }
         });
         // the first call is the only one: an operation is made for each
@@ -201,7 +248,13 @@ impl BatchNorm {
         let centre = sizes.lanes(|c| statistics.mean[c] as f32);
         let upstream = |at: usize, block: usize| {
             let [x, y, g] = [x, y, g].map(|values| &values[at..][..sizes.plane]);
-            Upstream { x, y, g, relu: self.relu, centre: &centre[block] }
+            Upstream {
+                x,
+                y,
+                g,
+                relu: self.relu,
+                centre: &centre[block],
+            }
         };
         let sums = sizes.sums(|image, block, sums| {
             let from = upstream(image * sizes.image() + block * sizes.plane, block);
@@ -219,22 +272,39 @@ impl BatchNorm {
         let constant = sizes.lanes(|c| (-factor(c) * sums[c][0] / n + of_x(c) * off(c)) as f32);
         let of_x = sizes.lanes(|c| of_x(c) as f32);
         let slopes = of_g.into_iter().zip(of_x).zip(constant);
-        let slopes: Vec<Slopes> =
-            slopes.map(|((of_g, of_x), constant)| Slopes { of_g, of_x, constant }).collect();
+        let slopes: Vec<Slopes> = slopes
+            .map(|((of_g, of_x), constant)| Slopes {
+                of_g,
+                of_x,
+                constant,
+            })
+            .collect();
         let mut dx = vec![0f32; x.len()];
         let mut dr = vec![0f32; if residual { x.len() } else { 0 }];
         let group = GROUP * sizes.image();
         let work = |i: usize, dx: &mut [f32], mut dr: Option<&mut [f32]>| {
             for (p, dx) in dx.chunks_mut(sizes.plane).enumerate() {
                 let (at, block) = (i * group + p * sizes.plane, p % sizes.blocks);
-                let residual = dr.as_deref_mut().map(|dr| &mut dr[p * sizes.plane..][..sizes.plane]);
+                let residual = dr
+                    .as_deref_mut()
+                    .map(|dr| &mut dr[p * sizes.plane..][..sizes.plane]);
                 let from = upstream(at, block);
-                run(self.isa, Backward { from, slopes: &slopes[block], dx, residual });
+                run(
+                    self.isa,
+                    Backward {
+                        from,
+                        slopes: &slopes[block],
+                        dx,
+                        residual,
+                    },
+                );
             }
         };
         let groups = dx.par_chunks_mut(group).enumerate();
         if residual {
-            groups.zip(dr.par_chunks_mut(group)).for_each(|((i, dx), dr)| work(i, dx, Some(dr)));
+            groups
+                .zip(dr.par_chunks_mut(group))
+                .for_each(|((i, dx), dr)| work(i, dx, Some(dr)));
         } else {
             groups.for_each(|(i, dx)| work(i, dx, None));
         }
@@ -256,12 +326,18 @@ impl BatchNorm {
         let (dx, da, dr) = with_values(x, |x| {
             with_values(affine, |affine| {
                 with_values(y, |y| {
-                    with_values(&gradient, |g| Ok(self.backward(&sizes, x, affine, y, g, residual)))
+                    with_values(&gradient, |g| {
+                        Ok(self.backward(&sizes, x, affine, y, g, residual))
+                    })
                 })
             })
         })?;
         let of = |values, like: &Tensor| Tensor::from_vec(values, like.shape(), like.device());
-        Ok((of(dx, x)?, of(da, affine)?, dr.map(|dr| of(dr, x)).transpose()?))
+        Ok((
+            of(dx, x)?,
+            of(da, affine)?,
+            dr.map(|dr| of(dr, x)).transpose()?,
+        ))
     }
 }
 
@@ -278,7 +354,12 @@ impl CustomOp2 for BatchNorm {
         affine_layout: &Layout,
     ) -> candle_core::Result<(CpuStorage, Shape)> {
         let sizes = sizes(x_layout.shape(), affine_layout.shape())?;
-        let y = self.forward(&sizes, values(x, x_layout)?, values(affine, affine_layout)?, None);
+        let y = self.forward(
+            &sizes,
+            values(x, x_layout)?,
+            values(affine, affine_layout)?,
+            None,
+        );
         Ok(stored(y, x_layout.shape().clone()))
     }
 
@@ -310,10 +391,19 @@ impl CustomOp3 for BatchNorm {
     ) -> candle_core::Result<(CpuStorage, Shape)> {
         let sizes = sizes(x_layout.shape(), affine_layout.shape())?;
         if residual_layout.dims() != x_layout.dims() {
-            candle_core::bail!("residual {:?} does not fit {:?}", residual_layout.dims(), x_layout.dims());
+            candle_core::bail!(
+                "residual {:?} does not fit {:?}",
+                residual_layout.dims(),
+                x_layout.dims()
+            );
         }
         let residual = values(residual, residual_layout)?;
-        let y = self.forward(&sizes, values(x, x_layout)?, values(affine, affine_layout)?, Some(residual));
+        let y = self.forward(
+            &sizes,
+            values(x, x_layout)?,
+            values(affine, affine_layout)?,
+            Some(residual),
+        );
         Ok(stored(y, x_layout.shape().clone()))
     }
 

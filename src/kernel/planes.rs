@@ -27,24 +27,42 @@ impl Planes {
     /// [`Error::Argument`] where a size is 0 or the image has more than 2^40 values.
     pub fn new(channels: usize, height: usize, width: usize, border: usize) -> Result<Self> {
         let size = |n: usize| n.checked_add(2 * border.min(1 << 20));
-        let values = size(height)
-            .zip(size(width))
-            .and_then(|(h, w)| h.checked_mul(w)?.checked_mul(channels.checked_next_multiple_of(BLOCK)?));
-        if channels == 0 || height == 0 || width == 0 || values.is_none_or(|values| values > 1 << 40) {
+        let values = size(height).zip(size(width)).and_then(|(h, w)| {
+            h.checked_mul(w)?
+                .checked_mul(channels.checked_next_multiple_of(BLOCK)?)
+        });
+        if channels == 0
+            || height == 0
+            || width == 0
+            || values.is_none_or(|values| values > 1 << 40)
+        {
             return Err(Error::argument(
                 "layout of images",
                 "channels, height and width of at least 1, and at most 2^40 values",
                 format!("[{channels}, {height}, {width}] with a border of {border}"),
             ));
         }
-        let lanes = if matches!(channels, 1 | 3 | 6) { channels } else { BLOCK };
-        Ok(Self { channels, height, width, border, lanes })
+        let lanes = if matches!(channels, 1 | 3 | 6) {
+            channels
+        } else {
+            BLOCK
+        };
+        Ok(Self {
+            channels,
+            height,
+            width,
+            border,
+            lanes,
+        })
     }
 
     /// The same image with 16 lanes, however few its channels.
     #[must_use]
     pub fn full(self) -> Self {
-        Self { lanes: BLOCK, ..self }
+        Self {
+            lanes: BLOCK,
+            ..self
+        }
     }
 
     /// The same image with another border.
@@ -119,11 +137,16 @@ impl Planes {
     /// Where a slice is not of the size of its layout.
     pub fn copy_to(self, border: usize, from: &[f32], to: &mut [f32]) {
         let target = self.with_border(border);
-        assert_eq!((from.len(), to.len()), (self.len(), target.len()), "values of a layout");
+        assert_eq!(
+            (from.len(), to.len()),
+            (self.len(), target.len()),
+            "values of a layout"
+        );
         let row = self.width * self.lanes;
         for block in 0..self.blocks() {
             for y in 0..self.height {
-                to[target.at(block, y, 0)..][..row].copy_from_slice(&from[self.at(block, y, 0)..][..row]);
+                to[target.at(block, y, 0)..][..row]
+                    .copy_from_slice(&from[self.at(block, y, 0)..][..row]);
             }
         }
     }
@@ -133,7 +156,11 @@ impl Planes {
     /// # Panics
     /// Where a slice is not of the size that this layout has.
     pub fn fill(self, image: &[f32], planes: &mut [f32]) {
-        assert_eq!(image.len(), self.channels * self.height * self.width, "values of an image");
+        assert_eq!(
+            image.len(),
+            self.channels * self.height * self.width,
+            "values of an image"
+        );
         assert_eq!(planes.len(), self.len(), "values of a layout");
         let lanes = self.lanes();
         for (row, values) in image.chunks_exact(self.width).enumerate() {
@@ -141,7 +168,9 @@ impl Planes {
             let (block, lane) = self.place(channel);
             let start = self.at(block, y, 0) + lane;
             let targets = planes[start..].iter_mut().step_by(lanes);
-            targets.zip(values).for_each(|(target, value)| *target = *value);
+            targets
+                .zip(values)
+                .for_each(|(target, value)| *target = *value);
         }
     }
 
@@ -150,14 +179,21 @@ impl Planes {
     /// # Panics
     /// As [`Self::fill`].
     pub fn read(self, planes: &[f32], image: &mut [f32]) {
-        assert_eq!(image.len(), self.channels * self.height * self.width, "values of an image");
+        assert_eq!(
+            image.len(),
+            self.channels * self.height * self.width,
+            "values of an image"
+        );
         assert_eq!(planes.len(), self.len(), "values of a layout");
         let lanes = self.lanes();
         for (row, values) in image.chunks_exact_mut(self.width).enumerate() {
             let (channel, y) = (row / self.height, row % self.height);
             let (block, lane) = self.place(channel);
             let sources = planes[self.at(block, y, 0) + lane..].iter().step_by(lanes);
-            values.iter_mut().zip(sources).for_each(|(value, source)| *value = *source);
+            values
+                .iter_mut()
+                .zip(sources)
+                .for_each(|(value, source)| *value = *source);
         }
     }
 }
@@ -167,7 +203,13 @@ pub(super) type Lanes = [f32; BLOCK];
 
 /// Values of all channels as lanes, one array per block; 0 in spare lanes.
 pub(super) fn lanes_of(channels: usize, of_channel: impl Fn(usize) -> f32) -> Vec<Lanes> {
-    let value = |channel: usize| if channel < channels { of_channel(channel) } else { 0.0 };
+    let value = |channel: usize| {
+        if channel < channels {
+            of_channel(channel)
+        } else {
+            0.0
+        }
+    };
     let lanes = |block: usize| std::array::from_fn(|lane| value(block * BLOCK + lane));
     (0..channels.div_ceil(BLOCK)).map(lanes).collect()
 }
@@ -200,7 +242,11 @@ mod tests {
             planes.fill(&image, &mut laid);
             planes.read(&laid, &mut back);
             assert_eq!(image, back, "{channels} channels");
-            assert_eq!(laid.iter().filter(|x| **x != 0.0).count(), image.len(), "borders stay zero");
+            assert_eq!(
+                laid.iter().filter(|x| **x != 0.0).count(),
+                image.len(),
+                "borders stay zero"
+            );
         }
     }
 

@@ -56,7 +56,12 @@ impl CustomOp1 for ChannelMean {
         Ok(stored(means, (batch, self.channels)))
     }
 
-    fn bwd(&self, x: &Tensor, _mean: &Tensor, gradient: &Tensor) -> candle_core::Result<Option<Tensor>> {
+    fn bwd(
+        &self,
+        x: &Tensor,
+        _mean: &Tensor,
+        gradient: &Tensor,
+    ) -> candle_core::Result<Option<Tensor>> {
         let plane = blocked_batch(x.shape(), self.channels)?.1.plane();
         let share = 1.0 / (plane / BLOCK) as f32;
         let mut dx = vec![0f32; x.elem_count()];
@@ -65,7 +70,8 @@ impl CustomOp1 for ChannelMean {
             let blocks = g.chunks_exact(self.channels).flat_map(|g| g.chunks(BLOCK));
             for (dx, g) in planes.zip(blocks) {
                 let g: Vec<f32> = g.iter().map(|g| g * share).collect();
-                dx.chunks_exact_mut(BLOCK).for_each(|pixel| pixel[..g.len()].copy_from_slice(&g));
+                dx.chunks_exact_mut(BLOCK)
+                    .for_each(|pixel| pixel[..g.len()].copy_from_slice(&g));
             }
             Ok(())
         })?;
@@ -90,12 +96,20 @@ mod tests {
         for (image, means) in flat.iter().enumerate() {
             assert_eq!(means.len(), 20);
             for (channel, mean) in means.iter().enumerate() {
-                let sum: f32 = (0..6).map(|pixel| values[lane(image, channel, pixel)]).sum();
+                let sum: f32 = (0..6)
+                    .map(|pixel| values[lane(image, channel, pixel)])
+                    .sum();
                 assert!((mean - sum / 6.0).abs() < 1e-4);
             }
         }
         let gradients = (mean * 3.0).unwrap().sum_all().unwrap().backward().unwrap();
-        let g = gradients.get(&x).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        let g = gradients
+            .get(&x)
+            .unwrap()
+            .flatten_all()
+            .unwrap()
+            .to_vec1::<f32>()
+            .unwrap();
         assert!((g[lane(1, 19, 5)] - 0.5).abs() < 1e-6);
         assert_eq!(g[lane(1, 19, 5) + 1], 0.0);
         assert_eq!(g.iter().filter(|g| **g != 0.0).count(), 2 * 20 * 6);

@@ -21,10 +21,17 @@ impl Shortcut {
     pub fn new(input: Planes, channels: usize, border: usize) -> Result<Self> {
         if channels < input.channels() {
             let expected = format!("at least {} channels", input.channels());
-            return Err(Error::argument("shortcut of a residual block", expected, channels.to_string()));
+            return Err(Error::argument(
+                "shortcut of a residual block",
+                expected,
+                channels.to_string(),
+            ));
         }
         let (height, width) = (input.height().div_ceil(2), input.width().div_ceil(2));
-        Ok(Self { input, output: Planes::new(channels, height, width, border)? })
+        Ok(Self {
+            input,
+            output: Planes::new(channels, height, width, border)?,
+        })
     }
 
     /// Layout of the input.
@@ -74,7 +81,8 @@ pub fn padded_shortcut(x: &Tensor, inputs: usize, outputs: usize) -> Result<Tens
         if !is_ours(x) {
             candle_core::bail!("the kernels take f32 tensors on the CPU");
         }
-        x.contiguous()?.apply_op1(PaddedShortcut { inputs, outputs })
+        x.contiguous()?
+            .apply_op1(PaddedShortcut { inputs, outputs })
     };
     apply().during(what)
 }
@@ -89,7 +97,13 @@ impl PaddedShortcut {
         let (batch, input) = blocked_batch(x, self.inputs)?;
         let shortcut = Shortcut::new(input, self.outputs, 0);
         let shortcut = shortcut.map_err(|error| candle_core::Error::Msg(error.to_string()))?;
-        Ok((batch, Shortcut { output: shortcut.output.full(), ..shortcut }))
+        Ok((
+            batch,
+            Shortcut {
+                output: shortcut.output.full(),
+                ..shortcut
+            },
+        ))
     }
 }
 
@@ -102,17 +116,35 @@ impl CustomOp1 for PaddedShortcut {
         let (batch, shortcut) = self.shortcut(layout.shape())?;
         let (input, output) = (shortcut.input, shortcut.output);
         let mut y = vec![0f32; batch * output.len()];
-        let images = y.chunks_exact_mut(output.len()).zip(values(x, layout)?.chunks_exact(input.len()));
+        let images = y
+            .chunks_exact_mut(output.len())
+            .zip(values(x, layout)?.chunks_exact(input.len()));
         images.for_each(|(y, x)| shortcut.forward(x, y));
-        Ok(stored(y, (batch, output.blocks(), output.height(), output.width(), BLOCK)))
+        Ok(stored(
+            y,
+            (
+                batch,
+                output.blocks(),
+                output.height(),
+                output.width(),
+                BLOCK,
+            ),
+        ))
     }
 
-    fn bwd(&self, x: &Tensor, _y: &Tensor, gradient: &Tensor) -> candle_core::Result<Option<Tensor>> {
+    fn bwd(
+        &self,
+        x: &Tensor,
+        _y: &Tensor,
+        gradient: &Tensor,
+    ) -> candle_core::Result<Option<Tensor>> {
         let (batch, shortcut) = self.shortcut(x.shape())?;
         let (input, output) = (shortcut.input, shortcut.output);
         let mut dx = vec![0f32; batch * input.len()];
         with_values(&gradient.contiguous()?, |g| {
-            let images = dx.chunks_exact_mut(input.len()).zip(g.chunks_exact(output.len()));
+            let images = dx
+                .chunks_exact_mut(input.len())
+                .zip(g.chunks_exact(output.len()));
             images.for_each(|(dx, g)| shortcut.pairs(|from, to| dx[from] = g[to]));
             Ok(())
         })?;
@@ -134,19 +166,30 @@ mod tests {
         let y = padded_shortcut(&x, inputs, outputs).unwrap();
         assert_eq!(y.dims(), [1, 2, 2, 2, 16]);
         let flat = y.flatten_all().unwrap().to_vec1::<f32>().unwrap();
-        let at =
-            |channel: usize, y: usize, x: usize| flat[channel / 16 * 64 + (y * 2 + x) * 16 + channel % 16];
+        let at = |channel: usize, y: usize, x: usize| {
+            flat[channel / 16 * 64 + (y * 2 + x) * 16 + channel % 16]
+        };
         for channel in 0..outputs {
             for (row, column) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
                 let expected = match channel {
                     8..24 => ((2 * row * 4 + 2 * column) * 16 + channel - 8 + 1) as f32,
                     _ => 0.0,
                 };
-                assert_eq!(at(channel, row, column), expected, "{channel} {row} {column}");
+                assert_eq!(
+                    at(channel, row, column),
+                    expected,
+                    "{channel} {row} {column}"
+                );
             }
         }
         let gradients = y.sqr().unwrap().sum_all().unwrap().backward().unwrap();
-        let g = gradients.get(&x).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        let g = gradients
+            .get(&x)
+            .unwrap()
+            .flatten_all()
+            .unwrap()
+            .to_vec1::<f32>()
+            .unwrap();
         let x = x.flatten_all().unwrap().to_vec1::<f32>().unwrap();
         for (i, (g, x)) in g.iter().zip(x).enumerate() {
             let (row, column) = (i / 64, i / 16 % 4);
@@ -159,7 +202,15 @@ mod tests {
     fn fewer_channels_are_refused() {
         let x = Tensor::zeros((1, 2, 4, 4, 16), candle_core::DType::F32, &Device::Cpu).unwrap();
         let error = |inputs, outputs| chain(&padded_shortcut(&x, inputs, outputs).unwrap_err());
-        assert!(error(32, 16).contains("at least 32 channels"), "{}", error(32, 16));
-        assert!(error(16, 32).contains("have not 16 channels"), "{}", error(16, 32));
+        assert!(
+            error(32, 16).contains("at least 32 channels"),
+            "{}",
+            error(32, 16)
+        );
+        assert!(
+            error(16, 32).contains("have not 16 channels"),
+            "{}",
+            error(16, 32)
+        );
     }
 }

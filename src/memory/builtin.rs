@@ -42,7 +42,11 @@ pub fn builtin(name: &str) -> Result<MemoryModel> {
         Some((_, path, text)) => MemoryModel::parse(Path::new(path), text),
         None => {
             let expected = format!("{}, or the path of a YAML file", names().join(", "));
-            Err(Error::argument("memory model", expected, format!("`{name}`")))
+            Err(Error::argument(
+                "memory model",
+                expected,
+                format!("`{name}`"),
+            ))
         }
     }
 }
@@ -55,7 +59,9 @@ pub fn builtin(name: &str) -> Result<MemoryModel> {
 /// line and key where it is wrong.
 pub fn load(name_or_path: &str) -> Result<MemoryModel> {
     let path = Path::new(name_or_path);
-    let is_yaml = path.extension().is_some_and(|ending| ending == "yaml" || ending == "yml");
+    let is_yaml = path
+        .extension()
+        .is_some_and(|ending| ending == "yaml" || ending == "yml");
     if !is_yaml && !name_or_path.contains(['/', std::path::MAIN_SEPARATOR]) {
         return builtin(name_or_path);
     }
@@ -95,7 +101,10 @@ mod tests {
     #[test]
     fn unknown_names_list_the_known_ones() {
         let error = load("sram-3nm").unwrap_err().to_string();
-        assert!(error.ends_with("or the path of a YAML file, found `sram-3nm`"), "{error}");
+        assert!(
+            error.ends_with("or the path of a YAML file, found `sram-3nm`"),
+            "{error}"
+        );
         assert!(names().iter().all(|name| error.contains(name)));
     }
 

@@ -9,10 +9,19 @@ pub(super) enum Curve {
     /// Measured rates, interpolated linearly in probit space: `Φ⁻¹(p)` against `V`.
     Points(Vec<Point>),
     /// Gaussian failure voltages of the cells, `p = Φ((μ - V) / σ)`.
-    Gaussian { mu: f64, sigma: f64, span: Option<[f64; 2]> },
+    Gaussian {
+        mu: f64,
+        sigma: f64,
+        span: Option<[f64; 2]>,
+    },
     /// `p = exp(-a·η)` with the energy `η = (V / reference)^exponent`
     /// (Henwood et al., AICAS 2020).
-    Exponential { a: f64, reference: f64, exponent: f64, span: Option<[f64; 2]> },
+    Exponential {
+        a: f64,
+        reference: f64,
+        exponent: f64,
+        span: Option<[f64; 2]>,
+    },
 }
 
 /// One measured rate in (0, 0.5].
@@ -25,7 +34,11 @@ pub(super) struct Point {
 
 impl Point {
     pub(super) fn new(voltage: f64, rate: f64) -> Self {
-        Self { voltage, rate, probit: probit(rate) }
+        Self {
+            voltage,
+            rate,
+            probit: probit(rate),
+        }
     }
 }
 
@@ -36,12 +49,17 @@ impl Curve {
             Self::Points(points) => match points.iter().find(|point| point.voltage == voltage) {
                 Some(point) => point.rate,
                 None => segment(points, |point| point.voltage <= voltage)
-                    .map_or(0.0, |(a, slope)| normal_cdf(a.probit + slope * (voltage - a.voltage))),
+                    .map_or(0.0, |(a, slope)| {
+                        normal_cdf(a.probit + slope * (voltage - a.voltage))
+                    }),
             },
             Self::Gaussian { mu, sigma, .. } => normal_cdf((mu - voltage) / sigma),
-            Self::Exponential { a, reference, exponent, .. } => {
-                (-a * (voltage / reference).powf(*exponent)).exp()
-            }
+            Self::Exponential {
+                a,
+                reference,
+                exponent,
+                ..
+            } => (-a * (voltage / reference).powf(*exponent)).exp(),
         }
     }
 
@@ -54,16 +72,21 @@ impl Curve {
                     return point.voltage;
                 }
                 match segment(points, |point| point.rate > rate) {
-                    Some((a, slope)) if slope < 0.0 => a.voltage + (probit(rate) - a.probit) / slope,
+                    Some((a, slope)) if slope < 0.0 => {
+                        a.voltage + (probit(rate) - a.probit) / slope
+                    }
                     // a flat end: every voltage beyond it has too low a rate, or none has one as low
                     Some((a, _)) if a.rate < rate => f64::NEG_INFINITY,
                     _ => f64::INFINITY,
                 }
             }
             Self::Gaussian { mu, sigma, .. } => mu - sigma * probit(rate),
-            Self::Exponential { a, reference, exponent, .. } => {
-                reference * (-rate.ln() / a).powf(exponent.recip())
-            }
+            Self::Exponential {
+                a,
+                reference,
+                exponent,
+                ..
+            } => reference * (-rate.ln() / a).powf(exponent.recip()),
         }
     }
 
@@ -79,7 +102,9 @@ impl Curve {
 /// First point and slope, in probit per voltage, of the segment that begins with the last point for which
 /// `is_left` holds; the outer segments continue beyond the outer points. `None` below two points.
 fn segment(points: &[Point], is_left: impl Fn(&Point) -> bool) -> Option<(Point, f64)> {
-    let right = points.partition_point(is_left).clamp(1, points.len().checked_sub(1)?.max(1));
+    let right = points
+        .partition_point(is_left)
+        .clamp(1, points.len().checked_sub(1)?.max(1));
     let (a, b) = (points.get(right - 1)?, points.get(right)?);
     Some((*a, (b.probit - a.probit) / (b.voltage - a.voltage)))
 }
@@ -93,7 +118,11 @@ mod tests {
     }
 
     fn points() -> Curve {
-        Curve::Points(vec![Point::new(0.5, 0.1), Point::new(0.6, 1e-3), Point::new(0.8, 1e-4)])
+        Curve::Points(vec![
+            Point::new(0.5, 0.1),
+            Point::new(0.6, 1e-3),
+            Point::new(0.8, 1e-4),
+        ])
     }
 
     #[test]
@@ -107,20 +136,41 @@ mod tests {
     #[test]
     fn between_points_the_probit_is_linear() {
         // Φ⁻¹(0.1) = -1.281552, Φ⁻¹(1e-3) = -3.090232, Φ⁻¹(1e-4) = -3.719016
-        near(points().rate(0.55), normal_cdf(-(1.281552 + 3.090232) / 2.0), 1e-5);
-        near(points().rate(0.65), normal_cdf(-3.090232 - 0.628784 / 4.0), 1e-5);
+        near(
+            points().rate(0.55),
+            normal_cdf(-(1.281552 + 3.090232) / 2.0),
+            1e-5,
+        );
+        near(
+            points().rate(0.65),
+            normal_cdf(-3.090232 - 0.628784 / 4.0),
+            1e-5,
+        );
     }
 
     #[test]
     fn beyond_the_points_the_outer_slopes_continue() {
-        near(points().rate(0.45), normal_cdf(-1.281552 + 1.808680 / 2.0), 1e-5);
+        near(
+            points().rate(0.45),
+            normal_cdf(-1.281552 + 1.808680 / 2.0),
+            1e-5,
+        );
         near(points().rate(1.0), normal_cdf(-3.719016 - 0.628784), 1e-4);
     }
 
     #[test]
     fn every_curve_inverts() {
-        let gaussian = Curve::Gaussian { mu: 0.7, sigma: 0.05, span: None };
-        let exponential = Curve::Exponential { a: 12.8, reference: 1.0, exponent: 2.0, span: None };
+        let gaussian = Curve::Gaussian {
+            mu: 0.7,
+            sigma: 0.05,
+            span: None,
+        };
+        let exponential = Curve::Exponential {
+            a: 12.8,
+            reference: 1.0,
+            exponent: 2.0,
+            span: None,
+        };
         for curve in [points(), gaussian, exponential] {
             for rate in [1e-9, 1e-6, 1e-4, 3e-4, 0.01, 0.2, 0.5] {
                 near(curve.rate(curve.voltage(rate)), rate, 1e-9);
@@ -130,18 +180,34 @@ mod tests {
 
     #[test]
     fn the_exponential_law_is_as_published() {
-        let curve = Curve::Exponential { a: 10.0, reference: 0.8, exponent: 2.0, span: None };
+        let curve = Curve::Exponential {
+            a: 10.0,
+            reference: 0.8,
+            exponent: 2.0,
+            span: None,
+        };
         near(curve.rate(0.8), (-10.0f64).exp(), 1e-12);
         near(curve.rate(0.4), (-2.5f64).exp(), 1e-12);
     }
 
     #[test]
     fn a_flat_end_reaches_no_further_rate() {
-        let flat = Curve::Points(vec![Point::new(0.5, 0.1), Point::new(0.6, 0.1), Point::new(0.7, 0.01)]);
+        let flat = Curve::Points(vec![
+            Point::new(0.5, 0.1),
+            Point::new(0.6, 0.1),
+            Point::new(0.7, 0.01),
+        ]);
         assert_eq!(flat.voltage(0.1), 0.5);
         near(flat.rate(0.3), 0.1, 1e-9);
         assert_eq!(flat.voltage(0.2), f64::NEG_INFINITY);
-        let flat = Curve::Points(vec![Point::new(0.5, 0.2), Point::new(0.6, 0.1), Point::new(0.7, 0.1)]);
-        assert_eq!((flat.voltage(0.1), flat.voltage(0.05)), (0.6, f64::INFINITY));
+        let flat = Curve::Points(vec![
+            Point::new(0.5, 0.2),
+            Point::new(0.6, 0.1),
+            Point::new(0.7, 0.1),
+        ]);
+        assert_eq!(
+            (flat.voltage(0.1), flat.voltage(0.05)),
+            (0.6, f64::INFINITY)
+        );
     }
 }

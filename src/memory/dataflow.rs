@@ -36,8 +36,12 @@ pub enum Dataflow {
 
 impl Dataflow {
     /// Every dataflow.
-    pub const ALL: [Self; 4] =
-        [Self::Uniform, Self::WeightStationary, Self::OutputStationary, Self::InputStationary];
+    pub const ALL: [Self; 4] = [
+        Self::Uniform,
+        Self::WeightStationary,
+        Self::OutputStationary,
+        Self::InputStationary,
+    ];
 
     /// The word used in configurations and tables.
     pub fn name(self) -> &'static str {
@@ -142,7 +146,8 @@ impl Accelerator {
 
     /// True where the buffer holds so many weights.
     fn holds(&self, weights: u64, bits: f64) -> bool {
-        self.buffer_bytes.is_some_and(|bytes| weights as f64 * bits <= 8.0 * bytes as f64)
+        self.buffer_bytes
+            .is_some_and(|bytes| weights as f64 * bits <= 8.0 * bytes as f64)
     }
 }
 
@@ -151,20 +156,44 @@ mod tests {
     use super::*;
 
     fn reads(accelerator: Accelerator, [filters, window, outputs]: [u64; 3], bits: f64) -> f64 {
-        accelerator.reads(LayerProduct { filters, window, outputs }, bits).unwrap()
+        accelerator
+            .reads(
+                LayerProduct {
+                    filters,
+                    window,
+                    outputs,
+                },
+                bits,
+            )
+            .unwrap()
     }
 
     fn accelerator(dataflow: Dataflow, rows: u32, columns: u32) -> Accelerator {
         let array = Some(ProcessingArray { rows, columns });
-        Accelerator { dataflow, array, buffer_bytes: None, batch: 1 }
+        Accelerator {
+            dataflow,
+            array,
+            buffer_bytes: None,
+            batch: 1,
+        }
     }
 
     /// LeNet-5 on 28x28 pixels: filters, weights of a filter, pixels of the output.
-    const LENET: [[u64; 3]; 5] =
-        [[6, 25, 28 * 28], [16, 150, 10 * 10], [120, 400, 1], [84, 120, 1], [10, 84, 1]];
+    const LENET: [[u64; 3]; 5] = [
+        [6, 25, 28 * 28],
+        [16, 150, 10 * 10],
+        [120, 400, 1],
+        [84, 120, 1],
+        [10, 84, 1],
+    ];
     /// The first convolution of ResNet-20, one of each stage, and its last layer.
-    const RESNET: [[u64; 3]; 5] =
-        [[16, 27, 1024], [16, 144, 1024], [32, 288, 256], [64, 576, 64], [10, 64, 1]];
+    const RESNET: [[u64; 3]; 5] = [
+        [16, 27, 1024],
+        [16, 144, 1024],
+        [32, 288, 256],
+        [64, 576, 64],
+        [10, 64, 1],
+    ];
 
     fn all(accelerator: Accelerator, layers: [[u64; 3]; 5], bits: f64) -> [f64; 5] {
         layers.map(|layer| reads(accelerator, layer, bits))
@@ -175,7 +204,14 @@ mod tests {
         for dataflow in [Dataflow::Uniform, Dataflow::WeightStationary] {
             for layers in [LENET, RESNET] {
                 assert_eq!(
-                    all(Accelerator { array: None, ..accelerator(dataflow, 1, 1) }, layers, 8.0),
+                    all(
+                        Accelerator {
+                            array: None,
+                            ..accelerator(dataflow, 1, 1)
+                        },
+                        layers,
+                        8.0
+                    ),
                     [1.0; 5]
                 );
             }
@@ -200,8 +236,16 @@ mod tests {
 
     #[test]
     fn a_batch_shares_its_reads() {
-        let of =
-            |dataflow, layer| reads(Accelerator { batch: 10, ..accelerator(dataflow, 16, 8) }, layer, 8.0);
+        let of = |dataflow, layer| {
+            reads(
+                Accelerator {
+                    batch: 10,
+                    ..accelerator(dataflow, 16, 8)
+                },
+                layer,
+                8.0,
+            )
+        };
         assert_eq!(of(Dataflow::WeightStationary, LENET[2]), 0.1);
         // ten windows fit the 16 rows at once, but take two folds of 8 columns
         assert_eq!(of(Dataflow::OutputStationary, LENET[2]), 0.1);
@@ -214,12 +258,22 @@ mod tests {
     fn a_buffer_that_holds_the_tile_brings_the_reads_back_to_one() {
         let with = |dataflow, buffer| {
             move |layer, bits| {
-                reads(Accelerator { buffer_bytes: Some(buffer), ..accelerator(dataflow, 16, 8) }, layer, bits)
+                reads(
+                    Accelerator {
+                        buffer_bytes: Some(buffer),
+                        ..accelerator(dataflow, 16, 8)
+                    },
+                    layer,
+                    bits,
+                )
             }
         };
         // conv2 of LeNet-5, output stationary: 8 of 16 filters of 150 weights, 1200 bytes at 8 bits, 600 at 4
         let of = |buffer, bits| with(Dataflow::OutputStationary, buffer)(LENET[1], bits);
-        assert_eq!([of(1199, 8.0), of(1200, 8.0), of(599, 4.0), of(600, 4.0)], [7.0, 1.0, 7.0, 1.0]);
+        assert_eq!(
+            [of(1199, 8.0), of(1200, 8.0), of(599, 4.0), of(600, 4.0)],
+            [7.0, 1.0, 7.0, 1.0]
+        );
         // input stationary: all 16 filters of 150 weights, 2400 bytes
         let of = |buffer| with(Dataflow::InputStationary, buffer)(LENET[1], 8.0);
         assert_eq!([of(2399), of(2400)], [13.0, 1.0]);
@@ -232,20 +286,40 @@ mod tests {
     fn an_array_of_one_element_reads_once_per_window() {
         for dataflow in [Dataflow::OutputStationary, Dataflow::InputStationary] {
             for layer in LENET.into_iter().chain(RESNET) {
-                assert_eq!(reads(accelerator(dataflow, 1, 1), layer, 8.0), layer[2] as f64);
+                assert_eq!(
+                    reads(accelerator(dataflow, 1, 1), layer, 8.0),
+                    layer[2] as f64
+                );
             }
         }
     }
 
     #[test]
     fn a_dataflow_that_folds_needs_an_array() {
-        let bare = Accelerator { array: None, ..accelerator(Dataflow::InputStationary, 1, 1) };
-        let error =
-            bare.reads(LayerProduct { filters: 1, window: 1, outputs: 1 }, 8.0).unwrap_err().to_string();
+        let bare = Accelerator {
+            array: None,
+            ..accelerator(Dataflow::InputStationary, 1, 1)
+        };
+        let error = bare
+            .reads(
+                LayerProduct {
+                    filters: 1,
+                    window: 1,
+                    outputs: 1,
+                },
+                8.0,
+            )
+            .unwrap_err()
+            .to_string();
         assert!(
-            error.starts_with("energy.array: expected `energy.array.rows` and `energy.array.columns`"),
+            error.starts_with(
+                "energy.array: expected `energy.array.rows` and `energy.array.columns`"
+            ),
             "{error}"
         );
-        assert!(error.contains("`input_stationary`") && error.ends_with("found none"), "{error}");
+        assert!(
+            error.contains("`input_stationary`") && error.ends_with("found none"),
+            "{error}"
+        );
     }
 }

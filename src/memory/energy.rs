@@ -92,7 +92,8 @@ pub struct EnergyTerm {
 impl EnergyTerm {
     /// Accesses and leakage in picojoules, where the memory model gives an absolute energy.
     pub fn picojoule(&self) -> Option<f64> {
-        self.access_pj.map(|access| access + self.leakage_pj.unwrap_or(0.0))
+        self.access_pj
+            .map(|access| access + self.leakage_pj.unwrap_or(0.0))
     }
 }
 
@@ -147,7 +148,8 @@ pub fn weight_memory_energy(
         let bits = layer.cells.iter().map(|cells| cells.bits).sum();
         let reads = accelerator.reads(layer.product, bits)?;
         let reference_bits = weights * REFERENCE_BITS;
-        reference.access += reference_bits * accelerator.reads(layer.product, REFERENCE_BITS)? * unit.access;
+        reference.access +=
+            reference_bits * accelerator.reads(layer.product, REFERENCE_BITS)? * unit.access;
         reference.leakage += reference_bits * unit.leakage(memory, memory.error_free.get());
         for cells in &layer.cells {
             check_bits(layer, cells)?;
@@ -156,7 +158,10 @@ pub fn weight_memory_energy(
             let leakage = stored * leakage_factor * unit.leakage(memory, point.voltage.get());
             let read = stored * energy_factor * reads;
             total.add(read, point.access_energy_relative, leakage);
-            amounts.push(Amount { access: read * point.access_energy_relative * unit.access, leakage });
+            amounts.push(Amount {
+                access: read * point.access_energy_relative * unit.access,
+                leakage,
+            });
             terms.push(EnergyTerm {
                 layer: layer.layer.clone(),
                 cells: cells.kind,
@@ -176,7 +181,11 @@ pub fn weight_memory_energy(
     let reference = reference.sum();
     if reference <= 0.0 {
         let found = format!("{} layers without a weight", layers.len());
-        return Err(Error::argument("weight memory", "at least one weight that is read", found));
+        return Err(Error::argument(
+            "weight memory",
+            "at least one weight that is read",
+            found,
+        ));
     }
     for (term, amount) in terms.iter_mut().zip(&amounts) {
         term.energy_relative = amount.sum() / reference;
@@ -184,7 +193,11 @@ pub fn weight_memory_energy(
     }
     let relative = total.over(reference, unit.access);
     let picojoule = unit.is_absolute.then(|| total.over(1.0, unit.access));
-    Ok(Energy { relative, picojoule, terms })
+    Ok(Energy {
+        relative,
+        picojoule,
+        terms,
+    })
 }
 
 /// A sum of terms, voltage by voltage: with one voltage and no leakage it is a ratio of whole numbers times the access
@@ -198,7 +211,11 @@ struct Total {
 
 impl Total {
     fn add(&mut self, read: f64, access_energy: f64, leakage: f64) {
-        match self.read.iter_mut().find(|(known, _)| *known == access_energy) {
+        match self
+            .read
+            .iter_mut()
+            .find(|(known, _)| *known == access_energy)
+        {
             Some((_, sum)) => *sum += read,
             None => self.read.push((access_energy, read)),
         }
@@ -207,7 +224,11 @@ impl Total {
 
     /// The sum over a reference, where an access at the error-free voltage costs `access`.
     fn over(&self, reference: f64, access: f64) -> f64 {
-        let accesses: f64 = self.read.iter().map(|(energy, read)| read / reference * energy * access).sum();
+        let accesses: f64 = self
+            .read
+            .iter()
+            .map(|(energy, read)| read / reference * energy * access)
+            .sum();
         accesses + self.leakage / reference
     }
 }
@@ -239,7 +260,10 @@ impl Unit {
 
     /// Leakage of a bit over an inference, in picojoules.
     fn leakage(&self, memory: &MemoryModel, voltage: f64) -> f64 {
-        memory.leakage.as_ref().map_or(0.0, |leakage| leakage.picowatt(voltage) * self.seconds)
+        memory
+            .leakage
+            .as_ref()
+            .map_or(0.0, |leakage| leakage.picowatt(voltage) * self.seconds)
     }
 }
 
@@ -247,7 +271,11 @@ fn relative_beside_leakage(memory: &str) -> Error {
     let expected =
         "a number beside `energy.leakage`: leakage is absolute and cannot be added to accesses whose energy \
                     is only relative";
-    Error::argument(format!("energy.access.picojoule_per_bit of memory model `{memory}`"), expected, "null")
+    Error::argument(
+        format!("energy.access.picojoule_per_bit of memory model `{memory}`"),
+        expected,
+        "null",
+    )
 }
 
 fn check_bits(layer: &LayerAccess, cells: &CellAccess) -> Result<()> {
@@ -269,13 +297,22 @@ fn factors(memory: &MemoryModel, kind: CellKind) -> Result<(f64, f64)> {
         return Ok((1.0, 1.0));
     }
     let missing = |key: &str| {
-        let what = format!("protection.robust_cell{key} of memory model `{}`", memory.name);
-        Error::argument(what, "a value, for a protection with cells that do not fail", "none")
+        let what = format!(
+            "protection.robust_cell{key} of memory model `{}`",
+            memory.name
+        );
+        Error::argument(
+            what,
+            "a value, for a protection with cells that do not fail",
+            "none",
+        )
     };
     let cell = memory.robust_cell.as_ref().ok_or_else(|| missing(""))?;
     let leakage = match memory.leakage {
         None => 1.0,
-        Some(_) => cell.leakage_factor.ok_or_else(|| missing(".leakage_factor"))?,
+        Some(_) => cell
+            .leakage_factor
+            .ok_or_else(|| missing(".leakage_factor"))?,
     };
     Ok((cell.energy_factor, leakage))
 }

@@ -51,7 +51,10 @@ impl Faults {
     /// As [`FaultSpec::check`] and [`FaultMap::read`]; a map in another unit than the memory model.
     pub fn new(spec: &FaultSpec, memory: &MemoryModel) -> Result<Self> {
         spec.check()?;
-        let mut faults = Self { spec: spec.clone(), ..Self::of(memory) };
+        let mut faults = Self {
+            spec: spec.clone(),
+            ..Self::of(memory)
+        };
         faults.arrays = spec.arrays(&memory.array)?;
         faults.spec.arrays = match faults.arrays.as_slice() {
             [own] if *own == memory.array => Vec::new(),
@@ -74,9 +77,17 @@ impl Faults {
         if !spec.map.is_empty() {
             let map = FaultMap::read(&spec.map)?;
             if map.unit.is_some_and(|unit| unit != memory.unit) {
-                let expected = format!("voltages in `{}`, the unit of {}", memory.unit.name(), memory.name);
+                let expected = format!(
+                    "voltages in `{}`, the unit of {}",
+                    memory.unit.name(),
+                    memory.name
+                );
                 let found = map.unit.map_or("", |unit| unit.name());
-                return Err(Error::argument("faults.map", expected, format!("`{found}`")));
+                return Err(Error::argument(
+                    "faults.map",
+                    expected,
+                    format!("`{found}`"),
+                ));
             }
             faults.spec.map = vec![map.checksum.clone()];
             faults.kind = map.kind;
@@ -127,12 +138,23 @@ impl Faults {
                 .map(|voltage| self.at(memory, voltage))
                 .collect();
         }
-        let mut points: Vec<OperatingPoint> =
-            rates.iter().map(|rate| self.at_rate(memory, *rate)).collect::<Result<_>>()?;
+        let mut points: Vec<OperatingPoint> = rates
+            .iter()
+            .map(|rate| self.at_rate(memory, *rate))
+            .collect::<Result<_>>()?;
         points.sort_by(|a, b| a.voltage.get().total_cmp(&b.voltage.get()));
-        if let Some(pair) = points.windows(2).find(|pair| pair[0].voltage == pair[1].voltage) {
-            let expected = format!("rates that {} has at different voltages, to 0.0001", memory.name);
-            let found = format!("{} and {}, both at {}", pair[0].ber, pair[1].ber, pair[0].voltage);
+        if let Some(pair) = points
+            .windows(2)
+            .find(|pair| pair[0].voltage == pair[1].voltage)
+        {
+            let expected = format!(
+                "rates that {} has at different voltages, to 0.0001",
+                memory.name
+            );
+            let found = format!(
+                "{} and {}, both at {}",
+                pair[0].ber, pair[1].ber, pair[0].voltage
+            );
             return Err(Error::argument("sweep.bit_error_rates", expected, found));
         }
         Ok(points)
@@ -147,15 +169,26 @@ impl Faults {
     pub fn at_rate(&self, memory: &MemoryModel, rate: Ber) -> Result<OperatingPoint> {
         if self.profile.is_some() || self.map.is_some() {
             let expected = "neither a profile nor a fault map, which have rates of their own";
-            return Err(Error::argument("sweep.bit_error_rates", expected, self.label()));
+            return Err(Error::argument(
+                "sweep.bit_error_rates",
+                expected,
+                self.label(),
+            ));
         }
         if rate == Ber::ZERO {
             return memory.at(memory.error_free);
         }
         let point = memory.at(rounded_voltage(memory, rate)?)?;
         if point.ber == Ber::ZERO {
-            let expected = format!("rates that {} has below its error-free voltage, or 0", memory.name);
-            return Err(Error::argument("sweep.bit_error_rates", expected, rate.to_string()));
+            let expected = format!(
+                "rates that {} has below its error-free voltage, or 0",
+                memory.name
+            );
+            return Err(Error::argument(
+                "sweep.bit_error_rates",
+                expected,
+                rate.to_string(),
+            ));
         }
         Ok(OperatingPoint { ber: rate, ..point })
     }
@@ -172,17 +205,29 @@ impl Faults {
                     "to be left out beside the profile `{}`, which has rates of its own",
                     profile.name
                 );
-                return Err(Error::argument("sweep.voltages", expected, format!("`{list}`")));
+                return Err(Error::argument(
+                    "sweep.voltages",
+                    expected,
+                    format!("`{list}`"),
+                ));
             }
             (Some(list), None, _) => memory.voltages(list)?,
             (None, Some(profile), _) => {
                 let rates = profile.measured.iter().map(|point| Ber::new(point.ber));
-                rates.map(|ber| rounded_voltage(memory, ber?)).collect::<Result<_>>()?
+                rates
+                    .map(|ber| rounded_voltage(memory, ber?))
+                    .collect::<Result<_>>()?
             }
             (None, None, Some(map)) => map.voltages(),
-            (None, None, None) => memory.curve(11)?.into_iter().map(|point| point.voltage).collect(),
+            (None, None, None) => memory
+                .curve(11)?
+                .into_iter()
+                .map(|point| point.voltage)
+                .collect(),
         };
-        voltages.iter().try_for_each(|voltage| self.at(memory, *voltage).map(drop))?;
+        voltages
+            .iter()
+            .try_for_each(|voltage| self.at(memory, *voltage).map(drop))?;
         Ok(voltages)
     }
 
@@ -195,7 +240,11 @@ impl Faults {
             let (ber, _) = map.at(voltage)?;
             if ber.get() > super::HIGHEST_BER {
                 let found = format!("{ber} at {voltage}");
-                return Err(Error::argument("bit error rate of the fault map", "at most 0.5", found));
+                return Err(Error::argument(
+                    "bit error rate of the fault map",
+                    "at most 0.5",
+                    found,
+                ));
             }
             let access_energy_relative = memory.access_energy(voltage);
             return Ok(OperatingPoint {
@@ -205,14 +254,22 @@ impl Faults {
                 access_energy_relative,
             });
         }
-        let Some(profile) = self.profile else { return memory.at(voltage) };
+        let Some(profile) = self.profile else {
+            return memory.at(voltage);
+        };
         for point in profile.measured {
             let ber = Ber::new(point.ber)?;
             if rounded_voltage(memory, ber)? == voltage {
-                return Ok(OperatingPoint { ber, ..memory.at(voltage)? });
+                return Ok(OperatingPoint {
+                    ber,
+                    ..memory.at(voltage)?
+                });
             }
         }
-        let expected = format!("a voltage at which {} has a rate of `{}`", memory.name, profile.name);
+        let expected = format!(
+            "a voltage at which {} has a rate of `{}`",
+            memory.name, profile.name
+        );
         Err(Error::argument("voltage", expected, voltage.to_string()))
     }
 
@@ -228,14 +285,30 @@ impl Faults {
         }
         if let Some(map) = &self.map {
             let Some(voltage) = voltage else {
-                return Err(Error::argument("--ber", "`--voltage`, one of the fault map", ber.to_string()));
+                return Err(Error::argument(
+                    "--ber",
+                    "`--voltage`, one of the fault map",
+                    ber.to_string(),
+                ));
             };
             let cells = CellSource::Listed(map.at(voltage)?.1);
-            let model = FaultModel { cells, kind, persistent_share };
-            return Ok(vec![FaultWay { model, array: "map".into(), suffix: String::new() }]);
+            let model = FaultModel {
+                cells,
+                kind,
+                persistent_share,
+            };
+            return Ok(vec![FaultWay {
+                model,
+                array: "map".into(),
+                suffix: String::new(),
+            }]);
         }
         let way = |array: &ArraySpec| FaultWay {
-            model: FaultModel { cells: CellSource::Drawn(*array), kind, persistent_share },
+            model: FaultModel {
+                cells: CellSource::Drawn(*array),
+                kind,
+                persistent_share,
+            },
             array: array.label(),
             suffix: match *array == self.own || self.profile.is_some() {
                 true => String::new(),
@@ -252,7 +325,11 @@ impl Faults {
     pub fn ways_of_any_rate(&self) -> Result<Vec<FaultWay>> {
         if self.profile.is_some() || self.map.is_some() {
             let expected = "neither a profile nor a fault map, which have rates of their own";
-            return Err(Error::argument("faults of voltage domains", expected, self.label()));
+            return Err(Error::argument(
+                "faults of voltage domains",
+                expected,
+                self.label(),
+            ));
         }
         self.ways(Ber::ZERO, None)
     }
@@ -303,7 +380,11 @@ impl Faults {
         match &self.map {
             Some(map) if map.cells < cells => {
                 let expected = format!("at least the {cells} bits that `{model}` stores");
-                Err(Error::argument("cells of the fault map", expected, map.cells.to_string()))
+                Err(Error::argument(
+                    "cells of the fault map",
+                    expected,
+                    map.cells.to_string(),
+                ))
             }
             _ => Ok(()),
         }
@@ -353,23 +434,34 @@ mod tests {
     #[test]
     fn asked_rates_stand_exactly_at_the_voltage_where_the_memory_has_them() {
         let memory = load(FINFET).unwrap();
-        let rates: Vec<Ber> = [0.01, 0.0, 1e-4].map(|rate| Ber::new(rate).unwrap()).to_vec();
+        let rates: Vec<Ber> = [0.01, 0.0, 1e-4]
+            .map(|rate| Ber::new(rate).unwrap())
+            .to_vec();
         let found = Faults::of(&memory).settings(&memory, None, &rates).unwrap();
         let rates_found: Vec<f64> = found.iter().map(|point| point.ber.get()).collect();
         assert_eq!(rates_found, [0.01, 1e-4, 0.0]);
         assert_eq!(found[2].voltage, memory.error_free);
         for point in &found[..2] {
             let own = memory.at(point.voltage).unwrap();
-            assert!((own.ber.get() / point.ber.get() - 1.0).abs() < 0.01, "{own:?}");
+            assert!(
+                (own.ber.get() / point.ber.get() - 1.0).abs() < 0.01,
+                "{own:?}"
+            );
             assert_eq!(
                 (own.ber_source, own.access_energy_relative),
                 (point.ber_source, point.access_energy_relative)
             );
-            assert_eq!((point.voltage.get() * 1e4).round() / 1e4, point.voltage.get());
+            assert_eq!(
+                (point.voltage.get() * 1e4).round() / 1e4,
+                point.voltage.get()
+            );
         }
         let error = |faults: &Faults, rates: &[f64]| {
             let rates: Vec<Ber> = rates.iter().map(|rate| Ber::new(*rate).unwrap()).collect();
-            faults.settings(&memory, None, &rates).unwrap_err().to_string()
+            faults
+                .settings(&memory, None, &rates)
+                .unwrap_err()
+                .to_string()
         };
         assert!(error(&Faults::of(&memory), &[0.01, 0.0100001]).contains("different voltages"));
         assert!(error(&Faults::of(&memory), &[0.7]).contains("0 to 0.5"));
@@ -405,10 +497,15 @@ mod tests {
 
     #[test]
     fn each_array_has_its_name_and_the_models_own_keeps_the_plain_one() {
-        let found = faults(FPGA, |spec| spec.arrays = vec!["model,independent,column=0.3".into()]).unwrap();
+        let found = faults(FPGA, |spec| {
+            spec.arrays = vec!["model,independent,column=0.3".into()]
+        })
+        .unwrap();
         let ways = found.ways(Ber::new(0.1).unwrap(), None).unwrap();
-        let names: Vec<(&str, &str)> =
-            ways.iter().map(|way| (way.array.as_str(), way.suffix.as_str())).collect();
+        let names: Vec<(&str, &str)> = ways
+            .iter()
+            .map(|way| (way.array.as_str(), way.suffix.as_str()))
+            .collect();
         let expected = [
             ("column 0.51 bank 0.05", ""),
             ("independent", "+independent"),
@@ -422,18 +519,29 @@ mod tests {
         let memory = load(FINFET).unwrap();
         let found = faults(FINFET, |spec| spec.profile = Some("chip2".into())).unwrap();
         let voltages = found.voltages(&memory, None).unwrap();
-        let rates: Vec<f64> = voltages.iter().map(|v| found.at(&memory, *v).unwrap().ber.get()).collect();
+        let rates: Vec<f64> = voltages
+            .iter()
+            .map(|v| found.at(&memory, *v).unwrap().ber.get())
+            .collect();
         assert_eq!(rates, [0.04707, 0.0101, 0.00136]);
         for (voltage, rate) in voltages.iter().zip(rates) {
             let own = memory.at(*voltage).unwrap().ber.get();
             assert!((own / rate - 1.0).abs() < 0.01, "{own} {rate}");
         }
-        let way = found.ways(Ber::new(0.0101).unwrap(), None).unwrap().remove(0);
+        let way = found
+            .ways(Ber::new(0.0101).unwrap(), None)
+            .unwrap()
+            .remove(0);
         assert_eq!(way.array, "column 0.51 bank 0");
         assert!((way.model.persistent_share.get() - 0.105 / 1.01).abs() < 1e-12);
-        let FaultKind::Biased { zero_to_one_share } = way.model.kind else { panic!("{way:?}") };
+        let FaultKind::Biased { zero_to_one_share } = way.model.kind else {
+            panic!("{way:?}")
+        };
         assert!((zero_to_one_share.get() - 0.82 / 1.01).abs() < 1e-12);
-        let error = found.voltages(&memory, Some("0.8")).unwrap_err().to_string();
+        let error = found
+            .voltages(&memory, Some("0.8"))
+            .unwrap_err()
+            .to_string();
         assert!(
             error.starts_with("sweep.voltages: expected to be left out beside the profile `chip2`"),
             "{error}"

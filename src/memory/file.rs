@@ -119,7 +119,9 @@ struct RobustPart {
 }
 
 /// A key that must be written, though it may be null.
-fn required<'de, D: Deserializer<'de>, T: Deserialize<'de>>(input: D) -> Result<Option<T>, D::Error> {
+fn required<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    input: D,
+) -> Result<Option<T>, D::Error> {
     Option::deserialize(input)
 }
 
@@ -134,9 +136,17 @@ impl Origin<'_> {
     /// nearest part of it that is written.
     fn wrong(&self, key: &str, expected: impl Into<String>, found: impl ToString) -> Error {
         let parts: Vec<&str> = key.split('.').collect();
-        let line = (1..=parts.len()).rev().find_map(|n| line_of_key(self.text, &parts[..n]));
+        let line = (1..=parts.len())
+            .rev()
+            .find_map(|n| line_of_key(self.text, &parts[..n]));
         let (path, key) = (self.path.to_owned(), Some(key.to_owned()));
-        Error::Input { path, line, key, expected: expected.into(), found: found.to_string() }
+        Error::Input {
+            path,
+            line,
+            key,
+            expected: expected.into(),
+            found: found.to_string(),
+        }
     }
 
     /// A finite number above 0.
@@ -170,7 +180,11 @@ impl MemoryModel {
     /// [`Error::Input`] with path, line and key for everything that is wrong.
     pub fn parse(path: &Path, text: &str) -> Result<Self> {
         let file: ModelFile = serde_yaml::from_str(text).map_err(|error| {
-            yaml_error(path, &error.to_string(), error.location().map(|place| place.line()))
+            yaml_error(
+                path,
+                &error.to_string(),
+                error.location().map(|place| place.line()),
+            )
         })?;
         let origin = Origin { path, text };
         let error_free = origin.voltage("voltage.error_free", file.voltage.error_free)?;
@@ -187,11 +201,17 @@ impl MemoryModel {
             error_free,
             voltage_reference: origin.word("voltage.reference", file.voltage.reference)?,
             robust_cell: robust_cell(&origin, file.protection, leakage.is_some())?,
-            curve: curve(&origin, file.bit_error_rate, error_free.get(), access.exponent)?,
+            curve: curve(
+                &origin,
+                file.bit_error_rate,
+                error_free.get(),
+                access.exponent,
+            )?,
             access,
             leakage,
             fault_kind: fault_kind(&origin, &file.faults)?,
-            persistent_share: origin.share("faults.persistent_share", file.faults.persistent_share)?,
+            persistent_share: origin
+                .share("faults.persistent_share", file.faults.persistent_share)?,
             array: array(&origin, file.array)?,
             checksum: sha256(text.as_bytes()),
             text: text.to_owned(),
@@ -202,7 +222,8 @@ impl MemoryModel {
 fn name(origin: &Origin, name: String) -> Result<String> {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
     if name.is_empty() || name.len() > 100 || !name.chars().all(is_plain) {
-        let expected = "1 to 100 letters, digits, `-`, `_` or `.`: it becomes part of names of results";
+        let expected =
+            "1 to 100 letters, digits, `-`, `_` or `.`: it becomes part of names of results";
         return Err(origin.wrong("name", expected, format!("`{name}`")));
     }
     Ok(name)
@@ -217,7 +238,10 @@ fn access(origin: &Origin, access: AccessPart) -> Result<AccessEnergy> {
         ));
     }
     let key = "energy.access.source";
-    let source = access.source.map(|source| origin.word(key, source)).transpose()?;
+    let source = access
+        .source
+        .map(|source| origin.word(key, source))
+        .transpose()?;
     if access.picojoule_per_bit.is_some() && source.is_none() {
         let expected = "where the absolute energy `picojoule_per_bit` comes from";
         return Err(origin.wrong(key, expected, "none"));
@@ -231,8 +255,14 @@ fn access(origin: &Origin, access: AccessPart) -> Result<AccessEnergy> {
     })
 }
 
-fn leakage(origin: &Origin, leakage: Option<LeakagePart>, access: &AccessEnergy) -> Result<Option<Leakage>> {
-    let Some(leakage) = leakage else { return Ok(None) };
+fn leakage(
+    origin: &Origin,
+    leakage: Option<LeakagePart>,
+    access: &AccessEnergy,
+) -> Result<Option<Leakage>> {
+    let Some(leakage) = leakage else {
+        return Ok(None);
+    };
     if access.picojoule_per_bit.is_none() {
         let expected =
             "a number beside `energy.leakage`: leakage is absolute and cannot be added to accesses whose \
@@ -241,7 +271,11 @@ fn leakage(origin: &Origin, leakage: Option<LeakagePart>, access: &AccessEnergy)
     }
     let key = |name: &str| format!("energy.leakage.{name}");
     if !(leakage.exponent > 0.0 && leakage.exponent <= 20.0) {
-        return Err(origin.wrong(&key("exponent"), "a number above 0 and at most 20", leakage.exponent));
+        return Err(origin.wrong(
+            &key("exponent"),
+            "a number above 0 and at most 20",
+            leakage.exponent,
+        ));
     }
     Ok(Some(Leakage {
         at: origin.voltage(&key("at"), leakage.at)?,
@@ -253,17 +287,24 @@ fn leakage(origin: &Origin, leakage: Option<LeakagePart>, access: &AccessEnergy)
 
 fn fault_kind(origin: &Origin, faults: &FaultPart) -> Result<FaultKind> {
     let key = "faults.zero_to_one_share";
-    let found = faults.zero_to_one_share.map_or("none".into(), |share| share.to_string());
-    let share = faults.zero_to_one_share.map(|share| origin.share(key, share)).transpose()?;
+    let found = faults
+        .zero_to_one_share
+        .map_or("none".into(), |share| share.to_string());
+    let share = faults
+        .zero_to_one_share
+        .map(|share| origin.share(key, share))
+        .transpose()?;
     FaultKind::new(faults.kind, share).map_err(|expected| origin.wrong(key, expected, found))
 }
 
 fn array(origin: &Origin, array: ArraySpec) -> Result<ArraySpec> {
     match array.check() {
         Ok(()) => Ok(array),
-        Err(Error::Argument { what, expected, found }) => {
-            Err(origin.wrong(&format!("array.{what}"), expected, found))
-        }
+        Err(Error::Argument {
+            what,
+            expected,
+            found,
+        }) => Err(origin.wrong(&format!("array.{what}"), expected, found)),
         Err(other) => Err(other),
     }
 }
@@ -273,9 +314,14 @@ fn robust_cell(
     protection: Option<ProtectionPart>,
     leaks: bool,
 ) -> Result<Option<RobustCell>> {
-    let Some(cell) = protection.and_then(|protection| protection.robust_cell) else { return Ok(None) };
+    let Some(cell) = protection.and_then(|protection| protection.robust_cell) else {
+        return Ok(None);
+    };
     let key = |name: &str| format!("protection.robust_cell.{name}");
-    for (name, factor) in [("energy_factor", cell.energy_factor), ("area_factor", cell.area_factor)] {
+    for (name, factor) in [
+        ("energy_factor", cell.energy_factor),
+        ("area_factor", cell.area_factor),
+    ] {
         if !(1.0..=100.0).contains(&factor) {
             return Err(origin.wrong(&key(name), "a number from 1 to 100", factor));
         }
@@ -283,7 +329,11 @@ fn robust_cell(
     let leakage_key = key("leakage_factor");
     if let Some(factor) = cell.leakage_factor {
         if !leaks {
-            return Err(origin.wrong(&leakage_key, "no such key beside `energy.leakage: null`", factor));
+            return Err(origin.wrong(
+                &leakage_key,
+                "no such key beside `energy.leakage: null`",
+                factor,
+            ));
         }
         if factor > 100.0 {
             return Err(origin.wrong(&leakage_key, "a number above 0 and at most 100", factor));
@@ -292,35 +342,62 @@ fn robust_cell(
     Ok(Some(RobustCell {
         energy_factor: cell.energy_factor,
         area_factor: cell.area_factor,
-        leakage_factor: cell.leakage_factor.map(|f| origin.positive(&leakage_key, f)).transpose()?,
+        leakage_factor: cell
+            .leakage_factor
+            .map(|f| origin.positive(&leakage_key, f))
+            .transpose()?,
         source: origin.word(&key("source"), cell.source)?,
     }))
 }
 
 fn curve(origin: &Origin, rate: RatePart, error_free: f64, exponent: f64) -> Result<Curve> {
     match rate {
-        RatePart { points: Some(points), counts: None, gaussian: None, exponential: None } => {
-            points_curve(origin, "bit_error_rate.points", &points, error_free)
-        }
-        RatePart { points: None, counts: Some(counts), gaussian: None, exponential: None } => {
-            counts_curve(origin, &counts, error_free)
-        }
-        RatePart { points: None, counts: None, gaussian: Some(gaussian), exponential: None } => {
-            gaussian_curve(origin, &gaussian, error_free)
-        }
-        RatePart { points: None, counts: None, gaussian: None, exponential: Some(exponential) } => {
-            exponential_curve(origin, &exponential, error_free, exponent)
-        }
-        RatePart { points, counts, gaussian, exponential } => {
+        RatePart {
+            points: Some(points),
+            counts: None,
+            gaussian: None,
+            exponential: None,
+        } => points_curve(origin, "bit_error_rate.points", &points, error_free),
+        RatePart {
+            points: None,
+            counts: Some(counts),
+            gaussian: None,
+            exponential: None,
+        } => counts_curve(origin, &counts, error_free),
+        RatePart {
+            points: None,
+            counts: None,
+            gaussian: Some(gaussian),
+            exponential: None,
+        } => gaussian_curve(origin, &gaussian, error_free),
+        RatePart {
+            points: None,
+            counts: None,
+            gaussian: None,
+            exponential: Some(exponential),
+        } => exponential_curve(origin, &exponential, error_free, exponent),
+        RatePart {
+            points,
+            counts,
+            gaussian,
+            exponential,
+        } => {
             let all = [
                 ("points", points.is_some()),
                 ("counts", counts.is_some()),
                 ("gaussian", gaussian.is_some()),
                 ("exponential", exponential.is_some()),
             ];
-            let given: Vec<&str> =
-                all.iter().filter(|(_, is_given)| *is_given).map(|(name, _)| *name).collect();
-            let found = if given.is_empty() { "none of them".into() } else { given.join(" and ") };
+            let given: Vec<&str> = all
+                .iter()
+                .filter(|(_, is_given)| *is_given)
+                .map(|(name, _)| *name)
+                .collect();
+            let found = if given.is_empty() {
+                "none of them".into()
+            } else {
+                given.join(" and ")
+            };
             let expected = "exactly one of points, counts, gaussian, exponential";
             Err(origin.wrong("bit_error_rate", expected, found))
         }
@@ -332,13 +409,22 @@ fn counts_curve(origin: &Origin, counts: &CountPart, error_free: f64) -> Result<
         return Err(origin.wrong("bit_error_rate.counts.cells", "at least 1", 0));
     }
     let cells = counts.cells as f64;
-    let rates: Vec<(f64, f64)> = counts.faults.iter().map(|&(v, n)| (v, n as f64 / cells)).collect();
+    let rates: Vec<(f64, f64)> = counts
+        .faults
+        .iter()
+        .map(|&(v, n)| (v, n as f64 / cells))
+        .collect();
     points_curve(origin, "bit_error_rate.counts.faults", &rates, error_free)
 }
 
 /// Rates of 0, where no failure was seen, are checked but are not points: a measurement of no failure
 /// gives no rate.
-fn points_curve(origin: &Origin, key: &str, rates: &[(f64, f64)], error_free: f64) -> Result<Curve> {
+fn points_curve(
+    origin: &Origin,
+    key: &str,
+    rates: &[(f64, f64)],
+    error_free: f64,
+) -> Result<Curve> {
     for (i, &(voltage, rate)) in rates.iter().enumerate() {
         let key = format!("{key}.{i}");
         origin.voltage(&key, voltage)?;
@@ -349,12 +435,19 @@ fn points_curve(origin: &Origin, key: &str, rates: &[(f64, f64)], error_free: f6
             let expected = format!("a voltage below the error-free one ({error_free})");
             return Err(origin.wrong(&key, expected, voltage));
         }
-        let Some(&(below, more)) = i.checked_sub(1).map(|before| &rates[before]) else { continue };
+        let Some(&(below, more)) = i.checked_sub(1).map(|before| &rates[before]) else {
+            continue;
+        };
         if voltage <= below {
-            return Err(origin.wrong(&key, format!("voltages in rising order, so above {below}"), voltage));
+            return Err(origin.wrong(
+                &key,
+                format!("voltages in rising order, so above {below}"),
+                voltage,
+            ));
         }
         if rate > more {
-            let expected = format!("a bit error rate that does not rise with the voltage, so at most {more}");
+            let expected =
+                format!("a bit error rate that does not rise with the voltage, so at most {more}");
             return Err(origin.wrong(&key, expected, rate));
         }
     }
@@ -374,7 +467,12 @@ fn gaussian_curve(origin: &Origin, gaussian: &GaussianPart, error_free: f64) -> 
     let curve = Curve::Gaussian {
         mu: origin.voltage(&key("mu"), gaussian.mu)?.get(),
         sigma: origin.positive(&key("sigma"), gaussian.sigma)?,
-        span: span(origin, &key("measured_span"), gaussian.measured_span, error_free)?,
+        span: span(
+            origin,
+            &key("measured_span"),
+            gaussian.measured_span,
+            error_free,
+        )?,
     };
     checked_formula(origin, "bit_error_rate.gaussian", curve, error_free)
 }
@@ -388,15 +486,29 @@ fn exponential_curve(
     let key = |name: &str| format!("bit_error_rate.exponential.{name}");
     let curve = Curve::Exponential {
         a: origin.positive(&key("a"), exponential.a)?,
-        reference: origin.voltage(&key("reference"), exponential.reference)?.get(),
+        reference: origin
+            .voltage(&key("reference"), exponential.reference)?
+            .get(),
         exponent,
-        span: span(origin, &key("measured_span"), exponential.measured_span, error_free)?,
+        span: span(
+            origin,
+            &key("measured_span"),
+            exponential.measured_span,
+            error_free,
+        )?,
     };
     checked_formula(origin, "bit_error_rate.exponential", curve, error_free)
 }
 
-fn span(origin: &Origin, key: &str, span: Option<[f64; 2]>, error_free: f64) -> Result<Option<[f64; 2]>> {
-    let Some([low, high]) = span else { return Ok(None) };
+fn span(
+    origin: &Origin,
+    key: &str,
+    span: Option<[f64; 2]>,
+    error_free: f64,
+) -> Result<Option<[f64; 2]>> {
+    let Some([low, high]) = span else {
+        return Ok(None);
+    };
     if low > 0.0 && low < high && high <= error_free {
         return Ok(span);
     }
@@ -406,7 +518,10 @@ fn span(origin: &Origin, key: &str, span: Option<[f64; 2]>, error_free: f64) -> 
 
 /// A formula must leave voltages to use: at most 0.5 at the error-free voltage, and in the whole span.
 fn checked_formula(origin: &Origin, key: &str, curve: Curve, error_free: f64) -> Result<Curve> {
-    if let Some([low, _]) = curve.span().filter(|[low, _]| curve.rate(*low) > HIGHEST_BER) {
+    if let Some([low, _]) = curve
+        .span()
+        .filter(|[low, _]| curve.rate(*low) > HIGHEST_BER)
+    {
         let key = format!("{key}.measured_span");
         return Err(origin.wrong(
             &key,

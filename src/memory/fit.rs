@@ -109,22 +109,44 @@ impl Fit {
     pub fn new(measurements: &Measurements, copies: u64) -> Result<Self> {
         if copies == 0 || (copies > 1 && measurements.cells.is_none()) {
             let expected = "1 or more, and 1 for rates without counts";
-            return Err(Error::argument("copies of each cell", expected, copies.to_string()));
+            return Err(Error::argument(
+                "copies of each cell",
+                expected,
+                copies.to_string(),
+            ));
         }
         let (start, straight) = least_squares(measurements)?;
         let Some(cells) = measurements.cells else {
-            let plain = |value| Parameter { value, interval: None, widened: None };
+            let plain = |value| Parameter {
+                value,
+                interval: None,
+                widened: None,
+            };
             let points = points(&measurements.rows, None, 1, straight);
             let (mu, sigma) = (plain(straight.mu), plain(straight.sigma));
-            return Ok(Self { method: FitMethod::LeastSquares, mu, sigma, goodness: None, points, copies });
+            return Ok(Self {
+                method: FitMethod::LeastSquares,
+                mu,
+                sigma,
+                goodness: None,
+                points,
+                copies,
+            });
         };
         let groups = Groups::of(measurements, cells, copies)?;
-        let unsolved =
-            || Error::input(&measurements.path, "counts with a most likely line", "none was found");
+        let unsolved = || {
+            Error::input(
+                &measurements.path,
+                "counts with a most likely line",
+                "none was found",
+            )
+        };
         let line = groups.maximum(start).ok_or_else(unsolved)?;
         let goodness = groups.goodness(line);
         let usual = chi_square_quantile().ok_or_else(unsolved)?;
-        let wide = goodness.filter(Goodness::is_rejected).and_then(|g| g.widened_quantile());
+        let wide = goodness
+            .filter(Goodness::is_rejected)
+            .and_then(|g| g.widened_quantile());
         let parameter = |value, interval: &dyn Fn(f64) -> Option<Interval>| Parameter {
             value,
             interval: interval(usual),
@@ -133,7 +155,9 @@ impl Fit {
         Ok(Self {
             method: FitMethod::GroupedLikelihood,
             mu: parameter(line.mu, &|quantile| groups.interval_of_mu(line, quantile)),
-            sigma: parameter(line.sigma, &|quantile| groups.interval_of_sigma(line, quantile)),
+            sigma: parameter(line.sigma, &|quantile| {
+                groups.interval_of_sigma(line, quantile)
+            }),
             goodness,
             points: points(&measurements.rows, Some(cells), copies, line),
             copies,
@@ -147,15 +171,20 @@ impl Fit {
 
     /// The voltage where measured and fitted rate are furthest apart, and by how many decades.
     pub fn worst(&self) -> Option<(f64, f64)> {
-        let missed = self.points.iter().filter_map(|p| Some((p.voltage, p.decades?)));
+        let missed = self
+            .points
+            .iter()
+            .filter_map(|p| Some((p.voltage, p.decades?)));
         missed.max_by(|a, b| a.1.abs().total_cmp(&b.1.abs()))
     }
 
     /// Why a straight line should not be trusted; `None` where nothing speaks against it.
     pub fn misfit(&self) -> Option<String> {
         let (voltage, decades) = self.worst()?;
-        let far =
-            format!("at {voltage} the measured rate is {:.2} times that of the line", 10f64.powf(decades));
+        let far = format!(
+            "at {voltage} the measured rate is {:.2} times that of the line",
+            10f64.powf(decades)
+        );
         match self.goodness {
             Some(g) if g.is_rejected() => Some(format!(
                 "a straight probit line does not fit: chi-square {:.1} with {} degrees of freedom, p = {:.1e}; {far}",
@@ -201,9 +230,17 @@ impl Line {
 fn points(rows: &[Measurement], cells: Option<u64>, copies: u64, line: Line) -> Vec<FittedPoint> {
     let point = |row: &Measurement| {
         let (measured, fitted) = (row.ber.get(), normal_cdf(line.z(row.voltage.get())));
-        let interval = cells.zip(row.faults).map(|(cells, n)| wilson(n / copies, cells / copies));
+        let interval = cells
+            .zip(row.faults)
+            .map(|(cells, n)| wilson(n / copies, cells / copies));
         let decades = (measured > 0.0).then(|| (measured / fitted).log10());
-        FittedPoint { voltage: row.voltage.get(), measured, interval, fitted, decades }
+        FittedPoint {
+            voltage: row.voltage.get(),
+            measured,
+            interval,
+            fitted,
+            decades,
+        }
     };
     rows.iter().map(point).collect()
 }
@@ -211,16 +248,23 @@ fn points(rows: &[Measurement], cells: Option<u64>, copies: u64, line: Line) -> 
 /// The least-squares line of `Φ⁻¹(p)` on `V`, twice: weighted by the root of the rate as a start for the
 /// likelihood, and plain.
 fn least_squares(measurements: &Measurements) -> Result<(Line, Line)> {
-    let rows: Vec<(f64, f64)> =
-        measurements.with_failures().map(|row| (row.voltage.get(), row.ber.get())).collect();
+    let rows: Vec<(f64, f64)> = measurements
+        .with_failures()
+        .map(|row| (row.voltage.get(), row.ber.get()))
+        .collect();
     let line = |weight: &dyn Fn(f64) -> f64| {
         let sum = |of: &dyn Fn(f64, f64) -> f64| -> f64 {
-            rows.iter().map(|&(v, p)| weight(p) * of(v, probit(p))).sum()
+            rows.iter()
+                .map(|&(v, p)| weight(p) * of(v, probit(p)))
+                .sum()
         };
         let all = sum(&|_, _| 1.0);
         let (v0, z0) = (sum(&|v, _| v) / all, sum(&|_, z| z) / all);
         let slope = sum(&|v, z| (v - v0) * (z - z0)) / sum(&|v, _| (v - v0).powi(2));
-        Line { mu: v0 - z0 / slope, sigma: -1.0 / slope }
+        Line {
+            mu: v0 - z0 / slope,
+            sigma: -1.0 / slope,
+        }
     };
     let different = 1 + rows.windows(2).filter(|pair| pair[0].1 > pair[1].1).count();
     if rows.len() < 2 || different < 2 {
@@ -229,7 +273,11 @@ fn least_squares(measurements: &Measurements) -> Result<(Line, Line)> {
         return Err(Error::input(
             &measurements.path,
             expected,
-            if rows.len() < 2 { found } else { found + ", equally many" },
+            if rows.len() < 2 {
+                found
+            } else {
+                found + ", equally many"
+            },
         ));
     }
     Ok((line(&f64::sqrt), line(&|_| 1.0)))
@@ -248,16 +296,26 @@ struct Groups {
 impl Groups {
     fn of(measurements: &Measurements, cells: u64, copies: u64) -> Result<Self> {
         let (mut failing, mut before) = (Vec::new(), 0);
-        for (row, n) in measurements.rows.iter().rev().filter_map(|row| Some((row, row.faults?))) {
+        for (row, n) in measurements
+            .rows
+            .iter()
+            .rev()
+            .filter_map(|row| Some((row, row.faults?)))
+        {
             if !n.is_multiple_of(copies) {
-                let expected = format!("counts that are multiples of {copies}, the copies of each cell");
+                let expected =
+                    format!("counts that are multiples of {copies}, the copies of each cell");
                 return Err(Error::input(&measurements.path, expected, n.to_string()));
             }
             failing.push((row.voltage.get(), (n - before) as f64 / copies as f64));
             before = n;
         }
         let divided = |n: u64| n as f64 / copies as f64;
-        Ok(Self { failing, cells: divided(cells), surviving: divided(cells - before) })
+        Ok(Self {
+            failing,
+            cells: divided(cells),
+            surviving: divided(cells - before),
+        })
     }
 
     /// Half of the deviance: log-likelihood of the saturated model less that of the line. 0 or more; infinite where
@@ -273,7 +331,11 @@ impl Groups {
             failed += count;
         }
         // of a number near to 1 the logarithm is taken from the small side
-        let survive = if above < 0.0 { (-log_cdf(above).exp()).ln_1p() } else { log_cdf(-above) };
+        let survive = if above < 0.0 {
+            (-log_cdf(above).exp()).ln_1p()
+        } else {
+            log_cdf(-above)
+        };
         sum + self.surviving * ((-failed / self.cells).ln_1p() - survive)
     }
 
@@ -285,12 +347,16 @@ impl Groups {
     /// convex.
     fn maximum(&self, start: Line) -> Option<Line> {
         let sigma = minimum(|t| self.least_deviance(t.exp()), start.sigma.ln(), 3.0)?.exp();
-        Some(Line { mu: self.best_mu(sigma)?, sigma })
+        Some(Line {
+            mu: self.best_mu(sigma)?,
+            sigma,
+        })
     }
 
     /// Half of the deviance of the most likely line with this `σ`.
     fn least_deviance(&self, sigma: f64) -> f64 {
-        self.best_mu(sigma).map_or(f64::INFINITY, |mu| self.deviance_of(Line { mu, sigma }))
+        self.best_mu(sigma)
+            .map_or(f64::INFINITY, |mu| self.deviance_of(Line { mu, sigma }))
     }
 
     /// The most likely `μ` for a `σ`.
@@ -298,7 +364,11 @@ impl Groups {
         let lowest = self.failing.last()?.0;
         // the rate at the lowest voltage is known best
         let near = probit(1.0 - self.surviving / self.cells);
-        let z = minimum(|z| self.half_deviance(|v| z + (lowest - v) / sigma), near, 4.0)?;
+        let z = minimum(
+            |z| self.half_deviance(|v| z + (lowest - v) / sigma),
+            near,
+            4.0,
+        )?;
         Some(lowest + sigma * z)
     }
 
@@ -310,14 +380,20 @@ impl Groups {
             2.0 * (sigma.map_or(f64::INFINITY, deviance) - least) - quantile
         };
         let end = |step| crossing(rise, line.mu, step);
-        Some(Interval { low: end(-line.sigma)?, high: end(line.sigma)? })
+        Some(Interval {
+            low: end(-line.sigma)?,
+            high: end(line.sigma)?,
+        })
     }
 
     fn interval_of_sigma(&self, line: Line, quantile: f64) -> Option<Interval> {
         let least = self.deviance_of(line);
         let rise = |t: f64| 2.0 * (self.least_deviance(t.exp()) - least) - quantile;
         let end = |step| crossing(rise, line.sigma.ln(), step).map(f64::exp);
-        Some(Interval { low: end(-0.1)?, high: end(0.1)? })
+        Some(Interval {
+            low: end(-0.1)?,
+            high: end(0.1)?,
+        })
     }
 
     fn goodness(&self, line: Line) -> Option<Goodness> {
@@ -426,7 +502,8 @@ fn crossing(curve: impl Fn(f64) -> f64, from: f64, step: f64) -> Option<f64> {
 
 /// The lowest voltage at which the line expects less than half a failing cell among all.
 pub(super) fn half_a_cell(fit: &Fit, cells: u64) -> Option<Voltage> {
-    Voltage::new(fit.mu.value - fit.sigma.value * probit(0.5 * fit.copies as f64 / cells as f64)).ok()
+    Voltage::new(fit.mu.value - fit.sigma.value * probit(0.5 * fit.copies as f64 / cells as f64))
+        .ok()
 }
 
 #[cfg(test)]

@@ -75,19 +75,36 @@ impl FittedModel<'_> {
 
     /// The error-free voltage, where it comes from in words, and whether it was inferred from the line.
     fn error_free(&self) -> Result<(f64, String, bool)> {
-        let highest = self.measurements.with_failures().last().map_or(0.0, |row| row.voltage.get());
+        let highest = self
+            .measurements
+            .with_failures()
+            .last()
+            .map_or(0.0, |row| row.voltage.get());
         let found = |from: &str| format!("{from}, and failures at {highest}");
         let above = |voltage: f64, from: &str| {
             let expected = format!("a voltage above {highest}, the highest with failures");
             match voltage > highest {
                 true => Ok(voltage),
-                false => Err(Error::argument("error-free voltage", expected, format!("{voltage} ({from})"))),
+                false => Err(Error::argument(
+                    "error-free voltage",
+                    expected,
+                    format!("{voltage} ({from})"),
+                )),
             }
         };
         if let Some(voltage) = self.error_free {
-            return Ok((above(voltage.get(), "--error-free")?, "given by the user".into(), false));
+            return Ok((
+                above(voltage.get(), "--error-free")?,
+                "given by the user".into(),
+                false,
+            ));
         }
-        if let Some(row) = self.measurements.rows.iter().find(|row| row.ber.get() == 0.0) {
+        if let Some(row) = self
+            .measurements
+            .rows
+            .iter()
+            .find(|row| row.ber.get() == 0.0)
+        {
             let note = "the lowest voltage measured without a failure".into();
             return Ok((row.voltage.get(), note, false));
         }
@@ -107,8 +124,9 @@ impl FittedModel<'_> {
             ));
         };
         // rounded up to a millivolt
-        let inferred =
-            half_a_cell(self.fit, cells).map(|v| (v.get() * 1e3).ceil() / 1e3).filter(|v| *v > highest);
+        let inferred = half_a_cell(self.fit, cells)
+            .map(|v| (v.get() * 1e3).ceil() / 1e3)
+            .filter(|v| *v > highest);
         if let Some(voltage) = inferred {
             let note = format!("inferred; there the line expects half a failing cell of {cells}");
             return Ok((voltage, note, true));
@@ -121,15 +139,23 @@ impl FittedModel<'_> {
                 found("one voltage and a line that expects none there"),
             )
         })?;
-        let note =
-            format!("inferred: one step of the measurements above {highest}, the highest with failures");
+        let note = format!(
+            "inferred: one step of the measurements above {highest}, the highest with failures"
+        );
         Ok((next, note, true))
     }
 
     /// The highest voltage with failures plus the smallest step between measured voltages, rounded to a millivolt.
     fn next_voltage(&self, highest: f64) -> Option<f64> {
-        let voltages: Vec<f64> = self.measurements.with_failures().map(|row| row.voltage.get()).collect();
-        let step = voltages.windows(2).map(|pair| pair[1] - pair[0]).min_by(f64::total_cmp)?;
+        let voltages: Vec<f64> = self
+            .measurements
+            .with_failures()
+            .map(|row| row.voltage.get())
+            .collect();
+        let step = voltages
+            .windows(2)
+            .map(|pair| pair[1] - pair[0])
+            .min_by(f64::total_cmp)?;
         Some(((highest + step) * 1e3).round() / 1e3).filter(|next| *next > highest)
     }
 
@@ -143,10 +169,18 @@ impl FittedModel<'_> {
             .collect();
         let assumed = "Energy per access is taken to follow the square of the voltage.".to_owned();
         let Some(&(highest, _)) = rows.last() else {
-            return Ok(Energy { at: error_free, exponent: 2.0, picojoule_per_bit: None, note: assumed });
+            return Ok(Energy {
+                at: error_free,
+                exponent: 2.0,
+                picojoule_per_bit: None,
+                note: assumed,
+            });
         };
         let n = rows.len() as f64;
-        let (x0, y0) = (rows.iter().map(|r| r.0).sum::<f64>() / n, rows.iter().map(|r| r.1).sum::<f64>() / n);
+        let (x0, y0) = (
+            rows.iter().map(|r| r.0).sum::<f64>() / n,
+            rows.iter().map(|r| r.1).sum::<f64>() / n,
+        );
         let square: f64 = rows.iter().map(|r| (r.0 - x0).powi(2)).sum();
         let product: f64 = rows.iter().map(|r| (r.0 - x0) * (r.1 - y0)).sum();
         let (exponent, note) = match rows.len() {
@@ -166,25 +200,47 @@ impl FittedModel<'_> {
         };
         if !(exponent > 0.0 && exponent <= 10.0) {
             let expected = "energies that rise with the voltage, with a power of at most 10";
-            return Err(Error::input(&self.measurements.path, expected, format!("a power of {exponent:.3}")));
+            return Err(Error::input(
+                &self.measurements.path,
+                expected,
+                format!("a power of {exponent:.3}"),
+            ));
         }
         let at_highest = (y0 + exponent * (highest - x0)).exp();
         let picojoule_per_bit = self.measurements.energy_in_pj.then_some(at_highest);
         // the voltage as it was read: its logarithm and back may be another number
-        let at = self.measurements.rows.iter().rev().find(|row| row.energy.is_some());
-        Ok(Energy { at: at.map_or(error_free, |row| row.voltage.get()), exponent, picojoule_per_bit, note })
+        let at = self
+            .measurements
+            .rows
+            .iter()
+            .rev()
+            .find(|row| row.energy.is_some());
+        Ok(Energy {
+            at: at.map_or(error_free, |row| row.voltage.get()),
+            exponent,
+            picojoule_per_bit,
+            note,
+        })
     }
 
     fn measured(&self) -> String {
         let rows = &self.measurements.rows;
-        let span =
-            format!("{} voltages from {} to {}", rows.len(), rows[0].voltage, rows[rows.len() - 1].voltage);
+        let span = format!(
+            "{} voltages from {} to {}",
+            rows.len(),
+            rows[0].voltage,
+            rows[rows.len() - 1].voltage
+        );
         let mut text = match self.measurements.cells {
             Some(cells) => format!("Failing cells counted among {cells} at {span}."),
             None => format!("Bit error rates at {span}; the number of cells is not given."),
         };
         if self.fit.copies > 1 {
-            let _ = write!(text, " The counts hold each cell {} times.", self.fit.copies);
+            let _ = write!(
+                text,
+                " The counts hold each cell {} times.",
+                self.fit.copies
+            );
         }
         text
     }
@@ -199,7 +255,9 @@ impl FittedModel<'_> {
             FitMethod::GroupedLikelihood => {
                 "maximum likelihood of the increments between voltages, profile intervals"
             }
-            FitMethod::LeastSquares => "least squares in probit space: no number of cells, so no likelihood",
+            FitMethod::LeastSquares => {
+                "least squares in probit space: no number of cells, so no likelihood"
+            }
         };
         let mut text = format!(
             "Failure voltages of cells follow a normal distribution with mean {} and standard deviation {} {symbol}: {how}.",
@@ -214,8 +272,11 @@ impl FittedModel<'_> {
             );
         }
         if let Some((voltage, decades)) = fit.worst() {
-            let _ =
-                write!(text, " Worst at {voltage}: {:.2} times the rate of the line.", 10f64.powf(decades));
+            let _ = write!(
+                text,
+                " Worst at {voltage}: {:.2} times the rate of the line.",
+                10f64.powf(decades)
+            );
         }
         if fit.misfit().is_some() {
             text += " A straight line does not fit: the intervals are too narrow.";
@@ -233,11 +294,20 @@ impl FittedModel<'_> {
     }
 
     fn text(&self, error_free: f64, note: &str, energy: &Energy) -> Result<String> {
-        let file = self.measurements.path.file_name().unwrap_or_default().to_string_lossy();
+        let file = self
+            .measurements
+            .path
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy();
         let checksum = &self.measurements.checksum;
-        let title =
-            self.title.map_or_else(|| format!("{}, fitted to measurements", self.name), str::to_owned);
-        let source = self.source.map_or_else(|| format!("measurements in {file}"), str::to_owned);
+        let title = self.title.map_or_else(
+            || format!("{}, fitted to measurements", self.name),
+            str::to_owned,
+        );
+        let source = self
+            .source
+            .map_or_else(|| format!("measurements in {file}"), str::to_owned);
         let reference = self.reference.unwrap_or(match self.unit {
             VoltageUnit::Volt => "volts",
             VoltageUnit::Vmin => "lowest voltage with no failure among the measured cells",
@@ -272,8 +342,11 @@ impl FittedModel<'_> {
         let rows = &self.measurements.rows;
         match (self.curve, self.measurements.cells) {
             (FittedCurve::Gaussian, _) => {
-                let failing: Vec<f64> =
-                    self.measurements.with_failures().map(|row| row.voltage.get()).collect();
+                let failing: Vec<f64> = self
+                    .measurements
+                    .with_failures()
+                    .map(|row| row.voltage.get())
+                    .collect();
                 format!(
                     "  gaussian: {{ mu: {:?}, sigma: {:?}, measured_span: [{:?}, {:?}] }}\n",
                     rounded(self.fit.mu.value),
@@ -283,14 +356,18 @@ impl FittedModel<'_> {
                 )
             }
             (FittedCurve::Measured, Some(cells)) => {
-                let list = rows.iter().map(|r| format!("[{:?}, {}]", r.voltage.get(), r.faults.unwrap_or(0)));
+                let list = rows
+                    .iter()
+                    .map(|r| format!("[{:?}, {}]", r.voltage.get(), r.faults.unwrap_or(0)));
                 format!(
                     "  counts:\n    cells: {cells}\n    faults: [{}]\n",
                     list.collect::<Vec<_>>().join(", ")
                 )
             }
             (FittedCurve::Measured, None) => {
-                let list = rows.iter().map(|r| format!("[{:?}, {:?}]", r.voltage.get(), r.ber.get()));
+                let list = rows
+                    .iter()
+                    .map(|r| format!("[{:?}, {:?}]", r.voltage.get(), r.ber.get()));
                 format!("  points: [{}]\n", list.collect::<Vec<_>>().join(", "))
             }
         }
@@ -304,7 +381,8 @@ fn rounded(x: f64) -> f64 {
 
 /// A text as a YAML scalar: JSON's strings are YAML's.
 fn quoted(text: &str) -> Result<String> {
-    serde_json::to_string(text).map_err(|e| Error::argument("text", "something YAML can hold", e.to_string()))
+    serde_json::to_string(text)
+        .map_err(|e| Error::argument("text", "something YAML can hold", e.to_string()))
 }
 
 #[cfg(test)]
@@ -346,11 +424,24 @@ mod tests {
             ("mine", VoltageUnit::Volt, 0.7)
         );
         // three groups and two parameters: the line meets both counts
-        assert!((rate(&model, 0.5) / 1e-3 - 1.0).abs() < 0.05, "{}", rate(&model, 0.5));
-        assert_eq!(model.at(Voltage::new(0.55).unwrap()).unwrap().ber_source, BerSource::Measured);
-        assert_eq!(model.at(Voltage::new(0.65).unwrap()).unwrap().ber_source, BerSource::Censored);
+        assert!(
+            (rate(&model, 0.5) / 1e-3 - 1.0).abs() < 0.05,
+            "{}",
+            rate(&model, 0.5)
+        );
+        assert_eq!(
+            model.at(Voltage::new(0.55).unwrap()).unwrap().ber_source,
+            BerSource::Measured
+        );
+        assert_eq!(
+            model.at(Voltage::new(0.65).unwrap()).unwrap().ber_source,
+            BerSource::Censored
+        );
         assert_eq!((model.access.at.get(), model.access.exponent), (0.6, 2.0));
-        assert!(model.inferred.unwrap().contains("the lowest voltage measured without a failure"));
+        assert!(model
+            .inferred
+            .unwrap()
+            .contains("the lowest voltage measured without a failure"));
     }
 
     #[test]
@@ -358,42 +449,79 @@ mod tests {
         let (model, _) = build(COUNTS, |m| m.curve = FittedCurve::Measured).unwrap();
         assert_eq!((rate(&model, 0.5), rate(&model, 0.6)), (1e-3, 1e-4));
         let rates = "voltage,ber\n0.75,0.2\n0.9,1e-4\n";
-        let (model, _) =
-            build(rates, |m| (m.curve, m.unit) = (FittedCurve::Measured, VoltageUnit::Vmin)).unwrap();
-        assert_eq!((rate(&model, 0.75), rate(&model, 0.9), model.error_free.get()), (0.2, 1e-4, 1.0));
+        let (model, _) = build(rates, |m| {
+            (m.curve, m.unit) = (FittedCurve::Measured, VoltageUnit::Vmin)
+        })
+        .unwrap();
+        assert_eq!(
+            (
+                rate(&model, 0.75),
+                rate(&model, 0.9),
+                model.error_free.get()
+            ),
+            (0.2, 1e-4, 1.0)
+        );
     }
 
     #[test]
     fn any_text_survives_the_file() {
         let odd = "a: \"b\" # c\n- 'd' {e} é \u{1}";
-        let (model, _) =
-            build(COUNTS, |m| (m.title, m.source, m.reference) = (Some(odd), Some(odd), Some(odd))).unwrap();
+        let (model, _) = build(COUNTS, |m| {
+            (m.title, m.source, m.reference) = (Some(odd), Some(odd), Some(odd))
+        })
+        .unwrap();
         assert_eq!(
-            (model.title.as_str(), model.source.as_str(), model.voltage_reference.as_str()),
+            (
+                model.title.as_str(),
+                model.source.as_str(),
+                model.voltage_reference.as_str()
+            ),
             (odd, odd, odd)
         );
     }
 
     #[test]
     fn an_error_free_voltage_that_nothing_tells_is_inferred_from_counts_and_asked_for_with_rates() {
-        let (model, warnings) =
-            build("voltage,faults,cells\n0.5,100,100000\n0.6,10,100000\n", |_| ()).unwrap();
-        let half = model.at(model.voltage_at_ber(Ber::new(5e-6).unwrap()).unwrap()).unwrap().voltage.get();
-        assert!(model.error_free.get() >= half && model.error_free.get() < half + 0.0011, "{half}");
-        assert!(warnings[0].contains("half a failing cell of 100000"), "{warnings:?}");
+        let (model, warnings) = build(
+            "voltage,faults,cells\n0.5,100,100000\n0.6,10,100000\n",
+            |_| (),
+        )
+        .unwrap();
+        let half = model
+            .at(model.voltage_at_ber(Ber::new(5e-6).unwrap()).unwrap())
+            .unwrap()
+            .voltage
+            .get();
+        assert!(
+            model.error_free.get() >= half && model.error_free.get() < half + 0.0011,
+            "{half}"
+        );
+        assert!(
+            warnings[0].contains("half a failing cell of 100000"),
+            "{warnings:?}"
+        );
         // KC705-B of Salami et al., MICRO 2018: more failures at the highest voltage than the line expects
-        let counts = "0.59,1 0.58,4 0.57,13 0.56,31 0.55,126 0.54,345 0.53,1137".replace(' ', ",7290880\n");
-        let (model, warnings) = build(&format!("voltage,faults,cells\n{counts},7290880\n"), |_| ()).unwrap();
+        let counts =
+            "0.59,1 0.58,4 0.57,13 0.56,31 0.55,126 0.54,345 0.53,1137".replace(' ', ",7290880\n");
+        let (model, warnings) =
+            build(&format!("voltage,faults,cells\n{counts},7290880\n"), |_| ()).unwrap();
         assert_eq!(model.error_free.get(), 0.6);
-        assert!(warnings.iter().any(|warning| warning.contains("one step of the measurements above 0.59")));
+        assert!(warnings
+            .iter()
+            .any(|warning| warning.contains("one step of the measurements above 0.59")));
         let rates = "voltage,ber\n0.5,0.1\n0.6,0.01\n";
         let error = build(rates, |_| ()).unwrap_err().to_string();
         assert!(
             error.starts_with("error-free voltage: expected `--error-free`, or a row without"),
             "{error}"
         );
-        let error = build(rates, |m| m.error_free = Voltage::new(0.6).ok()).unwrap_err().to_string();
-        assert!(error.contains("a voltage above 0.6, the highest with failures"), "{error}");
+        let error = build(rates, |m| m.error_free = Voltage::new(0.6).ok())
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("a voltage above 0.6, the highest with failures"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -93,11 +93,19 @@ impl Measurements {
         let mut lines: Vec<Line> = Vec::new();
         for record in reader.records() {
             let record = record.map_err(|e| Error::input(path, "CSV", e.to_string()))?;
-            let line = record.position().map_or(0, |position| position.line() as usize);
+            let line = record
+                .position()
+                .map_or(0, |position| position.line() as usize);
             match &columns {
                 None => columns = Some(columns_of(path, line, &record)?),
                 Some(_) if lines.len() == MAX_ROWS => {
-                    return Err(wrong(path, line, None, &format!("at most {MAX_ROWS} rows"), "more"));
+                    return Err(wrong(
+                        path,
+                        line,
+                        None,
+                        &format!("at most {MAX_ROWS} rows"),
+                        "more",
+                    ));
                 }
                 Some(columns) => lines.push(line_of(path, line, &record, columns)?),
             }
@@ -121,13 +129,26 @@ impl Measurements {
 
 fn wrong(path: &Path, line: usize, key: Option<&str>, expected: &str, found: &str) -> Error {
     let (path, key) = (path.to_owned(), key.map(str::to_owned));
-    Error::Input { path, line: Some(line), key, expected: expected.to_owned(), found: found.to_owned() }
+    Error::Input {
+        path,
+        line: Some(line),
+        key,
+        expected: expected.to_owned(),
+        found: found.to_owned(),
+    }
 }
 
 fn columns_of(path: &Path, line: usize, header: &csv::StringRecord) -> Result<Columns> {
     let place = |name: &str| header.iter().position(|column| column == name);
-    let refused =
-        || wrong(path, line, None, HEADER, &format!("`{}`", header.iter().collect::<Vec<_>>().join(", ")));
+    let refused = || {
+        wrong(
+            path,
+            line,
+            None,
+            HEADER,
+            &format!("`{}`", header.iter().collect::<Vec<_>>().join(", ")),
+        )
+    };
     let (energy, energy_pj) = (place("energy"), place("access_energy_pj"));
     let (rates, width) = match (place("faults"), place("cells"), place("ber")) {
         (Some(faults), Some(cells), None) => (RateColumns::Counts { faults, cells }, 2),
@@ -148,7 +169,12 @@ fn columns_of(path: &Path, line: usize, header: &csv::StringRecord) -> Result<Co
     Ok(columns)
 }
 
-fn line_of(path: &Path, line: usize, record: &csv::StringRecord, columns: &Columns) -> Result<Line> {
+fn line_of(
+    path: &Path,
+    line: usize,
+    record: &csv::StringRecord,
+    columns: &Columns,
+) -> Result<Line> {
     let cell = |at: usize, key: &str, expected: &str| -> Result<&str> {
         record
             .get(at)
@@ -158,17 +184,28 @@ fn line_of(path: &Path, line: usize, record: &csv::StringRecord, columns: &Colum
     let refused = |key: &str, expected: &str, found: &str| {
         wrong(path, line, Some(key), expected, &format!("`{found}`"))
     };
-    let number = |at: usize, key: &str, expected: &str, fits: &dyn Fn(f64) -> bool| -> Result<f64> {
-        let text = cell(at, key, expected)?;
-        text.parse().ok().filter(|x| fits(*x)).ok_or_else(|| refused(key, expected, text))
-    };
+    let number =
+        |at: usize, key: &str, expected: &str, fits: &dyn Fn(f64) -> bool| -> Result<f64> {
+            let text = cell(at, key, expected)?;
+            text.parse()
+                .ok()
+                .filter(|x| fits(*x))
+                .ok_or_else(|| refused(key, expected, text))
+        };
     let count = |at: usize, key: &str, most: u64| -> Result<u64> {
         let expected = format!("a whole number up to {most}");
         let text = cell(at, key, &expected)?;
-        text.parse().ok().filter(|n| *n <= most).ok_or_else(|| refused(key, &expected, text))
+        text.parse()
+            .ok()
+            .filter(|n| *n <= most)
+            .ok_or_else(|| refused(key, &expected, text))
     };
-    let volts =
-        number(columns.voltage, "voltage", "a number above 0 and at most 100", &|v| Voltage::new(v).is_ok())?;
+    let volts = number(
+        columns.voltage,
+        "voltage",
+        "a number above 0 and at most 100",
+        &|v| Voltage::new(v).is_ok(),
+    )?;
     let (ber, faults, cells) = match columns.rates {
         RateColumns::Counts { faults, cells } => {
             let cells = count(cells, "cells", MAX_CELLS)?;
@@ -180,19 +217,37 @@ fn line_of(path: &Path, line: usize, record: &csv::StringRecord, columns: &Colum
         }
         RateColumns::Ber(at) => {
             let fits = |p: f64| (0.0..=HIGHEST_BER).contains(&p);
-            (number(at, "ber", "a bit error rate from 0 to 0.5", &fits)?, None, None)
+            (
+                number(at, "ber", "a bit error rate from 0 to 0.5", &fits)?,
+                None,
+                None,
+            )
         }
     };
-    let energy = match columns.energy.filter(|at| record.get(*at).is_some_and(|cell| !cell.is_empty())) {
+    let energy = match columns
+        .energy
+        .filter(|at| record.get(*at).is_some_and(|cell| !cell.is_empty()))
+    {
         None => None,
         Some(at) => {
-            let key = if columns.energy_in_pj { "access_energy_pj" } else { "energy" };
-            Some(number(at, key, "a number above 0, or nothing", &|e| e > 0.0 && e.is_finite())?)
+            let key = if columns.energy_in_pj {
+                "access_energy_pj"
+            } else {
+                "energy"
+            };
+            Some(number(at, key, "a number above 0, or nothing", &|e| {
+                e > 0.0 && e.is_finite()
+            })?)
         }
     };
     Ok(Line {
         line,
-        row: Measurement { voltage: Voltage::new(volts)?, ber: Ber::new(ber)?, faults, energy },
+        row: Measurement {
+            voltage: Voltage::new(volts)?,
+            ber: Ber::new(ber)?,
+            faults,
+            energy,
+        },
         cells,
     })
 }
@@ -200,22 +255,43 @@ fn line_of(path: &Path, line: usize, record: &csv::StringRecord, columns: &Colum
 /// Sorts the rows and checks them against each other; returns the number of cells.
 fn check(path: &Path, lines: &mut [Line]) -> Result<Option<u64>> {
     lines.sort_by(|a, b| a.row.voltage.get().total_cmp(&b.row.voltage.get()));
-    let Some(first) = lines.first() else { return Err(Error::input(path, "at least one row", "none")) };
+    let Some(first) = lines.first() else {
+        return Err(Error::input(path, "at least one row", "none"));
+    };
     let cells = first.cells;
     if let Some(line) = lines.iter().find(|line| line.cells != cells) {
         let (many, other) = (cells.unwrap_or(0), line.cells.unwrap_or(0));
-        let expected = format!("{many} as at {}: the same cells counted at every voltage", first.row.voltage);
-        return Err(wrong(path, line.line, Some("cells"), &expected, &other.to_string()));
+        let expected = format!(
+            "{many} as at {}: the same cells counted at every voltage",
+            first.row.voltage
+        );
+        return Err(wrong(
+            path,
+            line.line,
+            Some("cells"),
+            &expected,
+            &other.to_string(),
+        ));
     }
     for pair in lines.windows(2) {
         let (below, above) = (&pair[0], &pair[1]);
         if below.row.voltage == above.row.voltage {
             let found = format!("{} on line {} too", above.row.voltage, below.line);
-            return Err(wrong(path, above.line, Some("voltage"), "each voltage once", &found));
+            return Err(wrong(
+                path,
+                above.line,
+                Some("voltage"),
+                "each voltage once",
+                &found,
+            ));
         }
         if above.row.ber > below.row.ber {
             let key = if cells.is_some() { "faults" } else { "ber" };
-            let value = |line: &Line| line.row.faults.map_or(line.row.ber.to_string(), |n| n.to_string());
+            let value = |line: &Line| {
+                line.row
+                    .faults
+                    .map_or(line.row.ber.to_string(), |n| n.to_string())
+            };
             let expected = format!(
                 "at most {} as at {}: a cell that fails also fails at every lower voltage",
                 value(below),
@@ -237,11 +313,18 @@ mod tests {
 
     #[test]
     fn counts_are_read_in_any_order_with_spaces_and_remarks() {
-        let read = parse("# a chip\nvoltage, faults, cells\n0.60, 4, 1000\n0.54, 20, 1000\n").unwrap();
+        let read =
+            parse("# a chip\nvoltage, faults, cells\n0.60, 4, 1000\n0.54, 20, 1000\n").unwrap();
         assert_eq!(read.cells, Some(1000));
-        let rows: Vec<_> =
-            read.rows.iter().map(|r| (r.voltage.get(), r.faults, r.ber.get(), r.energy)).collect();
-        assert_eq!(rows, [(0.54, Some(20), 0.02, None), (0.60, Some(4), 0.004, None)]);
+        let rows: Vec<_> = read
+            .rows
+            .iter()
+            .map(|r| (r.voltage.get(), r.faults, r.ber.get(), r.energy))
+            .collect();
+        assert_eq!(
+            rows,
+            [(0.54, Some(20), 0.02, None), (0.60, Some(4), 0.004, None)]
+        );
     }
 
     #[test]
@@ -258,22 +341,46 @@ mod tests {
         let counts = |rows: &str| format!("voltage,faults,cells\n{rows}");
         for (text, message) in [
             (String::new(), "m.csv: expected the columns"),
-            ("voltage,faults\n1,2\n".into(), "m.csv:1: expected the columns"),
-            ("voltage,ber,energy,access_energy_pj\n".into(), "m.csv:1: expected the columns"),
+            (
+                "voltage,faults\n1,2\n".into(),
+                "m.csv:1: expected the columns",
+            ),
+            (
+                "voltage,ber,energy,access_energy_pj\n".into(),
+                "m.csv:1: expected the columns",
+            ),
             ("voltage,ber,note\n".into(), "m.csv:1: expected the columns"),
             ("voltage,ber,ber\n".into(), "m.csv:1: expected the columns"),
             (counts(""), "m.csv: expected at least one row, found none"),
-            (counts("0,1,9\n"), "m.csv:2: `voltage`: expected a number above 0 and at most 100, found `0`"),
+            (
+                counts("0,1,9\n"),
+                "m.csv:2: `voltage`: expected a number above 0 and at most 100, found `0`",
+            ),
             (counts("1,1\n"), "m.csv:2: `cells`: expected a whole number"),
-            (counts("1,1,0\n"), "m.csv:2: `cells`: expected at least 1, found 0"),
-            (counts("1,6,10\n"), "m.csv:2: `faults`: expected a whole number up to 5, found `6`"),
-            (counts("1,1.5,10\n"), "m.csv:2: `faults`: expected a whole number up to 5, found `1.5`"),
-            (counts("1,1,10\n2,1,11\n"), "m.csv:3: `cells`: expected 10 as at 1: the same cells"),
+            (
+                counts("1,1,0\n"),
+                "m.csv:2: `cells`: expected at least 1, found 0",
+            ),
+            (
+                counts("1,6,10\n"),
+                "m.csv:2: `faults`: expected a whole number up to 5, found `6`",
+            ),
+            (
+                counts("1,1.5,10\n"),
+                "m.csv:2: `faults`: expected a whole number up to 5, found `1.5`",
+            ),
+            (
+                counts("1,1,10\n2,1,11\n"),
+                "m.csv:3: `cells`: expected 10 as at 1: the same cells",
+            ),
             (
                 counts("1,1,10\n1,1,10\n"),
                 "m.csv:3: `voltage`: expected each voltage once, found 1 on line 2 too",
             ),
-            (counts("1,1,10\n2,2,10\n"), "m.csv:3: `faults`: expected at most 1 as at 1: a cell that fails"),
+            (
+                counts("1,1,10\n2,2,10\n"),
+                "m.csv:3: `faults`: expected at most 1 as at 1: a cell that fails",
+            ),
             (
                 "voltage,ber\n1,0.6\n".into(),
                 "m.csv:2: `ber`: expected a bit error rate from 0 to 0.5, found `0.6`",
@@ -282,10 +389,16 @@ mod tests {
                 "voltage,ber\n1,nan\n".into(),
                 "m.csv:2: `ber`: expected a bit error rate from 0 to 0.5, found `nan`",
             ),
-            ("voltage,ber,energy\n1,0,-1\n".into(), "m.csv:2: `energy`: expected a number above 0"),
+            (
+                "voltage,ber,energy\n1,0,-1\n".into(),
+                "m.csv:2: `energy`: expected a number above 0",
+            ),
         ] {
             let error = parse(&text).unwrap_err();
-            assert!(error.is_wrong_input() && error.to_string().starts_with(message), "{text}: {error}");
+            assert!(
+                error.is_wrong_input() && error.to_string().starts_with(message),
+                "{text}: {error}"
+            );
         }
     }
 }

@@ -37,7 +37,10 @@ fn one_per_cent_of_errors_saves_thirty_per_cent_of_the_energy() {
     assert!((voltage.get() - 0.834).abs() < 0.002, "{voltage}");
     let point = model.at(voltage).unwrap();
     assert!((point.ber.get() - 0.01).abs() < 1e-9);
-    assert!((point.access_energy_relative - 0.696).abs() < 0.004, "{point:?}");
+    assert!(
+        (point.access_energy_relative - 0.696).abs() < 0.004,
+        "{point:?}"
+    );
     assert_eq!(point.ber_source, BerSource::Measured);
 }
 
@@ -56,7 +59,11 @@ fn the_14_nm_table_is_met() {
         let point = model.at(volts(v)).unwrap();
         assert_eq!(point.ber.get(), p);
         // the published voltages are rounded to three places, the energies come from exact 24ths
-        assert!((point.access_energy_relative - e).abs() < 1e-3, "{v}: {}", point.access_energy_relative);
+        assert!(
+            (point.access_energy_relative - e).abs() < 1e-3,
+            "{v}: {}",
+            point.access_energy_relative
+        );
     }
     assert!((model.access_energy(volts(0.833)) - 0.6945).abs() < 1e-3);
 }
@@ -65,13 +72,23 @@ fn the_14_nm_table_is_met() {
 #[test]
 fn a_straight_probit_line_fits_the_14_nm_data() {
     let points = finfet().measured_points();
-    let (xs, ys): (Vec<f64>, Vec<f64>) = points.iter().map(|(v, p)| (v.get(), probit(p.get()))).unzip();
+    let (xs, ys): (Vec<f64>, Vec<f64>) = points
+        .iter()
+        .map(|(v, p)| (v.get(), probit(p.get())))
+        .unzip();
     let n = xs.len() as f64;
     let (x, y) = (xs.iter().sum::<f64>() / n, ys.iter().sum::<f64>() / n);
-    let slope = xs.iter().zip(&ys).map(|(a, b)| (a - x) * (b - y)).sum::<f64>()
+    let slope = xs
+        .iter()
+        .zip(&ys)
+        .map(|(a, b)| (a - x) * (b - y))
+        .sum::<f64>()
         / xs.iter().map(|a| (a - x).powi(2)).sum::<f64>();
     let (mu, sigma) = (x - y / slope, -1.0 / slope);
-    assert!((mu - 0.7056).abs() < 5e-4 && (sigma - 0.0552).abs() < 5e-4, "{mu} {sigma}");
+    assert!(
+        (mu - 0.7056).abs() < 5e-4 && (sigma - 0.0552).abs() < 5e-4,
+        "{mu} {sigma}"
+    );
     for (v, p) in points {
         let decades = (normal_cdf((mu - v.get()) / sigma) / p.get()).log10();
         assert!(decades.abs() < 0.11, "{v}: {decades}");
@@ -80,11 +97,29 @@ fn a_straight_probit_line_fits_the_14_nm_data() {
 
 #[test]
 fn rates_of_28_nm_are_counts_over_cells() {
-    let (vc707, kc705b) = (model("sram-28nm-vc707-salami2018"), model("sram-28nm-kc705b-salami2018"));
-    assert_eq!(vc707.at(volts(0.54)).unwrap().ber.get(), 23706.0 / (2060.0 * 16384.0));
-    assert_eq!(kc705b.at(volts(0.53)).unwrap().ber.get(), 2274.0 / (890.0 * 16384.0));
-    assert_eq!((vc707.unit, vc707.measured_points().len()), (VoltageUnit::Volt, 7));
-    assert_eq!((kc705b.array.column_correlation, kc705b.array.bank_correlation), (0.51, 0.05));
+    let (vc707, kc705b) = (
+        model("sram-28nm-vc707-salami2018"),
+        model("sram-28nm-kc705b-salami2018"),
+    );
+    assert_eq!(
+        vc707.at(volts(0.54)).unwrap().ber.get(),
+        23706.0 / (2060.0 * 16384.0)
+    );
+    assert_eq!(
+        kc705b.at(volts(0.53)).unwrap().ber.get(),
+        2274.0 / (890.0 * 16384.0)
+    );
+    assert_eq!(
+        (vc707.unit, vc707.measured_points().len()),
+        (VoltageUnit::Volt, 7)
+    );
+    assert_eq!(
+        (
+            kc705b.array.column_correlation,
+            kc705b.array.bank_correlation
+        ),
+        (0.51, 0.05)
+    );
     assert_eq!(kc705b.array.bank_cells(), 16384);
 }
 
@@ -98,7 +133,10 @@ fn sources_change_exactly_at_their_boundaries() {
     ] {
         assert_eq!((source(boundary - 1e-9), source(boundary)), (below, at));
     }
-    assert_eq!((source(0.958), source(0.958 + 1e-9)), (BerSource::Measured, BerSource::Censored));
+    assert_eq!(
+        (source(0.958), source(0.958 + 1e-9)),
+        (BerSource::Measured, BerSource::Censored)
+    );
     assert_eq!(source(1.3), BerSource::ErrorFree);
     assert_eq!(model.at(volts(1.3)).unwrap().ber, Ber::ZERO);
 }
@@ -114,7 +152,10 @@ fn rates_fall_and_energy_rises_with_the_voltage() {
             assert!(pair[0].access_energy_relative < pair[1].access_energy_relative);
         }
         let (first, last) = (points[0], points[499]);
-        assert!(first.ber.get() > 0.0 && last.ber_source == BerSource::ErrorFree, "{name}");
+        assert!(
+            first.ber.get() > 0.0 && last.ber_source == BerSource::ErrorFree,
+            "{name}"
+        );
     }
 }
 
@@ -157,11 +198,17 @@ fn voltage_at_a_rate_inverts_the_rate_at_a_voltage() {
 #[test]
 fn a_flat_end_has_no_lowest_voltage() {
     let flat = with_rate("points: [[0.5, 0.1], [0.6, 0.1], [0.7, 0.01], [0.8, 0.01]]");
-    assert_eq!(flat.at(volts(0.3)).unwrap().ber_source, BerSource::Extrapolated);
+    assert_eq!(
+        flat.at(volts(0.3)).unwrap().ber_source,
+        BerSource::Extrapolated
+    );
     assert_eq!(flat.voltage_at_ber(ber(0.1)).unwrap().get(), 0.5);
     assert_eq!(flat.voltage_at_ber(ber(0.001)).unwrap(), flat.error_free);
     let error = flat.voltage_at_ber(ber(0.2)).unwrap_err().to_string();
-    assert_eq!(error, "bit error rate: expected a rate that t reaches at some voltage above 0, found 0.2");
+    assert_eq!(
+        error,
+        "bit error rate: expected a rate that t reaches at some voltage above 0, found 0.2"
+    );
     assert_eq!(flat.curve(50).unwrap().len(), 50);
 }
 
@@ -177,7 +224,10 @@ fn a_gaussian_is_one_line_and_measured_where_it_says() {
     ] {
         let (all, some) = (all.at(volts(v)).unwrap(), some.at(volts(v)).unwrap());
         assert!((all.ber.get() / normal_cdf((0.5 - v) / 0.05) - 1.0).abs() < 1e-12);
-        assert_eq!((all.ber, all.ber_source, some.ber_source), (some.ber, BerSource::Measured, source));
+        assert_eq!(
+            (all.ber, all.ber_source, some.ber_source),
+            (some.ber, BerSource::Measured, source)
+        );
     }
     assert!(all.at(volts(0.49)).is_err());
     assert!(all.measured_points().is_empty());
@@ -206,13 +256,24 @@ fn units_are_never_mixed() {
     let model = finfet();
     let voltage = volts(0.85);
     assert_eq!(model.voltage_in_unit(voltage, None).unwrap(), voltage);
-    assert_eq!(model.voltage_in_unit(voltage, Some(VoltageUnit::Vmin)).unwrap(), voltage);
-    let error = model.voltage_in_unit(voltage, Some(VoltageUnit::Volt)).unwrap_err().to_string();
+    assert_eq!(
+        model
+            .voltage_in_unit(voltage, Some(VoltageUnit::Vmin))
+            .unwrap(),
+        voltage
+    );
+    let error = model
+        .voltage_in_unit(voltage, Some(VoltageUnit::Volt))
+        .unwrap_err()
+        .to_string();
     assert_eq!(
         error,
         "unit of voltage: expected `vmin`, that of sram-14nm-chandramoorthy2019 (lowest voltage with no failure \
          in 32 arrays of 512x64), found 0.85 `volt`"
     );
-    assert_eq!(model.voltages("0.85vmin, 0.85, 0.8:0.9:0.05").unwrap(), [0.8, 0.85, 0.9].map(volts));
+    assert_eq!(
+        model.voltages("0.85vmin, 0.85, 0.8:0.9:0.05").unwrap(),
+        [0.8, 0.85, 0.9].map(volts)
+    );
     assert!(model.voltages("0.85V").is_err());
 }

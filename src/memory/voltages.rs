@@ -27,7 +27,11 @@ pub fn parse_voltages(text: &str) -> Result<Vec<(Voltage, Option<VoltageUnit>)>>
             [one] => voltages.push(parse_voltage(one)?),
             [start, stop, step] => range(part, [start, stop, step], &mut voltages)?,
             _ => {
-                return Err(Error::argument("voltages", "a voltage or start:stop:step", format!("`{part}`")))
+                return Err(Error::argument(
+                    "voltages",
+                    "a voltage or start:stop:step",
+                    format!("`{part}`"),
+                ))
             }
         }
         if voltages.len() > MOST {
@@ -60,9 +64,16 @@ fn too_many(count: impl ToString) -> Error {
 /// Number and unit of a text, without spaces.
 fn split_unit(text: &str) -> (&str, Option<VoltageUnit>) {
     let text = text.trim();
-    for (suffix, unit) in [("vmin", VoltageUnit::Vmin), ("volt", VoltageUnit::Volt), ("v", VoltageUnit::Volt)]
-    {
-        let Some(cut) = text.len().checked_sub(suffix.len()).filter(|&cut| text.is_char_boundary(cut)) else {
+    for (suffix, unit) in [
+        ("vmin", VoltageUnit::Vmin),
+        ("volt", VoltageUnit::Volt),
+        ("v", VoltageUnit::Volt),
+    ] {
+        let Some(cut) = text
+            .len()
+            .checked_sub(suffix.len())
+            .filter(|&cut| text.is_char_boundary(cut))
+        else {
             continue;
         };
         if text[cut..].eq_ignore_ascii_case(suffix) {
@@ -79,7 +90,8 @@ fn range(
 ) -> Result<()> {
     let ((low, low_unit), (high, high_unit)) = (parse_voltage(start)?, parse_voltage(stop)?);
     let (step_text, step_unit) = split_unit(step);
-    let wrong = |expected: &str| Error::argument("voltages", expected, format!("`{}`", part.trim()));
+    let wrong =
+        |expected: &str| Error::argument("voltages", expected, format!("`{}`", part.trim()));
     let width: f64 = step_text
         .parse()
         .ok()
@@ -100,8 +112,11 @@ fn range(
     }
     // the last step may miss the stop by rounding alone
     let whole = (steps + 1e-6).floor() as usize;
-    let places =
-        [split_unit(start).0, split_unit(stop).0, step_text].map(places).into_iter().max().unwrap_or(0);
+    let places = [split_unit(start).0, split_unit(stop).0, step_text]
+        .map(places)
+        .into_iter()
+        .max()
+        .unwrap_or(0);
     for i in 0..=whole {
         voltages.push((rounded(low + i as f64 * width, places)?, unit));
     }
@@ -112,7 +127,9 @@ fn range(
 /// Decimal places of a number as it is written.
 fn places(number: &str) -> usize {
     let (mantissa, exponent) = number.split_once(['e', 'E']).unwrap_or((number, "0"));
-    let written = mantissa.split_once('.').map_or(0, |(_, fraction)| fraction.len()) as i64;
+    let written = mantissa
+        .split_once('.')
+        .map_or(0, |(_, fraction)| fraction.len()) as i64;
     let shift: i64 = exponent.parse().unwrap_or(0);
     written.saturating_sub(shift).clamp(0, MOST_PLACES as i64) as usize
 }
@@ -127,15 +144,24 @@ mod tests {
     use super::*;
 
     fn values(text: &str) -> Vec<f64> {
-        parse_voltages(text).unwrap().iter().map(|(v, _)| v.get()).collect()
+        parse_voltages(text)
+            .unwrap()
+            .iter()
+            .map(|(v, _)| v.get())
+            .collect()
     }
 
     #[test]
     fn a_range_has_both_ends_and_the_numbers_one_would_type() {
-        let typed = [0.75, 0.775, 0.8, 0.825, 0.85, 0.875, 0.9, 0.925, 0.95, 0.975, 1.0];
+        let typed = [
+            0.75, 0.775, 0.8, 0.825, 0.85, 0.875, 0.9, 0.925, 0.95, 0.975, 1.0,
+        ];
         assert_eq!(values("0.75:1.0:0.025"), typed);
-        let printed: Vec<String> =
-            parse_voltages("0.8:0.9:0.05").unwrap().iter().map(|(v, _)| v.to_string()).collect();
+        let printed: Vec<String> = parse_voltages("0.8:0.9:0.05")
+            .unwrap()
+            .iter()
+            .map(|(v, _)| v.to_string())
+            .collect();
         assert_eq!(printed, ["0.8", "0.85", "0.9"]);
         assert_eq!(values("0.75:1:0.25"), [0.75, 1.0]);
         assert_eq!(values("0.5:0.7:1e-1"), [0.5, 0.6, 0.7]);
@@ -147,7 +173,12 @@ mod tests {
         let fine = values("0.500:1.500:0.001");
         assert_eq!(fine.len(), 1001);
         for (i, value) in fine.iter().enumerate() {
-            assert_eq!(*value, format!("{:.3}", 0.5 + i as f64 / 1000.0).parse::<f64>().unwrap());
+            assert_eq!(
+                *value,
+                format!("{:.3}", 0.5 + i as f64 / 1000.0)
+                    .parse::<f64>()
+                    .unwrap()
+            );
         }
     }
 
@@ -159,7 +190,10 @@ mod tests {
 
     #[test]
     fn lists_and_ranges_mix_sorted_without_duplicates() {
-        assert_eq!(values("1.0, 0.8:0.9:0.05,0.85, 0.7"), [0.7, 0.8, 0.85, 0.9, 1.0]);
+        assert_eq!(
+            values("1.0, 0.8:0.9:0.05,0.85, 0.7"),
+            [0.7, 0.8, 0.85, 0.9, 1.0]
+        );
     }
 
     #[test]
@@ -174,7 +208,11 @@ mod tests {
         }
         assert_eq!(unit("0.56"), (voltage(0.56), None));
         for text in ["0.5:0.6:0.1V", "0.5V:0.6V:0.1", "0.5:0.6V:0.1"] {
-            let units: Vec<_> = parse_voltages(text).unwrap().iter().map(|(_, unit)| *unit).collect();
+            let units: Vec<_> = parse_voltages(text)
+                .unwrap()
+                .iter()
+                .map(|(_, unit)| *unit)
+                .collect();
             assert_eq!(units, [Some(VoltageUnit::Volt); 2], "{text}");
         }
         let mixed = parse_voltages("0.6V,0.6,0.6vmin,0.6V").unwrap();
@@ -213,10 +251,14 @@ mod tests {
         }
         for step in ["0", "-0.1", "nan", "inf", "", "x"] {
             let text = format!("0.8:0.9:{step}");
-            let message = format!("voltages: expected start:stop:step with a step above 0, found `{text}`");
+            let message =
+                format!("voltages: expected start:stop:step with a step above 0, found `{text}`");
             assert_eq!(parse_voltages(&text).unwrap_err().to_string(), message);
         }
         let long = ["0.5:1:0.0001"; 3].join(",");
-        assert!(parse_voltages(&long).unwrap_err().to_string().contains("at most 10000"));
+        assert!(parse_voltages(&long)
+            .unwrap_err()
+            .to_string()
+            .contains("at most 10000"));
     }
 }

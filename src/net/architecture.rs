@@ -35,8 +35,11 @@ pub enum Architecture {
 }
 
 /// Names of the forms of DeiT.
-const DEITS: [(&str, usize); 3] =
-    [("deit_tiny", deit::WIDTHS[0]), ("deit_small", deit::WIDTHS[1]), ("deit_base", deit::WIDTHS[2])];
+const DEITS: [(&str, usize); 3] = [
+    ("deit_tiny", deit::WIDTHS[0]),
+    ("deit_small", deit::WIDTHS[1]),
+    ("deit_base", deit::WIDTHS[2]),
+];
 
 /// Blocks per stage of ResNet-20, 32, 44 and 56.
 const RESNET_BLOCKS: [usize; 4] = [3, 5, 7, 9];
@@ -49,7 +52,12 @@ impl Architecture {
             .flat_map(|projection| RESNET_BLOCKS.map(|blocks| Self::Resnet { blocks, projection }));
         let imagenet = imagenet::DEPTHS.map(|depth| Self::ImagenetResnet { depth });
         let deits = DEITS.map(|(_, width)| Self::Deit { width });
-        [Self::Mlp, Self::Lenet5].into_iter().chain(resnets).chain(imagenet).chain(deits).collect()
+        [Self::Mlp, Self::Lenet5]
+            .into_iter()
+            .chain(resnets)
+            .chain(imagenet)
+            .chain(deits)
+            .collect()
     }
 
     /// Channels, height and width of its input, where nothing else is said.
@@ -91,9 +99,16 @@ impl Architecture {
     /// The architecture whose state dict these tensors are, with its number of classes; `None` where no
     /// known one fits.
     pub fn of_tensors(tensors: &[(String, Tensor)]) -> Option<(Self, usize)> {
-        let shape = |name: &str| tensors.iter().find(|(n, _)| n == name).map(|(_, t)| t.dims());
+        let shape = |name: &str| {
+            tensors
+                .iter()
+                .find(|(n, _)| n == name)
+                .map(|(_, t)| t.dims())
+        };
         let rows = |name: &str| shape(name).and_then(|dims| dims.first().copied());
-        let count = |name: &dyn Fn(usize) -> String| (0..).take_while(|&n| shape(&name(n)).is_some()).count();
+        let count = |name: &dyn Fn(usize) -> String| {
+            (0..).take_while(|&n| shape(&name(n)).is_some()).count()
+        };
         if let Some(&[1, 1, width]) = shape("cls_token") {
             let blocks = count(&|n| format!("blocks.{n}.norm1.weight"));
             let known = blocks == deit::BLOCKS && deit::WIDTHS.contains(&width);
@@ -106,7 +121,9 @@ impl Architecture {
                 let depth = imagenet::depth([1, 2, 3, 4].map(stage), bottleneck)?;
                 Some((Self::ImagenetResnet { depth }, rows("fc.weight")?))
             }
-            None if shape("layer1.weight") == Some(&[200, 784]) => Some((Self::Mlp, rows("layer3.weight")?)),
+            None if shape("layer1.weight") == Some(&[200, 784]) => {
+                Some((Self::Mlp, rows("layer3.weight")?))
+            }
             Some([6, 1, 5, 5]) => Some((Self::Lenet5, rows("fc3.weight")?)),
             Some([16, 3, 3, 3]) => {
                 let blocks = count(&|n| format!("layer1.{n}.conv1.weight"));
@@ -125,7 +142,12 @@ impl fmt::Display for Architecture {
             Self::Mlp => f.write_str("mlp"),
             Self::Lenet5 => f.write_str("lenet5"),
             Self::Resnet { blocks, projection } => {
-                write!(f, "resnet{}{}", 6 * blocks + 2, if *projection { "_projection" } else { "" })
+                write!(
+                    f,
+                    "resnet{}{}",
+                    6 * blocks + 2,
+                    if *projection { "_projection" } else { "" }
+                )
             }
             Self::ImagenetResnet { depth } => write!(f, "resnet{depth}"),
             Self::Deit { width } => {
@@ -140,10 +162,17 @@ impl FromStr for Architecture {
     type Err = Error;
     fn from_str(text: &str) -> Result<Self> {
         let all = Self::all();
-        all.iter().copied().find(|a| a.to_string() == text).ok_or_else(|| {
-            let names: Vec<String> = all.iter().map(ToString::to_string).collect();
-            Error::argument("architecture", format!("one of {}", names.join(", ")), format!("`{text}`"))
-        })
+        all.iter()
+            .copied()
+            .find(|a| a.to_string() == text)
+            .ok_or_else(|| {
+                let names: Vec<String> = all.iter().map(ToString::to_string).collect();
+                Error::argument(
+                    "architecture",
+                    format!("one of {}", names.join(", ")),
+                    format!("`{text}`"),
+                )
+            })
     }
 }
 
@@ -166,7 +195,10 @@ mod tests {
 
     #[test]
     fn names_read_back() {
-        let names: Vec<String> = Architecture::all().iter().map(ToString::to_string).collect();
+        let names: Vec<String> = Architecture::all()
+            .iter()
+            .map(ToString::to_string)
+            .collect();
         assert_eq!(names[..4], ["mlp", "lenet5", "resnet20", "resnet32"]);
         assert_eq!(names[9], "resnet56_projection");
         assert_eq!(names[10..13], ["resnet18", "resnet34", "resnet50"]);
@@ -181,11 +213,23 @@ mod tests {
     fn resnets_take_square_images_of_other_sizes_and_the_rest_only_their_own() {
         let takes = |name: &str, shape| name.parse::<Architecture>().unwrap().takes(shape);
         for architecture in Architecture::all() {
-            assert!(architecture.takes(architecture.input_shape()), "{architecture}");
+            assert!(
+                architecture.takes(architecture.input_shape()),
+                "{architecture}"
+            );
         }
         assert!(takes("resnet18", [3, 64, 64]) && takes("resnet20", [3, 64, 64]));
-        for shape in [[3, 64, 32], [1, 64, 64], [3, 0, 0], [3, 50, 50], [3, 2048, 2048]] {
-            assert!(!takes("resnet50", shape) && !takes("resnet20", shape), "{shape:?}");
+        for shape in [
+            [3, 64, 32],
+            [1, 64, 64],
+            [3, 0, 0],
+            [3, 50, 50],
+            [3, 2048, 2048],
+        ] {
+            assert!(
+                !takes("resnet50", shape) && !takes("resnet20", shape),
+                "{shape:?}"
+            );
         }
         assert!(!takes("deit_tiny", [3, 256, 256]) && !takes("lenet5", [1, 32, 32]));
     }

@@ -93,7 +93,9 @@ impl Conv {
         };
         match &self.bias {
             Some(bias) => {
-                let bias = bias.to_dtype(y.dtype())?.reshape((1, bias.elem_count(), 1, 1))?;
+                let bias = bias
+                    .to_dtype(y.dtype())?
+                    .reshape((1, bias.elem_count(), 1, 1))?;
                 Ok(y.broadcast_add(&bias)?)
             }
             None => Ok(y),
@@ -122,7 +124,16 @@ impl Conv {
             None => vec![0.0; outputs],
         };
         let (layer, stride, padding) = (self.layer, self.stride, self.padding);
-        Ok(Step::Convolution { input, layer, stride, padding, scale: None, shift, add: None, relu: false })
+        Ok(Step::Convolution {
+            input,
+            layer,
+            stride,
+            padding,
+            scale: None,
+            shift,
+            add: None,
+            relu: false,
+        })
     }
 }
 
@@ -150,7 +161,12 @@ impl Linear {
 
     /// The step of this layer.
     pub(super) fn step(&self, input: Value, relu: bool) -> Result<Step> {
-        Ok(Step::Linear { input, layer: self.layer, shift: host_values(&self.bias)?, relu })
+        Ok(Step::Linear {
+            input,
+            layer: self.layer,
+            shift: host_values(&self.bias)?,
+            relu,
+        })
     }
 }
 
@@ -182,22 +198,43 @@ impl Builder<'_> {
         let fan_in = shape.inputs * shape.kernel * shape.kernel;
         let dims = [shape.outputs, shape.inputs, shape.kernel, shape.kernel];
         let layer = self.weight(name, &dims, fan_in)?;
-        let bias = if bias { Some(self.bias(name, shape.outputs, fan_in)?) } else { None };
-        Ok(Conv { layer, bias, stride: shape.stride, padding: shape.padding })
+        let bias = if bias {
+            Some(self.bias(name, shape.outputs, fan_in)?)
+        } else {
+            None
+        };
+        Ok(Conv {
+            layer,
+            bias,
+            stride: shape.stride,
+            padding: shape.padding,
+        })
     }
 
     /// A linear layer with bias.
     pub(super) fn linear(&mut self, name: &str, inputs: usize, outputs: usize) -> Result<Linear> {
         let layer = self.weight(name, &[outputs, inputs], inputs)?;
-        Ok(Linear { layer, bias: self.bias(name, outputs, inputs)? })
+        Ok(Linear {
+            layer,
+            bias: self.bias(name, outputs, inputs)?,
+        })
     }
 
     /// Batch norm with scale 1, shift 0 and fresh running statistics.
     pub(super) fn batch_norm(&mut self, name: &str, channels: usize) -> Result<BatchNorm> {
         let constant = |value: f32| -> Result<Var> {
-            Ok(Var::from_tensor(&Tensor::full(value, channels, self.device)?)?)
+            Ok(Var::from_tensor(&Tensor::full(
+                value,
+                channels,
+                self.device,
+            )?)?)
         };
-        let norm = BatchNorm::new(constant(1.0)?, constant(0.0)?, constant(0.0)?, constant(1.0)?);
+        let norm = BatchNorm::new(
+            constant(1.0)?,
+            constant(0.0)?,
+            constant(0.0)?,
+            constant(1.0)?,
+        );
         for (part, var) in [("weight", norm.scale()), ("bias", norm.shift())] {
             self.others.push(Parameter {
                 name: format!("{name}.{part}"),
@@ -205,14 +242,19 @@ impl Builder<'_> {
                 role: Role::Other,
             });
         }
-        for (part, var) in [("running_mean", norm.running_mean()), ("running_var", norm.running_var())] {
+        for (part, var) in [
+            ("running_mean", norm.running_mean()),
+            ("running_var", norm.running_var()),
+        ] {
             self.buffers.push((format!("{name}.{part}"), var.clone()));
         }
         Ok(norm)
     }
 
     fn weight(&mut self, name: &str, dims: &[usize], fan_in: usize) -> Result<usize> {
-        let mut stream = self.seed.stream(Purpose::Weights, &[self.layers.len() as u64, 0]);
+        let mut stream = self
+            .seed
+            .stream(Purpose::Weights, &[self.layers.len() as u64, 0]);
         let values = match self.start {
             Start::Uniform => {
                 let bound = 1.0 / (fan_in as f64).sqrt();
@@ -221,7 +263,8 @@ impl Builder<'_> {
             Start::KaimingNormal => stream.normal_tensor((2.0 / fan_in as f64).sqrt(), dims)?,
             Start::SmallNormal => stream.normal_tensor(SMALL, dims)?,
         };
-        let (layer, warning) = QuantizedWeight::new(name, values.to_device(self.device)?, self.quantizer)?;
+        let (layer, warning) =
+            QuantizedWeight::new(name, values.to_device(self.device)?, self.quantizer)?;
         self.layers.push(layer);
         self.warnings.extend(warning);
         Ok(self.layers.len() - 1)
@@ -233,7 +276,9 @@ impl Builder<'_> {
             return self.constant(&name, 0.0, outputs);
         }
         let bound = 1.0 / (fan_in as f64).sqrt();
-        let mut stream = self.seed.stream(Purpose::Weights, &[self.layers.len() as u64 - 1, 1]);
+        let mut stream = self
+            .seed
+            .stream(Purpose::Weights, &[self.layers.len() as u64 - 1, 1]);
         let values = stream.uniform_tensor(-bound, bound, outputs)?;
         self.other(&name, &values.to_device(self.device)?)
     }
@@ -245,13 +290,22 @@ impl Builder<'_> {
 
     /// A tensor that no layer holds, normal with deviation 0.02.
     pub(super) fn normal(&mut self, name: &str, shape: impl Into<Shape>) -> Result<Var> {
-        let mut stream = self.seed.stream(Purpose::Weights, &[self.others.len() as u64, 2]);
-        self.other(name, &stream.normal_tensor(SMALL, shape)?.to_device(self.device)?)
+        let mut stream = self
+            .seed
+            .stream(Purpose::Weights, &[self.others.len() as u64, 2]);
+        self.other(
+            name,
+            &stream.normal_tensor(SMALL, shape)?.to_device(self.device)?,
+        )
     }
 
     fn other(&mut self, name: &str, values: &Tensor) -> Result<Var> {
         let var = Var::from_tensor(values)?;
-        self.others.push(Parameter { name: name.into(), var: var.clone(), role: Role::Other });
+        self.others.push(Parameter {
+            name: name.into(),
+            var: var.clone(),
+            role: Role::Other,
+        });
         Ok(var)
     }
 }

@@ -6,7 +6,8 @@
 use crate::error::{Result, TensorContext};
 use candle_core::backend::BackendStorage;
 use candle_core::{
-    bail, CpuStorage, CudaStorage, CustomOp2, Device, Layout, Result as Candle, Shape, Storage, Tensor,
+    bail, CpuStorage, CudaStorage, CustomOp2, Device, Layout, Result as Candle, Shape, Storage,
+    Tensor,
 };
 use std::sync::{Mutex, PoisonError};
 
@@ -20,14 +21,25 @@ pub(super) fn conv2d(x: &Tensor, w: &Tensor, stride: usize, padding: usize) -> R
     let apply = || {
         let (_, _, height, width) = x.dims4()?;
         let (_, _, kernel, columns) = w.dims4()?;
-        if kernel != columns || kernel == 0 || stride == 0 || height.min(width) + 2 * padding < kernel {
+        if kernel != columns
+            || kernel == 0
+            || stride == 0
+            || height.min(width) + 2 * padding < kernel
+        {
             bail!("a kernel of {kernel} by {columns}, stride {stride} and padding {padding}");
         }
         let y = x.detach().conv2d(&w.detach(), padding, stride, 1, 1)?;
         if !x.track_op() && !w.track_op() {
             return Ok(y);
         }
-        x.apply_op2(w, Conv2d { stride, padding, result: Mutex::new(Some(y)) })
+        x.apply_op2(
+            w,
+            Conv2d {
+                stride,
+                padding,
+                result: Mutex::new(Some(y)),
+            },
+        )
     };
     apply().during(|| format!("convolution of {:?} with {:?}", x.dims(), w.dims()))
 }
@@ -42,9 +54,18 @@ struct Conv2d {
 
 impl Conv2d {
     /// The result, as `own` reads its storage.
-    fn take<S>(&self, own: impl FnOnce(&Storage, &Layout) -> Option<Candle<S>>) -> Candle<(S, Shape)> {
-        let result = self.result.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some(result) = result else { bail!("a convolution runs forward once") };
+    fn take<S>(
+        &self,
+        own: impl FnOnce(&Storage, &Layout) -> Option<Candle<S>>,
+    ) -> Candle<(S, Shape)> {
+        let result = self
+            .result
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        let Some(result) = result else {
+            bail!("a convolution runs forward once")
+        };
         let (storage, layout) = result.storage_and_layout();
         match own(&storage, layout) {
             Some(copy) => Ok((copy?, layout.shape().clone())),
@@ -66,24 +87,41 @@ impl Conv2d {
     /// Lays pixels a stride apart along a dimension, zeros between and behind them, so that a convolution by the
     /// kernel gives `length` pixels again. With more padding than kernel the outermost saw zeros alone and are left
     /// out.
-    fn spread(&self, gradient: &Tensor, dimension: usize, length: usize, kernel: usize) -> Candle<Tensor> {
+    fn spread(
+        &self,
+        gradient: &Tensor,
+        dimension: usize,
+        length: usize,
+        kernel: usize,
+    ) -> Candle<Tensor> {
         let beyond = self.padding.saturating_sub(kernel - 1);
         let spread = if self.stride == 1 {
             gradient.clone()
         } else {
-            let apart =
-                gradient.unsqueeze(dimension + 1)?.pad_with_zeros(dimension + 1, 0, self.stride - 1)?;
+            let apart = gradient.unsqueeze(dimension + 1)?.pad_with_zeros(
+                dimension + 1,
+                0,
+                self.stride - 1,
+            )?;
             apart.flatten(dimension, dimension + 1)?
         };
-        spread.narrow(dimension, beyond, length + 2 * self.padding - (kernel - 1) - 2 * beyond)
+        spread.narrow(
+            dimension,
+            beyond,
+            length + 2 * self.padding - (kernel - 1) - 2 * beyond,
+        )
     }
 
     /// Gradient of weights [out channels, channels, k, k]: images under the gradient of the result as a kernel, batch
     /// in the place of channels, its pixels a stride apart.
     fn of_weights(&self, x: &Tensor, w: &Tensor, gradient: &Tensor) -> Candle<Tensor> {
         let kernel = w.dim(2)?;
-        let all = x.transpose(0, 1)?.conv2d(&gradient.transpose(0, 1)?, self.padding, 1, self.stride, 1);
-        all?.narrow(2, 0, kernel)?.narrow(3, 0, kernel)?.transpose(0, 1)
+        let all =
+            x.transpose(0, 1)?
+                .conv2d(&gradient.transpose(0, 1)?, self.padding, 1, self.stride, 1);
+        all?.narrow(2, 0, kernel)?
+            .narrow(3, 0, kernel)?
+            .transpose(0, 1)
     }
 }
 
@@ -92,9 +130,14 @@ fn turned(w: &Tensor) -> Candle<Tensor> {
     let (outputs, inputs, kernel, _) = w.dims4()?;
     let taps = (kernel * kernel) as u32;
     let backwards = Tensor::from_vec((0..taps).rev().collect(), taps as usize, &Device::Cpu)?;
-    let flat = w.reshape((outputs, inputs, kernel * kernel))?.contiguous()?;
+    let flat = w
+        .reshape((outputs, inputs, kernel * kernel))?
+        .contiguous()?;
     let turned = flat.index_select(&backwards.to_device(w.device())?, 2)?;
-    turned.transpose(0, 1)?.contiguous()?.reshape((inputs, outputs, kernel, kernel))
+    turned
+        .transpose(0, 1)?
+        .contiguous()?
+        .reshape((inputs, outputs, kernel, kernel))
 }
 
 impl CustomOp2 for Conv2d {
@@ -102,7 +145,13 @@ impl CustomOp2 for Conv2d {
         "conv2d with convolutions as gradients"
     }
 
-    fn cpu_fwd(&self, _: &CpuStorage, _: &Layout, _: &CpuStorage, _: &Layout) -> Candle<(CpuStorage, Shape)> {
+    fn cpu_fwd(
+        &self,
+        _: &CpuStorage,
+        _: &Layout,
+        _: &CpuStorage,
+        _: &Layout,
+    ) -> Candle<(CpuStorage, Shape)> {
         self.take(|storage, _| match storage {
             Storage::Cpu(values) => Some(Ok(values.clone())),
             _ => None,
@@ -132,8 +181,14 @@ impl CustomOp2 for Conv2d {
         // what is computed here needs no gradients of its own; images themselves are no variables
         let (images, weights) = (x.detach(), w.detach());
         let gradient = gradient.contiguous()?;
-        let of_x = x.track_op().then(|| self.of_images(&images, &weights, &gradient)).transpose()?;
-        let of_w = w.track_op().then(|| self.of_weights(&images, &weights, &gradient)).transpose()?;
+        let of_x = x
+            .track_op()
+            .then(|| self.of_images(&images, &weights, &gradient))
+            .transpose()?;
+        let of_w = w
+            .track_op()
+            .then(|| self.of_weights(&images, &weights, &gradient))
+            .transpose()?;
         Ok((of_x, of_w))
     }
 }

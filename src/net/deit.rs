@@ -30,7 +30,10 @@ struct LayerNorm {
 impl LayerNorm {
     fn new(builder: &mut Builder, name: &str, features: usize) -> Result<Self> {
         let scale = builder.constant(&format!("{name}.weight"), 1.0, features)?;
-        Ok(Self { scale, shift: builder.constant(&format!("{name}.bias"), 0.0, features)? })
+        Ok(Self {
+            scale,
+            shift: builder.constant(&format!("{name}.bias"), 0.0, features)?,
+        })
     }
 
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
@@ -73,23 +76,40 @@ impl Block {
         let (batch, tokens, features) = x.dims3()?;
         let rows = (batch * tokens, features);
         let flat = x.reshape(rows)?;
-        let qkv = self.qkv.forward(&self.before_attention.forward(&flat)?, pass)?;
-        let mixed =
-            attend(&qkv, batch, tokens, features).during(|| format!("attention of {:?}", x.dims()))?;
+        let qkv = self
+            .qkv
+            .forward(&self.before_attention.forward(&flat)?, pass)?;
+        let mixed = attend(&qkv, batch, tokens, features)
+            .during(|| format!("attention of {:?}", x.dims()))?;
         let flat = (flat + self.projection.forward(&mixed, pass)?)?;
-        let hidden = self.hidden.forward(&self.before_mlp.forward(&flat)?, pass)?.gelu_erf()?;
+        let hidden = self
+            .hidden
+            .forward(&self.before_mlp.forward(&flat)?, pass)?
+            .gelu_erf()?;
         Ok((flat + self.output.forward(&hidden, pass)?)?.reshape((batch, tokens, features))?)
     }
 }
 
 /// Attention of every head, [batch · tokens, 3 · features] to [batch · tokens, features].
-fn attend(qkv: &Tensor, batch: usize, tokens: usize, features: usize) -> candle_core::Result<Tensor> {
+fn attend(
+    qkv: &Tensor,
+    batch: usize,
+    tokens: usize,
+    features: usize,
+) -> candle_core::Result<Tensor> {
     let heads = features / HEAD;
-    let qkv = qkv.reshape((batch, tokens, 3, heads, HEAD))?.permute((2, 0, 3, 1, 4))?.contiguous()?;
+    let qkv = qkv
+        .reshape((batch, tokens, 3, heads, HEAD))?
+        .permute((2, 0, 3, 1, 4))?
+        .contiguous()?;
     let [q, k, v] = [0, 1, 2].map(|part| qkv.narrow(0, part, 1)?.squeeze(0)?.contiguous());
     let scores = (q? * (HEAD as f64).powf(-0.5))?.matmul(&k?.transpose(2, 3)?.contiguous()?)?;
     let shares = candle_nn::ops::softmax(&scores, D::Minus1)?;
-    shares.matmul(&v?)?.transpose(1, 2)?.contiguous()?.reshape((batch * tokens, features))
+    shares
+        .matmul(&v?)?
+        .transpose(1, 2)?
+        .contiguous()?
+        .reshape((batch * tokens, features))
 }
 
 #[derive(Debug)]
@@ -108,23 +128,43 @@ impl Deit {
         let tokens = (IMAGE / PATCH).pow(2) + 1;
         let class_token = builder.normal("cls_token", (1, 1, features))?;
         let positions = builder.normal("pos_embed", (1, tokens, features))?;
-        let shape = ConvShape { inputs: 3, outputs: features, kernel: PATCH, stride: PATCH, padding: 0 };
+        let shape = ConvShape {
+            inputs: 3,
+            outputs: features,
+            kernel: PATCH,
+            stride: PATCH,
+            padding: 0,
+        };
         let patches = builder.conv("patch_embed.proj", shape, true)?;
-        let blocks = (0..BLOCKS).map(|block| Block::new(builder, &format!("blocks.{block}"), features));
+        let blocks =
+            (0..BLOCKS).map(|block| Block::new(builder, &format!("blocks.{block}"), features));
         let blocks = blocks.collect::<Result<_>>()?;
         let norm = LayerNorm::new(builder, "norm", features)?;
         let head = builder.linear("head", features, classes)?;
-        Ok(Self { class_token, positions, patches, blocks, norm, head })
+        Ok(Self {
+            class_token,
+            positions,
+            patches,
+            blocks,
+            norm,
+            head,
+        })
     }
 }
 
 impl Body for Deit {
     fn forward(&self, images: &Tensor, pass: &Pass) -> Result<Tensor> {
-        let patches = self.patches.forward(images, pass)?.flatten_from(2)?.transpose(1, 2)?;
+        let patches = self
+            .patches
+            .forward(images, pass)?
+            .flatten_from(2)?
+            .transpose(1, 2)?;
         let (batch, _, features) = patches.dims3()?;
         let tokens = || {
-            let class_token =
-                self.class_token.to_dtype(images.dtype())?.broadcast_as((batch, 1, features))?;
+            let class_token = self
+                .class_token
+                .to_dtype(images.dtype())?
+                .broadcast_as((batch, 1, features))?;
             let tokens = Tensor::cat(&[&class_token.contiguous()?, &patches.contiguous()?], 1)?;
             tokens.broadcast_add(&self.positions.to_dtype(images.dtype())?)
         };
@@ -140,6 +180,11 @@ impl Body for Deit {
         let side = IMAGE / PATCH;
         let per_block = [[side * side + 1, 1]; 4];
         let blocks = self.blocks.iter().flat_map(|_| per_block);
-        Some(std::iter::once([side, side]).chain(blocks).chain([[1, 1]]).collect())
+        Some(
+            std::iter::once([side, side])
+                .chain(blocks)
+                .chain([[1, 1]])
+                .collect(),
+        )
     }
 }

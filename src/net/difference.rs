@@ -41,11 +41,19 @@ impl CodeDifference {
 ///
 /// # Errors
 /// [`Error::Argument`] where the models have other layers, shapes, bits or signs, or no stored layer.
-pub fn code_differences(these: &[LayerWeights], others: &[LayerWeights]) -> Result<Vec<CodeDifference>> {
-    let refused = |what: String, expected: String, found: String| Error::argument(what, expected, found);
+pub fn code_differences(
+    these: &[LayerWeights],
+    others: &[LayerWeights],
+) -> Result<Vec<CodeDifference>> {
+    let refused =
+        |what: String, expected: String, found: String| Error::argument(what, expected, found);
     if these.len() != others.len() {
         let count = |n: usize| format!("{n} layers");
-        return Err(refused("model to compare".into(), count(these.len()), count(others.len())));
+        return Err(refused(
+            "model to compare".into(),
+            count(these.len()),
+            count(others.len()),
+        ));
     }
     let mut rows = Vec::new();
     for (this, other) in these.iter().zip(others) {
@@ -54,15 +62,25 @@ pub fn code_differences(these: &[LayerWeights], others: &[LayerWeights]) -> Resu
             let codes = match layer.stored.as_ref().map(|stored| stored.scheme.format) {
                 None => "float".to_owned(),
                 Some(format) => {
-                    format!("{}{} bit", if format.signed() { "" } else { "unsigned " }, format.bits())
+                    format!(
+                        "{}{} bit",
+                        if format.signed() { "" } else { "unsigned " },
+                        format.bits()
+                    )
                 }
             };
             format!("`{}` of {}, {codes}", layer.name, shape.join("x"))
         };
         if form(this) != form(other) {
-            return Err(refused("model to compare: layer".into(), form(this), form(other)));
+            return Err(refused(
+                "model to compare: layer".into(),
+                form(this),
+                form(other),
+            ));
         }
-        let (Some(a), Some(b)) = (&this.stored, &other.stored) else { continue };
+        let (Some(a), Some(b)) = (&this.stored, &other.stored) else {
+            continue;
+        };
         let format = a.scheme.format;
         let gap = |(a, b): (&u8, &u8)| u32::from(format.decode(*a).abs_diff(format.decode(*b)));
         let pairs = || a.words.iter().zip(&b.words);
@@ -78,7 +96,11 @@ pub fn code_differences(these: &[LayerWeights], others: &[LayerWeights]) -> Resu
     }
     if rows.is_empty() {
         let expected = "quantised models, which store codes in the memory";
-        return Err(refused("models to compare".into(), expected.into(), "float weights alone".into()));
+        return Err(refused(
+            "models to compare".into(),
+            expected.into(),
+            "float weights alone".into(),
+        ));
     }
     let sum = |of: &dyn Fn(&CodeDifference) -> u64| rows.iter().map(of).sum();
     let total = CodeDifference {
@@ -103,11 +125,24 @@ mod tests {
     fn every_number_of_a_tiny_pair_is_as_by_hand() {
         // codes -2 (10), 1 (01), 0 (00) and 1 (01), 1 (01), -1 (11): 2 + 0 + 2 bits; second layer 7 (0111), 0 and
         // 7, -8 (1000)
-        let these = [layer("a", 2, &[-1.0, 0.5, 0.0], 1.0), layer("b", 4, &[0.875, 0.0], 1.0)];
-        let others = [layer("a", 2, &[1.0, 1.0, -1.0], 2.0), layer("b", 4, &[0.875, -1.0], 1.0)];
+        let these = [
+            layer("a", 2, &[-1.0, 0.5, 0.0], 1.0),
+            layer("b", 4, &[0.875, 0.0], 1.0),
+        ];
+        let others = [
+            layer("a", 2, &[1.0, 1.0, -1.0], 2.0),
+            layer("b", 4, &[0.875, -1.0], 1.0),
+        ];
         let rows = code_differences(&these, &others).unwrap();
-        let numbers =
-            |r: &CodeDifference| (r.weights, r.bits, r.differing_bits, r.differing_codes, r.largest);
+        let numbers = |r: &CodeDifference| {
+            (
+                r.weights,
+                r.bits,
+                r.differing_bits,
+                r.differing_codes,
+                r.largest,
+            )
+        };
         assert_eq!(numbers(&rows[0]), (3, 6, 4, 2, 3));
         assert_eq!(numbers(&rows[1]), (2, 8, 1, 1, 8));
         assert_eq!(numbers(&rows[2]), (5, 14, 5, 3, 8));
@@ -115,30 +150,52 @@ mod tests {
             (rows[0].step_ratio, rows[1].step_ratio, rows[2].step_ratio),
             (Some(2.0), Some(1.0), None)
         );
-        assert_eq!((rows[0].layer.as_deref(), &rows[2].layer), (Some("a"), &None));
-        assert_eq!((rows[2].bit_share(), rows[2].code_share()), (5.0 / 14.0, 0.6));
+        assert_eq!(
+            (rows[0].layer.as_deref(), &rows[2].layer),
+            (Some("a"), &None)
+        );
+        assert_eq!(
+            (rows[2].bit_share(), rows[2].code_share()),
+            (5.0 / 14.0, 0.6)
+        );
     }
 
     #[test]
     fn a_model_does_not_differ_from_itself() {
         let these = [layer("a", 8, &[-1.0, 0.3, 0.2], 1.0)];
         let total = code_differences(&these, &these).unwrap().pop().unwrap();
-        assert_eq!((total.differing_bits, total.differing_codes, total.largest), (0, 0, 0));
+        assert_eq!(
+            (total.differing_bits, total.differing_codes, total.largest),
+            (0, 0, 0)
+        );
     }
 
     #[test]
     fn other_layers_shapes_and_bits_are_refused() {
         let these = [layer("a", 4, &[0.1, 0.2], 1.0)];
-        let float = LayerWeights { stored: None, range: None, ..these[0].clone() };
+        let float = LayerWeights {
+            stored: None,
+            range: None,
+            ..these[0].clone()
+        };
         for (others, found) in [
             (vec![], "expected 1 layers, found 0 layers"),
-            (vec![layer("b", 4, &[0.1, 0.2], 1.0)], "expected `a` of 2, 4 bit, found `b` of 2, 4 bit"),
+            (
+                vec![layer("b", 4, &[0.1, 0.2], 1.0)],
+                "expected `a` of 2, 4 bit, found `b` of 2, 4 bit",
+            ),
             (vec![layer("a", 4, &[0.1], 1.0)], "found `a` of 1, 4 bit"),
-            (vec![layer("a", 3, &[0.1, 0.2], 1.0)], "found `a` of 2, 3 bit"),
+            (
+                vec![layer("a", 3, &[0.1, 0.2], 1.0)],
+                "found `a` of 2, 3 bit",
+            ),
             (vec![float.clone()], "found `a` of 2, float"),
         ] {
             let error = code_differences(&these, &others).unwrap_err();
-            assert!(error.is_wrong_input() && error.to_string().contains(found), "{error}");
+            assert!(
+                error.is_wrong_input() && error.to_string().contains(found),
+                "{error}"
+            );
         }
         let error = code_differences(std::slice::from_ref(&float), std::slice::from_ref(&float))
             .unwrap_err()

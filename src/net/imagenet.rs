@@ -9,8 +9,11 @@ use crate::kernel::channel_mean;
 use candle_core::Tensor;
 
 /// Layers, blocks of the four stages, whether blocks are bottlenecks.
-const FORMS: [(usize, [usize; 4], bool); 3] =
-    [(18, [2, 2, 2, 2], false), (34, [3, 4, 6, 3], false), (50, [3, 4, 6, 3], true)];
+const FORMS: [(usize, [usize; 4], bool); 3] = [
+    (18, [2, 2, 2, 2], false),
+    (34, [3, 4, 6, 3], false),
+    (50, [3, 4, 6, 3], true),
+];
 /// Channels of the stem.
 const STEM: usize = 64;
 /// The pooling behind the stem: size, stride, padding.
@@ -23,7 +26,10 @@ pub(super) const DEPTHS: [usize; 3] = [18, 34, 50];
 
 /// The number of layers whose stages have these blocks.
 pub(super) fn depth(blocks: [usize; 4], bottleneck: bool) -> Option<usize> {
-    FORMS.iter().find(|form| (form.1, form.2) == (blocks, bottleneck)).map(|form| form.0)
+    FORMS
+        .iter()
+        .find(|form| (form.1, form.2) == (blocks, bottleneck))
+        .map(|form| form.0)
 }
 
 /// `relu(last(... relu(first(x))) + shortcut(x))`; without a shortcut of its own `x` is added.
@@ -45,11 +51,27 @@ impl Block {
         stride: usize,
         bottleneck: bool,
     ) -> Result<Self> {
-        let square = |inputs, stride| ConvShape { inputs, outputs: width, kernel: 3, stride, padding: 1 };
-        let point = |inputs, outputs, stride| ConvShape { inputs, outputs, kernel: 1, stride, padding: 0 };
+        let square = |inputs, stride| ConvShape {
+            inputs,
+            outputs: width,
+            kernel: 3,
+            stride,
+            padding: 1,
+        };
+        let point = |inputs, outputs, stride| ConvShape {
+            inputs,
+            outputs,
+            kernel: 1,
+            stride,
+            padding: 0,
+        };
         let outputs = if bottleneck { EXPANSION * width } else { width };
         let shapes = match bottleneck {
-            true => vec![point(inputs, width, 1), square(width, stride), point(width, outputs, 1)],
+            true => vec![
+                point(inputs, width, 1),
+                square(width, stride),
+                point(width, outputs, 1),
+            ],
             false => vec![square(inputs, stride), square(width, 1)],
         };
         let mut convs = Vec::with_capacity(shapes.len());
@@ -63,9 +85,18 @@ impl Block {
         let part = |part: usize| format!("{name}.downsample.{part}");
         let shortcut = match (stride, inputs == outputs) {
             (1, true) => None,
-            _ => Some(Normed::new(builder, &part(0), &part(1), point(inputs, outputs, stride))?),
+            _ => Some(Normed::new(
+                builder,
+                &part(0),
+                &part(1),
+                point(inputs, outputs, stride),
+            )?),
         };
-        Ok(Self { first: convs, last, shortcut })
+        Ok(Self {
+            first: convs,
+            last,
+            shortcut,
+        })
     }
 
     fn forward(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
@@ -122,10 +153,20 @@ pub(super) struct ImagenetResnet {
 impl ImagenetResnet {
     pub(super) fn new(builder: &mut Builder, depth: usize, classes: usize) -> Result<Self> {
         let Some((_, counts, bottleneck)) = FORMS.into_iter().find(|form| form.0 == depth) else {
-            return Err(Error::argument("layers of a ResNet", "18, 34 or 50", depth.to_string()));
+            return Err(Error::argument(
+                "layers of a ResNet",
+                "18, 34 or 50",
+                depth.to_string(),
+            ));
         };
         builder.start = Start::KaimingNormal;
-        let shape = ConvShape { inputs: 3, outputs: STEM, kernel: 7, stride: 2, padding: 3 };
+        let shape = ConvShape {
+            inputs: 3,
+            outputs: STEM,
+            kernel: 7,
+            stride: 2,
+            padding: 3,
+        };
         let stem = Normed::new(builder, "conv1", "bn1", shape)?;
         let (mut blocks, mut inputs) = (Vec::new(), STEM);
         for (stage, count) in counts.into_iter().enumerate() {
@@ -133,12 +174,19 @@ impl ImagenetResnet {
             for block in 0..count {
                 let stride = if stage > 0 && block == 0 { 2 } else { 1 };
                 let name = format!("layer{}.{block}", stage + 1);
-                blocks.push(Block::new(builder, &name, inputs, width, stride, bottleneck)?);
+                blocks.push(Block::new(
+                    builder, &name, inputs, width, stride, bottleneck,
+                )?);
                 inputs = if bottleneck { EXPANSION * width } else { width };
             }
         }
         let linear = builder.linear("fc", inputs, classes)?;
-        Ok(Self { stem, blocks, features: inputs, linear })
+        Ok(Self {
+            stem,
+            blocks,
+            features: inputs,
+            linear,
+        })
     }
 }
 
@@ -164,7 +212,13 @@ impl Body for ImagenetResnet {
     fn program(&self) -> Result<Option<Vec<Step>>> {
         let (size, stride, padding) = POOL;
         let mut steps = vec![self.stem.step(0, None, true)?];
-        steps.push(Step::MaxPool { input: 1, size, stride, padding, relu: false });
+        steps.push(Step::MaxPool {
+            input: 1,
+            size,
+            stride,
+            padding,
+            relu: false,
+        });
         let mut value = steps.len();
         for block in &self.blocks {
             value = block.add_steps(&mut steps, value)?;

@@ -14,7 +14,13 @@ pub(super) struct Lenet5 {
 
 impl Lenet5 {
     pub(super) fn new(builder: &mut Builder, classes: usize) -> Result<Self> {
-        let conv = |inputs, outputs, padding| ConvShape { inputs, outputs, kernel: 5, stride: 1, padding };
+        let conv = |inputs, outputs, padding| ConvShape {
+            inputs,
+            outputs,
+            kernel: 5,
+            stride: 1,
+            padding,
+        };
         Ok(Self {
             convolutions: [
                 builder.conv("conv1", conv(1, 6, 2), true)?,
@@ -50,7 +56,13 @@ impl Body for Lenet5 {
     }
 
     fn program(&self) -> Result<Option<Vec<Step>>> {
-        let pool = |input| Step::MaxPool { input, size: 2, stride: 2, padding: 0, relu: true };
+        let pool = |input| Step::MaxPool {
+            input,
+            size: 2,
+            stride: 2,
+            padding: 0,
+            relu: true,
+        };
         Ok(Some(vec![
             self.convolutions[0].step(0, 6)?,
             pool(1),

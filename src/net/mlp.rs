@@ -32,6 +32,10 @@ impl Body for Mlp {
 
     fn program(&self) -> Result<Option<Vec<Step>>> {
         let [first, second, third] = &self.layers;
-        Ok(Some(vec![first.step(0, true)?, second.step(1, true)?, third.step(2, false)?]))
+        Ok(Some(vec![
+            first.step(0, true)?,
+            second.step(1, true)?,
+            third.step(2, false)?,
+        ]))
     }
 }

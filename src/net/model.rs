@@ -82,21 +82,35 @@ impl Model {
     /// # Errors
     /// [`Error::Missing`] or [`Error::Input`] with the path.
     pub fn load(path: &Path, device: &Device) -> Result<Self> {
-        let pickled = path.extension().is_some_and(|e| ["pth", "th", "pt"].iter().any(|known| e == *known));
+        let pickled = path
+            .extension()
+            .is_some_and(|e| ["pth", "th", "pt"].iter().any(|known| e == *known));
         if pickled {
             let tensors = read_state_dict(path)?;
             return Self::foreign(path, tensors, store::sha256_of_file(path)?, device);
         }
         let file = read_tensors(path)?;
-        match file.own_metadata(path)?.as_ref().and_then(|own| own.get(KEY)) {
+        match file
+            .own_metadata(path)?
+            .as_ref()
+            .and_then(|own| own.get(KEY))
+        {
             None => Self::foreign(path, file.tensors, file.checksum, device),
             Some(text) => {
                 let info: ModelInfo = serde_json::from_str(text).map_err(|e| {
-                    Error::input(path, "the description of a wcat-explore model", e.to_string())
+                    Error::input(
+                        path,
+                        "the description of a wcat-explore model",
+                        e.to_string(),
+                    )
                 })?;
                 if info.format != MODEL_FORMAT {
                     let expected = format!("model format {MODEL_FORMAT}");
-                    return Err(Error::input(path, expected, format!("format {}", info.format)));
+                    return Err(Error::input(
+                        path,
+                        expected,
+                        format!("format {}", info.format),
+                    ));
                 }
                 Self::from_parts(path, info, &file.tensors, file.checksum, device)
             }
@@ -110,8 +124,15 @@ impl Model {
         device: &Device,
     ) -> Result<Self> {
         let Some((architecture, classes)) = Architecture::of_tensors(&tensors) else {
-            let known: Vec<String> = Architecture::all().iter().map(ToString::to_string).collect();
-            let names: Vec<&str> = tensors.iter().take(4).map(|(name, _)| name.as_str()).collect();
+            let known: Vec<String> = Architecture::all()
+                .iter()
+                .map(ToString::to_string)
+                .collect();
+            let names: Vec<&str> = tensors
+                .iter()
+                .take(4)
+                .map(|(name, _)| name.as_str())
+                .collect();
             return Err(Error::input(
                 path,
                 format!("the state dict of one of {}", known.join(", ")),
@@ -142,24 +163,47 @@ impl Model {
         device: &Device,
     ) -> Result<Self> {
         if !(2..=100_000).contains(&info.classes) {
-            return Err(Error::input(path, "2 to 100,000 classes", info.classes.to_string()));
+            return Err(Error::input(
+                path,
+                "2 to 100,000 classes",
+                info.classes.to_string(),
+            ));
         }
         let inside = |e: Error| match e {
-            Error::Argument { what, expected, found } => {
-                Error::Input { path: path.to_owned(), line: None, key: Some(what), expected, found }
-            }
+            Error::Argument {
+                what,
+                expected,
+                found,
+            } => Error::Input {
+                path: path.to_owned(),
+                line: None,
+                key: Some(what),
+                expected,
+                found,
+            },
             other => other,
         };
-        let (mut network, _) =
-            Network::new(info.architecture, info.classes, &info.quantizer, Seed(0), device)
-                .map_err(inside)?;
+        let (mut network, _) = Network::new(
+            info.architecture,
+            info.classes,
+            &info.quantizer,
+            Seed(0),
+            device,
+        )
+        .map_err(inside)?;
         network = network.with_input_shape(info.input_shape).map_err(inside)?;
         let packed = is_packed(tensors);
         let warnings = match packed {
             true => load_packed(&mut network, tensors),
             false => network.load_state(tensors),
         };
-        Ok(Self { network, info, checksum, warnings: warnings.map_err(inside)?, packed })
+        Ok(Self {
+            network,
+            info,
+            checksum,
+            warnings: warnings.map_err(inside)?,
+            packed,
+        })
     }
 
     /// Writes a network and its description, whole or not at all.
@@ -180,7 +224,13 @@ impl Model {
     /// or steps would not be the same; [`Error::Io`] with the path, or a tensor failure.
     pub fn save_packed(path: &Path, network: &Network, info: &ModelInfo) -> Result<()> {
         let tensors = packed_state(network)?;
-        let rebuilt = Self::from_parts(path, info.clone(), &tensors, String::new(), network.device())?;
+        let rebuilt = Self::from_parts(
+            path,
+            info.clone(),
+            &tensors,
+            String::new(),
+            network.device(),
+        )?;
         for (own, other) in network.stored()?.iter().zip(rebuilt.network.stored()?) {
             let same = match (own, &other) {
                 (Some(a), Some(b)) => a == b && a.step.to_bits() == b.step.to_bits(),
@@ -188,7 +238,11 @@ impl Model {
             };
             if !same {
                 let expected = "a model whose words and steps come back from its codes";
-                return Err(Error::argument("packed model", expected, "other words or another step"));
+                return Err(Error::argument(
+                    "packed model",
+                    expected,
+                    "other words or another step",
+                ));
             }
         }
         write_tensors(path, &tensors, &metadata(info)?)
@@ -207,9 +261,17 @@ impl Model {
     ///
     /// # Errors
     /// As [`Self::quantized`]; ranges that are not those of the layers which learn one.
-    pub fn quantized_with(&self, quantizer: &QuantizerSpec, ranges: &[(String, Tensor)]) -> Result<Self> {
+    pub fn quantized_with(
+        &self,
+        quantizer: &QuantizerSpec,
+        ranges: &[(String, Tensor)],
+    ) -> Result<Self> {
         // the initialisation would only be overwritten
-        let start = QuantizerSpec { init: None, init_bit_error_rate: None, ..quantizer.clone() };
+        let start = QuantizerSpec {
+            init: None,
+            init_bit_error_rate: None,
+            ..quantizer.clone()
+        };
         let mut state = self.state_without_ranges()?;
         state.extend(ranges.iter().cloned());
         self.rebuilt(&start, quantizer, &state)
@@ -242,26 +304,44 @@ impl Model {
         state: &[(String, Tensor)],
     ) -> Result<Self> {
         let (architecture, classes) = (self.info.architecture, self.info.classes);
-        let (mut network, _) = Network::new(architecture, classes, start, Seed(0), self.network.device())?;
+        let (mut network, _) =
+            Network::new(architecture, classes, start, Seed(0), self.network.device())?;
         network = network.with_input_shape(self.info.input_shape)?;
         let warnings = network.load_state(state)?;
-        let info = ModelInfo { quantizer: quantizer.clone(), validation_accuracy: None, ..self.info.clone() };
-        Ok(Self { network, info, checksum: self.checksum.clone(), warnings, packed: self.packed })
+        let info = ModelInfo {
+            quantizer: quantizer.clone(),
+            validation_accuracy: None,
+            ..self.info.clone()
+        };
+        Ok(Self {
+            network,
+            info,
+            checksum: self.checksum.clone(),
+            warnings,
+            packed: self.packed,
+        })
     }
 }
 
 /// The description as the metadata of a file.
 fn metadata(info: &ModelInfo) -> Result<BTreeMap<String, String>> {
-    let text = serde_json::to_string(info)
-        .map_err(|e| Error::argument("model description", "something JSON can hold", e.to_string()))?;
+    let text = serde_json::to_string(info).map_err(|e| {
+        Error::argument(
+            "model description",
+            "something JSON can hold",
+            e.to_string(),
+        )
+    })?;
     Ok(BTreeMap::from([(KEY.to_owned(), text)]))
 }
 
 /// Public colour checkpoints expect ImageNet's statistics (the convention of torchvision and of Idelbayev's
 /// CIFAR ResNets); grey ones follow their data set.
 fn foreign_normalization(architecture: Architecture) -> Option<Normalization> {
-    (architecture.input_shape()[0] == 3)
-        .then(|| Normalization { mean: vec![0.485, 0.456, 0.406], std: vec![0.229, 0.224, 0.225] })
+    (architecture.input_shape()[0] == 3).then(|| Normalization {
+        mean: vec![0.485, 0.456, 0.406],
+        std: vec![0.229, 0.224, 0.225],
+    })
 }
 
 #[cfg(test)]
@@ -281,7 +361,10 @@ mod tests {
                 ..QuantizerSpec::default()
             },
             input_shape: [1, 28, 28],
-            normalization: Some(Normalization { mean: vec![0.1], std: vec![0.3] }),
+            normalization: Some(Normalization {
+                mean: vec![0.1],
+                std: vec![0.3],
+            }),
             dataset: None,
             training: Some(serde_json::json!({"epochs": 3})),
             training_seed: Some(7),
@@ -295,8 +378,15 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("m.safetensors");
         let info = info();
-        let network =
-            Network::new(Architecture::Lenet5, 10, &info.quantizer, Seed(3), &Device::Cpu).unwrap().0;
+        let network = Network::new(
+            Architecture::Lenet5,
+            10,
+            &info.quantizer,
+            Seed(3),
+            &Device::Cpu,
+        )
+        .unwrap()
+        .0;
         Model::save(&path, &network, &info).unwrap();
         let model = Model::load(&path, &Device::Cpu).unwrap();
         assert_eq!(model.info, info);
@@ -311,19 +401,40 @@ mod tests {
         let tensor = Tensor::new(&[1f32], &Device::Cpu).unwrap();
         write_tensors(&path, &[("a.weight".into(), tensor)], &BTreeMap::new()).unwrap();
         let error = Model::load(&path, &Device::Cpu).unwrap_err();
-        assert!(error.is_wrong_input() && error.to_string().contains("lenet5"), "{error}");
+        assert!(
+            error.is_wrong_input() && error.to_string().contains("lenet5"),
+            "{error}"
+        );
     }
 
     #[test]
     fn post_training_quantisation_starts_its_ranges_from_the_weights() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("m.safetensors");
-        let float = ModelInfo { quantizer: QuantizerSpec::default(), ..info() };
-        let network =
-            Network::new(Architecture::Lenet5, 10, &float.quantizer, Seed(3), &Device::Cpu).unwrap().0;
+        let float = ModelInfo {
+            quantizer: QuantizerSpec::default(),
+            ..info()
+        };
+        let network = Network::new(
+            Architecture::Lenet5,
+            10,
+            &float.quantizer,
+            Seed(3),
+            &Device::Cpu,
+        )
+        .unwrap()
+        .0;
         Model::save(&path, &network, &float).unwrap();
-        let model = Model::load(&path, &Device::Cpu).unwrap().quantized(&info().quantizer).unwrap();
-        for (layer, (_, range)) in model.network.layers().iter().zip(model.network.ranges().unwrap()) {
+        let model = Model::load(&path, &Device::Cpu)
+            .unwrap()
+            .quantized(&info().quantizer)
+            .unwrap();
+        for (layer, (_, range)) in model
+            .network
+            .layers()
+            .iter()
+            .zip(model.network.ranges().unwrap())
+        {
             assert_eq!(range, crate::quant::max_abs(&layer.values().unwrap()));
         }
     }

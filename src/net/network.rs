@@ -68,7 +68,13 @@ impl Network {
             warnings: Vec::new(),
         };
         let body = architecture.build(&mut builder, classes)?;
-        let Builder { layers, others, buffers, warnings, .. } = builder;
+        let Builder {
+            layers,
+            others,
+            buffers,
+            warnings,
+            ..
+        } = builder;
         let network = Self {
             architecture,
             input_shape: architecture.input_shape(),
@@ -90,22 +96,39 @@ impl Network {
     /// [`Error::Argument`] where the architecture does not take them ([`Architecture::takes`]).
     pub fn with_input_shape(mut self, shape: [usize; 3]) -> Result<Self> {
         if !self.architecture.takes(shape) {
-            let expected = format!("images that {} takes, such as {:?}", self.architecture, self.input_shape);
-            return Err(Error::argument("input shape", expected, format!("{shape:?}")));
+            let expected = format!(
+                "images that {} takes, such as {:?}",
+                self.architecture, self.input_shape
+            );
+            return Err(Error::argument(
+                "input shape",
+                expected,
+                format!("{shape:?}"),
+            ));
         }
         self.input_shape = shape;
         Ok(self)
     }
 
     fn check_globs(&self) -> Result<()> {
-        let QuantizerSpec { skip, layer_bits, .. } = &self.quantizer;
+        let QuantizerSpec {
+            skip, layer_bits, ..
+        } = &self.quantizer;
         let skip = skip.iter().map(|glob| ("quantizer.skip", glob));
-        for (key, glob) in skip.chain(layer_bits.keys().map(|glob| ("quantizer.layer_bits", glob))) {
-            let one = QuantizerSpec { skip: vec![glob.clone()], ..QuantizerSpec::default() }.skipped()?;
+        for (key, glob) in skip.chain(layer_bits.keys().map(|glob| ("quantizer.layer_bits", glob)))
+        {
+            let one = QuantizerSpec {
+                skip: vec![glob.clone()],
+                ..QuantizerSpec::default()
+            }
+            .skipped()?;
             if !self.layers.iter().any(|layer| one.is_match(layer.name())) {
                 let names: Vec<&str> = self.layers.iter().map(QuantizedWeight::name).collect();
-                let expected =
-                    format!("globs that match a layer of {}: {}", self.architecture, names.join(", "));
+                let expected = format!(
+                    "globs that match a layer of {}: {}",
+                    self.architecture,
+                    names.join(", ")
+                );
                 return Err(Error::argument(key, expected, format!("`{glob}`")));
             }
         }
@@ -147,10 +170,18 @@ impl Network {
         let mut all = self.others.clone();
         for layer in &self.layers {
             let name = format!("{}.weight", layer.name());
-            all.push(Parameter { name, var: layer.weight().clone(), role: Role::Weight });
+            all.push(Parameter {
+                name,
+                var: layer.weight().clone(),
+                role: Role::Weight,
+            });
             if let Some(range) = layer.range() {
                 let name = format!("{}.range", layer.name());
-                all.push(Parameter { name, var: range.clone(), role: Role::Range });
+                all.push(Parameter {
+                    name,
+                    var: range.clone(),
+                    role: Role::Range,
+                });
             }
         }
         all.sort_by(|a, b| a.name.cmp(&b.name));
@@ -165,7 +196,9 @@ impl Network {
         let mut all: Vec<(String, Var)> = self.buffers.clone();
         all.extend(self.parameters().into_iter().map(|p| (p.name, p.var)));
         all.sort_by(|a, b| a.0.cmp(&b.0));
-        all.into_iter().map(|(name, var)| Ok((name, var.as_detached_tensor().copy()?))).collect()
+        all.into_iter()
+            .map(|(name, var)| Ok((name, var.as_detached_tensor().copy()?)))
+            .collect()
     }
 
     /// Takes the values of a state dict. Ranges that it lacks start from its weights; the result holds
@@ -174,7 +207,8 @@ impl Network {
     /// # Errors
     /// [`Error::Argument`] that lists missing and unexpected tensors, or names a wrong shape.
     pub fn load_state(&mut self, tensors: &[(String, Tensor)]) -> Result<Vec<String>> {
-        let given: BTreeMap<&str, &Tensor> = tensors.iter().map(|(name, t)| (name.as_str(), t)).collect();
+        let given: BTreeMap<&str, &Tensor> =
+            tensors.iter().map(|(name, t)| (name.as_str(), t)).collect();
         let vars: Vec<(String, Var)> = self
             .buffers
             .iter()
@@ -184,7 +218,11 @@ impl Network {
         let is_range = |name: &str| name.ends_with(".range");
         let ranges_given = given.keys().any(|name| is_range(name));
         let missing = |name: &str| !given.contains_key(name) && (ranges_given || !is_range(name));
-        let missing: Vec<&str> = vars.iter().map(|(n, _)| n.as_str()).filter(|n| missing(n)).collect();
+        let missing: Vec<&str> = vars
+            .iter()
+            .map(|(n, _)| n.as_str())
+            .filter(|n| missing(n))
+            .collect();
         let counters = |name: &str| name.ends_with("num_batches_tracked");
         let known = |name: &str| counters(name) || vars.iter().any(|(n, _)| n == name);
         let unexpected: Vec<&str> = given.keys().copied().filter(|name| !known(name)).collect();
@@ -192,11 +230,17 @@ impl Network {
             return Err(Error::argument(
                 "state dict",
                 format!("the tensors of {}", self.architecture),
-                format!("missing: {}; unexpected: {}", list(&missing), list(&unexpected)),
+                format!(
+                    "missing: {}; unexpected: {}",
+                    list(&missing),
+                    list(&unexpected)
+                ),
             ));
         }
         for (name, var) in &vars {
-            let Some(tensor) = given.get(name.as_str()) else { continue };
+            let Some(tensor) = given.get(name.as_str()) else {
+                continue;
+            };
             if tensor.dims() != var.dims() {
                 let found = format!("{:?}", tensor.dims());
                 return Err(Error::argument(
@@ -250,7 +294,10 @@ impl Network {
             None => Ok(0.0),
             Some(_) => layer.range_in_force(&layer.values()?, max),
         };
-        self.layers.iter().map(|layer| Ok((layer.name().to_owned(), range(layer)?))).collect()
+        self.layers
+            .iter()
+            .map(|layer| Ok((layer.name().to_owned(), range(layer)?)))
+            .collect()
     }
 
     /// The weights as evaluation uses them: read back from what is stored, float layers as they are.
@@ -259,13 +306,18 @@ impl Network {
     /// A tensor failure.
     pub fn effective_weights(&self) -> Result<Vec<Tensor>> {
         let stored = self.stored()?;
-        let weights = self.layers.iter().zip(&stored).map(|(layer, stored)| match stored {
-            None => Ok(layer.weight().as_detached_tensor()),
-            Some(stored) => {
-                let values = Tensor::from_vec(stored.values(), stored.shape.as_slice(), &Device::Cpu)?;
-                Ok(values.to_device(&self.device)?)
-            }
-        });
+        let weights = self
+            .layers
+            .iter()
+            .zip(&stored)
+            .map(|(layer, stored)| match stored {
+                None => Ok(layer.weight().as_detached_tensor()),
+                Some(stored) => {
+                    let values =
+                        Tensor::from_vec(stored.values(), stored.shape.as_slice(), &Device::Cpu)?;
+                    Ok(values.to_device(&self.device)?)
+                }
+            });
         weights.collect()
     }
 
@@ -287,7 +339,14 @@ impl Network {
             .enumerate()
             .map(|(i, layer)| layer.training_weight(i, max, flips))
             .collect::<Result<_>>()?;
-        self.body.forward(images, &Pass { weights: &weights, training: true, route })
+        self.body.forward(
+            images,
+            &Pass {
+                weights: &weights,
+                training: true,
+                route,
+            },
+        )
     }
 
     /// Logits [batch, classes] with given weights, one per layer in memory order, and running statistics, by
@@ -297,7 +356,11 @@ impl Network {
     /// # Errors
     /// A tensor failure.
     pub fn logits(&self, images: &Tensor, weights: &[Tensor]) -> Result<Tensor> {
-        let route = if self.device.is_cpu() { Route::Plain } else { Route::Gpu };
+        let route = if self.device.is_cpu() {
+            Route::Plain
+        } else {
+            Route::Gpu
+        };
         self.logits_by(route, images, weights)
     }
 
@@ -307,7 +370,14 @@ impl Network {
     /// # Errors
     /// A tensor failure.
     pub fn logits_by(&self, route: Route, images: &Tensor, weights: &[Tensor]) -> Result<Tensor> {
-        self.body.forward(images, &Pass { weights, training: false, route })
+        self.body.forward(
+            images,
+            &Pass {
+                weights,
+                training: false,
+                route,
+            },
+        )
     }
 
     /// What [`Self::logits`] computes, as steps: batch norms are folded, with the present running statistics.
@@ -330,7 +400,11 @@ fn list(names: &[&str]) -> String {
     match names {
         [] => "none".into(),
         names if names.len() <= SHOWN => names.join(", "),
-        names => format!("{} and {} more", names[..SHOWN].join(", "), names.len() - SHOWN),
+        names => format!(
+            "{} and {} more",
+            names[..SHOWN].join(", "),
+            names.len() - SHOWN
+        ),
     }
 }
 
@@ -341,11 +415,23 @@ mod tests {
     use candle_core::DType;
 
     fn quantizer(bits: u64) -> QuantizerSpec {
-        QuantizerSpec { method: Method::Wcat, bits: Bits::new(bits).unwrap(), ..QuantizerSpec::default() }
+        QuantizerSpec {
+            method: Method::Wcat,
+            bits: Bits::new(bits).unwrap(),
+            ..QuantizerSpec::default()
+        }
     }
 
     fn network(architecture: &str, bits: u64) -> Network {
-        Network::new(architecture.parse().unwrap(), 10, &quantizer(bits), Seed(1), &Device::Cpu).unwrap().0
+        Network::new(
+            architecture.parse().unwrap(),
+            10,
+            &quantizer(bits),
+            Seed(1),
+            &Device::Cpu,
+        )
+        .unwrap()
+        .0
     }
 
     fn images(network: &Network, n: usize) -> Tensor {
@@ -353,22 +439,38 @@ mod tests {
     }
 
     fn images_of([c, h, w]: [usize; 3], n: usize) -> Tensor {
-        Seed(2).stream(crate::seed::Purpose::Test, &[]).normal_tensor(1.0, (n, c, h, w)).unwrap()
+        Seed(2)
+            .stream(crate::seed::Purpose::Test, &[])
+            .normal_tensor(1.0, (n, c, h, w))
+            .unwrap()
     }
 
     #[test]
     fn every_parameter_of_every_architecture_gets_a_gradient() {
-        for architecture in ["mlp", "lenet5", "resnet20", "resnet20_projection", "resnet50", "deit_tiny"] {
+        for architecture in [
+            "mlp",
+            "lenet5",
+            "resnet20",
+            "resnet20_projection",
+            "resnet50",
+            "deit_tiny",
+        ] {
             let network = network(architecture, 2);
             let images = match architecture {
                 "resnet50" => images_of([3, 64, 64], 4),
                 _ => images(&network, 4),
             };
-            let logits = network.training_logits(&images, None, Route::Kernels).unwrap();
+            let logits = network
+                .training_logits(&images, None, Route::Kernels)
+                .unwrap();
             assert_eq!(logits.dims(), [4, 10]);
             let gradients = logits.sqr().unwrap().sum_all().unwrap().backward().unwrap();
             for parameter in network.parameters() {
-                assert!(gradients.get(&parameter.var).is_some(), "{architecture}: {}", parameter.name);
+                assert!(
+                    gradients.get(&parameter.var).is_some(),
+                    "{architecture}: {}",
+                    parameter.name
+                );
             }
         }
     }
@@ -382,7 +484,10 @@ mod tests {
                 let logits = network.training_logits(&images, None, route).unwrap();
                 let gradients = logits.sqr().unwrap().sum_all().unwrap().backward().unwrap();
                 let parameters = network.parameters();
-                (gradients.get(&images).is_some(), parameters.iter().all(|p| gradients.get(&p.var).is_some()))
+                (
+                    gradients.get(&images).is_some(),
+                    parameters.iter().all(|p| gradients.get(&p.var).is_some()),
+                )
             };
             // candle computes one for its images whether anybody asks or not
             assert_eq!(
@@ -396,23 +501,55 @@ mod tests {
     #[test]
     fn layer_counts_are_those_of_the_papers() {
         let count = |name: &str| network(name, 4).layers().len();
-        assert_eq!([count("mlp"), count("lenet5"), count("resnet20"), count("resnet32")], [3, 5, 20, 32]);
-        assert_eq!([count("resnet44"), count("resnet56"), count("resnet20_projection")], [44, 56, 22]);
-        let weights: usize = network("resnet20", 4).layers().iter().map(|l| l.weight().elem_count()).sum();
+        assert_eq!(
+            [
+                count("mlp"),
+                count("lenet5"),
+                count("resnet20"),
+                count("resnet32")
+            ],
+            [3, 5, 20, 32]
+        );
+        assert_eq!(
+            [
+                count("resnet44"),
+                count("resnet56"),
+                count("resnet20_projection")
+            ],
+            [44, 56, 22]
+        );
+        let weights: usize = network("resnet20", 4)
+            .layers()
+            .iter()
+            .map(|l| l.weight().elem_count())
+            .sum();
         assert_eq!(weights, 268_336);
-        assert_eq!([count("resnet18"), count("resnet34"), count("resnet50")], [21, 37, 54]);
+        assert_eq!(
+            [count("resnet18"), count("resnet34"), count("resnet50")],
+            [21, 37, 54]
+        );
         assert_eq!(count("deit_tiny"), 50);
     }
 
     #[test]
     fn a_state_dict_carries_a_network_over_exactly() {
         let from = network("resnet20", 4);
-        from.training_logits(&images(&from, 8), None, Route::Kernels).unwrap();
-        let mut to =
-            Network::new("resnet20".parse().unwrap(), 10, &quantizer(4), Seed(9), &Device::Cpu).unwrap().0;
+        from.training_logits(&images(&from, 8), None, Route::Kernels)
+            .unwrap();
+        let mut to = Network::new(
+            "resnet20".parse().unwrap(),
+            10,
+            &quantizer(4),
+            Seed(9),
+            &Device::Cpu,
+        )
+        .unwrap()
+        .0;
         to.load_state(&from.state().unwrap()).unwrap();
         let run = |n: &Network| {
-            let logits = n.logits(&images(n, 3), &n.effective_weights().unwrap()).unwrap();
+            let logits = n
+                .logits(&images(n, 3), &n.effective_weights().unwrap())
+                .unwrap();
             logits.to_vec2::<f32>().unwrap()
         };
         assert_eq!(run(&from), run(&to));
@@ -425,7 +562,10 @@ mod tests {
         state.retain(|(name, _)| name != "layer2.bias");
         state.push(("layer9.weight".into(), state[0].1.clone()));
         let error = network.load_state(&state).unwrap_err().to_string();
-        assert!(error.contains("missing: layer2.bias; unexpected: layer9.weight"), "{error}");
+        assert!(
+            error.contains("missing: layer2.bias; unexpected: layer9.weight"),
+            "{error}"
+        );
     }
 
     #[test]
@@ -446,7 +586,13 @@ mod tests {
 
     #[test]
     fn gradients_of_whole_networks_match_plain_candle_in_double_precision() {
-        for name in ["mlp", "lenet5", "resnet20", "resnet20_projection", "resnet18"] {
+        for name in [
+            "mlp",
+            "lenet5",
+            "resnet20",
+            "resnet20_projection",
+            "resnet18",
+        ] {
             let run = |route: Route, dtype: DType| {
                 let network = network(name, 8);
                 let x = match network.architecture() {
@@ -461,29 +607,56 @@ mod tests {
                     .map(|w| Var::from_tensor(&w.to_dtype(dtype).unwrap()).unwrap())
                     .collect();
                 let given: Vec<Tensor> = weights.iter().map(|w| w.as_tensor().clone()).collect();
-                let pass = Pass { weights: &given, training: true, route };
+                let pass = Pass {
+                    weights: &given,
+                    training: true,
+                    route,
+                };
                 let logits = network.body.forward(&x, &pass).unwrap();
                 let gradients = logits.sqr().unwrap().sum_all().unwrap().backward().unwrap();
                 let others: Vec<Var> = network.others.iter().map(|p| p.var.clone()).collect();
                 let flat = |t: &Tensor| {
-                    t.to_dtype(DType::F64).unwrap().flatten_all().unwrap().to_vec1::<f64>().unwrap()
+                    t.to_dtype(DType::F64)
+                        .unwrap()
+                        .flatten_all()
+                        .unwrap()
+                        .to_vec1::<f64>()
+                        .unwrap()
                 };
                 let of = |var: &Var| flat(gradients.get(var).unwrap());
                 let all: Vec<f64> = weights.iter().chain(&others).flat_map(of).collect();
-                let running: Vec<f64> = network.buffers.iter().flat_map(|(_, var)| flat(var)).collect();
+                let running: Vec<f64> = network
+                    .buffers
+                    .iter()
+                    .flat_map(|(_, var)| flat(var))
+                    .collect();
                 (all, running)
             };
-            let (fast, plain) = (run(Route::Kernels, DType::F32), run(Route::Plain, DType::F64));
+            let (fast, plain) = (
+                run(Route::Kernels, DType::F32),
+                run(Route::Plain, DType::F64),
+            );
             let gpu = run(Route::Gpu, DType::F64);
             let distance = |a: &[f64], b: &[f64]| {
                 let difference: f64 = a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum();
                 (difference / b.iter().map(|b| b.powi(2)).sum::<f64>().max(1e-30)).sqrt()
             };
             assert_eq!(fast.0.len(), plain.0.len());
-            assert!(distance(&fast.0, &plain.0) < 1e-3, "{name}: {}", distance(&fast.0, &plain.0));
-            assert!(distance(&fast.1, &plain.1) < 1e-5, "{name}: {}", distance(&fast.1, &plain.1));
+            assert!(
+                distance(&fast.0, &plain.0) < 1e-3,
+                "{name}: {}",
+                distance(&fast.0, &plain.0)
+            );
+            assert!(
+                distance(&fast.1, &plain.1) < 1e-5,
+                "{name}: {}",
+                distance(&fast.1, &plain.1)
+            );
             let (gradients, running) = (distance(&gpu.0, &plain.0), distance(&gpu.1, &plain.1));
-            assert!(gradients < 1e-9 && running < 1e-9, "{name}: {gradients} {running}");
+            assert!(
+                gradients < 1e-9 && running < 1e-9,
+                "{name}: {gradients} {running}"
+            );
         }
     }
 
@@ -491,7 +664,11 @@ mod tests {
     fn a_skip_that_matches_no_layer_is_an_error() {
         let mut spec = quantizer(4);
         spec.skip = vec!["conv9*".into()];
-        let error = Network::new(Architecture::Lenet5, 10, &spec, Seed(1), &Device::Cpu).unwrap_err();
-        assert!(error.to_string().contains("conv1, conv2, fc1, fc2, fc3"), "{error}");
+        let error =
+            Network::new(Architecture::Lenet5, 10, &spec, Seed(1), &Device::Cpu).unwrap_err();
+        assert!(
+            error.to_string().contains("conv1, conv2, fc1, fc2, fc3"),
+            "{error}"
+        );
     }
 }

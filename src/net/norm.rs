@@ -21,7 +21,12 @@ pub(super) struct BatchNorm {
 impl BatchNorm {
     /// All four are [channels].
     pub(super) fn new(scale: Var, shift: Var, running_mean: Var, running_var: Var) -> Self {
-        Self { scale, shift, running_mean, running_var }
+        Self {
+            scale,
+            shift,
+            running_mean,
+            running_var,
+        }
     }
 
     pub(super) fn scale(&self) -> &Var {
@@ -87,8 +92,13 @@ impl BatchNorm {
 
     /// Factor and summand per channel that the norm is in evaluation.
     pub(super) fn folded(&self) -> Result<(Vec<f32>, Vec<f32>)> {
-        let [scale, shift, mean, variance] =
-            [&self.scale, &self.shift, &self.running_mean, &self.running_var].map(host_values);
+        let [scale, shift, mean, variance] = [
+            &self.scale,
+            &self.shift,
+            &self.running_mean,
+            &self.running_var,
+        ]
+        .map(host_values);
         let (scale, shift, mean, variance) = (scale?, shift?, mean?, variance?);
         let factors: Vec<f64> = scale
             .iter()
@@ -96,17 +106,25 @@ impl BatchNorm {
             .map(|(s, v)| f64::from(*s) / (f64::from(*v) + EPSILON).sqrt())
             .collect();
         let summands = shift.iter().zip(&mean).zip(&factors);
-        let summands = summands.map(|((s, m), f)| (f64::from(*s) - f64::from(*m) * f) as f32).collect();
+        let summands = summands
+            .map(|((s, m), f)| (f64::from(*s) - f64::from(*m) * f) as f32)
+            .collect();
         Ok((factors.iter().map(|f| *f as f32).collect(), summands))
     }
 
     fn evaluate(&self, x: &Tensor) -> candle_core::Result<Tensor> {
-        let [scale, shift, mean, variance] =
-            [&self.scale, &self.shift, &self.running_mean, &self.running_var].map(|v| v.to_dtype(x.dtype()));
+        let [scale, shift, mean, variance] = [
+            &self.scale,
+            &self.shift,
+            &self.running_mean,
+            &self.running_var,
+        ]
+        .map(|v| v.to_dtype(x.dtype()));
         let factor = (scale? / (variance? + EPSILON)?.sqrt()?)?;
         let offset = (shift? - (mean? * &factor)?)?;
         let per_channel = (1, factor.elem_count(), 1, 1);
-        x.broadcast_mul(&factor.reshape(per_channel)?)?.broadcast_add(&offset.reshape(per_channel)?)
+        x.broadcast_mul(&factor.reshape(per_channel)?)?
+            .broadcast_add(&offset.reshape(per_channel)?)
     }
 
     fn train(&self, x: &Tensor) -> candle_core::Result<Tensor> {
@@ -122,7 +140,9 @@ impl BatchNorm {
         self.move_running(&self.running_var, &single(unbiased)?)?;
         let per_channel = |var: &Var| var.to_dtype(x.dtype())?.reshape(per_channel);
         let factor = (per_channel(&self.scale)? / (variance + EPSILON)?.sqrt()?)?;
-        centred.broadcast_mul(&factor)?.broadcast_add(&per_channel(&self.shift)?)
+        centred
+            .broadcast_mul(&factor)?
+            .broadcast_add(&per_channel(&self.shift)?)
     }
 
     fn move_running(&self, running: &Var, batch: &Tensor) -> candle_core::Result<()> {
@@ -138,27 +158,50 @@ mod tests {
 
     fn norm() -> BatchNorm {
         let var = |v: [f32; 2]| Var::new(&v, &Device::Cpu).unwrap();
-        BatchNorm::new(var([1.5, 0.5]), var([0.1, -0.2]), var([0.0, 0.0]), var([1.0, 1.0]))
+        BatchNorm::new(
+            var([1.5, 0.5]),
+            var([0.1, -0.2]),
+            var([0.0, 0.0]),
+            var([1.0, 1.0]),
+        )
     }
 
     #[test]
     fn a_training_batch_comes_out_with_the_shift_as_mean_and_the_scale_as_deviation() {
-        let x = Seed(1).stream(Purpose::Test, &[]).normal_tensor(3.0, (8, 2, 5, 5)).unwrap();
+        let x = Seed(1)
+            .stream(Purpose::Test, &[])
+            .normal_tensor(3.0, (8, 2, 5, 5))
+            .unwrap();
         let y = norm().forward(&x, true).unwrap();
         let mean = y.mean((0, 2, 3)).unwrap().to_vec1::<f32>().unwrap();
-        assert!((mean[0] - 0.1).abs() < 1e-5 && (mean[1] + 0.2).abs() < 1e-5, "{mean:?}");
-        let square = y.sqr().unwrap().mean((0, 2, 3)).unwrap().to_vec1::<f32>().unwrap();
+        assert!(
+            (mean[0] - 0.1).abs() < 1e-5 && (mean[1] + 0.2).abs() < 1e-5,
+            "{mean:?}"
+        );
+        let square = y
+            .sqr()
+            .unwrap()
+            .mean((0, 2, 3))
+            .unwrap()
+            .to_vec1::<f32>()
+            .unwrap();
         assert!((square[0] - 0.01 - 2.25).abs() < 1e-3 && (square[1] - 0.04 - 0.25).abs() < 1e-3);
     }
 
     #[test]
     fn running_statistics_move_a_tenth_towards_the_batch_with_the_n_minus_one_variance() {
-        let x = Tensor::new(&[1f32, 3.0, 10.0, 30.0], &Device::Cpu).unwrap().reshape((1, 2, 1, 2)).unwrap();
+        let x = Tensor::new(&[1f32, 3.0, 10.0, 30.0], &Device::Cpu)
+            .unwrap()
+            .reshape((1, 2, 1, 2))
+            .unwrap();
         let norm = norm();
         norm.forward(&x, true).unwrap();
         let near = |var: &Var, expected: [f32; 2]| {
             let got = var.to_vec1::<f32>().unwrap();
-            assert!(got.iter().zip(expected).all(|(g, e)| (g - e).abs() < 1e-5), "{got:?}");
+            assert!(
+                got.iter().zip(expected).all(|(g, e)| (g - e).abs() < 1e-5),
+                "{got:?}"
+            );
         };
         near(norm.running_mean(), [0.2, 2.0]);
         near(norm.running_var(), [0.9 + 0.2, 0.9 + 20.0]);

@@ -13,7 +13,9 @@ const LARGEST: &str = ".weight.largest";
 
 /// True where tensors are those of a packed file.
 pub(super) fn is_packed(tensors: &[(String, Tensor)]) -> bool {
-    tensors.iter().any(|(name, _)| name.ends_with(CODES) || name.ends_with(LARGEST))
+    tensors
+        .iter()
+        .any(|(name, _)| name.ends_with(CODES) || name.ends_with(LARGEST))
 }
 
 /// The tensors of a packed file of a network.
@@ -25,26 +27,52 @@ pub(super) fn packed_state(network: &Network) -> Result<Vec<(String, Tensor)>> {
     let mut state = network.state()?;
     let before = state.len();
     for layer in network.layers() {
-        let Some(StoredWeight { words, step, scheme, .. }) = layer.stored(max)? else { continue };
+        let Some(StoredWeight {
+            words,
+            step,
+            scheme,
+            ..
+        }) = layer.stored(max)?
+        else {
+            continue;
+        };
         let weights = layer.values()?;
         let range = layer.range_in_force(&weights, max)?;
-        if let Some(wrong) = weights.iter().chain([&range, &step]).find(|x| !x.is_finite()) {
+        if let Some(wrong) = weights
+            .iter()
+            .chain([&range, &step])
+            .find(|x| !x.is_finite())
+        {
             let expected = "finite weights and a finite range";
-            return Err(Error::argument(format!("layer {}", layer.name()), expected, wrong.to_string()));
+            return Err(Error::argument(
+                format!("layer {}", layer.name()),
+                expected,
+                wrong.to_string(),
+            ));
         }
         let name = layer.name();
         let codes = pack(&words, scheme.format.bits());
         let bytes = codes.len();
         let largest = scheme.largest(&weights, &words, range);
         state.retain(|(known, _)| known.strip_suffix(".weight") != Some(name));
-        state.push((format!("{name}{CODES}"), Tensor::from_vec(codes, bytes, &Device::Cpu)?));
-        state.push((format!("{name}{LARGEST}"), Tensor::new(largest, &Device::Cpu)?));
+        state.push((
+            format!("{name}{CODES}"),
+            Tensor::from_vec(codes, bytes, &Device::Cpu)?,
+        ));
+        state.push((
+            format!("{name}{LARGEST}"),
+            Tensor::new(largest, &Device::Cpu)?,
+        ));
     }
     match state.len() > before {
         true => Ok(state),
         false => {
             let expected = "a quantised model, whose weights are codes";
-            Err(Error::argument("packed model", expected, "float weights (bits: 32)"))
+            Err(Error::argument(
+                "packed model",
+                expected,
+                "float weights (bits: 32)",
+            ))
         }
     }
 }
@@ -61,18 +89,30 @@ struct PackedLayer {
 ///
 /// # Errors
 /// [`Error::Argument`] that names the tensor which is missing, not expected or wrong.
-pub(super) fn load_packed(network: &mut Network, tensors: &[(String, Tensor)]) -> Result<Vec<String>> {
+pub(super) fn load_packed(
+    network: &mut Network,
+    tensors: &[(String, Tensor)],
+) -> Result<Vec<String>> {
     let layers = packed_layers(network, tensors)?;
-    let max = layers.iter().map(|layer| layer.largest.abs()).fold(0.0, f32::max);
+    let max = layers
+        .iter()
+        .map(|layer| layer.largest.abs())
+        .fold(0.0, f32::max);
     let of_layer = |name: &str| layers.iter().find(|layer| layer.name == name);
     let own = |name: &str| {
         let layer = name.strip_suffix(CODES).or(name.strip_suffix(LARGEST));
         layer.is_some_and(|layer| of_layer(layer).is_some())
     };
-    let mut state: Vec<(String, Tensor)> = tensors.iter().filter(|(name, _)| !own(name)).cloned().collect();
+    let mut state: Vec<(String, Tensor)> = tensors
+        .iter()
+        .filter(|(name, _)| !own(name))
+        .cloned()
+        .collect();
     let mut steps = Vec::with_capacity(layers.len());
     for layer in network.layers() {
-        let (Some(scheme), Some(packed)) = (layer.scheme(), of_layer(layer.name())) else { continue };
+        let (Some(scheme), Some(packed)) = (layer.scheme(), of_layer(layer.name())) else {
+            continue;
+        };
         if let Some(range) = layer.range() {
             let tensor = scalar(tensors, &format!("{}.range", packed.name))?;
             range
@@ -93,7 +133,12 @@ pub(super) fn load_packed(network: &mut Network, tensors: &[(String, Tensor)]) -
     let stored = network.stored()?;
     for ((layer, step), stored) in layers.iter().zip(steps).zip(stored.iter().flatten()) {
         if stored.words != layer.words || stored.step.to_bits() != step.to_bits() {
-            let differing = stored.words.iter().zip(&layer.words).filter(|(a, b)| a != b).count();
+            let differing = stored
+                .words
+                .iter()
+                .zip(&layer.words)
+                .filter(|(a, b)| a != b)
+                .count();
             return Err(Error::argument(
                 format!("{}{CODES}", layer.name),
                 "codes that some weights under the layer's range have (the file is damaged, or not of this program)",
@@ -108,34 +153,57 @@ pub(super) fn load_packed(network: &mut Network, tensors: &[(String, Tensor)]) -
 fn packed_layers(network: &Network, tensors: &[(String, Tensor)]) -> Result<Vec<PackedLayer>> {
     let mut layers = Vec::new();
     for layer in network.layers() {
-        let Some(scheme) = layer.scheme() else { continue };
+        let Some(scheme) = layer.scheme() else {
+            continue;
+        };
         let name = layer.name();
         let weight = format!("{name}.weight");
         if tensors.iter().any(|(known, _)| *known == weight) {
-            return Err(Error::argument(weight, format!("`{name}{CODES}` alone"), "float weights beside it"));
+            return Err(Error::argument(
+                weight,
+                format!("`{name}{CODES}` alone"),
+                "float weights beside it",
+            ));
         }
         let (n, bits) = (layer.weight().elem_count(), scheme.format.bits());
         let codes_name = format!("{name}{CODES}");
         let codes = tensor(tensors, &codes_name)?;
         let wrong = |found: String| {
-            let expected =
-                format!("{n} codes of {bits} bits in U8 [{}], bits that hold none 0", packed_len(n, bits));
+            let expected = format!(
+                "{n} codes of {bits} bits in U8 [{}], bits that hold none 0",
+                packed_len(n, bits)
+            );
             Error::argument(&codes_name, expected, found)
         };
         if codes.dtype() != DType::U8 || codes.dims() != [packed_len(n, bits)] {
             return Err(wrong(format!("{:?} {:?}", codes.dtype(), codes.dims())));
         }
-        let bytes = codes.to_vec1::<u8>().during(|| format!("reading `{codes_name}`"))?;
+        let bytes = codes
+            .to_vec1::<u8>()
+            .during(|| format!("reading `{codes_name}`"))?;
         let words = unpack(&bytes, bits, n).ok_or_else(|| wrong("others".into()))?;
         let largest = scalar(tensors, &format!("{name}{LARGEST}"))?;
-        layers.push(PackedLayer { name: name.to_owned(), words, largest });
+        layers.push(PackedLayer {
+            name: name.to_owned(),
+            words,
+            largest,
+        });
     }
     Ok(layers)
 }
 
 fn tensor<'a>(tensors: &'a [(String, Tensor)], name: &str) -> Result<&'a Tensor> {
-    let found = tensors.iter().find(|(known, _)| known == name).map(|(_, tensor)| tensor);
-    found.ok_or_else(|| Error::argument(name, "this tensor, in a packed model file", "none of this name"))
+    let found = tensors
+        .iter()
+        .find(|(known, _)| known == name)
+        .map(|(_, tensor)| tensor);
+    found.ok_or_else(|| {
+        Error::argument(
+            name,
+            "this tensor, in a packed model file",
+            "none of this name",
+        )
+    })
 }
 
 /// A finite number.
@@ -145,7 +213,9 @@ fn scalar(tensors: &[(String, Tensor)], name: &str) -> Result<f32> {
     if tensor.dtype() != DType::F32 || !tensor.dims().is_empty() {
         return Err(wrong(format!("{:?} {:?}", tensor.dtype(), tensor.dims())));
     }
-    let value = tensor.to_scalar::<f32>().during(|| format!("reading `{name}`"))?;
+    let value = tensor
+        .to_scalar::<f32>()
+        .during(|| format!("reading `{name}`"))?;
     match value.is_finite() {
         true => Ok(value),
         false => Err(wrong(value.to_string())),
@@ -180,8 +250,12 @@ mod tests {
     }
 
     fn quantizer(method: Method, bits: u64, signed: bool) -> QuantizerSpec {
-        let mut spec =
-            QuantizerSpec { method, signed, bits: Bits::new(bits).unwrap(), ..QuantizerSpec::default() };
+        let mut spec = QuantizerSpec {
+            method,
+            signed,
+            bits: Bits::new(bits).unwrap(),
+            ..QuantizerSpec::default()
+        };
         match method {
             Method::Wclip => spec.wclip = Some(0.1),
             Method::Plclip => spec.plclip = Some(0.17),
@@ -192,24 +266,44 @@ mod tests {
 
     /// LeNet-5 with normal weights, of another size in each layer, under ranges that are not their largest ones.
     fn network(info: &ModelInfo) -> Network {
-        let network = Network::new(info.architecture, info.classes, &info.quantizer, Seed(1), &Device::Cpu);
+        let network = Network::new(
+            info.architecture,
+            info.classes,
+            &info.quantizer,
+            Seed(1),
+            &Device::Cpu,
+        );
         let network = network.unwrap().0;
         for (place, layer) in network.layers().iter().enumerate() {
             let std = [0.2, 0.03, 0.1, 0.05, 0.4][place % 5];
             let mut stream = Seed(3).stream(Purpose::Test, &[place as u64]);
-            layer.weight().set(&stream.normal_tensor(std, layer.weight().dims()).unwrap()).unwrap();
+            layer
+                .weight()
+                .set(&stream.normal_tensor(std, layer.weight().dims()).unwrap())
+                .unwrap();
             if let (Some(range), Some(scheme)) = (layer.range(), layer.scheme()) {
-                let levels = if scheme.method == Method::Lsq { f64::from(scheme.format.max()) } else { 1.0 };
+                let levels = if scheme.method == Method::Lsq {
+                    f64::from(scheme.format.max())
+                } else {
+                    1.0
+                };
                 let value = (std * [1.7, 0.9, 6.0, 2.5, 3.1][place % 5] / levels) as f32;
-                range.set(&Tensor::new(value, &Device::Cpu).unwrap()).unwrap();
+                range
+                    .set(&Tensor::new(value, &Device::Cpu).unwrap())
+                    .unwrap();
             }
         }
         network
     }
 
     fn logits(network: &Network) -> Vec<u32> {
-        let images = Seed(2).stream(Purpose::Test, &[]).normal_tensor(1.0, (3, 1, 28, 28)).unwrap();
-        let logits = network.logits(&images, &network.effective_weights().unwrap()).unwrap();
+        let images = Seed(2)
+            .stream(Purpose::Test, &[])
+            .normal_tensor(1.0, (3, 1, 28, 28))
+            .unwrap();
+        let logits = network
+            .logits(&images, &network.effective_weights().unwrap())
+            .unwrap();
         let values = logits.flatten_all().unwrap().to_vec1::<f32>().unwrap();
         values.into_iter().map(f32::to_bits).collect()
     }
@@ -227,7 +321,11 @@ mod tests {
             ["float", "packed"].map(|name| folder.path().join(format!("{name}.safetensors")));
         Model::save(&float, network, info).unwrap();
         Model::save_packed(&packed, network, info).unwrap();
-        Files { _folder: folder, float, packed }
+        Files {
+            _folder: folder,
+            float,
+            packed,
+        }
     }
 
     /// The packed file gives what the network stores, says the same of it, and gives the same file.
@@ -245,11 +343,18 @@ mod tests {
             stored.iter().flatten().map(|s| s.step.to_bits()).collect()
         };
         assert_eq!(steps(&own), steps(&other), "{label}");
-        assert_eq!(network.ranges().unwrap(), model.network.ranges().unwrap(), "{label}");
+        assert_eq!(
+            network.ranges().unwrap(),
+            model.network.ranges().unwrap(),
+            "{label}"
+        );
         assert_eq!(logits(network), logits(&model.network), "{label}");
         let again = files.packed.with_file_name("again.safetensors");
         Model::save_packed(&again, &model.network, &model.info).unwrap();
-        assert!(std::fs::read(&again).unwrap() == std::fs::read(&files.packed).unwrap(), "{label}");
+        assert!(
+            std::fs::read(&again).unwrap() == std::fs::read(&files.packed).unwrap(),
+            "{label}"
+        );
         files
     }
 
@@ -263,11 +368,19 @@ mod tests {
             let info = info(quantizer(method, bits, signed));
             let network = network(&info);
             let files = comes_back(&network, &info);
-            let [float, packed] = [&files.float, &files.packed].map(|path| path.metadata().unwrap().len());
-            let weights: usize = network.layers().iter().map(|layer| layer.weight().elem_count()).sum();
+            let [float, packed] =
+                [&files.float, &files.packed].map(|path| path.metadata().unwrap().len());
+            let weights: usize = network
+                .layers()
+                .iter()
+                .map(|layer| layer.weight().elem_count())
+                .sum();
             // beside the weights: the float file's header and floats, and two short entries for a layer
             let rest = float - 4 * weights as u64 + 5 * 200;
-            assert!(packed <= weights as u64 * bits / 8 + rest, "{float} {packed}");
+            assert!(
+                packed <= weights as u64 * bits / 8 + rest,
+                "{float} {packed}"
+            );
             assert!(packed < float * bits / 32 + rest, "{float} {packed}");
         }
     }
@@ -290,7 +403,10 @@ mod tests {
                 let files = comes_back(&network, &info);
                 let read = read_tensors(&files.packed).unwrap();
                 let names: Vec<&str> = read.tensors.iter().map(|(name, _)| name.as_str()).collect();
-                assert!(names.contains(&"fc2.weight") && names.contains(&"fc3.weight.codes"), "{names:?}");
+                assert!(
+                    names.contains(&"fc2.weight") && names.contains(&"fc3.weight.codes"),
+                    "{names:?}"
+                );
                 assert!(!names.contains(&"fc3.weight"), "{names:?}");
                 let model = Model::load(&files.packed, &Device::Cpu).unwrap();
                 for (own, other) in network.layers().iter().zip(model.network.layers()) {
@@ -307,11 +423,18 @@ mod tests {
         let path = folder.path().join("m.safetensors");
         let refused = |network: &Network, info: &ModelInfo, message: &str| {
             let error = Model::save_packed(&path, network, info).unwrap_err();
-            assert!(error.is_wrong_input() && error.to_string().contains(message), "{error}");
+            assert!(
+                error.is_wrong_input() && error.to_string().contains(message),
+                "{error}"
+            );
             assert!(!path.exists());
         };
         let float = info(QuantizerSpec::default());
-        refused(&network(&float), &float, "expected a quantised model, whose weights are codes, found float");
+        refused(
+            &network(&float),
+            &float,
+            "expected a quantised model, whose weights are codes, found float",
+        );
         let mut skipped = quantizer(Method::Normal, 4, true);
         skipped.skip = vec!["*".into()];
         let skipped = info(skipped);
@@ -327,12 +450,22 @@ mod tests {
                     .weight()
                     .set(&Tensor::from_vec(values, layer.weight().dims(), &Device::Cpu).unwrap())
                     .unwrap();
-                refused(&network, &info, "layer conv2: expected finite weights and a finite range");
+                refused(
+                    &network,
+                    &info,
+                    "layer conv2: expected finite weights and a finite range",
+                );
             }
             let network = network(&info);
             if let Some(range) = network.layers()[1].range() {
-                range.set(&Tensor::new(f32::NAN, &Device::Cpu).unwrap()).unwrap();
-                refused(&network, &info, "layer conv2: expected finite weights and a finite range");
+                range
+                    .set(&Tensor::new(f32::NAN, &Device::Cpu).unwrap())
+                    .unwrap();
+                refused(
+                    &network,
+                    &info,
+                    "layer conv2: expected finite weights and a finite range",
+                );
             }
         }
         // a description that is not the network's
@@ -346,11 +479,17 @@ mod tests {
         let info = info(quantizer(Method::Wcat, 1, true));
         let files = files(&network(&info), &info);
         let length = files.packed.metadata().unwrap().len();
-        let file = std::fs::OpenOptions::new().write(true).open(&files.packed).unwrap();
+        let file = std::fs::OpenOptions::new()
+            .write(true)
+            .open(&files.packed)
+            .unwrap();
         for length in (0..length).rev() {
             file.set_len(length).unwrap();
             let error = Model::load(&files.packed, &Device::Cpu).unwrap_err();
-            assert!(error.is_wrong_input() && error.to_string().contains("packed.safetensors"), "{error}");
+            assert!(
+                error.is_wrong_input() && error.to_string().contains("packed.safetensors"),
+                "{error}"
+            );
         }
     }
 
@@ -380,31 +519,64 @@ mod tests {
                 tensors.extend(with.map(|value| (tensor.to_owned(), value)));
             });
             let error = error.unwrap_err().to_string();
-            assert!(error.contains("damaged.safetensors") && error.contains(tensor), "{tensor}: {error}");
+            assert!(
+                error.contains("damaged.safetensors") && error.contains(tensor),
+                "{tensor}: {error}"
+            );
             assert!(error.contains(message), "{tensor}: {error}");
         };
         for tensor in ["fc1.weight.codes", "fc1.weight.largest", "fc1.range"] {
-            refused(tensor, "expected this tensor, in a packed model file, found none", None);
+            refused(
+                tensor,
+                "expected this tensor, in a packed model file, found none",
+                None,
+            );
         }
         refused("fc1.bias", "missing: fc1.bias", None);
-        let (one, two) =
-            (Tensor::new(1f32, &Device::Cpu).unwrap(), Tensor::new(&[1f32; 2], &Device::Cpu).unwrap());
-        refused("fc9.weight.codes", "unexpected: fc9.weight.codes", Some(bytes(&[0])));
-        refused("fc9.weight.largest", "unexpected: fc9.weight.largest", Some(one.clone()));
-        refused("fc1.weight", "expected `fc1.weight.codes` alone", Some(one.clone()));
+        let (one, two) = (
+            Tensor::new(1f32, &Device::Cpu).unwrap(),
+            Tensor::new(&[1f32; 2], &Device::Cpu).unwrap(),
+        );
+        refused(
+            "fc9.weight.codes",
+            "unexpected: fc9.weight.codes",
+            Some(bytes(&[0])),
+        );
+        refused(
+            "fc9.weight.largest",
+            "unexpected: fc9.weight.largest",
+            Some(one.clone()),
+        );
+        refused(
+            "fc1.weight",
+            "expected `fc1.weight.codes` alone",
+            Some(one.clone()),
+        );
         // 150 weights of 3 bits
         let expected = "150 codes of 3 bits in U8 [57]";
         refused("conv1.weight.codes", expected, Some(bytes(&[0; 56])));
         refused("conv1.weight.codes", expected, Some(bytes(&[0; 58])));
-        refused("conv1.weight.codes", expected, Some(bytes(&[0; 57]).reshape((57, 1)).unwrap()));
-        refused("conv1.weight.codes", expected, Some(Tensor::new(&[0f32; 57], &Device::Cpu).unwrap()));
+        refused(
+            "conv1.weight.codes",
+            expected,
+            Some(bytes(&[0; 57]).reshape((57, 1)).unwrap()),
+        );
+        refused(
+            "conv1.weight.codes",
+            expected,
+            Some(Tensor::new(&[0f32; 57], &Device::Cpu).unwrap()),
+        );
         let mut unused = [0; 57];
         unused[56] = 0b100;
         refused("conv1.weight.codes", expected, Some(bytes(&unused)));
         for tensor in ["conv1.weight.largest", "conv1.range"] {
             let message = "expected one finite number, F32 []";
             for wrong in [f32::NAN, f32::INFINITY] {
-                refused(tensor, message, Some(Tensor::new(wrong, &Device::Cpu).unwrap()));
+                refused(
+                    tensor,
+                    message,
+                    Some(Tensor::new(wrong, &Device::Cpu).unwrap()),
+                );
             }
             refused(tensor, message, Some(two.clone()));
             refused(tensor, message, Some(bytes(&[1])));
@@ -416,7 +588,10 @@ mod tests {
             tensors.push(("conv1.weight.codes".into(), bytes(&[0; 57])));
         });
         let error = error.unwrap_err().to_string();
-        assert!(error.contains("conv1.weight.largest") && error.contains(message), "{error}");
+        assert!(
+            error.contains("conv1.weight.largest") && error.contains(message),
+            "{error}"
+        );
     }
 
     #[test]
@@ -426,12 +601,18 @@ mod tests {
         // weights of 0 have the code +1 alone
         let error = changed(&files.packed, |tensors| {
             tensors.retain(|(name, _)| name != "conv1.weight.largest");
-            tensors.push(("conv1.weight.largest".into(), Tensor::new(0f32, &Device::Cpu).unwrap()));
+            tensors.push((
+                "conv1.weight.largest".into(),
+                Tensor::new(0f32, &Device::Cpu).unwrap(),
+            ));
         });
         let error = error.unwrap_err();
         assert!(error.is_wrong_input(), "{error}");
         let error = error.to_string();
-        assert!(error.contains("conv1.weight.codes") && error.contains("that none has"), "{error}");
+        assert!(
+            error.contains("conv1.weight.codes") && error.contains("that none has"),
+            "{error}"
+        );
     }
 
     #[test]
@@ -440,10 +621,18 @@ mod tests {
         let files = files(&network(&own), &own);
         let read = read_tensors(&files.packed).unwrap();
         let text = serde_json::to_string(&info(QuantizerSpec::default())).unwrap();
-        write_tensors(&files.packed, &read.tensors, &[("model".to_owned(), text)].into()).unwrap();
-        let error = Model::load(&files.packed, &Device::Cpu).unwrap_err().to_string();
+        write_tensors(
+            &files.packed,
+            &read.tensors,
+            &[("model".to_owned(), text)].into(),
+        )
+        .unwrap();
+        let error = Model::load(&files.packed, &Device::Cpu)
+            .unwrap_err()
+            .to_string();
         assert!(
-            error.contains("packed.safetensors") && error.contains("unexpected: conv1.weight.codes"),
+            error.contains("packed.safetensors")
+                && error.contains("unexpected: conv1.weight.codes"),
             "{error}"
         );
     }

@@ -13,7 +13,15 @@ use candle_core::Tensor;
 /// # Errors
 /// [`crate::error::Error::Tensor`] where the window is larger than the padded image, or size or stride is 0.
 pub(super) fn max_pool(x: &Tensor, size: usize, stride: usize, padding: usize) -> Result<Tensor> {
-    let pool = || along(&along(x, 2, size, stride, padding)?, 3, size, stride, padding);
+    let pool = || {
+        along(
+            &along(x, 2, size, stride, padding)?,
+            3,
+            size,
+            stride,
+            padding,
+        )
+    };
     pool().during(|| format!("max pooling of {:?} by {size}", x.dims()))
 }
 
@@ -26,23 +34,37 @@ fn along(
     padding: usize,
 ) -> candle_core::Result<Tensor> {
     let length = x.dim(dimension)?;
-    let Some(room) = (length + 2 * padding).checked_sub(size).filter(|_| size * stride > 0) else {
+    let Some(room) = (length + 2 * padding)
+        .checked_sub(size)
+        .filter(|_| size * stride > 0)
+    else {
         candle_core::bail!("windows of {size}, {stride} apart, in {length} pixels");
     };
     let count = room / stride + 1;
     // a place of a window is a strided slice: one pixel of each run of the stride; runs serve several places
     let more = (size - 1) / stride;
-    let padded =
-        x.pad_with_zeros(dimension, padding, (stride * (count + more)).saturating_sub(length + padding))?;
+    let padded = x.pad_with_zeros(
+        dimension,
+        padding,
+        (stride * (count + more)).saturating_sub(length + padding),
+    )?;
     let mut shape = x.dims().to_vec();
     shape[dimension] = count;
     shape.insert(dimension + 1, stride);
     let runs = |skipped: usize| {
-        padded.narrow(dimension, stride * skipped, stride * count)?.contiguous()?.reshape(shape.as_slice())
+        padded
+            .narrow(dimension, stride * skipped, stride * count)?
+            .contiguous()?
+            .reshape(shape.as_slice())
     };
-    let runs = (0..=more).map(runs).collect::<candle_core::Result<Vec<Tensor>>>()?;
+    let runs = (0..=more)
+        .map(runs)
+        .collect::<candle_core::Result<Vec<Tensor>>>()?;
     let slice = |place: usize| {
-        runs[place / stride].narrow(dimension + 1, place % stride, 1)?.squeeze(dimension + 1)?.contiguous()
+        runs[place / stride]
+            .narrow(dimension + 1, place % stride, 1)?
+            .squeeze(dimension + 1)?
+            .contiguous()
     };
     (1..size).try_fold(slice(0)?, |best, place| best.maximum(&slice(place)?))
 }
@@ -59,15 +81,21 @@ mod tests {
 
     #[test]
     fn a_small_example_by_hand() {
-        let values: Vec<f32> =
-            vec![1.0, 2.0, 3.0, 4.0, 5.0, 9.0, 7.0, 6.0, 8.0, 0.5, 1.5, 2.5, 3.5, 4.5, 5.5, 6.5];
+        let values: Vec<f32> = vec![
+            1.0, 2.0, 3.0, 4.0, 5.0, 9.0, 7.0, 6.0, 8.0, 0.5, 1.5, 2.5, 3.5, 4.5, 5.5, 6.5,
+        ];
         let x = Var::from_vec(values, (1, 1, 4, 4), &Device::Cpu).unwrap();
         let y = max_pool(&x, 3, 2, 1).unwrap();
         assert_eq!(y.dims(), [1, 1, 2, 2]);
         assert_eq!(flat(&y), [9.0, 9.0, 9.0, 9.0]);
         let weights = Tensor::new(&[1f32, 10.0, 100.0, 1000.0], &Device::Cpu).unwrap();
         let weights = weights.reshape((1, 1, 2, 2)).unwrap();
-        let gradients = (y * weights).unwrap().sum_all().unwrap().backward().unwrap();
+        let gradients = (y * weights)
+            .unwrap()
+            .sum_all()
+            .unwrap()
+            .backward()
+            .unwrap();
         let mut expected = vec![0f32; 16];
         expected[5] = 1111.0;
         assert_eq!(flat(gradients.get(&x).unwrap()), expected);
@@ -75,11 +103,17 @@ mod tests {
 
     #[test]
     fn every_window_is_the_greatest_of_its_pixels_and_passes_all_of_its_gradient_back() {
-        for (height, width, size, stride, padding) in
-            [(7, 6, 3, 2, 1), (8, 8, 3, 2, 1), (5, 9, 2, 2, 0), (6, 6, 3, 1, 1), (9, 7, 3, 3, 0)]
-        {
+        for (height, width, size, stride, padding) in [
+            (7, 6, 3, 2, 1),
+            (8, 8, 3, 2, 1),
+            (5, 9, 2, 2, 0),
+            (6, 6, 3, 1, 1),
+            (9, 7, 3, 3, 0),
+        ] {
             let mut stream = Seed(3).stream(Purpose::Test, &[height as u64, size as u64]);
-            let values = stream.uniform_tensor(0.0, 1.0, (1, 2, height, width, 3)).unwrap();
+            let values = stream
+                .uniform_tensor(0.0, 1.0, (1, 2, height, width, 3))
+                .unwrap();
             let x = Var::from_tensor(&values).unwrap();
             let y = max_pool(&x, size, stride, padding).unwrap();
             let count = |length: usize| (length + 2 * padding - size) / stride + 1;
@@ -95,8 +129,9 @@ mod tests {
                         for c in 0..3 {
                             let rows = (v * stride).saturating_sub(padding)
                                 ..(v * stride + size - padding).min(height);
-                            let place =
-                                |row: usize, column: usize| ((n * height + row) * width + column) * 3 + c;
+                            let place = |row: usize, column: usize| {
+                                ((n * height + row) * width + column) * 3 + c
+                            };
                             let window = rows.flat_map(|row| {
                                 let from = (u * stride).saturating_sub(padding);
                                 (from..(u * stride + size - padding).min(width))
@@ -114,14 +149,22 @@ mod tests {
                 }
             }
             let got = flat(gradients.get(&x).unwrap());
-            assert!(got.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-5), "{height}x{width}");
+            assert!(
+                got.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-5),
+                "{height}x{width}"
+            );
         }
     }
 
     #[test]
     fn equal_values_share_the_gradient_of_their_window() {
         let x = Var::ones((1, 2, 4, 4), candle_core::DType::F32, &Device::Cpu).unwrap();
-        let gradients = max_pool(&x, 2, 2, 0).unwrap().sum_all().unwrap().backward().unwrap();
+        let gradients = max_pool(&x, 2, 2, 0)
+            .unwrap()
+            .sum_all()
+            .unwrap()
+            .backward()
+            .unwrap();
         assert_eq!(flat(gradients.get(&x).unwrap()), [0.25; 32]);
     }
 

@@ -18,13 +18,22 @@ pub(super) struct Normed {
 }
 
 impl Normed {
-    pub(super) fn new(builder: &mut Builder, conv: &str, norm: &str, shape: ConvShape) -> Result<Self> {
+    pub(super) fn new(
+        builder: &mut Builder,
+        conv: &str,
+        norm: &str,
+        shape: ConvShape,
+    ) -> Result<Self> {
         let outputs = shape.outputs;
-        Ok(Self { conv: builder.conv(conv, shape, false)?, norm: builder.batch_norm(norm, outputs)? })
+        Ok(Self {
+            conv: builder.conv(conv, shape, false)?,
+            norm: builder.batch_norm(norm, outputs)?,
+        })
     }
 
     pub(super) fn forward(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
-        self.norm.forward(&self.conv.forward(x, pass)?, pass.training)
+        self.norm
+            .forward(&self.conv.forward(x, pass)?, pass.training)
     }
 
     /// On blocked images by the kernels: `relu(norm(conv(x)) + residual)`.
@@ -35,14 +44,31 @@ impl Normed {
         relu: bool,
         pass: &Pass,
     ) -> Result<Tensor> {
-        self.norm.forward_blocked(&self.conv.forward_blocked(x, pass)?, residual, relu, pass.training)
+        self.norm.forward_blocked(
+            &self.conv.forward_blocked(x, pass)?,
+            residual,
+            relu,
+            pass.training,
+        )
     }
 
     /// The step that this is in evaluation, with what stands behind it.
-    pub(super) fn step(&self, from: Value, residual: Option<Value>, rectified: bool) -> Result<Step> {
+    pub(super) fn step(
+        &self,
+        from: Value,
+        residual: Option<Value>,
+        rectified: bool,
+    ) -> Result<Step> {
         let (factors, summands) = self.norm.folded()?;
         let mut step = self.conv.step(from, summands.len())?;
-        if let Step::Convolution { scale, shift, add, relu, .. } = &mut step {
+        if let Step::Convolution {
+            scale,
+            shift,
+            add,
+            relu,
+            ..
+        } = &mut step
+        {
             (*scale, *shift, *add, *relu) = (Some(factors), summands, residual, rectified);
         }
         Ok(step)
@@ -103,19 +129,43 @@ impl Block {
         projection: bool,
     ) -> Result<Self> {
         let stride = if inputs == outputs { 1 } else { 2 };
-        let conv = |inputs, stride| ConvShape { inputs, outputs, kernel: 3, stride, padding: 1 };
+        let conv = |inputs, stride| ConvShape {
+            inputs,
+            outputs,
+            kernel: 3,
+            stride,
+            padding: 1,
+        };
         let part = |part: &str| format!("{name}.{part}");
         let first = Normed::new(builder, &part("conv1"), &part("bn1"), conv(inputs, stride))?;
         let second = Normed::new(builder, &part("conv2"), &part("bn2"), conv(outputs, 1))?;
         let shortcut = match (stride, projection) {
             (1, _) => Shortcut::Identity,
-            (_, false) => Shortcut::Padded { inputs, channels: outputs },
+            (_, false) => Shortcut::Padded {
+                inputs,
+                channels: outputs,
+            },
             (_, true) => {
-                let shape = ConvShape { inputs, outputs, kernel: 1, stride, padding: 0 };
-                Shortcut::Projected(Normed::new(builder, &part("shortcut.0"), &part("shortcut.1"), shape)?)
+                let shape = ConvShape {
+                    inputs,
+                    outputs,
+                    kernel: 1,
+                    stride,
+                    padding: 0,
+                };
+                Shortcut::Projected(Normed::new(
+                    builder,
+                    &part("shortcut.0"),
+                    &part("shortcut.1"),
+                    shape,
+                )?)
             }
         };
-        Ok(Self { first, second, shortcut })
+        Ok(Self {
+            first,
+            second,
+            shortcut,
+        })
     }
 
     fn forward(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
@@ -136,7 +186,10 @@ impl Block {
         let shortcut = match &self.shortcut {
             Shortcut::Identity => input,
             Shortcut::Padded { channels, .. } => {
-                steps.push(Step::PaddedShortcut { input, channels: *channels });
+                steps.push(Step::PaddedShortcut {
+                    input,
+                    channels: *channels,
+                });
                 steps.len()
             }
             Shortcut::Projected(conv) => {
@@ -165,7 +218,13 @@ impl Resnet {
         classes: usize,
     ) -> Result<Self> {
         builder.start = Start::KaimingNormal;
-        let shape = ConvShape { inputs: 3, outputs: WIDTHS[0], kernel: 3, stride: 1, padding: 1 };
+        let shape = ConvShape {
+            inputs: 3,
+            outputs: WIDTHS[0],
+            kernel: 3,
+            stride: 1,
+            padding: 1,
+        };
         let stem = Normed::new(builder, "conv1", "bn1", shape)?;
         let mut all = Vec::with_capacity(3 * blocks);
         let mut inputs = WIDTHS[0];
@@ -176,7 +235,11 @@ impl Resnet {
                 inputs = outputs;
             }
         }
-        Ok(Self { stem, blocks: all, linear: builder.linear("linear", WIDTHS[2], classes)? })
+        Ok(Self {
+            stem,
+            blocks: all,
+            linear: builder.linear("linear", WIDTHS[2], classes)?,
+        })
     }
 }
 

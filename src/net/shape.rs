@@ -23,7 +23,11 @@ impl LayerShape {
 
     /// Weights of a filter.
     pub fn window(&self) -> u64 {
-        self.weight.iter().skip(1).map(|size| *size as u64).product()
+        self.weight
+            .iter()
+            .skip(1)
+            .map(|size| *size as u64)
+            .product()
     }
 
     /// Pixels or tokens of the output: how often each weight is used for an image.
@@ -61,30 +65,41 @@ fn outputs(network: &Network, steps: &[Step]) -> Result<Vec<[usize; 2]>> {
     let [_, height, width] = network.input_shape();
     let mut values = vec![[height, width]];
     let mut of_layers = vec![[1, 1]; network.layers().len()];
-    let slide = |sizes: [usize; 2], kernel: usize, stride: usize, padding: usize| -> Result<[usize; 2]> {
-        let along = |size: usize| -> Result<usize> {
-            let room = (size + 2 * padding).checked_sub(kernel).ok_or_else(|| {
-                let expected = format!("images in which a window of {kernel} pixels fits");
-                Error::argument(
-                    format!("input of {}", network.architecture()),
-                    expected,
-                    format!("{sizes:?}"),
-                )
-            })?;
-            Ok(room / stride + 1)
+    let slide =
+        |sizes: [usize; 2], kernel: usize, stride: usize, padding: usize| -> Result<[usize; 2]> {
+            let along = |size: usize| -> Result<usize> {
+                let room = (size + 2 * padding).checked_sub(kernel).ok_or_else(|| {
+                    let expected = format!("images in which a window of {kernel} pixels fits");
+                    Error::argument(
+                        format!("input of {}", network.architecture()),
+                        expected,
+                        format!("{sizes:?}"),
+                    )
+                })?;
+                Ok(room / stride + 1)
+            };
+            Ok([along(sizes[0])?, along(sizes[1])?])
         };
-        Ok([along(sizes[0])?, along(sizes[1])?])
-    };
     for step in steps {
         let value = match step {
-            Step::Convolution { input, layer, stride, padding, .. } => {
+            Step::Convolution {
+                input,
+                layer,
+                stride,
+                padding,
+                ..
+            } => {
                 let kernel = network.layers()[*layer].weight().dims()[2];
                 of_layers[*layer] = slide(values[*input], kernel, *stride, *padding)?;
                 of_layers[*layer]
             }
-            Step::MaxPool { input, size, stride, padding, .. } => {
-                slide(values[*input], *size, *stride, *padding)?
-            }
+            Step::MaxPool {
+                input,
+                size,
+                stride,
+                padding,
+                ..
+            } => slide(values[*input], *size, *stride, *padding)?,
             Step::PaddedShortcut { input, .. } => slide(values[*input], 1, 2, 0)?,
             Step::ChannelMean { .. } | Step::Linear { .. } => [1, 1],
         };
@@ -102,14 +117,24 @@ mod tests {
 
     fn network(architecture: &str, classes: usize) -> Network {
         let spec = QuantizerSpec::default();
-        Network::new(architecture.parse().unwrap(), classes, &spec, Seed(1), &Device::Cpu).unwrap().0
+        Network::new(
+            architecture.parse().unwrap(),
+            classes,
+            &spec,
+            Seed(1),
+            &Device::Cpu,
+        )
+        .unwrap()
+        .0
     }
 
     #[test]
     fn the_shapes_of_lenet5_are_as_by_hand() {
         let shapes = network("lenet5", 10).layer_shapes().unwrap();
-        let found: Vec<_> =
-            shapes.iter().map(|s| (s.name.as_str(), s.filters(), s.window(), s.output)).collect();
+        let found: Vec<_> = shapes
+            .iter()
+            .map(|s| (s.name.as_str(), s.filters(), s.window(), s.output))
+            .collect();
         let expected = [
             ("conv1", 6, 25, [28, 28]),
             ("conv2", 16, 150, [10, 10]),
@@ -126,7 +151,11 @@ mod tests {
         let outputs: Vec<u64> = shapes.iter().map(LayerShape::outputs).collect();
         let expected = [vec![1024; 7], vec![256; 6], vec![64; 6], vec![1]].concat();
         assert_eq!(outputs, expected);
-        let larger = network("resnet20", 10).with_input_shape([3, 64, 64]).unwrap().layer_shapes().unwrap();
+        let larger = network("resnet20", 10)
+            .with_input_shape([3, 64, 64])
+            .unwrap()
+            .layer_shapes()
+            .unwrap();
         assert_eq!(larger[0].output, [64, 64]);
     }
 
@@ -141,6 +170,9 @@ mod tests {
         assert_eq!(count("resnet50", 1000), 4_089_184_256);
         // 1.08 G without the products of attention, which have no weights: 196 patches, 197 tokens
         let block = 197 * (192 * 576 + 192 * 192 + 2 * 192 * 768);
-        assert_eq!(count("deit_tiny", 1000), 196 * 768 * 192 + 12 * block + 192 * 1000);
+        assert_eq!(
+            count("deit_tiny", 1000),
+            196 * 768 * 192 + 12 * block + 192 * 1000
+        );
     }
 }

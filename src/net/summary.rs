@@ -68,7 +68,10 @@ impl LayerWeights {
     pub fn limits(&self) -> Option<(f32, f32)> {
         let stored = self.stored.as_ref()?;
         let format = stored.scheme.format;
-        Some((f32::from(format.min()) * stored.step, f32::from(format.max()) * stored.step))
+        Some((
+            f32::from(format.min()) * stored.step,
+            f32::from(format.max()) * stored.step,
+        ))
     }
 
     fn stored_bits(&self) -> Option<f64> {
@@ -79,7 +82,11 @@ impl LayerWeights {
     /// Share of the float weights beyond the lowest or highest code; `None` for a float layer and without weights.
     pub fn clipped_share(&self) -> Option<f64> {
         let (low, high) = self.limits().filter(|_| !self.values.is_empty())?;
-        let beyond = self.values.iter().filter(|w| **w < low || **w > high).count();
+        let beyond = self
+            .values
+            .iter()
+            .filter(|w| **w < low || **w > high)
+            .count();
         Some(beyond as f64 / self.values.len() as f64)
     }
 }
@@ -89,13 +96,18 @@ pub fn layer_summaries(layers: &[LayerWeights]) -> Vec<LayerSummary> {
     let all_bits: f64 = layers.iter().filter_map(LayerWeights::stored_bits).sum();
     let summary = |layer: &LayerWeights| {
         let bits = layer.stored_bits().filter(|bits| *bits > 0.0);
-        let ones =
-            layer.stored.as_ref().map(|stored| stored.words.iter().map(|w| f64::from(w.count_ones())).sum());
+        let ones = layer
+            .stored
+            .as_ref()
+            .map(|stored| stored.words.iter().map(|w| f64::from(w.count_ones())).sum());
         LayerSummary {
             name: layer.name.clone(),
             shape: layer.shape.clone(),
             weights: layer.values.len(),
-            bits: layer.stored.as_ref().map_or(32, |stored| stored.scheme.format.bits()),
+            bits: layer
+                .stored
+                .as_ref()
+                .map_or(32, |stored| stored.scheme.format.bits()),
             range: layer.range,
             step: layer.stored.as_ref().map(|stored| stored.step),
             clipped_share: layer.clipped_share(),
@@ -116,17 +128,31 @@ pub(crate) mod tests {
     /// A layer of given weights under a range.
     pub(crate) fn layer(name: &str, bits: u64, values: &[f32], range: f32) -> LayerWeights {
         let format = CodeFormat::new(Bits::new(bits).unwrap(), true).unwrap();
-        let scheme =
-            Scheme { method: Method::Wcat, format, clip_gradient: ClipGradient::Mad, grad_scale: true };
+        let scheme = Scheme {
+            method: Method::Wcat,
+            format,
+            clip_gradient: ClipGradient::Mad,
+            grad_scale: true,
+        };
         let quantized = scheme.quantize(values, range);
         let stored = StoredWeight {
-            words: quantized.codes.iter().map(|&code| format.encode(code)).collect(),
+            words: quantized
+                .codes
+                .iter()
+                .map(|&code| format.encode(code))
+                .collect(),
             step: quantized.step,
             scheme,
             shape: vec![values.len()],
         };
         let (name, shape) = (name.to_owned(), vec![values.len()]);
-        LayerWeights { name, shape, values: values.to_vec(), range: Some(range), stored: Some(stored) }
+        LayerWeights {
+            name,
+            shape,
+            values: values.to_vec(),
+            range: Some(range),
+            stored: Some(stored),
+        }
     }
 
     #[test]
@@ -134,7 +160,11 @@ pub(crate) mod tests {
         // step 0.5: codes -2 (10), -2 (10), 0 (00), 1 (01), 1 (01); 0.5 is the highest weight that is stored
         let a = layer("a", 2, &[-1.5, -1.0, 0.0, 0.5, 0.75], 1.0);
         let b = layer("b", 4, &[0.0; 10], 1.0);
-        let float = LayerWeights { range: None, stored: None, ..a.clone() };
+        let float = LayerWeights {
+            range: None,
+            stored: None,
+            ..a.clone()
+        };
         let summaries = layer_summaries(&[a, b, float]);
         assert_eq!(
             summaries[0],
@@ -150,9 +180,15 @@ pub(crate) mod tests {
                 energy_share: Some(0.2),
             }
         );
-        assert_eq!((summaries[1].bits_set_share, summaries[1].energy_share), (Some(0.0), Some(0.8)));
+        assert_eq!(
+            (summaries[1].bits_set_share, summaries[1].energy_share),
+            (Some(0.0), Some(0.8))
+        );
         let float = &summaries[2];
-        assert_eq!((float.bits, float.range, float.step, float.clipped_share), (32, None, None, None));
+        assert_eq!(
+            (float.bits, float.range, float.step, float.clipped_share),
+            (32, None, None, None)
+        );
         assert_eq!((float.bits_set_share, float.energy_share), (None, None));
     }
 
@@ -166,14 +202,29 @@ pub(crate) mod tests {
             ..QuantizerSpec::default()
         };
         let device = candle_core::Device::Cpu;
-        let network =
-            Network::new(crate::net::Architecture::Lenet5, 10, &spec, crate::seed::Seed(1), &device)
-                .unwrap()
-                .0;
+        let network = Network::new(
+            crate::net::Architecture::Lenet5,
+            10,
+            &spec,
+            crate::seed::Seed(1),
+            &device,
+        )
+        .unwrap()
+        .0;
         let layers = layer_weights(&network).unwrap();
-        for ((layer, own), stored) in layers.iter().zip(network.layers()).zip(network.stored().unwrap()) {
-            assert_eq!((layer.name.as_str(), &layer.values), (own.name(), &own.values().unwrap()));
-            assert_eq!((&layer.stored, layer.range.is_some()), (&stored, own.name() != "fc1"));
+        for ((layer, own), stored) in layers
+            .iter()
+            .zip(network.layers())
+            .zip(network.stored().unwrap())
+        {
+            assert_eq!(
+                (layer.name.as_str(), &layer.values),
+                (own.name(), &own.values().unwrap())
+            );
+            assert_eq!(
+                (&layer.stored, layer.range.is_some()),
+                (&stored, own.name() != "fc1")
+            );
         }
     }
 }

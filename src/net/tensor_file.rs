@@ -27,17 +27,34 @@ pub struct Tensors {
 /// [`Error::Missing`] or [`Error::Input`] with the path.
 pub fn read_tensors(path: &Path) -> Result<Tensors> {
     let bytes = store::read_bytes(path, "a safetensors file", LIMIT)?;
-    let damaged =
-        |e: String| Error::input(path, "a whole safetensors file", format!("{} bytes: {e}", bytes.len()));
+    let damaged = |e: String| {
+        Error::input(
+            path,
+            "a whole safetensors file",
+            format!("{} bytes: {e}", bytes.len()),
+        )
+    };
     let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|e| damaged(e.to_string()))?;
     let file = SafeTensors::deserialize(&bytes).map_err(|e| damaged(e.to_string()))?;
     let mut tensors = Vec::with_capacity(file.len());
     for (name, view) in file.iter() {
-        tensors.push((name.to_owned(), tensor(&view).map_err(|e| damaged(format!("tensor `{name}`: {e}")))?));
+        tensors.push((
+            name.to_owned(),
+            tensor(&view).map_err(|e| damaged(format!("tensor `{name}`: {e}")))?,
+        ));
     }
     tensors.sort_by(|a, b| a.0.cmp(&b.0));
-    let metadata = header.metadata().iter().flatten().map(|(k, v)| (k.clone(), v.clone())).collect();
-    Ok(Tensors { tensors, metadata, checksum: store::sha256(&bytes) })
+    let metadata = header
+        .metadata()
+        .iter()
+        .flatten()
+        .map(|(k, v)| (k.clone(), v.clone()))
+        .collect();
+    Ok(Tensors {
+        tensors,
+        metadata,
+        checksum: store::sha256(&bytes),
+    })
 }
 
 fn tensor(view: &TensorView) -> Result<Tensor, String> {
@@ -48,11 +65,21 @@ fn tensor(view: &TensorView) -> Result<Tensor, String> {
         Dtype::BF16 => DType::BF16,
         Dtype::I64 => DType::I64,
         Dtype::U8 => DType::U8,
-        other => return Err(format!("expected numbers of F16, BF16, F32, F64, I64 or U8, found {other:?}")),
+        other => {
+            return Err(format!(
+                "expected numbers of F16, BF16, F32, F64, I64 or U8, found {other:?}"
+            ))
+        }
     };
     let tensor = Tensor::from_raw_buffer(view.data(), dtype, view.shape(), &Device::Cpu);
-    let read = if dtype == DType::U8 { DType::U8 } else { DType::F32 };
-    tensor.and_then(|t| t.to_dtype(read)).map_err(|e| e.to_string())
+    let read = if dtype == DType::U8 {
+        DType::U8
+    } else {
+        DType::F32
+    };
+    tensor
+        .and_then(|t| t.to_dtype(read))
+        .map_err(|e| e.to_string())
 }
 
 /// Writes tensors (bytes as they are, other numbers as f32) and metadata, whole or not at all. The same content gives
@@ -72,20 +99,27 @@ pub fn write_tensors(
             DType::U8 => (Dtype::U8, flat.to_vec1::<u8>()?),
             _ => {
                 let values = flat.to_dtype(DType::F32)?.to_vec1::<f32>()?;
-                (Dtype::F32, values.iter().flat_map(|x| x.to_le_bytes()).collect())
+                (
+                    Dtype::F32,
+                    values.iter().flat_map(|x| x.to_le_bytes()).collect(),
+                )
             }
         };
         raw.insert(name, (dtype, tensor.dims().to_vec(), bytes));
     }
-    let wrong =
-        |e: safetensors::SafeTensorError| Error::input(path, "tensors that can be stored", e.to_string());
+    let wrong = |e: safetensors::SafeTensorError| {
+        Error::input(path, "tensors that can be stored", e.to_string())
+    };
     let views = raw.iter().map(|(name, (dtype, shape, bytes))| {
-        Ok((*name, TensorView::new(*dtype, shape.clone(), bytes).map_err(wrong)?))
+        Ok((
+            *name,
+            TensorView::new(*dtype, shape.clone(), bytes).map_err(wrong)?,
+        ))
     });
     let views: Vec<(&str, TensorView)> = views.collect::<Result<_>>()?;
     // the crate writes its metadata map in hash order: one entry alone keeps the bytes the same
-    let text =
-        serde_json::to_string(metadata).map_err(|e| Error::argument("metadata", "text", e.to_string()))?;
+    let text = serde_json::to_string(metadata)
+        .map_err(|e| Error::argument("metadata", "text", e.to_string()))?;
     let one = HashMap::from([(METADATA_KEY.to_owned(), text)]);
     let bytes = safetensors::serialize(views, Some(one)).map_err(wrong)?;
     store::write_bytes(path, &bytes)
@@ -100,9 +134,13 @@ impl Tensors {
     /// # Errors
     /// [`Error::Input`] where it is there and is not an object of texts.
     pub fn own_metadata(&self, path: &Path) -> Result<Option<BTreeMap<String, String>>> {
-        let Some(text) = self.metadata.get(METADATA_KEY) else { return Ok(None) };
+        let Some(text) = self.metadata.get(METADATA_KEY) else {
+            return Ok(None);
+        };
         let parsed = serde_json::from_str(text);
-        parsed.map(Some).map_err(|e| Error::input(path, "metadata of wcat-explore", e.to_string()))
+        parsed
+            .map(Some)
+            .map_err(|e| Error::input(path, "metadata of wcat-explore", e.to_string()))
     }
 }
 
@@ -115,7 +153,12 @@ mod tests {
         let b = Tensor::new(5f32, &Device::Cpu).unwrap();
         let c = Tensor::new(&[0u8, 7, 255], &Device::Cpu).unwrap();
         let metadata = BTreeMap::from([("x".into(), "1".into()), ("y".into(), "2".into())]);
-        write_tensors(path, &[("c".into(), c), ("b".into(), b), ("a".into(), a)], &metadata).unwrap();
+        write_tensors(
+            path,
+            &[("c".into(), c), ("b".into(), b), ("a".into(), a)],
+            &metadata,
+        )
+        .unwrap();
     }
 
     #[test]
@@ -127,7 +170,10 @@ mod tests {
         assert_eq!(std::fs::read(&one).unwrap(), std::fs::read(&two).unwrap());
         let file = read_tensors(&one).unwrap();
         assert_eq!(file.tensors[0].0, "a");
-        assert_eq!(file.tensors[0].1.to_vec2::<f32>().unwrap(), [[1.0, 2.0], [3.0, 4.0]]);
+        assert_eq!(
+            file.tensors[0].1.to_vec2::<f32>().unwrap(),
+            [[1.0, 2.0], [3.0, 4.0]]
+        );
         assert_eq!(file.tensors[2].1.to_vec1::<u8>().unwrap(), [0, 7, 255]);
         assert_eq!(file.own_metadata(&one).unwrap().unwrap()["y"], "2");
     }
@@ -135,7 +181,10 @@ mod tests {
     #[test]
     fn a_file_cut_anywhere_is_an_error_that_names_it() {
         let folder = tempfile::tempdir().unwrap();
-        let (path, cut) = (folder.path().join("whole"), folder.path().join("cut.safetensors"));
+        let (path, cut) = (
+            folder.path().join("whole"),
+            folder.path().join("cut.safetensors"),
+        );
         write(&path);
         let bytes = std::fs::read(&path).unwrap();
         for length in 0..bytes.len() {

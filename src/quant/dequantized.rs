@@ -13,7 +13,10 @@ impl Scheme {
     pub fn largest(&self, weights: &[f32], words: &[Word], range: f32) -> f32 {
         let most = max_abs(weights);
         let positive = self.quantize(&[most], range).codes;
-        match words.iter().any(|&word| positive.contains(&self.format.decode(word))) {
+        match words
+            .iter()
+            .any(|&word| positive.contains(&self.format.decode(word)))
+        {
             true => most,
             false => -most,
         }
@@ -27,11 +30,17 @@ impl Scheme {
     pub fn floats(&self, words: &[Word], largest: f32, range: f32) -> Option<Vec<f32>> {
         let (of_largest, most) = (self.quantize(&[largest], range), largest.abs());
         let step = of_largest.step;
-        let first = words.iter().position(|&word| of_largest.codes.contains(&self.format.decode(word)))?;
+        let first = words
+            .iter()
+            .position(|&word| of_largest.codes.contains(&self.format.decode(word)))?;
         let weight = |&word: &Word| {
             let code = self.format.decode(word);
             // without a step a code other than 0 is a sign alone
-            let size = if step > 0.0 { f32::from(code.abs()) * step } else { most };
+            let size = if step > 0.0 {
+                f32::from(code.abs()) * step
+            } else {
+                most
+            };
             f32::from(code.signum()) * size.min(most)
         };
         let mut weights: Vec<f32> = words.iter().map(weight).collect();
@@ -49,8 +58,12 @@ mod tests {
 
     fn schemes() -> impl Iterator<Item = Scheme> {
         Method::ALL.into_iter().flat_map(|method| {
-            let scheme =
-                move |format| Scheme { method, format, clip_gradient: ClipGradient::Ste, grad_scale: true };
+            let scheme = move |format| Scheme {
+                method,
+                format,
+                clip_gradient: ClipGradient::Ste,
+                grad_scale: true,
+            };
             formats().map(scheme)
         })
     }
@@ -60,21 +73,40 @@ mod tests {
     fn comes_back(scheme: &Scheme, weights: &[f32], range: f32) {
         let words_of = |weights: &[f32]| -> (Vec<Word>, u32) {
             let quantized = scheme.quantize(weights, range);
-            (quantized.codes.iter().map(|&c| scheme.format.encode(c)).collect(), quantized.step.to_bits())
+            (
+                quantized
+                    .codes
+                    .iter()
+                    .map(|&c| scheme.format.encode(c))
+                    .collect(),
+                quantized.step.to_bits(),
+            )
         };
         let (words, step) = words_of(weights);
         let largest = scheme.largest(weights, &words, range);
         let floats = scheme.floats(&words, largest, range).unwrap();
-        assert_eq!(words_of(&floats), (words.clone(), step), "{scheme:?} {range} {weights:?} {floats:?}");
+        assert_eq!(
+            words_of(&floats),
+            (words.clone(), step),
+            "{scheme:?} {range} {weights:?} {floats:?}"
+        );
         assert_eq!(max_abs(&floats).to_bits(), max_abs(weights).to_bits());
         let again = scheme.largest(&floats, &words, range);
-        assert_eq!(again.to_bits(), largest.to_bits(), "{scheme:?} {range} {weights:?} {floats:?}");
+        assert_eq!(
+            again.to_bits(),
+            largest.to_bits(),
+            "{scheme:?} {range} {weights:?} {floats:?}"
+        );
     }
 
     #[test]
     fn words_step_and_largest_weight_come_back_from_words_and_largest_weight() {
         let mut stream = Seed(5).stream(Purpose::Test, &[]);
-        let normal: Vec<f32> = stream.normal_tensor(0.2, (300,)).unwrap().to_vec1::<f32>().unwrap();
+        let normal: Vec<f32> = stream
+            .normal_tensor(0.2, (300,))
+            .unwrap()
+            .to_vec1::<f32>()
+            .unwrap();
         let negative: Vec<f32> = normal.iter().map(|w| -w.abs()).collect();
         let positive: Vec<f32> = normal.iter().map(|w| w.abs()).collect();
         for scheme in schemes() {

@@ -43,9 +43,16 @@ impl StraightThrough {
         let step = self.scheme.step(weights, self.range);
         let rounding = self.scheme.rounding(self.range, step);
         // 0 times a number is 0, times anything else NaN
-        let unsound = if self.scheme.learns_range() { self.range * 0.0 } else { 0.0 };
+        let unsound = if self.scheme.learns_range() {
+            self.range * 0.0
+        } else {
+            0.0
+        };
         let value = |code: f32, weight: f32| code * step + (weight * 0.0 + unsound);
-        let mut values: Vec<f32> = weights.iter().map(|&w| value(rounding.code(w), w)).collect();
+        let mut values: Vec<f32> = weights
+            .iter()
+            .map(|&w| value(rounding.code(w), w))
+            .collect();
         if let Some((flips, layer)) = &self.flips {
             let format = self.scheme.format;
             // the word that takes the flips, and whose it is: a weight's flips follow each other
@@ -65,8 +72,14 @@ impl StraightThrough {
     fn gradients(&self, weights: &[f32], upstream: &[f32]) -> Gradients {
         let range = self.range;
         match self.scheme.method {
-            Method::Normal => Gradients { weight: None, range: 0.0 },
-            Method::Lsq if range <= 0.0 => Gradients { weight: None, range: 0.0 },
+            Method::Normal => Gradients {
+                weight: None,
+                range: 0.0,
+            },
+            Method::Lsq if range <= 0.0 => Gradients {
+                weight: None,
+                range: 0.0,
+            },
             Method::Lsq => {
                 let slope = lsq::Slope::new(&self.scheme, weights.len(), range);
                 Gradients {
@@ -81,7 +94,10 @@ impl StraightThrough {
                     ClipGradient::Pwl => Some(each(weights, upstream, |w| wcat::inside(w, range))),
                     ClipGradient::Mad => Some(each(weights, upstream, |w| wcat::fading(w, range))),
                 };
-                Gradients { weight, range: sum(weights, upstream, |w| wcat::side(w, range, scale)) }
+                Gradients {
+                    weight,
+                    range: sum(weights, upstream, |w| wcat::side(w, range, scale)),
+                }
             }
             Method::Wclip | Method::Plclip => {
                 let weight = Some(each(weights, upstream, |w| wcat::inside(w, range)));
@@ -91,12 +107,17 @@ impl StraightThrough {
     }
 
     fn forward(&self, weight: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        Ok((CpuStorage::F32(self.values(values(weight, layout)?)), layout.shape().clone()))
+        Ok((
+            CpuStorage::F32(self.values(values(weight, layout)?)),
+            layout.shape().clone(),
+        ))
     }
 
     fn backward(&self, weight: &Tensor, upstream: &Tensor) -> Result<(Tensor, f32)> {
         let upstream = upstream.contiguous()?;
-        let gradients = with_values(weight, |w| with_values(&upstream, |g| Ok(self.gradients(w, g))))?;
+        let gradients = with_values(weight, |w| {
+            with_values(&upstream, |g| Ok(self.gradients(w, g)))
+        })?;
         let of_weight = match gradients.weight {
             Some(values) => Tensor::from_vec(values, weight.shape(), weight.device())?,
             None => upstream,
@@ -107,7 +128,11 @@ impl StraightThrough {
 
 /// `slope · upstream`, weight by weight.
 fn each(weights: &[f32], upstream: &[f32], slope: impl Fn(f32) -> f32) -> Vec<f32> {
-    weights.iter().zip(upstream).map(|(&w, &g)| g * slope(w)).collect()
+    weights
+        .iter()
+        .zip(upstream)
+        .map(|(&w, &g)| g * slope(w))
+        .collect()
 }
 
 /// `Σ slope · upstream` in f32: 32 sums over every 32nd weight, halved until one is left, then the last few weights.
@@ -125,7 +150,9 @@ fn sum(weights: &[f32], upstream: &[f32], slope: impl Fn(f32) -> f32) -> f32 {
         std::array::from_fn(|i| (lanes[i] + lanes[8 + i]) + (lanes[16 + i] + lanes[24 + i]));
     let four: [f32; 4] = std::array::from_fn(|i| eight[i] + eight[4 + i]);
     let total = (four[0] + four[1]) + (four[2] + four[3]);
-    last.iter().zip(upstream_last).fold(total, |total, (&w, &g)| total + g * slope(w))
+    last.iter()
+        .zip(upstream_last)
+        .fold(total, |total, (&w, &g)| total + g * slope(w))
 }
 
 impl CustomOp1 for StraightThrough {
@@ -165,6 +192,9 @@ impl CustomOp2 for StraightThrough {
         upstream: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>)> {
         let (of_weight, of_range) = self.backward(weight, upstream)?;
-        Ok((Some(of_weight), Some(Tensor::new(of_range, range.device())?)))
+        Ok((
+            Some(of_weight),
+            Some(Tensor::new(of_range, range.device())?),
+        ))
     }
 }

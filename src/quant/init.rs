@@ -32,17 +32,43 @@ pub fn initial_range(
         (Method::Wcat, Init::Sawb) => {
             let value = sawb(weights, scheme.format.bits())?;
             if value <= 0.0 {
-                return Ok(InitialRange { value: max_abs(weights), fell_back: true });
+                return Ok(InitialRange {
+                    value: max_abs(weights),
+                    fell_back: true,
+                });
             }
             value
         }
-        (Method::Wcat, Init::Mse) => Search { scheme, weights, bit_error_rate: 0.0 }.minimum().0,
-        (Method::Wcat, Init::NoisyMse) => Search { scheme, weights, bit_error_rate }.minimum().0,
+        (Method::Wcat, Init::Mse) => {
+            Search {
+                scheme,
+                weights,
+                bit_error_rate: 0.0,
+            }
+            .minimum()
+            .0
+        }
+        (Method::Wcat, Init::NoisyMse) => {
+            Search {
+                scheme,
+                weights,
+                bit_error_rate,
+            }
+            .minimum()
+            .0
+        }
         (method, _) => {
-            return Err(Error::argument("initial range", "a method that learns one", format!("`{method}`")))
+            return Err(Error::argument(
+                "initial range",
+                "a method that learns one",
+                format!("`{method}`"),
+            ))
         }
     };
-    Ok(InitialRange { value, fell_back: false })
+    Ok(InitialRange {
+        value,
+        fell_back: false,
+    })
 }
 
 /// `c1 std(w) - c2 mean|w|` with `c1 = 1/z0`, `c2 = z1/z0` (Choi et al., 2018, constants of the method page).
@@ -53,7 +79,11 @@ fn sawb(weights: &[f32], bits: u32) -> Result<f32> {
         8 => (0.027, 1.114),
         _ => {
             let found = format!("{bits} bits");
-            return Err(Error::argument("quantizer.init", "`sawb` with 2, 4 or 8 bits only", found));
+            return Err(Error::argument(
+                "quantizer.init",
+                "`sawb` with 2, 4 or 8 bits only",
+                found,
+            ));
         }
     };
     let n = weights.len() as f64;
@@ -72,7 +102,12 @@ mod tests {
 
     fn wcat(bits: u64) -> Scheme {
         let format = CodeFormat::new(Bits::new(bits).unwrap(), true).unwrap();
-        Scheme { method: Method::Wcat, format, clip_gradient: ClipGradient::Ste, grad_scale: true }
+        Scheme {
+            method: Method::Wcat,
+            format,
+            clip_gradient: ClipGradient::Ste,
+            grad_scale: true,
+        }
     }
 
     #[test]
@@ -80,7 +115,13 @@ mod tests {
         // all weights ±1: std is just above mean|w|, so z1 > 1 makes it negative at 8 bits
         let weights = [1.0f32, -1.0, 1.0, -1.0, 1.0, -1.0, 1.0, -1.0];
         let range = initial_range(&wcat(8), &weights, Init::Sawb, 0.0).unwrap();
-        assert_eq!(range, InitialRange { value: 1.0, fell_back: true });
+        assert_eq!(
+            range,
+            InitialRange {
+                value: 1.0,
+                fell_back: true
+            }
+        );
         let two_bits = initial_range(&wcat(2), &weights, Init::Sawb, 0.0).unwrap();
         assert!(!two_bits.fell_back);
         // std = √(8/7), c1 = 1/0.311, c2 = 0.678/0.311
@@ -89,7 +130,10 @@ mod tests {
 
     #[test]
     fn lsq_starts_at_its_papers_step() {
-        let scheme = Scheme { method: Method::Lsq, ..wcat(4) };
+        let scheme = Scheme {
+            method: Method::Lsq,
+            ..wcat(4)
+        };
         let range = initial_range(&scheme, &[0.5, -1.5], Init::MaxAbs, 0.0).unwrap();
         assert!((range.value - 2.0 / 7f32.sqrt()).abs() < 1e-7);
     }

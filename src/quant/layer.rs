@@ -19,9 +19,15 @@ pub fn max_abs(weights: &[f32]) -> f32 {
     let mut lanes = [0.0f32; 32];
     let (chunks, rest) = weights.as_chunks::<32>();
     for chunk in chunks {
-        lanes.iter_mut().zip(chunk).for_each(|(max, &w)| *max = greater(*max, w));
+        lanes
+            .iter_mut()
+            .zip(chunk)
+            .for_each(|(max, &w)| *max = greater(*max, w));
     }
-    lanes.into_iter().chain(rest.iter().copied()).fold(0.0, greater)
+    lanes
+        .into_iter()
+        .chain(rest.iter().copied())
+        .fold(0.0, greater)
 }
 
 /// Mean absolute value; 0 for an empty slice.
@@ -80,10 +86,18 @@ pub struct TrainingFlips {
 impl TrainingFlips {
     /// Calls `flip(weight, bit)` for each flipped bit among `weights` codes of `bits` bits of one layer, by rising
     /// weight; every bit has the rate, independently.
-    pub(super) fn each(&self, layer: usize, bits: u32, weights: usize, mut flip: impl FnMut(usize, u32)) {
+    pub(super) fn each(
+        &self,
+        layer: usize,
+        bits: u32,
+        weights: usize,
+        mut flip: impl FnMut(usize, u32),
+    ) {
         let bits = u64::from(bits);
         let end = weights as u64 * bits;
-        let mut stream = self.seed.stream(Purpose::TrainingFlips, &[self.step, layer as u64]);
+        let mut stream = self
+            .seed
+            .stream(Purpose::TrainingFlips, &[self.step, layer as u64]);
         let mut at = stream.skip(self.rate);
         while at < end {
             flip((at / bits) as usize, (at % bits) as u32);
@@ -110,7 +124,13 @@ impl QuantizedWeight {
         let scheme = spec.scheme_of(name)?;
         let clip = spec.wclip.or(spec.plclip).unwrap_or(0.0) as f32;
         let weight = Var::from_tensor(&weight)?;
-        let mut layer = Self { name: name.to_owned(), weight, range: None, scheme, clip };
+        let mut layer = Self {
+            name: name.to_owned(),
+            weight,
+            range: None,
+            scheme,
+            clip,
+        };
         let warning = layer.restart_range(spec)?;
         Ok((layer, warning))
     }
@@ -120,12 +140,20 @@ impl QuantizedWeight {
     /// # Errors
     /// A tensor failure.
     pub fn restart_range(&mut self, spec: &QuantizerSpec) -> Result<Option<String>> {
-        let Some(scheme) = self.scheme.filter(Scheme::learns_range) else { return Ok(None) };
+        let Some(scheme) = self.scheme.filter(Scheme::learns_range) else {
+            return Ok(None);
+        };
         let (init, rate) = spec.initialisation();
         let start = initial_range(&scheme, &self.values()?, init, rate)?;
-        self.range = Some(Var::from_tensor(&Tensor::new(start.value, self.weight.device())?)?);
+        self.range = Some(Var::from_tensor(&Tensor::new(
+            start.value,
+            self.weight.device(),
+        )?)?);
         Ok(start.fell_back.then(|| {
-            format!("{}: `init: sawb` came out at 0 or below, `max_abs` is used instead", self.name)
+            format!(
+                "{}: `init: sawb` came out at 0 or below, `max_abs` is used instead",
+                self.name
+            )
         }))
     }
 
@@ -154,7 +182,12 @@ impl QuantizedWeight {
     /// # Errors
     /// A tensor failure.
     pub fn values(&self) -> Result<Vec<f32>> {
-        let flat = || self.weight.flatten_all()?.to_device(&Device::Cpu)?.to_vec1::<f32>();
+        let flat = || {
+            self.weight
+                .flatten_all()?
+                .to_device(&Device::Cpu)?
+                .to_vec1::<f32>()
+        };
         flat().during(|| format!("weights of {}", self.name))
     }
 
@@ -164,7 +197,8 @@ impl QuantizedWeight {
     /// # Errors
     /// A tensor failure.
     pub fn range_in_force(&self, weights: &[f32], network_max: f32) -> Result<f32> {
-        self.range_under(weights, network_max).during(|| format!("range of {}", self.name))
+        self.range_under(weights, network_max)
+            .during(|| format!("range of {}", self.name))
     }
 
     fn range_under(&self, weights: &[f32], network_max: f32) -> candle_core::Result<f32> {
@@ -187,7 +221,9 @@ impl QuantizedWeight {
         network_max: f32,
         flips: Option<&TrainingFlips>,
     ) -> Result<Tensor> {
-        let Some(scheme) = self.scheme else { return Ok(self.weight.as_tensor().clone()) };
+        let Some(scheme) = self.scheme else {
+            return Ok(self.weight.as_tensor().clone());
+        };
         let flips = flips.map(|flips| (*flips, layer));
         let tensor = if self.weight.device().is_cpu() && self.weight.dtype() == DType::F32 {
             self.fused_weight(scheme, network_max, flips)
@@ -204,8 +240,15 @@ impl QuantizedWeight {
         network_max: f32,
         flips: Option<(TrainingFlips, usize)>,
     ) -> candle_core::Result<Tensor> {
-        let range = with_values(&self.weight, |weights| Ok(self.range_under(weights, network_max)))??;
-        StraightThrough { scheme, range, flips }.apply(&self.weight, self.range.as_ref())
+        let range = with_values(&self.weight, |weights| {
+            Ok(self.range_under(weights, network_max))
+        })??;
+        StraightThrough {
+            scheme,
+            range,
+            flips,
+        }
+        .apply(&self.weight, self.range.as_ref())
     }
 
     /// As tensor operations, on any device; the fused weight is tested against it.
@@ -215,7 +258,11 @@ impl QuantizedWeight {
         network_max: f32,
         flips: Option<(TrainingFlips, usize)>,
     ) -> candle_core::Result<Tensor> {
-        let weights = self.weight.flatten_all()?.to_device(&Device::Cpu)?.to_vec1::<f32>()?;
+        let weights = self
+            .weight
+            .flatten_all()?
+            .to_device(&Device::Cpu)?
+            .to_vec1::<f32>()?;
         let range = self.range_under(&weights, network_max)?;
         let mut quantized = scheme.quantize(&weights, range);
         if let Some((flips, layer)) = flips {
@@ -234,11 +281,17 @@ impl QuantizedWeight {
     /// # Errors
     /// A tensor failure.
     pub fn stored(&self, network_max: f32) -> Result<Option<StoredWeight>> {
-        let Some(scheme) = self.scheme else { return Ok(None) };
+        let Some(scheme) = self.scheme else {
+            return Ok(None);
+        };
         let weights = self.values()?;
         let quantized = scheme.quantize(&weights, self.range_in_force(&weights, network_max)?);
         Ok(Some(StoredWeight {
-            words: quantized.codes.iter().map(|&code| scheme.format.encode(code)).collect(),
+            words: quantized
+                .codes
+                .iter()
+                .map(|&code| scheme.format.encode(code))
+                .collect(),
             step: quantized.step,
             scheme,
             shape: self.weight.dims().to_vec(),
@@ -253,9 +306,16 @@ mod tests {
     use crate::units::{Ber, Bits};
 
     fn layer(method: Method, edit: impl FnOnce(&mut QuantizerSpec)) -> QuantizedWeight {
-        let mut spec = QuantizerSpec { method, bits: Bits::new(4).unwrap(), ..QuantizerSpec::default() };
+        let mut spec = QuantizerSpec {
+            method,
+            bits: Bits::new(4).unwrap(),
+            ..QuantizerSpec::default()
+        };
         edit(&mut spec);
-        let weight = Seed(1).stream(Purpose::Test, &[]).normal_tensor(0.2, (10, 50)).unwrap();
+        let weight = Seed(1)
+            .stream(Purpose::Test, &[])
+            .normal_tensor(0.2, (10, 50))
+            .unwrap();
         QuantizedWeight::new("fc", weight, &spec).unwrap().0
     }
 
@@ -267,9 +327,17 @@ mod tests {
                 Method::Plclip => spec.plclip = Some(0.3),
                 _ => {}
             });
-            let trained = layer.training_weight(0, 1.0, None).unwrap().flatten_all().unwrap();
+            let trained = layer
+                .training_weight(0, 1.0, None)
+                .unwrap()
+                .flatten_all()
+                .unwrap();
             let stored = layer.stored(1.0).unwrap().unwrap();
-            assert_eq!(trained.to_vec1::<f32>().unwrap(), stored.values(), "{method}");
+            assert_eq!(
+                trained.to_vec1::<f32>().unwrap(),
+                stored.values(),
+                "{method}"
+            );
         }
     }
 
@@ -282,7 +350,11 @@ mod tests {
             .flat_map(|(method, bits)| [true, false].map(|signed| (method, bits, signed)))
         {
             let gradients = [ClipGradient::Ste, ClipGradient::Pwl, ClipGradient::Mad];
-            for clip_gradient in gradients.into_iter().take(if method == Method::Wcat { 3 } else { 1 }) {
+            for clip_gradient in
+                gradients
+                    .into_iter()
+                    .take(if method == Method::Wcat { 3 } else { 1 })
+            {
                 let layer = layer(method, |spec| {
                     (spec.bits, spec.signed) = (Bits::new(bits).unwrap(), signed);
                     spec.train_bit_error_rate = Ber::new(train_bit_error_rate).unwrap();
@@ -291,9 +363,14 @@ mod tests {
                     spec.plclip = (method == Method::Plclip).then_some(0.13);
                 });
                 if let Some(range) = layer.range() {
-                    let range_of =
-                        if method == Method::Lsq { 0.13 / 2f32.powi(bits as i32 - 1) } else { 0.13 };
-                    range.set(&Tensor::new(range_of, &Device::Cpu).unwrap()).unwrap();
+                    let range_of = if method == Method::Lsq {
+                        0.13 / 2f32.powi(bits as i32 - 1)
+                    } else {
+                        0.13
+                    };
+                    range
+                        .set(&Tensor::new(range_of, &Device::Cpu).unwrap())
+                        .unwrap();
                 }
                 all.push(layer);
             }
@@ -309,30 +386,58 @@ mod tests {
 
     /// Value, gradient of the weight and gradient of the range of a training weight, as bits.
     fn passed_through(layer: &QuantizedWeight, out: &Tensor) -> [Vec<u32>; 3] {
-        let upstream = Seed(2).stream(Purpose::Test, &[]).normal_tensor(1.0, (10, 50)).unwrap();
-        let gradients = (out * upstream).unwrap().sum_all().unwrap().backward().unwrap();
-        let range = layer.range().map_or(Vec::new(), |range| bits_of(gradients.get(range).unwrap()));
-        [bits_of(out), bits_of(gradients.get(layer.weight()).unwrap()), range]
+        let upstream = Seed(2)
+            .stream(Purpose::Test, &[])
+            .normal_tensor(1.0, (10, 50))
+            .unwrap();
+        let gradients = (out * upstream)
+            .unwrap()
+            .sum_all()
+            .unwrap()
+            .backward()
+            .unwrap();
+        let range = layer
+            .range()
+            .map_or(Vec::new(), |range| bits_of(gradients.get(range).unwrap()));
+        [
+            bits_of(out),
+            bits_of(gradients.get(layer.weight()).unwrap()),
+            range,
+        ]
     }
 
     #[test]
     fn the_fused_weight_gives_the_bits_of_the_plain_one() {
         for rate in [0.0, 0.1] {
-            let flips = TrainingFlips { rate, seed: Seed(3), step: 4 };
+            let flips = TrainingFlips {
+                rate,
+                seed: Seed(3),
+                step: 4,
+            };
             let flips = (rate > 0.0).then_some((flips, 2));
             for layer in layers(rate) {
                 let scheme = *layer.scheme().unwrap();
-                let fused = passed_through(&layer, &layer.fused_weight(scheme, 1.0, flips).unwrap());
-                let plain = passed_through(&layer, &layer.plain_weight(scheme, 1.0, flips).unwrap());
+                let fused =
+                    passed_through(&layer, &layer.fused_weight(scheme, 1.0, flips).unwrap());
+                let plain =
+                    passed_through(&layer, &layer.plain_weight(scheme, 1.0, flips).unwrap());
                 assert_eq!(fused[..2], plain[..2], "{scheme:?} {rate}");
                 // candle adds in this order where the machine has AVX2
                 let near = |a: &u32, b: &u32| {
-                    (f32::from_bits(*a) - f32::from_bits(*b)).abs() < 1e-4 * f32::from_bits(*b).abs()
+                    (f32::from_bits(*a) - f32::from_bits(*b)).abs()
+                        < 1e-4 * f32::from_bits(*b).abs()
                 };
                 let same = |a: &u32, b: &u32| a == b;
                 let avx2 = cfg!(target_arch = "x86_64") && std::is_x86_feature_detected!("avx2");
-                let equal = if avx2 { same as fn(&u32, &u32) -> bool } else { near };
-                assert!(fused[2].iter().zip(&plain[2]).all(|(a, b)| equal(a, b)), "{scheme:?} {rate}");
+                let equal = if avx2 {
+                    same as fn(&u32, &u32) -> bool
+                } else {
+                    near
+                };
+                assert!(
+                    fused[2].iter().zip(&plain[2]).all(|(a, b)| equal(a, b)),
+                    "{scheme:?} {rate}"
+                );
                 assert_eq!(fused[2].len(), usize::from(scheme.learns_range()));
             }
         }
@@ -343,7 +448,11 @@ mod tests {
         for layer in layers(0.0) {
             let scheme = *layer.scheme().unwrap();
             let is_nan = || {
-                let out = layer.training_weight(0, 1.0, None).unwrap().flatten_all().unwrap();
+                let out = layer
+                    .training_weight(0, 1.0, None)
+                    .unwrap()
+                    .flatten_all()
+                    .unwrap();
                 out.to_vec1::<f32>().unwrap().iter().any(|x| x.is_nan())
             };
             assert!(!is_nan(), "{scheme:?}");
@@ -351,12 +460,17 @@ mod tests {
                 let good = layer.weight().as_detached_tensor().copy().unwrap();
                 let mut values = layer.values().unwrap();
                 values[77] = bad;
-                layer.weight().set(&Tensor::from_vec(values, (10, 50), &Device::Cpu).unwrap()).unwrap();
+                layer
+                    .weight()
+                    .set(&Tensor::from_vec(values, (10, 50), &Device::Cpu).unwrap())
+                    .unwrap();
                 assert!(is_nan(), "{scheme:?} {bad}");
                 layer.weight().set(&good).unwrap();
             }
             if let Some(range) = layer.range() {
-                range.set(&Tensor::new(f32::NAN, &Device::Cpu).unwrap()).unwrap();
+                range
+                    .set(&Tensor::new(f32::NAN, &Device::Cpu).unwrap())
+                    .unwrap();
                 assert!(is_nan(), "{scheme:?}");
                 layer.stored(1.0).unwrap();
             }
@@ -387,7 +501,11 @@ mod tests {
             let out = layer.training_weight(0, 1.0, None).unwrap();
             let gradients = out.sqr().unwrap().sum_all().unwrap().backward().unwrap();
             assert!(gradients.get(layer.weight()).is_some());
-            let range = gradients.get(layer.range().unwrap()).unwrap().to_scalar::<f32>().unwrap();
+            let range = gradients
+                .get(layer.range().unwrap())
+                .unwrap()
+                .to_scalar::<f32>()
+                .unwrap();
             assert!(range != 0.0, "{method}");
         }
     }
@@ -401,7 +519,11 @@ mod tests {
         let clean = layer.stored(1.0).unwrap().unwrap().words;
         let scheme = *layer.scheme().unwrap();
         let flipped = |step| {
-            let flips = TrainingFlips { rate: 0.05, seed: Seed(3), step };
+            let flips = TrainingFlips {
+                rate: 0.05,
+                seed: Seed(3),
+                step,
+            };
             let mut codes: Vec<i16> = clean.iter().map(|&w| scheme.format.decode(w)).collect();
             flips.apply(0, &scheme, &mut codes);
             let words: Vec<Word> = codes.iter().map(|&c| scheme.format.encode(c)).collect();
@@ -421,7 +543,10 @@ mod tests {
         let skipped = layer(Method::Normal, |spec| spec.skip = vec!["f*".into()]);
         assert!(skipped.stored(1.0).unwrap().is_none());
         let float = layer(Method::Normal, |spec| spec.bits = Bits::FLOAT);
-        assert_eq!(float.training_weight(0, 1.0, None).unwrap().dims(), [10, 50]);
+        assert_eq!(
+            float.training_weight(0, 1.0, None).unwrap().dims(),
+            [10, 50]
+        );
         assert!(float.scheme().is_none());
     }
 }

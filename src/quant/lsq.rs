@@ -28,9 +28,22 @@ pub(super) struct Slope {
 impl Slope {
     /// `step` is above 0.
     pub(super) fn new(scheme: &Scheme, n: usize, step: f32) -> Self {
-        let (low, high) = (f32::from(scheme.format.min()), f32::from(scheme.format.max()));
-        let scale = if scheme.grad_scale { 1.0 / (n as f32 * high).sqrt() } else { 1.0 };
-        Self { rounding: scheme.rounding(step, step), step, low, high, scale }
+        let (low, high) = (
+            f32::from(scheme.format.min()),
+            f32::from(scheme.format.max()),
+        );
+        let scale = if scheme.grad_scale {
+            1.0 / (n as f32 * high).sqrt()
+        } else {
+            1.0
+        };
+        Self {
+            rounding: scheme.rounding(step, step),
+            step,
+            low,
+            high,
+            scale,
+        }
     }
 
     #[inline(always)]
@@ -47,7 +60,11 @@ impl Slope {
     pub(super) fn to_step(self, weight: f32) -> f32 {
         let v = weight / self.step;
         let inside = (self.rounding.code(weight) - v) * self.scale;
-        let low = if v < self.low { self.low * self.scale } else { inside };
+        let low = if v < self.low {
+            self.low * self.scale
+        } else {
+            inside
+        };
         if v > self.high {
             self.high * self.scale
         } else {
@@ -59,7 +76,10 @@ impl Slope {
 /// Slopes of all weights; the step has none where it is 0.
 pub(super) fn slopes(scheme: &Scheme, weights: &[f32], step: f32) -> Slopes {
     if step <= 0.0 {
-        return Slopes { weight: None, range: Some(vec![0.0; weights.len()]) };
+        return Slopes {
+            weight: None,
+            range: Some(vec![0.0; weights.len()]),
+        };
     }
     let slope = Slope::new(scheme, weights.len(), step);
     Slopes {
@@ -77,8 +97,12 @@ mod tests {
     #[test]
     fn slopes_follow_the_rule_inside_at_and_outside_the_bounds() {
         let format = CodeFormat::new(Bits::new(3).unwrap(), true).unwrap();
-        let scheme =
-            Scheme { method: Method::Lsq, format, clip_gradient: ClipGradient::Ste, grad_scale: false };
+        let scheme = Scheme {
+            method: Method::Lsq,
+            format,
+            clip_gradient: ClipGradient::Ste,
+            grad_scale: false,
+        };
         let slopes = slopes(&scheme, &[0.75, 3.0, 3.5, -4.0, -4.5], 1.0);
         assert_eq!(slopes.weight.unwrap(), [1.0, 1.0, 0.0, 1.0, 0.0]);
         assert_eq!(slopes.range.unwrap(), [0.25, 0.0, 3.0, 0.0, -4.0]);
@@ -87,12 +111,19 @@ mod tests {
     #[test]
     fn the_whole_step_gradient_is_scaled() {
         let format = CodeFormat::new(Bits::new(3).unwrap(), true).unwrap();
-        let scheme =
-            |grad_scale| Scheme { method: Method::Lsq, format, clip_gradient: ClipGradient::Ste, grad_scale };
+        let scheme = |grad_scale| Scheme {
+            method: Method::Lsq,
+            format,
+            clip_gradient: ClipGradient::Ste,
+            grad_scale,
+        };
         let weights = [0.75, 3.5, -4.5, 0.2];
         let plain = slopes(&scheme(false), &weights, 1.0).range.unwrap();
         let scaled = slopes(&scheme(true), &weights, 1.0).range.unwrap();
         let factor = 1.0 / (4.0f32 * 3.0).sqrt();
-        assert!(plain.iter().zip(&scaled).all(|(p, s)| (p * factor - s).abs() < 1e-7));
+        assert!(plain
+            .iter()
+            .zip(&scaled)
+            .all(|(p, s)| (p * factor - s).abs() < 1e-7));
     }
 }

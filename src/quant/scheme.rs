@@ -29,7 +29,10 @@ pub struct Quantized {
 impl Quantized {
     /// Dequantised weights.
     pub fn values(&self) -> Vec<f32> {
-        self.codes.iter().map(|&code| f32::from(code) * self.step).collect()
+        self.codes
+            .iter()
+            .map(|&code| f32::from(code) * self.step)
+            .collect()
     }
 }
 
@@ -61,7 +64,10 @@ impl Scheme {
     pub fn quantize(&self, weights: &[f32], range: f32) -> Quantized {
         let step = self.step(weights, range);
         let rounding = self.rounding(range, step);
-        Quantized { codes: weights.iter().map(|&w| rounding.code(w) as i16).collect(), step }
+        Quantized {
+            codes: weights.iter().map(|&w| rounding.code(w) as i16).collect(),
+            step,
+        }
     }
 
     /// How weights become codes under a range and its step.
@@ -82,7 +88,10 @@ impl Scheme {
     /// Slopes of the dequantised weights under a range.
     pub fn slopes(&self, weights: &[f32], range: f32) -> Slopes {
         match self.method {
-            Method::Normal => Slopes { weight: None, range: None },
+            Method::Normal => Slopes {
+                weight: None,
+                range: None,
+            },
             Method::Lsq => lsq::slopes(self, weights, range),
             Method::Wcat => wcat::slopes(self, weights, range),
             Method::Wclip | Method::Plclip => wclip::slopes(weights, range),
@@ -167,7 +176,12 @@ mod tests {
             for bits in 1..=8 {
                 for signed in [true, false] {
                     let format = CodeFormat::new(Bits::new(bits).unwrap(), signed).unwrap();
-                    all.push(Scheme { method, format, clip_gradient: ClipGradient::Mad, grad_scale: true });
+                    all.push(Scheme {
+                        method,
+                        format,
+                        clip_gradient: ClipGradient::Mad,
+                        grad_scale: true,
+                    });
                 }
             }
         }
@@ -185,7 +199,10 @@ mod tests {
                     assert!(values.iter().all(|&v| v == 0.0), "{scheme:?} {range}");
                 }
                 if let Some(slopes) = scheme.slopes(&weights, range).range {
-                    assert!(slopes.iter().all(|&s| s == 0.0) || sign, "{scheme:?} {range}");
+                    assert!(
+                        slopes.iter().all(|&s| s == 0.0) || sign,
+                        "{scheme:?} {range}"
+                    );
                 }
             }
         }
@@ -197,7 +214,11 @@ mod tests {
         for scheme in schemes() {
             let quantized = scheme.quantize(&weights, 0.7);
             for &code in &quantized.codes {
-                assert_eq!(scheme.format.decode(scheme.format.encode(code)), code, "{scheme:?}");
+                assert_eq!(
+                    scheme.format.decode(scheme.format.encode(code)),
+                    code,
+                    "{scheme:?}"
+                );
             }
         }
     }
@@ -205,10 +226,16 @@ mod tests {
     #[test]
     fn halves_round_to_even() {
         let format = CodeFormat::new(Bits::new(4).unwrap(), true).unwrap();
-        let scheme =
-            Scheme { method: Method::Lsq, format, clip_gradient: ClipGradient::Ste, grad_scale: true };
+        let scheme = Scheme {
+            method: Method::Lsq,
+            format,
+            clip_gradient: ClipGradient::Ste,
+            grad_scale: true,
+        };
         assert_eq!(
-            scheme.quantize(&[0.5, 1.5, 2.5, -0.5, -1.5, 99.0, -99.0], 1.0).codes,
+            scheme
+                .quantize(&[0.5, 1.5, 2.5, -0.5, -1.5, 99.0, -99.0], 1.0)
+                .codes,
             [0, 2, 2, 0, -2, 7, -8]
         );
     }

@@ -38,8 +38,16 @@ impl Search<'_> {
         points.truncate(REFINED);
         let start = 2.0 * mean_abs(self.weights) * lsq::root_of_levels(self.scheme.format);
         points.push(self.descend(start, &table));
-        let refined = points.into_iter().map(|point| self.polish(point, top / GRID as f32, &table));
-        refined.fold((top, f64::INFINITY), |best, next| if next.1 < best.1 { next } else { best })
+        let refined = points
+            .into_iter()
+            .map(|point| self.polish(point, top / GRID as f32, &table));
+        refined.fold((top, f64::INFINITY), |best, next| {
+            if next.1 < best.1 {
+                next
+            } else {
+                best
+            }
+        })
     }
 
     /// Range beyond which clipping can gain nothing, relative to the largest weight: `+α` has no signed code.
@@ -110,10 +118,20 @@ impl Search<'_> {
             let reflected = value(2.0 * best.0 - worst.0);
             if reflected.1 < best.1 {
                 let expanded = value(3.0 * best.0 - 2.0 * worst.0);
-                worst = if expanded.1 < reflected.1 { expanded } else { reflected };
+                worst = if expanded.1 < reflected.1 {
+                    expanded
+                } else {
+                    reflected
+                };
             } else {
-                let inside =
-                    value(0.5 * (best.0 + if reflected.1 < worst.1 { reflected.0 } else { worst.0 }));
+                let inside = value(
+                    0.5 * (best.0
+                        + if reflected.1 < worst.1 {
+                            reflected.0
+                        } else {
+                            worst.0
+                        }),
+                );
                 worst = if inside.1 < worst.1.min(reflected.1) {
                     inside
                 } else {
@@ -171,7 +189,11 @@ impl Search<'_> {
 /// Mean squared difference between the weights and what is read of their codes, in expectation over
 /// independent flips of each stored bit at `bit_error_rate`; exact, over all `2^b` patterns.
 pub fn expected_error(scheme: &Scheme, weights: &[f32], range: f32, bit_error_rate: f64) -> f64 {
-    let search = Search { scheme, weights, bit_error_rate };
+    let search = Search {
+        scheme,
+        weights,
+        bit_error_rate,
+    };
     search.error(range, &search.moments())
 }
 
@@ -185,7 +207,12 @@ mod tests {
 
     fn wcat(bits: u64, signed: bool) -> Scheme {
         let format = CodeFormat::new(Bits::new(bits).unwrap(), signed).unwrap();
-        Scheme { method: Method::Wcat, format, clip_gradient: ClipGradient::Ste, grad_scale: true }
+        Scheme {
+            method: Method::Wcat,
+            format,
+            clip_gradient: ClipGradient::Ste,
+            grad_scale: true,
+        }
     }
 
     fn weights() -> Vec<f32> {
@@ -198,7 +225,11 @@ mod tests {
         for bits in 1..=8 {
             let (scheme, weights) = (wcat(bits, true), weights());
             let values = scheme.quantize(&weights, 0.2).values();
-            let plain: f64 = weights.iter().zip(&values).map(|(w, v)| f64::from(w - v).powi(2)).sum();
+            let plain: f64 = weights
+                .iter()
+                .zip(&values)
+                .map(|(w, v)| f64::from(w - v).powi(2))
+                .sum();
             let error = expected_error(&scheme, &weights, 0.2, 0.0);
             assert!((error - plain / 300.0).abs() < 1e-9, "{bits}: {error}");
         }
@@ -218,12 +249,16 @@ mod tests {
                         word = flip(word, bit);
                     }
                 }
-                sum += f64::from(w - f32::from(scheme.format.decode(word)) * quantized.step).powi(2);
+                sum +=
+                    f64::from(w - f32::from(scheme.format.decode(word)) * quantized.step).powi(2);
             }
         }
         let simulated = sum / f64::from(runs) / 300.0;
         let exact = expected_error(&scheme, &weights, 0.2, 0.1);
-        assert!((simulated / exact - 1.0).abs() < 0.02, "{simulated} {exact}");
+        assert!(
+            (simulated / exact - 1.0).abs() < 0.02,
+            "{simulated} {exact}"
+        );
     }
 
     #[test]
@@ -232,14 +267,21 @@ mod tests {
         for (bits, signed) in [(1, true), (2, true), (3, false), (4, true), (8, true)] {
             for rate in [0.0, 0.01] {
                 let scheme = wcat(bits, signed);
-                let (range, error) =
-                    Search { scheme: &scheme, weights: &weights, bit_error_rate: rate }.minimum();
+                let (range, error) = Search {
+                    scheme: &scheme,
+                    weights: &weights,
+                    bit_error_rate: rate,
+                }
+                .minimum();
                 assert_eq!(error, expected_error(&scheme, &weights, range, rate));
                 let top = 2.0 * max_abs(&weights);
-                let scan =
-                    (1..20_000).map(|i| expected_error(&scheme, &weights, top * i as f32 / 20_000.0, rate));
+                let scan = (1..20_000)
+                    .map(|i| expected_error(&scheme, &weights, top * i as f32 / 20_000.0, rate));
                 let least = scan.fold(f64::INFINITY, f64::min);
-                assert!(error <= least * (1.0 + 1e-9), "{bits} bits {rate}: {error} above {least}");
+                assert!(
+                    error <= least * (1.0 + 1e-9),
+                    "{bits} bits {rate}: {error} above {least}"
+                );
             }
         }
     }

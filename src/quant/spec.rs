@@ -8,7 +8,9 @@ use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, fmt, str::FromStr};
 
 /// Method of quantisation.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Method {
     /// Step from the largest weight; the baseline.
@@ -26,7 +28,13 @@ pub enum Method {
 
 impl Method {
     /// Every method.
-    pub const ALL: [Self; 5] = [Self::Normal, Self::Lsq, Self::Wcat, Self::Wclip, Self::Plclip];
+    pub const ALL: [Self; 5] = [
+        Self::Normal,
+        Self::Lsq,
+        Self::Wcat,
+        Self::Wclip,
+        Self::Plclip,
+    ];
 
     /// The word used in files and tables.
     pub fn name(self) -> &'static str {
@@ -54,13 +62,16 @@ impl fmt::Display for Method {
 impl FromStr for Method {
     type Err = Error;
     fn from_str(text: &str) -> Result<Self> {
-        Self::ALL.into_iter().find(|m| m.name() == text).ok_or_else(|| {
-            Error::argument(
-                "quantisation method",
-                "one of normal, lsq, wcat, wclip, plclip",
-                format!("`{text}`"),
-            )
-        })
+        Self::ALL
+            .into_iter()
+            .find(|m| m.name() == text)
+            .ok_or_else(|| {
+                Error::argument(
+                    "quantisation method",
+                    "one of normal, lsq, wcat, wclip, plclip",
+                    format!("`{text}`"),
+                )
+            })
     }
 }
 
@@ -161,16 +172,28 @@ impl QuantizerSpec {
         self.fixed_range(self.plclip, "plclip", Plclip)?;
         if self.init_bit_error_rate.is_some() && self.init != Some(Init::NoisyMse) {
             let expected = "to be left out unless `init` is `noisy_mse`";
-            return Err(Error::argument("quantizer.init_bit_error_rate", expected, "a value"));
+            return Err(Error::argument(
+                "quantizer.init_bit_error_rate",
+                expected,
+                "a value",
+            ));
         }
         if self.init == Some(Init::Sawb) && ![2, 4, 8].contains(&self.bits.get()) {
             let found = format!("`sawb` with {} bits", self.bits);
-            return Err(Error::argument("quantizer.init", "`sawb` with 2, 4 or 8 bits only", found));
+            return Err(Error::argument(
+                "quantizer.init",
+                "`sawb` with 2, 4 or 8 bits only",
+                found,
+            ));
         }
         if self.bits.is_float() && self.train_bit_error_rate > Ber::ZERO {
             let expected = "0 for float weights (bits: 32), which store no codes";
             let found = self.train_bit_error_rate.to_string();
-            return Err(Error::argument("quantizer.train_bit_error_rate", expected, found));
+            return Err(Error::argument(
+                "quantizer.train_bit_error_rate",
+                expected,
+                found,
+            ));
         }
         self.skipped()?;
         self.check_layer_bits()
@@ -189,7 +212,11 @@ impl QuantizerSpec {
                 return Err(Error::argument(key, expected, "32"));
             }
             if self.init == Some(Init::Sawb) && ![2, 4, 8].contains(&bits.get()) {
-                return Err(Error::argument(key, "2, 4 or 8 with `init: sawb`", bits.to_string()));
+                return Err(Error::argument(
+                    key,
+                    "2, 4 or 8 with `init: sawb`",
+                    bits.to_string(),
+                ));
             }
         }
         Ok(())
@@ -215,9 +242,11 @@ impl QuantizerSpec {
                 "the clipping range, a number above 0",
                 format!("nothing, with method `{method}`"),
             )),
-            Some(x) if !(f64::from(f32::MIN_POSITIVE)..=1e6).contains(&x) => {
-                Err(Error::argument(format!("quantizer.{key}"), "a number above 0", x.to_string()))
-            }
+            Some(x) if !(f64::from(f32::MIN_POSITIVE)..=1e6).contains(&x) => Err(Error::argument(
+                format!("quantizer.{key}"),
+                "a number above 0",
+                x.to_string(),
+            )),
             _ => Ok(()),
         }
     }
@@ -244,7 +273,9 @@ impl QuantizerSpec {
     /// # Errors
     /// As [`Self::check`]; a layer that several globs of `layer_bits` match.
     pub fn scheme_of(&self, layer: &str) -> Result<Option<Scheme>> {
-        let Some(scheme) = self.scheme()? else { return Ok(None) };
+        let Some(scheme) = self.scheme()? else {
+            return Ok(None);
+        };
         if self.skipped()?.is_match(layer) {
             return Ok(None);
         }
@@ -252,12 +283,19 @@ impl QuantizerSpec {
         match globs.matches(layer).as_slice() {
             [] => Ok(Some(scheme)),
             [one] => match self.layer_bits.values().nth(*one) {
-                Some(bits) => Ok(Some(Scheme { format: CodeFormat::new(*bits, self.signed)?, ..scheme })),
+                Some(bits) => Ok(Some(Scheme {
+                    format: CodeFormat::new(*bits, self.signed)?,
+                    ..scheme
+                })),
                 None => Ok(Some(scheme)),
             },
             several => {
                 let expected = format!("at most one glob that matches the layer {layer}");
-                Err(Error::argument("quantizer.layer_bits", expected, several.len().to_string()))
+                Err(Error::argument(
+                    "quantizer.layer_bits",
+                    expected,
+                    several.len().to_string(),
+                ))
             }
         }
     }
@@ -283,7 +321,10 @@ impl QuantizerSpec {
 
     /// The initialisation of WCAT's range and the bit error rate that `noisy_mse` expects.
     pub fn initialisation(&self) -> (Init, f64) {
-        (self.init.unwrap_or_default(), self.init_bit_error_rate.map_or(NOISY_MSE_BER, Ber::get))
+        (
+            self.init.unwrap_or_default(),
+            self.init_bit_error_rate.map_or(NOISY_MSE_BER, Ber::get),
+        )
     }
 
     /// Tests layer names against `skip`.
@@ -296,7 +337,10 @@ impl QuantizerSpec {
 }
 
 /// Globs over layer names, in order.
-fn matchers<'a>(key: &str, globs: impl IntoIterator<Item = &'a String>) -> Result<globset::GlobSet> {
+fn matchers<'a>(
+    key: &str,
+    globs: impl IntoIterator<Item = &'a String>,
+) -> Result<globset::GlobSet> {
     let wrong = |e: globset::Error| Error::argument(key, "globs over layer names", e.to_string());
     let mut set = globset::GlobSetBuilder::new();
     for glob in globs {
@@ -310,7 +354,11 @@ mod tests {
     use super::*;
 
     fn spec(method: Method) -> QuantizerSpec {
-        QuantizerSpec { method, bits: Bits::new(4).unwrap(), ..QuantizerSpec::default() }
+        QuantizerSpec {
+            method,
+            bits: Bits::new(4).unwrap(),
+            ..QuantizerSpec::default()
+        }
     }
 
     #[test]
@@ -355,23 +403,34 @@ mod tests {
             assert_eq!(method.name().parse::<Method>().unwrap(), method);
         }
         let error = "wact".parse::<Method>().unwrap_err().to_string();
-        assert!(error.contains("normal, lsq, wcat, wclip, plclip"), "{error}");
+        assert!(
+            error.contains("normal, lsq, wcat, wclip, plclip"),
+            "{error}"
+        );
     }
 
     #[test]
     fn layers_have_the_width_of_the_glob_that_matches_them() {
         let mut mixed = spec(Method::Wcat);
-        mixed.layer_bits =
-            [("conv*", 8), ("fc1", 2)].map(|(glob, bits)| (glob.to_owned(), Bits::new(bits).unwrap())).into();
+        mixed.layer_bits = [("conv*", 8), ("fc1", 2)]
+            .map(|(glob, bits)| (glob.to_owned(), Bits::new(bits).unwrap()))
+            .into();
         mixed.skip = vec!["fc3".into()];
         mixed.check().unwrap();
-        let widths = ["conv1", "fc1", "fc2", "fc3"]
-            .map(|layer| mixed.scheme_of(layer).unwrap().map(|scheme| scheme.format.bits()));
+        let widths = ["conv1", "fc1", "fc2", "fc3"].map(|layer| {
+            mixed
+                .scheme_of(layer)
+                .unwrap()
+                .map(|scheme| scheme.format.bits())
+        });
         assert_eq!(widths, [Some(8), Some(2), Some(4), None]);
         assert_eq!(mixed.label(), "wcat-mixed");
         mixed.layer_bits.insert("*1".into(), Bits::new(3).unwrap());
         let error = mixed.scheme_of("conv1").unwrap_err().to_string();
-        assert!(error.contains("at most one glob that matches the layer conv1, found 2"), "{error}");
+        assert!(
+            error.contains("at most one glob that matches the layer conv1, found 2"),
+            "{error}"
+        );
         for (glob, bits, overall) in [("conv[", 4, 4), ("a", 32, 4), ("a", 4, 32)] {
             let wrong = QuantizerSpec {
                 bits: Bits::new(overall).unwrap(),

@@ -14,7 +14,8 @@ pub(super) fn straight_through(
     range: Option<&Var>,
 ) -> Result<Tensor> {
     let (shape, device) = (weight.shape(), weight.device());
-    let on_device = |values: Vec<f32>| Tensor::from_vec(values, shape, &Device::Cpu)?.to_device(device);
+    let on_device =
+        |values: Vec<f32>| Tensor::from_vec(values, shape, &Device::Cpu)?.to_device(device);
     let still = (weight.as_tensor() - weight.detach())?;
     let still = match slopes.weight {
         Some(slopes) => (still * on_device(slopes)?)?,
@@ -36,12 +37,26 @@ mod tests {
     fn values_are_exact_and_gradients_are_the_slopes() {
         let weight = Var::new(&[1f32, 2.0, 3.0], &Device::Cpu).unwrap();
         let range = Var::new(0.5f32, &Device::Cpu).unwrap();
-        let slopes = Slopes { weight: Some(vec![1.0, 0.0, 0.5]), range: Some(vec![0.0, 1.0, -2.0]) };
+        let slopes = Slopes {
+            weight: Some(vec![1.0, 0.0, 0.5]),
+            range: Some(vec![0.0, 1.0, -2.0]),
+        };
         let out = straight_through(vec![0.3, 0.7, -0.9], slopes, &weight, Some(&range)).unwrap();
         assert_eq!(out.to_vec1::<f32>().unwrap(), [0.3, 0.7, -0.9]);
         let upstream = Tensor::new(&[10f32, 20.0, 30.0], &Device::Cpu).unwrap();
-        let gradients = (out * upstream).unwrap().sum_all().unwrap().backward().unwrap();
-        assert_eq!(gradients.get(&weight).unwrap().to_vec1::<f32>().unwrap(), [10.0, 0.0, 15.0]);
-        assert_eq!(gradients.get(&range).unwrap().to_scalar::<f32>().unwrap(), -40.0);
+        let gradients = (out * upstream)
+            .unwrap()
+            .sum_all()
+            .unwrap()
+            .backward()
+            .unwrap();
+        assert_eq!(
+            gradients.get(&weight).unwrap().to_vec1::<f32>().unwrap(),
+            [10.0, 0.0, 15.0]
+        );
+        assert_eq!(
+            gradients.get(&range).unwrap().to_scalar::<f32>().unwrap(),
+            -40.0
+        );
     }
 }

@@ -6,7 +6,11 @@ use crate::code::CodeFormat;
 
 /// `α / 2^(b-1)` signed, `α / (2^b - 1)` unsigned; not differentiated.
 pub(super) fn step(range: f32, format: CodeFormat) -> f32 {
-    let levels = if format.signed() { 1u32 << (format.bits() - 1) } else { (1 << format.bits()) - 1 };
+    let levels = if format.signed() {
+        1u32 << (format.bits() - 1)
+    } else {
+        (1 << format.bits()) - 1
+    };
     range / levels as f32
 }
 
@@ -18,7 +22,10 @@ pub(super) fn slopes(scheme: &Scheme, weights: &[f32], range: f32) -> Slopes {
         ClipGradient::Pwl => Some(weights.iter().map(|&w| inside(w, range)).collect()),
         ClipGradient::Mad => Some(weights.iter().map(|&w| fading(w, range)).collect()),
     };
-    Slopes { weight, range: Some(weights.iter().map(|&w| side(w, range, scale)).collect()) }
+    Slopes {
+        weight,
+        range: Some(weights.iter().map(|&w| side(w, range, scale)).collect()),
+    }
 }
 
 /// `1/√n`, or 1 where gradients are not scaled.
@@ -71,20 +78,41 @@ mod tests {
 
     fn run(clip_gradient: ClipGradient, grad_scale: bool) -> Slopes {
         let format = CodeFormat::new(Bits::new(4).unwrap(), true).unwrap();
-        slopes(&Scheme { method: Method::Wcat, format, clip_gradient, grad_scale }, &WEIGHTS, 0.5)
+        slopes(
+            &Scheme {
+                method: Method::Wcat,
+                format,
+                clip_gradient,
+                grad_scale,
+            },
+            &WEIGHTS,
+            0.5,
+        )
     }
 
     #[test]
     fn weight_slopes_follow_the_clip_gradient_with_inclusive_bounds() {
         assert_eq!(run(ClipGradient::Ste, true).weight, None);
-        assert_eq!(run(ClipGradient::Pwl, true).weight.unwrap(), [1.0, 1.0, 1.0, 0.0, 1.0, 0.0]);
-        assert_eq!(run(ClipGradient::Mad, true).weight.unwrap(), [1.0, 1.0, 1.0, 0.5, 1.0, 0.25]);
+        assert_eq!(
+            run(ClipGradient::Pwl, true).weight.unwrap(),
+            [1.0, 1.0, 1.0, 0.0, 1.0, 0.0]
+        );
+        assert_eq!(
+            run(ClipGradient::Mad, true).weight.unwrap(),
+            [1.0, 1.0, 1.0, 0.5, 1.0, 0.25]
+        );
     }
 
     #[test]
     fn the_range_is_pulled_by_weights_beyond_it_alone() {
-        assert_eq!(run(ClipGradient::Ste, false).range.unwrap(), [0.0, 0.0, 0.0, 1.0, 0.0, -1.0]);
+        assert_eq!(
+            run(ClipGradient::Ste, false).range.unwrap(),
+            [0.0, 0.0, 0.0, 1.0, 0.0, -1.0]
+        );
         let scale = 1.0 / 6.0f32.sqrt();
-        assert_eq!(run(ClipGradient::Ste, true).range.unwrap(), [0.0, 0.0, 0.0, scale, 0.0, -scale]);
+        assert_eq!(
+            run(ClipGradient::Ste, true).range.unwrap(),
+            [0.0, 0.0, 0.0, scale, 0.0, -scale]
+        );
     }
 }

@@ -15,11 +15,20 @@ pub(super) fn ground(saving: &Saving) -> Option<&Summary> {
 pub(super) fn beyond<'a>(saving: &'a Saving, summaries: &'a [Summary]) -> Option<&'a Summary> {
     let limit = ground(saving).map_or(f64::INFINITY, |s| s.design.energy_relative);
     let names = groups_of(summaries);
-    let own = summaries.iter().zip(names).filter(|(_, name)| *name == saving.method).map(|(s, _)| s);
-    let reaches =
-        |s: &&Summary| extrapolated(s) && s.mean >= saving.target && s.design.energy_relative < limit;
+    let own = summaries
+        .iter()
+        .zip(names)
+        .filter(|(_, name)| *name == saving.method)
+        .map(|(s, _)| s);
+    let reaches = |s: &&Summary| {
+        extrapolated(s) && s.mean >= saving.target && s.design.energy_relative < limit
+    };
     let all = own.chain(saving.cheapest.as_ref()).filter(reaches);
-    all.min_by(|a, b| a.design.energy_relative.total_cmp(&b.design.energy_relative))
+    all.min_by(|a, b| {
+        a.design
+            .energy_relative
+            .total_cmp(&b.design.energy_relative)
+    })
 }
 
 /// Lead sentence, tables by loss and by yield, and what stands on extrapolated ground.
@@ -29,7 +38,8 @@ pub(super) fn answer(report: &Report) -> String {
         return "<p>The run holds no design point, so there is nothing to answer yet.</p>\n".into();
     }
     if pareto.savings.is_empty() {
-        return "<p>No target accuracy was set, so no voltage can be named; see the figures.</p>\n".into();
+        return "<p>No target accuracy was set, so no voltage can be named; see the figures.</p>\n"
+            .into();
     }
     let mut out = format!("<p class=\"lead\">{}</p>\n", escape(&lead(pareto)));
     out += &answers::losses(report);
@@ -53,14 +63,21 @@ pub(super) fn answer(report: &Report) -> String {
 /// The best method at a loss of one point, or at the loss nearest to it.
 fn lead(pareto: &Pareto) -> String {
     let off = |s: &Saving| (s.loss - 0.01).abs();
-    let Some(nearest) = pareto.savings.iter().min_by(|a, b| off(a).total_cmp(&off(b))) else {
+    let Some(nearest) = pareto
+        .savings
+        .iter()
+        .min_by(|a, b| off(a).total_cmp(&off(b)))
+    else {
         return String::new();
     };
     let loss = nearest.loss;
     let same = pareto.savings.iter().filter(|s| s.loss == loss);
     let reached = same.filter_map(|s| ground(s).map(|point| (s, point)));
     let best = reached.min_by(|(_, a), (_, b)| {
-        let energy = a.design.energy_relative.total_cmp(&b.design.energy_relative);
+        let energy = a
+            .design
+            .energy_relative
+            .total_cmp(&b.design.energy_relative);
         energy.then(b.mean.total_cmp(&a.mean))
     });
     let target = match &pareto.baseline {
@@ -72,7 +89,9 @@ fn lead(pareto: &Pareto) -> String {
         None => format!("{} accuracy", per_cent(nearest.target)),
     };
     let Some((saving, point)) = best else {
-        return format!("No method keeps {target} at any swept voltage whose bit error rate was measured.");
+        return format!(
+            "No method keeps {target} at any swept voltage whose bit error rate was measured."
+        );
     };
     let mut text = format!(
         "{} at {} keeps {target} down to {} (bit error rate {}): {} of weight-memory energy against 8 bit at the error-free voltage",
@@ -89,7 +108,10 @@ fn lead(pareto: &Pareto) -> String {
                     format!(", as much as the cheapest {baseline} point that keeps it")
                 }
                 share => {
-                    format!(", and {} against the cheapest {baseline} point that keeps it", change(share))
+                    format!(
+                        ", and {} against the cheapest {baseline} point that keeps it",
+                        change(share)
+                    )
                 }
             };
         }

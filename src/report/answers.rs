@@ -11,15 +11,22 @@ use crate::table::{Answer, Ends, Question, Reach, Spread, Summary};
 /// they are needed to tell them apart.
 fn label(answer: &Answer, all: &[Answer]) -> String {
     let own = &answer.ladder;
-    let alike = |other: &&Answer| (&other.ladder.method, other.ladder.bits) == (&own.method, own.bits);
+    let alike =
+        |other: &&Answer| (&other.ladder.method, other.ladder.bits) == (&own.method, own.bits);
     let differ = |of: fn(&Answer) -> &str| all.iter().any(|other| of(other) != of(answer));
     let mut text = format!("{} at {}", own.method, width(own.bits));
-    if all.iter().filter(alike).any(|other| other.ladder.model != own.model) {
+    if all
+        .iter()
+        .filter(alike)
+        .any(|other| other.ladder.model != own.model)
+    {
         text += &format!(", {}", own.model);
     }
-    for of in
-        [(|a| a.ladder.memory.as_str()) as fn(&Answer) -> &str, |a| &a.ladder.array, |a| &a.ladder.protection]
-    {
+    for of in [
+        (|a| a.ladder.memory.as_str()) as fn(&Answer) -> &str,
+        |a| &a.ladder.array,
+        |a| &a.ladder.protection,
+    ] {
         if differ(of) {
             text += &format!(", {}", of(answer));
         }
@@ -50,7 +57,8 @@ fn span(ends: Ends, lower: bool, write: impl Fn(f64) -> String) -> Cell {
 }
 
 fn volts(answer: &Answer) -> Cell {
-    let at_end = answer.voltage_ends.low.is_some() && answer.voltage_ends.low == answer.ladder.lowest;
+    let at_end =
+        answer.voltage_ends.low.is_some() && answer.voltage_ends.low == answer.ladder.lowest;
     span(answer.voltage_ends, at_end, number)
 }
 
@@ -65,7 +73,10 @@ pub(super) fn losses(report: &Report) -> String {
         Question::Loss { loss, target } => Some((answer, loss, target)),
         Question::Yield { .. } => None,
     });
-    let baseline = answers.iter().find_map(|answer| answer.baseline.as_deref()).unwrap_or("baseline");
+    let baseline = answers
+        .iter()
+        .find_map(|answer| answer.baseline.as_deref())
+        .unwrap_or("baseline");
     let to = format!("Saving to {baseline} (%)");
     let head = head(&[
         ("Method", true),
@@ -86,7 +97,11 @@ pub(super) fn losses(report: &Report) -> String {
         let first = last.is_some_and(|last| last != loss);
         last = Some(loss);
         let of = |f: &dyn Fn(&Summary) -> Cell| answer.point.as_ref().map_or(Cell::None, f);
-        let mark = if is_marked(report, answer, loss) { " †" } else { "" };
+        let mark = if is_marked(report, answer, loss) {
+            " †"
+        } else {
+            ""
+        };
         let per_cent = |ends| span(ends, false, percent);
         let cells = [
             Cell::Text(label(answer, answers)),
@@ -107,7 +122,10 @@ pub(super) fn losses(report: &Report) -> String {
     if rows.is_empty() {
         return rows;
     }
-    let subset = report.summaries.iter().any(|s| !s.image_sample().is_whole());
+    let subset = report
+        .summaries
+        .iter()
+        .any(|s| !s.image_sample().is_whole());
     let caption = format!(
         "The lowest swept voltage from which on, upward, every swept voltage keeps the mean accuracy. Voltages between \
          the swept ones are not guessed, so the ends of the intervals are swept voltages too; \"at or below\" and ≤ say \
@@ -121,13 +139,18 @@ pub(super) fn losses(report: &Report) -> String {
 /// Whether a cheaper point of the same ladder reaches the same target on extrapolated ground.
 fn is_marked(report: &Report, answer: &Answer, loss: f64) -> bool {
     let own = &answer.ladder;
-    report.pareto.savings.iter().filter(|saving| saving.loss == loss).any(|saving| {
-        beyond(saving, &report.summaries).is_some_and(|point| {
-            let d = &point.design;
-            (&d.model, &d.memory, &d.array, &d.protection)
-                == (&own.model, &own.memory, &own.array, &own.protection)
+    report
+        .pareto
+        .savings
+        .iter()
+        .filter(|saving| saving.loss == loss)
+        .any(|saving| {
+            beyond(saving, &report.summaries).is_some_and(|point| {
+                let d = &point.design;
+                (&d.model, &d.memory, &d.array, &d.protection)
+                    == (&own.model, &own.memory, &own.array, &own.protection)
+            })
         })
-    })
 }
 
 /// Lowest voltage of each model at each yield.
@@ -163,8 +186,10 @@ pub(super) fn yields(report: &Report) -> String {
             None => Cell::None,
         };
         let of_yield = |f: &dyn Fn(Spread) -> Cell| of(&|p| p.spread.map_or(Cell::None, f));
-        let interval =
-            |s: Spread| Ends { low: Some(s.yield_interval.low), high: Some(s.yield_interval.high) };
+        let interval = |s: Spread| Ends {
+            low: Some(s.yield_interval.low),
+            high: Some(s.yield_interval.high),
+        };
         let cells = [
             Cell::Text(label(answer, answers)),
             Cell::Number(percent(asked)),
@@ -176,7 +201,9 @@ pub(super) fn yields(report: &Report) -> String {
             shown,
             of(&|p| energy(p.design.energy_relative)),
             share(answer.saving_to_reference()),
-            answer.guard_voltage.map_or(Cell::None, |v| Cell::Number(number(v))),
+            answer
+                .guard_voltage
+                .map_or(Cell::None, |v| Cell::Number(number(v))),
             answer.guard_energy.map_or(Cell::None, energy),
         ];
         rows += &row(&cells, first);

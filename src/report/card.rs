@@ -66,16 +66,23 @@ pub fn card_markdown(card: &ModelCard) -> String {
         text += &format!("| training | {} |\n", words.join("; "));
     }
     if let Some(validation) = validation {
-        text += &format!("| accuracy, validation split | {} % |\n", accuracy(validation));
+        text += &format!(
+            "| accuracy, validation split | {} % |\n",
+            accuracy(validation)
+        );
     }
     if let Some((images, clean)) = &card.clean {
-        text += &format!("| accuracy, {images}, no faults | {} % |\n", accuracy(*clean));
+        text += &format!(
+            "| accuracy, {images}, no faults | {} % |\n",
+            accuracy(*clean)
+        );
     }
     for (run, means) in &card.measured {
         text += &format!("\n## Under faults: `{run}`\n\n| Array | Bit error rate | Energy | Accuracy (%) | 95 % |\n|---|---:|---:|---:|---:|\n");
         for mean in means {
-            let span =
-                mean.student.map_or("–".into(), |i| format!("{} to {}", accuracy(i.low), accuracy(i.high)));
+            let span = mean.student.map_or("–".into(), |i| {
+                format!("{} to {}", accuracy(i.low), accuracy(i.high))
+            });
             text += &format!(
                 "| {} | {} | {:.4} | {} | {span} |\n",
                 mean.setting.array,
@@ -91,8 +98,10 @@ pub fn card_markdown(card: &ModelCard) -> String {
              reproducing the tables it is in. One training of a small network on a small data set: not a product, and \
              no statement about other networks. The numbers above are those of simulated chips.\n";
     if let Some(configuration) = &card.configuration {
-        text +=
-            &format!("\n## Configuration of the training\n\n```yaml\n{}\n```\n", configuration.trim_end());
+        text += &format!(
+            "\n## Configuration of the training\n\n```yaml\n{}\n```\n",
+            configuration.trim_end()
+        );
     }
     text
 }

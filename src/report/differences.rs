@@ -12,9 +12,14 @@ const OPEN: usize = 40;
 
 /// The table; empty where no two methods were swept at one setting with faults.
 pub(super) fn differences(report: &Report) -> String {
-    let shown: Vec<&MethodDifference> =
-        report.differences.iter().filter(|row| row.setting.ber > 0.0).collect();
-    let Some(first) = shown.first() else { return String::new() };
+    let shown: Vec<&MethodDifference> = report
+        .differences
+        .iter()
+        .filter(|row| row.setting.ber > 0.0)
+        .collect();
+    let Some(first) = shown.first() else {
+        return String::new();
+    };
     let several = |of: fn(&MethodDifference) -> &str| shown.iter().any(|row| of(row) != of(first));
     let places: Vec<fn(&MethodDifference) -> &str> = [
         (|row| row.setting.memory.as_str()) as fn(&MethodDifference) -> &str,
@@ -39,11 +44,19 @@ pub(super) fn differences(report: &Report) -> String {
     let mut last = None;
     for difference in &shown {
         let setting: Vec<&str> = places.iter().map(|of| of(difference)).collect();
-        let group = (setting.clone(), difference.setting.bits, difference.setting.voltage.to_bits());
+        let group = (
+            setting.clone(),
+            difference.setting.bits,
+            difference.setting.voltage.to_bits(),
+        );
         let begins = last.as_ref().is_some_and(|last| *last != group);
         last = Some(group);
         let cells = [
-            if setting.is_empty() { Cell::None } else { Cell::Text(setting.join(", ")) },
+            if setting.is_empty() {
+                Cell::None
+            } else {
+                Cell::Text(setting.join(", "))
+            },
             Cell::Number(width(difference.setting.bits)),
             Cell::Number(format!(
                 "{} {}",
@@ -52,7 +65,11 @@ pub(super) fn differences(report: &Report) -> String {
             )),
             Cell::Number(rate(difference.setting.ber)),
             Cell::Text(format!("{} less {}", difference.method, difference.other)),
-            Cell::Number(format!("{} and {}", accuracy(difference.mean), accuracy(difference.other_mean))),
+            Cell::Number(format!(
+                "{} and {}",
+                accuracy(difference.mean),
+                accuracy(difference.other_mean)
+            )),
             Cell::Number(signed(difference.difference)),
             span(difference.student),
             span(difference.of_trainings),
@@ -76,7 +93,10 @@ pub(super) fn differences(report: &Report) -> String {
     };
     let table = table(&head, &rows, &caption);
     match shown.len() > OPEN {
-        true => format!("<details><summary>{} differences</summary>\n{table}</details>\n", shown.len()),
+        true => format!(
+            "<details><summary>{} differences</summary>\n{table}</details>\n",
+            shown.len()
+        ),
         false => table,
     }
 }

@@ -35,7 +35,11 @@ pub(super) fn drawn(counts: &[FaultCount]) -> String {
             Cell::Number(count.failing.to_string()),
             Cell::Number(count.cells.to_string()),
             Cell::Number(digits(count.rate())),
-            Cell::Number(format!("{} to {}", digits(count.interval.low), digits(count.interval.high))),
+            Cell::Number(format!(
+                "{} to {}",
+                digits(count.interval.low),
+                digits(count.interval.high)
+            )),
             Cell::Text(if count.holds() { "yes" } else { "no" }.into()),
         ];
         rows += &row(&cells, last.is_some() && last != group);
@@ -80,13 +84,22 @@ mod tests {
             cells: 1000,
             failing,
             chips: 2,
-            interval: Interval { low: 0.008, high: 0.012 + failing as f64 / 1e6 },
+            interval: Interval {
+                low: 0.008,
+                high: 0.012 + failing as f64 / 1e6,
+            },
         };
         let mut high = count("column 0.5 bank 0", 30);
         high.interval.low = 0.02;
         let html = drawn(&[count("independent", 10), high]);
-        for part in ["0.540 V", "independent", "column 0.5 bank 0", ">yes<", ">no<", "1 of 2 intervals hold"]
-        {
+        for part in [
+            "0.540 V",
+            "independent",
+            "column 0.5 bank 0",
+            ">yes<",
+            ">no<",
+            "1 of 2 intervals hold",
+        ] {
             assert!(html.contains(part), "{part}: {html}");
         }
         assert_eq!(drawn(&[]), "");

@@ -6,7 +6,8 @@ use crate::figure::{escape, number};
 use crate::sweep::EnergyRow;
 use crate::table::{groups_of, Summary};
 
-const FORMULA: &str = "E = Σ n · (b + c) · r · f · e(V), with leakage + Σ n · (b + c) · g · P(V) · t";
+const FORMULA: &str =
+    "E = Σ n · (b + c) · r · f · e(V), with leakage + Σ n · (b + c) · g · P(V) · t";
 
 /// Formula, sources and terms.
 pub(super) fn energies(report: &Report) -> String {
@@ -18,13 +19,19 @@ pub(super) fn energies(report: &Report) -> String {
             the same architecture at 8 bits, unprotected, at the error-free voltage, with the reads that 8 bits need \
             on the same accelerator. Not in it: arithmetic, activation memory, the weight buffer, encoders and decoders \
             of protections, periphery, level shifters, and leakage where the memory model gives none.</p>\n";
-    let basis: String =
-        report.energy_basis.iter().map(|text| format!("<li>{}</li>\n", escape(text))).collect();
+    let basis: String = report
+        .energy_basis
+        .iter()
+        .map(|text| format!("<li>{}</li>\n", escape(text)))
+        .collect();
     if !basis.is_empty() {
         out += &format!("<ul>\n{basis}</ul>\n");
     }
     let chosen = chosen(report);
-    out += &chosen.iter().filter_map(|(title, summary)| terms(report, title, summary)).collect::<String>();
+    out += &chosen
+        .iter()
+        .filter_map(|(title, summary)| terms(report, title, summary))
+        .collect::<String>();
     out + "<p>The terms of every design point are in <code>energy.csv</code> of the run.</p>\n"
 }
 
@@ -35,24 +42,40 @@ fn chosen(report: &Report) -> Vec<(String, &Summary)> {
     if let Some(baseline) = &report.pareto.baseline {
         let own = report.summaries.iter().zip(groups_of(&report.summaries));
         let free = own
-            .filter(|(s, name)| name == baseline && s.design.protection == "none" && !s.design.can_fail())
+            .filter(|(s, name)| {
+                name == baseline && s.design.protection == "none" && !s.design.can_fail()
+            })
             .map(|(summary, _)| summary);
         let dearest = free.max_by(|a, b| {
             let bits = a.design.bits.cmp(&b.design.bits);
             bits.then_with(|| b.design.by_voltage(&a.design))
         });
-        chosen.extend(dearest.map(|summary| (format!("{baseline} at the error-free voltage"), summary)));
+        chosen.extend(
+            dearest.map(|summary| (format!("{baseline} at the error-free voltage"), summary)),
+        );
     }
     let off = |loss: f64| (loss - 0.01).abs();
     let savings = &report.pareto.savings;
-    let Some(loss) = savings.iter().map(|s| s.loss).min_by(|a, b| off(*a).total_cmp(&off(*b))) else {
+    let Some(loss) = savings
+        .iter()
+        .map(|s| s.loss)
+        .min_by(|a, b| off(*a).total_cmp(&off(*b)))
+    else {
         return chosen;
     };
     for saving in savings.iter().filter(|saving| saving.loss == loss) {
-        let Some(summary) = answer::ground(saving) else { continue };
-        if chosen.iter().all(|(_, known)| known.design.design_id != summary.design.design_id) {
-            let title =
-                format!("{}, cheapest point at a loss of {}", saving.method, super::tables::points(loss));
+        let Some(summary) = answer::ground(saving) else {
+            continue;
+        };
+        if chosen
+            .iter()
+            .all(|(_, known)| known.design.design_id != summary.design.design_id)
+        {
+            let title = format!(
+                "{}, cheapest point at a loss of {}",
+                saving.method,
+                super::tables::points(loss)
+            );
             chosen.push((title, summary));
         }
     }
@@ -62,7 +85,11 @@ fn chosen(report: &Report) -> Vec<(String, &Summary)> {
 /// The terms of a design point with their sum; `None` where the run does not hold them.
 fn terms(report: &Report, title: &str, summary: &Summary) -> Option<String> {
     let id = &summary.design.design_id;
-    let own: Vec<&EnergyRow> = report.energy_terms.iter().filter(|row| row.design_id == *id).collect();
+    let own: Vec<&EnergyRow> = report
+        .energy_terms
+        .iter()
+        .filter(|row| row.design_id == *id)
+        .collect();
     let first = own.first()?;
     let absolute = first.term.access_pj.is_some();
     let leaks = first.term.leakage_pj.is_some();
@@ -88,7 +115,11 @@ fn terms(report: &Report, title: &str, summary: &Summary) -> Option<String> {
     };
     let optional = |access, leakage| {
         let cells = [(absolute, access), (leaks, leakage)];
-        cells.into_iter().filter(|(shown, _)| *shown).map(|(_, value)| pj(value)).collect::<Vec<_>>()
+        cells
+            .into_iter()
+            .filter(|(shown, _)| *shown)
+            .map(|(_, value)| pj(value))
+            .collect::<Vec<_>>()
     };
     let line = |row_: &&EnergyRow| {
         let term = &row_.term;
@@ -99,7 +130,11 @@ fn terms(report: &Report, title: &str, summary: &Summary) -> Option<String> {
             Cell::Number(number(term.bits)),
             Cell::Number(number(term.overhead_bits)),
             Cell::Number(number(term.reads)),
-            Cell::Number(format!("{} {}", number(term.voltage), row_.voltage_unit.symbol())),
+            Cell::Number(format!(
+                "{} {}",
+                number(term.voltage),
+                row_.voltage_unit.symbol()
+            )),
             energy(term.access_energy_relative),
             Cell::Number(number(term.energy_factor)),
             energy(term.energy_relative),
@@ -107,11 +142,15 @@ fn terms(report: &Report, title: &str, summary: &Summary) -> Option<String> {
         cells.extend(optional(term.access_pj, term.leakage_pj));
         row(&cells, false)
     };
-    let sum = |of: fn(&EnergyRow) -> Option<f64>| own.iter().map(|row| of(row)).sum::<Option<f64>>();
+    let sum =
+        |of: fn(&EnergyRow) -> Option<f64>| own.iter().map(|row| of(row)).sum::<Option<f64>>();
     let mut total = vec![Cell::Text("sum".into())];
     total.extend(std::iter::repeat_n(Cell::None, 8));
     total.push(energy(own.iter().map(|row| row.term.energy_relative).sum()));
-    total.extend(optional(sum(|row| row.term.access_pj), sum(|row| row.term.leakage_pj)));
+    total.extend(optional(
+        sum(|row| row.term.access_pj),
+        sum(|row| row.term.leakage_pj),
+    ));
     let rows: String = own.iter().map(line).collect();
     Some(format!(
         "<details><summary>{}: <code>{}</code></summary>\n<div class=\"scroll\"><table>\n{}{rows}{}</table></div>\n\

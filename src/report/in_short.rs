@@ -3,7 +3,8 @@
 
 use super::answer::width;
 use super::results::{
-    first_less_others, has_curves, means_at, places, shown, table, texts, Place, ResultSweep, Results, FIRST,
+    first_less_others, has_curves, means_at, places, shown, table, texts, Place, ResultSweep,
+    Results, FIRST,
 };
 use crate::sweep::TestSplit;
 use crate::table::undominated;
@@ -37,7 +38,9 @@ pub(super) fn in_short(results: &Results) -> String {
     for (words, sweep, place) in tested(results) {
         let mut by_width: BTreeMap<Option<u32>, BTreeMap<&str, Tally>> = BTreeMap::new();
         for difference in first_less_others(sweep, &place) {
-            let Some(interval) = shown(difference) else { continue };
+            let Some(interval) = shown(difference) else {
+                continue;
+            };
             let own = by_width.entry(difference.setting.bits).or_default();
             let tally = own.entry(difference.other.as_str()).or_default();
             tally.all += 1;
@@ -46,18 +49,30 @@ pub(super) fn in_short(results: &Results) -> String {
             others.insert(&difference.other);
         }
         let named = |bits| words.iter().cloned().chain([width(bits)]).collect();
-        lines.extend(by_width.into_iter().map(|(bits, tallies)| (named(bits), tallies)));
+        lines.extend(
+            by_width
+                .into_iter()
+                .map(|(bits, tallies)| (named(bits), tallies)),
+        );
     }
     if lines.is_empty() {
         return String::new();
     }
     let mut head = texts(&["Network", "Run", "Cells", "Width"]);
-    head.extend(others.iter().map(|other| format!("{FIRST} against {other}")));
+    head.extend(
+        others
+            .iter()
+            .map(|other| format!("{FIRST} against {other}")),
+    );
     let cell = |tally: Option<&Tally>| tally.map_or("–".into(), |tally| tally.words());
     let rows: Vec<Vec<String>> = lines
         .iter()
         .map(|(words, tallies)| {
-            words.iter().cloned().chain(others.iter().map(|other| cell(tallies.get(other)))).collect()
+            words
+                .iter()
+                .cloned()
+                .chain(others.iter().map(|other| cell(tallies.get(other))))
+                .collect()
         })
         .collect();
     format!(
@@ -74,13 +89,24 @@ pub(super) fn in_short(results: &Results) -> String {
 
 /// The sweeps on test images by place: network, run and place in words, then both.
 fn tested(results: &Results) -> Vec<([String; 3], &ResultSweep, Place<'_>)> {
-    let groups = results.groups.iter().filter(|group| group.split == TestSplit::Test);
+    let groups = results
+        .groups
+        .iter()
+        .filter(|group| group.split == TestSplit::Test);
     let sweeps = groups.flat_map(|group| group.sweeps.iter().map(move |sweep| (group, sweep)));
     sweeps
-        .flat_map(|(group, sweep)| places(sweep).into_iter().map(move |place| (group, sweep, place)))
+        .flat_map(|(group, sweep)| {
+            places(sweep)
+                .into_iter()
+                .map(move |place| (group, sweep, place))
+        })
         .map(|(group, sweep, place)| {
             let network = format!("{}, {}", group.architecture, group.dataset);
-            ([network, format!("`{}`", sweep.run), place.words()], sweep, place)
+            (
+                [network, format!("`{}`", sweep.run), place.words()],
+                sweep,
+                place,
+            )
         })
         .collect()
 }
@@ -94,15 +120,27 @@ fn frontiers(results: &Results) -> String {
         }
         let mut means = means_at(sweep, &place);
         means.retain(|mean| mean.setting.ber_source != BerSource::Extrapolated);
-        let points: Vec<(f64, f64)> = means.iter().map(|mean| (mean.energy_relative, mean.mean)).collect();
+        let points: Vec<(f64, f64)> = means
+            .iter()
+            .map(|mean| (mean.energy_relative, mean.mean))
+            .collect();
         let mut counts: BTreeMap<(Option<u32>, &str), usize> = BTreeMap::new();
         let on = undominated(&points);
         for &i in &on {
-            *counts.entry((means[i].setting.bits, means[i].method.as_str())).or_default() += 1;
+            *counts
+                .entry((means[i].setting.bits, means[i].method.as_str()))
+                .or_default() += 1;
         }
-        let held = counts.iter().map(|((bits, method), n)| format!("{method} {}: {n}", width(*bits)));
+        let held = counts
+            .iter()
+            .map(|((bits, method), n)| format!("{method} {}: {n}", width(*bits)));
         let held = held.collect::<Vec<_>>().join(", ");
-        rows.push(words.into_iter().chain([on.len().to_string(), held]).collect());
+        rows.push(
+            words
+                .into_iter()
+                .chain([on.len().to_string(), held])
+                .collect(),
+        );
     }
     if rows.is_empty() {
         return String::new();
@@ -121,7 +159,14 @@ mod tests {
 
     #[test]
     fn a_tally_says_what_was_found_and_of_how_many() {
-        let words = |better, worse| Tally { better, worse, all: 9 }.words();
+        let words = |better, worse| {
+            Tally {
+                better,
+                worse,
+                all: 9,
+            }
+            .words()
+        };
         assert_eq!(words(0, 0), "not told apart at 9");
         assert_eq!(words(7, 0), "better at 7 of 9");
         assert_eq!(words(0, 2), "worse at 2 of 9");

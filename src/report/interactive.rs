@@ -68,7 +68,12 @@ pub(super) fn scripts(report: &Report) -> String {
 pub(super) fn policy(style: &str) -> String {
     use base64::prelude::{Engine, BASE64_STANDARD};
     use sha2::{Digest, Sha256};
-    let hash = |text: &str| format!("'sha256-{}'", BASE64_STANDARD.encode(Sha256::digest(text.as_bytes())));
+    let hash = |text: &str| {
+        format!(
+            "'sha256-{}'",
+            BASE64_STANDARD.encode(Sha256::digest(text.as_bytes()))
+        )
+    };
     format!(
         "default-src 'none'; script-src {}; style-src {}; img-src data:; base-uri 'none'; form-action 'none'",
         hash(SCRIPT),
@@ -81,7 +86,9 @@ fn inert(json: &str) -> String {
     let mut out = String::with_capacity(json.len());
     for letter in json.chars() {
         match letter {
-            '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => out += &format!("\\u{:04x}", u32::from(letter)),
+            '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => {
+                out += &format!("\\u{:04x}", u32::from(letter))
+            }
             other => out.push(other),
         }
     }
@@ -94,43 +101,71 @@ fn data(report: &Report) -> Data {
     let frontier = report.pareto.frontiers.iter().find(|f| f.method.is_none());
     let frontier: &[FrontierPoint] = frontier.map(|f| f.points.as_slice()).unwrap_or_default();
     let groups = groups_of(summaries);
-    let points = summaries.iter().zip(places).zip(&groups).map(|((s, series), group)| Point {
+    let points = summaries
+        .iter()
+        .zip(places)
+        .zip(&groups)
+        .map(|((s, series), group)| Point {
+            series,
+            name: s.design.design_id.clone(),
+            energy: s.design.energy_relative,
+            mean: 100.0 * s.mean,
+            interval: interval(s).map(|i| (100.0 * i.low, 100.0 * i.high)),
+            voltage: s.design.voltage,
+            voltage_label: match s.design.voltage_unit {
+                VoltageUnit::Vmin => "Supply voltage (V/Vmin)",
+                VoltageUnit::Volt => "Supply voltage (V)",
+            },
+            extrapolated: extrapolated(s),
+            settings: settings(report, s, group),
+        });
+    let place = |p: &FrontierPoint| {
+        summaries
+            .iter()
+            .position(|s| s.design.design_id == p.summary.design.design_id)
+    };
+    Data {
         series,
-        name: s.design.design_id.clone(),
-        energy: s.design.energy_relative,
-        mean: 100.0 * s.mean,
-        interval: interval(s).map(|i| (100.0 * i.low, 100.0 * i.high)),
-        voltage: s.design.voltage,
-        voltage_label: match s.design.voltage_unit {
-            VoltageUnit::Vmin => "Supply voltage (V/Vmin)",
-            VoltageUnit::Volt => "Supply voltage (V)",
-        },
-        extrapolated: extrapolated(s),
-        settings: settings(report, s, group),
-    });
-    let place =
-        |p: &FrontierPoint| summaries.iter().position(|s| s.design.design_id == p.summary.design.design_id);
-    Data { series, points: points.collect(), frontier: frontier.iter().filter_map(place).collect() }
+        points: points.collect(),
+        frontier: frontier.iter().filter_map(place).collect(),
+    }
 }
 
 /// All settings and results of a point in words.
 fn settings(report: &Report, s: &Summary, group: &str) -> Vec<(&'static str, String)> {
     let d = &s.design;
-    let with =
-        |text: String, low: f64, high: f64| format!("{text} ({} to {})", accuracy(low), accuracy(high));
+    let with = |text: String, low: f64, high: f64| {
+        format!("{text} ({} to {})", accuracy(low), accuracy(high))
+    };
     let mut all = vec![
         ("Model", d.model.clone()),
         ("Method", d.method.clone()),
-        ("Bits", d.bits.map_or("different by layer".into(), |bits| bits.to_string())),
+        (
+            "Bits",
+            d.bits
+                .map_or("different by layer".into(), |bits| bits.to_string()),
+        ),
         ("Protection", d.protection.clone()),
         ("Array", d.array.clone()),
         ("Memory", format!("{} ({})", d.memory, d.fault_kind)),
         ("Voltage", voltage(s)),
-        ("Bit error rate", format!("{}, {}", bit_error_rate(s), source(d.ber_source))),
-        ("Energy", format!("{:.4} of 8 bit at the error-free voltage", d.energy_relative)),
+        (
+            "Bit error rate",
+            format!("{}, {}", bit_error_rate(s), source(d.ber_source)),
+        ),
+        (
+            "Energy",
+            format!(
+                "{:.4} of 8 bit at the error-free voltage",
+                d.energy_relative
+            ),
+        ),
     ];
     if !d.domain_voltages.is_empty() {
-        let each = d.domain_voltages.iter().map(|d| format!("{} {}", d.domain, number(d.voltage)));
+        let each = d
+            .domain_voltages
+            .iter()
+            .map(|d| format!("{} {}", d.domain, number(d.voltage)));
         all.push(("Voltage by domain", each.collect::<Vec<_>>().join(", ")));
     }
     if let Some(absolute) = d.energy_pj {
@@ -139,29 +174,57 @@ fn settings(report: &Report, s: &Summary, group: &str) -> Vec<(&'static str, Str
     let mean = format!("{} %", accuracy(s.mean));
     all.extend([
         ("Area", format!("{} of 8 bit", number(d.area_relative))),
-        ("Accuracy", interval(s).map_or(mean.clone(), |i| with(mean, i.low, i.high))),
-        ("Without faults", format!("{} %", accuracy(d.clean_accuracy.get()))),
+        (
+            "Accuracy",
+            interval(s).map_or(mean.clone(), |i| with(mean, i.low, i.high)),
+        ),
+        (
+            "Without faults",
+            format!("{} %", accuracy(d.clean_accuracy.get())),
+        ),
         (
             "Chips",
             format!(
                 "{}, {} images {}",
                 s.chips,
                 s.images,
-                if s.is_two_level() { "of its own each" } else { "each" }
+                if s.is_two_level() {
+                    "of its own each"
+                } else {
+                    "each"
+                }
             ),
         ),
     ]);
     if let Some(spread) = s.spread {
         let (low, high) = (spread.yield_interval.low, spread.yield_interval.high);
-        let of = format!("{} % ({} to {})", percent(spread.yield_share), percent(low), percent(high));
+        let of = format!(
+            "{} % ({} to {})",
+            percent(spread.yield_share),
+            percent(low),
+            percent(high)
+        );
         all.push(("Yield", format!("{of} of at least {} %", percent(s.floor))));
     }
-    for (name, of) in [("Frontier of all", None), ("Frontier of group", Some(group))] {
-        let frontier = report.pareto.frontiers.iter().find(|f| f.method.as_deref() == of);
-        let point =
-            frontier.and_then(|f| f.points.iter().find(|p| p.summary.design.design_id == d.design_id));
+    for (name, of) in [
+        ("Frontier of all", None),
+        ("Frontier of group", Some(group)),
+    ] {
+        let frontier = report
+            .pareto
+            .frontiers
+            .iter()
+            .find(|f| f.method.as_deref() == of);
+        let point = frontier.and_then(|f| {
+            f.points
+                .iter()
+                .find(|p| p.summary.design.design_id == d.design_id)
+        });
         if let Some(point) = point {
-            all.push((name, format!("{} % of resamples", percent(point.probability))));
+            all.push((
+                name,
+                format!("{} % of resamples", percent(point.probability)),
+            ));
         }
     }
     all

@@ -19,11 +19,18 @@ pub(super) fn least_energy(answers: &[Answer], by_model: bool) -> String {
     let mut lines: BTreeMap<Line<'_>, BTreeMap<u64, Vec<&Answer>>> = BTreeMap::new();
     let mut normal: BTreeMap<Base<'_>, Vec<&Answer>> = BTreeMap::new();
     for answer in answers {
-        let Question::Loss { loss, .. } = answer.question else { continue };
+        let Question::Loss { loss, .. } = answer.question else {
+            continue;
+        };
         let ladder = &answer.ladder;
         losses.insert(loss.to_bits());
         if ladder.method == BASELINE {
-            let at = (ladder.array.as_str(), ladder.protection.as_str(), ladder.bits, loss.to_bits());
+            let at = (
+                ladder.array.as_str(),
+                ladder.protection.as_str(),
+                ladder.bits,
+                loss.to_bits(),
+            );
             normal.entry(at).or_default().push(answer);
         }
         lines
@@ -31,7 +38,11 @@ pub(super) fn least_energy(answers: &[Answer], by_model: bool) -> String {
                 &ladder.array,
                 &ladder.protection,
                 ladder.bits,
-                if by_model { &ladder.model } else { &ladder.method },
+                if by_model {
+                    &ladder.model
+                } else {
+                    &ladder.method
+                },
             ))
             .or_default()
             .entry(loss.to_bits())
@@ -45,7 +56,10 @@ pub(super) fn least_energy(answers: &[Answer], by_model: bool) -> String {
     for loss in &losses {
         let points = number(100.0 * f64::from_bits(*loss));
         head.push(format!("Energy, loss ≤ {points}"));
-        head.extend(texts(&["Saving to normal (%)", "to normal of this width (%)"]));
+        head.extend(texts(&[
+            "Saving to normal (%)",
+            "to normal of this width (%)",
+        ]));
     }
     let rows: Vec<Vec<String>> = lines
         .iter()
@@ -57,7 +71,9 @@ pub(super) fn least_energy(answers: &[Answer], by_model: bool) -> String {
             let mut cells = vec![(*method).to_owned(), width(*bits), place];
             for loss in &losses {
                 let of = by_loss.get(loss).map_or(&[][..], Vec::as_slice);
-                let base = normal.get(&(*array, *protection, *bits, *loss)).map_or(&[][..], Vec::as_slice);
+                let base = normal
+                    .get(&(*array, *protection, *bits, *loss))
+                    .map_or(&[][..], Vec::as_slice);
                 cells.extend([energies(of), savings(of), savings_at_width(of, base)]);
             }
             cells
@@ -75,9 +91,16 @@ pub(super) fn least_energy(answers: &[Answer], by_model: bool) -> String {
 }
 
 fn energies(of: &[&Answer]) -> String {
-    let found: Vec<f64> =
-        of.iter().filter_map(|a| a.point.as_ref()).map(|point| point.design.energy_relative).collect();
-    let below = if of.iter().any(|a| a.reach == Reach::AtOrBelow) { "≤ " } else { "" };
+    let found: Vec<f64> = of
+        .iter()
+        .filter_map(|a| a.point.as_ref())
+        .map(|point| point.design.energy_relative)
+        .collect();
+    let below = if of.iter().any(|a| a.reach == Reach::AtOrBelow) {
+        "≤ "
+    } else {
+        ""
+    };
     let write = |x: f64| format!("{x:.4}");
     match (of, found.as_slice()) {
         (_, []) => "–".into(),
@@ -88,7 +111,11 @@ fn energies(of: &[&Answer]) -> String {
             };
             format!("{below}{}{ends}", write(*energy))
         }
-        (all, found) => format!("{below}{}{}", several(found, write), reached(found.len(), all.len())),
+        (all, found) => format!(
+            "{below}{}{}",
+            several(found, write),
+            reached(found.len(), all.len())
+        ),
     }
 }
 
@@ -97,13 +124,20 @@ fn savings(of: &[&Answer]) -> String {
     match (of, found.as_slice()) {
         (_, []) => "–".into(),
         ([one], [saving]) => {
-            let ends = match (one.saving_to_baseline_ends.low, one.saving_to_baseline_ends.high) {
+            let ends = match (
+                one.saving_to_baseline_ends.low,
+                one.saving_to_baseline_ends.high,
+            ) {
                 (Some(low), Some(high)) => format!(" ({} to {})", write(low), write(high)),
                 _ => String::new(),
             };
             format!("{}{ends}", write(*saving))
         }
-        (all, found) => format!("{}{}", several(found, write), reached(found.len(), all.len())),
+        (all, found) => format!(
+            "{}{}",
+            several(found, write),
+            reached(found.len(), all.len())
+        ),
     }
 }
 
@@ -117,10 +151,21 @@ fn write(share: f64) -> String {
 
 /// Savings to the mean energy of the baseline's trainings; none where one of them reaches no voltage.
 fn savings_at_width(of: &[&Answer], base: &[&Answer]) -> String {
-    let energy = |answer: &&Answer| answer.point.as_ref().map(|point| point.design.energy_relative);
+    let energy = |answer: &&Answer| {
+        answer
+            .point
+            .as_ref()
+            .map(|point| point.design.energy_relative)
+    };
     let base: Option<Vec<f64>> = base.iter().map(energy).collect();
-    let Some(base) = base.and_then(|energies| stats::mean(&energies)) else { return "–".into() };
-    let found: Vec<f64> = of.iter().filter_map(energy).map(|own| 1.0 - own / base).collect();
+    let Some(base) = base.and_then(|energies| stats::mean(&energies)) else {
+        return "–".into();
+    };
+    let found: Vec<f64> = of
+        .iter()
+        .filter_map(energy)
+        .map(|own| 1.0 - own / base)
+        .collect();
     match found.is_empty() {
         true => "–".into(),
         false => several(&found, write) + &reached(found.len(), of.len()),
@@ -157,17 +202,31 @@ mod tests {
         let (answers, _) = compared(&two_methods());
         let text = least_energy(&answers, false);
         let row = |method: &str| {
-            let line = text.lines().find(|line| line.starts_with(&format!("| {method} |"))).unwrap();
-            line.split(" | ").map(|cell| cell.trim_matches(['|', ' ']).to_owned()).collect::<Vec<_>>()
+            let line = text
+                .lines()
+                .find(|line| line.starts_with(&format!("| {method} |")))
+                .unwrap();
+            line.split(" | ")
+                .map(|cell| cell.trim_matches(['|', ' ']).to_owned())
+                .collect::<Vec<_>>()
         };
         let (normal, wcat) = (row("normal"), row("wcat"));
         let energy = |cells: &[String]| cells[9].split(' ').next().unwrap().parse::<f64>().unwrap();
         let expected = format!("{:.1}", 100.0 * (1.0 - energy(&wcat) / energy(&normal)));
         // one width: both savings are the same
-        assert_eq!((wcat[11].as_str(), normal[11].as_str()), (expected.as_str(), "0.0"), "{text}");
+        assert_eq!(
+            (wcat[11].as_str(), normal[11].as_str()),
+            (expected.as_str(), "0.0"),
+            "{text}"
+        );
         assert!(wcat[10].starts_with(&expected), "{text}");
         // without the baseline there is nothing to compare with
-        let alone: Vec<Answer> = answers.into_iter().filter(|a| a.ladder.method == "wcat").collect();
-        assert!(least_energy(&alone, false).lines().any(|line| line.ends_with("| – |")));
+        let alone: Vec<Answer> = answers
+            .into_iter()
+            .filter(|a| a.ladder.method == "wcat")
+            .collect();
+        assert!(least_energy(&alone, false)
+            .lines()
+            .any(|line| line.ends_with("| – |")));
     }
 }

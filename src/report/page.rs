@@ -18,12 +18,17 @@ pub(super) fn page(report: &Report) -> String {
     let explored = !report.summaries.is_empty();
     if explored {
         let content = interactive::section();
-        body += &section("explore", "Explore the design points", &content).replacen('>', " hidden>", 1);
+        body +=
+            &section("explore", "Explore the design points", &content).replacen('>', " hidden>", 1);
     }
     if !report.figures.is_empty() {
         body += &section("figures", "Figures", &figures(report));
     }
-    body += &section("savings", "Least energy at an accuracy loss", &tables::savings(report));
+    body += &section(
+        "savings",
+        "Least energy at an accuracy loss",
+        &tables::savings(report),
+    );
     let protections = protection::protections(&report.summaries);
     if !protections.is_empty() {
         body += &section("protection", "Protections compared", &protections);
@@ -38,12 +43,28 @@ pub(super) fn page(report: &Report) -> String {
         "Memory and bit error rates",
         &(tables::memory(&report.summaries) + &drawn::drawn(&report.fault_counts)),
     );
-    body += &section("energy", "What the energies are made of", &energy::energies(report));
-    body += &section("remarks", "What these numbers do and do not say", &remarks::remarks(report));
-    body += &section("points", "All design points", &tables::summaries(&report.summaries));
+    body += &section(
+        "energy",
+        "What the energies are made of",
+        &energy::energies(report),
+    );
+    body += &section(
+        "remarks",
+        "What these numbers do and do not say",
+        &remarks::remarks(report),
+    );
+    body += &section(
+        "points",
+        "All design points",
+        &tables::summaries(&report.summaries),
+    );
     body += &section("reproduce", "How to reproduce", &reproduce(report));
     let style = format!("{STYLE}{}", interactive::STYLE);
-    let scripts = if explored { interactive::scripts(report) } else { String::new() };
+    let scripts = if explored {
+        interactive::scripts(report)
+    } else {
+        String::new()
+    };
     format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta http-equiv=\"Content-Security-Policy\" content=\"{}\">\n\
@@ -55,7 +76,10 @@ pub(super) fn page(report: &Report) -> String {
 }
 
 fn section(id: &str, heading: &str, content: &str) -> String {
-    format!("<section id=\"{id}\">\n<h2>{}</h2>\n{content}</section>\n", escape(heading))
+    format!(
+        "<section id=\"{id}\">\n<h2>{}</h2>\n{content}</section>\n",
+        escape(heading)
+    )
 }
 
 fn figures(report: &Report) -> String {

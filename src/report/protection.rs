@@ -36,17 +36,23 @@ impl<'a> Compared<'a> {
     fn cheapest(&self, protection: &str, loss: f64, beyond: bool) -> Option<&'a Summary> {
         let target = self.target(loss) - ROUNDING;
         let own = self.protections.get(protection)?.iter().copied();
-        own.filter(|s| s.mean >= target && extrapolated(s) == beyond).min_by(|a, b| {
-            let energies = a.design.energy_relative.total_cmp(&b.design.energy_relative);
-            energies.then(b.mean.total_cmp(&a.mean))
-        })
+        own.filter(|s| s.mean >= target && extrapolated(s) == beyond)
+            .min_by(|a, b| {
+                let energies = a
+                    .design
+                    .energy_relative
+                    .total_cmp(&b.design.energy_relative);
+                energies.then(b.mean.total_cmp(&a.mean))
+            })
     }
 
     /// True where a cheaper point would reach the target at an extrapolated rate.
     fn is_open(&self, protection: &str, loss: f64) -> bool {
-        let limit =
-            self.cheapest(protection, loss, false).map_or(f64::INFINITY, |s| s.design.energy_relative);
-        self.cheapest(protection, loss, true).is_some_and(|s| s.design.energy_relative < limit)
+        let limit = self
+            .cheapest(protection, loss, false)
+            .map_or(f64::INFINITY, |s| s.design.energy_relative);
+        self.cheapest(protection, loss, true)
+            .is_some_and(|s| s.design.energy_relative < limit)
     }
 }
 
@@ -55,7 +61,10 @@ fn compared(summaries: &[Summary]) -> Vec<Compared<'_>> {
     let mut models = BTreeMap::<_, Vec<&Summary>>::new();
     for s in summaries.iter().filter(|s| s.design.voltage.is_some()) {
         let d = &s.design;
-        models.entry((&d.model, &d.memory, &d.fault_kind, &d.array)).or_default().push(s);
+        models
+            .entry((&d.model, &d.memory, &d.fault_kind, &d.array))
+            .or_default()
+            .push(s);
     }
     let distinct = |of: fn(&Summary) -> &str| summaries.windows(2).any(|w| of(&w[0]) != of(&w[1]));
     let memories = distinct(|s| &s.design.memory);
@@ -70,11 +79,21 @@ fn compared(summaries: &[Summary]) -> Vec<Compared<'_>> {
         }
         let mut protections = BTreeMap::<&str, Vec<&Summary>>::new();
         for &point in &points {
-            protections.entry(&point.design.protection).or_default().push(point);
+            protections
+                .entry(&point.design.protection)
+                .or_default()
+                .push(point);
         }
-        let clean = points.iter().map(|s| s.design.clean_accuracy.get()).fold(0.0, f64::max);
+        let clean = points
+            .iter()
+            .map(|s| s.design.clean_accuracy.get())
+            .fold(0.0, f64::max);
         if protections.len() > 1 {
-            all.push(Compared { name, clean, protections });
+            all.push(Compared {
+                name,
+                clean,
+                protections,
+            });
         }
     }
     all
@@ -102,9 +121,17 @@ pub(super) fn protections(summaries: &[Summary]) -> String {
     }
     let mut out = String::from("<ul>\n");
     for model in &models {
-        let sentences: Vec<String> =
-            model.names().into_iter().filter(|p| *p != "none").map(|p| sentence(model, p)).collect();
-        out += &format!("<li><b>{}</b>: {}</li>\n", escape(&model.name), escape(&sentences.join(" ")));
+        let sentences: Vec<String> = model
+            .names()
+            .into_iter()
+            .filter(|p| *p != "none")
+            .map(|p| sentence(model, p))
+            .collect();
+        out += &format!(
+            "<li><b>{}</b>: {}</li>\n",
+            escape(&model.name),
+            escape(&sentences.join(" "))
+        );
     }
     out + "</ul>\n" + &table(&models)
 }
@@ -115,10 +142,16 @@ fn sentence(model: &Compared<'_>, protection: &str) -> String {
     let loss = format!("at a loss of at most {}", points(SAID));
     let none = words("none");
     let own = model.cheapest(protection, SAID, false);
-    let Some(plain) = model.protections.contains_key("none").then(|| model.cheapest("none", SAID, false))
+    let Some(plain) = model
+        .protections
+        .contains_key("none")
+        .then(|| model.cheapest("none", SAID, false))
     else {
         return match own {
-            Some(own) => format!("{name} needs energy {} {loss}.", number(own.design.energy_relative)),
+            Some(own) => format!(
+                "{name} needs energy {} {loss}.",
+                number(own.design.energy_relative)
+            ),
             None => format!("{name}: no point of a measured bit error rate stays {loss}."),
         };
     };
@@ -155,9 +188,9 @@ fn sentence(model: &Compared<'_>, protection: &str) -> String {
 /// The text with a capital at its start.
 fn capital(text: &str) -> String {
     let mut letters = text.chars();
-    letters
-        .next()
-        .map_or_else(String::new, |first| first.to_uppercase().collect::<String>() + letters.as_str())
+    letters.next().map_or_else(String::new, |first| {
+        first.to_uppercase().collect::<String>() + letters.as_str()
+    })
 }
 
 fn table(models: &[Compared<'_>]) -> String {
@@ -209,7 +242,8 @@ fn table(models: &[Compared<'_>]) -> String {
         energy at the error-free voltage. The voltages are those swept, so a finer sweep may find cheaper points."
         .to_owned();
     if marked {
-        caption += " † : a cheaper point reaches the target, but at an extrapolated bit error rate.";
+        caption +=
+            " † : a cheaper point reaches the target, but at an extrapolated bit error rate.";
     }
     super::tables::table(&head, &rows, &caption)
 }
@@ -236,7 +270,9 @@ mod tests {
 
     /// The least energy of a model's points under a protection at a loss, found by trying all.
     fn least(summaries: &[Summary], model: &str, protection: &str, loss: f64) -> f64 {
-        let own = summaries.iter().filter(|s| s.design.model == model && s.design.protection == protection);
+        let own = summaries
+            .iter()
+            .filter(|s| s.design.model == model && s.design.protection == protection);
         own.filter(|s| s.mean + loss >= s.design.clean_accuracy.get() && !extrapolated(s))
             .map(|s| s.design.energy_relative)
             .fold(f64::INFINITY, f64::min)
@@ -246,8 +282,10 @@ mod tests {
     fn a_protection_that_does_not_help_costs_more_and_the_page_says_so() {
         let summaries = with("secded", 1.125, 0.0);
         let html = protections(&summaries);
-        let (own, plain) =
-            (least(&summaries, "wcat4", "secded", 0.01), least(&summaries, "wcat4", "none", 0.01));
+        let (own, plain) = (
+            least(&summaries, "wcat4", "secded", 0.01),
+            least(&summaries, "wcat4", "none", 0.01),
+        );
         assert!(own > plain && own.is_finite());
         let said = format!(
             "SECDED costs more energy than no protection at equal accuracy: {} against {} at a loss of at most 1 point.",
@@ -256,14 +294,20 @@ mod tests {
         );
         assert!(html.contains(&format!("<b>wcat4</b>: {said}")), "{html}");
         assert_eq!(html.matches("<td class=\"text\">secded</td>").count(), 6);
-        let cheapest = format!("<td>{:.4}</td>", least(&summaries, "normal4", "secded", 0.02));
+        let cheapest = format!(
+            "<td>{:.4}</td>",
+            least(&summaries, "normal4", "secded", 0.02)
+        );
         assert!(html.contains(&cheapest), "{cheapest}");
     }
 
     #[test]
     fn a_protection_that_helps_costs_less() {
         let html = protections(&with("msb:1", 1.02, 0.05));
-        assert!(html.contains("Protection of the most significant bit costs less energy"), "{html}");
+        assert!(
+            html.contains("Protection of the most significant bit costs less energy"),
+            "{html}"
+        );
     }
 
     #[test]
@@ -276,7 +320,10 @@ mod tests {
         }
         summaries.extend(protected);
         let html = protections(&summaries);
-        assert!(html.contains("Parity with zeroing reaches no equal accuracy at a measured"), "{html}");
+        assert!(
+            html.contains("Parity with zeroing reaches no equal accuracy at a measured"),
+            "{html}"
+        );
         assert!(html.contains("†") && html.contains("cheaper points would reach it"));
         let least = least(&summaries, "wcat4", "none", 0.01);
         assert!(html.contains(&format!("{least:.4} †")), "{html}");

@@ -40,7 +40,10 @@ pub(super) fn remarks(report: &Report) -> String {
         );
     }
     remarks.extend(report.notes.iter().cloned());
-    let items: String = remarks.iter().map(|text| format!("<li>{}</li>\n", escape(text))).collect();
+    let items: String = remarks
+        .iter()
+        .map(|text| format!("<li>{}</li>\n", escape(text)))
+        .collect();
     format!("<ul>\n{items}</ul>\n")
 }
 
@@ -54,7 +57,11 @@ fn trainings(summaries: &[Summary]) -> Option<String> {
     let counts: Vec<String> = models
         .iter()
         .map(|((method, bits), own)| {
-            let trainings = if own.len() == 1 { "training" } else { "trainings" };
+            let trainings = if own.len() == 1 {
+                "training"
+            } else {
+                "trainings"
+            };
             let width = bits.map_or("mixed bits".into(), |bits| format!("{bits} bit"));
             format!("{method} at {width}: {} {trainings}", own.len())
         })
@@ -71,9 +78,13 @@ fn trainings(summaries: &[Summary]) -> Option<String> {
 
 /// What the choice of a part of the test images means for the numbers.
 fn subsets(summaries: &[Summary]) -> Option<String> {
-    let subset = summaries.iter().map(Summary::image_sample).filter(|sample| !sample.is_whole());
-    let subsets: BTreeSet<String> =
-        subset.map(|sample| format!("{} of {}", sample.used, sample.all)).collect();
+    let subset = summaries
+        .iter()
+        .map(Summary::image_sample)
+        .filter(|sample| !sample.is_whole());
+    let subsets: BTreeSet<String> = subset
+        .map(|sample| format!("{} of {}", sample.used, sample.all))
+        .collect();
     (!subsets.is_empty()).then(|| {
         format!(
             "Not all test images were used ({}). Intervals of the mean are those of the mean accuracy on all test \
@@ -87,7 +98,10 @@ fn subsets(summaries: &[Summary]) -> Option<String> {
 
 /// What the sampling of test images adds.
 fn images(summaries: &[Summary]) -> Option<String> {
-    let widest = summaries.iter().filter_map(|s| s.image_half_width).reduce(f64::max)?;
+    let widest = summaries
+        .iter()
+        .filter_map(|s| s.image_half_width)
+        .reduce(f64::max)?;
     let fewest = summaries.iter().map(|s| s.image_sample().used).min()?;
     Some(format!(
         "The test images are a sample too: as an estimate for images outside the test set, a mean has a 95 % \

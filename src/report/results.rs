@@ -145,7 +145,9 @@ pub fn results_markdown(results: &Results) -> String {
 /// A Markdown table; the first `words` columns to the left, the others to the right.
 pub(super) fn table(head: &[String], words: usize, rows: &[Vec<String>]) -> String {
     let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
-    let rule: Vec<&str> = (0..head.len()).map(|i| if i < words { "---" } else { "---:" }).collect();
+    let rule: Vec<&str> = (0..head.len())
+        .map(|i| if i < words { "---" } else { "---:" })
+        .collect();
     let mut text = format!("\n{}|{}|\n", line(head), rule.join("|"));
     rows.iter().for_each(|row| text += &line(row));
     text
@@ -169,8 +171,13 @@ fn models(group: &ResultGroup) -> String {
                 name,
                 model.method.clone(),
                 width(model.bits),
-                model.training_seed.map_or("–".into(), |seed| seed.to_string()),
-                model.training.clone().unwrap_or("the file is not here".into()),
+                model
+                    .training_seed
+                    .map_or("–".into(), |seed| seed.to_string()),
+                model
+                    .training
+                    .clone()
+                    .unwrap_or("the file is not here".into()),
                 model.validation.map_or("–".into(), accuracy),
                 accuracy(model.clean),
             ]
@@ -180,7 +187,15 @@ fn models(group: &ResultGroup) -> String {
         TestSplit::Test => "Test, no faults",
         TestSplit::Validation => "No faults",
     };
-    let head = texts(&["Model", "Method", "Width", "Seed", "Training", "Validation", measured]);
+    let head = texts(&[
+        "Model",
+        "Method",
+        "Width",
+        "Seed",
+        "Training",
+        "Validation",
+        measured,
+    ]);
     format!("\n### Models\n{}", table(&head, 5, &rows))
 }
 
@@ -188,7 +203,12 @@ fn models(group: &ResultGroup) -> String {
 fn sweep_head(sweep: &ResultSweep, split: TestSplit) -> String {
     let kind = split.images();
     let (used, all) = sweep.images;
-    let chips = sweep.summaries.iter().map(|summary| summary.chips).max().unwrap_or(0);
+    let chips = sweep
+        .summaries
+        .iter()
+        .map(|summary| summary.chips)
+        .max()
+        .unwrap_or(0);
     let own = sweep.summaries.iter().any(Summary::is_two_level);
     let images = match (used < all, own) {
         (true, true) => format!(
@@ -198,7 +218,10 @@ fn sweep_head(sweep: &ResultSweep, split: TestSplit) -> String {
         (true, false) => format!("{used} of {all} {kind} in each trial. Intervals include the choice of images."),
         (false, _) => format!("all {all} {kind}."),
     };
-    format!("\n### {}: `{}`\n\n{chips} simulated chips, {images}\n", sweep.memory, sweep.run)
+    format!(
+        "\n### {}: `{}`\n\n{chips} simulated chips, {images}\n",
+        sweep.memory, sweep.run
+    )
 }
 
 /// A sweep on images held out of the training: what a choice between models was made by.
@@ -206,7 +229,10 @@ fn tuning_text(sweep: &ResultSweep) -> String {
     let mut text = sweep_head(sweep, TestSplit::Validation);
     text += &match has_variants(&sweep.summaries) {
         true => by_model(&sweep.summaries),
-        false => places(sweep).iter().map(|place| by_rate(place, &means_at(sweep, place))).collect(),
+        false => places(sweep)
+            .iter()
+            .map(|place| by_rate(place, &means_at(sweep, place)))
+            .collect(),
     };
     text + &reproduce(&sweep.commands, &sweep.notes)
 }
@@ -214,8 +240,10 @@ fn tuning_text(sweep: &ResultSweep) -> String {
 fn sweep_text(sweep: &ResultSweep) -> String {
     let mut text = sweep_head(sweep, TestSplit::Test);
     for figure in &sweep.figures {
-        text +=
-            &format!("\n![{}]({})\n\n*{}.* {}\n", figure.title, figure.path, figure.title, figure.caption);
+        text += &format!(
+            "\n![{}]({})\n\n*{}.* {}\n",
+            figure.title, figure.path, figure.title, figure.caption
+        );
     }
     let variants = has_variants(&sweep.summaries);
     if has_curves(&sweep.summaries) {
@@ -235,8 +263,12 @@ fn sweep_text(sweep: &ResultSweep) -> String {
 }
 
 /// The differences of the first method to each other one, where there are faults.
-pub(super) fn first_less_others<'a>(sweep: &'a ResultSweep, place: &Place<'_>) -> Vec<&'a MethodDifference> {
-    let wanted = |d: &&MethodDifference| place.holds(&d.setting) && d.method == FIRST && d.setting.ber > 0.0;
+pub(super) fn first_less_others<'a>(
+    sweep: &'a ResultSweep,
+    place: &Place<'_>,
+) -> Vec<&'a MethodDifference> {
+    let wanted =
+        |d: &&MethodDifference| place.holds(&d.setting) && d.method == FIRST && d.setting.ber > 0.0;
     sweep.differences.iter().filter(wanted).collect()
 }
 
@@ -247,22 +279,40 @@ pub(super) fn shown(difference: &MethodDifference) -> Option<Interval> {
 
 /// The means of methods at a place.
 pub(super) fn means_at<'a>(sweep: &'a ResultSweep, place: &Place<'_>) -> Vec<&'a MethodMean> {
-    sweep.means.iter().filter(|mean| place.holds(&mean.setting)).collect()
+    sweep
+        .means
+        .iter()
+        .filter(|mean| place.holds(&mean.setting))
+        .collect()
 }
 
 /// True where design points stand at three voltages or more: two have no curve, and nothing to search.
 pub fn has_curves(summaries: &[Summary]) -> bool {
-    let voltages = summaries.iter().filter_map(|s| Some((&s.design.memory, s.design.voltage?.to_bits())));
+    let voltages = summaries
+        .iter()
+        .filter_map(|s| Some((&s.design.memory, s.design.voltage?.to_bits())));
     voltages.collect::<BTreeSet<_>>().len() > 2
 }
 
 /// True where several models of one method, width and seed were swept, which are no trainings of one method.
 fn has_variants(summaries: &[Summary]) -> bool {
     let of = |Summary { design, .. }: &Summary| {
-        (design.method.clone(), design.bits, design.training_seed, design.model.clone())
+        (
+            design.method.clone(),
+            design.bits,
+            design.training_seed,
+            design.model.clone(),
+        )
     };
-    let models: Vec<_> = summaries.iter().map(of).collect::<BTreeSet<_>>().into_iter().collect();
-    models.windows(2).any(|pair| (&pair[0].0, pair[0].1, pair[0].2) == (&pair[1].0, pair[1].1, pair[1].2))
+    let models: Vec<_> = summaries
+        .iter()
+        .map(of)
+        .collect::<BTreeSet<_>>()
+        .into_iter()
+        .collect();
+    models
+        .windows(2)
+        .any(|pair| (&pair[0].0, pair[0].1, pair[0].2) == (&pair[1].0, pair[1].1, pair[1].2))
 }
 
 /// The method that the document is about.
@@ -294,7 +344,10 @@ pub(super) fn places(sweep: &ResultSweep) -> BTreeSet<Place<'_>> {
     sweep
         .means
         .iter()
-        .map(|mean| Place { array: &mean.setting.array, protection: &mean.setting.protection })
+        .map(|mean| Place {
+            array: &mean.setting.array,
+            protection: &mean.setting.protection,
+        })
         .collect()
 }
 
@@ -306,7 +359,10 @@ struct ByRate<K> {
 
 impl<K: Ord> ByRate<K> {
     fn new() -> Self {
-        Self { heads: BTreeMap::new(), lines: BTreeMap::new() }
+        Self {
+            heads: BTreeMap::new(),
+            lines: BTreeMap::new(),
+        }
     }
 
     fn add(&mut self, line: K, (ber, source): (f64, BerSource), cell: String) {
@@ -315,19 +371,30 @@ impl<K: Ord> ByRate<K> {
             _ => "",
         };
         // rates are not negative: their bits sort like the numbers
-        self.heads.insert(ber.to_bits(), format!("{}{mark}", rate(ber)));
-        self.lines.entry(line).or_default().insert(ber.to_bits(), cell);
+        self.heads
+            .insert(ber.to_bits(), format!("{}{mark}", rate(ber)));
+        self.lines
+            .entry(line)
+            .or_default()
+            .insert(ber.to_bits(), cell);
     }
 
     /// The table, with two words for each line under `names`.
     fn table(&self, names: [&str; 2], words: impl Fn(&K) -> [String; 2]) -> String {
-        let head: Vec<String> = texts(&names).into_iter().chain(self.heads.values().cloned()).collect();
-        let cell = |cells: &BTreeMap<u64, String>, rate| cells.get(rate).cloned().unwrap_or("–".into());
+        let head: Vec<String> = texts(&names)
+            .into_iter()
+            .chain(self.heads.values().cloned())
+            .collect();
+        let cell =
+            |cells: &BTreeMap<u64, String>, rate| cells.get(rate).cloned().unwrap_or("–".into());
         let rows: Vec<Vec<String>> = self
             .lines
             .iter()
             .map(|(line, cells)| {
-                words(line).into_iter().chain(self.heads.keys().map(|rate| cell(cells, rate))).collect()
+                words(line)
+                    .into_iter()
+                    .chain(self.heads.keys().map(|rate| cell(cells, rate)))
+                    .collect()
             })
             .collect();
         let extrapolated = match self.heads.values().any(|text| text.ends_with('†')) {
@@ -347,7 +414,13 @@ fn plus_minus(mean: f64, interval: Option<Interval>) -> String {
 /// Mean accuracy of each model by bit error rate.
 fn by_model(summaries: &[Summary]) -> String {
     let mut cells = ByRate::new();
-    for Summary { design, mean, student, .. } in summaries {
+    for Summary {
+        design,
+        mean,
+        student,
+        ..
+    } in summaries
+    {
         let Some(ber) = design.ber else { continue };
         let line = (design.model.as_str(), design.array.as_str());
         cells.add(line, (ber, design.ber_source), plus_minus(*mean, *student));
@@ -372,7 +445,11 @@ fn by_rate(place: &Place<'_>, means: &[&MethodMean]) -> String {
     for mean in means {
         let setting = &mean.setting;
         let text = plus_minus(mean.mean, mean.of_trainings.or(mean.student));
-        cells.add((setting.bits, mean.method.as_str()), (setting.ber, setting.ber_source), text);
+        cells.add(
+            (setting.bits, mean.method.as_str()),
+            (setting.ber, setting.ber_source),
+            text,
+        );
     }
     let what = match means.iter().map(|mean| mean.trainings).max().unwrap_or(1) {
         1 => {
@@ -402,7 +479,11 @@ fn compared(place: &Place<'_>, differences: &[&MethodDifference]) -> String {
         let line = (difference.setting.bits, difference.other.as_str());
         let span = |i: Interval| format!(" ({} to {})", signed(i.low), signed(i.high));
         let text = signed(difference.difference) + &shown(difference).map_or(String::new(), span);
-        cells.add(line, (difference.setting.ber, difference.setting.ber_source), text);
+        cells.add(
+            line,
+            (difference.setting.ber, difference.setting.ber_source),
+            text,
+        );
         lines.entry(line).or_default().push(difference);
     }
     let mut text = format!(
@@ -413,19 +494,30 @@ fn compared(place: &Place<'_>, differences: &[&MethodDifference]) -> String {
     for ((bits, other), of) in &mut lines {
         of.sort_by(|a, b| a.setting.ber.total_cmp(&b.setting.ber));
         let listed = |wanted: fn(Interval) -> bool| -> String {
-            let rates: Vec<String> =
-                of.iter().filter(|d| shown(d).is_some_and(wanted)).map(|d| rate(d.setting.ber)).collect();
+            let rates: Vec<String> = of
+                .iter()
+                .filter(|d| shown(d).is_some_and(wanted))
+                .map(|d| rate(d.setting.ber))
+                .collect();
             rates.join(", ")
         };
         let (better, worse) = (listed(|i| i.low > 0.0), listed(|i| i.high < 0.0));
         let open = listed(|i| i.low <= 0.0 && i.high >= 0.0);
         let mut parts = Vec::new();
-        for (words, rates) in [("better at", better), ("worse at", worse), ("not told apart at", open)] {
+        for (words, rates) in [
+            ("better at", better),
+            ("worse at", worse),
+            ("not told apart at", open),
+        ] {
             if !rates.is_empty() {
                 parts.push(format!("{words} {rates}"));
             }
         }
-        text += &format!("- {FIRST} against {other}, {}: {}.\n", width(*bits), parts.join("; "));
+        text += &format!(
+            "- {FIRST} against {other}, {}: {}.\n",
+            width(*bits),
+            parts.join("; ")
+        );
     }
     let trainings = differences.iter().map(|d| d.trainings).min().unwrap_or(1);
     if trainings < 2 {
@@ -441,7 +533,9 @@ fn attack_text(attack: &ResultAttack) -> String {
         .iter()
         .map(|s| {
             let bound = if s.reached < s.restarts { "≥ " } else { "" };
-            let std = s.flips_std.map_or(String::new(), |std| format!(" ± {std:.1}"));
+            let std = s
+                .flips_std
+                .map_or(String::new(), |std| format!(" ± {std:.1}"));
             vec![
                 s.first.model.clone(),
                 s.first.method.clone(),
@@ -481,8 +575,11 @@ fn attack_text(attack: &ResultAttack) -> String {
          far as all of them go; dashed: as many flips of random bits.",
         attack.figure
     );
-    format!("\n### Bit-flip attack: `{}`\n\n{words}\n\n{figure}\n{}", attack.run, table(&head, 4, &rows))
-        + &reproduce(&attack.commands, &[])
+    format!(
+        "\n### Bit-flip attack: `{}`\n\n{words}\n\n{figure}\n{}",
+        attack.run,
+        table(&head, 4, &rows)
+    ) + &reproduce(&attack.commands, &[])
 }
 
 fn reproduce(commands: &[String], notes: &[String]) -> String {

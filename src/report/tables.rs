@@ -24,27 +24,46 @@ pub(super) fn row(cells: &[Cell], first: bool) -> String {
         Cell::None => "<td class=\"none\">–</td>".to_owned(),
     };
     let cells: String = cells.iter().map(cell).collect();
-    format!("<tr{}>{cells}</tr>\n", if first { " class=\"first\"" } else { "" })
+    format!(
+        "<tr{}>{cells}</tr>\n",
+        if first { " class=\"first\"" } else { "" }
+    )
 }
 
 /// The head of a table: titles, and whether words stand under them.
 pub(super) fn head(titles: &[(&str, bool)]) -> String {
     let cell = |(title, text): &(&str, bool)| {
-        format!("<th{} scope=\"col\">{}</th>", if *text { " class=\"text\"" } else { "" }, escape(title))
+        format!(
+            "<th{} scope=\"col\">{}</th>",
+            if *text { " class=\"text\"" } else { "" },
+            escape(title)
+        )
     };
-    format!("<thead><tr>{}</tr></thead>\n", titles.iter().map(cell).collect::<String>())
+    format!(
+        "<thead><tr>{}</tr></thead>\n",
+        titles.iter().map(cell).collect::<String>()
+    )
 }
 
 /// `0.85 V/Vmin`; `0.8 to 0.9 V/Vmin` where domains have their own.
 pub(super) fn voltage(summary: &Summary) -> String {
-    format!("{} {}", voltages(summary, number), summary.design.voltage_unit.symbol())
+    format!(
+        "{} {}",
+        voltages(summary, number),
+        summary.design.voltage_unit.symbol()
+    )
 }
 
 /// A voltage, or the span of several.
 fn voltages(summary: &Summary, text: impl Fn(f64) -> String) -> String {
     let design = &summary.design;
-    let all = design.voltage.into_iter().chain(design.domain_voltages.iter().map(|d| d.voltage));
-    let (low, high) = all.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));
+    let all = design
+        .voltage
+        .into_iter()
+        .chain(design.domain_voltages.iter().map(|d| d.voltage));
+    let (low, high) = all.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| {
+        (l.min(v), h.max(v))
+    });
     if low < high {
         format!("{} to {}", text(low), text(high))
     } else {
@@ -202,8 +221,10 @@ fn frontier_row(point: &FrontierPoint) -> String {
 
 /// Memories with their rates at the swept voltages, and where the rates come from.
 pub(super) fn memory(summaries: &[Summary]) -> String {
-    let mut names: Vec<_> =
-        summaries.iter().map(|s| (&s.design.memory, &s.design.fault_kind, &s.design.array)).collect();
+    let mut names: Vec<_> = summaries
+        .iter()
+        .map(|s| (&s.design.memory, &s.design.fault_kind, &s.design.array))
+        .collect();
     names.sort();
     names.dedup();
     let mut out = String::new();
@@ -212,7 +233,9 @@ pub(super) fn memory(summaries: &[Summary]) -> String {
             "flip" => "a failing cell inverts its bit",
             "stuck" => "a failing cell reads a fixed value",
             "biased" => "failing cells invert their bit, stored 0s and 1s at different rates",
-            "profile" => "measured statistics of a chip: biased flips, of which a part is persistent",
+            "profile" => {
+                "measured statistics of a chip: biased flips, of which a part is persistent"
+            }
             _ => "see the memory model",
         };
         out += &format!(
@@ -221,9 +244,9 @@ pub(super) fn memory(summaries: &[Summary]) -> String {
             escape(kind),
             escape(array)
         );
-        let own = summaries
-            .iter()
-            .filter(|s| (&s.design.memory, &s.design.fault_kind, &s.design.array) == (memory, kind, array));
+        let own = summaries.iter().filter(|s| {
+            (&s.design.memory, &s.design.fault_kind, &s.design.array) == (memory, kind, array)
+        });
         out += &rates(own);
     }
     out
@@ -241,7 +264,10 @@ fn rates<'a>(own: impl Iterator<Item = &'a Summary>) -> String {
         ("Voltage", false),
         ("Bit error rate", false),
         ("Source", true),
-        ("Energy per access, relative to the error-free voltage", false),
+        (
+            "Energy per access, relative to the error-free voltage",
+            false,
+        ),
     ]);
     let line = |s: &&Summary| {
         let cells = [
@@ -258,7 +284,10 @@ fn rates<'a>(own: impl Iterator<Item = &'a Summary>) -> String {
 
 /// Every design point, by series and rising voltage.
 pub(super) fn summaries(summaries: &[Summary]) -> String {
-    let mut points: Vec<(String, &Summary)> = series_labels(summaries).into_iter().zip(summaries).collect();
+    let mut points: Vec<(String, &Summary)> = series_labels(summaries)
+        .into_iter()
+        .zip(summaries)
+        .collect();
     points.sort_by(|a, b| a.0.cmp(&b.0).then(a.1.design.by_voltage(&b.1.design)));
     let absolute = summaries.iter().any(|s| s.design.energy_pj.is_some());
     let mut titles = vec![
@@ -304,16 +333,26 @@ fn summary_cells(label: &str, s: &Summary, absolute: bool) -> Vec<Cell> {
         Cell::Number(accuracy(s.mean)),
         interval(s).map_or(Cell::None, |i| span(i.low, i.high)),
         s.spread.map_or(Cell::None, |s| span(s.p05, s.p95)),
-        s.spread.map_or(Cell::None, |s| Cell::Number(accuracy(s.min))),
-        s.spread.map_or(Cell::None, |s| Cell::Number(percent(s.yield_share))),
+        s.spread
+            .map_or(Cell::None, |s| Cell::Number(accuracy(s.min))),
+        s.spread
+            .map_or(Cell::None, |s| Cell::Number(percent(s.yield_share))),
         s.spread.map_or(Cell::None, |s| {
-            Cell::Number(format!("{} to {}", percent(s.yield_interval.low), percent(s.yield_interval.high)))
+            Cell::Number(format!(
+                "{} to {}",
+                percent(s.yield_interval.low),
+                percent(s.yield_interval.high)
+            ))
         }),
         Cell::Number(percent(s.floor)),
         energy(s.design.energy_relative),
     ];
     if absolute {
-        cells.push(s.design.energy_pj.map_or(Cell::None, |e| Cell::Number(format!("{e:.1}"))));
+        cells.push(
+            s.design
+                .energy_pj
+                .map_or(Cell::None, |e| Cell::Number(format!("{e:.1}"))),
+        );
     }
     let stopped = s.stopped_by.name().to_owned();
     cells.extend([

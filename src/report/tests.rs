@@ -33,7 +33,10 @@ pub(super) fn compared(summaries: &[Summary]) -> (Vec<Answer>, Vec<MethodDiffere
     let (trials, floor): (Vec<Trial>, _) = (trials.collect(), FloorSpec::default());
     let own = summarize(&designs, &trials, floor, StoppedBy::Chips, 2000, Seed(1)).unwrap();
     let differences = method_differences(&own, &trials, Seed(1)).unwrap();
-    (answers(&own, &trials, &Questions::default(), Seed(1)).unwrap(), differences)
+    (
+        answers(&own, &trials, &Questions::default(), Seed(1)).unwrap(),
+        differences,
+    )
 }
 
 fn report(summaries: Vec<Summary>) -> Report {
@@ -51,7 +54,7 @@ fn report(summaries: Vec<Summary>) -> Report {
         fault_counts: Vec::new(),
         energy_terms: Vec::new(),
         energy_basis: vec![
-            "Reads of a weight per inference: output stationary, array of 16 x 16, batch 1.".into()
+            "Reads of a weight per inference: output stationary, array of 16 x 16, batch 1.".into(),
         ],
         pareto,
         answers,
@@ -159,18 +162,32 @@ fn lowest_voltages_stand_with_their_intervals_and_yields_with_their_proof() {
         };
         let row = match answer.question {
             Question::Loss { loss, target } => {
-                let points = if loss == 0.01 { "1 point".into() } else { format!("{} points", 100.0 * loss) };
-                format!("wcat at 4 bit {points} {:.1} {voltage} {span}", 100.0 * target)
+                let points = if loss == 0.01 {
+                    "1 point".into()
+                } else {
+                    format!("{} points", 100.0 * loss)
+                };
+                format!(
+                    "wcat at 4 bit {points} {:.1} {voltage} {span}",
+                    100.0 * target
+                )
             }
             Question::Yield { share, floor } => {
-                format!("wcat at 4 bit {:.1} {:.1} {voltage} {span}", 100.0 * share, 100.0 * floor)
+                format!(
+                    "wcat at 4 bit {:.1} {:.1} {voltage} {span}",
+                    100.0 * share,
+                    100.0 * floor
+                )
             }
         };
         assert!(text.contains(&row), "{row}\n{text}");
     }
     assert!(text.contains("no (needs 299 chips or more)"), "{text}");
     // below the swept voltages nothing is known
-    let short: Vec<_> = two_methods().into_iter().filter(|s| s.design.voltage >= Some(0.95)).collect();
+    let short: Vec<_> = two_methods()
+        .into_iter()
+        .filter(|s| s.design.voltage >= Some(0.95))
+        .collect();
     assert!(words(&html(&self::report(short))).contains("at or below 0.95 V/Vmin ≤ 0.95"));
 }
 
@@ -179,7 +196,10 @@ fn a_subset_of_the_test_images_is_said_in_the_remarks() {
     let mut report = report(two_methods());
     report.summaries.iter_mut().for_each(|s| s.images = 500);
     let text = words(&html(&report));
-    assert!(text.contains("Not all test images were used (500 of 2000)."), "{text}");
+    assert!(
+        text.contains("Not all test images were used (500 of 2000)."),
+        "{text}"
+    );
     assert!(
         text.contains("(bootstrap where there is none), with the choice of test images included"),
         "{text}"
@@ -190,7 +210,9 @@ fn a_subset_of_the_test_images_is_said_in_the_remarks() {
 fn the_page_asks_for_nothing_outside_itself() {
     let page = html(&report(two_methods()));
     let page = page.replace("xmlns=\"http://www.w3.org/2000/svg\"", "");
-    for trace in ["http://", "https://", "<link", "<img", "@import", "url(", "src=", "style=\"", "onclick"] {
+    for trace in [
+        "http://", "https://", "<link", "<img", "@import", "url(", "src=", "style=\"", "onclick",
+    ] {
         assert!(!page.contains(trace), "{trace}");
     }
     assert!(page.contains("content=\"default-src 'none'; script-src 'sha256-"));
@@ -198,7 +220,9 @@ fn the_page_asks_for_nothing_outside_itself() {
 
 /// The data of the interactive figure.
 fn data(page: &str) -> serde_json::Value {
-    let (_, rest) = page.split_once("<script type=\"application/json\" id=\"explore-data\">").unwrap();
+    let (_, rest) = page
+        .split_once("<script type=\"application/json\" id=\"explore-data\">")
+        .unwrap();
     serde_json::from_str(rest.split_once("</script>").unwrap().0).unwrap()
 }
 
@@ -220,15 +244,27 @@ fn the_interactive_figure_holds_every_point_and_is_hidden_without_script() {
         .as_array()
         .unwrap()
         .iter()
-        .map(|place| points[place.as_u64().unwrap() as usize]["name"].as_str().unwrap())
+        .map(|place| {
+            points[place.as_u64().unwrap() as usize]["name"]
+                .as_str()
+                .unwrap()
+        })
         .collect();
     let on = &report.pareto.frontiers[0].points;
-    assert_eq!(frontier, on.iter().map(|p| p.summary.design.design_id.as_str()).collect::<Vec<_>>());
+    assert_eq!(
+        frontier,
+        on.iter()
+            .map(|p| p.summary.design.design_id.as_str())
+            .collect::<Vec<_>>()
+    );
     let first = points.iter().find(|p| p["name"] == frontier[0]).unwrap();
     assert!(first["settings"]
         .as_array()
         .unwrap()
-        .contains(&serde_json::json!(["Frontier of all", "90.0 % of resamples"])));
+        .contains(&serde_json::json!([
+            "Frontier of all",
+            "90.0 % of resamples"
+        ])));
 }
 
 #[test]
@@ -243,7 +279,10 @@ fn tags_are_closed_in_the_order_in_which_they_were_opened() {
     let page = format!("{page}</body></html>");
     let mut open: Vec<String> = Vec::new();
     for tag in page.split('<').skip(1) {
-        let name: String = tag.chars().take_while(|c| !c.is_whitespace() && *c != '>').collect();
+        let name: String = tag
+            .chars()
+            .take_while(|c| !c.is_whitespace() && *c != '>')
+            .collect();
         let whole = tag.split('>').next().unwrap_or_default();
         match name.strip_prefix('/') {
             Some(closed) => assert_eq!(open.pop().as_deref(), Some(closed)),
@@ -257,12 +296,18 @@ fn tags_are_closed_in_the_order_in_which_they_were_opened() {
 #[test]
 fn no_saving_is_claimed_on_extrapolated_ground() {
     // Everything below 0.85 is extrapolated; wcat would reach the target there.
-    let mut report = report(sweep(&[("normal", 4, 0.971, 0.19), ("wcat", 4, 0.968, 0.75)], 0.85));
+    let mut report = report(sweep(
+        &[("normal", 4, 0.971, 0.19), ("wcat", 4, 0.968, 0.75)],
+        0.85,
+    ));
     let text = words(&html(&report));
     assert!(text.contains(
         "wcat at 4 bit keeps 96.1 % accuracy (1 point less than normal without faults) down to 0.85 V/Vmin"
     ));
-    assert!(text.contains("Marked with †") && text.contains("wcat, loss of 1 point: 4 bit, 0.825 V/Vmin"));
+    assert!(
+        text.contains("Marked with †")
+            && text.contains("wcat, loss of 1 point: 4 bit, 0.825 V/Vmin")
+    );
     // The answer is the lowest voltage of known rate, and says that it is.
     assert!(text.contains("at or below 0.85 V/Vmin †"), "{text}");
     // A saving that was handed in with an extrapolated point is not printed either.
@@ -271,7 +316,10 @@ fn no_saving_is_claimed_on_extrapolated_ground() {
         (saving.cheapest, saving.saving_to_reference) = (Some(point), Some(0.4321));
     }
     let text = words(&html(&report));
-    assert!(text.contains("No method keeps 96.1 % accuracy") && !text.contains("43.2"), "{text}");
+    assert!(
+        text.contains("No method keeps 96.1 % accuracy") && !text.contains("43.2"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -300,7 +348,13 @@ fn everything_that_a_user_names_is_escaped() {
     }
     for answer in &mut report.answers {
         let own = &mut answer.ladder;
-        for name in [&mut own.model, &mut own.method, &mut own.memory, &mut own.array, &mut own.protection] {
+        for name in [
+            &mut own.model,
+            &mut own.method,
+            &mut own.memory,
+            &mut own.array,
+            &mut own.protection,
+        ] {
             *name = EVIL.into();
         }
         (answer.baseline, answer.point) = (Some(EVIL.into()), report.summaries.last().cloned());
@@ -308,14 +362,27 @@ fn everything_that_a_user_names_is_escaped() {
     for frontier in &mut report.pareto.frontiers {
         frontier.method = Some(EVIL.into());
     }
-    report.figures = all(&Averaged::none(report.summaries.clone()), &report.pareto, &[memory()]);
+    report.figures = all(
+        &Averaged::none(report.summaries.clone()),
+        &report.pareto,
+        &[memory()],
+    );
     (report.run, report.title, report.version) = (EVIL.into(), EVIL.into(), EVIL.into());
     (report.commands, report.notes) = (vec![EVIL.into()], vec![EVIL.into()]);
     report.configuration = EVIL.into();
     let page = html(&report);
     // Data and script of the page itself, and nothing that a user wrote.
-    assert_eq!((page.matches("<script").count(), page.matches("</script").count()), (2, 2));
-    assert_eq!(page.matches("alert('x')").count(), page.matches("\\u003cscript\\u003ealert('x')").count());
+    assert_eq!(
+        (
+            page.matches("<script").count(),
+            page.matches("</script").count()
+        ),
+        (2, 2)
+    );
+    assert_eq!(
+        page.matches("alert('x')").count(),
+        page.matches("\\u003cscript\\u003ealert('x')").count()
+    );
     assert_eq!(data(&page)["points"][0]["name"], EVIL);
     assert!(page.contains("&lt;script&gt;"));
 }
@@ -339,7 +406,10 @@ fn methods_are_compared_chip_by_chip_and_one_training_is_said_to_be_one() {
     let from = text.find("Methods compared chip by chip").unwrap();
     let section = &text[from..];
     assert!(section.contains("wcat less normal"), "{section}");
-    assert!(section.contains("Each method was trained once"), "{section}");
+    assert!(
+        section.contains("Each method was trained once"),
+        "{section}"
+    );
     let mut one = report(two_methods());
     one.differences.clear();
     assert!(!html(&one).contains("Methods compared chip by chip"));
@@ -377,7 +447,13 @@ fn a_document_of_results_opens_with_where_the_first_method_is_better() {
     let document = |groups| {
         let (title, version, command) = ("Two methods".into(), "0.1.0".into(), "publish".into());
         let preface = "Read *this* first.\n".into();
-        results_markdown(&Results { title, version, preface, command, groups })
+        results_markdown(&Results {
+            title,
+            version,
+            preface,
+            command,
+            groups,
+        })
     };
     let text = document(vec![group(TestSplit::Test, std::slice::from_ref(&sweep))]);
     let row = format!(
@@ -388,21 +464,33 @@ fn a_document_of_results_opens_with_where_the_first_method_is_better() {
         text.contains("| wcat against normal |\n|---|---|---|---|---|\n") && text.contains(&row),
         "{text}"
     );
-    assert!(text.contains("\nRead *this* first.\n\n## In short"), "{text}");
+    assert!(
+        text.contains("\nRead *this* first.\n\n## In short"),
+        "{text}"
+    );
     assert!(text.find("## In short").unwrap() < text.find("## lenet on glyphs").unwrap());
     let frontier = text.split("Who holds the frontier").nth(1).unwrap();
     assert!(
         frontier.contains("| lenet, glyphs | `both` | independent array |")
             && frontier.contains("wcat 4 bit: ")
     );
-    assert!(text.contains("\n50 simulated chips, all 2000 test images.\n"), "{text}");
+    assert!(
+        text.contains("\n50 simulated chips, all 2000 test images.\n"),
+        "{text}"
+    );
     let mut part = sweep.clone();
     part.images = (500, 2000);
-    let of_part = |part: &ResultSweep| document(vec![group(TestSplit::Test, std::slice::from_ref(part))]);
-    assert!(of_part(&part).contains("\n50 simulated chips, 500 of 2000 test images in each trial. "));
-    part.summaries.iter_mut().for_each(|summary| summary.spread = None);
-    assert!(of_part(&part)
-        .contains("\n50 simulated chips, each seen through 500 of the 2000 test images, drawn for it"));
+    let of_part =
+        |part: &ResultSweep| document(vec![group(TestSplit::Test, std::slice::from_ref(part))]);
+    assert!(
+        of_part(&part).contains("\n50 simulated chips, 500 of 2000 test images in each trial. ")
+    );
+    part.summaries
+        .iter_mut()
+        .for_each(|summary| summary.spread = None);
+    assert!(of_part(&part).contains(
+        "\n50 simulated chips, each seen through 500 of the 2000 test images, drawn for it"
+    ));
     // what was chosen by is no evidence, and without another method there is nothing to say
     assert!(!document(vec![group(TestSplit::Validation, &[sweep])]).contains("In short"));
     assert!(!document(vec![group(TestSplit::Test, &[])]).contains("In short"));

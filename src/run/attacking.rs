@@ -90,7 +90,13 @@ pub fn attack(
     let prepared = Prepared::new(experiment, request)?;
     prepared.notes.iter().for_each(|note| monitor.warn(note));
     let folder = run_folder(&request.results, request.out.as_deref(), &prepared.identity)?;
-    Attacking { prepared, request, folder, monitor }.finish()
+    Attacking {
+        prepared,
+        request,
+        folder,
+        monitor,
+    }
+    .finish()
 }
 
 /// Inputs of attacks, loaded and checked.
@@ -112,28 +118,46 @@ struct Prepared {
 impl Prepared {
     fn new(experiment: &Experiment, request: &AttackRequest) -> Result<Self> {
         if request.models.is_empty() {
-            return Err(Error::argument("--model", "at least one model file", "none"));
+            return Err(Error::argument(
+                "--model",
+                "at least one model file",
+                "none",
+            ));
         }
         let device = experiment.device.open()?;
         let mut experiment = experiment.clone();
         let models = load_models(&request.models, &device)?;
-        models.iter().try_for_each(|model| model.stored_bits().map(drop))?;
+        models
+            .iter()
+            .try_for_each(|model| model.stored_bits().map(drop))?;
         experiment.dataset = dataset_for(&models, &experiment.dataset, request.dataset_given)?;
         let spec = &experiment.attack;
         let (dataset, file) = (&experiment.dataset, request.data_file.as_deref());
-        let test = TestSource { spec: dataset, folder: &request.data_folder, file, held_out: None }.load()?;
+        let test = TestSource {
+            spec: dataset,
+            folder: &request.data_folder,
+            file,
+            held_out: None,
+        }
+        .load()?;
         let chosen = chosen(&test, &experiment, experiment.sweep.images)?;
         let training = match spec.data {
             Split::Training => Some(data::load(dataset, Split::Training, &request.data_folder)?),
             Split::Test => None,
         };
-        let most = training.as_ref().map_or(chosen.len().saturating_sub(1), ImageSet::len);
+        let most = training
+            .as_ref()
+            .map_or(chosen.len().saturating_sub(1), ImageSet::len);
         if spec.batch as usize > most {
             let expected = match spec.data {
                 Split::Training => format!("at most the {most} training images"),
                 Split::Test => format!("at most {most}, so that one test image is left"),
             };
-            return Err(Error::argument("attack.batch", expected, spec.batch.to_string()));
+            return Err(Error::argument(
+                "attack.batch",
+                expected,
+                spec.batch.to_string(),
+            ));
         }
         let images = match spec.data {
             Split::Training => Some(ModelImages::new(&test, &models, dataset, &chosen)?),
@@ -141,25 +165,50 @@ impl Prepared {
         };
         let checksums = (test.checksum(), training.as_ref().map(ImageSet::checksum));
         let identity = Identity {
-            attack: AttackSpec { restarts: 1, ..spec.clone() },
+            attack: AttackSpec {
+                restarts: 1,
+                ..spec.clone()
+            },
             seed: experiment.seed.0,
             dataset: &checksums.0,
             attack_data: checksums.1.as_deref(),
             images: chosen.len() as u64,
-            models: models.iter().map(|model| (model.name.as_str(), model.checksum.as_str())).collect(),
+            models: models
+                .iter()
+                .map(|model| (model.name.as_str(), model.checksum.as_str()))
+                .collect(),
         };
         let identity = folder_name(&experiment.name, &identity)?;
-        let mut notes: Vec<String> = models.iter().flat_map(|model| model.warnings.clone()).collect();
+        let mut notes: Vec<String> = models
+            .iter()
+            .flat_map(|model| model.warnings.clone())
+            .collect();
         if chosen.len() < test.len() {
-            notes.push(format!("{} of {} test images are used", chosen.len(), test.len()));
+            notes.push(format!(
+                "{} of {} test images are used",
+                chosen.len(),
+                test.len()
+            ));
         }
-        Ok(Self { experiment, models, test, chosen, training, images, checksums, identity, notes })
+        Ok(Self {
+            experiment,
+            models,
+            test,
+            chosen,
+            training,
+            images,
+            checksums,
+            identity,
+            notes,
+        })
     }
 
     fn record(&self, command: &str) -> Record {
         let name = self.experiment.dataset.name.name();
-        let models =
-            self.models.iter().map(|m| Input::new(&m.name, m.path.display().to_string(), &m.checksum));
+        let models = self
+            .models
+            .iter()
+            .map(|m| Input::new(&m.name, m.path.display().to_string(), &m.checksum));
         let training = self.training.as_ref().zip(self.checksums.1.as_ref());
         Record {
             version: Record::version(),
@@ -170,7 +219,8 @@ impl Prepared {
             images: (self.chosen.len() - self.left_out()) as u64,
             dataset: Input::new(name, self.test.title.clone(), &self.checksums.0),
             memory: None,
-            attack_data: training.map(|(set, checksum)| Input::new(name, set.title.clone(), checksum)),
+            attack_data: training
+                .map(|(set, checksum)| Input::new(name, set.title.clone(), checksum)),
             models: models.collect(),
             exposed_cells: std::collections::BTreeMap::new(),
             accesses: 1,
@@ -196,10 +246,17 @@ impl Prepared {
             Some(training) => (0..training.len() as u32).collect(),
             None => self.chosen.clone(),
         };
-        self.experiment.seed.stream(Purpose::AttackBatch, &[restart.into()]).shuffle(&mut pool);
+        self.experiment
+            .seed
+            .stream(Purpose::AttackBatch, &[restart.into()])
+            .shuffle(&mut pool);
         let rest = pool.split_off(self.experiment.attack.batch as usize);
         pool.sort_unstable();
-        let mut measured = if self.training.is_some() { self.chosen.clone() } else { rest };
+        let mut measured = if self.training.is_some() {
+            self.chosen.clone()
+        } else {
+            rest
+        };
         measured.sort_unstable();
         (pool, measured)
     }
@@ -219,29 +276,58 @@ impl Prepared {
                 rest.of(0)
             }
         };
-        let target = Target { evaluator: &loaded[0].evaluator, batch: batch.of(0), test };
+        let target = Target {
+            evaluator: &loaded[0].evaluator,
+            batch: batch.of(0),
+            test,
+        };
         let name = &loaded[0].name;
         let tell = |flip: &Flip, random, most| {
             let (flips, accuracy) = (flip.flip, flip.accuracy);
-            monitor.flip(&AttackProgress { model: name, restart, random, flips, most, accuracy });
+            monitor.flip(&AttackProgress {
+                model: name,
+                restart,
+                random,
+                flips,
+                most,
+                accuracy,
+            });
         };
         let (mut search, mut random) = (Vec::new(), Vec::new());
         let mut sink = |step: &[Flip]| {
-            step.last().into_iter().for_each(|flip| tell(flip, false, spec.flips));
+            step.last()
+                .into_iter()
+                .for_each(|flip| tell(flip, false, spec.flips));
             search.extend_from_slice(step);
             Ok(())
         };
         let outcome = bit_search(&target, spec, monitor.cancel(), &mut sink)?;
-        let mut stream = self.experiment.seed.stream(Purpose::RandomFlips, &[restart.into()]);
+        let mut stream = self
+            .experiment
+            .seed
+            .stream(Purpose::RandomFlips, &[restart.into()]);
         let mut sink = |flip: &Flip| {
             tell(flip, true, outcome.flips);
             random.push(flip.clone());
             Ok(())
         };
-        random_flips(&target, outcome.flips, &mut stream, monitor.cancel(), &mut sink)?;
-        let random_accuracy = random.last().and_then(|flip| flip.accuracy).unwrap_or(outcome.accuracy);
+        random_flips(
+            &target,
+            outcome.flips,
+            &mut stream,
+            monitor.cancel(),
+            &mut sink,
+        )?;
+        let random_accuracy = random
+            .last()
+            .and_then(|flip| flip.accuracy)
+            .unwrap_or(outcome.accuracy);
         let row = self.row(model, restart, &outcome, random_accuracy, test.len());
-        Ok(AttackUnit { row, search, random })
+        Ok(AttackUnit {
+            row,
+            search,
+            random,
+        })
     }
 
     fn row(
@@ -254,7 +340,13 @@ impl Prepared {
     ) -> AttackRow {
         let (loaded, spec) = (&self.models[model], &self.experiment.attack);
         let network = loaded.evaluator.network();
-        let scheme = loaded.evaluator.stored().iter().flatten().map(|stored| stored.scheme).next();
+        let scheme = loaded
+            .evaluator
+            .stored()
+            .iter()
+            .flatten()
+            .map(|stored| stored.scheme)
+            .next();
         AttackRow {
             model: loaded.name.clone(),
             architecture: network.architecture().to_string(),
@@ -297,7 +389,8 @@ impl Attacking<'_> {
         let keys: Vec<(usize, u32)> = (0..self.prepared.models.len())
             .flat_map(|model| (0..restarts).map(move |restart| (model, restart)))
             .collect();
-        let computed: Vec<(AttackUnit, bool)> = each(keys.len(), |i| self.unit(keys[i].0, keys[i].1))?;
+        let computed: Vec<(AttackUnit, bool)> =
+            each(keys.len(), |i| self.unit(keys[i].0, keys[i].1))?;
         let fresh = computed.iter().filter(|(_, computed)| *computed).count();
         let units: Vec<AttackUnit> = computed.into_iter().map(|(unit, _)| unit).collect();
         let notes = stuck(&units);
@@ -311,7 +404,14 @@ impl Attacking<'_> {
         record.finished_unix = Some(now());
         record.write(&self.folder)?;
         let reused = units.len() - fresh;
-        Ok(AttackResult { folder: self.folder.clone(), figure, attacks, summaries, computed: fresh, reused })
+        Ok(AttackResult {
+            folder: self.folder.clone(),
+            figure,
+            attacks,
+            summaries,
+            computed: fresh,
+            reused,
+        })
     }
 
     /// Writes `run.yaml`. A resumed run keeps its beginning and gains this command.
@@ -325,7 +425,10 @@ impl Attacking<'_> {
             }
         } else if self.folder.join(RECORD).exists() {
             let before = Record::read(&self.folder)?;
-            let commands = before.commands.into_iter().filter(|command| *command != self.request.command);
+            let commands = before
+                .commands
+                .into_iter()
+                .filter(|command| *command != self.request.command);
             record.commands.splice(0..0, commands);
             record.started_unix = before.started_unix;
             record.machine = before.machine;
@@ -337,7 +440,9 @@ impl Attacking<'_> {
 
     /// Models go by their place in the run: a name may hold what a file name must not.
     fn unit_file(&self, model: usize, restart: u32) -> PathBuf {
-        self.folder.join(UNITS).join(format!("model{model}-restart{restart}.json"))
+        self.folder
+            .join(UNITS)
+            .join(format!("model{model}-restart{restart}.json"))
     }
 
     /// An attack from its file, or computed and then kept; true where it was computed.
@@ -349,9 +454,13 @@ impl Attacking<'_> {
                 Ok(unit) if (&unit.row.model, unit.row.restart) == (name, restart) => {
                     return Ok((unit, false))
                 }
-                Ok(_) => self.monitor.warn(&format!("{}: another attack; it is made again", path.display())),
+                Ok(_) => self.monitor.warn(&format!(
+                    "{}: another attack; it is made again",
+                    path.display()
+                )),
                 Err(error) if error.is_wrong_input() => {
-                    self.monitor.warn(&format!("{error}; this attack is made again"));
+                    self.monitor
+                        .warn(&format!("{error}; this attack is made again"));
                 }
                 Err(error) => return Err(error),
             }
@@ -359,8 +468,9 @@ impl Attacking<'_> {
         let unit = self.prepared.unit(model, restart, self.monitor);
         self.monitor.attacked(name, restart);
         let unit = unit?;
-        let text = serde_json::to_string(&unit)
-            .map_err(|e| Error::argument("finished attack", "something JSON can hold", e.to_string()))?;
+        let text = serde_json::to_string(&unit).map_err(|e| {
+            Error::argument("finished attack", "something JSON can hold", e.to_string())
+        })?;
         store::write_bytes(&path, text.as_bytes())?;
         Ok((unit, true))
     }
@@ -381,7 +491,10 @@ impl Attacking<'_> {
     }
 
     fn draw(&self, attacks: &[AttackRow], flips: &[FlipRow]) -> Result<PathBuf> {
-        let folder = self.request.reports.join(self.folder.file_name().unwrap_or_default());
+        let folder = self
+            .request
+            .reports
+            .join(self.folder.file_name().unwrap_or_default());
         store::create_folder(&folder)?;
         let _lock = Lock::take(&folder)?;
         let path = folder.join(format!("{FIGURE}.svg"));
@@ -407,20 +520,26 @@ fn each<R: Send>(count: usize, work: impl Fn(usize) -> Result<R> + Sync) -> Resu
         }
         own
     };
-    let mut all: Vec<(usize, Result<R>)> =
-        rayon::broadcast(|_| on_a_thread()).into_iter().flatten().collect();
+    let mut all: Vec<(usize, Result<R>)> = rayon::broadcast(|_| on_a_thread())
+        .into_iter()
+        .flatten()
+        .collect();
     all.sort_by_key(|(i, _)| *i);
     all.into_iter().map(|(_, result)| result).collect()
 }
 
 fn read_unit(path: &Path) -> Result<AttackUnit> {
     let bytes = store::read_bytes(path, "a finished attack", LARGEST_UNIT)?;
-    serde_json::from_slice(&bytes).map_err(|e| Error::input(path, "a finished attack", e.to_string()))
+    serde_json::from_slice(&bytes)
+        .map_err(|e| Error::input(path, "a finished attack", e.to_string()))
 }
 
 /// A message for each attack that found no flip to go on with.
 fn stuck(units: &[AttackUnit]) -> Vec<String> {
-    let stuck = units.iter().map(|unit| &unit.row).filter(|row| row.stopped_by == Stop::Stuck);
+    let stuck = units
+        .iter()
+        .map(|unit| &unit.row)
+        .filter(|row| row.stopped_by == Stop::Stuck);
     stuck
         .map(|row| {
             format!(
@@ -442,7 +561,10 @@ mod tests {
 
     #[test]
     fn every_attack_is_made_once_and_none_begins_after_a_failure() {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build().unwrap();
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(3)
+            .build()
+            .unwrap();
         let all = pool.install(|| each(50, |i| Ok(i * i))).unwrap();
         assert_eq!(all, (0..50).map(|i| i * i).collect::<Vec<_>>());
         assert!(pool.install(|| each(0, Ok)).unwrap().is_empty());

@@ -85,7 +85,8 @@ pub fn evaluate(
     let options = Faults::new(&experiment.faults, &memory)?;
     let unused = matches!(faults, FaultSetting::Clean) && !experiment.sweep.protection.is_empty();
     if unused {
-        let expected = "`--ber` or `--voltage` beside it: without, no bit fails and it has no effect";
+        let expected =
+            "`--ber` or `--voltage` beside it: without, no bit fails and it has no effect";
         return Err(Error::argument("sweep.protection", expected, "neither"));
     }
     let place = place(faults, &options, &memory, masks)?;
@@ -94,17 +95,27 @@ pub fn evaluate(
     let mut experiment = experiment.clone();
     experiment.dataset = dataset_for(&models, &experiment.dataset, dataset_given)?;
     let (loaded, evaluator) = (&models[0], &models[0].evaluator);
-    let stored =
-        place.as_ref().map(|place| place.stored(&experiment, loaded, &options, &memory)).transpose()?;
-    let set = TestSource { spec: &experiment.dataset, folder: data_folder, file: data_file, held_out: None }
-        .load()?;
+    let stored = place
+        .as_ref()
+        .map(|place| place.stored(&experiment, loaded, &options, &memory))
+        .transpose()?;
+    let set = TestSource {
+        spec: &experiment.dataset,
+        folder: data_folder,
+        file: data_file,
+        held_out: None,
+    }
+    .load()?;
     let images = TestImages::new(&set, &models, &experiment, experiment.sweep.images)?;
     let (mut count, mut array) = (None, None);
     let score = match (&place, &stored) {
         (Some(place), Some((layout, zones))) => {
             let way = one_way(&options, place)?;
             array = Some(way.array);
-            let stored = Stored { words: evaluator.words(), layout };
+            let stored = Stored {
+                words: evaluator.words(),
+                layout,
+            };
             let reads = way.model.chip(experiment.seed, place.chip, zones, stored)?;
             if let Some(folder) = masks {
                 write_masks(folder, loaded, &reads)?;
@@ -121,7 +132,12 @@ pub fn evaluate(
         }
         _ => evaluator.clean(images.of(0))?,
     };
-    let scheme = evaluator.stored().iter().flatten().map(|stored| stored.scheme).next();
+    let scheme = evaluator
+        .stored()
+        .iter()
+        .flatten()
+        .map(|stored| stored.scheme)
+        .next();
     let point = place.as_ref().and_then(|place| place.point);
     let changed = options.changes().is_some();
     let row = EvaluationRow {
@@ -168,12 +184,28 @@ impl Place {
             [one] => *one,
             several => {
                 let found = several.len().to_string();
-                return Err(Error::argument("sweep.protection", "one protection in an evaluation", found));
+                return Err(Error::argument(
+                    "sweep.protection",
+                    "one protection in an evaluation",
+                    found,
+                ));
             }
         };
-        let (layout, exposure) =
-            protected(&loaded.evaluator, &loaded.name, protection, memory, options, exposure)?;
-        Ok((layout, [Zone { ber: self.ber, exposure }]))
+        let (layout, exposure) = protected(
+            &loaded.evaluator,
+            &loaded.name,
+            protection,
+            memory,
+            options,
+            exposure,
+        )?;
+        Ok((
+            layout,
+            [Zone {
+                ber: self.ber,
+                exposure,
+            }],
+        ))
     }
 }
 
@@ -187,16 +219,32 @@ fn place(
     match faults {
         FaultSetting::Clean if masks.is_some() || options.changes().is_some() => {
             let expected = "`--ber` or `--voltage`: without, no bit fails and they have no effect";
-            Err(Error::argument("fault options and masks", expected, "neither"))
+            Err(Error::argument(
+                "fault options and masks",
+                expected,
+                "neither",
+            ))
         }
         FaultSetting::Clean => Ok(None),
-        FaultSetting::Ber(ber, chip) => Ok(Some(Place { ber, point: None, chip })),
+        FaultSetting::Ber(ber, chip) => Ok(Some(Place {
+            ber,
+            point: None,
+            chip,
+        })),
         FaultSetting::Voltage(text, chip) => match memory.voltages(text)?.as_slice() {
             [one] => {
                 let point = options.at(memory, *one)?;
-                Ok(Some(Place { ber: point.ber, point: Some(point), chip }))
+                Ok(Some(Place {
+                    ber: point.ber,
+                    point: Some(point),
+                    chip,
+                }))
             }
-            many => Err(Error::argument("--voltage", "one voltage", format!("{} voltages", many.len()))),
+            many => Err(Error::argument(
+                "--voltage",
+                "one voltage",
+                format!("{} voltages", many.len()),
+            )),
         },
     }
 }
@@ -206,7 +254,11 @@ fn one_way(options: &Faults, place: &Place) -> Result<memory::FaultWay> {
     let mut ways = options.ways(place.ber, place.point.map(|point| point.voltage))?;
     match (ways.pop(), ways.len()) {
         (Some(way), 0) => Ok(way),
-        (_, more) => Err(Error::argument("faults.arrays", "one array", (more + 1).to_string())),
+        (_, more) => Err(Error::argument(
+            "faults.arrays",
+            "one array",
+            (more + 1).to_string(),
+        )),
     }
 }
 
@@ -218,12 +270,19 @@ fn write_masks(folder: &Path, loaded: &Loaded, reads: &ChipReads) -> Result<()> 
     for (index, word) in reads.access(0)?.words {
         masks[index] = evaluator.words()[index] ^ word;
     }
-    let shapes = evaluator.stored().iter().flatten().map(|stored| stored.shape.clone());
+    let shapes = evaluator
+        .stored()
+        .iter()
+        .flatten()
+        .map(|stored| stored.shape.clone());
     let mut rest = masks.as_slice();
     for ((name, words), shape) in evaluator.memory_layers().into_iter().zip(shapes) {
         let (own, others) = rest.split_at(words as usize);
         rest = others;
-        let array = ByteArray { shape, values: own.to_vec() };
+        let array = ByteArray {
+            shape,
+            values: own.to_vec(),
+        };
         store::write_npy(&folder.join(format!("{name}.npy")), &array)?;
     }
     Ok(())

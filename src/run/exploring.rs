@@ -9,8 +9,8 @@ use super::sweeping::{SweepRequest, Sweeping, Tables};
 use crate::config::Experiment;
 use crate::error::{Error, Result};
 use crate::explore::{
-    explore as search_domains, lowest_voltage, DomainSpec, Evaluation, Evidence, ExplorePoint, Lowest,
-    Outcome, Plan, SensitivityRow, Simulation, Target, Verified, CONFIDENCE,
+    explore as search_domains, lowest_voltage, DomainSpec, Evaluation, Evidence, ExplorePoint,
+    Lowest, Outcome, Plan, SensitivityRow, Simulation, Target, Verified, CONFIDENCE,
 };
 use crate::fault::Protection;
 use crate::memory::{CellKind, EnergyTerm};
@@ -69,10 +69,17 @@ pub fn explore(
     }
     if experiment.explore.yield_share.is_some() && experiment.sweep.floor.is_none() {
         let expected = "the accuracy that a chip must reach, beside `--yield`";
-        return Err(Error::argument("--floor (sweep.floor)", expected, "nothing"));
+        return Err(Error::argument(
+            "--floor (sweep.floor)",
+            expected,
+            "nothing",
+        ));
     }
     let sweeping = Sweeping::new(experiment, request, monitor, true)?;
-    Exploring { sweeping: &sweeping }.finish()
+    Exploring {
+        sweeping: &sweeping,
+    }
+    .finish()
 }
 
 /// An exploration with its folder.
@@ -89,7 +96,12 @@ struct Explored {
 
 impl Exploring<'_> {
     fn finish(&self) -> Result<ExploreResult> {
-        let Sweeping { prepared, folder, monitor, .. } = self.sweeping;
+        let Sweeping {
+            prepared,
+            folder,
+            monitor,
+            ..
+        } = self.sweeping;
         let _lock = Lock::take(folder)?;
         let journal_path = folder.join(names::JOURNAL);
         let mut record = self.sweeping.begin(&journal_path)?;
@@ -101,7 +113,9 @@ impl Exploring<'_> {
         let chips = prepared.chips(&replay);
         let comparison = prepared.comparison(&subjects, &points, chips);
         let mut designs = comparison.designs()?;
-        designs.iter().try_for_each(|design| lock(&journal).append_design(design))?;
+        designs
+            .iter()
+            .try_for_each(|design| lock(&journal).append_design(design))?;
         let started = Instant::now();
         let owed = comparison.count_owed(&replay.trials)?;
         let mut done = 0;
@@ -122,20 +136,37 @@ impl Exploring<'_> {
             add_verified(explored, &mut designs, &mut trials, &mut energies);
         }
         let (evidence, yields) = self.yields(&subjects)?;
-        journal.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner()).close()?;
+        journal
+            .into_inner()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
+            .close()?;
         let answers: Vec<String> = explored
             .iter()
             .map(|explored| format!("{}: {}", explored.model, explored.outcome.answer.text()))
             .chain(yields)
             .collect();
         let seconds = started.elapsed().as_secs_f64();
-        let summaries = self.sweeping.summarize(&designs, &trials, grid.stopped_by)?;
+        let summaries = self
+            .sweeping
+            .summarize(&designs, &trials, grid.stopped_by)?;
         let points = self.write(&explored, &evidence)?;
         record.notes.extend(answers.iter().cloned());
-        let tables =
-            Tables { designs: &designs, trials: &trials, summaries: &summaries, energies: &energies };
+        let tables = Tables {
+            designs: &designs,
+            trials: &trials,
+            summaries: &summaries,
+            energies: &energies,
+        };
         let (drawn, pareto) = self.sweeping.conclude(record, &tables, seconds)?;
-        Ok(ExploreResult { folder: folder.clone(), drawn, points, evidence, answers, summaries, pareto })
+        Ok(ExploreResult {
+            folder: folder.clone(),
+            drawn,
+            points,
+            evidence,
+            answers,
+            summaries,
+            pareto,
+        })
     }
 
     /// Searches the domains of every model, its codes unprotected.
@@ -148,23 +179,35 @@ impl Exploring<'_> {
         journal: &Mutex<Journal>,
         chips: u32,
     ) -> Result<Vec<Explored>> {
-        let Sweeping { prepared, monitor, .. } = self.sweeping;
+        let Sweeping {
+            prepared, monitor, ..
+        } = self.sweeping;
         let spec = &prepared.experiment.explore;
         let grid = &prepared.grid;
         let images = self.search_images()?;
         let mut all = Vec::new();
         for (place, (subject, loaded)) in subjects.iter().zip(&prepared.models).enumerate() {
-            let search_images = images.as_ref().map_or(subject.images, |images| images.of(place));
+            let search_images = images
+                .as_ref()
+                .map_or(subject.images, |images| images.of(place));
             let search_subject = Subject {
                 name: subject.name.clone(),
                 dataset: subject.dataset.clone(),
                 training_seed: subject.training_seed,
                 evaluator: subject.evaluator,
                 images: search_images,
-                clean: if images.is_some() { subject.evaluator.clean(search_images)? } else { subject.clean },
+                clean: if images.is_some() {
+                    subject.evaluator.clean(search_images)?
+                } else {
+                    subject.clean
+                },
             };
             let parts = domains.parts(&loaded.evaluator)?;
-            monitor.note(&format!("{}: searching voltages for {} domains", subject.name, parts.len()));
+            monitor.note(&format!(
+                "{}: searching voltages for {} domains",
+                subject.name,
+                parts.len()
+            ));
             let mut sink = |design: &Design, trial: &Trial| {
                 let mut journal = lock(journal);
                 journal.append_design(design)?;
@@ -189,7 +232,10 @@ impl Exploring<'_> {
                 verified: Vec::new(),
             };
             let space = simulation.space(spec)?;
-            let of_model = replay.searches.iter().filter(|search| search.model == subject.name);
+            let of_model = replay
+                .searches
+                .iter()
+                .filter(|search| search.model == subject.name);
             let done: Vec<_> = of_model.map(|search| search.evaluation.clone()).collect();
             let mut keep = |evaluation: &Evaluation| {
                 let (model, evaluation) = (subject.name.clone(), evaluation.clone());
@@ -197,15 +243,28 @@ impl Exploring<'_> {
             };
             let outcome = search_domains(&space, spec, &mut simulation, &done, &mut keep)?;
             let verified = std::mem::take(&mut simulation.verified);
-            all.push(Explored { model: subject.name.clone(), outcome, verified });
+            all.push(Explored {
+                model: subject.name.clone(),
+                outcome,
+                verified,
+            });
         }
         Ok(all)
     }
 
     /// Images of the search; `None` where they are those of the verification.
     fn search_images(&self) -> Result<Option<TestImages>> {
-        let Prepared { experiment, models, images, .. } = &self.sweeping.prepared;
-        let Some(asked) = experiment.explore.search_images.filter(|asked| *asked < images.count) else {
+        let Prepared {
+            experiment,
+            models,
+            images,
+            ..
+        } = &self.sweeping.prepared;
+        let Some(asked) = experiment
+            .explore
+            .search_images
+            .filter(|asked| *asked < images.count)
+        else {
             return Ok(None);
         };
         let set = self.sweeping.prepared.test_set(self.sweeping.request)?;
@@ -221,7 +280,10 @@ impl Exploring<'_> {
         };
         let plan = Plan {
             voltages: self.fine_grid()?,
-            target: Target::Yield { share, floor: floor.get() },
+            target: Target::Yield {
+                share,
+                floor: floor.get(),
+            },
             chips: explore.yield_chips.unwrap_or_else(|| {
                 // so many that one may fail
                 (1.6 * stats::least_without_failure(share, CONFIDENCE) as f64).ceil() as u32
@@ -238,7 +300,11 @@ impl Exploring<'_> {
                 ));
                 let point = |voltage| -> Result<DesignPoint> {
                     let supply = Supply::One(prepared.faults.at(&prepared.memory, voltage)?);
-                    Ok(DesignPoint { subject: place, protection, supply })
+                    Ok(DesignPoint {
+                        subject: place,
+                        protection,
+                        supply,
+                    })
                 };
                 let cancel = self.sweeping.monitor.cancel();
                 let mut evaluate = |voltage: Voltage, chips: &[ChipId]| {
@@ -246,16 +312,24 @@ impl Exploring<'_> {
                         return Err(Error::Interrupted);
                     }
                     let point = point(voltage)?;
-                    prepared.comparison(subjects, std::slice::from_ref(&point), 1).correct(0, chips)
+                    prepared
+                        .comparison(subjects, std::slice::from_ref(&point), 1)
+                        .correct(0, chips)
                 };
                 let lowest = lowest_voltage(&plan, &mut evaluate)?;
                 let energy = |voltage| -> Result<f64> {
                     let point = point(voltage)?;
-                    let designs = prepared.comparison(subjects, std::slice::from_ref(&point), 1).designs()?;
-                    Ok(designs.first().map_or(f64::NAN, |design| design.energy_relative))
+                    let designs = prepared
+                        .comparison(subjects, std::slice::from_ref(&point), 1)
+                        .designs()?;
+                    Ok(designs
+                        .first()
+                        .map_or(f64::NAN, |design| design.energy_relative))
                 };
                 let target = format!("yield {share} at {floor}");
-                for (phase, evidence) in [("search", &lowest.search), ("verification", &lowest.checks)] {
+                for (phase, evidence) in
+                    [("search", &lowest.search), ("verification", &lowest.checks)]
+                {
                     for evidence in evidence {
                         rows.push(VoltageEvidence {
                             model: subject.name.clone(),
@@ -273,7 +347,10 @@ impl Exploring<'_> {
                     other => format!("{} with {other}", subject.name),
                 };
                 let unit = prepared.memory.unit.symbol();
-                words.push(format!("{name}: {}", yield_text(&plan, share, floor, &lowest, energy, unit)));
+                words.push(format!(
+                    "{name}: {}",
+                    yield_text(&plan, share, floor, &lowest, energy, unit)
+                ));
             }
         }
         Ok((rows, words))
@@ -283,11 +360,16 @@ impl Exploring<'_> {
     fn fine_grid(&self) -> Result<Vec<Voltage>> {
         let prepared = &self.sweeping.prepared;
         let step = prepared.experiment.explore.step;
-        let low = prepared.grid.iter().map(|point| point.voltage.get()).fold(f64::INFINITY, f64::min);
+        let low = prepared
+            .grid
+            .iter()
+            .map(|point| point.voltage.get())
+            .fold(f64::INFINITY, f64::min);
         let high = prepared.memory.error_free.get().max(low);
         let count = ((high - low) / step + 1e-9).floor() as usize;
-        let mut grid: Vec<Voltage> =
-            (0..=count).map(|i| Voltage::new(rounded(low + step * i as f64))).collect::<Result<_>>()?;
+        let mut grid: Vec<Voltage> = (0..=count)
+            .map(|i| Voltage::new(rounded(low + step * i as f64)))
+            .collect::<Result<_>>()?;
         if grid.last().is_none_or(|last| last.get() < high - 1e-9) {
             grid.push(Voltage::new(high)?);
         }
@@ -295,13 +377,23 @@ impl Exploring<'_> {
     }
 
     /// Writes the tables of the exploration itself.
-    fn write(&self, explored: &[Explored], evidence: &[VoltageEvidence]) -> Result<Vec<ExploredPoint>> {
+    fn write(
+        &self,
+        explored: &[Explored],
+        evidence: &[VoltageEvidence],
+    ) -> Result<Vec<ExploredPoint>> {
         let folder = &self.sweeping.folder;
         let (mut points, mut sensitivities) = (Vec::new(), Vec::new());
         for Explored { model, outcome, .. } in explored {
-            let point = |point: &ExplorePoint| ExploredPoint { model: model.clone(), point: point.clone() };
+            let point = |point: &ExplorePoint| ExploredPoint {
+                model: model.clone(),
+                point: point.clone(),
+            };
             points.extend(outcome.points.iter().map(point));
-            let row = |row: &SensitivityRow| Sensitivity { model: model.clone(), row: row.clone() };
+            let row = |row: &SensitivityRow| Sensitivity {
+                model: model.clone(),
+                row: row.clone(),
+            };
             sensitivities.extend(outcome.sensitivities.iter().map(row));
         }
         if !points.is_empty() {
@@ -317,7 +409,9 @@ impl Exploring<'_> {
 
 /// A journal that a panicked thread held is as good as any.
 fn lock(journal: &Mutex<Journal>) -> std::sync::MutexGuard<'_, Journal> {
-    journal.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    journal
+        .lock()
+        .unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
 /// Voltages without the rounding of sums.
@@ -334,17 +428,30 @@ fn add_verified(
 ) {
     for verified in &explored.verified {
         let mut design = verified.design.clone();
-        let known = designs.iter().any(|known| known.design_id == design.design_id);
-        let point = explored.outcome.points.iter().find(|p| p.domain_voltages == design.domain_voltages);
-        let Some(point) = point.filter(|_| !known && !design.domain_voltages.is_empty()) else { continue };
+        let known = designs
+            .iter()
+            .any(|known| known.design_id == design.design_id);
+        let point = explored
+            .outcome
+            .points
+            .iter()
+            .find(|p| p.domain_voltages == design.domain_voltages);
+        let Some(point) = point.filter(|_| !known && !design.domain_voltages.is_empty()) else {
+            continue;
+        };
         let rails = point.rail_energy_relative;
-        let picojoule = design.energy_pj.map(|pj| pj / design.energy_relative * rails);
+        let picojoule = design
+            .energy_pj
+            .map(|pj| pj / design.energy_relative * rails);
         energies.extend(verified.energies.iter().cloned());
         if rails > 0.0 {
             energies.push(rail_row(&design, rails, picojoule, point.rails));
         }
         design.energy_relative += rails;
-        design.energy_pj = design.energy_pj.zip(picojoule).map(|(own, rails)| own + rails);
+        design.energy_pj = design
+            .energy_pj
+            .zip(picojoule)
+            .map(|(own, rails)| own + rails);
         designs.push(design);
         trials.extend(verified.trials.iter().cloned());
     }
@@ -352,7 +459,11 @@ fn add_verified(
 
 /// The term of the supply rails.
 fn rail_row(design: &Design, energy: f64, picojoule: Option<f64>, rails: u32) -> EnergyRow {
-    let highest = design.domain_voltages.iter().map(|d| d.voltage).fold(0.0, f64::max);
+    let highest = design
+        .domain_voltages
+        .iter()
+        .map(|d| d.voltage)
+        .fold(0.0, f64::max);
     EnergyRow {
         design_id: design.design_id.clone(),
         voltage_unit: design.voltage_unit,
@@ -392,7 +503,12 @@ fn yield_text(
         );
     };
     let seen = |evidence: Option<&Evidence>| match evidence {
-        Some(Evidence { chips, good: Some(good), bounds: Some(bounds), .. }) => {
+        Some(Evidence {
+            chips,
+            good: Some(good),
+            bounds: Some(bounds),
+            ..
+        }) => {
             format!(
                 "{good} of {chips} chips good, one-sided 95 % bounds {:.4} to {:.4}",
                 bounds.low, bounds.high
@@ -400,7 +516,10 @@ fn yield_text(
         }
         _ => "not evaluated to the end".into(),
     };
-    let search = lowest.search.iter().find(|evidence| evidence.voltage == voltage);
+    let search = lowest
+        .search
+        .iter()
+        .find(|evidence| evidence.voltage == voltage);
     format!(
         "{asked} down to {}{voltage} {unit} (energy {energy:.4}, a saving of {:.1} % against 8 bit at the error-free \
          voltage): search: {}; fresh chips: {}; {} evaluations",

@@ -48,8 +48,13 @@ pub(super) fn folder_name(name: &str, identity: &impl Serialize) -> Result<Strin
         Isa::Portable => serde_json::to_string(&(VERSION, "portable", identity)),
         _ => serde_json::to_string(&(VERSION, identity)),
     };
-    let text =
-        text.map_err(|e| Error::argument("identity of a run", "numbers that JSON can hold", e.to_string()))?;
+    let text = text.map_err(|e| {
+        Error::argument(
+            "identity of a run",
+            "numbers that JSON can hold",
+            e.to_string(),
+        )
+    })?;
     Ok(format!("{name}-{}", &store::sha256(text.as_bytes())[..12]))
 }
 
@@ -64,5 +69,9 @@ pub(super) fn check_plain_name(flag: &str, name: Option<&str>) -> Result<()> {
     if plain && !name.starts_with('.') {
         return Ok(());
     }
-    Err(Error::argument(flag, "a plain folder name, no path and no `.` in front", format!("`{name}`")))
+    Err(Error::argument(
+        flag,
+        "a plain folder name, no path and no `.` in front",
+        format!("`{name}`"),
+    ))
 }

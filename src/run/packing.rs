@@ -41,23 +41,47 @@ pub struct PackedRow {
 /// the result would replace a model; as [`Model::load`] and [`Model::save_packed`].
 pub fn pack(models: &[PathBuf], out: &Path, monitor: &dyn Monitor) -> Result<Vec<PackedRow>> {
     if models.is_empty() {
-        return Err(Error::argument("--model", "at least one model file", "none"));
+        return Err(Error::argument(
+            "--model",
+            "at least one model file",
+            "none",
+        ));
     }
     let device = DeviceSpec::Cpu.open()?;
-    let (mut loaded, mut names, mut files) = (Vec::new(), Vec::<String>::new(), Vec::<String>::new());
+    let (mut loaded, mut names, mut files) =
+        (Vec::new(), Vec::<String>::new(), Vec::<String>::new());
     for path in models {
         let model = Model::load(path, &device)?;
-        model.warnings.iter().for_each(|warning| monitor.warn(warning));
-        if model.network.layers().iter().all(|layer| layer.scheme().is_none()) {
-            return Err(Error::input(path, "a quantised model, whose weights are codes", "float weights"));
+        model
+            .warnings
+            .iter()
+            .for_each(|warning| monitor.warn(warning));
+        if model
+            .network
+            .layers()
+            .iter()
+            .all(|layer| layer.scheme().is_none())
+        {
+            return Err(Error::input(
+                path,
+                "a quantised model, whose weights are codes",
+                "float weights",
+            ));
         }
         let base = base_name(&model.info, path);
         let file = file_name(&model.info, path, &base)?;
-        files.push(name_apart(&file, &model.info, |file| files.iter().any(|other| other == file)));
-        names.push(name_apart(&base, &model.info, |name| names.iter().any(|other| other == name)));
+        files.push(name_apart(&file, &model.info, |file| {
+            files.iter().any(|other| other == file)
+        }));
+        names.push(name_apart(&base, &model.info, |name| {
+            names.iter().any(|other| other == name)
+        }));
         loaded.push(model);
     }
-    let targets: Vec<PathBuf> = files.iter().map(|file| out.join(format!("{file}.safetensors"))).collect();
+    let targets: Vec<PathBuf> = files
+        .iter()
+        .map(|file| out.join(format!("{file}.safetensors")))
+        .collect();
     check_targets(&targets, models)?;
     store::create_folder(out)?;
     let mut rows = Vec::new();
@@ -69,7 +93,10 @@ pub fn pack(models: &[PathBuf], out: &Path, monitor: &dyn Monitor) -> Result<Vec
             schema: SCHEMA,
             model: name,
             method: quantizer.method_label().to_owned(),
-            bits: quantizer.layer_bits.is_empty().then(|| quantizer.bits.get()),
+            bits: quantizer
+                .layer_bits
+                .is_empty()
+                .then(|| quantizer.bits.get()),
             path: to.display().to_string(),
             bytes: size(to)?,
             bytes_before,
@@ -93,12 +120,21 @@ fn file_name(info: &ModelInfo, path: &Path, base: &str) -> Result<String> {
 
 /// No result may replace a model: its floats would be lost.
 fn check_targets(targets: &[PathBuf], models: &[PathBuf]) -> Result<()> {
-    let models: Vec<PathBuf> = models.iter().filter_map(|path| path.canonicalize().ok()).collect();
-    let replaced = targets.iter().find(|path| path.canonicalize().is_ok_and(|path| models.contains(&path)));
+    let models: Vec<PathBuf> = models
+        .iter()
+        .filter_map(|path| path.canonicalize().ok())
+        .collect();
+    let replaced = targets
+        .iter()
+        .find(|path| path.canonicalize().is_ok_and(|path| models.contains(&path)));
     match replaced {
         Some(path) => {
             let expected = "a folder in which no model would be replaced by its packed form";
-            Err(Error::argument("--out", expected, format!("`{}`", path.display())))
+            Err(Error::argument(
+                "--out",
+                expected,
+                format!("`{}`", path.display()),
+            ))
         }
         None => Ok(()),
     }
@@ -122,7 +158,9 @@ mod tests {
 
     fn write(path: &Path, quantizer: &QuantizerSpec, name: &str, seed: u64) -> Network {
         let architecture = Architecture::Lenet5;
-        let network = Network::new(architecture, 10, quantizer, Seed(seed), &Device::Cpu).unwrap().0;
+        let network = Network::new(architecture, 10, quantizer, Seed(seed), &Device::Cpu)
+            .unwrap()
+            .0;
         let info = ModelInfo {
             format: MODEL_FORMAT,
             architecture,
@@ -153,28 +191,48 @@ mod tests {
     #[test]
     fn the_evaluator_gives_the_same_losses_bit_for_bit_clean_and_with_faults() {
         let folder = tempfile::tempdir().unwrap();
-        let pixels = Seed(2).stream(Purpose::Test, &[]).normal_tensor(1.0, (8, 1, 28, 28)).unwrap();
+        let pixels = Seed(2)
+            .stream(Purpose::Test, &[])
+            .normal_tensor(1.0, (8, 1, 28, 28))
+            .unwrap();
         let pixels = pixels.flatten_all().unwrap().to_vec1::<f32>().unwrap();
         for method in Method::ALL {
             for bits in [1, 2, 4, 8] {
                 let path = folder.path().join("a.safetensors");
                 let network = write(&path, &quantizer(method, bits), "a", 1);
                 let out = folder.path().join("out");
-                let row = pack(std::slice::from_ref(&path), &out, &Quiet::default()).unwrap().remove(0);
-                let packed = Model::load(Path::new(&row.path), &Device::Cpu).unwrap().network;
-                let (own, other) = (Evaluator::new(network).unwrap(), Evaluator::new(packed).unwrap());
+                let row = pack(std::slice::from_ref(&path), &out, &Quiet::default())
+                    .unwrap()
+                    .remove(0);
+                let packed = Model::load(Path::new(&row.path), &Device::Cpu)
+                    .unwrap()
+                    .network;
+                let (own, other) = (
+                    Evaluator::new(network).unwrap(),
+                    Evaluator::new(packed).unwrap(),
+                );
                 assert_eq!(own.words(), other.words(), "{method} {bits}");
-                let faults: Vec<_> = (0..40).map(|i| (1000 * i + 7, own.words()[1000 * i + 7] ^ 1)).collect();
+                let faults: Vec<_> = (0..40)
+                    .map(|i| (1000 * i + 7, own.words()[1000 * i + 7] ^ 1))
+                    .collect();
                 // the loss of one image for each class holds all its logits
                 for (image, pixels) in pixels.chunks(28 * 28).enumerate() {
                     for class in 0..10 {
                         let images =
-                            Images::new(pixels.to_vec(), [1, 28, 28], vec![class], &Device::Cpu).unwrap();
+                            Images::new(pixels.to_vec(), [1, 28, 28], vec![class], &Device::Cpu)
+                                .unwrap();
                         let scores = |e: &Evaluator| {
-                            [e.clean(&images).unwrap(), e.faulty(&faults, &images).unwrap()]
-                                .map(|s| s.loss.to_bits())
+                            [
+                                e.clean(&images).unwrap(),
+                                e.faulty(&faults, &images).unwrap(),
+                            ]
+                            .map(|s| s.loss.to_bits())
                         };
-                        assert_eq!(scores(&own), scores(&other), "{method} {bits} {image} {class}");
+                        assert_eq!(
+                            scores(&own),
+                            scores(&other),
+                            "{method} {bits} {image} {class}"
+                        );
                     }
                 }
             }
@@ -187,9 +245,21 @@ mod tests {
         let at = |name: &str| folder.path().join(name);
         let wcat = quantizer(Method::Wcat, 4);
         for (path, name, seed) in [
-            ("lenet-wcat-4bit-0123/best.safetensors", "lenet-wcat-4bit", 1),
-            ("lenet-wcat-4bit-4567/best.safetensors", "lenet-wcat-4bit", 2),
-            ("lenet-wcat-4bit-0123/last.safetensors", "lenet-wcat-4bit", 1),
+            (
+                "lenet-wcat-4bit-0123/best.safetensors",
+                "lenet-wcat-4bit",
+                1,
+            ),
+            (
+                "lenet-wcat-4bit-4567/best.safetensors",
+                "lenet-wcat-4bit",
+                2,
+            ),
+            (
+                "lenet-wcat-4bit-0123/last.safetensors",
+                "lenet-wcat-4bit",
+                1,
+            ),
             ("mine.safetensors", "lenet-wcat-4bit", 1),
         ] {
             std::fs::create_dir_all(at(path).parent().unwrap()).unwrap();
@@ -204,11 +274,24 @@ mod tests {
         .map(at);
         let rows = pack(&models, &at("out"), &Quiet::default()).unwrap();
         let files: Vec<_> = rows.iter().map(|row| stem(Path::new(&row.path))).collect();
-        assert_eq!(files, ["lenet-wcat-4bit", "lenet-wcat-4bit-s2", "lenet-wcat-4bit-last", "mine"]);
+        assert_eq!(
+            files,
+            [
+                "lenet-wcat-4bit",
+                "lenet-wcat-4bit-s2",
+                "lenet-wcat-4bit-last",
+                "mine"
+            ]
+        );
         let names: Vec<&str> = rows.iter().map(|row| row.model.as_str()).collect();
         assert_eq!(
             names,
-            ["lenet-wcat-4bit", "lenet-wcat-4bit-s2", "lenet-wcat-4bit-s1", "lenet-wcat-4bit-2"]
+            [
+                "lenet-wcat-4bit",
+                "lenet-wcat-4bit-s2",
+                "lenet-wcat-4bit-s1",
+                "lenet-wcat-4bit-2"
+            ]
         );
         for row in &rows {
             assert_eq!(row.bytes, size(Path::new(&row.path)).unwrap());
@@ -222,9 +305,16 @@ mod tests {
         let path = folder.path().join("best.safetensors");
         for name in ["../x", "/x", "a/b", "..", "", ".x"] {
             write(&path, &quantizer(Method::Wcat, 4), name, 1);
-            let error =
-                pack(std::slice::from_ref(&path), &folder.path().join("out"), &Quiet::default()).unwrap_err();
-            assert!(error.is_wrong_input() && error.to_string().contains("best.safetensors"), "{error}");
+            let error = pack(
+                std::slice::from_ref(&path),
+                &folder.path().join("out"),
+                &Quiet::default(),
+            )
+            .unwrap_err();
+            assert!(
+                error.is_wrong_input() && error.to_string().contains("best.safetensors"),
+                "{error}"
+            );
             assert!(!folder.path().join("out").exists());
         }
     }

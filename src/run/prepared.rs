@@ -16,7 +16,9 @@ use crate::error::{Error, Result};
 use crate::fault::Protection;
 use crate::memory::{self, Faults, MemoryModel, OperatingPoint};
 use crate::stats::ImageSample;
-use crate::sweep::{exposed_cells, Comparison, DesignPoint, Sampling, Subject, TestSplit, TwoLevel};
+use crate::sweep::{
+    exposed_cells, Comparison, DesignPoint, Sampling, Subject, TestSplit, TwoLevel,
+};
 use crate::table::{self, Replay};
 use crate::units::{Ber, BerSource, Voltage};
 use candle_core::Device;
@@ -58,20 +60,33 @@ pub(super) fn inputs(experiment: &Experiment, request: &SweepRequest) -> Result<
     let sweep = &experiment.sweep;
     let grid = faults.settings(&memory, sweep.voltages.as_deref(), &sweep.bit_error_rates)?;
     let protections = experiment.sweep.protections()?;
-    Ok(Inputs { memory, faults, grid, protections })
+    Ok(Inputs {
+        memory,
+        faults,
+        grid,
+        protections,
+    })
 }
 
 /// The test images where they are known before the models are: wrong ones end a sweep before its trainings.
-pub(super) fn early_set(experiment: &Experiment, request: &SweepRequest) -> Result<Option<ImageSet>> {
+pub(super) fn early_set(
+    experiment: &Experiment,
+    request: &SweepRequest,
+) -> Result<Option<ImageSet>> {
     let follows = experiment.dataset.follows_the_network();
     if !request.models.is_empty() && (!request.dataset_given || follows) {
         return Ok(None);
     }
     let mut experiment = experiment.clone();
-    experiment.dataset = experiment.dataset.for_input(experiment.network.architecture.input_shape());
+    experiment.dataset = experiment
+        .dataset
+        .for_input(experiment.network.architecture.input_shape());
     let set = test_set(&experiment, request)?;
     if let Some(images) = experiment.sweep.images {
-        set.subset(usize::try_from(images).unwrap_or(usize::MAX), experiment.seed)?;
+        set.subset(
+            usize::try_from(images).unwrap_or(usize::MAX),
+            experiment.seed,
+        )?;
     }
     experiment.sweep.check_tolerance(set.len() as u64)?;
     Ok(Some(set))
@@ -80,7 +95,13 @@ pub(super) fn early_set(experiment: &Experiment, request: &SweepRequest) -> Resu
 fn test_set(experiment: &Experiment, request: &SweepRequest) -> Result<ImageSet> {
     let (spec, file) = (&experiment.dataset, request.data_file.as_deref());
     let held_out = (experiment.sweep.split == TestSplit::Validation).then_some(experiment.seed);
-    TestSource { spec, folder: &request.data_folder, file, held_out }.load()
+    TestSource {
+        spec,
+        folder: &request.data_folder,
+        file,
+        held_out,
+    }
+    .load()
 }
 
 pub(super) fn train_all(
@@ -97,7 +118,10 @@ pub(super) fn train_all(
             format!("neither (configuration `{}`)", experiment.name),
         ));
     }
-    if let Some(float) = trainings.iter().find(|training| training.quantizer.bits.is_float()) {
+    if let Some(float) = trainings
+        .iter()
+        .find(|training| training.quantizer.bits.is_float())
+    {
         return Err(Error::argument(
             format!("model `{}`", float.name),
             "a quantised model, which stores codes in the memory",
@@ -105,11 +129,25 @@ pub(super) fn train_all(
         ));
     }
     let train = |training| {
-        train_model(training, &request.model_cache, &request.data_folder, device, request.fresh, monitor)
+        train_model(
+            training,
+            &request.model_cache,
+            &request.data_folder,
+            device,
+            request.fresh,
+            monitor,
+        )
     };
-    let trained: Vec<_> = trainings.par_iter().with_max_len(1).map(train).collect::<Result<_>>()?;
+    let trained: Vec<_> = trainings
+        .par_iter()
+        .with_max_len(1)
+        .map(train)
+        .collect::<Result<_>>()?;
     let computed = trained.iter().map(|model| model.computed_epochs).sum();
-    Ok((trained.into_iter().map(|model| model.best).collect(), computed))
+    Ok((
+        trained.into_iter().map(|model| model.best).collect(),
+        computed,
+    ))
 }
 
 pub(super) fn prepare(
@@ -121,7 +159,12 @@ pub(super) fn prepare(
     device: &Device,
     explores: bool,
 ) -> Result<Prepared> {
-    let Inputs { memory, faults, grid, protections } = inputs;
+    let Inputs {
+        memory,
+        faults,
+        grid,
+        protections,
+    } = inputs;
     let mut experiment = experiment.clone();
     let models = load_models(paths, device)?;
     let given = request.models.is_empty() || request.dataset_given;
@@ -140,7 +183,10 @@ pub(super) fn prepare(
         dataset: &images.checksum,
         images: images.count,
         memory: &memory.checksum,
-        models: models.iter().map(|model| (model.name.as_str(), model.checksum.as_str())).collect(),
+        models: models
+            .iter()
+            .map(|model| (model.name.as_str(), model.checksum.as_str()))
+            .collect(),
         tolerance: experiment.sweep.tolerance,
         floor: experiment.sweep.floor.map(|floor| floor.get()),
         faults: faults.changes(),
@@ -149,7 +195,13 @@ pub(super) fn prepare(
         energy: experiment.energy.changes(),
         two_level: (experiment.sweep.sampling == Sampling::TwoLevel).then(|| {
             let voltages = grid.iter().map(|point| point.voltage.get()).collect();
-            (voltages, protections.iter().map(|protection| protection.to_string()).collect())
+            (
+                voltages,
+                protections
+                    .iter()
+                    .map(|protection| protection.to_string())
+                    .collect(),
+            )
         }),
     };
     let identity = folder_name(&experiment.name, &identity)?;
@@ -173,8 +225,11 @@ pub(super) fn prepare(
 impl Prepared {
     /// What the reader of the results should know.
     fn remarks(&self) -> Result<Vec<String>> {
-        let mut notes: Vec<String> =
-            self.models.iter().flat_map(|model| model.warnings.iter().cloned()).collect();
+        let mut notes: Vec<String> = self
+            .models
+            .iter()
+            .flat_map(|model| model.warnings.iter().cloned())
+            .collect();
         let ImageSample { used, all } = self.images.sample();
         if used < all {
             let images = self.experiment.sweep.split.images();
@@ -182,7 +237,11 @@ impl Prepared {
         }
         let points = &self.grid;
         notes.extend(self.faults.notes(&self.memory));
-        let words: u64 = self.models.iter().map(|model| model.evaluator.words().len() as u64).sum();
+        let words: u64 = self
+            .models
+            .iter()
+            .map(|model| model.evaluator.words().len() as u64)
+            .sum();
         let rate: f64 = points.iter().map(|point| point.ber.get()).sum();
         if rate * words as f64 * f64::from(self.experiment.sweep.chips) < 0.5 {
             notes.push(format!(
@@ -190,7 +249,10 @@ impl Prepared {
                 self.memory.name
             ));
         }
-        let extrapolated = points.iter().filter(|point| point.ber_source == BerSource::Extrapolated).count();
+        let extrapolated = points
+            .iter()
+            .filter(|point| point.ber_source == BerSource::Extrapolated)
+            .count();
         if extrapolated > 0 {
             notes.push(format!(
                 "{extrapolated} of {} voltages lie below the measured span of `{}`: their bit error rates are \
@@ -203,21 +265,37 @@ impl Prepared {
     }
 
     pub(super) fn beyond_tolerance(&self, means: impl Iterator<Item = f64>) -> Option<String> {
-        sampling::beyond_tolerance(self.experiment.sweep.tolerance?, self.images.sample(), means)
+        sampling::beyond_tolerance(
+            self.experiment.sweep.tolerance?,
+            self.images.sample(),
+            means,
+        )
     }
 
     pub(super) fn clean(&self, replay: &Replay) -> Result<Clean> {
-        Clean::of(&self.models, &self.images, self.experiment.sweep.sampling, replay)
+        Clean::of(
+            &self.models,
+            &self.images,
+            self.experiment.sweep.sampling,
+            replay,
+        )
     }
 
     /// Cells that faults reach, by model and protection; none where counts do not have the rate of the curve.
     fn count_cells(&self) -> Result<BTreeMap<String, u64>> {
         let mut cells = BTreeMap::new();
-        for model in self.models.iter().filter(|_| self.faults.counts_have_the_rate()) {
+        for model in self
+            .models
+            .iter()
+            .filter(|_| self.faults.counts_have_the_rate())
+        {
             model.stored_bits()?;
             for &protection in &self.protections {
                 let key = table::cells_key(&model.name, &protection.to_string());
-                cells.insert(key, exposed_cells(&model.evaluator, &model.name, protection, &self.faults)?);
+                cells.insert(
+                    key,
+                    exposed_cells(&model.evaluator, &model.name, protection, &self.faults)?,
+                );
             }
         }
         Ok(cells)
@@ -229,7 +307,9 @@ impl Prepared {
         let by_rate = !self.experiment.sweep.bit_error_rates.is_empty();
         for design in &replay.designs {
             points.extend(match (design.voltage, design.ber) {
-                (Some(_), Some(rate)) if by_rate => Some(self.faults.at_rate(&self.memory, Ber::new(rate)?)?),
+                (Some(_), Some(rate)) if by_rate => {
+                    Some(self.faults.at_rate(&self.memory, Ber::new(rate)?)?)
+                }
                 (Some(voltage), _) => Some(self.faults.at(&self.memory, Voltage::new(voltage)?)?),
                 (None, _) => None,
             });
@@ -253,7 +333,11 @@ impl Prepared {
         let asked = self.faults.chips(self.experiment.sweep.chips);
         match self.experiment.sweep.tolerance {
             Some(_) => asked,
-            None => replay.trials.iter().map(|trial| trial.chip.0 + 1).fold(asked, u32::max),
+            None => replay
+                .trials
+                .iter()
+                .map(|trial| trial.chip.0 + 1)
+                .fold(asked, u32::max),
         }
     }
 
@@ -300,8 +384,10 @@ impl Prepared {
     }
 
     pub(super) fn record(&self, command: &str) -> Record {
-        let models =
-            self.models.iter().map(|m| Input::new(&m.name, m.path.display().to_string(), &m.checksum));
+        let models = self
+            .models
+            .iter()
+            .map(|m| Input::new(&m.name, m.path.display().to_string(), &m.checksum));
         let accesses = self.images.count.div_ceil(ACCESS_IMAGES as u64);
         Record {
             version: Record::version(),
@@ -323,7 +409,11 @@ impl Prepared {
             attack_data: None,
             models: models.collect(),
             exposed_cells: self.exposed_cells.clone(),
-            accesses: if self.faults.is_transient() { accesses } else { 1 },
+            accesses: if self.faults.is_transient() {
+                accesses
+            } else {
+                1
+            },
             started_unix: now(),
             finished_unix: None,
             machine: Machine::here(),

@@ -9,8 +9,8 @@ use crate::figure;
 use crate::memory::MemoryModel;
 use crate::net::{Model, ModelInfo};
 use crate::report::{
-    card_markdown, has_curves, results_markdown, LinkedFigure, ModelCard, ResultAttack, ResultGroup,
-    ResultModel, ResultSweep, Results,
+    card_markdown, has_curves, results_markdown, LinkedFigure, ModelCard, ResultAttack,
+    ResultGroup, ResultModel, ResultSweep, Results,
 };
 use crate::seed::Seed;
 use crate::store;
@@ -66,8 +66,14 @@ struct Read {
 }
 
 enum Content {
-    Sweep { tables: table::Run, memory: Box<MemoryModel> },
-    Attack { summaries: Vec<table::AttackSummary>, svg: String },
+    Sweep {
+        tables: table::Run,
+        memory: Box<MemoryModel>,
+    },
+    Attack {
+        summaries: Vec<table::AttackSummary>,
+        svg: String,
+    },
 }
 
 /// A model file that is there and is the one of the runs.
@@ -85,14 +91,31 @@ struct Shipped {
 /// [`Error::Missing`] or [`Error::Input`] where a run is not finished or damaged, [`Error::Argument`] without runs,
 /// [`Error::Io`].
 pub fn publish(request: &PublishRequest) -> Result<Published> {
-    let runs: Vec<Read> = request.runs.iter().map(|run| read(run)).collect::<Result<_>>()?;
+    let runs: Vec<Read> = request
+        .runs
+        .iter()
+        .map(|run| read(run))
+        .collect::<Result<_>>()?;
     let Some(first) = runs.first() else {
-        return Err(Error::argument("runs", "at least one folder in `results`", "none"));
+        return Err(Error::argument(
+            "runs",
+            "at least one folder in `results`",
+            "none",
+        ));
     };
-    let text = |path: &PathBuf| store::read_text(path, "the preface of a document", LARGEST_PREFACE);
+    let text =
+        |path: &PathBuf| store::read_text(path, "the preface of a document", LARGEST_PREFACE);
     let preface = request.preface.as_ref().map(text).transpose()?;
-    let folder = request.out.parent().map_or_else(PathBuf::new, Path::to_owned);
-    let stem = request.out.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let folder = request
+        .out
+        .parent()
+        .map_or_else(PathBuf::new, Path::to_owned);
+    let stem = request
+        .out
+        .file_stem()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned();
     let mut published = Published {
         document: request.out.clone(),
         figures: Vec::new(),
@@ -164,11 +187,21 @@ fn read(folder: &Path) -> Result<Read> {
         true => {
             let rows = table::read_attacks(&attacks)?;
             let svg = figure::attack(&rows, &table::read_flips(&folder.join(names::FLIPS))?);
-            Content::Attack { summaries: table::summarize_attacks(&rows), svg }
+            Content::Attack {
+                summaries: table::summarize_attacks(&rows),
+                svg,
+            }
         }
-        false => Content::Sweep { tables: table::read_run(folder)?, memory: Box::new(memory_of(folder)?) },
+        false => Content::Sweep {
+            tables: table::read_run(folder)?,
+            memory: Box::new(memory_of(folder)?),
+        },
     };
-    Ok(Read { record, name: table::run_name(folder), content })
+    Ok(Read {
+        record,
+        name: table::run_name(folder),
+        content,
+    })
 }
 
 impl Read {
@@ -177,7 +210,11 @@ impl Read {
         match &self.content {
             Content::Sweep { tables, .. } => {
                 let design = &tables.summaries[0].design;
-                (design.dataset.clone(), design.architecture.clone(), self.record.configuration.sweep.split)
+                (
+                    design.dataset.clone(),
+                    design.architecture.clone(),
+                    self.record.configuration.sweep.split,
+                )
             }
             Content::Attack { summaries, .. } => {
                 let first = summaries.first().map(|summary| &summary.first);
@@ -238,7 +275,10 @@ fn training_words(info: &ModelInfo) -> Option<String> {
     let trainer = &training["trainer"];
     let optimizer = &trainer["optimizer"];
     let start = match training["network"]["weights"].as_str() {
-        Some(weights) => format!("the weights `{}`", weights.chars().take(19).collect::<String>()),
+        Some(weights) => format!(
+            "the weights `{}`",
+            weights.chars().take(19).collect::<String>()
+        ),
         None => "fresh weights".into(),
     };
     let mut words = format!(
@@ -250,7 +290,11 @@ fn training_words(info: &ModelInfo) -> Option<String> {
     );
     let quantizer = &training["quantizer"];
     // the decay of a range says nothing where there is none
-    let decay = info.quantizer.method.learns_range().then(|| &optimizer["range_decay"]);
+    let decay = info
+        .quantizer
+        .method
+        .learns_range()
+        .then(|| &optimizer["range_decay"]);
     let options = [
         ("range decay", decay.unwrap_or(&serde_json::Value::Null)),
         ("wclip", &quantizer["wclip"]),
@@ -271,16 +315,24 @@ fn models(
     folder: &Path,
     cards: bool,
 ) -> Vec<ResultModel> {
-    let mut models: BTreeMap<(Option<u32>, String, Option<u64>, String), ResultModel> = BTreeMap::new();
+    let mut models: BTreeMap<(Option<u32>, String, Option<u64>, String), ResultModel> =
+        BTreeMap::new();
     for summary in runs.iter().flat_map(|run| run.summaries()) {
         let design = &summary.design;
         let file = shipped.get(&design.model);
-        let card = file.map(|file| file.path.with_extension("md")).filter(|path| cards || path.exists());
+        let card = file
+            .map(|file| file.path.with_extension("md"))
+            .filter(|path| cards || path.exists());
         let card = card.map(|path| {
             let up: PathBuf = folder.components().map(|_| "..").collect();
             up.join(path).display().to_string()
         });
-        let key = (design.bits, design.method.clone(), design.training_seed, design.model.clone());
+        let key = (
+            design.bits,
+            design.method.clone(),
+            design.training_seed,
+            design.model.clone(),
+        );
         models.entry(key).or_insert_with(|| ResultModel {
             name: design.model.clone(),
             method: design.method.clone(),
@@ -330,7 +382,11 @@ fn figures(
             continue;
         }
         let path = linked(run, figure.name, &figure.svg, folder, stem, published)?;
-        shown.push(LinkedFigure { path, title: figure.title, caption: figure.caption });
+        shown.push(LinkedFigure {
+            path,
+            title: figure.title,
+            caption: figure.caption,
+        });
     }
     Ok(shown)
 }
@@ -356,9 +412,15 @@ fn card(name: &str, model: &Shipped, runs: &[&Read]) -> Result<ModelCard> {
     let mut measured = Vec::new();
     let mut clean = None;
     for run in runs {
-        let Content::Sweep { tables, .. } = &run.content else { continue };
-        let own: Vec<Summary> =
-            tables.summaries.iter().filter(|summary| summary.design.model == name).cloned().collect();
+        let Content::Sweep { tables, .. } = &run.content else {
+            continue;
+        };
+        let own: Vec<Summary> = tables
+            .summaries
+            .iter()
+            .filter(|summary| summary.design.model == name)
+            .cloned()
+            .collect();
         let Some(first) = own.first() else { continue };
         let kind = run.record.configuration.sweep.split.images();
         let images = match first.image_sample().is_whole() {
@@ -372,14 +434,22 @@ fn card(name: &str, model: &Shipped, runs: &[&Read]) -> Result<ModelCard> {
     let info = &model.info;
     Ok(ModelCard {
         name: name.to_owned(),
-        file: model.path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+        file: model
+            .path
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned(),
         bytes: std::fs::metadata(&model.path).map_or(0, |meta| meta.len()),
         checksum: model.checksum.clone(),
         architecture: info.architecture.to_string(),
         method: info.quantizer.method_label().to_owned(),
         width: model.width.clone(),
         stored_weights: model.stored_weights,
-        data: info.dataset.as_ref().map(|data| (data.title.clone(), data.checksum.clone())),
+        data: info
+            .dataset
+            .as_ref()
+            .map(|data| (data.title.clone(), data.checksum.clone())),
         input_shape: info.input_shape,
         training: (info.training_seed, info.epoch, info.validation_accuracy),
         summary: training_words(info),

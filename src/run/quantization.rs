@@ -113,14 +113,20 @@ pub fn quantize(
     check_paths(request)?;
     let float = Model::load(&request.model, &experiment.device.open()?)?;
     check_float(&request.model, &float)?;
-    float.warnings.iter().for_each(|warning| monitor.warn(warning));
+    float
+        .warnings
+        .iter()
+        .for_each(|warning| monitor.warn(warning));
     let known = own_dataset(&float.info);
     let before = match request.evaluate {
         true => evaluated(experiment, request, &request.model, known, monitor)?,
         false => None,
     };
     let mut model = float.quantized(spec)?;
-    model.warnings.iter().for_each(|warning| monitor.warn(warning));
+    model
+        .warnings
+        .iter()
+        .for_each(|warning| monitor.warn(warning));
     let name = describe(&mut model.info, &request.model, &float.checksum, spec)?;
     let (layers, row) = measure(&model.network, &name)?;
     Model::save(&request.out, &model.network, &model.info)?;
@@ -145,16 +151,27 @@ pub fn quantize(
 fn check_quantizer(spec: &QuantizerSpec) -> Result<()> {
     spec.check()?;
     let training_only = [
-        (spec.train_bit_error_rate > Ber::ZERO, "train_bit_error_rate"),
+        (
+            spec.train_bit_error_rate > Ber::ZERO,
+            "train_bit_error_rate",
+        ),
         (spec.clip_gradient.is_some(), "clip_gradient"),
         (spec.grad_scale.is_some(), "grad_scale"),
     ];
     if let Some((_, key)) = training_only.iter().find(|(given, _)| *given) {
         let expected = "to be left out: only a training reads it";
-        return Err(Error::argument(format!("quantizer.{key}"), expected, "a value"));
+        return Err(Error::argument(
+            format!("quantizer.{key}"),
+            expected,
+            "a value",
+        ));
     }
     match spec.bits.is_float() {
-        true => Err(Error::argument("--bits (quantizer.bits)", "1 to 8", "32, which is no quantisation")),
+        true => Err(Error::argument(
+            "--bits (quantizer.bits)",
+            "1 to 8",
+            "32, which is no quantisation",
+        )),
         false => Ok(()),
     }
 }
@@ -168,9 +185,16 @@ fn check_paths(request: &QuantizationRequest) -> Result<()> {
             format!("`{}`", out.display()),
         ));
     }
-    let same = |a: &Path, b: &Path| a.canonicalize().is_ok_and(|a| b.canonicalize().is_ok_and(|b| a == b));
+    let same = |a: &Path, b: &Path| {
+        a.canonicalize()
+            .is_ok_and(|a| b.canonicalize().is_ok_and(|b| a == b))
+    };
     match same(out, &request.model) {
-        true => Err(Error::argument("--out", "another file than --model", format!("`{}`", out.display()))),
+        true => Err(Error::argument(
+            "--out",
+            "another file than --model",
+            format!("`{}`", out.display()),
+        )),
         false => Ok(()),
     }
 }
@@ -179,7 +203,10 @@ fn check_paths(request: &QuantizationRequest) -> Result<()> {
 fn check_float(path: &Path, model: &Model) -> Result<()> {
     let quantizer = &model.info.quantizer;
     if !quantizer.bits.is_float() {
-        let found = format!("a model trained for {} bits (`{}`)", quantizer.bits, quantizer.method);
+        let found = format!(
+            "a model trained for {} bits (`{}`)",
+            quantizer.bits, quantizer.method
+        );
         return Err(Error::input(path, "a float model (bits: 32)", found));
     }
     for layer in model.network.layers() {
@@ -193,7 +220,10 @@ fn check_float(path: &Path, model: &Model) -> Result<()> {
 
 /// True where the model file says on which data set it was trained.
 fn own_dataset(info: &ModelInfo) -> bool {
-    let dataset = info.training.as_ref().map(|training| training["dataset"].clone());
+    let dataset = info
+        .training
+        .as_ref()
+        .map(|training| training["dataset"].clone());
     dataset.is_some_and(|value| serde_json::from_value::<DatasetSpec>(value).is_ok())
 }
 
@@ -210,11 +240,26 @@ fn evaluated(
         monitor.note("not evaluated: the model does not say its data set; --dataset names one");
         return Ok(None);
     }
-    let (given, data, file) = (request.dataset_given, &request.data_folder, request.data_file.as_deref());
-    match evaluate(experiment, model, given, data, file, FaultSetting::Clean, None) {
+    let (given, data, file) = (
+        request.dataset_given,
+        &request.data_folder,
+        request.data_file.as_deref(),
+    );
+    match evaluate(
+        experiment,
+        model,
+        given,
+        data,
+        file,
+        FaultSetting::Clean,
+        None,
+    ) {
         Ok((row, _)) => Ok(Some(row)),
         Err(Error::Missing { path, expected }) if !asked => {
-            monitor.warn(&format!("not evaluated: no {} (expected {expected})", path.display()));
+            monitor.warn(&format!(
+                "not evaluated: no {} (expected {expected})",
+                path.display()
+            ));
             Ok(None)
         }
         Err(error) => Err(error),
@@ -222,17 +267,38 @@ fn evaluated(
 }
 
 /// Writes into the description what the model is called and what it was made of; returns the name.
-fn describe(info: &mut ModelInfo, from: &Path, checksum: &str, spec: &QuantizerSpec) -> Result<String> {
-    let mut training = info.training.take().and_then(|t| t.as_object().cloned()).unwrap_or_default();
-    let stem = from.file_stem().unwrap_or(from.as_os_str()).to_string_lossy();
-    let float = training.get("name").and_then(Value::as_str).unwrap_or(&stem);
+fn describe(
+    info: &mut ModelInfo,
+    from: &Path,
+    checksum: &str,
+    spec: &QuantizerSpec,
+) -> Result<String> {
+    let mut training = info
+        .training
+        .take()
+        .and_then(|t| t.as_object().cloned())
+        .unwrap_or_default();
+    let stem = from
+        .file_stem()
+        .unwrap_or(from.as_os_str())
+        .to_string_lossy();
+    let float = training
+        .get("name")
+        .and_then(Value::as_str)
+        .unwrap_or(&stem);
     let name = format!("{float}-{}", spec.label());
     let quantizer = serde_json::to_value(spec)
         .map_err(|e| Error::argument("quantizer", "numbers that JSON can hold", e.to_string()))?;
-    let file = from.file_name().unwrap_or(from.as_os_str()).to_string_lossy();
+    let file = from
+        .file_name()
+        .unwrap_or(from.as_os_str())
+        .to_string_lossy();
     training.insert("name".into(), name.clone().into());
     training.insert("quantizer".into(), quantizer);
-    training.insert("post_training".into(), json!({ "file": file, "sha256": checksum }));
+    training.insert(
+        "post_training".into(),
+        json!({ "file": file, "sha256": checksum }),
+    );
     info.training = Some(Value::Object(training));
     Ok(name)
 }
@@ -254,7 +320,9 @@ fn measure(network: &Network, name: &str) -> Result<(Vec<QuantizedLayer>, Quanti
         };
         if let Some(stored) = layer.stored {
             let pairs = layer.values.iter().zip(stored.values());
-            let error: f64 = pairs.map(|(w, q)| (f64::from(*w) - f64::from(q)).powi(2)).sum();
+            let error: f64 = pairs
+                .map(|(w, q)| (f64::from(*w) - f64::from(q)).powi(2))
+                .sum();
             let square: f64 = layer.values.iter().map(|w| f64::from(*w).powi(2)).sum();
             row.bits = stored.scheme.format.bits();
             row.step = Some(stored.step);
@@ -267,7 +335,11 @@ fn measure(network: &Network, name: &str) -> Result<(Vec<QuantizedLayer>, Quanti
     let quantised = || layers.iter().filter(|layer| layer.step.is_some());
     if quantised().next().is_none() {
         let expected = "globs that leave a layer to quantise";
-        return Err(Error::argument("--skip (quantizer.skip)", expected, "every layer skipped"));
+        return Err(Error::argument(
+            "--skip (quantizer.skip)",
+            expected,
+            "every layer skipped",
+        ));
     }
     let row = QuantizationRow {
         schema: SCHEMA,

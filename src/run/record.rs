@@ -79,7 +79,11 @@ pub(super) struct Input {
 
 impl Input {
     pub(super) fn new(name: &str, from: String, sha256: &str) -> Self {
-        Self { name: name.to_owned(), from, sha256: sha256.to_owned() }
+        Self {
+            name: name.to_owned(),
+            from,
+            sha256: sha256.to_owned(),
+        }
     }
 }
 
@@ -94,7 +98,11 @@ pub(super) fn run_folder(results: &Path, out: Option<&str>, identity: &str) -> R
         let found = Record::read(&folder)?.identity;
         if found != identity {
             let expected = format!("a new name, or the folder of the same run ({identity})");
-            return Err(Error::argument(format!("--out {name}"), expected, format!("the run {found} in it")));
+            return Err(Error::argument(
+                format!("--out {name}"),
+                expected,
+                format!("the run {found} in it"),
+            ));
         }
     }
     store::create_folder(&folder)?;
@@ -118,13 +126,19 @@ impl Machine {
     pub(super) fn here() -> Self {
         let system = format!("{} {}", std::env::consts::OS, std::env::consts::ARCH);
         let isa = Some(Isa::current().name().to_owned());
-        Self { system, isa, threads: rayon::current_num_threads() }
+        Self {
+            system,
+            isa,
+            threads: rayon::current_num_threads(),
+        }
     }
 }
 
 /// Seconds since 1970; 0 on a clock before that.
 pub(super) fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs())
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |d| d.as_secs())
 }
 
 impl Record {
@@ -136,11 +150,13 @@ impl Record {
         let layer = Layer::file(&folder.join(RECORD)).map_err(|error| match error {
             Error::Missing { .. } if !folder.is_dir() => Error::Missing {
                 path: folder.to_owned(),
-                expected: "the folder of a run, as `sweep` and `attack` make them in `results`".into(),
+                expected: "the folder of a run, as `sweep` and `attack` make them in `results`"
+                    .into(),
             },
             Error::Missing { path, .. } => Error::Missing {
                 path,
-                expected: "the record of a run, in a folder that `sweep` or `attack` has made".into(),
+                expected: "the record of a run, in a folder that `sweep` or `attack` has made"
+                    .into(),
             },
             other => other,
         })?;
@@ -155,7 +171,10 @@ impl Record {
             return Ok(record);
         }
         let [path, _] = tables;
-        let command = record.commands.last().map_or(String::new(), |command| format!(": `{command}`"));
+        let command = record
+            .commands
+            .last()
+            .map_or(String::new(), |command| format!(": `{command}`"));
         let expected = format!(
             "the tables of a finished run; this one is not finished, its command goes on with it{command}"
         );

@@ -39,19 +39,44 @@ pub fn redraw(runs: &[PathBuf], reports: &Path, name: Option<&str>) -> Result<(D
     draw(runs, reports, name)
 }
 
-pub(super) fn draw(runs: &[PathBuf], reports: &Path, name: Option<&str>) -> Result<(Drawn, Pareto)> {
-    let records: Vec<Record> = runs.iter().map(|run| Record::with_tables(run)).collect::<Result<_>>()?;
+pub(super) fn draw(
+    runs: &[PathBuf],
+    reports: &Path,
+    name: Option<&str>,
+) -> Result<(Drawn, Pareto)> {
+    let records: Vec<Record> = runs
+        .iter()
+        .map(|run| Record::with_tables(run))
+        .collect::<Result<_>>()?;
     let Some(first) = records.first() else {
-        return Err(Error::argument("runs", "at least one folder in `results`", "none"));
+        return Err(Error::argument(
+            "runs",
+            "at least one folder in `results`",
+            "none",
+        ));
     };
-    let tables: Vec<table::Run> = runs.iter().map(|run| table::read_run(run)).collect::<Result<_>>()?;
+    let tables: Vec<table::Run> = runs
+        .iter()
+        .map(|run| table::read_run(run))
+        .collect::<Result<_>>()?;
     let counted = |(record, run): (&Record, &table::Run)| {
-        table::fault_counts(&run.summaries, &run.trials, &record.exposed_cells, record.accesses)
+        table::fault_counts(
+            &run.summaries,
+            &run.trials,
+            &record.exposed_cells,
+            record.accesses,
+        )
     };
     let fault_counts = records.iter().zip(&tables).flat_map(counted).collect();
     let title = match tables.as_slice() {
         [one] => one.name.clone(),
-        many => format!("merged-{}", many.iter().map(|run| run.name.as_str()).collect::<Vec<_>>().join("+")),
+        many => format!(
+            "merged-{}",
+            many.iter()
+                .map(|run| run.name.as_str())
+                .collect::<Vec<_>>()
+                .join("+")
+        ),
     };
     let merged = table::merge(tables)?;
     let mut warnings = merged.warnings.clone();
@@ -61,10 +86,24 @@ pub(super) fn draw(runs: &[PathBuf], reports: &Path, name: Option<&str>) -> Resu
             first.seed, other.seed
         ));
     }
-    let pareto = table::pareto(&merged.summaries, &merged.trials, first.chance, Seed(first.seed))?;
-    let answers = table::answers(&merged.summaries, &merged.trials, &Questions::default(), Seed(first.seed))?;
-    let differences = table::method_differences(&merged.summaries, &merged.trials, Seed(first.seed))?;
-    if records.iter().any(|record| record.configuration.energy != first.configuration.energy) {
+    let pareto = table::pareto(
+        &merged.summaries,
+        &merged.trials,
+        first.chance,
+        Seed(first.seed),
+    )?;
+    let answers = table::answers(
+        &merged.summaries,
+        &merged.trials,
+        &Questions::default(),
+        Seed(first.seed),
+    )?;
+    let differences =
+        table::method_differences(&merged.summaries, &merged.trials, Seed(first.seed))?;
+    if records
+        .iter()
+        .any(|record| record.configuration.energy != first.configuration.energy)
+    {
         warnings.push(
             "the runs count reads of weights differently (`energy` of their configurations): their relative energies \
              have different references"
@@ -81,14 +120,24 @@ pub(super) fn draw(runs: &[PathBuf], reports: &Path, name: Option<&str>) -> Resu
     for figure in &figures {
         figure::write(&figure.svg, &folder.join(format!("{}.svg", figure.name)))?;
     }
-    let mut notes: Vec<String> = records.iter().flat_map(|record| record.notes.iter().cloned()).collect();
+    let mut notes: Vec<String> = records
+        .iter()
+        .flat_map(|record| record.notes.iter().cloned())
+        .collect();
     notes.extend(warnings.iter().cloned());
     let page = html(&Report {
         title: format!("Accuracy against weight-memory energy: {title}"),
         run: title,
         version: first.version.clone(),
-        commands: records.iter().flat_map(|record| record.commands.iter().cloned()).collect(),
-        configuration: records.iter().map(resolved_yaml).collect::<Result<Vec<_>>>()?.join("---\n"),
+        commands: records
+            .iter()
+            .flat_map(|record| record.commands.iter().cloned())
+            .collect(),
+        configuration: records
+            .iter()
+            .map(resolved_yaml)
+            .collect::<Result<Vec<_>>>()?
+            .join("---\n"),
         notes,
         figures,
         summaries: merged.summaries,
@@ -101,11 +150,22 @@ pub(super) fn draw(runs: &[PathBuf], reports: &Path, name: Option<&str>) -> Resu
     });
     let report = folder.join("report.html");
     store::write_bytes(&report, page.as_bytes())?;
-    Ok((Drawn { folder, report, warnings }, pareto))
+    Ok((
+        Drawn {
+            folder,
+            report,
+            warnings,
+        },
+        pareto,
+    ))
 }
 
 /// The figures of one run's tables, without its memory model; none of more series than can be told apart.
-pub(super) fn figures_of(tables: &table::Run, chance: f64, seed: Seed) -> Result<Vec<figure::Figure>> {
+pub(super) fn figures_of(
+    tables: &table::Run,
+    chance: f64,
+    seed: Seed,
+) -> Result<Vec<figure::Figure>> {
     let drawn = table::average_trainings(&tables.summaries, &tables.trials)?;
     if !figure::legible(&drawn) {
         return Ok(Vec::new());
@@ -154,6 +214,10 @@ fn curve(model: &MemoryModel) -> Result<MemoryCurve> {
         title: model.title.clone(),
         voltage_unit: model.unit,
         points: points.collect(),
-        measured: model.measured_points().into_iter().map(|(v, ber)| (v.get(), ber.get())).collect(),
+        measured: model
+            .measured_points()
+            .into_iter()
+            .map(|(v, ber)| (v.get(), ber.get()))
+            .collect(),
     })
 }

@@ -27,23 +27,36 @@ impl Clean {
         sampling: Sampling,
         replay: &Replay,
     ) -> Result<Self> {
-        let unknown = |correct| Score { images: images.count, correct, loss: f64::NAN };
+        let unknown = |correct| Score {
+            images: images.count,
+            correct,
+            loss: f64::NAN,
+        };
         let score = |(i, model): (usize, &Loaded)| match replay
             .designs
             .iter()
             .find(|design| design.model == model.name)
         {
-            Some(design) => Ok(unknown((design.clean_accuracy.get() * images.count as f64).round() as u64)),
+            Some(design) => Ok(unknown(
+                (design.clean_accuracy.get() * images.count as f64).round() as u64,
+            )),
             None => model.evaluator.clean(images.of(i)),
         };
         let models = models.par_iter().enumerate();
         if sampling == Sampling::AllImages {
-            return Ok(Self { scores: models.map(score).collect::<Result<_>>()?, answers: Vec::new() });
+            return Ok(Self {
+                scores: models.map(score).collect::<Result<_>>()?,
+                answers: Vec::new(),
+            });
         }
-        let answers: Vec<Vec<bool>> =
-            models.map(|(i, model)| model.evaluator.clean_answers(images.of(i))).collect::<Result<_>>()?;
+        let answers: Vec<Vec<bool>> = models
+            .map(|(i, model)| model.evaluator.clean_answers(images.of(i)))
+            .collect::<Result<_>>()?;
         let correct = |answers: &Vec<bool>| answers.iter().filter(|right| **right).count() as u64;
-        Ok(Self { scores: answers.iter().map(correct).map(unknown).collect(), answers })
+        Ok(Self {
+            scores: answers.iter().map(correct).map(unknown).collect(),
+            answers,
+        })
     }
 }
 
@@ -77,7 +90,9 @@ pub(super) fn two_level(summaries: &[Summary]) -> Option<String> {
     let all: u64 = sampled.iter().map(|s| s.chips * s.test_images).sum();
     let widest = |of: fn(&Summary) -> Option<f64>| {
         let all = sampled.iter().filter_map(|s| of(s));
-        all.reduce(f64::max).map_or("unknown".to_owned(), |std| format!("{:.2} points", 100.0 * std))
+        all.reduce(f64::max).map_or("unknown".to_owned(), |std| {
+            format!("{:.2} points", 100.0 * std)
+        })
     };
     Some(format!(
         "Two-level sampling: each chip was seen through images of its own ({} of {} after the pilot), beside the clean \

@@ -1,7 +1,9 @@
 //! The models of a sweep or an attack with their images: loaded, checked against each other, named apart.
 
 use crate::config::{Experiment, Training};
-use crate::data::{self, validation_split, DatasetName, DatasetSpec, ImageSet, Normalization, Split};
+use crate::data::{
+    self, validation_split, DatasetName, DatasetSpec, ImageSet, Normalization, Split,
+};
 use crate::engine::{Evaluator, Images};
 use crate::error::{Error, Result};
 use crate::fault::Exposure;
@@ -35,7 +37,8 @@ impl TestSource<'_> {
     }
 
     fn held_out_images(&self, seed: Seed) -> Result<ImageSet> {
-        let wrong = |expected: &str, found: &str| Err(Error::argument("sweep.split", expected, found));
+        let wrong =
+            |expected: &str, found: &str| Err(Error::argument("sweep.split", expected, found));
         if self.file.is_some() {
             return wrong("`test` beside --data-file", "`validation`");
         }
@@ -79,7 +82,13 @@ impl Loaded {
     /// # Errors
     /// [`Error::Argument`] that names the file for float weights: they store no codes that a fault could hit.
     pub(super) fn stored_bits(&self) -> Result<u32> {
-        let bits = self.evaluator.stored().iter().flatten().map(|s| s.scheme.format.bits()).next();
+        let bits = self
+            .evaluator
+            .stored()
+            .iter()
+            .flatten()
+            .map(|s| s.scheme.format.bits())
+            .next();
         bits.ok_or_else(|| {
             Error::argument(
                 format!("model {}", self.path.display()),
@@ -97,10 +106,25 @@ pub(super) fn load_models(paths: &[PathBuf], device: &Device) -> Result<Vec<Load
     for path in paths {
         let model = Model::load(path, device)?;
         let base = base_name(&model.info, path);
-        let name = name_apart(&base, &model.info, |name| all.iter().any(|other| other.name == name));
-        let Model { network, info, checksum, warnings, .. } = model;
+        let name = name_apart(&base, &model.info, |name| {
+            all.iter().any(|other| other.name == name)
+        });
+        let Model {
+            network,
+            info,
+            checksum,
+            warnings,
+            ..
+        } = model;
         let evaluator = Evaluator::new(network)?;
-        all.push(Loaded { name, path: path.clone(), checksum, info, evaluator, warnings });
+        all.push(Loaded {
+            name,
+            path: path.clone(),
+            checksum,
+            info,
+            evaluator,
+            warnings,
+        });
     }
     Ok(all)
 }
@@ -116,7 +140,10 @@ pub(super) fn check_held_out(models: &[Loaded], dataset: &DatasetSpec, seed: See
         if model.info.training_seed != Some(seed.0) || share != Some(dataset.validation) {
             return Err(Error::argument(
                 format!("model {}", model.path.display()),
-                format!("a training with seed {} that held out {} of the images", seed.0, dataset.validation),
+                format!(
+                    "a training with seed {} that held out {} of the images",
+                    seed.0, dataset.validation
+                ),
                 match (model.info.training_seed, share) {
                     (Some(seed), Some(share)) => format!("seed {seed}, {share} held out"),
                     _ => "a model that does not say".into(),
@@ -129,21 +156,31 @@ pub(super) fn check_held_out(models: &[Loaded], dataset: &DatasetSpec, seed: See
 
 /// What a model is called: by its own description, else by its file.
 pub(super) fn base_name(info: &ModelInfo, path: &Path) -> String {
-    let named = info.training.as_ref().and_then(|training| training["name"].as_str());
+    let named = info
+        .training
+        .as_ref()
+        .and_then(|training| training["name"].as_str());
     named.map_or_else(|| stem(path), str::to_owned)
 }
 
 /// Name of a file without its ending.
 pub(super) fn stem(path: &Path) -> String {
-    path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
+    path.file_stem()
+        .unwrap_or(path.as_os_str())
+        .to_string_lossy()
+        .into_owned()
 }
 
 /// A name that is not taken: itself, with the seed of the training, or numbered.
 pub(super) fn name_apart(base: &str, info: &ModelInfo, taken: impl Fn(&str) -> bool) -> String {
     let seeded = info.training_seed.map(|seed| format!("{base}-s{seed}"));
     let numbered = (2..).map(|n| format!("{base}-{n}"));
-    let mut names = std::iter::once(base.to_owned()).chain(seeded).chain(numbered);
-    names.find(|name| !taken(name)).unwrap_or_else(|| base.to_owned())
+    let mut names = std::iter::once(base.to_owned())
+        .chain(seeded)
+        .chain(numbered);
+    names
+        .find(|name| !taken(name))
+        .unwrap_or_else(|| base.to_owned())
 }
 
 /// Checks fault options against networks that are yet to be trained: before the trainings, not after.
@@ -153,8 +190,10 @@ pub(super) fn name_apart(base: &str, info: &ModelInfo, taken: impl Fn(&str) -> b
 pub(super) fn check_untrained(trainings: &[Training], faults: &Faults) -> Result<()> {
     for training in trainings.iter().filter(|_| faults.changes().is_some()) {
         // a folder's classes are not known yet; the checks look at layers, not at their sizes
-        let (architecture, classes) =
-            (training.network.architecture, training.dataset.name.classes().unwrap_or(10));
+        let (architecture, classes) = (
+            training.network.architecture,
+            training.dataset.name.classes().unwrap_or(10),
+        );
         let (quantizer, seed) = (&training.quantizer, training.seed);
         let (network, _) = Network::new(architecture, classes, quantizer, seed, &Device::Cpu)?;
         exposure(&Evaluator::new(network)?, &training.name, faults)?;
@@ -169,16 +208,28 @@ pub(super) fn check_untrained(trainings: &[Training], faults: &Faults) -> Result
 pub(super) fn dataset_of_models(models: &[Loaded]) -> Result<DatasetSpec> {
     let mut found: Option<DatasetSpec> = None;
     for model in models {
-        let value = model.info.training.as_ref().map(|training| training["dataset"].clone());
-        let Some(spec) = value.and_then(|value| serde_json::from_value::<DatasetSpec>(value).ok()) else {
+        let value = model
+            .info
+            .training
+            .as_ref()
+            .map(|training| training["dataset"].clone());
+        let Some(spec) = value.and_then(|value| serde_json::from_value::<DatasetSpec>(value).ok())
+        else {
             let known: Vec<&str> = DatasetName::ALL.iter().map(|name| name.name()).collect();
             return Err(Error::argument(
                 "--dataset",
-                format!("one of {}, because {} does not say its own", known.join(", "), model.path.display()),
+                format!(
+                    "one of {}, because {} does not say its own",
+                    known.join(", "),
+                    model.path.display()
+                ),
                 "nothing",
             ));
         };
-        if found.as_ref().is_some_and(|other| other.name != spec.name || other.glyphs != spec.glyphs) {
+        if found
+            .as_ref()
+            .is_some_and(|other| other.name != spec.name || other.glyphs != spec.glyphs)
+        {
             let expected = "models trained on one data set";
             let found = format!("`{}` in {}", spec.name, model.path.display());
             return Err(Error::argument("models of a sweep", expected, found));
@@ -193,8 +244,16 @@ pub(super) fn dataset_of_models(models: &[Loaded]) -> Result<DatasetSpec> {
 ///
 /// # Errors
 /// As [`dataset_of_models`].
-pub(super) fn dataset_for(models: &[Loaded], dataset: &DatasetSpec, given: bool) -> Result<DatasetSpec> {
-    let dataset = if given { dataset.clone() } else { dataset_of_models(models)? };
+pub(super) fn dataset_for(
+    models: &[Loaded],
+    dataset: &DatasetSpec,
+    given: bool,
+) -> Result<DatasetSpec> {
+    let dataset = if given {
+        dataset.clone()
+    } else {
+        dataset_of_models(models)?
+    };
     Ok(match models.first() {
         Some(model) => dataset.for_input(model.info.input_shape),
         None => dataset,
@@ -225,8 +284,14 @@ impl ModelImages {
             if model.info.input_shape != shape || model.info.classes != set.classes {
                 return Err(Error::argument(
                     format!("model {}", model.path.display()),
-                    format!("a network for {} ({} classes, images of {shape:?})", set.title, set.classes),
-                    format!("{} classes, images of {:?}", model.info.classes, model.info.input_shape),
+                    format!(
+                        "a network for {} ({} classes, images of {shape:?})",
+                        set.title, set.classes
+                    ),
+                    format!(
+                        "{} classes, images of {:?}",
+                        model.info.classes, model.info.input_shape
+                    ),
                 ));
             }
             let own = model.info.normalization.clone();
@@ -237,7 +302,10 @@ impl ModelImages {
                 None => {
                     let pixels = set.batch(indices, &normalization, None);
                     let device = model.evaluator.network().device();
-                    sets.push((normalization, Images::new(pixels, shape, labels.clone(), device)?));
+                    sets.push((
+                        normalization,
+                        Images::new(pixels, shape, labels.clone(), device)?,
+                    ));
                     sets.len() - 1
                 }
             };
@@ -291,7 +359,10 @@ impl TestImages {
 
     /// How many images of how many.
     pub(super) fn sample(&self) -> ImageSample {
-        ImageSample { used: self.count, all: self.all }
+        ImageSample {
+            used: self.count,
+            all: self.all,
+        }
     }
 
     /// The images of a model, by its place in the list.
@@ -304,7 +375,11 @@ impl TestImages {
 ///
 /// # Errors
 /// [`Error::Argument`] where more are asked for than there are.
-pub(super) fn chosen(set: &ImageSet, experiment: &Experiment, subset: Option<u64>) -> Result<Vec<u32>> {
+pub(super) fn chosen(
+    set: &ImageSet,
+    experiment: &Experiment,
+    subset: Option<u64>,
+) -> Result<Vec<u32>> {
     match subset {
         Some(n) => set.subset(usize::try_from(n).unwrap_or(usize::MAX), experiment.seed),
         None => Ok((0..set.len() as u32).collect()),
@@ -320,9 +395,13 @@ mod tests {
 
     #[test]
     fn images_of_a_folder_take_the_size_that_the_models_take_unless_one_is_set() {
-        let architecture = Architecture::Resnet { blocks: 3, projection: false };
+        let architecture = Architecture::Resnet {
+            blocks: 3,
+            projection: false,
+        };
         let quantizer = QuantizerSpec::default();
-        let (network, _) = Network::new(architecture, 2, &quantizer, Seed(1), &Device::Cpu).unwrap();
+        let (network, _) =
+            Network::new(architecture, 2, &quantizer, Seed(1), &Device::Cpu).unwrap();
         let mut model = Loaded {
             name: "a".into(),
             path: "a.safetensors".into(),
@@ -350,6 +429,8 @@ mod tests {
         model.info.input_shape = [3, 64, 64];
         let models = [model];
         assert_eq!(dataset_for(&models, &found, true).unwrap(), found);
-        assert!(dataset_for(&models, &free, false).unwrap_err().is_wrong_input());
+        assert!(dataset_for(&models, &free, false)
+            .unwrap_err()
+            .is_wrong_input());
     }
 }

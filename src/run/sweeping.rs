@@ -85,7 +85,11 @@ pub struct SweepResult {
 ///
 /// # Errors
 /// Wrong input, [`Error::Locked`], [`Error::Interrupted`] (what is finished is kept), [`Error::Io`].
-pub fn sweep(experiment: &Experiment, request: &SweepRequest, monitor: &dyn Monitor) -> Result<SweepResult> {
+pub fn sweep(
+    experiment: &Experiment,
+    request: &SweepRequest,
+    monitor: &dyn Monitor,
+) -> Result<SweepResult> {
     Sweeping::new(experiment, request, monitor, false)?.finish()
 }
 
@@ -104,7 +108,10 @@ pub fn plan(experiment: &Experiment, request: &SweepRequest) -> Result<SweepPlan
         let trials = points * inputs.faults.chips(experiment.sweep.chips) as usize;
         return Ok(SweepPlan {
             epochs: trainings.len() * experiment.trainer.epochs,
-            to_train: trainings.into_iter().map(|training| training.name).collect(),
+            to_train: trainings
+                .into_iter()
+                .map(|training| training.name)
+                .collect(),
             folder: None,
             designs: points,
             trials,
@@ -113,10 +120,24 @@ pub fn plan(experiment: &Experiment, request: &SweepRequest) -> Result<SweepPlan
         });
     }
     let device = experiment.device.open()?;
-    let prepared = prepare(experiment, request, inputs, &request.models, early, &device, false)?;
-    let folder = request.results.join(request.out.as_ref().unwrap_or(&prepared.identity));
+    let prepared = prepare(
+        experiment,
+        request,
+        inputs,
+        &request.models,
+        early,
+        &device,
+        false,
+    )?;
+    let folder = request
+        .results
+        .join(request.out.as_ref().unwrap_or(&prepared.identity));
     let journal = folder.join(names::JOURNAL);
-    let replay = if journal.exists() { table::replay(&journal)? } else { Replay::default() };
+    let replay = if journal.exists() {
+        table::replay(&journal)?
+    } else {
+        Replay::default()
+    };
     let started = Instant::now();
     let clean = prepared.clean(&Replay::default())?;
     let seconds = started.elapsed().as_secs_f64() / prepared.models.len() as f64;
@@ -127,10 +148,18 @@ pub fn plan(experiment: &Experiment, request: &SweepRequest) -> Result<SweepPlan
     let two_level = prepared.two_level(&comparison, &clean.answers);
     let (trials, owed, cpu_seconds) = match &two_level {
         // how many more chips and images there will be is known when the first have spoken
-        Some(sampled) => (sampled.least_owed(&[])?, sampled.least_owed(&replay.trials)?, None),
+        Some(sampled) => (
+            sampled.least_owed(&[])?,
+            sampled.least_owed(&replay.trials)?,
+            None,
+        ),
         None => {
             let owed = comparison.count_owed(&replay.trials)?;
-            (designs * comparison.chips as usize, owed, Some(seconds * owed as f64))
+            (
+                designs * comparison.chips as usize,
+                owed,
+                Some(seconds * owed as f64),
+            )
         }
     };
     Ok(SweepPlan {
@@ -183,10 +212,18 @@ impl<'a> Sweeping<'a> {
             paths = add_mixed_models(experiment, request, &paths, &device, monitor)?;
         }
         let training_seconds = (computed > 0).then(|| started.elapsed().as_secs_f64());
-        let prepared = prepare(experiment, request, inputs, &paths, early, &device, explores)?;
+        let prepared = prepare(
+            experiment, request, inputs, &paths, early, &device, explores,
+        )?;
         prepared.notes.iter().for_each(|note| monitor.warn(note));
         let folder = run_folder(&request.results, request.out.as_deref(), &prepared.identity)?;
-        Ok(Self { prepared, request, folder, monitor, training_seconds })
+        Ok(Self {
+            prepared,
+            request,
+            folder,
+            monitor,
+            training_seconds,
+        })
     }
 
     fn finish(&self) -> Result<SweepResult> {
@@ -205,7 +242,9 @@ impl<'a> Sweeping<'a> {
         let clean = designs.iter().map(|design| design.clean_accuracy.get());
         let beyond = prepared.beyond_tolerance(clean);
         beyond.iter().for_each(|note| self.monitor.warn(note));
-        designs.iter().try_for_each(|design| journal.append_design(design))?;
+        designs
+            .iter()
+            .try_for_each(|design| journal.append_design(design))?;
         let started = Instant::now();
         let two_level = prepared.two_level(&comparison, &answers);
         let owed = match &two_level {
@@ -216,7 +255,10 @@ impl<'a> Sweeping<'a> {
         let mut sink = |trial: &Trial| {
             journal.append_trial(trial)?;
             done += 1;
-            self.monitor.trial(&SweepProgress { done, owed: owed.max(done) });
+            self.monitor.trial(&SweepProgress {
+                done,
+                owed: owed.max(done),
+            });
             Ok(())
         };
         let cancel = self.monitor.cancel();
@@ -228,7 +270,8 @@ impl<'a> Sweeping<'a> {
         let computed = done;
         let seconds = started.elapsed().as_secs_f64();
         let summaries = self.summarize(&designs, &outcome.trials, outcome.stopped_by)?;
-        if let Some(note) = prepared.beyond_tolerance(summaries.iter().map(|summary| summary.mean)) {
+        if let Some(note) = prepared.beyond_tolerance(summaries.iter().map(|summary| summary.mean))
+        {
             if beyond.as_ref() != Some(&note) {
                 self.monitor.warn(&note);
             }
@@ -236,11 +279,28 @@ impl<'a> Sweeping<'a> {
         }
         record.notes.extend(sampling::two_level(&summaries));
         let (trials, energies) = (&outcome.trials, comparison.energies()?);
-        let tables = Tables { designs: &designs, trials, summaries: &summaries, energies: &energies };
+        let tables = Tables {
+            designs: &designs,
+            trials,
+            summaries: &summaries,
+            energies: &energies,
+        };
         let (drawn, pareto) = self.conclude(record, &tables, seconds)?;
-        let run = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let run = folder
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
         let reused = outcome.trials.len().saturating_sub(computed);
-        Ok(SweepResult { run, folder: folder.clone(), drawn, summaries, pareto, computed, reused })
+        Ok(SweepResult {
+            run,
+            folder: folder.clone(),
+            drawn,
+            summaries,
+            pareto,
+            computed,
+            reused,
+        })
     }
 
     /// Writes `run.yaml` and the memory model. A resumed run keeps its beginning and gains this command.
@@ -258,7 +318,10 @@ impl<'a> Sweeping<'a> {
             ));
         } else if folder.join(RECORD).exists() {
             let before = Record::read(folder)?;
-            let commands = before.commands.into_iter().filter(|command| *command != self.request.command);
+            let commands = before
+                .commands
+                .into_iter()
+                .filter(|command| *command != self.request.command);
             record.commands.splice(0..0, commands);
             record.started_unix = before.started_unix;
             record.machine = before.machine;
@@ -289,9 +352,21 @@ impl<'a> Sweeping<'a> {
         trials: &[Trial],
         stopped_by: StoppedBy,
     ) -> Result<Vec<Summary>> {
-        let Prepared { experiment, images, .. } = &self.prepared;
-        let floor = experiment.sweep.floor.map_or(FloorSpec::default(), FloorSpec::Fixed);
-        table::summarize(designs, trials, floor, stopped_by, images.all, experiment.seed)
+        let Prepared {
+            experiment, images, ..
+        } = &self.prepared;
+        let floor = experiment
+            .sweep
+            .floor
+            .map_or(FloorSpec::default(), FloorSpec::Fixed);
+        table::summarize(
+            designs,
+            trials,
+            floor,
+            stopped_by,
+            images.all,
+            experiment.seed,
+        )
     }
 
     /// Writes the tables and the finished record, then draws figures and report.
@@ -304,11 +379,20 @@ impl<'a> Sweeping<'a> {
         self.write_tables(tables, sweep_seconds)?;
         record.finished_unix = Some(now());
         record.write(&self.folder)?;
-        draw(std::slice::from_ref(&self.folder), &self.request.reports, None)
+        draw(
+            std::slice::from_ref(&self.folder),
+            &self.request.reports,
+            None,
+        )
     }
 
     fn write_tables(&self, tables: &Tables, sweep_seconds: f64) -> Result<()> {
-        let Tables { designs, trials, summaries, energies } = *tables;
+        let Tables {
+            designs,
+            trials,
+            summaries,
+            energies,
+        } = *tables;
         let at = |name: &str| self.folder.join(name);
         table::write_energies(&at(names::ENERGY_CSV), energies)?;
         table::write_designs(&at(names::DESIGNS), designs)?;
@@ -322,13 +406,23 @@ impl<'a> Sweeping<'a> {
         let seed = self.prepared.experiment.seed;
         let answers = table::answers(summaries, trials, &table::Questions::default(), seed)?;
         table::write_answers(&at(names::ANSWERS_CSV), &answers)?;
-        table::write_methods(&at(names::METHODS_CSV), &table::method_means(summaries, trials)?)?;
+        table::write_methods(
+            &at(names::METHODS_CSV),
+            &table::method_means(summaries, trials)?,
+        )?;
         let differences = table::method_differences(summaries, trials, seed)?;
         table::write_differences(&at(names::DIFFERENCES_CSV), &differences)?;
-        let phase =
-            |name: &str, seconds| table::Timing { design_id: None, chip: None, phase: name.into(), seconds };
+        let phase = |name: &str, seconds| table::Timing {
+            design_id: None,
+            chip: None,
+            phase: name.into(),
+            seconds,
+        };
         let mut timings: Vec<table::Timing> = trials.iter().map(table::Timing::from).collect();
-        timings.extend(self.training_seconds.map(|seconds| phase("training", seconds)));
+        timings.extend(
+            self.training_seconds
+                .map(|seconds| phase("training", seconds)),
+        );
         timings.push(phase("sweep", sweep_seconds));
         table::write_timing(&at(names::TIMING_CSV), &timings)
     }

@@ -5,7 +5,9 @@ use super::monitor::Monitor;
 use crate::config::{resolved_yaml, Training};
 use crate::data::{load, validation_split, ImageSet, Split};
 use crate::error::{Error, Result};
-use crate::net::{read_tensors, write_tensors, DatasetTag, Model, ModelInfo, Network, MODEL_FORMAT};
+use crate::net::{
+    read_tensors, write_tensors, DatasetTag, Model, ModelInfo, Network, MODEL_FORMAT,
+};
 use crate::store::{self, Lock};
 use crate::table::write_history;
 use crate::train::{train, EpochRow, Observer, StepProgress, TrainState, Trainer};
@@ -54,8 +56,12 @@ pub fn train_model(
     fresh: bool,
     monitor: &dyn Monitor,
 ) -> Result<TrainedModel> {
-    let start =
-        training.network.weights.as_ref().map(|path| Model::load(Path::new(path), device)).transpose()?;
+    let start = training
+        .network
+        .weights
+        .as_ref()
+        .map(|path| Model::load(Path::new(path), device))
+        .transpose()?;
     let identity = identity(training, start.as_ref())?;
     let folder = parent.join(folder_name(&training.name, &identity)?);
     // data that are not there are found before anything is written
@@ -73,13 +79,23 @@ pub fn train_model(
     store::write_bytes(&folder.join(CONFIG), resolved_yaml(training)?.as_bytes())?;
     let resume = read_state(&folder, monitor)?;
     let before = resume.as_ref().map_or(0, |state| state.epoch);
-    if let Some(state) = resume.as_ref().filter(|state| state.epoch >= training.trainer.epochs) {
-        monitor.note(&format!("{}: already trained in {}", training.name, folder.display()));
+    if let Some(state) = resume
+        .as_ref()
+        .filter(|state| state.epoch >= training.trainer.epochs)
+    {
+        monitor.note(&format!(
+            "{}: already trained in {}",
+            training.name,
+            folder.display()
+        ));
         return Ok(trained(training, folder.clone(), state.history.clone(), 0));
     }
     if before > 0 {
         let epochs = training.trainer.epochs;
-        monitor.note(&format!("{}: going on after epoch {before} of {epochs}", training.name));
+        monitor.note(&format!(
+            "{}: going on after epoch {before} of {epochs}",
+            training.name
+        ));
     }
     let images = match early {
         Some(images) => images,
@@ -97,8 +113,11 @@ pub fn train_model(
         Some(start) => begin_from(&mut network, start, training)?,
         None => warnings,
     };
-    warnings.iter().for_each(|warning| monitor.warn(&format!("{}: {warning}", training.name)));
-    let (indices, validation) = validation_split(&images.labels, training.dataset.validation, training.seed);
+    warnings
+        .iter()
+        .for_each(|warning| monitor.warn(&format!("{}: {warning}", training.name)));
+    let (indices, validation) =
+        validation_split(&images.labels, training.dataset.validation, training.seed);
     let normalization = training.dataset.normalization();
     let trainer = Trainer {
         spec: &training.trainer,
@@ -109,11 +128,21 @@ pub fn train_model(
         normalization: &normalization,
         seed: training.seed,
     };
-    let mut keeper = Keeper { training, folder: &folder, info: info(&identity, &images)?, monitor };
+    let mut keeper = Keeper {
+        training,
+        folder: &folder,
+        info: info(&identity, &images)?,
+        monitor,
+    };
     let state = train(&mut network, &trainer, resume, &mut keeper);
     monitor.trained(&training.name);
     let state = state?;
-    Ok(trained(training, folder, state.history, state.epoch - before))
+    Ok(trained(
+        training,
+        folder,
+        state.history,
+        state.epoch - before,
+    ))
 }
 
 /// What can change the numbers of the training: the weights that it starts from by their content, not by their path.
@@ -121,11 +150,17 @@ pub fn train_model(
 /// # Errors
 /// [`Error::Argument`] where those weights are of another network.
 fn identity(training: &Training, start: Option<&Model>) -> Result<Training> {
-    let Some(start) = start else { return Ok(training.clone()) };
+    let Some(start) = start else {
+        return Ok(training.clone());
+    };
     let mut identity = training.clone();
     let (wanted, found) = (training.network.architecture, start.info.architecture);
     if wanted != found {
-        return Err(Error::argument("network.weights", format!("weights of {wanted}"), found.to_string()));
+        return Err(Error::argument(
+            "network.weights",
+            format!("weights of {wanted}"),
+            found.to_string(),
+        ));
     }
     identity.network.weights = Some(format!("sha256:{}", start.checksum));
     Ok(identity)
@@ -135,7 +170,12 @@ fn identity(training: &Training, start: Option<&Model>) -> Result<Training> {
 fn begin_from(network: &mut Network, start: &Model, training: &Training) -> Result<Vec<String>> {
     let mut warnings = network.load_state(&start.state_without_ranges()?)?;
     let own = training.dataset.normalization();
-    if let Some(other) = start.info.normalization.as_ref().filter(|other| **other != own) {
+    if let Some(other) = start
+        .info
+        .normalization
+        .as_ref()
+        .filter(|other| **other != own)
+    {
         warnings.push(format!(
             "the weights to start from expect images normalised by mean {:?} and std {:?}, the training takes {:?} and \
              {:?} (`dataset.normalization`)",
@@ -151,12 +191,22 @@ fn trained(
     history: Vec<EpochRow>,
     computed_epochs: usize,
 ) -> TrainedModel {
-    TrainedModel { name: training.name.clone(), best: folder.join(BEST), folder, history, computed_epochs }
+    TrainedModel {
+        name: training.name.clone(),
+        best: folder.join(BEST),
+        folder,
+        history,
+        computed_epochs,
+    }
 }
 
 fn info(training: &Training, images: &ImageSet) -> Result<ModelInfo> {
     let mut configuration = serde_json::to_value(training).map_err(|e| {
-        Error::argument("training configuration", "numbers that JSON can hold", e.to_string())
+        Error::argument(
+            "training configuration",
+            "numbers that JSON can hold",
+            e.to_string(),
+        )
     })?;
     if let Some(object) = configuration.as_object_mut() {
         object.insert("version".into(), VERSION.into());
@@ -194,7 +244,10 @@ fn read_state(folder: &Path, monitor: &dyn Monitor) -> Result<Option<TrainState>
     match read() {
         Ok(Some(state)) if folder.join(BEST).exists() => Ok(Some(state)),
         Ok(_) => {
-            monitor.warn(&format!("{}: no training state, training starts again", path.display()));
+            monitor.warn(&format!(
+                "{}: no training state, training starts again",
+                path.display()
+            ));
             Ok(None)
         }
         Err(error) if error.is_wrong_input() => {
@@ -258,6 +311,7 @@ impl Observer for Keeper<'_> {
     }
 
     fn warn(&mut self, message: &str) {
-        self.monitor.warn(&format!("{}: {message}", self.training.name));
+        self.monitor
+            .warn(&format!("{}: {message}", self.training.name));
     }
 }

@@ -78,7 +78,10 @@ pub fn train_models(
     monitor: &dyn Monitor,
 ) -> Result<Vec<Result<TrainedModel>>> {
     for (i, training) in trainings.iter().enumerate() {
-        if trainings[..i].iter().any(|other| other.name == training.name) {
+        if trainings[..i]
+            .iter()
+            .any(|other| other.name == training.name)
+        {
             let found = format!("`{}` twice", training.name);
             return Err(Error::argument("models to train", "each name once", found));
         }

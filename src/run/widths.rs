@@ -47,7 +47,9 @@ pub(super) fn add_mixed_models(
     let dataset = dataset_for(&loaded, &experiment.dataset, given)?;
     let set = data::load(&dataset, Split::Training, &request.data_folder)?;
     let spec = &experiment.explore;
-    let count = usize::try_from(spec.width_images).unwrap_or(usize::MAX).min(set.len());
+    let count = usize::try_from(spec.width_images)
+        .unwrap_or(usize::MAX)
+        .min(set.len());
     let indices = set.subset(count, experiment.seed)?;
     let images = ModelImages::new(&set, &loaded, &dataset, &indices)?;
     let mut all = Vec::new();
@@ -58,10 +60,15 @@ pub(super) fn add_mixed_models(
             all.push(path.clone());
         }
         if model.packed {
-            let message = "packed model file: widths are tried on its codes' weights, not on trained floats";
+            let message =
+                "packed model file: widths are tried on its codes' weights, not on trained floats";
             monitor.warn(&format!("{}: {message}", own.name));
         }
-        let quantizer = if float { &experiment.quantizer } else { &model.info.quantizer };
+        let quantizer = if float {
+            &experiment.quantizer
+        } else {
+            &model.info.quantizer
+        };
         if quantizer.method == Method::Lsq {
             let what = format!("widths of model `{}`", own.name);
             let expected = "another method than `lsq`, whose step belongs to its width";
@@ -77,7 +84,9 @@ pub(super) fn add_mixed_models(
             mixed: spec.mixed,
             images: count as u64,
         };
-        let folder = request.model_cache.join(folder_name(&format!("{}-widths", own.name), &identity)?);
+        let folder = request
+            .model_cache
+            .join(folder_name(&format!("{}-widths", own.name), &identity)?);
         let search = PrecisionSearch {
             model: &model,
             quantizer: &experiment.quantizer,
@@ -87,7 +96,13 @@ pub(super) fn add_mixed_models(
             ranges: std::cell::RefCell::default(),
         };
         monitor.note(&format!("{}: searching a width for each layer", own.name));
-        all.extend(models_of(&search, &folder, &own.name, float, spec.mixed as usize)?);
+        all.extend(models_of(
+            &search,
+            &folder,
+            &own.name,
+            float,
+            spec.mixed as usize,
+        )?);
     }
     Ok(all)
 }
@@ -115,7 +130,11 @@ fn models_of(
     let mut chosen: Vec<(String, Widths)> = Vec::new();
     if float {
         let uniform = |widths: &&Widths| widths.bits.windows(2).all(|pair| pair[0].1 == pair[1].1);
-        for widths in path.iter().filter(uniform).chain(search.uniform(&path)?.iter()) {
+        for widths in path
+            .iter()
+            .filter(uniform)
+            .chain(search.uniform(&path)?.iter())
+        {
             let bits = widths.bits.first().map_or(0, |(_, bits)| bits.get());
             let name = format!("{name}-{}-{bits}bit", search.quantizer.method);
             if chosen.iter().all(|(known, _)| *known != name) {
@@ -145,9 +164,13 @@ fn models_of(
 
 /// At most `most` entries with several widths, spread evenly over the stored bits.
 fn spread(path: &[Widths], most: usize) -> Vec<&Widths> {
-    let mixed: Vec<&Widths> =
-        path.iter().filter(|w| w.bits.windows(2).any(|pair| pair[0].1 != pair[1].1)).collect();
-    let (Some(first), Some(last)) = (mixed.first(), mixed.last()) else { return Vec::new() };
+    let mixed: Vec<&Widths> = path
+        .iter()
+        .filter(|w| w.bits.windows(2).any(|pair| pair[0].1 != pair[1].1))
+        .collect();
+    let (Some(first), Some(last)) = (mixed.first(), mixed.last()) else {
+        return Vec::new();
+    };
     let (high, low) = (first.stored_bits as f64, last.stored_bits as f64);
     let mut places: Vec<usize> = (0..most)
         .map(|i| high + (low - high) * (i as f64 + 0.5) / most as f64)
@@ -167,14 +190,18 @@ mod tests {
     #[test]
     fn chosen_models_are_mixed_and_spread_over_the_stored_bits() {
         let widths = |a: u64, b: u64| Widths {
-            bits: [("a", a), ("b", b)].map(|(name, bits)| (name.to_owned(), Bits::new(bits).unwrap())).into(),
+            bits: [("a", a), ("b", b)]
+                .map(|(name, bits)| (name.to_owned(), Bits::new(bits).unwrap()))
+                .into(),
             weights: 200,
             stored_bits: 100 * (a + b),
             loss: 0.0,
             accuracy: 1.0,
         };
-        let path = [(8, 8), (8, 6), (6, 6), (6, 4), (4, 4), (4, 2), (2, 2)].map(|(a, b)| widths(a, b));
-        let bits = |most| -> Vec<u64> { spread(&path, most).iter().map(|w| w.stored_bits).collect() };
+        let path =
+            [(8, 8), (8, 6), (6, 6), (6, 4), (4, 4), (4, 2), (2, 2)].map(|(a, b)| widths(a, b));
+        let bits =
+            |most| -> Vec<u64> { spread(&path, most).iter().map(|w| w.stored_bits).collect() };
         assert_eq!(bits(3), [1400, 1000, 600]);
         assert_eq!(bits(1), [1000]);
         assert_eq!(bits(9), [1400, 1000, 600]);

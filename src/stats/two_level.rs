@@ -7,7 +7,9 @@
 //! `d` over the chip's images. It is unbiased, and the clean answers are a control variate: `d` is 0 where faults
 //! change nothing (Cochran, Sampling Techniques, 3rd ed., 1977, sections 7.2 and 10.3).
 
-use super::{cautious_deviation, mean, mean_half_width, normal_half_width, sorted, standard_deviation};
+use super::{
+    cautious_deviation, mean, mean_half_width, normal_half_width, sorted, standard_deviation,
+};
 
 /// Least number of images of a chip, and the step between planned numbers.
 const GRANULE: u64 = 32;
@@ -57,10 +59,15 @@ impl Components {
     /// has two images.
     pub fn of(chips: &[ChipDifference], all: u64) -> Option<Self> {
         let freedom: u64 = chips.iter().map(|chip| chip.images.saturating_sub(1)).sum();
-        let between = standard_deviation(&means(chips)).filter(|_| freedom > 0)?.powi(2);
+        let between = standard_deviation(&means(chips))
+            .filter(|_| freedom > 0)?
+            .powi(2);
         let images = chips.iter().map(|chip| chip.squares()).sum::<f64>() / freedom as f64;
         let shares: Vec<f64> = chips.iter().map(|chip| unseen(chip.images, all)).collect();
-        Some(Self { chips: (between - images * mean(&shares)?).max(0.0), images })
+        Some(Self {
+            chips: (between - images * mean(&shares)?).max(0.0),
+            images,
+        })
     }
 
     /// Variance of the mean of one chip on `images` of `all` images.
@@ -94,9 +101,16 @@ impl Difference {
     /// Takes chips of any numbers of images, each counting alike. `None` below two chips.
     pub fn of(chips: &[ChipDifference]) -> Option<Self> {
         let means = means(chips);
-        let one_image = chips.iter().map(|chip| 1.0 / chip.images.max(1) as f64).fold(0.0, f64::max);
+        let one_image = chips
+            .iter()
+            .map(|chip| 1.0 / chip.images.max(1) as f64)
+            .fold(0.0, f64::max);
         let deviation = cautious_deviation(&sorted(&means), one_image)?;
-        Some(Self { mean: mean(&means)?, deviation, chips: means.len() })
+        Some(Self {
+            mean: mean(&means)?,
+            deviation,
+            chips: means.len(),
+        })
     }
 
     /// Half-width of the 95 % Student interval over chips, `t s / √n`. As each chip has images of its own the choice
@@ -114,7 +128,11 @@ impl Difference {
             return Some(LEAST_CHIPS);
         }
         let wide = |design: &&Self| design.half_width().is_none_or(|half| half > half_width);
-        let needed = designs.iter().filter(wide).map(|d| chips_for(d.deviation.powi(2), half_width)).max()?;
+        let needed = designs
+            .iter()
+            .filter(wide)
+            .map(|d| chips_for(d.deviation.powi(2), half_width))
+            .max()?;
         Some(needed.clamp(chips + 1, 2 * chips).next_multiple_of(BATCH))
     }
 }
@@ -123,7 +141,10 @@ impl Difference {
 /// `half_width`.
 fn chips_for(variance: f64, half_width: f64) -> u64 {
     // Student's quantile is above the normal one and falls with n, so the normal number is a start from below
-    let start = (normal_half_width(variance) / half_width).powi(2).ceil().clamp(2.0, 1e9) as u64;
+    let start = (normal_half_width(variance) / half_width)
+        .powi(2)
+        .ceil()
+        .clamp(2.0, 1e9) as u64;
     let half = |n: u64| mean_half_width(variance.sqrt(), n as usize, 0.0);
     let enough = |n: &u64| half(*n).is_some_and(|half| half <= half_width);
     // and adds a handful of chips to it
@@ -148,20 +169,44 @@ impl Split {
     ///
     /// The chips of `pilot` gave the components. So that a variance between chips that came out as 0
     /// by chance does not ask for all images, it counts as at least one standard error of its estimate.
-    pub fn plan(designs: &[Components], pilot: Self, chip_cost: f64, all: u64, half_width: f64) -> Self {
+    pub fn plan(
+        designs: &[Components],
+        pilot: Self,
+        chip_cost: f64,
+        all: u64,
+        half_width: f64,
+    ) -> Self {
         let error = (2.0 / pilot.chips.saturating_sub(1).max(1) as f64).sqrt();
         let floored = designs.iter().map(|design| {
             let floor = error * design.of_chip(pilot.images, all);
-            Components { chips: design.chips.max(floor), ..*design }
+            Components {
+                chips: design.chips.max(floor),
+                ..*design
+            }
         });
         let floored: Vec<Components> = floored.collect();
         let split = |images: u64| {
-            let widest = floored.iter().map(|d| d.of_chip(images, all)).fold(0.0, f64::max);
-            Self { images, chips: chips_for(widest, half_width).max(LEAST_CHIPS) }
+            let widest = floored
+                .iter()
+                .map(|d| d.of_chip(images, all))
+                .fold(0.0, f64::max);
+            Self {
+                images,
+                chips: chips_for(widest, half_width).max(LEAST_CHIPS),
+            }
         };
         let cost = |split: &Self| split.chips as f64 * (chip_cost + split.images as f64);
-        let some = (1..).map(|k| k * GRANULE).take_while(|images| *images < all).map(split);
-        some.fold(split(all), |best, next| if cost(&next) < cost(&best) { next } else { best })
+        let some = (1..)
+            .map(|k| k * GRANULE)
+            .take_while(|images| *images < all)
+            .map(split);
+        some.fold(split(all), |best, next| {
+            if cost(&next) < cost(&best) {
+                next
+            } else {
+                best
+            }
+        })
     }
 }
 

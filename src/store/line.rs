@@ -18,23 +18,41 @@ pub fn yaml_error(path: &Path, message: &str, line: Option<usize>) -> Error {
         Some(parent) => format!("{parent}.{name}"),
         None => name.to_owned(),
     };
-    let quoted = |start: &str| text.strip_prefix(start)?.split_once('`').map(|(name, _)| name);
-    let wanted =
-        text.split_once(", expected ").map(|(found, expected)| (expected.to_owned(), found.to_owned()));
+    let quoted = |start: &str| {
+        text.strip_prefix(start)?
+            .split_once('`')
+            .map(|(name, _)| name)
+    };
+    let wanted = text
+        .split_once(", expected ")
+        .map(|(found, expected)| (expected.to_owned(), found.to_owned()));
     let (key, expected, found) = if let Some(name) = quoted("missing field `") {
         (Some(within(name)), "this key".into(), "no such key".into())
     } else if let Some(name) = quoted("duplicate field `") {
-        (Some(within(name)), "this key once".into(), "it twice".into())
+        (
+            Some(within(name)),
+            "this key once".into(),
+            "it twice".into(),
+        )
     } else if let Some((expected, found)) = wanted {
         let found = ["invalid type: ", "invalid value: ", "invalid "]
             .iter()
             .find_map(|start| found.strip_prefix(start))
-            .map_or_else(|| found.replace("unknown field", "unknown key"), str::to_owned);
+            .map_or_else(
+                || found.replace("unknown field", "unknown key"),
+                str::to_owned,
+            );
         (key, in_words(expected), found)
     } else {
         (key, "valid YAML".into(), message.to_owned())
     };
-    Error::Input { path: path.to_owned(), line, key, expected, found }
+    Error::Input {
+        path: path.to_owned(),
+        line,
+        key,
+        expected,
+        found,
+    }
 }
 
 /// The names of number types, in words.
@@ -52,7 +70,10 @@ fn in_words(expected: String) -> String {
 /// such key. Understands nested blocks, lists and flow collections (`{..}`, `[..]`) over any
 /// number of lines; not anchors, merges, or several documents.
 pub fn line_of_key(text: &str, path: &[&str]) -> Option<usize> {
-    let lines: Vec<Line> = (1..).zip(text.lines()).filter_map(|(n, line)| Line::of(n, line)).collect();
+    let lines: Vec<Line> = (1..)
+        .zip(text.lines())
+        .filter_map(|(n, line)| Line::of(n, line))
+        .collect();
     in_block(text, &lines, path)
 }
 
@@ -69,27 +90,46 @@ impl<'a> Line<'a> {
     fn of(number: usize, line: &'a str) -> Option<Self> {
         let content = line.trim_start_matches(' ');
         let empty = content.is_empty() || content.starts_with('#') || content.starts_with("---");
-        (!empty).then_some(Self { number, indent: line.len() - content.len(), content })
+        (!empty).then_some(Self {
+            number,
+            indent: line.len() - content.len(),
+            content,
+        })
     }
 
     /// What follows the dash of a list item, as a line of its own.
     fn item(self) -> Option<Self> {
-        let rest = self.content.strip_prefix('-').filter(|rest| rest.is_empty() || rest.starts_with(' '))?;
+        let rest = self
+            .content
+            .strip_prefix('-')
+            .filter(|rest| rest.is_empty() || rest.starts_with(' '))?;
         let content = rest.trim_start_matches(' ');
-        Some(Self { indent: self.indent + self.content.len() - content.len(), content, ..self })
+        Some(Self {
+            indent: self.indent + self.content.len() - content.len(),
+            content,
+            ..self
+        })
     }
 
     /// Key and what follows its colon.
     fn key(self) -> Option<(&'a str, &'a str)> {
-        let quote = self.content.chars().next().filter(|c| matches!(c, '"' | '\''));
+        let quote = self
+            .content
+            .chars()
+            .next()
+            .filter(|c| matches!(c, '"' | '\''));
         let end = match quote {
             Some(quote) => 2 + self.content[1..].find(quote)?,
-            None => {
-                self.content.find(": ").or_else(|| self.content.trim_end().strip_suffix(':').map(str::len))?
-            }
+            None => self
+                .content
+                .find(": ")
+                .or_else(|| self.content.trim_end().strip_suffix(':').map(str::len))?,
         };
         let rest = self.content[end..].trim_start().strip_prefix(':')?;
-        Some((self.content[..end].trim_end().trim_matches(['"', '\'']), rest))
+        Some((
+            self.content[..end].trim_end().trim_matches(['"', '\'']),
+            rest,
+        ))
     }
 }
 
@@ -102,9 +142,9 @@ fn in_block(text: &str, lines: &[Line], path: &[&str]) -> Option<usize> {
     if first.item().is_some() {
         return in_list(text, lines, name, deeper);
     }
-    let place = lines
-        .iter()
-        .position(|line| line.indent == first.indent && line.key().is_some_and(|(key, _)| key == *name))?;
+    let place = lines.iter().position(|line| {
+        line.indent == first.indent && line.key().is_some_and(|(key, _)| key == *name)
+    })?;
     let (line, below) = (lines[place], &lines[place + 1..]);
     if deeper.is_empty() {
         return Some(line.number);
@@ -115,8 +155,13 @@ fn in_block(text: &str, lines: &[Line], path: &[&str]) -> Option<usize> {
         return in_flow(text, value, line.number, deeper);
     }
     // a list may stand at the indentation of its key
-    let inside = |l: &&Line| l.indent > line.indent || (l.indent == line.indent && l.item().is_some());
-    in_block(text, &below[..below.iter().take_while(inside).count()], deeper)
+    let inside =
+        |l: &&Line| l.indent > line.indent || (l.indent == line.indent && l.item().is_some());
+    in_block(
+        text,
+        &below[..below.iter().take_while(inside).count()],
+        deeper,
+    )
 }
 
 /// Looks for item `name` of a list of dashes.
@@ -129,15 +174,24 @@ fn in_list(text: &str, lines: &[Line], name: &str, deeper: &[&str]) -> Option<us
         return Some(line.number);
     }
     let below = lines[place + 1..].iter().take_while(|l| l.indent > indent);
-    let item: Vec<Line> =
-        line.item().filter(|item| !item.content.is_empty()).into_iter().chain(below.copied()).collect();
+    let item: Vec<Line> = line
+        .item()
+        .filter(|item| !item.content.is_empty())
+        .into_iter()
+        .chain(below.copied())
+        .collect();
     in_block(text, &item, deeper)
 }
 
 /// Looks for a path in the flow collection that starts with `start`, a piece of `text` on line `number`.
 fn in_flow(text: &str, start: &str, number: usize, path: &[&str]) -> Option<usize> {
     let offset = start.as_ptr() as usize - text.as_ptr() as usize;
-    Flow { bytes: text.get(offset..)?.as_bytes(), at: 0, line: number }.find(path)
+    Flow {
+        bytes: text.get(offset..)?.as_bytes(),
+        at: 0,
+        line: number,
+    }
+    .find(path)
 }
 
 /// A cursor in a flow collection.
@@ -172,7 +226,11 @@ impl Flow<'_> {
             if matches!(self.peek()?, b'}' | b']') {
                 return None;
             }
-            if if is_map { self.key_is(name) } else { name.parse() == Ok(index) } {
+            if if is_map {
+                self.key_is(name)
+            } else {
+                name.parse() == Ok(index)
+            } {
                 return Some(());
             }
             self.skip_value()?;
@@ -213,7 +271,11 @@ impl Flow<'_> {
         let quoted = matches!(rest.first(), Some(b'"' | b'\''));
         let key = &rest[usize::from(quoted)..];
         key.strip_prefix(name.as_bytes()).is_some_and(|after| {
-            let after = if quoted { after.get(1..).unwrap_or_default() } else { after };
+            let after = if quoted {
+                after.get(1..).unwrap_or_default()
+            } else {
+                after
+            };
             after.trim_ascii_start().starts_with(b":")
         })
     }
@@ -223,7 +285,10 @@ impl Flow<'_> {
         if matches!(self.peek(), Some(b'{' | b'[')) {
             return;
         }
-        while self.peek().is_some_and(|b| !matches!(b, b':' | b',' | b'}' | b']')) {
+        while self
+            .peek()
+            .is_some_and(|b| !matches!(b, b':' | b',' | b'}' | b']'))
+        {
             self.next();
         }
         if self.peek() == Some(b':') {
@@ -292,16 +357,31 @@ energy:
                 "a.b: invalid type: string \"x\", expected f64 at line 3 column 4",
                 "f:3: `a.b`: expected a number, found string \"x\"",
             ),
-            ("a: missing field `b` at line 3 column 4", "f:3: `a.b`: expected this key, found no such key"),
-            ("missing field `b`", "f:3: `b`: expected this key, found no such key"),
-            ("duplicate field `b` at line 3 column 4", "f:3: `b`: expected this key once, found it twice"),
-            ("unknown field `x`, expected `y` or `z`", "f:3: expected `y` or `z`, found unknown key `x`"),
+            (
+                "a: missing field `b` at line 3 column 4",
+                "f:3: `a.b`: expected this key, found no such key",
+            ),
+            (
+                "missing field `b`",
+                "f:3: `b`: expected this key, found no such key",
+            ),
+            (
+                "duplicate field `b` at line 3 column 4",
+                "f:3: `b`: expected this key once, found it twice",
+            ),
+            (
+                "unknown field `x`, expected `y` or `z`",
+                "f:3: expected `y` or `z`, found unknown key `x`",
+            ),
             (
                 "did not find expected node content",
                 "f:3: expected valid YAML, found did not find expected node content",
             ),
         ] {
-            assert_eq!(yaml_error(Path::new("f"), message, Some(3)).to_string(), expected);
+            assert_eq!(
+                yaml_error(Path::new("f"), message, Some(3)).to_string(),
+                expected
+            );
         }
     }
 
@@ -356,7 +436,17 @@ energy:
 
     #[test]
     fn torn_text_has_no_line_and_ends() {
-        for text in ["a: {", "a: [1, 2", "a: { b: \"", "a:\n  -", "- ", "{", "a: { b", "\"a", "a: [[[["] {
+        for text in [
+            "a: {",
+            "a: [1, 2",
+            "a: { b: \"",
+            "a:\n  -",
+            "- ",
+            "{",
+            "a: { b",
+            "\"a",
+            "a: [[[[",
+        ] {
             for path in [&["a", "b", "c"][..], &["a", "1", "2"], &["0", "0"]] {
                 assert_eq!(line_of_key(text, path), None, "{text} {path:?}");
             }

@@ -28,8 +28,13 @@ impl Lock {
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                let holder = fs::read_to_string(&path).ok().map(|text| text.trim().to_owned());
-                return Err(Error::Locked { path, holder: holder.filter(|text| !text.is_empty()) });
+                let holder = fs::read_to_string(&path)
+                    .ok()
+                    .map(|text| text.trim().to_owned());
+                return Err(Error::Locked {
+                    path,
+                    holder: holder.filter(|text| !text.is_empty()),
+                });
             }
             Err(TryLockError::Error(e)) => return Err(e).at("lock", &path),
         }

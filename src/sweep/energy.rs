@@ -4,8 +4,8 @@
 use super::point::Setup;
 use crate::error::Result;
 use crate::memory::{
-    weight_memory_energy, CellAccess, CellKind, Energy, EnergySpec, LayerAccess, LayerProduct, MemoryModel,
-    OperatingPoint,
+    weight_memory_energy, CellAccess, CellKind, Energy, EnergySpec, LayerAccess, LayerProduct,
+    MemoryModel, OperatingPoint,
 };
 use std::ops::Range;
 
@@ -18,23 +18,46 @@ pub(super) fn energy(setup: &Setup, memory: &MemoryModel, spec: &EnergySpec) -> 
     let (protection, evaluator) = (setup.protection(), setup.subject.evaluator);
     let error_free = memory.at(memory.error_free)?;
     let (mut layers, mut start) = (Vec::new(), 0);
-    for (shape, stored) in evaluator.network().layer_shapes()?.into_iter().zip(evaluator.stored()) {
+    for (shape, stored) in evaluator
+        .network()
+        .layer_shapes()?
+        .into_iter()
+        .zip(evaluator.stored())
+    {
         let Some(stored) = stored else { continue };
         let (weights, bits) = (stored.words.len() as u64, stored.scheme.format.bits());
         let robust = protection.robust_bits(bits);
-        let mut cells = Cells { all: Vec::new(), overhead: protection.overhead_bits(bits) };
+        let mut cells = Cells {
+            all: Vec::new(),
+            overhead: protection.overhead_bits(bits),
+        };
         let (mut kept_usual, mut kept_robust) = (bits - robust, robust);
-        for supplied in setup.supplied.iter().filter(|supplied| supplied.part.holds_word(start)) {
-            let held =
-                |planes: Range<u32>| planes.filter(|plane| supplied.part.holds_plane(*plane)).count() as u32;
+        for supplied in setup
+            .supplied
+            .iter()
+            .filter(|supplied| supplied.part.holds_word(start))
+        {
+            let held = |planes: Range<u32>| {
+                planes
+                    .filter(|plane| supplied.part.holds_plane(*plane))
+                    .count() as u32
+            };
             let (usual, robust_held) = (held(robust..bits), held(0..robust));
             cells.push(usual, robust_held, supplied.point);
             (kept_usual, kept_robust) = (kept_usual - usual, kept_robust - robust_held);
         }
         cells.push(kept_usual, kept_robust, error_free);
-        let product =
-            LayerProduct { filters: shape.filters(), window: shape.window(), outputs: shape.outputs() };
-        layers.push(LayerAccess { layer: shape.name, weights, product, cells: cells.all });
+        let product = LayerProduct {
+            filters: shape.filters(),
+            window: shape.window(),
+            outputs: shape.outputs(),
+        };
+        layers.push(LayerAccess {
+            layer: shape.name,
+            weights,
+            product,
+            cells: cells.all,
+        });
         start += weights;
     }
     weight_memory_energy(&layers, memory, spec)
@@ -53,7 +76,12 @@ impl Cells {
         for (bits, kind) in [(usual, CellKind::Usual), (robust, CellKind::Robust)] {
             if bits > 0 {
                 let overhead_bits = std::mem::take(&mut self.overhead);
-                self.all.push(CellAccess { bits: bits.into(), overhead_bits, kind, point });
+                self.all.push(CellAccess {
+                    bits: bits.into(),
+                    overhead_bits,
+                    kind,
+                    point,
+                });
             }
         }
     }
@@ -72,8 +100,12 @@ mod tests {
     use crate::units::{Bits, Voltage};
     use candle_core::Device;
 
-    const PROTECTIONS: [Protection; 4] =
-        [Protection::None, Protection::Msb(1), Protection::Secded, Protection::ParityZero];
+    const PROTECTIONS: [Protection; 4] = [
+        Protection::None,
+        Protection::Msb(1),
+        Protection::Secded,
+        Protection::ParityZero,
+    ];
     /// Weights of LeNet-5, layer by layer.
     const WEIGHTS: [u64; 5] = [150, 2400, 48_000, 10_080, 840];
 
@@ -87,8 +119,14 @@ mod tests {
 
     fn world() -> World {
         let bits = Bits::new(4).unwrap();
-        let quantizer = QuantizerSpec { method: Method::Wcat, bits, ..QuantizerSpec::default() };
-        let network = Network::new(Architecture::Lenet5, 10, &quantizer, Seed(1), &Device::Cpu).unwrap().0;
+        let quantizer = QuantizerSpec {
+            method: Method::Wcat,
+            bits,
+            ..QuantizerSpec::default()
+        };
+        let network = Network::new(Architecture::Lenet5, 10, &quantizer, Seed(1), &Device::Cpu)
+            .unwrap()
+            .0;
         World {
             evaluator: Evaluator::new(network).unwrap(),
             images: Images::new(vec![0.0; 784], [1, 28, 28], vec![0], &Device::Cpu).unwrap(),
@@ -111,7 +149,11 @@ mod tests {
                 training_seed: None,
                 evaluator: &self.evaluator,
                 images: &self.images,
-                clean: Score { images: 1, correct: 1, loss: 0.0 },
+                clean: Score {
+                    images: 1,
+                    correct: 1,
+                    loss: 0.0,
+                },
             }];
             let comparison = Comparison {
                 subjects: &subjects,
@@ -124,24 +166,36 @@ mod tests {
                 tolerance: None,
                 test_images: 1,
             };
-            (comparison.designs().unwrap(), comparison.energies().unwrap())
+            (
+                comparison.designs().unwrap(),
+                comparison.energies().unwrap(),
+            )
         }
 
         /// Every design point's terms, whose sums are its energies.
         fn summed(&self, points: &[DesignPoint]) -> Vec<(Design, Vec<EnergyRow>)> {
             let (designs, rows) = self.energies(points);
             let of = |design: Design| {
-                let own = rows.iter().filter(|row| row.design_id == design.design_id).cloned();
+                let own = rows
+                    .iter()
+                    .filter(|row| row.design_id == design.design_id)
+                    .cloned();
                 let own: Vec<EnergyRow> = own.collect();
                 let relative: f64 = own.iter().map(|row| row.term.energy_relative).sum();
                 near(relative, design.energy_relative);
                 let picojoule: Option<f64> = own.iter().map(|row| row.term.picojoule()).sum();
                 assert_eq!(picojoule.is_some(), design.energy_pj.is_some());
-                picojoule.into_iter().zip(design.energy_pj).for_each(|(sum, whole)| near(sum, whole));
+                picojoule
+                    .into_iter()
+                    .zip(design.energy_pj)
+                    .for_each(|(sum, whole)| near(sum, whole));
                 (design, own)
             };
             let all: Vec<_> = designs.into_iter().map(of).collect();
-            assert_eq!(all.iter().map(|(_, own)| own.len()).sum::<usize>(), rows.len());
+            assert_eq!(
+                all.iter().map(|(_, own)| own.len()).sum::<usize>(),
+                rows.len()
+            );
             all
         }
     }
@@ -151,8 +205,15 @@ mod tests {
     }
 
     fn folding() -> EnergySpec {
-        let array = Some(ProcessingArray { rows: 16, columns: 16 });
-        EnergySpec { dataflow: Dataflow::OutputStationary, array, ..EnergySpec::default() }
+        let array = Some(ProcessingArray {
+            rows: 16,
+            columns: 16,
+        });
+        EnergySpec {
+            dataflow: Dataflow::OutputStationary,
+            array,
+            ..EnergySpec::default()
+        }
     }
 
     #[test]
@@ -166,12 +227,18 @@ mod tests {
         }
         let at = Voltage::new(1.0).unwrap();
         world.memory.access.picojoule_per_bit = Some(0.5);
-        world.memory.leakage =
-            Some(Leakage { at, picowatt_per_bit: 3.0, exponent: 3.0, source: "test".into() });
+        world.memory.leakage = Some(Leakage {
+            at,
+            picowatt_per_bit: 3.0,
+            exponent: 3.0,
+            source: "test".into(),
+        });
         world.memory.robust_cell.as_mut().unwrap().leakage_factor = Some(1.2);
         world.spec.inference_seconds = Some(0.01);
         for (design, own) in world.summed(&grid) {
-            assert!(design.energy_pj.is_some() && own.iter().all(|row| row.term.leakage_pj > Some(0.0)));
+            assert!(
+                design.energy_pj.is_some() && own.iter().all(|row| row.term.leakage_pj > Some(0.0))
+            );
         }
     }
 
@@ -179,7 +246,12 @@ mod tests {
     fn energies_with_each_weight_read_once_are_those_of_bits_and_voltage() {
         let world = world();
         let grid = DesignPoint::grid(1, &[world.point(0.8)], &PROTECTIONS);
-        let found: Vec<f64> = world.energies(&grid).0.iter().map(|design| design.energy_relative).collect();
+        let found: Vec<f64> = world
+            .energies(&grid)
+            .0
+            .iter()
+            .map(|design| design.energy_relative)
+            .collect();
         // 4 bits; a robust bit costs 1.3; 12.5 % more bits; one more bit
         for (found, bits) in found.into_iter().zip([4.0, 3.0 + 1.3, 4.5, 5.0]) {
             near(found, bits / 8.0 * 0.64);
@@ -188,15 +260,30 @@ mod tests {
 
     #[test]
     fn reads_of_lenet5_weigh_its_convolutions() {
-        let world = World { spec: folding(), ..world() };
-        let (design, own) =
-            world.summed(&DesignPoint::grid(1, &[world.point(1.0)], &[Protection::None])).remove(0);
+        let world = World {
+            spec: folding(),
+            ..world()
+        };
+        let (design, own) = world
+            .summed(&DesignPoint::grid(
+                1,
+                &[world.point(1.0)],
+                &[Protection::None],
+            ))
+            .remove(0);
         let reads: Vec<f64> = own.iter().map(|row| row.term.reads).collect();
         // 784 / 16, 100 / 16
         assert_eq!(reads, [49.0, 7.0, 1.0, 1.0, 1.0]);
-        assert_eq!(own.iter().map(|row| row.term.weights).collect::<Vec<_>>(), WEIGHTS);
+        assert_eq!(
+            own.iter().map(|row| row.term.weights).collect::<Vec<_>>(),
+            WEIGHTS
+        );
         near(design.energy_relative, 0.5);
-        let all: f64 = WEIGHTS.iter().zip(&reads).map(|(weights, reads)| *weights as f64 * reads).sum();
+        let all: f64 = WEIGHTS
+            .iter()
+            .zip(&reads)
+            .map(|(weights, reads)| *weights as f64 * reads)
+            .sum();
         near(own[1].term.energy_relative, 0.5 * 2400.0 * 7.0 / all);
     }
 
@@ -204,15 +291,26 @@ mod tests {
     fn layers_that_faults_do_not_reach_cost_the_error_free_voltage_with_their_protection() {
         let mut world = world();
         world.faults.layers = vec!["conv*".into()];
-        for (protection, bits) in
-            [(Protection::None, 4.0), (Protection::Msb(1), 4.3), (Protection::ParityZero, 5.0)]
-        {
+        for (protection, bits) in [
+            (Protection::None, 4.0),
+            (Protection::Msb(1), 4.3),
+            (Protection::ParityZero, 5.0),
+        ] {
             let grid = DesignPoint::grid(1, &[world.point(0.8)], &[protection]);
             let (design, own) = world.summed(&grid).remove(0);
-            let voltage = |row: &EnergyRow| if row.term.layer.starts_with("conv") { 0.8 } else { 1.0 };
+            let voltage = |row: &EnergyRow| {
+                if row.term.layer.starts_with("conv") {
+                    0.8
+                } else {
+                    1.0
+                }
+            };
             assert!(own.iter().all(|row| row.term.voltage == voltage(row)));
             let (low, all) = (2550.0, WEIGHTS.iter().sum::<u64>() as f64);
-            near(design.energy_relative, bits / 8.0 * (low * 0.64 + all - low) / all);
+            near(
+                design.energy_relative,
+                bits / 8.0 * (low * 0.64 + all - low) / all,
+            );
         }
     }
 
@@ -226,10 +324,17 @@ mod tests {
             point: world.point(voltage),
         };
         let supply = Supply::Domains(vec![domain("high", 0..1, 0.9), domain("low", 1..8, 0.8)]);
-        let point = DesignPoint { subject: 0, protection: Protection::None, supply };
+        let point = DesignPoint {
+            subject: 0,
+            protection: Protection::None,
+            supply,
+        };
         let (design, own) = world.summed(&[point]).remove(0);
         near(design.energy_relative, (0.81 + 3.0 * 0.64) / 8.0);
-        let first: Vec<(f64, f64)> = own[..2].iter().map(|row| (row.term.bits, row.term.voltage)).collect();
+        let first: Vec<(f64, f64)> = own[..2]
+            .iter()
+            .map(|row| (row.term.bits, row.term.voltage))
+            .collect();
         assert_eq!(first, [(1.0, 0.9), (3.0, 0.8)]);
     }
 }

@@ -47,12 +47,19 @@ pub struct DesignPoint {
 
 impl DesignPoint {
     /// Each of the first `subjects` models at every voltage under every protection.
-    pub fn grid(subjects: usize, points: &[OperatingPoint], protections: &[Protection]) -> Vec<Self> {
+    pub fn grid(
+        subjects: usize,
+        points: &[OperatingPoint],
+        protections: &[Protection],
+    ) -> Vec<Self> {
         let mut all = Vec::new();
         for subject in 0..subjects {
             for &protection in protections {
-                let point =
-                    |point: &OperatingPoint| Self { subject, protection, supply: Supply::One(*point) };
+                let point = |point: &OperatingPoint| Self {
+                    subject,
+                    protection,
+                    supply: Supply::One(*point),
+                };
                 all.extend(points.iter().map(point));
             }
         }
@@ -90,19 +97,44 @@ impl<'a> Setup<'a> {
     ) -> Result<Vec<Self>> {
         let (evaluator, name) = (subject.evaluator, &subject.name);
         let exposed = exposure(evaluator, name, faults)?;
-        let (layout, _) = protected(evaluator, name, point.protection, memory, faults, exposed.clone())?;
+        let (layout, _) = protected(
+            evaluator,
+            name,
+            point.protection,
+            memory,
+            faults,
+            exposed.clone(),
+        )?;
         let supplied: Vec<Supplied> = match &point.supply {
-            Supply::One(point) => vec![Supplied { part: exposed, point: *point }],
+            Supply::One(point) => vec![Supplied {
+                part: exposed,
+                point: *point,
+            }],
             Supply::Domains(domains) => {
                 if !exposed.is_whole() {
                     let found = "layers or bits without faults beside voltage domains";
-                    return Err(Error::argument("faults", "all of the memory to be unreliable", found));
+                    return Err(Error::argument(
+                        "faults",
+                        "all of the memory to be unreliable",
+                        found,
+                    ));
                 }
-                domains.iter().map(|d| Supplied { part: d.part.clone(), point: d.point }).collect()
+                domains
+                    .iter()
+                    .map(|d| Supplied {
+                        part: d.part.clone(),
+                        point: d.point,
+                    })
+                    .collect()
             }
         };
-        supplied.iter().try_for_each(|supplied| layout.check_exposure(&supplied.part))?;
-        let zone = |s: &Supplied| Zone { ber: s.point.ber, exposure: unprotected(&s.part, point.protection) };
+        supplied
+            .iter()
+            .try_for_each(|supplied| layout.check_exposure(&supplied.part))?;
+        let zone = |s: &Supplied| Zone {
+            ber: s.point.ber,
+            exposure: unprotected(&s.part, point.protection),
+        };
         let zones: Vec<Zone> = supplied.iter().map(zone).collect();
         let ways = match &point.supply {
             Supply::One(point) => faults.ways(point.ber, Some(point.voltage))?,
@@ -121,7 +153,10 @@ impl<'a> Setup<'a> {
 
     /// What the memory reads as on a chip.
     pub(super) fn chip(&self, seed: Seed, chip: ChipId) -> Result<ChipReads<'_>> {
-        let stored = Stored { words: self.subject.evaluator.words(), layout: &self.layout };
+        let stored = Stored {
+            words: self.subject.evaluator.words(),
+            layout: &self.layout,
+        };
         self.way.model.chip(seed, chip, &self.zones, stored)
     }
 
@@ -141,12 +176,21 @@ impl<'a> Setup<'a> {
     }
 
     /// The row of the design point.
-    pub(super) fn design(&self, memory: &MemoryModel, faults: &Faults, spec: &EnergySpec) -> Result<Design> {
+    pub(super) fn design(
+        &self,
+        memory: &MemoryModel,
+        faults: &Faults,
+        spec: &EnergySpec,
+    ) -> Result<Design> {
         let (subject, protection) = (self.subject, self.point.protection);
         let network = subject.evaluator.network();
         let layers = || subject.evaluator.stored().iter().flatten();
         let layer = layers().next().ok_or_else(|| float_model(&subject.name))?;
-        let bits = |width: u32| layers().all(|layer| layer.scheme.format.bits() == width).then_some(width);
+        let bits = |width: u32| {
+            layers()
+                .all(|layer| layer.scheme.format.bits() == width)
+                .then_some(width)
+        };
         let energy = energy(self, memory, spec)?;
         let (one, domain_voltages) = match &self.point.supply {
             Supply::One(point) => (Some(point), Vec::new()),
@@ -155,7 +199,10 @@ impl<'a> Setup<'a> {
         let voltages = match one {
             Some(point) => point.voltage.to_string(),
             None => {
-                let all: Vec<String> = domain_voltages.iter().map(|d| d.voltage.to_string()).collect();
+                let all: Vec<String> = domain_voltages
+                    .iter()
+                    .map(|d| d.voltage.to_string())
+                    .collect();
                 all.join("/")
             }
         };
@@ -164,9 +211,16 @@ impl<'a> Setup<'a> {
             other => format!("+{other}"),
         };
         let suffix = &self.way.suffix;
-        let sources = self.supplied.iter().map(|supplied| supplied.point.ber_source);
+        let sources = self
+            .supplied
+            .iter()
+            .map(|supplied| supplied.point.ber_source);
         Ok(Design {
-            design_id: format!("{}@{voltages}{}{suffix}{shield}", subject.name, memory.unit.name()),
+            design_id: format!(
+                "{}@{voltages}{}{suffix}{shield}",
+                subject.name,
+                memory.unit.name()
+            ),
             model: subject.name.clone(),
             architecture: network.architecture().to_string(),
             dataset: subject.dataset.clone(),
@@ -180,7 +234,9 @@ impl<'a> Setup<'a> {
             voltage: one.map(|point| point.voltage.get()),
             voltage_unit: memory.unit,
             ber: one.map(|point| point.ber.get()),
-            ber_source: sources.max_by_key(|source| doubt(*source)).unwrap_or(BerSource::ErrorFree),
+            ber_source: sources
+                .max_by_key(|source| doubt(*source))
+                .unwrap_or(BerSource::ErrorFree),
             access_energy_relative: one.map(|point| point.access_energy_relative),
             energy_relative: energy.relative,
             energy_pj: energy.picojoule,
@@ -192,13 +248,18 @@ impl<'a> Setup<'a> {
 
     /// Area of the memory relative to 8 bits a weight, unprotected.
     fn area(&self, memory: &MemoryModel) -> f64 {
-        let factor = memory.robust_cell.as_ref().map_or(1.0, |cell| cell.area_factor);
+        let factor = memory
+            .robust_cell
+            .as_ref()
+            .map_or(1.0, |cell| cell.area_factor);
         let layers = self.subject.evaluator.stored().iter().flatten();
         let cells: f64 = layers
             .map(|layer| {
                 let bits = layer.scheme.format.bits();
                 let robust = f64::from(self.protection().robust_bits(bits));
-                let own = f64::from(bits) - robust + robust * factor + self.protection().overhead_bits(bits);
+                let own = f64::from(bits) - robust
+                    + robust * factor
+                    + self.protection().overhead_bits(bits);
                 layer.words.len() as f64 * own
             })
             .sum();
@@ -225,7 +286,10 @@ pub fn layout(evaluator: &Evaluator, name: &str, protection: Protection) -> Resu
     if layers().next().is_none() {
         return Err(float_model(name));
     }
-    Layout::new(layers().map(|layer| (layer.words.len() as u64, layer.scheme.format.bits())), protection)
+    Layout::new(
+        layers().map(|layer| (layer.words.len() as u64, layer.scheme.format.bits())),
+        protection,
+    )
 }
 
 /// What faults reach of a network's memory.
@@ -288,13 +352,19 @@ fn check_protection(
     memory: &MemoryModel,
 ) -> Result<()> {
     if matches!(protection, Protection::Msb(_)) && memory.robust_cell.is_none() {
-        let what = format!("protection `{protection}` with memory model `{}`", memory.name);
+        let what = format!(
+            "protection `{protection}` with memory model `{}`",
+            memory.name
+        );
         let expected = "a memory model that gives `protection.robust_cell`: energy and area of a cell that does not fail";
         return Err(Error::argument(what, expected, "none"));
     }
-    let binary =
-        |layer: &&crate::quant::StoredWeight| layer.scheme.format.signed() && layer.scheme.format.bits() == 1;
-    if protection == Protection::ParityZero && evaluator.stored().iter().flatten().any(|l| binary(&l)) {
+    let binary = |layer: &&crate::quant::StoredWeight| {
+        layer.scheme.format.signed() && layer.scheme.format.bits() == 1
+    };
+    if protection == Protection::ParityZero
+        && evaluator.stored().iter().flatten().any(|l| binary(&l))
+    {
         let what = format!("protection `{protection}` of model `{name}`");
         let expected = "codes that can say zero: signed codes of 1 bit are -1 and +1";
         return Err(Error::argument(what, expected, "such codes"));

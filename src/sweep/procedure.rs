@@ -72,7 +72,13 @@ pub struct Outcome {
 
 impl Outcome {
     pub(super) fn of(trials: Trials, chips: u32, stopped_by: StoppedBy) -> Self {
-        Self { trials: trials.into_values().filter(|trial| trial.chip.0 < chips).collect(), stopped_by }
+        Self {
+            trials: trials
+                .into_values()
+                .filter(|trial| trial.chip.0 < chips)
+                .collect(),
+            stopped_by,
+        }
     }
 }
 
@@ -113,7 +119,15 @@ impl Task<'_> {
             true => by_access(&mut access)?,
             false => whole(&access(0)?)?,
         };
-        Ok((result, faults, if any { TrialStatus::Evaluated } else { TrialStatus::FaultFree }))
+        Ok((
+            result,
+            faults,
+            if any {
+                TrialStatus::Evaluated
+            } else {
+                TrialStatus::FaultFree
+            },
+        ))
     }
 }
 
@@ -143,7 +157,10 @@ impl Comparison<'_> {
     pub fn read(&self, places: &[(usize, ChipId)]) -> Result<Vec<Vec<(usize, Word)>>> {
         let setups = self.setups()?;
         let read = |(place, chip): &(usize, ChipId)| {
-            Ok(setup_at(&setups, *place)?.chip(self.seed, *chip)?.access(0)?.words)
+            Ok(setup_at(&setups, *place)?
+                .chip(self.seed, *chip)?
+                .access(0)?
+                .words)
         };
         places.par_iter().map(read).collect()
     }
@@ -155,7 +172,15 @@ impl Comparison<'_> {
     pub fn correct(&self, place: usize, chips: &[ChipId]) -> Result<Vec<u64>> {
         let setups = self.setups()?;
         let setup = setup_at(&setups, place)?;
-        let trial = |chip: &ChipId| Ok(self.trial(&Task { setup, design_id: "", chip: *chip })?.correct);
+        let trial = |chip: &ChipId| {
+            Ok(self
+                .trial(&Task {
+                    setup,
+                    design_id: "",
+                    chip: *chip,
+                })?
+                .correct)
+        };
         chips.par_iter().with_max_len(1).map(trial).collect()
     }
 
@@ -172,7 +197,12 @@ impl Comparison<'_> {
                 voltage_unit: design.voltage_unit,
                 term,
             };
-            rows.extend(energy(setup, self.memory, self.energy)?.terms.into_iter().map(row));
+            rows.extend(
+                energy(setup, self.memory, self.energy)?
+                    .terms
+                    .into_iter()
+                    .map(row),
+            );
         }
         Ok(rows)
     }
@@ -182,11 +212,18 @@ impl Comparison<'_> {
         for point in self.points {
             let subject = self.subjects.get(point.subject).ok_or_else(|| {
                 let expected = format!("one of {} models", self.subjects.len());
-                Error::argument("model of a design point", expected, point.subject.to_string())
+                Error::argument(
+                    "model of a design point",
+                    expected,
+                    point.subject.to_string(),
+                )
             })?;
             setups.extend(Setup::of_point(subject, point, self.memory, self.faults)?);
         }
-        if self.faults.reach_msb_only() && !setups.is_empty() && setups.iter().all(|s| s.layout.is_binary()) {
+        if self.faults.reach_msb_only()
+            && !setups.is_empty()
+            && setups.iter().all(|s| s.layout.is_binary())
+        {
             let expected = "`random`: codes of 1 bit have no bit but the most significant";
             return Err(Error::argument("faults.noise", expected, "`msb`"));
         }
@@ -199,7 +236,11 @@ impl Comparison<'_> {
         let ids: BTreeMap<&str, ()> = designs.iter().map(|d| (d.design_id.as_str(), ())).collect();
         if ids.len() != designs.len() {
             let names: Vec<&str> = self.subjects.iter().map(|s| s.name.as_str()).collect();
-            return Err(Error::argument("models of a sweep", "a name for each of its own", names.join(", ")));
+            return Err(Error::argument(
+                "models of a sweep",
+                "a name for each of its own",
+                names.join(", "),
+            ));
         }
         Ok(designs)
     }
@@ -213,11 +254,23 @@ impl Comparison<'_> {
         let setups = self.setups()?;
         let designs = self.designs_of(&setups)?;
         let mut trials = known(&designs, done);
-        let mut chips = if self.tolerance.is_some() { LEAST_CHIPS.min(self.chips) } else { self.chips };
+        let mut chips = if self.tolerance.is_some() {
+            LEAST_CHIPS.min(self.chips)
+        } else {
+            self.chips
+        };
         let stopped_by = loop {
             let owed = owed(&setups, &designs, chips, &trials);
-            trials.extend(by_key(compute(&owed, &|task| self.trial(task), cancel, sink)?));
-            if let Some(reason) = self.tolerance.and_then(|t| self.enough(t, &designs, chips, &trials)) {
+            trials.extend(by_key(compute(
+                &owed,
+                &|task| self.trial(task),
+                cancel,
+                sink,
+            )?));
+            if let Some(reason) = self
+                .tolerance
+                .and_then(|t| self.enough(t, &designs, chips, &trials))
+            {
                 break reason;
             }
             if chips == self.chips {
@@ -245,7 +298,8 @@ impl Comparison<'_> {
             true => Ok(subject.clean),
             false => subject.evaluator.faulty(words, subject.images),
         };
-        let by_access = |access: &mut Access<'_>| subject.evaluator.faulty_by_access(subject.images, access);
+        let by_access =
+            |access: &mut Access<'_>| subject.evaluator.faulty_by_access(subject.images, access);
         let (score, faults, status) = task.evaluate(self.seed, whole, by_access)?;
         Ok(Trial {
             design_id: task.design_id.to_owned(),
@@ -262,14 +316,29 @@ impl Comparison<'_> {
     /// Why these chips are enough, where they are: the half-width of every design point is at most the
     /// tolerance. Where the choice of images alone leaves more, no number of chips can bring it there, and the
     /// part of the chips must be within the tolerance instead.
-    fn enough(&self, tolerance: f64, designs: &[Design], chips: u32, trials: &Trials) -> Option<StoppedBy> {
+    fn enough(
+        &self,
+        tolerance: f64,
+        designs: &[Design],
+        chips: u32,
+        trials: &Trials,
+    ) -> Option<StoppedBy> {
         let mut reason = StoppedBy::Tolerance;
         for design in designs {
             let of_chip = |chip| trials.get(&(design.design_id.clone(), ChipId(chip)));
             let of_design: Vec<&Trial> = (0..chips).filter_map(of_chip).collect();
-            let sorted = stats::sorted(&of_design.iter().map(|trial| trial.accuracy()).collect::<Vec<_>>());
+            let sorted = stats::sorted(
+                &of_design
+                    .iter()
+                    .map(|trial| trial.accuracy())
+                    .collect::<Vec<_>>(),
+            );
             let used = of_design.first()?.images;
-            let images = ImageSample { used, all: self.test_images }.variance(stats::mean(&sorted)?);
+            let images = ImageSample {
+                used,
+                all: self.test_images,
+            }
+            .variance(stats::mean(&sorted)?);
             let limited = stats::normal_half_width(images) > tolerance;
             if limited {
                 reason = StoppedBy::Images;
@@ -277,7 +346,11 @@ impl Comparison<'_> {
             let images = if limited { 0.0 } else { images };
             // without faults all chips are alike
             let wide = || {
-                stats::mean_half_width(stats::cautious_deviation(&sorted, tolerance)?, sorted.len(), images)
+                stats::mean_half_width(
+                    stats::cautious_deviation(&sorted, tolerance)?,
+                    sorted.len(),
+                    images,
+                )
             };
             if design.can_fail() && wide()? > tolerance {
                 return None;
@@ -289,16 +362,24 @@ impl Comparison<'_> {
 
 fn setup_at<'s, 'a>(setups: &'s [Setup<'a>], place: usize) -> Result<&'s Setup<'a>> {
     let expected = || format!("one of {}", setups.len());
-    setups.get(place).ok_or_else(|| Error::argument("design point to read", expected(), place.to_string()))
+    setups
+        .get(place)
+        .ok_or_else(|| Error::argument("design point to read", expected(), place.to_string()))
 }
 
 pub(super) fn by_key(trials: Vec<Trial>) -> impl Iterator<Item = ((String, ChipId), Trial)> {
-    trials.into_iter().map(|trial| ((trial.design_id.clone(), trial.chip), trial))
+    trials
+        .into_iter()
+        .map(|trial| ((trial.design_id.clone(), trial.chip), trial))
 }
 
 /// The finished trials of these design points.
 pub(super) fn known(designs: &[Design], done: &[Trial]) -> Trials {
-    let ours = |trial: &&Trial| designs.iter().any(|design| design.design_id == trial.design_id);
+    let ours = |trial: &&Trial| {
+        designs
+            .iter()
+            .any(|design| design.design_id == trial.design_id)
+    };
     by_key(done.iter().filter(ours).cloned().collect()).collect()
 }
 
@@ -334,7 +415,11 @@ pub(super) fn owed<'a>(
     for chip in (0..chips).map(ChipId) {
         for (setup, design) in setups.iter().zip(designs) {
             if !done.contains_key(&(design.design_id.clone(), chip)) {
-                owed.push(Task { setup, design_id: &design.design_id, chip });
+                owed.push(Task {
+                    setup,
+                    design_id: &design.design_id,
+                    chip,
+                });
             }
         }
     }

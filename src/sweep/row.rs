@@ -63,7 +63,13 @@ impl Design {
     pub fn by_voltage(&self, other: &Self) -> Ordering {
         let numbers = [self, other].map(|d| d.voltage.unwrap_or(f64::NEG_INFINITY));
         let energies = || self.energy_relative.total_cmp(&other.energy_relative);
-        let same = || if self.voltage.is_none() { energies() } else { Ordering::Equal };
+        let same = || {
+            if self.voltage.is_none() {
+                energies()
+            } else {
+                Ordering::Equal
+            }
+        };
         numbers[0].total_cmp(&numbers[1]).then_with(same)
     }
 
@@ -86,7 +92,10 @@ pub struct DomainVoltage {
 impl DomainVoltage {
     /// The voltage of a domain.
     pub(super) fn of(domain: &Domain) -> Self {
-        Self { domain: domain.name.clone(), voltage: domain.point.voltage.get() }
+        Self {
+            domain: domain.name.clone(),
+            voltage: domain.point.voltage.get(),
+        }
     }
 }
 
@@ -166,7 +175,11 @@ impl CleanAnswers {
         let most = right.min(images.checked_mul(2)? - right);
         let possible = (gain.unsigned_abs()..=most).contains(&self.changed)
             && (self.changed - gain.unsigned_abs()).is_multiple_of(2);
-        possible.then_some(ChipDifference { images, gain, changed: self.changed })
+        possible.then_some(ChipDifference {
+            images,
+            gain,
+            changed: self.changed,
+        })
     }
 }
 

@@ -126,11 +126,19 @@ impl SweepSpec {
         }
         self.protections()?;
         if self.voltages.is_some() && !self.bit_error_rates.is_empty() {
-            return wrong("bit_error_rates", "to be left out beside voltages", "both".into());
+            return wrong(
+                "bit_error_rates",
+                "to be left out beside voltages",
+                "both".into(),
+            );
         }
         for (i, rate) in self.bit_error_rates.iter().enumerate() {
             if rate.get() > 0.5 || self.bit_error_rates[..i].contains(rate) {
-                return wrong("bit_error_rates", "rates from 0 to 0.5, each once", rate.to_string());
+                return wrong(
+                    "bit_error_rates",
+                    "rates from 0 to 0.5, each once",
+                    rate.to_string(),
+                );
             }
         }
         if self.images == Some(0) {
@@ -160,7 +168,11 @@ impl SweepSpec {
     /// As [`Protection::parse_list`].
     pub fn protections(&self) -> Result<Vec<Protection>> {
         let protections = Protection::parse_list(&self.protection)?;
-        Ok(if protections.is_empty() { vec![Protection::None] } else { protections })
+        Ok(if protections.is_empty() {
+            vec![Protection::None]
+        } else {
+            protections
+        })
     }
 
     /// Checks images and tolerance against a test set of `all` images.
@@ -169,7 +181,9 @@ impl SweepSpec {
     /// [`Error::Argument`] where the choice of images leaves more than the tolerance whatever the accuracy, so
     /// that no number of chips can reach it. It leaves least at an accuracy of 1.
     pub fn check_tolerance(&self, all: u64) -> Result<()> {
-        let (Some(used), Some(tolerance)) = (self.images, self.tolerance) else { return Ok(()) };
+        let (Some(used), Some(tolerance)) = (self.images, self.tolerance) else {
+            return Ok(());
+        };
         let least = normal_half_width(ImageSample { used, all }.variance(1.0));
         if least <= tolerance {
             return Ok(());
@@ -179,7 +193,11 @@ impl SweepSpec {
             "at least {least:.2e} on {used} of {all} test images, whose choice alone leaves so much at any \
              accuracy, or at least {enough} images"
         );
-        Err(Error::argument("tolerance", expected, tolerance.to_string()))
+        Err(Error::argument(
+            "tolerance",
+            expected,
+            tolerance.to_string(),
+        ))
     }
 }
 
@@ -189,16 +207,26 @@ mod tests {
 
     #[test]
     fn a_tolerance_that_no_accuracy_can_reach_on_so_few_images_is_refused() {
-        let spec = |images, tolerance| SweepSpec { images, tolerance, ..SweepSpec::default() };
-        let error = spec(Some(100), Some(0.01)).check_tolerance(2000).unwrap_err().to_string();
+        let spec = |images, tolerance| SweepSpec {
+            images,
+            tolerance,
+            ..SweepSpec::default()
+        };
+        let error = spec(Some(100), Some(0.01))
+            .check_tolerance(2000)
+            .unwrap_err()
+            .to_string();
         assert_eq!(
             error,
             "tolerance: expected at least 2.64e-2 on 100 of 2000 test images, whose choice alone leaves so much \
              at any accuracy, or at least 257 images, found 0.01"
         );
-        for (images, tolerance) in
-            [(Some(257), Some(0.01)), (Some(2000), Some(1e-6)), (None, Some(1e-6)), (Some(1), None)]
-        {
+        for (images, tolerance) in [
+            (Some(257), Some(0.01)),
+            (Some(2000), Some(1e-6)),
+            (None, Some(1e-6)),
+            (Some(1), None),
+        ] {
             spec(images, tolerance).check_tolerance(2000).unwrap();
         }
     }

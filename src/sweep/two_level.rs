@@ -1,6 +1,8 @@
 //! Two-level sampling of a comparison: each chip is seen through test images of its own, until intervals are narrow.
 
-use super::procedure::{by_key, compute, known, owed, Access, Comparison, Outcome, Sink, Task, Trials};
+use super::procedure::{
+    by_key, compute, known, owed, Access, Comparison, Outcome, Sink, Task, Trials,
+};
 use super::row::{CleanAnswers, Design, StoppedBy, Trial};
 use crate::code::Word;
 use crate::error::{Error, Result};
@@ -11,7 +13,10 @@ use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 /// Chips of the pilot and images of each, from which the number of images of the other chips is planned.
-const PILOT: Split = Split { images: 128, chips: 16 };
+const PILOT: Split = Split {
+    images: 128,
+    chips: 16,
+};
 /// What a chip costs beside its images (its faults drawn and applied, its trial written down), in evaluations of an
 /// image: 2.5 on a ResNet-20 and 26 on a LeNet-5 at a bit error rate of 1e-2, 0.4 and 3 at 1e-4 (docs/performance.md).
 /// A constant, so that no clock decides; the cost of a split is flat around its least.
@@ -48,20 +53,33 @@ impl TwoLevel<'_> {
         let mut images = pilot.images;
         let mut chips = u64::from(self.most_chips(images)).min(pilot.chips) as u32;
         let stopped_by = loop {
-            let of_chip = |chip: ChipId| if u64::from(chip.0) < pilot.chips { pilot.images } else { images };
+            let of_chip = |chip: ChipId| {
+                if u64::from(chip.0) < pilot.chips {
+                    pilot.images
+                } else {
+                    images
+                }
+            };
             check_known(&trials, chips, of_chip)?;
             let owed = owed(&setups, &designs, chips, &trials);
             let trial = |task: &Task| self.trial(task, of_chip(task.chip));
             trials.extend(by_key(compute(&owed, &trial, cancel, sink)?));
             let failing: Vec<&Design> = designs.iter().filter(|design| design.can_fail()).collect();
-            let shown: Vec<Vec<ChipDifference>> =
-                failing.iter().map(|design| differences(&trials, design, chips)).collect::<Result<_>>()?;
+            let shown: Vec<Vec<ChipDifference>> = failing
+                .iter()
+                .map(|design| differences(&trials, design, chips))
+                .collect::<Result<_>>()?;
             if u64::from(chips) == pilot.chips {
-                let components: Vec<Components> =
-                    shown.iter().filter_map(|chips| Components::of(chips, all)).collect();
+                let components: Vec<Components> = shown
+                    .iter()
+                    .filter_map(|chips| Components::of(chips, all))
+                    .collect();
                 images = Split::plan(&components, pilot, CHIP_COST, all, tolerance).images;
             }
-            let found: Vec<Difference> = shown.iter().filter_map(|chips| Difference::of(chips)).collect();
+            let found: Vec<Difference> = shown
+                .iter()
+                .filter_map(|chips| Difference::of(chips))
+                .collect();
             let most = self.most_chips(images);
             let more = match Difference::more_chips(&found, tolerance) {
                 None if found.len() == failing.len() => break StoppedBy::Tolerance,
@@ -90,8 +108,9 @@ impl TwoLevel<'_> {
     fn check(&self) -> Result<f64> {
         let comparison = self.comparison;
         let all = comparison.test_images;
-        let wrong =
-            |expected: String, found: String| Err(Error::argument("two-level sampling", expected, found));
+        let wrong = |expected: String, found: String| {
+            Err(Error::argument("two-level sampling", expected, found))
+        };
         if self.clean.len() != comparison.subjects.len() {
             return wrong(
                 format!("the clean answers of {} models", comparison.subjects.len()),
@@ -100,17 +119,31 @@ impl TwoLevel<'_> {
         }
         for (subject, clean) in comparison.subjects.iter().zip(self.clean) {
             if subject.images.len() != all || clean.len() as u64 != all {
-                let found = format!("{} images and {} answers", subject.images.len(), clean.len());
-                return wrong(format!("all {all} test images and the clean answers on them"), found);
+                let found = format!(
+                    "{} images and {} answers",
+                    subject.images.len(),
+                    clean.len()
+                );
+                return wrong(
+                    format!("all {all} test images and the clean answers on them"),
+                    found,
+                );
             }
         }
-        comparison
-            .tolerance
-            .ok_or_else(|| Error::argument("two-level sampling", "a tolerance, to know when to stop", "none"))
+        comparison.tolerance.ok_or_else(|| {
+            Error::argument(
+                "two-level sampling",
+                "a tolerance, to know when to stop",
+                "none",
+            )
+        })
     }
 
     fn pilot(&self) -> Split {
-        Split { images: PILOT.images.min(self.comparison.test_images), chips: PILOT.chips }
+        Split {
+            images: PILOT.images.min(self.comparison.test_images),
+            chips: PILOT.chips,
+        }
     }
 
     /// Chips that the image evaluations of `chips` chips on all images are enough for, `images` for each after the
@@ -129,8 +162,10 @@ impl TwoLevel<'_> {
         let started = Instant::now();
         let (comparison, subject) = (self.comparison, task.setup.subject);
         let places = chip_images(comparison.seed, task.chip, subject.images.labels(), images);
-        let clean: Vec<bool> =
-            places.iter().map(|place| self.clean[task.setup.place()][*place as usize]).collect();
+        let clean: Vec<bool> = places
+            .iter()
+            .map(|place| self.clean[task.setup.place()][*place as usize])
+            .collect();
         let evaluator = subject.evaluator;
         let whole = |words: &[(usize, Word)]| match words.is_empty() {
             true => Ok(clean.clone()),
@@ -141,14 +176,21 @@ impl TwoLevel<'_> {
         };
         let (answers, faults, status) = task.evaluate(comparison.seed, whole, by_access)?;
         let count = |answers: &[bool]| answers.iter().filter(|right| **right).count() as u64;
-        let changed = answers.iter().zip(&clean).filter(|(faulty, clean)| faulty != clean).count() as u64;
+        let changed = answers
+            .iter()
+            .zip(&clean)
+            .filter(|(faulty, clean)| faulty != clean)
+            .count() as u64;
         Ok(Trial {
             design_id: task.design_id.to_owned(),
             chip: task.chip,
             faults,
             images: answers.len() as u64,
             correct: count(&answers),
-            clean: Some(CleanAnswers { correct: count(&clean), changed }),
+            clean: Some(CleanAnswers {
+                correct: count(&clean),
+                changed,
+            }),
             status,
             seconds: started.elapsed().as_secs_f64(),
         })
@@ -161,9 +203,16 @@ fn check_known(trials: &Trials, chips: u32, images: impl Fn(ChipId) -> u64) -> R
     match trials.values().find(other) {
         None => Ok(()),
         Some(trial) => {
-            let what = format!("finished trial of `{}` on chip {}", trial.design_id, trial.chip);
+            let what = format!(
+                "finished trial of `{}` on chip {}",
+                trial.design_id, trial.chip
+            );
             let expected = format!("{} images of two-level sampling", images(trial.chip));
-            Err(Error::argument(what, expected, format!("{} images of another", trial.images)))
+            Err(Error::argument(
+                what,
+                expected,
+                format!("{} images of another", trial.images),
+            ))
         }
     }
 }
@@ -175,7 +224,11 @@ fn differences(trials: &Trials, design: &Design, chips: u32) -> Result<Vec<ChipD
         let shown = trial.and_then(|trial| trial.clean?.difference(trial.images, trial.correct));
         shown.ok_or_else(|| {
             let what = format!("trial of `{}` on chip {chip}", design.design_id);
-            Error::argument(what, "a result beside the clean network's", "none that fits")
+            Error::argument(
+                what,
+                "a result beside the clean network's",
+                "none that fits",
+            )
         })
     };
     (0..chips).map(of_chip).collect()

@@ -5,7 +5,8 @@ mod rows;
 mod tests;
 
 pub use rows::{
-    answer_records, answers_csv_string, read_answers, write_answers, Answer, Ends, Ladder, Question, Reach,
+    answer_records, answers_csv_string, read_answers, write_answers, Answer, Ends, Ladder,
+    Question, Reach,
 };
 
 use super::pareto::{baseline_of, best_clean, Points, ROUNDING, SAVING_LOSSES, UNPROTECTED};
@@ -35,7 +36,10 @@ pub struct Questions {
 impl Default for Questions {
     /// [`SAVING_LOSSES`] and [`YIELD_TARGETS`].
     fn default() -> Self {
-        Self { losses: SAVING_LOSSES.to_vec(), yields: YIELD_TARGETS.to_vec() }
+        Self {
+            losses: SAVING_LOSSES.to_vec(),
+            yields: YIELD_TARGETS.to_vec(),
+        }
     }
 }
 
@@ -65,11 +69,27 @@ pub fn answers<T: Outcome>(
     questions: &Questions,
     seed: Seed,
 ) -> Result<Vec<Answer>> {
-    if let Some(loss) = questions.losses.iter().find(|loss| !(0.0..=1.0).contains(*loss)) {
-        return Err(Error::argument("accuracy loss", "a number from 0 to 1", loss.to_string()));
+    if let Some(loss) = questions
+        .losses
+        .iter()
+        .find(|loss| !(0.0..=1.0).contains(*loss))
+    {
+        return Err(Error::argument(
+            "accuracy loss",
+            "a number from 0 to 1",
+            loss.to_string(),
+        ));
     }
-    if let Some(share) = questions.yields.iter().find(|share| !(**share > 0.0 && **share < 1.0)) {
-        return Err(Error::argument("yield", "a number above 0 and below 1", share.to_string()));
+    if let Some(share) = questions
+        .yields
+        .iter()
+        .find(|share| !(**share > 0.0 && **share < 1.0))
+    {
+        return Err(Error::argument(
+            "yield",
+            "a number above 0 and below 1",
+            share.to_string(),
+        ));
     }
     let points = Points::new(summaries, trials)?;
     let table = Table::new(summaries);
@@ -109,10 +129,21 @@ struct Resampled {
 impl<'a> Table<'a> {
     fn new(summaries: &'a [Summary]) -> Self {
         let mut grouped: BTreeMap<_, Vec<usize>> = BTreeMap::new();
-        for (i, s) in summaries.iter().enumerate().filter(|(_, s)| s.design.voltage.is_some()) {
+        for (i, s) in summaries
+            .iter()
+            .enumerate()
+            .filter(|(_, s)| s.design.voltage.is_some())
+        {
             let d = &s.design;
             let memory = (&d.memory, &d.fault_kind, &d.array, &d.protection);
-            let key = (&d.method, d.bits, &d.model, &d.architecture, memory, s.floor.to_bits());
+            let key = (
+                &d.method,
+                d.bits,
+                &d.model,
+                &d.architecture,
+                memory,
+                s.floor.to_bits(),
+            );
             grouped.entry(key).or_default().push(i);
         }
         let ladder = |points: Vec<usize>| {
@@ -127,7 +158,10 @@ impl<'a> Table<'a> {
             for (voltage, i) in known {
                 match rungs.last_mut() {
                     Some(rung) if rung.voltage == voltage => rung.points.push(i),
-                    _ => rungs.push(Rung { voltage, points: vec![i] }),
+                    _ => rungs.push(Rung {
+                        voltage,
+                        points: vec![i],
+                    }),
                 }
             }
             let ladder = Ladder {
@@ -146,14 +180,26 @@ impl<'a> Table<'a> {
         };
         let ladders: Vec<(Ladder, Vec<Rung>)> = grouped.into_values().map(ladder).collect();
         let baseline = baseline_of(summaries);
-        let bases = ladders.iter().map(|(own, _)| bases(own, &ladders, baseline.as_deref())).collect();
-        Self { summaries, baseline, ladders, bases }
+        let bases = ladders
+            .iter()
+            .map(|(own, _)| bases(own, &ladders, baseline.as_deref()))
+            .collect();
+        Self {
+            summaries,
+            baseline,
+            ladders,
+            bases,
+        }
     }
 
     /// The lowest rung of a ladder from which on, upward, every point holds.
     fn lowest(&self, ladder: usize, holds: impl Fn(usize) -> bool) -> Option<usize> {
         let rungs = &self.ladders[ladder].1;
-        let held = rungs.iter().rev().take_while(|rung| rung.points.iter().all(|&i| holds(i))).count();
+        let held = rungs
+            .iter()
+            .rev()
+            .take_while(|rung| rung.points.iter().all(|&i| holds(i)))
+            .count();
         (held > 0).then(|| rungs.len() - held)
     }
 
@@ -165,12 +211,18 @@ impl<'a> Table<'a> {
 
     /// The point of a rung; of several the one of least accuracy.
     fn point(&self, ladder: usize, rung: usize) -> Option<&'a Summary> {
-        let points = self.ladders[ladder].1.get(rung)?.points.iter().map(|&i| &self.summaries[i]);
+        let points = self.ladders[ladder]
+            .1
+            .get(rung)?
+            .points
+            .iter()
+            .map(|&i| &self.summaries[i]);
         points.min_by(|a, b| a.mean.total_cmp(&b.mean))
     }
 
     fn energy(&self, ladder: usize, rung: usize) -> Option<f64> {
-        self.point(ladder, rung).map(|point| point.design.energy_relative)
+        self.point(ladder, rung)
+            .map(|point| point.design.energy_relative)
     }
 
     /// `1 - energy / energy of the baseline's cheapest answer`; minus infinity where the ladder has no answer,
@@ -180,7 +232,10 @@ impl<'a> Table<'a> {
             return None;
         }
         let energy_of = |ladder: usize| found[ladder].and_then(|rung| self.energy(ladder, rung));
-        let base = self.bases[ladder].iter().filter_map(|&base| energy_of(base)).reduce(f64::min);
+        let base = self.bases[ladder]
+            .iter()
+            .filter_map(|&base| energy_of(base))
+            .reduce(f64::min);
         match (energy_of(ladder), base) {
             (None, _) => Some(f64::NEG_INFINITY),
             (Some(_), None) => Some(f64::INFINITY),
@@ -192,8 +247,11 @@ impl<'a> Table<'a> {
         let clean = best_clean(self.summaries, self.baseline.as_deref());
         let targets: Vec<f64> = losses.iter().map(|loss| (clean - loss).max(0.0)).collect();
         let means: Vec<f64> = self.summaries.iter().map(|s| s.mean).collect();
-        let deviations: Vec<f64> =
-            self.summaries.iter().map(|s| s.image_sample().variance(s.mean).sqrt()).collect();
+        let deviations: Vec<f64> = self
+            .summaries
+            .iter()
+            .map(|s| s.image_sample().variance(s.mean).sqrt())
+            .collect();
         let subset = deviations.iter().any(|&deviation| deviation > 0.0);
         let mut resampled = vec![vec![Resampled::default(); self.ladders.len()]; targets.len()];
         let mut of_images = seed.stream(Purpose::Bootstrap, &[STREAM]);
@@ -207,7 +265,8 @@ impl<'a> Table<'a> {
             for (&target, of_ladders) in targets.iter().zip(&mut resampled) {
                 let found = self.by_mean(&moved, target);
                 for (ladder, of) in of_ladders.iter_mut().enumerate() {
-                    of.rungs.push(found[ladder].unwrap_or(self.ladders[ladder].1.len()));
+                    of.rungs
+                        .push(found[ladder].unwrap_or(self.ladders[ladder].1.len()));
                     of.savings.extend(self.saving_to_baseline(ladder, &found));
                 }
             }
@@ -223,14 +282,23 @@ impl<'a> Table<'a> {
                 of.savings.sort_by(f64::total_cmp);
                 let rungs = percentiles(&of.rungs);
                 let savings = percentiles(&of.savings);
-                let mut answer = self.answer(ladder, Question::Loss { loss, target }, found[ladder], rungs);
+                let mut answer = self.answer(
+                    ladder,
+                    Question::Loss { loss, target },
+                    found[ladder],
+                    rungs,
+                );
                 let finite = |x: f64| x.is_finite().then_some(x);
-                answer.saving_to_baseline = self.saving_to_baseline(ladder, &found).and_then(finite);
+                answer.saving_to_baseline =
+                    self.saving_to_baseline(ladder, &found).and_then(finite);
                 answer.saving_to_baseline_ends = Ends {
                     low: savings.and_then(|(low, _)| finite(low)),
                     high: savings.and_then(|(_, high)| finite(high)),
                 };
-                answer.baseline = self.baseline.clone().filter(|_| !self.bases[ladder].is_empty());
+                answer.baseline = self
+                    .baseline
+                    .clone()
+                    .filter(|_| !self.bases[ladder].is_empty());
                 answers.push(answer);
             }
         }
@@ -240,7 +308,9 @@ impl<'a> Table<'a> {
     fn by_yield(&self, ladder: usize, share: f64) -> Answer {
         let floor = self.ladders[ladder].0.floor;
         let by = |value: fn(&Summary) -> Option<f64>| {
-            self.lowest(ladder, |i| value(&self.summaries[i]).is_some_and(|value| value >= share))
+            self.lowest(ladder, |i| {
+                value(&self.summaries[i]).is_some_and(|value| value >= share)
+            })
         };
         let found = by(|s| Some(s.spread?.yield_share));
         let none = self.ladders[ladder].1.len();
@@ -255,8 +325,10 @@ impl<'a> Table<'a> {
         if let (Some(own), Some(mean)) = (found, by_mean) {
             let rungs = &self.ladders[ladder].1;
             answer.guard_voltage = Some(rungs[own].voltage - rungs[mean].voltage);
-            answer.guard_energy =
-                self.energy(ladder, own).zip(self.energy(ladder, mean)).map(|(own, mean)| own - mean);
+            answer.guard_energy = self
+                .energy(ladder, own)
+                .zip(self.energy(ladder, mean))
+                .map(|(own, mean)| own - mean);
         }
         answer
     }
@@ -305,7 +377,12 @@ fn bases(own: &Ladder, ladders: &[(Ladder, Vec<Rung>)], baseline: Option<&str>) 
                 && (&other.memory, &other.array) == (&own.memory, &own.array)
                 && other.protection == protection
         };
-        ladders.iter().enumerate().filter(fits).map(|(place, _)| place).collect()
+        ladders
+            .iter()
+            .enumerate()
+            .filter(fits)
+            .map(|(place, _)| place)
+            .collect()
     };
     let unprotected = under(UNPROTECTED);
     if unprotected.is_empty() {
@@ -320,7 +397,10 @@ fn known_yield(summary: &Summary) -> Option<Interval> {
     let spread = summary.spread?;
     Some(match summary.design.can_fail() {
         true => spread.yield_interval,
-        false => Interval { low: spread.yield_share, high: spread.yield_share },
+        false => Interval {
+            low: spread.yield_share,
+            high: spread.yield_share,
+        },
     })
 }
 
@@ -338,5 +418,8 @@ fn yield_lower(summary: &Summary) -> Option<f64> {
 fn percentiles<T: Copy>(sorted: &[T]) -> Option<(T, T)> {
     let last = sorted.len().checked_sub(1)?;
     let place = |q: f64| q * last as f64;
-    Some((sorted[place(0.025).floor() as usize], sorted[place(0.975).ceil() as usize]))
+    Some((
+        sorted[place(0.025).floor() as usize],
+        sorted[place(0.975).ceil() as usize],
+    ))
 }

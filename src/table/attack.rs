@@ -50,10 +50,18 @@ impl FlipRow {
     /// The flips of an attack, those of the search first.
     pub fn of(unit: &AttackUnit) -> Vec<Self> {
         let (model, restart) = (&unit.row.model, unit.row.restart);
-        let row =
-            |attack| move |flip: &Flip| Self { model: model.clone(), restart, attack, flip: flip.clone() };
+        let row = |attack| {
+            move |flip: &Flip| Self {
+                model: model.clone(),
+                restart,
+                attack,
+                flip: flip.clone(),
+            }
+        };
         let search = unit.search.iter().map(row(Flipper::BitSearch));
-        search.chain(unit.random.iter().map(row(Flipper::Random))).collect()
+        search
+            .chain(unit.random.iter().map(row(Flipper::Random)))
+            .collect()
     }
 }
 
@@ -97,18 +105,25 @@ pub fn summarize_attacks(attacks: &[AttackRow]) -> Vec<AttackSummary> {
             models.push(&attack.model);
         }
     }
-    models.into_iter().filter_map(|model| summary(attacks, model)).collect()
+    models
+        .into_iter()
+        .filter_map(|model| summary(attacks, model))
+        .collect()
 }
 
 fn summary(attacks: &[AttackRow], model: &str) -> Option<AttackSummary> {
     let rows: Vec<&AttackRow> = attacks.iter().filter(|row| row.model == model).collect();
-    let of = |value: fn(&AttackRow) -> f64| -> Vec<f64> { rows.iter().map(|row| value(row)).collect() };
+    let of =
+        |value: fn(&AttackRow) -> f64| -> Vec<f64> { rows.iter().map(|row| value(row)).collect() };
     let flips = stats::sorted(&of(|row| row.flips as f64));
     let (accuracy, random) = (of(|row| row.accuracy), of(|row| row.random_accuracy));
     Some(AttackSummary {
         first: (*rows.first()?).clone(),
         restarts: rows.len() as u64,
-        reached: rows.iter().filter(|row| row.stopped_by == Stop::Accuracy).count() as u64,
+        reached: rows
+            .iter()
+            .filter(|row| row.stopped_by == Stop::Accuracy)
+            .count() as u64,
         flips_mean: stats::mean(&flips)?,
         flips_std: stats::standard_deviation(&flips),
         flips_min: rows.iter().map(|row| row.flips).min()?,
@@ -253,7 +268,12 @@ pub fn write_flips(path: &Path, flips: &[FlipRow]) -> Result<()> {
 /// # Errors
 /// [`Error::Missing`]; [`Error::Input`] with column for a damaged file, wrong columns or values.
 pub fn read_flips(path: &Path) -> Result<Vec<FlipRow>> {
-    read(path, "a table of flips; a finished attack writes it", &flip_fields(), flip)
+    read(
+        path,
+        "a table of flips; a finished attack writes it",
+        &flip_fields(),
+        flip,
+    )
 }
 
 /// Writes attacks in the given order; see [`write_flips`].
@@ -269,7 +289,12 @@ pub fn write_attacks(path: &Path, attacks: &[AttackRow]) -> Result<()> {
 /// # Errors
 /// As [`read_flips`].
 pub fn read_attacks(path: &Path) -> Result<Vec<AttackRow>> {
-    let attacks = read(path, "a table of attacks; a finished attack writes it", &attack_fields(), attack)?;
+    let attacks = read(
+        path,
+        "a table of attacks; a finished attack writes it",
+        &attack_fields(),
+        attack,
+    )?;
     match attacks.iter().find(|attack| attack.hamming > attack.flips) {
         None => Ok(attacks),
         Some(wrong) => {
@@ -308,7 +333,12 @@ pub(crate) mod tests {
     use super::*;
 
     /// An attack of `accuracies.len()` flips, each one step.
-    pub(crate) fn unit(model: &str, restart: u32, accuracies: &[f64], stopped_by: Stop) -> AttackUnit {
+    pub(crate) fn unit(
+        model: &str,
+        restart: u32,
+        accuracies: &[f64],
+        stopped_by: Stop,
+    ) -> AttackUnit {
         let flip = |(i, accuracy): (usize, &f64)| Flip {
             step: i as u64 + 1,
             flip: i as u64 + 1,
@@ -350,13 +380,20 @@ pub(crate) mod tests {
             stopped_by,
             random_accuracy: random.last().and_then(|flip| flip.accuracy).unwrap_or(0.98),
         };
-        AttackUnit { row, search, random }
+        AttackUnit {
+            row,
+            search,
+            random,
+        }
     }
 
     #[test]
     fn flips_and_attacks_read_back_from_both_kinds_of_file() {
         let folder = tempfile::tempdir().unwrap();
-        let units = [unit("wcat", 0, &[0.9, 0.5], Stop::Flips), unit("wcat", 1, &[], Stop::Stuck)];
+        let units = [
+            unit("wcat", 0, &[0.9, 0.5], Stop::Flips),
+            unit("wcat", 1, &[], Stop::Stuck),
+        ];
         let mut flips: Vec<FlipRow> = units.iter().flat_map(FlipRow::of).collect();
         flips[0].flip.accuracy = None;
         let attacks: Vec<AttackRow> = units.iter().map(|unit| unit.row.clone()).collect();
@@ -369,7 +406,13 @@ pub(crate) mod tests {
             assert_eq!(read_attacks(&path).unwrap(), attacks);
         }
         let csv = std::fs::read_to_string(folder.path().join("flips.csv")).unwrap();
-        assert!(csv.lines().nth(1).unwrap().ends_with(",fc3,0,3,2,-6,0.0,0.1,"), "{csv}");
+        assert!(
+            csv.lines()
+                .nth(1)
+                .unwrap()
+                .ends_with(",fc3,0,3,2,-6,0.0,0.1,"),
+            "{csv}"
+        );
     }
 
     #[test]
@@ -382,15 +425,25 @@ pub(crate) mod tests {
         ];
         let attacks: Vec<AttackRow> = units.iter().map(|unit| unit.row.clone()).collect();
         let all = summarize_attacks(&attacks);
-        assert_eq!(all.iter().map(|s| s.first.model.as_str()).collect::<Vec<_>>(), ["normal", "wcat"]);
+        assert_eq!(
+            all.iter()
+                .map(|s| s.first.model.as_str())
+                .collect::<Vec<_>>(),
+            ["normal", "wcat"]
+        );
         let normal = &all[0];
         assert_eq!((normal.restarts, normal.reached), (3, 2));
-        assert_eq!((normal.flips_min, normal.flips_median, normal.flips_max), (2, 4.0, 6));
+        assert_eq!(
+            (normal.flips_min, normal.flips_median, normal.flips_max),
+            (2, 4.0, 6)
+        );
         assert_eq!((normal.flips_mean, normal.flips_std), (4.0, Some(2.0)));
         assert_eq!((all[1].reached, all[1].flips_std), (0, None));
         let json = attack_summary_records(&all).unwrap();
         assert!(json[1]["flips_std"].is_null() && json[0]["flips_std"] == 2.0);
-        assert!(attack_summary_csv_string(&all).unwrap().starts_with("schema,model,"));
+        assert!(attack_summary_csv_string(&all)
+            .unwrap()
+            .starts_with("schema,model,"));
         assert!(summarize_attacks(&[]).is_empty());
     }
 }

@@ -23,13 +23,24 @@ pub struct Averaged {
 impl Averaged {
     /// Design points as they are, each training for itself.
     pub fn none(summaries: Vec<Summary>) -> Self {
-        Self { summaries, trainings: 1 }
+        Self {
+            summaries,
+            trainings: 1,
+        }
     }
 
     /// The points that `keep` holds for.
     pub fn only(&self, keep: impl Fn(&Summary) -> bool) -> Self {
-        let summaries = self.summaries.iter().filter(|summary| keep(summary)).cloned().collect();
-        Self { summaries, trainings: self.trainings }
+        let summaries = self
+            .summaries
+            .iter()
+            .filter(|summary| keep(summary))
+            .cloned()
+            .collect();
+        Self {
+            summaries,
+            trainings: self.trainings,
+        }
     }
 }
 
@@ -59,8 +70,13 @@ pub fn average_trainings<T: Outcome>(summaries: &[Summary], trials: &[T]) -> Res
             most = most.max(trainings.len() as u64);
         }
     }
-    let kept = summaries.iter().filter(|s| !replaced.contains(s.design.design_id.as_str()));
-    Ok(Averaged { summaries: kept.cloned().chain(averages).collect(), trainings: most })
+    let kept = summaries
+        .iter()
+        .filter(|s| !replaced.contains(s.design.design_id.as_str()));
+    Ok(Averaged {
+        summaries: kept.cloned().chain(averages).collect(),
+        trainings: most,
+    })
 }
 
 fn average(setting: &Setting, method: &str, trainings: &Trainings<'_>) -> Result<Option<Summary>> {
@@ -69,9 +85,18 @@ fn average(setting: &Setting, method: &str, trainings: &Trainings<'_>) -> Result
         return Ok(None);
     };
     let over = |of: fn(&Summary) -> f64| {
-        stats::mean(&known.iter().map(|(summary, _)| of(summary)).collect::<Vec<_>>()).unwrap_or(0.0)
+        stats::mean(
+            &known
+                .iter()
+                .map(|(summary, _)| of(summary))
+                .collect::<Vec<_>>(),
+        )
+        .unwrap_or(0.0)
     };
-    let accuracies: Vec<f64> = known.iter().flat_map(|(_, of)| of.iter().copied()).collect();
+    let accuracies: Vec<f64> = known
+        .iter()
+        .flat_map(|(_, of)| of.iter().copied())
+        .collect();
     let spreads: Option<Vec<Spread>> = known.iter().map(|(summary, _)| summary.spread).collect();
     let design = Design {
         design_id: format!("{} trainings of {}", known.len(), first.design.design_id),
@@ -83,7 +108,10 @@ fn average(setting: &Setting, method: &str, trainings: &Trainings<'_>) -> Result
     Ok(Some(Summary {
         design,
         chips: mean.chips,
-        image_evaluations: known.iter().map(|(summary, _)| summary.image_evaluations).sum(),
+        image_evaluations: known
+            .iter()
+            .map(|(summary, _)| summary.image_evaluations)
+            .sum(),
         mean: mean.mean,
         std: None,
         image_std: None,
@@ -91,7 +119,9 @@ fn average(setting: &Setting, method: &str, trainings: &Trainings<'_>) -> Result
         bootstrap: None,
         image_half_width: stats::image_half_width(mean.mean, first.image_sample().used),
         floor: over(|summary| summary.floor),
-        spread: spreads.map(|spreads| pooled(&spreads, &accuracies)).transpose()?,
+        spread: spreads
+            .map(|spreads| pooled(&spreads, &accuracies))
+            .transpose()?,
         ..(*first).clone()
     }))
 }
@@ -100,8 +130,14 @@ fn average(setting: &Setting, method: &str, trainings: &Trainings<'_>) -> Result
 fn pooled(spreads: &[Spread], accuracies: &[f64]) -> Result<Spread> {
     let shares: Vec<f64> = spreads.iter().map(|spread| spread.yield_share).collect();
     let ends = spreads.iter().map(|spread| spread.yield_interval);
-    let none = Interval { low: 1.0, high: 0.0 };
-    let hull = ends.fold(none, |all, i| Interval { low: all.low.min(i.low), high: all.high.max(i.high) });
+    let none = Interval {
+        low: 1.0,
+        high: 0.0,
+    };
+    let hull = ends.fold(none, |all, i| Interval {
+        low: all.low.min(i.low),
+        high: all.high.max(i.high),
+    });
     spread(accuracies, stats::mean(&shares).unwrap_or(0.0), hull)
 }
 
@@ -110,7 +146,9 @@ fn pooled(spreads: &[Spread], accuracies: &[f64]) -> Result<Spread> {
 pub fn undominated(points: &[(f64, f64)]) -> Vec<usize> {
     let (energies, accuracies): (Vec<f64>, Vec<f64>) = points.iter().copied().unzip();
     let mut on = Vec::new();
-    frontier(&energies, &accuracies, &by_energy(&energies), |i| on.push(i));
+    frontier(&energies, &accuracies, &by_energy(&energies), |i| {
+        on.push(i)
+    });
     on
 }
 
@@ -126,13 +164,25 @@ mod tests {
         let named: Vec<(Design, [u64; 3])> = points
             .iter()
             .map(|&(name, method, seed, voltage, correct)| {
-                (Design { training_seed: Some(seed), ..design(name, method, voltage) }, correct)
+                (
+                    Design {
+                        training_seed: Some(seed),
+                        ..design(name, method, voltage)
+                    },
+                    correct,
+                )
             })
             .collect();
         let designs: Vec<Design> = named.iter().map(|(design, _)| design.clone()).collect();
-        let trials: Vec<Trial> = named.iter().flat_map(|(d, correct)| trials(d, 1000, correct)).collect();
+        let trials: Vec<Trial> = named
+            .iter()
+            .flat_map(|(d, correct)| trials(d, 1000, correct))
+            .collect();
         let floor = FloorSpec::Fixed(Accuracy::new(0.85).unwrap());
-        (summarize(&designs, &trials, floor, StoppedBy::Chips, 1000, Seed(1)).unwrap(), trials)
+        (
+            summarize(&designs, &trials, floor, StoppedBy::Chips, 1000, Seed(1)).unwrap(),
+            trials,
+        )
     }
 
     #[test]
@@ -148,15 +198,40 @@ mod tests {
         let averaged = average_trainings(&summaries, &trials).unwrap();
         assert_eq!((averaged.summaries.len(), averaged.trainings), (4, 2));
         let of = |method: &str| -> Vec<&Summary> {
-            averaged.summaries.iter().filter(|s| s.design.method == method).collect()
+            averaged
+                .summaries
+                .iter()
+                .filter(|s| s.design.method == method)
+                .collect()
         };
-        let kept: Vec<&Summary> = summaries.iter().filter(|s| s.design.method != "wcat").collect();
+        let kept: Vec<&Summary> = summaries
+            .iter()
+            .filter(|s| s.design.method != "wcat")
+            .collect();
         assert!(kept.iter().all(|s| averaged.summaries.contains(s)));
-        let [point] = of("wcat")[..] else { panic!("one point") };
-        assert!((point.mean - (0.9 + 0.8206666667) / 2.0).abs() < 1e-9, "{}", point.mean);
-        assert_eq!((point.chips, point.design.training_seed, point.image_evaluations), (3, None, 6000));
+        let [point] = of("wcat")[..] else {
+            panic!("one point")
+        };
+        assert!(
+            (point.mean - (0.9 + 0.8206666667) / 2.0).abs() < 1e-9,
+            "{}",
+            point.mean
+        );
+        assert_eq!(
+            (
+                point.chips,
+                point.design.training_seed,
+                point.image_evaluations
+            ),
+            (3, None, 6000)
+        );
         let (spread, own) = (point.spread.unwrap(), |name: &str| {
-            summaries.iter().find(|s| s.design.model == name).unwrap().spread.unwrap()
+            summaries
+                .iter()
+                .find(|s| s.design.model == name)
+                .unwrap()
+                .spread
+                .unwrap()
         });
         assert_eq!((spread.min, spread.max), (0.8, 0.902));
         // all three chips of the one, one of three of the other
@@ -169,8 +244,10 @@ mod tests {
 
     #[test]
     fn without_repeated_trainings_nothing_changes() {
-        let (summaries, trials) =
-            swept(&[("a", "wcat", 1, 0.8, [900; 3]), ("b", "normal", 1, 0.9, [910; 3])]);
+        let (summaries, trials) = swept(&[
+            ("a", "wcat", 1, 0.8, [900; 3]),
+            ("b", "normal", 1, 0.9, [910; 3]),
+        ]);
         let averaged = average_trainings(&summaries, &trials).unwrap();
         assert_eq!(averaged, Averaged::none(summaries.clone()));
         // the dearer point is better, so both are undominated; with less accuracy it would not be

@@ -2,8 +2,8 @@
 
 use super::csv::to_csv;
 use super::field::{
-    count, frame, number, optional_count, optional_number, optional_text, optional_words, records, text,
-    Field, FINITE, FROM_ZERO, SHARE,
+    count, frame, number, optional_count, optional_number, optional_text, optional_words, records,
+    text, Field, FINITE, FROM_ZERO, SHARE,
 };
 use super::file::{read, write};
 use super::read::Row;
@@ -19,8 +19,12 @@ use std::path::Path;
 
 /// Units of voltages.
 pub(super) const UNITS: [VoltageUnit; 2] = [VoltageUnit::Vmin, VoltageUnit::Volt];
-const SOURCES: [BerSource; 4] =
-    [BerSource::Measured, BerSource::Censored, BerSource::ErrorFree, BerSource::Extrapolated];
+const SOURCES: [BerSource; 4] = [
+    BerSource::Measured,
+    BerSource::Censored,
+    BerSource::ErrorFree,
+    BerSource::Extrapolated,
+];
 const STATUSES: [TrialStatus; 2] = [TrialStatus::Evaluated, TrialStatus::FaultFree];
 const STOPS: [StoppedBy; 3] = [StoppedBy::Chips, StoppedBy::Tolerance, StoppedBy::Images];
 
@@ -62,12 +66,22 @@ pub(super) fn join_domain_voltages(voltages: &[DomainVoltage]) -> Option<String>
 fn parse_domain_voltages(row: Row<'_>) -> Result<Vec<DomainVoltage>> {
     let name = "domain_voltages";
     let one = |text: &str| {
-        let wrong = || row.wrong(name, "domain=voltage, several after semicolons", format!("`{text}`"));
+        let wrong = || {
+            row.wrong(
+                name,
+                "domain=voltage, several after semicolons",
+                format!("`{text}`"),
+            )
+        };
         let (domain, voltage) = text.split_once('=').ok_or_else(wrong)?;
         let voltage: Voltage = voltage.parse().map_err(|_| wrong())?;
-        Ok(DomainVoltage { domain: domain.to_owned(), voltage: voltage.get() })
+        Ok(DomainVoltage {
+            domain: domain.to_owned(),
+            voltage: voltage.get(),
+        })
     };
-    row.optional_text(name).map_or(Ok(Vec::new()), |text| text.split(';').map(one).collect())
+    row.optional_text(name)
+        .map_or(Ok(Vec::new()), |text| text.split(';').map(one).collect())
 }
 
 /// Energy and area of a design point.
@@ -84,7 +98,9 @@ fn clean_accuracy() -> Field<Design> {
 }
 
 fn access_energy() -> Field<Design> {
-    optional_number("access_energy_relative", FROM_ZERO, |d: &Design| d.access_energy_relative)
+    optional_number("access_energy_relative", FROM_ZERO, |d: &Design| {
+        d.access_energy_relative
+    })
 }
 
 fn design_fields() -> Vec<Field<Design>> {
@@ -111,9 +127,15 @@ fn summary_fields() -> Vec<Field<Summary>> {
         optional_number("p95", SHARE, |s| s.spread.map(|spread| spread.p95)),
         optional_number("max", SHARE, |s| s.spread.map(|spread| spread.max)),
         number("floor", SHARE, |s| s.floor),
-        optional_number("yield", SHARE, |s| s.spread.map(|spread| spread.yield_share)),
-        optional_number("yield_low", SHARE, |s| s.spread.map(|spread| spread.yield_interval.low)),
-        optional_number("yield_high", SHARE, |s| s.spread.map(|spread| spread.yield_interval.high)),
+        optional_number("yield", SHARE, |s| {
+            s.spread.map(|spread| spread.yield_share)
+        }),
+        optional_number("yield_low", SHARE, |s| {
+            s.spread.map(|spread| spread.yield_interval.low)
+        }),
+        optional_number("yield_high", SHARE, |s| {
+            s.spread.map(|spread| spread.yield_interval.high)
+        }),
     ]);
     fields.extend(design_costs().into_iter().map(of_design));
     fields.extend([
@@ -153,7 +175,9 @@ fn timing_fields() -> Vec<Field<Timing>> {
 
 fn design(row: Row<'_>) -> Result<Design> {
     let checked = |name, wrong: Error| match wrong {
-        Error::Argument { expected, found, .. } => row.wrong(name, expected, found),
+        Error::Argument {
+            expected, found, ..
+        } => row.wrong(name, expected, found),
         other => other,
     };
     let domain_voltages = parse_domain_voltages(row)?;
@@ -165,7 +189,11 @@ fn design(row: Row<'_>) -> Result<Design> {
     }
     for name in ["ber", "access_energy_relative"] {
         if row.optional_number(name).is_some() != voltage.is_some() {
-            return Err(row.wrong(name, "a value exactly where `voltage` has one", "the contrary"));
+            return Err(row.wrong(
+                name,
+                "a value exactly where `voltage` has one",
+                "the contrary",
+            ));
         }
     }
     Ok(Design {
@@ -184,7 +212,11 @@ fn design(row: Row<'_>) -> Result<Design> {
         array: row.text("array")?.to_owned(),
         protection: row.text("protection")?.to_owned(),
         voltage: match voltage {
-            Some(voltage) => Some(Voltage::new(voltage).map_err(|e| checked("voltage", e))?.get()),
+            Some(voltage) => Some(
+                Voltage::new(voltage)
+                    .map_err(|e| checked("voltage", e))?
+                    .get(),
+            ),
             None => None,
         },
         voltage_unit: row.word("voltage_unit", &UNITS, VoltageUnit::name)?,
@@ -204,9 +236,11 @@ fn interval(row: Row<'_>, low: &str, high: &str) -> Result<Option<Interval>> {
     match (row.optional_number(low), row.optional_number(high)) {
         (None, None) => Ok(None),
         (Some(low), Some(high)) if low <= high => Ok(Some(Interval { low, high })),
-        found => {
-            Err(row.wrong(low, format!("both ends, `{low}` and `{high}`, or neither"), format!("{found:?}")))
-        }
+        found => Err(row.wrong(
+            low,
+            format!("both ends, `{low}` and `{high}`, or neither"),
+            format!("{found:?}"),
+        )),
     }
 }
 
@@ -219,10 +253,20 @@ fn spread(row: Row<'_>) -> Result<Option<Spread>> {
         (
             [Some(min), Some(p05), Some(median), Some(p95), Some(max), Some(yield_share)],
             Some(yield_interval),
-        ) => Ok(Some(Spread { min, p05, median, p95, max, yield_share, yield_interval })),
+        ) => Ok(Some(Spread {
+            min,
+            p05,
+            median,
+            p95,
+            max,
+            yield_share,
+            yield_interval,
+        })),
         (found, yields) => {
-            let expected =
-                format!("values of {} and the interval of the yield, or of none", names.join(", "));
+            let expected = format!(
+                "values of {} and the interval of the yield, or of none",
+                names.join(", ")
+            );
             Err(row.wrong("min", expected, format!("{found:?} and {yields:?}")))
         }
     }
@@ -263,7 +307,10 @@ fn trial(row: Row<'_>) -> Result<TrialRow> {
         faults: row.count("faults")?,
         images: row.count("images")?,
         correct: row.count("correct")?,
-        clean: match (row.optional_count("clean_correct"), row.optional_count("changed")) {
+        clean: match (
+            row.optional_count("clean_correct"),
+            row.optional_count("changed"),
+        ) {
             (None, None) => None,
             (Some(correct), Some(changed)) => Some(CleanAnswers { correct, changed }),
             found => {
@@ -280,19 +327,35 @@ fn trial(row: Row<'_>) -> Result<TrialRow> {
         let expected = format!("at most the {} images, of which at least 1", trial.images);
         return Err(row.wrong("correct", expected, trial.correct.to_string()));
     }
-    if let Some(clean) = trial.clean.filter(|clean| clean.difference(trial.images, trial.correct).is_none()) {
-        let expected = format!("numbers that go with {} of {} images", trial.correct, trial.images);
+    if let Some(clean) = trial
+        .clean
+        .filter(|clean| clean.difference(trial.images, trial.correct).is_none())
+    {
+        let expected = format!(
+            "numbers that go with {} of {} images",
+            trial.correct, trial.images
+        );
         return Err(row.wrong("changed", expected, format!("{clean:?}")));
     }
-    let (found, share) = (row.number("accuracy")?, trial.correct as f64 / trial.images as f64);
+    let (found, share) = (
+        row.number("accuracy")?,
+        trial.correct as f64 / trial.images as f64,
+    );
     if (found - share).abs() > 1e-9 {
-        return Err(row.wrong("accuracy", format!("correct / images = {share}"), found.to_string()));
+        return Err(row.wrong(
+            "accuracy",
+            format!("correct / images = {share}"),
+            found.to_string(),
+        ));
     }
     Ok(trial)
 }
 
 fn timing(row: Row<'_>) -> Result<Timing> {
-    let chip = row.optional_count("chip").map(|_| row.small_count("chip").map(ChipId)).transpose()?;
+    let chip = row
+        .optional_count("chip")
+        .map(|_| row.small_count("chip").map(ChipId))
+        .transpose()?;
     Ok(Timing {
         design_id: row.optional_text("design_id").map(str::to_owned),
         chip,
@@ -318,7 +381,11 @@ fn check_distinct<K: Ord + std::fmt::Debug>(
     let mut seen = BTreeSet::new();
     for key in keys {
         if seen.contains(&key) {
-            return Err(Error::input(path, format!("one row for each {what}"), format!("two for {key:?}")));
+            return Err(Error::input(
+                path,
+                format!("one row for each {what}"),
+                format!("two for {key:?}"),
+            ));
         }
         seen.insert(key);
     }
@@ -359,7 +426,12 @@ pub fn write_designs(path: &Path, designs: &[Design]) -> Result<()> {
 /// too large, for missing, extra or wrongly typed columns, another schema version, values outside
 /// their range, two rows for one design point.
 pub fn read_designs(path: &Path) -> Result<Vec<Design>> {
-    let designs = read(path, "a table of design points; a sweep writes it", &design_fields(), design)?;
+    let designs = read(
+        path,
+        "a table of design points; a sweep writes it",
+        &design_fields(),
+        design,
+    )?;
     check_distinct(path, "design_id", designs.iter().map(|d| &d.design_id))?;
     Ok(designs)
 }
@@ -391,8 +463,17 @@ where
 /// # Errors
 /// As [`read_designs`]; also where `correct`, `images` and `accuracy` contradict each other.
 pub fn read_trials(path: &Path) -> Result<Vec<TrialRow>> {
-    let trials = read(path, "a table of trials; a finished sweep writes it", &trial_fields(), trial)?;
-    check_distinct(path, "design_id and chip", trials.iter().map(|t| (&t.design_id, t.chip.0)))?;
+    let trials = read(
+        path,
+        "a table of trials; a finished sweep writes it",
+        &trial_fields(),
+        trial,
+    )?;
+    check_distinct(
+        path,
+        "design_id and chip",
+        trials.iter().map(|t| (&t.design_id, t.chip.0)),
+    )?;
     Ok(trials)
 }
 
@@ -433,8 +514,17 @@ pub fn write_summary(path: &Path, summaries: &[Summary]) -> Result<()> {
 /// # Errors
 /// As [`read_designs`]; also for an interval with one end and for rows of no chip or image.
 pub fn read_summary(path: &Path) -> Result<Vec<Summary>> {
-    let summaries = read(path, "a summary table; a finished sweep writes it", &summary_fields(), summary)?;
-    check_distinct(path, "design_id", summaries.iter().map(|s| &s.design.design_id))?;
+    let summaries = read(
+        path,
+        "a summary table; a finished sweep writes it",
+        &summary_fields(),
+        summary,
+    )?;
+    check_distinct(
+        path,
+        "design_id",
+        summaries.iter().map(|s| &s.design.design_id),
+    )?;
     Ok(summaries)
 }
 
@@ -451,5 +541,10 @@ pub fn write_timing(path: &Path, timings: &[Timing]) -> Result<()> {
 /// # Errors
 /// As [`read_designs`].
 pub fn read_timing(path: &Path) -> Result<Vec<Timing>> {
-    read(path, "a table of times; a sweep writes it", &timing_fields(), timing)
+    read(
+        path,
+        "a table of times; a sweep writes it",
+        &timing_fields(),
+        timing,
+    )
 }

@@ -59,14 +59,24 @@ fn coverage(world: &World) -> Coverage {
             })
             .collect();
         let scale = world.chip.hypot(world.noise).max(1e-12);
-        let truth = margins.iter().map(|margin| normal_cdf(margin / scale)).sum::<f64>() / ALL as f64;
+        let truth = margins
+            .iter()
+            .map(|margin| normal_cdf(margin / scale))
+            .sum::<f64>()
+            / ALL as f64;
         let subset = set.subset(world.used, Seed(repeat)).unwrap();
         let correct = swept(world, &margins, &subset, &mut stream);
         let trials = trials(&design, world.used as u64, &correct);
         let floor = FloorSpec::default();
         let all = ALL as u64;
-        let summaries =
-            summarize(std::slice::from_ref(&design), &trials, floor, StoppedBy::Chips, all, Seed(repeat));
+        let summaries = summarize(
+            std::slice::from_ref(&design),
+            &trials,
+            floor,
+            StoppedBy::Chips,
+            all,
+            Seed(repeat),
+        );
         let summary = summaries.unwrap().remove(0);
         let holds = |low: f64, high: f64| u32::from(low <= truth && truth <= high);
         let (s, b) = (summary.student.unwrap(), summary.bootstrap.unwrap());
@@ -76,7 +86,11 @@ fn coverage(world: &World) -> Coverage {
         chips_alone += holds(summary.mean - half, summary.mean + half);
     }
     let share = |count: u32| f64::from(count) / REPEATS as f64;
-    Coverage { student: share(student), bootstrap: share(bootstrap), chips_alone: share(chips_alone) }
+    Coverage {
+        student: share(student),
+        bootstrap: share(bootstrap),
+        chips_alone: share(chips_alone),
+    }
 }
 
 /// Correct images of each chip.
@@ -95,9 +109,20 @@ fn swept(world: &World, margins: &[f64], subset: &[u32], stream: &mut Stream) ->
 #[test]
 fn the_interval_holds_the_accuracy_on_all_images_and_that_of_chips_alone_does_not() {
     // (mean, spread, chip, noise): at the cliff; where few images fail, and only on some chips; without faults
-    for (mean, spread, chip, noise) in [(0.3, 1.0, 0.1, 0.3), (1.8, 1.0, 0.1, 0.2), (2.0, 1.0, 0.0, 0.0)] {
+    for (mean, spread, chip, noise) in [
+        (0.3, 1.0, 0.1, 0.3),
+        (1.8, 1.0, 0.1, 0.2),
+        (2.0, 1.0, 0.0, 0.0),
+    ] {
         for (used, chips) in [(200, 20), (500, 50)] {
-            let found = coverage(&World { mean, spread, chip, noise, used, chips });
+            let found = coverage(&World {
+                mean,
+                spread,
+                chip,
+                noise,
+                used,
+                chips,
+            });
             let case = format!("{mean} {chip} {noise}, {used} images, {chips} chips: {found:?}");
             assert!(found.student >= 0.93 && found.bootstrap >= 0.93, "{case}");
             assert!(found.chips_alone < 0.6, "{case}");
@@ -107,7 +132,14 @@ fn the_interval_holds_the_accuracy_on_all_images_and_that_of_chips_alone_does_no
 
 #[test]
 fn on_all_images_the_interval_is_over_chips_and_holds_as_often_as_it_says() {
-    let found = coverage(&World { mean: 0.3, spread: 1.0, chip: 0.3, noise: 0.3, used: ALL, chips: 20 });
+    let found = coverage(&World {
+        mean: 0.3,
+        spread: 1.0,
+        chip: 0.3,
+        noise: 0.3,
+        used: ALL,
+        chips: 20,
+    });
     assert!((0.93..0.97).contains(&found.student), "{found:?}");
     assert_eq!(found.student, found.chips_alone);
 }

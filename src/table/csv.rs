@@ -45,12 +45,20 @@ impl Lines {
     }
 
     /// Appends a record; all are as wide as the first.
-    pub(super) fn push<C: AsRef<[u8]>>(&mut self, cells: impl IntoIterator<Item = C>) -> Result<()> {
-        self.0.write_record(cells).map_err(|e| unwritable(&e.to_string()))
+    pub(super) fn push<C: AsRef<[u8]>>(
+        &mut self,
+        cells: impl IntoIterator<Item = C>,
+    ) -> Result<()> {
+        self.0
+            .write_record(cells)
+            .map_err(|e| unwritable(&e.to_string()))
     }
 
     pub(super) fn finish(self) -> Result<String> {
-        let bytes = self.0.into_inner().map_err(|e| unwritable(&e.to_string()))?;
+        let bytes = self
+            .0
+            .into_inner()
+            .map_err(|e| unwritable(&e.to_string()))?;
         String::from_utf8(bytes).map_err(|e| unwritable(&e.to_string()))
     }
 }
@@ -82,33 +90,58 @@ pub(super) fn from_csv(
         return Err(Error::input(path, "a table in CSV", "an empty file"));
     }
     if !text.ends_with('\n') {
-        return Err(Error::input(path, "a line feed at the end", "none: the file is truncated"));
+        return Err(Error::input(
+            path,
+            "a line feed at the end",
+            "none: the file is truncated",
+        ));
     }
-    let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(text.as_bytes());
-    let mut all = reader.records().map(|record| record.map_err(|e| Error::input(path, "CSV", e.to_string())));
+    let mut reader = csv::ReaderBuilder::new()
+        .has_headers(false)
+        .flexible(true)
+        .from_reader(text.as_bytes());
+    let mut all = reader
+        .records()
+        .map(|record| record.map_err(|e| Error::input(path, "CSV", e.to_string())));
     let header = all.next().transpose()?.unwrap_or_default();
     check(&header.iter().collect::<Vec<_>>())?;
     let header: Vec<String> = header.iter().map(str::to_owned).collect();
     let mut records = Vec::new();
     for record in all {
         let record = record?;
-        let line = record.position().map_or(0, |position| position.line() as usize);
+        let line = record
+            .position()
+            .map_or(0, |position| position.line() as usize);
         if record.len() != header.len() {
             let expected = format!("{} cells as in the header", header.len());
             return Err(wrong(path, line, &expected, &record.len().to_string()));
         }
         if records.len() == MAX_ROWS {
-            return Err(wrong(path, line, &format!("at most {MAX_ROWS} rows"), "more"));
+            return Err(wrong(
+                path,
+                line,
+                &format!("at most {MAX_ROWS} rows"),
+                "more",
+            ));
         }
         let cell = |cell: &str| (!cell.is_empty()).then(|| cell.to_owned());
-        records.push(Record { line, cells: record.iter().map(cell).collect() });
+        records.push(Record {
+            line,
+            cells: record.iter().map(cell).collect(),
+        });
     }
     Ok((header, records))
 }
 
 fn wrong(path: &Path, line: usize, expected: &str, found: &str) -> Error {
     let (path, expected, found) = (path.to_owned(), expected.to_owned(), found.to_owned());
-    Error::Input { path, line: Some(line), key: None, expected, found }
+    Error::Input {
+        path,
+        line: Some(line),
+        key: None,
+        expected,
+        found,
+    }
 }
 
 #[cfg(test)]
@@ -120,18 +153,31 @@ mod tests {
     type Row = (Option<String>, f64);
 
     fn fields() -> Vec<Field<Row>> {
-        vec![optional_text("name", |row: &Row| row.0.as_deref()), number("x", FINITE, |row: &Row| row.1)]
+        vec![
+            optional_text("name", |row: &Row| row.0.as_deref()),
+            number("x", FINITE, |row: &Row| row.1),
+        ]
     }
 
     #[test]
     fn any_text_and_any_finite_number_reads_back() {
         let mut stream = Seed(1).stream(Purpose::Test, &[]);
         let letters = ['a', ',', '"', '\n', '\r', 'é', ' '];
-        let mut rows: Vec<Row> = vec![(None, 0.1), (Some("plain".into()), -0.0), (None, f64::MIN_POSITIVE)];
+        let mut rows: Vec<Row> = vec![
+            (None, 0.1),
+            (Some("plain".into()), -0.0),
+            (None, f64::MIN_POSITIVE),
+        ];
         while rows.len() < 2000 {
-            let name: String = (0..1 + stream.below(6)).map(|_| letters[stream.below(7) as usize]).collect();
+            let name: String = (0..1 + stream.below(6))
+                .map(|_| letters[stream.below(7) as usize])
+                .collect();
             let bits = stream.below(u64::MAX);
-            rows.extend(Some(f64::from_bits(bits)).filter(|x| x.is_finite()).map(|x| (Some(name), x)));
+            rows.extend(
+                Some(f64::from_bits(bits))
+                    .filter(|x| x.is_finite())
+                    .map(|x| (Some(name), x)),
+            );
         }
         let csv = to_csv(&fields(), &rows).unwrap();
         let (header, records) = from_csv(Path::new("t.csv"), &csv, |_| Ok(())).unwrap();
@@ -146,11 +192,24 @@ mod tests {
 
     #[test]
     fn both_kinds_of_line_ends_are_read_and_lines_counted() {
-        let cells = |a: Option<&str>, b: Option<&str>| vec![a.map(String::from), b.map(String::from)];
+        let cells =
+            |a: Option<&str>, b: Option<&str>| vec![a.map(String::from), b.map(String::from)];
         let read = |text: &str| from_csv(Path::new("t.csv"), text, |_| Ok(())).unwrap().1;
         let records = read("a,b\n1,\n\"x\ny\",2\n3,4\n");
-        assert_eq!(records[0], Record { line: 2, cells: cells(Some("1"), None) });
-        assert_eq!(records[1], Record { line: 3, cells: cells(Some("x\ny"), Some("2")) });
+        assert_eq!(
+            records[0],
+            Record {
+                line: 2,
+                cells: cells(Some("1"), None)
+            }
+        );
+        assert_eq!(
+            records[1],
+            Record {
+                line: 3,
+                cells: cells(Some("x\ny"), Some("2"))
+            }
+        );
         assert_eq!(records[2].line, 5);
         assert_eq!(read("a,b\r\n1,\r\n")[0].cells, cells(Some("1"), None));
     }
@@ -159,12 +218,29 @@ mod tests {
     fn damaged_text_is_refused_with_its_line() {
         for (text, message) in [
             ("", "t.csv: expected a table in CSV, found an empty file"),
-            ("a,b\n1,2", "t.csv: expected a line feed at the end, found none: the file is truncated"),
-            ("a,b\n1\n", "t.csv:2: expected 2 cells as in the header, found 1"),
-            ("a,b\n1,2,3\n", "t.csv:2: expected 2 cells as in the header, found 3"),
-            ("a,b\n\"1,2\n", "t.csv:2: expected 2 cells as in the header, found 1"),
+            (
+                "a,b\n1,2",
+                "t.csv: expected a line feed at the end, found none: the file is truncated",
+            ),
+            (
+                "a,b\n1\n",
+                "t.csv:2: expected 2 cells as in the header, found 1",
+            ),
+            (
+                "a,b\n1,2,3\n",
+                "t.csv:2: expected 2 cells as in the header, found 3",
+            ),
+            (
+                "a,b\n\"1,2\n",
+                "t.csv:2: expected 2 cells as in the header, found 1",
+            ),
         ] {
-            assert_eq!(from_csv(Path::new("t.csv"), text, |_| Ok(())).unwrap_err().to_string(), message);
+            assert_eq!(
+                from_csv(Path::new("t.csv"), text, |_| Ok(()))
+                    .unwrap_err()
+                    .to_string(),
+                message
+            );
         }
     }
 
@@ -172,7 +248,10 @@ mod tests {
     fn numbers_that_are_not_finite_are_not_written() {
         for x in [f64::NAN, f64::INFINITY] {
             let error = to_csv(&fields(), &[(None, x)]).unwrap_err().to_string();
-            assert!(error.starts_with("column `x`: expected a finite number, found"), "{error}");
+            assert!(
+                error.starts_with("column `x`: expected a finite number, found"),
+                "{error}"
+            );
         }
     }
 }

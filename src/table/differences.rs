@@ -68,7 +68,13 @@ pub fn method_differences<T: Outcome>(
         for own in &names {
             for other in names.iter().filter(|other| goes_first(own, other)) {
                 let number = rows.len() as u64;
-                rows.extend(difference(&setting, &methods[own], &methods[other], seed, number));
+                rows.extend(difference(
+                    &setting,
+                    &methods[own],
+                    &methods[other],
+                    seed,
+                    number,
+                ));
             }
         }
     }
@@ -92,12 +98,24 @@ fn difference(
     seed: Seed,
     number: u64,
 ) -> Option<MethodDifference> {
-    let pairs: Vec<_> =
-        own.iter().filter_map(|(seed, own)| Some((own.as_ref()?, other.get(seed)?.as_ref()?))).collect();
-    let chips = pairs.iter().map(|(own, other)| own.1.len().min(other.1.len())).min()?;
+    let pairs: Vec<_> = own
+        .iter()
+        .filter_map(|(seed, own)| Some((own.as_ref()?, other.get(seed)?.as_ref()?)))
+        .collect();
+    let chips = pairs
+        .iter()
+        .map(|(own, other)| own.1.len().min(other.1.len()))
+        .min()?;
     let of_chips: Vec<Vec<f64>> = pairs
         .iter()
-        .map(|(own, other)| own.1.iter().zip(&other.1).take(chips).map(|(a, b)| a - b).collect())
+        .map(|(own, other)| {
+            own.1
+                .iter()
+                .zip(&other.1)
+                .take(chips)
+                .map(|(a, b)| a - b)
+                .collect()
+        })
         .collect();
     let crossed = Crossed::new(&of_chips);
     let side = |of: Vec<&Vec<f64>>| {
@@ -126,8 +144,10 @@ fn difference(
 }
 
 fn fields() -> Vec<Field<MethodDifference>> {
-    let mut fields: Vec<Field<MethodDifference>> =
-        setting_fields().into_iter().map(|field| field.of(|d: &MethodDifference| &d.setting)).collect();
+    let mut fields: Vec<Field<MethodDifference>> = setting_fields()
+        .into_iter()
+        .map(|field| field.of(|d: &MethodDifference| &d.setting))
+        .collect();
     fields.extend([
         text("method", |d: &MethodDifference| &d.method),
         text("other", |d| &d.other),
@@ -171,15 +191,27 @@ mod tests {
 
     fn swept(points: &[(Design, &[u64])], all: u64) -> (Vec<Summary>, Vec<Trial>) {
         let designs: Vec<Design> = points.iter().map(|(design, _)| design.clone()).collect();
-        let trials: Vec<Trial> =
-            points.iter().flat_map(|(design, correct)| trials(design, 1000, correct)).collect();
-        let summaries =
-            summarize(&designs, &trials, FloorSpec::default(), StoppedBy::Chips, all, Seed(1)).unwrap();
+        let trials: Vec<Trial> = points
+            .iter()
+            .flat_map(|(design, correct)| trials(design, 1000, correct))
+            .collect();
+        let summaries = summarize(
+            &designs,
+            &trials,
+            FloorSpec::default(),
+            StoppedBy::Chips,
+            all,
+            Seed(1),
+        )
+        .unwrap();
         (summaries, trials)
     }
 
     fn trained(name: &str, method: &str, seed: u64) -> Design {
-        Design { training_seed: Some(seed), ..design(name, method, 0.8) }
+        Design {
+            training_seed: Some(seed),
+            ..design(name, method, 0.8)
+        }
     }
 
     #[test]
@@ -193,8 +225,13 @@ mod tests {
             1000,
         );
         let rows = method_differences(&summaries, &trials, Seed(1)).unwrap();
-        let [row] = rows.as_slice() else { panic!("{rows:?}") };
-        assert_eq!((row.method.as_str(), row.other.as_str()), ("wcat", "normal"));
+        let [row] = rows.as_slice() else {
+            panic!("{rows:?}")
+        };
+        assert_eq!(
+            (row.method.as_str(), row.other.as_str()),
+            ("wcat", "normal")
+        );
         assert_eq!((row.trainings, row.chips), (1, 4));
         let near = |a: f64, b: f64| (a - b).abs() < 1e-12;
         assert!(
@@ -202,11 +239,17 @@ mod tests {
             "{row:?}"
         );
         let student = row.student.unwrap();
-        assert!(near(student.low, 0.04) && near(student.high, 0.04), "{student:?}");
+        assert!(
+            near(student.low, 0.04) && near(student.high, 0.04),
+            "{student:?}"
+        );
         assert_eq!(row.of_trainings, None);
         // a subset of the test images says less
         let (summaries, trials) = swept(
-            &[(trained("n", "normal", 1), &[500, 700][..]), (trained("w", "wcat", 1), &[540, 740][..])],
+            &[
+                (trained("n", "normal", 1), &[500, 700][..]),
+                (trained("w", "wcat", 1), &[540, 740][..]),
+            ],
             10_000,
         );
         let rows = method_differences(&summaries, &trials, Seed(1)).unwrap();
@@ -227,17 +270,25 @@ mod tests {
             1000,
         );
         let rows = method_differences(&summaries, &trials, Seed(1)).unwrap();
-        let [row] = rows.as_slice() else { panic!("{rows:?}") };
+        let [row] = rows.as_slice() else {
+            panic!("{rows:?}")
+        };
         assert_eq!(row.trainings, 2);
         assert!((row.difference - 0.0601667).abs() < 1e-6, "{row:?}");
         let (chips, both) = (row.student.unwrap(), row.of_trainings.unwrap());
         assert!(chips.low > 0.05, "{chips:?}");
-        assert!(both.low < 0.0 && both.high > 0.12, "two trainings 8 points apart cannot tell: {both:?}");
+        assert!(
+            both.low < 0.0 && both.high > 0.12,
+            "two trainings 8 points apart cannot tell: {both:?}"
+        );
     }
 
     #[test]
     fn only_what_is_alike_is_compared_and_wcat_goes_first_and_normal_last() {
-        let other_bits = Design { bits: Some(2), ..trained("w2", "wcat", 1) };
+        let other_bits = Design {
+            bits: Some(2),
+            ..trained("w2", "wcat", 1)
+        };
         let (summaries, trials) = swept(
             &[
                 (trained("l", "lsq", 1), &[500, 510][..]),
@@ -250,11 +301,22 @@ mod tests {
             1000,
         );
         let rows = method_differences(&summaries, &trials, Seed(1)).unwrap();
-        let pairs: Vec<(&str, &str)> =
-            rows.iter().map(|row| (row.method.as_str(), row.other.as_str())).collect();
-        assert_eq!(pairs, [("lsq", "normal"), ("wcat", "lsq"), ("wcat", "normal")]);
-        assert_eq!(rows, method_differences(&summaries, &trials, Seed(1)).unwrap());
+        let pairs: Vec<(&str, &str)> = rows
+            .iter()
+            .map(|row| (row.method.as_str(), row.other.as_str()))
+            .collect();
+        assert_eq!(
+            pairs,
+            [("lsq", "normal"), ("wcat", "lsq"), ("wcat", "normal")]
+        );
+        assert_eq!(
+            rows,
+            method_differences(&summaries, &trials, Seed(1)).unwrap()
+        );
         let csv = differences_csv_string(&rows).unwrap();
-        assert!(csv.starts_with("schema,architecture,") && csv.lines().count() == 4, "{csv}");
+        assert!(
+            csv.starts_with("schema,architecture,") && csv.lines().count() == 4,
+            "{csv}"
+        );
     }
 }

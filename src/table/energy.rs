@@ -21,7 +21,9 @@ fn fields() -> Vec<Field<EnergyRow>> {
         number("reads", FROM_ZERO, |row| row.term.reads),
         number("voltage", 0.0..=100.0, |row| row.term.voltage),
         text("voltage_unit", |row| row.voltage_unit.name()),
-        number("access_energy_relative", FROM_ZERO, |row| row.term.access_energy_relative),
+        number("access_energy_relative", FROM_ZERO, |row| {
+            row.term.access_energy_relative
+        }),
         number("energy_factor", FROM_ZERO, |row| row.term.energy_factor),
         number("energy_relative", FROM_ZERO, |row| row.term.energy_relative),
         optional_number("energy_pj", FROM_ZERO, |row| row.term.picojoule()),
@@ -94,13 +96,20 @@ mod tests {
             leakage_pj: Some(0.25),
             ..term.clone()
         };
-        let row = |term| EnergyRow { design_id: "m@0.8".into(), voltage_unit: VoltageUnit::Vmin, term };
+        let row = |term| EnergyRow {
+            design_id: "m@0.8".into(),
+            voltage_unit: VoltageUnit::Vmin,
+            term,
+        };
         let rows = [row(term), row(robust)];
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("energy.csv");
         write_energies(&path, &rows).unwrap();
         assert_eq!(read_energies(&path).unwrap(), rows);
         let text = std::fs::read_to_string(&path).unwrap();
-        assert!(text.lines().nth(2).unwrap().ends_with(",1.75,1.5,0.25"), "{text}");
+        assert!(
+            text.lines().nth(2).unwrap().ends_with(",1.75,1.5,0.25"),
+            "{text}"
+        );
     }
 }

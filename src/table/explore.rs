@@ -51,10 +51,14 @@ fn point_fields() -> Vec<Field<ExploredPoint>> {
         text("kind", |p| p.point.kind.name()),
         count("attempt", |p| p.point.attempt.into()),
         text("status", |p| p.point.status.name()),
-        optional_words("domain_voltages", |p| join_domain_voltages(&p.point.domain_voltages)),
+        optional_words("domain_voltages", |p| {
+            join_domain_voltages(&p.point.domain_voltages)
+        }),
         count("rails", |p| p.point.rails.into()),
         number("energy_relative", FROM_ZERO, |p| p.point.energy_relative),
-        number("rail_energy_relative", FROM_ZERO, |p| p.point.rail_energy_relative),
+        number("rail_energy_relative", FROM_ZERO, |p| {
+            p.point.rail_energy_relative
+        }),
         number("cost_relative", FROM_ZERO, |p| p.point.cost_relative),
         optional_number("estimated_loss", FINITE, |p| p.point.estimated_loss),
         optional_number("search_loss", FINITE, |p| p.point.search_loss),
@@ -89,8 +93,12 @@ fn evidence_fields() -> Vec<Field<VoltageEvidence>> {
         count("chips", |e| e.evidence.chips),
         super::field::optional_count("good_chips", |e| e.evidence.good),
         optional_number("value", SHARE, |e| e.evidence.value),
-        optional_number("value_low", FINITE, |e| e.evidence.bounds.map(|bounds| bounds.low)),
-        optional_number("value_high", FINITE, |e| e.evidence.bounds.map(|bounds| bounds.high)),
+        optional_number("value_low", FINITE, |e| {
+            e.evidence.bounds.map(|bounds| bounds.low)
+        }),
+        optional_number("value_high", FINITE, |e| {
+            e.evidence.bounds.map(|bounds| bounds.high)
+        }),
         text("verdict", |e| match e.evidence.verdict {
             Verdict::Holds => "holds",
             Verdict::Fails => "fails",

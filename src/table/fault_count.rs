@@ -58,12 +58,17 @@ pub fn fault_counts(
 ) -> Vec<FaultCount> {
     let mut failing: BTreeMap<&str, Vec<u64>> = BTreeMap::new();
     for trial in trials {
-        failing.entry(&trial.design_id).or_default().push(trial.faults);
+        failing
+            .entry(&trial.design_id)
+            .or_default()
+            .push(trial.faults);
     }
     let count = |summary: &Summary| {
         let design = &summary.design;
         let chips = failing.get(design.design_id.as_str())?;
-        let own = cells.get(&cells_key(&design.model, &design.protection))?.checked_mul(accesses)?;
+        let own = cells
+            .get(&cells_key(&design.model, &design.protection))?
+            .checked_mul(accesses)?;
         let (voltage, ber) = design.voltage.zip(design.ber.filter(|ber| *ber > 0.0))?;
         let all = own.checked_mul(chips.len() as u64).filter(|all| *all > 0)?;
         let failing: u64 = chips.iter().sum();
@@ -89,9 +94,12 @@ pub fn fault_counts(
 
 /// Student's interval of the mean rate over chips of `cells` cells, not narrower than `least`.
 fn over_chips(failing: &[u64], cells: u64, least: Interval) -> Interval {
-    let rates: Vec<f64> = failing.iter().map(|failing| *failing as f64 / cells as f64).collect();
-    let half =
-        stats::standard_deviation(&rates).and_then(|std| stats::mean_half_width(std, rates.len(), 0.0));
+    let rates: Vec<f64> = failing
+        .iter()
+        .map(|failing| *failing as f64 / cells as f64)
+        .collect();
+    let half = stats::standard_deviation(&rates)
+        .and_then(|std| stats::mean_half_width(std, rates.len(), 0.0));
     match (stats::mean(&rates), half) {
         (Some(mean), Some(half)) => Interval {
             low: (mean - half).min(least.low).max(0.0),
@@ -113,17 +121,35 @@ mod tests {
         let mut design = design("m", "wcat", 0.8);
         (design.array, design.ber) = (array.into(), Some(0.01));
         let mut trials = trials(&design, 100, &vec![90; faults.len()]);
-        trials.iter_mut().zip(faults).for_each(|(trial, faults)| trial.faults = *faults);
+        trials
+            .iter_mut()
+            .zip(faults)
+            .for_each(|(trial, faults)| trial.faults = *faults);
         let rows: Vec<TrialRow> = trials.iter().map(TrialRow::from).collect();
-        let summaries =
-            summarize(&[design], &rows, FloorSpec::default(), StoppedBy::Chips, 100, Seed(1)).unwrap();
-        fault_counts(&summaries, &rows, &BTreeMap::from([("m+none".to_owned(), 1000)]), accesses)
+        let summaries = summarize(
+            &[design],
+            &rows,
+            FloorSpec::default(),
+            StoppedBy::Chips,
+            100,
+            Seed(1),
+        )
+        .unwrap();
+        fault_counts(
+            &summaries,
+            &rows,
+            &BTreeMap::from([("m+none".to_owned(), 1000)]),
+            accesses,
+        )
     }
 
     #[test]
     fn independent_cells_have_the_interval_of_their_count() {
         let found = counts("independent", &[8, 12, 10, 14], 1).remove(0);
-        assert_eq!((found.cells, found.failing, found.rate()), (4000, 44, 0.011));
+        assert_eq!(
+            (found.cells, found.failing, found.rate()),
+            (4000, 44, 0.011)
+        );
         let exact = stats::wilson(44, 4000);
         assert!(found.interval == exact && found.holds());
         // the same count over ten accesses is a tenth of the rate
@@ -134,7 +160,10 @@ mod tests {
     #[test]
     fn correlated_cells_have_the_interval_over_chips() {
         let found = counts("column 0.5 bank 0", &[0, 40, 2, 2], 1).remove(0);
-        assert!(found.interval.low == 0.0 && found.interval.high > 0.03, "{found:?}");
+        assert!(
+            found.interval.low == 0.0 && found.interval.high > 0.03,
+            "{found:?}"
+        );
         let few = counts("column 0.5 bank 0", &[0, 0, 0, 0], 1).remove(0);
         assert_eq!(few.interval, stats::wilson(0, 4000));
     }

@@ -72,35 +72,76 @@ pub(super) struct Field<T> {
 
 /// A column of text.
 pub(super) fn text<T: 'static>(name: &'static str, get: fn(&T) -> &str) -> Field<T> {
-    Field { name, optional: false, kind: Kind::Text, get: Box::new(move |row| Cell::Text(get(row).into())) }
+    Field {
+        name,
+        optional: false,
+        kind: Kind::Text,
+        get: Box::new(move |row| Cell::Text(get(row).into())),
+    }
 }
 
 /// A column of text or nulls.
-pub(super) fn optional_text<T: 'static>(name: &'static str, get: fn(&T) -> Option<&str>) -> Field<T> {
-    let get: Getter<T> = Box::new(move |row| get(row).map_or(Cell::Null, |text| Cell::Text(text.into())));
-    Field { name, optional: true, kind: Kind::Text, get }
+pub(super) fn optional_text<T: 'static>(
+    name: &'static str,
+    get: fn(&T) -> Option<&str>,
+) -> Field<T> {
+    let get: Getter<T> =
+        Box::new(move |row| get(row).map_or(Cell::Null, |text| Cell::Text(text.into())));
+    Field {
+        name,
+        optional: true,
+        kind: Kind::Text,
+        get,
+    }
 }
 
 /// A column of text that is made for the table, or nulls.
-pub(super) fn optional_words<T: 'static>(name: &'static str, get: fn(&T) -> Option<String>) -> Field<T> {
-    let get: Getter<T> = Box::new(move |row| get(row).map_or(Cell::Null, |text| Cell::Text(text.into())));
-    Field { name, optional: true, kind: Kind::Text, get }
+pub(super) fn optional_words<T: 'static>(
+    name: &'static str,
+    get: fn(&T) -> Option<String>,
+) -> Field<T> {
+    let get: Getter<T> =
+        Box::new(move |row| get(row).map_or(Cell::Null, |text| Cell::Text(text.into())));
+    Field {
+        name,
+        optional: true,
+        kind: Kind::Text,
+        get,
+    }
 }
 
 /// A column of counts.
 pub(super) fn count<T: 'static>(name: &'static str, get: fn(&T) -> u64) -> Field<T> {
-    Field { name, optional: false, kind: Kind::Count, get: Box::new(move |row| Cell::Count(get(row))) }
+    Field {
+        name,
+        optional: false,
+        kind: Kind::Count,
+        get: Box::new(move |row| Cell::Count(get(row))),
+    }
 }
 
 /// A column of counts or nulls.
-pub(super) fn optional_count<T: 'static>(name: &'static str, get: fn(&T) -> Option<u64>) -> Field<T> {
+pub(super) fn optional_count<T: 'static>(
+    name: &'static str,
+    get: fn(&T) -> Option<u64>,
+) -> Field<T> {
     let get: Getter<T> = Box::new(move |row| get(row).map_or(Cell::Null, Cell::Count));
-    Field { name, optional: true, kind: Kind::Count, get }
+    Field {
+        name,
+        optional: true,
+        kind: Kind::Count,
+        get,
+    }
 }
 
 /// A column of integers.
 pub(super) fn integer<T: 'static>(name: &'static str, get: fn(&T) -> i64) -> Field<T> {
-    Field { name, optional: false, kind: Kind::Integer, get: Box::new(move |row| Cell::Integer(get(row))) }
+    Field {
+        name,
+        optional: false,
+        kind: Kind::Integer,
+        get: Box::new(move |row| Cell::Integer(get(row))),
+    }
 }
 
 /// A column of numbers in a range.
@@ -110,7 +151,12 @@ pub(super) fn number<T: 'static>(
     get: fn(&T) -> f64,
 ) -> Field<T> {
     let get: Getter<T> = Box::new(move |row| Cell::Number(get(row)));
-    Field { name, optional: false, kind: Kind::Number(range), get }
+    Field {
+        name,
+        optional: false,
+        kind: Kind::Number(range),
+        get,
+    }
 }
 
 /// A column of numbers in a range, or nulls.
@@ -120,7 +166,12 @@ pub(super) fn optional_number<T: 'static>(
     get: fn(&T) -> Option<f64>,
 ) -> Field<T> {
     let get: Getter<T> = Box::new(move |row| get(row).map_or(Cell::Null, Cell::Number));
-    Field { name, optional: true, kind: Kind::Number(range), get }
+    Field {
+        name,
+        optional: true,
+        kind: Kind::Number(range),
+        get,
+    }
 }
 
 impl<T: 'static> Field<T> {
@@ -128,14 +179,24 @@ impl<T: 'static> Field<T> {
     pub(super) fn of<S: 'static>(self, part: fn(&S) -> &T) -> Field<S> {
         let get = self.get;
         let get: Getter<S> = Box::new(move |row| get(part(row)));
-        Field { name: self.name, optional: self.optional, kind: self.kind, get }
+        Field {
+            name: self.name,
+            optional: self.optional,
+            kind: self.kind,
+            get,
+        }
     }
 
     /// The same column of rows that may contain a `T`; null where they do not.
     pub(super) fn of_option<S: 'static>(self, part: fn(&S) -> Option<&T>) -> Field<S> {
         let get = self.get;
         let get: Getter<S> = Box::new(move |row| part(row).map_or(Cell::Null, &get));
-        Field { name: self.name, optional: true, kind: self.kind, get }
+        Field {
+            name: self.name,
+            optional: true,
+            kind: self.kind,
+            get,
+        }
     }
 
     /// The cell of a row, checked: what a reader would refuse is not written.
@@ -151,7 +212,11 @@ impl<T: 'static> Field<T> {
         if good {
             return Ok(cell);
         }
-        Err(Error::argument(format!("column `{}`", self.name), self.kind.expected(), format!("{cell:?}")))
+        Err(Error::argument(
+            format!("column `{}`", self.name),
+            self.kind.expected(),
+            format!("{cell:?}"),
+        ))
     }
 
     /// The column of all rows.
@@ -195,7 +260,9 @@ impl<T: 'static> Field<T> {
         rows: &'a [R],
         take: fn(Cell<'a>) -> Option<V>,
     ) -> Result<Vec<Option<V>>> {
-        rows.iter().map(|row| self.cell(row.borrow()).map(take)).collect()
+        rows.iter()
+            .map(|row| self.cell(row.borrow()).map(take))
+            .collect()
     }
 }
 
@@ -207,14 +274,21 @@ pub(super) fn check_rows(rows: usize) -> Result<()> {
     if rows <= MAX_ROWS {
         return Ok(());
     }
-    Err(Error::argument("rows of a table", format!("at most {MAX_ROWS}"), rows.to_string()))
+    Err(Error::argument(
+        "rows of a table",
+        format!("at most {MAX_ROWS}"),
+        rows.to_string(),
+    ))
 }
 
 /// The rows as a data frame of one chunk, the schema version first.
 ///
 /// # Errors
 /// [`Error::Argument`] that names the column of a value outside its range, or for too many rows.
-pub(super) fn frame<T: 'static, R: Borrow<T>>(fields: &[Field<T>], rows: &[R]) -> Result<DataFrame> {
+pub(super) fn frame<T: 'static, R: Borrow<T>>(
+    fields: &[Field<T>],
+    rows: &[R],
+) -> Result<DataFrame> {
     check_rows(rows.len())?;
     let mut columns = vec![Series::new("schema".into(), vec![SCHEMA; rows.len()]).into()];
     for field in fields {
@@ -248,5 +322,8 @@ pub(super) fn records<T: 'static, R: Borrow<T>>(
         }
         Ok(serde_json::Value::Object(object))
     };
-    rows.iter().map(object).collect::<Result<Vec<_>>>().map(Into::into)
+    rows.iter()
+        .map(object)
+        .collect::<Result<Vec<_>>>()
+        .map(Into::into)
 }

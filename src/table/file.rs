@@ -9,7 +9,8 @@ use crate::error::{Error, Result};
 use crate::store;
 use polars::frame::DataFrame;
 use polars::prelude::{
-    KeyValueMetadata, ParquetCompression, ParquetReader, ParquetWriter, SerReader, StatisticsOptions,
+    KeyValueMetadata, ParquetCompression, ParquetReader, ParquetWriter, SerReader,
+    StatisticsOptions,
 };
 use std::borrow::Borrow;
 use std::io::Cursor;
@@ -24,14 +25,19 @@ const OPEN: &str = "00000000";
 
 /// True for names that end in `.csv`.
 fn is_csv(path: &Path) -> bool {
-    path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("csv"))
+    path.extension()
+        .is_some_and(|extension| extension.eq_ignore_ascii_case("csv"))
 }
 
 /// Writes rows as CSV where the name ends in `.csv`, as Parquet elsewhere.
 ///
 /// # Errors
 /// [`Error::Argument`] for a value that its column does not allow, [`Error::Io`] with the path.
-pub(super) fn write<T: 'static, R: Borrow<T>>(path: &Path, fields: &[Field<T>], rows: &[R]) -> Result<()> {
+pub(super) fn write<T: 'static, R: Borrow<T>>(
+    path: &Path,
+    fields: &[Field<T>],
+    rows: &[R],
+) -> Result<()> {
     if is_csv(path) {
         return store::write_bytes(path, to_csv(fields, rows)?.as_bytes());
     }
@@ -42,7 +48,10 @@ pub(super) fn write<T: 'static, R: Borrow<T>>(path: &Path, fields: &[Field<T>], 
 fn to_parquet(path: &Path, frame: &mut DataFrame) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let open = KeyValueMetadata::from_static(vec![("checksum".into(), format!("{SEAL}{OPEN}"))]);
-    let failed = |message: String| Error::Table { path: path.to_owned(), message };
+    let failed = |message: String| Error::Table {
+        path: path.to_owned(),
+        message,
+    };
     ParquetWriter::new(&mut bytes)
         .with_compression(ParquetCompression::Zstd(None))
         .with_statistics(StatisticsOptions::default())
@@ -59,7 +68,10 @@ fn to_parquet(path: &Path, frame: &mut DataFrame) -> Result<Vec<u8>> {
 
 /// Where the checksum of a Parquet file stands; `None` in files of other writers.
 fn seal_place(bytes: &[u8]) -> Option<Range<usize>> {
-    let start = bytes.windows(SEAL.len()).rposition(|window| window == SEAL.as_bytes())? + SEAL.len();
+    let start = bytes
+        .windows(SEAL.len())
+        .rposition(|window| window == SEAL.as_bytes())?
+        + SEAL.len();
     let place = start..start + OPEN.len();
     bytes.get(place.clone()).map(|_| place)
 }
@@ -104,13 +116,18 @@ pub(super) fn read<T, V>(
 /// Version of the columns in the first row of CSV text.
 fn csv_version(text: &str) -> Option<u64> {
     let mut lines = text.lines();
-    lines.next().filter(|header| header.starts_with("schema,"))?;
+    lines
+        .next()
+        .filter(|header| header.starts_with("schema,"))?;
     lines.next()?.split(',').next()?.parse().ok()
 }
 
 /// Version of the columns in the first row of a Parquet file.
 fn parquet_version(reader: ParquetReader<Cursor<Vec<u8>>>) -> Option<u64> {
-    let frame = reader.with_columns(Some(vec!["schema".into()])).finish().ok()?;
+    let frame = reader
+        .with_columns(Some(vec!["schema".into()]))
+        .finish()
+        .ok()?;
     frame.column("schema").ok()?.u64().ok()?.get(0)
 }
 
@@ -122,10 +139,18 @@ fn read_parquet<T>(path: &Path, fields: &[Field<T>], mut bytes: Vec<u8>) -> Resu
     }
     let whole = bytes.len() >= 12 && bytes.starts_with(b"PAR1") && bytes.ends_with(b"PAR1");
     if !whole {
-        return Err(Error::input(path, "a Parquet table", "a truncated file, or one of another kind"));
+        return Err(Error::input(
+            path,
+            "a Parquet table",
+            "a truncated file, or one of another kind",
+        ));
     }
     let damaged = |what: String| {
-        Error::input(path, "a Parquet table", format!("a damaged file ({})", what.trim().replace('\n', " ")))
+        Error::input(
+            path,
+            "a Parquet table",
+            format!("a damaged file ({})", what.trim().replace('\n', " ")),
+        )
     };
     if !is_sealed(&mut bytes) {
         return Err(damaged("its checksum is another".into()));
@@ -140,7 +165,11 @@ fn read_parquet<T>(path: &Path, fields: &[Field<T>], mut bytes: Vec<u8>) -> Resu
         }
         let rows = reader.num_rows().map_err(|e| damaged(e.to_string()))?;
         if rows > MAX_ROWS {
-            return Err(Error::input(path, format!("at most {MAX_ROWS} rows"), rows.to_string()));
+            return Err(Error::input(
+                path,
+                format!("at most {MAX_ROWS} rows"),
+                rows.to_string(),
+            ));
         }
         reader.finish().map_err(|e| damaged(e.to_string()))
     }));

@@ -37,7 +37,10 @@ pub fn write_history(path: &Path, history: &[EpochRow]) -> Result<()> {
 /// # Errors
 /// [`crate::error::Error::Argument`] where rows have different layers.
 pub fn history_csv_string(history: &[EpochRow]) -> Result<String> {
-    let layers = history.first().map(|row| row.ranges.as_slice()).unwrap_or_default();
+    let layers = history
+        .first()
+        .map(|row| row.ranges.as_slice())
+        .unwrap_or_default();
     let mut lines = Lines::new();
     let ranges = layers.iter().map(|(layer, _)| format!("range.{layer}"));
     lines.push(COLUMNS.into_iter().map(str::to_owned).chain(ranges))?;
@@ -54,7 +57,11 @@ pub fn history_csv_string(history: &[EpochRow]) -> Result<String> {
             row.best.to_string(),
             format!("{:.3}", row.seconds),
         ];
-        lines.push(cells.into_iter().chain(row.ranges.iter().map(|(_, range)| range.to_string())))?;
+        lines.push(
+            cells
+                .into_iter()
+                .chain(row.ranges.iter().map(|(_, range)| range.to_string())),
+        )?;
     }
     lines.finish()
 }
@@ -65,14 +72,24 @@ pub fn history_csv_string(history: &[EpochRow]) -> Result<String> {
 /// [`Error::Missing`]; [`Error::Input`] with line and column for another header, another version of the columns or
 /// a cell that is not of its column.
 pub fn read_history(path: &Path) -> Result<Vec<EpochRow>> {
-    history_of_csv(path, &store::read_text(path, "the history of a training", MAX_BYTES)?)
+    history_of_csv(
+        path,
+        &store::read_text(path, "the history of a training", MAX_BYTES)?,
+    )
 }
 
 fn history_of_csv(path: &Path, text: &str) -> Result<Vec<EpochRow>> {
     let (header, records) = from_csv(path, text, |header| {
-        let named =
-            header.len() >= COLUMNS.len() && header.iter().zip(COLUMNS).all(|(name, known)| *name == known);
-        if named && header[COLUMNS.len()..].iter().all(|name| name.starts_with("range.")) {
+        let named = header.len() >= COLUMNS.len()
+            && header
+                .iter()
+                .zip(COLUMNS)
+                .all(|(name, known)| *name == known);
+        if named
+            && header[COLUMNS.len()..]
+                .iter()
+                .all(|name| name.starts_with("range."))
+        {
             return Ok(());
         }
         let expected = format!("the columns {}, then `range.<layer>`", COLUMNS.join(", "));
@@ -101,7 +118,9 @@ fn history_of_csv(path: &Path, text: &str) -> Result<Vec<EpochRow>> {
             validation_accuracy: optional(6)?,
             best: parsed(cell(7)).ok_or_else(|| wrong(7, "`true` or `false`"))?,
             seconds: number(8)?,
-            ranges: (COLUMNS.len()..header.len()).map(range).collect::<Result<_>>()?,
+            ranges: (COLUMNS.len()..header.len())
+                .map(range)
+                .collect::<Result<_>>()?,
         };
         if history.last().is_some_and(|last| last.epoch >= row.epoch) {
             return Err(wrong(1, "epochs in rising order"));
@@ -138,7 +157,10 @@ mod tests {
         };
         let text = history_csv_string(&[row]).unwrap();
         let mut lines = text.lines();
-        assert!(lines.next().unwrap().ends_with(",seconds,range.conv1,range.layer1.0.conv1"));
+        assert!(lines
+            .next()
+            .unwrap()
+            .ends_with(",seconds,range.conv1,range.layer1.0.conv1"));
         assert_eq!(lines.next(), Some("3,1,0.1,2.5,0.25,,,true,1.235,0.5,0.25"));
         assert_eq!(lines.next(), None);
     }
@@ -153,7 +175,10 @@ mod tests {
             validation_accuracy: None,
             best: epoch == 2,
             seconds: 1.5,
-            ranges: vec![("conv1".into(), 0.1 * epoch as f32), ("layer1.0.conv1".into(), 1e-7)],
+            ranges: vec![
+                ("conv1".into(), 0.1 * epoch as f32),
+                ("layer1.0.conv1".into(), 1e-7),
+            ],
         };
         (1..4).map(row).collect()
     }
@@ -168,13 +193,37 @@ mod tests {
     fn a_damaged_history_is_refused_with_line_and_column() {
         let text = history_csv_string(&rows()).unwrap();
         for (old, new, message) in [
-            ("learning_rate", "rate", "h.csv: expected the columns schema, epoch"),
-            (",range.conv1", ",conv1", "h.csv: expected the columns schema, epoch"),
-            ("3,2,", "3,x,", "h.csv:3: `epoch`: expected a whole number, found `x`"),
-            ("3,2,", "3,1,", "h.csv:3: `epoch`: expected epochs in rising order, found `1`"),
+            (
+                "learning_rate",
+                "rate",
+                "h.csv: expected the columns schema, epoch",
+            ),
+            (
+                ",range.conv1",
+                ",conv1",
+                "h.csv: expected the columns schema, epoch",
+            ),
+            (
+                "3,2,",
+                "3,x,",
+                "h.csv:3: `epoch`: expected a whole number, found `x`",
+            ),
+            (
+                "3,2,",
+                "3,1,",
+                "h.csv:3: `epoch`: expected epochs in rising order, found `1`",
+            ),
             ("3,2,", "1,2,", "h.csv: `schema`: expected version 3"),
-            ("2.5", "nan", "h.csv:2: `training_loss`: expected a finite number, found `nan`"),
-            ("true", "yes", "h.csv:3: `best`: expected `true` or `false`, found `yes`"),
+            (
+                "2.5",
+                "nan",
+                "h.csv:2: `training_loss`: expected a finite number, found `nan`",
+            ),
+            (
+                "true",
+                "yes",
+                "h.csv:3: `best`: expected `true` or `false`, found `yes`",
+            ),
             (
                 ",0.1,0.0000001\n",
                 ",,0.0000001\n",
@@ -182,8 +231,9 @@ mod tests {
             ),
         ] {
             assert!(text.contains(old), "{old}: {text}");
-            let error =
-                history_of_csv(Path::new("h.csv"), &text.replacen(old, new, 1)).unwrap_err().to_string();
+            let error = history_of_csv(Path::new("h.csv"), &text.replacen(old, new, 1))
+                .unwrap_err()
+                .to_string();
             assert!(error.starts_with(message), "{error}");
         }
     }

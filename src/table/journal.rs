@@ -94,15 +94,29 @@ impl Journal {
     /// content; [`Error::Io`] with the path.
     pub fn open(path: impl AsRef<Path>) -> Result<(Self, Replay)> {
         let path = path.as_ref().to_owned();
-        let file = OpenOptions::new().read(true).append(true).create(true).open(&path).at("open", &path)?;
+        let file = OpenOptions::new()
+            .read(true)
+            .append(true)
+            .create(true)
+            .open(&path)
+            .at("open", &path)?;
         let read = read(&path, &file)?;
         let dirty = read.replay.dropped_torn_line;
         if dirty {
-            file.set_len(read.length).at("cut the torn line off", &path)?;
+            file.set_len(read.length)
+                .at("cut the torn line off", &path)?;
         }
         let (length, known) = (read.length, read.known);
         let flushed = Instant::now();
-        let mut journal = Self { path, file, length, broken: false, flushed, dirty, known };
+        let mut journal = Self {
+            path,
+            file,
+            length,
+            broken: false,
+            flushed,
+            dirty,
+            known,
+        };
         if length == 0 {
             journal.write(&Record::Journal(Header { version: VERSION }))?;
         }
@@ -121,11 +135,16 @@ impl Journal {
                 return Ok(());
             }
             let what = format!("design point `{}`", design.design_id);
-            return Err(Error::argument(what, "the content it was written with", "another"));
+            return Err(Error::argument(
+                what,
+                "the content it was written with",
+                "another",
+            ));
         }
         let record = Record::Design(Box::new(design.clone()));
         self.write(&record)?;
-        self.known.insert(design.design_id.clone(), (design.clone(), BTreeMap::new()));
+        self.known
+            .insert(design.design_id.clone(), (design.clone(), BTreeMap::new()));
         Ok(())
     }
 
@@ -232,9 +251,18 @@ fn check_trial(known: &Known, trial: &Trial) -> Result<bool, (String, String)> {
         let found = format!("{} of {} images correct", trial.correct, trial.images);
         return Err(("at least one image, and at most all correct".into(), found));
     }
-    if let Some(clean) = trial.clean.filter(|c| c.difference(trial.images, trial.correct).is_none()) {
-        let found = format!("{clean:?} beside {} of {} images", trial.correct, trial.images);
-        return Err(("answers of the clean network that go with those of the chip".into(), found));
+    if let Some(clean) = trial
+        .clean
+        .filter(|c| c.difference(trial.images, trial.correct).is_none())
+    {
+        let found = format!(
+            "{clean:?} beside {} of {} images",
+            trial.correct, trial.images
+        );
+        return Err((
+            "answers of the clean network that go with those of the chip".into(),
+            found,
+        ));
     }
     let new = found(trial);
     match chips.get(&trial.chip.0) {
@@ -248,7 +276,13 @@ fn check_trial(known: &Known, trial: &Trial) -> Result<bool, (String, String)> {
 }
 
 fn found(trial: &Trial) -> Found {
-    (trial.faults, trial.images, trial.correct, trial.clean, trial.status)
+    (
+        trial.faults,
+        trial.images,
+        trial.correct,
+        trial.clean,
+        trial.status,
+    )
 }
 
 fn remember(known: &mut Known, trial: &Trial) {
@@ -269,7 +303,10 @@ impl Contents {
     /// Takes a record that is not the first; an error says what was expected and found.
     fn take(&mut self, record: Record) -> Result<(), (String, String)> {
         match record {
-            Record::Journal(_) => Err(("a design point or a trial".into(), "a second first line".into())),
+            Record::Journal(_) => Err((
+                "a design point or a trial".into(),
+                "a second first line".into(),
+            )),
             Record::Design(design) => {
                 let id = &design.design_id;
                 match self.known.get(id) {
@@ -278,7 +315,9 @@ impl Contents {
                         let expected = format!("one content of design point `{id}`");
                         return Err((expected, "another than before".into()));
                     }
-                    None => self.known.insert(id.clone(), ((*design).clone(), BTreeMap::new())),
+                    None => self
+                        .known
+                        .insert(id.clone(), ((*design).clone(), BTreeMap::new())),
                 };
                 self.replay.designs.push(*design);
                 Ok(())
@@ -301,11 +340,19 @@ impl Contents {
 /// Reads all lines; one at a time, so that memory follows what is really there.
 fn read(path: &Path, file: &File) -> Result<Contents> {
     let mut reader = BufReader::new(file);
-    let mut contents = Contents { replay: Replay::default(), known: Known::new(), length: 0 };
+    let mut contents = Contents {
+        replay: Replay::default(),
+        known: Known::new(),
+        length: 0,
+    };
     let mut line = Vec::new();
     for number in 1.. {
         line.clear();
-        reader.by_ref().take(MAX_LINE + 1).read_until(b'\n', &mut line).at("read", path)?;
+        reader
+            .by_ref()
+            .take(MAX_LINE + 1)
+            .read_until(b'\n', &mut line)
+            .at("read", path)?;
         if line.is_empty() {
             break;
         }
@@ -319,13 +366,20 @@ fn read(path: &Path, file: &File) -> Result<Contents> {
         let Some(json) = json_of(&line) else {
             let last = reader.fill_buf().at("read", path)?.is_empty();
             if !last || (number == 1 && !is_torn_header(&line)?) {
-                return Err(wrong("a whole line of a trial journal".into(), "a damaged one".into()));
+                return Err(wrong(
+                    "a whole line of a trial journal".into(),
+                    "a damaged one".into(),
+                ));
             }
             contents.replay.dropped_torn_line = true;
             break;
         };
-        let record =
-            |what: &str| wrong(what.into(), String::from_utf8_lossy(json).chars().take(200).collect());
+        let record = |what: &str| {
+            wrong(
+                what.into(),
+                String::from_utf8_lossy(json).chars().take(200).collect(),
+            )
+        };
         let parsed: Result<Record, _> = serde_json::from_slice(json);
         if number == 1 {
             match parsed {
@@ -333,8 +387,11 @@ fn read(path: &Path, file: &File) -> Result<Contents> {
                 _ => return Err(record(&format!("a trial journal of version {VERSION}"))),
             }
         } else {
-            let parsed = parsed.map_err(|e| record(&format!("a record of version {VERSION} ({e})")))?;
-            contents.take(parsed).map_err(|(expected, found)| wrong(expected, found))?;
+            let parsed =
+                parsed.map_err(|e| record(&format!("a record of version {VERSION} ({e})")))?;
+            contents
+                .take(parsed)
+                .map_err(|(expected, found)| wrong(expected, found))?;
         }
         if contents.replay.trials.len() > MAX_ROWS {
             return Err(wrong(format!("at most {MAX_ROWS} trials"), "more".into()));
@@ -362,12 +419,19 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("trials.journal");
         let designs = vec![design("a", "wcat", 0.1 + 0.2), design("b", "normal", 1.0)];
-        let all = [trials(&designs[0], 100, &[80]), trials(&designs[1], 100, &[95, 95])].concat();
+        let all = [
+            trials(&designs[0], 100, &[80]),
+            trials(&designs[1], 100, &[95, 95]),
+        ]
+        .concat();
         let (mut journal, replay) = Journal::open(&path).unwrap();
         assert_eq!(replay, Replay::default());
         for design in &designs {
             journal.append_design(design).unwrap();
-            for trial in all.iter().filter(|trial| trial.design_id == design.design_id) {
+            for trial in all
+                .iter()
+                .filter(|trial| trial.design_id == design.design_id)
+            {
                 journal.append_trial(trial).unwrap();
             }
         }
@@ -377,13 +441,22 @@ mod tests {
 
     /// The lines of a file, each with its line feed.
     fn lines(path: &Path) -> Vec<Vec<u8>> {
-        fs::read(path).unwrap().split_inclusive(|&b| b == b'\n').map(<[u8]>::to_vec).collect()
+        fs::read(path)
+            .unwrap()
+            .split_inclusive(|&b| b == b'\n')
+            .map(<[u8]>::to_vec)
+            .collect()
     }
 
     #[test]
     fn a_journal_replays_what_was_appended_bit_for_bit() {
         let (_folder, path, designs, trials) = written();
-        let expected = Replay { designs, trials, searches: Vec::new(), dropped_torn_line: false };
+        let expected = Replay {
+            designs,
+            trials,
+            searches: Vec::new(),
+            dropped_torn_line: false,
+        };
         assert_eq!(Journal::open(&path).unwrap().1, expected);
         assert_eq!(replay(&path).unwrap(), expected);
     }
@@ -391,9 +464,14 @@ mod tests {
     #[test]
     fn only_trials_of_two_level_sampling_say_what_the_clean_network_answers() {
         let (folder, path, designs, trials) = written();
-        assert!(!String::from_utf8(fs::read(&path).unwrap()).unwrap().contains("clean\""));
+        assert!(!String::from_utf8(fs::read(&path).unwrap())
+            .unwrap()
+            .contains("clean\""));
         let mut trial = trials[0].clone();
-        trial.clean = Some(crate::sweep::CleanAnswers { correct: 90, changed: 12 });
+        trial.clean = Some(crate::sweep::CleanAnswers {
+            correct: 90,
+            changed: 12,
+        });
         let path = folder.path().join("other.journal");
         let mut journal = Journal::open(&path).unwrap().0;
         journal.append_design(&designs[0]).unwrap();
@@ -402,9 +480,15 @@ mod tests {
         // 80 right and 90 right of 100 differ in 10 to 30 images, an even number
         for changed in [8, 11, 32] {
             trial.chip.0 += 1;
-            trial.clean = Some(crate::sweep::CleanAnswers { correct: 90, changed });
+            trial.clean = Some(crate::sweep::CleanAnswers {
+                correct: 90,
+                changed,
+            });
             let error = journal.append_trial(&trial).unwrap_err().to_string();
-            assert!(error.contains("answers of the clean network that go with"), "{error}");
+            assert!(
+                error.contains("answers of the clean network that go with"),
+                "{error}"
+            );
         }
     }
 
@@ -425,7 +509,11 @@ mod tests {
             let torn = lines[..kept].concat().len() < length;
             let (mut journal, replay) = Journal::open(&path).unwrap();
             assert_eq!(replay.dropped_torn_line, torn, "{length}");
-            assert_eq!(replay.designs.len() + replay.trials.len(), kept.saturating_sub(1), "{length}");
+            assert_eq!(
+                replay.designs.len() + replay.trials.len(),
+                kept.saturating_sub(1),
+                "{length}"
+            );
             assert_eq!(replay.designs, designs[..replay.designs.len()]);
             assert_eq!(replay.trials, trials[..replay.trials.len()]);
             // writing everything again adds what is missing, and nothing else
@@ -458,8 +546,15 @@ mod tests {
                     assert_eq!(replay.trials, trials[..trials.len() - lost]);
                 }
                 Err(error) => {
-                    assert!(place + 1 < last && error.is_wrong_input(), "{place}: {error}");
-                    assert_eq!(fs::read(&path).unwrap(), bytes, "a refused file is left as it is");
+                    assert!(
+                        place + 1 < last && error.is_wrong_input(),
+                        "{place}: {error}"
+                    );
+                    assert_eq!(
+                        fs::read(&path).unwrap(),
+                        bytes,
+                        "a refused file is left as it is"
+                    );
                 }
             }
         }
@@ -490,20 +585,25 @@ mod tests {
         );
         let mut other = designs[1].clone();
         other.ber = Some(0.25);
-        let found = refused(&path, &with(line_of(&Record::Design(Box::new(other))).unwrap()));
-        assert_eq!(found, "j:7: expected one content of design point `b@1vmin`, found another than before");
-        assert!(
-            refused(&path, &with(line("{\"note\":1}"))).starts_with("j:7: expected a record of version 1 (")
+        let found = refused(
+            &path,
+            &with(line_of(&Record::Design(Box::new(other))).unwrap()),
         );
+        assert_eq!(
+            found,
+            "j:7: expected one content of design point `b@1vmin`, found another than before"
+        );
+        assert!(refused(&path, &with(line("{\"note\":1}")))
+            .starts_with("j:7: expected a record of version 1 ("));
         assert!(refused(&path, &with(good[0].clone())).contains("found a second first line"));
-        assert!(
-            refused(&path, &[good[0].clone(), good[2].clone()]).starts_with("j:2: expected its design point")
-        );
+        assert!(refused(&path, &[good[0].clone(), good[2].clone()])
+            .starts_with("j:2: expected its design point"));
         assert_eq!(
             refused(&path, &[line("{\"journal\":{\"version\":2,\"new\":0}}"), good[1].clone()]),
             "j:1: expected a trial journal of version 1, found {\"journal\":{\"version\":2,\"new\":0}}"
         );
-        assert!(refused(&path, &[good[1].clone()]).starts_with("j:1: expected a trial journal of version 1"));
+        assert!(refused(&path, &[good[1].clone()])
+            .starts_with("j:1: expected a trial journal of version 1"));
         assert_eq!(
             refused(&path, &[b"my notes, not a journal".to_vec()]),
             "j:1: expected a whole line of a trial journal, found a damaged one"
@@ -518,7 +618,12 @@ mod tests {
         let good = lines(&path);
         fs::write(
             &path,
-            [good.clone(), vec![line_of(&Record::Trial(again)).unwrap(), good[1].clone()]].concat().concat(),
+            [
+                good.clone(),
+                vec![line_of(&Record::Trial(again)).unwrap(), good[1].clone()],
+            ]
+            .concat()
+            .concat(),
         )
         .unwrap();
         let (mut journal, replay) = Journal::open(&path).unwrap();
@@ -542,7 +647,11 @@ mod tests {
             .contains("on chip 0: expected one result"));
         other.chip.0 = 9;
         other.seconds = f64::NAN;
-        assert!(journal.append_trial(&other).unwrap_err().to_string().contains("expected finite numbers"));
+        assert!(journal
+            .append_trial(&other)
+            .unwrap_err()
+            .to_string()
+            .contains("expected finite numbers"));
         other.design_id = "x".into();
         assert!(journal
             .append_trial(&other)
@@ -554,7 +663,11 @@ mod tests {
         assert!(journal.append_design(&changed).is_err());
         changed.design_id = "new".into();
         changed.energy_pj = Some(f64::INFINITY);
-        assert!(journal.append_design(&changed).unwrap_err().to_string().contains("expected finite numbers"));
+        assert!(journal
+            .append_design(&changed)
+            .unwrap_err()
+            .to_string()
+            .contains("expected finite numbers"));
         assert_eq!(fs::read(&path).unwrap(), before);
     }
 
@@ -567,11 +680,17 @@ mod tests {
         let mut new = trials[0].clone();
         new.chip.0 = 7;
         let error = journal.append_trial(&new).unwrap_err();
-        assert!(matches!(&error, Error::Io { path: named, .. } if *named == path), "{error:?}");
+        assert!(
+            matches!(&error, Error::Io { path: named, .. } if *named == path),
+            "{error:?}"
+        );
         // /dev/full cannot be cut, so nothing may follow what may be half a line
         journal.file = OpenOptions::new().append(true).open(&path).unwrap();
         let error = journal.append_trial(&new).unwrap_err();
-        assert!(std::error::Error::source(&error).unwrap().to_string().contains("could not be undone"));
+        assert!(std::error::Error::source(&error)
+            .unwrap()
+            .to_string()
+            .contains("could not be undone"));
         assert_eq!(replay(&path).unwrap().trials, trials);
     }
 
@@ -581,8 +700,9 @@ mod tests {
         let mut stream = Seed(9).stream(Purpose::Test, &[]);
         let mut trial = trials(&design("a", "wcat", 0.9), 10, &[5]).remove(0);
         for _ in 0..20_000 {
-            trial.seconds =
-                Some(f64::from_bits(stream.below(u64::MAX))).filter(|x| x.is_finite()).unwrap_or(0.5);
+            trial.seconds = Some(f64::from_bits(stream.below(u64::MAX)))
+                .filter(|x| x.is_finite())
+                .unwrap_or(0.5);
             let text = line_of(&Record::Trial(trial.clone())).unwrap();
             match serde_json::from_slice(json_of(&text).unwrap()).unwrap() {
                 Record::Trial(back) => assert_eq!(back.seconds.to_bits(), trial.seconds.to_bits()),

@@ -43,13 +43,21 @@ pub struct MethodMean {
 pub fn method_means<T: Outcome>(summaries: &[Summary], trials: &[T]) -> Result<Vec<MethodMean>> {
     let mut rows = Vec::new();
     for (setting, methods) in by_setting(summaries, trials)? {
-        rows.extend(methods.into_iter().filter_map(|(method, trainings)| mean(&setting, method, &trainings)));
+        rows.extend(
+            methods
+                .into_iter()
+                .filter_map(|(method, trainings)| mean(&setting, method, &trainings)),
+        );
     }
     Ok(rows)
 }
 
 /// That of one method; `None` without a training.
-pub(super) fn mean(setting: &Setting, method: &str, trainings: &Trainings<'_>) -> Option<MethodMean> {
+pub(super) fn mean(
+    setting: &Setting,
+    method: &str,
+    trainings: &Trainings<'_>,
+) -> Option<MethodMean> {
     let known: Vec<_> = trainings.values().flatten().collect();
     let chips = known.iter().map(|(_, accuracies)| accuracies.len()).min()?;
     let rows: Vec<Vec<f64>> = known.iter().map(|(_, of)| of[..chips].to_vec()).collect();
@@ -57,7 +65,10 @@ pub(super) fn mean(setting: &Setting, method: &str, trainings: &Trainings<'_>) -
     let middle = stats::mean(&crossed.chips)?;
     let (first, _) = known.first()?;
     let images = first.image_sample().variance(middle);
-    let clean: Vec<f64> = known.iter().map(|(summary, _)| summary.design.clean_accuracy.get()).collect();
+    let clean: Vec<f64> = known
+        .iter()
+        .map(|(summary, _)| summary.design.clean_accuracy.get())
+        .collect();
     Some(MethodMean {
         setting: setting.clone(),
         method: method.to_owned(),
@@ -73,8 +84,10 @@ pub(super) fn mean(setting: &Setting, method: &str, trainings: &Trainings<'_>) -
 }
 
 fn fields() -> Vec<Field<MethodMean>> {
-    let mut fields: Vec<Field<MethodMean>> =
-        setting_fields().into_iter().map(|field| field.of(|m: &MethodMean| &m.setting)).collect();
+    let mut fields: Vec<Field<MethodMean>> = setting_fields()
+        .into_iter()
+        .map(|field| field.of(|m: &MethodMean| &m.setting))
+        .collect();
     fields.extend([
         text("method", |m: &MethodMean| &m.method),
         count("trainings", |m| m.trainings),
@@ -117,21 +130,41 @@ mod tests {
 
     #[test]
     fn trainings_are_averaged_and_their_spread_widens_the_interval_of_the_method() {
-        let trained = |name: &str, seed| Design { training_seed: Some(seed), ..design(name, "wcat", 0.8) };
-        let points = [(trained("a", 1), [900, 902, 898]), (trained("b", 2), [800, 802, 798])];
+        let trained = |name: &str, seed| Design {
+            training_seed: Some(seed),
+            ..design(name, "wcat", 0.8)
+        };
+        let points = [
+            (trained("a", 1), [900, 902, 898]),
+            (trained("b", 2), [800, 802, 798]),
+        ];
         let designs: Vec<Design> = points.iter().map(|(design, _)| design.clone()).collect();
-        let trials: Vec<Trial> =
-            points.iter().flat_map(|(design, correct)| trials(design, 1000, correct)).collect();
-        let summaries =
-            summarize(&designs, &trials, FloorSpec::default(), StoppedBy::Chips, 1000, Seed(1)).unwrap();
+        let trials: Vec<Trial> = points
+            .iter()
+            .flat_map(|(design, correct)| trials(design, 1000, correct))
+            .collect();
+        let summaries = summarize(
+            &designs,
+            &trials,
+            FloorSpec::default(),
+            StoppedBy::Chips,
+            1000,
+            Seed(1),
+        )
+        .unwrap();
         let rows = method_means(&summaries, &trials).unwrap();
-        let [row] = rows.as_slice() else { panic!("{rows:?}") };
+        let [row] = rows.as_slice() else {
+            panic!("{rows:?}")
+        };
         assert_eq!((row.trainings, row.chips), (2, 3));
         assert!((row.mean - 0.85).abs() < 1e-12);
         // deviation of 0.9 and 0.8
         assert!((row.trainings_std.unwrap() - 0.0707107).abs() < 1e-6);
         let (these, method) = (row.student.unwrap(), row.of_trainings.unwrap());
-        assert!(these.high - these.low < 0.02 && method.high - method.low > 1.0, "{row:?}");
+        assert!(
+            these.high - these.low < 0.02 && method.high - method.low > 1.0,
+            "{row:?}"
+        );
         assert!(methods_csv_string(&rows).unwrap().contains(",wcat,2,3,"));
     }
 }

@@ -32,9 +32,18 @@ pub(super) const ROUNDING: f64 = 1e-12;
 /// # Errors
 /// [`Error::Argument`]: no summary, a design point twice, a chance outside [0, 1), trials that are
 /// missing, have gaps, or do not give the mean of the summary.
-pub fn pareto<T: Outcome>(summaries: &[Summary], trials: &[T], chance: f64, seed: Seed) -> Result<Pareto> {
+pub fn pareto<T: Outcome>(
+    summaries: &[Summary],
+    trials: &[T],
+    chance: f64,
+    seed: Seed,
+) -> Result<Pareto> {
     if !(0.0..1.0).contains(&chance) {
-        return Err(Error::argument("chance accuracy", "a number from 0 to below 1", chance.to_string()));
+        return Err(Error::argument(
+            "chance accuracy",
+            "a number from 0 to below 1",
+            chance.to_string(),
+        ));
     }
     let points = Points::new(summaries, trials)?;
     let names = groups_of(summaries);
@@ -42,7 +51,10 @@ pub fn pareto<T: Outcome>(summaries: &[Summary], trials: &[T], chance: f64, seed
     let mut groups: Vec<(Option<&str>, Vec<usize>)> = vec![(None, points.order.clone())];
     for &method in &methods {
         let of_method = |&i: &usize| names[i] == method;
-        groups.push((Some(method), points.order.iter().copied().filter(of_method).collect()));
+        groups.push((
+            Some(method),
+            points.order.iter().copied().filter(of_method).collect(),
+        ));
     }
     let orders: Vec<&[usize]> = groups.iter().map(|(_, order)| order.as_slice()).collect();
     let shares = points.probabilities(&orders, seed);
@@ -51,10 +63,15 @@ pub fn pareto<T: Outcome>(summaries: &[Summary], trials: &[T], chance: f64, seed
     for ((method, order), shares) in groups.iter().zip(&shares) {
         let mut on = Vec::new();
         frontier(&points.energies, &means, order, |i| {
-            on.push(FrontierPoint { summary: summaries[i].clone(), probability: shares[i] });
+            on.push(FrontierPoint {
+                summary: summaries[i].clone(),
+                probability: shares[i],
+            });
         });
-        let corners: Vec<_> =
-            on.iter().map(|point| (point.summary.design.energy_relative, point.summary.mean)).collect();
+        let corners: Vec<_> = on
+            .iter()
+            .map(|point| (point.summary.design.energy_relative, point.summary.mean))
+            .collect();
         frontiers.push(Frontier {
             method: method.map(str::to_owned),
             points: on,
@@ -63,19 +80,29 @@ pub fn pareto<T: Outcome>(summaries: &[Summary], trials: &[T], chance: f64, seed
     }
     let baseline = baseline_of(summaries);
     let savings = savings(summaries, &names, baseline.as_deref());
-    Ok(Pareto { frontiers, savings, baseline, chance })
+    Ok(Pareto {
+        frontiers,
+        savings,
+        baseline,
+        chance,
+    })
 }
 
 /// What frontiers and savings of design points are grouped by, one name per summary: the method; where several
 /// protections or arrays are compared, also the protection, unless there is none, and the array, because points of
 /// one array say nothing about another.
 pub fn groups_of(summaries: &[Summary]) -> Vec<String> {
-    let several =
-        |of: fn(&Design) -> &str| summaries.windows(2).any(|w| of(&w[0].design) != of(&w[1].design));
+    let several = |of: fn(&Design) -> &str| {
+        summaries
+            .windows(2)
+            .any(|w| of(&w[0].design) != of(&w[1].design))
+    };
     let (protections, arrays) = (several(|d| &d.protection), several(|d| &d.array));
     let name = |s: &Summary| {
         let mut parts = vec![s.design.method.as_str()];
-        parts.extend(Some(s.design.protection.as_str()).filter(|p| protections && *p != UNPROTECTED));
+        parts.extend(
+            Some(s.design.protection.as_str()).filter(|p| protections && *p != UNPROTECTED),
+        );
         parts.extend(Some(s.design.array.as_str()).filter(|_| arrays));
         parts.join(", ")
     };
@@ -98,7 +125,10 @@ pub fn frontier_probabilities<T: Outcome>(
 
 /// The method that others are compared with, where it was swept.
 pub(super) fn baseline_of(summaries: &[Summary]) -> Option<String> {
-    summaries.iter().any(|s| s.design.method == BASELINE).then(|| BASELINE.to_owned())
+    summaries
+        .iter()
+        .any(|s| s.design.method == BASELINE)
+        .then(|| BASELINE.to_owned())
 }
 
 /// The highest clean accuracy of the baseline's models, or of all models where there is no baseline.
@@ -129,7 +159,11 @@ impl Points {
         for summary in summaries {
             let id = summary.design.design_id.as_str();
             let wrong = |expected: String, found: String| {
-                Err(Error::argument(format!("design point `{id}`"), expected, found))
+                Err(Error::argument(
+                    format!("design point `{id}`"),
+                    expected,
+                    found,
+                ))
             };
             if !seen.insert(id) {
                 return wrong("one summary".into(), "two".into());
@@ -151,10 +185,19 @@ impl Points {
             results.push((clean, of_chips));
         }
         let Some(chips) = results.iter().map(|(_, chips)| chips.count()).min() else {
-            return Err(Error::argument("design points", "at least one summary", "none"));
+            return Err(Error::argument(
+                "design points",
+                "at least one summary",
+                "none",
+            ));
         };
         let energies: Vec<f64> = summaries.iter().map(|s| s.design.energy_relative).collect();
-        Ok(Self { order: by_energy(&energies), energies, results, chips })
+        Ok(Self {
+            order: by_energy(&energies),
+            energies,
+            results,
+            chips,
+        })
     }
 
     /// Calls `each` with the mean accuracies of all points, in the order of the summaries, once for each resample of
@@ -184,7 +227,10 @@ impl Points {
             }
         });
         let share = |count: u32| f64::from(count) / RESAMPLES as f64;
-        counts.into_iter().map(|counts| counts.into_iter().map(share).collect()).collect()
+        counts
+            .into_iter()
+            .map(|counts| counts.into_iter().map(share).collect())
+            .collect()
     }
 }
 
@@ -192,32 +238,54 @@ impl Points {
 /// models, or of all models where there is no baseline, less the loss. A group is compared with the baseline in
 /// the same array: the unprotected one, or where that was not swept, the one under the same protection.
 fn savings(summaries: &[Summary], names: &[String], baseline: Option<&str>) -> Vec<Saving> {
-    let groups: BTreeMap<&str, &Design> =
-        names.iter().zip(summaries).map(|(name, s)| (name.as_str(), &s.design)).collect();
+    let groups: BTreeMap<&str, &Design> = names
+        .iter()
+        .zip(summaries)
+        .map(|(name, s)| (name.as_str(), &s.design))
+        .collect();
     let base_of = |group: &Design| {
         let own = || {
-            let pairs = names.iter().zip(summaries).map(|(name, s)| (name.as_str(), &s.design));
+            let pairs = names
+                .iter()
+                .zip(summaries)
+                .map(|(name, s)| (name.as_str(), &s.design));
             pairs.filter(|(_, d)| baseline == Some(d.method.as_str()) && d.array == group.array)
         };
-        let under = |protection: &str| own().find(|(_, d)| d.protection == protection).map(|(name, _)| name);
+        let under = |protection: &str| {
+            own()
+                .find(|(_, d)| d.protection == protection)
+                .map(|(name, _)| name)
+        };
         under(UNPROTECTED).or_else(|| under(&group.protection))
     };
     let of = |group: &str| {
         let group = group.to_owned();
-        summaries.iter().zip(names).filter(move |(_, name)| **name == group).map(|(s, _)| s)
+        summaries
+            .iter()
+            .zip(names)
+            .filter(move |(_, name)| **name == group)
+            .map(|(s, _)| s)
     };
     let clean = best_clean(summaries, baseline);
     let energy = |s: &Summary| s.design.energy_relative;
     let cheapest = |method: &str, target: f64| {
         of(method)
-            .filter(|s| s.mean >= target - ROUNDING && s.design.ber_source != BerSource::Extrapolated)
-            .min_by(|a, b| energy(a).total_cmp(&energy(b)).then(b.mean.total_cmp(&a.mean)))
+            .filter(|s| {
+                s.mean >= target - ROUNDING && s.design.ber_source != BerSource::Extrapolated
+            })
+            .min_by(|a, b| {
+                energy(a)
+                    .total_cmp(&energy(b))
+                    .then(b.mean.total_cmp(&a.mean))
+            })
     };
     let mut savings = Vec::new();
     for loss in SAVING_LOSSES {
         let target = (clean - loss).max(0.0);
         for (&method, &design) in &groups {
-            let base = base_of(design).and_then(|name| cheapest(name, target)).map(energy);
+            let base = base_of(design)
+                .and_then(|name| cheapest(name, target))
+                .map(energy);
             let cheapest = cheapest(method, target);
             let own = cheapest.map(energy);
             savings.push(Saving {
@@ -245,14 +313,22 @@ mod tests {
     /// Summaries and trials of design points with the given correct answers of 1000 on each chip.
     fn swept(points: &[(Design, Vec<u64>)]) -> (Vec<Summary>, Vec<Trial>) {
         let designs: Vec<Design> = points.iter().map(|(design, _)| design.clone()).collect();
-        let trials: Vec<Trial> =
-            points.iter().flat_map(|(design, correct)| trials(design, 1000, correct)).collect();
+        let trials: Vec<Trial> = points
+            .iter()
+            .flat_map(|(design, correct)| trials(design, 1000, correct))
+            .collect();
         let floor = FloorSpec::default();
-        (summarize(&designs, &trials, floor, StoppedBy::Chips, 1000, Seed(1)).unwrap(), trials)
+        (
+            summarize(&designs, &trials, floor, StoppedBy::Chips, 1000, Seed(1)).unwrap(),
+            trials,
+        )
     }
 
     fn probability(summaries: &[Summary], trials: &[Trial], id: &str) -> f64 {
-        let place = summaries.iter().position(|s| s.design.design_id == id).unwrap();
+        let place = summaries
+            .iter()
+            .position(|s| s.design.design_id == id)
+            .unwrap();
         frontier_probabilities(summaries, trials, Seed(3)).unwrap()[place]
     }
 
@@ -279,9 +355,14 @@ mod tests {
         let better: Vec<u64> = noise.iter().map(|x| x + 1).collect();
         // same mean, independent noise: which one leads is a coin toss
         let (summaries, trials) = swept(&[(twin("a"), noise.clone()), (twin("b"), other)]);
-        let (a, b) =
-            (probability(&summaries, &trials, "a@0.8vmin"), probability(&summaries, &trials, "b@0.8vmin"));
-        assert!((0.4..0.6).contains(&a) && (0.4..0.6).contains(&b), "{a} {b}");
+        let (a, b) = (
+            probability(&summaries, &trials, "a@0.8vmin"),
+            probability(&summaries, &trials, "b@0.8vmin"),
+        );
+        assert!(
+            (0.4..0.6).contains(&a) && (0.4..0.6).contains(&b),
+            "{a} {b}"
+        );
         // one image better on every chip: always ahead, though chips scatter by 100 images
         let (summaries, trials) = swept(&[(twin("a"), noise.clone()), (twin("b"), better)]);
         assert_eq!(probability(&summaries, &trials, "a@0.8vmin"), 0.0);
@@ -305,7 +386,11 @@ mod tests {
             .frontiers
             .iter()
             .map(|f| {
-                let ids = f.points.iter().map(|p| p.summary.design.design_id.as_str()).collect();
+                let ids = f
+                    .points
+                    .iter()
+                    .map(|p| p.summary.design.design_id.as_str())
+                    .collect();
                 (f.method.as_deref(), ids)
             })
             .collect();
@@ -332,7 +417,11 @@ mod tests {
         let found = pareto(&summaries, &trials, 0.1, Seed(1)).unwrap();
         assert_eq!(found.baseline.as_deref(), Some("normal"));
         let of = |method: &str, loss: f64| {
-            found.savings.iter().find(|s| s.method == method && s.loss == loss).unwrap()
+            found
+                .savings
+                .iter()
+                .find(|s| s.method == method && s.loss == loss)
+                .unwrap()
         };
         let id = |s: &Saving| s.cheapest.as_ref().map(|s| s.design.design_id.clone());
         // clean 0.95: targets 0.945, 0.94 and 0.93, each reached exactly or just so
@@ -340,13 +429,34 @@ mod tests {
         assert_eq!(id(of("normal", 0.005)).as_deref(), Some("n@1vmin"));
         assert_eq!(id(of("normal", 0.01)).as_deref(), Some("n@0.95vmin"));
         assert_eq!(id(of("wcat", 0.02)).as_deref(), Some("w@0.8vmin"));
-        assert!((of("wcat", 0.02).saving_to_baseline.unwrap() - (1.0 - 0.64 / 0.9025)).abs() < 1e-12);
+        assert!(
+            (of("wcat", 0.02).saving_to_baseline.unwrap() - (1.0 - 0.64 / 0.9025)).abs() < 1e-12
+        );
         assert!((of("wcat", 0.02).saving_to_reference.unwrap() - 0.36).abs() < 1e-12);
         assert_eq!(of("normal", 0.01).saving_to_baseline, Some(0.0));
         let none = of("lsq", 0.02);
-        assert_eq!((&none.cheapest, none.saving_to_baseline, none.saving_to_reference), (&None, None, None));
-        let order: Vec<_> = found.savings.iter().map(|s| (s.loss, s.method.as_str())).collect();
-        assert_eq!(order[..4], [(0.005, "lsq"), (0.005, "normal"), (0.005, "wcat"), (0.01, "lsq")]);
+        assert_eq!(
+            (
+                &none.cheapest,
+                none.saving_to_baseline,
+                none.saving_to_reference
+            ),
+            (&None, None, None)
+        );
+        let order: Vec<_> = found
+            .savings
+            .iter()
+            .map(|s| (s.loss, s.method.as_str()))
+            .collect();
+        assert_eq!(
+            order[..4],
+            [
+                (0.005, "lsq"),
+                (0.005, "normal"),
+                (0.005, "wcat"),
+                (0.01, "lsq")
+            ]
+        );
     }
 
     #[test]
@@ -365,17 +475,31 @@ mod tests {
         ];
         let found = |points: &[(Design, Vec<u64>)]| {
             let (summaries, trials) = swept(points);
-            (groups_of(&summaries), pareto(&summaries, &trials, 0.1, Seed(1)).unwrap())
+            (
+                groups_of(&summaries),
+                pareto(&summaries, &trials, 0.1, Seed(1)).unwrap(),
+            )
         };
         let (names, frontiers) = found(&points);
         assert_eq!(names, ["normal", "normal, secded", "wcat", "wcat, secded"]);
-        let saved = frontiers.savings.iter().find(|s| s.method == "wcat, secded").unwrap();
+        let saved = frontiers
+            .savings
+            .iter()
+            .find(|s| s.method == "wcat, secded")
+            .unwrap();
         assert!((saved.saving_to_baseline.unwrap() - (1.0 - 0.81)).abs() < 1e-12);
         // The baseline was swept under the same protection only.
         points.remove(0);
         let (names, frontiers) = found(&points);
         assert_eq!(names, ["normal, secded", "wcat", "wcat, secded"]);
-        let saving = |of: &str| frontiers.savings.iter().find(|s| s.method == of).unwrap().saving_to_baseline;
+        let saving = |of: &str| {
+            frontiers
+                .savings
+                .iter()
+                .find(|s| s.method == of)
+                .unwrap()
+                .saving_to_baseline
+        };
         assert_eq!((saving("wcat, secded"), saving("wcat")), (Some(0.0), None));
         // One protection is not worth a name.
         points.remove(1);
@@ -386,24 +510,38 @@ mod tests {
     fn without_a_baseline_the_best_clean_accuracy_sets_the_target() {
         let mut better = design("x", "lsq", 1.0);
         better.clean_accuracy = crate::units::Accuracy::new(0.97).unwrap();
-        let (summaries, trials) = swept(&[(better, vec![970; 2]), (design("w", "wcat", 1.0), vec![950; 2])]);
+        let (summaries, trials) = swept(&[
+            (better, vec![970; 2]),
+            (design("w", "wcat", 1.0), vec![950; 2]),
+        ]);
         let found = pareto(&summaries, &trials, 0.1, Seed(1)).unwrap();
         assert_eq!(found.baseline, None);
         assert!(found.savings.iter().all(|s| s.saving_to_baseline.is_none()));
-        assert!(found.savings.iter().all(|s| (s.target - (0.97 - s.loss)).abs() < 1e-12));
-        assert_eq!(found.savings.iter().filter(|s| s.cheapest.is_some()).count(), 4);
+        assert!(found
+            .savings
+            .iter()
+            .all(|s| (s.target - (0.97 - s.loss)).abs() < 1e-12));
+        assert_eq!(
+            found
+                .savings
+                .iter()
+                .filter(|s| s.cheapest.is_some())
+                .count(),
+            4
+        );
     }
 
     #[test]
     fn inputs_that_contradict_each_other_are_refused() {
         let (summaries, trials) = swept(&[(design("w", "wcat", 0.9), vec![900, 920])]);
         let message = |summaries: &[Summary], trials: &[Trial], chance: f64| {
-            pareto(summaries, trials, chance, Seed(1)).unwrap_err().to_string()
+            pareto(summaries, trials, chance, Seed(1))
+                .unwrap_err()
+                .to_string()
         };
         assert!(message(&[], &trials, 0.1).contains("at least one summary"));
-        assert!(
-            message(&summaries, &trials[..1], 0.1).contains("trials of 2 chips, mean 0.91, found 1 chips")
-        );
+        assert!(message(&summaries, &trials[..1], 0.1)
+            .contains("trials of 2 chips, mean 0.91, found 1 chips"));
         assert!(message(&summaries, &[], 0.1).contains("expected at least one, found none"));
         assert!(message(&summaries, &trials, f64::NAN).starts_with("chance accuracy"));
         let twice = [summaries[0].clone(), summaries[0].clone()];
@@ -418,7 +556,11 @@ mod tests {
         let mut stream = Seed(12).stream(Purpose::Test, &[]);
         let points: Vec<(Design, Vec<u64>)> = (0..3000)
             .map(|i| {
-                let design = design(&format!("m{i}"), ["normal", "wcat"][i % 2], 0.5 + i as f64 / 6000.0);
+                let design = design(
+                    &format!("m{i}"),
+                    ["normal", "wcat"][i % 2],
+                    0.5 + i as f64 / 6000.0,
+                );
                 (design, (0..50).map(|_| stream.below(1000)).collect())
             })
             .collect();

@@ -47,8 +47,15 @@ fn fields() -> Vec<Field<Line>> {
         text("kind", |line: &Line| line.kind),
         optional_text("of_method", |line| line.method.as_deref()),
     ];
-    fields.extend(design_keys().into_iter().chain(design_costs()).map(of_design));
-    fields.push(number("mean", SHARE, |s: &Summary| s.mean).of_option(|line: &Line| line.summary.as_ref()));
+    fields.extend(
+        design_keys()
+            .into_iter()
+            .chain(design_costs())
+            .map(of_design),
+    );
+    fields.push(
+        number("mean", SHARE, |s: &Summary| s.mean).of_option(|line: &Line| line.summary.as_ref()),
+    );
     fields.extend([
         optional_number("probability", SHARE, |line: &Line| line.probability),
         optional_number("hypervolume", SHARE, |line| line.hypervolume),
@@ -56,8 +63,12 @@ fn fields() -> Vec<Field<Line>> {
         optional_text("baseline", |line| line.baseline.as_deref()),
         optional_number("loss", SHARE, |line| line.loss),
         optional_number("target", SHARE, |line| line.target),
-        optional_number("saving_to_baseline", up_to_one.clone(), |line| line.saving_to_baseline),
-        optional_number("saving_to_reference", up_to_one, |line| line.saving_to_reference),
+        optional_number("saving_to_baseline", up_to_one.clone(), |line| {
+            line.saving_to_baseline
+        }),
+        optional_number("saving_to_reference", up_to_one, |line| {
+            line.saving_to_reference
+        }),
     ]);
     fields
 }
@@ -126,11 +137,18 @@ pub fn write_pareto(path: &Path, pareto: &Pareto) -> Result<()> {
 /// or damaged, columns or values that do not fit, a design point that is not among `summaries`, no
 /// frontier at all.
 pub fn read_pareto(path: &Path, summaries: &[Summary]) -> Result<Pareto> {
-    let by_id: BTreeMap<&str, &Summary> =
-        summaries.iter().map(|summary| (summary.design.design_id.as_str(), summary)).collect();
+    let by_id: BTreeMap<&str, &Summary> = summaries
+        .iter()
+        .map(|summary| (summary.design.design_id.as_str(), summary))
+        .collect();
     let expected = "a table of frontiers; a finished sweep or `pareto` writes it";
     let lines = read(path, expected, &fields(), |row| part(row, &by_id))?;
-    let mut pareto = Pareto { frontiers: Vec::new(), savings: Vec::new(), baseline: None, chance: f64::NAN };
+    let mut pareto = Pareto {
+        frontiers: Vec::new(),
+        savings: Vec::new(),
+        baseline: None,
+        chance: f64::NAN,
+    };
     for part in lines {
         match part {
             Part::Hypervolume(frontier, chance) => {
@@ -139,7 +157,13 @@ pub fn read_pareto(path: &Path, summaries: &[Summary]) -> Result<Pareto> {
             }
             Part::Point(method, point) => match pareto.frontiers.last_mut() {
                 Some(frontier) if frontier.method == method => frontier.points.push(point),
-                _ => return Err(Error::input(path, "points after their `hypervolume` row", "others")),
+                _ => {
+                    return Err(Error::input(
+                        path,
+                        "points after their `hypervolume` row",
+                        "others",
+                    ))
+                }
             },
             Part::Saving(saving, baseline) => {
                 pareto.baseline = baseline;
@@ -161,12 +185,24 @@ enum Part {
 }
 
 /// The summary of a design point that a row names, whose mean must be that of the row.
-pub(super) fn known_summary(row: Row<'_>, by_id: &BTreeMap<&str, &Summary>, id: &str) -> Result<Summary> {
+pub(super) fn known_summary(
+    row: Row<'_>,
+    by_id: &BTreeMap<&str, &Summary>,
+    id: &str,
+) -> Result<Summary> {
     match by_id.get(id) {
-        None => Err(row.wrong("design_id", "a design point of the summary", format!("`{id}`"))),
+        None => Err(row.wrong(
+            "design_id",
+            "a design point of the summary",
+            format!("`{id}`"),
+        )),
         Some(summary) => match row.number("mean")? {
             mean if mean == summary.mean => Ok((*summary).clone()),
-            other => Err(row.wrong("mean", format!("{} as in the summary", summary.mean), other.to_string())),
+            other => Err(row.wrong(
+                "mean",
+                format!("{} as in the summary", summary.mean),
+                other.to_string(),
+            )),
         },
     }
 }
@@ -177,11 +213,24 @@ fn part(row: Row<'_>, by_id: &BTreeMap<&str, &Summary>) -> Result<Part> {
     match row.text("kind")? {
         HYPERVOLUME => {
             let hypervolume = row.number("hypervolume")?;
-            Ok(Part::Hypervolume(Frontier { method, points: Vec::new(), hypervolume }, row.number("chance")?))
+            Ok(Part::Hypervolume(
+                Frontier {
+                    method,
+                    points: Vec::new(),
+                    hypervolume,
+                },
+                row.number("chance")?,
+            ))
         }
         FRONTIER => {
             let summary = summary(row.text("design_id")?)?;
-            Ok(Part::Point(method, FrontierPoint { summary, probability: row.number("probability")? }))
+            Ok(Part::Point(
+                method,
+                FrontierPoint {
+                    summary,
+                    probability: row.number("probability")?,
+                },
+            ))
         }
         SAVING => {
             let saving = Saving {
@@ -192,7 +241,10 @@ fn part(row: Row<'_>, by_id: &BTreeMap<&str, &Summary>) -> Result<Part> {
                 saving_to_baseline: row.optional_number("saving_to_baseline"),
                 saving_to_reference: row.optional_number("saving_to_reference"),
             };
-            Ok(Part::Saving(saving, row.optional_text("baseline").map(str::to_owned)))
+            Ok(Part::Saving(
+                saving,
+                row.optional_text("baseline").map(str::to_owned),
+            ))
         }
         other => {
             let known = format!("one of {HYPERVOLUME}, {FRONTIER}, {SAVING}");

@@ -30,7 +30,11 @@ pub(super) struct Sheet {
 /// Name, kind and nullability of the columns of a table, the schema version first.
 fn wanted<T>(fields: &[Field<T>]) -> Vec<(&'static str, Kind, bool)> {
     let mut wanted = vec![("schema", Kind::Count, false)];
-    wanted.extend(fields.iter().map(|field| (field.name, field.kind.clone(), field.optional)));
+    wanted.extend(
+        fields
+            .iter()
+            .map(|field| (field.name, field.kind.clone(), field.optional)),
+    );
     wanted
 }
 
@@ -56,7 +60,13 @@ pub(super) fn check_version(path: &Path, version: Option<u64>) -> Result<()> {
         None => Ok(()),
         Some((expected, found)) => {
             let key = Some("schema".to_owned());
-            Err(Error::Input { path: path.to_owned(), line: None, key, expected, found })
+            Err(Error::Input {
+                path: path.to_owned(),
+                line: None,
+                key,
+                expected,
+                found,
+            })
         }
     }
 }
@@ -77,10 +87,21 @@ pub(super) fn check_names<T>(path: &Path, fields: &[Field<T>], found: &[&str]) -
     if let Some((name, ..)) = wanted.iter().find(|(name, ..)| !found.contains(name)) {
         return Err(wrong(name, "a column of this name", "none"));
     }
-    if let Some(extra) = found.iter().find(|name| !wanted.iter().any(|(wanted, ..)| wanted == *name)) {
-        return Err(wrong(extra, "only the columns of this table", "a column of this name"));
+    if let Some(extra) = found
+        .iter()
+        .find(|name| !wanted.iter().any(|(wanted, ..)| wanted == *name))
+    {
+        return Err(wrong(
+            extra,
+            "only the columns of this table",
+            "a column of this name",
+        ));
     }
-    match found.iter().enumerate().find(|(i, name)| found[..*i].contains(name)) {
+    match found
+        .iter()
+        .enumerate()
+        .find(|(i, name)| found[..*i].contains(name))
+    {
         Some((_, twice)) => Err(wrong(twice, "one column of this name", "two")),
         None => Ok(()),
     }
@@ -92,11 +113,21 @@ impl Sheet {
     /// # Errors
     /// [`Error::Input`] with the column: a wrong type, a null, a number outside its range, another
     /// schema version.
-    pub(super) fn from_frame<T>(path: &Path, fields: &[Field<T>], frame: &DataFrame) -> Result<Self> {
-        let mut sheet =
-            Self { path: path.to_owned(), rows: frame.height(), columns: BTreeMap::new(), lines: None };
+    pub(super) fn from_frame<T>(
+        path: &Path,
+        fields: &[Field<T>],
+        frame: &DataFrame,
+    ) -> Result<Self> {
+        let mut sheet = Self {
+            path: path.to_owned(),
+            rows: frame.height(),
+            columns: BTreeMap::new(),
+            lines: None,
+        };
         for (name, kind, optional) in wanted(fields) {
-            let column = frame.column(name).map_err(|e| Error::input(path, "a column", e.to_string()))?;
+            let column = frame
+                .column(name)
+                .map_err(|e| Error::input(path, "a column", e.to_string()))?;
             let data = match kind {
                 Kind::Text => {
                     let cells = column.str().ok().map(|c: &StringChunked| {
@@ -105,15 +136,25 @@ impl Sheet {
                     cells.ok_or_else(|| sheet.wrong_type(name, "text", column))?
                 }
                 Kind::Count => {
-                    let cells = column.u64().ok().map(|c: &UInt64Chunked| Data::Count(c.iter().collect()));
-                    cells.ok_or_else(|| sheet.wrong_type(name, "unsigned 64-bit integers", column))?
+                    let cells = column
+                        .u64()
+                        .ok()
+                        .map(|c: &UInt64Chunked| Data::Count(c.iter().collect()));
+                    cells
+                        .ok_or_else(|| sheet.wrong_type(name, "unsigned 64-bit integers", column))?
                 }
                 Kind::Integer => {
-                    let cells = column.i64().ok().map(|c: &Int64Chunked| Data::Integer(c.iter().collect()));
+                    let cells = column
+                        .i64()
+                        .ok()
+                        .map(|c: &Int64Chunked| Data::Integer(c.iter().collect()));
                     cells.ok_or_else(|| sheet.wrong_type(name, "signed 64-bit integers", column))?
                 }
                 Kind::Number(_) => {
-                    let cells = column.f64().ok().map(|c: &Float64Chunked| Data::Number(c.iter().collect()));
+                    let cells = column
+                        .f64()
+                        .ok()
+                        .map(|c: &Float64Chunked| Data::Number(c.iter().collect()));
                     cells.ok_or_else(|| sheet.wrong_type(name, "64-bit floats", column))?
                 }
             };
@@ -135,8 +176,12 @@ impl Sheet {
         mut records: Vec<Record>,
     ) -> Result<Self> {
         let lines = records.iter().map(|record| record.line).collect();
-        let mut sheet =
-            Self { path: path.to_owned(), rows: records.len(), columns: BTreeMap::new(), lines: Some(lines) };
+        let mut sheet = Self {
+            path: path.to_owned(),
+            rows: records.len(),
+            columns: BTreeMap::new(),
+            lines: Some(lines),
+        };
         for (name, kind, optional) in wanted(fields) {
             let Some(place) = header.iter().position(|column| column == name) else {
                 return Err(sheet.wrong(0, name, "a column of this name", "none"));
@@ -184,10 +229,12 @@ impl Sheet {
             return Err(self.wrong(row, name, kind.expected(), "nothing"));
         }
         let bad = match (data, kind) {
-            (Data::Number(cells), Kind::Number(range)) => cells
-                .iter()
-                .enumerate()
-                .find_map(|(row, cell)| cell.filter(|x| !range.contains(x)).map(|x| (row, x.to_string()))),
+            (Data::Number(cells), Kind::Number(range)) => {
+                cells.iter().enumerate().find_map(|(row, cell)| {
+                    cell.filter(|x| !range.contains(x))
+                        .map(|x| (row, x.to_string()))
+                })
+            }
             (Data::Text(cells), _) => cells
                 .iter()
                 .position(|cell| cell.as_ref().is_some_and(String::is_empty))
@@ -222,15 +269,29 @@ impl Sheet {
         }
     }
 
-    fn wrong(&self, row: usize, name: &str, expected: impl Into<String>, found: impl Into<String>) -> Error {
-        let line = self.lines.as_ref().and_then(|lines| lines.get(row)).copied();
+    fn wrong(
+        &self,
+        row: usize,
+        name: &str,
+        expected: impl Into<String>,
+        found: impl Into<String>,
+    ) -> Error {
+        let line = self
+            .lines
+            .as_ref()
+            .and_then(|lines| lines.get(row))
+            .copied();
         let found = found.into();
         Error::Input {
             path: self.path.clone(),
             line,
             key: Some(name.to_owned()),
             expected: expected.into(),
-            found: if line.is_some() { found } else { format!("{found} in row {}", row + 1) },
+            found: if line.is_some() {
+                found
+            } else {
+                format!("{found} in row {}", row + 1)
+            },
         }
     }
 
@@ -249,7 +310,12 @@ pub(super) struct Row<'a> {
 
 impl<'a> Row<'a> {
     /// An error in a column of this row.
-    pub(super) fn wrong(&self, name: &str, expected: impl Into<String>, found: impl Into<String>) -> Error {
+    pub(super) fn wrong(
+        &self,
+        name: &str,
+        expected: impl Into<String>,
+        found: impl Into<String>,
+    ) -> Error {
         self.sheet.wrong(self.index, name, expected, found)
     }
 
@@ -290,14 +356,20 @@ impl<'a> Row<'a> {
             _ => None,
         };
         let integer = self.some(name, integer)?;
-        i16::try_from(integer)
-            .map_err(|_| self.wrong(name, format!("{} to {}", i16::MIN, i16::MAX), integer.to_string()))
+        i16::try_from(integer).map_err(|_| {
+            self.wrong(
+                name,
+                format!("{} to {}", i16::MIN, i16::MAX),
+                integer.to_string(),
+            )
+        })
     }
 
     /// A count of at most `u32::MAX`.
     pub(super) fn small_count(&self, name: &str) -> Result<u32> {
         let count = self.count(name)?;
-        u32::try_from(count).map_err(|_| self.wrong(name, format!("at most {}", u32::MAX), count.to_string()))
+        u32::try_from(count)
+            .map_err(|_| self.wrong(name, format!("at most {}", u32::MAX), count.to_string()))
     }
 
     /// A number, where there is one.
@@ -314,11 +386,23 @@ impl<'a> Row<'a> {
     }
 
     /// The one of some values whose name stands in a column.
-    pub(super) fn word<V: Copy>(&self, name: &str, all: &[V], word: fn(V) -> &'static str) -> Result<V> {
+    pub(super) fn word<V: Copy>(
+        &self,
+        name: &str,
+        all: &[V],
+        word: fn(V) -> &'static str,
+    ) -> Result<V> {
         let text = self.text(name)?;
-        all.iter().copied().find(|&value| word(value) == text).ok_or_else(|| {
-            let known: Vec<_> = all.iter().map(|&value| word(value)).collect();
-            self.wrong(name, format!("one of {}", known.join(", ")), format!("`{text}`"))
-        })
+        all.iter()
+            .copied()
+            .find(|&value| word(value) == text)
+            .ok_or_else(|| {
+                let known: Vec<_> = all.iter().map(|&value| word(value)).collect();
+                self.wrong(
+                    name,
+                    format!("one of {}", known.join(", ")),
+                    format!("`{text}`"),
+                )
+            })
     }
 }

@@ -64,8 +64,15 @@ pub struct Spread {
 impl Summary {
     /// The images that all chips share within the test set: all of them where each chip has its own.
     pub fn image_sample(&self) -> ImageSample {
-        let used = if self.is_two_level() { self.test_images } else { self.images };
-        ImageSample { used, all: self.test_images }
+        let used = if self.is_two_level() {
+            self.test_images
+        } else {
+            self.images
+        };
+        ImageSample {
+            used,
+            all: self.test_images,
+        }
     }
 
     /// True where each chip has test images of its own, and single chips are not known.

@@ -48,14 +48,27 @@ pub fn read_run(folder: &Path) -> Result<Run> {
     }
     let trials = read_trials(&folder.join(names::TRIALS))?;
     let energies = folder.join(names::ENERGY_CSV);
-    let energies = if energies.exists() { read_energies(&energies)? } else { Vec::new() };
-    Ok(Run { name: run_name(folder), summaries, trials, energies })
+    let energies = if energies.exists() {
+        read_energies(&energies)?
+    } else {
+        Vec::new()
+    };
+    Ok(Run {
+        name: run_name(folder),
+        summaries,
+        trials,
+        energies,
+    })
 }
 
 /// Name of a run: that of its folder; `.` and `results/x/..` have one too.
 pub fn run_name(folder: &Path) -> String {
     let whole = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
-    whole.file_name().unwrap_or(whole.as_os_str()).to_string_lossy().into_owned()
+    whole
+        .file_name()
+        .unwrap_or(whole.as_os_str())
+        .to_string_lossy()
+        .into_owned()
 }
 
 /// Puts runs together. A design point that several runs have gets the name of its run in front:
@@ -74,14 +87,19 @@ pub fn merge(runs: Vec<Run>) -> Result<Merged> {
     if let Some(twice) = runs.iter().find(|run| !names.insert(run.name.as_str())) {
         return refused("each name once", format!("`{}` twice", twice.name));
     }
-    let all = || runs.iter().flat_map(|run| run.summaries.iter().map(|summary| &summary.design));
+    let all = || {
+        runs.iter()
+            .flat_map(|run| run.summaries.iter().map(|summary| &summary.design))
+    };
     let datasets: BTreeSet<&str> = all().map(|design| design.dataset.as_str()).collect();
     if datasets.len() > 1 {
         return refused("one data set", list(datasets));
     }
     let mut units = BTreeMap::new();
     for design in all() {
-        let unit = units.entry(design.memory.as_str()).or_insert(design.voltage_unit);
+        let unit = units
+            .entry(design.memory.as_str())
+            .or_insert(design.voltage_unit);
         if *unit != design.voltage_unit {
             return refused(
                 "one unit of voltage for each memory model",
@@ -118,7 +136,12 @@ pub fn merge(runs: Vec<Run>) -> Result<Merged> {
     }
     summaries.sort_by(|a, b| designs_in_order(&a.design, &b.design));
     let warnings = comparison_warnings(&summaries);
-    Ok(Merged { summaries, trials, energies, warnings })
+    Ok(Merged {
+        summaries,
+        trials,
+        energies,
+        warnings,
+    })
 }
 
 /// What makes design points of one table less comparable: sentences for the reader, in a fixed order.
@@ -127,7 +150,10 @@ pub fn comparison_warnings(summaries: &[Summary]) -> Vec<String> {
     let mut warnings = Vec::new();
     let mut warn = |found: BTreeSet<String>, what: &str, so: &str| {
         if found.len() > 1 {
-            warnings.push(format!("{what} differ ({}): {so}", list(found.iter().map(String::as_str))));
+            warnings.push(format!(
+                "{what} differ ({}): {so}",
+                list(found.iter().map(String::as_str))
+            ));
         }
     };
     warn(
@@ -145,12 +171,20 @@ pub fn comparison_warnings(summaries: &[Summary]) -> Vec<String> {
         "fault kinds",
         "the same bit error rate means different things",
     );
-    warn(texts(|s| s.design.array.clone()), "arrays", "faults are spread differently");
+    warn(
+        texts(|s| s.design.array.clone()),
+        "arrays",
+        "faults are spread differently",
+    );
     let images = |s: &Summary| match s.image_sample().is_whole() {
         true => s.images.to_string(),
         false => format!("{} of {}", s.images, s.test_images),
     };
-    warn(texts(images), "numbers of test images", "accuracies are of different images");
+    warn(
+        texts(images),
+        "numbers of test images",
+        "accuracies are of different images",
+    );
     warn(
         texts(|s| s.chips.to_string()),
         "numbers of chips",

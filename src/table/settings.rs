@@ -64,7 +64,12 @@ impl Setting {
             &self.array,
             &self.protection,
         ];
-        (words.map(String::clone), self.voltage_unit.name(), self.bits, self.voltage.to_bits())
+        (
+            words.map(String::clone),
+            self.voltage_unit.name(),
+            self.bits,
+            self.voltage.to_bits(),
+        )
     }
 }
 
@@ -83,9 +88,15 @@ pub(super) fn by_setting<'a, T: Outcome>(
     let mut settings = BTreeMap::new();
     for summary in summaries {
         let design = &summary.design;
-        let Some(setting) = Setting::of(design) else { continue };
-        let accuracies = table.take(&design.design_id)?.accuracies(design.clean_accuracy.get());
-        let (_, methods) = settings.entry(setting.key()).or_insert((setting, BTreeMap::new()));
+        let Some(setting) = Setting::of(design) else {
+            continue;
+        };
+        let accuracies = table
+            .take(&design.design_id)?
+            .accuracies(design.clean_accuracy.get());
+        let (_, methods) = settings
+            .entry(setting.key())
+            .or_insert((setting, BTreeMap::new()));
         let trainings: &mut Trainings<'a> = methods.entry(design.method.as_str()).or_default();
         trainings
             .entry(design.training_seed)
@@ -109,7 +120,10 @@ impl Crossed {
         let mean = |values: &[f64]| stats::mean(values).unwrap_or(0.0);
         let chips = rows.first().map_or(0, Vec::len);
         let chip = |chip: usize| mean(&rows.iter().map(|row| row[chip]).collect::<Vec<_>>());
-        Self { chips: (0..chips).map(chip).collect(), trainings: rows.iter().map(|row| mean(row)).collect() }
+        Self {
+            chips: (0..chips).map(chip).collect(),
+            trainings: rows.iter().map(|row| mean(row)).collect(),
+        }
     }
 
     /// Standard deviation of the trainings; `None` for one.
@@ -120,20 +134,30 @@ impl Crossed {
     /// 95 % interval around `middle` of the mean of these trainings: Student's over chips. `images` is the variance
     /// that the choice of images adds. `None` for one chip.
     pub(super) fn student(&self, middle: f64, images: f64) -> Option<Interval> {
-        let half = stats::mean_half_width(stats::standard_deviation(&self.chips)?, self.chips.len(), images);
+        let half = stats::mean_half_width(
+            stats::standard_deviation(&self.chips)?,
+            self.chips.len(),
+            images,
+        );
         half.map(|half| around(middle, half))
     }
 
     /// The same with trainings as a random effect, by [`stats::two_way_half_width`]; `None` for one training.
     pub(super) fn of_trainings(&self, middle: f64, images: f64) -> Option<Interval> {
         let trainings = (self.trainings_std()?, self.trainings.len());
-        let chips = (stats::standard_deviation(&self.chips).unwrap_or(0.0), self.chips.len());
+        let chips = (
+            stats::standard_deviation(&self.chips).unwrap_or(0.0),
+            self.chips.len(),
+        );
         stats::two_way_half_width(trainings, chips, images).map(|half| around(middle, half))
     }
 }
 
 fn around(middle: f64, half: f64) -> Interval {
-    Interval { low: middle - half, high: middle + half }
+    Interval {
+        low: middle - half,
+        high: middle + half,
+    }
 }
 
 /// The columns of a setting.

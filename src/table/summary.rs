@@ -39,9 +39,11 @@ impl FloorSpec {
         match self {
             Self::Fixed(floor) => Ok(floor.get()),
             Self::BelowClean(x) if (0.0..=1.0).contains(&x) => Ok((clean - x).max(0.0)),
-            Self::BelowClean(x) => {
-                Err(Error::argument("floor below the clean accuracy", "a number from 0 to 1", x.to_string()))
-            }
+            Self::BelowClean(x) => Err(Error::argument(
+                "floor below the clean accuracy",
+                "a number from 0 to 1",
+                x.to_string(),
+            )),
         }
     }
 }
@@ -81,9 +83,10 @@ impl Chips {
     /// Accuracy on each chip, of a network of the given clean accuracy; under two-level sampling its estimate.
     pub(super) fn accuracies(&self, clean: f64) -> Vec<f64> {
         match self {
-            Self::Alike { images, correct } => {
-                correct.iter().map(|correct| *correct as f64 / *images as f64).collect()
-            }
+            Self::Alike { images, correct } => correct
+                .iter()
+                .map(|correct| *correct as f64 / *images as f64)
+                .collect(),
             Self::TwoLevel(chips) => chips.iter().map(|chip| clean + chip.mean()).collect(),
         }
     }
@@ -99,11 +102,19 @@ impl Chips {
         match self {
             // whole numbers, so that equal results are equal means whatever the number of chips
             Self::Alike { images, correct } => {
-                let sum: u64 = times.iter().zip(correct).map(|(times, correct)| times * correct).sum();
+                let sum: u64 = times
+                    .iter()
+                    .zip(correct)
+                    .map(|(times, correct)| times * correct)
+                    .sum();
                 sum as f64 / (*images as f64 * all)
             }
             Self::TwoLevel(chips) => {
-                let sum: f64 = times.iter().zip(chips).map(|(times, chip)| *times as f64 * chip.mean()).sum();
+                let sum: f64 = times
+                    .iter()
+                    .zip(chips)
+                    .map(|(times, chip)| *times as f64 * chip.mean())
+                    .sum();
                 (clean + sum / all).clamp(0.0, 1.0)
             }
         }
@@ -133,13 +144,25 @@ impl<'a> ChipTable<'a> {
                 let found = format!("{correct} of {images}");
                 return Err(wrong(id, "images, and at most all of them correct", found));
             }
-            if sorted.entry(id).or_default().insert(trial.chip().0, trial).is_some() {
-                return Err(wrong(id, "each chip once", format!("chip {} twice", trial.chip())));
+            if sorted
+                .entry(id)
+                .or_default()
+                .insert(trial.chip().0, trial)
+                .is_some()
+            {
+                return Err(wrong(
+                    id,
+                    "each chip once",
+                    format!("chip {} twice", trial.chip()),
+                ));
             }
         }
         let mut chips = BTreeMap::new();
         for (id, trials) in sorted {
-            if let Some((place, (chip, _))) = trials.iter().enumerate().find(|(i, (&c, _))| *i != c as usize)
+            if let Some((place, (chip, _))) = trials
+                .iter()
+                .enumerate()
+                .find(|(i, (&c, _))| *i != c as usize)
             {
                 return Err(wrong(
                     id,
@@ -151,15 +174,26 @@ impl<'a> ChipTable<'a> {
             let of_design = if trials.iter().any(|trial| trial.clean().is_some()) {
                 let difference = |t: &&T| t.clean()?.difference(t.images(), t.correct());
                 let all: Option<Vec<ChipDifference>> = trials.iter().map(difference).collect();
-                let expected = "answers of the clean network, that go with those of the chip, on every chip";
+                let expected =
+                    "answers of the clean network, that go with those of the chip, on every chip";
                 Chips::TwoLevel(all.ok_or_else(|| wrong(id, expected, "others".into()))?)
             } else {
                 let images = trials.first().map_or(0, |trial| trial.images());
-                if let Some(other) = trials.iter().map(|trial| trial.images()).find(|other| *other != images)
+                if let Some(other) = trials
+                    .iter()
+                    .map(|trial| trial.images())
+                    .find(|other| *other != images)
                 {
-                    return Err(wrong(id, "the same images on every chip", format!("{images} and {other}")));
+                    return Err(wrong(
+                        id,
+                        "the same images on every chip",
+                        format!("{images} and {other}"),
+                    ));
                 }
-                Chips::Alike { images, correct: trials.iter().map(|trial| trial.correct()).collect() }
+                Chips::Alike {
+                    images,
+                    correct: trials.iter().map(|trial| trial.correct()).collect(),
+                }
             };
             chips.insert(id, of_design);
         }
@@ -172,7 +206,11 @@ impl<'a> ChipTable<'a> {
     /// [`Error::Argument`] where it has no trial.
     pub(super) fn take(&mut self, design_id: &str) -> Result<Chips> {
         self.chips.remove(design_id).ok_or_else(|| {
-            Error::argument(format!("trials of design point `{design_id}`"), "at least one", "none")
+            Error::argument(
+                format!("trials of design point `{design_id}`"),
+                "at least one",
+                "none",
+            )
         })
     }
 }
@@ -204,12 +242,27 @@ pub fn summarize<T: Outcome>(
     let mut table = ChipTable::new(trials)?;
     let mut sorted: Vec<&Design> = designs.iter().collect();
     sorted.sort_by(|a, b| a.design_id.cmp(&b.design_id));
-    if let Some(twice) = sorted.windows(2).find(|pair| pair[0].design_id == pair[1].design_id) {
-        return Err(Error::argument("design points", "each once", format!("`{}` twice", twice[0].design_id)));
+    if let Some(twice) = sorted
+        .windows(2)
+        .find(|pair| pair[0].design_id == pair[1].design_id)
+    {
+        return Err(Error::argument(
+            "design points",
+            "each once",
+            format!("`{}` twice", twice[0].design_id),
+        ));
     }
-    let known = |id: &str| sorted.binary_search_by(|design| design.design_id.as_str().cmp(id)).is_ok();
+    let known = |id: &str| {
+        sorted
+            .binary_search_by(|design| design.design_id.as_str().cmp(id))
+            .is_ok()
+    };
     if let Some(id) = table.chips.keys().find(|id| !known(id)) {
-        return Err(Error::argument("trials", "of a known design point", format!("of `{id}`")));
+        return Err(Error::argument(
+            "trials",
+            "of a known design point",
+            format!("of `{id}`"),
+        ));
     }
     sorted.sort_by(|a, b| designs_in_order(a, b));
     let summaries: Vec<Summary> = sorted
@@ -229,8 +282,15 @@ pub fn summarize<T: Outcome>(
     }
     match summaries.iter().find(|summary| summary.images != images) {
         Some(other) => {
-            let found = format!("{images}, and {} for `{}`", other.images, other.design.design_id);
-            Err(Error::argument("images of a run", "the same for all design points", found))
+            let found = format!(
+                "{images}, and {} for `{}`",
+                other.images, other.design.design_id
+            );
+            Err(Error::argument(
+                "images of a run",
+                "the same for all design points",
+                found,
+            ))
         }
         None => Ok(summaries),
     }
@@ -248,20 +308,39 @@ fn summary(
     let mean = chips.mean(clean);
     let floor = floor.of(clean)?;
     let of_all = match chips {
-        Chips::Alike { images, .. } => ImageSample { used: *images, all: test_images },
-        Chips::TwoLevel(_) => ImageSample { used: test_images, all: test_images },
+        Chips::Alike { images, .. } => ImageSample {
+            used: *images,
+            all: test_images,
+        },
+        Chips::TwoLevel(_) => ImageSample {
+            used: test_images,
+            all: test_images,
+        },
     };
-    let Estimate { xs, std, image_std, half, of_images, spread } = match chips {
+    let Estimate {
+        xs,
+        std,
+        image_std,
+        half,
+        of_images,
+        spread,
+    } = match chips {
         Chips::Alike { correct, .. } => Estimate::alike(of_all, correct, mean, floor)?,
         Chips::TwoLevel(chips) => Estimate::two_level(design, chips, test_images),
     };
-    let student = half.map(|half| Interval { low: mean - half, high: mean + half });
+    let student = half.map(|half| Interval {
+        low: mean - half,
+        high: mean + half,
+    });
     let bootstrap = if half == Some(0.0) {
         student
     } else {
         let mut stream = seed.stream(Purpose::Bootstrap, &[STREAM, key(&design.design_id)]);
         let found = stats::bootstrap_mean(&xs, RESAMPLES, of_images, &mut stream);
-        found.map(|i| Interval { low: i.low.clamp(0.0, 1.0), high: i.high.clamp(0.0, 1.0) })
+        found.map(|i| Interval {
+            low: i.low.clamp(0.0, 1.0),
+            high: i.high.clamp(0.0, 1.0),
+        })
     };
     Ok(Summary {
         design: design.clone(),
@@ -296,15 +375,29 @@ struct Estimate {
 
 impl Estimate {
     fn alike(sample: ImageSample, correct: &[u64], mean: f64, floor: f64) -> Result<Self> {
-        let xs: Vec<f64> = correct.iter().map(|&correct| correct as f64 / sample.used as f64).collect();
+        let xs: Vec<f64> = correct
+            .iter()
+            .map(|&correct| correct as f64 / sample.used as f64)
+            .collect();
         let of_images = sample.variance(mean);
         let same = correct.iter().all(|&x| x == correct[0]);
         let std = stats::standard_deviation(&xs).map(|std| if same { 0.0 } else { std });
         let good = xs.iter().filter(|&&x| x >= floor).count();
         let share = good as f64 / xs.len() as f64;
-        let spread = spread(&xs, share, stats::clopper_pearson(good as u64, xs.len() as u64))?;
+        let spread = spread(
+            &xs,
+            share,
+            stats::clopper_pearson(good as u64, xs.len() as u64),
+        )?;
         let half = std.and_then(|std| stats::mean_half_width(std, xs.len(), of_images));
-        Ok(Self { xs, std, image_std: None, half, of_images, spread: Some(spread) })
+        Ok(Self {
+            xs,
+            std,
+            image_std: None,
+            half,
+            of_images,
+            spread: Some(spread),
+        })
     }
 
     fn two_level(design: &Design, chips: &[ChipDifference], test_images: u64) -> Self {
@@ -330,10 +423,15 @@ impl Estimate {
 ///
 /// # Errors
 /// [`Error::Argument`] without accuracies.
-pub(super) fn spread(accuracies: &[f64], yield_share: f64, yield_interval: Interval) -> Result<Spread> {
+pub(super) fn spread(
+    accuracies: &[f64],
+    yield_share: f64,
+    yield_interval: Interval,
+) -> Result<Spread> {
     let sorted = stats::sorted(accuracies);
-    let quantile =
-        |q| stats::quantile(&sorted, q).ok_or_else(|| Error::argument("chips", "at least 1", "none"));
+    let quantile = |q| {
+        stats::quantile(&sorted, q).ok_or_else(|| Error::argument("chips", "at least 1", "none"))
+    };
     Ok(Spread {
         min: quantile(0.0)?,
         p05: quantile(0.05)?,
@@ -372,26 +470,49 @@ mod tests {
 
     /// Where the images are those of a test set of `all` images, or a subset.
     fn of(all: u64, design: &Design, trials: &[Trial], floor: FloorSpec) -> Result<Vec<Summary>> {
-        summarize(std::slice::from_ref(design), trials, floor, StoppedBy::Chips, all, Seed(1))
+        summarize(
+            std::slice::from_ref(design),
+            trials,
+            floor,
+            StoppedBy::Chips,
+            all,
+            Seed(1),
+        )
     }
 
     #[test]
     fn a_summary_by_hand() {
         let design = design("m", "wcat", 0.8);
         let trials = trials(&design, 100, &[80, 90, 100, 70]);
-        let s = one(&design, &trials, FloorSpec::default()).unwrap().remove(0);
+        let s = one(&design, &trials, FloorSpec::default())
+            .unwrap()
+            .remove(0);
         assert_eq!((s.chips, s.images, s.mean), (4, 100, 0.85));
         near(s.std.unwrap(), (0.05f64 / 3.0).sqrt());
         let student = s.student.unwrap();
         near(student.low, 0.85 - 3.182446 * (0.05f64 / 3.0).sqrt() / 2.0);
         near(student.high - 0.85, 0.85 - student.low);
         let bootstrap = s.bootstrap.unwrap();
-        assert!(0.7 < bootstrap.low && bootstrap.low < 0.8 && 0.9 < bootstrap.high && bootstrap.high < 1.0);
-        near(s.image_half_width.unwrap(), 1.959964 * (0.85f64 * 0.15 / 100.0).sqrt());
+        assert!(
+            0.7 < bootstrap.low
+                && bootstrap.low < 0.8
+                && 0.9 < bootstrap.high
+                && bootstrap.high < 1.0
+        );
+        near(
+            s.image_half_width.unwrap(),
+            1.959964 * (0.85f64 * 0.15 / 100.0).sqrt(),
+        );
         let spread = s.spread.unwrap();
-        for (found, expected) in [spread.min, spread.p05, spread.median, spread.p95, spread.max]
-            .into_iter()
-            .zip([0.7, 0.715, 0.85, 0.985, 1.0])
+        for (found, expected) in [
+            spread.min,
+            spread.p05,
+            spread.median,
+            spread.p95,
+            spread.max,
+        ]
+        .into_iter()
+        .zip([0.7, 0.715, 0.85, 0.985, 1.0])
         {
             near(found, expected);
         }
@@ -405,9 +526,17 @@ mod tests {
     fn the_floor_counts_chips_that_reach_it_exactly() {
         let design = design("m", "wcat", 0.8);
         let trials = trials(&design, 100, &[80, 90, 100, 70]);
-        let share = |floor| one(&design, &trials, floor).unwrap()[0].spread.unwrap().yield_share;
+        let share = |floor| {
+            one(&design, &trials, floor).unwrap()[0]
+                .spread
+                .unwrap()
+                .yield_share
+        };
         assert_eq!(share(FloorSpec::Fixed(Accuracy::new(0.9).unwrap())), 0.5);
-        assert_eq!(share(FloorSpec::Fixed(Accuracy::new(0.90001).unwrap())), 0.25);
+        assert_eq!(
+            share(FloorSpec::Fixed(Accuracy::new(0.90001).unwrap())),
+            0.25
+        );
         assert_eq!(share(FloorSpec::BelowClean(1.0)), 1.0);
         assert!(one(&design, &trials, FloorSpec::BelowClean(f64::NAN)).is_err());
     }
@@ -416,10 +545,21 @@ mod tests {
     fn fault_free_chips_have_width_zero_but_images_still_count() {
         let design = design("m", "wcat", 1.0);
         for correct in 1..300 {
-            let s = one(&design, &trials(&design, 307, &vec![correct; 49]), FloorSpec::default()).unwrap();
+            let s = one(
+                &design,
+                &trials(&design, 307, &vec![correct; 49]),
+                FloorSpec::default(),
+            )
+            .unwrap();
             let clean = correct as f64 / 307.0;
             assert_eq!((s[0].mean, s[0].std), (clean, Some(0.0)));
-            assert_eq!(s[0].student, Some(Interval { low: clean, high: clean }));
+            assert_eq!(
+                s[0].student,
+                Some(Interval {
+                    low: clean,
+                    high: clean
+                })
+            );
             assert_eq!(s[0].bootstrap, s[0].student);
             assert!(s[0].image_half_width.unwrap() > 0.0);
         }
@@ -429,14 +569,26 @@ mod tests {
     fn the_choice_of_images_is_in_the_intervals_of_the_mean_and_in_nothing_else() {
         let design = design("m", "wcat", 0.8);
         let trials = trials(&design, 100, &[80, 90, 100, 70]);
-        let with = |all| of(all, &design, &trials, FloorSpec::default()).unwrap().remove(0);
+        let with = |all| {
+            of(all, &design, &trials, FloorSpec::default())
+                .unwrap()
+                .remove(0)
+        };
         let (whole, subset) = (with(100), with(400));
         let chips = 3.182446 * (0.05f64 / 3.0).sqrt() / 2.0;
         let p: f64 = (85.0 + 2.0) / 104.0;
         let images = 1.959964 * (p * (1.0 - p) / 99.0 * 0.75).sqrt();
-        near(subset.student.unwrap().half_width(), (chips * chips + images * images).sqrt());
+        near(
+            subset.student.unwrap().half_width(),
+            (chips * chips + images * images).sqrt(),
+        );
         let bootstrap = |s: &Summary| s.bootstrap.unwrap().half_width();
-        assert!(bootstrap(&subset) > bootstrap(&whole), "{} {}", bootstrap(&subset), bootstrap(&whole));
+        assert!(
+            bootstrap(&subset) > bootstrap(&whole),
+            "{} {}",
+            bootstrap(&subset),
+            bootstrap(&whole)
+        );
         let rest = Summary {
             test_images: 100,
             student: whole.student,
@@ -452,14 +604,28 @@ mod tests {
         let design = design("m", "wcat", 1.0);
         for correct in [0, 97, 100] {
             let trials = trials(&design, 100, &[correct; 8]);
-            let s = of(400, &design, &trials, FloorSpec::default()).unwrap().remove(0);
+            let s = of(400, &design, &trials, FloorSpec::default())
+                .unwrap()
+                .remove(0);
             assert_eq!(s.std, Some(0.0));
             let (student, bootstrap) = (s.student.unwrap(), s.bootstrap.unwrap());
-            assert!(student.half_width() > 0.01 && bootstrap.half_width() > 0.01, "{correct}");
+            assert!(
+                student.half_width() > 0.01 && bootstrap.half_width() > 0.01,
+                "{correct}"
+            );
             assert!(0.0 <= bootstrap.low && bootstrap.high <= 1.0);
         }
-        let error = of(99, &design, &trials(&design, 100, &[97]), FloorSpec::default()).unwrap_err();
-        assert_eq!(error.to_string(), "test images: expected at least the 100 used, found 99");
+        let error = of(
+            99,
+            &design,
+            &trials(&design, 100, &[97]),
+            FloorSpec::default(),
+        )
+        .unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "test images: expected at least the 100 used, found 99"
+        );
     }
 
     #[test]
@@ -471,17 +637,37 @@ mod tests {
 
     #[test]
     fn further_design_points_change_no_row_and_the_order_is_fixed() {
-        let mut designs = vec![design("m", "wcat", 0.9), design("m", "wcat", 0.8), design("k", "lsq", 1.0)];
+        let mut designs = vec![
+            design("m", "wcat", 0.9),
+            design("m", "wcat", 0.8),
+            design("k", "lsq", 1.0),
+        ];
         let mut all = trials(&designs[0], 50, &[40, 45, 50, 31, 37, 48, 22, 41]);
         let first = one(&designs[0], &all, FloorSpec::default()).unwrap();
         all.extend(trials(&designs[1], 50, &[40, 45, 50, 31, 37, 48, 22, 41]));
         all.extend(trials(&designs[2], 50, &[49; 8]));
         designs[1].protection = "secded".into();
-        let s = summarize(&designs, &all, FloorSpec::default(), StoppedBy::Chips, 50, Seed(1)).unwrap();
+        let s = summarize(
+            &designs,
+            &all,
+            FloorSpec::default(),
+            StoppedBy::Chips,
+            50,
+            Seed(1),
+        )
+        .unwrap();
         let ids: Vec<&str> = s.iter().map(|s| s.design.design_id.as_str()).collect();
         assert_eq!(ids, ["k@1vmin", "m@0.9vmin", "m@0.8vmin"]);
         assert_eq!(s[1], first[0]);
-        let other = summarize(&designs, &all, FloorSpec::default(), StoppedBy::Chips, 50, Seed(2)).unwrap();
+        let other = summarize(
+            &designs,
+            &all,
+            FloorSpec::default(),
+            StoppedBy::Chips,
+            50,
+            Seed(2),
+        )
+        .unwrap();
         assert_eq!(other[1].student, s[1].student);
         assert_ne!(other[1].bootstrap, s[1].bootstrap);
     }
@@ -493,20 +679,37 @@ mod tests {
         let message = |change: &dyn Fn(&mut Vec<Trial>)| {
             let mut trials = whole.clone();
             change(&mut trials);
-            one(&design, &trials, FloorSpec::default()).unwrap_err().to_string()
+            one(&design, &trials, FloorSpec::default())
+                .unwrap_err()
+                .to_string()
         };
         let of = "trials of design point `m@0.8vmin`: expected";
         let gap = message(&|t| drop(t.remove(1)));
-        assert_eq!(gap, format!("{of} chips without a gap from 0, found chip 2 in place of 1"));
+        assert_eq!(
+            gap,
+            format!("{of} chips without a gap from 0, found chip 2 in place of 1")
+        );
         let twice = message(&|t| t.push(t[1].clone()));
         assert_eq!(twice, format!("{of} each chip once, found chip 1 twice"));
         let images = message(&|t| t[2].images = 200);
-        assert_eq!(images, format!("{of} the same images on every chip, found 100 and 200"));
-        assert_eq!(message(&|t| t.clear()), format!("{of} at least one, found none"));
+        assert_eq!(
+            images,
+            format!("{of} the same images on every chip, found 100 and 200")
+        );
+        assert_eq!(
+            message(&|t| t.clear()),
+            format!("{of} at least one, found none")
+        );
         let more = message(&|t| t[0].correct = 101);
-        assert_eq!(more, format!("{of} images, and at most all of them correct, found 101 of 100"));
+        assert_eq!(
+            more,
+            format!("{of} images, and at most all of them correct, found 101 of 100")
+        );
         let unknown = message(&|t| t.iter_mut().for_each(|t| t.design_id = "x".into()));
-        assert_eq!(unknown, "trials: expected of a known design point, found of `x`");
+        assert_eq!(
+            unknown,
+            "trials: expected of a known design point, found of `x`"
+        );
     }
 
     #[test]
@@ -514,8 +717,20 @@ mod tests {
         let designs = [design("m", "wcat", 0.8), design("m", "wcat", 0.9)];
         let mut all = trials(&designs[0], 100, &[80, 90]);
         all.extend(trials(&designs[1], 200, &[80, 90]));
-        let error =
-            summarize(&designs, &all, FloorSpec::default(), StoppedBy::Chips, 200, Seed(1)).unwrap_err();
-        assert!(error.to_string().contains("found 100, and 200 for `m@0.9vmin`"), "{error}");
+        let error = summarize(
+            &designs,
+            &all,
+            FloorSpec::default(),
+            StoppedBy::Chips,
+            200,
+            Seed(1),
+        )
+        .unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .contains("found 100, and 200 for `m@0.9vmin`"),
+            "{error}"
+        );
     }
 }

@@ -30,7 +30,11 @@ pub(super) fn design(model: &str, method: &str, voltage: f64) -> Design {
         voltage: Some(voltage),
         voltage_unit: VoltageUnit::Vmin,
         ber: Some(if free { 0.0 } else { 1e-3 / 3.0 }),
-        ber_source: if free { BerSource::ErrorFree } else { BerSource::Measured },
+        ber_source: if free {
+            BerSource::ErrorFree
+        } else {
+            BerSource::Measured
+        },
         access_energy_relative: Some(voltage * voltage),
         domain_voltages: Vec::new(),
         energy_relative: voltage * voltage,
@@ -57,8 +61,11 @@ pub(super) fn trials(design: &Design, images: u64, correct: &[u64]) -> Vec<Trial
 
 /// Summaries of three design points, with nulls, and their trials.
 fn sample() -> (Vec<Design>, Vec<Trial>, Vec<Summary>) {
-    let mut designs =
-        vec![design("b,\"x\"", "wcat", 0.9), design("a", "normal", 1.0), design("a", "normal", 0.85)];
+    let mut designs = vec![
+        design("b,\"x\"", "wcat", 0.9),
+        design("a", "normal", 1.0),
+        design("a", "normal", 0.85),
+    ];
     designs[0].training_seed = None;
     designs[0].energy_pj = Some(0.1 + 0.2);
     let mut all = trials(&designs[0], 100, &[80, 90, 100, 70]);
@@ -84,18 +91,25 @@ fn every_table_reads_back_as_it_was_written_in_both_formats() {
     summaries[0].bootstrap = None;
     summaries[0].image_half_width = None;
     summaries[1].mean = 0.1 + 0.2;
-    let timings: Vec<Timing> =
-        [Timing { design_id: None, chip: None, phase: "compile".into(), seconds: 0.25 }]
-            .into_iter()
-            .chain(trials.iter().map(Timing::from))
-            .collect();
+    let timings: Vec<Timing> = [Timing {
+        design_id: None,
+        chip: None,
+        phase: "compile".into(),
+        seconds: 0.25,
+    }]
+    .into_iter()
+    .chain(trials.iter().map(Timing::from))
+    .collect();
     for kind in ["parquet", "csv"] {
         let path = |name: &str| folder.path().join(format!("{name}.{kind}"));
         write_designs(&path("designs"), &designs).unwrap();
         designs.sort_by(designs_in_order);
         assert_eq!(read_designs(&path("designs")).unwrap(), designs);
         write_trials(&path("trials"), &trials).unwrap();
-        assert_eq!(read_trials(&path("trials")).unwrap(), sorted_by_key(&trials));
+        assert_eq!(
+            read_trials(&path("trials")).unwrap(),
+            sorted_by_key(&trials)
+        );
         write_summary(&path("summary"), &summaries).unwrap();
         assert_eq!(read_summary(&path("summary")).unwrap(), summaries);
         write_timing(&path("timing"), &timings).unwrap();
@@ -127,9 +141,18 @@ fn a_two_level_run_has_the_estimate_and_null_for_what_it_cannot_see() {
     assert!((low.student.unwrap().half_width() - 3.182446 * deviation / 2.0).abs() < 1e-6);
     // the choice of images is taken out of the deviation of chips
     assert!(low.std.unwrap() < deviation && low.image_std.unwrap() > 0.0);
-    assert_eq!((low.chips, low.images, low.image_evaluations, low.spread), (4, 100, 396, None));
+    assert_eq!(
+        (low.chips, low.images, low.image_evaluations, low.spread),
+        (4, 100, 396, None)
+    );
     // without faults the mean is the clean accuracy on all images, whatever images were looked at
-    assert_eq!((summaries[1].mean, summaries[1].student.unwrap().half_width()), (0.95, 0.0));
+    assert_eq!(
+        (
+            summaries[1].mean,
+            summaries[1].student.unwrap().half_width()
+        ),
+        (0.95, 0.0)
+    );
     for kind in ["parquet", "csv"] {
         let path = |name: &str| folder.path().join(format!("{name}.{kind}"));
         write_trials(&path("trials"), &all).unwrap();
@@ -138,8 +161,14 @@ fn a_two_level_run_has_the_estimate_and_null_for_what_it_cannot_see() {
         assert_eq!(read_summary(&path("summary")).unwrap(), summaries);
     }
     let csv = fs::read_to_string(folder.path().join("trials.csv")).unwrap();
-    fs::write(folder.path().join("trials.csv"), csv.replace(",90,10\n", ",90,11\n")).unwrap();
-    let error = read_trials(&folder.path().join("trials.csv")).unwrap_err().to_string();
+    fs::write(
+        folder.path().join("trials.csv"),
+        csv.replace(",90,10\n", ",90,11\n"),
+    )
+    .unwrap();
+    let error = read_trials(&folder.path().join("trials.csv"))
+        .unwrap_err()
+        .to_string();
     assert!(
         error.contains("trials.csv:2: `changed`: expected numbers that go with 80 of 96 images"),
         "{error}"
@@ -148,7 +177,9 @@ fn a_two_level_run_has_the_estimate_and_null_for_what_it_cannot_see() {
     let found = answers(&summaries, &all, &Questions::default(), Seed(1)).unwrap();
     assert!(!found.is_empty() && found.iter().all(|answer| answer.loss().is_some()));
     all[1].clean = None;
-    let error = summarize(&designs, &all, floor, stop, 400, Seed(1)).unwrap_err().to_string();
+    let error = summarize(&designs, &all, floor, stop, 400, Seed(1))
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("on every chip"), "{error}");
 }
 
@@ -169,17 +200,30 @@ fn the_columns_are_those_of_the_contract_in_order() {
                 protection,voltage,voltage_unit,ber,ber_source,domain_voltages";
     let (designs, trials, summaries) = sample();
     let names = |frame: DataFrame| {
-        frame.get_column_names().iter().map(|name| name.as_str()).collect::<Vec<_>>().join(",")
+        frame
+            .get_column_names()
+            .iter()
+            .map(|name| name.as_str())
+            .collect::<Vec<_>>()
+            .join(",")
     };
     let summary =
         "chips,mean,std,ci_low,ci_high,boot_low,boot_high,min,p05,median,p95,max,floor,yield,yield_low,\
                    yield_high,energy_relative,energy_pj,area_relative,stopped_by,images,test_images,image_half_width,\
                    image_evaluations,image_std,\
                    clean_accuracy,access_energy_relative";
-    assert_eq!(names(summary_frame(&summaries).unwrap()), format!("{keys},{summary}"));
-    assert!(summary_csv_string(&summaries).unwrap().starts_with(&format!("{keys},{summary}\n")));
+    assert_eq!(
+        names(summary_frame(&summaries).unwrap()),
+        format!("{keys},{summary}")
+    );
+    assert!(summary_csv_string(&summaries)
+        .unwrap()
+        .starts_with(&format!("{keys},{summary}\n")));
     let costs = "clean_accuracy,access_energy_relative,energy_relative,energy_pj,area_relative";
-    assert_eq!(names(designs_frame(&designs).unwrap()), format!("{keys},{costs}"));
+    assert_eq!(
+        names(designs_frame(&designs).unwrap()),
+        format!("{keys},{costs}")
+    );
     let rows = sorted_by_key(&trials);
     assert_eq!(
         names(trials_frame(&rows).unwrap()),
@@ -196,11 +240,16 @@ fn json_has_null_where_a_value_is_missing_and_the_csv_nothing() {
     assert_eq!(last["energy_pj"], 0.1 + 0.2);
     assert_eq!(last["training_seed"], serde_json::Value::Null);
     assert_eq!(first["training_seed"], u64::MAX);
-    assert_eq!((&first["schema"], &first["stopped_by"]), (&SCHEMA.into(), &"images".into()));
+    assert_eq!(
+        (&first["schema"], &first["stopped_by"]),
+        (&SCHEMA.into(), &"images".into())
+    );
     let csv = summary_csv_string(&summaries).unwrap();
     let last = csv.lines().last().unwrap();
     assert!(
-        last.starts_with("3,\"b,\"\"x\"\"@0.9vmin\",\"b,\"\"x\"\"\",lenet5,glyphs,wcat,8,,sram-14nm,"),
+        last.starts_with(
+            "3,\"b,\"\"x\"\"@0.9vmin\",\"b,\"\"x\"\"\",lenet5,glyphs,wcat,8,,sram-14nm,"
+        ),
         "{last}"
     );
 }
@@ -240,7 +289,9 @@ fn edited(from: &str, to: &str) -> String {
     fs::write(&path, csv.replacen(from, to, 1)).unwrap();
     let error = read_summary(&path).unwrap_err();
     assert!(matches!(error, Error::Input { .. }), "{error:?}");
-    error.to_string().replace(&format!("{}", path.display()), "s.csv")
+    error
+        .to_string()
+        .replace(&format!("{}", path.display()), "s.csv")
 }
 
 #[test]
@@ -269,7 +320,8 @@ fn wrong_cells_are_refused_with_line_and_column() {
     ] {
         assert_eq!(edited(from, to), message);
     }
-    assert!(edited(",median,", ",median,more,").contains("`more`: expected only the columns of this table"));
+    assert!(edited(",median,", ",median,more,")
+        .contains("`more`: expected only the columns of this table"));
 }
 
 #[test]
@@ -279,10 +331,15 @@ fn a_parquet_table_of_other_columns_is_refused_with_the_column() {
     let (designs, _, summaries) = sample();
     write_designs(&path, &designs).unwrap();
     let error = read_trials(&path).unwrap_err().to_string();
-    assert!(error.ends_with("`chip`: expected a column of this name, found none"), "{error}");
+    assert!(
+        error.ends_with("`chip`: expected a column of this name, found none"),
+        "{error}"
+    );
     write_summary(&path, &summaries).unwrap();
     let error = read_designs(&path).unwrap_err().to_string();
-    assert!(error.ends_with("`chips`: expected only the columns of this table, found a column of this name"));
+    assert!(error.ends_with(
+        "`chips`: expected only the columns of this table, found a column of this name"
+    ));
 }
 
 #[test]
@@ -291,9 +348,15 @@ fn a_table_of_an_older_version_is_refused_by_its_version_though_it_lacks_columns
     let folder = tempfile::tempdir().unwrap();
     let message = |name: &str| {
         let path = folder.path().join(name);
-        read_summary(&path).unwrap_err().to_string().replace(&format!("{}", path.display()), name)
+        read_summary(&path)
+            .unwrap_err()
+            .to_string()
+            .replace(&format!("{}", path.display()), name)
     };
-    let mut frame = summary_frame(&sample().2).unwrap().drop("test_images").unwrap();
+    let mut frame = summary_frame(&sample().2)
+        .unwrap()
+        .drop("test_images")
+        .unwrap();
     let ones: Vec<u64> = vec![1; frame.height()];
     use polars::prelude::NamedFrom;
     let old: Column = polars::prelude::Series::new("schema".into(), ones).into();
@@ -301,7 +364,11 @@ fn a_table_of_an_older_version_is_refused_by_its_version_though_it_lacks_columns
     let mut bytes = Vec::new();
     ParquetWriter::new(&mut bytes).finish(&mut frame).unwrap();
     fs::write(folder.path().join("s.parquet"), bytes).unwrap();
-    fs::write(folder.path().join("s.csv"), "schema,design_id,images\n1,a@1vmin,100\n").unwrap();
+    fs::write(
+        folder.path().join("s.csv"),
+        "schema,design_id,images\n1,a@1vmin,100\n",
+    )
+    .unwrap();
     for name in ["s.parquet", "s.csv"] {
         let so =
             "expected version 3 (the same `sweep` once more writes the tables anew, from the trials it has)";
@@ -318,11 +385,19 @@ fn a_parquet_column_of_another_type_is_refused() {
         let mut frame = trials_frame(&rows).unwrap();
         frame.with_column(column).unwrap();
         ParquetWriter::new(
-            fs::OpenOptions::new().write(true).create(true).truncate(true).open(&path).unwrap(),
+            fs::OpenOptions::new()
+                .write(true)
+                .create(true)
+                .truncate(true)
+                .open(&path)
+                .unwrap(),
         )
         .finish(&mut frame)
         .unwrap();
-        read_trials(&path).unwrap_err().to_string().replace(&format!("{}", path.display()), "t")
+        read_trials(&path)
+            .unwrap_err()
+            .to_string()
+            .replace(&format!("{}", path.display()), "t")
     };
     use polars::prelude::NamedFrom;
     let new = |name: &str, xs: Vec<f64>| polars::prelude::Series::new(name.into(), xs).into();
@@ -348,7 +423,10 @@ fn values_that_no_reader_takes_are_not_written() {
     let mut designs = sample().0;
     designs[0].ber = Some(f64::NAN);
     let error = write_designs(&path, &designs).unwrap_err().to_string();
-    assert_eq!(error, "column `ber`: expected a number from 0 to 0.5, found Number(NaN)");
+    assert_eq!(
+        error,
+        "column `ber`: expected a number from 0 to 0.5, found Number(NaN)"
+    );
 }
 
 #[test]
@@ -371,9 +449,17 @@ fn a_table_cut_at_any_byte_is_an_error_that_names_it() {
             }
         }
     };
-    cut("t.parquet", &|p| write_trials(p, &trials).unwrap(), &|p| read_trials(p).err());
-    cut("s.parquet", &|p| write_summary(p, &summaries).unwrap(), &|p| read_summary(p).err());
-    cut("s.csv", &|p| write_summary(p, &summaries).unwrap(), &|p| read_summary(p).err());
+    cut("t.parquet", &|p| write_trials(p, &trials).unwrap(), &|p| {
+        read_trials(p).err()
+    });
+    cut(
+        "s.parquet",
+        &|p| write_summary(p, &summaries).unwrap(),
+        &|p| read_summary(p).err(),
+    );
+    cut("s.csv", &|p| write_summary(p, &summaries).unwrap(), &|p| {
+        read_summary(p).err()
+    });
     let missing = read_summary(&folder.path().join("no.parquet")).unwrap_err();
     assert!(matches!(missing, Error::Missing { .. }));
 }
@@ -382,9 +468,16 @@ fn a_table_cut_at_any_byte_is_an_error_that_names_it() {
 fn a_file_over_the_limit_is_refused_before_it_is_read() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("s.parquet");
-    let file = fs::OpenOptions::new().write(true).create_new(true).open(&path).unwrap();
+    let file = fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .open(&path)
+        .unwrap();
     file.set_len(MAX_BYTES + 1).unwrap();
-    assert!(read_summary(&path).unwrap_err().to_string().contains("of at most 1073741824 bytes"));
+    assert!(read_summary(&path)
+        .unwrap_err()
+        .to_string()
+        .contains("of at most 1073741824 bytes"));
 }
 
 #[test]
@@ -396,19 +489,33 @@ fn the_pareto_table_reads_back() {
         let path = folder.path().join(name);
         write_pareto(&path, &computed).unwrap();
         assert_eq!(read_pareto(&path, &summaries).unwrap(), computed);
-        assert!(read_pareto(&path, &summaries[1..]).unwrap_err().to_string().contains("`a@0.85vmin`"));
+        assert!(read_pareto(&path, &summaries[1..])
+            .unwrap_err()
+            .to_string()
+            .contains("`a@0.85vmin`"));
     }
     let records = pareto_records(&computed).unwrap();
     assert_eq!(records[0]["kind"], "hypervolume");
-    assert_eq!((&records[0]["of_method"], &records[0]["chance"]), (&serde_json::Value::Null, &0.1.into()));
-    assert_eq!((&records[1]["kind"], &records[1]["method"]), (&"frontier".into(), &"normal".into()));
+    assert_eq!(
+        (&records[0]["of_method"], &records[0]["chance"]),
+        (&serde_json::Value::Null, &0.1.into())
+    );
+    assert_eq!(
+        (&records[1]["kind"], &records[1]["method"]),
+        (&"frontier".into(), &"normal".into())
+    );
     let rows = records.as_array().unwrap();
-    assert_eq!(rows.iter().filter(|row| row["kind"] == "saving").count(), 2 * SAVING_LOSSES.len());
+    assert_eq!(
+        rows.iter().filter(|row| row["kind"] == "saving").count(),
+        2 * SAVING_LOSSES.len()
+    );
 }
 
 fn run(name: &str, memory: &str) -> Run {
     let (_, trials, mut summaries) = sample();
-    summaries.iter_mut().for_each(|summary| summary.design.memory = memory.into());
+    summaries
+        .iter_mut()
+        .for_each(|summary| summary.design.memory = memory.into());
     Run {
         name: name.into(),
         summaries,
@@ -422,26 +529,46 @@ fn merged_runs_keep_apart_what_they_share_and_warn_of_what_differs() {
     let mut other = run("two", "sram-28nm");
     let mine = "own@0.5vmin";
     other.summaries[0].design.design_id = mine.into();
-    other.trials.iter_mut().filter(|t| t.design_id == "a@0.85vmin").for_each(|t| t.design_id = mine.into());
+    other
+        .trials
+        .iter_mut()
+        .filter(|t| t.design_id == "a@0.85vmin")
+        .for_each(|t| t.design_id = mine.into());
     let merged = merge(vec![run("one", "sram-14nm"), other]).unwrap();
-    let ids: Vec<&str> = merged.summaries.iter().map(|s| s.design.design_id.as_str()).collect();
+    let ids: Vec<&str> = merged
+        .summaries
+        .iter()
+        .map(|s| s.design.design_id.as_str())
+        .collect();
     let (b1, b2) = ("one/b,\"x\"@0.9vmin", "two/b,\"x\"@0.9vmin");
-    assert_eq!(ids, ["a@0.85vmin", mine, "one/a@1vmin", "two/a@1vmin", b1, b2]);
+    assert_eq!(
+        ids,
+        ["a@0.85vmin", mine, "one/a@1vmin", "two/a@1vmin", b1, b2]
+    );
     assert_eq!(merged.warnings.len(), 1);
     assert!(merged.warnings[0].starts_with("memory models differ (sram-14nm, sram-28nm): "));
     // trials went with their design points
     pareto(&merged.summaries, &merged.trials, 0.1, Seed(1)).unwrap();
-    assert_eq!(merge(vec![run("one", "m")]).unwrap().warnings, Vec::<String>::new());
+    assert_eq!(
+        merge(vec![run("one", "m")]).unwrap().warnings,
+        Vec::<String>::new()
+    );
 }
 
 #[test]
 fn runs_that_cannot_be_compared_are_not_merged() {
     let message = |runs: Vec<Run>| merge(runs).unwrap_err().to_string();
     assert_eq!(message(vec![]), "runs: expected at least one, found none");
-    assert_eq!(message(vec![run("x", "m"), run("x", "m")]), "runs: expected each name once, found `x` twice");
+    assert_eq!(
+        message(vec![run("x", "m"), run("x", "m")]),
+        "runs: expected each name once, found `x` twice"
+    );
     let mut cifar = run("y", "m");
     cifar.summaries[1].design.dataset = "cifar10".into();
-    assert_eq!(message(vec![run("x", "m"), cifar]), "runs: expected one data set, found cifar10, glyphs");
+    assert_eq!(
+        message(vec![run("x", "m"), cifar]),
+        "runs: expected one data set, found cifar10, glyphs"
+    );
     let mut volts = run("y", "m");
     volts.summaries[1].design.voltage_unit = VoltageUnit::Volt;
     assert!(message(vec![run("x", "m"), volts]).contains("found two for `m`"));
@@ -468,12 +595,18 @@ fn intervals_with_one_end_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("s.csv");
     let mut summary = sample().2[0].clone();
-    summary.student = Some(Interval { low: 0.25, high: 0.75 });
+    summary.student = Some(Interval {
+        low: 0.25,
+        high: 0.75,
+    });
     write_summary(&path, &[summary]).unwrap();
     let csv = fs::read_to_string(&path).unwrap();
     fs::write(&path, csv.replace(",0.25,0.75,", ",0.25,,")).unwrap();
     let error = read_summary(&path).unwrap_err().to_string();
-    assert!(error.contains("s.csv:2: `ci_low`: expected both ends"), "{error}");
+    assert!(
+        error.contains("s.csv:2: `ci_low`: expected both ends"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -505,7 +638,9 @@ fn a_parquet_file_of_another_writer_is_read() {
     use polars::prelude::ParquetWriter;
     let mut bytes = Vec::new();
     let rows = sorted_by_key(&sample().1);
-    ParquetWriter::new(&mut bytes).finish(&mut trials_frame(&rows).unwrap()).unwrap();
+    ParquetWriter::new(&mut bytes)
+        .finish(&mut trials_frame(&rows).unwrap())
+        .unwrap();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("t.parquet");
     fs::write(&path, bytes).unwrap();

@@ -36,25 +36,46 @@ pub(super) fn each_batch(
     mut learn: impl FnMut(usize, Batch) -> Result<()>,
 ) -> Result<()> {
     let order = epoch_order(trainer.training, trainer.seed, epoch as u64);
-    let mut batches = order.chunks(trainer.spec.batch).map(|indices| prepare(trainer, indices, epoch));
+    let mut batches = order
+        .chunks(trainer.spec.batch)
+        .map(|indices| prepare(trainer, indices, epoch));
     if rayon::current_num_threads() == 1 {
-        return batches.enumerate().try_for_each(|(step, batch)| learn(step, batch?));
+        return batches
+            .enumerate()
+            .try_for_each(|(step, batch)| learn(step, batch?));
     }
     std::thread::scope(|scope| {
         let (sender, receiver) = sync_channel(WAITING);
         // where learning stopped nobody receives, and preparing stops too
         scope.spawn(move || batches.try_for_each(|batch| sender.send(batch)));
-        receiver.into_iter().enumerate().try_for_each(|(step, batch)| learn(step, batch?))
+        receiver
+            .into_iter()
+            .enumerate()
+            .try_for_each(|(step, batch)| learn(step, batch?))
     })
 }
 
 fn prepare(trainer: &Trainer, indices: &[u32], epoch: usize) -> Result<Batch> {
-    let augment = Augment { spec: trainer.augmentation, seed: trainer.seed, epoch: epoch as u64 };
-    let pixels = trainer.images.batch(indices, trainer.normalization, Some(augment));
+    let augment = Augment {
+        spec: trainer.augmentation,
+        seed: trainer.seed,
+        epoch: epoch as u64,
+    };
+    let pixels = trainer
+        .images
+        .batch(indices, trainer.normalization, Some(augment));
     let [channels, height, width] = trainer.shape();
-    let images = Tensor::from_vec(pixels, (indices.len(), channels, height, width), &Device::Cpu)?;
+    let images = Tensor::from_vec(
+        pixels,
+        (indices.len(), channels, height, width),
+        &Device::Cpu,
+    )?;
     let labels = Tensor::from_vec(trainer.images.labels(indices), indices.len(), &Device::Cpu)?;
-    Ok(Batch { images, labels, len: indices.len() })
+    Ok(Batch {
+        images,
+        labels,
+        len: indices.len(),
+    })
 }
 
 #[cfg(test)]
@@ -78,16 +99,29 @@ mod tests {
         };
         let training: Vec<u32> = (0..50).collect();
         let trainer = Trainer {
-            spec: &TrainerSpec { batch: 8, ..TrainerSpec::default() },
+            spec: &TrainerSpec {
+                batch: 8,
+                ..TrainerSpec::default()
+            },
             images: &images,
             training: &training,
             validation: &[],
-            augmentation: &Augmentation { flip: true, crop_padding: 1, random_resized_crop: None },
-            normalization: &Normalization { mean: vec![0.5], std: vec![0.2] },
+            augmentation: &Augmentation {
+                flip: true,
+                crop_padding: 1,
+                random_resized_crop: None,
+            },
+            normalization: &Normalization {
+                mean: vec![0.5],
+                std: vec![0.2],
+            },
             seed: Seed(3),
         };
         let (mut pixels, mut labels) = (Vec::new(), Vec::new());
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build()
+            .unwrap();
         let mut learn = |step, batch: Batch| {
             if stop == Some(step) {
                 return Err(Error::Interrupted);
@@ -119,7 +153,10 @@ mod tests {
         for threads in [1, 2] {
             for stop in [0, 3, 6] {
                 let (result, seen, _) = run(threads, Some(stop));
-                assert!(matches!(result, Err(Error::Interrupted)), "{threads} {stop}");
+                assert!(
+                    matches!(result, Err(Error::Interrupted)),
+                    "{threads} {stop}"
+                );
                 assert_eq!(seen.len(), stop);
             }
         }

@@ -13,8 +13,13 @@ const SHARE: f32 = 1e-3;
 /// # Errors
 /// A tensor failure.
 pub(super) fn initial_floors(network: &Network) -> Result<Vec<(String, f32)>> {
-    let ranges = network.parameters().into_iter().filter(|p| p.role == Role::Range);
-    ranges.map(|p| Ok((p.name, p.var.to_scalar::<f32>()? * SHARE))).collect()
+    let ranges = network
+        .parameters()
+        .into_iter()
+        .filter(|p| p.role == Role::Range);
+    ranges
+        .map(|p| Ok((p.name, p.var.to_scalar::<f32>()? * SHARE)))
+        .collect()
 }
 
 /// The learned ranges of a network with their floors.
@@ -36,7 +41,12 @@ impl Floors {
             let range = layer.range()?.clone();
             let name = format!("{}.range", layer.name());
             let (_, least) = floors.iter().find(|(known, _)| *known == name)?;
-            Some(Floor { layer: layer.name().to_owned(), range, least: *least, told: None })
+            Some(Floor {
+                layer: layer.name().to_owned(),
+                range,
+                least: *least,
+                told: None,
+            })
         };
         Self(network.layers().iter().filter_map(of).collect())
     }
@@ -46,7 +56,13 @@ impl Floors {
     /// # Errors
     /// A tensor failure.
     pub(super) fn hold(&mut self, epoch: usize, mut warn: impl FnMut(&str)) -> Result<()> {
-        for Floor { layer, range, least, told } in &mut self.0 {
+        for Floor {
+            layer,
+            range,
+            least,
+            told,
+        } in &mut self.0
+        {
             let now = range.to_scalar::<f32>()?;
             // a range that is no number stays: the next loss tells
             if now.is_nan() || now >= *least {
@@ -76,14 +92,21 @@ mod tests {
 
     #[test]
     fn a_range_under_its_floor_is_lifted_and_told_of_once_an_epoch() {
-        let quantizer =
-            QuantizerSpec { method: Method::Wcat, bits: Bits::new(4).unwrap(), ..QuantizerSpec::default() };
-        let network = Network::new(Architecture::Mlp, 10, &quantizer, Seed(1), &Device::Cpu).unwrap().0;
+        let quantizer = QuantizerSpec {
+            method: Method::Wcat,
+            bits: Bits::new(4).unwrap(),
+            ..QuantizerSpec::default()
+        };
+        let network = Network::new(Architecture::Mlp, 10, &quantizer, Seed(1), &Device::Cpu)
+            .unwrap()
+            .0;
         let initial = initial_floors(&network).unwrap();
         let mut floors = Floors::new(&network, &initial);
         let range = network.layers()[1].range().unwrap();
         let mut set_and_hold = |value: f32, epoch| {
-            range.set(&Tensor::new(value, &Device::Cpu).unwrap()).unwrap();
+            range
+                .set(&Tensor::new(value, &Device::Cpu).unwrap())
+                .unwrap();
             let mut told = 0;
             floors.hold(epoch, |_| told += 1).unwrap();
             (range.to_scalar::<f32>().unwrap(), told)

@@ -65,10 +65,15 @@ impl Rule {
     fn new(spec: &OptimizerSpec, step: u64) -> Self {
         let epsilon = spec.epsilon.unwrap_or(1e-8);
         match spec.name {
-            OptimizerName::Sgd => {
-                Self::Sgd { momentum: spec.momentum.unwrap_or(0.9), nesterov: spec.nesterov.unwrap_or(false) }
-            }
-            OptimizerName::Adam => Self::Adam { betas: spec.betas.unwrap_or([0.9, 0.999]), epsilon, step },
+            OptimizerName::Sgd => Self::Sgd {
+                momentum: spec.momentum.unwrap_or(0.9),
+                nesterov: spec.nesterov.unwrap_or(false),
+            },
+            OptimizerName::Adam => Self::Adam {
+                betas: spec.betas.unwrap_or([0.9, 0.999]),
+                epsilon,
+                step,
+            },
             OptimizerName::Rmsprop => Self::Rmsprop {
                 alpha: spec.alpha.unwrap_or(0.99),
                 momentum: spec.momentum.unwrap_or(0.0),
@@ -95,9 +100,14 @@ impl Optimizer {
     ///
     /// # Errors
     /// A tensor failure.
-    pub fn new(spec: &OptimizerSpec, grad_clip: Option<f64>, parameters: Vec<Parameter>) -> Result<Self> {
-        let fits =
-            |p: &Parameter| p.var.device().is_cpu() && p.var.dtype() == DType::F32 && p.var.is_contiguous();
+    pub fn new(
+        spec: &OptimizerSpec,
+        grad_clip: Option<f64>,
+        parameters: Vec<Parameter>,
+    ) -> Result<Self> {
+        let fits = |p: &Parameter| {
+            p.var.device().is_cpu() && p.var.dtype() == DType::F32 && p.var.is_contiguous()
+        };
         Self::with(spec, grad_clip, parameters, fits)
     }
 
@@ -111,7 +121,10 @@ impl Optimizer {
         let count = Rule::new(spec, 0).slots().len();
         let slots = |parameter: &Parameter| -> Result<Slots> {
             if fused(parameter) {
-                return Ok(Slots::Fused(vec![vec![0.0; parameter.var.elem_count()]; count]));
+                return Ok(Slots::Fused(vec![
+                    vec![0.0; parameter.var.elem_count()];
+                    count
+                ]));
             }
             let zeros = |_| Ok(parameter.var.as_tensor().zeros_like()?.detach());
             Ok(Slots::Plain((0..count).map(zeros).collect::<Result<_>>()?))
@@ -121,7 +134,12 @@ impl Optimizer {
             Ok((parameter, slots))
         };
         let tracked = parameters.into_iter().map(track).collect::<Result<_>>()?;
-        Ok(Self { spec: spec.clone(), grad_clip, tracked, steps: 0 })
+        Ok(Self {
+            spec: spec.clone(),
+            grad_clip,
+            tracked,
+            steps: 0,
+        })
     }
 
     /// Steps taken so far.
@@ -161,10 +179,14 @@ impl Optimizer {
             return Ok(());
         }
         let names = Rule::new(&self.spec, steps).slots();
-        let wrong = |expected: String, found: String| Error::argument("optimiser state", expected, found);
+        let wrong =
+            |expected: String, found: String| Error::argument("optimiser state", expected, found);
         let expected = names.len() * self.tracked.len();
         if state.len() != expected {
-            return Err(wrong(format!("{expected} tensors"), state.len().to_string()));
+            return Err(wrong(
+                format!("{expected} tensors"),
+                state.len().to_string(),
+            ));
         }
         for (parameter, slots) in &mut self.tracked {
             for (at, slot) in names.iter().enumerate() {
@@ -205,7 +227,12 @@ impl Optimizer {
                 Role::Range => self.spec.range_decay,
                 Role::Weight | Role::Other => self.spec.weight_decay,
             };
-            let update = Update { rule, learning_rate, decay, clip: self.grad_clip };
+            let update = Update {
+                rule,
+                learning_rate,
+                decay,
+                clip: self.grad_clip,
+            };
             let done = match slots {
                 Slots::Plain(slots) => plain::step(&update, &parameter.var, slots, gradient),
                 Slots::Fused(slots) => fused::step(&update, &parameter.var, slots, gradient),
@@ -225,7 +252,11 @@ mod tests {
     /// Minimises `x²/2` (gradient x) from 1 with learning rate 0.1 and returns each x.
     fn path(spec: OptimizerSpec, role: Role, steps: usize) -> Vec<f64> {
         let var = Var::new(&[1f32], &Device::Cpu).unwrap();
-        let parameter = Parameter { name: "x".into(), var: var.clone(), role };
+        let parameter = Parameter {
+            name: "x".into(),
+            var: var.clone(),
+            role,
+        };
         let mut optimizer = Optimizer::new(&spec, None, vec![parameter]).unwrap();
         let step = |_| {
             let loss = (var.sqr().unwrap() * 0.5).unwrap().sum_all().unwrap();
@@ -236,21 +267,36 @@ mod tests {
     }
 
     fn near(path: &[f64], expected: &[f64]) {
-        assert!(path.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-6), "{path:?}");
+        assert!(
+            path.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-6),
+            "{path:?}"
+        );
     }
 
     fn spec(name: OptimizerName) -> OptimizerSpec {
-        OptimizerSpec { name, ..OptimizerSpec::default() }
+        OptimizerSpec {
+            name,
+            ..OptimizerSpec::default()
+        }
     }
 
     #[test]
     fn steps_match_the_formulas_worked_by_hand() {
-        let plain = OptimizerSpec { momentum: Some(0.0), ..spec(OptimizerName::Sgd) };
+        let plain = OptimizerSpec {
+            momentum: Some(0.0),
+            ..spec(OptimizerName::Sgd)
+        };
         near(&path(plain, Role::Weight, 2), &[0.9, 0.81]);
         // v = 1, x = 0.9; v = 0.9 + 0.9 = 1.8, x = 0.72
-        near(&path(spec(OptimizerName::Sgd), Role::Weight, 2), &[0.9, 0.72]);
+        near(
+            &path(spec(OptimizerName::Sgd), Role::Weight, 2),
+            &[0.9, 0.72],
+        );
         // first: 1 + 0.9; second: v = 0.9 + 0.81 = 1.71, change = 0.81 + 1.539
-        let nesterov = OptimizerSpec { nesterov: Some(true), ..spec(OptimizerName::Sgd) };
+        let nesterov = OptimizerSpec {
+            nesterov: Some(true),
+            ..spec(OptimizerName::Sgd)
+        };
         near(&path(nesterov, Role::Weight, 2), &[0.81, 0.81 - 0.2349]);
         // Adam's first step is the learning rate, whatever the gradient
         near(&path(spec(OptimizerName::Adam), Role::Weight, 1), &[0.9]);
@@ -273,10 +319,18 @@ mod tests {
 
     #[test]
     fn a_saved_state_goes_on_exactly() {
-        for name in [OptimizerName::Sgd, OptimizerName::Adam, OptimizerName::Rmsprop] {
+        for name in [
+            OptimizerName::Sgd,
+            OptimizerName::Adam,
+            OptimizerName::Rmsprop,
+        ] {
             let whole = path(spec(name), Role::Weight, 6);
             let var = Var::new(&[1f32], &Device::Cpu).unwrap();
-            let parameter = || Parameter { name: "x".into(), var: var.clone(), role: Role::Weight };
+            let parameter = || Parameter {
+                name: "x".into(),
+                var: var.clone(),
+                role: Role::Weight,
+            };
             let mut saved = (Vec::new(), 0);
             let mut last = 0.0;
             for _ in 0..6 {
@@ -294,8 +348,15 @@ mod tests {
     #[test]
     fn clipped_gradients_move_no_further_than_the_clip() {
         let var = Var::new(&[1f32, -1.0], &Device::Cpu).unwrap();
-        let parameter = Parameter { name: "x".into(), var: var.clone(), role: Role::Weight };
-        let spec = OptimizerSpec { momentum: Some(0.0), ..spec(OptimizerName::Sgd) };
+        let parameter = Parameter {
+            name: "x".into(),
+            var: var.clone(),
+            role: Role::Weight,
+        };
+        let spec = OptimizerSpec {
+            momentum: Some(0.0),
+            ..spec(OptimizerName::Sgd)
+        };
         let mut optimizer = Optimizer::new(&spec, Some(0.25), vec![parameter]).unwrap();
         let loss = (var.sqr().unwrap() * 100.0).unwrap().sum_all().unwrap();
         optimizer.step(&loss.backward().unwrap(), 1.0).unwrap();
@@ -304,18 +365,34 @@ mod tests {
 
     /// Every optimiser, with and without each of its options.
     fn specs() -> Vec<OptimizerSpec> {
-        let momentum = |name, momentum| OptimizerSpec { momentum: Some(momentum), ..spec(name) };
+        let momentum = |name, momentum| OptimizerSpec {
+            momentum: Some(momentum),
+            ..spec(name)
+        };
         let mut all = vec![
             spec(OptimizerName::Sgd),
             momentum(OptimizerName::Sgd, 0.0),
-            OptimizerSpec { nesterov: Some(true), ..spec(OptimizerName::Sgd) },
+            OptimizerSpec {
+                nesterov: Some(true),
+                ..spec(OptimizerName::Sgd)
+            },
             spec(OptimizerName::Adam),
-            OptimizerSpec { betas: Some([0.5, 0.8]), epsilon: Some(1e-3), ..spec(OptimizerName::Adam) },
+            OptimizerSpec {
+                betas: Some([0.5, 0.8]),
+                epsilon: Some(1e-3),
+                ..spec(OptimizerName::Adam)
+            },
             spec(OptimizerName::Rmsprop),
-            OptimizerSpec { alpha: Some(0.7), ..momentum(OptimizerName::Rmsprop, 0.6) },
+            OptimizerSpec {
+                alpha: Some(0.7),
+                ..momentum(OptimizerName::Rmsprop, 0.6)
+            },
         ];
-        let decayed =
-            |spec: &OptimizerSpec| OptimizerSpec { weight_decay: 5e-4, range_decay: 0.01, ..spec.clone() };
+        let decayed = |spec: &OptimizerSpec| OptimizerSpec {
+            weight_decay: 5e-4,
+            range_decay: 0.01,
+            ..spec.clone()
+        };
         all.extend(all.iter().map(decayed).collect::<Vec<_>>());
         all
     }
@@ -323,11 +400,18 @@ mod tests {
     /// Values and state, as bits, after steps on loss `Σ c x²` of a matrix and a range.
     fn bits(spec: &OptimizerSpec, clip: Option<f64>, fused: bool, steps: usize) -> Vec<Vec<u32>> {
         let normal = |index, shape: &[usize]| {
-            Seed(5).stream(Purpose::Test, &[index]).normal_tensor(1.0, shape).unwrap()
+            Seed(5)
+                .stream(Purpose::Test, &[index])
+                .normal_tensor(1.0, shape)
+                .unwrap()
         };
         let parameter = |name: &str, index, shape: &[usize], role| {
             let var = Var::from_tensor(&normal(index, shape)).unwrap();
-            Parameter { name: name.into(), var, role }
+            Parameter {
+                name: name.into(),
+                var,
+                role,
+            }
         };
         let parameters = vec![
             parameter("fc.range", 0, &[], Role::Range),
@@ -344,17 +428,28 @@ mod tests {
             optimizer.step(&loss.backward().unwrap(), 0.05).unwrap();
         }
         let values = parameters.iter().map(|p| p.var.as_detached_tensor());
-        let state = optimizer.state().unwrap().into_iter().map(|(_, tensor)| tensor);
+        let state = optimizer
+            .state()
+            .unwrap()
+            .into_iter()
+            .map(|(_, tensor)| tensor);
         let of = |t: Tensor| t.flatten_all().unwrap().to_vec1::<f32>().unwrap();
         // adding 0 gives -0 the sign of 0
-        values.chain(state).map(|t| of(t).into_iter().map(|x| (x + 0.0).to_bits()).collect()).collect()
+        values
+            .chain(state)
+            .map(|t| of(t).into_iter().map(|x| (x + 0.0).to_bits()).collect())
+            .collect()
     }
 
     #[test]
     fn the_fused_step_gives_the_bits_of_the_plain_one() {
         for spec in specs() {
             for clip in [None, Some(0.3)] {
-                assert_eq!(bits(&spec, clip, true, 6), bits(&spec, clip, false, 6), "{spec:?} {clip:?}");
+                assert_eq!(
+                    bits(&spec, clip, true, 6),
+                    bits(&spec, clip, false, 6),
+                    "{spec:?} {clip:?}"
+                );
             }
         }
         let clipped = |clip| bits(&spec(OptimizerName::Sgd), clip, true, 1);
@@ -364,23 +459,39 @@ mod tests {
     #[test]
     fn a_state_that_does_not_fit_is_refused_by_name() {
         let parameter = |n: usize| {
-            let var = Var::from_tensor(&Tensor::zeros(n, DType::F32, &Device::Cpu).unwrap()).unwrap();
-            Parameter { name: "x".into(), var, role: Role::Weight }
+            let var =
+                Var::from_tensor(&Tensor::zeros(n, DType::F32, &Device::Cpu).unwrap()).unwrap();
+            Parameter {
+                name: "x".into(),
+                var,
+                role: Role::Weight,
+            }
         };
         let new = |name, n| Optimizer::new(&spec(name), None, vec![parameter(n)]).unwrap();
         let restore = |n, state: &[(String, Tensor)]| {
-            new(OptimizerName::Sgd, n).restore(state, 1).map_err(|error| error.to_string())
+            new(OptimizerName::Sgd, n)
+                .restore(state, 1)
+                .map_err(|error| error.to_string())
         };
         let state = new(OptimizerName::Sgd, 2).state().unwrap();
         assert_eq!(state[0].0, "momentum/x");
         restore(2, &state).unwrap();
         restore(2, &[]).unwrap();
         let error = restore(3, &state).unwrap_err();
-        assert_eq!(error, "optimiser state: expected [3] for `momentum/x`, found [2]");
+        assert_eq!(
+            error,
+            "optimiser state: expected [3] for `momentum/x`, found [2]"
+        );
         let other = new(OptimizerName::Rmsprop, 2).state().unwrap();
         let error = restore(2, &other).unwrap_err();
-        assert_eq!(error, "optimiser state: expected a tensor `momentum/x`, found none");
+        assert_eq!(
+            error,
+            "optimiser state: expected a tensor `momentum/x`, found none"
+        );
         let more = new(OptimizerName::Adam, 2).state().unwrap();
-        assert_eq!(restore(2, &more).unwrap_err(), "optimiser state: expected 1 tensors, found 2");
+        assert_eq!(
+            restore(2, &more).unwrap_err(),
+            "optimiser state: expected 1 tensors, found 2"
+        );
     }
 }

@@ -91,8 +91,11 @@ pub fn train(
         }
         None => fresh(network)?,
     };
-    let mut optimizer =
-        Optimizer::new(&trainer.spec.optimizer, trainer.spec.grad_clip, network.parameters())?;
+    let mut optimizer = Optimizer::new(
+        &trainer.spec.optimizer,
+        trainer.spec.grad_clip,
+        network.parameters(),
+    )?;
     optimizer.restore(&state.optimizer, state.steps)?;
     let mut floors = Floors::new(network, &state.range_floors);
     let penalised = trainer.penalised(network);
@@ -111,7 +114,11 @@ pub fn train(
             Some(images) => Some(score(network, images)?),
             None => None,
         };
-        let before = state.history.iter().filter_map(|row| row.validation_accuracy).fold(-1.0, f64::max);
+        let before = state
+            .history
+            .iter()
+            .filter_map(|row| row.validation_accuracy)
+            .fold(-1.0, f64::max);
         state.epoch += 1;
         let row = EpochRow {
             epoch: state.epoch,
@@ -176,10 +183,18 @@ impl Trainer<'_> {
         }
         let layers: Vec<&str> = network.layers().iter().map(|layer| layer.name()).collect();
         let is_penalised = |p: &Parameter| {
-            let of_layer = p.name.strip_suffix(".bias").is_some_and(|name| layers.contains(&name));
+            let of_layer = p
+                .name
+                .strip_suffix(".bias")
+                .is_some_and(|name| layers.contains(&name));
             p.role == Role::Weight || of_layer
         };
-        network.parameters().into_iter().filter(is_penalised).map(|p| p.var).collect()
+        network
+            .parameters()
+            .into_iter()
+            .filter(is_penalised)
+            .map(|p| p.var)
+            .collect()
     }
 
     /// One pass over the training images: learning rate at its start, mean loss, accuracy.
@@ -188,14 +203,23 @@ impl Trainer<'_> {
         let (mut loss_sum, mut correct, mut seen) = (0.0, 0u64, 0u64);
         let rate = |step| {
             self.spec.optimizer.learning_rate
-                * self.spec.schedule.factor(epoch, self.spec.epochs, step, steps)
+                * self
+                    .spec
+                    .schedule
+                    .factor(epoch, self.spec.epochs, step, steps)
         };
         each_batch(self, epoch, |step, batch| {
             let (loss, hits) = self.step(learner, &batch, rate(step))?;
             if !loss.is_finite() {
-                return Err(Error::Diverged { epoch: epoch + 1, step: step + 1, loss });
+                return Err(Error::Diverged {
+                    epoch: epoch + 1,
+                    step: step + 1,
+                    loss,
+                });
             }
-            let Learner { floors, observer, .. } = learner;
+            let Learner {
+                floors, observer, ..
+            } = learner;
             floors.hold(epoch, |message| observer.warn(message))?;
             loss_sum += loss * batch.len as f64;
             seen += batch.len as u64;
@@ -209,16 +233,28 @@ impl Trainer<'_> {
                 accuracy: correct as f64 / seen as f64,
             })
         })?;
-        Ok((rate(0), loss_sum / seen as f64, correct as f64 / seen as f64))
+        Ok((
+            rate(0),
+            loss_sum / seen as f64,
+            correct as f64 / seen as f64,
+        ))
     }
 
     /// Learns one batch; loss and hits of the network before. A loss that is not finite changes nothing.
     fn step(&self, learner: &mut Learner, batch: &Batch, learning_rate: f64) -> Result<(f64, u64)> {
-        let Learner { network, optimizer, penalised, .. } = learner;
-        let (images, labels) =
-            (batch.images.to_device(network.device())?, batch.labels.to_device(network.device())?);
+        let Learner {
+            network,
+            optimizer,
+            penalised,
+            ..
+        } = learner;
+        let (images, labels) = (
+            batch.images.to_device(network.device())?,
+            batch.labels.to_device(network.device())?,
+        );
         let flips = self.flips(network, optimizer.steps());
-        let logits = network.training_logits(&images, flips.as_ref(), Route::of(network.device()))?;
+        let logits =
+            network.training_logits(&images, flips.as_ref(), Route::of(network.device()))?;
         let loss = self.loss(penalised, &logits, &labels)?;
         let value = f64::from(loss.to_scalar::<f32>().during(|| "loss".into())?);
         if !value.is_finite() {
@@ -231,12 +267,17 @@ impl Trainer<'_> {
 
     fn flips(&self, network: &Network, step: u64) -> Option<TrainingFlips> {
         let rate = network.quantizer().train_bit_error_rate.get();
-        (rate > 0.0).then_some(TrainingFlips { rate, seed: self.seed, step })
+        (rate > 0.0).then_some(TrainingFlips {
+            rate,
+            seed: self.seed,
+            step,
+        })
     }
 
     /// Cross-entropy, plus the penalty on the largest weights and biases.
     fn loss(&self, penalised: &[Var], logits: &Tensor, labels: &Tensor) -> Result<Tensor> {
-        let mut loss = candle_nn::loss::cross_entropy(logits, labels).during(|| "cross-entropy".into())?;
+        let mut loss =
+            candle_nn::loss::cross_entropy(logits, labels).during(|| "cross-entropy".into())?;
         for var in penalised {
             let max = var.flatten_all()?.abs()?.max(0)?;
             loss = (loss + (max * self.spec.max_magnitude_penalty)?)?;
@@ -247,7 +288,12 @@ impl Trainer<'_> {
 
 fn hits(logits: &Tensor, labels: &Tensor) -> Result<u64> {
     let hits = || {
-        logits.argmax(D::Minus1)?.eq(labels)?.to_dtype(candle_core::DType::F32)?.sum_all()?.to_scalar::<f32>()
+        logits
+            .argmax(D::Minus1)?
+            .eq(labels)?
+            .to_dtype(candle_core::DType::F32)?
+            .sum_all()?
+            .to_scalar::<f32>()
     };
     Ok(hits().during(|| "training accuracy".into())? as u64)
 }

@@ -37,7 +37,11 @@ impl ScheduleSpec {
     /// [`Error::Argument`] naming the key.
     pub fn check(&self) -> Result<()> {
         let wrong = |key: &str, expected: &str, found: String| {
-            Err(Error::argument(format!("trainer.schedule.{key}"), expected, found))
+            Err(Error::argument(
+                format!("trainer.schedule.{key}"),
+                expected,
+                found,
+            ))
         };
         let reads_gamma = matches!(self.name, Schedule::Exponential | Schedule::MultiStep);
         if let Some(gamma) = self.gamma {
@@ -53,13 +57,17 @@ impl ScheduleSpec {
             }
         }
         match (&self.milestones, self.name) {
-            (None, Schedule::MultiStep) => wrong("milestones", "a list of epochs", "nothing".into()),
+            (None, Schedule::MultiStep) => {
+                wrong("milestones", "a list of epochs", "nothing".into())
+            }
             (Some(list), Schedule::MultiStep) if !list.windows(2).all(|pair| pair[0] < pair[1]) => {
                 wrong("milestones", "epochs in rising order", format!("{list:?}"))
             }
-            (Some(list), name) if name != Schedule::MultiStep => {
-                wrong("milestones", "to be left out (only `multi_step` reads it)", format!("{list:?}"))
-            }
+            (Some(list), name) if name != Schedule::MultiStep => wrong(
+                "milestones",
+                "to be left out (only `multi_step` reads it)",
+                format!("{list:?}"),
+            ),
             _ => Ok(()),
         }
     }
@@ -69,13 +77,18 @@ impl ScheduleSpec {
         match self.name {
             Schedule::Constant => 1.0,
             Schedule::Cosine => {
-                let done = (epoch as f64 + step as f64 / steps.max(1) as f64) / epochs.max(1) as f64;
+                let done =
+                    (epoch as f64 + step as f64 / steps.max(1) as f64) / epochs.max(1) as f64;
                 0.5 * (1.0 + (std::f64::consts::PI * done).cos())
             }
             Schedule::Exponential => self.gamma.unwrap_or(0.95).powi(epoch as i32),
             Schedule::MultiStep => {
-                let passed =
-                    self.milestones.iter().flatten().filter(|&&milestone| epoch >= milestone).count();
+                let passed = self
+                    .milestones
+                    .iter()
+                    .flatten()
+                    .filter(|&&milestone| epoch >= milestone)
+                    .count();
                 self.gamma.unwrap_or(0.1).powi(passed as i32)
             }
         }
@@ -88,21 +101,38 @@ mod tests {
 
     #[test]
     fn factors_follow_their_formulas() {
-        let spec = |name, milestones| ScheduleSpec { name, gamma: None, milestones };
+        let spec = |name, milestones| ScheduleSpec {
+            name,
+            gamma: None,
+            milestones,
+        };
         let cosine = spec(Schedule::Cosine, None);
         assert_eq!(cosine.factor(0, 10, 0, 5), 1.0);
         assert!((cosine.factor(5, 10, 0, 5) - 0.5).abs() < 1e-12);
         assert!(cosine.factor(9, 10, 4, 5) < 0.002);
-        assert!((spec(Schedule::Exponential, None).factor(2, 10, 3, 5) - 0.95 * 0.95).abs() < 1e-12);
+        assert!(
+            (spec(Schedule::Exponential, None).factor(2, 10, 3, 5) - 0.95 * 0.95).abs() < 1e-12
+        );
         let steps = spec(Schedule::MultiStep, Some(vec![2, 4]));
         let factors: Vec<f64> = (0..6).map(|e| steps.factor(e, 6, 0, 1)).collect();
-        assert!(factors.iter().zip([1.0, 1.0, 0.1, 0.1, 0.01, 0.01]).all(|(a, b)| (a - b).abs() < 1e-12));
+        assert!(factors
+            .iter()
+            .zip([1.0, 1.0, 0.1, 0.1, 0.01, 0.01])
+            .all(|(a, b)| (a - b).abs() < 1e-12));
     }
 
     #[test]
     fn constants_that_are_not_read_are_refused() {
-        let gamma = ScheduleSpec { gamma: Some(0.5), ..ScheduleSpec::default() };
+        let gamma = ScheduleSpec {
+            gamma: Some(0.5),
+            ..ScheduleSpec::default()
+        };
         assert!(gamma.check().is_err());
-        assert!(ScheduleSpec { name: Schedule::MultiStep, ..ScheduleSpec::default() }.check().is_err());
+        assert!(ScheduleSpec {
+            name: Schedule::MultiStep,
+            ..ScheduleSpec::default()
+        }
+        .check()
+        .is_err());
     }
 }

@@ -110,7 +110,12 @@ impl TrainerSpec {
     pub fn check(&self) -> Result<()> {
         within("epochs", self.epochs as f64, 1.0, 1e5)?;
         within("batch", self.batch as f64, 1.0, 65_536.0)?;
-        within("max_magnitude_penalty", self.max_magnitude_penalty, 0.0, 1e6)?;
+        within(
+            "max_magnitude_penalty",
+            self.max_magnitude_penalty,
+            0.0,
+            1e6,
+        )?;
         if let Some(clip) = self.grad_clip {
             within("grad_clip", clip, 1e-12, 1e12)?;
         }
@@ -132,12 +137,22 @@ impl OptimizerSpec {
         within("optimizer.range_decay", self.range_decay, 0.0, 1e3)?;
         const BELOW_ONE: f64 = 1.0 - f64::EPSILON;
         for (key, value) in [("momentum", self.momentum), ("alpha", self.alpha)] {
-            within(&format!("optimizer.{key}"), value.unwrap_or(0.0), 0.0, BELOW_ONE)?;
+            within(
+                &format!("optimizer.{key}"),
+                value.unwrap_or(0.0),
+                0.0,
+                BELOW_ONE,
+            )?;
         }
         for beta in self.betas.unwrap_or_default() {
             within("optimizer.betas", beta, 0.0, BELOW_ONE)?;
         }
-        within("optimizer.epsilon", self.epsilon.unwrap_or(1e-8), 1e-30, 1.0)?;
+        within(
+            "optimizer.epsilon",
+            self.epsilon.unwrap_or(1e-8),
+            1e-30,
+            1.0,
+        )?;
         if self.nesterov == Some(true) && self.momentum == Some(0.0) {
             return Err(Error::argument(
                 "trainer.optimizer.nesterov",
@@ -166,11 +181,17 @@ mod tests {
 
     #[test]
     fn keys_of_another_optimiser_are_refused() {
-        let mut spec = OptimizerSpec { name: OptimizerName::Adam, ..OptimizerSpec::default() };
+        let mut spec = OptimizerSpec {
+            name: OptimizerName::Adam,
+            ..OptimizerSpec::default()
+        };
         spec.check().unwrap();
         spec.nesterov = Some(true);
         let error = spec.check().unwrap_err().to_string();
-        assert!(error.starts_with("trainer.optimizer.nesterov: expected to be left out"), "{error}");
+        assert!(
+            error.starts_with("trainer.optimizer.nesterov: expected to be left out"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -75,10 +75,18 @@ impl TrainState {
             range_floors: self.range_floors.clone(),
             history: self.history.clone(),
         };
-        let text = serde_json::to_string(&plain)
-            .map_err(|e| Error::argument("training state", "numbers that JSON can hold", e.to_string()))?;
+        let text = serde_json::to_string(&plain).map_err(|e| {
+            Error::argument(
+                "training state",
+                "numbers that JSON can hold",
+                e.to_string(),
+            )
+        })?;
         let prefixed = |prefix: &str, tensors: &[(String, Tensor)]| -> Vec<(String, Tensor)> {
-            tensors.iter().map(|(name, t)| (format!("{prefix}{name}"), t.clone())).collect()
+            tensors
+                .iter()
+                .map(|(name, t)| (format!("{prefix}{name}"), t.clone()))
+                .collect()
         };
         let mut tensors = prefixed(NETWORK, &self.network);
         tensors.extend(prefixed(OPTIMIZER, &self.optimizer));
@@ -86,7 +94,10 @@ impl TrainState {
     }
 
     /// Puts a state together again; `None` where the text is not of a training state.
-    pub fn from_parts(tensors: &[(String, Tensor)], metadata: &BTreeMap<String, String>) -> Option<Self> {
+    pub fn from_parts(
+        tensors: &[(String, Tensor)],
+        metadata: &BTreeMap<String, String>,
+    ) -> Option<Self> {
         let plain: Plain = serde_json::from_str(metadata.get(KEY)?).ok()?;
         let part = |prefix: &str| {
             let named = tensors

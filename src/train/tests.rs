@@ -17,11 +17,20 @@ fn images(count: usize) -> ImageSet {
     for &label in &labels {
         let (top, left) = (2 + 13 * (label as usize / 5), 1 + 5 * (label as usize % 5));
         for at in 0..784 {
-            let inside = (top..top + 8).contains(&(at / 28)) && (left..left + 6).contains(&(at % 28));
+            let inside =
+                (top..top + 8).contains(&(at / 28)) && (left..left + 6).contains(&(at % 28));
             pixels.push(if inside { 200 } else { 0 } + stream.below(56) as u8);
         }
     }
-    ImageSet { title: "squares".into(), channels: 1, height: 28, width: 28, classes: 10, pixels, labels }
+    ImageSet {
+        title: "squares".into(),
+        channels: 1,
+        height: 28,
+        width: 28,
+        classes: 10,
+        pixels,
+        labels,
+    }
 }
 
 #[derive(Default)]
@@ -52,12 +61,25 @@ impl Observer for Log {
 }
 
 fn wcat() -> QuantizerSpec {
-    QuantizerSpec { method: Method::Wcat, bits: Bits::new(4).unwrap(), ..QuantizerSpec::default() }
+    QuantizerSpec {
+        method: Method::Wcat,
+        bits: Bits::new(4).unwrap(),
+        ..QuantizerSpec::default()
+    }
 }
 
 fn spec(epochs: usize) -> TrainerSpec {
-    let optimizer = OptimizerSpec { learning_rate: 0.05, range_decay: 0.01, ..OptimizerSpec::default() };
-    TrainerSpec { epochs, batch: 32, optimizer, ..TrainerSpec::default() }
+    let optimizer = OptimizerSpec {
+        learning_rate: 0.05,
+        range_decay: 0.01,
+        ..OptimizerSpec::default()
+    };
+    TrainerSpec {
+        epochs,
+        batch: 32,
+        optimizer,
+        ..TrainerSpec::default()
+    }
 }
 
 fn run(
@@ -68,8 +90,14 @@ fn run(
 ) -> Result<(Network, TrainState)> {
     let images = images(300);
     let (training, validation): (Vec<u32>, Vec<u32>) = ((0..250).collect(), (250..300).collect());
-    let normalization = Normalization { mean: vec![0.1], std: vec![0.3] };
-    let augmentation = Augmentation { crop_padding: 1, ..Augmentation::default() };
+    let normalization = Normalization {
+        mean: vec![0.1],
+        std: vec![0.3],
+    };
+    let augmentation = Augmentation {
+        crop_padding: 1,
+        ..Augmentation::default()
+    };
     let trainer = Trainer {
         spec,
         images: &images,
@@ -86,7 +114,11 @@ fn run(
 
 fn weights(state: &TrainState) -> Vec<Vec<f32>> {
     let flat = |t: &candle_core::Tensor| t.flatten_all().unwrap().to_vec1::<f32>().unwrap();
-    state.network.iter().map(|(_, tensor)| flat(tensor)).collect()
+    state
+        .network
+        .iter()
+        .map(|(_, tensor)| flat(tensor))
+        .collect()
 }
 
 #[test]
@@ -101,7 +133,11 @@ fn a_quantised_network_learns() {
 
 #[test]
 fn a_resumed_training_gives_the_numbers_of_an_uninterrupted_one() {
-    let optimizers = [OptimizerName::Sgd, OptimizerName::Adam, OptimizerName::Rmsprop];
+    let optimizers = [
+        OptimizerName::Sgd,
+        OptimizerName::Adam,
+        OptimizerName::Rmsprop,
+    ];
     for name in optimizers {
         let mut spec = spec(4);
         spec.optimizer.name = name;
@@ -109,8 +145,14 @@ fn a_resumed_training_gives_the_numbers_of_an_uninterrupted_one() {
         let mut quantizer = wcat();
         quantizer.train_bit_error_rate = Ber::new(0.01).unwrap();
         let (_, whole) = run(&quantizer, &spec, None, &mut Log::default()).unwrap();
-        let mut log = Log { stop_after: Some(8 * 2 + 3), ..Log::default() };
-        assert!(matches!(run(&quantizer, &spec, None, &mut log), Err(Error::Interrupted)));
+        let mut log = Log {
+            stop_after: Some(8 * 2 + 3),
+            ..Log::default()
+        };
+        assert!(matches!(
+            run(&quantizer, &spec, None, &mut log),
+            Err(Error::Interrupted)
+        ));
         let (tensors, text) = log.states.last().unwrap().to_parts().unwrap();
         let saved = TrainState::from_parts(&tensors, &text).unwrap();
         assert_eq!(saved.epoch, 2);
@@ -131,9 +173,13 @@ fn a_loss_that_is_not_finite_names_its_epoch_and_step() {
     spec.optimizer.momentum = Some(0.99);
     let float = QuantizerSpec::default();
     let error = run(&float, &spec, None, &mut Log::default()).unwrap_err();
-    let Error::Diverged { epoch, step, loss } = error else { panic!("{error}") };
+    let Error::Diverged { epoch, step, loss } = error else {
+        panic!("{error}")
+    };
     assert!(epoch >= 1 && step >= 1 && !loss.is_finite());
-    assert!(error.to_string().contains(&format!("in epoch {epoch}, step {step}")));
+    assert!(error
+        .to_string()
+        .contains(&format!("in epoch {epoch}, step {step}")));
 }
 
 #[test]
@@ -155,7 +201,12 @@ fn the_magnitude_penalty_pulls_the_largest_weights_down() {
         let of = |p: &crate::net::Parameter| {
             crate::quant::max_abs(&p.var.flatten_all().unwrap().to_vec1::<f32>().unwrap())
         };
-        network.parameters().iter().filter(|p| p.role == Role::Weight).map(of).sum::<f32>()
+        network
+            .parameters()
+            .iter()
+            .filter(|p| p.role == Role::Weight)
+            .map(of)
+            .sum::<f32>()
     };
     let (with, without) = (largest(&penalised), largest(&spec(3)));
     assert!(with < 0.9 * without, "{with} {without}");
@@ -168,16 +219,26 @@ fn a_range_stops_at_its_floor_and_says_so() {
     let mut log = Log::default();
     let (network, state) = run(&wcat(), &spec, None, &mut log).unwrap();
     assert!(
-        log.warnings.iter().any(|w| w.contains("range of layer1 reached its floor")),
+        log.warnings
+            .iter()
+            .any(|w| w.contains("range of layer1 reached its floor")),
         "{:?}",
         log.warnings
     );
     let mut told = log.warnings.clone();
     told.sort();
     told.dedup();
-    assert_eq!(told.len(), log.warnings.len(), "once per layer and epoch: {:?}", log.warnings);
-    for (parameter, (name, floor)) in
-        network.parameters().iter().filter(|p| p.role == Role::Range).zip(&state.range_floors)
+    assert_eq!(
+        told.len(),
+        log.warnings.len(),
+        "once per layer and epoch: {:?}",
+        log.warnings
+    );
+    for (parameter, (name, floor)) in network
+        .parameters()
+        .iter()
+        .filter(|p| p.role == Role::Range)
+        .zip(&state.range_floors)
     {
         assert_eq!(parameter.name, *name);
         assert!(parameter.var.to_scalar::<f32>().unwrap() >= *floor && *floor > 0.0);

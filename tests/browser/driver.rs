@@ -17,12 +17,18 @@ pub(crate) struct Browser {
 impl Browser {
     /// Starts a browser. `None` where there is no chromedriver, which with `WCAT_REQUIRE_BROWSER=1` is a failure.
     pub(crate) fn start() -> Option<Self> {
-        let command = Command::new("chromedriver").arg("--port=0").stdout(Stdio::piped()).spawn();
+        let command = Command::new("chromedriver")
+            .arg("--port=0")
+            .stdout(Stdio::piped())
+            .spawn();
         let required = std::env::var_os("WCAT_REQUIRE_BROWSER").is_some_and(|value| value == "1");
         let mut driver = match command {
             Ok(driver) => driver,
             Err(error) => {
-                assert!(!required, "WCAT_REQUIRE_BROWSER=1, but no chromedriver: {error}");
+                assert!(
+                    !required,
+                    "WCAT_REQUIRE_BROWSER=1, but no chromedriver: {error}"
+                );
                 eprintln!("skipped: no chromedriver ({error})");
                 return None;
             }
@@ -31,7 +37,12 @@ impl Browser {
         let port = said.by_ref().find_map(|line| port(&line.unwrap()));
         let profile = tempfile::tempdir().unwrap();
         let folder = format!("--user-data-dir={}", profile.path().display());
-        let mut browser = Self { driver, port: port.unwrap(), session: String::new(), _profile: profile };
+        let mut browser = Self {
+            driver,
+            port: port.unwrap(),
+            session: String::new(),
+            _profile: profile,
+        };
         // Read on, so that the driver never waits for a reader.
         std::thread::spawn(move || said.for_each(drop));
         let arguments = [
@@ -58,12 +69,18 @@ impl Browser {
     /// One request; the value of the answer.
     #[track_caller]
     fn ask(&self, method: &str, path: &str, body: &Value) -> Value {
-        let agent: ureq::Agent =
-            ureq::Agent::config_builder().proxy(None).http_status_as_error(false).build().into();
+        let agent: ureq::Agent = ureq::Agent::config_builder()
+            .proxy(None)
+            .http_status_as_error(false)
+            .build()
+            .into();
         let url = format!("http://127.0.0.1:{}{path}", self.port);
         let answer = match method {
             "DELETE" => agent.delete(url).call(),
-            _ => agent.post(url).header("content-type", "application/json").send(body.to_string()),
+            _ => agent
+                .post(url)
+                .header("content-type", "application/json")
+                .send(body.to_string()),
         };
         let mut answer = answer.unwrap();
         let text = answer.body_mut().read_to_string().unwrap();
@@ -90,17 +107,23 @@ impl Browser {
 
     /// A command of the browser's own protocol.
     pub(crate) fn protocol(&self, command: &str, parameters: Value) -> Value {
-        self.post("/goog/cdp/execute", &json!({ "cmd": command, "params": parameters }))
+        self.post(
+            "/goog/cdp/execute",
+            &json!({ "cmd": command, "params": parameters }),
+        )
     }
 
     /// Moves the mouse to the middle of what a selector finds; presses and lets go there, if wanted.
     #[track_caller]
     pub(crate) fn point(&self, selector: &str, click: bool) {
         let find = json!({ "using": "css selector", "value": selector });
-        self.script(&format!("document.querySelector({selector:?}).scrollIntoView({{ block: 'center' }})"));
+        self.script(&format!(
+            "document.querySelector({selector:?}).scrollIntoView({{ block: 'center' }})"
+        ));
         let element = self.post("/element", &find);
-        let mut actions =
-            vec![json!({ "type": "pointerMove", "duration": 0, "origin": element, "x": 0, "y": 0 })];
+        let mut actions = vec![
+            json!({ "type": "pointerMove", "duration": 0, "origin": element, "x": 0, "y": 0 }),
+        ];
         if click {
             actions.push(json!({ "type": "pointerDown", "button": 0 }));
             actions.push(json!({ "type": "pointerUp", "button": 0 }));
@@ -114,12 +137,18 @@ impl Browser {
     /// Presses a key: a letter, or a code of WebDriver.
     pub(crate) fn press(&self, key: char) {
         let actions = ["keyDown", "keyUp"].map(|kind| json!({ "type": kind, "value": key }));
-        self.post("/actions", &json!({ "actions": [{ "type": "key", "id": "keys", "actions": actions }] }));
+        self.post(
+            "/actions",
+            &json!({ "actions": [{ "type": "key", "id": "keys", "actions": actions }] }),
+        );
     }
 
     /// Entries of a log (`browser`, `performance`) since it was last read.
     pub(crate) fn log(&self, kind: &str) -> Vec<Value> {
-        self.post("/se/log", &json!({ "type": kind })).as_array().unwrap().clone()
+        self.post("/se/log", &json!({ "type": kind }))
+            .as_array()
+            .unwrap()
+            .clone()
     }
 }
 
@@ -138,5 +167,9 @@ impl Drop for Browser {
 
 /// The port in `ChromeDriver was started successfully on port 41234.`
 fn port(line: &str) -> Option<u16> {
-    line.split_once("successfully on port ")?.1.trim_end_matches('.').parse().ok()
+    line.split_once("successfully on port ")?
+        .1
+        .trim_end_matches('.')
+        .parse()
+        .ok()
 }

@@ -7,8 +7,10 @@ use wcat_explore::store;
 use wcat_explore::units::Bits;
 
 pub(crate) fn folder() -> PathBuf {
-    std::env::var_os("WCAT_GOLDEN_DIR")
-        .map_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden")), PathBuf::from)
+    std::env::var_os("WCAT_GOLDEN_DIR").map_or_else(
+        || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden")),
+        PathBuf::from,
+    )
 }
 
 /// True where a test must not be skipped.
@@ -20,9 +22,16 @@ pub(crate) fn required() -> bool {
 pub(crate) fn weights(file: &str) -> Option<PathBuf> {
     let shared = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/weights"));
     let folders = [folder().join("weights"), folder(), shared];
-    let found = folders.into_iter().map(|folder| folder.join(file)).find(|path| path.exists());
+    let found = folders
+        .into_iter()
+        .map(|folder| folder.join(file))
+        .find(|path| path.exists());
     if found.is_none() {
-        assert!(!required(), "{file} is not in {} nor in its weights/", folder().display());
+        assert!(
+            !required(),
+            "{file} is not in {} nor in its weights/",
+            folder().display()
+        );
         eprintln!("skipped: no {file}");
     }
     found
@@ -30,7 +39,12 @@ pub(crate) fn weights(file: &str) -> Option<PathBuf> {
 
 /// The test images in the cache folder; `None`, which is said, where they are not there.
 pub(crate) fn test_set(name: DatasetName) -> Option<ImageSet> {
-    let set = load(&DatasetSpec::of(name), Split::Test, &store::cache_folder().unwrap()).ok();
+    let set = load(
+        &DatasetSpec::of(name),
+        Split::Test,
+        &store::cache_folder().unwrap(),
+    )
+    .ok();
     if set.is_none() {
         assert!(!required(), "{} is not in the cache folder", name.title());
         eprintln!("skipped: no {} in the cache folder", name.title());

@@ -33,19 +33,33 @@ fn images(model: &Model) -> Option<Tensor> {
 fn resnet20_matches_float_and_quantised() {
     for (path, json) in files("resnet20_fwd") {
         let Some(model) = model() else { continue };
-        let Some(images) = images(&model) else { continue };
+        let Some(images) = images(&model) else {
+            continue;
+        };
         let flat = images.flatten_all().unwrap().to_vec1::<f32>().unwrap();
         let head = floats(&json["input_first_record_normalised_head"]);
-        assert!(head.iter().zip(&flat).all(|(a, b)| (a - b).abs() < 1e-6), "{path}: input");
+        assert!(
+            head.iter().zip(&flat).all(|(a, b)| (a - b).abs() < 1e-6),
+            "{path}: input"
+        );
         for (name, net) in json["nets"].as_object().unwrap() {
-            check_net(&format!("{path}: {name}"), name, net, &model.network, &images);
+            check_net(
+                &format!("{path}: {name}"),
+                name,
+                net,
+                &model.network,
+                &images,
+            );
         }
     }
 }
 
 fn check_net(at: &str, name: &str, net: &Value, network: &Network, images: &Tensor) {
-    let mut weights: Vec<Tensor> =
-        network.layers().iter().map(|layer| layer.weight().as_detached_tensor()).collect();
+    let mut weights: Vec<Tensor> = network
+        .layers()
+        .iter()
+        .map(|layer| layer.weight().as_detached_tensor())
+        .collect();
     if name != "fp32" {
         let listed = net["layers"].as_array().unwrap();
         assert_eq!(listed.len(), weights.len(), "{at}");
@@ -56,9 +70,16 @@ fn check_net(at: &str, name: &str, net: &Value, network: &Network, images: &Tens
             *weight = Tensor::from_vec(values, layer.weight().dims(), &Device::Cpu).unwrap();
         }
     }
-    let logits = network.logits(images, &weights).unwrap().to_vec2::<f32>().unwrap();
+    let logits = network
+        .logits(images, &weights)
+        .unwrap()
+        .to_vec2::<f32>()
+        .unwrap();
     for (ours, golden) in logits.iter().zip(net["logits"].as_array().unwrap()) {
-        let close = ours.iter().zip(floats(golden)).all(|(a, b)| (a - b).abs() < 2e-3);
+        let close = ours
+            .iter()
+            .zip(floats(golden))
+            .all(|(a, b)| (a - b).abs() < 2e-3);
         assert!(close, "{at}: logits {ours:?} are not {golden}");
     }
 }
@@ -67,7 +88,12 @@ fn check_net(at: &str, name: &str, net: &Value, network: &Network, images: &Tens
 fn quantise(at: &str, name: &str, golden: &Value, weights: &[f32]) -> Vec<f32> {
     let (bits, method) = width_and_method(name);
     let format = CodeFormat::new(bits, true).unwrap();
-    let scheme = Scheme { method, format, clip_gradient: ClipGradient::Ste, grad_scale: true };
+    let scheme = Scheme {
+        method,
+        format,
+        clip_gradient: ClipGradient::Ste,
+        grad_scale: true,
+    };
     let range = match method {
         Method::Lsq => number(&golden["step"]) as f32,
         Method::Normal => 0.0,
@@ -75,17 +101,35 @@ fn quantise(at: &str, name: &str, golden: &Value, weights: &[f32]) -> Vec<f32> {
     };
     let quantized = scheme.quantize(weights, range);
     let sum: i64 = quantized.codes.iter().map(|&code| i64::from(code)).sum();
-    let bytes: Vec<u8> = quantized.codes.iter().flat_map(|&code| (code as i8).to_le_bytes()).collect();
-    assert!((f64::from(quantized.step) / number(&golden["step"]) - 1.0).abs() < 1e-6, "{at}: step");
-    assert_eq!(Some(sum), golden["codes_sum"].as_i64(), "{at}: sum of codes");
-    assert_eq!(Some(store::sha256(&bytes).as_str()), golden["codes_sha256_i8"].as_str(), "{at}: codes");
+    let bytes: Vec<u8> = quantized
+        .codes
+        .iter()
+        .flat_map(|&code| (code as i8).to_le_bytes())
+        .collect();
+    assert!(
+        (f64::from(quantized.step) / number(&golden["step"]) - 1.0).abs() < 1e-6,
+        "{at}: step"
+    );
+    assert_eq!(
+        Some(sum),
+        golden["codes_sum"].as_i64(),
+        "{at}: sum of codes"
+    );
+    assert_eq!(
+        Some(store::sha256(&bytes).as_str()),
+        golden["codes_sha256_i8"].as_str(),
+        "{at}: codes"
+    );
     quantized.values()
 }
 
 /// `8bit_wcat_max_abs`: 8 bits, `wcat`.
 fn width_and_method(name: &str) -> (Bits, Method) {
     let (width, method) = name.split_once("bit_").unwrap();
-    (Bits::new(width.parse().unwrap()).unwrap(), method.split('_').next().unwrap().parse().unwrap())
+    (
+        Bits::new(width.parse().unwrap()).unwrap(),
+        method.split('_').next().unwrap().parse().unwrap(),
+    )
 }
 
 /// Quantised as `quantize` does it, then with the listed range (the step for `lsq`) in each layer.
@@ -94,12 +138,28 @@ fn with_listed_ranges(model: &Model, name: &str, net: &Value) -> Network {
         return model.quantized(&QuantizerSpec::default()).unwrap().network;
     }
     let (bits, method) = width_and_method(name);
-    let network =
-        model.quantized(&QuantizerSpec { method, bits, ..QuantizerSpec::default() }).unwrap().network;
-    let key = if method == Method::Lsq { "step" } else { "q_range" };
-    for (layer, golden) in network.layers().iter().zip(net["layers"].as_array().unwrap()) {
+    let network = model
+        .quantized(&QuantizerSpec {
+            method,
+            bits,
+            ..QuantizerSpec::default()
+        })
+        .unwrap()
+        .network;
+    let key = if method == Method::Lsq {
+        "step"
+    } else {
+        "q_range"
+    };
+    for (layer, golden) in network
+        .layers()
+        .iter()
+        .zip(net["layers"].as_array().unwrap())
+    {
         if let Some(range) = layer.range() {
-            range.set(&Tensor::new(number(&golden[key]) as f32, &Device::Cpu).unwrap()).unwrap();
+            range
+                .set(&Tensor::new(number(&golden[key]) as f32, &Device::Cpu).unwrap())
+                .unwrap();
         }
     }
     network
@@ -118,12 +178,19 @@ fn per_cent(score: &Score) -> f64 {
 
 #[test]
 fn resnet20_has_the_listed_accuracies_and_ours_is_told() {
-    let (Some(model), Some(set)) = (model(), test_set(DatasetName::Cifar10)) else { return };
+    let (Some(model), Some(set)) = (model(), test_set(DatasetName::Cifar10)) else {
+        return;
+    };
     let jpeg = whole(&set, &model);
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/cifar10-test1000-lossless.bin");
+    let file =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/cifar10-test1000-lossless.bin");
     assert!(file.exists() || !required(), "no {}", file.display());
-    let lossless =
-        file.exists().then(|| whole(&load_cifar_file(&file, DatasetName::Cifar10).unwrap(), &model));
+    let lossless = file.exists().then(|| {
+        whole(
+            &load_cifar_file(&file, DatasetName::Cifar10).unwrap(),
+            &model,
+        )
+    });
     for (path, json) in files("resnet20_fwd") {
         // `normal` and WCAT at the largest weight store the same words: evaluated once
         let mut known: Vec<(Vec<_>, Score)> = Vec::new();
@@ -136,18 +203,36 @@ fn resnet20_has_the_listed_accuracies_and_ours_is_told() {
                 None => evaluator.clean(&jpeg).unwrap(),
             };
             let (ours, listed) = (per_cent(&score), number(&net["top1_jpeg10k"]));
-            assert!((ours - listed).abs() <= 0.03, "{at}: top-1 {ours} is not {listed}");
+            assert!(
+                (ours - listed).abs() <= 0.03,
+                "{at}: top-1 {ours} is not {listed}"
+            );
             let listed = number(&net["loss_jpeg10k"]);
-            assert!((score.loss - listed).abs() <= 1e-3, "{at}: loss {} is not {listed}", score.loss);
+            assert!(
+                (score.loss - listed).abs() <= 1e-3,
+                "{at}: loss {} is not {listed}",
+                score.loss
+            );
             if let Some(lossless) = &lossless {
-                let (ours, listed) =
-                    (per_cent(&evaluator.clean(lossless).unwrap()), number(&net["top1_lossless1000"]));
-                assert!((ours - listed).abs() < 0.11, "{at}: lossless top-1 {ours} is not {listed}");
+                let (ours, listed) = (
+                    per_cent(&evaluator.clean(lossless).unwrap()),
+                    number(&net["top1_lossless1000"]),
+                );
+                assert!(
+                    (ours - listed).abs() < 0.11,
+                    "{at}: lossless top-1 {ours} is not {listed}"
+                );
             }
             known.push((words, score));
         }
         let listed = number(&json["nets"]["4bit_wcat_MSE"]["top1_jpeg10k"]);
-        let ours = Evaluator::new(model.quantized(&search(Bits::new(4).unwrap())).unwrap().network).unwrap();
+        let ours = Evaluator::new(
+            model
+                .quantized(&search(Bits::new(4).unwrap()))
+                .unwrap()
+                .network,
+        )
+        .unwrap();
         let ours = per_cent(&ours.clean(&jpeg).unwrap());
         eprintln!("4 bits, `mse`: our ranges {ours:.2} %, the listed ones {listed:.2} %");
         assert!(
@@ -159,24 +244,43 @@ fn resnet20_has_the_listed_accuracies_and_ours_is_told() {
 
 /// WCAT with ranges of the least squared error.
 fn search(bits: Bits) -> QuantizerSpec {
-    QuantizerSpec { method: Method::Wcat, bits, init: Some(Init::Mse), ..QuantizerSpec::default() }
+    QuantizerSpec {
+        method: Method::Wcat,
+        bits,
+        init: Some(Init::Mse),
+        ..QuantizerSpec::default()
+    }
 }
 
 #[test]
 fn the_mse_search_leaves_no_layer_of_resnet20_a_larger_error_than_the_listed_range() {
     let Some(model) = model() else { return };
     for (path, json) in files("resnet20_fwd") {
-        for (name, net) in json["nets"].as_object().unwrap().iter().filter(|(name, _)| name.contains("wcat"))
+        for (name, net) in json["nets"]
+            .as_object()
+            .unwrap()
+            .iter()
+            .filter(|(name, _)| name.contains("wcat"))
         {
-            let network = model.quantized(&search(width_and_method(name).0)).unwrap().network;
+            let network = model
+                .quantized(&search(width_and_method(name).0))
+                .unwrap()
+                .network;
             let ranges = network.ranges().unwrap();
-            for ((layer, (_, range)), golden) in
-                network.layers().iter().zip(ranges).zip(net["layers"].as_array().unwrap())
+            for ((layer, (_, range)), golden) in network
+                .layers()
+                .iter()
+                .zip(ranges)
+                .zip(net["layers"].as_array().unwrap())
             {
                 let (weights, scheme) = (layer.values().unwrap(), layer.scheme().unwrap());
                 let at = format!("{path}: {name}: {}", layer.name());
-                let theirs = expected_error(scheme, &weights, number(&golden["q_range"]) as f32, 0.0);
-                assert!((theirs / number(&golden["mse"]) - 1.0).abs() < 1e-4, "{at}: {theirs}");
+                let theirs =
+                    expected_error(scheme, &weights, number(&golden["q_range"]) as f32, 0.0);
+                assert!(
+                    (theirs / number(&golden["mse"]) - 1.0).abs() < 1e-4,
+                    "{at}: {theirs}"
+                );
                 let ours = expected_error(scheme, &weights, range, 0.0);
                 assert!(ours <= theirs, "{at}: {ours} at {range} is above {theirs}");
             }

@@ -19,7 +19,11 @@ fn every_golden_file_is_of_a_known_kind() {
         let path = entry.unwrap().path();
         if path.extension().is_some_and(|e| e == "json") {
             let json: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
-            assert!(kind(&json).is_some(), "{}: unknown kind of golden file", path.display());
+            assert!(
+                kind(&json).is_some(),
+                "{}: unknown kind of golden file",
+                path.display()
+            );
         }
     }
 }

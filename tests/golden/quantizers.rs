@@ -15,11 +15,21 @@ fn scheme_of(case: &Value) -> Scheme {
         Some(other) => panic!("unknown clip gradient {other}"),
     };
     Scheme {
-        method: case["quantizer"].as_str().unwrap().parse::<Method>().unwrap(),
-        format: CodeFormat::new(bits(case["N_bits"].as_u64().unwrap()), case["signed"].as_bool().unwrap())
+        method: case["quantizer"]
+            .as_str()
+            .unwrap()
+            .parse::<Method>()
             .unwrap(),
+        format: CodeFormat::new(
+            bits(case["N_bits"].as_u64().unwrap()),
+            case["signed"].as_bool().unwrap(),
+        )
+        .unwrap(),
         clip_gradient,
-        grad_scale: case.get("use_grad_scaled").and_then(Value::as_bool).unwrap_or(true),
+        grad_scale: case
+            .get("use_grad_scaled")
+            .and_then(Value::as_bool)
+            .unwrap_or(true),
     }
 }
 
@@ -41,7 +51,11 @@ fn floats_match(at: &str, case: &Value, key: &str, ours: &[f32], hashed: bool) {
     near(&format!("{at}: {key}_head"), &ours[..head.len()], &head);
     if let Some(hash) = case.get(format!("{key}_sha256")).filter(|_| hashed) {
         let bytes: Vec<u8> = ours.iter().flat_map(|x| x.to_le_bytes()).collect();
-        assert_eq!(wcat_explore::store::sha256(&bytes), hash.as_str().unwrap(), "{at}: {key}_sha256");
+        assert_eq!(
+            wcat_explore::store::sha256(&bytes),
+            hash.as_str().unwrap(),
+            "{at}: {key}_sha256"
+        );
     }
 }
 
@@ -52,11 +66,17 @@ fn codes_match(at: &str, case: &Value, ours: &[i16]) {
         return;
     }
     let head = integers(&case["codes_head"]);
-    assert!(head.iter().zip(ours).all(|(a, &b)| *a == i64::from(b)), "{at}: codes_head");
+    assert!(
+        head.iter().zip(ours).all(|(a, &b)| *a == i64::from(b)),
+        "{at}: codes_head"
+    );
     let hash = case["codes_sha256"].as_str().unwrap();
     let as_i16: Vec<u8> = ours.iter().flat_map(|c| c.to_le_bytes()).collect();
     let as_i8: Vec<u8> = ours.iter().flat_map(|&c| (c as i8).to_le_bytes()).collect();
-    let as_f32: Vec<u8> = ours.iter().flat_map(|&c| f32::from(c).to_le_bytes()).collect();
+    let as_f32: Vec<u8> = ours
+        .iter()
+        .flat_map(|&c| f32::from(c).to_le_bytes())
+        .collect();
     let hashes = [as_i8, as_i16, as_f32].map(|bytes| wcat_explore::store::sha256(&bytes));
     assert!(hashes.iter().any(|h| h == hash), "{at}: codes_sha256");
 }
@@ -67,17 +87,28 @@ fn quantisers_match() {
         for (i, case) in json["cases"].as_array().unwrap().iter().enumerate() {
             let at = format!("{path}: case {i} ({})", case["quantizer"].as_str().unwrap());
             let tensor = &json["tensors"][case["tensor"].as_str().unwrap()];
-            check_quantiser(&at, case, &floats(&tensor["values"]), &floats(&tensor["upstream"]));
+            check_quantiser(
+                &at,
+                case,
+                &floats(&tensor["values"]),
+                &floats(&tensor["upstream"]),
+            );
         }
     }
 }
 
 fn check_quantiser(at: &str, case: &Value, weights: &[f32], upstream: &[f32]) {
     let scheme = scheme_of(case);
-    let range = ["init_range", "init_step", "alpha"].iter().find_map(|key| case.get(*key));
+    let range = ["init_range", "init_step", "alpha"]
+        .iter()
+        .find_map(|key| case.get(*key));
     let range = range.map_or(0.0, |value| number(value) as f32);
     let quantized = scheme.quantize(weights, range);
-    near(&format!("{at}: step"), &[quantized.step], &[number(&case["step"]) as f32]);
+    near(
+        &format!("{at}: step"),
+        &[quantized.step],
+        &[number(&case["step"]) as f32],
+    );
     codes_match(at, case, &quantized.codes);
     floats_match(at, case, "dequant", &quantized.values(), true);
     let slopes = scheme.slopes(weights, range);
@@ -89,8 +120,15 @@ fn check_quantiser(at: &str, case: &Value, weights: &[f32], upstream: &[f32]) {
     let total: f64 = upstream.iter().map(|g| f64::from(g.abs())).sum();
     match (&slopes.range, &case["grad_range_or_step"]) {
         (Some(slopes), theirs) if !theirs.is_null() => {
-            let ours: f64 = slopes.iter().zip(upstream).map(|(&s, &g)| f64::from(s) * f64::from(g)).sum();
-            assert!((ours - number(theirs)).abs() <= 1e-6 * total, "{at}: {ours} is not {theirs}");
+            let ours: f64 = slopes
+                .iter()
+                .zip(upstream)
+                .map(|(&s, &g)| f64::from(s) * f64::from(g))
+                .sum();
+            assert!(
+                (ours - number(theirs)).abs() <= 1e-6 * total,
+                "{at}: {ours} is not {theirs}"
+            );
         }
         (None, theirs) => assert!(theirs.is_null(), "{at}: a range gradient is expected"),
         // lsq: the reference leaves the gradient of the step out
@@ -106,7 +144,9 @@ fn initial_ranges_match_and_searches_reach_the_references_minimum() {
             let weights = floats(&json["tensors"][case["tensor"].as_str().unwrap()]["values"]);
             let scheme = scheme_of(case);
             match case.get("init_method").and_then(Value::as_str) {
-                Some("max_abs") => starts_at(&at, &scheme, &weights, Init::MaxAbs, &case["init_range"]),
+                Some("max_abs") => {
+                    starts_at(&at, &scheme, &weights, Init::MaxAbs, &case["init_range"])
+                }
                 Some("SAWB") => starts_at(&at, &scheme, &weights, Init::Sawb, &case["init_range"]),
                 Some("MSE") => reaches(&at, &scheme, &weights, 0.0, &case["search"]),
                 Some("noisy_MSE") => reaches(&at, &scheme, &weights, 0.001, &case["search"]),
@@ -125,14 +165,25 @@ fn starts_at(at: &str, scheme: &Scheme, weights: &[f32], init: Init, expected: &
     // SAWB is a small difference of two f32 sums in the reference; ours are f64
     let tolerance = if init == Init::Sawb { 1e-5 } else { 1e-6 };
     let theirs = number(expected);
-    assert!((ours / theirs - 1.0).abs() <= tolerance, "{at}: {init:?}: {ours} is not {theirs}");
+    assert!(
+        (ours / theirs - 1.0).abs() <= tolerance,
+        "{at}: {init:?}: {ours} is not {theirs}"
+    );
 }
 
 fn reaches(at: &str, scheme: &Scheme, weights: &[f32], rate: f64, search: &Value) {
-    let (range, least) = Search { scheme, weights, bit_error_rate: rate }.minimum();
+    let (range, least) = Search {
+        scheme,
+        weights,
+        bit_error_rate: rate,
+    }
+    .minimum();
     assert_eq!(least, expected_error(scheme, weights, range, rate), "{at}");
     let theirs = number(&search["fun"]);
-    assert!(least <= theirs * (1.0 + 1e-6), "{at}: our minimum {least} at {range} is above {theirs}");
+    assert!(
+        least <= theirs * (1.0 + 1e-6),
+        "{at}: our minimum {least} at {range} is above {theirs}"
+    );
 }
 
 #[test]
@@ -145,7 +196,11 @@ fn per_layer_clipping_matches() {
         let network = layers.iter().map(max).fold(0.0, f32::max);
         for layer in layers {
             let ours = layer_range(plclip, max(layer), network);
-            near(&format!("{path}: {}", layer["layer"]), &[ours], &[number(&layer["alpha"]) as f32]);
+            near(
+                &format!("{path}: {}", layer["layer"]),
+                &[ours],
+                &[number(&layer["alpha"]) as f32],
+            );
         }
     }
 }

@@ -27,7 +27,11 @@ impl File {
         let test = modules.contains(&"tests");
         let mut tokens = lex(text);
         place(&mut tokens, modules.len(), test);
-        Self { path: path.to_owned(), text: text.to_owned(), tokens }
+        Self {
+            path: path.to_owned(),
+            text: text.to_owned(),
+            tokens,
+        }
     }
 
     /// The top module that the file belongs to; `bin` for the program, `lib` for the crate root.
@@ -45,14 +49,19 @@ impl File {
 
     /// Whether the words at `at` are exactly these.
     pub(crate) fn is(&self, at: usize, words: &[&str]) -> bool {
-        words.iter().enumerate().all(|(i, word)| self.word(at + i) == *word)
+        words
+            .iter()
+            .enumerate()
+            .all(|(i, word)| self.word(at + i) == *word)
     }
 
     /// Whether a path segment stands before `at`, so that the word at `at` does not start its path.
     pub(crate) fn continues(&self, at: usize) -> bool {
         let before = |back: usize| at.checked_sub(back).map_or("", |i| self.word(i));
         before(1) == "."
-            || before(1) == ":" && before(2) == ":" && before(3).starts_with(|c| is_word(c) || c == '>')
+            || before(1) == ":"
+                && before(2) == ":"
+                && before(3).starts_with(|c| is_word(c) || c == '>')
     }
 }
 
@@ -143,7 +152,12 @@ fn lex(text: &str) -> Vec<Token> {
                 at + 1
             }
         };
-        tokens.extend(word.map(|text| Token { text, line, depth: 0, test: false }));
+        tokens.extend(word.map(|text| Token {
+            text,
+            line,
+            depth: 0,
+            test: false,
+        }));
         let end = end.min(chars.len());
         line += chars[at..end].iter().filter(|c| **c == '\n').count();
         at = end;

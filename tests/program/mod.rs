@@ -44,13 +44,21 @@ impl Place {
         let (folder, cache) = (root.join("work"), root.join("cache"));
         store::create_folder(&folder).unwrap();
         store::create_folder(&cache).unwrap();
-        Self { _temporary: temporary, folder, cache }
+        Self {
+            _temporary: temporary,
+            folder,
+            cache,
+        }
     }
 
     /// The program, not yet started.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_wcat-explore"));
-        command.args(args).current_dir(&self.folder).env("XDG_CACHE_HOME", &self.cache).stdin(Stdio::null());
+        command
+            .args(args)
+            .current_dir(&self.folder)
+            .env("XDG_CACHE_HOME", &self.cache)
+            .stdin(Stdio::null());
         command
     }
 
@@ -68,7 +76,11 @@ impl Place {
 
     /// Starts the program; what it says is kept until [`Self::end`].
     pub(crate) fn start(&self, args: &[&str]) -> Child {
-        self.command(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+        self.command(args)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap()
     }
 
     /// Waits for the end of a started program.
@@ -82,7 +94,11 @@ impl Place {
             let text = text.replace(self.folder.to_str().unwrap(), "[FOLDER]");
             text.replace(self.cache.to_str().unwrap(), "[CACHE]")
         };
-        Ended { code: output.status.code(), stdout: plain(output.stdout), stderr: plain(output.stderr) }
+        Ended {
+            code: output.status.code(),
+            stdout: plain(output.stdout),
+            stderr: plain(output.stderr),
+        }
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -102,8 +118,18 @@ impl Place {
         let mut tree = BTreeMap::new();
         for path in below(&self.folder) {
             if path.file_name().is_some_and(|name| name != ".lock") {
-                let content = if path.is_dir() { Vec::new() } else { fs::read(&path).unwrap() };
-                tree.insert(path.strip_prefix(&self.folder).unwrap().display().to_string(), content);
+                let content = if path.is_dir() {
+                    Vec::new()
+                } else {
+                    fs::read(&path).unwrap()
+                };
+                tree.insert(
+                    path.strip_prefix(&self.folder)
+                        .unwrap()
+                        .display()
+                        .to_string(),
+                    content,
+                );
             }
         }
         tree
@@ -111,30 +137,50 @@ impl Place {
 
     /// The only folder in `results`, relative to the working folder.
     pub(crate) fn only_run(&self) -> String {
-        let runs: Vec<PathBuf> =
-            fs::read_dir(self.path("results")).unwrap().map(|entry| entry.unwrap().path()).collect();
-        let [run] = runs.as_slice() else { panic!("one run expected: {runs:?}") };
-        run.strip_prefix(&self.folder).unwrap().display().to_string()
+        let runs: Vec<PathBuf> = fs::read_dir(self.path("results"))
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .collect();
+        let [run] = runs.as_slice() else {
+            panic!("one run expected: {runs:?}")
+        };
+        run.strip_prefix(&self.folder)
+            .unwrap()
+            .display()
+            .to_string()
     }
 
     /// Files of a name below the cache.
     pub(crate) fn cached(&self, name: &str) -> Vec<PathBuf> {
-        below(&self.cache).into_iter().filter(|path| path.file_name().is_some_and(|n| n == name)).collect()
+        below(&self.cache)
+            .into_iter()
+            .filter(|path| path.file_name().is_some_and(|n| n == name))
+            .collect()
     }
 
     /// An untrained LeNet-5 for a hundred glyphs; 32 bits are floats.
     pub(crate) fn write_model(&self, name: &str, bits: u64) {
         let quantizer = QuantizerSpec {
-            method: if bits == 32 { Method::Normal } else { Method::Wcat },
+            method: if bits == 32 {
+                Method::Normal
+            } else {
+                Method::Wcat
+            },
             bits: Bits::new(bits).unwrap(),
             ..QuantizerSpec::default()
         };
         let dataset = DatasetSpec {
-            glyphs: Some(GlyphSpec { training_images: 100, test_images: 100, ..GlyphSpec::default() }),
+            glyphs: Some(GlyphSpec {
+                training_images: 100,
+                test_images: 100,
+                ..GlyphSpec::default()
+            }),
             ..DatasetSpec::default()
         };
         let device = DeviceSpec::Cpu.open().unwrap();
-        let network = Network::new(Architecture::Lenet5, 10, &quantizer, Seed(1), &device).unwrap().0;
+        let network = Network::new(Architecture::Lenet5, 10, &quantizer, Seed(1), &device)
+            .unwrap()
+            .0;
         let info = ModelInfo {
             format: MODEL_FORMAT,
             architecture: Architecture::Lenet5,
@@ -156,9 +202,15 @@ impl Place {
 
 /// True where real data are all there; else what is missing is said, and with `WCAT_REQUIRE_DATA=1` it is a failure.
 pub(crate) fn there(paths: &[&Path]) -> bool {
-    let Some(absent) = paths.iter().find(|path| !path.is_file()) else { return true };
+    let Some(absent) = paths.iter().find(|path| !path.is_file()) else {
+        return true;
+    };
     let required = std::env::var_os("WCAT_REQUIRE_DATA").is_some_and(|value| value == "1");
-    assert!(!required, "WCAT_REQUIRE_DATA=1, but no {}", absent.display());
+    assert!(
+        !required,
+        "WCAT_REQUIRE_DATA=1, but no {}",
+        absent.display()
+    );
     eprintln!("skipped: no {}", absent.display());
     false
 }
@@ -168,7 +220,11 @@ pub(crate) fn there(paths: &[&Path]) -> bool {
 pub(crate) fn records(place: &Place, args: &[&str]) -> Vec<Value> {
     let ended = place.done(&[args, &["--format", "json"]].concat());
     let records: Vec<Value> = serde_json::from_str(&ended.stdout).unwrap();
-    assert!(records.iter().all(|record| record["schema"] == SCHEMA), "{}", ended.stdout);
+    assert!(
+        records.iter().all(|record| record["schema"] == SCHEMA),
+        "{}",
+        ended.stdout
+    );
     records
 }
 
@@ -204,5 +260,9 @@ pub(crate) fn wait_until(child: &mut Child, so: impl Fn() -> bool) -> bool {
 /// Sends a signal to a running program.
 pub(crate) fn signal(child: &Child, name: &str) {
     let line = format!("kill -{name} {}", child.id());
-    assert!(Command::new("sh").args(["-c", &line]).status().unwrap().success());
+    assert!(Command::new("sh")
+        .args(["-c", &line])
+        .status()
+        .unwrap()
+        .success());
 }

@@ -105,7 +105,10 @@ impl Common {
             layers.splice(0..0, default);
         }
         layers.extend(self.seed.map(|seed| Layer::flag("--seed", "seed", seed)));
-        layers.extend(self.device.map(|device| Layer::flag("--device", "device", device.to_string())));
+        layers.extend(
+            self.device
+                .map(|device| Layer::flag("--device", "device", device.to_string())),
+        );
         layers.extend_from_slice(flags);
         Ok((Experiment::of_layers(&layers)?, chooses_dataset))
     }
@@ -229,7 +232,12 @@ pub(crate) struct EvalArgs {
     #[command(flatten)]
     pub places: Places,
     /// Faults at this bit error rate
-    #[arg(long, value_name = "P", conflicts_with = "voltage", allow_hyphen_values = true)]
+    #[arg(
+        long,
+        value_name = "P",
+        conflicts_with = "voltage",
+        allow_hyphen_values = true
+    )]
     pub ber: Option<Ber>,
     /// Faults at this supply voltage
     #[arg(long, value_name = "V", allow_hyphen_values = true)]
@@ -331,7 +339,12 @@ Example:
         /// Built-in name or file
         model: String,
         /// Only the lowest voltage whose bit error rate is at most this
-        #[arg(long, value_name = "P", conflicts_with = "at_voltage", allow_hyphen_values = true)]
+        #[arg(
+            long,
+            value_name = "P",
+            conflicts_with = "at_voltage",
+            allow_hyphen_values = true
+        )]
         at_ber: Option<Ber>,
         /// Only the points at these voltages
         #[arg(long, value_name = "LIST", allow_hyphen_values = true)]
@@ -533,5 +546,7 @@ impl Places {
 
 /// The folder given, or the cache folder.
 pub(crate) fn data_folder(given: Option<&PathBuf>) -> wcat_explore::error::Result<PathBuf> {
-    given.map_or_else(wcat_explore::store::cache_folder, |folder| Ok(folder.clone()))
+    given.map_or_else(wcat_explore::store::cache_folder, |folder| {
+        Ok(folder.clone())
+    })
 }

@@ -46,7 +46,11 @@ struct Task {
 #[allow(clippy::exit)] // the second Ctrl-C must end the program wherever it is
 pub(crate) fn start(common: &Common) -> anyhow::Result<Progress> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let threads = if common.threads == 0 { cores } else { common.threads.min(1024) };
+    let threads = if common.threads == 0 {
+        cores
+    } else {
+        common.threads.min(1024)
+    };
     rayon::ThreadPoolBuilder::new()
         .num_threads(threads)
         .build_global()
@@ -55,11 +59,18 @@ pub(crate) fn start(common: &Common) -> anyhow::Result<Progress> {
         if CANCEL.swap(true, Ordering::Relaxed) {
             std::process::exit(130);
         }
-        let _ = writeln!(std::io::stderr(), "\nstopping; what is finished is kept (again: at once)");
+        let _ = writeln!(
+            std::io::stderr(),
+            "\nstopping; what is finished is kept (again: at once)"
+        );
     })
     .context("cannot listen for Ctrl-C")?;
     let terminal = std::io::stderr().is_terminal();
-    let target = if terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+    let target = if terminal {
+        ProgressDrawTarget::stderr()
+    } else {
+        ProgressDrawTarget::hidden()
+    };
     Ok(Progress {
         quiet: common.quiet,
         verbose: common.verbose,
@@ -91,7 +102,10 @@ impl Progress {
         if self.quiet || self.started.elapsed() < QUIET_START {
             return;
         }
-        let mut state = self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut state = self
+            .state
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
         let new = || Task {
             started: Instant::now(),
             first: share,
@@ -103,7 +117,10 @@ impl Progress {
         if let Some(bar) = &entry.bar {
             bar.set_position((share * 1000.0) as u64);
             bar.set_message(text);
-        } else if state.last_line.is_none_or(|last| last.elapsed() >= LINE_EVERY) {
+        } else if state
+            .last_line
+            .is_none_or(|last| last.elapsed() >= LINE_EVERY)
+        {
             state.last_line = Some(Instant::now());
             self.line(&format!("{task}: {:.0} % {text}", 100.0 * share));
         }
@@ -111,7 +128,10 @@ impl Progress {
 
     /// Takes the bar of a task away.
     pub(crate) fn end(&self, task: &str) {
-        let mut state = self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut state = self
+            .state
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
         if let Some(bar) = state.tasks.remove(task).and_then(|task| task.bar) {
             bar.finish_and_clear();
         }
@@ -121,7 +141,9 @@ impl Progress {
 fn bar(task: &str) -> ProgressBar {
     let style = ProgressStyle::with_template("{prefix:>16} {bar:30} {msg}");
     let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
-    ProgressBar::new(1000).with_style(style).with_prefix(task.to_owned())
+    ProgressBar::new(1000)
+        .with_style(style)
+        .with_prefix(task.to_owned())
 }
 
 /// `, 1 min 20 s left`, once enough is done to say so.
@@ -138,7 +160,10 @@ fn remaining(elapsed: Duration, done: f64, left: f64) -> String {
 }
 
 fn attack_task(model: &str, restart: u32, random: bool) -> String {
-    format!("{model}, restart {restart}{}", if random { ", random" } else { "" })
+    format!(
+        "{model}, restart {restart}{}",
+        if random { ", random" } else { "" }
+    )
 }
 
 impl Monitor for Progress {
@@ -168,7 +193,11 @@ impl Monitor for Progress {
     fn epoch(&self, model: &str, row: &EpochRow) {
         let validation = match row.validation_accuracy {
             Some(accuracy) => {
-                format!(", validation {:.2} %{}", 100.0 * accuracy, if row.best { " (best)" } else { "" })
+                format!(
+                    ", validation {:.2} %{}",
+                    100.0 * accuracy,
+                    if row.best { " (best)" } else { "" }
+                )
             }
             None => String::new(),
         };
@@ -189,21 +218,33 @@ impl Monitor for Progress {
     fn trial(&self, progress: &SweepProgress) {
         self.sweep.get_or_init(Instant::now);
         let share = progress.done as f64 / progress.owed.max(1) as f64;
-        self.show("sweep", share, &format!("{}/{} trials", progress.done, progress.owed));
+        self.show(
+            "sweep",
+            share,
+            &format!("{}/{} trials", progress.done, progress.owed),
+        );
         if progress.done == progress.owed {
             self.end("sweep");
         }
     }
 
     fn flip(&self, progress: &AttackProgress) {
-        let accuracy = progress.accuracy.map_or(String::new(), |a| format!(", accuracy {:.1} %", 100.0 * a));
+        let accuracy = progress
+            .accuracy
+            .map_or(String::new(), |a| format!(", accuracy {:.1} %", 100.0 * a));
         let message = format!("{}/{} flips{accuracy}", progress.flips, progress.most);
         let share = progress.flips as f64 / progress.most.max(1) as f64;
-        self.show(&attack_task(progress.model, progress.restart, progress.random), share, &message);
+        self.show(
+            &attack_task(progress.model, progress.restart, progress.random),
+            share,
+            &message,
+        );
     }
 
     fn attacked(&self, model: &str, restart: u32) {
-        [false, true].into_iter().for_each(|random| self.end(&attack_task(model, restart, random)));
+        [false, true]
+            .into_iter()
+            .for_each(|random| self.end(&attack_task(model, restart, random)));
     }
 
     fn cancel(&self) -> &AtomicBool {

@@ -16,11 +16,19 @@ pub(crate) struct Column<'a> {
 
 impl<'a> Column<'a> {
     pub(crate) fn text<T>(header: &'a str, rows: &[T], cell: impl Fn(&T) -> String) -> Self {
-        Self { header, cells: rows.iter().map(cell).collect(), right: false }
+        Self {
+            header,
+            cells: rows.iter().map(cell).collect(),
+            right: false,
+        }
     }
 
     pub(crate) fn number<T>(header: &'a str, rows: &[T], cell: impl Fn(&T) -> String) -> Self {
-        Self { header, cells: rows.iter().map(cell).collect(), right: true }
+        Self {
+            header,
+            cells: rows.iter().map(cell).collect(),
+            right: true,
+        }
     }
 }
 
@@ -31,17 +39,27 @@ pub(crate) fn optional<T: std::fmt::Display>(value: Option<T>) -> String {
 
 /// Prints an aligned table.
 pub(crate) fn table(columns: &[Column]) -> anyhow::Result<()> {
-    let rows = columns.iter().map(|column| column.cells.len()).max().unwrap_or(0);
+    let rows = columns
+        .iter()
+        .map(|column| column.cells.len())
+        .max()
+        .unwrap_or(0);
     let width = |column: &Column| {
         let cells = column.cells.iter().map(|cell| cell.chars().count());
-        cells.chain([column.header.chars().count()]).max().unwrap_or(0)
+        cells
+            .chain([column.header.chars().count()])
+            .max()
+            .unwrap_or(0)
     };
     let widths: Vec<usize> = columns.iter().map(width).collect();
     let line = |cell: &dyn Fn(&Column) -> String| {
-        let parts = columns.iter().zip(&widths).map(|(column, &width)| match column.right {
-            true => format!("{:>width$}", cell(column)),
-            false => format!("{:<width$}", cell(column)),
-        });
+        let parts = columns
+            .iter()
+            .zip(&widths)
+            .map(|(column, &width)| match column.right {
+                true => format!("{:>width$}", cell(column)),
+                false => format!("{:<width$}", cell(column)),
+            });
         parts.collect::<Vec<_>>().join("  ").trim_end().to_owned()
     };
     let mut text = line(&|column| column.header.to_owned());
@@ -58,8 +76,11 @@ pub(crate) fn records(records: &Value, format: Format) -> anyhow::Result<()> {
         return result(&serde_json::to_string_pretty(records)?);
     }
     let rows = records.as_array().map(Vec::as_slice).unwrap_or_default();
-    let keys: Vec<&String> =
-        rows.first().and_then(Value::as_object).map(|o| o.keys().collect()).unwrap_or_default();
+    let keys: Vec<&String> = rows
+        .first()
+        .and_then(Value::as_object)
+        .map(|o| o.keys().collect())
+        .unwrap_or_default();
     let mut lines = csv::Writer::from_writer(Vec::new());
     lines.write_record(&keys)?;
     for row in rows {
@@ -96,7 +117,9 @@ pub(crate) fn failure(error: &anyhow::Error) -> ExitCode {
     for cause in error.chain().skip(1) {
         let _ = writeln!(err, "  caused by: {}", first_line(&cause.to_string()));
     }
-    let wrong_input = error.downcast_ref::<Error>().is_some_and(Error::is_wrong_input);
+    let wrong_input = error
+        .downcast_ref::<Error>()
+        .is_some_and(Error::is_wrong_input);
     ExitCode::from(if wrong_input { 2 } else { 1 })
 }
 

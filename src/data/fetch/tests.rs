@@ -39,7 +39,11 @@ impl Host {
                 answer(request, &body, manner, &seen);
             }
         });
-        Self { server, thread: Some(thread), ranges }
+        Self {
+            server,
+            thread: Some(thread),
+            ranges,
+        }
     }
 
     fn base(&self) -> String {
@@ -59,15 +63,26 @@ impl Drop for Host {
 }
 
 fn answer(request: Request, body: &[u8], manner: Manner, seen: &Mutex<Vec<String>>) {
-    let range = request.headers().iter().find(|header| header.field.equiv("Range"));
-    let range = range.map(|header| header.value.to_string()).unwrap_or_default();
+    let range = request
+        .headers()
+        .iter()
+        .find(|header| header.field.equiv("Range"));
+    let range = range
+        .map(|header| header.value.to_string())
+        .unwrap_or_default();
     seen.lock().unwrap().push(range.clone());
-    let start: usize = range.trim_start_matches("bytes=").trim_end_matches('-').parse().unwrap_or(0);
+    let start: usize = range
+        .trim_start_matches("bytes=")
+        .trim_end_matches('-')
+        .parse()
+        .unwrap_or(0);
     let last = body.len() - 1;
     let part = |from: usize| Response::from_data(&body[from..]).with_chunked_threshold(usize::MAX);
     let ranged = |from: usize| {
         let header = format!("Content-Range: bytes {from}-{last}/{}", body.len());
-        part(from).with_status_code(206).with_header(header.parse::<Header>().unwrap())
+        part(from)
+            .with_status_code(206)
+            .with_header(header.parse::<Header>().unwrap())
     };
     match manner {
         Manner::Ranges if start > 0 => request.respond(ranged(start)),
@@ -94,7 +109,12 @@ fn hang_up(body: Vec<u8>, after: usize) -> (String, std::thread::JoinHandle<()>)
             stream.read_exact(&mut byte).unwrap();
             asked.push(byte[0]);
         }
-        write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len()).unwrap();
+        write!(
+            stream,
+            "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        )
+        .unwrap();
         stream.write_all(&body[..after]).unwrap();
     });
     (base, thread)
@@ -107,7 +127,9 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
 }
 
 fn content() -> Vec<u8> {
-    (0..300_000u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect()
+    (0..300_000u32)
+        .map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8)
+        .collect()
 }
 
 fn remote(name: &str, packed: &[u8], contents: Vec<Content>) -> RemoteFile {
@@ -121,7 +143,11 @@ fn remote(name: &str, packed: &[u8], contents: Vec<Content>) -> RemoteFile {
 }
 
 fn entry(name: &str, bytes: &[u8]) -> Content {
-    Content { name: name.into(), sha256: store::sha256(bytes), bytes: bytes.len() as u64 }
+    Content {
+        name: name.into(),
+        sha256: store::sha256(bytes),
+        bytes: bytes.len() as u64,
+    }
 }
 
 /// A source of one gzip file, as MNIST's.
@@ -129,7 +155,11 @@ fn one_file(base: &str) -> FetchSource {
     FetchSource {
         name: DatasetName::Mnist,
         folder: "mnist".into(),
-        files: vec![remote("images.gz", &gzip(&content()), vec![entry("images", &content())])],
+        files: vec![remote(
+            "images.gz",
+            &gzip(&content()),
+            vec![entry("images", &content())],
+        )],
         unpack: false,
     }
     .from_base(base)
@@ -163,7 +193,10 @@ fn told(error: &Error) -> String {
 
 #[test]
 fn a_fresh_download_is_whole_and_a_second_one_does_nothing() {
-    let (host, folder) = (Host::new(gzip(&content()), Manner::Ranges), tempfile::tempdir().unwrap());
+    let (host, folder) = (
+        Host::new(gzip(&content()), Manner::Ranges),
+        tempfile::tempdir().unwrap(),
+    );
     let source = one_file(&host.base());
     let mut steps: Vec<FetchProgress> = vec![];
     let mut note = |progress| {
@@ -171,17 +204,34 @@ fn a_fresh_download_is_whole_and_a_second_one_does_nothing() {
         Ok(())
     };
     assert!(fetch(&source, folder.path(), &mut note).unwrap());
-    assert_eq!(std::fs::read(folder.path().join("mnist/images.gz")).unwrap(), gzip(&content()));
+    assert_eq!(
+        std::fs::read(folder.path().join("mnist/images.gz")).unwrap(),
+        gzip(&content())
+    );
     assert_eq!(names(&folder.path().join("mnist")), ["images.gz"]);
     assert!(!fetch(&source, folder.path(), &mut note).unwrap());
     assert_eq!(host.ranges(), [""]);
     let total = source.files[0].bytes;
-    assert_eq!((steps[0].step, steps[0].received), (FetchStep::Downloading, 0));
-    assert!(steps.windows(2).all(|pair| pair[0].received <= pair[1].received));
-    let last: Vec<_> = steps.iter().rev().take(3).map(|step| (step.step, step.received)).collect();
+    assert_eq!(
+        (steps[0].step, steps[0].received),
+        (FetchStep::Downloading, 0)
+    );
+    assert!(steps
+        .windows(2)
+        .all(|pair| pair[0].received <= pair[1].received));
+    let last: Vec<_> = steps
+        .iter()
+        .rev()
+        .take(3)
+        .map(|step| (step.step, step.received))
+        .collect();
     assert_eq!(
         last,
-        [(FetchStep::Present, total), (FetchStep::Done, total), (FetchStep::Downloading, total)]
+        [
+            (FetchStep::Present, total),
+            (FetchStep::Done, total),
+            (FetchStep::Downloading, total)
+        ]
     );
 }
 
@@ -192,7 +242,10 @@ fn a_download_goes_on_where_the_connection_broke() {
     let (base, server) = hang_up(packed.clone(), 100_000);
     let error = told(&quiet(&one_file(&base), folder.path()).unwrap_err());
     server.join().unwrap();
-    assert!(error.contains("/images.gz: broke off after 100000 of 300"), "{error}");
+    assert!(
+        error.contains("/images.gz: broke off after 100000 of 300"),
+        "{error}"
+    );
     assert!(error.contains("the same command continues"), "{error}");
     assert_eq!(names(&folder.path().join("mnist")), ["images.gz.partial"]);
 
@@ -205,17 +258,28 @@ fn a_download_goes_on_where_the_connection_broke() {
     .unwrap();
     assert_eq!(first, Some(100_000));
     assert_eq!(host.ranges(), ["bytes=100000-"]);
-    assert_eq!(std::fs::read(folder.path().join("mnist/images.gz")).unwrap(), packed);
+    assert_eq!(
+        std::fs::read(folder.path().join("mnist/images.gz")).unwrap(),
+        packed
+    );
 }
 
 #[test]
 fn a_server_that_cannot_continue_starts_again() {
     let packed = gzip(&content());
-    for (manner, asked) in
-        [(Manner::NoRanges, vec!["bytes=777-"]), (Manner::WrongRange, vec!["bytes=777-", ""])]
-    {
-        let (host, folder) = (Host::new(packed.clone(), manner), tempfile::tempdir().unwrap());
-        store::write_bytes(&folder.path().join("mnist/images.gz.partial"), &packed[..777]).unwrap();
+    for (manner, asked) in [
+        (Manner::NoRanges, vec!["bytes=777-"]),
+        (Manner::WrongRange, vec!["bytes=777-", ""]),
+    ] {
+        let (host, folder) = (
+            Host::new(packed.clone(), manner),
+            tempfile::tempdir().unwrap(),
+        );
+        store::write_bytes(
+            &folder.path().join("mnist/images.gz.partial"),
+            &packed[..777],
+        )
+        .unwrap();
         assert!(quiet(&one_file(&host.base()), folder.path()).unwrap());
         assert_eq!(host.ranges(), asked);
         assert_eq!(names(&folder.path().join("mnist")), ["images.gz"]);
@@ -224,7 +288,10 @@ fn a_server_that_cannot_continue_starts_again() {
 
 #[test]
 fn a_beginning_of_another_file_is_thrown_away() {
-    let (host, folder) = (Host::new(gzip(&content()), Manner::Ranges), tempfile::tempdir().unwrap());
+    let (host, folder) = (
+        Host::new(gzip(&content()), Manner::Ranges),
+        tempfile::tempdir().unwrap(),
+    );
     let partial = folder.path().join("mnist/images.gz.partial");
     store::write_bytes(&partial, &[7; 500]).unwrap();
     assert!(quiet(&one_file(&host.base()), folder.path()).unwrap());
@@ -239,7 +306,10 @@ fn a_beginning_of_another_file_is_thrown_away() {
 fn a_wrong_checksum_names_the_file_and_removes_it() {
     let mut other = gzip(&content());
     other[1000] ^= 1;
-    let (host, folder) = (Host::new(other.clone(), Manner::Ranges), tempfile::tempdir().unwrap());
+    let (host, folder) = (
+        Host::new(other.clone(), Manner::Ranges),
+        tempfile::tempdir().unwrap(),
+    );
     let source = one_file(&host.base());
     let error = quiet(&source, folder.path()).unwrap_err();
     assert!(error.is_wrong_input());
@@ -256,7 +326,10 @@ fn a_wrong_checksum_names_the_file_and_removes_it() {
 #[test]
 fn more_than_the_size_of_the_file_is_never_taken() {
     let long = [gzip(&content()), vec![0; 2_000_000]].concat();
-    let (host, folder) = (Host::new(long, Manner::Ranges), tempfile::tempdir().unwrap());
+    let (host, folder) = (
+        Host::new(long, Manner::Ranges),
+        tempfile::tempdir().unwrap(),
+    );
     let source = one_file(&host.base());
     let mut most = 0;
     let error = fetch(&source, folder.path(), &mut |progress| {
@@ -264,7 +337,10 @@ fn more_than_the_size_of_the_file_is_never_taken() {
         Ok(())
     })
     .unwrap_err();
-    assert!(error.to_string().contains(&format!("expected {} bytes, found more", source.files[0].bytes)));
+    assert!(error.to_string().contains(&format!(
+        "expected {} bytes, found more",
+        source.files[0].bytes
+    )));
     assert!(most <= source.files[0].bytes);
     assert!(names(&folder.path().join("mnist")).is_empty());
 }
@@ -272,35 +348,60 @@ fn more_than_the_size_of_the_file_is_never_taken() {
 #[test]
 fn a_server_that_refuses_or_ends_early_is_named_with_its_answer() {
     for (manner, message) in [
-        (Manner::Status(404), "the server does not have it (404 Not Found)"),
-        (Manner::Status(503), "the server answered 503 Service Unavailable"),
+        (
+            Manner::Status(404),
+            "the server does not have it (404 Not Found)",
+        ),
+        (
+            Manner::Status(503),
+            "the server answered 503 Service Unavailable",
+        ),
         (Manner::Half, "broke off after 150"),
     ] {
-        let (host, folder) = (Host::new(gzip(&content()), manner), tempfile::tempdir().unwrap());
+        let (host, folder) = (
+            Host::new(gzip(&content()), manner),
+            tempfile::tempdir().unwrap(),
+        );
         let source = one_file(&host.base());
         let error = quiet(&source, folder.path()).unwrap_err();
         assert!(!error.is_wrong_input());
         let text = told(&error);
-        assert!(text.contains(message) && text.contains(&source.files[0].url), "{text}");
+        assert!(
+            text.contains(message) && text.contains(&source.files[0].url),
+            "{text}"
+        );
     }
 }
 
 #[test]
 fn nobody_at_the_address_is_an_error_with_the_address() {
-    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let free = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
     let folder = tempfile::tempdir().unwrap();
     let error = told(&quiet(&one_file(&format!("http://{free}")), folder.path()).unwrap_err());
-    assert!(error.contains(&format!("cannot download http://{free}/images.gz: ")), "{error}");
+    assert!(
+        error.contains(&format!("cannot download http://{free}/images.gz: ")),
+        "{error}"
+    );
 }
 
 #[test]
 fn an_interruption_keeps_what_has_arrived() {
-    let (host, folder) = (Host::new(gzip(&content()), Manner::Ranges), tempfile::tempdir().unwrap());
+    let (host, folder) = (
+        Host::new(gzip(&content()), Manner::Ranges),
+        tempfile::tempdir().unwrap(),
+    );
     let source = one_file(&host.base());
-    let stop = fetch(&source, folder.path(), &mut |progress| match progress.received {
-        0 => Ok(()),
-        _ => Err(Error::Interrupted),
-    });
+    let stop = fetch(
+        &source,
+        folder.path(),
+        &mut |progress| match progress.received {
+            0 => Ok(()),
+            _ => Err(Error::Interrupted),
+        },
+    );
     assert!(matches!(stop, Err(Error::Interrupted)));
     assert!(size(&folder.path().join("mnist/images.gz.partial")).unwrap() > 0);
     assert!(quiet(&source, folder.path()).unwrap());
@@ -316,7 +417,11 @@ fn the_same_content_packed_otherwise_or_not_at_all_is_there_already() {
     encoder.write_all(&content()).unwrap();
     store::write_bytes(&path, &encoder.finish().unwrap()).unwrap();
     assert!(!quiet(&source, folder.path()).unwrap());
-    for wrong in [gzip(&[content(), vec![1]].concat()), gzip(&content()[1..]), b"no gzip".to_vec()] {
+    for wrong in [
+        gzip(&[content(), vec![1]].concat()),
+        gzip(&content()[1..]),
+        b"no gzip".to_vec(),
+    ] {
         store::write_bytes(&path, &wrong).unwrap();
         assert!(quiet(&source, folder.path()).is_err());
     }
@@ -325,7 +430,10 @@ fn the_same_content_packed_otherwise_or_not_at_all_is_there_already() {
     assert!(!quiet(&source, folder.path()).unwrap());
     store::write_bytes(&plain, b"another").unwrap();
     let error = quiet(&source, folder.path()).unwrap_err();
-    assert!(error.is_wrong_input() && error.to_string().contains("found another content"), "{error}");
+    assert!(
+        error.is_wrong_input() && error.to_string().contains("found another content"),
+        "{error}"
+    );
 }
 
 /// A `.tar.gz` archive of these files.
@@ -371,15 +479,24 @@ const GOOD: [(&str, &[u8]); 5] = [
 #[test]
 fn an_archive_is_unpacked_and_then_removed() {
     let packed = archive(&GOOD);
-    let (host, folder) = (Host::new(packed.clone(), Manner::Ranges), tempfile::tempdir().unwrap());
+    let (host, folder) = (
+        Host::new(packed.clone(), Manner::Ranges),
+        tempfile::tempdir().unwrap(),
+    );
     let source = one_archive(&host.base(), &packed);
     assert!(quiet(&source, folder.path()).unwrap());
     assert_eq!(names(&folder.path().join("bin")), ["a.bin", "b.bin"]);
-    assert_eq!(std::fs::read(folder.path().join("bin/b.bin")).unwrap(), [2; 70]);
+    assert_eq!(
+        std::fs::read(folder.path().join("bin/b.bin")).unwrap(),
+        [2; 70]
+    );
     assert!(!quiet(&source, folder.path()).unwrap());
     store::write_bytes(&folder.path().join("bin/a.bin"), &[9; 5000]).unwrap();
     assert!(quiet(&source, folder.path()).unwrap());
-    assert_eq!(std::fs::read(folder.path().join("bin/a.bin")).unwrap(), [1; 5000]);
+    assert_eq!(
+        std::fs::read(folder.path().join("bin/a.bin")).unwrap(),
+        [1; 5000]
+    );
     assert_eq!(host.ranges().len(), 2);
 }
 
@@ -388,22 +505,43 @@ fn an_archive_that_lies_there_needs_no_server() {
     let (packed, folder) = (archive(&GOOD), tempfile::tempdir().unwrap());
     store::write_bytes(&folder.path().join("bin/all.tar.gz"), &packed).unwrap();
     assert!(quiet(&one_archive("http://127.0.0.1:1", &packed), folder.path()).unwrap());
-    assert_eq!(names(&folder.path().join("bin")), ["a.bin", "all.tar.gz", "b.bin"]);
+    assert_eq!(
+        names(&folder.path().join("bin")),
+        ["a.bin", "all.tar.gz", "b.bin"]
+    );
 }
 
 #[test]
 fn an_archive_with_anything_else_in_it_is_refused() {
     let with = |extra: (&'static str, &'static [u8])| archive(&[&GOOD[..], &[extra]].concat());
     for (packed, message) in [
-        (with(("bin/c.bin", b"c")), "expected only the files of the data set, found `bin/c.bin`"),
-        (with(("bin/../../a.bin", &[1; 5000])), "found `bin/../../a.bin`"),
+        (
+            with(("bin/c.bin", b"c")),
+            "expected only the files of the data set, found `bin/c.bin`",
+        ),
+        (
+            with(("bin/../../a.bin", &[1; 5000])),
+            "found `bin/../../a.bin`",
+        ),
         (with(("/etc/a.bin", &[1; 5000])), "found `/etc/a.bin`"),
         (with(("bin/a.bin", &[1; 5000])), "found `bin/a.bin` twice"),
         (with(("other/", b"")), "`other/`, which is no plain file"),
-        (with(("bin/readme.html", &[0; 2_000_000])), "found `bin/readme.html`"),
-        (archive(&GOOD[..3]), "expected `bin/b.bin`, found an archive without it"),
-        (archive(&[("bin/a.bin", &[1; 4999])]), "`a.bin`: expected 5000 bytes, found 4999 bytes"),
-        (archive(&[("bin/a.bin", &[3; 5000])]), "`a.bin`: expected SHA-256 "),
+        (
+            with(("bin/readme.html", &[0; 2_000_000])),
+            "found `bin/readme.html`",
+        ),
+        (
+            archive(&GOOD[..3]),
+            "expected `bin/b.bin`, found an archive without it",
+        ),
+        (
+            archive(&[("bin/a.bin", &[1; 4999])]),
+            "`a.bin`: expected 5000 bytes, found 4999 bytes",
+        ),
+        (
+            archive(&[("bin/a.bin", &[3; 5000])]),
+            "`a.bin`: expected SHA-256 ",
+        ),
         (gzip(b"no archive at all"), "found a damaged one"),
     ] {
         let folder = tempfile::tempdir().unwrap();
@@ -420,17 +558,33 @@ fn an_archive_with_anything_else_in_it_is_refused() {
 fn built_in_sources_name_every_file_that_the_readers_want() {
     let mnist = FetchSource::built_in(DatasetName::Mnist).unwrap();
     let names: Vec<&str> = mnist.files.iter().map(|file| file.name.as_str()).collect();
-    let wanted: Vec<String> = mnist::FILES.iter().flatten().map(|name| format!("{name}.gz")).collect();
+    let wanted: Vec<String> = mnist::FILES
+        .iter()
+        .flatten()
+        .map(|name| format!("{name}.gz"))
+        .collect();
     assert_eq!(names, wanted);
-    assert!(mnist.files[0].url.ends_with("/mnist/train-images-idx3-ubyte.gz"));
+    assert!(mnist.files[0]
+        .url
+        .ends_with("/mnist/train-images-idx3-ubyte.gz"));
     let cifar = FetchSource::built_in(DatasetName::Cifar10).unwrap();
     assert_eq!(cifar.files[0].contents.len(), 6);
-    assert!(cifar.files[0].contents.iter().all(|content| content.bytes == 30_730_000));
+    assert!(cifar.files[0]
+        .contents
+        .iter()
+        .all(|content| content.bytes == 30_730_000));
     for file in mnist.files.iter().chain(&cifar.files) {
         assert!(file.url.starts_with("https://"));
-        let sums = file.contents.iter().map(|content| &content.sha256).chain([&file.sha256]);
+        let sums = file
+            .contents
+            .iter()
+            .map(|content| &content.sha256)
+            .chain([&file.sha256]);
         sums.for_each(|sum| assert!(sum.len() == 64 && sum.bytes().all(|b| b.is_ascii_hexdigit())));
     }
     assert!(FetchSource::built_in(DatasetName::Glyphs).is_err());
-    assert!(FetchSource::built_in(DatasetName::Mnist).unwrap().from_base("ftp://x").is_err());
+    assert!(FetchSource::built_in(DatasetName::Mnist)
+        .unwrap()
+        .from_base("ftp://x")
+        .is_err());
 }

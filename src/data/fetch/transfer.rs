@@ -33,7 +33,11 @@ pub(super) fn download(file: &RemoteFile, partial: &Path, progress: Progress<'_>
         // the beginning may have been of another version of the file
         return download(file, partial, progress);
     }
-    Err(wrong(file, format!("SHA-256 {}", file.sha256), format!("{found} from {} (removed)", file.url)))
+    Err(wrong(
+        file,
+        format!("SHA-256 {}", file.sha256),
+        format!("{found} from {} (removed)", file.url),
+    ))
 }
 
 fn transfer(file: &RemoteFile, partial: &Path, progress: Progress<'_>) -> Result<()> {
@@ -67,7 +71,12 @@ fn transfer(file: &RemoteFile, partial: &Path, progress: Progress<'_>) -> Result
 }
 
 /// The next bytes, or `None` at the end.
-fn next(body: &mut impl Read, piece: &mut [u8], file: &RemoteFile, received: u64) -> Result<Option<usize>> {
+fn next(
+    body: &mut impl Read,
+    piece: &mut [u8],
+    file: &RemoteFile,
+    received: u64,
+) -> Result<Option<usize>> {
     loop {
         match body.read(piece) {
             Ok(0) => return Ok(None),
@@ -90,15 +99,27 @@ fn request(file: &RemoteFile, have: u64) -> Result<(Response<Body>, u64)> {
         200 => Ok((response, 0)),
         206 if have > 0 && starts_at(&response) == Some(have) => Ok((response, have)),
         206 | 416 if have > 0 => self::request(file, 0),
-        404 | 410 => Err(failed(&file.url, format!("the server does not have it ({})", response.status()))),
-        _ => Err(failed(&file.url, format!("the server answered {}", response.status()))),
+        404 | 410 => Err(failed(
+            &file.url,
+            format!("the server does not have it ({})", response.status()),
+        )),
+        _ => Err(failed(
+            &file.url,
+            format!("the server answered {}", response.status()),
+        )),
     }
 }
 
 /// First byte of a `Content-Range: bytes first-last/size` header.
 fn starts_at(response: &Response<Body>) -> Option<u64> {
     let range = response.headers().get("Content-Range")?.to_str().ok()?;
-    range.strip_prefix("bytes ")?.split_once('-')?.0.trim().parse().ok()
+    range
+        .strip_prefix("bytes ")?
+        .split_once('-')?
+        .0
+        .trim()
+        .parse()
+        .ok()
 }
 
 fn agent() -> Agent {
@@ -114,8 +135,9 @@ fn agent() -> Agent {
 
 fn broke_off(file: &RemoteFile, received: u64, reason: &str) -> Error {
     let total = file.bytes;
-    let text =
-        format!("broke off after {received} of {total} bytes: {reason}; the same command continues there");
+    let text = format!(
+        "broke off after {received} of {total} bytes: {reason}; the same command continues there"
+    );
     failed(&file.url, text)
 }
 

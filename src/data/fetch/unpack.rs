@@ -20,20 +20,35 @@ const ASIDE_BYTES: u64 = 1 << 20;
 /// [`Error::Input`] where an entry is not expected, twice there, missing, no plain file, or of another size or
 /// checksum. [`Error::Io`] where a file cannot be written.
 pub(super) fn unpack(file: &RemoteFile, root: &str, archive: &Path, folder: &Path) -> Result<()> {
-    let most = file.contents.iter().map(|content| content.bytes + 1024).sum::<u64>() + 4 * ASIDE_BYTES;
+    let most = file
+        .contents
+        .iter()
+        .map(|content| content.bytes + 1024)
+        .sum::<u64>()
+        + 4 * ASIDE_BYTES;
     let packed = BufReader::new(store::open(archive, "an archive")?);
     let mut tar = Archive::new(GzDecoder::new(packed).take(most));
     let mut done = BTreeSet::new();
-    let damaged =
-        |e: std::io::Error| Error::input(archive, "a .tar.gz archive", format!("a damaged one ({e})"));
+    let damaged = |e: std::io::Error| {
+        Error::input(archive, "a .tar.gz archive", format!("a damaged one ({e})"))
+    };
     for entry in tar.entries().map_err(damaged)? {
         let mut entry = entry.map_err(damaged)?;
         let path = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
-        let unexpected = |found: &str| Err(Error::input(archive, "only the files of the data set", found));
+        let unexpected = |found: &str| {
+            Err(Error::input(
+                archive,
+                "only the files of the data set",
+                found,
+            ))
+        };
         if entry.header().entry_type().is_dir() && path.trim_end_matches('/') == root {
             continue;
         }
-        let name = path.strip_prefix(root).and_then(|rest| rest.strip_prefix('/')).unwrap_or_default();
+        let name = path
+            .strip_prefix(root)
+            .and_then(|rest| rest.strip_prefix('/'))
+            .unwrap_or_default();
         if !entry.header().entry_type().is_file() {
             return unexpected(&format!("`{path}`, which is no plain file"));
         }
@@ -41,20 +56,33 @@ pub(super) fn unpack(file: &RemoteFile, root: &str, archive: &Path, folder: &Pat
             continue;
         }
         match file.contents.iter().find(|content| content.name == name) {
-            Some(content) if done.insert(name.to_owned()) => write(&mut entry, content, archive, folder)?,
+            Some(content) if done.insert(name.to_owned()) => {
+                write(&mut entry, content, archive, folder)?
+            }
             Some(_) => return unexpected(&format!("`{path}` twice")),
             None => return unexpected(&format!("`{path}`")),
         }
     }
-    match file.contents.iter().find(|content| !done.contains(&content.name)) {
-        Some(content) => {
-            Err(Error::input(archive, format!("`{root}/{}`", content.name), "an archive without it"))
-        }
+    match file
+        .contents
+        .iter()
+        .find(|content| !done.contains(&content.name))
+    {
+        Some(content) => Err(Error::input(
+            archive,
+            format!("`{root}/{}`", content.name),
+            "an archive without it",
+        )),
         None => Ok(()),
     }
 }
 
-fn write(entry: &mut Entry<'_, impl Read>, content: &Content, archive: &Path, folder: &Path) -> Result<()> {
+fn write(
+    entry: &mut Entry<'_, impl Read>,
+    content: &Content,
+    archive: &Path,
+    folder: &Path,
+) -> Result<()> {
     let key = |expected: String, found: String| Error::Input {
         path: archive.to_owned(),
         line: None,
@@ -63,7 +91,10 @@ fn write(entry: &mut Entry<'_, impl Read>, content: &Content, archive: &Path, fo
         found,
     };
     if entry.size() != content.bytes {
-        return Err(key(format!("{} bytes", content.bytes), format!("{} bytes", entry.size())));
+        return Err(key(
+            format!("{} bytes", content.bytes),
+            format!("{} bytes", entry.size()),
+        ));
     }
     let path = folder.join(&content.name);
     let mut bytes = Vec::new();

@@ -22,7 +22,9 @@ pub(super) struct Pen {
 
 impl Canvas {
     pub(super) fn new() -> Self {
-        Self { ink: [0.0; SIDE * SIDE] }
+        Self {
+            ink: [0.0; SIDE * SIDE],
+        }
     }
 
     /// Coverage of each pixel.
@@ -35,7 +37,9 @@ impl Canvas {
     pub(super) fn chain(&mut self, points: &[Point], pen: impl Fn(usize) -> Pen) {
         for (place, ends) in points.windows(2).enumerate() {
             let pen = pen(place);
-            self.paint(ends[0], ends[1], pen, |ink, cover| ink.max(cover * pen.strength));
+            self.paint(ends[0], ends[1], pen, |ink, cover| {
+                ink.max(cover * pen.strength)
+            });
         }
     }
 
@@ -67,7 +71,11 @@ impl Canvas {
 fn distance(p: Point, a: Point, b: Point) -> f64 {
     let (dx, dy) = (b.0 - a.0, b.1 - a.1);
     let length = dx * dx + dy * dy;
-    let along = if length > 0.0 { ((p.0 - a.0) * dx + (p.1 - a.1) * dy) / length } else { 0.0 };
+    let along = if length > 0.0 {
+        ((p.0 - a.0) * dx + (p.1 - a.1) * dy) / length
+    } else {
+        0.0
+    };
     let t = along.clamp(0.0, 1.0);
     ((p.0 - a.0 - t * dx).powi(2) + (p.1 - a.1 - t * dy).powi(2)).sqrt()
 }
@@ -79,7 +87,11 @@ mod tests {
     #[test]
     fn a_stroke_covers_what_its_radius_reaches() {
         let mut canvas = Canvas::new();
-        let pen = Pen { radius: 1.5, softness: 0.2, strength: 0.8 };
+        let pen = Pen {
+            radius: 1.5,
+            softness: 0.2,
+            strength: 0.8,
+        };
         canvas.chain(&[(5.5, 10.5), (20.5, 10.5)], |_| pen);
         let at = |row: usize, column: usize| canvas.ink()[row * SIDE + column];
         assert_eq!(at(10, 12), 0.8);
@@ -93,7 +105,11 @@ mod tests {
     #[test]
     fn strokes_outside_leave_no_ink_and_rubbing_out_takes_it_away() {
         let mut canvas = Canvas::new();
-        let pen = Pen { radius: 1.0, softness: 1.0, strength: 1.0 };
+        let pen = Pen {
+            radius: 1.0,
+            softness: 1.0,
+            strength: 1.0,
+        };
         canvas.chain(&[(-50.0, -9.0), (90.0, -3.0)], |_| pen);
         assert!(canvas.ink().iter().all(|&ink| ink == 0.0));
         canvas.chain(&[(14.0, -50.0), (14.0, 90.0)], |_| pen);

@@ -294,9 +294,13 @@ fn curve_point(points: &[Point], closed: bool, place: usize, t: f64) -> Point {
     let (a, b) = (points[place - 1], points[place]);
     let axis = |p0: f64, p1: f64, p2: f64, p3: f64| {
         0.5 * (2.0 * p1
-            + t * ((p2 - p0) + t * ((2.0 * p0 - 5.0 * p1 + 4.0 * p2 - p3) + t * (3.0 * (p1 - p2) + p3 - p0))))
+            + t * ((p2 - p0)
+                + t * ((2.0 * p0 - 5.0 * p1 + 4.0 * p2 - p3) + t * (3.0 * (p1 - p2) + p3 - p0))))
     };
-    (axis(before.0, a.0, b.0, after.0), axis(before.1, a.1, b.1, after.1))
+    (
+        axis(before.0, a.0, b.0, after.0),
+        axis(before.1, a.1, b.1, after.1),
+    )
 }
 
 #[cfg(test)]
@@ -305,10 +309,17 @@ mod tests {
 
     #[test]
     fn every_stroke_lies_in_the_box_of_the_digits() {
-        for stroke in DIGITS.iter().flat_map(|ways| ways.iter()).flat_map(|way| way.iter()) {
+        for stroke in DIGITS
+            .iter()
+            .flat_map(|ways| ways.iter())
+            .flat_map(|way| way.iter())
+        {
             assert!(stroke.points().len() > 1);
             for (x, y) in stroke.chain(stroke.points(), 6) {
-                assert!((-0.34..=0.34).contains(&x) && (-0.54..=0.54).contains(&y), "{x} {y}");
+                assert!(
+                    (-0.34..=0.34).contains(&x) && (-0.54..=0.54).contains(&y),
+                    "{x} {y}"
+                );
             }
         }
     }
@@ -322,6 +333,9 @@ mod tests {
             assert!((x - point.0).abs() < 1e-12 && (y - point.1).abs() < 1e-12);
         }
         let line = DIGITS[1][0][0];
-        assert!(line.chain(line.points(), 5).iter().all(|point| point.0 == 0.0));
+        assert!(line
+            .chain(line.points(), 5)
+            .iter()
+            .all(|point| point.0 == 0.0));
     }
 }

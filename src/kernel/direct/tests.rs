@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 /// Values between -0.5 and 0.5 without a pattern.
 fn noise(length: usize) -> Vec<f32> {
-    let value = |i: usize| ((i as u32).wrapping_mul(2_654_435_761) >> 8) as f32 / (1 << 24) as f32 - 0.5;
+    let value =
+        |i: usize| ((i as u32).wrapping_mul(2_654_435_761) >> 8) as f32 / (1 << 24) as f32 - 0.5;
     (1..=length).map(value).collect()
 }
 
@@ -13,7 +14,10 @@ fn noise(length: usize) -> Vec<f32> {
 fn operands(direct: &Direct) -> (Vec<f32>, Vec<f32>, Vec<f32>) {
     let planes = direct.input();
     let mut input = vec![0f32; planes.len()];
-    planes.fill(&noise(planes.channels() * planes.height() * planes.width()), &mut input);
+    planes.fill(
+        &noise(planes.channels() * planes.height() * planes.width()),
+        &mut input,
+    );
     let taps = direct.kernel().pow(2) * planes.channels();
     let mut packed = vec![0f32; direct.packed_len()];
     direct.pack(&noise(direct.output().channels() * taps), &mut packed);
@@ -30,7 +34,9 @@ fn sum_of(direct: &Direct, [o, y, x]: [usize; 3], term: fn(f32, f32, f32) -> f32
     for row in 0..k {
         for block in 0..planes.blocks() {
             for column in 0..k {
-                let lanes = planes.lanes().min(planes.channels() - block * planes.lanes());
+                let lanes = planes
+                    .lanes()
+                    .min(planes.channels() - block * planes.lanes());
                 for lane in 0..lanes {
                     let channel = block * planes.lanes() + lane;
                     let weight = ((o * planes.channels() + channel) * k + row) * k + column;
@@ -48,14 +54,32 @@ fn sum_of(direct: &Direct, [o, y, x]: [usize; 3], term: fn(f32, f32, f32) -> f32
 }
 
 /// Channels in and out, stride: each distance of pixels, half blocks, several blocks.
-const SHAPES: [(usize, usize, usize); 7] =
-    [(1, 6, 1), (3, 8, 1), (3, 9, 1), (6, 16, 1), (20, 6, 1), (16, 20, 2), (1, 3, 1)];
+const SHAPES: [(usize, usize, usize); 7] = [
+    (1, 6, 1),
+    (3, 8, 1),
+    (3, 9, 1),
+    (6, 16, 1),
+    (20, 6, 1),
+    (16, 20, 2),
+    (1, 3, 1),
+];
 
 fn shapes() -> impl Iterator<Item = Direct> {
     let direct = |(inputs, outputs, stride)| {
-        Direct::new(Planes::new(inputs, 7, 19, 1).unwrap(), outputs, 3, stride, 1, 2).unwrap()
+        Direct::new(
+            Planes::new(inputs, 7, 19, 1).unwrap(),
+            outputs,
+            3,
+            stride,
+            1,
+            2,
+        )
+        .unwrap()
     };
-    SHAPES.into_iter().map(direct).flat_map(|direct| [direct, direct.full()])
+    SHAPES
+        .into_iter()
+        .map(direct)
+        .flat_map(|direct| [direct, direct.full()])
 }
 
 #[test]
@@ -66,14 +90,31 @@ fn every_instruction_set_adds_in_the_documented_order_to_the_last_bit() {
         for isa in Isa::available() {
             let once = isa != Isa::Portable || cfg!(target_arch = "aarch64");
             let mut output = vec![0f32; direct.output().len()];
-            direct.forward(isa, &input, &packed, &start, Store { add: false, relu: false }, &mut output);
+            direct.forward(
+                isa,
+                &input,
+                &packed,
+                &start,
+                Store {
+                    add: false,
+                    relu: false,
+                },
+                &mut output,
+            );
             let layout = direct.output();
-            for (o, y, x) in
-                [(0, 0, 0), (2, 3, 9), (1, 2, 1), (layout.channels() - 1, layout.height() - 1, 8)]
-            {
+            for (o, y, x) in [
+                (0, 0, 0),
+                (2, 3, 9),
+                (1, 2, 1),
+                (layout.channels() - 1, layout.height() - 1, 8),
+            ] {
                 let (block, lane) = layout.place(o);
                 let expected = sum_of(&direct, [o, y, x], if once { f32::mul_add } else { twice });
-                assert_eq!(output[layout.at(block, y, x) + lane], expected, "{direct:?} {isa} {o} {y} {x}");
+                assert_eq!(
+                    output[layout.at(block, y, x) + lane],
+                    expected,
+                    "{direct:?} {isa} {o} {y} {x}"
+                );
             }
         }
     }
@@ -87,7 +128,14 @@ fn what_a_used_buffer_held_reaches_neither_outputs_nor_spare_lanes() {
         for isa in Isa::available() {
             let run = |before: f32, relu: bool| {
                 let mut output = vec![before; layout.len()];
-                direct.forward(isa, &input, &packed, &start, Store { add: false, relu }, &mut output);
+                direct.forward(
+                    isa,
+                    &input,
+                    &packed,
+                    &start,
+                    Store { add: false, relu },
+                    &mut output,
+                );
                 output
             };
             let (clean, used, rectified) = (run(0.0, false), run(7.0, false), run(7.0, true));
@@ -96,11 +144,19 @@ fn what_a_used_buffer_held_reaches_neither_outputs_nor_spare_lanes() {
             }) {
                 let at = layout.at(block, y, x);
                 let pixel = at..at + layout.lanes();
-                assert_eq!(clean[pixel.clone()], used[pixel.clone()], "{direct:?} {isa}");
+                assert_eq!(
+                    clean[pixel.clone()],
+                    used[pixel.clone()],
+                    "{direct:?} {isa}"
+                );
                 let positive: Vec<f32> = used[pixel.clone()].iter().map(|x| x.max(0.0)).collect();
                 assert_eq!(rectified[pixel], positive, "{direct:?} {isa}");
             }
-            assert_eq!(used[..layout.at(0, 0, 0)], vec![7.0; layout.at(0, 0, 0)], "the border is left alone");
+            assert_eq!(
+                used[..layout.at(0, 0, 0)],
+                vec![7.0; layout.at(0, 0, 0)],
+                "the border is left alone"
+            );
         }
     }
 }
@@ -112,14 +168,29 @@ fn a_residual_is_added_before_the_relu() {
         let residual = noise(direct.output().len());
         for isa in Isa::available() {
             let run = |add: bool, relu: bool| {
-                let mut output = if add { residual.clone() } else { vec![0f32; residual.len()] };
-                direct.forward(isa, &input, &packed, &start, Store { add, relu }, &mut output);
+                let mut output = if add {
+                    residual.clone()
+                } else {
+                    vec![0f32; residual.len()]
+                };
+                direct.forward(
+                    isa,
+                    &input,
+                    &packed,
+                    &start,
+                    Store { add, relu },
+                    &mut output,
+                );
                 output
             };
             let (plain, sum) = (run(false, false), run(true, true));
             let at = direct.output().at(0, 1, 3);
             for lane in at..at + direct.output().lanes() {
-                assert_eq!(sum[lane], (plain[lane] + residual[lane]).max(0.0), "{direct:?} {isa}");
+                assert_eq!(
+                    sum[lane],
+                    (plain[lane] + residual[lane]).max(0.0),
+                    "{direct:?} {isa}"
+                );
             }
         }
     }
@@ -136,7 +207,17 @@ fn portable_instructions_take_no_more_than_twelve_times_as_long_as_avx2() {
     let mut shortest = |isa: Isa| -> Duration {
         let repeats = (0..20).map(|_| {
             let begin = Instant::now();
-            direct.forward(isa, &input, &packed, &start, Store { add: false, relu: true }, &mut output);
+            direct.forward(
+                isa,
+                &input,
+                &packed,
+                &start,
+                Store {
+                    add: false,
+                    relu: true,
+                },
+                &mut output,
+            );
             begin.elapsed()
         });
         repeats.min().unwrap()

@@ -26,7 +26,9 @@ pub fn fixed_norm(
 ) -> Result<Tensor> {
     let apply = || {
         if !is_ours(x) || factors.len() != summands.len() {
-            candle_core::bail!("the kernels take f32 tensors on the CPU, and as many factors as summands");
+            candle_core::bail!(
+                "the kernels take f32 tensors on the CPU, and as many factors as summands"
+            );
         }
         let op = FixedNorm {
             channels: factors.len(),
@@ -58,7 +60,12 @@ impl FixedNorm {
         Ok((planes.plane(), planes.len()))
     }
 
-    fn forward(&self, x: &[f32], (plane, image): (usize, usize), residual: Option<&[f32]>) -> Vec<f32> {
+    fn forward(
+        &self,
+        x: &[f32],
+        (plane, image): (usize, usize),
+        residual: Option<&[f32]>,
+    ) -> Vec<f32> {
         let mut y = vec![0f32; x.len()];
         let group = GROUP * image;
         y.par_chunks_mut(group).enumerate().for_each(|(i, y)| {
@@ -66,8 +73,21 @@ impl FixedNorm {
                 let (at, block) = (i * group + p * plane, p % self.factors.len());
                 let residual = residual.map(|r| &r[at..][..plane]);
                 let (factor, offset) = (self.factors[block], self.summands[block]);
-                let factors = &Factors { centre: [0.0; BLOCK], factor, offset };
-                run(self.isa, Normalise { factors, relu: self.relu, x: &x[at..][..plane], residual, y });
+                let factors = &Factors {
+                    centre: [0.0; BLOCK],
+                    factor,
+                    offset,
+                };
+                run(
+                    self.isa,
+                    Normalise {
+                        factors,
+                        relu: self.relu,
+                        x: &x[at..][..plane],
+                        residual,
+                        y,
+                    },
+                );
             }
         });
         y
@@ -85,16 +105,34 @@ impl FixedNorm {
         let mut dx = vec![0f32; y.elem_count()];
         let mut dr = vec![0f32; if residual { dx.len() } else { 0 }];
         let zero = [0.0; BLOCK];
-        let slopes = |of_g: &Lanes| Slopes { of_g: *of_g, of_x: zero, constant: zero };
+        let slopes = |of_g: &Lanes| Slopes {
+            of_g: *of_g,
+            of_x: zero,
+            constant: zero,
+        };
         let slopes: Vec<Slopes> = self.factors.iter().map(slopes).collect();
         let work = |i: usize, y: &[f32], g: &[f32], dx: &mut [f32], mut dr: Option<&mut [f32]>| {
             for (p, dx) in dx.chunks_mut(plane).enumerate() {
                 let (at, block) = (i * group + p * plane, p % slopes.len());
                 let [y, g] = [y, g].map(|values| &values[at..][..plane]);
                 // its slope is 0: anything of the size stands for x
-                let from = Upstream { x: y, y, g, relu: self.relu, centre: &zero };
+                let from = Upstream {
+                    x: y,
+                    y,
+                    g,
+                    relu: self.relu,
+                    centre: &zero,
+                };
                 let residual = dr.as_deref_mut().map(|dr| &mut dr[p * plane..][..plane]);
-                run(self.isa, Backward { from, slopes: &slopes[block], dx, residual });
+                run(
+                    self.isa,
+                    Backward {
+                        from,
+                        slopes: &slopes[block],
+                        dx,
+                        residual,
+                    },
+                );
             }
         };
         with_values(y, |y| {
@@ -124,7 +162,12 @@ impl CustomOp1 for FixedNorm {
         Ok(stored(y, layout.shape().clone()))
     }
 
-    fn bwd(&self, _x: &Tensor, y: &Tensor, gradient: &Tensor) -> candle_core::Result<Option<Tensor>> {
+    fn bwd(
+        &self,
+        _x: &Tensor,
+        y: &Tensor,
+        gradient: &Tensor,
+    ) -> candle_core::Result<Option<Tensor>> {
         Ok(Some(self.backward(y, gradient, false)?.0))
     }
 }
@@ -142,10 +185,18 @@ impl CustomOp2 for FixedNorm {
         residual_layout: &Layout,
     ) -> candle_core::Result<(CpuStorage, Shape)> {
         if residual_layout.dims() != layout.dims() {
-            candle_core::bail!("residual {:?} does not fit {:?}", residual_layout.dims(), layout.dims());
+            candle_core::bail!(
+                "residual {:?} does not fit {:?}",
+                residual_layout.dims(),
+                layout.dims()
+            );
         }
         let residual = values(residual, residual_layout)?;
-        let y = self.forward(values(x, layout)?, self.sizes(layout.shape())?, Some(residual));
+        let y = self.forward(
+            values(x, layout)?,
+            self.sizes(layout.shape())?,
+            Some(residual),
+        );
         Ok(stored(y, layout.shape().clone()))
     }
 
@@ -172,20 +223,33 @@ mod tests {
     #[test]
     fn values_and_gradients_match_candle_in_double_precision() {
         for shape in [(5, 16, 6, 6), (9, 20, 3, 5), (3, 40, 1, 1)] {
-            for (with_residual, relu) in [(false, false), (false, true), (true, false), (true, true)] {
+            for (with_residual, relu) in
+                [(false, false), (false, true), (true, false), (true, true)]
+            {
                 let mut stream = Seed(3).stream(Purpose::Test, &[shape.1 as u64]);
                 let [x, residual, weight] =
                     [2.0, 1.0, 1.0].map(|std| stream.normal_tensor(std, shape).unwrap());
-                let affine = stream.normal_tensor(1.0, (2, shape.1)).unwrap().to_vec2::<f32>().unwrap();
+                let affine = stream
+                    .normal_tensor(1.0, (2, shape.1))
+                    .unwrap()
+                    .to_vec2::<f32>()
+                    .unwrap();
 
-                let double = |t: &Tensor| Var::from_tensor(&t.to_dtype(DType::F64).unwrap()).unwrap();
+                let double =
+                    |t: &Tensor| Var::from_tensor(&t.to_dtype(DType::F64).unwrap()).unwrap();
                 let (x2, r2) = (double(&x), double(&residual));
                 let row = |row: &[f32]| {
-                    let row = Tensor::new(row, &Device::Cpu).unwrap().to_dtype(DType::F64).unwrap();
+                    let row = Tensor::new(row, &Device::Cpu)
+                        .unwrap()
+                        .to_dtype(DType::F64)
+                        .unwrap();
                     row.reshape((1, shape.1, 1, 1)).unwrap()
                 };
-                let mut y2 =
-                    x2.broadcast_mul(&row(&affine[0])).unwrap().broadcast_add(&row(&affine[1])).unwrap();
+                let mut y2 = x2
+                    .broadcast_mul(&row(&affine[0]))
+                    .unwrap()
+                    .broadcast_add(&row(&affine[1]))
+                    .unwrap();
                 if with_residual {
                     y2 = (y2 + r2.as_tensor()).unwrap();
                 }
@@ -204,14 +268,25 @@ mod tests {
 
                 let near = |ours: &Tensor, truth: &Tensor| {
                     let ours = unblocked(ours, shape.1).to_dtype(DType::F64).unwrap();
-                    let difference = (ours - truth).unwrap().abs().unwrap().flatten_all().unwrap();
+                    let difference = (ours - truth)
+                        .unwrap()
+                        .abs()
+                        .unwrap()
+                        .flatten_all()
+                        .unwrap();
                     difference.max(0).unwrap().to_scalar::<f64>().unwrap() < 1e-5
                 };
                 let what = format!("{shape:?} residual {with_residual} relu {relu}");
                 assert!(near(&y, &y2), "{what}");
-                assert!(near(gradients.get(&x).unwrap(), truth.get(&x2).unwrap()), "{what}");
+                assert!(
+                    near(gradients.get(&x).unwrap(), truth.get(&x2).unwrap()),
+                    "{what}"
+                );
                 if with_residual {
-                    assert!(near(gradients.get(&residual).unwrap(), truth.get(&r2).unwrap()), "{what}");
+                    assert!(
+                        near(gradients.get(&residual).unwrap(), truth.get(&r2).unwrap()),
+                        "{what}"
+                    );
                 }
             }
         }

@@ -59,7 +59,10 @@ impl<S: Simd, const V: usize> ShortSums<S, V> {
     #[inline(always)]
     fn new(simd: S) -> Self {
         let zero = [[simd.splat_f32s(0.0); V]; CHAINS];
-        Self { first: zero, second: zero }
+        Self {
+            first: zero,
+            second: zero,
+        }
     }
 
     /// `first += a`, `second += b c` in lane vector `v` of a chain.
@@ -71,10 +74,15 @@ impl<S: Simd, const V: usize> ShortSums<S, V> {
 
     #[inline(always)]
     fn add_to(&self, sums: &mut Sums) {
-        for (long, short) in [(&mut sums.first, &self.first), (&mut sums.second, &self.second)] {
+        for (long, short) in [
+            (&mut sums.first, &self.first),
+            (&mut sums.second, &self.second),
+        ] {
             for chain in short {
                 let values: &[f32] = bytemuck::cast_slice(chain);
-                long.iter_mut().zip(values).for_each(|(long, short)| *long += f64::from(*short));
+                long.iter_mut()
+                    .zip(values)
+                    .for_each(|(long, short)| *long += f64::from(*short));
             }
         }
     }
@@ -135,12 +143,23 @@ pub(super) struct Normalise<'a> {
 impl Pass for Normalise<'_> {
     #[inline(always)]
     fn run<S: Simd, const V: usize>(self, simd: S) {
-        let [centre, factor, offset] =
-            [&self.factors.centre, &self.factors.factor, &self.factors.offset].map(vectors::<S, V>);
+        let [centre, factor, offset] = [
+            &self.factors.centre,
+            &self.factors.factor,
+            &self.factors.offset,
+        ]
+        .map(vectors::<S, V>);
         let zero = simd.splat_f32s(0.0);
-        let normal =
-            |v: usize, x: S::f32s| multiply_add(simd, simd.sub_f32s(x, centre[v]), factor[v], offset[v]);
-        let stored = |sum: S::f32s| if self.relu { rectified(simd, sum, zero) } else { sum };
+        let normal = |v: usize, x: S::f32s| {
+            multiply_add(simd, simd.sub_f32s(x, centre[v]), factor[v], offset[v])
+        };
+        let stored = |sum: S::f32s| {
+            if self.relu {
+                rectified(simd, sum, zero)
+            } else {
+                sum
+            }
+        };
         let (x, _) = S::as_simd_f32s(self.x);
         let (y, _) = S::as_mut_simd_f32s(self.y);
         let pixels = y.chunks_exact_mut(V).zip(x.chunks_exact(V));
@@ -204,10 +223,17 @@ impl Pass for AddGradients<'_> {
             (from.passed(simd, y, g), simd.sub_f32s(x, centre[v]))
         };
         let length = SHORT * BLOCK;
-        for ((x, y), g) in from.x.chunks(length).zip(from.y.chunks(length)).zip(from.g.chunks(length)) {
+        for ((x, y), g) in from
+            .x
+            .chunks(length)
+            .zip(from.y.chunks(length))
+            .zip(from.g.chunks(length))
+        {
             let mut sums = ShortSums::<S, V>::new(simd);
-            let [x, y, g] = [x, y, g].map(|values| S::as_simd_f32s(values).0.chunks_exact(CHAINS * V));
-            let rest = [x.remainder(), y.remainder(), g.remainder()].map(|rest| rest.chunks_exact(V));
+            let [x, y, g] =
+                [x, y, g].map(|values| S::as_simd_f32s(values).0.chunks_exact(CHAINS * V));
+            let rest =
+                [x.remainder(), y.remainder(), g.remainder()].map(|rest| rest.chunks_exact(V));
             for ((x, y), g) in x.zip(y).zip(g) {
                 for chain in 0..CHAINS {
                     for v in 0..V {
@@ -249,12 +275,19 @@ impl Pass for Backward<'_> {
     fn run<S: Simd, const V: usize>(self, simd: S) {
         let (from, slopes) = (self.from, self.slopes);
         let centre = vectors::<S, V>(from.centre);
-        let [of_g, of_x, constant] = [&slopes.of_g, &slopes.of_x, &slopes.constant].map(vectors::<S, V>);
+        let [of_g, of_x, constant] =
+            [&slopes.of_g, &slopes.of_x, &slopes.constant].map(vectors::<S, V>);
         let slope = |v: usize, x: S::f32s, g: S::f32s| {
             let d = simd.sub_f32s(x, centre[v]);
-            multiply_add(simd, g, of_g[v], multiply_add(simd, d, of_x[v], constant[v]))
+            multiply_add(
+                simd,
+                g,
+                of_g[v],
+                multiply_add(simd, d, of_x[v], constant[v]),
+            )
         };
-        let [x, y, g] = [from.x, from.y, from.g].map(|values| S::as_simd_f32s(values).0.chunks_exact(V));
+        let [x, y, g] =
+            [from.x, from.y, from.g].map(|values| S::as_simd_f32s(values).0.chunks_exact(V));
         let (dx, _) = S::as_mut_simd_f32s(self.dx);
         let pixels = dx.chunks_exact_mut(V).zip(x.zip(y).zip(g));
         match self.residual {

@@ -25,7 +25,13 @@ pub struct EnergySpec {
 impl Default for EnergySpec {
     fn default() -> Self {
         let dataflow = Dataflow::default();
-        Self { dataflow, array: None, buffer_bytes: None, batch: 1, inference_seconds: None }
+        Self {
+            dataflow,
+            array: None,
+            buffer_bytes: None,
+            batch: 1,
+            inference_seconds: None,
+        }
     }
 }
 
@@ -65,13 +71,16 @@ impl EnergySpec {
             return wrong("batch", "1 to 65536".into(), self.batch.to_string());
         }
         if self.dataflow == Dataflow::Uniform && self.batch != 1 {
-            let expected = "1: dataflow `uniform` reads each weight once per inference whatever the batch";
+            let expected =
+                "1: dataflow `uniform` reads each weight once per inference whatever the batch";
             return wrong("batch", expected.into(), self.batch.to_string());
         }
         match self.inference_seconds {
-            Some(seconds) if !(seconds > 0.0 && seconds <= 1e6) => {
-                wrong("inference_seconds", "a number above 0 and at most 1e6".into(), seconds.to_string())
-            }
+            Some(seconds) if !(seconds > 0.0 && seconds <= 1e6) => wrong(
+                "inference_seconds",
+                "a number above 0 and at most 1e6".into(),
+                seconds.to_string(),
+            ),
             _ => Ok(()),
         }
     }
@@ -122,10 +131,14 @@ impl EnergySpec {
         let mut words = vec![format!("Reads of a weight per inference: {reads}.")];
         let absolute = match (access.picojoule_per_bit, &access.source) {
             (Some(pj), source) => {
-                let source = source.as_ref().map_or(String::new(), |source| format!(" ({source})"));
+                let source = source
+                    .as_ref()
+                    .map_or(String::new(), |source| format!(" ({source})"));
                 format!("{pj} pJ per bit at {} {unit}{source}", access.at)
             }
-            (None, _) => "the memory model gives no absolute energy, so there are no picojoules".to_owned(),
+            (None, _) => {
+                "the memory model gives no absolute energy, so there are no picojoules".to_owned()
+            }
         };
         words.push(format!(
             "{name}: e(V) goes with (V / {} {unit})^{}; {absolute}.",
@@ -138,7 +151,9 @@ impl EnergySpec {
             ));
         }
         if let Some(cell) = &memory.robust_cell {
-            let leaks = cell.leakage_factor.map_or(String::new(), |factor| format!(", leakage x {factor}"));
+            let leaks = cell
+                .leakage_factor
+                .map_or(String::new(), |factor| format!(", leakage x {factor}"));
             words.push(format!(
                 "{name}: a robust cell costs access energy x {}, area x {}{leaks} ({}).",
                 cell.energy_factor, cell.area_factor, cell.source
@@ -148,8 +163,19 @@ impl EnergySpec {
     }
 
     pub(super) fn accelerator(&self) -> Accelerator {
-        let Self { dataflow, array, buffer_bytes, batch, .. } = *self;
-        Accelerator { dataflow, array, buffer_bytes, batch }
+        let Self {
+            dataflow,
+            array,
+            buffer_bytes,
+            batch,
+            ..
+        } = *self;
+        Accelerator {
+            dataflow,
+            array,
+            buffer_bytes,
+            batch,
+        }
     }
 }
 
@@ -167,20 +193,38 @@ mod tests {
 
     fn leakage() -> Option<Leakage> {
         let at = Voltage::new(1.0).unwrap();
-        Some(Leakage { at, picowatt_per_bit: 2.5, exponent: 1.0, source: "test".into() })
+        Some(Leakage {
+            at,
+            picowatt_per_bit: 2.5,
+            exponent: 1.0,
+            source: "test".into(),
+        })
     }
 
-    const ARRAY: Option<ProcessingArray> = Some(ProcessingArray { rows: 16, columns: 16 });
+    const ARRAY: Option<ProcessingArray> = Some(ProcessingArray {
+        rows: 16,
+        columns: 16,
+    });
 
     #[test]
     fn options_without_an_effect_are_refused() {
-        let once = "to be left out: dataflow `weight_stationary` reads each weight once whatever the";
-        let found = message(|spec| (spec.dataflow, spec.array) = (Dataflow::WeightStationary, ARRAY));
-        assert_eq!(found, format!("energy.array: expected {once} array, found a value"));
+        let once =
+            "to be left out: dataflow `weight_stationary` reads each weight once whatever the";
         let found =
-            message(|spec| (spec.dataflow, spec.buffer_bytes) = (Dataflow::WeightStationary, Some(9)));
-        assert_eq!(found, format!("energy.buffer_bytes: expected {once} buffer, found a value"));
-        assert!(message(|spec| spec.batch = 2).starts_with("energy.batch: expected 1: dataflow `uniform`"));
+            message(|spec| (spec.dataflow, spec.array) = (Dataflow::WeightStationary, ARRAY));
+        assert_eq!(
+            found,
+            format!("energy.array: expected {once} array, found a value")
+        );
+        let found = message(|spec| {
+            (spec.dataflow, spec.buffer_bytes) = (Dataflow::WeightStationary, Some(9))
+        });
+        assert_eq!(
+            found,
+            format!("energy.buffer_bytes: expected {once} buffer, found a value")
+        );
+        assert!(message(|spec| spec.batch = 2)
+            .starts_with("energy.batch: expected 1: dataflow `uniform`"));
     }
 
     #[test]
@@ -191,24 +235,40 @@ mod tests {
                 change(spec);
             })
         };
-        assert!(folded(&|spec| spec.array = None).starts_with("energy.array: expected `energy.array.rows`"));
-        let zero = Some(ProcessingArray { rows: 16, columns: 0 });
-        assert_eq!(folded(&|spec| spec.array = zero), "energy.array.columns: expected 1 to 65536, found 0");
+        assert!(folded(&|spec| spec.array = None)
+            .starts_with("energy.array: expected `energy.array.rows`"));
+        let zero = Some(ProcessingArray {
+            rows: 16,
+            columns: 0,
+        });
+        assert_eq!(
+            folded(&|spec| spec.array = zero),
+            "energy.array.columns: expected 1 to 65536, found 0"
+        );
         assert_eq!(
             folded(&|spec| spec.buffer_bytes = Some(0)),
             "energy.buffer_bytes: expected 1 or more, found 0"
         );
-        assert_eq!(folded(&|spec| spec.batch = 0), "energy.batch: expected 1 to 65536, found 0");
+        assert_eq!(
+            folded(&|spec| spec.batch = 0),
+            "energy.batch: expected 1 to 65536, found 0"
+        );
         for seconds in [0.0, -1.0, f64::NAN, f64::INFINITY] {
             let found = message(|spec| spec.inference_seconds = Some(seconds));
-            assert!(found.starts_with("energy.inference_seconds: expected a number above 0"), "{found}");
+            assert!(
+                found.starts_with("energy.inference_seconds: expected a number above 0"),
+                "{found}"
+            );
         }
     }
 
     #[test]
     fn leakage_and_the_time_of_an_inference_need_each_other() {
         let mut memory = builtin("sram-14nm-chandramoorthy2019").unwrap();
-        let timed = EnergySpec { inference_seconds: Some(0.01), ..EnergySpec::default() };
+        let timed = EnergySpec {
+            inference_seconds: Some(0.01),
+            ..EnergySpec::default()
+        };
         EnergySpec::default().check_memory(&memory).unwrap();
         assert_eq!(
             timed.check_memory(&memory).unwrap_err().to_string(),
@@ -218,7 +278,10 @@ mod tests {
         memory.leakage = leakage();
         timed.check_memory(&memory).unwrap();
         assert_eq!(
-            EnergySpec::default().check_memory(&memory).unwrap_err().to_string(),
+            EnergySpec::default()
+                .check_memory(&memory)
+                .unwrap_err()
+                .to_string(),
             "energy.inference_seconds: expected the seconds of an inference: memory model \
              `sram-14nm-chandramoorthy2019` leaks 2.5 pW per bit, found none"
         );
@@ -228,9 +291,18 @@ mod tests {
     fn what_was_counted_is_told_with_its_sources() {
         let mut memory = builtin("sram-14nm-chandramoorthy2019").unwrap();
         let words = EnergySpec::default().in_words(&memory);
-        assert_eq!(words[0], "Reads of a weight per inference: uniform, each weight once.");
-        assert!(words[1].ends_with("no absolute energy, so there are no picojoules."), "{words:?}");
-        assert!(words[2].contains("access energy x 1.3") && words[2].contains("assumed"), "{words:?}");
+        assert_eq!(
+            words[0],
+            "Reads of a weight per inference: uniform, each weight once."
+        );
+        assert!(
+            words[1].ends_with("no absolute energy, so there are no picojoules."),
+            "{words:?}"
+        );
+        assert!(
+            words[2].contains("access energy x 1.3") && words[2].contains("assumed"),
+            "{words:?}"
+        );
         let spec = EnergySpec {
             dataflow: Dataflow::OutputStationary,
             array: ARRAY,
@@ -244,7 +316,13 @@ mod tests {
         let words = spec.in_words(&memory);
         let expected = "output stationary, array of 16 x 16, weight buffer of 1024 bytes, batch 4.";
         assert!(words[0].ends_with(expected), "{words:?}");
-        assert!(words[1].ends_with("; 0.5 pJ per bit at 1 V/Vmin (of accesses)."), "{words:?}");
-        assert!(words[2].contains("2.5 pW per bit · (V / 1 V/Vmin)^1 (test), over 0.01 s"), "{words:?}");
+        assert!(
+            words[1].ends_with("; 0.5 pJ per bit at 1 V/Vmin (of accesses)."),
+            "{words:?}"
+        );
+        assert!(
+            words[2].contains("2.5 pW per bit · (V / 1 V/Vmin)^1 (test), over 0.01 s"),
+            "{words:?}"
+        );
     }
 }

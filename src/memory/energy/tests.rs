@@ -13,8 +13,12 @@ fn absolute(leaks: bool) -> MemoryModel {
     let mut memory = finfet();
     memory.access.picojoule_per_bit = Some(0.5);
     let at = Voltage::new(1.0).unwrap();
-    memory.leakage =
-        leaks.then(|| Leakage { at, picowatt_per_bit: 3.0, exponent: 3.0, source: "test".into() });
+    memory.leakage = leaks.then(|| Leakage {
+        at,
+        picowatt_per_bit: 3.0,
+        exponent: 3.0,
+        source: "test".into(),
+    });
     memory
 }
 
@@ -23,19 +27,41 @@ fn point(memory: &MemoryModel, voltage: f64) -> OperatingPoint {
 }
 
 fn cells(bits: f64, overhead_bits: f64, voltage: f64) -> CellAccess {
-    CellAccess { bits, overhead_bits, kind: CellKind::Usual, point: point(&finfet(), voltage) }
+    CellAccess {
+        bits,
+        overhead_bits,
+        kind: CellKind::Usual,
+        point: point(&finfet(), voltage),
+    }
 }
 
 /// A layer of 100 weights (4 filters of 25) with so many output pixels.
 fn layer(outputs: u64, cells: Vec<CellAccess>) -> LayerAccess {
-    let product = LayerProduct { filters: 4, window: 25, outputs };
-    LayerAccess { layer: format!("of {outputs}"), weights: 100, product, cells }
+    let product = LayerProduct {
+        filters: 4,
+        window: 25,
+        outputs,
+    };
+    LayerAccess {
+        layer: format!("of {outputs}"),
+        weights: 100,
+        product,
+        cells,
+    }
 }
 
 /// Output stationary on two rows: one read of each weight for every two output pixels.
 fn folding(buffer_bytes: Option<u64>) -> EnergySpec {
-    let array = Some(ProcessingArray { rows: 2, columns: 4 });
-    EnergySpec { dataflow: Dataflow::OutputStationary, array, buffer_bytes, ..EnergySpec::default() }
+    let array = Some(ProcessingArray {
+        rows: 2,
+        columns: 4,
+    });
+    EnergySpec {
+        dataflow: Dataflow::OutputStationary,
+        array,
+        buffer_bytes,
+        ..EnergySpec::default()
+    }
 }
 
 fn energy(layers: &[LayerAccess], spec: &EnergySpec) -> Energy {
@@ -48,7 +74,10 @@ fn near(a: f64, b: f64) {
 
 #[test]
 fn eight_bits_at_the_error_free_voltage_cost_one() {
-    let layers = [layer(1, vec![cells(8.0, 0.0, 1.0)]), layer(7, vec![cells(8.0, 0.0, 1.0)])];
+    let layers = [
+        layer(1, vec![cells(8.0, 0.0, 1.0)]),
+        layer(7, vec![cells(8.0, 0.0, 1.0)]),
+    ];
     for spec in [EnergySpec::default(), folding(None)] {
         assert_eq!(energy(&layers, &spec).relative, 1.0);
     }
@@ -59,10 +88,13 @@ fn one_voltage_gives_the_ratio_of_bits_times_its_access_energy_to_the_last_digit
     // journals of older runs hold energies that were computed so
     let sizes = [150, 2400, 48_000, 10_080, 840];
     for (bits, voltage) in [(4.0, 0.8), (3.0, 0.833), (8.0, 0.975)] {
-        let layers =
-            sizes.map(|weights| LayerAccess { weights, ..layer(1, vec![cells(bits, 0.0, voltage)]) });
+        let layers = sizes.map(|weights| LayerAccess {
+            weights,
+            ..layer(1, vec![cells(bits, 0.0, voltage)])
+        });
         let whole = sizes.iter().sum::<u64>() as f64;
-        let expected = whole * bits / (whole * 8.0) * point(&finfet(), voltage).access_energy_relative;
+        let expected =
+            whole * bits / (whole * 8.0) * point(&finfet(), voltage).access_energy_relative;
         assert_eq!(energy(&layers, &EnergySpec::default()).relative, expected);
     }
 }
@@ -70,31 +102,50 @@ fn one_voltage_gives_the_ratio_of_bits_times_its_access_energy_to_the_last_digit
 #[test]
 fn energy_goes_with_bits_reads_and_the_square_of_the_voltage() {
     let one = |bits, overhead, voltage| {
-        energy(&[layer(1, vec![cells(bits, overhead, voltage)])], &EnergySpec::default()).relative
+        energy(
+            &[layer(1, vec![cells(bits, overhead, voltage)])],
+            &EnergySpec::default(),
+        )
+        .relative
     };
     near(one(4.0, 0.0, 1.0), 0.5);
     near(one(8.0, 0.0, 0.8), 0.64);
     near(one(8.0, 1.0, 1.0), 1.125);
     // 100·8·1 + 100·4·3 = 2000 of 100·8·1 + 100·8·3 = 3200: six pixels are three folds of two
-    let layers = [layer(1, vec![cells(8.0, 0.0, 1.0)]), layer(6, vec![cells(4.0, 0.0, 1.0)])];
+    let layers = [
+        layer(1, vec![cells(8.0, 0.0, 1.0)]),
+        layer(6, vec![cells(4.0, 0.0, 1.0)]),
+    ];
     near(energy(&layers, &folding(None)).relative, 0.625);
 }
 
 #[test]
 fn cells_at_several_voltages_are_terms_that_add_up() {
-    let layers =
-        [layer(4, vec![cells(1.0, 0.0, 1.0), cells(3.0, 0.5, 0.8)]), layer(1, vec![cells(4.0, 0.5, 0.9)])];
+    let layers = [
+        layer(4, vec![cells(1.0, 0.0, 1.0), cells(3.0, 0.5, 0.8)]),
+        layer(1, vec![cells(4.0, 0.5, 0.9)]),
+    ];
     let found = energy(&layers, &folding(None));
     // reads 2 and 1; the reference is 100·8·2 + 100·8·1
     let expected = [200.0 / 2400.0, 700.0 * 0.64 / 2400.0, 450.0 * 0.81 / 2400.0];
     assert_eq!(found.terms.len(), 3);
     for (term, expected) in found.terms.iter().zip(expected) {
         near(term.energy_relative, expected);
-        assert_eq!((term.access_pj, term.leakage_pj, term.cells), (None, None, CellKind::Usual));
+        assert_eq!(
+            (term.access_pj, term.leakage_pj, term.cells),
+            (None, None, CellKind::Usual)
+        );
     }
     near(found.relative, expected.iter().sum());
-    let of =
-        |term: &EnergyTerm| (term.layer.clone(), term.bits, term.overhead_bits, term.reads, term.voltage);
+    let of = |term: &EnergyTerm| {
+        (
+            term.layer.clone(),
+            term.bits,
+            term.overhead_bits,
+            term.reads,
+            term.voltage,
+        )
+    };
     assert_eq!(of(&found.terms[1]), ("of 4".into(), 3.0, 0.5, 2.0, 0.8));
     near(found.terms[1].access_energy_relative, 0.64);
 }
@@ -122,7 +173,10 @@ fn picojoules_are_given_only_where_the_model_has_them() {
 
 #[test]
 fn leakage_takes_the_time_of_an_inference_and_is_in_the_reference_too() {
-    let spec = EnergySpec { inference_seconds: Some(0.25), ..EnergySpec::default() };
+    let spec = EnergySpec {
+        inference_seconds: Some(0.25),
+        ..EnergySpec::default()
+    };
     let layers = [layer(1, vec![cells(4.0, 0.5, 0.8)])];
     let found = weight_memory_energy(&layers, &absolute(true), &spec).unwrap();
     // 450 bits: 0.5 · 0.64 pJ of an access, 3 · 0.512 pW for 0.25 s
@@ -136,20 +190,42 @@ fn leakage_takes_the_time_of_an_inference_and_is_in_the_reference_too() {
 
 #[test]
 fn robust_cells_cost_the_factors_of_the_memory_model() {
-    let robust = CellAccess { kind: CellKind::Robust, ..cells(2.0, 0.0, 0.8) };
+    let robust = CellAccess {
+        kind: CellKind::Robust,
+        ..cells(2.0, 0.0, 0.8)
+    };
     let layers = [layer(1, vec![robust, cells(2.0, 0.0, 0.8)])];
     let found = energy(&layers, &EnergySpec::default());
     near(found.relative, 0.64 * (2.0 * 1.3 + 2.0) / 8.0);
-    assert_eq!([found.terms[0].cells, found.terms[1].cells], [CellKind::Robust, CellKind::Usual]);
-    assert_eq!([found.terms[0].energy_factor, found.terms[1].energy_factor], [1.3, 1.0]);
+    assert_eq!(
+        [found.terms[0].cells, found.terms[1].cells],
+        [CellKind::Robust, CellKind::Usual]
+    );
+    assert_eq!(
+        [found.terms[0].energy_factor, found.terms[1].energy_factor],
+        [1.3, 1.0]
+    );
 
-    let timed = EnergySpec { inference_seconds: Some(1.0), ..EnergySpec::default() };
+    let timed = EnergySpec {
+        inference_seconds: Some(1.0),
+        ..EnergySpec::default()
+    };
     let mut memory = absolute(true);
-    let error = weight_memory_energy(&layers, &memory, &timed).unwrap_err().to_string();
-    assert!(error.starts_with("protection.robust_cell.leakage_factor of memory model"), "{error}");
+    let error = weight_memory_energy(&layers, &memory, &timed)
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.starts_with("protection.robust_cell.leakage_factor of memory model"),
+        "{error}"
+    );
     memory.robust_cell.as_mut().unwrap().leakage_factor = Some(2.0);
-    let terms = weight_memory_energy(&layers, &memory, &timed).unwrap().terms;
-    near(terms[0].leakage_pj.unwrap(), 2.0 * terms[1].leakage_pj.unwrap());
+    let terms = weight_memory_energy(&layers, &memory, &timed)
+        .unwrap()
+        .terms;
+    near(
+        terms[0].leakage_pj.unwrap(),
+        2.0 * terms[1].leakage_pj.unwrap(),
+    );
     memory.robust_cell = None;
     assert!(weight_memory_energy(&layers, &memory, &timed).is_err());
 }
@@ -158,18 +234,32 @@ fn robust_cells_cost_the_factors_of_the_memory_model() {
 fn relative_and_absolute_energies_are_not_added() {
     let mut memory = absolute(true);
     memory.access.picojoule_per_bit = None;
-    let spec = EnergySpec { inference_seconds: Some(1.0), ..EnergySpec::default() };
+    let spec = EnergySpec {
+        inference_seconds: Some(1.0),
+        ..EnergySpec::default()
+    };
     let layers = [layer(1, vec![cells(4.0, 0.0, 0.8)])];
-    let error = weight_memory_energy(&layers, &memory, &spec).unwrap_err().to_string();
-    assert!(error.starts_with("energy.access.picojoule_per_bit of memory model"), "{error}");
-    assert!(error.contains("cannot be added") && error.ends_with("found null"), "{error}");
+    let error = weight_memory_energy(&layers, &memory, &spec)
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.starts_with("energy.access.picojoule_per_bit of memory model"),
+        "{error}"
+    );
+    assert!(
+        error.contains("cannot be added") && error.ends_with("found null"),
+        "{error}"
+    );
     assert!(weight_memory_energy(&layers, &absolute(true), &EnergySpec::default()).is_err());
     assert!(weight_memory_energy(&layers, &absolute(false), &spec).is_err());
 }
 
 #[test]
 fn nonsense_is_refused() {
-    let none = LayerAccess { weights: 0, ..layer(1, vec![cells(8.0, 0.0, 0.8)]) };
+    let none = LayerAccess {
+        weights: 0,
+        ..layer(1, vec![cells(8.0, 0.0, 0.8)])
+    };
     for layers in [
         vec![],
         vec![none],

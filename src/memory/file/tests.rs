@@ -40,7 +40,10 @@ fn message(text: &str) -> String {
 #[test]
 fn a_good_file_is_read_whole() {
     let model = parse(GOOD).unwrap();
-    assert_eq!((model.name.as_str(), model.unit, model.error_free.get()), ("good", VoltageUnit::Vmin, 1.0));
+    assert_eq!(
+        (model.name.as_str(), model.unit, model.error_free.get()),
+        ("good", VoltageUnit::Vmin, 1.0)
+    );
     assert_eq!(model.fault_kind, FaultKind::Flip);
     assert_eq!((model.array.rows, model.array.columns), (512, 64));
     let cell = model.robust_cell.unwrap();
@@ -50,22 +53,36 @@ fn a_good_file_is_read_whole() {
 }
 
 fn leaking(picowatt: f64) -> String {
-    format!("leakage: {{ at: 0.8, picowatt_per_bit: {picowatt:?}, exponent: 3.0, source: \"leaks\" }}")
+    format!(
+        "leakage: {{ at: 0.8, picowatt_per_bit: {picowatt:?}, exponent: 3.0, source: \"leaks\" }}"
+    )
 }
 
 /// The good file with an absolute energy and leakage.
 fn absolute(picowatt: f64) -> String {
-    let absolute = with("picojoule_per_bit: null", "picojoule_per_bit: 0.5, source: \"chip\"");
+    let absolute = with(
+        "picojoule_per_bit: null",
+        "picojoule_per_bit: 0.5, source: \"chip\"",
+    );
     absolute.replacen("leakage: null", &leaking(picowatt), 1)
 }
 
 #[test]
 fn leakage_is_read_beside_an_absolute_energy_and_falls_with_the_voltage() {
     let model = parse(&absolute(2.0).replacen("1.4", "1.4, leakage_factor: 1.2", 1)).unwrap();
-    assert_eq!((model.access.picojoule_per_bit, model.access.source.as_deref()), (Some(0.5), Some("chip")));
+    assert_eq!(
+        (
+            model.access.picojoule_per_bit,
+            model.access.source.as_deref()
+        ),
+        (Some(0.5), Some("chip"))
+    );
     assert_eq!(model.robust_cell.unwrap().leakage_factor, Some(1.2));
     let leakage = model.leakage.unwrap();
-    assert_eq!((leakage.source.as_str(), leakage.picowatt(0.8)), ("leaks", 2.0));
+    assert_eq!(
+        (leakage.source.as_str(), leakage.picowatt(0.8)),
+        ("leaks", 2.0)
+    );
     assert!((leakage.picowatt(0.4) - 0.25).abs() < 1e-12);
 }
 
@@ -77,17 +94,31 @@ fn wrong_leakage_is_named_with_its_line() {
             "picowatt_per_bit: 0",
             "picowatt_per_bit`: expected a number above 0, found 0",
         ),
-        ("exponent: 3.0", "exponent: 21", "exponent`: expected a number above 0 and at most 20, found 21"),
-        ("at: 0.8", "at: .nan", "at`: expected a number above 0 and at most 100, found NaN"),
-        ("source: \"leaks\"", "source: \"\"", "source`: expected some text, found none"),
+        (
+            "exponent: 3.0",
+            "exponent: 21",
+            "exponent`: expected a number above 0 and at most 20, found 21",
+        ),
+        (
+            "at: 0.8",
+            "at: .nan",
+            "at`: expected a number above 0 and at most 100, found NaN",
+        ),
+        (
+            "source: \"leaks\"",
+            "source: \"\"",
+            "source`: expected some text, found none",
+        ),
     ] {
         let text = absolute(2.0).replacen(old, new, 1);
-        assert_eq!(message(&text), format!("m.yaml:10: `energy.leakage.{expected}"));
+        assert_eq!(
+            message(&text),
+            format!("m.yaml:10: `energy.leakage.{expected}")
+        );
     }
     let text = absolute(2.0).replacen("leakage: {", "leakage: { watt: 3,", 1);
-    assert!(
-        message(&text).starts_with("m.yaml:10: `energy.leakage`: expected one of `at`, `picowatt_per_bit`")
-    );
+    assert!(message(&text)
+        .starts_with("m.yaml:10: `energy.leakage`: expected one of `at`, `picowatt_per_bit`"));
     for factor in ["0", "-1", "101", ".inf"] {
         let text = absolute(2.0).replacen("1.4", &format!("1.4, leakage_factor: {factor}"), 1);
         assert!(message(&text)
@@ -99,7 +130,10 @@ fn wrong_leakage_is_named_with_its_line() {
 fn notes_and_protection_are_optional() {
     let noted = format!("{GOOD}measured: a\ninferred: b\nlicense: c\n");
     let model = parse(&noted).unwrap();
-    assert_eq!([model.measured, model.inferred, model.license].map(Option::unwrap), ["a", "b", "c"]);
+    assert_eq!(
+        [model.measured, model.inferred, model.license].map(Option::unwrap),
+        ["a", "b", "c"]
+    );
     let bare = &GOOD[..GOOD.find("protection").unwrap()];
     assert_eq!(parse(bare).unwrap().robust_cell, None);
 }
@@ -107,15 +141,23 @@ fn notes_and_protection_are_optional() {
 #[test]
 fn stuck_faults_have_a_share_of_ones() {
     let model = parse(&with("kind: flip", "kind: stuck, zero_to_one_share: 0.25")).unwrap();
-    let FaultKind::Stuck { zero_to_one_share } = model.fault_kind else { panic!("{:?}", model.fault_kind) };
+    let FaultKind::Stuck { zero_to_one_share } = model.fault_kind else {
+        panic!("{:?}", model.fault_kind)
+    };
     assert_eq!(zero_to_one_share.get(), 0.25);
 }
 
 #[test]
 fn counts_become_rates_and_none_seen_is_no_point() {
-    let model =
-        parse(&with_rate("counts: { cells: 1000, faults: [[0.6, 100], [0.7, 10], [0.8, 0]] }")).unwrap();
-    let points: Vec<_> = model.measured_points().iter().map(|(v, p)| (v.get(), p.get())).collect();
+    let model = parse(&with_rate(
+        "counts: { cells: 1000, faults: [[0.6, 100], [0.7, 10], [0.8, 0]] }",
+    ))
+    .unwrap();
+    let points: Vec<_> = model
+        .measured_points()
+        .iter()
+        .map(|(v, p)| (v.get(), p.get()))
+        .collect();
     assert_eq!(points, [(0.6, 0.1), (0.7, 0.01)]);
 }
 
@@ -126,7 +168,11 @@ fn every_key_but_the_optional_ones_is_required() {
         ("voltage.unit", "unit: vmin, ", 4),
         ("voltage.reference", ", reference: \"tests\"", 4),
         ("energy.leakage", "  leakage: null\n", 9),
-        ("energy.access.picojoule_per_bit", ", picojoule_per_bit: null", 9),
+        (
+            "energy.access.picojoule_per_bit",
+            ", picojoule_per_bit: null",
+            9,
+        ),
         ("faults.persistent_share", ", persistent_share: 1.0", 11),
         ("array.word_bits", "word_bits: 64, ", 12),
         ("protection.robust_cell.source", ", source: \"tests\"", 13),

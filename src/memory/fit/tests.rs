@@ -38,7 +38,11 @@ fn published_counts_have_the_lines_of_an_independent_program() {
         near(fit.sigma.value, sigma, 2e-4);
         // standard errors of the observed information
         near(fit.mu.interval.unwrap().half_width(), 1.96 * se_mu, 0.02);
-        near(fit.sigma.interval.unwrap().half_width(), 1.96 * se_sigma, 0.02);
+        near(
+            fit.sigma.interval.unwrap().half_width(),
+            1.96 * se_sigma,
+            0.02,
+        );
     }
 }
 
@@ -52,9 +56,25 @@ fn chi_squares_of_published_counts_are_those_of_an_independent_program() {
     // the three highest voltages are one group: 13 observed, 8.195 expected
     let goodness = fitted(KC705B, 2).goodness.unwrap();
     assert_eq!(goodness.degrees_of_freedom, 3);
-    let pooled = [(13.0, 8.195), (18.0, 23.308), (95.0, 80.75), (219.0, 258.622), (792.0, 765.742)];
-    near(goodness.chi_square, pooled.iter().map(|(o, e): &(f64, f64)| (o - e).powi(2) / e).sum(), 1e-3);
-    assert!(fitted(VC707, 1).misfit().unwrap().contains("at 0.6 the measured rate is 0.45 times"));
+    let pooled = [
+        (13.0, 8.195),
+        (18.0, 23.308),
+        (95.0, 80.75),
+        (219.0, 258.622),
+        (792.0, 765.742),
+    ];
+    near(
+        goodness.chi_square,
+        pooled
+            .iter()
+            .map(|(o, e): &(f64, f64)| (o - e).powi(2) / e)
+            .sum(),
+        1e-3,
+    );
+    assert!(fitted(VC707, 1)
+        .misfit()
+        .unwrap()
+        .contains("at 0.6 the measured rate is 0.45 times"));
 }
 
 #[test]
@@ -75,7 +95,9 @@ fn copies_widen_the_intervals_and_leave_the_line() {
     near(once.sigma.value, twice.sigma.value, 1e-6);
     let widths = |fit: &Fit| fit.mu.interval.unwrap().half_width();
     near(widths(&twice) / widths(&once), 2f64.sqrt(), 1e-3);
-    let odd = Fit::new(&measurements("voltage,faults,cells\n1,3,10\n2,2,10\n"), 2).unwrap_err().to_string();
+    let odd = Fit::new(&measurements("voltage,faults,cells\n1,3,10\n2,2,10\n"), 2)
+        .unwrap_err()
+        .to_string();
     assert!(odd.contains("multiples of 2"), "{odd}");
     assert!(Fit::new(&measurements(VC707), 0).is_err());
     assert!(Fit::new(&measurements("voltage,ber\n1,0.2\n2,0.1\n"), 2).is_err());
@@ -92,9 +114,20 @@ fn rates_without_cells_are_fitted_by_least_squares_without_interval() {
     near(fit.mu.value, 0.7056, 2e-4);
     near(fit.sigma.value, 0.0552, 2e-3);
     near(fit.worst().unwrap().1.abs(), 0.10, 0.1);
-    assert_eq!((fit.mu.interval, fit.sigma.widened, fit.goodness, fit.misfit()), (None, None, None, None));
+    assert_eq!(
+        (
+            fit.mu.interval,
+            fit.sigma.widened,
+            fit.goodness,
+            fit.misfit()
+        ),
+        (None, None, None, None)
+    );
     let kinked = fitted("voltage,ber\n0.5,0.1\n0.6,0.09\n0.7,1e-6\n", 1);
-    assert!(kinked.misfit().unwrap().starts_with("a straight probit line does not fit: at 0.7"));
+    assert!(kinked
+        .misfit()
+        .unwrap()
+        .starts_with("a straight probit line does not fit: at 0.7"));
 }
 
 /// Counts of a simulated array: cells with normal failure voltages, counted again at each voltage.
@@ -102,7 +135,10 @@ fn simulated(mu: f64, sigma: f64, stream: &mut Stream) -> Measurements {
     let voltages = [0.80, 0.75, 0.70, 0.65, 0.60];
     let cells: Vec<f64> = (0..2000).map(|_| mu + sigma * stream.normal()).collect();
     let count = |v: f64| cells.iter().filter(|u| **u > v).count();
-    let rows: Vec<String> = voltages.iter().map(|&v| format!("{v},{},2000\n", count(v))).collect();
+    let rows: Vec<String> = voltages
+        .iter()
+        .map(|&v| format!("{v},{},2000\n", count(v)))
+        .collect();
     measurements(&format!("voltage,faults,cells\n{}", rows.concat()))
 }
 
@@ -110,38 +146,67 @@ fn simulated(mu: f64, sigma: f64, stream: &mut Stream) -> Measurements {
 fn intervals_cover_the_truth_and_p_values_are_uniform() {
     let mut stream = Seed(1).stream(Purpose::Test, &[]);
     let (mu, sigma, runs) = (0.55, 0.1, 400);
-    let fits: Vec<Fit> =
-        (0..runs).map(|_| Fit::new(&simulated(mu, sigma, &mut stream), 1).unwrap()).collect();
-    for (truth, of) in [(mu, (|f| f.mu) as fn(&Fit) -> Parameter), (sigma, |f| f.sigma)] {
+    let fits: Vec<Fit> = (0..runs)
+        .map(|_| Fit::new(&simulated(mu, sigma, &mut stream), 1).unwrap())
+        .collect();
+    for (truth, of) in [
+        (mu, (|f| f.mu) as fn(&Fit) -> Parameter),
+        (sigma, |f| f.sigma),
+    ] {
         let values: Vec<f64> = fits.iter().map(|f| of(f).value).collect();
-        let half = fits.iter().map(|f| of(f).interval.unwrap().half_width()).sum::<f64>() / runs as f64;
+        let half = fits
+            .iter()
+            .map(|f| of(f).interval.unwrap().half_width())
+            .sum::<f64>()
+            / runs as f64;
         let mean = values.iter().sum::<f64>() / runs as f64;
         let std = crate::stats::standard_deviation(&values).unwrap();
-        assert!((mean - truth).abs() < 4.0 * std / (runs as f64).sqrt(), "{mean} {truth}");
+        assert!(
+            (mean - truth).abs() < 4.0 * std / (runs as f64).sqrt(),
+            "{mean} {truth}"
+        );
         // the standard deviation of 400 draws is known to 4 %
         near(std, half / 1.96, 0.12);
-        let covered = fits.iter().filter_map(|f| of(f).interval).filter(|i| i.low < truth && truth < i.high);
+        let covered = fits
+            .iter()
+            .filter_map(|f| of(f).interval)
+            .filter(|i| i.low < truth && truth < i.high);
         // 380 ± 4.4
         assert!((366..=394).contains(&covered.count()));
     }
-    let p: Vec<f64> = fits.iter().filter_map(|f| f.goodness).map(|g| g.p_value).collect();
+    let p: Vec<f64> = fits
+        .iter()
+        .filter_map(|f| f.goodness)
+        .map(|g| g.p_value)
+        .collect();
     assert_eq!(p.len(), runs);
     let mean = p.iter().sum::<f64>() / runs as f64;
     let variance = p.iter().map(|p| (p - 0.5).powi(2)).sum::<f64>() / runs as f64;
-    assert!((mean - 0.5).abs() < 0.06 && (variance * 12.0 - 1.0).abs() < 0.2, "{mean} {variance}");
+    assert!(
+        (mean - 0.5).abs() < 0.06 && (variance * 12.0 - 1.0).abs() < 0.2,
+        "{mean} {variance}"
+    );
     assert!(fits.iter().filter(|f| f.misfit().is_some()).count() < 13);
 }
 
 #[test]
 fn a_bent_curve_is_rejected_and_its_intervals_widened() {
-    let fit =
-        fitted("voltage,faults,cells\n0.5,20000,100000\n0.6,18000,100000\n0.7,200,100000\n0.8,0,100000\n", 1);
-    assert!(fit.misfit().unwrap().starts_with("a straight probit line does not fit: chi-square"));
+    let fit = fitted(
+        "voltage,faults,cells\n0.5,20000,100000\n0.6,18000,100000\n0.7,200,100000\n0.8,0,100000\n",
+        1,
+    );
+    assert!(fit
+        .misfit()
+        .unwrap()
+        .starts_with("a straight probit line does not fit: chi-square"));
     let (usual, wide) = (fit.mu.interval.unwrap(), fit.mu.widened.unwrap());
     assert!(wide.low < usual.low && usual.high < wide.high);
     // Student's quantile with so few degrees of freedom is above the normal one
     let g = fit.goodness.unwrap();
-    assert!(wide.half_width() > usual.half_width() * g.dispersion.sqrt() * 0.8, "{wide:?} {usual:?}");
+    assert!(
+        wide.half_width() > usual.half_width() * g.dispersion.sqrt() * 0.8,
+        "{wide:?} {usual:?}"
+    );
 }
 
 #[test]
@@ -149,8 +214,17 @@ fn logarithms_of_probabilities_are_right_in_both_tails() {
     // ln Φ(-40) of the asymptotic series to 12 digits
     near(log_cdf(-40.0), -804.608442013754, 1e-10);
     near(log_cdf(-30.0 + 1e-9), log_cdf(-30.0 - 1e-9), 1e-8);
-    for (a, b) in [(-3.0, -2.0), (-1.0, 1.5), (2.0, 3.0), (f64::NEG_INFINITY, -1.0)] {
-        near(log_between(a, b), (normal_cdf(b) - normal_cdf(a)).ln(), 1e-9);
+    for (a, b) in [
+        (-3.0, -2.0),
+        (-1.0, 1.5),
+        (2.0, 3.0),
+        (f64::NEG_INFINITY, -1.0),
+    ] {
+        near(
+            log_between(a, b),
+            (normal_cdf(b) - normal_cdf(a)).ln(),
+            1e-9,
+        );
     }
     near(log_between(6.0, 7.0), log_between(-7.0, -6.0), 1e-12);
 }
@@ -158,12 +232,24 @@ fn logarithms_of_probabilities_are_right_in_both_tails() {
 #[test]
 fn counts_without_a_line_are_refused() {
     for (csv, found) in [
-        ("voltage,faults,cells\n0.5,10,100\n", "1 voltages with failures"),
-        ("voltage,faults,cells\n0.5,10,100\n0.6,0,100\n", "1 voltages with failures"),
-        ("voltage,faults,cells\n0.5,10,100\n0.6,10,100\n", "2 voltages with failures, equally many"),
+        (
+            "voltage,faults,cells\n0.5,10,100\n",
+            "1 voltages with failures",
+        ),
+        (
+            "voltage,faults,cells\n0.5,10,100\n0.6,0,100\n",
+            "1 voltages with failures",
+        ),
+        (
+            "voltage,faults,cells\n0.5,10,100\n0.6,10,100\n",
+            "2 voltages with failures, equally many",
+        ),
         ("voltage,ber\n0.5,0\n0.6,0\n", "0 voltages with failures"),
     ] {
         let error = Fit::new(&measurements(csv), 1).unwrap_err();
-        assert!(error.is_wrong_input() && error.to_string().ends_with(&format!("found {found}")), "{error}");
+        assert!(
+            error.is_wrong_input() && error.to_string().ends_with(&format!("found {found}")),
+            "{error}"
+        );
     }
 }

@@ -8,7 +8,10 @@ use candle_core::{DType, Var};
 const SIZES: (usize, usize, usize) = (3, 4, 5);
 
 fn normal(index: u64, shape: impl Into<Shape>) -> Tensor {
-    let tensor = Seed(1).stream(Purpose::Test, &[index]).normal_tensor(1.0, shape).unwrap();
+    let tensor = Seed(1)
+        .stream(Purpose::Test, &[index])
+        .normal_tensor(1.0, shape)
+        .unwrap();
     tensor.to_dtype(DType::F64).unwrap()
 }
 
@@ -16,7 +19,10 @@ fn normal(index: u64, shape: impl Into<Shape>) -> Tensor {
 fn case(height: usize, width: usize, kernel: usize) -> (Var, Var) {
     let (batch, inputs, outputs) = SIZES;
     let x = Var::from_tensor(&normal(1, (batch, inputs, height, width))).unwrap();
-    (x, Var::from_tensor(&normal(2, (outputs, inputs, kernel, kernel))).unwrap())
+    (
+        x,
+        Var::from_tensor(&normal(2, (outputs, inputs, kernel, kernel))).unwrap(),
+    )
 }
 
 /// `Σ a b`.
@@ -30,8 +36,17 @@ fn largest(t: &Tensor) -> f64 {
 
 /// Values, gradient of images and gradient of weights of `Σ g y`.
 fn passed_through(x: &Var, w: &Var, y: Tensor) -> [Tensor; 3] {
-    let gradients = (&y * normal(3, y.shape())).unwrap().sum_all().unwrap().backward().unwrap();
-    [y, gradients.get(x).unwrap().clone(), gradients.get(w).unwrap().clone()]
+    let gradients = (&y * normal(3, y.shape()))
+        .unwrap()
+        .sum_all()
+        .unwrap()
+        .backward()
+        .unwrap();
+    [
+        y,
+        gradients.get(x).unwrap().clone(),
+        gradients.get(w).unwrap().clone(),
+    ]
 }
 
 #[test]
@@ -53,7 +68,10 @@ fn values_and_gradients_are_those_of_candle() {
                     for (ours, candle) in ours.iter().zip(&candle) {
                         assert_eq!(ours.dims(), candle.dims());
                         let away = largest(&(ours - candle).unwrap()) / largest(candle).max(1.0);
-                        assert!(away < 1e-5, "{kernel} {height}x{width} {stride} {padding}: {away}");
+                        assert!(
+                            away < 1e-5,
+                            "{kernel} {height}x{width} {stride} {padding}: {away}"
+                        );
                     }
                     cases += 1;
                 }
@@ -117,9 +135,18 @@ fn only_variables_get_gradients() {
 #[test]
 fn gradients_reach_what_images_and_weights_are_made_of() {
     let (x, w) = case(8, 8, 3);
-    let y = conv2d(&(x.as_tensor() * 2.0).unwrap(), &w.transpose(2, 3).unwrap(), 2, 1).unwrap();
+    let y = conv2d(
+        &(x.as_tensor() * 2.0).unwrap(),
+        &w.transpose(2, 3).unwrap(),
+        2,
+        1,
+    )
+    .unwrap();
     let ours = passed_through(&x, &w, y);
-    let y = (x.as_tensor() * 2.0).unwrap().conv2d(&w.transpose(2, 3).unwrap(), 1, 2, 1, 1).unwrap();
+    let y = (x.as_tensor() * 2.0)
+        .unwrap()
+        .conv2d(&w.transpose(2, 3).unwrap(), 1, 2, 1, 1)
+        .unwrap();
     for (ours, candle) in ours.iter().zip(&passed_through(&x, &w, y)) {
         assert!(largest(&(ours - candle).unwrap()) < 1e-9);
     }
@@ -128,7 +155,12 @@ fn gradients_reach_what_images_and_weights_are_made_of() {
 #[test]
 fn shapes_that_do_not_fit_are_refused() {
     let (x, _) = case(4, 4, 1);
-    for (shape, stride) in [((2, 3, 3, 3), 1), ((2, 4, 7, 7), 1), ((2, 4, 3, 3), 0), ((2, 4, 3, 2), 1)] {
+    for (shape, stride) in [
+        ((2, 3, 3, 3), 1),
+        ((2, 4, 7, 7), 1),
+        ((2, 4, 3, 3), 0),
+        ((2, 4, 3, 2), 1),
+    ] {
         let w = Tensor::zeros(shape, DType::F64, &Device::Cpu).unwrap();
         let error = conv2d(&x, &w, stride, 1).unwrap_err().to_string();
         assert!(error.contains("convolution of [3, 4, 4, 4]"), "{error}");

@@ -47,7 +47,11 @@ impl Storages<'_> {
         let expected = byte_count(path, storage)?;
         let bytes: &[u8] = match self {
             Self::Legacy(slices) => slices.get(storage.key).copied().ok_or_else(|| {
-                Error::input(path, format!("storage `{}`", shorten(storage.key)), "no such storage")
+                Error::input(
+                    path,
+                    format!("storage `{}`", shorten(storage.key)),
+                    "no such storage",
+                )
             })?,
             Self::Zip(entries) => entries.storage(path, storage.key, expected)?,
         };
@@ -60,15 +64,25 @@ impl Storages<'_> {
 }
 
 fn byte_count(path: &Path, storage: &StorageRef<'_>) -> Result<u64> {
-    storage.elements.checked_mul(storage.kind.size()).ok_or_else(|| {
-        Error::input(path, "a storage that fits into the file", format!("{} elements", storage.elements))
-    })
+    storage
+        .elements
+        .checked_mul(storage.kind.size())
+        .ok_or_else(|| {
+            Error::input(
+                path,
+                "a storage that fits into the file",
+                format!("{} elements", storage.elements),
+            )
+        })
 }
 
 fn size_error(path: &Path, key: &str, expected: u64, found: u64) -> Error {
     Error::input(
         path,
-        format!("{expected} bytes in storage `{}` (is the file damaged?)", shorten(key)),
+        format!(
+            "{expected} bytes in storage `{}` (is the file damaged?)",
+            shorten(key)
+        ),
         format!("{found} bytes"),
     )
 }
@@ -79,10 +93,16 @@ fn size_error(path: &Path, key: &str, expected: u64, found: u64) -> Error {
 /// element count and the elements.
 fn read_legacy(path: &Path, bytes: &[u8]) -> Result<Vec<(String, Tensor)>> {
     let no_checkpoint = || {
-        let found = if bytes.is_empty() { "an empty file" } else { "a file that begins otherwise" };
+        let found = if bytes.is_empty() {
+            "an empty file"
+        } else {
+            "a file that begins otherwise"
+        };
         Error::input(
             path,
-            format!("{EXPECTED}: a zip archive, or a stream that begins with PyTorch's magic number"),
+            format!(
+                "{EXPECTED}: a zip archive, or a stream that begins with PyTorch's magic number"
+            ),
             found,
         )
     };
@@ -103,7 +123,12 @@ fn read_legacy(path: &Path, bytes: &[u8]) -> Result<Vec<(String, Tensor)>> {
     let object = Pickle::read(path, bytes, system.end)?;
     let keys = Pickle::read(path, bytes, object.end)?;
     let slices = legacy_storages(path, bytes, &object, &keys)?;
-    state::collect(path, &object, &mut Storages::Legacy(slices), room(bytes.len()))
+    state::collect(
+        path,
+        &object,
+        &mut Storages::Legacy(slices),
+        room(bytes.len()),
+    )
 }
 
 fn refuse_big_endian(path: &Path, system: &Pickle<'_>) -> Result<()> {
@@ -118,7 +143,11 @@ fn refuse_big_endian(path: &Path, system: &Pickle<'_>) -> Result<()> {
         system.text(key) == Some("little_endian") && matches!(system.get(value), Node::Bool(false))
     });
     if big {
-        return Err(Error::input(path, "little-endian numbers", "big-endian ones"));
+        return Err(Error::input(
+            path,
+            "little-endian numbers",
+            "big-endian ones",
+        ));
     }
     Ok(())
 }
@@ -130,15 +159,26 @@ fn legacy_storages<'a>(
     keys: &Pickle<'a>,
 ) -> Result<BTreeMap<&'a str, &'a [u8]>> {
     let known = declared(path, object)?;
-    let list = keys
-        .items(keys.top)
-        .ok_or_else(|| Error::input(path, "the list of storage keys", describe(keys.get(keys.top))))?;
+    let list = keys.items(keys.top).ok_or_else(|| {
+        Error::input(
+            path,
+            "the list of storage keys",
+            describe(keys.get(keys.top)),
+        )
+    })?;
     let mut slices = BTreeMap::new();
     let mut at = keys.end;
     for &id in list {
-        let storage = keys.text(id).and_then(|key| known.get(key)).ok_or_else(|| {
-            Error::input(path, "the key of a storage that a tensor uses", describe(keys.get(id)))
-        })?;
+        let storage = keys
+            .text(id)
+            .and_then(|key| known.get(key))
+            .ok_or_else(|| {
+                Error::input(
+                    path,
+                    "the key of a storage that a tensor uses",
+                    describe(keys.get(id)),
+                )
+            })?;
         let header = bytes.get(at..).and_then(|left| left.first_chunk::<8>());
         let elements = header.map(|count| u64::from_le_bytes(*count));
         if elements != Some(storage.elements) {
@@ -179,7 +219,10 @@ fn legacy_storages<'a>(
 }
 
 /// The storages that a pickle refers to, by key; references to one key must agree.
-fn declared<'p, 'a>(path: &Path, object: &'p Pickle<'a>) -> Result<BTreeMap<&'a str, &'p StorageRef<'a>>> {
+fn declared<'p, 'a>(
+    path: &Path,
+    object: &'p Pickle<'a>,
+) -> Result<BTreeMap<&'a str, &'p StorageRef<'a>>> {
     let mut known: BTreeMap<&str, &StorageRef<'_>> = BTreeMap::new();
     for storage in object.storages() {
         let first = known.entry(storage.key).or_insert(storage);
@@ -187,7 +230,11 @@ fn declared<'p, 'a>(path: &Path, object: &'p Pickle<'a>) -> Result<BTreeMap<&'a 
             let say = |kind: Kind, n: u64| format!("{n} elements of type {kind:?}");
             return Err(Error::input(
                 path,
-                format!("{} in storage `{}`", say(first.kind, first.elements), shorten(storage.key)),
+                format!(
+                    "{} in storage `{}`",
+                    say(first.kind, first.elements),
+                    shorten(storage.key)
+                ),
                 say(storage.kind, storage.elements),
             ));
         }
@@ -200,7 +247,11 @@ fn declared<'p, 'a>(path: &Path, object: &'p Pickle<'a>) -> Result<BTreeMap<&'a 
 /// `<name>/data.pkl` and one entry `<name>/data/<key>` for each storage.
 fn read_zip(path: &Path, bytes: &[u8]) -> Result<Vec<(String, Tensor)>> {
     let archive = ZipArchive::new(Cursor::new(bytes)).map_err(|error| {
-        Error::input(path, "a complete zip archive (is the file truncated?)", zip_message(&error))
+        Error::input(
+            path,
+            "a complete zip archive (is the file truncated?)",
+            zip_message(&error),
+        )
     })?;
     let folder = archive
         .file_names()
@@ -208,18 +259,39 @@ fn read_zip(path: &Path, bytes: &[u8]) -> Result<Vec<(String, Tensor)>> {
         .find(|folder| folder.is_empty() || folder.ends_with('/'))
         .map(str::to_owned)
         .ok_or_else(|| {
-            Error::input(path, "an entry `data.pkl` in the archive, as torch.save writes it", "none")
+            Error::input(
+                path,
+                "an entry `data.pkl` in the archive, as torch.save writes it",
+                "none",
+            )
         })?;
-    let mut entries = Entries { archive, folder, room: room(bytes.len()), unpacked: BTreeMap::new() };
-    if entries.archive.index_for_name(&format!("{}byteorder", entries.folder)).is_some()
+    let mut entries = Entries {
+        archive,
+        folder,
+        room: room(bytes.len()),
+        unpacked: BTreeMap::new(),
+    };
+    if entries
+        .archive
+        .index_for_name(&format!("{}byteorder", entries.folder))
+        .is_some()
         && entries.unpack(path, "byteorder")?.trim_ascii() != b"little"
     {
-        return Err(Error::input(path, "little-endian numbers", "another byte order"));
+        return Err(Error::input(
+            path,
+            "little-endian numbers",
+            "another byte order",
+        ));
     }
     let text = entries.unpack(path, "data.pkl")?;
     let object = Pickle::read(path, &text, 0)?;
     declared(path, &object)?;
-    state::collect(path, &object, &mut Storages::Zip(Box::new(entries)), room(bytes.len()))
+    state::collect(
+        path,
+        &object,
+        &mut Storages::Zip(Box::new(entries)),
+        room(bytes.len()),
+    )
 }
 
 /// The entries of an archive.
@@ -239,7 +311,11 @@ impl Entries<'_> {
             let bytes = self.unpack_checked(path, &format!("data/{key}"), Some((key, size)))?;
             self.unpacked.insert(key.to_owned(), bytes);
         }
-        Ok(self.unpacked.get(key).map(Vec::as_slice).unwrap_or_default())
+        Ok(self
+            .unpacked
+            .get(key)
+            .map(Vec::as_slice)
+            .unwrap_or_default())
     }
 
     fn unpack(&mut self, path: &Path, name: &str) -> Result<Vec<u8>> {
@@ -247,12 +323,24 @@ impl Entries<'_> {
     }
 
     /// Unpacks an entry; its declared size is checked before memory is taken, its checksum after.
-    fn unpack_checked(&mut self, path: &Path, name: &str, storage: Option<(&str, u64)>) -> Result<Vec<u8>> {
+    fn unpack_checked(
+        &mut self,
+        path: &Path,
+        name: &str,
+        storage: Option<(&str, u64)>,
+    ) -> Result<Vec<u8>> {
         let full = format!("{}{name}", self.folder);
         let wrong = |found: String| {
-            Error::input(path, format!("the archive's entry `{}`, undamaged", shorten(&full)), found)
+            Error::input(
+                path,
+                format!("the archive's entry `{}`, undamaged", shorten(&full)),
+                found,
+            )
         };
-        let entry = self.archive.by_name(&full).map_err(|error| wrong(zip_message(&error)))?;
+        let entry = self
+            .archive
+            .by_name(&full)
+            .map_err(|error| wrong(zip_message(&error)))?;
         let size = entry.size();
         if let Some((key, expected)) = storage.filter(|(_, expected)| *expected != size) {
             return Err(size_error(path, key, expected, size));
@@ -265,7 +353,10 @@ impl Entries<'_> {
             ));
         }
         let mut bytes = Vec::new();
-        entry.take(size + 1).read_to_end(&mut bytes).map_err(|error| wrong(error.to_string()))?;
+        entry
+            .take(size + 1)
+            .read_to_end(&mut bytes)
+            .map_err(|error| wrong(error.to_string()))?;
         if bytes.len() as u64 != size {
             return Err(wrong(format!("{} of its {size} bytes", bytes.len())));
         }

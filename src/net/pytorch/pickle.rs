@@ -129,7 +129,11 @@ impl<'a> Pickle<'a> {
         };
         while machine.step()? {}
         let top = machine.pop()?;
-        Ok(Self { nodes: machine.nodes, top, end: machine.at })
+        Ok(Self {
+            nodes: machine.nodes,
+            top,
+            end: machine.at,
+        })
     }
 
     /// A value. Every id in a node of this pickle is valid; another one reads as `None`.
@@ -190,7 +194,10 @@ pub(super) fn describe(node: &Node<'_>) -> String {
 
 /// At most 80 characters, printable ones only: what a file calls itself goes into messages.
 pub(super) fn shorten(text: &str) -> String {
-    text.chars().take(80).map(|c| if c.is_control() { '?' } else { c }).collect()
+    text.chars()
+        .take(80)
+        .map(|c| if c.is_control() { '?' } else { c })
+        .collect()
 }
 
 struct Machine<'a, 'p> {
@@ -206,7 +213,11 @@ struct Machine<'a, 'p> {
 
 impl<'a> Machine<'a, '_> {
     fn wrong(&self, expected: impl Into<String>, found: impl std::fmt::Display) -> Error {
-        Error::input(self.path, expected, format!("{found} near byte {}", self.at))
+        Error::input(
+            self.path,
+            expected,
+            format!("{found} near byte {}", self.at),
+        )
     }
 
     // ---- bytes ----
@@ -228,7 +239,10 @@ impl<'a> Machine<'a, '_> {
     /// Little-endian unsigned integer of up to 8 bytes.
     fn number(&mut self, width: u64) -> Result<u64> {
         let bytes = self.take(width)?;
-        Ok(bytes.iter().rev().fold(0, |sum, &byte| sum << 8 | u64::from(byte)))
+        Ok(bytes
+            .iter()
+            .rev()
+            .fold(0, |sum, &byte| sum << 8 | u64::from(byte)))
     }
 
     fn sized(&mut self, width: u64) -> Result<&'a [u8]> {
@@ -243,7 +257,10 @@ impl<'a> Machine<'a, '_> {
 
     fn line(&mut self) -> Result<&'a str> {
         let left = self.bytes.get(self.at..).unwrap_or_default();
-        let end = left.iter().position(|&byte| byte == b'\n').unwrap_or(left.len());
+        let end = left
+            .iter()
+            .position(|&byte| byte == b'\n')
+            .unwrap_or(left.len());
         let bytes = self.take(end as u64 + 1)?;
         std::str::from_utf8(&bytes[..end]).map_err(|_| self.wrong("a name in UTF-8", "other bytes"))
     }
@@ -252,7 +269,10 @@ impl<'a> Machine<'a, '_> {
 
     fn push(&mut self, node: Node<'a>) -> Result<()> {
         if self.nodes.len() >= MOST_VALUES {
-            return Err(self.wrong(format!("a checkpoint's pickle of at most {MOST_VALUES} values"), "more"));
+            return Err(self.wrong(
+                format!("a checkpoint's pickle of at most {MOST_VALUES} values"),
+                "more",
+            ));
         }
         self.stack.push(self.nodes.len());
         self.nodes.push(node);
@@ -437,7 +457,10 @@ impl<'a> Machine<'a, '_> {
                 self.stack.push(id);
                 Ok(())
             }
-            None => Err(self.wrong("a value that was remembered", format!("the empty slot {slot}"))),
+            None => Err(self.wrong(
+                "a value that was remembered",
+                format!("the empty slot {slot}"),
+            )),
         }
     }
 
@@ -478,7 +501,10 @@ impl<'a> Machine<'a, '_> {
             }
             (Some(node), _) => {
                 let found = format!("{} with {} arguments", describe(node), items.len());
-                Err(self.wrong("an empty OrderedDict, a tensor or a parameter to rebuild", found))
+                Err(self.wrong(
+                    "an empty OrderedDict, a tensor or a parameter to rebuild",
+                    found,
+                ))
             }
             (None, _) => Err(self.wrong("a function", "none")),
         }
@@ -500,7 +526,10 @@ impl<'a> Machine<'a, '_> {
         let id = self.pop()?;
         match self.storage_of(id) {
             Some(storage) => self.push(Node::Storage(storage)),
-            None => Err(self.wrong("a reference to a storage that agrees with itself", "another value")),
+            None => Err(self.wrong(
+                "a reference to a storage that agrees with itself",
+                "another value",
+            )),
         }
     }
 
@@ -528,7 +557,9 @@ impl<'a> Machine<'a, '_> {
             }
             _ => return None,
         };
-        let Some(Node::Global(Global::Storage(kind))) = self.nodes.get(head[1]) else { return None };
+        let Some(Node::Global(Global::Storage(kind))) = self.nodes.get(head[1]) else {
+            return None;
+        };
         let elements = count(head[3])?;
         let (start, len) = match view {
             None => (0, elements),
@@ -551,6 +582,15 @@ fn long(bytes: &[u8]) -> Node<'_> {
     if bytes.len() > 8 {
         return Node::Big(bytes);
     }
-    let sign = if bytes.last().is_some_and(|byte| byte & 0x80 != 0) { -1 } else { 0 };
-    Node::Int(bytes.iter().rev().fold(sign, |sum, &byte| sum << 8 | i64::from(byte)))
+    let sign = if bytes.last().is_some_and(|byte| byte & 0x80 != 0) {
+        -1
+    } else {
+        0
+    };
+    Node::Int(
+        bytes
+            .iter()
+            .rev()
+            .fold(sign, |sum, &byte| sum << 8 | i64::from(byte)),
+    )
 }

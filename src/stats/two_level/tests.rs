@@ -28,7 +28,9 @@ impl Population {
             };
             difficulty.iter().map(d).collect()
         };
-        Self { chips: (0..chips).map(|_| chip(&mut stream)).collect() }
+        Self {
+            chips: (0..chips).map(|_| chip(&mut stream)).collect(),
+        }
     }
 
     fn images(&self) -> u64 {
@@ -40,7 +42,10 @@ impl Population {
     }
 
     fn chip_means(&self) -> Vec<f64> {
-        self.chips.iter().map(|d| d.iter().sum::<i64>() as f64 / d.len() as f64).collect()
+        self.chips
+            .iter()
+            .map(|d| d.iter().sum::<i64>() as f64 / d.len() as f64)
+            .collect()
     }
 
     /// Of chips drawn with replacement and images without.
@@ -48,7 +53,9 @@ impl Population {
         let means = self.chip_means();
         let between = |m: &f64| (m - self.mean()).powi(2) / means.len() as f64;
         let within = |(d, m): (&Vec<i64>, &f64)| {
-            d.iter().map(|d| (*d as f64 - m).powi(2)).sum::<f64>() / (d.len() - 1) as f64 / means.len() as f64
+            d.iter().map(|d| (*d as f64 - m).powi(2)).sum::<f64>()
+                / (d.len() - 1) as f64
+                / means.len() as f64
         };
         Components {
             chips: means.iter().map(between).sum(),
@@ -81,23 +88,44 @@ fn near(a: f64, b: f64) {
 
 #[test]
 fn over_all_possible_samples_the_estimate_is_the_truth_and_its_variance_is_as_predicted() {
-    let chips = vec![vec![0, -1, 0, 1, -1], vec![-1, -1, -1, -1, 0], vec![0, 0, 1, 0, 0]];
+    let chips = vec![
+        vec![0, -1, 0, 1, -1],
+        vec![-1, -1, -1, -1, 0],
+        vec![0, 0, 1, 0, 0],
+    ];
     let population = Population { chips };
     let pairs: Vec<[usize; 2]> = (0..5).flat_map(|a| (0..a).map(move |b| [a, b])).collect();
-    let views = population.chips.iter().flat_map(|d| pairs.iter().map(|places| seen(d, places)));
+    let views = population
+        .chips
+        .iter()
+        .flat_map(|d| pairs.iter().map(|places| seen(d, places)));
     let views: Vec<ChipDifference> = views.collect();
-    let samples: Vec<[ChipDifference; 2]> =
-        views.iter().flat_map(|a| views.iter().map(move |b| [*a, *b])).collect();
+    let samples: Vec<[ChipDifference; 2]> = views
+        .iter()
+        .flat_map(|a| views.iter().map(move |b| [*a, *b]))
+        .collect();
     let over_all = |f: &dyn Fn(&[ChipDifference]) -> f64| {
         mean(&samples.iter().map(|sample| f(sample)).collect::<Vec<_>>()).unwrap()
     };
     let truth = population.mean();
-    near(over_all(&|sample| Difference::of(sample).unwrap().mean), truth);
+    near(
+        over_all(&|sample| Difference::of(sample).unwrap().mean),
+        truth,
+    );
     let predicted = population.components().of_chip(2, 5) / 2.0;
-    near(over_all(&|sample| (Difference::of(sample).unwrap().mean - truth).powi(2)), predicted);
+    near(
+        over_all(&|sample| (Difference::of(sample).unwrap().mean - truth).powi(2)),
+        predicted,
+    );
     // and so are the parts it is predicted from
-    near(over_all(&|sample| standard_deviation(&means(sample)).unwrap().powi(2) / 2.0), predicted);
-    near(over_all(&|sample| Components::of(sample, 5).unwrap().images), population.components().images);
+    near(
+        over_all(&|sample| standard_deviation(&means(sample)).unwrap().powi(2) / 2.0),
+        predicted,
+    );
+    near(
+        over_all(&|sample| Components::of(sample, 5).unwrap().images),
+        population.components().images,
+    );
 }
 
 #[test]
@@ -106,20 +134,42 @@ fn components_of_many_chips_are_those_of_the_population() {
     let mut stream = Seed(4).stream(Purpose::Test, &[]);
     let (true_ones, all) = (population.components(), population.images());
     for images in [64, 500] {
-        let chips: Vec<ChipDifference> = (0..4000).map(|_| population.draw(images, &mut stream)).collect();
+        let chips: Vec<ChipDifference> = (0..4000)
+            .map(|_| population.draw(images, &mut stream))
+            .collect();
         let found = Components::of(&chips, all).unwrap();
-        assert!((found.images / true_ones.images - 1.0).abs() < 0.05, "{found:?} {true_ones:?}");
-        assert!((found.chips / true_ones.chips - 1.0).abs() < 0.2, "{found:?} {true_ones:?}");
+        assert!(
+            (found.images / true_ones.images - 1.0).abs() < 0.05,
+            "{found:?} {true_ones:?}"
+        );
+        assert!(
+            (found.chips / true_ones.chips - 1.0).abs() < 0.2,
+            "{found:?} {true_ones:?}"
+        );
     }
-    assert_eq!(Components::of(&[population.draw(64, &mut stream)], all), None);
-    let single = [population.draw(1, &mut stream), population.draw(1, &mut stream)];
+    assert_eq!(
+        Components::of(&[population.draw(64, &mut stream)], all),
+        None
+    );
+    let single = [
+        population.draw(1, &mut stream),
+        population.draw(1, &mut stream),
+    ];
     assert_eq!(Components::of(&single, all), None);
 }
 
 /// Pilot, split, chips until the half-width is reached.
 fn sampled(population: &Population, half_width: f64, stream: &mut Stream) -> (Difference, u64) {
-    let (all, pilot) = (population.images(), Split { images: 128, chips: 16 });
-    let mut chips: Vec<ChipDifference> = (0..16).map(|_| population.draw(pilot.images, stream)).collect();
+    let (all, pilot) = (
+        population.images(),
+        Split {
+            images: 128,
+            chips: 16,
+        },
+    );
+    let mut chips: Vec<ChipDifference> = (0..16)
+        .map(|_| population.draw(pilot.images, stream))
+        .collect();
     let components = Components::of(&chips, all).unwrap();
     let split = Split::plan(&[components], pilot, 2.0, all, half_width);
     loop {
@@ -135,7 +185,8 @@ fn sampled(population: &Population, half_width: f64, stream: &mut Stream) -> (Di
 }
 
 #[test]
-fn sampled_to_a_half_width_the_interval_holds_the_truth_as_often_as_it_says_at_a_fraction_of_the_cost() {
+fn sampled_to_a_half_width_the_interval_holds_the_truth_as_often_as_it_says_at_a_fraction_of_the_cost(
+) {
     // chips that differ, and a few that are far worse than all others: there the mean of chips is skewed
     for (spread, least) in [(0.5, 0.93), (0.8, 0.91)] {
         let population = Population::simulated(400, 500, spread);
@@ -155,16 +206,32 @@ fn sampled_to_a_half_width_the_interval_holds_the_truth_as_often_as_it_says_at_a
         // stopping on the interval leaves a bias far below the interval
         let bias = mean(&means).unwrap() - truth;
         let error = standard_deviation(&means).unwrap() / (repeats as f64).sqrt();
-        assert!(bias.abs() < 4.0 * error + 0.1 * half_width, "{spread}: {bias} {error}");
+        assert!(
+            bias.abs() < 4.0 * error + 0.1 * half_width,
+            "{spread}: {bias} {error}"
+        );
         // all images on each chip: the same half-width from the chips alone, were their deviation known
         let brute = chips_for(population.components().chips, half_width) * population.images();
-        assert!(evaluations / repeats * 3 < brute * 2, "{spread}: {} {brute}", evaluations / repeats);
+        assert!(
+            evaluations / repeats * 3 < brute * 2,
+            "{spread}: {} {brute}",
+            evaluations / repeats
+        );
     }
 }
 
 #[test]
 fn the_split_is_the_classical_one_and_no_other_is_cheaper() {
-    let (components, pilot) = (Components { chips: 4e-4, images: 0.1 }, Split { images: 4096, chips: 16 });
+    let (components, pilot) = (
+        Components {
+            chips: 4e-4,
+            images: 0.1,
+        },
+        Split {
+            images: 4096,
+            chips: 16,
+        },
+    );
     let (all, half) = (1_000_000, 0.003);
     let split = Split::plan(&[components], pilot, 100.0, all, half);
     // √(100 · 0.1 / 4e-4) = 158
@@ -173,10 +240,29 @@ fn the_split_is_the_classical_one_and_no_other_is_cheaper() {
     assert!((normal_half_width(variance) / half - 1.0).abs() < 0.01);
     // dear chips take more images, images that tell nothing take the least, too few images are all taken
     assert!(Split::plan(&[components], pilot, 1e9, 10_000, half).images > 5000);
-    assert_eq!(Split::plan(&[Components { images: 0.0, ..components }], pilot, 100.0, all, half).images, 32);
-    assert_eq!(Split::plan(&[components], pilot, 100.0, 20, half).images, 20);
+    assert_eq!(
+        Split::plan(
+            &[Components {
+                images: 0.0,
+                ..components
+            }],
+            pilot,
+            100.0,
+            all,
+            half
+        )
+        .images,
+        32
+    );
+    assert_eq!(
+        Split::plan(&[components], pilot, 100.0, 20, half).images,
+        20
+    );
     // the widest design point decides on the number of chips
-    let wide = Components { chips: 9e-4, ..components };
+    let wide = Components {
+        chips: 9e-4,
+        ..components
+    };
     assert_eq!(
         Split::plan(&[components, wide], pilot, 100.0, all, half),
         Split::plan(&[wide], pilot, 100.0, all, half)
@@ -185,20 +271,42 @@ fn the_split_is_the_classical_one_and_no_other_is_cheaper() {
 
 #[test]
 fn no_variance_between_chips_seen_by_chance_does_not_ask_for_all_images() {
-    let pilot = Split { images: 128, chips: 16 };
-    let split = Split::plan(&[Components { chips: 0.0, images: 0.1 }], pilot, 2.0, 10_000, 0.003);
+    let pilot = Split {
+        images: 128,
+        chips: 16,
+    };
+    let split = Split::plan(
+        &[Components {
+            chips: 0.0,
+            images: 0.1,
+        }],
+        pilot,
+        2.0,
+        10_000,
+        0.003,
+    );
     assert!(split.images <= 64, "{split:?}");
     assert!(split.chips >= LEAST_CHIPS);
 }
 
 #[test]
 fn where_few_chips_differ_the_interval_does_not_close() {
-    let same = ChipDifference { images: 100, gain: 0, changed: 0 };
+    let same = ChipDifference {
+        images: 100,
+        gain: 0,
+        changed: 0,
+    };
     let none = Difference::of(&[same; 16]).unwrap();
     // √(3/16) of one image in a hundred, t(0.975, 15) = 2.131450
-    assert!((none.half_width().unwrap() - 2.131450 * (3.0f64 / 16.0).sqrt() * 0.01 / 4.0).abs() < 1e-6);
+    assert!(
+        (none.half_width().unwrap() - 2.131450 * (3.0f64 / 16.0).sqrt() * 0.01 / 4.0).abs() < 1e-6
+    );
     let mut chips = [same; 16];
-    chips[3] = ChipDifference { images: 100, gain: -50, changed: 50 };
+    chips[3] = ChipDifference {
+        images: 100,
+        gain: -50,
+        changed: 50,
+    };
     let one = Difference::of(&chips).unwrap();
     assert!(one.deviation >= (3.0f64 / 16.0).sqrt() * 0.5);
     assert_eq!(Difference::of(&[same]), None);

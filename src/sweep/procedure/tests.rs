@@ -32,15 +32,24 @@ impl World {
 
 /// A network with `count` images of noise in ten classes.
 pub(in super::super) fn world_of(bits: u64, count: u32) -> World {
-    let quantizer =
-        QuantizerSpec { method: Method::Wcat, bits: Bits::new(bits).unwrap(), ..QuantizerSpec::default() };
-    let network = Network::new(Architecture::Mlp, 10, &quantizer, Seed(1), &Device::Cpu).unwrap().0;
+    let quantizer = QuantizerSpec {
+        method: Method::Wcat,
+        bits: Bits::new(bits).unwrap(),
+        ..QuantizerSpec::default()
+    };
+    let network = Network::new(Architecture::Mlp, 10, &quantizer, Seed(1), &Device::Cpu)
+        .unwrap()
+        .0;
     let mut stream = Seed(2).stream(Purpose::Test, &[]);
     let pixels: Vec<f32> = (0..count * 784).map(|_| stream.normal() as f32).collect();
     let labels: Vec<u32> = (0..count).map(|i| i % 10).collect();
     let images = Images::new(pixels, [1, 28, 28], labels, &Device::Cpu).unwrap();
     let memory = memory::load("sram-14nm-chandramoorthy2019").unwrap();
-    World { evaluator: Evaluator::new(network).unwrap(), images, memory }
+    World {
+        evaluator: Evaluator::new(network).unwrap(),
+        images,
+        memory,
+    }
 }
 
 fn world(bits: u64) -> World {
@@ -68,7 +77,10 @@ fn run_of(
 ) -> (Outcome, usize) {
     let subjects = [world.subject()];
     let voltages = world.memory.voltages(voltages).unwrap();
-    let points: Vec<OperatingPoint> = voltages.iter().map(|v| world.memory.at(*v).unwrap()).collect();
+    let points: Vec<OperatingPoint> = voltages
+        .iter()
+        .map(|v| world.memory.at(*v).unwrap())
+        .collect();
     let points = DesignPoint::grid(1, &points, &[Protection::None]);
     let comparison = Comparison {
         subjects: &subjects,
@@ -86,8 +98,13 @@ fn run_of(
         computed += 1;
         Ok(())
     };
-    let mut outcome = comparison.run(done, &AtomicBool::new(false), &mut sink).unwrap();
-    outcome.trials.iter_mut().for_each(|trial| trial.seconds = 0.0);
+    let mut outcome = comparison
+        .run(done, &AtomicBool::new(false), &mut sink)
+        .unwrap();
+    outcome
+        .trials
+        .iter_mut()
+        .for_each(|trial| trial.seconds = 0.0);
     (outcome, computed)
 }
 
@@ -95,10 +112,15 @@ fn run_of(
 fn a_trial_is_the_same_whatever_else_is_swept_and_on_any_number_of_threads() {
     let world = world(4);
     let alone = run(&world, "0.8", 3, None, &[]).0.trials;
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build().unwrap();
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(3)
+        .build()
+        .unwrap();
     let among = pool.install(|| run(&world, "0.75:1.0:0.05", 4, None, &[]).0.trials);
-    let same: Vec<&Trial> =
-        among.iter().filter(|t| t.design_id == alone[0].design_id && t.chip.0 < 3).collect();
+    let same: Vec<&Trial> = among
+        .iter()
+        .filter(|t| t.design_id == alone[0].design_id && t.chip.0 < 3)
+        .collect();
     assert_eq!(same.len(), 3);
     assert!(same.into_iter().eq(alone.iter()));
 }
@@ -130,7 +152,10 @@ fn fault_counts_have_the_rate_of_the_curve() {
     let bits = 4.0 * f64::from(784 * 200 + 200 * 50 + 50 * 10);
     let mean = trials.iter().map(|t| t.faults as f64).sum::<f64>() / 40.0;
     let expected = bits * 1.115e-2;
-    assert!((mean - expected).abs() < 4.0 * (expected / 40.0).sqrt(), "{mean} {expected}");
+    assert!(
+        (mean - expected).abs() < 4.0 * (expected / 40.0).sqrt(),
+        "{mean} {expected}"
+    );
 }
 
 #[test]
@@ -141,7 +166,10 @@ fn a_tolerance_stops_at_the_same_number_of_chips_for_every_design() {
     let chips = outcome.trials.len() / 2;
     assert!((16..200).contains(&chips) && chips % 8 == 0, "{chips}");
     let (outcome, _) = run(&world, "0.75,1.0", 20, Some(1e-6), &[]);
-    assert_eq!((outcome.stopped_by, outcome.trials.len()), (StoppedBy::Chips, 40));
+    assert_eq!(
+        (outcome.stopped_by, outcome.trials.len()),
+        (StoppedBy::Chips, 40)
+    );
 }
 
 #[test]
@@ -155,7 +183,10 @@ fn the_tolerance_holds_the_choice_of_images_and_more_chips_only_where_they_help(
     assert_eq!(whole.1, StoppedBy::Tolerance);
     // the choice of 60 of 61 images takes a part of the tolerance
     let most = chips(61);
-    assert!(most.0 > whole.0 && most.1 == StoppedBy::Tolerance, "{most:?} {whole:?}");
+    assert!(
+        most.0 > whole.0 && most.1 == StoppedBy::Tolerance,
+        "{most:?} {whole:?}"
+    );
     // that of 60 of 6000 images alone is above it: as many chips as if their part were all
     assert_eq!(chips(6000), (whole.0, StoppedBy::Images));
 }
@@ -177,5 +208,9 @@ fn float_models_are_refused() {
         tolerance: None,
         test_images: 60,
     };
-    assert!(comparison.designs().unwrap_err().to_string().contains("float weights"));
+    assert!(comparison
+        .designs()
+        .unwrap_err()
+        .to_string()
+        .contains("float weights"));
 }

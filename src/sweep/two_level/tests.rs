@@ -19,7 +19,10 @@ fn run_of(
     let answers = [world.evaluator.clean_answers(&world.images).unwrap()];
     let subjects = [world.subject()];
     let voltages = world.memory.voltages(voltages).unwrap();
-    let points: Vec<OperatingPoint> = voltages.iter().map(|v| world.memory.at(*v).unwrap()).collect();
+    let points: Vec<OperatingPoint> = voltages
+        .iter()
+        .map(|v| world.memory.at(*v).unwrap())
+        .collect();
     let points = DesignPoint::grid(1, &points, &[Protection::None]);
     let comparison = Comparison {
         subjects: &subjects,
@@ -39,45 +42,80 @@ fn run_of(
     };
     let cancel = AtomicBool::new(false);
     let mut outcome = match sampled {
-        true => TwoLevel { comparison: &comparison, clean: &answers }.run(done, &cancel, &mut sink)?,
+        true => TwoLevel {
+            comparison: &comparison,
+            clean: &answers,
+        }
+        .run(done, &cancel, &mut sink)?,
         false => comparison.run(done, &cancel, &mut sink)?,
     };
-    outcome.trials.iter_mut().for_each(|trial| trial.seconds = 0.0);
+    outcome
+        .trials
+        .iter_mut()
+        .for_each(|trial| trial.seconds = 0.0);
     Ok((outcome, computed))
 }
 
-fn sampled(world: &World, seed: u64, voltages: &str, tolerance: f64, done: &[Trial]) -> (Outcome, usize) {
+fn sampled(
+    world: &World,
+    seed: u64,
+    voltages: &str,
+    tolerance: f64,
+    done: &[Trial],
+) -> (Outcome, usize) {
     run_of(world, seed, voltages, (1000, Some(tolerance)), done, true).unwrap()
 }
 
 fn shown(trials: &[Trial]) -> Vec<ChipDifference> {
-    trials.iter().map(|t| t.clean.unwrap().difference(t.images, t.correct).unwrap()).collect()
+    trials
+        .iter()
+        .map(|t| t.clean.unwrap().difference(t.images, t.correct).unwrap())
+        .collect()
 }
 
 #[test]
 fn rows_are_the_same_on_any_number_of_threads_and_a_resumed_run_computes_the_rest_alone() {
     let world = world_of(4, 300);
-    let pool = |threads| rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+    let pool = |threads| {
+        rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build()
+            .unwrap()
+    };
     let on = |threads| pool(threads).install(|| sampled(&world, 5, "0.8,0.9,1.0", 0.02, &[]));
     let ((one, computed), (two, _)) = (on(1), on(2));
     assert_eq!(one, two);
-    assert_eq!((one.stopped_by, computed), (StoppedBy::Tolerance, one.trials.len()));
+    assert_eq!(
+        (one.stopped_by, computed),
+        (StoppedBy::Tolerance, one.trials.len())
+    );
     let (rest, computed) = sampled(&world, 5, "0.8,0.9,1.0", 0.02, &one.trials[..200]);
     assert_eq!((rest, computed), (one.clone(), one.trials.len() - 200));
     // every design point on the same chips, through the same images
     let chips = one.trials.len() / 3;
     assert!(chips >= 128 && chips % 8 == 0, "{chips}");
-    for of_chip in (0..chips).map(|chip| [0, 1, 2].map(|design| &one.trials[design * chips + chip])) {
+    for of_chip in (0..chips).map(|chip| [0, 1, 2].map(|design| &one.trials[design * chips + chip]))
+    {
         let clean = of_chip.map(|trial| (trial.images, trial.clean.unwrap().correct));
         assert!(clean.iter().all(|other| *other == clean[0]));
         assert_eq!((of_chip[2].faults, of_chip[2].correct), (0, clean[0].1));
     }
     // other trials than two-level ones are not taken for them
-    let error = run_of(&world, 5, "0.8", (3, None), &[], true).unwrap_err().to_string();
+    let error = run_of(&world, 5, "0.8", (3, None), &[], true)
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("a tolerance"), "{error}");
-    let brute = run_of(&world, 5, "0.8", (3, None), &[], false).unwrap().0.trials;
-    let error = run_of(&world, 5, "0.8", (1000, Some(0.02)), &brute, true).unwrap_err().to_string();
-    assert!(error.contains("128 images of two-level sampling, found 300"), "{error}");
+    let brute = run_of(&world, 5, "0.8", (3, None), &[], false)
+        .unwrap()
+        .0
+        .trials;
+    let error = run_of(&world, 5, "0.8", (1000, Some(0.02)), &brute, true)
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("128 images of two-level sampling, found 300"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -88,19 +126,28 @@ fn brute_force_on_the_same_chips_lies_within_the_interval_at_a_multiple_of_the_c
     let found = Difference::of(&chips).unwrap();
     let clean = world.evaluator.clean(&world.images).unwrap().accuracy();
     let n = chips.len() as u32;
-    let all = run_of(&world, 7, "0.8", (n, None), &[], false).unwrap().0.trials;
+    let all = run_of(&world, 7, "0.8", (n, None), &[], false)
+        .unwrap()
+        .0
+        .trials;
     let faults = |trials: &[Trial]| trials.iter().map(|trial| trial.faults).collect::<Vec<_>>();
     assert_eq!(faults(&all), faults(&outcome.trials));
     let accuracies: Vec<f64> = all.iter().map(Trial::accuracy).collect();
     let brute = stats::mean(&accuracies).unwrap();
     let half = found.half_width().unwrap();
-    assert!(half <= 0.01 && (clean + found.mean - brute).abs() <= half, "{found:?} {clean} {brute}");
+    assert!(
+        half <= 0.01 && (clean + found.mean - brute).abs() <= half,
+        "{found:?} {clean} {brute}"
+    );
     let looked: u64 = chips.iter().map(|chip| chip.images).sum();
     assert!(looked * 2 < 300 * u64::from(n), "{looked}");
     // the components foretell how far the two are apart: the images alone are chosen
     let components = Components::of(&chips, 300).unwrap();
     let std = stats::standard_deviation(&accuracies).unwrap();
-    assert!((components.chips.sqrt() / std - 1.0).abs() < 0.5, "{components:?} {std}");
+    assert!(
+        (components.chips.sqrt() / std - 1.0).abs() < 0.5,
+        "{components:?} {std}"
+    );
 }
 
 #[test]
@@ -108,7 +155,11 @@ fn over_many_seeds_the_estimate_is_that_of_all_images() {
     // chips and images of a trial by themselves, at a fixed number of chips
     let world = world_of(4, 60);
     let labels = world.images.labels();
-    let faulty = run_of(&world, 3, "0.78", (1, None), &[], false).unwrap().0.trials[0].correct;
+    let faulty = run_of(&world, 3, "0.78", (1, None), &[], false)
+        .unwrap()
+        .0
+        .trials[0]
+        .correct;
     assert!(faulty < 60);
     // an image's share of samples is that of every other, whatever its class
     let mut times = vec![0u32; labels.len()];
@@ -118,13 +169,30 @@ fn over_many_seeds_the_estimate_is_that_of_all_images() {
         assert!(places.len() == 33 && places.windows(2).all(|pair| pair[0] < pair[1]));
         places.iter().for_each(|place| times[*place as usize] += 1);
     }
-    let (expected, error) = (f64::from(samples) * 33.0 / 60.0, (f64::from(samples) * 0.55 * 0.45).sqrt());
-    assert!(times.iter().all(|times| (f64::from(*times) - expected).abs() < 4.5 * error), "{times:?}");
+    let (expected, error) = (
+        f64::from(samples) * 33.0 / 60.0,
+        (f64::from(samples) * 0.55 * 0.45).sqrt(),
+    );
+    assert!(
+        times
+            .iter()
+            .all(|times| (f64::from(*times) - expected).abs() < 4.5 * error),
+        "{times:?}"
+    );
     // so the mean over seeds of the estimate is the truth for each chip
     let mut errors = Vec::new();
     for seed in 0..40 {
         let (outcome, _) = run_of(&world, seed, "0.78", (2, Some(0.5)), &[], true).unwrap();
-        let brute = run_of(&world, seed, "0.78", (outcome.trials.len() as u32, None), &[], false).unwrap().0;
+        let brute = run_of(
+            &world,
+            seed,
+            "0.78",
+            (outcome.trials.len() as u32, None),
+            &[],
+            false,
+        )
+        .unwrap()
+        .0;
         let clean = world.evaluator.clean(&world.images).unwrap().accuracy();
         for (trial, chip) in outcome.trials.iter().zip(shown(&outcome.trials)) {
             errors.push(clean + chip.mean() - brute.trials[trial.chip.0 as usize].accuracy());

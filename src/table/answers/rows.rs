@@ -3,7 +3,8 @@
 use super::super::columns::{design_costs, design_keys, UNITS};
 use super::super::csv::to_csv;
 use super::super::field::{
-    number, optional_count, optional_number, optional_text, records, text, Field, FINITE, FROM_ZERO, SHARE,
+    number, optional_count, optional_number, optional_text, records, text, Field, FINITE,
+    FROM_ZERO, SHARE,
 };
 use super::super::file::{read, write};
 use super::super::pareto_file::known_summary;
@@ -128,13 +129,18 @@ pub struct Answer {
 impl Answer {
     /// `1 - energy_relative`: saving against 8 bits at the error-free voltage.
     pub fn saving_to_reference(&self) -> Option<f64> {
-        self.point.as_ref().map(|point| 1.0 - point.design.energy_relative)
+        self.point
+            .as_ref()
+            .map(|point| 1.0 - point.design.energy_relative)
     }
 
     /// Its interval.
     pub fn saving_to_reference_ends(&self) -> Ends {
         let saving = |energy: f64| 1.0 - energy;
-        Ends { low: self.energy_ends.high.map(saving), high: self.energy_ends.low.map(saving) }
+        Ends {
+            low: self.energy_ends.high.map(saving),
+            high: self.energy_ends.low.map(saving),
+        }
     }
 
     /// The loss that was asked for; `None` of a yield.
@@ -165,7 +171,10 @@ fn fields() -> Vec<Field<Answer>> {
     };
     let of_point = |field: Field<Summary>| field.of_option(|answer: &Answer| answer.point.as_ref());
     let mut fields = vec![
-        text("kind", |a: &Answer| if a.loss().is_some() { LOSS } else { YIELD }),
+        text(
+            "kind",
+            |a: &Answer| if a.loss().is_some() { LOSS } else { YIELD },
+        ),
         text("of_model", |a| &a.ladder.model),
         text("of_method", |a| &a.ladder.method),
         optional_count("of_bits", |a| a.ladder.bits.map(u64::from)),
@@ -184,28 +193,53 @@ fn fields() -> Vec<Field<Answer>> {
         number("floor", SHARE, |a| a.ladder.floor),
         text("reach", |a| a.reach.name()),
     ];
-    fields.extend(design_keys().into_iter().chain(design_costs()).map(of_design));
+    fields.extend(
+        design_keys()
+            .into_iter()
+            .chain(design_costs())
+            .map(of_design),
+    );
     let of_summary = vec![
         number("mean", SHARE, |s: &Summary| s.mean),
-        optional_number("yield", SHARE, |s| s.spread.map(|spread| spread.yield_share)),
-        optional_number("yield_low", SHARE, |s| s.spread.map(|spread| spread.yield_interval.low)),
-        optional_number("yield_high", SHARE, |s| s.spread.map(|spread| spread.yield_interval.high)),
+        optional_number("yield", SHARE, |s| {
+            s.spread.map(|spread| spread.yield_share)
+        }),
+        optional_number("yield_low", SHARE, |s| {
+            s.spread.map(|spread| spread.yield_interval.low)
+        }),
+        optional_number("yield_high", SHARE, |s| {
+            s.spread.map(|spread| spread.yield_interval.high)
+        }),
     ];
     fields.extend(of_summary.into_iter().map(of_point));
     fields.extend([
         optional_number("yield_lower", SHARE, |a: &Answer| a.yield_lower),
-        optional_text("supported", |a| a.supported.map(|yes| if yes { "true" } else { "false" })),
+        optional_text("supported", |a| {
+            a.supported.map(|yes| if yes { "true" } else { "false" })
+        }),
         optional_number("voltage_low", VOLTS, |a| a.voltage_ends.low),
         optional_number("voltage_high", VOLTS, |a| a.voltage_ends.high),
         optional_number("energy_low", FROM_ZERO, |a| a.energy_ends.low),
         optional_number("energy_high", FROM_ZERO, |a| a.energy_ends.high),
-        optional_number("saving_to_reference", up_to_one(), Answer::saving_to_reference),
-        optional_number("saving_to_reference_low", up_to_one(), |a| a.saving_to_reference_ends().low),
-        optional_number("saving_to_reference_high", up_to_one(), |a| a.saving_to_reference_ends().high),
+        optional_number(
+            "saving_to_reference",
+            up_to_one(),
+            Answer::saving_to_reference,
+        ),
+        optional_number("saving_to_reference_low", up_to_one(), |a| {
+            a.saving_to_reference_ends().low
+        }),
+        optional_number("saving_to_reference_high", up_to_one(), |a| {
+            a.saving_to_reference_ends().high
+        }),
         optional_text("baseline", |a| a.baseline.as_deref()),
         optional_number("saving_to_baseline", up_to_one(), |a| a.saving_to_baseline),
-        optional_number("saving_to_baseline_low", up_to_one(), |a| a.saving_to_baseline_ends.low),
-        optional_number("saving_to_baseline_high", up_to_one(), |a| a.saving_to_baseline_ends.high),
+        optional_number("saving_to_baseline_low", up_to_one(), |a| {
+            a.saving_to_baseline_ends.low
+        }),
+        optional_number("saving_to_baseline_high", up_to_one(), |a| {
+            a.saving_to_baseline_ends.high
+        }),
         optional_number("guard_voltage", FINITE, |a| a.guard_voltage),
         optional_number("guard_energy", FINITE, |a| a.guard_energy),
     ]);
@@ -243,31 +277,58 @@ pub fn write_answers(path: &Path, answers: &[Answer]) -> Result<()> {
 /// for a file that is empty, truncated or damaged, columns or values that do not fit, a design point that is not
 /// among `summaries`, an answer without its design point.
 pub fn read_answers(path: &Path, summaries: &[Summary]) -> Result<Vec<Answer>> {
-    let by_id: BTreeMap<&str, &Summary> =
-        summaries.iter().map(|summary| (summary.design.design_id.as_str(), summary)).collect();
-    read(path, "a table of answers; a finished sweep writes it", &fields(), |row| answer(row, &by_id))
+    let by_id: BTreeMap<&str, &Summary> = summaries
+        .iter()
+        .map(|summary| (summary.design.design_id.as_str(), summary))
+        .collect();
+    read(
+        path,
+        "a table of answers; a finished sweep writes it",
+        &fields(),
+        |row| answer(row, &by_id),
+    )
 }
 
 fn answer(row: Row<'_>, by_id: &BTreeMap<&str, &Summary>) -> Result<Answer> {
     let bits = row.optional_count("of_bits").map(Bits::new).transpose();
     let floor = row.number("floor")?;
     let question = match row.text("kind")? {
-        LOSS => Question::Loss { loss: row.number("loss")?, target: row.number("target")? },
-        YIELD => Question::Yield { share: row.number("yield_target")?, floor },
-        other => return Err(row.wrong("kind", format!("one of {LOSS}, {YIELD}"), format!("`{other}`"))),
+        LOSS => Question::Loss {
+            loss: row.number("loss")?,
+            target: row.number("target")?,
+        },
+        YIELD => Question::Yield {
+            share: row.number("yield_target")?,
+            floor,
+        },
+        other => {
+            return Err(row.wrong(
+                "kind",
+                format!("one of {LOSS}, {YIELD}"),
+                format!("`{other}`"),
+            ))
+        }
     };
     let reach = row.word("reach", &Reach::ALL, Reach::name)?;
-    let point = row.optional_text("design_id").map(|id| known_summary(row, by_id, id)).transpose()?;
+    let point = row
+        .optional_text("design_id")
+        .map(|id| known_summary(row, by_id, id))
+        .transpose()?;
     if point.is_none() != (reach == Reach::NotReached) {
         let found = if point.is_none() { "none" } else { "one" };
         return Err(row.wrong("design_id", format!("what `{}` has", reach.name()), found));
     }
-    let ends = |low, high| Ends { low: row.optional_number(low), high: row.optional_number(high) };
+    let ends = |low, high| Ends {
+        low: row.optional_number(low),
+        high: row.optional_number(high),
+    };
     Ok(Answer {
         ladder: Ladder {
             model: row.text("of_model")?.to_owned(),
             method: row.text("of_method")?.to_owned(),
-            bits: bits.map_err(|e| row.wrong("of_bits", "a width", e.to_string()))?.map(Bits::get),
+            bits: bits
+                .map_err(|e| row.wrong("of_bits", "a width", e.to_string()))?
+                .map(Bits::get),
             memory: row.text("of_memory")?.to_owned(),
             array: row.text("of_array")?.to_owned(),
             protection: row.text("of_protection")?.to_owned(),
@@ -289,7 +350,9 @@ fn answer(row: Row<'_>, by_id: &BTreeMap<&str, &Summary>) -> Result<Answer> {
             None => None,
             Some("true") => Some(true),
             Some("false") => Some(false),
-            Some(other) => return Err(row.wrong("supported", "true or false", format!("`{other}`"))),
+            Some(other) => {
+                return Err(row.wrong("supported", "true or false", format!("`{other}`")))
+            }
         },
         guard_voltage: row.optional_number("guard_voltage"),
         guard_energy: row.optional_number("guard_energy"),

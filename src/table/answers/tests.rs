@@ -9,10 +9,23 @@ use crate::sweep::{Design, StoppedBy, Trial};
 /// floor 0.9.
 fn swept(points: &[(Design, Vec<u64>)], test_images: u64) -> (Vec<Summary>, Vec<Trial>) {
     let designs: Vec<Design> = points.iter().map(|(design, _)| design.clone()).collect();
-    let trials: Vec<Trial> =
-        points.iter().flat_map(|(design, correct)| trials(design, 1000, correct)).collect();
+    let trials: Vec<Trial> = points
+        .iter()
+        .flat_map(|(design, correct)| trials(design, 1000, correct))
+        .collect();
     let floor = FloorSpec::default();
-    (summarize(&designs, &trials, floor, StoppedBy::Chips, test_images, Seed(1)).unwrap(), trials)
+    (
+        summarize(
+            &designs,
+            &trials,
+            floor,
+            StoppedBy::Chips,
+            test_images,
+            Seed(1),
+        )
+        .unwrap(),
+        trials,
+    )
 }
 
 fn of(points: &[(Design, Vec<u64>)]) -> Vec<Answer> {
@@ -22,25 +35,32 @@ fn of(points: &[(Design, Vec<u64>)]) -> Vec<Answer> {
 
 fn loss<'a>(answers: &'a [Answer], method: &str, asked: f64) -> &'a Answer {
     let same = |a: &&Answer| {
-        a.ladder.method == method && matches!(a.question, Question::Loss { loss, .. } if loss == asked)
+        a.ladder.method == method
+            && matches!(a.question, Question::Loss { loss, .. } if loss == asked)
     };
     answers.iter().find(same).unwrap()
 }
 
 fn yields<'a>(answers: &'a [Answer], method: &str, asked: f64) -> &'a Answer {
     let same = |a: &&Answer| {
-        a.ladder.method == method && matches!(a.question, Question::Yield { share, .. } if share == asked)
+        a.ladder.method == method
+            && matches!(a.question, Question::Yield { share, .. } if share == asked)
     };
     answers.iter().find(same).unwrap()
 }
 
 fn id(answer: &Answer) -> Option<&str> {
-    answer.point.as_ref().map(|point| point.design.design_id.as_str())
+    answer
+        .point
+        .as_ref()
+        .map(|point| point.design.design_id.as_str())
 }
 
 /// Clean accuracy 0.95; chips all alike.
 fn sure() -> Vec<(Design, Vec<u64>)> {
-    let at = |model: &str, method: &str, voltage, correct| (design(model, method, voltage), vec![correct; 4]);
+    let at = |model: &str, method: &str, voltage, correct| {
+        (design(model, method, voltage), vec![correct; 4])
+    };
     vec![
         at("n", "normal", 0.8, 500),
         at("n", "normal", 0.9, 941),
@@ -62,16 +82,28 @@ fn the_answer_is_the_lowest_voltage_from_which_on_all_hold() {
     // at 0.93 exactly all of wcat hold: the grid ends before the cliff
     let all = loss(&found, "wcat", 0.02);
     assert_eq!((id(all), all.reach), (Some("w@0.7vmin"), Reach::AtOrBelow));
-    assert_eq!((all.ladder.lowest, all.ladder.highest), (Some(0.7), Some(1.0)));
+    assert_eq!(
+        (all.ladder.lowest, all.ladder.highest),
+        (Some(0.7), Some(1.0))
+    );
     // chips without spread: intervals of one voltage
     let answer = loss(&found, "wcat", 0.01);
-    let one = |x: f64| Ends { low: Some(x), high: Some(x) };
-    assert_eq!((answer.reach, answer.voltage_ends), (Reach::Found, one(0.9)));
+    let one = |x: f64| Ends {
+        low: Some(x),
+        high: Some(x),
+    };
+    assert_eq!(
+        (answer.reach, answer.voltage_ends),
+        (Reach::Found, one(0.9))
+    );
     assert_eq!(answer.energy_ends, one(0.9 * 0.9));
     assert_eq!(answer.saving_to_reference(), Some(1.0 - 0.9 * 0.9));
     assert_eq!(answer.saving_to_reference_ends(), one(1.0 - 0.9 * 0.9));
     // the baseline's own answer at that loss is at 0.9 too
-    assert_eq!((answer.baseline.as_deref(), answer.saving_to_baseline), (Some("normal"), Some(0.0)));
+    assert_eq!(
+        (answer.baseline.as_deref(), answer.saving_to_baseline),
+        (Some("normal"), Some(0.0))
+    );
     let saved = loss(&found, "wcat", 0.005);
     assert_eq!(
         (saved.saving_to_baseline, saved.saving_to_baseline_ends),
@@ -90,14 +122,27 @@ fn no_answer_rests_on_an_extrapolated_rate_and_none_is_made_up() {
         (id(answer), answer.reach, answer.ladder.lowest),
         (Some("w@0.8vmin"), Reach::AtOrBelow, Some(0.8))
     );
-    points.iter_mut().filter(|(d, _)| d.method == "wcat").for_each(|(_, correct)| correct.fill(900));
+    points
+        .iter_mut()
+        .filter(|(d, _)| d.method == "wcat")
+        .for_each(|(_, correct)| correct.fill(900));
     let found = of(&points);
     let none = loss(&found, "wcat", 0.02);
-    assert_eq!((id(none), none.reach, none.voltage_ends), (None, Reach::NotReached, Ends::default()));
-    assert_eq!((none.saving_to_reference(), none.saving_to_baseline), (None, None));
+    assert_eq!(
+        (id(none), none.reach, none.voltage_ends),
+        (None, Reach::NotReached, Ends::default())
+    );
+    assert_eq!(
+        (none.saving_to_reference(), none.saving_to_baseline),
+        (None, None)
+    );
     // without a single measured voltage there is no grid
-    points.iter_mut().for_each(|(design, _)| design.ber_source = BerSource::Extrapolated);
-    assert!(of(&points).iter().all(|a| a.reach == Reach::NotReached && a.ladder.lowest.is_none()));
+    points
+        .iter_mut()
+        .for_each(|(design, _)| design.ber_source = BerSource::Extrapolated);
+    assert!(of(&points)
+        .iter()
+        .all(|a| a.reach == Reach::NotReached && a.ladder.lowest.is_none()));
 }
 
 #[test]
@@ -109,7 +154,9 @@ fn intervals_of_voltages_hold_the_truth_and_stay_on_the_grid() {
         let mut stream = Seed(repeat).stream(Purpose::Test, &[]);
         let noise: Vec<f64> = (0..30).map(|_| 30.0 * stream.normal()).collect();
         let mut at = |voltage: f64, mean: f64| {
-            let correct = noise.iter().map(|x| (mean + x + 5.0 * stream.normal()).round().min(1000.0) as u64);
+            let correct = noise
+                .iter()
+                .map(|x| (mean + x + 5.0 * stream.normal()).round().min(1000.0) as u64);
             (design("n", "normal", voltage), correct.collect::<Vec<_>>())
         };
         let points = [
@@ -122,10 +169,15 @@ fn intervals_of_voltages_hold_the_truth_and_stay_on_the_grid() {
         let found = of(&points);
         let ends = loss(&found, "normal", 0.01).voltage_ends;
         let (low, high) = (ends.low.unwrap(), ends.high.unwrap());
-        assert!([0.7, 0.8, 0.85, 0.9, 1.0].contains(&low) && [0.7, 0.8, 0.85, 0.9, 1.0].contains(&high));
+        assert!(
+            [0.7, 0.8, 0.85, 0.9, 1.0].contains(&low) && [0.7, 0.8, 0.85, 0.9, 1.0].contains(&high)
+        );
         holds += u32::from(low <= 0.85 && 0.85 <= high);
     }
-    assert!(f64::from(holds) >= 0.93 * repeats as f64, "{holds} of {repeats}");
+    assert!(
+        f64::from(holds) >= 0.93 * repeats as f64,
+        "{holds} of {repeats}"
+    );
 }
 
 #[test]
@@ -138,34 +190,62 @@ fn savings_to_the_baseline_are_paired_over_chips() {
             v if v < cliff => noise.clone(),
             _ => vec![950; 40],
         };
-        [0.7, 0.75, 0.8, 0.85, 0.9, 1.0].into_iter().map(|v| (design(model, method, v), at(v))).collect()
+        [0.7, 0.75, 0.8, 0.85, 0.9, 1.0]
+            .into_iter()
+            .map(|v| (design(model, method, v), at(v)))
+            .collect()
     };
     let mut points = ladder("n", "normal", 0.9);
     points.extend(ladder("w", "wcat", 0.8));
     let found = of(&points);
     let answer = loss(&found, "wcat", 0.01);
     // the same chips decide both: whether 0.85 or 0.9, the other is 0.75 or 0.8
-    let (near, far) = (1.0 - 0.75 * 0.75 / (0.85 * 0.85), 1.0 - 0.8 * 0.8 / (0.9 * 0.9));
+    let (near, far) = (
+        1.0 - 0.75 * 0.75 / (0.85 * 0.85),
+        1.0 - 0.8 * 0.8 / (0.9 * 0.9),
+    );
     let ends = answer.saving_to_baseline_ends;
-    assert_eq!((ends.low, ends.high), (Some(f64::min(near, far)), Some(f64::max(near, far))));
-    assert_eq!(answer.voltage_ends, Ends { low: Some(0.75), high: Some(0.8) });
+    assert_eq!(
+        (ends.low, ends.high),
+        (Some(f64::min(near, far)), Some(f64::max(near, far)))
+    );
+    assert_eq!(
+        answer.voltage_ends,
+        Ends {
+            low: Some(0.75),
+            high: Some(0.8)
+        }
+    );
 }
 
 #[test]
 fn the_choice_of_images_widens_the_interval_and_nothing_else() {
-    let points: Vec<(Design, Vec<u64>)> = [(0.7, 935), (0.8, 939), (0.85, 942), (0.9, 946), (1.0, 950)]
-        .map(|(v, correct)| (design("n", "normal", v), vec![correct; 4]))
-        .into();
+    let points: Vec<(Design, Vec<u64>)> =
+        [(0.7, 935), (0.8, 939), (0.85, 942), (0.9, 946), (1.0, 950)]
+            .map(|(v, correct)| (design("n", "normal", v), vec![correct; 4]))
+            .into();
     let with = |all| {
         let (summaries, trials) = swept(&points, all);
         let found = answers(&summaries, &trials, &Questions::default(), Seed(1)).unwrap();
         loss(&found, "normal", 0.01).clone()
     };
     let (whole, subset) = (with(1000), with(10_000));
-    assert_eq!(whole.voltage_ends, Ends { low: Some(0.85), high: Some(0.85) });
+    assert_eq!(
+        whole.voltage_ends,
+        Ends {
+            low: Some(0.85),
+            high: Some(0.85)
+        }
+    );
     assert_eq!(id(&subset), id(&whole));
     // a deviation of 0.007 below 0.95: not even the top voltage is sure
-    assert_eq!(subset.voltage_ends, Ends { low: Some(0.7), high: None });
+    assert_eq!(
+        subset.voltage_ends,
+        Ends {
+            low: Some(0.7),
+            high: None
+        }
+    );
 }
 
 #[test]
@@ -178,38 +258,71 @@ fn yields_have_an_interval_a_verdict_and_a_guard_band() {
     };
     let mut top = at(1.0, 0, 950);
     top.0.ber_source = BerSource::ErrorFree;
-    let points = [at(0.7, 25, 920), at(0.75, 6, 925), at(0.8, 3, 940), at(0.85, 0, 945), top];
+    let points = [
+        at(0.7, 25, 920),
+        at(0.75, 6, 925),
+        at(0.8, 3, 940),
+        at(0.85, 0, 945),
+        top,
+    ];
     let found = of(&points);
     let nine = yields(&found, "normal", 0.9);
     assert_eq!((id(nine), nine.reach), (Some("n@0.8vmin"), Reach::Found));
     // 47 of 50: a share of 0.85216 gives so many or more in 5 % of samples (binomial tail); two-sided 50 of 50 give 0.9289
     assert!((nine.yield_lower.unwrap() - 0.85216).abs() < 1e-5 && nine.supported == Some(false));
-    assert_eq!(nine.voltage_ends, Ends { low: Some(0.75), high: Some(0.85) });
+    assert_eq!(
+        nine.voltage_ends,
+        Ends {
+            low: Some(0.75),
+            high: Some(0.85)
+        }
+    );
     // by the mean, 0.91 at 0.75 is enough
     assert!((nine.guard_voltage.unwrap() - 0.05).abs() < 1e-12);
     assert!((nine.guard_energy.unwrap() - (0.64 - 0.5625)).abs() < 1e-12);
     // 0.99 of 50 chips: 0.85 by count, but only the error-free voltage is sure
     let sure = yields(&found, "normal", 0.99);
-    assert_eq!((id(sure), sure.supported), (Some("n@0.85vmin"), Some(false)));
+    assert_eq!(
+        (id(sure), sure.supported),
+        (Some("n@0.85vmin"), Some(false))
+    );
     // 47 of 50 at 0.8 are not 0.99: the upper end is 0.9875
-    assert_eq!(sure.voltage_ends, Ends { low: Some(0.85), high: Some(1.0) });
+    assert_eq!(
+        sure.voltage_ends,
+        Ends {
+            low: Some(0.85),
+            high: Some(1.0)
+        }
+    );
     let only = of(&points[4..]);
     let known = yields(&only, "normal", 0.99);
-    assert_eq!((known.supported, known.yield_lower), (Some(true), Some(1.0)));
+    assert_eq!(
+        (known.supported, known.yield_lower),
+        (Some(true), Some(1.0))
+    );
 }
 
 #[test]
 fn one_chip_gives_answers_without_intervals() {
-    let points = [(design("n", "normal", 0.8), vec![945]), (design("n", "normal", 1.0), vec![950])];
+    let points = [
+        (design("n", "normal", 0.8), vec![945]),
+        (design("n", "normal", 1.0), vec![950]),
+    ];
     let found = of(&points);
     let answer = loss(&found, "normal", 0.01);
-    assert_eq!((id(answer), answer.voltage_ends), (Some("n@0.8vmin"), Ends::default()));
+    assert_eq!(
+        (id(answer), answer.voltage_ends),
+        (Some("n@0.8vmin"), Ends::default())
+    );
 }
 
 #[test]
 fn models_and_protections_are_ladders_of_their_own() {
     let mut points = sure();
-    let mut other: Vec<_> = sure().into_iter().filter(|(d, _)| d.method == "wcat").collect();
+    let mut other: Vec<_> = sure()
+        .into_iter()
+        .filter(|(d, _)| d.method == "wcat")
+        .collect();
     for (design, correct) in &mut other {
         design.protection = "secded".into();
         design.design_id += "+secded";
@@ -218,7 +331,10 @@ fn models_and_protections_are_ladders_of_their_own() {
     }
     points.extend(other);
     let found = of(&points);
-    let secded = found.iter().find(|a| a.ladder.protection == "secded").unwrap();
+    let secded = found
+        .iter()
+        .find(|a| a.ladder.protection == "secded")
+        .unwrap();
     // compared with the unprotected baseline
     assert_eq!(secded.saving_to_baseline, Some(1.0 - 0.7 * 0.7 * 1.3));
     assert_eq!(found.len(), 3 * (3 + YIELD_TARGETS.len()));
@@ -227,16 +343,24 @@ fn models_and_protections_are_ladders_of_their_own() {
 #[test]
 fn questions_outside_their_ranges_are_refused() {
     let (summaries, trials) = swept(&sure(), 1000);
-    let message =
-        |questions: Questions| answers(&summaries, &trials, &questions, Seed(1)).unwrap_err().to_string();
+    let message = |questions: Questions| {
+        answers(&summaries, &trials, &questions, Seed(1))
+            .unwrap_err()
+            .to_string()
+    };
     let (losses, yields) = (vec![1.5], vec![1.0]);
     assert_eq!(
-        message(Questions { losses, ..Questions::default() }),
+        message(Questions {
+            losses,
+            ..Questions::default()
+        }),
         "accuracy loss: expected a number from 0 to 1, found 1.5"
     );
-    assert!(
-        message(Questions { yields, ..Questions::default() }).starts_with("yield: expected a number above 0")
-    );
+    assert!(message(Questions {
+        yields,
+        ..Questions::default()
+    })
+    .starts_with("yield: expected a number above 0"));
 }
 
 #[test]
@@ -256,11 +380,22 @@ fn the_table_reads_back_and_contradictions_are_refused() {
             .contains("a design point of the summary"));
     }
     let records = answer_records(&computed).unwrap();
-    let lsq = records.as_array().unwrap().iter().find(|row| row["of_method"] == "lsq").unwrap();
-    assert_eq!((&lsq["reach"], &lsq["voltage"]), (&"not_reached".into(), &serde_json::Value::Null));
+    let lsq = records
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|row| row["of_method"] == "lsq")
+        .unwrap();
+    assert_eq!(
+        (&lsq["reach"], &lsq["voltage"]),
+        (&"not_reached".into(), &serde_json::Value::Null)
+    );
     let text = answers_csv_string(&computed).unwrap();
     let path = folder.path().join("turned.csv");
     crate::store::write_bytes(&path, text.replace("not_reached", "found").as_bytes()).unwrap();
     let error = read_answers(&path, &summaries).unwrap_err().to_string();
-    assert!(error.contains("expected what `found` has, found none"), "{error}");
+    assert!(
+        error.contains("expected what `found` has, found none"),
+        "{error}"
+    );
 }

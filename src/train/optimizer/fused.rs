@@ -5,8 +5,16 @@ use candle_core::{bail, CpuStorage, InplaceOp2, Layout, Result, Tensor, Var};
 use std::cell::RefCell;
 
 /// Moves `var`, f32 and contiguous on the CPU, down its gradient.
-pub(super) fn step(update: &Update, var: &Var, slots: &mut [Vec<f32>], gradient: &Tensor) -> Result<()> {
-    let pass = Pass { update, slots: RefCell::new(slots) };
+pub(super) fn step(
+    update: &Update,
+    var: &Var,
+    slots: &mut [Vec<f32>],
+    gradient: &Tensor,
+) -> Result<()> {
+    let pass = Pass {
+        update,
+        slots: RefCell::new(slots),
+    };
     var.inplace_op2(&gradient.contiguous()?, &pass)
 }
 
@@ -31,14 +39,21 @@ impl InplaceOp2 for Pass<'_> {
         let (CpuStorage::F32(values), CpuStorage::F32(gradient)) = (values, gradient) else {
             bail!("a fused step is for f32");
         };
-        let offsets = (values_layout.contiguous_offsets(), gradient_layout.contiguous_offsets());
+        let offsets = (
+            values_layout.contiguous_offsets(),
+            gradient_layout.contiguous_offsets(),
+        );
         let (Some((start, end)), Some((from, to))) = offsets else {
             bail!("a fused step is for contiguous tensors");
         };
         let (values, gradient) = (&mut values[start..end], &gradient[from..to]);
         let mut slots = self.slots.borrow_mut();
         if gradient.len() != values.len() || slots.iter().any(|slot| slot.len() != values.len()) {
-            bail!("a gradient of {} values for {}", gradient.len(), values.len());
+            bail!(
+                "a gradient of {} values for {}",
+                gradient.len(),
+                values.len()
+            );
         }
         run(self.update, values, gradient, &mut slots)
     }
@@ -54,8 +69,16 @@ struct Slope {
 impl Slope {
     #[inline(always)]
     fn of(self, gradient: f32, value: f32) -> f32 {
-        let gradient = if gradient < -self.clip { -self.clip } else { gradient };
-        let gradient = if gradient > self.clip { self.clip } else { gradient };
+        let gradient = if gradient < -self.clip {
+            -self.clip
+        } else {
+            gradient
+        };
+        let gradient = if gradient > self.clip {
+            self.clip
+        } else {
+            gradient
+        };
         gradient + times(value, self.decay)
     }
 }
@@ -72,9 +95,16 @@ fn average(moment: f32, decay: f32, x: f32, rest: f32) -> f32 {
     times(moment, decay) + times(x, rest)
 }
 
-fn run(update: &Update, values: &mut [f32], gradient: &[f32], slots: &mut [Vec<f32>]) -> Result<()> {
-    let slope =
-        Slope { clip: update.clip.map_or(f32::INFINITY, |clip| clip as f32), decay: update.decay as f32 };
+fn run(
+    update: &Update,
+    values: &mut [f32],
+    gradient: &[f32],
+    slots: &mut [Vec<f32>],
+) -> Result<()> {
+    let slope = Slope {
+        clip: update.clip.map_or(f32::INFINITY, |clip| clip as f32),
+        decay: update.decay as f32,
+    };
     let rate = update.learning_rate as f32;
     let pairs = values.iter_mut().zip(gradient);
     match (update.rule, slots) {
@@ -97,32 +127,53 @@ fn run(update: &Update, values: &mut [f32], gradient: &[f32], slots: &mut [Vec<f
                 });
             }
         }
-        (Rule::Adam { betas, epsilon, step }, [first, second]) => {
+        (
+            Rule::Adam {
+                betas,
+                epsilon,
+                step,
+            },
+            [first, second],
+        ) => {
             let [beta1, beta2] = betas.map(|beta| beta as f32);
             let [rest1, rest2] = betas.map(|beta| (1.0 - beta) as f32);
             let [scale1, scale2] = betas.map(|beta| (1.0 / (1.0 - beta.powf(step as f64))) as f32);
             let epsilon = epsilon as f32;
-            pairs.zip(first.iter_mut().zip(second)).for_each(|((value, &g), (first, second))| {
-                let g = slope.of(g, *value);
-                *first = average(*first, beta1, g, rest1);
-                *second = average(*second, beta2, g * g, rest2);
-                let change = times(*first, scale1) / (times(*second, scale2).sqrt() + epsilon);
-                *value -= times(change, rate);
-            });
+            pairs
+                .zip(first.iter_mut().zip(second))
+                .for_each(|((value, &g), (first, second))| {
+                    let g = slope.of(g, *value);
+                    *first = average(*first, beta1, g, rest1);
+                    *second = average(*second, beta2, g * g, rest2);
+                    let change = times(*first, scale1) / (times(*second, scale2).sqrt() + epsilon);
+                    *value -= times(change, rate);
+                });
         }
-        (Rule::Rmsprop { alpha, momentum, epsilon }, [square, rest @ ..]) => {
-            let (alpha, rest_of_alpha, epsilon) = (alpha as f32, (1.0 - alpha) as f32, epsilon as f32);
+        (
+            Rule::Rmsprop {
+                alpha,
+                momentum,
+                epsilon,
+            },
+            [square, rest @ ..],
+        ) => {
+            let (alpha, rest_of_alpha, epsilon) =
+                (alpha as f32, (1.0 - alpha) as f32, epsilon as f32);
             let direction = |g: f32, square: &mut f32| {
                 *square = average(*square, alpha, g * g, rest_of_alpha);
                 g / (square.sqrt() + epsilon)
             };
             let triples = pairs.zip(square);
             match rest {
-                [velocity] => triples.zip(velocity).for_each(|(((value, &g), square), velocity)| {
-                    let direction = direction(slope.of(g, *value), square);
-                    *velocity = times(*velocity, momentum as f32) + direction;
-                    *value -= times(*velocity, rate);
-                }),
+                [velocity] => {
+                    triples
+                        .zip(velocity)
+                        .for_each(|(((value, &g), square), velocity)| {
+                            let direction = direction(slope.of(g, *value), square);
+                            *velocity = times(*velocity, momentum as f32) + direction;
+                            *value -= times(*velocity, rate);
+                        })
+                }
                 _ => triples.for_each(|((value, &g), square)| {
                     *value -= times(direction(slope.of(g, *value), square), rate);
                 }),

@@ -4,7 +4,12 @@ use super::{Rule, Update};
 use candle_core::{bail, Result, Tensor, Var};
 
 /// Moves `var` down its gradient.
-pub(super) fn step(update: &Update, var: &Var, slots: &mut [Tensor], gradient: &Tensor) -> Result<()> {
+pub(super) fn step(
+    update: &Update,
+    var: &Var,
+    slots: &mut [Tensor],
+    gradient: &Tensor,
+) -> Result<()> {
     let mut gradient = gradient.detach();
     if let Some(clip) = update.clip {
         gradient = gradient.clamp(-clip, clip)?;
@@ -27,7 +32,14 @@ fn direction(rule: &Rule, slots: &mut [Tensor], gradient: Tensor) -> Result<Tens
             }
             Ok(velocity.clone())
         }
-        (Rule::Adam { betas: [beta1, beta2], epsilon, step }, [first, second]) => {
+        (
+            Rule::Adam {
+                betas: [beta1, beta2],
+                epsilon,
+                step,
+            },
+            [first, second],
+        ) => {
             average(first, &gradient, beta1)?;
             average(second, &gradient.sqr()?, beta2)?;
             let t = step as f64;
@@ -35,7 +47,14 @@ fn direction(rule: &Rule, slots: &mut [Tensor], gradient: Tensor) -> Result<Tens
             let second = (&*second / (1.0 - beta2.powf(t)))?;
             first / (second.sqrt()? + epsilon)?
         }
-        (Rule::Rmsprop { alpha, momentum, epsilon }, [square, rest @ ..]) => {
+        (
+            Rule::Rmsprop {
+                alpha,
+                momentum,
+                epsilon,
+            },
+            [square, rest @ ..],
+        ) => {
             average(square, &gradient.sqr()?, alpha)?;
             let scaled = (gradient / (square.sqrt()? + epsilon)?)?;
             let [velocity] = rest else { return Ok(scaled) };

@@ -32,7 +32,12 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "LIST", allow_hyphen_values = true)]
     voltages: Option<String>,
     /// Bit error rates in place of voltages, comma-separated; each stands at the voltage where the memory has it
-    #[arg(long, value_name = "LIST", value_delimiter = ',', conflicts_with = "voltages")]
+    #[arg(
+        long,
+        value_name = "LIST",
+        value_delimiter = ',',
+        conflicts_with = "voltages"
+    )]
     bers: Vec<Ber>,
 }
 
@@ -50,7 +55,10 @@ impl Settings {
             return Vec::new();
         }
         let asked: Vec<f64> = self.bers.iter().map(|rate| rate.get()).collect();
-        vec![Layer::unset("--bers", voltages), Layer::flag("--bers", rates, asked)]
+        vec![
+            Layer::unset("--bers", voltages),
+            Layer::flag("--bers", rates, asked),
+        ]
     }
 }
 

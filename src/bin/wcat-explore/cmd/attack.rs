@@ -12,7 +12,8 @@ use wcat_explore::table::{attack_summary_csv_string, attack_summary_records, Att
 pub(crate) fn run(common: &Common, args: &AttackArgs, monitor: &Progress) -> anyhow::Result<()> {
     let default = Layer::built_in("defaults of `attack`", "name: attack")?;
     let dataset = args.places.dataset.as_deref();
-    let (experiment, dataset_given) = dataset_experiment(common, dataset, Some(default), &flags(args))?;
+    let (experiment, dataset_given) =
+        dataset_experiment(common, dataset, Some(default), &flags(args))?;
     let request = AttackRequest {
         models: chosen(args.files.all(), &experiment),
         dataset_given,
@@ -43,35 +44,51 @@ pub(crate) fn run(common: &Common, args: &AttackArgs, monitor: &Progress) -> any
 /// Flags of this command as settings.
 fn flags(args: &AttackArgs) -> Vec<Layer> {
     let all = [
-        args.flips.map(|n| Layer::flag("--flips", "attack.flips", n)),
-        args.until_accuracy.map(|a| Layer::flag("--until-accuracy", "attack.until_accuracy", a.get())),
-        args.k_top.map(|n| Layer::flag("--k-top", "attack.k_top", n)),
-        args.batch.map(|n| Layer::flag("--batch", "attack.batch", n)),
-        args.restarts.map(|n| Layer::flag("--restarts", "attack.restarts", n)),
-        args.attack_data.as_deref().map(|split| Layer::flag("--attack-data", "attack.data", split)),
-        args.images.map(|n| Layer::flag("--images", "sweep.images", n)),
+        args.flips
+            .map(|n| Layer::flag("--flips", "attack.flips", n)),
+        args.until_accuracy
+            .map(|a| Layer::flag("--until-accuracy", "attack.until_accuracy", a.get())),
+        args.k_top
+            .map(|n| Layer::flag("--k-top", "attack.k_top", n)),
+        args.batch
+            .map(|n| Layer::flag("--batch", "attack.batch", n)),
+        args.restarts
+            .map(|n| Layer::flag("--restarts", "attack.restarts", n)),
+        args.attack_data
+            .as_deref()
+            .map(|split| Layer::flag("--attack-data", "attack.data", split)),
+        args.images
+            .map(|n| Layer::flag("--images", "sweep.images", n)),
     ];
     all.into_iter().flatten().collect()
 }
 
 /// The summary as aligned text; accuracies in per cent.
 fn table(summaries: &[AttackSummary]) -> anyhow::Result<()> {
-    let spread = |std: Option<f64>, factor: f64| std.map_or("-".into(), |std| format!("{:.2}", factor * std));
+    let spread = |std: Option<f64>, factor: f64| {
+        std.map_or("-".into(), |std| format!("{:.2}", factor * std))
+    };
     show::table(&[
         Column::text("model", summaries, |s| s.first.model.clone()),
         Column::number("bits", summaries, |s| s.first.bits.to_string()),
         Column::number("clean %", summaries, |s| show::percent(s.clean_mean)),
         Column::number("target %", summaries, |s| show::percent(s.first.target)),
-        Column::text("reached", summaries, |s| format!("{} of {}", s.reached, s.restarts)),
+        Column::text("reached", summaries, |s| {
+            format!("{} of {}", s.reached, s.restarts)
+        }),
         Column::number("flips", summaries, |s| {
             // attacks that did not reach the target would have needed more
             let least = if s.reached < s.restarts { ">= " } else { "" };
             format!("{least}{:.1}", s.flips_mean)
         }),
         Column::number("std", summaries, |s| spread(s.flips_std, 1.0)),
-        Column::text("min .. max", summaries, |s| format!("{} .. {}", s.flips_min, s.flips_max)),
+        Column::text("min .. max", summaries, |s| {
+            format!("{} .. {}", s.flips_min, s.flips_max)
+        }),
         Column::number("accuracy %", summaries, |s| show::percent(s.accuracy_mean)),
         Column::number("std", summaries, |s| spread(s.accuracy_std, 100.0)),
-        Column::number("random flips: accuracy %", summaries, |s| show::percent(s.random_mean)),
+        Column::number("random flips: accuracy %", summaries, |s| {
+            show::percent(s.random_mean)
+        }),
     ])
 }

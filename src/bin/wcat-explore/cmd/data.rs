@@ -12,14 +12,23 @@ use wcat_explore::table::SCHEMA;
 
 pub(crate) fn run(args: &DataArgs, monitor: &Progress) -> anyhow::Result<()> {
     match &args.command {
-        DataCommand::Info { dataset, data_dir, format } => {
+        DataCommand::Info {
+            dataset,
+            data_dir,
+            format,
+        } => {
             let folder = data_folder(data_dir.as_ref())?;
             let names = match dataset {
                 Some(name) => vec![name.parse::<DatasetName>()?],
-                None => DatasetName::ALL.into_iter().filter(|name| *name != DatasetName::Folder).collect(),
+                None => DatasetName::ALL
+                    .into_iter()
+                    .filter(|name| *name != DatasetName::Folder)
+                    .collect(),
             };
-            let all: Vec<DataInfo> =
-                names.into_iter().map(|name| info(name, &folder)).collect::<Result<_, _>>()?;
+            let all: Vec<DataInfo> = names
+                .into_iter()
+                .map(|name| info(name, &folder))
+                .collect::<Result<_, _>>()?;
             if *format != Format::Table {
                 let mut rows = serde_json::to_value(&all)?;
                 for row in rows.as_array_mut().into_iter().flatten() {
@@ -31,14 +40,22 @@ pub(crate) fn run(args: &DataArgs, monitor: &Progress) -> anyhow::Result<()> {
             monitor.note(&format!("data folder: {}", folder.display()));
             Ok(())
         }
-        DataCommand::Fetch { dataset, data_dir, from } => {
+        DataCommand::Fetch {
+            dataset,
+            data_dir,
+            from,
+        } => {
             let folder = data_folder(data_dir.as_ref())?;
             let mut source = FetchSource::built_in(dataset.parse()?)?;
             if let Some(url) = from {
                 source = source.from_base(url)?;
             }
             let changed = fetch(&source, &folder, &mut |progress| listen(&progress, monitor))?;
-            monitor.note(if changed { "fetched and checked" } else { "already there, checked" });
+            monitor.note(if changed {
+                "fetched and checked"
+            } else {
+                "already there, checked"
+            });
             show::result(&folder.join(&source.folder).display().to_string())
         }
     }
@@ -49,19 +66,32 @@ fn listen(progress: &FetchProgress, monitor: &Progress) -> wcat_explore::error::
         return Err(Error::Interrupted);
     }
     let share = progress.received as f64 / progress.total.max(1) as f64;
-    let message = format!("{:?} {}/{} kB", progress.step, progress.received / 1000, progress.total / 1000);
+    let message = format!(
+        "{:?} {}/{} kB",
+        progress.step,
+        progress.received / 1000,
+        progress.total / 1000
+    );
     monitor.show(&progress.file, share.min(1.0), &message.to_lowercase());
     Ok(())
 }
 
 fn table(all: &[DataInfo]) -> anyhow::Result<()> {
     let images = |split: &Option<wcat_explore::data::SplitInfo>| {
-        split.as_ref().map_or("-".into(), |split| split.images.to_string())
+        split
+            .as_ref()
+            .map_or("-".into(), |split| split.images.to_string())
     };
     show::table(&[
         Column::text("dataset", all, |d| d.name.to_string()),
         Column::text("title", all, |d| d.title.clone()),
-        Column::text("present", all, |d| if d.present { "yes".into() } else { "no".into() }),
+        Column::text("present", all, |d| {
+            if d.present {
+                "yes".into()
+            } else {
+                "no".into()
+            }
+        }),
         Column::text("images", all, |d| d.shape.map(|n| n.to_string()).join("x")),
         Column::number("classes", all, |d| d.classes.to_string()),
         Column::number("training", all, |d| images(&d.training)),

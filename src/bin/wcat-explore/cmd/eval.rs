@@ -9,12 +9,20 @@ use wcat_explore::units::ChipId;
 
 pub(crate) fn run(common: &Common, args: &EvalArgs, monitor: &Progress) -> anyhow::Result<()> {
     let flags = [
-        args.memory.as_deref().map(|name| Layer::flag("--memory", "memory", name)),
-        args.images.map(|images| Layer::flag("--images", "sweep.images", images)),
+        args.memory
+            .as_deref()
+            .map(|name| Layer::flag("--memory", "memory", name)),
+        args.images
+            .map(|images| Layer::flag("--images", "sweep.images", images)),
     ];
-    let flags: Vec<Layer> = flags.into_iter().flatten().chain(args.faults.layers()).collect();
+    let flags: Vec<Layer> = flags
+        .into_iter()
+        .flatten()
+        .chain(args.faults.layers())
+        .collect();
     let dataset = args.places.dataset.as_deref();
-    let (experiment, dataset_given) = super::sweep::dataset_experiment(common, dataset, None, &flags)?;
+    let (experiment, dataset_given) =
+        super::sweep::dataset_experiment(common, dataset, None, &flags)?;
     let chip = ChipId(args.chip);
     let faults = match (args.ber, &args.voltage) {
         (Some(ber), _) => FaultSetting::Ber(ber, chip),
@@ -44,17 +52,25 @@ fn table(row: &EvaluationRow) -> anyhow::Result<()> {
         Column::text("dataset", &rows, |r| r.dataset.clone()),
         Column::number("images", &rows, |r| r.images.to_string()),
         Column::number("accuracy %", &rows, |r| show::percent(r.accuracy)),
-        Column::number("loss", &rows, |r| r.loss.map_or("not finite".into(), |loss| format!("{loss:.4}"))),
+        Column::number("loss", &rows, |r| {
+            r.loss
+                .map_or("not finite".into(), |loss| format!("{loss:.4}"))
+        }),
     ];
     if row.ber.is_some() {
         let unit = row.voltage_unit.clone().unwrap_or_default();
         columns.push(Column::number("voltage", &rows, |r| {
             r.voltage.map_or("-".into(), |v| format!("{v} {unit}"))
         }));
-        columns
-            .push(Column::number("bit error rate", &rows, |r| format!("{:.3e}", r.ber.unwrap_or_default())));
-        columns.push(Column::number("chip", &rows, |r| r.chip.unwrap_or_default().to_string()));
-        columns.push(Column::number("faults", &rows, |r| r.faults.unwrap_or_default().to_string()));
+        columns.push(Column::number("bit error rate", &rows, |r| {
+            format!("{:.3e}", r.ber.unwrap_or_default())
+        }));
+        columns.push(Column::number("chip", &rows, |r| {
+            r.chip.unwrap_or_default().to_string()
+        }));
+        columns.push(Column::number("faults", &rows, |r| {
+            r.faults.unwrap_or_default().to_string()
+        }));
     }
     if let (Some(kind), Some(array)) = (&row.fault_kind, &row.array) {
         columns.push(Column::text("fault kind", &rows, |_| kind.clone()));

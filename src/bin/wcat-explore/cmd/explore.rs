@@ -15,7 +15,8 @@ pub(crate) fn run(common: &Common, args: &ExploreArgs, monitor: &Progress) -> an
     let models = args.files.all();
     let default = default_layer("explore", &models)?;
     let dataset = args.places.dataset.as_deref();
-    let (mut experiment, dataset_given) = dataset_experiment(common, dataset, Some(default), &flags(args))?;
+    let (mut experiment, dataset_given) =
+        dataset_experiment(common, dataset, Some(default), &flags(args))?;
     if let Some(text) = &args.domains {
         experiment.explore.domains = Some(domains(text)?);
     }
@@ -36,30 +37,55 @@ pub(crate) fn run(common: &Common, args: &ExploreArgs, monitor: &Progress) -> an
             show::records(&rows, other)?;
         }
     }
-    monitor.note(&format!("tables: {}; report: {}", result.folder.display(), result.drawn.report.display()));
-    result.drawn.warnings.iter().for_each(|warning| monitor.warn(warning));
+    monitor.note(&format!(
+        "tables: {}; report: {}",
+        result.folder.display(),
+        result.drawn.report.display()
+    ));
+    result
+        .drawn
+        .warnings
+        .iter()
+        .for_each(|warning| monitor.warn(warning));
     Ok(())
 }
 
 /// Flags of this command as settings.
 fn flags(args: &ExploreArgs) -> Vec<Layer> {
     let all = [
-        args.memory.as_deref().map(|memory| Layer::flag("--memory", "memory", memory)),
-        args.chips.map(|chips| Layer::flag("--chips", "sweep.chips", chips)),
-        args.images.map(|images| Layer::flag("--images", "sweep.images", images)),
-        args.floor.map(|floor| Layer::flag("--floor", "sweep.floor", floor.get())),
-        args.max_loss.map(|loss| Layer::flag("--max-loss", "explore.max_loss", loss)),
-        args.domain_cost.map(|cost| Layer::flag("--domain-cost", "explore.domain_cost", cost)),
-        args.max_rails.map(|rails| Layer::flag("--max-rails", "explore.max_rails", rails)),
-        args.search_chips.map(|chips| Layer::flag("--search-chips", "explore.search_chips", chips)),
-        args.search_images.map(|images| Layer::flag("--search-images", "explore.search_images", images)),
-        args.evaluations.map(|n| Layer::flag("--evaluations", "explore.evaluations", n)),
-        args.yield_share.map(|share| Layer::flag("--yield", "explore.yield", share)),
-        args.fresh_chips.map(|chips| Layer::flag("--fresh-chips", "explore.fresh_chips", chips)),
-        (!args.widths.is_empty()).then(|| Layer::flag("--widths", "explore.widths", args.widths.clone())),
+        args.memory
+            .as_deref()
+            .map(|memory| Layer::flag("--memory", "memory", memory)),
+        args.chips
+            .map(|chips| Layer::flag("--chips", "sweep.chips", chips)),
+        args.images
+            .map(|images| Layer::flag("--images", "sweep.images", images)),
+        args.floor
+            .map(|floor| Layer::flag("--floor", "sweep.floor", floor.get())),
+        args.max_loss
+            .map(|loss| Layer::flag("--max-loss", "explore.max_loss", loss)),
+        args.domain_cost
+            .map(|cost| Layer::flag("--domain-cost", "explore.domain_cost", cost)),
+        args.max_rails
+            .map(|rails| Layer::flag("--max-rails", "explore.max_rails", rails)),
+        args.search_chips
+            .map(|chips| Layer::flag("--search-chips", "explore.search_chips", chips)),
+        args.search_images
+            .map(|images| Layer::flag("--search-images", "explore.search_images", images)),
+        args.evaluations
+            .map(|n| Layer::flag("--evaluations", "explore.evaluations", n)),
+        args.yield_share
+            .map(|share| Layer::flag("--yield", "explore.yield", share)),
+        args.fresh_chips
+            .map(|chips| Layer::flag("--fresh-chips", "explore.fresh_chips", chips)),
+        (!args.widths.is_empty())
+            .then(|| Layer::flag("--widths", "explore.widths", args.widths.clone())),
     ];
     let settings = args.settings.layers().into_iter();
-    settings.chain(all.into_iter().flatten()).chain(args.faults.layers()).collect()
+    settings
+        .chain(all.into_iter().flatten())
+        .chain(args.faults.layers())
+        .collect()
 }
 
 /// `layers`, `bits` or `groups:FILE`.
@@ -68,7 +94,11 @@ fn domains(text: &str) -> Result<DomainSpec, Error> {
         ("layers", _) => Ok(DomainSpec::Layers),
         ("bits", _) => Ok(DomainSpec::Bits),
         (_, Some(file)) => Ok(DomainSpec::Groups(groups(Path::new(file))?)),
-        _ => Err(Error::argument("--domains", "layers, bits or groups:FILE", format!("`{text}`"))),
+        _ => Err(Error::argument(
+            "--domains",
+            "layers, bits or groups:FILE",
+            format!("`{text}`"),
+        )),
     }
 }
 
@@ -77,22 +107,29 @@ fn table(result: &ExploreResult) -> anyhow::Result<()> {
     let points = &result.points;
     if !points.is_empty() {
         let share = |x: Option<f64>| x.map_or("-".into(), |x| format!("{:.2}", 100.0 * x));
-        let interval = |p: &ExploredPoint| match (p.point.verified_loss.low, p.point.verified_loss.high) {
-            (Some(low), Some(high)) => format!("{:.2} .. {:.2}", 100.0 * low, 100.0 * high),
-            _ => "-".into(),
-        };
+        let interval =
+            |p: &ExploredPoint| match (p.point.verified_loss.low, p.point.verified_loss.high) {
+                (Some(low), Some(high)) => format!("{:.2} .. {:.2}", 100.0 * low, 100.0 * high),
+                _ => "-".into(),
+            };
         show::table(&[
             Column::text("model", points, |p| p.model.clone()),
             Column::text("kind", points, |p| p.point.kind.name().into()),
             Column::text("status", points, |p| p.point.status.name().into()),
             Column::number("rails", points, |p| p.point.rails.to_string()),
             Column::text("voltages", points, voltages),
-            Column::number("energy", points, |p| format!("{:.4}", p.point.energy_relative)),
-            Column::number("with rails", points, |p| format!("{:.4}", p.point.cost_relative)),
+            Column::number("energy", points, |p| {
+                format!("{:.4}", p.point.energy_relative)
+            }),
+            Column::number("with rails", points, |p| {
+                format!("{:.4}", p.point.cost_relative)
+            }),
             Column::number("estimated loss", points, |p| {
                 share(p.point.search_loss.or(p.point.estimated_loss))
             }),
-            Column::number("verified loss", points, |p| share(Some(p.point.verified_loss.mean))),
+            Column::number("verified loss", points, |p| {
+                share(Some(p.point.verified_loss.mean))
+            }),
             Column::text("95 % interval", points, interval),
             Column::number("chips", points, |p| p.point.verified_loss.chips.to_string()),
         ])?;
@@ -107,7 +144,9 @@ fn table(result: &ExploreResult) -> anyhow::Result<()> {
 /// `0.8 to 0.9`, or the one.
 fn voltages(point: &ExploredPoint) -> String {
     let all = point.point.domain_voltages.iter().map(|own| own.voltage);
-    let (low, high) = all.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));
+    let (low, high) = all.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| {
+        (l.min(v), h.max(v))
+    });
     if low < high {
         format!("{low} to {high}")
     } else {

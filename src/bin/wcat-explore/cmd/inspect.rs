@@ -44,10 +44,16 @@ fn draw(
     monitor: &Progress,
 ) -> anyhow::Result<()> {
     let beside = store::folder_of(&args.model).join(HISTORY);
-    let path = args.history.clone().or_else(|| beside.exists().then_some(beside));
+    let path = args
+        .history
+        .clone()
+        .or_else(|| beside.exists().then_some(beside));
     let history = path.map(|path| read_history(&path)).transpose()?;
     let name = name(&args.model);
-    let mut figures = vec![figure::weight_histogram(&name, layers), figure::weight_violin(&name, layers)];
+    let mut figures = vec![
+        figure::weight_histogram(&name, layers),
+        figure::weight_violin(&name, layers),
+    ];
     if let Some(history) = history {
         let quantity = match model.info.quantizer.method {
             Method::Lsq => "Quantisation step",
@@ -55,7 +61,9 @@ fn draw(
         };
         match figure::range_history(&name, quantity, &history) {
             Some(figure) => figures.push(figure),
-            None => monitor.warn("the history holds no range of a layer: no figure of ranges is drawn"),
+            None => {
+                monitor.warn("the history holds no range of a layer: no figure of ranges is drawn")
+            }
         }
     }
     store::create_folder(folder)?;
@@ -63,7 +71,11 @@ fn draw(
         figure::write(&figure.svg, &folder.join(format!("{}.svg", figure.name)))?;
     }
     let names: Vec<&str> = figures.iter().map(|figure| figure.name).collect();
-    monitor.note(&format!("figures (SVG, PNG): {} in {}", names.join(", "), folder.display()));
+    monitor.note(&format!(
+        "figures (SVG, PNG): {} in {}",
+        names.join(", "),
+        folder.display()
+    ));
     Ok(())
 }
 
@@ -94,12 +106,20 @@ fn show_layers(model: &Model, layers: &[LayerWeights], format: Format) -> anyhow
     show::table(&[
         Column::text("layer", &layers, |l| l.name.clone()),
         Column::text("shape", &layers, |l| {
-            l.shape.iter().map(ToString::to_string).collect::<Vec<_>>().join("x")
+            l.shape
+                .iter()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>()
+                .join("x")
         }),
         Column::number("weights", &layers, |l| l.weights.to_string()),
         Column::number("bits", &layers, |l| l.bits.to_string()),
-        Column::number("range", &layers, |l| l.range.map_or("-".into(), |r| format!("{r:.5}"))),
-        Column::number("step", &layers, |l| l.step.map_or("-".into(), |s| format!("{s:.6}"))),
+        Column::number("range", &layers, |l| {
+            l.range.map_or("-".into(), |r| format!("{r:.5}"))
+        }),
+        Column::number("step", &layers, |l| {
+            l.step.map_or("-".into(), |s| format!("{s:.6}"))
+        }),
         Column::number("clipped %", &layers, |l| share(l.clipped_share)),
         Column::number("bits set %", &layers, |l| share(l.bits_set_share)),
         Column::number("energy %", &layers, |l| share(l.energy_share)),
@@ -122,7 +142,9 @@ fn show_differences(rows: &[CodeDifference], format: Format) -> anyhow::Result<(
     // the first bit of thousands must not read as 0.00
     let share = |x: f64| format!("{:.4}", 100.0 * x);
     show::table(&[
-        Column::text("layer", rows, |r| r.layer.clone().unwrap_or("all layers".into())),
+        Column::text("layer", rows, |r| {
+            r.layer.clone().unwrap_or("all layers".into())
+        }),
         Column::number("bits", rows, |r| r.bits.to_string()),
         Column::number("differing bits", rows, |r| r.differing_bits.to_string()),
         Column::number("%", rows, |r| share(r.bit_share())),
@@ -130,22 +152,31 @@ fn show_differences(rows: &[CodeDifference], format: Format) -> anyhow::Result<(
         Column::number("differing codes", rows, |r| r.differing_codes.to_string()),
         Column::number("%", rows, |r| share(r.code_share())),
         Column::number("largest difference", rows, |r| r.largest.to_string()),
-        Column::number("step ratio", rows, |r| r.step_ratio.map_or("-".into(), |s| format!("{s:.4}"))),
+        Column::number("step ratio", rows, |r| {
+            r.step_ratio.map_or("-".into(), |s| format!("{s:.4}"))
+        }),
     ])
 }
 
 fn about(model: &Model) -> String {
     let info = &model.info;
-    let mut lines =
-        vec![format!("{} of {} classes, input {:?}", info.architecture, info.classes, info.input_shape)];
+    let mut lines = vec![format!(
+        "{} of {} classes, input {:?}",
+        info.architecture, info.classes, info.input_shape
+    )];
     if !info.quantizer.bits.is_float() {
-        lines.push(format!("quantiser: {}, {} bits", info.quantizer.method, info.quantizer.bits));
+        lines.push(format!(
+            "quantiser: {}, {} bits",
+            info.quantizer.method, info.quantizer.bits
+        ));
     }
     if model.packed {
         lines.push("packed: the file holds codes; float weights are what these read as".into());
     }
-    let post_training =
-        info.training.as_ref().and_then(|training| training["post_training"]["file"].as_str());
+    let post_training = info
+        .training
+        .as_ref()
+        .and_then(|training| training["post_training"]["file"].as_str());
     if let Some(file) = post_training {
         lines.push(format!("quantised after training, from {file}"));
     }
@@ -153,7 +184,10 @@ fn about(model: &Model) -> String {
         lines.push(format!("trained on: {}", dataset.title));
     }
     if let (Some(epoch), Some(accuracy)) = (info.epoch, info.validation_accuracy) {
-        lines.push(format!("epoch {epoch}, {} % on the validation split", show::percent(accuracy)));
+        lines.push(format!(
+            "epoch {epoch}, {} % on the validation split",
+            show::percent(accuracy)
+        ));
     }
     if let Some(seed) = info.training_seed {
         lines.push(format!("training seed: {seed}"));

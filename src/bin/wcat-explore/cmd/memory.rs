@@ -13,13 +13,20 @@ pub(crate) fn run(args: &MemoryArgs, monitor: &Progress) -> anyhow::Result<()> {
     match &args.command {
         MemoryCommand::Fit(args) => fit::run(args, monitor),
         MemoryCommand::List { format } => list(*format),
-        MemoryCommand::Show { model, at_ber, at_voltage, format } => {
+        MemoryCommand::Show {
+            model,
+            at_ber,
+            at_voltage,
+            format,
+        } => {
             let model = memory::load(model)?;
             let points = match (at_ber, at_voltage) {
                 (Some(ber), _) => vec![model.at(model.voltage_at_ber(*ber)?)?],
-                (None, Some(list)) => {
-                    model.voltages(list)?.into_iter().map(|v| model.at(v)).collect::<Result<_, _>>()?
-                }
+                (None, Some(list)) => model
+                    .voltages(list)?
+                    .into_iter()
+                    .map(|v| model.at(v))
+                    .collect::<Result<_, _>>()?,
                 (None, None) => model.curve(21)?,
             };
             let whole = at_ber.is_none() && at_voltage.is_none();
@@ -29,8 +36,10 @@ pub(crate) fn run(args: &MemoryArgs, monitor: &Progress) -> anyhow::Result<()> {
 }
 
 fn list(format: Format) -> anyhow::Result<()> {
-    let models: Vec<MemoryModel> =
-        memory::names().into_iter().map(memory::builtin).collect::<Result<_, _>>()?;
+    let models: Vec<MemoryModel> = memory::names()
+        .into_iter()
+        .map(memory::builtin)
+        .collect::<Result<_, _>>()?;
     if format != Format::Table {
         let rows = models.iter().map(|m| {
             json!({
@@ -71,10 +80,14 @@ fn show_points(
         show::result(&about(model))?;
     }
     show::table(&[
-        Column::number(model.unit.symbol(), points, |p| format!("{:.4}", p.voltage.get())),
+        Column::number(model.unit.symbol(), points, |p| {
+            format!("{:.4}", p.voltage.get())
+        }),
         Column::number("bit error rate", points, |p| rate(p.ber.get())),
         Column::text("source", points, |p| p.ber_source.name().into()),
-        Column::number("access energy, relative", points, |p| format!("{:.4}", p.access_energy_relative)),
+        Column::number("access energy, relative", points, |p| {
+            format!("{:.4}", p.access_energy_relative)
+        }),
     ])
 }
 
@@ -86,8 +99,11 @@ fn rate(rate: f64) -> String {
 }
 
 fn about(model: &MemoryModel) -> String {
-    let mut lines =
-        vec![model.name.clone(), format!("  {}", model.title), format!("  source: {}", model.source)];
+    let mut lines = vec![
+        model.name.clone(),
+        format!("  {}", model.title),
+        format!("  source: {}", model.source),
+    ];
     for (what, text) in [("measured", &model.measured), ("inferred", &model.inferred)] {
         lines.extend(text.iter().map(|text| format!("  {what}: {}", text.trim())));
     }
@@ -97,6 +113,10 @@ fn about(model: &MemoryModel) -> String {
         model.voltage_reference,
         model.error_free
     ));
-    lines.push(format!("  faults: {}; array: {}\n", model.fault_kind.name(), model.array.label()));
+    lines.push(format!(
+        "  faults: {}; array: {}\n",
+        model.fault_kind.name(),
+        model.array.label()
+    ));
     lines.join("\n")
 }

@@ -13,7 +13,9 @@ pub(crate) fn run(args: &PackArgs, monitor: &Progress) -> anyhow::Result<()> {
     show::table(&[
         Column::text("model", &rows, |r| r.model.clone()),
         Column::text("method", &rows, |r| r.method.clone()),
-        Column::number("bits", &rows, |r| r.bits.map_or("mixed".into(), |bits| bits.to_string())),
+        Column::number("bits", &rows, |r| {
+            r.bits.map_or("mixed".into(), |bits| bits.to_string())
+        }),
         Column::text("file", &rows, |r| r.path.clone()),
         Column::number("bytes", &rows, |r| r.bytes.to_string()),
         Column::number("bytes before", &rows, |r| r.bytes_before.to_string()),

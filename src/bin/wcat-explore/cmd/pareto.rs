@@ -9,17 +9,31 @@ use wcat_explore::table::{pareto_records, FrontierPoint};
 
 pub(crate) fn run(args: &ParetoArgs, monitor: &Progress) -> anyhow::Result<()> {
     let (drawn, pareto) = redraw(&args.runs, Path::new("reports"), args.out.as_deref())?;
-    drawn.warnings.iter().for_each(|warning| monitor.warn(warning));
+    drawn
+        .warnings
+        .iter()
+        .for_each(|warning| monitor.warn(warning));
     match args.format {
         Format::Table => {
-            let all: Vec<FrontierPoint> =
-                pareto.frontiers.first().map(|f| f.points.clone()).unwrap_or_default();
-            let unit = all.first().map_or("voltage", |p| p.summary.design.voltage_unit.symbol());
+            let all: Vec<FrontierPoint> = pareto
+                .frontiers
+                .first()
+                .map(|f| f.points.clone())
+                .unwrap_or_default();
+            let unit = all
+                .first()
+                .map_or("voltage", |p| p.summary.design.voltage_unit.symbol());
             show::table(&[
-                Column::text("frontier of all: model", &all, |p| p.summary.design.model.clone()),
+                Column::text("frontier of all: model", &all, |p| {
+                    p.summary.design.model.clone()
+                }),
                 Column::number(unit, &all, |p| show::optional(p.summary.design.voltage)),
-                Column::text("source", &all, |p| p.summary.design.ber_source.name().into()),
-                Column::number("energy", &all, |p| format!("{:.4}", p.summary.design.energy_relative)),
+                Column::text("source", &all, |p| {
+                    p.summary.design.ber_source.name().into()
+                }),
+                Column::number("energy", &all, |p| {
+                    format!("{:.4}", p.summary.design.energy_relative)
+                }),
                 Column::number("accuracy %", &all, |p| show::percent(p.summary.mean)),
                 Column::number("probability", &all, |p| format!("{:.3}", p.probability)),
             ])?;

@@ -17,8 +17,9 @@ pub(crate) fn run(args: &PublishArgs, monitor: &Progress) -> anyhow::Result<()> 
     };
     let published = publish(&request)?;
     for model in &published.missing {
-        monitor
-            .warn(&format!("the model {model} is not below this folder where the run had it, or is another"));
+        monitor.warn(&format!(
+            "the model {model} is not below this folder where the run had it, or is another"
+        ));
     }
     let cards = match published.cards.len() {
         0 => String::new(),

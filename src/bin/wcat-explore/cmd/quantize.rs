@@ -8,7 +8,8 @@ use wcat_explore::run::{quantize, QuantizationRequest, QuantizationRow, Quantize
 
 pub(crate) fn run(common: &Common, args: &QuantizeArgs, monitor: &Progress) -> anyhow::Result<()> {
     let dataset = args.places.dataset.as_deref();
-    let (experiment, dataset_given) = super::sweep::dataset_experiment(common, dataset, None, &flags(args))?;
+    let (experiment, dataset_given) =
+        super::sweep::dataset_experiment(common, dataset, None, &flags(args))?;
     let request = QuantizationRequest {
         model: args.model.clone(),
         out: args.out.clone(),
@@ -29,11 +30,17 @@ pub(crate) fn run(common: &Common, args: &QuantizeArgs, monitor: &Progress) -> a
 /// Flags of this command as settings.
 fn flags(args: &QuantizeArgs) -> Vec<Layer> {
     let all = [
-        args.method.as_deref().map(|name| Layer::flag("--method", "quantizer.method", name)),
-        args.bits.map(|bits| Layer::flag("--bits", "quantizer.bits", bits)),
-        args.init.as_deref().map(|name| Layer::flag("--init", "quantizer.init", name)),
+        args.method
+            .as_deref()
+            .map(|name| Layer::flag("--method", "quantizer.method", name)),
+        args.bits
+            .map(|bits| Layer::flag("--bits", "quantizer.bits", bits)),
+        args.init
+            .as_deref()
+            .map(|name| Layer::flag("--init", "quantizer.init", name)),
         (!args.skip.is_empty()).then(|| Layer::flag("--skip", "quantizer.skip", args.skip.clone())),
-        args.images.map(|images| Layer::flag("--images", "sweep.images", images)),
+        args.images
+            .map(|images| Layer::flag("--images", "sweep.images", images)),
     ];
     all.into_iter().flatten().collect()
 }
@@ -46,14 +53,22 @@ fn model_table(row: &QuantizationRow) -> anyhow::Result<()> {
         Column::number("bits", &rows, |r| r.bits.to_string()),
         Column::number("layers", &rows, |r| r.layers.to_string()),
         Column::number("weights", &rows, |r| r.weights.to_string()),
-        Column::number("relative error", &rows, |r| format!("{:.3e}", r.relative_error)),
+        Column::number("relative error", &rows, |r| {
+            format!("{:.3e}", r.relative_error)
+        }),
     ];
     if row.accuracy.is_some() {
         let share = |x: Option<f64>| x.map_or("-".into(), show::percent);
-        columns.push(Column::text("dataset", &rows, |r| r.dataset.clone().unwrap_or_default()));
-        columns.push(Column::number("images", &rows, |r| r.images.unwrap_or_default().to_string()));
+        columns.push(Column::text("dataset", &rows, |r| {
+            r.dataset.clone().unwrap_or_default()
+        }));
+        columns.push(Column::number("images", &rows, |r| {
+            r.images.unwrap_or_default().to_string()
+        }));
         columns.push(Column::number("accuracy %", &rows, |r| share(r.accuracy)));
-        columns.push(Column::number("float accuracy %", &rows, |r| share(r.float_accuracy)));
+        columns.push(Column::number("float accuracy %", &rows, |r| {
+            share(r.float_accuracy)
+        }));
     }
     columns.push(Column::text("path", &rows, |r| r.path.clone()));
     show::table(&columns)
@@ -67,7 +82,9 @@ fn layer_table(layers: &[QuantizedLayer]) -> anyhow::Result<()> {
         Column::number("weights", layers, |l| l.weights.to_string()),
         Column::number("bits", layers, |l| l.bits.to_string()),
         Column::number("range", layers, |l| range(l.range)),
-        Column::number("step", layers, |l| l.step.map_or("-".into(), |x| format!("{x:.6}"))),
+        Column::number("step", layers, |l| {
+            l.step.map_or("-".into(), |x| format!("{x:.6}"))
+        }),
         Column::number("squared error", layers, |l| error(l.squared_error)),
         Column::number("relative error", layers, |l| error(l.relative_error)),
     ])

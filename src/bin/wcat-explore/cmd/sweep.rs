@@ -14,7 +14,8 @@ pub(crate) fn run(common: &Common, args: &SweepArgs, monitor: &Progress) -> anyh
     let models = args.files.all();
     let default = default_layer("sweep", &models)?;
     let dataset = args.places.dataset.as_deref();
-    let (experiment, dataset_given) = dataset_experiment(common, dataset, Some(default), &flags(args))?;
+    let (experiment, dataset_given) =
+        dataset_experiment(common, dataset, Some(default), &flags(args))?;
     let request = SweepRequest {
         out: args.out.clone(),
         fresh: args.fresh,
@@ -37,17 +38,30 @@ pub(crate) fn run(common: &Common, args: &SweepArgs, monitor: &Progress) -> anyh
 /// Flags of this command as settings.
 fn flags(args: &SweepArgs) -> Vec<Layer> {
     let all = [
-        args.memory.as_deref().map(|memory| Layer::flag("--memory", "memory", memory)),
-        args.dataflow.as_deref().map(|dataflow| Layer::flag("--dataflow", "energy.dataflow", dataflow)),
-        args.chips.map(|chips| Layer::flag("--chips", "sweep.chips", chips)),
-        args.images.map(|images| Layer::flag("--images", "sweep.images", images)),
-        args.split.map(|split| Layer::flag("--split", "sweep.split", TestSplit::from(split).name())),
-        args.tolerance.map(|tolerance| Layer::flag("--tolerance", "sweep.tolerance", tolerance)),
-        args.sampling.map(|way| Layer::flag("--sampling", "sweep.sampling", Sampling::from(way).name())),
-        args.floor.map(|floor| Layer::flag("--floor", "sweep.floor", floor.get())),
+        args.memory
+            .as_deref()
+            .map(|memory| Layer::flag("--memory", "memory", memory)),
+        args.dataflow
+            .as_deref()
+            .map(|dataflow| Layer::flag("--dataflow", "energy.dataflow", dataflow)),
+        args.chips
+            .map(|chips| Layer::flag("--chips", "sweep.chips", chips)),
+        args.images
+            .map(|images| Layer::flag("--images", "sweep.images", images)),
+        args.split
+            .map(|split| Layer::flag("--split", "sweep.split", TestSplit::from(split).name())),
+        args.tolerance
+            .map(|tolerance| Layer::flag("--tolerance", "sweep.tolerance", tolerance)),
+        args.sampling
+            .map(|way| Layer::flag("--sampling", "sweep.sampling", Sampling::from(way).name())),
+        args.floor
+            .map(|floor| Layer::flag("--floor", "sweep.floor", floor.get())),
     ];
     let settings = args.settings.layers().into_iter();
-    settings.chain(all.into_iter().flatten()).chain(args.faults.layers()).collect()
+    settings
+        .chain(all.into_iter().flatten())
+        .chain(args.faults.layers())
+        .collect()
 }
 
 /// The model files of the command line, else those of the configuration.
@@ -59,10 +73,16 @@ pub(super) fn chosen(typed: Vec<PathBuf>, experiment: &Experiment) -> Vec<PathBu
 }
 
 /// What stands under the settings: the quick start without model files, else a name for the run.
-pub(super) fn default_layer(command: &str, models: &[PathBuf]) -> wcat_explore::error::Result<Layer> {
+pub(super) fn default_layer(
+    command: &str,
+    models: &[PathBuf],
+) -> wcat_explore::error::Result<Layer> {
     match models.is_empty() {
         true => built_in("quickstart"),
-        false => Layer::built_in(&format!("defaults of `{command} --model`"), &format!("name: {command}")),
+        false => Layer::built_in(
+            &format!("defaults of `{command} --model`"),
+            &format!("name: {command}"),
+        ),
     }
 }
 
@@ -96,7 +116,9 @@ pub(crate) fn dataset_experiment(
     default: Option<Layer>,
     flags: &[Layer],
 ) -> wcat_explore::error::Result<(Experiment, bool)> {
-    let Some(dataset) = dataset else { return common.experiment(default, flags) };
+    let Some(dataset) = dataset else {
+        return common.experiment(default, flags);
+    };
     let name: wcat_explore::data::DatasetName = dataset.parse()?;
     let (mut experiment, _) = common.experiment(default, flags)?;
     if experiment.dataset.name != name {
@@ -113,7 +135,10 @@ pub(super) fn command_line() -> String {
         false => format!("'{}'", arg.replace('\'', r"'\''")),
     };
     let rest = std::env::args().skip(1).map(quote);
-    std::iter::once("wcat-explore".to_owned()).chain(rest).collect::<Vec<_>>().join(" ")
+    std::iter::once("wcat-explore".to_owned())
+        .chain(rest)
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 fn dry_run(experiment: &Experiment, request: &SweepRequest) -> anyhow::Result<()> {
@@ -121,14 +146,24 @@ fn dry_run(experiment: &Experiment, request: &SweepRequest) -> anyhow::Result<()
     let mut lines = Vec::new();
     if !plan.to_train.is_empty() {
         let names = plan.to_train.join(", ");
-        lines.push(format!("train, unless in the cache: {names} ({} epochs in all)", plan.epochs));
+        lines.push(format!(
+            "train, unless in the cache: {names} ({} epochs in all)",
+            plan.epochs
+        ));
     }
     if let Some(folder) = &plan.folder {
         lines.push(format!("run folder: {}", folder.display()));
     }
     lines.push(format!("design points: {}", plan.designs));
-    let least = if experiment.sweep.sampling == Sampling::TwoLevel { " at least" } else { "" };
-    lines.push(format!("trials:{least} {}, to compute: {}", plan.trials, plan.owed));
+    let least = if experiment.sweep.sampling == Sampling::TwoLevel {
+        " at least"
+    } else {
+        ""
+    };
+    lines.push(format!(
+        "trials:{least} {}, to compute: {}",
+        plan.trials, plan.owed
+    ));
     if let Some(seconds) = plan.cpu_seconds {
         lines.push(format!("estimated cost: at most {seconds:.0} CPU-seconds"));
     }
@@ -144,22 +179,37 @@ fn say_where(result: &SweepResult, monitor: &Progress) {
         result.drawn.report.display()
     ));
     let sum = |of: fn(&Summary) -> u64| result.summaries.iter().map(of).sum::<u64>();
-    let (made, all) = (sum(|s| s.image_evaluations), sum(|s| s.chips * s.test_images));
+    let (made, all) = (
+        sum(|s| s.image_evaluations),
+        sum(|s| s.chips * s.test_images),
+    );
     if made < all {
-        monitor.note(&format!("{made} image evaluations; all images on as many chips are {all}"));
+        monitor.note(&format!(
+            "{made} image evaluations; all images on as many chips are {all}"
+        ));
     }
-    result.drawn.warnings.iter().for_each(|warning| monitor.warn(warning));
+    result
+        .drawn
+        .warnings
+        .iter()
+        .for_each(|warning| monitor.warn(warning));
 }
 
 /// The summary as aligned text; accuracies in per cent.
 pub(crate) fn table(summaries: &[Summary]) -> anyhow::Result<()> {
     let interval = |s: &Summary| match s.student {
         Some(interval) => {
-            format!("{} .. {}", show::percent(interval.low.max(0.0)), show::percent(interval.high.min(1.0)))
+            format!(
+                "{} .. {}",
+                show::percent(interval.low.max(0.0)),
+                show::percent(interval.high.min(1.0))
+            )
         }
         None => "-".into(),
     };
-    let unit = summaries.first().map_or("voltage", |s| s.design.voltage_unit.symbol());
+    let unit = summaries
+        .first()
+        .map_or("voltage", |s| s.design.voltage_unit.symbol());
     let array = |s: &Summary| s.design.array.clone();
     let several = summaries.iter().any(|s| array(s) != array(&summaries[0]));
     let mut columns = vec![
@@ -172,28 +222,50 @@ pub(crate) fn table(summaries: &[Summary]) -> anyhow::Result<()> {
             Some(ber) => format!("{ber:.2e}"),
         }),
         Column::text("source", summaries, |s| s.design.ber_source.name().into()),
-        Column::number("energy", summaries, |s| format!("{:.4}", s.design.energy_relative)),
+        Column::number("energy", summaries, |s| {
+            format!("{:.4}", s.design.energy_relative)
+        }),
         Column::number("chips", summaries, |s| s.chips.to_string()),
         Column::number("accuracy %", summaries, |s| show::percent(s.mean)),
         Column::text("95 % interval", summaries, interval),
     ];
     if summaries.iter().all(|s| s.spread.is_some()) {
         let share = |of: fn(&Spread) -> f64| {
-            move |s: &Summary| s.spread.as_ref().map_or(String::new(), |spread| show::percent(of(spread)))
+            move |s: &Summary| {
+                s.spread
+                    .as_ref()
+                    .map_or(String::new(), |spread| show::percent(of(spread)))
+            }
         };
         columns.push(Column::number("min", summaries, share(|s| s.min)));
-        columns.push(Column::number("yield %", summaries, share(|s| s.yield_share)));
+        columns.push(Column::number(
+            "yield %",
+            summaries,
+            share(|s| s.yield_share),
+        ));
     } else {
         let percent = |std: Option<f64>| std.map_or(String::new(), show::percent);
-        columns.push(Column::number("std of chips", summaries, move |s| percent(s.std)));
-        columns.push(Column::number("std of images", summaries, move |s| percent(s.image_std)));
-        columns.push(Column::number("image evaluations", summaries, |s| s.image_evaluations.to_string()));
+        columns.push(Column::number("std of chips", summaries, move |s| {
+            percent(s.std)
+        }));
+        columns.push(Column::number("std of images", summaries, move |s| {
+            percent(s.image_std)
+        }));
+        columns.push(Column::number("image evaluations", summaries, |s| {
+            s.image_evaluations.to_string()
+        }));
     }
     if several {
         columns.insert(1, Column::text("array", summaries, array));
     }
-    if summaries.iter().any(|s| s.design.protection != summaries[0].design.protection) {
-        columns.insert(1, Column::text("protection", summaries, |s| s.design.protection.clone()));
+    if summaries
+        .iter()
+        .any(|s| s.design.protection != summaries[0].design.protection)
+    {
+        columns.insert(
+            1,
+            Column::text("protection", summaries, |s| s.design.protection.clone()),
+        );
     }
     show::table(&columns)
 }

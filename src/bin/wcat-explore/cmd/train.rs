@@ -31,7 +31,10 @@ pub(crate) fn run(common: &Common, args: &TrainArgs, monitor: &Progress) -> anyh
         (other, _) => show::records(&serde_json::to_value(&rows)?, other)?,
     }
     if several {
-        monitor.note(&format!("{computed} trained, {} were finished before", rows.len() - computed));
+        monitor.note(&format!(
+            "{computed} trained, {} were finished before",
+            rows.len() - computed
+        ));
     }
     let one_of_many = failures.len() > 1 || !rows.is_empty();
     match failures.into_iter().next() {
@@ -56,7 +59,11 @@ fn trainings(common: &Common, args: &TrainArgs) -> Result<(Vec<Training>, Device
     };
     let methods: Vec<Option<&str>> = match args.sweep_methods.is_empty() {
         true => vec![None],
-        false => args.sweep_methods.iter().map(|method| Some(method.as_str())).collect(),
+        false => args
+            .sweep_methods
+            .iter()
+            .map(|method| Some(method.as_str()))
+            .collect(),
     };
     let (mut all, mut device) = (Vec::new(), DeviceSpec::Cpu);
     for bits in widths {
@@ -77,14 +84,22 @@ fn experiment(common: &Common, method: Option<&str>, bits: Option<u64>) -> Resul
     let float = bits == Some(32);
     let method = if float { Some("normal") } else { method };
     let preset: Vec<Layer> = method.map(method_preset).transpose()?.into_iter().collect();
-    let flag: Vec<Layer> =
-        bits.map(|bits| Layer::flag("--bits", "quantizer.bits", bits)).into_iter().collect();
+    let flag: Vec<Layer> = bits
+        .map(|bits| Layer::flag("--bits", "quantizer.bits", bits))
+        .into_iter()
+        .collect();
     let (experiment, _) = common.experiment_over(None, &preset, &flag)?;
     let quantizer = &experiment.quantizer;
     if quantizer.bits.is_float() && !float {
-        return Err(Error::argument("--bits", "widths of the stored weights, such as 4,8", "nothing"));
+        return Err(Error::argument(
+            "--bits",
+            "widths of the stored weights, such as 4,8",
+            "nothing",
+        ));
     }
-    let expected = method.filter(|_| !float).map(|method| format!("{method}-{}bit", quantizer.bits));
+    let expected = method
+        .filter(|_| !float)
+        .map(|method| format!("{method}-{}bit", quantizer.bits));
     match expected.filter(|label| *label != quantizer.label()) {
         Some(label) => Err(Error::argument(
             "--sweep-methods",

@@ -43,28 +43,54 @@ pub(super) fn run(args: &FitArgs, monitor: &Progress) -> anyhow::Result<()> {
     warnings.iter().for_each(|warning| monitor.warn(warning));
     print(&model, &measurements, &fit, args.format)?;
     let (path, drawn) = (args.out.display(), args.out.with_extension("svg"));
-    monitor.note(&format!("memory model: {path}; figure: {} and .png", drawn.display()));
+    monitor.note(&format!(
+        "memory model: {path}; figure: {} and .png",
+        drawn.display()
+    ));
     Ok(())
 }
 
 /// Refuses a name that is no model file or is taken; returns the name of the model.
 fn check_out(args: &FitArgs) -> Result<String, Error> {
     let shown = || format!("`{}`", args.out.display());
-    if !args.out.extension().is_some_and(|ending| ending == "yaml" || ending == "yml") {
-        return Err(Error::argument("--out", "a file that ends in .yaml", shown()));
+    if !args
+        .out
+        .extension()
+        .is_some_and(|ending| ending == "yaml" || ending == "yml")
+    {
+        return Err(Error::argument(
+            "--out",
+            "a file that ends in .yaml",
+            shown(),
+        ));
     }
     if args.out.exists() && !args.overwrite {
-        return Err(Error::argument("--out", "a file that is not there yet, or --overwrite", shown()));
+        return Err(Error::argument(
+            "--out",
+            "a file that is not there yet, or --overwrite",
+            shown(),
+        ));
     }
-    let stem = args.out.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let stem = args
+        .out
+        .file_stem()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned();
     Ok(args.name.clone().unwrap_or(stem))
 }
 
-fn print(model: &MemoryModel, measurements: &Measurements, fit: &Fit, format: Format) -> anyhow::Result<()> {
+fn print(
+    model: &MemoryModel,
+    measurements: &Measurements,
+    fit: &Fit,
+    format: Format,
+) -> anyhow::Result<()> {
     if format != Format::Table {
         return show::records(&json!([record(model, measurements, fit)]), format);
     }
-    let ends = |i: Option<Interval>| i.map_or("-".into(), |i| format!("{:.5} .. {:.5}", i.low, i.high));
+    let ends =
+        |i: Option<Interval>| i.map_or("-".into(), |i| format!("{:.5} .. {:.5}", i.low, i.high));
     let parameters = [("μ", fit.mu), ("σ", fit.sigma)];
     let unit = model.unit.symbol();
     let mut columns = vec![
@@ -73,7 +99,9 @@ fn print(model: &MemoryModel, measurements: &Measurements, fit: &Fit, format: Fo
         Column::number("95 % interval", &parameters, |p| ends(p.1.interval)),
     ];
     if fit.mu.widened.is_some() {
-        columns.push(Column::number("widened by misfit", &parameters, |p| ends(p.1.widened)));
+        columns.push(Column::number("widened by misfit", &parameters, |p| {
+            ends(p.1.widened)
+        }));
     }
     show::table(&columns)?;
     show::result(&match fit.goodness {
@@ -94,7 +122,8 @@ fn print(model: &MemoryModel, measurements: &Measurements, fit: &Fit, format: Fo
         Column::number("measured", points, |p| rate(p.measured)),
         Column::number("fitted", points, |p| rate(p.fitted)),
         Column::number("measured / fitted", points, |p| {
-            p.decades.map_or("-".into(), |decades| format!("{:.3}", 10f64.powf(decades)))
+            p.decades
+                .map_or("-".into(), |decades| format!("{:.3}", 10f64.powf(decades)))
         }),
     ])
 }
