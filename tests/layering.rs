@@ -69,7 +69,7 @@ const EMPTY_NAMES: &[&str] = &[
 ];
 
 /// Most lines of a file, with its tests.
-const MAX_LINES: usize = 600;
+const MAX_LINES: usize = 800;
 
 /// Most lines of the program's `main.rs`.
 const MAX_MAIN_LINES: usize = 60;
