@@ -1,0 +1,1 @@
+//! Checkpoints load in the forms in which they are commonly saved.

@@ -1,0 +1,1 @@
+//! Damage of a file that is read again is noticed.

@@ -1,0 +1,1 @@
+//! A damaged line of a journal costs its trial alone.

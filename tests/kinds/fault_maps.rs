@@ -1,0 +1,1 @@
+//! Fault maps count the chips, cells and voltages that they hold, and no others.

@@ -1,0 +1,1 @@
+//! Run folders stay whole when others delete, lock and limit them.

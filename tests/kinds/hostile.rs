@@ -1,0 +1,1 @@
+//! Hostile files give an error, never a panic or an abort.

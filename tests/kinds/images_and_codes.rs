@@ -1,0 +1,1 @@
+//! No image of a folder is left out silently; integer codes are not taken for weights.

@@ -1,0 +1,1 @@
+//! JPEG files decode to the pixels of libjpeg, whatever their scans, sampling and size.

@@ -1,0 +1,1 @@
+//! Measurements are read as laboratories write them, and fitted.

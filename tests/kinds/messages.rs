@@ -1,0 +1,1 @@
+//! Foreign text in messages is short and printable.

@@ -1,0 +1,1 @@
+//! Names are checked where they are loaded, and written as text.

@@ -1,0 +1,1 @@
+//! YAML of any nesting is answered at once.

@@ -1,0 +1,1 @@
+//! Paths need not be UTF-8.

@@ -1,0 +1,1 @@
+//! Whatever a run records is read back.

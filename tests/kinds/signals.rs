@@ -1,0 +1,1 @@
+//! Signals stop what they should stop, and nothing else.
