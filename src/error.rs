@@ -127,12 +127,18 @@ impl Error {
     }
 
     /// True where the user's input or usage is at fault (the program exits with 2), false where
-    /// the run failed (1).
+    /// the run failed (1) or can go on ([`Self::can_go_on`]).
     pub fn is_wrong_input(&self) -> bool {
         matches!(
             self,
             Self::Missing { .. } | Self::Input { .. } | Self::Argument { .. }
         )
+    }
+
+    /// True where nothing is wrong and the same command goes on later (the program exits with 75, as `EX_TEMPFAIL` of
+    /// sysexits.h).
+    pub fn can_go_on(&self) -> bool {
+        matches!(self, Self::Interrupted | Self::Locked { .. })
     }
 }
 
@@ -203,5 +209,6 @@ mod tests {
             holder: None,
         };
         assert!(!error.is_wrong_input());
+        assert!(error.can_go_on());
     }
 }

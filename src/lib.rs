@@ -58,6 +58,7 @@
 //!     dataset_given: true,
 //!     data_folder: place.path().join("data"), // the glyphs need no files
 //!     data_file: None,
+//!     groups_file: None,
 //!     model_cache: place.path().join("models"),
 //!     results: place.path().join("results"),
 //!     reports: place.path().join("reports"),

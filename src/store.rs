@@ -3,19 +3,19 @@
 pub mod line;
 mod lock;
 mod npy;
+mod partial;
 
 pub use line::line_of_key;
-pub use lock::Lock;
+pub use lock::{check_lock, is_own, Lock};
 pub use npy::{parse_npy, read_npy, write_npy, ByteArray};
+pub use partial::{abandon_writes, remove_partial_files};
 
 use crate::error::{Error, IoContext, Result};
+use partial::Partial;
 use sha2::{Digest, Sha256};
 use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
-
-/// Prefix of temporary names; what carries it after a crash is rubbish.
-const PARTIAL: &str = ".partial-";
 
 /// Reads a text file of at most `limit` bytes. `expected` says what the file should be.
 ///
@@ -66,43 +66,66 @@ pub fn open(path: &Path, expected: &str) -> Result<File> {
 }
 
 /// Writes a file whole or not at all: a temporary name in the same folder, flushed to the disk,
-/// then renamed.
+/// then renamed. Its rights are those that the umask leaves.
 ///
 /// # Errors
-/// [`Error::Io`] with the final path; the final name is untouched then.
+/// [`Error::Io`] with the final path, which is untouched then; as [`check_lock`].
 pub fn write_whole(
     path: &Path,
     fill: impl FnOnce(&mut dyn Write) -> std::io::Result<()>,
 ) -> Result<()> {
     let folder = folder_of(path);
+    // a folder that is locked and gone is not made again
+    check_lock(folder)?;
     create_folder(folder)?;
-    let mut file = tempfile::Builder::new()
-        .prefix(PARTIAL)
-        .tempfile_in(folder)
-        .at("create a file beside", path)?;
-    let mut buffer = std::io::BufWriter::new(file.as_file_mut());
+    let mut partial = Partial::create(folder).at("create a file beside", path)?;
+    let mut buffer = std::io::BufWriter::new(partial.file());
     fill(&mut buffer)
         .and_then(|()| buffer.flush())
         .at("write", path)?;
     drop(buffer);
-    file.as_file().sync_all().at("flush", path)?;
-    make_readable(file.as_file()).at("set the rights of", path)?;
-    file.persist(path)
-        .map(|_| ())
-        .map_err(|e| e.error)
-        .at("rename to", path)
+    partial.file().sync_all().at("flush", path)?;
+    partial.rename(path).at("rename to", path)?;
+    flush_folder(folder)
 }
 
-/// Temporary files are made for their owner alone; results are for everybody the umask allows.
+/// Flushes a folder to the disk: the names in it, which the flush of a file leaves out.
+///
+/// # Errors
+/// [`Error::Io`] with the path.
 #[cfg(unix)]
-fn make_readable(file: &File) -> std::io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    file.set_permissions(fs::Permissions::from_mode(0o644))
+pub fn flush_folder(folder: &Path) -> Result<()> {
+    use std::io::ErrorKind::{InvalidInput, Unsupported};
+    match File::open(folder).and_then(|folder| folder.sync_all()) {
+        // some file systems cannot, and need not
+        Err(e) if [InvalidInput, Unsupported].contains(&e.kind()) => Ok(()),
+        other => other.at("flush", folder),
+    }
 }
 
+/// Elsewhere folders are not flushed by hand.
+///
+/// # Errors
+/// None.
 #[cfg(not(unix))]
-fn make_readable(_: &File) -> std::io::Result<()> {
+pub fn flush_folder(_: &Path) -> Result<()> {
     Ok(())
+}
+
+/// True where a path still leads to an open file or folder.
+#[cfg(unix)]
+pub fn leads_to(path: &Path, file: &File) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    match (fs::metadata(path), file.metadata()) {
+        (Ok(there), Ok(own)) => (there.dev(), there.ino()) == (own.dev(), own.ino()),
+        _ => false,
+    }
+}
+
+/// True where there is something at the path: elsewhere files have no number to compare.
+#[cfg(not(unix))]
+pub fn leads_to(path: &Path, _: &File) -> bool {
+    path.exists()
 }
 
 /// Writes bytes whole or not at all, see [`write_whole`].
@@ -118,21 +141,11 @@ pub fn write_bytes(path: &Path, bytes: &[u8]) -> Result<()> {
 /// # Errors
 /// [`Error::Io`] with the path.
 pub fn create_folder(path: &Path) -> Result<()> {
-    fs::create_dir_all(path).at("create the folder", path)
-}
-
-/// Removes temporary files that a killed process left in a folder. Call it under the folder's lock only.
-///
-/// # Errors
-/// [`Error::Io`] where the folder cannot be read.
-pub fn remove_partial_files(folder: &Path) -> Result<()> {
-    for entry in fs::read_dir(folder).at("list", folder)? {
-        let entry = entry.at("list", folder)?;
-        if entry.file_name().to_string_lossy().starts_with(PARTIAL) {
-            fs::remove_file(entry.path()).at("remove", &entry.path())?;
-        }
+    if path.is_dir() {
+        return Ok(());
     }
-    Ok(())
+    fs::create_dir_all(path).at("create the folder", path)?;
+    flush_folder(folder_of(path))
 }
 
 /// Opens a file to add at its end, for what arrives in pieces (a download, a journal). The name must
@@ -153,7 +166,8 @@ pub fn open_to_append(path: &Path) -> Result<File> {
 /// # Errors
 /// [`Error::Io`] with the final path.
 pub fn rename(from: &Path, to: &Path) -> Result<()> {
-    fs::rename(from, to).at("rename to", to)
+    fs::rename(from, to).at("rename to", to)?;
+    flush_folder(folder_of(to))
 }
 
 /// Removes a file if it is there.
@@ -271,14 +285,16 @@ mod tests {
         assert_eq!(sha256(b"abc"), abc);
     }
 
+    #[cfg(unix)]
     #[test]
-    fn only_partial_files_are_removed() {
+    fn files_have_the_rights_that_the_umask_leaves() {
+        use std::os::unix::fs::PermissionsExt;
         let folder = tempfile::tempdir().unwrap();
-        for name in [".partial-x", "keep"] {
-            write_bytes(&folder.path().join(name), b"").unwrap();
-        }
-        remove_partial_files(folder.path()).unwrap();
-        assert!(folder.path().join("keep").exists());
-        assert!(!folder.path().join(".partial-x").exists());
+        let path = folder.path().join("a");
+        write_bytes(&path, b"a").unwrap();
+        let plain = folder.path().join("b");
+        open_to_append(&plain).unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode();
+        assert_eq!(mode(&path), mode(&plain));
     }
 }

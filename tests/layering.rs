@@ -59,6 +59,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("anyhow", &["bin"]),
     ("clap", &["bin"]),
     ("ctrlc", &["bin"]),
+    ("signal_hook", &["bin"]),
     ("indicatif", &["bin"]),
     ("mimalloc", &["bin"]),
 ];

@@ -4,7 +4,10 @@ use crate::engine::Evaluator;
 use crate::error::{Error, Result};
 use crate::fault::Exposure;
 use globset::Glob;
+use serde::de::{self, Deserializer, MapAccess, Visitor};
+use serde::ser::{SerializeMap, Serializer};
 use serde::{Deserialize, Serialize};
+use std::fmt;
 use std::ops::Range;
 
 /// Layers that share a domain.
@@ -17,9 +20,9 @@ pub struct Group {
     pub layers: Vec<String>,
 }
 
-/// What gets a voltage of its own.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+/// What gets a voltage of its own: in files the word `layers` or `bits`, or the key `groups` with a list of groups. (A
+/// derived form would be a YAML tag, which configurations do not have.)
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum DomainSpec {
     /// Each stored layer.
     #[default]
@@ -28,6 +31,58 @@ pub enum DomainSpec {
     Bits,
     /// Groups of layers; every stored layer lies in exactly one.
     Groups(Vec<Group>),
+}
+
+impl Serialize for DomainSpec {
+    fn serialize<S: Serializer>(&self, out: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Layers => out.serialize_str("layers"),
+            Self::Bits => out.serialize_str("bits"),
+            Self::Groups(groups) => {
+                let mut map = out.serialize_map(Some(1))?;
+                map.serialize_entry("groups", groups)?;
+                map.end()
+            }
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for DomainSpec {
+    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
+        input.deserialize_any(Form)
+    }
+}
+
+/// Reads a [`DomainSpec`].
+struct Form;
+
+impl<'de> Visitor<'de> for Form {
+    type Value = DomainSpec;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("`layers`, `bits`, or the key `groups` with a list of groups")
+    }
+
+    fn visit_str<E: de::Error>(self, word: &str) -> Result<DomainSpec, E> {
+        match word {
+            "layers" => Ok(DomainSpec::Layers),
+            "bits" => Ok(DomainSpec::Bits),
+            _ => Err(E::unknown_variant(word, &["layers", "bits", "groups"])),
+        }
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<DomainSpec, A::Error> {
+        let mut groups = None;
+        while let Some(key) = map.next_key::<String>()? {
+            if key != "groups" {
+                return Err(de::Error::unknown_field(&key, &["groups"]));
+            }
+            groups = Some(map.next_value()?);
+        }
+        groups
+            .map(DomainSpec::Groups)
+            .ok_or_else(|| de::Error::missing_field("groups"))
+    }
 }
 
 /// A part of a memory that gets a voltage of its own.

@@ -221,6 +221,7 @@ impl Prepared {
             memory: None,
             attack_data: training
                 .map(|(set, checksum)| Input::new(name, set.title.clone(), checksum)),
+            groups: None,
             models: models.collect(),
             exposed_cells: std::collections::BTreeMap::new(),
             accesses: 1,
@@ -261,8 +262,14 @@ impl Prepared {
         (pool, measured)
     }
 
-    /// Computes one attack.
-    fn unit(&self, model: usize, restart: u32, monitor: &dyn Monitor) -> Result<AttackUnit> {
+    /// Computes one attack of a run in a folder that this process has locked.
+    fn unit(
+        &self,
+        model: usize,
+        restart: u32,
+        folder: &Path,
+        monitor: &dyn Monitor,
+    ) -> Result<AttackUnit> {
         let spec = &self.experiment.attack;
         let loaded = std::slice::from_ref(&self.models[model]);
         let (batch, measured) = self.batch(restart);
@@ -299,7 +306,7 @@ impl Prepared {
                 .into_iter()
                 .for_each(|flip| tell(flip, false, spec.flips));
             search.extend_from_slice(step);
-            Ok(())
+            store::check_lock(folder)
         };
         let outcome = bit_search(&target, spec, monitor.cancel(), &mut sink)?;
         let mut stream = self
@@ -309,7 +316,7 @@ impl Prepared {
         let mut sink = |flip: &Flip| {
             tell(flip, true, outcome.flips);
             random.push(flip.clone());
-            Ok(())
+            store::check_lock(folder)
         };
         random_flips(
             &target,
@@ -465,7 +472,9 @@ impl Attacking<'_> {
                 Err(error) => return Err(error),
             }
         }
-        let unit = self.prepared.unit(model, restart, self.monitor);
+        let unit = self
+            .prepared
+            .unit(model, restart, &self.folder, self.monitor);
         self.monitor.attacked(name, restart);
         let unit = unit?;
         let text = serde_json::to_string(&unit).map_err(|e| {

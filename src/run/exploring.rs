@@ -15,7 +15,7 @@ use crate::explore::{
 use crate::fault::Protection;
 use crate::memory::{CellKind, EnergyTerm};
 use crate::stats;
-use crate::store::Lock;
+use crate::store::{self, Lock};
 use crate::sweep::{Design, DesignPoint, EnergyRow, Sampling, Subject, Supply, Trial};
 use crate::table::{
     self, names, ExploredPoint, Journal, Pareto, Replay, SearchEvaluation, Sensitivity, Summary,
@@ -311,6 +311,7 @@ impl Exploring<'_> {
                     if cancel.load(std::sync::atomic::Ordering::Relaxed) {
                         return Err(Error::Interrupted);
                     }
+                    store::check_lock(&self.sweeping.folder)?;
                     let point = point(voltage)?;
                     prepared
                         .comparison(subjects, std::slice::from_ref(&point), 1)

@@ -16,6 +16,7 @@ use crate::error::{Error, Result};
 use crate::fault::Protection;
 use crate::memory::{self, Faults, MemoryModel, OperatingPoint};
 use crate::stats::ImageSample;
+use crate::store;
 use crate::sweep::{
     exposed_cells, Comparison, DesignPoint, Sampling, Subject, TestSplit, TwoLevel,
 };
@@ -38,6 +39,8 @@ pub(super) struct Prepared {
     /// As in the record.
     pub(super) exposed_cells: BTreeMap<String, u64>,
     pub(super) images: TestImages,
+    /// The file of groups of layers.
+    pub(super) groups: Option<Input>,
     pub(super) identity: String,
     pub(super) notes: Vec<String>,
 }
@@ -214,12 +217,26 @@ pub(super) fn prepare(
         models,
         exposed_cells: BTreeMap::new(),
         images,
+        groups: groups_file(request)?,
         identity,
         notes: Vec::new(),
     };
     prepared.notes = prepared.remarks()?;
     prepared.exposed_cells = prepared.count_cells()?;
     Ok(prepared)
+}
+
+/// The file of groups of layers, where there is one.
+fn groups_file(request: &SweepRequest) -> Result<Option<Input>> {
+    let Some(path) = &request.groups_file else {
+        return Ok(None);
+    };
+    let checksum = store::sha256_of_file(path)?;
+    Ok(Some(Input::new(
+        "groups",
+        path.display().to_string(),
+        &checksum,
+    )))
 }
 
 impl Prepared {
@@ -407,6 +424,7 @@ impl Prepared {
                 &self.memory.checksum,
             )),
             attack_data: None,
+            groups: self.groups.clone(),
             models: models.collect(),
             exposed_cells: self.exposed_cells.clone(),
             accesses: if self.faults.is_transient() {

@@ -40,6 +40,9 @@ pub(super) struct Record {
     /// Training set that the batches of an attack come from, where they come from it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) attack_data: Option<Input>,
+    /// File of the groups of layers that an exploration gives a voltage each; the groups stand in the configuration.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) groups: Option<Input>,
     /// Models.
     pub(super) models: Vec<Input>,
     /// Cells that faults can reach, by model; empty where the number of failing cells among them does not have the
@@ -142,8 +145,15 @@ pub(super) fn now() -> u64 {
 }
 
 impl Record {
+    /// Writes the record. What would not read back the same is refused: a later command could not read it.
     pub(super) fn write(&self, folder: &Path) -> Result<()> {
-        store::write_bytes(&folder.join(RECORD), resolved_yaml(self)?.as_bytes())
+        let (path, text) = (folder.join(RECORD), resolved_yaml(self)?);
+        let read: Self = resolve(&[Layer::built_in(&path.display().to_string(), &text)?])?;
+        if read != *self {
+            let found = "one that reads back otherwise";
+            return Err(Error::input(path, "a record that reads back", found));
+        }
+        store::write_bytes(&path, text.as_bytes())
     }
 
     pub(super) fn read(folder: &Path) -> Result<Self> {

@@ -26,6 +26,8 @@ pub struct SweepRequest {
     pub data_folder: PathBuf,
     /// A single file of test images instead of the data set's test half.
     pub data_file: Option<PathBuf>,
+    /// File of the groups of layers in `explore.domains` of the configuration, where they come from one.
+    pub groups_file: Option<PathBuf>,
     /// Folder of trained models (`<cache>/models`).
     pub model_cache: PathBuf,
     /// Folder of run folders (`results`).

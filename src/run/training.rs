@@ -14,6 +14,7 @@ use crate::train::{train, EpochRow, Observer, StepProgress, TrainState, Trainer}
 use candle_core::Device;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 /// Model file of the best epoch on the validation split (of the last one without a split).
 pub const BEST: &str = "best.safetensors";
@@ -25,6 +26,10 @@ pub const HISTORY: &str = "history.csv";
 const STATE: &str = "state.safetensors";
 /// Resolved configuration.
 const CONFIG: &str = "config.yaml";
+/// Time between two looks at a lock that another process holds.
+const ASK_EVERY: Duration = Duration::from_millis(100);
+/// After so long a holder that does not say who it is is waited for without a name.
+const UNNAMED: Duration = Duration::from_secs(1);
 
 /// A finished training.
 #[derive(Clone, Debug)]
@@ -43,10 +48,10 @@ pub struct TrainedModel {
 
 /// Trains a model in `<parent>/<name>-<hash>/`, or resumes or reuses what lies there. The configuration is
 /// written first, then after every epoch `last.safetensors`, `best.safetensors` and `history.csv`. `fresh`
-/// throws away what lies there.
+/// throws away what lies there. A process that trains the same model is waited for.
 ///
 /// # Errors
-/// Wrong data or configuration, [`Error::Locked`], [`Error::Diverged`], [`Error::Interrupted`] (what is
+/// Wrong data or configuration, [`Error::Diverged`], [`Error::Interrupted`] (what is
 /// finished is kept), [`Error::Io`].
 pub fn train_model(
     training: &Training,
@@ -70,7 +75,7 @@ pub fn train_model(
         false => None,
     };
     store::create_folder(&folder)?;
-    let _lock = Lock::take(&folder)?;
+    let _lock = wait_for_lock(&folder, &training.name, monitor)?;
     if fresh {
         for file in [STATE, BEST, LAST, HISTORY] {
             store::remove_file(&folder.join(file))?;
@@ -143,6 +148,36 @@ pub fn train_model(
         state.history,
         state.epoch - before,
     ))
+}
+
+/// The lock of a folder of models. Where another process makes the same model, it is waited for: the one that lives to
+/// finish it makes it for both.
+///
+/// # Errors
+/// [`Error::Interrupted`] while it waits; [`Error::Locked`] where this process holds the lock itself; [`Error::Io`].
+pub(super) fn wait_for_lock(folder: &Path, model: &str, monitor: &dyn Monitor) -> Result<Lock> {
+    let (started, mut said) = (Instant::now(), false);
+    loop {
+        let holder = match Lock::take(folder) {
+            Err(Error::Locked { holder, .. }) if !holder.as_deref().is_some_and(store::is_own) => {
+                holder
+            }
+            other => return other,
+        };
+        if monitor.cancel().load(Ordering::Relaxed) {
+            return Err(Error::Interrupted);
+        }
+        // a process that has just taken the lock has not yet written who it is
+        if !said && (holder.is_some() || started.elapsed() > UNNAMED) {
+            said = true;
+            let holder = holder.unwrap_or("another process".into());
+            monitor.note(&format!(
+                "{model}: waiting for {holder}, which makes it in {}",
+                folder.display()
+            ));
+        }
+        std::thread::sleep(ASK_EVERY);
+    }
 }
 
 /// What can change the numbers of the training: the weights that it starts from by their content, not by their path.
@@ -284,6 +319,7 @@ impl Keeper<'_> {
 impl Observer for Keeper<'_> {
     fn step(&mut self, progress: &StepProgress) -> Result<()> {
         self.monitor.step(&self.training.name, progress);
+        store::check_lock(self.folder)?;
         if self.monitor.cancel().load(Ordering::Relaxed) {
             return Err(Error::Interrupted);
         }

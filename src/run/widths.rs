@@ -4,13 +4,14 @@ use super::identity::folder_name;
 use super::monitor::Monitor;
 use super::subjects::{dataset_for, load_models, ModelImages};
 use super::sweeping::SweepRequest;
+use super::training::wait_for_lock;
 use crate::config::Experiment;
 use crate::data::{self, Split};
 use crate::error::{Error, Result};
 use crate::explore::{PrecisionSearch, Widths};
 use crate::net::Model;
 use crate::quant::{Method, QuantizerSpec};
-use crate::store::{self, Lock};
+use crate::store;
 use crate::units::Bits;
 use candle_core::Device;
 use serde::Serialize;
@@ -102,6 +103,7 @@ pub(super) fn add_mixed_models(
             &own.name,
             float,
             spec.mixed as usize,
+            monitor,
         )?);
     }
     Ok(all)
@@ -114,11 +116,12 @@ fn models_of(
     name: &str,
     float: bool,
     most: usize,
+    monitor: &dyn Monitor,
 ) -> Result<Vec<PathBuf>> {
     /// Written last: without it the folder is not finished.
     const DONE: &str = "models.json";
     store::create_folder(folder)?;
-    let _lock = Lock::take(folder)?;
+    let _lock = wait_for_lock(folder, name, monitor)?;
     let list = folder.join(DONE);
     if list.exists() {
         let text = store::read_text(&list, "the list of models of a search over widths", 1 << 20)?;

@@ -106,6 +106,7 @@ impl Journal {
             file.set_len(read.length)
                 .at("cut the torn line off", &path)?;
         }
+        store::flush_folder(store::folder_of(&path))?;
         let (length, known) = (read.length, read.known);
         let flushed = Instant::now();
         let mut journal = Self {
@@ -177,8 +178,12 @@ impl Journal {
     /// Flushes everything to the medium.
     ///
     /// # Errors
-    /// [`Error::Io`] with the path.
+    /// [`Error::Io`] with the path, where the file was removed or replaced too.
     pub fn flush(&mut self) -> Result<()> {
+        if !store::leads_to(&self.path, &self.file) {
+            let source = std::io::Error::other("it was removed or replaced meanwhile");
+            return Err(source).at("go on with", &self.path);
+        }
         if self.dirty {
             self.file.sync_data().at("flush", &self.path)?;
         }
@@ -200,6 +205,7 @@ impl Journal {
             let source = std::io::Error::other("an earlier write failed and could not be undone");
             return Err(source).at("write", &self.path);
         }
+        store::check_lock(store::folder_of(&self.path))?;
         if let Err(error) = self.file.write_all(&line) {
             // no line may follow a part of one
             self.broken = self.file.set_len(self.length).is_err();

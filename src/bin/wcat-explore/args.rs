@@ -30,7 +30,8 @@ Examples:
   wcat-explore sweep --model a.safetensors --model b.safetensors --voltages 0.8:1.0:0.02
   wcat-explore memory show sram-14nm-chandramoorthy2019 --at-ber 0.01
 
-Exit codes: 0 done, 1 the run failed, 2 wrong usage or wrong input file.";
+Exit codes: 0 done, 1 the run failed, 2 wrong usage or wrong input file, 75 interrupted (Ctrl-C, TERM, HUP) or in use by
+another process: the same command goes on.";
 
 /// The command line.
 #[derive(Debug, Parser)]
@@ -140,6 +141,18 @@ pub(crate) enum Command {
     Inspect(InspectArgs),
     /// Data sets: fetch, info
     Data(DataArgs),
+}
+
+impl Command {
+    /// True where what is finished is saved as it comes, so that it is worth a moment's wait at the end.
+    pub(crate) fn saves(&self) -> bool {
+        match self {
+            Self::Sweep(args) => !args.dry_run,
+            Self::Explore(_) | Self::Train(_) | Self::Attack(_) => true,
+            Self::Data(args) => matches!(args.command, DataCommand::Fetch { .. }),
+            _ => false,
+        }
+    }
 }
 
 /// How a table is printed.

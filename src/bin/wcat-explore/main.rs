@@ -3,6 +3,7 @@
 mod args;
 mod cmd;
 mod fault_args;
+mod interrupt;
 mod progress;
 mod show;
 
@@ -18,14 +19,16 @@ fn main() -> ExitCode {
     // candle's own thread pools only hurt: evaluations are spread over cores here. Set before any thread starts.
     std::env::set_var("CANDLE_NUM_THREADS", "1");
     std::env::set_var("RAYON_NUM_THREADS", "1");
-    let arguments = Arguments::parse();
-    match run(&arguments) {
+    match interrupt::listen().and_then(|()| run(&Arguments::parse())) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => show::failure(&error),
     }
 }
 
 fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    if arguments.command.saves() {
+        interrupt::saves();
+    }
     // before the first kernel runs: the choice is the process's
     if let Some(isa) = arguments.common.isa {
         isa.choose()?;

@@ -1,18 +1,17 @@
 //! What happens meanwhile, on standard error: bars on a terminal, plain lines every few seconds elsewhere.
 
 use crate::args::Common;
+use crate::interrupt::CANCEL;
 use anyhow::Context;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::collections::BTreeMap;
 use std::io::{IsTerminal, Write};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 use wcat_explore::run::{AttackProgress, Monitor, SweepProgress};
 use wcat_explore::train::{EpochRow, StepProgress};
 
-/// Raised by Ctrl-C.
-static CANCEL: AtomicBool = AtomicBool::new(false);
 /// Nothing is shown before so much time has passed.
 const QUIET_START: Duration = Duration::from_secs(2);
 /// Plain lines come so often.
@@ -42,8 +41,7 @@ struct Task {
     bar: Option<ProgressBar>,
 }
 
-/// Makes the thread pool, catches Ctrl-C, and starts to listen.
-#[allow(clippy::exit)] // the second Ctrl-C must end the program wherever it is
+/// Makes the thread pool, and starts to listen.
 pub(crate) fn start(common: &Common) -> anyhow::Result<Progress> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let threads = if common.threads == 0 {
@@ -55,16 +53,6 @@ pub(crate) fn start(common: &Common) -> anyhow::Result<Progress> {
         .num_threads(threads)
         .build_global()
         .context("cannot start the threads")?;
-    ctrlc::set_handler(|| {
-        if CANCEL.swap(true, Ordering::Relaxed) {
-            std::process::exit(130);
-        }
-        let _ = writeln!(
-            std::io::stderr(),
-            "\nstopping; what is finished is kept (again: at once)"
-        );
-    })
-    .context("cannot listen for Ctrl-C")?;
     let terminal = std::io::stderr().is_terminal();
     let target = if terminal {
         ProgressDrawTarget::stderr()

@@ -1,10 +1,14 @@
 //! Results on standard output, failures on standard error; the only file that prints results.
 
 use crate::args::Format;
+use anyhow::Context;
 use serde_json::Value;
 use std::io::Write;
 use std::process::ExitCode;
 use wcat_explore::error::Error;
+
+/// Exit code where nothing is wrong and the same command goes on.
+pub(crate) const GOES_ON: u8 = 75;
 
 /// A column of a printed table: header and how a row's cell is written.
 pub(crate) struct Column<'a> {
@@ -101,7 +105,7 @@ fn cell(value: &Value) -> String {
 pub(crate) fn result(text: &str) -> anyhow::Result<()> {
     match writeln!(std::io::stdout().lock(), "{text}") {
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-        other => Ok(other?),
+        other => other.context("cannot write to standard output"),
     }
 }
 
@@ -117,10 +121,11 @@ pub(crate) fn failure(error: &anyhow::Error) -> ExitCode {
     for cause in error.chain().skip(1) {
         let _ = writeln!(err, "  caused by: {}", first_line(&cause.to_string()));
     }
-    let wrong_input = error
-        .downcast_ref::<Error>()
-        .is_some_and(Error::is_wrong_input);
-    ExitCode::from(if wrong_input { 2 } else { 1 })
+    ExitCode::from(match error.downcast_ref::<Error>() {
+        Some(error) if error.is_wrong_input() => 2,
+        Some(error) if error.can_go_on() => GOES_ON,
+        _ => 1,
+    })
 }
 
 /// Causes from the tensor library drag a backtrace behind them.

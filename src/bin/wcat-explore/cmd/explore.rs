@@ -4,7 +4,7 @@ use super::sweep::{chosen, dataset_experiment, default_layer, request};
 use crate::args::{Common, ExploreArgs, Format};
 use crate::progress::Progress;
 use crate::show::{self, Column};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use wcat_explore::config::{groups, Layer};
 use wcat_explore::error::Error;
 use wcat_explore::explore::DomainSpec;
@@ -17,10 +17,13 @@ pub(crate) fn run(common: &Common, args: &ExploreArgs, monitor: &Progress) -> an
     let dataset = args.places.dataset.as_deref();
     let (mut experiment, dataset_given) =
         dataset_experiment(common, dataset, Some(default), &flags(args))?;
+    let mut groups_file = None;
     if let Some(text) = &args.domains {
         experiment.explore.domains = Some(domains(text)?);
+        groups_file = text.strip_prefix("groups:").map(PathBuf::from);
     }
     let request = SweepRequest {
+        groups_file,
         out: args.out.clone(),
         fresh: args.fresh,
         ..request(chosen(models, &experiment), dataset_given, &args.places)?

@@ -97,6 +97,7 @@ pub(super) fn request(
         dataset_given,
         data_folder: places.data_folder()?,
         data_file: places.data_file.clone(),
+        groups_file: None,
         model_cache: cache_folder()?.join("models"),
         results: PathBuf::from("results"),
         reports: PathBuf::from("reports"),

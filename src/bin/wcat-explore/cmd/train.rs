@@ -37,9 +37,14 @@ pub(crate) fn run(common: &Common, args: &TrainArgs, monitor: &Progress) -> anyh
         ));
     }
     let one_of_many = failures.len() > 1 || !rows.is_empty();
+    if failures
+        .iter()
+        .any(|(_, error)| matches!(error, Error::Interrupted))
+    {
+        return Err(Error::Interrupted.into());
+    }
     match failures.into_iter().next() {
         None => Ok(()),
-        Some((_, error @ Error::Interrupted)) => Err(error.into()),
         Some((name, error)) if one_of_many => {
             Err(anyhow::Error::new(error).context(format!("model `{name}`")))
         }
