@@ -313,7 +313,7 @@ fn ctrl_c_ends_a_sweep_cleanly_and_it_goes_on() {
         let ended = place.end(child);
         assert_eq!(
             (ended.code, ended.stdout.as_str()),
-            (Some(1), ""),
+            (Some(75), ""),
             "{}",
             ended.stderr
         );

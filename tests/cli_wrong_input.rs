@@ -494,8 +494,8 @@ fn run_folders() {
         "results/mine/.lock: in use by another process (process {}); wait until it ends",
         std::process::id()
     );
-    fails(&place, 1, &sweep(&["--out", "mine"]), &in_use);
-    fails(&place, 1, &sweep(&["--out", "mine", "--fresh"]), &in_use);
+    fails(&place, 75, &sweep(&["--out", "mine"]), &in_use);
+    fails(&place, 75, &sweep(&["--out", "mine", "--fresh"]), &in_use);
     drop(lock);
 
     refused(
