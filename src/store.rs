@@ -6,7 +6,7 @@ mod npy;
 mod partial;
 
 pub use line::line_of_key;
-pub use lock::{check_lock, is_own, Lock};
+pub use lock::{check_lock, Lock};
 pub use npy::{parse_npy, read_npy, write_npy, ByteArray};
 pub use partial::{abandon_writes, remove_partial_files};
 
@@ -95,10 +95,10 @@ pub fn write_whole(
 /// [`Error::Io`] with the path.
 #[cfg(unix)]
 pub fn flush_folder(folder: &Path) -> Result<()> {
-    use std::io::ErrorKind::{InvalidInput, Unsupported};
+    use std::io::ErrorKind::{InvalidInput, PermissionDenied, Unsupported};
     match File::open(folder).and_then(|folder| folder.sync_all()) {
-        // some file systems cannot, and need not
-        Err(e) if [InvalidInput, Unsupported].contains(&e.kind()) => Ok(()),
+        // some file systems cannot, and need not; a folder may be for writing only
+        Err(e) if [InvalidInput, PermissionDenied, Unsupported].contains(&e.kind()) => Ok(()),
         other => other.at("flush", folder),
     }
 }

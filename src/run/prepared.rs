@@ -8,8 +8,8 @@ use super::subjects::{
     check_held_out, check_untrained, dataset_for, load_models, Loaded, TestImages, TestSource,
 };
 use super::sweeping::SweepRequest;
-use super::training::train_model;
-use crate::config::Experiment;
+use super::training::{after_the_other, train_model, TrainedModel};
+use crate::config::{Experiment, Training};
 use crate::data::ImageSet;
 use crate::engine::{Score, ACCESS_IMAGES};
 use crate::error::{Error, Result};
@@ -131,20 +131,33 @@ pub(super) fn train_all(
             "`bits: 32`",
         ));
     }
-    let train = |training| {
+    let train = |training, fresh| {
         train_model(
             training,
             &request.model_cache,
             &request.data_folder,
             device,
-            request.fresh,
+            fresh,
             monitor,
         )
     };
-    let trained: Vec<_> = trainings
+    let first = |training| match train(training, request.fresh) {
+        Err(locked @ Error::Locked { .. }) => Ok(Err(locked)),
+        other => other.map(Ok),
+    };
+    let firsts: Vec<Result<TrainedModel>> = trainings
         .par_iter()
         .with_max_len(1)
-        .map(train)
+        .map(first)
+        .collect::<Result<_>>()?;
+    // what another process has just made is fresh
+    let finish = |(training, first): (&Training, Result<TrainedModel>)| {
+        after_the_other(first, &training.name, || train(training, false), monitor)
+    };
+    let trained: Vec<TrainedModel> = trainings
+        .iter()
+        .zip(firsts)
+        .map(finish)
         .collect::<Result<_>>()?;
     let computed = trained.iter().map(|model| model.computed_epochs).sum();
     Ok((

@@ -48,10 +48,10 @@ pub struct TrainedModel {
 
 /// Trains a model in `<parent>/<name>-<hash>/`, or resumes or reuses what lies there. The configuration is
 /// written first, then after every epoch `last.safetensors`, `best.safetensors` and `history.csv`. `fresh`
-/// throws away what lies there. A process that trains the same model is waited for.
+/// throws away what lies there.
 ///
 /// # Errors
-/// Wrong data or configuration, [`Error::Diverged`], [`Error::Interrupted`] (what is
+/// Wrong data or configuration, [`Error::Locked`], [`Error::Diverged`], [`Error::Interrupted`] (what is
 /// finished is kept), [`Error::Io`].
 pub fn train_model(
     training: &Training,
@@ -75,7 +75,7 @@ pub fn train_model(
         false => None,
     };
     store::create_folder(&folder)?;
-    let _lock = wait_for_lock(&folder, &training.name, monitor)?;
+    let _lock = Lock::take(&folder)?;
     if fresh {
         for file in [STATE, BEST, LAST, HISTORY] {
             store::remove_file(&folder.join(file))?;
@@ -150,18 +150,33 @@ pub fn train_model(
     ))
 }
 
-/// The lock of a folder of models. Where another process makes the same model, it is waited for: the one that lives to
-/// finish it makes it for both.
+/// A model that another process was making: waits for it, then takes what it made or makes it. No training may run here
+/// meanwhile: two processes that each wait for a model that the other makes would never end.
 ///
 /// # Errors
-/// [`Error::Interrupted`] while it waits; [`Error::Locked`] where this process holds the lock itself; [`Error::Io`].
+/// [`Error::Interrupted`] while it waits; those of `again`.
+pub(super) fn after_the_other(
+    mut result: Result<TrainedModel>,
+    model: &str,
+    again: impl Fn() -> Result<TrainedModel>,
+    monitor: &dyn Monitor,
+) -> Result<TrainedModel> {
+    while let Err(Error::Locked { path, .. }) = &result {
+        drop(wait_for_lock(store::folder_of(path), model, monitor)?);
+        result = again();
+    }
+    result
+}
+
+/// The lock of a folder of models; a process that holds it is named and waited for.
+///
+/// # Errors
+/// [`Error::Interrupted`] while it waits; [`Error::Io`].
 pub(super) fn wait_for_lock(folder: &Path, model: &str, monitor: &dyn Monitor) -> Result<Lock> {
     let (started, mut said) = (Instant::now(), false);
     loop {
         let holder = match Lock::take(folder) {
-            Err(Error::Locked { holder, .. }) if !holder.as_deref().is_some_and(store::is_own) => {
-                holder
-            }
+            Err(Error::Locked { holder, .. }) => holder,
             other => return other,
         };
         if monitor.cancel().load(Ordering::Relaxed) {

@@ -1,7 +1,7 @@
 //! Several trainings beside each other, what is finished skipped, and their results as rows.
 
 use super::monitor::Monitor;
-use super::training::{train_model, TrainedModel};
+use super::training::{after_the_other, train_model, TrainedModel};
 use crate::config::Training;
 use crate::error::{Error, Result};
 use crate::table::SCHEMA;
@@ -86,6 +86,16 @@ pub fn train_models(
             return Err(Error::argument("models to train", "each name once", found));
         }
     }
-    let train = |training| train_model(training, parent, data_folder, device, fresh, monitor);
-    Ok(trainings.par_iter().with_max_len(1).map(train).collect())
+    let train =
+        |training, fresh| train_model(training, parent, data_folder, device, fresh, monitor);
+    let firsts: Vec<Result<TrainedModel>> = trainings
+        .par_iter()
+        .with_max_len(1)
+        .map(|training| train(training, fresh))
+        .collect();
+    // what another process has just made is fresh
+    let finish = |(training, first): (&Training, Result<TrainedModel>)| {
+        after_the_other(first, &training.name, || train(training, false), monitor)
+    };
+    Ok(trainings.iter().zip(firsts).map(finish).collect())
 }

@@ -61,7 +61,7 @@ impl Lock {
         let write = |file: &mut File| {
             file.set_len(0)?;
             file.rewind()?;
-            writeln!(file, "{}", own_name())
+            writeln!(file, "process {}", std::process::id())
         };
         write(&mut file).at("write", &path)?;
         super::remove_partial_files(folder)?;
@@ -83,16 +83,6 @@ fn holder(path: &Path) -> Option<String> {
     let text = fs::read_to_string(path).ok()?;
     let text = text.lines().next()?.trim();
     (!text.is_empty()).then(|| text.to_owned())
-}
-
-/// What a lock file says of this process.
-fn own_name() -> String {
-    format!("process {}", std::process::id())
-}
-
-/// True where what a lock file says of its holder is this process.
-pub fn is_own(holder: &str) -> bool {
-    holder == own_name()
 }
 
 /// Where this process holds the lock of a folder or of one above it: checks that it is still the one at its path.

@@ -52,7 +52,8 @@ impl Partial {
     pub(super) fn create(folder: &Path) -> io::Result<Self> {
         let mut writing = writing();
         if writing.tidied.insert(folder.to_owned()) {
-            remove_dead(folder, false)?;
+            // what cannot be read or removed is no reason not to write
+            let _ = remove_dead(folder, false);
         }
         loop {
             let mut builder = tempfile::Builder::new();
@@ -140,8 +141,8 @@ fn remove_dead(folder: &Path, own: bool) -> io::Result<()> {
         };
         if dead {
             match fs::remove_file(entry.path()) {
-                Err(e) if e.kind() == io::ErrorKind::NotFound => {}
-                other => other?,
+                Err(e) if own && e.kind() != io::ErrorKind::NotFound => return Err(e),
+                _ => {}
             }
         }
     }
