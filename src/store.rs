@@ -2,7 +2,9 @@
 
 pub mod line;
 mod lock;
+mod nesting;
 mod npy;
+pub mod yaml;
 
 pub use line::line_of_key;
 pub use lock::Lock;
