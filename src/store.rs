@@ -1,11 +1,13 @@
 //! Reading and writing files with the path in every error, whole or not at all; folders and their lock.
 
+mod entered;
 pub mod line;
 mod lock;
 mod nesting;
 mod npy;
 pub mod yaml;
 
+pub use entered::Entered;
 pub use line::line_of_key;
 pub use lock::Lock;
 pub use npy::{parse_npy, read_npy, write_npy, ByteArray};

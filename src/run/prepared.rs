@@ -97,7 +97,7 @@ fn test_set(experiment: &Experiment, request: &SweepRequest) -> Result<ImageSet>
     let held_out = (experiment.sweep.split == TestSplit::Validation).then_some(experiment.seed);
     TestSource {
         spec,
-        folder: &request.data_folder,
+        folder: request.data_folder.as_deref(),
         file,
         held_out,
     }
@@ -128,11 +128,12 @@ pub(super) fn train_all(
             "`bits: 32`",
         ));
     }
+    let models = request.models_folder()?;
     let train = |training| {
         train_model(
             training,
-            &request.model_cache,
-            &request.data_folder,
+            &models,
+            request.data_folder.as_deref(),
             device,
             request.fresh,
             monitor,

@@ -5,6 +5,9 @@ use std::fs::{self, File, TryLockError};
 use std::io::{Seek, Write};
 use std::path::Path;
 
+/// Name of the lock file.
+pub(super) const FILE: &str = ".lock";
+
 /// Holds a folder's lock until it is dropped.
 #[derive(Debug)]
 pub struct Lock {
@@ -17,7 +20,7 @@ impl Lock {
     /// # Errors
     /// [`Error::Locked`] where another process holds it, [`Error::Io`] where the lock file cannot be made.
     pub fn take(folder: &Path) -> Result<Self> {
-        let path = folder.join(".lock");
+        let path = folder.join(FILE);
         let mut file = File::options()
             .create(true)
             .truncate(false)
