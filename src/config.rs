@@ -7,7 +7,6 @@ mod layer;
 mod merge;
 mod message;
 mod preset;
-mod read;
 mod resolve;
 
 pub use experiment::{built_in, Experiment, ModelSpec, NetworkSpec, Training};

@@ -1,16 +1,32 @@
 //! What can go wrong, sorted by what the reader of the message can do about it.
 
+mod printable;
+
+pub use printable::{is_printable, printable, printable_path};
+
 use std::path::{Path, PathBuf};
 
 /// Result of everything in this library that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Every failure of the library. Messages say what was expected, what was found and where.
+/// Most characters that a message shows of each of its parts; together fewer than 2,000.
+const PATH: usize = 300;
+const KEY: usize = 200;
+const WHAT: usize = 300;
+const EXPECTED: usize = 700;
+const FOUND: usize = 400;
+
+/// Every failure of the library. Messages say what was expected, what was found and where; foreign text in them is
+/// [`printable`] and cut.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// A file that the user named is not there. Mend: correct the path, or fetch the data.
-    #[error("{}: not found (expected {expected})", path.display())]
+    #[error(
+        "{}: not found (expected {})",
+        shown(path),
+        printable(expected, EXPECTED)
+    )]
     Missing {
         /// The path as it was looked for.
         path: PathBuf,
@@ -18,7 +34,7 @@ pub enum Error {
         expected: String,
     },
     /// The content of a file that the user named is wrong. Mend: correct the file.
-    #[error("{}: {}expected {expected}, found {found}", place(path, *line), key.as_ref().map(|k| format!("`{k}`: ")).unwrap_or_default())]
+    #[error("{}: {}expected {}, found {}", place(path, *line), in_key(key), printable(expected, EXPECTED), in_words(found))]
     Input {
         /// The file.
         path: PathBuf,
@@ -32,7 +48,12 @@ pub enum Error {
         found: String,
     },
     /// An argument or setting is wrong. Mend: correct the command line or the configuration.
-    #[error("{what}: expected {expected}, found {found}")]
+    #[error(
+        "{}: expected {}, found {}",
+        printable(what, WHAT),
+        printable(expected, EXPECTED),
+        in_words(found)
+    )]
     Argument {
         /// The flag, key or parameter.
         what: String,
@@ -42,7 +63,11 @@ pub enum Error {
         found: String,
     },
     /// Another process writes the same folder. Mend: wait for it, or stop it.
-    #[error("{}: in use by another process{}; wait until it ends", path.display(), holder.as_ref().map(|h| format!(" ({h})")).unwrap_or_default())]
+    #[error(
+        "{}: in use by another process{}; wait until it ends",
+        shown(path),
+        of_holder(holder)
+    )]
     Locked {
         /// The lock file.
         path: PathBuf,
@@ -50,7 +75,7 @@ pub enum Error {
         holder: Option<String>,
     },
     /// The operating system refused. Mend: free space, rights, or the medium.
-    #[error("cannot {action} {}", path.display())]
+    #[error("cannot {action} {}", shown(path))]
     Io {
         /// What was being done, as a verb.
         action: &'static str,
@@ -73,7 +98,7 @@ pub enum Error {
     #[error("interrupted; what is finished is kept, the same command continues")]
     Interrupted,
     /// The tensor library failed: a shape, device or memory problem.
-    #[error("tensor operation failed: {context}")]
+    #[error("tensor operation failed: {}", printable(context, EXPECTED))]
     Tensor {
         /// What was being computed.
         context: String,
@@ -81,7 +106,7 @@ pub enum Error {
         source: Box<candle_core::Error>,
     },
     /// The table library failed on a file.
-    #[error("table {}: {message}", path.display())]
+    #[error("table {}: {}", shown(path), printable(message, EXPECTED))]
     Table {
         /// The file.
         path: PathBuf,
@@ -90,11 +115,41 @@ pub enum Error {
     },
 }
 
+fn shown(path: &Path) -> String {
+    printable_path(path, PATH)
+}
+
 fn place(path: &Path, line: Option<usize>) -> String {
     match line {
-        Some(line) => format!("{}:{line}", path.display()),
-        None => path.display().to_string(),
+        Some(line) => format!("{}:{line}", shown(path)),
+        None => shown(path),
     }
+}
+
+fn in_key(key: &Option<String>) -> String {
+    key.as_ref()
+        .map(|key| format!("`{}`: ", printable(key, KEY)))
+        .unwrap_or_default()
+}
+
+fn of_holder(holder: &Option<String>) -> String {
+    holder
+        .as_ref()
+        .map(|holder| format!(" ({})", printable(holder, KEY)))
+        .unwrap_or_default()
+}
+
+/// What was found, behind the word `found`. Messages of other libraries begin with words of their own.
+fn in_words(found: &str) -> String {
+    let found = found.strip_prefix("found ").unwrap_or(found);
+    let shown = printable(found, FOUND);
+    if ["expected ", "did not "]
+        .iter()
+        .any(|start| found.starts_with(start))
+    {
+        return format!("something else ({shown})");
+    }
+    shown.into_owned()
 }
 
 impl Error {
@@ -200,6 +255,77 @@ mod tests {
             "m.yaml:7: `voltage.error_free`: expected a number, found abc"
         );
         assert!(error.is_wrong_input());
+    }
+
+    #[test]
+    fn foreign_text_is_cut_and_printable_and_names_stay() {
+        let foreign = "\u{1b}[31m".repeat(20_000);
+        let path = Path::new("folder")
+            .join("f".repeat(100_000))
+            .join("model.pth");
+        let input = Error::Input {
+            path: path.clone(),
+            line: Some(7),
+            key: Some(format!("conv1.weight{foreign}")),
+            expected: foreign.clone(),
+            found: foreign.clone(),
+        };
+        let all = [
+            input,
+            Error::argument(format!("--model {foreign}"), &foreign, &foreign),
+            Error::Missing {
+                path: path.clone(),
+                expected: foreign.clone(),
+            },
+            Error::Locked {
+                path: path.clone(),
+                holder: Some(foreign.clone()),
+            },
+            Error::Table {
+                path,
+                message: foreign.clone(),
+            },
+            Error::Tensor {
+                context: foreign,
+                source: Box::new(candle_core::Error::Msg(String::new())),
+            },
+        ];
+        for error in &all {
+            let message = error.to_string();
+            assert!(
+                message.chars().count() < 2000,
+                "{} characters",
+                message.chars().count()
+            );
+            assert!(message.chars().all(is_printable), "{message}");
+        }
+        let message = all[0].to_string();
+        assert!(message.contains("/model.pth:7: `conv1.weight"), "{message}");
+    }
+
+    #[test]
+    fn no_message_says_found_twice() {
+        for (found, shown) in [
+            (
+                "found character that cannot start any token",
+                "found character that cannot start any token",
+            ),
+            (
+                "did not find expected node content",
+                "found something else (did not find expected node content)",
+            ),
+            (
+                "expected value at line 1",
+                "found something else (expected value at line 1)",
+            ),
+            ("12", "found 12"),
+        ] {
+            let error = Error::input("m.yaml", "valid YAML", found);
+            assert_eq!(
+                error.to_string(),
+                format!("m.yaml: expected valid YAML, {shown}")
+            );
+        }
     }
 
     #[test]

@@ -23,6 +23,6 @@ pub use oracle::{Oracle, Reference};
 pub use precision::{PrecisionSearch, Widths};
 pub use procedure::{explore, Outcome, Sink};
 pub use row::{Answer, Estimate, Evaluation, ExplorePoint, PointKind, PointStatus, SensitivityRow};
-pub use simulation::{Simulation, TrialSink, Verified};
+pub use simulation::{check_arrays, Simulation, TrialSink, Verified};
 pub use space::{Levels, Space, Supplied};
 pub use spec::ExploreSpec;

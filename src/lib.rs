@@ -56,10 +56,10 @@
 //! let request = SweepRequest {
 //!     models: Vec::new(), // none given: those of the configuration are trained
 //!     dataset_given: true,
-//!     data_folder: place.path().join("data"), // the glyphs need no files
+//!     data_folder: Some(place.path().join("data")), // the glyphs need no files
 //!     data_file: None,
 //!     groups_file: None,
-//!     model_cache: place.path().join("models"),
+//!     model_cache: Some(place.path().join("models")),
 //!     results: place.path().join("results"),
 //!     reports: place.path().join("reports"),
 //!     out: None,

@@ -1,10 +1,14 @@
 //! Reading and writing files with the path in every error, whole or not at all; folders and their lock.
 
+mod entered;
 pub mod line;
 mod lock;
+mod nesting;
 mod npy;
 mod partial;
+pub mod yaml;
 
+pub use entered::Entered;
 pub use line::line_of_key;
 pub use lock::{check_lock, Lock};
 pub use npy::{parse_npy, read_npy, write_npy, ByteArray};

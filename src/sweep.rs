@@ -1,6 +1,7 @@
 //! The Monte-Carlo voltage sweep: trials of simulated chips, spread over cores; rows go to a sink, not to disk.
 
 mod energy;
+mod list;
 mod point;
 mod procedure;
 mod row;

@@ -255,7 +255,7 @@ fn settings() {
 fn voltages() {
     let place = place();
     let number =
-        "--voltages: expected a number above 0 and at most 100, with or without `vmin` or `V`, found ";
+        "--voltages: expected a number above 0 and at most 100, with or without `vmin`, `V` or `mV`, found ";
     let refused = |list: &str, message: &str| {
         refused(
             &place,
@@ -367,7 +367,7 @@ fn memory_models() {
     refused(
         &place,
         &["memory", "show", known, "--at-voltage", "x"],
-        "voltage: expected a number above 0 and at most 100, with or without `vmin` or `V`, found `x`",
+        "voltage: expected a number above 0 and at most 100, with or without `vmin`, `V` or `mV`, found `x`",
     );
 }
 

@@ -51,7 +51,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("plotters", &["figure"]),
     ("resvg", &["figure"]),
     ("polars", &["table"]),
-    ("serde_yaml", &["config", "memory"]),
+    ("serde_yaml", &["config", "memory", "store"]),
     ("tar", &["data"]),
     ("ureq", &["data"]),
     ("zune_jpeg", &["data"]),

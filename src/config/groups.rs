@@ -1,9 +1,9 @@
 //! A YAML file of groups of layers, for voltage domains: a name, then globs over the names of stored layers.
 
 use super::layer::Layer;
-use super::message::describe;
 use crate::error::Result;
 use crate::explore::Group;
+use crate::store::yaml::describe;
 use serde_yaml::Value;
 use std::path::Path;
 

@@ -1,8 +1,9 @@
 //! One layer of settings with the place it comes from; leaves merging to `merge`.
 
-use super::read::{read_yaml, Fault};
 use crate::error::{Error, Result};
-use crate::store::{self, line_of_key};
+use crate::store;
+use crate::store::line::nearest_line;
+use crate::store::yaml::{describe, read_yaml, Fault};
 use serde_yaml::{Mapping, Value};
 use std::path::{Path, PathBuf};
 
@@ -56,13 +57,9 @@ impl Origin {
                 };
             }
         };
-        // where the text does not show the key (an alias), the nearest key above it
-        let line = (1..=key.len())
-            .rev()
-            .find_map(|depth| line_of_key(text, &key[..depth]));
         Error::Input {
             path,
-            line,
+            line: nearest_line(text, key),
             key: name,
             expected,
             found,
@@ -187,7 +184,7 @@ impl Layer {
             Value::Null => Value::Mapping(Mapping::new()),
             value @ Value::Mapping(_) => value,
             other => {
-                let found = super::message::describe(&other);
+                let found = describe(&other);
                 let mut error =
                     origin.wrong(&[], "keys with values at the top level".into(), found);
                 if let Error::Input { line, .. } = &mut error {

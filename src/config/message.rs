@@ -1,5 +1,6 @@
 //! serde's messages and YAML values in the words of our errors: what was expected, what was found.
 
+use crate::store::yaml::describe;
 use serde_yaml::Value;
 
 /// What one of serde's messages says.
@@ -75,24 +76,6 @@ pub(super) fn rewrite(message: &str, value: Option<&Value>) -> Said {
     said(format!("a valid value ({message})"), found)
 }
 
-/// A value in the words of an error message.
-pub(super) fn describe(value: &Value) -> String {
-    match value {
-        Value::Null => "null".into(),
-        Value::Bool(flag) => format!("`{flag}`"),
-        Value::Number(number) => format!("`{number}`"),
-        Value::String(text) => {
-            let short: String = text.chars().take(80).collect();
-            let more = if short.len() < text.len() { "..." } else { "" };
-            format!("the text `{}{more}`", short.escape_debug())
-        }
-        Value::Sequence(items) if items.len() == 1 => "a list of 1 item".into(),
-        Value::Sequence(items) => format!("a list of {} items", items.len()),
-        Value::Mapping(_) => "keys with values".into(),
-        Value::Tagged(tagged) => format!("a value with the tag `{}`", tagged.tag),
-    }
-}
-
 /// `` `name`, expected one of `a`, `b` `` apart.
 fn name_and_known(text: &str) -> (&str, Vec<&str>) {
     let (name, known) = text.split_once(", ").unwrap_or((text, ""));
@@ -112,6 +95,9 @@ fn list(names: &[&str]) -> String {
 
 /// The unknown name, with the known one that it may have been meant for.
 fn guess(name: &str, known: &[&str]) -> String {
+    if name.len() > 100 {
+        return format!("`{name}`"); // nobody meant a known one, and the distance costs the product of the lengths
+    }
     let most = (name.chars().count() / 3).max(1);
     match known
         .iter()

@@ -73,10 +73,7 @@ impl Simulation<'_> {
     /// # Errors
     /// [`Error::Argument`] for more than one array, a float model, or what a sweep refuses.
     pub fn space(&self, spec: &ExploreSpec) -> Result<Space> {
-        if self.faults.count() != 1 {
-            let found = format!("{}", self.faults.count());
-            return Err(Error::argument("arrays of an exploration", "one", found));
-        }
+        check_arrays(self.faults)?;
         let energy = |supplied: &[Option<usize>]| -> Result<f64> {
             let design = self.design(&[self.point(supplied)])?;
             Ok(design.energy_relative)
@@ -258,6 +255,21 @@ impl Oracle for Simulation<'_> {
             energies,
         });
         Ok(correct)
+    }
+}
+
+/// Domains are searched on one array.
+///
+/// # Errors
+/// [`Error::Argument`] where faults lie in several.
+pub fn check_arrays(faults: &Faults) -> Result<()> {
+    match faults.count() {
+        1 => Ok(()),
+        more => Err(Error::argument(
+            "arrays of an exploration",
+            "one",
+            more.to_string(),
+        )),
     }
 }
 

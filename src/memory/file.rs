@@ -4,8 +4,9 @@ use super::curve::{Curve, Point};
 use super::{AccessEnergy, Leakage, MemoryModel, RobustCell, HIGHEST_BER};
 use crate::error::{Error, Result};
 use crate::fault::{ArraySpec, FaultKind, KindName};
-use crate::store::line::{line_of_key, yaml_error};
+use crate::store::line::{nearest_line, yaml_error};
 use crate::store::sha256;
+use crate::store::yaml::{check_nesting, read_yaml, Fault};
 use crate::units::{Share, Voltage, VoltageUnit};
 use serde::{Deserialize, Deserializer};
 use std::path::Path;
@@ -132,13 +133,40 @@ struct Origin<'a> {
 }
 
 impl Origin<'_> {
+    fn read(&self) -> Result<ModelFile> {
+        check_nesting(self.text).map_err(|fault| self.fault(fault))?;
+        // serde_yaml knows lines, but no merge keys: only a text with these goes by way of a plain value
+        if !self.text.contains("<<") {
+            return serde_yaml::from_str(self.text).map_err(|error| {
+                let line = error.location().map(|place| place.line());
+                yaml_error(self.path, &error.to_string(), line)
+            });
+        }
+        let value = read_yaml(self.text).map_err(|fault| self.fault(fault))?;
+        serde_path_to_error::deserialize(value).map_err(|error| {
+            let place = error.path().to_string();
+            let keys: Vec<&str> = place.split('.').collect();
+            let message = format!("{place}: {}", error.inner());
+            yaml_error(self.path, &message, nearest_line(self.text, &keys))
+        })
+    }
+
+    fn fault(&self, fault: Fault) -> Error {
+        let keys: Vec<&str> = fault.key.iter().map(String::as_str).collect();
+        Error::Input {
+            path: self.path.to_owned(),
+            line: fault.line.or_else(|| nearest_line(self.text, &keys)),
+            key: (!keys.is_empty()).then(|| keys.join(".")),
+            expected: fault.expected,
+            found: fault.found,
+        }
+    }
+
     /// A value that parsed but is wrong; `key` in the form `bit_error_rate.points.3`, on the line of the
     /// nearest part of it that is written.
     fn wrong(&self, key: &str, expected: impl Into<String>, found: impl ToString) -> Error {
         let parts: Vec<&str> = key.split('.').collect();
-        let line = (1..=parts.len())
-            .rev()
-            .find_map(|n| line_of_key(self.text, &parts[..n]));
+        let line = nearest_line(self.text, &parts);
         let (path, key) = (self.path.to_owned(), Some(key.to_owned()));
         Error::Input {
             path,
@@ -179,14 +207,8 @@ impl MemoryModel {
     /// # Errors
     /// [`Error::Input`] with path, line and key for everything that is wrong.
     pub fn parse(path: &Path, text: &str) -> Result<Self> {
-        let file: ModelFile = serde_yaml::from_str(text).map_err(|error| {
-            yaml_error(
-                path,
-                &error.to_string(),
-                error.location().map(|place| place.line()),
-            )
-        })?;
         let origin = Origin { path, text };
+        let file = origin.read()?;
         let error_free = origin.voltage("voltage.error_free", file.voltage.error_free)?;
         let access = access(&origin, file.energy.access)?;
         let leakage = leakage(&origin, file.energy.leakage, &access)?;

@@ -12,7 +12,7 @@ const MOST_PLACES: usize = 12;
 
 /// Reads a list of voltages, each with its unit where one is written.
 ///
-/// Comma-separated, each a voltage (`0.85`, `0.85vmin`, `0.56V`) or a range `start:stop:step`
+/// Comma-separated, each a voltage (`0.85`, `0.85vmin`, `0.56V`, `560mV`) or a range `start:stop:step`
 /// with both ends included; a stop off the grid of steps ends the list. A unit on any part of a
 /// range holds for all of it. Values have the decimal places that were typed, so that 0.85 is
 /// the same number however it is reached. By rising value, without duplicates.
@@ -49,12 +49,53 @@ pub fn parse_voltages(text: &str) -> Result<Vec<(Voltage, Option<VoltageUnit>)>>
 /// [`Error::Argument`] for anything that is no voltage.
 pub fn parse_voltage(text: &str) -> Result<(Voltage, Option<VoltageUnit>)> {
     let (number, unit) = split_unit(text);
-    let wrong = || {
-        let expected = "a number above 0 and at most 100, with or without `vmin` or `V`";
-        Error::argument("voltage", expected, format!("`{}`", text.trim()))
+    let value = in_volts(number, unit).parse().map_err(|_| wrong(text))?;
+    Ok((value, unit.map(Written::unit)))
+}
+
+/// A number above 100 is one of millivolts.
+fn wrong(text: &str) -> Error {
+    let text = text.trim();
+    let found = match text.parse::<f64>() {
+        Ok(millivolts) if millivolts > 100.0 && millivolts <= 1e5 => {
+            format!(
+                "`{text}` (did you mean `{}`, or `{text}mV`?)",
+                millivolts / 1000.0
+            )
+        }
+        _ => format!("`{text}`"),
     };
-    let value: Voltage = number.parse().map_err(|_| wrong())?;
-    Ok((value, unit))
+    let expected = "a number above 0 and at most 100, with or without `vmin`, `V` or `mV`";
+    Error::argument("voltage", expected, found)
+}
+
+/// A unit as it may be typed.
+#[derive(Clone, Copy, PartialEq)]
+enum Written {
+    Vmin,
+    Volt,
+    Millivolt,
+}
+
+impl Written {
+    fn unit(self) -> VoltageUnit {
+        match self {
+            Self::Vmin => VoltageUnit::Vmin,
+            Self::Volt | Self::Millivolt => VoltageUnit::Volt,
+        }
+    }
+}
+
+/// The decimal in volts, or in multiples of Vmin: the same number that one would type so.
+fn in_volts(number: &str, unit: Option<Written>) -> String {
+    if unit != Some(Written::Millivolt) {
+        return number.to_owned();
+    }
+    let (mantissa, exponent) = number.split_once(['e', 'E']).unwrap_or((number, "0"));
+    match exponent.parse::<i32>() {
+        Ok(exponent) => format!("{mantissa}e{}", exponent.saturating_sub(3)),
+        Err(_) => String::new(),
+    }
 }
 
 fn too_many(count: impl ToString) -> Error {
@@ -62,12 +103,13 @@ fn too_many(count: impl ToString) -> Error {
 }
 
 /// Number and unit of a text, without spaces.
-fn split_unit(text: &str) -> (&str, Option<VoltageUnit>) {
+fn split_unit(text: &str) -> (&str, Option<Written>) {
     let text = text.trim();
     for (suffix, unit) in [
-        ("vmin", VoltageUnit::Vmin),
-        ("volt", VoltageUnit::Volt),
-        ("v", VoltageUnit::Volt),
+        ("vmin", Written::Vmin),
+        ("volt", Written::Volt),
+        ("mv", Written::Millivolt),
+        ("v", Written::Volt),
     ] {
         let Some(cut) = text
             .len()
@@ -88,33 +130,40 @@ fn range(
     [start, stop, step]: [&str; 3],
     voltages: &mut Vec<(Voltage, Option<VoltageUnit>)>,
 ) -> Result<()> {
-    let ((low, low_unit), (high, high_unit)) = (parse_voltage(start)?, parse_voltage(stop)?);
-    let (step_text, step_unit) = split_unit(step);
-    let wrong =
+    let parts = [start, stop, step].map(split_unit);
+    let refused =
         |expected: &str| Error::argument("voltages", expected, format!("`{}`", part.trim()));
-    let width: f64 = step_text
+    let mut units = parts.into_iter().filter_map(|(_, unit)| unit);
+    let unit = units.next();
+    let mixed = units.any(|other| Some(other) != unit);
+    let numbers = parts.map(|(number, _)| in_volts(number, unit));
+    let [low, high, width] = &numbers;
+    let low: Voltage = low.parse().map_err(|_| wrong(start))?;
+    let high: Voltage = high.parse().map_err(|_| wrong(stop))?;
+    let width: f64 = width
         .parse()
         .ok()
         .filter(|w: &f64| *w > 0.0 && w.is_finite())
-        .ok_or_else(|| wrong("start:stop:step with a step above 0"))?;
+        .ok_or_else(|| refused("start:stop:step with a step above 0"))?;
     let (low, high) = (low.get(), high.get());
     if high < low {
-        return Err(wrong("start:stop:step with the stop at or above the start"));
+        return Err(refused(
+            "start:stop:step with the stop at or above the start",
+        ));
     }
-    let mut units = [low_unit, high_unit, step_unit].into_iter().flatten();
-    let unit = units.next();
-    if units.any(|other| Some(other) != unit) {
-        return Err(wrong("one unit in a range"));
+    if mixed {
+        return Err(refused("one unit in a range"));
     }
+    let unit = unit.map(Written::unit);
     let steps = (high - low) / width;
     if steps >= MOST as f64 {
         return Err(too_many(format!("`{}`", part.trim())));
     }
     // the last step may miss the stop by rounding alone
     let whole = (steps + 1e-6).floor() as usize;
-    let places = [split_unit(start).0, split_unit(stop).0, step_text]
-        .map(places)
-        .into_iter()
+    let places = numbers
+        .iter()
+        .map(|number| places(number))
         .max()
         .unwrap_or(0);
     for i in 0..=whole {
@@ -207,6 +256,17 @@ mod tests {
             assert_eq!(unit(text), (voltage(0.56), Some(VoltageUnit::Volt)));
         }
         assert_eq!(unit("0.56"), (voltage(0.56), None));
+        for (text, wanted) in [
+            ("850mV", 0.85),
+            ("850 MV", 0.85),
+            ("8.5e2mv", 0.85),
+            ("562.5mV", 0.5625),
+        ] {
+            assert_eq!(unit(text), (voltage(wanted), Some(VoltageUnit::Volt)));
+        }
+        for text in ["500mV:600mV:25mV", "500:600:25mV", "500mV:600:25"] {
+            assert_eq!(values(text), [0.5, 0.525, 0.55, 0.575, 0.6], "{text}");
+        }
         for text in ["0.5:0.6:0.1V", "0.5V:0.6V:0.1", "0.5:0.6V:0.1"] {
             let units: Vec<_> = parse_voltages(text)
                 .unwrap()
@@ -222,7 +282,7 @@ mod tests {
     #[test]
     fn what_is_no_voltage_is_refused_and_shown() {
         let voltage =
-            "voltage: expected a number above 0 and at most 100, with or without `vmin` or `V`, found ";
+            "voltage: expected a number above 0 and at most 100, with or without `vmin`, `V` or `mV`, found ";
         for (text, message) in [
             ("abc", format!("{voltage}`abc`")),
             ("nan", format!("{voltage}`nan`")),
@@ -231,7 +291,13 @@ mod tests {
             ("0", format!("{voltage}`0`")),
             ("", format!("{voltage}``")),
             ("V", format!("{voltage}`V`")),
-            ("0.85mV", format!("{voltage}`0.85mV`")),
+            ("800", format!("{voltage}`800` (did you mean `0.8`, or `800mV`?)")),
+            ("1e6", format!("{voltage}`1e6`")),
+            ("800V", format!("{voltage}`800V`")),
+            ("mV", format!("{voltage}`mV`")),
+            ("8e5xmV", format!("{voltage}`8e5xmV`")),
+            ("700:800:50", format!("{voltage}`700` (did you mean `0.7`, or `700mV`?)")),
+            ("0.8V:900mV:10mV", "voltages: expected one unit in a range, found `0.8V:900mV:10mV`".into()),
             ("0,85", format!("{voltage}`0`")),
             ("0.8,,0.9", format!("{voltage}``")),
             ("ü", format!("{voltage}`ü`")),

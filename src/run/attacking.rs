@@ -3,16 +3,18 @@
 use super::identity::{check_plain_name, folder_name};
 use super::monitor::{AttackProgress, Monitor};
 use super::record::{now, run_folder, Input, Machine, Record, RECORD};
-use super::subjects::{chosen, dataset_for, load_models, Loaded, ModelImages, TestSource};
+use super::subjects::{
+    chosen, dataset_for, load_half, load_models, Loaded, ModelImages, TestSource,
+};
 use crate::attack::{
     bit_search, random_flips, AttackRow, AttackSpec, AttackUnit, Flip, Outcome, Stop, Target,
 };
 use crate::config::Experiment;
-use crate::data::{self, ImageSet, Split};
+use crate::data::{ImageSet, Split};
 use crate::error::{Error, Result};
 use crate::figure;
 use crate::seed::Purpose;
-use crate::store::{self, Lock};
+use crate::store::{self, Entered, Lock};
 use crate::table::{self, names, AttackSummary, FlipRow};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -32,8 +34,8 @@ pub struct AttackRequest {
     pub models: Vec<PathBuf>,
     /// True where the data set of the configuration was the user's choice; false: the models' own is taken.
     pub dataset_given: bool,
-    /// Folder of the data sets.
-    pub data_folder: PathBuf,
+    /// Folder of the data sets; `None`: the cache folder.
+    pub data_folder: Option<PathBuf>,
     /// A single file of test images instead of the data set's test half.
     pub data_file: Option<PathBuf>,
     /// Folder of run folders (`results`).
@@ -135,14 +137,18 @@ impl Prepared {
         let (dataset, file) = (&experiment.dataset, request.data_file.as_deref());
         let test = TestSource {
             spec: dataset,
-            folder: &request.data_folder,
+            folder: request.data_folder.as_deref(),
             file,
             held_out: None,
         }
         .load()?;
         let chosen = chosen(&test, &experiment, experiment.sweep.images)?;
         let training = match spec.data {
-            Split::Training => Some(data::load(dataset, Split::Training, &request.data_folder)?),
+            Split::Training => Some(load_half(
+                dataset,
+                Split::Training,
+                request.data_folder.as_deref(),
+            )?),
             Split::Test => None,
         };
         let most = training
@@ -161,7 +167,11 @@ impl Prepared {
         }
         let images = match spec.data {
             Split::Training => Some(ModelImages::new(&test, &models, dataset, &chosen)?),
-            Split::Test => None,
+            Split::Test => {
+                // every attack takes images of its own; whether the models take such images is checked now
+                ModelImages::new(&test, &models, dataset, &chosen[..1])?;
+                None
+            }
         };
         let checksums = (test.checksum(), training.as_ref().map(ImageSet::checksum));
         let identity = Identity {
@@ -390,8 +400,9 @@ struct Attacking<'a> {
 
 impl Attacking<'_> {
     fn finish(&self) -> Result<AttackResult> {
-        let _lock = Lock::take(&self.folder)?;
+        let mut entered = Entered::folder(&self.folder)?;
         let mut record = self.begin()?;
+        entered.keep();
         let restarts = self.prepared.experiment.attack.restarts;
         let keys: Vec<(usize, u32)> = (0..self.prepared.models.len())
             .flat_map(|model| (0..restarts).map(move |restart| (model, restart)))

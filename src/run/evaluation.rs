@@ -66,7 +66,8 @@ pub struct EvaluationRow {
     pub array: Option<String>,
 }
 
-/// Evaluates a model file. The data set is the experiment's where `dataset_given`, else the model's own. `masks` is a
+/// Evaluates a model file. The data set is the experiment's where `dataset_given`, else the
+/// model's own; it is looked for in `data_folder`, or in the cache folder. `masks` is a
 /// folder for the fault masks of the chip.
 ///
 /// # Errors
@@ -75,7 +76,7 @@ pub fn evaluate(
     experiment: &Experiment,
     model: &Path,
     dataset_given: bool,
-    data_folder: &Path,
+    data_folder: Option<&Path>,
     data_file: Option<&Path>,
     faults: FaultSetting,
     masks: Option<&Path>,

@@ -9,13 +9,13 @@ use super::sweeping::{SweepRequest, Sweeping, Tables};
 use crate::config::Experiment;
 use crate::error::{Error, Result};
 use crate::explore::{
-    explore as search_domains, lowest_voltage, DomainSpec, Evaluation, Evidence, ExplorePoint,
-    Lowest, Outcome, Plan, SensitivityRow, Simulation, Target, Verified, CONFIDENCE,
+    check_arrays, explore as search_domains, lowest_voltage, DomainSpec, Evaluation, Evidence,
+    ExplorePoint, Lowest, Outcome, Plan, SensitivityRow, Simulation, Target, Verified, CONFIDENCE,
 };
 use crate::fault::Protection;
 use crate::memory::{CellKind, EnergyTerm};
 use crate::stats;
-use crate::store::{self, Lock};
+use crate::store::{self, Entered};
 use crate::sweep::{Design, DesignPoint, EnergyRow, Sampling, Subject, Supply, Trial};
 use crate::table::{
     self, names, ExploredPoint, Journal, Pareto, Replay, SearchEvaluation, Sensitivity, Summary,
@@ -102,22 +102,25 @@ impl Exploring<'_> {
             monitor,
             ..
         } = self.sweeping;
-        let _lock = Lock::take(folder)?;
+        let mut entered = Entered::folder(folder)?;
         let journal_path = folder.join(names::JOURNAL);
-        let mut record = self.sweeping.begin(&journal_path)?;
-        let (journal, replay) = Journal::open(&journal_path)?;
-        let journal = Mutex::new(journal);
+        let (journal, replay) = self.sweeping.resumed(&journal_path)?;
         let clean = prepared.clean(&replay)?.scores;
         let points = prepared.points(&replay)?;
         let subjects = prepared.subjects(&clean);
         let chips = prepared.chips(&replay);
         let comparison = prepared.comparison(&subjects, &points, chips);
         let mut designs = comparison.designs()?;
+        let owed = comparison.count_owed(&replay.trials)?;
+        self.check()?;
+        // nothing is written before all is checked
+        let (mut record, journal) = self.sweeping.begin(&journal_path, journal)?;
+        entered.keep();
+        let journal = Mutex::new(journal);
         designs
             .iter()
             .try_for_each(|design| lock(&journal).append_design(design))?;
         let started = Instant::now();
-        let owed = comparison.count_owed(&replay.trials)?;
         let mut done = 0;
         let mut sink = |trial: &Trial| {
             lock(&journal).append_trial(trial)?;
@@ -167,6 +170,22 @@ impl Exploring<'_> {
             summaries,
             pareto,
         })
+    }
+
+    /// Checks what the searches ask of models and memory, before the grid of single voltages is computed.
+    fn check(&self) -> Result<()> {
+        let Sweeping { prepared, .. } = self.sweeping;
+        let spec = &prepared.experiment.explore;
+        if let Some(domains) = &spec.domains {
+            check_arrays(&prepared.faults)?;
+            for model in &prepared.models {
+                domains.parts(&model.evaluator)?;
+            }
+        }
+        if spec.yield_share.is_some() {
+            self.fine_grid()?;
+        }
+        Ok(())
     }
 
     /// Searches the domains of every model, its codes unprotected.

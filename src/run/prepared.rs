@@ -100,7 +100,7 @@ fn test_set(experiment: &Experiment, request: &SweepRequest) -> Result<ImageSet>
     let held_out = (experiment.sweep.split == TestSplit::Validation).then_some(experiment.seed);
     TestSource {
         spec,
-        folder: &request.data_folder,
+        folder: request.data_folder.as_deref(),
         file,
         held_out,
     }
@@ -131,11 +131,12 @@ pub(super) fn train_all(
             "`bits: 32`",
         ));
     }
+    let models = request.models_folder()?;
     let train = |training, fresh| {
         train_model(
             training,
-            &request.model_cache,
-            &request.data_folder,
+            &models,
+            request.data_folder.as_deref(),
             device,
             fresh,
             monitor,

@@ -24,8 +24,8 @@ pub struct QuantizationRequest {
     pub dataset_given: bool,
     /// Evaluate both models, where their data set is known.
     pub evaluate: bool,
-    /// Folder of the data sets.
-    pub data_folder: PathBuf,
+    /// Folder of the data sets; `None`: the cache folder.
+    pub data_folder: Option<PathBuf>,
     /// A single file of test images instead of the data set's test half.
     pub data_file: Option<PathBuf>,
 }
@@ -242,7 +242,7 @@ fn evaluated(
     }
     let (given, data, file) = (
         request.dataset_given,
-        &request.data_folder,
+        request.data_folder.as_deref(),
         request.data_file.as_deref(),
     );
     match evaluate(

@@ -90,10 +90,10 @@ impl Input {
     }
 }
 
-/// The folder of a run in `results`, made where it is not there: `out`, else the run's identity.
+/// The folder of a run in `results`, which need not be there yet: `out`, else the run's identity.
 ///
 /// # Errors
-/// [`Error::Argument`] where another run lies there; a record that does not read; [`Error::Io`].
+/// [`Error::Argument`] where another run lies there; a record that does not read.
 pub(super) fn run_folder(results: &Path, out: Option<&str>, identity: &str) -> Result<PathBuf> {
     let name = out.unwrap_or(identity);
     let folder = results.join(name);
@@ -108,7 +108,6 @@ pub(super) fn run_folder(results: &Path, out: Option<&str>, identity: &str) -> R
             ));
         }
     }
-    store::create_folder(&folder)?;
     Ok(folder)
 }
 

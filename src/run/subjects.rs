@@ -11,6 +11,7 @@ use crate::memory::Faults;
 use crate::net::{Model, ModelInfo, Network};
 use crate::seed::Seed;
 use crate::stats::ImageSample;
+use crate::store;
 use crate::sweep::exposure;
 use candle_core::Device;
 use std::path::{Path, PathBuf};
@@ -19,7 +20,8 @@ use std::path::{Path, PathBuf};
 #[derive(Clone, Debug)]
 pub(super) struct TestSource<'a> {
     pub(super) spec: &'a DatasetSpec,
-    pub(super) folder: &'a Path,
+    /// As for [`load_half`].
+    pub(super) folder: Option<&'a Path>,
     pub(super) file: Option<&'a Path>,
     /// Seed of the validation split, where its images stand in for the test images.
     pub(super) held_out: Option<Seed>,
@@ -32,7 +34,7 @@ impl TestSource<'_> {
         }
         match self.file {
             Some(file) => data::load_cifar_file(file, self.spec.name),
-            None => data::load(self.spec, Split::Test, self.folder),
+            None => load_half(self.spec, Split::Test, self.folder),
         }
     }
 
@@ -42,7 +44,7 @@ impl TestSource<'_> {
         if self.file.is_some() {
             return wrong("`test` beside --data-file", "`validation`");
         }
-        let set = data::load(self.spec, Split::Training, self.folder)?;
+        let set = load_half(self.spec, Split::Training, self.folder)?;
         let (_, held_out) = validation_split(&set.labels, self.spec.validation, seed);
         if held_out.is_empty() {
             return wrong(
@@ -53,6 +55,22 @@ impl TestSource<'_> {
         let mut set = set.selected(&held_out);
         set.title = format!("{}, validation split", set.title);
         Ok(set)
+    }
+}
+
+/// One half of a data set; without a folder, from the cache folder, which glyphs do not need.
+///
+/// # Errors
+/// As [`data::load`]; as [`store::cache_folder`] where one is needed.
+pub(super) fn load_half(
+    spec: &DatasetSpec,
+    split: Split,
+    folder: Option<&Path>,
+) -> Result<ImageSet> {
+    match folder {
+        Some(folder) => data::load(spec, split, folder),
+        None if spec.name == DatasetName::Glyphs => data::load(spec, split, Path::new("")),
+        None => data::load(spec, split, &store::cache_folder()?),
     }
 }
 

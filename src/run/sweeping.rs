@@ -9,7 +9,7 @@ use super::sampling::{self, Clean};
 use super::widths::add_mixed_models;
 use crate::config::Experiment;
 use crate::error::{Error, Result};
-use crate::store::{self, Lock};
+use crate::store::{self, Entered};
 use crate::sweep::{Design, EnergyRow, StoppedBy, Trial};
 use crate::table::{self, names, FloorSpec, Journal, Pareto, Replay, Summary};
 use std::path::{Path, PathBuf};
@@ -22,14 +22,14 @@ pub struct SweepRequest {
     pub models: Vec<PathBuf>,
     /// True where the data set of the configuration was the user's choice; false: the models' own is taken.
     pub dataset_given: bool,
-    /// Folder of the data sets.
-    pub data_folder: PathBuf,
+    /// Folder of the data sets; `None`: the cache folder.
+    pub data_folder: Option<PathBuf>,
     /// A single file of test images instead of the data set's test half.
     pub data_file: Option<PathBuf>,
     /// File of the groups of layers in `explore.domains` of the configuration, where they come from one.
     pub groups_file: Option<PathBuf>,
-    /// Folder of trained models (`<cache>/models`).
-    pub model_cache: PathBuf,
+    /// Folder of trained models; `None`: `models` in the cache folder.
+    pub model_cache: Option<PathBuf>,
     /// Folder of run folders (`results`).
     pub results: PathBuf,
     /// Folder of report folders (`reports`).
@@ -42,6 +42,19 @@ pub struct SweepRequest {
     pub resume: bool,
     /// The command line, for the report.
     pub command: String,
+}
+
+impl SweepRequest {
+    /// The folder of trained models.
+    ///
+    /// # Errors
+    /// As [`store::cache_folder`], where none is given.
+    pub(super) fn models_folder(&self) -> Result<PathBuf> {
+        match &self.model_cache {
+            Some(folder) => Ok(folder.clone()),
+            None => Ok(store::cache_folder()?.join("models")),
+        }
+    }
 }
 
 /// What a sweep would compute.
@@ -230,16 +243,23 @@ impl<'a> Sweeping<'a> {
 
     fn finish(&self) -> Result<SweepResult> {
         let (prepared, folder) = (&self.prepared, &self.folder);
-        let _lock = Lock::take(folder)?;
+        let mut entered = Entered::folder(folder)?;
         let journal_path = folder.join(names::JOURNAL);
-        let mut record = self.begin(&journal_path)?;
-        let (mut journal, replay) = Journal::open(&journal_path)?;
+        let (journal, replay) = self.resumed(&journal_path)?;
         let Clean { scores, answers } = prepared.clean(&replay)?;
         let points = prepared.points(&replay)?;
         let subjects = prepared.subjects(&scores);
         let chips = prepared.chips(&replay);
         let comparison = prepared.comparison(&subjects, &points, chips);
         let designs = comparison.designs()?;
+        let two_level = prepared.two_level(&comparison, &answers);
+        let owed = match &two_level {
+            Some(sampled) => sampled.least_owed(&replay.trials)?,
+            None => comparison.count_owed(&replay.trials)?,
+        };
+        // nothing is written before all is checked
+        let (mut record, mut journal) = self.begin(&journal_path, journal)?;
+        entered.keep();
         self.say_extension(&replay, &designs, chips);
         let clean = designs.iter().map(|design| design.clean_accuracy.get());
         let beyond = prepared.beyond_tolerance(clean);
@@ -248,11 +268,6 @@ impl<'a> Sweeping<'a> {
             .iter()
             .try_for_each(|design| journal.append_design(design))?;
         let started = Instant::now();
-        let two_level = prepared.two_level(&comparison, &answers);
-        let owed = match &two_level {
-            Some(sampled) => sampled.least_owed(&replay.trials)?,
-            None => comparison.count_owed(&replay.trials)?,
-        };
         let mut done = 0;
         let mut sink = |trial: &Trial| {
             journal.append_trial(trial)?;
@@ -305,19 +320,30 @@ impl<'a> Sweeping<'a> {
         })
     }
 
-    /// Writes `run.yaml` and the memory model. A resumed run keeps its beginning and gains this command.
-    pub(super) fn begin(&self, journal: &Path) -> Result<Record> {
-        let (prepared, folder) = (&self.prepared, &self.folder);
-        let mut record = prepared.record(&self.request.command);
-        if self.request.fresh {
-            store::remove_file(journal)?;
-        } else if !self.request.resume && journal.exists() {
-            let found = format!("a begun run in {}", folder.display());
+    /// The journal of a run that was begun before and goes on, and what it holds.
+    pub(super) fn resumed(&self, journal: &Path) -> Result<(Option<Journal>, Replay)> {
+        if self.request.fresh || !journal.exists() {
+            return Ok((None, Replay::default()));
+        }
+        if !self.request.resume {
+            let found = format!("a begun run in {}", self.folder.display());
             return Err(Error::argument(
                 "--no-resume",
                 "a run that is new, or `--fresh` to begin again",
                 found,
             ));
+        }
+        let (journal, replay) = Journal::open(journal)?;
+        Ok((Some(journal), replay))
+    }
+
+    /// Writes `run.yaml` and the memory model, and opens the journal where it does not go on. A resumed run keeps its
+    /// beginning and gains this command.
+    pub(super) fn begin(&self, path: &Path, journal: Option<Journal>) -> Result<(Record, Journal)> {
+        let (prepared, folder) = (&self.prepared, &self.folder);
+        let mut record = prepared.record(&self.request.command);
+        if self.request.fresh {
+            store::remove_file(path)?;
         } else if folder.join(RECORD).exists() {
             let before = Record::read(folder)?;
             let commands = before
@@ -330,7 +356,11 @@ impl<'a> Sweeping<'a> {
         }
         record.write(folder)?;
         store::write_bytes(&folder.join(MEMORY), prepared.memory.text.as_bytes())?;
-        Ok(record)
+        let journal = match journal {
+            Some(journal) => journal,
+            None => Journal::open(path)?.0,
+        };
+        Ok((record, journal))
     }
 
     fn say_extension(&self, replay: &Replay, designs: &[Design], chips: u32) {

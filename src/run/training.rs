@@ -2,8 +2,9 @@
 
 use super::identity::{folder_name, VERSION};
 use super::monitor::Monitor;
+use super::subjects::load_half;
 use crate::config::{resolved_yaml, Training};
-use crate::data::{load, validation_split, ImageSet, Split};
+use crate::data::{validation_split, ImageSet, Split};
 use crate::error::{Error, Result};
 use crate::net::{
     read_tensors, write_tensors, DatasetTag, Model, ModelInfo, Network, MODEL_FORMAT,
@@ -56,7 +57,7 @@ pub struct TrainedModel {
 pub fn train_model(
     training: &Training,
     parent: &Path,
-    data_folder: &Path,
+    data_folder: Option<&Path>,
     device: &Device,
     fresh: bool,
     monitor: &dyn Monitor,
@@ -69,9 +70,13 @@ pub fn train_model(
         .transpose()?;
     let identity = identity(training, start.as_ref())?;
     let folder = parent.join(folder_name(&training.name, &identity)?);
-    // data that are not there are found before anything is written
+    // wrong data and weights that do not fit are found before anything is written
     let early = match fresh || !folder.join(STATE).exists() {
-        true => Some(load(&training.dataset, Split::Training, data_folder)?),
+        true => {
+            let images = load_half(&training.dataset, Split::Training, data_folder)?;
+            let network = begin(training, start.as_ref(), &images, device)?;
+            Some((images, network))
+        }
         false => None,
     };
     store::create_folder(&folder)?;
@@ -102,21 +107,13 @@ pub fn train_model(
             training.name
         ));
     }
-    let images = match early {
-        Some(images) => images,
-        None => load(&training.dataset, Split::Training, data_folder)?,
-    };
-    let (mut network, warnings) = Network::new(
-        training.network.architecture,
-        images.classes,
-        &training.quantizer,
-        training.seed,
-        device,
-    )?;
-    network = network.with_input_shape([images.channels, images.height, images.width])?;
-    let warnings = match &start {
-        Some(start) => begin_from(&mut network, start, training)?,
-        None => warnings,
+    let (images, (mut network, warnings)) = match early {
+        Some(early) => early,
+        None => {
+            let images = load_half(&training.dataset, Split::Training, data_folder)?;
+            let network = begin(training, start.as_ref(), &images, device)?;
+            (images, network)
+        }
     };
     warnings
         .iter()
@@ -214,6 +211,28 @@ fn identity(training: &Training, start: Option<&Model>) -> Result<Training> {
     }
     identity.network.weights = Some(format!("sha256:{}", start.checksum));
     Ok(identity)
+}
+
+/// The network at the start of its training, with warnings.
+fn begin(
+    training: &Training,
+    start: Option<&Model>,
+    images: &ImageSet,
+    device: &Device,
+) -> Result<(Network, Vec<String>)> {
+    let (network, warnings) = Network::new(
+        training.network.architecture,
+        images.classes,
+        &training.quantizer,
+        training.seed,
+        device,
+    )?;
+    let mut network = network.with_input_shape([images.channels, images.height, images.width])?;
+    let warnings = match start {
+        Some(start) => begin_from(&mut network, start, training)?,
+        None => warnings,
+    };
+    Ok((network, warnings))
 }
 
 /// Puts the weights to start from into the network; ranges start from them. Returns warnings.

@@ -72,7 +72,7 @@ impl TrainingRow {
 pub fn train_models(
     trainings: &[Training],
     parent: &Path,
-    data_folder: &Path,
+    data_folder: Option<&Path>,
     device: &Device,
     fresh: bool,
     monitor: &dyn Monitor,

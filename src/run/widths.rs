@@ -2,11 +2,11 @@
 
 use super::identity::folder_name;
 use super::monitor::Monitor;
-use super::subjects::{dataset_for, load_models, ModelImages};
+use super::subjects::{dataset_for, load_half, load_models, ModelImages};
 use super::sweeping::SweepRequest;
 use super::training::wait_for_lock;
 use crate::config::Experiment;
-use crate::data::{self, Split};
+use crate::data::Split;
 use crate::error::{Error, Result};
 use crate::explore::{PrecisionSearch, Widths};
 use crate::net::Model;
@@ -46,7 +46,7 @@ pub(super) fn add_mixed_models(
     let loaded = load_models(paths, device)?;
     let given = request.models.is_empty() || request.dataset_given;
     let dataset = dataset_for(&loaded, &experiment.dataset, given)?;
-    let set = data::load(&dataset, Split::Training, &request.data_folder)?;
+    let set = load_half(&dataset, Split::Training, request.data_folder.as_deref())?;
     let spec = &experiment.explore;
     let count = usize::try_from(spec.width_images)
         .unwrap_or(usize::MAX)
@@ -86,7 +86,7 @@ pub(super) fn add_mixed_models(
             images: count as u64,
         };
         let folder = request
-            .model_cache
+            .models_folder()?
             .join(folder_name(&format!("{}-widths", own.name), &identity)?);
         let search = PrecisionSearch {
             model: &model,

@@ -70,11 +70,24 @@ fn in_words(expected: String) -> String {
 /// such key. Understands nested blocks, lists and flow collections (`{..}`, `[..]`) over any
 /// number of lines; not anchors, merges, or several documents.
 pub fn line_of_key(text: &str, path: &[&str]) -> Option<usize> {
+    search(text, path, &mut None)
+}
+
+/// The line of a key, or of the nearest one above it where the text does not show the key itself (an alias).
+pub fn nearest_line(text: &str, path: &[&str]) -> Option<usize> {
+    let mut nearest = None;
+    search(text, path, &mut nearest);
+    nearest
+}
+
+/// Looks for a path; `nearest` becomes the line of the last key or item on it that is there.
+fn search(text: &str, path: &[&str], nearest: &mut Option<usize>) -> Option<usize> {
     let lines: Vec<Line> = (1..)
         .zip(text.lines())
         .filter_map(|(n, line)| Line::of(n, line))
         .collect();
-    in_block(text, &lines, path)
+    let (first, rest) = lines.split_first()?;
+    in_block(text, *first, rest, path, nearest)
 }
 
 /// One line that is neither blank nor a comment.
@@ -133,65 +146,94 @@ impl<'a> Line<'a> {
     }
 }
 
-/// Looks for a path in lines that form one block.
-fn in_block(text: &str, lines: &[Line], path: &[&str]) -> Option<usize> {
-    let (first, (name, deeper)) = (lines.first()?, path.split_first()?);
+/// Looks for a path in lines that form one block: the first and the rest.
+fn in_block(
+    text: &str,
+    first: Line,
+    rest: &[Line],
+    path: &[&str],
+    nearest: &mut Option<usize>,
+) -> Option<usize> {
+    let (name, deeper) = path.split_first()?;
     if first.content.starts_with(['{', '[']) {
-        return in_flow(text, first.content, first.number, path);
+        return in_flow(text, first.content, first.number, path, nearest);
     }
     if first.item().is_some() {
-        return in_list(text, lines, name, deeper);
+        return in_list(text, first, rest, path, nearest);
     }
-    let place = lines.iter().position(|line| {
+    let is_key = |line: &Line| {
         line.indent == first.indent && line.key().is_some_and(|(key, _)| key == *name)
-    })?;
-    let (line, below) = (lines[place], &lines[place + 1..]);
+    };
+    let (line, below) = if is_key(&first) {
+        (first, rest)
+    } else {
+        let place = rest.iter().position(is_key)?;
+        (rest[place], &rest[place + 1..])
+    };
+    *nearest = Some(line.number);
     if deeper.is_empty() {
         return Some(line.number);
     }
-    let (_, rest) = line.key()?;
-    let value = rest.trim_start();
+    let (_, after) = line.key()?;
+    let value = after.trim_start();
     if value.starts_with(['{', '[']) {
-        return in_flow(text, value, line.number, deeper);
+        return in_flow(text, value, line.number, deeper, nearest);
     }
     // a list may stand at the indentation of its key
     let inside =
         |l: &&Line| l.indent > line.indent || (l.indent == line.indent && l.item().is_some());
-    in_block(
-        text,
-        &below[..below.iter().take_while(inside).count()],
-        deeper,
-    )
+    let (first, rest) = below[..below.iter().take_while(inside).count()].split_first()?;
+    in_block(text, *first, rest, deeper, nearest)
 }
 
-/// Looks for item `name` of a list of dashes.
-fn in_list(text: &str, lines: &[Line], name: &str, deeper: &[&str]) -> Option<usize> {
+/// Looks for an item of a list of dashes, and for what the path says in it.
+fn in_list(
+    text: &str,
+    first: Line,
+    rest: &[Line],
+    path: &[&str],
+    nearest: &mut Option<usize>,
+) -> Option<usize> {
+    let (name, deeper) = path.split_first()?;
     let index: usize = name.parse().ok()?;
-    let indent = lines.first()?.indent;
-    let dashes = |l: &(usize, &Line)| l.1.indent == indent && l.1.item().is_some();
-    let (place, line) = lines.iter().enumerate().filter(dashes).nth(index)?;
+    let dashes = |l: &(usize, &Line)| l.1.indent == first.indent && l.1.item().is_some();
+    let (line, below) = match index.checked_sub(1) {
+        None => (first, rest),
+        Some(before) => {
+            let (place, line) = rest.iter().enumerate().filter(dashes).nth(before)?;
+            (*line, &rest[place + 1..])
+        }
+    };
+    *nearest = Some(line.number);
     if deeper.is_empty() {
         return Some(line.number);
     }
-    let below = lines[place + 1..].iter().take_while(|l| l.indent > indent);
-    let item: Vec<Line> = line
-        .item()
-        .filter(|item| !item.content.is_empty())
-        .into_iter()
-        .chain(below.copied())
-        .collect();
-    in_block(text, &item, deeper)
+    let inside = below.iter().take_while(|l| l.indent > first.indent).count();
+    let below = &below[..inside];
+    match line.item().filter(|item| !item.content.is_empty()) {
+        Some(item) => in_block(text, item, below, deeper, nearest),
+        None => {
+            let (first, rest) = below.split_first()?;
+            in_block(text, *first, rest, deeper, nearest)
+        }
+    }
 }
 
 /// Looks for a path in the flow collection that starts with `start`, a piece of `text` on line `number`.
-fn in_flow(text: &str, start: &str, number: usize, path: &[&str]) -> Option<usize> {
+fn in_flow(
+    text: &str,
+    start: &str,
+    number: usize,
+    path: &[&str],
+    nearest: &mut Option<usize>,
+) -> Option<usize> {
     let offset = start.as_ptr() as usize - text.as_ptr() as usize;
     Flow {
         bytes: text.get(offset..)?.as_bytes(),
         at: 0,
         line: number,
     }
-    .find(path)
+    .find(path, nearest)
 }
 
 /// A cursor in a flow collection.
@@ -203,9 +245,10 @@ struct Flow<'a> {
 
 impl Flow<'_> {
     /// Line of the path in the collection that opens at the cursor.
-    fn find(mut self, path: &[&str]) -> Option<usize> {
+    fn find(mut self, path: &[&str], nearest: &mut Option<usize>) -> Option<usize> {
         for (depth, name) in path.iter().enumerate() {
             self.enter(name)?;
+            *nearest = Some(self.line);
             if depth + 1 == path.len() {
                 return Some(self.line);
             }
@@ -375,7 +418,7 @@ energy:
             ),
             (
                 "did not find expected node content",
-                "f:3: expected valid YAML, found did not find expected node content",
+                "f:3: expected valid YAML, found something else (did not find expected node content)",
             ),
         ] {
             assert_eq!(

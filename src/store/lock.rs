@@ -24,6 +24,9 @@ struct Held {
     file: File,
 }
 
+/// Name of the lock file.
+pub(super) const FILE: &str = ".lock";
+
 /// Holds a folder's lock until it is dropped.
 #[derive(Debug)]
 pub struct Lock {
@@ -36,7 +39,7 @@ impl Lock {
     /// # Errors
     /// [`Error::Locked`] where another process holds it, [`Error::Io`] where the lock file cannot be made.
     pub fn take(folder: &Path) -> Result<Self> {
-        let path = folder.join(".lock");
+        let path = folder.join(FILE);
         let locked = |path: &Path| Error::Locked {
             path: path.to_owned(),
             holder: holder(path),
@@ -100,7 +103,7 @@ pub fn check_lock(folder: &Path) -> Result<()> {
     let (same, what) = match &entry.folder {
         Some(own) => (leads_to(folder, own), "the folder"),
         None => (
-            leads_to(&folder.join(".lock"), &entry.file),
+            leads_to(&folder.join(FILE), &entry.file),
             "its file `.lock`",
         ),
     };

@@ -1,5 +1,6 @@
 //! What a user may ask of a sweep, checked.
 
+use super::list;
 use crate::error::{Error, Result};
 use crate::fault::Protection;
 use crate::stats::{normal_half_width, ImageSample};
@@ -70,11 +71,17 @@ impl TestSplit {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SweepSpec {
-    /// Voltages as on the command line (`0.75:1.0:0.025`, `0.8,0.9`); absent: eleven over the memory's curve.
+    /// Voltages as on the command line (`0.75:1.0:0.025`, `0.8,0.9`), or a list of them; absent: eleven over the memory's
+    /// curve.
+    #[serde(deserialize_with = "list::joined")]
     pub voltages: Option<String>,
     /// Bit error rates in place of voltages, each from 0 to 0.5, each once; the energy of a rate is that of the voltage
     /// where the memory has it.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        alias = "bers",
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "list::rates"
+    )]
     pub bit_error_rates: Vec<Ber>,
     /// The test images (`test`), or the images that the trainings held out (`validation`), to choose settings by.
     #[serde(skip_serializing_if = "TestSplit::is_default")]
@@ -90,6 +97,7 @@ pub struct SweepSpec {
     /// Accuracy floor of the yield; absent: clean accuracy less 0.05.
     pub floor: Option<Accuracy>,
     /// Protections to compare: `none`, `msb:k`, `secded`, `parity_zero`; empty: `none`.
+    #[serde(deserialize_with = "list::words")]
     pub protection: Vec<String>,
     /// The same images for all chips (`all_images`), or images of its own for each (`two_level`).
     #[serde(skip_serializing_if = "Sampling::is_default")]

@@ -550,13 +550,6 @@ Example:
     },
 }
 
-impl Places {
-    /// Folder of the data sets.
-    pub(crate) fn data_folder(&self) -> wcat_explore::error::Result<PathBuf> {
-        data_folder(self.data_dir.as_ref())
-    }
-}
-
 /// The folder given, or the cache folder.
 pub(crate) fn data_folder(given: Option<&PathBuf>) -> wcat_explore::error::Result<PathBuf> {
     given.map_or_else(wcat_explore::store::cache_folder, |folder| {

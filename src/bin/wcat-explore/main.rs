@@ -19,7 +19,11 @@ fn main() -> ExitCode {
     // candle's own thread pools only hurt: evaluations are spread over cores here. Set before any thread starts.
     std::env::set_var("CANDLE_NUM_THREADS", "1");
     std::env::set_var("RAYON_NUM_THREADS", "1");
-    match interrupt::listen().and_then(|()| run(&Arguments::parse())) {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return show::usage(&error),
+    };
+    match interrupt::listen().and_then(|()| run(&arguments)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => show::failure(&error),
     }

@@ -9,9 +9,14 @@ use std::io::{IsTerminal, Write};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
+use wcat_explore::error::printable;
 use wcat_explore::run::{AttackProgress, Monitor, SweepProgress};
 use wcat_explore::train::{EpochRow, StepProgress};
 
+/// Most characters of a line.
+const LONGEST_LINE: usize = 1_800;
+/// Most characters of a task beside its bar.
+const LONGEST_TASK: usize = 100;
 /// Nothing is shown before so much time has passed.
 const QUIET_START: Duration = Duration::from_secs(2);
 /// Plain lines come so often.
@@ -74,7 +79,7 @@ impl Progress {
     /// A line on standard error, above the bars. A closed standard error is no reason to stop.
     fn line(&self, text: &str) {
         self.bars.suspend(|| {
-            let _ = writeln!(std::io::stderr(), "{text}");
+            let _ = writeln!(std::io::stderr(), "{}", printable(text, LONGEST_LINE));
         });
     }
 
@@ -131,7 +136,7 @@ fn bar(task: &str) -> ProgressBar {
     let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
     ProgressBar::new(1000)
         .with_style(style)
-        .with_prefix(task.to_owned())
+        .with_prefix(printable(task, LONGEST_TASK).into_owned())
 }
 
 /// `, 1 min 20 s left`, once enough is done to say so.

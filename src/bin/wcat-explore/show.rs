@@ -3,9 +3,19 @@
 use crate::args::Format;
 use anyhow::Context;
 use serde_json::Value;
-use std::io::Write;
+use std::io::{IsTerminal, Write};
+use std::path::Path;
 use std::process::ExitCode;
-use wcat_explore::error::Error;
+use wcat_explore::error::{printable, printable_path, Error};
+
+/// Most characters of a cell of a printed table, of a line of text, and of a message or one of its causes.
+const LONGEST_CELL: usize = 300;
+const LONGEST_LINE: usize = 2_000;
+const LONGEST_MESSAGE: usize = 1_900;
+const LONGEST_CAUSE: usize = 500;
+/// Most lines and characters of each that a complaint about the command line has.
+const USAGE_LINES: usize = 30;
+const LONGEST_USAGE: usize = 400;
 
 /// Exit code where nothing is wrong and the same command goes on.
 pub(crate) const GOES_ON: u8 = 75;
@@ -41,8 +51,21 @@ pub(crate) fn optional<T: std::fmt::Display>(value: Option<T>) -> String {
     value.map_or("-".into(), |value| value.to_string())
 }
 
-/// Prints an aligned table.
+/// Prints an aligned table; foreign text in its cells as messages show it.
 pub(crate) fn table(columns: &[Column]) -> anyhow::Result<()> {
+    let shown = |column: &Column<'_>| -> Vec<String> {
+        let cells = column.cells.iter();
+        cells
+            .map(|cell| printable(cell, LONGEST_CELL).into_owned())
+            .collect()
+    };
+    let columns: Vec<Column> = columns
+        .iter()
+        .map(|column| Column {
+            cells: shown(column),
+            ..*column
+        })
+        .collect();
     let rows = columns
         .iter()
         .map(|column| column.cells.len())
@@ -101,7 +124,31 @@ fn cell(value: &Value) -> String {
     }
 }
 
-/// Prints a result. A closed standard output (`| head`) ends the program without a word.
+/// Prints sentences, foreign text in them as messages show it.
+pub(crate) fn text(text: &str) -> anyhow::Result<()> {
+    let lines: Vec<_> = text
+        .split('\n')
+        .map(|line| printable(line, LONGEST_LINE))
+        .collect();
+    result(&lines.join("\n"))
+}
+
+/// Prints a path: as it is for a script, as messages show it on a terminal.
+pub(crate) fn path(path: &Path) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    if out.is_terminal() {
+        drop(out);
+        return result(&printable_path(path, usize::MAX));
+    }
+    let mut bytes = path.as_os_str().as_encoded_bytes().to_vec();
+    bytes.push(b'\n');
+    match out.write_all(&bytes) {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        other => Ok(other?),
+    }
+}
+
+/// Prints a result as it is. A closed standard output (`| head`) ends the program without a word.
 pub(crate) fn result(text: &str) -> anyhow::Result<()> {
     match writeln!(std::io::stdout().lock(), "{text}") {
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
@@ -117,15 +164,50 @@ pub(crate) fn percent(x: f64) -> String {
 /// Prints a failure, one line per cause, and gives its exit code.
 pub(crate) fn failure(error: &anyhow::Error) -> ExitCode {
     let mut err = std::io::stderr().lock();
-    let _ = writeln!(err, "error: {}", first_line(&error.to_string()));
+    let message = error.to_string();
+    let message = printable(first_line(&message), LONGEST_MESSAGE);
+    let _ = writeln!(err, "error: {message}");
     for cause in error.chain().skip(1) {
-        let _ = writeln!(err, "  caused by: {}", first_line(&cause.to_string()));
+        let cause = cause.to_string();
+        let _ = writeln!(
+            err,
+            "  caused by: {}",
+            printable(first_line(&cause), LONGEST_CAUSE)
+        );
     }
     ExitCode::from(match error.downcast_ref::<Error>() {
         Some(error) if error.is_wrong_input() => 2,
         Some(error) if error.can_go_on() => GOES_ON,
         _ => 1,
     })
+}
+
+/// Prints what is wrong with the command line, or the help that was asked for, and gives the exit code.
+pub(crate) fn usage(error: &clap::Error) -> ExitCode {
+    let code = ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+    let text = error.render().to_string();
+    let lines: Vec<_> = text
+        .lines()
+        .take(USAGE_LINES)
+        .map(|line| printable(line, LONGEST_USAGE))
+        .collect();
+    let foreign: Vec<String> = std::env::args_os()
+        .filter(|argument| argument.to_str().is_none())
+        .map(|argument| printable_path(Path::new(&argument), LONGEST_CELL))
+        .collect();
+    if error.kind() == clap::error::ErrorKind::InvalidUtf8 {
+        let _ = writeln!(
+            std::io::stderr(),
+            "error: {}: expected text in UTF-8 for this flag (its value is kept in the configuration of the run), found \
+             other bytes; a link or another name helps",
+            foreign.join(", ")
+        );
+    } else if !error.use_stderr() || lines.join("\n") == text.trim_end_matches('\n') {
+        let _ = error.print(); // with its colours
+    } else {
+        let _ = writeln!(std::io::stderr(), "{}", lines.join("\n"));
+    }
+    code
 }
 
 /// Causes from the tensor library drag a backtrace behind them.

@@ -17,7 +17,7 @@ pub(crate) fn run(common: &Common, args: &AttackArgs, monitor: &Progress) -> any
     let request = AttackRequest {
         models: chosen(args.files.all(), &experiment),
         dataset_given,
-        data_folder: args.places.data_folder()?,
+        data_folder: args.places.data_dir.clone(),
         data_file: args.places.data_file.clone(),
         results: PathBuf::from("results"),
         reports: PathBuf::from("reports"),

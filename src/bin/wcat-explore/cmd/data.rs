@@ -56,7 +56,7 @@ pub(crate) fn run(args: &DataArgs, monitor: &Progress) -> anyhow::Result<()> {
             } else {
                 "already there, checked"
             });
-            show::result(&folder.join(&source.folder).display().to_string())
+            show::path(&folder.join(&source.folder))
         }
     }
 }

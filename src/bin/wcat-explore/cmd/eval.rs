@@ -33,7 +33,7 @@ pub(crate) fn run(common: &Common, args: &EvalArgs, monitor: &Progress) -> anyho
         &experiment,
         &args.model,
         dataset_given,
-        &args.places.data_folder()?,
+        args.places.data_dir.as_deref(),
         args.places.data_file.as_deref(),
         faults,
         args.export_masks.as_deref(),

@@ -141,7 +141,7 @@ fn table(result: &ExploreResult) -> anyhow::Result<()> {
     if answers.is_empty() {
         return super::sweep::table(&result.summaries);
     }
-    show::result(&answers.join("\n"))
+    show::text(&answers.join("\n"))
 }
 
 /// `0.8 to 0.9`, or the one.

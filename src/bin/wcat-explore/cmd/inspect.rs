@@ -101,7 +101,7 @@ fn show_layers(model: &Model, layers: &[LayerWeights], format: Format) -> anyhow
         });
         return show::records(&Value::Array(rows.collect()), format);
     }
-    show::result(&about(model))?;
+    show::text(&about(model))?;
     let share = |x: Option<f64>| x.map_or("-".into(), show::percent);
     show::table(&[
         Column::text("layer", &layers, |l| l.name.clone()),

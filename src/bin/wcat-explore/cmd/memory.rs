@@ -77,7 +77,7 @@ fn show_points(
         return show::records(&Value::Array(rows.collect()), format);
     }
     if whole {
-        show::result(&about(model))?;
+        show::text(&about(model))?;
     }
     show::table(&[
         Column::number(model.unit.symbol(), points, |p| {

@@ -26,5 +26,5 @@ pub(crate) fn run(args: &PublishArgs, monitor: &Progress) -> anyhow::Result<()> 
         n => format!(", {n} model cards beside their models"),
     };
     monitor.note(&format!("{} figures{cards}", published.figures.len()));
-    show::result(&published.document.display().to_string())
+    show::path(&published.document)
 }

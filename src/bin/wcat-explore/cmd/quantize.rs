@@ -15,7 +15,7 @@ pub(crate) fn run(common: &Common, args: &QuantizeArgs, monitor: &Progress) -> a
         out: args.out.clone(),
         dataset_given,
         evaluate: !args.no_eval,
-        data_folder: args.places.data_folder()?,
+        data_folder: args.places.data_dir.clone(),
         data_file: args.places.data_file.clone(),
     };
     let result = quantize(&experiment, &request, monitor)?;

@@ -3,10 +3,11 @@
 use crate::args::{Common, Format, Places, SweepArgs};
 use crate::progress::Progress;
 use crate::show::{self, Column};
+use std::ffi::OsStr;
 use std::path::PathBuf;
 use wcat_explore::config::{built_in, Experiment, Layer};
+use wcat_explore::error::is_printable;
 use wcat_explore::run::{plan, sweep, Monitor, SweepRequest, SweepResult};
-use wcat_explore::store::cache_folder;
 use wcat_explore::sweep::{Sampling, TestSplit};
 use wcat_explore::table::{summary_csv_string, summary_records, Spread, Summary};
 
@@ -95,10 +96,10 @@ pub(super) fn request(
     Ok(SweepRequest {
         models,
         dataset_given,
-        data_folder: places.data_folder()?,
+        data_folder: places.data_dir.clone(),
         data_file: places.data_file.clone(),
         groups_file: None,
-        model_cache: cache_folder()?.join("models"),
+        model_cache: None,
         results: PathBuf::from("results"),
         reports: PathBuf::from("reports"),
         out: None,
@@ -130,16 +131,34 @@ pub(crate) fn dataset_experiment(
 
 /// The command line as it was typed, quoted where a shell needs it.
 pub(super) fn command_line() -> String {
+    let mut line = "wcat-explore".to_owned();
+    for argument in std::env::args_os().skip(1) {
+        line.push(' ');
+        line += &quoted(&argument);
+    }
+    line
+}
+
+/// An argument as a shell reads it back; what is no text, or cannot be seen, in the form `$'..\xff'` of bash and others.
+fn quoted(argument: &OsStr) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,+@%".contains(c);
-    let quote = |arg: String| match !arg.is_empty() && arg.chars().all(plain) {
-        true => arg,
-        false => format!("'{}'", arg.replace('\'', r"'\''")),
-    };
-    let rest = std::env::args().skip(1).map(quote);
-    std::iter::once("wcat-explore".to_owned())
-        .chain(rest)
-        .collect::<Vec<_>>()
-        .join(" ")
+    match argument.to_str() {
+        Some(text) if !text.is_empty() && text.chars().all(plain) => text.to_owned(),
+        Some(text) if text.chars().all(is_printable) => {
+            format!("'{}'", text.replace('\'', r"'\''"))
+        }
+        _ => {
+            let mut quoted = String::from("$'");
+            for byte in argument.as_encoded_bytes() {
+                match byte {
+                    b'\'' | b'\\' => quoted.extend(['\\', char::from(*byte)]),
+                    b' '..=b'~' => quoted.push(char::from(*byte)),
+                    byte => quoted += &format!("\\x{byte:02x}"),
+                }
+            }
+            quoted + "'"
+        }
+    }
 }
 
 fn dry_run(experiment: &Experiment, request: &SweepRequest) -> anyhow::Result<()> {
@@ -168,7 +187,7 @@ fn dry_run(experiment: &Experiment, request: &SweepRequest) -> anyhow::Result<()
     if let Some(seconds) = plan.cpu_seconds {
         lines.push(format!("estimated cost: at most {seconds:.0} CPU-seconds"));
     }
-    show::result(&lines.join("\n"))
+    show::text(&lines.join("\n"))
 }
 
 fn say_where(result: &SweepResult, monitor: &Progress) {
@@ -269,4 +288,28 @@ pub(crate) fn table(summaries: &[Summary]) -> anyhow::Result<()> {
         );
     }
     show::table(&columns)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arguments_are_quoted_where_a_shell_needs_it() {
+        for (argument, shown) in [
+            ("--model", "--model"),
+            ("a b's ü", r"'a b'\''s ü'"),
+            ("", "''"),
+            ("a\nb'c\\", r"$'a\x0ab\'c\\'"),
+        ] {
+            assert_eq!(quoted(OsStr::new(argument)), shown);
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_is_no_text_is_escaped() {
+        use std::os::unix::ffi::OsStrExt;
+        assert_eq!(quoted(OsStr::from_bytes(b"n\xff.pth")), r"$'n\xff.pth'");
+    }
 }

@@ -1,8 +1,9 @@
 //! `train`: one model, or several methods and widths beside each other; resumed where they stopped.
 
-use crate::args::{data_folder, Common, Format, TrainArgs};
+use crate::args::{Common, Format, TrainArgs};
 use crate::progress::Progress;
 use crate::show::{self, Column};
+use std::path::PathBuf;
 use wcat_explore::config::{method_preset, Experiment, Layer, Training};
 use wcat_explore::device::DeviceSpec;
 use wcat_explore::error::{Error, Result};
@@ -11,14 +12,22 @@ use wcat_explore::run::{train_models, Monitor, TrainingRow};
 pub(crate) fn run(common: &Common, args: &TrainArgs, monitor: &Progress) -> anyhow::Result<()> {
     let (trainings, device) = trainings(common, args)?;
     let device = device.open()?;
-    let folder = data_folder(args.data_dir.as_ref())?;
-    let results = train_models(&trainings, &args.out, &folder, &device, args.fresh, monitor)?;
+    let results = train_models(
+        &trainings,
+        &args.out,
+        args.data_dir.as_deref(),
+        &device,
+        args.fresh,
+        monitor,
+    )?;
     let (mut rows, mut failures, mut computed) = (Vec::new(), Vec::new(), 0);
+    let mut paths = Vec::new();
     for (training, result) in trainings.iter().zip(results) {
         match result {
             Ok(model) => {
                 computed += usize::from(model.computed_epochs > 0);
                 rows.extend(TrainingRow::of(training, &model));
+                paths.push(model.best);
             }
             Err(error) => failures.push((training.name.as_str(), error)),
         }
@@ -26,7 +35,7 @@ pub(crate) fn run(common: &Common, args: &TrainArgs, monitor: &Progress) -> anyh
     let several = !args.sweep_methods.is_empty() || !args.bits.is_empty();
     match (args.format, several) {
         _ if rows.is_empty() => {}
-        (Format::Table, false) => say_path(&rows, monitor)?,
+        (Format::Table, false) => say_path(&rows, &paths, monitor)?,
         (Format::Table, true) => table(&rows)?,
         (other, _) => show::records(&serde_json::to_value(&rows)?, other)?,
     }
@@ -116,8 +125,8 @@ fn experiment(common: &Common, method: Option<&str>, bits: Option<u64>) -> Resul
 }
 
 /// The path of one model.
-fn say_path(rows: &[TrainingRow], monitor: &Progress) -> anyhow::Result<()> {
-    for row in rows {
+fn say_path(rows: &[TrainingRow], paths: &[PathBuf], monitor: &Progress) -> anyhow::Result<()> {
+    for (row, path) in rows.iter().zip(paths) {
         if let Some(accuracy) = row.validation_accuracy {
             monitor.note(&format!(
                 "{}: best of {} epochs is {} with {:.2} % on the validation split",
@@ -127,7 +136,7 @@ fn say_path(rows: &[TrainingRow], monitor: &Progress) -> anyhow::Result<()> {
                 100.0 * accuracy
             ));
         }
-        show::result(&row.path)?;
+        show::path(path)?;
     }
     Ok(())
 }

@@ -1,10 +1,12 @@
-//! YAML text to a plain value whose size is bounded and whose keys are text, each once; leaves types
-//! to `resolve`.
+//! YAML text to a plain value: bounded in depth and size, keys are text and each there once, `<<` merged; leaves types
+//! to others.
 //!
-//! serde_yaml bounds the depth of a document and how often aliases are followed, but not what they
-//! multiply to (aliases of one long list unpack to the square of the file), hence the count here.
+//! serde_yaml bounds how often aliases are followed, but not what they multiply to (aliases of one long list unpack to
+//! the square of the file), hence the count here.
 
-use crate::store::line_of_key;
+use super::line::line_of_key;
+use super::nesting::{too_deep, DEEPEST};
+use crate::error::printable;
 use serde::de::{
     DeserializeSeed, Deserializer, EnumAccess, Error as _, MapAccess, SeqAccess, Visitor,
 };
@@ -15,19 +17,46 @@ use std::fmt;
 /// Most values and characters of text that a document unpacks to.
 const ROOM: usize = 1 << 22;
 
-/// Why a text is no configuration.
+/// The key whose mapping, or whose list of mappings, gives what the keys beside it do not set.
+const MERGE: &str = "<<";
+
+/// Why a text is not read.
 #[derive(Debug)]
-pub(super) struct Fault {
+pub struct Fault {
     /// Keys and indices that lead there.
-    pub(super) key: Vec<String>,
+    pub key: Vec<String>,
     /// Line from 1, where the parser knows it better than the key does.
-    pub(super) line: Option<usize>,
-    pub(super) expected: String,
-    pub(super) found: String,
+    pub line: Option<usize>,
+    /// What would be read.
+    pub expected: String,
+    /// What is there.
+    pub found: String,
 }
 
-/// Reads one YAML document; the empty text is null.
-pub(super) fn read_yaml(text: &str) -> Result<Value, Fault> {
+/// Refuses a text whose collections lie too deep in each other. For every reader of YAML, before its parser: what that
+/// needs grows with the square of the depth.
+///
+/// # Errors
+/// A [`Fault`] with the line.
+pub fn check_nesting(text: &str) -> Result<(), Fault> {
+    match too_deep(text) {
+        None => Ok(()),
+        line => Err(Fault {
+            key: Vec::new(),
+            line,
+            expected: format!("at most {DEEPEST} lists and mappings in each other"),
+            found: "more".into(),
+        }),
+    }
+}
+
+/// Reads one YAML document; the empty text is null. What a `<<` beside other keys gives is merged under them: its mapping,
+/// or of a list of mappings the first that has the key.
+///
+/// # Errors
+/// A [`Fault`] for what is no YAML, nests or unpacks without measure, has a tag, a key twice or one that is no text.
+pub fn read_yaml(text: &str) -> Result<Value, Fault> {
+    check_nesting(text)?;
     let reader = Reader {
         path: RefCell::default(),
         room: Cell::new(ROOM),
@@ -67,6 +96,9 @@ pub(super) fn read_yaml(text: &str) -> Result<Value, Fault> {
     })
 }
 
+/// Most characters of a text that [`describe`] shows.
+const LONGEST_SHOWN: usize = 120;
+
 const TWICE: &str = "this key twice";
 
 /// The line on which a key stands again.
@@ -88,6 +120,27 @@ fn second_line(text: &str, key: &[String]) -> Option<usize> {
         })
         .collect();
     line_of_key(&lines.join("\n"), &path).or(Some(first))
+}
+
+/// Keys that are not there yet.
+fn fill(mapping: &mut Mapping, base: Mapping) {
+    for (key, value) in base {
+        mapping.entry(key).or_insert(value);
+    }
+}
+
+/// A value in the words of an error message.
+pub fn describe(value: &Value) -> String {
+    match value {
+        Value::Null => "null".into(),
+        Value::Bool(flag) => format!("`{flag}`"),
+        Value::Number(number) => format!("`{number}`"),
+        Value::String(text) => format!("the text `{}`", printable(text, LONGEST_SHOWN)),
+        Value::Sequence(items) if items.len() == 1 => "a list of 1 item".into(),
+        Value::Sequence(items) => format!("a list of {} items", items.len()),
+        Value::Mapping(_) => "keys with values".into(),
+        Value::Tagged(tagged) => format!("a value with the tag `{}`", tagged.tag),
+    }
 }
 
 /// Builds a [`Value`], counting.
@@ -198,7 +251,7 @@ impl<'de> Visitor<'de> for &Reader {
         let mut mapping = Mapping::new();
         while let Some(key) = access.next_key_seed(self)? {
             let Value::String(name) = &key else {
-                return Err(self.refuse("keys that are text", super::message::describe(&key)));
+                return Err(self.refuse("keys that are text", describe(&key)));
             };
             self.path.borrow_mut().push(name.clone());
             if mapping.contains_key(&key) {
@@ -207,6 +260,21 @@ impl<'de> Visitor<'de> for &Reader {
             let value = access.next_value_seed(self)?;
             self.path.borrow_mut().pop();
             mapping.insert(key, value);
+        }
+        match mapping.shift_remove(MERGE) {
+            None => {}
+            Some(Value::Mapping(base)) => fill(&mut mapping, base),
+            Some(Value::Sequence(bases)) if bases.iter().all(Value::is_mapping) => {
+                let bases = bases.into_iter().filter_map(|base| match base {
+                    Value::Mapping(base) => Some(base),
+                    _ => None,
+                });
+                bases.for_each(|base| fill(&mut mapping, base));
+            }
+            Some(other) => {
+                self.path.borrow_mut().push(MERGE.to_owned());
+                return Err(self.refuse("a mapping or a list of mappings", describe(&other)));
+            }
         }
         Ok(Value::Mapping(mapping))
     }
