@@ -1,9 +1,11 @@
 //! Reading and writing files with the path in every error, whole or not at all; folders and their lock.
 
+mod checksums;
 pub mod line;
 mod lock;
 mod npy;
 
+pub use checksums::{check_beside, Checksums, CHECKSUMS};
 pub use line::line_of_key;
 pub use lock::Lock;
 pub use npy::{parse_npy, read_npy, write_npy, ByteArray};
@@ -200,6 +202,13 @@ pub fn cache_folder() -> Result<PathBuf> {
 /// SHA-256 in lower-case hexadecimal.
 pub fn sha256(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
+}
+
+/// SHA-256 of parts in a row.
+pub fn sha256_of_parts(parts: &[&[u8]]) -> String {
+    let mut hash = Sha256::new();
+    parts.iter().for_each(|part| hash.update(part));
+    hex(&hash.finalize())
 }
 
 /// SHA-256 of a file, read in pieces.

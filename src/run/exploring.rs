@@ -106,6 +106,7 @@ impl Exploring<'_> {
         let journal_path = folder.join(names::JOURNAL);
         let mut record = self.sweeping.begin(&journal_path)?;
         let (journal, replay) = Journal::open(&journal_path)?;
+        self.sweeping.say_damage(&replay);
         let journal = Mutex::new(journal);
         let clean = prepared.clean(&replay)?.scores;
         let points = prepared.points(&replay)?;

@@ -1,5 +1,6 @@
 //! `run.yaml`: what a run was asked, with which inputs, by which program, on which machine.
 
+use super::checked;
 use super::identity::VERSION;
 use crate::config::{resolve, resolved_yaml, Experiment, Layer};
 use crate::error::{Error, Result};
@@ -87,21 +88,26 @@ impl Input {
     }
 }
 
-/// The folder of a run in `results`, made where it is not there: `out`, else the run's identity.
+/// The folder of a run in `results`, made where it is not there: `out`, else the identity of the run that is `asked` for.
 ///
 /// # Errors
 /// [`Error::Argument`] where another run lies there; a record that does not read; [`Error::Io`].
-pub(super) fn run_folder(results: &Path, out: Option<&str>, identity: &str) -> Result<PathBuf> {
+pub(super) fn run_folder(results: &Path, out: Option<&str>, asked: &Record) -> Result<PathBuf> {
+    let identity = &asked.identity;
     let name = out.unwrap_or(identity);
     let folder = results.join(name);
     if folder.join(RECORD).exists() {
-        let found = Record::read(&folder)?.identity;
-        if found != identity {
+        let found = Record::read(&folder)?;
+        if found.identity != *identity {
             let expected = format!("a new name, or the folder of the same run ({identity})");
             return Err(Error::argument(
                 format!("--out {name}"),
                 expected,
-                format!("the run {found} in it"),
+                format!(
+                    "the run {} in it{}",
+                    found.identity,
+                    found.other_inputs(asked)
+                ),
             ));
         }
     }
@@ -143,10 +149,35 @@ pub(super) fn now() -> u64 {
 
 impl Record {
     pub(super) fn write(&self, folder: &Path) -> Result<()> {
-        store::write_bytes(&folder.join(RECORD), resolved_yaml(self)?.as_bytes())
+        checked::write(folder, RECORD, &resolved_yaml(self)?)
+    }
+
+    /// Which files of this run have another content in the run that is asked for; they may be damaged.
+    fn other_inputs(&self, asked: &Self) -> String {
+        let inputs = |record: &Self| -> Vec<Input> {
+            let memory = record.memory.iter();
+            record.models.iter().chain(memory).cloned().collect()
+        };
+        let now = inputs(asked);
+        let other: Vec<String> = inputs(self)
+            .into_iter()
+            .filter(|old| {
+                now.iter()
+                    .any(|new| new.from == old.from && new.sha256 != old.sha256)
+            })
+            .map(|old| old.from)
+            .collect();
+        match other.as_slice() {
+            [] => String::new(),
+            _ => format!(
+                "; since then {} changed (SHA-256 in its {RECORD})",
+                other.join(", ")
+            ),
+        }
     }
 
     pub(super) fn read(folder: &Path) -> Result<Self> {
+        checked::check_record(folder)?;
         let layer = Layer::file(&folder.join(RECORD)).map_err(|error| match error {
             Error::Missing { .. } if !folder.is_dir() => Error::Missing {
                 path: folder.to_owned(),
