@@ -3,6 +3,7 @@
 //! What happens meanwhile goes to a [`Monitor`]; nothing is printed here.
 
 mod attacking;
+mod checked;
 mod evaluation;
 mod exploring;
 mod identity;

@@ -1,5 +1,6 @@
 //! Reading and writing files with the path in every error, whole or not at all; folders and their lock.
 
+mod checksums;
 mod entered;
 pub mod line;
 mod lock;
@@ -8,6 +9,7 @@ mod npy;
 mod partial;
 pub mod yaml;
 
+pub use checksums::{check_beside, Checksums, CHECKSUMS};
 pub use entered::Entered;
 pub use line::line_of_key;
 pub use lock::{check_lock, Lock};
@@ -218,6 +220,13 @@ pub fn cache_folder() -> Result<PathBuf> {
 /// SHA-256 in lower-case hexadecimal.
 pub fn sha256(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
+}
+
+/// SHA-256 of parts in a row.
+pub fn sha256_of_parts(parts: &[&[u8]]) -> String {
+    let mut hash = Sha256::new();
+    parts.iter().for_each(|part| hash.update(part));
+    hex(&hash.finalize())
 }
 
 /// SHA-256 of a file, read in pieces.

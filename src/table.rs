@@ -81,6 +81,8 @@ pub const MAX_BYTES: u64 = 1 << 30;
 pub mod names {
     /// Trials as they end.
     pub const JOURNAL: &str = "trials.journal";
+    /// Damaged lines of the journal, kept.
+    pub const DAMAGED: &str = "trials.damaged";
     /// All trials, sorted by key.
     pub const TRIALS: &str = "trials.parquet";
     /// Design points.
@@ -121,4 +123,26 @@ pub mod names {
     pub const ATTACK_SUMMARY_CSV: &str = "attack_summary.csv";
     /// Wall seconds per trial and phase.
     pub const TIMING_CSV: &str = "timing.csv";
+    /// Tables that equal runs have equal.
+    pub const TABLES: [&str; 19] = [
+        TRIALS,
+        DESIGNS,
+        DESIGNS_CSV,
+        SUMMARY,
+        SUMMARY_CSV,
+        ENERGY_CSV,
+        EXPLORED_CSV,
+        SENSITIVITY_CSV,
+        YIELDS_CSV,
+        PARETO_CSV,
+        ANSWERS_CSV,
+        METHODS_CSV,
+        DIFFERENCES_CSV,
+        FLIPS,
+        FLIPS_CSV,
+        ATTACKS,
+        ATTACKS_CSV,
+        ATTACK_SUMMARY,
+        ATTACK_SUMMARY_CSV,
+    ];
 }

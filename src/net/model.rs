@@ -80,8 +80,10 @@ impl Model {
     /// `.pth` or `.th` state dict. Foreign models are float.
     ///
     /// # Errors
-    /// [`Error::Missing`] or [`Error::Input`] with the path.
+    /// [`Error::Missing`] or [`Error::Input`] with the path; also where the seal of the file or the `checksums` beside it
+    /// say that it is damaged.
     pub fn load(path: &Path, device: &Device) -> Result<Self> {
+        store::check_beside(path)?;
         let pickled = path
             .extension()
             .is_some_and(|e| ["pth", "th", "pt"].iter().any(|known| e == *known));

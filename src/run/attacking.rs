@@ -1,5 +1,6 @@
 //! Attacks on models in their run folder: batches drawn, finished attacks kept and reused, tables and figure written.
 
+use super::checked;
 use super::identity::{check_plain_name, folder_name};
 use super::monitor::{AttackProgress, Monitor};
 use super::record::{now, run_folder, Input, Machine, Record, RECORD};
@@ -91,7 +92,8 @@ pub fn attack(
     check_plain_name("--out", request.out.as_deref())?;
     let prepared = Prepared::new(experiment, request)?;
     prepared.notes.iter().for_each(|note| monitor.warn(note));
-    let folder = run_folder(&request.results, request.out.as_deref(), &prepared.identity)?;
+    let asked = prepared.record(&request.command);
+    let folder = run_folder(&request.results, request.out.as_deref(), &asked)?;
     Attacking {
         prepared,
         request,
@@ -416,11 +418,17 @@ impl Attacking<'_> {
         let attacks: Vec<AttackRow> = units.iter().map(|unit| unit.row.clone()).collect();
         let flips: Vec<FlipRow> = units.iter().flat_map(FlipRow::of).collect();
         let summaries = table::summarize_attacks(&attacks);
+        checked::forget_tables(&self.folder)?;
         self.write_tables(&attacks, &flips, &summaries)?;
         let figure = self.draw(&attacks, &flips)?;
         record.notes.extend(notes);
         record.finished_unix = Some(now());
         record.write(&self.folder)?;
+        let unit_name = |&(model, restart): &(usize, u32)| unit_name(model, restart);
+        checked::record_all(
+            &self.folder,
+            &keys.iter().map(unit_name).collect::<Vec<_>>(),
+        )?;
         let reused = units.len() - fresh;
         Ok(AttackResult {
             folder: self.folder.clone(),
@@ -443,6 +451,9 @@ impl Attacking<'_> {
             }
         } else if self.folder.join(RECORD).exists() {
             let before = Record::read(&self.folder)?;
+            if !checked::check_record(&self.folder)? {
+                self.monitor.note(&checked::unchecked(&self.folder));
+            }
             let commands = before
                 .commands
                 .into_iter()
@@ -456,11 +467,8 @@ impl Attacking<'_> {
         Ok(record)
     }
 
-    /// Models go by their place in the run: a name may hold what a file name must not.
     fn unit_file(&self, model: usize, restart: u32) -> PathBuf {
-        self.folder
-            .join(UNITS)
-            .join(format!("model{model}-restart{restart}.json"))
+        self.folder.join(unit_name(model, restart))
     }
 
     /// An attack from its file, or computed and then kept; true where it was computed.
@@ -491,7 +499,7 @@ impl Attacking<'_> {
         let text = serde_json::to_string(&unit).map_err(|e| {
             Error::argument("finished attack", "something JSON can hold", e.to_string())
         })?;
-        store::write_bytes(&path, text.as_bytes())?;
+        store::write_bytes(&path, sealed(&text).as_bytes())?;
         Ok((unit, true))
     }
 
@@ -548,10 +556,37 @@ fn each<R: Send>(count: usize, work: impl Fn(usize) -> Result<R> + Sync) -> Resu
     all.into_iter().map(|(_, result)| result).collect()
 }
 
+/// File of a finished attack. Models go by their place in the run: a name may hold what a file name must not.
+fn unit_name(model: usize, restart: u32) -> String {
+    format!("{UNITS}/model{model}-restart{restart}.json")
+}
+
+/// A finished attack with its checksum, as one JSON object.
+fn sealed(unit: &str) -> String {
+    format!(
+        "{{\"sha256\":\"{}\",\"unit\":{unit}}}",
+        store::sha256(unit.as_bytes())
+    )
+}
+
+/// The finished attack inside its file; `None` where its checksum is another. One without was written before there were
+/// checksums.
+fn unsealed(text: &str) -> Option<&str> {
+    let Some(rest) = text.strip_prefix("{\"sha256\":\"") else {
+        return text.starts_with("{\"row\":").then_some(text);
+    };
+    let (_, rest) = rest.split_once("\",\"unit\":")?;
+    let unit = rest.strip_suffix('}')?;
+    (sealed(unit) == text).then_some(unit)
+}
+
 fn read_unit(path: &Path) -> Result<AttackUnit> {
-    let bytes = store::read_bytes(path, "a finished attack", LARGEST_UNIT)?;
-    serde_json::from_slice(&bytes)
-        .map_err(|e| Error::input(path, "a finished attack", e.to_string()))
+    let text = store::read_text(path, "a finished attack", LARGEST_UNIT)?;
+    let unit = unsealed(&text).ok_or_else(|| {
+        let expected = "a finished attack with the checksum of its content";
+        Error::input(path, expected, "a damaged file")
+    })?;
+    serde_json::from_str(unit).map_err(|e| Error::input(path, "a finished attack", e.to_string()))
 }
 
 /// A message for each attack that found no flip to go on with.
@@ -578,6 +613,21 @@ fn stuck(units: &[AttackUnit]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn any_flipped_bit_of_a_finished_attack_is_noticed() {
+        let unit = "{\"row\":{\"a\":1},\"search\":[]}";
+        let text = sealed(unit);
+        assert_eq!((unsealed(&text), unsealed(unit)), (Some(unit), Some(unit)));
+        for place in 0..text.len() {
+            for bit in 0..7 {
+                let mut bytes = text.clone().into_bytes();
+                bytes[place] ^= 1 << bit;
+                let flipped = String::from_utf8(bytes).unwrap();
+                assert_eq!(unsealed(&flipped), None, "{flipped}");
+            }
+        }
+    }
 
     #[test]
     fn every_attack_is_made_once_and_none_begins_after_a_failure() {

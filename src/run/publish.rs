@@ -1,6 +1,7 @@
 //! The results of several runs as one document with figures, and a card beside each of their models; from the stored
 //! tables and model files alone.
 
+use super::checked::Unchecked;
 use super::record::Record;
 use super::redraw::{figures_of, memory_of};
 use crate::config::resolved_yaml;
@@ -48,6 +49,8 @@ pub struct Published {
     pub cards: Vec<PathBuf>,
     /// Model files that the runs name and that are not in the working folder where they were, or changed.
     pub missing: Vec<String>,
+    /// What was read without a checksum; `None` where everything was checked.
+    pub unchecked: Option<String>,
 }
 
 /// Largest preface that is read.
@@ -91,10 +94,11 @@ struct Shipped {
 /// [`Error::Missing`] or [`Error::Input`] where a run is not finished or damaged, [`Error::Argument`] without runs,
 /// [`Error::Io`].
 pub fn publish(request: &PublishRequest) -> Result<Published> {
+    let mut unchecked = Unchecked::default();
     let runs: Vec<Read> = request
         .runs
         .iter()
-        .map(|run| read(run))
+        .map(|run| read(run, &mut unchecked))
         .collect::<Result<_>>()?;
     let Some(first) = runs.first() else {
         return Err(Error::argument(
@@ -121,6 +125,7 @@ pub fn publish(request: &PublishRequest) -> Result<Published> {
         figures: Vec::new(),
         cards: Vec::new(),
         missing: Vec::new(),
+        unchecked: unchecked.note(),
     };
     let mut results = Results {
         title: request.title.clone(),
@@ -180,8 +185,9 @@ pub fn publish(request: &PublishRequest) -> Result<Published> {
     Ok(published)
 }
 
-fn read(folder: &Path) -> Result<Read> {
+fn read(folder: &Path, unchecked: &mut Unchecked) -> Result<Read> {
     let record = Record::with_tables(folder)?;
+    unchecked.check(folder)?;
     let attacks = folder.join(names::ATTACKS);
     let content = match attacks.exists() {
         true => {

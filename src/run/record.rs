@@ -1,5 +1,6 @@
 //! `run.yaml`: what a run was asked, with which inputs, by which program, on which machine.
 
+use super::checked;
 use super::identity::VERSION;
 use crate::config::{resolve, resolved_yaml, Experiment, Layer};
 use crate::error::{Error, Result};
@@ -90,21 +91,27 @@ impl Input {
     }
 }
 
-/// The folder of a run in `results`, which need not be there yet: `out`, else the run's identity.
+/// The folder of a run in `results`, which need not be there yet: `out`, else the identity of the run that is `asked`
+/// for.
 ///
 /// # Errors
 /// [`Error::Argument`] where another run lies there; a record that does not read.
-pub(super) fn run_folder(results: &Path, out: Option<&str>, identity: &str) -> Result<PathBuf> {
+pub(super) fn run_folder(results: &Path, out: Option<&str>, asked: &Record) -> Result<PathBuf> {
+    let identity = &asked.identity;
     let name = out.unwrap_or(identity);
     let folder = results.join(name);
     if folder.join(RECORD).exists() {
-        let found = Record::read(&folder)?.identity;
-        if found != identity {
+        let found = Record::read(&folder)?;
+        if found.identity != *identity {
             let expected = format!("a new name, or the folder of the same run ({identity})");
             return Err(Error::argument(
                 format!("--out {name}"),
                 expected,
-                format!("the run {found} in it"),
+                format!(
+                    "the run {} in it{}",
+                    found.identity,
+                    found.other_inputs(asked)
+                ),
             ));
         }
     }
@@ -155,10 +162,35 @@ impl Record {
                 return Err(Error::input(path, "a record that reads back", found));
             }
         }
-        store::write_bytes(&path, text.as_bytes())
+        checked::write(folder, RECORD, &text)
+    }
+
+    /// Which files of this run have another content in the run that is asked for; they may be damaged.
+    fn other_inputs(&self, asked: &Self) -> String {
+        let inputs = |record: &Self| -> Vec<Input> {
+            let memory = record.memory.iter();
+            record.models.iter().chain(memory).cloned().collect()
+        };
+        let now = inputs(asked);
+        let other: Vec<String> = inputs(self)
+            .into_iter()
+            .filter(|old| {
+                now.iter()
+                    .any(|new| new.from == old.from && new.sha256 != old.sha256)
+            })
+            .map(|old| old.from)
+            .collect();
+        match other.as_slice() {
+            [] => String::new(),
+            _ => format!(
+                "; since then {} changed (SHA-256 in its {RECORD})",
+                other.join(", ")
+            ),
+        }
     }
 
     pub(super) fn read(folder: &Path) -> Result<Self> {
+        checked::check_record(folder)?;
         let layer = Layer::file(&folder.join(RECORD)).map_err(|error| match error {
             Error::Missing { .. } if !folder.is_dir() => Error::Missing {
                 path: folder.to_owned(),

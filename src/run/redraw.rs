@@ -1,5 +1,6 @@
 //! Figures and report from the stored tables of one run or of several, without models or data.
 
+use super::checked::Unchecked;
 use super::identity::check_plain_name;
 use super::record::{Record, MEMORY};
 use crate::config::resolved_yaml;
@@ -21,6 +22,8 @@ pub struct Drawn {
     pub report: PathBuf,
     /// What makes the rows less comparable.
     pub warnings: Vec<String>,
+    /// What was read without a checksum, for the user; `None` where everything was checked.
+    pub unchecked: Option<String>,
 }
 
 /// Largest memory model that is read back.
@@ -55,6 +58,8 @@ pub(super) fn draw(
             "none",
         ));
     };
+    let mut unchecked = Unchecked::default();
+    runs.iter().try_for_each(|run| unchecked.check(run))?;
     let tables: Vec<table::Run> = runs
         .iter()
         .map(|run| table::read_run(run))
@@ -155,6 +160,7 @@ pub(super) fn draw(
             folder,
             report,
             warnings,
+            unchecked: unchecked.note(),
         },
         pareto,
     ))

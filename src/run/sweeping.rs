@@ -1,5 +1,6 @@
 //! One sweep in its folder: models trained or loaded, trials journalled and resumed, tables and report written.
 
+use super::checked;
 use super::identity::check_plain_name;
 use super::monitor::{Monitor, SweepProgress};
 use super::prepared::{early_set, inputs, prepare, train_all, Prepared};
@@ -74,6 +75,8 @@ pub struct SweepPlan {
     pub owed: usize,
     /// CPU seconds of the trials, from one timed evaluation; `None` where nothing could be timed.
     pub cpu_seconds: Option<f64>,
+    /// Damaged lines of the journal, whose trials would be computed again; `None` where there are none.
+    pub damage: Option<String>,
 }
 
 /// A finished sweep.
@@ -132,6 +135,7 @@ pub fn plan(experiment: &Experiment, request: &SweepRequest) -> Result<SweepPlan
             trials,
             owed: trials,
             cpu_seconds: None,
+            damage: None,
         });
     }
     let device = experiment.device.open()?;
@@ -185,6 +189,7 @@ pub fn plan(experiment: &Experiment, request: &SweepRequest) -> Result<SweepPlan
         trials,
         owed,
         cpu_seconds,
+        damage: replay.damage(),
     })
 }
 
@@ -231,7 +236,8 @@ impl<'a> Sweeping<'a> {
             experiment, request, inputs, &paths, early, &device, explores,
         )?;
         prepared.notes.iter().for_each(|note| monitor.warn(note));
-        let folder = run_folder(&request.results, request.out.as_deref(), &prepared.identity)?;
+        let asked = prepared.record(&request.command);
+        let folder = run_folder(&request.results, request.out.as_deref(), &asked)?;
         Ok(Self {
             prepared,
             request,
@@ -334,6 +340,7 @@ impl<'a> Sweeping<'a> {
             ));
         }
         let (journal, replay) = Journal::open(journal)?;
+        self.say_damage(&replay);
         Ok((Some(journal), replay))
     }
 
@@ -344,8 +351,12 @@ impl<'a> Sweeping<'a> {
         let mut record = prepared.record(&self.request.command);
         if self.request.fresh {
             store::remove_file(path)?;
+            store::remove_file(&folder.join(names::DAMAGED))?;
         } else if folder.join(RECORD).exists() {
             let before = Record::read(folder)?;
+            if !checked::check_record(folder)? {
+                self.monitor.note(&checked::unchecked(folder));
+            }
             let commands = before
                 .commands
                 .into_iter()
@@ -355,12 +366,23 @@ impl<'a> Sweeping<'a> {
             record.machine = before.machine;
         }
         record.write(folder)?;
-        store::write_bytes(&folder.join(MEMORY), prepared.memory.text.as_bytes())?;
+        checked::write(folder, MEMORY, &prepared.memory.text)?;
         let journal = match journal {
             Some(journal) => journal,
             None => Journal::open(path)?.0,
         };
         Ok((record, journal))
+    }
+
+    /// Says which lines of the journal are damaged.
+    fn say_damage(&self, replay: &Replay) {
+        if let Some(damage) = replay.damage() {
+            self.monitor.warn(&format!(
+                "{}: {damage}; kept in {}, and computed again where this command asks for them",
+                self.folder.join(names::JOURNAL).display(),
+                names::DAMAGED
+            ));
+        }
     }
 
     fn say_extension(&self, replay: &Replay, designs: &[Design], chips: u32) {
@@ -408,9 +430,11 @@ impl<'a> Sweeping<'a> {
         tables: &Tables,
         sweep_seconds: f64,
     ) -> Result<(Drawn, Pareto)> {
+        checked::forget_tables(&self.folder)?;
         self.write_tables(tables, sweep_seconds)?;
         record.finished_unix = Some(now());
         record.write(&self.folder)?;
+        checked::record_all(&self.folder, &[])?;
         draw(
             std::slice::from_ref(&self.folder),
             &self.request.reports,

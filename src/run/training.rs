@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::net::{
     read_tensors, write_tensors, DatasetTag, Model, ModelInfo, Network, MODEL_FORMAT,
 };
-use crate::store::{self, Lock};
+use crate::store::{self, Checksums, Lock, CHECKSUMS};
 use crate::table::write_history;
 use crate::train::{train, EpochRow, Observer, StepProgress, TrainState, Trainer};
 use candle_core::Device;
@@ -82,7 +82,7 @@ pub fn train_model(
     store::create_folder(&folder)?;
     let _lock = Lock::take(&folder)?;
     if fresh {
-        for file in [STATE, BEST, LAST, HISTORY] {
+        for file in [CHECKSUMS, STATE, BEST, LAST, HISTORY] {
             store::remove_file(&folder.join(file))?;
         }
     }
@@ -93,8 +93,12 @@ pub fn train_model(
         .as_ref()
         .filter(|state| state.epoch >= training.trainer.epochs)
     {
+        let checked = match settle_checksums(training, &folder, &state.history, monitor)? {
+            true => "",
+            false => ", which has no checksums: not checked",
+        };
         monitor.note(&format!(
-            "{}: already trained in {}",
+            "{}: already trained in {}{checked}",
             training.name,
             folder.display()
         ));
@@ -299,7 +303,8 @@ fn info(training: &Training, images: &ImageSet) -> Result<ModelInfo> {
     })
 }
 
-/// The state to resume from. A state that cannot be read is named and the training starts again.
+/// The state to resume from. A state or a best model that cannot be read or is damaged is named, and the training starts
+/// again.
 fn read_state(folder: &Path, monitor: &dyn Monitor) -> Result<Option<TrainState>> {
     let path = folder.join(STATE);
     if !path.exists() {
@@ -308,6 +313,11 @@ fn read_state(folder: &Path, monitor: &dyn Monitor) -> Result<Option<TrainState>
     let read = || -> Result<Option<TrainState>> {
         let file = read_tensors(&path)?;
         let own = file.own_metadata(&path)?.unwrap_or_default();
+        let best = folder.join(BEST);
+        if best.exists() {
+            store::check_beside(&best)?;
+            read_tensors(&best)?;
+        }
         Ok(TrainState::from_parts(&file.tensors, &own))
     };
     match read() {
@@ -327,6 +337,50 @@ fn read_state(folder: &Path, monitor: &dyn Monitor) -> Result<Option<TrainState>
     }
 }
 
+/// The `checksums` of a finished training, whose best model is checked: written where a killed process or damage left
+/// none, with a history that is written anew from the state where it is not as recorded. False where the model was
+/// written by a program without seals, and nothing is checked.
+fn settle_checksums(
+    training: &Training,
+    folder: &Path,
+    history: &[EpochRow],
+    monitor: &dyn Monitor,
+) -> Result<bool> {
+    let known = match Checksums::read(folder) {
+        Ok(Some(known)) => Some(known.check(folder, HISTORY, "it is written anew").map(drop)),
+        Ok(None) => None,
+        Err(error) => Some(Err(error)),
+    };
+    match known {
+        Some(Ok(())) => return Ok(true),
+        Some(Err(error)) if error.is_wrong_input() => {
+            monitor.warn(&format!("{}: {error}; it is written anew", training.name));
+        }
+        Some(Err(error)) => return Err(error),
+        None if !read_tensors(&folder.join(BEST))?.sealed => return Ok(false),
+        None => {}
+    }
+    store::remove_file(&folder.join(CHECKSUMS))?;
+    write_history(&folder.join(HISTORY), history)?;
+    write_checksums(training, folder, history.len())?;
+    Ok(true)
+}
+
+/// Writes the `checksums` of a training after an epoch. The state is sealed itself; its seal leaves out wall seconds, as
+/// does the checksum of the history.
+fn write_checksums(training: &Training, folder: &Path, epoch: usize) -> Result<()> {
+    let mut checksums = Checksums::default();
+    checksums.record(folder, [BEST, LAST])?;
+    let kept = epoch.saturating_sub(training.trainer.keep) + 1..=epoch;
+    checksums.record(folder, kept.map(epoch_file))?;
+    checksums.record_without(folder, HISTORY, "seconds")?;
+    checksums.write(folder)
+}
+
+fn epoch_file(epoch: usize) -> String {
+    format!("epoch-{epoch:05}.safetensors")
+}
+
 /// Saves epochs and passes news on.
 struct Keeper<'a> {
     training: &'a Training,
@@ -344,10 +398,6 @@ impl Keeper<'_> {
         };
         Model::save(&self.folder.join(file), network, &info)
     }
-
-    fn epoch_file(epoch: usize) -> String {
-        format!("epoch-{epoch:05}.safetensors")
-    }
 }
 
 impl Observer for Keeper<'_> {
@@ -361,21 +411,24 @@ impl Observer for Keeper<'_> {
     }
 
     fn epoch(&mut self, row: &EpochRow, network: &Network, state: &TrainState) -> Result<()> {
+        // nothing is recorded of files that are about to be rewritten
+        store::remove_file(&self.folder.join(CHECKSUMS))?;
         self.save(LAST, row, network)?;
         if row.best {
             self.save(BEST, row, network)?;
         }
         let keep = self.training.trainer.keep;
         if keep > 0 {
-            self.save(&Self::epoch_file(row.epoch), row, network)?;
+            self.save(&epoch_file(row.epoch), row, network)?;
             if let Some(old) = row.epoch.checked_sub(keep).filter(|old| *old > 0) {
-                store::remove_file(&self.folder.join(Self::epoch_file(old)))?;
+                store::remove_file(&self.folder.join(epoch_file(old)))?;
             }
         }
         write_history(&self.folder.join(HISTORY), &state.history)?;
         // the state last: whatever is killed before it is done again, with the same numbers
         let (tensors, metadata) = state.to_parts()?;
         write_tensors(&self.folder.join(STATE), &tensors, &metadata)?;
+        write_checksums(self.training, self.folder, row.epoch)?;
         self.monitor.epoch(&self.training.name, row);
         Ok(())
     }

@@ -9,14 +9,17 @@ use crate::config::Experiment;
 use crate::data::Split;
 use crate::error::{Error, Result};
 use crate::explore::{PrecisionSearch, Widths};
-use crate::net::Model;
+use crate::net::{read_tensors, Model};
 use crate::quant::{Method, QuantizerSpec};
-use crate::store;
+use crate::store::{self, Checksums, CHECKSUMS};
 use crate::units::Bits;
 use candle_core::Device;
 use serde::Serialize;
 use serde_json::json;
 use std::path::{Path, PathBuf};
+
+/// List of the models of a search; without it the folder is not finished.
+const DONE: &str = "models.json";
 
 /// Everything that can change the models made of one model.
 #[derive(Serialize)]
@@ -118,16 +121,17 @@ fn models_of(
     most: usize,
     monitor: &dyn Monitor,
 ) -> Result<Vec<PathBuf>> {
-    /// Written last: without it the folder is not finished.
-    const DONE: &str = "models.json";
     store::create_folder(folder)?;
     let _lock = wait_for_lock(folder, name, monitor)?;
     let list = folder.join(DONE);
     if list.exists() {
-        let text = store::read_text(&list, "the list of models of a search over widths", 1 << 20)?;
-        let names: Vec<String> = serde_json::from_str(&text)
-            .map_err(|e| Error::input(&list, "a list of model files", e.to_string()))?;
-        return Ok(names.into_iter().map(|name| folder.join(name)).collect());
+        match known_models(folder) {
+            Err(error) if error.is_wrong_input() => {
+                monitor.warn(&format!("{name}: {error}; the search is made again"));
+            }
+            other => return other,
+        }
+        store::remove_file(&folder.join(CHECKSUMS))?;
     }
     let path = search.run()?;
     let mut chosen: Vec<(String, Widths)> = Vec::new();
@@ -162,7 +166,26 @@ fn models_of(
         files.push(file);
     }
     store::write_bytes(&list, json!(files).to_string().as_bytes())?;
+    let mut checksums = Checksums::default();
+    checksums.record(folder, [DONE])?;
+    checksums.record(folder, &files)?;
+    checksums.write(folder)?;
     Ok(files.into_iter().map(|file| folder.join(file)).collect())
+}
+
+/// The models that a finished search left, each whole.
+fn known_models(folder: &Path) -> Result<Vec<PathBuf>> {
+    let list = folder.join(DONE);
+    store::check_beside(&list)?;
+    let text = store::read_text(&list, "the list of models of a search over widths", 1 << 20)?;
+    let names: Vec<String> = serde_json::from_str(&text)
+        .map_err(|e| Error::input(&list, "a list of model files", e.to_string()))?;
+    let paths: Vec<PathBuf> = names.into_iter().map(|name| folder.join(name)).collect();
+    for path in &paths {
+        store::check_beside(path)?;
+        read_tensors(path)?;
+    }
+    Ok(paths)
 }
 
 /// At most `most` entries with several widths, spread evenly over the stored bits.

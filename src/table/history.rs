@@ -70,8 +70,9 @@ pub fn history_csv_string(history: &[EpochRow]) -> Result<String> {
 ///
 /// # Errors
 /// [`Error::Missing`]; [`Error::Input`] with line and column for another header, another version of the columns or
-/// a cell that is not of its column.
+/// a cell that is not of its column, and where the `checksums` beside it say that it is damaged.
 pub fn read_history(path: &Path) -> Result<Vec<EpochRow>> {
+    store::check_beside(path)?;
     history_of_csv(
         path,
         &store::read_text(path, "the history of a training", MAX_BYTES)?,

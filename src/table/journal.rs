@@ -6,13 +6,15 @@
 //! about once a second and on [`Journal::close`], so a power failure loses about the last second.
 //! One process at a time: the caller holds the lock of the run folder.
 
+mod damage;
+
 use super::MAX_ROWS;
 use crate::error::{Error, IoContext, Result};
 use crate::explore::Evaluation;
 use crate::store;
 use crate::sweep::{CleanAnswers, Design, Trial, TrialStatus};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
@@ -59,8 +61,10 @@ pub struct Replay {
     pub trials: Vec<Trial>,
     /// Evaluations of searches.
     pub searches: Vec<SearchEvaluation>,
-    /// True where the last line was torn or damaged; it does not count.
+    /// True where the last line was torn; it does not count.
     pub dropped_torn_line: bool,
+    /// Damaged lines, and trials whose design point stood in one, each as `line 7 (what it held)`; they do not count.
+    pub damaged: Vec<String>,
 }
 
 /// What is known of a design point: the point, and what was found on its chips.
@@ -85,22 +89,29 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// Opens the journal, creates it where there is none, and replays it. A torn or damaged last
-    /// line is cut off.
+    /// Opens the journal, creates it where there is none, and replays it. A torn last line is cut off. Damaged lines
+    /// are set aside, with the trials of design points that stood in them: moved to `trials.damaged`.
     ///
     /// # Errors
-    /// [`Error::Input`] with path and line: a damaged line before the last, an unknown version, a
-    /// record that does not fit, a design point or trial that was written before with another
-    /// content; [`Error::Io`] with the path.
+    /// [`Error::Input`] with path and line: no journal, an unknown version, a whole record that does
+    /// not fit, a design point or trial that was written before with another content; [`Error::Io`]
+    /// with the path.
     pub fn open(path: impl AsRef<Path>) -> Result<(Self, Replay)> {
         let path = path.as_ref().to_owned();
-        let file = OpenOptions::new()
-            .read(true)
-            .append(true)
-            .create(true)
-            .open(&path)
-            .at("open", &path)?;
-        let read = read(&path, &file)?;
+        let open = || {
+            let mut options = OpenOptions::new();
+            let file = options.read(true).append(true).create(true).open(&path);
+            file.at("open", &path)
+        };
+        let mut file = open()?;
+        let mut read = read(&path, &file)?;
+        if !read.aside.is_empty() {
+            damage::set_aside(&path, &read.aside)?;
+            let damaged = std::mem::take(&mut read.replay.damaged);
+            file = open()?;
+            read = self::read(&path, &file)?;
+            read.replay.damaged = damaged;
+        }
         let dirty = read.replay.dropped_torn_line;
         if dirty {
             file.set_len(read.length)
@@ -301,11 +312,28 @@ fn remember(known: &mut Known, trial: &Trial) {
 struct Contents {
     replay: Replay,
     known: Known,
+    /// Numbers of the lines to set aside.
+    aside: BTreeSet<usize>,
     /// Bytes of whole lines.
     length: u64,
 }
 
 impl Contents {
+    fn set_aside(&mut self, number: usize, held: String) {
+        self.aside.insert(number);
+        self.replay.damaged.push(format!("line {number} ({held})"));
+    }
+
+    fn holds_nothing(&self) -> bool {
+        let Replay {
+            designs,
+            trials,
+            searches,
+            ..
+        } = &self.replay;
+        designs.is_empty() && trials.is_empty() && searches.is_empty()
+    }
+
     /// Takes a record that is not the first; an error says what was expected and found.
     fn take(&mut self, record: Record) -> Result<(), (String, String)> {
         match record {
@@ -343,22 +371,25 @@ impl Contents {
     }
 }
 
+/// Reads the next line, or the next piece of one that is too long for a line; empty at the end.
+fn next_line(path: &Path, reader: &mut impl BufRead, line: &mut Vec<u8>) -> Result<()> {
+    line.clear();
+    let mut piece = reader.by_ref().take(MAX_LINE + 1);
+    piece.read_until(b'\n', line).at("read", path).map(drop)
+}
+
 /// Reads all lines; one at a time, so that memory follows what is really there.
 fn read(path: &Path, file: &File) -> Result<Contents> {
     let mut reader = BufReader::new(file);
     let mut contents = Contents {
         replay: Replay::default(),
         known: Known::new(),
+        aside: BTreeSet::new(),
         length: 0,
     };
     let mut line = Vec::new();
     for number in 1.. {
-        line.clear();
-        reader
-            .by_ref()
-            .take(MAX_LINE + 1)
-            .read_until(b'\n', &mut line)
-            .at("read", path)?;
+        next_line(path, &mut reader, &mut line)?;
         if line.is_empty() {
             break;
         }
@@ -371,14 +402,12 @@ fn read(path: &Path, file: &File) -> Result<Contents> {
         };
         let Some(json) = json_of(&line) else {
             let last = reader.fill_buf().at("read", path)?.is_empty();
-            if !last || (number == 1 && !is_torn_header(&line)?) {
-                return Err(wrong(
-                    "a whole line of a trial journal".into(),
-                    "a damaged one".into(),
-                ));
+            if last && !line.ends_with(b"\n") && (number > 1 || is_torn_header(&line)?) {
+                contents.replay.dropped_torn_line = true;
+                break;
             }
-            contents.replay.dropped_torn_line = true;
-            break;
+            contents.set_aside(number, damage::legible(&line));
+            continue;
         };
         let record = |what: &str| {
             wrong(
@@ -395,14 +424,34 @@ fn read(path: &Path, file: &File) -> Result<Contents> {
         } else {
             let parsed =
                 parsed.map_err(|e| record(&format!("a record of version {VERSION} ({e})")))?;
-            contents
-                .take(parsed)
-                .map_err(|(expected, found)| wrong(expected, found))?;
+            match parsed {
+                // its design point stood in a damaged line
+                Record::Trial(trial)
+                    if !contents.aside.is_empty()
+                        && !contents.known.contains_key(&trial.design_id) =>
+                {
+                    let what = damage::words(&Record::Trial(trial));
+                    contents.set_aside(number, format!("{what}, whose design point is damaged"));
+                    continue;
+                }
+                other => contents
+                    .take(other)
+                    .map_err(|(expected, found)| wrong(expected, found))?,
+            }
         }
         if contents.replay.trials.len() > MAX_ROWS {
             return Err(wrong(format!("at most {MAX_ROWS} trials"), "more".into()));
         }
         contents.length += line.len() as u64;
+    }
+    if contents.aside.contains(&1) && contents.holds_nothing() {
+        return Err(Error::Input {
+            path: path.to_owned(),
+            line: Some(1),
+            key: None,
+            expected: "a whole line of a trial journal".into(),
+            found: "a damaged one, and no whole one after it (`--fresh` begins anew)".into(),
+        });
     }
     Ok(contents)
 }
@@ -421,7 +470,7 @@ mod tests {
     use std::fs;
 
     /// A folder with a journal of two design points and three trials, and what it holds.
-    fn written() -> (tempfile::TempDir, PathBuf, Vec<Design>, Vec<Trial>) {
+    pub(super) fn written() -> (tempfile::TempDir, PathBuf, Vec<Design>, Vec<Trial>) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("trials.journal");
         let designs = vec![design("a", "wcat", 0.1 + 0.2), design("b", "normal", 1.0)];
@@ -446,7 +495,7 @@ mod tests {
     }
 
     /// The lines of a file, each with its line feed.
-    fn lines(path: &Path) -> Vec<Vec<u8>> {
+    pub(super) fn lines(path: &Path) -> Vec<Vec<u8>> {
         fs::read(path)
             .unwrap()
             .split_inclusive(|&b| b == b'\n')
@@ -460,8 +509,7 @@ mod tests {
         let expected = Replay {
             designs,
             trials,
-            searches: Vec::new(),
-            dropped_torn_line: false,
+            ..Replay::default()
         };
         assert_eq!(Journal::open(&path).unwrap().1, expected);
         assert_eq!(replay(&path).unwrap(), expected);
@@ -535,37 +583,6 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_damaged_byte_is_found_wherever_it_is() {
-        let (_folder, path, _, trials) = written();
-        let (whole, lines) = (fs::read(&path).unwrap(), lines(&path));
-        let last = whole.len() - lines[lines.len() - 1].len();
-        for place in 0..whole.len() {
-            let mut bytes = whole.clone();
-            bytes[place] ^= 0x04;
-            fs::write(&path, &bytes).unwrap();
-            match Journal::open(&path) {
-                Ok((_, replay)) => {
-                    // without its line feed the line before the last is part of the last
-                    let lost = if place == last - 1 { 2 } else { 1 };
-                    assert!(place + 1 >= last && replay.dropped_torn_line, "{place}");
-                    assert_eq!(replay.trials, trials[..trials.len() - lost]);
-                }
-                Err(error) => {
-                    assert!(
-                        place + 1 < last && error.is_wrong_input(),
-                        "{place}: {error}"
-                    );
-                    assert_eq!(
-                        fs::read(&path).unwrap(),
-                        bytes,
-                        "a refused file is left as it is"
-                    );
-                }
-            }
-        }
-    }
-
     fn refused(path: &Path, lines: &[Vec<u8>]) -> String {
         fs::write(path, lines.concat()).unwrap();
         let error = Journal::open(path).unwrap_err();
@@ -612,7 +629,8 @@ mod tests {
             .starts_with("j:1: expected a trial journal of version 1"));
         assert_eq!(
             refused(&path, &[b"my notes, not a journal".to_vec()]),
-            "j:1: expected a whole line of a trial journal, found a damaged one"
+            "j:1: expected a whole line of a trial journal, found a damaged one, and no whole one after it (`--fresh` \
+             begins anew)"
         );
     }
 

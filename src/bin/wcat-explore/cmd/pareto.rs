@@ -13,6 +13,10 @@ pub(crate) fn run(args: &ParetoArgs, monitor: &Progress) -> anyhow::Result<()> {
         .warnings
         .iter()
         .for_each(|warning| monitor.warn(warning));
+    drawn
+        .unchecked
+        .iter()
+        .for_each(|unchecked| monitor.note(unchecked));
     match args.format {
         Format::Table => {
             let all: Vec<FrontierPoint> = pareto

@@ -187,6 +187,9 @@ fn dry_run(experiment: &Experiment, request: &SweepRequest) -> anyhow::Result<()
     if let Some(seconds) = plan.cpu_seconds {
         lines.push(format!("estimated cost: at most {seconds:.0} CPU-seconds"));
     }
+    if let Some(damage) = &plan.damage {
+        lines.push(format!("journal: {damage}; among those to compute"));
+    }
     show::text(&lines.join("\n"))
 }
 
