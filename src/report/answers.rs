@@ -5,7 +5,7 @@ use super::tables::{accuracy, bit_error_rate, energy, head, points, row, table, 
 use super::Report;
 use crate::figure::{number, percent};
 use crate::stats;
-use crate::table::{Answer, Ends, Question, Reach, Saving, Spread, Summary};
+use crate::table::{Answer, Ends, Question, Reach, Spread, Summary};
 
 /// What distinguishes a ladder from the others of the page: `wcat at 4 bit`, then the model, array and protection where
 /// they are needed to tell them apart.
@@ -139,9 +139,11 @@ pub(super) fn losses(report: &Report) -> String {
 
 /// Losses with the point of each method that would reach them on extrapolated ground only.
 fn beyond_savings(report: &Report) -> Vec<(f64, &Summary)> {
-    let of =
-        |saving: &'_ Saving| beyond(saving, &report.summaries).map(|point| (saving.loss, point));
-    report.pareto.savings.iter().filter_map(of).collect()
+    let mut open = Vec::new();
+    for saving in &report.pareto.savings {
+        open.extend(beyond(saving, &report.summaries).map(|point| (saving.loss, point)));
+    }
+    open
 }
 
 /// Whether a cheaper point of the same ladder reaches the same target on extrapolated ground.

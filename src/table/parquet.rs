@@ -177,9 +177,7 @@ impl<'a> Parquet<'a> {
                 context: DecompressionContext::Unset,
             };
             let whole = cells.len() + chunk.rows;
-            pages
-                .read(plain, &mut cells)
-                .map_err(|found| format!("{found}, column `{name}`"))?;
+            pages.read(plain, &mut cells)?;
             if cells.len() != whole {
                 return Err(damaged(format_args!("the rows of column `{name}`")));
             }
