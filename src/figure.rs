@@ -20,6 +20,7 @@ mod sheet;
 #[cfg(test)]
 pub(crate) mod tests;
 mod text;
+mod thin;
 mod weight_density;
 mod weight_histogram;
 mod weight_violin;
@@ -38,6 +39,7 @@ pub use png::{png, write};
 pub use range_history::range_history;
 pub use series::{extrapolated, interval, series_labels, series_looks, SeriesLook};
 pub use text::{escape, number, percent, rate};
+pub use thin::{evenly, shown_points, MOST_SHOWN};
 pub use weight_histogram::weight_histogram;
 pub use weight_violin::weight_violin;
 pub use yield_voltage::yield_voltage;
@@ -90,14 +92,18 @@ pub fn legible(points: &Averaged) -> bool {
 
 /// Every figure that the tables allow, in the order of the report: none of design points without
 /// summaries, none over voltage where every point has a voltage for each domain, none of a memory
-/// model without curves. `points` are the design points, trainings averaged or each for itself; `frontiers` has the
-/// target accuracies and chance.
+/// model without curves. `points` are the design points, trainings averaged or each for itself, of which at most
+/// [`MOST_SHOWN`] are drawn; `frontiers` has the target accuracies and chance.
 pub fn all(points: &Averaged, frontiers: &Pareto, memories: &[MemoryCurve]) -> Vec<Figure> {
+    let (points, thinned) = &thin::thinned(points);
     let summaries = points.summaries.as_slice();
     let mut figures = Vec::new();
     let mut add = |name, title: &str, mut caption: String, svg: String| {
         if svg.contains(curves::ENLARGED) {
             caption += " The upper panel enlarges the best accuracies of the lower one.";
+        }
+        if let Some(words) = thinned.as_ref().filter(|_| name != "memory_model") {
+            caption += &format!(" {words}");
         }
         figures.push(Figure {
             name,

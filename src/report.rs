@@ -10,6 +10,7 @@ mod energy;
 mod in_short;
 mod interactive;
 mod least_energy;
+mod markdown;
 mod page;
 mod protection;
 mod remarks;
@@ -19,6 +20,7 @@ mod tables;
 mod tests;
 
 pub use card::{card_markdown, ModelCard};
+pub use markdown::{code, words};
 pub use results::{
     has_curves, results_markdown, LinkedFigure, ResultAttack, ResultGroup, ResultModel,
     ResultSweep, Results,

@@ -22,6 +22,7 @@ mod journal;
 mod methods;
 mod pareto;
 mod pareto_file;
+mod parquet;
 mod read;
 mod row;
 mod run;
@@ -29,6 +30,7 @@ mod settings;
 mod summary;
 #[cfg(test)]
 mod tests;
+mod thrift;
 
 pub use answers::{
     answer_records, answers, answers_csv_string, read_answers, write_answers, Answer, Ends, Ladder,

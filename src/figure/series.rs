@@ -6,6 +6,7 @@ use crate::stats::Interval;
 use crate::table::{Summary, BASELINE};
 use crate::units::BerSource;
 use serde::Serialize;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Colours of Okabe and Ito (2008) that tell on white, also to colour-blind readers.
 pub(super) const PALETTE: [Color; 7] = [
@@ -99,7 +100,7 @@ pub(super) fn method_order(method: &str) -> (bool, &str) {
 
 /// Sorts design points into series, in the order of the legend.
 pub(super) fn series(summaries: &[Summary]) -> Vec<Series<'_>> {
-    let mut groups = std::collections::BTreeMap::<Key<'_>, Vec<&Summary>>::new();
+    let mut groups = BTreeMap::<Key<'_>, Vec<&Summary>>::new();
     for summary in summaries {
         groups.entry(key(summary)).or_default().push(summary);
     }
@@ -118,6 +119,18 @@ pub(super) fn series(summaries: &[Summary]) -> Vec<Series<'_>> {
         .collect()
 }
 
+/// Places of design points by series, then rising voltage.
+pub(super) fn in_series_order(summaries: &[Summary]) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..summaries.len()).collect();
+    order.sort_by(|&a, &b| {
+        let (a, b) = (&summaries[a], &summaries[b]);
+        key(a)
+            .cmp(&key(b))
+            .then_with(|| a.design.by_voltage(&b.design))
+    });
+    order
+}
+
 /// The series of points with one voltage, called and drawn as among all.
 pub(super) fn series_over_voltage(summaries: &[Summary]) -> Vec<Series<'_>> {
     let mut all = series(summaries);
@@ -127,6 +140,8 @@ pub(super) fn series_over_voltage(summaries: &[Summary]) -> Vec<Series<'_>> {
 
 /// `method, b bit`, then whatever else tells one series from another.
 fn labels(keys: &[Key<'_>]) -> Vec<String> {
+    let varies = |i: usize| keys.iter().any(|other| other.3[i] != keys[0].3[i]);
+    let varying: Vec<bool> = (0..7).map(|i| !keys.is_empty() && varies(i)).collect();
     let mut labels: Vec<String> = keys
         .iter()
         .map(|key| {
@@ -137,9 +152,8 @@ fn labels(keys: &[Key<'_>]) -> Vec<String> {
             };
             let mut label = format!("{}, {width}", key.1);
             for (i, part) in key.3.iter().enumerate() {
-                let varies = keys.iter().any(|other| other.3[i] != *part);
                 // Protection and domains come first: they are always said, where there are any.
-                let said = if i < 2 { !part.is_empty() } else { varies };
+                let said = if i < 2 { !part.is_empty() } else { varying[i] };
                 if said {
                     label = format!("{label}, {part}");
                 }
@@ -151,9 +165,12 @@ fn labels(keys: &[Key<'_>]) -> Vec<String> {
         |k: &Key<'_>| k.4.map(|seed| format!("seed {seed}")),
         |k: &Key<'_>| Some(k.5.to_owned()),
     ] {
-        let known = labels.clone();
+        let mut times = BTreeMap::<String, usize>::new();
+        for label in &labels {
+            *times.entry(label.clone()).or_default() += 1;
+        }
         for (label, key) in labels.iter_mut().zip(keys) {
-            let twice = known.iter().filter(|other| *other == label).count() > 1;
+            let twice = times.get(label).is_some_and(|times| *times > 1);
             if let Some(part) = part(key).filter(|_| twice) {
                 *label = format!("{label}, {part}");
             }
@@ -209,13 +226,9 @@ fn looks(keys: &[Key<'_>]) -> Vec<Look> {
 
 /// The different names of the keys, as they first occur.
 fn distinct(keys: &[Key<'_>], of: &dyn Fn(&Key<'_>) -> String) -> Vec<String> {
-    let mut seen: Vec<String> = Vec::new();
-    for name in keys.iter().map(of) {
-        if !seen.contains(&name) {
-            seen.push(name);
-        }
-    }
-    seen
+    let mut seen = BTreeSet::new();
+    let names = keys.iter().map(of);
+    names.filter(|name| seen.insert(name.clone())).collect()
 }
 
 fn place(names: &[String], name: &str) -> usize {

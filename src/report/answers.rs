@@ -92,12 +92,13 @@ pub(super) fn losses(report: &Report) -> String {
         (&to, false),
         ("95 % interval", false),
     ]);
-    let (mut rows, mut last) = (String::new(), None);
+    let open = beyond_savings(report);
+    let (mut rows, mut last) = (Vec::new(), None);
     for (answer, loss, target) in asked {
         let first = last.is_some_and(|last| last != loss);
         last = Some(loss);
         let of = |f: &dyn Fn(&Summary) -> Cell| answer.point.as_ref().map_or(Cell::None, f);
-        let mark = if is_marked(report, answer, loss) {
+        let mark = if is_marked(&open, answer, loss) {
             " †"
         } else {
             ""
@@ -117,10 +118,10 @@ pub(super) fn losses(report: &Report) -> String {
             share(answer.saving_to_baseline),
             per_cent(answer.saving_to_baseline_ends),
         ];
-        rows += &row(&cells, first);
+        rows.push(row(&cells, first));
     }
     if rows.is_empty() {
-        return rows;
+        return String::new();
     }
     let subset = report
         .summaries
@@ -136,21 +137,23 @@ pub(super) fn losses(report: &Report) -> String {
     table(&head, &rows, &caption)
 }
 
+/// Losses with the point of each method that would reach them on extrapolated ground only.
+fn beyond_savings(report: &Report) -> Vec<(f64, &Summary)> {
+    let mut open = Vec::new();
+    for saving in &report.pareto.savings {
+        open.extend(beyond(saving, &report.summaries).map(|point| (saving.loss, point)));
+    }
+    open
+}
+
 /// Whether a cheaper point of the same ladder reaches the same target on extrapolated ground.
-fn is_marked(report: &Report, answer: &Answer, loss: f64) -> bool {
+fn is_marked(open: &[(f64, &Summary)], answer: &Answer, loss: f64) -> bool {
     let own = &answer.ladder;
-    report
-        .pareto
-        .savings
-        .iter()
-        .filter(|saving| saving.loss == loss)
-        .any(|saving| {
-            beyond(saving, &report.summaries).is_some_and(|point| {
-                let d = &point.design;
-                (&d.model, &d.memory, &d.array, &d.protection)
-                    == (&own.model, &own.memory, &own.array, &own.protection)
-            })
-        })
+    open.iter().filter(|(at, _)| *at == loss).any(|(_, point)| {
+        let d = &point.design;
+        (&d.model, &d.memory, &d.array, &d.protection)
+            == (&own.model, &own.memory, &own.array, &own.protection)
+    })
 }
 
 /// Lowest voltage of each model at each yield.
@@ -174,7 +177,7 @@ pub(super) fn yields(report: &Report) -> String {
         ("Guard band, voltage", false),
         ("Guard band, energy", false),
     ]);
-    let (mut rows, mut last) = (String::new(), None);
+    let (mut rows, mut last) = (Vec::new(), None);
     for (answer, asked, floor) in asked {
         let first = last.is_some_and(|last| last != asked);
         last = Some(asked);
@@ -206,10 +209,10 @@ pub(super) fn yields(report: &Report) -> String {
                 .map_or(Cell::None, |v| Cell::Number(number(v))),
             answer.guard_energy.map_or(Cell::None, energy),
         ];
-        rows += &row(&cells, first);
+        rows.push(row(&cells, first));
     }
     if rows.is_empty() {
-        return rows;
+        return String::new();
     }
     let caption = "The lowest swept voltage from which on, upward, at least the wanted share of chips reaches the \
                    floor. Its interval holds the voltages that the Clopper-Pearson intervals of the yields do not rule \

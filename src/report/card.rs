@@ -1,5 +1,6 @@
 //! The card of a model as Markdown: what it is, how it was made, what it was measured to do, what it is not for.
 
+use super::markdown::{cell, code, fence, words};
 use super::tables::accuracy;
 use crate::figure::rate;
 use crate::table::MethodMean;
@@ -29,7 +30,7 @@ pub struct ModelCard {
     pub input_shape: [usize; 3],
     /// Seed, epoch of the weights and accuracy on the validation split, where known.
     pub training: (Option<u64>, Option<usize>, Option<f64>),
-    /// How it was trained, in words.
+    /// How it was trained, as Markdown.
     pub summary: Option<String>,
     /// The resolved configuration of the training as YAML, where known.
     pub configuration: Option<String>,
@@ -44,26 +45,37 @@ pub fn card_markdown(card: &ModelCard) -> String {
     let (seed, epoch, validation) = card.training;
     let [channels, height, columns] = card.input_shape;
     let mut text = format!(
-        "# {}\n\n{} with {} weights quantised by `{}`, for memories whose cells fail at low voltage. Made and read by \
-         wcat-explore: `wcat-explore inspect --model {}`.\n\n",
-        card.name, card.architecture, card.width, card.method, card.file
+        "# {}\n\n{} with {} weights quantised by {}, for memories whose cells fail at low voltage. Made and read by \
+         wcat-explore: {}.\n\n",
+        words(&card.name),
+        words(&card.architecture),
+        words(&card.width),
+        code(&card.method),
+        code(&format!("wcat-explore inspect --model {}", card.file))
     );
     text += &format!(
-        "| | |\n|---|---|\n| file | `{}`, {} bytes, SHA-256 `{}` |\n| stored weights | {} |\n| input | {channels} x \
+        "| | |\n|---|---|\n| file | {}, {} bytes, SHA-256 {} |\n| stored weights | {} |\n| input | {channels} x \
          {height} x {columns} |\n",
-        card.file, card.bytes, card.checksum, card.stored_weights
+        cell(&code(&card.file)),
+        card.bytes,
+        cell(&code(&card.checksum)),
+        card.stored_weights
     );
     if let Some((title, checksum)) = &card.data {
-        text += &format!("| trained on | {title}, SHA-256 of the training images `{checksum}` |\n");
+        text += &format!(
+            "| trained on | {}, SHA-256 of the training images {} |\n",
+            cell(&words(title)),
+            cell(&code(checksum))
+        );
     }
-    let words = [
+    let how = [
         card.summary.clone(),
         seed.map(|seed| format!("seed {seed}")),
         epoch.map(|epoch| format!("weights of epoch {epoch}, the best on the validation split")),
     ];
-    let words: Vec<String> = words.into_iter().flatten().collect();
-    if !words.is_empty() {
-        text += &format!("| training | {} |\n", words.join("; "));
+    let how: Vec<String> = how.into_iter().flatten().collect();
+    if !how.is_empty() {
+        text += &format!("| training | {} |\n", cell(&how.join("; ")));
     }
     if let Some(validation) = validation {
         text += &format!(
@@ -78,14 +90,14 @@ pub fn card_markdown(card: &ModelCard) -> String {
         );
     }
     for (run, means) in &card.measured {
-        text += &format!("\n## Under faults: `{run}`\n\n| Array | Bit error rate | Energy | Accuracy (%) | 95 % |\n|---|---:|---:|---:|---:|\n");
+        text += &format!("\n## Under faults: {}\n\n| Array | Bit error rate | Energy | Accuracy (%) | 95 % |\n|---|---:|---:|---:|---:|\n", code(run));
         for mean in means {
             let span = mean.student.map_or("–".into(), |i| {
                 format!("{} to {}", accuracy(i.low), accuracy(i.high))
             });
             text += &format!(
                 "| {} | {} | {:.4} | {} | {span} |\n",
-                mean.setting.array,
+                cell(&words(&mean.setting.array)),
                 rate(mean.setting.ber),
                 mean.energy_relative,
                 accuracy(mean.mean)
@@ -99,8 +111,8 @@ pub fn card_markdown(card: &ModelCard) -> String {
              no statement about other networks. The numbers above are those of simulated chips.\n";
     if let Some(configuration) = &card.configuration {
         text += &format!(
-            "\n## Configuration of the training\n\n```yaml\n{}\n```\n",
-            configuration.trim_end()
+            "\n## Configuration of the training\n\n{}",
+            fence("yaml", configuration.trim_end())
         );
     }
     text

@@ -40,7 +40,7 @@ pub(super) fn differences(report: &Report) -> String {
         ("95 %, chips", false),
         ("95 %, chips and trainings", false),
     ]);
-    let mut rows = String::new();
+    let mut rows = Vec::new();
     let mut last = None;
     for difference in &shown {
         let setting: Vec<&str> = places.iter().map(|of| of(difference)).collect();
@@ -74,7 +74,7 @@ pub(super) fn differences(report: &Report) -> String {
             span(difference.student),
             span(difference.of_trainings),
         ];
-        rows += &row(&cells, begins);
+        rows.push(row(&cells, begins));
     }
     let trainings = shown.iter().map(|row| row.trainings).max().unwrap_or(1);
     let chips = shown.iter().map(|row| row.chips).max().unwrap_or(1);

@@ -1,7 +1,7 @@
 //! The table of failing cells as they were drawn, beside the bit error rate of the curve.
 
-use super::tables::{head, row, Cell};
-use crate::figure::escape;
+use super::tables::{head, row, thinned, Cell};
+use crate::figure::{escape, MOST_SHOWN};
 use crate::table::FaultCount;
 
 /// Empty where nothing was counted.
@@ -21,7 +21,7 @@ pub(super) fn drawn(counts: &[FaultCount]) -> String {
         ("95 % interval", false),
         ("holds the curve's", true),
     ]);
-    let mut rows = String::new();
+    let mut rows = Vec::new();
     let mut last = None;
     for count in counts {
         let (voltage, unit) = count.voltage;
@@ -42,9 +42,10 @@ pub(super) fn drawn(counts: &[FaultCount]) -> String {
             )),
             Cell::Text(if count.holds() { "yes" } else { "no" }.into()),
         ];
-        rows += &row(&cells, last.is_some() && last != group);
+        rows.push(row(&cells, last.is_some() && last != group));
         last = group;
     }
+    let (rows, left_out) = thinned(&rows, MOST_SHOWN);
     let held = count_held(counts);
     let caption = escape(&format!(
         "Cells of all chips together. The interval is Wilson's where cells are independent; where columns \
@@ -55,7 +56,7 @@ pub(super) fn drawn(counts: &[FaultCount]) -> String {
     ));
     format!(
         "<h3 id=\"drawn\">Failing cells as drawn</h3>\n<div class=\"scroll\"><table>\n{head}{rows}</table></div>\n\
-         <p class=\"caption\">{caption}</p>\n"
+         <p class=\"caption\">{caption}</p>\n{left_out}"
     )
 }
 

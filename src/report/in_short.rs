@@ -2,6 +2,7 @@
 //! first method is better or worse than each other one, and who holds the frontier of accuracy against energy.
 
 use super::answer::width;
+use super::markdown::{self, code};
 use super::results::{
     first_less_others, has_curves, means_at, places, shown, table, texts, Place, ResultSweep,
     Results, FIRST,
@@ -62,7 +63,7 @@ pub(super) fn in_short(results: &Results) -> String {
     head.extend(
         others
             .iter()
-            .map(|other| format!("{FIRST} against {other}")),
+            .map(|other| format!("{FIRST} against {}", markdown::words(other))),
     );
     let cell = |tally: Option<&Tally>| tally.map_or("–".into(), |tally| tally.words());
     let rows: Vec<Vec<String>> = lines
@@ -102,11 +103,8 @@ fn tested(results: &Results) -> Vec<([String; 3], &ResultSweep, Place<'_>)> {
         })
         .map(|(group, sweep, place)| {
             let network = format!("{}, {}", group.architecture, group.dataset);
-            (
-                [network, format!("`{}`", sweep.run), place.words()],
-                sweep,
-                place,
-            )
+            let network = markdown::words(&network);
+            ([network, code(&sweep.run), place.words()], sweep, place)
         })
         .collect()
 }
@@ -131,9 +129,9 @@ fn frontiers(results: &Results) -> String {
                 .entry((means[i].setting.bits, means[i].method.as_str()))
                 .or_default() += 1;
         }
-        let held = counts
-            .iter()
-            .map(|((bits, method), n)| format!("{method} {}: {n}", width(*bits)));
+        let held = counts.iter().map(|((bits, method), n)| {
+            format!("{} {}: {n}", markdown::words(method), width(*bits))
+        });
         let held = held.collect::<Vec<_>>().join(", ");
         rows.push(
             words

@@ -3,10 +3,13 @@
 
 use super::tables::{accuracy, bit_error_rate, source, voltage};
 use super::Report;
-use crate::figure::{extrapolated, interval, number, percent, series_looks, SeriesLook};
+use crate::figure::{
+    extrapolated, interval, number, percent, series_looks, shown_points, SeriesLook,
+};
 use crate::table::{groups_of, FrontierPoint, Summary};
 use crate::units::VoltageUnit;
 use serde::Serialize;
+use std::collections::BTreeMap;
 
 /// Style of the section.
 pub(super) const STYLE: &str = include_str!("interactive.css");
@@ -40,8 +43,16 @@ struct Point {
 }
 
 /// Content of the section, to be filled and shown by the script.
-pub(super) fn section() -> String {
-    "<p>Point at a design point, or walk with Tab and the arrow keys, to see its settings. Click it, or press Enter, \
+pub(super) fn section(summaries: &[Summary]) -> String {
+    let (shown, all) = (shown_points(summaries).len(), summaries.len());
+    let part = match shown < all {
+        true => format!(
+            "<p>Shown are {shown} of {all} design points: those on the frontier, and others evenly spread over each \
+             series; all are in <code>summary.csv</code> of the run.</p>\n"
+        ),
+        false => String::new(),
+    };
+    part + "<p>Point at a design point, or walk with Tab and the arrow keys, to see its settings. Click it, or press Enter, \
      for its accuracy over voltage; click it again, or press Escape, to let it go. The names below switch their \
      series off and on.</p>\n\
      <div class=\"tools\"><div id=\"explore-legend\"></div>\
@@ -51,7 +62,6 @@ pub(super) fn section() -> String {
      <p class=\"note\" id=\"explore-note\">No design point is selected.</p><svg></svg></div>\n</div>\n\
      <p class=\"caption\">Bars: 95 % interval of the mean over chips. Hollow: the bit error rate is extrapolated.</p>\n\
      <div id=\"explore-tip\" role=\"status\" hidden></div>\n"
-        .into()
 }
 
 /// Data and script, for the end of the page.
@@ -96,11 +106,15 @@ fn inert(json: &str) -> String {
 }
 
 fn data(report: &Report) -> Data {
-    let summaries = &report.summaries;
-    let (series, places) = series_looks(summaries);
-    let frontier = report.pareto.frontiers.iter().find(|f| f.method.is_none());
-    let frontier: &[FrontierPoint] = frontier.map(|f| f.points.as_slice()).unwrap_or_default();
-    let groups = groups_of(summaries);
+    let shown = shown_points(&report.summaries);
+    let names = groups_of(&report.summaries);
+    let groups: Vec<&str> = shown.iter().map(|&place| names[place].as_str()).collect();
+    let summaries: Vec<Summary> = shown
+        .into_iter()
+        .map(|place| report.summaries[place].clone())
+        .collect();
+    let (series, places) = series_looks(&summaries);
+    let on_frontiers = on_frontiers(report);
     let points = summaries
         .iter()
         .zip(places)
@@ -117,13 +131,15 @@ fn data(report: &Report) -> Data {
                 VoltageUnit::Volt => "Supply voltage (V)",
             },
             extrapolated: extrapolated(s),
-            settings: settings(report, s, group),
+            settings: settings(&on_frontiers, s, group),
         });
-    let place = |p: &FrontierPoint| {
-        summaries
-            .iter()
-            .position(|s| s.design.design_id == p.summary.design.design_id)
-    };
+    let mut places = BTreeMap::new();
+    for (place, s) in summaries.iter().enumerate() {
+        places.entry(s.design.design_id.as_str()).or_insert(place);
+    }
+    let frontier = report.pareto.frontiers.iter().find(|f| f.method.is_none());
+    let frontier: &[FrontierPoint] = frontier.map(|f| f.points.as_slice()).unwrap_or_default();
+    let place = |p: &FrontierPoint| places.get(p.summary.design.design_id.as_str()).copied();
     Data {
         series,
         points: points.collect(),
@@ -131,8 +147,29 @@ fn data(report: &Report) -> Data {
     }
 }
 
+/// Shares of resamples in which points are on a frontier, by its method (`None`: of all) and design point.
+type OnFrontiers<'a> = BTreeMap<(Option<&'a str>, &'a str), f64>;
+
+fn on_frontiers(report: &Report) -> OnFrontiers<'_> {
+    let mut all = OnFrontiers::new();
+    for frontier in &report.pareto.frontiers {
+        for point in &frontier.points {
+            let key = (
+                frontier.method.as_deref(),
+                point.summary.design.design_id.as_str(),
+            );
+            all.entry(key).or_insert(point.probability);
+        }
+    }
+    all
+}
+
 /// All settings and results of a point in words.
-fn settings(report: &Report, s: &Summary, group: &str) -> Vec<(&'static str, String)> {
+fn settings(
+    on_frontiers: &OnFrontiers<'_>,
+    s: &Summary,
+    group: &str,
+) -> Vec<(&'static str, String)> {
     let d = &s.design;
     let with = |text: String, low: f64, high: f64| {
         format!("{text} ({} to {})", accuracy(low), accuracy(high))
@@ -210,21 +247,8 @@ fn settings(report: &Report, s: &Summary, group: &str) -> Vec<(&'static str, Str
         ("Frontier of all", None),
         ("Frontier of group", Some(group)),
     ] {
-        let frontier = report
-            .pareto
-            .frontiers
-            .iter()
-            .find(|f| f.method.as_deref() == of);
-        let point = frontier.and_then(|f| {
-            f.points
-                .iter()
-                .find(|p| p.summary.design.design_id == d.design_id)
-        });
-        if let Some(point) = point {
-            all.push((
-                name,
-                format!("{} % of resamples", percent(point.probability)),
-            ));
+        if let Some(probability) = on_frontiers.get(&(of, d.design_id.as_str())) {
+            all.push((name, format!("{} % of resamples", percent(*probability))));
         }
     }
     all

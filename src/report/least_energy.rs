@@ -1,6 +1,7 @@
 //! The table of a document of results that says at which energy each method keeps an accuracy.
 
 use super::answer::width;
+use super::markdown::words;
 use super::results::{table, texts};
 use crate::figure::number;
 use crate::stats;
@@ -68,7 +69,7 @@ pub(super) fn least_energy(answers: &[Answer], by_model: bool) -> String {
                 "none" => (*array).to_owned(),
                 other => format!("{array}, {other}"),
             };
-            let mut cells = vec![(*method).to_owned(), width(*bits), place];
+            let mut cells = vec![words(method), width(*bits), words(&place)];
             for loss in &losses {
                 let of = by_loss.get(loss).map_or(&[][..], Vec::as_slice);
                 let base = normal

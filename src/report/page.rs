@@ -17,7 +17,7 @@ pub(super) fn page(report: &Report) -> String {
     body += &section("answer", "Answer", &answer::answer(report));
     let explored = !report.summaries.is_empty();
     if explored {
-        let content = interactive::section();
+        let content = interactive::section(&report.summaries);
         body +=
             &section("explore", "Explore the design points", &content).replacen('>', " hidden>", 1);
     }

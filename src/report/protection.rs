@@ -206,7 +206,7 @@ fn table(models: &[Compared<'_>]) -> String {
         ("Energy", false),
         ("Area", false),
     ]);
-    let mut rows = String::new();
+    let mut rows = Vec::new();
     let mut marked = false;
     for model in models {
         for loss in SAVING_LOSSES {
@@ -232,7 +232,7 @@ fn table(models: &[Compared<'_>]) -> String {
                     of(&|p| Cell::Number(format!("{:.4}{mark}", p.design.energy_relative))),
                     of(&|p| Cell::Number(number(p.design.area_relative))),
                 ];
-                rows += &row(&cells, i == 0 && !rows.is_empty());
+                rows.push(row(&cells, i == 0 && !rows.is_empty()));
             }
         }
     }

@@ -4,6 +4,7 @@
 use super::answer::width;
 use super::in_short::in_short;
 use super::least_energy::least_energy;
+use super::markdown::{cell, code, fence, target, words};
 use super::tables::accuracy;
 use crate::figure::{number, rate};
 use crate::stats::Interval;
@@ -55,7 +56,7 @@ pub struct ResultModel {
     pub bits: Option<u32>,
     /// Seed of the training.
     pub training_seed: Option<u64>,
-    /// How it was trained, in words; `None` where its file is not there.
+    /// How it was trained, as Markdown; `None` where its file is not there.
     pub training: Option<String>,
     /// Accuracy on the validation split.
     pub validation: Option<f64>,
@@ -117,17 +118,23 @@ pub struct ResultAttack {
 /// The document as Markdown. Same input, same text.
 pub fn results_markdown(results: &Results) -> String {
     let mut text = format!(
-        "# {}\n\nMade from the stored tables of the runs named below by `{}` (wcat-explore {}); no number is typed in. \
+        "# {}\n\nMade from the stored tables of the runs named below by {} (wcat-explore {}); no number is typed in. \
          Accuracies are in per cent. Energies are those of accesses to the weight memory, relative to \
          the same network at 8 bits and the error-free voltage. Intervals are at 95 %.\n",
-        results.title, results.command, results.version
+        words(&results.title),
+        code(&results.command),
+        words(&results.version)
     );
     if !results.preface.is_empty() {
         text += &format!("\n{}\n", results.preface.trim());
     }
     text += &in_short(results);
     for group in &results.groups {
-        text += &format!("\n## {} on {}\n", group.architecture, group.dataset);
+        text += &format!(
+            "\n## {} on {}\n",
+            words(&group.architecture),
+            words(&group.dataset)
+        );
         text += &models(group);
         for sweep in &group.sweeps {
             text += &match group.split {
@@ -142,11 +149,14 @@ pub fn results_markdown(results: &Results) -> String {
     text
 }
 
-/// A Markdown table; the first `words` columns to the left, the others to the right.
-pub(super) fn table(head: &[String], words: usize, rows: &[Vec<String>]) -> String {
-    let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
+/// A Markdown table of cells that are Markdown; the first `left` columns to the left, the others to the right.
+pub(super) fn table(head: &[String], left: usize, rows: &[Vec<String>]) -> String {
+    let line = |cells: &[String]| {
+        let cells: Vec<String> = cells.iter().map(|text| cell(text)).collect();
+        format!("| {} |\n", cells.join(" | "))
+    };
     let rule: Vec<&str> = (0..head.len())
-        .map(|i| if i < words { "---" } else { "---:" })
+        .map(|i| if i < left { "---" } else { "---:" })
         .collect();
     let mut text = format!("\n{}|{}|\n", line(head), rule.join("|"));
     rows.iter().for_each(|row| text += &line(row));
@@ -164,12 +174,12 @@ fn models(group: &ResultGroup) -> String {
         .iter()
         .map(|model| {
             let name = match &model.card {
-                Some(card) => format!("[{}]({card})", model.name),
-                None => model.name.clone(),
+                Some(card) => format!("[{}]({})", words(&model.name), target(card)),
+                None => words(&model.name),
             };
             vec![
                 name,
-                model.method.clone(),
+                words(&model.method),
                 width(model.bits),
                 model
                     .training_seed
@@ -219,8 +229,9 @@ fn sweep_head(sweep: &ResultSweep, split: TestSplit) -> String {
         (false, _) => format!("all {all} {kind}."),
     };
     format!(
-        "\n### {}: `{}`\n\n{chips} simulated chips, {images}\n",
-        sweep.memory, sweep.run
+        "\n### {}: {}\n\n{chips} simulated chips, {images}\n",
+        words(&sweep.memory),
+        code(&sweep.run)
     )
 }
 
@@ -242,7 +253,10 @@ fn sweep_text(sweep: &ResultSweep) -> String {
     for figure in &sweep.figures {
         text += &format!(
             "\n![{}]({})\n\n*{}.* {}\n",
-            figure.title, figure.path, figure.title, figure.caption
+            words(&figure.title),
+            target(&figure.path),
+            words(&figure.title),
+            words(&figure.caption)
         );
     }
     let variants = has_variants(&sweep.summaries);
@@ -332,9 +346,10 @@ impl Place<'_> {
 
     /// Array and protection.
     pub(super) fn words(&self) -> String {
+        let array = words(self.array);
         match self.protection {
-            "none" => format!("{} array", self.array),
-            other => format!("{} array, protection {other}", self.array),
+            "none" => format!("{array} array"),
+            other => format!("{array} array, protection {}", words(other)),
         }
     }
 }
@@ -380,7 +395,7 @@ impl<K: Ord> ByRate<K> {
     }
 
     /// The table, with two words for each line under `names`.
-    fn table(&self, names: [&str; 2], words: impl Fn(&K) -> [String; 2]) -> String {
+    fn table(&self, names: [&str; 2], named: impl Fn(&K) -> [String; 2]) -> String {
         let head: Vec<String> = texts(&names)
             .into_iter()
             .chain(self.heads.values().cloned())
@@ -391,7 +406,7 @@ impl<K: Ord> ByRate<K> {
             .lines
             .iter()
             .map(|(line, cells)| {
-                words(line)
+                named(line)
                     .into_iter()
                     .chain(self.heads.keys().map(|rate| cell(cells, rate)))
                     .collect()
@@ -425,10 +440,10 @@ fn by_model(summaries: &[Summary]) -> String {
         let line = (design.model.as_str(), design.array.as_str());
         cells.add(line, (ber, design.ber_source), plus_minus(*mean, *student));
     }
-    let words = |(model, array): &(&str, &str)| [(*model).to_owned(), (*array).to_owned()];
+    let named = |(model, array): &(&str, &str)| [words(model), words(array)];
     format!(
         "\n#### Mean accuracy of each model by bit error rate\n{}",
-        cells.table(["Model", "Array"], words)
+        cells.table(["Model", "Array"], named)
     )
 }
 
@@ -436,7 +451,7 @@ fn by_model(summaries: &[Summary]) -> String {
 type Kind<'a> = (Option<u32>, &'a str);
 
 fn kind_words((bits, method): &Kind<'_>) -> [String; 2] {
-    [(*method).to_owned(), width(*bits)]
+    [words(method), width(*bits)]
 }
 
 /// Means of methods by bit error rate.
@@ -504,17 +519,18 @@ fn compared(place: &Place<'_>, differences: &[&MethodDifference]) -> String {
         let (better, worse) = (listed(|i| i.low > 0.0), listed(|i| i.high < 0.0));
         let open = listed(|i| i.low <= 0.0 && i.high >= 0.0);
         let mut parts = Vec::new();
-        for (words, rates) in [
+        for (verdict, rates) in [
             ("better at", better),
             ("worse at", worse),
             ("not told apart at", open),
         ] {
             if !rates.is_empty() {
-                parts.push(format!("{words} {rates}"));
+                parts.push(format!("{verdict} {rates}"));
             }
         }
         text += &format!(
-            "- {FIRST} against {other}, {}: {}.\n",
+            "- {FIRST} against {}, {}: {}.\n",
+            words(other),
             width(*bits),
             parts.join("; ")
         );
@@ -537,8 +553,8 @@ fn attack_text(attack: &ResultAttack) -> String {
                 .flips_std
                 .map_or(String::new(), |std| format!(" ± {std:.1}"));
             vec![
-                s.first.model.clone(),
-                s.first.method.clone(),
+                words(&s.first.model),
+                words(&s.first.method),
                 width(Some(s.first.bits)),
                 format!("{} of {}", s.reached, s.restarts),
                 format!("{bound}{:.1}{std}", s.flips_mean),
@@ -559,7 +575,7 @@ fn attack_text(attack: &ResultAttack) -> String {
         "After as many random flips",
     ]);
     let first = attack.summaries.first().map(|s| &s.first);
-    let words = first.map_or(String::new(), |first| {
+    let setting = first.map_or(String::new(), |first| {
         format!(
             "Progressive bit search (BFA) on batches of {} {} images, until the accuracy on {} test images is at \
              most {} % or {} bits are flipped. `≥`: not every attack got there, so the mean is a lower bound.",
@@ -573,11 +589,11 @@ fn attack_text(attack: &ResultAttack) -> String {
     let figure = format!(
         "![Accuracy under bit-flip attack]({})\n\n*Accuracy under bit-flip attack.* Thin: each attack; thick: their mean as \
          far as all of them go; dashed: as many flips of random bits.",
-        attack.figure
+        target(&attack.figure)
     );
     format!(
-        "\n### Bit-flip attack: `{}`\n\n{words}\n\n{figure}\n{}",
-        attack.run,
+        "\n### Bit-flip attack: {}\n\n{setting}\n\n{figure}\n{}",
+        code(&attack.run),
         table(&head, 4, &rows)
     ) + &reproduce(&attack.commands, &[])
 }
@@ -586,10 +602,12 @@ fn reproduce(commands: &[String], notes: &[String]) -> String {
     let mut text = String::new();
     if !notes.is_empty() {
         text += "\nRemarks of the run:\n\n";
-        notes.iter().for_each(|note| text += &format!("- {note}\n"));
+        for note in notes {
+            text += &format!("- {}\n", words(note));
+        }
     }
     if !commands.is_empty() {
-        text += &format!("\nComputed by:\n\n```sh\n{}\n```\n", commands.join("\n"));
+        text += &format!("\nComputed by:\n\n{}", fence("sh", &commands.join("\n")));
     }
     text
 }

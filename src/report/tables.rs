@@ -1,7 +1,9 @@
 //! The tables of the page, one row per line of the stored tables, per cent where a reader expects it.
 
 use super::{answer, Report};
-use crate::figure::{escape, extrapolated, interval, number, percent, rate, series_labels};
+use crate::figure::{
+    escape, evenly, extrapolated, interval, number, percent, rate, series_labels, MOST_SHOWN,
+};
 use crate::table::{FrontierPoint, Summary};
 use crate::units::BerSource;
 
@@ -114,9 +116,28 @@ pub(super) fn accuracy(fraction: f64) -> String {
 }
 
 /// A table with a caption under it.
-pub(super) fn table(head: &str, rows: &str, caption: &str) -> String {
+pub(super) fn table(head: &str, rows: &[String], caption: &str) -> String {
+    let (rows, left_out) = thinned(rows, MOST_SHOWN);
     let caption = escape(caption);
-    format!("<div class=\"scroll\"><table>\n{head}{rows}</table></div>\n<p class=\"caption\">{caption}</p>\n")
+    format!(
+        "<div class=\"scroll\"><table>\n{head}{rows}</table></div>\n<p class=\"caption\">{caption}</p>\n{left_out}"
+    )
+}
+
+/// At most so many rows, evenly spread, and a paragraph that says so where they are not all.
+pub(super) fn thinned(rows: &[String], most: usize) -> (String, String) {
+    let shown = evenly(rows.len(), most);
+    let left_out = match shown.len() < rows.len() {
+        true => format!(
+            "<p class=\"caption\">Shown are {} of {} rows, evenly spread; all are in the tables of the run \
+             (<code>summary.csv</code> for design points).</p>\n",
+            shown.len(),
+            rows.len()
+        ),
+        false => String::new(),
+    };
+    let text = shown.into_iter().map(|place| rows[place].as_str());
+    (text.collect(), left_out)
 }
 
 /// Least energy per loss and method.
@@ -139,7 +160,7 @@ pub(super) fn savings(report: &Report) -> String {
         (&to, false),
         ("Saving to 8 bit (%)", false),
     ]);
-    let mut rows = String::new();
+    let mut rows = Vec::new();
     let mut last = None;
     for saving in savings {
         let first = last.is_some_and(|loss| loss != saving.loss);
@@ -150,7 +171,7 @@ pub(super) fn savings(report: &Report) -> String {
             (Some(_), Some(share)) => Cell::Number(percent(share)),
             _ => Cell::None,
         };
-        rows += &row(
+        rows.push(row(
             &[
                 Cell::Number(points(saving.loss)),
                 Cell::Number(percent(saving.target)),
@@ -164,7 +185,7 @@ pub(super) fn savings(report: &Report) -> String {
                 share(saving.saving_to_reference),
             ],
             first,
-        );
+        ));
     }
     let caption =
         "The cheapest swept point of each method whose mean accuracy reaches the target, on measured \
@@ -189,13 +210,23 @@ pub(super) fn frontiers(report: &Report) -> String {
             ("95 % interval (%)", false),
             ("On the frontier (%)", false),
         ]);
-        let rows: String = frontier.points.iter().map(frontier_row).collect();
-        let caption = format!(
+        let points = &frontier.points;
+        let each = (MOST_SHOWN / report.pareto.frontiers.len()).max(20);
+        let shown = evenly(points.len(), each);
+        let rows: Vec<String> = shown.iter().map(|&i| frontier_row(&points[i])).collect();
+        let mut caption = format!(
             "Hypervolume {} against energy 1 and chance ({} %). Last column: share of paired bootstrap resamples \
              of the chips in which the point is on this frontier.",
             number(frontier.hypervolume),
             percent(report.pareto.chance)
         );
+        if rows.len() < points.len() {
+            caption += &format!(
+                " Shown are {} of {} points, evenly spread; all are in pareto.csv of the run.",
+                rows.len(),
+                points.len()
+            );
+        }
         out += &table(&head, &rows, &caption);
     }
     if out.is_empty() {
@@ -278,8 +309,9 @@ fn rates<'a>(own: impl Iterator<Item = &'a Summary>) -> String {
         ];
         row(&cells, false)
     };
-    let rows: String = points.iter().map(line).collect();
-    format!("<div class=\"scroll\"><table>\n{head}{rows}</table></div>\n")
+    let rows: Vec<String> = points.iter().map(line).collect();
+    let (rows, left_out) = thinned(&rows, MOST_SHOWN);
+    format!("<div class=\"scroll\"><table>\n{head}{rows}</table></div>\n{left_out}")
 }
 
 /// Every design point, by series and rising voltage.
@@ -307,12 +339,12 @@ pub(super) fn summaries(summaries: &[Summary]) -> String {
         titles.push(("Energy (pJ)", false));
     }
     titles.extend([("Area", false), ("Chips", false), ("Stopped by", true)]);
-    let mut rows = String::new();
+    let mut rows = Vec::new();
     let mut last: Option<&str> = None;
     for (label, s) in &points {
         let first = last.is_some_and(|l| l != label);
         last = Some(label);
-        rows += &row(&summary_cells(label, s, absolute), first);
+        rows.push(row(&summary_cells(label, s, absolute), first));
     }
     let subset = summaries.iter().any(|s| !s.image_sample().is_whole());
     let caption = format!(

@@ -401,6 +401,75 @@ fn a_run_without_points_or_targets_says_so() {
 }
 
 #[test]
+fn a_page_of_very_many_points_shows_a_part_and_says_so() {
+    let small = html(&report(two_methods()));
+    assert!(!small.contains("Shown are"));
+    let mut report = report(two_methods());
+    let first = report.summaries[0].clone();
+    let point = |i: usize| {
+        let mut point = first.clone();
+        point.design.design_id = format!("p{i}");
+        point.design.voltage = Some(0.5 + 0.5 * i as f64 / 20_000.0);
+        point
+    };
+    report.summaries.extend((0..20_000).map(point));
+    let all = report.summaries.len();
+    report.figures = all_figures(&report);
+    let page = html(&report);
+    assert!(page.len() < 6_000_000, "{}", page.len());
+    let shown = data(&page)["points"].as_array().unwrap().len();
+    assert!((500..=1000).contains(&shown), "{shown}");
+    let text = words(&page);
+    assert!(text.contains(&format!("Shown are {shown} of {all} design points")));
+    assert!(
+        text.contains(&format!("Shown are 1000 of {all} rows")),
+        "{text}"
+    );
+    assert!(text.contains(&format!("of {all} design points: those on the frontier")));
+}
+
+fn all_figures(report: &Report) -> Vec<Figure> {
+    let points = Averaged::none(report.summaries.clone());
+    all(&points, &report.pareto, &[memory()])
+}
+
+#[test]
+fn foreign_text_is_no_markup_in_a_card() {
+    const EVIL: &str = "a|b`c`<img src=x>\n# h";
+    let card = ModelCard {
+        name: EVIL.into(),
+        file: EVIL.into(),
+        bytes: 1,
+        checksum: EVIL.into(),
+        architecture: EVIL.into(),
+        method: EVIL.into(),
+        width: EVIL.into(),
+        stored_weights: 1,
+        data: Some((EVIL.into(), EVIL.into())),
+        input_shape: [1, 28, 28],
+        training: (None, None, None),
+        summary: None,
+        configuration: Some("```\n# h\n".into()),
+        clean: None,
+        measured: vec![(EVIL.into(), Vec::new())],
+    };
+    let text = card_markdown(&card);
+    assert_eq!(
+        text.matches("<img").count(),
+        text.matches("\\<img").count(),
+        "{text}"
+    );
+    assert!(text.contains("\n````yaml\n```\n# h\n````\n"), "{text}");
+    let heads = text.lines().filter(|line| line.starts_with("# ")).count();
+    assert_eq!(heads, 2, "the title, and the line in the fence: {text}");
+    let file = text
+        .lines()
+        .find(|line| line.starts_with("| file |"))
+        .unwrap();
+    assert_eq!(file.replace("\\|", "").matches('|').count(), 3, "{file}");
+}
+
+#[test]
 fn methods_are_compared_chip_by_chip_and_one_training_is_said_to_be_one() {
     let text = words(&html(&report(two_methods())));
     let from = text.find("Methods compared chip by chip").unwrap();

@@ -10,14 +10,15 @@ use crate::figure;
 use crate::memory::MemoryModel;
 use crate::net::{Model, ModelInfo};
 use crate::report::{
-    card_markdown, has_curves, results_markdown, LinkedFigure, ModelCard, ResultAttack,
-    ResultGroup, ResultModel, ResultSweep, Results,
+    card_markdown, code, has_curves, results_markdown, words, LinkedFigure, ModelCard,
+    ResultAttack, ResultGroup, ResultModel, ResultSweep, Results,
 };
 use crate::seed::Seed;
 use crate::store;
 use crate::sweep::TestSplit;
 use crate::table::{self, names, MethodMean, Questions, Summary};
 use candle_core::Device;
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -275,24 +276,32 @@ fn shipped(runs: &[&Read], published: &mut Published) -> Result<BTreeMap<String,
     Ok(found)
 }
 
-/// How a model was trained: `30 epochs from fresh weights, batch 256, sgd at 0.1`.
+/// A number of a model file; anything else that stands there is left out.
+fn number(value: &Value) -> String {
+    match value.is_number() {
+        true => value.to_string(),
+        false => "–".into(),
+    }
+}
+
+/// How a model was trained, as Markdown: `30 epochs from fresh weights, batch 256, sgd at 0.1`.
 fn training_words(info: &ModelInfo) -> Option<String> {
     let training = info.training.as_ref()?;
     let trainer = &training["trainer"];
     let optimizer = &trainer["optimizer"];
     let start = match training["network"]["weights"].as_str() {
-        Some(weights) => format!(
-            "the weights `{}`",
-            weights.chars().take(19).collect::<String>()
-        ),
+        Some(weights) => {
+            let first: String = weights.chars().take(19).collect();
+            format!("the weights {}", code(&first))
+        }
         None => "fresh weights".into(),
     };
     let mut words = format!(
         "{} epochs from {start}, batch {}, {} at {}",
-        trainer["epochs"],
-        trainer["batch"],
-        optimizer["name"].as_str().unwrap_or("an optimiser"),
-        optimizer["learning_rate"]
+        number(&trainer["epochs"]),
+        number(&trainer["batch"]),
+        words(optimizer["name"].as_str().unwrap_or("an optimiser")),
+        number(&optimizer["learning_rate"])
     );
     let quantizer = &training["quantizer"];
     // the decay of a range says nothing where there is none
@@ -302,7 +311,7 @@ fn training_words(info: &ModelInfo) -> Option<String> {
         .learns_range()
         .then(|| &optimizer["range_decay"]);
     let options = [
-        ("range decay", decay.unwrap_or(&serde_json::Value::Null)),
+        ("range decay", decay.unwrap_or(&Value::Null)),
         ("wclip", &quantizer["wclip"]),
         ("plclip", &quantizer["plclip"]),
         ("bit error rate", &quantizer["train_bit_error_rate"]),

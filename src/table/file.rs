@@ -3,19 +3,15 @@
 
 use super::csv::{from_csv, to_csv};
 use super::field::{frame, Field};
+use super::parquet::Parquet;
 use super::read::{check_names, check_version, Row, Sheet};
 use super::{MAX_BYTES, MAX_ROWS};
 use crate::error::{Error, Result};
 use crate::store;
 use polars::frame::DataFrame;
-use polars::prelude::{
-    KeyValueMetadata, ParquetCompression, ParquetReader, ParquetWriter, SerReader,
-    StatisticsOptions,
-};
+use polars::prelude::{KeyValueMetadata, ParquetCompression, ParquetWriter, StatisticsOptions};
 use std::borrow::Borrow;
-use std::io::Cursor;
 use std::ops::Range;
-use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::path::Path;
 
 /// Metadata of Parquet files that the checksum follows: CRC-32 of the file with [`OPEN`] in its place.
@@ -76,8 +72,7 @@ fn seal_place(bytes: &[u8]) -> Option<Range<usize>> {
     bytes.get(place.clone()).map(|_| place)
 }
 
-/// True where a Parquet file holds the checksum of its bytes, or none. The decoder aborts the
-/// whole process on some damaged files, so it is only given whole ones.
+/// True where a Parquet file holds the checksum of its bytes, or none.
 fn is_sealed(bytes: &mut [u8]) -> bool {
     let Some(place) = seal_place(bytes) else {
         return true;
@@ -107,8 +102,7 @@ pub(super) fn read<T, V>(
         })?;
         Sheet::from_records(path, fields, &header, records)?
     } else {
-        let frame = read_parquet(path, fields, store::read_bytes(path, expected, MAX_BYTES)?)?;
-        Sheet::from_frame(path, fields, &frame)?
+        from_parquet(path, fields, store::read_bytes(path, expected, MAX_BYTES)?)?
     };
     sheet.rows().map(row).collect()
 }
@@ -123,55 +117,24 @@ fn csv_version(text: &str) -> Option<u64> {
 }
 
 /// Version of the columns in the first row of a Parquet file.
-fn parquet_version(reader: ParquetReader<Cursor<Vec<u8>>>) -> Option<u64> {
-    let frame = reader
-        .with_columns(Some(vec!["schema".into()]))
-        .finish()
-        .ok()?;
-    frame.column("schema").ok()?.u64().ok()?.get(0)
+fn parquet_version(parquet: &mut Parquet<'_>) -> Option<u64> {
+    parquet.counts("schema").ok()?.first().copied().flatten()
 }
 
-/// Decodes a Parquet file whose size is checked. Names and number of rows are checked before the
-/// columns are decoded.
-fn read_parquet<T>(path: &Path, fields: &[Field<T>], mut bytes: Vec<u8>) -> Result<DataFrame> {
+/// The cells of a Parquet file whose size is checked. Checksum, names and number of rows are checked before columns
+/// are read.
+fn from_parquet<T>(path: &Path, fields: &[Field<T>], mut bytes: Vec<u8>) -> Result<Sheet> {
+    let not_read = |found: String| Error::input(path, "a Parquet table", found);
     if bytes.is_empty() {
-        return Err(Error::input(path, "a Parquet table", "an empty file"));
+        return Err(not_read("an empty file".into()));
     }
     let whole = bytes.len() >= 12 && bytes.starts_with(b"PAR1") && bytes.ends_with(b"PAR1");
-    if !whole {
-        return Err(Error::input(
-            path,
-            "a Parquet table",
-            "a truncated file, or one of another kind",
-        ));
+    if whole && !is_sealed(&mut bytes) {
+        return Err(not_read("a damaged file (its checksum is another)".into()));
     }
-    let damaged = |what: String| {
-        Error::input(
-            path,
-            "a Parquet table",
-            format!("a damaged file ({})", what.trim().replace('\n', " ")),
-        )
-    };
-    if !is_sealed(&mut bytes) {
-        return Err(damaged("its checksum is another".into()));
+    let mut parquet = Parquet::open(&bytes).map_err(not_read)?;
+    if let Err(other) = check_names(path, fields, &parquet.names()) {
+        return check_version(path, parquet_version(&mut parquet)).and(Err(other));
     }
-    // on others the decoder panics
-    let decoded = catch_unwind(AssertUnwindSafe(|| -> Result<DataFrame> {
-        let mut reader = ParquetReader::new(Cursor::new(bytes)).set_rechunk(true);
-        let schema = reader.schema().map_err(|e| damaged(e.to_string()))?;
-        let names: Vec<&str> = schema.iter_names().map(|name| name.as_str()).collect();
-        if let Err(other) = check_names(path, fields, &names) {
-            return check_version(path, parquet_version(reader)).and(Err(other));
-        }
-        let rows = reader.num_rows().map_err(|e| damaged(e.to_string()))?;
-        if rows > MAX_ROWS {
-            return Err(Error::input(
-                path,
-                format!("at most {MAX_ROWS} rows"),
-                rows.to_string(),
-            ));
-        }
-        reader.finish().map_err(|e| damaged(e.to_string()))
-    }));
-    decoded.unwrap_or_else(|_| Err(damaged("the decoder gave up".into())))
+    Sheet::from_parquet(path, fields, &mut parquet)
 }

@@ -2,17 +2,17 @@
 
 use super::csv::Record;
 use super::field::{Field, Kind};
+use super::parquet::Parquet;
 use super::SCHEMA;
 use crate::error::{Error, Result};
-use polars::frame::DataFrame;
-use polars::prelude::{Column, Float64Chunked, Int64Chunked, StringChunked, UInt64Chunked};
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// A column in memory. Its cells are checked.
 enum Data {
-    Text(Vec<Option<String>>),
+    Text(Vec<Option<Arc<str>>>),
     Count(Vec<Option<u64>>),
     Integer(Vec<Option<i64>>),
     Number(Vec<Option<f64>>),
@@ -108,56 +108,44 @@ pub(super) fn check_names<T>(path: &Path, fields: &[Field<T>], found: &[&str]) -
 }
 
 impl Sheet {
-    /// Checks the cells of a data frame whose names are checked.
+    /// Reads and checks the cells of a Parquet file whose names are checked.
     ///
     /// # Errors
-    /// [`Error::Input`] with the column: a wrong type, a null, a number outside its range, another
-    /// schema version.
-    pub(super) fn from_frame<T>(
+    /// [`Error::Input`] with the column: a wrong type, damage, a null, a number outside its range, another schema
+    /// version.
+    pub(super) fn from_parquet<T>(
         path: &Path,
         fields: &[Field<T>],
-        frame: &DataFrame,
+        parquet: &mut Parquet<'_>,
     ) -> Result<Self> {
         let mut sheet = Self {
             path: path.to_owned(),
-            rows: frame.height(),
+            rows: parquet.rows(),
             columns: BTreeMap::new(),
             lines: None,
         };
         for (name, kind, optional) in wanted(fields) {
-            let column = frame
-                .column(name)
-                .map_err(|e| Error::input(path, "a column", e.to_string()))?;
-            let data = match kind {
-                Kind::Text => {
-                    let cells = column.str().ok().map(|c: &StringChunked| {
-                        Data::Text(c.iter().map(|cell| cell.map(str::to_owned)).collect())
-                    });
-                    cells.ok_or_else(|| sheet.wrong_type(name, "text", column))?
-                }
-                Kind::Count => {
-                    let cells = column
-                        .u64()
-                        .ok()
-                        .map(|c: &UInt64Chunked| Data::Count(c.iter().collect()));
-                    cells
-                        .ok_or_else(|| sheet.wrong_type(name, "unsigned 64-bit integers", column))?
-                }
-                Kind::Integer => {
-                    let cells = column
-                        .i64()
-                        .ok()
-                        .map(|c: &Int64Chunked| Data::Integer(c.iter().collect()));
-                    cells.ok_or_else(|| sheet.wrong_type(name, "signed 64-bit integers", column))?
-                }
-                Kind::Number(_) => {
-                    let cells = column
-                        .f64()
-                        .ok()
-                        .map(|c: &Float64Chunked| Data::Number(c.iter().collect()));
-                    cells.ok_or_else(|| sheet.wrong_type(name, "64-bit floats", column))?
-                }
+            let (holds, words) = match kind {
+                Kind::Text => ("str", "text"),
+                Kind::Count => ("u64", "unsigned 64-bit integers"),
+                Kind::Integer => ("i64", "signed 64-bit integers"),
+                Kind::Number(_) => ("f64", "64-bit floats"),
             };
+            let found = parquet.holds(name);
+            if found != holds {
+                return Err(sheet.of_file(
+                    name,
+                    format!("a column of {words}"),
+                    format!("one of {found}"),
+                ));
+            }
+            let data = match kind {
+                Kind::Text => parquet.texts(name).map(Data::Text),
+                Kind::Count => parquet.counts(name).map(Data::Count),
+                Kind::Integer => parquet.integers(name).map(Data::Integer),
+                Kind::Number(_) => parquet.numbers(name).map(Data::Number),
+            };
+            let data = data.map_err(|found| sheet.of_file(name, "a Parquet table", found))?;
             sheet.check(name, &kind, optional, &data)?;
             sheet.columns.insert(name, data);
         }
@@ -168,7 +156,7 @@ impl Sheet {
     /// Parses and checks the cells of CSV records whose header is checked.
     ///
     /// # Errors
-    /// As [`Sheet::from_frame`], with the line.
+    /// As [`Sheet::from_parquet`], with the line.
     pub(super) fn from_records<T>(
         path: &Path,
         fields: &[Field<T>],
@@ -189,7 +177,9 @@ impl Sheet {
             let cells = records.iter_mut().map(|record| record.cells[place].take());
             let cells: Vec<Option<String>> = cells.collect();
             let data = match kind {
-                Kind::Text => Data::Text(cells),
+                Kind::Text => {
+                    Data::Text(cells.into_iter().map(|cell| cell.map(Arc::from)).collect())
+                }
                 Kind::Count => Data::Count(sheet.parse(name, &kind, &cells)?),
                 Kind::Integer => Data::Integer(sheet.parse(name, &kind, &cells)?),
                 Kind::Number(_) => Data::Number(sheet.parse(name, &kind, &cells)?),
@@ -237,7 +227,7 @@ impl Sheet {
             }
             (Data::Text(cells), _) => cells
                 .iter()
-                .position(|cell| cell.as_ref().is_some_and(String::is_empty))
+                .position(|cell| cell.as_ref().is_some_and(|text| text.is_empty()))
                 .map(|row| (row, "an empty text".to_owned())),
             _ => None,
         };
@@ -259,13 +249,14 @@ impl Sheet {
         }
     }
 
-    fn wrong_type(&self, name: &str, expected: &str, column: &Column) -> Error {
+    /// An error in a column as a whole.
+    fn of_file(&self, name: &str, expected: impl Into<String>, found: impl Into<String>) -> Error {
         Error::Input {
             path: self.path.clone(),
             line: None,
             key: Some(name.to_owned()),
-            expected: format!("a column of {expected}"),
-            found: format!("one of {}", column.dtype()),
+            expected: expected.into(),
+            found: found.into(),
         }
     }
 
