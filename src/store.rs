@@ -1,12 +1,18 @@
 //! Reading and writing files with the path in every error, whole or not at all; folders and their lock.
 
+mod foreign_table;
 pub mod line;
 mod lock;
 mod npy;
 
+pub use foreign_table::{
+    decode_text, excerpt, word, ForeignRow, ForeignTable, Number, Size, VoltageColumn,
+};
 pub use line::line_of_key;
 pub use lock::Lock;
-pub use npy::{parse_npy, read_npy, write_npy, ByteArray};
+pub use npy::{
+    is_npy, is_npz, parse_npy, parse_npy_element, parse_npz, read_npy, write_npy, ByteArray, Element, NamedArray,
+};
 
 use crate::error::{Error, IoContext, Result};
 use sha2::{Digest, Sha256};
