@@ -20,7 +20,7 @@ pub use energy::{
 pub use faults::{FaultWay, Faults};
 pub use fit::{Fit, FitMethod, FittedPoint, Goodness, Parameter};
 pub use fitted::{FittedCurve, FittedModel};
-pub use measurements::{Measurement, Measurements};
+pub use measurements::{Measurement, Measurements, Sampling};
 pub use voltages::{parse_voltage, parse_voltages};
 
 use crate::error::{Error, Result};

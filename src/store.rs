@@ -2,6 +2,7 @@
 
 mod checksums;
 mod entered;
+mod foreign_table;
 pub mod line;
 mod lock;
 mod nesting;
@@ -11,9 +12,15 @@ pub mod yaml;
 
 pub use checksums::{check_beside, Checksums, CHECKSUMS};
 pub use entered::Entered;
+pub use foreign_table::{
+    decode_text, excerpt, word, ForeignRow, ForeignTable, Number, Size, VoltageColumn,
+};
 pub use line::line_of_key;
 pub use lock::{check_lock, Lock};
-pub use npy::{parse_npy, read_npy, write_npy, ByteArray};
+pub use npy::{
+    is_npy, is_npz, parse_npy, parse_npy_element, parse_npz, read_npy, write_npy, ByteArray,
+    Element, NamedArray,
+};
 pub use partial::{abandon_writes, remove_partial_files};
 
 use crate::error::{Error, IoContext, Result};

@@ -37,10 +37,12 @@ pub fn memory_fit(name: &str, unit: VoltageUnit, fit: &Fit) -> Figure {
         .iter()
         .flat_map(|p| [upper(p), lower(p)].map(|end| Some(end? / p.fitted)))
         .flatten();
+    let y = Axis::probit("Bit error rate", rates);
+    let (_, top) = y.ends();
     let panels = vec![
         Panel {
             x: x.clone(),
-            y: Axis::probit("Bit error rate", rates),
+            y,
             height: 320.0,
             labelled: false,
             above: None,
@@ -79,9 +81,12 @@ pub fn memory_fit(name: &str, unit: VoltageUnit, fit: &Fit) -> Figure {
         &legend,
         |canvas, plane, i| match i {
             0 => {
-                let ends = [low, high].map(|v| (v, (fit.mu.value - v) / fit.sigma.value));
+                let (mu, sigma) = (fit.mu.value, fit.sigma.value);
+                // where all cells fail the probit is infinite: the upper edge
+                let ends = [low.max(mu - sigma * top), high].map(|v| (v, (mu - v) / sigma));
                 plane.line(canvas, &ends, Stroke::solid(LINE, 2.4));
-                shown.iter().for_each(|p| point(canvas, plane, p, probit));
+                let scale = |rate| probit(rate).min(top);
+                shown.iter().for_each(|p| point(canvas, plane, p, scale));
             }
             _ => {
                 plane.line(canvas, &[(low, 1.0), (high, 1.0)], Stroke::solid(LINE, 2.4));

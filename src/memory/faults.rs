@@ -75,7 +75,7 @@ impl Faults {
             faults.arrays = vec![profile.array(&memory.array)];
         }
         if !spec.map.is_empty() {
-            let map = FaultMap::read(&spec.map)?;
+            let map = FaultMap::read(&spec.map, &memory.array)?;
             if map.unit.is_some_and(|unit| unit != memory.unit) {
                 let expected = format!(
                     "voltages in `{}`, the unit of {}",
@@ -390,6 +390,11 @@ impl Faults {
         }
     }
 
+    /// What the user of a fault map should know of it.
+    pub fn map_remarks(&self) -> &[String] {
+        self.map.as_ref().map_or(&[], |map| &map.remarks)
+    }
+
     /// What the reader of results should know.
     pub fn notes(&self, memory: &MemoryModel) -> Vec<String> {
         let mut notes = Vec::new();
@@ -409,6 +414,7 @@ impl Faults {
                 if map.chips == 1 { "" } else { "s" },
                 memory.name
             ));
+            notes.extend(map.remarks.iter().cloned());
         }
         notes
     }

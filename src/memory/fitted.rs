@@ -2,8 +2,8 @@
 //! itself is done elsewhere.
 
 use super::fit::{half_a_cell, Fit, FitMethod};
-use super::measurements::Measurements;
-use super::MemoryModel;
+use super::measurements::{Measurement, Measurements, Sampling};
+use super::{MemoryModel, HIGHEST_BER};
 use crate::error::{Error, Result};
 use crate::units::{Voltage, VoltageUnit};
 use std::fmt::Write;
@@ -55,15 +55,21 @@ impl FittedModel<'_> {
     /// what the user should hear.
     ///
     /// # Errors
-    /// [`Error::Argument`] where no error-free voltage is known or it lies at or below a voltage with failures;
-    /// [`Error::Input`] where the model would not be one.
+    /// [`Error::Argument`] where no error-free voltage is known or it lies at or below a voltage with failures, and for
+    /// another unit than the file says; [`Error::Input`] where the model would not be one.
     pub fn build(&self, path: &Path) -> Result<(MemoryModel, Vec<String>)> {
+        if let Some(unit) = self.measurements.unit.filter(|unit| *unit != self.unit) {
+            let expected = format!("`{}`, as the header of the measurements says", unit.name());
+            let found = format!("`{}`", self.unit.name());
+            return Err(Error::argument("unit of the voltages", expected, found));
+        }
         let (error_free, error_free_note, inferred) = self.error_free()?;
         let energy = self.energy(error_free)?;
         let mut warnings: Vec<String> = self.fit.misfit().into_iter().collect();
         if let (Some(misfit), FittedCurve::Gaussian) = (warnings.first_mut(), self.curve) {
             *misfit += "; `--curve measured` keeps the measured rates";
         }
+        warnings.extend(self.scatter());
         if inferred {
             warnings.push(format!(
                 "error-free voltage {error_free}: {error_free_note}; `--error-free` sets another one"
@@ -103,7 +109,7 @@ impl FittedModel<'_> {
             .measurements
             .rows
             .iter()
-            .find(|row| row.ber.get() == 0.0)
+            .find(|row| row.ber.get() == 0.0 && row.voltage.get() > highest)
         {
             let note = "the lowest voltage measured without a failure".into();
             return Ok((row.voltage.get(), note, false));
@@ -116,7 +122,7 @@ impl FittedModel<'_> {
             ));
         }
         let expected = "`--error-free`, or a row without failures";
-        let Some(cells) = self.measurements.cells else {
+        let Some((cells, half)) = self.fewest_cells() else {
             return Err(Error::argument(
                 "error-free voltage",
                 expected,
@@ -128,7 +134,7 @@ impl FittedModel<'_> {
             .map(|v| (v.get() * 1e3).ceil() / 1e3)
             .filter(|v| *v > highest);
         if let Some(voltage) = inferred {
-            let note = format!("inferred; there the line expects half a failing cell of {cells}");
+            let note = format!("inferred; there the line expects {half}");
             return Ok((voltage, note, true));
         }
         // the line expects none where some failed: the next voltage that would have been measured
@@ -143,6 +149,50 @@ impl FittedModel<'_> {
             "inferred: one step of the measurements above {highest}, the highest with failures"
         );
         Ok((next, note, true))
+    }
+
+    /// Cells of which half a failing one is looked for, and that half in words. Rates alone are of as many cells as can
+    /// show the smallest one, where three of them or more make a line.
+    fn fewest_cells(&self) -> Option<(u64, String)> {
+        if self.measurements.sampling != Sampling::Rates {
+            let cells = self.measurements.rows.iter().filter_map(|row| row.cells).max()?;
+            return Some((cells, format!("half a failing cell of {cells}")));
+        }
+        let rates = self.measurements.with_failures().map(|row| row.ber.get());
+        let smallest = rates.min_by(f64::total_cmp)?;
+        let words = format!("half of the smallest rate, {smallest}");
+        let is_line = self.measurements.with_failures().count() >= 3;
+        is_line.then_some((smallest.recip().ceil() as u64, words))
+    }
+
+    /// Why the counts are not taken as the same cells at each voltage, or that rates rise; `None` where neither holds.
+    fn scatter(&self) -> Option<String> {
+        let measurements = self.measurements;
+        let rise = measurements.rise().map(|(below, above)| {
+            let of = |row: &Measurement| format!("{} at {}", row.ber, row.voltage);
+            format!("more cells fail at a higher voltage ({} after {})", of(above), of(below))
+        });
+        if measurements.sampling == Sampling::Rates {
+            return rise.map(|rise| format!("{rise}: the rates are fitted as they are"));
+        }
+        if measurements.sampling == Sampling::SameCells {
+            return None;
+        }
+        let why = match rise {
+            Some(rise) => rise,
+            None if measurements.readings.len() > measurements.rows.len() => {
+                "voltages are measured more than once".into()
+            }
+            None => "the number of cells differs".into(),
+        };
+        let wide = match self.fit.goodness {
+            None => "no degree of freedom is left to see how much they scatter".to_owned(),
+            Some(g) if self.fit.mu.widened.is_none() => {
+                format!("they scatter no more than that (dispersion {:.2})", g.dispersion)
+            }
+            Some(g) => format!("intervals are widened by the dispersion, {:.2}", g.dispersion),
+        };
+        Some(format!("{why}: counts are added by voltage and taken as independent; {wide}"))
     }
 
     /// The highest voltage with failures plus the smallest step between measured voltages, rounded to a millivolt.
@@ -231,9 +281,18 @@ impl FittedModel<'_> {
             rows[0].voltage,
             rows[rows.len() - 1].voltage
         );
-        let mut text = match self.measurements.cells {
-            Some(cells) => format!("Failing cells counted among {cells} at {span}."),
-            None => format!("Bit error rates at {span}; the number of cells is not given."),
+        let readings = self.measurements.readings.len();
+        let mut text = match (self.measurements.sampling, self.measurements.cells) {
+            (Sampling::SameCells, Some(cells)) => {
+                format!("Failing cells counted among {cells} at {span}.")
+            }
+            (Sampling::Rates, _) if readings == rows.len() => {
+                format!("Bit error rates at {span}; the number of cells is not given.")
+            }
+            (Sampling::Rates, _) => {
+                format!("{readings} bit error rates at {span}; the number of cells is not given.")
+            }
+            _ => format!("Failing cells counted {readings} times at {span}."),
         };
         if self.fit.copies > 1 {
             let _ = write!(
@@ -247,13 +306,19 @@ impl FittedModel<'_> {
 
     fn inferred(&self, error_free: f64, note: &str, energy: &Energy) -> String {
         let (fit, symbol) = (self.fit, self.unit.symbol());
-        let number = |p: &super::Parameter| match p.interval {
+        let is_pooled = fit.method == FitMethod::PooledBinomial;
+        let interval = |p: &super::Parameter| p.widened.filter(|_| is_pooled).or(p.interval);
+        let number = |p: &super::Parameter| match interval(p) {
             Some(i) => format!("{:.5} (95 % {:.5} to {:.5})", p.value, i.low, i.high),
             None => format!("{:.5} (no interval)", p.value),
         };
         let how = match fit.method {
             FitMethod::GroupedLikelihood => {
                 "maximum likelihood of the increments between voltages, profile intervals"
+            }
+            FitMethod::PooledBinomial => {
+                "maximum likelihood of independent binomial counts, those of a voltage added, profile intervals, \
+                 widened where the counts scatter more"
             }
             FitMethod::LeastSquares => {
                 "least squares in probit space: no number of cells, so no likelihood"
@@ -278,7 +343,7 @@ impl FittedModel<'_> {
                 10f64.powf(decades)
             );
         }
-        if fit.misfit().is_some() {
+        if fit.misfit().is_some() && !is_pooled {
             text += " A straight line does not fit: the intervals are too narrow.";
         }
         if self.curve == FittedCurve::Measured {
@@ -339,39 +404,51 @@ impl FittedModel<'_> {
     }
 
     fn curve_text(&self) -> String {
-        let rows = &self.measurements.rows;
-        match (self.curve, self.measurements.cells) {
-            (FittedCurve::Gaussian, _) => {
-                let failing: Vec<f64> = self
-                    .measurements
-                    .with_failures()
-                    .map(|row| row.voltage.get())
-                    .collect();
-                format!(
-                    "  gaussian: {{ mu: {:?}, sigma: {:?}, measured_span: [{:?}, {:?}] }}\n",
-                    rounded(self.fit.mu.value),
-                    rounded(self.fit.sigma.value),
-                    failing[0],
-                    failing[failing.len() - 1]
-                )
-            }
-            (FittedCurve::Measured, Some(cells)) => {
-                let list = rows
-                    .iter()
-                    .map(|r| format!("[{:?}, {}]", r.voltage.get(), r.faults.unwrap_or(0)));
-                format!(
-                    "  counts:\n    cells: {cells}\n    faults: [{}]\n",
-                    list.collect::<Vec<_>>().join(", ")
-                )
-            }
-            (FittedCurve::Measured, None) => {
-                let list = rows
-                    .iter()
-                    .map(|r| format!("[{:?}, {:?}]", r.voltage.get(), r.ber.get()));
-                format!("  points: [{}]\n", list.collect::<Vec<_>>().join(", "))
-            }
+        if self.curve == FittedCurve::Gaussian {
+            let mut failing = self.measurements.with_failures().map(|row| row.voltage.get());
+            let (mu, sigma) = (rounded(self.fit.mu.value), rounded(self.fit.sigma.value));
+            let (low, high) = (failing.next().unwrap_or(mu), failing.next_back().unwrap_or(mu));
+            // below the mean more than half of the cells fail, and a model ends there
+            return format!(
+                "  gaussian: {{ mu: {mu:?}, sigma: {sigma:?}, measured_span: [{:?}, {high:?}] }}\n",
+                low.max(mu)
+            );
         }
+        let is_kept = |rate: &f64| *rate <= HIGHEST_BER;
+        let rows = &self.measurements.rows;
+        let same = self.measurements.sampling == Sampling::SameCells;
+        if let Some(cells) = self.measurements.cells.filter(|_| same) {
+            let kept = rows.iter().filter(|row| is_kept(&row.ber.get()));
+            let list = kept.map(|r| format!("[{:?}, {}]", r.voltage.get(), r.faults.unwrap_or(0)));
+            return format!(
+                "  counts:\n    cells: {cells}\n    faults: [{}]\n",
+                list.collect::<Vec<_>>().join(", ")
+            );
+        }
+        let rates = falling(rows);
+        let kept = rows.iter().zip(rates).filter(|(_, rate)| is_kept(rate));
+        let list = kept.map(|(row, rate)| format!("[{:?}, {rate:?}]", row.voltage.get()));
+        format!("  points: [{}]\n", list.collect::<Vec<_>>().join(", "))
     }
+}
+
+/// The rates of rows by rising voltage, none above the one before it: neighbours that rise are put together, by the
+/// numbers of their cells (pool adjacent violators; Barlow et al., Statistical Inference under Order Restrictions, 1972).
+fn falling(rows: &[Measurement]) -> Vec<f64> {
+    // rate, weight, rows
+    let mut blocks: Vec<(f64, f64, usize)> = Vec::new();
+    for row in rows {
+        let mut block = (row.ber.get(), row.cells.map_or(1.0, |cells| cells as f64), 1);
+        while let Some(below) = blocks.last().copied().filter(|below| below.0 < block.0) {
+            let weight = below.1 + block.1;
+            let rate = (below.0 * below.1 + block.0 * block.1) / weight;
+            block = (rate, weight, below.2 + block.2);
+            blocks.pop();
+        }
+        blocks.push(block);
+    }
+    let rates = blocks.iter().map(|(rate, _, rows)| std::iter::repeat_n(*rate, *rows));
+    rates.flatten().collect()
 }
 
 /// Seven decimals: far below any interval.

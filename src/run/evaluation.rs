@@ -161,7 +161,9 @@ pub fn evaluate(
         fault_kind: changed.then(|| options.label()),
         array: array.filter(|_| changed),
     };
-    Ok((row, loaded.warnings.clone()))
+    let mut warnings = loaded.warnings.clone();
+    warnings.extend_from_slice(options.map_remarks());
+    Ok((row, warnings))
 }
 
 /// Where faults are looked at: a chip at a rate, with the operating point where a voltage was given.

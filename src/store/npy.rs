@@ -1,14 +1,21 @@
-//! NumPy's file format for arrays of bytes: `.npy` version 1.0, types `u1` (numbers) and `b1` (booleans).
+//! NumPy's file formats for arrays of small whole numbers: `.npy` of versions 1 to 3, and `.npz`, archives of them.
 //!
-//! Source: numpy.lib.format. Magic `\x93NUMPY`, version, length of the header as u16, a Python dictionary with
-//! `descr`, `fortran_order` and `shape`, padded by blanks to a multiple of 64 and ended by a line feed, the data.
+//! Source: numpy.lib.format. Magic `\x93NUMPY`, version, length of the header (u16, from version 2 on u32), a Python
+//! dictionary with `descr`, `fortran_order` and `shape`, padded by blanks to a multiple of 64 and ended by a line feed,
+//! the data. Read are booleans and integers of any width, byte order and memory order whose values fit into a byte;
+//! written is `u1` alone. An `.npz` is a zip archive of `NAME.npy`.
+
+mod header;
 
 use crate::error::{Error, Result};
+use header::Header;
+use std::io::{Cursor, Read};
 use std::path::Path;
+use zip::ZipArchive;
 
 const MAGIC: &[u8] = b"\x93NUMPY";
-/// Most dimensions that are read.
-const MOST_DIMENSIONS: usize = 8;
+/// Most arrays of an archive.
+const MOST_ARRAYS: usize = 10_000;
 
 /// An array of bytes in C order.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +24,38 @@ pub struct ByteArray {
     pub shape: Vec<usize>,
     /// Row-major values; booleans as 0 and 1.
     pub values: Vec<u8>,
+}
+
+/// What an array held in its file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Element {
+    /// `b1`.
+    Boolean,
+    /// `u1`: numbers, or the packed bits of `numpy.packbits`.
+    Byte,
+    /// An integer of another type.
+    Integer,
+}
+
+/// An array of an archive.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamedArray {
+    /// Name, without `.npy`.
+    pub name: String,
+    /// Its values.
+    pub array: ByteArray,
+    /// What it was.
+    pub element: Element,
+}
+
+/// True where a file begins as a NumPy array does.
+pub fn is_npy(bytes: &[u8]) -> bool {
+    bytes.starts_with(MAGIC)
+}
+
+/// True where a file begins as a zip archive does: `.npz` is one.
+pub fn is_npz(bytes: &[u8]) -> bool {
+    bytes.starts_with(b"PK\x03\x04") || bytes.starts_with(b"PK\x05\x06")
 }
 
 /// Writes an array of `u1`, whole or not at all.
@@ -59,11 +98,11 @@ fn to_npy(array: &ByteArray) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Reads an array of `u1` or `b1` from a file of at most `limit` bytes.
+/// Reads an array from a file of at most `limit` bytes.
 ///
 /// # Errors
-/// [`Error::Missing`]; [`Error::Input`] for another type or order, a damaged header, data that do not fill the
-/// shape, a file over the limit.
+/// [`Error::Missing`]; [`Error::Input`] for another type, a value that does not fit into a byte, a damaged header, data
+/// that do not fill the shape, a file over the limit.
 pub fn read_npy(path: &Path, expected: &str, limit: u64) -> Result<ByteArray> {
     parse_npy(path, &super::read_bytes(path, expected, limit)?)
 }
@@ -73,159 +112,155 @@ pub fn read_npy(path: &Path, expected: &str, limit: u64) -> Result<ByteArray> {
 /// # Errors
 /// [`Error::Input`] as [`read_npy`].
 pub fn parse_npy(path: &Path, bytes: &[u8]) -> Result<ByteArray> {
+    Ok(parse_npy_element(path, bytes)?.0)
+}
+
+/// As [`parse_npy`], with what the array held.
+///
+/// # Errors
+/// [`Error::Input`] as [`read_npy`].
+pub fn parse_npy_element(path: &Path, bytes: &[u8]) -> Result<(ByteArray, Element)> {
     parse(bytes).map_err(|(expected, found)| Error::input(path, expected, found))
 }
 
-fn parse(bytes: &[u8]) -> Result<ByteArray, (String, String)> {
-    let wrong = |expected: &str, found: &str| Err((expected.to_owned(), found.to_owned()));
+/// Reads the arrays of an archive's bytes, in its order, that unpack to at most `limit` bytes together.
+///
+/// # Errors
+/// [`Error::Input`] for a damaged or encrypted archive, one over the limit, one without arrays, and as [`read_npy`] with
+/// the name of the array.
+pub fn parse_npz(path: &Path, bytes: &[u8], limit: u64) -> Result<Vec<NamedArray>> {
+    let damaged = |e: &dyn std::fmt::Display| {
+        Error::input(path, "an archive of NumPy arrays (.npz), undamaged", e.to_string())
+    };
+    let mut archive = ZipArchive::new(Cursor::new(bytes)).map_err(|e| damaged(&e))?;
+    if archive.len() > MOST_ARRAYS {
+        let expected = format!("an archive of at most {MOST_ARRAYS} arrays");
+        return Err(Error::input(path, expected, archive.len().to_string()));
+    }
+    let (mut arrays, mut room) = (Vec::new(), limit);
+    for index in 0..archive.len() {
+        let entry = archive.by_index(index).map_err(|e| damaged(&e))?;
+        let Some(name) = entry.name().strip_suffix(".npy").map(str::to_owned) else {
+            continue;
+        };
+        let size = entry.size();
+        if size > room {
+            let expected = format!("an archive that unpacks to at most {limit} bytes");
+            return Err(Error::input(path, expected, "more"));
+        }
+        room -= size;
+        let mut unpacked = Vec::new();
+        entry
+            .take(size + 1)
+            .read_to_end(&mut unpacked)
+            .map_err(|e| damaged(&e))?;
+        let (array, element) = parse(&unpacked).map_err(|(expected, found)| Error::Input {
+            path: path.to_owned(),
+            line: None,
+            key: Some(short_name(&name)),
+            expected,
+            found,
+        })?;
+        arrays.push(NamedArray {
+            name,
+            array,
+            element,
+        });
+    }
+    if arrays.is_empty() {
+        return Err(Error::input(path, "an archive of NumPy arrays (.npz)", "no array in it"));
+    }
+    Ok(arrays)
+}
+
+/// The start of an array's name, printable.
+fn short_name(name: &str) -> String {
+    let start: String = name.chars().take(40).collect();
+    start.escape_debug().to_string()
+}
+
+fn parse(bytes: &[u8]) -> Result<(ByteArray, Element), header::Refusal> {
     let Some(rest) = bytes.strip_prefix(MAGIC) else {
-        return wrong("a NumPy file (.npy)", "another format");
+        let found = match bytes {
+            [] => "an empty file",
+            _ => "another format",
+        };
+        return header::refused("a NumPy file (.npy)", found);
     };
-    let (header, data) = match rest {
-        [1, _, a, b, rest @ ..] => split(rest, u64::from(u16::from_le_bytes([*a, *b]))),
-        [2 | 3, _, a, b, c, d, rest @ ..] => {
-            split(rest, u64::from(u32::from_le_bytes([*a, *b, *c, *d])))
-        }
-        _ => {
-            return wrong(
-                "version 1, 2 or 3 of the NumPy format",
-                "another version, or a torn file",
-            )
-        }
+    let (header, data) = Header::split(rest)?;
+    let whole = header
+        .cells()
+        .and_then(|cells| cells.checked_mul(header.width));
+    if whole != Some(data.len()) {
+        let unit = match header.width {
+            1 => "one byte".to_owned(),
+            width => format!("{width} bytes"),
+        };
+        return header::refused(
+            format!("{unit} for each cell of {:?}", header.shape),
+            format!("{} bytes", data.len()),
+        );
     }
-    .ok_or_else(|| ("a whole header".to_owned(), "a torn file".to_owned()))?;
-    let header = String::from_utf8_lossy(header);
-    let text = |key: &str| {
-        let (_, rest) = header.split_once(&format!("'{key}':"))?;
-        Some(rest.trim_start())
+    let mut values = Vec::with_capacity(data.len() / header.width);
+    for (at, raw) in data.chunks_exact(header.width).enumerate() {
+        values.push(small(raw, &header, at)?);
+    }
+    if header.fortran_order {
+        values = in_c_order(&values, &header.shape);
+    }
+    let element = match (header.boolean, header.signed, header.width) {
+        (true, ..) => Element::Boolean,
+        (false, false, 1) => Element::Byte,
+        _ => Element::Integer,
     };
-    let (Some(descr), Some(order), Some(shape)) =
-        (text("descr"), text("fortran_order"), text("shape"))
-    else {
-        return wrong(
-            "a header with descr, fortran_order and shape",
-            "another header",
-        );
-    };
-    let boolean = descr.starts_with("'|b1'");
-    if !boolean && !descr.starts_with("'|u1'") {
-        return wrong(
-            "an array of type bool or uint8",
-            &format!("{}...", start(descr)),
-        );
-    }
-    if !order.starts_with("False") {
-        return wrong(
-            "an array in C order (numpy.ascontiguousarray)",
-            "one in Fortran order",
-        );
-    }
-    let numbers = shape
-        .strip_prefix('(')
-        .and_then(|rest| rest.split_once(')'))
-        .map(|(inside, _)| inside);
-    let lengths = numbers.and_then(|numbers| {
-        let numbers = numbers
-            .split(',')
-            .map(str::trim)
-            .filter(|number| !number.is_empty());
-        numbers
-            .map(|number| number.parse::<usize>().ok())
-            .collect::<Option<Vec<usize>>>()
-    });
-    let Some(shape) = lengths.filter(|lengths| lengths.len() <= MOST_DIMENSIONS) else {
-        return wrong(
-            "a shape of at most 8 dimensions",
-            &format!("{}...", start(shape)),
-        );
-    };
-    let cells = shape
-        .iter()
-        .try_fold(1usize, |cells, length| cells.checked_mul(*length));
-    if cells != Some(data.len()) {
-        return wrong(
-            &format!("one byte for each cell of {shape:?}"),
-            &format!("{} bytes", data.len()),
-        );
-    }
-    if boolean && data.iter().any(|value| *value > 1) {
-        return wrong("booleans of 0 and 1", "another byte");
-    }
-    Ok(ByteArray {
-        shape,
-        values: data.to_vec(),
-    })
+    let shape = header.shape;
+    Ok((ByteArray { shape, values }, element))
 }
 
-fn split(bytes: &[u8], header: u64) -> Option<(&[u8], &[u8])> {
-    bytes.split_at_checked(usize::try_from(header).ok()?)
+/// A value from its bytes; `at` is its place in the file.
+fn small(raw: &[u8], header: &Header, at: usize) -> Result<u8, header::Refusal> {
+    let most: u8 = if header.boolean { 1 } else { 255 };
+    let (low, high) = match header.big_endian {
+        true => (raw[raw.len() - 1], &raw[..raw.len() - 1]),
+        false => (raw[0], &raw[1..]),
+    };
+    let negative = header.signed && header.width == 1 && low > 127;
+    if !negative && low <= most && high.iter().all(|byte| *byte == 0) {
+        return Ok(low);
+    }
+    let expected = match header.boolean {
+        true => "booleans of 0 and 1",
+        false => "values from 0 to 255",
+    };
+    header::refused(expected, format!("another one at place {at} of the array"))
 }
 
-fn start(text: &str) -> String {
-    text.chars().take(20).collect()
+/// Values whose first dimension runs fastest, with the last one fastest.
+fn in_c_order(values: &[u8], shape: &[usize]) -> Vec<u8> {
+    if values.is_empty() {
+        return Vec::new();
+    }
+    // step in the file from one index of a dimension to the next
+    let mut steps = vec![1; shape.len()];
+    for dimension in 1..shape.len() {
+        steps[dimension] = steps[dimension - 1] * shape[dimension - 1];
+    }
+    let (mut index, mut from) = (vec![0; shape.len()], 0);
+    let mut ordered = Vec::with_capacity(values.len());
+    for _ in 0..values.len() {
+        ordered.push(values[from]);
+        for dimension in (0..shape.len()).rev() {
+            index[dimension] += 1;
+            from += steps[dimension];
+            if index[dimension] < shape[dimension] {
+                break;
+            }
+            from -= steps[dimension] * shape[dimension];
+            index[dimension] = 0;
+        }
+    }
+    ordered
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_written_is_read_back_and_is_numpys_own_form() {
-        for shape in [vec![6], vec![2, 3], vec![1, 2, 3], vec![0, 4]] {
-            let cells = shape.iter().product::<usize>() as u8;
-            let array = ByteArray {
-                shape,
-                values: (0..cells).collect(),
-            };
-            let bytes = to_npy(&array).unwrap();
-            assert_eq!((bytes.len() - array.values.len()) % 64, 0);
-            assert_eq!(parse(&bytes).unwrap(), array);
-        }
-        let bytes = to_npy(&ByteArray {
-            shape: vec![2, 3],
-            values: vec![7; 6],
-        })
-        .unwrap();
-        let header = "{'descr': '|u1', 'fortran_order': False, 'shape': (2, 3), }";
-        assert_eq!(&bytes[..10], b"\x93NUMPY\x01\x00\x76\x00");
-        assert!(bytes[10..].starts_with(header.as_bytes()));
-        let one = to_npy(&ByteArray {
-            shape: vec![3],
-            values: vec![7; 3],
-        })
-        .unwrap();
-        assert!(String::from_utf8_lossy(&one).contains("'shape': (3,), }"));
-    }
-
-    #[test]
-    fn damaged_and_foreign_arrays_are_refused() {
-        let whole = to_npy(&ByteArray {
-            shape: vec![2, 3],
-            values: vec![1; 6],
-        })
-        .unwrap();
-        for length in 0..whole.len() {
-            assert!(parse(&whole[..length]).is_err(), "{length}");
-        }
-        let with = |from: &str, to: &str| {
-            let at = whole
-                .windows(from.len())
-                .position(|part| part == from.as_bytes())
-                .unwrap();
-            let mut bytes = whole.clone();
-            bytes[at..at + from.len()].copy_from_slice(to.as_bytes());
-            parse(&bytes).unwrap_err().0
-        };
-        assert_eq!(with("'|u1'", "'<f4'"), "an array of type bool or uint8");
-        assert_eq!(
-            with("False", "True "),
-            "an array in C order (numpy.ascontiguousarray)"
-        );
-        assert_eq!(with("(2, 3)", "(9, 9)"), "one byte for each cell of [9, 9]");
-        assert!(to_npy(&ByteArray {
-            shape: vec![2],
-            values: vec![]
-        })
-        .is_err());
-    }
-}
+mod tests;

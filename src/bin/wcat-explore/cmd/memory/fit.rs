@@ -8,7 +8,9 @@ use serde_json::json;
 use std::path::Path;
 use wcat_explore::error::Error;
 use wcat_explore::figure;
-use wcat_explore::memory::{Fit, FittedCurve, FittedModel, Measurements, MemoryModel, Parameter};
+use wcat_explore::memory::{
+    Fit, FitMethod, FittedCurve, FittedModel, Measurements, MemoryModel, Parameter,
+};
 use wcat_explore::run::Monitor;
 use wcat_explore::stats::Interval;
 use wcat_explore::store;
@@ -40,6 +42,8 @@ pub(super) fn run(args: &FitArgs, monitor: &Progress) -> anyhow::Result<()> {
     let figure = figure::memory_fit(&name, model.unit, &fit);
     figure::write(&figure.svg, &args.out.with_extension("svg"))?;
     store::write_bytes(&args.out, model.text.as_bytes())?;
+    let remarks = measurements.remarks.iter();
+    remarks.for_each(|remark| monitor.note(remark));
     warnings.iter().for_each(|warning| monitor.warn(warning));
     print(&model, &measurements, &fit, args.format)?;
     let (path, drawn) = (args.out.display(), args.out.with_extension("svg"));
@@ -99,9 +103,11 @@ fn print(
         Column::number("95 % interval", &parameters, |p| ends(p.1.interval)),
     ];
     if fit.mu.widened.is_some() {
-        columns.push(Column::number("widened by misfit", &parameters, |p| {
-            ends(p.1.widened)
-        }));
+        let widened = match fit.method {
+            FitMethod::PooledBinomial => "widened by dispersion",
+            _ => "widened by misfit",
+        };
+        columns.push(Column::number(widened, &parameters, |p| ends(p.1.widened)));
     }
     show::table(&columns)?;
     show::result(&match fit.goodness {
