@@ -6,6 +6,7 @@ use super::{FolderSpec, ImageSet, Split, MAX_IMAGES};
 use crate::error::{Error, IoContext, Result};
 use rayon::prelude::*;
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 /// Most bytes that the decoded images may take, 2 GiB: 14,263 of 224x224.
@@ -106,23 +107,19 @@ fn root(split: Split, folder: &Path) -> Result<PathBuf> {
 }
 
 /// Entries of a folder by name, hidden ones left out.
-fn entries(folder: &Path) -> Result<BTreeMap<String, PathBuf>> {
+fn entries(folder: &Path) -> Result<BTreeMap<OsString, PathBuf>> {
     let mut entries = BTreeMap::new();
     for entry in std::fs::read_dir(folder).at("list", folder)? {
-        let path = entry.at("list", folder)?.path();
-        let name = path
-            .file_name()
-            .and_then(|name| name.to_str())
-            .map(str::to_owned);
-        let name = name.ok_or_else(|| Error::input(&path, "a name in UTF-8", "other bytes"))?;
-        if !name.starts_with('.') {
-            entries.insert(name, path);
+        let entry = entry.at("list", folder)?;
+        let name = entry.file_name();
+        if !name.as_encoded_bytes().starts_with(b".") {
+            entries.insert(name, entry.path());
         }
     }
     Ok(entries)
 }
 
-fn subfolders(folder: &Path) -> Result<BTreeMap<String, PathBuf>> {
+fn subfolders(folder: &Path) -> Result<BTreeMap<OsString, PathBuf>> {
     let mut all = entries(folder)?;
     all.retain(|_, path| path.is_dir());
     Ok(all)

@@ -4,7 +4,7 @@
 //! Values lie in one arena and refer to each other by index, so aliases and self-references cost
 //! nothing. Opcodes: Python's `pickletools`, the binary ones of protocols 2 to 5.
 
-use crate::error::{Error, Result};
+use crate::error::{printable, Error, Result};
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -192,12 +192,9 @@ pub(super) fn describe(node: &Node<'_>) -> String {
     }
 }
 
-/// At most 80 characters, printable ones only: what a file calls itself goes into messages.
+/// What a file calls itself goes into messages: as [`printable`].
 pub(super) fn shorten(text: &str) -> String {
-    text.chars()
-        .take(80)
-        .map(|c| if c.is_control() { '?' } else { c })
-        .collect()
+    printable(text, 120).into_owned()
 }
 
 struct Machine<'a, 'p> {

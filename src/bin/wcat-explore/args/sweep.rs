@@ -28,7 +28,7 @@ impl From<SamplingWay> for Sampling {
 /// What a sweep goes through.
 #[derive(Debug, Args)]
 pub(crate) struct Settings {
-    /// Voltages: start:stop:step, a comma-separated list, or both; a unit may follow (0.85vmin, 0.56V)
+    /// Voltages: start:stop:step, a comma-separated list, or both; a unit may follow (0.85vmin, 0.56V, 560mV)
     #[arg(long, value_name = "LIST", allow_hyphen_values = true)]
     voltages: Option<String>,
     /// Bit error rates in place of voltages, comma-separated; each stands at the voltage where the memory has it
