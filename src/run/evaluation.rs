@@ -160,7 +160,8 @@ pub fn evaluate(
         fault_kind: changed.then(|| options.label()),
         array: array.filter(|_| changed),
     };
-    Ok((row, loaded.warnings.clone()))
+    let warnings = loaded.warnings.iter().chain(&images.remarks);
+    Ok((row, warnings.cloned().collect()))
 }
 
 /// Where faults are looked at: a chip at a rate, with the operating point where a voltage was given.

@@ -101,6 +101,10 @@ pub fn train_model(
         Some(images) => images,
         None => load(&training.dataset, Split::Training, data_folder)?,
     };
+    images
+        .remarks
+        .iter()
+        .for_each(|remark| monitor.warn(remark));
     let (mut network, warnings) = Network::new(
         training.network.architecture,
         images.classes,
