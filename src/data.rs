@@ -2,21 +2,25 @@
 
 mod batch;
 mod cifar;
+mod class_folders;
 pub mod fetch;
 mod folder;
 mod glyphs;
+mod idx;
 mod images;
 mod info;
-mod mnist;
+mod jpeg;
 mod picture;
+mod places;
+mod python_batch;
 mod resample;
 mod spec;
 mod split;
 
 pub use batch::Augment;
+pub use idx::load_mnist_files;
 pub use images::ImageSet;
 pub use info::{info, DataFile, DataInfo, SplitInfo};
-pub use mnist::load_mnist_files;
 pub use spec::{Augmentation, DatasetName, DatasetSpec, FolderSpec, GlyphSpec, Normalization};
 pub use split::{epoch_order, validation_split};
 
@@ -47,9 +51,8 @@ impl Split {
     }
 }
 
-/// Loads one half of a data set. `folder` is the data folder, which holds `mnist/` and
-/// `cifar-10-batches-bin/` and `cifar-100-binary/`, or the folder of class folders itself for `folder`; the
-/// built-in glyphs read no file.
+/// Loads one half of a data set. `folder` is the data folder, which holds `mnist/`, `cifar-10-batches-bin/` or another
+/// of the usual forms, or the folder of class folders itself for `folder`; the built-in glyphs read no file.
 ///
 /// # Errors
 /// [`Error::Argument`] where the spec is wrong ([`DatasetSpec::check`]), [`Error::Missing`] where a
@@ -58,21 +61,21 @@ pub fn load(spec: &DatasetSpec, split: Split, folder: &Path) -> Result<ImageSet>
     spec.check()?;
     match spec.name {
         DatasetName::Glyphs => Ok(glyphs::render(&spec.glyph_spec(), split)),
-        DatasetName::Mnist => mnist::load(split, folder),
         DatasetName::Cifar10 | DatasetName::Cifar100 => cifar::load(spec.name, split, folder),
         DatasetName::Folder => folder::load(&spec.folder_spec(), split, folder),
+        name => idx::load(name, split, folder),
     }
 }
 
 /// Loads a single binary file of CIFAR-10 or CIFAR-100 (`--data-file`): records of 1 label (after the superclass, for
-/// CIFAR-100) and 3072 pixel bytes.
+/// CIFAR-100) and 3072 pixel bytes; or a Python batch of the same.
 /// `name` is the data set that the file is said to hold.
 ///
 /// # Errors
 /// [`Error::Argument`] for any other data set, which has no single-file form; else as [`load`].
 pub fn load_cifar_file(path: &Path, name: DatasetName) -> Result<ImageSet> {
     match name {
-        DatasetName::Cifar10 | DatasetName::Cifar100 => cifar::load_files(name, &[path.to_owned()]),
+        DatasetName::Cifar10 | DatasetName::Cifar100 => cifar::load_file(name, path),
         _ => Err(Error::argument(
             "data file",
             "the data set `cifar10` or `cifar100`: only their images come as one file",
@@ -84,27 +87,21 @@ pub fn load_cifar_file(path: &Path, name: DatasetName) -> Result<ImageSet> {
 /// Where CIFAR-100 is published; its checksums are not known here, so `data fetch` does not take it.
 const CIFAR_100: &str = "https://www.cs.toronto.edu/~kriz/cifar-100-binary.tar.gz";
 
-/// The error for a data file that is not there: how to get it.
-fn missing(path: &Path, name: DatasetName) -> Error {
-    Error::Missing {
-        path: path.to_owned(),
-        expected: how_to_get(name),
-    }
-}
-
 /// What a file of a data set is, and where it can be had.
 fn how_to_get(name: DatasetName) -> String {
-    if name == DatasetName::Cifar100 {
-        return format!(
-            "a file of CIFAR-100: unpack {CIFAR_100} into the data folder, or name the folder that holds {} with \
-             --data-dir",
+    let title = name.title();
+    match name {
+        DatasetName::Mnist | DatasetName::Cifar10 => format!(
+            "a file of {title}: get it with `wcat-explore data fetch {name}`, or name its folder with --data-dir"
+        ),
+        DatasetName::Cifar100 => format!(
+            "a file of {title}: put {CIFAR_100} into the data folder, or name the folder that holds {} with --data-dir",
             cifar::FOLDER_100
-        );
+        ),
+        _ => format!(
+            "a file of {title}: put its IDX files into the data folder, or name their folder with --data-dir"
+        ),
     }
-    format!(
-        "a file of {}: get it with `wcat-explore data fetch {name}`, or name its folder with --data-dir",
-        name.title()
-    )
 }
 
 #[cfg(test)]

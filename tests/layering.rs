@@ -54,7 +54,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("serde_yaml", &["config", "memory", "store"]),
     ("tar", &["data"]),
     ("ureq", &["data"]),
-    ("zune_jpeg", &["data"]),
+    ("jpeg_decoder", &["data"]),
     ("pulp", &["kernel"]),
     ("anyhow", &["bin"]),
     ("clap", &["bin"]),

@@ -1,11 +1,13 @@
-//! CIFAR-10 and CIFAR-100 from their binary files; knows the lossy JPEG copy by its checksums, so that results can say so.
+//! CIFAR-10 and CIFAR-100 from their binary files or Python batches; knows the lossy JPEG copy by its checksums, so that results can say so.
 
-use super::{missing, DatasetName, ImageSet, Split, MAX_IMAGES};
-use crate::error::{Error, IoContext, Result};
+use super::places::{explain, open, whole, Names, Places};
+use super::python_batch::{self, PythonBatch};
+use super::{how_to_get, DatasetName, ImageSet, Split, MAX_IMAGES};
+use crate::error::{Error, Result};
 use crate::store;
 use sha2::{Digest, Sha256};
-use std::io::{BufReader, Read};
-use std::path::{Path, PathBuf};
+use std::io::Read;
+use std::path::Path;
 
 /// The folder of the files in the data folder, as in the published archive.
 pub(super) const FOLDER: &str = "cifar-10-batches-bin";
@@ -23,6 +25,8 @@ pub(super) const TEST: &str = "test_batch.bin";
 pub(super) const FOLDER_100: &str = "cifar-100-binary";
 /// Its files: training, test.
 const FILES_100: [&str; 2] = ["train.bin", "test.bin"];
+/// Most bytes of a Python batch; the largest that is published has 155 MB.
+const MOST_PYTHON: u64 = 1 << 29;
 /// Bytes of an image: 3 channels of 32x32.
 const PIXELS: usize = 3 * 32 * 32;
 /// Bytes of a record of CIFAR-10: the label, then the image.
@@ -40,108 +44,160 @@ const JPEG_COPY_FILES: [&str; 6] = [
     "be84131d41613cd28217a038c7e7126da681d05f5d0cd906173e9348c09230e9",
 ];
 
-/// Bytes of a record: CIFAR-100 has the number of the superclass before the label.
-fn record(name: DatasetName) -> usize {
+/// Bytes before the image in a record: CIFAR-100 has the number of the superclass before the label.
+fn head(name: DatasetName) -> usize {
     if name == DatasetName::Cifar100 {
-        RECORD + 1
+        2
     } else {
-        RECORD
+        1
     }
 }
 
-/// The files of one half.
-pub(super) fn files(name: DatasetName, split: Split, folder: &Path) -> Vec<PathBuf> {
-    if name == DatasetName::Cifar100 {
-        return vec![folder.join(FOLDER_100).join(FILES_100[split as usize])];
-    }
-    let folder = folder.join(FOLDER);
-    match split {
-        Split::Training => TRAINING.iter().map(|name| folder.join(name)).collect(),
-        Split::Test => vec![folder.join(TEST)],
+/// Where the files may lie: the folders of the published archives, those archives, or the data folder itself.
+pub(super) fn places(name: DatasetName, root: &Path) -> Places {
+    let (folders, archives): (&[&str], &[&str]) = if name == DatasetName::Cifar100 {
+        (
+            &[FOLDER_100, "cifar-100-python", ""],
+            &[
+                "cifar-100-binary.tar.gz",
+                "cifar-100-python.tar.gz",
+                "cifar-100-binary.tar",
+                "cifar-100-python.tar",
+            ],
+        )
+    } else {
+        (
+            &[FOLDER, "cifar-10-batches-py", ""],
+            &[
+                "cifar-10-binary.tar.gz",
+                "cifar-10-python.tar.gz",
+                "cifar-10-binary.tar",
+                "cifar-10-python.tar",
+            ],
+        )
+    };
+    Places {
+        name,
+        root: root.to_owned(),
+        folders,
+        archives,
     }
 }
 
-/// Loads the binary files of one half, `<folder>/cifar-10-batches-bin/*.bin` or `<folder>/cifar-100-binary/*.bin`.
+/// The files of one half. The Python batches have the names of the binary files without their ending.
+pub(super) fn wanted(name: DatasetName, split: Split) -> Vec<Names> {
+    let names = match (name, split) {
+        (DatasetName::Cifar100, _) => vec![FILES_100[split as usize]],
+        (_, Split::Training) => TRAINING.to_vec(),
+        (_, Split::Test) => vec![TEST],
+    };
+    names
+        .into_iter()
+        .map(|name| vec![name.to_owned(), name.replace(".bin", "")])
+        .collect()
+}
+
+/// The images of one file.
+#[derive(Default)]
+struct Batch {
+    pixels: Vec<u8>,
+    labels: Vec<u16>,
+    jpeg_copy: bool,
+}
+
+/// Loads one half from the first place that has it.
 pub(super) fn load(name: DatasetName, split: Split, folder: &Path) -> Result<ImageSet> {
-    load_files(name, &files(name, split, folder))
+    let wanted = wanted(name, split);
+    let mut batches: Vec<Batch> = wanted.iter().map(|_| Batch::default()).collect();
+    let mut take = |number: usize, path: &Path, content: &mut dyn Read| {
+        batches[number] = read(name, path, content)?;
+        Ok(())
+    };
+    places(name, folder).read(&wanted, &mut take)?;
+    Ok(set(name, batches))
 }
 
-/// Loads binary files one after the other into one set.
-pub(super) fn load_files(name: DatasetName, paths: &[PathBuf]) -> Result<ImageSet> {
-    if let Some(path) = paths.iter().find(|path| !path.exists()) {
-        return Err(missing(path, name));
+/// Loads one file.
+pub(super) fn load_file(name: DatasetName, path: &Path) -> Result<ImageSet> {
+    let batch = read(name, path, &mut open(path, &how_to_get(name))?)?;
+    Ok(set(name, vec![batch]))
+}
+
+fn set(name: DatasetName, batches: Vec<Batch>) -> ImageSet {
+    let jpeg_copy = batches.iter().any(|batch| batch.jpeg_copy);
+    let mut batches = batches.into_iter();
+    let mut all = batches.next().unwrap_or_default();
+    for batch in batches {
+        all.pixels.extend(batch.pixels);
+        all.labels.extend(batch.labels);
     }
-    let counts = paths
-        .iter()
-        .map(|path| count(name, path))
-        .collect::<Result<Vec<usize>>>()?;
-    let total: usize = counts.iter().sum();
-    let (mut pixels, mut labels) = (
-        Vec::with_capacity(total * PIXELS),
-        Vec::with_capacity(total),
-    );
-    let mut jpeg_copy = false;
-    for (path, count) in paths.iter().zip(counts) {
-        let checksum = read_records(name, path, count, &mut pixels, &mut labels)?;
-        jpeg_copy |= JPEG_COPY_FILES.contains(&checksum.as_str());
-    }
-    Ok(ImageSet {
+    ImageSet {
         title: if jpeg_copy { JPEG_COPY } else { name.title() }.into(),
         channels: 3,
         height: 32,
         width: 32,
-        classes: if name == DatasetName::Cifar100 {
-            100
-        } else {
-            10
-        },
-        pixels,
-        labels,
-    })
+        classes: name.classes().unwrap_or(0),
+        pixels: all.pixels,
+        labels: all.labels,
+        remarks: Vec::new(),
+    }
 }
 
-/// Number of records that the size of a file allows for.
-fn count(name: DatasetName, path: &Path) -> Result<usize> {
-    let file = store::open(path, &super::how_to_get(name))?;
-    let size = file.metadata().at("inspect", path)?.len();
-    let record = record(name) as u64;
-    let count = size / record;
-    if size % record != 0 || !(1..=MAX_IMAGES).contains(&count) {
+/// Reads the records of a binary file, or the arrays of a Python batch, told by its first byte: no record begins so.
+fn read(name: DatasetName, path: &Path, content: &mut dyn Read) -> Result<Batch> {
+    let mut first = [0];
+    let start = content.take(1).read(&mut first);
+    let length = explain(path, start, "CIFAR data")?;
+    let mut content = first[..length].chain(content);
+    if length == 1 && python_batch::STARTS.contains(&first[0]) {
+        let bytes = whole(path, &mut content, MOST_PYTHON)?;
+        let PythonBatch { pixels, labels } = python_batch::read(path, &bytes, PIXELS)?;
+        return batch(name, path, pixels, labels);
+    }
+    let record = head(name) + PIXELS;
+    let most = MAX_IMAGES * record as u64;
+    let mut reader = content.take(most + 1);
+    let (mut pixels, mut labels) = (Vec::new(), Vec::new());
+    let mut image = Vec::with_capacity(record);
+    let mut size = 0;
+    loop {
+        image.clear();
+        let taken = (&mut reader).take(record as u64).read_to_end(&mut image);
+        size += explain(path, taken, "CIFAR data")? as u64;
+        if image.len() < record {
+            break;
+        }
+        labels.push(u16::from(image[head(name) - 1]));
+        pixels.extend_from_slice(&image[head(name)..]);
+    }
+    if !image.is_empty() || size == 0 || size > most {
         let expected = format!("1 to {MAX_IMAGES} records of {record} bytes");
         return Err(Error::input(path, expected, format!("{size} bytes")));
     }
-    Ok(count as usize)
+    batch(name, path, pixels, labels)
 }
 
-/// Appends the records of a file; gives its SHA-256.
-fn read_records(
-    name: DatasetName,
-    path: &Path,
-    count: usize,
-    pixels: &mut Vec<u8>,
-    labels: &mut Vec<u16>,
-) -> Result<String> {
-    let expected = format!("{} binary data", name.title());
-    let mut reader = BufReader::with_capacity(1 << 18, store::open(path, &expected)?);
-    let (mut record, mut hash) = (vec![0; record(name)], Sha256::new());
-    let most = if name == DatasetName::Cifar100 { 99 } else { 9 };
-    for place in 0..count {
-        reader.read_exact(&mut record).at("read", path)?;
-        let (head, image) = record.split_at(record.len() - PIXELS);
-        let label = head[head.len() - 1];
-        if label > most {
-            let found = format!("{label} at image {place}");
-            return Err(Error::input(
-                path,
-                format!("labels from 0 to {most}"),
-                found,
-            ));
-        }
-        labels.push(u16::from(label));
-        pixels.extend_from_slice(image);
-        hash.update(&record);
+/// Checks labels and looks whether the images are those of the JPEG copy.
+fn batch(name: DatasetName, path: &Path, pixels: Vec<u8>, labels: Vec<u16>) -> Result<Batch> {
+    let most = name.classes().unwrap_or(0) - 1;
+    if let Some(place) = labels.iter().position(|label| usize::from(*label) > most) {
+        let found = format!("{} at image {place}", labels[place]);
+        let expected = format!("labels from 0 to {most}");
+        return Err(Error::input(path, expected, found));
     }
-    Ok(store::hex(&hash.finalize()))
+    let mut hash = Sha256::new();
+    if name == DatasetName::Cifar10 {
+        for (image, label) in pixels.chunks_exact(PIXELS).zip(&labels) {
+            hash.update([*label as u8]);
+            hash.update(image);
+        }
+    }
+    let checksum = store::hex(&hash.finalize());
+    Ok(Batch {
+        pixels,
+        labels,
+        jpeg_copy: JPEG_COPY_FILES.contains(&checksum.as_str()),
+    })
 }
 
 #[cfg(test)]
@@ -176,11 +232,9 @@ mod tests {
     #[test]
     fn the_training_set_is_its_five_files_in_order() {
         let folder = tempfile::tempdir().unwrap();
-        for (label, path) in files(DatasetName::Cifar10, Split::Training, folder.path())
-            .iter()
-            .enumerate()
-        {
-            store::write_bytes(path, &record(label as u8, 0)).unwrap();
+        for (label, name) in TRAINING.iter().enumerate() {
+            let path = folder.path().join(FOLDER).join(name);
+            store::write_bytes(&path, &record(label as u8, 0)).unwrap();
         }
         assert_eq!(
             load(DatasetName::Cifar10, Split::Training, folder.path())
@@ -202,8 +256,7 @@ mod tests {
     fn records_of_cifar_100_have_a_superclass_before_the_label() {
         let folder = tempfile::tempdir().unwrap();
         let name = DatasetName::Cifar100;
-        let path = &files(name, Split::Test, folder.path())[0];
-        assert!(path.ends_with("cifar-100-binary/test.bin"));
+        let path = &folder.path().join("cifar-100-binary/test.bin");
         let with_superclass = |label, shade| [vec![19], record(label, shade)].concat();
         store::write_bytes(
             path,
@@ -254,5 +307,43 @@ mod tests {
     fn only_cifar_comes_as_one_file() {
         let error = super::super::load_cifar_file(Path::new("x"), DatasetName::Mnist).unwrap_err();
         assert!(error.to_string().contains("`cifar10`"), "{error}");
+    }
+
+    #[test]
+    fn archives_that_are_not_unpacked_are_read_in_the_order_of_the_batches() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut archive = tar::Builder::new(Vec::new());
+        for (label, name) in TRAINING.iter().enumerate().rev() {
+            let content = record(label as u8, 0);
+            let mut header = tar::Header::new_gnu();
+            header.set_size(content.len() as u64);
+            let name = format!("{FOLDER}/{name}");
+            archive
+                .append_data(&mut header, name, content.as_slice())
+                .unwrap();
+        }
+        let plain = archive.into_inner().unwrap();
+        let packed = |bytes: &[u8]| {
+            let mut encoder =
+                flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+            std::io::Write::write_all(&mut encoder, bytes).unwrap();
+            encoder.finish().unwrap()
+        };
+        let path = folder.path().join("cifar-10-binary.tar.gz");
+        let name = DatasetName::Cifar10;
+        for bytes in [plain.clone(), packed(&plain)] {
+            store::write_bytes(&path, &bytes).unwrap();
+            let set = load(name, Split::Training, folder.path()).unwrap();
+            assert_eq!(set.labels, [0, 1, 2, 3, 4]);
+        }
+        let error = load(name, Split::Test, folder.path())
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("test_batch.bin, test_batch"), "{error}");
+        for bytes in [&packed(&plain)[..500], &plain[..2000], &[7; 5000]] {
+            store::write_bytes(&path, bytes).unwrap();
+            let error = load(name, Split::Training, folder.path()).unwrap_err();
+            assert!(error.is_wrong_input(), "{error}");
+        }
     }
 }

@@ -3,12 +3,12 @@
 mod transfer;
 mod unpack;
 
-use super::{cifar, mnist, DatasetName};
+use super::places::open;
+use super::{cifar, idx, DatasetName, Split};
 use crate::error::{Error, IoContext, Result};
 use crate::store::{self, Lock};
-use flate2::read::GzDecoder;
 use sha2::{Digest, Sha256};
-use std::io::{BufReader, Read};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 /// What is told of a download while it runs. An error from the callback stops it; what has arrived is
@@ -119,6 +119,11 @@ impl FetchSource {
                 "`mnist` or `cifar10`",
                 "`folder`, which is the user's own",
             )),
+            other => Err(Error::argument(
+                "data set to fetch",
+                "`mnist` or `cifar10`",
+                format!("`{other}`: {}", super::how_to_get(other)),
+            )),
         }
     }
 
@@ -138,10 +143,10 @@ impl FetchSource {
         };
         Self {
             name: DatasetName::Mnist,
-            folder: mnist::FOLDER.into(),
+            folder: idx::FOLDER.into(),
             files: MNIST
                 .iter()
-                .zip(mnist::FILES.iter().flatten())
+                .zip(idx::FILES.iter().flatten())
                 .map(|(known, name)| file(known, name))
                 .collect(),
             unpack: false,
@@ -197,6 +202,7 @@ impl FetchSource {
     pub(super) fn content(&self, path: &Path) -> Option<&Content> {
         let name = path.file_name()?.to_str()?;
         let name = name.strip_suffix(".gz").unwrap_or(name);
+        let name = name.replace(".idx", "-idx");
         self.files
             .iter()
             .flat_map(|file| &file.contents)
@@ -248,6 +254,11 @@ const MNIST: [[(u64, &str); 2]; 4] = [
         ),
     ],
 ];
+
+/// SHA-256 of the published images of one half of MNIST, unpacked.
+pub(super) fn mnist_images(split: Split) -> &'static str {
+    MNIST[2 * split as usize][1].1
+}
 
 /// SHA-256 of the published CIFAR-10 files: the five of the training set, then the test set.
 const CIFAR10: [&str; 6] = [
@@ -339,21 +350,17 @@ fn is_there(content: &Content, folder: &Path, unpack: bool) -> Result<bool> {
     Ok(right)
 }
 
-/// Whether a file, unpacked where its name ends in `.gz`, has that content.
+/// Whether a file, unpacked where it is gzip, has that content.
 pub(super) fn holds(path: &Path, content: &Content) -> Result<bool> {
-    if path.extension().is_none_or(|extension| extension != "gz") {
-        return Ok(store::sha256_of_file(path)? == content.sha256);
-    }
-    let file = BufReader::new(store::open(path, "a data file")?);
     // one byte over the right size is enough to tell
-    let mut unpacked = GzDecoder::new(file).take(content.bytes + 1);
+    let mut unpacked = open(path, "a data file")?.take(content.bytes + 1);
     let (mut hash, mut piece) = (Sha256::new(), vec![0; 1 << 16]);
     loop {
         match unpacked.read(&mut piece) {
             Ok(0) => break,
             Ok(read) => hash.update(&piece[..read]),
             Err(e) if e.raw_os_error().is_some() => return Err(e).at("read", path),
-            // not gzip, or damaged
+            // damaged
             Err(_) => return Ok(false),
         }
     }

@@ -1,57 +1,43 @@
 //! Images in class folders, PNG or JPEG: found, decoded in parallel, scaled and cut to one size, kept in memory.
 
+use super::class_folders::{Half, Listing};
 use super::picture::Picture;
 use super::resample::{resample, Axis};
 use super::{FolderSpec, ImageSet, Split, MAX_IMAGES};
-use crate::error::{Error, IoContext, Result};
+use crate::error::{Error, Result};
 use rayon::prelude::*;
-use std::collections::BTreeMap;
-use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Most bytes that the decoded images may take, 2 GiB: 14,263 of 224x224.
 const MOST_BYTES: usize = 2 << 30;
 /// Most classes: a label takes 16 bits.
 const MOST_CLASSES: usize = 1 << 16;
-/// Endings of names of images, in lower case; other files are passed over.
-const ENDINGS: [&str; 3] = ["png", "jpg", "jpeg"];
-/// Subfolder of the training images.
-const TRAINING: &str = "train";
-/// Subfolders of the test images; the first that is there counts.
-const TEST: [&str; 2] = ["test", "val"];
-
-/// Loads one half: `train/` for training and `test/` or `val/` for testing; a folder without any of them is a test
-/// set. Images come class by class and in the order of their names. Classes are the subfolders in the order of
-/// their names: those of `train/` where it is there.
+/// Loads one half of a folder, see [`Half::find`]. Images come class by class and in the order of their names. Classes
+/// are the subfolders in the order of their names: those of the training half where it is there.
 ///
 /// # Errors
 /// [`Error::Missing`] where a folder is not there, [`Error::Input`] that names the folder or file where there are no
-/// images, too many, a class that training has not, or a damaged image.
+/// images, too many, a class that training has not, one whose images are all of other kinds, or a damaged image.
 pub(super) fn load(spec: &FolderSpec, split: Split, folder: &Path) -> Result<ImageSet> {
     let (size, resize) = (spec.size(), spec.resize());
-    let root = root(split, folder)?;
-    let training = folder.join(TRAINING);
-    let classes = subfolders(if training.is_dir() { &training } else { &root })?;
+    let half = Half::find(split, folder)?;
+    let (root, classes) = (&half.root, &half.classes);
     if classes.is_empty() || classes.len() > MOST_CLASSES {
         let expected = format!("1 to {MOST_CLASSES} subfolders, one a class");
-        return Err(Error::input(&root, expected, classes.len().to_string()));
+        return Err(Error::input(root, expected, classes.len().to_string()));
     }
-    let (mut paths, mut labels) = (Vec::new(), Vec::new());
-    for (name, path) in subfolders(&root)? {
-        let Some(label) = classes.keys().position(|class| *class == name) else {
-            let expected = format!("a class of {}", training.display());
-            return Err(Error::input(&path, expected, "another one"));
-        };
-        let images = images(&path)?;
-        labels.extend(images.iter().map(|_| label as u16));
-        paths.extend(images);
-    }
+    let Listing {
+        images,
+        labels,
+        remarks,
+    } = half.list()?;
+    let paths = images;
     let image = 3 * size * size;
     let most = (MOST_BYTES / image).min(MAX_IMAGES as usize);
     if !(1..=most).contains(&paths.len()) {
         let expected =
             format!("1 to {most} images of {size}x{size} (`dataset.folder.size`) in class folders");
-        return Err(Error::input(&root, expected, paths.len().to_string()));
+        return Err(Error::input(root, expected, paths.len().to_string()));
     }
     let mut pixels = vec![0; paths.len() * image];
     let places = paths.par_iter().zip(pixels.par_chunks_exact_mut(image));
@@ -72,68 +58,8 @@ pub(super) fn load(spec: &FolderSpec, split: Split, folder: &Path) -> Result<Ima
         classes: classes.len(),
         pixels,
         labels,
+        remarks,
     })
-}
-
-/// The folder of one half.
-fn root(split: Split, folder: &Path) -> Result<PathBuf> {
-    if !folder.is_dir() {
-        let expected = "a folder of class folders with images: name it with --data-dir".into();
-        return Err(Error::Missing {
-            path: folder.to_owned(),
-            expected,
-        });
-    }
-    let training = folder.join(TRAINING);
-    let test = TEST
-        .iter()
-        .map(|name| folder.join(name))
-        .find(|path| path.is_dir());
-    match split {
-        Split::Training if training.is_dir() => Ok(training),
-        Split::Training => Err(Error::Missing {
-            path: training,
-            expected: "class folders of training images".into(),
-        }),
-        Split::Test => match test {
-            Some(test) => Ok(test),
-            None if training.is_dir() => Err(Error::Missing {
-                path: folder.join(TEST[0]),
-                expected: "class folders of test images, or `val` in its place".into(),
-            }),
-            None => Ok(folder.to_owned()),
-        },
-    }
-}
-
-/// Entries of a folder by name, hidden ones left out.
-fn entries(folder: &Path) -> Result<BTreeMap<OsString, PathBuf>> {
-    let mut entries = BTreeMap::new();
-    for entry in std::fs::read_dir(folder).at("list", folder)? {
-        let entry = entry.at("list", folder)?;
-        let name = entry.file_name();
-        if !name.as_encoded_bytes().starts_with(b".") {
-            entries.insert(name, entry.path());
-        }
-    }
-    Ok(entries)
-}
-
-fn subfolders(folder: &Path) -> Result<BTreeMap<OsString, PathBuf>> {
-    let mut all = entries(folder)?;
-    all.retain(|_, path| path.is_dir());
-    Ok(all)
-}
-
-fn images(folder: &Path) -> Result<Vec<PathBuf>> {
-    let is_image = |path: &PathBuf| {
-        let ending = path
-            .extension()
-            .and_then(|ending| ending.to_str())
-            .map(str::to_lowercase);
-        ending.is_some_and(|ending| ENDINGS.contains(&ending.as_str())) && path.is_file()
-    };
-    Ok(entries(folder)?.into_values().filter(is_image).collect())
 }
 
 /// Reads one image, scales it so that its shorter side is `resize`, and cuts the central `size` x `size` pixels out.

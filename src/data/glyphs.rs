@@ -85,6 +85,7 @@ pub(super) fn render(spec: &GlyphSpec, split: Split) -> ImageSet {
         classes: DIGITS.len(),
         pixels,
         labels: labels.into_iter().map(u16::from).collect(),
+        remarks: Vec::new(),
     }
 }
 

@@ -20,6 +20,8 @@ pub struct ImageSet {
     pub pixels: Vec<u8>,
     /// Class of each image, below `classes`.
     pub labels: Vec<u16>,
+    /// What its user should know of how it was read: files that were left out.
+    pub remarks: Vec<String>,
 }
 
 impl ImageSet {
@@ -81,6 +83,7 @@ impl ImageSet {
     pub fn selected(&self, indices: &[u32]) -> Self {
         Self {
             title: self.title.clone(),
+            remarks: self.remarks.clone(),
             pixels: indices
                 .iter()
                 .flat_map(|&index| self.image(index as usize))
@@ -119,6 +122,7 @@ pub(super) mod tests {
             classes: 3,
             pixels: (0..bytes).map(|i| (i % 251) as u8).collect(),
             labels: (0..count).map(|i| (i % 3) as u16).collect(),
+            remarks: Vec::new(),
         }
     }
 

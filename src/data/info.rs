@@ -1,6 +1,6 @@
 //! What is known of a data set and what of it is in the data folder; printing is for the program.
 
-use super::{cifar, fetch, load, mnist, DatasetName, DatasetSpec, ImageSet, Split};
+use super::{cifar, fetch, idx, load, DatasetName, DatasetSpec, ImageSet, Split};
 use crate::error::{Error, IoContext, Result};
 use crate::store;
 use serde::Serialize;
@@ -73,44 +73,43 @@ pub fn info(name: DatasetName, folder: &Path) -> Result<DataInfo> {
         Err(error) => Err(error),
     };
     let (training, test) = (half(Split::Training)?, half(Split::Test)?);
-    let (within, paths) = match name {
-        DatasetName::Glyphs => (None, vec![]),
-        DatasetName::Mnist => {
-            let names = mnist::FILES.iter().flatten();
-            (
-                Some(mnist::FOLDER),
-                names
-                    .filter_map(|name| mnist::find(folder, name).ok())
-                    .collect(),
-            )
-        }
-        DatasetName::Cifar10 | DatasetName::Cifar100 => {
-            let halves = [Split::Training, Split::Test];
-            let within = if name == DatasetName::Cifar10 {
-                cifar::FOLDER
-            } else {
-                cifar::FOLDER_100
-            };
-            (
-                Some(within),
-                halves
-                    .iter()
-                    .flat_map(|split| cifar::files(name, *split, folder))
-                    .collect(),
-            )
-        }
-        DatasetName::Folder => (None, vec![]),
+    let halves = [Split::Training, Split::Test];
+    let (places, wanted) = match name {
+        DatasetName::Glyphs | DatasetName::Folder => (None, vec![]),
+        DatasetName::Cifar10 | DatasetName::Cifar100 => (
+            Some(cifar::places(name, folder)),
+            halves.map(|split| cifar::wanted(name, split)).to_vec(),
+        ),
+        _ => (
+            Some(idx::places(name, folder)),
+            halves
+                .map(|split| idx::wanted(name, split).to_vec())
+                .to_vec(),
+        ),
     };
+    let mut paths: Vec<PathBuf> = Vec::new();
+    for path in places
+        .iter()
+        .flat_map(|places| wanted.iter().flat_map(|names| places.files(names)))
+    {
+        if !paths.contains(&path) {
+            paths.push(path);
+        }
+    }
+    // where they were found, else where they are looked for first
+    let within = places.as_ref().map(|places| match paths.first() {
+        Some(path) => store::folder_of(path).to_owned(),
+        None => places.root.join(places.folders[0]),
+    });
     let files = paths
         .iter()
-        .filter(|path| path.is_file())
         .map(|path| file(name, path))
         .collect::<Result<_>>()?;
     Ok(DataInfo {
         name,
         title,
         present: training.is_some() && test.is_some(),
-        folder: within.map(|within| folder.join(within)),
+        folder: within,
         files,
         classes,
         shape: [name.channels(), name.side(), name.side()],

@@ -1,19 +1,64 @@
 //! Decodes one PNG or JPEG file to three planes of bytes; every size is checked before memory is taken.
 
+use super::jpeg;
 use crate::error::{Error, Result};
 use crate::store;
+use std::panic::catch_unwind;
 use std::path::Path;
-use zune_jpeg::zune_core::bytestream::ZCursor;
-use zune_jpeg::zune_core::colorspace::ColorSpace;
-use zune_jpeg::zune_core::options::DecoderOptions;
-use zune_jpeg::JpegDecoder;
 
 /// Largest file, in bytes.
 const LARGEST_FILE: u64 = 64 << 20;
 /// Longest side, in pixels.
 const LONGEST_SIDE: usize = 1 << 14;
 /// Most pixels.
-const MOST_PIXELS: usize = 1 << 26;
+pub(super) const MOST_PIXELS: usize = 1 << 26;
+
+/// What a file of an image is, by its first bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Format {
+    Png,
+    Jpeg,
+    Bmp,
+    Gif,
+    Tiff,
+    WebP,
+    Heif,
+}
+
+impl Format {
+    /// Bytes that are enough to tell.
+    pub(super) const START: usize = 12;
+
+    pub(super) fn of(start: &[u8]) -> Option<Self> {
+        match start {
+            [0x89, b'P', b'N', b'G', ..] => Some(Self::Png),
+            [0xff, 0xd8, 0xff, ..] => Some(Self::Jpeg),
+            [b'B', b'M', ..] => Some(Self::Bmp),
+            [b'G', b'I', b'F', b'8', ..] => Some(Self::Gif),
+            [b'I', b'I', 42, 0, ..] | [b'M', b'M', 0, 42, ..] => Some(Self::Tiff),
+            [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => Some(Self::WebP),
+            [_, _, _, _, b'f', b't', b'y', b'p', b'h' | b'm' | b'a', ..] => Some(Self::Heif),
+            _ => None,
+        }
+    }
+
+    /// True where [`Picture::read`] reads it.
+    pub(super) fn is_read(self) -> bool {
+        matches!(self, Self::Png | Self::Jpeg)
+    }
+
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Png => "a PNG image",
+            Self::Jpeg => "a JPEG image",
+            Self::Bmp => "a BMP image",
+            Self::Gif => "a GIF image",
+            Self::Tiff => "a TIFF image",
+            Self::WebP => "a WebP image",
+            Self::Heif => "a HEIF or AVIF image",
+        }
+    }
+}
 
 /// A decoded image: red, green and blue planes, one after the other.
 #[derive(Debug)]
@@ -33,15 +78,23 @@ impl Picture {
     /// is larger than 64 MiB, 16384 pixels a side or 2^26 pixels, or is damaged.
     pub(super) fn read(path: &Path) -> Result<Self> {
         let bytes = store::read_bytes(path, "a PNG or JPEG image", LARGEST_FILE)?;
-        match bytes.as_slice() {
-            [0x89, b'P', b'N', b'G', ..] => png(path, &bytes),
-            [0xff, 0xd8, 0xff, ..] => jpeg(path, &bytes),
-            _ => Err(Error::input(path, "a PNG or JPEG image", "other bytes")),
-        }
+        let decode = match Format::of(&bytes) {
+            Some(Format::Png) => png,
+            Some(Format::Jpeg) => jpeg::decode,
+            other => {
+                let found = other.map_or("other bytes", Format::name);
+                return Err(Error::input(path, "a PNG or JPEG image", found));
+            }
+        };
+        // the decoders are others' code: a panic there is the file's fault
+        catch_unwind(|| decode(path, &bytes)).unwrap_or_else(|_| {
+            let expected = "an image that can be decoded";
+            Err(Error::input(path, expected, "one that upsets the decoder"))
+        })
     }
 
     /// From pixels of `channels` bytes: 1 or 2 (grey), 3 or 4 (colour), the last of 2 and 4 dropped.
-    fn of_pixels(
+    pub(super) fn of_pixels(
         path: &Path,
         height: usize,
         width: usize,
@@ -75,7 +128,7 @@ impl Picture {
     }
 }
 
-fn check_size(path: &Path, height: usize, width: usize) -> Result<()> {
+pub(super) fn check_size(path: &Path, height: usize, width: usize) -> Result<()> {
     let fits = (1..=LONGEST_SIDE).contains(&height) && (1..=LONGEST_SIDE).contains(&width);
     if fits && height * width <= MOST_PIXELS {
         return Ok(());
@@ -99,28 +152,17 @@ fn png(path: &Path, bytes: &[u8]) -> Result<Picture> {
     let mut reader = decoder.read_info().map_err(damaged)?;
     let (height, width) = (reader.info().height as usize, reader.info().width as usize);
     check_size(path, height, width)?;
+    if let Some(palette) = &reader.info().palette {
+        if palette.is_empty() || palette.len() % 3 != 0 {
+            let found = format!("{} bytes", palette.len());
+            return Err(Error::input(
+                path,
+                "a PNG palette of 3 bytes a colour",
+                found,
+            ));
+        }
+    }
     let mut pixels = vec![0; reader.output_buffer_size()];
     let frame = reader.next_frame(&mut pixels).map_err(damaged)?;
     Picture::of_pixels(path, height, width, frame.color_type.samples(), &pixels)
-}
-
-fn jpeg(path: &Path, bytes: &[u8]) -> Result<Picture> {
-    let options = DecoderOptions::default()
-        .set_strict_mode(true)
-        .set_max_width(LONGEST_SIDE)
-        .set_max_height(LONGEST_SIDE)
-        .jpeg_set_out_colorspace(ColorSpace::RGB);
-    let mut decoder = JpegDecoder::new_with_options(ZCursor::new(bytes), options);
-    let damaged = |error: String| Error::input(path, "a JPEG image", error);
-    decoder
-        .decode_headers()
-        .map_err(|error| damaged(error.to_string()))?;
-    let (width, height) = decoder
-        .dimensions()
-        .ok_or_else(|| damaged("a header without a size".to_owned()))?;
-    check_size(path, height, width)?;
-    let pixels = decoder
-        .decode()
-        .map_err(|error| damaged(error.to_string()))?;
-    Picture::of_pixels(path, height, width, 3, &pixels)
 }

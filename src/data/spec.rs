@@ -9,7 +9,7 @@ use std::{fmt, str::FromStr};
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 pub enum DatasetName {
     /// Built in: drawn digits, no file needed.
     #[default]
@@ -22,85 +22,174 @@ pub enum DatasetName {
     Cifar100,
     /// The user's own: class folders of PNG or JPEG images, brought to one size in colour.
     Folder,
+    /// Pieces of clothing in the form of MNIST (Xiao et al. 2017).
+    FashionMnist,
+    /// Japanese characters in the form of MNIST (Clanuwat et al. 2018).
+    Kmnist,
+    /// Digits and letters in the form of MNIST (Cohen et al. 2017), 47 classes of equal size. All images of EMNIST are
+    /// stored transposed, and stay so, as in torchvision.
+    EmnistBalanced,
+    /// The same in 62 classes: digits, capital and small letters.
+    EmnistByclass,
+    /// The same in 47 classes: small letters that look like their capitals are one class with them.
+    EmnistBymerge,
+    /// The same, letters alone. Labels are 1 to 26, as stored and as in torchvision: class 0 stays empty.
+    EmnistLetters,
+    /// The same, digits alone.
+    EmnistDigits,
+    /// The same, as many digits as in MNIST.
+    EmnistMnist,
+}
+
+/// What is known of a data set beforehand.
+struct Facts {
+    name: &'static str,
+    title: &'static str,
+    classes: Option<usize>,
+    channels: usize,
+    side: usize,
+    mean: &'static [f32],
+    std: &'static [f32],
 }
 
 impl DatasetName {
     /// Every data set.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 13] = [
         Self::Glyphs,
         Self::Mnist,
         Self::Cifar10,
         Self::Cifar100,
         Self::Folder,
+        Self::FashionMnist,
+        Self::Kmnist,
+        Self::EmnistBalanced,
+        Self::EmnistByclass,
+        Self::EmnistBymerge,
+        Self::EmnistLetters,
+        Self::EmnistDigits,
+        Self::EmnistMnist,
     ];
+
+    fn facts(self) -> Facts {
+        let grey = |name, title, classes, mean: &'static [f32; 1], std: &'static [f32; 1]| Facts {
+            name,
+            title,
+            classes: Some(classes),
+            channels: 1,
+            side: 28,
+            mean,
+            std,
+        };
+        let colour =
+            |name, title, classes, side, mean: &'static [f32; 3], std: &'static [f32; 3]| Facts {
+                name,
+                title,
+                classes,
+                channels: 3,
+                side,
+                mean,
+                std,
+            };
+        match self {
+            Self::Glyphs => grey("glyphs", "glyphs", 10, &[0.1682], &[0.2138]),
+            Self::Mnist => grey("mnist", "MNIST", 10, &[0.1307], &[0.3081]),
+            Self::Cifar10 => colour(
+                "cifar10",
+                "CIFAR-10",
+                Some(10),
+                32,
+                &[0.4914, 0.4822, 0.4465],
+                &[0.2470, 0.2435, 0.2616],
+            ),
+            Self::Cifar100 => colour(
+                "cifar100",
+                "CIFAR-100",
+                Some(100),
+                32,
+                &[0.5071, 0.4865, 0.4409],
+                &[0.2673, 0.2564, 0.2762],
+            ),
+            Self::Folder => colour(
+                "folder",
+                "folder",
+                None,
+                FolderSpec::default().size(),
+                &[0.485, 0.456, 0.406],
+                &[0.229, 0.224, 0.225],
+            ),
+            Self::FashionMnist => grey("fashion-mnist", "Fashion-MNIST", 10, &[0.2860], &[0.3530]),
+            Self::Kmnist => grey("kmnist", "KMNIST", 10, &[0.1918], &[0.3483]),
+            Self::EmnistBalanced => grey(
+                "emnist-balanced",
+                "EMNIST balanced",
+                47,
+                &[0.1751],
+                &[0.3332],
+            ),
+            Self::EmnistByclass => grey(
+                "emnist-byclass",
+                "EMNIST by class",
+                62,
+                &[0.1751],
+                &[0.3332],
+            ),
+            Self::EmnistBymerge => grey(
+                "emnist-bymerge",
+                "EMNIST by merge",
+                47,
+                &[0.1751],
+                &[0.3332],
+            ),
+            Self::EmnistLetters => {
+                grey("emnist-letters", "EMNIST letters", 27, &[0.1751], &[0.3332])
+            }
+            Self::EmnistDigits => grey("emnist-digits", "EMNIST digits", 10, &[0.1751], &[0.3332]),
+            Self::EmnistMnist => grey("emnist-mnist", "EMNIST MNIST", 10, &[0.1751], &[0.3332]),
+        }
+    }
 
     /// The word used in files and on the command line.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Glyphs => "glyphs",
-            Self::Mnist => "mnist",
-            Self::Cifar10 => "cifar10",
-            Self::Cifar100 => "cifar100",
-            Self::Folder => "folder",
-        }
+        self.facts().name
     }
 
     /// The name used in tables and figures.
     pub fn title(self) -> &'static str {
-        match self {
-            Self::Glyphs => "glyphs",
-            Self::Mnist => "MNIST",
-            Self::Cifar10 => "CIFAR-10",
-            Self::Cifar100 => "CIFAR-100",
-            Self::Folder => "folder",
-        }
+        self.facts().title
     }
 
     /// Number of classes, labels are 0 to one less; `None` for `folder`, whose folders say it.
     pub fn classes(self) -> Option<usize> {
-        match self {
-            Self::Glyphs | Self::Mnist | Self::Cifar10 => Some(10),
-            Self::Cifar100 => Some(100),
-            Self::Folder => None,
-        }
+        self.facts().classes
     }
 
     /// Colour channels of an image.
     pub fn channels(self) -> usize {
-        match self {
-            Self::Glyphs | Self::Mnist => 1,
-            Self::Cifar10 | Self::Cifar100 | Self::Folder => 3,
-        }
+        self.facts().channels
     }
 
     /// Rows and columns of an image; for `folder` where nothing else is said ([`FolderSpec::size`]).
     pub fn side(self) -> usize {
-        match self {
-            Self::Glyphs | Self::Mnist => 28,
-            Self::Cifar10 | Self::Cifar100 => 32,
-            Self::Folder => FolderSpec::default().size(),
-        }
+        self.facts().side
     }
 
     /// True where images may be mirrored: a mirrored digit is another sign.
     fn may_be_mirrored(self) -> bool {
-        matches!(self, Self::Cifar10 | Self::Cifar100 | Self::Folder)
+        matches!(
+            self,
+            Self::Cifar10 | Self::Cifar100 | Self::Folder | Self::FashionMnist
+        )
     }
 
     /// Mean and standard deviation over all pixels of the training set, per channel, pixels in [0, 1].
-    /// Those of the glyphs are of the default [`GlyphSpec`]; the tests recompute those of the first three. For
-    /// CIFAR-100 the values that its published recipes use, for `folder` those of ImageNet.
+    /// Those of the glyphs are of the default [`GlyphSpec`]; the tests recompute those of the glyphs, MNIST and
+    /// CIFAR-10. For the others the values that their published recipes use (one for all of EMNIST: that of the
+    /// balanced set), for `folder` those of ImageNet.
     pub fn default_normalization(self) -> Normalization {
-        let (mean, std): (&[f32], &[f32]) = match self {
-            Self::Glyphs => (&[0.1682], &[0.2138]),
-            Self::Mnist => (&[0.1307], &[0.3081]),
-            Self::Cifar10 => (&[0.4914, 0.4822, 0.4465], &[0.2470, 0.2435, 0.2616]),
-            Self::Cifar100 => (&[0.5071, 0.4865, 0.4409], &[0.2673, 0.2564, 0.2762]),
-            Self::Folder => (&[0.485, 0.456, 0.406], &[0.229, 0.224, 0.225]),
-        };
+        let facts = self.facts();
         Normalization {
-            mean: mean.to_vec(),
-            std: std.to_vec(),
+            mean: facts.mean.to_vec(),
+            std: facts.std.to_vec(),
         }
     }
 }
@@ -437,7 +526,9 @@ mod tests {
         let error = "CIFAR".parse::<DatasetName>().unwrap_err().to_string();
         assert_eq!(
             error,
-            "dataset: expected one of `glyphs`, `mnist`, `cifar10`, `cifar100`, `folder`, found `CIFAR`"
+            "dataset: expected one of `glyphs`, `mnist`, `cifar10`, `cifar100`, `folder`, `fashion-mnist`, `kmnist`, \
+             `emnist-balanced`, `emnist-byclass`, `emnist-bymerge`, `emnist-letters`, `emnist-digits`, `emnist-mnist`, \
+             found `CIFAR`"
         );
     }
 

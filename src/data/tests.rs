@@ -9,11 +9,15 @@ fn folder_with(name: DatasetName) -> Option<PathBuf> {
     let folder = store::cache_folder().unwrap();
     let found = match name {
         DatasetName::Glyphs => true,
-        DatasetName::Mnist => mnist::find(&folder, mnist::FILES[0][0]).is_ok(),
         DatasetName::Cifar10 | DatasetName::Cifar100 => {
-            cifar::files(name, Split::Test, &folder)[0].is_file()
+            let wanted = cifar::wanted(name, Split::Test);
+            !cifar::places(name, &folder).files(&wanted).is_empty()
         }
         DatasetName::Folder => false,
+        _ => {
+            let wanted = idx::wanted(name, Split::Training);
+            !idx::places(name, &folder).files(&wanted).is_empty()
+        }
     };
     if !found {
         skip(&format!("{name} in {}", folder.display()));

@@ -194,6 +194,8 @@ impl Prepared {
         let mut notes: Vec<String> = models
             .iter()
             .flat_map(|model| model.warnings.clone())
+            .chain(test.remarks.clone())
+            .chain(training.iter().flat_map(|set| set.remarks.clone()))
             .collect();
         if chosen.len() < test.len() {
             notes.push(format!(

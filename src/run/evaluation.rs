@@ -163,6 +163,7 @@ pub fn evaluate(
     };
     let mut warnings = loaded.warnings.clone();
     warnings.extend_from_slice(options.map_remarks());
+    warnings.extend_from_slice(&images.remarks);
     Ok((row, warnings))
 }
 

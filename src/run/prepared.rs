@@ -260,6 +260,7 @@ impl Prepared {
             .models
             .iter()
             .flat_map(|model| model.warnings.iter().cloned())
+            .chain(self.images.remarks.iter().cloned())
             .collect();
         let ImageSample { used, all } = self.images.sample();
         if used < all {

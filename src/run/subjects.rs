@@ -351,6 +351,8 @@ pub(super) struct TestImages {
     pub(super) all: u64,
     /// Number of classes.
     pub(super) classes: usize,
+    /// What was left out of the data set.
+    pub(super) remarks: Vec<String>,
 }
 
 impl TestImages {
@@ -372,6 +374,7 @@ impl TestImages {
             count: indices.len() as u64,
             all: set.len() as u64,
             classes: set.classes,
+            remarks: set.remarks.clone(),
         })
     }
 

@@ -119,6 +119,10 @@ pub fn train_model(
             (images, network)
         }
     };
+    images
+        .remarks
+        .iter()
+        .for_each(|remark| monitor.warn(remark));
     warnings
         .iter()
         .for_each(|warning| monitor.warn(&format!("{}: {warning}", training.name)));

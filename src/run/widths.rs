@@ -50,6 +50,7 @@ pub(super) fn add_mixed_models(
     let given = request.models.is_empty() || request.dataset_given;
     let dataset = dataset_for(&loaded, &experiment.dataset, given)?;
     let set = load_half(&dataset, Split::Training, request.data_folder.as_deref())?;
+    set.remarks.iter().for_each(|remark| monitor.warn(remark));
     let spec = &experiment.explore;
     let count = usize::try_from(spec.width_images)
         .unwrap_or(usize::MAX)

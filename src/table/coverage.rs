@@ -47,6 +47,7 @@ fn coverage(world: &World) -> Coverage {
         classes: CLASSES,
         pixels: vec![0; ALL],
         labels,
+        remarks: Vec::new(),
     };
     let design = design("m", "wcat", 0.8);
     for repeat in 0..REPEATS {

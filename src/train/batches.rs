@@ -96,6 +96,7 @@ mod tests {
             classes: 10,
             pixels: (0..50 * 16).map(|i| (i % 251) as u8).collect(),
             labels: (0..50).map(|i| i % 10).collect(),
+            remarks: Vec::new(),
         };
         let training: Vec<u32> = (0..50).collect();
         let trainer = Trainer {

@@ -30,6 +30,7 @@ fn images(count: usize) -> ImageSet {
         classes: 10,
         pixels,
         labels,
+        remarks: Vec::new(),
     }
 }
 

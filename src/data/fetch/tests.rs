@@ -558,7 +558,7 @@ fn an_archive_with_anything_else_in_it_is_refused() {
 fn built_in_sources_name_every_file_that_the_readers_want() {
     let mnist = FetchSource::built_in(DatasetName::Mnist).unwrap();
     let names: Vec<&str> = mnist.files.iter().map(|file| file.name.as_str()).collect();
-    let wanted: Vec<String> = mnist::FILES
+    let wanted: Vec<String> = idx::FILES
         .iter()
         .flatten()
         .map(|name| format!("{name}.gz"))
