@@ -8,6 +8,7 @@ mod glyphs;
 mod images;
 mod info;
 mod mnist;
+mod normalization;
 mod picture;
 mod resample;
 mod spec;
@@ -17,7 +18,8 @@ pub use batch::Augment;
 pub use images::ImageSet;
 pub use info::{info, DataFile, DataInfo, SplitInfo};
 pub use mnist::load_mnist_files;
-pub use spec::{Augmentation, DatasetName, DatasetSpec, FolderSpec, GlyphSpec, Normalization};
+pub use normalization::Normalization;
+pub use spec::{Augmentation, DatasetName, DatasetSpec, FolderSpec, GlyphSpec};
 pub use split::{epoch_order, validation_split};
 
 use crate::error::{Error, Result};

@@ -4,6 +4,7 @@ use super::picture::Picture;
 use super::resample::{resample, Axis};
 use super::{FolderSpec, ImageSet, Split, MAX_IMAGES};
 use crate::error::{Error, IoContext, Result};
+use crate::units::check_name;
 use rayon::prelude::*;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -28,6 +29,7 @@ const TEST: [&str; 2] = ["test", "val"];
 /// images, too many, a class that training has not, or a damaged image.
 pub(super) fn load(spec: &FolderSpec, split: Split, folder: &Path) -> Result<ImageSet> {
     let (size, resize) = (spec.size(), spec.resize());
+    let title = title(folder)?;
     let root = root(split, folder)?;
     let training = folder.join(TRAINING);
     let classes = subfolders(if training.is_dir() { &training } else { &root })?;
@@ -59,10 +61,6 @@ pub(super) fn load(spec: &FolderSpec, split: Split, folder: &Path) -> Result<Ima
     if let Some(error) = damaged {
         return Err(error);
     }
-    let title = folder.file_name().map_or_else(
-        || folder.display().to_string(),
-        |n| n.to_string_lossy().into(),
-    );
     Ok(ImageSet {
         title,
         channels: 3,
@@ -103,6 +101,28 @@ fn root(split: Split, folder: &Path) -> Result<PathBuf> {
             None => Ok(folder.to_owned()),
         },
     }
+}
+
+/// The name of a data set: that of its folder.
+///
+/// # Errors
+/// [`Error::Input`] for a name that cannot be one.
+fn title(folder: &Path) -> Result<String> {
+    // `.` and `..` have no name of their own
+    let whole = match folder.file_name() {
+        Some(_) => folder.to_owned(),
+        None => folder.canonicalize().unwrap_or_default(),
+    };
+    let Some(name) = whole.file_name() else {
+        return Ok("folder".into());
+    };
+    let name = name.to_string_lossy().into_owned();
+    check_name(&name).map_err(|(expected, found)| {
+        let expected =
+            format!("{expected}, for the folder of a data set: rename it, or name a link to it");
+        Error::input(folder, expected, found)
+    })?;
+    Ok(name)
 }
 
 /// Entries of a folder by name, hidden ones left out.

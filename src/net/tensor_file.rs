@@ -13,7 +13,7 @@ const LIMIT: u64 = 1 << 32;
 /// Content of a tensor file.
 #[derive(Clone, Debug)]
 pub struct Tensors {
-    /// Tensors by name on the CPU: bytes (U8) as they are, other numbers as f32.
+    /// Tensors by name on the CPU: bytes (U8) as they are, other whole numbers and booleans as i64, the rest as f32.
     pub tensors: Vec<(String, Tensor)>,
     /// Text metadata.
     pub metadata: BTreeMap<String, String>,
@@ -27,6 +27,11 @@ pub struct Tensors {
 /// [`Error::Missing`] or [`Error::Input`] with the path.
 pub fn read_tensors(path: &Path) -> Result<Tensors> {
     let bytes = store::read_bytes(path, "a safetensors file", LIMIT)?;
+    tensors_of(path, &bytes)
+}
+
+/// The same of the bytes of a file.
+pub(super) fn tensors_of(path: &Path, bytes: &[u8]) -> Result<Tensors> {
     let damaged = |e: String| {
         Error::input(
             path,
@@ -34,8 +39,8 @@ pub fn read_tensors(path: &Path) -> Result<Tensors> {
             format!("{} bytes: {e}", bytes.len()),
         )
     };
-    let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|e| damaged(e.to_string()))?;
-    let file = SafeTensors::deserialize(&bytes).map_err(|e| damaged(e.to_string()))?;
+    let (_, header) = SafeTensors::read_metadata(bytes).map_err(|e| damaged(e.to_string()))?;
+    let file = SafeTensors::deserialize(bytes).map_err(|e| damaged(e.to_string()))?;
     let mut tensors = Vec::with_capacity(file.len());
     for (name, view) in file.iter() {
         tensors.push((
@@ -53,33 +58,44 @@ pub fn read_tensors(path: &Path) -> Result<Tensors> {
     Ok(Tensors {
         tensors,
         metadata,
-        checksum: store::sha256(&bytes),
+        checksum: store::sha256(bytes),
     })
 }
 
 fn tensor(view: &TensorView) -> Result<Tensor, String> {
-    let dtype = match view.dtype() {
-        Dtype::F32 => DType::F32,
-        Dtype::F64 => DType::F64,
-        Dtype::F16 => DType::F16,
-        Dtype::BF16 => DType::BF16,
-        Dtype::I64 => DType::I64,
-        Dtype::U8 => DType::U8,
-        other => {
-            return Err(format!(
-                "expected numbers of F16, BF16, F32, F64, I64 or U8, found {other:?}"
-            ))
-        }
+    let raw = |dtype: DType, read: DType| {
+        Tensor::from_raw_buffer(view.data(), dtype, view.shape(), &Device::Cpu)
+            .and_then(|tensor| tensor.to_dtype(read))
+            .map_err(|e| e.to_string())
     };
-    let tensor = Tensor::from_raw_buffer(view.data(), dtype, view.shape(), &Device::Cpu);
-    let read = if dtype == DType::U8 {
-        DType::U8
-    } else {
-        DType::F32
-    };
-    tensor
-        .and_then(|t| t.to_dtype(read))
-        .map_err(|e| e.to_string())
+    match view.dtype() {
+        Dtype::F32 => raw(DType::F32, DType::F32),
+        Dtype::F64 => raw(DType::F64, DType::F32),
+        Dtype::F16 => raw(DType::F16, DType::F32),
+        Dtype::BF16 => raw(DType::BF16, DType::F32),
+        Dtype::I64 => raw(DType::I64, DType::I64),
+        Dtype::U8 => raw(DType::U8, DType::U8),
+        Dtype::BOOL => whole(view, |[b]: [u8; 1]| b.into()),
+        Dtype::I8 => whole(view, |b| i8::from_le_bytes(b).into()),
+        Dtype::I16 => whole(view, |b| i16::from_le_bytes(b).into()),
+        Dtype::U16 => whole(view, |b| u16::from_le_bytes(b).into()),
+        Dtype::I32 => whole(view, |b| i32::from_le_bytes(b).into()),
+        Dtype::U32 => whole(view, |b| u32::from_le_bytes(b).into()),
+        // beyond the largest i64 they wrap: no weight is of this type
+        Dtype::U64 => whole(view, |b| u64::from_le_bytes(b) as i64),
+        other => Err(format!(
+            "expected numbers of F16, BF16, F32, F64 or a whole type, found {other:?}"
+        )),
+    }
+}
+
+fn whole<const N: usize>(
+    view: &TensorView,
+    read: impl Fn([u8; N]) -> i64,
+) -> Result<Tensor, String> {
+    let chunks = view.data().as_chunks::<N>().0;
+    let values: Vec<i64> = chunks.iter().map(|chunk| read(*chunk)).collect();
+    Tensor::from_vec(values, view.shape(), &Device::Cpu).map_err(|e| e.to_string())
 }
 
 /// Writes tensors (bytes as they are, other numbers as f32) and metadata, whole or not at all. The same content gives
@@ -92,6 +108,15 @@ pub fn write_tensors(
     tensors: &[(String, Tensor)],
     metadata: &BTreeMap<String, String>,
 ) -> Result<()> {
+    store::write_bytes(path, &file_bytes(path, tensors, metadata)?)
+}
+
+/// The bytes of the file that [`write_tensors`] writes.
+pub(super) fn file_bytes(
+    path: &Path,
+    tensors: &[(String, Tensor)],
+    metadata: &BTreeMap<String, String>,
+) -> Result<Vec<u8>> {
     let mut raw: BTreeMap<&str, (Dtype, Vec<usize>, Vec<u8>)> = BTreeMap::new();
     for (name, tensor) in tensors {
         let flat = tensor.flatten_all()?.to_device(&Device::Cpu)?;
@@ -121,8 +146,7 @@ pub fn write_tensors(
     let text = serde_json::to_string(metadata)
         .map_err(|e| Error::argument("metadata", "text", e.to_string()))?;
     let one = HashMap::from([(METADATA_KEY.to_owned(), text)]);
-    let bytes = safetensors::serialize(views, Some(one)).map_err(wrong)?;
-    store::write_bytes(path, &bytes)
+    safetensors::serialize(views, Some(one)).map_err(wrong)
 }
 
 /// Key under which all of our metadata stands, as one JSON object.

@@ -5,13 +5,13 @@ use super::monitor::Monitor;
 use super::subjects::{dataset_for, load_models, ModelImages};
 use super::sweeping::SweepRequest;
 use crate::config::Experiment;
-use crate::data::{self, Split};
+use crate::data::{self, Normalization, Split};
 use crate::error::{Error, Result};
 use crate::explore::{PrecisionSearch, Widths};
 use crate::net::Model;
 use crate::quant::{Method, QuantizerSpec};
 use crate::store::{self, Lock};
-use crate::units::Bits;
+use crate::units::{check_name, Bits};
 use candle_core::Device;
 use serde::Serialize;
 use serde_json::json;
@@ -27,6 +27,8 @@ struct Identity<'a> {
     widths: &'a [Bits],
     mixed: u32,
     images: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    normalization: Option<&'a Normalization>,
 }
 
 /// The models of an exploration: quantised ones as they are; of each, models with a width for each layer, found by a
@@ -42,9 +44,9 @@ pub(super) fn add_mixed_models(
     device: &Device,
     monitor: &dyn Monitor,
 ) -> Result<Vec<PathBuf>> {
-    let loaded = load_models(paths, device)?;
+    let mut loaded = load_models(paths, device)?;
     let given = request.models.is_empty() || request.dataset_given;
-    let dataset = dataset_for(&loaded, &experiment.dataset, given)?;
+    let dataset = dataset_for(&mut loaded, &experiment.dataset, given)?;
     let set = data::load(&dataset, Split::Training, &request.data_folder)?;
     let spec = &experiment.explore;
     let count = usize::try_from(spec.width_images)
@@ -54,7 +56,8 @@ pub(super) fn add_mixed_models(
     let images = ModelImages::new(&set, &loaded, &dataset, &indices)?;
     let mut all = Vec::new();
     for (place, (path, own)) in paths.iter().zip(&loaded).enumerate() {
-        let model = Model::load(path, device)?;
+        let mut model = Model::load(path, device)?;
+        model.info.normalization.clone_from(&own.info.normalization);
         let float = model.info.quantizer.bits.is_float();
         if !float {
             all.push(path.clone());
@@ -74,6 +77,16 @@ pub(super) fn add_mixed_models(
             let expected = "another method than `lsq`, whose step belongs to its width";
             return Err(Error::argument(what, expected, "`lsq`"));
         }
+        // the longest of the names that its models get
+        let longest = format!("{}-{}-mixed8.00bit", own.name, experiment.quantizer.method);
+        check_name(&longest).map_err(|(expected, found)| {
+            let what = format!("names of the models made of {}", own.path.display());
+            Error::argument(
+                what,
+                format!("{expected}: give the model a shorter one"),
+                found,
+            )
+        })?;
         let checksum = set.checksum();
         let identity = Identity {
             seed: experiment.seed.0,
@@ -83,6 +96,11 @@ pub(super) fn add_mixed_models(
             widths: &spec.widths,
             mixed: spec.mixed,
             images: count as u64,
+            normalization: own
+                .normalization
+                .as_ref()
+                .filter(|taken| taken.changed)
+                .map(|taken| &taken.normalization),
         };
         let folder = request
             .model_cache

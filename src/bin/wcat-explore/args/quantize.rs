@@ -29,9 +29,15 @@ pub(crate) struct QuantizeArgs {
     /// Layers left float, and out of the memory; may be repeated
     #[arg(long, value_name = "GLOB")]
     pub(crate) skip: Vec<String>,
-    /// The quantised model file, *.safetensors; replaced where it is there
+    /// The quantised model file, *.safetensors
     #[arg(long, value_name = "FILE")]
     pub(crate) out: PathBuf,
+    /// Replace a file that is there
+    #[arg(long)]
+    pub(crate) overwrite: bool,
+    /// Name of the quantised model [default: that of the float model with method and bits]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<String>,
     #[command(flatten)]
     pub(crate) places: Places,
     /// Test images, a seeded subset with the classes in proportion [default: all]
