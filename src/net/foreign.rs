@@ -36,12 +36,21 @@ pub(super) fn recognise(tensors: Vec<(String, Tensor)>) -> Result<Recognised> {
     let under = |name: &str, prefix: &str| !prefix.is_empty() && name.starts_with(prefix);
     let others = || found.keys().filter(|other| **other != prefix);
     let (mut own, mut outside) = (Vec::new(), Vec::new());
+    let weights: BTreeSet<String> = tensors
+        .iter()
+        .filter_map(|(name, _)| name.strip_suffix(".weight").map(str::to_owned))
+        .collect();
     for (name, tensor) in tensors {
         let last = name.rsplit('.').next().unwrap_or(&name);
         if COUNTERS.contains(&last) || (is_whole(&tensor) && tensor.elem_count() <= 1) {
             continue;
         }
-        let of_another = others().any(|other| other.len() > prefix.len() && under(&name, other));
+        // settings of another program's quantiser, such as the ranges that the original WCAT learned
+        let quantiser = name
+            .split_once(".weight_")
+            .is_some_and(|(layer, _)| weights.contains(layer));
+        let of_another =
+            quantiser || others().any(|other| other.len() > prefix.len() && under(&name, other));
         match name.strip_prefix(&prefix).filter(|_| !of_another) {
             Some(own_name) => own.push((our_name(architecture, own_name), name, tensor)),
             None => outside.push(name),

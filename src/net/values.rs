@@ -55,8 +55,8 @@ impl Kind {
 
     fn expected(&self) -> &'static str {
         match self {
-            Self::Number => "finite numbers",
-            Self::Variance => "finite numbers that are not negative",
+            Self::Number => "a finite number",
+            Self::Variance => "a finite number that is not negative",
             Self::Range { .. } => "a finite number above 0",
         }
     }
@@ -110,7 +110,7 @@ mod tests {
         let error = check_values([("a.weight", &matrix)]).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "a.weight: expected finite numbers, found NaN at [1, 1]"
+            "a.weight: expected a finite number, found NaN at [1, 1]"
         );
         assert!(refusal("a.bias", &[0.0, f32::NEG_INFINITY]).contains("-inf at [1]"));
         let least = -f32::MIN_POSITIVE;

@@ -184,7 +184,7 @@ pub(crate) enum Format {
 /// Model files.
 #[derive(Debug, Args)]
 pub(crate) struct ModelFiles {
-    /// Model file (safetensors, .pth, .th); may be repeated; default, where --config is taken: its `model_files`
+    /// Model file (safetensors, or a checkpoint of PyTorch); may be repeated; default, where --config is taken: its `model_files`
     #[arg(long = "model", value_name = "FILE")]
     model: Vec<PathBuf>,
     /// Model files, comma-separated
@@ -258,7 +258,7 @@ Example:
   wcat-explore eval --model wcat.safetensors --voltage 0.85 --chip 3 --format json
   wcat-explore eval --model wcat.safetensors --voltage 0.8 --noise msb --layers 'conv*' --export-masks masks")]
 pub(crate) struct EvalArgs {
-    /// Model file (safetensors, .pth, .th)
+    /// Model file (safetensors, or a checkpoint of PyTorch)
     #[arg(long, value_name = "FILE")]
     pub(crate) model: PathBuf,
     #[command(flatten)]
@@ -510,7 +510,7 @@ Example:
   wcat-explore inspect --model wcat.safetensors --figures figures/wcat
   wcat-explore inspect --model wcat.safetensors --compare attacked.safetensors")]
 pub(crate) struct InspectArgs {
-    /// Model file (safetensors, .pth, .th)
+    /// Model file (safetensors, or a checkpoint of PyTorch)
     #[arg(long, value_name = "FILE")]
     pub(crate) model: PathBuf,
     /// Draw weights (histograms, violins) and the ranges over the training's epochs into this folder (SVG, PNG)

@@ -14,7 +14,7 @@ Example:
 Nothing is trained: ranges stay where they start. The result is a model file for eval, sweep and inspect.
 Both models are evaluated where the data set is known: from the model's own training, or by --dataset.")]
 pub(crate) struct QuantizeArgs {
-    /// Float model file (safetensors, .pth, .th)
+    /// Float model file (safetensors, or a checkpoint of PyTorch)
     #[arg(long, value_name = "FILE")]
     pub(crate) model: PathBuf,
     /// Method: normal, lsq, wcat, wclip or plclip; the last two need quantizer.wclip or quantizer.plclip [default: normal]
