@@ -235,6 +235,39 @@ mod tests {
     use super::*;
 
     #[test]
+    fn names_are_printable_and_begin_plainly() {
+        let longest = "\u{e9}".repeat(LONGEST_NAME);
+        for name in [
+            "a",
+            "_a",
+            "1.0-b c|d*'\"\\",
+            "\u{6a21}\u{578b}",
+            longest.as_str(),
+        ] {
+            assert_eq!(check_name(name), Ok(()), "{name}");
+        }
+        let long = "a".repeat(LONGEST_NAME + 1);
+        for name in [
+            "",
+            " a",
+            "-a",
+            ".a",
+            "a\n",
+            "a\u{1b}",
+            "a\u{202e}",
+            "a\u{200b}",
+            "a\u{a0}",
+            long.as_str(),
+        ] {
+            let (_, found) = check_name(name).unwrap_err();
+            assert!(
+                found.len() < 100 && !found.contains(['\n', '\u{1b}', '\u{202e}']),
+                "{found}"
+            );
+        }
+    }
+
+    #[test]
     fn nan_and_infinity_are_outside_every_range() {
         for x in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -0.1, 1.1] {
             assert!(Ber::new(x).is_err(), "{x}");

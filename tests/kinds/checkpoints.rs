@@ -246,13 +246,14 @@ fn counters_and_extras_are_passed_over() {
         header.insert(name.into(), entry);
     }
     let header = serde_json::to_vec(&header).unwrap();
-    let whole = [
-        &(header.len() as u64).to_le_bytes(),
+    let file = [
+        (header.len() as u64).to_le_bytes().as_slice(),
         header.as_slice(),
         &file[8 + length..],
         &[7, 0, 0, 0, 1],
-    ];
-    place.write("b.safetensors", whole.concat());
+    ]
+    .concat();
+    place.write("b.safetensors", file);
     same(&place, "b.safetensors", &control);
 }
 
