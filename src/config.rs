@@ -13,7 +13,7 @@ pub use experiment::{built_in, Experiment, ModelSpec, NetworkSpec, Training};
 pub use groups::groups;
 pub use layer::{Layer, Origin};
 pub use preset::{method_preset, method_presets, named_or_file};
-pub use resolve::{resolve, resolved_yaml, wrong_key};
+pub use resolve::{resolve, resolved_yaml, text_at, wrong_key};
 
 #[cfg(test)]
 mod tests;

@@ -10,6 +10,7 @@ mod idx;
 mod images;
 mod info;
 mod jpeg;
+mod normalization;
 mod picture;
 mod places;
 mod python_batch;
@@ -21,7 +22,8 @@ pub use batch::Augment;
 pub use idx::load_mnist_files;
 pub use images::ImageSet;
 pub use info::{info, DataFile, DataInfo, SplitInfo};
-pub use spec::{Augmentation, DatasetName, DatasetSpec, FolderSpec, GlyphSpec, Normalization};
+pub use normalization::Normalization;
+pub use spec::{Augmentation, DatasetName, DatasetSpec, FolderSpec, GlyphSpec};
 pub use split::{epoch_order, validation_split};
 
 use crate::error::{Error, Result};

@@ -2,9 +2,11 @@
 
 mod architecture;
 mod build;
+mod content;
 mod convolution;
 mod deit;
 mod difference;
+mod foreign;
 mod imagenet;
 mod lenet;
 mod mlp;
@@ -19,6 +21,7 @@ mod resnet;
 mod shape;
 mod summary;
 mod tensor_file;
+mod values;
 
 pub use architecture::Architecture;
 pub use build::Route;
@@ -26,7 +29,7 @@ pub use difference::{code_differences, CodeDifference};
 pub use model::{DatasetTag, Model, ModelInfo, MODEL_FORMAT};
 pub use network::{Network, Parameter, Role};
 pub use program::{Step, Value};
-pub use pytorch::read_state_dict;
+pub use pytorch::{read_state_dict, StateDict};
 pub use shape::LayerShape;
 #[cfg(test)]
 pub(crate) use summary::tests::layer as layer_of_values;

@@ -8,6 +8,7 @@ mod evaluation;
 mod exploring;
 mod identity;
 mod monitor;
+mod normalization;
 mod packing;
 mod prepared;
 mod publish;

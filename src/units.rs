@@ -79,6 +79,36 @@ impl Ber {
     pub const ZERO: Self = Self(0.0);
 }
 
+/// Most characters of a name.
+pub const LONGEST_NAME: usize = 64;
+
+/// Checks what a model, a memory or a data set is called: it stands in tables, figures, reports and file names.
+///
+/// # Errors
+/// What is expected, and what was found.
+pub fn check_name(name: &str) -> Result<(), (String, String)> {
+    let begins = name
+        .chars()
+        .next()
+        .is_some_and(|c| c.is_alphanumeric() || c == '_');
+    // what is not printable is escaped; quotes and backslashes are too
+    let plain: String = name.chars().filter(|c| !"\"'\\".contains(*c)).collect();
+    let printable = plain.escape_debug().eq(plain.chars());
+    if begins && printable && name.chars().count() <= LONGEST_NAME {
+        return Ok(());
+    }
+    let expected = format!(
+        "a name of 1 to {LONGEST_NAME} printable characters that begins with a letter, a digit or `_`"
+    );
+    let length = name.chars().count();
+    let short: String = name.chars().take(LONGEST_NAME).collect();
+    let found = match length > LONGEST_NAME {
+        true => format!("`{}...` of {length} characters", short.escape_debug()),
+        false => format!("`{}`", short.escape_debug()),
+    };
+    Err((expected, found))
+}
+
 /// Width of a stored weight in bits: 1 to 8, or 32 for weights that are not quantised.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "u64", into = "u64")]
@@ -203,6 +233,39 @@ impl BerSource {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_are_printable_and_begin_plainly() {
+        let longest = "\u{e9}".repeat(LONGEST_NAME);
+        for name in [
+            "a",
+            "_a",
+            "1.0-b c|d*'\"\\",
+            "\u{6a21}\u{578b}",
+            longest.as_str(),
+        ] {
+            assert_eq!(check_name(name), Ok(()), "{name}");
+        }
+        let long = "a".repeat(LONGEST_NAME + 1);
+        for name in [
+            "",
+            " a",
+            "-a",
+            ".a",
+            "a\n",
+            "a\u{1b}",
+            "a\u{202e}",
+            "a\u{200b}",
+            "a\u{a0}",
+            long.as_str(),
+        ] {
+            let (_, found) = check_name(name).unwrap_err();
+            assert!(
+                found.len() < 100 && !found.contains(['\n', '\u{1b}', '\u{202e}']),
+                "{found}"
+            );
+        }
+    }
 
     #[test]
     fn nan_and_infinity_are_outside_every_range() {

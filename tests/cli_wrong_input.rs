@@ -85,11 +85,11 @@ fn model_files() {
             |file: &str, message: &str| refused(&place, &[command, "--model", file], message);
         refused(
             "none.safetensors",
-            "none.safetensors: not found (expected a safetensors file)",
+            "none.safetensors: not found (expected a model file: safetensors, or a checkpoint of PyTorch)",
         );
         refused(
             "none.th",
-            "none.th: not found (expected a PyTorch checkpoint)",
+            "none.th: not found (expected a model file: safetensors, or a checkpoint of PyTorch)",
         );
         refused(
             "cut.safetensors",
@@ -115,7 +115,10 @@ fn model_files() {
             "text.th: expected a PyTorch checkpoint: a zip archive, or a stream that begins with PyTorch's magic \
              number, found a file that begins otherwise",
         );
-        refused(".", ".: expected a safetensors file, found a folder");
+        refused(
+            ".",
+            ".: expected a model file: safetensors, or a checkpoint of PyTorch, found a folder",
+        );
     }
 }
 

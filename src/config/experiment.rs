@@ -15,6 +15,7 @@ use crate::quant::QuantizerSpec;
 use crate::seed::Seed;
 use crate::sweep::SweepSpec;
 use crate::train::TrainerSpec;
+use crate::units::check_name;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -177,12 +178,17 @@ impl Experiment {
             } if !what.contains(' ') => wrong_key(layers, &what, expected, found),
             other => other,
         })?;
-        experiment.dataset = experiment.dataset.resolved();
+        // what the user says of the normalisation is for models that do not say their own
+        let normalization = experiment.dataset.normalization.take();
+        experiment.dataset = DatasetSpec {
+            normalization,
+            ..experiment.dataset.resolved()
+        };
         Ok(experiment)
     }
 
     fn check(&self) -> Result<()> {
-        check_name("name", &self.name)?;
+        check_plain("name", &self.name)?;
         self.dataset.check()?;
         self.quantizer.check()?;
         self.trainer.check()?;
@@ -208,7 +214,7 @@ impl Experiment {
         }
         for (i, model) in self.models.iter().enumerate() {
             let key = format!("models.{i}");
-            check_name(&format!("{key}.name"), &model.name)?;
+            check_plain(&format!("{key}.name"), &model.name)?;
             if self.models[..i]
                 .iter()
                 .any(|other| other.name == model.name)
@@ -261,6 +267,12 @@ impl Experiment {
             .for_input(self.network.architecture.input_shape())
             .resolved();
         check_shapes(&dataset, self.network.architecture)?;
+        let normalization = dataset.normalization();
+        normalization.for_channels(dataset.name.channels())?;
+        check_name(&name).map_err(|(expected, found)| {
+            let expected = format!("{expected}: give the configuration a shorter `name`");
+            Error::argument("name of the model to train", expected, found)
+        })?;
         Ok(Training {
             name,
             seed: self.seed,
@@ -272,7 +284,8 @@ impl Experiment {
     }
 }
 
-fn check_name(key: &str, name: &str) -> Result<()> {
+/// Names that folders are made of: stricter than [`check_name`].
+fn check_plain(key: &str, name: &str) -> Result<()> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
     if (1..=64).contains(&name.len()) && name.chars().all(allowed) && !name.starts_with(['.', '-'])
     {

@@ -35,6 +35,18 @@ pub fn resolve<T: DeserializeOwned>(layers: &[Layer]) -> Result<T> {
     })
 }
 
+/// The text at a key, such as `dataset.name`, of the merged layers; `None` where there is none, or no text.
+///
+/// # Errors
+/// Layers that do not go together.
+pub fn text_at(layers: &[Layer], key: &str) -> Result<Option<String>> {
+    let merged = merge(layers)?;
+    let value = key
+        .split('.')
+        .try_fold(&merged, |value, key| value.get(key));
+    Ok(value.and_then(Value::as_str).map(str::to_owned))
+}
+
 /// The error that the setting `key` (such as `quantizer.bits`) is wrong, for checks that a type
 /// cannot make itself: with the last layer that sets the key, its line, or the argument of its `--set`.
 pub fn wrong_key(

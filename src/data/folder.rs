@@ -5,6 +5,7 @@ use super::picture::Picture;
 use super::resample::{resample, Axis};
 use super::{FolderSpec, ImageSet, Split, MAX_IMAGES};
 use crate::error::{Error, Result};
+use crate::units::check_name;
 use rayon::prelude::*;
 use std::path::Path;
 
@@ -20,6 +21,7 @@ const MOST_CLASSES: usize = 1 << 16;
 /// images, too many, a class that training has not, one whose images are all of other kinds, or a damaged image.
 pub(super) fn load(spec: &FolderSpec, split: Split, folder: &Path) -> Result<ImageSet> {
     let (size, resize) = (spec.size(), spec.resize());
+    let title = title(folder)?;
     let half = Half::find(split, folder)?;
     let (root, classes) = (&half.root, &half.classes);
     if classes.is_empty() || classes.len() > MOST_CLASSES {
@@ -46,10 +48,6 @@ pub(super) fn load(spec: &FolderSpec, split: Split, folder: &Path) -> Result<Ima
     if let Some(error) = damaged {
         return Err(error);
     }
-    let title = folder.file_name().map_or_else(
-        || folder.display().to_string(),
-        |n| n.to_string_lossy().into(),
-    );
     Ok(ImageSet {
         title,
         channels: 3,
@@ -60,6 +58,28 @@ pub(super) fn load(spec: &FolderSpec, split: Split, folder: &Path) -> Result<Ima
         labels,
         remarks,
     })
+}
+
+/// The name of a data set: that of its folder.
+///
+/// # Errors
+/// [`Error::Input`] for a name that cannot be one.
+fn title(folder: &Path) -> Result<String> {
+    // `.` and `..` have no name of their own
+    let whole = match folder.file_name() {
+        Some(_) => folder.to_owned(),
+        None => folder.canonicalize().unwrap_or_default(),
+    };
+    let Some(name) = whole.file_name() else {
+        return Ok("folder".into());
+    };
+    let name = name.to_string_lossy().into_owned();
+    check_name(&name).map_err(|(expected, found)| {
+        let expected =
+            format!("{expected}, for the folder of a data set: rename it, or name a link to it");
+        Error::input(folder, expected, found)
+    })?;
+    Ok(name)
 }
 
 /// Reads one image, scales it so that its shorter side is `resize`, and cuts the central `size` x `size` pixels out.

@@ -55,7 +55,7 @@ fn moments(set: &ImageSet) -> Vec<(f64, f64)> {
 
 fn default_normalization_is_that_of(set: &ImageSet, name: DatasetName, tolerance: f64) {
     let normalization = name.default_normalization();
-    normalization.check(set.channels).unwrap();
+    normalization.for_channels(set.channels).unwrap();
     for (channel, (mean, std)) in moments(set).into_iter().enumerate() {
         assert!(
             (mean - f64::from(normalization.mean[channel])).abs() < tolerance,

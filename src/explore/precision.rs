@@ -333,6 +333,7 @@ mod tests {
         };
         (
             Model {
+                foreign: false,
                 network,
                 info,
                 checksum: String::new(),

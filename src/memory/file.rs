@@ -7,7 +7,7 @@ use crate::fault::{ArraySpec, FaultKind, KindName};
 use crate::store::line::{nearest_line, yaml_error};
 use crate::store::sha256;
 use crate::store::yaml::{check_nesting, read_yaml, Fault};
-use crate::units::{Share, Voltage, VoltageUnit};
+use crate::units::{check_name, Share, Voltage, VoltageUnit};
 use serde::{Deserialize, Deserializer};
 use std::path::Path;
 
@@ -243,9 +243,9 @@ impl MemoryModel {
 
 fn name(origin: &Origin, name: String) -> Result<String> {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-    if name.is_empty() || name.len() > 100 || !name.chars().all(is_plain) {
-        let expected =
-            "1 to 100 letters, digits, `-`, `_` or `.`: it becomes part of names of results";
+    if check_name(&name).is_err() || !name.chars().all(is_plain) {
+        let expected = "1 to 64 letters, digits, `-`, `_` or `.`, a letter, a digit or `_` first: it becomes part of \
+                        names of results";
         return Err(origin.wrong("name", expected, format!("`{name}`")));
     }
     Ok(name)

@@ -99,12 +99,16 @@ impl Architecture {
     /// The architecture whose state dict these tensors are, with its number of classes; `None` where no
     /// known one fits.
     pub fn of_tensors(tensors: &[(String, Tensor)]) -> Option<(Self, usize)> {
-        let shape = |name: &str| {
-            tensors
-                .iter()
-                .find(|(n, _)| n == name)
-                .map(|(_, t)| t.dims())
-        };
+        Self::of_shapes(&|name| {
+            let tensor = tensors.iter().find(|(n, _)| n == name);
+            tensor.map(|(_, t)| t.dims())
+        })
+    }
+
+    /// The same by the shapes of tensors.
+    pub(super) fn of_shapes<'t>(
+        shape: &dyn Fn(&str) -> Option<&'t [usize]>,
+    ) -> Option<(Self, usize)> {
         let rows = |name: &str| shape(name).and_then(|dims| dims.first().copied());
         let count = |name: &dyn Fn(usize) -> String| {
             (0..).take_while(|&n| shape(&name(n)).is_some()).count()

@@ -1,15 +1,19 @@
 //! A trained network with what is known about it, and its file.
 
 use super::architecture::Architecture;
+use super::content::Content;
+use super::foreign::recognise;
 use super::network::Network;
 use super::packed::{is_packed, load_packed, packed_state};
-use super::pytorch::read_state_dict;
-use super::tensor_file::{read_tensors, write_tensors};
+use super::pytorch::{state_dict_of, StateDict};
+use super::tensor_file::{file_bytes, read_tensors, tensors_of, write_tensors};
+use super::values::check_values;
 use crate::data::Normalization;
 use crate::error::{Error, Result};
 use crate::quant::QuantizerSpec;
 use crate::seed::Seed;
 use crate::store;
+use crate::units::check_name;
 use candle_core::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -19,6 +23,8 @@ use std::path::Path;
 pub const MODEL_FORMAT: u32 = 1;
 /// Key of the description in the file's metadata.
 const KEY: &str = "model";
+/// Largest model file that is read: 4 GiB.
+const LARGEST_FILE: u64 = 1 << 32;
 
 /// The data set that a model was trained on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -73,78 +79,93 @@ pub struct Model {
     pub warnings: Vec<String>,
     /// True where the file is packed: the float weights of quantised layers are what their codes read as, and no more.
     pub packed: bool,
+    /// True where the file has no description of ours: its normalisation is the one assumed for its kind.
+    pub foreign: bool,
+}
+
+impl ModelInfo {
+    /// What the model is called, where the file says it.
+    pub fn name(&self) -> Option<&str> {
+        self.training.as_ref()?["name"].as_str()
+    }
 }
 
 impl Model {
-    /// Reads a model: our safetensors, packed or not, another's safetensors of a known architecture, or a PyTorch
-    /// `.pth` or `.th` state dict. Foreign models are float.
+    /// Reads a model: our safetensors, packed or not, another's safetensors of a known architecture, or a state dict of
+    /// PyTorch; which of them a file is, its content says, not its name. Foreign models are float.
     ///
     /// # Errors
-    /// [`Error::Missing`] or [`Error::Input`] with the path; also where the seal of the file or the `checksums` beside it
-    /// say that it is damaged.
+    /// [`Error::Missing`] or [`Error::Input`] with the path, and the tensor where one is at fault; also where the seal of
+    /// the file or the `checksums` beside it say that it is damaged.
     pub fn load(path: &Path, device: &Device) -> Result<Self> {
         store::check_beside(path)?;
-        let pickled = path
-            .extension()
-            .is_some_and(|e| ["pth", "th", "pt"].iter().any(|known| e == *known));
-        if pickled {
-            let tensors = read_state_dict(path)?;
-            return Self::foreign(path, tensors, store::sha256_of_file(path)?, device);
-        }
-        let file = read_tensors(path)?;
-        match file
-            .own_metadata(path)?
-            .as_ref()
-            .and_then(|own| own.get(KEY))
-        {
-            None => Self::foreign(path, file.tensors, file.checksum, device),
-            Some(text) => {
-                let info: ModelInfo = serde_json::from_str(text).map_err(|e| {
-                    Error::input(
-                        path,
-                        "the description of a wcat-explore model",
-                        e.to_string(),
-                    )
-                })?;
-                if info.format != MODEL_FORMAT {
-                    let expected = format!("model format {MODEL_FORMAT}");
-                    return Err(Error::input(
-                        path,
-                        expected,
-                        format!("format {}", info.format),
-                    ));
-                }
-                Self::from_parts(path, info, &file.tensors, file.checksum, device)
+        let expected = "a model file: safetensors, or a checkpoint of PyTorch";
+        let bytes = store::read_bytes(path, expected, LARGEST_FILE)?;
+        let named = |endings: &[&str]| {
+            let ending = path.extension();
+            ending.is_some_and(|e| endings.iter().any(|known| e == *known))
+        };
+        let content = match Content::of(&bytes) {
+            Ok(content) => content,
+            Err(Some(found)) => return Err(Error::input(path, expected, found)),
+            // the reader that the name asks for says what is wrong
+            Err(None) if named(&["safetensors"]) => Content::Safetensors,
+            Err(None) if named(&["pth", "th", "pt"]) => Content::Checkpoint,
+            Err(None) if bytes.is_empty() => {
+                return Err(Error::input(path, expected, "an empty file"))
             }
+            Err(None) => return Err(Error::input(path, expected, "a file that begins otherwise")),
+        };
+        if content == Content::Checkpoint {
+            let state = state_dict_of(path, &bytes)?;
+            return Self::foreign(path, state, store::sha256(&bytes), device);
         }
-    }
-
-    fn foreign(
-        path: &Path,
-        tensors: Vec<(String, Tensor)>,
-        checksum: String,
-        device: &Device,
-    ) -> Result<Self> {
-        let Some((architecture, classes)) = Architecture::of_tensors(&tensors) else {
-            let known: Vec<String> = Architecture::all()
-                .iter()
-                .map(ToString::to_string)
-                .collect();
-            let names: Vec<&str> = tensors
-                .iter()
-                .take(4)
-                .map(|(name, _)| name.as_str())
-                .collect();
+        let file = tensors_of(path, &bytes)?;
+        drop(bytes);
+        let own = file.own_metadata(path)?;
+        let Some(text) = own.as_ref().and_then(|own| own.get(KEY)) else {
+            let state = StateDict {
+                tensors: file.tensors,
+                warnings: Vec::new(),
+            };
+            return Self::foreign(path, state, file.checksum, device);
+        };
+        let info: ModelInfo = serde_json::from_str(text).map_err(|e| {
+            Error::input(
+                path,
+                "the description of a wcat-explore model",
+                e.to_string(),
+            )
+        })?;
+        if info.format != MODEL_FORMAT {
+            let expected = format!("model format {MODEL_FORMAT}");
             return Err(Error::input(
                 path,
-                format!("the state dict of one of {}", known.join(", ")),
-                format!("{} tensors: {}, ...", tensors.len(), names.join(", ")),
+                expected,
+                format!("format {}", info.format),
             ));
-        };
+        }
+        if let Some(name) = info.name() {
+            check_name(name).map_err(|(expected, found)| Error::Input {
+                path: path.to_owned(),
+                line: None,
+                key: Some("training.name".into()),
+                expected: format!("{expected} (a training and `quantize` take it from `name`)"),
+                found,
+            })?;
+        }
+        let inside = |e| Self::inside(path, e);
+        check_values(file.tensors.iter().map(|(name, t)| (name.as_str(), t))).map_err(inside)?;
+        Self::from_parts(path, info, &file.tensors, file.checksum, device)
+    }
+
+    fn foreign(path: &Path, state: StateDict, checksum: String, device: &Device) -> Result<Self> {
+        let found = recognise(state.tensors).map_err(|e| Self::inside(path, e))?;
+        let architecture = found.architecture;
         let info = ModelInfo {
             format: MODEL_FORMAT,
             architecture,
-            classes,
+            classes: found.classes,
             quantizer: QuantizerSpec::default(),
             input_shape: architecture.input_shape(),
             normalization: foreign_normalization(architecture),
@@ -154,7 +175,30 @@ impl Model {
             epoch: None,
             validation_accuracy: None,
         };
-        Self::from_parts(path, info, &tensors, checksum, device)
+        let mut model = Self::from_parts(path, info, &found.tensors, checksum, device)?;
+        model.foreign = true;
+        model
+            .warnings
+            .splice(0..0, [state.warnings, found.warnings].concat());
+        Ok(model)
+    }
+
+    /// A wrong argument that a file brings is wrong input.
+    fn inside(path: &Path, error: Error) -> Error {
+        match error {
+            Error::Argument {
+                what,
+                expected,
+                found,
+            } => Error::Input {
+                path: path.to_owned(),
+                line: None,
+                key: Some(what),
+                expected,
+                found,
+            },
+            other => other,
+        }
     }
 
     fn from_parts(
@@ -171,20 +215,8 @@ impl Model {
                 info.classes.to_string(),
             ));
         }
-        let inside = |e: Error| match e {
-            Error::Argument {
-                what,
-                expected,
-                found,
-            } => Error::Input {
-                path: path.to_owned(),
-                line: None,
-                key: Some(what),
-                expected,
-                found,
-            },
-            other => other,
-        };
+        let inside = |e| Self::inside(path, e);
+        info.quantizer.check().map_err(inside)?;
         let (mut network, _) = Network::new(
             info.architecture,
             info.classes,
@@ -205,6 +237,7 @@ impl Model {
             checksum,
             warnings: warnings.map_err(inside)?,
             packed,
+            foreign: false,
         })
     }
 
@@ -214,6 +247,41 @@ impl Model {
     /// [`Error::Io`] with the path, or a tensor failure.
     pub fn save(path: &Path, network: &Network, info: &ModelInfo) -> Result<()> {
         write_tensors(path, &network.state()?, &metadata(info)?)
+    }
+
+    /// Writes a network and its description where there is no file yet; one that holds just the same stays.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] where there is another file; as [`Self::save`].
+    pub fn save_new(path: &Path, network: &Network, info: &ModelInfo) -> Result<()> {
+        let bytes = file_bytes(path, &network.state()?, &metadata(info)?)?;
+        if !path.exists() {
+            return store::write_bytes(path, &bytes);
+        }
+        let there = store::read_bytes(path, "a model file", LARGEST_FILE)?;
+        match there == bytes {
+            true => Ok(()),
+            false => Err(Self::taken(path)),
+        }
+    }
+
+    /// The error that a file must not be replaced.
+    pub fn taken(path: &Path) -> Error {
+        Error::argument(
+            "--out",
+            "a file that is not there yet, or --overwrite",
+            format!("`{}`", path.display()),
+        )
+    }
+
+    /// SHA-256 of the float model that a file of ours was quantised from after training; `None` where it is no such
+    /// file.
+    pub fn quantized_from(path: &Path) -> Option<String> {
+        let file = read_tensors(path).ok()?;
+        let own = file.own_metadata(path).ok()??;
+        let info: ModelInfo = serde_json::from_str(own.get(KEY)?).ok()?;
+        let sha256 = &info.training?["post_training"]["sha256"];
+        sha256.as_str().map(str::to_owned)
     }
 
     /// Writes the packed form of a quantised network: in place of the float weights of each quantised layer its
@@ -321,6 +389,7 @@ impl Model {
             checksum: self.checksum.clone(),
             warnings,
             packed: self.packed,
+            foreign: self.foreign,
         })
     }
 }

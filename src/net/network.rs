@@ -2,6 +2,7 @@
 
 use super::architecture::Architecture;
 use super::build::{Body, Builder, Pass, Route, Start};
+use super::foreign::is_whole;
 use super::program::Step;
 use crate::error::{Error, Result, TensorContext};
 use crate::quant::{max_abs, Method, QuantizedWeight, QuantizerSpec, StoredWeight, TrainingFlips};
@@ -241,6 +242,14 @@ impl Network {
             let Some(tensor) = given.get(name.as_str()) else {
                 continue;
             };
+            if is_whole(tensor) {
+                let expected = "numbers in floating point";
+                let found = format!(
+                    "whole numbers {:?}: codes without their step",
+                    tensor.dims()
+                );
+                return Err(Error::argument(name, expected, found));
+            }
             if tensor.dims() != var.dims() {
                 let found = format!("{:?}", tensor.dims());
                 return Err(Error::argument(

@@ -14,7 +14,7 @@ const LIMIT: u64 = 1 << 32;
 /// Content of a tensor file.
 #[derive(Clone, Debug)]
 pub struct Tensors {
-    /// Tensors by name on the CPU: bytes (U8) as they are, other numbers as f32.
+    /// Tensors by name on the CPU: bytes (U8) as they are, other whole numbers and booleans as i64, the rest as f32.
     pub tensors: Vec<(String, Tensor)>,
     /// Text metadata.
     pub metadata: BTreeMap<String, String>,
@@ -30,6 +30,11 @@ pub struct Tensors {
 /// [`Error::Missing`] or [`Error::Input`] with the path.
 pub fn read_tensors(path: &Path) -> Result<Tensors> {
     let bytes = store::read_bytes(path, "a safetensors file", LIMIT)?;
+    tensors_of(path, &bytes)
+}
+
+/// The same of the bytes of a file.
+pub(super) fn tensors_of(path: &Path, bytes: &[u8]) -> Result<Tensors> {
     let damaged = |e: String| {
         Error::input(
             path,
@@ -37,15 +42,15 @@ pub fn read_tensors(path: &Path) -> Result<Tensors> {
             format!("{} bytes: {e}", bytes.len()),
         )
     };
-    let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|e| damaged(e.to_string()))?;
-    let file = SafeTensors::deserialize(&bytes).map_err(|e| damaged(e.to_string()))?;
+    let (_, header) = SafeTensors::read_metadata(bytes).map_err(|e| damaged(e.to_string()))?;
+    let file = SafeTensors::deserialize(bytes).map_err(|e| damaged(e.to_string()))?;
     let metadata: BTreeMap<String, String> = header
         .metadata()
         .iter()
         .flatten()
         .map(|(k, v)| (k.clone(), v.clone()))
         .collect();
-    let sealed = is_sealed(&bytes, &metadata).map_err(|found| {
+    let sealed = is_sealed(bytes, &metadata).map_err(|found| {
         let expected =
             "the content that the file was sealed with (restore it from a copy, or make it anew)";
         Error::input(path, expected, found)
@@ -61,34 +66,45 @@ pub fn read_tensors(path: &Path) -> Result<Tensors> {
     Ok(Tensors {
         tensors,
         metadata,
-        checksum: store::sha256(&bytes),
+        checksum: store::sha256(bytes),
         sealed,
     })
 }
 
 fn tensor(view: &TensorView) -> Result<Tensor, String> {
-    let dtype = match view.dtype() {
-        Dtype::F32 => DType::F32,
-        Dtype::F64 => DType::F64,
-        Dtype::F16 => DType::F16,
-        Dtype::BF16 => DType::BF16,
-        Dtype::I64 => DType::I64,
-        Dtype::U8 => DType::U8,
-        other => {
-            return Err(format!(
-                "expected numbers of F16, BF16, F32, F64, I64 or U8, found {other:?}"
-            ))
-        }
+    let raw = |dtype: DType, read: DType| {
+        Tensor::from_raw_buffer(view.data(), dtype, view.shape(), &Device::Cpu)
+            .and_then(|tensor| tensor.to_dtype(read))
+            .map_err(|e| e.to_string())
     };
-    let tensor = Tensor::from_raw_buffer(view.data(), dtype, view.shape(), &Device::Cpu);
-    let read = if dtype == DType::U8 {
-        DType::U8
-    } else {
-        DType::F32
-    };
-    tensor
-        .and_then(|t| t.to_dtype(read))
-        .map_err(|e| e.to_string())
+    match view.dtype() {
+        Dtype::F32 => raw(DType::F32, DType::F32),
+        Dtype::F64 => raw(DType::F64, DType::F32),
+        Dtype::F16 => raw(DType::F16, DType::F32),
+        Dtype::BF16 => raw(DType::BF16, DType::F32),
+        Dtype::I64 => raw(DType::I64, DType::I64),
+        Dtype::U8 => raw(DType::U8, DType::U8),
+        Dtype::BOOL => whole(view, |[b]: [u8; 1]| b.into()),
+        Dtype::I8 => whole(view, |b| i8::from_le_bytes(b).into()),
+        Dtype::I16 => whole(view, |b| i16::from_le_bytes(b).into()),
+        Dtype::U16 => whole(view, |b| u16::from_le_bytes(b).into()),
+        Dtype::I32 => whole(view, |b| i32::from_le_bytes(b).into()),
+        Dtype::U32 => whole(view, |b| u32::from_le_bytes(b).into()),
+        // beyond the largest i64 they wrap: no weight is of this type
+        Dtype::U64 => whole(view, |b| u64::from_le_bytes(b) as i64),
+        other => Err(format!(
+            "expected numbers of F16, BF16, F32, F64 or a whole type, found {other:?}"
+        )),
+    }
+}
+
+fn whole<const N: usize>(
+    view: &TensorView,
+    read: impl Fn([u8; N]) -> i64,
+) -> Result<Tensor, String> {
+    let chunks = view.data().as_chunks::<N>().0;
+    let values: Vec<i64> = chunks.iter().map(|chunk| read(*chunk)).collect();
+    Tensor::from_vec(values, view.shape(), &Device::Cpu).map_err(|e| e.to_string())
 }
 
 /// Writes tensors (bytes as they are, other numbers as f32) and metadata, sealed, whole or not at all. The same content
@@ -101,6 +117,15 @@ pub fn write_tensors(
     tensors: &[(String, Tensor)],
     metadata: &BTreeMap<String, String>,
 ) -> Result<()> {
+    store::write_bytes(path, &file_bytes(path, tensors, metadata)?)
+}
+
+/// The bytes of the file that [`write_tensors`] writes.
+pub(super) fn file_bytes(
+    path: &Path,
+    tensors: &[(String, Tensor)],
+    metadata: &BTreeMap<String, String>,
+) -> Result<Vec<u8>> {
     let mut raw: BTreeMap<&str, (Dtype, Vec<usize>, Vec<u8>)> = BTreeMap::new();
     for (name, tensor) in tensors {
         let flat = tensor.flatten_all()?.to_device(&Device::Cpu)?;
@@ -137,7 +162,7 @@ pub fn write_tensors(
         .ok_or_else(|| Error::argument("metadata", "a place for the seal", "none"))?;
     let seal = sealed_content(&bytes, &place);
     bytes[place].copy_from_slice(seal.as_bytes());
-    store::write_bytes(path, &bytes)
+    Ok(bytes)
 }
 
 /// Key under which all of our metadata stands, as one JSON object.

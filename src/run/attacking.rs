@@ -3,6 +3,7 @@
 use super::checked;
 use super::identity::{check_plain_name, folder_name};
 use super::monitor::{AttackProgress, Monitor};
+use super::normalization::{changes, recorded};
 use super::record::{now, run_folder, Input, Machine, Record, RECORD};
 use super::subjects::{
     chosen, dataset_for, load_half, load_models, Loaded, ModelImages, TestSource,
@@ -11,7 +12,7 @@ use crate::attack::{
     bit_search, random_flips, AttackRow, AttackSpec, AttackUnit, Flip, Outcome, Stop, Target,
 };
 use crate::config::Experiment;
-use crate::data::{ImageSet, Split};
+use crate::data::{ImageSet, Normalization, Split};
 use crate::error::{Error, Result};
 use crate::figure;
 use crate::seed::Purpose;
@@ -77,6 +78,8 @@ struct Identity<'a> {
     attack_data: Option<&'a str>,
     images: u64,
     models: Vec<(&'a str, &'a str)>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    normalization: Option<Vec<(&'a str, &'a Normalization)>>,
 }
 
 /// Attacks every model as the configuration says, as often as it says. Each finished attack is kept and not computed
@@ -130,11 +133,11 @@ impl Prepared {
         }
         let device = experiment.device.open()?;
         let mut experiment = experiment.clone();
-        let models = load_models(&request.models, &device)?;
+        let mut models = load_models(&request.models, &device)?;
         models
             .iter()
             .try_for_each(|model| model.stored_bits().map(drop))?;
-        experiment.dataset = dataset_for(&models, &experiment.dataset, request.dataset_given)?;
+        experiment.dataset = dataset_for(&mut models, &experiment.dataset, request.dataset_given)?;
         let spec = &experiment.attack;
         let (dataset, file) = (&experiment.dataset, request.data_file.as_deref());
         let test = TestSource {
@@ -189,6 +192,7 @@ impl Prepared {
                 .iter()
                 .map(|model| (model.name.as_str(), model.checksum.as_str()))
                 .collect(),
+            normalization: changes(&models),
         };
         let identity = folder_name(&experiment.name, &identity)?;
         let mut notes: Vec<String> = models
@@ -219,10 +223,7 @@ impl Prepared {
 
     fn record(&self, command: &str) -> Record {
         let name = self.experiment.dataset.name.name();
-        let models = self
-            .models
-            .iter()
-            .map(|m| Input::new(&m.name, m.path.display().to_string(), &m.checksum));
+        let models = self.models.iter().map(Input::of_model);
         let training = self.training.as_ref().zip(self.checksums.1.as_ref());
         Record {
             version: Record::version(),
@@ -243,7 +244,7 @@ impl Prepared {
             finished_unix: None,
             machine: Machine::here(),
             notes: self.notes.clone(),
-            configuration: self.experiment.clone(),
+            configuration: recorded(&self.experiment, &self.models),
         }
     }
 

@@ -37,6 +37,9 @@ pub struct EvaluationRow {
     pub accuracy: f64,
     /// Mean cross-entropy in nats; null where a logit is not finite.
     pub loss: Option<f64>,
+    /// How images are normalised, a name or MEAN/STD; left out for the models of our trainings.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub normalization: Option<String>,
     /// Architecture.
     pub architecture: String,
     /// Quantisation method; null for float weights.
@@ -92,9 +95,9 @@ pub fn evaluate(
     }
     let place = place(faults, &options, &memory, masks)?;
     let paths: Vec<PathBuf> = vec![model.to_owned()];
-    let models = load_models(&paths, &device)?;
+    let mut models = load_models(&paths, &device)?;
     let mut experiment = experiment.clone();
-    experiment.dataset = dataset_for(&models, &experiment.dataset, dataset_given)?;
+    experiment.dataset = dataset_for(&mut models, &experiment.dataset, dataset_given)?;
     let (loaded, evaluator) = (&models[0], &models[0].evaluator);
     let stored = place
         .as_ref()
@@ -148,6 +151,7 @@ pub fn evaluate(
         images: score.images,
         accuracy: score.accuracy(),
         loss: Some(score.loss).filter(|loss| loss.is_finite()),
+        normalization: loaded.said(),
         architecture: evaluator.network().architecture().to_string(),
         method: scheme.map(|_| evaluator.network().quantizer().method_label().to_owned()),
         bits: scheme.map_or(32, |scheme| scheme.format.bits()),

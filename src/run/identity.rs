@@ -1,5 +1,6 @@
 //! What can change a number, and the hash of it that names folders.
 
+use crate::data::Normalization;
 use crate::error::{Error, Result};
 use crate::explore::ExploreSpec;
 use crate::fault::FaultSpec;
@@ -22,6 +23,9 @@ pub(super) struct SweepIdentity<'a> {
     pub(super) models: Vec<(&'a str, &'a str)>,
     pub(super) tolerance: Option<f64>,
     pub(super) floor: Option<f64>,
+    /// Statistics of images that the user gave for models that say none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) normalization: Option<Vec<(&'a str, &'a Normalization)>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) faults: Option<&'a FaultSpec>,
     /// Voltages were found from bit error rates: at one voltage such a run may have another rate than a run by voltages.

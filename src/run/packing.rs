@@ -2,7 +2,7 @@
 
 use super::identity::check_plain_name;
 use super::monitor::Monitor;
-use super::subjects::{base_name, name_apart, stem};
+use super::subjects::{base_name, name_apart, same_model, stem};
 use super::training::{BEST, LAST};
 use crate::device::DeviceSpec;
 use crate::error::{Error, IoContext, Result};
@@ -68,7 +68,13 @@ pub fn pack(models: &[PathBuf], out: &Path, monitor: &dyn Monitor) -> Result<Vec
                 "float weights",
             ));
         }
-        let base = base_name(&model.info, path);
+        let base = base_name(&model.info, path)?;
+        if let Some(place) = loaded
+            .iter()
+            .position(|other: &Model| other.checksum == model.checksum)
+        {
+            monitor.warn(&same_model(&models[place], path));
+        }
         let file = file_name(&model.info, path, &base)?;
         files.push(name_apart(&file, &model.info, |file| {
             files.iter().any(|other| other == file)

@@ -2,6 +2,7 @@
 
 use super::identity::{folder_name, SweepIdentity};
 use super::monitor::Monitor;
+use super::normalization::{changes, recorded};
 use super::record::{now, Input, Machine, Record};
 use super::sampling::{self, Clean};
 use super::subjects::{
@@ -183,9 +184,9 @@ pub(super) fn prepare(
         protections,
     } = inputs;
     let mut experiment = experiment.clone();
-    let models = load_models(paths, device)?;
+    let mut models = load_models(paths, device)?;
     let given = request.models.is_empty() || request.dataset_given;
-    experiment.dataset = dataset_for(&models, &experiment.dataset, given)?;
+    experiment.dataset = dataset_for(&mut models, &experiment.dataset, given)?;
     if experiment.sweep.split == TestSplit::Validation {
         check_held_out(&models, &experiment.dataset, experiment.seed)?;
     }
@@ -206,6 +207,7 @@ pub(super) fn prepare(
             .collect(),
         tolerance: experiment.sweep.tolerance,
         floor: experiment.sweep.floor.map(|floor| floor.get()),
+        normalization: changes(&models),
         faults: faults.changes(),
         by_rate: (!experiment.sweep.bit_error_rates.is_empty()).then_some(true),
         explore: explores.then_some(&experiment.explore),
@@ -416,10 +418,7 @@ impl Prepared {
     }
 
     pub(super) fn record(&self, command: &str) -> Record {
-        let models = self
-            .models
-            .iter()
-            .map(|m| Input::new(&m.name, m.path.display().to_string(), &m.checksum));
+        let models = self.models.iter().map(Input::of_model);
         let accesses = self.images.count.div_ceil(ACCESS_IMAGES as u64);
         Record {
             version: Record::version(),
@@ -451,7 +450,7 @@ impl Prepared {
             finished_unix: None,
             machine: Machine::here(),
             notes: self.notes.clone(),
-            configuration: self.experiment.clone(),
+            configuration: recorded(&self.experiment, &self.models),
         }
     }
 }

@@ -2,13 +2,15 @@
 
 use super::evaluation::{evaluate, EvaluationRow, FaultSetting};
 use super::monitor::Monitor;
+use super::normalization::take;
+use super::subjects::stem;
 use crate::config::Experiment;
-use crate::data::DatasetSpec;
+use crate::data::{DatasetName, DatasetSpec};
 use crate::error::{Error, Result};
 use crate::net::{layer_weights, Model, ModelInfo, Network};
 use crate::quant::QuantizerSpec;
 use crate::table::SCHEMA;
-use crate::units::Ber;
+use crate::units::{check_name, Ber};
 use serde::Serialize;
 use serde_json::{json, Value};
 use std::path::{Path, PathBuf};
@@ -16,10 +18,14 @@ use std::path::{Path, PathBuf};
 /// What post-training quantisation needs beside its configuration.
 #[derive(Clone, Debug)]
 pub struct QuantizationRequest {
-    /// Float model: safetensors, `.pth` or `.th`.
+    /// Float model: safetensors or a checkpoint of PyTorch.
     pub model: PathBuf,
-    /// The quantised model file, `*.safetensors`; what is there is replaced.
+    /// The quantised model file, `*.safetensors`.
     pub out: PathBuf,
+    /// Replace a file that is there; without, only one that is just the same may be there.
+    pub overwrite: bool,
+    /// Name of the quantised model; `None`: that of the float one with method and bits.
+    pub name: Option<String>,
     /// True where the data set of the configuration was the user's choice; false: the model's own is taken.
     pub dataset_given: bool,
     /// Evaluate both models, where their data set is known.
@@ -61,6 +67,9 @@ pub struct QuantizationRow {
     pub float_accuracy: Option<f64>,
     /// Mean cross-entropy of the float model.
     pub float_loss: Option<f64>,
+    /// How images are normalised, a name or MEAN/STD; left out for a model of our trainings.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub normalization: Option<String>,
     /// The model file.
     pub path: String,
 }
@@ -102,7 +111,7 @@ pub struct QuantizationResult {
 ///
 /// # Errors
 /// [`Error::Argument`] or [`Error::Input`] for a quantiser that does not check or that reads what only a training
-/// uses, a model that is not float or not finite, a path that is no `*.safetensors`; as [`evaluate`]; [`Error::Io`].
+/// uses, a model that is not float, a path that is no `*.safetensors` or is taken; as [`evaluate`]; [`Error::Io`].
 pub fn quantize(
     experiment: &Experiment,
     request: &QuantizationRequest,
@@ -111,13 +120,19 @@ pub fn quantize(
     let spec = &experiment.quantizer;
     check_quantizer(spec)?;
     check_paths(request)?;
-    let float = Model::load(&request.model, &experiment.device.open()?)?;
+    let mut float = Model::load(&request.model, &experiment.device.open()?)?;
     check_float(&request.model, &float)?;
+    let (out, keep) = (&request.out, !request.overwrite && request.out.exists());
+    if keep && Model::quantized_from(out).as_ref() != Some(&float.checksum) {
+        return Err(Model::taken(out));
+    }
+    let name = name(request, &float.info, spec)?;
+    let normalization = normalized(experiment, request, &mut float, &name, monitor)?;
     float
         .warnings
         .iter()
         .for_each(|warning| monitor.warn(warning));
-    let known = own_dataset(&float.info);
+    let known = own_dataset(&float.info).is_some();
     let before = match request.evaluate {
         true => evaluated(experiment, request, &request.model, known, monitor)?,
         false => None,
@@ -127,9 +142,18 @@ pub fn quantize(
         .warnings
         .iter()
         .for_each(|warning| monitor.warn(warning));
-    let name = describe(&mut model.info, &request.model, &float.checksum, spec)?;
+    describe(
+        &mut model.info,
+        &request.model,
+        &float.checksum,
+        spec,
+        &name,
+    )?;
     let (layers, row) = measure(&model.network, &name)?;
-    Model::save(&request.out, &model.network, &model.info)?;
+    match request.overwrite {
+        true => Model::save(out, &model.network, &model.info)?,
+        false => Model::save_new(out, &model.network, &model.info)?,
+    }
     // from the file: what is reported is what the file gives
     let after = match before {
         Some(_) => evaluated(experiment, request, &request.out, known, monitor)?,
@@ -143,6 +167,7 @@ pub fn quantize(
         float_accuracy: before.as_ref().map(|row| row.accuracy),
         float_loss: before.as_ref().and_then(|row| row.loss),
         path: request.out.display().to_string(),
+        normalization,
         ..row
     };
     Ok(QuantizationResult { row, layers })
@@ -199,7 +224,7 @@ fn check_paths(request: &QuantizationRequest) -> Result<()> {
     }
 }
 
-/// Only finite floats can be quantised: what is quantised already has lost them to its own range.
+/// Only floats can be quantised: what is quantised already has lost them to its own range.
 fn check_float(path: &Path, model: &Model) -> Result<()> {
     let quantizer = &model.info.quantizer;
     if !quantizer.bits.is_float() {
@@ -209,22 +234,62 @@ fn check_float(path: &Path, model: &Model) -> Result<()> {
         );
         return Err(Error::input(path, "a float model (bits: 32)", found));
     }
-    for layer in model.network.layers() {
-        if let Some(weight) = layer.values()?.iter().find(|weight| !weight.is_finite()) {
-            let found = format!("{weight} in the weights of {}", layer.name());
-            return Err(Error::input(path, "finite weights", found));
-        }
-    }
     Ok(())
 }
 
-/// True where the model file says on which data set it was trained.
-fn own_dataset(info: &ModelInfo) -> bool {
-    let dataset = info
-        .training
-        .as_ref()
-        .map(|training| training["dataset"].clone());
-    dataset.is_some_and(|value| serde_json::from_value::<DatasetSpec>(value).is_ok())
+/// The data set of the training, where the model file says it.
+fn own_dataset(info: &ModelInfo) -> Option<DatasetName> {
+    let dataset = info.training.as_ref()?["dataset"].clone();
+    let dataset: DatasetSpec = serde_json::from_value(dataset).ok()?;
+    Some(dataset.name)
+}
+
+/// Name of the quantised model.
+fn name(request: &QuantizationRequest, info: &ModelInfo, spec: &QuantizerSpec) -> Result<String> {
+    let float = match info.name() {
+        Some(name) => name.to_owned(),
+        None => stem(&request.model),
+    };
+    let made = format!("{float}-{}", spec.label());
+    let name = request.name.clone().unwrap_or(made);
+    check_name(&name).map_err(|(expected, found)| {
+        Error::argument(
+            "name of the quantised model",
+            format!("{expected} (--name)"),
+            found,
+        )
+    })?;
+    Ok(name)
+}
+
+/// Decides how images are normalised for a model, and says it.
+fn normalized(
+    experiment: &Experiment,
+    request: &QuantizationRequest,
+    float: &mut Model,
+    name: &str,
+    monitor: &dyn Monitor,
+) -> Result<Option<String>> {
+    let given = experiment.dataset.normalization.as_ref();
+    let dataset = match request.dataset_given {
+        true => Some(experiment.dataset.name),
+        false => own_dataset(&float.info),
+    };
+    let foreign = float.info.training_seed.is_none();
+    let Some(taken) = take(&mut float.info, float.foreign, given, dataset)? else {
+        if foreign {
+            monitor.warn(&format!(
+                "{name}: nothing says how images are normalised; each evaluation will take the statistics of its data \
+                 set, unless --normalize says others here"
+            ));
+        }
+        return Ok(None);
+    };
+    taken.check_given(name, given)?;
+    if let Some(warning) = taken.warning(name) {
+        monitor.warn(&warning);
+    }
+    Ok(foreign.then(|| taken.label()))
 }
 
 /// An evaluation where the data set is known. Images that nobody asked for may be missing: that is a remark.
@@ -266,41 +331,33 @@ fn evaluated(
     }
 }
 
-/// Writes into the description what the model is called and what it was made of; returns the name.
+/// Writes into the description what the model is called and what it was made of.
 fn describe(
     info: &mut ModelInfo,
     from: &Path,
     checksum: &str,
     spec: &QuantizerSpec,
-) -> Result<String> {
+    name: &str,
+) -> Result<()> {
     let mut training = info
         .training
         .take()
         .and_then(|t| t.as_object().cloned())
         .unwrap_or_default();
-    let stem = from
-        .file_stem()
-        .unwrap_or(from.as_os_str())
-        .to_string_lossy();
-    let float = training
-        .get("name")
-        .and_then(Value::as_str)
-        .unwrap_or(&stem);
-    let name = format!("{float}-{}", spec.label());
     let quantizer = serde_json::to_value(spec)
         .map_err(|e| Error::argument("quantizer", "numbers that JSON can hold", e.to_string()))?;
     let file = from
         .file_name()
         .unwrap_or(from.as_os_str())
         .to_string_lossy();
-    training.insert("name".into(), name.clone().into());
+    training.insert("name".into(), name.into());
     training.insert("quantizer".into(), quantizer);
     training.insert(
         "post_training".into(),
         json!({ "file": file, "sha256": checksum }),
     );
     info.training = Some(Value::Object(training));
-    Ok(name)
+    Ok(())
 }
 
 /// Errors of every layer and of all together; the row knows no evaluation yet.
@@ -356,6 +413,7 @@ fn measure(network: &Network, name: &str) -> Result<(Vec<QuantizedLayer>, Quanti
         loss: None,
         float_accuracy: None,
         float_loss: None,
+        normalization: None,
         path: String::new(),
     };
     Ok((layers, row))

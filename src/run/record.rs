@@ -2,6 +2,7 @@
 
 use super::checked;
 use super::identity::VERSION;
+use super::subjects::Loaded;
 use crate::config::{resolve, resolved_yaml, Experiment, Layer};
 use crate::error::{Error, Result};
 use crate::kernel::Isa;
@@ -79,6 +80,9 @@ pub(super) struct Input {
     pub(super) from: String,
     /// SHA-256 of its content.
     pub(super) sha256: String,
+    /// How a model's images are normalised, where that is not of a training.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) normalization: Option<String>,
 }
 
 impl Input {
@@ -87,6 +91,18 @@ impl Input {
             name: name.to_owned(),
             from,
             sha256: sha256.to_owned(),
+            normalization: None,
+        }
+    }
+
+    pub(super) fn of_model(model: &Loaded) -> Self {
+        Self {
+            normalization: model.said(),
+            ..Self::new(
+                &model.name,
+                model.path.display().to_string(),
+                &model.checksum,
+            )
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The models of a sweep or an attack with their images: loaded, checked against each other, named apart.
 
+use super::normalization::{normalize, Taken};
 use crate::config::{Experiment, Training};
 use crate::data::{
     self, validation_split, DatasetName, DatasetSpec, ImageSet, Normalization, Split,
@@ -13,6 +14,7 @@ use crate::seed::Seed;
 use crate::stats::ImageSample;
 use crate::store;
 use crate::sweep::exposure;
+use crate::units::check_name;
 use candle_core::Device;
 use std::path::{Path, PathBuf};
 
@@ -83,6 +85,10 @@ pub(super) struct Loaded {
     pub(super) info: ModelInfo,
     pub(super) evaluator: Evaluator,
     pub(super) warnings: Vec<String>,
+    /// True where the file has no description of ours.
+    pub(super) foreign: bool,
+    /// How its images are normalised, once that is decided; `None`: as its data set says.
+    pub(super) normalization: Option<Taken>,
 }
 
 impl Loaded {
@@ -118,22 +124,28 @@ impl Loaded {
 }
 
 /// Loads model files; names come from the files' own descriptions or from their paths, numbered where two are
-/// alike.
+/// alike. A model that is given twice is warned of.
 pub(super) fn load_models(paths: &[PathBuf], device: &Device) -> Result<Vec<Loaded>> {
     let mut all: Vec<Loaded> = Vec::new();
     for path in paths {
         let model = Model::load(path, device)?;
-        let base = base_name(&model.info, path);
+        let base = base_name(&model.info, path)?;
         let name = name_apart(&base, &model.info, |name| {
             all.iter().any(|other| other.name == name)
         });
+        let twice = all
+            .iter()
+            .find(|other| other.checksum == model.checksum)
+            .map(|other| same_model(&other.path, path));
         let Model {
             network,
             info,
             checksum,
-            warnings,
+            mut warnings,
+            foreign,
             ..
         } = model;
+        warnings.extend(twice);
         let evaluator = Evaluator::new(network)?;
         all.push(Loaded {
             name,
@@ -142,9 +154,20 @@ pub(super) fn load_models(paths: &[PathBuf], device: &Device) -> Result<Vec<Load
             info,
             evaluator,
             warnings,
+            foreign,
+            normalization: None,
         });
     }
     Ok(all)
+}
+
+/// What to say of two files that hold one model.
+pub(super) fn same_model(first: &Path, second: &Path) -> String {
+    format!(
+        "the same model twice: {} and {} hold the same bytes",
+        first.display(),
+        second.display()
+    )
 }
 
 /// Images that trainings held out are new to those trainings alone whose seed and share were the same.
@@ -172,13 +195,20 @@ pub(super) fn check_held_out(models: &[Loaded], dataset: &DatasetSpec, seed: See
     Ok(())
 }
 
-/// What a model is called: by its own description, else by its file.
-pub(super) fn base_name(info: &ModelInfo, path: &Path) -> String {
-    let named = info
-        .training
-        .as_ref()
-        .and_then(|training| training["name"].as_str());
-    named.map_or_else(|| stem(path), str::to_owned)
+/// What a model is called: by its own description, which was checked, else by its file.
+///
+/// # Errors
+/// [`Error::Argument`] for a file whose name is none for a model.
+pub(super) fn base_name(info: &ModelInfo, path: &Path) -> Result<String> {
+    if let Some(name) = info.name() {
+        return Ok(name.to_owned());
+    }
+    let name = stem(path);
+    check_name(&name).map_err(|(expected, found)| {
+        let what = format!("name of the model in {}", path.display());
+        Error::argument(what, format!("{expected}: rename the file"), found)
+    })?;
+    Ok(name)
 }
 
 /// Name of a file without its ending.
@@ -258,20 +288,22 @@ pub(super) fn dataset_of_models(models: &[Loaded]) -> Result<DatasetSpec> {
 }
 
 /// The data set to run models on: the user's where `given`, else their own; images of a folder whose size is not set
-/// take that of the first model.
+/// take that of the first model. Decides how the images of each are normalised: `dataset` holds what the user says.
 ///
 /// # Errors
-/// As [`dataset_of_models`].
+/// As [`dataset_of_models`] and [`normalize`].
 pub(super) fn dataset_for(
-    models: &[Loaded],
+    models: &mut [Loaded],
     dataset: &DatasetSpec,
     given: bool,
 ) -> Result<DatasetSpec> {
+    let normalization = dataset.normalization.as_ref();
     let dataset = if given {
         dataset.clone()
     } else {
         dataset_of_models(models)?
     };
+    normalize(models, dataset.name, normalization)?;
     Ok(match models.first() {
         Some(model) => dataset.for_input(model.info.input_shape),
         None => dataset,
@@ -314,7 +346,7 @@ impl ModelImages {
             }
             let own = model.info.normalization.clone();
             let normalization = own.unwrap_or_else(|| dataset.name.default_normalization());
-            normalization.check(set.channels)?;
+            let normalization = normalization.for_channels(set.channels)?;
             let at = match sets.iter().position(|(known, _)| *known == normalization) {
                 Some(at) => at,
                 None => {
@@ -442,15 +474,17 @@ mod tests {
             },
             evaluator: Evaluator::new(network).unwrap(),
             warnings: Vec::new(),
+            foreign: true,
+            normalization: None,
         };
         let free = DatasetSpec::of(DatasetName::Folder);
-        let found = dataset_for(std::slice::from_ref(&model), &free, true).unwrap();
+        let found = dataset_for(std::slice::from_mut(&mut model), &free, true).unwrap();
         assert_eq!(found.folder_spec().size(), 32);
-        assert_eq!(dataset_for(&[], &found, true).unwrap(), found);
+        assert_eq!(dataset_for(&mut [], &found, true).unwrap(), found);
         model.info.input_shape = [3, 64, 64];
-        let models = [model];
-        assert_eq!(dataset_for(&models, &found, true).unwrap(), found);
-        assert!(dataset_for(&models, &free, false)
+        let mut models = [model];
+        assert_eq!(dataset_for(&mut models, &found, true).unwrap(), found);
+        assert!(dataset_for(&mut models, &free, false)
             .unwrap_err()
             .is_wrong_input());
     }

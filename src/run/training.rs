@@ -245,7 +245,8 @@ fn begin(
 
 /// Puts the weights to start from into the network; ranges start from them. Returns warnings.
 fn begin_from(network: &mut Network, start: &Model, training: &Training) -> Result<Vec<String>> {
-    let mut warnings = network.load_state(&start.state_without_ranges()?)?;
+    let mut warnings = start.warnings.clone();
+    warnings.extend(network.load_state(&start.state_without_ranges()?)?);
     let own = training.dataset.normalization();
     if let Some(other) = start
         .info

@@ -6,13 +6,13 @@ use super::subjects::{dataset_for, load_half, load_models, ModelImages};
 use super::sweeping::SweepRequest;
 use super::training::wait_for_lock;
 use crate::config::Experiment;
-use crate::data::Split;
+use crate::data::{Normalization, Split};
 use crate::error::{Error, Result};
 use crate::explore::{PrecisionSearch, Widths};
 use crate::net::{read_tensors, Model};
 use crate::quant::{Method, QuantizerSpec};
 use crate::store::{self, Checksums, CHECKSUMS};
-use crate::units::Bits;
+use crate::units::{check_name, Bits};
 use candle_core::Device;
 use serde::Serialize;
 use serde_json::json;
@@ -31,6 +31,8 @@ struct Identity<'a> {
     widths: &'a [Bits],
     mixed: u32,
     images: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    normalization: Option<&'a Normalization>,
 }
 
 /// The models of an exploration: quantised ones as they are; of each, models with a width for each layer, found by a
@@ -46,9 +48,9 @@ pub(super) fn add_mixed_models(
     device: &Device,
     monitor: &dyn Monitor,
 ) -> Result<Vec<PathBuf>> {
-    let loaded = load_models(paths, device)?;
+    let mut loaded = load_models(paths, device)?;
     let given = request.models.is_empty() || request.dataset_given;
-    let dataset = dataset_for(&loaded, &experiment.dataset, given)?;
+    let dataset = dataset_for(&mut loaded, &experiment.dataset, given)?;
     let set = load_half(&dataset, Split::Training, request.data_folder.as_deref())?;
     set.remarks.iter().for_each(|remark| monitor.warn(remark));
     let spec = &experiment.explore;
@@ -59,7 +61,8 @@ pub(super) fn add_mixed_models(
     let images = ModelImages::new(&set, &loaded, &dataset, &indices)?;
     let mut all = Vec::new();
     for (place, (path, own)) in paths.iter().zip(&loaded).enumerate() {
-        let model = Model::load(path, device)?;
+        let mut model = Model::load(path, device)?;
+        model.info.normalization.clone_from(&own.info.normalization);
         let float = model.info.quantizer.bits.is_float();
         if !float {
             all.push(path.clone());
@@ -79,6 +82,16 @@ pub(super) fn add_mixed_models(
             let expected = "another method than `lsq`, whose step belongs to its width";
             return Err(Error::argument(what, expected, "`lsq`"));
         }
+        // the longest of the names that its models get
+        let longest = format!("{}-{}-mixed8.00bit", own.name, experiment.quantizer.method);
+        check_name(&longest).map_err(|(expected, found)| {
+            let what = format!("names of the models made of {}", own.path.display());
+            Error::argument(
+                what,
+                format!("{expected}: give the model a shorter one"),
+                found,
+            )
+        })?;
         let checksum = set.checksum();
         let identity = Identity {
             seed: experiment.seed.0,
@@ -88,6 +101,11 @@ pub(super) fn add_mixed_models(
             widths: &spec.widths,
             mixed: spec.mixed,
             images: count as u64,
+            normalization: own
+                .normalization
+                .as_ref()
+                .filter(|taken| taken.changed)
+                .map(|taken| &taken.normalization),
         };
         let folder = request
             .models_folder()?

@@ -13,7 +13,8 @@ pub(crate) use sweep::{Settings, SweepArgs};
 use crate::fault_args::FaultArgs;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
-use wcat_explore::config::{named_or_file, Experiment, Layer};
+use wcat_explore::config::{named_or_file, text_at, Experiment, Layer};
+use wcat_explore::data::DatasetName;
 use wcat_explore::device::DeviceSpec;
 use wcat_explore::kernel::Isa;
 use wcat_explore::units::{Accuracy, Ber, Voltage};
@@ -76,17 +77,40 @@ pub(crate) struct Common {
 }
 
 impl Common {
-    /// The configuration: files over `default`, which only stands where there is none, then settings and flags.
-    /// The second value is true where files or settings choose the data set.
+    /// The configuration: files over `default`, which only stands where there is none, then settings and flags, with
+    /// the data set of `places`, whose settings replace those of another one in the files. A network that does not fit
+    /// its images is no error here: models bring their own. The second value is true where the user chose a data set.
     pub(crate) fn experiment(
         &self,
+        places: &Places,
         default: Option<Layer>,
         flags: &[Layer],
     ) -> wcat_explore::error::Result<(Experiment, bool)> {
-        self.experiment_over(default, &[], flags)
+        let mut flags = flags.to_vec();
+        flags.extend(places.layer());
+        let Some(dataset) = places.dataset.as_deref() else {
+            return self.experiment_over(default, &[], &flags);
+        };
+        let name: DatasetName = dataset.parse()?;
+        let files: Vec<Layer> = self
+            .config
+            .iter()
+            .map(|path| named_or_file(path))
+            .collect::<wcat_explore::error::Result<_>>()?;
+        let before = text_at(&files, "dataset.name")?.unwrap_or(DatasetName::default().to_string());
+        let named = Layer::flag("--dataset", "dataset.name", name.name());
+        let mut presets = Vec::new();
+        if before != name.name() {
+            presets.push(Layer::unset("--dataset", "dataset"));
+        }
+        presets.push(named.clone());
+        flags.push(named);
+        let (experiment, _) = self.experiment_over(default, &presets, &flags)?;
+        Ok((experiment, true))
     }
 
-    /// The same with presets over the files and under the settings.
+    /// The configuration with presets over the files and under the settings. The second value is true where files or
+    /// settings choose the data set.
     pub(crate) fn experiment_over(
         &self,
         default: Option<Layer>,
@@ -101,7 +125,10 @@ impl Common {
         for set in &self.set {
             layers.push(Layer::set(set)?);
         }
-        let chooses_dataset = layers.iter().any(|layer| layer.sets("dataset"));
+        // the normalisation is a property of a model, not of the data set
+        let keys = ["name", "validation", "augmentation", "glyphs", "folder"];
+        let chooses = |layer: &Layer| keys.iter().any(|key| layer.sets(&format!("dataset.{key}")));
+        let chooses_dataset = layers.iter().any(chooses);
         if self.config.is_empty() {
             layers.splice(0..0, default);
         }
@@ -170,7 +197,7 @@ pub(crate) enum Format {
 /// Model files.
 #[derive(Debug, Args)]
 pub(crate) struct ModelFiles {
-    /// Model file (safetensors, .pth, .th); may be repeated; default, where --config is taken: its `model_files`
+    /// Model file (safetensors, or a checkpoint of PyTorch); may be repeated; default, where --config is taken: its `model_files`
     #[arg(long = "model", value_name = "FILE")]
     model: Vec<PathBuf>,
     /// Model files, comma-separated
@@ -192,6 +219,11 @@ pub(crate) struct Places {
     /// default: that of the configuration or of the model's training
     #[arg(long, value_name = "NAME")]
     pub dataset: Option<String>,
+    /// How images are normalised for a model whose file does not say it: imagenet, cifar10, half (0.5/0.5), none (0/1),
+    /// or MEAN/STD of pixels as 0 to 1, such as 0.5,0.5,0.5/0.25,0.25,0.25 [default: imagenet for colour, else that of
+    /// the data set; either is warned of]
+    #[arg(long, value_name = "STATISTICS")]
+    pub normalize: Option<String>,
     /// Folder of the data sets; default: the cache folder, see `data info`
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
@@ -239,7 +271,7 @@ Example:
   wcat-explore eval --model wcat.safetensors --voltage 0.85 --chip 3 --format json
   wcat-explore eval --model wcat.safetensors --voltage 0.8 --noise msb --layers 'conv*' --export-masks masks")]
 pub(crate) struct EvalArgs {
-    /// Model file (safetensors, .pth, .th)
+    /// Model file (safetensors, or a checkpoint of PyTorch)
     #[arg(long, value_name = "FILE")]
     pub(crate) model: PathBuf,
     #[command(flatten)]
@@ -491,7 +523,7 @@ Example:
   wcat-explore inspect --model wcat.safetensors --figures figures/wcat
   wcat-explore inspect --model wcat.safetensors --compare attacked.safetensors")]
 pub(crate) struct InspectArgs {
-    /// Model file (safetensors, .pth, .th)
+    /// Model file (safetensors, or a checkpoint of PyTorch)
     #[arg(long, value_name = "FILE")]
     pub(crate) model: PathBuf,
     /// Draw weights (histograms, violins) and the ranges over the training's epochs into this folder (SVG, PNG)
@@ -548,6 +580,14 @@ Example:
         #[arg(long, value_name = "URL")]
         from: Option<String>,
     },
+}
+
+impl Places {
+    /// `--normalize` as a setting.
+    fn layer(&self) -> Option<Layer> {
+        let text = self.normalize.as_deref()?;
+        Some(Layer::flag("--normalize", "dataset.normalization", text))
+    }
 }
 
 /// The folder given, or the cache folder.

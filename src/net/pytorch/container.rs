@@ -3,9 +3,8 @@
 
 use super::pickle::{describe, shorten, Kind, Node, Pickle, StorageRef};
 use super::state;
-use super::EXPECTED;
+use super::{StateDict, EXPECTED};
 use crate::error::{Error, Result};
-use candle_core::Tensor;
 use std::collections::BTreeMap;
 use std::io::{Cursor, Read};
 use std::path::Path;
@@ -18,6 +17,9 @@ pub(super) const MAGIC: [u8; 10] = [0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0x
 /// Version of the legacy stream (`torch.serialization.PROTOCOL_VERSION`).
 const PROTOCOL: i64 = 1001;
 
+/// [`MAGIC`] in decimal digits, as protocols 0 and 1 write it.
+const MAGIC_DIGITS: &str = "119547037146038801333356";
+
 /// Most bytes that a file of `len` bytes may unpack to. Weights hardly compress, and PyTorch does
 /// not compress at all; sixteen times is room for models of mostly zeros.
 pub(super) fn room(len: usize) -> u64 {
@@ -25,7 +27,7 @@ pub(super) fn room(len: usize) -> u64 {
 }
 
 /// State dict of a checkpoint that lies in memory.
-pub(super) fn read(path: &Path, bytes: &[u8]) -> Result<Vec<(String, Tensor)>> {
+pub(super) fn read(path: &Path, bytes: &[u8]) -> Result<StateDict> {
     if bytes.starts_with(b"PK") {
         read_zip(path, bytes)
     } else {
@@ -91,13 +93,8 @@ fn size_error(path: &Path, key: &str, expected: u64, found: u64) -> Error {
 
 /// Five pickles (magic number, protocol, system, object, storage keys), then for each key a u64
 /// element count and the elements.
-fn read_legacy(path: &Path, bytes: &[u8]) -> Result<Vec<(String, Tensor)>> {
-    let no_checkpoint = || {
-        let found = if bytes.is_empty() {
-            "an empty file"
-        } else {
-            "a file that begins otherwise"
-        };
+fn read_legacy(path: &Path, bytes: &[u8]) -> Result<StateDict> {
+    let no_checkpoint = |found: &str| {
         Error::input(
             path,
             format!(
@@ -106,9 +103,15 @@ fn read_legacy(path: &Path, bytes: &[u8]) -> Result<Vec<(String, Tensor)>> {
             found,
         )
     };
-    let magic = Pickle::read(path, bytes, 0).map_err(|_| no_checkpoint())?;
-    if !matches!(magic.get(magic.top), Node::Big(number) if *number == MAGIC) {
-        return Err(no_checkpoint());
+    if bytes.is_empty() {
+        return Err(no_checkpoint("an empty file"));
+    }
+    let magic =
+        Pickle::read(path, bytes, 0).map_err(|_| no_checkpoint("a file that begins otherwise"))?;
+    match magic.get(magic.top) {
+        Node::Big(number) if *number == MAGIC => {}
+        Node::Digits(MAGIC_DIGITS) => {}
+        _ => return Err(no_checkpoint("a pickle that torch.save did not write")),
     }
     let protocol = Pickle::read(path, bytes, magic.end)?;
     if !matches!(protocol.get(protocol.top), Node::Int(PROTOCOL)) {
@@ -193,6 +196,11 @@ fn legacy_storages<'a>(
             ));
         }
         let left = bytes.get(at + 8..).unwrap_or_default();
+        if storage.kind == Kind::Other(0) {
+            let key = shorten(storage.key);
+            let expected = format!("a known type of number in storage `{key}`");
+            return Err(Error::input(path, expected, "another one"));
+        }
         let size = byte_count(path, storage)?;
         let slice = usize::try_from(size)
             .ok()
@@ -245,7 +253,7 @@ fn declared<'p, 'a>(
 // ---- zip archive ----
 
 /// `<name>/data.pkl` and one entry `<name>/data/<key>` for each storage.
-fn read_zip(path: &Path, bytes: &[u8]) -> Result<Vec<(String, Tensor)>> {
+fn read_zip(path: &Path, bytes: &[u8]) -> Result<StateDict> {
     let archive = ZipArchive::new(Cursor::new(bytes)).map_err(|error| {
         Error::input(
             path,
@@ -253,6 +261,14 @@ fn read_zip(path: &Path, bytes: &[u8]) -> Result<Vec<(String, Tensor)>> {
             zip_message(&error),
         )
     })?;
+    let scripted = |name: &str| name.ends_with("/constants.pkl") || name == "constants.pkl";
+    if archive.file_names().any(scripted) {
+        return Err(Error::input(
+            path,
+            "a state dict; in Python: torch.save(torch.jit.load(\"model.pt\").state_dict(), \"weights.pth\")",
+            "a TorchScript archive (torch.jit.save), which is a program",
+        ));
+    }
     let folder = archive
         .file_names()
         .filter_map(|name| name.strip_suffix("data.pkl"))

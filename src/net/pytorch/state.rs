@@ -3,6 +3,7 @@
 
 use super::container::Storages;
 use super::pickle::{describe, shorten, Id, Kind, Node, Pickle, StorageRef};
+use super::{is_average, StateDict};
 use crate::error::{Error, Result, TensorContext};
 use candle_core::{DType, Device, Tensor};
 use std::collections::BTreeSet;
@@ -17,29 +18,25 @@ pub(super) fn collect(
     object: &Pickle<'_>,
     storages: &mut Storages<'_>,
     mut room: u64,
-) -> Result<Vec<(String, Tensor)>> {
+) -> Result<StateDict> {
     let mut names = BTreeSet::new();
     let mut tensors = Vec::new();
-    for &(key, value) in entries(path, object)? {
-        let name = object.text(key).ok_or_else(|| {
-            Error::input(
-                path,
-                "names of tensors in the state dict",
-                describe(object.get(key)),
-            )
-        })?;
-        let name = name.strip_prefix("module.").unwrap_or(name);
+    let (entries, warnings) = state_dict(path, object)?;
+    for &(key, value) in entries {
+        let Some(name) = object.text(key) else {
+            // bookkeeping; a tensor without a name is none
+            continue;
+        };
+        let Node::Tensor(arguments) = object.get(value) else {
+            if is_parameter(name) {
+                let found = describe(object.get(value));
+                return Err(entry_error(path, name, "a tensor", found));
+            }
+            continue;
+        };
         if !names.insert(name) {
             return Err(entry_error(path, name, "one tensor of this name", "two"));
         }
-        let Node::Tensor(arguments) = object.get(value) else {
-            return Err(entry_error(
-                path,
-                name,
-                "a tensor",
-                describe(object.get(value)),
-            ));
-        };
         let layout = Layout::of(object, *arguments)
             .map_err(|(expected, found)| entry_error(path, name, expected, found))?;
         room = room.checked_sub(layout.elements).ok_or_else(|| {
@@ -52,7 +49,29 @@ pub(super) fn collect(
             .during(|| format!("reading `{}`", shorten(name)))?;
         tensors.push((name.to_owned(), tensor));
     }
-    Ok(tensors)
+    Ok(StateDict { tensors, warnings })
+}
+
+/// True for the name of a weight, bias or statistic: nothing but a tensor may stand there.
+fn is_parameter(name: &str) -> bool {
+    const PARTS: [&str; 14] = [
+        "weight",
+        "bias",
+        "running_mean",
+        "running_var",
+        "weight_g",
+        "weight_v",
+        "weight_orig",
+        "weight_mask",
+        "bias_orig",
+        "bias_mask",
+        "original0",
+        "original1",
+        "cls_token",
+        "pos_embed",
+    ];
+    let last = name.rsplit('.').next().unwrap_or(name);
+    PARTS.contains(&last)
 }
 
 fn entry_error(
@@ -70,31 +89,151 @@ fn entry_error(
     }
 }
 
-/// The entries of the state dict: under `state_dict`, under `model`, or the top level itself.
-fn entries<'p>(path: &Path, object: &'p Pickle<'_>) -> Result<&'p [(Id, Id)]> {
-    let Node::Dict(top) = object.get(object.top) else {
-        return Err(Error::input(
-            path,
-            "a state dict",
-            describe(object.get(object.top)),
-        ));
+/// Keys under which checkpoints hold the state dict, the likeliest first.
+const KEYS: [&str; 14] = [
+    "state_dict",
+    "model_state_dict",
+    "model_state",
+    "model",
+    "net",
+    "network",
+    "net_state_dict",
+    "network_state_dict",
+    "model_weights",
+    "weights",
+    "params",
+    "module",
+    "backbone",
+    "checkpoint",
+];
+/// How deep a state dict may lie.
+const DEEPEST: usize = 4;
+/// Most values that are looked through for one.
+const MOST_LOOKED_AT: usize = 1 << 16;
+
+/// Entries, and remarks on their choice.
+type Choice<'p> = (&'p [(Id, Id)], Vec<String>);
+
+/// A dictionary that holds tensors.
+struct Candidate<'p> {
+    /// Keys that lead to it.
+    keys: Vec<String>,
+    entries: &'p [(Id, Id)],
+    /// What speaks against it: no parameters in it, the state of an optimiser, an average of other weights, an unusual
+    /// key.
+    rank: (bool, bool, bool, usize),
+}
+
+/// The entries of the state dict, with what the reader should hear about the choice of it.
+fn state_dict<'p>(path: &Path, object: &'p Pickle<'_>) -> Result<Choice<'p>> {
+    let mut candidates = candidates(object);
+    // of equals, the first
+    candidates.sort_by_key(|candidate| candidate.rank);
+    let Some(best) = candidates.first() else {
+        return Err(no_state_dict(path, object));
     };
-    for name in ["state_dict", "model"] {
-        let under = top
-            .iter()
-            .rev()
-            .find(|(key, _)| object.text(*key) == Some(name));
-        if let Some(Node::Dict(entries)) = under.map(|(_, value)| object.get(*value)) {
-            return non_empty(path, entries);
-        }
-    }
-    if top
+    let place = |candidate: &Candidate<'_>| match candidate.keys.as_slice() {
+        [] => "the top level".to_owned(),
+        keys => format!("`{}`", keys.join(".")),
+    };
+    let others: Vec<String> = candidates[1..]
         .iter()
-        .any(|(_, value)| matches!(object.get(*value), Node::Tensor(_)))
-    {
-        return Ok(top);
+        .filter(|other| !other.rank.0 && !other.rank.1)
+        .take(4)
+        .map(place)
+        .collect();
+    let mut warnings = Vec::new();
+    if !others.is_empty() && !best.rank.0 {
+        warnings.push(format!(
+            "the weights under {} are taken, not those under {}",
+            place(best),
+            others.join(", ")
+        ));
     }
-    non_empty(path, top)?;
+    Ok((best.entries, warnings))
+}
+
+/// Dictionaries with tensors, outer ones first.
+fn candidates<'p>(object: &'p Pickle<'_>) -> Vec<Candidate<'p>> {
+    let mut found = Vec::new();
+    let mut seen = BTreeSet::from([object.top]);
+    let mut level = vec![(object.top, Vec::<String>::new())];
+    for _ in 0..DEEPEST {
+        let mut below = Vec::new();
+        for (id, keys) in level {
+            let list = object.items(id).unwrap_or_default().iter();
+            let list = list.enumerate().map(|(i, &item)| (i.to_string(), item));
+            let entries = object.entries(id).unwrap_or_default();
+            let texts = entries.iter().filter_map(|&(key, value)| {
+                let key = object.text(key)?;
+                Some((shorten(key), value))
+            });
+            for (key, value) in texts.chain(list) {
+                let holds = object.entries(value).is_some() || object.items(value).is_some();
+                if holds && seen.len() < MOST_LOOKED_AT && seen.insert(value) {
+                    below.push((value, [keys.as_slice(), &[key]].concat()));
+                }
+            }
+            found.extend(candidate(object, keys, entries));
+        }
+        level = below;
+    }
+    found
+}
+
+fn candidate<'p>(
+    object: &Pickle<'_>,
+    keys: Vec<String>,
+    entries: &'p [(Id, Id)],
+) -> Option<Candidate<'p>> {
+    let tensors = entries.iter().filter_map(|&(key, value)| {
+        let name = object.text(key)?;
+        matches!(object.get(value), Node::Tensor(_)).then_some(name)
+    });
+    let (mut any, mut parameters) = (false, false);
+    for name in tensors {
+        any = true;
+        parameters |= is_parameter(name);
+    }
+    let lower: Vec<String> = keys.iter().map(|key| key.to_lowercase()).collect();
+    let optimiser = lower.iter().any(|key| key.contains("optim"));
+    let average = lower.iter().any(|key| is_average(key));
+    let likely = match lower.last() {
+        None => KEYS.len(),
+        Some(last) => {
+            let place = KEYS.iter().position(|known| known == last);
+            place.unwrap_or(KEYS.len() + 1)
+        }
+    };
+    any.then_some(Candidate {
+        rank: (!parameters, optimiser, average, likely),
+        keys,
+        entries,
+    })
+}
+
+/// The error for a checkpoint without any tensor under a name.
+fn no_state_dict(path: &Path, object: &Pickle<'_>) -> Error {
+    if let Some(module) = object.module() {
+        return Error::input(
+            path,
+            "a state dict; in Python: torch.save(model.state_dict(), \"weights.pth\")",
+            format!(
+                "a whole pickled model, {}, which only its own code could load",
+                describe(module)
+            ),
+        );
+    }
+    let Some(top) = object.entries(object.top) else {
+        let found = match object.get(object.top) {
+            Node::Dict(_) => "an empty dictionary".into(),
+            other => describe(other),
+        };
+        return Error::input(path, "a state dict", found);
+    };
+    if top.is_empty() {
+        return Error::input(path, "a state dict with tensors", "an empty one");
+    }
     let mut keys: Vec<String> = top
         .iter()
         .take(8)
@@ -107,22 +246,11 @@ fn entries<'p>(path: &Path, object: &'p Pickle<'_>) -> Result<&'p [(Id, Id)]> {
     if top.len() > keys.len() {
         keys.push("...".into());
     }
-    Err(Error::input(
+    Error::input(
         path,
-        "a state dict at the top level, under `state_dict` or under `model`",
+        "a state dict at the top level or under a key such as `state_dict` or `model`",
         format!("no tensor among {}", keys.join(", ")),
-    ))
-}
-
-fn non_empty<'p>(path: &Path, entries: &'p [(Id, Id)]) -> Result<&'p [(Id, Id)]> {
-    if entries.is_empty() {
-        return Err(Error::input(
-            path,
-            "a state dict with tensors",
-            "an empty one",
-        ));
-    }
-    Ok(entries)
+    )
 }
 
 /// Where the elements of a tensor lie in its storage.
@@ -151,6 +279,10 @@ impl<'a> Layout<'a> {
         let Node::Storage(storage) = object.get(storage) else {
             return Err(wrong("a tensor's storage", storage));
         };
+        if let Kind::Other(_) = storage.kind {
+            let expected = "numbers of a type that weights have (f64, f32, f16, bf16)";
+            return Err((expected.to_owned(), "complex or quantised ones".into()));
+        }
         let numbers = |id: Id| -> Option<Vec<u64>> {
             let items = object
                 .items(id)
@@ -273,6 +405,8 @@ fn decode(kind: Kind, bytes: &[u8], shape: &[usize]) -> candle_core::Result<Tens
         Kind::Short => integers(each(bytes, |b| i16::from_le_bytes(b).into())),
         Kind::Char => integers(each(bytes, |b| i8::from_le_bytes(b).into())),
         Kind::Byte | Kind::Bool => integers(each(bytes, |[b]: [u8; 1]| b.into())),
+        // refused with the layout
+        Kind::Other(_) => integers(Vec::new()),
     }
 }
 

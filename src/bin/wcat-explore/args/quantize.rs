@@ -14,7 +14,7 @@ Example:
 Nothing is trained: ranges stay where they start. The result is a model file for eval, sweep and inspect.
 Both models are evaluated where the data set is known: from the model's own training, or by --dataset.")]
 pub(crate) struct QuantizeArgs {
-    /// Float model file (safetensors, .pth, .th)
+    /// Float model file (safetensors, or a checkpoint of PyTorch)
     #[arg(long, value_name = "FILE")]
     pub(crate) model: PathBuf,
     /// Method: normal, lsq, wcat, wclip or plclip; the last two need quantizer.wclip or quantizer.plclip [default: normal]
@@ -29,9 +29,15 @@ pub(crate) struct QuantizeArgs {
     /// Layers left float, and out of the memory; may be repeated
     #[arg(long, value_name = "GLOB")]
     pub(crate) skip: Vec<String>,
-    /// The quantised model file, *.safetensors; replaced where it is there
+    /// The quantised model file, *.safetensors
     #[arg(long, value_name = "FILE")]
     pub(crate) out: PathBuf,
+    /// Replace a file that is there
+    #[arg(long)]
+    pub(crate) overwrite: bool,
+    /// Name of the quantised model [default: that of the float model with method and bits]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<String>,
     #[command(flatten)]
     pub(crate) places: Places,
     /// Test images, a seeded subset with the classes in proportion [default: all]

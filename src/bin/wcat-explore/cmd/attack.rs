@@ -1,6 +1,6 @@
 //! `attack`: the bit-flip attack on one or more models.
 
-use super::sweep::{chosen, command_line, dataset_experiment};
+use super::sweep::{chosen, command_line};
 use crate::args::{AttackArgs, Common, Format};
 use crate::progress::Progress;
 use crate::show::{self, Column};
@@ -11,9 +11,8 @@ use wcat_explore::table::{attack_summary_csv_string, attack_summary_records, Att
 
 pub(crate) fn run(common: &Common, args: &AttackArgs, monitor: &Progress) -> anyhow::Result<()> {
     let default = Layer::built_in("defaults of `attack`", "name: attack")?;
-    let dataset = args.places.dataset.as_deref();
     let (experiment, dataset_given) =
-        dataset_experiment(common, dataset, Some(default), &flags(args))?;
+        common.experiment(&args.places, Some(default), &flags(args))?;
     let request = AttackRequest {
         models: chosen(args.files.all(), &experiment),
         dataset_given,

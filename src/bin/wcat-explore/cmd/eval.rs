@@ -20,9 +20,7 @@ pub(crate) fn run(common: &Common, args: &EvalArgs, monitor: &Progress) -> anyho
         .flatten()
         .chain(args.faults.layers())
         .collect();
-    let dataset = args.places.dataset.as_deref();
-    let (experiment, dataset_given) =
-        super::sweep::dataset_experiment(common, dataset, None, &flags)?;
+    let (experiment, dataset_given) = common.experiment(&args.places, None, &flags)?;
     let chip = ChipId(args.chip);
     let faults = match (args.ber, &args.voltage) {
         (Some(ber), _) => FaultSetting::Ber(ber, chip),
@@ -57,6 +55,10 @@ fn table(row: &EvaluationRow) -> anyhow::Result<()> {
                 .map_or("not finite".into(), |loss| format!("{loss:.4}"))
         }),
     ];
+    if let Some(normalization) = &row.normalization {
+        let column = Column::text("normalised by", &rows, |_| normalization.clone());
+        columns.insert(2, column);
+    }
     if row.ber.is_some() {
         let unit = row.voltage_unit.clone().unwrap_or_default();
         columns.push(Column::number("voltage", &rows, |r| {

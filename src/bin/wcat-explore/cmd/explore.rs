@@ -1,6 +1,6 @@
 //! `explore`: voltages for domains, lowest voltages for a yield, widths for layers; one frontier.
 
-use super::sweep::{chosen, dataset_experiment, default_layer, request};
+use super::sweep::{chosen, default_layer, request};
 use crate::args::{Common, ExploreArgs, Format};
 use crate::progress::Progress;
 use crate::show::{self, Column};
@@ -14,9 +14,8 @@ use wcat_explore::table::{evidence_records, explored_records, ExploredPoint};
 pub(crate) fn run(common: &Common, args: &ExploreArgs, monitor: &Progress) -> anyhow::Result<()> {
     let models = args.files.all();
     let default = default_layer("explore", &models)?;
-    let dataset = args.places.dataset.as_deref();
     let (mut experiment, dataset_given) =
-        dataset_experiment(common, dataset, Some(default), &flags(args))?;
+        common.experiment(&args.places, Some(default), &flags(args))?;
     let mut groups_file = None;
     if let Some(text) = &args.domains {
         experiment.explore.domains = Some(domains(text)?);

@@ -18,12 +18,22 @@ use wcat_explore::table::{read_history, SCHEMA};
 pub(crate) fn run(args: &InspectArgs, monitor: &Progress) -> anyhow::Result<()> {
     let device = DeviceSpec::Cpu.open()?;
     let model = Model::load(&args.model, &device)?;
+    model
+        .warnings
+        .iter()
+        .for_each(|warning| monitor.warn(warning));
     let layers = layer_weights(&model.network)?;
     let differences = match &args.compare {
         None => None,
         Some(path) => {
-            let other = layer_weights(&Model::load(path, &device)?.network)?;
-            Some(code_differences(&layers, &other)?)
+            let other = Model::load(path, &device)?;
+            if other.checksum == model.checksum {
+                let (first, second) = (args.model.display(), path.display());
+                monitor.warn(&format!(
+                    "the same model twice: {first} and {second} hold the same bytes"
+                ));
+            }
+            Some(code_differences(&layers, &layer_weights(&other.network)?)?)
         }
     };
     if let Some(folder) = &args.figures {
@@ -179,6 +189,13 @@ fn about(model: &Model) -> String {
         .and_then(|training| training["post_training"]["file"].as_str());
     if let Some(file) = post_training {
         lines.push(format!("quantised after training, from {file}"));
+    }
+    if info.training_seed.is_none() {
+        let file = if model.foreign { ", assumed" } else { "" };
+        lines.push(match &info.normalization {
+            Some(normalization) => format!("images normalised by: {normalization}{file}"),
+            None => "images normalised by: those of the data set, assumed".into(),
+        });
     }
     if let Some(dataset) = &info.dataset {
         lines.push(format!("trained on: {}", dataset.title));

@@ -7,12 +7,12 @@ use wcat_explore::config::Layer;
 use wcat_explore::run::{quantize, QuantizationRequest, QuantizationRow, QuantizedLayer};
 
 pub(crate) fn run(common: &Common, args: &QuantizeArgs, monitor: &Progress) -> anyhow::Result<()> {
-    let dataset = args.places.dataset.as_deref();
-    let (experiment, dataset_given) =
-        super::sweep::dataset_experiment(common, dataset, None, &flags(args))?;
+    let (experiment, dataset_given) = common.experiment(&args.places, None, &flags(args))?;
     let request = QuantizationRequest {
         model: args.model.clone(),
         out: args.out.clone(),
+        overwrite: args.overwrite,
+        name: args.name.clone(),
         dataset_given,
         evaluate: !args.no_eval,
         data_folder: args.places.data_dir.clone(),
@@ -68,6 +68,11 @@ fn model_table(row: &QuantizationRow) -> anyhow::Result<()> {
         columns.push(Column::number("accuracy %", &rows, |r| share(r.accuracy)));
         columns.push(Column::number("float accuracy %", &rows, |r| {
             share(r.float_accuracy)
+        }));
+    }
+    if let Some(normalization) = &row.normalization {
+        columns.push(Column::text("normalised by", &rows, |_| {
+            normalization.clone()
         }));
     }
     columns.push(Column::text("path", &rows, |r| r.path.clone()));

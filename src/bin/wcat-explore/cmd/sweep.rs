@@ -14,9 +14,8 @@ use wcat_explore::table::{summary_csv_string, summary_records, Spread, Summary};
 pub(crate) fn run(common: &Common, args: &SweepArgs, monitor: &Progress) -> anyhow::Result<()> {
     let models = args.files.all();
     let default = default_layer("sweep", &models)?;
-    let dataset = args.places.dataset.as_deref();
     let (experiment, dataset_given) =
-        dataset_experiment(common, dataset, Some(default), &flags(args))?;
+        common.experiment(&args.places, Some(default), &flags(args))?;
     let request = SweepRequest {
         out: args.out.clone(),
         fresh: args.fresh,
@@ -107,26 +106,6 @@ pub(super) fn request(
         resume: true,
         command: command_line(),
     })
-}
-
-/// The configuration with `--dataset`, whose settings replace those of another data set. A network that does
-/// not fit its images is no error here: models bring their own. The second value is true where the user chose
-/// a data set.
-pub(crate) fn dataset_experiment(
-    common: &Common,
-    dataset: Option<&str>,
-    default: Option<Layer>,
-    flags: &[Layer],
-) -> wcat_explore::error::Result<(Experiment, bool)> {
-    let Some(dataset) = dataset else {
-        return common.experiment(default, flags);
-    };
-    let name: wcat_explore::data::DatasetName = dataset.parse()?;
-    let (mut experiment, _) = common.experiment(default, flags)?;
-    if experiment.dataset.name != name {
-        experiment.dataset = wcat_explore::data::DatasetSpec::of(name).resolved();
-    }
-    Ok((experiment, true))
 }
 
 /// The command line as it was typed, quoted where a shell needs it.

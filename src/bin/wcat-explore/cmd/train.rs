@@ -64,7 +64,7 @@ pub(crate) fn run(common: &Common, args: &TrainArgs, monitor: &Progress) -> anyh
 /// What is to be trained, and where: the configured quantiser, or each method at each width.
 fn trainings(common: &Common, args: &TrainArgs) -> Result<(Vec<Training>, DeviceSpec)> {
     if args.sweep_methods.is_empty() && args.bits.is_empty() {
-        let (experiment, _) = common.experiment(None, &[])?;
+        let (experiment, _) = common.experiment_over(None, &[], &[])?;
         return Ok((vec![experiment.training()?], experiment.device));
     }
     let widths: Vec<Option<u64>> = match args.bits.is_empty() {

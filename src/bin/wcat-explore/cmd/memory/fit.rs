@@ -15,6 +15,7 @@ use wcat_explore::run::Monitor;
 use wcat_explore::stats::Interval;
 use wcat_explore::store;
 use wcat_explore::table::SCHEMA;
+use wcat_explore::units::check_name;
 use wcat_explore::units::VoltageUnit;
 
 pub(super) fn run(args: &FitArgs, monitor: &Progress) -> anyhow::Result<()> {
@@ -81,7 +82,11 @@ fn check_out(args: &FitArgs) -> Result<String, Error> {
         .unwrap_or_default()
         .to_string_lossy()
         .into_owned();
-    Ok(args.name.clone().unwrap_or(stem))
+    let name = args.name.clone().unwrap_or(stem);
+    check_name(&name).map_err(|(expected, found)| {
+        Error::argument("--name, or the file of --out", expected, found)
+    })?;
+    Ok(name)
 }
 
 fn print(
