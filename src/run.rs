@@ -7,6 +7,7 @@ mod evaluation;
 mod exploring;
 mod identity;
 mod monitor;
+mod numerics;
 mod packing;
 mod prepared;
 mod publish;
@@ -24,6 +25,7 @@ pub use attacking::{attack, AttackRequest, AttackResult};
 pub use evaluation::{evaluate, EvaluationRow, FaultSetting};
 pub use exploring::{explore, ExploreResult};
 pub use monitor::{AttackProgress, Monitor, Quiet, SweepProgress};
+pub use numerics::numerics;
 pub use packing::{pack, PackedRow};
 pub use publish::{publish, PublishRequest, Published};
 pub use quantization::{

@@ -2,6 +2,7 @@
 
 use super::identity::{check_plain_name, folder_name};
 use super::monitor::{AttackProgress, Monitor};
+use super::numerics::numerics;
 use super::record::{now, run_folder, Input, Machine, Record, RECORD};
 use super::subjects::{chosen, dataset_for, load_models, Loaded, ModelImages, TestSource};
 use crate::attack::{
@@ -89,7 +90,13 @@ pub fn attack(
     check_plain_name("--out", request.out.as_deref())?;
     let prepared = Prepared::new(experiment, request)?;
     prepared.notes.iter().for_each(|note| monitor.warn(note));
-    let folder = run_folder(&request.results, request.out.as_deref(), &prepared.identity)?;
+    let folder = run_folder(
+        &request.results,
+        request.out.as_deref(),
+        &prepared.identity,
+        request.fresh,
+    )?;
+    store::create_folder(&folder)?;
     Attacking {
         prepared,
         request,
@@ -112,6 +119,7 @@ struct Prepared {
     images: Option<ModelImages>,
     checksums: (String, Option<String>),
     identity: String,
+    numerics: &'static str,
     notes: Vec<String>,
 }
 
@@ -199,6 +207,7 @@ impl Prepared {
             images,
             checksums,
             identity,
+            numerics: numerics()?,
             notes,
         })
     }
@@ -212,6 +221,7 @@ impl Prepared {
         let training = self.training.as_ref().zip(self.checksums.1.as_ref());
         Record {
             version: Record::version(),
+            numerics: Some(self.numerics.to_owned()),
             identity: self.identity.clone(),
             commands: vec![command.to_owned()],
             seed: self.experiment.seed.0,
@@ -301,7 +311,14 @@ impl Prepared {
             search.extend_from_slice(step);
             Ok(())
         };
-        let outcome = bit_search(&target, spec, monitor.cancel(), &mut sink)?;
+        // what is wrong with an argument of the search is wrong with the model
+        let of_model = |error| match error {
+            Error::Argument {
+                expected, found, ..
+            } => Error::input(&loaded[0].path, expected, found),
+            other => other,
+        };
+        let outcome = bit_search(&target, spec, monitor.cancel(), &mut sink).map_err(of_model)?;
         let mut stream = self
             .experiment
             .seed
@@ -369,6 +386,7 @@ impl Prepared {
             loss: outcome.loss,
             stopped_by: outcome.stopped_by,
             random_accuracy,
+            not_finite: Some(outcome.not_finite),
         }
     }
 }
@@ -418,8 +436,11 @@ impl Attacking<'_> {
     fn begin(&self) -> Result<Record> {
         let mut record = self.prepared.record(&self.request.command);
         if self.request.fresh {
+            let asked = self.prepared.experiment.attack.restarts;
             for model in 0..self.prepared.models.len() {
-                for restart in 0..self.prepared.experiment.attack.restarts {
+                // an earlier call may have made more attacks
+                let more = |restart| self.unit_file(model, restart).exists();
+                for restart in (0..).take_while(|restart| *restart < asked || more(*restart)) {
                     store::remove_file(&self.unit_file(model, restart))?;
                 }
             }

@@ -2,6 +2,7 @@
 
 use super::identity::{folder_name, SweepIdentity};
 use super::monitor::Monitor;
+use super::numerics::numerics;
 use super::record::{now, Input, Machine, Record};
 use super::sampling::{self, Clean};
 use super::subjects::{
@@ -39,6 +40,8 @@ pub(super) struct Prepared {
     pub(super) exposed_cells: BTreeMap<String, u64>,
     pub(super) images: TestImages,
     pub(super) identity: String,
+    /// See [`numerics()`].
+    numerics: &'static str,
     pub(super) notes: Vec<String>,
 }
 
@@ -215,6 +218,7 @@ pub(super) fn prepare(
         exposed_cells: BTreeMap::new(),
         images,
         identity,
+        numerics: numerics()?,
         notes: Vec::new(),
     };
     prepared.notes = prepared.remarks()?;
@@ -391,6 +395,7 @@ impl Prepared {
         let accesses = self.images.count.div_ceil(ACCESS_IMAGES as u64);
         Record {
             version: Record::version(),
+            numerics: Some(self.numerics.to_owned()),
             identity: self.identity.clone(),
             commands: vec![command.to_owned()],
             seed: self.experiment.seed.0,

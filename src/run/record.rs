@@ -1,6 +1,7 @@
 //! `run.yaml`: what a run was asked, with which inputs, by which program, on which machine.
 
 use super::identity::VERSION;
+use super::numerics;
 use crate::config::{resolve, resolved_yaml, Experiment, Layer};
 use crate::error::{Error, Result};
 use crate::kernel::Isa;
@@ -22,6 +23,9 @@ pub(super) const MEMORY: &str = "memory_model.yaml";
 pub(super) struct Record {
     /// Version of the program.
     pub(super) version: String,
+    /// What the bits of the program that began it hash to, see [`super::numerics()`]; `None` in a record that does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) numerics: Option<String>,
     /// Name and hash of everything that can change a number.
     pub(super) identity: String,
     /// Command lines that computed the run, in order, each once.
@@ -87,25 +91,36 @@ impl Input {
     }
 }
 
-/// The folder of a run in `results`, made where it is not there: `out`, else the run's identity.
+/// The folder of a run in `results`: `out`, else the run's identity. It need not be there; what is there can be gone on
+/// with, or is thrown away (`fresh`).
 ///
 /// # Errors
-/// [`Error::Argument`] where another run lies there; a record that does not read; [`Error::Io`].
-pub(super) fn run_folder(results: &Path, out: Option<&str>, identity: &str) -> Result<PathBuf> {
+/// [`Error::Argument`] where another run lies there, [`Error::Input`] where it was begun under other numerics; a record
+/// that does not read.
+pub(super) fn run_folder(
+    results: &Path,
+    out: Option<&str>,
+    identity: &str,
+    fresh: bool,
+) -> Result<PathBuf> {
     let name = out.unwrap_or(identity);
     let folder = results.join(name);
-    if folder.join(RECORD).exists() {
-        let found = Record::read(&folder)?.identity;
-        if found != identity {
+    let path = folder.join(RECORD);
+    if path.exists() {
+        let before = Record::read(&folder)?;
+        if before.identity != identity {
             let expected = format!("a new name, or the folder of the same run ({identity})");
             return Err(Error::argument(
                 format!("--out {name}"),
                 expected,
-                format!("the run {found} in it"),
+                format!("the run {} in it", before.identity),
             ));
         }
+        if !fresh {
+            let way_out = "`--fresh` begins the run again, `--out NAME` begins it beside this one";
+            numerics::check(&path, before.numerics.as_deref(), way_out)?;
+        }
     }
-    store::create_folder(&folder)?;
     Ok(folder)
 }
 

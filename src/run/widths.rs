@@ -2,7 +2,8 @@
 
 use super::identity::folder_name;
 use super::monitor::Monitor;
-use super::subjects::{dataset_for, load_models, ModelImages};
+use super::numerics::numerics;
+use super::subjects::{dataset_for, load_models, Loaded, ModelImages};
 use super::sweeping::SweepRequest;
 use crate::config::Experiment;
 use crate::data::{self, Split};
@@ -13,7 +14,7 @@ use crate::quant::{Method, QuantizerSpec};
 use crate::store::{self, Lock};
 use crate::units::Bits;
 use candle_core::Device;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
@@ -99,21 +100,47 @@ pub(super) fn add_mixed_models(
         all.extend(models_of(
             &search,
             &folder,
-            &own.name,
+            own,
             float,
             spec.mixed as usize,
+            monitor,
         )?);
     }
     Ok(all)
+}
+
+/// What a finished search left: its models, and the numerics under which they were found.
+#[derive(Deserialize)]
+struct Found {
+    #[serde(default)]
+    numerics: Option<String>,
+    models: Vec<String>,
+}
+
+impl Found {
+    /// Lists of programs before the numerics are bare.
+    fn read(path: &Path) -> Result<Self> {
+        let text = store::read_text(path, "the list of models of a search over widths", 1 << 20)?;
+        let bare = |_| {
+            serde_json::from_str(&text).map(|models| Self {
+                numerics: None,
+                models,
+            })
+        };
+        serde_json::from_str(&text)
+            .or_else(bare)
+            .map_err(|e| Error::input(path, "a list of model files", e.to_string()))
+    }
 }
 
 /// The models of one search, from the cache where they are there.
 fn models_of(
     search: &PrecisionSearch,
     folder: &Path,
-    name: &str,
+    own: &Loaded,
     float: bool,
     most: usize,
+    monitor: &dyn Monitor,
 ) -> Result<Vec<PathBuf>> {
     /// Written last: without it the folder is not finished.
     const DONE: &str = "models.json";
@@ -121,12 +148,20 @@ fn models_of(
     let _lock = Lock::take(folder)?;
     let list = folder.join(DONE);
     if list.exists() {
-        let text = store::read_text(&list, "the list of models of a search over widths", 1 << 20)?;
-        let names: Vec<String> = serde_json::from_str(&text)
-            .map_err(|e| Error::input(&list, "a list of model files", e.to_string()))?;
-        return Ok(names.into_iter().map(|name| folder.join(name)).collect());
+        let found = Found::read(&list)?;
+        if found.numerics.as_deref() != Some(numerics()?) {
+            monitor.warn(&format!(
+                "{}: models found under other numerics ({}) than those of this program ({}); they are used as they are",
+                folder.display(),
+                found.numerics.as_deref().unwrap_or("none recorded"),
+                numerics()?
+            ));
+        }
+        return Ok(found.models.iter().map(|name| folder.join(name)).collect());
     }
-    let path = search.run()?;
+    let clean = own.evaluator.clean(search.images)?;
+    own.check_finite(clean.not_finite, clean.images)?;
+    let (name, path) = (&own.name, search.run()?);
     let mut chosen: Vec<(String, Widths)> = Vec::new();
     if float {
         let uniform = |widths: &&Widths| widths.bits.windows(2).all(|pair| pair[0].1 == pair[1].1);
@@ -158,7 +193,8 @@ fn models_of(
         Model::save(&folder.join(&file), &model.network, &model.info)?;
         files.push(file);
     }
-    store::write_bytes(&list, json!(files).to_string().as_bytes())?;
+    let found = json!({ "numerics": numerics()?, "models": files });
+    store::write_bytes(&list, found.to_string().as_bytes())?;
     Ok(files.into_iter().map(|file| folder.join(file)).collect())
 }
 
