@@ -20,7 +20,7 @@ mod turns;
 pub use images::{Images, ACCESS_IMAGES};
 pub use plain::Plain;
 pub use reuse::Scores;
-pub use score::Score;
+pub use score::{Answers, Score};
 
 use crate::code::Word;
 use crate::error::{Error, Result};
@@ -232,6 +232,27 @@ impl Evaluator {
         self.engine
             .as_ref()
             .map(|engine| engine.plan.multiplications())
+    }
+
+    /// Logits of the images one after the other, without faults, as the kernels give them; `None` where candle's own
+    /// operations evaluate.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] where the images are not of the network's shape.
+    pub fn logits(&self, images: &Images) -> Result<Option<Vec<f32>>> {
+        self.check(images)?;
+        let logits = |engine: &Engine| {
+            let mut all = Vec::new();
+            engine.with_worker(|worker| {
+                for (pixels, _) in images.runs(RUN) {
+                    worker.run(&engine.plan, pixels, |_, logits| {
+                        all.extend_from_slice(logits)
+                    });
+                }
+            });
+            all
+        };
+        Ok(self.engine.as_ref().map(logits))
     }
 
     /// Score without faults, on all threads.

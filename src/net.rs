@@ -17,6 +17,7 @@ mod packed;
 mod pool;
 mod program;
 mod pytorch;
+mod relu;
 mod resnet;
 mod shape;
 mod summary;

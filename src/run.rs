@@ -9,6 +9,7 @@ mod exploring;
 mod identity;
 mod monitor;
 mod normalization;
+mod numerics;
 mod packing;
 mod prepared;
 mod publish;
@@ -26,6 +27,7 @@ pub use attacking::{attack, AttackRequest, AttackResult};
 pub use evaluation::{evaluate, EvaluationRow, FaultSetting};
 pub use exploring::{explore, ExploreResult};
 pub use monitor::{AttackProgress, Monitor, Quiet, SweepProgress};
+pub use numerics::numerics;
 pub use packing::{pack, PackedRow};
 pub use publish::{publish, PublishRequest, Published};
 pub use quantization::{

@@ -70,8 +70,11 @@ pub use run::{comparison_warnings, merge, read_run, run_name, Merged, Run};
 pub use settings::Setting;
 pub use summary::{summarize, FloorSpec};
 
-/// Version of the columns of all tables; the first column, `schema`, of each of them.
-pub const SCHEMA: u64 = 3;
+/// Version of the columns of all tables that are written; the first column, `schema`, of each of them.
+pub const SCHEMA: u64 = 4;
+
+/// The oldest version of the columns that is read: 4 added `not_finite`, which is null where an older table lacks it.
+const OLDEST: u64 = 3;
 
 /// Most rows of a table that is written or read.
 pub const MAX_ROWS: usize = 1 << 24;

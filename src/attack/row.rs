@@ -70,6 +70,8 @@ pub struct Outcome {
     pub loss: f64,
     /// Accuracy after the last flip.
     pub accuracy: f64,
+    /// Test images of which a logit is not finite after the last flip; they count as wrong.
+    pub not_finite: u64,
     /// Why it ended.
     pub stopped_by: Stop,
 }
@@ -120,6 +122,10 @@ pub struct AttackRow {
     pub stopped_by: Stop,
     /// Accuracy after as many flips of bits drawn at random.
     pub random_accuracy: f64,
+    /// Test images of which a logit is not finite after the last flip; they count as wrong. `None` where they were not
+    /// counted, in tables of schema 3.
+    #[serde(default)]
+    pub not_finite: Option<u64>,
 }
 
 /// One finished attack with its flips.

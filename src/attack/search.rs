@@ -65,8 +65,8 @@ enum Try {
 /// sink gets the flips of each step. The same on any number of threads.
 ///
 /// # Errors
-/// [`Error::Argument`] for images not of the network's shape, for float weights and for a clean loss that is not
-/// finite; [`Error::Interrupted`] after `cancel`; what the sink returns; a tensor failure.
+/// [`Error::Argument`] for images not of the network's shape, for float weights and for a clean loss or clean logits that
+/// are not finite; [`Error::Interrupted`] after `cancel`; what the sink returns; a tensor failure.
 pub fn bit_search(
     target: &Target,
     spec: &AttackSpec,
@@ -75,10 +75,20 @@ pub fn bit_search(
 ) -> Result<Outcome> {
     let evaluator = target.evaluator;
     let (mut memory, clean_loss) = target.clean()?;
-    let clean_accuracy = memory.score(target.test)?.accuracy();
+    let clean = memory.score(target.test)?;
+    if clean.not_finite > 0 {
+        let found = format!(
+            "NaN or infinity among those of {} of {} images",
+            clean.not_finite, clean.images
+        );
+        let expected = "finite logits without flips";
+        return Err(Error::argument("network to attack", expected, found));
+    }
+    let clean_accuracy = clean.accuracy();
     let batch = Batch::new(target.batch, evaluator.network().device())?;
     let until = spec.target(evaluator.network().classes());
     let (mut loss, mut accuracy, mut flips, mut step) = (clean_loss, clean_accuracy, 0, 0);
+    let mut not_finite = 0;
     let stopped_by = loop {
         if accuracy <= until {
             break Stop::Accuracy;
@@ -93,7 +103,8 @@ pub fn bit_search(
                 Try::None(stop) => break stop,
             };
         let mut told = memory.flip_and_tell(&places);
-        accuracy = memory.score(target.test)?.accuracy();
+        let score = memory.score(target.test)?;
+        (accuracy, not_finite) = (score.accuracy(), score.not_finite);
         step += 1;
         number(&mut told, step, flips, (Some(loss), Some(after)), accuracy);
         flips += told.len() as u64;
@@ -107,6 +118,7 @@ pub fn bit_search(
         hamming: memory.hamming(),
         loss,
         accuracy,
+        not_finite,
         stopped_by,
     })
 }

@@ -1,6 +1,6 @@
 //! Right or wrong image by image, for comparisons of single answers.
 
-use super::score::Tally;
+use super::score::{Answers, Tally};
 use super::{Evaluator, Images, Plain, ACCESS_IMAGES, RUN};
 use crate::code::Word;
 use crate::error::Result;
@@ -11,30 +11,31 @@ impl Evaluator {
     ///
     /// # Errors
     /// As [`Self::clean`].
-    pub fn clean_answers(&self, images: &Images) -> Result<Vec<bool>> {
+    pub fn clean_answers(&self, images: &Images) -> Result<Answers> {
         self.check(images)?;
         let Some(engine) = &self.engine else {
-            return Ok(Plain::new(self)?.faulty_tally(&[], images)?.right());
+            return Ok(Plain::new(self)?.faulty_tally(&[], images)?.answers());
         };
         let runs = images.runs(RUN);
-        let answers: Vec<Vec<bool>> = runs
+        let tallies: Vec<Tally> = runs
             .into_par_iter()
-            .map(|run| engine.tally_changed(&[], &[run]).right())
+            .map(|run| engine.tally_changed(&[], &[run]))
             .collect();
-        Ok(answers.concat())
+        let tally = tallies.into_iter().fold(Tally::default(), Tally::plus);
+        Ok(tally.answers())
     }
 
     /// Whether each image is classified correctly with the faults of [`Self::faulty`].
     ///
     /// # Errors
     /// As [`Self::faulty`].
-    pub fn faulty_answers(&self, faults: &[(usize, Word)], images: &Images) -> Result<Vec<bool>> {
+    pub fn faulty_answers(&self, faults: &[(usize, Word)], images: &Images) -> Result<Answers> {
         self.check(images)?;
         let tally = match &self.engine {
             Some(engine) => engine.tally_changed(&self.faulty_weights(faults)?, &images.runs(RUN)),
             None => Plain::new(self)?.faulty_tally(faults, images)?,
         };
-        Ok(tally.right())
+        Ok(tally.answers())
     }
 
     /// Whether each image is classified correctly with the faults of [`Self::faulty_by_access`].
@@ -45,8 +46,8 @@ impl Evaluator {
         &self,
         images: &Images,
         faults: impl FnMut(u64) -> Result<Vec<(usize, Word)>>,
-    ) -> Result<Vec<bool>> {
-        Ok(self.tally_by_access(images, faults)?.right())
+    ) -> Result<Answers> {
+        Ok(self.tally_by_access(images, faults)?.answers())
     }
 
     pub(super) fn tally_by_access(
@@ -81,17 +82,16 @@ mod tests {
             images(architecture, 310),
         );
         let faults = sign_flips(&evaluator, 4);
-        let count = |answers: &[bool]| answers.iter().filter(|right| **right).count() as u64;
         let (clean, faulty) = (
             evaluator.clean_answers(&images).unwrap(),
             evaluator.faulty_answers(&faults, &images).unwrap(),
         );
         assert_eq!(
-            (clean.len(), count(&clean)),
+            (clean.right.len(), clean.correct()),
             (310, evaluator.clean(&images).unwrap().correct)
         );
         assert_eq!(
-            (faulty.len(), count(&faulty)),
+            (faulty.right.len(), faulty.correct()),
             (310, evaluator.faulty(&faults, &images).unwrap().correct)
         );
         assert_ne!(clean, faulty);
@@ -101,8 +101,14 @@ mod tests {
         assert_eq!(by_access, faulty);
         let places = [309, 4, 4, 120];
         let some = images.select(&places).unwrap();
-        let of_some: Vec<bool> = places.iter().map(|place| faulty[*place as usize]).collect();
-        assert_eq!(evaluator.faulty_answers(&faults, &some).unwrap(), of_some);
+        let of_some: Vec<bool> = places
+            .iter()
+            .map(|place| faulty.right[*place as usize])
+            .collect();
+        assert_eq!(
+            evaluator.faulty_answers(&faults, &some).unwrap().right,
+            of_some
+        );
         assert!(images
             .select(&[310])
             .unwrap_err()

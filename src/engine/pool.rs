@@ -66,7 +66,7 @@ impl MaxPool {
             ..(start + self.size).saturating_sub(self.padding).min(length)
     }
 
-    /// [`Self::forward`] of images of `L` lanes; comparisons as candle makes them, so that NaN spreads the same way.
+    /// [`Self::forward`] of images of `L` lanes; a NaN anywhere in a window is its result.
     #[inline(always)]
     fn lanes<const L: usize>(&self, input: &[f32], output: &mut [f32]) {
         let (planes, pooled) = (self.input, self.output);
@@ -85,12 +85,13 @@ impl MaxPool {
                             &input[planes.at(block, row, columns.start)..][..columns.len() * L];
                         for pixel in pixels.chunks_exact(L) {
                             for (best, value) in best.iter_mut().zip(pixel) {
-                                *best = if *best < *value { *value } else { *best };
+                                let wins = *best < *value || value.is_nan();
+                                *best = if wins { *value } else { *best };
                             }
                         }
                     }
                     if self.relu {
-                        best = best.map(|best| best.max(0.0));
+                        best = best.map(|best| if best <= 0.0 { 0.0 } else { best });
                     }
                     target.copy_from_slice(&best);
                 }
@@ -137,6 +138,35 @@ mod tests {
                 Some(image[channel * 20 + row * 5 + column])
             });
             assert_eq!(*value, pixels.fold(f32::NEG_INFINITY, f32::max), "{at}");
+        }
+    }
+
+    #[test]
+    fn a_nan_wins_from_every_place_of_its_windows_and_in_no_other() {
+        for lanes in [1, 3, 6, 16] {
+            let input = Planes::new(lanes, 4, 4, 0).unwrap();
+            let output = MaxPool::output_of(input, 2, 2, 0).unwrap();
+            let pool = MaxPool {
+                input,
+                output,
+                size: 2,
+                stride: 2,
+                padding: 0,
+                relu: true,
+            };
+            for place in 0..16 {
+                let mut image = vec![-1.0; lanes * 16];
+                image[place] = f32::NAN;
+                let (mut laid, mut pooled) = (vec![0.0; input.len()], vec![0.0; output.len()]);
+                input.fill(&image, &mut laid);
+                pool.forward(&laid, &mut pooled);
+                let mut got = vec![0.0; lanes * 4];
+                output.read(&pooled, &mut got);
+                let window = place / 8 * 2 + place % 4 / 2;
+                for (at, value) in got.iter().enumerate() {
+                    assert_eq!(value.is_nan(), at == window, "{lanes} {place} {at}");
+                }
+            }
         }
     }
 

@@ -119,6 +119,7 @@ impl Worker {
                 let count = if *images { count } else { 1 };
                 for (input, output) in inputs.zip(outputs).take(count) {
                     direct.forward(plan.isa, input, weights, start, *store, output);
+                    direct.clear_spare_lanes(output);
                 }
             }
             Call::Copy { .. } => output.copy_from_slice(input),

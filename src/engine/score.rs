@@ -5,8 +5,10 @@
 pub struct Score {
     /// Images evaluated.
     pub images: u64,
-    /// Images classified correctly. Where logits are not numbers the image counts as wrong.
+    /// Images classified correctly. Where a logit is not finite the image counts as wrong.
     pub correct: u64,
+    /// Images of which a logit is not finite.
+    pub not_finite: u64,
     /// Mean cross-entropy in nats; not finite where a logit is not.
     pub loss: f64,
 }
@@ -18,18 +20,36 @@ impl Score {
     }
 }
 
+/// Result of an evaluation image by image.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Answers {
+    /// Whether each image was classified correctly; not where a logit is not finite.
+    pub right: Vec<bool>,
+    /// Images of which a logit is not finite.
+    pub not_finite: u64,
+}
+
+impl Answers {
+    /// Images classified correctly.
+    pub fn correct(&self) -> u64 {
+        self.right.iter().filter(|right| **right).count() as u64
+    }
+}
+
 /// What a network made of one image.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Answer {
     right: bool,
+    finite: bool,
     loss: f64,
 }
 
 impl Answer {
     pub(super) fn new(logits: &[f32], label: u32) -> Self {
-        let right = predicted(logits) == Some(label as usize);
+        let predicted = predicted(logits);
         Self {
-            right,
+            right: predicted == Some(label as usize),
+            finite: predicted.is_some(),
             loss: cross_entropy(logits, label as usize),
         }
     }
@@ -42,6 +62,7 @@ pub(super) struct Tally {
     /// Whether each image was classified correctly.
     right: Vec<bool>,
     correct: u64,
+    not_finite: u64,
     loss: f64,
 }
 
@@ -56,6 +77,7 @@ impl Tally {
         self.images += 1;
         self.right.push(answer.right);
         self.correct += u64::from(answer.right);
+        self.not_finite += u64::from(!answer.finite);
         self.loss += answer.loss;
     }
 
@@ -66,6 +88,7 @@ impl Tally {
             right: self.right,
             images: self.images + other.images,
             correct: self.correct + other.correct,
+            not_finite: self.not_finite + other.not_finite,
             loss: self.loss + other.loss,
         }
     }
@@ -75,19 +98,23 @@ impl Tally {
         Score {
             images: self.images,
             correct: self.correct,
+            not_finite: self.not_finite,
             loss,
         }
     }
 
-    /// Whether each image was classified correctly, in the order in which they were seen.
-    pub(super) fn right(self) -> Vec<bool> {
-        self.right
+    /// Image by image, in the order in which they were seen.
+    pub(super) fn answers(self) -> Answers {
+        Answers {
+            right: self.right,
+            not_finite: self.not_finite,
+        }
     }
 }
 
-/// Class of the greatest logit, the first of equals; `None` where one is NaN.
+/// Class of the greatest logit, the first of equals; `None` where one is not finite.
 fn predicted(logits: &[f32]) -> Option<usize> {
-    if logits.iter().any(|x| x.is_nan()) {
+    if logits.iter().any(|x| !x.is_finite()) {
         return None;
     }
     let mut best = 0;
@@ -111,10 +138,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ties_go_to_the_first_class_and_not_a_number_is_wrong() {
+    fn ties_go_to_the_first_class_and_what_is_not_finite_has_none() {
         assert_eq!(predicted(&[1.0, 3.0, 3.0]), Some(1));
         assert_eq!(predicted(&[f32::NAN, 3.0]), None);
-        assert_eq!(predicted(&[f32::NEG_INFINITY, f32::INFINITY]), Some(1));
+        assert_eq!(predicted(&[f32::NEG_INFINITY, 3.0]), None);
+        assert_eq!(predicted(&[1.0, f32::INFINITY]), None);
         assert!((cross_entropy(&[0.0, 0.0], 1) - 2f64.ln()).abs() < 1e-12);
         assert!((cross_entropy(&[1e30, -1e30], 0)).abs() < 1e-12);
     }

@@ -170,6 +170,110 @@ fn not_a_number_and_infinity_spread_as_in_plain_candle() {
     }
 }
 
+/// Layers that a test looks at: all of a small network, some of a deep one.
+fn some_layers(architecture: Architecture, layers: usize) -> Vec<usize> {
+    let step = match architecture {
+        Architecture::ImagenetResnet { .. } => 9,
+        Architecture::Deit { .. } => 24,
+        Architecture::Resnet { blocks, .. } if blocks > 3 => 5,
+        _ => 1,
+    };
+    (0..layers - 1).step_by(step).chain([layers - 1]).collect()
+}
+
+#[test]
+fn a_nan_in_any_layer_makes_every_image_wrong_and_counted_with_all_instructions() {
+    for architecture in Architecture::all() {
+        if matches!(architecture, Architecture::Deit { .. }) {
+            continue;
+        }
+        let images = images(architecture, 2);
+        for isa in Isa::available() {
+            let evaluator = evaluator(architecture, 4, isa);
+            let engine = evaluator.engine.as_ref().unwrap();
+            let clean = evaluator.clean(&images).unwrap();
+            assert_eq!(clean.not_finite, 0);
+            for layer in some_layers(architecture, evaluator.stored.len()) {
+                let middle = evaluator.network.layers()[layer].weight().elem_count() / 2;
+                let score = engine.changed(&[(layer, middle, f32::NAN)], &images);
+                assert_eq!(
+                    (score.not_finite, score.correct, score.loss.is_nan()),
+                    (2, 0, true),
+                    "{architecture} {isa} {layer}"
+                );
+            }
+            assert_eq!(evaluator.clean(&images).unwrap(), clean);
+        }
+    }
+}
+
+#[test]
+fn a_nan_in_any_layer_makes_every_image_wrong_and_counted_by_candle_alone() {
+    for architecture in [
+        "mlp",
+        "lenet5",
+        "resnet20",
+        "resnet20_projection",
+        "resnet18",
+        "deit_tiny",
+    ] {
+        let architecture: Architecture = architecture.parse().unwrap();
+        let network = network(architecture, 4);
+        let images = images(architecture, 1);
+        let clean = network.effective_weights().unwrap();
+        assert_eq!(
+            plain::score(&network, &clean, &images).unwrap().not_finite,
+            0
+        );
+        for layer in some_layers(architecture, clean.len()) {
+            let mut weights = clean.clone();
+            let mut values = weights[layer]
+                .flatten_all()
+                .unwrap()
+                .to_vec1::<f32>()
+                .unwrap();
+            let middle = values.len() / 2;
+            values[middle] = f32::NAN;
+            let shape = weights[layer].shape().clone();
+            weights[layer] = Tensor::from_vec(values, shape, &Device::Cpu).unwrap();
+            let score = plain::score(&network, &weights, &images).unwrap();
+            assert_eq!(
+                (score.not_finite, score.correct),
+                (1, 0),
+                "{architecture} {layer}"
+            );
+        }
+    }
+}
+
+#[test]
+fn infinity_spreads_as_in_plain_candle_past_lanes_without_a_channel() {
+    for architecture in [Architecture::Mlp, Architecture::Lenet5] {
+        let images = images(architecture, 3);
+        for isa in Isa::available() {
+            let evaluator = evaluator(architecture, 8, isa);
+            let engine = evaluator.engine.as_ref().unwrap();
+            for layer in 0..evaluator.stored.len() {
+                for value in [f32::INFINITY, f32::NEG_INFINITY, f32::MAX, f32::MIN] {
+                    let stored = evaluator.stored[layer].as_ref().unwrap();
+                    let mut values = stored.values();
+                    values[7] = value;
+                    let mut weights = evaluator.network.effective_weights().unwrap();
+                    weights[layer] =
+                        Tensor::from_vec(values, stored.shape.as_slice(), &Device::Cpu).unwrap();
+                    let plain = plain::score(&evaluator.network, &weights, &images).unwrap();
+                    let fast = engine.changed(&[(layer, 7, value)], &images);
+                    assert_eq!(
+                        (fast.not_finite, fast.correct),
+                        (plain.not_finite, plain.correct),
+                        "{architecture} {isa} {layer} {value}"
+                    );
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn avx2_and_avx512_give_the_same_bits_and_a_batch_its_images_results() {
     for architecture in [Architecture::Lenet5, "resnet20_projection".parse().unwrap()] {

@@ -60,6 +60,7 @@ pub(crate) fn summary(
         chips,
         images: 2000,
         image_evaluations: 2000 * chips,
+        not_finite: Some(0),
         test_images: 2000,
         mean,
         std: Some(std),

@@ -25,7 +25,7 @@ pub struct Direct {
 pub struct Store {
     /// Adds what the output holds already (a residual).
     pub add: bool,
-    /// Then replaces what is below zero, and NaN, by zero.
+    /// Then replaces what is below zero by zero; NaN stays.
     pub relu: bool,
 }
 
@@ -224,6 +224,29 @@ impl Direct {
             store,
             output,
         });
+    }
+}
+
+impl Direct {
+    /// Zeros in the lanes of a result that hold no channel. Their weights are zeros, but infinity times zero is NaN,
+    /// which must not reach the channels of the next convolution.
+    ///
+    /// # Panics
+    /// Where the result has not the length of its layout.
+    pub fn clear_spare_lanes(&self, output: &mut [f32]) {
+        let layout = self.output;
+        let used = layout.channels() % layout.lanes();
+        if used == 0 {
+            return;
+        }
+        for y in 0..layout.height() {
+            let row = &mut output[layout.at(layout.blocks() - 1, y, 0)..];
+            for pixel in row.chunks_exact_mut(layout.lanes()).take(layout.width()) {
+                for lane in &mut pixel[used..] {
+                    *lane = 0.0;
+                }
+            }
+        }
     }
 }
 
@@ -431,7 +454,7 @@ fn store_few<S: Simd, const R: usize, const U: usize, const L: usize>(
                 .for_each(|(value, target)| *value += *target);
         }
         if store.relu {
-            values = values.map(|value| value.max(0.0));
+            values = values.map(|value| if value <= 0.0 { 0.0 } else { value });
         }
         target.copy_from_slice(&values);
     }
@@ -462,10 +485,10 @@ fn accumulate<S: Simd, const R: usize, const V: usize, const U: usize, const A: 
     }
 }
 
-/// What is above zero; zero for the rest, NaN too.
+/// Zero for what is not above zero; NaN, which no comparison holds for, stays.
 #[inline(always)]
 pub(super) fn rectified<S: Simd>(simd: S, x: S::f32s, zero: S::f32s) -> S::f32s {
-    simd.select_f32s(simd.greater_than_f32s(x, zero), x, zero)
+    simd.select_f32s(simd.less_than_or_equal_f32s(x, zero), zero, x)
 }
 
 /// True where the instructions have no fused multiply-add, which then is a call of a function, 100 times slower:

@@ -109,18 +109,15 @@ impl Sizes {
         (0..size).flat_map(move |y| (0..size).map(move |x| first + y * row + x * BLOCK))
     }
 
-    /// Greatest value of a square in each lane; a NaN that comes first stays.
+    /// Greatest value of a square in each lane; NaN where one of its values is.
     #[inline(always)]
     fn greatest(&self, image: &[f32], first: usize) -> Lanes {
         let mut best = lanes(&image[first..]);
         for at in self.pixels(first) {
             let values = lanes(&image[at..]);
             for lane in 0..BLOCK {
-                best[lane] = if best[lane] < values[lane] {
-                    values[lane]
-                } else {
-                    best[lane]
-                };
+                let wins = best[lane] < values[lane] || values[lane].is_nan();
+                best[lane] = if wins { values[lane] } else { best[lane] };
             }
         }
         best
@@ -154,7 +151,7 @@ impl WithSimd for Forward<'_> {
             let mut best = self.sizes.greatest(self.input, first);
             for (best, bias) in best.iter_mut().zip(&self.biases[block]) {
                 let sum = *best + bias;
-                *best = if sum > 0.0 { sum } else { 0.0 };
+                *best = if sum <= 0.0 { 0.0 } else { sum };
             }
             self.output[at..at + count].copy_from_slice(&best[..count]);
         });
@@ -306,6 +303,21 @@ mod tests {
         let y = y.permute((0, 1, 4, 2, 3)).unwrap().contiguous().unwrap();
         let y = y.reshape((batch, blocks * lanes, height, width)).unwrap();
         y.narrow(1, 0, channels).unwrap().contiguous().unwrap()
+    }
+
+    #[test]
+    fn a_nan_wins_from_every_place_of_its_square() {
+        let bias = Tensor::zeros(16, DType::F32, &Device::Cpu).unwrap();
+        for place in 0..4 {
+            let mut values = vec![-1f32; 4 * 16];
+            values[place * 16 + 5] = f32::NAN;
+            let x = Tensor::from_vec(values, (1, 1, 2, 2, 16), &Device::Cpu).unwrap();
+            let y = max_pool(&x, &bias, 2).unwrap();
+            let y = y.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+            for (lane, value) in y.iter().enumerate() {
+                assert_eq!(value.is_nan(), lane == 5, "{place} {lane}");
+            }
+        }
     }
 
     /// By maxima over dimensions: `max_pool2d` of candle 0.11 passes back the share 1 / size² of the gradient.

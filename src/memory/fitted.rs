@@ -155,7 +155,12 @@ impl FittedModel<'_> {
     /// show the smallest one, where three of them or more make a line.
     fn fewest_cells(&self) -> Option<(u64, String)> {
         if self.measurements.sampling != Sampling::Rates {
-            let cells = self.measurements.rows.iter().filter_map(|row| row.cells).max()?;
+            let cells = self
+                .measurements
+                .rows
+                .iter()
+                .filter_map(|row| row.cells)
+                .max()?;
             return Some((cells, format!("half a failing cell of {cells}")));
         }
         let rates = self.measurements.with_failures().map(|row| row.ber.get());
@@ -170,7 +175,11 @@ impl FittedModel<'_> {
         let measurements = self.measurements;
         let rise = measurements.rise().map(|(below, above)| {
             let of = |row: &Measurement| format!("{} at {}", row.ber, row.voltage);
-            format!("more cells fail at a higher voltage ({} after {})", of(above), of(below))
+            format!(
+                "more cells fail at a higher voltage ({} after {})",
+                of(above),
+                of(below)
+            )
         });
         if measurements.sampling == Sampling::Rates {
             return rise.map(|rise| format!("{rise}: the rates are fitted as they are"));
@@ -188,11 +197,19 @@ impl FittedModel<'_> {
         let wide = match self.fit.goodness {
             None => "no degree of freedom is left to see how much they scatter".to_owned(),
             Some(g) if self.fit.mu.widened.is_none() => {
-                format!("they scatter no more than that (dispersion {:.2})", g.dispersion)
+                format!(
+                    "they scatter no more than that (dispersion {:.2})",
+                    g.dispersion
+                )
             }
-            Some(g) => format!("intervals are widened by the dispersion, {:.2}", g.dispersion),
+            Some(g) => format!(
+                "intervals are widened by the dispersion, {:.2}",
+                g.dispersion
+            ),
         };
-        Some(format!("{why}: counts are added by voltage and taken as independent; {wide}"))
+        Some(format!(
+            "{why}: counts are added by voltage and taken as independent; {wide}"
+        ))
     }
 
     /// The highest voltage with failures plus the smallest step between measured voltages, rounded to a millivolt.
@@ -405,9 +422,15 @@ impl FittedModel<'_> {
 
     fn curve_text(&self) -> String {
         if self.curve == FittedCurve::Gaussian {
-            let mut failing = self.measurements.with_failures().map(|row| row.voltage.get());
+            let mut failing = self
+                .measurements
+                .with_failures()
+                .map(|row| row.voltage.get());
             let (mu, sigma) = (rounded(self.fit.mu.value), rounded(self.fit.sigma.value));
-            let (low, high) = (failing.next().unwrap_or(mu), failing.next_back().unwrap_or(mu));
+            let (low, high) = (
+                failing.next().unwrap_or(mu),
+                failing.next_back().unwrap_or(mu),
+            );
             // below the mean more than half of the cells fail, and a model ends there
             return format!(
                 "  gaussian: {{ mu: {mu:?}, sigma: {sigma:?}, measured_span: [{:?}, {high:?}] }}\n",
@@ -438,7 +461,11 @@ fn falling(rows: &[Measurement]) -> Vec<f64> {
     // rate, weight, rows
     let mut blocks: Vec<(f64, f64, usize)> = Vec::new();
     for row in rows {
-        let mut block = (row.ber.get(), row.cells.map_or(1.0, |cells| cells as f64), 1);
+        let mut block = (
+            row.ber.get(),
+            row.cells.map_or(1.0, |cells| cells as f64),
+            1,
+        );
         while let Some(below) = blocks.last().copied().filter(|below| below.0 < block.0) {
             let weight = below.1 + block.1;
             let rate = (below.0 * below.1 + block.0 * block.1) / weight;
@@ -447,7 +474,9 @@ fn falling(rows: &[Measurement]) -> Vec<f64> {
         }
         blocks.push(block);
     }
-    let rates = blocks.iter().map(|(rate, _, rows)| std::iter::repeat_n(*rate, *rows));
+    let rates = blocks
+        .iter()
+        .map(|(rate, _, rows)| std::iter::repeat_n(*rate, *rows));
     rates.flatten().collect()
 }
 

@@ -3,6 +3,7 @@
 use super::build::{Body, Builder, ConvShape, Linear, Pass, Route, Start};
 use super::pool::max_pool;
 use super::program::{Step, Value};
+use super::relu::relu;
 use super::resnet::Normed;
 use crate::error::{Error, Result};
 use crate::kernel::channel_mean;
@@ -102,13 +103,13 @@ impl Block {
     fn forward(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
         let mut y = x.clone();
         for conv in &self.first {
-            y = conv.forward(&y, pass)?.relu()?;
+            y = relu(&conv.forward(&y, pass)?)?;
         }
         let shortcut = match &self.shortcut {
             None => x.clone(),
             Some(conv) => conv.forward(x, pass)?,
         };
-        Ok((self.last.forward(&y, pass)? + shortcut)?.relu()?)
+        relu(&(self.last.forward(&y, pass)? + shortcut)?)
     }
 
     /// On blocked images by the kernels.
@@ -201,7 +202,7 @@ impl Body for ImagenetResnet {
             }
             return self.linear.forward(&channel_mean(&x, self.features)?, pass);
         }
-        let x = self.stem.forward(images, pass)?.relu()?;
+        let x = relu(&self.stem.forward(images, pass)?)?;
         let mut x = max_pool(&x, size, stride, padding)?;
         for block in &self.blocks {
             x = block.forward(&x, pass)?;

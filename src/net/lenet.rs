@@ -3,6 +3,7 @@
 use super::build::{Body, Builder, Conv, ConvShape, Linear, Pass, Route};
 use super::pool::max_pool;
 use super::program::Step;
+use super::relu::relu;
 use crate::error::Result;
 use candle_core::Tensor;
 
@@ -47,11 +48,11 @@ impl Body for Lenet5 {
         } else {
             for conv in &self.convolutions {
                 // max commutes with ReLU: pooling first leaves a quarter of the values to rectify
-                x = max_pool(&conv.forward(&x, pass)?, 2, 2, 0)?.relu()?;
+                x = relu(&max_pool(&conv.forward(&x, pass)?, 2, 2, 0)?)?;
             }
         }
-        let x = self.linears[0].forward(&x.flatten_from(1)?, pass)?.relu()?;
-        let x = self.linears[1].forward(&x, pass)?.relu()?;
+        let x = relu(&self.linears[0].forward(&x.flatten_from(1)?, pass)?)?;
+        let x = relu(&self.linears[1].forward(&x, pass)?)?;
         self.linears[2].forward(&x, pass)
     }
 

@@ -2,6 +2,7 @@
 
 use super::build::{Body, Builder, Linear, Pass};
 use super::program::Step;
+use super::relu::relu;
 use crate::error::Result;
 use candle_core::Tensor;
 
@@ -25,8 +26,8 @@ impl Mlp {
 impl Body for Mlp {
     fn forward(&self, images: &Tensor, pass: &Pass) -> Result<Tensor> {
         let x = images.flatten_from(1)?;
-        let x = self.layers[0].forward(&x, pass)?.relu()?;
-        let x = self.layers[1].forward(&x, pass)?.relu()?;
+        let x = relu(&self.layers[0].forward(&x, pass)?)?;
+        let x = relu(&self.layers[1].forward(&x, pass)?)?;
         self.layers[2].forward(&x, pass)
     }
 

@@ -66,7 +66,12 @@ fn along(
             .squeeze(dimension + 1)?
             .contiguous()
     };
-    (1..size).try_fold(slice(0)?, |best, place| best.maximum(&slice(place)?))
+    (1..size).try_fold(slice(0)?, |best, place| greater(&best, &slice(place)?))
+}
+
+/// The greater of two values; NaN where one of them is, which candle's `maximum` loses where it is the second.
+fn greater(best: &Tensor, next: &Tensor) -> candle_core::Result<Tensor> {
+    next.ne(next)?.where_cond(next, &best.maximum(next)?)
 }
 
 #[cfg(test)]
@@ -153,6 +158,26 @@ mod tests {
                 got.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-5),
                 "{height}x{width}"
             );
+        }
+    }
+
+    #[test]
+    fn a_nan_wins_from_every_place_of_its_window() {
+        for (size, stride, padding) in [(2, 2, 0), (3, 2, 1)] {
+            for place in 0..16 {
+                let mut values = vec![0.5f32; 16];
+                values[place] = f32::NAN;
+                let x = Tensor::from_vec(values, (1, 1, 4, 4), &Device::Cpu).unwrap();
+                let y = max_pool(&x, size, stride, padding).unwrap();
+                for (at, value) in flat(&y).iter().enumerate() {
+                    let under = |window: usize, pixel: usize| {
+                        let start = window * stride;
+                        (start..start + size).contains(&(pixel + padding))
+                    };
+                    let inside = under(at / 2, place / 4) && under(at % 2, place % 4);
+                    assert_eq!(value.is_nan(), inside, "{size} {place} {at}");
+                }
+            }
         }
     }
 

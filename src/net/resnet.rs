@@ -3,6 +3,7 @@
 use super::build::{Body, Builder, Conv, ConvShape, Linear, Pass, Route, Start};
 use super::norm::BatchNorm;
 use super::program::{Step, Value};
+use super::relu::relu;
 use crate::error::Result;
 use crate::kernel::{channel_mean, padded_shortcut};
 use candle_core::Tensor;
@@ -169,9 +170,9 @@ impl Block {
     }
 
     fn forward(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
-        let y = self.first.forward(x, pass)?.relu()?;
+        let y = relu(&self.first.forward(x, pass)?)?;
         let y = self.second.forward(&y, pass)?;
-        Ok((y + self.shortcut.forward(x, pass)?)?.relu()?)
+        relu(&(y + self.shortcut.forward(x, pass)?)?)
     }
 
     /// On blocked images by the kernels.
@@ -252,7 +253,7 @@ impl Body for Resnet {
             }
             return self.linear.forward(&channel_mean(&x, WIDTHS[2])?, pass);
         }
-        let mut x = self.stem.forward(images, pass)?.relu()?;
+        let mut x = relu(&self.stem.forward(images, pass)?)?;
         for block in &self.blocks {
             x = block.forward(&x, pass)?;
         }

@@ -7,7 +7,7 @@ use super::scheme::Scheme;
 use super::spec::{Method, QuantizerSpec};
 use super::ste::straight_through;
 use crate::code::{flip, Word};
-use crate::error::{Result, TensorContext};
+use crate::error::{Error, Result, TensorContext};
 use crate::kernel::with_values;
 use crate::seed::{Purpose, Seed};
 use candle_core::{DType, Device, Tensor, Var};
@@ -279,13 +279,24 @@ impl QuantizedWeight {
     /// What the memory holds of this layer; `None` for a float layer.
     ///
     /// # Errors
-    /// A tensor failure.
+    /// [`Error::Argument`] where a weight or the step is not finite: no code stands for such a number. A tensor failure.
     pub fn stored(&self, network_max: f32) -> Result<Option<StoredWeight>> {
         let Some(scheme) = self.scheme else {
             return Ok(None);
         };
         let weights = self.values()?;
+        let refused = |what: &str, found: String| {
+            let what = format!("{what} of layer `{}`", self.name);
+            Error::argument(what, "finite numbers", found)
+        };
+        if let Some(index) = weights.iter().position(|weight| !weight.is_finite()) {
+            let found = format!("{} at index {index}", weights[index]);
+            return Err(refused("weights", found));
+        }
         let quantized = scheme.quantize(&weights, self.range_in_force(&weights, network_max)?);
+        if !quantized.step.is_finite() {
+            return Err(refused("step", quantized.step.to_string()));
+        }
         Ok(Some(StoredWeight {
             words: quantized
                 .codes

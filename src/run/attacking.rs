@@ -4,6 +4,7 @@ use super::checked;
 use super::identity::{check_plain_name, folder_name};
 use super::monitor::{AttackProgress, Monitor};
 use super::normalization::{changes, recorded};
+use super::numerics::numerics;
 use super::record::{now, run_folder, Input, Machine, Record, RECORD};
 use super::subjects::{
     chosen, dataset_for, load_half, load_models, Loaded, ModelImages, TestSource,
@@ -96,7 +97,12 @@ pub fn attack(
     let prepared = Prepared::new(experiment, request)?;
     prepared.notes.iter().for_each(|note| monitor.warn(note));
     let asked = prepared.record(&request.command);
-    let folder = run_folder(&request.results, request.out.as_deref(), &asked)?;
+    let folder = run_folder(
+        &request.results,
+        request.out.as_deref(),
+        &asked,
+        request.fresh,
+    )?;
     Attacking {
         prepared,
         request,
@@ -119,6 +125,7 @@ struct Prepared {
     images: Option<ModelImages>,
     checksums: (String, Option<String>),
     identity: String,
+    numerics: &'static str,
     notes: Vec<String>,
 }
 
@@ -217,6 +224,7 @@ impl Prepared {
             images,
             checksums,
             identity,
+            numerics: numerics()?,
             notes,
         })
     }
@@ -227,6 +235,7 @@ impl Prepared {
         let training = self.training.as_ref().zip(self.checksums.1.as_ref());
         Record {
             version: Record::version(),
+            numerics: Some(self.numerics.to_owned()),
             identity: self.identity.clone(),
             commands: vec![command.to_owned()],
             seed: self.experiment.seed.0,
@@ -323,7 +332,14 @@ impl Prepared {
             search.extend_from_slice(step);
             store::check_lock(folder)
         };
-        let outcome = bit_search(&target, spec, monitor.cancel(), &mut sink)?;
+        // what is wrong with an argument of the search is wrong with the model
+        let of_model = |error| match error {
+            Error::Argument {
+                expected, found, ..
+            } => Error::input(&loaded[0].path, expected, found),
+            other => other,
+        };
+        let outcome = bit_search(&target, spec, monitor.cancel(), &mut sink).map_err(of_model)?;
         let mut stream = self
             .experiment
             .seed
@@ -391,6 +407,7 @@ impl Prepared {
             loss: outcome.loss,
             stopped_by: outcome.stopped_by,
             random_accuracy,
+            not_finite: Some(outcome.not_finite),
         }
     }
 }
@@ -447,8 +464,11 @@ impl Attacking<'_> {
     fn begin(&self) -> Result<Record> {
         let mut record = self.prepared.record(&self.request.command);
         if self.request.fresh {
+            let asked = self.prepared.experiment.attack.restarts;
             for model in 0..self.prepared.models.len() {
-                for restart in 0..self.prepared.experiment.attack.restarts {
+                // an earlier call may have made more attacks
+                let more = |restart| self.unit_file(model, restart).exists();
+                for restart in (0..).take_while(|restart| *restart < asked || more(*restart)) {
                     store::remove_file(&self.unit_file(model, restart))?;
                 }
             }

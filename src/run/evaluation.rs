@@ -37,6 +37,8 @@ pub struct EvaluationRow {
     pub accuracy: f64,
     /// Mean cross-entropy in nats; null where a logit is not finite.
     pub loss: Option<f64>,
+    /// Images of which a logit is not finite; they count as wrong.
+    pub not_finite: u64,
     /// How images are normalised, a name or MEAN/STD; left out for the models of our trainings.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub normalization: Option<String>,
@@ -74,7 +76,8 @@ pub struct EvaluationRow {
 /// folder for the fault masks of the chip.
 ///
 /// # Errors
-/// Wrong input; faults asked of float weights, fault options or masks without faults; [`Error::Io`].
+/// Wrong input, also a network whose logits are not finite without faults; faults asked of float weights, fault options
+/// or masks without faults; [`Error::Io`].
 pub fn evaluate(
     experiment: &Experiment,
     model: &Path,
@@ -136,6 +139,21 @@ pub fn evaluate(
         }
         _ => evaluator.clean(images.of(0))?,
     };
+    let mut warnings = loaded.warnings.clone();
+    warnings.extend_from_slice(options.map_remarks());
+    warnings.extend_from_slice(&images.remarks);
+    if score.not_finite > 0 {
+        // it is the faults' doing only where the network itself gives numbers
+        let clean = match &place {
+            Some(_) => evaluator.clean(images.of(0))?,
+            None => score,
+        };
+        loaded.check_finite(clean.not_finite, clean.images)?;
+        warnings.push(format!(
+            "faults made logits that are not finite numbers for {} of {} images: they count as wrong",
+            score.not_finite, score.images
+        ));
+    }
     let scheme = evaluator
         .stored()
         .iter()
@@ -151,6 +169,7 @@ pub fn evaluate(
         images: score.images,
         accuracy: score.accuracy(),
         loss: Some(score.loss).filter(|loss| loss.is_finite()),
+        not_finite: score.not_finite,
         normalization: loaded.said(),
         architecture: evaluator.network().architecture().to_string(),
         method: scheme.map(|_| evaluator.network().quantizer().method_label().to_owned()),
@@ -165,9 +184,6 @@ pub fn evaluate(
         fault_kind: changed.then(|| options.label()),
         array: array.filter(|_| changed),
     };
-    let mut warnings = loaded.warnings.clone();
-    warnings.extend_from_slice(options.map_remarks());
-    warnings.extend_from_slice(&images.remarks);
     Ok((row, warnings))
 }
 

@@ -4,6 +4,7 @@
 use super::monitor::{Monitor, SweepProgress};
 use super::prepared::Prepared;
 use super::redraw::Drawn;
+use super::sampling;
 use super::subjects::TestImages;
 use super::sweeping::{SweepRequest, Sweeping, Tables};
 use crate::config::Experiment;
@@ -153,6 +154,10 @@ impl Exploring<'_> {
             .sweeping
             .summarize(&designs, &trials, grid.stopped_by)?;
         let points = self.write(&explored, &evidence)?;
+        if let Some(note) = sampling::not_finite(&summaries) {
+            monitor.warn(&note);
+            record.notes.push(note);
+        }
         record.notes.extend(answers.iter().cloned());
         let tables = Tables {
             designs: &designs,
@@ -206,20 +211,19 @@ impl Exploring<'_> {
         let images = self.search_images()?;
         let mut all = Vec::new();
         for (place, (subject, loaded)) in subjects.iter().zip(&prepared.models).enumerate() {
-            let search_images = images
-                .as_ref()
-                .map_or(subject.images, |images| images.of(place));
+            let (mut search_images, mut search_clean) = (subject.images, subject.clean);
+            if let Some(images) = &images {
+                search_images = images.of(place);
+                search_clean = subject.evaluator.clean(search_images)?;
+                loaded.check_finite(search_clean.not_finite, search_clean.images)?;
+            }
             let search_subject = Subject {
                 name: subject.name.clone(),
                 dataset: subject.dataset.clone(),
                 training_seed: subject.training_seed,
                 evaluator: subject.evaluator,
                 images: search_images,
-                clean: if images.is_some() {
-                    subject.evaluator.clean(search_images)?
-                } else {
-                    subject.clean
-                },
+                clean: search_clean,
             };
             let parts = domains.parts(&loaded.evaluator)?;
             monitor.note(&format!(

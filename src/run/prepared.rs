@@ -3,6 +3,7 @@
 use super::identity::{folder_name, SweepIdentity};
 use super::monitor::Monitor;
 use super::normalization::{changes, recorded};
+use super::numerics::numerics;
 use super::record::{now, Input, Machine, Record};
 use super::sampling::{self, Clean};
 use super::subjects::{
@@ -43,6 +44,8 @@ pub(super) struct Prepared {
     /// The file of groups of layers.
     pub(super) groups: Option<Input>,
     pub(super) identity: String,
+    /// See [`numerics()`].
+    numerics: &'static str,
     pub(super) notes: Vec<String>,
 }
 
@@ -133,7 +136,7 @@ pub(super) fn train_all(
         ));
     }
     let models = request.models_folder()?;
-    let train = |training, fresh| {
+    let train = |training: &Training, fresh| {
         train_model(
             training,
             &models,
@@ -235,6 +238,7 @@ pub(super) fn prepare(
         images,
         groups: groups_file(request)?,
         identity,
+        numerics: numerics()?,
         notes: Vec::new(),
     };
     prepared.notes = prepared.remarks()?;
@@ -422,6 +426,7 @@ impl Prepared {
         let accesses = self.images.count.div_ceil(ACCESS_IMAGES as u64);
         Record {
             version: Record::version(),
+            numerics: Some(self.numerics.to_owned()),
             identity: self.identity.clone(),
             commands: vec![command.to_owned()],
             seed: self.experiment.seed.0,

@@ -9,6 +9,7 @@ use crate::data::{DatasetName, DatasetSpec};
 use crate::error::{Error, Result};
 use crate::net::{layer_weights, Model, ModelInfo, Network};
 use crate::quant::QuantizerSpec;
+use crate::store;
 use crate::table::SCHEMA;
 use crate::units::{check_name, Ber};
 use serde::Serialize;
@@ -107,7 +108,8 @@ pub struct QuantizationResult {
 }
 
 /// Quantises a float model without training and writes it as a model file. Ranges start, and stay, where the
-/// method's initialisation puts them. What could fail for the evaluation fails before the file is written.
+/// method's initialisation puts them. What could fail for the evaluation fails before the file is written; a model whose
+/// logits are not finite is not left behind.
 ///
 /// # Errors
 /// [`Error::Argument`] or [`Error::Input`] for a quantiser that does not check or that reads what only a training
@@ -156,7 +158,13 @@ pub fn quantize(
     }
     // from the file: what is reported is what the file gives
     let after = match before {
-        Some(_) => evaluated(experiment, request, &request.out, known, monitor)?,
+        Some(_) => match evaluated(experiment, request, &request.out, known, monitor) {
+            Err(error) if error.is_wrong_input() => {
+                store::remove_file(&request.out)?;
+                return Err(error);
+            }
+            other => other?,
+        },
         None => None,
     };
     let row = QuantizationRow {

@@ -2,6 +2,7 @@
 
 use super::checked;
 use super::identity::VERSION;
+use super::numerics;
 use super::subjects::Loaded;
 use crate::config::{resolve, resolved_yaml, Experiment, Layer};
 use crate::error::{Error, Result};
@@ -24,6 +25,9 @@ pub(super) const MEMORY: &str = "memory_model.yaml";
 pub(super) struct Record {
     /// Version of the program.
     pub(super) version: String,
+    /// What the bits of the program that began it hash to, see [`super::numerics()`]; `None` in a record that does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) numerics: Option<String>,
     /// Name and hash of everything that can change a number.
     pub(super) identity: String,
     /// Command lines that computed the run, in order, each once.
@@ -107,28 +111,39 @@ impl Input {
     }
 }
 
-/// The folder of a run in `results`, which need not be there yet: `out`, else the identity of the run that is `asked`
-/// for.
+/// The folder of a run in `results`: `out`, else the identity of the run that is `asked` for. It need not be there; what
+/// is there can be gone on with, or is thrown away (`fresh`).
 ///
 /// # Errors
-/// [`Error::Argument`] where another run lies there; a record that does not read.
-pub(super) fn run_folder(results: &Path, out: Option<&str>, asked: &Record) -> Result<PathBuf> {
+/// [`Error::Argument`] where another run lies there, [`Error::Input`] where it was begun under other numerics; a record
+/// that does not read.
+pub(super) fn run_folder(
+    results: &Path,
+    out: Option<&str>,
+    asked: &Record,
+    fresh: bool,
+) -> Result<PathBuf> {
     let identity = &asked.identity;
     let name = out.unwrap_or(identity);
     let folder = results.join(name);
-    if folder.join(RECORD).exists() {
-        let found = Record::read(&folder)?;
-        if found.identity != *identity {
+    let path = folder.join(RECORD);
+    if path.exists() {
+        let before = Record::read(&folder)?;
+        if before.identity != *identity {
             let expected = format!("a new name, or the folder of the same run ({identity})");
             return Err(Error::argument(
                 format!("--out {name}"),
                 expected,
                 format!(
                     "the run {} in it{}",
-                    found.identity,
-                    found.other_inputs(asked)
+                    before.identity,
+                    before.other_inputs(asked)
                 ),
             ));
+        }
+        if !fresh {
+            let way_out = "`--fresh` begins the run again, `--out NAME` begins it beside this one";
+            numerics::check(&path, before.numerics.as_deref(), way_out)?;
         }
     }
     Ok(folder)

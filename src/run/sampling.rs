@@ -1,7 +1,7 @@
 //! The clean network on the test images of a sweep, and what the choice of images means for its results.
 
 use super::subjects::{Loaded, TestImages};
-use crate::engine::Score;
+use crate::engine::{Answers, Score};
 use crate::error::Result;
 use crate::stats::{self, ImageSample};
 use crate::sweep::Sampling;
@@ -20,7 +20,7 @@ impl Clean {
     /// Evaluates the models, but takes known scores from the journal where scores are enough.
     ///
     /// # Errors
-    /// A failure of an evaluation.
+    /// As [`Loaded::check_finite`]; a failure of an evaluation.
     pub(super) fn of(
         models: &[Loaded],
         images: &TestImages,
@@ -30,6 +30,7 @@ impl Clean {
         let unknown = |correct| Score {
             images: images.count,
             correct,
+            not_finite: 0,
             loss: f64::NAN,
         };
         let score = |(i, model): (usize, &Loaded)| match replay
@@ -40,7 +41,11 @@ impl Clean {
             Some(design) => Ok(unknown(
                 (design.clean_accuracy.get() * images.count as f64).round() as u64,
             )),
-            None => model.evaluator.clean(images.of(i)),
+            None => {
+                let score = model.evaluator.clean(images.of(i))?;
+                model.check_finite(score.not_finite, score.images)?;
+                Ok(score)
+            }
         };
         let models = models.par_iter().enumerate();
         if sampling == Sampling::AllImages {
@@ -49,13 +54,15 @@ impl Clean {
                 answers: Vec::new(),
             });
         }
-        let answers: Vec<Vec<bool>> = models
-            .map(|(i, model)| model.evaluator.clean_answers(images.of(i)))
-            .collect::<Result<_>>()?;
-        let correct = |answers: &Vec<bool>| answers.iter().filter(|right| **right).count() as u64;
+        let answer = |(i, model): (usize, &Loaded)| {
+            let answers = model.evaluator.clean_answers(images.of(i))?;
+            model.check_finite(answers.not_finite, images.count)?;
+            Ok(answers)
+        };
+        let answers: Vec<Answers> = models.map(answer).collect::<Result<_>>()?;
         Ok(Self {
-            scores: answers.iter().map(correct).map(unknown).collect(),
-            answers,
+            scores: answers.iter().map(Answers::correct).map(unknown).collect(),
+            answers: answers.into_iter().map(|answers| answers.right).collect(),
         })
     }
 }
@@ -78,6 +85,18 @@ pub(super) fn beyond_tolerance(
             sample.all,
             half(widest),
             ImageSample::least(widest, tolerance, sample.all)
+        )
+    })
+}
+
+/// What to tell where faults made logits that are not finite.
+pub(super) fn not_finite(summaries: &[Summary]) -> Option<String> {
+    let answers: u64 = summaries.iter().filter_map(|s| s.not_finite).sum();
+    let evaluations: u64 = summaries.iter().map(|s| s.image_evaluations).sum();
+    (answers > 0).then(|| {
+        format!(
+            "faults made logits that are not finite numbers in {answers} of {evaluations} answers: they count as \
+             wrong (column `not_finite`)"
         )
     })
 }

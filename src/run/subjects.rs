@@ -101,6 +101,19 @@ impl Loaded {
         exposure(&self.evaluator, &self.name, faults)
     }
 
+    /// Refuses a model that answers some images with what is no number though no bit fails.
+    ///
+    /// # Errors
+    /// [`Error::Input`] with the file where the logits of some images are not all finite.
+    pub(super) fn check_finite(&self, not_finite: u64, images: u64) -> Result<()> {
+        if not_finite == 0 {
+            return Ok(());
+        }
+        let expected = "a network whose logits without faults are finite numbers for every image";
+        let found = format!("NaN or infinity among the logits of {not_finite} of {images} images");
+        Err(Error::input(&self.path, expected, found))
+    }
+
     /// Bits of a stored code.
     ///
     /// # Errors

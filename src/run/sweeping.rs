@@ -148,9 +148,12 @@ pub fn plan(experiment: &Experiment, request: &SweepRequest) -> Result<SweepPlan
         &device,
         false,
     )?;
-    let folder = request
-        .results
-        .join(request.out.as_ref().unwrap_or(&prepared.identity));
+    let folder = run_folder(
+        &request.results,
+        request.out.as_deref(),
+        &prepared.identity,
+        request.fresh,
+    )?;
     let journal = folder.join(names::JOURNAL);
     let replay = if journal.exists() {
         table::replay(&journal)?
@@ -237,7 +240,12 @@ impl<'a> Sweeping<'a> {
         )?;
         prepared.notes.iter().for_each(|note| monitor.warn(note));
         let asked = prepared.record(&request.command);
-        let folder = run_folder(&request.results, request.out.as_deref(), &asked)?;
+        let folder = run_folder(
+            &request.results,
+            request.out.as_deref(),
+            &asked,
+            request.fresh,
+        )?;
         Ok(Self {
             prepared,
             request,
@@ -301,6 +309,10 @@ impl<'a> Sweeping<'a> {
             record.notes.push(note);
         }
         record.notes.extend(sampling::two_level(&summaries));
+        if let Some(note) = sampling::not_finite(&summaries) {
+            self.monitor.warn(&note);
+            record.notes.push(note);
+        }
         let (trials, energies) = (&outcome.trials, comparison.energies()?);
         let tables = Tables {
             designs: &designs,

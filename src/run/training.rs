@@ -2,6 +2,7 @@
 
 use super::identity::{folder_name, VERSION};
 use super::monitor::Monitor;
+use super::numerics::{self, numerics};
 use super::subjects::load_half;
 use crate::config::{resolved_yaml, Training};
 use crate::data::{validation_split, ImageSet, Split};
@@ -25,6 +26,8 @@ pub const LAST: &str = "last.safetensors";
 pub const HISTORY: &str = "history.csv";
 /// State for resuming.
 const STATE: &str = "state.safetensors";
+/// Key of the numerics in the text of a state.
+const NUMERICS: &str = "numerics";
 /// Resolved configuration.
 const CONFIG: &str = "config.yaml";
 /// Time between two looks at a lock that another process holds.
@@ -49,10 +52,10 @@ pub struct TrainedModel {
 
 /// Trains a model in `<parent>/<name>-<hash>/`, or resumes or reuses what lies there. The configuration is
 /// written first, then after every epoch `last.safetensors`, `best.safetensors` and `history.csv`. `fresh`
-/// throws away what lies there.
+/// throws away what lies there. A model that was finished under other numerics is used, with a warning.
 ///
 /// # Errors
-/// Wrong data or configuration, [`Error::Locked`], [`Error::Diverged`], [`Error::Interrupted`] (what is
+/// Wrong data or configuration, a training that was begun under other numerics, [`Error::Locked`], [`Error::Diverged`], [`Error::Interrupted`] (what is
 /// finished is kept), [`Error::Io`].
 pub fn train_model(
     training: &Training,
@@ -87,7 +90,8 @@ pub fn train_model(
         }
     }
     store::write_bytes(&folder.join(CONFIG), resolved_yaml(training)?.as_bytes())?;
-    let resume = read_state(&folder, monitor)?;
+    let (resume, begun) = read_state(&folder, monitor)?.unzip();
+    let begun = begun.flatten();
     let before = resume.as_ref().map_or(0, |state| state.epoch);
     if let Some(state) = resume
         .as_ref()
@@ -97,6 +101,15 @@ pub fn train_model(
             true => "",
             false => ", which has no checksums: not checked",
         };
+        let own = numerics()?;
+        if begun.as_deref() != Some(own) {
+            monitor.warn(&format!(
+                "{}: trained under other numerics ({}) than those of this program ({own}); the model is used as it is, \
+                 `--fresh` trains it again",
+                training.name,
+                begun.as_deref().unwrap_or("none recorded")
+            ));
+        }
         monitor.note(&format!(
             "{}: already trained in {}{checked}",
             training.name,
@@ -105,6 +118,8 @@ pub fn train_model(
         return Ok(trained(training, folder.clone(), state.history.clone(), 0));
     }
     if before > 0 {
+        let way_out = "`--fresh` trains again from the start";
+        numerics::check(&folder.join(STATE), begun.as_deref(), way_out)?;
         let epochs = training.trainer.epochs;
         monitor.note(&format!(
             "{}: going on after epoch {before} of {epochs}",
@@ -308,14 +323,17 @@ fn info(training: &Training, images: &ImageSet) -> Result<ModelInfo> {
     })
 }
 
-/// The state to resume from. A state or a best model that cannot be read or is damaged is named, and the training starts
-/// again.
-fn read_state(folder: &Path, monitor: &dyn Monitor) -> Result<Option<TrainState>> {
+/// The state to resume from, and the numerics under which it was computed. A state or a best model that cannot be read or
+/// is damaged is named, and the training starts again.
+fn read_state(
+    folder: &Path,
+    monitor: &dyn Monitor,
+) -> Result<Option<(TrainState, Option<String>)>> {
     let path = folder.join(STATE);
     if !path.exists() {
         return Ok(None);
     }
-    let read = || -> Result<Option<TrainState>> {
+    let read = || -> Result<_> {
         let file = read_tensors(&path)?;
         let own = file.own_metadata(&path)?.unwrap_or_default();
         let best = folder.join(BEST);
@@ -323,7 +341,8 @@ fn read_state(folder: &Path, monitor: &dyn Monitor) -> Result<Option<TrainState>
             store::check_beside(&best)?;
             read_tensors(&best)?;
         }
-        Ok(TrainState::from_parts(&file.tensors, &own))
+        let state = TrainState::from_parts(&file.tensors, &own);
+        Ok(state.map(|state| (state, own.get(NUMERICS).cloned())))
     };
     match read() {
         Ok(Some(state)) if folder.join(BEST).exists() => Ok(Some(state)),
@@ -431,7 +450,8 @@ impl Observer for Keeper<'_> {
         }
         write_history(&self.folder.join(HISTORY), &state.history)?;
         // the state last: whatever is killed before it is done again, with the same numbers
-        let (tensors, metadata) = state.to_parts()?;
+        let (tensors, mut metadata) = state.to_parts()?;
+        metadata.insert(NUMERICS.to_owned(), numerics()?.to_owned());
         write_tensors(&self.folder.join(STATE), &tensors, &metadata)?;
         write_checksums(self.training, self.folder, row.epoch)?;
         self.monitor.epoch(&self.training.name, row);

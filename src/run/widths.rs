@@ -2,7 +2,8 @@
 
 use super::identity::folder_name;
 use super::monitor::Monitor;
-use super::subjects::{dataset_for, load_half, load_models, ModelImages};
+use super::numerics::numerics;
+use super::subjects::{dataset_for, load_half, load_models, Loaded, ModelImages};
 use super::sweeping::SweepRequest;
 use super::training::wait_for_lock;
 use crate::config::Experiment;
@@ -14,7 +15,7 @@ use crate::quant::{Method, QuantizerSpec};
 use crate::store::{self, Checksums, CHECKSUMS};
 use crate::units::{check_name, Bits};
 use candle_core::Device;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
@@ -122,7 +123,7 @@ pub(super) fn add_mixed_models(
         all.extend(models_of(
             &search,
             &folder,
-            &own.name,
+            own,
             float,
             spec.mixed as usize,
             monitor,
@@ -131,16 +132,41 @@ pub(super) fn add_mixed_models(
     Ok(all)
 }
 
+/// What a finished search left: its models, and the numerics under which they were found.
+#[derive(Deserialize)]
+struct Found {
+    #[serde(default)]
+    numerics: Option<String>,
+    models: Vec<String>,
+}
+
+impl Found {
+    /// Lists of programs before the numerics are bare.
+    fn read(path: &Path) -> Result<Self> {
+        let text = store::read_text(path, "the list of models of a search over widths", 1 << 20)?;
+        let bare = |_| {
+            serde_json::from_str(&text).map(|models| Self {
+                numerics: None,
+                models,
+            })
+        };
+        serde_json::from_str(&text)
+            .or_else(bare)
+            .map_err(|e| Error::input(path, "a list of model files", e.to_string()))
+    }
+}
+
 /// The models of one search, from the cache where they are there.
 fn models_of(
     search: &PrecisionSearch,
     folder: &Path,
-    name: &str,
+    own: &Loaded,
     float: bool,
     most: usize,
     monitor: &dyn Monitor,
 ) -> Result<Vec<PathBuf>> {
     store::create_folder(folder)?;
+    let name = &own.name;
     let _lock = wait_for_lock(folder, name, monitor)?;
     let list = folder.join(DONE);
     if list.exists() {
@@ -148,10 +174,24 @@ fn models_of(
             Err(error) if error.is_wrong_input() => {
                 monitor.warn(&format!("{name}: {error}; the search is made again"));
             }
-            other => return other,
+            Err(error) => return Err(error),
+            Ok((found, paths)) => {
+                if found.as_deref() != Some(numerics()?) {
+                    monitor.warn(&format!(
+                        "{}: models found under other numerics ({}) than those of this program ({}); they are used as \
+                         they are",
+                        folder.display(),
+                        found.as_deref().unwrap_or("none recorded"),
+                        numerics()?
+                    ));
+                }
+                return Ok(paths);
+            }
         }
         store::remove_file(&folder.join(CHECKSUMS))?;
     }
+    let clean = own.evaluator.clean(search.images)?;
+    own.check_finite(clean.not_finite, clean.images)?;
     let path = search.run()?;
     let mut chosen: Vec<(String, Widths)> = Vec::new();
     if float {
@@ -184,7 +224,8 @@ fn models_of(
         Model::save(&folder.join(&file), &model.network, &model.info)?;
         files.push(file);
     }
-    store::write_bytes(&list, json!(files).to_string().as_bytes())?;
+    let found = json!({ "numerics": numerics()?, "models": files });
+    store::write_bytes(&list, found.to_string().as_bytes())?;
     let mut checksums = Checksums::default();
     checksums.record(folder, [DONE])?;
     checksums.record(folder, &files)?;
@@ -192,19 +233,17 @@ fn models_of(
     Ok(files.into_iter().map(|file| folder.join(file)).collect())
 }
 
-/// The models that a finished search left, each whole.
-fn known_models(folder: &Path) -> Result<Vec<PathBuf>> {
+/// The numerics of a finished search, and the models that it left, each whole.
+fn known_models(folder: &Path) -> Result<(Option<String>, Vec<PathBuf>)> {
     let list = folder.join(DONE);
     store::check_beside(&list)?;
-    let text = store::read_text(&list, "the list of models of a search over widths", 1 << 20)?;
-    let names: Vec<String> = serde_json::from_str(&text)
-        .map_err(|e| Error::input(&list, "a list of model files", e.to_string()))?;
-    let paths: Vec<PathBuf> = names.into_iter().map(|name| folder.join(name)).collect();
+    let found = Found::read(&list)?;
+    let paths: Vec<PathBuf> = found.models.iter().map(|name| folder.join(name)).collect();
     for path in &paths {
         store::check_beside(path)?;
         read_tensors(path)?;
     }
-    Ok(paths)
+    Ok((found.numerics, paths))
 }
 
 /// At most `most` entries with several widths, spread evenly over the stored bits.

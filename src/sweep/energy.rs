@@ -152,6 +152,7 @@ mod tests {
                 clean: Score {
                     images: 1,
                     correct: 1,
+                    not_finite: 0,
                     loss: 0.0,
                 },
             }];

@@ -307,6 +307,7 @@ impl Comparison<'_> {
             faults,
             images: score.images,
             correct: score.correct,
+            not_finite: score.not_finite,
             clean: None,
             status,
             seconds: started.elapsed().as_secs_f64(),

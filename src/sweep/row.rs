@@ -144,6 +144,9 @@ pub struct Trial {
     pub images: u64,
     /// Images classified correctly.
     pub correct: u64,
+    /// Images of which a logit is not finite; they count as wrong.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub not_finite: u64,
     /// The clean network on the same images, where each chip has images of its own (two-level sampling).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clean: Option<CleanAnswers>,
@@ -151,6 +154,12 @@ pub struct Trial {
     pub status: TrialStatus,
     /// Wall seconds that the trial took; not part of any result.
     pub seconds: f64,
+}
+
+/// True for a count that lines of a journal leave out.
+#[expect(clippy::trivially_copy_pass_by_ref)] // as serde calls it
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// The clean network on the images of a trial.

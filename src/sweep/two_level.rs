@@ -5,6 +5,7 @@ use super::procedure::{
 };
 use super::row::{CleanAnswers, Design, StoppedBy, Trial};
 use crate::code::Word;
+use crate::engine::Answers;
 use crate::error::{Error, Result};
 use crate::seed::{Purpose, Seed};
 use crate::stats::{ChipDifference, Components, Difference, Split, LEAST_CHIPS};
@@ -168,15 +169,18 @@ impl TwoLevel<'_> {
             .collect();
         let evaluator = subject.evaluator;
         let whole = |words: &[(usize, Word)]| match words.is_empty() {
-            true => Ok(clean.clone()),
+            true => Ok(Answers {
+                right: clean.clone(),
+                not_finite: 0,
+            }),
             false => evaluator.faulty_answers(words, &subject.images.select(&places)?),
         };
         let by_access = |access: &mut Access<'_>| {
             evaluator.faulty_answers_by_access(&subject.images.select(&places)?, access)
         };
         let (answers, faults, status) = task.evaluate(comparison.seed, whole, by_access)?;
-        let count = |answers: &[bool]| answers.iter().filter(|right| **right).count() as u64;
         let changed = answers
+            .right
             .iter()
             .zip(&clean)
             .filter(|(faulty, clean)| faulty != clean)
@@ -185,10 +189,11 @@ impl TwoLevel<'_> {
             design_id: task.design_id.to_owned(),
             chip: task.chip,
             faults,
-            images: answers.len() as u64,
-            correct: count(&answers),
+            images: answers.right.len() as u64,
+            correct: answers.correct(),
+            not_finite: answers.not_finite,
             clean: Some(CleanAnswers {
-                correct: count(&clean),
+                correct: clean.iter().filter(|right| **right).count() as u64,
                 changed,
             }),
             status,

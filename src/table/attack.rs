@@ -205,6 +205,7 @@ fn attack_fields() -> Vec<Field<AttackRow>> {
         number("loss", FROM_ZERO, |a| a.loss),
         text("stopped_by", |a| a.stopped_by.name()),
         number("random_accuracy", SHARE, |a| a.random_accuracy),
+        optional_count("not_finite", |a: &AttackRow| a.not_finite).since(4),
     ]);
     fields
 }
@@ -232,6 +233,7 @@ fn attack(row: Row<'_>) -> Result<AttackRow> {
         loss: row.number("loss")?,
         stopped_by: row.word("stopped_by", &Stop::ALL, Stop::name)?,
         random_accuracy: row.number("random_accuracy")?,
+        not_finite: row.optional_count("not_finite"),
     })
 }
 
@@ -379,6 +381,7 @@ pub(crate) mod tests {
             loss: 0.1 * search.len() as f64,
             stopped_by,
             random_accuracy: random.last().and_then(|flip| flip.accuracy).unwrap_or(0.98),
+            not_finite: Some(1),
         };
         AttackUnit {
             row,

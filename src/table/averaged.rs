@@ -112,6 +112,7 @@ fn average(setting: &Setting, method: &str, trainings: &Trainings<'_>) -> Result
             .iter()
             .map(|(summary, _)| summary.image_evaluations)
             .sum(),
+        not_finite: known.iter().map(|(summary, _)| summary.not_finite).sum(),
         mean: mean.mean,
         std: None,
         image_std: None,

@@ -147,6 +147,7 @@ fn summary_fields() -> Vec<Field<Summary>> {
         optional_number("image_std", FROM_ZERO, |s| s.image_std),
     ]);
     fields.extend([clean_accuracy(), access_energy()].map(of_design));
+    fields.push(optional_count("not_finite", |s: &Summary| s.not_finite).since(4));
     fields
 }
 
@@ -161,6 +162,7 @@ fn trial_fields() -> Vec<Field<TrialRow>> {
         text("status", |t| t.status.name()),
         optional_count("clean_correct", |t| t.clean.map(|clean| clean.correct)),
         optional_count("changed", |t| t.clean.map(|clean| clean.changed)),
+        optional_count("not_finite", |t: &TrialRow| t.not_finite).since(4),
     ]
 }
 
@@ -278,6 +280,7 @@ fn summary(row: Row<'_>) -> Result<Summary> {
         chips: row.count("chips")?,
         images: row.count("images")?,
         image_evaluations: row.count("image_evaluations")?,
+        not_finite: row.optional_count("not_finite"),
         test_images: row.count("test_images")?,
         mean: row.number("mean")?,
         std: row.optional_number("std"),
@@ -292,6 +295,14 @@ fn summary(row: Row<'_>) -> Result<Summary> {
     match (summary.chips, summary.images) {
         (0, _) => Err(row.wrong("chips", "at least 1", "0")),
         (_, 0) => Err(row.wrong("images", "at least 1", "0")),
+        _ if summary.not_finite > Some(summary.image_evaluations) => {
+            let expected = format!(
+                "at most the {} of `image_evaluations`",
+                summary.image_evaluations
+            );
+            let found = format!("{:?}", summary.not_finite);
+            Err(row.wrong("not_finite", expected, found))
+        }
         (_, images) if images > summary.test_images => {
             let expected = format!("at least the {images} of `images`");
             Err(row.wrong("test_images", expected, summary.test_images.to_string()))
@@ -307,6 +318,7 @@ fn trial(row: Row<'_>) -> Result<TrialRow> {
         faults: row.count("faults")?,
         images: row.count("images")?,
         correct: row.count("correct")?,
+        not_finite: row.optional_count("not_finite"),
         clean: match (
             row.optional_count("clean_correct"),
             row.optional_count("changed"),
@@ -326,6 +338,11 @@ fn trial(row: Row<'_>) -> Result<TrialRow> {
     if trial.images == 0 || trial.correct > trial.images {
         let expected = format!("at most the {} images, of which at least 1", trial.images);
         return Err(row.wrong("correct", expected, trial.correct.to_string()));
+    }
+    let wrong = trial.images - trial.correct;
+    if let Some(count) = trial.not_finite.filter(|count| *count > wrong) {
+        let expected = format!("at most the {wrong} images that are wrong");
+        return Err(row.wrong("not_finite", expected, count.to_string()));
     }
     if let Some(clean) = trial
         .clean

@@ -1,7 +1,7 @@
 //! Columns as values: name, kind, range and how to take the cell from a row. Which columns a table has
 //! is said elsewhere.
 
-use super::{MAX_ROWS, SCHEMA};
+use super::{MAX_ROWS, OLDEST, SCHEMA};
 use crate::error::{Error, Result};
 use polars::frame::DataFrame;
 use polars::prelude::{Column, NamedFrom, Series};
@@ -67,6 +67,8 @@ pub(super) struct Field<T> {
     pub(super) optional: bool,
     /// What it holds.
     pub(super) kind: Kind,
+    /// The first version of the columns that has it.
+    pub(super) since: u64,
     get: Getter<T>,
 }
 
@@ -76,6 +78,7 @@ pub(super) fn text<T: 'static>(name: &'static str, get: fn(&T) -> &str) -> Field
         name,
         optional: false,
         kind: Kind::Text,
+        since: OLDEST,
         get: Box::new(move |row| Cell::Text(get(row).into())),
     }
 }
@@ -91,6 +94,7 @@ pub(super) fn optional_text<T: 'static>(
         name,
         optional: true,
         kind: Kind::Text,
+        since: OLDEST,
         get,
     }
 }
@@ -106,6 +110,7 @@ pub(super) fn optional_words<T: 'static>(
         name,
         optional: true,
         kind: Kind::Text,
+        since: OLDEST,
         get,
     }
 }
@@ -116,6 +121,7 @@ pub(super) fn count<T: 'static>(name: &'static str, get: fn(&T) -> u64) -> Field
         name,
         optional: false,
         kind: Kind::Count,
+        since: OLDEST,
         get: Box::new(move |row| Cell::Count(get(row))),
     }
 }
@@ -130,6 +136,7 @@ pub(super) fn optional_count<T: 'static>(
         name,
         optional: true,
         kind: Kind::Count,
+        since: OLDEST,
         get,
     }
 }
@@ -140,6 +147,7 @@ pub(super) fn integer<T: 'static>(name: &'static str, get: fn(&T) -> i64) -> Fie
         name,
         optional: false,
         kind: Kind::Integer,
+        since: OLDEST,
         get: Box::new(move |row| Cell::Integer(get(row))),
     }
 }
@@ -155,6 +163,7 @@ pub(super) fn number<T: 'static>(
         name,
         optional: false,
         kind: Kind::Number(range),
+        since: OLDEST,
         get,
     }
 }
@@ -170,11 +179,20 @@ pub(super) fn optional_number<T: 'static>(
         name,
         optional: true,
         kind: Kind::Number(range),
+        since: OLDEST,
         get,
     }
 }
 
 impl<T: 'static> Field<T> {
+    /// The same column, which tables have since this version of the columns.
+    pub(super) fn since(self, version: u64) -> Self {
+        Self {
+            since: version,
+            ..self
+        }
+    }
+
     /// The same column of rows that contain a `T`.
     pub(super) fn of<S: 'static>(self, part: fn(&S) -> &T) -> Field<S> {
         let get = self.get;
@@ -183,6 +201,7 @@ impl<T: 'static> Field<T> {
             name: self.name,
             optional: self.optional,
             kind: self.kind,
+            since: self.since,
             get,
         }
     }
@@ -195,6 +214,7 @@ impl<T: 'static> Field<T> {
             name: self.name,
             optional: true,
             kind: self.kind,
+            since: self.since,
             get,
         }
     }

@@ -162,7 +162,7 @@ mod tests {
             .next()
             .unwrap()
             .ends_with(",seconds,range.conv1,range.layer1.0.conv1"));
-        assert_eq!(lines.next(), Some("3,1,0.1,2.5,0.25,,,true,1.235,0.5,0.25"));
+        assert_eq!(lines.next(), Some("4,1,0.1,2.5,0.25,,,true,1.235,0.5,0.25"));
         assert_eq!(lines.next(), None);
     }
 
@@ -205,16 +205,16 @@ mod tests {
                 "h.csv: expected the columns schema, epoch",
             ),
             (
-                "3,2,",
-                "3,x,",
+                "4,2,",
+                "4,x,",
                 "h.csv:3: `epoch`: expected a whole number, found `x`",
             ),
             (
-                "3,2,",
-                "3,1,",
+                "4,2,",
+                "4,1,",
                 "h.csv:3: `epoch`: expected epochs in rising order, found `1`",
             ),
-            ("3,2,", "1,2,", "h.csv: `schema`: expected version 3"),
+            ("4,2,", "1,2,", "h.csv: `schema`: expected version 3 or 4"),
             (
                 "2.5",
                 "nan",

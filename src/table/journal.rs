@@ -69,8 +69,8 @@ pub struct Replay {
 
 /// What is known of a design point: the point, and what was found on its chips.
 type Known = BTreeMap<String, (Design, BTreeMap<u32, Found>)>;
-/// Faults, images, correct, the clean network, status.
-type Found = (u64, u64, u64, Option<CleanAnswers>, TrialStatus);
+/// Faults, images, correct, not finite, the clean network, status.
+type Found = (u64, u64, u64, u64, Option<CleanAnswers>, TrialStatus);
 
 /// The open journal of a run.
 #[derive(Debug)]
@@ -268,6 +268,13 @@ fn check_trial(known: &Known, trial: &Trial) -> Result<bool, (String, String)> {
         let found = format!("{} of {} images correct", trial.correct, trial.images);
         return Err(("at least one image, and at most all correct".into(), found));
     }
+    if trial.not_finite > trial.images - trial.correct {
+        let found = format!("{} beside {} correct", trial.not_finite, trial.correct);
+        return Err((
+            "images that are not finite among the wrong ones".into(),
+            found,
+        ));
+    }
     if let Some(clean) = trial
         .clean
         .filter(|c| c.difference(trial.images, trial.correct).is_none())
@@ -297,6 +304,7 @@ fn found(trial: &Trial) -> Found {
         trial.faults,
         trial.images,
         trial.correct,
+        trial.not_finite,
         trial.clean,
         trial.status,
     )

@@ -15,6 +15,9 @@ const ROWS: (usize, usize) = (1 << 16, 16);
 /// Bytes of text that any file may hold, and how many more for each of its bytes.
 const TEXT: (usize, usize) = (1 << 27, 256);
 
+/// What a column holds that is not there.
+pub(super) const ABSENT: &str = "nothing";
+
 /// Why a file is not read: what was found, for a message.
 pub(super) type Found = String;
 
@@ -124,7 +127,7 @@ impl<'a> Parquet<'a> {
     pub(super) fn holds(&self, name: &str) -> &'static str {
         let mut all = self.columns.iter();
         all.find(|column| column.name == name)
-            .map_or("nothing", |column| column.holds)
+            .map_or(ABSENT, |column| column.holds)
     }
 
     /// The cells of a column that holds `str`.

@@ -2,10 +2,9 @@
 
 use super::csv::Record;
 use super::field::{Field, Kind};
-use super::parquet::Parquet;
-use super::SCHEMA;
+use super::parquet::{Parquet, ABSENT};
+use super::{OLDEST, SCHEMA};
 use crate::error::{Error, Result};
-use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -27,27 +26,61 @@ pub(super) struct Sheet {
     lines: Option<Vec<usize>>,
 }
 
-/// Name, kind and nullability of the columns of a table, the schema version first.
-fn wanted<T>(fields: &[Field<T>]) -> Vec<(&'static str, Kind, bool)> {
-    let mut wanted = vec![("schema", Kind::Count, false)];
-    wanted.extend(
-        fields
-            .iter()
-            .map(|field| (field.name, field.kind.clone(), field.optional)),
-    );
-    wanted
+/// What a table should have in one column.
+struct Wanted {
+    name: &'static str,
+    kind: Kind,
+    optional: bool,
+    /// The first version of the columns that has it.
+    since: u64,
 }
 
-/// What is expected and found of a table of another version of the columns; `None` for this one.
+impl Wanted {
+    /// True where every table that is read has it.
+    fn is_always_there(&self) -> bool {
+        self.since <= OLDEST
+    }
+}
+
+/// The columns of a table, the schema version first.
+fn wanted<T>(fields: &[Field<T>]) -> Vec<Wanted> {
+    let schema = Wanted {
+        name: "schema",
+        kind: Kind::Count,
+        optional: false,
+        since: OLDEST,
+    };
+    let of_field = |field: &Field<T>| Wanted {
+        name: field.name,
+        kind: field.kind.clone(),
+        optional: field.optional,
+        since: field.since,
+    };
+    std::iter::once(schema)
+        .chain(fields.iter().map(of_field))
+        .collect()
+}
+
+/// A column of nulls.
+fn nulls(kind: &Kind, rows: usize) -> Data {
+    match kind {
+        Kind::Text => Data::Text(vec![None; rows]),
+        Kind::Count => Data::Count(vec![None; rows]),
+        Kind::Integer => Data::Integer(vec![None; rows]),
+        Kind::Number(_) => Data::Number(vec![None; rows]),
+    }
+}
+
+/// What is expected and found of a table of another version of the columns; `None` for those that are read.
 fn other_version(version: u64) -> Option<(String, String)> {
-    let expected = format!("version {SCHEMA}");
-    match version.cmp(&SCHEMA) {
-        Ordering::Equal => None,
-        Ordering::Less => {
-            let again = "the same `sweep` once more writes the tables anew, from the trials it has";
-            Some((format!("{expected} ({again})"), version.to_string()))
-        }
-        Ordering::Greater => Some((expected, format!("{version} (of a newer program)"))),
+    let expected = format!("version {OLDEST} or {SCHEMA}");
+    if version < OLDEST {
+        let again = "the same `sweep` with `--fresh` computes and writes it anew";
+        Some((format!("{expected} ({again})"), version.to_string()))
+    } else if version > SCHEMA {
+        Some((expected, format!("{version} (of a newer program)")))
+    } else {
+        None
     }
 }
 
@@ -84,12 +117,13 @@ pub(super) fn check_names<T>(path: &Path, fields: &[Field<T>], found: &[&str]) -
         found: found.to_owned(),
     };
     let wanted = wanted(fields);
-    if let Some((name, ..)) = wanted.iter().find(|(name, ..)| !found.contains(name)) {
-        return Err(wrong(name, "a column of this name", "none"));
+    let missing = |column: &&Wanted| column.is_always_there() && !found.contains(&column.name);
+    if let Some(column) = wanted.iter().find(missing) {
+        return Err(wrong(column.name, "a column of this name", "none"));
     }
     if let Some(extra) = found
         .iter()
-        .find(|name| !wanted.iter().any(|(wanted, ..)| wanted == *name))
+        .find(|name| !wanted.iter().any(|column| column.name == **name))
     {
         return Err(wrong(
             extra,
@@ -124,14 +158,20 @@ impl Sheet {
             columns: BTreeMap::new(),
             lines: None,
         };
-        for (name, kind, optional) in wanted(fields) {
+        let wanted = wanted(fields);
+        for column in &wanted {
+            let (name, kind) = (column.name, &column.kind);
+            let found = parquet.holds(name);
+            if found == ABSENT && !column.is_always_there() {
+                sheet.columns.insert(name, nulls(kind, sheet.rows));
+                continue;
+            }
             let (holds, words) = match kind {
                 Kind::Text => ("str", "text"),
                 Kind::Count => ("u64", "unsigned 64-bit integers"),
                 Kind::Integer => ("i64", "signed 64-bit integers"),
                 Kind::Number(_) => ("f64", "64-bit floats"),
             };
-            let found = parquet.holds(name);
             if found != holds {
                 return Err(sheet.of_file(
                     name,
@@ -146,10 +186,10 @@ impl Sheet {
                 Kind::Number(_) => parquet.numbers(name).map(Data::Number),
             };
             let data = data.map_err(|found| sheet.of_file(name, "a Parquet table", found))?;
-            sheet.check(name, &kind, optional, &data)?;
+            sheet.check(name, kind, column.optional, &data)?;
             sheet.columns.insert(name, data);
         }
-        sheet.check_schema()?;
+        sheet.check_schema(&wanted, |name| parquet.holds(name) != ABSENT)?;
         Ok(sheet)
     }
 
@@ -170,9 +210,15 @@ impl Sheet {
             columns: BTreeMap::new(),
             lines: Some(lines),
         };
-        for (name, kind, optional) in wanted(fields) {
-            let Some(place) = header.iter().position(|column| column == name) else {
-                return Err(sheet.wrong(0, name, "a column of this name", "none"));
+        let wanted = wanted(fields);
+        for column in &wanted {
+            let (name, kind) = (column.name, &column.kind);
+            let Some(place) = header.iter().position(|found| found == name) else {
+                if column.is_always_there() {
+                    return Err(sheet.wrong(0, name, "a column of this name", "none"));
+                }
+                sheet.columns.insert(name, nulls(kind, sheet.rows));
+                continue;
             };
             let cells = records.iter_mut().map(|record| record.cells[place].take());
             let cells: Vec<Option<String>> = cells.collect();
@@ -180,14 +226,14 @@ impl Sheet {
                 Kind::Text => {
                     Data::Text(cells.into_iter().map(|cell| cell.map(Arc::from)).collect())
                 }
-                Kind::Count => Data::Count(sheet.parse(name, &kind, &cells)?),
-                Kind::Integer => Data::Integer(sheet.parse(name, &kind, &cells)?),
-                Kind::Number(_) => Data::Number(sheet.parse(name, &kind, &cells)?),
+                Kind::Count => Data::Count(sheet.parse(name, kind, &cells)?),
+                Kind::Integer => Data::Integer(sheet.parse(name, kind, &cells)?),
+                Kind::Number(_) => Data::Number(sheet.parse(name, kind, &cells)?),
             };
-            sheet.check(name, &kind, optional, &data)?;
+            sheet.check(name, kind, column.optional, &data)?;
             sheet.columns.insert(name, data);
         }
-        sheet.check_schema()?;
+        sheet.check_schema(&wanted, |name| header.iter().any(|found| found == name))?;
         Ok(sheet)
     }
 
@@ -237,16 +283,30 @@ impl Sheet {
         }
     }
 
-    fn check_schema(&self) -> Result<()> {
-        match self.rows().find_map(|row| match row.count("schema") {
-            Ok(version) => {
-                other_version(version).map(|(expected, found)| row.wrong("schema", expected, found))
+    /// Checks that all rows are of one version that is read, and that the table `has` the columns of that one.
+    fn check_schema(&self, wanted: &[Wanted], has: impl Fn(&str) -> bool) -> Result<()> {
+        let Some(first) = self.rows().next() else {
+            return Ok(());
+        };
+        let of_table = first.count("schema")?;
+        for row in self.rows() {
+            let version = row.count("schema")?;
+            if let Some((expected, found)) = other_version(version) {
+                return Err(row.wrong("schema", expected, found));
             }
-            Err(error) => Some(error),
-        }) {
-            Some(error) => Err(error),
-            None => Ok(()),
+            if version != of_table {
+                let expected = format!("version {of_table}, as in the first row");
+                return Err(row.wrong("schema", expected, version.to_string()));
+            }
         }
+        let other = |column: &&Wanted| has(column.name) != (column.since <= of_table);
+        let Some(column) = wanted.iter().find(other) else {
+            return Ok(());
+        };
+        let expected = format!("a column of tables of version {} on", column.since);
+        let found = if has(column.name) { "it" } else { "none" };
+        let found = format!("{found} in one of version {of_table}");
+        Err(first.wrong(column.name, expected, found))
     }
 
     /// An error in a column as a whole.

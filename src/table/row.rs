@@ -15,6 +15,9 @@ pub struct Summary {
     pub images: u64,
     /// Images looked at, over all chips.
     pub image_evaluations: u64,
+    /// Of these, images of which a logit is not finite, counted as wrong; `None` in tables of schema 3, which do not
+    /// count them.
+    pub not_finite: Option<u64>,
     /// Images of the test set, of which `images` are all or a random subset.
     pub test_images: u64,
     /// Mean accuracy over chips; under two-level sampling its estimate (see
@@ -145,6 +148,8 @@ pub struct TrialRow {
     pub images: u64,
     /// Images classified correctly.
     pub correct: u64,
+    /// Images of which a logit is not finite, counted as wrong; `None` in tables of schema 3, which do not count them.
+    pub not_finite: Option<u64>,
     /// The clean network on the same images, under two-level sampling.
     pub clean: Option<CleanAnswers>,
     /// How the trial ended.
@@ -159,6 +164,7 @@ impl From<&Trial> for TrialRow {
             faults: trial.faults,
             images: trial.images,
             correct: trial.correct,
+            not_finite: Some(trial.not_finite),
             clean: trial.clean,
             status: trial.status,
         }
@@ -181,6 +187,8 @@ pub trait Outcome {
     fn images(&self) -> u64;
     /// Images classified correctly.
     fn correct(&self) -> u64;
+    /// Images of which a logit is not finite; `None` where they were not counted.
+    fn not_finite(&self) -> Option<u64>;
     /// The clean network on the same images, under two-level sampling.
     fn clean(&self) -> Option<CleanAnswers>;
 }
@@ -200,6 +208,9 @@ macro_rules! outcome {
             }
             fn correct(&self) -> u64 {
                 self.correct
+            }
+            fn not_finite(&self) -> Option<u64> {
+                self.not_finite.into()
             }
             fn clean(&self) -> Option<CleanAnswers> {
                 self.clean

@@ -125,6 +125,8 @@ impl Chips {
 pub(super) struct ChipTable<'a> {
     /// By design point.
     pub(super) chips: BTreeMap<&'a str, Chips>,
+    /// Images of which a logit is not finite, over the chips of a design point; `None` where not all were counted.
+    not_finite: BTreeMap<&'a str, Option<u64>>,
 }
 
 impl<'a> ChipTable<'a> {
@@ -157,8 +159,9 @@ impl<'a> ChipTable<'a> {
                 ));
             }
         }
-        let mut chips = BTreeMap::new();
+        let (mut chips, mut not_finite) = (BTreeMap::new(), BTreeMap::new());
         for (id, trials) in sorted {
+            not_finite.insert(id, trials.values().map(|trial| trial.not_finite()).sum());
             if let Some((place, (chip, _))) = trials
                 .iter()
                 .enumerate()
@@ -197,7 +200,7 @@ impl<'a> ChipTable<'a> {
             };
             chips.insert(id, of_design);
         }
-        Ok(Self { chips })
+        Ok(Self { chips, not_finite })
     }
 
     /// The chips of a design point; can be taken once.
@@ -269,7 +272,12 @@ pub fn summarize<T: Outcome>(
         .into_iter()
         .map(|design| {
             let chips = table.take(&design.design_id)?;
-            summary(design, &chips, test_images, floor, stopped_by, seed)
+            let not_finite = table.not_finite.get(design.design_id.as_str());
+            let summary = summary(design, &chips, test_images, floor, stopped_by, seed)?;
+            Ok(Summary {
+                not_finite: not_finite.copied().flatten(),
+                ..summary
+            })
         })
         .collect::<Result<_>>()?;
     let images = summaries.first().map_or(0, |first| first.images);
@@ -347,6 +355,7 @@ fn summary(
         chips: chips.count() as u64,
         images: chips.images(),
         image_evaluations: chips.image_evaluations(),
+        not_finite: None,
         test_images,
         mean,
         std,

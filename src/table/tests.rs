@@ -52,6 +52,7 @@ pub(super) fn trials(design: &Design, images: u64, correct: &[u64]) -> Vec<Trial
         faults: 7 + correct,
         images,
         correct,
+        not_finite: 0,
         clean: None,
         status: TrialStatus::Evaluated,
         seconds: 0.1 + chip as f64,
@@ -211,7 +212,7 @@ fn the_columns_are_those_of_the_contract_in_order() {
         "chips,mean,std,ci_low,ci_high,boot_low,boot_high,min,p05,median,p95,max,floor,yield,yield_low,\
                    yield_high,energy_relative,energy_pj,area_relative,stopped_by,images,test_images,image_half_width,\
                    image_evaluations,image_std,\
-                   clean_accuracy,access_energy_relative";
+                   clean_accuracy,access_energy_relative,not_finite";
     assert_eq!(
         names(summary_frame(&summaries).unwrap()),
         format!("{keys},{summary}")
@@ -227,7 +228,7 @@ fn the_columns_are_those_of_the_contract_in_order() {
     let rows = sorted_by_key(&trials);
     assert_eq!(
         names(trials_frame(&rows).unwrap()),
-        "schema,design_id,chip,faults,images,correct,accuracy,status,clean_correct,changed"
+        "schema,design_id,chip,faults,images,correct,accuracy,status,clean_correct,changed,not_finite"
     );
 }
 
@@ -297,7 +298,14 @@ fn edited(from: &str, to: &str) -> String {
 #[test]
 fn wrong_cells_are_refused_with_line_and_column() {
     for (from, to, message) in [
-        ("\n3,a@", "\n4,a@", "s.csv:2: `schema`: expected version 3, found 4 (of a newer program)"),
+        ("\n4,a@", "\n5,a@", "s.csv:2: `schema`: expected version 3 or 4, found 5 (of a newer program)"),
+        ("\n4,a@1vmin", "\n3,a@1vmin", "s.csv:3: `schema`: expected version 4, as in the first row, found 3"),
+        (
+            ",not_finite\n",
+            ",infinite\n",
+            "s.csv: `infinite`: expected only the columns of this table, found a column of this name",
+        ),
+        (",0\n", ",401\n", "s.csv:2: `not_finite`: expected at most the 400 of `image_evaluations`, found Some(401)"),
         (
             "schema,design_id,",
             "schema,name,",
@@ -371,9 +379,81 @@ fn a_table_of_an_older_version_is_refused_by_its_version_though_it_lacks_columns
     .unwrap();
     for name in ["s.parquet", "s.csv"] {
         let so =
-            "expected version 3 (the same `sweep` once more writes the tables anew, from the trials it has)";
+            "expected version 3 or 4 (the same `sweep` with `--fresh` computes and writes it anew)";
         assert_eq!(message(name), format!("{name}: `schema`: {so}, found 1"));
     }
+}
+
+#[test]
+fn tables_of_schema_3_are_read_and_count_nothing_that_is_not_finite() {
+    use polars::prelude::{Column, NamedFrom, ParquetWriter, Series};
+    let folder = tempfile::tempdir().unwrap();
+    let (_, trials, summaries) = sample();
+    let of_version = |version: u64, mut frame: DataFrame| {
+        let path = folder.path().join("t.parquet");
+        let versions: Column = Series::new("schema".into(), vec![version; frame.height()]).into();
+        frame.with_column(versions).unwrap();
+        let mut bytes = Vec::new();
+        ParquetWriter::new(&mut bytes).finish(&mut frame).unwrap();
+        fs::write(&path, bytes).unwrap();
+        path
+    };
+    let without = |frame: DataFrame| frame.drop("not_finite").unwrap();
+    let frame = || summary_frame(&summaries).unwrap();
+    let mut expected = summaries.clone();
+    expected.iter_mut().for_each(|row| row.not_finite = None);
+    let path = of_version(3, without(frame()));
+    assert_eq!(read_summary(&path).unwrap(), expected);
+    let mut rows = sorted_by_key(&trials);
+    let path = of_version(3, without(trials_frame(&rows).unwrap()));
+    rows.iter_mut().for_each(|row| row.not_finite = None);
+    assert_eq!(read_trials(&path).unwrap(), rows);
+    let csv = folder.path().join("s.csv");
+    let old = summary_csv_string(&expected).unwrap();
+    let old = old.replace("\n4,", "\n3,").replace(",not_finite\n", "\n");
+    fs::write(&csv, old.replace(",\n", "\n")).unwrap();
+    assert_eq!(read_summary(&csv).unwrap(), expected);
+    // the column belongs to the version, neither more nor less
+    let message = |path: &Path| read_summary(path).unwrap_err().to_string();
+    assert!(message(&of_version(4, without(frame())))
+        .contains("`not_finite`: expected a column of tables of version 4 on, found none"));
+    assert!(message(&of_version(3, frame())).contains("found it in one of version 3"));
+}
+
+#[test]
+fn what_is_not_finite_is_summed_over_chips_and_lies_among_the_wrong() {
+    let design = design("m", "wcat", 0.8);
+    let mut all = trials(&design, 100, &[80, 90]);
+    (all[0].not_finite, all[1].not_finite) = (20, 1);
+    let sum = |trials: &[Trial]| {
+        let (floor, stop) = (FloorSpec::default(), StoppedBy::Chips);
+        let designs = std::slice::from_ref(&design);
+        summarize(designs, trials, floor, stop, 100, Seed(1)).unwrap()[0].not_finite
+    };
+    assert_eq!(sum(&all), Some(21));
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["t.csv", "t.parquet"] {
+        let path = folder.path().join(name);
+        write_trials(&path, &all).unwrap();
+        let read = read_trials(&path).unwrap();
+        assert_eq!(
+            [read[0].not_finite, read[1].not_finite],
+            [Some(20), Some(1)]
+        );
+    }
+    let journal = folder.path().join("trials.journal");
+    let mut open = Journal::open(&journal).unwrap().0;
+    open.append_design(&design).unwrap();
+    all.iter()
+        .for_each(|trial| open.append_trial(trial).unwrap());
+    open.close().unwrap();
+    assert_eq!(replay(&journal).unwrap().trials, all);
+    all[0].not_finite = 21;
+    write_trials(&folder.path().join("t.csv"), &all).unwrap();
+    let error = read_trials(&folder.path().join("t.csv")).unwrap_err();
+    assert!(error
+        .to_string()
+        .contains("`not_finite`: expected at most the 20"));
 }
 
 #[test]

@@ -16,7 +16,7 @@ fn run_of(
     done: &[Trial],
     sampled: bool,
 ) -> Result<(Outcome, usize)> {
-    let answers = [world.evaluator.clean_answers(&world.images).unwrap()];
+    let answers = [world.evaluator.clean_answers(&world.images).unwrap().right];
     let subjects = [world.subject()];
     let voltages = world.memory.voltages(voltages).unwrap();
     let points: Vec<OperatingPoint> = voltages
