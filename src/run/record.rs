@@ -7,7 +7,6 @@ use super::subjects::Loaded;
 use crate::config::{resolve, resolved_yaml, Experiment, Layer};
 use crate::error::{Error, Result};
 use crate::kernel::Isa;
-use crate::store;
 use crate::table::names;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;

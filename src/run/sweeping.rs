@@ -148,10 +148,11 @@ pub fn plan(experiment: &Experiment, request: &SweepRequest) -> Result<SweepPlan
         &device,
         false,
     )?;
+    let asked = prepared.record(&request.command);
     let folder = run_folder(
         &request.results,
         request.out.as_deref(),
-        &prepared.identity,
+        &asked,
         request.fresh,
     )?;
     let journal = folder.join(names::JOURNAL);
