@@ -131,7 +131,7 @@ pub(super) fn train_all(
             "`bits: 32`",
         ));
     }
-    let train = |training, fresh| {
+    let train = |training: &Training, fresh| {
         train_model(
             training,
             &request.model_cache,

@@ -86,8 +86,9 @@ pub fn train_models(
             return Err(Error::argument("models to train", "each name once", found));
         }
     }
-    let train =
-        |training, fresh| train_model(training, parent, data_folder, device, fresh, monitor);
+    let train = |training: &Training, fresh| {
+        train_model(training, parent, data_folder, device, fresh, monitor)
+    };
     let firsts: Vec<Result<TrainedModel>> = trainings
         .par_iter()
         .with_max_len(1)
