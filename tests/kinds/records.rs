@@ -256,7 +256,7 @@ fn an_exploration_of_groups_is_made_resumed_and_drawn_again() {
     let configured = [
         &["explore", "--config", "c.yaml"],
         &explore[1..3],
-        &explore[5..20],
+        &explore[5..19],
     ]
     .concat();
     place.done(&configured);
