@@ -371,7 +371,11 @@ fn settle_checksums(
     monitor: &dyn Monitor,
 ) -> Result<bool> {
     let known = match Checksums::read(folder) {
-        Ok(Some(known)) => Some(known.check(folder, HISTORY, "it is written anew").map(drop)),
+        Ok(Some(known)) => Some(
+            known
+                .check(folder, HISTORY, "the training state has what it held")
+                .map(drop),
+        ),
         Ok(None) => None,
         Err(error) => Some(Err(error)),
     };
