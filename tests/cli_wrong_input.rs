@@ -250,7 +250,9 @@ fn settings() {
     );
     refused(
         "dataset.name=foo",
-        "expected one of `glyphs`, `mnist`, `cifar10`, `cifar100`, `folder`, found `foo`",
+        "expected one of `glyphs`, `mnist`, `cifar10`, `cifar100`, `folder`, `fashion-mnist`, `kmnist`, \
+             `emnist-balanced`, `emnist-byclass`, `emnist-bymerge`, `emnist-letters`, `emnist-digits`, `emnist-mnist`, \
+             found `foo`",
     );
 }
 
@@ -414,17 +416,24 @@ fn data() {
         );
         with(
             &["--dataset", "mnist"],
-            "[CACHE]/wcat-explore/mnist/t10k-images-idx3-ubyte.gz: not found (expected a file of MNIST: get it with \
-             `wcat-explore data fetch mnist`, or name its folder with --data-dir)",
+            "[CACHE]/wcat-explore/mnist/t10k-images-idx3-ubyte: not found (expected a file of MNIST: get it with \
+             `wcat-explore data fetch mnist`, or name its folder with --data-dir; looked in mnist, MNIST/raw, MNIST, raw, the \
+             folder itself below [CACHE]/wcat-explore for t10k-images-idx3-ubyte, t10k-images.idx3-ubyte, \
+             x_test.npy, plain or gzip, and for mnist.npz, mnist.zip)",
         );
         with(
             &["--dataset", "cifar10", "--data-dir", "nowhere"],
             "nowhere/cifar-10-batches-bin/test_batch.bin: not found (expected a file of CIFAR-10: get it with \
-             `wcat-explore data fetch cifar10`, or name its folder with --data-dir)",
+             `wcat-explore data fetch cifar10`, or name its folder with --data-dir; looked in \
+             cifar-10-batches-bin, cifar-10-batches-py, the folder itself below nowhere for test_batch.bin, test_batch, \
+             plain or gzip, and for cifar-10-binary.tar.gz, cifar-10-python.tar.gz, cifar-10-binary.tar, \
+             cifar-10-python.tar)",
         );
         with(
             &["--dataset", "svhn"],
-            "dataset: expected one of `glyphs`, `mnist`, `cifar10`, `cifar100`, `folder`, found `svhn`",
+            "dataset: expected one of `glyphs`, `mnist`, `cifar10`, `cifar100`, `folder`, `fashion-mnist`, `kmnist`, \
+             `emnist-balanced`, `emnist-byclass`, `emnist-bymerge`, `emnist-letters`, `emnist-digits`, `emnist-mnist`, \
+             found `svhn`",
         );
         with(
             &["--images", "99999999"],
@@ -434,8 +443,10 @@ fn data() {
     refused(
         &place,
         &["train", "--set", "dataset.name=mnist"],
-        "[CACHE]/wcat-explore/mnist/train-images-idx3-ubyte.gz: not found (expected a file of MNIST: get it with \
-         `wcat-explore data fetch mnist`, or name its folder with --data-dir)",
+        "[CACHE]/wcat-explore/mnist/train-images-idx3-ubyte: not found (expected a file of MNIST: get it with \
+         `wcat-explore data fetch mnist`, or name its folder with --data-dir; looked in mnist, MNIST/raw, MNIST, raw, the \
+             folder itself below [CACHE]/wcat-explore for train-images-idx3-ubyte, train-images.idx3-ubyte, \
+             x_train.npy, plain or gzip, and for mnist.npz, mnist.zip)",
     );
     // nothing is trained where the test images are not there, or not so many
     let mnist = concat!(env!("CARGO_MANIFEST_DIR"), "/configs/mnist_mlp.yaml");
@@ -443,8 +454,10 @@ fn data() {
     refused(
         &place,
         &["sweep", "--config", mnist, "--set", models],
-        "[CACHE]/wcat-explore/mnist/t10k-images-idx3-ubyte.gz: not found (expected a file of MNIST: get it with \
-         `wcat-explore data fetch mnist`, or name its folder with --data-dir)",
+        "[CACHE]/wcat-explore/mnist/t10k-images-idx3-ubyte: not found (expected a file of MNIST: get it with \
+         `wcat-explore data fetch mnist`, or name its folder with --data-dir; looked in mnist, MNIST/raw, MNIST, raw, the \
+             folder itself below [CACHE]/wcat-explore for t10k-images-idx3-ubyte, t10k-images.idx3-ubyte, \
+             x_test.npy, plain or gzip, and for mnist.npz, mnist.zip)",
     );
     refused(
         &place,
@@ -457,7 +470,9 @@ fn data() {
     );
     for command in ["info", "fetch"] {
         let message =
-            "dataset: expected one of `glyphs`, `mnist`, `cifar10`, `cifar100`, `folder`, found `svhn`";
+            "dataset: expected one of `glyphs`, `mnist`, `cifar10`, `cifar100`, `folder`, `fashion-mnist`, `kmnist`, \
+             `emnist-balanced`, `emnist-byclass`, `emnist-bymerge`, `emnist-letters`, `emnist-digits`, `emnist-mnist`, \
+             found `svhn`";
         refused(&place, &["data", command, "svhn"], message);
     }
 }

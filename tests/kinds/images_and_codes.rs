@@ -116,7 +116,7 @@ fn a_png_whose_palette_is_no_whole_number_of_colours_is_an_error_that_names_it()
         env!("CARGO_MANIFEST_DIR"),
         "/../shared/cases/files/palette_of_two_bytes.png"
     );
-    let mut files = vec![png(&[1, 2]), png(&[1, 2, 3, 4])];
+    let mut files = vec![png(&[1, 2]), png(&[1, 2, 3, 4]), png(&[7; 3 * 257])];
     files.extend(fs::read(path));
     for file in files {
         let place = Place::new();

@@ -215,7 +215,8 @@ impl ModelFiles {
 /// Where data are.
 #[derive(Debug, Args)]
 pub(crate) struct Places {
-    /// Data set: glyphs, mnist, cifar10, cifar100 or folder (class folders of PNG or JPEG images in --data-dir);
+    /// Data set: glyphs, mnist, fashion-mnist, kmnist, emnist-balanced (-byclass, -bymerge, -letters, -digits, -mnist),
+    /// cifar10, cifar100 or folder (class folders of PNG or JPEG images in --data-dir);
     /// default: that of the configuration or of the model's training
     #[arg(long, value_name = "NAME")]
     pub dataset: Option<String>,
@@ -227,7 +228,7 @@ pub(crate) struct Places {
     /// Folder of the data sets; default: the cache folder, see `data info`
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
-    /// One file of CIFAR-10 or CIFAR-100 records as test images
+    /// One file of CIFAR-10 or CIFAR-100 records, or a Python batch, as test images
     #[arg(long, value_name = "FILE", conflicts_with = "data_dir")]
     pub data_file: Option<PathBuf>,
 }

@@ -3,6 +3,7 @@
 use crate::args::{data_folder, DataArgs, DataCommand, Format};
 use crate::progress::Progress;
 use crate::show::{self, Column};
+use std::path::Path;
 use std::sync::atomic::Ordering;
 use wcat_explore::data::fetch::{fetch, FetchProgress, FetchSource};
 use wcat_explore::data::{info, DataInfo, DatasetName};
@@ -25,10 +26,16 @@ pub(crate) fn run(args: &DataArgs, monitor: &Progress) -> anyhow::Result<()> {
                     .filter(|name| *name != DatasetName::Folder)
                     .collect(),
             };
-            let all: Vec<DataInfo> = names
+            let mut all: Vec<DataInfo> = names
                 .into_iter()
                 .map(|name| info(name, &folder))
                 .collect::<Result<_, _>>()?;
+            if dataset.is_none() {
+                all.retain(|info| {
+                    COMMON.contains(&info.name)
+                        || !info.files.is_empty() && has_own_folder(info, &folder)
+                });
+            }
             if *format != Format::Table {
                 let mut rows = serde_json::to_value(&all)?;
                 for row in rows.as_array_mut().into_iter().flatten() {
@@ -59,6 +66,21 @@ pub(crate) fn run(args: &DataArgs, monitor: &Progress) -> anyhow::Result<()> {
             show::path(&folder.join(&source.folder))
         }
     }
+}
+
+/// Listed where they are not there too.
+const COMMON: [DatasetName; 4] = [
+    DatasetName::Glyphs,
+    DatasetName::Mnist,
+    DatasetName::Cifar10,
+    DatasetName::Cifar100,
+];
+
+/// False where the files lie in the data folder itself or in `raw`, where any set in the form of MNIST may lie.
+fn has_own_folder(info: &DataInfo, folder: &Path) -> bool {
+    info.folder
+        .as_ref()
+        .is_some_and(|own| own != folder && *own != folder.join("raw"))
 }
 
 fn listen(progress: &FetchProgress, monitor: &Progress) -> wcat_explore::error::Result<()> {
