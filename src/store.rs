@@ -11,7 +11,8 @@ pub use foreign_table::{
 pub use line::line_of_key;
 pub use lock::Lock;
 pub use npy::{
-    is_npy, is_npz, parse_npy, parse_npy_element, parse_npz, read_npy, write_npy, ByteArray, Element, NamedArray,
+    is_npy, is_npz, parse_npy, parse_npy_element, parse_npz, read_npy, write_npy, ByteArray,
+    Element, NamedArray,
 };
 
 use crate::error::{Error, IoContext, Result};

@@ -59,7 +59,8 @@ impl FaultMap {
     pub fn read(entries: &[String], shape: &ArraySpec) -> Result<Self> {
         let mut map = match entries {
             [one] if !one.contains('=') || Path::new(one).is_file() => {
-                let bytes = store::read_bytes(Path::new(one), "a fault map (CSV)", arrays::LARGEST)?;
+                let bytes =
+                    store::read_bytes(Path::new(one), "a fault map (CSV)", arrays::LARGEST)?;
                 match store::is_npz(&bytes) {
                     true => arrays::read_archive(Path::new(one), &bytes, shape)?,
                     false => csv::read(Path::new(one), bytes, shape)?,
@@ -99,7 +100,9 @@ impl FaultMap {
     /// the higher voltage alone, are remarks.
     fn check_nesting(&mut self) -> Result<()> {
         for pair in self.points.windows(2) {
-            let [(low, below), (high, above)] = pair else { continue };
+            let [(low, below), (high, above)] = pair else {
+                continue;
+            };
             let Nesting { both, below, above } = Nesting::of(below, above);
             let (only_below, only_above) = (below - both, above - both);
             // a sign test of the cells that fail at one of the two alone (McNemar, Psychometrika 12(2), 1947)
@@ -135,7 +138,9 @@ impl FaultMap {
         remarks: Vec<String>,
     ) -> Self {
         let chips = points.first().map_or(1, |(_, chips)| chips.len());
-        let points = points.into_iter().map(|(voltage, of)| (voltage, Arc::new(of)));
+        let points = points
+            .into_iter()
+            .map(|(voltage, of)| (voltage, Arc::new(of)));
         Self {
             cells,
             chips: chips as u32,
@@ -160,7 +165,10 @@ impl Nesting {
         let mut both = 0;
         for (below, above) in below.iter().zip(above) {
             let known: BTreeSet<u64> = below.iter().map(|cell| cell.address).collect();
-            both += above.iter().filter(|cell| known.contains(&cell.address)).count();
+            both += above
+                .iter()
+                .filter(|cell| known.contains(&cell.address))
+                .count();
         }
         let count = |chips: &[Vec<FailingCell>]| chips.iter().map(Vec::len).sum();
         Self {

@@ -145,9 +145,7 @@ impl Fit {
             Likelihood::Increments(_) => g.is_rejected(),
             Likelihood::Independent(_) => g.dispersion > 1.0,
         };
-        let wide = goodness
-            .filter(is_wide)
-            .and_then(|g| g.widened_quantile());
+        let wide = goodness.filter(is_wide).and_then(|g| g.widened_quantile());
         let parameter = |value, interval: &dyn Fn(f64) -> Option<Interval>| Parameter {
             value,
             interval: interval(usual),
@@ -295,9 +293,8 @@ fn least_squares(measurements: &Measurements) -> Result<(Line, Line)> {
             sigma: -1.0 / slope,
         }
     };
-    let wrong = |expected: &str, found: String| {
-        Err(Error::input(&measurements.path, expected, found))
-    };
+    let wrong =
+        |expected: &str, found: String| Err(Error::input(&measurements.path, expected, found));
     let equal = rows.windows(2).all(|pair| pair[0].1 == pair[1].1);
     if rows.len() < 2 || equal {
         let all_fail = measurements.with_failures().count() > rows.len();
@@ -308,7 +305,10 @@ fn least_squares(measurements: &Measurements) -> Result<(Line, Line)> {
         if rows.len() >= 2 {
             found += ", equally many";
         }
-        return wrong("at least two voltages with failures, more of them at the lower one", found);
+        return wrong(
+            "at least two voltages with failures, more of them at the lower one",
+            found,
+        );
     }
     let (start, straight) = (line(&f64::sqrt), line(&|_| 1.0));
     let used = match measurements.sampling {

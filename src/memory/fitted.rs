@@ -155,7 +155,12 @@ impl FittedModel<'_> {
     /// show the smallest one, where three of them or more make a line.
     fn fewest_cells(&self) -> Option<(u64, String)> {
         if self.measurements.sampling != Sampling::Rates {
-            let cells = self.measurements.rows.iter().filter_map(|row| row.cells).max()?;
+            let cells = self
+                .measurements
+                .rows
+                .iter()
+                .filter_map(|row| row.cells)
+                .max()?;
             return Some((cells, format!("half a failing cell of {cells}")));
         }
         let rates = self.measurements.with_failures().map(|row| row.ber.get());
@@ -170,7 +175,11 @@ impl FittedModel<'_> {
         let measurements = self.measurements;
         let rise = measurements.rise().map(|(below, above)| {
             let of = |row: &Measurement| format!("{} at {}", row.ber, row.voltage);
-            format!("more cells fail at a higher voltage ({} after {})", of(above), of(below))
+            format!(
+                "more cells fail at a higher voltage ({} after {})",
+                of(above),
+                of(below)
+            )
         });
         if measurements.sampling == Sampling::Rates {
             return rise.map(|rise| format!("{rise}: the rates are fitted as they are"));
@@ -188,11 +197,19 @@ impl FittedModel<'_> {
         let wide = match self.fit.goodness {
             None => "no degree of freedom is left to see how much they scatter".to_owned(),
             Some(g) if self.fit.mu.widened.is_none() => {
-                format!("they scatter no more than that (dispersion {:.2})", g.dispersion)
+                format!(
+                    "they scatter no more than that (dispersion {:.2})",
+                    g.dispersion
+                )
             }
-            Some(g) => format!("intervals are widened by the dispersion, {:.2}", g.dispersion),
+            Some(g) => format!(
+                "intervals are widened by the dispersion, {:.2}",
+                g.dispersion
+            ),
         };
-        Some(format!("{why}: counts are added by voltage and taken as independent; {wide}"))
+        Some(format!(
+            "{why}: counts are added by voltage and taken as independent; {wide}"
+        ))
     }
 
     /// The highest voltage with failures plus the smallest step between measured voltages, rounded to a millivolt.
@@ -405,9 +422,15 @@ impl FittedModel<'_> {
 
     fn curve_text(&self) -> String {
         if self.curve == FittedCurve::Gaussian {
-            let mut failing = self.measurements.with_failures().map(|row| row.voltage.get());
+            let mut failing = self
+                .measurements
+                .with_failures()
+                .map(|row| row.voltage.get());
             let (mu, sigma) = (rounded(self.fit.mu.value), rounded(self.fit.sigma.value));
-            let (low, high) = (failing.next().unwrap_or(mu), failing.next_back().unwrap_or(mu));
+            let (low, high) = (
+                failing.next().unwrap_or(mu),
+                failing.next_back().unwrap_or(mu),
+            );
             // below the mean more than half of the cells fail, and a model ends there
             return format!(
                 "  gaussian: {{ mu: {mu:?}, sigma: {sigma:?}, measured_span: [{:?}, {high:?}] }}\n",
@@ -438,7 +461,11 @@ fn falling(rows: &[Measurement]) -> Vec<f64> {
     // rate, weight, rows
     let mut blocks: Vec<(f64, f64, usize)> = Vec::new();
     for row in rows {
-        let mut block = (row.ber.get(), row.cells.map_or(1.0, |cells| cells as f64), 1);
+        let mut block = (
+            row.ber.get(),
+            row.cells.map_or(1.0, |cells| cells as f64),
+            1,
+        );
         while let Some(below) = blocks.last().copied().filter(|below| below.0 < block.0) {
             let weight = below.1 + block.1;
             let rate = (below.0 * below.1 + block.0 * block.1) / weight;
@@ -447,7 +474,9 @@ fn falling(rows: &[Measurement]) -> Vec<f64> {
         }
         blocks.push(block);
     }
-    let rates = blocks.iter().map(|(rate, _, rows)| std::iter::repeat_n(*rate, *rows));
+    let rates = blocks
+        .iter()
+        .map(|(rate, _, rows)| std::iter::repeat_n(*rate, *rows));
     rates.flatten().collect()
 }
 
@@ -612,5 +641,82 @@ mod tests {
             .unwrap_err()
             .to_string()
             .contains("energies that rise with the voltage"));
+    }
+
+    #[test]
+    fn whole_curves_and_scattered_counts_give_models_up_to_one_half() {
+        let whole = "voltage,faults,cells\n0.40,1000,1000\n0.45,900,1000\n0.50,400,1000\n0.55,30,1000\n0.65,0,1000\n";
+        for curve in [FittedCurve::Gaussian, FittedCurve::Measured] {
+            let (model, _) = build(whole, |m| m.curve = curve).unwrap();
+            assert!((rate(&model, 0.5) - 0.4).abs() < 0.1, "{}", model.text);
+            let below = model
+                .at(Voltage::new(0.44).unwrap())
+                .unwrap_err()
+                .to_string();
+            assert!(below.contains("passes 0.5"), "{below}");
+            assert_eq!(model.error_free.get(), 0.65);
+        }
+        // 0.02 and 0.04 are of 3000 and 1000 cells: 0.025 together
+        let scattered = "voltage,faults,cells\n0.5,300,1000\n0.6,60,3000\n0.65,40,1000\n0.7,1,1000\n0.8,0,1000\n0.7,1,3000\n";
+        let (model, warnings) = build(scattered, |m| m.curve = FittedCurve::Measured).unwrap();
+        assert_eq!(
+            [0.6, 0.65, 0.7].map(|v| rate(&model, v)),
+            [0.025, 0.025, 2.0 / 4000.0]
+        );
+        assert!(
+            warnings.iter().any(|w| w
+                .contains("more cells fail at a higher voltage (0.04 at 0.65 after 0.02 at 0.6)")),
+            "{warnings:?}"
+        );
+        let repeated = "voltage,faults,cells\n0.5,300,1000\n0.5,200,1000\n0.6,60,1000\n0.7,1,1000\n0.8,0,1000\n";
+        let (model, warnings) = build(repeated, |_| ()).unwrap();
+        let warning = warnings
+            .iter()
+            .find(|w| w.contains("measured more than once"))
+            .unwrap();
+        assert!(
+            warning.contains("intervals are widened by the dispersion"),
+            "{warning}"
+        );
+        assert!(model
+            .measured
+            .unwrap()
+            .starts_with("Failing cells counted 5 times at 4 voltages"));
+    }
+
+    #[test]
+    fn a_row_without_failures_below_one_with_failures_is_not_error_free() {
+        let (model, _) = build(
+            "voltage,faults,cells\n0.5,100,1000\n0.6,0,1000\n0.65,2,1000\n0.7,0,1000\n",
+            |_| (),
+        )
+        .unwrap();
+        assert_eq!(model.error_free.get(), 0.7);
+        // three rates make a line: half of the least one is looked for
+        let (model, warnings) = build(
+            "voltage,ber\n0.54,7.6e-3\n0.55,2.1e-3\n0.56,2.2e-3\n0.57,9e-5\n",
+            |_| (),
+        )
+        .unwrap();
+        assert!(
+            (0.571..0.59).contains(&model.error_free.get()),
+            "{}",
+            model.error_free
+        );
+        assert!(
+            warnings
+                .iter()
+                .any(|w| w.contains("half of the smallest rate, 0.00009")),
+            "{warnings:?}"
+        );
+        let unit = build("voltage_mV,ber\n500,0.1\n600,0.01\n", |m| {
+            m.unit = VoltageUnit::Vmin
+        })
+        .unwrap_err();
+        assert!(
+            unit.to_string()
+                .contains("as the header of the measurements says"),
+            "{unit}"
+        );
     }
 }

@@ -101,9 +101,16 @@ impl Measurements {
         let Some(first) = readings.first() else {
             return Err(Error::input(path, "at least one row", "none"));
         };
-        let cells = first.cells.filter(|_| readings.iter().all(|r| r.cells == first.cells));
-        let rows = pooled(&readings)
-            .ok_or_else(|| Error::input(path, format!("at most {MAX_CELLS} cells at a voltage"), "more"))?;
+        let cells = first
+            .cells
+            .filter(|_| readings.iter().all(|r| r.cells == first.cells));
+        let rows = pooled(&readings).ok_or_else(|| {
+            Error::input(
+                path,
+                format!("at most {MAX_CELLS} cells at a voltage"),
+                "more",
+            )
+        })?;
         let rises = rows.windows(2).any(|pair| pair[1].ber > pair[0].ber);
         let sampling = match (first.faults, cells) {
             (None, _) => Sampling::Rates,
@@ -137,13 +144,16 @@ impl Measurements {
 }
 
 /// One row of the table.
-fn reading(table: &ForeignTable<'_>, row: &ForeignRow<'_>, columns: &Columns) -> Result<Measurement> {
+fn reading(
+    table: &ForeignTable<'_>,
+    row: &ForeignRow<'_>,
+    columns: &Columns,
+) -> Result<Measurement> {
     let wrong = |at: usize, expected: &str, found: &str| {
         table.wrong(row.line, Some(&table.columns()[at]), expected, found)
     };
-    let cell = |at: usize, expected: &str| {
-        row.cell(at).ok_or_else(|| wrong(at, expected, "nothing"))
-    };
+    let cell =
+        |at: usize, expected: &str| row.cell(at).ok_or_else(|| wrong(at, expected, "nothing"));
     let count = |at: usize, most: u64| -> Result<u64> {
         let expected = format!("a whole number up to {most}");
         let text = cell(at, &expected)?;
@@ -170,7 +180,11 @@ fn reading(table: &ForeignTable<'_>, row: &ForeignRow<'_>, columns: &Columns) ->
             let faults = count(faults, most).map_err(|error| columns.above_half(error))?;
             (faults as f64 / cells as f64, Some(faults), Some(cells))
         }
-        Rates::Ber { at, power, cells: of } => {
+        Rates::Ber {
+            at,
+            power,
+            cells: of,
+        } => {
             let text = cell(at, columns.rate_expected())?;
             let rate = columns
                 .rate(table, text, power)
@@ -185,11 +199,19 @@ fn reading(table: &ForeignTable<'_>, row: &ForeignRow<'_>, columns: &Columns) ->
             }
         }
     };
-    let energy = match columns.energy.and_then(|energy| Some((energy, row.cell(energy.at)?))) {
+    let energy = match columns
+        .energy
+        .and_then(|energy| Some((energy, row.cell(energy.at)?)))
+    {
         None => None,
         Some((energy, text)) => {
-            let number = table.number(text, Size::Any).ok().filter(|n| n.unit.is_empty());
-            let value = number.and_then(|n| n.times_ten_to(energy.power)).filter(|e| *e > 0.0);
+            let number = table
+                .number(text, Size::Any)
+                .ok()
+                .filter(|n| n.unit.is_empty());
+            let value = number
+                .and_then(|n| n.times_ten_to(energy.power))
+                .filter(|e| *e > 0.0);
             let expected = "a number above 0, or nothing";
             Some(value.ok_or_else(|| wrong(energy.at, expected, &excerpt(text)))?)
         }
@@ -220,7 +242,8 @@ fn pooled(readings: &[Measurement]) -> Option<Vec<Measurement>> {
 fn together(of: &[Measurement]) -> Option<Measurement> {
     let sum = |count: fn(&Measurement) -> Option<u64>| -> Option<u64> {
         of.iter().try_fold(0u64, |sum, reading| {
-            sum.checked_add(count(reading)?).filter(|sum| *sum <= MAX_CELLS)
+            sum.checked_add(count(reading)?)
+                .filter(|sum| *sum <= MAX_CELLS)
         })
     };
     let mean = |values: &[f64]| crate::stats::mean(values);
@@ -258,7 +281,9 @@ fn remarks(columns: &Columns, readings: &[Measurement], rows: &[Measurement]) ->
             rows.len()
         ));
     }
-    let above = readings.iter().filter(|reading| reading.ber.get() > super::HIGHEST_BER);
+    let above = readings
+        .iter()
+        .filter(|reading| reading.ber.get() > super::HIGHEST_BER);
     let above = above.count();
     if above > 0 {
         remarks.push(format!(

@@ -110,7 +110,13 @@ pub fn decode_text(path: &Path, expected: &str, bytes: Vec<u8>) -> Result<String
         _ => match String::from_utf8(bytes) {
             Ok(text) => Some(text.trim_start_matches('\u{feff}').to_owned()),
             // single bytes: numbers and delimiters are the same in all such codes
-            Err(error) => Some(error.as_bytes().iter().map(|byte| char::from(*byte)).collect()),
+            Err(error) => Some(
+                error
+                    .as_bytes()
+                    .iter()
+                    .map(|byte| char::from(*byte))
+                    .collect(),
+            ),
         },
     };
     text.filter(|text| !text.contains('\0'))
@@ -123,7 +129,9 @@ fn from_utf16(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> Option<String> {
         return None;
     }
     let units = pairs.map(|pair| unit([pair[0], pair[1]]));
-    char::decode_utf16(units).collect::<Result<String, _>>().ok()
+    char::decode_utf16(units)
+        .collect::<Result<String, _>>()
+        .ok()
 }
 
 impl<'a> ForeignTable<'a> {
@@ -171,7 +179,11 @@ impl<'a> ForeignTable<'a> {
         let mut header = first;
         if !has_word(first) {
             // a row, whose header may be a comment
-            let above = table.comments.iter().rev().find(|(line, _)| *line < first_line);
+            let above = table
+                .comments
+                .iter()
+                .rev()
+                .find(|(line, _)| *line < first_line);
             let Some(&(line, comment)) = above else {
                 return Err(wrong(path, first_line, None, expected, &excerpt(first)));
             };
@@ -335,7 +347,9 @@ fn has_word(line: &str) -> bool {
 /// The text of a comment line; a spreadsheet quotes it and adds the delimiters of its other columns.
 fn comment_of(line: &str) -> Option<&str> {
     let line = line.trim().trim_start_matches('"');
-    let comment = ["#", "%", "//"].iter().find_map(|sign| line.strip_prefix(sign))?;
+    let comment = ["#", "%", "//"]
+        .iter()
+        .find_map(|sign| line.strip_prefix(sign))?;
     let comment = comment.trim_start_matches(['#', '%']);
     Some(comment.trim().trim_end_matches([',', ';', '\t', '"', ' ']))
 }

@@ -130,7 +130,11 @@ pub fn parse_npy_element(path: &Path, bytes: &[u8]) -> Result<(ByteArray, Elemen
 /// the name of the array.
 pub fn parse_npz(path: &Path, bytes: &[u8], limit: u64) -> Result<Vec<NamedArray>> {
     let damaged = |e: &dyn std::fmt::Display| {
-        Error::input(path, "an archive of NumPy arrays (.npz), undamaged", e.to_string())
+        Error::input(
+            path,
+            "an archive of NumPy arrays (.npz), undamaged",
+            e.to_string(),
+        )
     };
     let mut archive = ZipArchive::new(Cursor::new(bytes)).map_err(|e| damaged(&e))?;
     if archive.len() > MOST_ARRAYS {
@@ -168,7 +172,11 @@ pub fn parse_npz(path: &Path, bytes: &[u8], limit: u64) -> Result<Vec<NamedArray
         });
     }
     if arrays.is_empty() {
-        return Err(Error::input(path, "an archive of NumPy arrays (.npz)", "no array in it"));
+        return Err(Error::input(
+            path,
+            "an archive of NumPy arrays (.npz)",
+            "no array in it",
+        ));
     }
     Ok(arrays)
 }

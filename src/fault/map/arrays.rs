@@ -51,10 +51,18 @@ pub(super) fn read_archive(path: &Path, bytes: &[u8], memory: &ArraySpec) -> Res
     let mut arrays = Arrays::default();
     for named in store::parse_npz(path, bytes, LARGEST)? {
         let voltage = named_voltage(&named.name).ok_or_else(|| {
-            let expected = "arrays named by their voltages, as `0.54` or `540mV`, or VOLTAGE=FILE.npz for one";
+            let expected =
+                "arrays named by their voltages, as `0.54` or `540mV`, or VOLTAGE=FILE.npz for one";
             Error::input(path, expected, store::excerpt(&named.name))
         })?;
-        arrays.take(path, Some(&named.name), voltage, &named.array, named.element, memory)?;
+        arrays.take(
+            path,
+            Some(&named.name),
+            voltage,
+            &named.array,
+            named.element,
+            memory,
+        )?;
     }
     arrays.into_map(store::sha256(bytes))
 }
@@ -63,7 +71,11 @@ pub(super) fn read_archive(path: &Path, bytes: &[u8], memory: &ArraySpec) -> Res
 fn array_at(path: &Path, bytes: &[u8], voltage: Voltage) -> Result<(ByteArray, Element)> {
     let mut arrays = store::parse_npz(path, bytes, LARGEST)?;
     if arrays.len() > 1 {
-        let names: Vec<String> = arrays.iter().take(8).map(|named| store::excerpt(&named.name)).collect();
+        let names: Vec<String> = arrays
+            .iter()
+            .take(8)
+            .map(|named| store::excerpt(&named.name))
+            .collect();
         arrays.retain(|named| named_voltage(&named.name).is_some_and(|(of, _)| of == voltage));
         if arrays.len() != 1 {
             let expected = format!("one array, or one that is named {voltage}");
@@ -75,14 +87,18 @@ fn array_at(path: &Path, bytes: &[u8], voltage: Voltage) -> Result<(ByteArray, E
     Ok((named.array, named.element))
 }
 
-/// A voltage as it is typed or as an array is named: `0.54`, `0.54V`, `540mV`, `V0.54`, `vdd_0.54`.
-fn named_voltage(text: &str) -> Option<(Voltage, Option<VoltageUnit>)> {
+/// A voltage as it is typed or as an array is named: `0.54`, `0.54V`, `540mV`, `V0.54`, `vdd_0p54`.
+pub(super) fn named_voltage(text: &str) -> Option<(Voltage, Option<VoltageUnit>)> {
     let number = text.trim_start_matches(|c: char| !c.is_ascii_digit() && c != '.');
     let before = &text[..text.len() - number.len()];
     if !before.trim().is_empty() {
         VoltageColumn::of(before)?;
     }
-    VoltageColumn::typed(number)
+    match number.contains('.') {
+        true => VoltageColumn::typed(number),
+        // names of Python have no point
+        false => VoltageColumn::typed(&number.replacen(['p', '_'], ".", 1)),
+    }
 }
 
 impl Arrays {
@@ -114,10 +130,13 @@ impl Arrays {
         let known = *self.shape.get_or_insert([chips, rows, columns]);
         let cells = rows * columns;
         if known != [chips, rows, columns] || cells == 0 || chips == 0 || chips > MOST_CHIPS {
-            let expected = format!("arrays of one shape, not empty, of at most {MOST_CHIPS} chips ({known:?})");
+            let expected = format!(
+                "arrays of one shape, not empty, of at most {MOST_CHIPS} chips ({known:?})"
+            );
             return Err(wrong(&expected, format!("{:?}", array.shape)));
         }
-        let is_eighth = columns.checked_mul(8) == Some(memory.columns as usize) && rows == memory.rows as usize;
+        let is_eighth =
+            columns.checked_mul(8) == Some(memory.columns as usize) && rows == memory.rows as usize;
         if element == Element::Byte && is_eighth {
             let expected = format!(
                 "one value for each cell: {columns} columns of bytes are an eighth of the memory's {}; unpack bits with \
@@ -127,7 +146,10 @@ impl Arrays {
             return Err(wrong(&expected, format!("{:?}", array.shape)));
         }
         let most = array.values.iter().copied().max().unwrap_or(0);
-        let other = array.values.iter().position(|value| *value != 0 && *value != most);
+        let other = array
+            .values
+            .iter()
+            .position(|value| *value != 0 && *value != most);
         let odd = match (most, other) {
             (0 | 1, _) | (255, None) => None,
             (_, at) => at.or_else(|| array.values.iter().position(|value| *value == most)),
@@ -139,25 +161,50 @@ impl Arrays {
             return Err(wrong(expected, found));
         }
         if unit.is_some() && self.unit.is_some() && unit != self.unit {
-            return Err(Error::argument("faults.map", "voltages of one unit", format!("{voltage} in another")));
+            return Err(Error::argument(
+                "faults.map",
+                "voltages of one unit",
+                format!("{voltage} in another"),
+            ));
         }
         self.unit = self.unit.or(unit);
         let chips = array.values.chunks(cells).map(failing).collect();
         match self.found.insert(key(voltage), chips) {
             None => Ok(()),
-            Some(_) => Err(Error::argument("faults.map", "each voltage once", format!("{voltage} twice"))),
+            Some(_) => Err(Error::argument(
+                "faults.map",
+                "each voltage once",
+                format!("{voltage} twice"),
+            )),
         }
     }
 
     fn into_map(self, checksum: String) -> Result<FaultMap> {
-        let points = self.found.into_iter().map(|(voltage, cells)| Ok((Voltage::new(f64::from_bits(voltage))?, cells)));
+        let points = self
+            .found
+            .into_iter()
+            .map(|(voltage, cells)| Ok((Voltage::new(f64::from_bits(voltage))?, cells)));
         let points = points.collect::<Result<Points>>()?;
-        let cells = self.shape.map_or(0, |[_, rows, columns]| rows as u64 * columns as u64);
-        Ok(FaultMap::new(cells, self.unit, FaultKind::Flip, checksum, points, Vec::new()))
+        let cells = self
+            .shape
+            .map_or(0, |[_, rows, columns]| rows as u64 * columns as u64);
+        Ok(FaultMap::new(
+            cells,
+            self.unit,
+            FaultKind::Flip,
+            checksum,
+            points,
+            Vec::new(),
+        ))
     }
 }
 
 fn failing(values: &[u8]) -> Vec<FailingCell> {
     let cells = (0..).zip(values).filter(|(_, value)| **value != 0);
-    cells.map(|(address, _)| FailingCell { address, polarity: 0.0 }).collect()
+    cells
+        .map(|(address, _)| FailingCell {
+            address,
+            polarity: 0.0,
+        })
+        .collect()
 }

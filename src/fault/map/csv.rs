@@ -15,24 +15,78 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 const WHAT: &str = "a fault map (CSV)";
-const NO_TABLE: &str = "a line `# cells: N` with the size of the memory, and a header `voltage,address`";
+const NO_TABLE: &str =
+    "a line `# cells: N` with the size of the memory, and a header `voltage,address`";
 const HEADER: &str = "a header of voltage, address (or row and column) and, as wanted, chip, reads";
 
 const ADDRESSES: &[&str] = &[
-    "address", "addr", "bitaddress", "celladdress", "cellindex", "bitindex", "cellid", "index", "cellnumber",
+    "address",
+    "addr",
+    "bitaddress",
+    "celladdress",
+    "cellindex",
+    "bitindex",
+    "cellid",
+    "index",
+    "cellnumber",
 ];
 const ROWS: &[&str] = &["row", "rows", "rowindex", "wordline", "wl"];
-const COLUMNS: &[&str] = &["column", "columns", "col", "cols", "colindex", "columnindex", "bitline", "bl"];
-const CHIPS: &[&str] = &["chip", "chips", "chipid", "die", "dieid", "device", "deviceid", "dut", "sample", "board"];
+const COLUMNS: &[&str] = &[
+    "column",
+    "columns",
+    "col",
+    "cols",
+    "colindex",
+    "columnindex",
+    "bitline",
+    "bl",
+];
+const CHIPS: &[&str] = &[
+    "chip", "chips", "chipid", "die", "dieid", "device", "deviceid", "dut", "sample", "board",
+];
 const READS: &[&str] = &["reads", "read", "stuckat", "stuckvalue", "readvalue"];
 const FLAGS: &[&str] = &[
-    "fail", "fails", "failed", "failing", "faulty", "fault", "faults", "error", "errors", "isfaulty", "failcount",
-    "errorcount", "flips", "flip",
+    "fail",
+    "fails",
+    "failed",
+    "failing",
+    "faulty",
+    "fault",
+    "faults",
+    "error",
+    "errors",
+    "isfaulty",
+    "failcount",
+    "errorcount",
+    "flips",
+    "flip",
 ];
 /// Words for parts of an address that this program does not put together.
 const PLACES: &[&str] = &[
-    "bank", "block", "bram", "macro", "array", "subarray", "word", "byte", "bit", "bitposition", "plane", "page", "way",
-    "set", "x", "y", "z", "layer", "instance", "segment", "tile", "lane", "offset", "cell",
+    "bank",
+    "block",
+    "bram",
+    "macro",
+    "array",
+    "subarray",
+    "word",
+    "byte",
+    "bit",
+    "bitposition",
+    "plane",
+    "page",
+    "way",
+    "set",
+    "x",
+    "y",
+    "z",
+    "layer",
+    "instance",
+    "segment",
+    "tile",
+    "lane",
+    "offset",
+    "cell",
 ];
 
 /// Name of a chip: numbers in their order, then words in theirs.
@@ -64,7 +118,11 @@ fn refused(expected: impl Into<String>, found: &str) -> Refusal {
 pub(super) fn read(path: &Path, bytes: Vec<u8>, memory: &ArraySpec) -> Result<FaultMap> {
     if bytes.len() as u64 > LARGEST {
         let expected = format!("{WHAT} of at most {LARGEST} bytes");
-        return Err(Error::input(path, expected, format!("{} bytes", bytes.len())));
+        return Err(Error::input(
+            path,
+            expected,
+            format!("{} bytes", bytes.len()),
+        ));
     }
     if store::is_npy(&bytes) {
         let expected = "VOLTAGE=FILE.npy for an array: its voltage is not in the file";
@@ -75,7 +133,8 @@ pub(super) fn read(path: &Path, bytes: Vec<u8>, memory: &ArraySpec) -> Result<Fa
     let table = ForeignTable::new(path, &text, NO_TABLE)?;
     let mut head = Head::default();
     for &(line, comment) in table.comments() {
-        head.read(line, comment).map_err(|(expected, found)| table.wrong(line, None, &expected, &found))?;
+        head.read(line, comment)
+            .map_err(|(expected, found)| table.wrong(line, None, &expected, &found))?;
     }
     let columns = Columns::of(&table)
         .map_err(|found| table.wrong(table.header_line(), None, HEADER, &found))?;
@@ -87,20 +146,41 @@ pub(super) fn read(path: &Path, bytes: Vec<u8>, memory: &ArraySpec) -> Result<Fa
         let row = row?;
         let fail = |(expected, found): Refusal| table.wrong(row.line, None, &expected, &found);
         let Some(shape) = &shape else {
-            return Err(table.wrong(row.line, None, "`# cells: N` before the rows, the size of the memory", "nothing"));
+            return Err(table.wrong(
+                row.line,
+                None,
+                "`# cells: N` before the rows, the size of the memory",
+                "nothing",
+            ));
         };
         let row_of = columns.row(&table, &row, shape).map_err(fail)?;
         if !names.contains(&row_of.chip) {
             names.insert(row_of.chip.clone());
             if names.len() > MOST_CHIPS {
-                return Err(table.wrong(row.line, None, &format!("at most {MOST_CHIPS} chips"), "more"));
+                return Err(table.wrong(
+                    row.line,
+                    None,
+                    &format!("at most {MOST_CHIPS} chips"),
+                    "more",
+                ));
             }
         }
         voltages.insert(key(row_of.voltage));
-        let Some(polarity) = row_of.polarity else { continue };
-        let of = cells.entry(key(row_of.voltage)).or_default().entry(row_of.chip).or_default();
+        let Some(polarity) = row_of.polarity else {
+            continue;
+        };
+        let of = cells
+            .entry(key(row_of.voltage))
+            .or_default()
+            .entry(row_of.chip)
+            .or_default();
         if of.insert(row_of.address, polarity).is_some() {
-            return Err(table.wrong(row.line, None, "each cell once at a voltage", &excerpt(&row.cells.join(","))));
+            return Err(table.wrong(
+                row.line,
+                None,
+                "each cell once at a voltage",
+                &excerpt(&row.cells.join(",")),
+            ));
         }
     }
     let Some(shape) = shape else {
@@ -118,18 +198,37 @@ pub(super) fn read(path: &Path, bytes: Vec<u8>, memory: &ArraySpec) -> Result<Fa
         let mut of = Vec::new();
         for name in &names {
             let cells = chips.remove(name).unwrap_or_default();
-            of.push(cells.into_iter().map(|(address, polarity)| FailingCell { address, polarity }).collect());
+            of.push(
+                cells
+                    .into_iter()
+                    .map(|(address, polarity)| FailingCell { address, polarity })
+                    .collect(),
+            );
         }
         points.push((Voltage::new(f64::from_bits(voltage))?, of));
     }
-    Ok(FaultMap::new(shape.cells, unit, columns.kind()?, checksum, points, remarks))
+    Ok(FaultMap::new(
+        shape.cells,
+        unit,
+        columns.kind()?,
+        checksum,
+        points,
+        remarks,
+    ))
 }
 
 /// The unit of a comment and that of the header, which must not be two.
-fn unit(path: &Path, said: Option<VoltageUnit>, header: Option<VoltageUnit>) -> Result<Option<VoltageUnit>> {
+fn unit(
+    path: &Path,
+    said: Option<VoltageUnit>,
+    header: Option<VoltageUnit>,
+) -> Result<Option<VoltageUnit>> {
     match (said, header) {
         (Some(said), Some(header)) if said != header => {
-            let expected = format!("the unit of the header, `{}`, in `# unit:` too", header.name());
+            let expected = format!(
+                "the unit of the header, `{}`, in `# unit:` too",
+                header.name()
+            );
             Err(Error::input(path, expected, format!("`{}`", said.name())))
         }
         _ => Ok(said.or(header)),
@@ -173,7 +272,8 @@ impl<'t> Head<'t> {
         let mut voltages = BTreeSet::new();
         for voltage in items(list) {
             let voltage = columns.voltage.read(table, voltage);
-            let voltage = voltage.map_err(|_| table.wrong(line, None, "voltages above 0", &excerpt(list)))?;
+            let voltage =
+                voltage.map_err(|_| table.wrong(line, None, "voltages above 0", &excerpt(list)))?;
             voltages.insert(key(voltage));
         }
         Ok(voltages)
@@ -208,7 +308,9 @@ impl<'t> Head<'t> {
             named.insert(ChipName::Number(0));
         }
         let names: Vec<ChipName> = named.into_iter().collect();
-        let plain = (0..).zip(&names).all(|(i, name)| *name == ChipName::Number(i));
+        let plain = (0..)
+            .zip(&names)
+            .all(|(i, name)| *name == ChipName::Number(i));
         if !plain {
             let shown: Vec<String> = names.iter().take(8).map(ChipName::shown).collect();
             let more = if names.len() > 8 { ", ..." } else { "" };
@@ -224,7 +326,12 @@ impl<'t> Head<'t> {
 /// The chips of a comment: a number of chips, counted from 0 or, where the rows do so, from 1; or a list of names and
 /// spans `1-20`.
 fn chips_said(value: &str, named: &BTreeSet<ChipName>) -> Result<BTreeSet<ChipName>, Refusal> {
-    let wrong = || refused(format!("a number of chips up to {MOST_CHIPS}, or a list of their names"), value);
+    let wrong = || {
+        refused(
+            format!("a number of chips up to {MOST_CHIPS}, or a list of their names"),
+            value,
+        )
+    };
     let is_list = value.contains([',', ';']);
     let items: Vec<&str> = items(value).collect();
     if let ([one], false) = (items.as_slice(), is_list) {
@@ -238,7 +345,9 @@ fn chips_said(value: &str, named: &BTreeSet<ChipName>) -> Result<BTreeSet<ChipNa
     }
     let mut said = BTreeSet::new();
     for item in items {
-        let span = item.split_once('-').and_then(|(a, b)| Some((a.trim().parse().ok()?, b.trim().parse().ok()?)));
+        let span = item
+            .split_once('-')
+            .and_then(|(a, b)| Some((a.trim().parse().ok()?, b.trim().parse().ok()?)));
         match span {
             Some((first, last)) if first <= last && last - first < MOST_CHIPS as u64 => {
                 said.extend((first..=last).map(ChipName::Number));
@@ -260,12 +369,17 @@ fn items(list: &str) -> impl Iterator<Item = &str> {
     let list = list.trim_matches(['[', ']', '(', ')', '{', '}']);
     let only_semicolons = list.contains(';');
     let parts = move |c: char| c == ';' || (!only_semicolons && (c == ',' || c.is_whitespace()));
-    list.split(parts).map(str::trim).filter(|item| !item.is_empty())
+    list.split(parts)
+        .map(str::trim)
+        .filter(|item| !item.is_empty())
 }
 
 fn size(value: &str, of: &str) -> Result<u64, Refusal> {
     let plain = value.replace(['_', '\''], "");
-    let size = plain.parse().ok().filter(|size| (1..=MOST_CELLS).contains(size));
+    let size = plain
+        .parse()
+        .ok()
+        .filter(|size| (1..=MOST_CELLS).contains(size));
     size.ok_or_else(|| refused(format!("1 to {MOST_CELLS} {of}"), value))
 }
 
@@ -297,7 +411,11 @@ struct Shape {
 impl Shape {
     /// `None` where nothing says the size.
     fn of(head: &Head<'_>, columns: &Columns, memory: &ArraySpec) -> Option<Self> {
-        let product = || head.rows?.checked_mul(head.columns?).filter(|cells| *cells <= MOST_CELLS);
+        let product = || {
+            head.rows?
+                .checked_mul(head.columns?)
+                .filter(|cells| *cells <= MOST_CELLS)
+        };
         let cells = head.cells.or_else(product)?;
         let said = head.columns.or_else(|| Some(cells.div_ceil(head.rows?)));
         let by_rows = matches!(columns.cell, Cell::Grid { .. });
@@ -349,7 +467,10 @@ impl Columns {
             read.extend(first);
             match found.next() {
                 None => Ok(first),
-                Some(_) => Err(format!("two columns of one meaning in {}", excerpt(&names.join(",")))),
+                Some(_) => Err(format!(
+                    "two columns of one meaning in {}",
+                    excerpt(&names.join(","))
+                )),
             }
         };
         let whole = || excerpt(&names.join(","));
@@ -359,16 +480,27 @@ impl Columns {
             _ => return Err(whole()),
         };
         let (chip, reads, fails) = (one(CHIPS)?, one(READS)?, one(FLAGS)?);
-        let mut voltages = (0..).zip(names).filter_map(|(at, name)| Some((at, VoltageColumn::of(name)?)));
+        let mut voltages = (0..)
+            .zip(names)
+            .filter_map(|(at, name)| Some((at, VoltageColumn::of(name)?)));
         let (voltage_at, voltage) = voltages.next().ok_or_else(whole)?;
         if let Some((other, _)) = voltages.next() {
-            return Err(format!("two columns of voltages, {} and {}", excerpt(&names[voltage_at]), excerpt(&names[other])));
+            return Err(format!(
+                "two columns of voltages, {} and {}",
+                excerpt(&names[voltage_at]),
+                excerpt(&names[other])
+            ));
         }
         read.insert(voltage_at);
         let unread: Vec<usize> = (0..names.len()).filter(|at| !read.contains(at)).collect();
-        let place = unread.iter().find(|at| PLACES.contains(&words[**at].as_str()));
+        let place = unread
+            .iter()
+            .find(|at| PLACES.contains(&words[**at].as_str()));
         if let Some(place) = place {
-            return Err(format!("{}, a part of the address: put it into the address", excerpt(&names[*place])));
+            return Err(format!(
+                "{}, a part of the address: put it into the address",
+                excerpt(&names[*place])
+            ));
         }
         Ok(Self {
             count: names.len(),
@@ -395,8 +527,16 @@ impl Columns {
     fn remarks(&self, shape: &Shape) -> Vec<String> {
         let mut remarks = Vec::new();
         if !self.unread.is_empty() {
-            let named = self.unread.iter().take(10).cloned().collect::<Vec<_>>().join(", ");
-            remarks.push(format!("columns of the fault map that are not read: {named}"));
+            let named = self
+                .unread
+                .iter()
+                .take(10)
+                .cloned()
+                .collect::<Vec<_>>()
+                .join(", ");
+            remarks.push(format!(
+                "columns of the fault map that are not read: {named}"
+            ));
         }
         if let (true, Some(columns)) = (shape.assumed, shape.columns) {
             remarks.push(format!(
@@ -406,9 +546,17 @@ impl Columns {
         remarks
     }
 
-    fn row(&self, table: &ForeignTable<'_>, row: &ForeignRow<'_>, shape: &Shape) -> Result<MapRow, Refusal> {
+    fn row(
+        &self,
+        table: &ForeignTable<'_>,
+        row: &ForeignRow<'_>,
+        shape: &Shape,
+    ) -> Result<MapRow, Refusal> {
         if row.cells.len() < self.count {
-            return Err(refused(format!("{} fields", self.count), &row.cells.join(",")));
+            return Err(refused(
+                format!("{} fields", self.count),
+                &row.cells.join(","),
+            ));
         }
         let whole = |at: usize, most: u64| whole(table, row.cell(at).unwrap_or_default(), most);
         let below = |at: usize, size: u64, expected: String| {
@@ -422,7 +570,11 @@ impl Columns {
             Cell::Grid { row, column } => {
                 let columns = shape.columns.unwrap_or(cells);
                 let rows = cells.div_ceil(columns);
-                let row = below(row, rows, format!("a row below the {rows} rows of the map's memory"))?;
+                let row = below(
+                    row,
+                    rows,
+                    format!("a row below the {rows} rows of the map's memory"),
+                )?;
                 let expected = format!("a column below the {columns} columns of the map's memory");
                 let column = below(column, columns, expected)?;
                 let address = row * columns + column;
@@ -438,21 +590,27 @@ impl Columns {
         };
         let fails = match self.fails {
             None => true,
-            Some(at) => below(at, u64::MAX >> 11, "0 for a cell that does not fail, else more".into())? > 0,
+            Some(at) => {
+                below(
+                    at,
+                    u64::MAX >> 11,
+                    "0 for a cell that does not fail, else more".into(),
+                )? > 0
+            }
         };
         let polarity = match self.reads.map(|at| (at, whole(at, 1))) {
             None | Some((_, Some(1))) => 0.0,
             Some((_, Some(_))) => 1.0,
             Some((at, None)) => {
-                return Err(refused("0 or 1, what the cell reads", row.cell(at).unwrap_or_default()));
+                return Err(refused(
+                    "0 or 1, what the cell reads",
+                    row.cell(at).unwrap_or_default(),
+                ));
             }
         };
         let voltage = row.cell(self.voltage_at).unwrap_or_default();
         Ok(MapRow {
-            voltage: self.voltage.read(table, voltage).map_err(|(expected, found)| match expected.starts_with("a number") {
-                true => ("a voltage above 0".to_owned() + expected.trim_start_matches("a number above 0"), found),
-                false => (expected, found),
-            })?,
+            voltage: self.voltage.read(table, voltage)?,
             chip,
             address,
             polarity: fails.then_some(polarity),

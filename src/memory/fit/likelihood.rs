@@ -254,7 +254,10 @@ impl Counts {
     /// The voltage at which most cells could be seen to fail or not.
     fn best_known(&self) -> Option<(f64, f64)> {
         let weight = |count: &&Count| count.failing * (1.0 - count.rate());
-        let best = self.pooled.iter().max_by(|a, b| weight(a).total_cmp(&weight(b)))?;
+        let best = self
+            .pooled
+            .iter()
+            .max_by(|a, b| weight(a).total_cmp(&weight(b)))?;
         Some((best.voltage, probit(best.rate())))
     }
 
@@ -267,7 +270,10 @@ impl Counts {
             let z = line.z(count.voltage);
             let (p, q) = (normal_cdf(z), normal_cdf(-z));
             let n = count.cells;
-            for (sum, part) in open.iter_mut().zip([count.failing, n * p, n * q, n * p * q]) {
+            for (sum, part) in open
+                .iter_mut()
+                .zip([count.failing, n * p, n * q, n * p * q])
+            {
                 *sum += part;
             }
             if is_full(&open) {
@@ -281,7 +287,10 @@ impl Counts {
             *sum += part;
         }
         let degrees_of_freedom = pooled.len().checked_sub(2).filter(|n| *n > 0)?;
-        let chi_square = pooled.iter().map(|[o, e, _, variance]| (o - e).powi(2) / variance).sum();
+        let chi_square = pooled
+            .iter()
+            .map(|[o, e, _, variance]| (o - e).powi(2) / variance)
+            .sum();
         tested(chi_square, degrees_of_freedom)
     }
 }

@@ -11,36 +11,130 @@ pub(super) const HEADER: &str =
 
 /// Words for the number of cells that fail at all.
 const FAULTS: &[&str] = &[
-    "fault", "faults", "fail", "fails", "failed", "failing", "failure", "failures", "faulty", "error",
-    "errors", "err", "errs", "biterror", "biterrors", "bitfailures", "bitfails", "bitfaults", "cellfailures",
-    "failingcells", "failedcells", "faultycells", "failingbits", "failedbits", "faultybits", "cellsfailing",
-    "cellsfailed", "bitsfailed", "bitsfailing", "bitsinerror", "nfail", "nfails", "nfailed", "nfaults",
-    "nfailures", "nerrors", "nerr", "readerrors", "errorbits", "errorcells",
+    "fault",
+    "faults",
+    "fail",
+    "fails",
+    "failed",
+    "failing",
+    "failure",
+    "failures",
+    "faulty",
+    "error",
+    "errors",
+    "err",
+    "errs",
+    "biterror",
+    "biterrors",
+    "bitfailures",
+    "bitfails",
+    "bitfaults",
+    "cellfailures",
+    "failingcells",
+    "failedcells",
+    "faultycells",
+    "failingbits",
+    "failedbits",
+    "faultybits",
+    "cellsfailing",
+    "cellsfailed",
+    "bitsfailed",
+    "bitsfailing",
+    "bitsinerror",
+    "nfail",
+    "nfails",
+    "nfailed",
+    "nfaults",
+    "nfailures",
+    "nerrors",
+    "nerr",
+    "readerrors",
+    "errorbits",
+    "errorcells",
 ];
 /// Words for the number of bits that read wrongly.
-const FLIPS: &[&str] = &["flip", "flips", "bitflip", "bitflips", "flipped", "flippedbits", "bitsflipped", "nflips"];
+const FLIPS: &[&str] = &[
+    "flip",
+    "flips",
+    "bitflip",
+    "bitflips",
+    "flipped",
+    "flippedbits",
+    "bitsflipped",
+    "nflips",
+];
 /// Words for the number of cells.
 const CELLS: &[&str] = &[
-    "cells", "bits", "total", "n", "ncells", "nbits", "totalcells", "totalbits", "testedcells", "testedbits",
-    "cellstested", "bitstested", "bitsread", "cellsread", "bitstotal", "cellstotal", "memorybits", "memorycells",
-    "sramcells", "srambits",
+    "cells",
+    "bits",
+    "total",
+    "n",
+    "ncells",
+    "nbits",
+    "totalcells",
+    "totalbits",
+    "testedcells",
+    "testedbits",
+    "cellstested",
+    "bitstested",
+    "bitsread",
+    "cellsread",
+    "bitstotal",
+    "cellstotal",
+    "memorybits",
+    "memorycells",
+    "sramcells",
+    "srambits",
 ];
 /// Words for the share of cells that fail at all.
 const RATES: &[&str] = &[
-    "ber", "rber", "errorrate", "biterrorrate", "rawbiterrorrate", "biterrorratio", "errorratio", "failrate",
-    "failurerate", "faultrate", "bitfailurerate", "bitfailrate", "bitfaultrate", "cellfailurerate", "pfail",
-    "failprob", "failprobability", "failureprob", "failureprobability", "faultprobability", "errorprobability",
-    "bitfailureprobability", "probability", "prob", "p", "rate", "failfraction", "failurefraction",
-    "failingfraction", "fractionfailing", "failingshare",
+    "ber",
+    "rber",
+    "errorrate",
+    "biterrorrate",
+    "rawbiterrorrate",
+    "biterrorratio",
+    "errorratio",
+    "failrate",
+    "failurerate",
+    "faultrate",
+    "bitfailurerate",
+    "bitfailrate",
+    "bitfaultrate",
+    "cellfailurerate",
+    "pfail",
+    "failprob",
+    "failprobability",
+    "failureprob",
+    "failureprobability",
+    "faultprobability",
+    "errorprobability",
+    "bitfailureprobability",
+    "probability",
+    "prob",
+    "p",
+    "rate",
+    "failfraction",
+    "failurefraction",
+    "failingfraction",
+    "fractionfailing",
+    "failingshare",
 ];
 /// Words for the share of bits that read wrongly.
-const FLIP_RATES: &[&str] = &["fliprate", "bitfliprate", "flipprobability", "bitflipprobability"];
+const FLIP_RATES: &[&str] = &[
+    "fliprate",
+    "bitfliprate",
+    "flipprobability",
+    "bitflipprobability",
+];
 /// Units of rates with their power of ten.
 const RATE_UNITS: &[(&str, i32)] = &[("percent", -2), ("pct", -2), ("ppm", -6)];
 /// Words for the energy of an access, in any unit.
 const ENERGIES: &[&str] = &["energy", "accessenergy", "energyaccess", "readenergy"];
 /// Units of energies; no matter which, only their course counts.
-const ENERGY_UNITS: &[&str] = &["pj", "fj", "nj", "uj", "microj", "mj", "j", "joule", "joules", "au", "norm", "relative"];
+const ENERGY_UNITS: &[&str] = &[
+    "pj", "fj", "nj", "uj", "microj", "mj", "j", "joule", "joules", "au", "norm", "relative",
+];
 /// Words for the energy of an access of a bit, with the power of ten of picojoules.
 const BIT_ENERGIES: &[(&str, i32)] = &[
     ("accessenergypj", 0),
@@ -54,7 +148,14 @@ const BIT_ENERGIES: &[(&str, i32)] = &[
 /// Words that only say that a column counts something.
 const COUNTING: &[&str] = &["n", "no", "nr", "num", "number", "count", "counts", "total"];
 /// The words of this program; they win over others of the same meaning.
-const OWN: &[&str] = &["voltage", "faults", "cells", "ber", "energy", "accessenergypj"];
+const OWN: &[&str] = &[
+    "voltage",
+    "faults",
+    "cells",
+    "ber",
+    "energy",
+    "accessenergypj",
+];
 
 /// What a column holds.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -69,9 +170,16 @@ enum Role {
 /// Places of what was counted, or of the rates.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Rates {
-    Counts { faults: usize, cells: usize },
+    Counts {
+        faults: usize,
+        cells: usize,
+    },
     /// Rates times 10^power, with numbers of cells or without.
-    Ber { at: usize, power: i32, cells: Option<usize> },
+    Ber {
+        at: usize,
+        power: i32,
+        cells: Option<usize>,
+    },
 }
 
 /// Place and unit of the energies.
@@ -101,14 +209,21 @@ impl Columns {
     pub(super) fn of(table: &ForeignTable<'_>) -> Result<Self> {
         let names = table.columns();
         let roles: Vec<Option<Role>> = names.iter().map(|name| role(name)).collect();
-        let header = names.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+        let header = names
+            .iter()
+            .map(String::as_str)
+            .collect::<Vec<_>>()
+            .join(", ");
         let refused = |found: &str| table.wrong(table.header_line(), None, HEADER, found);
         let one = |is: fn(&Role) -> bool| -> Result<Option<(usize, Role)>> {
             let all: Vec<(usize, Role)> = (0..)
                 .zip(&roles)
                 .filter_map(|(at, role)| Some((at, (*role).filter(is)?)))
                 .collect();
-            let own: Vec<_> = all.iter().filter(|(at, _)| OWN.contains(&word(&names[*at]).as_str())).collect();
+            let own: Vec<_> = all
+                .iter()
+                .filter(|(at, _)| OWN.contains(&word(&names[*at]).as_str()))
+                .collect();
             match (all.as_slice(), own.as_slice()) {
                 ([], _) => Ok(None),
                 ([one], _) => Ok(Some(*one)),
@@ -127,8 +242,12 @@ impl Columns {
         let cells = one(|role| matches!(role, Role::Cells))?.map(|(at, _)| at);
         let rate = one(|role| matches!(role, Role::Rate { .. }))?;
         let (rates, flips) = match (faults, cells, rate) {
-            (Some((faults, Role::Faults { flips })), Some(cells), _) => (Rates::Counts { faults, cells }, flips),
-            (_, cells, Some((at, Role::Rate { power, flips }))) => (Rates::Ber { at, power, cells }, flips),
+            (Some((faults, Role::Faults { flips })), Some(cells), _) => {
+                (Rates::Counts { faults, cells }, flips)
+            }
+            (_, cells, Some((at, Role::Rate { power, flips }))) => {
+                (Rates::Ber { at, power, cells }, flips)
+            }
             _ => return Err(refused(&excerpt(&header))),
         };
         let energy = one(|role| matches!(role, Role::Energy { .. }))?;
@@ -196,7 +315,13 @@ impl Columns {
     pub(super) fn remarks(&self) -> Vec<String> {
         let mut remarks = Vec::new();
         if !self.unread.is_empty() {
-            let named = self.unread.iter().take(10).cloned().collect::<Vec<_>>().join(", ");
+            let named = self
+                .unread
+                .iter()
+                .take(10)
+                .cloned()
+                .collect::<Vec<_>>()
+                .join(", ");
             let more = match self.unread.len().saturating_sub(10) {
                 0 => String::new(),
                 more => format!(" and {more} more"),
@@ -204,7 +329,9 @@ impl Columns {
             remarks.push(format!("columns that are not read: {named}{more}"));
         }
         if let Rates::Ber { cells: Some(_), .. } = self.rates {
-            remarks.push("numbers of failing cells are the rates times the numbers of cells, rounded".into());
+            remarks.push(
+                "numbers of failing cells are the rates times the numbers of cells, rounded".into(),
+            );
         }
         remarks
     }
@@ -222,7 +349,9 @@ fn role(name: &str) -> Option<Role> {
     }
     // `n_errors`, `number of cells`, `fail_count`
     let bare = COUNTING.iter().filter_map(|counting| {
-        let bare = whole.strip_prefix(counting).or_else(|| whole.strip_suffix(counting));
+        let bare = whole
+            .strip_prefix(counting)
+            .or_else(|| whole.strip_suffix(counting));
         role_of_word(bare?)
     });
     bare.into_iter()
@@ -232,17 +361,29 @@ fn role(name: &str) -> Option<Role> {
 fn role_of_word(word: &str) -> Option<Role> {
     let is_in = |words: &[&str]| words.contains(&word);
     if is_in(FAULTS) || is_in(FLIPS) {
-        return Some(Role::Faults { flips: is_in(FLIPS) });
+        return Some(Role::Faults {
+            flips: is_in(FLIPS),
+        });
     }
     if is_in(CELLS) {
         return Some(Role::Cells);
     }
     if let Some((_, power)) = BIT_ENERGIES.iter().find(|(name, _)| *name == word) {
-        return Some(Role::Energy { power: *power, in_pj: true });
+        return Some(Role::Energy {
+            power: *power,
+            in_pj: true,
+        });
     }
     let energy = |name: &str| ENERGIES.contains(&name);
-    if energy(word) || ENERGY_UNITS.iter().any(|unit| word.strip_suffix(unit).is_some_and(energy)) {
-        return Some(Role::Energy { power: 0, in_pj: false });
+    if energy(word)
+        || ENERGY_UNITS
+            .iter()
+            .any(|unit| word.strip_suffix(unit).is_some_and(energy))
+    {
+        return Some(Role::Energy {
+            power: 0,
+            in_pj: false,
+        });
     }
     let (plain, power) = RATE_UNITS
         .iter()

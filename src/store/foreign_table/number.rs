@@ -138,11 +138,18 @@ impl<'t> Parts<'t> {
             // several of one sign part thousands; of both, the last one is the decimal sign
             (_, 0) => return Some(Some(',')),
             (0, _) => return Some(Some('.')),
-            _ => return Some(self.mantissa.rfind(['.', ',']).and_then(|at| self.mantissa[at..].chars().next())),
+            _ => {
+                return Some(
+                    self.mantissa
+                        .rfind(['.', ','])
+                        .and_then(|at| self.mantissa[at..].chars().next()),
+                )
+            }
         };
         let grouped = self.mantissa.contains(GROUPING);
         let (before, after) = self.mantissa.split_once(sign)?;
-        let like_thousands = (1..=3).contains(&before.len()) && !before.starts_with('0') && after.len() == 3;
+        let like_thousands =
+            (1..=3).contains(&before.len()) && !before.starts_with('0') && after.len() == 3;
         match like_thousands && !grouped && !self.has_exponent {
             true => None,
             false => Some(Some(sign)),
@@ -166,14 +173,18 @@ impl<'t> Parts<'t> {
             Some((whole, fraction)) => (whole, fraction),
             None => (self.mantissa, ""),
         };
-        let groups: Vec<&str> = whole.split(|c| ".,".contains(c) || GROUPING.contains(&c)).collect();
+        let groups: Vec<&str> = whole
+            .split(|c| ".,".contains(c) || GROUPING.contains(&c))
+            .collect();
         let signs: Vec<char> = whole.chars().filter(|c| !c.is_ascii_digit()).collect();
         let (first, others) = groups.split_first()?;
         let right = others.is_empty()
             || ((1..=3).contains(&first.len()) && others.iter().all(|group| group.len() == 3));
         // one sign for all groups
-        let alike = signs.windows(2).all(|pair| pair[0] == pair[1]) && signs.first().copied() != decimal;
-        if !right || (!signs.is_empty() && !alike) || !fraction.bytes().all(|b| b.is_ascii_digit()) {
+        let alike =
+            signs.windows(2).all(|pair| pair[0] == pair[1]) && signs.first().copied() != decimal;
+        if !right || (!signs.is_empty() && !alike) || !fraction.bytes().all(|b| b.is_ascii_digit())
+        {
             return None;
         }
         let sign = if self.negative { "-" } else { "" };
@@ -186,7 +197,9 @@ impl<'t> Parts<'t> {
 fn exponent(text: &str) -> Option<(i32, &str)> {
     let rest = text.strip_prefix(['e', 'E'])?;
     let unsigned = rest.strip_prefix(['+', '-', '−']).unwrap_or(rest);
-    let end = unsigned.find(|c: char| !c.is_ascii_digit()).unwrap_or(unsigned.len());
+    let end = unsigned
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(unsigned.len());
     let (digits, unit) = unsigned.split_at(end);
     let value: i32 = digits.parse().ok()?;
     match rest.starts_with(['-', '−']) {

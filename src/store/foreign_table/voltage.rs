@@ -6,9 +6,30 @@ use crate::units::{Voltage, VoltageUnit};
 
 /// Words for a supply voltage, without units.
 const WORDS: &[&str] = &[
-    "voltage", "voltages", "v", "u", "vdd", "vcc", "vsupply", "supply", "supplyvoltage", "vddm", "vmem",
-    "vsram", "vcore", "vcell", "vbram", "vccbram", "vccint", "vddsram", "vddcell", "corevoltage",
-    "memoryvoltage", "sramvoltage", "nominalvoltage", "vddvoltage",
+    "voltage",
+    "voltages",
+    "v",
+    "u",
+    "vdd",
+    "vcc",
+    "vsupply",
+    "supply",
+    "supplyvoltage",
+    "vddm",
+    "vmem",
+    "vsram",
+    "vcore",
+    "vcell",
+    "vbram",
+    "vccbram",
+    "vccint",
+    "vddsram",
+    "vddcell",
+    "corevoltage",
+    "memoryvoltage",
+    "sramvoltage",
+    "nominalvoltage",
+    "vddvoltage",
 ];
 /// Words for units, with their power of ten and whether they are volts; those that end in others come first.
 const UNITS: &[(&str, i32, VoltageUnit)] = &[
@@ -44,7 +65,8 @@ impl VoltageColumn {
         }
         let unit = UNITS.iter().find(is_unit).or_else(|| {
             UNITS.iter().find(|(unit, ..)| {
-                word.strip_suffix(unit).is_some_and(|rest| WORDS.contains(&rest))
+                word.strip_suffix(unit)
+                    .is_some_and(|rest| WORDS.contains(&rest))
             })
         })?;
         Some(Self {

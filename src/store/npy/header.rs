@@ -52,7 +52,9 @@ impl Header {
 
     fn read(text: &str) -> Result<Self, Refusal> {
         let value = |key: &str| {
-            let mut quoted = ["'", "\""].iter().map(|quote| format!("{quote}{key}{quote}"));
+            let mut quoted = ["'", "\""]
+                .iter()
+                .map(|quote| format!("{quote}{key}{quote}"));
             let (_, rest) = quoted.find_map(|quoted| text.split_once(&quoted))?;
             Some(rest.trim_start().strip_prefix(':')?.trim_start())
         };

@@ -79,8 +79,7 @@ fn damaged_and_foreign_arrays_are_refused() {
 
 /// A file of version 1 as NumPy writes it.
 fn npy(descr: &str, order: &str, shape: &str, data: &[u8]) -> Vec<u8> {
-    let mut header =
-        format!("{{'descr': {descr}, 'fortran_order': {order}, 'shape': {shape}, }}");
+    let mut header = format!("{{'descr': {descr}, 'fortran_order': {order}, 'shape': {shape}, }}");
     let padding = 63 - (MAGIC.len() + 4 + header.len()) % 64;
     header.extend(std::iter::repeat_n(' ', padding));
     header.push('\n');
@@ -123,7 +122,11 @@ fn integers_of_every_width_and_byte_order_are_the_same_numbers() {
         (">u2", vec![1, 0]),
         ("'|b1'", vec![2]),
     ] {
-        let descr = if descr.starts_with('\'') { descr.to_owned() } else { format!("'{descr}'") };
+        let descr = if descr.starts_with('\'') {
+            descr.to_owned()
+        } else {
+            format!("'{descr}'")
+        };
         assert!(place(&descr, &data).1.contains("place 0"), "{descr}");
     }
 }
@@ -136,7 +139,10 @@ fn fortran_order_and_versions_give_the_array_that_numpy_gives() {
     assert_eq!(array.values, (0..12).collect::<Vec<u8>>());
     for shape in ["(3L, 2L)", "(3,2)"] {
         assert_eq!(
-            parse(&npy("'|u1'", "False", shape, &[7; 6])).unwrap().0.shape,
+            parse(&npy("'|u1'", "False", shape, &[7; 6]))
+                .unwrap()
+                .0
+                .shape,
             [3, 2]
         );
     }

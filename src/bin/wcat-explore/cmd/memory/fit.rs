@@ -107,9 +107,7 @@ fn print(
             FitMethod::PooledBinomial => "widened by dispersion",
             _ => "widened by misfit",
         };
-        columns.push(Column::number(widened, &parameters, |p| {
-            ends(p.1.widened)
-        }));
+        columns.push(Column::number(widened, &parameters, |p| ends(p.1.widened)));
     }
     show::table(&columns)?;
     show::result(&match fit.goodness {
