@@ -35,7 +35,8 @@ pub struct FaultSpec {
     pub persistent_share: Option<Share>,
     /// A profiled chip in place of kind, array and persistent share, at its own bit error rates.
     pub profile: Option<String>,
-    /// A measured fault map in place of a model: one CSV file, or `VOLTAGE=FILE.npy` for each voltage.
+    /// A measured fault map in place of a model: one CSV file, or `VOLTAGE=FILE.npy` for each voltage, or one
+    /// `.npz` file of arrays named by voltage.
     pub map: Vec<String>,
 }
 

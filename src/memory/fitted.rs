@@ -642,4 +642,81 @@ mod tests {
             .to_string()
             .contains("energies that rise with the voltage"));
     }
+
+    #[test]
+    fn whole_curves_and_scattered_counts_give_models_up_to_one_half() {
+        let whole = "voltage,faults,cells\n0.40,1000,1000\n0.45,900,1000\n0.50,400,1000\n0.55,30,1000\n0.65,0,1000\n";
+        for curve in [FittedCurve::Gaussian, FittedCurve::Measured] {
+            let (model, _) = build(whole, |m| m.curve = curve).unwrap();
+            assert!((rate(&model, 0.5) - 0.4).abs() < 0.1, "{}", model.text);
+            let below = model
+                .at(Voltage::new(0.44).unwrap())
+                .unwrap_err()
+                .to_string();
+            assert!(below.contains("passes 0.5"), "{below}");
+            assert_eq!(model.error_free.get(), 0.65);
+        }
+        // 0.02 and 0.04 are of 3000 and 1000 cells: 0.025 together
+        let scattered = "voltage,faults,cells\n0.5,300,1000\n0.6,60,3000\n0.65,40,1000\n0.7,1,1000\n0.8,0,1000\n0.7,1,3000\n";
+        let (model, warnings) = build(scattered, |m| m.curve = FittedCurve::Measured).unwrap();
+        assert_eq!(
+            [0.6, 0.65, 0.7].map(|v| rate(&model, v)),
+            [0.025, 0.025, 2.0 / 4000.0]
+        );
+        assert!(
+            warnings.iter().any(|w| w
+                .contains("more cells fail at a higher voltage (0.04 at 0.65 after 0.02 at 0.6)")),
+            "{warnings:?}"
+        );
+        let repeated = "voltage,faults,cells\n0.5,300,1000\n0.5,200,1000\n0.6,60,1000\n0.7,1,1000\n0.8,0,1000\n";
+        let (model, warnings) = build(repeated, |_| ()).unwrap();
+        let warning = warnings
+            .iter()
+            .find(|w| w.contains("measured more than once"))
+            .unwrap();
+        assert!(
+            warning.contains("intervals are widened by the dispersion"),
+            "{warning}"
+        );
+        assert!(model
+            .measured
+            .unwrap()
+            .starts_with("Failing cells counted 5 times at 4 voltages"));
+    }
+
+    #[test]
+    fn a_row_without_failures_below_one_with_failures_is_not_error_free() {
+        let (model, _) = build(
+            "voltage,faults,cells\n0.5,100,1000\n0.6,0,1000\n0.65,2,1000\n0.7,0,1000\n",
+            |_| (),
+        )
+        .unwrap();
+        assert_eq!(model.error_free.get(), 0.7);
+        // three rates make a line: half of the least one is looked for
+        let (model, warnings) = build(
+            "voltage,ber\n0.54,7.6e-3\n0.55,2.1e-3\n0.56,2.2e-3\n0.57,9e-5\n",
+            |_| (),
+        )
+        .unwrap();
+        assert!(
+            (0.571..0.59).contains(&model.error_free.get()),
+            "{}",
+            model.error_free
+        );
+        assert!(
+            warnings
+                .iter()
+                .any(|w| w.contains("half of the smallest rate, 0.00009")),
+            "{warnings:?}"
+        );
+        let unit = build("voltage_mV,ber\n500,0.1\n600,0.01\n", |m| {
+            m.unit = VoltageUnit::Vmin
+        })
+        .unwrap_err();
+        assert!(
+            unit.to_string()
+                .contains("as the header of the measurements says"),
+            "{unit}"
+        );
+    }
 }

@@ -409,9 +409,11 @@ Example:
   wcat-explore memory fit counts.csv --out my-sram.yaml
   wcat-explore memory fit rates.csv --out my-sram.yaml --unit vmin --curve measured
 
-Columns of the CSV: `voltage, faults, cells` (failing cells among cells, the same cells at every voltage) or `voltage,
-ber`; and perhaps `energy` of an access, in any unit, or `access_energy_pj`. A row without failures marks the
-error-free voltage.")]
+Columns of the table: `voltage, faults, cells` (cells that fail at all among cells) or `voltage, ber` (their share); and
+perhaps `energy` of an access, in any unit, or `access_energy_pj`. Usual other words are known (`Vdd [mV]`, `fail_count`,
+`n_cells`, `ber_%`), so are `;`, tabs and decimal commas; other columns are named and not read. Counts of the same cells at
+every voltage are fitted by their increments; repeated or rising ones as independent, with wider intervals. A row without
+failures marks the error-free voltage; rates may rise to 1, the model goes up to 0.5.")]
 pub(crate) struct FitArgs {
     /// Measurements
     #[arg(value_name = "FILE")]

@@ -25,7 +25,9 @@ pub(crate) struct FaultArgs {
     /// A profiled 14 nm chip, at the bit error rates it was measured at: chip1, chip2, chip3
     #[arg(long, value_name = "CHIP")]
     pub profile: Option<String>,
-    /// A measured fault map in place of a model: a CSV file, or VOLTAGE=FILE.npy, repeated
+    /// A measured fault map in place of a model: a CSV file (its rows name the chips, `# chips: N` those without a failing
+    /// cell too), or VOLTAGE=FILE.npy, repeated (0 and 1 for each cell, no packed bits), or an .npz file of arrays named by
+    /// voltage
     #[arg(long, value_name = "MAP")]
     pub fault_map: Vec<String>,
 }

@@ -87,14 +87,18 @@ fn array_at(path: &Path, bytes: &[u8], voltage: Voltage) -> Result<(ByteArray, E
     Ok((named.array, named.element))
 }
 
-/// A voltage as it is typed or as an array is named: `0.54`, `0.54V`, `540mV`, `V0.54`, `vdd_0.54`.
-fn named_voltage(text: &str) -> Option<(Voltage, Option<VoltageUnit>)> {
+/// A voltage as it is typed or as an array is named: `0.54`, `0.54V`, `540mV`, `V0.54`, `vdd_0p54`.
+pub(super) fn named_voltage(text: &str) -> Option<(Voltage, Option<VoltageUnit>)> {
     let number = text.trim_start_matches(|c: char| !c.is_ascii_digit() && c != '.');
     let before = &text[..text.len() - number.len()];
     if !before.trim().is_empty() {
         VoltageColumn::of(before)?;
     }
-    VoltageColumn::typed(number)
+    match number.contains('.') {
+        true => VoltageColumn::typed(number),
+        // names of Python have no point
+        false => VoltageColumn::typed(&number.replacen(['p', '_'], ".", 1)),
+    }
 }
 
 impl Arrays {

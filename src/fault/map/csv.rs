@@ -610,16 +610,7 @@ impl Columns {
         };
         let voltage = row.cell(self.voltage_at).unwrap_or_default();
         Ok(MapRow {
-            voltage: self.voltage.read(table, voltage).map_err(
-                |(expected, found)| match expected.starts_with("a number") {
-                    true => (
-                        "a voltage above 0".to_owned()
-                            + expected.trim_start_matches("a number above 0"),
-                        found,
-                    ),
-                    false => (expected, found),
-                },
-            )?,
+            voltage: self.voltage.read(table, voltage)?,
             chip,
             address,
             polarity: fails.then_some(polarity),

@@ -253,3 +253,121 @@ fn counts_without_a_line_are_refused() {
         );
     }
 }
+
+/// Counts of three readings at four voltages that scatter more than binomial ones.
+const REPEATED: &str = "voltage,faults,cells\n0.50,9300,20000\n0.50,9480,20000\n0.50,14020,30000\n0.54,4480,20000\n\
+                        0.54,4390,20000\n0.54,6780,30000\n0.58,1190,20000\n0.58,1290,20000\n0.58,1750,30000\n\
+                        0.62,290,50000\n0.62,150,20000\n";
+
+#[test]
+fn repeated_counts_have_the_line_and_the_dispersion_of_an_independent_program() {
+    // statsmodels 0.14, sm.GLM(np.c_[k, n - k], sm.add_constant(-V), sm.families.Binomial(links.Probit())): mu = a/b,
+    // sigma = 1/b, pearson_chi2, df_resid; the intervals by scipy's brentq on the profile of the same log-likelihood,
+    // with norm.ppf(0.975)**2 and with t.ppf(0.975, 9)**2 * pearson_chi2 / df_resid
+    let fit = fitted(REPEATED, 1);
+    assert_eq!(fit.method, FitMethod::PooledBinomial);
+    near(fit.mu.value, 0.49727604, 1e-7);
+    near(fit.sigma.value, 0.05287437, 1e-6);
+    let goodness = fit.goodness.unwrap();
+    near(goodness.chi_square, 242.782033, 1e-5);
+    assert_eq!(goodness.degrees_of_freedom, 9);
+    near(goodness.dispersion, 26.975781, 1e-5);
+    for (interval, low, high) in [
+        (fit.mu.interval, 0.496_808_59, 0.497_737_38),
+        (fit.mu.widened, 0.494_376_50, 0.499_955_71),
+        (fit.sigma.interval, 0.052_388_90, 0.053_367_24),
+        (fit.sigma.widened, 0.050_069_15, 0.055_945_65),
+    ] {
+        near(interval.unwrap().low, low, 2e-6);
+        near(interval.unwrap().high, high, 2e-6);
+    }
+    // by about the root of the dispersion, and Student's quantile of 9 in place of the normal one
+    let ratio = fit.mu.widened.unwrap().half_width() / fit.mu.interval.unwrap().half_width();
+    near(ratio, 26.975781f64.sqrt() * 2.262 / 1.960, 0.01);
+    assert!(fit
+        .misfit()
+        .unwrap()
+        .contains("5.2 times as much as binomial ones"));
+    let twice = fitted(REPEATED, 2);
+    near(twice.mu.value, fit.mu.value, 1e-7);
+    near(twice.goodness.unwrap().dispersion, 26.975781 / 2.0, 1e-5);
+}
+
+#[test]
+fn counts_that_scatter_like_binomial_ones_are_not_widened_and_cover_the_truth() {
+    let mut stream = Seed(2).stream(Purpose::Test, &[]);
+    let (mu, sigma, runs) = (0.5, 0.05, 200);
+    let (mut covered, mut widened) = (0, 0);
+    for _ in 0..runs {
+        let mut csv = "voltage,faults,cells\n".to_owned();
+        for voltage in [0.45, 0.50, 0.50, 0.55, 0.60] {
+            let fails = (0..500).filter(|_| mu + sigma * stream.normal() > voltage);
+            csv += &format!("{voltage},{},500\n", fails.count());
+        }
+        let fit = fitted(&csv, 1);
+        let interval = fit.mu.widened.or(fit.mu.interval).unwrap();
+        covered += usize::from(interval.low < mu && mu < interval.high);
+        widened += usize::from(fit.mu.widened.is_some());
+    }
+    // 95 % and, with a quantile of few degrees of freedom in half of the runs, more
+    assert!((182..=200).contains(&covered), "{covered}");
+    assert!((60..=140).contains(&widened), "{widened}");
+}
+
+#[test]
+fn whole_curves_up_to_every_cell_have_the_line_of_an_independent_program() {
+    // the multinomial likelihood of the increments by scipy's log_ndtr and Nelder-Mead
+    let fit = fitted(
+        "voltage,faults,cells\n0.40,1000000,1000000\n0.45,900000,1000000\n0.50,400000,1000000\n\
+         0.55,30000,1000000\n0.60,200,1000000\n0.65,0,1000000\n",
+        1,
+    );
+    assert_eq!(fit.method, FitMethod::GroupedLikelihood);
+    near(fit.mu.value, 0.49150990, 1e-6);
+    near(fit.sigma.value, 0.03151037, 1e-5);
+    assert!(fit.mu.interval.is_some() && fit.misfit().is_some());
+    // groups of 287, 31424, 362085, 512342, 92021 and 1841 expected cells, the least one pooled
+    assert_eq!(fit.goodness.unwrap().degrees_of_freedom, 3);
+    let steep = fitted(
+        "voltage,faults,cells\n0.1,1000,1000\n0.2,1000,1000\n0.5,600,1000\n0.52,300,1000\n0.9,0,1000\n",
+        1,
+    );
+    assert!((0.5..0.52).contains(&steep.mu.value), "{steep:?}");
+    let rates = fitted(
+        "voltage,ber\n0.4,1\n0.45,0.9\n0.5,0.4\n0.55,0.03\n0.6,0\n",
+        1,
+    );
+    assert!((0.48..0.50).contains(&rates.mu.value), "{rates:?}");
+}
+
+#[test]
+fn numbers_that_rise_are_fitted_unless_they_rise_on_the_whole() {
+    let fit = fitted(
+        "voltage,ber\n0.54,7.6e-3\n0.55,2.1e-3\n0.56,2.2e-3\n0.57,9e-5\n",
+        1,
+    );
+    assert!(fit.sigma.value > 0.0 && fit.rate(0.54) > fit.rate(0.57));
+    let fit = fitted(
+        "voltage,faults,cells\n0.5,900,10000\n0.55,400,10000\n0.6,420,10000\n0.7,10,10000\n",
+        1,
+    );
+    assert_eq!(fit.method, FitMethod::PooledBinomial);
+    assert!(fit.mu.widened.is_some());
+    for csv in [
+        "voltage,ber\n0.5,0.01\n0.6,0.02\n",
+        "voltage,faults,cells\n0.5,10,1000\n0.6,200,1000\n0.7,400,1000\n",
+    ] {
+        let error = Fit::new(&measurements(csv), 1).unwrap_err();
+        assert!(
+            error.is_wrong_input() && error.to_string().contains("are the voltages swapped?"),
+            "{error}"
+        );
+    }
+    let error = Fit::new(&measurements("voltage,ber\n0.5,1\n0.6,0.5\n0.7,0\n"), 1)
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.ends_with("found 1 voltages with failures of some cells, not of all"),
+        "{error}"
+    );
+}
