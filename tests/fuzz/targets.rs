@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 use wcat_explore::config::{groups, Experiment, Layer};
 use wcat_explore::data::{self, DatasetName, DatasetSpec, FolderSpec, Split};
 use wcat_explore::error::Result;
-use wcat_explore::fault::FaultMap;
+use wcat_explore::fault::{ArraySpec, FaultMap};
 use wcat_explore::memory::{self, Measurements};
 use wcat_explore::net::{read_state_dict, Model};
 use wcat_explore::run::redraw;
@@ -62,12 +62,17 @@ fn memory_model(path: &Path) -> Result<()> {
     model.curve(20).map(drop)
 }
 
+/// The array that maps are laid over.
+fn array() -> Result<ArraySpec> {
+    Ok(memory::builtin("sram-28nm-vc707-salami2018")?.array)
+}
+
 fn fault_map(path: &Path) -> Result<()> {
-    FaultMap::read(&[path.display().to_string()]).map(drop)
+    FaultMap::read(&[path.display().to_string()], &array()?).map(drop)
 }
 
 fn fault_array(path: &Path) -> Result<()> {
-    FaultMap::read(&[format!("0.56={}", path.display())]).map(drop)
+    FaultMap::read(&[format!("0.56={}", path.display())], &array()?).map(drop)
 }
 
 /// Labels that go with the images; they stand beside them.

@@ -61,14 +61,14 @@ fn every_command_takes_a_model_whose_path_is_no_utf8() {
 
 #[test]
 fn folders_and_results_need_no_utf8() {
-    let place = Place::new();
+    let mut place = Place::new();
     let folder = place.folder.join(odd(b"work\xfe"));
     fs::create_dir(&folder).unwrap();
     place.write_model("float.safetensors", 32);
     let model = folder.join("float.safetensors");
     fs::rename(place.path("float.safetensors"), &model).unwrap();
     let out = folder.join(odd(b"q\xff.safetensors"));
-    let place = Place { folder, ..place };
+    place.folder = folder;
     let quantize = "quantize -q --model float.safetensors --bits 4 --no-eval --out @";
     done(&place, quantize, out.as_os_str());
     assert!(out.exists());

@@ -148,7 +148,7 @@ mod tests {
             let lost = designs.len() + trials.len() - replay.designs.len() - replay.trials.len();
             assert!(lost <= 4, "{place}: {lost}");
             // the repaired journal is whole, and nothing is lost of the lines that were damaged
-            let (again, same, nothing) = opened(&path, &[now.clone()]);
+            let (again, same, nothing) = opened(&path, std::slice::from_ref(&now));
             assert_eq!((again.trials, &same), (replay.trials, &now), "{place}");
             assert!(again.damaged.is_empty() && nothing.is_empty(), "{place}");
             assert_eq!(replay.damaged.is_empty(), aside.is_empty());
