@@ -15,7 +15,10 @@ pub fn words(text: &str) -> String {
             '_' => !(word(i.checked_sub(1)) && word(Some(i + 1))),
             // at the beginning it would make a heading or a list
             '#' | '+' | '-' | '=' => i == 0,
-            '.' | ')' => i > 0 && letters[..i].iter().all(char::is_ascii_digit),
+            '.' | ')' => {
+                let ends = letters.get(i + 1).is_none_or(|next| *next == ' ');
+                ends && i > 0 && letters[..i].iter().all(char::is_ascii_digit)
+            }
             _ => false,
         };
         if means {
@@ -47,6 +50,19 @@ pub fn code(text: &str) -> String {
         true => format!("`{text}`"),
         false => words(text),
     }
+}
+
+/// A remark of a run: words, with what stands between two backquotes in the type of code.
+pub(super) fn remark(text: &str) -> String {
+    let parts: Vec<&str> = text.split('`').collect();
+    if parts.len() % 2 == 0 {
+        return words(text);
+    }
+    let part = |(i, part): (usize, &&str)| match i % 2 {
+        0 => words(part),
+        _ => code(part),
+    };
+    parts.iter().enumerate().map(part).collect()
 }
 
 /// Lines in the type of code, in a fence that is longer than any in them.
@@ -110,6 +126,7 @@ mod tests {
         assert_eq!(cell(&words("a|b")), "a\\|b");
         assert_eq!(words("- x"), "\\- x");
         assert_eq!(words("12. x"), "12\\. x");
+        assert_eq!(words("0.1.0"), "0.1.0");
         assert_eq!(
             words("sram-14nm, 0.5 V (wcat_x)"),
             "sram-14nm, 0.5 V (wcat_x)"
@@ -122,6 +139,8 @@ mod tests {
         assert_eq!(code("a`b"), "a\\`b");
         assert_eq!(code("a|b"), "a|b");
         assert_eq!(code("a\nb"), "a b");
+        assert_eq!(remark("2 of `a_b` <x>"), "2 of `a_b` \\<x\\>");
+        assert_eq!(remark("a`b"), "a\\`b");
         assert_eq!(fence("sh", "x"), "```sh\nx\n```\n");
         assert_eq!(fence("sh", "x\n```\n# y"), "````sh\nx\n```\n# y\n````\n");
     }

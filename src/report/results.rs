@@ -4,7 +4,7 @@
 use super::answer::width;
 use super::in_short::in_short;
 use super::least_energy::least_energy;
-use super::markdown::{cell, code, fence, target, words};
+use super::markdown::{cell, code, fence, remark, target, words};
 use super::tables::accuracy;
 use crate::figure::{number, rate};
 use crate::stats::Interval;
@@ -603,7 +603,7 @@ fn reproduce(commands: &[String], notes: &[String]) -> String {
     if !notes.is_empty() {
         text += "\nRemarks of the run:\n\n";
         for note in notes {
-            text += &format!("- {}\n", words(note));
+            text += &format!("- {}\n", remark(note));
         }
     }
     if !commands.is_empty() {

@@ -37,6 +37,9 @@ impl Kind {
             Self::Integer => "a whole number".into(),
             Self::Number(range) if *range == FINITE => "a finite number".into(),
             Self::Number(range) if *range == FROM_ZERO => "a finite number from 0".into(),
+            Self::Number(range) if *range.start() == f64::MIN => {
+                format!("a finite number up to {}", range.end())
+            }
             Self::Number(range) => format!("a number from {} to {}", range.start(), range.end()),
         }
     }

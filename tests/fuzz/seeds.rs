@@ -187,7 +187,7 @@ pub(crate) fn measurements() -> Vec<Vec<u8>> {
     vec![
         b"# counted\nvoltage,cells,faults\n0.60,1000000,0\n0.58,1000000,12\n0.56,1000000,300\n0.54,1000000,9000\n"
             .to_vec(),
-        b"voltage,bit_error_rate,access_energy_relative\n0.60,1e-6,1\n0.58,1e-5,0.9\n0.56,1e-4,0.8\n".to_vec(),
+        b"voltage,ber,energy\n0.60,1e-6,1\n0.58,1e-5,0.9\n0.56,1e-4,0.8\n".to_vec(),
     ]
 }
 
