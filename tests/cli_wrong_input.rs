@@ -194,7 +194,7 @@ fn configuration_files() {
         };
         refused(
             "unknown.yaml",
-            "unknown.yaml:3: `sweep.chip`: expected one of the keys `voltages`, `bit_error_rates`, `split`, `chips`, `images`, `tolerance`, \
+            "unknown.yaml:3: `sweep.chip`: expected one of the keys `voltages`, `bers`, `bit_error_rates`, `split`, `chips`, `images`, `tolerance`, \
              `floor`, `protection`, `sampling`, found `chip` (did you mean `chips`?)",
         );
         refused(
@@ -207,7 +207,7 @@ fn configuration_files() {
         );
         refused(
             "unclosed.yaml",
-            "unclosed.yaml:2: expected YAML, found did not find expected ',' or ']'",
+            "unclosed.yaml:2: expected YAML, found something else (did not find expected ',' or ']'",
         );
         refused(
             "list.yaml",
@@ -240,7 +240,7 @@ fn settings() {
     refused("=3", "expected key.path=value, found an empty key");
     refused(
         "sweep.chip=3",
-        "expected one of the keys `voltages`, `bit_error_rates`, `split`, `chips`, `images`, `tolerance`, `floor`, `protection`, `sampling`, \
+        "expected one of the keys `voltages`, `bers`, `bit_error_rates`, `split`, `chips`, `images`, `tolerance`, `floor`, `protection`, `sampling`, \
          found `chip` (did you mean `chips`?)",
     );
     refused("sweep.chips=0", "expected 1 to 1000000, found 0");

@@ -139,7 +139,11 @@ impl Scanner<'_> {
             match self.peek(0) {
                 b' ' | b'\t' => self.skip(),
                 b'#' => self.skip_line(),
-                0xef if self.bytes[self.at..].starts_with(b"\xef\xbb\xbf") => self.at += 3,
+                // a byte order mark is a space at the start of a line, nothing at the start of the text
+                0xef if self.column == 0 && self.bytes[self.at..].starts_with(b"\xef\xbb\xbf") => {
+                    self.column = usize::from(self.at > 0);
+                    self.at += 3;
+                }
                 _ if self.line_break(0) > 0 => self.skip(),
                 _ => return !self.ended(),
             }
@@ -293,7 +297,8 @@ mod tests {
             ("a: 1\nb: 2", 1),
             ("a: [1, {b: 2}]", 3),
             ("a:\n  b:\n    c: 1\nd:\n  e: 1", 3),
-            ("a:\n- b:\n  - c: 1", 5),
+            // a list that stands where its key stands counts with it
+            ("a:\n- b:\n  - c: 1", 3),
             ("- - - 1", 3),
             ("? ? ? 1", 3),
             ("- - a: 1\n    b: 2\n  - c\n- d", 3),
@@ -348,7 +353,7 @@ mod tests {
             "[\n".repeat(n),
             growing("a:"),
             growing("-"),
-            growing("? a"),
+            growing("?"),
             format!("a: |\n  x\n{}", growing("b:")),
             format!("'it''s': {}", "[".repeat(n)),
             format!("\"\\\"\": {}", "[".repeat(n)),

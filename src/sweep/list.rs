@@ -1,7 +1,7 @@
 //! Settings that are lists: as YAML lists, or as one text with commas like that of their flag.
 
 use crate::units::Ber;
-use serde::de::{Deserializer, Error, SeqAccess, Unexpected, Visitor};
+use serde::de::{Deserializer, Error, SeqAccess, Visitor};
 use serde::Deserialize;
 use std::fmt;
 
@@ -115,11 +115,7 @@ pub(super) fn words<'de, D: Deserializer<'de>>(input: D) -> Result<Vec<String>, 
 /// # Errors
 /// Anything else than numbers from 0 to 1.
 pub(super) fn rates<'de, D: Deserializer<'de>>(input: D) -> Result<Vec<Ber>, D::Error> {
-    let number = |item: &String| {
-        item.parse().map_err(|_| {
-            D::Error::invalid_value(Unexpected::Str(item), &"bit error rates from 0 to 1")
-        })
-    };
+    let number = |item: &String| item.parse().map_err(D::Error::custom);
     words(input)?.iter().map(number).collect()
 }
 
@@ -172,8 +168,8 @@ mod tests {
             (json!({"voltages": {"a": 1}}), "a list, or text with commas"),
             (json!({"voltages": [[0.8]]}), "a number or text"),
             (json!({"voltages": []}), "at least one item"),
-            (json!({"bers": ["x"]}), "bit error rates from 0 to 1"),
-            (json!({"bers": [1.5]}), "bit error rates from 0 to 1"),
+            (json!({"bers": ["x"]}), "a number from 0 to 1"),
+            (json!({"bers": [1.5]}), "a number from 0 to 1"),
         ] {
             let message = read(wrong).unwrap_err();
             assert!(message.contains(words), "{message}");

@@ -56,7 +56,7 @@ fn a_megabyte_of_brackets_dashes_or_indentation_is_refused_at_once() {
             "{message}"
         );
     }
-    for piece in ["a:", "-", "? a"] {
+    for piece in ["a:", "-", "?"] {
         let lines = (0..1400).map(|i| " ".repeat(i) + piece + "\n");
         let message = refusals(&lines.collect::<String>(), piece);
         assert!(message.contains("in each other"), "{message}");
@@ -112,7 +112,6 @@ fn aliases_that_multiply_and_long_texts_are_answered_at_once() {
             "list",
         ),
     ] {
-        let _ = name;
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.yaml");
         wcat_explore::store::write_bytes(&path, text.as_bytes()).unwrap();

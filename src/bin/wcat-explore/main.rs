@@ -21,7 +21,7 @@ fn main() -> ExitCode {
     std::env::set_var("RAYON_NUM_THREADS", "1");
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
-        Err(error) => return show::usage(&error),
+        Err(error) => return show::usage(error),
     };
     match interrupt::listen().and_then(|()| run(&arguments)) {
         Ok(()) => ExitCode::SUCCESS,

@@ -2,6 +2,7 @@
 
 use crate::args::Format;
 use anyhow::Context;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use serde_json::Value;
 use std::io::{IsTerminal, Write};
 use std::path::Path;
@@ -13,9 +14,6 @@ const LONGEST_CELL: usize = 300;
 const LONGEST_LINE: usize = 2_000;
 const LONGEST_MESSAGE: usize = 1_900;
 const LONGEST_CAUSE: usize = 500;
-/// Most lines and characters of each that a complaint about the command line has.
-const USAGE_LINES: usize = 30;
-const LONGEST_USAGE: usize = 400;
 
 /// Exit code where nothing is wrong and the same command goes on.
 pub(crate) const GOES_ON: u8 = 75;
@@ -183,30 +181,30 @@ pub(crate) fn failure(error: &anyhow::Error) -> ExitCode {
 }
 
 /// Prints what is wrong with the command line, or the help that was asked for, and gives the exit code.
-pub(crate) fn usage(error: &clap::Error) -> ExitCode {
+pub(crate) fn usage(mut error: clap::Error) -> ExitCode {
     let code = ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
-    let text = error.render().to_string();
-    let lines: Vec<_> = text
-        .lines()
-        .take(USAGE_LINES)
-        .map(|line| printable(line, LONGEST_USAGE))
-        .collect();
-    let foreign: Vec<String> = std::env::args_os()
-        .filter(|argument| argument.to_str().is_none())
-        .map(|argument| printable_path(Path::new(&argument), LONGEST_CELL))
-        .collect();
-    if error.kind() == clap::error::ErrorKind::InvalidUtf8 {
+    if error.kind() == ErrorKind::InvalidUtf8 {
+        let foreign: Vec<String> = std::env::args_os()
+            .filter(|argument| argument.to_str().is_none())
+            .map(|argument| printable_path(Path::new(&argument), LONGEST_CELL))
+            .collect();
         let _ = writeln!(
             std::io::stderr(),
-            "error: {}: expected text in UTF-8 for this flag (its value is kept in the configuration of the run), found \
-             other bytes; a link or another name helps",
+            "error: {}: expected text in UTF-8, which the record of the run keeps, found other bytes; a link or \
+             another name helps",
             foreign.join(", ")
         );
-    } else if !error.use_stderr() || lines.join("\n") == text.trim_end_matches('\n') {
-        let _ = error.print(); // with its colours
-    } else {
-        let _ = writeln!(std::io::stderr(), "{}", lines.join("\n"));
+        return code;
     }
+    let typed = |(kind, value): (ContextKind, &ContextValue)| match value {
+        ContextValue::String(text) => Some((kind, printable(text, LONGEST_CELL).into_owned())),
+        _ => None,
+    };
+    let typed: Vec<(ContextKind, String)> = error.context().filter_map(typed).collect();
+    for (kind, text) in typed {
+        error.insert(kind, ContextValue::String(text));
+    }
+    let _ = error.print();
     code
 }
 
