@@ -153,13 +153,10 @@ fn png(path: &Path, bytes: &[u8]) -> Result<Picture> {
     let (height, width) = (reader.info().height as usize, reader.info().width as usize);
     check_size(path, height, width)?;
     if let Some(palette) = &reader.info().palette {
-        if palette.is_empty() || palette.len() % 3 != 0 {
+        if palette.is_empty() || palette.len() % 3 != 0 || palette.len() > 3 * 256 {
+            let expected = "a PNG palette of 1 to 256 colours of 3 bytes";
             let found = format!("{} bytes", palette.len());
-            return Err(Error::input(
-                path,
-                "a PNG palette of 3 bytes a colour",
-                found,
-            ));
+            return Err(Error::input(path, expected, found));
         }
     }
     let mut pixels = vec![0; reader.output_buffer_size()];
