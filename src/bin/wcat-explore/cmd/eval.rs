@@ -57,6 +57,11 @@ fn table(row: &EvaluationRow) -> anyhow::Result<()> {
                 .map_or("not finite".into(), |loss| format!("{loss:.4}"))
         }),
     ];
+    if row.not_finite > 0 {
+        columns.push(Column::number("not finite", &rows, |r| {
+            r.not_finite.to_string()
+        }));
+    }
     if row.ber.is_some() {
         let unit = row.voltage_unit.clone().unwrap_or_default();
         columns.push(Column::number("voltage", &rows, |r| {
