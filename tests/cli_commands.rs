@@ -287,6 +287,7 @@ fn an_evaluation_is_clean_or_on_a_chip_that_repeats() {
             "memory",
             "method",
             "model",
+            "not_finite",
             "schema",
             "voltage",
             "voltage_unit"

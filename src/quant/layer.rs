@@ -476,6 +476,8 @@ mod tests {
                     .set(&Tensor::from_vec(values, (10, 50), &Device::Cpu).unwrap())
                     .unwrap();
                 assert!(is_nan(), "{scheme:?} {bad}");
+                let error = layer.stored(1.0).unwrap_err().to_string();
+                assert!(error.contains("index 77"), "{error}");
                 layer.weight().set(&good).unwrap();
             }
             if let Some(range) = layer.range() {
@@ -483,7 +485,7 @@ mod tests {
                     .set(&Tensor::new(f32::NAN, &Device::Cpu).unwrap())
                     .unwrap();
                 assert!(is_nan(), "{scheme:?}");
-                layer.stored(1.0).unwrap();
+                assert!(layer.stored(1.0).is_err());
             }
         }
     }

@@ -164,7 +164,7 @@ fn a_two_level_run_has_the_estimate_and_null_for_what_it_cannot_see() {
     let csv = fs::read_to_string(folder.path().join("trials.csv")).unwrap();
     fs::write(
         folder.path().join("trials.csv"),
-        csv.replace(",90,10\n", ",90,11\n"),
+        csv.replace(",90,10,0\n", ",90,11,0\n"),
     )
     .unwrap();
     let error = read_trials(&folder.path().join("trials.csv"))
@@ -249,7 +249,7 @@ fn json_has_null_where_a_value_is_missing_and_the_csv_nothing() {
     let last = csv.lines().last().unwrap();
     assert!(
         last.starts_with(
-            "3,\"b,\"\"x\"\"@0.9vmin\",\"b,\"\"x\"\"\",lenet5,glyphs,wcat,8,,sram-14nm,"
+            "4,\"b,\"\"x\"\"@0.9vmin\",\"b,\"\"x\"\"\",lenet5,glyphs,wcat,8,,sram-14nm,"
         ),
         "{last}"
     );

@@ -59,6 +59,11 @@ fn table(row: &EvaluationRow) -> anyhow::Result<()> {
         let column = Column::text("normalised by", &rows, |_| normalization.clone());
         columns.insert(2, column);
     }
+    if row.not_finite > 0 {
+        columns.push(Column::number("not finite", &rows, |r| {
+            r.not_finite.to_string()
+        }));
+    }
     if row.ber.is_some() {
         let unit = row.voltage_unit.clone().unwrap_or_default();
         columns.push(Column::number("voltage", &rows, |r| {
