@@ -205,7 +205,7 @@ fn a_training_goes_on_under_its_own_numerics_only_and_a_finished_model_is_used_w
     for number in [Some(OTHER), None] {
         set_state(&state, number, false);
         let ended = place.done(&args);
-        for part in [&own, number.unwrap_or("none recorded"), "--fresh"] {
+        for part in [own.as_str(), number.unwrap_or("none recorded"), "--fresh"] {
             assert!(ended.stderr.contains(part), "no {part}: {}", ended.stderr);
         }
         assert_eq!(place.read(&model), trained);
