@@ -340,7 +340,7 @@ mod tests {
             .unwrap_err()
             .to_string();
         assert!(error.contains("test_batch.bin, test_batch"), "{error}");
-        for bytes in [&packed(&plain)[..500], &plain[..2000], &[7; 5000]] {
+        for bytes in [&packed(&plain)[..200], &plain[..2000], &[7; 5000]] {
             store::write_bytes(&path, bytes).unwrap();
             let error = load(name, Split::Training, folder.path()).unwrap_err();
             assert!(error.is_wrong_input(), "{error}");

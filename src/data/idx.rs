@@ -171,13 +171,17 @@ fn title(name: DatasetName, split: Split, images: &Path, pixels: &[u8]) -> Strin
         .collect();
     let said = |word: &str| names.iter().any(|name| name.to_lowercase().contains(word));
     for (word, other) in [
-        ("fashion", DatasetName::FashionMnist),
-        ("kmnist", DatasetName::Kmnist),
-        ("kuzushiji", DatasetName::Kmnist),
+        ("fashion", "Fashion-MNIST"),
+        ("kmnist", "KMNIST"),
+        ("kuzushiji", "KMNIST"),
+        ("qmnist", "QMNIST"),
     ] {
         if said(word) {
-            return other.title().to_owned();
+            return other.to_owned();
         }
+    }
+    if name == DatasetName::Mnist && said("emnist") {
+        return "EMNIST".to_owned();
     }
     if name != DatasetName::Mnist {
         return name.title().to_owned();
@@ -195,7 +199,12 @@ fn title(name: DatasetName, split: Split, images: &Path, pixels: &[u8]) -> Strin
         .rev()
         .map(String::as_str)
         .collect();
-    folders.join("/")
+    let title = folders.join("/");
+    let begins_well = title.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_');
+    if !begins_well || title.len() > 64 || title.contains(char::is_control) {
+        return "IDX images".to_owned();
+    }
+    title
 }
 
 /// The data of an IDX file or a NumPy array of bytes whose first dimension is free and whose others are `shape`.
