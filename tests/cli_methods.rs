@@ -115,6 +115,7 @@ fn skipped_layers_stay_float_and_errors_are_those_of_the_rest() {
             "--out",
             "q.safetensors",
             "--no-eval",
+            "--overwrite",
             "--layers",
         ];
         records(&place, &[&base[..], more].concat())
@@ -160,6 +161,7 @@ fn more_bits_and_a_search_for_the_range_leave_less_error() {
             "--out",
             "q.safetensors",
             "--no-eval",
+            "--overwrite",
         ];
         let row = &records(&place, &[&base[..], more].concat())[0];
         assert!(

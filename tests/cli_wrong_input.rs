@@ -207,7 +207,7 @@ fn configuration_files() {
         );
         refused(
             "unclosed.yaml",
-            "unclosed.yaml:2: expected YAML, found something else (did not find expected ',' or ']'",
+            "unclosed.yaml:2: expected YAML, found something else (did not find expected ',' or ']')",
         );
         refused(
             "list.yaml",

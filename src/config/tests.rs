@@ -564,7 +564,7 @@ fn a_set_without_key_or_value_is_refused() {
     let error = Layer::set("a=[1").unwrap_err().to_string();
     assert!(
         error.starts_with(
-            "--set a=[1: expected YAML, found something else (did not find expected ',' or ']'"
+            "--set a=[1: expected YAML, found something else (did not find expected ',' or ']')"
         ),
         "{error}"
     );

@@ -143,7 +143,7 @@ mod tests {
 
     #[test]
     fn classes_are_the_sorted_subfolders_and_images_come_in_the_order_of_their_names() {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = tempfile::Builder::new().prefix("set").tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
         write_png(&at("b/2.PNG"), 4, 4, 20, png::ColorType::Rgb);
         write_png(&at("b/10.png"), 4, 4, 10, png::ColorType::Grayscale);
@@ -168,7 +168,7 @@ mod tests {
 
     #[test]
     fn halves_share_the_classes_of_training_and_an_unknown_class_is_refused() {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = tempfile::Builder::new().prefix("set").tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
         for class in ["a", "b", "c"] {
             write_png(
@@ -204,7 +204,7 @@ mod tests {
 
     #[test]
     fn the_centre_is_cut_out_after_scaling_the_shorter_side() {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = tempfile::Builder::new().prefix("set").tempdir().unwrap();
         // 8 wide, 16 high; row y has shade 100 + y
         write_png(
             &folder.path().join("a/0.png"),
@@ -227,7 +227,7 @@ mod tests {
 
     #[test]
     fn the_first_damaged_file_is_named() {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = tempfile::Builder::new().prefix("set").tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
         for name in 0..20 {
             write_png(
@@ -257,7 +257,7 @@ mod tests {
 
     #[test]
     fn headers_that_promise_too_much_take_no_memory() {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = tempfile::Builder::new().prefix("set").tempdir().unwrap();
         let path = folder.path().join("a/0.png");
         let mut bytes = Vec::new();
         let encoder = png::Encoder::new(&mut bytes, 60_000, 60_000);
@@ -278,7 +278,7 @@ mod tests {
 
     #[test]
     fn folders_without_images_are_refused() {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = tempfile::Builder::new().prefix("set").tempdir().unwrap();
         let error = |path: &Path| {
             load(&spec(8, None), Split::Test, path)
                 .unwrap_err()

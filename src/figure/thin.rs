@@ -73,7 +73,7 @@ mod tests {
             let share = i as f64 / count as f64;
             point.design.voltage = Some(0.5 + 0.5 * share);
             point.design.energy_relative = 0.25 + 0.5 * share;
-            point.mean = 0.1 + 0.8 * share * ((i % 7) as f64 / 7.0);
+            point.mean = 0.1 + 0.8 * ((i * 7919) % count) as f64 / count as f64;
             point
         };
         Averaged::none((0..count).map(point).collect())

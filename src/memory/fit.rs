@@ -206,7 +206,7 @@ impl Fit {
             10f64.powf(decades)
         );
         match self.goodness {
-            Some(g) if g.is_rejected() && self.method == FitMethod::PooledBinomial => Some(format!(
+            Some(g) if g.is_rejected() && self.mu.widened.is_some() && self.method == FitMethod::PooledBinomial => Some(format!(
                 "the counts scatter about a straight probit line {:.1} times as much as binomial ones (square root of \
                  chi-square {:.1} by {} degrees of freedom, p = {:.1e}), and the widened intervals hold; {far}",
                 g.dispersion.sqrt(), g.chi_square, g.degrees_of_freedom, g.p_value

@@ -196,12 +196,16 @@ impl FittedModel<'_> {
         };
         let wide = match self.fit.goodness {
             None => "no degree of freedom is left to see how much they scatter".to_owned(),
-            Some(g) if self.fit.mu.widened.is_none() => {
+            Some(g) if g.dispersion <= 1.0 => {
                 format!(
                     "they scatter no more than that (dispersion {:.2})",
                     g.dispersion
                 )
             }
+            Some(g) if self.fit.mu.widened.is_none() => format!(
+                "they scatter so much (dispersion {:.2}, {} degrees of freedom) that intervals widened by it have no end",
+                g.dispersion, g.degrees_of_freedom
+            ),
             Some(g) => format!(
                 "intervals are widened by the dispersion, {:.2}",
                 g.dispersion
@@ -668,7 +672,7 @@ mod tests {
                 .contains("more cells fail at a higher voltage (0.04 at 0.65 after 0.02 at 0.6)")),
             "{warnings:?}"
         );
-        let repeated = "voltage,faults,cells\n0.5,300,1000\n0.5,200,1000\n0.6,60,1000\n0.7,1,1000\n0.8,0,1000\n";
+        let repeated = "voltage,faults,cells\n0.5,300,1000\n0.5,240,1000\n0.52,260,1000\n0.55,130,1000\n0.57,140,1000\n0.6,60,1000\n0.63,30,1000\n0.7,1,1000\n0.8,0,1000\n";
         let (model, warnings) = build(repeated, |_| ()).unwrap();
         let warning = warnings
             .iter()

@@ -136,6 +136,9 @@ fn range(
     let mut units = parts.into_iter().filter_map(|(_, unit)| unit);
     let unit = units.next();
     let mixed = units.any(|other| Some(other) != unit);
+    if mixed {
+        return Err(refused("one unit in a range"));
+    }
     let numbers = parts.map(|(number, _)| in_volts(number, unit));
     let [low, high, width] = &numbers;
     let low: Voltage = low.parse().map_err(|_| wrong(start))?;
@@ -150,9 +153,6 @@ fn range(
         return Err(refused(
             "start:stop:step with the stop at or above the start",
         ));
-    }
-    if mixed {
-        return Err(refused("one unit in a range"));
     }
     let unit = unit.map(Written::unit);
     let steps = (high - low) / width;

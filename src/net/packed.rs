@@ -453,7 +453,7 @@ mod tests {
                 refused(
                     &network,
                     &info,
-                    "layer conv2: expected finite weights and a finite range",
+                    "weights of layer `conv2`: expected finite numbers",
                 );
             }
             let network = network(&info);
@@ -464,7 +464,7 @@ mod tests {
                 refused(
                     &network,
                     &info,
-                    "layer conv2: expected finite weights and a finite range",
+                    "step of layer `conv2`: expected finite numbers",
                 );
             }
         }

@@ -172,7 +172,7 @@ fn packed_bits_and_counts_are_not_read_as_cells() {
         let data = cells(width, big, 1);
         place.write("m.npy", npy(descr, "False", "(512, 512)", &data));
         assert_eq!(rate(&place, "0.54=m.npy").0, expected, "{descr}");
-        place.write("m.npy", npy(descr, "True", "(2, 256, 512)", &data));
+        place.write("m.npy", npy(descr, "True", "(1, 512, 512)", &data));
         assert_eq!(rate(&place, "540mV=m.npy").0, expected, "{descr}");
     }
     place.write(

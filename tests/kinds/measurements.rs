@@ -94,7 +94,8 @@ fn repeated_rising_and_unequal_counts_are_fitted_with_wider_intervals_and_a_warn
             "voltages are measured more than once",
         ),
         (
-            "0.50,400,1000\n0.55,100,1000\n0.56,180,1000\n0.7,1,1000\n0.8,0,1000\n",
+            "0.48,500,1000\n0.50,400,1000\n0.52,310,1000\n0.54,200,1000\n0.55,100,1000\n0.56,180,1000\n0.58,80,1000\n\
+             0.6,50,1000\n0.7,1,1000\n0.8,0,1000\n",
             "more cells fail at a higher voltage (0.18 at 0.56 after 0.1 at 0.55)",
         ),
         (

@@ -208,7 +208,7 @@ fn what_yaml_refuses_is_named_with_its_line() {
 fn what_parses_but_is_wrong_is_named_with_its_line() {
     let ber = "`bit_error_rate.points";
     for (old, new, expected) in [
-        ("name: good", "name: a b", "1: `name`: expected 1 to 100 letters, digits, `-`, `_` or `.`: it becomes part of names of results, found `a b`".to_owned()),
+        ("name: good", "name: a b", "1: `name`: expected 1 to 64 letters, digits, `-`, `_` or `.`, a letter, a digit or `_` first: it becomes part of names of results, found `a b`".to_owned()),
         ("A memory", "\" \"", "2: `title`: expected some text, found none".into()),
         ("error_free: 1.0", "error_free: .nan", "4: `voltage.error_free`: expected a number above 0 and at most 100, found NaN".into()),
         ("error_free: 1.0", "error_free: 0.9", format!("7: {ber}.2`: expected a voltage below the error-free one (0.9), found 0.9")),

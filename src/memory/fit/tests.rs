@@ -348,7 +348,8 @@ fn numbers_that_rise_are_fitted_unless_they_rise_on_the_whole() {
     );
     assert!(fit.sigma.value > 0.0 && fit.rate(0.54) > fit.rate(0.57));
     let fit = fitted(
-        "voltage,faults,cells\n0.5,900,10000\n0.55,400,10000\n0.6,420,10000\n0.7,10,10000\n",
+        "voltage,faults,cells\n0.48,1400,10000\n0.5,900,10000\n0.52,600,10000\n0.55,400,10000\n0.57,420,10000\n0.6,180,10000\n\
+         0.63,90,10000\n0.7,10,10000\n",
         1,
     );
     assert_eq!(fit.method, FitMethod::PooledBinomial);

@@ -246,13 +246,16 @@ fn the_published_resnet20_is_read_with_its_values() {
     };
     let state = read_state_dict(&path).unwrap().tensors;
     assert_eq!(state.len(), 97);
-    assert_eq!(state[0].0, "conv1.weight");
-    assert_eq!(state[96].0, "linear.bias");
+    assert_eq!(state[0].0, "module.conv1.weight");
+    assert_eq!(state[96].0, "module.linear.bias");
     assert_eq!(
         state.iter().map(|(_, t)| t.elem_count()).sum::<usize>(),
         271_098
     );
-    let find = |name: &str| &state.iter().find(|(n, _)| n == name).unwrap().1;
+    let find = |name: &str| {
+        let named = |(n, _): &&(String, Tensor)| n.strip_prefix("module.") == Some(name);
+        &state.iter().find(named).unwrap().1
+    };
     // decoded with Python's `struct` from the same file
     let conv = find("conv1.weight");
     assert_eq!(conv.dims(), [16, 3, 3, 3]);
