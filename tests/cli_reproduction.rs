@@ -591,15 +591,20 @@ fn a_torn_last_line_is_dropped_and_its_trial_computed_again() {
     assert_eq!(each_once(&journal(&place)), TRIALS);
     same(&tables(&place), at_once());
 
-    // a damaged line inside is no torn one: nothing is silently thrown away
+    // a damaged line inside costs its trial, is named and kept
     let mut damaged = whole.clone();
     let middle = whole.len() / 2;
     damaged[middle] ^= 1;
     place.write(&path, &damaged);
-    let ended = place.run(&SWEEP);
-    assert_eq!(ended.code, Some(2), "{}", ended.stderr);
-    assert!(ended
-        .stderr
-        .contains("expected a whole line of a trial journal, found a damaged one"));
-    assert!(place.read(&path) == damaged);
+    let ended = place.done(&SWEEP);
+    assert_eq!(counts(&ended), (1, TRIALS - 1));
+    assert!(
+        ended.stderr.contains("1 line is damaged"),
+        "{}",
+        ended.stderr
+    );
+    assert_eq!(each_once(&journal(&place)), TRIALS);
+    same(&tables(&place), at_once());
+    let aside = place.read(&path.replace("trials.journal", "trials.damaged"));
+    assert!(aside.starts_with(b"line "));
 }

@@ -672,7 +672,7 @@ mod tests {
                 .contains("more cells fail at a higher voltage (0.04 at 0.65 after 0.02 at 0.6)")),
             "{warnings:?}"
         );
-        let repeated = "voltage,faults,cells\n0.5,300,1000\n0.5,240,1000\n0.52,260,1000\n0.55,130,1000\n0.57,140,1000\n0.6,60,1000\n0.63,30,1000\n0.7,1,1000\n0.8,0,1000\n";
+        let repeated = "voltage,faults,cells\n0.5,300,1000\n0.5,200,1000\n0.52,190,1000\n0.55,130,1000\n0.57,120,1000\n0.6,60,1000\n0.63,30,1000\n0.7,1,1000\n0.8,0,1000\n";
         let (model, warnings) = build(repeated, |_| ()).unwrap();
         let warning = warnings
             .iter()

@@ -17,8 +17,8 @@ impl Replay {
     pub fn damage(&self) -> Option<String> {
         let count = self.damaged.len();
         let lines = match count {
-            1 => "1 line".to_owned(),
-            _ => format!("{count} lines"),
+            1 => "1 line is".to_owned(),
+            _ => format!("{count} lines are"),
         };
         let named = self.damaged.iter().take(NAMED).cloned().collect::<Vec<_>>();
         let more = match count.saturating_sub(NAMED) {
@@ -27,7 +27,7 @@ impl Replay {
         };
         (count > 0).then(|| {
             format!(
-                "{lines} that are damaged, or of a damaged design point: {}{more}",
+                "{lines} damaged, or of a damaged design point: {}{more}",
                 named.join(", ")
             )
         })
@@ -173,10 +173,7 @@ mod tests {
         );
         assert_eq!(aside.lines().count(), 4);
         assert!(aside.starts_with("line 3: "), "{aside}");
-        assert!(replay
-            .damage()
-            .unwrap()
-            .starts_with("4 lines that are damaged"));
+        assert!(replay.damage().unwrap().starts_with("4 lines are damaged"));
         assert_eq!(Replay::default().damage(), None);
     }
 
