@@ -685,7 +685,7 @@ mod tests {
         assert!(model
             .measured
             .unwrap()
-            .starts_with("Failing cells counted 5 times at 4 voltages"));
+            .starts_with("Failing cells counted 9 times at 8 voltages"));
     }
 
     #[test]

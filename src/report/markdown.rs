@@ -55,7 +55,7 @@ pub fn code(text: &str) -> String {
 /// A remark of a run: words, with what stands between two backquotes in the type of code.
 pub(super) fn remark(text: &str) -> String {
     let parts: Vec<&str> = text.split('`').collect();
-    if parts.len() % 2 == 0 {
+    if parts.len().is_multiple_of(2) {
         return words(text);
     }
     let part = |(i, part): (usize, &&str)| match i % 2 {
