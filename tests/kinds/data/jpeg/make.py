@@ -10,7 +10,7 @@ for size in (18, 21):
     y, x = numpy.mgrid[0:size, 0:size]
     waves = [128 + 110 * numpy.sin(x / 2 + y / 5), 128 + 110 * numpy.cos(y / 3 - x / 7), 255 * ((x // 5 + y // 4) % 2)]
     picture = numpy.stack(waves, -1).astype(numpy.uint8)
-    Image.fromarray(picture).save("/tmp/t.ppm")
+    Image.fromarray(picture).save("picture.ppm")
     forms = {"one": [], "restart": ["-restart", "1B"]} if size == 21 else {"progressive": ["-progressive"]}
     for name, text in SCANS.items():
         if (name == "scans") == (size == 18):
@@ -22,7 +22,7 @@ for size in (18, 21):
                 continue
             sampling = ["-sample", factors] if factors else ["-grayscale"]
             jpeg = f"{name}_{size}_{form}.jpg"
-            command = ["cjpeg", "-quality", "85", "-optimize", *sampling, *options, "-outfile", jpeg, "/tmp/t.ppm"]
+            command = ["cjpeg", "-quality", "85", "-optimize", *sampling, *options, "-outfile", jpeg, "picture.ppm"]
             subprocess.run(command, check=True)
             Image.open(jpeg).convert("RGB").save(f"{name}_{size}.png")
 # four inks as Adobe stores them, then the same bytes said to be YCCK
