@@ -23,6 +23,9 @@ fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(error) => return show::usage(error),
     };
+    if arguments.command.saves() {
+        interrupt::saves();
+    }
     match interrupt::listen().and_then(|()| run(&arguments)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => show::failure(&error),
@@ -30,9 +33,6 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    if arguments.command.saves() {
-        interrupt::saves();
-    }
     // before the first kernel runs: the choice is the process's
     if let Some(isa) = arguments.common.isa {
         isa.choose()?;
