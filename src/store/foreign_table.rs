@@ -11,7 +11,7 @@ mod voltage;
 pub use number::{Number, Size};
 pub use voltage::VoltageColumn;
 
-use crate::error::{Error, Result};
+use crate::error::{printable, Error, Result};
 use number::Marks;
 use std::borrow::Cow;
 use std::path::Path;
@@ -70,19 +70,7 @@ pub fn excerpt(text: &str) -> String {
     if text.is_empty() {
         return "nothing".into();
     }
-    let start: String = text.chars().take(SHOWN).collect();
-    let printable: String = start
-        .chars()
-        .map(|c| match c {
-            '"' | '\'' | '\\' => c.to_string(),
-            _ => c.escape_debug().to_string(),
-        })
-        .collect();
-    let more = match start.len() < text.len() {
-        true => "...",
-        false => "",
-    };
-    format!("`{printable}{more}`")
+    format!("`{}`", printable(text, SHOWN))
 }
 
 /// The word of a header for comparison: small letters and digits, without what parts them; `%` is `pct`.
