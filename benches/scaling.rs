@@ -198,6 +198,7 @@ fn sweep(case: Case, evaluator: &Evaluator, images: &Images, clean: Score, memor
         chips: case.chips,
         tolerance: None,
         test_images: images.len(),
+        clock: || 0.0,
     };
     let outcome = comparison
         .run(&[], &AtomicBool::new(false), &mut |_| Ok(()))

@@ -52,6 +52,7 @@ mod random;
 mod row;
 mod search;
 mod spec;
+mod table;
 #[cfg(test)]
 mod tests;
 
@@ -59,3 +60,6 @@ pub use random::random_flips;
 pub use row::{AttackRow, AttackUnit, Flip, Outcome, Stop};
 pub use search::{bit_search, Target};
 pub use spec::AttackSpec;
+#[cfg(test)]
+pub(crate) use table::tests as table_tests;
+pub use table::{summarize_attacks, AttackSummary, FlipRow, Flipper};

@@ -27,6 +27,7 @@ pub use spec::{Augmentation, DatasetName, DatasetSpec, FolderSpec, GlyphSpec};
 pub use split::{epoch_order, validation_split};
 
 use crate::error::{Error, Result};
+use crate::table::words;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
@@ -34,24 +35,32 @@ use std::path::Path;
 pub const MAX_IMAGES: u64 = 1_000_000;
 
 /// Half of a data set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Split {
     /// Images to learn from, validation images among them.
+    #[default]
     Training,
     /// Images that no training sees.
     Test,
 }
 
 impl Split {
+    /// Both halves.
+    pub const ALL: [Self; 2] = [Self::Training, Self::Test];
+
     /// The word used in messages and files.
-    pub fn name(self) -> &'static str {
+    pub const fn name(self) -> &'static str {
         match self {
             Self::Training => "training",
             Self::Test => "test",
         }
     }
 }
+
+words!(Split);
 
 /// Loads one half of a data set. `folder` is the data folder, which holds `mnist/`, `cifar-10-batches-bin/` or another
 /// of the usual forms, or the folder of class folders itself for `folder`; the built-in glyphs read no file.

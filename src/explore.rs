@@ -12,6 +12,7 @@ mod row;
 mod simulation;
 mod space;
 mod spec;
+mod table;
 #[cfg(test)]
 mod tests;
 
@@ -26,3 +27,4 @@ pub use row::{Answer, Estimate, Evaluation, ExplorePoint, PointKind, PointStatus
 pub use simulation::{check_arrays, Simulation, TrialSink, Verified};
 pub use space::{Levels, Space, Supplied};
 pub use spec::ExploreSpec;
+pub use table::{ExploredPoint, Sensitivity, VoltageEvidence};

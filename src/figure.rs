@@ -26,7 +26,7 @@ mod weight_histogram;
 mod weight_violin;
 mod yield_voltage;
 
-use crate::table::{Averaged, Pareto};
+use crate::analysis::{Averaged, Pareto};
 use crate::units::{BerSource, VoltageUnit};
 
 pub use accuracy_ber::accuracy_ber;

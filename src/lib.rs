@@ -33,7 +33,7 @@
 //! ```
 //! use wcat_explore::config::{Experiment, Layer};
 //! use wcat_explore::run::{sweep, Quiet, SweepRequest};
-//! use wcat_explore::table::{names, read_summary};
+//! use wcat_explore::analysis::{names, Summary};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let settings = "
@@ -71,7 +71,7 @@
 //! assert_eq!(result.computed, 2 * 3 * 4); // models, voltages, chips
 //! assert!(result.drawn.report.exists());
 //!
-//! let summary = read_summary(&result.folder.join(names::SUMMARY))?;
+//! let summary = wcat_explore::table::read::<Summary>(&result.folder.join(names::SUMMARY))?;
 //! assert_eq!(summary, result.summaries);
 //! for row in &summary {
 //!     // fractions of images; energy relative to 8 bits at the error-free voltage
@@ -118,6 +118,7 @@
 //! # }
 //! ```
 
+pub mod analysis;
 pub mod attack;
 pub mod code;
 pub mod config;

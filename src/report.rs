@@ -26,9 +26,9 @@ pub use results::{
     ResultSweep, Results,
 };
 
+use crate::analysis::{Answer, FaultCount, MethodDifference, Pareto, Summary};
 use crate::figure::Figure;
 use crate::sweep::EnergyRow;
-use crate::table::{Answer, FaultCount, MethodDifference, Pareto, Summary};
 
 /// What a report is made of.
 #[derive(Clone, Debug, PartialEq)]

@@ -4,9 +4,13 @@
 
 mod attacking;
 mod checked;
+mod clock;
+#[cfg(test)]
+mod documentation;
 mod evaluation;
 mod exploring;
 mod identity;
+mod journal;
 mod monitor;
 mod normalization;
 mod numerics;
@@ -26,6 +30,7 @@ mod widths;
 pub use attacking::{attack, AttackRequest, AttackResult};
 pub use evaluation::{evaluate, EvaluationRow, FaultSetting};
 pub use exploring::{explore, ExploreResult};
+pub use journal::{replay, Journal, Replay, SearchEvaluation};
 pub use monitor::{AttackProgress, Monitor, Quiet, SweepProgress};
 pub use numerics::numerics;
 pub use packing::{pack, PackedRow};

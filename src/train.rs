@@ -2,6 +2,7 @@
 
 mod batches;
 mod floors;
+mod history;
 mod optimizer;
 mod procedure;
 mod schedule;
@@ -10,6 +11,7 @@ mod state;
 #[cfg(test)]
 mod tests;
 
+pub use history::{history_csv_string, read_history, write_history};
 pub use optimizer::Optimizer;
 pub use procedure::{train, Observer, StepProgress, Trainer};
 pub use schedule::{Schedule, ScheduleSpec};

@@ -13,6 +13,9 @@ macro_rules! checked_f64 {
         pub struct $name(f64);
 
         impl $name {
+            /// For messages: what is one.
+            pub const EXPECTED: &str = $expected;
+
             /// Checks the value.
             ///
             /// # Errors
@@ -71,6 +74,7 @@ checked_f64!(
 );
 checked_f64!(
     /// Share of images classified correctly, in [0, 1].
+    #[derive(Default)]
     Accuracy, "accuracy", "a number from 0 to 1", |x| (0.0..=1.0).contains(&x)
 );
 
@@ -115,6 +119,8 @@ pub fn check_name(name: &str) -> Result<(), (String, String)> {
 pub struct Bits(u8);
 
 impl Bits {
+    /// For messages: what is one.
+    pub const EXPECTED: &str = "1 to 8, or 32 for no quantisation";
     /// Weights stay 32-bit floats: no quantiser, no stored codes.
     pub const FLOAT: Self = Self(32);
 
@@ -125,11 +131,7 @@ impl Bits {
     pub fn new(bits: u64) -> Result<Self> {
         match bits {
             1..=8 | 32 => Ok(Self(bits as u8)),
-            _ => Err(Error::argument(
-                "bits",
-                "1 to 8, or 32 for no quantisation",
-                bits.to_string(),
-            )),
+            _ => Err(Error::argument("bits", Self::EXPECTED, bits.to_string())),
         }
     }
 
@@ -177,18 +179,24 @@ impl fmt::Display for ChipId {
 }
 
 /// Unit of a supply voltage.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum VoltageUnit {
     /// Multiples of the lowest voltage at which no failure was seen.
+    #[default]
     Vmin,
     /// Volts.
     Volt,
 }
 
 impl VoltageUnit {
+    /// Every unit.
+    pub const ALL: [Self; 2] = [Self::Vmin, Self::Volt];
+
     /// The word used in files and on the command line.
-    pub fn name(self) -> &'static str {
+    pub const fn name(self) -> &'static str {
         match self {
             Self::Vmin => "vmin",
             Self::Volt => "volt",
@@ -205,10 +213,11 @@ impl VoltageUnit {
 }
 
 /// Where a bit error rate comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BerSource {
     /// Inside the measured span: interpolated in probit space.
+    #[default]
     Measured,
     /// Between the lowest measured rate and the error-free voltage: the probit line continued.
     Censored,
@@ -219,8 +228,16 @@ pub enum BerSource {
 }
 
 impl BerSource {
+    /// Every source.
+    pub const ALL: [Self; 4] = [
+        Self::Measured,
+        Self::Censored,
+        Self::ErrorFree,
+        Self::Extrapolated,
+    ];
+
     /// The word used in tables.
-    pub fn name(self) -> &'static str {
+    pub const fn name(self) -> &'static str {
         match self {
             Self::Measured => "measured",
             Self::Censored => "censored",

@@ -9,7 +9,7 @@ use driver::Browser;
 use program::Place;
 use serde_json::{json, Value};
 use std::collections::BTreeMap;
-use wcat_explore::table::{names, read_summary, Summary};
+use wcat_explore::analysis::{names, Summary};
 
 const CONFIGURATION: &str = "\
 name: tiny
@@ -135,7 +135,10 @@ fn the_figure_shows_the_settings_of_a_point_and_its_curve_and_asks_for_nothing()
     place.write("tiny.yaml", CONFIGURATION);
     place.done(&["sweep", "--config", "tiny.yaml"]);
     let run = place.only_run();
-    let summaries = read_summary(&place.path(&format!("{run}/{}", names::SUMMARY))).unwrap();
+    let summaries = wcat_explore::table::read::<wcat_explore::analysis::Summary>(
+        &place.path(&format!("{run}/{}", names::SUMMARY)),
+    )
+    .unwrap();
     let report = place.path(&format!(
         "{}/report.html",
         run.replacen("results", "reports", 1)

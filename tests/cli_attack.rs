@@ -5,8 +5,9 @@ mod program;
 
 use program::Place;
 use serde_json::Value;
+use wcat_explore::analysis::names;
+use wcat_explore::attack::Flipper;
 use wcat_explore::attack::Stop;
-use wcat_explore::table::{names, read_attacks, read_flips, Flipper};
 
 const ARGS: [&str; 11] = [
     "attack",
@@ -60,15 +61,24 @@ fn an_attack_leaves_its_tables_and_figure_and_the_same_again_computes_nothing() 
             (&0.into(), &100.into())
         );
     }
-    let attacks = read_attacks(&place.path(&run).join(names::ATTACKS)).unwrap();
+    let attacks = wcat_explore::table::read::<wcat_explore::attack::AttackRow>(
+        &place.path(&run).join(names::ATTACKS),
+    )
+    .unwrap();
     assert_eq!(
         attacks,
-        read_attacks(&place.path(&run).join(names::ATTACKS_CSV)).unwrap()
+        wcat_explore::table::read::<wcat_explore::attack::AttackRow>(
+            &place.path(&run).join(names::ATTACKS_CSV)
+        )
+        .unwrap()
     );
     assert!(attacks
         .iter()
         .all(|attack| attack.stopped_by == Stop::Flips && attack.flips == 4));
-    let flips = read_flips(&place.path(&run).join(names::FLIPS)).unwrap();
+    let flips = wcat_explore::table::read::<wcat_explore::attack::FlipRow>(
+        &place.path(&run).join(names::FLIPS),
+    )
+    .unwrap();
     for attack in &attacks {
         for who in [Flipper::BitSearch, Flipper::Random] {
             let own = flips.iter().filter(|flip| {

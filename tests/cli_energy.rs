@@ -6,8 +6,8 @@ mod program;
 
 use program::Place;
 use std::path::PathBuf;
+use wcat_explore::analysis::names;
 use wcat_explore::sweep::EnergyRow;
-use wcat_explore::table::{names, read_designs, read_energies};
 
 const ARRAY: [&str; 4] = [
     "--set",
@@ -40,8 +40,13 @@ fn refused(place: &Place, more: &[&str]) -> String {
 
 /// The sums of the terms of every design point are its energies.
 fn check_sums(folder: PathBuf) -> Vec<EnergyRow> {
-    let designs = read_designs(&folder.join(names::DESIGNS)).unwrap();
-    let rows = read_energies(&folder.join(names::ENERGY_CSV)).unwrap();
+    let designs =
+        wcat_explore::table::read::<wcat_explore::sweep::Design>(&folder.join(names::DESIGNS))
+            .unwrap();
+    let rows = wcat_explore::table::read::<wcat_explore::sweep::EnergyRow>(
+        &folder.join(names::ENERGY_CSV),
+    )
+    .unwrap();
     assert_eq!(designs.len(), 8);
     for design in &designs {
         let own = || {

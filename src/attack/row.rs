@@ -1,10 +1,11 @@
 //! The rows that attacks yield: flips, and what became of each attack. Where they are kept is the tables' affair.
 
 use crate::data::Split;
+use crate::table::words;
 use serde::{Deserialize, Serialize};
 
 /// One flipped bit. The flips of a step are made together: they share the losses.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Flip {
     /// Step of the attack, from 1.
@@ -30,10 +31,11 @@ pub struct Flip {
 }
 
 /// Why an attack ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Stop {
     /// The accuracy fell to the target.
+    #[default]
     Accuracy,
     /// The flips were used up, or those left are too few to raise the loss.
     Flips,
@@ -46,7 +48,7 @@ impl Stop {
     pub const ALL: [Self; 3] = [Self::Accuracy, Self::Flips, Self::Stuck];
 
     /// The word used in tables.
-    pub fn name(self) -> &'static str {
+    pub const fn name(self) -> &'static str {
         match self {
             Self::Accuracy => "accuracy",
             Self::Flips => "flips",
@@ -54,6 +56,8 @@ impl Stop {
         }
     }
 }
+
+words!(Stop);
 
 /// What became of an attack.
 #[derive(Clone, Debug, PartialEq)]
@@ -77,7 +81,7 @@ pub struct Outcome {
 }
 
 /// One attack: a model, one batch, and random flips beside it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AttackRow {
     /// Name of the model in this run.

@@ -9,6 +9,7 @@ mod tests;
 
 use crate::error::{Error, Result};
 use crate::stats::{self, ImageSample, Interval};
+use crate::table::words;
 use crate::units::{ChipId, Voltage};
 use std::collections::BTreeMap;
 
@@ -55,15 +56,31 @@ pub struct Plan {
 }
 
 /// What evaluations at a voltage say of the target.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Verdict {
     /// The lower bound reaches the target.
     Holds,
     /// The upper bound is below it, or so many chips failed that the lower bound cannot reach it.
     Fails,
     /// Neither: not shown on these chips.
+    #[default]
     Open,
 }
+
+impl Verdict {
+    const ALL: [Self; 3] = [Self::Holds, Self::Fails, Self::Open];
+
+    /// The word used in tables.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Holds => "holds",
+            Self::Fails => "fails",
+            Self::Open => "open",
+        }
+    }
+}
+
+words!(Verdict);
 
 /// What was seen at a voltage.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -3,6 +3,7 @@
 
 use crate::stats::{mean, mean_half_width, standard_deviation};
 use crate::sweep::DomainVoltage;
+use crate::table::words;
 use serde::{Deserialize, Serialize};
 
 /// One evaluation of the search, on all search chips; enough of them resume a search.
@@ -18,7 +19,7 @@ pub struct Evaluation {
 }
 
 /// A mean with its 95 % interval.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Estimate {
     /// Mean over chips.
@@ -63,7 +64,7 @@ impl Estimate {
 }
 
 /// Loss with faults in one domain only, on the search chips: an estimate, no point of a frontier.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SensitivityRow {
     /// Name of the domain.
@@ -75,18 +76,21 @@ pub struct SensitivityRow {
 }
 
 /// What a point is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PointKind {
     /// One voltage for all domains.
+    #[default]
     Single,
     /// Voltages of their own.
     Domains,
 }
 
 impl PointKind {
+    const ALL: [Self; 2] = [Self::Single, Self::Domains];
+
     /// The word used in tables.
-    pub fn name(self) -> &'static str {
+    pub const fn name(self) -> &'static str {
         match self {
             Self::Single => "single",
             Self::Domains => "domains",
@@ -95,18 +99,21 @@ impl PointKind {
 }
 
 /// What the verification said.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PointStatus {
     /// The mean loss over the verification chips is at most the greatest allowed.
     Verified,
     /// It is above.
+    #[default]
     Failed,
 }
 
 impl PointStatus {
+    const ALL: [Self; 2] = [Self::Verified, Self::Failed];
+
     /// The word used in tables.
-    pub fn name(self) -> &'static str {
+    pub const fn name(self) -> &'static str {
         match self {
             Self::Verified => "verified",
             Self::Failed => "failed",
@@ -114,8 +121,10 @@ impl PointStatus {
     }
 }
 
+words!(PointKind, PointStatus);
+
 /// A proposed point after its verification: all faults together, on chips that the search did not see.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ExplorePoint {
     /// Most loss of mean accuracy that was asked for, as a fraction.

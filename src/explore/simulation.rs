@@ -46,6 +46,8 @@ pub struct Simulation<'a> {
     pub search_chips: u32,
     /// Chips of a verification.
     pub chips: u32,
+    /// Seconds since any moment, for the times of trials.
+    pub clock: fn() -> f64,
     /// Once raised, the next call returns [`Error::Interrupted`].
     pub cancel: &'a AtomicBool,
     /// Takes each finished trial of a verification.
@@ -152,6 +154,7 @@ impl Simulation<'_> {
             chips,
             tolerance: None,
             test_images,
+            clock: self.clock,
         }
     }
 
@@ -243,6 +246,7 @@ impl Oracle for Simulation<'_> {
             chips: self.chips,
             tolerance: None,
             test_images: self.test_images,
+            clock: self.clock,
         };
         let sink = &mut self.sink;
         let mut sink = |trial: &Trial| sink(&design, trial);

@@ -6,7 +6,7 @@ use super::legend::Legend;
 use super::plane::Axis;
 use super::series::{series_over_voltage, Series};
 use super::sheet::{sheet, Panel};
-use crate::table::Summary;
+use crate::analysis::Summary;
 
 /// Draws the figure. Points at the error-free voltage or above stand at 0, once per series.
 pub fn accuracy_ber(summaries: &[Summary]) -> String {

@@ -5,7 +5,7 @@ use super::legend::{Legend, Sample};
 use super::series::{series_over_voltage, Series};
 use super::sheet::{sheet, Panel};
 use super::MemoryCurve;
-use crate::table::Summary;
+use crate::analysis::Summary;
 use crate::units::VoltageUnit;
 
 /// Draws the figure: panels for each voltage unit. `memories` tell where the measured span begins.

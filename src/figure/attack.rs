@@ -7,7 +7,7 @@ use super::plane::{Axis, Plane};
 use super::series::{method_order, PALETTE};
 use super::sheet::{sheet, Panel};
 use crate::attack::{AttackRow, Stop};
-use crate::table::{FlipRow, Flipper};
+use crate::attack::{FlipRow, Flipper};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Dash of random flips.
@@ -261,8 +261,8 @@ fn mean(paths: &[&Path]) -> Path {
 mod tests {
     use super::super::png;
     use super::*;
+    use crate::attack::table_tests::unit;
     use crate::attack::AttackUnit;
-    use crate::table::attack_tests::unit;
 
     fn drawn(units: &[AttackUnit]) -> String {
         let flips: Vec<FlipRow> = units.iter().flat_map(FlipRow::of).collect();

@@ -2,7 +2,7 @@
 
 use super::series::{extrapolated, series};
 use super::{curves, text, MemoryCurve};
-use crate::table::{Averaged, Pareto, Summary};
+use crate::analysis::{Averaged, Pareto, Summary};
 use crate::units::BerSource;
 use std::collections::BTreeSet;
 

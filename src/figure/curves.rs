@@ -9,8 +9,8 @@ use super::series::{extrapolated, interval, Look, Series};
 use super::sheet::Above;
 use super::text;
 use super::MemoryCurve;
+use crate::analysis::Summary;
 use crate::stats::probit;
-use crate::table::Summary;
 use crate::units::VoltageUnit;
 
 /// More series than this get no whiskers: they would hide each other.

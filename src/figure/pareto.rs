@@ -8,7 +8,7 @@ use super::plane::{Axis, Plane, TICK_SIZE};
 use super::series::series;
 use super::sheet::{sheet, Panel};
 use super::text;
-use crate::table::{undominated, Pareto, Summary};
+use crate::analysis::{undominated, Pareto, Summary};
 
 const FRONTIER: Stroke = Stroke {
     color: Color(0, 0, 0, 0.85),

@@ -2,8 +2,8 @@
 
 use super::canvas::Color;
 use super::marker::{Shape, MARKER};
+use crate::analysis::{Summary, BASELINE};
 use crate::stats::Interval;
-use crate::table::{Summary, BASELINE};
 use crate::units::BerSource;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};

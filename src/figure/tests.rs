@@ -1,9 +1,9 @@
 //! Tests of whole figures, and the tables they are drawn from.
 
 use super::*;
+use crate::analysis::{Frontier, FrontierPoint, Saving, Spread, Summary};
 use crate::stats::{clopper_pearson, normal_cdf, Interval};
 use crate::sweep::{Design, DomainVoltage, StoppedBy};
-use crate::table::{Frontier, FrontierPoint, Saving, Spread, Summary};
 use crate::units::Accuracy;
 
 /// The 14 nm curve of the memory models: voltage to rate and its source, with `lowest` measured voltage.

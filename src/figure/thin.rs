@@ -1,7 +1,7 @@
 //! Which design points are drawn where there are more than a page can show.
 
 use super::series::in_series_order;
-use crate::table::{undominated, Averaged, Summary};
+use crate::analysis::{undominated, Averaged, Summary};
 use std::collections::BTreeSet;
 
 /// Most design points of a figure, and most rows of a table of a page; of more, a part is shown, and it is said.

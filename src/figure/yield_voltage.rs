@@ -6,7 +6,7 @@ use super::plane::{Axis, Plane};
 use super::series::{extrapolated, series_over_voltage, Series};
 use super::sheet::{sheet, Panel};
 use super::{text, MemoryCurve};
-use crate::table::Summary;
+use crate::analysis::Summary;
 use crate::units::VoltageUnit;
 
 /// Draws the figure: a panel for each voltage unit. `memories` tell where the measured span begins.

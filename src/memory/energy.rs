@@ -8,14 +8,16 @@ pub use spec::EnergySpec;
 use super::dataflow::LayerProduct;
 use super::{MemoryModel, OperatingPoint};
 use crate::error::{Error, Result};
+use crate::table::words;
 
 /// Bits of a weight in the reference of relative energies.
 const REFERENCE_BITS: f64 = 8.0;
 
 /// A kind of cell.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum CellKind {
     /// Cells that fail as the memory model says.
+    #[default]
     Usual,
     /// Cells that do not fail, with the factors of the memory model's `protection.robust_cell`.
     Robust,
@@ -26,13 +28,15 @@ impl CellKind {
     pub const ALL: [Self; 2] = [Self::Usual, Self::Robust];
 
     /// The word used in tables.
-    pub fn name(self) -> &'static str {
+    pub const fn name(self) -> &'static str {
         match self {
             Self::Usual => "usual",
             Self::Robust => "robust",
         }
     }
 }
+
+words!(CellKind);
 
 /// A part of the cells of a layer.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -61,7 +65,7 @@ pub struct LayerAccess {
 }
 
 /// One term of an energy: some cells of one layer.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct EnergyTerm {
     /// Name of the layer.
     pub layer: String,

@@ -3,8 +3,8 @@
 
 use super::tables::{bit_error_rate, points, voltage};
 use super::{answers, Report};
+use crate::analysis::{groups_of, Pareto, Saving, Summary};
 use crate::figure::{escape, extrapolated, number, percent};
-use crate::table::{groups_of, Pareto, Saving, Summary};
 
 /// The point that a saving may rest on: the cheapest one, unless its rate is extrapolated.
 pub(super) fn ground(saving: &Saving) -> Option<&Summary> {

@@ -3,9 +3,9 @@
 use super::answer::{beyond, width};
 use super::tables::{accuracy, bit_error_rate, energy, head, points, row, table, voltage, Cell};
 use super::Report;
+use crate::analysis::{Answer, Ends, Question, Reach, Spread, Summary};
 use crate::figure::{number, percent};
 use crate::stats;
-use crate::table::{Answer, Ends, Question, Reach, Spread, Summary};
 
 /// What distinguishes a ladder from the others of the page: `wcat at 4 bit`, then the model, array and protection where
 /// they are needed to tell them apart.

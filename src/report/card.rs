@@ -2,8 +2,8 @@
 
 use super::markdown::{cell, code, fence, words};
 use super::tables::accuracy;
+use crate::analysis::MethodMean;
 use crate::figure::rate;
-use crate::table::MethodMean;
 
 /// What a card says.
 #[derive(Clone, Debug, PartialEq)]

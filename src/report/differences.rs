@@ -3,9 +3,9 @@
 use super::answer::width;
 use super::tables::{accuracy, head, row, table, Cell};
 use super::Report;
+use crate::analysis::MethodDifference;
 use crate::figure::{number, rate};
 use crate::stats::Interval;
-use crate::table::MethodDifference;
 
 /// Rows that stand open on the page; longer tables are folded.
 const OPEN: usize = 40;

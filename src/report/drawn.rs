@@ -1,8 +1,8 @@
 //! The table of failing cells as they were drawn, beside the bit error rate of the curve.
 
 use super::tables::{head, row, thinned, Cell};
+use crate::analysis::FaultCount;
 use crate::figure::{escape, MOST_SHOWN};
-use crate::table::FaultCount;
 
 /// Empty where nothing was counted.
 pub(super) fn drawn(counts: &[FaultCount]) -> String {

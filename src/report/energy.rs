@@ -2,9 +2,9 @@
 
 use super::tables::{energy, head, row, Cell};
 use super::{answer, Report};
+use crate::analysis::{groups_of, Summary};
 use crate::figure::{escape, number};
 use crate::sweep::EnergyRow;
-use crate::table::{groups_of, Summary};
 
 const FORMULA: &str =
     "E = Σ n · (b + c) · r · f · e(V), with leakage + Σ n · (b + c) · g · P(V) · t";

@@ -7,8 +7,8 @@ use super::results::{
     first_less_others, has_curves, means_at, places, shown, table, texts, Place, ResultSweep,
     Results, FIRST,
 };
+use crate::analysis::undominated;
 use crate::sweep::TestSplit;
-use crate::table::undominated;
 use crate::units::BerSource;
 use std::collections::{BTreeMap, BTreeSet};
 

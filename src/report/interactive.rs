@@ -3,10 +3,10 @@
 
 use super::tables::{accuracy, bit_error_rate, source, voltage};
 use super::Report;
+use crate::analysis::{groups_of, FrontierPoint, Summary};
 use crate::figure::{
     extrapolated, interval, number, percent, series_looks, shown_points, SeriesLook,
 };
-use crate::table::{groups_of, FrontierPoint, Summary};
 use crate::units::VoltageUnit;
 use serde::Serialize;
 use std::collections::BTreeMap;

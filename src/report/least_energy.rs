@@ -3,9 +3,9 @@
 use super::answer::width;
 use super::markdown::words;
 use super::results::{table, texts};
+use crate::analysis::{Answer, Question, Reach, BASELINE};
 use crate::figure::number;
 use crate::stats;
-use crate::table::{Answer, Question, Reach, BASELINE};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Array, protection, bits, method or model.

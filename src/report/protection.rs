@@ -2,8 +2,8 @@
 //! words. Nothing here rests on an extrapolated bit error rate.
 
 use super::tables::{accuracy, bit_error_rate, column_voltage, head, points, row, span, Cell};
+use crate::analysis::{Summary, SAVING_LOSSES};
 use crate::figure::{escape, extrapolated, interval, number, percent};
-use crate::table::{Summary, SAVING_LOSSES};
 use std::collections::BTreeMap;
 
 /// The loss that the sentences are about.

@@ -2,8 +2,8 @@
 //! the run's own notes.
 
 use super::Report;
+use crate::analysis::Summary;
 use crate::figure::{escape, extrapolated, percent};
-use crate::table::Summary;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The remarks as a list.

@@ -6,10 +6,11 @@ use super::in_short::in_short;
 use super::least_energy::least_energy;
 use super::markdown::{cell, code, fence, remark, target, words};
 use super::tables::accuracy;
+use crate::analysis::{Answer, MethodDifference, MethodMean, Setting, Summary};
+use crate::attack::AttackSummary;
 use crate::figure::{number, rate};
 use crate::stats::Interval;
 use crate::sweep::TestSplit;
-use crate::table::{Answer, AttackSummary, MethodDifference, MethodMean, Setting, Summary};
 use crate::units::BerSource;
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,10 +1,10 @@
 //! The tables of the page, one row per line of the stored tables, per cent where a reader expects it.
 
 use super::{answer, Report};
+use crate::analysis::{FrontierPoint, Summary};
 use crate::figure::{
     escape, evenly, extrapolated, interval, number, percent, rate, series_labels, MOST_SHOWN,
 };
-use crate::table::{FrontierPoint, Summary};
 use crate::units::BerSource;
 
 /// One cell.

@@ -1,15 +1,15 @@
 //! Tests of whole pages.
 
 use super::*;
+use crate::analysis::{
+    answers, method_differences, summarize, Averaged, FloorSpec, MethodMean, Question, Questions,
+};
 use crate::figure::tests::{frontiers, memory, summary, sweep, two_methods};
 use crate::figure::{all, escape};
 use crate::memory::{CellKind, EnergyTerm};
 use crate::seed::Seed;
 use crate::stats::probit;
 use crate::sweep::{StoppedBy, TestSplit, Trial, TrialStatus};
-use crate::table::{
-    answers, method_differences, summarize, Averaged, FloorSpec, MethodMean, Question, Questions,
-};
 use crate::units::ChipId;
 
 /// Answers and paired differences of 50 chips of about the means and deviations of the summaries.

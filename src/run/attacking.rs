@@ -9,8 +9,10 @@ use super::record::{now, run_folder, Input, Machine, Record, RECORD};
 use super::subjects::{
     chosen, dataset_for, load_half, load_models, Loaded, ModelImages, TestSource,
 };
+use crate::analysis::names;
 use crate::attack::{
-    bit_search, random_flips, AttackRow, AttackSpec, AttackUnit, Flip, Outcome, Stop, Target,
+    bit_search, random_flips, summarize_attacks, AttackRow, AttackSpec, AttackSummary, AttackUnit,
+    Flip, FlipRow, Outcome, Stop, Target,
 };
 use crate::config::Experiment;
 use crate::data::{ImageSet, Normalization, Split};
@@ -18,7 +20,7 @@ use crate::error::{Error, Result};
 use crate::figure;
 use crate::seed::Purpose;
 use crate::store::{self, Entered, Lock};
-use crate::table::{self, names, AttackSummary, FlipRow};
+use crate::table;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -437,7 +439,7 @@ impl Attacking<'_> {
         notes.iter().for_each(|note| self.monitor.warn(note));
         let attacks: Vec<AttackRow> = units.iter().map(|unit| unit.row.clone()).collect();
         let flips: Vec<FlipRow> = units.iter().flat_map(FlipRow::of).collect();
-        let summaries = table::summarize_attacks(&attacks);
+        let summaries = summarize_attacks(&attacks);
         checked::forget_tables(&self.folder)?;
         self.write_tables(&attacks, &flips, &summaries)?;
         let figure = self.draw(&attacks, &flips)?;
@@ -533,12 +535,12 @@ impl Attacking<'_> {
         summaries: &[AttackSummary],
     ) -> Result<()> {
         let at = |name: &str| self.folder.join(name);
-        table::write_flips(&at(names::FLIPS), flips)?;
-        table::write_flips(&at(names::FLIPS_CSV), flips)?;
-        table::write_attacks(&at(names::ATTACKS), attacks)?;
-        table::write_attacks(&at(names::ATTACKS_CSV), attacks)?;
-        table::write_attack_summary(&at(names::ATTACK_SUMMARY), summaries)?;
-        table::write_attack_summary(&at(names::ATTACK_SUMMARY_CSV), summaries)
+        table::write(&at(names::FLIPS), flips)?;
+        table::write(&at(names::FLIPS_CSV), flips)?;
+        table::write(&at(names::ATTACKS), attacks)?;
+        table::write(&at(names::ATTACKS_CSV), attacks)?;
+        table::write(&at(names::ATTACK_SUMMARY), summaries)?;
+        table::write(&at(names::ATTACK_SUMMARY_CSV), summaries)
     }
 
     fn draw(&self, attacks: &[AttackRow], flips: &[FlipRow]) -> Result<PathBuf> {

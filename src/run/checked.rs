@@ -2,9 +2,9 @@
 //! instant while they are rewritten: a process may be killed at any.
 
 use super::record::{MEMORY, RECORD};
+use crate::analysis::names;
 use crate::error::Result;
 use crate::store::{self, Checksums, CHECKSUMS};
-use crate::table::names;
 use std::path::Path;
 
 /// What the checksum of a record leaves out.

@@ -1,27 +1,28 @@
 //! One exploration in its folder: the grid of single voltages as in a sweep, domains and yields searched and verified,
 //! all in one frontier.
 
+use super::clock;
+use super::journal::{Journal, Replay, SearchEvaluation};
 use super::monitor::{Monitor, SweepProgress};
 use super::prepared::Prepared;
 use super::redraw::Drawn;
 use super::sampling;
 use super::subjects::TestImages;
 use super::sweeping::{SweepRequest, Sweeping, Tables};
+use crate::analysis::{names, Pareto, Summary};
 use crate::config::Experiment;
 use crate::error::{Error, Result};
 use crate::explore::{
     check_arrays, explore as search_domains, lowest_voltage, DomainSpec, Evaluation, Evidence,
-    ExplorePoint, Lowest, Outcome, Plan, SensitivityRow, Simulation, Target, Verified, CONFIDENCE,
+    ExplorePoint, ExploredPoint, Lowest, Outcome, Plan, Sensitivity, SensitivityRow, Simulation,
+    Target, Verified, VoltageEvidence, CONFIDENCE,
 };
 use crate::fault::Protection;
 use crate::memory::{CellKind, EnergyTerm};
 use crate::stats;
 use crate::store::{self, Entered};
 use crate::sweep::{Design, DesignPoint, EnergyRow, Sampling, Subject, Supply, Trial};
-use crate::table::{
-    self, names, ExploredPoint, Journal, Pareto, Replay, SearchEvaluation, Sensitivity, Summary,
-    VoltageEvidence,
-};
+use crate::table;
 use crate::units::{Accuracy, ChipId, Voltage};
 use std::path::PathBuf;
 use std::sync::Mutex;
@@ -249,6 +250,7 @@ impl Exploring<'_> {
                 seed: prepared.experiment.seed,
                 search_chips: spec.search_chips,
                 chips,
+                clock: clock::seconds,
                 cancel: monitor.cancel(),
                 sink: &mut sink,
                 done: trials.iter().chain(&replay.trials).cloned().collect(),
@@ -359,9 +361,9 @@ impl Exploring<'_> {
                             model: subject.name.clone(),
                             protection: protection.to_string(),
                             target: target.clone(),
-                            phase,
-                            evidence: *evidence,
+                            phase: phase.into(),
                             energy_relative: energy(evidence.voltage)?,
+                            ..VoltageEvidence::from(evidence)
                         });
                     }
                 }
@@ -421,11 +423,11 @@ impl Exploring<'_> {
             sensitivities.extend(outcome.sensitivities.iter().map(row));
         }
         if !points.is_empty() {
-            table::write_explored(&folder.join(names::EXPLORED_CSV), &points)?;
-            table::write_sensitivities(&folder.join(names::SENSITIVITY_CSV), &sensitivities)?;
+            table::write(&folder.join(names::EXPLORED_CSV), &points)?;
+            table::write(&folder.join(names::SENSITIVITY_CSV), &sensitivities)?;
         }
         if !evidence.is_empty() {
-            table::write_evidence(&folder.join(names::YIELDS_CSV), evidence)?;
+            table::write(&folder.join(names::YIELDS_CSV), evidence)?;
         }
         Ok(points)
     }

@@ -1,6 +1,8 @@
 //! The inputs of a sweep or an exploration, checked before anything is computed: memory, faults, voltages, models and images.
 
+use super::clock;
 use super::identity::{folder_name, SweepIdentity};
+use super::journal::Replay;
 use super::monitor::Monitor;
 use super::normalization::{changes, recorded};
 use super::numerics::numerics;
@@ -11,6 +13,7 @@ use super::subjects::{
 };
 use super::sweeping::SweepRequest;
 use super::training::{after_the_other, train_model, TrainedModel};
+use crate::analysis::cells_key;
 use crate::config::{Experiment, Training};
 use crate::data::ImageSet;
 use crate::engine::{Score, ACCESS_IMAGES};
@@ -22,7 +25,6 @@ use crate::store;
 use crate::sweep::{
     exposed_cells, Comparison, DesignPoint, Sampling, Subject, TestSplit, TwoLevel,
 };
-use crate::table::{self, Replay};
 use crate::units::{Ber, BerSource, Voltage};
 use candle_core::Device;
 use rayon::prelude::*;
@@ -329,7 +331,7 @@ impl Prepared {
         {
             model.stored_bits()?;
             for &protection in &self.protections {
-                let key = table::cells_key(&model.name, &protection.to_string());
+                let key = cells_key(&model.name, &protection.to_string());
                 cells.insert(
                     key,
                     exposed_cells(&model.evaluator, &model.name, protection, &self.faults)?,
@@ -409,6 +411,7 @@ impl Prepared {
             chips,
             tolerance: self.experiment.sweep.tolerance,
             test_images: self.images.all,
+            clock: clock::seconds,
         }
     }
 

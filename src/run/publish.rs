@@ -4,6 +4,8 @@
 use super::checked::Unchecked;
 use super::record::Record;
 use super::redraw::{figures_of, memory_of};
+use crate::analysis::{self, names, MethodMean, Questions, Summary};
+use crate::attack::{summarize_attacks, AttackRow, AttackSummary, FlipRow};
 use crate::config::resolved_yaml;
 use crate::error::{Error, Result};
 use crate::figure;
@@ -16,7 +18,7 @@ use crate::report::{
 use crate::seed::Seed;
 use crate::store;
 use crate::sweep::TestSplit;
-use crate::table::{self, names, MethodMean, Questions, Summary};
+use crate::table;
 use candle_core::Device;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -71,11 +73,11 @@ struct Read {
 
 enum Content {
     Sweep {
-        tables: table::Run,
+        tables: analysis::Run,
         memory: Box<MemoryModel>,
     },
     Attack {
-        summaries: Vec<table::AttackSummary>,
+        summaries: Vec<AttackSummary>,
         svg: String,
     },
 }
@@ -192,21 +194,21 @@ fn read(folder: &Path, unchecked: &mut Unchecked) -> Result<Read> {
     let attacks = folder.join(names::ATTACKS);
     let content = match attacks.exists() {
         true => {
-            let rows = table::read_attacks(&attacks)?;
-            let svg = figure::attack(&rows, &table::read_flips(&folder.join(names::FLIPS))?);
+            let rows = table::read::<AttackRow>(&attacks)?;
+            let svg = figure::attack(&rows, &table::read::<FlipRow>(&folder.join(names::FLIPS))?);
             Content::Attack {
-                summaries: table::summarize_attacks(&rows),
+                summaries: summarize_attacks(&rows),
                 svg,
             }
         }
         false => Content::Sweep {
-            tables: table::read_run(folder)?,
+            tables: analysis::read_run(folder)?,
             memory: Box::new(memory_of(folder)?),
         },
     };
     Ok(Read {
         record,
-        name: table::run_name(folder),
+        name: analysis::run_name(folder),
         content,
     })
 }
@@ -364,7 +366,7 @@ fn models(
 
 fn sweep(
     run: &Read,
-    tables: &table::Run,
+    tables: &analysis::Run,
     memory: &MemoryModel,
     figures: Vec<LinkedFigure>,
 ) -> Result<ResultSweep> {
@@ -374,9 +376,9 @@ fn sweep(
         memory: memory.title.clone(),
         images: (summaries[0].images, summaries[0].test_images),
         summaries: summaries.clone(),
-        means: table::method_means(summaries, trials)?,
-        differences: table::method_differences(summaries, trials, seed)?,
-        answers: table::answers(summaries, trials, &Questions::default(), seed)?,
+        means: analysis::method_means(summaries, trials)?,
+        differences: analysis::method_differences(summaries, trials, seed)?,
+        answers: analysis::answers(summaries, trials, &Questions::default(), seed)?,
         commands: run.record.commands.clone(),
         notes: run.record.notes.clone(),
         figures,
@@ -386,7 +388,7 @@ fn sweep(
 /// Draws the figures of a sweep into the folder of the document.
 fn figures(
     run: &Read,
-    tables: &table::Run,
+    tables: &analysis::Run,
     folder: &Path,
     stem: &str,
     published: &mut Published,
@@ -443,7 +445,7 @@ fn card(name: &str, model: &Shipped, runs: &[&Read]) -> Result<ModelCard> {
             false => format!("{} of {} {kind}", first.images, first.test_images),
         };
         clean.get_or_insert((images, first.design.clean_accuracy.get()));
-        let means: Vec<MethodMean> = table::method_means(&own, &tables.trials)?;
+        let means: Vec<MethodMean> = analysis::method_means(&own, &tables.trials)?;
         measured.push((run.name.clone(), means));
     }
     let info = &model.info;

@@ -3,6 +3,7 @@
 use super::checked::Unchecked;
 use super::identity::check_plain_name;
 use super::record::{Record, MEMORY};
+use crate::analysis::{self, Pareto, Questions};
 use crate::config::resolved_yaml;
 use crate::error::{Error, Result};
 use crate::figure::{self, CurvePoint, MemoryCurve};
@@ -10,7 +11,6 @@ use crate::memory::MemoryModel;
 use crate::report::{html, Report};
 use crate::seed::Seed;
 use crate::store::{self, Lock};
-use crate::table::{self, Pareto, Questions};
 use std::path::{Path, PathBuf};
 
 /// What was drawn.
@@ -60,12 +60,12 @@ pub(super) fn draw(
     };
     let mut unchecked = Unchecked::default();
     runs.iter().try_for_each(|run| unchecked.check(run))?;
-    let tables: Vec<table::Run> = runs
+    let tables: Vec<analysis::Run> = runs
         .iter()
-        .map(|run| table::read_run(run))
+        .map(|run| analysis::read_run(run))
         .collect::<Result<_>>()?;
-    let counted = |(record, run): (&Record, &table::Run)| {
-        table::fault_counts(
+    let counted = |(record, run): (&Record, &analysis::Run)| {
+        analysis::fault_counts(
             &run.summaries,
             &run.trials,
             &record.exposed_cells,
@@ -83,7 +83,7 @@ pub(super) fn draw(
                 .join("+")
         ),
     };
-    let merged = table::merge(tables)?;
+    let merged = analysis::merge(tables)?;
     let mut warnings = merged.warnings.clone();
     if let Some(other) = records.iter().find(|record| record.seed != first.seed) {
         warnings.push(format!(
@@ -91,20 +91,20 @@ pub(super) fn draw(
             first.seed, other.seed
         ));
     }
-    let pareto = table::pareto(
+    let pareto = analysis::pareto(
         &merged.summaries,
         &merged.trials,
         first.chance,
         Seed(first.seed),
     )?;
-    let answers = table::answers(
+    let answers = analysis::answers(
         &merged.summaries,
         &merged.trials,
         &Questions::default(),
         Seed(first.seed),
     )?;
     let differences =
-        table::method_differences(&merged.summaries, &merged.trials, Seed(first.seed))?;
+        analysis::method_differences(&merged.summaries, &merged.trials, Seed(first.seed))?;
     if records
         .iter()
         .any(|record| record.configuration.energy != first.configuration.energy)
@@ -117,7 +117,7 @@ pub(super) fn draw(
     }
     let (memories, energy_basis) = memories(runs, &records)?;
     let curves: Vec<MemoryCurve> = memories.iter().map(curve).collect::<Result<_>>()?;
-    let drawn = table::average_trainings(&merged.summaries, &merged.trials)?;
+    let drawn = analysis::average_trainings(&merged.summaries, &merged.trials)?;
     let figures = figure::all(&drawn, &pareto, &curves);
     let folder = reports.join(name.unwrap_or(&title));
     store::create_folder(&folder)?;
@@ -168,15 +168,15 @@ pub(super) fn draw(
 
 /// The figures of one run's tables, without its memory model; none of more series than can be told apart.
 pub(super) fn figures_of(
-    tables: &table::Run,
+    tables: &analysis::Run,
     chance: f64,
     seed: Seed,
 ) -> Result<Vec<figure::Figure>> {
-    let drawn = table::average_trainings(&tables.summaries, &tables.trials)?;
+    let drawn = analysis::average_trainings(&tables.summaries, &tables.trials)?;
     if !figure::legible(&drawn) {
         return Ok(Vec::new());
     }
-    let pareto = table::pareto(&tables.summaries, &tables.trials, chance, seed)?;
+    let pareto = analysis::pareto(&tables.summaries, &tables.trials, chance, seed)?;
     Ok(figure::all(&drawn, &pareto, &[]))
 }
 

@@ -1,11 +1,12 @@
 //! The clean network on the test images of a sweep, and what the choice of images means for its results.
 
+use super::journal::Replay;
 use super::subjects::{Loaded, TestImages};
+use crate::analysis::Summary;
 use crate::engine::{Answers, Score};
 use crate::error::Result;
 use crate::stats::{self, ImageSample};
 use crate::sweep::Sampling;
-use crate::table::{Replay, Summary};
 use rayon::prelude::*;
 
 /// The models without faults.

@@ -2,17 +2,19 @@
 
 use super::checked;
 use super::identity::check_plain_name;
+use super::journal::{replay, Journal, Replay};
 use super::monitor::{Monitor, SweepProgress};
 use super::prepared::{early_set, inputs, prepare, train_all, Prepared};
 use super::record::{now, run_folder, Record, MEMORY, RECORD};
 use super::redraw::{draw, Drawn};
 use super::sampling::{self, Clean};
 use super::widths::add_mixed_models;
+use crate::analysis::{self, names, FloorSpec, Pareto, Questions, Summary};
 use crate::config::Experiment;
 use crate::error::{Error, Result};
 use crate::store::{self, Entered};
-use crate::sweep::{Design, EnergyRow, StoppedBy, Trial};
-use crate::table::{self, names, FloorSpec, Journal, Pareto, Replay, Summary};
+use crate::sweep::{Design, EnergyRow, StoppedBy, Timing, Trial, TrialRow};
+use crate::table;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -157,7 +159,7 @@ pub fn plan(experiment: &Experiment, request: &SweepRequest) -> Result<SweepPlan
     )?;
     let journal = folder.join(names::JOURNAL);
     let replay = if journal.exists() {
-        table::replay(&journal)?
+        replay(&journal)?
     } else {
         Replay::default()
     };
@@ -426,7 +428,7 @@ impl<'a> Sweeping<'a> {
             .sweep
             .floor
             .map_or(FloorSpec::default(), FloorSpec::Fixed);
-        table::summarize(
+        analysis::summarize(
             designs,
             trials,
             floor,
@@ -463,36 +465,38 @@ impl<'a> Sweeping<'a> {
             energies,
         } = *tables;
         let at = |name: &str| self.folder.join(name);
-        table::write_energies(&at(names::ENERGY_CSV), energies)?;
-        table::write_designs(&at(names::DESIGNS), designs)?;
-        table::write_designs(&at(names::DESIGNS_CSV), designs)?;
-        table::write_trials(&at(names::TRIALS), trials)?;
-        table::write_summary(&at(names::SUMMARY), summaries)?;
-        table::write_summary(&at(names::SUMMARY_CSV), summaries)?;
+        table::write(&at(names::ENERGY_CSV), energies)?;
+        let mut in_order = designs.to_vec();
+        in_order.sort_by(Design::in_order);
+        table::write(&at(names::DESIGNS), &in_order)?;
+        table::write(&at(names::DESIGNS_CSV), &in_order)?;
+        table::write(&at(names::TRIALS), &TrialRow::in_order(trials))?;
+        table::write(&at(names::SUMMARY), summaries)?;
+        table::write(&at(names::SUMMARY_CSV), summaries)?;
         let chance = 1.0 / self.prepared.images.classes as f64;
-        let pareto = table::pareto(summaries, trials, chance, self.prepared.experiment.seed)?;
-        table::write_pareto(&at(names::PARETO_CSV), &pareto)?;
+        let pareto = analysis::pareto(summaries, trials, chance, self.prepared.experiment.seed)?;
+        table::write(&at(names::PARETO_CSV), &pareto.rows())?;
         let seed = self.prepared.experiment.seed;
-        let answers = table::answers(summaries, trials, &table::Questions::default(), seed)?;
-        table::write_answers(&at(names::ANSWERS_CSV), &answers)?;
-        table::write_methods(
+        let answers = analysis::answers(summaries, trials, &Questions::default(), seed)?;
+        table::write(&at(names::ANSWERS_CSV), &answers)?;
+        table::write(
             &at(names::METHODS_CSV),
-            &table::method_means(summaries, trials)?,
+            &analysis::method_means(summaries, trials)?,
         )?;
-        let differences = table::method_differences(summaries, trials, seed)?;
-        table::write_differences(&at(names::DIFFERENCES_CSV), &differences)?;
-        let phase = |name: &str, seconds| table::Timing {
+        let differences = analysis::method_differences(summaries, trials, seed)?;
+        table::write(&at(names::DIFFERENCES_CSV), &differences)?;
+        let phase = |name: &str, seconds| Timing {
             design_id: None,
             chip: None,
             phase: name.into(),
             seconds,
         };
-        let mut timings: Vec<table::Timing> = trials.iter().map(table::Timing::from).collect();
+        let mut timings: Vec<Timing> = trials.iter().map(Timing::from).collect();
         timings.extend(
             self.training_seconds
                 .map(|seconds| phase("training", seconds)),
         );
         timings.push(phase("sweep", sweep_seconds));
-        table::write_timing(&at(names::TIMING_CSV), &timings)
+        table::write(&at(names::TIMING_CSV), &timings)
     }
 }

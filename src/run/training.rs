@@ -1,5 +1,6 @@
 //! One training in its folder: resumed where it stopped, its checkpoints and history saved epoch by epoch.
 
+use super::clock;
 use super::identity::{folder_name, VERSION};
 use super::monitor::Monitor;
 use super::numerics::{self, numerics};
@@ -11,7 +12,7 @@ use crate::net::{
     read_tensors, write_tensors, DatasetTag, Model, ModelInfo, Network, MODEL_FORMAT,
 };
 use crate::store::{self, Checksums, Lock, CHECKSUMS};
-use crate::table::write_history;
+use crate::train::write_history;
 use crate::train::{train, EpochRow, Observer, StepProgress, TrainState, Trainer};
 use candle_core::Device;
 use std::path::{Path, PathBuf};
@@ -152,6 +153,7 @@ pub fn train_model(
         augmentation: &training.dataset.augmentation,
         normalization: &normalization,
         seed: training.seed,
+        clock: clock::seconds,
     };
     let mut keeper = Keeper {
         training,

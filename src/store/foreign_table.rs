@@ -25,7 +25,7 @@ const MOST_COLUMNS: usize = 1000;
 /// Most comment lines.
 const MOST_COMMENTS: usize = 100_000;
 /// Most characters of foreign text in a message.
-const SHOWN: usize = 60;
+const SHOWN: usize = 80;
 
 /// A table whose rows are not yet read.
 #[derive(Debug)]

@@ -166,6 +166,7 @@ mod tests {
                 chips: 1,
                 tolerance: None,
                 test_images: 1,
+                clock: || 0.0,
             };
             (
                 comparison.designs().unwrap(),

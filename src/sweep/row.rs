@@ -1,14 +1,16 @@
-//! The rows that a sweep yields: design points and trials. Where they are kept is the tables' affair.
+//! The rows that a sweep yields: design points, trials, terms of energies, times.
 
 use super::point::Domain;
+use crate::error::Result;
 use crate::memory::EnergyTerm;
 use crate::stats::ChipDifference;
-use crate::units::{Accuracy, BerSource, ChipId, VoltageUnit};
+use crate::table::{words, Cell, Columns, Kind, Record, Value, FROM_ZERO, RATE, SHARE, VOLTAGE};
+use crate::units::{Accuracy, BerSource, Bits, ChipId, Voltage, VoltageUnit};
 use serde::{Deserialize, Serialize};
 use std::cmp::Ordering;
 
 /// One design point: a model in a memory at a voltage under a protection.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Design {
     /// Unique in a run and the same in every extension of it: `<model>@<voltage><unit>`, then the array where it is not
@@ -59,6 +61,57 @@ pub struct Design {
 }
 
 impl Design {
+    /// The keys of a design point, in every table that has design points.
+    ///
+    /// # Errors
+    /// As [`Columns::column`].
+    pub fn keys(&mut self, c: &mut impl Columns) -> Result<()> {
+        c.column("design_id", &mut self.design_id)?;
+        c.column("model", &mut self.model)?;
+        c.column("architecture", &mut self.architecture)?;
+        c.column("dataset", &mut self.dataset)?;
+        c.column("method", &mut self.method)?;
+        c.column("bits", &mut self.bits)?;
+        c.column("training_seed", &mut self.training_seed)?;
+        c.column("memory", &mut self.memory)?;
+        c.column("fault_kind", &mut self.fault_kind)?;
+        c.column("array", &mut self.array)?;
+        c.column("protection", &mut self.protection)?;
+        c.number("voltage", VOLTAGE, &mut self.voltage)?;
+        c.column("voltage_unit", &mut self.voltage_unit)?;
+        c.number("ber", RATE, &mut self.ber)?;
+        c.column("ber_source", &mut self.ber_source)?;
+        c.column("domain_voltages", &mut self.domain_voltages)
+    }
+
+    /// Energy and area of a design point.
+    ///
+    /// # Errors
+    /// As [`Columns::column`].
+    pub fn costs(&mut self, c: &mut impl Columns) -> Result<()> {
+        c.number("energy_relative", FROM_ZERO, &mut self.energy_relative)?;
+        c.number("energy_pj", FROM_ZERO, &mut self.energy_pj)?;
+        c.number("area_relative", FROM_ZERO, &mut self.area_relative)
+    }
+
+    /// What else `designs` and `summary` have of a design point.
+    ///
+    /// # Errors
+    /// As [`Columns::column`].
+    pub fn clean(&mut self, c: &mut impl Columns) -> Result<()> {
+        c.column("clean_accuracy", &mut self.clean_accuracy)?;
+        let access = &mut self.access_energy_relative;
+        c.number("access_energy_relative", FROM_ZERO, access)
+    }
+
+    /// Order of design points in tables: model, protection, rising voltage; then memory and identifier.
+    pub fn in_order(a: &Self, b: &Self) -> Ordering {
+        (&a.model, &a.protection)
+            .cmp(&(&b.model, &b.protection))
+            .then_with(|| a.by_voltage(b))
+            .then_with(|| (&a.memory, &a.design_id).cmp(&(&b.memory, &b.design_id)))
+    }
+
     /// Order by voltage; those whose domains have their own come first, by energy.
     pub fn by_voltage(&self, other: &Self) -> Ordering {
         let numbers = [self, other].map(|d| d.voltage.unwrap_or(f64::NEG_INFINITY));
@@ -79,6 +132,49 @@ impl Design {
     }
 }
 
+impl Record for Design {
+    const WHAT: &'static str = "a table of design points; a sweep writes it";
+    const KEY: &'static str = "design_id";
+
+    fn columns<C: Columns>(&mut self, c: &mut C) -> Result<()> {
+        self.keys(c)?;
+        self.clean(c)?;
+        self.costs(c)
+    }
+
+    fn check<C: Columns>(&self, c: &C) -> Result<()> {
+        if let Some(bits) = self.bits.filter(|bits| Bits::new((*bits).into()).is_err()) {
+            return Err(c.wrong("bits", Bits::EXPECTED, bits.to_string()));
+        }
+        if self.voltage.is_some() != self.domain_voltages.is_empty() {
+            let expected = "a voltage, or one for each domain in `domain_voltages`";
+            let found = self.voltage.map_or("nothing", |_| "both");
+            return Err(c.wrong("voltage", expected, found));
+        }
+        if let Some(voltage) = self
+            .voltage
+            .filter(|voltage| Voltage::new(*voltage).is_err())
+        {
+            return Err(c.wrong("voltage", Voltage::EXPECTED, voltage.to_string()));
+        }
+        let beside = [
+            ("ber", self.ber),
+            ("access_energy_relative", self.access_energy_relative),
+        ];
+        for (name, value) in beside {
+            if value.is_some() != self.voltage.is_some() {
+                let expected = "a value exactly where `voltage` has one";
+                return Err(c.wrong(name, expected, "the contrary"));
+            }
+        }
+        Ok(())
+    }
+
+    fn key(&self) -> String {
+        self.design_id.clone()
+    }
+}
+
 /// Supply voltage of a part of the memory.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -87,6 +183,43 @@ pub struct DomainVoltage {
     pub domain: String,
     /// Its voltage, in the unit of the design point.
     pub voltage: f64,
+}
+
+/// `conv1=0.8;fc=0.9`; null for none.
+impl Value for Vec<DomainVoltage> {
+    const OPTIONAL: bool = true;
+
+    fn kind() -> Kind {
+        Kind::Text
+    }
+
+    fn cell(&self) -> Cell<'_> {
+        if self.is_empty() {
+            return Cell::Null;
+        }
+        let all: Vec<String> = self
+            .iter()
+            .map(|own| format!("{}={:?}", own.domain, own.voltage))
+            .collect();
+        Cell::Text(all.join(";").into())
+    }
+
+    fn of(cell: Cell<'_>) -> Result<Self, String> {
+        let Cell::Text(text) = cell else {
+            return Ok(Self::new());
+        };
+        text.split(';')
+            .map(|own| {
+                let (domain, voltage) = own.split_once('=')?;
+                let voltage: Voltage = voltage.parse().ok()?;
+                Some(DomainVoltage {
+                    domain: domain.to_owned(),
+                    voltage: voltage.get(),
+                })
+            })
+            .collect::<Option<Self>>()
+            .ok_or_else(|| "domain=voltage, several after semicolons".into())
+    }
 }
 
 impl DomainVoltage {
@@ -100,7 +233,7 @@ impl DomainVoltage {
 }
 
 /// One term of the energy of a design point.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct EnergyRow {
     /// The design point.
     pub design_id: String,
@@ -110,19 +243,47 @@ pub struct EnergyRow {
     pub term: EnergyTerm,
 }
 
+impl Record for EnergyRow {
+    const WHAT: &'static str = "the terms of the energies of a run";
+
+    fn columns<C: Columns>(&mut self, c: &mut C) -> Result<()> {
+        let term = &mut self.term;
+        c.column("design_id", &mut self.design_id)?;
+        c.column("layer", &mut term.layer)?;
+        c.column("cells", &mut term.cells)?;
+        c.column("weights", &mut term.weights)?;
+        c.number("bits", FROM_ZERO, &mut term.bits)?;
+        c.number("overhead_bits", FROM_ZERO, &mut term.overhead_bits)?;
+        c.number("reads", FROM_ZERO, &mut term.reads)?;
+        c.number("voltage", VOLTAGE, &mut term.voltage)?;
+        c.column("voltage_unit", &mut self.voltage_unit)?;
+        let access = &mut term.access_energy_relative;
+        c.number("access_energy_relative", FROM_ZERO, access)?;
+        c.number("energy_factor", FROM_ZERO, &mut term.energy_factor)?;
+        c.number("energy_relative", FROM_ZERO, &mut term.energy_relative)?;
+        c.number("energy_pj", FROM_ZERO, &mut term.picojoule())?; // the sum of the next two
+        c.number("access_pj", FROM_ZERO, &mut term.access_pj)?;
+        c.number("leakage_pj", FROM_ZERO, &mut term.leakage_pj)
+    }
+}
+
 /// How a trial ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TrialStatus {
     /// The network was evaluated on this chip.
+    #[default]
     Evaluated,
     /// No stored bit reads otherwise on this chip: the clean result holds.
     FaultFree,
 }
 
 impl TrialStatus {
+    /// Every way.
+    pub const ALL: [Self; 2] = [Self::Evaluated, Self::FaultFree];
+
     /// The word used in tables.
-    pub fn name(self) -> &'static str {
+    pub const fn name(self) -> &'static str {
         match self {
             Self::Evaluated => "evaluated",
             Self::FaultFree => "fault_free",
@@ -199,11 +360,150 @@ impl Trial {
     }
 }
 
+/// A row of `trials.parquet`: a trial without the time it took, which is in `timing.csv`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TrialRow {
+    /// The design point.
+    pub design_id: String,
+    /// The chip.
+    pub chip: ChipId,
+    /// Failing cells that hold a bit of the network.
+    pub faults: u64,
+    /// Images evaluated.
+    pub images: u64,
+    /// Images classified correctly.
+    pub correct: u64,
+    /// Images of which a logit is not finite, counted as wrong; `None` in tables of schema 3, which do not count them.
+    pub not_finite: Option<u64>,
+    /// The clean network on the same images, under two-level sampling.
+    pub clean: Option<CleanAnswers>,
+    /// How the trial ended.
+    pub status: TrialStatus,
+}
+
+impl TrialRow {
+    /// The rows of trials, by design point and chip.
+    pub fn in_order(trials: &[Trial]) -> Vec<Self> {
+        let mut rows: Vec<Self> = trials.iter().map(Self::from).collect();
+        rows.sort_by(|a, b| (&a.design_id, a.chip).cmp(&(&b.design_id, b.chip)));
+        rows
+    }
+}
+
+impl From<&Trial> for TrialRow {
+    fn from(trial: &Trial) -> Self {
+        Self {
+            design_id: trial.design_id.clone(),
+            chip: trial.chip,
+            faults: trial.faults,
+            images: trial.images,
+            correct: trial.correct,
+            not_finite: Some(trial.not_finite),
+            clean: trial.clean,
+            status: trial.status,
+        }
+    }
+}
+
+impl Record for TrialRow {
+    const WHAT: &'static str = "a table of trials; a finished sweep writes it";
+    const KEY: &'static str = "design_id and chip";
+
+    fn columns<C: Columns>(&mut self, c: &mut C) -> Result<()> {
+        c.column("design_id", &mut self.design_id)?;
+        c.column("chip", &mut self.chip)?;
+        c.column("faults", &mut self.faults)?;
+        c.column("images", &mut self.images)?;
+        c.column("correct", &mut self.correct)?;
+        let mut accuracy = self.correct as f64 / self.images as f64;
+        c.number("accuracy", SHARE, &mut accuracy)?;
+        c.column("status", &mut self.status)?;
+        let mut clean_correct = self.clean.map(|clean| clean.correct);
+        let mut changed = self.clean.map(|clean| clean.changed);
+        c.column("clean_correct", &mut clean_correct)?;
+        c.column("changed", &mut changed)?;
+        c.since(4, "not_finite", &mut self.not_finite)?;
+        self.clean = match (clean_correct, changed) {
+            (None, None) => None,
+            (Some(correct), Some(changed)) => Some(CleanAnswers { correct, changed }),
+            found => {
+                let expected = "a value beside `clean_correct`, or neither";
+                return Err(c.wrong("changed", expected, format!("{found:?}")));
+            }
+        };
+        let share = self.correct as f64 / self.images as f64;
+        if (accuracy - share).abs() > 1e-9 {
+            let expected = format!("correct / images = {share}");
+            return Err(c.wrong("accuracy", expected, accuracy.to_string()));
+        }
+        Ok(())
+    }
+
+    fn check<C: Columns>(&self, c: &C) -> Result<()> {
+        if self.images == 0 || self.correct > self.images {
+            let expected = format!("at most the {} images, of which at least 1", self.images);
+            return Err(c.wrong("correct", expected, self.correct.to_string()));
+        }
+        let wrong = self.images - self.correct;
+        if let Some(count) = self.not_finite.filter(|count| *count > wrong) {
+            let expected = format!("at most the {wrong} images that are wrong");
+            return Err(c.wrong("not_finite", expected, count.to_string()));
+        }
+        let difference = |clean: &CleanAnswers| clean.difference(self.images, self.correct);
+        if let Some(clean) = self.clean.filter(|clean| difference(clean).is_none()) {
+            let (correct, images) = (self.correct, self.images);
+            let expected = format!("numbers that go with {correct} of {images} images");
+            return Err(c.wrong("changed", expected, format!("{clean:?}")));
+        }
+        Ok(())
+    }
+
+    fn key(&self) -> String {
+        format!("{} on chip {}", self.design_id, self.chip)
+    }
+}
+
+/// A row of `timing.csv`: wall seconds of one trial, or of another phase of a run.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Timing {
+    /// The design point, where the phase belongs to one.
+    pub design_id: Option<String>,
+    /// The chip, where the phase belongs to one.
+    pub chip: Option<ChipId>,
+    /// What was done; `trial` for a trial.
+    pub phase: String,
+    /// Wall seconds.
+    pub seconds: f64,
+}
+
+impl From<&Trial> for Timing {
+    fn from(trial: &Trial) -> Self {
+        Self {
+            design_id: Some(trial.design_id.clone()),
+            chip: Some(trial.chip),
+            phase: "trial".into(),
+            seconds: trial.seconds,
+        }
+    }
+}
+
+impl Record for Timing {
+    const WHAT: &'static str = "a table of times; a sweep writes it";
+
+    fn columns<C: Columns>(&mut self, c: &mut C) -> Result<()> {
+        c.column("design_id", &mut self.design_id)?;
+        c.column("chip", &mut self.chip)?;
+        c.column("phase", &mut self.phase)?;
+        c.number("seconds", FROM_ZERO, &mut self.seconds)
+    }
+}
+
 /// Why no more chips were added.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StoppedBy {
     /// The number of chips asked for was reached.
+    #[default]
     Chips,
     /// Every half-width of the comparison fell under the tolerance.
     Tolerance,
@@ -213,8 +513,11 @@ pub enum StoppedBy {
 }
 
 impl StoppedBy {
+    /// Every reason.
+    pub const ALL: [Self; 3] = [Self::Chips, Self::Tolerance, Self::Images];
+
     /// The word used in tables.
-    pub fn name(self) -> &'static str {
+    pub const fn name(self) -> &'static str {
         match self {
             Self::Chips => "chips",
             Self::Tolerance => "tolerance",
@@ -222,3 +525,5 @@ impl StoppedBy {
         }
     }
 }
+
+words!(TrialStatus, StoppedBy);

@@ -11,7 +11,6 @@ use crate::seed::{Purpose, Seed};
 use crate::stats::{ChipDifference, Components, Difference, Split, LEAST_CHIPS};
 use crate::units::ChipId;
 use std::sync::atomic::AtomicBool;
-use std::time::Instant;
 
 /// Chips of the pilot and images of each, from which the number of images of the other chips is planned.
 const PILOT: Split = Split {
@@ -160,7 +159,7 @@ impl TwoLevel<'_> {
     }
 
     fn trial(&self, task: &Task, images: u64) -> Result<Trial> {
-        let started = Instant::now();
+        let started = (self.comparison.clock)();
         let (comparison, subject) = (self.comparison, task.setup.subject);
         let places = chip_images(comparison.seed, task.chip, subject.images.labels(), images);
         let clean: Vec<bool> = places
@@ -197,7 +196,7 @@ impl TwoLevel<'_> {
                 changed,
             }),
             status,
-            seconds: started.elapsed().as_secs_f64(),
+            seconds: (comparison.clock)() - started,
         })
     }
 }

@@ -1,51 +1,19 @@
-//! CSV text (RFC 4180, line feeds) of rows and back to cells of text through the `csv` crate; what the cells
-//! mean is said elsewhere.
+//! CSV text (RFC 4180, line feeds) of cells and back through the `csv` crate; what the cells mean is said elsewhere.
 
-use super::field::{check_rows, Cell, Field};
-use super::{MAX_ROWS, SCHEMA};
+use super::MAX_ROWS;
 use crate::error::{Error, Result};
-use std::borrow::Borrow;
 use std::path::Path;
 
-/// The rows as CSV, the schema version first. Numbers are the shortest text that reads back as
-/// the same number.
-///
-/// # Errors
-/// [`Error::Argument`] that names the column of a value outside its range, or for too many rows.
-pub(super) fn to_csv<T: 'static, R: Borrow<T>>(fields: &[Field<T>], rows: &[R]) -> Result<String> {
-    check_rows(rows.len())?;
-    let mut lines = Lines::new();
-    lines.push(std::iter::once("schema").chain(fields.iter().map(|field| field.name)))?;
-    for row in rows {
-        let mut cells = vec![SCHEMA.to_string()];
-        for field in fields {
-            cells.push(text(field.cell(row.borrow())?));
-        }
-        lines.push(cells)?;
-    }
-    lines.finish()
-}
-
-fn text(cell: Cell<'_>) -> String {
-    match cell {
-        Cell::Null => String::new(),
-        Cell::Count(n) => n.to_string(),
-        Cell::Integer(n) => n.to_string(),
-        Cell::Number(x) => format!("{x:?}"),
-        Cell::Text(text) => text.into_owned(),
-    }
-}
-
 /// CSV text, line by line.
-pub(super) struct Lines(csv::Writer<Vec<u8>>);
+pub(crate) struct Lines(csv::Writer<Vec<u8>>);
 
 impl Lines {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(csv::Writer::from_writer(Vec::new()))
     }
 
     /// Appends a record; all are as wide as the first.
-    pub(super) fn push<C: AsRef<[u8]>>(
+    pub(crate) fn push<C: AsRef<[u8]>>(
         &mut self,
         cells: impl IntoIterator<Item = C>,
     ) -> Result<()> {
@@ -54,7 +22,7 @@ impl Lines {
             .map_err(|e| unwritable(&e.to_string()))
     }
 
-    pub(super) fn finish(self) -> Result<String> {
+    pub(crate) fn finish(self) -> Result<String> {
         let bytes = self
             .0
             .into_inner()
@@ -69,11 +37,11 @@ fn unwritable(found: &str) -> Error {
 
 /// One record and the line it starts on, from 1. Cells are `None` where nothing stands between the commas.
 #[derive(Debug, PartialEq)]
-pub(super) struct Record {
+pub(crate) struct Record {
     /// Line of its first character.
-    pub(super) line: usize,
+    pub(crate) line: usize,
     /// Its cells.
-    pub(super) cells: Vec<Option<String>>,
+    pub(crate) cells: Vec<Option<String>>,
 }
 
 /// Splits CSV text into its header, which `check` may refuse, and records, each as wide as the header.
@@ -81,7 +49,7 @@ pub(super) struct Record {
 /// # Errors
 /// [`Error::Input`] with path and line: empty text, no line feed at the end (a truncated file), a
 /// record of another width (an open quote, for one), too many records.
-pub(super) fn from_csv(
+pub(crate) fn from_csv(
     path: &Path,
     text: &str,
     check: impl FnOnce(&[&str]) -> Result<()>,
@@ -146,17 +114,20 @@ fn wrong(path: &Path, line: usize, expected: &str, found: &str) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use super::super::field::{number, optional_text, FINITE};
+    use super::super::{csv_string, Columns};
     use super::*;
     use crate::seed::{Purpose, Seed};
 
-    type Row = (Option<String>, f64);
+    #[derive(Clone, Debug, Default)]
+    struct Row(Option<String>, f64);
 
-    fn fields() -> Vec<Field<Row>> {
-        vec![
-            optional_text("name", |row: &Row| row.0.as_deref()),
-            number("x", FINITE, |row: &Row| row.1),
-        ]
+    impl super::super::Record for Row {
+        const WHAT: &'static str = "a table of a test";
+
+        fn columns<C: Columns>(&mut self, c: &mut C) -> Result<()> {
+            c.column("name", &mut self.0)?;
+            c.column("x", &mut self.1)
+        }
     }
 
     #[test]
@@ -164,9 +135,9 @@ mod tests {
         let mut stream = Seed(1).stream(Purpose::Test, &[]);
         let letters = ['a', ',', '"', '\n', '\r', 'é', ' '];
         let mut rows: Vec<Row> = vec![
-            (None, 0.1),
-            (Some("plain".into()), -0.0),
-            (None, f64::MIN_POSITIVE),
+            Row(None, 0.1),
+            Row(Some("plain".into()), -0.0),
+            Row(None, f64::MIN_POSITIVE),
         ];
         while rows.len() < 2000 {
             let name: String = (0..1 + stream.below(6))
@@ -176,10 +147,10 @@ mod tests {
             rows.extend(
                 Some(f64::from_bits(bits))
                     .filter(|x| x.is_finite())
-                    .map(|x| (Some(name), x)),
+                    .map(|x| Row(Some(name), x)),
             );
         }
-        let csv = to_csv(&fields(), &rows).unwrap();
+        let csv = csv_string(&rows).unwrap();
         let (header, records) = from_csv(Path::new("t.csv"), &csv, |_| Ok(())).unwrap();
         assert_eq!(header, ["schema", "name", "x"]);
         assert_eq!(records.len(), rows.len());
@@ -247,7 +218,7 @@ mod tests {
     #[test]
     fn numbers_that_are_not_finite_are_not_written() {
         for x in [f64::NAN, f64::INFINITY] {
-            let error = to_csv(&fields(), &[(None, x)]).unwrap_err().to_string();
+            let error = csv_string(&[Row(None, x)]).unwrap_err().to_string();
             assert!(
                 error.starts_with("column `x`: expected a finite number, found"),
                 "{error}"

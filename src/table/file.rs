@@ -1,16 +1,18 @@
-//! Tables on disk: Parquet with a checksum and CSV, written whole, read with sizes checked first. Columns come
-//! from the caller.
+//! Tables on disk: Parquet with a checksum and CSV, written whole, read with sizes checked first; and the same rows as
+//! data frame, CSV text and JSON.
 
-use super::csv::{from_csv, to_csv};
-use super::field::{frame, Field};
+use super::csv::{from_csv, Lines};
 use super::parquet::Parquet;
-use super::read::{check_names, check_version, Row, Sheet};
-use super::{MAX_BYTES, MAX_ROWS};
+use super::record::{cells, check_rows, Cell, Column, Kind, Record};
+use super::sheet::{check_names, check_version, wanted, Row, Sheet};
+use super::{MAX_BYTES, MAX_ROWS, SCHEMA};
 use crate::error::{Error, Result};
 use crate::store;
 use polars::frame::DataFrame;
-use polars::prelude::{KeyValueMetadata, ParquetCompression, ParquetWriter, StatisticsOptions};
-use std::borrow::Borrow;
+use polars::prelude::{
+    KeyValueMetadata, NamedFrom, ParquetCompression, ParquetWriter, Series, StatisticsOptions,
+};
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::path::Path;
 
@@ -25,19 +27,135 @@ fn is_csv(path: &Path) -> bool {
         .is_some_and(|extension| extension.eq_ignore_ascii_case("csv"))
 }
 
-/// Writes rows as CSV where the name ends in `.csv`, as Parquet elsewhere.
+/// The rows with the schema version in front, each as its cells.
+fn all_cells<R: Record>(rows: &[R]) -> Result<Vec<Vec<Cell<'static>>>> {
+    check_rows(rows.len())?;
+    rows.iter()
+        .map(|row| {
+            let mut all = vec![Cell::Count(SCHEMA)];
+            all.extend(cells(row)?);
+            Ok(all)
+        })
+        .collect()
+}
+
+/// The rows as CSV, the schema version first. Numbers are the shortest text that reads back as
+/// the same number.
 ///
 /// # Errors
-/// [`Error::Argument`] for a value that its column does not allow, [`Error::Io`] with the path.
-pub(super) fn write<T: 'static, R: Borrow<T>>(
-    path: &Path,
-    fields: &[Field<T>],
-    rows: &[R],
-) -> Result<()> {
-    if is_csv(path) {
-        return store::write_bytes(path, to_csv(fields, rows)?.as_bytes());
+/// [`Error::Argument`] that names the column of a value outside its range, or for too many rows.
+pub fn csv_string<R: Record>(rows: &[R]) -> Result<String> {
+    let mut lines = Lines::new();
+    lines.push(wanted::<R>()?.iter().map(|column| column.name))?;
+    for cells in all_cells(rows)? {
+        lines.push(cells.into_iter().map(csv_text))?;
     }
-    store::write_bytes(path, &to_parquet(path, &mut frame(fields, rows)?)?)
+    lines.finish()
+}
+
+fn csv_text(cell: Cell<'_>) -> String {
+    match cell {
+        Cell::Null => String::new(),
+        Cell::Text(text) => text.into_owned(),
+        Cell::Count(n) => n.to_string(),
+        Cell::Integer(n) => n.to_string(),
+        Cell::Number(x) => format!("{x:?}"),
+    }
+}
+
+/// The rows as an array of JSON objects with the column names, null where a value is missing.
+///
+/// # Errors
+/// As [`csv_string`].
+pub fn json<R: Record>(rows: &[R]) -> Result<serde_json::Value> {
+    let columns = wanted::<R>()?;
+    let mut objects = Vec::with_capacity(rows.len());
+    for cells in all_cells(rows)? {
+        let names = columns.iter().map(|column| column.name.to_owned());
+        let object: serde_json::Map<_, _> = names.zip(cells.into_iter().map(json_value)).collect();
+        objects.push(object.into());
+    }
+    Ok(serde_json::Value::Array(objects))
+}
+
+fn json_value(cell: Cell<'_>) -> serde_json::Value {
+    match cell {
+        Cell::Null => serde_json::Value::Null,
+        Cell::Text(text) => text.into_owned().into(),
+        Cell::Count(n) => n.into(),
+        Cell::Integer(n) => n.into(),
+        Cell::Number(x) => x.into(),
+    }
+}
+
+/// The rows as a data frame of one chunk, the schema version first.
+///
+/// # Errors
+/// As [`csv_string`].
+pub fn frame<R: Record>(rows: &[R]) -> Result<DataFrame> {
+    let columns = wanted::<R>()?;
+    let mut of_columns: Vec<Vec<Cell<'static>>> = columns
+        .iter()
+        .map(|_| Vec::with_capacity(rows.len()))
+        .collect();
+    for cells in all_cells(rows)? {
+        for (column, cell) in of_columns.iter_mut().zip(cells) {
+            column.push(cell);
+        }
+    }
+    let series = columns.iter().zip(of_columns);
+    let series = series.map(|(column, cells)| series_of(column, cells).into());
+    DataFrame::new(rows.len(), series.collect())
+        .map_err(|e| Error::argument("columns of a table", "distinct names", e.to_string()))
+}
+
+/// A column of checked cells.
+fn series_of(column: &Column, cells: Vec<Cell<'static>>) -> Series {
+    let name = column.name.into();
+    let cells = cells.into_iter();
+    match column.kind {
+        Kind::Text | Kind::Word(_) => {
+            let text = cells.map(|cell| match cell {
+                Cell::Text(text) => Some(text),
+                _ => None,
+            });
+            Series::new(name, text.collect::<Vec<_>>())
+        }
+        Kind::Count => {
+            let counts = cells.map(|cell| match cell {
+                Cell::Count(count) => Some(count),
+                _ => None,
+            });
+            Series::new(name, counts.collect::<Vec<_>>())
+        }
+        Kind::Integer => {
+            let integers = cells.map(|cell| match cell {
+                Cell::Integer(integer) => Some(integer),
+                _ => None,
+            });
+            Series::new(name, integers.collect::<Vec<_>>())
+        }
+        Kind::Number(_) => {
+            let numbers = cells.map(|cell| match cell {
+                Cell::Number(number) => Some(number),
+                _ => None,
+            });
+            Series::new(name, numbers.collect::<Vec<_>>())
+        }
+    }
+}
+
+/// Writes rows in the given order: as CSV where the name ends in `.csv`, as Parquet elsewhere.
+///
+/// # Errors
+/// As [`csv_string`], or [`Error::Io`] with the path.
+pub fn write<R: Record>(path: &Path, rows: &[R]) -> Result<()> {
+    let bytes = if is_csv(path) {
+        csv_string(rows)?.into_bytes()
+    } else {
+        to_parquet(path, &mut frame(rows)?)?
+    };
+    store::write_bytes(path, &bytes)
 }
 
 /// Parquet of a data frame: one row group, Zstandard, no time and no name in it, sealed.
@@ -87,24 +205,46 @@ fn is_sealed(bytes: &mut [u8]) -> bool {
 /// # Errors
 /// [`Error::Missing`]; [`Error::Input`] with column (and line in CSV) for a file that is empty,
 /// truncated, damaged or too large, for missing, extra or wrongly typed columns, another schema
-/// version, and values outside their range.
-pub(super) fn read<T, V>(
+/// version, values outside their range, rows that contradict themselves, and two rows of one key.
+pub fn read<R: Record>(path: &Path) -> Result<Vec<R>> {
+    read_each(path, |record, _| Ok(record))
+}
+
+/// The same, each record as `convert` makes it of its row; errors of the row are made by
+/// [`Columns::wrong`](super::Columns::wrong).
+///
+/// # Errors
+/// As [`read`], and those of `convert`.
+pub fn read_each<R: Record, V>(
     path: &Path,
-    expected: &str,
-    fields: &[Field<T>],
-    row: impl Fn(Row<'_>) -> Result<V>,
+    convert: impl Fn(R, &Row<'_>) -> Result<V>,
 ) -> Result<Vec<V>> {
+    let wanted = wanted::<R>()?;
     let sheet = if is_csv(path) {
-        let text = store::read_text(path, expected, MAX_BYTES)?;
+        let text = store::read_text(path, R::WHAT, MAX_BYTES)?;
         let (header, records) = from_csv(path, &text, |names| {
-            check_names(path, fields, names)
+            check_names(path, &wanted, names)
                 .or_else(|other| check_version(path, csv_version(&text)).and(Err(other)))
         })?;
-        Sheet::from_records(path, fields, &header, records)?
+        Sheet::from_records(path, &wanted, &header, records)?
     } else {
-        from_parquet(path, fields, store::read_bytes(path, expected, MAX_BYTES)?)?
+        from_parquet(path, &wanted, store::read_bytes(path, R::WHAT, MAX_BYTES)?)?
     };
-    sheet.rows().map(row).collect()
+    let mut keys = BTreeSet::new();
+    let mut values = Vec::new();
+    for mut row in sheet.rows() {
+        let record: R = row.record()?;
+        if !R::KEY.is_empty() && !keys.insert(record.key()) {
+            let expected = format!("one row for each {}", R::KEY);
+            return Err(Error::input(
+                path,
+                expected,
+                format!("two for {:?}", record.key()),
+            ));
+        }
+        values.push(convert(record, &row)?);
+    }
+    Ok(values)
 }
 
 /// Version of the columns in the first row of CSV text.
@@ -123,7 +263,7 @@ fn parquet_version(parquet: &mut Parquet<'_>) -> Option<u64> {
 
 /// The cells of a Parquet file whose size is checked. Checksum, names and number of rows are checked before columns
 /// are read.
-fn from_parquet<T>(path: &Path, fields: &[Field<T>], mut bytes: Vec<u8>) -> Result<Sheet> {
+fn from_parquet(path: &Path, wanted: &[Column], mut bytes: Vec<u8>) -> Result<Sheet> {
     let not_read = |found: String| Error::input(path, "a Parquet table", found);
     if bytes.is_empty() {
         return Err(not_read("an empty file".into()));
@@ -133,8 +273,8 @@ fn from_parquet<T>(path: &Path, fields: &[Field<T>], mut bytes: Vec<u8>) -> Resu
         return Err(not_read("a damaged file (its checksum is another)".into()));
     }
     let mut parquet = Parquet::open(&bytes).map_err(not_read)?;
-    if let Err(other) = check_names(path, fields, &parquet.names()) {
+    if let Err(other) = check_names(path, wanted, &parquet.names()) {
         return check_version(path, parquet_version(&mut parquet)).and(Err(other));
     }
-    Sheet::from_parquet(path, fields, &mut parquet)
+    Sheet::from_parquet(path, wanted, &mut parquet)
 }

@@ -117,6 +117,7 @@ mod tests {
                 std: vec![0.2],
             },
             seed: Seed(3),
+            clock: || 0.0,
         };
         let (mut pixels, mut labels) = (Vec::new(), Vec::new());
         let pool = rayon::ThreadPoolBuilder::new()

@@ -107,6 +107,7 @@ fn run(
         augmentation: &augmentation,
         normalization: &normalization,
         seed: Seed(7),
+        clock: || 0.0,
     };
     let mut network = Network::new(Architecture::Mlp, 10, quantizer, Seed(7), &Device::Cpu)?.0;
     let state = train(&mut network, &trainer, resume, log)?;

@@ -5,7 +5,6 @@ use super::program::Place;
 use candle_core::Device;
 use std::path::Path;
 use wcat_explore::net::Model;
-use wcat_explore::table;
 use wcat_explore::train::EpochRow;
 
 fn read(path: impl AsRef<Path>) -> Vec<u8> {
@@ -149,26 +148,38 @@ pub(crate) fn tables(kind: &str) -> [Vec<u8>; 5] {
     let at = |name: &str| place.path(&format!("{name}.{kind}"));
     let run = Path::new(env!("CARGO_MANIFEST_DIR")).join("results/cifar10-resnet20-1-percent");
     let attack = Path::new(env!("CARGO_MANIFEST_DIR")).join("results/mnist-lenet5-attack");
-    let trials = table::read_trials(&run.join("trials.parquet")).unwrap();
-    table::write_trials(&at("trials"), &trials[..6]).unwrap();
-    let designs = table::read_designs(&run.join("designs.parquet")).unwrap();
-    table::write_designs(&at("designs"), &designs[..3]).unwrap();
-    let summary = table::read_summary(&run.join("summary.parquet")).unwrap();
-    table::write_summary(&at("summary"), &summary[..3]).unwrap();
-    let attacks = table::read_attacks(&attack.join("attacks.parquet")).unwrap();
-    table::write_attacks(&at("attacks"), &attacks[..3]).unwrap();
-    let flips = table::read_flips(&attack.join("flips.parquet")).unwrap();
-    table::write_flips(&at("flips"), &flips[..6]).unwrap();
+    let trials =
+        wcat_explore::table::read::<wcat_explore::sweep::TrialRow>(&run.join("trials.parquet"))
+            .unwrap();
+    wcat_explore::table::write(&at("trials"), &trials[..6]).unwrap();
+    let designs =
+        wcat_explore::table::read::<wcat_explore::sweep::Design>(&run.join("designs.parquet"))
+            .unwrap();
+    wcat_explore::table::write(&at("designs"), &designs[..3]).unwrap();
+    let summary =
+        wcat_explore::table::read::<wcat_explore::analysis::Summary>(&run.join("summary.parquet"))
+            .unwrap();
+    wcat_explore::table::write(&at("summary"), &summary[..3]).unwrap();
+    let attacks = wcat_explore::table::read::<wcat_explore::attack::AttackRow>(
+        &attack.join("attacks.parquet"),
+    )
+    .unwrap();
+    wcat_explore::table::write(&at("attacks"), &attacks[..3]).unwrap();
+    let flips =
+        wcat_explore::table::read::<wcat_explore::attack::FlipRow>(&attack.join("flips.parquet"))
+            .unwrap();
+    wcat_explore::table::write(&at("flips"), &flips[..6]).unwrap();
     ["trials", "designs", "summary", "attacks", "flips"].map(|name| read(at(name)))
 }
 
 pub(crate) fn journal() -> Vec<Vec<u8>> {
     let place = Place::new();
     let run = Path::new(env!("CARGO_MANIFEST_DIR")).join("results/cifar10-resnet20-1-percent");
-    let design = table::read_designs(&run.join("designs.parquet"))
-        .unwrap()
-        .remove(0);
-    let (mut journal, _) = table::Journal::open(place.path("trials.journal")).unwrap();
+    let design =
+        wcat_explore::table::read::<wcat_explore::sweep::Design>(&run.join("designs.parquet"))
+            .unwrap()
+            .remove(0);
+    let (mut journal, _) = wcat_explore::run::Journal::open(place.path("trials.journal")).unwrap();
     journal.append_design(&design).unwrap();
     for chip in 0..3 {
         let trial = serde_json::json!({
@@ -210,7 +221,7 @@ pub(crate) fn history() -> Vec<Vec<u8>> {
         seconds: 2.0,
         ranges: vec![("conv1".into(), 0.5), ("fc1".into(), 0.25)],
     };
-    vec![table::history_csv_string(&[row(1), row(2)])
+    vec![wcat_explore::train::history_csv_string(&[row(1), row(2)])
         .unwrap()
         .into_bytes()]
 }

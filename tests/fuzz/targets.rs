@@ -116,11 +116,12 @@ fn record(path: &Path) -> Result<()> {
     redraw(&[folder.to_owned()], &folder.join("reports"), None).map(drop)
 }
 
-fn summaries() -> &'static [table::Summary] {
-    static SUMMARIES: OnceLock<Vec<table::Summary>> = OnceLock::new();
+fn summaries() -> &'static [wcat_explore::analysis::Summary] {
+    static SUMMARIES: OnceLock<Vec<wcat_explore::analysis::Summary>> = OnceLock::new();
     SUMMARIES.get_or_init(|| {
         let run = Path::new(env!("CARGO_MANIFEST_DIR")).join("results/cifar10-resnet20-1-percent");
-        table::read_summary(&run.join("summary.parquet")).unwrap()
+        wcat_explore::table::read::<wcat_explore::analysis::Summary>(&run.join("summary.parquet"))
+            .unwrap()
     })
 }
 
@@ -142,13 +143,13 @@ fn stored_csv(name: &str, lines: usize) -> Vec<Vec<u8>> {
 }
 
 macro_rules! table {
-    ($name:literal, $file:literal, $kind:literal, $place:literal, $edit:expr, $read:path) => {
+    ($name:literal, $file:literal, $kind:literal, $place:literal, $edit:expr, $row:ty) => {
         target(
             $name,
             $file,
             || vec![seeds::tables($kind)[$place].clone()],
             $edit,
-            |path| $read(path).map(drop),
+            |path| table::read::<$row>(path).map(drop),
         )
     };
 }
@@ -290,7 +291,7 @@ pub(crate) const TARGETS: &[Target] = &[
         "parquet",
         0,
         edit::parquet,
-        table::read_trials
+        wcat_explore::sweep::TrialRow
     ),
     table!(
         "designs_parquet",
@@ -298,7 +299,7 @@ pub(crate) const TARGETS: &[Target] = &[
         "parquet",
         1,
         edit::parquet,
-        table::read_designs
+        wcat_explore::sweep::Design
     ),
     table!(
         "summary_parquet",
@@ -306,7 +307,7 @@ pub(crate) const TARGETS: &[Target] = &[
         "parquet",
         2,
         edit::parquet,
-        table::read_summary
+        wcat_explore::analysis::Summary
     ),
     table!(
         "attacks_parquet",
@@ -314,7 +315,7 @@ pub(crate) const TARGETS: &[Target] = &[
         "parquet",
         3,
         edit::parquet,
-        table::read_attacks
+        wcat_explore::attack::AttackRow
     ),
     table!(
         "flips_parquet",
@@ -322,7 +323,7 @@ pub(crate) const TARGETS: &[Target] = &[
         "parquet",
         4,
         edit::parquet,
-        table::read_flips
+        wcat_explore::attack::FlipRow
     ),
     table!(
         "trials_csv",
@@ -330,7 +331,7 @@ pub(crate) const TARGETS: &[Target] = &[
         "csv",
         0,
         edit::text,
-        table::read_trials
+        wcat_explore::sweep::TrialRow
     ),
     table!(
         "designs_csv",
@@ -338,7 +339,7 @@ pub(crate) const TARGETS: &[Target] = &[
         "csv",
         1,
         edit::text,
-        table::read_designs
+        wcat_explore::sweep::Design
     ),
     table!(
         "summary_csv",
@@ -346,7 +347,7 @@ pub(crate) const TARGETS: &[Target] = &[
         "csv",
         2,
         edit::text,
-        table::read_summary
+        wcat_explore::analysis::Summary
     ),
     table!(
         "attacks_csv",
@@ -354,7 +355,7 @@ pub(crate) const TARGETS: &[Target] = &[
         "csv",
         3,
         edit::text,
-        table::read_attacks
+        wcat_explore::attack::AttackRow
     ),
     table!(
         "flips_csv",
@@ -362,42 +363,42 @@ pub(crate) const TARGETS: &[Target] = &[
         "csv",
         4,
         edit::text,
-        table::read_flips
+        wcat_explore::attack::FlipRow
     ),
     target(
         "energy_csv",
         "energy.csv",
         || stored_csv("energy.csv", 6),
         edit::text,
-        |path| table::read_energies(path).map(drop),
+        |path| wcat_explore::table::read::<wcat_explore::sweep::EnergyRow>(path).map(drop),
     ),
     target(
         "pareto_csv",
         "pareto.csv",
         || stored_csv("pareto.csv", 40),
         edit::text,
-        |path| table::read_pareto(path, summaries()).map(drop),
+        |path| wcat_explore::analysis::read_pareto(path, summaries()).map(drop),
     ),
     target(
         "answers_csv",
         "answers.csv",
         || stored_csv("answers.csv", 6),
         edit::text,
-        |path| table::read_answers(path, summaries()).map(drop),
+        |path| wcat_explore::analysis::read_answers(path, summaries()).map(drop),
     ),
     target(
         "history",
         "history.csv",
         seeds::history,
         edit::text,
-        |path| table::read_history(path).map(drop),
+        |path| wcat_explore::train::read_history(path).map(drop),
     ),
     target(
         "journal",
         "trials.journal",
         seeds::journal,
         edit::journal,
-        |path| table::replay(path).map(drop),
+        |path| wcat_explore::run::replay(path).map(drop),
     ),
     target(
         "run_yaml",

@@ -5,7 +5,6 @@ use crate::hostile::stored_run;
 use crate::program::Place;
 use std::collections::BTreeMap;
 use wcat_explore::net::{read_tensors, write_tensors};
-use wcat_explore::table;
 
 const EVIL: &str = "a|b`c`<img src=x>[l](u)*x*";
 
@@ -26,13 +25,14 @@ fn a_published_document_holds_foreign_names_as_text() {
     stored_run(&place);
     let run = "results/cifar10-resnet20-1-percent";
     let path = place.path(&format!("{run}/summary.parquet"));
-    let mut summaries = table::read_summary(&path).unwrap();
+    let mut summaries =
+        wcat_explore::table::read::<wcat_explore::analysis::Summary>(&path).unwrap();
     for summary in &mut summaries {
         summary.design.model = EVIL.into();
         summary.design.array = format!("{EVIL}\n# {EVIL}");
         summary.design.dataset = EVIL.into();
     }
-    table::write_summary(&path, &summaries).unwrap();
+    wcat_explore::table::write(&path, &summaries).unwrap();
     let record = String::from_utf8(place.read(&format!("{run}/run.yaml"))).unwrap();
     let at = record.find("\nnotes:").unwrap() + 1;
     let after = &record[at + record[at..].find('\n').unwrap() + 1..];

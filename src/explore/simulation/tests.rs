@@ -97,6 +97,7 @@ fn with<R>(
         seed: Seed(7),
         search_chips: 3,
         chips: 4,
+        clock: || 0.0,
         cancel: &cancel,
         sink: &mut |_, _| Ok(()),
         done: Vec::new(),

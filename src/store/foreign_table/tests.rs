@@ -190,5 +190,5 @@ fn words_of_headers_are_compared_without_their_form() {
         excerpt("a\u{1b}[0m\"b\u{202e}"),
         "`a\\u{1b}[0m\"b\\u{202e}`"
     );
-    assert!(excerpt(&"x".repeat(100)).ends_with("x... (70 characters left out)`"));
+    assert!(excerpt(&"x".repeat(100)).ends_with("x... (60 characters left out)`"));
 }

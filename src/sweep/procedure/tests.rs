@@ -92,6 +92,7 @@ fn run_of(
         chips,
         tolerance,
         test_images,
+        clock: || 0.0,
     };
     let mut computed = 0;
     let mut sink = |_: &Trial| {
@@ -207,6 +208,7 @@ fn float_models_are_refused() {
         chips: 1,
         tolerance: None,
         test_images: 60,
+        clock: || 0.0,
     };
     assert!(comparison
         .designs()

@@ -34,6 +34,7 @@ fn run_of(
         tolerance,
         test_images: world.images.len(),
         energy: &EnergySpec::default(),
+        clock: || 0.0,
     };
     let mut computed = 0;
     let mut sink = |_: &Trial| {

@@ -5,9 +5,10 @@ use crate::args::{AttackArgs, Common, Format};
 use crate::progress::Progress;
 use crate::show::{self, Column};
 use std::path::PathBuf;
+use wcat_explore::attack::AttackSummary;
 use wcat_explore::config::Layer;
 use wcat_explore::run::{attack, AttackRequest, Monitor};
-use wcat_explore::table::{attack_summary_csv_string, attack_summary_records, AttackSummary};
+use wcat_explore::table;
 
 pub(crate) fn run(common: &Common, args: &AttackArgs, monitor: &Progress) -> anyhow::Result<()> {
     let default = Layer::built_in("defaults of `attack`", "name: attack")?;
@@ -27,8 +28,8 @@ pub(crate) fn run(common: &Common, args: &AttackArgs, monitor: &Progress) -> any
     let result = attack(&experiment, &request, monitor)?;
     match args.format {
         Format::Table => table(&result.summaries)?,
-        Format::Json => show::records(&attack_summary_records(&result.summaries)?, Format::Json)?,
-        Format::Csv => show::result(attack_summary_csv_string(&result.summaries)?.trim_end())?,
+        Format::Json => show::records(&table::json(&result.summaries)?, Format::Json)?,
+        Format::Csv => show::result(table::csv_string(&result.summaries)?.trim_end())?,
     }
     monitor.note(&format!(
         "{} attacks computed, {} reused; tables: {}; figure: {}",

@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 use wcat_explore::config::{groups, Layer};
 use wcat_explore::error::Error;
 use wcat_explore::explore::DomainSpec;
+use wcat_explore::explore::ExploredPoint;
 use wcat_explore::run::{explore, ExploreResult, Monitor, SweepRequest};
-use wcat_explore::table::{evidence_records, explored_records, ExploredPoint};
+use wcat_explore::table as tables;
 
 pub(crate) fn run(common: &Common, args: &ExploreArgs, monitor: &Progress) -> anyhow::Result<()> {
     let models = args.files.all();
@@ -31,8 +32,8 @@ pub(crate) fn run(common: &Common, args: &ExploreArgs, monitor: &Progress) -> an
     match args.format {
         Format::Table => table(&result)?,
         other => {
-            let mut rows = explored_records(&result.points)?;
-            let evidence = evidence_records(&result.evidence)?;
+            let mut rows = tables::json(&result.points)?;
+            let evidence = tables::json(&result.evidence)?;
             if result.points.is_empty() {
                 rows = evidence;
             }

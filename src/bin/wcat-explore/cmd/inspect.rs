@@ -13,7 +13,8 @@ use wcat_explore::net::{
 use wcat_explore::quant::Method;
 use wcat_explore::run::{Monitor, HISTORY};
 use wcat_explore::store;
-use wcat_explore::table::{read_history, SCHEMA};
+use wcat_explore::table::SCHEMA;
+use wcat_explore::train::read_history;
 
 pub(crate) fn run(args: &InspectArgs, monitor: &Progress) -> anyhow::Result<()> {
     let device = DeviceSpec::Cpu.open()?;

@@ -4,8 +4,9 @@ use crate::args::{Format, ParetoArgs};
 use crate::progress::Progress;
 use crate::show::{self, Column};
 use std::path::Path;
+use wcat_explore::analysis::FrontierPoint;
 use wcat_explore::run::{redraw, Monitor};
-use wcat_explore::table::{pareto_records, FrontierPoint};
+use wcat_explore::table;
 
 pub(crate) fn run(args: &ParetoArgs, monitor: &Progress) -> anyhow::Result<()> {
     let (drawn, pareto) = redraw(&args.runs, Path::new("reports"), args.out.as_deref())?;
@@ -42,7 +43,7 @@ pub(crate) fn run(args: &ParetoArgs, monitor: &Progress) -> anyhow::Result<()> {
                 Column::number("probability", &all, |p| format!("{:.3}", p.probability)),
             ])?;
         }
-        other => show::records(&pareto_records(&pareto)?, other)?,
+        other => show::records(&table::json(&pareto.rows())?, other)?,
     }
     monitor.note(&format!("report: {}", drawn.report.display()));
     Ok(())

@@ -5,11 +5,12 @@ use crate::progress::Progress;
 use crate::show::{self, Column};
 use std::ffi::OsStr;
 use std::path::PathBuf;
+use wcat_explore::analysis::{Spread, Summary};
 use wcat_explore::config::{built_in, Experiment, Layer};
 use wcat_explore::error::is_printable;
 use wcat_explore::run::{plan, sweep, Monitor, SweepRequest, SweepResult};
 use wcat_explore::sweep::{Sampling, TestSplit};
-use wcat_explore::table::{summary_csv_string, summary_records, Spread, Summary};
+use wcat_explore::table as tables;
 
 pub(crate) fn run(common: &Common, args: &SweepArgs, monitor: &Progress) -> anyhow::Result<()> {
     let models = args.files.all();
@@ -28,8 +29,8 @@ pub(crate) fn run(common: &Common, args: &SweepArgs, monitor: &Progress) -> anyh
     let result = sweep(&experiment, &request, monitor)?;
     match args.format {
         Format::Table => table(&result.summaries)?,
-        Format::Json => show::records(&summary_records(&result.summaries)?, Format::Json)?,
-        Format::Csv => show::result(summary_csv_string(&result.summaries)?.trim_end())?,
+        Format::Json => show::records(&tables::json(&result.summaries)?, Format::Json)?,
+        Format::Csv => show::result(tables::csv_string(&result.summaries)?.trim_end())?,
     }
     say_where(&result, monitor);
     Ok(())

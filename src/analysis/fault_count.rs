@@ -1,7 +1,8 @@
 //! Failing cells counted over the chips of a design point, beside the bit error rate that they were drawn at.
 
-use super::row::{Summary, TrialRow};
+use super::row::Summary;
 use crate::stats::{self, Interval};
+use crate::sweep::TrialRow;
 use std::collections::BTreeMap;
 
 /// Bit error rate of a design point as drawn.

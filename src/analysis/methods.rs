@@ -1,16 +1,13 @@
 //! Mean accuracy of methods at each setting, over their trainings and chips: rows, and the table of them.
 
-use super::csv::to_csv;
-use super::field::{count, number, optional_number, text, Field, FINITE, SHARE};
-use super::file::write;
-use super::row::{Outcome, Summary};
-use super::settings::{by_setting, setting_fields, Crossed, Setting, Trainings};
+use super::row::{interval, Outcome, Summary};
+use super::settings::{by_setting, Crossed, Setting, Trainings};
 use crate::error::Result;
 use crate::stats::{self, Interval};
-use std::path::Path;
+use crate::table::{Columns, Record, FINITE, FROM_ZERO, SHARE};
 
 /// A method at a setting.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct MethodMean {
     /// Where.
     pub setting: Setting,
@@ -83,42 +80,25 @@ pub(super) fn mean(
     })
 }
 
-fn fields() -> Vec<Field<MethodMean>> {
-    let mut fields: Vec<Field<MethodMean>> = setting_fields()
-        .into_iter()
-        .map(|field| field.of(|m: &MethodMean| &m.setting))
-        .collect();
-    fields.extend([
-        text("method", |m: &MethodMean| &m.method),
-        count("trainings", |m| m.trainings),
-        count("chips", |m| m.chips),
-        number("energy_relative", 0.0..=f64::MAX, |m| m.energy_relative),
-        number("clean_accuracy", SHARE, |m| m.clean),
-        number("mean", SHARE, |m| m.mean),
-        optional_number("trainings_std", SHARE, |m| m.trainings_std),
-        optional_number("ci_low", FINITE, |m| m.student.map(|i| i.low)),
-        optional_number("ci_high", FINITE, |m| m.student.map(|i| i.high)),
-        optional_number("trainings_low", FINITE, |m| m.of_trainings.map(|i| i.low)),
-        optional_number("trainings_high", FINITE, |m| m.of_trainings.map(|i| i.high)),
-    ]);
-    fields
+impl Record for MethodMean {
+    const WHAT: &'static str = "a table of methods; a finished sweep writes it";
+
+    fn columns<C: Columns>(&mut self, c: &mut C) -> Result<()> {
+        self.setting.columns(c)?;
+        c.column("method", &mut self.method)?;
+        c.column("trainings", &mut self.trainings)?;
+        c.column("chips", &mut self.chips)?;
+        c.number("energy_relative", FROM_ZERO, &mut self.energy_relative)?;
+        c.number("clean_accuracy", SHARE, &mut self.clean)?;
+        c.number("mean", SHARE, &mut self.mean)?;
+        c.number("trainings_std", SHARE, &mut self.trainings_std)?;
+        interval(c, ["ci_low", "ci_high"], FINITE, &mut self.student)?;
+        interval(c, TRAININGS_ENDS, FINITE, &mut self.of_trainings)
+    }
 }
 
-/// The text of `methods.csv`.
-///
-/// # Errors
-/// [`Error::Argument`](crate::error::Error::Argument) that names the column of a value outside its range.
-pub fn methods_csv_string(rows: &[MethodMean]) -> Result<String> {
-    to_csv(&fields(), rows)
-}
-
-/// Writes `methods.csv` (Parquet where the name does not end in `.csv`).
-///
-/// # Errors
-/// As [`methods_csv_string`], or [`Error::Io`](crate::error::Error::Io) with the path.
-pub fn write_methods(path: &Path, rows: &[MethodMean]) -> Result<()> {
-    write(path, &fields(), rows)
-}
+/// Columns of the interval with trainings as a random effect.
+pub(super) const TRAININGS_ENDS: [&str; 2] = ["trainings_low", "trainings_high"];
 
 #[cfg(test)]
 mod tests {
@@ -165,6 +145,8 @@ mod tests {
             these.high - these.low < 0.02 && method.high - method.low > 1.0,
             "{row:?}"
         );
-        assert!(methods_csv_string(&rows).unwrap().contains(",wcat,2,3,"));
+        assert!(crate::table::csv_string(&rows)
+            .unwrap()
+            .contains(",wcat,2,3,"));
     }
 }

@@ -1,9 +1,9 @@
 //! Lines of a journal that are damaged: what they held as far as it can be read, and where they are moved to.
 
 use super::{line_of, next_line, Header, Record, Replay, VERSION};
+use crate::analysis::names;
 use crate::error::{IoContext, Result};
 use crate::store;
-use crate::table::names;
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{BufReader, Write};

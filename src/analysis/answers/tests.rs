@@ -372,14 +372,14 @@ fn the_table_reads_back_and_contradictions_are_refused() {
     let computed = answers(&summaries, &trials, &Questions::default(), Seed(1)).unwrap();
     for name in ["answers.csv", "answers.parquet"] {
         let path = folder.path().join(name);
-        write_answers(&path, &computed).unwrap();
+        crate::table::write(&path, &computed).unwrap();
         assert_eq!(read_answers(&path, &summaries).unwrap(), computed);
         assert!(read_answers(&path, &summaries[..1])
             .unwrap_err()
             .to_string()
             .contains("a design point of the summary"));
     }
-    let records = answer_records(&computed).unwrap();
+    let records = crate::table::json(&computed).unwrap();
     let lsq = records
         .as_array()
         .unwrap()
@@ -390,7 +390,7 @@ fn the_table_reads_back_and_contradictions_are_refused() {
         (&lsq["reach"], &lsq["voltage"]),
         (&"not_reached".into(), &serde_json::Value::Null)
     );
-    let text = answers_csv_string(&computed).unwrap();
+    let text = crate::table::csv_string(&computed).unwrap();
     let path = folder.path().join("turned.csv");
     crate::store::write_bytes(&path, text.replace("not_reached", "found").as_bytes()).unwrap();
     let error = read_answers(&path, &summaries).unwrap_err().to_string();

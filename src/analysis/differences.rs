@@ -1,17 +1,15 @@
 //! Paired differences between methods at the same bits, voltage, array and protection: over the chips that both
 //! share, and over trainings where there are several. Rows, and the table of them.
 
-use super::csv::to_csv;
-use super::field::{count, number, optional_number, text, Field, FINITE, SHARE};
-use super::file::write;
-use super::row::{Outcome, Summary};
-use super::settings::{by_setting, setting_fields, Crossed, Setting, Trainings};
+use super::methods::TRAININGS_ENDS;
+use super::row::{interval, Outcome, Summary};
+use super::settings::{by_setting, Crossed, Setting, Trainings};
 use crate::error::Result;
 use crate::seed::{Purpose, Seed};
 use crate::stats::{self, Interval};
+use crate::table::{Columns, Record, FINITE, SHARE};
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
-use std::path::Path;
 
 /// Bootstrap resamples of the mean difference.
 const RESAMPLES: usize = 2000;
@@ -22,7 +20,7 @@ const FIRST: &str = "wcat";
 const LAST: &str = "normal";
 
 /// One method less another at a setting.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct MethodDifference {
     /// What both have in common.
     pub setting: Setting,
@@ -143,43 +141,22 @@ fn difference(
     })
 }
 
-fn fields() -> Vec<Field<MethodDifference>> {
-    let mut fields: Vec<Field<MethodDifference>> = setting_fields()
-        .into_iter()
-        .map(|field| field.of(|d: &MethodDifference| &d.setting))
-        .collect();
-    fields.extend([
-        text("method", |d: &MethodDifference| &d.method),
-        text("other", |d| &d.other),
-        count("trainings", |d| d.trainings),
-        count("chips", |d| d.chips),
-        number("mean", SHARE, |d| d.mean),
-        number("other_mean", SHARE, |d| d.other_mean),
-        number("difference", -1.0..=1.0, |d| d.difference),
-        optional_number("ci_low", FINITE, |d| d.student.map(|i| i.low)),
-        optional_number("ci_high", FINITE, |d| d.student.map(|i| i.high)),
-        optional_number("boot_low", FINITE, |d| d.bootstrap.map(|i| i.low)),
-        optional_number("boot_high", FINITE, |d| d.bootstrap.map(|i| i.high)),
-        optional_number("trainings_low", FINITE, |d| d.of_trainings.map(|i| i.low)),
-        optional_number("trainings_high", FINITE, |d| d.of_trainings.map(|i| i.high)),
-    ]);
-    fields
-}
+impl Record for MethodDifference {
+    const WHAT: &'static str = "a table of differences; a finished sweep writes it";
 
-/// The text of `differences.csv`.
-///
-/// # Errors
-/// [`Error::Argument`](crate::error::Error::Argument) that names the column of a value outside its range.
-pub fn differences_csv_string(rows: &[MethodDifference]) -> Result<String> {
-    to_csv(&fields(), rows)
-}
-
-/// Writes `differences.csv` (Parquet where the name does not end in `.csv`).
-///
-/// # Errors
-/// As [`differences_csv_string`], or [`Error::Io`](crate::error::Error::Io) with the path.
-pub fn write_differences(path: &Path, rows: &[MethodDifference]) -> Result<()> {
-    write(path, &fields(), rows)
+    fn columns<C: Columns>(&mut self, c: &mut C) -> Result<()> {
+        self.setting.columns(c)?;
+        c.column("method", &mut self.method)?;
+        c.column("other", &mut self.other)?;
+        c.column("trainings", &mut self.trainings)?;
+        c.column("chips", &mut self.chips)?;
+        c.number("mean", SHARE, &mut self.mean)?;
+        c.number("other_mean", SHARE, &mut self.other_mean)?;
+        c.number("difference", -1.0..=1.0, &mut self.difference)?;
+        interval(c, ["ci_low", "ci_high"], FINITE, &mut self.student)?;
+        interval(c, ["boot_low", "boot_high"], FINITE, &mut self.bootstrap)?;
+        interval(c, TRAININGS_ENDS, FINITE, &mut self.of_trainings)
+    }
 }
 
 #[cfg(test)]
@@ -313,7 +290,7 @@ mod tests {
             rows,
             method_differences(&summaries, &trials, Seed(1)).unwrap()
         );
-        let csv = differences_csv_string(&rows).unwrap();
+        let csv = crate::table::csv_string(&rows).unwrap();
         assert!(
             csv.starts_with("schema,architecture,") && csv.lines().count() == 4,
             "{csv}"

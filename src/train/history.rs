@@ -1,11 +1,9 @@
 //! The history of a training as CSV: one row per epoch, the range of every layer in a column of its own.
 
-use super::csv::{from_csv, Lines};
-use super::read::check_version;
-use super::{MAX_BYTES, SCHEMA};
+use super::state::EpochRow;
 use crate::error::{Error, Result};
 use crate::store;
-use crate::train::EpochRow;
+use crate::table::{check_version, from_csv, Lines, MAX_BYTES, SCHEMA};
 use std::path::Path;
 use std::str::FromStr;
 

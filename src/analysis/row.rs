@@ -1,11 +1,14 @@
-//! The rows of the tables: stored trials and times, summaries of design points, frontiers, savings.
+//! What trials come to: summaries of design points, frontiers, savings.
 
+use crate::error::Result;
 use crate::stats::{ImageSample, Interval};
-use crate::sweep::{CleanAnswers, Design, StoppedBy, Trial, TrialStatus};
+use crate::sweep::{CleanAnswers, Design, StoppedBy, Trial, TrialRow};
+use crate::table::{Columns, Record, FINITE, FROM_ZERO, SHARE};
 use crate::units::ChipId;
+use std::ops::RangeInclusive;
 
 /// Accuracy of one design point over its chips. Accuracies are fractions in [0, 1].
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Summary {
     /// The design point.
     pub design: Design,
@@ -62,6 +65,125 @@ pub struct Spread {
     pub yield_share: f64,
     /// 95 % Clopper-Pearson interval of the yield.
     pub yield_interval: Interval,
+}
+
+impl Record for Summary {
+    const WHAT: &'static str = "a summary table; a finished sweep writes it";
+    const KEY: &'static str = "design_id";
+
+    fn columns<C: Columns>(&mut self, c: &mut C) -> Result<()> {
+        self.design.keys(c)?;
+        c.column("chips", &mut self.chips)?;
+        c.number("mean", SHARE, &mut self.mean)?;
+        c.number("std", FROM_ZERO, &mut self.std)?;
+        interval(c, ["ci_low", "ci_high"], FINITE, &mut self.student)?;
+        interval(c, ["boot_low", "boot_high"], SHARE, &mut self.bootstrap)?;
+        let of_chips = ["min", "p05", "median", "p95", "max", "yield"];
+        let mut found = self
+            .spread
+            .map_or([None; 6], |spread| spread.numbers().map(Some));
+        let mut yields = self.spread.map(|spread| spread.yield_interval);
+        for (name, number) in of_chips.into_iter().zip(&mut found).take(5) {
+            c.number(name, SHARE, number)?;
+        }
+        c.number("floor", SHARE, &mut self.floor)?;
+        c.number("yield", SHARE, &mut found[5])?;
+        interval(c, YIELD_ENDS, SHARE, &mut yields)?;
+        self.spread = match (found, yields) {
+            ([None, None, None, None, None, None], None) => None,
+            (
+                [Some(min), Some(p05), Some(median), Some(p95), Some(max), Some(yield_share)],
+                Some(yield_interval),
+            ) => Some(Spread {
+                min,
+                p05,
+                median,
+                p95,
+                max,
+                yield_share,
+                yield_interval,
+            }),
+            (found, yields) => {
+                let names = of_chips.join(", ");
+                let expected =
+                    format!("values of {names} and the interval of the yield, or of none");
+                return Err(c.wrong("min", expected, format!("{found:?} and {yields:?}")));
+            }
+        };
+        self.design.costs(c)?;
+        c.column("stopped_by", &mut self.stopped_by)?;
+        c.column("images", &mut self.images)?;
+        c.column("test_images", &mut self.test_images)?;
+        c.number("image_half_width", FROM_ZERO, &mut self.image_half_width)?;
+        c.column("image_evaluations", &mut self.image_evaluations)?;
+        c.number("image_std", FROM_ZERO, &mut self.image_std)?;
+        self.design.clean(c)?;
+        c.since(4, "not_finite", &mut self.not_finite)
+    }
+
+    fn check<C: Columns>(&self, c: &C) -> Result<()> {
+        self.design.check(c)?;
+        if self.chips == 0 {
+            return Err(c.wrong("chips", "at least 1", "0"));
+        }
+        if self.images == 0 {
+            return Err(c.wrong("images", "at least 1", "0"));
+        }
+        if self.not_finite > Some(self.image_evaluations) {
+            let expected = format!(
+                "at most the {} of `image_evaluations`",
+                self.image_evaluations
+            );
+            return Err(c.wrong("not_finite", expected, format!("{:?}", self.not_finite)));
+        }
+        if self.images > self.test_images {
+            let expected = format!("at least the {} of `images`", self.images);
+            return Err(c.wrong("test_images", expected, self.test_images.to_string()));
+        }
+        Ok(())
+    }
+
+    fn key(&self) -> String {
+        self.design.key()
+    }
+}
+
+/// Columns of the interval of a yield.
+pub(super) const YIELD_ENDS: [&str; 2] = ["yield_low", "yield_high"];
+
+/// The two ends of an interval: both, or neither.
+pub(super) fn interval(
+    c: &mut impl Columns,
+    [low, high]: [&'static str; 2],
+    range: RangeInclusive<f64>,
+    interval: &mut Option<Interval>,
+) -> Result<()> {
+    let mut ends = (interval.map(|own| own.low), interval.map(|own| own.high));
+    c.number(low, range.clone(), &mut ends.0)?;
+    c.number(high, range, &mut ends.1)?;
+    *interval = match ends {
+        (None, None) => None,
+        (Some(low), Some(high)) if low <= high => Some(Interval { low, high }),
+        found => {
+            let expected = format!("both ends, `{low}` and `{high}`, or neither");
+            return Err(c.wrong(low, expected, format!("{found:?}")));
+        }
+    };
+    Ok(())
+}
+
+impl Spread {
+    /// From the least accuracy to the greatest, then the yield.
+    fn numbers(self) -> [f64; 6] {
+        [
+            self.min,
+            self.p05,
+            self.median,
+            self.p95,
+            self.max,
+            self.yield_share,
+        ]
+    }
 }
 
 impl Summary {
@@ -135,48 +257,6 @@ pub struct Pareto {
     pub chance: f64,
 }
 
-/// A row of `trials.parquet`: a trial without the time it took, which is in `timing.csv`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TrialRow {
-    /// The design point.
-    pub design_id: String,
-    /// The chip.
-    pub chip: ChipId,
-    /// Failing cells that hold a bit of the network.
-    pub faults: u64,
-    /// Images evaluated.
-    pub images: u64,
-    /// Images classified correctly.
-    pub correct: u64,
-    /// Images of which a logit is not finite, counted as wrong; `None` in tables of schema 3, which do not count them.
-    pub not_finite: Option<u64>,
-    /// The clean network on the same images, under two-level sampling.
-    pub clean: Option<CleanAnswers>,
-    /// How the trial ended.
-    pub status: TrialStatus,
-}
-
-impl From<&Trial> for TrialRow {
-    fn from(trial: &Trial) -> Self {
-        Self {
-            design_id: trial.design_id.clone(),
-            chip: trial.chip,
-            faults: trial.faults,
-            images: trial.images,
-            correct: trial.correct,
-            not_finite: Some(trial.not_finite),
-            clean: trial.clean,
-            status: trial.status,
-        }
-    }
-}
-
-impl From<&TrialRow> for TrialRow {
-    fn from(row: &TrialRow) -> Self {
-        row.clone()
-    }
-}
-
 /// What summaries and frontiers need of a trial: fresh from a sweep or read from a table.
 pub trait Outcome {
     /// The design point.
@@ -221,27 +301,3 @@ macro_rules! outcome {
 
 outcome!(Trial);
 outcome!(TrialRow);
-
-/// A row of `timing.csv`: wall seconds of one trial, or of another phase of a run.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Timing {
-    /// The design point, where the phase belongs to one.
-    pub design_id: Option<String>,
-    /// The chip, where the phase belongs to one.
-    pub chip: Option<ChipId>,
-    /// What was done; `trial` for a trial.
-    pub phase: String,
-    /// Wall seconds.
-    pub seconds: f64,
-}
-
-impl From<&Trial> for Timing {
-    fn from(trial: &Trial) -> Self {
-        Self {
-            design_id: Some(trial.design_id.clone()),
-            chip: Some(trial.chip),
-            phase: "trial".into(),
-            seconds: trial.seconds,
-        }
-    }
-}

@@ -7,13 +7,14 @@ use super::*;
 use crate::error::Error;
 use crate::seed::Seed;
 use crate::stats::Interval;
-use crate::sweep::{CleanAnswers, Design, StoppedBy, Trial, TrialStatus};
+use crate::sweep::{CleanAnswers, Design, StoppedBy, Timing, Trial, TrialRow, TrialStatus};
+use crate::table::{csv_string, frame, json, read, write, DataFrame, MAX_BYTES, SCHEMA};
 use crate::units::{Accuracy, BerSource, ChipId, VoltageUnit};
 use std::fs;
 use std::path::{Path, PathBuf};
 
 /// A design point whose energy is the square of its voltage.
-pub(super) fn design(model: &str, method: &str, voltage: f64) -> Design {
+pub(crate) fn design(model: &str, method: &str, voltage: f64) -> Design {
     let free = voltage >= 1.0;
     Design {
         design_id: format!("{model}@{voltage}vmin"),
@@ -45,7 +46,7 @@ pub(super) fn design(model: &str, method: &str, voltage: f64) -> Design {
 }
 
 /// Trials of a design point on chips 0, 1, ...
-pub(super) fn trials(design: &Design, images: u64, correct: &[u64]) -> Vec<Trial> {
+pub(crate) fn trials(design: &Design, images: u64, correct: &[u64]) -> Vec<Trial> {
     let trial = |(chip, &correct): (usize, &u64)| Trial {
         design_id: design.design_id.clone(),
         chip: ChipId(chip as u32),
@@ -77,10 +78,16 @@ fn sample() -> (Vec<Design>, Vec<Trial>, Vec<Summary>) {
     (designs, all, summaries)
 }
 
-fn sorted_by_key(trials: &[Trial]) -> Vec<TrialRow> {
-    let mut rows: Vec<TrialRow> = trials.iter().map(TrialRow::from).collect();
-    rows.sort_by(|a, b| (&a.design_id, a.chip).cmp(&(&b.design_id, b.chip)));
-    rows
+/// Writes design points in their order.
+fn write_designs(path: &Path, designs: &[Design]) -> crate::error::Result<()> {
+    let mut designs = designs.to_vec();
+    designs.sort_by(Design::in_order);
+    write(path, &designs)
+}
+
+/// Writes trials in their order.
+fn write_trials(path: &Path, trials: &[Trial]) -> crate::error::Result<()> {
+    write(path, &TrialRow::in_order(trials))
 }
 
 #[test]
@@ -104,17 +111,17 @@ fn every_table_reads_back_as_it_was_written_in_both_formats() {
     for kind in ["parquet", "csv"] {
         let path = |name: &str| folder.path().join(format!("{name}.{kind}"));
         write_designs(&path("designs"), &designs).unwrap();
-        designs.sort_by(designs_in_order);
-        assert_eq!(read_designs(&path("designs")).unwrap(), designs);
+        designs.sort_by(Design::in_order);
+        assert_eq!(read::<Design>(&path("designs")).unwrap(), designs);
         write_trials(&path("trials"), &trials).unwrap();
         assert_eq!(
-            read_trials(&path("trials")).unwrap(),
-            sorted_by_key(&trials)
+            read::<TrialRow>(&path("trials")).unwrap(),
+            TrialRow::in_order(&trials)
         );
-        write_summary(&path("summary"), &summaries).unwrap();
-        assert_eq!(read_summary(&path("summary")).unwrap(), summaries);
-        write_timing(&path("timing"), &timings).unwrap();
-        assert_eq!(read_timing(&path("timing")).unwrap(), timings);
+        write(&path("summary"), &summaries).unwrap();
+        assert_eq!(read::<Summary>(&path("summary")).unwrap(), summaries);
+        write(&path("timing"), &timings).unwrap();
+        assert_eq!(read::<Timing>(&path("timing")).unwrap(), timings);
     }
 }
 
@@ -157,9 +164,12 @@ fn a_two_level_run_has_the_estimate_and_null_for_what_it_cannot_see() {
     for kind in ["parquet", "csv"] {
         let path = |name: &str| folder.path().join(format!("{name}.{kind}"));
         write_trials(&path("trials"), &all).unwrap();
-        assert_eq!(read_trials(&path("trials")).unwrap(), sorted_by_key(&all));
-        write_summary(&path("summary"), &summaries).unwrap();
-        assert_eq!(read_summary(&path("summary")).unwrap(), summaries);
+        assert_eq!(
+            read::<TrialRow>(&path("trials")).unwrap(),
+            TrialRow::in_order(&all)
+        );
+        write(&path("summary"), &summaries).unwrap();
+        assert_eq!(read::<Summary>(&path("summary")).unwrap(), summaries);
     }
     let csv = fs::read_to_string(folder.path().join("trials.csv")).unwrap();
     fs::write(
@@ -167,7 +177,7 @@ fn a_two_level_run_has_the_estimate_and_null_for_what_it_cannot_see() {
         csv.replace(",90,10,0\n", ",90,11,0\n"),
     )
     .unwrap();
-    let error = read_trials(&folder.path().join("trials.csv"))
+    let error = read::<TrialRow>(&folder.path().join("trials.csv"))
         .unwrap_err()
         .to_string();
     assert!(
@@ -189,8 +199,8 @@ fn tables_without_rows_read_back_too() {
     let folder = tempfile::tempdir().unwrap();
     for name in ["a.parquet", "a.csv"] {
         let path = folder.path().join(name);
-        write_summary(&path, &[]).unwrap();
-        assert_eq!(read_summary(&path).unwrap(), []);
+        write::<Summary>(&path, &[]).unwrap();
+        assert_eq!(read::<Summary>(&path).unwrap(), []);
     }
 }
 
@@ -214,20 +224,17 @@ fn the_columns_are_those_of_the_contract_in_order() {
                    image_evaluations,image_std,\
                    clean_accuracy,access_energy_relative,not_finite";
     assert_eq!(
-        names(summary_frame(&summaries).unwrap()),
+        names(frame(&summaries).unwrap()),
         format!("{keys},{summary}")
     );
-    assert!(summary_csv_string(&summaries)
+    assert!(csv_string(&summaries)
         .unwrap()
         .starts_with(&format!("{keys},{summary}\n")));
     let costs = "clean_accuracy,access_energy_relative,energy_relative,energy_pj,area_relative";
+    assert_eq!(names(frame(&designs).unwrap()), format!("{keys},{costs}"));
+    let rows = TrialRow::in_order(&trials);
     assert_eq!(
-        names(designs_frame(&designs).unwrap()),
-        format!("{keys},{costs}")
-    );
-    let rows = sorted_by_key(&trials);
-    assert_eq!(
-        names(trials_frame(&rows).unwrap()),
+        names(frame(&rows).unwrap()),
         "schema,design_id,chip,faults,images,correct,accuracy,status,clean_correct,changed,not_finite"
     );
 }
@@ -235,7 +242,7 @@ fn the_columns_are_those_of_the_contract_in_order() {
 #[test]
 fn json_has_null_where_a_value_is_missing_and_the_csv_nothing() {
     let (_, _, summaries) = sample();
-    let records = summary_records(&summaries).unwrap();
+    let records = json(&summaries).unwrap();
     let (first, last) = (&records[0], &records[2]);
     assert_eq!(first["energy_pj"], serde_json::Value::Null);
     assert_eq!(last["energy_pj"], 0.1 + 0.2);
@@ -245,7 +252,7 @@ fn json_has_null_where_a_value_is_missing_and_the_csv_nothing() {
         (&first["schema"], &first["stopped_by"]),
         (&SCHEMA.into(), &"images".into())
     );
-    let csv = summary_csv_string(&summaries).unwrap();
+    let csv = csv_string(&summaries).unwrap();
     let last = csv.lines().last().unwrap();
     assert!(
         last.starts_with(
@@ -267,7 +274,7 @@ fn equal_rows_are_equal_bytes_whatever_their_order() {
         let floor = FloorSpec::default();
         let again = summarize(designs, trials, floor, StoppedBy::Images, 400, Seed(1)).unwrap();
         assert_eq!(again, summaries);
-        write_summary(&path("s.parquet"), &again).unwrap();
+        write(&path("s.parquet"), &again).unwrap();
         ["d.parquet", "d.csv", "t.parquet", "s.parquet"].map(|name| fs::read(path(name)).unwrap())
     };
     let first = bytes(&designs, &trials);
@@ -285,10 +292,10 @@ fn equal_rows_are_equal_bytes_whatever_their_order() {
 fn edited(from: &str, to: &str) -> String {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("summary.csv");
-    let csv = summary_csv_string(&sample().2[..2]).unwrap();
+    let csv = csv_string(&sample().2[..2]).unwrap();
     assert!(csv.contains(from), "{csv}");
     fs::write(&path, csv.replacen(from, to, 1)).unwrap();
-    let error = read_summary(&path).unwrap_err();
+    let error = read::<Summary>(&path).unwrap_err();
     assert!(matches!(error, Error::Input { .. }), "{error:?}");
     error
         .to_string()
@@ -338,13 +345,13 @@ fn a_parquet_table_of_other_columns_is_refused_with_the_column() {
     let path = folder.path().join("t.parquet");
     let (designs, _, summaries) = sample();
     write_designs(&path, &designs).unwrap();
-    let error = read_trials(&path).unwrap_err().to_string();
+    let error = read::<TrialRow>(&path).unwrap_err().to_string();
     assert!(
         error.ends_with("`chip`: expected a column of this name, found none"),
         "{error}"
     );
-    write_summary(&path, &summaries).unwrap();
-    let error = read_designs(&path).unwrap_err().to_string();
+    write(&path, &summaries).unwrap();
+    let error = read::<Design>(&path).unwrap_err().to_string();
     assert!(error.ends_with(
         "`chips`: expected only the columns of this table, found a column of this name"
     ));
@@ -356,15 +363,12 @@ fn a_table_of_an_older_version_is_refused_by_its_version_though_it_lacks_columns
     let folder = tempfile::tempdir().unwrap();
     let message = |name: &str| {
         let path = folder.path().join(name);
-        read_summary(&path)
+        read::<Summary>(&path)
             .unwrap_err()
             .to_string()
             .replace(&format!("{}", path.display()), name)
     };
-    let mut frame = summary_frame(&sample().2)
-        .unwrap()
-        .drop("test_images")
-        .unwrap();
+    let mut frame = frame(&sample().2).unwrap().drop("test_images").unwrap();
     let ones: Vec<u64> = vec![1; frame.height()];
     use polars::prelude::NamedFrom;
     let old: Column = polars::prelude::Series::new("schema".into(), ones).into();
@@ -399,25 +403,25 @@ fn tables_of_schema_3_are_read_and_count_nothing_that_is_not_finite() {
         path
     };
     let without = |frame: DataFrame| frame.drop("not_finite").unwrap();
-    let frame = || summary_frame(&summaries).unwrap();
     let mut expected = summaries.clone();
     expected.iter_mut().for_each(|row| row.not_finite = None);
-    let path = of_version(3, without(frame()));
-    assert_eq!(read_summary(&path).unwrap(), expected);
-    let mut rows = sorted_by_key(&trials);
-    let path = of_version(3, without(trials_frame(&rows).unwrap()));
+    let path = of_version(3, without(frame(&summaries).unwrap()));
+    assert_eq!(read::<Summary>(&path).unwrap(), expected);
+    let mut rows = TrialRow::in_order(&trials);
+    let path = of_version(3, without(frame(&rows).unwrap()));
     rows.iter_mut().for_each(|row| row.not_finite = None);
-    assert_eq!(read_trials(&path).unwrap(), rows);
+    assert_eq!(read::<TrialRow>(&path).unwrap(), rows);
     let csv = folder.path().join("s.csv");
-    let old = summary_csv_string(&expected).unwrap();
+    let old = csv_string(&expected).unwrap();
     let old = old.replace("\n4,", "\n3,").replace(",not_finite\n", "\n");
     fs::write(&csv, old.replace(",\n", "\n")).unwrap();
-    assert_eq!(read_summary(&csv).unwrap(), expected);
+    assert_eq!(read::<Summary>(&csv).unwrap(), expected);
     // the column belongs to the version, neither more nor less
-    let message = |path: &Path| read_summary(path).unwrap_err().to_string();
-    assert!(message(&of_version(4, without(frame())))
+    let message = |path: &Path| read::<Summary>(path).unwrap_err().to_string();
+    assert!(message(&of_version(4, without(frame(&summaries).unwrap())))
         .contains("`not_finite`: expected a column of tables of version 4 on, found none"));
-    assert!(message(&of_version(3, frame())).contains("found it in one of version 3"));
+    assert!(message(&of_version(3, frame(&summaries).unwrap()))
+        .contains("found it in one of version 3"));
 }
 
 #[test]
@@ -435,22 +439,14 @@ fn what_is_not_finite_is_summed_over_chips_and_lies_among_the_wrong() {
     for name in ["t.csv", "t.parquet"] {
         let path = folder.path().join(name);
         write_trials(&path, &all).unwrap();
-        let read = read_trials(&path).unwrap();
+        let read = read::<TrialRow>(&path).unwrap();
         assert_eq!(
             [read[0].not_finite, read[1].not_finite],
             [Some(20), Some(1)]
         );
     }
-    let journal = folder.path().join("trials.journal");
-    let mut open = Journal::open(&journal).unwrap().0;
-    open.append_design(&design).unwrap();
-    all.iter()
-        .for_each(|trial| open.append_trial(trial).unwrap());
-    open.close().unwrap();
-    assert_eq!(replay(&journal).unwrap().trials, all);
     all[0].not_finite = 21;
-    write_trials(&folder.path().join("t.csv"), &all).unwrap();
-    let error = read_trials(&folder.path().join("t.csv")).unwrap_err();
+    let error = write_trials(&folder.path().join("t.csv"), &all).unwrap_err();
     assert!(error
         .to_string()
         .contains("`not_finite`: expected at most the 20"));
@@ -460,9 +456,9 @@ fn what_is_not_finite_is_summed_over_chips_and_lies_among_the_wrong() {
 fn a_parquet_column_of_another_type_is_refused() {
     use polars::prelude::{Column, ParquetWriter};
     let path = tempfile::tempdir().unwrap().keep().join("t.parquet");
-    let rows = sorted_by_key(&sample().1);
+    let rows = TrialRow::in_order(&sample().1);
     let write = |column: Column| {
-        let mut frame = trials_frame(&rows).unwrap();
+        let mut frame = frame(&rows).unwrap();
         frame.with_column(column).unwrap();
         ParquetWriter::new(
             fs::OpenOptions::new()
@@ -474,7 +470,7 @@ fn a_parquet_column_of_another_type_is_refused() {
         )
         .finish(&mut frame)
         .unwrap();
-        read_trials(&path)
+        read::<TrialRow>(&path)
             .unwrap_err()
             .to_string()
             .replace(&format!("{}", path.display()), "t")
@@ -505,7 +501,7 @@ fn values_that_no_reader_takes_are_not_written() {
     let error = write_designs(&path, &designs).unwrap_err().to_string();
     assert_eq!(
         error,
-        "column `ber`: expected a number from 0 to 0.5, found Number(NaN)"
+        "column `ber`: expected a number from 0 to 0.5, found NaN"
     );
 }
 
@@ -530,17 +526,15 @@ fn a_table_cut_at_any_byte_is_an_error_that_names_it() {
         }
     };
     cut("t.parquet", &|p| write_trials(p, &trials).unwrap(), &|p| {
-        read_trials(p).err()
+        read::<TrialRow>(p).err()
     });
-    cut(
-        "s.parquet",
-        &|p| write_summary(p, &summaries).unwrap(),
-        &|p| read_summary(p).err(),
-    );
-    cut("s.csv", &|p| write_summary(p, &summaries).unwrap(), &|p| {
-        read_summary(p).err()
+    cut("s.parquet", &|p| write(p, &summaries).unwrap(), &|p| {
+        read::<Summary>(p).err()
     });
-    let missing = read_summary(&folder.path().join("no.parquet")).unwrap_err();
+    cut("s.csv", &|p| write(p, &summaries).unwrap(), &|p| {
+        read::<Summary>(p).err()
+    });
+    let missing = read::<Summary>(&folder.path().join("no.parquet")).unwrap_err();
     assert!(matches!(missing, Error::Missing { .. }));
 }
 
@@ -554,7 +548,7 @@ fn a_file_over_the_limit_is_refused_before_it_is_read() {
         .open(&path)
         .unwrap();
     file.set_len(MAX_BYTES + 1).unwrap();
-    assert!(read_summary(&path)
+    assert!(read::<Summary>(&path)
         .unwrap_err()
         .to_string()
         .contains("of at most 1073741824 bytes"));
@@ -567,14 +561,14 @@ fn the_pareto_table_reads_back() {
     let computed = pareto(&summaries, &trials, 0.1, Seed(1)).unwrap();
     for name in ["pareto.csv", "pareto.parquet"] {
         let path = folder.path().join(name);
-        write_pareto(&path, &computed).unwrap();
+        write(&path, &computed.rows()).unwrap();
         assert_eq!(read_pareto(&path, &summaries).unwrap(), computed);
         assert!(read_pareto(&path, &summaries[1..])
             .unwrap_err()
             .to_string()
             .contains("`a@0.85vmin`"));
     }
-    let records = pareto_records(&computed).unwrap();
+    let records = json(&computed.rows()).unwrap();
     assert_eq!(records[0]["kind"], "hypervolume");
     assert_eq!(
         (&records[0]["of_method"], &records[0]["chance"]),
@@ -659,14 +653,14 @@ fn a_run_is_read_from_its_folder() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("quick-1f");
     let (_, trials, summaries) = sample();
-    write_summary(&path.join(names::SUMMARY), &summaries).unwrap();
+    write(&path.join(names::SUMMARY), &summaries).unwrap();
     let unfinished = read_run(&path).unwrap_err();
     assert!(matches!(&unfinished, Error::Missing { path, .. } if path.ends_with(names::TRIALS)));
     write_trials(&path.join(names::TRIALS), &trials).unwrap();
     let run = read_run(&path).unwrap();
     assert_eq!(
         (run.name.as_str(), run.summaries, run.trials),
-        ("quick-1f", summaries, sorted_by_key(&trials))
+        ("quick-1f", summaries, TrialRow::in_order(&trials))
     );
 }
 
@@ -679,10 +673,10 @@ fn intervals_with_one_end_are_refused() {
         low: 0.25,
         high: 0.75,
     });
-    write_summary(&path, &[summary]).unwrap();
+    write(&path, &[summary]).unwrap();
     let csv = fs::read_to_string(&path).unwrap();
     fs::write(&path, csv.replace(",0.25,0.75,", ",0.25,,")).unwrap();
-    let error = read_summary(&path).unwrap_err().to_string();
+    let error = read::<Summary>(&path).unwrap_err().to_string();
     assert!(
         error.contains("s.csv:2: `ci_low`: expected both ends"),
         "{error}"
@@ -695,13 +689,13 @@ fn a_parquet_file_with_any_byte_changed_is_refused() {
     let path = folder.path().join("t.parquet");
     let (_, trials, _) = sample();
     write_trials(&path, &trials).unwrap();
-    let (whole, rows) = (fs::read(&path).unwrap(), read_trials(&path).unwrap());
+    let (whole, rows) = (fs::read(&path).unwrap(), read::<TrialRow>(&path).unwrap());
     let mut unsealed = 0;
     for place in 0..whole.len() {
         let mut bytes = whole.clone();
         bytes[place] ^= 0x10;
         fs::write(&path, &bytes).unwrap();
-        match read_trials(&path) {
+        match read::<TrialRow>(&path) {
             Err(error) => assert!(matches!(error, Error::Input { .. }), "{place}: {error:?}"),
             Ok(read) => {
                 // only the words before the checksum can change: the file then counts as another writer's
@@ -717,12 +711,12 @@ fn a_parquet_file_with_any_byte_changed_is_refused() {
 fn a_parquet_file_of_another_writer_is_read() {
     use polars::prelude::ParquetWriter;
     let mut bytes = Vec::new();
-    let rows = sorted_by_key(&sample().1);
+    let rows = TrialRow::in_order(&sample().1);
     ParquetWriter::new(&mut bytes)
-        .finish(&mut trials_frame(&rows).unwrap())
+        .finish(&mut frame(&rows).unwrap())
         .unwrap();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("t.parquet");
     fs::write(&path, bytes).unwrap();
-    assert_eq!(read_trials(&path).unwrap(), rows);
+    assert_eq!(read::<TrialRow>(&path).unwrap(), rows);
 }

@@ -1,6 +1,5 @@
 //! Trials to summaries: the statistics of each design point over its chips.
 
-use super::columns::designs_in_order;
 use super::row::{Outcome, Spread, Summary};
 use crate::error::{Error, Result};
 use crate::seed::{Purpose, Seed};
@@ -267,7 +266,7 @@ pub fn summarize<T: Outcome>(
             format!("of `{id}`"),
         ));
     }
-    sorted.sort_by(|a, b| designs_in_order(a, b));
+    sorted.sort_by(|a, b| Design::in_order(a, b));
     let summaries: Vec<Summary> = sorted
         .into_iter()
         .map(|design| {

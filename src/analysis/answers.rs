@@ -4,10 +4,7 @@ mod rows;
 #[cfg(test)]
 mod tests;
 
-pub use rows::{
-    answer_records, answers_csv_string, read_answers, write_answers, Answer, Ends, Ladder,
-    Question, Reach,
-};
+pub use rows::{read_answers, Answer, Ends, Ladder, Question, Reach};
 
 use super::pareto::{baseline_of, best_clean, Points, ROUNDING, SAVING_LOSSES, UNPROTECTED};
 use super::row::{Outcome, Summary};

@@ -8,11 +8,11 @@
 
 mod damage;
 
-use super::MAX_ROWS;
 use crate::error::{Error, IoContext, Result};
 use crate::explore::Evaluation;
 use crate::store;
 use crate::sweep::{CleanAnswers, Design, Trial, TrialStatus};
+use crate::table::MAX_ROWS;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, OpenOptions};
@@ -473,8 +473,8 @@ fn is_torn_header(line: &[u8]) -> Result<bool> {
 #[cfg(test)]
 #[allow(clippy::disallowed_methods)] // files are damaged on purpose here
 mod tests {
-    use super::super::tests::{design, trials};
     use super::*;
+    use crate::analysis::tests::{design, trials};
     use std::fs;
 
     /// A folder with a journal of two design points and three trials, and what it holds.
@@ -509,6 +509,23 @@ mod tests {
             .split_inclusive(|&b| b == b'\n')
             .map(<[u8]>::to_vec)
             .collect()
+    }
+
+    #[test]
+    fn images_that_are_not_finite_are_counted_in_the_lines_that_have_some() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("trials.journal");
+        let design = design("m", "wcat", 0.8);
+        let mut all = trials(&design, 100, &[80, 99]);
+        (all[0].not_finite, all[1].not_finite) = (20, 0);
+        let mut journal = Journal::open(&path).unwrap().0;
+        journal.append_design(&design).unwrap();
+        all.iter()
+            .for_each(|trial| journal.append_trial(trial).unwrap());
+        journal.close().unwrap();
+        assert_eq!(replay(&path).unwrap().trials, all);
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert_eq!(text.matches("not_finite").count(), 1, "{text}");
     }
 
     #[test]

@@ -1,16 +1,16 @@
 //! Design points gathered by what methods must have in common to be compared: setting, method, training seed.
 
-use super::field::{number, optional_count, text, Field};
 use super::row::{Outcome, Summary};
 use super::summary::ChipTable;
 use crate::error::Result;
 use crate::stats::{self, Interval};
 use crate::sweep::Design;
+use crate::table::{Columns, RATE, VOLTAGE};
 use crate::units::{BerSource, VoltageUnit};
 use std::collections::BTreeMap;
 
 /// What two methods must have in common to be compared.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Setting {
     /// Architecture.
     pub architecture: String,
@@ -37,6 +37,21 @@ pub struct Setting {
 }
 
 impl Setting {
+    /// The columns of a setting.
+    pub(super) fn columns(&mut self, c: &mut impl Columns) -> Result<()> {
+        c.column("architecture", &mut self.architecture)?;
+        c.column("dataset", &mut self.dataset)?;
+        c.column("memory", &mut self.memory)?;
+        c.column("fault_kind", &mut self.fault_kind)?;
+        c.column("array", &mut self.array)?;
+        c.column("protection", &mut self.protection)?;
+        c.column("bits", &mut self.bits)?;
+        c.number("voltage", VOLTAGE, &mut self.voltage)?;
+        c.column("voltage_unit", &mut self.voltage_unit)?;
+        c.number("ber", RATE, &mut self.ber)?;
+        c.column("ber_source", &mut self.ber_source)
+    }
+
     /// That of a design point; `None` with several voltages.
     fn of(design: &Design) -> Option<Self> {
         Some(Self {
@@ -158,21 +173,4 @@ fn around(middle: f64, half: f64) -> Interval {
         low: middle - half,
         high: middle + half,
     }
-}
-
-/// The columns of a setting.
-pub(super) fn setting_fields() -> Vec<Field<Setting>> {
-    vec![
-        text("architecture", |s: &Setting| &s.architecture),
-        text("dataset", |s| &s.dataset),
-        text("memory", |s| &s.memory),
-        text("fault_kind", |s| &s.fault_kind),
-        text("array", |s| &s.array),
-        text("protection", |s| &s.protection),
-        optional_count("bits", |s| s.bits.map(u64::from)),
-        number("voltage", 0.0..=100.0, |s| s.voltage),
-        text("voltage_unit", |s| s.voltage_unit.name()),
-        number("ber", 0.0..=0.5, |s| s.ber),
-        text("ber_source", |s| s.ber_source.name()),
-    ]
 }

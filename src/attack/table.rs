@@ -1,21 +1,15 @@
 //! The tables of attacks: every flip, what became of each attack, and the attacks on a model taken together.
 
-use super::csv::to_csv;
-use super::field::{
-    count, integer, number, optional_count, optional_number, records, text, Field, FROM_ZERO, SHARE,
-};
-use super::file::{read, write};
-use super::read::Row;
-use crate::attack::{AttackRow, AttackUnit, Flip, Stop};
-use crate::data::Split;
-use crate::error::{Error, Result};
+use super::row::{AttackRow, AttackUnit, Flip, Stop};
+use crate::error::Result;
 use crate::stats;
-use std::path::Path;
+use crate::table::{words, Columns, Record, FROM_ZERO, SHARE};
 
 /// Who chose the flips.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Flipper {
     /// The progressive bit search.
+    #[default]
     BitSearch,
     /// Chance.
     Random,
@@ -25,7 +19,7 @@ impl Flipper {
     const ALL: [Self; 2] = [Self::BitSearch, Self::Random];
 
     /// The word used in tables.
-    pub fn name(self) -> &'static str {
+    pub const fn name(self) -> &'static str {
         match self {
             Self::BitSearch => "bit_search",
             Self::Random => "random",
@@ -33,8 +27,10 @@ impl Flipper {
     }
 }
 
+words!(Flipper);
+
 /// One flip of one attack.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct FlipRow {
     /// Name of the model.
     pub model: String,
@@ -66,7 +62,7 @@ impl FlipRow {
 }
 
 /// The attacks on one model taken together.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct AttackSummary {
     /// The first of them: what all have in common.
     pub first: AttackRow,
@@ -137,202 +133,96 @@ fn summary(attacks: &[AttackRow], model: &str) -> Option<AttackSummary> {
     })
 }
 
-fn flip_fields() -> Vec<Field<FlipRow>> {
-    vec![
-        text("model", |f: &FlipRow| &f.model),
-        count("restart", |f| f.restart.into()),
-        text("attack", |f| f.attack.name()),
-        count("step", |f| f.flip.step),
-        count("flip", |f| f.flip.flip),
-        text("layer", |f| &f.flip.layer),
-        count("weight", |f| f.flip.weight),
-        count("bit", |f| f.flip.bit.into()),
-        integer("old_code", |f| f.flip.old_code.into()),
-        integer("new_code", |f| f.flip.new_code.into()),
-        optional_number("loss_before", FROM_ZERO, |f| f.flip.loss_before),
-        optional_number("loss_after", FROM_ZERO, |f| f.flip.loss_after),
-        optional_number("accuracy", SHARE, |f| f.flip.accuracy),
-    ]
-}
+impl Record for FlipRow {
+    const WHAT: &'static str = "a table of flips; a finished attack writes it";
 
-fn flip(row: Row<'_>) -> Result<FlipRow> {
-    Ok(FlipRow {
-        model: row.text("model")?.to_owned(),
-        restart: row.small_count("restart")?,
-        attack: row.word("attack", &Flipper::ALL, Flipper::name)?,
-        flip: Flip {
-            step: row.count("step")?,
-            flip: row.count("flip")?,
-            layer: row.text("layer")?.to_owned(),
-            weight: row.count("weight")?,
-            bit: row.small_count("bit")?,
-            old_code: row.small_integer("old_code")?,
-            new_code: row.small_integer("new_code")?,
-            loss_before: row.optional_number("loss_before"),
-            loss_after: row.optional_number("loss_after"),
-            accuracy: row.optional_number("accuracy"),
-        },
-    })
-}
-
-/// What is attacked and how, in both tables of attacks.
-fn key_fields() -> Vec<Field<AttackRow>> {
-    vec![
-        text("model", |a: &AttackRow| &a.model),
-        text("architecture", |a| &a.architecture),
-        text("dataset", |a| &a.dataset),
-        text("method", |a| &a.method),
-        count("bits", |a| a.bits.into()),
-        optional_count("training_seed", |a| a.training_seed),
-        text("attack_data", |a| a.attack_data.name()),
-        count("batch", |a| a.batch.into()),
-        count("k_top", |a| a.k_top.into()),
-        count("images", |a| a.images),
-        count("most_flips", |a| a.most_flips),
-        number("target", SHARE, |a| a.target),
-    ]
-}
-
-fn attack_fields() -> Vec<Field<AttackRow>> {
-    let mut fields = key_fields();
-    fields.extend([
-        count("restart", |a: &AttackRow| a.restart.into()),
-        number("clean_accuracy", SHARE, |a| a.clean_accuracy),
-        number("clean_loss", FROM_ZERO, |a| a.clean_loss),
-        count("flips", |a| a.flips),
-        count("hamming", |a| a.hamming),
-        number("accuracy", SHARE, |a| a.accuracy),
-        number("loss", FROM_ZERO, |a| a.loss),
-        text("stopped_by", |a| a.stopped_by.name()),
-        number("random_accuracy", SHARE, |a| a.random_accuracy),
-        optional_count("not_finite", |a: &AttackRow| a.not_finite).since(4),
-    ]);
-    fields
-}
-
-fn attack(row: Row<'_>) -> Result<AttackRow> {
-    Ok(AttackRow {
-        model: row.text("model")?.to_owned(),
-        architecture: row.text("architecture")?.to_owned(),
-        dataset: row.text("dataset")?.to_owned(),
-        method: row.text("method")?.to_owned(),
-        bits: row.small_count("bits")?,
-        training_seed: row.optional_count("training_seed"),
-        restart: row.small_count("restart")?,
-        attack_data: row.word("attack_data", &[Split::Training, Split::Test], Split::name)?,
-        batch: row.small_count("batch")?,
-        k_top: row.small_count("k_top")?,
-        images: row.count("images")?,
-        most_flips: row.count("most_flips")?,
-        target: row.number("target")?,
-        clean_accuracy: row.number("clean_accuracy")?,
-        clean_loss: row.number("clean_loss")?,
-        flips: row.count("flips")?,
-        hamming: row.count("hamming")?,
-        accuracy: row.number("accuracy")?,
-        loss: row.number("loss")?,
-        stopped_by: row.word("stopped_by", &Stop::ALL, Stop::name)?,
-        random_accuracy: row.number("random_accuracy")?,
-        not_finite: row.optional_count("not_finite"),
-    })
-}
-
-fn summary_fields() -> Vec<Field<AttackSummary>> {
-    let of_key = |field: Field<AttackRow>| field.of(|s: &AttackSummary| &s.first);
-    let mut fields: Vec<Field<AttackSummary>> = key_fields().into_iter().map(of_key).collect();
-    fields.extend([
-        count("restarts", |s: &AttackSummary| s.restarts),
-        count("reached", |s| s.reached),
-        number("flips_mean", FROM_ZERO, |s| s.flips_mean),
-        optional_number("flips_std", FROM_ZERO, |s| s.flips_std),
-        count("flips_min", |s| s.flips_min),
-        number("flips_median", FROM_ZERO, |s| s.flips_median),
-        count("flips_max", |s| s.flips_max),
-        number("clean_mean", SHARE, |s| s.clean_mean),
-        number("accuracy_mean", SHARE, |s| s.accuracy_mean),
-        optional_number("accuracy_std", FROM_ZERO, |s| s.accuracy_std),
-        number("random_mean", SHARE, |s| s.random_mean),
-        optional_number("random_std", FROM_ZERO, |s| s.random_std),
-    ]);
-    fields
-}
-
-/// Writes flips in the given order: CSV where the name ends in `.csv`, Parquet elsewhere.
-///
-/// # Errors
-/// [`Error::Argument`] for a value outside its column's range or too many rows, [`Error::Io`] with the path.
-pub fn write_flips(path: &Path, flips: &[FlipRow]) -> Result<()> {
-    write(path, &flip_fields(), flips)
-}
-
-/// Reads flips, from CSV where the name ends in `.csv`, from Parquet elsewhere.
-///
-/// # Errors
-/// [`Error::Missing`]; [`Error::Input`] with column for a damaged file, wrong columns or values.
-pub fn read_flips(path: &Path) -> Result<Vec<FlipRow>> {
-    read(
-        path,
-        "a table of flips; a finished attack writes it",
-        &flip_fields(),
-        flip,
-    )
-}
-
-/// Writes attacks in the given order; see [`write_flips`].
-///
-/// # Errors
-/// As [`write_flips`].
-pub fn write_attacks(path: &Path, attacks: &[AttackRow]) -> Result<()> {
-    write(path, &attack_fields(), attacks)
-}
-
-/// Reads attacks; see [`read_flips`].
-///
-/// # Errors
-/// As [`read_flips`].
-pub fn read_attacks(path: &Path) -> Result<Vec<AttackRow>> {
-    let attacks = read(
-        path,
-        "a table of attacks; a finished attack writes it",
-        &attack_fields(),
-        attack,
-    )?;
-    match attacks.iter().find(|attack| attack.hamming > attack.flips) {
-        None => Ok(attacks),
-        Some(wrong) => {
-            let expected = format!("`hamming` of at most the {} of `flips`", wrong.flips);
-            Err(Error::input(path, expected, wrong.hamming.to_string()))
-        }
+    fn columns<C: Columns>(&mut self, c: &mut C) -> Result<()> {
+        let flip = &mut self.flip;
+        c.column("model", &mut self.model)?;
+        c.column("restart", &mut self.restart)?;
+        c.column("attack", &mut self.attack)?;
+        c.column("step", &mut flip.step)?;
+        c.column("flip", &mut flip.flip)?;
+        c.column("layer", &mut flip.layer)?;
+        c.column("weight", &mut flip.weight)?;
+        c.column("bit", &mut flip.bit)?;
+        c.column("old_code", &mut flip.old_code)?;
+        c.column("new_code", &mut flip.new_code)?;
+        c.number("loss_before", FROM_ZERO, &mut flip.loss_before)?;
+        c.number("loss_after", FROM_ZERO, &mut flip.loss_after)?;
+        c.number("accuracy", SHARE, &mut flip.accuracy)
     }
 }
 
-/// Writes summaries of attacks in the given order; see [`write_flips`].
-///
-/// # Errors
-/// As [`write_flips`].
-pub fn write_attack_summary(path: &Path, summaries: &[AttackSummary]) -> Result<()> {
-    write(path, &summary_fields(), summaries)
+impl AttackRow {
+    /// What is attacked and how, in both tables of attacks.
+    fn keys(&mut self, c: &mut impl Columns) -> Result<()> {
+        c.column("model", &mut self.model)?;
+        c.column("architecture", &mut self.architecture)?;
+        c.column("dataset", &mut self.dataset)?;
+        c.column("method", &mut self.method)?;
+        c.column("bits", &mut self.bits)?;
+        c.column("training_seed", &mut self.training_seed)?;
+        c.column("attack_data", &mut self.attack_data)?;
+        c.column("batch", &mut self.batch)?;
+        c.column("k_top", &mut self.k_top)?;
+        c.column("images", &mut self.images)?;
+        c.column("most_flips", &mut self.most_flips)?;
+        c.number("target", SHARE, &mut self.target)
+    }
 }
 
-/// Summaries of attacks as JSON objects with the names of the columns, null where a value is missing.
-///
-/// # Errors
-/// As [`write_flips`].
-pub fn attack_summary_records(summaries: &[AttackSummary]) -> Result<serde_json::Value> {
-    records(&summary_fields(), summaries)
+impl Record for AttackRow {
+    const WHAT: &'static str = "a table of attacks; a finished attack writes it";
+
+    fn columns<C: Columns>(&mut self, c: &mut C) -> Result<()> {
+        self.keys(c)?;
+        c.column("restart", &mut self.restart)?;
+        c.number("clean_accuracy", SHARE, &mut self.clean_accuracy)?;
+        c.number("clean_loss", FROM_ZERO, &mut self.clean_loss)?;
+        c.column("flips", &mut self.flips)?;
+        c.column("hamming", &mut self.hamming)?;
+        c.number("accuracy", SHARE, &mut self.accuracy)?;
+        c.number("loss", FROM_ZERO, &mut self.loss)?;
+        c.column("stopped_by", &mut self.stopped_by)?;
+        c.number("random_accuracy", SHARE, &mut self.random_accuracy)?;
+        c.since(4, "not_finite", &mut self.not_finite)
+    }
+
+    fn check<C: Columns>(&self, c: &C) -> Result<()> {
+        if self.hamming > self.flips {
+            let expected = format!("at most the {} of `flips`", self.flips);
+            return Err(c.wrong("hamming", expected, self.hamming.to_string()));
+        }
+        Ok(())
+    }
 }
 
-/// The text of `attack_summary.csv`.
-///
-/// # Errors
-/// As [`write_flips`].
-pub fn attack_summary_csv_string(summaries: &[AttackSummary]) -> Result<String> {
-    to_csv(&summary_fields(), summaries)
+impl Record for AttackSummary {
+    const WHAT: &'static str = "a summary of attacks; a finished attack writes it";
+
+    fn columns<C: Columns>(&mut self, c: &mut C) -> Result<()> {
+        self.first.keys(c)?;
+        c.column("restarts", &mut self.restarts)?;
+        c.column("reached", &mut self.reached)?;
+        c.number("flips_mean", FROM_ZERO, &mut self.flips_mean)?;
+        c.number("flips_std", FROM_ZERO, &mut self.flips_std)?;
+        c.column("flips_min", &mut self.flips_min)?;
+        c.number("flips_median", FROM_ZERO, &mut self.flips_median)?;
+        c.column("flips_max", &mut self.flips_max)?;
+        c.number("clean_mean", SHARE, &mut self.clean_mean)?;
+        c.number("accuracy_mean", SHARE, &mut self.accuracy_mean)?;
+        c.number("accuracy_std", FROM_ZERO, &mut self.accuracy_std)?;
+        c.number("random_mean", SHARE, &mut self.random_mean)?;
+        c.number("random_std", FROM_ZERO, &mut self.random_std)
+    }
 }
 
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::data::Split;
+    use crate::table;
 
     /// An attack of `accuracies.len()` flips, each one step.
     pub(crate) fn unit(
@@ -402,11 +292,11 @@ pub(crate) mod tests {
         let attacks: Vec<AttackRow> = units.iter().map(|unit| unit.row.clone()).collect();
         for ending in ["csv", "parquet"] {
             let path = folder.path().join(format!("flips.{ending}"));
-            write_flips(&path, &flips).unwrap();
-            assert_eq!(read_flips(&path).unwrap(), flips);
+            table::write(&path, &flips).unwrap();
+            assert_eq!(table::read::<FlipRow>(&path).unwrap(), flips);
             let path = folder.path().join(format!("attacks.{ending}"));
-            write_attacks(&path, &attacks).unwrap();
-            assert_eq!(read_attacks(&path).unwrap(), attacks);
+            table::write(&path, &attacks).unwrap();
+            assert_eq!(table::read::<AttackRow>(&path).unwrap(), attacks);
         }
         let csv = std::fs::read_to_string(folder.path().join("flips.csv")).unwrap();
         assert!(
@@ -442,9 +332,9 @@ pub(crate) mod tests {
         );
         assert_eq!((normal.flips_mean, normal.flips_std), (4.0, Some(2.0)));
         assert_eq!((all[1].reached, all[1].flips_std), (0, None));
-        let json = attack_summary_records(&all).unwrap();
+        let json = table::json(&all).unwrap();
         assert!(json[1]["flips_std"].is_null() && json[0]["flips_std"] == 2.0);
-        assert!(attack_summary_csv_string(&all)
+        assert!(table::csv_string(&all)
             .unwrap()
             .starts_with("schema,model,"));
         assert!(summarize_attacks(&[]).is_empty());

@@ -1,11 +1,10 @@
 //! The tables of finished runs, one or several together. What they are used for is the caller's affair.
 
-use super::columns::{designs_in_order, read_summary, read_trials};
-use super::energy::read_energies;
 use super::names;
-use super::row::{Summary, TrialRow};
+use super::row::Summary;
 use crate::error::{Error, Result};
-use crate::sweep::EnergyRow;
+use crate::sweep::{Design, EnergyRow, TrialRow};
+use crate::table;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
@@ -38,18 +37,18 @@ pub struct Merged {
 /// Reads `summary.parquet`, `trials.parquet` and, where it is there, `energy.csv` of a run folder.
 ///
 /// # Errors
-/// [`Error::Missing`] where the run is not finished, [`Error::Input`] as [`read_summary`],
-/// [`read_trials`] and [`read_energies`], and where a table has no row.
+/// [`Error::Missing`] where the run is not finished, [`Error::Input`] as
+/// [`table::read`], and where a table has no row.
 pub fn read_run(folder: &Path) -> Result<Run> {
     let path = folder.join(names::SUMMARY);
-    let summaries = read_summary(&path)?;
+    let summaries: Vec<Summary> = table::read(&path)?;
     if summaries.is_empty() {
         return Err(Error::input(path, "at least one design point", "none"));
     }
-    let trials = read_trials(&folder.join(names::TRIALS))?;
+    let trials = table::read(&folder.join(names::TRIALS))?;
     let energies = folder.join(names::ENERGY_CSV);
     let energies = if energies.exists() {
-        read_energies(&energies)?
+        table::read(&energies)?
     } else {
         Vec::new()
     };
@@ -134,7 +133,7 @@ pub fn merge(runs: Vec<Run>) -> Result<Merged> {
             row
         }));
     }
-    summaries.sort_by(|a, b| designs_in_order(&a.design, &b.design));
+    summaries.sort_by(|a, b| Design::in_order(&a.design, &b.design));
     let warnings = comparison_warnings(&summaries);
     Ok(Merged {
         summaries,

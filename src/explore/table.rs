@@ -1,0 +1,133 @@
+//! Tables of an exploration: points that were verified, losses of single domains, lowest voltages for a yield.
+
+use super::lowest_voltage::{Evidence, Verdict};
+use super::row::{ExplorePoint, SensitivityRow};
+use crate::error::Result;
+use crate::table::{Columns, Record, FROM_ZERO, SHARE, VOLTAGE};
+
+/// A verified, or refuted, point of a model.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ExploredPoint {
+    /// The model.
+    pub model: String,
+    /// The point.
+    pub point: ExplorePoint,
+}
+
+impl Record for ExploredPoint {
+    const WHAT: &'static str = "a table of explored points; a finished exploration writes it";
+
+    fn columns<C: Columns>(&mut self, c: &mut C) -> Result<()> {
+        let point = &mut self.point;
+        let verified = &mut point.verified_loss;
+        c.column("model", &mut self.model)?;
+        c.number("max_loss", SHARE, &mut point.max_loss)?;
+        c.column("kind", &mut point.kind)?;
+        c.column("attempt", &mut point.attempt)?;
+        c.column("status", &mut point.status)?;
+        c.column("domain_voltages", &mut point.domain_voltages)?;
+        c.column("rails", &mut point.rails)?;
+        c.number("energy_relative", FROM_ZERO, &mut point.energy_relative)?;
+        c.number(
+            "rail_energy_relative",
+            FROM_ZERO,
+            &mut point.rail_energy_relative,
+        )?;
+        c.number("cost_relative", FROM_ZERO, &mut point.cost_relative)?;
+        c.column("estimated_loss", &mut point.estimated_loss)?;
+        c.column("search_loss", &mut point.search_loss)?;
+        c.column("search_chips", &mut point.search_chips)?;
+        c.column("verified_loss", &mut verified.mean)?;
+        c.column("verified_loss_low", &mut verified.low)?;
+        c.column("verified_loss_high", &mut verified.high)?;
+        c.column("verification_chips", &mut verified.chips)
+    }
+}
+
+/// A loss of a model with faults in one domain.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Sensitivity {
+    /// The model.
+    pub model: String,
+    /// The loss.
+    pub row: SensitivityRow,
+}
+
+impl Record for Sensitivity {
+    const WHAT: &'static str = "a table of losses of domains; a finished exploration writes it";
+
+    fn columns<C: Columns>(&mut self, c: &mut C) -> Result<()> {
+        let loss = &mut self.row.loss;
+        c.column("model", &mut self.model)?;
+        c.column("domain", &mut self.row.domain)?;
+        c.number("voltage", VOLTAGE, &mut self.row.voltage)?;
+        c.column("estimated_loss", &mut loss.mean)?;
+        c.column("estimated_loss_low", &mut loss.low)?;
+        c.column("estimated_loss_high", &mut loss.high)?;
+        c.column("search_chips", &mut loss.chips)
+    }
+}
+
+/// What was seen of a yield, or a mean, at a voltage.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct VoltageEvidence {
+    /// The model.
+    pub model: String,
+    /// Protection of its codes.
+    pub protection: String,
+    /// What had to hold, in words.
+    pub target: String,
+    /// `search`, or `verification` on fresh chips.
+    pub phase: String,
+    /// The voltage.
+    pub voltage: f64,
+    /// Weight-memory energy at the voltage, relative to 8 bits at the error-free voltage.
+    pub energy_relative: f64,
+    /// Chips evaluated.
+    pub chips: u64,
+    /// Of these, chips at or above the floor; `None` where the target is a mean.
+    pub good_chips: Option<u64>,
+    /// See [`Evidence::value`].
+    pub value: Option<f64>,
+    /// Lower bound of it; see [`Evidence::bounds`].
+    pub value_low: Option<f64>,
+    /// Upper bound.
+    pub value_high: Option<f64>,
+    /// What follows.
+    pub verdict: Verdict,
+}
+
+impl From<&Evidence> for VoltageEvidence {
+    /// What was seen, without where.
+    fn from(evidence: &Evidence) -> Self {
+        Self {
+            voltage: evidence.voltage.get(),
+            chips: evidence.chips,
+            good_chips: evidence.good,
+            value: evidence.value,
+            value_low: evidence.bounds.map(|bounds| bounds.low),
+            value_high: evidence.bounds.map(|bounds| bounds.high),
+            verdict: evidence.verdict,
+            ..Self::default()
+        }
+    }
+}
+
+impl Record for VoltageEvidence {
+    const WHAT: &'static str = "a table of yields; a finished exploration writes it";
+
+    fn columns<C: Columns>(&mut self, c: &mut C) -> Result<()> {
+        c.column("model", &mut self.model)?;
+        c.column("protection", &mut self.protection)?;
+        c.column("target", &mut self.target)?;
+        c.column("phase", &mut self.phase)?;
+        c.number("voltage", VOLTAGE, &mut self.voltage)?;
+        c.number("energy_relative", FROM_ZERO, &mut self.energy_relative)?;
+        c.column("chips", &mut self.chips)?;
+        c.column("good_chips", &mut self.good_chips)?;
+        c.number("value", SHARE, &mut self.value)?;
+        c.column("value_low", &mut self.value_low)?;
+        c.column("value_high", &mut self.value_high)?;
+        c.column("verdict", &mut self.verdict)
+    }
+}
