@@ -5,8 +5,6 @@
 mod attacking;
 mod checked;
 mod clock;
-#[cfg(test)]
-mod documentation;
 mod evaluation;
 mod exploring;
 mod identity;
@@ -26,6 +24,11 @@ mod sweeping;
 mod training;
 mod trainings;
 mod widths;
+
+#[cfg(test)]
+mod tests {
+    mod documentation;
+}
 
 pub use attacking::{attack, AttackRequest, AttackResult};
 pub use evaluation::{evaluate, EvaluationRow, FaultSetting};
