@@ -32,6 +32,42 @@ pub use run::{comparison_warnings, merge, read_run, run_name, Merged, Run};
 pub use settings::Setting;
 pub use summary::{summarize, FloorSpec};
 
+use crate::error::Result;
+use crate::seed::Seed;
+
+/// What follows from the design points and trials of a run, or of several.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Analysis {
+    /// Frontiers and savings.
+    pub pareto: Pareto,
+    /// Lowest voltages at the usual losses and yields.
+    pub answers: Vec<Answer>,
+    /// Mean accuracy of methods.
+    pub means: Vec<MethodMean>,
+    /// Paired differences between methods.
+    pub differences: Vec<MethodDifference>,
+}
+
+impl Analysis {
+    /// Computes all of it. `chance` is the accuracy of guessing, `seed` that of the run.
+    ///
+    /// # Errors
+    /// Trials that do not go with the summaries.
+    pub fn of<T: Outcome>(
+        summaries: &[Summary],
+        trials: &[T],
+        chance: f64,
+        seed: Seed,
+    ) -> Result<Self> {
+        Ok(Self {
+            pareto: pareto(summaries, trials, chance, seed)?,
+            answers: answers(summaries, trials, &Questions::default(), seed)?,
+            means: method_means(summaries, trials)?,
+            differences: method_differences(summaries, trials, seed)?,
+        })
+    }
+}
+
 /// Names of the files of a run folder.
 pub mod names {
     /// Trials as they end.

@@ -9,6 +9,7 @@ mod evaluation;
 mod exploring;
 mod identity;
 mod journal;
+mod life;
 mod monitor;
 mod normalization;
 mod numerics;

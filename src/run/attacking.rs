@@ -1,11 +1,11 @@
 //! Attacks on models in their run folder: batches drawn, finished attacks kept and reused, tables and figure written.
 
-use super::checked;
 use super::identity::{check_plain_name, folder_name};
+use super::life::Run;
 use super::monitor::{AttackProgress, Monitor};
 use super::normalization::{changes, recorded};
 use super::numerics::numerics;
-use super::record::{now, run_folder, Input, Machine, Record, RECORD};
+use super::record::{now, run_folder, Input, Machine, Record};
 use super::subjects::{
     chosen, dataset_for, load_half, load_models, Loaded, ModelImages, TestSource,
 };
@@ -19,7 +19,7 @@ use crate::data::{ImageSet, Normalization, Split};
 use crate::error::{Error, Result};
 use crate::figure;
 use crate::seed::Purpose;
-use crate::store::{self, Entered, Lock};
+use crate::store::{self, Lock};
 use crate::table;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -424,72 +424,53 @@ struct Attacking<'a> {
 
 impl Attacking<'_> {
     fn finish(&self) -> Result<AttackResult> {
-        let mut entered = Entered::folder(&self.folder)?;
-        let mut record = self.begin()?;
-        entered.keep();
+        let asked = self.prepared.record(&self.request.command);
+        let fresh = self.request.fresh;
+        let mut run = Run::enter(self.folder.clone(), asked, fresh, self.monitor)?;
+        if fresh {
+            self.forget()?;
+        }
+        run.begin()?;
+        store::create_folder(&self.folder.join(UNITS))?;
         let restarts = self.prepared.experiment.attack.restarts;
         let keys: Vec<(usize, u32)> = (0..self.prepared.models.len())
             .flat_map(|model| (0..restarts).map(move |restart| (model, restart)))
             .collect();
-        let computed: Vec<(AttackUnit, bool)> =
-            each(keys.len(), |i| self.unit(keys[i].0, keys[i].1))?;
-        let fresh = computed.iter().filter(|(_, computed)| *computed).count();
-        let units: Vec<AttackUnit> = computed.into_iter().map(|(unit, _)| unit).collect();
-        let notes = stuck(&units);
-        notes.iter().for_each(|note| self.monitor.warn(note));
+        let units: Vec<(AttackUnit, bool)> = each(keys.len(), |i| self.unit(keys[i].0, keys[i].1))?;
+        let computed = units.iter().filter(|(_, computed)| *computed).count();
+        let units: Vec<AttackUnit> = units.into_iter().map(|(unit, _)| unit).collect();
+        stuck(&units).into_iter().for_each(|note| run.warn(note));
         let attacks: Vec<AttackRow> = units.iter().map(|unit| unit.row.clone()).collect();
         let flips: Vec<FlipRow> = units.iter().flat_map(FlipRow::of).collect();
         let summaries = summarize_attacks(&attacks);
-        checked::forget_tables(&self.folder)?;
-        self.write_tables(&attacks, &flips, &summaries)?;
         let figure = self.draw(&attacks, &flips)?;
-        record.notes.extend(notes);
-        record.finished_unix = Some(now());
-        record.write(&self.folder)?;
-        let unit_name = |&(model, restart): &(usize, u32)| unit_name(model, restart);
-        checked::record_all(
-            &self.folder,
-            &keys.iter().map(unit_name).collect::<Vec<_>>(),
-        )?;
-        let reused = units.len() - fresh;
+        let files: Vec<String> = keys
+            .iter()
+            .map(|&(model, restart)| unit_name(model, restart))
+            .collect();
+        run.finish(|| self.write_tables(&attacks, &flips, &summaries), &files)?;
+        let reused = units.len() - computed;
         Ok(AttackResult {
             folder: self.folder.clone(),
             figure,
             attacks,
             summaries,
-            computed: fresh,
+            computed,
             reused,
         })
     }
 
-    /// Writes `run.yaml`. A resumed run keeps its beginning and gains this command.
-    fn begin(&self) -> Result<Record> {
-        let mut record = self.prepared.record(&self.request.command);
-        if self.request.fresh {
-            let asked = self.prepared.experiment.attack.restarts;
-            for model in 0..self.prepared.models.len() {
-                // an earlier call may have made more attacks
-                let more = |restart| self.unit_file(model, restart).exists();
-                for restart in (0..).take_while(|restart| *restart < asked || more(*restart)) {
-                    store::remove_file(&self.unit_file(model, restart))?;
-                }
+    /// Removes the finished attacks.
+    fn forget(&self) -> Result<()> {
+        let asked = self.prepared.experiment.attack.restarts;
+        for model in 0..self.prepared.models.len() {
+            // an earlier call may have made more attacks
+            let more = |restart| self.unit_file(model, restart).exists();
+            for restart in (0..).take_while(|restart| *restart < asked || more(*restart)) {
+                store::remove_file(&self.unit_file(model, restart))?;
             }
-        } else if self.folder.join(RECORD).exists() {
-            let before = Record::read(&self.folder)?;
-            if !checked::check_record(&self.folder)? {
-                self.monitor.note(&checked::unchecked(&self.folder));
-            }
-            let commands = before
-                .commands
-                .into_iter()
-                .filter(|command| *command != self.request.command);
-            record.commands.splice(0..0, commands);
-            record.started_unix = before.started_unix;
-            record.machine = before.machine;
         }
-        record.write(&self.folder)?;
-        store::create_folder(&self.folder.join(UNITS))?;
-        Ok(record)
+        Ok(())
     }
 
     fn unit_file(&self, model: usize, restart: u32) -> PathBuf {

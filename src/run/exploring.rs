@@ -3,30 +3,28 @@
 
 use super::clock;
 use super::journal::{Journal, Replay, SearchEvaluation};
-use super::monitor::{Monitor, SweepProgress};
+use super::monitor::Monitor;
 use super::prepared::Prepared;
 use super::redraw::Drawn;
-use super::sampling;
 use super::subjects::TestImages;
-use super::sweeping::{SweepRequest, Sweeping, Tables};
+use super::sweeping::{lock, Grid, SweepRequest, Sweeping};
 use crate::analysis::{names, Pareto, Summary};
 use crate::config::Experiment;
 use crate::error::{Error, Result};
 use crate::explore::{
     check_arrays, explore as search_domains, lowest_voltage, DomainSpec, Evaluation, Evidence,
-    ExplorePoint, ExploredPoint, Lowest, Outcome, Plan, Sensitivity, SensitivityRow, Simulation,
-    Target, Verified, VoltageEvidence, CONFIDENCE,
+    ExploredPoint, Lowest, Outcome, Plan, Sensitivity, Simulation, Target, Verified,
+    VoltageEvidence, CONFIDENCE,
 };
 use crate::fault::Protection;
 use crate::memory::{CellKind, EnergyTerm};
 use crate::stats;
-use crate::store::{self, Entered};
+use crate::store;
 use crate::sweep::{Design, DesignPoint, EnergyRow, Sampling, Subject, Supply, Trial};
 use crate::table;
 use crate::units::{Accuracy, ChipId, Voltage};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
-use std::time::Instant;
 
 /// What stands for a layer in the table of energies where the cost of rails does.
 const RAILS: &str = "supply rails beyond the first";
@@ -77,16 +75,58 @@ pub fn explore(
             "nothing",
         ));
     }
-    let sweeping = Sweeping::new(experiment, request, monitor, true)?;
-    Exploring {
-        sweeping: &sweeping,
-    }
-    .finish()
+    let (sweep, searched) = Sweeping::new(experiment, request, monitor, true)?.finish()?;
+    Ok(ExploreResult {
+        folder: sweep.folder,
+        drawn: sweep.drawn,
+        points: searched.points,
+        evidence: searched.evidence,
+        answers: searched.answers,
+        summaries: sweep.summaries,
+        pareto: sweep.pareto,
+    })
 }
 
-/// An exploration with its folder.
-struct Exploring<'a> {
-    sweeping: &'a Sweeping<'a>,
+/// What searches came to.
+#[derive(Debug, Default)]
+pub(super) struct Searched {
+    points: Vec<ExploredPoint>,
+    sensitivities: Vec<Sensitivity>,
+    evidence: Vec<VoltageEvidence>,
+    /// In words.
+    pub(super) answers: Vec<String>,
+}
+
+impl Searched {
+    /// Writes the tables of the searches themselves.
+    ///
+    /// # Errors
+    /// As [`table::write`].
+    pub(super) fn write(&self, folder: &Path) -> Result<()> {
+        if !self.points.is_empty() {
+            table::write(&folder.join(names::EXPLORED_CSV), &self.points)?;
+            table::write(&folder.join(names::SENSITIVITY_CSV), &self.sensitivities)?;
+        }
+        if !self.evidence.is_empty() {
+            table::write(&folder.join(names::YIELDS_CSV), &self.evidence)?;
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, model: &str, outcome: &Outcome) {
+        self.points
+            .extend(outcome.points.iter().map(|point| ExploredPoint {
+                model: model.to_owned(),
+                point: point.clone(),
+            }));
+        self.sensitivities
+            .extend(outcome.sensitivities.iter().map(|row| Sensitivity {
+                model: model.to_owned(),
+                row: row.clone(),
+            }));
+        let answer = outcome.answer.text();
+        self.answers.push(format!("{model}: {answer}"));
+    }
 }
 
 /// What a search over the domains of one model came to.
@@ -96,91 +136,34 @@ struct Explored {
     verified: Vec<Verified>,
 }
 
-impl Exploring<'_> {
-    fn finish(&self) -> Result<ExploreResult> {
-        let Sweeping {
-            prepared,
-            folder,
-            monitor,
-            ..
-        } = self.sweeping;
-        let mut entered = Entered::folder(folder)?;
-        let journal_path = folder.join(names::JOURNAL);
-        let (journal, replay) = self.sweeping.resumed(&journal_path)?;
-        let clean = prepared.clean(&replay)?.scores;
-        let points = prepared.points(&replay)?;
-        let subjects = prepared.subjects(&clean);
-        let chips = prepared.chips(&replay);
-        let comparison = prepared.comparison(&subjects, &points, chips);
-        let mut designs = comparison.designs()?;
-        let owed = comparison.count_owed(&replay.trials)?;
-        self.check()?;
-        // nothing is written before all is checked
-        let (mut record, journal) = self.sweeping.begin(&journal_path, journal)?;
-        entered.keep();
-        let journal = Mutex::new(journal);
-        designs
-            .iter()
-            .try_for_each(|design| lock(&journal).append_design(design))?;
-        let started = Instant::now();
-        let mut done = 0;
-        let mut sink = |trial: &Trial| {
-            lock(&journal).append_trial(trial)?;
-            done += 1;
-            monitor.trial(&SweepProgress { done, owed });
-            Ok(())
-        };
-        let grid = comparison.run(&replay.trials, monitor.cancel(), &mut sink)?;
-        let mut energies = comparison.energies()?;
-        let mut trials = grid.trials;
-        let explored = match &prepared.experiment.explore.domains {
-            Some(domains) => self.domains(domains, &subjects, &trials, &replay, &journal, chips)?,
-            None => Vec::new(),
-        };
-        for explored in &explored {
-            add_verified(explored, &mut designs, &mut trials, &mut energies);
+impl Sweeping<'_> {
+    /// Searches what the options ask for, beyond a grid of single voltages. Verified points with several voltages
+    /// become design points of the grid.
+    pub(super) fn search(
+        &self,
+        grid: &mut Grid,
+        subjects: &[Subject],
+        replay: &Replay,
+        journal: &Mutex<Journal>,
+        chips: u32,
+    ) -> Result<Searched> {
+        let mut searched = Searched::default();
+        if let Some(domains) = &self.prepared.experiment.explore.domains {
+            let all = self.domains(domains, subjects, &grid.trials, replay, journal, chips)?;
+            for explored in &all {
+                add_verified(explored, grid);
+                searched.add(&explored.model, &explored.outcome);
+            }
         }
-        let (evidence, yields) = self.yields(&subjects)?;
-        journal
-            .into_inner()
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
-            .close()?;
-        let answers: Vec<String> = explored
-            .iter()
-            .map(|explored| format!("{}: {}", explored.model, explored.outcome.answer.text()))
-            .chain(yields)
-            .collect();
-        let seconds = started.elapsed().as_secs_f64();
-        let summaries = self
-            .sweeping
-            .summarize(&designs, &trials, grid.stopped_by)?;
-        let points = self.write(&explored, &evidence)?;
-        if let Some(note) = sampling::not_finite(&summaries) {
-            monitor.warn(&note);
-            record.notes.push(note);
-        }
-        record.notes.extend(answers.iter().cloned());
-        let tables = Tables {
-            designs: &designs,
-            trials: &trials,
-            summaries: &summaries,
-            energies: &energies,
-        };
-        let (drawn, pareto) = self.sweeping.conclude(record, &tables, seconds)?;
-        Ok(ExploreResult {
-            folder: folder.clone(),
-            drawn,
-            points,
-            evidence,
-            answers,
-            summaries,
-            pareto,
-        })
+        let (evidence, answers) = self.yields(subjects)?;
+        searched.evidence = evidence;
+        searched.answers.extend(answers);
+        Ok(searched)
     }
 
     /// Checks what the searches ask of models and memory, before the grid of single voltages is computed.
-    fn check(&self) -> Result<()> {
-        let Sweeping { prepared, .. } = self.sweeping;
+    pub(super) fn check_searches(&self) -> Result<()> {
+        let prepared = &self.prepared;
         let spec = &prepared.experiment.explore;
         if let Some(domains) = &spec.domains {
             check_arrays(&prepared.faults)?;
@@ -204,9 +187,7 @@ impl Exploring<'_> {
         journal: &Mutex<Journal>,
         chips: u32,
     ) -> Result<Vec<Explored>> {
-        let Sweeping {
-            prepared, monitor, ..
-        } = self.sweeping;
+        let (prepared, monitor) = (&self.prepared, self.monitor);
         let spec = &prepared.experiment.explore;
         let grid = &prepared.grid;
         let images = self.search_images()?;
@@ -284,7 +265,7 @@ impl Exploring<'_> {
             models,
             images,
             ..
-        } = &self.sweeping.prepared;
+        } = &self.prepared;
         let Some(asked) = experiment
             .explore
             .search_images
@@ -292,13 +273,13 @@ impl Exploring<'_> {
         else {
             return Ok(None);
         };
-        let set = self.sweeping.prepared.test_set(self.sweeping.request)?;
+        let set = self.prepared.test_set(self.request)?;
         TestImages::new(&set, models, experiment, Some(asked)).map(Some)
     }
 
     /// The lowest voltage for a yield, of every model under every protection, with what it rests on and in words.
     fn yields(&self, subjects: &[Subject]) -> Result<(Vec<VoltageEvidence>, Vec<String>)> {
-        let prepared = &self.sweeping.prepared;
+        let prepared = &self.prepared;
         let (explore, sweep) = (&prepared.experiment.explore, &prepared.experiment.sweep);
         let (Some(share), Some(floor)) = (explore.yield_share, sweep.floor) else {
             return Ok((Vec::new(), Vec::new()));
@@ -319,7 +300,7 @@ impl Exploring<'_> {
         let (mut rows, mut words) = (Vec::new(), Vec::new());
         for (place, subject) in subjects.iter().enumerate() {
             for &protection in &prepared.protections {
-                self.sweeping.monitor.note(&format!(
+                self.monitor.note(&format!(
                     "{}, {protection}: lowest voltage for a yield of {share} at {floor}",
                     subject.name
                 ));
@@ -331,12 +312,12 @@ impl Exploring<'_> {
                         supply,
                     })
                 };
-                let cancel = self.sweeping.monitor.cancel();
+                let cancel = self.monitor.cancel();
                 let mut evaluate = |voltage: Voltage, chips: &[ChipId]| {
                     if cancel.load(std::sync::atomic::Ordering::Relaxed) {
                         return Err(Error::Interrupted);
                     }
-                    store::check_lock(&self.sweeping.folder)?;
+                    store::check_lock(&self.folder)?;
                     let point = point(voltage)?;
                     prepared
                         .comparison(subjects, std::slice::from_ref(&point), 1)
@@ -384,7 +365,7 @@ impl Exploring<'_> {
 
     /// Voltages that are tried for a yield: from the lowest swept voltage to the error-free one.
     fn fine_grid(&self) -> Result<Vec<Voltage>> {
-        let prepared = &self.sweeping.prepared;
+        let prepared = &self.prepared;
         let step = prepared.experiment.explore.step;
         let low = prepared
             .grid
@@ -401,43 +382,6 @@ impl Exploring<'_> {
         }
         Ok(grid)
     }
-
-    /// Writes the tables of the exploration itself.
-    fn write(
-        &self,
-        explored: &[Explored],
-        evidence: &[VoltageEvidence],
-    ) -> Result<Vec<ExploredPoint>> {
-        let folder = &self.sweeping.folder;
-        let (mut points, mut sensitivities) = (Vec::new(), Vec::new());
-        for Explored { model, outcome, .. } in explored {
-            let point = |point: &ExplorePoint| ExploredPoint {
-                model: model.clone(),
-                point: point.clone(),
-            };
-            points.extend(outcome.points.iter().map(point));
-            let row = |row: &SensitivityRow| Sensitivity {
-                model: model.clone(),
-                row: row.clone(),
-            };
-            sensitivities.extend(outcome.sensitivities.iter().map(row));
-        }
-        if !points.is_empty() {
-            table::write(&folder.join(names::EXPLORED_CSV), &points)?;
-            table::write(&folder.join(names::SENSITIVITY_CSV), &sensitivities)?;
-        }
-        if !evidence.is_empty() {
-            table::write(&folder.join(names::YIELDS_CSV), evidence)?;
-        }
-        Ok(points)
-    }
-}
-
-/// A journal that a panicked thread held is as good as any.
-fn lock(journal: &Mutex<Journal>) -> std::sync::MutexGuard<'_, Journal> {
-    journal
-        .lock()
-        .unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
 /// Voltages without the rounding of sums.
@@ -446,15 +390,11 @@ fn rounded(voltage: f64) -> f64 {
 }
 
 /// Verified points with several voltages become design points, the cost of their rails in their energy.
-fn add_verified(
-    explored: &Explored,
-    designs: &mut Vec<Design>,
-    trials: &mut Vec<Trial>,
-    energies: &mut Vec<EnergyRow>,
-) {
+fn add_verified(explored: &Explored, grid: &mut Grid) {
     for verified in &explored.verified {
         let mut design = verified.design.clone();
-        let known = designs
+        let known = grid
+            .designs
             .iter()
             .any(|known| known.design_id == design.design_id);
         let point = explored
@@ -469,17 +409,18 @@ fn add_verified(
         let picojoule = design
             .energy_pj
             .map(|pj| pj / design.energy_relative * rails);
-        energies.extend(verified.energies.iter().cloned());
+        grid.energies.extend(verified.energies.iter().cloned());
         if rails > 0.0 {
-            energies.push(rail_row(&design, rails, picojoule, point.rails));
+            grid.energies
+                .push(rail_row(&design, rails, picojoule, point.rails));
         }
         design.energy_relative += rails;
         design.energy_pj = design
             .energy_pj
             .zip(picojoule)
             .map(|(own, rails)| own + rails);
-        designs.push(design);
-        trials.extend(verified.trials.iter().cloned());
+        grid.designs.push(design);
+        grid.trials.extend(verified.trials.iter().cloned());
     }
 }
 

@@ -4,7 +4,7 @@
 use super::checked::Unchecked;
 use super::record::Record;
 use super::redraw::{figures_of, memory_of};
-use crate::analysis::{self, names, MethodMean, Questions, Summary};
+use crate::analysis::{self, names, Analysis, MethodMean, Summary};
 use crate::attack::{summarize_attacks, AttackRow, AttackSummary, FlipRow};
 use crate::config::resolved_yaml;
 use crate::error::{Error, Result};
@@ -158,13 +158,19 @@ pub fn publish(request: &PublishRequest) -> Result<Published> {
         for run in &of {
             match &run.content {
                 Content::Sweep { tables, memory } => {
+                    let (chance, seed) = (run.record.chance, Seed(run.record.seed));
+                    let analysis = Analysis::of(&tables.summaries, &tables.trials, chance, seed)?;
                     let figures = match split {
                         TestSplit::Test if has_curves(&tables.summaries) => {
-                            figures(run, tables, &folder, &stem, &mut published)?
+                            let drawn = figures_of(tables, &analysis.pareto)?;
+                            figures(run, drawn, &folder, &stem, &mut published)?
                         }
                         TestSplit::Test | TestSplit::Validation => Vec::new(),
                     };
-                    group.sweeps.push(sweep(run, tables, memory, figures)?);
+                    let (summaries, memory) = (tables.summaries.clone(), memory.title.clone());
+                    group
+                        .sweeps
+                        .push(sweep(run, summaries, memory, analysis, figures));
                 }
                 Content::Attack { summaries, svg } => {
                     let figure = linked(run, "attack", svg, &folder, &stem, &mut published)?;
@@ -366,35 +372,35 @@ fn models(
 
 fn sweep(
     run: &Read,
-    tables: &analysis::Run,
-    memory: &MemoryModel,
+    summaries: Vec<Summary>,
+    memory: String,
+    analysis: Analysis,
     figures: Vec<LinkedFigure>,
-) -> Result<ResultSweep> {
-    let (summaries, trials, seed) = (&tables.summaries, &tables.trials, Seed(run.record.seed));
-    Ok(ResultSweep {
+) -> ResultSweep {
+    ResultSweep {
         run: run.name.clone(),
-        memory: memory.title.clone(),
+        memory,
         images: (summaries[0].images, summaries[0].test_images),
-        summaries: summaries.clone(),
-        means: analysis::method_means(summaries, trials)?,
-        differences: analysis::method_differences(summaries, trials, seed)?,
-        answers: analysis::answers(summaries, trials, &Questions::default(), seed)?,
+        summaries,
+        means: analysis.means,
+        differences: analysis.differences,
+        answers: analysis.answers,
         commands: run.record.commands.clone(),
         notes: run.record.notes.clone(),
         figures,
-    })
+    }
 }
 
 /// Draws the figures of a sweep into the folder of the document.
 fn figures(
     run: &Read,
-    tables: &analysis::Run,
+    drawn: Vec<figure::Figure>,
     folder: &Path,
     stem: &str,
     published: &mut Published,
 ) -> Result<Vec<LinkedFigure>> {
     let mut shown = Vec::new();
-    for figure in figures_of(tables, run.record.chance, Seed(run.record.seed))? {
+    for figure in drawn {
         if !SHOWN.contains(&figure.name) {
             continue;
         }

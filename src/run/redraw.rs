@@ -3,7 +3,7 @@
 use super::checked::Unchecked;
 use super::identity::check_plain_name;
 use super::record::{Record, MEMORY};
-use crate::analysis::{self, Pareto, Questions};
+use crate::analysis::{self, Analysis, Pareto};
 use crate::config::resolved_yaml;
 use crate::error::{Error, Result};
 use crate::figure::{self, CurvePoint, MemoryCurve};
@@ -39,13 +39,15 @@ const CURVE_POINTS: usize = 121;
 /// that do not go together, [`Error::Locked`], [`Error::Io`].
 pub fn redraw(runs: &[PathBuf], reports: &Path, name: Option<&str>) -> Result<(Drawn, Pareto)> {
     check_plain_name("--out", name)?;
-    draw(runs, reports, name)
+    draw(runs, reports, name, None)
 }
 
+/// The same; `known` is what follows from the tables of the runs, where the caller has computed it.
 pub(super) fn draw(
     runs: &[PathBuf],
     reports: &Path,
     name: Option<&str>,
+    known: Option<Analysis>,
 ) -> Result<(Drawn, Pareto)> {
     let records: Vec<Record> = runs
         .iter()
@@ -91,20 +93,15 @@ pub(super) fn draw(
             first.seed, other.seed
         ));
     }
-    let pareto = analysis::pareto(
-        &merged.summaries,
-        &merged.trials,
-        first.chance,
-        Seed(first.seed),
-    )?;
-    let answers = analysis::answers(
-        &merged.summaries,
-        &merged.trials,
-        &Questions::default(),
-        Seed(first.seed),
-    )?;
-    let differences =
-        analysis::method_differences(&merged.summaries, &merged.trials, Seed(first.seed))?;
+    let analysis = match known {
+        Some(analysis) => analysis,
+        None => Analysis::of(
+            &merged.summaries,
+            &merged.trials,
+            first.chance,
+            Seed(first.seed),
+        )?,
+    };
     if records
         .iter()
         .any(|record| record.configuration.energy != first.configuration.energy)
@@ -118,7 +115,7 @@ pub(super) fn draw(
     let (memories, energy_basis) = memories(runs, &records)?;
     let curves: Vec<MemoryCurve> = memories.iter().map(curve).collect::<Result<_>>()?;
     let drawn = analysis::average_trainings(&merged.summaries, &merged.trials)?;
-    let figures = figure::all(&drawn, &pareto, &curves);
+    let figures = figure::all(&drawn, &analysis.pareto, &curves);
     let folder = reports.join(name.unwrap_or(&title));
     store::create_folder(&folder)?;
     let _lock = Lock::take(&folder)?;
@@ -149,9 +146,9 @@ pub(super) fn draw(
         fault_counts,
         energy_terms: merged.energies,
         energy_basis,
-        pareto: pareto.clone(),
-        answers,
-        differences,
+        pareto: analysis.pareto.clone(),
+        answers: analysis.answers,
+        differences: analysis.differences,
     });
     let report = folder.join("report.html");
     store::write_bytes(&report, page.as_bytes())?;
@@ -162,22 +159,17 @@ pub(super) fn draw(
             warnings,
             unchecked: unchecked.note(),
         },
-        pareto,
+        analysis.pareto,
     ))
 }
 
 /// The figures of one run's tables, without its memory model; none of more series than can be told apart.
-pub(super) fn figures_of(
-    tables: &analysis::Run,
-    chance: f64,
-    seed: Seed,
-) -> Result<Vec<figure::Figure>> {
+pub(super) fn figures_of(tables: &analysis::Run, pareto: &Pareto) -> Result<Vec<figure::Figure>> {
     let drawn = analysis::average_trainings(&tables.summaries, &tables.trials)?;
     if !figure::legible(&drawn) {
         return Ok(Vec::new());
     }
-    let pareto = analysis::pareto(&tables.summaries, &tables.trials, chance, seed)?;
-    Ok(figure::all(&drawn, &pareto, &[]))
+    Ok(figure::all(&drawn, pareto, &[]))
 }
 
 /// The runs' memory models, each once, and how energies were counted with them.

@@ -1,21 +1,24 @@
 //! One sweep in its folder: models trained or loaded, trials journalled and resumed, tables and report written.
 
 use super::checked;
+use super::exploring::Searched;
 use super::identity::check_plain_name;
 use super::journal::{replay, Journal, Replay};
+use super::life::Run;
 use super::monitor::{Monitor, SweepProgress};
 use super::prepared::{early_set, inputs, prepare, train_all, Prepared};
-use super::record::{now, run_folder, Record, MEMORY, RECORD};
+use super::record::{run_folder, MEMORY};
 use super::redraw::{draw, Drawn};
 use super::sampling::{self, Clean};
 use super::widths::add_mixed_models;
-use crate::analysis::{self, names, FloorSpec, Pareto, Questions, Summary};
+use crate::analysis::{self, names, Analysis, FloorSpec, Pareto, Summary};
 use crate::config::Experiment;
 use crate::error::{Error, Result};
-use crate::store::{self, Entered};
+use crate::store;
 use crate::sweep::{Design, EnergyRow, StoppedBy, Timing, Trial, TrialRow};
 use crate::table;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 /// What a sweep needs beside its configuration: places, and how to treat what lies there.
@@ -110,7 +113,8 @@ pub fn sweep(
     request: &SweepRequest,
     monitor: &dyn Monitor,
 ) -> Result<SweepResult> {
-    Sweeping::new(experiment, request, monitor, false)?.finish()
+    let (result, _) = Sweeping::new(experiment, request, monitor, false)?.finish()?;
+    Ok(result)
 }
 
 /// What [`sweep`] would do, with its estimated cost; nothing is trained and nothing written.
@@ -205,15 +209,21 @@ pub(super) struct Sweeping<'a> {
     pub(super) request: &'a SweepRequest,
     pub(super) folder: PathBuf,
     pub(super) monitor: &'a dyn Monitor,
-    pub(super) training_seconds: Option<f64>,
+    training_seconds: Option<f64>,
+    /// True where it searches further: an exploration.
+    explores: bool,
 }
 
-/// What the tables of a run are written from.
-pub(super) struct Tables<'a> {
-    pub(super) designs: &'a [Design],
-    pub(super) trials: &'a [Trial],
-    pub(super) summaries: &'a [Summary],
-    pub(super) energies: &'a [EnergyRow],
+/// What was computed: design points with their trials and the terms of their energies.
+pub(super) struct Grid {
+    pub(super) designs: Vec<Design>,
+    pub(super) trials: Vec<Trial>,
+    pub(super) energies: Vec<EnergyRow>,
+}
+
+/// A journal that a panicked thread held is as good as any.
+pub(super) fn lock(journal: &Mutex<Journal>) -> MutexGuard<'_, Journal> {
+    journal.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl<'a> Sweeping<'a> {
@@ -255,14 +265,16 @@ impl<'a> Sweeping<'a> {
             folder,
             monitor,
             training_seconds,
+            explores,
         })
     }
 
-    fn finish(&self) -> Result<SweepResult> {
-        let (prepared, folder) = (&self.prepared, &self.folder);
-        let mut entered = Entered::folder(folder)?;
-        let journal_path = folder.join(names::JOURNAL);
-        let (journal, replay) = self.resumed(&journal_path)?;
+    /// Computes what is owed, searches further where it is asked to, and leaves tables, figures and report.
+    pub(super) fn finish(&self) -> Result<(SweepResult, Searched)> {
+        let (prepared, folder, monitor) = (&self.prepared, &self.folder, self.monitor);
+        let asked = prepared.record(&self.request.command);
+        let mut run = Run::enter(folder.clone(), asked, self.request.fresh, monitor)?;
+        let (journal, replay) = self.resumed()?;
         let Clean { scores, answers } = prepared.clean(&replay)?;
         let points = prepared.points(&replay)?;
         let subjects = prepared.subjects(&scores);
@@ -274,75 +286,91 @@ impl<'a> Sweeping<'a> {
             Some(sampled) => sampled.least_owed(&replay.trials)?,
             None => comparison.count_owed(&replay.trials)?,
         };
+        if self.explores {
+            self.check_searches()?;
+        } else {
+            self.say_extension(&replay, &designs, chips);
+        }
         // nothing is written before all is checked
-        let (mut record, mut journal) = self.begin(&journal_path, journal)?;
-        entered.keep();
-        self.say_extension(&replay, &designs, chips);
+        let journal = Mutex::new(self.begin(&mut run, journal)?);
         let clean = designs.iter().map(|design| design.clean_accuracy.get());
         let beyond = prepared.beyond_tolerance(clean);
-        beyond.iter().for_each(|note| self.monitor.warn(note));
+        beyond.iter().for_each(|note| monitor.warn(note));
         designs
             .iter()
-            .try_for_each(|design| journal.append_design(design))?;
+            .try_for_each(|design| lock(&journal).append_design(design))?;
         let started = Instant::now();
         let mut done = 0;
         let mut sink = |trial: &Trial| {
-            journal.append_trial(trial)?;
+            lock(&journal).append_trial(trial)?;
             done += 1;
-            self.monitor.trial(&SweepProgress {
+            monitor.trial(&SweepProgress {
                 done,
                 owed: owed.max(done),
             });
             Ok(())
         };
-        let cancel = self.monitor.cancel();
+        let cancel = monitor.cancel();
         let outcome = match &two_level {
             Some(sampled) => sampled.run(&replay.trials, cancel, &mut sink)?,
             None => comparison.run(&replay.trials, cancel, &mut sink)?,
         };
-        journal.close()?;
         let computed = done;
+        let reused = outcome.trials.len().saturating_sub(computed);
+        let mut grid = Grid {
+            designs,
+            trials: outcome.trials,
+            energies: comparison.energies()?,
+        };
+        let searched = if self.explores {
+            self.search(&mut grid, &subjects, &replay, &journal, chips)?
+        } else {
+            Searched::default()
+        };
+        let journal = journal.into_inner();
+        journal.unwrap_or_else(PoisonError::into_inner).close()?;
         let seconds = started.elapsed().as_secs_f64();
-        let summaries = self.summarize(&designs, &outcome.trials, outcome.stopped_by)?;
+        let summaries = self.summarize(&grid, outcome.stopped_by)?;
         if let Some(note) = prepared.beyond_tolerance(summaries.iter().map(|summary| summary.mean))
         {
-            if beyond.as_ref() != Some(&note) {
-                self.monitor.warn(&note);
+            if beyond.as_ref() == Some(&note) {
+                run.keep_note(note); // said before
+            } else {
+                run.warn(note);
             }
-            record.notes.push(note);
         }
-        record.notes.extend(sampling::two_level(&summaries));
+        let two_level = sampling::two_level(&summaries);
+        two_level.into_iter().for_each(|note| run.keep_note(note));
         if let Some(note) = sampling::not_finite(&summaries) {
-            self.monitor.warn(&note);
-            record.notes.push(note);
+            run.warn(note);
         }
-        let (trials, energies) = (&outcome.trials, comparison.energies()?);
-        let tables = Tables {
-            designs: &designs,
-            trials,
-            summaries: &summaries,
-            energies: &energies,
+        let answers = searched.answers.iter().cloned();
+        answers.for_each(|answer| run.keep_note(answer));
+        let chance = 1.0 / prepared.images.classes as f64;
+        let seed = prepared.experiment.seed;
+        let analysis = Analysis::of(&summaries, &grid.trials, chance, seed)?;
+        let write = || {
+            searched.write(folder)?;
+            self.write_tables(&grid, &summaries, &analysis, seconds)
         };
-        let (drawn, pareto) = self.conclude(record, &tables, seconds)?;
-        let run = folder
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned();
-        let reused = outcome.trials.len().saturating_sub(computed);
-        Ok(SweepResult {
-            run,
+        run.finish(write, &[])?;
+        let folders = std::slice::from_ref(folder);
+        let (drawn, pareto) = draw(folders, &self.request.reports, None, Some(analysis))?;
+        let result = SweepResult {
+            run: analysis::run_name(folder),
             folder: folder.clone(),
             drawn,
             summaries,
             pareto,
             computed,
             reused,
-        })
+        };
+        Ok((result, searched))
     }
 
     /// The journal of a run that was begun before and goes on, and what it holds.
-    pub(super) fn resumed(&self, journal: &Path) -> Result<(Option<Journal>, Replay)> {
+    fn resumed(&self) -> Result<(Option<Journal>, Replay)> {
+        let journal = self.folder.join(names::JOURNAL);
         if self.request.fresh || !journal.exists() {
             return Ok((None, Replay::default()));
         }
@@ -359,34 +387,19 @@ impl<'a> Sweeping<'a> {
         Ok((Some(journal), replay))
     }
 
-    /// Writes `run.yaml` and the memory model, and opens the journal where it does not go on. A resumed run keeps its
-    /// beginning and gains this command.
-    pub(super) fn begin(&self, path: &Path, journal: Option<Journal>) -> Result<(Record, Journal)> {
-        let (prepared, folder) = (&self.prepared, &self.folder);
-        let mut record = prepared.record(&self.request.command);
+    /// Writes `run.yaml` and the memory model, and opens the journal where it does not go on.
+    fn begin(&self, run: &mut Run<'_>, journal: Option<Journal>) -> Result<Journal> {
+        let path = self.folder.join(names::JOURNAL);
         if self.request.fresh {
-            store::remove_file(path)?;
-            store::remove_file(&folder.join(names::DAMAGED))?;
-        } else if folder.join(RECORD).exists() {
-            let before = Record::read(folder)?;
-            if !checked::check_record(folder)? {
-                self.monitor.note(&checked::unchecked(folder));
-            }
-            let commands = before
-                .commands
-                .into_iter()
-                .filter(|command| *command != self.request.command);
-            record.commands.splice(0..0, commands);
-            record.started_unix = before.started_unix;
-            record.machine = before.machine;
+            store::remove_file(&path)?;
+            store::remove_file(&self.folder.join(names::DAMAGED))?;
         }
-        record.write(folder)?;
-        checked::write(folder, MEMORY, &prepared.memory.text)?;
-        let journal = match journal {
-            Some(journal) => journal,
-            None => Journal::open(path)?.0,
-        };
-        Ok((record, journal))
+        run.begin()?;
+        checked::write(&self.folder, MEMORY, &self.prepared.memory.text)?;
+        match journal {
+            Some(journal) => Ok(journal),
+            None => Ok(Journal::open(path)?.0),
+        }
     }
 
     /// Says which lines of the journal are damaged.
@@ -415,12 +428,7 @@ impl<'a> Sweeping<'a> {
     }
 
     /// Summaries of all design points with the floor asked for.
-    pub(super) fn summarize(
-        &self,
-        designs: &[Design],
-        trials: &[Trial],
-        stopped_by: StoppedBy,
-    ) -> Result<Vec<Summary>> {
+    fn summarize(&self, grid: &Grid, stopped_by: StoppedBy) -> Result<Vec<Summary>> {
         let Prepared {
             experiment, images, ..
         } = &self.prepared;
@@ -429,8 +437,8 @@ impl<'a> Sweeping<'a> {
             .floor
             .map_or(FloorSpec::default(), FloorSpec::Fixed);
         analysis::summarize(
-            designs,
-            trials,
+            &grid.designs,
+            &grid.trials,
             floor,
             stopped_by,
             images.all,
@@ -438,60 +446,33 @@ impl<'a> Sweeping<'a> {
         )
     }
 
-    /// Writes the tables and the finished record, then draws figures and report.
-    pub(super) fn conclude(
+    fn write_tables(
         &self,
-        mut record: Record,
-        tables: &Tables,
+        grid: &Grid,
+        summaries: &[Summary],
+        analysis: &Analysis,
         sweep_seconds: f64,
-    ) -> Result<(Drawn, Pareto)> {
-        checked::forget_tables(&self.folder)?;
-        self.write_tables(tables, sweep_seconds)?;
-        record.finished_unix = Some(now());
-        record.write(&self.folder)?;
-        checked::record_all(&self.folder, &[])?;
-        draw(
-            std::slice::from_ref(&self.folder),
-            &self.request.reports,
-            None,
-        )
-    }
-
-    fn write_tables(&self, tables: &Tables, sweep_seconds: f64) -> Result<()> {
-        let Tables {
-            designs,
-            trials,
-            summaries,
-            energies,
-        } = *tables;
+    ) -> Result<()> {
         let at = |name: &str| self.folder.join(name);
-        table::write(&at(names::ENERGY_CSV), energies)?;
-        let mut in_order = designs.to_vec();
-        in_order.sort_by(Design::in_order);
-        table::write(&at(names::DESIGNS), &in_order)?;
-        table::write(&at(names::DESIGNS_CSV), &in_order)?;
-        table::write(&at(names::TRIALS), &TrialRow::in_order(trials))?;
+        let mut designs = grid.designs.clone();
+        designs.sort_by(Design::in_order);
+        table::write(&at(names::ENERGY_CSV), &grid.energies)?;
+        table::write(&at(names::DESIGNS), &designs)?;
+        table::write(&at(names::DESIGNS_CSV), &designs)?;
+        table::write(&at(names::TRIALS), &TrialRow::in_order(&grid.trials))?;
         table::write(&at(names::SUMMARY), summaries)?;
         table::write(&at(names::SUMMARY_CSV), summaries)?;
-        let chance = 1.0 / self.prepared.images.classes as f64;
-        let pareto = analysis::pareto(summaries, trials, chance, self.prepared.experiment.seed)?;
-        table::write(&at(names::PARETO_CSV), &pareto.rows())?;
-        let seed = self.prepared.experiment.seed;
-        let answers = analysis::answers(summaries, trials, &Questions::default(), seed)?;
-        table::write(&at(names::ANSWERS_CSV), &answers)?;
-        table::write(
-            &at(names::METHODS_CSV),
-            &analysis::method_means(summaries, trials)?,
-        )?;
-        let differences = analysis::method_differences(summaries, trials, seed)?;
-        table::write(&at(names::DIFFERENCES_CSV), &differences)?;
+        table::write(&at(names::PARETO_CSV), &analysis.pareto.rows())?;
+        table::write(&at(names::ANSWERS_CSV), &analysis.answers)?;
+        table::write(&at(names::METHODS_CSV), &analysis.means)?;
+        table::write(&at(names::DIFFERENCES_CSV), &analysis.differences)?;
         let phase = |name: &str, seconds| Timing {
             design_id: None,
             chip: None,
             phase: name.into(),
             seconds,
         };
-        let mut timings: Vec<Timing> = trials.iter().map(Timing::from).collect();
+        let mut timings: Vec<Timing> = grid.trials.iter().map(Timing::from).collect();
         timings.extend(
             self.training_seconds
                 .map(|seconds| phase("training", seconds)),
