@@ -26,11 +26,6 @@ mod training;
 mod trainings;
 mod widths;
 
-#[cfg(test)]
-mod tests {
-    mod documentation;
-}
-
 pub use attacking::{attack, AttackRequest, AttackResult};
 pub use evaluation::{evaluate, EvaluationRow, FaultSetting};
 pub use exploring::{explore, ExploreResult};
@@ -46,3 +41,8 @@ pub use redraw::{redraw, Drawn};
 pub use sweeping::{plan, sweep, SweepPlan, SweepRequest, SweepResult};
 pub use training::{train_model, TrainedModel, BEST, HISTORY, LAST};
 pub use trainings::{train_models, TrainingRow};
+
+#[cfg(test)]
+mod tests {
+    mod documentation;
+}

@@ -9,6 +9,7 @@ use crate::explore::{ExploredPoint, Sensitivity, VoltageEvidence};
 use crate::sweep::{Design, EnergyRow, Timing, TrialRow};
 use crate::table::{columns_of, Column, Kind, Record};
 use std::collections::BTreeMap;
+use std::path::Path;
 
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/results-tables.md");
 const HEAD: &str = "| column | type | unit or values | meaning |\n|---|---|---|---|\n";
@@ -147,7 +148,7 @@ fn the_page_of_tables_lists_the_columns_of_the_rows() {
         renewed.replace_range(start..end, &text);
     }
     if std::env::var_os("WCAT_RENEW_DOCS").is_some() {
-        std::fs::write(PAGE, &renewed).unwrap();
+        crate::store::write_bytes(Path::new(PAGE), renewed.as_bytes()).unwrap();
     } else {
         assert!(
             renewed == page,
