@@ -1,8 +1,8 @@
 //! Attacks on models in their run folder: batches drawn, finished attacks kept and reused, tables and figure written.
 
 use super::checked;
-use super::identity::{check_plain_name, folder_name};
-use super::monitor::{AttackProgress, Monitor};
+use super::identity::{check_out, folder_name, report_folder};
+use super::monitor::{AttackProgress, Monitor, Stages};
 use super::normalization::{changes, recorded};
 use super::numerics::numerics;
 use super::record::{now, run_folder, Input, Machine, Record, RECORD};
@@ -19,6 +19,7 @@ use crate::figure;
 use crate::seed::Purpose;
 use crate::store::{self, Entered, Lock};
 use crate::table::{self, names, AttackSummary, FlipRow};
+use crate::units::count_of;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -45,7 +46,7 @@ pub struct AttackRequest {
     pub results: PathBuf,
     /// Folder of report folders (`reports`).
     pub reports: PathBuf,
-    /// Name of the run folder instead of `<configuration>-<hash>`.
+    /// Name of the run folder instead of `<configuration>-<hash>`, or a path to it; then the figure is in `report` in it.
     pub out: Option<String>,
     /// Throw away the finished attacks of this run.
     pub fresh: bool,
@@ -93,7 +94,7 @@ pub fn attack(
     request: &AttackRequest,
     monitor: &dyn Monitor,
 ) -> Result<AttackResult> {
-    check_plain_name("--out", request.out.as_deref())?;
+    check_out(request.out.as_deref())?;
     let prepared = Prepared::new(experiment, request)?;
     prepared.notes.iter().for_each(|note| monitor.warn(note));
     let asked = prepared.record(&request.command);
@@ -429,6 +430,12 @@ impl Attacking<'_> {
         let keys: Vec<(usize, u32)> = (0..self.prepared.models.len())
             .flat_map(|model| (0..restarts).map(move |restart| (model, restart)))
             .collect();
+        let stages = Stages::new(self.monitor, 2);
+        let owed = keys
+            .iter()
+            .filter(|key| !self.unit_file(key.0, key.1).exists());
+        let owed = owed.count();
+        stages.begin(&count_of(owed, "attack"), owed);
         let computed: Vec<(AttackUnit, bool)> =
             each(keys.len(), |i| self.unit(keys[i].0, keys[i].1))?;
         let fresh = computed.iter().filter(|(_, computed)| *computed).count();
@@ -438,6 +445,7 @@ impl Attacking<'_> {
         let attacks: Vec<AttackRow> = units.iter().map(|unit| unit.row.clone()).collect();
         let flips: Vec<FlipRow> = units.iter().flat_map(FlipRow::of).collect();
         let summaries = table::summarize_attacks(&attacks);
+        stages.begin("tables and figure", 1);
         checked::forget_tables(&self.folder)?;
         self.write_tables(&attacks, &flips, &summaries)?;
         let figure = self.draw(&attacks, &flips)?;
@@ -542,10 +550,8 @@ impl Attacking<'_> {
     }
 
     fn draw(&self, attacks: &[AttackRow], flips: &[FlipRow]) -> Result<PathBuf> {
-        let folder = self
-            .request
-            .reports
-            .join(self.folder.file_name().unwrap_or_default());
+        let out = self.request.out.as_deref();
+        let folder = report_folder(&self.request.reports, &self.folder, out);
         store::create_folder(&folder)?;
         let _lock = Lock::take(&folder)?;
         let path = folder.join(format!("{FIGURE}.svg"));

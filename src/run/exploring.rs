@@ -22,7 +22,7 @@ use crate::table::{
     self, names, ExploredPoint, Journal, Pareto, Replay, SearchEvaluation, Sensitivity, Summary,
     VoltageEvidence,
 };
-use crate::units::{Accuracy, ChipId, Voltage};
+use crate::units::{count_of, Accuracy, ChipId, Voltage};
 use std::path::PathBuf;
 use std::sync::Mutex;
 use std::time::Instant;
@@ -76,6 +76,12 @@ pub fn explore(
             "nothing",
         ));
     }
+    let spec = &experiment.explore;
+    if spec.domains.is_none() && spec.yield_share.is_none() && spec.widths.is_empty() {
+        let expected = "something to search: `--domains layers` (or bits, groups:FILE), `--yield 0.99 --floor 0.9`, or \
+                        `--widths 2,4,8`; single voltages are a `sweep`";
+        return Err(Error::argument("explore", expected, "none of them"));
+    }
     let sweeping = Sweeping::new(experiment, request, monitor, true)?;
     Exploring {
         sweeping: &sweeping,
@@ -121,6 +127,7 @@ impl Exploring<'_> {
         designs
             .iter()
             .try_for_each(|design| lock(&journal).append_design(design))?;
+        self.sweeping.stages.begin(&count_of(owed, "trial"), 1);
         let started = Instant::now();
         let mut done = 0;
         let mut sink = |trial: &Trial| {
@@ -209,6 +216,7 @@ impl Exploring<'_> {
         let spec = &prepared.experiment.explore;
         let grid = &prepared.grid;
         let images = self.search_images()?;
+        self.sweeping.stages.begin("voltages for domains", 1);
         let mut all = Vec::new();
         for (place, (subject, loaded)) in subjects.iter().zip(&prepared.models).enumerate() {
             let (mut search_images, mut search_clean) = (subject.images, subject.clean);
@@ -301,6 +309,7 @@ impl Exploring<'_> {
         let (Some(share), Some(floor)) = (explore.yield_share, sweep.floor) else {
             return Ok((Vec::new(), Vec::new()));
         };
+        self.sweeping.stages.begin("lowest voltages for a yield", 1);
         let plan = Plan {
             voltages: self.fine_grid()?,
             target: Target::Yield {

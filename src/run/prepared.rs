@@ -1,7 +1,7 @@
 //! The inputs of a sweep or an exploration, checked before anything is computed: memory, faults, voltages, models and images.
 
 use super::identity::{folder_name, SweepIdentity};
-use super::monitor::Monitor;
+use super::monitor::{Monitor, Stages};
 use super::normalization::{changes, recorded};
 use super::numerics::numerics;
 use super::record::{now, Input, Machine, Record};
@@ -23,7 +23,7 @@ use crate::sweep::{
     exposed_cells, Comparison, DesignPoint, Sampling, Subject, TestSplit, TwoLevel,
 };
 use crate::table::{self, Replay};
-use crate::units::{Ber, BerSource, Voltage};
+use crate::units::{count_of, Ber, BerSource, Voltage};
 use candle_core::Device;
 use rayon::prelude::*;
 use std::collections::BTreeMap;
@@ -115,6 +115,7 @@ pub(super) fn train_all(
     experiment: &Experiment,
     request: &SweepRequest,
     device: &Device,
+    stages: &Stages,
     monitor: &dyn Monitor,
 ) -> Result<(Vec<PathBuf>, usize)> {
     let trainings = experiment.trainings()?;
@@ -136,6 +137,7 @@ pub(super) fn train_all(
         ));
     }
     let models = request.models_folder()?;
+    stages.begin(&count_of(trainings.len(), "training"), trainings.len());
     let train = |training: &Training, fresh| {
         train_model(
             training,

@@ -1,8 +1,8 @@
 //! One sweep in its folder: models trained or loaded, trials journalled and resumed, tables and report written.
 
 use super::checked;
-use super::identity::check_plain_name;
-use super::monitor::{Monitor, SweepProgress};
+use super::identity::{check_out, report_folder};
+use super::monitor::{Monitor, Stages, SweepProgress};
 use super::prepared::{early_set, inputs, prepare, train_all, Prepared};
 use super::record::{now, run_folder, Record, MEMORY, RECORD};
 use super::redraw::{draw, Drawn};
@@ -13,6 +13,7 @@ use crate::error::{Error, Result};
 use crate::store::{self, Entered};
 use crate::sweep::{Design, EnergyRow, StoppedBy, Trial};
 use crate::table::{self, names, FloorSpec, Journal, Pareto, Replay, Summary};
+use crate::units::count_of;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -35,7 +36,7 @@ pub struct SweepRequest {
     pub results: PathBuf,
     /// Folder of report folders (`reports`).
     pub reports: PathBuf,
-    /// Name of the run folder instead of `<configuration>-<hash>`.
+    /// Name of the run folder instead of `<configuration>-<hash>`, or a path to it; then the report is `report` in it.
     pub out: Option<String>,
     /// Throw away the finished trials and trained models of this run.
     pub fresh: bool,
@@ -117,7 +118,7 @@ pub fn sweep(
 /// Wrong input.
 pub fn plan(experiment: &Experiment, request: &SweepRequest) -> Result<SweepPlan> {
     let inputs = inputs(experiment, request)?;
-    check_plain_name("--out", request.out.as_deref())?;
+    check_out(request.out.as_deref())?;
     let early = early_set(experiment, request)?;
     if request.models.is_empty() {
         let trainings = experiment.trainings()?;
@@ -197,12 +198,25 @@ pub fn plan(experiment: &Experiment, request: &SweepRequest) -> Result<SweepPlan
     })
 }
 
+/// Trainings and widths where there are any, trials, the searches of an exploration, and what is written at the end.
+fn count_stages(experiment: &Experiment, request: &SweepRequest, explores: bool) -> usize {
+    let explore = &experiment.explore;
+    let searches = [
+        !explore.widths.is_empty(),
+        explore.domains.is_some(),
+        explore.yield_share.is_some(),
+    ];
+    let searches = searches.into_iter().filter(|asked| explores && *asked);
+    2 + usize::from(request.models.is_empty()) + searches.count()
+}
+
 /// A sweep with its folder.
 pub(super) struct Sweeping<'a> {
     pub(super) prepared: Prepared,
     pub(super) request: &'a SweepRequest,
     pub(super) folder: PathBuf,
     pub(super) monitor: &'a dyn Monitor,
+    pub(super) stages: Stages<'a>,
     pub(super) training_seconds: Option<f64>,
 }
 
@@ -224,15 +238,17 @@ impl<'a> Sweeping<'a> {
         explores: bool,
     ) -> Result<Self> {
         let inputs = inputs(experiment, request)?;
-        check_plain_name("--out", request.out.as_deref())?;
+        check_out(request.out.as_deref())?;
         let device = experiment.device.open()?;
         let early = early_set(experiment, request)?;
+        let stages = Stages::new(monitor, count_stages(experiment, request, explores));
         let started = Instant::now();
         let (mut paths, computed) = match request.models.is_empty() {
             false => (request.models.clone(), 0),
-            true => train_all(experiment, request, &device, monitor)?,
+            true => train_all(experiment, request, &device, &stages, monitor)?,
         };
         if explores && !experiment.explore.widths.is_empty() {
+            stages.begin("a width for each layer", 1);
             paths = add_mixed_models(experiment, request, &paths, &device, monitor)?;
         }
         let training_seconds = (computed > 0).then(|| started.elapsed().as_secs_f64());
@@ -252,6 +268,7 @@ impl<'a> Sweeping<'a> {
             request,
             folder,
             monitor,
+            stages,
             training_seconds,
         })
     }
@@ -282,6 +299,7 @@ impl<'a> Sweeping<'a> {
         designs
             .iter()
             .try_for_each(|design| journal.append_design(design))?;
+        self.stages.begin(&count_of(owed, "trial"), 1);
         let started = Instant::now();
         let mut done = 0;
         let mut sink = |trial: &Trial| {
@@ -443,16 +461,18 @@ impl<'a> Sweeping<'a> {
         tables: &Tables,
         sweep_seconds: f64,
     ) -> Result<(Drawn, Pareto)> {
+        self.stages.begin("tables, figures and report", 1);
         checked::forget_tables(&self.folder)?;
         self.write_tables(tables, sweep_seconds)?;
         record.finished_unix = Some(now());
         record.write(&self.folder)?;
         checked::record_all(&self.folder, &[])?;
-        draw(
-            std::slice::from_ref(&self.folder),
+        let report = report_folder(
             &self.request.reports,
-            None,
-        )
+            &self.folder,
+            self.request.out.as_deref(),
+        );
+        draw(std::slice::from_ref(&self.folder), |_| report)
     }
 
     fn write_tables(&self, tables: &Tables, sweep_seconds: f64) -> Result<()> {
