@@ -101,13 +101,19 @@ fn shells_and_manuals_are_told_of_every_flag() {
     place.done(&["man", "--out", "man1"]);
     let pages: Vec<String> = place.tree().into_keys().collect();
     assert_eq!(pages.len(), 21, "{pages:?}");
-    for page in ["wcat-explore.1", "wcat-explore-sweep.1", "wcat-explore-data-info.1"] {
+    for page in [
+        "wcat-explore.1",
+        "wcat-explore-sweep.1",
+        "wcat-explore-data-info.1",
+    ] {
         assert!(pages.contains(&format!("man1/{page}")), "{pages:?}");
     }
     let wrong = place.run(&["man", "swep"]);
     assert_eq!(wrong.code, Some(2));
     assert!(
-        wrong.stderr.starts_with("error: man: expected one of sweep, explore"),
+        wrong
+            .stderr
+            .starts_with("error: man: expected one of sweep, explore"),
         "{}",
         wrong.stderr
     );
@@ -594,7 +600,10 @@ fn quiet_says_nothing_but_results_and_verbose_says_more() {
     ] {
         assert!(more.contains(said), "{said}: {more}");
     }
-    assert!(place.done(&["memory", "list", "-v"]).stderr.contains("done in"));
+    assert!(place
+        .done(&["memory", "list", "-v"])
+        .stderr
+        .contains("done in"));
     assert!(place
         .done(&sweep)
         .stderr
@@ -624,7 +633,11 @@ fn out_takes_a_name_or_a_path() {
     place.write_model(MODEL, 4);
     let few = ["--model", MODEL, "-q", "--images", "20"];
     let sweep = [&["sweep", "--chips", "1", "--voltages", "0.9"][..], &few].concat();
-    let attack = [&["attack", "--flips", "1", "--restarts", "1", "--batch", "10"][..], &few].concat();
+    let attack = [
+        &["attack", "--flips", "1", "--restarts", "1", "--batch", "10"][..],
+        &few,
+    ]
+    .concat();
     place.done(&[&sweep[..], &["--out", "name"]].concat());
     place.done(&[&sweep[..], &["--out", "far/away"]].concat());
     place.done(&[&attack[..], &["--out", "./attacked"]].concat());
@@ -650,7 +663,11 @@ fn out_takes_a_name_or_a_path() {
     // the same command goes on in the folder
     let loud: Vec<&str> = sweep.into_iter().filter(|word| *word != "-q").collect();
     let again = place.done(&[&loud[..], &["--out", "far/away"]].concat());
-    assert!(again.stderr.starts_with("0 trials computed, 1 reused"), "{}", again.stderr);
+    assert!(
+        again.stderr.starts_with("0 trials computed, 1 reused"),
+        "{}",
+        again.stderr
+    );
 }
 
 /// The folder `shared` beside the checkout, and the user's cache, where both hold what is needed.

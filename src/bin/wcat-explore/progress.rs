@@ -360,9 +360,6 @@ mod tests {
     fn a_line_comes_for_each_tenth() {
         let mut meter = Meter::new(0.35);
         let passed = (35..=100).filter(|percent| meter.passes(f64::from(*percent) / 100.0));
-        assert_eq!(
-            passed.collect::<Vec<_>>(),
-            [40, 50, 60, 70, 80, 90, 100]
-        );
+        assert_eq!(passed.collect::<Vec<_>>(), [40, 50, 60, 70, 80, 90, 100]);
     }
 }

@@ -56,7 +56,9 @@ fn every_flag_stands_under_the_heading_of_what_it_does() {
 fn a_command_takes_only_the_flags_that_it_reads() {
     let compute = "sweep explore train quantize eval attack";
     for (name, command) in commands() {
-        let computes = compute.split(' ').any(|c| name == format!("wcat-explore {c}"));
+        let computes = compute
+            .split(' ')
+            .any(|c| name == format!("wcat-explore {c}"));
         for flag in "config set seed threads device isa".split(' ') {
             let takes = command.get_arguments().any(|a| a.get_long() == Some(flag));
             assert_eq!(takes, computes, "{name}: --{flag}");
@@ -75,7 +77,11 @@ fn every_command_has_examples_that_it_takes() {
         let own = name.strip_prefix("wcat-explore").unwrap_or_default().trim();
         assert!(examples.iter().any(|line| line.starts_with(own)), "{name}");
         for example in examples {
-            let typed = example.split(['>', '|']).next().unwrap().replace(['\'', '"'], "");
+            let typed = example
+                .split(['>', '|'])
+                .next()
+                .unwrap()
+                .replace(['\'', '"'], "");
             // words of a quoted title are no arguments
             let typed = typed.replace("Accuracy by voltage", "title");
             let words = ["wcat-explore"].into_iter().chain(typed.split_whitespace());
