@@ -1,3 +1,5 @@
+//! The command line as a whole: headings, examples, and who takes which flag.
+
 use super::groups::KEYS;
 use super::Arguments;
 use clap::{Command, CommandFactory, Parser};
