@@ -11,14 +11,13 @@ use wcat_explore::kernel::Isa;
 use wcat_explore::units::Ber;
 
 /// The settings that flags stand for, by the flags' names.
-pub(super) const KEYS: [(&str, &str); 34] = [
+pub(super) const KEYS: [(&str, &str); 33] = [
     ("array", "faults.arrays"),
     ("attack-data", "attack.data"),
     ("batch", "attack.batch"),
     ("bits", "quantizer.bits"),
     ("chips", "sweep.chips"),
     ("dataflow", "energy.dataflow"),
-    ("device", "device"),
     ("domain-cost", "explore.domain_cost"),
     ("evaluations", "explore.evaluations"),
     ("fault-map", "faults.map"),
