@@ -2,6 +2,7 @@
 //! error says which layer, line and key is wrong. Leaves what the keys mean to the type that is read.
 
 mod experiment;
+mod flags;
 mod groups;
 mod layer;
 mod merge;

@@ -2,7 +2,7 @@
 
 mod printable;
 
-pub use printable::{is_printable, printable, printable_path};
+pub use printable::{is_printable, printable, printable_path, shell_quoted};
 
 use std::path::{Path, PathBuf};
 

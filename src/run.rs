@@ -30,7 +30,7 @@ pub use attacking::{attack, AttackRequest, AttackResult};
 pub use evaluation::{evaluate, EvaluationRow, FaultSetting};
 pub use exploring::{explore, ExploreResult};
 pub use journal::{replay, Journal, Replay, SearchEvaluation};
-pub use monitor::{AttackProgress, Monitor, Quiet, SweepProgress};
+pub use monitor::{AttackProgress, Monitor, Quiet, Stage, SweepProgress};
 pub use numerics::numerics;
 pub use packing::{pack, PackedRow};
 pub use publish::{publish, PublishRequest, Published};

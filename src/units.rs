@@ -113,6 +113,26 @@ pub fn check_name(name: &str) -> Result<(), (String, String)> {
     Err((expected, found))
 }
 
+/// A number of things as people read it.
+///
+/// ```
+/// use wcat_explore::units::count_of;
+/// assert_eq!(count_of(1100, "trial"), "1,100 trials");
+/// assert_eq!(count_of(1, "trial"), "1 trial");
+/// ```
+pub fn count_of(count: usize, noun: &str) -> String {
+    let digits = count.to_string();
+    let mut text = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{text} {noun}{plural}")
+}
+
 /// Width of a stored weight in bits: 1 to 8, or 32 for weights that are not quantised.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "u64", into = "u64")]

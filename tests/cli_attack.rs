@@ -158,8 +158,9 @@ fn wrong_input_is_refused_before_anything_is_written() {
         (vec!["attack"], "error: --model: expected at least one model file, found none"),
         (
             vec!["attack", "--model", "float.safetensors"],
-            "error: model float.safetensors: expected a quantised model, which stores codes in the memory, found float \
-             weights (bits: 32)",
+            "error: model float.safetensors: expected a quantised model, which stores codes in the memory (`wcat-explore \
+             quantize --model float.safetensors --bits 8 --out float-8bit.safetensors` makes one), found float weights \
+             (bits: 32)",
         ),
         (with(&["--k-top", "0"]), "error: --k-top: expected 1 to 1000000, found 0"),
         (with(&["--restarts", "0"]), "error: --restarts: expected 1 to 10000, found 0"),
@@ -171,7 +172,10 @@ fn wrong_input_is_refused_before_anything_is_written() {
             vec!["attack", "--model", "a.safetensors", "--batch", "100", "--attack-data", "test"],
             "error: attack.batch: expected at most 99, so that one test image is left, found 100",
         ),
-        (with(&["--out", "../x"]), "error: --out: expected a plain folder name, no path and no `.` in front, found `../x`"),
+        (
+            with(&["--out", "../.x"]),
+            "error: --out: expected a name or a path of a folder, no `.` in front of its name, found `../.x`",
+        ),
     ] {
         let ended = place.run(&args);
         assert_eq!((ended.code, ended.stdout.as_str()), (Some(2), ""), "{args:?}: {}", ended.stderr);

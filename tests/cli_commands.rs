@@ -37,60 +37,113 @@ fn near(value: &Value, expected: f64, tolerance: f64) {
     );
 }
 
+/// Help of a command without anything to see it: lines of at most 100 columns.
+fn help(place: &Place, command: &[&str], flag: &str) -> String {
+    let ended = place.done(&[command, &[flag]].concat());
+    assert_eq!(ended.stderr, "");
+    let long = ended.stdout.lines().find(|line| line.chars().count() > 100);
+    assert_eq!(long, None, "{command:?} {flag}");
+    ended.stdout
+}
+
 #[test]
-fn every_command_has_help_with_an_example() {
+fn help_shows_flags_of_daily_use_and_all_of_them() {
     let place = Place::new();
-    for command in [
-        &[][..],
-        &["sweep"],
-        &["explore"],
-        &["train"],
-        &["quantize"],
-        &["pack"],
-        &["eval"],
-        &["attack"],
-        &["memory"],
-        &["memory", "list"],
-        &["memory", "show"],
-        &["memory", "fit"],
-        &["pareto"],
-        &["publish"],
-        &["inspect"],
-        &["data"],
-        &["data", "info"],
-        &["data", "fetch"],
-    ] {
-        let ended = place.done(&[command, &["--help"]].concat());
-        assert_eq!(ended.stderr, "");
-        let name = ["wcat-explore", &command.join(" ")].join(" ");
-        let (_, examples) = ended
-            .stdout
-            .split_once("Example")
-            .unwrap_or_else(|| panic!("{name}: no example"));
-        assert!(
-            examples
-                .lines()
-                .any(|line| line.starts_with(&format!("  {}", name.trim()))),
-            "{name}: {examples}"
-        );
-        for flag in [
-            "--config",
-            "--set",
-            "--seed",
-            "--threads",
-            "--device",
-            "--isa",
-            "--verbose",
-            "--quiet",
-        ] {
-            assert!(ended.stdout.contains(flag), "{name}: no {flag}");
-        }
+    let short = help(&place, &["sweep"], "-h");
+    assert!(short.lines().count() <= 45, "{short}");
+    let headings: Vec<&str> = short
+        .lines()
+        .filter(|line| line.ends_with(':') && !line.starts_with(' '))
+        .collect();
+    let expected = [
+        "Voltages and memory:",
+        "Models and data:",
+        "Sampling:",
+        "Output:",
+        "Settings:",
+        "General:",
+        "Examples:",
+    ];
+    assert_eq!(headings, expected, "{short}");
+    let long = help(&place, &["sweep"], "--help");
+    for flag in ["--voltages", "--protection", "--out", "--set"] {
+        assert!(short.contains(flag) && long.contains(flag), "{flag}");
+    }
+    for flag in ["--fault-map", "--sampling", "--isa", "--no-resume"] {
+        assert!(!short.contains(flag) && long.contains(flag), "{flag}");
+    }
+    let whole = help(&place, &[], "-h");
+    for command in ["explore", "completions", "man"] {
+        assert!(whole.contains(&format!("\n  {command} ")), "{whole}");
+        help(&place, &[command], "--help");
     }
     let version = place.done(&["--version"]).stdout;
     assert_eq!(
         version.trim(),
         concat!("wcat-explore ", env!("CARGO_PKG_VERSION"))
     );
+}
+
+#[test]
+fn shells_and_manuals_are_told_of_every_flag() {
+    let place = Place::new();
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let script = place.done(&["completions", shell]).stdout;
+        assert!(script.contains("fault-map"), "{shell}");
+    }
+    let page = place.done(&["man", "sweep"]).stdout;
+    assert!(page.contains("Model files, comma\\-separated"), "{page}");
+    let page = place.done(&["man", "memory", "fit"]).stdout;
+    assert!(
+        page.contains(".TH WCAT-EXPLORE-MEMORY-FIT 1") && page.contains("error\\-free"),
+        "{page}"
+    );
+    place.done(&["man", "--out", "man1"]);
+    let pages: Vec<String> = place.tree().into_keys().collect();
+    assert_eq!(pages.len(), 21, "{pages:?}");
+    for page in [
+        "wcat-explore.1",
+        "wcat-explore-sweep.1",
+        "wcat-explore-data-info.1",
+    ] {
+        assert!(pages.contains(&format!("man1/{page}")), "{pages:?}");
+    }
+    let wrong = place.run(&["man", "swep"]);
+    assert_eq!(wrong.code, Some(2));
+    assert!(
+        wrong
+            .stderr
+            .starts_with("error: man: expected one of sweep, explore"),
+        "{}",
+        wrong.stderr
+    );
+}
+
+#[test]
+fn errors_and_warnings_are_coloured_where_somebody_sees_it() {
+    let place = Place::new();
+    place.write_model(MODEL, 4);
+    let said = |args: &[&str], variables: &[(&str, &str)]| {
+        let mut command = place.command(args);
+        for name in ["NO_COLOR", "CLICOLOR_FORCE"] {
+            command.env_remove(name);
+        }
+        let output = command.envs(variables.iter().copied()).output().unwrap();
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let error = &["pareto", "results/none"][..];
+    let warning = &["inspect", "--model", MODEL, "--compare", MODEL][..];
+    for (args, coloured) in [
+        (error, "\u{1b}[1m\u{1b}[31merror:\u{1b}[0m "),
+        (warning, "\u{1b}[33mwarning:\u{1b}[0m "),
+        (&["swep"], "\u{1b}[1m\u{1b}[31merror:\u{1b}[0m "),
+    ] {
+        let seen = said(args, &[("CLICOLOR_FORCE", "1")]);
+        assert!(seen.starts_with(coloured), "{seen:?}");
+        for plain in [&[][..], &[("NO_COLOR", "1")]] {
+            assert!(!said(args, plain).contains('\u{1b}'), "{args:?}");
+        }
+    }
 }
 
 #[test]
@@ -538,6 +591,19 @@ fn quiet_says_nothing_but_results_and_verbose_says_more() {
         "2",
     ];
     assert_eq!(place.done(&[&sweep[..], &["--quiet"]].concat()).stderr, "");
+    let more = place.done(&[&sweep[..], &["-v"]].concat()).stderr;
+    for said in [
+        concat!("wcat-explore ", env!("CARGO_PKG_VERSION"), ", "),
+        "\n1 of 2: 0 trials\n",
+        "\n2 of 2: tables, figures and report: ",
+        "\ndone in ",
+    ] {
+        assert!(more.contains(said), "{said}: {more}");
+    }
+    assert!(place
+        .done(&["memory", "list", "-v"])
+        .stderr
+        .contains("done in"));
     assert!(place
         .done(&sweep)
         .stderr
@@ -558,6 +624,49 @@ fn quiet_says_nothing_but_results_and_verbose_says_more() {
             .starts_with("warning: no voltage of this sweep can show a fault"),
         "{}",
         warned.stderr
+    );
+}
+
+#[test]
+fn out_takes_a_name_or_a_path() {
+    let place = Place::new();
+    place.write_model(MODEL, 4);
+    let few = ["--model", MODEL, "-q", "--images", "20"];
+    let sweep = [&["sweep", "--chips", "1", "--voltages", "0.9"][..], &few].concat();
+    let attack = [
+        &["attack", "--flips", "1", "--restarts", "1", "--batch", "10"][..],
+        &few,
+    ]
+    .concat();
+    place.done(&[&sweep[..], &["--out", "name"]].concat());
+    place.done(&[&sweep[..], &["--out", "far/away"]].concat());
+    place.done(&[&attack[..], &["--out", "./attacked"]].concat());
+    place.done(&["pareto", "far/away", "-q", "--out", "drawn"]);
+    place.done(&["pareto", "far/away", "-q", "--out", "far/drawn"]);
+    let tree = place.tree();
+    for file in [
+        "results/name/summary.csv",
+        "reports/name/report.html",
+        "far/away/summary.csv",
+        "far/away/report/report.html",
+        "attacked/attacks.csv",
+        "attacked/report/attack.svg",
+        "reports/drawn/report.html",
+        "far/drawn/report.html",
+    ] {
+        assert!(tree.contains_key(file), "{file}");
+    }
+    assert_eq!(
+        tree["far/away/summary.csv"], tree["results/name/summary.csv"],
+        "a folder changes no number"
+    );
+    // the same command goes on in the folder
+    let loud: Vec<&str> = sweep.into_iter().filter(|word| *word != "-q").collect();
+    let again = place.done(&[&loud[..], &["--out", "far/away"]].concat());
+    assert!(
+        again.stderr.contains("0 trials computed, 1 reused"),
+        "{}",
+        again.stderr
     );
 }
 

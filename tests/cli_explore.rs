@@ -203,6 +203,10 @@ fn what_has_no_effect_or_no_meaning_is_refused() {
             "expected a share above 0 and below 1",
         ),
         (
+            &[],
+            "explore: expected something to search: `--domains layers`",
+        ),
+        (
             &["--set", "sweep.tolerance=0.01"],
             "sweep.tolerance: expected to be left out",
         ),

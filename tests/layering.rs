@@ -52,6 +52,7 @@ const FLOORS: &[&[&str]] = &[
 /// dependency that is not here may be named nowhere.
 const CRATES: &[(&str, &[&str])] = &[
     ("anyhow", &["bin"]),
+    ("anstream", &["bin"]),
     ("argmin", &["memory"]),
     ("base64", &["report"]),
     ("bytemuck", &["kernel"]),

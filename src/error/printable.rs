@@ -1,6 +1,7 @@
 //! Foreign text as messages show it: cut to a length, what no terminal should get written out.
 
 use std::borrow::Cow;
+use std::ffi::OsStr;
 use std::path::Path;
 
 /// Room for the words on what is left out.
@@ -83,6 +84,34 @@ pub fn is_printable(c: char) -> bool {
     !unseen && behind_a_letter.escape_debug().nth(1) == Some(c)
 }
 
+/// An argument as a shell reads it back, quoted where that is needed; what is no text, or cannot be seen, in the form
+/// `$'..\xff'` of bash and others.
+///
+/// ```
+/// use wcat_explore::error::shell_quoted;
+/// assert_eq!(shell_quoted("my model.th".as_ref()), "'my model.th'");
+/// ```
+pub fn shell_quoted(argument: &OsStr) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,+@%".contains(c);
+    match argument.to_str() {
+        Some(text) if !text.is_empty() && text.chars().all(plain) => text.to_owned(),
+        Some(text) if text.chars().all(is_printable) => {
+            format!("'{}'", text.replace('\'', r"'\''"))
+        }
+        _ => {
+            let mut quoted = String::from("$'");
+            for byte in argument.as_encoded_bytes() {
+                match byte {
+                    b'\'' | b'\\' => quoted.extend(['\\', char::from(*byte)]),
+                    b' '..=b'~' => quoted.push(char::from(*byte)),
+                    byte => quoted += &format!("\\x{byte:02x}"),
+                }
+            }
+            quoted + "'"
+        }
+    }
+}
+
 fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
@@ -158,11 +187,27 @@ mod tests {
         assert_eq!(printable_path(Path::new("a/\u{1b}b"), 100), r"a/\u{1b}b");
     }
 
+    #[test]
+    fn arguments_are_quoted_where_a_shell_needs_it() {
+        for (argument, shown) in [
+            ("--model", "--model"),
+            ("a b's ü", r"'a b'\''s ü'"),
+            ("", "''"),
+            ("a\nb'c\\", r"$'a\x0ab\'c\\'"),
+        ] {
+            assert_eq!(shell_quoted(OsStr::new(argument)), shown);
+        }
+    }
+
     #[cfg(unix)]
     #[test]
     fn bytes_that_are_no_text_stand_as_numbers() {
         use std::os::unix::ffi::OsStrExt;
         let path = Path::new(std::ffi::OsStr::from_bytes(b"n\xff\xfe\xc3.pth"));
         assert_eq!(printable_path(path, 100), r"n\xff\xfe\xc3.pth");
+        assert_eq!(
+            shell_quoted(OsStr::from_bytes(b"n\xff.pth")),
+            r"$'n\xff.pth'"
+        );
     }
 }

@@ -1,8 +1,8 @@
 //! Attacks on models in their run folder: batches drawn, finished attacks kept and reused, tables and figure written.
 
-use super::identity::{check_plain_name, folder_name};
+use super::identity::{check_out, folder_name, report_folder};
 use super::life::Run;
-use super::monitor::{AttackProgress, Monitor};
+use super::monitor::{AttackProgress, Monitor, Stages};
 use super::normalization::{changes, recorded};
 use super::numerics::numerics;
 use super::record::{now, run_folder, Input, Machine, Record};
@@ -21,6 +21,7 @@ use crate::figure;
 use crate::seed::Purpose;
 use crate::store::{self, Lock};
 use crate::table;
+use crate::units::count_of;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -47,7 +48,7 @@ pub struct AttackRequest {
     pub results: PathBuf,
     /// Folder of report folders (`reports`).
     pub reports: PathBuf,
-    /// Name of the run folder instead of `<configuration>-<hash>`.
+    /// Name of the run folder instead of `<configuration>-<hash>`, or a path to it; then the figure is in `report` in it.
     pub out: Option<String>,
     /// Throw away the finished attacks of this run.
     pub fresh: bool,
@@ -95,7 +96,7 @@ pub fn attack(
     request: &AttackRequest,
     monitor: &dyn Monitor,
 ) -> Result<AttackResult> {
-    check_plain_name("--out", request.out.as_deref())?;
+    check_out(request.out.as_deref())?;
     let prepared = Prepared::new(experiment, request)?;
     prepared.notes.iter().for_each(|note| monitor.warn(note));
     let asked = prepared.record(&request.command);
@@ -436,6 +437,12 @@ impl Attacking<'_> {
         let keys: Vec<(usize, u32)> = (0..self.prepared.models.len())
             .flat_map(|model| (0..restarts).map(move |restart| (model, restart)))
             .collect();
+        let stages = Stages::new(self.monitor, 2);
+        let owed = keys
+            .iter()
+            .filter(|key| !self.unit_file(key.0, key.1).exists());
+        let owed = owed.count();
+        stages.begin(&count_of(owed, "attack"), owed);
         let units: Vec<(AttackUnit, bool)> = each(keys.len(), |i| self.unit(keys[i].0, keys[i].1))?;
         let computed = units.iter().filter(|(_, computed)| *computed).count();
         let units: Vec<AttackUnit> = units.into_iter().map(|(unit, _)| unit).collect();
@@ -443,6 +450,7 @@ impl Attacking<'_> {
         let attacks: Vec<AttackRow> = units.iter().map(|unit| unit.row.clone()).collect();
         let flips: Vec<FlipRow> = units.iter().flat_map(FlipRow::of).collect();
         let summaries = summarize_attacks(&attacks);
+        stages.begin("tables and figure", 1);
         let figure = self.draw(&attacks, &flips)?;
         let files: Vec<String> = keys
             .iter()
@@ -525,10 +533,8 @@ impl Attacking<'_> {
     }
 
     fn draw(&self, attacks: &[AttackRow], flips: &[FlipRow]) -> Result<PathBuf> {
-        let folder = self
-            .request
-            .reports
-            .join(self.folder.file_name().unwrap_or_default());
+        let out = self.request.out.as_deref();
+        let folder = report_folder(&self.request.reports, &self.folder, out);
         store::create_folder(&folder)?;
         let _lock = Lock::take(&folder)?;
         let path = folder.join(format!("{FIGURE}.svg"));

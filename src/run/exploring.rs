@@ -75,6 +75,12 @@ pub fn explore(
             "nothing",
         ));
     }
+    let spec = &experiment.explore;
+    if spec.domains.is_none() && spec.yield_share.is_none() && spec.widths.is_empty() {
+        let expected = "something to search: `--domains layers` (or bits, groups:FILE), `--yield 0.99 --floor 0.9`, or \
+                        `--widths 2,4,8`; single voltages are a `sweep`";
+        return Err(Error::argument("explore", expected, "none of them"));
+    }
     let (sweep, searched) = Sweeping::new(experiment, request, monitor, true)?.finish()?;
     Ok(ExploreResult {
         folder: sweep.folder,
@@ -191,6 +197,7 @@ impl Sweeping<'_> {
         let spec = &prepared.experiment.explore;
         let grid = &prepared.grid;
         let images = self.search_images()?;
+        self.stages.begin("voltages for domains", 1);
         let mut all = Vec::new();
         for (place, (subject, loaded)) in subjects.iter().zip(&prepared.models).enumerate() {
             let (mut search_images, mut search_clean) = (subject.images, subject.clean);
@@ -284,6 +291,7 @@ impl Sweeping<'_> {
         let (Some(share), Some(floor)) = (explore.yield_share, sweep.floor) else {
             return Ok((Vec::new(), Vec::new()));
         };
+        self.stages.begin("lowest voltages for a yield", 1);
         let plan = Plan {
             voltages: self.fine_grid()?,
             target: Target::Yield {

@@ -8,7 +8,7 @@ use crate::kernel::Isa;
 use crate::memory::EnergySpec;
 use crate::store;
 use serde::Serialize;
-use std::path::{Component, Path};
+use std::path::{Component, Path, PathBuf};
 
 /// Version of the program; part of every identity.
 pub(super) const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -62,20 +62,94 @@ pub(super) fn folder_name(name: &str, identity: &impl Serialize) -> Result<Strin
     Ok(format!("{name}-{}", &store::sha256(text.as_bytes())[..12]))
 }
 
-/// A folder's name that the user may have given is one plain name: no path, not hidden.
+/// The name of a file that the program makes is one plain name: no path, not hidden.
 ///
 /// # Errors
-/// [`Error::Argument`] that names the flag.
-pub(super) fn check_plain_name(flag: &str, name: Option<&str>) -> Result<()> {
-    let Some(name) = name else { return Ok(()) };
+/// [`Error::Argument`] for `what` has the name.
+pub(super) fn check_plain_name(what: &str, name: &str) -> Result<()> {
     let components: Vec<Component> = Path::new(name).components().collect();
     let plain = matches!(components[..], [Component::Normal(only)] if only == name);
     if plain && !name.starts_with('.') {
         return Ok(());
     }
     Err(Error::argument(
-        flag,
+        what,
         "a plain folder name, no path and no `.` in front",
         format!("`{name}`"),
     ))
+}
+
+/// What `--out` says of a run or a report names a folder: a name or a path that ends in one, not hidden.
+///
+/// # Errors
+/// [`Error::Argument`].
+pub(super) fn check_out(out: Option<&str>) -> Result<()> {
+    let Some(out) = out else { return Ok(()) };
+    let name = Path::new(out).file_name().and_then(|name| name.to_str());
+    if name.is_some_and(|name| !name.starts_with('.')) {
+        return Ok(());
+    }
+    Err(Error::argument(
+        "--out",
+        "a name or a path of a folder, no `.` in front of its name",
+        format!("`{out}`"),
+    ))
+}
+
+/// The folder that `--out` says: a bare name stands in the `usual` folder, a path as it is.
+pub(super) fn out_folder(usual: &Path, out: &str) -> PathBuf {
+    if is_path(out) {
+        PathBuf::from(out)
+    } else {
+        usual.join(out)
+    }
+}
+
+/// True for more than a bare name.
+pub(super) fn is_path(out: &str) -> bool {
+    let bare = Path::new(out).file_name().and_then(|name| name.to_str());
+    bare != Some(out)
+}
+
+/// The folder of a run's report or figure: beside the other reports under the run's name, within a run whose folder was
+/// given as a path.
+pub(super) fn report_folder(reports: &Path, run: &Path, out: Option<&str>) -> PathBuf {
+    if out.is_some_and(is_path) {
+        run.join("report")
+    } else {
+        reports.join(run.file_name().unwrap_or_default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bare_name_stands_in_the_usual_folder_and_a_path_as_it_is() {
+        let reports = Path::new("reports");
+        for (out, folder, report) in [
+            ("mine", "results/mine", "reports/mine"),
+            ("./mine", "./mine", "./mine/report"),
+            ("mine/", "mine/", "mine/report"),
+            (
+                "/data/runs/mine",
+                "/data/runs/mine",
+                "/data/runs/mine/report",
+            ),
+            ("../mine", "../mine", "../mine/report"),
+        ] {
+            check_out(Some(out)).unwrap();
+            let run = out_folder(Path::new("results"), out);
+            assert_eq!(run, Path::new(folder), "{out}");
+            assert_eq!(report_folder(reports, &run, Some(out)), Path::new(report));
+        }
+        assert_eq!(
+            report_folder(reports, Path::new("results/a-0123"), None),
+            Path::new("reports/a-0123")
+        );
+        for out in ["", ".", "..", "a/..", ".hidden", "a/.hidden", "/"] {
+            assert!(check_out(Some(out)).is_err(), "{out}");
+        }
+    }
 }

@@ -1,7 +1,20 @@
 //! What a run tells of itself while it goes.
 
 use crate::train::{EpochRow, StepProgress};
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+/// A stage of a command, such as the trainings before a sweep.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Stage<'a> {
+    /// Number of the stage, from 1.
+    pub number: usize,
+    /// Stages of the command.
+    pub of: usize,
+    /// What is done in it, such as `1,100 trials`.
+    pub what: &'a str,
+    /// Trainings or attacks in it, of which each tells how far it is; else 1.
+    pub tasks: usize,
+}
 
 /// Where a sweep stands.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -35,6 +48,8 @@ pub trait Monitor: Sync {
     fn note(&self, message: &str);
     /// Something that may spoil the result.
     fn warn(&self, message: &str);
+    /// A stage begins, and with it the one before has ended.
+    fn stage(&self, _: &Stage) {}
     /// A training step is done.
     fn step(&self, model: &str, progress: &StepProgress);
     /// An epoch is done and saved.
@@ -66,5 +81,30 @@ impl Monitor for Quiet {
     fn attacked(&self, _: &str, _: u32) {}
     fn cancel(&self) -> &AtomicBool {
         &self.0
+    }
+}
+
+/// Announces the stages of a command, one after the other.
+pub(super) struct Stages<'a> {
+    monitor: &'a dyn Monitor,
+    of: usize,
+    begun: AtomicUsize,
+}
+
+impl<'a> Stages<'a> {
+    pub(super) fn new(monitor: &'a dyn Monitor, of: usize) -> Self {
+        let begun = AtomicUsize::new(0);
+        Self { monitor, of, begun }
+    }
+
+    /// Begins the next stage, of so many tasks.
+    pub(super) fn begin(&self, what: &str, tasks: usize) {
+        let number = self.begun.fetch_add(1, Ordering::Relaxed) + 1;
+        self.monitor.stage(&Stage {
+            number,
+            of: self.of,
+            what,
+            tasks,
+        });
     }
 }

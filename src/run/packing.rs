@@ -120,7 +120,7 @@ fn file_name(info: &ModelInfo, path: &Path, base: &str) -> Result<String> {
         _ => stem(path),
     };
     // the description of a foreign file may say anything
-    check_plain_name(&format!("packed file of {}", path.display()), Some(&name))?;
+    check_plain_name(&format!("packed file of {}", path.display()), &name)?;
     Ok(name)
 }
 

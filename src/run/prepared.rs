@@ -3,7 +3,7 @@
 use super::clock;
 use super::identity::{folder_name, SweepIdentity};
 use super::journal::Replay;
-use super::monitor::Monitor;
+use super::monitor::{Monitor, Stages};
 use super::normalization::{changes, recorded};
 use super::numerics::numerics;
 use super::record::{now, Input, Machine, Record};
@@ -25,7 +25,7 @@ use crate::store;
 use crate::sweep::{
     exposed_cells, Comparison, DesignPoint, Sampling, Subject, TestSplit, TwoLevel,
 };
-use crate::units::{Ber, BerSource, Voltage};
+use crate::units::{count_of, Ber, BerSource, Voltage};
 use candle_core::Device;
 use rayon::prelude::*;
 use std::collections::BTreeMap;
@@ -117,6 +117,7 @@ pub(super) fn train_all(
     experiment: &Experiment,
     request: &SweepRequest,
     device: &Device,
+    stages: &Stages,
     monitor: &dyn Monitor,
 ) -> Result<(Vec<PathBuf>, usize)> {
     let trainings = experiment.trainings()?;
@@ -138,6 +139,7 @@ pub(super) fn train_all(
         ));
     }
     let models = request.models_folder()?;
+    stages.begin(&count_of(trainings.len(), "training"), trainings.len());
     let train = |training: &Training, fresh| {
         train_model(
             training,

@@ -1,7 +1,7 @@
 //! `run.yaml`: what a run was asked, with which inputs, by which program, on which machine.
 
 use super::checked;
-use super::identity::VERSION;
+use super::identity::{out_folder, VERSION};
 use super::numerics;
 use super::subjects::Loaded;
 use crate::analysis::names;
@@ -124,7 +124,7 @@ pub(super) fn run_folder(
 ) -> Result<PathBuf> {
     let identity = &asked.identity;
     let name = out.unwrap_or(identity);
-    let folder = results.join(name);
+    let folder = out_folder(results, name);
     let path = folder.join(RECORD);
     if path.exists() {
         let before = Record::read(&folder)?;

@@ -1,7 +1,7 @@
 //! Figures and report from the stored tables of one run or of several, without models or data.
 
 use super::checked::Unchecked;
-use super::identity::check_plain_name;
+use super::identity::{check_out, out_folder};
 use super::record::{Record, MEMORY};
 use crate::analysis::{self, Analysis, Pareto};
 use crate::config::resolved_yaml;
@@ -32,21 +32,25 @@ const LARGEST_MEMORY: u64 = 1 << 20;
 const CURVE_POINTS: usize = 121;
 
 /// Draws the figures and the report of finished runs into `<reports>/<name>/`; the name is that of the run, or
-/// `merged` for several, unless given. Pareto tables of several runs are computed anew.
+/// `merged` for several, unless `out` is another one or a path. Pareto tables of several runs are computed anew.
 ///
 /// # Errors
 /// [`Error::Missing`] or [`Error::Input`] where a run is not finished or damaged, [`Error::Argument`] for runs
 /// that do not go together, [`Error::Locked`], [`Error::Io`].
-pub fn redraw(runs: &[PathBuf], reports: &Path, name: Option<&str>) -> Result<(Drawn, Pareto)> {
-    check_plain_name("--out", name)?;
-    draw(runs, reports, name, None)
+pub fn redraw(runs: &[PathBuf], reports: &Path, out: Option<&str>) -> Result<(Drawn, Pareto)> {
+    check_out(out)?;
+    draw(
+        runs,
+        |title| out_folder(reports, out.unwrap_or(title)),
+        None,
+    )
 }
 
-/// The same; `known` is what follows from the tables of the runs, where the caller has computed it.
+/// As [`redraw`], into the folder for the title of the runs; `known` is what follows from their tables, where the
+/// caller has computed it.
 pub(super) fn draw(
     runs: &[PathBuf],
-    reports: &Path,
-    name: Option<&str>,
+    folder: impl FnOnce(&str) -> PathBuf,
     known: Option<Analysis>,
 ) -> Result<(Drawn, Pareto)> {
     let records: Vec<Record> = runs
@@ -116,7 +120,7 @@ pub(super) fn draw(
     let curves: Vec<MemoryCurve> = memories.iter().map(curve).collect::<Result<_>>()?;
     let drawn = analysis::average_trainings(&merged.summaries, &merged.trials)?;
     let figures = figure::all(&drawn, &analysis.pareto, &curves);
-    let folder = reports.join(name.unwrap_or(&title));
+    let folder = folder(&title);
     store::create_folder(&folder)?;
     let _lock = Lock::take(&folder)?;
     for figure in &figures {

@@ -6,7 +6,7 @@ use crate::data::{
     self, validation_split, DatasetName, DatasetSpec, ImageSet, Normalization, Split,
 };
 use crate::engine::{Evaluator, Images};
-use crate::error::{Error, Result};
+use crate::error::{shell_quoted, Error, Result};
 use crate::fault::Exposure;
 use crate::memory::Faults;
 use crate::net::{Model, ModelInfo, Network};
@@ -127,11 +127,17 @@ impl Loaded {
             .map(|s| s.scheme.format.bits())
             .next();
         bits.ok_or_else(|| {
-            Error::argument(
-                format!("model {}", self.path.display()),
-                "a quantised model, which stores codes in the memory",
-                "float weights (bits: 32)",
-            )
+            let mut name = self.path.file_stem().unwrap_or_default().to_owned();
+            name.push("-8bit.safetensors");
+            let (from, to) = (self.path.as_os_str(), self.path.with_file_name(name));
+            let expected = format!(
+                "a quantised model, which stores codes in the memory (`wcat-explore quantize --model {} --bits 8 --out {}` \
+                 makes one)",
+                shell_quoted(from),
+                shell_quoted(to.as_os_str())
+            );
+            let what = format!("model {}", self.path.display());
+            Error::argument(what, expected, "float weights (bits: 32)")
         })
     }
 }

@@ -2,10 +2,10 @@
 
 use super::checked;
 use super::exploring::Searched;
-use super::identity::check_plain_name;
+use super::identity::{check_out, report_folder};
 use super::journal::{replay, Journal, Replay};
 use super::life::Run;
-use super::monitor::{Monitor, SweepProgress};
+use super::monitor::{Monitor, Stages, SweepProgress};
 use super::prepared::{early_set, inputs, prepare, train_all, Prepared};
 use super::record::{run_folder, MEMORY};
 use super::redraw::{draw, Drawn};
@@ -17,6 +17,7 @@ use crate::error::{Error, Result};
 use crate::store;
 use crate::sweep::{Design, EnergyRow, StoppedBy, Timing, Trial, TrialRow};
 use crate::table;
+use crate::units::count_of;
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -40,7 +41,7 @@ pub struct SweepRequest {
     pub results: PathBuf,
     /// Folder of report folders (`reports`).
     pub reports: PathBuf,
-    /// Name of the run folder instead of `<configuration>-<hash>`.
+    /// Name of the run folder instead of `<configuration>-<hash>`, or a path to it; then the report is `report` in it.
     pub out: Option<String>,
     /// Throw away the finished trials and trained models of this run.
     pub fresh: bool,
@@ -123,7 +124,7 @@ pub fn sweep(
 /// Wrong input.
 pub fn plan(experiment: &Experiment, request: &SweepRequest) -> Result<SweepPlan> {
     let inputs = inputs(experiment, request)?;
-    check_plain_name("--out", request.out.as_deref())?;
+    check_out(request.out.as_deref())?;
     let early = early_set(experiment, request)?;
     if request.models.is_empty() {
         let trainings = experiment.trainings()?;
@@ -203,12 +204,25 @@ pub fn plan(experiment: &Experiment, request: &SweepRequest) -> Result<SweepPlan
     })
 }
 
+/// Trainings and widths where there are any, trials, the searches of an exploration, and what is written at the end.
+fn count_stages(experiment: &Experiment, request: &SweepRequest, explores: bool) -> usize {
+    let explore = &experiment.explore;
+    let searches = [
+        !explore.widths.is_empty(),
+        explore.domains.is_some(),
+        explore.yield_share.is_some(),
+    ];
+    let searches = searches.into_iter().filter(|asked| explores && *asked);
+    2 + usize::from(request.models.is_empty()) + searches.count()
+}
+
 /// A sweep with its folder.
 pub(super) struct Sweeping<'a> {
     pub(super) prepared: Prepared,
     pub(super) request: &'a SweepRequest,
     pub(super) folder: PathBuf,
     pub(super) monitor: &'a dyn Monitor,
+    pub(super) stages: Stages<'a>,
     training_seconds: Option<f64>,
     /// True where it searches further: an exploration.
     explores: bool,
@@ -236,15 +250,17 @@ impl<'a> Sweeping<'a> {
         explores: bool,
     ) -> Result<Self> {
         let inputs = inputs(experiment, request)?;
-        check_plain_name("--out", request.out.as_deref())?;
+        check_out(request.out.as_deref())?;
         let device = experiment.device.open()?;
         let early = early_set(experiment, request)?;
+        let stages = Stages::new(monitor, count_stages(experiment, request, explores));
         let started = Instant::now();
         let (mut paths, computed) = match request.models.is_empty() {
             false => (request.models.clone(), 0),
-            true => train_all(experiment, request, &device, monitor)?,
+            true => train_all(experiment, request, &device, &stages, monitor)?,
         };
         if explores && !experiment.explore.widths.is_empty() {
+            stages.begin("a width for each layer", 1);
             paths = add_mixed_models(experiment, request, &paths, &device, monitor)?;
         }
         let training_seconds = (computed > 0).then(|| started.elapsed().as_secs_f64());
@@ -264,6 +280,7 @@ impl<'a> Sweeping<'a> {
             request,
             folder,
             monitor,
+            stages,
             training_seconds,
             explores,
         })
@@ -299,6 +316,7 @@ impl<'a> Sweeping<'a> {
         designs
             .iter()
             .try_for_each(|design| lock(&journal).append_design(design))?;
+        self.stages.begin(&count_of(owed, "trial"), 1);
         let started = Instant::now();
         let mut done = 0;
         let mut sink = |trial: &Trial| {
@@ -349,13 +367,16 @@ impl<'a> Sweeping<'a> {
         let chance = 1.0 / prepared.images.classes as f64;
         let seed = prepared.experiment.seed;
         let analysis = Analysis::of(&summaries, &grid.trials, chance, seed)?;
+        self.stages.begin("tables, figures and report", 1);
         let write = || {
             searched.write(folder)?;
             self.write_tables(&grid, &summaries, &analysis, seconds)
         };
         run.finish(write, &[])?;
         let folders = std::slice::from_ref(folder);
-        let (drawn, pareto) = draw(folders, &self.request.reports, None, Some(analysis))?;
+        let (reports, out) = (&self.request.reports, self.request.out.as_deref());
+        let report = report_folder(reports, folder, out);
+        let (drawn, pareto) = draw(folders, |_| report, Some(analysis))?;
         let result = SweepResult {
             run: analysis::run_name(folder),
             folder: folder.clone(),

@@ -116,6 +116,7 @@ pub fn train_model(
             training.name,
             folder.display()
         ));
+        monitor.trained(&training.name);
         return Ok(trained(training, folder.clone(), state.history.clone(), 0));
     }
     if before > 0 {

@@ -1,10 +1,11 @@
 //! Several trainings beside each other, what is finished skipped, and their results as rows.
 
-use super::monitor::Monitor;
+use super::monitor::{Monitor, Stages};
 use super::training::{after_the_other, train_model, TrainedModel};
 use crate::config::Training;
 use crate::error::{Error, Result};
 use crate::table::SCHEMA;
+use crate::units::count_of;
 use candle_core::Device;
 use rayon::prelude::*;
 use serde::Serialize;
@@ -86,6 +87,8 @@ pub fn train_models(
             return Err(Error::argument("models to train", "each name once", found));
         }
     }
+    let count = trainings.len();
+    Stages::new(monitor, 1).begin(&count_of(count, "training"), count);
     let train = |training: &Training, fresh| {
         train_model(training, parent, data_folder, device, fresh, monitor)
     };

@@ -83,7 +83,7 @@ fn stop(mut again: impl FnMut() -> bool) {
         }
     }
     store::abandon_writes();
-    say(format!("error: {}", Error::Interrupted));
+    say(show::labelled("error", &Error::Interrupted.to_string()));
     exit();
 }
 
@@ -103,7 +103,7 @@ fn exit() -> ! {
 fn say(text: String) {
     let (said, heard) = mpsc::channel();
     let speak = move || {
-        let _ = writeln!(std::io::stderr(), "{text}");
+        let _ = writeln!(anstream::stderr(), "{text}");
         let _ = said.send(());
     };
     if std::thread::Builder::new().spawn(speak).is_ok() {

@@ -2,7 +2,6 @@
 
 mod args;
 mod cmd;
-mod fault_args;
 mod interrupt;
 mod progress;
 mod show;
@@ -33,24 +32,29 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    let settings = arguments.command.settings();
     // before the first kernel runs: the choice is the process's
-    if let Some(isa) = arguments.common.isa {
+    if let Some(isa) = settings.and_then(|settings| settings.isa) {
         isa.choose()?;
     }
-    let monitor = progress::start(&arguments.common)?;
-    let common = &arguments.common;
+    let threads = settings.map_or(0, |settings| settings.threads);
+    let monitor = progress::start(&arguments.general, threads)?;
     match &arguments.command {
-        Command::Sweep(args) => cmd::sweep::run(common, args, &monitor),
-        Command::Explore(args) => cmd::explore::run(common, args, &monitor),
-        Command::Train(args) => cmd::train::run(common, args, &monitor),
-        Command::Quantize(args) => cmd::quantize::run(common, args, &monitor),
+        Command::Sweep(args) => cmd::sweep::run(args, &monitor),
+        Command::Explore(args) => cmd::explore::run(args, &monitor),
+        Command::Train(args) => cmd::train::run(args, &monitor),
+        Command::Quantize(args) => cmd::quantize::run(args, &monitor),
         Command::Pack(args) => cmd::pack::run(args, &monitor),
-        Command::Eval(args) => cmd::eval::run(common, args, &monitor),
-        Command::Attack(args) => cmd::attack::run(common, args, &monitor),
+        Command::Eval(args) => cmd::eval::run(args, &monitor),
+        Command::Attack(args) => cmd::attack::run(args, &monitor),
         Command::Memory(args) => cmd::memory::run(args, &monitor),
         Command::Pareto(args) => cmd::pareto::run(args, &monitor),
         Command::Publish(args) => cmd::publish::run(args, &monitor),
         Command::Inspect(args) => cmd::inspect::run(args, &monitor),
         Command::Data(args) => cmd::data::run(args, &monitor),
-    }
+        Command::Completions(args) => cmd::about::completions(args),
+        Command::Man(args) => cmd::about::man(args),
+    }?;
+    monitor.finish();
+    Ok(())
 }

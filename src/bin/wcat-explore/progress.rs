@@ -1,16 +1,18 @@
-//! What happens meanwhile, on standard error: bars on a terminal, plain lines every few seconds elsewhere.
+//! What happens meanwhile, on standard error: bars on a terminal, a plain line for each tenth of a stage elsewhere.
 
-use crate::args::Common;
+use crate::args::General;
 use crate::interrupt::CANCEL;
+use crate::show::labelled;
 use anyhow::Context;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::collections::BTreeMap;
 use std::io::{IsTerminal, Write};
 use std::sync::atomic::AtomicBool;
-use std::sync::{Mutex, OnceLock};
+use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 use wcat_explore::error::printable;
-use wcat_explore::run::{AttackProgress, Monitor, SweepProgress};
+use wcat_explore::kernel::Isa;
+use wcat_explore::run::{AttackProgress, Monitor, Stage, SweepProgress};
 use wcat_explore::train::{EpochRow, StepProgress};
 
 /// Most characters of a line.
@@ -19,40 +21,93 @@ const LONGEST_LINE: usize = 1_800;
 const LONGEST_TASK: usize = 100;
 /// Nothing is shown before so much time has passed.
 const QUIET_START: Duration = Duration::from_secs(2);
-/// Plain lines come so often.
-const LINE_EVERY: Duration = Duration::from_secs(5);
 
 /// Bars or lines, and remarks.
 pub(crate) struct Progress {
     quiet: bool,
     verbose: bool,
-    started: Instant,
     terminal: bool,
+    started: Instant,
     bars: MultiProgress,
     state: Mutex<State>,
-    sweep: OnceLock<Instant>,
 }
 
+/// Where the command stands: its stage, and the tasks that run in it.
 #[derive(Default)]
 struct State {
-    tasks: BTreeMap<String, Task>,
-    last_line: Option<Instant>,
+    stage: Option<Running>,
+    tasks: BTreeMap<String, Meter>,
 }
 
-struct Task {
-    started: Instant,
-    /// Share that was done when the task started here.
+/// The stage that runs.
+struct Running {
+    /// Such as `2 of 3: 1,100 trials`.
+    label: String,
+    tasks: usize,
+    /// Tasks that have ended.
+    ended: usize,
+    began: Instant,
+    /// Since it was first shown.
+    meter: Option<Meter>,
+}
+
+/// How far a stage or a task is.
+struct Meter {
+    began: Instant,
+    /// Share that was done when it was first heard of.
     first: f64,
+    share: f64,
     bar: Option<ProgressBar>,
 }
 
-/// Makes the thread pool, and starts to listen.
-pub(crate) fn start(common: &Common) -> anyhow::Result<Progress> {
+impl Meter {
+    fn new(share: f64) -> Self {
+        Self {
+            began: Instant::now(),
+            first: share,
+            share,
+            bar: None,
+        }
+    }
+
+    /// Takes the share that is done now; true where a tenth of the whole was passed.
+    fn passes(&mut self, share: f64) -> bool {
+        let before = std::mem::replace(&mut self.share, share);
+        (share * 10.0).floor() > (before * 10.0).floor()
+    }
+
+    /// `, 1 min 20 s left`, once enough is done to say so.
+    fn left(&self) -> String {
+        remaining(
+            self.began.elapsed(),
+            self.share - self.first,
+            1.0 - self.share,
+        )
+    }
+
+    fn draw(&mut self, bars: &MultiProgress, label: &str, message: &str) {
+        let left = self.left();
+        let bar = self.bar.get_or_insert_with(|| bars.add(bar(label)));
+        bar.set_position((self.share * 1000.0) as u64);
+        bar.set_message(format!("{message}{left}"));
+    }
+}
+
+impl Drop for Meter {
+    fn drop(&mut self) {
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+/// Makes the thread pool (0: of every core), and starts to listen.
+pub(crate) fn start(general: &General, threads: usize) -> anyhow::Result<Progress> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let threads = if common.threads == 0 {
+    let threads = if threads == 0 {
         cores
     } else {
-        common.threads.min(1024)
+        threads.min(1024)
     };
     rayon::ThreadPoolBuilder::new()
         .num_threads(threads)
@@ -64,82 +119,128 @@ pub(crate) fn start(common: &Common) -> anyhow::Result<Progress> {
     } else {
         ProgressDrawTarget::hidden()
     };
-    Ok(Progress {
-        quiet: common.quiet,
-        verbose: common.verbose,
-        started: Instant::now(),
+    let progress = Progress {
+        quiet: general.quiet,
+        verbose: general.verbose,
         terminal,
+        started: Instant::now(),
         bars: MultiProgress::with_draw_target(target),
         state: Mutex::default(),
-        sweep: OnceLock::new(),
-    })
+    };
+    let (version, isa) = (env!("CARGO_PKG_VERSION"), Isa::current());
+    progress.detail(&format!(
+        "wcat-explore {version}, {isa} instructions, threads: {threads}"
+    ));
+    Ok(progress)
 }
 
 impl Progress {
     /// A line on standard error, above the bars. A closed standard error is no reason to stop.
     fn line(&self, text: &str) {
         self.bars.suspend(|| {
-            let _ = writeln!(std::io::stderr(), "{}", printable(text, LONGEST_LINE));
+            let _ = writeln!(anstream::stderr(), "{text}");
         });
     }
 
     /// A remark for those who asked for more.
-    pub(crate) fn detail(&self, text: &str) {
+    fn detail(&self, text: &str) {
         if self.verbose {
-            self.line(text);
+            self.line(&printable(text, LONGEST_LINE));
         }
     }
 
-    /// Shows how far a task is: `share` in [0, 1].
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// Shows how far a task is, `share` in [0, 1], and the stage with it: on a terminal as bars, elsewhere as a line for
+    /// each tenth of the stage. A task without a stage is shown as one.
     pub(crate) fn show(&self, task: &str, share: f64, message: &str) {
         if self.quiet || self.started.elapsed() < QUIET_START {
             return;
         }
-        let mut state = self
-            .state
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner());
-        let new = || Task {
-            started: Instant::now(),
-            first: share,
-            bar: self.terminal.then(|| self.bars.add(bar(task))),
+        let State { stage, tasks } = &mut *self.state();
+        let own = tasks
+            .entry(task.to_owned())
+            .or_insert_with(|| Meter::new(share));
+        let Some(stage) = stage else {
+            let passed = own.passes(share);
+            return self.tell(own, passed, task, message);
         };
-        let entry = state.tasks.entry(task.to_owned()).or_insert_with(new);
-        let left = remaining(entry.started.elapsed(), share - entry.first, 1.0 - share);
-        let text = format!("{message}{left}");
-        if let Some(bar) = &entry.bar {
-            bar.set_position((share * 1000.0) as u64);
-            bar.set_message(text);
-        } else if state
-            .last_line
-            .is_none_or(|last| last.elapsed() >= LINE_EVERY)
-        {
-            state.last_line = Some(Instant::now());
-            self.line(&format!("{task}: {:.0} % {text}", 100.0 * share));
+        own.share = share;
+        if stage.tasks <= 1 {
+            let whole = stage.meter.get_or_insert_with(|| Meter::new(share));
+            let passed = whole.passes(share);
+            return self.tell(whole, passed, &stage.label, message);
+        }
+        if self.terminal {
+            own.draw(&self.bars, task, message);
+        }
+        let running: f64 = tasks.values().map(|task| task.share).sum();
+        let share = ((stage.ended as f64 + running) / stage.tasks as f64).min(1.0);
+        let whole = stage.meter.get_or_insert_with(|| Meter::new(share));
+        let passed = whole.passes(share);
+        let message = if self.terminal {
+            String::new()
+        } else {
+            format!("{task}: {message}")
+        };
+        self.tell(whole, passed, &stage.label, &message);
+    }
+
+    /// The bar of a stage, or its line where a tenth was passed.
+    fn tell(&self, meter: &mut Meter, passed: bool, label: &str, message: &str) {
+        if self.terminal {
+            meter.draw(&self.bars, label, message);
+        } else if passed {
+            let (percent, left) = (100.0 * meter.share, meter.left());
+            let message = if message.is_empty() {
+                String::new()
+            } else {
+                format!(", {message}")
+            };
+            let text = format!("{label}: {percent:.0} %{left}{message}");
+            self.line(&printable(&text, LONGEST_LINE));
         }
     }
 
     /// Takes the bar of a task away.
-    pub(crate) fn end(&self, task: &str) {
-        let mut state = self
-            .state
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner());
-        if let Some(bar) = state.tasks.remove(task).and_then(|task| task.bar) {
-            bar.finish_and_clear();
+    fn end(&self, task: &str) {
+        let mut state = self.state();
+        state.tasks.remove(task);
+        if let Some(stage) = &mut state.stage {
+            stage.ended += 1;
         }
+    }
+
+    /// Says, to those who asked for more, how long a stage that has ended took.
+    fn ended(&self, stage: Option<Running>) {
+        if let Some(stage) = stage {
+            let seconds = stage.began.elapsed().as_secs_f64();
+            self.detail(&format!("{}: {seconds:.1} s", stage.label));
+        }
+    }
+
+    /// The command is done.
+    pub(crate) fn finish(&self) {
+        let stage = self.state().stage.take();
+        self.ended(stage);
+        let seconds = self.started.elapsed().as_secs_f64();
+        self.detail(&format!("done in {seconds:.1} s"));
     }
 }
 
-fn bar(task: &str) -> ProgressBar {
-    let style = ProgressStyle::with_template("{prefix:>16} {bar:30} {msg}");
+fn bar(label: &str) -> ProgressBar {
+    let style = ProgressStyle::with_template("{prefix:>24} {bar:30} {percent:>3} % {msg}");
     let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
     ProgressBar::new(1000)
         .with_style(style)
-        .with_prefix(printable(task, LONGEST_TASK).into_owned())
+        .with_prefix(printable(label, LONGEST_TASK).into_owned())
 }
 
-/// `, 1 min 20 s left`, once enough is done to say so.
+/// `, 1 min 20 s left`; nothing where too little is done to say so.
 fn remaining(elapsed: Duration, done: f64, left: f64) -> String {
     if done < 1e-3 || elapsed < Duration::from_secs(1) {
         return String::new();
@@ -152,22 +253,37 @@ fn remaining(elapsed: Duration, done: f64, left: f64) -> String {
     }
 }
 
-fn attack_task(model: &str, restart: u32, random: bool) -> String {
-    format!(
-        "{model}, restart {restart}{}",
-        if random { ", random" } else { "" }
-    )
+fn attack_task(model: &str, restart: u32) -> String {
+    format!("{model}, restart {restart}")
 }
 
 impl Monitor for Progress {
     fn note(&self, message: &str) {
         if !self.quiet {
-            self.line(message);
+            self.line(&printable(message, LONGEST_LINE));
         }
     }
 
     fn warn(&self, message: &str) {
-        self.line(&format!("warning: {message}"));
+        self.line(&labelled("warning", &printable(message, LONGEST_LINE)));
+    }
+
+    fn stage(&self, stage: &Stage) {
+        let label = if stage.of > 1 {
+            format!("{} of {}: {}", stage.number, stage.of, stage.what)
+        } else {
+            stage.what.to_owned()
+        };
+        let before = std::mem::take(&mut *self.state());
+        self.ended(before.stage);
+        self.detail(&label);
+        self.state().stage = Some(Running {
+            label,
+            tasks: stage.tasks,
+            ended: 0,
+            began: Instant::now(),
+            meter: None,
+        });
     }
 
     fn step(&self, model: &str, progress: &StepProgress) {
@@ -209,38 +325,41 @@ impl Monitor for Progress {
     }
 
     fn trial(&self, progress: &SweepProgress) {
-        self.sweep.get_or_init(Instant::now);
         let share = progress.done as f64 / progress.owed.max(1) as f64;
-        self.show(
-            "sweep",
-            share,
-            &format!("{}/{} trials", progress.done, progress.owed),
-        );
-        if progress.done == progress.owed {
-            self.end("sweep");
-        }
+        self.show("trials", share, "");
     }
 
     fn flip(&self, progress: &AttackProgress) {
         let accuracy = progress
             .accuracy
             .map_or(String::new(), |a| format!(", accuracy {:.1} %", 100.0 * a));
-        let message = format!("{}/{} flips{accuracy}", progress.flips, progress.most);
-        let share = progress.flips as f64 / progress.most.max(1) as f64;
-        self.show(
-            &attack_task(progress.model, progress.restart, progress.random),
-            share,
-            &message,
-        );
+        let random = if progress.random { "random " } else { "" };
+        let (flips, most) = (progress.flips, progress.most);
+        let message = format!("{flips} of {most} {random}flips{accuracy}");
+        // the bit search, then as many random flips
+        let half = 0.5 * flips as f64 / most.max(1) as f64;
+        let share = if progress.random { 0.5 + half } else { half };
+        let task = attack_task(progress.model, progress.restart);
+        self.show(&task, share, &message);
     }
 
     fn attacked(&self, model: &str, restart: u32) {
-        [false, true]
-            .into_iter()
-            .for_each(|random| self.end(&attack_task(model, restart, random)));
+        self.end(&attack_task(model, restart));
     }
 
     fn cancel(&self) -> &AtomicBool {
         &CANCEL
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_comes_for_each_tenth() {
+        let mut meter = Meter::new(0.35);
+        let passed = (35..=100).filter(|percent| meter.passes(f64::from(*percent) / 100.0));
+        assert_eq!(passed.collect::<Vec<_>>(), [40, 50, 60, 70, 80, 90, 100]);
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::args::Format;
 use anyhow::Context;
+use clap::builder::Styles;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use serde_json::Value;
 use std::io::{IsTerminal, Write};
@@ -159,12 +160,24 @@ pub(crate) fn percent(x: f64) -> String {
     format!("{:.2}", 100.0 * x)
 }
 
+/// A line of `error` or `warning` in the colours of clap's own messages, for a stream that takes them out again where
+/// nobody sees them (a pipe, `NO_COLOR`).
+pub(crate) fn labelled(label: &str, text: &str) -> String {
+    let styles = Styles::styled();
+    let style = if label == "error" {
+        styles.get_error()
+    } else {
+        styles.get_invalid()
+    };
+    format!("{style}{label}:{style:#} {text}")
+}
+
 /// Prints a failure, one line per cause, and gives its exit code.
 pub(crate) fn failure(error: &anyhow::Error) -> ExitCode {
-    let mut err = std::io::stderr().lock();
+    let mut err = anstream::stderr().lock();
     let message = error.to_string();
     let message = printable(first_line(&message), LONGEST_MESSAGE);
-    let _ = writeln!(err, "error: {message}");
+    let _ = writeln!(err, "{}", labelled("error", &message));
     for cause in error.chain().skip(1) {
         let cause = cause.to_string();
         let _ = writeln!(
@@ -188,12 +201,12 @@ pub(crate) fn usage(mut error: clap::Error) -> ExitCode {
             .filter(|argument| argument.to_str().is_none())
             .map(|argument| printable_path(Path::new(&argument), LONGEST_CELL))
             .collect();
-        let _ = writeln!(
-            std::io::stderr(),
-            "error: {}: expected text in UTF-8, which the record of the run keeps, found other bytes; a link or \
-             another name helps",
+        let message = format!(
+            "{}: expected text in UTF-8, which the record of the run keeps, found other bytes; a link or another name \
+             helps",
             foreign.join(", ")
         );
+        let _ = writeln!(anstream::stderr(), "{}", labelled("error", &message));
         return code;
     }
     let typed = |(kind, value): (ContextKind, &ContextValue)| match value {

@@ -1,7 +1,7 @@
 //! `attack`: the bit-flip attack on one or more models.
 
 use super::sweep::{chosen, command_line};
-use crate::args::{AttackArgs, Common, Format};
+use crate::args::{layers, AttackArgs, Format};
 use crate::progress::Progress;
 use crate::show::{self, Column};
 use std::path::PathBuf;
@@ -10,10 +10,12 @@ use wcat_explore::config::Layer;
 use wcat_explore::run::{attack, AttackRequest, Monitor};
 use wcat_explore::table;
 
-pub(crate) fn run(common: &Common, args: &AttackArgs, monitor: &Progress) -> anyhow::Result<()> {
+pub(crate) fn run(args: &AttackArgs, monitor: &Progress) -> anyhow::Result<()> {
     let default = Layer::built_in("defaults of `attack`", "name: attack")?;
+    let flags = [layers(&args.attack)?, layers(&args.images)?].concat();
     let (experiment, dataset_given) =
-        common.experiment(&args.places, Some(default), &flags(args))?;
+        args.settings
+            .experiment(&args.places, Some(default), &flags)?;
     let request = AttackRequest {
         models: chosen(args.files.all(), &experiment),
         dataset_given,
@@ -21,12 +23,12 @@ pub(crate) fn run(common: &Common, args: &AttackArgs, monitor: &Progress) -> any
         data_file: args.places.data_file.clone(),
         results: PathBuf::from("results"),
         reports: PathBuf::from("reports"),
-        out: args.out.clone(),
-        fresh: args.fresh,
+        out: args.run.out.clone(),
+        fresh: args.run.fresh,
         command: command_line(),
     };
     let result = attack(&experiment, &request, monitor)?;
-    match args.format {
+    match args.run.output.format {
         Format::Table => table(&result.summaries)?,
         Format::Json => show::records(&table::json(&result.summaries)?, Format::Json)?,
         Format::Csv => show::result(table::csv_string(&result.summaries)?.trim_end())?,
@@ -39,28 +41,6 @@ pub(crate) fn run(common: &Common, args: &AttackArgs, monitor: &Progress) -> any
         result.figure.display()
     ));
     Ok(())
-}
-
-/// Flags of this command as settings.
-fn flags(args: &AttackArgs) -> Vec<Layer> {
-    let all = [
-        args.flips
-            .map(|n| Layer::flag("--flips", "attack.flips", n)),
-        args.until_accuracy
-            .map(|a| Layer::flag("--until-accuracy", "attack.until_accuracy", a.get())),
-        args.k_top
-            .map(|n| Layer::flag("--k-top", "attack.k_top", n)),
-        args.batch
-            .map(|n| Layer::flag("--batch", "attack.batch", n)),
-        args.restarts
-            .map(|n| Layer::flag("--restarts", "attack.restarts", n)),
-        args.attack_data
-            .as_deref()
-            .map(|split| Layer::flag("--attack-data", "attack.data", split)),
-        args.images
-            .map(|n| Layer::flag("--images", "sweep.images", n)),
-    ];
-    all.into_iter().flatten().collect()
 }
 
 /// The summary as aligned text; accuracies in per cent.

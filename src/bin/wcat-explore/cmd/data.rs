@@ -16,7 +16,7 @@ pub(crate) fn run(args: &DataArgs, monitor: &Progress) -> anyhow::Result<()> {
         DataCommand::Info {
             dataset,
             data_dir,
-            format,
+            output,
         } => {
             let folder = data_folder(data_dir.as_ref())?;
             let names = match dataset {
@@ -36,12 +36,12 @@ pub(crate) fn run(args: &DataArgs, monitor: &Progress) -> anyhow::Result<()> {
                         || !info.files.is_empty() && has_own_folder(info, &folder)
                 });
             }
-            if *format != Format::Table {
+            if output.format != Format::Table {
                 let mut rows = serde_json::to_value(&all)?;
                 for row in rows.as_array_mut().into_iter().flatten() {
                     row["schema"] = SCHEMA.into();
                 }
-                return show::records(&rows, *format);
+                return show::records(&rows, output.format);
             }
             table(&all)?;
             monitor.note(&format!("data folder: {}", folder.display()));

@@ -1,26 +1,20 @@
 //! `eval`: accuracy and loss of one model.
 
-use crate::args::{Common, EvalArgs, Format};
+use crate::args::{layers, EvalArgs, Format};
 use crate::progress::Progress;
 use crate::show::{self, Column};
-use wcat_explore::config::Layer;
 use wcat_explore::run::{evaluate, EvaluationRow, FaultSetting, Monitor};
 use wcat_explore::units::ChipId;
 
-pub(crate) fn run(common: &Common, args: &EvalArgs, monitor: &Progress) -> anyhow::Result<()> {
+pub(crate) fn run(args: &EvalArgs, monitor: &Progress) -> anyhow::Result<()> {
     let flags = [
-        args.memory
-            .as_deref()
-            .map(|name| Layer::flag("--memory", "memory", name)),
-        args.images
-            .map(|images| Layer::flag("--images", "sweep.images", images)),
+        layers(&args.memory)?,
+        layers(&args.images)?,
+        layers(&args.faults)?,
     ];
-    let flags: Vec<Layer> = flags
-        .into_iter()
-        .flatten()
-        .chain(args.faults.layers())
-        .collect();
-    let (experiment, dataset_given) = common.experiment(&args.places, None, &flags)?;
+    let (experiment, dataset_given) =
+        args.settings
+            .experiment(&args.places, None, &flags.concat())?;
     let chip = ChipId(args.chip);
     let faults = match (args.ber, &args.voltage) {
         (Some(ber), _) => FaultSetting::Ber(ber, chip),
@@ -37,7 +31,7 @@ pub(crate) fn run(common: &Common, args: &EvalArgs, monitor: &Progress) -> anyho
         args.export_masks.as_deref(),
     )?;
     warnings.iter().for_each(|warning| monitor.warn(warning));
-    match args.format {
+    match args.output.format {
         Format::Table => table(&row),
         other => show::records(&serde_json::json!([row]), other),
     }

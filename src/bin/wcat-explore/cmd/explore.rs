@@ -1,7 +1,7 @@
 //! `explore`: voltages for domains, lowest voltages for a yield, widths for layers; one frontier.
 
 use super::sweep::{chosen, default_layer, request};
-use crate::args::{Common, ExploreArgs, Format};
+use crate::args::{layers, ExploreArgs, Format};
 use crate::progress::Progress;
 use crate::show::{self, Column};
 use std::path::{Path, PathBuf};
@@ -12,24 +12,25 @@ use wcat_explore::explore::ExploredPoint;
 use wcat_explore::run::{explore, ExploreResult, Monitor, SweepRequest};
 use wcat_explore::table as tables;
 
-pub(crate) fn run(common: &Common, args: &ExploreArgs, monitor: &Progress) -> anyhow::Result<()> {
+pub(crate) fn run(args: &ExploreArgs, monitor: &Progress) -> anyhow::Result<()> {
     let models = args.files.all();
     let default = default_layer("explore", &models)?;
     let (mut experiment, dataset_given) =
-        common.experiment(&args.places, Some(default), &flags(args))?;
+        args.settings
+            .experiment(&args.places, Some(default), &flags(args)?)?;
     let mut groups_file = None;
-    if let Some(text) = &args.domains {
+    if let Some(text) = &args.search.domains {
         experiment.explore.domains = Some(domains(text)?);
         groups_file = text.strip_prefix("groups:").map(PathBuf::from);
     }
     let request = SweepRequest {
         groups_file,
-        out: args.out.clone(),
-        fresh: args.fresh,
+        out: args.run.out.clone(),
+        fresh: args.run.fresh,
         ..request(chosen(models, &experiment), dataset_given, &args.places)?
     };
     let result = explore(&experiment, &request, monitor)?;
-    match args.format {
+    match args.run.output.format {
         Format::Table => table(&result)?,
         other => {
             let mut rows = tables::json(&result.points)?;
@@ -54,41 +55,15 @@ pub(crate) fn run(common: &Common, args: &ExploreArgs, monitor: &Progress) -> an
 }
 
 /// Flags of this command as settings.
-fn flags(args: &ExploreArgs) -> Vec<Layer> {
-    let all = [
-        args.memory
-            .as_deref()
-            .map(|memory| Layer::flag("--memory", "memory", memory)),
-        args.chips
-            .map(|chips| Layer::flag("--chips", "sweep.chips", chips)),
-        args.images
-            .map(|images| Layer::flag("--images", "sweep.images", images)),
-        args.floor
-            .map(|floor| Layer::flag("--floor", "sweep.floor", floor.get())),
-        args.max_loss
-            .map(|loss| Layer::flag("--max-loss", "explore.max_loss", loss)),
-        args.domain_cost
-            .map(|cost| Layer::flag("--domain-cost", "explore.domain_cost", cost)),
-        args.max_rails
-            .map(|rails| Layer::flag("--max-rails", "explore.max_rails", rails)),
-        args.search_chips
-            .map(|chips| Layer::flag("--search-chips", "explore.search_chips", chips)),
-        args.search_images
-            .map(|images| Layer::flag("--search-images", "explore.search_images", images)),
-        args.evaluations
-            .map(|n| Layer::flag("--evaluations", "explore.evaluations", n)),
-        args.yield_share
-            .map(|share| Layer::flag("--yield", "explore.yield", share)),
-        args.fresh_chips
-            .map(|chips| Layer::flag("--fresh-chips", "explore.fresh_chips", chips)),
-        (!args.widths.is_empty())
-            .then(|| Layer::flag("--widths", "explore.widths", args.widths.clone())),
+fn flags(args: &ExploreArgs) -> Result<Vec<Layer>, Error> {
+    let groups = [
+        args.voltages.layers(),
+        layers(&args.search)?,
+        layers(&args.memory)?,
+        layers(&args.sampling)?,
+        layers(&args.faults)?,
     ];
-    let settings = args.settings.layers().into_iter();
-    settings
-        .chain(all.into_iter().flatten())
-        .chain(args.faults.layers())
-        .collect()
+    Ok(groups.concat())
 }
 
 /// `layers`, `bits` or `groups:FILE`.

@@ -41,8 +41,8 @@ pub(crate) fn run(args: &InspectArgs, monitor: &Progress) -> anyhow::Result<()> 
         draw(args, &model, &layers, folder, monitor)?;
     }
     match differences {
-        Some(rows) => show_differences(&rows, args.format),
-        None => show_layers(&model, &layers, args.format),
+        Some(rows) => show_differences(&rows, args.output.format),
+        None => show_layers(&model, &layers, args.output.format),
     }
 }
 

@@ -12,12 +12,12 @@ use wcat_explore::table::SCHEMA;
 pub(crate) fn run(args: &MemoryArgs, monitor: &Progress) -> anyhow::Result<()> {
     match &args.command {
         MemoryCommand::Fit(args) => fit::run(args, monitor),
-        MemoryCommand::List { format } => list(*format),
+        MemoryCommand::List(output) => list(output.format),
         MemoryCommand::Show {
             model,
             at_ber,
             at_voltage,
-            format,
+            output,
         } => {
             let model = memory::load(model)?;
             let points = match (at_ber, at_voltage) {
@@ -30,7 +30,7 @@ pub(crate) fn run(args: &MemoryArgs, monitor: &Progress) -> anyhow::Result<()> {
                 (None, None) => model.curve(21)?,
             };
             let whole = at_ber.is_none() && at_voltage.is_none();
-            show_points(&model, &points, whole, *format)
+            show_points(&model, &points, whole, output.format)
         }
     }
 }

@@ -7,8 +7,8 @@ use wcat_explore::run::pack;
 
 pub(crate) fn run(args: &PackArgs, monitor: &Progress) -> anyhow::Result<()> {
     let rows = pack(&args.files.all(), &args.out, monitor)?;
-    if args.format != Format::Table {
-        return show::records(&serde_json::to_value(&rows)?, args.format);
+    if args.output.format != Format::Table {
+        return show::records(&serde_json::to_value(&rows)?, args.output.format);
     }
     show::table(&[
         Column::text("model", &rows, |r| r.model.clone()),

@@ -18,7 +18,7 @@ pub(crate) fn run(args: &ParetoArgs, monitor: &Progress) -> anyhow::Result<()> {
         .unchecked
         .iter()
         .for_each(|unchecked| monitor.note(unchecked));
-    match args.format {
+    match args.output.format {
         Format::Table => {
             let all: Vec<FrontierPoint> = pareto
                 .frontiers

@@ -1,13 +1,13 @@
 //! `quantize`: a float model to a quantised one, without training.
 
-use crate::args::{Common, Format, QuantizeArgs};
+use crate::args::{layers, Format, QuantizeArgs};
 use crate::progress::Progress;
 use crate::show::{self, Column};
-use wcat_explore::config::Layer;
 use wcat_explore::run::{quantize, QuantizationRequest, QuantizationRow, QuantizedLayer};
 
-pub(crate) fn run(common: &Common, args: &QuantizeArgs, monitor: &Progress) -> anyhow::Result<()> {
-    let (experiment, dataset_given) = common.experiment(&args.places, None, &flags(args))?;
+pub(crate) fn run(args: &QuantizeArgs, monitor: &Progress) -> anyhow::Result<()> {
+    let flags = [layers(&args.quantizer)?, layers(&args.images)?].concat();
+    let (experiment, dataset_given) = args.settings.experiment(&args.places, None, &flags)?;
     let request = QuantizationRequest {
         model: args.model.clone(),
         out: args.out.clone(),
@@ -19,30 +19,12 @@ pub(crate) fn run(common: &Common, args: &QuantizeArgs, monitor: &Progress) -> a
         data_file: args.places.data_file.clone(),
     };
     let result = quantize(&experiment, &request, monitor)?;
-    match (args.format, args.layers) {
+    match (args.output.format, args.layers) {
         (Format::Table, false) => model_table(&result.row),
         (Format::Table, true) => layer_table(&result.layers),
         (other, false) => show::records(&serde_json::to_value([&result.row])?, other),
         (other, true) => show::records(&serde_json::to_value(&result.layers)?, other),
     }
-}
-
-/// Flags of this command as settings.
-fn flags(args: &QuantizeArgs) -> Vec<Layer> {
-    let all = [
-        args.method
-            .as_deref()
-            .map(|name| Layer::flag("--method", "quantizer.method", name)),
-        args.bits
-            .map(|bits| Layer::flag("--bits", "quantizer.bits", bits)),
-        args.init
-            .as_deref()
-            .map(|name| Layer::flag("--init", "quantizer.init", name)),
-        (!args.skip.is_empty()).then(|| Layer::flag("--skip", "quantizer.skip", args.skip.clone())),
-        args.images
-            .map(|images| Layer::flag("--images", "sweep.images", images)),
-    ];
-    all.into_iter().flatten().collect()
 }
 
 fn model_table(row: &QuantizationRow) -> anyhow::Result<()> {

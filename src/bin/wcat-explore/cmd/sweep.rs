@@ -1,25 +1,25 @@
 //! `sweep`: the main job.
 
-use crate::args::{Common, Format, Places, SweepArgs};
+use crate::args::{layers, Format, Places, SweepArgs};
 use crate::progress::Progress;
 use crate::show::{self, Column};
-use std::ffi::OsStr;
 use std::path::PathBuf;
 use wcat_explore::analysis::{Spread, Summary};
 use wcat_explore::config::{built_in, Experiment, Layer};
-use wcat_explore::error::is_printable;
+use wcat_explore::error::{shell_quoted, Result};
 use wcat_explore::run::{plan, sweep, Monitor, SweepRequest, SweepResult};
-use wcat_explore::sweep::{Sampling, TestSplit};
+use wcat_explore::sweep::Sampling;
 use wcat_explore::table as tables;
 
-pub(crate) fn run(common: &Common, args: &SweepArgs, monitor: &Progress) -> anyhow::Result<()> {
+pub(crate) fn run(args: &SweepArgs, monitor: &Progress) -> anyhow::Result<()> {
     let models = args.files.all();
     let default = default_layer("sweep", &models)?;
     let (experiment, dataset_given) =
-        common.experiment(&args.places, Some(default), &flags(args))?;
+        args.settings
+            .experiment(&args.places, Some(default), &flags(args)?)?;
     let request = SweepRequest {
-        out: args.out.clone(),
-        fresh: args.fresh,
+        out: args.run.out.clone(),
+        fresh: args.run.fresh,
         resume: !args.no_resume,
         ..request(chosen(models, &experiment), dataset_given, &args.places)?
     };
@@ -27,7 +27,7 @@ pub(crate) fn run(common: &Common, args: &SweepArgs, monitor: &Progress) -> anyh
         return dry_run(&experiment, &request);
     }
     let result = sweep(&experiment, &request, monitor)?;
-    match args.format {
+    match args.run.output.format {
         Format::Table => table(&result.summaries)?,
         Format::Json => show::records(&tables::json(&result.summaries)?, Format::Json)?,
         Format::Csv => show::result(tables::csv_string(&result.summaries)?.trim_end())?,
@@ -37,32 +37,15 @@ pub(crate) fn run(common: &Common, args: &SweepArgs, monitor: &Progress) -> anyh
 }
 
 /// Flags of this command as settings.
-fn flags(args: &SweepArgs) -> Vec<Layer> {
-    let all = [
-        args.memory
-            .as_deref()
-            .map(|memory| Layer::flag("--memory", "memory", memory)),
-        args.dataflow
-            .as_deref()
-            .map(|dataflow| Layer::flag("--dataflow", "energy.dataflow", dataflow)),
-        args.chips
-            .map(|chips| Layer::flag("--chips", "sweep.chips", chips)),
-        args.images
-            .map(|images| Layer::flag("--images", "sweep.images", images)),
-        args.split
-            .map(|split| Layer::flag("--split", "sweep.split", TestSplit::from(split).name())),
-        args.tolerance
-            .map(|tolerance| Layer::flag("--tolerance", "sweep.tolerance", tolerance)),
-        args.sampling
-            .map(|way| Layer::flag("--sampling", "sweep.sampling", Sampling::from(way).name())),
-        args.floor
-            .map(|floor| Layer::flag("--floor", "sweep.floor", floor.get())),
+fn flags(args: &SweepArgs) -> Result<Vec<Layer>> {
+    let groups = [
+        args.voltages.layers(),
+        layers(&args.memory)?,
+        layers(&args.reads)?,
+        layers(&args.sampling)?,
+        layers(&args.faults)?,
     ];
-    let settings = args.settings.layers().into_iter();
-    settings
-        .chain(all.into_iter().flatten())
-        .chain(args.faults.layers())
-        .collect()
+    Ok(groups.concat())
 }
 
 /// The model files of the command line, else those of the configuration.
@@ -74,17 +57,14 @@ pub(super) fn chosen(typed: Vec<PathBuf>, experiment: &Experiment) -> Vec<PathBu
 }
 
 /// What stands under the settings: the quick start without model files, else a name for the run.
-pub(super) fn default_layer(
-    command: &str,
-    models: &[PathBuf],
-) -> wcat_explore::error::Result<Layer> {
-    match models.is_empty() {
-        true => built_in("quickstart"),
-        false => Layer::built_in(
-            &format!("defaults of `{command} --model`"),
-            &format!("name: {command}"),
-        ),
+pub(super) fn default_layer(command: &str, models: &[PathBuf]) -> Result<Layer> {
+    if models.is_empty() {
+        return built_in("quickstart");
     }
+    Layer::built_in(
+        &format!("defaults of `{command} --model`"),
+        &format!("name: {command}"),
+    )
 }
 
 /// A request for the usual folders that goes on with what is finished.
@@ -114,31 +94,9 @@ pub(super) fn command_line() -> String {
     let mut line = "wcat-explore".to_owned();
     for argument in std::env::args_os().skip(1) {
         line.push(' ');
-        line += &quoted(&argument);
+        line += &shell_quoted(&argument);
     }
     line
-}
-
-/// An argument as a shell reads it back; what is no text, or cannot be seen, in the form `$'..\xff'` of bash and others.
-fn quoted(argument: &OsStr) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,+@%".contains(c);
-    match argument.to_str() {
-        Some(text) if !text.is_empty() && text.chars().all(plain) => text.to_owned(),
-        Some(text) if text.chars().all(is_printable) => {
-            format!("'{}'", text.replace('\'', r"'\''"))
-        }
-        _ => {
-            let mut quoted = String::from("$'");
-            for byte in argument.as_encoded_bytes() {
-                match byte {
-                    b'\'' | b'\\' => quoted.extend(['\\', char::from(*byte)]),
-                    b' '..=b'~' => quoted.push(char::from(*byte)),
-                    byte => quoted += &format!("\\x{byte:02x}"),
-                }
-            }
-            quoted + "'"
-        }
-    }
 }
 
 fn dry_run(experiment: &Experiment, request: &SweepRequest) -> anyhow::Result<()> {
@@ -271,28 +229,4 @@ pub(crate) fn table(summaries: &[Summary]) -> anyhow::Result<()> {
         );
     }
     show::table(&columns)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn arguments_are_quoted_where_a_shell_needs_it() {
-        for (argument, shown) in [
-            ("--model", "--model"),
-            ("a b's ü", r"'a b'\''s ü'"),
-            ("", "''"),
-            ("a\nb'c\\", r"$'a\x0ab\'c\\'"),
-        ] {
-            assert_eq!(quoted(OsStr::new(argument)), shown);
-        }
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn what_is_no_text_is_escaped() {
-        use std::os::unix::ffi::OsStrExt;
-        assert_eq!(quoted(OsStr::from_bytes(b"n\xff.pth")), r"$'n\xff.pth'");
-    }
 }

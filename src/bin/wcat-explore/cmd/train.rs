@@ -1,6 +1,6 @@
 //! `train`: one model, or several methods and widths beside each other; resumed where they stopped.
 
-use crate::args::{Common, Format, TrainArgs};
+use crate::args::{Format, Settings, TrainArgs};
 use crate::progress::Progress;
 use crate::show::{self, Column};
 use std::path::PathBuf;
@@ -9,8 +9,8 @@ use wcat_explore::device::DeviceSpec;
 use wcat_explore::error::{Error, Result};
 use wcat_explore::run::{train_models, Monitor, TrainingRow};
 
-pub(crate) fn run(common: &Common, args: &TrainArgs, monitor: &Progress) -> anyhow::Result<()> {
-    let (trainings, device) = trainings(common, args)?;
+pub(crate) fn run(args: &TrainArgs, monitor: &Progress) -> anyhow::Result<()> {
+    let (trainings, device) = trainings(args)?;
     let device = device.open()?;
     let results = train_models(
         &trainings,
@@ -33,7 +33,7 @@ pub(crate) fn run(common: &Common, args: &TrainArgs, monitor: &Progress) -> anyh
         }
     }
     let several = !args.sweep_methods.is_empty() || !args.bits.is_empty();
-    match (args.format, several) {
+    match (args.output.format, several) {
         _ if rows.is_empty() => {}
         (Format::Table, false) => say_path(&rows, &paths, monitor)?,
         (Format::Table, true) => table(&rows)?,
@@ -62,9 +62,9 @@ pub(crate) fn run(common: &Common, args: &TrainArgs, monitor: &Progress) -> anyh
 }
 
 /// What is to be trained, and where: the configured quantiser, or each method at each width.
-fn trainings(common: &Common, args: &TrainArgs) -> Result<(Vec<Training>, DeviceSpec)> {
+fn trainings(args: &TrainArgs) -> Result<(Vec<Training>, DeviceSpec)> {
     if args.sweep_methods.is_empty() && args.bits.is_empty() {
-        let (experiment, _) = common.experiment_over(None, &[], &[])?;
+        let (experiment, _) = args.settings.experiment_over(None, &[], &[])?;
         return Ok((vec![experiment.training()?], experiment.device));
     }
     let widths: Vec<Option<u64>> = match args.bits.is_empty() {
@@ -82,7 +82,7 @@ fn trainings(common: &Common, args: &TrainArgs) -> Result<(Vec<Training>, Device
     let (mut all, mut device) = (Vec::new(), DeviceSpec::Cpu);
     for bits in widths {
         for &method in &methods {
-            let experiment = experiment(common, method, bits)?;
+            let experiment = experiment(&args.settings, method, bits)?;
             all.push(experiment.training()?);
             device = experiment.device;
             if bits == Some(32) {
@@ -94,7 +94,7 @@ fn trainings(common: &Common, args: &TrainArgs) -> Result<(Vec<Training>, Device
 }
 
 /// One method at one width: the method's preset over the files and under `--set`.
-fn experiment(common: &Common, method: Option<&str>, bits: Option<u64>) -> Result<Experiment> {
+fn experiment(settings: &Settings, method: Option<&str>, bits: Option<u64>) -> Result<Experiment> {
     let float = bits == Some(32);
     let method = if float { Some("normal") } else { method };
     let preset: Vec<Layer> = method.map(method_preset).transpose()?.into_iter().collect();
@@ -102,7 +102,7 @@ fn experiment(common: &Common, method: Option<&str>, bits: Option<u64>) -> Resul
         .map(|bits| Layer::flag("--bits", "quantizer.bits", bits))
         .into_iter()
         .collect();
-    let (experiment, _) = common.experiment_over(None, &preset, &flag)?;
+    let (experiment, _) = settings.experiment_over(None, &preset, &flag)?;
     let quantizer = &experiment.quantizer;
     if quantizer.bits.is_float() && !float {
         return Err(Error::argument(

@@ -46,7 +46,7 @@ pub(super) fn run(args: &FitArgs, monitor: &Progress) -> anyhow::Result<()> {
     let remarks = measurements.remarks.iter();
     remarks.for_each(|remark| monitor.note(remark));
     warnings.iter().for_each(|warning| monitor.warn(warning));
-    print(&model, &measurements, &fit, args.format)?;
+    print(&model, &measurements, &fit, args.output.format)?;
     let (path, drawn) = (args.out.display(), args.out.with_extension("svg"));
     monitor.note(&format!(
         "memory model: {path}; figure: {} and .png",

@@ -1,0 +1,316 @@
+//! What may be typed after commands about models, memories and data: `train`, `quantize`, `pack`, `inspect`, `memory`, `data`.
+
+use super::{Images, ModelFiles, Output, Places, Settings};
+use clap::{Args, Subcommand, ValueEnum};
+use serde::Serialize;
+use std::path::PathBuf;
+use wcat_explore::units::{Ber, Voltage};
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  wcat-explore train --config mnist_lenet5 --config methods/wcat --config bits/4
+  wcat-explore train --config mnist_lenet5 --sweep-methods normal,lsq,wcat --bits 4,8
+  wcat-explore train --set network.architecture=mlp --set trainer.epochs=3 --out results/mine")]
+#[command(next_help_heading = "What to train")]
+pub(crate) struct TrainArgs {
+    /// Train each of these methods: normal, lsq, wclip, plclip, randbet, wcat
+    ///
+    /// Their settings, those of configs/methods/, lie over --config and under --set.
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    pub sweep_methods: Vec<String>,
+    /// Bits of a stored weight; of several, comma-separated, each is trained; 32: float weights
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    pub bits: Vec<u64>,
+    /// Folder of the data sets [default: the cache folder, see `data info`]
+    #[arg(long, value_name = "DIR", help_heading = "Models and data")]
+    pub data_dir: Option<PathBuf>,
+    /// Folder in which the folder of each training is made
+    #[arg(
+        long,
+        value_name = "PATH",
+        default_value = "results",
+        help_heading = "Output"
+    )]
+    pub out: PathBuf,
+    /// Throw away what is finished and begin again
+    #[arg(long, help_heading = "Output")]
+    pub fresh: bool,
+    #[command(flatten)]
+    pub output: Output,
+    #[command(flatten)]
+    pub settings: Settings,
+}
+
+/// The quantiser.
+#[derive(Debug, Args, Serialize)]
+#[command(next_help_heading = "How to quantise")]
+pub(crate) struct Quantizer {
+    /// normal, lsq, wcat, wclip or plclip [default: normal]
+    ///
+    /// The last two need quantizer.wclip or quantizer.plclip.
+    #[arg(long, value_name = "NAME")]
+    method: Option<String>,
+    /// Bits of a stored weight, 1 to 8
+    #[arg(long, value_name = "N")]
+    bits: Option<u64>,
+    /// Where the range starts, with wcat: max_abs, sawb, mse or noisy_mse [default: max_abs]
+    #[arg(long, value_name = "NAME")]
+    init: Option<String>,
+    /// Layers left float, and out of the memory; may be repeated
+    #[arg(long, value_name = "GLOB")]
+    skip: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  wcat-explore quantize --model a.th --bits 8 --out a8.safetensors --dataset cifar10
+  wcat-explore quantize --model a.th --method wcat --init mse --bits 4 --out a4.safetensors
+  wcat-explore quantize --model a.th --method wclip --set quantizer.wclip=0.3 --bits 4 --out c.safetensors")]
+#[command(next_help_heading = "Models and data")]
+pub(crate) struct QuantizeArgs {
+    /// Float model file: safetensors or a PyTorch checkpoint
+    #[arg(long, value_name = "FILE")]
+    pub(crate) model: PathBuf,
+    /// Name of the quantised model [default: that of the float model with method and bits]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<String>,
+    /// Evaluate nothing
+    #[arg(long, conflicts_with_all = ["dataset", "data_dir", "data_file", "images"])]
+    pub(crate) no_eval: bool,
+    #[command(flatten)]
+    pub(crate) places: Places,
+    #[command(flatten)]
+    pub(crate) quantizer: Quantizer,
+    #[command(flatten)]
+    pub(crate) images: Images,
+    /// The quantised model file, *.safetensors
+    #[arg(long, value_name = "PATH", help_heading = "Output")]
+    pub(crate) out: PathBuf,
+    /// Replace a file that is there
+    #[arg(long, help_heading = "Output")]
+    pub(crate) overwrite: bool,
+    /// Print one row per layer, with its range and error, instead of one for the model
+    #[arg(long, help_heading = "Output")]
+    pub(crate) layers: bool,
+    #[command(flatten)]
+    pub(crate) output: Output,
+    #[command(flatten)]
+    pub(crate) settings: Settings,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  wcat-explore pack --model results/mnist_lenet5-wcat-4bit-0123456789ab/best.safetensors --out models
+  wcat-explore pack --models a.safetensors,b.safetensors --out models")]
+pub(crate) struct PackArgs {
+    #[command(flatten)]
+    pub(crate) files: ModelFiles,
+    /// Folder of the packed files, not that of the models; files of the same names are replaced
+    #[arg(long, value_name = "PATH", help_heading = "Output")]
+    pub(crate) out: PathBuf,
+    #[command(flatten)]
+    pub(crate) output: Output,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  wcat-explore inspect --model wcat.safetensors
+  wcat-explore inspect --model wcat.safetensors --figures figures/wcat
+  wcat-explore inspect --model wcat.safetensors --compare attacked.safetensors")]
+#[command(next_help_heading = "Models and data")]
+pub(crate) struct InspectArgs {
+    /// Model file: safetensors or a PyTorch checkpoint
+    #[arg(long, value_name = "FILE")]
+    pub(crate) model: PathBuf,
+    /// Instead of the layers: the stored bits in which this model of the same layers differs
+    #[arg(long, value_name = "FILE")]
+    pub compare: Option<PathBuf>,
+    /// History of the training, for the figure of ranges [default: history.csv beside the model, if it is there]
+    #[arg(long, value_name = "FILE", requires = "figures")]
+    pub history: Option<PathBuf>,
+    /// Draw weights (histograms, violins) and the ranges over the training's epochs into this folder (SVG, PNG)
+    #[arg(long, value_name = "DIR", help_heading = "Output")]
+    pub figures: Option<PathBuf>,
+    #[command(flatten)]
+    pub output: Output,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  wcat-explore memory list
+  wcat-explore memory show sram-14nm-chandramoorthy2019 --at-ber 0.01
+  wcat-explore memory fit counts.csv --out my-sram.yaml")]
+pub(crate) struct MemoryArgs {
+    #[command(subcommand)]
+    pub command: MemoryCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum MemoryCommand {
+    /// The built-in memory models
+    #[command(after_help = "\
+Examples:
+  wcat-explore memory list
+  wcat-explore memory list --format json")]
+    List(Output),
+    /// A memory model: where it comes from, its curve, one point of it
+    #[command(after_help = "\
+Examples:
+  wcat-explore memory show sram-14nm-chandramoorthy2019
+  wcat-explore memory show sram-14nm-chandramoorthy2019 --at-ber 0.01 --format json
+  wcat-explore memory show sram-28nm-vc707-salami2018 --at-voltage 540mV,560mV")]
+    Show {
+        /// Built-in name or file
+        model: String,
+        /// Only the lowest voltage whose bit error rate is at most this
+        #[arg(
+            long,
+            value_name = "P",
+            conflicts_with = "at_voltage",
+            allow_hyphen_values = true,
+            help_heading = "Voltages and memory"
+        )]
+        at_ber: Option<Ber>,
+        /// Only the points at these voltages
+        #[arg(
+            long,
+            value_name = "LIST",
+            allow_hyphen_values = true,
+            help_heading = "Voltages and memory"
+        )]
+        at_voltage: Option<String>,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// A memory model from measurements in CSV: a probit line by maximum likelihood, its figure beside it
+    ///
+    /// Columns of the table: `voltage, faults, cells` (cells that fail at all among cells) or `voltage, ber` (their
+    /// share); and perhaps `energy` of an access, in any unit, or `access_energy_pj`. Usual other words are known
+    /// (`Vdd [mV]`, `fail_count`, `n_cells`, `ber_%`), so are `;`, tabs and decimal commas; other columns are named and
+    /// not read. Counts of the same cells at every voltage are fitted by their increments; repeated or rising ones as
+    /// independent, with wider intervals. A row without failures marks the error-free voltage; rates may rise to 1, the
+    /// model goes up to 0.5.
+    Fit(Box<FitArgs>),
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  wcat-explore memory fit counts.csv --out my-sram.yaml
+  wcat-explore memory fit rates.csv --out my-sram.yaml --unit vmin --curve measured")]
+#[command(next_help_heading = "Measurements")]
+pub(crate) struct FitArgs {
+    /// Measurements
+    #[arg(value_name = "FILE", help_heading = "Arguments")]
+    pub measurements: PathBuf,
+    /// Unit of the voltages: volt, or vmin (multiples of the lowest voltage without failures)
+    #[arg(long, value_enum, default_value_t, hide_possible_values = true)]
+    pub unit: Unit,
+    /// What the unit is relative to, in words
+    #[arg(long, value_name = "TEXT")]
+    pub reference: Option<String>,
+    /// Lowest voltage without failures [default: from the measurements]
+    ///
+    /// Without it: the lowest measured without a failure; else 1 for vmin; else where the line expects half a failing
+    /// cell, or one step above the highest with failures.
+    #[arg(long, value_name = "V", allow_hyphen_values = true)]
+    pub error_free: Option<Voltage>,
+    /// Times that each cell is in the counts: 2 where a published map holds every byte twice
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub copies: u64,
+    /// Short name of the model [default: that of the file]
+    #[arg(long, value_name = "NAME", help_heading = "Memory model")]
+    pub name: Option<String>,
+    /// One line for people
+    #[arg(long, value_name = "TEXT", help_heading = "Memory model")]
+    pub title: Option<String>,
+    /// Where the numbers come from [default: the file of measurements]
+    #[arg(long, value_name = "TEXT", help_heading = "Memory model")]
+    pub source: Option<String>,
+    /// What the file holds: gaussian (the fitted line), or measured (between the points the probit is linear)
+    #[arg(
+        long,
+        value_enum,
+        default_value_t,
+        hide_possible_values = true,
+        help_heading = "Memory model"
+    )]
+    pub curve: FitCurve,
+    /// The memory-model file to write, *.yaml; its figure (SVG, PNG) goes beside it
+    #[arg(long, value_name = "PATH", help_heading = "Output")]
+    pub out: PathBuf,
+    /// Replace a file that is there
+    #[arg(long, help_heading = "Output")]
+    pub overwrite: bool,
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// Unit of measured voltages.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Unit {
+    /// Volts
+    #[default]
+    #[value(alias = "v")]
+    Volt,
+    /// Multiples of the lowest voltage without failures
+    Vmin,
+}
+
+/// Curve of a fitted model.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FitCurve {
+    /// The fitted line
+    #[default]
+    Gaussian,
+    /// The measured rates or counts
+    Measured,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  wcat-explore data info
+  wcat-explore data fetch mnist")]
+pub(crate) struct DataArgs {
+    #[command(subcommand)]
+    pub command: DataCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DataCommand {
+    /// Which data sets there are and where they lie
+    #[command(after_help = "\
+Examples:
+  wcat-explore data info
+  wcat-explore data info mnist --format json")]
+    Info {
+        /// Only this one
+        dataset: Option<String>,
+        /// Folder of the data sets [default: the cache folder]
+        #[arg(long, value_name = "DIR", help_heading = "Models and data")]
+        data_dir: Option<PathBuf>,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Download a data set, check it, unpack it; goes on with what an earlier call left
+    #[command(after_help = "\
+Examples:
+  wcat-explore data fetch mnist
+  wcat-explore data fetch cifar10 --data-dir data")]
+    Fetch {
+        /// mnist or cifar10
+        dataset: String,
+        /// Folder of the data sets [default: the cache folder]
+        #[arg(long, value_name = "DIR", help_heading = "Models and data")]
+        data_dir: Option<PathBuf>,
+        /// A mirror: the folder of the files, as an URL
+        #[arg(long, value_name = "URL", help_heading = "Models and data")]
+        from: Option<String>,
+    },
+}

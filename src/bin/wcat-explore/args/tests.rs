@@ -1,0 +1,104 @@
+//! The command line as a whole: headings, examples, and who takes which flag.
+
+use super::groups::KEYS;
+use super::Arguments;
+use clap::{Command, CommandFactory, Parser};
+
+/// Flags by the heading that says what they do.
+const HEADINGS: &[(&str, &str)] = &[
+    ("Voltages and memory", "voltages bers voltage ber chip at-ber at-voltage memory protection dataflow"),
+    ("Models and data", "model models dataset data-dir data-file normalize name no-eval compare history from"),
+    ("Sampling", "chips images tolerance sampling split floor search-chips search-images evaluations fresh-chips"),
+    ("Faults", "noise layers array profile fault-map"),
+    ("What to search", "domains max-loss max-rails domain-cost yield floor widths"),
+    ("What to train", "sweep-methods bits"),
+    ("How to quantise", "method bits init skip"),
+    ("Attack", "flips until-accuracy restarts batch k-top attack-data"),
+    ("Measurements", "unit reference error-free copies"),
+    ("Memory model", "name title source curve"),
+    (
+        "Output",
+        "out fresh resume no-resume dry-run format overwrite layers figures export-masks title preface cards",
+    ),
+    ("Settings", "config set seed threads device isa"),
+    ("General", "quiet verbose help version"),
+];
+
+/// Every command with its words, the program first; not the built-in `help`.
+fn commands() -> Vec<(String, Command)> {
+    let mut root = Arguments::command();
+    root.build();
+    let mut all = vec![("wcat-explore".to_owned(), root)];
+    let mut next = 0;
+    while let Some((name, command)) = all.get(next).cloned() {
+        let below = command.get_subcommands().filter(|c| c.get_name() != "help");
+        all.extend(below.map(|c| (format!("{name} {}", c.get_name()), c.clone())));
+        next += 1;
+    }
+    all
+}
+
+#[test]
+fn every_flag_stands_under_the_heading_of_what_it_does() {
+    for (name, command) in commands() {
+        for argument in command.get_arguments() {
+            let Some(flag) = argument.get_long() else {
+                continue;
+            };
+            let heading = argument.get_help_heading().unwrap_or("none");
+            let right = HEADINGS.iter().any(|(known, flags)| {
+                *known == heading && flags.split(' ').any(|known| known == flag)
+            });
+            assert!(right, "{name}: --{flag} under {heading}");
+        }
+    }
+}
+
+#[test]
+fn a_command_takes_only_the_flags_that_it_reads() {
+    let compute = "sweep explore train quantize eval attack";
+    for (name, command) in commands() {
+        let computes = compute
+            .split(' ')
+            .any(|c| name == format!("wcat-explore {c}"));
+        for flag in "config set seed threads device isa".split(' ') {
+            let takes = command.get_arguments().any(|a| a.get_long() == Some(flag));
+            assert_eq!(takes, computes, "{name}: --{flag}");
+        }
+    }
+}
+
+#[test]
+fn every_command_has_examples_that_it_takes() {
+    for (name, command) in commands() {
+        let after = command.get_after_help().expect(&name).to_string();
+        let examples: Vec<&str> = after
+            .lines()
+            .filter_map(|line| line.strip_prefix("  wcat-explore "))
+            .collect();
+        let own = name.strip_prefix("wcat-explore").unwrap_or_default().trim();
+        assert!(examples.iter().any(|line| line.starts_with(own)), "{name}");
+        for example in examples {
+            let typed = example
+                .split(['>', '|'])
+                .next()
+                .unwrap()
+                .replace(['\'', '"'], "");
+            // words of a quoted title are no arguments
+            let typed = typed.replace("Accuracy by voltage", "title");
+            let words = ["wcat-explore"].into_iter().chain(typed.split_whitespace());
+            let read = Arguments::try_parse_from(words);
+            assert!(read.is_ok(), "{example}: {}", read.unwrap_err());
+        }
+    }
+}
+
+#[test]
+fn every_flag_that_is_a_setting_is_a_flag_of_a_command() {
+    for (flag, _) in KEYS {
+        let known = commands()
+            .iter()
+            .any(|(_, c)| c.get_arguments().any(|a| a.get_long() == Some(flag)));
+        assert!(known, "--{flag}");
+    }
+}

@@ -1,0 +1,59 @@
+//! `completions` and `man`: what shells and manuals are told of the command line.
+
+use crate::args::{Arguments, CompletionsArgs, ManArgs};
+use crate::show;
+use clap::{Command, CommandFactory};
+use clap_mangen::Man;
+use std::path::Path;
+use wcat_explore::error::Error;
+use wcat_explore::store;
+
+const NAME: &str = "wcat-explore";
+
+pub(crate) fn completions(args: &CompletionsArgs) -> anyhow::Result<()> {
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut Arguments::command(), NAME, &mut script);
+    show::result(String::from_utf8(script)?.trim_end())
+}
+
+pub(crate) fn man(args: &ManArgs) -> anyhow::Result<()> {
+    let mut command = Arguments::command();
+    // commands get the flags of all commands, and their full names
+    command.build();
+    if let Some(folder) = &args.out {
+        store::create_folder(folder)?;
+        return pages(&command, NAME, folder);
+    }
+    let (mut command, mut page) = (&command, NAME.to_owned());
+    for name in &args.command {
+        command = command.find_subcommand(name).ok_or_else(|| {
+            let known: Vec<&str> = command.get_subcommands().map(Command::get_name).collect();
+            Error::argument("man", format!("one of {}", known.join(", ")), name.as_str())
+        })?;
+        page = format!("{page}-{}", command.get_name());
+    }
+    show::result(rendered(command, &page)?.trim_end())
+}
+
+/// Writes the pages of a command and of those under it.
+fn pages(command: &Command, page: &str, folder: &Path) -> anyhow::Result<()> {
+    let path = folder.join(format!("{page}.1"));
+    store::write_bytes(&path, rendered(command, page)?.as_bytes())?;
+    for below in command.get_subcommands() {
+        if below.get_name() != "help" {
+            pages(below, &format!("{page}-{}", below.get_name()), folder)?;
+        }
+    }
+    Ok(())
+}
+
+fn rendered(command: &Command, page: &str) -> anyhow::Result<String> {
+    let mut text = Vec::new();
+    // a page is a whole help: what `-h` leaves out has its words there too
+    let command = command.clone().mut_args(|flag| flag.hide_short_help(false));
+    Man::new(command)
+        .title(page.to_uppercase())
+        .source(concat!("wcat-explore ", env!("CARGO_PKG_VERSION")))
+        .render(&mut text)?;
+    Ok(String::from_utf8(text)?)
+}
