@@ -3,6 +3,7 @@
 
 mod domains;
 mod greedy;
+mod groups;
 mod local;
 mod lowest_voltage;
 mod oracle;
@@ -16,6 +17,7 @@ mod spec;
 mod tests;
 
 pub use domains::{DomainSpec, Group, Part};
+pub use groups::groups;
 pub use lowest_voltage::{
     lowest_voltage, Evaluate, Evidence, Lowest, Plan, Target, Verdict, CONFIDENCE,
 };

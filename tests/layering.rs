@@ -22,8 +22,8 @@ const FLOORS: &[&[&str]] = &[
     // F1: chance; integer codes, statistics, matrix kernels, CPU or GPU, files.
     &["seed"],
     &["code", "stats", "kernel", "device", "store"],
-    // F2: which bits fail.
-    &["fault"],
+    // F2: which bits fail; YAML to layers and typed values.
+    &["fault", "yaml"],
     // F3: quantisers with gradients; data sets.
     &["quant", "data"],
     // F4: networks of quantised layers and model files; memory models.
@@ -40,7 +40,7 @@ const FLOORS: &[&[&str]] = &[
     &["figure"],
     // F10: tables and figures to one page.
     &["report"],
-    // F11: YAML files and overrides to the rooms' specs.
+    // F11: the rooms' specs as one experiment, and presets.
     &["config"],
     // F12: a configuration to folders: trains, sweeps, writes tables, figures, report.
     &["run"],
@@ -51,7 +51,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("plotters", &["figure"]),
     ("resvg", &["figure"]),
     ("polars", &["table"]),
-    ("serde_yaml", &["config", "memory", "store"]),
+    ("serde_yaml", &["yaml"]),
     ("tar", &["data"]),
     ("ureq", &["data"]),
     ("jpeg_decoder", &["data"]),

@@ -3,7 +3,6 @@
 use super::checked::Unchecked;
 use super::identity::check_plain_name;
 use super::record::{Record, MEMORY};
-use crate::config::resolved_yaml;
 use crate::error::{Error, Result};
 use crate::figure::{self, CurvePoint, MemoryCurve};
 use crate::memory::MemoryModel;
@@ -11,6 +10,7 @@ use crate::report::{html, Report};
 use crate::seed::Seed;
 use crate::store::{self, Lock};
 use crate::table::{self, Pareto, Questions};
+use crate::yaml::to_yaml;
 use std::path::{Path, PathBuf};
 
 /// What was drawn.
@@ -140,7 +140,7 @@ pub(super) fn draw(
             .collect(),
         configuration: records
             .iter()
-            .map(resolved_yaml)
+            .map(to_yaml)
             .collect::<Result<Vec<_>>>()?
             .join("---\n"),
         notes,

@@ -13,11 +13,12 @@ pub(crate) use sweep::{Settings, SweepArgs};
 use crate::fault_args::FaultArgs;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
-use wcat_explore::config::{named_or_file, text_at, Experiment, Layer};
+use wcat_explore::config::{named_or_file, Experiment, Layer};
 use wcat_explore::data::DatasetName;
 use wcat_explore::device::DeviceSpec;
 use wcat_explore::kernel::Isa;
 use wcat_explore::units::{Accuracy, Ber, Voltage};
+use wcat_explore::yaml::text_at;
 
 const ABOUT: &str =
     "How far can the supply voltage of a network's weight SRAM fall, and what does each joule saved \

@@ -5,9 +5,9 @@ use crate::args::{Common, ExploreArgs, Format};
 use crate::progress::Progress;
 use crate::show::{self, Column};
 use std::path::{Path, PathBuf};
-use wcat_explore::config::{groups, Layer};
+use wcat_explore::config::Layer;
 use wcat_explore::error::Error;
-use wcat_explore::explore::DomainSpec;
+use wcat_explore::explore::{groups, DomainSpec};
 use wcat_explore::run::{explore, ExploreResult, Monitor, SweepRequest};
 use wcat_explore::table::{evidence_records, explored_records, ExploredPoint};
 
