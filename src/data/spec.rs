@@ -245,11 +245,11 @@ impl Augmentation {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct GlyphSpec {
-    /// Training images, 10 to 1,000,000.
+    /// Training images, 10 to 1,000,000; default 12,000.
     pub training_images: u64,
-    /// Test images, 10 to 1,000,000.
+    /// Test images, 10 to 1,000,000; default 2,000.
     pub test_images: u64,
-    /// Seed of the images. It is not the run's seed: runs of different seeds see the same data set.
+    /// Seed of the images; default 1. It is not the run's seed: runs of different seeds see the same data set.
     pub seed: u64,
 }
 

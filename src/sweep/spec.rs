@@ -85,8 +85,8 @@ pub struct SweepSpec {
         deserialize_with = "list::rates"
     )]
     pub bit_error_rates: Vec<Ber>,
-    /// `validation`: the images that the trainings held out stand in for the test images, to choose settings by. All
-    /// models must have been trained with this `seed` and `dataset.validation`.
+    /// `test`, the default; or `validation`: the images that the trainings held out stand in for the test images, to
+    /// choose settings by. All models must have been trained with this `seed` and `dataset.validation`.
     #[serde(skip_serializing_if = "TestSplit::is_default")]
     pub split: TestSplit,
     /// Chips per design point, 1 to 1,000,000; with a tolerance, at most so many; under two-level sampling, chips
@@ -105,8 +105,8 @@ pub struct SweepSpec {
     /// `secded`, `parity_zero`; a list, or text with commas; empty: `none`.
     #[serde(deserialize_with = "list::words")]
     pub protection: Vec<String>,
-    /// The same images for all chips (`all_images`), or images of its own for each (`two_level`), which needs a
-    /// `tolerance` and no `images`.
+    /// The same images for all chips (`all_images`, the default), or images of its own for each (`two_level`), which
+    /// needs a `tolerance` and no `images`.
     #[serde(skip_serializing_if = "Sampling::is_default")]
     pub sampling: Sampling,
 }

@@ -7,14 +7,16 @@
 use super::nesting::{too_deep, DEEPEST};
 use crate::error::printable;
 use serde::de::{
-    DeserializeSeed, Deserializer, EnumAccess, Error as _, MapAccess, SeqAccess, Visitor,
+    DeserializeSeed, Deserializer, EnumAccess, Error as _, IgnoredAny, MapAccess, SeqAccess,
+    Visitor,
 };
+use serde::Deserialize;
 use serde_yaml::{Mapping, Value};
 use std::cell::{Cell, RefCell};
 use std::fmt;
 
-/// Most values and characters of text that a document unpacks to.
-const ROOM: usize = 1 << 22;
+/// Most values and characters of text that a document unpacks to: twice what the largest file without aliases has.
+const ROOM: usize = 1 << 21;
 
 /// The key whose mapping, or whose list of mappings, gives what the keys beside it do not set.
 const MERGE: &str = "<<";
@@ -145,6 +147,13 @@ impl Reader<'_> {
             .is_some_and(|sought| *self.path.borrow() == *sought)
     }
 
+    /// True where the way to the place that is sought does not lead through here.
+    fn is_astray(&self) -> bool {
+        let path = self.path.borrow();
+        self.sought
+            .is_some_and(|sought| sought.get(..path.len()).is_none_or(|way| *path != *way))
+    }
+
     /// A key or value of so many characters or items begins.
     fn begin<E: serde::de::Error>(&self, size: usize) -> Result<(), E> {
         if self.is_there() {
@@ -197,6 +206,11 @@ impl<'de> Visitor<'de> for Key<'_> {
 impl<'de> DeserializeSeed<'de> for &Reader<'_> {
     type Value = Value;
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        if self.is_astray() {
+            // aliases are not unpacked then
+            IgnoredAny::deserialize(deserializer)?;
+            return Ok(Value::Null);
+        }
         deserializer.deserialize_any(self)
     }
 }

@@ -20,7 +20,7 @@ struct Field {
     meaning: String,
 }
 
-/// The fields of every struct with public ones, by its name.
+/// The public fields of every struct of settings, by its name: those that refuse unknown keys.
 fn structs(folder: &Path, all: &mut BTreeMap<String, Vec<Field>>) {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
@@ -28,17 +28,22 @@ fn structs(folder: &Path, all: &mut BTreeMap<String, Vec<Field>>) {
             structs(&path, all);
             continue;
         }
+        if path.extension().is_none_or(|ending| ending != "rs") {
+            continue;
+        }
         let text = std::fs::read_to_string(&path).unwrap();
         let mut of: Option<String> = None;
-        let (mut meaning, mut renamed) = (String::new(), None);
+        let (mut meaning, mut renamed, mut is_setting) = (String::new(), None, false);
         for line in text.lines() {
             if let Some(name) = line
                 .strip_prefix("pub struct ")
                 .and_then(|l| l.strip_suffix(" {"))
             {
-                of = Some(name.to_owned());
+                of = Some(name.to_owned()).filter(|_| is_setting);
+            } else if line.starts_with("#[serde(") {
+                is_setting = line.contains("deny_unknown_fields");
             } else if line == "}" {
-                of = None;
+                (of, is_setting) = (None, false);
             }
             let (Some(of), Some(line)) = (&of, line.strip_prefix("    ")) else {
                 continue;
@@ -80,14 +85,29 @@ fn expected(key: &str, wrong: &str) -> Option<String> {
 
 /// The type in the words of the messages, with the range where a number beyond it tells one.
 fn takes(key: &str) -> String {
-    let kind = expected(key, "'?'").unwrap_or_else(|| "a mapping of the keys below".into());
+    let kind = expected(key, "'?'").unwrap_or_else(|| "text".into());
     let beyond: &[&str] = match kind.as_str() {
         kind if kind.starts_with("a number") => &[".nan"],
         kind if kind.starts_with("a whole number") => &["0", "4294967295"],
         _ => &[],
     };
     let range = beyond.iter().find_map(|wrong| expected(key, wrong));
-    range.unwrap_or(kind)
+    let words = range.unwrap_or(kind);
+    let words = match words.rsplit_once(" (") {
+        // what the number is, which the name of the key says
+        Some((words, what)) if what.ends_with(')') => words,
+        _ => &words,
+    };
+    let whole = [
+        "a whole number, 0 or more",
+        "a whole number from 0 to 4294967295",
+    ];
+    let words = if whole.contains(&words) {
+        "a whole number"
+    } else {
+        words
+    };
+    words.to_owned()
 }
 
 /// Rows of the keys below `prefix`, those of nested mappings behind them.
@@ -107,7 +127,7 @@ fn rows(
             .kind
             .trim_start_matches("Option<")
             .trim_end_matches('>');
-        if all.contains_key(kind) && kind != "Normalization" {
+        if all.contains_key(kind) {
             // those with a list of their own in the document
             if !prefix.is_empty() {
                 text += &rows(all, kind, &format!("{key}."), default);
