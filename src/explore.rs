@@ -3,6 +3,7 @@
 
 mod domains;
 mod greedy;
+mod groups;
 mod local;
 mod lowest_voltage;
 mod oracle;
@@ -17,6 +18,7 @@ mod table;
 mod tests;
 
 pub use domains::{DomainSpec, Group, Part};
+pub use groups::groups;
 pub use lowest_voltage::{
     lowest_voltage, Evaluate, Evidence, Lowest, Plan, Target, Verdict, CONFIDENCE,
 };

@@ -12,7 +12,7 @@
 //! | floor | modules | what they look after |
 //! |---|---|---|
 //! | 12 | [`run`] | a configuration to folders: trains, sweeps, resumes, writes tables and report |
-//! | 11 | [`config`] | YAML files and overrides to the specs of the other modules; checks across them |
+//! | 11 | [`config`] | the settings of an experiment: the specs of the other modules, checks across them, presets |
 //! | 10 | [`report`] | tables and figures to one self-contained page |
 //! | 9 | [`figure`] | tables to SVG and PNG |
 //! | 8 | [`table`] | rows to and from journal, CSV and Parquet; summaries; the Pareto frontier |
@@ -21,7 +21,7 @@
 //! | 5 | [`engine`] | a trained network on images, clean or with faulty words |
 //! | 4 | [`net`], [`memory`] | networks of quantised layers and model files; memory models |
 //! | 3 | [`quant`], [`data`] | quantisers with gradients; data sets |
-//! | 2 | [`fault`] | which stored bits of a chip fail |
+//! | 2 | [`fault`], [`yaml`] | which stored bits of a chip fail; YAML to layers and typed values, with the line of what is wrong |
 //! | 1 | [`code`], [`seed`], [`stats`], [`kernel`], [`device`], [`store`] | integer codes; chance; statistics; convolution; CPU or GPU; files |
 //! | 0 | [`error`], [`units`] | failures; numbers that check themselves |
 //!
@@ -142,3 +142,4 @@ pub mod sweep;
 pub mod table;
 pub mod train;
 pub mod units;
+pub mod yaml;

@@ -25,9 +25,9 @@ pub use voltages::{parse_voltage, parse_voltages};
 
 use crate::error::{Error, Result};
 use crate::fault::{ArraySpec, FaultKind};
-use crate::units::{Ber, BerSource, Share, Voltage, VoltageUnit};
+use crate::units::{checked_f64, Ber, BerSource, Positive, Share, Voltage, VoltageUnit};
 use curve::Curve;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Highest bit error rate of a memory model: beyond it a bit says the opposite of what was stored.
 const HIGHEST_BER: f64 = 0.5;
@@ -72,30 +72,51 @@ pub struct MemoryModel {
     curve: Curve,
 }
 
+checked_f64!(
+    /// Power of the voltage in the energy of an access, above 0 and at most 10; 2 for charging a capacitance.
+    AccessExponent, "exponent", "a number above 0 and at most 10", |x| x > 0.0 && x <= 10.0
+);
+checked_f64!(
+    /// Power of the voltage in the leakage power, above 0 and at most 20.
+    LeakageExponent, "exponent", "a number above 0 and at most 20", |x| x > 0.0 && x <= 20.0
+);
+checked_f64!(
+    /// Energy or area of a robust cell over that of a usual one, 1 to 100.
+    CostFactor, "factor", "a number from 1 to 100", |x| (1.0..=100.0).contains(&x)
+);
+checked_f64!(
+    /// Leakage power of a robust cell over that of a usual one, above 0 and at most 100.
+    LeakageFactor, "factor", "a number above 0 and at most 100", |x| x > 0.0 && x <= 100.0
+);
+
 /// Energy of one bit access, `e(V) = e(at) · (V / at)^exponent`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct AccessEnergy {
     /// Voltage of the absolute energy.
     pub at: Voltage,
-    /// Power of the voltage, above 0; 2 for charging a capacitance.
-    pub exponent: f64,
+    /// Power of the voltage.
+    pub exponent: AccessExponent,
     /// Absolute energy at that voltage, where it is known.
-    pub picojoule_per_bit: Option<f64>,
+    #[serde(deserialize_with = "file::required")]
+    pub picojoule_per_bit: Option<Positive>,
     /// Where the absolute energy comes from; there is one wherever there is the energy.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
 }
 
 /// Leakage power of a stored bit, `P(V) = P(at) · (V / at)^exponent`: supply voltage times a leakage current that
 /// itself falls with the voltage. A power law is a fit around `at`, not a device model: 1 is a constant current, a
 /// current that falls with the voltage (drain-induced barrier lowering) gives more.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Leakage {
     /// Voltage of the power.
     pub at: Voltage,
-    /// Power of a bit at that voltage, above 0.
-    pub picowatt_per_bit: f64,
-    /// Power of the voltage, above 0 and at most 20.
-    pub exponent: f64,
+    /// Power of a bit at that voltage.
+    pub picowatt_per_bit: Positive,
+    /// Power of the voltage.
+    pub exponent: LeakageExponent,
     /// Where the numbers come from.
     pub source: String,
 }
@@ -103,19 +124,21 @@ pub struct Leakage {
 impl Leakage {
     /// Power of a bit in picowatts at a voltage.
     pub fn picowatt(&self, voltage: f64) -> f64 {
-        self.picowatt_per_bit * (voltage / self.at.get()).powf(self.exponent)
+        self.picowatt_per_bit.get() * (voltage / self.at.get()).powf(self.exponent.get())
     }
 }
 
 /// Cost of a cell that does not fail, relative to the usual one.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct RobustCell {
-    /// Energy of an access, 1 or more.
-    pub energy_factor: f64,
-    /// Area, 1 or more.
-    pub area_factor: f64,
-    /// Leakage power, above 0; where the model gives leakage.
-    pub leakage_factor: Option<f64>,
+    /// Energy of an access.
+    pub energy_factor: CostFactor,
+    /// Area.
+    pub area_factor: CostFactor,
+    /// Leakage power, where the model gives leakage.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub leakage_factor: Option<LeakageFactor>,
     /// Where the factors come from.
     pub source: String,
 }
@@ -197,13 +220,13 @@ impl MemoryModel {
 
     /// Energy of one bit access relative to the error-free voltage.
     pub fn access_energy(&self, voltage: Voltage) -> f64 {
-        (voltage.get() / self.error_free.get()).powf(self.access.exponent)
+        (voltage.get() / self.error_free.get()).powf(self.access.exponent.get())
     }
 
     /// Energy of one bit access in picojoules, where the model gives an absolute energy.
     pub fn access_energy_pj(&self, voltage: Voltage) -> Option<f64> {
-        let relative = (voltage.get() / self.access.at.get()).powf(self.access.exponent);
-        self.access.picojoule_per_bit.map(|pj| pj * relative)
+        let relative = (voltage.get() / self.access.at.get()).powf(self.access.exponent.get());
+        self.access.picojoule_per_bit.map(|pj| pj.get() * relative)
     }
 
     /// `n` (at least 2) operating points for a figure, evenly spaced from a little below the measured span,
@@ -230,16 +253,10 @@ impl MemoryModel {
 
     /// The measured rates by rising voltage; none for models that are given by a formula.
     pub fn measured_points(&self) -> Vec<(Voltage, Ber)> {
-        let Curve::Points(points) = &self.curve else {
-            return Vec::new();
-        };
-        let checked = |point: &curve::Point| {
-            Some((
-                Voltage::new(point.voltage).ok()?,
-                Ber::new(point.rate).ok()?,
-            ))
-        };
-        points.iter().filter_map(checked).collect()
+        match &self.curve {
+            Curve::Points(points) => points.iter().map(|p| (p.voltage, p.rate)).collect(),
+            Curve::Gaussian(_) | Curve::Exponential(..) => Vec::new(),
+        }
     }
 
     /// A voltage that the user gave in a unit, or in none, in the model's unit.

@@ -3,19 +3,15 @@
 mod checksums;
 mod entered;
 mod foreign_table;
-pub mod line;
 mod lock;
-mod nesting;
 mod npy;
 mod partial;
-pub mod yaml;
 
 pub use checksums::{check_beside, Checksums, CHECKSUMS};
 pub use entered::Entered;
 pub use foreign_table::{
     decode_text, excerpt, word, ForeignRow, ForeignTable, Number, Size, VoltageColumn,
 };
-pub use line::line_of_key;
 pub use lock::{check_lock, Lock};
 pub use npy::{
     is_npy, is_npz, parse_npy, parse_npy_element, parse_npz, read_npy, write_npy, ByteArray,

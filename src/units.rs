@@ -2,13 +2,13 @@
 
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
-use std::{fmt, str::FromStr};
+use std::fmt;
 
 /// Declares a checked `f64`: constructor, accessor, text and serde forms.
 macro_rules! checked_f64 {
     ($(#[$doc:meta])* $name:ident, $what:literal, $expected:literal, |$x:ident| $test:expr) => {
         $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, PartialOrd, Serialize, Deserialize)]
+        #[derive(Clone, Copy, Debug, PartialEq, PartialOrd, ::serde::Serialize, ::serde::Deserialize)]
         #[serde(try_from = "f64", into = "f64")]
         pub struct $name(f64);
 
@@ -19,9 +19,9 @@ macro_rules! checked_f64 {
             /// Checks the value.
             ///
             /// # Errors
-            /// [`Error::Argument`] outside the range of the type; NaN is outside every range.
-            pub fn new($x: f64) -> Result<Self> {
-                if $test { Ok(Self($x)) } else { Err(Error::argument($what, $expected, $x.to_string())) }
+            /// [`Error::Argument`](crate::error::Error::Argument) outside the range of the type; NaN is outside every range.
+            pub fn new($x: f64) -> $crate::error::Result<Self> {
+                if $test { Ok(Self($x)) } else { Err($crate::error::Error::argument($what, $expected, $x.to_string())) }
             }
 
             /// The plain number.
@@ -31,8 +31,8 @@ macro_rules! checked_f64 {
         }
 
         impl TryFrom<f64> for $name {
-            type Error = Error;
-            fn try_from(value: f64) -> Result<Self> {
+            type Error = $crate::error::Error;
+            fn try_from(value: f64) -> $crate::error::Result<Self> {
                 Self::new(value)
             }
         }
@@ -43,22 +43,24 @@ macro_rules! checked_f64 {
             }
         }
 
-        impl FromStr for $name {
-            type Err = Error;
-            fn from_str(text: &str) -> Result<Self> {
+        impl ::std::str::FromStr for $name {
+            type Err = $crate::error::Error;
+            fn from_str(text: &str) -> $crate::error::Result<Self> {
                 let value: f64 =
-                    text.trim().parse().map_err(|_| Error::argument($what, $expected, format!("`{text}`")))?;
+                    text.trim().parse().map_err(|_| $crate::error::Error::argument($what, $expected, format!("`{text}`")))?;
                 Self::new(value)
             }
         }
 
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                self.0.fmt(f)
+        impl ::std::fmt::Display for $name {
+            fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+                ::std::fmt::Display::fmt(&self.0, f)
             }
         }
     };
 }
+
+pub(crate) use checked_f64;
 
 checked_f64!(
     /// Bit error rate: the share of stored bits that fail, in [0, 1].
@@ -76,6 +78,10 @@ checked_f64!(
     /// Share of images classified correctly, in [0, 1].
     #[derive(Default)]
     Accuracy, "accuracy", "a number from 0 to 1", |x| (0.0..=1.0).contains(&x)
+);
+checked_f64!(
+    /// A finite number above 0.
+    Positive, "number", "a number above 0", |x| x > 0.0 && x.is_finite()
 );
 
 impl Ber {

@@ -337,8 +337,8 @@ fn memory_models() {
         );
         refused(
             "typo.yaml",
-            "typo.yaml:28: `array`: expected one of `rows`, `columns`, `word_bits`, `column_correlation`, \
-             `bank_correlation`, found unknown key `row`",
+            "typo.yaml:28: `array.row`: expected one of the keys `rows`, `columns`, `word_bits`, `column_correlation`, \
+             `bank_correlation`, found `row` (did you mean `rows`?)",
         );
         refused(
             "high.yaml",
@@ -346,11 +346,11 @@ fn memory_models() {
         );
         refused(
             "type.yaml",
-            "type.yaml:25: `energy.access.exponent`: expected a number, found string \"many\"",
+            "type.yaml:25: `energy.access.exponent`: expected a number, found the text `many`",
         );
         refused(
             "twice.yaml",
-            "twice.yaml:2: `name`: expected this key once, found it twice",
+            "twice.yaml:24: `name`: expected each key once, found this key twice",
         );
         refused(
             "none.yaml",

@@ -24,8 +24,8 @@ const FLOORS: &[&[&str]] = &[
     &["code", "stats", "kernel", "device", "store"],
     // rows to and from CSV and Parquet: which columns is said by the rooms that own the rows
     &["table"],
-    // F2: which bits fail.
-    &["fault"],
+    // F2: which bits fail; YAML to layers and typed values.
+    &["fault", "yaml"],
     // F3: quantisers with gradients; data sets.
     &["quant", "data"],
     // F4: networks of quantised layers and model files; memory models.
@@ -42,7 +42,7 @@ const FLOORS: &[&[&str]] = &[
     &["figure"],
     // F10: tables and figures to one page.
     &["report"],
-    // F11: YAML files and overrides to the rooms' specs.
+    // F11: the rooms' specs as one experiment, and presets.
     &["config"],
     // F12: a configuration to folders: trains, sweeps, writes tables, figures, report.
     &["run"],
@@ -92,13 +92,14 @@ const CRATES: &[(&str, &[&str])] = &[
             "data", "memory", "net", "report", "run", "sweep", "table", "train", "bin",
         ],
     ),
-    ("serde_path_to_error", &["config", "memory"]),
-    ("serde_yaml", &["config", "memory", "store"]),
+    ("serde_path_to_error", &["yaml"]),
+    ("serde_yaml", &["yaml"]),
     (
         "serde",
         &[
             "units", "seed", "device", "store", "fault", "quant", "data", "net", "memory", "train",
-            "sweep", "attack", "explore", "analysis", "figure", "report", "config", "run", "bin",
+            "sweep", "attack", "explore", "analysis", "figure", "report", "config", "run", "yaml",
+            "bin",
         ],
     ),
     ("sha2", &["data", "report", "seed", "store"]),

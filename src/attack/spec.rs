@@ -11,15 +11,17 @@ use serde::{Deserialize, Serialize};
 pub struct AttackSpec {
     /// Most bits that are flipped, 1 to 1,000,000.
     pub flips: u64,
-    /// The attack ends where the accuracy on the test images is at most this; absent: chance, 1 / classes.
+    /// The attack ends where the accuracy on the test images is at most this; absent: chance, 1 / classes. A network
+    /// that always gives one answer has the share of that class, which may be more (MNIST: up to 0.114).
     pub until_accuracy: Option<Accuracy>,
     /// Weights of greatest gradient that each layer offers, 1 to 1,000,000.
     pub k_top: u32,
     /// Images whose loss is attacked, 1 to 65,536.
     pub batch: u32,
-    /// Attacks on each model, each with a batch of its own, 1 to 10,000.
+    /// Attacks on each model, each with a batch of its own, drawn by the seed, 1 to 10,000; the same batches for all
+    /// models.
     pub restarts: u32,
-    /// Where batches come from. Those of the test set are left out of the accuracy.
+    /// Where batches come from. Those of the test set are drawn from the images in use and left out of the accuracy.
     pub data: Split,
 }
 

@@ -1,8 +1,6 @@
 //! The settings of an experiment: the rooms' specs put together, and the checks across them.
 
-use super::layer::Layer;
 use super::preset::PARTS;
-use super::resolve::{resolve, wrong_key};
 use crate::attack::AttackSpec;
 use crate::data::DatasetSpec;
 use crate::device::DeviceSpec;
@@ -16,6 +14,7 @@ use crate::seed::Seed;
 use crate::sweep::SweepSpec;
 use crate::train::TrainerSpec;
 use crate::units::check_name;
+use crate::yaml::{resolve_to, Layer};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -23,11 +22,12 @@ use std::path::PathBuf;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Experiment {
-    /// Name of the configuration; run folders begin with it.
+    /// Name of the configuration: 1 to 64 letters, digits, `.`, `_`, `-`, a letter or digit first. Run folders begin
+    /// with it.
     pub name: String,
-    /// Root seed of trainings and chips.
+    /// Root seed of trainings and chips. Not of the glyphs.
     pub seed: Seed,
-    /// Where tensors are computed.
+    /// Where tensors are computed: `cpu`, `cuda:N`. `cuda:N` needs a build with the feature `cuda`.
     pub device: DeviceSpec,
     /// Data set.
     pub dataset: DatasetSpec,
@@ -37,7 +37,7 @@ pub struct Experiment {
     pub quantizer: QuantizerSpec,
     /// Training.
     pub trainer: TrainerSpec,
-    /// Memory model: a built-in name or a file.
+    /// Memory model: a built-in name, or the path of a YAML file.
     pub memory: String,
     /// Fault options beside the memory model.
     pub faults: FaultSpec,
@@ -49,10 +49,11 @@ pub struct Experiment {
     pub explore: ExploreSpec,
     /// Attack.
     pub attack: AttackSpec,
-    /// Models that `sweep` trains where no model file is given.
+    /// Models that `sweep` trains where no model file is given: a list of `{ name, quantizer }`, each name once, by
+    /// the rule of `name`.
     pub models: Vec<ModelSpec>,
-    /// Model files that are swept, explored or attacked where none is given on the command line; relative paths start
-    /// in the working folder.
+    /// Model files that `sweep`, `explore` and `attack` take where none is given on the command line; relative paths
+    /// start in the working folder. Not beside `models`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub model_files: Vec<PathBuf>,
 }
@@ -61,9 +62,11 @@ pub struct Experiment {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NetworkSpec {
-    /// Architecture.
+    /// Architecture, see below.
     pub architecture: Architecture,
-    /// Model file whose weights a training starts from; absent: fresh weights from the seed.
+    /// Model file whose weights a training starts from, of the same architecture and classes, float or quantised;
+    /// absent: fresh weights from the seed. Ranges start anew, from these weights. The content of the file, not its
+    /// path, is in the hash that names the training.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weights: Option<String>,
 }
@@ -167,24 +170,18 @@ impl Experiment {
     /// Merges layers, reads them and checks every value; what is wrong is reported with its layer and line.
     ///
     /// # Errors
-    /// [`Error::Input`] or [`Error::Argument`], see [`resolve`].
+    /// [`Error::Input`] or [`Error::Argument`], see [`resolve_to`].
     pub fn of_layers(layers: &[Layer]) -> Result<Self> {
-        let mut experiment: Self = resolve(layers)?;
-        experiment.check().map_err(|error| match error {
-            Error::Argument {
-                what,
-                expected,
-                found,
-            } if !what.contains(' ') => wrong_key(layers, &what, expected, found),
-            other => other,
-        })?;
-        // what the user says of the normalisation is for models that do not say their own
-        let normalization = experiment.dataset.normalization.take();
-        experiment.dataset = DatasetSpec {
-            normalization,
-            ..experiment.dataset.resolved()
-        };
-        Ok(experiment)
+        resolve_to(layers, |mut experiment: Self| {
+            experiment.check()?;
+            // what the user says of the normalisation is for models that do not say their own
+            let normalization = experiment.dataset.normalization.take();
+            experiment.dataset = DatasetSpec {
+                normalization,
+                ..experiment.dataset.resolved()
+            };
+            Ok(experiment)
+        })
     }
 
     fn check(&self) -> Result<()> {
@@ -420,7 +417,7 @@ mod tests {
     #[test]
     fn a_resolved_configuration_reads_back_as_itself() {
         let experiment = Experiment::of_layers(&[built_in("quickstart").unwrap()]).unwrap();
-        let text = super::super::resolved_yaml(&experiment).unwrap();
+        let text = crate::yaml::to_yaml(&experiment).unwrap();
         let again = Experiment::of_layers(&[Layer::built_in("resolved", &text).unwrap()]).unwrap();
         assert_eq!(experiment, again);
     }

@@ -1,7 +1,7 @@
 //! Flags of the command line that stand for settings.
 
-use super::layer::Layer;
 use crate::error::{Error, Result};
+use crate::yaml::Layer;
 use serde::Serialize;
 use serde_yaml::Value;
 

@@ -1,8 +1,8 @@
 //! Parts of configurations that are compiled in, to lay over any experiment: methods of quantisation, bit widths.
 
 use super::experiment::{built_in, built_in_names};
-use super::layer::Layer;
 use crate::error::{Error, Result};
+use crate::yaml::Layer;
 use std::path::Path;
 
 /// A text of `configs/`, named by its path there without ending.

@@ -222,12 +222,14 @@ impl FromStr for DatasetName {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Augmentation {
-    /// Mirror left and right with probability one half; for photographs only, since a mirrored digit is another sign.
+    /// Mirror training images left and right with probability one half; `cifar10`, `cifar100`, `folder` and
+    /// `fashion-mnist` only, since a mirrored digit is another sign.
     pub flip: bool,
-    /// Black pixels put around the image, 0 to 8, of which a window of the image's size is cut at random.
+    /// Black pixels put around a training image, 0 to 8, of which a window of the image's size is cut at random.
     pub crop_padding: usize,
-    /// Smallest share of the area, in (0, 1], of a window that is cut out at random, its sides in a ratio from 3/4 to
-    /// 4/3, and scaled back to the image's size; for photographs only, and not beside `crop_padding`.
+    /// Smallest share of the area, in (0, 1], of a window that is cut out of each training image at random, its sides
+    /// in a ratio from 3/4 to 4/3, and scaled back to the image's size; `cifar10`, `cifar100`, `folder` and
+    /// `fashion-mnist` only, and not beside `crop_padding`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub random_resized_crop: Option<f64>,
 }
@@ -243,11 +245,11 @@ impl Augmentation {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct GlyphSpec {
-    /// Training images, 10 to 1,000,000.
+    /// Training images, 10 to 1,000,000; default 12,000.
     pub training_images: u64,
-    /// Test images, 10 to 1,000,000.
+    /// Test images, 10 to 1,000,000; default 2,000.
     pub test_images: u64,
-    /// Seed of the images. It is not the run's seed: runs of different seeds see the same data set.
+    /// Seed of the images; default 1. It is not the run's seed: runs of different seeds see the same data set.
     pub seed: u64,
 }
 
@@ -295,13 +297,19 @@ impl FolderSpec {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct DatasetSpec {
-    /// Which data set.
+    /// Which data set. The glyphs are drawn by the program; where files are looked for, and what `folder` is, stands
+    /// below.
     pub name: DatasetName,
-    /// Share of the training set that is held out for validation, in [0, 0.5].
+    /// Share of the training images, in [0, 0.5], that is held out to choose the best epoch, drawn by the seed. 0:
+    /// the last epoch is taken.
     pub validation: f64,
     /// How training images are varied.
     pub augmentation: Augmentation,
-    /// Mean and standard deviation; the data set's own where absent.
+    /// How images are normalised in a training, and for a model whose file does not say it (`--normalize`), see
+    /// below: `imagenet`, `cifar10`, `half` (0.5/0.5), `none` (0/1), `MEAN/STD` (such as
+    /// `0.5,0.5,0.5/0.25,0.25,0.25`), or `mean` (subtracted from pixels as 0 to 1; one number per channel, or one for
+    /// all, 0 to 1) and `std` (divides them; as many numbers, 0.001 to 10); absent: the data set's own. A model file
+    /// that says its own keeps it, and another one given for it alone is an error.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub normalization: Option<Normalization>,
     /// Size and seed of the glyphs, for `glyphs` only.

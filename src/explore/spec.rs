@@ -9,7 +9,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ExploreSpec {
-    /// What gets a voltage of its own; `None`: one voltage for all.
+    /// What gets a voltage of its own: each layer (`layers`), each bit plane of the codes (`bits`), or groups of
+    /// layers (`groups: [{ name: early, layers: [conv*] }, ...]`); absent: one voltage for all. Every stored layer
+    /// must lie in exactly one group. `--domains groups:FILE` takes a YAML map from names to lists of globs.
     pub domains: Option<DomainSpec>,
     /// Most loss of mean accuracy against the same model without faults, as a fraction; above 0, below 1.
     pub max_loss: f64,
@@ -17,28 +19,31 @@ pub struct ExploreSpec {
     /// error-free voltage. The default, 0.01, is an assumption: no source gives the cost of a rail and its level
     /// shifters for the memories on board. 0 leaves it out.
     pub domain_cost: f64,
-    /// Most supply rails, that is distinct voltages; `None`: as many as there are domains.
+    /// Most supply rails, that is distinct voltages, 1 or more; absent: as many as there are domains.
     pub max_rails: Option<u32>,
-    /// Test images of the search, a seeded subset with the classes in proportion; `None`: all of the verification.
+    /// Test images of the search, 1 or more, a seeded subset with the classes in proportion; null: all of the
+    /// verification.
     pub search_images: Option<u64>,
-    /// Chips that the search evaluates; they are not those of the verification.
+    /// Chips that the search evaluates, 2 or more; they are never those of the verification.
     pub search_chips: u32,
-    /// Most joint evaluations of one search, each on all search chips.
+    /// Most joint evaluations of one search, 1 or more, each on all search chips.
     pub evaluations: u32,
-    /// Most searches, each with a tighter limit than the one before, until a point stands its verification.
+    /// Most searches, 1 or more, each with a tighter limit than the one before, until a point stands its
+    /// verification.
     pub attempts: u32,
     /// Share of chips that must reach the floor (`sweep.floor`), above 0 and below 1: asks for the lowest voltage that
     /// does, with one-sided 95 % confidence.
     #[serde(rename = "yield")]
     pub yield_share: Option<f64>,
-    /// Chips of the search for a yield; `None`: so many that one may fail.
+    /// Chips of the search for a yield; absent: so many that one may fail.
     pub yield_chips: Option<u32>,
     /// Fresh chips that the answer for a yield is verified on.
     pub fresh_chips: u32,
-    /// Step of the voltages that are tried for a yield, in the unit of the memory model; above 0.
+    /// Step of the voltages that are tried for a yield, in the unit of the memory model; above 0, below 1.
     pub step: f64,
-    /// Widths that a layer may have: models with a width for each layer are made by a greedy search without training,
-    /// and explored beside the others; empty: none.
+    /// Widths that a layer may have, 1 to 8; empty: none. From the greatest down, the layer that adds least loss per
+    /// stored bit goes down by one width (post-training); `mixed` models of this path are explored beside the others,
+    /// and of a float model every width for all layers too. Not for `lsq`.
     pub widths: Vec<Bits>,
     /// Most models of a search over widths that are explored.
     pub mixed: u32,

@@ -21,22 +21,28 @@ pub enum Noise {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct FaultSpec {
-    /// Which bits of a code faults reach.
+    /// Which bits of a code faults reach. `msb`: only the most significant bit fails, at the rate of the memory; the
+    /// other bits are read without faults.
     pub noise: Noise,
-    /// Globs over layer names: only these layers lie in the unreliable memory; empty: all.
+    /// Globs over layer names (`inspect` shows them): only these layers lie in the unreliable memory; empty: all. The
+    /// others are read without faults, at the energy of the error-free voltage. Bits keep their cells: a layer has
+    /// the same faults whatever else is exposed.
     pub layers: Vec<String>,
-    /// Arrays to compare: `independent`, `model`, `column=R,bank=R`; empty: the memory model's own.
+    /// Correlations of the array in place of the memory model's, whose shape stays: `independent`, `model`,
+    /// `column=R,bank=R`; empty: the memory model's own. Several are compared in one sweep: each design point of an
+    /// array that is not the model's own ends in `+<array>`. `eval` takes one. Two arrays alike are an error.
     pub arrays: Vec<String>,
-    /// What a failing cell does, in place of what the memory model says.
+    /// What a failing cell does, see below: `flip`, `stuck`, `biased`; absent: what the memory model says.
     pub kind: Option<KindName>,
-    /// Goes with `kind`, see [`FaultKind`].
+    /// Goes with `stuck` and `biased`, see below.
     pub zero_to_one_share: Option<Share>,
-    /// Share of the bit error rate that is there in every access, in place of the memory model's.
+    /// Share of the bit error rate that is there in every access; the rest is drawn again in each, see below; absent:
+    /// the memory model's.
     pub persistent_share: Option<Share>,
-    /// A profiled chip in place of kind, array and persistent share, at its own bit error rates.
+    /// A profiled chip, see below: `chip1`, `chip2`, `chip3`. It says kind, array and persistent share itself.
     pub profile: Option<String>,
-    /// A measured fault map in place of a model: one CSV file, or `VOLTAGE=FILE.npy` for each voltage, or one
-    /// `.npz` file of arrays named by voltage.
+    /// A measured fault map, see below: one CSV file, or `VOLTAGE=FILE.npy` for each voltage, or one `.npz` file of
+    /// arrays named by voltage. It says kind, array and rates itself.
     pub map: Vec<String>,
 }
 

@@ -3,10 +3,8 @@
 use super::MemoryModel;
 use crate::error::{Error, Result};
 use crate::store::read_text;
+use crate::yaml::LARGEST_FILE;
 use std::path::Path;
-
-/// Largest memory-model file, in bytes.
-const LARGEST: u64 = 1 << 20;
 
 /// One entry of [`MODELS`].
 macro_rules! model {
@@ -65,7 +63,7 @@ pub fn load(name_or_path: &str) -> Result<MemoryModel> {
     if !is_yaml && !name_or_path.contains(['/', std::path::MAIN_SEPARATOR]) {
         return builtin(name_or_path);
     }
-    MemoryModel::parse(path, &read_text(path, "a memory model", LARGEST)?)
+    MemoryModel::parse(path, &read_text(path, "a memory model", LARGEST_FILE)?)
 }
 
 #[cfg(test)]

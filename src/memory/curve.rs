@@ -1,43 +1,55 @@
 //! The bit error rate of a memory as a function of its supply voltage. Units of voltage and the
 //! error-free voltage's zero are the model's affair.
 
+use super::AccessExponent;
 use crate::stats::{normal_cdf, probit};
+use crate::units::{Ber, Positive, Voltage};
+use serde::{Deserialize, Serialize};
 
 /// A rate that falls, or stays, as the voltage rises. Voltages in the model's unit.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Curve {
     /// Measured rates, interpolated linearly in probit space: `Φ⁻¹(p)` against `V`.
     Points(Vec<Point>),
-    /// Gaussian failure voltages of the cells, `p = Φ((μ - V) / σ)`.
-    Gaussian {
-        mu: f64,
-        sigma: f64,
-        span: Option<[f64; 2]>,
-    },
-    /// `p = exp(-a·η)` with the energy `η = (V / reference)^exponent`
-    /// (Henwood et al., AICAS 2020).
-    Exponential {
-        a: f64,
-        reference: f64,
-        exponent: f64,
-        span: Option<[f64; 2]>,
-    },
+    Gaussian(Gaussian),
+    /// With the exponent of the energy.
+    Exponential(Exponential, AccessExponent),
+}
+
+/// Gaussian failure voltages of the cells, `p = Φ((μ - V) / σ)`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Gaussian {
+    pub(super) mu: Voltage,
+    pub(super) sigma: Positive,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) measured_span: Option<[Voltage; 2]>,
+}
+
+/// `p = exp(-a·η)` with the energy `η = (V / reference)^exponent` (Henwood et al., AICAS 2020).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Exponential {
+    pub(super) a: Positive,
+    pub(super) reference: Voltage,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) measured_span: Option<[Voltage; 2]>,
 }
 
 /// One measured rate in (0, 0.5].
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Point {
-    pub(super) voltage: f64,
-    pub(super) rate: f64,
+    pub(super) voltage: Voltage,
+    pub(super) rate: Ber,
     probit: f64,
 }
 
 impl Point {
-    pub(super) fn new(voltage: f64, rate: f64) -> Self {
+    pub(super) fn new(voltage: Voltage, rate: Ber) -> Self {
         Self {
             voltage,
             rate,
-            probit: probit(rate),
+            probit: probit(rate.get()),
         }
     }
 }
@@ -46,20 +58,18 @@ impl Curve {
     /// Rate at a voltage above 0, in [0, 1]: nothing here knows of the error-free voltage.
     pub(super) fn rate(&self, voltage: f64) -> f64 {
         match self {
-            Self::Points(points) => match points.iter().find(|point| point.voltage == voltage) {
-                Some(point) => point.rate,
-                None => segment(points, |point| point.voltage <= voltage)
-                    .map_or(0.0, |(a, slope)| {
-                        normal_cdf(a.probit + slope * (voltage - a.voltage))
-                    }),
-            },
-            Self::Gaussian { mu, sigma, .. } => normal_cdf((mu - voltage) / sigma),
-            Self::Exponential {
-                a,
-                reference,
-                exponent,
-                ..
-            } => (-a * (voltage / reference).powf(*exponent)).exp(),
+            Self::Points(points) => {
+                if let Some(point) = points.iter().find(|point| point.voltage.get() == voltage) {
+                    return point.rate.get();
+                }
+                segment(points, |point| point.voltage.get() <= voltage).map_or(0.0, |(a, slope)| {
+                    normal_cdf(a.probit + slope * (voltage - a.voltage.get()))
+                })
+            }
+            Self::Gaussian(g) => normal_cdf((g.mu.get() - voltage) / g.sigma.get()),
+            Self::Exponential(e, exponent) => {
+                (-e.a.get() * (voltage / e.reference.get()).powf(exponent.get())).exp()
+            }
         }
     }
 
@@ -68,34 +78,33 @@ impl Curve {
     pub(super) fn voltage(&self, rate: f64) -> f64 {
         match self {
             Self::Points(points) => {
-                if let Some(point) = points.iter().find(|point| point.rate == rate) {
-                    return point.voltage;
+                if let Some(point) = points.iter().find(|point| point.rate.get() == rate) {
+                    return point.voltage.get();
                 }
-                match segment(points, |point| point.rate > rate) {
+                match segment(points, |point| point.rate.get() > rate) {
                     Some((a, slope)) if slope < 0.0 => {
-                        a.voltage + (probit(rate) - a.probit) / slope
+                        a.voltage.get() + (probit(rate) - a.probit) / slope
                     }
                     // a flat end: every voltage beyond it has too low a rate, or none has one as low
-                    Some((a, _)) if a.rate < rate => f64::NEG_INFINITY,
+                    Some((a, _)) if a.rate.get() < rate => f64::NEG_INFINITY,
                     _ => f64::INFINITY,
                 }
             }
-            Self::Gaussian { mu, sigma, .. } => mu - sigma * probit(rate),
-            Self::Exponential {
-                a,
-                reference,
-                exponent,
-                ..
-            } => reference * (-rate.ln() / a).powf(exponent.recip()),
+            Self::Gaussian(g) => g.mu.get() - g.sigma.get() * probit(rate),
+            Self::Exponential(e, exponent) => {
+                e.reference.get() * (-rate.ln() / e.a.get()).powf(exponent.get().recip())
+            }
         }
     }
 
     /// Lowest and highest voltage the model vouches for; `None` where that is every one.
     pub(super) fn span(&self) -> Option<[f64; 2]> {
-        match self {
+        let span = match self {
             Self::Points(points) => Some([points.first()?.voltage, points.last()?.voltage]),
-            Self::Gaussian { span, .. } | Self::Exponential { span, .. } => *span,
-        }
+            Self::Gaussian(gaussian) => gaussian.measured_span,
+            Self::Exponential(exponential, _) => exponential.measured_span,
+        };
+        span.map(|span| span.map(Voltage::get))
     }
 }
 
@@ -106,7 +115,10 @@ fn segment(points: &[Point], is_left: impl Fn(&Point) -> bool) -> Option<(Point,
         .partition_point(is_left)
         .clamp(1, points.len().checked_sub(1)?.max(1));
     let (a, b) = (points.get(right - 1)?, points.get(right)?);
-    Some((*a, (b.probit - a.probit) / (b.voltage - a.voltage)))
+    Some((
+        *a,
+        (b.probit - a.probit) / (b.voltage.get() - a.voltage.get()),
+    ))
 }
 
 #[cfg(test)]
@@ -117,12 +129,22 @@ mod tests {
         assert!((a / b - 1.0).abs() <= tolerance, "{a} is not {b}");
     }
 
+    fn curve(points: [(f64, f64); 3]) -> Curve {
+        let point = |(v, p)| Point::new(Voltage::new(v).unwrap(), Ber::new(p).unwrap());
+        Curve::Points(points.map(point).to_vec())
+    }
+
     fn points() -> Curve {
-        Curve::Points(vec![
-            Point::new(0.5, 0.1),
-            Point::new(0.6, 1e-3),
-            Point::new(0.8, 1e-4),
-        ])
+        curve([(0.5, 0.1), (0.6, 1e-3), (0.8, 1e-4)])
+    }
+
+    fn exponential(a: f64, reference: f64) -> Curve {
+        let law = Exponential {
+            a: Positive::new(a).unwrap(),
+            reference: Voltage::new(reference).unwrap(),
+            measured_span: None,
+        };
+        Curve::Exponential(law, AccessExponent::new(2.0).unwrap())
     }
 
     #[test]
@@ -160,18 +182,12 @@ mod tests {
 
     #[test]
     fn every_curve_inverts() {
-        let gaussian = Curve::Gaussian {
-            mu: 0.7,
-            sigma: 0.05,
-            span: None,
-        };
-        let exponential = Curve::Exponential {
-            a: 12.8,
-            reference: 1.0,
-            exponent: 2.0,
-            span: None,
-        };
-        for curve in [points(), gaussian, exponential] {
+        let gaussian = Curve::Gaussian(Gaussian {
+            mu: Voltage::new(0.7).unwrap(),
+            sigma: Positive::new(0.05).unwrap(),
+            measured_span: None,
+        });
+        for curve in [points(), gaussian, exponential(12.8, 1.0)] {
             for rate in [1e-9, 1e-6, 1e-4, 3e-4, 0.01, 0.2, 0.5] {
                 near(curve.rate(curve.voltage(rate)), rate, 1e-9);
             }
@@ -180,31 +196,18 @@ mod tests {
 
     #[test]
     fn the_exponential_law_is_as_published() {
-        let curve = Curve::Exponential {
-            a: 10.0,
-            reference: 0.8,
-            exponent: 2.0,
-            span: None,
-        };
+        let curve = exponential(10.0, 0.8);
         near(curve.rate(0.8), (-10.0f64).exp(), 1e-12);
         near(curve.rate(0.4), (-2.5f64).exp(), 1e-12);
     }
 
     #[test]
     fn a_flat_end_reaches_no_further_rate() {
-        let flat = Curve::Points(vec![
-            Point::new(0.5, 0.1),
-            Point::new(0.6, 0.1),
-            Point::new(0.7, 0.01),
-        ]);
+        let flat = curve([(0.5, 0.1), (0.6, 0.1), (0.7, 0.01)]);
         assert_eq!(flat.voltage(0.1), 0.5);
         near(flat.rate(0.3), 0.1, 1e-9);
         assert_eq!(flat.voltage(0.2), f64::NEG_INFINITY);
-        let flat = Curve::Points(vec![
-            Point::new(0.5, 0.2),
-            Point::new(0.6, 0.1),
-            Point::new(0.7, 0.1),
-        ]);
+        let flat = curve([(0.5, 0.2), (0.6, 0.1), (0.7, 0.1)]);
         assert_eq!(
             (flat.voltage(0.1), flat.voltage(0.05)),
             (0.6, f64::INFINITY)

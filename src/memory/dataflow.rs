@@ -63,9 +63,9 @@ impl Dataflow {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ProcessingArray {
-    /// Rows, 1 to 65,536.
+    /// Rows of processing elements, 1 to 65,536.
     pub rows: u32,
-    /// Columns, 1 to 65,536.
+    /// Columns of processing elements, 1 to 65,536.
     pub columns: u32,
 }
 

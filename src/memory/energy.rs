@@ -316,9 +316,10 @@ fn factors(memory: &MemoryModel, kind: CellKind) -> Result<(f64, f64)> {
         None => 1.0,
         Some(_) => cell
             .leakage_factor
-            .ok_or_else(|| missing(".leakage_factor"))?,
+            .ok_or_else(|| missing(".leakage_factor"))?
+            .get(),
     };
-    Ok((cell.energy_factor, leakage))
+    Ok((cell.energy_factor.get(), leakage))
 }
 
 #[cfg(test)]

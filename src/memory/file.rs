@@ -1,204 +1,104 @@
-//! Reading a memory-model file: YAML to a checked model. Every error names file, line and key.
+//! A memory-model file: its form, both ways, and what is checked across its keys. Every error names file, line and key.
 
-use super::curve::{Curve, Point};
-use super::{AccessEnergy, Leakage, MemoryModel, RobustCell, HIGHEST_BER};
+use super::curve::{Curve, Exponential, Gaussian, Point};
+use super::{AccessEnergy, AccessExponent, Leakage, MemoryModel, RobustCell, HIGHEST_BER};
 use crate::error::{Error, Result};
 use crate::fault::{ArraySpec, FaultKind, KindName};
-use crate::store::line::{nearest_line, yaml_error};
 use crate::store::sha256;
-use crate::store::yaml::{check_nesting, read_yaml, Fault};
-use crate::units::{check_name, Share, Voltage, VoltageUnit};
-use serde::{Deserialize, Deserializer};
+use crate::units::{check_name, Ber, Share, Voltage, VoltageUnit};
+use crate::yaml::{resolve_to, Layer};
+use serde::{Deserialize, Deserializer, Serialize};
+use std::num::NonZeroU64;
 use std::path::Path;
 
-/// The file as it is written, numbers unchecked.
-#[derive(Deserialize)]
+/// What the file holds, each value checked by its type.
+#[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct ModelFile {
-    name: String,
-    title: String,
-    source: String,
-    measured: Option<String>,
-    inferred: Option<String>,
-    license: Option<String>,
-    voltage: VoltagePart,
-    bit_error_rate: RatePart,
-    energy: EnergyPart,
-    faults: FaultPart,
-    array: ArraySpec,
-    protection: Option<ProtectionPart>,
+pub(super) struct ModelFile {
+    pub(super) name: String,
+    pub(super) title: String,
+    pub(super) source: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) measured: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) inferred: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) license: Option<String>,
+    pub(super) voltage: VoltagePart,
+    pub(super) bit_error_rate: RatePart,
+    pub(super) energy: EnergyPart,
+    pub(super) faults: FaultPart,
+    pub(super) array: ArraySpec,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) protection: Option<ProtectionPart>,
 }
 
-#[derive(Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct VoltagePart {
-    unit: VoltageUnit,
-    error_free: f64,
-    reference: String,
+pub(super) struct VoltagePart {
+    pub(super) unit: VoltageUnit,
+    pub(super) error_free: Voltage,
+    pub(super) reference: String,
 }
 
-#[derive(Deserialize)]
+/// Exactly one of them.
+#[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct RatePart {
-    points: Option<Vec<(f64, f64)>>,
-    counts: Option<CountPart>,
-    gaussian: Option<GaussianPart>,
-    exponential: Option<ExponentialPart>,
+pub(super) struct RatePart {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) points: Option<Vec<(Voltage, f64)>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) counts: Option<CountPart>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) gaussian: Option<Gaussian>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) exponential: Option<Exponential>,
 }
 
-#[derive(Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct CountPart {
-    cells: u64,
-    faults: Vec<(f64, u64)>,
+pub(super) struct CountPart {
+    pub(super) cells: NonZeroU64,
+    pub(super) faults: Vec<(Voltage, u64)>,
 }
 
-#[derive(Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct GaussianPart {
-    mu: f64,
-    sigma: f64,
-    measured_span: Option<[f64; 2]>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ExponentialPart {
-    a: f64,
-    reference: f64,
-    measured_span: Option<[f64; 2]>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct EnergyPart {
-    access: AccessPart,
+pub(super) struct EnergyPart {
+    pub(super) access: AccessEnergy,
     #[serde(deserialize_with = "required")]
-    leakage: Option<LeakagePart>,
+    pub(super) leakage: Option<Leakage>,
 }
 
-#[derive(Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct LeakagePart {
-    at: f64,
-    picowatt_per_bit: f64,
-    exponent: f64,
-    source: String,
+pub(super) struct FaultPart {
+    pub(super) kind: KindName,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) zero_to_one_share: Option<Share>,
+    pub(super) persistent_share: Share,
 }
 
-#[derive(Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct AccessPart {
-    at: f64,
-    exponent: f64,
-    #[serde(deserialize_with = "required")]
-    picojoule_per_bit: Option<f64>,
-    source: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct FaultPart {
-    kind: KindName,
-    zero_to_one_share: Option<f64>,
-    persistent_share: f64,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ProtectionPart {
-    robust_cell: Option<RobustPart>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RobustPart {
-    energy_factor: f64,
-    area_factor: f64,
-    leakage_factor: Option<f64>,
-    source: String,
+pub(super) struct ProtectionPart {
+    pub(super) robust_cell: Option<RobustCell>,
 }
 
 /// A key that must be written, though it may be null.
-fn required<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+pub(super) fn required<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     input: D,
 ) -> Result<Option<T>, D::Error> {
     Option::deserialize(input)
 }
 
-/// Where a text comes from, for errors.
-struct Origin<'a> {
-    path: &'a Path,
-    text: &'a str,
-}
-
-impl Origin<'_> {
-    fn read(&self) -> Result<ModelFile> {
-        check_nesting(self.text).map_err(|fault| self.fault(fault))?;
-        // serde_yaml knows lines, but no merge keys: only a text with these goes by way of a plain value
-        if !self.text.contains("<<") {
-            return serde_yaml::from_str(self.text).map_err(|error| {
-                let line = error.location().map(|place| place.line());
-                yaml_error(self.path, &error.to_string(), line)
-            });
-        }
-        let value = read_yaml(self.text).map_err(|fault| self.fault(fault))?;
-        serde_path_to_error::deserialize(value).map_err(|error| {
-            let place = error.path().to_string();
-            let keys: Vec<&str> = place.split('.').collect();
-            let message = format!("{place}: {}", error.inner());
-            yaml_error(self.path, &message, nearest_line(self.text, &keys))
-        })
-    }
-
-    fn fault(&self, fault: Fault) -> Error {
-        let keys: Vec<&str> = fault.key.iter().map(String::as_str).collect();
-        Error::Input {
-            path: self.path.to_owned(),
-            line: fault.line.or_else(|| nearest_line(self.text, &keys)),
-            key: (!keys.is_empty()).then(|| keys.join(".")),
-            expected: fault.expected,
-            found: fault.found,
-        }
-    }
-
-    /// A value that parsed but is wrong; `key` in the form `bit_error_rate.points.3`, on the line of the
-    /// nearest part of it that is written.
-    fn wrong(&self, key: &str, expected: impl Into<String>, found: impl ToString) -> Error {
-        let parts: Vec<&str> = key.split('.').collect();
-        let line = nearest_line(self.text, &parts);
-        let (path, key) = (self.path.to_owned(), Some(key.to_owned()));
-        Error::Input {
-            path,
-            line,
-            key,
-            expected: expected.into(),
-            found: found.to_string(),
-        }
-    }
-
-    /// A finite number above 0.
-    fn positive(&self, key: &str, value: f64) -> Result<f64> {
-        if value > 0.0 && value.is_finite() {
-            return Ok(value);
-        }
-        Err(self.wrong(key, "a number above 0", value))
-    }
-
-    fn voltage(&self, key: &str, value: f64) -> Result<Voltage> {
-        Voltage::new(value).map_err(|_| self.wrong(key, "a number above 0 and at most 100", value))
-    }
-
-    fn share(&self, key: &str, value: f64) -> Result<Share> {
-        Share::new(value).map_err(|_| self.wrong(key, "a number from 0 to 1", value))
-    }
-
-    fn word(&self, key: &str, value: String) -> Result<String> {
-        if value.trim().is_empty() {
-            return Err(self.wrong(key, "some text", "none"));
-        }
-        Ok(value)
-    }
+/// The error that a key of the file is wrong.
+fn wrong<T>(
+    key: impl Into<String>,
+    expected: impl Into<String>,
+    found: impl ToString,
+) -> Result<T> {
+    Err(Error::argument(key, expected, found.to_string()))
 }
 
 impl MemoryModel {
@@ -207,356 +107,209 @@ impl MemoryModel {
     /// # Errors
     /// [`Error::Input`] with path, line and key for everything that is wrong.
     pub fn parse(path: &Path, text: &str) -> Result<Self> {
-        let origin = Origin { path, text };
-        let file = origin.read()?;
-        let error_free = origin.voltage("voltage.error_free", file.voltage.error_free)?;
-        let access = access(&origin, file.energy.access)?;
-        let leakage = leakage(&origin, file.energy.leakage, &access)?;
-        Ok(Self {
-            name: name(&origin, file.name)?,
-            title: origin.word("title", file.title)?,
-            source: origin.word("source", file.source)?,
-            measured: file.measured,
-            inferred: file.inferred,
-            license: file.license,
-            unit: file.voltage.unit,
-            error_free,
-            voltage_reference: origin.word("voltage.reference", file.voltage.reference)?,
-            robust_cell: robust_cell(&origin, file.protection, leakage.is_some())?,
-            curve: curve(
-                &origin,
-                file.bit_error_rate,
-                error_free.get(),
-                access.exponent,
-            )?,
-            access,
-            leakage,
-            fault_kind: fault_kind(&origin, &file.faults)?,
-            persistent_share: origin
-                .share("faults.persistent_share", file.faults.persistent_share)?,
-            array: array(&origin, file.array)?,
-            checksum: sha256(text.as_bytes()),
-            text: text.to_owned(),
+        resolve_to(&[Layer::text(path, text)?], |file: ModelFile| {
+            file.model(text)
         })
     }
 }
 
-fn name(origin: &Origin, name: String) -> Result<String> {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-    if check_name(&name).is_err() || !name.chars().all(is_plain) {
-        let expected = "1 to 64 letters, digits, `-`, `_` or `.`, a letter, a digit or `_` first: it becomes part of \
-                        names of results";
-        return Err(origin.wrong("name", expected, format!("`{name}`")));
+impl ModelFile {
+    /// The model that the file describes, which has this text.
+    fn model(self, text: &str) -> Result<MemoryModel> {
+        self.check_texts()?;
+        self.check_energy()?;
+        let (faults, access) = (&self.faults, &self.energy.access);
+        let found = faults
+            .zero_to_one_share
+            .map_or("none".into(), |share| share.to_string());
+        let fault_kind = FaultKind::new(faults.kind, faults.zero_to_one_share)
+            .or_else(|expected| wrong("faults.zero_to_one_share", expected, found))?;
+        self.array.check().map_err(|error| match error {
+            Error::Argument {
+                what,
+                expected,
+                found,
+            } => Error::argument(format!("array.{what}"), expected, found),
+            other => other,
+        })?;
+        let error_free = self.voltage.error_free;
+        Ok(MemoryModel {
+            name: self.name,
+            title: self.title,
+            source: self.source,
+            measured: self.measured,
+            inferred: self.inferred,
+            license: self.license,
+            unit: self.voltage.unit,
+            error_free,
+            voltage_reference: self.voltage.reference,
+            robust_cell: self.protection.and_then(|part| part.robust_cell),
+            curve: self.bit_error_rate.curve(error_free, access.exponent)?,
+            access: self.energy.access,
+            leakage: self.energy.leakage,
+            fault_kind,
+            persistent_share: self.faults.persistent_share,
+            array: self.array,
+            checksum: sha256(text.as_bytes()),
+            text: text.to_owned(),
+        })
     }
-    Ok(name)
-}
 
-fn access(origin: &Origin, access: AccessPart) -> Result<AccessEnergy> {
-    if !(access.exponent > 0.0 && access.exponent <= 10.0) {
-        return Err(origin.wrong(
-            "energy.access.exponent",
-            "a number above 0 and at most 10",
-            access.exponent,
-        ));
+    fn robust_cell(&self) -> Option<&RobustCell> {
+        self.protection.as_ref()?.robust_cell.as_ref()
     }
-    let key = "energy.access.source";
-    let source = access
-        .source
-        .map(|source| origin.word(key, source))
-        .transpose()?;
-    if access.picojoule_per_bit.is_some() && source.is_none() {
-        let expected = "where the absolute energy `picojoule_per_bit` comes from";
-        return Err(origin.wrong(key, expected, "none"));
-    }
-    let picojoule = |pj| origin.positive("energy.access.picojoule_per_bit", pj);
-    Ok(AccessEnergy {
-        at: origin.voltage("energy.access.at", access.at)?,
-        exponent: access.exponent,
-        picojoule_per_bit: access.picojoule_per_bit.map(picojoule).transpose()?,
-        source,
-    })
-}
 
-fn leakage(
-    origin: &Origin,
-    leakage: Option<LeakagePart>,
-    access: &AccessEnergy,
-) -> Result<Option<Leakage>> {
-    let Some(leakage) = leakage else {
-        return Ok(None);
-    };
-    if access.picojoule_per_bit.is_none() {
-        let expected =
-            "a number beside `energy.leakage`: leakage is absolute and cannot be added to accesses whose \
-                        energy is only relative";
-        return Err(origin.wrong("energy.access.picojoule_per_bit", expected, "null"));
-    }
-    let key = |name: &str| format!("energy.leakage.{name}");
-    if !(leakage.exponent > 0.0 && leakage.exponent <= 20.0) {
-        return Err(origin.wrong(
-            &key("exponent"),
-            "a number above 0 and at most 20",
-            leakage.exponent,
-        ));
-    }
-    Ok(Some(Leakage {
-        at: origin.voltage(&key("at"), leakage.at)?,
-        picowatt_per_bit: origin.positive(&key("picowatt_per_bit"), leakage.picowatt_per_bit)?,
-        exponent: leakage.exponent,
-        source: origin.word(&key("source"), leakage.source)?,
-    }))
-}
-
-fn fault_kind(origin: &Origin, faults: &FaultPart) -> Result<FaultKind> {
-    let key = "faults.zero_to_one_share";
-    let found = faults
-        .zero_to_one_share
-        .map_or("none".into(), |share| share.to_string());
-    let share = faults
-        .zero_to_one_share
-        .map(|share| origin.share(key, share))
-        .transpose()?;
-    FaultKind::new(faults.kind, share).map_err(|expected| origin.wrong(key, expected, found))
-}
-
-fn array(origin: &Origin, array: ArraySpec) -> Result<ArraySpec> {
-    match array.check() {
-        Ok(()) => Ok(array),
-        Err(Error::Argument {
-            what,
-            expected,
-            found,
-        }) => Err(origin.wrong(&format!("array.{what}"), expected, found)),
-        Err(other) => Err(other),
-    }
-}
-
-fn robust_cell(
-    origin: &Origin,
-    protection: Option<ProtectionPart>,
-    leaks: bool,
-) -> Result<Option<RobustCell>> {
-    let Some(cell) = protection.and_then(|protection| protection.robust_cell) else {
-        return Ok(None);
-    };
-    let key = |name: &str| format!("protection.robust_cell.{name}");
-    for (name, factor) in [
-        ("energy_factor", cell.energy_factor),
-        ("area_factor", cell.area_factor),
-    ] {
-        if !(1.0..=100.0).contains(&factor) {
-            return Err(origin.wrong(&key(name), "a number from 1 to 100", factor));
+    /// A plain name, and no text without a word.
+    fn check_texts(&self) -> Result<()> {
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+        if check_name(&self.name).is_err() || !self.name.chars().all(is_plain) {
+            let expected = "1 to 64 letters, digits, `-`, `_` or `.`, a letter, a digit or `_` first: it becomes part \
+                            of names of results";
+            return wrong("name", expected, format!("`{}`", self.name));
         }
+        let leakage = self.energy.leakage.as_ref();
+        for (key, text) in [
+            ("title", Some(&self.title)),
+            ("source", Some(&self.source)),
+            ("voltage.reference", Some(&self.voltage.reference)),
+            ("energy.access.source", self.energy.access.source.as_ref()),
+            ("energy.leakage.source", leakage.map(|part| &part.source)),
+            (
+                "protection.robust_cell.source",
+                self.robust_cell().map(|cell| &cell.source),
+            ),
+        ] {
+            if text.is_some_and(|text| text.trim().is_empty()) {
+                return wrong(key, "some text", "none");
+            }
+        }
+        Ok(())
     }
-    let leakage_key = key("leakage_factor");
-    if let Some(factor) = cell.leakage_factor {
-        if !leaks {
-            return Err(origin.wrong(
-                &leakage_key,
+
+    /// An absolute energy has a source, and leakage is not added to what is only relative.
+    fn check_energy(&self) -> Result<()> {
+        let (access, leakage) = (&self.energy.access, &self.energy.leakage);
+        if access.picojoule_per_bit.is_some() && access.source.is_none() {
+            let expected = "where the absolute energy `picojoule_per_bit` comes from";
+            return wrong("energy.access.source", expected, "none");
+        }
+        if access.picojoule_per_bit.is_none() && leakage.is_some() {
+            let expected = "a number beside `energy.leakage`: leakage is absolute and cannot be added to accesses whose \
+                            energy is only relative";
+            return wrong("energy.access.picojoule_per_bit", expected, "null");
+        }
+        match self.robust_cell().and_then(|cell| cell.leakage_factor) {
+            Some(factor) if leakage.is_none() => wrong(
+                "protection.robust_cell.leakage_factor",
                 "no such key beside `energy.leakage: null`",
                 factor,
-            ));
-        }
-        if factor > 100.0 {
-            return Err(origin.wrong(&leakage_key, "a number above 0 and at most 100", factor));
-        }
-    }
-    Ok(Some(RobustCell {
-        energy_factor: cell.energy_factor,
-        area_factor: cell.area_factor,
-        leakage_factor: cell
-            .leakage_factor
-            .map(|f| origin.positive(&leakage_key, f))
-            .transpose()?,
-        source: origin.word(&key("source"), cell.source)?,
-    }))
-}
-
-fn curve(origin: &Origin, rate: RatePart, error_free: f64, exponent: f64) -> Result<Curve> {
-    match rate {
-        RatePart {
-            points: Some(points),
-            counts: None,
-            gaussian: None,
-            exponential: None,
-        } => points_curve(origin, "bit_error_rate.points", &points, error_free),
-        RatePart {
-            points: None,
-            counts: Some(counts),
-            gaussian: None,
-            exponential: None,
-        } => counts_curve(origin, &counts, error_free),
-        RatePart {
-            points: None,
-            counts: None,
-            gaussian: Some(gaussian),
-            exponential: None,
-        } => gaussian_curve(origin, &gaussian, error_free),
-        RatePart {
-            points: None,
-            counts: None,
-            gaussian: None,
-            exponential: Some(exponential),
-        } => exponential_curve(origin, &exponential, error_free, exponent),
-        RatePart {
-            points,
-            counts,
-            gaussian,
-            exponential,
-        } => {
-            let all = [
-                ("points", points.is_some()),
-                ("counts", counts.is_some()),
-                ("gaussian", gaussian.is_some()),
-                ("exponential", exponential.is_some()),
-            ];
-            let given: Vec<&str> = all
-                .iter()
-                .filter(|(_, is_given)| *is_given)
-                .map(|(name, _)| *name)
-                .collect();
-            let found = if given.is_empty() {
-                "none of them".into()
-            } else {
-                given.join(" and ")
-            };
-            let expected = "exactly one of points, counts, gaussian, exponential";
-            Err(origin.wrong("bit_error_rate", expected, found))
+            ),
+            _ => Ok(()),
         }
     }
 }
 
-fn counts_curve(origin: &Origin, counts: &CountPart, error_free: f64) -> Result<Curve> {
-    if counts.cells == 0 {
-        return Err(origin.wrong("bit_error_rate.counts.cells", "at least 1", 0));
+impl RatePart {
+    fn curve(self, error_free: Voltage, exponent: AccessExponent) -> Result<Curve> {
+        let all = [
+            ("points", self.points.is_some()),
+            ("counts", self.counts.is_some()),
+            ("gaussian", self.gaussian.is_some()),
+            ("exponential", self.exponential.is_some()),
+        ];
+        let given = all.iter().filter(|(_, is_given)| *is_given);
+        let given: Vec<&str> = given.map(|(name, _)| *name).collect();
+        match (self.points, self.counts, self.gaussian, self.exponential) {
+            (Some(points), None, None, None) => {
+                points_curve("bit_error_rate.points", &points, error_free)
+            }
+            (None, Some(counts), None, None) => {
+                let cells = counts.cells.get() as f64;
+                let faults = counts.faults.iter();
+                let rates: Vec<_> = faults.map(|&(v, n)| (v, n as f64 / cells)).collect();
+                points_curve("bit_error_rate.counts.faults", &rates, error_free)
+            }
+            (None, None, Some(gaussian), None) => formula_curve(
+                "bit_error_rate.gaussian",
+                Curve::Gaussian(gaussian),
+                error_free,
+            ),
+            (None, None, None, Some(exponential)) => formula_curve(
+                "bit_error_rate.exponential",
+                Curve::Exponential(exponential, exponent),
+                error_free,
+            ),
+            _ => {
+                let expected = "exactly one of points, counts, gaussian, exponential";
+                let found = if given.is_empty() {
+                    "none of them".to_owned()
+                } else {
+                    given.join(" and ")
+                };
+                wrong("bit_error_rate", expected, found)
+            }
+        }
     }
-    let cells = counts.cells as f64;
-    let rates: Vec<(f64, f64)> = counts
-        .faults
-        .iter()
-        .map(|&(v, n)| (v, n as f64 / cells))
-        .collect();
-    points_curve(origin, "bit_error_rate.counts.faults", &rates, error_free)
 }
 
 /// Rates of 0, where no failure was seen, are checked but are not points: a measurement of no failure
 /// gives no rate.
-fn points_curve(
-    origin: &Origin,
-    key: &str,
-    rates: &[(f64, f64)],
-    error_free: f64,
-) -> Result<Curve> {
+fn points_curve(key: &str, rates: &[(Voltage, f64)], error_free: Voltage) -> Result<Curve> {
+    let mut points = Vec::new();
+    let mut before: Option<(Voltage, f64)> = None;
     for (i, &(voltage, rate)) in rates.iter().enumerate() {
         let key = format!("{key}.{i}");
-        origin.voltage(&key, voltage)?;
         if !(0.0..=HIGHEST_BER).contains(&rate) {
-            return Err(origin.wrong(&key, "a bit error rate from 0 to 0.5", rate));
+            return wrong(key, "a bit error rate from 0 to 0.5", rate);
         }
         if rate > 0.0 && voltage >= error_free {
             let expected = format!("a voltage below the error-free one ({error_free})");
-            return Err(origin.wrong(&key, expected, voltage));
+            return wrong(key, expected, voltage);
         }
-        let Some(&(below, more)) = i.checked_sub(1).map(|before| &rates[before]) else {
-            continue;
-        };
-        if voltage <= below {
-            return Err(origin.wrong(
-                &key,
-                format!("voltages in rising order, so above {below}"),
-                voltage,
-            ));
+        if let Some((below, more)) = before {
+            if voltage <= below {
+                let expected = format!("voltages in rising order, so above {below}");
+                return wrong(key, expected, voltage);
+            }
+            if rate > more {
+                let expected = format!(
+                    "a bit error rate that does not rise with the voltage, so at most {more}"
+                );
+                return wrong(key, expected, rate);
+            }
         }
-        if rate > more {
-            let expected =
-                format!("a bit error rate that does not rise with the voltage, so at most {more}");
-            return Err(origin.wrong(&key, expected, rate));
+        before = Some((voltage, rate));
+        if rate > 0.0 {
+            points.push(Point::new(voltage, Ber::new(rate)?));
         }
     }
-    let points: Vec<Point> = rates
-        .iter()
-        .filter(|(_, rate)| *rate > 0.0)
-        .map(|&(voltage, rate)| Point::new(voltage, rate))
-        .collect();
     if points.len() < 2 {
-        return Err(origin.wrong(key, "at least two voltages with failures", points.len()));
+        return wrong(key, "at least two voltages with failures", points.len());
     }
     Ok(Curve::Points(points))
 }
 
-fn gaussian_curve(origin: &Origin, gaussian: &GaussianPart, error_free: f64) -> Result<Curve> {
-    let key = |name: &str| format!("bit_error_rate.gaussian.{name}");
-    let curve = Curve::Gaussian {
-        mu: origin.voltage(&key("mu"), gaussian.mu)?.get(),
-        sigma: origin.positive(&key("sigma"), gaussian.sigma)?,
-        span: span(
-            origin,
-            &key("measured_span"),
-            gaussian.measured_span,
-            error_free,
-        )?,
-    };
-    checked_formula(origin, "bit_error_rate.gaussian", curve, error_free)
-}
-
-fn exponential_curve(
-    origin: &Origin,
-    exponential: &ExponentialPart,
-    error_free: f64,
-    exponent: f64,
-) -> Result<Curve> {
-    let key = |name: &str| format!("bit_error_rate.exponential.{name}");
-    let curve = Curve::Exponential {
-        a: origin.positive(&key("a"), exponential.a)?,
-        reference: origin
-            .voltage(&key("reference"), exponential.reference)?
-            .get(),
-        exponent,
-        span: span(
-            origin,
-            &key("measured_span"),
-            exponential.measured_span,
-            error_free,
-        )?,
-    };
-    checked_formula(origin, "bit_error_rate.exponential", curve, error_free)
-}
-
-fn span(
-    origin: &Origin,
-    key: &str,
-    span: Option<[f64; 2]>,
-    error_free: f64,
-) -> Result<Option<[f64; 2]>> {
-    let Some([low, high]) = span else {
-        return Ok(None);
-    };
-    if low > 0.0 && low < high && high <= error_free {
-        return Ok(span);
-    }
-    let expected = format!("two rising voltages up to the error-free one ({error_free})");
-    Err(origin.wrong(key, expected, format!("[{low}, {high}]")))
-}
-
 /// A formula must leave voltages to use: at most 0.5 at the error-free voltage, and in the whole span.
-fn checked_formula(origin: &Origin, key: &str, curve: Curve, error_free: f64) -> Result<Curve> {
-    if let Some([low, _]) = curve
-        .span()
-        .filter(|[low, _]| curve.rate(*low) > HIGHEST_BER)
-    {
+fn formula_curve(key: &str, curve: Curve, error_free: Voltage) -> Result<Curve> {
+    let error_free = error_free.get();
+    if let Some([low, high]) = curve.span() {
         let key = format!("{key}.measured_span");
-        return Err(origin.wrong(
-            &key,
-            "voltages with a bit error rate up to 0.5",
-            format!("{}", curve.rate(low)),
-        ));
+        if low >= high || high > error_free {
+            let expected = format!("two rising voltages up to the error-free one ({error_free})");
+            return wrong(key, expected, format!("[{low}, {high}]"));
+        }
+        if curve.rate(low) > HIGHEST_BER {
+            let expected = "voltages with a bit error rate up to 0.5";
+            return wrong(key, expected, curve.rate(low));
+        }
     }
     let rate = curve.rate(error_free);
-    if rate < HIGHEST_BER {
-        return Ok(curve);
+    if rate >= HIGHEST_BER {
+        let expected =
+            format!("a bit error rate below 0.5 at the error-free voltage ({error_free})");
+        return wrong(key, expected, rate);
     }
-    let expected = format!("a bit error rate below 0.5 at the error-free voltage ({error_free})");
-    Err(origin.wrong(key, expected, rate))
+    Ok(curve)
 }
 
 #[cfg(test)]

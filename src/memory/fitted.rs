@@ -1,12 +1,17 @@
 //! The memory-model file of fitted measurements: its text, with what was measured and what is inferred. The fit
 //! itself is done elsewhere.
 
+use super::curve::Gaussian;
+use super::file::{CountPart, EnergyPart, FaultPart, ModelFile, RatePart, VoltagePart};
 use super::fit::{half_a_cell, Fit, FitMethod};
 use super::measurements::{Measurement, Measurements, Sampling};
-use super::{MemoryModel, HIGHEST_BER};
+use super::{AccessEnergy, AccessExponent, MemoryModel, HIGHEST_BER};
 use crate::error::{Error, Result};
-use crate::units::{Voltage, VoltageUnit};
+use crate::fault::{ArraySpec, KindName};
+use crate::units::{Positive, Share, Voltage, VoltageUnit};
+use crate::yaml::to_yaml;
 use std::fmt::Write;
+use std::num::NonZeroU64;
 use std::path::Path;
 
 /// What the model file holds as its curve.
@@ -46,7 +51,7 @@ pub struct FittedModel<'a> {
 struct Energy {
     at: f64,
     exponent: f64,
-    picojoule_per_bit: Option<f64>,
+    picojoule_per_bit: Option<Positive>,
     note: String,
 }
 
@@ -278,7 +283,12 @@ impl FittedModel<'_> {
             ));
         }
         let at_highest = (y0 + exponent * (highest - x0)).exp();
-        let picojoule_per_bit = self.measurements.energy_in_pj.then_some(at_highest);
+        // seven digits: far below any error of a measurement
+        let picojoule_per_bit = if self.measurements.energy_in_pj {
+            Some(format!("{at_highest:.6e}").parse()?)
+        } else {
+            None
+        };
         // the voltage as it was read: its logarithm and back may be another number
         let at = self
             .measurements
@@ -386,11 +396,6 @@ impl FittedModel<'_> {
             .file_name()
             .unwrap_or_default()
             .to_string_lossy();
-        let checksum = &self.measurements.checksum;
-        let title = self.title.map_or_else(
-            || format!("{}, fitted to measurements", self.name),
-            str::to_owned,
-        );
         let source = self
             .source
             .map_or_else(|| format!("measurements in {file}"), str::to_owned);
@@ -398,64 +403,91 @@ impl FittedModel<'_> {
             VoltageUnit::Volt => "volts",
             VoltageUnit::Vmin => "lowest voltage with no failure among the measured cells",
         });
-        let picojoule = match energy.picojoule_per_bit {
-            None => "null".into(),
-            Some(pj) => format!("{pj:.6e}, source: {}", quoted(&source)?),
+        let model = ModelFile {
+            name: self.name.to_owned(),
+            title: self.title.map_or_else(
+                || format!("{}, fitted to measurements", self.name),
+                str::to_owned,
+            ),
+            source: source.clone(),
+            measured: Some(self.measured()),
+            inferred: Some(self.inferred(error_free, note, energy)),
+            license: None,
+            voltage: VoltagePart {
+                unit: self.unit,
+                error_free: Voltage::new(error_free)?,
+                reference: reference.to_owned(),
+            },
+            bit_error_rate: self.rates()?,
+            energy: EnergyPart {
+                access: AccessEnergy {
+                    at: Voltage::new(energy.at)?,
+                    exponent: AccessExponent::new(rounded(energy.exponent))?,
+                    picojoule_per_bit: energy.picojoule_per_bit,
+                    source: energy.picojoule_per_bit.map(|_| source),
+                },
+                leakage: None,
+            },
+            faults: FaultPart {
+                kind: KindName::Flip,
+                zero_to_one_share: None,
+                persistent_share: Share::new(1.0)?,
+            },
+            array: ArraySpec {
+                rows: 512,
+                columns: 64,
+                word_bits: 64,
+                column_correlation: 0.0,
+                bank_correlation: 0.0,
+            },
+            protection: None,
         };
         Ok(format!(
-            "# Made by `memory fit` of wcat-explore {version} from {file} (SHA-256 {checksum}).\n\
-             name: {name}\ntitle: {title}\nsource: {source}\nmeasured: {measured}\ninferred: {inferred}\n\
-             voltage: {{ unit: {unit}, error_free: {error_free:?}, reference: {reference} }}\n\
-             bit_error_rate:\n{curve}\
-             energy:\n  access: {{ at: {at:?}, exponent: {exponent:?}, picojoule_per_bit: {picojoule} }}\n  leakage: null\n\
-             faults: {{ kind: flip, persistent_share: 1.0 }}\n\
-             array: {{ rows: 512, columns: 64, word_bits: 64, column_correlation: 0.0, bank_correlation: 0.0 }}\n",
-            version = env!("CARGO_PKG_VERSION"),
-            name = quoted(self.name)?,
-            title = quoted(&title)?,
-            source = quoted(&source)?,
-            measured = quoted(&self.measured())?,
-            inferred = quoted(&self.inferred(error_free, note, energy))?,
-            unit = self.unit.name(),
-            reference = quoted(reference)?,
-            curve = self.curve_text(),
-            at = energy.at,
-            exponent = rounded(energy.exponent),
+            "# Made by `memory fit` of wcat-explore {} from {file} (SHA-256 {}).\n{}",
+            env!("CARGO_PKG_VERSION"),
+            self.measurements.checksum,
+            to_yaml(&model)?
         ))
     }
 
-    fn curve_text(&self) -> String {
+    fn rates(&self) -> Result<RatePart> {
         if self.curve == FittedCurve::Gaussian {
-            let mut failing = self
-                .measurements
-                .with_failures()
-                .map(|row| row.voltage.get());
-            let (mu, sigma) = (rounded(self.fit.mu.value), rounded(self.fit.sigma.value));
-            let (low, high) = (
-                failing.next().unwrap_or(mu),
-                failing.next_back().unwrap_or(mu),
-            );
-            // below the mean more than half of the cells fail, and a model ends there
-            return format!(
-                "  gaussian: {{ mu: {mu:?}, sigma: {sigma:?}, measured_span: [{:?}, {high:?}] }}\n",
-                low.max(mu)
-            );
+            let mut failing = self.measurements.with_failures().map(|row| row.voltage);
+            let mu = Voltage::new(rounded(self.fit.mu.value))?;
+            let low = failing.next().unwrap_or(mu);
+            let high = failing.next_back().unwrap_or(mu);
+            let gaussian = Gaussian {
+                mu,
+                sigma: Positive::new(rounded(self.fit.sigma.value))?,
+                // below the mean more than half of the cells fail, and a model ends there
+                measured_span: Some([if low < mu { mu } else { low }, high]),
+            };
+            return Ok(RatePart {
+                gaussian: Some(gaussian),
+                ..RatePart::default()
+            });
         }
         let is_kept = |rate: &f64| *rate <= HIGHEST_BER;
         let rows = &self.measurements.rows;
         let same = self.measurements.sampling == Sampling::SameCells;
-        if let Some(cells) = self.measurements.cells.filter(|_| same) {
+        let cells = self.measurements.cells.filter(|_| same);
+        if let Some(cells) = cells.and_then(NonZeroU64::new) {
             let kept = rows.iter().filter(|row| is_kept(&row.ber.get()));
-            let list = kept.map(|r| format!("[{:?}, {}]", r.voltage.get(), r.faults.unwrap_or(0)));
-            return format!(
-                "  counts:\n    cells: {cells}\n    faults: [{}]\n",
-                list.collect::<Vec<_>>().join(", ")
-            );
+            let faults = kept.map(|row| (row.voltage, row.faults.unwrap_or(0)));
+            return Ok(RatePart {
+                counts: Some(CountPart {
+                    cells,
+                    faults: faults.collect(),
+                }),
+                ..RatePart::default()
+            });
         }
-        let rates = falling(rows);
-        let kept = rows.iter().zip(rates).filter(|(_, rate)| is_kept(rate));
-        let list = kept.map(|(row, rate)| format!("[{:?}, {rate:?}]", row.voltage.get()));
-        format!("  points: [{}]\n", list.collect::<Vec<_>>().join(", "))
+        let kept = rows.iter().zip(falling(rows));
+        let points = kept.filter(|(_, rate)| is_kept(rate));
+        Ok(RatePart {
+            points: Some(points.map(|(row, rate)| (row.voltage, rate)).collect()),
+            ..RatePart::default()
+        })
     }
 }
 
@@ -487,12 +519,6 @@ fn falling(rows: &[Measurement]) -> Vec<f64> {
 /// Seven decimals: far below any interval.
 fn rounded(x: f64) -> f64 {
     (x * 1e7).round() / 1e7
-}
-
-/// A text as a YAML scalar: JSON's strings are YAML's.
-fn quoted(text: &str) -> Result<String> {
-    serde_json::to_string(text)
-        .map_err(|e| Error::argument("text", "something YAML can hold", e.to_string()))
 }
 
 #[cfg(test)]
@@ -547,7 +573,10 @@ mod tests {
             model.at(Voltage::new(0.65).unwrap()).unwrap().ber_source,
             BerSource::Censored
         );
-        assert_eq!((model.access.at.get(), model.access.exponent), (0.6, 2.0));
+        assert_eq!(
+            (model.access.at.get(), model.access.exponent.get()),
+            (0.6, 2.0)
+        );
         assert!(model
             .inferred
             .unwrap()
@@ -638,8 +667,8 @@ mod tests {
     fn energies_in_picojoules_are_kept_and_fitted() {
         let csv = "voltage,ber,access_energy_pj\n0.5,0.1,0.125\n0.8,0.01,0.512\n1.0,0,1.0\n";
         let (model, _) = build(csv, |_| ()).unwrap();
-        assert!((model.access.exponent - 3.0).abs() < 1e-6);
-        assert!((model.access.picojoule_per_bit.unwrap() - 1.0).abs() < 1e-6);
+        assert!((model.access.exponent.get() - 3.0).abs() < 1e-6);
+        assert!((model.access.picojoule_per_bit.unwrap().get() - 1.0).abs() < 1e-6);
         let falling = "voltage,ber,energy\n0.5,0.1,2\n0.8,0.01,1\n1.0,0,\n";
         assert!(build(falling, |_| ())
             .unwrap_err()

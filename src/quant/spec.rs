@@ -108,30 +108,36 @@ pub enum ClipGradient {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct QuantizerSpec {
-    /// Method.
+    /// Method, see below.
     pub method: Method,
-    /// Bits per weight; 32 leaves weights float.
+    /// Bits of a stored weight; 32 leaves weights float: they store no codes and cannot be swept.
     pub bits: Bits,
-    /// Signed codes (default) or unsigned ones.
+    /// Signed codes (two's complement) or unsigned ones.
     pub signed: bool,
-    /// `wcat`: how the initial range is found; default `max_abs`.
+    /// `wcat`: how the initial range is found; default `max_abs`. The largest weight; statistics-aware binning
+    /// (`sawb`; 2, 4, 8 bits only); the least squared error; the least expected squared error under bit flips
+    /// (`noisy_mse`).
     pub init: Option<Init>,
     /// `init: noisy_mse`: the bit error rate it expects; default 0.001.
     pub init_bit_error_rate: Option<Ber>,
-    /// `wcat`: gradient beyond the range; default `ste`.
+    /// `wcat`: gradient of weights beyond the range; default `ste`. Passed on (`ste`); 0 (`pwl`); scaled by
+    /// range/|weight| (`mad`).
     pub clip_gradient: Option<ClipGradient>,
-    /// `wcat`, `lsq`: scale the gradient of the range by 1/√n (`lsq`: 1/√(n Qp)); default true.
+    /// `wcat`, `lsq`: scale the gradient of the range by 1/√n (`lsq`: 1/√(n·Qp)), n weights in the layer; default
+    /// `true`.
     pub grad_scale: Option<bool>,
-    /// `wclip`: the range, above 0.
+    /// `wclip`, which requires it: the range of all layers, above 0, at most 1e6.
     pub wclip: Option<f64>,
-    /// `plclip`: the range of the layer with the largest weight, above 0.
+    /// `plclip`, which requires it: the range of the layer with the largest weight, above 0, at most 1e6; those of
+    /// others in proportion, at least 0.2 of it.
     pub plclip: Option<f64>,
-    /// Bits flipped at random in each training forward pass (RandBET with `wclip`); default 0.
+    /// Bits flipped at random, anew in every training step, with bits below 32. With `wclip`: random bit error
+    /// training (RandBET).
     pub train_bit_error_rate: Ber,
-    /// Layers left float, by globs over layer names.
+    /// Layers left float and out of the memory, by globs over layer names; one that matches no layer is an error.
     pub skip: Vec<String>,
-    /// Layers of another width (mixed precision): bits, 1 to 8, by globs over layer names, of which at most one may
-    /// match a layer.
+    /// Mixed precision, with bits below 32: bits of these layers, 1 to 8, by globs over layer names, of which each
+    /// must match a layer and at most one may match the same.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub layer_bits: BTreeMap<String, Bits>,
 }

@@ -6,7 +6,6 @@ use super::record::Record;
 use super::redraw::{figures_of, memory_of};
 use crate::analysis::{self, names, Analysis, MethodMean, Summary};
 use crate::attack::{summarize_attacks, AttackRow, AttackSummary, FlipRow};
-use crate::config::resolved_yaml;
 use crate::error::{Error, Result};
 use crate::figure;
 use crate::memory::MemoryModel;
@@ -19,6 +18,7 @@ use crate::seed::Seed;
 use crate::store;
 use crate::sweep::TestSplit;
 use crate::table;
+use crate::yaml::to_yaml;
 use candle_core::Device;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -476,7 +476,7 @@ fn card(name: &str, model: &Shipped, runs: &[&Read]) -> Result<ModelCard> {
         input_shape: info.input_shape,
         training: (info.training_seed, info.epoch, info.validation_accuracy),
         summary: training_words(info),
-        configuration: info.training.as_ref().map(resolved_yaml).transpose()?,
+        configuration: info.training.as_ref().map(to_yaml).transpose()?,
         clean,
         measured,
     })

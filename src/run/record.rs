@@ -5,9 +5,10 @@ use super::identity::{out_folder, VERSION};
 use super::numerics;
 use super::subjects::Loaded;
 use crate::analysis::names;
-use crate::config::{resolve, resolved_yaml, Experiment, Layer};
+use crate::config::Experiment;
 use crate::error::{Error, Result};
 use crate::kernel::Isa;
+use crate::yaml::{resolve, to_yaml, Layer};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -184,7 +185,7 @@ impl Record {
     /// Writes the record. Of a run that only begins, what would not read back the same is refused: a later command could
     /// not read it.
     pub(super) fn write(&self, folder: &Path) -> Result<()> {
-        let (path, text) = (folder.join(RECORD), resolved_yaml(self)?);
+        let (path, text) = (folder.join(RECORD), to_yaml(self)?);
         if self.finished_unix.is_none() {
             let read: Self = resolve(&[Layer::built_in(&path.display().to_string(), &text)?])?;
             if read != *self {

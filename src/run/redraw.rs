@@ -4,13 +4,13 @@ use super::checked::Unchecked;
 use super::identity::{check_out, out_folder};
 use super::record::{Record, MEMORY};
 use crate::analysis::{self, Analysis, Pareto};
-use crate::config::resolved_yaml;
 use crate::error::{Error, Result};
 use crate::figure::{self, CurvePoint, MemoryCurve};
 use crate::memory::MemoryModel;
 use crate::report::{html, Report};
 use crate::seed::Seed;
 use crate::store::{self, Lock};
+use crate::yaml::to_yaml;
 use std::path::{Path, PathBuf};
 
 /// What was drawn.
@@ -141,7 +141,7 @@ pub(super) fn draw(
             .collect(),
         configuration: records
             .iter()
-            .map(resolved_yaml)
+            .map(to_yaml)
             .collect::<Result<Vec<_>>>()?
             .join("---\n"),
         notes,

@@ -5,7 +5,7 @@ use super::identity::{folder_name, VERSION};
 use super::monitor::Monitor;
 use super::numerics::{self, numerics};
 use super::subjects::load_half;
-use crate::config::{resolved_yaml, Training};
+use crate::config::Training;
 use crate::data::{validation_split, ImageSet, Split};
 use crate::error::{Error, Result};
 use crate::net::{
@@ -14,6 +14,7 @@ use crate::net::{
 use crate::store::{self, Checksums, Lock, CHECKSUMS};
 use crate::train::write_history;
 use crate::train::{train, EpochRow, Observer, StepProgress, TrainState, Trainer};
+use crate::yaml::to_yaml;
 use candle_core::Device;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
@@ -90,7 +91,7 @@ pub fn train_model(
             store::remove_file(&folder.join(file))?;
         }
     }
-    store::write_bytes(&folder.join(CONFIG), resolved_yaml(training)?.as_bytes())?;
+    store::write_bytes(&folder.join(CONFIG), to_yaml(training)?.as_bytes())?;
     let (resume, begun) = read_state(&folder, monitor)?.unzip();
     let begun = begun.flatten();
     let before = resume.as_ref().map_or(0, |state| state.epoch);

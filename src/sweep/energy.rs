@@ -92,12 +92,14 @@ mod tests {
     use super::*;
     use crate::engine::{Evaluator, Images, Score};
     use crate::fault::{Exposure, FaultSpec, Protection};
-    use crate::memory::{load, Dataflow, Faults, Leakage, ProcessingArray};
+    use crate::memory::{
+        load, Dataflow, Faults, Leakage, LeakageExponent, LeakageFactor, ProcessingArray,
+    };
     use crate::net::{Architecture, Network};
     use crate::quant::{Method, QuantizerSpec};
     use crate::seed::Seed;
     use crate::sweep::{Comparison, Design, DesignPoint, Domain, EnergyRow, Subject, Supply};
-    use crate::units::{Bits, Voltage};
+    use crate::units::{Bits, Positive, Voltage};
     use candle_core::Device;
 
     const PROTECTIONS: [Protection; 4] = [
@@ -228,14 +230,14 @@ mod tests {
             assert_eq!(world.summed(&grid).len(), 12);
         }
         let at = Voltage::new(1.0).unwrap();
-        world.memory.access.picojoule_per_bit = Some(0.5);
+        world.memory.access.picojoule_per_bit = Positive::new(0.5).ok();
         world.memory.leakage = Some(Leakage {
             at,
-            picowatt_per_bit: 3.0,
-            exponent: 3.0,
+            picowatt_per_bit: Positive::new(3.0).unwrap(),
+            exponent: LeakageExponent::new(3.0).unwrap(),
             source: "test".into(),
         });
-        world.memory.robust_cell.as_mut().unwrap().leakage_factor = Some(1.2);
+        world.memory.robust_cell.as_mut().unwrap().leakage_factor = LeakageFactor::new(1.2).ok();
         world.spec.inference_seconds = Some(0.01);
         for (design, own) in world.summed(&grid) {
             assert!(

@@ -251,7 +251,7 @@ impl<'a> Setup<'a> {
         let factor = memory
             .robust_cell
             .as_ref()
-            .map_or(1.0, |cell| cell.area_factor);
+            .map_or(1.0, |cell| cell.area_factor.get());
         let layers = self.subject.evaluator.stored().iter().flatten();
         let cells: f64 = layers
             .map(|layer| {

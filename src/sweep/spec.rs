@@ -71,35 +71,42 @@ impl TestSplit {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SweepSpec {
-    /// Voltages as on the command line (`0.75:1.0:0.025`, `0.8,0.9`), or a list of them; absent: eleven over the memory's
-    /// curve.
+    /// Supply voltages, in the memory model's unit: a text of `start:stop:step` (both ends included), a
+    /// comma-separated list, or both; a unit may follow (`0.85vmin`, `0.56V`, `560mV`; `mV` where it is volt). Or a
+    /// YAML list of voltages and ranges: `[0.8, 0.85V]`. Absent: eleven over the memory's curve.
     #[serde(deserialize_with = "list::joined")]
     pub voltages: Option<String>,
-    /// Bit error rates in place of voltages, each from 0 to 0.5, each once; the energy of a rate is that of the voltage
-    /// where the memory has it.
+    /// Bit error rates in place of voltages (also `bers`), each from 0 to 0.5, each once; a list, or text with
+    /// commas. Each stands, exactly, at the voltage where the memory has it (rounded to 0.0001), and costs the energy
+    /// there; 0 is the error-free voltage. Further rates extend a run, voltages beside them do not.
     #[serde(
         alias = "bers",
         skip_serializing_if = "Vec::is_empty",
         deserialize_with = "list::rates"
     )]
     pub bit_error_rates: Vec<Ber>,
-    /// The test images (`test`), or the images that the trainings held out (`validation`), to choose settings by.
+    /// `test`, the default; or `validation`: the images that the trainings held out stand in for the test images, to
+    /// choose settings by. All models must have been trained with this `seed` and `dataset.validation`.
     #[serde(skip_serializing_if = "TestSplit::is_default")]
     pub split: TestSplit,
-    /// Chips per design point, 1 to 1,000,000; with a tolerance, at most so many; under two-level sampling, chips that
-    /// may cost at most as many image evaluations as so many chips with all images.
+    /// Chips per design point, 1 to 1,000,000; with a tolerance, at most so many; under two-level sampling, chips
+    /// that may cost at most as many image evaluations as so many chips with all images.
     pub chips: u32,
-    /// Test images per trial, a seeded, stratified subset; absent: all.
+    /// Test images per trial, 1 or more: a subset drawn by the seed, classes in proportion; absent: all. The
+    /// intervals of the mean include the choice.
     pub images: Option<u64>,
-    /// Chips are added until every 95 % half-width is at most this, the choice of test images included; absent:
-    /// all chips.
+    /// Chips are added, from 16 on in steps of 8, until the 95 % half-width of every design point's mean is at most
+    /// this, the choice of test images included; absent: all chips. Where `images` are too few for that, the column
+    /// `stopped_by` of the summary says so.
     pub tolerance: Option<f64>,
-    /// Accuracy floor of the yield; absent: clean accuracy less 0.05.
+    /// Accuracy that a chip must reach to count in the yield; absent: clean accuracy less 0.05.
     pub floor: Option<Accuracy>,
-    /// Protections to compare: `none`, `msb:k`, `secded`, `parity_zero`; empty: `none`.
+    /// Protections of the stored codes to compare, each a design point of its own, see below: `none`, `msb:k`,
+    /// `secded`, `parity_zero`; a list, or text with commas; empty: `none`.
     #[serde(deserialize_with = "list::words")]
     pub protection: Vec<String>,
-    /// The same images for all chips (`all_images`), or images of its own for each (`two_level`).
+    /// The same images for all chips (`all_images`, the default), or images of its own for each (`two_level`), which
+    /// needs a `tolerance` and no `images`.
     #[serde(skip_serializing_if = "Sampling::is_default")]
     pub sampling: Sampling,
 }

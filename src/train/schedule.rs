@@ -22,11 +22,11 @@ pub enum Schedule {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ScheduleSpec {
-    /// Which one.
+    /// Learning rate over time; `cosine` falls to 0 at every step.
     pub name: Schedule,
-    /// `exponential`, `multi_step`: factor in (0, 1]; default 0.95 and 0.1.
+    /// `exponential`, `multi_step`: factor per epoch or milestone, in (0, 1]; default 0.95 and 0.1.
     pub gamma: Option<f64>,
-    /// `multi_step`: epochs after which the factor applies, rising.
+    /// `multi_step`, which requires them: epochs after which the factor applies, rising.
     pub milestones: Option<Vec<usize>>,
 }
 

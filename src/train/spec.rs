@@ -16,11 +16,11 @@ pub struct TrainerSpec {
     pub optimizer: OptimizerSpec,
     /// Learning rate over time.
     pub schedule: ScheduleSpec,
-    /// Gradients are clipped to ± this value; absent: not at all.
+    /// Gradients are clipped to ± this value, 1e-12 to 1e12; absent: not at all.
     pub grad_clip: Option<f64>,
-    /// Adds this times the sum over layers of max|w| + max|bias| to the loss; default 0.
+    /// Adds this times the sum over layers of the largest |weight| and |bias| to the loss.
     pub max_magnitude_penalty: f64,
-    /// Epoch checkpoints kept beside the best and the last; default 0.
+    /// Epoch checkpoints kept beside the best and the last.
     pub keep: usize,
 }
 
@@ -55,23 +55,23 @@ pub enum OptimizerName {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct OptimizerSpec {
-    /// Which one.
+    /// Which one, as defined in PyTorch.
     pub name: OptimizerName,
     /// Learning rate at the start of the schedule.
     pub learning_rate: f64,
     /// `sgd`, `rmsprop`: momentum in [0, 1); default 0.9 for `sgd`, 0 for `rmsprop`.
     pub momentum: Option<f64>,
-    /// `sgd`: Nesterov's form; default false.
+    /// `sgd`: Nesterov's form, with a momentum above 0; default `false`.
     pub nesterov: Option<bool>,
-    /// `adam`: decay of the first and second moments; default [0.9, 0.999].
+    /// `adam`: decay of the first and second moments, from 0 to below 1; default [0.9, 0.999].
     pub betas: Option<[f64; 2]>,
-    /// `rmsprop`: decay of the mean square; default 0.99.
+    /// `rmsprop`: decay of the mean square, from 0 to below 1; default 0.99.
     pub alpha: Option<f64>,
-    /// `adam`, `rmsprop`: added under the division; default 1e-8.
+    /// `adam`, `rmsprop`: added under the division, 1e-30 to 1; default 1e-8.
     pub epsilon: Option<f64>,
     /// Weight decay of all parameters but ranges.
     pub weight_decay: f64,
-    /// Weight decay of learned ranges (WCAT's regulariser).
+    /// Weight decay of learned ranges (`wcat`, `lsq`): WCAT's regulariser.
     pub range_decay: f64,
 }
 

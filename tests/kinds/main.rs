@@ -22,5 +22,6 @@ mod normalization;
 mod numerics;
 mod paths;
 mod records;
+mod settings;
 mod signals;
 mod usage;

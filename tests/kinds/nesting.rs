@@ -2,7 +2,8 @@
 
 use std::path::Path;
 use std::time::{Duration, Instant};
-use wcat_explore::config::{groups, Layer};
+use wcat_explore::config::Layer;
+use wcat_explore::explore::groups;
 use wcat_explore::memory::MemoryModel;
 
 const SIZE: usize = 1 << 20;

@@ -1,11 +1,12 @@
 //! Whatever a run records is read back.
 
 use crate::program::Place;
-use wcat_explore::config::{groups, resolve, resolved_yaml, Experiment, Layer, ModelSpec};
+use wcat_explore::config::{Experiment, Layer, ModelSpec};
 use wcat_explore::data::{
     Augmentation, DatasetName, DatasetSpec, FolderSpec, GlyphSpec, Normalization, Split,
 };
 use wcat_explore::device::DeviceSpec;
+use wcat_explore::explore::groups;
 use wcat_explore::explore::{DomainSpec, Group};
 use wcat_explore::fault::{KindName, Noise};
 use wcat_explore::memory::{Dataflow, ProcessingArray};
@@ -14,11 +15,12 @@ use wcat_explore::quant::{ClipGradient, Init, Method, QuantizerSpec};
 use wcat_explore::sweep::{Sampling, TestSplit};
 use wcat_explore::train::{OptimizerName, Schedule};
 use wcat_explore::units::{Ber, Bits};
+use wcat_explore::yaml::{resolve, to_yaml};
 
 /// What was written is read back, as YAML and as JSON.
 #[track_caller]
 fn reads_back(experiment: &Experiment) {
-    let yaml = resolved_yaml(experiment).unwrap();
+    let yaml = to_yaml(experiment).unwrap();
     let layer = Layer::built_in("run.yaml", &yaml).unwrap_or_else(|e| panic!("{e}\n{yaml}"));
     let read: Experiment = resolve(&[layer]).unwrap_or_else(|e| panic!("{e}\n{yaml}"));
     assert_eq!(read, *experiment, "{yaml}");

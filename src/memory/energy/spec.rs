@@ -9,16 +9,17 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct EnergySpec {
-    /// What stays in the processing array.
+    /// What stays in the processing array, see below; `uniform`: each weight is read once per inference.
     pub dataflow: Dataflow,
-    /// Size of the processing array; for the dataflows whose reads depend on it.
+    /// Size of the processing array; `output_stationary` and `input_stationary` only, which require it.
     pub array: Option<ProcessingArray>,
-    /// Bytes of the weight buffer between memory and array, 1 or more; absent: none. Its own energy is not counted.
+    /// Bytes of the weight buffer between memory and array, 1 or more; these two only; absent: none. Its own energy
+    /// is not counted.
     pub buffer_bytes: Option<u64>,
-    /// Images that share the reads of a weight, 1 to 65,536.
+    /// Images that share the reads of a weight, 1 to 65,536; not with `uniform`.
     pub batch: u32,
-    /// Seconds per inference (of a batch: its time over its images), above 0 and at most 1e6; for memory models that
-    /// give leakage, and for no other.
+    /// Seconds per inference (of a batch: its time over its images), above 0 and at most 1e6; required by memory
+    /// models that give leakage, and for no other.
     pub inference_seconds: Option<f64>,
 }
 
@@ -182,8 +183,8 @@ impl EnergySpec {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::memory::{builtin, Leakage};
-    use crate::units::Voltage;
+    use crate::memory::{builtin, Leakage, LeakageExponent};
+    use crate::units::{Positive, Voltage};
 
     fn message(change: impl Fn(&mut EnergySpec)) -> String {
         let mut spec = EnergySpec::default();
@@ -195,8 +196,8 @@ mod tests {
         let at = Voltage::new(1.0).unwrap();
         Some(Leakage {
             at,
-            picowatt_per_bit: 2.5,
-            exponent: 1.0,
+            picowatt_per_bit: Positive::new(2.5).unwrap(),
+            exponent: LeakageExponent::new(1.0).unwrap(),
             source: "test".into(),
         })
     }
@@ -310,7 +311,7 @@ mod tests {
             batch: 4,
             inference_seconds: Some(0.01),
         };
-        memory.access.picojoule_per_bit = Some(0.5);
+        memory.access.picojoule_per_bit = Positive::new(0.5).ok();
         memory.access.source = Some("of accesses".into());
         memory.leakage = leakage();
         let words = spec.in_words(&memory);

@@ -1,8 +1,8 @@
 //! Facts that energies hold: every term by hand, sums, units that are never mixed.
 
 use super::*;
-use crate::memory::{builtin, Dataflow, Leakage, ProcessingArray};
-use crate::units::Voltage;
+use crate::memory::{builtin, Dataflow, Leakage, LeakageExponent, LeakageFactor, ProcessingArray};
+use crate::units::{Positive, Voltage};
 
 fn finfet() -> MemoryModel {
     builtin("sram-14nm-chandramoorthy2019").unwrap()
@@ -11,12 +11,12 @@ fn finfet() -> MemoryModel {
 /// The 14 nm model with 0.5 pJ per access and, where asked, 3 pW of leakage, both at 1 V; numbers of this test.
 fn absolute(leaks: bool) -> MemoryModel {
     let mut memory = finfet();
-    memory.access.picojoule_per_bit = Some(0.5);
+    memory.access.picojoule_per_bit = Positive::new(0.5).ok();
     let at = Voltage::new(1.0).unwrap();
     memory.leakage = leaks.then(|| Leakage {
         at,
-        picowatt_per_bit: 3.0,
-        exponent: 3.0,
+        picowatt_per_bit: Positive::new(3.0).unwrap(),
+        exponent: LeakageExponent::new(3.0).unwrap(),
         source: "test".into(),
     });
     memory
@@ -218,7 +218,7 @@ fn robust_cells_cost_the_factors_of_the_memory_model() {
         error.starts_with("protection.robust_cell.leakage_factor of memory model"),
         "{error}"
     );
-    memory.robust_cell.as_mut().unwrap().leakage_factor = Some(2.0);
+    memory.robust_cell.as_mut().unwrap().leakage_factor = LeakageFactor::new(2.0).ok();
     let terms = weight_memory_energy(&layers, &memory, &timed)
         .unwrap()
         .terms;

@@ -1,6 +1,7 @@
 //! Facts that reading holds: what is accepted, and the message of everything that is not.
 
 use super::*;
+use crate::memory::LeakageFactor;
 
 const GOOD: &str = r#"name: good
 title: A memory
@@ -47,7 +48,10 @@ fn a_good_file_is_read_whole() {
     assert_eq!(model.fault_kind, FaultKind::Flip);
     assert_eq!((model.array.rows, model.array.columns), (512, 64));
     let cell = model.robust_cell.unwrap();
-    assert_eq!((cell.energy_factor, cell.area_factor), (1.3, 1.4));
+    assert_eq!(
+        (cell.energy_factor.get(), cell.area_factor.get()),
+        (1.3, 1.4)
+    );
     assert_eq!(model.checksum, sha256(GOOD.as_bytes()));
     assert_eq!(model.measured, None);
 }
@@ -72,12 +76,15 @@ fn leakage_is_read_beside_an_absolute_energy_and_falls_with_the_voltage() {
     let model = parse(&absolute(2.0).replacen("1.4", "1.4, leakage_factor: 1.2", 1)).unwrap();
     assert_eq!(
         (
-            model.access.picojoule_per_bit,
+            model.access.picojoule_per_bit.map(f64::from),
             model.access.source.as_deref()
         ),
         (Some(0.5), Some("chip"))
     );
-    assert_eq!(model.robust_cell.unwrap().leakage_factor, Some(1.2));
+    assert_eq!(
+        model.robust_cell.unwrap().leakage_factor,
+        LeakageFactor::new(1.2).ok()
+    );
     let leakage = model.leakage.unwrap();
     assert_eq!(
         (leakage.source.as_str(), leakage.picowatt(0.8)),
@@ -97,12 +104,12 @@ fn wrong_leakage_is_named_with_its_line() {
         (
             "exponent: 3.0",
             "exponent: 21",
-            "exponent`: expected a number above 0 and at most 20, found 21",
+            "exponent`: expected a number above 0 and at most 20 (exponent), found 21",
         ),
         (
             "at: 0.8",
             "at: .nan",
-            "at`: expected a number above 0 and at most 100, found NaN",
+            "at`: expected a number above 0 and at most 100 (voltage), found NaN",
         ),
         (
             "source: \"leaks\"",
@@ -117,8 +124,9 @@ fn wrong_leakage_is_named_with_its_line() {
         );
     }
     let text = absolute(2.0).replacen("leakage: {", "leakage: { watt: 3,", 1);
-    assert!(message(&text)
-        .starts_with("m.yaml:10: `energy.leakage`: expected one of `at`, `picowatt_per_bit`"));
+    assert!(message(&text).starts_with(
+        "m.yaml:10: `energy.leakage.watt`: expected one of the keys `at`, `picowatt_per_bit`"
+    ));
     for factor in ["0", "-1", "101", ".inf"] {
         let text = absolute(2.0).replacen("1.4", &format!("1.4, leakage_factor: {factor}"), 1);
         assert!(message(&text)
@@ -167,7 +175,7 @@ fn every_key_but_the_optional_ones_is_required() {
         ("name", "name: good\n", 1),
         ("voltage.unit", "unit: vmin, ", 4),
         ("voltage.reference", ", reference: \"tests\"", 4),
-        ("energy.leakage", "  leakage: null\n", 9),
+        ("energy.leakage", "  leakage: null\n", 8),
         (
             "energy.access.picojoule_per_bit",
             ", picojoule_per_bit: null",
@@ -179,7 +187,7 @@ fn every_key_but_the_optional_ones_is_required() {
     ] {
         assert_eq!(
             message(&with(piece, "")),
-            format!("m.yaml:{line}: `{key}`: expected this key, found no such key")
+            format!("m.yaml:{line}: `{key}`: expected a value, found none")
         );
     }
 }
@@ -187,17 +195,17 @@ fn every_key_but_the_optional_ones_is_required() {
 #[test]
 fn what_yaml_refuses_is_named_with_its_line() {
     for (text, start) in [
-        (with("exponent: 2.0", "exponent: two"), "m.yaml:9: `energy.access.exponent`: expected a number, found string \"two\""),
-        (with("unit: vmin", "unit: mV"), "m.yaml:4: `voltage.unit`: expected `vmin` or `volt`, found unknown variant `mV`"),
-        (with("rows: 512", "rows: -1"), "m.yaml:12: `array.rows`: expected a whole number, 0 or more, found "),
-        (with("rows: 512", "rows: 1e99"), "m.yaml:12: `array.rows`: expected a whole number, 0 or more, found "),
-        (with("exponent: 2.0", "exponent: 2.0, exponents: 2"), "m.yaml:9: `energy.access`: expected one of `at`, `exponent`, `picojoule_per_bit`, `source`, found unknown key `exponents`"),
-        (with("title:", "titel:"), "m.yaml:2: expected one of `name`, `title`, "),
-        (with("title: A memory", "title: A memory\ntitle: B"), "m.yaml:1: `title`: expected this key once, found it twice"),
+        (with("exponent: 2.0", "exponent: two"), "m.yaml:9: `energy.access.exponent`: expected a number, found the text `two`"),
+        (with("unit: vmin", "unit: mV"), "m.yaml:4: `voltage.unit`: expected one of `vmin`, `volt`, found `mV`"),
+        (with("rows: 512", "rows: -1"), "m.yaml:12: `array.rows`: expected a whole number from 0 to 4294967295, found "),
+        (with("rows: 512", "rows: 1e99"), "m.yaml:12: `array.rows`: expected a whole number from 0 to 4294967295, found "),
+        (with("exponent: 2.0", "exponent: 2.0, exponents: 2"), "m.yaml:9: `energy.access.exponents`: expected one of the keys `at`, `exponent`, `picojoule_per_bit`, `source`, found `exponents` (did you mean `exponent`?)"),
+        (with("title:", "titel:"), "m.yaml:2: `titel`: expected one of the keys `name`, `title`, "),
+        (with("title: A memory", "title: A memory\ntitle: B"), "m.yaml:3: `title`: expected each key once, found this key twice"),
         (with("voltage: {", "voltage: {{"), "m.yaml:"),
-        (String::new(), "m.yaml:1: `name`: expected this key, found no such key"),
+        (String::new(), "m.yaml:1: `name`: expected a value, found none"),
         ("just text".into(), "m.yaml:1: "),
-        (with("[0.8, 1e-3]", "[0.8, 1e-3, 4]"), "m.yaml:6: `bit_error_rate.points[1]`: "),
+        (with("[0.8, 1e-3]", "[0.8, 1e-3, 4]"), "m.yaml:6: `bit_error_rate.points.1`: expected a shorter list, found a list of 3 items"),
     ] {
         let message = message(&text);
         assert!(message.starts_with(start), "{message}");
@@ -210,7 +218,7 @@ fn what_parses_but_is_wrong_is_named_with_its_line() {
     for (old, new, expected) in [
         ("name: good", "name: a b", "1: `name`: expected 1 to 64 letters, digits, `-`, `_` or `.`, a letter, a digit or `_` first: it becomes part of names of results, found `a b`".to_owned()),
         ("A memory", "\" \"", "2: `title`: expected some text, found none".into()),
-        ("error_free: 1.0", "error_free: .nan", "4: `voltage.error_free`: expected a number above 0 and at most 100, found NaN".into()),
+        ("error_free: 1.0", "error_free: .nan", "4: `voltage.error_free`: expected a number above 0 and at most 100 (voltage), found NaN".into()),
         ("error_free: 1.0", "error_free: 0.9", format!("7: {ber}.2`: expected a voltage below the error-free one (0.9), found 0.9")),
         ("1e-3]", "0.6]", format!("6: {ber}.1`: expected a bit error rate from 0 to 0.5, found 0.6")),
         ("1e-3]", ".nan]", format!("6: {ber}.1`: expected a bit error rate from 0 to 0.5, found NaN")),
@@ -218,22 +226,22 @@ fn what_parses_but_is_wrong_is_named_with_its_line() {
         ("1e-6]", "0.01]", format!("7: {ber}.2`: expected a bit error rate that does not rise with the voltage, so at most 0.001, found 0.01")),
         ("[0.9,", "[0.75,", format!("7: {ber}.2`: expected voltages in rising order, so above 0.8, found 0.75")),
         ("[0.9,", "[0.8,", format!("7: {ber}.2`: expected voltages in rising order, so above 0.8, found 0.8")),
-        ("[0.9,", "[.inf,", format!("7: {ber}.2`: expected a number above 0 and at most 100, found inf")),
+        ("[0.9,", "[.inf,", format!("7: {ber}.2.0`: expected a number above 0 and at most 100 (voltage), found inf")),
         ("leakage: null", &leaking(1.0), "9: `energy.access.picojoule_per_bit`: expected a number beside `energy.leakage`: leakage is absolute and cannot be added to accesses whose energy is only relative, found null".into()),
         ("picojoule_per_bit: null", "picojoule_per_bit: 0.5", "9: `energy.access.source`: expected where the absolute energy `picojoule_per_bit` comes from, found none".into()),
         ("picojoule_per_bit: null", "picojoule_per_bit: 0.5, source: \" \"", "9: `energy.access.source`: expected some text, found none".into()),
         ("area_factor: 1.4", "area_factor: 1.4, leakage_factor: 1.2", "13: `protection.robust_cell.leakage_factor`: expected no such key beside `energy.leakage: null`, found 1.2".into()),
-        ("at: 1.0", "at: 0", "9: `energy.access.at`: expected a number above 0 and at most 100, found 0".into()),
-        ("exponent: 2.0", "exponent: .inf", "9: `energy.access.exponent`: expected a number above 0 and at most 10, found inf".into()),
+        ("at: 1.0", "at: 0", "9: `energy.access.at`: expected a number above 0 and at most 100 (voltage), found 0".into()),
+        ("exponent: 2.0", "exponent: .inf", "9: `energy.access.exponent`: expected a number above 0 and at most 10 (exponent), found inf".into()),
         ("picojoule_per_bit: null", "picojoule_per_bit: -1, source: s", "9: `energy.access.picojoule_per_bit`: expected a number above 0, found -1".into()),
-        ("persistent_share: 1.0", "persistent_share: 1.5", "11: `faults.persistent_share`: expected a number from 0 to 1, found 1.5".into()),
+        ("persistent_share: 1.0", "persistent_share: 1.5", "11: `faults.persistent_share`: expected a number from 0 to 1 (share), found 1.5".into()),
         ("kind: flip", "kind: flip, zero_to_one_share: 0.5", "11: `faults.zero_to_one_share`: expected no such key for faults of kind `flip`, which invert the bit, found 0.5".into()),
         ("kind: flip", "kind: stuck", "11: `faults.zero_to_one_share`: expected the share of failing cells that read 1, for faults of kind `stuck`, found none".into()),
-        ("kind: flip", "kind: stuck, zero_to_one_share: 1.5", "11: `faults.zero_to_one_share`: expected a number from 0 to 1, found 1.5".into()),
+        ("kind: flip", "kind: stuck, zero_to_one_share: 1.5", "11: `faults.zero_to_one_share`: expected a number from 0 to 1 (share), found 1.5".into()),
         ("word_bits: 64", "word_bits: 7", "12: `array.word_bits`: expected a divisor or a multiple of the 64 columns, found 7".into()),
         ("column_correlation: 0.0", "column_correlation: 1", "12: `array.column_correlation`: expected 0 or more and below 1, found 1".into()),
         ("bank_correlation: 0.0", "bank_correlation: 0.1", "12: `array.bank_correlation`: expected 0 to the column correlation 0, found 0.1".into()),
-        ("energy_factor: 1.3", "energy_factor: 0.9", "13: `protection.robust_cell.energy_factor`: expected a number from 1 to 100, found 0.9".into()),
+        ("energy_factor: 1.3", "energy_factor: 0.9", "13: `protection.robust_cell.energy_factor`: expected a number from 1 to 100 (factor), found 0.9".into()),
     ] {
         assert_eq!(message(&with(old, new)), format!("m.yaml:{expected}"));
     }
@@ -247,7 +255,7 @@ fn wrong_rates_are_named_with_their_line() {
         ("points: [[0.7, 0.1], [0.8, 0.1]]\n  gaussian: { mu: 0.7, sigma: 0.1 }", format!("{one}points and gaussian")),
         ("points: []", "6: `bit_error_rate.points`: expected at least two voltages with failures, found 0".into()),
         ("points: [[0.7, 0.1], [0.8, 0]]", "6: `bit_error_rate.points`: expected at least two voltages with failures, found 1".into()),
-        ("counts: { cells: 0, faults: [[0.7, 1]] }", "6: `bit_error_rate.counts.cells`: expected at least 1, found 0".into()),
+        ("counts: { cells: 0, faults: [[0.7, 1]] }", "6: `bit_error_rate.counts.cells`: expected a whole number, 1 or more, found `0`".into()),
         ("counts: { cells: 10, faults: [[0.7, 6], [0.8, 1]] }", "6: `bit_error_rate.counts.faults.0`: expected a bit error rate from 0 to 0.5, found 0.6".into()),
         ("counts: { cells: 10, faults: [[0.7, 0], [0.8, 1]] }", "6: `bit_error_rate.counts.faults.1`: expected a bit error rate that does not rise with the voltage, so at most 0, found 0.1".into()),
         ("gaussian: { mu: 0.7, sigma: 0 }", "6: `bit_error_rate.gaussian.sigma`: expected a number above 0, found 0".into()),

@@ -3,12 +3,13 @@
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 use std::path::PathBuf;
-use wcat_explore::config::{named_or_file, text_at, Experiment, Layer};
+use wcat_explore::config::{named_or_file, Experiment, Layer};
 use wcat_explore::data::DatasetName;
 use wcat_explore::device::DeviceSpec;
 use wcat_explore::error::Result;
 use wcat_explore::kernel::Isa;
 use wcat_explore::units::Ber;
+use wcat_explore::yaml::text_at;
 
 /// The settings that flags stand for, by the flags' names.
 pub(super) const KEYS: [(&str, &str); 33] = [

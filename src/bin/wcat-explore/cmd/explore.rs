@@ -5,10 +5,9 @@ use crate::args::{layers, ExploreArgs, Format};
 use crate::progress::Progress;
 use crate::show::{self, Column};
 use std::path::{Path, PathBuf};
-use wcat_explore::config::{groups, Layer};
+use wcat_explore::config::Layer;
 use wcat_explore::error::Error;
-use wcat_explore::explore::DomainSpec;
-use wcat_explore::explore::ExploredPoint;
+use wcat_explore::explore::{groups, DomainSpec, ExploredPoint};
 use wcat_explore::run::{explore, ExploreResult, Monitor, SweepRequest};
 use wcat_explore::table as tables;
 

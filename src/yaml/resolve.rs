@@ -1,8 +1,8 @@
-//! The merged layers as a typed configuration, with the layer at fault in each error; leaves the
-//! types and the checks across their fields to whoever calls.
+//! The merged layers as a typed value, with the layer at fault in each error, and a value as text; leaves the types and
+//! the checks across their fields to whoever calls.
 
 use super::layer::{Layer, Origin};
-use super::merge::{merge, sets};
+use super::merge::{at, merge, sets};
 use super::message::rewrite;
 use crate::error::{Error, Result};
 use serde::{de::DeserializeOwned, Serialize};
@@ -35,16 +35,34 @@ pub fn resolve<T: DeserializeOwned>(layers: &[Layer]) -> Result<T> {
     })
 }
 
+/// As [`resolve`], then what `build` makes of the value: checks across keys. What it finds wrong by the name of its key
+/// alone (`quantizer.bits`) is said with the layer at fault.
+///
+/// # Errors
+/// As [`resolve`] and [`wrong_key`]; other errors of `build` as they are.
+pub fn resolve_to<T: DeserializeOwned, U>(
+    layers: &[Layer],
+    build: impl FnOnce(T) -> Result<U>,
+) -> Result<U> {
+    build(resolve(layers)?).map_err(|error| match error {
+        Error::Argument {
+            what,
+            expected,
+            found,
+        } if !what.contains(' ') => wrong_key(layers, &what, expected, found),
+        other => other,
+    })
+}
+
 /// The text at a key, such as `dataset.name`, of the merged layers; `None` where there is none, or no text.
 ///
 /// # Errors
 /// Layers that do not go together.
 pub fn text_at(layers: &[Layer], key: &str) -> Result<Option<String>> {
     let merged = merge(layers)?;
-    let value = key
-        .split('.')
-        .try_fold(&merged, |value, key| value.get(key));
-    Ok(value.and_then(Value::as_str).map(str::to_owned))
+    let path: Vec<&str> = key.split('.').collect();
+    let text = at(&merged, &path).and_then(Value::as_str);
+    Ok(text.map(str::to_owned))
 }
 
 /// The error that the setting `key` (such as `quantizer.bits`) is wrong, for checks that a type
@@ -56,16 +74,26 @@ pub fn wrong_key(
     found: impl Into<String>,
 ) -> Error {
     let path: Vec<&str> = key.split('.').collect();
-    let missing = !layers.iter().any(|layer| sets(layer, &path));
-    blame(layers, &path, missing, expected.into(), found.into())
+    wrong_at(layers, &path, expected, found)
 }
 
-/// The resolved configuration as YAML.
+/// As [`wrong_key`], of a path of keys that may themselves have points in them; empty for the whole.
+pub fn wrong_at(
+    layers: &[Layer],
+    path: &[&str],
+    expected: impl Into<String>,
+    found: impl Into<String>,
+) -> Error {
+    let missing = !layers.iter().any(|layer| sets(layer, path));
+    blame(layers, path, missing, expected.into(), found.into())
+}
+
+/// A value as YAML.
 ///
 /// # Errors
 /// [`Error::Argument`] where the type has no form in YAML (a mapping with composite keys).
-pub fn resolved_yaml<T: Serialize>(configuration: &T) -> Result<String> {
-    serde_yaml::to_string(configuration).map_err(|error| {
+pub fn to_yaml<T: Serialize>(value: &T) -> Result<String> {
+    serde_yaml::to_string(value).map_err(|error| {
         Error::argument(
             "configuration",
             "settings that YAML can write",
@@ -116,12 +144,4 @@ fn keys(path: &serde_path_to_error::Path) -> Vec<String> {
         }
     }
     keys
-}
-
-fn at<'v>(value: &'v Value, key: &[String]) -> Option<&'v Value> {
-    key.iter().try_fold(value, |value, name| match value {
-        Value::Mapping(mapping) => mapping.get(name.as_str()),
-        Value::Sequence(list) => name.parse().ok().and_then(|index: usize| list.get(index)),
-        _ => None,
-    })
 }

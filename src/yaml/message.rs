@@ -1,6 +1,6 @@
 //! serde's messages and YAML values in the words of our errors: what was expected, what was found.
 
-use crate::store::yaml::describe;
+use super::document::describe;
 use serde_yaml::Value;
 
 /// What one of serde's messages says.
@@ -66,7 +66,12 @@ pub(super) fn rewrite(message: &str, value: Option<&Value>) -> Said {
     // our own checked types: `<what>: expected <expected>, found <found>`
     if let Some((what, rest)) = message.split_once(": expected ") {
         if let Some((expected, found)) = rest.rsplit_once(", found ") {
-            return said(format!("{expected} ({what})"), found.to_owned());
+            let expected = if expected.contains(what) {
+                expected.to_owned()
+            } else {
+                format!("{expected} ({what})")
+            };
+            return said(expected, found.to_owned());
         }
     }
     let found = value.map_or_else(|| "another value".into(), describe);
@@ -137,6 +142,7 @@ fn type_name(name: &str) -> String {
         "a boolean" => "`true` or `false`",
         "a string" | "a borrowed string" | "path string" | "a character" => "text",
         "a sequence" => "a list",
+        "fewer elements in sequence" => "a shorter list",
         "a map" => "keys with values",
         "a nonzero u8" | "a nonzero u16" | "a nonzero u32" | "a nonzero u64"
         | "a nonzero usize" => "a whole number, 1 or more",

@@ -67,15 +67,14 @@ pub(super) fn sets(layer: &Layer, key: &[&str]) -> bool {
     if layer.at.iter().zip(key).any(|(own, other)| own != other) {
         return false;
     }
-    let mut value = Some(&layer.value);
-    for name in &key[shared..] {
-        value = match value {
-            Some(Value::Mapping(mapping)) => mapping.get(*name),
-            Some(Value::Sequence(list)) => {
-                name.parse().ok().and_then(|index: usize| list.get(index))
-            }
-            _ => None,
-        };
-    }
-    value.is_some()
+    at(&layer.value, &key[shared..]).is_some()
+}
+
+/// The value at a path of keys and indices.
+pub(super) fn at<'v>(value: &'v Value, path: &[impl AsRef<str>]) -> Option<&'v Value> {
+    path.iter().try_fold(value, |value, name| match value {
+        Value::Mapping(mapping) => mapping.get(name.as_ref()),
+        Value::Sequence(list) => list.get(name.as_ref().parse::<usize>().ok()?),
+        _ => None,
+    })
 }

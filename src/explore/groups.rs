@@ -1,11 +1,13 @@
 //! A YAML file of groups of layers, for voltage domains: a name, then globs over the names of stored layers.
 
-use super::layer::Layer;
-use crate::error::Result;
-use crate::explore::Group;
-use crate::store::yaml::describe;
-use serde_yaml::Value;
+use super::Group;
+use crate::error::{Error, Result};
+use crate::yaml::{resolve, wrong_at, Layer};
+use std::collections::BTreeMap;
 use std::path::Path;
+
+/// What stands at the name of a group.
+const GLOBS: &str = "a list of globs over layer names";
 
 /// Reads groups, in their order in the file:
 ///
@@ -14,39 +16,34 @@ use std::path::Path;
 /// rest: ["layer[23].*", fc]
 /// ```
 ///
-/// Whether they hold every layer exactly once is for [`crate::explore::DomainSpec::parts`].
+/// Whether they hold every layer exactly once is for [`super::DomainSpec::parts`].
 ///
 /// # Errors
-/// As [`Layer::file`]; [`crate::error::Error::Input`] for a file without groups, and for one that is no list of texts.
+/// As [`Layer::file`]; [`Error::Input`] for a file without groups, and for one that is no list of texts.
 pub fn groups(path: &Path) -> Result<Vec<Group>> {
-    let layer = Layer::file(path)?;
-    let Value::Mapping(all) = &layer.value else {
-        return Ok(Vec::new());
-    };
-    if all.is_empty() {
+    let layers = [Layer::file(path)?];
+    let mut globs: BTreeMap<String, Vec<String>> = resolve(&layers).map_err(|mut error| {
+        if let Error::Input { expected, .. } = &mut error {
+            *expected = GLOBS.into();
+        }
+        error
+    })?;
+    if globs.is_empty() {
         let expected = "at least one group: a name with globs over layer names";
-        return Err(layer.origin.wrong(&[], expected.into(), "none".into()));
+        return Err(wrong_at(&layers, &[], expected, "none"));
     }
-    let group = |(name, globs): (&Value, &Value)| {
-        let name = name.as_str().unwrap_or_default();
-        let texts = globs.as_sequence().filter(|list| !list.is_empty());
-        let globs: Option<Vec<String>> = texts.and_then(|list| {
-            list.iter()
-                .map(|glob| glob.as_str().map(str::to_owned))
-                .collect()
-        });
-        let wrong = || {
-            let found = all.get(name).map_or_else(|| "none".into(), describe);
-            layer
-                .origin
-                .wrong(&[name], "a list of globs over layer names".into(), found)
-        };
-        Ok(Group {
+    let mut groups = Vec::new();
+    for name in layers[0].keys() {
+        let layers_of = globs.remove(name).unwrap_or_default();
+        if layers_of.is_empty() {
+            return Err(wrong_at(&layers, &[name], GLOBS, "an empty list"));
+        }
+        groups.push(Group {
             name: name.to_owned(),
-            layers: globs.ok_or_else(wrong)?,
-        })
-    };
-    all.iter().map(group).collect()
+            layers: layers_of,
+        });
+    }
+    Ok(groups)
 }
 
 #[cfg(test)]
