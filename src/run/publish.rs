@@ -57,7 +57,7 @@ pub struct Published {
 /// Largest preface that is read.
 const LARGEST_PREFACE: u64 = 1 << 20;
 /// Figures of a sweep that the document shows.
-const SHOWN: [&str; 2] = ["pareto", "accuracy_ber"];
+const SHOWN: [&str; 3] = ["overview", "pareto", "accuracy_ber"];
 
 /// Data set, architecture, and which images accuracies are of.
 type GroupKey = (String, String, TestSplit);
@@ -158,7 +158,7 @@ pub fn publish(request: &PublishRequest) -> Result<Published> {
                 Content::Sweep { tables, memory } => {
                     let figures = match split {
                         TestSplit::Test if has_curves(&tables.summaries) => {
-                            figures(run, tables, &folder, &stem, &mut published)?
+                            figures(run, tables, memory, &folder, &stem, &mut published)?
                         }
                         TestSplit::Test | TestSplit::Validation => Vec::new(),
                     };
@@ -387,12 +387,13 @@ fn sweep(
 fn figures(
     run: &Read,
     tables: &table::Run,
+    memory: &MemoryModel,
     folder: &Path,
     stem: &str,
     published: &mut Published,
 ) -> Result<Vec<LinkedFigure>> {
     let mut shown = Vec::new();
-    for figure in figures_of(tables, run.record.chance, Seed(run.record.seed))? {
+    for figure in figures_of(tables, memory, run.record.chance, Seed(run.record.seed))? {
         if !SHOWN.contains(&figure.name) {
             continue;
         }

@@ -7,7 +7,7 @@ use crate::config::resolved_yaml;
 use crate::error::{Error, Result};
 use crate::figure::{self, CurvePoint, MemoryCurve};
 use crate::memory::MemoryModel;
-use crate::report::{html, Report};
+use crate::report::{html, Report, FIRST};
 use crate::seed::Seed;
 use crate::store::{self, Lock};
 use crate::table::{self, Pareto, Questions};
@@ -166,9 +166,11 @@ pub(super) fn draw(
     ))
 }
 
-/// The figures of one run's tables, without its memory model; none of more series than can be told apart.
+/// The figures of one run's tables, the overview first, without that of its memory model; none of more series than
+/// can be told apart.
 pub(super) fn figures_of(
     tables: &table::Run,
+    memory: &MemoryModel,
     chance: f64,
     seed: Seed,
 ) -> Result<Vec<figure::Figure>> {
@@ -177,7 +179,9 @@ pub(super) fn figures_of(
         return Ok(Vec::new());
     }
     let pareto = table::pareto(&tables.summaries, &tables.trials, chance, seed)?;
-    Ok(figure::all(&drawn, &pareto, &[]))
+    let overview = figure::overview(&drawn, FIRST, &memory.title);
+    let others = figure::all(&drawn, &pareto, &[]);
+    Ok(overview.into_iter().chain(others).collect())
 }
 
 /// The runs' memory models, each once, and how energies were counted with them.
