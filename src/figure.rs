@@ -11,6 +11,7 @@ mod legend;
 mod marker;
 mod memory_fit;
 mod memory_model;
+mod overview;
 mod pareto;
 mod plane;
 mod png;
@@ -88,6 +89,31 @@ pub struct Figure {
 /// True where these design points are few enough series for their intervals to be drawn.
 pub fn legible(points: &Averaged) -> bool {
     curves::has_bands(&series::series(&points.summaries))
+}
+
+/// The method `first` beside the baseline and the best of the other methods, over the voltage, with the energy above;
+/// `None` where there are no two methods to be compared. `memory` says in words what the weights lie in.
+pub fn overview(points: &Averaged, first: &str, memory: &str) -> Option<Figure> {
+    let summaries = overview::highlighted(&points.summaries, first);
+    let design = &summaries.first()?.design;
+    let network = format!(
+        "{} on {}, {}-bit weights",
+        design.architecture,
+        design.dataset,
+        design.bits.unwrap_or_default()
+    );
+    let title = [network.as_str(), &format!("in {memory}")];
+    let svg = overview::overview(&summaries, design.voltage_unit, title);
+    let points = Averaged {
+        summaries,
+        trainings: points.trainings,
+    };
+    Some(Figure {
+        name: "overview",
+        title: "Accuracy and energy against supply voltage".into(),
+        caption: caption::overview(&points, first),
+        svg,
+    })
 }
 
 /// Every figure that the tables allow, in the order of the report: none of design points without

@@ -23,7 +23,7 @@ pub use card::{card_markdown, ModelCard};
 pub use markdown::{code, words};
 pub use results::{
     has_curves, results_markdown, LinkedFigure, ResultAttack, ResultGroup, ResultModel,
-    ResultSweep, Results,
+    ResultSweep, Results, FIRST,
 };
 
 use crate::analysis::{Answer, FaultCount, MethodDifference, Pareto, Summary};

@@ -6,6 +6,8 @@
 
 #![allow(clippy::unwrap_used)] // a test may stop at once
 
+#[path = "layering/readme.rs"]
+mod readme;
 #[path = "layering/source.rs"]
 mod source;
 

@@ -6,7 +6,7 @@ use plotters::prelude::{DrawingBackend, SVGBackend, ShapeStyle};
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 use plotters::style::{FontFamily, FontStyle, FontTransform, RGBAColor, TextStyle};
 
-/// Width of every figure in pixels.
+/// Width of figures in pixels.
 pub(super) const WIDTH: f64 = 960.0;
 /// Steps per pixel: plotters takes whole numbers, so everything is drawn on a finer grid.
 const FINE: f64 = 20.0;
@@ -78,21 +78,30 @@ fn rgba(color: Color) -> RGBAColor {
     RGBAColor(color.0, color.1, color.2, color.3)
 }
 
-/// A surface of [`WIDTH`] by some height, in pixels from the upper left corner.
+/// A surface of some width and height, in pixels from the upper left corner.
 /// It writes into a string, which cannot fail: the back end's results carry nothing and are dropped.
 pub(super) struct Canvas<'a> {
     backend: SVGBackend<'a>,
 }
 
-/// Draws on a new white surface and returns the SVG file. `title` is its accessible name.
+/// Draws on a new white surface of [`WIDTH`] and returns the SVG file. `title` is its accessible name.
 pub(super) fn drawn(height: f64, title: &str, draw: impl FnOnce(&mut Canvas<'_>)) -> String {
-    let fine = (fine(WIDTH) as u32, fine(height) as u32);
+    drawn_on((WIDTH, height), title, draw)
+}
+
+/// The same on a surface of this width and height in pixels.
+pub(super) fn drawn_on(
+    (width, height): (f64, f64),
+    title: &str,
+    draw: impl FnOnce(&mut Canvas<'_>),
+) -> String {
+    let fine = (fine(width) as u32, fine(height) as u32);
     let mut svg = String::new();
     let mut canvas = Canvas {
         backend: SVGBackend::with_string(&mut svg, fine),
     };
     canvas.polygon(
-        &[(0.0, 0.0), (WIDTH, 0.0), (WIDTH, height), (0.0, height)],
+        &[(0.0, 0.0), (width, 0.0), (width, height), (0.0, height)],
         Color::WHITE,
     );
     draw(&mut canvas);
@@ -100,7 +109,7 @@ pub(super) fn drawn(height: f64, title: &str, draw: impl FnOnce(&mut Canvas<'_>)
     let title = text::escape(title);
     joined(&svg).replacen(
         &format!("<svg width=\"{}\" height=\"{}\"", fine.0, fine.1),
-        &format!("<svg width=\"{WIDTH}\" height=\"{height}\" role=\"img\" aria-label=\"{title}\""),
+        &format!("<svg width=\"{width}\" height=\"{height}\" role=\"img\" aria-label=\"{title}\""),
         1,
     )
 }

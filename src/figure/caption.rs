@@ -38,6 +38,21 @@ pub(super) fn pareto(points: &Averaged, frontiers: &Pareto) -> String {
     words.join(" ")
 }
 
+/// Caption of `overview`.
+pub(super) fn overview(points: &Averaged, first: &str) -> String {
+    let mut words = vec![
+        format!(
+            "Mean accuracy against the supply voltage of the weight memory, of {first}, of the baseline, and of the \
+             other method with the highest mean over these voltages, where they were swept. Above stands the energy of the accesses to the \
+             weight memory per inference, relative to the same architecture at 8 bits and the error-free voltage."
+        ),
+        sample(points),
+        bands(points),
+    ];
+    words.extend(hatched(&points.summaries));
+    words.join(" ")
+}
+
 /// Caption of `accuracy_voltage`.
 pub(super) fn accuracy_voltage(points: &Averaged) -> String {
     let summaries = &points.summaries;

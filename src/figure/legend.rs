@@ -7,7 +7,8 @@ use super::text;
 
 const SIZE: f64 = 16.0;
 const ROW: f64 = 26.0;
-const SAMPLE: f64 = 40.0;
+/// Width of a sample in pixels.
+pub(super) const SAMPLE: f64 = 40.0;
 const GAP: f64 = 26.0;
 const SIDE: f64 = 24.0;
 const USABLE: f64 = WIDTH - 2.0 * SIDE;
@@ -136,7 +137,8 @@ fn row(entries: &[(Sample, String)], left: f64, width: impl Fn(&str) -> f64) -> 
         .collect()
 }
 
-fn draw_sample(canvas: &mut Canvas<'_>, sample: Sample, x: f64, y: f64) {
+/// Draws a sample from `x` to the right, centred in height on `y`.
+pub(super) fn draw_sample(canvas: &mut Canvas<'_>, sample: Sample, x: f64, y: f64) {
     let (right, middle) = (x + SAMPLE, x + SAMPLE / 2.0);
     let (top, bottom) = (y - 8.0, y + 8.0);
     let patch = [(x, top), (right, top), (right, bottom), (x, bottom)];

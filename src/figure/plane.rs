@@ -186,6 +186,11 @@ impl Axis {
         }
     }
 
+    /// Labelled places.
+    pub(super) fn ticks(&self) -> &[(f64, String)] {
+        &self.ticks
+    }
+
     /// The lower and the upper end.
     pub(super) fn ends(&self) -> (f64, f64) {
         (self.low, self.high)

@@ -73,7 +73,7 @@ pub(super) fn sheet(
 }
 
 /// Ticks and labels along the upper edge; a label that would touch its neighbour is left out.
-fn upper_marks(canvas: &mut Canvas<'_>, plane: &Plane, marks: &Above) {
+pub(super) fn upper_marks(canvas: &mut Canvas<'_>, plane: &Plane, marks: &Above) {
     let (left, top, right, _) = plane.area;
     let mut free = f64::NEG_INFINITY;
     for (value, label) in &marks.ticks {

@@ -331,7 +331,7 @@ fn has_variants(summaries: &[Summary]) -> bool {
 }
 
 /// The method that the document is about.
-pub(super) const FIRST: &str = "wcat";
+pub const FIRST: &str = "wcat";
 
 /// An array under a protection.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

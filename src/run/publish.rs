@@ -59,7 +59,7 @@ pub struct Published {
 /// Largest preface that is read.
 const LARGEST_PREFACE: u64 = 1 << 20;
 /// Figures of a sweep that the document shows.
-const SHOWN: [&str; 2] = ["pareto", "accuracy_ber"];
+const SHOWN: [&str; 3] = ["overview", "pareto", "accuracy_ber"];
 
 /// Data set, architecture, and which images accuracies are of.
 type GroupKey = (String, String, TestSplit);
@@ -162,7 +162,7 @@ pub fn publish(request: &PublishRequest) -> Result<Published> {
                     let analysis = Analysis::of(&tables.summaries, &tables.trials, chance, seed)?;
                     let figures = match split {
                         TestSplit::Test if has_curves(&tables.summaries) => {
-                            let drawn = figures_of(tables, &analysis.pareto)?;
+                            let drawn = figures_of(tables, memory, &analysis.pareto)?;
                             figures(run, drawn, &folder, &stem, &mut published)?
                         }
                         TestSplit::Test | TestSplit::Validation => Vec::new(),

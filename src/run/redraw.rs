@@ -7,7 +7,7 @@ use crate::analysis::{self, Analysis, Pareto};
 use crate::error::{Error, Result};
 use crate::figure::{self, CurvePoint, MemoryCurve};
 use crate::memory::MemoryModel;
-use crate::report::{html, Report};
+use crate::report::{html, Report, FIRST};
 use crate::seed::Seed;
 use crate::store::{self, Lock};
 use crate::yaml::to_yaml;
@@ -167,13 +167,20 @@ pub(super) fn draw(
     ))
 }
 
-/// The figures of one run's tables, without its memory model; none of more series than can be told apart.
-pub(super) fn figures_of(tables: &analysis::Run, pareto: &Pareto) -> Result<Vec<figure::Figure>> {
+/// The figures of one run's tables, the overview first, without that of its memory model; none of more series than
+/// can be told apart.
+pub(super) fn figures_of(
+    tables: &analysis::Run,
+    memory: &MemoryModel,
+    pareto: &Pareto,
+) -> Result<Vec<figure::Figure>> {
     let drawn = analysis::average_trainings(&tables.summaries, &tables.trials)?;
     if !figure::legible(&drawn) {
         return Ok(Vec::new());
     }
-    Ok(figure::all(&drawn, pareto, &[]))
+    let overview = figure::overview(&drawn, FIRST, &memory.title);
+    let others = figure::all(&drawn, pareto, &[]);
+    Ok(overview.into_iter().chain(others).collect())
 }
 
 /// The runs' memory models, each once, and how energies were counted with them.

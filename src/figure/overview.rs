@@ -1,0 +1,221 @@
+//! The figure `overview`: what a lower voltage costs in accuracy and saves in energy, in at most three curves.
+
+use super::canvas::{drawn_on, Canvas, Color, Hang};
+use super::curves::{self, accuracy_spot, Curve};
+use super::legend::{draw_sample, Sample, SAMPLE};
+use super::plane::{Axis, Plane, LABEL_SIZE, TICK_SIZE};
+use super::series::{series_over_voltage, Series, DASHES};
+use super::sheet::{upper_marks, Above};
+use super::text;
+use crate::analysis::{Summary, BASELINE};
+use crate::units::VoltageUnit;
+
+/// Width and height in pixels: smaller than other figures at the same size of letters, so that these can be read
+/// where a page shows the figure on a narrow screen.
+const SIZE: (f64, f64) = (640.0, 450.0);
+/// Top and bottom of the plane, and its distance from the right edge.
+const TOP: f64 = 120.0;
+const BOTTOM: f64 = SIZE.1 - 62.0;
+const RIGHT: f64 = 24.0;
+/// Font size of the title's first line in pixels.
+const TITLE_SIZE: f64 = 18.0;
+/// Height of a row of the legend.
+const ROW: f64 = 26.0;
+
+/// Draws the curves of [`highlighted`] points, whose energies stand above; the second line of the title is plain.
+pub(super) fn overview(points: &[Summary], unit: VoltageUnit, title: [&str; 2]) -> String {
+    let mut all = series_over_voltage(points);
+    // the last one is drawn over the others, and often lies on one of them: dashed, it lets that be seen
+    if let [_, _, last] = all.as_mut_slice() {
+        last.look.dash = DASHES[1];
+    }
+    let curves: Vec<Curve> = all.iter().map(curve).collect();
+    let drawn_points: Vec<&Summary> = points.iter().collect();
+    let (low, high) = accuracy_span(&curves);
+    let y = Axis::rounded("Accuracy (%)", low, high, 6, (0.0, 100.0));
+    let left = 12.0 + LABEL_SIZE / 2.0 + 18.0 + y.tick_width() + 10.0;
+    let voltages = points.iter().filter_map(|p| p.design.voltage);
+    let plane = Plane {
+        x: curves::voltage_axis(unit, voltages),
+        y,
+        area: (left, TOP, SIZE.0 - RIGHT, BOTTOM),
+    };
+    drawn_on(SIZE, &title.join(" "), |canvas| {
+        let room = SIZE.0 - RIGHT - left;
+        // bold letters are about a tenth wider than those whose widths are known
+        let bold = text::shortened(title[0], 1.1 * TITLE_SIZE, room);
+        canvas.bold((left, 22.0), &bold, TITLE_SIZE, Color::BLACK, Hang::Left);
+        let plain = text::shortened(title[1], TICK_SIZE, room);
+        canvas.text((left, 48.0), &plain, TICK_SIZE, Color::INK, Hang::Left);
+        plane.grid(canvas);
+        let edge = curves::extrapolated_below(&drawn_points, &[]);
+        curves::hatch_below(canvas, &plane, edge);
+        curves::draw(canvas, &plane, &curves, |_| ());
+        plane.frame(canvas, true, plane.y.tick_width());
+        upper_marks(canvas, &plane, &energies_above(&all));
+        draw_legend(canvas, &all);
+    })
+}
+
+/// The points of at most three methods at the narrowest width of the method `first`, unprotected and on one array: of
+/// `first`, of the baseline, and of the other with the highest mean accuracy over its voltages. Empty where fewer
+/// than two methods are left.
+pub(super) fn highlighted(points: &[Summary], first: &str) -> Vec<Summary> {
+    let mut plain = points.to_vec();
+    plain.retain(|p| p.design.protection == "none" && p.design.bits.is_some());
+    let all = series_over_voltage(&plain);
+    let of_first = all.iter().filter(|s| s.points[0].design.method == first);
+    let Some(first_series) = of_first.min_by_key(|s| s.points[0].design.bits) else {
+        return Vec::new();
+    };
+    let mut chosen = vec![first_series];
+    chosen.extend(all.iter().find(|s| {
+        let method = &s.points[0].design.method;
+        method != first && method == BASELINE && are_comparable(s, first_series)
+    }));
+    let others = all.iter().filter(|s| {
+        let method = s.points[0].design.method.as_str();
+        method != first && method != BASELINE && are_comparable(s, first_series)
+    });
+    chosen.extend(others.max_by(|a, b| mean_accuracy(a).total_cmp(&mean_accuracy(b))));
+    if chosen.len() < 2 {
+        return Vec::new();
+    }
+    let points = chosen.iter().flat_map(|s| s.points.iter().copied());
+    points.cloned().collect()
+}
+
+/// True where two series differ in their method alone: then they have the same energy at the same voltage.
+fn are_comparable(a: &Series<'_>, b: &Series<'_>) -> bool {
+    let (a, b) = (&a.points[0].design, &b.points[0].design);
+    a.bits == b.bits
+        && (&a.architecture, &a.dataset) == (&b.architecture, &b.dataset)
+        && (&a.memory, &a.array, &a.fault_kind) == (&b.memory, &b.array, &b.fault_kind)
+}
+
+fn mean_accuracy(series: &Series<'_>) -> f64 {
+    let sum: f64 = series.points.iter().map(|p| p.mean).sum();
+    sum / series.points.len() as f64
+}
+
+fn curve(series: &Series<'_>) -> Curve {
+    let points = series.points.iter();
+    let run = points.filter_map(|p| Some(accuracy_spot(p, p.design.voltage?, true, false)));
+    Curve {
+        look: series.look,
+        runs: vec![run.collect()],
+    }
+}
+
+/// Lowest and highest end of the bands in per cent, with a little room above.
+fn accuracy_span(curves: &[Curve]) -> (f64, f64) {
+    let (mut low, mut high) = (100.0_f64, 0.0_f64);
+    for spot in curves.iter().flat_map(|c| c.runs.iter().flatten()) {
+        let (least, most) = spot.band.unwrap_or((spot.y, spot.y));
+        (low, high) = (low.min(least), high.max(most));
+    }
+    (low, high + 0.02 * (high - low))
+}
+
+/// Round energies at the voltages that have them. Between two swept voltages the energy is taken for a straight line
+/// over the square of the voltage, which it is where accesses take all of it.
+fn energies_above(all: &[Series<'_>]) -> Above {
+    let mut known: Vec<(f64, f64)> = Vec::new();
+    for point in all.iter().flat_map(|s| &s.points) {
+        if let Some(voltage) = point.design.voltage {
+            known.push((voltage, point.design.energy_relative));
+        }
+    }
+    known.sort_by(|a, b| a.0.total_cmp(&b.0));
+    known.dedup_by(|a, b| a.0 == b.0);
+    let low = known.iter().map(|k| k.1).fold(f64::INFINITY, f64::min);
+    let high = known.iter().map(|k| k.1).fold(0.0, f64::max);
+    let mut ticks = Vec::new();
+    for (energy, name) in Axis::linear("", low, high, 5).ticks() {
+        for pair in known.windows(2) {
+            let ((v0, e0), (v1, e1)) = (pair[0], pair[1]);
+            if e0 < e1 && (e0..=e1).contains(energy) {
+                let part = (energy - e0) / (e1 - e0);
+                let voltage = (v0 * v0 + part * (v1 * v1 - v0 * v0)).sqrt();
+                ticks.push((voltage, name.clone()));
+                break;
+            }
+        }
+    }
+    Above {
+        label: "Weight-memory energy (1 = 8 bit at the error-free voltage)".into(),
+        ticks,
+    }
+}
+
+/// The methods in the lower right corner, which curves that rise with the voltage leave free. The width is in the title.
+fn draw_legend(canvas: &mut Canvas<'_>, all: &[Series<'_>]) {
+    let widths = all
+        .iter()
+        .map(|s| text::width(&s.points[0].design.method, LABEL_SIZE));
+    let x = SIZE.0 - RIGHT - 16.0 - widths.fold(0.0, f64::max) - SAMPLE - 8.0;
+    for (i, series) in all.iter().enumerate() {
+        let y = BOTTOM - 10.0 - ROW * (all.len() as f64 - i as f64 - 0.5);
+        draw_sample(canvas, Sample::Series(series.look), x, y);
+        let at = (x + SAMPLE + 8.0, y);
+        let method = &series.points[0].design.method;
+        canvas.text(at, method, LABEL_SIZE, Color::INK, Hang::Left);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{sweep, two_methods};
+    use super::super::{overview as figure, png};
+    use super::*;
+    use crate::analysis::Averaged;
+
+    #[test]
+    fn the_first_method_stands_beside_the_baseline_and_the_best_other_at_the_narrowest_width() {
+        let summaries = sweep(
+            &[
+                ("normal", 8, 0.97, 0.3),
+                ("wcat", 8, 0.97, 0.8),
+                ("lsq", 4, 0.97, 0.2),
+                ("normal", 4, 0.97, 0.1),
+                ("plclip", 4, 0.97, 0.9),
+                ("wcat", 4, 0.96, 0.7),
+            ],
+            0.75,
+        );
+        let figure = figure(&Averaged::none(summaries), "wcat", "a memory").unwrap();
+        for part in [
+            "normal",
+            "plclip",
+            "wcat",
+            "in a memory",
+            "lenet on glyphs, 4-bit weights",
+        ] {
+            assert!(figure.svg.contains(part), "{part}");
+        }
+        assert!(!figure.svg.contains("lsq"));
+        png(&figure.svg).unwrap();
+    }
+
+    #[test]
+    fn a_method_alone_and_a_protected_one_have_no_overview() {
+        let mut summaries = two_methods();
+        let without = |points: &[Summary]| highlighted(points, "plclip").is_empty();
+        assert!(without(&summaries) && !highlighted(&summaries, "wcat").is_empty());
+        for point in &mut summaries {
+            point.design.protection = "secded".into();
+        }
+        assert!(highlighted(&summaries, "wcat").is_empty());
+    }
+
+    #[test]
+    fn energies_stand_at_the_voltages_that_have_them() {
+        let summaries = two_methods();
+        let above = energies_above(&series_over_voltage(&summaries));
+        assert!(above.ticks.len() > 2);
+        for (voltage, name) in above.ticks {
+            let energy: f64 = name.parse().unwrap();
+            assert!((0.5 * voltage * voltage - energy).abs() < 1e-9, "{name}");
+        }
+    }
+}
