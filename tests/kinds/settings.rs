@@ -196,7 +196,7 @@ fn the_lists_of_keys_are_those_of_the_settings() {
     }
     assert!(listed.contains(&"the top level"));
     if std::env::var_os("WCAT_RENEW_DOCS").is_some() {
-        std::fs::write(&document, &made).unwrap();
+        wcat_explore::store::write_bytes(&document, made.as_bytes()).unwrap();
     }
     let now = std::fs::read_to_string(&document).unwrap();
     assert!(
