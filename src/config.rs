@@ -2,7 +2,6 @@
 //! with the program. Reading and merging YAML is the affair of `yaml`.
 
 mod experiment;
-mod flags;
 mod preset;
 
 pub use crate::yaml::Layer;

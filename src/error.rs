@@ -181,6 +181,31 @@ impl Error {
         }
     }
 
+    /// The same fault of what is made of a file, as a fault of that file. Flags (`--title`) are at fault themselves.
+    pub fn in_file(self, path: &std::path::Path) -> Self {
+        let (key, expected, found) = match self {
+            Self::Argument {
+                what,
+                expected,
+                found,
+            } if !what.starts_with("--") => (Some(what), expected, found),
+            Self::Input {
+                key,
+                expected,
+                found,
+                ..
+            } => (key, expected, found),
+            other => return other,
+        };
+        Self::Input {
+            path: path.to_owned(),
+            line: None,
+            key,
+            expected,
+            found,
+        }
+    }
+
     /// True where the user's input or usage is at fault (the program exits with 2), false where
     /// the run failed (1) or can go on ([`Self::can_go_on`]).
     pub fn is_wrong_input(&self) -> bool {

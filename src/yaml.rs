@@ -2,6 +2,7 @@
 //! says which file, line and key is wrong; what the keys mean is the affair of the type that is read.
 
 mod document;
+mod flags;
 mod layer;
 mod merge;
 mod message;

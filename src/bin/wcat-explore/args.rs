@@ -21,6 +21,7 @@ pub(crate) use runs::{AttackArgs, CompletionsArgs, EvalArgs, ManArgs, ParetoArgs
 pub(crate) use sweep::SweepArgs;
 
 use clap::{ArgAction, Args, Parser, Subcommand};
+use std::path::PathBuf;
 
 const ABOUT: &str =
     "How far can the supply voltage of a network's weight SRAM fall, and what does each joule saved \
@@ -142,6 +143,24 @@ impl Command {
             Self::Data(args) => matches!(args.command, DataCommand::Fetch { .. }),
             _ => false,
         }
+    }
+
+    /// Files of settings that were given: configurations, fault maps, groups of layers.
+    pub(crate) fn sources(&self) -> Vec<PathBuf> {
+        let configured = self.settings().map(|settings| settings.config.as_slice());
+        let mut sources = configured.unwrap_or_default().to_vec();
+        let faults = match self {
+            Self::Sweep(args) => Some(&args.faults),
+            Self::Explore(args) => Some(&args.faults),
+            Self::Eval(args) => Some(&args.faults),
+            _ => None,
+        };
+        sources.extend(faults.into_iter().flat_map(FaultArgs::maps));
+        if let Self::Explore(args) = self {
+            sources.extend(args.search.groups_file());
+        }
+        sources.retain(|path| path.is_file());
+        sources
     }
 
     /// Configuration, seed and machine of the commands that compute with networks; the others take no such flag.

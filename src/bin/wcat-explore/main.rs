@@ -27,7 +27,7 @@ fn main() -> ExitCode {
     }
     match interrupt::listen().and_then(|()| run(&arguments)) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => show::failure(&error),
+        Err(error) => show::failure(&error, &arguments.command.sources()),
     }
 }
 

@@ -6,7 +6,7 @@ use clap::builder::Styles;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use serde_json::Value;
 use std::io::{IsTerminal, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use wcat_explore::error::{printable, printable_path, Error};
 
@@ -172,8 +172,9 @@ pub(crate) fn labelled(label: &str, text: &str) -> String {
     format!("{style}{label}:{style:#} {text}")
 }
 
-/// Prints a failure, one line per cause, and gives its exit code.
-pub(crate) fn failure(error: &anyhow::Error) -> ExitCode {
+/// Prints a failure, one line per cause, and gives its exit code. A setting that is wrong may come from one of the
+/// `sources`, files whose content is settings.
+pub(crate) fn failure(error: &anyhow::Error, sources: &[PathBuf]) -> ExitCode {
     let mut err = anstream::stderr().lock();
     let message = error.to_string();
     let message = printable(first_line(&message), LONGEST_MESSAGE);
@@ -186,7 +187,15 @@ pub(crate) fn failure(error: &anyhow::Error) -> ExitCode {
             printable(first_line(&cause), LONGEST_CAUSE)
         );
     }
-    ExitCode::from(match error.downcast_ref::<Error>() {
+    let error = error.downcast_ref::<Error>();
+    if let (Some(Error::Argument { .. }), false) = (error, sources.is_empty()) {
+        let shown = sources
+            .iter()
+            .map(|path| printable_path(path, LONGEST_CELL));
+        let shown: Vec<String> = shown.collect();
+        let _ = writeln!(err, "  settings were read from {}", shown.join(", "));
+    }
+    ExitCode::from(match error {
         Some(error) if error.is_wrong_input() => 2,
         Some(error) if error.can_go_on() => GOES_ON,
         _ => 1,

@@ -3,6 +3,7 @@
 use super::{FaultArgs, MemoryFlags, ModelFiles, Places, RunOutput, Settings, Voltages};
 use clap::Args;
 use serde::Serialize;
+use std::path::PathBuf;
 use wcat_explore::units::Accuracy;
 
 /// What is searched.
@@ -71,6 +72,14 @@ pub(crate) struct SearchSampling {
     /// Fresh chips that the answer for the yield is verified on [default: 200]
     #[arg(long, value_name = "N", hide_short_help = true)]
     fresh_chips: Option<u32>,
+}
+
+impl Search {
+    /// The file of `--domains groups:FILE`.
+    pub(crate) fn groups_file(&self) -> Option<PathBuf> {
+        let file = self.domains.as_ref()?.strip_prefix("groups:")?;
+        Some(PathBuf::from(file))
+    }
 }
 
 #[derive(Debug, Args)]

@@ -345,6 +345,17 @@ pub(crate) struct FaultArgs {
     fault_map: Vec<String>,
 }
 
+impl FaultArgs {
+    /// The files of the fault map.
+    pub(crate) fn maps(&self) -> impl Iterator<Item = PathBuf> + '_ {
+        let path = |entry: &String| {
+            let (_, path) = entry.split_once('=').unwrap_or(("", entry));
+            PathBuf::from(path)
+        };
+        self.fault_map.iter().map(path)
+    }
+}
+
 /// The folder given, or the cache folder.
 pub(crate) fn data_folder(given: Option<&PathBuf>) -> Result<PathBuf> {
     match given {

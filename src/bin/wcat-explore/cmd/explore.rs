@@ -4,7 +4,7 @@ use super::sweep::{chosen, default_layer, request};
 use crate::args::{layers, ExploreArgs, Format};
 use crate::progress::Progress;
 use crate::show::{self, Column};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use wcat_explore::config::Layer;
 use wcat_explore::error::Error;
 use wcat_explore::explore::{groups, DomainSpec, ExploredPoint};
@@ -17,13 +17,11 @@ pub(crate) fn run(args: &ExploreArgs, monitor: &Progress) -> anyhow::Result<()> 
     let (mut experiment, dataset_given) =
         args.settings
             .experiment(&args.places, Some(default), &flags(args)?)?;
-    let mut groups_file = None;
     if let Some(text) = &args.search.domains {
         experiment.explore.domains = Some(domains(text)?);
-        groups_file = text.strip_prefix("groups:").map(PathBuf::from);
     }
     let request = SweepRequest {
-        groups_file,
+        groups_file: args.search.groups_file(),
         out: args.run.out.clone(),
         fresh: args.run.fresh,
         ..request(chosen(models, &experiment), dataset_given, &args.places)?

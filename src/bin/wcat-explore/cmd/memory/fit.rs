@@ -21,7 +21,8 @@ use wcat_explore::units::VoltageUnit;
 pub(super) fn run(args: &FitArgs, monitor: &Progress) -> anyhow::Result<()> {
     let name = check_out(args)?;
     let measurements = Measurements::read(&args.measurements)?;
-    let fit = Fit::new(&measurements, args.copies)?;
+    let of_file = |error: Error| error.in_file(&args.measurements);
+    let fit = Fit::new(&measurements, args.copies).map_err(of_file)?;
     let fitted = FittedModel {
         measurements: &measurements,
         fit: &fit,
@@ -39,7 +40,7 @@ pub(super) fn run(args: &FitArgs, monitor: &Progress) -> anyhow::Result<()> {
             FitCurve::Measured => FittedCurve::Measured,
         },
     };
-    let (model, warnings) = fitted.build(&args.out)?;
+    let (model, warnings) = fitted.build(&args.out).map_err(of_file)?;
     let figure = figure::memory_fit(&name, model.unit, &fit);
     figure::write(&figure.svg, &args.out.with_extension("svg"))?;
     store::write_bytes(&args.out, model.text.as_bytes())?;

@@ -1,7 +1,7 @@
 //! Flags of the command line that stand for settings.
 
+use super::layer::Layer;
 use crate::error::{Error, Result};
-use crate::yaml::Layer;
 use serde::Serialize;
 use serde_yaml::Value;
 
@@ -30,6 +30,20 @@ impl Layer {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde::Deserialize;
+    use std::num::NonZeroU32;
+
+    #[derive(Debug, Deserialize)]
+    #[expect(dead_code)] // what it takes is not read
+    struct Settings {
+        explore: Explore,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[expect(dead_code)]
+    struct Explore {
+        search_chips: NonZeroU32,
+    }
 
     #[derive(Serialize)]
     #[serde(rename_all = "kebab-case")]
@@ -56,7 +70,7 @@ mod tests {
         let layers = Layer::of_flags(&group, &keys).unwrap();
         assert_eq!(layers.len(), 1);
         assert!(layers[0].sets("explore.search_chips"));
-        let error = crate::config::Experiment::of_layers(&layers).unwrap_err();
+        let error = super::super::resolve::<Settings>(&layers).unwrap_err();
         assert!(
             error.to_string().starts_with("--search-chips: expected"),
             "{error}"
