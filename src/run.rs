@@ -19,6 +19,7 @@ mod publish;
 mod quantization;
 mod record;
 mod redraw;
+mod request;
 mod sampling;
 mod subjects;
 mod sweeping;
@@ -26,7 +27,7 @@ mod training;
 mod trainings;
 mod widths;
 
-pub use attacking::{attack, AttackRequest, AttackResult};
+pub use attacking::{attack, AttackResult};
 pub use evaluation::{evaluate, EvaluationRow, FaultSetting};
 pub use exploring::{explore, ExploreResult};
 pub use journal::{replay, Journal, Replay, SearchEvaluation};
@@ -38,7 +39,8 @@ pub use quantization::{
     quantize, QuantizationRequest, QuantizationResult, QuantizationRow, QuantizedLayer,
 };
 pub use redraw::{redraw, Drawn};
-pub use sweeping::{plan, sweep, SweepPlan, SweepRequest, SweepResult};
+pub use request::RunRequest;
+pub use sweeping::{plan, sweep, SweepPlan, SweepResult};
 pub use training::{train_model, TrainedModel, BEST, HISTORY, LAST};
 pub use trainings::{train_models, TrainingRow};
 

@@ -6,6 +6,7 @@ use super::monitor::{AttackProgress, Monitor, Stages};
 use super::normalization::{changes, recorded};
 use super::numerics::numerics;
 use super::record::{now, run_folder, Input, Machine, Record};
+use super::request::RunRequest;
 use super::subjects::{
     chosen, dataset_for, load_half, load_models, Loaded, ModelImages, TestSource,
 };
@@ -32,29 +33,6 @@ const UNITS: &str = "units";
 const LARGEST_UNIT: u64 = 1 << 30;
 /// Name of the figure.
 const FIGURE: &str = "attack";
-
-/// What an attack needs beside its configuration.
-#[derive(Clone, Debug)]
-pub struct AttackRequest {
-    /// Model files, at least one.
-    pub models: Vec<PathBuf>,
-    /// True where the data set of the configuration was the user's choice; false: the models' own is taken.
-    pub dataset_given: bool,
-    /// Folder of the data sets; `None`: the cache folder.
-    pub data_folder: Option<PathBuf>,
-    /// A single file of test images instead of the data set's test half.
-    pub data_file: Option<PathBuf>,
-    /// Folder of run folders (`results`).
-    pub results: PathBuf,
-    /// Folder of report folders (`reports`).
-    pub reports: PathBuf,
-    /// Name of the run folder instead of `<configuration>-<hash>`, or a path to it; then the figure is in `report` in it.
-    pub out: Option<String>,
-    /// Throw away the finished attacks of this run.
-    pub fresh: bool,
-    /// The command line, for the record.
-    pub command: String,
-}
 
 /// Finished attacks.
 #[derive(Clone, Debug)]
@@ -93,7 +71,7 @@ struct Identity<'a> {
 /// Wrong input, [`Error::Locked`], [`Error::Interrupted`] (finished attacks are kept), [`Error::Io`].
 pub fn attack(
     experiment: &Experiment,
-    request: &AttackRequest,
+    request: &RunRequest,
     monitor: &dyn Monitor,
 ) -> Result<AttackResult> {
     check_out(request.out.as_deref())?;
@@ -133,7 +111,7 @@ struct Prepared {
 }
 
 impl Prepared {
-    fn new(experiment: &Experiment, request: &AttackRequest) -> Result<Self> {
+    fn new(experiment: &Experiment, request: &RunRequest) -> Result<Self> {
         if request.models.is_empty() {
             return Err(Error::argument(
                 "--model",
@@ -418,7 +396,7 @@ impl Prepared {
 /// Attacks with their folder.
 struct Attacking<'a> {
     prepared: Prepared,
-    request: &'a AttackRequest,
+    request: &'a RunRequest,
     folder: PathBuf,
     monitor: &'a dyn Monitor,
 }

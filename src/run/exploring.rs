@@ -6,8 +6,9 @@ use super::journal::{Journal, Replay, SearchEvaluation};
 use super::monitor::Monitor;
 use super::prepared::Prepared;
 use super::redraw::Drawn;
+use super::request::RunRequest;
 use super::subjects::TestImages;
-use super::sweeping::{lock, Grid, SweepRequest, Sweeping};
+use super::sweeping::{lock, Grid, Sweeping};
 use crate::analysis::{names, Pareto, Summary};
 use crate::config::Experiment;
 use crate::error::{Error, Result};
@@ -56,7 +57,7 @@ pub struct ExploreResult {
 /// same chips, or a yield without a floor.
 pub fn explore(
     experiment: &Experiment,
-    request: &SweepRequest,
+    request: &RunRequest,
     monitor: &dyn Monitor,
 ) -> Result<ExploreResult> {
     if experiment.sweep.tolerance.is_some() {

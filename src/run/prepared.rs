@@ -7,11 +7,11 @@ use super::monitor::{Monitor, Stages};
 use super::normalization::{changes, recorded};
 use super::numerics::numerics;
 use super::record::{now, Input, Machine, Record};
+use super::request::RunRequest;
 use super::sampling::{self, Clean};
 use super::subjects::{
     check_held_out, check_untrained, dataset_for, load_models, Loaded, TestImages, TestSource,
 };
-use super::sweeping::SweepRequest;
 use super::training::{after_the_other, train_model, TrainedModel};
 use crate::analysis::cells_key;
 use crate::config::{Experiment, Training};
@@ -59,7 +59,7 @@ pub(super) struct Inputs {
     pub(super) protections: Vec<Protection>,
 }
 
-pub(super) fn inputs(experiment: &Experiment, request: &SweepRequest) -> Result<Inputs> {
+pub(super) fn inputs(experiment: &Experiment, request: &RunRequest) -> Result<Inputs> {
     let memory = memory::load(&experiment.memory)?;
     experiment.energy.check_memory(&memory)?;
     let faults = Faults::new(&experiment.faults, &memory)?;
@@ -78,10 +78,7 @@ pub(super) fn inputs(experiment: &Experiment, request: &SweepRequest) -> Result<
 }
 
 /// The test images where they are known before the models are: wrong ones end a sweep before its trainings.
-pub(super) fn early_set(
-    experiment: &Experiment,
-    request: &SweepRequest,
-) -> Result<Option<ImageSet>> {
+pub(super) fn early_set(experiment: &Experiment, request: &RunRequest) -> Result<Option<ImageSet>> {
     let follows = experiment.dataset.follows_the_network();
     if !request.models.is_empty() && (!request.dataset_given || follows) {
         return Ok(None);
@@ -101,7 +98,7 @@ pub(super) fn early_set(
     Ok(Some(set))
 }
 
-fn test_set(experiment: &Experiment, request: &SweepRequest) -> Result<ImageSet> {
+fn test_set(experiment: &Experiment, request: &RunRequest) -> Result<ImageSet> {
     let (spec, file) = (&experiment.dataset, request.data_file.as_deref());
     let held_out = (experiment.sweep.split == TestSplit::Validation).then_some(experiment.seed);
     TestSource {
@@ -115,7 +112,7 @@ fn test_set(experiment: &Experiment, request: &SweepRequest) -> Result<ImageSet>
 
 pub(super) fn train_all(
     experiment: &Experiment,
-    request: &SweepRequest,
+    request: &RunRequest,
     device: &Device,
     stages: &Stages,
     monitor: &dyn Monitor,
@@ -177,7 +174,7 @@ pub(super) fn train_all(
 
 pub(super) fn prepare(
     experiment: &Experiment,
-    request: &SweepRequest,
+    request: &RunRequest,
     inputs: Inputs,
     paths: &[PathBuf],
     early: Option<ImageSet>,
@@ -251,7 +248,7 @@ pub(super) fn prepare(
 }
 
 /// The file of groups of layers, where there is one.
-fn groups_file(request: &SweepRequest) -> Result<Option<Input>> {
+fn groups_file(request: &RunRequest) -> Result<Option<Input>> {
     let Some(path) = &request.groups_file else {
         return Ok(None);
     };
@@ -366,7 +363,7 @@ impl Prepared {
     }
 
     /// The test images, as they come.
-    pub(super) fn test_set(&self, request: &SweepRequest) -> Result<ImageSet> {
+    pub(super) fn test_set(&self, request: &RunRequest) -> Result<ImageSet> {
         test_set(&self.experiment, request)
     }
 

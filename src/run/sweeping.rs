@@ -9,6 +9,7 @@ use super::monitor::{Monitor, Stages, SweepProgress};
 use super::prepared::{early_set, inputs, prepare, train_all, Prepared};
 use super::record::{run_folder, MEMORY};
 use super::redraw::{draw, Drawn};
+use super::request::RunRequest;
 use super::sampling::{self, Clean};
 use super::widths::add_mixed_models;
 use crate::analysis::{self, names, Analysis, FloorSpec, Pareto, Summary};
@@ -21,48 +22,6 @@ use crate::units::count_of;
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
-
-/// What a sweep needs beside its configuration: places, and how to treat what lies there.
-#[derive(Clone, Debug)]
-pub struct SweepRequest {
-    /// Model files; empty: the models of the configuration are trained.
-    pub models: Vec<PathBuf>,
-    /// True where the data set of the configuration was the user's choice; false: the models' own is taken.
-    pub dataset_given: bool,
-    /// Folder of the data sets; `None`: the cache folder.
-    pub data_folder: Option<PathBuf>,
-    /// A single file of test images instead of the data set's test half.
-    pub data_file: Option<PathBuf>,
-    /// File of the groups of layers in `explore.domains` of the configuration, where they come from one.
-    pub groups_file: Option<PathBuf>,
-    /// Folder of trained models; `None`: `models` in the cache folder.
-    pub model_cache: Option<PathBuf>,
-    /// Folder of run folders (`results`).
-    pub results: PathBuf,
-    /// Folder of report folders (`reports`).
-    pub reports: PathBuf,
-    /// Name of the run folder instead of `<configuration>-<hash>`, or a path to it; then the report is `report` in it.
-    pub out: Option<String>,
-    /// Throw away the finished trials and trained models of this run.
-    pub fresh: bool,
-    /// Go on with what is finished; without it a folder with trials is an error.
-    pub resume: bool,
-    /// The command line, for the report.
-    pub command: String,
-}
-
-impl SweepRequest {
-    /// The folder of trained models.
-    ///
-    /// # Errors
-    /// As [`store::cache_folder`], where none is given.
-    pub(super) fn models_folder(&self) -> Result<PathBuf> {
-        match &self.model_cache {
-            Some(folder) => Ok(folder.clone()),
-            None => Ok(store::cache_folder()?.join("models")),
-        }
-    }
-}
 
 /// What a sweep would compute.
 #[derive(Clone, Debug, PartialEq)]
@@ -111,7 +70,7 @@ pub struct SweepResult {
 /// Wrong input, [`Error::Locked`], [`Error::Interrupted`] (what is finished is kept), [`Error::Io`].
 pub fn sweep(
     experiment: &Experiment,
-    request: &SweepRequest,
+    request: &RunRequest,
     monitor: &dyn Monitor,
 ) -> Result<SweepResult> {
     let (result, _) = Sweeping::new(experiment, request, monitor, false)?.finish()?;
@@ -122,7 +81,7 @@ pub fn sweep(
 ///
 /// # Errors
 /// Wrong input.
-pub fn plan(experiment: &Experiment, request: &SweepRequest) -> Result<SweepPlan> {
+pub fn plan(experiment: &Experiment, request: &RunRequest) -> Result<SweepPlan> {
     let inputs = inputs(experiment, request)?;
     check_out(request.out.as_deref())?;
     let early = early_set(experiment, request)?;
@@ -205,7 +164,7 @@ pub fn plan(experiment: &Experiment, request: &SweepRequest) -> Result<SweepPlan
 }
 
 /// Trainings and widths where there are any, trials, the searches of an exploration, and what is written at the end.
-fn count_stages(experiment: &Experiment, request: &SweepRequest, explores: bool) -> usize {
+fn count_stages(experiment: &Experiment, request: &RunRequest, explores: bool) -> usize {
     let explore = &experiment.explore;
     let searches = [
         !explore.widths.is_empty(),
@@ -219,7 +178,7 @@ fn count_stages(experiment: &Experiment, request: &SweepRequest, explores: bool)
 /// A sweep with its folder.
 pub(super) struct Sweeping<'a> {
     pub(super) prepared: Prepared,
-    pub(super) request: &'a SweepRequest,
+    pub(super) request: &'a RunRequest,
     pub(super) folder: PathBuf,
     pub(super) monitor: &'a dyn Monitor,
     pub(super) stages: Stages<'a>,
@@ -245,7 +204,7 @@ impl<'a> Sweeping<'a> {
     /// for them.
     pub(super) fn new(
         experiment: &Experiment,
-        request: &'a SweepRequest,
+        request: &'a RunRequest,
         monitor: &'a dyn Monitor,
         explores: bool,
     ) -> Result<Self> {

@@ -3,8 +3,8 @@
 use super::identity::folder_name;
 use super::monitor::Monitor;
 use super::numerics::numerics;
+use super::request::RunRequest;
 use super::subjects::{dataset_for, load_half, load_models, Loaded, ModelImages};
-use super::sweeping::SweepRequest;
 use super::training::wait_for_lock;
 use crate::config::Experiment;
 use crate::data::{Normalization, Split};
@@ -44,7 +44,7 @@ struct Identity<'a> {
 /// [`Error::Io`].
 pub(super) fn add_mixed_models(
     experiment: &Experiment,
-    request: &SweepRequest,
+    request: &RunRequest,
     paths: &[PathBuf],
     device: &Device,
     monitor: &dyn Monitor,

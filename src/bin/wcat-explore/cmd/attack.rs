@@ -4,10 +4,9 @@ use super::sweep::{chosen, command_line};
 use crate::args::{layers, AttackArgs, Format};
 use crate::progress::Progress;
 use crate::show::{self, Column};
-use std::path::PathBuf;
 use wcat_explore::attack::AttackSummary;
 use wcat_explore::config::Layer;
-use wcat_explore::run::{attack, AttackRequest, Monitor};
+use wcat_explore::run::{attack, Monitor, RunRequest};
 use wcat_explore::table;
 
 pub(crate) fn run(args: &AttackArgs, monitor: &Progress) -> anyhow::Result<()> {
@@ -16,16 +15,15 @@ pub(crate) fn run(args: &AttackArgs, monitor: &Progress) -> anyhow::Result<()> {
     let (experiment, dataset_given) =
         args.settings
             .experiment(&args.places, Some(default), &flags)?;
-    let request = AttackRequest {
+    let request = RunRequest {
         models: chosen(args.files.all(), &experiment),
         dataset_given,
         data_folder: args.places.data_dir.clone(),
         data_file: args.places.data_file.clone(),
-        results: PathBuf::from("results"),
-        reports: PathBuf::from("reports"),
         out: args.run.out.clone(),
         fresh: args.run.fresh,
         command: command_line(),
+        ..RunRequest::default()
     };
     let result = attack(&experiment, &request, monitor)?;
     match args.run.output.format {

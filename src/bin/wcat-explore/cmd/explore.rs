@@ -8,7 +8,7 @@ use std::path::Path;
 use wcat_explore::config::Layer;
 use wcat_explore::error::Error;
 use wcat_explore::explore::{groups, DomainSpec, ExploredPoint};
-use wcat_explore::run::{explore, ExploreResult, Monitor, SweepRequest};
+use wcat_explore::run::{explore, ExploreResult, Monitor, RunRequest};
 use wcat_explore::table as tables;
 
 pub(crate) fn run(args: &ExploreArgs, monitor: &Progress) -> anyhow::Result<()> {
@@ -20,7 +20,7 @@ pub(crate) fn run(args: &ExploreArgs, monitor: &Progress) -> anyhow::Result<()> 
     if let Some(text) = &args.search.domains {
         experiment.explore.domains = Some(domains(text)?);
     }
-    let request = SweepRequest {
+    let request = RunRequest {
         groups_file: args.search.groups_file(),
         out: args.run.out.clone(),
         fresh: args.run.fresh,

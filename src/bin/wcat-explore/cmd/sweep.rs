@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use wcat_explore::analysis::{Spread, Summary};
 use wcat_explore::config::{built_in, Experiment, Layer};
 use wcat_explore::error::{shell_quoted, Result};
-use wcat_explore::run::{plan, sweep, Monitor, SweepRequest, SweepResult};
+use wcat_explore::run::{plan, sweep, Monitor, RunRequest, SweepResult};
 use wcat_explore::sweep::Sampling;
 use wcat_explore::table as tables;
 
@@ -17,7 +17,7 @@ pub(crate) fn run(args: &SweepArgs, monitor: &Progress) -> anyhow::Result<()> {
     let (experiment, dataset_given) =
         args.settings
             .experiment(&args.places, Some(default), &flags(args)?)?;
-    let request = SweepRequest {
+    let request = RunRequest {
         out: args.run.out.clone(),
         fresh: args.run.fresh,
         resume: !args.no_resume,
@@ -72,20 +72,14 @@ pub(super) fn request(
     models: Vec<PathBuf>,
     dataset_given: bool,
     places: &Places,
-) -> anyhow::Result<SweepRequest> {
-    Ok(SweepRequest {
+) -> anyhow::Result<RunRequest> {
+    Ok(RunRequest {
         models,
         dataset_given,
         data_folder: places.data_dir.clone(),
         data_file: places.data_file.clone(),
-        groups_file: None,
-        model_cache: None,
-        results: PathBuf::from("results"),
-        reports: PathBuf::from("reports"),
-        out: None,
-        fresh: false,
-        resume: true,
         command: command_line(),
+        ..RunRequest::default()
     })
 }
 
@@ -99,7 +93,7 @@ pub(super) fn command_line() -> String {
     line
 }
 
-fn dry_run(experiment: &Experiment, request: &SweepRequest) -> anyhow::Result<()> {
+fn dry_run(experiment: &Experiment, request: &RunRequest) -> anyhow::Result<()> {
     let plan = plan(experiment, request)?;
     let mut lines = Vec::new();
     if !plan.to_train.is_empty() {
