@@ -116,7 +116,7 @@ fn wrong_measurements_are_refused_and_nothing_is_written() {
         (
             "rates.csv",
             "m.yaml",
-            "error: error-free voltage: expected `--error-free`, or a row without failures",
+            "error: rates.csv: `error-free voltage`: expected `--error-free`, or a row without failures",
         ),
     ] {
         let ended = place.run(&["memory", "fit", file, "--out", out]);

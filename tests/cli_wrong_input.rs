@@ -151,7 +151,8 @@ fn float_models_where_faults_are_asked_for() {
     refused(
         &place,
         &["sweep", "--config", "float.yaml"],
-        "model `a`: expected a quantised model, which stores codes in the memory, found `bits: 32`",
+        "model `a`: expected a quantised model, which stores codes in the memory, found `bits: 32`\n  \
+         settings were read from float.yaml",
     );
     refused(
         &place,
@@ -163,7 +164,7 @@ fn float_models_where_faults_are_asked_for() {
         &place,
         &["sweep", "--config", "empty.yaml"],
         "sweep: expected `--model FILE`, or a configuration with `models` to train, found neither (configuration \
-         `custom`)",
+         `custom`)\n  settings were read from empty.yaml",
     );
 }
 
