@@ -731,7 +731,7 @@ fn usage() {
             &["memory", "list", "--seed", "3", "--device", "cuda:7"],
             "unexpected argument '--seed' found",
         ),
-        (&["pareto", "results/a", "--threads", "2"], "unexpected argument '--threads' found"),
+        (&["pareto", "results/a", "--isa", "avx2"], "unexpected argument '--isa' found"),
         (&["completions", "csh"], "invalid value 'csh' for '<SHELL>'"),
         (&["sweep", "-v", "-q"], "the argument '--verbose' cannot be used with '--quiet'"),
     ] {

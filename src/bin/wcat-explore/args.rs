@@ -62,6 +62,9 @@ pub(crate) struct Arguments {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "General")]
 pub(crate) struct General {
+    /// Threads; 0 takes every core
+    #[arg(long, value_name = "N", default_value_t = 0, global = true)]
+    pub threads: usize,
     /// No progress and no remarks, only warnings
     #[arg(short, long, global = true)]
     pub quiet: bool,

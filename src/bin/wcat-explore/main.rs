@@ -37,8 +37,7 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
     if let Some(isa) = settings.and_then(|settings| settings.isa) {
         isa.choose()?;
     }
-    let threads = settings.map_or(0, |settings| settings.threads);
-    let monitor = progress::start(&arguments.general, threads)?;
+    let monitor = progress::start(&arguments.general)?;
     match &arguments.command {
         Command::Sweep(args) => cmd::sweep::run(args, &monitor),
         Command::Explore(args) => cmd::explore::run(args, &monitor),

@@ -102,12 +102,12 @@ impl Drop for Meter {
 }
 
 /// Makes the thread pool (0: of every core), and starts to listen.
-pub(crate) fn start(general: &General, threads: usize) -> anyhow::Result<Progress> {
+pub(crate) fn start(general: &General) -> anyhow::Result<Progress> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let threads = if threads == 0 {
+    let threads = if general.threads == 0 {
         cores
     } else {
-        threads.min(1024)
+        general.threads.min(1024)
     };
     rayon::ThreadPoolBuilder::new()
         .num_threads(threads)

@@ -74,9 +74,6 @@ pub(crate) struct Settings {
     /// Root seed of trainings and chips
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
-    /// Threads; 0 takes every core
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    pub threads: usize,
     /// Where tensors are computed: cpu or cuda:N
     #[arg(long, value_name = "DEVICE", hide_short_help = true)]
     pub device: Option<DeviceSpec>,

@@ -20,8 +20,8 @@ const HEADINGS: &[(&str, &str)] = &[
         "Output",
         "out fresh resume no-resume dry-run format overwrite layers figures export-masks title preface cards",
     ),
-    ("Settings", "config set seed threads device isa"),
-    ("General", "quiet verbose help version"),
+    ("Settings", "config set seed device isa"),
+    ("General", "threads quiet verbose help version"),
 ];
 
 /// Every command with its words, the program first; not the built-in `help`.
@@ -61,7 +61,7 @@ fn a_command_takes_only_the_flags_that_it_reads() {
         let computes = compute
             .split(' ')
             .any(|c| name == format!("wcat-explore {c}"));
-        for flag in "config set seed threads device isa".split(' ') {
+        for flag in "config set seed device isa".split(' ') {
             let takes = command.get_arguments().any(|a| a.get_long() == Some(flag));
             assert_eq!(takes, computes, "{name}: --{flag}");
         }
