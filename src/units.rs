@@ -13,9 +13,6 @@ macro_rules! checked_f64 {
         pub struct $name(f64);
 
         impl $name {
-            /// For messages: what is one.
-            pub const EXPECTED: &str = $expected;
-
             /// Checks the value.
             ///
             /// # Errors
@@ -145,8 +142,6 @@ pub fn count_of(count: usize, noun: &str) -> String {
 pub struct Bits(u8);
 
 impl Bits {
-    /// For messages: what is one.
-    pub const EXPECTED: &str = "1 to 8, or 32 for no quantisation";
     /// Weights stay 32-bit floats: no quantiser, no stored codes.
     pub const FLOAT: Self = Self(32);
 
@@ -157,7 +152,11 @@ impl Bits {
     pub fn new(bits: u64) -> Result<Self> {
         match bits {
             1..=8 | 32 => Ok(Self(bits as u8)),
-            _ => Err(Error::argument("bits", Self::EXPECTED, bits.to_string())),
+            _ => Err(Error::argument(
+                "bits",
+                "1 to 8, or 32 for no quantisation",
+                bits.to_string(),
+            )),
         }
     }
 

@@ -143,19 +143,16 @@ impl Record for Design {
     }
 
     fn check<C: Columns>(&self, c: &C) -> Result<()> {
-        if let Some(bits) = self.bits.filter(|bits| Bits::new((*bits).into()).is_err()) {
-            return Err(c.wrong("bits", Bits::EXPECTED, bits.to_string()));
+        if let Some(bits) = self.bits {
+            c.fits("bits", Bits::new(bits.into()))?;
         }
         if self.voltage.is_some() != self.domain_voltages.is_empty() {
             let expected = "a voltage, or one for each domain in `domain_voltages`";
             let found = self.voltage.map_or("nothing", |_| "both");
             return Err(c.wrong("voltage", expected, found));
         }
-        if let Some(voltage) = self
-            .voltage
-            .filter(|voltage| Voltage::new(*voltage).is_err())
-        {
-            return Err(c.wrong("voltage", Voltage::EXPECTED, voltage.to_string()));
+        if let Some(voltage) = self.voltage {
+            c.fits("voltage", Voltage::new(voltage))?;
         }
         let beside = [
             ("ber", self.ber),

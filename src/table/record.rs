@@ -183,6 +183,20 @@ pub trait Columns {
     /// An error in a column of this row.
     fn wrong(&self, name: &str, expected: impl Into<String>, found: impl Into<String>) -> Error;
 
+    /// What a checked type says of a value of this row, in the column of that value.
+    ///
+    /// # Errors
+    /// By [`wrong`](Self::wrong), where the type refuses it.
+    fn fits<T>(&self, name: &str, checked: Result<T>) -> Result<()> {
+        match checked {
+            Ok(_) => Ok(()),
+            Err(Error::Argument {
+                expected, found, ..
+            }) => Err(self.wrong(name, expected, found)),
+            Err(other) => Err(other),
+        }
+    }
+
     /// A column of every value of a type.
     ///
     /// # Errors

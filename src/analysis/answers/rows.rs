@@ -240,9 +240,8 @@ impl Record for Answer {
     }
 
     fn check<C: Columns>(&self, c: &C) -> Result<()> {
-        let bits = self.ladder.bits;
-        if let Some(bits) = bits.filter(|bits| Bits::new((*bits).into()).is_err()) {
-            return Err(c.wrong("of_bits", Bits::EXPECTED, bits.to_string()));
+        if let Some(bits) = self.ladder.bits {
+            c.fits("of_bits", Bits::new(bits.into()))?;
         }
         if self.point.is_none() != (self.reach == Reach::NotReached) {
             let found = self.point.as_ref().map_or("none", |_| "one");
