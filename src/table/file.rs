@@ -3,15 +3,13 @@
 
 use super::csv::{from_csv, Lines};
 use super::parquet::Parquet;
-use super::record::{cells, check_rows, Cell, Column, Kind, Record};
-use super::sheet::{check_names, check_version, wanted, Row, Sheet};
-use super::{MAX_BYTES, MAX_ROWS, SCHEMA};
+use super::record::{cells, check_rows, Cell, Column, Record};
+use super::sheet::{check_names, check_version, wanted, Data, Row, Sheet};
+use super::{MAX_BYTES, MAX_ROWS};
 use crate::error::{Error, Result};
 use crate::store;
 use polars::frame::DataFrame;
-use polars::prelude::{
-    KeyValueMetadata, NamedFrom, ParquetCompression, ParquetWriter, Series, StatisticsOptions,
-};
+use polars::prelude::{KeyValueMetadata, ParquetCompression, ParquetWriter, StatisticsOptions};
 use std::collections::BTreeSet;
 use std::ops::Range;
 use std::path::Path;
@@ -27,18 +25,6 @@ fn is_csv(path: &Path) -> bool {
         .is_some_and(|extension| extension.eq_ignore_ascii_case("csv"))
 }
 
-/// The rows with the schema version in front, each as its cells.
-fn all_cells<R: Record>(rows: &[R]) -> Result<Vec<Vec<Cell<'static>>>> {
-    check_rows(rows.len())?;
-    rows.iter()
-        .map(|row| {
-            let mut all = vec![Cell::Count(SCHEMA)];
-            all.extend(cells(row)?);
-            Ok(all)
-        })
-        .collect()
-}
-
 /// The rows as CSV, the schema version first. Numbers are the shortest text that reads back as
 /// the same number.
 ///
@@ -47,8 +33,9 @@ fn all_cells<R: Record>(rows: &[R]) -> Result<Vec<Vec<Cell<'static>>>> {
 pub fn csv_string<R: Record>(rows: &[R]) -> Result<String> {
     let mut lines = Lines::new();
     lines.push(wanted::<R>()?.iter().map(|column| column.name))?;
-    for cells in all_cells(rows)? {
-        lines.push(cells.into_iter().map(csv_text))?;
+    check_rows(rows.len())?;
+    for row in rows {
+        lines.push(cells(row)?.into_iter().map(csv_text))?;
     }
     lines.finish()
 }
@@ -70,10 +57,11 @@ fn csv_text(cell: Cell<'_>) -> String {
 pub fn json<R: Record>(rows: &[R]) -> Result<serde_json::Value> {
     let columns = wanted::<R>()?;
     let mut objects = Vec::with_capacity(rows.len());
-    for cells in all_cells(rows)? {
+    check_rows(rows.len())?;
+    for row in rows {
         let names = columns.iter().map(|column| column.name.to_owned());
-        let object: serde_json::Map<_, _> = names.zip(cells.into_iter().map(json_value)).collect();
-        objects.push(object.into());
+        let values = cells(row)?.into_iter().map(json_value);
+        objects.push(names.zip(values).collect::<serde_json::Map<_, _>>().into());
     }
     Ok(serde_json::Value::Array(objects))
 }
@@ -94,55 +82,17 @@ fn json_value(cell: Cell<'_>) -> serde_json::Value {
 /// As [`csv_string`].
 pub fn frame<R: Record>(rows: &[R]) -> Result<DataFrame> {
     let columns = wanted::<R>()?;
-    let mut of_columns: Vec<Vec<Cell<'static>>> = columns
-        .iter()
-        .map(|_| Vec::with_capacity(rows.len()))
-        .collect();
-    for cells in all_cells(rows)? {
-        for (column, cell) in of_columns.iter_mut().zip(cells) {
+    let mut data: Vec<Data> = columns.iter().map(|c| Data::nulls(&c.kind, 0)).collect();
+    check_rows(rows.len())?;
+    for row in rows {
+        for (column, cell) in data.iter_mut().zip(cells(row)?) {
             column.push(cell);
         }
     }
-    let series = columns.iter().zip(of_columns);
-    let series = series.map(|(column, cells)| series_of(column, cells).into());
+    let series = columns.iter().zip(data);
+    let series = series.map(|(column, data)| data.into_series(column.name).into());
     DataFrame::new(rows.len(), series.collect())
         .map_err(|e| Error::argument("columns of a table", "distinct names", e.to_string()))
-}
-
-/// A column of checked cells.
-fn series_of(column: &Column, cells: Vec<Cell<'static>>) -> Series {
-    let name = column.name.into();
-    let cells = cells.into_iter();
-    match column.kind {
-        Kind::Text | Kind::Word(_) => {
-            let text = cells.map(|cell| match cell {
-                Cell::Text(text) => Some(text),
-                _ => None,
-            });
-            Series::new(name, text.collect::<Vec<_>>())
-        }
-        Kind::Count => {
-            let counts = cells.map(|cell| match cell {
-                Cell::Count(count) => Some(count),
-                _ => None,
-            });
-            Series::new(name, counts.collect::<Vec<_>>())
-        }
-        Kind::Integer => {
-            let integers = cells.map(|cell| match cell {
-                Cell::Integer(integer) => Some(integer),
-                _ => None,
-            });
-            Series::new(name, integers.collect::<Vec<_>>())
-        }
-        Kind::Number(_) => {
-            let numbers = cells.map(|cell| match cell {
-                Cell::Number(number) => Some(number),
-                _ => None,
-            });
-            Series::new(name, numbers.collect::<Vec<_>>())
-        }
-    }
 }
 
 /// Writes rows in the given order: as CSV where the name ends in `.csv`, as Parquet elsewhere.

@@ -1,6 +1,6 @@
 //! Rows that say their columns once: the same list writes, reads, checks and documents a table.
 
-use super::{MAX_ROWS, OLDEST};
+use super::{MAX_ROWS, OLDEST, SCHEMA};
 use crate::error::{Error, Result};
 use std::borrow::Cow;
 use std::fmt;
@@ -315,12 +315,12 @@ fn refused(name: &str, expected: impl Into<String>, found: impl Into<String>) ->
     Error::argument(format!("column `{name}`"), expected, found)
 }
 
-/// The cells of a row, in the order of its columns.
+/// The cells of a row: the schema version, then those of its columns in their order.
 ///
 /// # Errors
 /// [`Error::Argument`] that names the column of a value that no reader would take.
 pub(super) fn cells<R: Record>(row: &R) -> Result<Vec<Cell<'static>>> {
-    let mut cells = Cells(Vec::new());
+    let mut cells = Cells(vec![Cell::Count(SCHEMA)]);
     row.clone().columns(&mut cells)?;
     row.check(&cells)?;
     Ok(cells.0)

@@ -5,12 +5,13 @@ use super::parquet::{Parquet, ABSENT};
 use super::record::{columns_of, Cell, Column, Columns, Kind, Record};
 use super::{OLDEST, SCHEMA};
 use crate::error::{Error, Result};
+use polars::prelude::{NamedFrom, Series};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// A column in memory. Its cells are checked.
-enum Data {
+/// A column in memory, to be read or written. Its cells are checked.
+pub(super) enum Data {
     Text(Vec<Option<Arc<str>>>),
     Count(Vec<Option<u64>>),
     Integer(Vec<Option<i64>>),
@@ -19,12 +20,48 @@ enum Data {
 
 impl Data {
     /// A column of nulls.
-    fn nulls(kind: &Kind, rows: usize) -> Self {
+    pub(super) fn nulls(kind: &Kind, rows: usize) -> Self {
         match kind {
             Kind::Text | Kind::Word(_) => Self::Text(vec![None; rows]),
             Kind::Count => Self::Count(vec![None; rows]),
             Kind::Integer => Self::Integer(vec![None; rows]),
             Kind::Number(_) => Self::Number(vec![None; rows]),
+        }
+    }
+
+    /// Appends a cell; one of another kind counts as a null.
+    pub(super) fn push(&mut self, cell: Cell<'_>) {
+        match self {
+            Self::Text(cells) => cells.push(match cell {
+                Cell::Text(text) => Some(text.into()),
+                _ => None,
+            }),
+            Self::Count(cells) => cells.push(match cell {
+                Cell::Count(count) => Some(count),
+                _ => None,
+            }),
+            Self::Integer(cells) => cells.push(match cell {
+                Cell::Integer(integer) => Some(integer),
+                _ => None,
+            }),
+            Self::Number(cells) => cells.push(match cell {
+                Cell::Number(number) => Some(number),
+                _ => None,
+            }),
+        }
+    }
+
+    /// The column of a data frame.
+    pub(super) fn into_series(self, name: &str) -> Series {
+        let name = name.into();
+        match self {
+            Self::Text(cells) => {
+                let texts: Vec<Option<&str>> = cells.iter().map(Option::as_deref).collect();
+                Series::new(name, texts)
+            }
+            Self::Count(cells) => Series::new(name, cells),
+            Self::Integer(cells) => Series::new(name, cells),
+            Self::Number(cells) => Series::new(name, cells),
         }
     }
 
