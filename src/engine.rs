@@ -350,9 +350,11 @@ impl Evaluator {
         self.check(images)?;
         let Some(engine) = &self.engine else {
             let plain = Plain::new(self)?;
-            let score = |set: &Vec<(usize, Word)>| plain.faulty(&overlaid(&[base, set]), images);
             return Ok(Scores {
-                scores: sets.iter().map(score).collect::<Result<_>>()?,
+                scores: sets
+                    .iter()
+                    .map(|set| plain.faulty(&overlaid(&[base, set]), images))
+                    .collect::<Result<_>>()?,
                 multiplications: None,
             });
         };
@@ -379,8 +381,9 @@ impl Evaluator {
             let so_far = |last: usize| -> Vec<&[(usize, Word)]> {
                 changes[..=last].iter().map(Vec::as_slice).collect()
             };
-            let score = |last: usize| plain.faulty(&overlaid(&so_far(last)), images);
-            return (0..changes.len()).map(score).collect();
+            return (0..changes.len())
+                .map(|last| plain.faulty(&overlaid(&so_far(last)), images))
+                .collect();
         };
         let changes = changes
             .iter()
@@ -408,13 +411,14 @@ impl Evaluator {
 
     fn check(&self, images: &Images) -> Result<()> {
         let expected = self.network.input_shape();
-        match images.shape() == expected {
-            true => Ok(()),
-            false => Err(Error::argument(
+        if images.shape() == expected {
+            Ok(())
+        } else {
+            Err(Error::argument(
                 "images to evaluate",
                 format!("images of {expected:?} for {}", self.network.architecture()),
                 format!("{:?}", images.shape()),
-            )),
+            ))
         }
     }
 }

@@ -160,9 +160,10 @@ pub fn mean_half_width(std: f64, chips: usize, images: f64) -> Option<f64> {
 pub fn mean_half_width_at(confidence: f64, std: f64, chips: usize, images: f64) -> Option<f64> {
     let t = StudentsT::new(0.0, 1.0, chips.checked_sub(1)? as f64).ok()?;
     let student = t.inverse_cdf(confidence) * std / (chips as f64).sqrt();
-    match images > 0.0 {
-        true => Some((student.powi(2) + (probit(confidence) * images.sqrt()).powi(2)).sqrt()),
-        false => Some(student),
+    if images > 0.0 {
+        Some((student.powi(2) + (probit(confidence) * images.sqrt()).powi(2)).sqrt())
+    } else {
+        Some(student)
     }
 }
 
@@ -291,9 +292,10 @@ fn bootstrap_within(
                 .map(|_| xs[stream.below(xs.len() as u64) as usize])
                 .sum();
             let mean = sum / xs.len() as f64;
-            match images > 0.0 {
-                true => (mean + images.sqrt() * stream.normal()).clamp(least, most),
-                false => mean,
+            if images > 0.0 {
+                (mean + images.sqrt() * stream.normal()).clamp(least, most)
+            } else {
+                mean
             }
         })
         .collect();

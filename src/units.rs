@@ -109,9 +109,10 @@ pub fn check_name(name: &str) -> Result<(), (String, String)> {
     );
     let length = name.chars().count();
     let short: String = name.chars().take(LONGEST_NAME).collect();
-    let found = match length > LONGEST_NAME {
-        true => format!("`{}...` of {length} characters", short.escape_debug()),
-        false => format!("`{}`", short.escape_debug()),
+    let found = if length > LONGEST_NAME {
+        format!("`{}...` of {length} characters", short.escape_debug())
+    } else {
+        format!("`{}`", short.escape_debug())
     };
     Err((expected, found))
 }

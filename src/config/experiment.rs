@@ -283,8 +283,11 @@ impl Experiment {
 
 /// Names that folders are made of: stricter than [`check_name`].
 fn check_plain(key: &str, name: &str) -> Result<()> {
-    let allowed = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
-    if (1..=64).contains(&name.len()) && name.chars().all(allowed) && !name.starts_with(['.', '-'])
+    if (1..=64).contains(&name.len())
+        && name
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "._-".contains(c))
+        && !name.starts_with(['.', '-'])
     {
         return Ok(());
     }

@@ -90,13 +90,14 @@ impl Normalization {
     pub fn for_channels(&self, channels: usize) -> Result<Self> {
         self.check()?;
         let spread = self.spread(channels);
-        match spread.mean.len() == channels {
-            true => Ok(spread),
-            false => Err(Error::argument(
+        if spread.mean.len() == channels {
+            Ok(spread)
+        } else {
+            Err(Error::argument(
                 "--normalize (dataset.normalization)",
                 format!("numbers for images of {channels} channels"),
                 format!("`{self}`, which has {}", self.mean.len()),
-            )),
+            ))
         }
     }
 }

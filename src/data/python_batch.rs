@@ -467,8 +467,10 @@ impl<'a> Machine<'a> {
         }
         let labels: Vec<u16> = match &self.values[labels] {
             Value::List(items) => {
-                let one = |item: &Place| self.integer(*item).and_then(|n| u16::try_from(n).ok());
-                let all = items.iter().map(one).collect::<Option<_>>();
+                let all = items
+                    .iter()
+                    .map(|item| self.integer(*item).and_then(|n| u16::try_from(n).ok()))
+                    .collect::<Option<_>>();
                 all.ok_or("labels that are no whole numbers")?
             }
             _ => self.array(labels)?.1,

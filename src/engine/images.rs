@@ -76,9 +76,12 @@ impl Images {
         let labels = places.iter().map(label).collect::<Result<Vec<u32>>>()?;
         if self.batches.is_empty() || places.is_empty() {
             let image: usize = self.shape.iter().product();
-            let of = |&place: &u32| &self.pixels[place as usize * image..][..image];
             return Self::new(
-                places.iter().flat_map(of).copied().collect(),
+                places
+                    .iter()
+                    .flat_map(|&place| &self.pixels[place as usize * image..][..image])
+                    .copied()
+                    .collect(),
                 self.shape,
                 labels,
                 &Device::Cpu,
@@ -86,10 +89,9 @@ impl Images {
         }
         let all = self.tensor()?;
         let chosen = all.index_select(&Tensor::new(places, all.device())?, 0)?;
-        let batch = |at: usize| chosen.narrow(0, at, ACCESS_IMAGES.min(labels.len() - at));
         let batches = (0..labels.len())
             .step_by(ACCESS_IMAGES)
-            .map(batch)
+            .map(|at| chosen.narrow(0, at, ACCESS_IMAGES.min(labels.len() - at)))
             .collect::<Result<_, _>>()?;
         Ok(Self {
             shape: self.shape,

@@ -358,13 +358,14 @@ impl Layout {
         };
         let (own, bits) = (data_bit - part.first_bit, u64::from(part.bits));
         let word = part.words.start + own / bits;
-        match word < part.words.end {
-            true => Held::Data {
+        if word < part.words.end {
+            Held::Data {
                 word,
                 bit: (own % bits) as u32,
                 bits: part.bits,
-            },
-            false => Held::Unused,
+            }
+        } else {
+            Held::Unused
         }
     }
 

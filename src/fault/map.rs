@@ -61,9 +61,10 @@ impl FaultMap {
             [one] if !one.contains('=') || Path::new(one).is_file() => {
                 let bytes =
                     store::read_bytes(Path::new(one), "a fault map (CSV)", arrays::LARGEST)?;
-                match store::is_npz(&bytes) {
-                    true => arrays::read_archive(Path::new(one), &bytes, shape)?,
-                    false => csv::read(Path::new(one), bytes, shape)?,
+                if store::is_npz(&bytes) {
+                    arrays::read_archive(Path::new(one), &bytes, shape)?
+                } else {
+                    csv::read(Path::new(one), bytes, shape)?
                 }
             }
             many => arrays::read(many, shape)?,

@@ -102,10 +102,9 @@ pub fn attack(attacks: &[AttackRow], flips: &[FlipRow]) -> String {
                     },
                 );
             }
-            let own = |curve: &&Curve<'_>| widths[i].is_none_or(|bits| bits == curve.bits);
             curves
                 .iter()
-                .filter(own)
+                .filter(|curve| widths[i].is_none_or(|bits| bits == curve.bits))
                 .for_each(|curve| draw(canvas, plane, curve));
         },
     )
@@ -189,12 +188,15 @@ fn colors(models: &[&AttackRow], one_panel: bool) -> Vec<Color> {
             .count()
             == 1
     });
-    let place = |(at, model): (usize, &&AttackRow)| match alone && methods.len() <= PALETTE.len() {
-        true => methods.range(..method_order(&model.method)).count(),
-        false => models[..at]
-            .iter()
-            .filter(|other| together(model, other))
-            .count(),
+    let place = |(at, model): (usize, &&AttackRow)| {
+        if alone && methods.len() <= PALETTE.len() {
+            methods.range(..method_order(&model.method)).count()
+        } else {
+            models[..at]
+                .iter()
+                .filter(|other| together(model, other))
+                .count()
+        }
     };
     models
         .iter()

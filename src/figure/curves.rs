@@ -330,10 +330,9 @@ pub(super) fn extrapolated_below(points: &[&Summary], curves: &[MemoryCurve]) ->
         let Some(v) = point.design.voltage else {
             continue;
         };
-        let same = |p: &&&Summary| p.design.memory == point.design.memory && !extrapolated(p);
         let next = points
             .iter()
-            .filter(same)
+            .filter(|p| p.design.memory == point.design.memory && !extrapolated(p))
             .filter_map(|p| p.design.voltage)
             .filter(|u| *u > v);
         let next = next.fold(f64::INFINITY, f64::min);

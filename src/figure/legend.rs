@@ -42,9 +42,11 @@ pub(super) struct Legend {
 impl Legend {
     /// A legend that begins with the series.
     pub(super) fn of(series: &[Series<'_>]) -> Self {
-        let name = |s: &Series<'_>| (Sample::Series(s.look), s.label.clone());
         Self {
-            names: series.iter().map(name).collect(),
+            names: series
+                .iter()
+                .map(|s| (Sample::Series(s.look), s.label.clone()))
+                .collect(),
             notes: Vec::new(),
         }
     }

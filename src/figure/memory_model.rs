@@ -19,13 +19,14 @@ pub fn memory_model(curves: &[MemoryCurve]) -> String {
     let mut legend = Legend::default();
     for (i, curve) in curves.iter().enumerate() {
         let (color, shape) = look(i);
-        let sample = match curve.measured.is_empty() {
-            true => Sample::Line(Stroke::solid(color, 2.4)),
-            false => Sample::Series(Look {
+        let sample = if curve.measured.is_empty() {
+            Sample::Line(Stroke::solid(color, 2.4))
+        } else {
+            Sample::Series(Look {
                 color,
                 shape,
                 dash: &[],
-            }),
+            })
         };
         legend.name(sample, curve.name.clone());
     }

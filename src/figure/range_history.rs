@@ -41,9 +41,10 @@ pub fn range_history(model: &str, quantity: &str, history: &[EpochRow]) -> Optio
             .flat_map(|layer| history.iter().filter_map(|row| value(row, *layer)))
     };
     let (low, high) = all().fold((f64::INFINITY, 0.0_f64), |(l, h), r| (l.min(r), h.max(r)));
-    let y = match high > 10.0 * low {
-        true => Axis::logarithmic(quantity, all(), false),
-        false => Axis::rounded(quantity, 0.0, 1.02 * high, 6, (0.0, f64::MAX)),
+    let y = if high > 10.0 * low {
+        Axis::logarithmic(quantity, all(), false)
+    } else {
+        Axis::rounded(quantity, 0.0, 1.02 * high, 6, (0.0, f64::MAX))
     };
     let (first, last) = (history.first()?.epoch as f64, history.last()?.epoch as f64);
     // whole epochs alone have ticks

@@ -77,12 +77,11 @@ pub fn weight_histogram(model: &str, layers: &[LayerWeights]) -> Figure {
         );
         legend.draw(canvas, body + 30.0);
     });
-    let caption = match stored {
-        true => {
-            "Densities of the weights of each layer in memory order; each has an area of 1. Over each panel the \
+    let caption = if stored {
+        "Densities of the weights of each layer in memory order; each has an area of 1. Over each panel the \
              share of float weights beyond the lowest or highest code."
-        }
-        false => "Densities of the weights of each layer; each has an area of 1.",
+    } else {
+        "Densities of the weights of each layer; each has an area of 1."
     };
     Figure {
         name: "weight_histogram",

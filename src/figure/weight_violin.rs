@@ -99,12 +99,13 @@ pub fn weight_violin(model: &str, layers: &[LayerWeights]) -> Figure {
                 for (i, layer) in layers.iter().enumerate() {
                     let name = text::shortened(&layer.name, TICK_SIZE, widest.max(slot - 8.0));
                     let x = LEFT + (i as f64 + 0.5) * slot;
-                    let (y, hang) = match upright {
-                        true => (
+                    let (y, hang) = if upright {
+                        (
                             top + HEIGHT + 10.0 + text::width(&name, TICK_SIZE) / 2.0,
                             Hang::Upward,
-                        ),
-                        false => (top + HEIGHT + 18.0, Hang::Center),
+                        )
+                    } else {
+                        (top + HEIGHT + 18.0, Hang::Center)
                     };
                     canvas.text((x, y), &name, TICK_SIZE, Color::INK, hang);
                 }

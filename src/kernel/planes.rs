@@ -210,8 +210,9 @@ pub(super) fn lanes_of(channels: usize, of_channel: impl Fn(usize) -> f32) -> Ve
             0.0
         }
     };
-    let lanes = |block: usize| std::array::from_fn(|lane| value(block * BLOCK + lane));
-    (0..channels.div_ceil(BLOCK)).map(lanes).collect()
+    (0..channels.div_ceil(BLOCK))
+        .map(|block| std::array::from_fn(|lane| value(block * BLOCK + lane)))
+        .collect()
 }
 
 /// Number and layout of the images of a blocked batch, [batch, blocks, height, width, 16] of `channels`.

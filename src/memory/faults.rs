@@ -310,9 +310,10 @@ impl Faults {
                 persistent_share,
             },
             array: array.label(),
-            suffix: match *array == self.own || self.profile.is_some() {
-                true => String::new(),
-                false => format!("+{}", array.label().replace(' ', "-")),
+            suffix: if *array == self.own || self.profile.is_some() {
+                String::new()
+            } else {
+                format!("+{}", array.label().replace(' ', "-"))
             },
         };
         Ok(self.arrays.iter().map(way).collect())

@@ -94,13 +94,14 @@ impl FittedModel<'_> {
         let found = |from: &str| format!("{from}, and failures at {highest}");
         let above = |voltage: f64, from: &str| {
             let expected = format!("a voltage above {highest}, the highest with failures");
-            match voltage > highest {
-                true => Ok(voltage),
-                false => Err(Error::argument(
+            if voltage > highest {
+                Ok(voltage)
+            } else {
+                Err(Error::argument(
                     "error-free voltage",
                     expected,
                     format!("{voltage} ({from})"),
-                )),
+                ))
             }
         };
         if let Some(voltage) = self.error_free {
@@ -263,8 +264,10 @@ impl FittedModel<'_> {
             1 => (2.0, assumed),
             _ => {
                 let exponent = product / square;
-                let missed = |r: &(f64, f64)| (r.1 - y0 - exponent * (r.0 - x0)).exp_m1().abs();
-                let worst = rows.iter().map(missed).fold(0.0, f64::max);
+                let worst = rows
+                    .iter()
+                    .map(|r| (r.1 - y0 - exponent * (r.0 - x0)).exp_m1().abs())
+                    .fold(0.0, f64::max);
                 let note = format!(
                     "Energy per access was measured at {} voltages and follows the power {exponent:.3} of the \
                      voltage, by least squares of the logarithms, to {:.1} %.",

@@ -13,12 +13,13 @@ impl Scheme {
     pub fn largest(&self, weights: &[f32], words: &[Word], range: f32) -> f32 {
         let most = max_abs(weights);
         let positive = self.quantize(&[most], range).codes;
-        match words
+        if words
             .iter()
             .any(|&word| positive.contains(&self.format.decode(word)))
         {
-            true => most,
-            false => -most,
+            most
+        } else {
+            -most
         }
     }
 

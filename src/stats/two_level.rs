@@ -127,10 +127,9 @@ impl Difference {
         if chips < LEAST_CHIPS {
             return Some(LEAST_CHIPS);
         }
-        let wide = |design: &&Self| design.half_width().is_none_or(|half| half > half_width);
         let needed = designs
             .iter()
-            .filter(wide)
+            .filter(|design| design.half_width().is_none_or(|half| half > half_width))
             .map(|d| chips_for(d.deviation.powi(2), half_width))
             .max()?;
         Some(needed.clamp(chips + 1, 2 * chips).next_multiple_of(BATCH))
@@ -146,9 +145,10 @@ fn chips_for(variance: f64, half_width: f64) -> u64 {
         .ceil()
         .clamp(2.0, 1e9) as u64;
     let half = |n: u64| mean_half_width(variance.sqrt(), n as usize, 0.0);
-    let enough = |n: &u64| half(*n).is_some_and(|half| half <= half_width);
     // and adds a handful of chips to it
-    (start..start + 64).find(enough).unwrap_or(start + 64)
+    (start..start + 64)
+        .find(|n| half(*n).is_some_and(|half| half <= half_width))
+        .unwrap_or(start + 64)
 }
 
 /// Images per chip and chips of a design.

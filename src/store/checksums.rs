@@ -230,9 +230,10 @@ fn digest_of_line(line: &str) -> Option<(String, Digest)> {
     if sha256.len() != 64 || !sha256.bytes().all(hexadecimal) {
         return None;
     }
-    let (name, without) = match in_part {
-        true => name.split_once(WITHOUT)?,
-        false => (name, ""),
+    let (name, without) = if in_part {
+        name.split_once(WITHOUT)?
+    } else {
+        (name, "")
     };
     let digest = Digest {
         sha256: sha256.to_owned(),

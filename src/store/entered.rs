@@ -21,8 +21,9 @@ impl Entered {
     /// # Errors
     /// As [`create_folder`] and [`Lock::take`].
     pub fn folder(folder: &Path) -> Result<Self> {
-        let absent = |path: &&Path| !path.as_os_str().is_empty() && !path.exists();
-        let made = folder.ancestors().take_while(absent);
+        let made = folder
+            .ancestors()
+            .take_while(|path| !path.as_os_str().is_empty() && !path.exists());
         let mut entered = Self {
             made: made.map(Path::to_owned).collect(),
             kept: false,

@@ -149,9 +149,10 @@ impl<'a> ForeignTable<'a> {
         }
         let no_header = |found: &str| Error::input(path, expected, found);
         let Some(&(first_line, first)) = content.first() else {
-            return Err(no_header(match text.trim().is_empty() {
-                true => "an empty file",
-                false => "no header",
+            return Err(no_header(if text.trim().is_empty() {
+                "an empty file"
+            } else {
+                "no header"
             }));
         };
         let mut table = Self {
@@ -319,10 +320,7 @@ fn wrong(path: &Path, line: usize, key: Option<&str>, expected: &str, found: &st
 
 /// Lines with their numbers from 1, ended by a line feed, a carriage return or both.
 fn lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
-    let end = match text.contains('\n') {
-        true => '\n',
-        false => '\r',
-    };
+    let end = if text.contains('\n') { '\n' } else { '\r' };
     (1..).zip(text.split(end).map(|line| line.trim_end_matches('\r')))
 }
 

@@ -228,17 +228,19 @@ fn parse(bytes: &[u8]) -> Result<(ByteArray, Element), header::Refusal> {
 /// A value from its bytes; `at` is its place in the file.
 fn small(raw: &[u8], header: &Header, at: usize) -> Result<u8, header::Refusal> {
     let most: u8 = if header.boolean { 1 } else { 255 };
-    let (low, high) = match header.big_endian {
-        true => (raw[raw.len() - 1], &raw[..raw.len() - 1]),
-        false => (raw[0], &raw[1..]),
+    let (low, high) = if header.big_endian {
+        (raw[raw.len() - 1], &raw[..raw.len() - 1])
+    } else {
+        (raw[0], &raw[1..])
     };
     let negative = header.signed && header.width == 1 && low > 127;
     if !negative && low <= most && high.iter().all(|byte| *byte == 0) {
         return Ok(low);
     }
-    let expected = match header.boolean {
-        true => "booleans of 0 and 1",
-        false => "values from 0 to 255",
+    let expected = if header.boolean {
+        "booleans of 0 and 1"
+    } else {
+        "values from 0 to 255"
     };
     header::refused(expected, format!("another one at place {at} of the array"))
 }

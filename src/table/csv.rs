@@ -92,10 +92,12 @@ pub(crate) fn from_csv(
                 "more",
             ));
         }
-        let cell = |cell: &str| (!cell.is_empty()).then(|| cell.to_owned());
         records.push(Record {
             line,
-            cells: record.iter().map(cell).collect(),
+            cells: record
+                .iter()
+                .map(|cell| (!cell.is_empty()).then(|| cell.to_owned()))
+                .collect(),
         });
     }
     Ok((header, records))

@@ -95,8 +95,9 @@ impl<'a> Parquet<'a> {
                 return Err(damaged("a group of rows with other columns"));
             }
             for (column, chunk) in columns.iter_mut().zip(chunks) {
-                let found = || damaged(format_args!("the place of column `{}`", column.name));
-                let chunk = self::chunk(chunk, of_group, end).ok_or_else(found)?;
+                let chunk = self::chunk(chunk, of_group, end).ok_or_else(|| {
+                    damaged(format_args!("the place of column `{}`", column.name))
+                })?;
                 column.chunks.push(chunk);
             }
         }
@@ -291,14 +292,12 @@ impl Pages<'_> {
                     let body = self.unpack(body, unpacked)?;
                     let mut values = body.as_slice();
                     let count = number_of(own, left)?;
-                    let levels = match self.optional {
-                        true => {
-                            let length = take(&mut values, 4).and_then(|n| n.try_into().ok());
-                            let length =
-                                length.map_or(usize::MAX, |n| u32::from_le_bytes(n) as usize);
-                            Some(take(&mut values, length).ok_or_else(|| damaged("its nulls"))?)
-                        }
-                        false => None,
+                    let levels = if self.optional {
+                        let length = take(&mut values, 4).and_then(|n| n.try_into().ok());
+                        let length = length.map_or(usize::MAX, |n| u32::from_le_bytes(n) as usize);
+                        Some(take(&mut values, length).ok_or_else(|| damaged("its nulls"))?)
+                    } else {
+                        None
                     };
                     data(
                         own.integer(2),
@@ -326,9 +325,10 @@ impl Pages<'_> {
                     let levels = levels.and_then(|length| take(&mut values, length));
                     let levels = levels.ok_or_else(|| damaged("its nulls"))?;
                     let unpacked = unpacked.saturating_sub(levels.len());
-                    let values = match own.flag(7) == Some(false) {
-                        true => values.to_vec(),
-                        false => self.unpack(values, unpacked)?,
+                    let values = if own.flag(7) == Some(false) {
+                        values.to_vec()
+                    } else {
+                        self.unpack(values, unpacked)?
                     };
                     let levels = self.optional.then_some(levels);
                     data(
@@ -364,9 +364,10 @@ impl Pages<'_> {
         }
         let codec = match self.chunk.codec {
             0 => {
-                return match body.len() == size {
-                    true => Ok(body.to_vec()),
-                    false => Err(damaged("the size of a page")),
+                return if body.len() == size {
+                    Ok(body.to_vec())
+                } else {
+                    Err(damaged("the size of a page"))
                 }
             }
             1 => Compression::Snappy,
@@ -443,8 +444,10 @@ fn chosen<V: Clone>(mut places: &[u8], count: usize, dictionary: &[V]) -> Option
         0 => vec![0; count],
         _ => runs(places, width, count)?,
     };
-    let of = |place: u32| dictionary.get(place as usize).cloned();
-    places.into_iter().map(of).collect()
+    places
+        .into_iter()
+        .map(|place| dictionary.get(place as usize).cloned())
+        .collect()
 }
 
 /// `count` numbers of `width` bits in Parquet's hybrid of repeated and packed runs.

@@ -107,7 +107,6 @@ fn history_of_csv(path: &Path, text: &str) -> Result<Vec<EpochRow>> {
         let number = |at: usize| finite(cell(at)).ok_or_else(|| wrong(at, "a finite number"));
         let optional = |at: usize| cell(at).map(|_| number(at)).transpose();
         check_version(path, parsed(cell(0)))?;
-        let range = |at: usize| Ok((header[at]["range.".len()..].to_owned(), number(at)? as f32));
         let row = EpochRow {
             epoch: parsed(cell(1)).ok_or_else(|| wrong(1, "a whole number"))?,
             learning_rate: number(2)?,
@@ -118,7 +117,7 @@ fn history_of_csv(path: &Path, text: &str) -> Result<Vec<EpochRow>> {
             best: parsed(cell(7)).ok_or_else(|| wrong(7, "`true` or `false`"))?,
             seconds: number(8)?,
             ranges: (COLUMNS.len()..header.len())
-                .map(range)
+                .map(|at| Ok((header[at]["range.".len()..].to_owned(), number(at)? as f32)))
                 .collect::<Result<_>>()?,
         };
         if history.last().is_some_and(|last| last.epoch >= row.epoch) {

@@ -126,8 +126,11 @@ impl Optimizer {
                     count
                 ]));
             }
-            let zeros = |_| Ok(parameter.var.as_tensor().zeros_like()?.detach());
-            Ok(Slots::Plain((0..count).map(zeros).collect::<Result<_>>()?))
+            Ok(Slots::Plain(
+                (0..count)
+                    .map(|_| Ok(parameter.var.as_tensor().zeros_like()?.detach()))
+                    .collect::<Result<_>>()?,
+            ))
         };
         let track = |parameter: Parameter| -> Result<(Parameter, Slots)> {
             let slots = slots(&parameter)?;

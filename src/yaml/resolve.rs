@@ -106,11 +106,10 @@ pub fn to_yaml<T: Serialize>(value: &T) -> Result<String> {
 fn blame(layers: &[Layer], key: &[&str], missing: bool, expected: String, found: String) -> Error {
     let last = |key: &[&str], sets_too: bool| {
         let alone = |layer: &Layer| matches!(layer.origin, Origin::Set(_) | Origin::Flag(_));
-        let counts = |layer: &&Layer| sets_too || !alone(layer);
         layers
             .iter()
             .rev()
-            .filter(counts)
+            .filter(|layer| sets_too || !alone(layer))
             .find(|layer| sets(layer, key))
     };
     let layer = if missing {

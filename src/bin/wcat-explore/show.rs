@@ -175,31 +175,32 @@ pub(crate) fn labelled(label: &str, text: &str) -> String {
 /// Prints a failure, one line per cause, and gives its exit code. A setting that is wrong may come from one of the
 /// `sources`, files whose content is settings.
 pub(crate) fn failure(error: &anyhow::Error, sources: &[PathBuf]) -> ExitCode {
-    let mut err = anstream::stderr().lock();
     let message = error.to_string();
     let message = printable(first_line(&message), LONGEST_MESSAGE);
-    let _ = writeln!(err, "{}", labelled("error", &message));
+    complain(&labelled("error", &message));
     for cause in error.chain().skip(1) {
         let cause = cause.to_string();
-        let _ = writeln!(
-            err,
-            "  caused by: {}",
-            printable(first_line(&cause), LONGEST_CAUSE)
-        );
+        let cause = printable(first_line(&cause), LONGEST_CAUSE);
+        complain(&format!("  caused by: {cause}"));
     }
     let error = error.downcast_ref::<Error>();
-    if let (Some(Error::Argument { .. }), false) = (error, sources.is_empty()) {
-        let shown = sources
+    if matches!(error, Some(Error::Argument { .. })) && !sources.is_empty() {
+        let shown: Vec<_> = sources
             .iter()
-            .map(|path| printable_path(path, LONGEST_CELL));
-        let shown: Vec<String> = shown.collect();
-        let _ = writeln!(err, "  settings were read from {}", shown.join(", "));
+            .map(|path| printable_path(path, LONGEST_CELL))
+            .collect();
+        complain(&format!("  settings were read from {}", shown.join(", ")));
     }
     ExitCode::from(match error {
         Some(error) if error.is_wrong_input() => 2,
         Some(error) if error.can_go_on() => GOES_ON,
         _ => 1,
     })
+}
+
+/// Prints a line on standard error in one write: a storage that fails in between loses one line of a message, not all.
+fn complain(line: &str) {
+    let _ = anstream::stderr().write_all(format!("{line}\n").as_bytes());
 }
 
 /// Prints what is wrong with the command line, or the help that was asked for, and gives the exit code.
@@ -215,7 +216,7 @@ pub(crate) fn usage(mut error: clap::Error) -> ExitCode {
              helps",
             foreign.join(", ")
         );
-        let _ = writeln!(anstream::stderr(), "{}", labelled("error", &message));
+        complain(&labelled("error", &message));
         return code;
     }
     let typed = |(kind, value): (ContextKind, &ContextValue)| match value {

@@ -36,9 +36,10 @@ pub(super) fn read(entries: &[String], memory: &ArraySpec) -> Result<FaultMap> {
         let (voltage, unit) = named_voltage(voltage).ok_or_else(wrong)?;
         let path = Path::new(path);
         let bytes = store::read_bytes(path, "a fault map (NumPy)", LARGEST)?;
-        let (array, element) = match store::is_npz(&bytes) {
-            true => array_at(path, &bytes, voltage)?,
-            false => store::parse_npy_element(path, &bytes)?,
+        let (array, element) = if store::is_npz(&bytes) {
+            array_at(path, &bytes, voltage)?
+        } else {
+            store::parse_npy_element(path, &bytes)?
         };
         arrays.take(path, None, (voltage, unit), &array, element, memory)?;
         checksums += &format!("{voltage} {}\n", store::sha256(&bytes));
@@ -82,8 +83,9 @@ fn array_at(path: &Path, bytes: &[u8], voltage: Voltage) -> Result<(ByteArray, E
             return Err(Error::input(path, expected, names.join(", ")));
         }
     }
-    let wrong = || Error::input(path, "one array", "none");
-    let named = arrays.pop().ok_or_else(wrong)?;
+    let named = arrays
+        .pop()
+        .ok_or_else(|| Error::input(path, "one array", "none"))?;
     Ok((named.array, named.element))
 }
 

@@ -144,7 +144,6 @@ pub(super) fn read(path: &Path, bytes: Vec<u8>, memory: &ArraySpec) -> Result<Fa
     let mut cells: BTreeMap<Key, BTreeMap<ChipName, BTreeMap<u64, f64>>> = BTreeMap::new();
     for row in table.rows() {
         let row = row?;
-        let fail = |(expected, found): Refusal| table.wrong(row.line, None, &expected, &found);
         let Some(shape) = &shape else {
             return Err(table.wrong(
                 row.line,
@@ -153,7 +152,9 @@ pub(super) fn read(path: &Path, bytes: Vec<u8>, memory: &ArraySpec) -> Result<Fa
                 "nothing",
             ));
         };
-        let row_of = columns.row(&table, &row, shape).map_err(fail)?;
+        let row_of = columns
+            .row(&table, &row, shape)
+            .map_err(|(expected, found)| table.wrong(row.line, None, &expected, &found))?;
         if !names.contains(&row_of.chip) {
             names.insert(row_of.chip.clone());
             if names.len() > MOST_CHIPS {
@@ -251,8 +252,9 @@ impl<'t> Head<'t> {
             }
             "unit" | "units" | "voltageunit" => {
                 let units = [VoltageUnit::Vmin, VoltageUnit::Volt];
-                let is_named = |unit: &VoltageUnit| unit.name() == value.to_lowercase();
-                let unit = units.into_iter().find(is_named);
+                let unit = units
+                    .into_iter()
+                    .find(|unit| unit.name() == value.to_lowercase());
                 let volts = ["v", "volts"].contains(&value.to_lowercase().as_str());
                 let unit = unit.or(volts.then_some(VoltageUnit::Volt));
                 self.unit = Some(unit.ok_or_else(|| refused("vmin or volt", value))?);
@@ -358,9 +360,10 @@ fn chips_said(value: &str, named: &BTreeSet<ChipName>) -> Result<BTreeSet<ChipNa
             }
         }
     }
-    match said.is_empty() || said.len() > MOST_CHIPS {
-        true => Err(wrong()),
-        false => Ok(said),
+    if said.is_empty() || said.len() > MOST_CHIPS {
+        Err(wrong())
+    } else {
+        Ok(said)
     }
 }
 
@@ -621,9 +624,10 @@ impl Columns {
         if let Some(number) = whole(table, text, u64::MAX >> 11) {
             return Ok(ChipName::Number(number));
         }
-        match text.starts_with(char::is_alphabetic) {
-            true => Ok(ChipName::Word(text.to_owned())),
-            false => Err(refused("the number or name of a chip", text)),
+        if text.starts_with(char::is_alphabetic) {
+            Ok(ChipName::Word(text.to_owned()))
+        } else {
+            Err(refused("the number or name of a chip", text))
         }
     }
 }

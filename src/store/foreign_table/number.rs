@@ -150,9 +150,10 @@ impl<'t> Parts<'t> {
         let (before, after) = self.mantissa.split_once(sign)?;
         let like_thousands =
             (1..=3).contains(&before.len()) && !before.starts_with('0') && after.len() == 3;
-        match like_thousands && !grouped && !self.has_exponent {
-            true => None,
-            false => Some(Some(sign)),
+        if like_thousands && !grouped && !self.has_exponent {
+            None
+        } else {
+            Some(Some(sign))
         }
     }
 
@@ -202,8 +203,9 @@ fn exponent(text: &str) -> Option<(i32, &str)> {
         .unwrap_or(unsigned.len());
     let (digits, unit) = unsigned.split_at(end);
     let value: i32 = digits.parse().ok()?;
-    match rest.starts_with(['-', '−']) {
-        true => Some((-value, unit)),
-        false => Some((value, unit)),
+    if rest.starts_with(['-', '−']) {
+        Some((-value, unit))
+    } else {
+        Some((value, unit))
     }
 }

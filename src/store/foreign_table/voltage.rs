@@ -58,12 +58,11 @@ impl VoltageColumn {
     /// The column of a name; `None` where it is no word for a supply voltage.
     pub fn of(name: &str) -> Option<Self> {
         let word = word(name);
-        let is_unit = |unit: &&(&str, i32, VoltageUnit)| unit.0 == word;
         // `v` alone is the quantity: V names both
         if WORDS.contains(&word.as_str()) {
             return Some(Self { unit: None });
         }
-        let unit = UNITS.iter().find(is_unit).or_else(|| {
+        let unit = UNITS.iter().find(|unit| unit.0 == word).or_else(|| {
             UNITS.iter().find(|(unit, ..)| {
                 word.strip_suffix(unit)
                     .is_some_and(|rest| WORDS.contains(&rest))
