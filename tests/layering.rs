@@ -56,6 +56,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("anyhow", &["bin"]),
     ("anstream", &["bin"]),
     ("argmin", &["memory"]),
+    ("askama", &["report"]),
     ("base64", &["report"]),
     ("bytemuck", &["kernel"]),
     (
