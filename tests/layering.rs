@@ -42,7 +42,7 @@ const FLOORS: &[&[&str]] = &[
     &["analysis"],
     // F9: tables to SVG and PNG.
     &["figure"],
-    // F10: tables and figures to one page.
+    // F10: every printed table; pages and documents from templates.
     &["report"],
     // F11: the rooms' specs as one experiment, and presets.
     &["config"],

@@ -3,6 +3,7 @@
 use super::pareto::{groups_of, ROUNDING, SAVING_LOSSES, UNPROTECTED};
 use super::row::{Saving, Summary};
 use crate::units::BerSource;
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 /// The cheapest point whose mean reaches a target; of equally cheap ones the most accurate.
@@ -11,13 +12,7 @@ pub(super) fn cheapest<'a>(
     target: f64,
 ) -> Option<&'a Summary> {
     let reaching = points.filter(|point| point.mean >= target - ROUNDING);
-    reaching.min_by(|a, b| {
-        let energies = a
-            .design
-            .energy_relative
-            .total_cmp(&b.design.energy_relative);
-        energies.then(b.mean.total_cmp(&a.mean))
-    })
+    reaching.min_by(|a, b| a.by_energy(b))
 }
 
 /// The cheapest point that reaches a target at an extrapolated rate, where it is cheaper than the one on measured
@@ -33,6 +28,13 @@ fn beyond<'a>(
 }
 
 impl Summary {
+    /// Cheaper points first; of equally cheap ones the most accurate.
+    pub fn by_energy(&self, other: &Self) -> Ordering {
+        let (own, others) = (self.design.energy_relative, other.design.energy_relative);
+        own.total_cmp(&others)
+            .then(other.mean.total_cmp(&self.mean))
+    }
+
     /// True where the bit error rate was not measured but extrapolated.
     pub fn is_extrapolated(&self) -> bool {
         self.design.ber_source == BerSource::Extrapolated

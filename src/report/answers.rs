@@ -140,9 +140,10 @@ pub(super) fn yields(answers: &[Answer]) -> Grid {
         })
         .text("Shown", |(a, share, _)| {
             let needed = stats::least_without_failure(*share, 0.95);
-            Some(match a.supported? {
-                true => "yes".into(),
-                false => format!("no (needs {needed} chips or more)"),
+            Some(if a.supported? {
+                "yes".into()
+            } else {
+                format!("no (needs {needed} chips or more)")
             })
         })
         .number("Energy", |(a, ..)| a.point.as_ref().map(energy))

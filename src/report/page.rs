@@ -112,13 +112,7 @@ impl<'a> Lead<'a> {
         let reached = savings
             .iter()
             .filter_map(|saving| Some((saving, saving.ground()?)));
-        let best = reached.min_by(|(_, a), (_, b)| {
-            let energies = a
-                .design
-                .energy_relative
-                .total_cmp(&b.design.energy_relative);
-            energies.then(b.mean.total_cmp(&a.mean))
-        });
+        let best = reached.min_by(|(_, a), (_, b)| a.by_energy(b));
         let baseline = report.pareto.baseline.as_ref();
         let best = best.map(|(saving, point)| Best {
             method: &saving.method,
@@ -126,13 +120,19 @@ impl<'a> Lead<'a> {
             against: saving
                 .saving_to_baseline
                 .filter(|_| baseline.is_some_and(|name| *name != point.design.method))
-                .map(|share| match share.abs() < 5e-4 {
-                    true => String::new(),
-                    false => words::change(share),
-                }),
+                .map(against),
         });
         let saving = *savings.first()?;
         Some(Self { saving, best })
+    }
+}
+
+/// What is saved in words; nothing where a reader would see 0.0 %.
+fn against(saving: f64) -> String {
+    if saving.abs() < 5e-4 {
+        String::new()
+    } else {
+        words::change(saving)
     }
 }
 
