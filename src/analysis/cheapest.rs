@@ -22,9 +22,12 @@ fn beyond<'a>(
     target: f64,
     ground: Option<&Summary>,
 ) -> Option<&'a Summary> {
-    let limit = ground.map_or(f64::INFINITY, |point| point.design.energy_relative);
-    let found = cheapest(points.filter(|point| point.is_extrapolated()), target);
-    found.filter(|point| point.design.energy_relative < limit)
+    let energy = |point: &Summary| point.design.energy_relative;
+    let limit = ground.map_or(f64::INFINITY, energy);
+    let cheaper = points.filter(|point| {
+        point.is_extrapolated() && point.mean >= target - ROUNDING && energy(point) < limit
+    });
+    cheaper.min_by(|a, b| energy(a).total_cmp(&energy(b)))
 }
 
 impl Summary {
