@@ -3,6 +3,7 @@
 
 mod answers;
 mod averaged;
+mod cheapest;
 #[cfg(test)]
 mod coverage;
 mod differences;
@@ -22,7 +23,8 @@ pub use answers::{
     answers, read_answers, Answer, Ends, Ladder, Question, Questions, Reach, YIELD_TARGETS,
 };
 pub use averaged::{average_trainings, undominated, Averaged};
-pub use differences::{method_differences, MethodDifference};
+pub use cheapest::{protections, ProtectedLoss};
+pub use differences::{method_differences, MethodDifference, Verdict};
 pub use fault_count::{cells_key, fault_counts, FaultCount};
 pub use methods::{method_means, MethodMean};
 pub use pareto::{frontier_probabilities, groups_of, pareto, BASELINE, RESAMPLES, SAVING_LOSSES};

@@ -38,7 +38,7 @@ pub use memory_model::memory_model;
 pub use pareto::pareto;
 pub use png::{png, write};
 pub use range_history::range_history;
-pub use series::{extrapolated, interval, series_labels, series_looks, SeriesLook};
+pub use series::{interval, series_labels, series_looks, SeriesLook};
 pub use text::{escape, number, percent, rate};
 pub use thin::{evenly, shown_points, MOST_SHOWN};
 pub use weight_histogram::weight_histogram;

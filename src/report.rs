@@ -1,15 +1,11 @@
 //! The report of a run: one self-contained page with answer, figures, tables, configuration and
-//! commands. Figures are drawn and rows computed on the floors below; the program writes the file.
+//! commands; documents of results, cards of models, and every printed table. Figures are drawn and rows computed on
+//! the floors below; the program writes the file. The texts stand in `report/templates/`.
 
-mod answer;
 mod answers;
 mod card;
-mod differences;
-mod drawn;
-mod energy;
-mod in_short;
+mod grid;
 mod interactive;
-mod least_energy;
 mod markdown;
 mod page;
 mod protection;
@@ -18,9 +14,10 @@ mod results;
 mod tables;
 #[cfg(test)]
 mod tests;
+mod words;
 
 pub use card::{card_markdown, ModelCard};
-pub use markdown::{code, words};
+pub use grid::{Cell, Grid, Rows};
 pub use results::{
     has_curves, results_markdown, LinkedFigure, ResultAttack, ResultGroup, ResultModel,
     ResultSweep, Results, FIRST,

@@ -42,7 +42,7 @@ const FLOORS: &[&[&str]] = &[
     &["analysis"],
     // F9: tables to SVG and PNG.
     &["figure"],
-    // F10: tables and figures to one page.
+    // F10: every printed table; pages and documents from templates.
     &["report"],
     // F11: the rooms' specs as one experiment, and presets.
     &["config"],
@@ -56,6 +56,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("anyhow", &["bin"]),
     ("anstream", &["bin"]),
     ("argmin", &["memory"]),
+    ("askama", &["report"]),
     ("base64", &["report"]),
     ("bytemuck", &["kernel"]),
     (

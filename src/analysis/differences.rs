@@ -49,6 +49,36 @@ pub struct MethodDifference {
     pub of_trainings: Option<Interval>,
 }
 
+/// What an interval of a difference says of the first method.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It lies above 0.
+    Better,
+    /// It lies below 0.
+    Worse,
+    /// It holds 0.
+    Indistinguishable,
+}
+
+impl MethodDifference {
+    /// The interval that statements rest on: of the methods where there are several trainings, else of these trainings.
+    pub fn interval(&self) -> Option<Interval> {
+        self.of_trainings.or(self.student)
+    }
+
+    /// What that interval says; `None` without one.
+    pub fn verdict(&self) -> Option<Verdict> {
+        let interval = self.interval()?;
+        Some(if interval.low > 0.0 {
+            Verdict::Better
+        } else if interval.high < 0.0 {
+            Verdict::Worse
+        } else {
+            Verdict::Indistinguishable
+        })
+    }
+}
+
 /// The difference of every two methods at every setting that both were swept at: `wcat` less each other method, each
 /// other method less `normal`, the rest by name. Trainings are paired by seed, chips by number. Models with several
 /// voltages are left out, and seeds under which a method has two models.

@@ -1,12 +1,12 @@
 //! Frontiers of accuracy against energy, how sure they are, and the savings at given accuracy losses.
 
+use super::cheapest::cheapest;
 use super::frontier::{by_energy, frontier, hypervolume};
 use super::row::{Frontier, FrontierPoint, Outcome, Pareto, Saving, Summary};
 use super::summary::{ChipTable, Chips};
 use crate::error::{Error, Result};
 use crate::seed::{Purpose, Seed};
 use crate::sweep::Design;
-use crate::units::BerSource;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Accuracy losses at which savings are reported, as fractions.
@@ -268,17 +268,8 @@ fn savings(summaries: &[Summary], names: &[String], baseline: Option<&str>) -> V
     };
     let clean = best_clean(summaries, baseline);
     let energy = |s: &Summary| s.design.energy_relative;
-    let cheapest = |method: &str, target: f64| {
-        of(method)
-            .filter(|s| {
-                s.mean >= target - ROUNDING && s.design.ber_source != BerSource::Extrapolated
-            })
-            .min_by(|a, b| {
-                energy(a)
-                    .total_cmp(&energy(b))
-                    .then(b.mean.total_cmp(&a.mean))
-            })
-    };
+    let cheapest =
+        |method: &str, target: f64| cheapest(of(method).filter(|s| !s.is_extrapolated()), target);
     let mut savings = Vec::new();
     for loss in SAVING_LOSSES {
         let target = (clean - loss).max(0.0);
@@ -404,7 +395,7 @@ mod tests {
     #[test]
     fn savings_rest_on_measured_points_and_the_baselines_target() {
         let mut guess = (design("w", "wcat", 0.7), vec![949; 2]);
-        guess.0.ber_source = BerSource::Extrapolated;
+        guess.0.ber_source = crate::units::BerSource::Extrapolated;
         let points = [
             (design("n", "normal", 0.95), vec![940; 2]),
             (design("n", "normal", 1.0), vec![950; 2]),

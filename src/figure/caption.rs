@@ -1,6 +1,6 @@
 //! Captions: what a figure shows, on how many chips and images, what intervals and shading mean.
 
-use super::series::{extrapolated, series};
+use super::series::series;
 use super::{curves, text, MemoryCurve};
 use crate::analysis::{Averaged, Pareto, Summary};
 use crate::units::BerSource;
@@ -246,7 +246,7 @@ fn whiskers(summaries: &[Summary]) -> Option<String> {
 }
 
 fn hollow(summaries: &[Summary]) -> Option<String> {
-    summaries.iter().any(extrapolated).then(|| {
+    summaries.iter().any(Summary::is_extrapolated).then(|| {
         "Hollow markers: the bit error rate is extrapolated below the measured span.".into()
     })
 }
@@ -254,5 +254,8 @@ fn hollow(summaries: &[Summary]) -> Option<String> {
 fn hatched(summaries: &[Summary]) -> Option<String> {
     let words =
         "Hatched, with hollow markers: below the measured span, where the bit error rate is extrapolated.";
-    summaries.iter().any(extrapolated).then(|| words.into())
+    summaries
+        .iter()
+        .any(Summary::is_extrapolated)
+        .then(|| words.into())
 }

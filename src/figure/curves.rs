@@ -5,7 +5,7 @@ use super::canvas::{Canvas, Color, Stroke};
 use super::legend::{Legend, Sample};
 use super::marker::{marker, Shape, MARKER};
 use super::plane::{Axis, Plane};
-use super::series::{extrapolated, interval, Look, Series};
+use super::series::{interval, Look, Series};
 use super::sheet::Above;
 use super::text;
 use super::MemoryCurve;
@@ -54,7 +54,7 @@ pub(super) fn accuracy_spot(summary: &Summary, x: f64, bands: bool, whiskers: bo
             .spread
             .filter(|_| whiskers && summary.chips > 1)
             .map(|s| (100.0 * s.p05, 100.0 * s.p95)),
-        hollow: extrapolated(summary),
+        hollow: summary.is_extrapolated(),
     }
 }
 
@@ -326,13 +326,13 @@ fn placed(known: &[(f64, f64)], rates: &[f64]) -> Vec<(f64, String)> {
 /// voltage of its curve, or without the curve the middle between the nearest two points.
 pub(super) fn extrapolated_below(points: &[&Summary], curves: &[MemoryCurve]) -> Option<f64> {
     let mut edge: Option<f64> = None;
-    for point in points.iter().filter(|p| extrapolated(p)) {
+    for point in points.iter().filter(|p| p.is_extrapolated()) {
         let Some(v) = point.design.voltage else {
             continue;
         };
         let next = points
             .iter()
-            .filter(|p| p.design.memory == point.design.memory && !extrapolated(p))
+            .filter(|p| p.design.memory == point.design.memory && !p.is_extrapolated())
             .filter_map(|p| p.design.voltage)
             .filter(|u| *u > v);
         let next = next.fold(f64::INFINITY, f64::min);

@@ -4,7 +4,6 @@ use super::canvas::Color;
 use super::marker::{Shape, MARKER};
 use crate::analysis::{Summary, BASELINE};
 use crate::stats::Interval;
-use crate::units::BerSource;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -295,9 +294,4 @@ pub fn interval(summary: &Summary) -> Option<Interval> {
         high: i.high.clamp(0.0, 1.0),
     };
     summary.student.or(summary.bootstrap).map(kept)
-}
-
-/// True where the point's bit error rate was not measured but extrapolated.
-pub fn extrapolated(summary: &Summary) -> bool {
-    summary.design.ber_source == BerSource::Extrapolated
 }

@@ -160,7 +160,7 @@ pub(crate) fn frontiers(summaries: &[Summary]) -> Pareto {
     for loss in [0.005, 0.01, 0.02] {
         for method in ["normal", "wcat"] {
             let reach = |s: &&Summary| {
-                s.design.method == method && s.mean >= clean - loss && !extrapolated(s)
+                s.design.method == method && s.mean >= clean - loss && !s.is_extrapolated()
             };
             let cheapest = summaries.iter().filter(reach).min_by(|a, b| {
                 a.design

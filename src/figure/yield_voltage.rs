@@ -3,7 +3,7 @@
 use super::curves::{self, Curve, Spot};
 use super::legend::{Legend, Sample};
 use super::plane::{Axis, Plane};
-use super::series::{extrapolated, series_over_voltage, Series};
+use super::series::{series_over_voltage, Series};
 use super::sheet::{sheet, Panel};
 use super::{text, MemoryCurve};
 use crate::analysis::Summary;
@@ -92,7 +92,7 @@ fn curve(series: &Series<'_>, unit: VoltageUnit, whiskers: bool) -> Curve {
                 100.0 * spread.yield_interval.low,
                 100.0 * spread.yield_interval.high,
             )),
-            hollow: extrapolated(p),
+            hollow: p.is_extrapolated(),
         })
     };
     let run = series

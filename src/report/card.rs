@@ -1,9 +1,11 @@
 //! The card of a model as Markdown: what it is, how it was made, what it was measured to do, what it is not for.
 
-use super::markdown::{cell, code, fence, words};
-use super::tables::accuracy;
+use super::grid::{Cell, Grid};
+use super::markdown;
+use super::words::{accuracy, four_decimals, span};
 use crate::analysis::MethodMean;
 use crate::figure::rate;
+use askama::Template;
 
 /// What a card says.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,8 +32,8 @@ pub struct ModelCard {
     pub input_shape: [usize; 3],
     /// Seed, epoch of the weights and accuracy on the validation split, where known.
     pub training: (Option<u64>, Option<usize>, Option<f64>),
-    /// How it was trained, as Markdown.
-    pub summary: Option<String>,
+    /// How it was trained.
+    pub summary: Option<Cell>,
     /// The resolved configuration of the training as YAML, where known.
     pub configuration: Option<String>,
     /// Accuracy without faults, where measured.
@@ -40,80 +42,82 @@ pub struct ModelCard {
     pub measured: Vec<(String, Vec<MethodMean>)>,
 }
 
+/// The card as its template reads it.
+#[derive(Template)]
+#[template(path = "card.md")]
+struct Card<'a> {
+    card: &'a ModelCard,
+    inspect: String,
+    facts: Grid,
+}
+
 /// The card as Markdown. Same input, same text.
 pub fn card_markdown(card: &ModelCard) -> String {
+    let card = Card {
+        inspect: markdown::code(&format!("wcat-explore inspect --model {}", card.file)),
+        facts: facts(card),
+        card,
+    };
+    card.to_string() + "\n"
+}
+
+/// What is known of the file, its training and its accuracy.
+fn facts(card: &ModelCard) -> Grid {
     let (seed, epoch, validation) = card.training;
     let [channels, height, columns] = card.input_shape;
-    let mut text = format!(
-        "# {}\n\n{} with {} weights quantised by {}, for memories whose cells fail at low voltage. Made and read by \
-         wcat-explore: {}.\n\n",
-        words(&card.name),
-        words(&card.architecture),
-        words(&card.width),
-        code(&card.method),
-        code(&format!("wcat-explore inspect --model {}", card.file))
+    let mut how: Vec<Cell> = card.summary.iter().cloned().collect();
+    how.extend(seed.map(|seed| format!("seed {seed}").into()));
+    how.extend(
+        epoch.map(|epoch| {
+            format!("weights of epoch {epoch}, the best on the validation split").into()
+        }),
     );
-    text += &format!(
-        "| | |\n|---|---|\n| file | {}, {} bytes, SHA-256 {} |\n| stored weights | {} |\n| input | {channels} x \
-         {height} x {columns} |\n",
-        cell(&code(&card.file)),
-        card.bytes,
-        cell(&code(&card.checksum)),
-        card.stored_weights
-    );
-    if let Some((title, checksum)) = &card.data {
-        text += &format!(
-            "| trained on | {}, SHA-256 of the training images {} |\n",
-            cell(&words(title)),
-            cell(&code(checksum))
-        );
-    }
-    let how = [
-        card.summary.clone(),
-        seed.map(|seed| format!("seed {seed}")),
-        epoch.map(|epoch| format!("weights of epoch {epoch}, the best on the validation split")),
+    let file = Cell::Joined(vec![
+        Cell::Code(card.file.clone()),
+        format!(", {} bytes, SHA-256 ", card.bytes).into(),
+        Cell::Code(card.checksum.clone()),
+    ]);
+    let mut facts: Vec<(String, Cell)> = vec![
+        ("file".into(), file),
+        ("stored weights".into(), card.stored_weights.into()),
+        (
+            "input".into(),
+            format!("{channels} x {height} x {columns}").into(),
+        ),
     ];
-    let how: Vec<String> = how.into_iter().flatten().collect();
+    facts.extend(card.data.as_ref().map(|(title, checksum)| {
+        let images = format!("{title}, SHA-256 of the training images ");
+        let parts = vec![images.into(), Cell::Code(checksum.clone())];
+        ("trained on".into(), Cell::Joined(parts))
+    }));
     if !how.is_empty() {
-        text += &format!("| training | {} |\n", cell(&how.join("; ")));
+        facts.push(("training".into(), Cell::listed(how, "; ")));
     }
-    if let Some(validation) = validation {
-        text += &format!(
-            "| accuracy, validation split | {} % |\n",
-            accuracy(validation)
-        );
-    }
-    if let Some((images, clean)) = &card.clean {
-        text += &format!(
-            "| accuracy, {images}, no faults | {} % |\n",
-            accuracy(*clean)
-        );
-    }
-    for (run, means) in &card.measured {
-        text += &format!("\n## Under faults: {}\n\n| Array | Bit error rate | Energy | Accuracy (%) | 95 % |\n|---|---:|---:|---:|---:|\n", code(run));
-        for mean in means {
-            let span = mean.student.map_or("–".into(), |i| {
-                format!("{} to {}", accuracy(i.low), accuracy(i.high))
-            });
-            text += &format!(
-                "| {} | {} | {:.4} | {} | {span} |\n",
-                cell(&words(&mean.setting.array)),
-                rate(mean.setting.ber),
-                mean.energy_relative,
-                accuracy(mean.mean)
-            );
-        }
-        let chips = means.iter().map(|mean| mean.chips).max().unwrap_or(0);
-        text += &format!("\nMean over {chips} simulated chips, Student's interval over chips.\n");
-    }
-    text += "\n## For what, and for what not\n\nFor comparing methods of quantisation under memory faults, and for \
-             reproducing the tables it is in. One training of a small network on a small data set: not a product, and \
-             no statement about other networks. The numbers above are those of simulated chips.\n";
-    if let Some(configuration) = &card.configuration {
-        text += &format!(
-            "\n## Configuration of the training\n\n{}",
-            fence("yaml", configuration.trim_end())
-        );
-    }
-    text
+    let percent = |accuracy_: f64| Cell::from(format!("{} %", accuracy(accuracy_)));
+    facts.extend(validation.map(|own| ("accuracy, validation split".into(), percent(own))));
+    facts.extend(
+        card.clean
+            .as_ref()
+            .map(|(images, clean)| (format!("accuracy, {images}, no faults"), percent(*clean))),
+    );
+    Grid::of(&facts)
+        .text("", |(name, _)| name)
+        .text("", |(_, fact)| fact.clone())
+        .grid()
+}
+
+/// The means of the model in one sweep.
+fn measured(means: &[MethodMean]) -> Grid {
+    Grid::of(means)
+        .text("Array", |mean| &mean.setting.array)
+        .number("Bit error rate", |mean| rate(mean.setting.ber))
+        .number("Energy", |mean| four_decimals(mean.energy_relative))
+        .number("Accuracy (%)", |mean| accuracy(mean.mean))
+        .number("95 %", |mean| mean.student.map(|i| span(i.low, i.high)))
+        .grid()
+}
+
+/// Most chips of a sweep.
+fn chips(means: &[MethodMean]) -> u64 {
+    means.iter().map(|mean| mean.chips).max().unwrap_or(0)
 }

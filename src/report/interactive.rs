@@ -1,20 +1,16 @@
 //! The interactive Pareto figure: its place in the page, its data, script and style. The script draws from the
 //! data alone; without it the section stays hidden, and the page is whole.
 
-use super::tables::{accuracy, bit_error_rate, source, voltage};
+use super::words::{accuracy, bit_error_rate, energy, source, span, voltage};
 use super::Report;
-use crate::analysis::{groups_of, FrontierPoint, Summary};
-use crate::figure::{
-    extrapolated, interval, number, percent, series_looks, shown_points, SeriesLook,
-};
+use crate::analysis::{groups_of, Summary};
+use crate::figure::{interval, number, percent, series_looks, shown_points, SeriesLook};
 use crate::units::VoltageUnit;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
-/// Style of the section.
-pub(super) const STYLE: &str = include_str!("interactive.css");
 /// The script, without a library.
-const SCRIPT: &str = include_str!("interactive.js");
+pub(super) const SCRIPT: &str = include_str!("interactive.js");
 
 /// What the script draws.
 #[derive(Serialize)]
@@ -42,36 +38,10 @@ struct Point {
     settings: Vec<(&'static str, String)>,
 }
 
-/// Content of the section, to be filled and shown by the script.
-pub(super) fn section(summaries: &[Summary]) -> String {
-    let (shown, all) = (shown_points(summaries).len(), summaries.len());
-    let part = match shown < all {
-        true => format!(
-            "<p>Shown are {shown} of {all} design points: those on the frontier, and others evenly spread over each \
-             series; all are in <code>summary.csv</code> of the run.</p>\n"
-        ),
-        false => String::new(),
-    };
-    part + "<p>Point at a design point, or walk with Tab and the arrow keys, to see its settings. Click it, or press Enter, \
-     for its accuracy over voltage; click it again, or press Escape, to let it go. The names below switch their \
-     series off and on.</p>\n\
-     <div class=\"tools\"><div id=\"explore-legend\"></div>\
-     <button type=\"button\" id=\"explore-zoom\" aria-pressed=\"false\">Enlarge the best 4 points of accuracy</button></div>\n\
-     <div class=\"plots\">\n<div id=\"explore-pareto\" class=\"plot\"><h3>Accuracy against weight-memory energy</h3>\
-     <p class=\"note\">The heavy line is the frontier of all methods.</p><svg></svg></div>\n<div id=\"explore-curve\" class=\"plot\"><h3>Accuracy against supply voltage</h3>\
-     <p class=\"note\" id=\"explore-note\">No design point is selected.</p><svg></svg></div>\n</div>\n\
-     <p class=\"caption\">Bars: 95 % interval of the mean over chips. Hollow: the bit error rate is extrapolated.</p>\n\
-     <div id=\"explore-tip\" role=\"status\" hidden></div>\n"
-}
-
-/// Data and script, for the end of the page.
-pub(super) fn scripts(report: &Report) -> String {
+/// The data as JSON, for the end of the page.
+pub(super) fn data(report: &Report) -> String {
     // Plain numbers and texts: nothing here that JSON cannot hold.
-    let data = serde_json::to_string(&data(report)).unwrap_or_default();
-    format!(
-        "<script type=\"application/json\" id=\"explore-data\">{}</script>\n<script>{SCRIPT}</script>\n",
-        inert(&data)
-    )
+    inert(&serde_json::to_string(&drawn(report)).unwrap_or_default())
 }
 
 /// The policy of a page with this script and these styles: nothing is loaded, nothing else runs.
@@ -105,151 +75,122 @@ fn inert(json: &str) -> String {
     out
 }
 
-fn data(report: &Report) -> Data {
+fn drawn(report: &Report) -> Data {
     let shown = shown_points(&report.summaries);
     let names = groups_of(&report.summaries);
-    let groups: Vec<&str> = shown.iter().map(|&place| names[place].as_str()).collect();
     let summaries: Vec<Summary> = shown
-        .into_iter()
-        .map(|place| report.summaries[place].clone())
+        .iter()
+        .map(|&place| report.summaries[place].clone())
         .collect();
     let (series, places) = series_looks(&summaries);
-    let on_frontiers = on_frontiers(report);
-    let points = summaries
-        .iter()
-        .zip(places)
-        .zip(&groups)
-        .map(|((s, series), group)| Point {
-            series,
-            name: s.design.design_id.clone(),
-            energy: s.design.energy_relative,
-            mean: 100.0 * s.mean,
-            interval: interval(s).map(|i| (100.0 * i.low, 100.0 * i.high)),
-            voltage: s.design.voltage,
-            voltage_label: match s.design.voltage_unit {
-                VoltageUnit::Vmin => "Supply voltage (V/Vmin)",
-                VoltageUnit::Volt => "Supply voltage (V)",
-            },
-            extrapolated: extrapolated(s),
-            settings: settings(&on_frontiers, s, group),
-        });
+    let points = summaries.iter().zip(places).zip(&shown);
+    let points = points.map(|((s, series), &place)| Point {
+        series,
+        name: s.design.design_id.clone(),
+        energy: s.design.energy_relative,
+        mean: 100.0 * s.mean,
+        interval: interval(s).map(|i| (100.0 * i.low, 100.0 * i.high)),
+        voltage: s.design.voltage,
+        voltage_label: match s.design.voltage_unit {
+            VoltageUnit::Vmin => "Supply voltage (V/Vmin)",
+            VoltageUnit::Volt => "Supply voltage (V)",
+        },
+        extrapolated: s.is_extrapolated(),
+        settings: settings(report, s, &names[place]),
+    });
     let mut places = BTreeMap::new();
     for (place, s) in summaries.iter().enumerate() {
         places.entry(s.design.design_id.as_str()).or_insert(place);
     }
-    let frontier = report.pareto.frontiers.iter().find(|f| f.method.is_none());
-    let frontier: &[FrontierPoint] = frontier.map(|f| f.points.as_slice()).unwrap_or_default();
-    let place = |p: &FrontierPoint| places.get(p.summary.design.design_id.as_str()).copied();
+    let frontiers = report.pareto.frontiers.iter();
+    let of_all = frontiers.filter(|f| f.method.is_none()).take(1);
+    let on = of_all.flat_map(|frontier| &frontier.points);
     Data {
         series,
         points: points.collect(),
-        frontier: frontier.iter().filter_map(place).collect(),
+        frontier: on
+            .filter_map(|p| places.get(p.summary.design.design_id.as_str()).copied())
+            .collect(),
     }
 }
 
-/// Shares of resamples in which points are on a frontier, by its method (`None`: of all) and design point.
-type OnFrontiers<'a> = BTreeMap<(Option<&'a str>, &'a str), f64>;
-
-fn on_frontiers(report: &Report) -> OnFrontiers<'_> {
-    let mut all = OnFrontiers::new();
-    for frontier in &report.pareto.frontiers {
-        for point in &frontier.points {
-            let key = (
-                frontier.method.as_deref(),
-                point.summary.design.design_id.as_str(),
-            );
-            all.entry(key).or_insert(point.probability);
-        }
-    }
-    all
+/// In how many resamples a point is on the frontier of a method, or of all, in words.
+fn on_frontier(report: &Report, method: Option<&str>, point: &Summary) -> Option<String> {
+    let mut frontiers = report.pareto.frontiers.iter();
+    let frontier = frontiers.find(|f| f.method.as_deref() == method)?;
+    let id = &point.design.design_id;
+    let mut points = frontier.points.iter();
+    let found = points.find(|p| p.summary.design.design_id == *id)?;
+    Some(format!("{} % of resamples", percent(found.probability)))
 }
 
 /// All settings and results of a point in words.
-fn settings(
-    on_frontiers: &OnFrontiers<'_>,
-    s: &Summary,
-    group: &str,
-) -> Vec<(&'static str, String)> {
+fn settings(report: &Report, s: &Summary, group: &str) -> Vec<(&'static str, String)> {
     let d = &s.design;
-    let with = |text: String, low: f64, high: f64| {
-        format!("{text} ({} to {})", accuracy(low), accuracy(high))
+    let bits = d.bits.map(|bits| bits.to_string());
+    let of_domains = d.domain_voltages.iter();
+    let of_domains: Vec<String> = of_domains
+        .map(|own| format!("{} {}", own.domain, number(own.voltage)))
+        .collect();
+    let mut mean = format!("{} %", accuracy(s.mean));
+    if let Some(i) = interval(s) {
+        mean += &format!(" ({})", span(i.low, i.high));
+    }
+    let own = if s.is_two_level() {
+        "of its own each"
+    } else {
+        "each"
     };
-    let mut all = vec![
-        ("Model", d.model.clone()),
-        ("Method", d.method.clone()),
-        (
-            "Bits",
-            d.bits
-                .map_or("different by layer".into(), |bits| bits.to_string()),
-        ),
-        ("Protection", d.protection.clone()),
-        ("Array", d.array.clone()),
-        ("Memory", format!("{} ({})", d.memory, d.fault_kind)),
-        ("Voltage", voltage(s)),
+    let good = s.spread.map(|spread| {
+        let (share, ends) = (percent(spread.yield_share), spread.yield_interval);
+        let (low, high) = (percent(ends.low), percent(ends.high));
+        format!(
+            "{share} % ({low} to {high}) of at least {} %",
+            percent(s.floor)
+        )
+    });
+    let all = [
+        ("Model", Some(d.model.clone())),
+        ("Method", Some(d.method.clone())),
+        ("Bits", Some(bits.unwrap_or("different by layer".into()))),
+        ("Protection", Some(d.protection.clone())),
+        ("Array", Some(d.array.clone())),
+        ("Memory", Some(format!("{} ({})", d.memory, d.fault_kind))),
+        ("Voltage", Some(voltage(s))),
         (
             "Bit error rate",
-            format!("{}, {}", bit_error_rate(s), source(d.ber_source)),
+            Some(format!("{}, {}", bit_error_rate(s), source(s))),
         ),
         (
             "Energy",
-            format!(
-                "{:.4} of 8 bit at the error-free voltage",
-                d.energy_relative
-            ),
+            Some(format!("{} of 8 bit at the error-free voltage", energy(s))),
         ),
-    ];
-    if !d.domain_voltages.is_empty() {
-        let each = d
-            .domain_voltages
-            .iter()
-            .map(|d| format!("{} {}", d.domain, number(d.voltage)));
-        all.push(("Voltage by domain", each.collect::<Vec<_>>().join(", ")));
-    }
-    if let Some(absolute) = d.energy_pj {
-        all.push(("Energy per inference", format!("{absolute:.1} pJ")));
-    }
-    let mean = format!("{} %", accuracy(s.mean));
-    all.extend([
-        ("Area", format!("{} of 8 bit", number(d.area_relative))),
         (
-            "Accuracy",
-            interval(s).map_or(mean.clone(), |i| with(mean, i.low, i.high)),
+            "Voltage by domain",
+            Some(of_domains.join(", ")).filter(|text| !text.is_empty()),
         ),
+        (
+            "Energy per inference",
+            d.energy_pj.map(|energy| format!("{energy:.1} pJ")),
+        ),
+        (
+            "Area",
+            Some(format!("{} of 8 bit", number(d.area_relative))),
+        ),
+        ("Accuracy", Some(mean)),
         (
             "Without faults",
-            format!("{} %", accuracy(d.clean_accuracy.get())),
+            Some(format!("{} %", accuracy(d.clean_accuracy.get()))),
         ),
         (
             "Chips",
-            format!(
-                "{}, {} images {}",
-                s.chips,
-                s.images,
-                if s.is_two_level() {
-                    "of its own each"
-                } else {
-                    "each"
-                }
-            ),
+            Some(format!("{}, {} images {own}", s.chips, s.images)),
         ),
-    ]);
-    if let Some(spread) = s.spread {
-        let (low, high) = (spread.yield_interval.low, spread.yield_interval.high);
-        let of = format!(
-            "{} % ({} to {})",
-            percent(spread.yield_share),
-            percent(low),
-            percent(high)
-        );
-        all.push(("Yield", format!("{of} of at least {} %", percent(s.floor))));
-    }
-    for (name, of) in [
-        ("Frontier of all", None),
-        ("Frontier of group", Some(group)),
-    ] {
-        if let Some(probability) = on_frontiers.get(&(of, d.design_id.as_str())) {
-            all.push((name, format!("{} % of resamples", percent(*probability))));
-        }
-    }
-    all
+        ("Yield", good),
+        ("Frontier of all", on_frontier(report, None, s)),
+        ("Frontier of group", on_frontier(report, Some(group), s)),
+    ];
+    all.into_iter()
+        .filter_map(|(name, value)| Some((name, value?)))
+        .collect()
 }

@@ -1,7 +1,29 @@
 //! Foreign text in Markdown: names, titles, remarks, paths and commands stand as what they are, whatever is in them.
 
+use askama::filters::Escaper;
+use std::fmt;
+
+/// Makes every text in a template of Markdown stand as what it is.
+#[derive(Clone, Copy)]
+pub(super) struct Markdown;
+
+impl Escaper for Markdown {
+    fn write_escaped_str<W: fmt::Write>(&self, mut out: W, text: &str) -> fmt::Result {
+        out.write_str(&words(text))
+    }
+}
+
 /// Text as it stands in a line of Markdown: nothing in it is markup, a tag, a link or the end of the line.
-pub fn words(text: &str) -> String {
+pub(super) fn words(text: &str) -> String {
+    escaped(text, true)
+}
+
+/// The same where the text cannot be at the beginning of a line, as in a table.
+pub(super) fn inline(text: &str) -> String {
+    escaped(text, false)
+}
+
+fn escaped(text: &str, begins: bool) -> String {
     let mut out = String::with_capacity(text.len());
     let letters: Vec<char> = text.chars().map(visible).collect();
     let word = |place: Option<usize>| {
@@ -14,8 +36,8 @@ pub fn words(text: &str) -> String {
             // inside a word it is a letter
             '_' => !(word(i.checked_sub(1)) && word(Some(i + 1))),
             // at the beginning it would make a heading or a list
-            '#' | '+' | '-' | '=' => i == 0,
-            '.' | ')' => {
+            '#' | '+' | '-' | '=' => begins && i == 0,
+            '.' | ')' if begins => {
                 let ends = letters.get(i + 1).is_none_or(|next| *next == ' ');
                 ends && i > 0 && letters[..i].iter().all(char::is_ascii_digit)
             }
@@ -44,7 +66,7 @@ fn visible(letter: char) -> char {
 }
 
 /// Text in the type of code; where it holds what ends such a span, as plain words.
-pub fn code(text: &str) -> String {
+pub(super) fn code(text: &str) -> String {
     let plain = |letter: char| visible(letter) == letter && !matches!(letter, '`' | '|');
     match !text.trim().is_empty() && text.chars().all(plain) {
         true => format!("`{text}`"),
@@ -65,7 +87,7 @@ pub(super) fn remark(text: &str) -> String {
     parts.iter().enumerate().map(part).collect()
 }
 
-/// Lines in the type of code, in a fence that is longer than any in them.
+/// Lines in the type of code, in a fence that is longer than any in them; without the end of its last line.
 pub(super) fn fence(language: &str, text: &str) -> String {
     let (mut longest, mut run) = (2, 0);
     let mut shown = String::with_capacity(text.len());
@@ -79,7 +101,7 @@ pub(super) fn fence(language: &str, text: &str) -> String {
         });
     }
     let fence = "`".repeat(longest + 1);
-    format!("{fence}{language}\n{shown}\n{fence}\n")
+    format!("{fence}{language}\n{shown}\n{fence}")
 }
 
 /// The target of a link: a path, with every letter that means something there written as its bytes.
@@ -106,9 +128,9 @@ pub(super) fn target(path: &str) -> String {
     out
 }
 
-/// A cell of a table, of text that is Markdown already.
-pub(super) fn cell(text: &str) -> String {
-    text.replace('|', "\\|")
+/// A link with its words.
+pub(super) fn link(text: &str, path: &str) -> String {
+    format!("[{}]({})", inline(text), target(path))
 }
 
 #[cfg(test)]
@@ -123,7 +145,6 @@ mod tests {
             written,
             "a|b\\`c\\`\\<img src=x\\>\\[l\\](u)\\*x\\* \\_y\\_ z_z \\&lt; \\$m\\$ # h\u{fffd}\u{fffd}\\[31m"
         );
-        assert_eq!(cell(&words("a|b")), "a\\|b");
         assert_eq!(words("- x"), "\\- x");
         assert_eq!(words("12. x"), "12\\. x");
         assert_eq!(words("0.1.0"), "0.1.0");
@@ -141,8 +162,8 @@ mod tests {
         assert_eq!(code("a\nb"), "a b");
         assert_eq!(remark("2 of `a_b` <x>"), "2 of `a_b` \\<x\\>");
         assert_eq!(remark("a`b"), "a\\`b");
-        assert_eq!(fence("sh", "x"), "```sh\nx\n```\n");
-        assert_eq!(fence("sh", "x\n```\n# y"), "````sh\nx\n```\n# y\n````\n");
+        assert_eq!(fence("sh", "x"), "```sh\nx\n```");
+        assert_eq!(fence("sh", "x\n```\n# y"), "````sh\nx\n```\n# y\n````");
     }
 
     #[test]

@@ -1,116 +1,201 @@
-//! The page: order of its parts, headings, figures, configuration and commands.
+//! The page: what fills its template in.
 
-use super::{answer, differences, drawn, energy, interactive, protection, remarks, tables, Report};
-use crate::figure::escape;
+use super::answers::{self, Open};
+use super::grid::Grid;
+use super::protection::{self, Protected};
+use super::remarks::Remarks;
+use super::tables::{self, MemoryRates};
+use super::words::{self, points};
+use super::{interactive, Report};
+use crate::analysis::{groups_of, protections, Saving, Summary};
+use crate::figure::{self, shown_points};
+use crate::sweep::EnergyRow;
+use askama::Template;
 
-const STYLE: &str = include_str!("style.css");
+const STYLE: &str = concat!(include_str!("style.css"), include_str!("interactive.css"));
+/// Rows of differences that stand open on the page; longer tables are folded.
+const OPEN_ROWS: usize = 40;
+const FORMULA: &str =
+    "E = Σ n · (b + c) · r · f · e(V), with leakage + Σ n · (b + c) · g · P(V) · t";
+
+/// The page as its template reads it.
+#[derive(Template)]
+#[template(path = "page.html")]
+struct Page<'a> {
+    report: &'a Report,
+    policy: String,
+    lead: Option<Lead<'a>>,
+    losses: Grid,
+    yields: Grid,
+    open: Vec<Open<'a>>,
+    subset: bool,
+    interactive: usize,
+    savings: Grid,
+    protected: Vec<Protected<'a>>,
+    protections: Grid,
+    open_protections: bool,
+    differences: Grid,
+    trainings: u64,
+    chips: u64,
+    frontiers: Vec<Grid>,
+    memories: Vec<MemoryRates<'a>>,
+    drawn: Grid,
+    held: usize,
+    energies: Vec<Terms<'a>>,
+    remarks: Remarks<'a>,
+    points: Grid,
+}
 
 /// The whole page.
 pub(super) fn page(report: &Report) -> String {
-    let mut body = String::new();
-    body += &format!("<header><h1>{}</h1>", escape(&report.title));
-    body += &format!(
-        "<p class=\"run\">Run <code>{}</code>, wcat-explore {}</p></header>\n",
-        escape(&report.run),
-        escape(&report.version)
-    );
-    body += &section("answer", "Answer", &answer::answer(report));
-    let explored = !report.summaries.is_empty();
-    if explored {
-        let content = interactive::section(&report.summaries);
-        body +=
-            &section("explore", "Explore the design points", &content).replacen('>', " hidden>", 1);
+    let (summaries, savings) = (&report.summaries, &report.pareto.savings);
+    let open: Vec<Open<'_>> = savings
+        .iter()
+        .filter_map(|saving| Some((saving, saving.beyond(summaries)?)))
+        .collect();
+    let with_faults = report.differences.iter().filter(|d| d.setting.ber > 0.0);
+    let differences: Vec<_> = with_faults.collect();
+    let protections = protections(summaries);
+    let frontiers = &report.pareto.frontiers;
+    let most = tables::most_of_each(frontiers);
+    let page = Page {
+        policy: interactive::policy(STYLE),
+        lead: Lead::of(report),
+        losses: answers::losses(&report.answers, &open),
+        yields: answers::yields(&report.answers),
+        open,
+        subset: summaries.iter().any(|s| !s.image_sample().is_whole()),
+        interactive: shown_points(summaries).len(),
+        savings: tables::savings(report),
+        protected: protection::protected(&protections),
+        open_protections: protections.iter().any(|row| row.beyond.is_some()),
+        protections: tables::protections(&protections),
+        differences: tables::differences(&differences),
+        trainings: differences.iter().map(|d| d.trainings).max().unwrap_or(1),
+        chips: differences.iter().map(|d| d.chips).max().unwrap_or(1),
+        frontiers: frontiers
+            .iter()
+            .map(|f| tables::frontier(f, most))
+            .collect(),
+        memories: tables::memories(summaries),
+        drawn: tables::drawn(report),
+        held: report
+            .fault_counts
+            .iter()
+            .filter(|count| count.holds())
+            .count(),
+        energies: energies(report),
+        remarks: Remarks::of(summaries),
+        points: tables::summaries(summaries),
+        report,
+    };
+    page.to_string() + "\n"
+}
+
+/// The best method at a loss of one point, or at the loss nearest to it.
+struct Lead<'a> {
+    saving: &'a Saving,
+    best: Option<Best<'a>>,
+}
+
+/// The cheapest point of all methods at that loss.
+struct Best<'a> {
+    method: &'a str,
+    point: &'a Summary,
+    /// What it saves against the baseline, unless it is the baseline's own; empty for nothing.
+    against: Option<String>,
+}
+
+impl<'a> Lead<'a> {
+    fn of(report: &'a Report) -> Option<Self> {
+        let savings = usual_loss(report);
+        let reached = savings
+            .iter()
+            .filter_map(|saving| Some((saving, saving.ground()?)));
+        let best = reached.min_by(|(_, a), (_, b)| a.by_energy(b));
+        let baseline = report.pareto.baseline.as_ref();
+        let best = best.map(|(saving, point)| Best {
+            method: &saving.method,
+            point,
+            against: saving
+                .saving_to_baseline
+                .filter(|_| baseline.is_some_and(|name| *name != point.design.method))
+                .map(against),
+        });
+        let saving = *savings.first()?;
+        Some(Self { saving, best })
     }
-    if !report.figures.is_empty() {
-        body += &section("figures", "Figures", &figures(report));
-    }
-    body += &section(
-        "savings",
-        "Least energy at an accuracy loss",
-        &tables::savings(report),
-    );
-    let protections = protection::protections(&report.summaries);
-    if !protections.is_empty() {
-        body += &section("protection", "Protections compared", &protections);
-    }
-    let differences = differences::differences(report);
-    if !differences.is_empty() {
-        body += &section("differences", "Methods compared chip by chip", &differences);
-    }
-    body += &section("frontier", "Pareto frontiers", &tables::frontiers(report));
-    body += &section(
-        "memory",
-        "Memory and bit error rates",
-        &(tables::memory(&report.summaries) + &drawn::drawn(&report.fault_counts)),
-    );
-    body += &section(
-        "energy",
-        "What the energies are made of",
-        &energy::energies(report),
-    );
-    body += &section(
-        "remarks",
-        "What these numbers do and do not say",
-        &remarks::remarks(report),
-    );
-    body += &section(
-        "points",
-        "All design points",
-        &tables::summaries(&report.summaries),
-    );
-    body += &section("reproduce", "How to reproduce", &reproduce(report));
-    let style = format!("{STYLE}{}", interactive::STYLE);
-    let scripts = if explored {
-        interactive::scripts(report)
-    } else {
+}
+
+/// What is saved in words; nothing where a reader would see 0.0 %.
+fn against(saving: f64) -> String {
+    if saving.abs() < 5e-4 {
         String::new()
-    };
-    format!(
-        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-         <meta http-equiv=\"Content-Security-Policy\" content=\"{}\">\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <title>{}</title>\n<style>{style}</style>\n</head>\n<body>\n<main>\n{body}</main>\n{scripts}</body>\n</html>\n",
-        interactive::policy(&style),
-        escape(&report.title)
-    )
-}
-
-fn section(id: &str, heading: &str, content: &str) -> String {
-    format!(
-        "<section id=\"{id}\">\n<h2>{}</h2>\n{content}</section>\n",
-        escape(heading)
-    )
-}
-
-fn figures(report: &Report) -> String {
-    let figure = |(i, figure): (usize, &crate::figure::Figure)| {
-        format!(
-            "<figure id=\"figure-{}\">\n<div class=\"scroll\">{}</div>\n<figcaption><b>Figure {}. {}.</b> {}</figcaption>\n</figure>\n",
-            escape(figure.name),
-            figure.svg,
-            i + 1,
-            escape(&figure.title),
-            escape(&figure.caption)
-        )
-    };
-    report.figures.iter().enumerate().map(figure).collect()
-}
-
-fn reproduce(report: &Report) -> String {
-    let mut out = String::new();
-    if !report.commands.is_empty() {
-        let lines: Vec<String> = report.commands.iter().map(|line| escape(line)).collect();
-        out += &format!(
-            "<p>With wcat-explore {} these commands compute the run again. Given the same program on the same \
-             instruction set, the tables come out byte for byte the same, whatever the threads and interruptions:</p>\n\
-             <pre>{}</pre>\n",
-            escape(&report.version),
-            lines.join("\n")
-        );
+    } else {
+        words::change(saving)
     }
-    out += &format!(
-        "<details><summary>Resolved configuration</summary>\n<pre>{}</pre>\n</details>\n",
-        escape(report.configuration.trim_end())
-    );
-    out
+}
+
+/// The savings at a loss of one point, or at the loss nearest to it.
+fn usual_loss(report: &Report) -> Vec<&Saving> {
+    let savings = &report.pareto.savings;
+    let off = |saving: &Saving| (saving.loss - 0.01).abs();
+    let nearest = savings.iter().min_by(|a, b| off(a).total_cmp(&off(b)));
+    let same = |saving: &&Saving| nearest.is_some_and(|nearest| nearest.loss == saving.loss);
+    savings.iter().filter(same).collect()
+}
+
+/// The terms of the energy of a design point.
+struct Terms<'a> {
+    title: String,
+    id: &'a str,
+    grid: Grid,
+}
+
+/// Those of the baseline at the error-free voltage, and of the cheapest point of each method at the usual loss.
+fn energies(report: &Report) -> Vec<Terms<'_>> {
+    let mut chosen: Vec<(String, &Summary)> = Vec::new();
+    if let Some(baseline) = &report.pareto.baseline {
+        let title = format!("{baseline} at the error-free voltage");
+        chosen.extend(reference(report, baseline).map(|point| (title, point)));
+    }
+    for saving in usual_loss(report) {
+        let Some(point) = saving.ground() else {
+            continue;
+        };
+        let id = &point.design.design_id;
+        if chosen
+            .iter()
+            .all(|(_, known)| known.design.design_id != *id)
+        {
+            let loss = points(saving.loss);
+            let title = format!("{}, cheapest point at a loss of {loss}", saving.method);
+            chosen.push((title, point));
+        }
+    }
+    let mut all = Vec::new();
+    for (title, point) in chosen {
+        let id = point.design.design_id.as_str();
+        let of_point = report.energy_terms.iter().filter(|row| row.design_id == id);
+        let own: Vec<&EnergyRow> = of_point.collect();
+        if !own.is_empty() {
+            let grid = tables::terms(&own);
+            all.push(Terms { title, id, grid });
+        }
+    }
+    all
+}
+
+/// The baseline's point of most bits, unprotected at its lowest voltage without failing cells.
+fn reference<'a>(report: &'a Report, baseline: &str) -> Option<&'a Summary> {
+    let named = report.summaries.iter().zip(groups_of(&report.summaries));
+    let free = named
+        .filter(|(s, name)| {
+            name == baseline && s.design.protection == "none" && !s.design.can_fail()
+        })
+        .map(|(point, _)| point);
+    free.max_by(|a, b| {
+        let bits = a.design.bits.cmp(&b.design.bits);
+        bits.then_with(|| b.design.by_voltage(&a.design))
+    })
 }

@@ -1,108 +1,69 @@
-//! Protections side by side: for each model the cheapest point of each at equal accuracy, as a table and in
-//! words. Nothing here rests on an extrapolated bit error rate.
+//! Protections side by side in words: for each model what each protection needs at equal accuracy. Nothing here rests on
+//! an extrapolated bit error rate.
 
-use super::tables::{accuracy, bit_error_rate, column_voltage, head, points, row, span, Cell};
-use crate::analysis::{Summary, SAVING_LOSSES};
-use crate::figure::{escape, extrapolated, interval, number, percent};
-use std::collections::BTreeMap;
+use super::words::energy_number;
+use crate::analysis::ProtectedLoss;
 
 /// The loss that the sentences are about.
 const SAID: f64 = 0.01;
-/// Rounding that a mean may fall short of a target by.
-const ROUNDING: f64 = 1e-12;
 /// Energies closer than this are written as equal.
 const SAME: f64 = 5e-5;
 
-/// The points of one model in one memory, by protection.
-struct Compared<'a> {
-    name: String,
-    clean: f64,
-    protections: BTreeMap<&'a str, Vec<&'a Summary>>,
+/// What is said of a model.
+pub(super) struct Protected<'a> {
+    pub(super) name: &'a str,
+    pub(super) sentences: Vec<Sentence>,
 }
 
-impl<'a> Compared<'a> {
-    /// Names of the protections, `none` first.
-    fn names(&self) -> Vec<&'a str> {
-        let mut names: Vec<&str> = self.protections.keys().copied().collect();
-        names.sort_by_key(|name| (*name != "none", *name));
-        names
-    }
-
-    fn target(&self, loss: f64) -> f64 {
-        (self.clean - loss).max(0.0)
-    }
-
-    /// The cheapest point under a protection that reaches a target, on measured ground or beyond it.
-    fn cheapest(&self, protection: &str, loss: f64, beyond: bool) -> Option<&'a Summary> {
-        let target = self.target(loss) - ROUNDING;
-        let own = self.protections.get(protection)?.iter().copied();
-        own.filter(|s| s.mean >= target && extrapolated(s) == beyond)
-            .min_by(|a, b| {
-                let energies = a
-                    .design
-                    .energy_relative
-                    .total_cmp(&b.design.energy_relative);
-                energies.then(b.mean.total_cmp(&a.mean))
-            })
-    }
-
-    /// True where a cheaper point would reach the target at an extrapolated rate.
-    fn is_open(&self, protection: &str, loss: f64) -> bool {
-        let limit = self
-            .cheapest(protection, loss, false)
-            .map_or(f64::INFINITY, |s| s.design.energy_relative);
-        self.cheapest(protection, loss, true)
-            .is_some_and(|s| s.design.energy_relative < limit)
-    }
+/// A protection against none.
+pub(super) struct Sentence {
+    pub(super) name: String,
+    /// The least energy with it; `None` where the accuracy is not reached.
+    pub(super) own: Option<String>,
+    /// The least energy without; `None` where that was not swept.
+    pub(super) plain: Option<Option<String>>,
+    pub(super) verdict: &'static str,
+    /// Whether cheaper points would reach the accuracy at extrapolated rates.
+    pub(super) open: bool,
 }
 
-/// Models of which several protections were swept at one voltage for the whole memory.
-fn compared(summaries: &[Summary]) -> Vec<Compared<'_>> {
-    let mut models = BTreeMap::<_, Vec<&Summary>>::new();
-    for s in summaries.iter().filter(|s| s.design.voltage.is_some()) {
-        let d = &s.design;
-        models
-            .entry((&d.model, &d.memory, &d.fault_kind, &d.array))
-            .or_default()
-            .push(s);
-    }
-    let distinct = |of: fn(&Summary) -> &str| summaries.windows(2).any(|w| of(&w[0]) != of(&w[1]));
-    let memories = distinct(|s| &s.design.memory);
-    let arrays = distinct(|s| &s.design.array);
-    let mut all = Vec::new();
-    for ((model, memory, _, array), points) in models {
-        let mut name = model.clone();
-        for (part, several) in [(memory, memories), (array, arrays)] {
-            if several {
-                name += &format!(", {part}");
+/// Each model of which several protections were swept.
+pub(super) fn protected<'a>(rows: &'a [ProtectedLoss<'_>]) -> Vec<Protected<'a>> {
+    let said: Vec<_> = rows.iter().filter(|row| row.loss == SAID).collect();
+    said.chunk_by(|a, b| a.name == b.name)
+        .map(|of_model| {
+            let (plain, protected): (Vec<_>, Vec<_>) =
+                of_model.iter().partition(|row| row.protection == "none");
+            Protected {
+                name: &of_model[0].name,
+                sentences: protected
+                    .into_iter()
+                    .map(|own| sentence(own, plain.first().copied()))
+                    .collect(),
             }
-        }
-        let mut protections = BTreeMap::<&str, Vec<&Summary>>::new();
-        for &point in &points {
-            protections
-                .entry(&point.design.protection)
-                .or_default()
-                .push(point);
-        }
-        let clean = points
-            .iter()
-            .map(|s| s.design.clean_accuracy.get())
-            .fold(0.0, f64::max);
-        if protections.len() > 1 {
-            all.push(Compared {
-                name,
-                clean,
-                protections,
-            });
-        }
+        })
+        .collect()
+}
+
+fn sentence(own: &ProtectedLoss<'_>, plain: Option<&ProtectedLoss<'_>>) -> Sentence {
+    let energy = |row: &ProtectedLoss<'_>| row.cheapest.map(|s| s.design.energy_relative);
+    let dearer = plain.and_then(|plain| Some(energy(own)? - energy(plain)?));
+    Sentence {
+        name: capital(&words(own.protection)),
+        own: own.cheapest.map(energy_number),
+        plain: plain.map(|plain| plain.cheapest.map(energy_number)),
+        verdict: match dearer {
+            Some(difference) if difference.abs() < SAME => "costs as much energy as",
+            Some(difference) if difference > 0.0 => "costs more energy than",
+            _ => "costs less energy than",
+        },
+        open: plain.is_some_and(|plain| own.beyond.or(plain.beyond).is_some()),
     }
-    all
 }
 
 /// A protection in words.
 fn words(protection: &str) -> String {
     match protection {
-        "none" => "no protection".into(),
         "secded" => "SECDED".into(),
         "parity_zero" => "parity with zeroing".into(),
         other => match other.strip_prefix("msb:") {
@@ -113,78 +74,6 @@ fn words(protection: &str) -> String {
     }
 }
 
-/// Sentences and table; empty where no model was swept under several protections.
-pub(super) fn protections(summaries: &[Summary]) -> String {
-    let models = compared(summaries);
-    if models.is_empty() {
-        return String::new();
-    }
-    let mut out = String::from("<ul>\n");
-    for model in &models {
-        let sentences: Vec<String> = model
-            .names()
-            .into_iter()
-            .filter(|p| *p != "none")
-            .map(|p| sentence(model, p))
-            .collect();
-        out += &format!(
-            "<li><b>{}</b>: {}</li>\n",
-            escape(&model.name),
-            escape(&sentences.join(" "))
-        );
-    }
-    out + "</ul>\n" + &table(&models)
-}
-
-/// A protection against none, or what it reaches where none was not swept.
-fn sentence(model: &Compared<'_>, protection: &str) -> String {
-    let name = capital(&words(protection));
-    let loss = format!("at a loss of at most {}", points(SAID));
-    let none = words("none");
-    let own = model.cheapest(protection, SAID, false);
-    let Some(plain) = model
-        .protections
-        .contains_key("none")
-        .then(|| model.cheapest("none", SAID, false))
-    else {
-        return match own {
-            Some(own) => format!(
-                "{name} needs energy {} {loss}.",
-                number(own.design.energy_relative)
-            ),
-            None => format!("{name}: no point of a measured bit error rate stays {loss}."),
-        };
-    };
-    let open = match (model.is_open(protection, SAID), model.is_open("none", SAID)) {
-        (false, false) => "",
-        _ => " At extrapolated bit error rates cheaper points would reach it, which may turn this round.",
-    };
-    let text = match (own, plain) {
-        (Some(own), Some(plain)) => {
-            let (own, plain) = (own.design.energy_relative, plain.design.energy_relative);
-            let verdict = match own - plain {
-                difference if difference.abs() < SAME => "costs as much energy as",
-                difference if difference > 0.0 => "costs more energy than",
-                _ => "costs less energy than",
-            };
-            let (own, plain) = (number(own), number(plain));
-            format!("{name} {verdict} {none} at equal accuracy: {own} against {plain} {loss}.")
-        }
-        (None, Some(plain)) => format!(
-            "{name} reaches no equal accuracy at a measured bit error rate {loss}; {none} does at energy {}.",
-            number(plain.design.energy_relative)
-        ),
-        (Some(own), None) => format!(
-            "{name} stays {loss} at energy {}; {none} does at no point of a measured bit error rate.",
-            number(own.design.energy_relative)
-        ),
-        (None, None) => {
-            format!("{name} stays {loss} at no point of a measured bit error rate, nor does {none}.")
-        }
-    };
-    text + open
-}
-
 /// The text with a capital at its start.
 fn capital(text: &str) -> String {
     let mut letters = text.chars();
@@ -193,64 +82,12 @@ fn capital(text: &str) -> String {
     })
 }
 
-fn table(models: &[Compared<'_>]) -> String {
-    let head = head(&[
-        ("Model", true),
-        ("Loss", false),
-        ("Target (%)", false),
-        ("Protection", true),
-        ("Voltage", false),
-        ("Bit error rate", false),
-        ("Accuracy (%)", false),
-        ("95 % interval (%)", false),
-        ("Energy", false),
-        ("Area", false),
-    ]);
-    let mut rows = Vec::new();
-    let mut marked = false;
-    for model in models {
-        for loss in SAVING_LOSSES {
-            for (i, protection) in model.names().into_iter().enumerate() {
-                let open = model.is_open(protection, loss);
-                marked |= open;
-                let mark = if open { " †" } else { "" };
-                let point = model.cheapest(protection, loss, false);
-                let of = |f: &dyn Fn(&Summary) -> Cell| point.map_or(Cell::None, f);
-                let at = match point {
-                    Some(point) => column_voltage(point),
-                    None => Cell::Number(format!("not reached{mark}")),
-                };
-                let cells = [
-                    Cell::Text(model.name.clone()),
-                    Cell::Number(points(loss)),
-                    Cell::Number(percent(model.target(loss))),
-                    Cell::Text(protection.to_owned()),
-                    at,
-                    of(&|p| Cell::Number(bit_error_rate(p))),
-                    of(&|p| Cell::Number(accuracy(p.mean))),
-                    of(&|p| interval(p).map_or(Cell::None, |i| span(i.low, i.high))),
-                    of(&|p| Cell::Number(format!("{:.4}{mark}", p.design.energy_relative))),
-                    of(&|p| Cell::Number(number(p.design.area_relative))),
-                ];
-                rows.push(row(&cells, i == 0 && !rows.is_empty()));
-            }
-        }
-    }
-    let mut caption = "For each model the cheapest swept point of each protection whose mean accuracy is at most the \
-        loss below the model's own accuracy without faults. Only points whose bit error rate was not extrapolated \
-        count. Energy and area hold the check bits and are relative to the same architecture at 8 bits, unprotected, \
-        energy at the error-free voltage. The voltages are those swept, so a finer sweep may find cheaper points."
-        .to_owned();
-    if marked {
-        caption +=
-            " † : a cheaper point reaches the target, but at an extrapolated bit error rate.";
-    }
-    super::tables::table(&head, &rows, &caption)
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::super::html;
+    use super::super::tests::report;
+    use crate::analysis::Summary;
+    use crate::figure::number;
     use crate::figure::tests::{sweep, two_methods};
 
     /// Two methods, unprotected, and the same points with a protection: energy times `factor`, mean raised.
@@ -273,7 +110,7 @@ mod tests {
         let own = summaries
             .iter()
             .filter(|s| s.design.model == model && s.design.protection == protection);
-        own.filter(|s| s.mean + loss >= s.design.clean_accuracy.get() && !extrapolated(s))
+        own.filter(|s| s.mean + loss >= s.design.clean_accuracy.get() && !s.is_extrapolated())
             .map(|s| s.design.energy_relative)
             .fold(f64::INFINITY, f64::min)
     }
@@ -281,7 +118,7 @@ mod tests {
     #[test]
     fn a_protection_that_does_not_help_costs_more_and_the_page_says_so() {
         let summaries = with("secded", 1.125, 0.0);
-        let html = protections(&summaries);
+        let html = html(&report(summaries.clone()));
         let (own, plain) = (
             least(&summaries, "wcat4", "secded", 0.01),
             least(&summaries, "wcat4", "none", 0.01),
@@ -303,7 +140,7 @@ mod tests {
 
     #[test]
     fn a_protection_that_helps_costs_less() {
-        let html = protections(&with("msb:1", 1.02, 0.05));
+        let html = html(&report(with("msb:1", 1.02, 0.05)));
         assert!(
             html.contains("Protection of the most significant bit costs less energy"),
             "{html}"
@@ -319,7 +156,7 @@ mod tests {
             s.mean = 0.5;
         }
         summaries.extend(protected);
-        let html = protections(&summaries);
+        let html = html(&report(summaries.clone()));
         assert!(
             html.contains("Parity with zeroing reaches no equal accuracy at a measured"),
             "{html}"
@@ -331,6 +168,6 @@ mod tests {
 
     #[test]
     fn one_protection_is_no_comparison() {
-        assert_eq!(protections(&two_methods()), "");
+        assert!(!html(&report(two_methods())).contains("Protections compared"));
     }
 }

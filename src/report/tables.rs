@@ -1,396 +1,308 @@
 //! The tables of the page, one row per line of the stored tables, per cent where a reader expects it.
 
-use super::{answer, Report};
-use crate::analysis::{FrontierPoint, Summary};
-use crate::figure::{
-    escape, evenly, extrapolated, interval, number, percent, rate, series_labels, MOST_SHOWN,
+use super::grid::Grid;
+use super::words::{
+    accuracy, bit_error_rate, column_voltage, energy, four_decimals, mean, mean_interval, points,
+    signed, source, span, width,
 };
-use crate::units::BerSource;
-
-/// One cell.
-#[derive(Clone, Debug)]
-pub(super) enum Cell {
-    /// Words, to the left.
-    Text(String),
-    /// A number, to the right.
-    Number(String),
-    /// Nothing was measured.
-    None,
-}
-
-/// A row; `first` of a group has a line above.
-pub(super) fn row(cells: &[Cell], first: bool) -> String {
-    let cell = |cell: &Cell| match cell {
-        Cell::Text(text) => format!("<td class=\"text\">{}</td>", escape(text)),
-        Cell::Number(text) => format!("<td>{}</td>", escape(text)),
-        Cell::None => "<td class=\"none\">–</td>".to_owned(),
-    };
-    let cells: String = cells.iter().map(cell).collect();
-    format!(
-        "<tr{}>{cells}</tr>\n",
-        if first { " class=\"first\"" } else { "" }
-    )
-}
-
-/// The head of a table: titles, and whether words stand under them.
-pub(super) fn head(titles: &[(&str, bool)]) -> String {
-    let cell = |(title, text): &(&str, bool)| {
-        format!(
-            "<th{} scope=\"col\">{}</th>",
-            if *text { " class=\"text\"" } else { "" },
-            escape(title)
-        )
-    };
-    format!(
-        "<thead><tr>{}</tr></thead>\n",
-        titles.iter().map(cell).collect::<String>()
-    )
-}
-
-/// `0.85 V/Vmin`; `0.8 to 0.9 V/Vmin` where domains have their own.
-pub(super) fn voltage(summary: &Summary) -> String {
-    format!(
-        "{} {}",
-        voltages(summary, number),
-        summary.design.voltage_unit.symbol()
-    )
-}
-
-/// A voltage, or the span of several.
-fn voltages(summary: &Summary, text: impl Fn(f64) -> String) -> String {
-    let design = &summary.design;
-    let all = design
-        .voltage
-        .into_iter()
-        .chain(design.domain_voltages.iter().map(|d| d.voltage));
-    let (low, high) = all.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| {
-        (l.min(v), h.max(v))
-    });
-    if low < high {
-        format!("{} to {}", text(low), text(high))
-    } else {
-        text(low)
-    }
-}
-
-/// A bit error rate in words.
-pub(super) fn bit_error_rate(summary: &Summary) -> String {
-    summary.design.ber.map_or("by domain".into(), rate)
-}
-
-/// The voltage with three decimals, so that a column lines up.
-pub(super) fn column_voltage(summary: &Summary) -> Cell {
-    let text = voltages(summary, |voltage| format!("{voltage:.3}"));
-    Cell::Number(format!("{text} {}", summary.design.voltage_unit.symbol()))
-}
-
-/// An energy relative to its reference, with four decimals.
-pub(super) fn energy(relative: f64) -> Cell {
-    Cell::Number(format!("{relative:.4}"))
-}
-
-/// `0.5 points`.
-pub(super) fn points(loss: f64) -> String {
-    let value = number(100.0 * loss);
-    format!("{value} {}", if value == "1" { "point" } else { "points" })
-}
-
-/// Where a rate comes from, in a word.
-pub(super) fn source(source: BerSource) -> &'static str {
-    match source {
-        BerSource::Measured => "measured",
-        BerSource::Censored => "censored",
-        BerSource::ErrorFree => "error-free",
-        BerSource::Extrapolated => "extrapolated",
-    }
-}
-
-/// The ends of an interval of accuracies in per cent.
-pub(super) fn span(low: f64, high: f64) -> Cell {
-    Cell::Number(format!("{} to {}", accuracy(low), accuracy(high)))
-}
-
-/// An accuracy in per cent with two decimals: intervals of many chips are narrower than a tenth.
-pub(super) fn accuracy(fraction: f64) -> String {
-    format!("{:.2}", 100.0 * fraction)
-}
-
-/// A table with a caption under it.
-pub(super) fn table(head: &str, rows: &[String], caption: &str) -> String {
-    let (rows, left_out) = thinned(rows, MOST_SHOWN);
-    let caption = escape(caption);
-    format!(
-        "<div class=\"scroll\"><table>\n{head}{rows}</table></div>\n<p class=\"caption\">{caption}</p>\n{left_out}"
-    )
-}
-
-/// At most so many rows, evenly spread, and a paragraph that says so where they are not all.
-pub(super) fn thinned(rows: &[String], most: usize) -> (String, String) {
-    let shown = evenly(rows.len(), most);
-    let left_out = match shown.len() < rows.len() {
-        true => format!(
-            "<p class=\"caption\">Shown are {} of {} rows, evenly spread; all are in the tables of the run \
-             (<code>summary.csv</code> for design points).</p>\n",
-            shown.len(),
-            rows.len()
-        ),
-        false => String::new(),
-    };
-    let text = shown.into_iter().map(|place| rows[place].as_str());
-    (text.collect(), left_out)
-}
+use super::Report;
+use crate::analysis::{Frontier, MethodDifference, ProtectedLoss, Saving, Summary};
+use crate::figure::{evenly, number, percent, rate, series_labels, MOST_SHOWN};
+use crate::stats::Interval;
+use crate::sweep::EnergyRow;
 
 /// Least energy per loss and method.
-pub(super) fn savings(report: &Report) -> String {
-    let savings = &report.pareto.savings;
-    if savings.is_empty() {
-        return "<p>No target accuracy was set.</p>\n".into();
-    }
-    let baseline = report.pareto.baseline.as_deref();
-    let to = format!("Saving to {} (%)", baseline.unwrap_or("baseline"));
-    let head = head(&[
-        ("Loss", false),
-        ("Target (%)", false),
-        ("Method", true),
-        ("Design point", true),
-        ("Voltage", false),
-        ("Mean (%)", false),
-        ("95 % interval (%)", false),
-        ("Energy", false),
-        (&to, false),
-        ("Saving to 8 bit (%)", false),
-    ]);
-    let mut rows = Vec::new();
-    let mut last = None;
-    for saving in savings {
-        let first = last.is_some_and(|loss| loss != saving.loss);
-        last = Some(saving.loss);
-        let point = answer::ground(saving);
-        let of = |f: &dyn Fn(&Summary) -> Cell| point.map_or(Cell::None, f);
-        let share = |share: Option<f64>| match (point, share) {
-            (Some(_), Some(share)) => Cell::Number(percent(share)),
-            _ => Cell::None,
-        };
-        rows.push(row(
-            &[
-                Cell::Number(points(saving.loss)),
-                Cell::Number(percent(saving.target)),
-                Cell::Text(saving.method.clone()),
-                of(&|p| Cell::Text(p.design.design_id.clone())),
-                of(&|p| column_voltage(p)),
-                of(&|p| Cell::Number(accuracy(p.mean))),
-                of(&|p| interval(p).map_or(Cell::None, |i| span(i.low, i.high))),
-                of(&|p| energy(p.design.energy_relative)),
-                share(saving.saving_to_baseline),
-                share(saving.saving_to_reference),
-            ],
-            first,
-        ));
-    }
-    let caption =
-        "The cheapest swept point of each method whose mean accuracy reaches the target, on measured \
-                   ground only. Energy: accesses to the weight memory per inference, relative to the same \
-                   architecture at 8 bits, unprotected, at the error-free voltage. – : no such point.";
-    table(&head, &rows, caption)
+pub(super) fn savings(report: &Report) -> Grid {
+    let baseline = report.pareto.baseline.as_deref().unwrap_or("baseline");
+    Grid::of(&report.pareto.savings)
+        .groups(|s| s.loss.to_bits())
+        .number("Loss", |s| points(s.loss))
+        .number("Target (%)", |s| percent(s.target))
+        .text("Method", |s| &s.method)
+        .text("Design point", |s| s.ground().map(|p| &p.design.design_id))
+        .number("Voltage", |s| s.ground().map(column_voltage))
+        .number("Mean (%)", |s| s.ground().map(mean))
+        .number("95 % interval (%)", |s| s.ground().and_then(mean_interval))
+        .number("Energy", |s| s.ground().map(energy))
+        .number(format!("Saving to {baseline} (%)"), |s| {
+            on_ground(s, s.saving_to_baseline)
+        })
+        .number("Saving to 8 bit (%)", |s| {
+            on_ground(s, s.saving_to_reference)
+        })
+        .grid()
 }
 
-/// The frontiers, all methods first.
-pub(super) fn frontiers(report: &Report) -> String {
-    let mut out = String::new();
-    for frontier in &report.pareto.frontiers {
-        let name = frontier.method.as_deref().unwrap_or("All methods together");
-        out += &format!("<h3>{}</h3>\n", escape(name));
-        let head = head(&[
-            ("Design point", true),
-            ("Voltage", false),
-            ("Bit error rate", false),
-            ("Source", true),
-            ("Energy", false),
-            ("Mean (%)", false),
-            ("95 % interval (%)", false),
-            ("On the frontier (%)", false),
-        ]);
-        let points = &frontier.points;
-        let each = (MOST_SHOWN / report.pareto.frontiers.len()).max(20);
-        let shown = evenly(points.len(), each);
-        let rows: Vec<String> = shown.iter().map(|&i| frontier_row(&points[i])).collect();
-        let mut caption = format!(
-            "Hypervolume {} against energy 1 and chance ({} %). Last column: share of paired bootstrap resamples \
-             of the chips in which the point is on this frontier.",
-            number(frontier.hypervolume),
-            percent(report.pareto.chance)
-        );
-        if rows.len() < points.len() {
-            caption += &format!(
-                " Shown are {} of {} points, evenly spread; all are in pareto.csv of the run.",
-                rows.len(),
-                points.len()
-            );
-        }
-        out += &table(&head, &rows, &caption);
-    }
-    if out.is_empty() {
-        out += "<p>No frontier was computed.</p>\n";
-    }
-    out
+fn on_ground(saving: &Saving, share: Option<f64>) -> Option<String> {
+    saving.ground().and(share).map(percent)
 }
 
-fn frontier_row(point: &FrontierPoint) -> String {
-    let s = &point.summary;
-    let cells = [
-        Cell::Text(s.design.design_id.clone()),
-        column_voltage(s),
-        Cell::Number(bit_error_rate(s)),
-        Cell::Text(source(s.design.ber_source).into()),
-        energy(s.design.energy_relative),
-        Cell::Number(accuracy(s.mean)),
-        interval(s).map_or(Cell::None, |i| span(i.low, i.high)),
-        Cell::Number(percent(point.probability)),
+/// Protections side by side.
+pub(super) fn protections(rows: &[ProtectedLoss<'_>]) -> Grid {
+    Grid::of(rows)
+        .groups(|r| (&r.name, r.loss.to_bits()))
+        .text("Model", |r| &r.name)
+        .number("Loss", |r| points(r.loss))
+        .number("Target (%)", |r| percent(r.target))
+        .text("Protection", |r| r.protection)
+        .number("Voltage", |r| match r.cheapest {
+            Some(point) => column_voltage(point),
+            None => format!("not reached{}", mark(r.beyond.is_some())),
+        })
+        .number("Bit error rate", |r| r.cheapest.map(bit_error_rate))
+        .number("Accuracy (%)", |r| r.cheapest.map(mean))
+        .number("95 % interval (%)", |r| r.cheapest.and_then(mean_interval))
+        .number("Energy", |r| {
+            let point = r.cheapest?;
+            Some(energy(point) + mark(r.beyond.is_some()))
+        })
+        .number("Area", |r| {
+            r.cheapest.map(|p| number(p.design.area_relative))
+        })
+        .grid()
+}
+
+/// The sign of what stands on extrapolated ground.
+pub(super) fn mark(extrapolated: bool) -> &'static str {
+    if extrapolated {
+        " †"
+    } else {
+        ""
+    }
+}
+
+/// Paired differences of methods where there are faults.
+pub(super) fn differences(rows: &[&MethodDifference]) -> Grid {
+    let places: [fn(&MethodDifference) -> &str; 3] = [
+        |row| &row.setting.memory,
+        |row| &row.setting.array,
+        |row| &row.setting.protection,
     ];
-    row(&cells, false)
-}
-
-/// Memories with their rates at the swept voltages, and where the rates come from.
-pub(super) fn memory(summaries: &[Summary]) -> String {
-    let mut names: Vec<_> = summaries
-        .iter()
-        .map(|s| (&s.design.memory, &s.design.fault_kind, &s.design.array))
-        .collect();
-    names.sort();
-    names.dedup();
-    let mut out = String::new();
-    for (memory, kind, array) in names {
-        let meaning = match kind.split([' ', ';']).next().unwrap_or_default() {
-            "flip" => "a failing cell inverts its bit",
-            "stuck" => "a failing cell reads a fixed value",
-            "biased" => "failing cells invert their bit, stored 0s and 1s at different rates",
-            "profile" => {
-                "measured statistics of a chip: biased flips, of which a part is persistent"
-            }
-            _ => "see the memory model",
-        };
-        out += &format!(
-            "<h3>{}</h3>\n<p>Faults: {} ({meaning}). Failing cells: {}.</p>\n",
-            escape(memory),
-            escape(kind),
-            escape(array)
-        );
-        let own = summaries.iter().filter(|s| {
-            (&s.design.memory, &s.design.fault_kind, &s.design.array) == (memory, kind, array)
-        });
-        out += &rates(own);
-    }
-    out
-        + "<p>Where a rate comes from: <b>measured</b>: inside the measured span, interpolated in probit space; \
-           <b>censored</b>: between the lowest measured rate and the error-free voltage, the probit line continued; \
-           <b>error-free</b>: at or above the error-free voltage, rate 0; <b>extrapolated</b>: below the measured \
-           span, the last slope continued, so no saving is claimed there.</p>\n"
-}
-
-fn rates<'a>(own: impl Iterator<Item = &'a Summary>) -> String {
-    let mut points: Vec<&Summary> = own.filter(|s| s.design.voltage.is_some()).collect();
-    points.sort_by(|a, b| a.design.by_voltage(&b.design));
-    points.dedup_by(|a, b| a.design.voltage == b.design.voltage);
-    let head = head(&[
-        ("Voltage", false),
-        ("Bit error rate", false),
-        ("Source", true),
-        (
-            "Energy per access, relative to the error-free voltage",
-            false,
-        ),
-    ]);
-    let line = |s: &&Summary| {
-        let cells = [
-            column_voltage(s),
-            Cell::Number(bit_error_rate(s)),
-            Cell::Text(source(s.design.ber_source).into()),
-            s.design.access_energy_relative.map_or(Cell::None, energy),
-        ];
-        row(&cells, false)
+    let varying = places
+        .into_iter()
+        .filter(|of| rows.windows(2).any(|pair| of(pair[0]) != of(pair[1])));
+    let varying: Vec<_> = varying.collect();
+    let setting = |row: &MethodDifference| {
+        let parts: Vec<&str> = varying.iter().map(|of| of(row)).collect();
+        Some(parts.join(", ")).filter(|_| !parts.is_empty())
     };
-    let rows: Vec<String> = points.iter().map(line).collect();
-    let (rows, left_out) = thinned(&rows, MOST_SHOWN);
-    format!("<div class=\"scroll\"><table>\n{head}{rows}</table></div>\n{left_out}")
+    let interval =
+        |i: Option<Interval>| i.map(|i| format!("{} to {}", signed(i.low), signed(i.high)));
+    Grid::of(rows)
+        .groups(|row| {
+            let own = &row.setting;
+            (setting(row), own.bits, own.voltage.to_bits())
+        })
+        .text("Setting", |row| setting(row))
+        .number("Bits", |row| width(row.setting.bits))
+        .number("Voltage", |row| {
+            let unit = row.setting.voltage_unit.symbol();
+            format!("{} {unit}", number(row.setting.voltage))
+        })
+        .number("Bit error rate", |row| rate(row.setting.ber))
+        .text("Methods", |row| {
+            format!("{} less {}", row.method, row.other)
+        })
+        .number("Accuracies (%)", |row| {
+            format!("{} and {}", accuracy(row.mean), accuracy(row.other_mean))
+        })
+        .number("Difference (points)", |row| signed(row.difference))
+        .number("95 %, chips", |row| interval(row.student))
+        .number("95 %, chips and trainings", |row| {
+            interval(row.of_trainings)
+        })
+        .grid()
+}
+
+/// At most so many points of a frontier, evenly spread.
+pub(super) fn frontier(frontier: &Frontier, most: usize) -> Grid {
+    let shown = evenly(frontier.points.len(), most);
+    let points: Vec<_> = shown.iter().map(|&i| &frontier.points[i]).collect();
+    Grid::of(&points)
+        .text("Design point", |p| &p.summary.design.design_id)
+        .number("Voltage", |p| column_voltage(&p.summary))
+        .number("Bit error rate", |p| bit_error_rate(&p.summary))
+        .text("Source", |p| source(&p.summary))
+        .number("Energy", |p| energy(&p.summary))
+        .number("Mean (%)", |p| mean(&p.summary))
+        .number("95 % interval (%)", |p| mean_interval(&p.summary))
+        .number("On the frontier (%)", |p| percent(p.probability))
+        .grid()
+}
+
+/// A memory with its rates at the swept voltages, and where the rates come from.
+pub(super) struct MemoryRates<'a> {
+    pub(super) memory: &'a str,
+    pub(super) fault_kind: &'a str,
+    pub(super) meaning: &'static str,
+    pub(super) array: &'a str,
+    pub(super) rates: Grid,
+}
+
+/// The memories of the design points.
+pub(super) fn memories(summaries: &[Summary]) -> Vec<MemoryRates<'_>> {
+    let of = |s: &Summary| {
+        (
+            s.design.memory.clone(),
+            s.design.fault_kind.clone(),
+            s.design.array.clone(),
+        )
+    };
+    let mut sorted: Vec<&Summary> = summaries.iter().collect();
+    sorted.sort_by(|a, b| of(a).cmp(&of(b)).then(a.design.by_voltage(&b.design)));
+    let groups = sorted.chunk_by(|a, b| of(a) == of(b));
+    groups
+        .map(|group| {
+            let first = &group[0].design;
+            let mut points: Vec<&Summary> = group.to_vec();
+            points.retain(|s| s.design.voltage.is_some());
+            points.dedup_by(|a, b| a.design.voltage == b.design.voltage);
+            MemoryRates {
+                memory: &first.memory,
+                fault_kind: &first.fault_kind,
+                meaning: meaning(&first.fault_kind),
+                array: &first.array,
+                rates: rates(&points),
+            }
+        })
+        .collect()
+}
+
+fn meaning(fault_kind: &str) -> &'static str {
+    match fault_kind.split([' ', ';']).next().unwrap_or_default() {
+        "flip" => "a failing cell inverts its bit",
+        "stuck" => "a failing cell reads a fixed value",
+        "biased" => "failing cells invert their bit, stored 0s and 1s at different rates",
+        "profile" => "measured statistics of a chip: biased flips, of which a part is persistent",
+        _ => "see the memory model",
+    }
+}
+
+fn rates(points: &[&Summary]) -> Grid {
+    let access = "Energy per access, relative to the error-free voltage";
+    Grid::of(points)
+        .number("Voltage", |s| column_voltage(s))
+        .number("Bit error rate", |s| bit_error_rate(s))
+        .text("Source", |s| source(s))
+        .number(access, |s| {
+            s.design.access_energy_relative.map(four_decimals)
+        })
+        .grid()
+}
+
+/// Failing cells as they were drawn, beside the bit error rate of the curve.
+pub(super) fn drawn(report: &Report) -> Grid {
+    // four digits: intervals of many cells are narrow
+    let digits = |rate: f64| format!("{rate:.3e}");
+    Grid::of(&report.fault_counts)
+        .groups(|c| (&c.model, c.voltage.0.to_bits()))
+        .text("Model", |c| &c.model)
+        .text("Protection", |c| &c.protection)
+        .text("Array", |c| &c.array)
+        .number("Voltage", |c| format!("{:.3} {}", c.voltage.0, c.voltage.1))
+        .number("Bit error rate of the curve", |c| digits(c.ber))
+        .number("Failing cells", |c| c.failing)
+        .number("of cells", |c| c.cells)
+        .number("Bit error rate as drawn", |c| digits(c.rate()))
+        .number("95 % interval", |c| {
+            format!("{} to {}", digits(c.interval.low), digits(c.interval.high))
+        })
+        .text(
+            "holds the curve's",
+            |c| if c.holds() { "yes" } else { "no" },
+        )
+        .grid()
+}
+
+/// The terms of a design point's energy with their sum.
+pub(super) fn terms(own: &[&EnergyRow]) -> Grid {
+    let total = own.iter().map(|row| row.term.energy_relative).sum();
+    let sum =
+        |of: fn(&EnergyRow) -> Option<f64>| own.iter().map(|row| of(row)).sum::<Option<f64>>();
+    let (access, leakage) = (
+        sum(|row| row.term.access_pj),
+        sum(|row| row.term.leakage_pj),
+    );
+    let first = own.first().map(|row| &row.term);
+    let rows: Vec<Option<&EnergyRow>> = own.iter().copied().map(Some).chain([None]).collect();
+    Grid::of(&rows)
+        .groups(Option::is_none)
+        .text("Layer", |row| row.map_or("sum", |row| &row.term.layer))
+        .text("Cells", |row| row.map(|row| row.term.cells.name()))
+        .number("n", |row| row.map(|row| row.term.weights))
+        .number("b", |row| row.map(|row| number(row.term.bits)))
+        .number("c", |row| row.map(|row| number(row.term.overhead_bits)))
+        .number("r", |row| row.map(|row| number(row.term.reads)))
+        .number("V", |row| {
+            row.map(|row| format!("{} {}", number(row.term.voltage), row.voltage_unit.symbol()))
+        })
+        .number("e(V)", |row| {
+            row.map(|row| four_decimals(row.term.access_energy_relative))
+        })
+        .number("f", |row| row.map(|row| number(row.term.energy_factor)))
+        .number("Energy", |row| {
+            four_decimals(row.map_or(total, |row| row.term.energy_relative))
+        })
+        .number("Accesses (pJ)", |row| {
+            row.map_or(access, |row| row.term.access_pj).map(picojoules)
+        })
+        .only_if(first.is_some_and(|term| term.access_pj.is_some()))
+        .number("Leakage (pJ)", |row| {
+            row.map_or(leakage, |row| row.term.leakage_pj)
+                .map(picojoules)
+        })
+        .only_if(first.is_some_and(|term| term.leakage_pj.is_some()))
+        .grid()
+}
+
+fn picojoules(energy: f64) -> String {
+    // four decimals would show it as 0
+    if energy < 1e-3 {
+        format!("{energy:.2e}")
+    } else {
+        number(energy)
+    }
 }
 
 /// Every design point, by series and rising voltage.
-pub(super) fn summaries(summaries: &[Summary]) -> String {
-    let mut points: Vec<(String, &Summary)> = series_labels(summaries)
-        .into_iter()
-        .zip(summaries)
-        .collect();
-    points.sort_by(|a, b| a.0.cmp(&b.0).then(a.1.design.by_voltage(&b.1.design)));
+pub(super) fn summaries(summaries: &[Summary]) -> Grid {
+    let labels = series_labels(summaries);
+    let mut rows: Vec<(String, &Summary)> = labels.into_iter().zip(summaries).collect();
+    rows.sort_by(|a, b| a.0.cmp(&b.0).then(a.1.design.by_voltage(&b.1.design)));
     let absolute = summaries.iter().any(|s| s.design.energy_pj.is_some());
-    let mut titles = vec![
-        ("Series", true),
-        ("Voltage", false),
-        ("Bit error rate", false),
-        ("Mean (%)", false),
-        ("95 % interval (%)", false),
-        ("5 to 95 % of chips (%)", false),
-        ("Min (%)", false),
-        ("Yield (%)", false),
-        ("95 % interval (%)", false),
-        ("Floor (%)", false),
-        ("Energy", false),
-    ];
-    if absolute {
-        titles.push(("Energy (pJ)", false));
-    }
-    titles.extend([("Area", false), ("Chips", false), ("Stopped by", true)]);
-    let mut rows = Vec::new();
-    let mut last: Option<&str> = None;
-    for (label, s) in &points {
-        let first = last.is_some_and(|l| l != label);
-        last = Some(label);
-        rows.push(row(&summary_cells(label, s, absolute), first));
-    }
-    let subset = summaries.iter().any(|s| !s.image_sample().is_whole());
-    let caption = format!(
-        "By series and rising voltage. † : the bit error rate is extrapolated. The interval of the mean is Student's \
-         over chips (bootstrap where there is none){}; that of the yield is Clopper and Pearson's. Energy and area \
-         are relative to the same architecture at 8 bits, unprotected, energy at the error-free voltage.",
-        if subset { ", with the choice of test images included" } else { "" }
-    );
-    table(&head(&titles), &rows, &caption)
+    Grid::of(&rows)
+        .groups(|(label, _)| label)
+        .text("Series", |(label, _)| label)
+        .number("Voltage", |(_, s)| column_voltage(s))
+        .number("Bit error rate", |(_, s)| {
+            bit_error_rate(s) + mark(s.is_extrapolated())
+        })
+        .number("Mean (%)", |(_, s)| mean(s))
+        .number("95 % interval (%)", |(_, s)| mean_interval(s))
+        .number("5 to 95 % of chips (%)", |(_, s)| {
+            s.spread.map(|of| span(of.p05, of.p95))
+        })
+        .number("Min (%)", |(_, s)| s.spread.map(|of| accuracy(of.min)))
+        .number("Yield (%)", |(_, s)| {
+            s.spread.map(|of| percent(of.yield_share))
+        })
+        .number("95 % interval (%)", |(_, s)| {
+            let ends = s.spread?.yield_interval;
+            Some(format!("{} to {}", percent(ends.low), percent(ends.high)))
+        })
+        .number("Floor (%)", |(_, s)| percent(s.floor))
+        .number("Energy", |(_, s)| energy(s))
+        .number("Energy (pJ)", |(_, s)| {
+            s.design.energy_pj.map(|energy| format!("{energy:.1}"))
+        })
+        .only_if(absolute)
+        .number("Area", |(_, s)| number(s.design.area_relative))
+        .number("Chips", |(_, s)| s.chips)
+        .text("Stopped by", |(_, s)| s.stopped_by.name())
+        .grid()
 }
 
-fn summary_cells(label: &str, s: &Summary, absolute: bool) -> Vec<Cell> {
-    let mark = if extrapolated(s) { " †" } else { "" };
-    let mut cells = vec![
-        Cell::Text(label.to_owned()),
-        column_voltage(s),
-        Cell::Number(format!("{}{mark}", bit_error_rate(s))),
-        Cell::Number(accuracy(s.mean)),
-        interval(s).map_or(Cell::None, |i| span(i.low, i.high)),
-        s.spread.map_or(Cell::None, |s| span(s.p05, s.p95)),
-        s.spread
-            .map_or(Cell::None, |s| Cell::Number(accuracy(s.min))),
-        s.spread
-            .map_or(Cell::None, |s| Cell::Number(percent(s.yield_share))),
-        s.spread.map_or(Cell::None, |s| {
-            Cell::Number(format!(
-                "{} to {}",
-                percent(s.yield_interval.low),
-                percent(s.yield_interval.high)
-            ))
-        }),
-        Cell::Number(percent(s.floor)),
-        energy(s.design.energy_relative),
-    ];
-    if absolute {
-        cells.push(
-            s.design
-                .energy_pj
-                .map_or(Cell::None, |e| Cell::Number(format!("{e:.1}"))),
-        );
-    }
-    let stopped = s.stopped_by.name().to_owned();
-    cells.extend([
-        Cell::Number(number(s.design.area_relative)),
-        Cell::Number(s.chips.to_string()),
-        Cell::Text(stopped),
-    ]);
-    cells
+/// Most points of each frontier that the page shows.
+pub(super) fn most_of_each(frontiers: &[Frontier]) -> usize {
+    (MOST_SHOWN / frontiers.len().max(1)).max(20)
 }

@@ -8,7 +8,7 @@ use crate::figure::tests::{frontiers, memory, summary, sweep, two_methods};
 use crate::figure::{all, escape};
 use crate::memory::{CellKind, EnergyTerm};
 use crate::seed::Seed;
-use crate::stats::probit;
+use crate::stats::{probit, Interval};
 use crate::sweep::{StoppedBy, TestSplit, Trial, TrialStatus};
 use crate::units::ChipId;
 
@@ -40,7 +40,7 @@ pub(super) fn compared(summaries: &[Summary]) -> (Vec<Answer>, Vec<MethodDiffere
     )
 }
 
-fn report(summaries: Vec<Summary>) -> Report {
+pub(super) fn report(summaries: Vec<Summary>) -> Report {
     let pareto = frontiers(&summaries);
     let (answers, differences) = compared(&summaries);
     Report {
@@ -432,6 +432,40 @@ fn a_page_of_very_many_points_shows_a_part_and_says_so() {
 fn all_figures(report: &Report) -> Vec<Figure> {
     let points = Averaged::none(report.summaries.clone());
     all(&points, &report.pareto, &[memory()])
+}
+
+#[test]
+fn the_drawn_rate_stands_beside_the_curves() {
+    let count = |array: &str, failing| FaultCount {
+        model: "m".into(),
+        protection: "none".into(),
+        array: array.into(),
+        voltage: (0.54, "V"),
+        ber: 0.01,
+        cells: 1000,
+        failing,
+        chips: 2,
+        interval: Interval {
+            low: 0.008,
+            high: 0.012 + failing as f64 / 1e6,
+        },
+    };
+    let mut report = report(two_methods());
+    assert!(!html(&report).contains("Failing cells as drawn"));
+    let mut high = count("column 0.5 bank 0", 30);
+    high.interval.low = 0.02;
+    report.fault_counts = vec![count("independent", 10), high];
+    let html = html(&report);
+    for part in [
+        "0.540 V",
+        ">independent<",
+        "column 0.5 bank 0",
+        ">yes<",
+        ">no<",
+        "1 of 2 intervals hold",
+    ] {
+        assert!(html.contains(part), "{part}: {html}");
+    }
 }
 
 #[test]

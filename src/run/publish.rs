@@ -11,8 +11,8 @@ use crate::figure;
 use crate::memory::MemoryModel;
 use crate::net::{Model, ModelInfo};
 use crate::report::{
-    card_markdown, code, has_curves, results_markdown, words, LinkedFigure, ModelCard,
-    ResultAttack, ResultGroup, ResultModel, ResultSweep, Results,
+    card_markdown, has_curves, results_markdown, Cell, LinkedFigure, ModelCard, ResultAttack,
+    ResultGroup, ResultModel, ResultSweep, Results,
 };
 use crate::seed::Seed;
 use crate::store;
@@ -292,23 +292,23 @@ fn number(value: &Value) -> String {
     }
 }
 
-/// How a model was trained, as Markdown: `30 epochs from fresh weights, batch 256, sgd at 0.1`.
-fn training_words(info: &ModelInfo) -> Option<String> {
+/// How a model was trained: `30 epochs from fresh weights, batch 256, sgd at 0.1`.
+fn training_words(info: &ModelInfo) -> Option<Cell> {
     let training = info.training.as_ref()?;
     let trainer = &training["trainer"];
     let optimizer = &trainer["optimizer"];
-    let start = match training["network"]["weights"].as_str() {
+    let mut parts: Vec<Cell> = vec![format!("{} epochs from ", number(&trainer["epochs"])).into()];
+    match training["network"]["weights"].as_str() {
         Some(weights) => {
-            let first: String = weights.chars().take(19).collect();
-            format!("the weights {}", code(&first))
+            let first = weights.chars().take(19).collect();
+            parts.extend(["the weights ".into(), Cell::Code(first)]);
         }
-        None => "fresh weights".into(),
-    };
+        None => parts.push("fresh weights".into()),
+    }
     let mut words = format!(
-        "{} epochs from {start}, batch {}, {} at {}",
-        number(&trainer["epochs"]),
+        ", batch {}, {} at {}",
         number(&trainer["batch"]),
-        words(optimizer["name"].as_str().unwrap_or("an optimiser")),
+        optimizer["name"].as_str().unwrap_or("an optimiser"),
         number(&optimizer["learning_rate"])
     );
     let quantizer = &training["quantizer"];
@@ -329,7 +329,8 @@ fn training_words(info: &ModelInfo) -> Option<String> {
             words += &format!(", {name} {value}");
         }
     }
-    Some(words)
+    parts.push(words.into());
+    Some(Cell::Joined(parts))
 }
 
 fn models(

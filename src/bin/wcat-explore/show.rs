@@ -9,9 +9,10 @@ use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use wcat_explore::error::{printable, printable_path, Error};
+use wcat_explore::report::Grid;
 
-/// Most characters of a cell of a printed table, of a line of text, and of a message or one of its causes.
-const LONGEST_CELL: usize = 300;
+/// Most characters of a name, of a line of text, and of a message or one of its causes.
+const LONGEST_NAME: usize = 300;
 const LONGEST_LINE: usize = 2_000;
 const LONGEST_MESSAGE: usize = 1_900;
 const LONGEST_CAUSE: usize = 500;
@@ -19,81 +20,9 @@ const LONGEST_CAUSE: usize = 500;
 /// Exit code where nothing is wrong and the same command goes on.
 pub(crate) const GOES_ON: u8 = 75;
 
-/// A column of a printed table: header and how a row's cell is written.
-pub(crate) struct Column<'a> {
-    pub header: &'a str,
-    pub cells: Vec<String>,
-    /// Numbers stand to the right.
-    pub right: bool,
-}
-
-impl<'a> Column<'a> {
-    pub(crate) fn text<T>(header: &'a str, rows: &[T], cell: impl Fn(&T) -> String) -> Self {
-        Self {
-            header,
-            cells: rows.iter().map(cell).collect(),
-            right: false,
-        }
-    }
-
-    pub(crate) fn number<T>(header: &'a str, rows: &[T], cell: impl Fn(&T) -> String) -> Self {
-        Self {
-            header,
-            cells: rows.iter().map(cell).collect(),
-            right: true,
-        }
-    }
-}
-
-/// A value, or a dash where there is none.
-pub(crate) fn optional<T: std::fmt::Display>(value: Option<T>) -> String {
-    value.map_or("-".into(), |value| value.to_string())
-}
-
-/// Prints an aligned table; foreign text in its cells as messages show it.
-pub(crate) fn table(columns: &[Column]) -> anyhow::Result<()> {
-    let shown = |column: &Column<'_>| -> Vec<String> {
-        let cells = column.cells.iter();
-        cells
-            .map(|cell| printable(cell, LONGEST_CELL).into_owned())
-            .collect()
-    };
-    let columns: Vec<Column> = columns
-        .iter()
-        .map(|column| Column {
-            cells: shown(column),
-            ..*column
-        })
-        .collect();
-    let rows = columns
-        .iter()
-        .map(|column| column.cells.len())
-        .max()
-        .unwrap_or(0);
-    let width = |column: &Column| {
-        let cells = column.cells.iter().map(|cell| cell.chars().count());
-        cells
-            .chain([column.header.chars().count()])
-            .max()
-            .unwrap_or(0)
-    };
-    let widths: Vec<usize> = columns.iter().map(width).collect();
-    let line = |cell: &dyn Fn(&Column) -> String| {
-        let parts = columns
-            .iter()
-            .zip(&widths)
-            .map(|(column, &width)| match column.right {
-                true => format!("{:>width$}", cell(column)),
-                false => format!("{:<width$}", cell(column)),
-            });
-        parts.collect::<Vec<_>>().join("  ").trim_end().to_owned()
-    };
-    let mut text = line(&|column| column.header.to_owned());
-    for row in 0..rows {
-        text.push('\n');
-        text += &line(&|column| column.cells.get(row).cloned().unwrap_or_default());
-    }
-    result(&text)
+/// Prints a table.
+pub(crate) fn table(grid: &Grid) -> anyhow::Result<()> {
+    result(&grid.terminal())
 }
 
 /// Prints records: as an array of objects, or as comma-separated values with the keys of the first as header.
@@ -187,7 +116,7 @@ pub(crate) fn failure(error: &anyhow::Error, sources: &[PathBuf]) -> ExitCode {
     if matches!(error, Some(Error::Argument { .. })) && !sources.is_empty() {
         let shown: Vec<_> = sources
             .iter()
-            .map(|path| printable_path(path, LONGEST_CELL))
+            .map(|path| printable_path(path, LONGEST_NAME))
             .collect();
         complain(&format!("  settings were read from {}", shown.join(", ")));
     }
@@ -209,7 +138,7 @@ pub(crate) fn usage(mut error: clap::Error) -> ExitCode {
     if error.kind() == ErrorKind::InvalidUtf8 {
         let foreign: Vec<String> = std::env::args_os()
             .filter(|argument| argument.to_str().is_none())
-            .map(|argument| printable_path(Path::new(&argument), LONGEST_CELL))
+            .map(|argument| printable_path(Path::new(&argument), LONGEST_NAME))
             .collect();
         let message = format!(
             "{}: expected text in UTF-8, which the record of the run keeps, found other bytes; a link or another name \
@@ -220,7 +149,7 @@ pub(crate) fn usage(mut error: clap::Error) -> ExitCode {
         return code;
     }
     let typed = |(kind, value): (ContextKind, &ContextValue)| match value {
-        ContextValue::String(text) => Some((kind, printable(text, LONGEST_CELL).into_owned())),
+        ContextValue::String(text) => Some((kind, printable(text, LONGEST_NAME).into_owned())),
         _ => None,
     };
     let typed: Vec<(ContextKind, String)> = error.context().filter_map(typed).collect();

@@ -3,9 +3,10 @@
 use super::sweep::{chosen, command_line};
 use crate::args::{layers, AttackArgs, Format};
 use crate::progress::Progress;
-use crate::show::{self, Column};
+use crate::show;
 use wcat_explore::attack::AttackSummary;
 use wcat_explore::config::Layer;
+use wcat_explore::report::Grid;
 use wcat_explore::run::{attack, Monitor, RunRequest};
 use wcat_explore::table;
 
@@ -27,7 +28,7 @@ pub(crate) fn run(args: &AttackArgs, monitor: &Progress) -> anyhow::Result<()> {
     };
     let result = attack(&experiment, &request, monitor)?;
     match args.run.output.format {
-        Format::Table => table(&result.summaries)?,
+        Format::Table => show::table(&table(&result.summaries))?,
         Format::Json => show::records(&table::json(&result.summaries)?, Format::Json)?,
         Format::Csv => show::result(table::csv_string(&result.summaries)?.trim_end())?,
     }
@@ -42,31 +43,24 @@ pub(crate) fn run(args: &AttackArgs, monitor: &Progress) -> anyhow::Result<()> {
 }
 
 /// The summary as aligned text; accuracies in per cent.
-fn table(summaries: &[AttackSummary]) -> anyhow::Result<()> {
-    let spread = |std: Option<f64>, factor: f64| {
-        std.map_or("-".into(), |std| format!("{:.2}", factor * std))
-    };
-    show::table(&[
-        Column::text("model", summaries, |s| s.first.model.clone()),
-        Column::number("bits", summaries, |s| s.first.bits.to_string()),
-        Column::number("clean %", summaries, |s| show::percent(s.clean_mean)),
-        Column::number("target %", summaries, |s| show::percent(s.first.target)),
-        Column::text("reached", summaries, |s| {
-            format!("{} of {}", s.reached, s.restarts)
-        }),
-        Column::number("flips", summaries, |s| {
+fn table(summaries: &[AttackSummary]) -> Grid {
+    Grid::of(summaries)
+        .text("model", |s| &s.first.model)
+        .number("bits", |s| s.first.bits)
+        .number("clean %", |s| show::percent(s.clean_mean))
+        .number("target %", |s| show::percent(s.first.target))
+        .text("reached", |s| format!("{} of {}", s.reached, s.restarts))
+        .number("flips", |s| {
             // attacks that did not reach the target would have needed more
             let least = if s.reached < s.restarts { ">= " } else { "" };
             format!("{least}{:.1}", s.flips_mean)
-        }),
-        Column::number("std", summaries, |s| spread(s.flips_std, 1.0)),
-        Column::text("min .. max", summaries, |s| {
+        })
+        .number("std", |s| s.flips_std.map(|std| format!("{std:.2}")))
+        .text("min .. max", |s| {
             format!("{} .. {}", s.flips_min, s.flips_max)
-        }),
-        Column::number("accuracy %", summaries, |s| show::percent(s.accuracy_mean)),
-        Column::number("std", summaries, |s| spread(s.accuracy_std, 100.0)),
-        Column::number("random flips: accuracy %", summaries, |s| {
-            show::percent(s.random_mean)
-        }),
-    ])
+        })
+        .number("accuracy %", |s| show::percent(s.accuracy_mean))
+        .number("std", |s| s.accuracy_std.map(show::percent))
+        .number("random flips: accuracy %", |s| show::percent(s.random_mean))
+        .grid()
 }

@@ -2,12 +2,13 @@
 
 use crate::args::{data_folder, DataArgs, DataCommand, Format};
 use crate::progress::Progress;
-use crate::show::{self, Column};
+use crate::show;
 use std::path::Path;
 use std::sync::atomic::Ordering;
 use wcat_explore::data::fetch::{fetch, FetchProgress, FetchSource};
-use wcat_explore::data::{info, DataInfo, DatasetName};
+use wcat_explore::data::{info, DataInfo, DatasetName, SplitInfo};
 use wcat_explore::error::Error;
+use wcat_explore::report::Grid;
 use wcat_explore::run::Monitor;
 use wcat_explore::table::SCHEMA;
 
@@ -43,7 +44,7 @@ pub(crate) fn run(args: &DataArgs, monitor: &Progress) -> anyhow::Result<()> {
                 }
                 return show::records(&rows, output.format);
             }
-            table(&all)?;
+            show::table(&table(&all))?;
             monitor.note(&format!("data folder: {}", folder.display()));
             Ok(())
         }
@@ -98,25 +99,15 @@ fn listen(progress: &FetchProgress, monitor: &Progress) -> wcat_explore::error::
     Ok(())
 }
 
-fn table(all: &[DataInfo]) -> anyhow::Result<()> {
-    let images = |split: &Option<wcat_explore::data::SplitInfo>| {
-        split
-            .as_ref()
-            .map_or("-".into(), |split| split.images.to_string())
-    };
-    show::table(&[
-        Column::text("dataset", all, |d| d.name.to_string()),
-        Column::text("title", all, |d| d.title.clone()),
-        Column::text("present", all, |d| {
-            if d.present {
-                "yes".into()
-            } else {
-                "no".into()
-            }
-        }),
-        Column::text("images", all, |d| d.shape.map(|n| n.to_string()).join("x")),
-        Column::number("classes", all, |d| d.classes.to_string()),
-        Column::number("training", all, |d| images(&d.training)),
-        Column::number("test", all, |d| images(&d.test)),
-    ])
+fn table(all: &[DataInfo]) -> Grid {
+    let images = |split: &Option<SplitInfo>| split.as_ref().map(|split| split.images.to_string());
+    Grid::of(all)
+        .text("dataset", |d| d.name.to_string())
+        .text("title", |d| &d.title)
+        .text("present", |d| if d.present { "yes" } else { "no" })
+        .text("images", |d| d.shape.map(|side| side.to_string()).join("x"))
+        .number("classes", |d| d.classes.to_string())
+        .number("training", |d| images(&d.training))
+        .number("test", |d| images(&d.test))
+        .grid()
 }

@@ -2,7 +2,8 @@
 
 use crate::args::{layers, EvalArgs, Format};
 use crate::progress::Progress;
-use crate::show::{self, Column};
+use crate::show;
+use wcat_explore::report::Grid;
 use wcat_explore::run::{evaluate, EvaluationRow, FaultSetting, Monitor};
 use wcat_explore::units::ChipId;
 
@@ -32,50 +33,39 @@ pub(crate) fn run(args: &EvalArgs, monitor: &Progress) -> anyhow::Result<()> {
     )?;
     warnings.iter().for_each(|warning| monitor.warn(warning));
     match args.output.format {
-        Format::Table => table(&row),
+        Format::Table => show::table(&table(&row)),
         other => show::records(&serde_json::json!([row]), other),
     }
 }
 
-fn table(row: &EvaluationRow) -> anyhow::Result<()> {
-    let rows = [row];
-    let mut columns = vec![
-        Column::text("model", &rows, |r| r.model.clone()),
-        Column::text("dataset", &rows, |r| r.dataset.clone()),
-        Column::number("images", &rows, |r| r.images.to_string()),
-        Column::number("accuracy %", &rows, |r| show::percent(r.accuracy)),
-        Column::number("loss", &rows, |r| {
-            r.loss
-                .map_or("not finite".into(), |loss| format!("{loss:.4}"))
-        }),
-    ];
-    if let Some(normalization) = &row.normalization {
-        let column = Column::text("normalised by", &rows, |_| normalization.clone());
-        columns.insert(2, column);
-    }
-    if row.not_finite > 0 {
-        columns.push(Column::number("not finite", &rows, |r| {
-            r.not_finite.to_string()
-        }));
-    }
-    if row.ber.is_some() {
-        let unit = row.voltage_unit.clone().unwrap_or_default();
-        columns.push(Column::number("voltage", &rows, |r| {
-            r.voltage.map_or("-".into(), |v| format!("{v} {unit}"))
-        }));
-        columns.push(Column::number("bit error rate", &rows, |r| {
-            format!("{:.3e}", r.ber.unwrap_or_default())
-        }));
-        columns.push(Column::number("chip", &rows, |r| {
-            r.chip.unwrap_or_default().to_string()
-        }));
-        columns.push(Column::number("faults", &rows, |r| {
-            r.faults.unwrap_or_default().to_string()
-        }));
-    }
-    if let (Some(kind), Some(array)) = (&row.fault_kind, &row.array) {
-        columns.push(Column::text("fault kind", &rows, |_| kind.clone()));
-        columns.push(Column::text("array", &rows, |_| array.clone()));
-    }
-    show::table(&columns)
+fn table(row: &EvaluationRow) -> Grid {
+    let faulty = row.ber.is_some();
+    let unit = row.voltage_unit.clone().unwrap_or_default();
+    let described = row.fault_kind.is_some() && row.array.is_some();
+    Grid::of(&[row])
+        .text("model", |r| &r.model)
+        .text("dataset", |r| &r.dataset)
+        .text("normalised by", |r| r.normalization.as_ref())
+        .only_if(row.normalization.is_some())
+        .number("images", |r| r.images)
+        .number("accuracy %", |r| show::percent(r.accuracy))
+        .number("loss", |r| {
+            let loss = r.loss.map(|loss| format!("{loss:.4}"));
+            loss.unwrap_or("not finite".into())
+        })
+        .number("not finite", |r| r.not_finite)
+        .only_if(row.not_finite > 0)
+        .number("voltage", |r| r.voltage.map(|v| format!("{v} {unit}")))
+        .only_if(faulty)
+        .number("bit error rate", |r| r.ber.map(|ber| format!("{ber:.3e}")))
+        .only_if(faulty)
+        .number("chip", |r| r.chip.unwrap_or_default())
+        .only_if(faulty)
+        .number("faults", |r| r.faults.unwrap_or_default())
+        .only_if(faulty)
+        .text("fault kind", |r| r.fault_kind.as_ref())
+        .only_if(described)
+        .text("array", |r| r.array.as_ref())
+        .only_if(described)
+        .grid()
 }

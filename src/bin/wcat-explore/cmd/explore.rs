@@ -3,11 +3,12 @@
 use super::sweep::{chosen, default_layer, request};
 use crate::args::{layers, ExploreArgs, Format};
 use crate::progress::Progress;
-use crate::show::{self, Column};
+use crate::show;
 use std::path::Path;
 use wcat_explore::config::Layer;
 use wcat_explore::error::Error;
 use wcat_explore::explore::{groups, DomainSpec, ExploredPoint};
+use wcat_explore::report::Grid;
 use wcat_explore::run::{explore, ExploreResult, Monitor, RunRequest};
 use wcat_explore::table as tables;
 
@@ -28,7 +29,7 @@ pub(crate) fn run(args: &ExploreArgs, monitor: &Progress) -> anyhow::Result<()> 
     };
     let result = explore(&experiment, &request, monitor)?;
     match args.run.output.format {
-        Format::Table => table(&result)?,
+        Format::Table => print(&result)?,
         other => {
             let mut rows = tables::json(&result.points)?;
             let evidence = tables::json(&result.evidence)?;
@@ -78,42 +79,39 @@ fn domains(text: &str) -> Result<DomainSpec, Error> {
 }
 
 /// The explored points and the answers in words.
-fn table(result: &ExploreResult) -> anyhow::Result<()> {
-    let points = &result.points;
-    if !points.is_empty() {
-        let share = |x: Option<f64>| x.map_or("-".into(), |x| format!("{:.2}", 100.0 * x));
-        let interval =
-            |p: &ExploredPoint| match (p.point.verified_loss.low, p.point.verified_loss.high) {
-                (Some(low), Some(high)) => format!("{:.2} .. {:.2}", 100.0 * low, 100.0 * high),
-                _ => "-".into(),
-            };
-        show::table(&[
-            Column::text("model", points, |p| p.model.clone()),
-            Column::text("kind", points, |p| p.point.kind.name().into()),
-            Column::text("status", points, |p| p.point.status.name().into()),
-            Column::number("rails", points, |p| p.point.rails.to_string()),
-            Column::text("voltages", points, voltages),
-            Column::number("energy", points, |p| {
-                format!("{:.4}", p.point.energy_relative)
-            }),
-            Column::number("with rails", points, |p| {
-                format!("{:.4}", p.point.cost_relative)
-            }),
-            Column::number("estimated loss", points, |p| {
-                share(p.point.search_loss.or(p.point.estimated_loss))
-            }),
-            Column::number("verified loss", points, |p| {
-                share(Some(p.point.verified_loss.mean))
-            }),
-            Column::text("95 % interval", points, interval),
-            Column::number("chips", points, |p| p.point.verified_loss.chips.to_string()),
-        ])?;
+fn print(result: &ExploreResult) -> anyhow::Result<()> {
+    if !result.points.is_empty() {
+        show::table(&table(&result.points))?;
     }
     let answers: Vec<&str> = result.answers.iter().map(String::as_str).collect();
     if answers.is_empty() {
-        return super::sweep::table(&result.summaries);
+        return show::table(&super::sweep::table(&result.summaries));
     }
     show::text(&answers.join("\n"))
+}
+
+fn table(points: &[ExploredPoint]) -> Grid {
+    Grid::of(points)
+        .text("model", |p| &p.model)
+        .text("kind", |p| p.point.kind.name())
+        .text("status", |p| p.point.status.name())
+        .number("rails", |p| p.point.rails.to_string())
+        .text("voltages", voltages)
+        .number("energy", |p| format!("{:.4}", p.point.energy_relative))
+        .number("with rails", |p| format!("{:.4}", p.point.cost_relative))
+        .number("estimated loss", |p| {
+            let loss = p.point.search_loss.or(p.point.estimated_loss);
+            loss.map(show::percent)
+        })
+        .number("verified loss", |p| {
+            show::percent(p.point.verified_loss.mean)
+        })
+        .text("95 % interval", |p| {
+            let (low, high) = (p.point.verified_loss.low?, p.point.verified_loss.high?);
+            Some(format!("{} .. {}", show::percent(low), show::percent(high)))
+        })
+        .number("chips", |p| p.point.verified_loss.chips)
+        .grid()
 }
 
 /// `0.8 to 0.9`, or the one.

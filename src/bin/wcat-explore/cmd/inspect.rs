@@ -2,7 +2,7 @@
 
 use crate::args::{Format, InspectArgs};
 use crate::progress::Progress;
-use crate::show::{self, Column};
+use crate::show;
 use serde_json::{json, Value};
 use std::path::Path;
 use wcat_explore::device::DeviceSpec;
@@ -11,6 +11,7 @@ use wcat_explore::net::{
     code_differences, layer_summaries, layer_weights, CodeDifference, LayerWeights, Model,
 };
 use wcat_explore::quant::Method;
+use wcat_explore::report::Grid;
 use wcat_explore::run::{Monitor, HISTORY};
 use wcat_explore::store;
 use wcat_explore::table::SCHEMA;
@@ -113,28 +114,20 @@ fn show_layers(model: &Model, layers: &[LayerWeights], format: Format) -> anyhow
         return show::records(&Value::Array(rows.collect()), format);
     }
     show::text(&about(model))?;
-    let share = |x: Option<f64>| x.map_or("-".into(), show::percent);
-    show::table(&[
-        Column::text("layer", &layers, |l| l.name.clone()),
-        Column::text("shape", &layers, |l| {
-            l.shape
-                .iter()
-                .map(ToString::to_string)
-                .collect::<Vec<_>>()
-                .join("x")
-        }),
-        Column::number("weights", &layers, |l| l.weights.to_string()),
-        Column::number("bits", &layers, |l| l.bits.to_string()),
-        Column::number("range", &layers, |l| {
-            l.range.map_or("-".into(), |r| format!("{r:.5}"))
-        }),
-        Column::number("step", &layers, |l| {
-            l.step.map_or("-".into(), |s| format!("{s:.6}"))
-        }),
-        Column::number("clipped %", &layers, |l| share(l.clipped_share)),
-        Column::number("bits set %", &layers, |l| share(l.bits_set_share)),
-        Column::number("energy %", &layers, |l| share(l.energy_share)),
-    ])
+    let grid = Grid::of(&layers)
+        .text("layer", |l| &l.name)
+        .text("shape", |l| {
+            let sides: Vec<String> = l.shape.iter().map(ToString::to_string).collect();
+            sides.join("x")
+        })
+        .number("weights", |l| l.weights.to_string())
+        .number("bits", |l| l.bits.to_string())
+        .number("range", |l| l.range.map(|range| format!("{range:.5}")))
+        .number("step", |l| l.step.map(|step| format!("{step:.6}")))
+        .number("clipped %", |l| l.clipped_share.map(show::percent))
+        .number("bits set %", |l| l.bits_set_share.map(show::percent))
+        .number("energy %", |l| l.energy_share.map(show::percent));
+    show::table(&grid.grid())
 }
 
 fn show_differences(rows: &[CodeDifference], format: Format) -> anyhow::Result<()> {
@@ -152,21 +145,19 @@ fn show_differences(rows: &[CodeDifference], format: Format) -> anyhow::Result<(
     }
     // the first bit of thousands must not read as 0.00
     let share = |x: f64| format!("{:.4}", 100.0 * x);
-    show::table(&[
-        Column::text("layer", rows, |r| {
-            r.layer.clone().unwrap_or("all layers".into())
-        }),
-        Column::number("bits", rows, |r| r.bits.to_string()),
-        Column::number("differing bits", rows, |r| r.differing_bits.to_string()),
-        Column::number("%", rows, |r| share(r.bit_share())),
-        Column::number("codes", rows, |r| r.weights.to_string()),
-        Column::number("differing codes", rows, |r| r.differing_codes.to_string()),
-        Column::number("%", rows, |r| share(r.code_share())),
-        Column::number("largest difference", rows, |r| r.largest.to_string()),
-        Column::number("step ratio", rows, |r| {
-            r.step_ratio.map_or("-".into(), |s| format!("{s:.4}"))
-        }),
-    ])
+    let grid = Grid::of(rows)
+        .text("layer", |r| r.layer.as_deref().unwrap_or("all layers"))
+        .number("bits", |r| r.bits.to_string())
+        .number("differing bits", |r| r.differing_bits.to_string())
+        .number("%", |r| share(r.bit_share()))
+        .number("codes", |r| r.weights.to_string())
+        .number("differing codes", |r| r.differing_codes.to_string())
+        .number("%", |r| share(r.code_share()))
+        .number("largest difference", |r| r.largest.to_string())
+        .number("step ratio", |r| {
+            r.step_ratio.map(|ratio| format!("{ratio:.4}"))
+        });
+    show::table(&grid.grid())
 }
 
 fn about(model: &Model) -> String {

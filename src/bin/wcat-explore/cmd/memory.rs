@@ -4,9 +4,10 @@ mod fit;
 
 use crate::args::{Format, MemoryArgs, MemoryCommand};
 use crate::progress::Progress;
-use crate::show::{self, Column};
+use crate::show;
 use serde_json::{json, Value};
 use wcat_explore::memory::{self, MemoryModel, OperatingPoint};
+use wcat_explore::report::Grid;
 use wcat_explore::table::SCHEMA;
 
 pub(crate) fn run(args: &MemoryArgs, monitor: &Progress) -> anyhow::Result<()> {
@@ -50,13 +51,13 @@ fn list(format: Format) -> anyhow::Result<()> {
         });
         return show::records(&Value::Array(rows.collect()), format);
     }
-    show::table(&[
-        Column::text("memory model", &models, |m| m.name.clone()),
-        Column::text("title", &models, |m| m.title.clone()),
-        Column::text("unit", &models, |m| m.unit.symbol().into()),
-        Column::number("error-free", &models, |m| m.error_free.to_string()),
-        Column::text("array", &models, |m| m.array.label()),
-    ])
+    let grid = Grid::of(&models)
+        .text("memory model", |m| &m.name)
+        .text("title", |m| &m.title)
+        .text("unit", |m| m.unit.symbol())
+        .number("error-free", |m| m.error_free.to_string())
+        .text("array", |m| m.array.label());
+    show::table(&grid.grid())
 }
 
 fn show_points(
@@ -79,16 +80,14 @@ fn show_points(
     if whole {
         show::text(&about(model))?;
     }
-    show::table(&[
-        Column::number(model.unit.symbol(), points, |p| {
-            format!("{:.4}", p.voltage.get())
-        }),
-        Column::number("bit error rate", points, |p| rate(p.ber.get())),
-        Column::text("source", points, |p| p.ber_source.name().into()),
-        Column::number("access energy, relative", points, |p| {
+    let grid = Grid::of(points)
+        .number(model.unit.symbol(), |p| format!("{:.4}", p.voltage.get()))
+        .number("bit error rate", |p| rate(p.ber.get()))
+        .text("source", |p| p.ber_source.name())
+        .number("access energy, relative", |p| {
             format!("{:.4}", p.access_energy_relative)
-        }),
-    ])
+        });
+    show::table(&grid.grid())
 }
 
 fn rate(rate: f64) -> String {

@@ -2,7 +2,8 @@
 
 use crate::args::{Format, PackArgs};
 use crate::progress::Progress;
-use crate::show::{self, Column};
+use crate::show;
+use wcat_explore::report::Grid;
 use wcat_explore::run::pack;
 
 pub(crate) fn run(args: &PackArgs, monitor: &Progress) -> anyhow::Result<()> {
@@ -10,14 +11,14 @@ pub(crate) fn run(args: &PackArgs, monitor: &Progress) -> anyhow::Result<()> {
     if args.output.format != Format::Table {
         return show::records(&serde_json::to_value(&rows)?, args.output.format);
     }
-    show::table(&[
-        Column::text("model", &rows, |r| r.model.clone()),
-        Column::text("method", &rows, |r| r.method.clone()),
-        Column::number("bits", &rows, |r| {
+    let grid = Grid::of(&rows)
+        .text("model", |r| &r.model)
+        .text("method", |r| &r.method)
+        .number("bits", |r| {
             r.bits.map_or("mixed".into(), |bits| bits.to_string())
-        }),
-        Column::text("file", &rows, |r| r.path.clone()),
-        Column::number("bytes", &rows, |r| r.bytes.to_string()),
-        Column::number("bytes before", &rows, |r| r.bytes_before.to_string()),
-    ])
+        })
+        .text("file", |r| &r.path)
+        .number("bytes", |r| r.bytes)
+        .number("bytes before", |r| r.bytes_before);
+    show::table(&grid.grid())
 }

@@ -2,11 +2,12 @@
 
 use crate::args::{Format, ParetoArgs};
 use crate::progress::Progress;
-use crate::show::{self, Column};
+use crate::show;
 use std::path::Path;
 use wcat_explore::analysis::FrontierPoint;
+use wcat_explore::report::Grid;
 use wcat_explore::run::{redraw, Monitor};
-use wcat_explore::table;
+use wcat_explore::table as tables;
 
 pub(crate) fn run(args: &ParetoArgs, monitor: &Progress) -> anyhow::Result<()> {
     let (drawn, pareto) = redraw(&args.runs, Path::new("reports"), args.out.as_deref())?;
@@ -20,31 +21,27 @@ pub(crate) fn run(args: &ParetoArgs, monitor: &Progress) -> anyhow::Result<()> {
         .for_each(|unchecked| monitor.note(unchecked));
     match args.output.format {
         Format::Table => {
-            let all: Vec<FrontierPoint> = pareto
-                .frontiers
-                .first()
-                .map(|f| f.points.clone())
-                .unwrap_or_default();
-            let unit = all
-                .first()
-                .map_or("voltage", |p| p.summary.design.voltage_unit.symbol());
-            show::table(&[
-                Column::text("frontier of all: model", &all, |p| {
-                    p.summary.design.model.clone()
-                }),
-                Column::number(unit, &all, |p| show::optional(p.summary.design.voltage)),
-                Column::text("source", &all, |p| {
-                    p.summary.design.ber_source.name().into()
-                }),
-                Column::number("energy", &all, |p| {
-                    format!("{:.4}", p.summary.design.energy_relative)
-                }),
-                Column::number("accuracy %", &all, |p| show::percent(p.summary.mean)),
-                Column::number("probability", &all, |p| format!("{:.3}", p.probability)),
-            ])?;
+            let all = pareto.frontiers.first();
+            show::table(&table(all.map_or(&[], |frontier| &frontier.points)))?;
         }
-        other => show::records(&table::json(&pareto.rows())?, other)?,
+        other => show::records(&tables::json(&pareto.rows())?, other)?,
     }
     monitor.note(&format!("report: {}", drawn.report.display()));
     Ok(())
+}
+
+fn table(points: &[FrontierPoint]) -> Grid {
+    let unit = points
+        .first()
+        .map(|p| p.summary.design.voltage_unit.symbol());
+    Grid::of(points)
+        .text("frontier of all: model", |p| &p.summary.design.model)
+        .number(unit.unwrap_or("voltage"), |p| p.summary.design.voltage)
+        .text("source", |p| p.summary.design.ber_source.name())
+        .number("energy", |p| {
+            format!("{:.4}", p.summary.design.energy_relative)
+        })
+        .number("accuracy %", |p| show::percent(p.summary.mean))
+        .number("probability", |p| format!("{:.3}", p.probability))
+        .grid()
 }

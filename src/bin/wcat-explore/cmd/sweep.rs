@@ -2,11 +2,12 @@
 
 use crate::args::{layers, Format, Places, SweepArgs};
 use crate::progress::Progress;
-use crate::show::{self, Column};
+use crate::show;
 use std::path::PathBuf;
-use wcat_explore::analysis::{Spread, Summary};
+use wcat_explore::analysis::Summary;
 use wcat_explore::config::{built_in, Experiment, Layer};
 use wcat_explore::error::{shell_quoted, Result};
+use wcat_explore::report::Grid;
 use wcat_explore::run::{plan, sweep, Monitor, RunRequest, SweepResult};
 use wcat_explore::sweep::Sampling;
 use wcat_explore::table as tables;
@@ -28,7 +29,7 @@ pub(crate) fn run(args: &SweepArgs, monitor: &Progress) -> anyhow::Result<()> {
     }
     let result = sweep(&experiment, &request, monitor)?;
     match args.run.output.format {
-        Format::Table => table(&result.summaries)?,
+        Format::Table => show::table(&table(&result.summaries))?,
         Format::Json => show::records(&tables::json(&result.summaries)?, Format::Json)?,
         Format::Csv => show::result(tables::csv_string(&result.summaries)?.trim_end())?,
     }
@@ -151,76 +152,47 @@ fn say_where(result: &SweepResult, monitor: &Progress) {
 }
 
 /// The summary as aligned text; accuracies in per cent.
-pub(crate) fn table(summaries: &[Summary]) -> anyhow::Result<()> {
-    let interval = |s: &Summary| match s.student {
-        Some(interval) => {
-            format!(
-                "{} .. {}",
-                show::percent(interval.low.max(0.0)),
-                show::percent(interval.high.min(1.0))
-            )
-        }
-        None => "-".into(),
-    };
-    let unit = summaries
-        .first()
-        .map_or("voltage", |s| s.design.voltage_unit.symbol());
-    let array = |s: &Summary| s.design.array.clone();
-    let several = summaries.iter().any(|s| array(s) != array(&summaries[0]));
-    let mut columns = vec![
-        Column::text("model", summaries, |s| s.design.model.clone()),
-        Column::number("bits", summaries, |s| show::optional(s.design.bits)),
-        Column::number(unit, summaries, |s| show::optional(s.design.voltage)),
-        Column::number("bit error rate", summaries, |s| match s.design.ber {
-            None => "-".into(),
-            Some(0.0) => "0".into(),
-            Some(ber) => format!("{ber:.2e}"),
-        }),
-        Column::text("source", summaries, |s| s.design.ber_source.name().into()),
-        Column::number("energy", summaries, |s| {
-            format!("{:.4}", s.design.energy_relative)
-        }),
-        Column::number("chips", summaries, |s| s.chips.to_string()),
-        Column::number("accuracy %", summaries, |s| show::percent(s.mean)),
-        Column::text("95 % interval", summaries, interval),
-    ];
-    if summaries.iter().all(|s| s.spread.is_some()) {
-        let share = |of: fn(&Spread) -> f64| {
-            move |s: &Summary| {
-                s.spread
-                    .as_ref()
-                    .map_or(String::new(), |spread| show::percent(of(spread)))
-            }
-        };
-        columns.push(Column::number("min", summaries, share(|s| s.min)));
-        columns.push(Column::number(
-            "yield %",
-            summaries,
-            share(|s| s.yield_share),
-        ));
-    } else {
-        let percent = |std: Option<f64>| std.map_or(String::new(), show::percent);
-        columns.push(Column::number("std of chips", summaries, move |s| {
-            percent(s.std)
-        }));
-        columns.push(Column::number("std of images", summaries, move |s| {
-            percent(s.image_std)
-        }));
-        columns.push(Column::number("image evaluations", summaries, |s| {
-            s.image_evaluations.to_string()
-        }));
-    }
-    if several {
-        columns.insert(1, Column::text("array", summaries, array));
-    }
-    if summaries
-        .iter()
-        .any(|s| s.design.protection != summaries[0].design.protection)
-    {
-        columns.insert(
-            1,
-            Column::text("protection", summaries, |s| s.design.protection.clone()),
-        );
-    }
-    show::table(&columns)
+pub(crate) fn table(summaries: &[Summary]) -> Grid {
+    let differ = |of: fn(&Summary) -> &str| summaries.iter().any(|s| of(s) != of(&summaries[0]));
+    let unit = summaries.first().map(|s| s.design.voltage_unit.symbol());
+    let single_chips = summaries.iter().all(|s| s.spread.is_some());
+    Grid::of(summaries)
+        .text("model", |s| &s.design.model)
+        .text("protection", |s| &s.design.protection)
+        .only_if(differ(|s| &s.design.protection))
+        .text("array", |s| &s.design.array)
+        .only_if(differ(|s| &s.design.array))
+        .number("bits", |s| s.design.bits)
+        .number(unit.unwrap_or("voltage"), |s| s.design.voltage)
+        .number("bit error rate", |s| {
+            Some(match s.design.ber? {
+                0.0 => "0".into(),
+                ber => format!("{ber:.2e}"),
+            })
+        })
+        .text("source", |s| s.design.ber_source.name())
+        .number("energy", |s| format!("{:.4}", s.design.energy_relative))
+        .number("chips", |s| s.chips)
+        .number("accuracy %", |s| show::percent(s.mean))
+        .text("95 % interval", |s| {
+            let (low, high) = (s.student?.low.max(0.0), s.student?.high.min(1.0));
+            Some(format!("{} .. {}", show::percent(low), show::percent(high)))
+        })
+        .number("min", |s| s.spread.map(|spread| show::percent(spread.min)))
+        .only_if(single_chips)
+        .number("yield %", |s| {
+            s.spread.map(|spread| show::percent(spread.yield_share))
+        })
+        .only_if(single_chips)
+        .number("std of chips", |s| {
+            s.std.map(show::percent).unwrap_or_default()
+        })
+        .only_if(!single_chips)
+        .number("std of images", |s| {
+            s.image_std.map(show::percent).unwrap_or_default()
+        })
+        .only_if(!single_chips)
+        .number("image evaluations", |s| s.image_evaluations)
+        .only_if(!single_chips)
+        .grid()
 }

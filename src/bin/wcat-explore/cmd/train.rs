@@ -2,11 +2,12 @@
 
 use crate::args::{Format, Settings, TrainArgs};
 use crate::progress::Progress;
-use crate::show::{self, Column};
+use crate::show;
 use std::path::PathBuf;
 use wcat_explore::config::{method_preset, Experiment, Layer, Training};
 use wcat_explore::device::DeviceSpec;
 use wcat_explore::error::{Error, Result};
+use wcat_explore::report::Grid;
 use wcat_explore::run::{train_models, Monitor, TrainingRow};
 
 pub(crate) fn run(args: &TrainArgs, monitor: &Progress) -> anyhow::Result<()> {
@@ -36,7 +37,7 @@ pub(crate) fn run(args: &TrainArgs, monitor: &Progress) -> anyhow::Result<()> {
     match (args.output.format, several) {
         _ if rows.is_empty() => {}
         (Format::Table, false) => say_path(&rows, &paths, monitor)?,
-        (Format::Table, true) => table(&rows)?,
+        (Format::Table, true) => show::table(&table(&rows))?,
         (other, _) => show::records(&serde_json::to_value(&rows)?, other)?,
     }
     if several {
@@ -141,16 +142,16 @@ fn say_path(rows: &[TrainingRow], paths: &[PathBuf], monitor: &Progress) -> anyh
     Ok(())
 }
 
-fn table(rows: &[TrainingRow]) -> anyhow::Result<()> {
-    show::table(&[
-        Column::text("model", rows, |r| r.model.clone()),
-        Column::text("method", rows, |r| r.method.clone().unwrap_or("-".into())),
-        Column::number("bits", rows, |r| r.bits.to_string()),
-        Column::number("epochs", rows, |r| r.epochs.to_string()),
-        Column::number("best epoch", rows, |r| r.best_epoch.to_string()),
-        Column::number("validation accuracy %", rows, |r| {
-            r.validation_accuracy.map_or("-".into(), show::percent)
-        }),
-        Column::text("path", rows, |r| r.path.clone()),
-    ])
+fn table(rows: &[TrainingRow]) -> Grid {
+    Grid::of(rows)
+        .text("model", |r| &r.model)
+        .text("method", |r| r.method.as_ref())
+        .number("bits", |r| r.bits.to_string())
+        .number("epochs", |r| r.epochs.to_string())
+        .number("best epoch", |r| r.best_epoch.to_string())
+        .number("validation accuracy %", |r| {
+            r.validation_accuracy.map(show::percent)
+        })
+        .text("path", |r| &r.path)
+        .grid()
 }

@@ -3,7 +3,7 @@
 use super::rate;
 use crate::args::{FitArgs, FitCurve, Format, Unit};
 use crate::progress::Progress;
-use crate::show::{self, Column};
+use crate::show;
 use serde_json::json;
 use std::path::Path;
 use wcat_explore::error::Error;
@@ -11,6 +11,7 @@ use wcat_explore::figure;
 use wcat_explore::memory::{
     Fit, FitMethod, FittedCurve, FittedModel, Measurements, MemoryModel, Parameter,
 };
+use wcat_explore::report::Grid;
 use wcat_explore::run::Monitor;
 use wcat_explore::stats::Interval;
 use wcat_explore::store;
@@ -99,23 +100,20 @@ fn print(
     if format != Format::Table {
         return show::records(&json!([record(model, measurements, fit)]), format);
     }
-    let ends =
-        |i: Option<Interval>| i.map_or("-".into(), |i| format!("{:.5} .. {:.5}", i.low, i.high));
+    let ends = |i: Option<Interval>| i.map(|i| format!("{:.5} .. {:.5}", i.low, i.high));
     let parameters = [("μ", fit.mu), ("σ", fit.sigma)];
     let unit = model.unit.symbol();
-    let mut columns = vec![
-        Column::text(unit, &parameters, |p| p.0.into()),
-        Column::number("estimate", &parameters, |p| format!("{:.5}", p.1.value)),
-        Column::number("95 % interval", &parameters, |p| ends(p.1.interval)),
-    ];
-    if fit.mu.widened.is_some() {
-        let widened = match fit.method {
-            FitMethod::PooledBinomial => "widened by dispersion",
-            _ => "widened by misfit",
-        };
-        columns.push(Column::number(widened, &parameters, |p| ends(p.1.widened)));
-    }
-    show::table(&columns)?;
+    let widened = match fit.method {
+        FitMethod::PooledBinomial => "widened by dispersion",
+        _ => "widened by misfit",
+    };
+    let grid = Grid::of(&parameters)
+        .text(unit, |p| p.0)
+        .number("estimate", |p| format!("{:.5}", p.1.value))
+        .number("95 % interval", |p| ends(p.1.interval))
+        .number(widened, |p| ends(p.1.widened))
+        .only_if(fit.mu.widened.is_some());
+    show::table(&grid.grid())?;
     show::result(&match fit.goodness {
         Some(g) => format!(
             "\nchi-square {:.2}, {} degrees of freedom, p = {:.2e}\n",
@@ -128,16 +126,15 @@ fn print(
         }
         None => "\nno degree of freedom is left to test the line\n".into(),
     })?;
-    let points = &fit.points;
-    show::table(&[
-        Column::number(unit, points, |p| p.voltage.to_string()),
-        Column::number("measured", points, |p| rate(p.measured)),
-        Column::number("fitted", points, |p| rate(p.fitted)),
-        Column::number("measured / fitted", points, |p| {
-            p.decades
-                .map_or("-".into(), |decades| format!("{:.3}", 10f64.powf(decades)))
-        }),
-    ])
+    let grid = Grid::of(&fit.points)
+        .number(unit, |p| p.voltage.to_string())
+        .number("measured", |p| rate(p.measured))
+        .number("fitted", |p| rate(p.fitted))
+        .number("measured / fitted", |p| {
+            let factor = p.decades.map(|decades| 10f64.powf(decades));
+            factor.map(|factor| format!("{factor:.3}"))
+        });
+    show::table(&grid.grid())
 }
 
 fn record(model: &MemoryModel, measurements: &Measurements, fit: &Fit) -> serde_json::Value {
