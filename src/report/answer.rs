@@ -5,6 +5,7 @@ use super::tables::{bit_error_rate, points, voltage};
 use super::{answers, Report};
 use crate::analysis::{groups_of, Pareto, Saving, Summary};
 use crate::figure::{escape, extrapolated, number, percent};
+use crate::units::Bits;
 
 /// The point that a saving may rest on: the cheapest one, unless its rate is extrapolated.
 pub(super) fn ground(saving: &Saving) -> Option<&Summary> {
@@ -133,9 +134,9 @@ fn per_cent(fraction: f64) -> String {
 }
 
 /// `4 bit`, of bits per weight.
-pub(super) fn width(bits: Option<u32>) -> String {
+pub(super) fn width(bits: Option<Bits>) -> String {
     match bits {
-        Some(32) => "32-bit float".into(),
+        Some(Bits::FLOAT) => "32-bit float".into(),
         Some(bits) => format!("{bits} bit"),
         None => "mixed bits".into(),
     }

@@ -5,6 +5,7 @@ use super::tables::{accuracy, bit_error_rate, energy, head, points, row, table, 
 use super::Report;
 use crate::analysis::{Answer, Ends, Question, Reach, Spread, Summary};
 use crate::figure::{number, percent};
+use crate::quant::MethodLabel;
 use crate::stats;
 
 /// What distinguishes a ladder from the others of the page: `wcat at 4 bit`, then the model, array and protection where
@@ -24,8 +25,8 @@ fn label(answer: &Answer, all: &[Answer]) -> String {
     }
     for of in [
         (|a| a.ladder.memory.as_str()) as fn(&Answer) -> &str,
-        |a| &a.ladder.array,
-        |a| &a.ladder.protection,
+        |a| a.ladder.array.as_str(),
+        |a| a.ladder.protection.name(),
     ] {
         if differ(of) {
             text += &format!(", {}", of(answer));
@@ -75,8 +76,8 @@ pub(super) fn losses(report: &Report) -> String {
     });
     let baseline = answers
         .iter()
-        .find_map(|answer| answer.baseline.as_deref())
-        .unwrap_or("baseline");
+        .find_map(|answer| answer.baseline)
+        .map_or("baseline", MethodLabel::name);
     let to = format!("Saving to {baseline} (%)");
     let head = head(&[
         ("Method", true),

@@ -97,7 +97,7 @@ pub fn card_markdown(card: &ModelCard) -> String {
             });
             text += &format!(
                 "| {} | {} | {:.4} | {} | {span} |\n",
-                cell(&words(&mean.setting.array)),
+                cell(&words(mean.setting.array.as_str())),
                 rate(mean.setting.ber),
                 mean.energy_relative,
                 accuracy(mean.mean)

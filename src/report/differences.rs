@@ -23,8 +23,8 @@ pub(super) fn differences(report: &Report) -> String {
     let several = |of: fn(&MethodDifference) -> &str| shown.iter().any(|row| of(row) != of(first));
     let places: Vec<fn(&MethodDifference) -> &str> = [
         (|row| row.setting.memory.as_str()) as fn(&MethodDifference) -> &str,
-        |row| &row.setting.array,
-        |row| &row.setting.protection,
+        |row| row.setting.array.as_str(),
+        |row| row.setting.protection.name(),
     ]
     .into_iter()
     .filter(|of| several(*of))

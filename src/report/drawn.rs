@@ -28,8 +28,8 @@ pub(super) fn drawn(counts: &[FaultCount]) -> String {
         let group = Some((&count.model, voltage.to_bits()));
         let cells = [
             Cell::Text(count.model.clone()),
-            Cell::Text(count.protection.clone()),
-            Cell::Text(count.array.clone()),
+            Cell::Text(count.protection.to_string()),
+            Cell::Text(count.array.to_string()),
             Cell::Number(format!("{voltage:.3} {unit}")),
             Cell::Number(digits(count.ber)),
             Cell::Number(count.failing.to_string()),
@@ -72,14 +72,15 @@ fn count_held(counts: &[FaultCount]) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fault::Protection;
     use crate::stats::Interval;
 
     #[test]
     fn the_drawn_rate_stands_beside_the_curves() {
         let count = |array: &str, failing| FaultCount {
             model: "m".into(),
-            protection: "none".into(),
-            array: array.into(),
+            protection: Protection::None,
+            array: array.parse().unwrap(),
             voltage: (0.54, "V"),
             ber: 0.01,
             cells: 1000,

@@ -3,6 +3,7 @@
 use super::tables::{energy, head, row, Cell};
 use super::{answer, Report};
 use crate::analysis::{groups_of, Summary};
+use crate::fault::Protection;
 use crate::figure::{escape, number};
 use crate::sweep::EnergyRow;
 
@@ -43,7 +44,9 @@ fn chosen(report: &Report) -> Vec<(String, &Summary)> {
         let own = report.summaries.iter().zip(groups_of(&report.summaries));
         let free = own
             .filter(|(s, name)| {
-                name == baseline && s.design.protection == "none" && !s.design.can_fail()
+                (name.method, &name.protection, &name.array) == (*baseline, &None, &None)
+                    && s.design.protection == Protection::None
+                    && !s.design.can_fail()
             })
             .map(|(summary, _)| summary);
         let dearest = free.max_by(|a, b| {

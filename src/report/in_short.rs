@@ -9,7 +9,7 @@ use super::results::{
 };
 use crate::analysis::undominated;
 use crate::sweep::TestSplit;
-use crate::units::BerSource;
+use crate::units::{BerSource, Bits};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Rates at which an interval lies above 0, below 0, and all of them.
@@ -37,17 +37,17 @@ pub(super) fn in_short(results: &Results) -> String {
     let mut others: BTreeSet<&str> = BTreeSet::new();
     let mut lines: Vec<(Vec<String>, BTreeMap<&str, Tally>)> = Vec::new();
     for (words, sweep, place) in tested(results) {
-        let mut by_width: BTreeMap<Option<u32>, BTreeMap<&str, Tally>> = BTreeMap::new();
+        let mut by_width: BTreeMap<Option<Bits>, BTreeMap<&str, Tally>> = BTreeMap::new();
         for difference in first_less_others(sweep, &place) {
             let Some(interval) = shown(difference) else {
                 continue;
             };
             let own = by_width.entry(difference.setting.bits).or_default();
-            let tally = own.entry(difference.other.as_str()).or_default();
+            let tally = own.entry(difference.other.name()).or_default();
             tally.all += 1;
             tally.better += usize::from(interval.low > 0.0);
             tally.worse += usize::from(interval.high < 0.0);
-            others.insert(&difference.other);
+            others.insert(difference.other.name());
         }
         let named = |bits| words.iter().cloned().chain([width(bits)]).collect();
         lines.extend(
@@ -122,11 +122,11 @@ fn frontiers(results: &Results) -> String {
             .iter()
             .map(|mean| (mean.energy_relative, mean.mean))
             .collect();
-        let mut counts: BTreeMap<(Option<u32>, &str), usize> = BTreeMap::new();
+        let mut counts: BTreeMap<(Option<Bits>, &str), usize> = BTreeMap::new();
         let on = undominated(&points);
         for &i in &on {
             *counts
-                .entry((means[i].setting.bits, means[i].method.as_str()))
+                .entry((means[i].setting.bits, means[i].method.name()))
                 .or_default() += 1;
         }
         let held = counts.iter().map(|((bits, method), n)| {

@@ -3,7 +3,7 @@
 
 use super::tables::{accuracy, bit_error_rate, source, voltage};
 use super::Report;
-use crate::analysis::{groups_of, FrontierPoint, Summary};
+use crate::analysis::{groups_of, FrontierPoint, Group, Summary};
 use crate::figure::{
     extrapolated, interval, number, percent, series_looks, shown_points, SeriesLook,
 };
@@ -108,7 +108,7 @@ fn inert(json: &str) -> String {
 fn data(report: &Report) -> Data {
     let shown = shown_points(&report.summaries);
     let names = groups_of(&report.summaries);
-    let groups: Vec<&str> = shown.iter().map(|&place| names[place].as_str()).collect();
+    let groups: Vec<&Group> = shown.iter().map(|&place| &names[place]).collect();
     let summaries: Vec<Summary> = shown
         .into_iter()
         .map(|place| report.summaries[place].clone())
@@ -148,14 +148,14 @@ fn data(report: &Report) -> Data {
 }
 
 /// Shares of resamples in which points are on a frontier, by its method (`None`: of all) and design point.
-type OnFrontiers<'a> = BTreeMap<(Option<&'a str>, &'a str), f64>;
+type OnFrontiers<'a> = BTreeMap<(Option<&'a Group>, &'a str), f64>;
 
 fn on_frontiers(report: &Report) -> OnFrontiers<'_> {
     let mut all = OnFrontiers::new();
     for frontier in &report.pareto.frontiers {
         for point in &frontier.points {
             let key = (
-                frontier.method.as_deref(),
+                frontier.method.as_ref(),
                 point.summary.design.design_id.as_str(),
             );
             all.entry(key).or_insert(point.probability);
@@ -168,7 +168,7 @@ fn on_frontiers(report: &Report) -> OnFrontiers<'_> {
 fn settings(
     on_frontiers: &OnFrontiers<'_>,
     s: &Summary,
-    group: &str,
+    group: &Group,
 ) -> Vec<(&'static str, String)> {
     let d = &s.design;
     let with = |text: String, low: f64, high: f64| {
@@ -176,14 +176,14 @@ fn settings(
     };
     let mut all = vec![
         ("Model", d.model.clone()),
-        ("Method", d.method.clone()),
+        ("Method", d.method.to_string()),
         (
             "Bits",
             d.bits
                 .map_or("different by layer".into(), |bits| bits.to_string()),
         ),
-        ("Protection", d.protection.clone()),
-        ("Array", d.array.clone()),
+        ("Protection", d.protection.to_string()),
+        ("Array", d.array.to_string()),
         ("Memory", format!("{} ({})", d.memory, d.fault_kind)),
         ("Voltage", voltage(s)),
         (

@@ -3,6 +3,7 @@
 
 use super::tables::{accuracy, bit_error_rate, column_voltage, head, points, row, span, Cell};
 use crate::analysis::{Summary, SAVING_LOSSES};
+use crate::fault::Protection;
 use crate::figure::{escape, extrapolated, interval, number, percent};
 use std::collections::BTreeMap;
 
@@ -17,14 +18,14 @@ const SAME: f64 = 5e-5;
 struct Compared<'a> {
     name: String,
     clean: f64,
-    protections: BTreeMap<&'a str, Vec<&'a Summary>>,
+    protections: BTreeMap<Protection, Vec<&'a Summary>>,
 }
 
 impl<'a> Compared<'a> {
-    /// Names of the protections, `none` first.
-    fn names(&self) -> Vec<&'a str> {
-        let mut names: Vec<&str> = self.protections.keys().copied().collect();
-        names.sort_by_key(|name| (*name != "none", *name));
+    /// The protections, none first.
+    fn names(&self) -> Vec<Protection> {
+        let mut names: Vec<Protection> = self.protections.keys().copied().collect();
+        names.sort_by_key(|name| (*name != Protection::None, *name));
         names
     }
 
@@ -33,9 +34,9 @@ impl<'a> Compared<'a> {
     }
 
     /// The cheapest point under a protection that reaches a target, on measured ground or beyond it.
-    fn cheapest(&self, protection: &str, loss: f64, beyond: bool) -> Option<&'a Summary> {
+    fn cheapest(&self, protection: Protection, loss: f64, beyond: bool) -> Option<&'a Summary> {
         let target = self.target(loss) - ROUNDING;
-        let own = self.protections.get(protection)?.iter().copied();
+        let own = self.protections.get(&protection)?.iter().copied();
         own.filter(|s| s.mean >= target && extrapolated(s) == beyond)
             .min_by(|a, b| {
                 let energies = a
@@ -47,7 +48,7 @@ impl<'a> Compared<'a> {
     }
 
     /// True where a cheaper point would reach the target at an extrapolated rate.
-    fn is_open(&self, protection: &str, loss: f64) -> bool {
+    fn is_open(&self, protection: Protection, loss: f64) -> bool {
         let limit = self
             .cheapest(protection, loss, false)
             .map_or(f64::INFINITY, |s| s.design.energy_relative);
@@ -68,19 +69,19 @@ fn compared(summaries: &[Summary]) -> Vec<Compared<'_>> {
     }
     let distinct = |of: fn(&Summary) -> &str| summaries.windows(2).any(|w| of(&w[0]) != of(&w[1]));
     let memories = distinct(|s| &s.design.memory);
-    let arrays = distinct(|s| &s.design.array);
+    let arrays = distinct(|s| s.design.array.as_str());
     let mut all = Vec::new();
     for ((model, memory, _, array), points) in models {
         let mut name = model.clone();
-        for (part, several) in [(memory, memories), (array, arrays)] {
+        for (part, several) in [(memory.as_str(), memories), (array.as_str(), arrays)] {
             if several {
                 name += &format!(", {part}");
             }
         }
-        let mut protections = BTreeMap::<&str, Vec<&Summary>>::new();
+        let mut protections = BTreeMap::<Protection, Vec<&Summary>>::new();
         for &point in &points {
             protections
-                .entry(&point.design.protection)
+                .entry(point.design.protection)
                 .or_default()
                 .push(point);
         }
@@ -100,16 +101,13 @@ fn compared(summaries: &[Summary]) -> Vec<Compared<'_>> {
 }
 
 /// A protection in words.
-fn words(protection: &str) -> String {
+fn words(protection: Protection) -> String {
     match protection {
-        "none" => "no protection".into(),
-        "secded" => "SECDED".into(),
-        "parity_zero" => "parity with zeroing".into(),
-        other => match other.strip_prefix("msb:") {
-            Some("1") => "protection of the most significant bit".into(),
-            Some(bits) => format!("protection of the {bits} most significant bits"),
-            None => other.to_owned(),
-        },
+        Protection::None => "no protection".into(),
+        Protection::Secded => "SECDED".into(),
+        Protection::ParityZero => "parity with zeroing".into(),
+        Protection::Msb(1) => "protection of the most significant bit".into(),
+        Protection::Msb(bits) => format!("protection of the {bits} most significant bits"),
     }
 }
 
@@ -124,7 +122,7 @@ pub(super) fn protections(summaries: &[Summary]) -> String {
         let sentences: Vec<String> = model
             .names()
             .into_iter()
-            .filter(|p| *p != "none")
+            .filter(|p| *p != Protection::None)
             .map(|p| sentence(model, p))
             .collect();
         out += &format!(
@@ -137,15 +135,15 @@ pub(super) fn protections(summaries: &[Summary]) -> String {
 }
 
 /// A protection against none, or what it reaches where none was not swept.
-fn sentence(model: &Compared<'_>, protection: &str) -> String {
+fn sentence(model: &Compared<'_>, protection: Protection) -> String {
     let name = capital(&words(protection));
     let loss = format!("at a loss of at most {}", points(SAID));
-    let none = words("none");
+    let none = words(Protection::None);
     let own = model.cheapest(protection, SAID, false);
     let Some(plain) = model
         .protections
-        .contains_key("none")
-        .then(|| model.cheapest("none", SAID, false))
+        .contains_key(&Protection::None)
+        .then(|| model.cheapest(Protection::None, SAID, false))
     else {
         return match own {
             Some(own) => format!(
@@ -155,7 +153,7 @@ fn sentence(model: &Compared<'_>, protection: &str) -> String {
             None => format!("{name}: no point of a measured bit error rate stays {loss}."),
         };
     };
-    let open = match (model.is_open(protection, SAID), model.is_open("none", SAID)) {
+    let open = match (model.is_open(protection, SAID), model.is_open(Protection::None, SAID)) {
         (false, false) => "",
         _ => " At extrapolated bit error rates cheaper points would reach it, which may turn this round.",
     };
@@ -224,7 +222,7 @@ fn table(models: &[Compared<'_>]) -> String {
                     Cell::Text(model.name.clone()),
                     Cell::Number(points(loss)),
                     Cell::Number(percent(model.target(loss))),
-                    Cell::Text(protection.to_owned()),
+                    Cell::Text(protection.to_string()),
                     at,
                     of(&|p| Cell::Number(bit_error_rate(p))),
                     of(&|p| Cell::Number(accuracy(p.mean))),
@@ -254,12 +252,12 @@ mod tests {
     use crate::figure::tests::{sweep, two_methods};
 
     /// Two methods, unprotected, and the same points with a protection: energy times `factor`, mean raised.
-    fn with(protection: &str, factor: f64, gain: f64) -> Vec<Summary> {
+    fn with(protection: Protection, factor: f64, gain: f64) -> Vec<Summary> {
         let mut all = two_methods();
         let more: Vec<Summary> = all.clone();
         all.extend(more.into_iter().map(|mut s| {
-            s.design.protection = protection.into();
-            s.design.design_id += protection;
+            s.design.protection = protection;
+            s.design.design_id += protection.name();
             s.design.energy_relative *= factor;
             s.design.area_relative *= factor;
             s.mean = (s.mean + gain).min(s.design.clean_accuracy.get());
@@ -269,7 +267,7 @@ mod tests {
     }
 
     /// The least energy of a model's points under a protection at a loss, found by trying all.
-    fn least(summaries: &[Summary], model: &str, protection: &str, loss: f64) -> f64 {
+    fn least(summaries: &[Summary], model: &str, protection: Protection, loss: f64) -> f64 {
         let own = summaries
             .iter()
             .filter(|s| s.design.model == model && s.design.protection == protection);
@@ -280,11 +278,11 @@ mod tests {
 
     #[test]
     fn a_protection_that_does_not_help_costs_more_and_the_page_says_so() {
-        let summaries = with("secded", 1.125, 0.0);
+        let summaries = with(Protection::Secded, 1.125, 0.0);
         let html = protections(&summaries);
         let (own, plain) = (
-            least(&summaries, "wcat4", "secded", 0.01),
-            least(&summaries, "wcat4", "none", 0.01),
+            least(&summaries, "wcat4", Protection::Secded, 0.01),
+            least(&summaries, "wcat4", Protection::None, 0.01),
         );
         assert!(own > plain && own.is_finite());
         let said = format!(
@@ -296,14 +294,14 @@ mod tests {
         assert_eq!(html.matches("<td class=\"text\">secded</td>").count(), 6);
         let cheapest = format!(
             "<td>{:.4}</td>",
-            least(&summaries, "normal4", "secded", 0.02)
+            least(&summaries, "normal4", Protection::Secded, 0.02)
         );
         assert!(html.contains(&cheapest), "{cheapest}");
     }
 
     #[test]
     fn a_protection_that_helps_costs_less() {
-        let html = protections(&with("msb:1", 1.02, 0.05));
+        let html = protections(&with(Protection::Msb(1), 1.02, 0.05));
         assert!(
             html.contains("Protection of the most significant bit costs less energy"),
             "{html}"
@@ -315,7 +313,7 @@ mod tests {
         let mut summaries = sweep(&[("wcat", 4, 0.968, 0.75)], 0.9);
         let mut protected = summaries.clone();
         for s in &mut protected {
-            s.design.protection = "parity_zero".into();
+            s.design.protection = Protection::ParityZero;
             s.mean = 0.5;
         }
         summaries.extend(protected);
@@ -325,7 +323,7 @@ mod tests {
             "{html}"
         );
         assert!(html.contains("†") && html.contains("cheaper points would reach it"));
-        let least = least(&summaries, "wcat4", "none", 0.01);
+        let least = least(&summaries, "wcat4", Protection::None, 0.01);
         assert!(html.contains(&format!("{least:.4} †")), "{html}");
     }
 

@@ -4,6 +4,8 @@
 use super::Report;
 use crate::analysis::Summary;
 use crate::figure::{escape, extrapolated, percent};
+use crate::quant::MethodLabel;
+use crate::units::Bits;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The remarks as a list.
@@ -49,9 +51,9 @@ pub(super) fn remarks(report: &Report) -> String {
 
 /// How many trainings stand behind each method and width.
 fn trainings(summaries: &[Summary]) -> Option<String> {
-    let mut models = BTreeMap::<(&str, Option<u32>), BTreeSet<(&str, Option<u64>)>>::new();
+    let mut models = BTreeMap::<(MethodLabel, Option<Bits>), BTreeSet<(&str, Option<u64>)>>::new();
     for d in summaries.iter().map(|s| &s.design) {
-        let own = models.entry((&d.method, d.bits)).or_default();
+        let own = models.entry((d.method, d.bits)).or_default();
         own.insert((&d.model, d.training_seed));
     }
     let counts: Vec<String> = models

@@ -8,10 +8,12 @@ use super::markdown::{cell, code, fence, remark, target, words};
 use super::tables::accuracy;
 use crate::analysis::{Answer, MethodDifference, MethodMean, Setting, Summary};
 use crate::attack::AttackSummary;
+use crate::fault::Protection;
 use crate::figure::{number, rate};
+use crate::quant::MethodLabel;
 use crate::stats::Interval;
 use crate::sweep::TestSplit;
-use crate::units::BerSource;
+use crate::units::{BerSource, Bits};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A document of results.
@@ -54,7 +56,7 @@ pub struct ResultModel {
     /// Method.
     pub method: String,
     /// Bits per stored weight.
-    pub bits: Option<u32>,
+    pub bits: Option<Bits>,
     /// Seed of the training.
     pub training_seed: Option<u64>,
     /// How it was trained, as Markdown; `None` where its file is not there.
@@ -313,7 +315,7 @@ pub fn has_curves(summaries: &[Summary]) -> bool {
 fn has_variants(summaries: &[Summary]) -> bool {
     let of = |Summary { design, .. }: &Summary| {
         (
-            design.method.clone(),
+            design.method,
             design.bits,
             design.training_seed,
             design.model.clone(),
@@ -327,30 +329,30 @@ fn has_variants(summaries: &[Summary]) -> bool {
         .collect();
     models
         .windows(2)
-        .any(|pair| (&pair[0].0, pair[0].1, pair[0].2) == (&pair[1].0, pair[1].1, pair[1].2))
+        .any(|pair| (pair[0].0, pair[0].1, pair[0].2) == (pair[1].0, pair[1].1, pair[1].2))
 }
 
 /// The method that the document is about.
-pub const FIRST: &str = "wcat";
+pub const FIRST: MethodLabel = MethodLabel::Wcat;
 
 /// An array under a protection.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Place<'a> {
     array: &'a str,
-    protection: &'a str,
+    protection: Protection,
 }
 
 impl Place<'_> {
     fn holds(&self, setting: &Setting) -> bool {
-        (self.array, self.protection) == (setting.array.as_str(), setting.protection.as_str())
+        (self.array, self.protection) == (setting.array.as_str(), setting.protection)
     }
 
     /// Array and protection.
     pub(super) fn words(&self) -> String {
         let array = words(self.array);
         match self.protection {
-            "none" => format!("{array} array"),
-            other => format!("{array} array, protection {}", words(other)),
+            Protection::None => format!("{array} array"),
+            other => format!("{array} array, protection {}", words(other.name())),
         }
     }
 }
@@ -361,8 +363,8 @@ pub(super) fn places(sweep: &ResultSweep) -> BTreeSet<Place<'_>> {
         .means
         .iter()
         .map(|mean| Place {
-            array: &mean.setting.array,
-            protection: &mean.setting.protection,
+            array: mean.setting.array.as_str(),
+            protection: mean.setting.protection,
         })
         .collect()
 }
@@ -449,7 +451,7 @@ fn by_model(summaries: &[Summary]) -> String {
 }
 
 /// Width, method.
-type Kind<'a> = (Option<u32>, &'a str);
+type Kind<'a> = (Option<Bits>, &'a str);
 
 fn kind_words((bits, method): &Kind<'_>) -> [String; 2] {
     [words(method), width(*bits)]
@@ -462,7 +464,7 @@ fn by_rate(place: &Place<'_>, means: &[&MethodMean]) -> String {
         let setting = &mean.setting;
         let text = plus_minus(mean.mean, mean.of_trainings.or(mean.student));
         cells.add(
-            (setting.bits, mean.method.as_str()),
+            (setting.bits, mean.method.name()),
             (setting.ber, setting.ber_source),
             text,
         );
@@ -492,7 +494,7 @@ fn compared(place: &Place<'_>, differences: &[&MethodDifference]) -> String {
     let mut cells = ByRate::new();
     let mut lines: BTreeMap<Kind<'_>, Vec<&MethodDifference>> = BTreeMap::new();
     for difference in differences {
-        let line = (difference.setting.bits, difference.other.as_str());
+        let line = (difference.setting.bits, difference.other.name());
         let span = |i: Interval| format!(" ({} to {})", signed(i.low), signed(i.high));
         let text = signed(difference.difference) + &shown(difference).map_or(String::new(), span);
         cells.add(
@@ -555,7 +557,7 @@ fn attack_text(attack: &ResultAttack) -> String {
                 .map_or(String::new(), |std| format!(" ± {std:.1}"));
             vec![
                 words(&s.first.model),
-                words(&s.first.method),
+                words(s.first.method.name()),
                 width(Some(s.first.bits)),
                 format!("{} of {}", s.reached, s.restarts),
                 format!("{bound}{:.1}{std}", s.flips_mean),

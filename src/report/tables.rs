@@ -2,9 +2,11 @@
 
 use super::{answer, Report};
 use crate::analysis::{FrontierPoint, Summary};
+use crate::fault::KindName;
 use crate::figure::{
     escape, evenly, extrapolated, interval, number, percent, rate, series_labels, MOST_SHOWN,
 };
+use crate::quant::MethodLabel;
 use crate::units::BerSource;
 
 /// One cell.
@@ -146,8 +148,11 @@ pub(super) fn savings(report: &Report) -> String {
     if savings.is_empty() {
         return "<p>No target accuracy was set.</p>\n".into();
     }
-    let baseline = report.pareto.baseline.as_deref();
-    let to = format!("Saving to {} (%)", baseline.unwrap_or("baseline"));
+    let baseline = report.pareto.baseline;
+    let to = format!(
+        "Saving to {} (%)",
+        baseline.map_or("baseline", MethodLabel::name)
+    );
     let head = head(&[
         ("Loss", false),
         ("Target (%)", false),
@@ -175,7 +180,7 @@ pub(super) fn savings(report: &Report) -> String {
             &[
                 Cell::Number(points(saving.loss)),
                 Cell::Number(percent(saving.target)),
-                Cell::Text(saving.method.clone()),
+                Cell::Text(saving.method.to_string()),
                 of(&|p| Cell::Text(p.design.design_id.clone())),
                 of(&|p| column_voltage(p)),
                 of(&|p| Cell::Number(accuracy(p.mean))),
@@ -198,8 +203,12 @@ pub(super) fn savings(report: &Report) -> String {
 pub(super) fn frontiers(report: &Report) -> String {
     let mut out = String::new();
     for frontier in &report.pareto.frontiers {
-        let name = frontier.method.as_deref().unwrap_or("All methods together");
-        out += &format!("<h3>{}</h3>\n", escape(name));
+        let all = || "All methods together".to_owned();
+        let name = frontier
+            .method
+            .as_ref()
+            .map_or_else(all, ToString::to_string);
+        out += &format!("<h3>{}</h3>\n", escape(&name));
         let head = head(&[
             ("Design point", true),
             ("Voltage", false),
@@ -260,20 +269,19 @@ pub(super) fn memory(summaries: &[Summary]) -> String {
     names.dedup();
     let mut out = String::new();
     for (memory, kind, array) in names {
-        let meaning = match kind.split([' ', ';']).next().unwrap_or_default() {
-            "flip" => "a failing cell inverts its bit",
-            "stuck" => "a failing cell reads a fixed value",
-            "biased" => "failing cells invert their bit, stored 0s and 1s at different rates",
-            "profile" => {
-                "measured statistics of a chip: biased flips, of which a part is persistent"
+        let meaning = match kind.kind() {
+            Some(KindName::Flip) => "a failing cell inverts its bit",
+            Some(KindName::Stuck) => "a failing cell reads a fixed value",
+            Some(KindName::Biased) => {
+                "failing cells invert their bit, stored 0s and 1s at different rates"
             }
-            _ => "see the memory model",
+            None => "measured statistics of a chip: biased flips, of which a part is persistent",
         };
         out += &format!(
             "<h3>{}</h3>\n<p>Faults: {} ({meaning}). Failing cells: {}.</p>\n",
             escape(memory),
-            escape(kind),
-            escape(array)
+            escape(kind.as_str()),
+            escape(array.as_str())
         );
         let own = summaries.iter().filter(|s| {
             (&s.design.memory, &s.design.fault_kind, &s.design.array) == (memory, kind, array)

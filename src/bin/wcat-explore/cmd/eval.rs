@@ -59,7 +59,7 @@ fn table(row: &EvaluationRow) -> anyhow::Result<()> {
         }));
     }
     if row.ber.is_some() {
-        let unit = row.voltage_unit.clone().unwrap_or_default();
+        let unit = row.voltage_unit.unwrap_or_default();
         columns.push(Column::number("voltage", &rows, |r| {
             r.voltage.map_or("-".into(), |v| format!("{v} {unit}"))
         }));
@@ -74,8 +74,8 @@ fn table(row: &EvaluationRow) -> anyhow::Result<()> {
         }));
     }
     if let (Some(kind), Some(array)) = (&row.fault_kind, &row.array) {
-        columns.push(Column::text("fault kind", &rows, |_| kind.clone()));
-        columns.push(Column::text("array", &rows, |_| array.clone()));
+        columns.push(Column::text("fault kind", &rows, |_| kind.to_string()));
+        columns.push(Column::text("array", &rows, |_| array.to_string()));
     }
     show::table(&columns)
 }

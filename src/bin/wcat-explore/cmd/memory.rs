@@ -55,7 +55,7 @@ fn list(format: Format) -> anyhow::Result<()> {
         Column::text("title", &models, |m| m.title.clone()),
         Column::text("unit", &models, |m| m.unit.symbol().into()),
         Column::number("error-free", &models, |m| m.error_free.to_string()),
-        Column::text("array", &models, |m| m.array.label()),
+        Column::text("array", &models, |m| m.array.label().to_string()),
     ])
 }
 

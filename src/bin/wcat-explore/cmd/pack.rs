@@ -12,7 +12,7 @@ pub(crate) fn run(args: &PackArgs, monitor: &Progress) -> anyhow::Result<()> {
     }
     show::table(&[
         Column::text("model", &rows, |r| r.model.clone()),
-        Column::text("method", &rows, |r| r.method.clone()),
+        Column::text("method", &rows, |r| r.method.to_string()),
         Column::number("bits", &rows, |r| {
             r.bits.map_or("mixed".into(), |bits| bits.to_string())
         }),

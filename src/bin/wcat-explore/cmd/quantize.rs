@@ -31,7 +31,7 @@ fn model_table(row: &QuantizationRow) -> anyhow::Result<()> {
     let rows = [row];
     let mut columns = vec![
         Column::text("model", &rows, |r| r.model.clone()),
-        Column::text("method", &rows, |r| r.method.clone()),
+        Column::text("method", &rows, |r| r.method.to_string()),
         Column::number("bits", &rows, |r| r.bits.to_string()),
         Column::number("layers", &rows, |r| r.layers.to_string()),
         Column::number("weights", &rows, |r| r.weights.to_string()),

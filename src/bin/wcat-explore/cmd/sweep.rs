@@ -165,7 +165,7 @@ pub(crate) fn table(summaries: &[Summary]) -> anyhow::Result<()> {
     let unit = summaries
         .first()
         .map_or("voltage", |s| s.design.voltage_unit.symbol());
-    let array = |s: &Summary| s.design.array.clone();
+    let array = |s: &Summary| s.design.array.to_string();
     let several = summaries.iter().any(|s| array(s) != array(&summaries[0]));
     let mut columns = vec![
         Column::text("model", summaries, |s| s.design.model.clone()),
@@ -219,7 +219,7 @@ pub(crate) fn table(summaries: &[Summary]) -> anyhow::Result<()> {
     {
         columns.insert(
             1,
-            Column::text("protection", summaries, |s| s.design.protection.clone()),
+            Column::text("protection", summaries, |s| s.design.protection.to_string()),
         );
     }
     show::table(&columns)

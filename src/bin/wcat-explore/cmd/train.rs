@@ -144,7 +144,9 @@ fn say_path(rows: &[TrainingRow], paths: &[PathBuf], monitor: &Progress) -> anyh
 fn table(rows: &[TrainingRow]) -> anyhow::Result<()> {
     show::table(&[
         Column::text("model", rows, |r| r.model.clone()),
-        Column::text("method", rows, |r| r.method.clone().unwrap_or("-".into())),
+        Column::text("method", rows, |r| {
+            r.method.map_or("-".into(), |m| m.to_string())
+        }),
         Column::number("bits", rows, |r| r.bits.to_string()),
         Column::number("epochs", rows, |r| r.epochs.to_string()),
         Column::number("best epoch", rows, |r| r.best_epoch.to_string()),
