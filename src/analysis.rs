@@ -29,7 +29,7 @@ pub use fault_count::{cells_key, fault_counts, FaultCount};
 pub use methods::{method_means, MethodMean};
 pub use pareto::{frontier_probabilities, groups_of, pareto, BASELINE, RESAMPLES, SAVING_LOSSES};
 pub use pareto_file::{read_pareto, ParetoRow};
-pub use row::{Frontier, FrontierPoint, Outcome, Pareto, Saving, Spread, Summary};
+pub use row::{Frontier, FrontierPoint, Group, Outcome, Pareto, Saving, Spread, Summary};
 pub use run::{comparison_warnings, merge, read_run, run_name, Merged, Run};
 pub use settings::Setting;
 pub use summary::{summarize, FloorSpec};

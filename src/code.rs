@@ -12,7 +12,7 @@ pub type Word = u8;
 /// How codes are stored: width and sign.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct CodeFormat {
-    bits: u32,
+    width: Bits,
     signed: bool,
 }
 
@@ -30,14 +30,19 @@ impl CodeFormat {
             ));
         }
         Ok(Self {
-            bits: bits.get(),
+            width: bits,
             signed,
         })
     }
 
     /// Bits per code, 1 to 8.
     pub fn bits(self) -> u32 {
-        self.bits
+        self.width.get()
+    }
+
+    /// The same as a checked number.
+    pub fn width(self) -> Bits {
+        self.width
     }
 
     /// True for signed codes.
@@ -47,7 +52,7 @@ impl CodeFormat {
 
     /// Smallest code `Qn`.
     pub fn min(self) -> i16 {
-        match (self.signed, self.bits) {
+        match (self.signed, self.bits()) {
             (false, _) => 0,
             (true, bits) => -(1 << (bits - 1)),
         }
@@ -55,7 +60,7 @@ impl CodeFormat {
 
     /// Largest code `Qp`.
     pub fn max(self) -> i16 {
-        match (self.signed, self.bits) {
+        match (self.signed, self.bits()) {
             (false, bits) => (1 << bits) - 1,
             (true, 1) => 1,
             (true, bits) => (1 << (bits - 1)) - 1,
@@ -64,7 +69,7 @@ impl CodeFormat {
 
     /// Number of stored patterns, `2^b`.
     pub fn patterns(self) -> usize {
-        1 << self.bits
+        1 << self.bits()
     }
 
     /// Word of a code. The code must lie in `[min, max]`, and not be 0 in signed 1-bit codes.
@@ -73,7 +78,7 @@ impl CodeFormat {
             (self.min()..=self.max()).contains(&code),
             "{code} is outside {self:?}"
         );
-        match (self.signed, self.bits) {
+        match (self.signed, self.bits()) {
             (true, 1) => Word::from(code > 0),
             _ => (code & self.mask()) as Word,
         }
@@ -82,7 +87,7 @@ impl CodeFormat {
     /// Code of a word; bits above `b-1` are ignored.
     pub fn decode(self, word: Word) -> i16 {
         let word = i16::from(word) & self.mask();
-        match (self.signed, self.bits) {
+        match (self.signed, self.bits()) {
             (false, _) => word,
             (true, 1) => 2 * word - 1,
             (true, bits) => sign_extend(word, bits),
@@ -90,7 +95,7 @@ impl CodeFormat {
     }
 
     fn mask(self) -> i16 {
-        (1 << self.bits) - 1
+        (1 << self.bits()) - 1
     }
 }
 

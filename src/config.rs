@@ -5,5 +5,5 @@ mod experiment;
 mod preset;
 
 pub use crate::yaml::Layer;
-pub use experiment::{built_in, Experiment, ModelSpec, NetworkSpec, Training};
+pub use experiment::{built_in, Experiment, ModelSpec, Training};
 pub use preset::{method_preset, method_presets, named_or_file};

@@ -47,20 +47,7 @@ pub enum Split {
     Test,
 }
 
-impl Split {
-    /// Both halves.
-    pub const ALL: [Self; 2] = [Self::Training, Self::Test];
-
-    /// The word used in messages and files.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Training => "training",
-            Self::Test => "test",
-        }
-    }
-}
-
-words!(Split);
+words!(Split: Training "training", Test "test");
 
 /// Loads one half of a data set. `folder` is the data folder, which holds `mnist/`, `cifar-10-batches-bin/` or another
 /// of the usual forms, or the folder of class folders itself for `folder`; the built-in glyphs read no file.

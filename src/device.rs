@@ -1,6 +1,7 @@
 //! `cpu` and `cuda:N` to candle devices; leaves everything that is computed there to others.
 
 use crate::error::{Error, Result};
+use crate::units::text_form;
 use candle_core::Device;
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
@@ -52,18 +53,7 @@ impl FromStr for DeviceSpec {
     }
 }
 
-impl TryFrom<String> for DeviceSpec {
-    type Error = Error;
-    fn try_from(text: String) -> Result<Self> {
-        text.parse()
-    }
-}
-
-impl From<DeviceSpec> for String {
-    fn from(spec: DeviceSpec) -> String {
-        spec.to_string()
-    }
-}
+text_form!(DeviceSpec);
 
 impl fmt::Display for DeviceSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

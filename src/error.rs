@@ -115,6 +115,16 @@ pub enum Error {
     },
 }
 
+impl Error {
+    /// What an argument should have been; of other failures the message.
+    pub fn expected(self) -> String {
+        match self {
+            Self::Argument { expected, .. } => expected,
+            other => other.to_string(),
+        }
+    }
+}
+
 fn shown(path: &Path) -> String {
     printable_path(path, PATH)
 }

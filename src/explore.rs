@@ -29,4 +29,4 @@ pub use row::{Answer, Estimate, Evaluation, ExplorePoint, PointKind, PointStatus
 pub use simulation::{check_arrays, Simulation, TrialSink, Verified};
 pub use space::{Levels, Space, Supplied};
 pub use spec::ExploreSpec;
-pub use table::{ExploredPoint, Sensitivity, VoltageEvidence};
+pub use table::{ExploredPoint, Phase, Sensitivity, VoltageEvidence};

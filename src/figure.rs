@@ -28,7 +28,8 @@ mod weight_violin;
 mod yield_voltage;
 
 use crate::analysis::{Averaged, Pareto};
-use crate::units::{BerSource, VoltageUnit};
+use crate::quant::MethodLabel;
+use crate::units::{BerSource, Bits, VoltageUnit};
 
 pub use accuracy_ber::accuracy_ber;
 pub use accuracy_voltage::accuracy_voltage;
@@ -93,14 +94,14 @@ pub fn legible(points: &Averaged) -> bool {
 
 /// The method `first` beside the baseline and the best of the other methods, over the voltage, with the energy above;
 /// `None` where there are no two methods to be compared. `memory` says in words what the weights lie in.
-pub fn overview(points: &Averaged, first: &str, memory: &str) -> Option<Figure> {
+pub fn overview(points: &Averaged, first: MethodLabel, memory: &str) -> Option<Figure> {
     let summaries = overview::highlighted(&points.summaries, first);
     let design = &summaries.first()?.design;
     let network = format!(
         "{} on {}, {}-bit weights",
         design.architecture,
         design.dataset,
-        design.bits.unwrap_or_default()
+        design.bits.map_or(0, Bits::get)
     );
     let title = [network.as_str(), &format!("in {memory}")];
     let svg = overview::overview(&summaries, design.voltage_unit, title);

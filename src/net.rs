@@ -17,6 +17,7 @@ mod packed;
 mod pool;
 mod program;
 mod pytorch;
+mod record;
 mod relu;
 mod resnet;
 mod shape;
@@ -31,6 +32,7 @@ pub use model::{DatasetTag, Model, ModelInfo, MODEL_FORMAT};
 pub use network::{Network, Parameter, Role};
 pub use program::{Step, Value};
 pub use pytorch::{read_state_dict, StateDict};
+pub use record::{NetworkSpec, PostTraining, TrainingRecord};
 pub use shape::LayerShape;
 #[cfg(test)]
 pub(crate) use summary::tests::layer as layer_of_values;

@@ -22,4 +22,4 @@ pub use layer::{max_abs, mean_abs, QuantizedWeight, StoredWeight, TrainingFlips}
 pub use plclip::layer_range;
 pub use scheme::{Quantized, Scheme, Slopes};
 pub use search::{expected_error, Search};
-pub use spec::{ClipGradient, Init, Method, QuantizerSpec};
+pub use spec::{ClipGradient, Init, Method, MethodLabel, QuantizerSpec};

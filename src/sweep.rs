@@ -11,7 +11,8 @@ mod two_level;
 pub use point::{exposed_cells, exposure, layout, protected, DesignPoint, Domain, Supply};
 pub use procedure::{Comparison, Outcome, Subject};
 pub use row::{
-    CleanAnswers, Design, DomainVoltage, EnergyRow, StoppedBy, Timing, Trial, TrialRow, TrialStatus,
+    CleanAnswers, Design, DomainVoltage, EnergyRow, Phase, StoppedBy, Timing, Trial, TrialRow,
+    TrialStatus,
 };
 pub use spec::{Sampling, SweepSpec, TestSplit};
 pub use two_level::TwoLevel;

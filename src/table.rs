@@ -20,7 +20,7 @@ pub use record::{
 };
 pub(crate) use sheet::check_version;
 pub use sheet::Row;
-pub(crate) use value::words;
+pub(crate) use value::{text_value, word_value, words};
 
 /// Version of the columns of all tables that are written; the first column, `schema`, of each of them.
 pub const SCHEMA: u64 = 4;

@@ -59,6 +59,69 @@ macro_rules! checked_f64 {
 
 pub(crate) use checked_f64;
 
+/// Declares the words of an enum in files and tables: `ALL`, `WORDS`, `name` and `Display`; with the name of what they
+/// say also `FromStr`, whose error lists them.
+macro_rules! words {
+    ($type:ident: $($value:ident $word:literal),+) => {
+        #[allow(dead_code, unreachable_pub)] // no enum needs all of them
+        impl $type {
+            /// Every value, in the order of [`Self::WORDS`].
+            pub const ALL: [Self; Self::WORDS.len()] = [$(Self::$value),+];
+            /// Their words.
+            pub const WORDS: &[&str] = &[$($word),+];
+
+            /// The word of files and tables.
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$value => $word),+
+                }
+            }
+        }
+
+        impl ::std::fmt::Display for $type {
+            fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+                f.write_str(self.name())
+            }
+        }
+    };
+    ($type:ident, $what:literal: $($value:ident $word:literal),+) => {
+        $crate::units::words!($type: $($value $word),+);
+
+        impl ::std::str::FromStr for $type {
+            type Err = $crate::error::Error;
+            fn from_str(text: &str) -> $crate::error::Result<Self> {
+                let known = Self::ALL.into_iter().find(|known| known.name() == text);
+                known.ok_or_else(|| {
+                    let expected = format!("one of {}", Self::WORDS.join(", "));
+                    $crate::error::Error::argument($what, expected, format!("`{text}`"))
+                })
+            }
+        }
+    };
+}
+
+pub(crate) use words;
+
+/// `String` to and from a type with `Display` and `FromStr`, for serde.
+macro_rules! text_form {
+    ($type:ident) => {
+        impl TryFrom<String> for $type {
+            type Error = $crate::error::Error;
+            fn try_from(text: String) -> $crate::error::Result<Self> {
+                text.parse()
+            }
+        }
+
+        impl From<$type> for String {
+            fn from(value: $type) -> Self {
+                value.to_string()
+            }
+        }
+    };
+}
+
+pub(crate) use text_form;
+
 checked_f64!(
     /// Bit error rate: the share of stored bits that fail, in [0, 1].
     Ber, "bit error rate", "a number from 0 to 1", |x| (0.0..=1.0).contains(&x)
@@ -172,6 +235,13 @@ impl Bits {
     }
 }
 
+/// No quantisation.
+impl Default for Bits {
+    fn default() -> Self {
+        Self::FLOAT
+    }
+}
+
 impl TryFrom<u64> for Bits {
     type Error = Error;
     fn try_from(value: u64) -> Result<Self> {
@@ -217,18 +287,9 @@ pub enum VoltageUnit {
     Volt,
 }
 
+words!(VoltageUnit: Vmin "vmin", Volt "volt");
+
 impl VoltageUnit {
-    /// Every unit.
-    pub const ALL: [Self; 2] = [Self::Vmin, Self::Volt];
-
-    /// The word used in files and on the command line.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Vmin => "vmin",
-            Self::Volt => "volt",
-        }
-    }
-
     /// The symbol used on axes and in tables.
     pub fn symbol(self) -> &'static str {
         match self {
@@ -253,25 +314,13 @@ pub enum BerSource {
     Extrapolated,
 }
 
-impl BerSource {
-    /// Every source.
-    pub const ALL: [Self; 4] = [
-        Self::Measured,
-        Self::Censored,
-        Self::ErrorFree,
-        Self::Extrapolated,
-    ];
-
-    /// The word used in tables.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Measured => "measured",
-            Self::Censored => "censored",
-            Self::ErrorFree => "error_free",
-            Self::Extrapolated => "extrapolated",
-        }
-    }
-}
+words!(
+    BerSource:
+    Measured "measured",
+    Censored "censored",
+    ErrorFree "error_free",
+    Extrapolated "extrapolated"
+);
 
 #[cfg(test)]
 mod tests {

@@ -74,10 +74,10 @@ fn says(browser: &Browser, point: &Summary) {
     let ends = [interval.low, interval.high].map(|end| per_cent(end.clamp(0.0, 1.0)));
     for (setting, value) in [
         ("Model", d.model.clone()),
-        ("Method", d.method.clone()),
+        ("Method", d.method.to_string()),
         ("Bits", d.bits.unwrap().to_string()),
-        ("Protection", d.protection.clone()),
-        ("Array", d.array.clone()),
+        ("Protection", d.protection.to_string()),
+        ("Array", d.array.to_string()),
         ("Memory", format!("{} ({})", d.memory, d.fault_kind)),
         ("Voltage", format!("{} V/Vmin", d.voltage.unwrap())),
         (
@@ -194,7 +194,7 @@ fn the_figure_shows_the_settings_of_a_point_and_its_curve_and_asks_for_nothing()
     // Click: the curve of the same model by rising voltage; click again: gone.
     let chosen = |s: &&Summary| {
         let d = &s.design;
-        (d.model.as_str(), d.protection.as_str(), d.voltage) == ("wcat-4bit", "secded", Some(0.8))
+        (d.model.as_str(), d.protection.name(), d.voltage) == ("wcat-4bit", "secded", Some(0.8))
     };
     let chosen = summaries.iter().find(chosen).unwrap();
     let same = |s: &&Summary| {

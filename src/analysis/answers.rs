@@ -6,9 +6,11 @@ mod tests;
 
 pub use rows::{read_answers, Answer, Ends, Ladder, Question, Reach};
 
-use super::pareto::{baseline_of, best_clean, Points, ROUNDING, SAVING_LOSSES, UNPROTECTED};
+use super::pareto::{baseline_of, best_clean, Points, ROUNDING, SAVING_LOSSES};
 use super::row::{Outcome, Summary};
 use crate::error::{Error, Result};
+use crate::fault::Protection;
+use crate::quant::MethodLabel;
 use crate::seed::{Purpose, Seed};
 use crate::stats::{self, Interval};
 use crate::units::BerSource;
@@ -107,7 +109,7 @@ struct Rung {
 /// Ladders of design points.
 struct Table<'a> {
     summaries: &'a [Summary],
-    baseline: Option<String>,
+    baseline: Option<MethodLabel>,
     /// Each with its rungs by rising voltage.
     ladders: Vec<(Ladder, Vec<Rung>)>,
     /// By ladder: those of the baseline that it is compared with.
@@ -163,11 +165,11 @@ impl<'a> Table<'a> {
             }
             let ladder = Ladder {
                 model: d.model.clone(),
-                method: d.method.clone(),
+                method: d.method,
                 bits: d.bits,
                 memory: d.memory.clone(),
                 array: d.array.clone(),
-                protection: d.protection.clone(),
+                protection: d.protection,
                 unit: d.voltage_unit,
                 floor,
                 lowest: rungs.first().map(|rung| rung.voltage),
@@ -179,7 +181,7 @@ impl<'a> Table<'a> {
         let baseline = baseline_of(summaries);
         let bases = ladders
             .iter()
-            .map(|(own, _)| bases(own, &ladders, baseline.as_deref()))
+            .map(|(own, _)| bases(own, &ladders, baseline))
             .collect();
         Self {
             summaries,
@@ -241,7 +243,7 @@ impl<'a> Table<'a> {
     }
 
     fn by_loss(&self, losses: &[f64], points: &Points, seed: Seed) -> Vec<Answer> {
-        let clean = best_clean(self.summaries, self.baseline.as_deref());
+        let clean = best_clean(self.summaries, self.baseline);
         let targets: Vec<f64> = losses.iter().map(|loss| (clean - loss).max(0.0)).collect();
         let means: Vec<f64> = self.summaries.iter().map(|s| s.mean).collect();
         let deviations: Vec<f64> = self
@@ -292,10 +294,7 @@ impl<'a> Table<'a> {
                     low: savings.and_then(|(low, _)| finite(low)),
                     high: savings.and_then(|(_, high)| finite(high)),
                 };
-                answer.baseline = self
-                    .baseline
-                    .clone()
-                    .filter(|_| !self.bases[ladder].is_empty());
+                answer.baseline = self.baseline.filter(|_| !self.bases[ladder].is_empty());
                 answers.push(answer);
             }
         }
@@ -367,23 +366,23 @@ impl<'a> Table<'a> {
 
 /// Ladders of the baseline that a ladder is compared with: in the same memory and array, unprotected, or where that was
 /// not swept, under its own protection.
-fn bases(own: &Ladder, ladders: &[(Ladder, Vec<Rung>)], baseline: Option<&str>) -> Vec<usize> {
-    let under = |protection: &str| -> Vec<usize> {
-        let fits = |(_, (other, _)): &(usize, &(Ladder, Vec<Rung>))| {
-            baseline == Some(other.method.as_str())
+fn bases(
+    own: &Ladder,
+    ladders: &[(Ladder, Vec<Rung>)],
+    baseline: Option<MethodLabel>,
+) -> Vec<usize> {
+    let under = |protection| -> Vec<usize> {
+        let fits = |place: &usize| {
+            let other = &ladders[*place].0;
+            baseline == Some(other.method)
                 && (&other.memory, &other.array) == (&own.memory, &own.array)
                 && other.protection == protection
         };
-        ladders
-            .iter()
-            .enumerate()
-            .filter(fits)
-            .map(|(place, _)| place)
-            .collect()
+        (0..ladders.len()).filter(fits).collect()
     };
-    let unprotected = under(UNPROTECTED);
+    let unprotected = under(Protection::None);
     if unprotected.is_empty() {
-        under(&own.protection)
+        under(own.protection)
     } else {
         unprotected
     }

@@ -6,6 +6,7 @@ use super::row::{Outcome, Spread, Summary};
 use super::settings::{by_setting, Setting, Trainings};
 use super::summary::spread;
 use crate::error::Result;
+use crate::quant::MethodLabel;
 use crate::stats::{self, Interval};
 use crate::sweep::Design;
 use crate::units::Accuracy;
@@ -79,7 +80,11 @@ pub fn average_trainings<T: Outcome>(summaries: &[Summary], trials: &[T]) -> Res
     })
 }
 
-fn average(setting: &Setting, method: &str, trainings: &Trainings<'_>) -> Result<Option<Summary>> {
+fn average(
+    setting: &Setting,
+    method: MethodLabel,
+    trainings: &Trainings<'_>,
+) -> Result<Option<Summary>> {
     let known: Vec<_> = trainings.values().flatten().collect();
     let (Some((first, _)), Some(mean)) = (known.first(), mean(setting, method, trainings)) else {
         return Ok(None);
@@ -100,7 +105,7 @@ fn average(setting: &Setting, method: &str, trainings: &Trainings<'_>) -> Result
     let spreads: Option<Vec<Spread>> = known.iter().map(|(summary, _)| summary.spread).collect();
     let design = Design {
         design_id: format!("{} trainings of {}", known.len(), first.design.design_id),
-        model: method.to_owned(),
+        model: method.to_string(),
         training_seed: None,
         clean_accuracy: Accuracy::new(mean.clean)?,
         ..first.design.clone()
@@ -202,12 +207,12 @@ mod tests {
             averaged
                 .summaries
                 .iter()
-                .filter(|s| s.design.method == method)
+                .filter(|s| s.design.method.name() == method)
                 .collect()
         };
         let kept: Vec<&Summary> = summaries
             .iter()
-            .filter(|s| s.design.method != "wcat")
+            .filter(|s| s.design.method != MethodLabel::Wcat)
             .collect();
         assert!(kept.iter().all(|s| averaged.summaries.contains(s)));
         let [point] = of("wcat")[..] else {

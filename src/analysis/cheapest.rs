@@ -1,7 +1,8 @@
 //! The cheapest design point that keeps an accuracy: for the savings of methods, and for protections side by side.
 
-use super::pareto::{groups_of, ROUNDING, SAVING_LOSSES, UNPROTECTED};
+use super::pareto::{groups_of, ROUNDING, SAVING_LOSSES};
 use super::row::{Saving, Summary};
+use crate::fault::Protection;
 use crate::units::BerSource;
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -66,7 +67,7 @@ pub struct ProtectedLoss<'a> {
     /// The model, with memory and array where there are several.
     pub name: String,
     /// The protection.
-    pub protection: &'a str,
+    pub protection: Protection,
     /// Accuracy that may be lost, as a fraction.
     pub loss: f64,
     /// Mean accuracy that must be reached: the model's own clean accuracy less the loss.
@@ -81,7 +82,7 @@ pub struct ProtectedLoss<'a> {
 /// `none` first.
 pub fn protections(summaries: &[Summary]) -> Vec<ProtectedLoss<'_>> {
     let memories = differ(summaries, |s| &s.design.memory);
-    let arrays = differ(summaries, |s| &s.design.array);
+    let arrays = differ(summaries, |s| s.design.array.as_str());
     let mut models = BTreeMap::<_, Vec<&Summary>>::new();
     for point in summaries.iter().filter(|s| s.design.voltage.is_some()) {
         let d = &point.design;
@@ -91,14 +92,14 @@ pub fn protections(summaries: &[Summary]) -> Vec<ProtectedLoss<'_>> {
     let mut rows = Vec::new();
     for ((model, memory, _, array), points) in models {
         let mut name = model.clone();
-        for (part, several) in [(memory, memories), (array, arrays)] {
+        for (part, several) in [(memory.as_str(), memories), (array.as_str(), arrays)] {
             if several {
                 name += &format!(", {part}");
             }
         }
-        let names = points.iter().map(|point| point.design.protection.as_str());
-        let mut protections: Vec<&str> = names.collect();
-        protections.sort_by_key(|name| (*name != UNPROTECTED, *name));
+        let mut protections: Vec<Protection> =
+            points.iter().map(|point| point.design.protection).collect();
+        protections.sort_by_key(|protection| (*protection != Protection::None, *protection));
         protections.dedup();
         if protections.len() < 2 {
             continue;

@@ -5,19 +5,18 @@ use super::methods::TRAININGS_ENDS;
 use super::row::{interval, Outcome, Summary};
 use super::settings::{by_setting, Crossed, Setting, Trainings};
 use crate::error::Result;
+use crate::quant::MethodLabel;
 use crate::seed::{Purpose, Seed};
 use crate::stats::{self, Interval};
 use crate::table::{Columns, Record, FINITE, SHARE};
-use std::cmp::Ordering;
-use std::collections::BTreeSet;
 
 /// Bootstrap resamples of the mean difference.
 const RESAMPLES: usize = 2000;
 /// First index of the bootstrap streams of differences; summaries and frontiers have others.
 const STREAM: u64 = 2;
 /// The method that is compared with all others, and the one that all are compared with.
-const FIRST: &str = "wcat";
-const LAST: &str = "normal";
+const FIRST: MethodLabel = MethodLabel::Wcat;
+const LAST: MethodLabel = MethodLabel::Normal;
 
 /// One method less another at a setting.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -25,9 +24,9 @@ pub struct MethodDifference {
     /// What both have in common.
     pub setting: Setting,
     /// The method.
-    pub method: String,
+    pub method: MethodLabel,
     /// The one it is compared with.
-    pub other: String,
+    pub other: MethodLabel,
     /// Trainings that both have, paired by seed.
     pub trainings: u64,
     /// Chips that all of them share.
@@ -92,17 +91,13 @@ pub fn method_differences<T: Outcome>(
 ) -> Result<Vec<MethodDifference>> {
     let mut rows = Vec::new();
     for (setting, methods) in by_setting(summaries, trials)? {
-        let names: BTreeSet<&str> = methods.keys().copied().collect();
-        for own in &names {
-            for other in names.iter().filter(|other| goes_first(own, other)) {
+        for (method, own) in &methods {
+            for (_, other) in methods
+                .iter()
+                .filter(|(other, _)| goes_first(*method, **other))
+            {
                 let number = rows.len() as u64;
-                rows.extend(difference(
-                    &setting,
-                    &methods[own],
-                    &methods[other],
-                    seed,
-                    number,
-                ));
+                rows.extend(difference(&setting, own, other, seed, number));
             }
         }
     }
@@ -110,13 +105,17 @@ pub fn method_differences<T: Outcome>(
 }
 
 /// True for the order in which two different methods are compared.
-fn goes_first(own: &str, other: &str) -> bool {
-    let rank = |name: &str| match name {
+fn goes_first(own: MethodLabel, other: MethodLabel) -> bool {
+    rank(own) < rank(other)
+}
+
+fn rank(method: MethodLabel) -> (u8, MethodLabel) {
+    let class = match method {
         FIRST => 0,
         LAST => 2,
         _ => 1,
     };
-    (rank(own), own).cmp(&(rank(other), other)) == Ordering::Less
+    (class, method)
 }
 
 fn difference(
@@ -158,8 +157,8 @@ fn difference(
     let mut stream = seed.stream(Purpose::Bootstrap, &[STREAM, number]);
     Some(MethodDifference {
         setting: setting.clone(),
-        method: first.design.method.clone(),
-        other: against.design.method.clone(),
+        method: first.design.method,
+        other: against.design.method,
         trainings: pairs.len() as u64,
         chips: chips as u64,
         mean,
@@ -195,6 +194,7 @@ mod tests {
     use super::super::tests::{design, trials};
     use super::*;
     use crate::sweep::{Design, StoppedBy, Trial};
+    use crate::units::Bits;
 
     fn swept(points: &[(Design, &[u64])], all: u64) -> (Vec<Summary>, Vec<Trial>) {
         let designs: Vec<Design> = points.iter().map(|(design, _)| design.clone()).collect();
@@ -235,10 +235,7 @@ mod tests {
         let [row] = rows.as_slice() else {
             panic!("{rows:?}")
         };
-        assert_eq!(
-            (row.method.as_str(), row.other.as_str()),
-            ("wcat", "normal")
-        );
+        assert_eq!((row.method.name(), row.other.name()), ("wcat", "normal"));
         assert_eq!((row.trainings, row.chips), (1, 4));
         let near = |a: f64, b: f64| (a - b).abs() < 1e-12;
         assert!(
@@ -293,7 +290,7 @@ mod tests {
     #[test]
     fn only_what_is_alike_is_compared_and_wcat_goes_first_and_normal_last() {
         let other_bits = Design {
-            bits: Some(2),
+            bits: Bits::new(2).ok(),
             ..trained("w2", "wcat", 1)
         };
         let (summaries, trials) = swept(
@@ -310,7 +307,7 @@ mod tests {
         let rows = method_differences(&summaries, &trials, Seed(1)).unwrap();
         let pairs: Vec<(&str, &str)> = rows
             .iter()
-            .map(|row| (row.method.as_str(), row.other.as_str()))
+            .map(|row| (row.method.name(), row.other.name()))
             .collect();
         assert_eq!(
             pairs,

@@ -1,6 +1,7 @@
 //! Failing cells counted over the chips of a design point, beside the bit error rate that they were drawn at.
 
 use super::row::Summary;
+use crate::fault::{ArrayLabel, Protection};
 use crate::stats::{self, Interval};
 use crate::sweep::TrialRow;
 use std::collections::BTreeMap;
@@ -11,9 +12,9 @@ pub struct FaultCount {
     /// Name of the model.
     pub model: String,
     /// Protection of its codes.
-    pub protection: String,
+    pub protection: Protection,
     /// Array of the memory.
-    pub array: String,
+    pub array: ArrayLabel,
     /// Supply voltage with its unit's symbol.
     pub voltage: (f64, &'static str),
     /// Bit error rate that the cells were drawn at.
@@ -41,7 +42,7 @@ impl FaultCount {
 }
 
 /// What the cells of a design point are counted under: model and protection.
-pub fn cells_key(model: &str, protection: &str) -> String {
+pub fn cells_key(model: &str, protection: Protection) -> String {
     format!("{model}+{protection}")
 }
 
@@ -68,19 +69,19 @@ pub fn fault_counts(
         let design = &summary.design;
         let chips = failing.get(design.design_id.as_str())?;
         let own = cells
-            .get(&cells_key(&design.model, &design.protection))?
+            .get(&cells_key(&design.model, design.protection))?
             .checked_mul(accesses)?;
         let (voltage, ber) = design.voltage.zip(design.ber.filter(|ber| *ber > 0.0))?;
         let all = own.checked_mul(chips.len() as u64).filter(|all| *all > 0)?;
         let failing: u64 = chips.iter().sum();
         let exact = stats::wilson(failing, all);
-        let interval = match design.array.as_str() {
-            "independent" if accesses == 1 => exact,
+        let interval = match design.array {
+            ArrayLabel::Independent if accesses == 1 => exact,
             _ => over_chips(chips, own, exact),
         };
         Some(FaultCount {
             model: design.model.clone(),
-            protection: design.protection.clone(),
+            protection: design.protection,
             array: design.array.clone(),
             voltage: (voltage, design.voltage_unit.symbol()),
             ber,
@@ -120,7 +121,7 @@ mod tests {
 
     fn counts(array: &str, faults: &[u64], accesses: u64) -> Vec<FaultCount> {
         let mut design = design("m", "wcat", 0.8);
-        (design.array, design.ber) = (array.into(), Some(0.01));
+        (design.array, design.ber) = (array.parse().unwrap(), Some(0.01));
         let mut trials = trials(&design, 100, &vec![90; faults.len()]);
         trials
             .iter_mut()

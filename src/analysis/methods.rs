@@ -3,6 +3,7 @@
 use super::row::{interval, Outcome, Summary};
 use super::settings::{by_setting, Crossed, Setting, Trainings};
 use crate::error::Result;
+use crate::quant::MethodLabel;
 use crate::stats::{self, Interval};
 use crate::table::{Columns, Record, FINITE, FROM_ZERO, SHARE};
 
@@ -12,7 +13,7 @@ pub struct MethodMean {
     /// Where.
     pub setting: Setting,
     /// The method.
-    pub method: String,
+    pub method: MethodLabel,
     /// Its trainings.
     pub trainings: u64,
     /// Chips that they share.
@@ -52,7 +53,7 @@ pub fn method_means<T: Outcome>(summaries: &[Summary], trials: &[T]) -> Result<V
 /// That of one method; `None` without a training.
 pub(super) fn mean(
     setting: &Setting,
-    method: &str,
+    method: MethodLabel,
     trainings: &Trainings<'_>,
 ) -> Option<MethodMean> {
     let known: Vec<_> = trainings.values().flatten().collect();
@@ -68,7 +69,7 @@ pub(super) fn mean(
         .collect();
     Some(MethodMean {
         setting: setting.clone(),
-        method: method.to_owned(),
+        method,
         trainings: known.len() as u64,
         chips: chips as u64,
         energy_relative: first.design.energy_relative,

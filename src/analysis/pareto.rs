@@ -2,9 +2,11 @@
 
 use super::cheapest::cheapest;
 use super::frontier::{by_energy, frontier, hypervolume};
-use super::row::{Frontier, FrontierPoint, Outcome, Pareto, Saving, Summary};
+use super::row::{Frontier, FrontierPoint, Group, Outcome, Pareto, Saving, Summary};
 use super::summary::{ChipTable, Chips};
 use crate::error::{Error, Result};
+use crate::fault::Protection;
+use crate::quant::MethodLabel;
 use crate::seed::{Purpose, Seed};
 use crate::sweep::Design;
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,10 +15,8 @@ use std::collections::{BTreeMap, BTreeSet};
 pub const SAVING_LOSSES: [f64; 3] = [0.005, 0.01, 0.02];
 /// Paired bootstrap resamples of chips.
 pub const RESAMPLES: usize = 1000;
-/// Name of the method that others are compared with.
-pub const BASELINE: &str = "normal";
-/// Name of the protection of unprotected codes.
-pub(super) const UNPROTECTED: &str = "none";
+/// The method that others are compared with.
+pub const BASELINE: MethodLabel = MethodLabel::Normal;
 /// First index of the bootstrap stream of frontiers; summaries have another.
 const STREAM: u64 = 1;
 /// Rounding that a mean may fall short of a target by.
@@ -47,14 +47,10 @@ pub fn pareto<T: Outcome>(
     }
     let points = Points::new(summaries, trials)?;
     let names = groups_of(summaries);
-    let methods: BTreeSet<&str> = names.iter().map(String::as_str).collect();
-    let mut groups: Vec<(Option<&str>, Vec<usize>)> = vec![(None, points.order.clone())];
-    for &method in &methods {
-        let of_method = |&i: &usize| names[i] == method;
-        groups.push((
-            Some(method),
-            points.order.iter().copied().filter(of_method).collect(),
-        ));
+    let mut groups: Vec<(Option<&Group>, Vec<usize>)> = vec![(None, points.order.clone())];
+    for group in names.iter().collect::<BTreeSet<_>>() {
+        let own = points.order.iter().copied().filter(|&i| names[i] == *group);
+        groups.push((Some(group), own.collect()));
     }
     let orders: Vec<&[usize]> = groups.iter().map(|(_, order)| order.as_slice()).collect();
     let shares = points.probabilities(&orders, seed);
@@ -73,13 +69,13 @@ pub fn pareto<T: Outcome>(
             .map(|point| (point.summary.design.energy_relative, point.summary.mean))
             .collect();
         frontiers.push(Frontier {
-            method: method.map(str::to_owned),
+            method: method.cloned(),
             points: on,
             hypervolume: hypervolume(&corners, chance),
         });
     }
     let baseline = baseline_of(summaries);
-    let savings = savings(summaries, &names, baseline.as_deref());
+    let savings = savings(summaries, &names, baseline);
     Ok(Pareto {
         frontiers,
         savings,
@@ -88,25 +84,21 @@ pub fn pareto<T: Outcome>(
     })
 }
 
-/// What frontiers and savings of design points are grouped by, one name per summary: the method; where several
-/// protections or arrays are compared, also the protection, unless there is none, and the array, because points of
-/// one array say nothing about another.
-pub fn groups_of(summaries: &[Summary]) -> Vec<String> {
-    let several = |of: fn(&Design) -> &str| {
+/// The group of each summary.
+pub fn groups_of(summaries: &[Summary]) -> Vec<Group> {
+    let designs = || {
         summaries
             .windows(2)
-            .any(|w| of(&w[0].design) != of(&w[1].design))
+            .map(|pair| [&pair[0].design, &pair[1].design])
     };
-    let (protections, arrays) = (several(|d| &d.protection), several(|d| &d.array));
-    let name = |s: &Summary| {
-        let mut parts = vec![s.design.method.as_str()];
-        parts.extend(
-            Some(s.design.protection.as_str()).filter(|p| protections && *p != UNPROTECTED),
-        );
-        parts.extend(Some(s.design.array.as_str()).filter(|_| arrays));
-        parts.join(", ")
+    let protections = designs().any(|[a, b]| a.protection != b.protection);
+    let arrays = designs().any(|[a, b]| a.array != b.array);
+    let group = |Summary { design, .. }: &Summary| Group {
+        method: design.method,
+        protection: Some(design.protection).filter(|own| protections && *own != Protection::None),
+        array: arrays.then(|| design.array.clone()),
     };
-    summaries.iter().map(name).collect()
+    summaries.iter().map(group).collect()
 }
 
 /// Probability of each design point of being on the frontier of all of them, in the order of
@@ -124,15 +116,13 @@ pub fn frontier_probabilities<T: Outcome>(
 }
 
 /// The method that others are compared with, where it was swept.
-pub(super) fn baseline_of(summaries: &[Summary]) -> Option<String> {
-    summaries
-        .iter()
-        .any(|s| s.design.method == BASELINE)
-        .then(|| BASELINE.to_owned())
+pub(super) fn baseline_of(summaries: &[Summary]) -> Option<MethodLabel> {
+    let swept = summaries.iter().any(|s| s.design.method == BASELINE);
+    swept.then_some(BASELINE)
 }
 
 /// The highest clean accuracy of the baseline's models, or of all models where there is no baseline.
-pub(super) fn best_clean(summaries: &[Summary], baseline: Option<&str>) -> f64 {
+pub(super) fn best_clean(summaries: &[Summary], baseline: Option<MethodLabel>) -> f64 {
     summaries
         .iter()
         .filter(|s| baseline.is_none_or(|baseline| s.design.method == baseline))
@@ -237,29 +227,23 @@ impl Points {
 /// Savings by loss, then group. The target is the highest clean accuracy of the baseline's
 /// models, or of all models where there is no baseline, less the loss. A group is compared with the baseline in
 /// the same array: the unprotected one, or where that was not swept, the one under the same protection.
-fn savings(summaries: &[Summary], names: &[String], baseline: Option<&str>) -> Vec<Saving> {
-    let groups: BTreeMap<&str, &Design> = names
-        .iter()
-        .zip(summaries)
-        .map(|(name, s)| (name.as_str(), &s.design))
-        .collect();
+fn savings(summaries: &[Summary], names: &[Group], baseline: Option<MethodLabel>) -> Vec<Saving> {
+    let designs = || {
+        names
+            .iter()
+            .zip(summaries.iter().map(|summary| &summary.design))
+    };
+    let groups: BTreeMap<&Group, &Design> = designs().collect();
     let base_of = |group: &Design| {
-        let own = || {
-            let pairs = names
-                .iter()
-                .zip(summaries)
-                .map(|(name, s)| (name.as_str(), &s.design));
-            pairs.filter(|(_, d)| baseline == Some(d.method.as_str()) && d.array == group.array)
-        };
-        let under = |protection: &str| {
-            own()
-                .find(|(_, d)| d.protection == protection)
+        let under = |protection| {
+            let mut all = designs().filter(|(_, d)| baseline == Some(d.method));
+            all.find(|(_, d)| d.array == group.array && d.protection == protection)
                 .map(|(name, _)| name)
         };
-        under(UNPROTECTED).or_else(|| under(&group.protection))
+        under(Protection::None).or_else(|| under(group.protection))
     };
-    let of = |group: &str| {
-        let group = group.to_owned();
+    let of = |group: &Group| {
+        let group = group.clone();
         summaries
             .iter()
             .zip(names)
@@ -269,7 +253,7 @@ fn savings(summaries: &[Summary], names: &[String], baseline: Option<&str>) -> V
     let clean = best_clean(summaries, baseline);
     let energy = |s: &Summary| s.design.energy_relative;
     let cheapest =
-        |method: &str, target: f64| cheapest(of(method).filter(|s| !s.is_extrapolated()), target);
+        |method: &Group, target: f64| cheapest(of(method).filter(|s| !s.is_extrapolated()), target);
     let mut savings = Vec::new();
     for loss in SAVING_LOSSES {
         let target = (clean - loss).max(0.0);
@@ -280,7 +264,7 @@ fn savings(summaries: &[Summary], names: &[String], baseline: Option<&str>) -> V
             let cheapest = cheapest(method, target);
             let own = cheapest.map(energy);
             savings.push(Saving {
-                method: method.to_owned(),
+                method: method.clone(),
                 loss,
                 target,
                 cheapest: cheapest.cloned(),
@@ -373,7 +357,7 @@ mod tests {
         ];
         let (summaries, trials) = swept(&points);
         let found = pareto(&summaries, &trials, 0.1, Seed(1)).unwrap();
-        let ids: Vec<(Option<&str>, Vec<&str>)> = found
+        let ids: Vec<(Option<String>, Vec<&str>)> = found
             .frontiers
             .iter()
             .map(|f| {
@@ -382,12 +366,15 @@ mod tests {
                     .iter()
                     .map(|p| p.summary.design.design_id.as_str())
                     .collect();
-                (f.method.as_deref(), ids)
+                (f.method.as_ref().map(Group::to_string), ids)
             })
             .collect();
         assert_eq!(ids[0], (None, vec!["w@0.8vmin", "n@1vmin"]));
-        assert_eq!(ids[1], (Some("normal"), vec!["n@0.9vmin", "n@1vmin"]));
-        assert_eq!(ids[2], (Some("wcat"), vec!["w@0.8vmin", "w@1vmin"]));
+        assert_eq!(
+            ids[1],
+            (Some("normal".into()), vec!["n@0.9vmin", "n@1vmin"])
+        );
+        assert_eq!(ids[2], (Some("wcat".into()), vec!["w@0.8vmin", "w@1vmin"]));
         assert!((found.frontiers[0].hypervolume - (1.0 - 0.64) * 0.82).abs() < 1e-12);
         assert!((found.frontiers[1].hypervolume - (1.0 - 0.81) * 0.8).abs() < 1e-12);
     }
@@ -406,12 +393,12 @@ mod tests {
         ];
         let (summaries, trials) = swept(&points);
         let found = pareto(&summaries, &trials, 0.1, Seed(1)).unwrap();
-        assert_eq!(found.baseline.as_deref(), Some("normal"));
+        assert_eq!(found.baseline, Some(MethodLabel::Normal));
         let of = |method: &str, loss: f64| {
             found
                 .savings
                 .iter()
-                .find(|s| s.method == method && s.loss == loss)
+                .find(|s| s.method.to_string() == method && s.loss == loss)
                 .unwrap()
         };
         let id = |s: &Saving| s.cheapest.as_ref().map(|s| s.design.design_id.clone());
@@ -437,7 +424,7 @@ mod tests {
         let order: Vec<_> = found
             .savings
             .iter()
-            .map(|s| (s.loss, s.method.as_str()))
+            .map(|s| (s.loss, s.method.method.name()))
             .collect();
         assert_eq!(
             order[..4],
@@ -454,7 +441,7 @@ mod tests {
     fn protections_are_groups_and_are_compared_with_the_unprotected_baseline() {
         let with = |model: &str, method: &str, voltage, protection: &str| {
             let mut design = design(model, method, voltage);
-            design.protection = protection.into();
+            design.protection = protection.parse().unwrap();
             design.design_id += protection;
             design
         };
@@ -466,8 +453,9 @@ mod tests {
         ];
         let found = |points: &[(Design, Vec<u64>)]| {
             let (summaries, trials) = swept(points);
+            let groups = groups_of(&summaries);
             (
-                groups_of(&summaries),
+                groups.iter().map(Group::to_string).collect::<Vec<_>>(),
                 pareto(&summaries, &trials, 0.1, Seed(1)).unwrap(),
             )
         };
@@ -476,7 +464,7 @@ mod tests {
         let saved = frontiers
             .savings
             .iter()
-            .find(|s| s.method == "wcat, secded")
+            .find(|s| s.method.to_string() == "wcat, secded")
             .unwrap();
         assert!((saved.saving_to_baseline.unwrap() - (1.0 - 0.81)).abs() < 1e-12);
         // The baseline was swept under the same protection only.
@@ -487,7 +475,7 @@ mod tests {
             frontiers
                 .savings
                 .iter()
-                .find(|s| s.method == of)
+                .find(|s| s.method.to_string() == of)
                 .unwrap()
                 .saving_to_baseline
         };

@@ -7,8 +7,9 @@
 //! and its `mean`, `saving_to_baseline`, `saving_to_reference` where there is one). Columns that a
 //! kind does not use are null.
 
-use super::row::{Frontier, FrontierPoint, Pareto, Saving, Summary};
+use super::row::{Frontier, FrontierPoint, Group, Pareto, Saving, Summary};
 use crate::error::{Error, Result};
+use crate::quant::MethodLabel;
 use crate::table::{read_each, words, Columns, Part, Record, Row, SHARE};
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -29,30 +30,18 @@ enum ParetoKind {
     Saving,
 }
 
-impl ParetoKind {
-    const ALL: [Self; 3] = [Self::Hypervolume, Self::Frontier, Self::Saving];
-
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Hypervolume => "hypervolume",
-            Self::Frontier => "frontier",
-            Self::Saving => "saving",
-        }
-    }
-}
-
-words!(ParetoKind);
+words!(ParetoKind: Hypervolume "hypervolume", Frontier "frontier", Saving "saving");
 
 /// One row of the long table.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ParetoRow {
     kind: ParetoKind,
-    method: Option<String>,
+    method: Option<Group>,
     point: Option<Summary>,
     probability: Option<f64>,
     hypervolume: Option<f64>,
     chance: Option<f64>,
-    baseline: Option<String>,
+    baseline: Option<MethodLabel>,
     loss: Option<f64>,
     target: Option<f64>,
     saving_to_baseline: Option<f64>,
@@ -130,7 +119,7 @@ impl Pareto {
             kind: ParetoKind::Saving,
             method: Some(saving.method.clone()),
             point: saving.cheapest.clone(),
-            baseline: self.baseline.clone(),
+            baseline: self.baseline,
             loss: Some(saving.loss),
             target: Some(saving.target),
             saving_to_baseline: saving.saving_to_baseline,
@@ -187,8 +176,8 @@ pub fn read_pareto(path: &Path, summaries: &[Summary]) -> Result<Pareto> {
 /// What a row adds.
 enum Piece {
     Hypervolume(Frontier, f64),
-    Point(Option<String>, FrontierPoint),
-    Saving(Saving, Option<String>),
+    Point(Option<Group>, FrontierPoint),
+    Saving(Saving, Option<MethodLabel>),
 }
 
 /// Summaries by their design point.

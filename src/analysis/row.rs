@@ -1,11 +1,14 @@
 //! What trials come to: summaries of design points, frontiers, savings.
 
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::fault::{ArrayLabel, Protection};
+use crate::quant::MethodLabel;
 use crate::stats::{ImageSample, Interval};
 use crate::sweep::{CleanAnswers, Design, StoppedBy, Trial, TrialRow};
-use crate::table::{Columns, Record, FINITE, FROM_ZERO, SHARE};
+use crate::table::{text_value, Columns, Record, FINITE, FROM_ZERO, SHARE};
 use crate::units::ChipId;
 use std::ops::RangeInclusive;
+use std::{fmt, str::FromStr};
 
 /// Accuracy of one design point over its chips. Accuracies are fractions in [0, 1].
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -215,11 +218,52 @@ pub struct FrontierPoint {
     pub probability: f64,
 }
 
+/// What has a frontier and savings of its own. Groups are in the order of their words.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Group {
+    /// The method.
+    pub method: MethodLabel,
+    /// The protection, where several are compared and it is not none.
+    pub protection: Option<Protection>,
+    /// The array, where several are compared: points of one say nothing about another.
+    pub array: Option<ArrayLabel>,
+}
+
+impl fmt::Display for Group {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.method)?;
+        if let Some(protection) = self.protection {
+            write!(f, ", {protection}")?;
+        }
+        if let Some(array) = &self.array {
+            write!(f, ", {array}")?;
+        }
+        Ok(())
+    }
+}
+
+impl FromStr for Group {
+    type Err = Error;
+    fn from_str(text: &str) -> Result<Self> {
+        let (method, rest) = text.split_once(", ").unwrap_or((text, ""));
+        let (first, after) = rest.split_once(", ").unwrap_or((rest, ""));
+        let protection = first.parse().ok();
+        let array = if protection.is_some() { after } else { rest };
+        Ok(Self {
+            method: method.parse()?,
+            protection,
+            array: (!array.is_empty()).then(|| array.parse()).transpose()?,
+        })
+    }
+}
+
+text_value!(Group);
+
 /// The frontier of one method, or of all methods together.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Frontier {
-    /// The method; `None` for all together.
-    pub method: Option<String>,
+    /// Whose it is; `None` for all together.
+    pub method: Option<Group>,
     /// Its points by rising energy.
     pub points: Vec<FrontierPoint>,
     /// Area dominated in the (relative energy, accuracy) plane against the reference point
@@ -230,8 +274,8 @@ pub struct Frontier {
 /// The least energy of a method at an accuracy loss.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Saving {
-    /// The method.
-    pub method: String,
+    /// Whose it is.
+    pub method: Group,
     /// Accuracy that may be lost, as a fraction (0.01 is one point).
     pub loss: f64,
     /// Mean accuracy that must be reached: the baseline's clean accuracy less the loss.
@@ -252,7 +296,7 @@ pub struct Pareto {
     /// By loss, then method.
     pub savings: Vec<Saving>,
     /// Method the savings are relative to: `normal` where it was swept.
-    pub baseline: Option<String>,
+    pub baseline: Option<MethodLabel>,
     /// Accuracy of guessing.
     pub chance: f64,
 }

@@ -166,12 +166,12 @@ pub fn comparison_warnings(summaries: &[Summary]) -> Vec<String> {
         "relative energy is relative to each one's own 8-bit network",
     );
     warn(
-        texts(|s| s.design.fault_kind.clone()),
+        texts(|s| s.design.fault_kind.to_string()),
         "fault kinds",
         "the same bit error rate means different things",
     );
     warn(
-        texts(|s| s.design.array.clone()),
+        texts(|s| s.design.array.to_string()),
         "arrays",
         "faults are spread differently",
     );

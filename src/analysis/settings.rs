@@ -3,10 +3,12 @@
 use super::row::{Outcome, Summary};
 use super::summary::ChipTable;
 use crate::error::Result;
+use crate::fault::{ArrayLabel, FaultLabel, Protection};
+use crate::quant::MethodLabel;
 use crate::stats::{self, Interval};
 use crate::sweep::Design;
 use crate::table::{Columns, RATE, VOLTAGE};
-use crate::units::{BerSource, VoltageUnit};
+use crate::units::{BerSource, Bits, VoltageUnit};
 use std::collections::BTreeMap;
 
 /// What two methods must have in common to be compared.
@@ -19,13 +21,13 @@ pub struct Setting {
     /// Memory model.
     pub memory: String,
     /// What failing cells do.
-    pub fault_kind: String,
+    pub fault_kind: FaultLabel,
     /// Array.
-    pub array: String,
+    pub array: ArrayLabel,
     /// Protection.
-    pub protection: String,
+    pub protection: Protection,
     /// Bits per stored weight; `None` in mixed precision.
-    pub bits: Option<u32>,
+    pub bits: Option<Bits>,
     /// Supply voltage.
     pub voltage: f64,
     /// Its unit.
@@ -60,7 +62,7 @@ impl Setting {
             memory: design.memory.clone(),
             fault_kind: design.fault_kind.clone(),
             array: design.array.clone(),
-            protection: design.protection.clone(),
+            protection: design.protection,
             bits: design.bits,
             voltage: design.voltage?,
             voltage_unit: design.voltage_unit,
@@ -71,16 +73,12 @@ impl Setting {
 
     /// What tells settings apart, and puts them in order.
     fn key(&self) -> impl Ord {
-        let words = [
-            &self.dataset,
-            &self.architecture,
-            &self.memory,
-            &self.fault_kind,
-            &self.array,
-            &self.protection,
-        ];
+        let names = [&self.dataset, &self.architecture, &self.memory];
+        let faults = (self.fault_kind.clone(), self.array.clone());
         (
-            words.map(String::clone),
+            names.map(String::clone),
+            faults,
+            self.protection,
             self.voltage_unit.name(),
             self.bits,
             self.voltage.to_bits(),
@@ -98,7 +96,7 @@ pub(super) type Trainings<'a> = BTreeMap<Option<u64>, Option<(&'a Summary, Vec<f
 pub(super) fn by_setting<'a, T: Outcome>(
     summaries: &'a [Summary],
     trials: &[T],
-) -> Result<Vec<(Setting, BTreeMap<&'a str, Trainings<'a>>)>> {
+) -> Result<Vec<(Setting, BTreeMap<MethodLabel, Trainings<'a>>)>> {
     let mut table = ChipTable::new(trials)?;
     let mut settings = BTreeMap::new();
     for summary in summaries {
@@ -112,7 +110,7 @@ pub(super) fn by_setting<'a, T: Outcome>(
         let (_, methods) = settings
             .entry(setting.key())
             .or_insert((setting, BTreeMap::new()));
-        let trainings: &mut Trainings<'a> = methods.entry(design.method.as_str()).or_default();
+        let trainings: &mut Trainings<'a> = methods.entry(design.method).or_default();
         trainings
             .entry(design.training_seed)
             .and_modify(|known| *known = None)

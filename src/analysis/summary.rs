@@ -654,7 +654,7 @@ mod tests {
         let first = one(&designs[0], &all, FloorSpec::default()).unwrap();
         all.extend(trials(&designs[1], 50, &[40, 45, 50, 31, 37, 48, 22, 41]));
         all.extend(trials(&designs[2], 50, &[49; 8]));
-        designs[1].protection = "secded".into();
+        designs[1].protection = crate::fault::Protection::Secded;
         let s = summarize(
             &designs,
             &all,

@@ -5,11 +5,12 @@
 
 use super::*;
 use crate::error::Error;
+use crate::fault::{ArrayLabel, Protection};
 use crate::seed::Seed;
 use crate::stats::Interval;
-use crate::sweep::{CleanAnswers, Design, StoppedBy, Timing, Trial, TrialRow, TrialStatus};
+use crate::sweep::{CleanAnswers, Design, Phase, StoppedBy, Timing, Trial, TrialRow, TrialStatus};
 use crate::table::{csv_string, frame, json, read, write, DataFrame, MAX_BYTES, SCHEMA};
-use crate::units::{Accuracy, BerSource, ChipId, VoltageUnit};
+use crate::units::{Accuracy, BerSource, Bits, ChipId, VoltageUnit};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -21,13 +22,13 @@ pub(crate) fn design(model: &str, method: &str, voltage: f64) -> Design {
         model: model.into(),
         architecture: "lenet5".into(),
         dataset: "glyphs".into(),
-        method: method.into(),
-        bits: Some(8),
+        method: method.parse().unwrap(),
+        bits: Bits::new(8).ok(),
         training_seed: Some(u64::MAX),
         memory: "sram-14nm".into(),
-        fault_kind: "flip".into(),
-        array: "independent".into(),
-        protection: "none".into(),
+        fault_kind: "flip".parse().unwrap(),
+        array: ArrayLabel::Independent,
+        protection: Protection::None,
         voltage: Some(voltage),
         voltage_unit: VoltageUnit::Vmin,
         ber: Some(if free { 0.0 } else { 1e-3 / 3.0 }),
@@ -100,10 +101,9 @@ fn every_table_reads_back_as_it_was_written_in_both_formats() {
     summaries[0].image_half_width = None;
     summaries[1].mean = 0.1 + 0.2;
     let timings: Vec<Timing> = [Timing {
-        design_id: None,
-        chip: None,
-        phase: "compile".into(),
+        phase: Phase::Sweep,
         seconds: 0.25,
+        ..Timing::default()
     }]
     .into_iter()
     .chain(trials.iter().map(Timing::from))

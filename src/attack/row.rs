@@ -1,7 +1,9 @@
 //! The rows that attacks yield: flips, and what became of each attack. Where they are kept is the tables' affair.
 
 use crate::data::Split;
+use crate::quant::MethodLabel;
 use crate::table::words;
+use crate::units::Bits;
 use serde::{Deserialize, Serialize};
 
 /// One flipped bit. The flips of a step are made together: they share the losses.
@@ -43,21 +45,7 @@ pub enum Stop {
     Stuck,
 }
 
-impl Stop {
-    /// Every reason.
-    pub const ALL: [Self; 3] = [Self::Accuracy, Self::Flips, Self::Stuck];
-
-    /// The word used in tables.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Accuracy => "accuracy",
-            Self::Flips => "flips",
-            Self::Stuck => "stuck",
-        }
-    }
-}
-
-words!(Stop);
+words!(Stop: Accuracy "accuracy", Flips "flips", Stuck "stuck");
 
 /// What became of an attack.
 #[derive(Clone, Debug, PartialEq)]
@@ -91,9 +79,9 @@ pub struct AttackRow {
     /// Data set the accuracy is measured on.
     pub dataset: String,
     /// Quantisation method.
-    pub method: String,
+    pub method: MethodLabel,
     /// Bits per stored weight.
-    pub bits: u32,
+    pub bits: Bits,
     /// Seed of the training, where the model file says it.
     pub training_seed: Option<u64>,
     /// Number of the attack on this model, from 0; the same batch for all models.

@@ -15,19 +15,7 @@ pub enum Flipper {
     Random,
 }
 
-impl Flipper {
-    const ALL: [Self; 2] = [Self::BitSearch, Self::Random];
-
-    /// The word used in tables.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::BitSearch => "bit_search",
-            Self::Random => "random",
-        }
-    }
-}
-
-words!(Flipper);
+words!(Flipper: BitSearch "bit_search", Random "random");
 
 /// One flip of one attack.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -223,6 +211,7 @@ pub(crate) mod tests {
     use super::*;
     use crate::data::Split;
     use crate::table;
+    use crate::units::Bits;
 
     /// An attack of `accuracies.len()` flips, each one step.
     pub(crate) fn unit(
@@ -253,8 +242,8 @@ pub(crate) mod tests {
             model: model.into(),
             architecture: "lenet5".into(),
             dataset: "MNIST".into(),
-            method: model.into(),
-            bits: 4,
+            method: model.parse().unwrap_or_default(),
+            bits: Bits::new(4).unwrap(),
             training_seed: None,
             restart,
             attack_data: Split::Training,

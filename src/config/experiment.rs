@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::explore::ExploreSpec;
 use crate::fault::FaultSpec;
 use crate::memory::{parse_voltages, EnergySpec};
-use crate::net::Architecture;
+use crate::net::{Architecture, NetworkSpec};
 use crate::quant::QuantizerSpec;
 use crate::seed::Seed;
 use crate::sweep::SweepSpec;
@@ -56,19 +56,6 @@ pub struct Experiment {
     /// start in the working folder. Not beside `models`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub model_files: Vec<PathBuf>,
-}
-
-/// The network to train.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct NetworkSpec {
-    /// Architecture, see below.
-    pub architecture: Architecture,
-    /// Model file whose weights a training starts from, of the same architecture and classes, float or quantised;
-    /// absent: fresh weights from the seed. Ranges start anew, from these weights. The content of the file, not its
-    /// path, is in the hash that names the training.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub weights: Option<String>,
 }
 
 /// A model of a comparison: the experiment's training under a quantiser of its own.

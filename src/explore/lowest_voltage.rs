@@ -67,26 +67,13 @@ pub enum Verdict {
     Open,
 }
 
-impl Verdict {
-    const ALL: [Self; 3] = [Self::Holds, Self::Fails, Self::Open];
-
-    /// The word used in tables.
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Holds => "holds",
-            Self::Fails => "fails",
-            Self::Open => "open",
-        }
-    }
-}
-
-words!(Verdict);
+words!(Verdict: Holds "holds", Fails "fails", Open "open");
 
 /// What was seen at a voltage.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Evidence {
     /// The voltage.
-    pub voltage: Voltage,
+    pub voltage: f64,
     /// Chips evaluated.
     pub chips: u64,
     /// Of these, chips at or above the floor; `None` where the target is a mean.
@@ -235,7 +222,7 @@ impl Plan {
             _ => Verdict::Open,
         };
         Evidence {
-            voltage,
+            voltage: voltage.get(),
             chips,
             good,
             value: Some(value),

@@ -86,17 +86,7 @@ pub enum PointKind {
     Domains,
 }
 
-impl PointKind {
-    const ALL: [Self; 2] = [Self::Single, Self::Domains];
-
-    /// The word used in tables.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Single => "single",
-            Self::Domains => "domains",
-        }
-    }
-}
+words!(PointKind: Single "single", Domains "domains");
 
 /// What the verification said.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -109,19 +99,7 @@ pub enum PointStatus {
     Failed,
 }
 
-impl PointStatus {
-    const ALL: [Self; 2] = [Self::Verified, Self::Failed];
-
-    /// The word used in tables.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Verified => "verified",
-            Self::Failed => "failed",
-        }
-    }
-}
-
-words!(PointKind, PointStatus);
+words!(PointStatus: Verified "verified", Failed "failed");
 
 /// A proposed point after its verification: all faults together, on chips that the search did not see.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

@@ -1,9 +1,11 @@
 //! Tables of an exploration: points that were verified, losses of single domains, lowest voltages for a yield.
 
-use super::lowest_voltage::{Evidence, Verdict};
+use super::lowest_voltage::Evidence;
 use super::row::{ExplorePoint, SensitivityRow};
 use crate::error::Result;
-use crate::table::{Columns, Record, FROM_ZERO, SHARE, VOLTAGE};
+use crate::fault::Protection;
+use crate::stats::Interval;
+use crate::table::{words, Columns, Record, FROM_ZERO, SHARE, VOLTAGE};
 
 /// A verified, or refuted, point of a model.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -68,66 +70,56 @@ impl Record for Sensitivity {
     }
 }
 
+/// Which chips were looked at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Phase {
+    /// Those of the search.
+    #[default]
+    Search,
+    /// Fresh ones.
+    Verification,
+}
+
+words!(Phase: Search "search", Verification "verification");
+
 /// What was seen of a yield, or a mean, at a voltage.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct VoltageEvidence {
     /// The model.
     pub model: String,
     /// Protection of its codes.
-    pub protection: String,
+    pub protection: Protection,
     /// What had to hold, in words.
     pub target: String,
-    /// `search`, or `verification` on fresh chips.
-    pub phase: String,
-    /// The voltage.
-    pub voltage: f64,
+    /// Which chips.
+    pub phase: Phase,
     /// Weight-memory energy at the voltage, relative to 8 bits at the error-free voltage.
     pub energy_relative: f64,
-    /// Chips evaluated.
-    pub chips: u64,
-    /// Of these, chips at or above the floor; `None` where the target is a mean.
-    pub good_chips: Option<u64>,
-    /// See [`Evidence::value`].
-    pub value: Option<f64>,
-    /// Lower bound of it; see [`Evidence::bounds`].
-    pub value_low: Option<f64>,
-    /// Upper bound.
-    pub value_high: Option<f64>,
-    /// What follows.
-    pub verdict: Verdict,
-}
-
-impl From<&Evidence> for VoltageEvidence {
-    /// What was seen, without where.
-    fn from(evidence: &Evidence) -> Self {
-        Self {
-            voltage: evidence.voltage.get(),
-            chips: evidence.chips,
-            good_chips: evidence.good,
-            value: evidence.value,
-            value_low: evidence.bounds.map(|bounds| bounds.low),
-            value_high: evidence.bounds.map(|bounds| bounds.high),
-            verdict: evidence.verdict,
-            ..Self::default()
-        }
-    }
+    /// What was seen on them.
+    pub evidence: Evidence,
 }
 
 impl Record for VoltageEvidence {
     const WHAT: &'static str = "a table of yields; a finished exploration writes it";
 
     fn columns<C: Columns>(&mut self, c: &mut C) -> Result<()> {
+        let evidence = &mut self.evidence;
+        let mut ends = evidence
+            .bounds
+            .map_or((None, None), |b| (Some(b.low), Some(b.high)));
         c.column("model", &mut self.model)?;
         c.column("protection", &mut self.protection)?;
         c.column("target", &mut self.target)?;
         c.column("phase", &mut self.phase)?;
-        c.number("voltage", VOLTAGE, &mut self.voltage)?;
+        c.number("voltage", VOLTAGE, &mut evidence.voltage)?;
         c.number("energy_relative", FROM_ZERO, &mut self.energy_relative)?;
-        c.column("chips", &mut self.chips)?;
-        c.column("good_chips", &mut self.good_chips)?;
-        c.number("value", SHARE, &mut self.value)?;
-        c.column("value_low", &mut self.value_low)?;
-        c.column("value_high", &mut self.value_high)?;
-        c.column("verdict", &mut self.verdict)
+        c.column("chips", &mut evidence.chips)?;
+        c.column("good_chips", &mut evidence.good)?;
+        c.number("value", SHARE, &mut evidence.value)?;
+        c.column("value_low", &mut ends.0)?;
+        c.column("value_high", &mut ends.1)?;
+        c.column("verdict", &mut evidence.verdict)?;
+        evidence.bounds = ends.0.zip(ends.1).map(|(low, high)| Interval { low, high });
+        Ok(())
     }
 }

@@ -1,5 +1,6 @@
 //! Shape and correlations of a memory array. Which of its cells fail is the chip's affair.
 
+use super::ArrayLabel;
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 
@@ -82,15 +83,13 @@ impl ArraySpec {
         self.column_correlation == 0.0
     }
 
-    /// The word of result tables: `independent`, or the correlations.
-    pub fn label(&self) -> String {
+    /// The words of result tables.
+    pub fn label(&self) -> ArrayLabel {
         if self.is_independent() {
-            return "independent".into();
+            return ArrayLabel::Independent;
         }
-        format!(
-            "column {} bank {}",
-            self.column_correlation, self.bank_correlation
-        )
+        let (column, bank) = (self.column_correlation, self.bank_correlation);
+        ArrayLabel::Dependent(format!("column {column} bank {bank}"))
     }
 }
 
@@ -201,7 +200,7 @@ mod tests {
 
     #[test]
     fn labels_say_what_is_correlated() {
-        assert_eq!(GOOD.label(), "column 0.5 bank 0.05");
+        assert_eq!(GOOD.label().as_str(), "column 0.5 bank 0.05");
         assert_eq!(
             ArraySpec {
                 column_correlation: 0.0,
@@ -209,7 +208,7 @@ mod tests {
                 ..GOOD
             }
             .label(),
-            "independent"
+            ArrayLabel::Independent
         );
     }
 }

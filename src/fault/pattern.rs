@@ -4,11 +4,11 @@
 use super::FailingCell;
 use crate::code::{set, Word};
 use crate::error::{Error, Result};
-use crate::units::Share;
+use crate::units::{words, Share};
 use serde::{Deserialize, Serialize};
 
 /// Kinds of fault by name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum KindName {
     /// A failing cell inverts its bit.
@@ -18,6 +18,8 @@ pub enum KindName {
     /// Cells invert stored 0s and stored 1s at different rates.
     Biased,
 }
+
+words!(KindName: Flip "flip", Stuck "stuck", Biased "biased");
 
 /// What a failing cell does to its bit.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -60,12 +62,12 @@ impl FaultKind {
         }
     }
 
-    /// The word of memory models and result tables: `flip`, `stuck` or `biased`.
-    pub fn name(self) -> &'static str {
+    /// Its name in memory models and result tables.
+    pub fn name(self) -> KindName {
         match self {
-            Self::Flip => "flip",
-            Self::Stuck { .. } => "stuck",
-            Self::Biased { .. } => "biased",
+            Self::Flip => KindName::Flip,
+            Self::Stuck { .. } => KindName::Stuck,
+            Self::Biased { .. } => KindName::Biased,
         }
     }
 

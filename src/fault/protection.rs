@@ -2,27 +2,43 @@
 
 use super::secded::{CHECK_BITS, DATA_BITS};
 use crate::error::{Error, Result};
+use crate::table::text_value;
+use crate::units::text_form;
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 
-/// Protection of the stored codes: a design point of its own.
+/// Protection of the stored codes: a design point of its own. Variants are in the order of their words.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
 #[serde(try_from = "String", into = "String")]
 pub enum Protection {
+    /// The so many most significant bits of each code, 1 to 8, lie in cells that do not fail.
+    Msb(u32),
     /// None.
     #[default]
     None,
-    /// The so many most significant bits of each code lie in cells that do not fail.
-    Msb(u32),
-    /// Words of 64 data and 8 check bits, see [`super::secded`].
-    Secded,
     /// One parity bit for each code; a code whose parity fails reads as zero.
     ParityZero,
+    /// Words of 64 data and 8 check bits, see [`super::secded`].
+    Secded,
 }
 
+const MSB: [&str; 8] = [
+    "msb:1", "msb:2", "msb:3", "msb:4", "msb:5", "msb:6", "msb:7", "msb:8",
+];
+
 impl Protection {
+    /// The word of tables and of the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Msb(bits) => MSB[bits.clamp(1, 8) as usize - 1],
+            Self::None => "none",
+            Self::ParityZero => "parity_zero",
+            Self::Secded => "secded",
+        }
+    }
+
     /// Bits stored beside each weight, in bits per weight of `bits` bits.
     pub fn overhead_bits(self, bits: u32) -> f64 {
         match self {
@@ -64,12 +80,7 @@ impl Protection {
 
 impl fmt::Display for Protection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::None => f.write_str("none"),
-            Self::Msb(bits) => write!(f, "msb:{bits}"),
-            Self::Secded => f.write_str("secded"),
-            Self::ParityZero => f.write_str("parity_zero"),
-        }
+        f.write_str(self.name())
     }
 }
 
@@ -95,32 +106,24 @@ impl FromStr for Protection {
     }
 }
 
-impl TryFrom<String> for Protection {
-    type Error = Error;
-    fn try_from(text: String) -> Result<Self> {
-        text.parse()
-    }
-}
-
-impl From<Protection> for String {
-    fn from(protection: Protection) -> Self {
-        protection.to_string()
-    }
-}
+text_form!(Protection);
+text_value!(Protection);
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn words_read_back_and_unknown_ones_list_the_known() {
-        for protection in [
-            Protection::None,
+    fn words_read_back_in_their_order_and_unknown_ones_list_the_known() {
+        let all = [
             Protection::Msb(1),
             Protection::Msb(8),
-            Protection::Secded,
+            Protection::None,
             Protection::ParityZero,
-        ] {
+            Protection::Secded,
+        ];
+        assert!(all.is_sorted() && all.map(Protection::name).is_sorted());
+        for protection in all {
             assert_eq!(
                 protection.to_string().parse::<Protection>().unwrap(),
                 protection

@@ -8,6 +8,8 @@ use super::series::{method_order, PALETTE};
 use super::sheet::{sheet, Panel};
 use crate::attack::{AttackRow, Stop};
 use crate::attack::{FlipRow, Flipper};
+use crate::quant::MethodLabel;
+use crate::units::Bits;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Dash of random flips.
@@ -22,7 +24,7 @@ type Path = Vec<(f64, f64)>;
 struct Curve<'a> {
     name: &'a str,
     /// Bits per weight.
-    bits: u32,
+    bits: Bits,
     color: Color,
     shape: Shape,
     /// Each attack, and true where it reached the target.
@@ -82,7 +84,7 @@ pub fn attack(attacks: &[AttackRow], flips: &[FlipRow]) -> String {
         };
         (panel, width)
     });
-    let (panels, widths): (Vec<Panel>, Vec<Option<u32>>) = panels.unzip();
+    let (panels, widths): (Vec<Panel>, Vec<Option<Bits>>) = panels.unzip();
     sheet(
         "Accuracy under bit-flip attack",
         panels,
@@ -111,12 +113,12 @@ pub fn attack(attacks: &[AttackRow], flips: &[FlipRow]) -> String {
 }
 
 /// The widths that have a panel of their own; one panel for all where each model has a colour of its own.
-fn widths(attacks: &[AttackRow]) -> Vec<Option<u32>> {
+fn widths(attacks: &[AttackRow]) -> Vec<Option<Bits>> {
     let models: BTreeSet<&str> = attacks.iter().map(|attack| attack.model.as_str()).collect();
     if models.len() <= PALETTE.len() {
         return vec![None];
     }
-    let widths: BTreeSet<u32> = attacks.iter().map(|attack| attack.bits).collect();
+    let widths: BTreeSet<Bits> = attacks.iter().map(|attack| attack.bits).collect();
     widths.into_iter().map(Some).collect()
 }
 
@@ -177,9 +179,9 @@ fn curves<'a>(attacks: &'a [AttackRow], flips: &[FlipRow]) -> Vec<Curve<'a>> {
 /// of a panel have a method each; else by place in the panel.
 fn colors(models: &[&AttackRow], one_panel: bool) -> Vec<Color> {
     let together = |a: &AttackRow, b: &AttackRow| one_panel || a.bits == b.bits;
-    let methods: BTreeSet<(bool, &str)> = models
+    let methods: BTreeSet<(bool, MethodLabel)> = models
         .iter()
-        .map(|model| method_order(&model.method))
+        .map(|model| method_order(model.method))
         .collect();
     let alone = models.iter().all(|model| {
         models
@@ -190,7 +192,7 @@ fn colors(models: &[&AttackRow], one_panel: bool) -> Vec<Color> {
     });
     let place = |(at, model): (usize, &&AttackRow)| {
         if alone && methods.len() <= PALETTE.len() {
-            methods.range(..method_order(&model.method)).count()
+            methods.range(..method_order(model.method)).count()
         } else {
             models[..at]
                 .iter()
@@ -310,7 +312,7 @@ mod tests {
         let units: Vec<AttackUnit> = (0..12)
             .map(|i| {
                 let mut unit = unit(&format!("model-{i}"), 0, &[0.6, 0.1], Stop::Accuracy);
-                unit.row.bits = if i < 6 { 4 } else { 8 };
+                unit.row.bits = Bits::new(if i < 6 { 4 } else { 8 }).unwrap();
                 unit
             })
             .collect();
@@ -328,10 +330,10 @@ mod tests {
 
     #[test]
     fn methods_have_the_colours_of_the_figures_of_sweeps() {
-        let of = |methods: &[(&str, u32)]| {
-            let row = |(i, &(method, bits)): (usize, &(&str, u32))| {
+        let of = |methods: &[(&str, u64)]| {
+            let row = |(i, &(method, bits)): (usize, &(&str, u64))| {
                 let mut row = unit(&format!("model-{i}"), 0, &[0.1], Stop::Accuracy).row;
-                (row.method, row.bits) = (method.into(), bits);
+                (row.method, row.bits) = (method.parse().unwrap(), Bits::new(bits).unwrap());
                 row
             };
             let rows: Vec<AttackRow> = methods.iter().enumerate().map(row).collect();

@@ -3,6 +3,7 @@
 use super::series::series;
 use super::{curves, text, MemoryCurve};
 use crate::analysis::{Averaged, Pareto, Summary};
+use crate::quant::MethodLabel;
 use crate::units::BerSource;
 use std::collections::BTreeSet;
 
@@ -25,7 +26,7 @@ pub(super) fn pareto(points: &Averaged, frontiers: &Pareto) -> String {
         );
     }
     if !frontiers.savings.is_empty() {
-        let baseline = frontiers.baseline.as_deref().unwrap_or("baseline");
+        let baseline = frontiers.baseline.map_or("baseline", MethodLabel::name);
         words.push(format!(
             "Dashed lines: the clean accuracy of {baseline} less the points named at the right."
         ));
@@ -39,7 +40,7 @@ pub(super) fn pareto(points: &Averaged, frontiers: &Pareto) -> String {
 }
 
 /// Caption of `overview`.
-pub(super) fn overview(points: &Averaged, first: &str) -> String {
+pub(super) fn overview(points: &Averaged, first: MethodLabel) -> String {
     let mut words = vec![
         format!(
             "Mean accuracy against the supply voltage of the weight memory, of {first}, of the baseline, and of the \

@@ -8,6 +8,8 @@ use super::series::{series_over_voltage, Series, DASHES};
 use super::sheet::{upper_marks, Above};
 use super::text;
 use crate::analysis::{Summary, BASELINE};
+use crate::fault::Protection;
+use crate::quant::MethodLabel;
 use crate::units::VoltageUnit;
 
 /// Width and height in pixels: smaller than other figures at the same size of letters, so that these can be read
@@ -60,9 +62,9 @@ pub(super) fn overview(points: &[Summary], unit: VoltageUnit, title: [&str; 2]) 
 /// The points of at most three methods at the narrowest width of the method `first`, unprotected and on one array: of
 /// `first`, of the baseline, and of the other with the highest mean accuracy over its voltages. Empty where fewer
 /// than two methods are left.
-pub(super) fn highlighted(points: &[Summary], first: &str) -> Vec<Summary> {
+pub(super) fn highlighted(points: &[Summary], first: MethodLabel) -> Vec<Summary> {
     let mut plain = points.to_vec();
-    plain.retain(|p| p.design.protection == "none" && p.design.bits.is_some());
+    plain.retain(|p| p.design.protection == Protection::None && p.design.bits.is_some());
     let all = series_over_voltage(&plain);
     let of_first = all.iter().filter(|s| s.points[0].design.method == first);
     let Some(first_series) = of_first.min_by_key(|s| s.points[0].design.bits) else {
@@ -70,11 +72,11 @@ pub(super) fn highlighted(points: &[Summary], first: &str) -> Vec<Summary> {
     };
     let mut chosen = vec![first_series];
     chosen.extend(all.iter().find(|s| {
-        let method = &s.points[0].design.method;
+        let method = s.points[0].design.method;
         method != first && method == BASELINE && are_comparable(s, first_series)
     }));
     let others = all.iter().filter(|s| {
-        let method = s.points[0].design.method.as_str();
+        let method = s.points[0].design.method;
         method != first && method != BASELINE && are_comparable(s, first_series)
     });
     chosen.extend(others.max_by(|a, b| mean_accuracy(a).total_cmp(&mean_accuracy(b))));
@@ -152,13 +154,13 @@ fn energies_above(all: &[Series<'_>]) -> Above {
 fn draw_legend(canvas: &mut Canvas<'_>, all: &[Series<'_>]) {
     let widths = all
         .iter()
-        .map(|s| text::width(&s.points[0].design.method, LABEL_SIZE));
+        .map(|s| text::width(s.points[0].design.method.name(), LABEL_SIZE));
     let x = SIZE.0 - RIGHT - 16.0 - widths.fold(0.0, f64::max) - SAMPLE - 8.0;
     for (i, series) in all.iter().enumerate() {
         let y = BOTTOM - 10.0 - ROW * (all.len() as f64 - i as f64 - 0.5);
         draw_sample(canvas, Sample::Series(series.look), x, y);
         let at = (x + SAMPLE + 8.0, y);
-        let method = &series.points[0].design.method;
+        let method = series.points[0].design.method.name();
         canvas.text(at, method, LABEL_SIZE, Color::INK, Hang::Left);
     }
 }
@@ -183,7 +185,7 @@ mod tests {
             ],
             0.75,
         );
-        let figure = figure(&Averaged::none(summaries), "wcat", "a memory").unwrap();
+        let figure = figure(&Averaged::none(summaries), MethodLabel::Wcat, "a memory").unwrap();
         for part in [
             "normal",
             "plclip",
@@ -200,12 +202,12 @@ mod tests {
     #[test]
     fn a_method_alone_and_a_protected_one_have_no_overview() {
         let mut summaries = two_methods();
-        let without = |points: &[Summary]| highlighted(points, "plclip").is_empty();
-        assert!(without(&summaries) && !highlighted(&summaries, "wcat").is_empty());
+        let without = |points: &[Summary]| highlighted(points, MethodLabel::Plclip).is_empty();
+        assert!(without(&summaries) && !highlighted(&summaries, MethodLabel::Wcat).is_empty());
         for point in &mut summaries {
-            point.design.protection = "secded".into();
+            point.design.protection = Protection::Secded;
         }
-        assert!(highlighted(&summaries, "wcat").is_empty());
+        assert!(highlighted(&summaries, MethodLabel::Wcat).is_empty());
     }
 
     #[test]

@@ -3,7 +3,10 @@
 use super::canvas::Color;
 use super::marker::{Shape, MARKER};
 use crate::analysis::{Summary, BASELINE};
+use crate::fault::Protection;
+use crate::quant::MethodLabel;
 use crate::stats::Interval;
+use crate::units::Bits;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -53,8 +56,8 @@ impl Series<'_> {
 /// name; many bits before few.
 type Key<'a> = (
     bool,
-    &'a str,
-    std::cmp::Reverse<Option<u32>>,
+    MethodLabel,
+    std::cmp::Reverse<Option<Bits>>,
     [&'a str; 7],
     Option<u64>,
     &'a str,
@@ -67,10 +70,9 @@ fn key(summary: &Summary) -> Key<'_> {
     let d = &summary.design;
     let domains = if d.voltage.is_none() { DOMAINS } else { "" };
     // Empty for none: unprotected points come first, and only a protection is named.
-    let protection = if d.protection == "none" {
-        ""
-    } else {
-        &d.protection
+    let protection = match d.protection {
+        Protection::None => "",
+        other => other.name(),
     };
     let rest = [
         protection,
@@ -78,10 +80,10 @@ fn key(summary: &Summary) -> Key<'_> {
         &d.architecture,
         &d.dataset,
         &d.memory,
-        &d.array,
-        &d.fault_kind,
+        d.array.as_str(),
+        d.fault_kind.as_str(),
     ];
-    let (later, method) = method_order(&d.method);
+    let (later, method) = method_order(d.method);
     (
         later,
         method,
@@ -93,7 +95,7 @@ fn key(summary: &Summary) -> Key<'_> {
 }
 
 /// By what methods are sorted in legends and get their colours: `normal` first, then by name.
-pub(super) fn method_order(method: &str) -> (bool, &str) {
+pub(super) fn method_order(method: MethodLabel) -> (bool, MethodLabel) {
     (method != BASELINE, method)
 }
 
@@ -145,7 +147,7 @@ fn labels(keys: &[Key<'_>]) -> Vec<String> {
         .iter()
         .map(|key| {
             let width = match key.2 .0 {
-                Some(32) => "float".into(),
+                Some(Bits::FLOAT) => "float".into(),
                 Some(bits) => format!("{bits} bit"),
                 None => "mixed bits".into(),
             };
@@ -187,7 +189,7 @@ fn looks(keys: &[Key<'_>]) -> Vec<Look> {
         format!("{k:?}")
     };
     let width = |k: &Key<'_>| format!("{}/{:?}", k.1, k.2 .0);
-    let method = |k: &Key<'_>| k.1.to_owned();
+    let method = |k: &Key<'_>| k.1.to_string();
     let by: [&dyn Fn(&Key<'_>) -> String; 3] = [&unprotected, &width, &method];
     let by = by
         .into_iter()

@@ -1,7 +1,8 @@
 //! Tests of whole figures, and the tables they are drawn from.
 
 use super::*;
-use crate::analysis::{Frontier, FrontierPoint, Saving, Spread, Summary};
+use crate::analysis::{Frontier, FrontierPoint, Group, Saving, Spread, Summary};
+use crate::fault::{ArrayLabel, Protection};
 use crate::stats::{clopper_pearson, normal_cdf, Interval};
 use crate::sweep::{Design, DomainVoltage, StoppedBy};
 use crate::units::Accuracy;
@@ -37,13 +38,13 @@ pub(crate) fn summary(
         model: format!("{method}{bits}"),
         architecture: "lenet".into(),
         dataset: "glyphs".into(),
-        method: method.into(),
-        bits: Some(bits),
+        method: method.parse().unwrap(),
+        bits: Bits::new(bits.into()).ok(),
         training_seed: Some(1),
         memory: "sram-14nm-chandramoorthy2019".into(),
-        fault_kind: "flip".into(),
-        array: "independent".into(),
-        protection: "none".into(),
+        fault_kind: "flip".parse().unwrap(),
+        array: ArrayLabel::Independent,
+        protection: Protection::None,
         voltage: Some(voltage),
         voltage_unit: VoltageUnit::Vmin,
         ber: Some(ber),
@@ -158,7 +159,7 @@ pub(crate) fn frontiers(summaries: &[Summary]) -> Pareto {
         .map_or(0.9, |s| s.design.clean_accuracy.get());
     let mut savings = Vec::new();
     for loss in [0.005, 0.01, 0.02] {
-        for method in ["normal", "wcat"] {
+        for method in [MethodLabel::Normal, MethodLabel::Wcat] {
             let reach = |s: &&Summary| {
                 s.design.method == method && s.mean >= clean - loss && !s.is_extrapolated()
             };
@@ -168,7 +169,11 @@ pub(crate) fn frontiers(summaries: &[Summary]) -> Pareto {
                     .total_cmp(&b.design.energy_relative)
             });
             savings.push(Saving {
-                method: method.into(),
+                method: Group {
+                    method,
+                    protection: None,
+                    array: None,
+                },
                 loss,
                 target: clean - loss,
                 cheapest: cheapest.cloned(),
@@ -184,7 +189,7 @@ pub(crate) fn frontiers(summaries: &[Summary]) -> Pareto {
             hypervolume: 0.4,
         }],
         savings,
-        baseline: Some("normal".into()),
+        baseline: Some(MethodLabel::Normal),
         chance: 0.1,
     }
 }
@@ -309,7 +314,7 @@ fn bands_are_left_out_where_so_many_series_would_hide_each_other() {
     let copies: Vec<Summary> = (0..9)
         .flat_map(|i| {
             summaries.clone().into_iter().map(move |mut s| {
-                s.design.array = format!("array {i}");
+                s.design.array = ArrayLabel::Dependent(format!("column 0.{i} bank 0"));
                 s
             })
         })
@@ -422,8 +427,8 @@ fn a_protection_is_named_and_its_absence_is_not() {
     let mut summaries = two_methods();
     summaries
         .iter_mut()
-        .filter(|s| s.design.method == "wcat")
-        .for_each(|s| s.design.protection = "secded".into());
+        .filter(|s| s.design.method == MethodLabel::Wcat)
+        .for_each(|s| s.design.protection = Protection::Secded);
     let labels = series_labels(&summaries);
     assert!(
         labels.contains(&"wcat, 4 bit, secded".to_owned())
@@ -435,9 +440,14 @@ fn a_protection_is_named_and_its_absence_is_not() {
 fn protections_of_a_model_share_its_colour_and_have_a_dash_each() {
     let plain = two_methods();
     let mut summaries = Vec::new();
-    for protection in ["none", "msb:1", "secded", "parity_zero"] {
+    for protection in [
+        Protection::None,
+        Protection::Msb(1),
+        Protection::Secded,
+        Protection::ParityZero,
+    ] {
         summaries.extend(plain.iter().cloned().map(|mut s| {
-            s.design.protection = protection.into();
+            s.design.protection = protection;
             s
         }));
     }
@@ -612,7 +622,10 @@ fn one_voltage_and_several_memories_and_units_give_sane_figures() {
         .collect();
     rendered(&one, &[]);
     let mut mixed = two_methods();
-    for s in mixed.iter_mut().filter(|s| s.design.method == "wcat") {
+    for s in mixed
+        .iter_mut()
+        .filter(|s| s.design.method == MethodLabel::Wcat)
+    {
         s.design.memory = "sram-28nm-vc707-salami2018".into();
         s.design.voltage_unit = VoltageUnit::Volt;
         s.design.voltage = s.design.voltage.map(|v| v * 0.61);
@@ -634,9 +647,9 @@ fn one_voltage_and_several_memories_and_units_give_sane_figures() {
 #[test]
 fn names_of_users_are_escaped() {
     let mut summaries = two_methods();
-    summaries
-        .iter_mut()
-        .for_each(|s| s.design.method = "a<b>&\"c".into());
+    for (i, s) in summaries.iter_mut().enumerate() {
+        s.design.memory = format!("a<b>&\"c {}", i % 2);
+    }
     for figure in rendered(&summaries, &[]) {
         assert!(!figure.svg.contains("a<b>"), "{}", figure.name);
     }

@@ -1,9 +1,9 @@
 //! Which vector instructions the kernels use: found at run time, or chosen; the same code for all.
 
 use crate::error::{Error, Result};
+use crate::units::words;
 use pulp::{Simd, WithSimd};
 use std::sync::OnceLock;
-use std::{fmt, str::FromStr};
 
 /// A set of vector instructions.
 ///
@@ -23,10 +23,9 @@ pub enum Isa {
 /// The process's choice, made once.
 static CHOSEN: OnceLock<Isa> = OnceLock::new();
 
-impl Isa {
-    /// All of them, the fastest first.
-    pub const ALL: [Self; 3] = [Self::Avx512, Self::Avx2, Self::Portable];
+words!(Isa, "vector instructions": Avx512 "avx512", Avx2 "avx2", Portable "portable");
 
+impl Isa {
     /// Those that this machine has, the fastest first.
     pub fn available() -> Vec<Self> {
         Self::ALL
@@ -82,15 +81,6 @@ impl Isa {
         }
     }
 
-    /// Its word on the command line.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Avx512 => "avx512",
-            Self::Avx2 => "avx2",
-            Self::Portable => "portable",
-        }
-    }
-
     /// Runs plain loops compiled for these instructions; what is not inlined into them is not.
     #[inline(always)]
     pub fn plain<R>(self, loops: impl FnOnce() -> R) -> R {
@@ -131,28 +121,5 @@ impl Isa {
             return Simd::vectorize(simd, operation);
         }
         pulp::Scalar128b.vectorize(operation)
-    }
-}
-
-impl fmt::Display for Isa {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-impl FromStr for Isa {
-    type Err = Error;
-    fn from_str(text: &str) -> Result<Self> {
-        Self::ALL
-            .into_iter()
-            .find(|isa| isa.name() == text)
-            .ok_or_else(|| {
-                let names = Self::ALL.map(Self::name).join(", ");
-                Error::argument(
-                    "vector instructions",
-                    format!("one of {names}"),
-                    format!("`{text}`"),
-                )
-            })
     }
 }

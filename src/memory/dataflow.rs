@@ -17,6 +17,7 @@
 //! once per batch; where it does not, a cyclic walk finds nothing again, and every fold reads the memory.
 
 use crate::error::{Error, Result};
+use crate::units::words;
 use serde::{Deserialize, Serialize};
 
 /// What stays in the processing array while the rest passes.
@@ -34,25 +35,15 @@ pub enum Dataflow {
     InputStationary,
 }
 
+words!(
+    Dataflow:
+    Uniform "uniform",
+    WeightStationary "weight_stationary",
+    OutputStationary "output_stationary",
+    InputStationary "input_stationary"
+);
+
 impl Dataflow {
-    /// Every dataflow.
-    pub const ALL: [Self; 4] = [
-        Self::Uniform,
-        Self::WeightStationary,
-        Self::OutputStationary,
-        Self::InputStationary,
-    ];
-
-    /// The word used in configurations and tables.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Uniform => "uniform",
-            Self::WeightStationary => "weight_stationary",
-            Self::OutputStationary => "output_stationary",
-            Self::InputStationary => "input_stationary",
-        }
-    }
-
     /// True where the number of reads depends on the size of the array.
     pub fn folds(self) -> bool {
         matches!(self, Self::OutputStationary | Self::InputStationary)

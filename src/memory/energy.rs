@@ -23,20 +23,7 @@ pub enum CellKind {
     Robust,
 }
 
-impl CellKind {
-    /// Both kinds.
-    pub const ALL: [Self; 2] = [Self::Usual, Self::Robust];
-
-    /// The word used in tables.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Usual => "usual",
-            Self::Robust => "robust",
-        }
-    }
-}
-
-words!(CellKind);
+words!(CellKind: Usual "usual", Robust "robust");
 
 /// A part of the cells of a layer.
 #[derive(Clone, Copy, Debug, PartialEq)]

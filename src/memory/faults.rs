@@ -3,7 +3,8 @@
 use super::{MemoryModel, OperatingPoint};
 use crate::error::{Error, Result};
 use crate::fault::{
-    ArraySpec, CellSource, Exposure, FaultKind, FaultMap, FaultModel, FaultSpec, Noise, Profile,
+    ArrayLabel, ArraySpec, CellSource, Exposure, FaultKind, FaultLabel, FaultMap, FaultModel,
+    FaultSpec, Noise, Profile,
 };
 use crate::units::{Ber, BerSource, Share, Voltage};
 
@@ -25,8 +26,8 @@ pub struct Faults {
 pub struct FaultWay {
     /// Which cells fail, and how.
     pub model: FaultModel,
-    /// Word of the column `array`.
-    pub array: String,
+    /// Words of the column `array`.
+    pub array: ArrayLabel,
     /// What design points of this array have at the end of their name; empty for the memory model's own.
     pub suffix: String,
 }
@@ -58,7 +59,7 @@ impl Faults {
         faults.arrays = spec.arrays(&memory.array)?;
         faults.spec.arrays = match faults.arrays.as_slice() {
             [own] if *own == memory.array => Vec::new(),
-            arrays => arrays.iter().map(ArraySpec::label).collect(),
+            arrays => arrays.iter().map(|array| array.label().into()).collect(),
         };
         if let Some(kind) = spec.kind()? {
             faults.kind = kind;
@@ -172,7 +173,7 @@ impl Faults {
             return Err(Error::argument(
                 "sweep.bit_error_rates",
                 expected,
-                self.label(),
+                self.label().as_str(),
             ));
         }
         if rate == Ber::ZERO {
@@ -299,7 +300,7 @@ impl Faults {
             };
             return Ok(vec![FaultWay {
                 model,
-                array: "map".into(),
+                array: ArrayLabel::Map,
                 suffix: String::new(),
             }]);
         }
@@ -313,7 +314,7 @@ impl Faults {
             suffix: if *array == self.own || self.profile.is_some() {
                 String::new()
             } else {
-                format!("+{}", array.label().replace(' ', "-"))
+                format!("+{}", array.label().as_str().replace(' ', "-"))
             },
         };
         Ok(self.arrays.iter().map(way).collect())
@@ -335,25 +336,25 @@ impl Faults {
         self.ways(Ber::ZERO, None)
     }
 
-    /// The words of the column `fault_kind`: what a failing cell does, then what else was asked for.
-    pub fn label(&self) -> String {
+    /// The words of the column `fault_kind`.
+    pub fn label(&self) -> FaultLabel {
+        let mut more = String::new();
         // a share stands beside a kind alone
-        let mut label = match (self.profile, &self.map, self.spec.zero_to_one_share) {
-            (Some(profile), ..) => format!("profile {}", profile.name),
-            (None, Some(_), _) => format!("{} map", self.kind.name()),
-            (None, None, Some(share)) => format!("{} {share}", self.kind.name()),
-            (None, None, None) => self.kind.name().to_owned(),
-        };
+        if self.map.is_some() {
+            more += " map";
+        } else if let Some(share) = self.spec.zero_to_one_share {
+            more += &format!(" {share}");
+        }
         if self.profile.is_none() && self.persistent_share.get() < 1.0 {
-            label += &format!("; persistent {}", self.persistent_share);
+            more += &format!("; persistent {}", self.persistent_share);
         }
         if self.spec.noise == Noise::Msb {
-            label += "; msb only";
+            more += "; msb only";
         }
         if !self.spec.layers.is_empty() {
-            label += &format!("; layers {}", self.spec.layers.join(" "));
+            more += &format!("; layers {}", self.spec.layers.join(" "));
         }
-        label
+        FaultLabel::new(self.kind.name(), self.profile, &more)
     }
 
     /// True where the number of failing cells drawn has the bit error rate for its mean: not where cells are listed,
@@ -490,7 +491,7 @@ mod tests {
         });
         assert_eq!(same.unwrap(), Faults::of(&memory));
         assert_eq!(Faults::of(&memory).changes(), None);
-        assert_eq!(Faults::of(&memory).label(), "flip");
+        assert_eq!(Faults::of(&memory).label().as_str(), "flip");
         for changed in [
             faults(FPGA, |spec| spec.arrays = vec!["independent".into()]),
             faults(FPGA, |spec| spec.arrays = vec!["model,independent".into()]),
@@ -539,7 +540,7 @@ mod tests {
             .ways(Ber::new(0.0101).unwrap(), None)
             .unwrap()
             .remove(0);
-        assert_eq!(way.array, "column 0.51 bank 0");
+        assert_eq!(way.array.as_str(), "column 0.51 bank 0");
         assert!((way.model.persistent_share.get() - 0.105 / 1.01).abs() < 1e-12);
         let FaultKind::Biased { zero_to_one_share } = way.model.kind else {
             panic!("{way:?}")
@@ -557,7 +558,8 @@ mod tests {
 
     #[test]
     fn labels_say_what_was_asked_for() {
-        let label = |change: &dyn Fn(&mut FaultSpec)| faults(FPGA, change).unwrap().label();
+        let label =
+            |change: &dyn Fn(&mut FaultSpec)| faults(FPGA, change).unwrap().label().to_string();
         assert_eq!(label(&|spec| spec.noise = Noise::Msb), "flip; msb only");
         let share = Share::new(0.25).ok();
         let stuck = label(&|spec| {

@@ -15,6 +15,7 @@ mod likelihood;
 use super::measurements::{Measurement, Measurements, Sampling};
 use crate::error::{Error, Result};
 use crate::stats::{normal_cdf, probit, wilson, Interval};
+use crate::units::words;
 use crate::units::Voltage;
 use likelihood::{Counts, Groups, Likelihood};
 use statrs::distribution::{ChiSquared, ContinuousCDF, StudentsT};
@@ -37,16 +38,12 @@ pub enum FitMethod {
     LeastSquares,
 }
 
-impl FitMethod {
-    /// The word used in tables.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::GroupedLikelihood => "grouped_likelihood",
-            Self::PooledBinomial => "pooled_binomial",
-            Self::LeastSquares => "least_squares",
-        }
-    }
-}
+words!(
+    FitMethod:
+    GroupedLikelihood "grouped_likelihood",
+    PooledBinomial "pooled_binomial",
+    LeastSquares "least_squares"
+);
 
 /// A parameter of the line, in the unit of the voltages.
 #[derive(Clone, Copy, Debug, PartialEq)]

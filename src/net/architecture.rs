@@ -3,6 +3,7 @@
 use super::build::{Body, Builder};
 use super::{deit, imagenet, lenet, mlp, resnet};
 use crate::error::{Error, Result};
+use crate::units::text_form;
 use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
@@ -180,18 +181,7 @@ impl FromStr for Architecture {
     }
 }
 
-impl TryFrom<String> for Architecture {
-    type Error = Error;
-    fn try_from(text: String) -> Result<Self> {
-        text.parse()
-    }
-}
-
-impl From<Architecture> for String {
-    fn from(architecture: Architecture) -> String {
-        architecture.to_string()
-    }
-}
+text_form!(Architecture);
 
 #[cfg(test)]
 mod tests {

@@ -6,9 +6,10 @@ use super::foreign::recognise;
 use super::network::Network;
 use super::packed::{is_packed, load_packed, packed_state};
 use super::pytorch::{state_dict_of, StateDict};
+use super::record::{written, TrainingRecord};
 use super::tensor_file::{file_bytes, read_tensors, tensors_of, write_tensors};
 use super::values::check_values;
-use crate::data::Normalization;
+use crate::data::{DatasetSpec, Normalization};
 use crate::error::{Error, Result};
 use crate::quant::QuantizerSpec;
 use crate::seed::Seed;
@@ -56,8 +57,9 @@ pub struct ModelInfo {
     pub normalization: Option<Normalization>,
     /// Data set of the training; `None` in foreign files.
     pub dataset: Option<DatasetTag>,
-    /// Resolved configuration of the training; `None` in foreign files.
-    pub training: Option<serde_json::Value>,
+    /// How it was made; `None` in foreign files.
+    #[serde(serialize_with = "written")]
+    pub training: Option<TrainingRecord>,
     /// Seed of the training; `None` in foreign files.
     pub training_seed: Option<u64>,
     /// Epoch of these weights, from 1; `None` in foreign files.
@@ -86,7 +88,12 @@ pub struct Model {
 impl ModelInfo {
     /// What the model is called, where the file says it.
     pub fn name(&self) -> Option<&str> {
-        self.training.as_ref()?["name"].as_str()
+        self.training.as_ref()?.name.as_deref()
+    }
+
+    /// The data set of the training, where the file says it.
+    pub fn dataset_spec(&self) -> Option<&DatasetSpec> {
+        self.training.as_ref()?.dataset.as_ref()
     }
 }
 
@@ -280,8 +287,7 @@ impl Model {
         let file = read_tensors(path).ok()?;
         let own = file.own_metadata(path).ok()??;
         let info: ModelInfo = serde_json::from_str(own.get(KEY)?).ok()?;
-        let sha256 = &info.training?["post_training"]["sha256"];
-        sha256.as_str().map(str::to_owned)
+        Some(info.training?.post_training?.sha256)
     }
 
     /// Writes the packed form of a quantised network: in place of the float weights of each quantised layer its
@@ -437,7 +443,7 @@ mod tests {
                 std: vec![0.3],
             }),
             dataset: None,
-            training: Some(serde_json::json!({"epochs": 3})),
+            training: serde_json::from_value(serde_json::json!({"epochs": 3})).unwrap(),
             training_seed: Some(7),
             epoch: Some(3),
             validation_accuracy: Some(0.97),

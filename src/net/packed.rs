@@ -242,7 +242,10 @@ mod tests {
             input_shape: [1, 28, 28],
             normalization: None,
             dataset: None,
-            training: Some(serde_json::json!({"name": "a", "epochs": 3, "rate": 0.1})),
+            training: serde_json::from_value(
+                serde_json::json!({"name": "a", "epochs": 3, "rate": 0.1}),
+            )
+            .unwrap(),
             training_seed: Some(7),
             epoch: Some(3),
             validation_accuracy: Some(0.1 + 0.2),

@@ -3,9 +3,10 @@
 use super::scheme::Scheme;
 use crate::code::CodeFormat;
 use crate::error::{Error, Result};
-use crate::units::{Ber, Bits};
+use crate::table::text_value;
+use crate::units::{words, Ber, Bits};
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeMap, fmt, str::FromStr};
+use std::collections::BTreeMap;
 
 /// Method of quantisation.
 #[derive(
@@ -26,54 +27,43 @@ pub enum Method {
     Plclip,
 }
 
+words!(
+    Method, "quantisation method": Normal "normal", Lsq "lsq", Wcat "wcat", Wclip "wclip", Plclip "plclip"
+);
+
 impl Method {
-    /// Every method.
-    pub const ALL: [Self; 5] = [
-        Self::Normal,
-        Self::Lsq,
-        Self::Wcat,
-        Self::Wclip,
-        Self::Plclip,
-    ];
-
-    /// The word used in files and tables.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Normal => "normal",
-            Self::Lsq => "lsq",
-            Self::Wcat => "wcat",
-            Self::Wclip => "wclip",
-            Self::Plclip => "plclip",
-        }
-    }
-
     /// True where the range is a parameter of the training.
     pub fn learns_range(self) -> bool {
         matches!(self, Self::Wcat | Self::Lsq)
     }
 }
 
-impl fmt::Display for Method {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
+/// A method as tables and figures name it. Variants are in the order of their words.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum MethodLabel {
+    /// [`Method::Lsq`].
+    Lsq,
+    /// [`Method::Normal`].
+    #[default]
+    Normal,
+    /// [`Method::Plclip`].
+    Plclip,
+    /// [`Method::Wclip`] trained under random bit flips.
+    Randbet,
+    /// [`Method::Wcat`].
+    Wcat,
+    /// [`Method::Wclip`] trained without them.
+    Wclip,
 }
 
-impl FromStr for Method {
-    type Err = Error;
-    fn from_str(text: &str) -> Result<Self> {
-        Self::ALL
-            .into_iter()
-            .find(|m| m.name() == text)
-            .ok_or_else(|| {
-                Error::argument(
-                    "quantisation method",
-                    "one of normal, lsq, wcat, wclip, plclip",
-                    format!("`{text}`"),
-                )
-            })
-    }
-}
+words!(
+    MethodLabel, "quantisation method": Lsq "lsq", Normal "normal", Plclip "plclip", Randbet "randbet", Wcat "wcat",
+    Wclip "wclip"
+);
+text_value!(MethodLabel);
 
 /// How WCAT's initial range is found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -306,11 +296,15 @@ impl QuantizerSpec {
         }
     }
 
-    /// The method as tables and figures name it: `randbet` for weight clipping trained under random bit flips.
-    pub fn method_label(&self) -> &'static str {
+    /// The method as tables and figures name it.
+    pub fn method_label(&self) -> MethodLabel {
         match self.method {
-            Method::Wclip if self.train_bit_error_rate > Ber::ZERO => "randbet",
-            method => method.name(),
+            Method::Lsq => MethodLabel::Lsq,
+            Method::Normal => MethodLabel::Normal,
+            Method::Plclip => MethodLabel::Plclip,
+            Method::Wcat => MethodLabel::Wcat,
+            Method::Wclip if self.train_bit_error_rate > Ber::ZERO => MethodLabel::Randbet,
+            Method::Wclip => MethodLabel::Wclip,
         }
     }
 

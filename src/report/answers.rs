@@ -5,6 +5,7 @@ use super::tables::mark;
 use super::words::{bit_error_rate, energy, four_decimals, mean, points, voltage, width};
 use crate::analysis::{Answer, Ends, Question, Reach, Saving, Summary};
 use crate::figure::{number, percent};
+use crate::quant::MethodLabel;
 use crate::stats;
 
 /// A saving, and the cheaper point that would keep its accuracy on extrapolated ground only.
@@ -29,8 +30,8 @@ fn label(answer: &Answer, all: &[Answer]) -> String {
     }
     let parts: [fn(&Answer) -> &str; 3] = [
         |answer| &answer.ladder.memory,
-        |answer| &answer.ladder.array,
-        |answer| &answer.ladder.protection,
+        |answer| answer.ladder.array.as_str(),
+        |answer| answer.ladder.protection.name(),
     ];
     for of in parts {
         if all.iter().any(|other| of(other) != of(answer)) {
@@ -74,8 +75,8 @@ pub(super) fn losses(answers: &[Answer], open: &[Open<'_>]) -> Grid {
         Question::Yield { .. } => None,
     });
     let asked: Vec<Asked<'_>> = asked.collect();
-    let baseline = answers.iter().find_map(|answer| answer.baseline.as_deref());
-    let baseline = baseline.unwrap_or("baseline");
+    let baseline = answers.iter().find_map(|answer| answer.baseline);
+    let baseline = baseline.map_or("baseline", MethodLabel::name);
     Grid::of(&asked)
         .groups(|(_, loss, _)| loss.to_bits())
         .text("Method", |(a, ..)| label(a, answers))

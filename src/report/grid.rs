@@ -1,8 +1,12 @@
 //! A printed table: columns of cells over the same rows, as text for a terminal, as Markdown and as HTML.
 
 use super::markdown;
+use crate::analysis::Group;
 use crate::error::printable;
+use crate::fault::{ArrayLabel, FaultLabel, Protection};
 use crate::figure::{evenly, MOST_SHOWN};
+use crate::quant::MethodLabel;
+use crate::units::Bits;
 use askama::filters::Safe;
 use askama::Template;
 use std::borrow::Cow;
@@ -86,6 +90,15 @@ macro_rules! printed {
 }
 
 printed!(&str, &String, u8, u32, u64, usize, f64);
+printed!(
+    Bits,
+    MethodLabel,
+    Protection,
+    ArrayLabel,
+    &ArrayLabel,
+    &FaultLabel,
+    &Group
+);
 
 /// A column over all rows of a table.
 #[derive(Clone, Debug, PartialEq, Eq)]

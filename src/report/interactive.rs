@@ -3,7 +3,7 @@
 
 use super::words::{accuracy, bit_error_rate, energy, source, span, voltage};
 use super::Report;
-use crate::analysis::{groups_of, Summary};
+use crate::analysis::{groups_of, Group, Summary};
 use crate::figure::{interval, number, percent, series_looks, shown_points, SeriesLook};
 use crate::units::VoltageUnit;
 use serde::Serialize;
@@ -115,9 +115,9 @@ fn drawn(report: &Report) -> Data {
 }
 
 /// In how many resamples a point is on the frontier of a method, or of all, in words.
-fn on_frontier(report: &Report, method: Option<&str>, point: &Summary) -> Option<String> {
+fn on_frontier(report: &Report, method: Option<&Group>, point: &Summary) -> Option<String> {
     let mut frontiers = report.pareto.frontiers.iter();
-    let frontier = frontiers.find(|f| f.method.as_deref() == method)?;
+    let frontier = frontiers.find(|f| f.method.as_ref() == method)?;
     let id = &point.design.design_id;
     let mut points = frontier.points.iter();
     let found = points.find(|p| p.summary.design.design_id == *id)?;
@@ -125,7 +125,7 @@ fn on_frontier(report: &Report, method: Option<&str>, point: &Summary) -> Option
 }
 
 /// All settings and results of a point in words.
-fn settings(report: &Report, s: &Summary, group: &str) -> Vec<(&'static str, String)> {
+fn settings(report: &Report, s: &Summary, group: &Group) -> Vec<(&'static str, String)> {
     let d = &s.design;
     let bits = d.bits.map(|bits| bits.to_string());
     let of_domains = d.domain_voltages.iter();
@@ -151,10 +151,10 @@ fn settings(report: &Report, s: &Summary, group: &str) -> Vec<(&'static str, Str
     });
     let all = [
         ("Model", Some(d.model.clone())),
-        ("Method", Some(d.method.clone())),
+        ("Method", Some(d.method.to_string())),
         ("Bits", Some(bits.unwrap_or("different by layer".into()))),
-        ("Protection", Some(d.protection.clone())),
-        ("Array", Some(d.array.clone())),
+        ("Protection", Some(d.protection.to_string())),
+        ("Array", Some(d.array.to_string())),
         ("Memory", Some(format!("{} ({})", d.memory, d.fault_kind))),
         ("Voltage", Some(voltage(s))),
         (

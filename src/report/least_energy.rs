@@ -4,15 +4,17 @@ use super::answer::width;
 use super::markdown::words;
 use super::results::{table, texts};
 use crate::analysis::{Answer, Question, Reach, BASELINE};
+use crate::fault::Protection;
 use crate::figure::number;
 use crate::stats;
+use crate::units::Bits;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Array, protection, bits, method or model.
-type Line<'a> = (&'a str, &'a str, Option<u32>, &'a str);
+type Line<'a> = (&'a str, Protection, Option<Bits>, &'a str);
 
 /// Array, protection, bits, loss.
-type Base<'a> = (&'a str, &'a str, Option<u32>, u64);
+type Base<'a> = (&'a str, Protection, Option<Bits>, u64);
 
 /// Lowest voltages at losses, over the trainings of each method, or for each model.
 pub(super) fn least_energy(answers: &[Answer], by_model: bool) -> String {
@@ -28,7 +30,7 @@ pub(super) fn least_energy(answers: &[Answer], by_model: bool) -> String {
         if ladder.method == BASELINE {
             let at = (
                 ladder.array.as_str(),
-                ladder.protection.as_str(),
+                ladder.protection,
                 ladder.bits,
                 loss.to_bits(),
             );
@@ -36,13 +38,13 @@ pub(super) fn least_energy(answers: &[Answer], by_model: bool) -> String {
         }
         lines
             .entry((
-                &ladder.array,
-                &ladder.protection,
+                ladder.array.as_str(),
+                ladder.protection,
                 ladder.bits,
                 if by_model {
                     &ladder.model
                 } else {
-                    &ladder.method
+                    ladder.method.name()
                 },
             ))
             .or_default()
@@ -66,7 +68,7 @@ pub(super) fn least_energy(answers: &[Answer], by_model: bool) -> String {
         .iter()
         .map(|((array, protection, bits, method), by_loss)| {
             let place = match *protection {
-                "none" => (*array).to_owned(),
+                Protection::None => (*array).to_owned(),
                 other => format!("{array}, {other}"),
             };
             let mut cells = vec![words(method), width(*bits), words(&place)];
@@ -197,6 +199,7 @@ mod tests {
     use super::super::tests::compared;
     use super::*;
     use crate::figure::tests::two_methods;
+    use crate::quant::MethodLabel;
 
     #[test]
     fn savings_are_to_the_baseline_at_any_width_and_at_the_same() {
@@ -224,7 +227,7 @@ mod tests {
         // without the baseline there is nothing to compare with
         let alone: Vec<Answer> = answers
             .into_iter()
-            .filter(|a| a.ladder.method == "wcat")
+            .filter(|a| a.ladder.method == MethodLabel::Wcat)
             .collect();
         assert!(least_energy(&alone, false)
             .lines()

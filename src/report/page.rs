@@ -7,8 +7,10 @@ use super::remarks::Remarks;
 use super::tables::{self, MemoryRates};
 use super::words::{self, points};
 use super::{interactive, Report};
-use crate::analysis::{groups_of, protections, Saving, Summary};
+use crate::analysis::{groups_of, protections, Group, Saving, Summary};
+use crate::fault::Protection;
 use crate::figure::{self, shown_points};
+use crate::quant::MethodLabel;
 use crate::sweep::EnergyRow;
 use askama::Template;
 
@@ -42,7 +44,7 @@ struct Page<'a> {
     drawn: Grid,
     held: usize,
     energies: Vec<Terms<'a>>,
-    remarks: Remarks<'a>,
+    remarks: Remarks,
     points: Grid,
 }
 
@@ -100,7 +102,7 @@ struct Lead<'a> {
 
 /// The cheapest point of all methods at that loss.
 struct Best<'a> {
-    method: &'a str,
+    method: &'a Group,
     point: &'a Summary,
     /// What it saves against the baseline, unless it is the baseline's own; empty for nothing.
     against: Option<String>,
@@ -155,7 +157,7 @@ struct Terms<'a> {
 /// Those of the baseline at the error-free voltage, and of the cheapest point of each method at the usual loss.
 fn energies(report: &Report) -> Vec<Terms<'_>> {
     let mut chosen: Vec<(String, &Summary)> = Vec::new();
-    if let Some(baseline) = &report.pareto.baseline {
+    if let Some(baseline) = report.pareto.baseline {
         let title = format!("{baseline} at the error-free voltage");
         chosen.extend(reference(report, baseline).map(|point| (title, point)));
     }
@@ -187,11 +189,12 @@ fn energies(report: &Report) -> Vec<Terms<'_>> {
 }
 
 /// The baseline's point of most bits, unprotected at its lowest voltage without failing cells.
-fn reference<'a>(report: &'a Report, baseline: &str) -> Option<&'a Summary> {
+fn reference(report: &Report, baseline: MethodLabel) -> Option<&Summary> {
     let named = report.summaries.iter().zip(groups_of(&report.summaries));
     let free = named
         .filter(|(s, name)| {
-            name == baseline && s.design.protection == "none" && !s.design.can_fail()
+            let plain = s.design.protection == Protection::None && !s.design.can_fail();
+            name.to_string() == baseline.name() && plain
         })
         .map(|(point, _)| point);
     free.max_by(|a, b| {

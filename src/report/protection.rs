@@ -3,6 +3,7 @@
 
 use super::words::energy_number;
 use crate::analysis::ProtectedLoss;
+use crate::fault::Protection;
 
 /// The loss that the sentences are about.
 const SAID: f64 = 0.01;
@@ -32,8 +33,9 @@ pub(super) fn protected<'a>(rows: &'a [ProtectedLoss<'_>]) -> Vec<Protected<'a>>
     let said: Vec<_> = rows.iter().filter(|row| row.loss == SAID).collect();
     said.chunk_by(|a, b| a.name == b.name)
         .map(|of_model| {
-            let (plain, protected): (Vec<_>, Vec<_>) =
-                of_model.iter().partition(|row| row.protection == "none");
+            let (plain, protected): (Vec<_>, Vec<_>) = of_model
+                .iter()
+                .partition(|row| row.protection == Protection::None);
             Protected {
                 name: &of_model[0].name,
                 sentences: protected
@@ -62,15 +64,13 @@ fn sentence(own: &ProtectedLoss<'_>, plain: Option<&ProtectedLoss<'_>>) -> Sente
 }
 
 /// A protection in words.
-fn words(protection: &str) -> String {
+fn words(protection: Protection) -> String {
     match protection {
-        "secded" => "SECDED".into(),
-        "parity_zero" => "parity with zeroing".into(),
-        other => match other.strip_prefix("msb:") {
-            Some("1") => "protection of the most significant bit".into(),
-            Some(bits) => format!("protection of the {bits} most significant bits"),
-            None => other.to_owned(),
-        },
+        Protection::None => "no protection".into(),
+        Protection::Secded => "SECDED".into(),
+        Protection::ParityZero => "parity with zeroing".into(),
+        Protection::Msb(1) => "protection of the most significant bit".into(),
+        Protection::Msb(bits) => format!("protection of the {bits} most significant bits"),
     }
 }
 
@@ -87,16 +87,17 @@ mod tests {
     use super::super::html;
     use super::super::tests::report;
     use crate::analysis::Summary;
+    use crate::fault::Protection;
     use crate::figure::number;
     use crate::figure::tests::{sweep, two_methods};
 
     /// Two methods, unprotected, and the same points with a protection: energy times `factor`, mean raised.
-    fn with(protection: &str, factor: f64, gain: f64) -> Vec<Summary> {
+    fn with(protection: Protection, factor: f64, gain: f64) -> Vec<Summary> {
         let mut all = two_methods();
         let more: Vec<Summary> = all.clone();
         all.extend(more.into_iter().map(|mut s| {
-            s.design.protection = protection.into();
-            s.design.design_id += protection;
+            s.design.protection = protection;
+            s.design.design_id += protection.name();
             s.design.energy_relative *= factor;
             s.design.area_relative *= factor;
             s.mean = (s.mean + gain).min(s.design.clean_accuracy.get());
@@ -106,7 +107,7 @@ mod tests {
     }
 
     /// The least energy of a model's points under a protection at a loss, found by trying all.
-    fn least(summaries: &[Summary], model: &str, protection: &str, loss: f64) -> f64 {
+    fn least(summaries: &[Summary], model: &str, protection: Protection, loss: f64) -> f64 {
         let own = summaries
             .iter()
             .filter(|s| s.design.model == model && s.design.protection == protection);
@@ -117,11 +118,11 @@ mod tests {
 
     #[test]
     fn a_protection_that_does_not_help_costs_more_and_the_page_says_so() {
-        let summaries = with("secded", 1.125, 0.0);
+        let summaries = with(Protection::Secded, 1.125, 0.0);
         let html = html(&report(summaries.clone()));
         let (own, plain) = (
-            least(&summaries, "wcat4", "secded", 0.01),
-            least(&summaries, "wcat4", "none", 0.01),
+            least(&summaries, "wcat4", Protection::Secded, 0.01),
+            least(&summaries, "wcat4", Protection::None, 0.01),
         );
         assert!(own > plain && own.is_finite());
         let said = format!(
@@ -133,14 +134,14 @@ mod tests {
         assert_eq!(html.matches("<td class=\"text\">secded</td>").count(), 6);
         let cheapest = format!(
             "<td>{:.4}</td>",
-            least(&summaries, "normal4", "secded", 0.02)
+            least(&summaries, "normal4", Protection::Secded, 0.02)
         );
         assert!(html.contains(&cheapest), "{cheapest}");
     }
 
     #[test]
     fn a_protection_that_helps_costs_less() {
-        let html = html(&report(with("msb:1", 1.02, 0.05)));
+        let html = html(&report(with(Protection::Msb(1), 1.02, 0.05)));
         assert!(
             html.contains("Protection of the most significant bit costs less energy"),
             "{html}"
@@ -152,7 +153,7 @@ mod tests {
         let mut summaries = sweep(&[("wcat", 4, 0.968, 0.75)], 0.9);
         let mut protected = summaries.clone();
         for s in &mut protected {
-            s.design.protection = "parity_zero".into();
+            s.design.protection = Protection::ParityZero;
             s.mean = 0.5;
         }
         summaries.extend(protected);
@@ -162,7 +163,7 @@ mod tests {
             "{html}"
         );
         assert!(html.contains("†") && html.contains("cheaper points would reach it"));
-        let least = least(&summaries, "wcat4", "none", 0.01);
+        let least = least(&summaries, "wcat4", Protection::None, 0.01);
         assert!(html.contains(&format!("{least:.4} †")), "{html}");
     }
 

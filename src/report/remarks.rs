@@ -2,12 +2,14 @@
 
 use crate::analysis::Summary;
 use crate::figure::percent;
+use crate::quant::MethodLabel;
+use crate::units::Bits;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What is remarked of the design points.
-pub(super) struct Remarks<'a> {
+pub(super) struct Remarks {
     /// Method, width and number of trainings.
-    pub(super) trainings: Vec<(&'a str, String, usize)>,
+    pub(super) trainings: Vec<(MethodLabel, String, usize)>,
     /// Sizes of the subsets of test images, `500 of 10000`.
     pub(super) subsets: BTreeSet<String>,
     /// Widest half of an interval from the sampling of images in per cent, and the fewest images.
@@ -16,13 +18,14 @@ pub(super) struct Remarks<'a> {
     pub(super) memories: usize,
 }
 
-impl<'a> Remarks<'a> {
-    pub(super) fn of(summaries: &'a [Summary]) -> Self {
-        let mut models = BTreeMap::<(&str, Option<u32>), BTreeSet<(&str, Option<u64>)>>::new();
+impl Remarks {
+    pub(super) fn of(summaries: &[Summary]) -> Self {
+        let mut models =
+            BTreeMap::<(MethodLabel, Option<Bits>), BTreeSet<(&str, Option<u64>)>>::new();
         let (mut subsets, mut memories) = (BTreeSet::new(), BTreeSet::new());
         for summary in summaries {
             let d = &summary.design;
-            let own = models.entry((&d.method, d.bits)).or_default();
+            let own = models.entry((d.method, d.bits)).or_default();
             own.insert((&d.model, d.training_seed));
             memories.insert(d.memory.as_str());
             let sample = summary.image_sample();

@@ -10,8 +10,11 @@ use super::markdown;
 use super::words::{accuracy, width};
 use crate::analysis::{Answer, MethodDifference, MethodMean, Setting, Summary};
 use crate::attack::{AttackRow, AttackSummary};
+use crate::fault::Protection;
 use crate::figure;
+use crate::quant::MethodLabel;
 use crate::sweep::TestSplit;
+use crate::units::Bits;
 use askama::Template;
 use by_rate::{Means, RateTable};
 use in_short::InShort;
@@ -19,7 +22,7 @@ use least_energy::least_energy;
 use std::collections::BTreeSet;
 
 /// The method that the document is about.
-pub const FIRST: &str = "wcat";
+pub const FIRST: MethodLabel = MethodLabel::Wcat;
 
 /// Remarks of an attack.
 const NO_NOTES: &[String] = &[];
@@ -64,7 +67,7 @@ pub struct ResultModel {
     /// Method.
     pub method: String,
     /// Bits per stored weight.
-    pub bits: Option<u32>,
+    pub bits: Option<Bits>,
     /// Seed of the training.
     pub training_seed: Option<u64>,
     /// How it was trained; `None` where its file is not there.
@@ -249,7 +252,7 @@ impl<'a> Attack<'a> {
     fn of(attack: &'a ResultAttack) -> Self {
         let models = Grid::of(&attack.summaries)
             .text("Model", |s| &s.first.model)
-            .text("Method", |s| &s.first.method)
+            .text("Method", |s| s.first.method)
             .text("Width", |s| width(Some(s.first.bits)))
             .text("Reached", |s| format!("{} of {}", s.reached, s.restarts))
             .number("Flips (mean ± deviation)", flips)
@@ -293,18 +296,18 @@ fn has_variants(summaries: &[Summary]) -> bool {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Place<'a> {
     array: &'a str,
-    protection: &'a str,
+    protection: Protection,
 }
 
 impl Place<'_> {
     fn holds(&self, setting: &Setting) -> bool {
-        (self.array, self.protection) == (setting.array.as_str(), setting.protection.as_str())
+        (self.array, self.protection) == (setting.array.as_str(), setting.protection)
     }
 
     /// Array and protection in words.
     fn name(&self) -> String {
         match self.protection {
-            "none" => format!("{} array", self.array),
+            Protection::None => format!("{} array", self.array),
             other => format!("{} array, protection {other}", self.array),
         }
     }
@@ -315,8 +318,8 @@ fn places(sweep: &ResultSweep) -> BTreeSet<Place<'_>> {
     let settings = sweep.means.iter().map(|mean| &mean.setting);
     settings
         .map(|setting| Place {
-            array: &setting.array,
-            protection: &setting.protection,
+            array: setting.array.as_str(),
+            protection: setting.protection,
         })
         .collect()
 }

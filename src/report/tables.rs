@@ -7,13 +7,15 @@ use super::words::{
 };
 use super::Report;
 use crate::analysis::{Frontier, MethodDifference, ProtectedLoss, Saving, Summary};
+use crate::fault::{ArrayLabel, FaultLabel, KindName};
 use crate::figure::{evenly, number, percent, rate, series_labels, MOST_SHOWN};
+use crate::quant::MethodLabel;
 use crate::stats::Interval;
 use crate::sweep::EnergyRow;
 
 /// Least energy per loss and method.
 pub(super) fn savings(report: &Report) -> Grid {
-    let baseline = report.pareto.baseline.as_deref().unwrap_or("baseline");
+    let baseline = report.pareto.baseline.map_or("baseline", MethodLabel::name);
     Grid::of(&report.pareto.savings)
         .groups(|s| s.loss.to_bits())
         .number("Loss", |s| points(s.loss))
@@ -75,8 +77,8 @@ pub(super) fn mark(extrapolated: bool) -> &'static str {
 pub(super) fn differences(rows: &[&MethodDifference]) -> Grid {
     let places: [fn(&MethodDifference) -> &str; 3] = [
         |row| &row.setting.memory,
-        |row| &row.setting.array,
-        |row| &row.setting.protection,
+        |row| row.setting.array.as_str(),
+        |row| row.setting.protection.name(),
     ];
     let varying = places
         .into_iter()
@@ -133,9 +135,9 @@ pub(super) fn frontier(frontier: &Frontier, most: usize) -> Grid {
 /// A memory with its rates at the swept voltages, and where the rates come from.
 pub(super) struct MemoryRates<'a> {
     pub(super) memory: &'a str,
-    pub(super) fault_kind: &'a str,
+    pub(super) fault_kind: &'a FaultLabel,
     pub(super) meaning: &'static str,
-    pub(super) array: &'a str,
+    pub(super) array: &'a ArrayLabel,
     pub(super) rates: Grid,
 }
 
@@ -168,13 +170,14 @@ pub(super) fn memories(summaries: &[Summary]) -> Vec<MemoryRates<'_>> {
         .collect()
 }
 
-fn meaning(fault_kind: &str) -> &'static str {
-    match fault_kind.split([' ', ';']).next().unwrap_or_default() {
-        "flip" => "a failing cell inverts its bit",
-        "stuck" => "a failing cell reads a fixed value",
-        "biased" => "failing cells invert their bit, stored 0s and 1s at different rates",
-        "profile" => "measured statistics of a chip: biased flips, of which a part is persistent",
-        _ => "see the memory model",
+fn meaning(fault_kind: &FaultLabel) -> &'static str {
+    match fault_kind.kind() {
+        Some(KindName::Flip) => "a failing cell inverts its bit",
+        Some(KindName::Stuck) => "a failing cell reads a fixed value",
+        Some(KindName::Biased) => {
+            "failing cells invert their bit, stored 0s and 1s at different rates"
+        }
+        None => "measured statistics of a chip: biased flips, of which a part is persistent",
     }
 }
 
@@ -197,7 +200,7 @@ pub(super) fn drawn(report: &Report) -> Grid {
     Grid::of(&report.fault_counts)
         .groups(|c| (&c.model, c.voltage.0.to_bits()))
         .text("Model", |c| &c.model)
-        .text("Protection", |c| &c.protection)
+        .text("Protection", |c| c.protection)
         .text("Array", |c| &c.array)
         .number("Voltage", |c| format!("{:.3} {}", c.voltage.0, c.voltage.1))
         .number("Bit error rate of the curve", |c| digits(c.ber))

@@ -4,9 +4,11 @@ use super::*;
 use crate::analysis::{
     answers, method_differences, summarize, Averaged, FloorSpec, MethodMean, Question, Questions,
 };
+use crate::fault::{ArrayLabel, FaultLabel, KindName, Protection};
 use crate::figure::tests::{frontiers, memory, summary, sweep, two_methods};
 use crate::figure::{all, escape};
 use crate::memory::{CellKind, EnergyTerm};
+use crate::quant::MethodLabel;
 use crate::seed::Seed;
 use crate::stats::{probit, Interval};
 use crate::sweep::{StoppedBy, TestSplit, Trial, TrialStatus};
@@ -153,7 +155,7 @@ fn the_terms_of_the_baseline_and_of_the_cheapest_points_add_up() {
 fn lowest_voltages_stand_with_their_intervals_and_yields_with_their_proof() {
     let report = report(two_methods());
     let text = words(&html(&report));
-    let wcat = |a: &&Answer| a.ladder.method == "wcat";
+    let wcat = |a: &&Answer| a.ladder.method == MethodLabel::Wcat;
     for answer in report.answers.iter().filter(wcat) {
         let (point, ends) = (answer.point.as_ref().unwrap(), answer.voltage_ends);
         let voltage = format!("{} V/Vmin", point.design.voltage.unwrap());
@@ -313,7 +315,7 @@ fn no_saving_is_claimed_on_extrapolated_ground() {
     assert!(text.contains("at or below 0.85 V/Vmin †"), "{text}");
     // A saving that was handed in with an extrapolated point is not printed either.
     for saving in &mut report.pareto.savings {
-        let point = summary(&saving.method, 4, 0.775, 0.85, 0.99, 0.99);
+        let point = summary(saving.method.method.name(), 4, 0.775, 0.85, 0.99, 0.99);
         (saving.cheapest, saving.saving_to_reference) = (Some(point), Some(0.4321));
     }
     let text = words(&html(&report));
@@ -329,39 +331,30 @@ fn everything_that_a_user_names_is_escaped() {
     let mut report = report(two_methods());
     for s in &mut report.summaries {
         let d = &mut s.design;
+        d.array = ArrayLabel::Dependent(EVIL.into());
+        d.fault_kind = FaultLabel::new(KindName::Flip, None, EVIL);
         for name in [
-            &mut d.method,
             &mut d.model,
             &mut d.design_id,
             &mut d.memory,
-            &mut d.array,
-            &mut d.fault_kind,
-            &mut d.protection,
             &mut d.dataset,
         ] {
             *name = EVIL.into();
         }
     }
     report.pareto = frontiers(&report.summaries);
-    report.pareto.baseline = Some(EVIL.into());
     for saving in &mut report.pareto.savings {
-        (saving.method, saving.cheapest) = (EVIL.into(), report.summaries.last().cloned());
+        saving.method.array = Some(ArrayLabel::Dependent(EVIL.into()));
+        saving.cheapest = report.summaries.last().cloned();
     }
     for answer in &mut report.answers {
         let own = &mut answer.ladder;
-        for name in [
-            &mut own.model,
-            &mut own.method,
-            &mut own.memory,
-            &mut own.array,
-            &mut own.protection,
-        ] {
-            *name = EVIL.into();
-        }
-        (answer.baseline, answer.point) = (Some(EVIL.into()), report.summaries.last().cloned());
+        (own.model, own.memory) = (EVIL.into(), EVIL.into());
+        own.array = ArrayLabel::Dependent(EVIL.into());
+        answer.point = report.summaries.last().cloned();
     }
     for frontier in &mut report.pareto.frontiers {
-        frontier.method = Some(EVIL.into());
+        frontier.method = report.pareto.savings.first().map(|s| s.method.clone());
     }
     report.figures = all(
         &Averaged::none(report.summaries.clone()),
@@ -438,8 +431,8 @@ fn all_figures(report: &Report) -> Vec<Figure> {
 fn the_drawn_rate_stands_beside_the_curves() {
     let count = |array: &str, failing| FaultCount {
         model: "m".into(),
-        protection: "none".into(),
-        array: array.into(),
+        protection: Protection::None,
+        array: array.parse().unwrap(),
         voltage: (0.54, "V"),
         ber: 0.01,
         cells: 1000,
@@ -523,7 +516,7 @@ fn methods_are_compared_chip_by_chip_and_one_training_is_said_to_be_one() {
 fn a_document_of_results_opens_with_where_the_first_method_is_better() {
     let summaries = two_methods();
     let (answers, differences) = compared(&summaries);
-    let with_faults = |d: &&MethodDifference| d.method == "wcat" && d.setting.ber > 0.0;
+    let with_faults = |d: &&MethodDifference| d.method == MethodLabel::Wcat && d.setting.ber > 0.0;
     let own: Vec<&MethodDifference> = differences.iter().filter(with_faults).collect();
     let better = own.iter().filter(|d| d.student.unwrap().low > 0.0).count();
     let worse = own.iter().filter(|d| d.student.unwrap().high < 0.0).count();
@@ -604,7 +597,7 @@ fn a_document_of_results_opens_with_where_the_first_method_is_better() {
 fn means_of(differences: &[&MethodDifference]) -> Vec<MethodMean> {
     let mean = |d: &&MethodDifference| MethodMean {
         setting: d.setting.clone(),
-        method: d.method.clone(),
+        method: d.method,
         trainings: 1,
         chips: 50,
         energy_relative: 0.5,

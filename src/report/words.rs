@@ -2,7 +2,7 @@
 
 use crate::analysis::Summary;
 use crate::figure::{escape, interval, number, percent, rate};
-use crate::units::BerSource;
+use crate::units::{BerSource, Bits};
 use askama::filters::Escaper;
 use std::fmt;
 
@@ -100,9 +100,9 @@ pub(super) fn points(loss: f64) -> String {
 }
 
 /// `4 bit`, of bits per weight.
-pub(super) fn width(bits: Option<u32>) -> String {
+pub(super) fn width(bits: Option<Bits>) -> String {
     match bits {
-        Some(32) => "32-bit float".into(),
+        Some(Bits::FLOAT) => "32-bit float".into(),
         Some(bits) => format!("{bits} bit"),
         None => "mixed bits".into(),
     }

@@ -1,7 +1,7 @@
 //! Attacks on models in their run folder: batches drawn, finished attacks kept and reused, tables and figure written.
 
+use super::folder::RunFolder;
 use super::identity::{check_out, folder_name, report_folder};
-use super::life::Run;
 use super::monitor::{AttackProgress, Monitor, Stages};
 use super::normalization::{changes, recorded};
 use super::numerics::numerics;
@@ -22,7 +22,7 @@ use crate::figure;
 use crate::seed::Purpose;
 use crate::store::{self, Lock};
 use crate::table;
-use crate::units::count_of;
+use crate::units::{count_of, Bits};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -370,8 +370,8 @@ impl Prepared {
             model: loaded.name.clone(),
             architecture: network.architecture().to_string(),
             dataset: self.test.title.clone(),
-            method: network.quantizer().method_label().to_owned(),
-            bits: scheme.map_or(32, |scheme| scheme.format.bits()),
+            method: network.quantizer().method_label(),
+            bits: scheme.map_or(Bits::FLOAT, |scheme| scheme.format.width()),
             training_seed: loaded.info.training_seed,
             restart,
             attack_data: spec.data,
@@ -405,7 +405,7 @@ impl Attacking<'_> {
     fn finish(&self) -> Result<AttackResult> {
         let asked = self.prepared.record(&self.request.command);
         let fresh = self.request.fresh;
-        let mut run = Run::enter(self.folder.clone(), asked, fresh, self.monitor)?;
+        let mut run = RunFolder::enter(self.folder.clone(), asked, fresh, self.monitor)?;
         if fresh {
             self.forget()?;
         }

@@ -3,11 +3,12 @@
 use super::subjects::{dataset_for, load_models, Loaded, TestImages, TestSource};
 use crate::config::Experiment;
 use crate::error::{Error, Result};
-use crate::fault::{ChipReads, Layout, Stored, Zone};
+use crate::fault::{ArrayLabel, ChipReads, FaultLabel, Layout, Stored, Zone};
 use crate::memory::{self, Faults, MemoryModel, OperatingPoint};
+use crate::quant::MethodLabel;
 use crate::store::{self, ByteArray};
 use crate::sweep::protected;
-use crate::units::{Ber, ChipId};
+use crate::units::{Ber, BerSource, ChipId, VoltageUnit};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
@@ -45,7 +46,7 @@ pub struct EvaluationRow {
     /// Architecture.
     pub architecture: String,
     /// Quantisation method; null for float weights.
-    pub method: Option<String>,
+    pub method: Option<MethodLabel>,
     /// Bits per weight, 32 for float weights.
     pub bits: u32,
     /// Memory model; null without faults.
@@ -53,11 +54,11 @@ pub struct EvaluationRow {
     /// Supply voltage; null where none was given.
     pub voltage: Option<f64>,
     /// Its unit.
-    pub voltage_unit: Option<String>,
+    pub voltage_unit: Option<VoltageUnit>,
     /// Bit error rate; null without faults.
     pub ber: Option<f64>,
     /// Where it comes from; null where the user gave it.
-    pub ber_source: Option<String>,
+    pub ber_source: Option<BerSource>,
     /// Chip; null without faults.
     pub chip: Option<u32>,
     /// Failing cells that hold a bit of the network, those of all accesses where some are transient; null without
@@ -65,10 +66,10 @@ pub struct EvaluationRow {
     pub faults: Option<u64>,
     /// What failing cells do and which array they lie in; left out unless fault options say it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub fault_kind: Option<String>,
+    pub fault_kind: Option<FaultLabel>,
     /// See `fault_kind`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub array: Option<String>,
+    pub array: Option<ArrayLabel>,
 }
 
 /// Evaluates a model file. The data set is the experiment's where `dataset_given`, else the
@@ -172,13 +173,13 @@ pub fn evaluate(
         not_finite: score.not_finite,
         normalization: loaded.said(),
         architecture: evaluator.network().architecture().to_string(),
-        method: scheme.map(|_| evaluator.network().quantizer().method_label().to_owned()),
+        method: scheme.map(|_| evaluator.network().quantizer().method_label()),
         bits: scheme.map_or(32, |scheme| scheme.format.bits()),
         memory: place.as_ref().map(|_| memory.name.clone()),
         voltage: point.map(|point| point.voltage.get()),
-        voltage_unit: point.map(|_| memory.unit.name().to_owned()),
+        voltage_unit: point.map(|_| memory.unit),
         ber: place.as_ref().map(|place| place.ber.get()),
-        ber_source: point.map(|point| point.ber_source.name().to_owned()),
+        ber_source: point.map(|point| point.ber_source),
         chip: place.as_ref().map(|place| place.chip.0),
         faults: count,
         fault_kind: changed.then(|| options.label()),

@@ -14,7 +14,7 @@ use crate::config::Experiment;
 use crate::error::{Error, Result};
 use crate::explore::{
     check_arrays, explore as search_domains, lowest_voltage, DomainSpec, Evaluation, Evidence,
-    ExploredPoint, Lowest, Outcome, Plan, Sensitivity, Simulation, Target, Verified,
+    ExploredPoint, Lowest, Outcome, Phase, Plan, Sensitivity, Simulation, Target, Verified,
     VoltageEvidence, CONFIDENCE,
 };
 use crate::fault::Protection;
@@ -343,17 +343,19 @@ impl Sweeping<'_> {
                         .map_or(f64::NAN, |design| design.energy_relative))
                 };
                 let target = format!("yield {share} at {floor}");
-                for (phase, evidence) in
-                    [("search", &lowest.search), ("verification", &lowest.checks)]
-                {
-                    for evidence in evidence {
+                let phases = [
+                    (Phase::Search, &lowest.search),
+                    (Phase::Verification, &lowest.checks),
+                ];
+                for (phase, of_phase) in phases {
+                    for evidence in of_phase {
                         rows.push(VoltageEvidence {
                             model: subject.name.clone(),
-                            protection: protection.to_string(),
+                            protection,
                             target: target.clone(),
-                            phase: phase.into(),
-                            energy_relative: energy(evidence.voltage)?,
-                            ..VoltageEvidence::from(evidence)
+                            phase,
+                            energy_relative: energy(Voltage::new(evidence.voltage)?)?,
+                            evidence: *evidence,
                         });
                     }
                 }
@@ -495,7 +497,7 @@ fn yield_text(
     let search = lowest
         .search
         .iter()
-        .find(|evidence| evidence.voltage == voltage);
+        .find(|evidence| evidence.voltage == voltage.get());
     format!(
         "{asked} down to {}{voltage} {unit} (energy {energy:.4}, a saving of {:.1} % against 8 bit at the error-free \
          voltage): search: {}; fresh chips: {}; {} evaluations",

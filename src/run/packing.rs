@@ -7,6 +7,7 @@ use super::training::{BEST, LAST};
 use crate::device::DeviceSpec;
 use crate::error::{Error, IoContext, Result};
 use crate::net::{Model, ModelInfo};
+use crate::quant::MethodLabel;
 use crate::store;
 use crate::table::SCHEMA;
 use serde::Serialize;
@@ -20,7 +21,7 @@ pub struct PackedRow {
     /// Name of the model.
     pub model: String,
     /// Quantisation method.
-    pub method: String,
+    pub method: MethodLabel,
     /// Bits per stored weight; null where layers have several widths.
     pub bits: Option<u32>,
     /// The packed file.
@@ -98,7 +99,7 @@ pub fn pack(models: &[PathBuf], out: &Path, monitor: &dyn Monitor) -> Result<Vec
         rows.push(PackedRow {
             schema: SCHEMA,
             model: name,
-            method: quantizer.method_label().to_owned(),
+            method: quantizer.method_label(),
             bits: quantizer
                 .layer_bits
                 .is_empty()
@@ -154,13 +155,12 @@ fn size(path: &Path) -> Result<u64> {
 mod tests {
     use super::*;
     use crate::engine::{Evaluator, Images};
-    use crate::net::{Architecture, Network, MODEL_FORMAT};
+    use crate::net::{Architecture, Network, TrainingRecord, MODEL_FORMAT};
     use crate::quant::{Method, QuantizerSpec};
     use crate::run::Quiet;
     use crate::seed::{Purpose, Seed};
     use crate::units::Bits;
     use candle_core::Device;
-    use serde_json::json;
 
     fn write(path: &Path, quantizer: &QuantizerSpec, name: &str, seed: u64) -> Network {
         let architecture = Architecture::Lenet5;
@@ -175,7 +175,10 @@ mod tests {
             input_shape: architecture.input_shape(),
             normalization: None,
             dataset: None,
-            training: Some(json!({ "name": name })),
+            training: Some(TrainingRecord {
+                name: Some(name.to_owned()),
+                ..TrainingRecord::default()
+            }),
             training_seed: Some(seed),
             epoch: None,
             validation_accuracy: None,

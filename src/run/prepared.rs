@@ -330,7 +330,7 @@ impl Prepared {
         {
             model.stored_bits()?;
             for &protection in &self.protections {
-                let key = cells_key(&model.name, &protection.to_string());
+                let key = cells_key(&model.name, protection);
                 cells.insert(
                     key,
                     exposed_cells(&model.evaluator, &model.name, protection, &self.faults)?,
@@ -352,9 +352,8 @@ impl Prepared {
                 (Some(voltage), _) => Some(self.faults.at(&self.memory, Voltage::new(voltage)?)?),
                 (None, _) => None,
             });
-            let protection: Protection = design.protection.parse()?;
-            if !protections.contains(&protection) {
-                protections.push(protection);
+            if !protections.contains(&design.protection) {
+                protections.push(design.protection);
             }
         }
         points.sort_by(|a, b| a.voltage.get().total_cmp(&b.voltage.get()));

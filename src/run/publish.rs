@@ -9,7 +9,8 @@ use crate::attack::{summarize_attacks, AttackRow, AttackSummary, FlipRow};
 use crate::error::{Error, Result};
 use crate::figure;
 use crate::memory::MemoryModel;
-use crate::net::{Model, ModelInfo};
+use crate::net::{Model, ModelInfo, TrainingRecord};
+use crate::quant::MethodLabel;
 use crate::report::{
     card_markdown, has_curves, results_markdown, Cell, LinkedFigure, ModelCard, ResultAttack,
     ResultGroup, ResultModel, ResultSweep, Results,
@@ -18,9 +19,10 @@ use crate::seed::Seed;
 use crate::store;
 use crate::sweep::TestSplit;
 use crate::table;
+use crate::train::TrainerSpec;
+use crate::units::Bits;
 use crate::yaml::to_yaml;
 use candle_core::Device;
-use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -284,21 +286,13 @@ fn shipped(runs: &[&Read], published: &mut Published) -> Result<BTreeMap<String,
     Ok(found)
 }
 
-/// A number of a model file; anything else that stands there is left out.
-fn number(value: &Value) -> String {
-    match value.is_number() {
-        true => value.to_string(),
-        false => "–".into(),
-    }
-}
-
-/// How a model was trained: `30 epochs from fresh weights, batch 256, sgd at 0.1`.
+/// How a model was trained: `30 epochs from fresh weights, batch 256, sgd at 0.1`; `None` where its file does not say it.
 fn training_words(info: &ModelInfo) -> Option<Cell> {
-    let training = info.training.as_ref()?;
-    let trainer = &training["trainer"];
-    let optimizer = &trainer["optimizer"];
-    let mut parts: Vec<Cell> = vec![format!("{} epochs from ", number(&trainer["epochs"])).into()];
-    match training["network"]["weights"].as_str() {
+    let record = info.training.as_ref()?;
+    let trainer: TrainerSpec = serde_json::from_value(record.trainer.clone()?).ok()?;
+    let (optimizer, quantizer) = (&trainer.optimizer, record.quantizer.as_ref()?);
+    let mut parts: Vec<Cell> = vec![format!("{} epochs from ", trainer.epochs).into()];
+    match &record.network.as_ref()?.weights {
         Some(weights) => {
             let first = weights.chars().take(19).collect();
             parts.extend(["the weights ".into(), Cell::Code(first)]);
@@ -306,27 +300,20 @@ fn training_words(info: &ModelInfo) -> Option<Cell> {
         None => parts.push("fresh weights".into()),
     }
     let mut words = format!(
-        ", batch {}, {} at {}",
-        number(&trainer["batch"]),
-        optimizer["name"].as_str().unwrap_or("an optimiser"),
-        number(&optimizer["learning_rate"])
+        ", batch {}, {} at {:?}",
+        trainer.batch, optimizer.name, optimizer.learning_rate
     );
-    let quantizer = &training["quantizer"];
     // the decay of a range says nothing where there is none
-    let decay = info
-        .quantizer
-        .method
-        .learns_range()
-        .then(|| &optimizer["range_decay"]);
+    let learns = info.quantizer.method.learns_range();
     let options = [
-        ("range decay", decay.unwrap_or(&Value::Null)),
-        ("wclip", &quantizer["wclip"]),
-        ("plclip", &quantizer["plclip"]),
-        ("bit error rate", &quantizer["train_bit_error_rate"]),
+        ("range decay", learns.then_some(optimizer.range_decay)),
+        ("wclip", quantizer.wclip),
+        ("plclip", quantizer.plclip),
+        ("bit error rate", Some(quantizer.train_bit_error_rate.get())),
     ];
     for (name, value) in options {
-        if value.as_f64().is_some_and(|value| value > 0.0) {
-            words += &format!(", {name} {value}");
+        if let Some(value) = value.filter(|value| *value > 0.0) {
+            words += &format!(", {name} {value:?}");
         }
     }
     parts.push(words.into());
@@ -339,7 +326,7 @@ fn models(
     folder: &Path,
     cards: bool,
 ) -> Vec<ResultModel> {
-    let mut models: BTreeMap<(Option<u32>, String, Option<u64>, String), ResultModel> =
+    let mut models: BTreeMap<(Option<Bits>, MethodLabel, Option<u64>, String), ResultModel> =
         BTreeMap::new();
     for summary in runs.iter().flat_map(|run| run.summaries()) {
         let design = &summary.design;
@@ -353,13 +340,13 @@ fn models(
         });
         let key = (
             design.bits,
-            design.method.clone(),
+            design.method,
             design.training_seed,
             design.model.clone(),
         );
         models.entry(key).or_insert_with(|| ResultModel {
             name: design.model.clone(),
-            method: design.method.clone(),
+            method: design.method.to_string(),
             bits: design.bits,
             training_seed: design.training_seed,
             training: file.and_then(|file| training_words(&file.info)),
@@ -456,6 +443,8 @@ fn card(name: &str, model: &Shipped, runs: &[&Read]) -> Result<ModelCard> {
         measured.push((run.name.clone(), means));
     }
     let info = &model.info;
+    let record = info.training.as_ref();
+    let configuration = record.map(TrainingRecord::to_json).transpose()?;
     Ok(ModelCard {
         name: name.to_owned(),
         file: model
@@ -467,7 +456,7 @@ fn card(name: &str, model: &Shipped, runs: &[&Read]) -> Result<ModelCard> {
         bytes: std::fs::metadata(&model.path).map_or(0, |meta| meta.len()),
         checksum: model.checksum.clone(),
         architecture: info.architecture.to_string(),
-        method: info.quantizer.method_label().to_owned(),
+        method: info.quantizer.method_label().to_string(),
         width: model.width.clone(),
         stored_weights: model.stored_weights,
         data: info
@@ -477,7 +466,7 @@ fn card(name: &str, model: &Shipped, runs: &[&Read]) -> Result<ModelCard> {
         input_shape: info.input_shape,
         training: (info.training_seed, info.epoch, info.validation_accuracy),
         summary: training_words(info),
-        configuration: info.training.as_ref().map(to_yaml).transpose()?,
+        configuration: configuration.as_ref().map(to_yaml).transpose()?,
         clean,
         measured,
     })

@@ -5,15 +5,13 @@ use super::monitor::Monitor;
 use super::normalization::take;
 use super::subjects::stem;
 use crate::config::Experiment;
-use crate::data::{DatasetName, DatasetSpec};
 use crate::error::{Error, Result};
-use crate::net::{layer_weights, Model, ModelInfo, Network};
-use crate::quant::QuantizerSpec;
+use crate::net::{layer_weights, Model, ModelInfo, Network, PostTraining};
+use crate::quant::{MethodLabel, QuantizerSpec};
 use crate::store;
 use crate::table::SCHEMA;
 use crate::units::{check_name, Ber};
 use serde::Serialize;
-use serde_json::{json, Value};
 use std::path::{Path, PathBuf};
 
 /// What post-training quantisation needs beside its configuration.
@@ -47,7 +45,7 @@ pub struct QuantizationRow {
     /// Architecture.
     pub architecture: String,
     /// Quantisation method.
-    pub method: String,
+    pub method: MethodLabel,
     /// Bits per stored weight.
     pub bits: u32,
     /// Layers whose weights are stored as codes.
@@ -134,7 +132,7 @@ pub fn quantize(
         .warnings
         .iter()
         .for_each(|warning| monitor.warn(warning));
-    let known = own_dataset(&float.info).is_some();
+    let known = float.info.dataset_spec().is_some();
     let before = match request.evaluate {
         true => evaluated(experiment, request, &request.model, known, monitor)?,
         false => None,
@@ -150,7 +148,7 @@ pub fn quantize(
         &float.checksum,
         spec,
         &name,
-    )?;
+    );
     let (layers, row) = measure(&model.network, &name)?;
     match request.overwrite {
         true => Model::save(out, &model.network, &model.info)?,
@@ -245,13 +243,6 @@ fn check_float(path: &Path, model: &Model) -> Result<()> {
     Ok(())
 }
 
-/// The data set of the training, where the model file says it.
-fn own_dataset(info: &ModelInfo) -> Option<DatasetName> {
-    let dataset = info.training.as_ref()?["dataset"].clone();
-    let dataset: DatasetSpec = serde_json::from_value(dataset).ok()?;
-    Some(dataset.name)
-}
-
 /// Name of the quantised model.
 fn name(request: &QuantizationRequest, info: &ModelInfo, spec: &QuantizerSpec) -> Result<String> {
     let float = match info.name() {
@@ -281,7 +272,7 @@ fn normalized(
     let given = experiment.dataset.normalization.as_ref();
     let dataset = match request.dataset_given {
         true => Some(experiment.dataset.name),
-        false => own_dataset(&float.info),
+        false => float.info.dataset_spec().map(|spec| spec.name),
     };
     let foreign = float.info.training_seed.is_none();
     let Some(taken) = take(&mut float.info, float.foreign, given, dataset)? else {
@@ -340,32 +331,15 @@ fn evaluated(
 }
 
 /// Writes into the description what the model is called and what it was made of.
-fn describe(
-    info: &mut ModelInfo,
-    from: &Path,
-    checksum: &str,
-    spec: &QuantizerSpec,
-    name: &str,
-) -> Result<()> {
-    let mut training = info
-        .training
-        .take()
-        .and_then(|t| t.as_object().cloned())
-        .unwrap_or_default();
-    let quantizer = serde_json::to_value(spec)
-        .map_err(|e| Error::argument("quantizer", "numbers that JSON can hold", e.to_string()))?;
-    let file = from
-        .file_name()
-        .unwrap_or(from.as_os_str())
-        .to_string_lossy();
-    training.insert("name".into(), name.into());
-    training.insert("quantizer".into(), quantizer);
-    training.insert(
-        "post_training".into(),
-        json!({ "file": file, "sha256": checksum }),
-    );
-    info.training = Some(Value::Object(training));
-    Ok(())
+fn describe(info: &mut ModelInfo, from: &Path, checksum: &str, spec: &QuantizerSpec, name: &str) {
+    let file = from.file_name().unwrap_or(from.as_os_str());
+    let record = info.training.get_or_insert_default();
+    record.name = Some(name.to_owned());
+    record.quantizer = Some(spec.clone());
+    record.post_training = Some(PostTraining {
+        file: file.to_string_lossy().into_owned(),
+        sha256: checksum.to_owned(),
+    });
 }
 
 /// Errors of every layer and of all together; the row knows no evaluation yet.
@@ -410,7 +384,7 @@ fn measure(network: &Network, name: &str) -> Result<(Vec<QuantizedLayer>, Quanti
         schema: SCHEMA,
         model: name.to_owned(),
         architecture: network.architecture().to_string(),
-        method: network.quantizer().method.name().to_owned(),
+        method: network.quantizer().method_label(),
         bits: network.quantizer().bits.get(),
         layers: quantised().count(),
         weights: quantised().map(|layer| layer.weights).sum(),

@@ -195,8 +195,7 @@ pub(super) fn same_model(first: &Path, second: &Path) -> String {
 /// [`Error::Argument`] that names a model which may have learned from them.
 pub(super) fn check_held_out(models: &[Loaded], dataset: &DatasetSpec, seed: Seed) -> Result<()> {
     for model in models {
-        let training = model.info.training.as_ref();
-        let share = training.and_then(|training| training["dataset"]["validation"].as_f64());
+        let share = model.info.dataset_spec().map(|spec| spec.validation);
         if model.info.training_seed != Some(seed.0) || share != Some(dataset.validation) {
             return Err(Error::argument(
                 format!("model {}", model.path.display()),
@@ -275,13 +274,7 @@ pub(super) fn check_untrained(trainings: &[Training], faults: &Faults) -> Result
 pub(super) fn dataset_of_models(models: &[Loaded]) -> Result<DatasetSpec> {
     let mut found: Option<DatasetSpec> = None;
     for model in models {
-        let value = model
-            .info
-            .training
-            .as_ref()
-            .map(|training| training["dataset"].clone());
-        let Some(spec) = value.and_then(|value| serde_json::from_value::<DatasetSpec>(value).ok())
-        else {
+        let Some(spec) = model.info.dataset_spec() else {
             let known: Vec<&str> = DatasetName::ALL.iter().map(|name| name.name()).collect();
             return Err(Error::argument(
                 "--dataset",
@@ -301,7 +294,7 @@ pub(super) fn dataset_of_models(models: &[Loaded]) -> Result<DatasetSpec> {
             let found = format!("`{}` in {}", spec.name, model.path.display());
             return Err(Error::argument("models of a sweep", expected, found));
         }
-        found = found.or(Some(spec));
+        found.get_or_insert_with(|| spec.clone());
     }
     found.ok_or_else(|| Error::argument("--model", "at least one model file", "none"))
 }

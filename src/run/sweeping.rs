@@ -2,9 +2,9 @@
 
 use super::checked;
 use super::exploring::Searched;
+use super::folder::RunFolder;
 use super::identity::{check_out, report_folder};
 use super::journal::{replay, Journal, Replay};
-use super::life::Run;
 use super::monitor::{Monitor, Stages, SweepProgress};
 use super::prepared::{early_set, inputs, prepare, train_all, Prepared};
 use super::record::{run_folder, MEMORY};
@@ -16,7 +16,7 @@ use crate::analysis::{self, names, Analysis, FloorSpec, Pareto, Summary};
 use crate::config::Experiment;
 use crate::error::{Error, Result};
 use crate::store;
-use crate::sweep::{Design, EnergyRow, StoppedBy, Timing, Trial, TrialRow};
+use crate::sweep::{Design, EnergyRow, Phase, StoppedBy, Timing, Trial, TrialRow};
 use crate::table;
 use crate::units::count_of;
 use std::path::PathBuf;
@@ -249,7 +249,7 @@ impl<'a> Sweeping<'a> {
     pub(super) fn finish(&self) -> Result<(SweepResult, Searched)> {
         let (prepared, folder, monitor) = (&self.prepared, &self.folder, self.monitor);
         let asked = prepared.record(&self.request.command);
-        let mut run = Run::enter(folder.clone(), asked, self.request.fresh, monitor)?;
+        let mut run = RunFolder::enter(folder.clone(), asked, self.request.fresh, monitor)?;
         let (journal, replay) = self.resumed()?;
         let Clean { scores, answers } = prepared.clean(&replay)?;
         let points = prepared.points(&replay)?;
@@ -368,7 +368,7 @@ impl<'a> Sweeping<'a> {
     }
 
     /// Writes `run.yaml` and the memory model, and opens the journal where it does not go on.
-    fn begin(&self, run: &mut Run<'_>, journal: Option<Journal>) -> Result<Journal> {
+    fn begin(&self, run: &mut RunFolder<'_>, journal: Option<Journal>) -> Result<Journal> {
         let path = self.folder.join(names::JOURNAL);
         if self.request.fresh {
             store::remove_file(&path)?;
@@ -446,18 +446,15 @@ impl<'a> Sweeping<'a> {
         table::write(&at(names::ANSWERS_CSV), &analysis.answers)?;
         table::write(&at(names::METHODS_CSV), &analysis.means)?;
         table::write(&at(names::DIFFERENCES_CSV), &analysis.differences)?;
-        let phase = |name: &str, seconds| Timing {
-            design_id: None,
-            chip: None,
-            phase: name.into(),
+        let whole = |phase, seconds| Timing {
+            phase,
             seconds,
+            ..Timing::default()
         };
         let mut timings: Vec<Timing> = grid.trials.iter().map(Timing::from).collect();
-        timings.extend(
-            self.training_seconds
-                .map(|seconds| phase("training", seconds)),
-        );
-        timings.push(phase("sweep", sweep_seconds));
+        let training = self.training_seconds;
+        timings.extend(training.map(|seconds| whole(Phase::Training, seconds)));
+        timings.push(whole(Phase::Sweep, sweep_seconds));
         table::write(&at(names::TIMING_CSV), &timings)
     }
 }

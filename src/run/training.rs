@@ -9,7 +9,8 @@ use crate::config::Training;
 use crate::data::{validation_split, ImageSet, Split};
 use crate::error::{Error, Result};
 use crate::net::{
-    read_tensors, write_tensors, DatasetTag, Model, ModelInfo, Network, MODEL_FORMAT,
+    read_tensors, write_tensors, DatasetTag, Model, ModelInfo, Network, TrainingRecord,
+    MODEL_FORMAT,
 };
 use crate::store::{self, Checksums, Lock, CHECKSUMS};
 use crate::train::write_history;
@@ -298,16 +299,6 @@ fn trained(
 }
 
 fn info(training: &Training, images: &ImageSet) -> Result<ModelInfo> {
-    let mut configuration = serde_json::to_value(training).map_err(|e| {
-        Error::argument(
-            "training configuration",
-            "numbers that JSON can hold",
-            e.to_string(),
-        )
-    })?;
-    if let Some(object) = configuration.as_object_mut() {
-        object.insert("version".into(), VERSION.into());
-    }
     Ok(ModelInfo {
         format: MODEL_FORMAT,
         architecture: training.network.architecture,
@@ -320,7 +311,10 @@ fn info(training: &Training, images: &ImageSet) -> Result<ModelInfo> {
             title: images.title.clone(),
             checksum: images.checksum(),
         }),
-        training: Some(configuration),
+        training: Some(TrainingRecord {
+            version: Some(VERSION.to_owned()),
+            ..TrainingRecord::of(training)?
+        }),
         training_seed: Some(training.seed.0),
         epoch: None,
         validation_accuracy: None,

@@ -4,6 +4,7 @@ use super::monitor::{Monitor, Stages};
 use super::training::{after_the_other, train_model, TrainedModel};
 use crate::config::Training;
 use crate::error::{Error, Result};
+use crate::quant::MethodLabel;
 use crate::table::SCHEMA;
 use crate::units::count_of;
 use candle_core::Device;
@@ -23,7 +24,7 @@ pub struct TrainingRow {
     /// Data set, by its name on the command line.
     pub dataset: String,
     /// Quantisation method; null for float weights.
-    pub method: Option<String>,
+    pub method: Option<MethodLabel>,
     /// Bits per stored weight, 32 for float weights.
     pub bits: u32,
     /// Share of stored bits flipped in each training step.
@@ -52,7 +53,7 @@ impl TrainingRow {
             model: model.name.clone(),
             architecture: training.network.architecture.to_string(),
             dataset: training.dataset.name.to_string(),
-            method: (!quantizer.bits.is_float()).then(|| quantizer.method_label().to_owned()),
+            method: (!quantizer.bits.is_float()).then(|| quantizer.method_label()),
             bits: quantizer.bits.get(),
             train_bit_error_rate: quantizer.train_bit_error_rate.get(),
             training_seed: training.seed.0,

@@ -215,11 +215,9 @@ fn models_of(
     let mut files = Vec::new();
     for (name, widths) in &chosen {
         let mut model = search.model(widths)?;
-        let training = model.info.training.take().unwrap_or_else(|| json!({}));
-        let mut training = training.as_object().cloned().unwrap_or_default();
-        training.insert("name".into(), json!(name));
-        training.insert("widths_from".into(), json!(search.model.checksum));
-        model.info.training = Some(training.into());
+        let record = model.info.training.get_or_insert_default();
+        record.name = Some(name.clone());
+        record.widths_from = Some(search.model.checksum.clone());
         let file = format!("{name}.safetensors");
         Model::save(&folder.join(&file), &model.network, &model.info)?;
         files.push(file);

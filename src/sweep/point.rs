@@ -186,11 +186,8 @@ impl<'a> Setup<'a> {
         let network = subject.evaluator.network();
         let layers = || subject.evaluator.stored().iter().flatten();
         let layer = layers().next().ok_or_else(|| float_model(&subject.name))?;
-        let bits = |width: u32| {
-            layers()
-                .all(|layer| layer.scheme.format.bits() == width)
-                .then_some(width)
-        };
+        let width = layer.scheme.format.width();
+        let same_width = layers().all(|layer| layer.scheme.format.width() == width);
         let energy = energy(self, memory, spec)?;
         let (one, domain_voltages) = match &self.point.supply {
             Supply::One(point) => (Some(point), Vec::new()),
@@ -224,13 +221,13 @@ impl<'a> Setup<'a> {
             model: subject.name.clone(),
             architecture: network.architecture().to_string(),
             dataset: subject.dataset.clone(),
-            method: network.quantizer().method_label().to_owned(),
-            bits: bits(layer.scheme.format.bits()),
+            method: network.quantizer().method_label(),
+            bits: same_width.then_some(width),
             training_seed: subject.training_seed,
             memory: memory.name.clone(),
             fault_kind: faults.label(),
             array: self.way.array.clone(),
-            protection: protection.to_string(),
+            protection,
             voltage: one.map(|point| point.voltage.get()),
             voltage_unit: memory.unit,
             ber: one.map(|point| point.ber.get()),

@@ -2,7 +2,9 @@
 
 use super::point::Domain;
 use crate::error::Result;
+use crate::fault::{ArrayLabel, FaultLabel, Protection};
 use crate::memory::EnergyTerm;
+use crate::quant::MethodLabel;
 use crate::stats::ChipDifference;
 use crate::table::{words, Cell, Columns, Kind, Record, Value, FROM_ZERO, RATE, SHARE, VOLTAGE};
 use crate::units::{Accuracy, BerSource, Bits, ChipId, Voltage, VoltageUnit};
@@ -23,19 +25,19 @@ pub struct Design {
     /// Data set the accuracy is measured on.
     pub dataset: String,
     /// Quantisation method.
-    pub method: String,
+    pub method: MethodLabel,
     /// Bits per stored weight; `None` where layers differ.
-    pub bits: Option<u32>,
+    pub bits: Option<Bits>,
     /// Seed of the training, where the model file says it.
     pub training_seed: Option<u64>,
     /// Name of the memory model.
     pub memory: String,
-    /// `flip` or `stuck`.
-    pub fault_kind: String,
-    /// `independent`, or the correlations of the array.
-    pub array: String,
-    /// `none`, or the protection.
-    pub protection: String,
+    /// What failing cells do.
+    pub fault_kind: FaultLabel,
+    /// Which cells fail together.
+    pub array: ArrayLabel,
+    /// Protection of the codes.
+    pub protection: Protection,
     /// Supply voltage in `voltage_unit`; `None` where domains have their own.
     pub voltage: Option<f64>,
     /// Unit of the voltage.
@@ -143,9 +145,6 @@ impl Record for Design {
     }
 
     fn check<C: Columns>(&self, c: &C) -> Result<()> {
-        if let Some(bits) = self.bits {
-            c.fits("bits", Bits::new(bits.into()))?;
-        }
         if self.voltage.is_some() != self.domain_voltages.is_empty() {
             let expected = "a voltage, or one for each domain in `domain_voltages`";
             let found = self.voltage.map_or("nothing", |_| "both");
@@ -275,18 +274,7 @@ pub enum TrialStatus {
     FaultFree,
 }
 
-impl TrialStatus {
-    /// Every way.
-    pub const ALL: [Self; 2] = [Self::Evaluated, Self::FaultFree];
-
-    /// The word used in tables.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Evaluated => "evaluated",
-            Self::FaultFree => "fault_free",
-        }
-    }
-}
+words!(TrialStatus: Evaluated "evaluated", FaultFree "fault_free");
 
 /// One trial: one design point on one simulated chip.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -460,6 +448,20 @@ impl Record for TrialRow {
     }
 }
 
+/// What took time in a run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Phase {
+    /// A trial.
+    #[default]
+    Trial,
+    /// The trainings of the models.
+    Training,
+    /// All trials together.
+    Sweep,
+}
+
+words!(Phase: Trial "trial", Training "training", Sweep "sweep");
+
 /// A row of `timing.csv`: wall seconds of one trial, or of another phase of a run.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Timing {
@@ -467,8 +469,8 @@ pub struct Timing {
     pub design_id: Option<String>,
     /// The chip, where the phase belongs to one.
     pub chip: Option<ChipId>,
-    /// What was done; `trial` for a trial.
-    pub phase: String,
+    /// What was done.
+    pub phase: Phase,
     /// Wall seconds.
     pub seconds: f64,
 }
@@ -478,7 +480,7 @@ impl From<&Trial> for Timing {
         Self {
             design_id: Some(trial.design_id.clone()),
             chip: Some(trial.chip),
-            phase: "trial".into(),
+            phase: Phase::Trial,
             seconds: trial.seconds,
         }
     }
@@ -509,18 +511,4 @@ pub enum StoppedBy {
     Images,
 }
 
-impl StoppedBy {
-    /// Every reason.
-    pub const ALL: [Self; 3] = [Self::Chips, Self::Tolerance, Self::Images];
-
-    /// The word used in tables.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Chips => "chips",
-            Self::Tolerance => "tolerance",
-            Self::Images => "images",
-        }
-    }
-}
-
-words!(TrialStatus, StoppedBy);
+words!(StoppedBy: Chips "chips", Tolerance "tolerance", Images "images");

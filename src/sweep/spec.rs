@@ -4,7 +4,7 @@ use super::list;
 use crate::error::{Error, Result};
 use crate::fault::Protection;
 use crate::stats::{normal_half_width, ImageSample};
-use crate::units::{Accuracy, Ber};
+use crate::units::{words, Accuracy, Ber};
 use serde::{Deserialize, Serialize};
 
 /// Which test images a trial is evaluated on.
@@ -18,15 +18,9 @@ pub enum Sampling {
     TwoLevel,
 }
 
-impl Sampling {
-    /// The word in configurations.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::AllImages => "all_images",
-            Self::TwoLevel => "two_level",
-        }
-    }
+words!(Sampling: AllImages "all_images", TwoLevel "two_level");
 
+impl Sampling {
     /// True where nothing but the default was asked for.
     pub fn is_default(&self) -> bool {
         *self == Self::default()
@@ -44,15 +38,9 @@ pub enum TestSplit {
     Validation,
 }
 
-impl TestSplit {
-    /// The word in configurations.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Test => "test",
-            Self::Validation => "validation",
-        }
-    }
+words!(TestSplit: Test "test", Validation "validation");
 
+impl TestSplit {
     /// Its images, in words.
     pub fn images(self) -> &'static str {
         match self {

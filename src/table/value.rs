@@ -1,7 +1,8 @@
 //! What may stand in cells: text, counts, integers, numbers, words, and any of them or a null.
 
 use super::record::{Cell, Kind, Number, Value, FINITE, SHARE};
-use crate::units::{Accuracy, BerSource, ChipId, VoltageUnit};
+use crate::error::Error;
+use crate::units::{Accuracy, BerSource, Bits, ChipId, VoltageUnit};
 
 impl Value for String {
     fn kind() -> Kind {
@@ -115,6 +116,20 @@ impl Value for f64 {
 
 impl Number for f64 {}
 
+impl Value for Bits {
+    fn kind() -> Kind {
+        Kind::Count
+    }
+
+    fn cell(&self) -> Cell<'_> {
+        Cell::Count(self.get().into())
+    }
+
+    fn of(cell: Cell<'_>) -> Result<Self, String> {
+        Self::new(u64::of(cell)?).map_err(Error::expected)
+    }
+}
+
 impl Value for Accuracy {
     fn kind() -> Kind {
         Kind::Number(SHARE)
@@ -151,21 +166,20 @@ impl<V: Value> Value for Option<V> {
 
 impl<V: Number> Number for Option<V> {}
 
-/// `Value` of types with a constant `ALL`, and a `name` for each of these values.
+/// [`crate::units::words`] whose values stand in cells.
 macro_rules! words {
-    ($($words:ty),*) => {$(
-        impl $crate::table::Value for $words {
+    ($type:ident $($words:tt)+) => {
+        $crate::units::words!($type $($words)+);
+        $crate::table::word_value!($type);
+    };
+}
+
+/// `Value` of an enum with words.
+macro_rules! word_value {
+    ($type:ident) => {
+        impl $crate::table::Value for $type {
             fn kind() -> $crate::table::Kind {
-                const NAMES: [&str; <$words>::ALL.len()] = {
-                    let mut names = [""; <$words>::ALL.len()];
-                    let mut i = 0;
-                    while i < names.len() {
-                        names[i] = <$words>::ALL[i].name();
-                        i += 1;
-                    }
-                    names
-                };
-                $crate::table::Kind::Word(&NAMES)
+                $crate::table::Kind::Word(Self::WORDS)
             }
 
             fn cell(&self) -> $crate::table::Cell<'_> {
@@ -177,8 +191,31 @@ macro_rules! words {
                 word.ok_or_else(|| Self::kind().expected())
             }
         }
-    )*};
+    };
 }
+
+/// `Value` of a type with `Display` and `FromStr`.
+macro_rules! text_value {
+    ($type:ident) => {
+        impl $crate::table::Value for $type {
+            fn kind() -> $crate::table::Kind {
+                $crate::table::Kind::Text
+            }
+
+            fn cell(&self) -> $crate::table::Cell<'_> {
+                $crate::table::Cell::Text(self.to_string().into())
+            }
+
+            fn of(cell: $crate::table::Cell<'_>) -> Result<Self, String> {
+                let text = String::of(cell)?;
+                text.parse().map_err($crate::error::Error::expected)
+            }
+        }
+    };
+}
+pub(crate) use text_value;
+pub(crate) use word_value;
 pub(crate) use words;
 
-words!(VoltageUnit, BerSource);
+word_value!(VoltageUnit);
+word_value!(BerSource);

@@ -2,6 +2,7 @@
 
 use super::schedule::ScheduleSpec;
 use crate::error::{Error, Result};
+use crate::units::words;
 use serde::{Deserialize, Serialize};
 
 /// Training of one network.
@@ -50,6 +51,8 @@ pub enum OptimizerName {
     /// RMSprop (Hinton, 2012).
     Rmsprop,
 }
+
+words!(OptimizerName: Sgd "sgd", Adam "adam", Rmsprop "rmsprop");
 
 /// An optimiser with its constants, named and defined as in PyTorch. Keys that it does not read must be left out.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

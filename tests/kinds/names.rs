@@ -4,6 +4,7 @@ use super::checkpoints::{bare, pth, state};
 use crate::hostile::stored_run;
 use crate::program::Place;
 use std::collections::BTreeMap;
+use wcat_explore::fault::ArrayLabel;
 use wcat_explore::net::{read_tensors, write_tensors};
 
 const EVIL: &str = "a|b`c`<img src=x>[l](u)*x*";
@@ -29,7 +30,7 @@ fn a_published_document_holds_foreign_names_as_text() {
         wcat_explore::table::read::<wcat_explore::analysis::Summary>(&path).unwrap();
     for summary in &mut summaries {
         summary.design.model = EVIL.into();
-        summary.design.array = format!("{EVIL}\n# {EVIL}");
+        summary.design.array = ArrayLabel::Dependent(format!("{EVIL}\n# {EVIL}"));
         summary.design.dataset = EVIL.into();
     }
     wcat_explore::table::write(&path, &summaries).unwrap();

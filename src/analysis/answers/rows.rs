@@ -3,6 +3,8 @@
 use super::super::pareto_file::{by_id, known_summary, point_columns, UP_TO_ONE};
 use super::super::row::{self, Summary};
 use crate::error::Result;
+use crate::fault::{ArrayLabel, Protection};
+use crate::quant::MethodLabel;
 use crate::table::{read_each, words, Columns, Part, Record, FROM_ZERO, SHARE, VOLTAGE};
 use crate::units::{Bits, VoltageUnit};
 use std::ops::RangeInclusive;
@@ -14,15 +16,15 @@ pub struct Ladder {
     /// The model.
     pub model: String,
     /// Its method.
-    pub method: String,
+    pub method: MethodLabel,
     /// Its bits per weight; `None` where layers differ.
-    pub bits: Option<u32>,
+    pub bits: Option<Bits>,
     /// The memory model.
     pub memory: String,
     /// The array.
-    pub array: String,
+    pub array: ArrayLabel,
     /// The protection.
-    pub protection: String,
+    pub protection: Protection,
     /// Unit of the voltages.
     pub unit: VoltageUnit,
     /// Accuracy floor of its yields, a fraction in [0, 1].
@@ -64,19 +66,7 @@ pub enum Reach {
     NotReached,
 }
 
-impl Reach {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::Found, Self::AtOrBelow, Self::NotReached];
-
-    /// The word used in tables.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Found => "found",
-            Self::AtOrBelow => "at_or_below",
-            Self::NotReached => "not_reached",
-        }
-    }
-}
+words!(Reach: Found "found", AtOrBelow "at_or_below", NotReached "not_reached");
 
 /// The ends of a 95 % interval on a grid; `None` where the end lies beyond the grid, or where there is no interval.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -104,7 +94,7 @@ pub struct Answer {
     /// Relative energies at the ends of the voltage's interval.
     pub energy_ends: Ends,
     /// Method that is the baseline; `None` where it was not swept in this memory and array, and for yields.
-    pub baseline: Option<String>,
+    pub baseline: Option<MethodLabel>,
     /// `1 - energy / energy of the baseline's cheapest answer to the same question`.
     pub saving_to_baseline: Option<f64>,
     /// Its interval, over paired resamples; an end is `None` where one of both is not reached there.
@@ -162,18 +152,7 @@ enum AnswerKind {
     Yield,
 }
 
-impl AnswerKind {
-    const ALL: [Self; 2] = [Self::Loss, Self::Yield];
-
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Loss => "loss",
-            Self::Yield => "yield",
-        }
-    }
-}
-
-words!(AnswerKind, Reach);
+words!(AnswerKind: Loss "loss", Yield "yield");
 
 impl Record for Answer {
     const WHAT: &'static str = "a table of answers; a finished sweep writes it";
@@ -240,9 +219,6 @@ impl Record for Answer {
     }
 
     fn check<C: Columns>(&self, c: &C) -> Result<()> {
-        if let Some(bits) = self.ladder.bits {
-            c.fits("of_bits", Bits::new(bits.into()))?;
-        }
         if self.point.is_none() != (self.reach == Reach::NotReached) {
             let found = self.point.as_ref().map_or("none", |_| "one");
             let expected = format!("what `{}` has", self.reach.name());

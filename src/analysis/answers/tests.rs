@@ -35,7 +35,7 @@ fn of(points: &[(Design, Vec<u64>)]) -> Vec<Answer> {
 
 fn loss<'a>(answers: &'a [Answer], method: &str, asked: f64) -> &'a Answer {
     let same = |a: &&Answer| {
-        a.ladder.method == method
+        a.ladder.method.name() == method
             && matches!(a.question, Question::Loss { loss, .. } if loss == asked)
     };
     answers.iter().find(same).unwrap()
@@ -43,7 +43,7 @@ fn loss<'a>(answers: &'a [Answer], method: &str, asked: f64) -> &'a Answer {
 
 fn yields<'a>(answers: &'a [Answer], method: &str, asked: f64) -> &'a Answer {
     let same = |a: &&Answer| {
-        a.ladder.method == method
+        a.ladder.method.name() == method
             && matches!(a.question, Question::Yield { share, .. } if share == asked)
     };
     answers.iter().find(same).unwrap()
@@ -101,8 +101,8 @@ fn the_answer_is_the_lowest_voltage_from_which_on_all_hold() {
     assert_eq!(answer.saving_to_reference_ends(), one(1.0 - 0.9 * 0.9));
     // the baseline's own answer at that loss is at 0.9 too
     assert_eq!(
-        (answer.baseline.as_deref(), answer.saving_to_baseline),
-        (Some("normal"), Some(0.0))
+        (answer.baseline, answer.saving_to_baseline),
+        (Some(MethodLabel::Normal), Some(0.0))
     );
     let saved = loss(&found, "wcat", 0.005);
     assert_eq!(
@@ -124,7 +124,7 @@ fn no_answer_rests_on_an_extrapolated_rate_and_none_is_made_up() {
     );
     points
         .iter_mut()
-        .filter(|(d, _)| d.method == "wcat")
+        .filter(|(d, _)| d.method == MethodLabel::Wcat)
         .for_each(|(_, correct)| correct.fill(900));
     let found = of(&points);
     let none = loss(&found, "wcat", 0.02);
@@ -321,10 +321,10 @@ fn models_and_protections_are_ladders_of_their_own() {
     let mut points = sure();
     let mut other: Vec<_> = sure()
         .into_iter()
-        .filter(|(d, _)| d.method == "wcat")
+        .filter(|(d, _)| d.method == MethodLabel::Wcat)
         .collect();
     for (design, correct) in &mut other {
-        design.protection = "secded".into();
+        design.protection = Protection::Secded;
         design.design_id += "+secded";
         design.energy_relative *= 1.3;
         correct.fill(948);
@@ -333,7 +333,7 @@ fn models_and_protections_are_ladders_of_their_own() {
     let found = of(&points);
     let secded = found
         .iter()
-        .find(|a| a.ladder.protection == "secded")
+        .find(|a| a.ladder.protection == Protection::Secded)
         .unwrap();
     // compared with the unprotected baseline
     assert_eq!(secded.saving_to_baseline, Some(1.0 - 0.7 * 0.7 * 1.3));

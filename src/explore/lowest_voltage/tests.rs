@@ -89,7 +89,7 @@ fn a_yield_that_was_found_holds_in_nearly_all_repeats_and_is_near_the_best() {
             let check = found.checks.last().unwrap();
             shown += u64::from(check.verdict == Verdict::Holds);
             evaluations += found.evaluations;
-            assert_eq!((check.chips, check.voltage.get()), (chips.into(), voltage));
+            assert_eq!((check.chips, check.voltage), (chips.into(), voltage));
         }
         let rate = |count: u64| count as f64 / REPEATS as f64;
         let each = evaluations as f64 / REPEATS as f64 / f64::from(chips);
@@ -129,8 +129,8 @@ fn the_search_finds_what_a_look_at_every_voltage_finds() {
             .filter(|e| e.verdict == Verdict::Holds)
             .map(|e| e.voltage);
         assert_eq!(
-            shown.min_by(|a, b| a.get().total_cmp(&b.get())),
-            every.copied(),
+            shown.min_by(f64::total_cmp),
+            every.map(|voltage| voltage.get()),
             "{repeat}"
         );
     }
@@ -195,7 +195,7 @@ fn the_answer_rests_on_evaluations_at_its_own_voltage_and_on_fresh_chips() {
     let below = found
         .search
         .iter()
-        .find(|e| (e.voltage.get() - voltage + STEP).abs() < 1e-9)
+        .find(|e| (e.voltage - voltage + STEP).abs() < 1e-9)
         .unwrap();
     assert_eq!((below.verdict, below.value), (Verdict::Fails, None));
     assert_eq!(search(7, &plan), search(7, &plan));
@@ -292,7 +292,7 @@ fn a_chip_that_loses_by_fewer_faults_is_not_argued_away() {
         found
             .search
             .iter()
-            .all(|e| (e.verdict == Verdict::Holds) == (e.voltage.get() >= 0.91)),
+            .all(|e| (e.verdict == Verdict::Holds) == (e.voltage >= 0.91)),
         "{found:?}"
     );
 }

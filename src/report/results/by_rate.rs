@@ -6,7 +6,7 @@ use super::{first_less_others, means_at, Place, ResultSweep};
 use crate::analysis::{MethodDifference, MethodMean, Summary, Verdict};
 use crate::figure::rate;
 use crate::stats::Interval;
-use crate::units::BerSource;
+use crate::units::{BerSource, Bits};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A table with a column for each bit error rate.
@@ -17,7 +17,7 @@ pub(super) struct RateTable {
 }
 
 /// Width and name of a line, or array and model: what it is sorted by.
-type Line<'a> = (Option<u32>, &'a str, &'a str);
+type Line<'a> = (Option<Bits>, &'a str, &'a str);
 
 /// Cells by line and bit error rate.
 #[derive(Default)]
@@ -125,7 +125,7 @@ impl<'a> Means<'a> {
                 ..
             } = mean;
             let text = plus_minus(mean.mean, of_trainings.or(*student));
-            let line = (setting.bits, method.as_str(), "");
+            let line = (setting.bits, method.name(), "");
             cells.add(line, (setting.ber, setting.ber_source), text);
         }
         let rows = first_less_others(sweep, place);
@@ -141,13 +141,13 @@ impl<'a> Means<'a> {
 impl<'a> Differences<'a> {
     fn of(rows: &[&'a MethodDifference]) -> Self {
         let mut cells = Cells::default();
-        let mut lines: BTreeMap<(Option<u32>, &str), Vec<&MethodDifference>> = BTreeMap::new();
+        let mut lines: BTreeMap<(Option<Bits>, &str), Vec<&MethodDifference>> = BTreeMap::new();
         for row in rows {
             let mut text = signed(row.difference);
             if let Some(i) = row.interval() {
                 text += &format!(" ({} to {})", signed(i.low), signed(i.high));
             }
-            let (setting, other) = (&row.setting, row.other.as_str());
+            let (setting, other) = (&row.setting, row.other.name());
             let line = (setting.bits, other, "");
             cells.add(line, (setting.ber, setting.ber_source), text);
             lines.entry((setting.bits, other)).or_default().push(row);

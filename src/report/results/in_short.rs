@@ -6,7 +6,7 @@ use super::super::words::width;
 use super::{first_less_others, has_curves, means_at, places, Place, ResultSweep, Results, FIRST};
 use crate::analysis::{undominated, Verdict};
 use crate::sweep::TestSplit;
-use crate::units::BerSource;
+use crate::units::{BerSource, Bits};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Both tables; empty where the first method was compared with none.
@@ -47,19 +47,19 @@ impl InShort {
     pub(super) fn of(results: &Results) -> Self {
         let tested = tested(results);
         let mut others: BTreeSet<&str> = BTreeSet::new();
-        let mut lines: Vec<(&Tested<'_>, Option<u32>, BTreeMap<&str, Tally>)> = Vec::new();
+        let mut lines: Vec<(&Tested<'_>, Option<Bits>, BTreeMap<&str, Tally>)> = Vec::new();
         for at in &tested {
-            let mut by_width: BTreeMap<Option<u32>, BTreeMap<&str, Tally>> = BTreeMap::new();
+            let mut by_width: BTreeMap<Option<Bits>, BTreeMap<&str, Tally>> = BTreeMap::new();
             for difference in first_less_others(at.sweep, &at.place) {
                 let Some(verdict) = difference.verdict() else {
                     continue;
                 };
                 let of_width = by_width.entry(difference.setting.bits).or_default();
-                let tally = of_width.entry(difference.other.as_str()).or_default();
+                let tally = of_width.entry(difference.other.name()).or_default();
                 tally.all += 1;
                 tally.better += usize::from(verdict == Verdict::Better);
                 tally.worse += usize::from(verdict == Verdict::Worse);
-                others.insert(&difference.other);
+                others.insert(difference.other.name());
             }
             let of_widths = by_width.into_iter();
             lines.extend(of_widths.map(|(bits, tallies)| (at, bits, tallies)));
@@ -112,9 +112,9 @@ fn frontiers(tested: &[Tested<'_>]) -> Grid {
             .map(|mean| (mean.energy_relative, mean.mean))
             .collect();
         let on = undominated(&points);
-        let mut counts: BTreeMap<(Option<u32>, &str), usize> = BTreeMap::new();
+        let mut counts: BTreeMap<(Option<Bits>, &str), usize> = BTreeMap::new();
         for &i in &on {
-            let kind = (means[i].setting.bits, means[i].method.as_str());
+            let kind = (means[i].setting.bits, means[i].method.name());
             *counts.entry(kind).or_default() += 1;
         }
         let held = counts

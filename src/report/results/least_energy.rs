@@ -4,12 +4,14 @@ use super::super::grid::Grid;
 use super::super::words::{four_decimals, width};
 use super::Place;
 use crate::analysis::{Answer, Ends, Question, Reach, BASELINE};
+use crate::fault::Protection;
 use crate::figure::number;
 use crate::stats;
+use crate::units::Bits;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Place, width, and method or model.
-type Line<'a> = (Place<'a>, Option<u32>, &'a str);
+type Line<'a> = (Place<'a>, Option<Bits>, &'a str);
 
 /// Answers at a loss, as the bits of a number that is not negative.
 type ByLoss<'a> = BTreeMap<u64, Vec<&'a Answer>>;
@@ -25,19 +27,24 @@ pub(super) fn least_energy(answers: &[Answer], by_model: bool) -> Option<Grid> {
         };
         let ladder = &answer.ladder;
         let place = Place {
-            array: &ladder.array,
-            protection: &ladder.protection,
+            array: ladder.array.as_str(),
+            protection: ladder.protection,
         };
         let name = if by_model {
-            &ladder.model
+            ladder.model.as_str()
         } else {
-            &ladder.method
+            ladder.method.name()
         };
-        let line = (place, ladder.bits, name.as_str());
+        let line = (place, ladder.bits, name);
         losses.insert(loss.to_bits());
         add(&mut lines, line, loss, answer);
         if ladder.method == BASELINE {
-            add(&mut normal, (place, ladder.bits, BASELINE), loss, answer);
+            add(
+                &mut normal,
+                (place, ladder.bits, BASELINE.name()),
+                loss,
+                answer,
+            );
         }
     }
     if lines.is_empty() {
@@ -51,7 +58,7 @@ pub(super) fn least_energy(answers: &[Answer], by_model: bool) -> Option<Grid> {
         )
         .text("Width", |((_, bits, _), _)| width(*bits))
         .text("Array", |((place, ..), _)| match place.protection {
-            "none" => place.array.to_owned(),
+            Protection::None => place.array.to_owned(),
             other => format!("{}, {other}", place.array),
         });
     for loss in losses {
@@ -64,7 +71,7 @@ pub(super) fn least_energy(answers: &[Answer], by_model: bool) -> Option<Grid> {
                 savings(at(Some(own), loss))
             })
             .number("to normal of this width (%)", |((place, bits, _), own)| {
-                let base = normal.get(&(*place, *bits, BASELINE));
+                let base = normal.get(&(*place, *bits, BASELINE.name()));
                 savings_at_width(at(Some(own), loss), at(base, loss))
             });
     }
@@ -147,6 +154,7 @@ mod tests {
     use super::super::super::tests::compared;
     use super::*;
     use crate::figure::tests::two_methods;
+    use crate::quant::MethodLabel;
 
     #[test]
     fn savings_are_to_the_baseline_at_any_width_and_at_the_same() {
@@ -174,7 +182,7 @@ mod tests {
         // without the baseline there is nothing to compare with
         let alone: Vec<Answer> = answers
             .into_iter()
-            .filter(|a| a.ladder.method == "wcat")
+            .filter(|a| a.ladder.method == MethodLabel::Wcat)
             .collect();
         assert!(least_energy(&alone, false)
             .unwrap()

@@ -40,7 +40,7 @@ pub(crate) fn run(args: &EvalArgs, monitor: &Progress) -> anyhow::Result<()> {
 
 fn table(row: &EvaluationRow) -> Grid {
     let faulty = row.ber.is_some();
-    let unit = row.voltage_unit.clone().unwrap_or_default();
+    let unit = row.voltage_unit.unwrap_or_default();
     let described = row.fault_kind.is_some() && row.array.is_some();
     Grid::of(&[row])
         .text("model", |r| &r.model)

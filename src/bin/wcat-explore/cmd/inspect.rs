@@ -175,12 +175,9 @@ fn about(model: &Model) -> String {
     if model.packed {
         lines.push("packed: the file holds codes; float weights are what these read as".into());
     }
-    let post_training = info
-        .training
-        .as_ref()
-        .and_then(|training| training["post_training"]["file"].as_str());
-    if let Some(file) = post_training {
-        lines.push(format!("quantised after training, from {file}"));
+    let record = info.training.as_ref();
+    if let Some(float) = record.and_then(|record| record.post_training.as_ref()) {
+        lines.push(format!("quantised after training, from {}", float.file));
     }
     if info.training_seed.is_none() {
         let file = if model.foreign { ", assumed" } else { "" };

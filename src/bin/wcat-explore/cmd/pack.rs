@@ -13,7 +13,7 @@ pub(crate) fn run(args: &PackArgs, monitor: &Progress) -> anyhow::Result<()> {
     }
     let grid = Grid::of(&rows)
         .text("model", |r| &r.model)
-        .text("method", |r| &r.method)
+        .text("method", |r| r.method)
         .number("bits", |r| {
             r.bits.map_or("mixed".into(), |bits| bits.to_string())
         })

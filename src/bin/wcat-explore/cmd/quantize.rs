@@ -32,7 +32,7 @@ fn model_table(row: &QuantizationRow) -> Grid {
     let evaluated = row.accuracy.is_some();
     Grid::of(&[row])
         .text("model", |r| &r.model)
-        .text("method", |r| &r.method)
+        .text("method", |r| r.method)
         .number("bits", |r| r.bits.to_string())
         .number("layers", |r| r.layers.to_string())
         .number("weights", |r| r.weights.to_string())

@@ -158,10 +158,10 @@ pub(crate) fn table(summaries: &[Summary]) -> Grid {
     let single_chips = summaries.iter().all(|s| s.spread.is_some());
     Grid::of(summaries)
         .text("model", |s| &s.design.model)
-        .text("protection", |s| &s.design.protection)
-        .only_if(differ(|s| &s.design.protection))
+        .text("protection", |s| s.design.protection)
+        .only_if(differ(|s| s.design.protection.name()))
         .text("array", |s| &s.design.array)
-        .only_if(differ(|s| &s.design.array))
+        .only_if(differ(|s| s.design.array.as_str()))
         .number("bits", |s| s.design.bits)
         .number(unit.unwrap_or("voltage"), |s| s.design.voltage)
         .number("bit error rate", |s| {

@@ -145,7 +145,7 @@ fn say_path(rows: &[TrainingRow], paths: &[PathBuf], monitor: &Progress) -> anyh
 fn table(rows: &[TrainingRow]) -> Grid {
     Grid::of(rows)
         .text("model", |r| &r.model)
-        .text("method", |r| r.method.as_ref())
+        .text("method", |r| r.method)
         .number("bits", |r| r.bits.to_string())
         .number("epochs", |r| r.epochs.to_string())
         .number("best epoch", |r| r.best_epoch.to_string())

@@ -8,28 +8,28 @@ use crate::store::Entered;
 use std::path::PathBuf;
 
 /// A run whose folder this process holds.
-pub(super) struct Run<'a> {
-    folder: PathBuf,
+pub(super) struct RunFolder<'a> {
+    path: PathBuf,
     entered: Entered,
     record: Record,
     fresh: bool,
     monitor: &'a dyn Monitor,
 }
 
-impl<'a> Run<'a> {
+impl<'a> RunFolder<'a> {
     /// Locks the folder of a run that is asked for. `fresh`: what is finished there does not count.
     ///
     /// # Errors
     /// As [`Entered::folder`].
     pub(super) fn enter(
-        folder: PathBuf,
+        path: PathBuf,
         asked: Record,
         fresh: bool,
         monitor: &'a dyn Monitor,
     ) -> Result<Self> {
         Ok(Self {
-            entered: Entered::folder(&folder)?,
-            folder,
+            entered: Entered::folder(&path)?,
+            path,
             record: asked,
             fresh,
             monitor,
@@ -41,11 +41,11 @@ impl<'a> Run<'a> {
     /// # Errors
     /// A record that does not read or is damaged, [`crate::error::Error::Io`].
     pub(super) fn begin(&mut self) -> Result<()> {
-        let (folder, record) = (&self.folder, &mut self.record);
-        if !self.fresh && folder.join(RECORD).exists() {
-            let mut before = Record::read(folder)?;
-            if !checked::check_record(folder)? {
-                self.monitor.note(&checked::unchecked(folder));
+        let (path, record) = (&self.path, &mut self.record);
+        if !self.fresh && path.join(RECORD).exists() {
+            let mut before = Record::read(path)?;
+            if !checked::check_record(path)? {
+                self.monitor.note(&checked::unchecked(path));
             }
             before
                 .commands
@@ -54,7 +54,7 @@ impl<'a> Run<'a> {
             record.started_unix = before.started_unix;
             record.machine = before.machine;
         }
-        record.write(folder)?;
+        record.write(path)?;
         self.entered.keep();
         Ok(())
     }
@@ -79,10 +79,10 @@ impl<'a> Run<'a> {
         write_tables: impl FnOnce() -> Result<()>,
         others: &[String],
     ) -> Result<()> {
-        checked::forget_tables(&self.folder)?;
+        checked::forget_tables(&self.path)?;
         write_tables()?;
         self.record.finished_unix = Some(now());
-        self.record.write(&self.folder)?;
-        checked::record_all(&self.folder, others)
+        self.record.write(&self.path)?;
+        checked::record_all(&self.path, others)
     }
 }

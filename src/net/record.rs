@@ -1,0 +1,95 @@
+//! What a model file says of how its network was made.
+
+use super::Architecture;
+use crate::data::DatasetSpec;
+use crate::error::{Error, Result};
+use crate::quant::QuantizerSpec;
+use crate::seed::Seed;
+use serde::{Deserialize, Serialize, Serializer};
+use serde_json::{Map, Value};
+
+/// The network to train.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NetworkSpec {
+    /// Architecture, see below.
+    pub architecture: Architecture,
+    /// Model file whose weights a training starts from, of the same architecture and classes, float or quantised;
+    /// absent: fresh weights from the seed. Ranges start anew, from these weights. The content of the file, not its
+    /// path, is in the hash that names the training.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weights: Option<String>,
+}
+
+/// The resolved configuration of a training, and what was done to the model afterwards; of a foreign model only that.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct TrainingRecord {
+    /// Name of the model.
+    pub name: Option<String>,
+    /// Root seed.
+    pub seed: Option<Seed>,
+    /// Data set.
+    pub dataset: Option<DatasetSpec>,
+    /// Network.
+    pub network: Option<NetworkSpec>,
+    /// Quantiser.
+    pub quantizer: Option<QuantizerSpec>,
+    /// Settings of the trainer, which knows them.
+    pub trainer: Option<Value>,
+    /// Version of the program that trained it.
+    pub version: Option<String>,
+    /// The float model that it was quantised from after training.
+    pub post_training: Option<PostTraining>,
+    /// SHA-256 of the model whose widths were searched.
+    pub widths_from: Option<String>,
+    /// What else a file says; kept.
+    #[serde(flatten)]
+    pub other: Map<String, Value>,
+}
+
+/// The file of a float model.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PostTraining {
+    /// Its name.
+    pub file: String,
+    /// Its SHA-256.
+    pub sha256: String,
+}
+
+impl TrainingRecord {
+    /// As it is written: keys in order, without those that it lacks.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] for what JSON cannot hold.
+    pub fn to_json(&self) -> Result<Value> {
+        let mut json = serde_json::to_value(self).map_err(unwritable)?;
+        if let Value::Object(keys) = &mut json {
+            keys.retain(|_, value| !value.is_null());
+        }
+        Ok(json)
+    }
+
+    /// The record of a training of this configuration.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] for what JSON cannot hold.
+    pub fn of(configuration: &impl Serialize) -> Result<Self> {
+        let json = serde_json::to_value(configuration);
+        json.and_then(serde_json::from_value).map_err(unwritable)
+    }
+}
+
+fn unwritable(error: serde_json::Error) -> Error {
+    let expected = "numbers that JSON can hold";
+    Error::argument("training configuration", expected, error.to_string())
+}
+
+/// For serde: [`TrainingRecord::to_json`].
+pub(super) fn written<S: Serializer>(
+    record: &Option<TrainingRecord>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    let json = record.as_ref().map(TrainingRecord::to_json).transpose();
+    json.map_err(serde::ser::Error::custom)?
+        .serialize(serializer)
+}
