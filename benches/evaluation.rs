@@ -1,4 +1,4 @@
-//! One evaluation of LeNet-5 and ResNet-20 on 10,000 images: the engine beside plain candle in the same run and
+//! One evaluation of LeNet-5 and ResNet-20 on 10,000 images: the engine in both arithmetics beside plain candle and
 //! against the machine's measured peak of fused multiply-adds, and the share that drawing a chip's faults takes.
 //!
 //! `cargo bench --bench evaluation`; after `--`: `--isa avx2` for one set of vector instructions alone, `--repeats N`,
@@ -13,7 +13,7 @@ use criterion::{Criterion, Throughput};
 use measure::{cpu_seconds, median, median_ratio, peak, Asked, CpuTime};
 use wcat_explore::engine::{Evaluator, Plain};
 use wcat_explore::fault::{faulty_words, Chip, FaultKind};
-use wcat_explore::kernel::Isa;
+use wcat_explore::kernel::{Arithmetic, Isa};
 use wcat_explore::memory;
 use wcat_explore::net::Architecture;
 use wcat_explore::seed::Seed;
@@ -33,28 +33,47 @@ fn main() {
     let mut criterion = measure::criterion();
     let mut lines = Vec::new();
     for architecture in measure::ARCHITECTURES {
-        let of = |isa| {
-            (
-                isa,
-                Evaluator::with_isa(measure::network(architecture), isa).unwrap(),
-            )
-        };
-        let evaluators: Vec<(Isa, Evaluator)> = asked.isas().into_iter().map(of).collect();
-        sampled(&mut criterion, architecture, &evaluators);
+        let engines = engines(&asked, architecture);
+        sampled(&mut criterion, architecture, &engines);
         if asked.wants(&format!("evaluation/{architecture}")) {
-            lines.extend(interleaved(&asked, architecture, &evaluators));
+            lines.extend(interleaved(&asked, architecture, &engines));
         }
     }
     criterion.final_summary();
     lines.iter().for_each(|line| println!("{line}"));
 }
 
+/// An engine for one set of vector instructions and one arithmetic.
+struct Engine {
+    isa: Isa,
+    arithmetic: Arithmetic,
+    evaluator: Evaluator,
+}
+
+impl Engine {
+    fn name(&self) -> String {
+        format!("engine {} {}", self.isa, self.arithmetic)
+    }
+}
+
+/// Those that are asked for, both arithmetics of each set of instructions.
+fn engines(asked: &Asked, architecture: Architecture) -> Vec<Engine> {
+    let mut all = Vec::new();
+    for isa in asked.isas() {
+        for arithmetic in Arithmetic::ALL {
+            let network = measure::network(architecture);
+            all.push(Engine {
+                isa,
+                arithmetic,
+                evaluator: Evaluator::with(network, isa, arithmetic).unwrap(),
+            });
+        }
+    }
+    all
+}
+
 /// Criterion's samples, one benchmark after the other.
-fn sampled(
-    criterion: &mut Criterion<CpuTime>,
-    architecture: Architecture,
-    evaluators: &[(Isa, Evaluator)],
-) {
+fn sampled(criterion: &mut Criterion<CpuTime>, architecture: Architecture, engines: &[Engine]) {
     let (images, few) = (
         measure::images(architecture, FEW.0),
         measure::images(architecture, FEW.1),
@@ -66,43 +85,42 @@ fn sampled(
     };
     let mut group = measure::group(criterion, &format!("evaluation/{architecture}"), seconds);
     group.throughput(Throughput::Elements(images.len()));
-    for (isa, evaluator) in evaluators {
-        group.bench_function(format!("engine {isa}"), |b| {
-            b.iter(|| evaluator.clean(&images).unwrap())
+    for engine in engines {
+        group.bench_function(engine.name(), |b| {
+            b.iter(|| engine.evaluator.clean(&images).unwrap())
         });
     }
-    let plain = Plain::new(&evaluators[0].1).unwrap();
+    let plain = Plain::new(&engines[0].evaluator).unwrap();
     group.throughput(Throughput::Elements(few.len()));
     group.bench_function("plain candle", |b| b.iter(|| plain.clean(&few).unwrap()));
     group.finish();
 }
 
 /// Engine and plain candle in turn; prints each repeat and returns the lines of the result.
-fn interleaved(
-    asked: &Asked,
-    architecture: Architecture,
-    evaluators: &[(Isa, Evaluator)],
-) -> Vec<String> {
+fn interleaved(asked: &Asked, architecture: Architecture, engines: &[Engine]) -> Vec<String> {
     let images = measure::images(architecture, IMAGES);
     let few = measure::images(architecture, if asked.full { IMAGES } else { PLAIN_IMAGES });
     let scale = images.len() as f64 / few.len() as f64;
-    let plain = Plain::new(&evaluators[0].1).unwrap();
-    let (mut candle, mut engine) = (Vec::new(), vec![Vec::new(); evaluators.len()]);
-    let mut peaks = vec![Vec::new(); evaluators.len()];
+    let plain = Plain::new(&engines[0].evaluator).unwrap();
+    let (mut candle, mut taken) = (Vec::new(), vec![Vec::new(); engines.len()]);
+    let mut peaks = vec![Vec::new(); engines.len()];
     for repeat in 1..=asked.repeats {
         let seconds =
             scale * cpu_seconds(|| assert_eq!(plain.clean(&few).unwrap().images, few.len()));
         let mut line = format!("{architecture}, repeat {repeat}: plain candle {seconds:.2} CPU s");
         candle.push(seconds);
-        for (i, (isa, evaluator)) in evaluators.iter().enumerate() {
-            peaks[i].push(peak(*isa));
-            let fast =
-                cpu_seconds(|| assert_eq!(evaluator.clean(&images).unwrap().images, images.len()));
+        for (i, engine) in engines.iter().enumerate() {
+            peaks[i].push(peak(engine.isa));
+            let fast = cpu_seconds(|| {
+                let score = engine.evaluator.clean(&images).unwrap();
+                assert_eq!(score.images, images.len());
+            });
             line += &format!(
-                ", engine {isa} {fast:.3} CPU s ({:.2} times less)",
+                ", {} {fast:.3} CPU s ({:.2} times less)",
+                engine.name(),
                 seconds / fast
             );
-            engine[i].push(fast);
+            taken[i].push(fast);
         }
         println!("{line}");
     }
@@ -118,22 +136,28 @@ fn interleaved(
         ),
         format!("  plain candle{scaled}: {:.2} CPU s", median(&candle)),
     ];
-    for (i, (isa, evaluator)) in evaluators.iter().enumerate() {
-        let (seconds, peak) = (median(&engine[i]), median(&peaks[i]));
-        let speed =
-            2.0 * evaluator.multiplications().unwrap() as f64 * IMAGES as f64 / seconds / 1e9;
+    for (i, engine) in engines.iter().enumerate() {
+        let (seconds, peak) = (median(&taken[i]), median(&peaks[i]));
+        let multiplications = engine.evaluator.multiplications().unwrap();
+        let speed = 2.0 * multiplications as f64 * IMAGES as f64 / seconds / 1e9;
+        let direct = engines
+            .iter()
+            .position(|other| other.isa == engine.isa && other.arithmetic == Arithmetic::Direct)
+            .unwrap();
         lines.push(format!(
-            "  engine, {isa}: {seconds:.3} CPU s, {:.2} times less, {speed:.1} of {peak:.1} GFLOP/s = {:.0} % of \
-             the peak",
-            median_ratio(&candle, &engine[i]),
+            "  {}: {seconds:.3} CPU s, {:.2} times less than candle, {:.2} times less than direct; as if direct \
+             {speed:.1} of {peak:.1} GFLOP/s = {:.0} % of the peak",
+            engine.name(),
+            median_ratio(&candle, &taken[i]),
+            median_ratio(&taken[direct], &taken[i]),
             100.0 * speed / peak
         ));
     }
-    let fastest = engine
+    let fastest = taken
         .iter()
         .map(|seconds| median(seconds))
         .fold(f64::INFINITY, f64::min);
-    lines.extend([1e-4, 1e-2].map(|ber| share(&evaluators[0].1, ber, fastest)));
+    lines.extend([1e-4, 1e-2].map(|ber| share(&engines[0].evaluator, ber, fastest)));
     lines
 }
 

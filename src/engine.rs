@@ -16,6 +16,7 @@ mod score;
 #[cfg(test)]
 mod tests;
 mod turns;
+mod weights;
 
 pub use images::{Images, ACCESS_IMAGES};
 pub use plain::Plain;
@@ -24,7 +25,7 @@ pub use score::{Answers, Score};
 
 use crate::code::Word;
 use crate::error::{Error, Result};
-use crate::kernel::Isa;
+use crate::kernel::{Arithmetic, Isa};
 use crate::net::Network;
 use crate::quant::StoredWeight;
 use candle_core::Tensor;
@@ -34,6 +35,7 @@ use run::Worker;
 use score::Tally;
 use std::collections::BTreeMap;
 use std::sync::Mutex;
+use weights::Weights;
 
 /// Images whose losses are added before they join the sum: fixed, so that sums do not depend on threads.
 const RUN: usize = 250;
@@ -45,21 +47,26 @@ type Weight = (usize, usize, f32);
 #[derive(Debug)]
 struct Engine {
     plan: Plan,
-    packed: Vec<f32>,
+    weights: Weights,
     /// Workers that nobody uses at the moment.
     idle: Mutex<Vec<Worker>>,
 }
 
 impl Engine {
     /// `None` for a network on a GPU, or without steps.
-    fn new(network: &Network, stored: &[Option<StoredWeight>], isa: Isa) -> Result<Option<Self>> {
+    fn new(
+        network: &Network,
+        stored: &[Option<StoredWeight>],
+        isa: Isa,
+        arithmetic: Arithmetic,
+    ) -> Result<Option<Self>> {
         let steps = if network.device().is_cpu() {
             network.program()?
         } else {
             None
         };
         let Some(steps) = steps else { return Ok(None) };
-        let plan = Plan::new(network, &steps, isa)?;
+        let plan = Plan::new(network, &steps, isa, arithmetic)?;
         let mut packed = vec![0.0; plan.packed];
         for (layer, stored) in stored.iter().enumerate() {
             let values = match stored {
@@ -69,8 +76,8 @@ impl Engine {
             plan.pack(layer, &values, &mut packed);
         }
         Ok(Some(Self {
+            weights: Weights::new(&plan, packed),
             plan,
-            packed,
             idle: Mutex::new(Vec::new()),
         }))
     }
@@ -84,7 +91,7 @@ impl Engine {
                 .unwrap_or_else(|poisoned| poisoned.into_inner())
         };
         let idle = lock().pop();
-        let mut worker = idle.unwrap_or_else(|| Worker::new(&self.plan, &self.packed));
+        let mut worker = idle.unwrap_or_else(|| Worker::new(&self.plan, &self.weights));
         let result = work(&mut worker);
         lock().push(worker);
         result
@@ -101,6 +108,14 @@ impl Engine {
             .iter()
             .map(|weight| self.packed_weight(weight))
             .collect()
+    }
+
+    /// Takes changes of packed weights out of a worker.
+    fn clean_again(&self, worker: &mut Worker, changed: &[(usize, f32)]) {
+        let clean = changed
+            .iter()
+            .map(|(place, _)| (*place, self.weights.at(*place)));
+        worker.weights.change(&self.plan, clean);
     }
 
     fn tally(&self, worker: &mut Worker, pixels: &[f32], labels: &[u32]) -> Tally {
@@ -128,18 +143,13 @@ impl Engine {
     /// weight).
     fn tally_changed(&self, weights: &[Weight], runs: &[(&[f32], &[u32])]) -> Tally {
         self.with_worker(|worker| {
-            for weight in weights {
-                let (at, value) = self.packed_weight(weight);
-                worker.packed[at] = value;
-            }
+            let weights = self.packed_weights(weights);
+            worker.weights.change(&self.plan, weights.iter().copied());
             let tallies = runs
                 .iter()
                 .map(|(pixels, labels)| self.tally(worker, pixels, labels));
             let total = tallies.fold(Tally::default(), Tally::plus);
-            for weight in weights {
-                let (at, _) = self.packed_weight(weight);
-                worker.packed[at] = self.packed[at];
-            }
+            self.clean_again(worker, &weights);
             total
         })
     }
@@ -182,16 +192,16 @@ impl Evaluator {
     /// # Errors
     /// A tensor failure.
     pub fn new(network: Network) -> Result<Self> {
-        Self::with_isa(network, Isa::current())
+        Self::with(network, Isa::current(), Arithmetic::current())
     }
 
-    /// The same for other vector instructions.
+    /// The same for other vector instructions and another arithmetic.
     ///
     /// # Errors
     /// A tensor failure.
-    pub fn with_isa(network: Network, isa: Isa) -> Result<Self> {
+    pub fn with(network: Network, isa: Isa, arithmetic: Arithmetic) -> Result<Self> {
         let stored = network.stored()?;
-        let engine = Engine::new(&network, &stored, isa)?;
+        let engine = Engine::new(&network, &stored, isa, arithmetic)?;
         let on_device = match &engine {
             Some(_) => None,
             None => Some(network.effective_weights()?),
@@ -434,7 +444,8 @@ fn overlaid(lists: &[&[(usize, Word)]]) -> Vec<(usize, Word)> {
 /// # Errors
 /// [`Error::Argument`] where the images are not of the network's shape, or a tensor failure.
 pub fn score(network: &Network, images: &Images) -> Result<Score> {
-    match Engine::new(network, &network.stored()?, Isa::current())? {
+    let stored = network.stored()?;
+    match Engine::new(network, &stored, Isa::current(), Arithmetic::current())? {
         Some(engine) => Ok(engine.clean(images)),
         None => plain::score(network, &network.effective_weights()?, images),
     }

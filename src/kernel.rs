@@ -1,6 +1,7 @@
 //! Convolution, batch norm and their kin for evaluation and training on the CPU: vector kernels and candle
 //! operations on them; knows no networks.
 
+mod arithmetic;
 mod convolution;
 mod direct;
 mod gradient;
@@ -11,7 +12,9 @@ mod planes;
 mod pool;
 mod shortcut;
 mod slices;
+mod winograd;
 
+pub use arithmetic::Arithmetic;
 pub use convolution::conv2d;
 pub use direct::{Direct, Store};
 pub use isa::Isa;
@@ -21,3 +24,4 @@ pub use planes::{Planes, BLOCK};
 pub use pool::{channel_mean, channel_means};
 pub use shortcut::{padded_shortcut, Shortcut};
 pub use slices::{values, with_values};
+pub use winograd::{Scratch, Winograd};

@@ -2,7 +2,7 @@
 
 use super::pool::MaxPool;
 use crate::error::{Error, Result};
-use crate::kernel::{Direct, Isa, Planes, Shortcut, Store, BLOCK};
+use crate::kernel::{Arithmetic, Direct, Isa, Planes, Shortcut, Store, Winograd, BLOCK};
 use crate::net::{Network, Step, Value};
 use std::ops::Range;
 
@@ -20,6 +20,8 @@ pub(super) enum Call {
     /// Convolution image by image, or of all images at a time as pixels of one row (linear layers).
     Convolution {
         direct: Direct,
+        /// Number among [`Plan::winograds`], where it is not computed directly.
+        winograd: Option<usize>,
         layer: usize,
         start: Vec<f32>,
         store: Store,
@@ -97,7 +99,17 @@ impl Place {
     }
 }
 
-/// A network compiled for one instruction set. Batch norms are folded into the weights as they are read from
+/// A convolution by Winograd, and where its weights lie in both forms.
+#[derive(Debug)]
+pub(super) struct WinogradPlace {
+    pub(super) shape: Winograd,
+    pub(super) packed: Range<usize>,
+    pub(super) transformed: Range<usize>,
+    /// Rows of the convolutions before this one.
+    pub(super) first_row: usize,
+}
+
+/// A network compiled for one instruction set and arithmetic. Batch norms are folded into the weights as they are read from
 /// memory, so faults act on the stored codes.
 #[derive(Debug)]
 pub(super) struct Plan {
@@ -114,6 +126,10 @@ pub(super) struct Plan {
     pub(super) places: Vec<Place>,
     /// Length of the packed weights.
     pub(super) packed: usize,
+    /// By rising place of their packed weights.
+    pub(super) winograds: Vec<WinogradPlace>,
+    /// Length of the transformed weights.
+    pub(super) transformed: usize,
 }
 
 /// What a buffer holds.
@@ -162,9 +178,14 @@ impl Plan {
     ///
     /// # Errors
     /// [`Error::Argument`] for a step that no kernel covers, or a tensor failure.
-    pub(super) fn new(network: &Network, steps: &[Step], isa: Isa) -> Result<Self> {
+    pub(super) fn new(
+        network: &Network,
+        steps: &[Step],
+        isa: Isa,
+        arithmetic: Arithmetic,
+    ) -> Result<Self> {
         let kinds = kinds(network, steps)?;
-        let mut compiler = Compiler::new(network, steps, kinds)?;
+        let mut compiler = Compiler::new(network, steps, kinds, arithmetic)?;
         for (i, step) in steps.iter().enumerate() {
             compiler.step(i, step)?;
         }
@@ -308,6 +329,7 @@ fn widen(steps: &[Step], kinds: &mut [Kind]) {
 /// A plan in the making.
 struct Compiler<'a> {
     network: &'a Network,
+    arithmetic: Arithmetic,
     kinds: Vec<Kind>,
     /// Last step that reads each value.
     last_use: Vec<usize>,
@@ -321,10 +343,17 @@ struct Compiler<'a> {
     calls: Vec<Call>,
     places: Vec<Option<Place>>,
     packed: usize,
+    winograds: Vec<WinogradPlace>,
+    transformed: usize,
 }
 
 impl<'a> Compiler<'a> {
-    fn new(network: &'a Network, steps: &[Step], kinds: Vec<Kind>) -> Result<Self> {
+    fn new(
+        network: &'a Network,
+        steps: &[Step],
+        kinds: Vec<Kind>,
+        arithmetic: Arithmetic,
+    ) -> Result<Self> {
         let mut last_use = vec![0; kinds.len()];
         for (i, step) in steps.iter().enumerate() {
             step.inputs()
@@ -348,6 +377,7 @@ impl<'a> Compiler<'a> {
         let layers = network.layers().len();
         Ok(Self {
             network,
+            arithmetic,
             kinds,
             last_use,
             group,
@@ -357,6 +387,8 @@ impl<'a> Compiler<'a> {
             calls: Vec::new(),
             places: (0..layers).map(|_| None).collect(),
             packed: 0,
+            winograds: Vec::new(),
+            transformed: 0,
         })
     }
 
@@ -524,10 +556,12 @@ impl<'a> Compiler<'a> {
             add: add.is_some(),
             relu: *relu,
         };
-        self.weights(*layer, direct, scale.clone());
+        let packed = self.weights(*layer, direct, scale.clone());
         let start = padded(shift, direct);
+        let winograd = self.winograd(direct, packed);
         self.calls.push(Call::Convolution {
             direct,
+            winograd,
             layer: *layer,
             start,
             store,
@@ -583,6 +617,7 @@ impl<'a> Compiler<'a> {
         let start = padded(shift, direct);
         self.calls.push(Call::Convolution {
             direct,
+            winograd: None,
             layer,
             start,
             store,
@@ -593,7 +628,8 @@ impl<'a> Compiler<'a> {
         Ok(to)
     }
 
-    fn weights(&mut self, layer: usize, direct: Direct, scale: Option<Vec<f32>>) {
+    /// Lays out the weights of a layer; returns where they lie.
+    fn weights(&mut self, layer: usize, direct: Direct, scale: Option<Vec<f32>>) -> Range<usize> {
         let range = self.packed..self.packed + direct.packed_len();
         self.packed = range.end;
         let row = self.network.layers()[layer].weight().dims()[1..]
@@ -601,10 +637,26 @@ impl<'a> Compiler<'a> {
             .product();
         self.places[layer] = Some(Place {
             direct,
-            range,
+            range: range.clone(),
             row,
             scale,
         });
+        range
+    }
+
+    /// The convolution's number among those by Winograd, where it is one of them.
+    fn winograd(&mut self, direct: Direct, packed: Range<usize>) -> Option<usize> {
+        let shape = self.arithmetic.winograd(direct)?;
+        let transformed = self.transformed..self.transformed + shape.transformed_len();
+        self.transformed = transformed.end;
+        let before = self.winograds.last();
+        self.winograds.push(WinogradPlace {
+            shape,
+            packed,
+            transformed,
+            first_row: before.map_or(0, |before| before.first_row + before.shape.rows()),
+        });
+        Some(self.winograds.len() - 1)
     }
 
     fn finish(self, isa: Isa) -> Result<Plan> {
@@ -632,6 +684,8 @@ impl<'a> Compiler<'a> {
             logits,
             places: self.places.into_iter().flatten().collect(),
             packed: self.packed,
+            winograds: self.winograds,
+            transformed: self.transformed,
         })
     }
 }

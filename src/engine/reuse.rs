@@ -123,8 +123,7 @@ impl Worker {
         part: Part,
     ) -> Vec<Vec<Answer>> {
         let plan = &engine.plan;
-        base.iter()
-            .for_each(|(place, weight)| self.packed[*place] = *weight);
+        self.weights.change(plan, base.iter().copied());
         let mut answers = vec![Vec::with_capacity(part.1.len()); jobs.len()];
         let group = plan.group * plan.image_values();
         let most = jobs
@@ -161,10 +160,12 @@ impl Worker {
                 at = start;
                 let live = plan.live(start);
                 for (job, answers) in jobs.iter().zip(answers) {
-                    let place = |(place, weight): &(usize, f32)| {
-                        (*place, std::mem::replace(&mut self.packed[*place], *weight))
-                    };
-                    let before: Vec<(usize, f32)> = job.weights.iter().map(place).collect();
+                    let before: Vec<(usize, f32)> = job
+                        .weights
+                        .iter()
+                        .map(|(place, _)| (*place, self.weights.at(*place)))
+                        .collect();
+                    self.weights.change(plan, job.weights.iter().copied());
                     for ((_, labels), kept) in groups.iter().zip(&kept) {
                         self.restore(&live, kept);
                         self.calls(plan, start..plan.calls.len(), labels.len());
@@ -172,15 +173,11 @@ impl Worker {
                             answers.push(Answer::new(logits, labels[image]));
                         });
                     }
-                    before
-                        .iter()
-                        .rev()
-                        .for_each(|(place, weight)| self.packed[*place] = *weight);
+                    self.weights.change(plan, before.into_iter());
                 }
             }
         }
-        base.iter()
-            .for_each(|(place, _)| self.packed[*place] = engine.packed[*place]);
+        engine.clean_again(self, base);
         answers
     }
 }

@@ -1,13 +1,15 @@
 //! Runs a plan on images: a worker owns weights and buffers and allocates nothing while it works.
 
 use super::plan::{Call, Plan};
-use crate::kernel::{channel_means, Planes};
+use super::weights::Weights;
+use crate::kernel::{channel_means, Planes, Scratch};
 use std::ops::Range;
 
-/// Packed weights and buffers of one thread.
+/// Weights and buffers of one thread.
 #[derive(Debug)]
 pub(super) struct Worker {
-    pub(super) packed: Vec<f32>,
+    pub(super) weights: Weights,
+    scratch: Scratch,
     buffers: Vec<Vec<f32>>,
     logits: Vec<f32>,
     /// Multiply-adds so far, those with the padding included.
@@ -15,10 +17,11 @@ pub(super) struct Worker {
 }
 
 impl Worker {
-    /// A worker for a plan, with its packed weights.
-    pub(super) fn new(plan: &Plan, packed: &[f32]) -> Self {
+    /// A worker for a plan, with its weights.
+    pub(super) fn new(plan: &Plan, weights: &Weights) -> Self {
         Self {
-            packed: packed.to_vec(),
+            weights: weights.clone(),
+            scratch: Scratch::default(),
             buffers: plan
                 .buffers
                 .iter()
@@ -107,13 +110,35 @@ impl Worker {
         match call {
             Call::Convolution {
                 direct,
+                winograd: Some(number),
+                start,
+                store,
+                ..
+            } => {
+                let own = &plan.winograds[*number];
+                let outputs = &mut output[..count * direct.output().len()];
+                own.shape.forward(
+                    plan.isa,
+                    &input[..count * direct.input().len()],
+                    &self.weights.transformed()[own.transformed.clone()],
+                    start,
+                    *store,
+                    &mut self.scratch,
+                    outputs,
+                );
+                for output in outputs.chunks_exact_mut(direct.output().len()) {
+                    direct.clear_spare_lanes(output);
+                }
+            }
+            Call::Convolution {
+                direct,
                 layer,
                 start,
                 store,
                 images,
                 ..
             } => {
-                let weights = &self.packed[plan.places[*layer].range()];
+                let weights = &self.weights.packed()[plan.places[*layer].range()];
                 let inputs = input.chunks_exact(direct.input().len());
                 let outputs = output.chunks_exact_mut(direct.output().len());
                 let count = if *images { count } else { 1 };

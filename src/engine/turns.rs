@@ -85,9 +85,7 @@ impl Worker {
             // activations by the call that they are kept for
             let mut kept: BTreeMap<usize, Vec<f32>> = BTreeMap::new();
             for (turn, answers) in turns.iter().zip(&mut answers) {
-                turn.weights
-                    .iter()
-                    .for_each(|(place, weight)| self.packed[*place] = *weight);
+                self.weights.change(plan, turn.weights.iter().copied());
                 match kept.get(&turn.start) {
                     Some(kept) => self.restore(&plan.live(turn.start), kept),
                     None => self.load(plan, pixels),
@@ -103,8 +101,9 @@ impl Worker {
                     answers.push(Answer::new(logits, labels[image]));
                 });
             }
-            let changed = turns.iter().flat_map(|turn| &turn.weights);
-            changed.for_each(|(place, _)| self.packed[*place] = engine.packed[*place]);
+            for turn in turns {
+                engine.clean_again(self, &turn.weights);
+            }
         }
         answers
     }

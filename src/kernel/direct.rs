@@ -463,7 +463,13 @@ fn store_few<S: Simd, const R: usize, const U: usize, const L: usize>(
 /// `sums[r][u] += Σ_j pixels[r·A + j] · weights[j·V + u]`, `j` rising, with one rounding per term where the
 /// instructions have fused multiply-add.
 #[inline(always)]
-fn accumulate<S: Simd, const R: usize, const V: usize, const U: usize, const A: usize>(
+pub(super) fn accumulate<
+    S: Simd,
+    const R: usize,
+    const V: usize,
+    const U: usize,
+    const A: usize,
+>(
     simd: S,
     sums: &mut [[S::f32s; U]; R],
     pixels: &[f32],

@@ -19,6 +19,7 @@ use crate::config::Experiment;
 use crate::data::{ImageSet, Normalization, Split};
 use crate::error::{Error, Result};
 use crate::figure;
+use crate::kernel::Arithmetic;
 use crate::seed::Purpose;
 use crate::store::{self, Lock};
 use crate::table;
@@ -217,6 +218,7 @@ impl Prepared {
         Record {
             version: Record::version(),
             numerics: Some(self.numerics.to_owned()),
+            arithmetic: Arithmetic::current(),
             identity: self.identity.clone(),
             commands: vec![command.to_owned()],
             seed: self.experiment.seed.0,

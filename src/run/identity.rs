@@ -4,7 +4,7 @@ use crate::data::Normalization;
 use crate::error::{Error, Result};
 use crate::explore::ExploreSpec;
 use crate::fault::FaultSpec;
-use crate::kernel::Isa;
+use crate::kernel::{Arithmetic, Isa};
 use crate::memory::EnergySpec;
 use crate::store;
 use serde::Serialize;
@@ -42,23 +42,27 @@ pub(super) struct SweepIdentity<'a> {
 }
 
 /// `<name>-<hash>`: the first 12 hexadecimal digits of the SHA-256 of the identity as JSON, with the vector
-/// instructions where they round otherwise than the rest.
+/// instructions and the arithmetic where they round otherwise than AVX-512 and AVX2 with direct convolutions.
 ///
 /// # Errors
 /// [`Error::Argument`] where the identity holds a number that JSON cannot hold.
 pub(super) fn folder_name(name: &str, identity: &impl Serialize) -> Result<String> {
-    // the portable kernels round twice where the others round once; those give the same bits
-    let text = match Isa::current() {
-        Isa::Portable => serde_json::to_string(&(VERSION, "portable", identity)),
-        _ => serde_json::to_string(&(VERSION, identity)),
-    };
-    let text = text.map_err(|e| {
+    let identity = serde_json::to_string(identity).map_err(|e| {
         Error::argument(
             "identity of a run",
             "numbers that JSON can hold",
             e.to_string(),
         )
     })?;
+    let mut kernels = String::new();
+    // they round twice where the others round once
+    if Isa::current() == Isa::Portable {
+        kernels += "\"portable\",";
+    }
+    if Arithmetic::current() == Arithmetic::Winograd {
+        kernels += "\"winograd\",";
+    }
+    let text = format!("[\"{VERSION}\",{kernels}{identity}]");
     Ok(format!("{name}-{}", &store::sha256(text.as_bytes())[..12]))
 }
 

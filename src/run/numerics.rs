@@ -3,13 +3,13 @@
 //! It is a hash over results of our own kernels for fixed inputs: logits, one training step, the faulty words of one
 //! chip. It is the same for AVX-512 and AVX2, which round alike, and another for the portable instructions. Nothing in
 //! it follows the machine otherwise: no matrix product of candle, no exponential, no normal number. The skips between
-//! faults take a logarithm, but only as far as whole cells.
+//! faults take a logarithm, but only as far as whole cells. Each arithmetic has a number of its own.
 
 use crate::engine::{Evaluator, Images};
 use crate::error::{Error, Result, TensorContext};
 use crate::fault::{faulty_words, ArraySpec, Chip, FaultKind};
 use crate::kernel::{
-    batch_norm, channel_mean, conv2d, max_pool, padded_shortcut, with_values, Isa,
+    batch_norm, channel_mean, conv2d, max_pool, padded_shortcut, with_values, Arithmetic, Isa,
 };
 use crate::net::{Architecture, Network, Parameter, Role};
 use crate::quant::{Method, QuantizedWeight, QuantizerSpec};
@@ -26,7 +26,7 @@ const SEED: Seed = Seed(20);
 /// Hexadecimal digits of the number.
 const DIGITS: usize = 16;
 
-/// The number of this process: its program under the vector instructions in use.
+/// The number of this process: its program under the vector instructions and the arithmetic in use.
 ///
 /// # Errors
 /// A tensor failure.
@@ -36,7 +36,7 @@ pub fn numerics() -> Result<&'static str> {
         return Ok(own);
     }
     let mut bits = Vec::new();
-    logits(Isa::current(), &mut bits)?;
+    logits(Isa::current(), Arithmetic::current(), &mut bits)?;
     training_step(&mut bits)?;
     words(&mut bits)?;
     let mut own = store::sha256(&bits);
@@ -95,7 +95,7 @@ fn quantizer() -> Result<QuantizerSpec> {
 }
 
 /// Logits of networks with every kernel of the engine.
-fn logits(isa: Isa, bits: &mut Vec<u8>) -> Result<()> {
+fn logits(isa: Isa, arithmetic: Arithmetic, bits: &mut Vec<u8>) -> Result<()> {
     let small = Architecture::Resnet {
         blocks: 1,
         projection: false,
@@ -117,7 +117,7 @@ fn logits(isa: Isa, bits: &mut Vec<u8>) -> Result<()> {
         let shape = architecture.input_shape();
         let images = uniform_values(&mut stream, 2 * shape.iter().product::<usize>());
         let images = Images::new(images, shape, vec![0; 2], &Device::Cpu)?;
-        let evaluator = Evaluator::with_isa(network, isa)?;
+        let evaluator = Evaluator::with(network, isa, arithmetic)?;
         put(bits, &evaluator.logits(&images)?.unwrap_or_default());
     }
     Ok(())
@@ -244,9 +244,11 @@ mod tests {
     #[test]
     fn wide_instructions_give_one_value_and_the_portable_ones_another() {
         let of = |isa: &Isa| {
-            let mut bits = Vec::new();
-            logits(*isa, &mut bits).unwrap();
-            bits
+            Arithmetic::ALL.map(|arithmetic| {
+                let mut bits = Vec::new();
+                logits(*isa, arithmetic, &mut bits).unwrap();
+                bits
+            })
         };
         let (wide, portable): (Vec<Isa>, Vec<Isa>) = Isa::available()
             .into_iter()
@@ -256,6 +258,10 @@ mod tests {
         if cfg!(target_arch = "x86_64") && !wide.is_empty() {
             assert_ne!(of(&wide[0]), of(&portable[0]));
         }
+        for isa in Isa::available() {
+            let [winograd, direct] = of(&isa);
+            assert_ne!(winograd, direct, "{isa}");
+        }
     }
 
     #[test]
@@ -264,7 +270,7 @@ mod tests {
         assert_eq!(numerics().unwrap().len(), DIGITS);
         println!("numerics: {:.1} ms", 1e3 * started.elapsed().as_secs_f64());
         for part in [
-            |bits: &mut Vec<u8>| logits(Isa::current(), bits),
+            |bits: &mut Vec<u8>| logits(Isa::current(), Arithmetic::current(), bits),
             training_step,
             words,
         ] {

@@ -19,6 +19,7 @@ use crate::data::ImageSet;
 use crate::engine::{Score, ACCESS_IMAGES};
 use crate::error::{Error, Result};
 use crate::fault::Protection;
+use crate::kernel::Arithmetic;
 use crate::memory::{self, Faults, MemoryModel, OperatingPoint};
 use crate::stats::ImageSample;
 use crate::store;
@@ -428,6 +429,7 @@ impl Prepared {
         Record {
             version: Record::version(),
             numerics: Some(self.numerics.to_owned()),
+            arithmetic: Arithmetic::current(),
             identity: self.identity.clone(),
             commands: vec![command.to_owned()],
             seed: self.experiment.seed.0,

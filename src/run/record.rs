@@ -7,7 +7,7 @@ use super::subjects::Loaded;
 use crate::analysis::names;
 use crate::config::Experiment;
 use crate::error::{Error, Result};
-use crate::kernel::Isa;
+use crate::kernel::{Arithmetic, Isa};
 use crate::yaml::{resolve, to_yaml, Layer};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -28,6 +28,9 @@ pub(super) struct Record {
     /// What the bits of the program that began it hash to, see [`super::numerics()`]; `None` in a record that does not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) numerics: Option<String>,
+    /// How convolutions were computed.
+    #[serde(default)]
+    pub(super) arithmetic: Arithmetic,
     /// Name and hash of everything that can change a number.
     pub(super) identity: String,
     /// Command lines that computed the run, in order, each once.
@@ -196,12 +199,15 @@ impl Record {
         checked::write(folder, RECORD, &text)
     }
 
-    /// Which files of this run have another content in the run that is asked for; they may be damaged.
+    /// What else this run was computed by: another arithmetic, or files of other content, which may be damaged.
     fn other_inputs(&self, asked: &Self) -> String {
         let inputs = |record: &Self| -> Vec<Input> {
             let memory = record.memory.iter();
             record.models.iter().chain(memory).cloned().collect()
         };
+        if self.arithmetic != asked.arithmetic {
+            return format!(", computed by `--arithmetic {}`", self.arithmetic);
+        }
         let now = inputs(asked);
         let other: Vec<String> = inputs(self)
             .into_iter()

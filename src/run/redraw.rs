@@ -97,6 +97,15 @@ pub(super) fn draw(
             first.seed, other.seed
         ));
     }
+    if let Some(other) = records
+        .iter()
+        .find(|record| record.arithmetic != first.arithmetic)
+    {
+        warnings.push(format!(
+            "the runs were computed by different arithmetics ({} and {}): equal trials may differ by rounding",
+            first.arithmetic, other.arithmetic
+        ));
+    }
     let analysis = match known {
         Some(analysis) => analysis,
         None => Analysis::of(

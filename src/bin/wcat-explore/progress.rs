@@ -11,7 +11,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 use wcat_explore::error::printable;
-use wcat_explore::kernel::Isa;
+use wcat_explore::kernel::{Arithmetic, Isa};
 use wcat_explore::run::{AttackProgress, Monitor, Stage, SweepProgress};
 use wcat_explore::train::{EpochRow, StepProgress};
 
@@ -127,9 +127,10 @@ pub(crate) fn start(general: &General) -> anyhow::Result<Progress> {
         bars: MultiProgress::with_draw_target(target),
         state: Mutex::default(),
     };
-    let (version, isa) = (env!("CARGO_PKG_VERSION"), Isa::current());
+    let (isa, arithmetic) = (Isa::current(), Arithmetic::current());
+    let version = env!("CARGO_PKG_VERSION");
     progress.detail(&format!(
-        "wcat-explore {version}, {isa} instructions, threads: {threads}"
+        "wcat-explore {version}, {isa} instructions, {arithmetic} convolutions, threads: {threads}"
     ));
     Ok(progress)
 }

@@ -20,7 +20,7 @@ const HEADINGS: &[(&str, &str)] = &[
         "Output",
         "out fresh resume no-resume dry-run format overwrite layers figures export-masks title preface cards",
     ),
-    ("Settings", "config set seed device isa"),
+    ("Settings", "config set seed device isa arithmetic"),
     ("General", "threads quiet verbose help version"),
 ];
 
@@ -61,7 +61,7 @@ fn a_command_takes_only_the_flags_that_it_reads() {
         let computes = compute
             .split(' ')
             .any(|c| name == format!("wcat-explore {c}"));
-        for flag in "config set seed device isa".split(' ') {
+        for flag in "config set seed device isa arithmetic".split(' ') {
             let takes = command.get_arguments().any(|a| a.get_long() == Some(flag));
             assert_eq!(takes, computes, "{name}: --{flag}");
         }

@@ -1,0 +1,502 @@
+//! Winograd convolution F(4x4, 3x3) of images in blocked layout: 36 products where direct convolution takes 144.
+
+use super::direct::{accumulate, multiply_add, rectified, Direct, Store};
+use super::isa::Isa;
+use super::planes::{Planes, BLOCK};
+use pulp::{Simd, WithSimd};
+
+/// Side of a tile of outputs, and of the patch of inputs under it.
+const TILE: usize = 4;
+const PATCH: usize = TILE + 2;
+/// Products of a tile and of a kernel.
+const POSITIONS: usize = PATCH * PATCH;
+/// Tiles that are transformed before they are multiplied.
+const TILES: usize = 16;
+/// Distance of positions among the sums of products, a cache line more than they need: distances of 1 or 4 KiB share
+/// the sets of a cache.
+const SUMS: usize = TILES * BLOCK + BLOCK;
+/// Weights of 16 outputs for one input.
+const ROW: usize = 9 * BLOCK;
+
+/// A 3x3 convolution of stride 1, computed as Lavin and Gray (2016) do: `Y = A' [(G g G') ⊙ (B' d B)] A` for each tile
+/// of 4x4 outputs. It gives what [`Direct`] gives but for rounding, some 1e-6 of the largest output, and NaN where
+/// an infinity among the inputs meets the subtractions.
+///
+/// Each output's operations are the same in every grouping of images, and in vectors of any width.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Winograd {
+    direct: Direct,
+}
+
+/// Transformed images and sums of one thread.
+#[derive(Clone, Debug, Default)]
+pub struct Scratch {
+    inputs: Vec<f32>,
+    sums: Vec<f32>,
+}
+
+/// Distance of positions among transformed inputs, with a cache line as in [`SUMS`].
+fn distance(blocks: usize) -> usize {
+    blocks * TILES * BLOCK + BLOCK
+}
+
+impl Winograd {
+    /// The same convolution as a direct one; `None` where that has another kernel or stride, less than a block of
+    /// lanes, or so few outputs that tiles beyond the image cost more than is saved.
+    pub fn of(direct: Direct) -> Option<Self> {
+        let (from, to) = (direct.input(), direct.output());
+        let full = from.lanes() == BLOCK && to.lanes() == BLOCK;
+        let covered = full && direct.kernel() == 3 && direct.stride() == 1;
+        // 36 products a tile against 9 an output, a third of those for the transforms
+        let tiles = to.height().div_ceil(TILE) * to.width().div_ceil(TILE);
+        let pays = to.height() * to.width() >= 6 * tiles;
+        (covered && pays).then_some(Self { direct })
+    }
+
+    /// Number of rows of weights: each those of 16 outputs for one input, which are transformed together.
+    pub fn rows(&self) -> usize {
+        self.direct.packed_len() / ROW
+    }
+
+    /// The row that holds a place among the weights that [`Direct::pack`] gives.
+    pub fn row_of(&self, place: usize) -> usize {
+        // packed is [output blocks, 3, input blocks, 3, 16 inputs, 16 outputs]
+        let blocks = self.direct.input().blocks();
+        let (lane, run) = (place / BLOCK % BLOCK, place / (3 * BLOCK * BLOCK));
+        (run / (3 * blocks) * blocks + run % blocks) * BLOCK + lane
+    }
+
+    /// Length of transformed weights.
+    pub fn transformed_len(&self) -> usize {
+        self.rows() * POSITIONS * BLOCK
+    }
+
+    /// Transforms a row of [`Direct::pack`]ed weights into its place among the transformed ones.
+    ///
+    /// # Panics
+    /// Where a slice has not the length that this convolution has.
+    pub fn transform(&self, isa: Isa, row: usize, packed: &[f32], transformed: &mut [f32]) {
+        assert_eq!(packed.len(), self.direct.packed_len(), "packed weights");
+        assert_eq!(
+            transformed.len(),
+            self.transformed_len(),
+            "transformed weights"
+        );
+        isa.plain(|| self.transform_row(row, packed, transformed));
+    }
+
+    /// In double precision: without fused operations the bits are those of every instruction set.
+    #[inline(always)]
+    fn transform_row(&self, row: usize, packed: &[f32], transformed: &mut [f32]) {
+        let blocks = self.direct.input().blocks();
+        let (lane, block) = (row % BLOCK, row / BLOCK % blocks);
+        let outputs = row / (BLOCK * blocks);
+        // columns first: [column of the kernel][row of the result]
+        let mut half = [[[0f64; BLOCK]; PATCH]; 3];
+        for (column, half) in half.iter_mut().enumerate() {
+            let mut taps = [[0f64; BLOCK]; 3];
+            for (r, taps) in taps.iter_mut().enumerate() {
+                let run = (outputs * 3 + r) * blocks + block;
+                let place = ((run * 3 + column) * BLOCK + lane) * BLOCK;
+                for (tap, weight) in taps.iter_mut().zip(&packed[place..][..BLOCK]) {
+                    *tap = f64::from(*weight);
+                }
+            }
+            *half = kernel_side(&taps);
+        }
+        for r in 0..PATCH {
+            let side = kernel_side(&[half[0][r], half[1][r], half[2][r]]);
+            for (column, values) in side.iter().enumerate() {
+                let position = outputs * POSITIONS + r * PATCH + column;
+                let place = ((position * blocks + block) * BLOCK + lane) * BLOCK;
+                for (target, value) in transformed[place..][..BLOCK].iter_mut().zip(values) {
+                    *target = *value as f32;
+                }
+            }
+        }
+    }
+
+    /// Convolves some images, one after the other in `input` and `output`; `transformed` holds all rows of weights,
+    /// `start` as [`Direct::forward`] takes it. Borders are not written.
+    ///
+    /// # Panics
+    /// Where a slice has not the length that this convolution has.
+    #[allow(clippy::too_many_arguments)] // those of `Direct::forward`, and what it works in
+    pub fn forward(
+        &self,
+        isa: Isa,
+        input: &[f32],
+        transformed: &[f32],
+        start: &[f32],
+        store: Store,
+        scratch: &mut Scratch,
+        output: &mut [f32],
+    ) {
+        let (from, to) = (self.direct.input(), self.direct.output());
+        let images = input.len() / from.len();
+        assert_eq!(input.len(), images * from.len(), "input of a convolution");
+        assert_eq!(output.len(), images * to.len(), "output of a convolution");
+        assert_eq!(
+            transformed.len(),
+            self.transformed_len(),
+            "transformed weights of a convolution"
+        );
+        assert_eq!(
+            start.len(),
+            self.direct.start_len(),
+            "starting sums of a convolution"
+        );
+        let inputs = POSITIONS * distance(from.blocks());
+        if scratch.inputs.len() < inputs {
+            scratch.inputs.resize(inputs, 0.0);
+        }
+        scratch.sums.resize(POSITIONS * SUMS, 0.0);
+        isa.run(Forward {
+            from,
+            to,
+            skipped: from.border() - self.direct.padding(),
+            tiles: [to.height().div_ceil(TILE), to.width().div_ceil(TILE)],
+            images,
+            input,
+            weights: transformed,
+            start,
+            store,
+            inputs: &mut scratch.inputs,
+            sums: &mut scratch.sums,
+            output,
+        });
+    }
+}
+
+/// `G` times three taps, for 16 kernels.
+#[inline(always)]
+fn kernel_side(taps: &[[f64; BLOCK]; 3]) -> [[f64; BLOCK]; PATCH] {
+    let mut side = [[0f64; BLOCK]; PATCH];
+    for lane in 0..BLOCK {
+        let [a, b, c] = [taps[0][lane], taps[1][lane], taps[2][lane]];
+        let (outer, wide) = ((a + c) / -6.0, a / 24.0 + c / 6.0);
+        side[0][lane] = a / 4.0;
+        side[1][lane] = outer - b / 6.0;
+        side[2][lane] = outer + b / 6.0;
+        side[3][lane] = wide + b / 12.0;
+        side[4][lane] = wide - b / 12.0;
+        side[5][lane] = c;
+    }
+    side
+}
+
+struct Forward<'a> {
+    from: Planes,
+    to: Planes,
+    /// Pixels of the input's border beyond the padding.
+    skipped: usize,
+    /// Tiles down and across.
+    tiles: [usize; 2],
+    images: usize,
+    input: &'a [f32],
+    weights: &'a [f32],
+    start: &'a [f32],
+    store: Store,
+    inputs: &'a mut [f32],
+    sums: &'a mut [f32],
+    output: &'a mut [f32],
+}
+
+/// A tile: its image, and the row and column of its first output.
+#[derive(Clone, Copy)]
+struct Tile {
+    image: usize,
+    y: usize,
+    x: usize,
+}
+
+impl WithSimd for Forward<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        match S::F32_LANES {
+            16 => self.run::<S, 1, 16>(simd),
+            8 => self.run::<S, 2, 4>(simd),
+            4 => self.run::<S, 4, 2>(simd),
+            lanes => unreachable!("no kernel for vectors of {lanes} lanes"),
+        }
+    }
+}
+
+// Closures within loops are not inlined into vector code: loops and functions are plain on purpose.
+impl Forward<'_> {
+    /// `V`: vectors of a block. `R`: tiles that are multiplied together.
+    #[inline(always)]
+    fn run<S: Simd, const V: usize, const R: usize>(mut self, simd: S) {
+        let total = self.images * self.tiles[0] * self.tiles[1];
+        let mut first = 0;
+        while first < total {
+            let count = (total - first).min(TILES);
+            for slot in 0..count {
+                self.transform::<S, V>(simd, self.tile(first + slot), slot);
+            }
+            for block in 0..self.to.blocks() {
+                for position in 0..POSITIONS {
+                    self.multiply::<S, V, R>(simd, position, block, count);
+                }
+                for slot in 0..count {
+                    self.back::<S, V>(simd, self.tile(first + slot), slot, block);
+                }
+            }
+            first += count;
+        }
+    }
+
+    #[inline(always)]
+    fn tile(&self, number: usize) -> Tile {
+        let [down, across] = self.tiles;
+        Tile {
+            image: number / (down * across),
+            y: number / across % down * TILE,
+            x: number % across * TILE,
+        }
+    }
+
+    /// Transforms the patch under a tile, block by block, into a slot of every position.
+    #[inline(always)]
+    fn transform<S: Simd, const V: usize>(&mut self, simd: S, tile: Tile, slot: usize) {
+        let from = self.from;
+        let stride = distance(from.blocks());
+        let left = [self.to.height() + 2 - tile.y, self.to.width() + 2 - tile.x];
+        let mut edge = [0f32; POSITIONS * BLOCK];
+        for block in 0..from.blocks() {
+            let first = (tile.y + self.skipped) * from.row() + (tile.x + self.skipped) * BLOCK;
+            let start = tile.image * from.len() + block * from.plane() + first;
+            let patch = if left[0] >= PATCH && left[1] >= PATCH {
+                Patch {
+                    pixels: &self.input[start..][..(PATCH - 1) * from.row() + PATCH * BLOCK],
+                    row: from.row(),
+                }
+            } else {
+                let width = left[1].min(PATCH) * BLOCK;
+                for r in 0..left[0].min(PATCH) {
+                    edge[r * PATCH * BLOCK..][..width]
+                        .copy_from_slice(&self.input[start + r * from.row()..][..width]);
+                }
+                Patch {
+                    pixels: &edge,
+                    row: PATCH * BLOCK,
+                }
+            };
+            let out = &mut self.inputs[(block * TILES + slot) * BLOCK..];
+            let out = &mut out[..(POSITIONS - 1) * stride + BLOCK];
+            for v in 0..V {
+                patch.transform::<S>(simd, v, stride, out);
+            }
+        }
+    }
+
+    /// Sums of products over the input channels at one position, for the outputs of a block.
+    #[inline(always)]
+    fn multiply<S: Simd, const V: usize, const R: usize>(
+        &mut self,
+        simd: S,
+        position: usize,
+        block: usize,
+        count: usize,
+    ) {
+        let blocks = self.from.blocks();
+        let size = blocks * BLOCK * BLOCK;
+        let weights = &self.weights[(block * POSITIONS + position) * size..][..size];
+        let (weights, _) = S::as_simd_f32s(weights);
+        let inputs = &self.inputs[position * distance(blocks)..][..blocks * TILES * BLOCK];
+        let sums = &mut self.sums[position * SUMS..][..TILES * BLOCK];
+        let (sums, _) = S::as_mut_simd_f32s(sums);
+        if R == TILES {
+            if count > TILES / 2 {
+                products::<S, V, TILES>(simd, inputs, weights, sums, 0);
+            } else {
+                products::<S, V, { TILES / 2 }>(simd, inputs, weights, sums, 0);
+            }
+        } else {
+            let mut slot = 0;
+            while slot < count {
+                products::<S, V, R>(simd, inputs, weights, sums, slot);
+                slot += R;
+            }
+        }
+    }
+
+    /// Transforms the sums of a tile back and stores what of it lies in the image.
+    #[inline(always)]
+    fn back<S: Simd, const V: usize>(&mut self, simd: S, tile: Tile, slot: usize, block: usize) {
+        let to = self.to;
+        let zero = simd.splat_f32s(0.0);
+        let rows = (to.height() - tile.y).min(TILE);
+        let width = (to.width() - tile.x).min(TILE);
+        let (start, _) = S::as_simd_f32s(&self.start[block * BLOCK..][..BLOCK]);
+        let sums = &self.sums[slot * BLOCK..][..(POSITIONS - 1) * SUMS + BLOCK];
+        for v in 0..V {
+            let mut columns = [[zero; PATCH]; TILE];
+            for column in 0..PATCH {
+                let mut products = [zero; PATCH];
+                for (row, product) in products.iter_mut().enumerate() {
+                    let place = (row * PATCH + column) * SUMS;
+                    *product = S::as_simd_f32s(&sums[place..][..BLOCK]).0[v];
+                }
+                let side = output_side::<S>(simd, products);
+                for row in 0..TILE {
+                    columns[row][column] = side[row];
+                }
+            }
+            for (row, columns) in columns.iter().enumerate().take(rows) {
+                let side = output_side::<S>(simd, *columns);
+                let place = tile.image * to.len() + to.at(block, tile.y + row, tile.x);
+                let target = &mut self.output[place..][..width * BLOCK];
+                let (target, _) = S::as_mut_simd_f32s(target);
+                for (target, value) in target.chunks_exact_mut(V).zip(side) {
+                    let mut sum = simd.add_f32s(value, start[v]);
+                    if self.store.add {
+                        sum = simd.add_f32s(sum, target[v]);
+                    }
+                    if self.store.relu {
+                        sum = rectified(simd, sum, zero);
+                    }
+                    target[v] = sum;
+                }
+            }
+        }
+    }
+}
+
+/// Sums of `R` tiles from `slot` on, over all blocks of inputs.
+#[inline(always)]
+fn products<S: Simd, const V: usize, const R: usize>(
+    simd: S,
+    inputs: &[f32],
+    weights: &[S::f32s],
+    out: &mut [S::f32s],
+    slot: usize,
+) {
+    let mut sums = [[simd.splat_f32s(0.0); V]; R];
+    let mut weights = weights;
+    for block in inputs.chunks_exact(TILES * BLOCK) {
+        let (these, rest) = weights.split_at(BLOCK * V);
+        let pixels = &block[slot * BLOCK..][..R * BLOCK];
+        accumulate::<S, R, V, V, BLOCK>(simd, &mut sums, pixels, these);
+        weights = rest;
+    }
+    let out = &mut out[slot * V..][..R * V];
+    for (out, sums) in out.chunks_exact_mut(V).zip(&sums) {
+        out.copy_from_slice(sums);
+    }
+}
+
+/// Pixels under a tile, in one block.
+#[derive(Clone, Copy)]
+struct Patch<'a> {
+    pixels: &'a [f32],
+    row: usize,
+}
+
+impl Patch<'_> {
+    /// Vector `v` of a pixel.
+    #[inline(always)]
+    fn at<S: Simd>(self, row: usize, column: usize, v: usize) -> S::f32s {
+        let pixel = &self.pixels[row * self.row + column * BLOCK..][..BLOCK];
+        S::as_simd_f32s(pixel).0[v]
+    }
+
+    /// `B' d B`, vector `v` of each lane: the sides of `B` that share operands together, so that few registers hold
+    /// them. Positions lie `stride` apart in `out`.
+    #[inline(always)]
+    fn transform<S: Simd>(self, simd: S, v: usize, stride: usize, out: &mut [f32]) {
+        let zero = simd.splat_f32s(0.0);
+        let (mut one, mut other) = ([zero; PATCH], [zero; PATCH]);
+        for k in 0..PATCH {
+            let (d0, d2) = (self.at::<S>(0, k, v), self.at::<S>(2, k, v));
+            let d4 = self.at::<S>(4, k, v);
+            one[k] = scaled(simd, d0, 4.0, scaled(simd, d2, -5.0, d4));
+        }
+        put::<S>(simd, one, 0, v, stride, out);
+        for k in 0..PATCH {
+            let (d1, d2) = (self.at::<S>(1, k, v), self.at::<S>(2, k, v));
+            let (d3, d4) = (self.at::<S>(3, k, v), self.at::<S>(4, k, v));
+            let even = scaled(simd, d2, -4.0, d4);
+            let odd = scaled(simd, d1, -4.0, d3);
+            one[k] = simd.add_f32s(even, odd);
+            other[k] = simd.sub_f32s(even, odd);
+        }
+        put::<S>(simd, one, 1, v, stride, out);
+        put::<S>(simd, other, 2, v, stride, out);
+        for k in 0..PATCH {
+            let (d1, d2) = (self.at::<S>(1, k, v), self.at::<S>(2, k, v));
+            let (d3, d4) = (self.at::<S>(3, k, v), self.at::<S>(4, k, v));
+            let even = simd.sub_f32s(d4, d2);
+            let odd = simd.sub_f32s(d3, d1);
+            one[k] = scaled(simd, odd, 2.0, even);
+            other[k] = scaled(simd, odd, -2.0, even);
+        }
+        put::<S>(simd, one, 3, v, stride, out);
+        put::<S>(simd, other, 4, v, stride, out);
+        for k in 0..PATCH {
+            let (d1, d3) = (self.at::<S>(1, k, v), self.at::<S>(3, k, v));
+            let d5 = self.at::<S>(5, k, v);
+            one[k] = scaled(simd, d1, 4.0, scaled(simd, d3, -5.0, d5));
+        }
+        put::<S>(simd, one, 5, v, stride, out);
+    }
+}
+
+/// `a k + b`.
+#[inline(always)]
+fn scaled<S: Simd>(simd: S, a: S::f32s, k: f32, b: S::f32s) -> S::f32s {
+    multiply_add(simd, a, simd.splat_f32s(k), b)
+}
+
+/// Writes a row of a patch, transformed from both sides.
+#[inline(always)]
+fn put<S: Simd>(
+    simd: S,
+    d: [S::f32s; PATCH],
+    row: usize,
+    v: usize,
+    stride: usize,
+    out: &mut [f32],
+) {
+    let side = input_side::<S>(simd, d);
+    for (column, value) in side.into_iter().enumerate() {
+        let place = (row * PATCH + column) * stride;
+        S::as_mut_simd_f32s(&mut out[place..][..BLOCK]).0[v] = value;
+    }
+}
+
+/// `B'` times six inputs.
+#[inline(always)]
+fn input_side<S: Simd>(simd: S, d: [S::f32s; PATCH]) -> [S::f32s; PATCH] {
+    let (even, odd) = (
+        scaled(simd, d[2], -4.0, d[4]),
+        scaled(simd, d[1], -4.0, d[3]),
+    );
+    let (near, far) = (simd.sub_f32s(d[4], d[2]), simd.sub_f32s(d[3], d[1]));
+    [
+        scaled(simd, d[0], 4.0, scaled(simd, d[2], -5.0, d[4])),
+        simd.add_f32s(even, odd),
+        simd.sub_f32s(even, odd),
+        scaled(simd, far, 2.0, near),
+        scaled(simd, far, -2.0, near),
+        scaled(simd, d[1], 4.0, scaled(simd, d[3], -5.0, d[5])),
+    ]
+}
+
+/// `A'` times six products.
+#[inline(always)]
+fn output_side<S: Simd>(simd: S, m: [S::f32s; PATCH]) -> [S::f32s; TILE] {
+    let (near, near_odd) = (simd.add_f32s(m[1], m[2]), simd.sub_f32s(m[1], m[2]));
+    let (far, far_odd) = (simd.add_f32s(m[3], m[4]), simd.sub_f32s(m[3], m[4]));
+    [
+        simd.add_f32s(simd.add_f32s(m[0], near), far),
+        scaled(simd, far_odd, 2.0, near_odd),
+        scaled(simd, far, 4.0, near),
+        scaled(simd, far_odd, 8.0, simd.add_f32s(near_odd, m[5])),
+    ]
+}
+
+#[cfg(test)]
+mod tests;
