@@ -4,6 +4,7 @@ use super::direct::{accumulate, multiply_add, rectified, Direct, Store};
 use super::isa::Isa;
 use super::planes::{Planes, BLOCK};
 use pulp::{Simd, WithSimd};
+use std::array::from_fn;
 
 /// Side of a tile of outputs, and of the patch of inputs under it.
 const TILE: usize = 4;
@@ -12,9 +13,11 @@ const PATCH: usize = TILE + 2;
 const POSITIONS: usize = PATCH * PATCH;
 /// Tiles that are transformed before they are multiplied.
 const TILES: usize = 16;
-/// Distance of positions among the sums of products, a cache line more than they need: distances of 1 or 4 KiB share
+/// Distance of the positions of a block of channels, a cache line more than they need: distances of 1 or 4 KiB share
 /// the sets of a cache.
-const SUMS: usize = TILES * BLOCK + BLOCK;
+const DISTANCE: usize = TILES * BLOCK + BLOCK;
+/// Values of a block of channels at all positions.
+const TRANSFORMED: usize = POSITIONS * DISTANCE;
 /// Weights of 16 outputs for one input.
 const ROW: usize = 9 * BLOCK;
 
@@ -33,11 +36,6 @@ pub struct Winograd {
 pub struct Scratch {
     inputs: Vec<f32>,
     sums: Vec<f32>,
-}
-
-/// Distance of positions among transformed inputs, with a cache line as in [`SUMS`].
-fn distance(blocks: usize) -> usize {
-    blocks * TILES * BLOCK + BLOCK
 }
 
 impl Winograd {
@@ -146,11 +144,11 @@ impl Winograd {
             self.direct.start_len(),
             "starting sums of a convolution"
         );
-        let inputs = POSITIONS * distance(from.blocks());
+        let inputs = from.blocks() * TRANSFORMED;
         if scratch.inputs.len() < inputs {
             scratch.inputs.resize(inputs, 0.0);
         }
-        scratch.sums.resize(POSITIONS * SUMS, 0.0);
+        scratch.sums.resize(TRANSFORMED, 0.0);
         isa.run(Forward {
             from,
             to,
@@ -174,12 +172,13 @@ fn kernel_side(taps: &[[f64; BLOCK]; 3]) -> [[f64; BLOCK]; PATCH] {
     let mut side = [[0f64; BLOCK]; PATCH];
     for lane in 0..BLOCK {
         let [a, b, c] = [taps[0][lane], taps[1][lane], taps[2][lane]];
-        let (outer, wide) = ((a + c) / -6.0, a / 24.0 + c / 6.0);
-        side[0][lane] = a / 4.0;
-        side[1][lane] = outer - b / 6.0;
-        side[2][lane] = outer + b / 6.0;
-        side[3][lane] = wide + b / 12.0;
-        side[4][lane] = wide - b / 12.0;
+        let (outer, inner) = ((a + c) * (-1.0 / 6.0), b * (1.0 / 6.0));
+        let wide = a * (1.0 / 24.0) + c * (1.0 / 6.0);
+        side[0][lane] = a * 0.25;
+        side[1][lane] = outer - inner;
+        side[2][lane] = outer + inner;
+        side[3][lane] = wide + 0.5 * inner;
+        side[4][lane] = wide - 0.5 * inner;
         side[5][lane] = c;
     }
     side
@@ -262,32 +261,29 @@ impl Forward<'_> {
     #[inline(always)]
     fn transform<S: Simd, const V: usize>(&mut self, simd: S, tile: Tile, slot: usize) {
         let from = self.from;
-        let stride = distance(from.blocks());
         let left = [self.to.height() + 2 - tile.y, self.to.width() + 2 - tile.x];
         let mut edge = [0f32; POSITIONS * BLOCK];
         for block in 0..from.blocks() {
             let first = (tile.y + self.skipped) * from.row() + (tile.x + self.skipped) * BLOCK;
             let start = tile.image * from.len() + block * from.plane() + first;
-            let patch = if left[0] >= PATCH && left[1] >= PATCH {
-                Patch {
-                    pixels: &self.input[start..][..(PATCH - 1) * from.row() + PATCH * BLOCK],
-                    row: from.row(),
-                }
+            let (pixels, row) = if left[0] >= PATCH && left[1] >= PATCH {
+                (&self.input[start..], from.row())
             } else {
                 let width = left[1].min(PATCH) * BLOCK;
                 for r in 0..left[0].min(PATCH) {
                     edge[r * PATCH * BLOCK..][..width]
                         .copy_from_slice(&self.input[start + r * from.row()..][..width]);
                 }
-                Patch {
-                    pixels: &edge,
-                    row: PATCH * BLOCK,
-                }
+                (&edge[..], PATCH * BLOCK)
             };
-            let out = &mut self.inputs[(block * TILES + slot) * BLOCK..];
-            let out = &mut out[..(POSITIONS - 1) * stride + BLOCK];
+            // slices of constant length: their indices need no check
+            let patch = Patch {
+                rows: from_fn(|r| &pixels[r * row..][..PATCH * BLOCK]),
+            };
+            let out = &mut self.inputs[block * TRANSFORMED + slot * BLOCK..];
+            let out = &mut out[..TRANSFORMED - DISTANCE + BLOCK];
             for v in 0..V {
-                patch.transform::<S>(simd, v, stride, out);
+                patch.transform::<S, V>(simd, v, out);
             }
         }
     }
@@ -305,19 +301,20 @@ impl Forward<'_> {
         let size = blocks * BLOCK * BLOCK;
         let weights = &self.weights[(block * POSITIONS + position) * size..][..size];
         let (weights, _) = S::as_simd_f32s(weights);
-        let inputs = &self.inputs[position * distance(blocks)..][..blocks * TILES * BLOCK];
-        let sums = &mut self.sums[position * SUMS..][..TILES * BLOCK];
+        let inputs = &self.inputs[..blocks * TRANSFORMED];
+        let place = position * DISTANCE;
+        let sums = &mut self.sums[place..][..TILES * BLOCK];
         let (sums, _) = S::as_mut_simd_f32s(sums);
         if R == TILES {
             if count > TILES / 2 {
-                products::<S, V, TILES>(simd, inputs, weights, sums, 0);
+                products::<S, V, TILES>(simd, inputs, place, weights, sums, 0);
             } else {
-                products::<S, V, { TILES / 2 }>(simd, inputs, weights, sums, 0);
+                products::<S, V, { TILES / 2 }>(simd, inputs, place, weights, sums, 0);
             }
         } else {
             let mut slot = 0;
             while slot < count {
-                products::<S, V, R>(simd, inputs, weights, sums, slot);
+                products::<S, V, R>(simd, inputs, place, weights, sums, slot);
                 slot += R;
             }
         }
@@ -331,13 +328,13 @@ impl Forward<'_> {
         let rows = (to.height() - tile.y).min(TILE);
         let width = (to.width() - tile.x).min(TILE);
         let (start, _) = S::as_simd_f32s(&self.start[block * BLOCK..][..BLOCK]);
-        let sums = &self.sums[slot * BLOCK..][..(POSITIONS - 1) * SUMS + BLOCK];
+        let sums = &self.sums[slot * BLOCK..][..TRANSFORMED - DISTANCE + BLOCK];
         for v in 0..V {
             let mut columns = [[zero; PATCH]; TILE];
             for column in 0..PATCH {
                 let mut products = [zero; PATCH];
                 for (row, product) in products.iter_mut().enumerate() {
-                    let place = (row * PATCH + column) * SUMS;
+                    let place = (row * PATCH + column) * DISTANCE;
                     *product = S::as_simd_f32s(&sums[place..][..BLOCK]).0[v];
                 }
                 let side = output_side::<S>(simd, products);
@@ -365,20 +362,21 @@ impl Forward<'_> {
     }
 }
 
-/// Sums of `R` tiles from `slot` on, over all blocks of inputs.
+/// Sums of `R` tiles from `slot` on, over all blocks of inputs, at the position that begins at `place`.
 #[inline(always)]
 fn products<S: Simd, const V: usize, const R: usize>(
     simd: S,
     inputs: &[f32],
+    place: usize,
     weights: &[S::f32s],
     out: &mut [S::f32s],
     slot: usize,
 ) {
     let mut sums = [[simd.splat_f32s(0.0); V]; R];
     let mut weights = weights;
-    for block in inputs.chunks_exact(TILES * BLOCK) {
+    for block in inputs.chunks_exact(TRANSFORMED) {
         let (these, rest) = weights.split_at(BLOCK * V);
-        let pixels = &block[slot * BLOCK..][..R * BLOCK];
+        let pixels = &block[place + slot * BLOCK..][..R * BLOCK];
         accumulate::<S, R, V, V, BLOCK>(simd, &mut sums, pixels, these);
         weights = rest;
     }
@@ -391,56 +389,54 @@ fn products<S: Simd, const V: usize, const R: usize>(
 /// Pixels under a tile, in one block.
 #[derive(Clone, Copy)]
 struct Patch<'a> {
-    pixels: &'a [f32],
-    row: usize,
+    rows: [&'a [f32]; PATCH],
 }
 
 impl Patch<'_> {
     /// Vector `v` of a pixel.
     #[inline(always)]
-    fn at<S: Simd>(self, row: usize, column: usize, v: usize) -> S::f32s {
-        let pixel = &self.pixels[row * self.row + column * BLOCK..][..BLOCK];
-        S::as_simd_f32s(pixel).0[v]
+    fn at<S: Simd, const V: usize>(self, row: usize, column: usize, v: usize) -> S::f32s {
+        S::as_simd_f32s(self.rows[row]).0[column * V + v]
     }
 
     /// `B' d B`, vector `v` of each lane: the sides of `B` that share operands together, so that few registers hold
-    /// them. Positions lie `stride` apart in `out`.
+    /// them.
     #[inline(always)]
-    fn transform<S: Simd>(self, simd: S, v: usize, stride: usize, out: &mut [f32]) {
+    fn transform<S: Simd, const V: usize>(self, simd: S, v: usize, out: &mut [f32]) {
         let zero = simd.splat_f32s(0.0);
         let (mut one, mut other) = ([zero; PATCH], [zero; PATCH]);
         for k in 0..PATCH {
-            let (d0, d2) = (self.at::<S>(0, k, v), self.at::<S>(2, k, v));
-            let d4 = self.at::<S>(4, k, v);
+            let (d0, d2) = (self.at::<S, V>(0, k, v), self.at::<S, V>(2, k, v));
+            let d4 = self.at::<S, V>(4, k, v);
             one[k] = scaled(simd, d0, 4.0, scaled(simd, d2, -5.0, d4));
         }
-        put::<S>(simd, one, 0, v, stride, out);
+        put::<S>(simd, one, 0, v, out);
         for k in 0..PATCH {
-            let (d1, d2) = (self.at::<S>(1, k, v), self.at::<S>(2, k, v));
-            let (d3, d4) = (self.at::<S>(3, k, v), self.at::<S>(4, k, v));
+            let (d1, d2) = (self.at::<S, V>(1, k, v), self.at::<S, V>(2, k, v));
+            let (d3, d4) = (self.at::<S, V>(3, k, v), self.at::<S, V>(4, k, v));
             let even = scaled(simd, d2, -4.0, d4);
             let odd = scaled(simd, d1, -4.0, d3);
             one[k] = simd.add_f32s(even, odd);
             other[k] = simd.sub_f32s(even, odd);
         }
-        put::<S>(simd, one, 1, v, stride, out);
-        put::<S>(simd, other, 2, v, stride, out);
+        put::<S>(simd, one, 1, v, out);
+        put::<S>(simd, other, 2, v, out);
         for k in 0..PATCH {
-            let (d1, d2) = (self.at::<S>(1, k, v), self.at::<S>(2, k, v));
-            let (d3, d4) = (self.at::<S>(3, k, v), self.at::<S>(4, k, v));
+            let (d1, d2) = (self.at::<S, V>(1, k, v), self.at::<S, V>(2, k, v));
+            let (d3, d4) = (self.at::<S, V>(3, k, v), self.at::<S, V>(4, k, v));
             let even = simd.sub_f32s(d4, d2);
             let odd = simd.sub_f32s(d3, d1);
             one[k] = scaled(simd, odd, 2.0, even);
             other[k] = scaled(simd, odd, -2.0, even);
         }
-        put::<S>(simd, one, 3, v, stride, out);
-        put::<S>(simd, other, 4, v, stride, out);
+        put::<S>(simd, one, 3, v, out);
+        put::<S>(simd, other, 4, v, out);
         for k in 0..PATCH {
-            let (d1, d3) = (self.at::<S>(1, k, v), self.at::<S>(3, k, v));
-            let d5 = self.at::<S>(5, k, v);
+            let (d1, d3) = (self.at::<S, V>(1, k, v), self.at::<S, V>(3, k, v));
+            let d5 = self.at::<S, V>(5, k, v);
             one[k] = scaled(simd, d1, 4.0, scaled(simd, d3, -5.0, d5));
         }
-        put::<S>(simd, one, 5, v, stride, out);
+        put::<S>(simd, one, 5, v, out);
     }
 }
 
@@ -452,17 +448,10 @@ fn scaled<S: Simd>(simd: S, a: S::f32s, k: f32, b: S::f32s) -> S::f32s {
 
 /// Writes a row of a patch, transformed from both sides.
 #[inline(always)]
-fn put<S: Simd>(
-    simd: S,
-    d: [S::f32s; PATCH],
-    row: usize,
-    v: usize,
-    stride: usize,
-    out: &mut [f32],
-) {
+fn put<S: Simd>(simd: S, d: [S::f32s; PATCH], row: usize, v: usize, out: &mut [f32]) {
     let side = input_side::<S>(simd, d);
     for (column, value) in side.into_iter().enumerate() {
-        let place = (row * PATCH + column) * stride;
+        let place = (row * PATCH + column) * DISTANCE;
         S::as_mut_simd_f32s(&mut out[place..][..BLOCK]).0[v] = value;
     }
 }
