@@ -244,25 +244,28 @@ impl Evaluator {
             .map(|engine| engine.plan.multiplications())
     }
 
-    /// Logits of the images one after the other, without faults, as the kernels give them; `None` where candle's own
-    /// operations evaluate.
+    /// Logits of the images one after the other, with some words read otherwise as [`Self::faulty`] takes them, as the
+    /// kernels give them on the calling thread; `None` where candle's own operations evaluate.
     ///
     /// # Errors
-    /// [`Error::Argument`] where the images are not of the network's shape.
-    pub fn logits(&self, images: &Images) -> Result<Option<Vec<f32>>> {
+    /// As [`Self::faulty`].
+    pub fn logits(&self, faults: &[(usize, Word)], images: &Images) -> Result<Option<Vec<f32>>> {
         self.check(images)?;
-        let logits = |engine: &Engine| {
-            let mut all = Vec::new();
-            engine.with_worker(|worker| {
-                for (pixels, _) in images.runs(RUN) {
-                    worker.run(&engine.plan, pixels, |_, logits| {
-                        all.extend_from_slice(logits)
-                    });
-                }
-            });
-            all
+        let Some(engine) = &self.engine else {
+            return Ok(None);
         };
-        Ok(self.engine.as_ref().map(logits))
+        let weights = engine.packed_weights(&self.faulty_weights(faults)?);
+        let mut all = Vec::new();
+        engine.with_worker(|worker| {
+            worker.weights.change(&engine.plan, weights.iter().copied());
+            for (pixels, _) in images.runs(RUN) {
+                worker.run(&engine.plan, pixels, |_, logits| {
+                    all.extend_from_slice(logits)
+                });
+            }
+            engine.clean_again(worker, &weights);
+        });
+        Ok(Some(all))
     }
 
     /// Score without faults, on all threads.
