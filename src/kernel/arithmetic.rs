@@ -13,7 +13,7 @@ use std::{fmt, str::FromStr};
 pub enum Arithmetic {
     /// 3x3 convolutions of stride 1 by [`Winograd`], the others directly.
     Winograd,
-    /// Every convolution by [`Direct`]: what a record that does not say was computed by.
+    /// Every convolution by [`Direct`](super::Direct): the default, and what a record that does not say was computed by.
     #[default]
     Direct,
 }
@@ -22,12 +22,12 @@ pub enum Arithmetic {
 static CHOSEN: OnceLock<Arithmetic> = OnceLock::new();
 
 impl Arithmetic {
-    /// Both, the default first.
+    /// Both.
     pub const ALL: [Self; 2] = [Self::Winograd, Self::Direct];
 
-    /// The one that this process uses: [`Self::choose`]n, else Winograd.
+    /// The one that this process uses: [`Self::choose`]n, else the default.
     pub fn current() -> Self {
-        *CHOSEN.get_or_init(|| Self::Winograd)
+        *CHOSEN.get_or_init(Self::default)
     }
 
     /// Makes this the choice of the process.

@@ -95,6 +95,25 @@ fn wide_instructions_have_one_number_and_the_portable_ones_another() {
 }
 
 #[test]
+fn an_arithmetic_has_its_own_number_and_run_which_the_other_does_not_go_on_with() {
+    let place = place();
+    let winograd = ["--arithmetic", "winograd", "--out", "run"];
+    place.done(&sweep("0.01", "2", &winograd));
+    let record = String::from_utf8(place.read("results/run/run.yaml")).unwrap();
+    assert!(record.contains("\narithmetic: winograd\n"), "{record}");
+    place.done(&sweep("0.01", "3", &winograd));
+    let direct = sweep("0.01", "3", &["--out", "run"]);
+    refused(&place.run(&direct), &["--out run", "--arithmetic winograd"]);
+    place.done(&sweep("0.01", "3", &["--out", "other"]));
+    let number = |run: &str| {
+        let record = String::from_utf8(place.read(&format!("results/{run}/run.yaml"))).unwrap();
+        let line = record.lines().find(|line| line.starts_with("numerics: "));
+        line.unwrap().to_owned()
+    };
+    assert_ne!(number("run"), number("other"));
+}
+
+#[test]
 fn a_sweep_of_other_numerics_is_read_but_not_gone_on_with() {
     let place = place();
     place.done(&sweep("0.01", "2", &[]));

@@ -82,10 +82,10 @@ pub(crate) struct Settings {
     /// For reproducing the numbers of a lesser machine.
     #[arg(long, value_name = "ISA", hide_short_help = true)]
     pub isa: Option<Isa>,
-    /// How convolutions are computed: winograd or direct [default: winograd]
+    /// How convolutions are computed: direct or winograd [default: direct]
     ///
-    /// Winograd takes about 40 % of the time. Its rounding differs by some 1e-6 of the largest logit, so runs of one are
-    /// not gone on with by the other. `direct` computes the numbers of version 0.1.0.
+    /// Winograd takes about half of the time on networks of 3x3 convolutions. Its logits differ by some 1e-6 of the
+    /// largest one, so a run that was begun with one is not gone on with by the other.
     #[arg(long, value_name = "ARITHMETIC", hide_short_help = true)]
     pub arithmetic: Option<Arithmetic>,
 }
