@@ -3,13 +3,11 @@
 use super::winograd::Winograd;
 use super::Direct;
 use crate::error::{Error, Result};
-use serde::{Deserialize, Serialize};
 use std::sync::OnceLock;
 use std::{fmt, str::FromStr};
 
 /// A way to compute convolutions. Each gives its own roundings, so numbers of one are never mixed with the other's.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Arithmetic {
     /// 3x3 convolutions of stride 1 by [`Winograd`], the others directly.
     Winograd,

@@ -1,5 +1,7 @@
 //! Winograd convolution F(4x4, 3x3) of images in blocked layout: 36 products where direct convolution takes 144.
 
+#![allow(clippy::needless_range_loop)] // loops by index on purpose: vector code must not call into iterators
+
 use super::direct::{accumulate, multiply_add, rectified, Direct, Store};
 use super::isa::Isa;
 use super::planes::{Planes, BLOCK};

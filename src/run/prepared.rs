@@ -429,7 +429,7 @@ impl Prepared {
         Record {
             version: Record::version(),
             numerics: Some(self.numerics.to_owned()),
-            arithmetic: Arithmetic::current(),
+            arithmetic: Arithmetic::current().to_string(),
             identity: self.identity.clone(),
             commands: vec![command.to_owned()],
             seed: self.experiment.seed.0,

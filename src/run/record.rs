@@ -29,8 +29,8 @@ pub(super) struct Record {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) numerics: Option<String>,
     /// How convolutions were computed.
-    #[serde(default)]
-    pub(super) arithmetic: Arithmetic,
+    #[serde(default = "direct")]
+    pub(super) arithmetic: String,
     /// Name and hash of everything that can change a number.
     pub(super) identity: String,
     /// Command lines that computed the run, in order, each once.
@@ -71,6 +71,11 @@ pub(super) struct Record {
     pub(super) notes: Vec<String>,
     /// The resolved configuration.
     pub(super) configuration: Experiment,
+}
+
+/// The arithmetic of a record that does not say it.
+fn direct() -> String {
+    Arithmetic::Direct.name().to_owned()
 }
 
 fn once() -> u64 {

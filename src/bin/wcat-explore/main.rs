@@ -32,13 +32,8 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let settings = arguments.command.settings();
-    // before the first kernel runs: the choices are the process's
-    if let Some(isa) = settings.and_then(|settings| settings.isa) {
-        isa.choose()?;
-    }
-    if let Some(arithmetic) = settings.and_then(|settings| settings.arithmetic) {
-        arithmetic.choose()?;
+    if let Some(settings) = arguments.command.settings() {
+        settings.choose_kernels()?;
     }
     let monitor = progress::start(&arguments.general)?;
     match &arguments.command {

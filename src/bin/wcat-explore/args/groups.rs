@@ -91,6 +91,14 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
+    /// Makes vector instructions and arithmetic the choice of the process, before its first kernel runs.
+    pub(crate) fn choose_kernels(&self) -> Result<()> {
+        if let Some(isa) = self.isa {
+            isa.choose()?;
+        }
+        self.arithmetic.map_or(Ok(()), Arithmetic::choose)
+    }
+
     /// The configuration: files over `default`, which only stands where there is none, then settings and flags, with
     /// the data set of `places`, whose settings replace those of another one in the files. A network that does not fit
     /// its images is no error here: models bring their own. The second value is true where the user chose a data set.
