@@ -3,8 +3,8 @@
 use super::winograd::Winograd;
 use super::Direct;
 use crate::error::{Error, Result};
+use crate::units::words;
 use std::sync::OnceLock;
-use std::{fmt, str::FromStr};
 
 /// A way to compute convolutions. Each gives its own roundings, so numbers of one are never mixed with the other's.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -19,10 +19,9 @@ pub enum Arithmetic {
 /// The process's choice, made once.
 static CHOSEN: OnceLock<Arithmetic> = OnceLock::new();
 
-impl Arithmetic {
-    /// Both.
-    pub const ALL: [Self; 2] = [Self::Winograd, Self::Direct];
+words!(Arithmetic, "arithmetic": Winograd "winograd", Direct "direct");
 
+impl Arithmetic {
     /// The one that this process uses: [`Self::choose`]n, else the default.
     pub fn current() -> Self {
         *CHOSEN.get_or_init(Self::default)
@@ -50,32 +49,5 @@ impl Arithmetic {
             Self::Winograd => Winograd::of(direct),
             Self::Direct => None,
         }
-    }
-
-    /// Its word on the command line and in records.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Winograd => "winograd",
-            Self::Direct => "direct",
-        }
-    }
-}
-
-impl fmt::Display for Arithmetic {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-impl FromStr for Arithmetic {
-    type Err = Error;
-    fn from_str(text: &str) -> Result<Self> {
-        Self::ALL
-            .into_iter()
-            .find(|arithmetic| arithmetic.name() == text)
-            .ok_or_else(|| {
-                let names = Self::ALL.map(Self::name).join(", ");
-                Error::argument("arithmetic", format!("one of {names}"), format!("`{text}`"))
-            })
     }
 }

@@ -191,10 +191,14 @@ fn energies(report: &Report) -> Vec<Terms<'_>> {
 /// The baseline's point of most bits, unprotected at its lowest voltage without failing cells.
 fn reference(report: &Report, baseline: MethodLabel) -> Option<&Summary> {
     let named = report.summaries.iter().zip(groups_of(&report.summaries));
+    let plain = Group {
+        method: baseline,
+        protection: None,
+        array: None,
+    };
     let free = named
-        .filter(|(s, name)| {
-            let plain = s.design.protection == Protection::None && !s.design.can_fail();
-            name.to_string() == baseline.name() && plain
+        .filter(|(s, group)| {
+            *group == plain && s.design.protection == Protection::None && !s.design.can_fail()
         })
         .map(|(point, _)| point);
     free.max_by(|a, b| {

@@ -65,7 +65,7 @@ pub struct ResultModel {
     /// Name in the tables.
     pub name: String,
     /// Method.
-    pub method: String,
+    pub method: MethodLabel,
     /// Bits per stored weight.
     pub bits: Option<Bits>,
     /// Seed of the training.
@@ -197,7 +197,7 @@ fn models(group: &ResultGroup) -> Grid {
             Some(card) => Cell::Link(m.name.clone(), card.clone()),
             None => Cell::from(&m.name),
         })
-        .text("Method", |m| &m.method)
+        .text("Method", |m| m.method)
         .text("Width", |m| width(m.bits))
         .text("Seed", |m| m.training_seed)
         .text("Training", |m| {

@@ -143,16 +143,12 @@ pub(super) struct MemoryRates<'a> {
 
 /// The memories of the design points.
 pub(super) fn memories(summaries: &[Summary]) -> Vec<MemoryRates<'_>> {
-    let of = |s: &Summary| {
-        (
-            s.design.memory.clone(),
-            s.design.fault_kind.clone(),
-            s.design.array.clone(),
-        )
-    };
     let mut sorted: Vec<&Summary> = summaries.iter().collect();
-    sorted.sort_by(|a, b| of(a).cmp(&of(b)).then(a.design.by_voltage(&b.design)));
-    let groups = sorted.chunk_by(|a, b| of(a) == of(b));
+    sorted.sort_by(|a, b| {
+        let memories = memory_of(a).cmp(&memory_of(b));
+        memories.then(a.design.by_voltage(&b.design))
+    });
+    let groups = sorted.chunk_by(|a, b| memory_of(a) == memory_of(b));
     groups
         .map(|group| {
             let first = &group[0].design;
@@ -168,6 +164,11 @@ pub(super) fn memories(summaries: &[Summary]) -> Vec<MemoryRates<'_>> {
             }
         })
         .collect()
+}
+
+fn memory_of(summary: &Summary) -> (&str, &FaultLabel, &ArrayLabel) {
+    let design = &summary.design;
+    (&design.memory, &design.fault_kind, &design.array)
 }
 
 fn meaning(fault_kind: &FaultLabel) -> &'static str {

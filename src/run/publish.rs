@@ -346,7 +346,7 @@ fn models(
         );
         models.entry(key).or_insert_with(|| ResultModel {
             name: design.model.clone(),
-            method: design.method.to_string(),
+            method: design.method,
             bits: design.bits,
             training_seed: design.training_seed,
             training: file.and_then(|file| training_words(&file.info)),
