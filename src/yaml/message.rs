@@ -81,13 +81,14 @@ pub(super) fn rewrite(message: &str, value: Option<&Value>) -> Said {
     said(format!("a valid value ({message})"), found)
 }
 
-/// `` `name`, expected one of `a`, `b` `` apart.
+/// `` `name`, expected one of `a`, `b` `` apart. The name is a stranger's, with commas and quotes of its own perhaps.
 fn name_and_known(text: &str) -> (&str, Vec<&str>) {
-    let (name, known) = text.split_once(", ").unwrap_or((text, ""));
-    (
-        name.trim_matches('`'),
-        known.split('`').skip(1).step_by(2).collect(),
-    )
+    let text = text.strip_prefix('`').unwrap_or(text);
+    let (name, known) = text
+        .rsplit_once("`, expected ")
+        .or_else(|| text.rsplit_once("`, there are no "))
+        .unwrap_or((text, ""));
+    (name, known.split('`').skip(1).step_by(2).collect())
 }
 
 fn list(names: &[&str]) -> String {

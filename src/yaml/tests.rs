@@ -211,6 +211,17 @@ fn unknown_keys_list_the_known_ones() {
 }
 
 #[test]
+fn unknown_keys_with_commas_and_quotes_are_found() {
+    for key in ["bits, learning.", "bit`", "`, expected 1"] {
+        let error = refusal(&format!("quantizer:\n  '{key}': 4\n"), &[]);
+        let start = format!(
+            "mine (built in):2: `quantizer.{key}`: expected one of the keys `method`, `bits`, "
+        );
+        assert!(error.starts_with(&start), "{error}");
+    }
+}
+
+#[test]
 fn keys_unknown_to_a_tagged_enum_are_named() {
     assert_eq!(
         refusal("quantizer:\n  init:\n    kind: mse\n    step: 3\n", &[]),
