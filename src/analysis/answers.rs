@@ -391,12 +391,13 @@ fn bases(
 /// The yield's interval; where no cell can fail, every chip is like those that were seen.
 fn known_yield(summary: &Summary) -> Option<Interval> {
     let spread = summary.spread?;
-    Some(match summary.design.can_fail() {
-        true => spread.yield_interval,
-        false => Interval {
+    Some(if summary.design.can_fail() {
+        spread.yield_interval
+    } else {
+        Interval {
             low: spread.yield_share,
             high: spread.yield_share,
-        },
+        }
     })
 }
 
@@ -404,9 +405,10 @@ fn known_yield(summary: &Summary) -> Option<Interval> {
 fn yield_lower(summary: &Summary) -> Option<f64> {
     let share = summary.spread?.yield_share;
     let good = (share * summary.chips as f64).round() as u64;
-    Some(match summary.design.can_fail() {
-        true => stats::clopper_pearson_at(CONFIDENCE, good, summary.chips).low,
-        false => share,
+    Some(if summary.design.can_fail() {
+        stats::clopper_pearson_at(CONFIDENCE, good, summary.chips).low
+    } else {
+        share
     })
 }
 

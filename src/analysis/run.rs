@@ -175,9 +175,12 @@ pub fn comparison_warnings(summaries: &[Summary]) -> Vec<String> {
         "arrays",
         "faults are spread differently",
     );
-    let images = |s: &Summary| match s.image_sample().is_whole() {
-        true => s.images.to_string(),
-        false => format!("{} of {}", s.images, s.test_images),
+    let images = |s: &Summary| {
+        if s.image_sample().is_whole() {
+            s.images.to_string()
+        } else {
+            format!("{} of {}", s.images, s.test_images)
+        }
     };
     warn(
         texts(images),

@@ -411,10 +411,11 @@ impl Estimate {
     fn two_level(design: &Design, chips: &[ChipDifference], test_images: u64) -> Self {
         let clean = design.clean_accuracy.get();
         let components = Components::of(chips, test_images);
-        let half = match design.can_fail() {
-            true => Difference::of(chips).and_then(Difference::half_width),
+        let half = if design.can_fail() {
+            Difference::of(chips).and_then(Difference::half_width)
+        } else {
             // every chip is the clean network, whatever images it is seen through
-            false => Some(0.0),
+            Some(0.0)
         };
         Self {
             xs: chips.iter().map(|chip| clean + chip.mean()).collect(),

@@ -63,9 +63,10 @@ impl<'a> Memory<'a> {
         for place in places {
             let index = self.evaluator.starts()[place.layer] + place.weight;
             let word = flip(self.word(index), place.bit);
-            match word == self.evaluator.words()[index] {
-                true => self.changed.remove(&index),
-                false => self.changed.insert(index, word),
+            if word == self.evaluator.words()[index] {
+                self.changed.remove(&index)
+            } else {
+                self.changed.insert(index, word)
             };
         }
     }

@@ -54,9 +54,10 @@ pub(super) fn cheapest(space: &Space, losses: &Losses, limit: f64) -> Vec<Estima
     let mut found: Vec<Estimated> = Vec::new();
     let mut last: Vec<usize> = Vec::new();
     for count in 1..=most {
-        let choices = match choices(grid.len(), count) <= MOST_CHOICES {
-            true => subsets(&grid, count),
-            false => extended(&grid, &last),
+        let choices = if choices(grid.len(), count) <= MOST_CHOICES {
+            subsets(&grid, count)
+        } else {
+            extended(&grid, &last)
         };
         let solved = choices
             .iter()

@@ -300,9 +300,10 @@ impl Search<'_> {
                 Target::Mean(accuracy) => accuracy,
                 Target::Yield { share, .. } => share,
             };
-            match seen.value.is_some_and(|value| value >= target) {
-                true => high = middle,
-                false => low = middle + 1,
+            if seen.value.is_some_and(|value| value >= target) {
+                high = middle
+            } else {
+                low = middle + 1
             }
         }
         Ok(low)

@@ -114,16 +114,15 @@ impl PrecisionSearch<'_> {
             let layer = candidates[next].layer;
             places[layer] += 1;
             path.push(self.measure(&layers, &widths, &places)?);
-            match places[layer] + 1 < widths.len() {
+            if places[layer] + 1 < widths.len() {
                 // its next step is unknown: first in line to be measured
-                true => {
-                    candidates[next] = Candidate {
-                        layer,
-                        price: f64::NEG_INFINITY,
-                        measured: 0,
-                    }
+                candidates[next] = Candidate {
+                    layer,
+                    price: f64::NEG_INFINITY,
+                    measured: 0,
                 }
-                false => drop(candidates.swap_remove(next)),
+            } else {
+                drop(candidates.swap_remove(next))
             }
         }
         Ok(path)
@@ -167,29 +166,28 @@ impl PrecisionSearch<'_> {
             layer_bits,
             ..base.clone()
         };
-        match trained {
-            true => self.model.at_widths(&quantizer),
-            false => {
-                let mut ranges = Vec::new();
-                let others = quantizer
-                    .layer_bits
-                    .iter()
-                    .map(|(layer, bits)| (Some(layer), *bits));
-                for (only, width) in std::iter::once((None, bits)).chain(others) {
-                    for (name, range) in self.ranges_at(width)? {
-                        let layer = name.trim_end_matches(".range");
-                        let escaped = globset::escape(layer);
-                        let own = match only {
-                            Some(only) => *only == escaped,
-                            None => !quantizer.layer_bits.contains_key(&escaped),
-                        };
-                        if own {
-                            ranges.push((name, range));
-                        }
+        if trained {
+            self.model.at_widths(&quantizer)
+        } else {
+            let mut ranges = Vec::new();
+            let others = quantizer
+                .layer_bits
+                .iter()
+                .map(|(layer, bits)| (Some(layer), *bits));
+            for (only, width) in std::iter::once((None, bits)).chain(others) {
+                for (name, range) in self.ranges_at(width)? {
+                    let layer = name.trim_end_matches(".range");
+                    let escaped = globset::escape(layer);
+                    let own = match only {
+                        Some(only) => *only == escaped,
+                        None => !quantizer.layer_bits.contains_key(&escaped),
+                    };
+                    if own {
+                        ranges.push((name, range));
                     }
                 }
-                self.model.quantized_with(&quantizer, &ranges)
             }
+            self.model.quantized_with(&quantizer, &ranges)
         }
     }
 

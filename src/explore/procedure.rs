@@ -314,9 +314,10 @@ impl Explorer<'_, '_> {
             max_loss: self.spec.max_loss,
             kind,
             attempt,
-            status: match verified_loss.mean <= self.spec.max_loss {
-                true => PointStatus::Verified,
-                false => PointStatus::Failed,
+            status: if verified_loss.mean <= self.spec.max_loss {
+                PointStatus::Verified
+            } else {
+                PointStatus::Failed
             },
             domain_voltages: self.space.named(&all_supplied(levels)),
             rails: self.space.rails(levels) as u32,

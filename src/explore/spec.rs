@@ -79,13 +79,16 @@ impl ExploreSpec {
     /// # Errors
     /// [`Error::Argument`] that names the key.
     pub fn check(&self) -> Result<()> {
-        let at_least = |key: &str, least: u32, value: u32| match value >= least {
-            true => Ok(()),
-            false => Err(Error::argument(
-                key,
-                format!("at least {least}"),
-                value.to_string(),
-            )),
+        let at_least = |key: &str, least: u32, value: u32| {
+            if value >= least {
+                Ok(())
+            } else {
+                Err(Error::argument(
+                    key,
+                    format!("at least {least}"),
+                    value.to_string(),
+                ))
+            }
         };
         if !(self.max_loss > 0.0 && self.max_loss < 1.0) {
             let found = self.max_loss.to_string();

@@ -67,13 +67,14 @@ impl Block {
             padding: 0,
         };
         let outputs = if bottleneck { EXPANSION * width } else { width };
-        let shapes = match bottleneck {
-            true => vec![
+        let shapes = if bottleneck {
+            vec![
                 point(inputs, width, 1),
                 square(width, stride),
                 point(width, outputs, 1),
-            ],
-            false => vec![square(inputs, stride), square(width, 1)],
+            ]
+        } else {
+            vec![square(inputs, stride), square(width, 1)]
         };
         let mut convs = Vec::with_capacity(shapes.len());
         for (i, shape) in shapes.into_iter().enumerate() {

@@ -234,9 +234,10 @@ impl Model {
         .map_err(inside)?;
         network = network.with_input_shape(info.input_shape).map_err(inside)?;
         let packed = is_packed(tensors);
-        let warnings = match packed {
-            true => load_packed(&mut network, tensors),
-            false => network.load_state(tensors),
+        let warnings = if packed {
+            load_packed(&mut network, tensors)
+        } else {
+            network.load_state(tensors)
         };
         Ok(Self {
             network,
@@ -266,9 +267,10 @@ impl Model {
             return store::write_bytes(path, &bytes);
         }
         let there = store::read_bytes(path, "a model file", LARGEST_FILE)?;
-        match there == bytes {
-            true => Ok(()),
-            false => Err(Self::taken(path)),
+        if there == bytes {
+            Ok(())
+        } else {
+            Err(Self::taken(path))
         }
     }
 

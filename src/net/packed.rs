@@ -64,16 +64,15 @@ pub(super) fn packed_state(network: &Network) -> Result<Vec<(String, Tensor)>> {
             Tensor::new(largest, &Device::Cpu)?,
         ));
     }
-    match state.len() > before {
-        true => Ok(state),
-        false => {
-            let expected = "a quantised model, whose weights are codes";
-            Err(Error::argument(
-                "packed model",
-                expected,
-                "float weights (bits: 32)",
-            ))
-        }
+    if state.len() > before {
+        Ok(state)
+    } else {
+        let expected = "a quantised model, whose weights are codes";
+        Err(Error::argument(
+            "packed model",
+            expected,
+            "float weights (bits: 32)",
+        ))
     }
 }
 
@@ -216,9 +215,10 @@ fn scalar(tensors: &[(String, Tensor)], name: &str) -> Result<f32> {
     let value = tensor
         .to_scalar::<f32>()
         .during(|| format!("reading `{name}`"))?;
-    match value.is_finite() {
-        true => Ok(value),
-        false => Err(wrong(value.to_string())),
+    if value.is_finite() {
+        Ok(value)
+    } else {
+        Err(wrong(value.to_string()))
     }
 }
 

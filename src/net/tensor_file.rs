@@ -231,9 +231,10 @@ fn is_sealed(bytes: &[u8], metadata: &BTreeMap<String, String>) -> Result<bool, 
     let damaged = || Err("another: a damaged file".to_owned());
     let Some(text) = metadata.get(METADATA_KEY) else {
         // the name of our metadata may be what was damaged
-        return match metadata.values().any(|text| text.contains("\"seal\":")) {
-            true => damaged(),
-            false => Ok(false),
+        return if metadata.values().any(|text| text.contains("\"seal\":")) {
+            damaged()
+        } else {
+            Ok(false)
         };
     };
     let Ok(own) = serde_json::from_str::<BTreeMap<String, String>>(text) else {

@@ -312,10 +312,12 @@ impl QuantizerSpec {
     /// random bit flips; `float` for float weights.
     pub fn label(&self) -> String {
         let method = self.method_label();
-        match self.bits.is_float() {
-            true => "float".to_owned(),
-            false if !self.layer_bits.is_empty() => format!("{method}-mixed"),
-            false => format!("{method}-{}bit", self.bits),
+        if self.bits.is_float() {
+            "float".to_owned()
+        } else if self.layer_bits.is_empty() {
+            format!("{method}-{}bit", self.bits)
+        } else {
+            format!("{method}-mixed")
         }
     }
 

@@ -68,9 +68,10 @@ fn visible(letter: char) -> char {
 /// Text in the type of code; where it holds what ends such a span, as plain words.
 pub(super) fn code(text: &str) -> String {
     let plain = |letter: char| visible(letter) == letter && !matches!(letter, '`' | '|');
-    match !text.trim().is_empty() && text.chars().all(plain) {
-        true => format!("`{text}`"),
-        false => words(text),
+    if !text.trim().is_empty() && text.chars().all(plain) {
+        format!("`{text}`")
+    } else {
+        words(text)
     }
 }
 

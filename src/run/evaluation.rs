@@ -133,9 +133,10 @@ pub fn evaluate(
                 *count.get_or_insert(0) += read.failing_cells;
                 Ok(read.words)
             };
-            match way.model.is_transient() {
-                true => evaluator.faulty_by_access(images.of(0), access)?,
-                false => evaluator.faulty(&access(0)?, images.of(0))?,
+            if way.model.is_transient() {
+                evaluator.faulty_by_access(images.of(0), access)?
+            } else {
+                evaluator.faulty(&access(0)?, images.of(0))?
             }
         }
         _ => evaluator.clean(images.of(0))?,

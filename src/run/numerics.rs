@@ -106,9 +106,10 @@ fn logits(isa: Isa, arithmetic: Arithmetic, bits: &mut Vec<u8>) -> Result<()> {
         // initial weights of some networks are normal numbers, which these are not
         let mut state = network.state()?;
         for (name, tensor) in &mut state {
-            let (low, high) = match name.ends_with("running_var") {
-                true => (0.5, 1.5),
-                false => (-0.5, 0.5),
+            let (low, high) = if name.ends_with("running_var") {
+                (0.5, 1.5)
+            } else {
+                (-0.5, 0.5)
             };
             *tensor = stream.uniform_tensor(low, high, tensor.shape())?;
         }

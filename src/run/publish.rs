@@ -200,19 +200,18 @@ fn read(folder: &Path, unchecked: &mut Unchecked) -> Result<Read> {
     let record = Record::with_tables(folder)?;
     unchecked.check(folder)?;
     let attacks = folder.join(names::ATTACKS);
-    let content = match attacks.exists() {
-        true => {
-            let rows = table::read::<AttackRow>(&attacks)?;
-            let svg = figure::attack(&rows, &table::read::<FlipRow>(&folder.join(names::FLIPS))?);
-            Content::Attack {
-                summaries: summarize_attacks(&rows),
-                svg,
-            }
+    let content = if attacks.exists() {
+        let rows = table::read::<AttackRow>(&attacks)?;
+        let svg = figure::attack(&rows, &table::read::<FlipRow>(&folder.join(names::FLIPS))?);
+        Content::Attack {
+            summaries: summarize_attacks(&rows),
+            svg,
         }
-        false => Content::Sweep {
+    } else {
+        Content::Sweep {
             tables: analysis::read_run(folder)?,
             memory: Box::new(memory_of(folder)?),
-        },
+        }
     };
     Ok(Read {
         record,
@@ -270,9 +269,10 @@ fn shipped(runs: &[&Read], published: &mut Published) -> Result<BTreeMap<String,
         let model = Model::load(&path, &Device::Cpu)?;
         let stored: Vec<_> = model.network.stored()?.into_iter().flatten().collect();
         let quantizer = &model.info.quantizer;
-        let width = match quantizer.layer_bits.is_empty() {
-            true => format!("{}-bit", quantizer.bits),
-            false => "mixed-width".into(),
+        let width = if quantizer.layer_bits.is_empty() {
+            format!("{}-bit", quantizer.bits)
+        } else {
+            "mixed-width".into()
         };
         let shipped = Shipped {
             path,
@@ -434,9 +434,10 @@ fn card(name: &str, model: &Shipped, runs: &[&Read]) -> Result<ModelCard> {
             .collect();
         let Some(first) = own.first() else { continue };
         let kind = run.record.configuration.sweep.split.images();
-        let images = match first.image_sample().is_whole() {
-            true => format!("all {} {kind}", first.images),
-            false => format!("{} of {} {kind}", first.images, first.test_images),
+        let images = if first.image_sample().is_whole() {
+            format!("all {} {kind}", first.images)
+        } else {
+            format!("{} of {} {kind}", first.images, first.test_images)
         };
         clean.get_or_insert((images, first.design.clean_accuracy.get()));
         let means: Vec<MethodMean> = analysis::method_means(&own, &tables.trials)?;

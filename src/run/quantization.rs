@@ -133,9 +133,10 @@ pub fn quantize(
         .iter()
         .for_each(|warning| monitor.warn(warning));
     let known = float.info.dataset_spec().is_some();
-    let before = match request.evaluate {
-        true => evaluated(experiment, request, &request.model, known, monitor)?,
-        false => None,
+    let before = if request.evaluate {
+        evaluated(experiment, request, &request.model, known, monitor)?
+    } else {
+        None
     };
     let mut model = float.quantized(spec)?;
     model
@@ -150,9 +151,10 @@ pub fn quantize(
         &name,
     );
     let (layers, row) = measure(&model.network, &name)?;
-    match request.overwrite {
-        true => Model::save(out, &model.network, &model.info)?,
-        false => Model::save_new(out, &model.network, &model.info)?,
+    if request.overwrite {
+        Model::save(out, &model.network, &model.info)?
+    } else {
+        Model::save_new(out, &model.network, &model.info)?
     }
     // from the file: what is reported is what the file gives
     let after = match before {
@@ -197,13 +199,14 @@ fn check_quantizer(spec: &QuantizerSpec) -> Result<()> {
             "a value",
         ));
     }
-    match spec.bits.is_float() {
-        true => Err(Error::argument(
+    if spec.bits.is_float() {
+        Err(Error::argument(
             "--bits (quantizer.bits)",
             "1 to 8",
             "32, which is no quantisation",
-        )),
-        false => Ok(()),
+        ))
+    } else {
+        Ok(())
     }
 }
 
@@ -220,13 +223,14 @@ fn check_paths(request: &QuantizationRequest) -> Result<()> {
         a.canonicalize()
             .is_ok_and(|a| b.canonicalize().is_ok_and(|b| a == b))
     };
-    match same(out, &request.model) {
-        true => Err(Error::argument(
+    if same(out, &request.model) {
+        Err(Error::argument(
             "--out",
             "another file than --model",
             format!("`{}`", out.display()),
-        )),
-        false => Ok(()),
+        ))
+    } else {
+        Ok(())
     }
 }
 
@@ -270,9 +274,10 @@ fn normalized(
     monitor: &dyn Monitor,
 ) -> Result<Option<String>> {
     let given = experiment.dataset.normalization.as_ref();
-    let dataset = match request.dataset_given {
-        true => Some(experiment.dataset.name),
-        false => float.info.dataset_spec().map(|spec| spec.name),
+    let dataset = if request.dataset_given {
+        Some(experiment.dataset.name)
+    } else {
+        float.info.dataset_spec().map(|spec| spec.name)
     };
     let foreign = float.info.training_seed.is_none();
     let Some(taken) = take(&mut float.info, float.foreign, given, dataset)? else {

@@ -214,9 +214,10 @@ impl<'a> Sweeping<'a> {
         let early = early_set(experiment, request)?;
         let stages = Stages::new(monitor, count_stages(experiment, request, explores));
         let started = Instant::now();
-        let (mut paths, computed) = match request.models.is_empty() {
-            false => (request.models.clone(), 0),
-            true => train_all(experiment, request, &device, &stages, monitor)?,
+        let (mut paths, computed) = if request.models.is_empty() {
+            train_all(experiment, request, &device, &stages, monitor)?
+        } else {
+            (request.models.clone(), 0)
         };
         if explores && !experiment.explore.widths.is_empty() {
             stages.begin("a width for each layer", 1);

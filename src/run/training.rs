@@ -77,13 +77,12 @@ pub fn train_model(
     let identity = identity(training, start.as_ref())?;
     let folder = parent.join(folder_name(&training.name, &identity)?);
     // wrong data and weights that do not fit are found before anything is written
-    let early = match fresh || !folder.join(STATE).exists() {
-        true => {
-            let images = load_half(&training.dataset, Split::Training, data_folder)?;
-            let network = begin(training, start.as_ref(), &images, device)?;
-            Some((images, network))
-        }
-        false => None,
+    let early = if fresh || !folder.join(STATE).exists() {
+        let images = load_half(&training.dataset, Split::Training, data_folder)?;
+        let network = begin(training, start.as_ref(), &images, device)?;
+        Some((images, network))
+    } else {
+        None
     };
     store::create_folder(&folder)?;
     let _lock = Lock::take(&folder)?;
@@ -100,9 +99,10 @@ pub fn train_model(
         .as_ref()
         .filter(|state| state.epoch >= training.trainer.epochs)
     {
-        let checked = match settle_checksums(training, &folder, &state.history, monitor)? {
-            true => "",
-            false => ", which has no checksums: not checked",
+        let checked = if settle_checksums(training, &folder, &state.history, monitor)? {
+            ""
+        } else {
+            ", which has no checksums: not checked"
         };
         let own = numerics()?;
         if begun.as_deref() != Some(own) {

@@ -116,9 +116,10 @@ impl Task<'_> {
             any |= !read.words.is_empty();
             Ok(read.words)
         };
-        let result = match self.setup.is_transient() {
-            true => by_access(&mut access)?,
-            false => whole(&access(0)?)?,
+        let result = if self.setup.is_transient() {
+            by_access(&mut access)?
+        } else {
+            whole(&access(0)?)?
         };
         Ok((
             result,
@@ -295,9 +296,12 @@ impl Comparison<'_> {
     fn trial(&self, task: &Task) -> Result<Trial> {
         let started = (self.clock)();
         let subject = task.setup.subject;
-        let whole = |words: &[(usize, Word)]| match words.is_empty() {
-            true => Ok(subject.clean),
-            false => subject.evaluator.faulty(words, subject.images),
+        let whole = |words: &[(usize, Word)]| {
+            if words.is_empty() {
+                Ok(subject.clean)
+            } else {
+                subject.evaluator.faulty(words, subject.images)
+            }
         };
         let by_access =
             |access: &mut Access<'_>| subject.evaluator.faulty_by_access(subject.images, access);

@@ -443,9 +443,10 @@ fn archive(files: &[(&str, &[u8])]) -> Vec<u8> {
         let mut header = tar::Header::new_gnu();
         let name = &mut header.as_mut_bytes()[..path.len()];
         name.copy_from_slice(path.as_bytes());
-        header.set_entry_type(match path.ends_with('/') {
-            true => tar::EntryType::Directory,
-            false => tar::EntryType::Regular,
+        header.set_entry_type(if path.ends_with('/') {
+            tar::EntryType::Directory
+        } else {
+            tar::EntryType::Regular
         });
         header.set_size(bytes.len() as u64);
         header.set_mode(0o644);

@@ -268,11 +268,12 @@ fn ends_of_the_grid() {
 #[test]
 fn a_chip_that_loses_by_fewer_faults_is_not_argued_away() {
     // every third chip fails between 0.9 and 0.91 only, though it passes below
-    let odd = |v: Voltage, chip: &ChipId| match v.get() < 0.85
-        || (0.9..0.91).contains(&v.get()) && chip.0.is_multiple_of(3)
-    {
-        true => 100,
-        false => 950,
+    let odd = |v: Voltage, chip: &ChipId| {
+        if v.get() < 0.85 || (0.9..0.91).contains(&v.get()) && chip.0.is_multiple_of(3) {
+            100
+        } else {
+            950
+        }
     };
     let top = Plan {
         voltages: grid().into_iter().filter(|v| v.get() > 0.897).collect(),

@@ -96,10 +96,11 @@ pub(super) fn named_voltage(text: &str) -> Option<(Voltage, Option<VoltageUnit>)
     if !before.trim().is_empty() {
         VoltageColumn::of(before)?;
     }
-    match number.contains('.') {
-        true => VoltageColumn::typed(number),
+    if number.contains('.') {
+        VoltageColumn::typed(number)
+    } else {
         // names of Python have no point
-        false => VoltageColumn::typed(&number.replacen(['p', '_'], ".", 1)),
+        VoltageColumn::typed(&number.replacen(['p', '_'], ".", 1))
     }
 }
 

@@ -240,9 +240,10 @@ pub(super) fn describe(node: &Node<'_>) -> String {
         Node::Tensor(_) => "a tensor".into(),
         Node::Object(object) => {
             let name = format!("`{}.{}`", shorten(object.module), shorten(object.name));
-            match object.made {
-                true => format!("an object of {name}"),
-                false => format!("the class or function {name}"),
+            if object.made {
+                format!("an object of {name}")
+            } else {
+                format!("the class or function {name}")
             }
         }
     }

@@ -68,17 +68,18 @@ fn trainings(args: &TrainArgs) -> Result<(Vec<Training>, DeviceSpec)> {
         let (experiment, _) = args.settings.experiment_over(None, &[], &[])?;
         return Ok((vec![experiment.training()?], experiment.device));
     }
-    let widths: Vec<Option<u64>> = match args.bits.is_empty() {
-        true => vec![None],
-        false => args.bits.iter().copied().map(Some).collect(),
+    let widths: Vec<Option<u64>> = if args.bits.is_empty() {
+        vec![None]
+    } else {
+        args.bits.iter().copied().map(Some).collect()
     };
-    let methods: Vec<Option<&str>> = match args.sweep_methods.is_empty() {
-        true => vec![None],
-        false => args
-            .sweep_methods
+    let methods: Vec<Option<&str>> = if args.sweep_methods.is_empty() {
+        vec![None]
+    } else {
+        args.sweep_methods
             .iter()
             .map(|method| Some(method.as_str()))
-            .collect(),
+            .collect()
     };
     let (mut all, mut device) = (Vec::new(), DeviceSpec::Cpu);
     for bits in widths {
