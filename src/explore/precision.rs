@@ -120,9 +120,9 @@ impl PrecisionSearch<'_> {
                     layer,
                     price: f64::NEG_INFINITY,
                     measured: 0,
-                }
+                };
             } else {
-                drop(candidates.swap_remove(next))
+                candidates.swap_remove(next);
             }
         }
         Ok(path)
