@@ -128,9 +128,10 @@ impl ImageSample {
         let (mut low, mut high) = (1, all.max(1));
         while low < high {
             let used = low + (high - low) / 2;
-            match normal_half_width(Self { used, all }.variance(mean)) <= half_width {
-                true => high = used,
-                false => low = used + 1,
+            if normal_half_width(Self { used, all }.variance(mean)) <= half_width {
+                high = used
+            } else {
+                low = used + 1
             }
         }
         low

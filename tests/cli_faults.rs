@@ -140,9 +140,10 @@ fn masks_hold_exactly_the_exposed_bits_and_come_back_as_a_map() {
                 ..whole.clone()
             }
         );
-        match name.starts_with("conv") {
-            true => assert_eq!(file("conv"), whole),
-            false => assert_eq!(set_bits(&file("conv")), 0),
+        if name.starts_with("conv") {
+            assert_eq!(file("conv"), whole)
+        } else {
+            assert_eq!(set_bits(&file("conv")), 0)
         }
         for (word, mask) in whole.values.iter().enumerate() {
             let bits = (0..4)

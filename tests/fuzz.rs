@@ -130,9 +130,10 @@ fn try_all(target: &Target, count: u64, work: &Work) {
 /// Tries a reader in a process of limited memory; what it found.
 fn of_target(target: &Target, count: u64) -> Option<String> {
     let memory = Path::new("/dev/shm");
-    let folder = match memory.is_dir() {
-        true => tempfile::tempdir_in(memory).unwrap(),
-        false => tempfile::tempdir().unwrap(),
+    let folder = if memory.is_dir() {
+        tempfile::tempdir_in(memory).unwrap()
+    } else {
+        tempfile::tempdir().unwrap()
     };
     let work = Work {
         folder: folder.path().to_owned(),

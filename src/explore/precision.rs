@@ -167,28 +167,27 @@ impl PrecisionSearch<'_> {
             ..base.clone()
         };
         if trained {
-            self.model.at_widths(&quantizer)
-        } else {
-            let mut ranges = Vec::new();
-            let others = quantizer
-                .layer_bits
-                .iter()
-                .map(|(layer, bits)| (Some(layer), *bits));
-            for (only, width) in std::iter::once((None, bits)).chain(others) {
-                for (name, range) in self.ranges_at(width)? {
-                    let layer = name.trim_end_matches(".range");
-                    let escaped = globset::escape(layer);
-                    let own = match only {
-                        Some(only) => *only == escaped,
-                        None => !quantizer.layer_bits.contains_key(&escaped),
-                    };
-                    if own {
-                        ranges.push((name, range));
-                    }
+            return self.model.at_widths(&quantizer);
+        }
+        let mut ranges = Vec::new();
+        let others = quantizer
+            .layer_bits
+            .iter()
+            .map(|(layer, bits)| (Some(layer), *bits));
+        for (only, width) in std::iter::once((None, bits)).chain(others) {
+            for (name, range) in self.ranges_at(width)? {
+                let layer = name.trim_end_matches(".range");
+                let escaped = globset::escape(layer);
+                let own = match only {
+                    Some(only) => *only == escaped,
+                    None => !quantizer.layer_bits.contains_key(&escaped),
+                };
+                if own {
+                    ranges.push((name, range));
                 }
             }
-            self.model.quantized_with(&quantizer, &ranges)
         }
+        self.model.quantized_with(&quantizer, &ranges)
     }
 
     /// Ranges of all layers at one width.

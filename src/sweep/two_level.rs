@@ -167,12 +167,15 @@ impl TwoLevel<'_> {
             .map(|place| self.clean[task.setup.place()][*place as usize])
             .collect();
         let evaluator = subject.evaluator;
-        let whole = |words: &[(usize, Word)]| match words.is_empty() {
-            true => Ok(Answers {
-                right: clean.clone(),
-                not_finite: 0,
-            }),
-            false => evaluator.faulty_answers(words, &subject.images.select(&places)?),
+        let whole = |words: &[(usize, Word)]| {
+            if words.is_empty() {
+                Ok(Answers {
+                    right: clean.clone(),
+                    not_finite: 0,
+                })
+            } else {
+                evaluator.faulty_answers(words, &subject.images.select(&places)?)
+            }
         };
         let by_access = |access: &mut Access<'_>| {
             evaluator.faulty_answers_by_access(&subject.images.select(&places)?, access)

@@ -129,9 +129,10 @@ pub(crate) fn bytes_within(rng: &mut Rng, data: &[u8], low: usize, high: usize) 
         if data.is_empty() {
             break;
         }
-        let (low, high) = match rng.chance(0.8) {
-            true => (low.min(data.len() - 1), high.min(data.len())),
-            false => (0, data.len()),
+        let (low, high) = if rng.chance(0.8) {
+            (low.min(data.len() - 1), high.min(data.len()))
+        } else {
+            (0, data.len())
         };
         let at = (low + rng.below(high.saturating_sub(low))).min(data.len() - 1);
         let end = |n: usize| (at + n).min(data.len());
@@ -314,9 +315,10 @@ pub(crate) fn description(rng: &mut Rng, data: &[u8]) -> Vec<u8> {
 /// Files of a zip archive.
 pub(crate) fn zipped(files: &[(String, Vec<u8>)], packed: bool) -> Vec<u8> {
     let mut archive = zip::ZipWriter::new(Cursor::new(Vec::new()));
-    let way = match packed {
-        true => zip::CompressionMethod::Deflated,
-        false => zip::CompressionMethod::Stored,
+    let way = if packed {
+        zip::CompressionMethod::Deflated
+    } else {
+        zip::CompressionMethod::Stored
     };
     let options = zip::write::SimpleFileOptions::default().compression_method(way);
     for (name, content) in files {
@@ -334,9 +336,10 @@ pub(crate) fn zip(rng: &mut Rng, data: &[u8]) -> Vec<u8> {
         return bytes_within(rng, data, low, high);
     }
     let mut archive = zip::ZipArchive::new(Cursor::new(data)).unwrap();
-    let edited = match rng.chance(0.8) {
-        true => 0,
-        false => rng.below(archive.len()),
+    let edited = if rng.chance(0.8) {
+        0
+    } else {
+        rng.below(archive.len())
     };
     let mut files = Vec::new();
     for i in 0..archive.len() {

@@ -204,11 +204,13 @@ fn the_answer_rests_on_evaluations_at_its_own_voltage_and_on_fresh_chips() {
 #[test]
 fn fresh_chips_that_refute_it_move_the_answer_up() {
     // search chips fall off at 0.85, all others at 0.858
-    let fall = |voltage: Voltage, chip: &ChipId| match voltage.get()
-        < if chip.0 < 299 { 0.85 } else { 0.858 }
-    {
-        true => 100,
-        false => 950,
+    let fall = |voltage: Voltage, chip: &ChipId| {
+        let cliff = if chip.0 < 299 { 0.85 } else { 0.858 };
+        if voltage.get() < cliff {
+            100
+        } else {
+            950
+        }
     };
     let evaluate = |plan: &Plan| {
         lowest_voltage(plan, &mut |v, chips| {

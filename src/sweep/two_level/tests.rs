@@ -42,13 +42,14 @@ fn run_of(
         Ok(())
     };
     let cancel = AtomicBool::new(false);
-    let mut outcome = match sampled {
-        true => TwoLevel {
+    let mut outcome = if sampled {
+        let two_level = TwoLevel {
             comparison: &comparison,
             clean: &answers,
-        }
-        .run(done, &cancel, &mut sink)?,
-        false => comparison.run(done, &cancel, &mut sink)?,
+        };
+        two_level.run(done, &cancel, &mut sink)?
+    } else {
+        comparison.run(done, &cancel, &mut sink)?
     };
     outcome
         .trials
