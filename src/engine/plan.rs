@@ -2,7 +2,7 @@
 
 use super::pool::MaxPool;
 use crate::error::{Error, Result};
-use crate::kernel::{Arithmetic, Direct, Isa, Planes, Shortcut, Store, Winograd, BLOCK};
+use crate::kernel::{Arithmetic, Direct, Isa, Planes, Pooled, Shortcut, Store, Winograd, BLOCK};
 use crate::net::{Network, Step, Value};
 use std::ops::Range;
 
@@ -28,6 +28,14 @@ pub(super) enum Call {
         from: Buffer,
         to: Buffer,
         images: bool,
+    },
+    /// Convolution, pooling and ReLU in one.
+    Pooled {
+        pooled: Pooled,
+        layer: usize,
+        start: Vec<f32>,
+        from: Buffer,
+        to: Buffer,
     },
     /// Copies images: a residual that is used again.
     Copy { from: Buffer, to: Buffer },
@@ -64,6 +72,7 @@ impl Call {
     pub(super) fn ends(&self) -> (Buffer, Buffer) {
         match self {
             Self::Convolution { from, to, .. }
+            | Self::Pooled { from, to, .. }
             | Self::Copy { from, to }
             | Self::MaxPool { from, to, .. }
             | Self::Shortcut { from, to, .. }
@@ -186,8 +195,9 @@ impl Plan {
     ) -> Result<Self> {
         let kinds = kinds(network, steps)?;
         let mut compiler = Compiler::new(network, steps, kinds, arithmetic)?;
-        for (i, step) in steps.iter().enumerate() {
-            compiler.step(i, step)?;
+        let mut i = 0;
+        while i < steps.len() {
+            i += compiler.step(i, &steps[i..])?;
         }
         compiler.finish(isa)
     }
@@ -229,6 +239,7 @@ impl Plan {
                 ..
             } => direct.multiplications(),
             Call::Convolution { direct, .. } => direct.multiplications() / self.group,
+            Call::Pooled { pooled, .. } => pooled.direct().multiplications(),
             _ => 0,
         }
     }
@@ -366,21 +377,13 @@ impl<'a> Compiler<'a> {
         let Kind::Images(image) = kinds[0] else {
             return Err(vectors("images at its start"));
         };
-        let widest = kinds.iter().map(|kind| match kind {
-            Kind::Images(planes) => planes.len() * size_of::<f32>(),
-            Kind::Vectors(_) => 0,
-        });
-        // at most three values of the widest kind are alive: input, result, residual
-        let alive = 3 * widest.max().unwrap_or(1).max(1);
-        let group = (CACHE / alive).clamp(1, MOST_IMAGES);
-        let group = 1 << group.ilog2();
         let layers = network.layers().len();
-        Ok(Self {
+        let mut compiler = Self {
             network,
             arithmetic,
             kinds,
             last_use,
-            group,
+            group: 1,
             of_value: vec![0],
             buffers: vec![(image, Holds::Images)],
             free: Vec::new(),
@@ -389,7 +392,26 @@ impl<'a> Compiler<'a> {
             packed: 0,
             winograds: Vec::new(),
             transformed: 0,
-        })
+        };
+        compiler.group = compiler.images_at_a_time(steps)?;
+        Ok(compiler)
+    }
+
+    /// As many images as leave the values that are alive at a time in the cache, a power of two.
+    fn images_at_a_time(&self, steps: &[Step]) -> Result<usize> {
+        let mut widest = 1;
+        for (value, kind) in self.kinds.iter().enumerate() {
+            let Kind::Images(planes) = kind else { continue };
+            let from = value.checked_sub(1);
+            let pooled = from.map(|i| self.pools(i, &steps[i..])).transpose()?;
+            // what is pooled within its convolution is nowhere
+            if pooled.flatten().is_none() {
+                widest = widest.max(planes.len() * size_of::<f32>());
+            }
+        }
+        // at most three values of the widest kind are alive: input, result, residual
+        let group = (CACHE / (3 * widest)).clamp(1, MOST_IMAGES);
+        Ok(1 << group.ilog2())
     }
 
     /// Layout of vectors: pixels of one row.
@@ -435,7 +457,15 @@ impl<'a> Compiler<'a> {
         }
     }
 
-    fn step(&mut self, i: usize, step: &Step) -> Result<()> {
+    /// Compiles the first of the steps from `i` on, with what follows it where one kernel does both; returns how many.
+    fn step(&mut self, i: usize, steps: &[Step]) -> Result<usize> {
+        let step = &steps[0];
+        if let Some(to) = self.pooled(i, steps)? {
+            // the value between the two is nowhere
+            self.of_value.extend([to, to]);
+            self.release(i, step, to);
+            return Ok(2);
+        }
         let to = match step {
             Step::Convolution { .. } => self.convolution(i, step)?,
             Step::MaxPool {
@@ -502,7 +532,71 @@ impl<'a> Compiler<'a> {
         };
         self.of_value.push(to);
         self.release(i, step, to);
-        Ok(())
+        Ok(1)
+    }
+
+    /// The kernel of a convolution whose result is pooled by 2x2, rectified, and used nowhere else; `None` where there is
+    /// none.
+    fn pools(&self, i: usize, steps: &[Step]) -> Result<Option<Pooled>> {
+        let [Step::Convolution {
+            input,
+            layer,
+            stride,
+            padding,
+            add: None,
+            relu: false,
+            ..
+        }, Step::MaxPool {
+            input: between,
+            size: 2,
+            stride: 2,
+            padding: 0,
+            relu: true,
+        }, ..] = steps
+        else {
+            return Ok(None);
+        };
+        if *between != i + 1 || self.last_use[*between] != i + 1 {
+            return Ok(None);
+        }
+        let (outputs, kernel) = square(self.network, *layer)?;
+        let image = self.images(*input)?;
+        let mut direct = Direct::new(image, outputs, kernel, *stride, *padding, 0)?;
+        let output = self.images(i + 2)?;
+        if output.lanes() == BLOCK {
+            direct = direct.full();
+        }
+        Ok(self.arithmetic.pooled(direct, output))
+    }
+
+    /// The buffer of the result of the first two steps, where one kernel does both.
+    fn pooled(&mut self, i: usize, steps: &[Step]) -> Result<Option<Buffer>> {
+        let (
+            Some(pooled),
+            Step::Convolution {
+                input,
+                layer,
+                scale,
+                shift,
+                ..
+            },
+        ) = (self.pools(i, steps)?, &steps[0])
+        else {
+            return Ok(None);
+        };
+        let (from, to) = (
+            self.of_value[*input],
+            self.allocate(pooled.output(), Holds::Images),
+        );
+        self.weights(*layer, *pooled.direct(), scale.clone());
+        self.calls.push(Call::Pooled {
+            pooled,
+            layer: *layer,
+            start: padded(shift, *pooled.direct()),
+            from,
+            to,
+        });
+        Ok(Some(to))
     }
 
     fn convolution(&mut self, i: usize, step: &Step) -> Result<Buffer> {

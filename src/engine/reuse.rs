@@ -58,7 +58,9 @@ impl Plan {
     /// The first call that reads weights of a layer of these.
     pub(super) fn first_use(&self, weights: &[Weight]) -> usize {
         let reads = |call: &Call| match call {
-            Call::Convolution { layer, .. } => weights.iter().any(|weight| weight.0 == *layer),
+            Call::Convolution { layer, .. } | Call::Pooled { layer, .. } => {
+                weights.iter().any(|weight| weight.0 == *layer)
+            }
             _ => false,
         };
         self.calls

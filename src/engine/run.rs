@@ -147,6 +147,21 @@ impl Worker {
                     direct.clear_spare_lanes(output);
                 }
             }
+            Call::Pooled {
+                pooled,
+                layer,
+                start,
+                ..
+            } => {
+                let weights = &self.weights.packed()[plan.places[*layer].range()];
+                let inputs = input.chunks_exact(pooled.direct().input().len());
+                for (input, output) in inputs
+                    .zip(output.chunks_exact_mut(pooled.output().len()))
+                    .take(count)
+                {
+                    pooled.forward(plan.isa, input, weights, start, output);
+                }
+            }
             Call::Copy { .. } => output.copy_from_slice(input),
             Call::MaxPool { pool, .. } => {
                 let inputs = input.chunks_exact(pool.input.len());
@@ -184,9 +199,12 @@ impl Worker {
                 ..
             } => {
                 for (at, input) in input.chunks_exact(planes.len()).enumerate().take(count) {
-                    flatten(*planes, input, |feature, value| {
-                        output[vector_place(*vectors, feature, at)] = value;
-                    });
+                    flatten(
+                        *planes,
+                        input,
+                        &mut output[vector_place(*vectors, 0, at)..],
+                        *vectors,
+                    );
                 }
             }
         }
@@ -200,16 +218,20 @@ fn vector_place(layout: Planes, feature: usize, image: usize) -> usize {
     layout.at(block, 0, image) + lane
 }
 
-/// Calls `take(feature, value)` in the order [channels, height, width].
-fn flatten(planes: Planes, image: &[f32], mut take: impl FnMut(usize, f32)) {
-    let mut feature = 0;
+/// Lays the values of an image in the order [channels, height, width] into its vector, which `output` begins with.
+fn flatten(planes: Planes, image: &[f32], output: &mut [f32], vectors: Planes) {
+    // block and lane of a feature are counted: a division for each would take longer than the copy
+    let (mut block, mut lane) = (0, 0);
     for channel in 0..planes.channels() {
-        let (block, lane) = planes.place(channel);
+        let (from, own) = planes.place(channel);
         for y in 0..planes.height() {
-            let start = planes.at(block, y, 0) + lane;
-            for x in 0..planes.width() {
-                take(feature, image[start + x * planes.lanes()]);
-                feature += 1;
+            let row = &image[planes.at(from, y, 0)..][..planes.width() * planes.lanes()];
+            for pixel in row.chunks_exact(planes.lanes()) {
+                output[block + lane] = pixel[own];
+                lane += 1;
+                if lane == vectors.lanes() {
+                    (block, lane) = (block + vectors.plane(), 0);
+                }
             }
         }
     }

@@ -520,7 +520,10 @@ fn a_shared_prefix_is_multiplied_once_and_a_set_costs_what_follows_it() {
         // layers follow one another in these networks: by layer, what it and all after it multiply
         let of_layer = |layer: usize| -> usize {
             let of_call = |call: &plan::Call| match call {
-                plan::Call::Convolution { layer: own, .. } if *own == layer => {
+                plan::Call::Convolution { layer: own, .. }
+                | plan::Call::Pooled { layer: own, .. }
+                    if *own == layer =>
+                {
                     plan.multiplications_of(call)
                 }
                 _ => 0,

@@ -1,7 +1,7 @@
 //! How convolutions are computed: by fewer multiplications, or one for each term.
 
 use super::winograd::Winograd;
-use super::Direct;
+use super::{Direct, Planes, Pooled};
 use crate::error::{Error, Result};
 use crate::units::words;
 use std::sync::OnceLock;
@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 /// A way to compute convolutions. Each gives its own roundings, so numbers of one are never mixed with the other's.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Arithmetic {
-    /// 3x3 convolutions of stride 1 by [`Winograd`], the others directly.
+    /// 3x3 convolutions of stride 1 by [`Winograd`], the others directly, with pooling where [`Pooled`] can.
     Winograd,
     /// Every convolution by [`Direct`](super::Direct): the default, and what a record that does not say was computed by.
     #[default]
@@ -47,6 +47,15 @@ impl Arithmetic {
     pub fn winograd(self, direct: Direct) -> Option<Winograd> {
         match self {
             Self::Winograd => Winograd::of(direct),
+            Self::Direct => None,
+        }
+    }
+
+    /// How a convolution is computed whose result is pooled by 2x2 and rectified into `output`, and used nowhere else:
+    /// `None` for one after the other.
+    pub fn pooled(self, direct: Direct, output: Planes) -> Option<Pooled> {
+        match self {
+            Self::Winograd => Pooled::of(direct, output),
             Self::Direct => None,
         }
     }

@@ -167,6 +167,10 @@ impl Planes {
             let (channel, y) = (row / self.height, row % self.height);
             let (block, lane) = self.place(channel);
             let start = self.at(block, y, 0) + lane;
+            if lanes == 1 {
+                planes[start..][..self.width].copy_from_slice(values);
+                continue;
+            }
             let targets = planes[start..].iter_mut().step_by(lanes);
             targets
                 .zip(values)
