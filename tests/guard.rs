@@ -88,6 +88,7 @@ fn calls() -> Vec<(&'static str, &'static str)> {
 fn hashes(place: &Place, name: &str, arguments: &str) -> Vec<String> {
     let mut all: Vec<&str> = arguments.split_whitespace().collect();
     all.extend(["--isa", "avx2", "--threads", "2", "-q"]);
+    all.extend(["--arithmetic", "direct"]);
     if !all.contains(&"cifar10") {
         all.extend([
             "--dataset",

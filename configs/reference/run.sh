@@ -17,6 +17,8 @@ wclip_cifar10_resnet20=0.1 plclip_cifar10_resnet20=0.2 decay_cifar10_resnet20=0.
 wclips_mnist_lenet5="0.1 0.2 0.4" plclips_mnist_lenet5="0.1 0.2 0.4" decays_mnist_lenet5="0.003 0.01 0.03"
 wclips_cifar10_resnet20="0.05 0.1 0.2 0.4" plclips_cifar10_resnet20="0.1 0.2 0.4" decays_cifar10_resnet20="0.03 0.1 0.3"
 
+compute() { "$wcat" "$@" --arithmetic direct; } # as the stored runs and models, which are older than the default
+
 of() { local name=$1_$net; printf '%s' "${!name}"; }
 
 # train METHOD BITS SEED VALUE: VALUE is the clip of wclip, plclip and randbet, the range decay of wcat
@@ -27,7 +29,7 @@ train() {
     plclip) key=quantizer.plclip ;;
     wcat) key=trainer.optimizer.range_decay ;;
   esac
-  "$wcat" train --config "configs/reference/$net.yaml" --config "methods/$method" --config "bits/$bits" --seed "$seed" \
+  compute train --config "configs/reference/$net.yaml" --config "methods/$method" --config "bits/$bits" --seed "$seed" \
     --set "name=$net${tag:-}" ${key:+--set "$key=$value"} --threads 1 --quiet --out "$work"
 }
 
@@ -70,16 +72,16 @@ step() {
   case $1 in
     shared)
       mkdir -p results/models/cifar10-resnet20
-      cp "$("$wcat" train --config cifar10_resnet20 --config methods/normal --config bits/8 --set trainer.epochs=30 \
+      cp "$(compute train --config cifar10_resnet20 --config methods/normal --config bits/8 --set trainer.epochs=30 \
         --set name=scratch --out "$work")" results/models/cifar10-resnet20/shared.safetensors
-      "$wcat" sweep --config "configs/reference/$net.yaml" --model results/models/cifar10-resnet20/shared.safetensors \
+      compute sweep --config "configs/reference/$net.yaml" --model results/models/cifar10-resnet20/shared.safetensors \
         --images 1000 --chips 20 --out cifar10-resnet20-shared
       ;;
     tune)
       grid | each try 2
       local models=()
       while read -r method value; do models+=("$(try "$method" "$value")"); done < <(grid)
-      "$wcat" sweep --config "configs/reference/$net.yaml" --split validation --bers 0,0.001,0.01 --chips 10 \
+      compute sweep --config "configs/reference/$net.yaml" --split validation --bers 0,0.001,0.01 --chips 10 \
         --out "tune-${net//_/-}" "${models[@]/#/--model=}"
       ;;
     train) all | each one 3 ;;
@@ -94,15 +96,15 @@ step() {
         mnist_lenet5) chips=10 tolerance=0.02 many=many-chips ;;
         cifar10_resnet20) chips=50 tolerance=0.01 many=all-images ;; # 50 chips on 1000 images
       esac
-      "$wcat" sweep "${own[@]}" --chips $chips --out "${net//_/-}"
+      compute sweep "${own[@]}" --chips $chips --out "${net//_/-}"
       if [ "$net" = cifar10_resnet20 ]; then # one rate on all images
-        "$wcat" sweep "${own[@]}" --models "$(ls results/models/cifar10-resnet20/*-4bit.safetensors | paste -sd,)" \
+        compute sweep "${own[@]}" --models "$(ls results/models/cifar10-resnet20/*-4bit.safetensors | paste -sd,)" \
           --bers 0,0.01 --images 10000 --chips 20 --out "${net//_/-}-1-percent"
       fi
       # the mean on all images, by hundreds of chips with few images each
       own+=(--set sweep.images=null --sampling two-level --chips 50)
-      "$wcat" sweep "${own[@]}" --tolerance $tolerance --out "${net//_/-}-$many"
-      "$wcat" sweep "${own[@]}" --tolerance 0.02 --memory sram-28nm-kc705b-salami2018 --array independent,model \
+      compute sweep "${own[@]}" --tolerance $tolerance --out "${net//_/-}-$many"
+      compute sweep "${own[@]}" --tolerance 0.02 --memory sram-28nm-kc705b-salami2018 --array independent,model \
         --bers 0,0.0001,0.001,0.01 --out "${net//_/-}-28nm-many-chips"
       ;;
     attack)
@@ -112,7 +114,7 @@ step() {
         mnist_lenet5) flips=250 until=0.12 ;;
       esac
       # one training of each method, at 4 and 8 bits
-      "$wcat" attack --config "configs/reference/$net.yaml" \
+      compute attack --config "configs/reference/$net.yaml" \
         --models "$(grep -oE 'results/models/.*-[48]bit\.safetensors' "configs/reference/$net.yaml" | paste -sd,)" \
         --restarts 5 --batch 64 --images 500 --flips $flips --until-accuracy $until --out "${net//_/-}-attack"
       ;;

@@ -176,6 +176,28 @@ fn not_a_number_and_infinity_spread_as_in_plain_candle() {
     }
 }
 
+#[test]
+fn an_infinity_within_winograd_that_direct_convolutions_never_meet_is_a_wrong_answer_and_counted() {
+    let architecture = "resnet20".parse().unwrap();
+    let images = images(architecture, 3);
+    for isa in Isa::available() {
+        let [winograd, direct] = Arithmetic::ALL.map(|arithmetic| {
+            let evaluator = evaluator_by(arithmetic, architecture, 8, isa);
+            // the first convolution of the last block: its result is the input of one more
+            let layer = evaluator.stored.len() - 3;
+            let engine = evaluator.engine.as_ref().unwrap();
+            [1e30, 1e37].map(|weight| engine.changed(&[(layer, 4, weight)], &images))
+        });
+        assert_eq!(winograd[0].not_finite, 0, "{isa}");
+        assert_eq!(direct.map(|score| score.not_finite), [0, 0], "{isa}");
+        assert_eq!(
+            (winograd[1].not_finite, winograd[1].correct),
+            (3, 0),
+            "{isa}"
+        );
+    }
+}
+
 /// Layers that a test looks at: all of a small network, some of a deep one.
 fn some_layers(architecture: Architecture, layers: usize) -> Vec<usize> {
     let step = match architecture {

@@ -9,10 +9,11 @@ use std::sync::OnceLock;
 /// A way to compute convolutions. Each gives its own roundings, so numbers of one are never mixed with the other's.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Arithmetic {
-    /// 3x3 convolutions of stride 1 by [`Winograd`], the others directly, with pooling where [`Pooled`] can.
-    Winograd,
-    /// Every convolution by [`Direct`](super::Direct): the default, and what a record that does not say was computed by.
+    /// 3x3 convolutions of stride 1 by [`Winograd`], the others directly, with pooling where [`Pooled`] can: the
+    /// default.
     #[default]
+    Winograd,
+    /// Every convolution by [`Direct`](super::Direct): what a record that does not say was computed by.
     Direct,
 }
 

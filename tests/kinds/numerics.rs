@@ -97,14 +97,18 @@ fn wide_instructions_have_one_number_and_the_portable_ones_another() {
 #[test]
 fn an_arithmetic_has_its_own_number_and_run_which_the_other_does_not_go_on_with() {
     let place = place();
-    let winograd = ["--arithmetic", "winograd", "--out", "run"];
-    place.done(&sweep("0.01", "2", &winograd));
+    place.done(&sweep("0.01", "2", &["--out", "run"]));
     let record = String::from_utf8(place.read("results/run/run.yaml")).unwrap();
     assert!(record.contains("\narithmetic: winograd\n"), "{record}");
+    let winograd = ["--arithmetic", "winograd", "--out", "run"];
     place.done(&sweep("0.01", "3", &winograd));
-    let direct = sweep("0.01", "3", &["--out", "run"]);
-    refused(&place.run(&direct), &["--out run", "--arithmetic winograd"]);
-    place.done(&sweep("0.01", "3", &["--out", "other"]));
+    let direct = ["--arithmetic", "direct", "--out"];
+    let of = |name| sweep("0.01", "3", &[&direct[..], &[name]].concat());
+    refused(
+        &place.run(&of("run")),
+        &["--out run", "--arithmetic winograd"],
+    );
+    place.done(&of("other"));
     let number = |run: &str| {
         let record = String::from_utf8(place.read(&format!("results/{run}/run.yaml"))).unwrap();
         let line = record.lines().find(|line| line.starts_with("numerics: "));

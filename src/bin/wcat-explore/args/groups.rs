@@ -82,9 +82,9 @@ pub(crate) struct Settings {
     /// For reproducing the numbers of a lesser machine.
     #[arg(long, value_name = "ISA", hide_short_help = true)]
     pub isa: Option<Isa>,
-    /// How convolutions are computed: direct or winograd [default: direct]
+    /// How convolutions are computed: winograd or direct [default: winograd]
     ///
-    /// Winograd takes about half of the time on networks of 3x3 convolutions. Its logits differ by some 1e-6 of the
+    /// Winograd takes less than half of the time on networks of 3x3 convolutions. Its logits differ by some 1e-6 of the
     /// largest one, so a run that was begun with one is not gone on with by the other.
     #[arg(long, value_name = "ARITHMETIC", hide_short_help = true)]
     pub arithmetic: Option<Arithmetic>,
