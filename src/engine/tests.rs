@@ -183,18 +183,27 @@ fn an_infinity_within_winograd_that_direct_convolutions_never_meet_is_a_wrong_an
     for isa in Isa::available() {
         let [winograd, direct] = Arithmetic::ALL.map(|arithmetic| {
             let evaluator = evaluator_by(arithmetic, architecture, 8, isa);
-            // the first convolution of the last block: its result is the input of one more
-            let layer = evaluator.stored.len() - 3;
             let engine = evaluator.engine.as_ref().unwrap();
-            [1e30, 1e37].map(|weight| engine.changed(&[(layer, 4, weight)], &images))
+            // a channel within the last block, which the block's second convolution takes times zero
+            let last = evaluator.stored.len() - 2;
+            let mut weights: Vec<Weight> = (0..64)
+                .flat_map(|output| (0..9).map(move |tap| (last, output * 64 * 9 + tap, 0.0)))
+                .collect();
+            let mut scores: Vec<Score> = Vec::new();
+            for exponent in 90..128 {
+                weights.push((last - 1, 4, 2f32.powi(exponent)));
+                scores.push(engine.changed(&weights, &images));
+                weights.pop();
+            }
+            scores
         });
-        assert_eq!(winograd[0].not_finite, 0, "{isa}");
-        assert_eq!(direct.map(|score| score.not_finite), [0, 0], "{isa}");
-        assert_eq!(
-            (winograd[1].not_finite, winograd[1].correct),
-            (3, 0),
-            "{isa}"
-        );
+        let hidden = winograd
+            .iter()
+            .zip(&direct)
+            .find(|(winograd, direct)| winograd.not_finite > 0 && direct.not_finite == 0);
+        let (winograd, _) = hidden.unwrap();
+        let wrong = images.len() - winograd.correct;
+        assert!(winograd.not_finite <= wrong, "{isa}");
     }
 }
 
