@@ -1,7 +1,11 @@
 //! Statistics of samples: estimates with intervals, quantiles, yields, bootstrap. Pure functions.
 
+mod stratified;
 mod two_level;
 
+pub use stratified::{
+    accuracy, even_images, plan_images, StratifiedComponents, StratifiedModel, Stratum,
+};
 pub use two_level::{ChipDifference, Components, Difference, Split, LEAST_CHIPS};
 
 use crate::seed::Stream;

@@ -6,7 +6,9 @@ mod point;
 mod procedure;
 mod row;
 mod spec;
+mod strata;
 mod two_level;
+mod work;
 
 pub use point::{exposed_cells, exposure, layout, protected, DesignPoint, Domain, Supply};
 pub use procedure::{Comparison, Outcome, Subject};
@@ -15,4 +17,5 @@ pub use row::{
     TrialStatus,
 };
 pub use spec::{Sampling, SweepSpec, TestSplit};
+pub use strata::Strata;
 pub use two_level::TwoLevel;

@@ -58,6 +58,11 @@ fn calls() -> Vec<(&'static str, &'static str)> {
              --tolerance 0.03 --chips 20",
         ),
         (
+            "stratified",
+            "sweep --model wcat.safetensors --model lsq.safetensors --voltages 0.8,0.85 --sampling stratified \
+             --tolerance 0.03 --chips 20",
+        ),
+        (
             "correlated",
             "sweep --model wcat.safetensors --memory sram-28nm-kc705b-salami2018 --array independent,model \
              --bers 0,0.001,0.02 --chips 4 --images 60",

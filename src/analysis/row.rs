@@ -4,7 +4,7 @@ use crate::error::{Error, Result};
 use crate::fault::{ArrayLabel, Protection};
 use crate::quant::MethodLabel;
 use crate::stats::{ImageSample, Interval};
-use crate::sweep::{CleanAnswers, Design, StoppedBy, Trial, TrialRow};
+use crate::sweep::{CleanAnswers, Design, StoppedBy, Strata, Trial, TrialRow};
 use crate::table::{text_value, Columns, Record, FINITE, FROM_ZERO, SHARE};
 use crate::units::ChipId;
 use std::ops::RangeInclusive;
@@ -315,6 +315,8 @@ pub trait Outcome {
     fn not_finite(&self) -> Option<u64>;
     /// The clean network on the same images, under two-level sampling.
     fn clean(&self) -> Option<CleanAnswers>;
+    /// What the chip showed in each stratum, where images are stratified.
+    fn strata(&self) -> Option<&Strata>;
 }
 
 /// [`Outcome`] of a struct with fields of the same names.
@@ -338,6 +340,9 @@ macro_rules! outcome {
             }
             fn clean(&self) -> Option<CleanAnswers> {
                 self.clean
+            }
+            fn strata(&self) -> Option<&Strata> {
+                self.strata.as_ref()
             }
         }
     };

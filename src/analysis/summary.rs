@@ -3,9 +3,11 @@
 use super::row::{Outcome, Spread, Summary};
 use crate::error::{Error, Result};
 use crate::seed::{Purpose, Seed};
-use crate::stats::{self, ChipDifference, Components, Difference, ImageSample, Interval};
+use crate::stats::{
+    self, ChipDifference, Components, Difference, ImageSample, Interval, StratifiedComponents,
+};
 use crate::store;
-use crate::sweep::{Design, StoppedBy};
+use crate::sweep::{Design, StoppedBy, Strata};
 use crate::units::Accuracy;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -53,6 +55,8 @@ pub(super) enum Chips {
     Alike { images: u64, correct: Vec<u64> },
     /// On images of their own, beside the clean network.
     TwoLevel(Vec<ChipDifference>),
+    /// On stratified images of their own, with the number of images of each.
+    Stratified(Vec<(u64, Strata)>),
 }
 
 impl Chips {
@@ -60,6 +64,7 @@ impl Chips {
         match self {
             Self::Alike { correct, .. } => correct.len(),
             Self::TwoLevel(chips) => chips.len(),
+            Self::Stratified(chips) => chips.len(),
         }
     }
 
@@ -68,6 +73,7 @@ impl Chips {
         match self {
             Self::Alike { images, .. } => *images,
             Self::TwoLevel(chips) => chips.last().map_or(0, |chip| chip.images),
+            Self::Stratified(chips) => chips.last().map_or(0, |(images, _)| *images),
         }
     }
 
@@ -76,6 +82,7 @@ impl Chips {
         match self {
             Self::Alike { images, correct } => images * correct.len() as u64,
             Self::TwoLevel(chips) => chips.iter().map(|chip| chip.images).sum(),
+            Self::Stratified(chips) => chips.iter().map(|(images, _)| images).sum(),
         }
     }
 
@@ -87,6 +94,7 @@ impl Chips {
                 .map(|correct| *correct as f64 / *images as f64)
                 .collect(),
             Self::TwoLevel(chips) => chips.iter().map(|chip| clean + chip.mean()).collect(),
+            Self::Stratified(chips) => chips.iter().map(|(_, chip)| chip.accuracy()).collect(),
         }
     }
 
@@ -113,6 +121,13 @@ impl Chips {
                     .iter()
                     .zip(chips)
                     .map(|(times, chip)| *times as f64 * chip.mean())
+                    .sum();
+                (clean + sum / all).clamp(0.0, 1.0)
+            }
+            Self::Stratified(chips) => {
+                let of_chips = times.iter().zip(chips);
+                let sum: f64 = of_chips
+                    .map(|(times, (_, chip))| *times as f64 * (chip.accuracy() - clean))
                     .sum();
                 (clean + sum / all).clamp(0.0, 1.0)
             }
@@ -173,7 +188,19 @@ impl<'a> ChipTable<'a> {
                 ));
             }
             let trials: Vec<&T> = trials.into_values().collect();
-            let of_design = if trials.iter().any(|trial| trial.clean().is_some()) {
+            let of_design = if trials.iter().any(|trial| trial.strata().is_some()) {
+                let chips = trials
+                    .iter()
+                    .map(|trial| Some((trial.images(), trial.strata()?.clone())));
+                let chips: Option<Vec<(u64, Strata)>> = chips.collect();
+                let alike = chips.filter(|chips| {
+                    chips
+                        .windows(2)
+                        .all(|pair| pair[0].1.are_those_of(&pair[1].1))
+                });
+                let expected = "the same strata on every chip";
+                Chips::Stratified(alike.ok_or_else(|| wrong(id, expected, "others".into()))?)
+            } else if trials.iter().any(|trial| trial.clean().is_some()) {
                 let difference = |t: &&T| t.clean()?.difference(t.images(), t.correct());
                 let all: Option<Vec<ChipDifference>> = trials.iter().map(difference).collect();
                 let expected =
@@ -319,7 +346,7 @@ fn summary(
             used: *images,
             all: test_images,
         },
-        Chips::TwoLevel(_) => ImageSample {
+        Chips::TwoLevel(_) | Chips::Stratified(_) => ImageSample {
             used: test_images,
             all: test_images,
         },
@@ -329,15 +356,17 @@ fn summary(
         std,
         image_std,
         half,
+        shift,
         of_images,
         spread,
     } = match chips {
         Chips::Alike { correct, .. } => Estimate::alike(of_all, correct, mean, floor)?,
         Chips::TwoLevel(chips) => Estimate::two_level(design, chips, test_images),
+        Chips::Stratified(chips) => Estimate::stratified(design, chips),
     };
     let student = half.map(|half| Interval {
-        low: mean - half,
-        high: mean + half,
+        low: mean + shift - half,
+        high: mean + shift + half,
     });
     let bootstrap = if half == Some(0.0) {
         student
@@ -376,6 +405,8 @@ struct Estimate {
     image_std: Option<f64>,
     /// Student's half-width.
     half: Option<f64>,
+    /// How far the middle of Student's interval is from the mean.
+    shift: f64,
     /// Variance of the mean from a choice of images that all chips share.
     of_images: f64,
     spread: Option<Spread>,
@@ -403,6 +434,7 @@ impl Estimate {
             std,
             image_std: None,
             half,
+            shift: 0.0,
             of_images,
             spread: Some(spread),
         })
@@ -422,6 +454,25 @@ impl Estimate {
             std: components.map(|components| components.chips.sqrt()),
             image_std: components.map(|components| components.images.sqrt()),
             half,
+            shift: 0.0,
+            of_images: 0.0,
+            spread: None,
+        }
+    }
+
+    fn stratified(design: &Design, chips: &[(u64, Strata)]) -> Self {
+        let chips: Vec<&Strata> = chips.iter().map(|(_, chip)| chip).collect();
+        let components = StratifiedComponents::of(&chips);
+        let found = Difference::of_strata(&chips).filter(|_| design.can_fail());
+        Self {
+            xs: chips.iter().map(|chip| chip.accuracy()).collect(),
+            std: components.as_ref().map(|own| own.chips.sqrt()),
+            image_std: components.as_ref().map(|own| own.images().sqrt()),
+            half: match design.can_fail() {
+                true => found.and_then(Difference::half_width),
+                false => Some(0.0),
+            },
+            shift: found.map_or(0.0, |found| found.shift),
             of_images: 0.0,
             spread: None,
         }

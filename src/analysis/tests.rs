@@ -56,6 +56,7 @@ pub(crate) fn trials(design: &Design, images: u64, correct: &[u64]) -> Vec<Trial
         correct,
         not_finite: 0,
         clean: None,
+        strata: None,
         status: TrialStatus::Evaluated,
         seconds: 0.1 + chip as f64,
     };

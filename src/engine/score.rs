@@ -25,6 +25,9 @@ impl Score {
 pub struct Answers {
     /// Whether each image was classified correctly; not where a logit is not finite.
     pub right: Vec<bool>,
+    /// Logit of each image's label less the greatest of the others: how far its answer is from the other kind. Negative
+    /// infinity where a logit is not finite.
+    pub margins: Vec<f32>,
     /// Images of which a logit is not finite.
     pub not_finite: u64,
 }
@@ -40,6 +43,7 @@ impl Answers {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Answer {
     right: bool,
+    margin: f32,
     finite: bool,
     loss: f64,
 }
@@ -49,6 +53,7 @@ impl Answer {
         let predicted = predicted(logits);
         Self {
             right: predicted == Some(label as usize),
+            margin: predicted.map_or(f32::NEG_INFINITY, |_| margin(logits, label as usize)),
             finite: predicted.is_some(),
             loss: cross_entropy(logits, label as usize),
         }
@@ -61,6 +66,7 @@ pub(super) struct Tally {
     images: u64,
     /// Whether each image was classified correctly.
     right: Vec<bool>,
+    margins: Vec<f32>,
     correct: u64,
     not_finite: u64,
     loss: f64,
@@ -76,6 +82,7 @@ impl Tally {
     pub(super) fn count(&mut self, answer: Answer) {
         self.images += 1;
         self.right.push(answer.right);
+        self.margins.push(answer.margin);
         self.correct += u64::from(answer.right);
         self.not_finite += u64::from(!answer.finite);
         self.loss += answer.loss;
@@ -84,8 +91,10 @@ impl Tally {
     /// This and then the other.
     pub(super) fn plus(mut self, other: Self) -> Self {
         self.right.extend(other.right);
+        self.margins.extend(other.margins);
         Self {
             right: self.right,
+            margins: self.margins,
             images: self.images + other.images,
             correct: self.correct + other.correct,
             not_finite: self.not_finite + other.not_finite,
@@ -107,6 +116,7 @@ impl Tally {
     pub(super) fn answers(self) -> Answers {
         Answers {
             right: self.right,
+            margins: self.margins,
             not_finite: self.not_finite,
         }
     }
@@ -126,6 +136,18 @@ fn predicted(logits: &[f32]) -> Option<usize> {
     Some(best)
 }
 
+/// Logit of the label less the greatest of the others; negative infinity for a label outside.
+fn margin(logits: &[f32], label: usize) -> f32 {
+    let others = logits
+        .iter()
+        .enumerate()
+        .filter(|(class, _)| *class != label);
+    let other = others.fold(f32::MIN, |most, (_, logit)| most.max(*logit));
+    logits
+        .get(label)
+        .map_or(f32::NEG_INFINITY, |own| own - other)
+}
+
 /// `log Σ exp(l) - l[label]` in f64.
 fn cross_entropy(logits: &[f32], label: usize) -> f64 {
     let max = logits.iter().fold(f32::NEG_INFINITY, |max, x| max.max(*x));
@@ -143,6 +165,9 @@ mod tests {
         assert_eq!(predicted(&[f32::NAN, 3.0]), None);
         assert_eq!(predicted(&[f32::NEG_INFINITY, 3.0]), None);
         assert_eq!(predicted(&[1.0, f32::INFINITY]), None);
+        assert_eq!(margin(&[1.0, 3.0, 2.5], 1), 0.5);
+        assert_eq!(margin(&[1.0, 3.0, 2.5], 0), -2.0);
+        assert_eq!(margin(&[1.0, 3.0], 2), f32::NEG_INFINITY);
         assert!((cross_entropy(&[0.0, 0.0], 1) - 2f64.ln()).abs() < 1e-12);
         assert!((cross_entropy(&[1e30, -1e30], 0)).abs() < 1e-12);
     }

@@ -28,6 +28,7 @@ pub(super) fn compared(summaries: &[Summary]) -> (Vec<Answer>, Vec<MethodDiffere
                 correct: ((s.mean + off).clamp(0.0, 1.0) * s.images as f64).round() as u64,
                 not_finite: 0,
                 clean: None,
+                strata: None,
                 status: TrialStatus::Evaluated,
                 seconds: 0.1,
             }

@@ -66,7 +66,8 @@ pub fn explore(
     }
     if experiment.sweep.sampling != Sampling::AllImages {
         let expected = "`all_images`: points are compared chip by chip on all images of a trial";
-        return Err(Error::argument("sweep.sampling", expected, "`two_level`"));
+        let found = format!("`{}`", experiment.sweep.sampling);
+        return Err(Error::argument("sweep.sampling", expected, found));
     }
     if experiment.explore.yield_share.is_some() && experiment.sweep.floor.is_none() {
         let expected = "the accuracy that a chip must reach, beside `--yield`";

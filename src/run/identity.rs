@@ -39,6 +39,9 @@ pub(super) struct SweepIdentity<'a> {
     /// of them are another run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) two_level: Option<(Vec<f64>, Vec<String>)>,
+    /// The same of stratified images.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) stratified: Option<(Vec<f64>, Vec<String>)>,
 }
 
 /// `<name>-<hash>`: the first 12 hexadecimal digits of the SHA-256 of the identity as JSON, with the vector

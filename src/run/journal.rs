@@ -11,7 +11,7 @@ mod damage;
 use crate::error::{Error, IoContext, Result};
 use crate::explore::Evaluation;
 use crate::store;
-use crate::sweep::{CleanAnswers, Design, Trial, TrialStatus};
+use crate::sweep::{CleanAnswers, Design, Strata, Trial, TrialStatus};
 use crate::table::MAX_ROWS;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -69,8 +69,16 @@ pub struct Replay {
 
 /// What is known of a design point: the point, and what was found on its chips.
 type Known = BTreeMap<String, (Design, BTreeMap<u32, Found>)>;
-/// Faults, images, correct, not finite, the clean network, status.
-type Found = (u64, u64, u64, u64, Option<CleanAnswers>, TrialStatus);
+/// Faults, images, correct, not finite, the clean network, strata, status.
+type Found = (
+    u64,
+    u64,
+    u64,
+    u64,
+    Option<CleanAnswers>,
+    Option<Strata>,
+    TrialStatus,
+);
 
 /// The open journal of a run.
 #[derive(Debug)]
@@ -288,6 +296,12 @@ fn check_trial(known: &Known, trial: &Trial) -> Result<bool, (String, String)> {
             found,
         ));
     }
+    let off =
+        |strata: &&Strata| trial.clean.is_none() || !strata.add_up_to(trial.images, trial.correct);
+    if let Some(strata) = trial.strata.as_ref().filter(off) {
+        let found = format!("{strata} of {} images", trial.images);
+        return Err(("strata that add up, beside the clean network".into(), found));
+    }
     let new = found(trial);
     match chips.get(&trial.chip.0) {
         None => Ok(true),
@@ -306,6 +320,7 @@ fn found(trial: &Trial) -> Found {
         trial.correct,
         trial.not_finite,
         trial.clean,
+        trial.strata.clone(),
         trial.status,
     )
 }

@@ -16,7 +16,7 @@ use super::training::{after_the_other, train_model, TrainedModel};
 use crate::analysis::cells_key;
 use crate::config::{Experiment, Training};
 use crate::data::ImageSet;
-use crate::engine::{Score, ACCESS_IMAGES};
+use crate::engine::{Answers, Score, ACCESS_IMAGES};
 use crate::error::{Error, Result};
 use crate::fault::Protection;
 use crate::kernel::Arithmetic;
@@ -201,6 +201,11 @@ pub(super) fn prepare(
     };
     let images = TestImages::new(&set, &models, &experiment, experiment.sweep.images)?;
     experiment.sweep.check_tolerance(images.all)?;
+    let planned = |sampling: Sampling| {
+        let voltages = grid.iter().map(|point| point.voltage.get()).collect();
+        let protections = protections.iter().map(|own| own.to_string()).collect();
+        (experiment.sweep.sampling == sampling).then_some((voltages, protections))
+    };
     let identity = SweepIdentity {
         seed: experiment.seed.0,
         dataset: &images.checksum,
@@ -217,16 +222,8 @@ pub(super) fn prepare(
         by_rate: (!experiment.sweep.bit_error_rates.is_empty()).then_some(true),
         explore: explores.then_some(&experiment.explore),
         energy: experiment.energy.changes(),
-        two_level: (experiment.sweep.sampling == Sampling::TwoLevel).then(|| {
-            let voltages = grid.iter().map(|point| point.voltage.get()).collect();
-            (
-                voltages,
-                protections
-                    .iter()
-                    .map(|protection| protection.to_string())
-                    .collect(),
-            )
-        }),
+        two_level: planned(Sampling::TwoLevel),
+        stratified: planned(Sampling::Stratified),
     };
     let identity = folder_name(&experiment.name, &identity)?;
     let mut prepared = Prepared {
@@ -417,10 +414,14 @@ impl Prepared {
     pub(super) fn two_level<'a>(
         &self,
         comparison: &'a Comparison<'a>,
-        clean: &'a [Vec<bool>],
+        clean: &'a [Answers],
     ) -> Option<TwoLevel<'a>> {
-        let asked = self.experiment.sweep.sampling == Sampling::TwoLevel;
-        asked.then_some(TwoLevel { comparison, clean })
+        let sampling = self.experiment.sweep.sampling;
+        sampling.is_two_level().then_some(TwoLevel {
+            comparison,
+            clean,
+            stratified: sampling == Sampling::Stratified,
+        })
     }
 
     pub(super) fn record(&self, command: &str) -> Record {

@@ -13,8 +13,8 @@ use rayon::prelude::*;
 pub(super) struct Clean {
     /// Score of each model.
     pub(super) scores: Vec<Score>,
-    /// Whether each model classifies each image correctly, under two-level sampling; else empty.
-    pub(super) answers: Vec<Vec<bool>>,
+    /// Answers of each model image by image, under two-level sampling; else empty.
+    pub(super) answers: Vec<Answers>,
 }
 
 impl Clean {
@@ -63,7 +63,7 @@ impl Clean {
         let answers: Vec<Answers> = models.map(answer).collect::<Result<_>>()?;
         Ok(Self {
             scores: answers.iter().map(Answers::correct).map(unknown).collect(),
-            answers: answers.into_iter().map(|answers| answers.right).collect(),
+            answers,
         })
     }
 }

@@ -85,13 +85,16 @@ fn means(chips: &[ChipDifference]) -> Vec<f64> {
     chips.iter().map(|chip| chip.mean()).collect()
 }
 
-/// Mean of `d` over chips, with what its interval needs.
+/// Mean over chips of `d`, or of the accuracy where images are stratified, with what its interval needs.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Difference {
     /// The mean, in [-1, 1].
     pub mean: f64,
+    /// How far the middle of the interval is from the mean; not 0 only where images are stratified.
+    pub shift: f64,
     /// Standard deviation of the chip means, choice of images included; where fewer than three chips differ
-    /// from the rest it is the cautious one of [`cautious_deviation`], a chip deviating by at least one image.
+    /// from the rest it is the cautious one of [`cautious_deviation`], a chip deviating by at least one image. Of
+    /// stratified images see [`Difference::of_strata`].
     pub deviation: f64,
     /// Chips.
     pub chips: usize,
@@ -108,6 +111,7 @@ impl Difference {
         let deviation = cautious_deviation(&sorted(&means), one_image)?;
         Some(Self {
             mean: mean(&means)?,
+            shift: 0.0,
             deviation,
             chips: means.len(),
         })
@@ -161,6 +165,11 @@ pub struct Split {
 }
 
 impl Split {
+    /// Standard error of a variance over so many chips, as a share of it.
+    pub(super) fn error(chips: u64) -> f64 {
+        (2.0 / chips.saturating_sub(1).max(1) as f64).sqrt()
+    }
+
     /// The cheapest split that brings every design point of a comparison to a half-width on common chips and images:
     /// of the numbers of images 32, 64, ... and all, the one for which chips times (`chip_cost` + images) is least;
     /// the first of equals. `chip_cost` is what a chip costs beside its images, in evaluations of an image. For one
@@ -176,7 +185,7 @@ impl Split {
         all: u64,
         half_width: f64,
     ) -> Self {
-        let error = (2.0 / pilot.chips.saturating_sub(1).max(1) as f64).sqrt();
+        let error = Self::error(pilot.chips);
         let floored = designs.iter().map(|design| {
             let floor = error * design.of_chip(pilot.images, all);
             Components {

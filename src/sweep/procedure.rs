@@ -314,6 +314,7 @@ impl Comparison<'_> {
             correct: score.correct,
             not_finite: score.not_finite,
             clean: None,
+            strata: None,
             status,
             seconds: (self.clock)() - started,
         })

@@ -1,6 +1,7 @@
 //! The rows that a sweep yields: design points, trials, terms of energies, times.
 
 use super::point::Domain;
+use super::strata::Strata;
 use crate::error::Result;
 use crate::fault::{ArrayLabel, FaultLabel, Protection};
 use crate::memory::EnergyTerm;
@@ -296,6 +297,9 @@ pub struct Trial {
     /// The clean network on the same images, where each chip has images of its own (two-level sampling).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clean: Option<CleanAnswers>,
+    /// What the chip showed in each stratum, where images are stratified.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub strata: Option<Strata>,
     /// How the trial ended.
     pub status: TrialStatus,
     /// Wall seconds that the trial took; not part of any result.
@@ -339,9 +343,16 @@ impl CleanAnswers {
 }
 
 impl Trial {
-    /// Share of images classified correctly.
+    /// Share of images classified correctly; where they are stratified its estimate for all of them.
     pub fn accuracy(&self) -> f64 {
-        self.correct as f64 / self.images.max(1) as f64
+        accuracy(self.images, self.correct, self.strata.as_ref())
+    }
+}
+
+fn accuracy(images: u64, correct: u64, strata: Option<&Strata>) -> f64 {
+    match strata {
+        Some(strata) => strata.accuracy(),
+        None => correct as f64 / images.max(1) as f64,
     }
 }
 
@@ -362,6 +373,8 @@ pub struct TrialRow {
     pub not_finite: Option<u64>,
     /// The clean network on the same images, under two-level sampling.
     pub clean: Option<CleanAnswers>,
+    /// What the chip showed in each stratum, where images are stratified.
+    pub strata: Option<Strata>,
     /// How the trial ended.
     pub status: TrialStatus,
 }
@@ -385,6 +398,7 @@ impl From<&Trial> for TrialRow {
             correct: trial.correct,
             not_finite: Some(trial.not_finite),
             clean: trial.clean,
+            strata: trial.strata.clone(),
             status: trial.status,
         }
     }
@@ -400,14 +414,15 @@ impl Record for TrialRow {
         c.column("faults", &mut self.faults)?;
         c.column("images", &mut self.images)?;
         c.column("correct", &mut self.correct)?;
-        let mut accuracy = self.correct as f64 / self.images as f64;
-        c.number("accuracy", SHARE, &mut accuracy)?;
+        let mut own = accuracy(self.images, self.correct, self.strata.as_ref());
+        c.number("accuracy", SHARE, &mut own)?;
         c.column("status", &mut self.status)?;
         let mut clean_correct = self.clean.map(|clean| clean.correct);
         let mut changed = self.clean.map(|clean| clean.changed);
         c.column("clean_correct", &mut clean_correct)?;
         c.column("changed", &mut changed)?;
         c.since(4, "not_finite", &mut self.not_finite)?;
+        c.rare("strata", &mut self.strata)?;
         self.clean = match (clean_correct, changed) {
             (None, None) => None,
             (Some(correct), Some(changed)) => Some(CleanAnswers { correct, changed }),
@@ -416,10 +431,14 @@ impl Record for TrialRow {
                 return Err(c.wrong("changed", expected, format!("{found:?}")));
             }
         };
-        let share = self.correct as f64 / self.images as f64;
-        if (accuracy - share).abs() > 1e-9 {
-            let expected = format!("correct / images = {share}");
-            return Err(c.wrong("accuracy", expected, accuracy.to_string()));
+        let share = accuracy(self.images, self.correct, self.strata.as_ref());
+        if (own - share).abs() > 1e-9 {
+            let of = if self.strata.is_some() {
+                "that of its strata"
+            } else {
+                "correct / images"
+            };
+            return Err(c.wrong("accuracy", format!("{of} = {share}"), own.to_string()));
         }
         Ok(())
     }
@@ -439,6 +458,13 @@ impl Record for TrialRow {
             let (correct, images) = (self.correct, self.images);
             let expected = format!("numbers that go with {correct} of {images} images");
             return Err(c.wrong("changed", expected, format!("{clean:?}")));
+        }
+        let (images, correct) = (self.images, self.correct);
+        let off = |strata: &&Strata| self.clean.is_none() || !strata.add_up_to(images, correct);
+        if let Some(strata) = self.strata.as_ref().filter(off) {
+            let expected =
+                format!("strata of {correct} of {images} images, beside `clean_correct`");
+            return Err(c.wrong("strata", expected, strata.to_string()));
         }
         Ok(())
     }

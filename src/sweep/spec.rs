@@ -16,14 +16,21 @@ pub enum Sampling {
     AllImages,
     /// Few for each chip, drawn for it alone; needs a tolerance.
     TwoLevel,
+    /// The same, most of them where answers change: fewer still.
+    Stratified,
 }
 
-words!(Sampling: AllImages "all_images", TwoLevel "two_level");
+words!(Sampling: AllImages "all_images", TwoLevel "two_level", Stratified "stratified");
 
 impl Sampling {
     /// True where nothing but the default was asked for.
     pub fn is_default(&self) -> bool {
         *self == Self::default()
+    }
+
+    /// True where each chip has images of its own.
+    pub fn is_two_level(self) -> bool {
+        self != Self::AllImages
     }
 }
 
@@ -93,8 +100,9 @@ pub struct SweepSpec {
     /// `secded`, `parity_zero`; a list, or text with commas; empty: `none`.
     #[serde(deserialize_with = "list::words")]
     pub protection: Vec<String>,
-    /// The same images for all chips (`all_images`, the default), or images of its own for each (`two_level`), which
-    /// needs a `tolerance` and no `images`.
+    /// The same images for all chips (`all_images`, the default), or images of its own for each, which needs a
+    /// `tolerance` and no `images`: all alike (`two_level`), or most of them where answers change (`stratified`), which
+    /// takes the fewest.
     #[serde(skip_serializing_if = "Sampling::is_default")]
     pub sampling: Sampling,
 }
@@ -147,10 +155,14 @@ impl SweepSpec {
         if self.images == Some(0) {
             return wrong("images", "at least 1", "0".into());
         }
-        if self.sampling == Sampling::TwoLevel {
+        if self.sampling.is_two_level() {
             if self.tolerance.is_none() {
                 let expected = "`all_images`, or a tolerance (`--tolerance`), to know when to stop";
-                return wrong("sampling", expected, "`two_level` without one".into());
+                return wrong(
+                    "sampling",
+                    expected,
+                    format!("`{}` without one", self.sampling),
+                );
             }
             if let Some(images) = self.images {
                 let expected = "to be left out: two-level sampling chooses the images of each chip";

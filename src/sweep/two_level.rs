@@ -1,14 +1,20 @@
 //! Two-level sampling of a comparison: each chip is seen through test images of its own, until intervals are narrow.
 
+use super::point::Setup;
 use super::procedure::{
     by_key, compute, known, owed, Access, Comparison, Outcome, Sink, Task, Trials,
 };
 use super::row::{CleanAnswers, Design, StoppedBy, Trial};
+use super::strata::{Partition, Strata};
+use super::work;
 use crate::code::Word;
 use crate::engine::Answers;
 use crate::error::{Error, Result};
 use crate::seed::{Purpose, Seed};
-use crate::stats::{ChipDifference, Components, Difference, Split, LEAST_CHIPS};
+use crate::stats::{
+    even_images, plan_images, ChipDifference, Components, Difference, Split, StratifiedComponents,
+    StratifiedModel, LEAST_CHIPS,
+};
 use crate::units::ChipId;
 use std::sync::atomic::AtomicBool;
 
@@ -17,15 +23,19 @@ const PILOT: Split = Split {
     images: 128,
     chips: 16,
 };
+/// The same where images are stratified: each of them tells more.
+const STRATIFIED_PILOT: u64 = 64;
 /// What a chip costs beside its images (its faults drawn and applied, its trial written down), in evaluations of an
 /// image: 2.5 on a ResNet-20 and 26 on a LeNet-5 at a bit error rate of 1e-2, 0.4 and 3 at 1e-4 (docs/performance.md).
-/// A constant, so that no clock decides; the cost of a split is flat around its least.
+/// A constant, so that no clock decides; the cost of a split is flat around its least. Stratified images count the work
+/// of a chip instead.
 const CHIP_COST: f64 = 8.0;
 /// Most chips of a comparison.
 const MOST_CHIPS: u64 = 1_000_000;
 
 /// A comparison by two-level sampling; see [`Difference`] for the estimate. Chip `c` has the same images for all
-/// design points, so that differences between them are paired.
+/// design points, so that differences between them are paired. Where they are stratified, by the clean answers of each
+/// model, it has the same for all design points of a model, and for other models those that their strata share.
 ///
 /// A tolerance is needed: chips are added, the same for all design points, until every half-width is at most that.
 /// A comparison of `chips` chips makes at most as many image evaluations as so many chips with all images would.
@@ -33,9 +43,14 @@ const MOST_CHIPS: u64 = 1_000_000;
 pub struct TwoLevel<'a> {
     /// What to compare. Its subjects have all test images.
     pub comparison: &'a Comparison<'a>,
-    /// For each subject, whether each image is classified correctly without faults.
-    pub clean: &'a [Vec<bool>],
+    /// For each subject, its answers without faults.
+    pub clean: &'a [Answers],
+    /// Whether images are stratified.
+    pub stratified: bool,
 }
+
+/// Images of a chip from each stratum, for each subject; a single stratum where they are not stratified.
+type Numbers = Vec<Vec<u64>>;
 
 impl TwoLevel<'_> {
     /// As [`Comparison::run`]; trials say what the clean network answers on the images of their chip.
@@ -45,42 +60,54 @@ impl TwoLevel<'_> {
     /// of the whole test set, or for finished trials of another sampling.
     pub fn run(&self, done: &[Trial], cancel: &AtomicBool, sink: &mut Sink<'_>) -> Result<Outcome> {
         let comparison = self.comparison;
-        let (tolerance, all) = (self.check()?, comparison.test_images);
+        let tolerance = self.check()?;
         let setups = comparison.setups()?;
         let designs = comparison.designs_of(&setups)?;
         let mut trials = known(&designs, done);
-        let pilot = self.pilot();
-        let mut images = pilot.images;
-        let mut chips = u64::from(self.most_chips(images)).min(pilot.chips) as u32;
+        let partitions: Vec<Partition> = match self.stratified {
+            true => self.clean.iter().map(Partition::of).collect(),
+            false => Vec::new(),
+        };
+        let pilot = self.pilot(&partitions);
+        let mut numbers = pilot.clone();
+        let mut chips = u64::from(self.most_chips(images_of(&pilot))).min(PILOT.chips) as u32;
         let stopped_by = loop {
             let of_chip = |chip: ChipId| {
-                if u64::from(chip.0) < pilot.chips {
-                    pilot.images
+                if u64::from(chip.0) < PILOT.chips {
+                    &pilot
                 } else {
-                    images
+                    &numbers
                 }
             };
-            check_known(&trials, chips, of_chip)?;
+            self.check_known(&trials, (&setups, &designs), &partitions, chips, of_chip)?;
             let owed = owed(&setups, &designs, chips, &trials);
-            let trial = |task: &Task| self.trial(task, of_chip(task.chip));
+            let trial = |task: &Task| self.trial(task, &partitions, of_chip(task.chip));
             trials.extend(by_key(compute(&owed, &trial, cancel, sink)?));
-            let failing: Vec<&Design> = designs.iter().filter(|design| design.can_fail()).collect();
-            let shown: Vec<Vec<ChipDifference>> = failing
+            let failing: Vec<(&Setup<'_>, &Design)> = setups
                 .iter()
-                .map(|design| differences(&trials, design, chips))
-                .collect::<Result<_>>()?;
-            if u64::from(chips) == pilot.chips {
-                let components: Vec<Components> = shown
-                    .iter()
-                    .filter_map(|chips| Components::of(chips, all))
-                    .collect();
-                images = Split::plan(&components, pilot, CHIP_COST, all, tolerance).images;
-            }
-            let found: Vec<Difference> = shown
-                .iter()
-                .filter_map(|chips| Difference::of(chips))
+                .zip(&designs)
+                .filter(|(_, design)| design.can_fail())
                 .collect();
-            let most = self.most_chips(images);
+            if u64::from(chips) == PILOT.chips {
+                numbers = match self.stratified {
+                    true => self.plan_strata(&trials, &failing, &partitions, &pilot, tolerance)?,
+                    false => {
+                        let images = self.plan(&trials, &failing, tolerance)?;
+                        vec![vec![images]; self.clean.len()]
+                    }
+                };
+            }
+            let found: Vec<Option<Difference>> = failing
+                .iter()
+                .map(|(_, design)| {
+                    Ok(match self.stratified {
+                        true => Difference::of_strata(&strata(&trials, design, chips)?),
+                        false => Difference::of(&differences(&trials, design, chips)?),
+                    })
+                })
+                .collect::<Result<_>>()?;
+            let found: Vec<Difference> = found.into_iter().flatten().collect();
+            let most = self.most_chips(images_of(&numbers));
             let more = match Difference::more_chips(&found, tolerance) {
                 None if found.len() == failing.len() => break StoppedBy::Tolerance,
                 more => more.unwrap_or(LEAST_CHIPS),
@@ -100,7 +127,8 @@ impl TwoLevel<'_> {
     pub fn least_owed(&self, done: &[Trial]) -> Result<usize> {
         let setups = self.comparison.setups()?;
         let designs = self.comparison.designs_of(&setups)?;
-        let chips = u64::from(self.most_chips(self.pilot().images)).min(LEAST_CHIPS) as u32;
+        let images = self.pilot_split().images;
+        let chips = u64::from(self.most_chips(images)).min(LEAST_CHIPS) as u32;
         Ok(owed(&setups, &designs, chips, &known(&designs, done)).len())
     }
 
@@ -118,11 +146,11 @@ impl TwoLevel<'_> {
             );
         }
         for (subject, clean) in comparison.subjects.iter().zip(self.clean) {
-            if subject.images.len() != all || clean.len() as u64 != all {
+            if subject.images.len() != all || clean.right.len() as u64 != all {
                 let found = format!(
                     "{} images and {} answers",
                     subject.images.len(),
-                    clean.len()
+                    clean.right.len()
                 );
                 return wrong(
                     format!("all {all} test images and the clean answers on them"),
@@ -139,17 +167,89 @@ impl TwoLevel<'_> {
         })
     }
 
-    fn pilot(&self) -> Split {
+    fn pilot_split(&self) -> Split {
+        let images = if self.stratified {
+            STRATIFIED_PILOT
+        } else {
+            PILOT.images
+        };
         Split {
-            images: PILOT.images.min(self.comparison.test_images),
+            images: images.min(self.comparison.test_images),
             chips: PILOT.chips,
         }
+    }
+
+    /// Images of a chip of the pilot.
+    fn pilot(&self, partitions: &[Partition]) -> Numbers {
+        let images = self.pilot_split().images;
+        if !self.stratified {
+            return vec![vec![images]; self.clean.len()];
+        }
+        let sizes: Vec<Vec<u64>> = partitions.iter().map(|own| own.sizes.clone()).collect();
+        even_images(&sizes, images)
+    }
+
+    /// Images of a chip after the pilot, all alike.
+    fn plan(
+        &self,
+        trials: &Trials,
+        failing: &[(&Setup<'_>, &Design)],
+        tolerance: f64,
+    ) -> Result<u64> {
+        let all = self.comparison.test_images;
+        let mut components = Vec::new();
+        for (_, design) in failing {
+            let shown = differences(trials, design, PILOT.chips as u32)?;
+            components.extend(Components::of(&shown, all));
+        }
+        let pilot = self.pilot_split();
+        Ok(Split::plan(&components, pilot, CHIP_COST, all, tolerance).images)
+    }
+
+    /// Images of a chip after the pilot, stratified: one plan from the pilots of all models.
+    fn plan_strata(
+        &self,
+        trials: &Trials,
+        failing: &[(&Setup<'_>, &Design)],
+        partitions: &[Partition],
+        pilot: &[Vec<u64>],
+        tolerance: f64,
+    ) -> Result<Numbers> {
+        let of_model = |partition: &Partition| StratifiedModel {
+            sizes: partition.sizes.clone(),
+            designs: Vec::new(),
+        };
+        let mut models: Vec<StratifiedModel> = partitions.iter().map(of_model).collect();
+        let (mut chip, mut image) = (0.0, 0.0);
+        for (setup, design) in failing {
+            let shown = strata(trials, design, PILOT.chips as u32)?;
+            models[setup.place()]
+                .designs
+                .extend(StratifiedComponents::of(&shown));
+            let faults = (0..PILOT.chips as u32)
+                .filter_map(|chip| trials.get(&(design.design_id.clone(), ChipId(chip))))
+                .map(|trial| trial.faults)
+                .sum::<u64>() as f64
+                / PILOT.chips as f64;
+            chip += work::of_chip(setup.subject.evaluator, faults);
+            image += work::of_image(setup.subject.evaluator)?;
+        }
+        if failing.is_empty() {
+            return Ok(pilot.to_vec());
+        }
+        Ok(plan_images(
+            &models,
+            pilot,
+            PILOT.chips,
+            chip / image,
+            tolerance,
+        ))
     }
 
     /// Chips that the image evaluations of `chips` chips on all images are enough for, `images` for each after the
     /// pilot.
     fn most_chips(&self, images: u64) -> u32 {
-        let pilot = self.pilot();
+        let pilot = self.pilot_split();
         let budget = u64::from(self.comparison.chips).saturating_mul(self.comparison.test_images);
         let chips = match budget.checked_sub(pilot.chips * pilot.images) {
             Some(rest) => pilot.chips + rest / images.max(1),
@@ -158,19 +258,62 @@ impl TwoLevel<'_> {
         self.comparison.faults.chips(chips.min(MOST_CHIPS) as u32)
     }
 
-    fn trial(&self, task: &Task, images: u64) -> Result<Trial> {
+    /// Refuses finished trials on other images than these chips are seen through.
+    fn check_known<'n>(
+        &self,
+        trials: &Trials,
+        (setups, designs): (&[Setup<'_>], &[Design]),
+        partitions: &[Partition],
+        chips: u32,
+        numbers: impl Fn(ChipId) -> &'n Numbers,
+    ) -> Result<()> {
+        for trial in trials.values().filter(|trial| trial.chip.0 < chips) {
+            let place = designs
+                .iter()
+                .position(|design| design.design_id == trial.design_id);
+            let model = place.map_or(0, |place| setups[place].place());
+            let numbers = &numbers(trial.chip)[model];
+            let images: u64 = numbers.iter().sum();
+            let same_strata = match (partitions.get(model), &trial.strata) {
+                (Some(own), Some(strata)) => strata.have(&own.sizes, numbers),
+                (own, strata) => own.is_none() && strata.is_none(),
+            };
+            if trial.images == images && trial.clean.is_some() && same_strata {
+                continue;
+            }
+            let what = format!(
+                "finished trial of `{}` on chip {}",
+                trial.design_id, trial.chip
+            );
+            let expected = format!("{images} images of two-level sampling");
+            let found = format!("{} images of another", trial.images);
+            return Err(Error::argument(what, expected, found));
+        }
+        Ok(())
+    }
+
+    fn trial(&self, task: &Task, partitions: &[Partition], numbers: &Numbers) -> Result<Trial> {
         let started = (self.comparison.clock)();
         let (comparison, subject) = (self.comparison, task.setup.subject);
-        let places = chip_images(comparison.seed, task.chip, subject.images.labels(), images);
+        let (model, partition) = (task.setup.place(), partitions.get(task.setup.place()));
+        let numbers = &numbers[model];
+        let places = match partition {
+            Some(partition) => partition.places(comparison.seed, task.chip, numbers),
+            None => {
+                let images = numbers.iter().sum();
+                chip_images(comparison.seed, task.chip, subject.images.labels(), images)
+            }
+        };
         let clean: Vec<bool> = places
             .iter()
-            .map(|place| self.clean[task.setup.place()][*place as usize])
+            .map(|place| self.clean[model].right[*place as usize])
             .collect();
         let evaluator = subject.evaluator;
         let whole = |words: &[(usize, Word)]| {
             if words.is_empty() {
                 Ok(Answers {
                     right: clean.clone(),
+                    margins: Vec::new(),
                     not_finite: 0,
                 })
             } else {
@@ -198,30 +341,16 @@ impl TwoLevel<'_> {
                 correct: clean.iter().filter(|right| **right).count() as u64,
                 changed,
             }),
+            strata: partition.map(|partition| partition.shown(&places, &answers.right)),
             status,
             seconds: (comparison.clock)() - started,
         })
     }
 }
 
-/// Refuses finished trials on other images than these chips are seen through.
-fn check_known(trials: &Trials, chips: u32, images: impl Fn(ChipId) -> u64) -> Result<()> {
-    let other = |t: &&Trial| t.chip.0 < chips && (t.images != images(t.chip) || t.clean.is_none());
-    match trials.values().find(other) {
-        None => Ok(()),
-        Some(trial) => {
-            let what = format!(
-                "finished trial of `{}` on chip {}",
-                trial.design_id, trial.chip
-            );
-            let expected = format!("{} images of two-level sampling", images(trial.chip));
-            Err(Error::argument(
-                what,
-                expected,
-                format!("{} images of another", trial.images),
-            ))
-        }
-    }
+/// Images of a chip, the same for every subject.
+fn images_of(numbers: &Numbers) -> u64 {
+    numbers.first().map_or(0, |own| own.iter().sum())
 }
 
 /// What the chips of a design point showed.
@@ -236,6 +365,18 @@ fn differences(trials: &Trials, design: &Design, chips: u32) -> Result<Vec<ChipD
                 "a result beside the clean network's",
                 "none that fits",
             )
+        })
+    };
+    (0..chips).map(of_chip).collect()
+}
+
+/// What the chips of a design point showed in each stratum.
+fn strata(trials: &Trials, design: &Design, chips: u32) -> Result<Vec<Strata>> {
+    let of_chip = |chip| {
+        let trial = trials.get(&(design.design_id.clone(), ChipId(chip)));
+        trial.and_then(|trial| trial.strata.clone()).ok_or_else(|| {
+            let what = format!("trial of `{}` on chip {chip}", design.design_id);
+            Error::argument(what, "a result in each stratum", "none")
         })
     };
     (0..chips).map(of_chip).collect()

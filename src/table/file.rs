@@ -4,7 +4,7 @@
 use super::csv::{from_csv, Lines};
 use super::parquet::Parquet;
 use super::record::{cells, check_rows, Cell, Column, Record};
-use super::sheet::{check_names, check_version, wanted, Data, Row, Sheet};
+use super::sheet::{check_names, check_version, filled, wanted, Data, Row, Sheet};
 use super::{MAX_BYTES, MAX_ROWS};
 use crate::error::{Error, Result};
 use crate::store;
@@ -32,12 +32,22 @@ fn is_csv(path: &Path) -> bool {
 /// [`Error::Argument`] that names the column of a value outside its range, or for too many rows.
 pub fn csv_string<R: Record>(rows: &[R]) -> Result<String> {
     let mut lines = Lines::new();
-    lines.push(wanted::<R>()?.iter().map(|column| column.name))?;
+    let columns = filled(rows)?;
+    lines.push(columns.iter().map(|(_, column)| column.name))?;
     check_rows(rows.len())?;
     for row in rows {
-        lines.push(cells(row)?.into_iter().map(csv_text))?;
+        lines.push(chosen(&columns, cells(row)?).map(csv_text))?;
     }
     lines.finish()
+}
+
+/// The cells of a row that belong to some of all columns.
+fn chosen<'a>(
+    columns: &'a [(usize, Column)],
+    mut cells: Vec<Cell<'static>>,
+) -> impl Iterator<Item = Cell<'static>> + 'a {
+    let mut take = move |place: usize| std::mem::replace(&mut cells[place], Cell::Null);
+    columns.iter().map(move |(place, _)| take(*place))
 }
 
 fn csv_text(cell: Cell<'_>) -> String {
@@ -55,12 +65,12 @@ fn csv_text(cell: Cell<'_>) -> String {
 /// # Errors
 /// As [`csv_string`].
 pub fn json<R: Record>(rows: &[R]) -> Result<serde_json::Value> {
-    let columns = wanted::<R>()?;
+    let columns = filled(rows)?;
     let mut objects = Vec::with_capacity(rows.len());
     check_rows(rows.len())?;
     for row in rows {
-        let names = columns.iter().map(|column| column.name.to_owned());
-        let values = cells(row)?.into_iter().map(json_value);
+        let names = columns.iter().map(|(_, column)| column.name.to_owned());
+        let values = chosen(&columns, cells(row)?).map(json_value);
         objects.push(names.zip(values).collect::<serde_json::Map<_, _>>().into());
     }
     Ok(serde_json::Value::Array(objects))
@@ -81,16 +91,19 @@ fn json_value(cell: Cell<'_>) -> serde_json::Value {
 /// # Errors
 /// As [`csv_string`].
 pub fn frame<R: Record>(rows: &[R]) -> Result<DataFrame> {
-    let columns = wanted::<R>()?;
-    let mut data: Vec<Data> = columns.iter().map(|c| Data::nulls(&c.kind, 0)).collect();
+    let columns = filled(rows)?;
+    let none = columns
+        .iter()
+        .map(|(_, column)| Data::nulls(&column.kind, 0));
+    let mut data: Vec<Data> = none.collect();
     check_rows(rows.len())?;
     for row in rows {
-        for (column, cell) in data.iter_mut().zip(cells(row)?) {
+        for (column, cell) in data.iter_mut().zip(chosen(&columns, cells(row)?)) {
             column.push(cell);
         }
     }
     let series = columns.iter().zip(data);
-    let series = series.map(|(column, data)| data.into_series(column.name).into());
+    let series = series.map(|((_, column), data)| data.into_series(column.name).into());
     DataFrame::new(rows.len(), series.collect())
         .map_err(|e| Error::argument("columns of a table", "distinct names", e.to_string()))
 }

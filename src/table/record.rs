@@ -102,12 +102,14 @@ pub struct Column {
     pub optional: bool,
     /// The first version of the columns that has it.
     pub since: u64,
+    /// True where a table has it only for a row that has a value.
+    pub rare: bool,
 }
 
 impl Column {
     /// True where every table that is read has it.
     pub(super) fn is_always_there(&self) -> bool {
-        self.since <= OLDEST
+        self.since <= OLDEST && !self.rare
     }
 
     /// True for a cell that the column may hold.
@@ -202,7 +204,7 @@ pub trait Columns {
     /// # Errors
     /// Where the value, or the cell, is not what the column holds; the column is named.
     fn column<V: Value>(&mut self, name: &'static str, value: &mut V) -> Result<()> {
-        field(self, name, V::kind(), OLDEST, value)
+        field(self, usual::<V>(name, V::kind(), OLDEST), value)
     }
 
     /// The same, which tables have since this version of the columns.
@@ -210,7 +212,25 @@ pub trait Columns {
     /// # Errors
     /// As [`column`](Self::column).
     fn since<V: Value>(&mut self, version: u64, name: &'static str, value: &mut V) -> Result<()> {
-        field(self, name, V::kind(), version, value)
+        field(self, usual::<V>(name, V::kind(), version), value)
+    }
+
+    /// A column that a table has only where one of its rows has a value.
+    ///
+    /// # Errors
+    /// As [`column`](Self::column).
+    fn rare<V: Value>(&mut self, name: &'static str, value: &mut Option<V>) -> Result<()>
+    where
+        Option<V>: Value,
+    {
+        let column = Column {
+            name,
+            kind: V::kind(),
+            optional: true,
+            since: OLDEST,
+            rare: true,
+        };
+        field(self, column, value)
     }
 
     /// A column of numbers in a range.
@@ -223,23 +243,26 @@ pub trait Columns {
         range: RangeInclusive<f64>,
         value: &mut V,
     ) -> Result<()> {
-        field(self, name, Kind::Number(range), OLDEST, value)
+        field(self, usual::<V>(name, Kind::Number(range), OLDEST), value)
+    }
+}
+
+fn usual<V: Value>(name: &'static str, kind: Kind, since: u64) -> Column {
+    Column {
+        name,
+        kind,
+        optional: V::OPTIONAL,
+        since,
+        rare: false,
     }
 }
 
 fn field<V: Value>(
     columns: &mut (impl Columns + ?Sized),
-    name: &'static str,
-    kind: Kind,
-    since: u64,
+    column: Column,
     value: &mut V,
 ) -> Result<()> {
-    let column = Column {
-        name,
-        kind,
-        optional: V::OPTIONAL,
-        since,
-    };
+    let name = column.name;
     let read = match columns.exchange(column, value.cell())? {
         None => return Ok(()),
         Some(cell) => V::of(cell.clone()).map_err(|expected| (expected, cell.to_string())),

@@ -2,7 +2,7 @@
 
 use super::csv;
 use super::parquet::{Parquet, ABSENT};
-use super::record::{columns_of, Cell, Column, Columns, Kind, Record};
+use super::record::{cells, columns_of, Cell, Column, Columns, Kind, Record};
 use super::{OLDEST, SCHEMA};
 use crate::error::{Error, Result};
 use polars::prelude::{NamedFrom, Series};
@@ -91,6 +91,7 @@ const SCHEMA_COLUMN: Column = Column {
     kind: Kind::Count,
     optional: false,
     since: OLDEST,
+    rare: false,
 };
 
 /// The columns of a table, the schema version first.
@@ -100,6 +101,25 @@ const SCHEMA_COLUMN: Column = Column {
 pub(super) fn wanted<R: Record>() -> Result<Vec<Column>> {
     let mut columns = vec![SCHEMA_COLUMN];
     columns.extend(columns_of::<R>()?);
+    Ok(columns)
+}
+
+/// The columns of a table of these rows with their places among all of them: without the rare ones that no row fills.
+///
+/// # Errors
+/// As [`columns_of`] and [`cells`].
+pub(super) fn filled<R: Record>(rows: &[R]) -> Result<Vec<(usize, Column)>> {
+    let mut columns = Vec::new();
+    for (place, column) in wanted::<R>()?.into_iter().enumerate() {
+        let mut rows = if column.rare { rows } else { &[] }.iter();
+        let mut fills = !column.rare;
+        while let (false, Some(row)) = (fills, rows.next()) {
+            fills = cells(row)?[place] != Cell::Null;
+        }
+        if fills {
+            columns.push((place, column));
+        }
+    }
     Ok(columns)
 }
 
@@ -300,7 +320,7 @@ impl Sheet {
                 return Err(self.wrong(row, SCHEMA_COLUMN.name, expected, version.to_string()));
             }
         }
-        for column in wanted {
+        for column in wanted.iter().filter(|column| !column.rare) {
             if has(column.name) != (column.since <= of_table) {
                 let expected = format!("a column of tables of version {} on", column.since);
                 let found = if has(column.name) { "it" } else { "none" };

@@ -139,7 +139,7 @@ fn every_word_of_a_configuration_reads_back() {
     for split in [TestSplit::Test, TestSplit::Validation] {
         with(|e| e.sweep.split = split);
     }
-    for sampling in [Sampling::AllImages, Sampling::TwoLevel] {
+    for sampling in Sampling::ALL {
         with(|e| e.sweep.sampling = sampling);
     }
     with(|e| {

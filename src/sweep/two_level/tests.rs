@@ -1,7 +1,7 @@
 //! Facts that two-level sampling holds: the same rows on any number of threads, brute force within the interval, no bias.
 
 use super::super::procedure::tests::{world_of, World};
-use super::super::DesignPoint;
+use super::super::{DesignPoint, Sampling};
 use super::*;
 use crate::fault::Protection;
 use crate::memory::{EnergySpec, Faults, OperatingPoint};
@@ -14,9 +14,9 @@ fn run_of(
     voltages: &str,
     (chips, tolerance): (u32, Option<f64>),
     done: &[Trial],
-    sampled: bool,
+    sampled: Sampling,
 ) -> Result<(Outcome, usize)> {
-    let answers = [world.evaluator.clean_answers(&world.images).unwrap().right];
+    let answers = [world.evaluator.clean_answers(&world.images).unwrap()];
     let subjects = [world.subject()];
     let voltages = world.memory.voltages(voltages).unwrap();
     let points: Vec<OperatingPoint> = voltages
@@ -42,14 +42,14 @@ fn run_of(
         Ok(())
     };
     let cancel = AtomicBool::new(false);
-    let mut outcome = if sampled {
-        let two_level = TwoLevel {
+    let mut outcome = match sampled {
+        Sampling::TwoLevel | Sampling::Stratified => TwoLevel {
             comparison: &comparison,
             clean: &answers,
-        };
-        two_level.run(done, &cancel, &mut sink)?
-    } else {
-        comparison.run(done, &cancel, &mut sink)?
+            stratified: sampled == Sampling::Stratified,
+        }
+        .run(done, &cancel, &mut sink)?,
+        Sampling::AllImages => comparison.run(done, &cancel, &mut sink)?,
     };
     outcome
         .trials
@@ -65,7 +65,7 @@ fn sampled(
     tolerance: f64,
     done: &[Trial],
 ) -> (Outcome, usize) {
-    run_of(world, seed, voltages, (1000, Some(tolerance)), done, true).unwrap()
+    run_of(world, seed, voltages, (1000, Some(tolerance)), done, Sampling::TwoLevel).unwrap()
 }
 
 fn shown(trials: &[Trial]) -> Vec<ChipDifference> {
@@ -103,15 +103,15 @@ fn rows_are_the_same_on_any_number_of_threads_and_a_resumed_run_computes_the_res
         assert_eq!((of_chip[2].faults, of_chip[2].correct), (0, clean[0].1));
     }
     // other trials than two-level ones are not taken for them
-    let error = run_of(&world, 5, "0.8", (3, None), &[], true)
+    let error = run_of(&world, 5, "0.8", (3, None), &[], Sampling::TwoLevel)
         .unwrap_err()
         .to_string();
     assert!(error.contains("a tolerance"), "{error}");
-    let brute = run_of(&world, 5, "0.8", (3, None), &[], false)
+    let brute = run_of(&world, 5, "0.8", (3, None), &[], Sampling::AllImages)
         .unwrap()
         .0
         .trials;
-    let error = run_of(&world, 5, "0.8", (1000, Some(0.02)), &brute, true)
+    let error = run_of(&world, 5, "0.8", (1000, Some(0.02)), &brute, Sampling::TwoLevel)
         .unwrap_err()
         .to_string();
     assert!(
@@ -128,7 +128,7 @@ fn brute_force_on_the_same_chips_lies_within_the_interval_at_a_multiple_of_the_c
     let found = Difference::of(&chips).unwrap();
     let clean = world.evaluator.clean(&world.images).unwrap().accuracy();
     let n = chips.len() as u32;
-    let all = run_of(&world, 7, "0.8", (n, None), &[], false)
+    let all = run_of(&world, 7, "0.8", (n, None), &[], Sampling::AllImages)
         .unwrap()
         .0
         .trials;
@@ -157,7 +157,7 @@ fn over_many_seeds_the_estimate_is_that_of_all_images() {
     // chips and images of a trial by themselves, at a fixed number of chips
     let world = world_of(4, 60);
     let labels = world.images.labels();
-    let faulty = run_of(&world, 3, "0.78", (1, None), &[], false)
+    let faulty = run_of(&world, 3, "0.78", (1, None), &[], Sampling::AllImages)
         .unwrap()
         .0
         .trials[0]
@@ -184,14 +184,14 @@ fn over_many_seeds_the_estimate_is_that_of_all_images() {
     // so the mean over seeds of the estimate is the truth for each chip
     let mut errors = Vec::new();
     for seed in 0..40 {
-        let (outcome, _) = run_of(&world, seed, "0.78", (2, Some(0.5)), &[], true).unwrap();
+        let (outcome, _) = run_of(&world, seed, "0.78", (2, Some(0.5)), &[], Sampling::TwoLevel).unwrap();
         let brute = run_of(
             &world,
             seed,
             "0.78",
             (outcome.trials.len() as u32, None),
             &[],
-            false,
+            Sampling::AllImages,
         )
         .unwrap()
         .0;
@@ -209,9 +209,77 @@ fn over_many_seeds_the_estimate_is_that_of_all_images() {
 fn no_more_image_evaluations_are_made_than_so_many_chips_with_all_images_would_cost() {
     let world = world_of(4, 300);
     for (chips, most) in [(1, 300), (8, 2400), (20, 6000)] {
-        let (outcome, _) = run_of(&world, 5, "0.8", (chips, Some(1e-4)), &[], true).unwrap();
+        let (outcome, _) = run_of(&world, 5, "0.8", (chips, Some(1e-4)), &[], Sampling::TwoLevel).unwrap();
         let looked: u64 = outcome.trials.iter().map(|trial| trial.images).sum();
         assert_eq!(outcome.stopped_by, StoppedBy::Chips);
         assert!(looked <= most && looked * 2 > most, "{chips}: {looked}");
+    }
+}
+
+#[test]
+fn stratified_rows_are_the_same_on_any_number_of_threads_and_brute_force_lies_within_the_interval() {
+    let world = world_of(4, 300);
+    let run = |threads, done: &[Trial]| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+        let way = Sampling::Stratified;
+        pool.unwrap()
+            .install(|| run_of(&world, 5, "0.8,0.9,1.0", (1000, Some(0.02)), done, way))
+            .unwrap()
+    };
+    let ((one, computed), (two, _)) = (run(1, &[]), run(2, &[]));
+    assert_eq!(one, two);
+    let (rest, owed) = run(2, &one.trials[..200]);
+    assert_eq!((&rest, owed), (&one, computed - 200));
+    let chips = one.trials.len() / 3;
+    assert!(chips >= 128 && chips % 8 == 0, "{chips}");
+    // the estimate is that of all images on the same chips
+    let (brute, _) = run_of(&world, 5, "0.8", (chips as u32, None), &[], Sampling::AllImages).unwrap();
+    let brute: Vec<f64> = brute.trials.iter().map(Trial::accuracy).collect();
+    let own: Vec<Strata> = one.trials[..chips].iter().filter_map(|t| t.strata.clone()).collect();
+    let found = Difference::of_strata(&own).unwrap();
+    let half = found.half_width().unwrap();
+    assert!(half <= 0.02, "{half}");
+    assert!((found.mean + found.shift - stats::mean(&brute).unwrap()).abs() <= half);
+    // voltages are seen through the same images; without faults the estimate is exact
+    let clean = world.evaluator.clean(&world.images).unwrap().accuracy();
+    for chip in 0..chips {
+        let of_chip = [0, 1, 2].map(|design| &one.trials[design * chips + chip]);
+        assert!(of_chip.iter().all(|trial| trial.images == of_chip[2].images
+            && trial.clean.unwrap().correct == of_chip[2].correct));
+        assert!((of_chip[2].accuracy() - clean).abs() < 1e-12);
+    }
+    // trials of the other sampler are not taken for them
+    let (other, _) = sampled(&world, 5, "0.8", 0.02, &[]);
+    let error = run_of(&world, 5, "0.8", (1000, Some(0.02)), &other.trials, Sampling::Stratified)
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("images of another"), "{error}");
+}
+
+#[test]
+fn every_image_of_a_stratum_is_equally_likely_and_models_of_like_strata_share_images() {
+    let world = world_of(4, 60);
+    let clean = world.evaluator.clean_answers(&world.images).unwrap();
+    let partition = Partition::of(&clean);
+    assert_eq!(partition.sizes.iter().sum::<u64>(), 60);
+    let numbers: Vec<u64> = partition.sizes.iter().map(|size| (*size).min(2)).collect();
+    let (mut times, samples) = (vec![0u32; 60], 20_000);
+    for chip in 0..samples {
+        let places = partition.places(Seed(1), ChipId(chip), &numbers);
+        assert_eq!(places.len() as u64, numbers.iter().sum::<u64>());
+        let right: Vec<bool> = places.iter().map(|p| clean.right[*p as usize]).collect();
+        let shown = partition.shown(&places, &right);
+        assert!((shown.accuracy() - clean.correct() as f64 / 60.0).abs() < 1e-12);
+        assert!(shown.have(&partition.sizes, &numbers));
+        assert_eq!(shown.to_string().parse::<Strata>().unwrap(), shown);
+        places.iter().for_each(|place| times[*place as usize] += 1);
+        assert_eq!(places, Partition::of(&clean).places(Seed(1), ChipId(chip), &numbers));
+    }
+    for (place, times) in times.iter().enumerate() {
+        let stratum = partition.stratum(place);
+        let share = numbers[stratum] as f64 / partition.sizes[stratum] as f64;
+        let error = (f64::from(samples) * share * (1.0 - share)).sqrt();
+        let expected = f64::from(samples) * share;
+        assert!((f64::from(*times) - expected).abs() <= 4.5 * error, "{place}: {times} {expected}");
     }
 }

@@ -13,6 +13,8 @@ enum SamplingWay {
     AllImages,
     /// Few for each, drawn for it alone.
     TwoLevel,
+    /// The same, most of them where answers change.
+    Stratified,
 }
 
 /// Images that a model is judged by.
@@ -43,11 +45,12 @@ pub(crate) struct SamplingFlags {
     /// 0.005 is half a point. The choice of --images is included; --chips is the most.
     #[arg(long, value_name = "T")]
     tolerance: Option<f64>,
-    /// all-images: the same for every chip; two-level: few for each chip
+    /// all-images: the same for every chip; two-level, stratified: few for each chip
     ///
     /// Two-level sampling draws few test images for each chip, for it alone, and more chips; it needs --tolerance. It
     /// gives the mean accuracy with fewer image evaluations, at most those of --chips on all images; no quantiles over
-    /// chips and no yield. [default: all-images]
+    /// chips and no yield. stratified is two-level with most images where faults change answers: fewer still.
+    /// [default: all-images]
     #[arg(
         long,
         value_name = "WAY",

@@ -9,7 +9,6 @@ use wcat_explore::config::{built_in, Experiment, Layer};
 use wcat_explore::error::{shell_quoted, Result};
 use wcat_explore::report::Grid;
 use wcat_explore::run::{plan, sweep, Monitor, RunRequest, SweepResult};
-use wcat_explore::sweep::Sampling;
 use wcat_explore::table as tables;
 
 pub(crate) fn run(args: &SweepArgs, monitor: &Progress) -> anyhow::Result<()> {
@@ -108,7 +107,7 @@ fn dry_run(experiment: &Experiment, request: &RunRequest) -> anyhow::Result<()> 
         lines.push(format!("run folder: {}", folder.display()));
     }
     lines.push(format!("design points: {}", plan.designs));
-    let least = if experiment.sweep.sampling == Sampling::TwoLevel {
+    let least = if experiment.sweep.sampling.is_two_level() {
         " at least"
     } else {
         ""
