@@ -433,9 +433,15 @@ fn a_sweep_to_a_tolerance_stops_at_the_same_chip_when_it_was_killed() {
 
 #[test]
 fn a_two_level_sweep_ends_the_same_when_it_was_killed_and_leaves_out_what_it_cannot_see() {
+    for sampling in ["two-level", "stratified"] {
+        ends_the_same_when_it_was_killed(sampling);
+    }
+}
+
+fn ends_the_same_when_it_was_killed(sampling: &str) {
     let flags = sweep(&[
         "--sampling",
-        "two-level",
+        sampling,
         "--tolerance",
         "0.03",
         "--chips",

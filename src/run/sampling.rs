@@ -103,7 +103,7 @@ pub(super) fn not_finite(summaries: &[Summary]) -> Option<String> {
 }
 
 /// What two-level sampling looked at, and what spread it found.
-pub(super) fn two_level(summaries: &[Summary]) -> Option<String> {
+pub(super) fn two_level(summaries: &[Summary], sampling: Sampling) -> Option<String> {
     let sampled: Vec<&Summary> = summaries.iter().filter(|s| s.is_two_level()).collect();
     let first = sampled.first()?;
     let looked: u64 = sampled.iter().map(|s| s.image_evaluations).sum();
@@ -114,13 +114,19 @@ pub(super) fn two_level(summaries: &[Summary]) -> Option<String> {
             format!("{:.2} points", 100.0 * std)
         })
     };
+    let strata = if sampling == Sampling::Stratified {
+        " Images are stratified by the clean answers of each model, and most lie where faults change answers; the \
+         interval is shifted for the skewness of the chips."
+    } else {
+        ""
+    };
     Some(format!(
         "Two-level sampling: each chip was seen through images of its own ({} of {} after the pilot), beside the clean \
          network on the same images. {looked} image evaluations were made, where all images on as many chips would \
          be {all}. A mean is the clean accuracy on all images plus the mean change that faults made; its interval is \
          Student's over chips and includes the choice of images. Greatest standard deviations: {} between chips (the \
          choice of images taken out), {} between the images of a chip. Quantiles over chips and yields need all \
-         images of a chip, and are left out.",
+         images of a chip, and are left out.{strata}",
         first.images,
         first.test_images,
         widest(|s| s.std),

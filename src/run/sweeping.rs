@@ -317,7 +317,7 @@ impl<'a> Sweeping<'a> {
                 run.warn(note);
             }
         }
-        let two_level = sampling::two_level(&summaries);
+        let two_level = sampling::two_level(&summaries, prepared.experiment.sweep.sampling);
         two_level.into_iter().for_each(|note| run.keep_note(note));
         if let Some(note) = sampling::not_finite(&summaries) {
             run.warn(note);

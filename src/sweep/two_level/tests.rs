@@ -65,7 +65,15 @@ fn sampled(
     tolerance: f64,
     done: &[Trial],
 ) -> (Outcome, usize) {
-    run_of(world, seed, voltages, (1000, Some(tolerance)), done, Sampling::TwoLevel).unwrap()
+    run_of(
+        world,
+        seed,
+        voltages,
+        (1000, Some(tolerance)),
+        done,
+        Sampling::TwoLevel,
+    )
+    .unwrap()
 }
 
 fn shown(trials: &[Trial]) -> Vec<ChipDifference> {
@@ -111,9 +119,16 @@ fn rows_are_the_same_on_any_number_of_threads_and_a_resumed_run_computes_the_res
         .unwrap()
         .0
         .trials;
-    let error = run_of(&world, 5, "0.8", (1000, Some(0.02)), &brute, Sampling::TwoLevel)
-        .unwrap_err()
-        .to_string();
+    let error = run_of(
+        &world,
+        5,
+        "0.8",
+        (1000, Some(0.02)),
+        &brute,
+        Sampling::TwoLevel,
+    )
+    .unwrap_err()
+    .to_string();
     assert!(
         error.contains("128 images of two-level sampling, found 300"),
         "{error}"
@@ -184,7 +199,15 @@ fn over_many_seeds_the_estimate_is_that_of_all_images() {
     // so the mean over seeds of the estimate is the truth for each chip
     let mut errors = Vec::new();
     for seed in 0..40 {
-        let (outcome, _) = run_of(&world, seed, "0.78", (2, Some(0.5)), &[], Sampling::TwoLevel).unwrap();
+        let (outcome, _) = run_of(
+            &world,
+            seed,
+            "0.78",
+            (2, Some(0.5)),
+            &[],
+            Sampling::TwoLevel,
+        )
+        .unwrap();
         let brute = run_of(
             &world,
             seed,
@@ -209,7 +232,15 @@ fn over_many_seeds_the_estimate_is_that_of_all_images() {
 fn no_more_image_evaluations_are_made_than_so_many_chips_with_all_images_would_cost() {
     let world = world_of(4, 300);
     for (chips, most) in [(1, 300), (8, 2400), (20, 6000)] {
-        let (outcome, _) = run_of(&world, 5, "0.8", (chips, Some(1e-4)), &[], Sampling::TwoLevel).unwrap();
+        let (outcome, _) = run_of(
+            &world,
+            5,
+            "0.8",
+            (chips, Some(1e-4)),
+            &[],
+            Sampling::TwoLevel,
+        )
+        .unwrap();
         let looked: u64 = outcome.trials.iter().map(|trial| trial.images).sum();
         assert_eq!(outcome.stopped_by, StoppedBy::Chips);
         assert!(looked <= most && looked * 2 > most, "{chips}: {looked}");
@@ -217,7 +248,8 @@ fn no_more_image_evaluations_are_made_than_so_many_chips_with_all_images_would_c
 }
 
 #[test]
-fn stratified_rows_are_the_same_on_any_number_of_threads_and_brute_force_lies_within_the_interval() {
+fn stratified_rows_are_the_same_on_any_number_of_threads_and_brute_force_lies_within_the_interval()
+{
     let world = world_of(4, 300);
     let run = |threads, done: &[Trial]| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
@@ -233,9 +265,20 @@ fn stratified_rows_are_the_same_on_any_number_of_threads_and_brute_force_lies_wi
     let chips = one.trials.len() / 3;
     assert!(chips >= 128 && chips % 8 == 0, "{chips}");
     // the estimate is that of all images on the same chips
-    let (brute, _) = run_of(&world, 5, "0.8", (chips as u32, None), &[], Sampling::AllImages).unwrap();
+    let (brute, _) = run_of(
+        &world,
+        5,
+        "0.8",
+        (chips as u32, None),
+        &[],
+        Sampling::AllImages,
+    )
+    .unwrap();
     let brute: Vec<f64> = brute.trials.iter().map(Trial::accuracy).collect();
-    let own: Vec<Strata> = one.trials[..chips].iter().filter_map(|t| t.strata.clone()).collect();
+    let own: Vec<Strata> = one.trials[..chips]
+        .iter()
+        .filter_map(|t| t.strata.clone())
+        .collect();
     let found = Difference::of_strata(&own).unwrap();
     let half = found.half_width().unwrap();
     assert!(half <= 0.02, "{half}");
@@ -250,9 +293,16 @@ fn stratified_rows_are_the_same_on_any_number_of_threads_and_brute_force_lies_wi
     }
     // trials of the other sampler are not taken for them
     let (other, _) = sampled(&world, 5, "0.8", 0.02, &[]);
-    let error = run_of(&world, 5, "0.8", (1000, Some(0.02)), &other.trials, Sampling::Stratified)
-        .unwrap_err()
-        .to_string();
+    let error = run_of(
+        &world,
+        5,
+        "0.8",
+        (1000, Some(0.02)),
+        &other.trials,
+        Sampling::Stratified,
+    )
+    .unwrap_err()
+    .to_string();
     assert!(error.contains("images of another"), "{error}");
 }
 
@@ -273,13 +323,88 @@ fn every_image_of_a_stratum_is_equally_likely_and_models_of_like_strata_share_im
         assert!(shown.have(&partition.sizes, &numbers));
         assert_eq!(shown.to_string().parse::<Strata>().unwrap(), shown);
         places.iter().for_each(|place| times[*place as usize] += 1);
-        assert_eq!(places, Partition::of(&clean).places(Seed(1), ChipId(chip), &numbers));
+        assert_eq!(
+            places,
+            Partition::of(&clean).places(Seed(1), ChipId(chip), &numbers)
+        );
     }
     for (place, times) in times.iter().enumerate() {
         let stratum = partition.stratum(place);
         let share = numbers[stratum] as f64 / partition.sizes[stratum] as f64;
         let error = (f64::from(samples) * share * (1.0 - share)).sqrt();
         let expected = f64::from(samples) * share;
-        assert!((f64::from(*times) - expected).abs() <= 4.5 * error, "{place}: {times} {expected}");
+        assert!(
+            (f64::from(*times) - expected).abs() <= 4.5 * error,
+            "{place}: {times} {expected}"
+        );
     }
+}
+
+/// Trials of two models at one voltage, by model and chip.
+fn of_two_models(worlds: &[World; 2], way: Sampling, chips: u32) -> Vec<Trial> {
+    let answers = worlds
+        .each_ref()
+        .map(|world| world.evaluator.clean_answers(&world.images).unwrap());
+    let mut subjects = worlds.each_ref().map(World::subject);
+    subjects[1].name = "n".into();
+    let memory = &worlds[0].memory;
+    let point = memory.at(memory.voltages("0.88").unwrap()[0]).unwrap();
+    let comparison = Comparison {
+        subjects: &subjects,
+        memory,
+        faults: &Faults::of(memory),
+        points: &DesignPoint::grid(2, &[point], &[Protection::None]),
+        seed: Seed(5),
+        chips,
+        tolerance: Some(0.01).filter(|_| way.is_two_level()),
+        test_images: 400,
+        energy: &EnergySpec::default(),
+        clock: || 0.0,
+    };
+    let (cancel, mut sink) = (AtomicBool::new(false), |_: &Trial| Ok(()));
+    let outcome = if way.is_two_level() {
+        TwoLevel {
+            comparison: &comparison,
+            clean: &answers,
+            stratified: way == Sampling::Stratified,
+        }
+        .run(&[], &cancel, &mut sink)
+    } else {
+        comparison.run(&[], &cancel, &mut sink)
+    };
+    outcome.unwrap().trials
+}
+
+#[test]
+fn differences_of_models_vary_less_for_their_images_than_where_all_images_are_alike() {
+    let worlds = [world_of(4, 400), world_of(3, 400)];
+    let clean = worlds
+        .each_ref()
+        .map(|world| world.evaluator.clean(&world.images).unwrap().accuracy());
+    // mean square of what the choice of images does to a difference on a chip, of one image, and the mean of it
+    let error = |way| {
+        let trials = of_two_models(&worlds, way, 1000);
+        let chips = trials.len() / 2;
+        let whole = of_two_models(&worlds, Sampling::AllImages, chips as u32);
+        let own = |trial: &Trial, model: usize| match &trial.strata {
+            Some(strata) => strata.accuracy(),
+            None => clean[model] + shown(std::slice::from_ref(trial))[0].mean(),
+        };
+        let of_chip = |chip: usize| {
+            let found = own(&trials[chip], 0) - own(&trials[chips + chip], 1);
+            let truth = whole[chip].accuracy() - whole[chips + chip].accuracy();
+            (found - truth, trials[chip].images as f64)
+        };
+        let errors: Vec<(f64, f64)> = (0..chips).map(of_chip).collect();
+        let squares: f64 = errors.iter().map(|(error, m)| error * error * m).sum();
+        let bias = errors.iter().map(|(error, _)| error).sum::<f64>() / chips as f64;
+        (squares / chips as f64, bias, chips)
+    };
+    let ((alike, _, _), (stratified, bias, chips)) =
+        (error(Sampling::TwoLevel), error(Sampling::Stratified));
+    assert!(stratified < alike, "{stratified} {alike}");
+    assert!(
+        bias.abs() < 4.0 * (stratified / 24.0 / chips as f64).sqrt(),
+        "{bias}"
+    );
 }
