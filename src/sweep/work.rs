@@ -1,7 +1,7 @@
 //! What a chip and an image cost, from counted work: no clock decides how images are planned.
 //!
-//! Nanoseconds on one Zen 4 thread, from `cargo bench --bench faults` and `--bench evaluation`; only their ratios count,
-//! and the cost of a plan is flat around its least.
+//! Nanoseconds on one Zen 4 thread, from the tables of faults and evaluations in `docs/performance.md` (a ResNet-20); only
+//! their ratios count, and the cost of a plan is flat around its least.
 
 use crate::engine::Evaluator;
 use crate::error::Result;
