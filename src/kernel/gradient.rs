@@ -248,7 +248,13 @@ impl WeightGradient<'_> {
 
 /// `sums[r][u] += Σ_x pixels[x·A + r] · gradient[x·V + u]`, `x` rising.
 #[inline(always)]
-fn add_products<S: Simd, const R: usize, const V: usize, const U: usize, const A: usize>(
+pub(super) fn add_products<
+    S: Simd,
+    const R: usize,
+    const V: usize,
+    const U: usize,
+    const A: usize,
+>(
     simd: S,
     sums: &mut [[S::f32s; U]; R],
     pixels: &[f32],

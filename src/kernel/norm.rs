@@ -125,9 +125,13 @@ impl Sizes {
             }
             sums
         };
-        let parts: Vec<Vec<Sums>> = images.par_chunks(GROUP).map(part).collect();
+        self.totals(&images.par_chunks(GROUP).map(part).collect::<Vec<_>>())
+    }
+
+    /// Two sums per channel of those of groups, in their order.
+    fn totals(&self, parts: &[Vec<Sums>]) -> Vec<[f64; 2]> {
         let mut totals = vec![[0f64; 2]; self.channels];
-        for part in &parts {
+        for part in parts {
             for (channel, total) in totals.iter_mut().enumerate() {
                 let (block, lane) = (channel / BLOCK, channel % BLOCK);
                 total[0] += part[block].first[lane];
@@ -136,27 +140,22 @@ impl Sizes {
         }
         totals
     }
-}
 
-/// Gradients of one call: `x`, `affine` and, where asked for, the residual.
-type Gradients = (Vec<f32>, Vec<f32>, Option<Vec<f32>>);
-
-impl BatchNorm {
     /// A value of every channel, near which sums lose few digits: that of the first pixel.
-    fn centres(sizes: &Sizes, x: &[f32]) -> Vec<f32> {
-        (0..sizes.channels)
-            .map(|channel| x[channel / BLOCK * sizes.plane + channel % BLOCK])
+    fn centres(&self, x: &[f32]) -> Vec<f32> {
+        (0..self.channels)
+            .map(|channel| x[channel / BLOCK * self.plane + channel % BLOCK])
             .collect()
     }
 
-    fn statistics(&self, sizes: &Sizes, x: &[f32]) -> BatchStatistics {
-        let centres = Self::centres(sizes, x);
-        let centre = sizes.lanes(|channel| centres[channel]);
-        let count = sizes.count() as f64;
-        let sums = sizes.sums(|image, block, sums| {
-            let plane = &x[image * sizes.image() + block * sizes.plane..][..sizes.plane];
+    fn statistics(&self, isa: Isa, x: &[f32]) -> BatchStatistics {
+        let centres = self.centres(x);
+        let centre = self.lanes(|channel| centres[channel]);
+        let count = self.count() as f64;
+        let sums = self.sums(|image, block, sums| {
+            let plane = &x[image * self.image() + block * self.plane..][..self.plane];
             run(
-                self.isa,
+                isa,
                 AddMoments {
                     x: plane,
                     centre: &centre[block],
@@ -177,14 +176,70 @@ impl BatchNorm {
             mean: mean.collect(),
             // a NaN stays one
             variance: variance.map(|v| if v < 0.0 { 0.0 } else { v }).collect(),
-            count: sizes.count(),
+            count: self.count(),
         }
     }
 
-    fn inverse(&self, variance: f64) -> f64 {
-        1.0 / (variance + self.epsilon).sqrt()
+    /// What the blocks are normalised with.
+    fn factors(&self, statistics: &BatchStatistics, affine: &[f32], epsilon: f64) -> Vec<Factors> {
+        let (scale, shift) = affine.split_at(self.channels);
+        let factor = |c: usize| f64::from(scale[c]) * inverse(statistics.variance[c], epsilon);
+        let off = |c: usize| f64::from(statistics.mean[c] as f32) - statistics.mean[c];
+        let centres = self.lanes(|c| statistics.mean[c] as f32);
+        let factors = self.lanes(|c| factor(c) as f32);
+        let offsets = self.lanes(|c| (f64::from(shift[c]) + off(c) * factor(c)) as f32);
+        let lanes = centres.into_iter().zip(factors).zip(offsets);
+        lanes
+            .map(|((centre, factor), offset)| Factors {
+                centre,
+                factor,
+                offset,
+            })
+            .collect()
     }
 
+    /// Factors of the gradient of `x` of every block, and the gradient of scale and shift, of the two sums that
+    /// [`AddGradients`] takes.
+    fn slopes(
+        &self,
+        statistics: &BatchStatistics,
+        sums: &[[f64; 2]],
+        scale: &[f32],
+        epsilon: f64,
+    ) -> (Vec<Slopes>, Vec<f32>) {
+        let n = self.count() as f64;
+        let inverse = |c: usize| inverse(statistics.variance[c], epsilon);
+        // Σ g x̂ with x̂ = (x - mean) / √(variance + ε); the centre is the mean rounded to f32
+        let off = |c: usize| f64::from(statistics.mean[c] as f32) - statistics.mean[c];
+        let products: Vec<f64> = (0..self.channels)
+            .map(|c| (sums[c][1] + off(c) * sums[c][0]) * inverse(c))
+            .collect();
+        let factor = |c: usize| f64::from(scale[c]) * inverse(c);
+        let of_x = |c: usize| -factor(c) * products[c] * inverse(c) / n;
+        let of_g = self.lanes(|c| factor(c) as f32);
+        let constant = self.lanes(|c| (-factor(c) * sums[c][0] / n + of_x(c) * off(c)) as f32);
+        let of_x = self.lanes(|c| of_x(c) as f32);
+        let slopes = of_g.into_iter().zip(of_x).zip(constant);
+        let slopes = slopes.map(|((of_g, of_x), constant)| Slopes {
+            of_g,
+            of_x,
+            constant,
+        });
+        let mut affine: Vec<f32> = products.iter().map(|x| *x as f32).collect();
+        affine.extend(sums.iter().map(|[first, _]| *first as f32));
+        (slopes.collect(), affine)
+    }
+}
+
+/// `1 / √(variance + ε)`.
+fn inverse(variance: f64, epsilon: f64) -> f64 {
+    1.0 / (variance + epsilon).sqrt()
+}
+
+/// Gradients of one call: `x`, `affine` and, where asked for, the residual.
+type Gradients = (Vec<f32>, Vec<f32>, Option<Vec<f32>>);
+
+impl BatchNorm {
     fn forward(
         &self,
         sizes: &Sizes,
@@ -192,21 +247,8 @@ impl BatchNorm {
         affine: &[f32],
         residual: Option<&[f32]>,
     ) -> Vec<f32> {
-        let statistics = self.statistics(sizes, x);
-        let (scale, shift) = affine.split_at(sizes.channels);
-        let factor = |c: usize| f64::from(scale[c]) * self.inverse(statistics.variance[c]);
-        let off = |c: usize| f64::from(statistics.mean[c] as f32) - statistics.mean[c];
-        let centres = sizes.lanes(|c| statistics.mean[c] as f32);
-        let factors = sizes.lanes(|c| factor(c) as f32);
-        let offsets = sizes.lanes(|c| (f64::from(shift[c]) + off(c) * factor(c)) as f32);
-        let lanes = centres.into_iter().zip(factors).zip(offsets);
-        let factors: Vec<Factors> = lanes
-            .map(|((centre, factor), offset)| Factors {
-                centre,
-                factor,
-                offset,
-            })
-            .collect();
+        let statistics = sizes.statistics(self.isa, x);
+        let factors = sizes.factors(&statistics, affine, self.epsilon);
         let mut y = vec![0f32; x.len()];
         let group = GROUP * sizes.image();
         y.par_chunks_mut(group).enumerate().for_each(|(i, y)| {
@@ -243,7 +285,7 @@ impl BatchNorm {
     ) -> Gradients {
         let statistics = match self.statistics.get() {
             Some(statistics) => statistics.clone(),
-            None => self.statistics(sizes, x),
+            None => sizes.statistics(self.isa, x),
         };
         let centre = sizes.lanes(|c| statistics.mean[c] as f32);
         let upstream = |at: usize, block: usize| {
@@ -260,25 +302,7 @@ impl BatchNorm {
             let from = upstream(image * sizes.image() + block * sizes.plane, block);
             run(self.isa, AddGradients { from, sums });
         });
-        let n = sizes.count() as f64;
-        // Σ g x̂ with x̂ = (x - mean) / √(variance + ε); the centre is the mean rounded to f32
-        let off = |c: usize| f64::from(statistics.mean[c] as f32) - statistics.mean[c];
-        let products: Vec<f64> = (0..sizes.channels)
-            .map(|c| (sums[c][1] + off(c) * sums[c][0]) * self.inverse(statistics.variance[c]))
-            .collect();
-        let factor = |c: usize| f64::from(affine[c]) * self.inverse(statistics.variance[c]);
-        let of_x = |c: usize| -factor(c) * products[c] * self.inverse(statistics.variance[c]) / n;
-        let of_g = sizes.lanes(|c| factor(c) as f32);
-        let constant = sizes.lanes(|c| (-factor(c) * sums[c][0] / n + of_x(c) * off(c)) as f32);
-        let of_x = sizes.lanes(|c| of_x(c) as f32);
-        let slopes = of_g.into_iter().zip(of_x).zip(constant);
-        let slopes: Vec<Slopes> = slopes
-            .map(|((of_g, of_x), constant)| Slopes {
-                of_g,
-                of_x,
-                constant,
-            })
-            .collect();
+        let (slopes, affine) = sizes.slopes(&statistics, &sums, affine, self.epsilon);
         let mut dx = vec![0f32; x.len()];
         let mut dr = vec![0f32; if residual { x.len() } else { 0 }];
         let group = GROUP * sizes.image();
@@ -308,8 +332,6 @@ impl BatchNorm {
         } else {
             groups.for_each(|(i, dx)| work(i, dx, None));
         }
-        let mut affine: Vec<f32> = products.iter().map(|x| *x as f32).collect();
-        affine.extend(sums.iter().map(|[first, _]| *first as f32));
         (dx, affine, residual.then_some(dr))
     }
 
@@ -421,6 +443,7 @@ impl CustomOp3 for BatchNorm {
 }
 
 mod fixed;
+pub(super) mod padded;
 mod passes;
 #[cfg(test)]
 mod tests;

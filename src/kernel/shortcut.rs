@@ -4,6 +4,7 @@ use super::planes::{blocked_batch, Planes, BLOCK};
 use super::slices::{is_ours, stored, values, with_values};
 use crate::error::{Error, Result, TensorContext};
 use candle_core::{CpuStorage, CustomOp1, Layout, Shape, Tensor};
+use rayon::prelude::*;
 
 /// Takes every second pixel of every second row; missing channels are zero, half in front and half behind
 /// (He et al., 2016, option A).
@@ -58,6 +59,22 @@ impl Shortcut {
                 }
             }
         }
+    }
+
+    /// Takes a batch over, image by image.
+    pub(super) fn forward_each(&self, inputs: &[f32], outputs: &mut [f32]) {
+        let images = outputs
+            .par_chunks_mut(self.output.len())
+            .zip(inputs.par_chunks(self.input.len()));
+        images.for_each(|(output, input)| self.forward(input, output));
+    }
+
+    /// Adds the gradients of a batch of outputs to those of its inputs.
+    pub(super) fn add_back(&self, gradients: &[f32], inputs: &mut [f32]) {
+        let images = inputs
+            .par_chunks_mut(self.input.len())
+            .zip(gradients.par_chunks(self.output.len()));
+        images.for_each(|(dx, g)| self.pairs(|from, to| dx[from] += g[to]));
     }
 
     /// Takes one image over. What the shortcut does not write, borders and missing channels, must be zero.

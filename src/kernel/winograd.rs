@@ -3,6 +3,7 @@
 #![allow(clippy::needless_range_loop)] // loops by index on purpose: vector code must not call into iterators
 
 use super::direct::{accumulate, multiply_add, rectified, Direct, Store};
+use super::gradient::add_products;
 use super::isa::Isa;
 use super::planes::{Planes, BLOCK};
 use pulp::{Simd, WithSimd};
@@ -150,14 +151,12 @@ impl Winograd {
         if scratch.inputs.len() < inputs {
             scratch.inputs.resize(inputs, 0.0);
         }
-        scratch.sums.resize(TRANSFORMED, 0.0);
+        if scratch.sums.len() < TRANSFORMED {
+            scratch.sums.resize(TRANSFORMED, 0.0);
+        }
         isa.run(Forward {
-            from,
+            source: Source::new(&self.direct, input),
             to,
-            skipped: from.border() - self.direct.padding(),
-            tiles: [to.height().div_ceil(TILE), to.width().div_ceil(TILE)],
-            images,
-            input,
             weights: transformed,
             start,
             store,
@@ -186,7 +185,9 @@ fn kernel_side(taps: &[[f64; BLOCK]; 3]) -> [[f64; BLOCK]; PATCH] {
     side
 }
 
-struct Forward<'a> {
+/// Images in the layout of a convolution's input, cut into tiles of outputs.
+#[derive(Clone, Copy)]
+struct Source<'a> {
     from: Planes,
     to: Planes,
     /// Pixels of the input's border beyond the padding.
@@ -195,6 +196,11 @@ struct Forward<'a> {
     tiles: [usize; 2],
     images: usize,
     input: &'a [f32],
+}
+
+struct Forward<'a> {
+    source: Source<'a>,
+    to: Planes,
     weights: &'a [f32],
     start: &'a [f32],
     store: Store,
@@ -209,6 +215,73 @@ struct Tile {
     image: usize,
     y: usize,
     x: usize,
+}
+
+impl<'a> Source<'a> {
+    fn new(direct: &Direct, input: &'a [f32]) -> Self {
+        let (from, to) = (direct.input(), direct.output());
+        Self {
+            from,
+            to,
+            skipped: from.border() - direct.padding(),
+            tiles: [to.height().div_ceil(TILE), to.width().div_ceil(TILE)],
+            images: input.len() / from.len(),
+            input,
+        }
+    }
+
+    /// Tiles of all images.
+    #[inline(always)]
+    fn total(&self) -> usize {
+        self.images * self.tiles[0] * self.tiles[1]
+    }
+
+    #[inline(always)]
+    fn tile(&self, number: usize) -> Tile {
+        let [down, across] = self.tiles;
+        Tile {
+            image: number / (down * across),
+            y: number / across % down * TILE,
+            x: number % across * TILE,
+        }
+    }
+
+    /// Transforms the patch under a tile, block by block, into a slot of every position.
+    #[inline(always)]
+    fn transform<S: Simd, const V: usize>(
+        &self,
+        simd: S,
+        tile: Tile,
+        slot: usize,
+        inputs: &mut [f32],
+    ) {
+        let from = self.from;
+        let left = [self.to.height() + 2 - tile.y, self.to.width() + 2 - tile.x];
+        let mut edge = [0f32; POSITIONS * BLOCK];
+        for block in 0..from.blocks() {
+            let first = (tile.y + self.skipped) * from.row() + (tile.x + self.skipped) * BLOCK;
+            let start = tile.image * from.len() + block * from.plane() + first;
+            let (pixels, row) = if left[0] >= PATCH && left[1] >= PATCH {
+                (&self.input[start..], from.row())
+            } else {
+                let width = left[1].min(PATCH) * BLOCK;
+                for r in 0..left[0].min(PATCH) {
+                    edge[r * PATCH * BLOCK..][..width]
+                        .copy_from_slice(&self.input[start + r * from.row()..][..width]);
+                }
+                (&edge[..], PATCH * BLOCK)
+            };
+            // slices of constant length: their indices need no check
+            let patch = Patch {
+                rows: from_fn(|r| &pixels[r * row..][..PATCH * BLOCK]),
+            };
+            let out = &mut inputs[block * TRANSFORMED + slot * BLOCK..];
+            let out = &mut out[..TRANSFORMED - DISTANCE + BLOCK];
+            for v in 0..V {
+                patch.transform::<S, V>(simd, v, out);
+            }
+        }
+    }
 }
 
 impl WithSimd for Forward<'_> {
@@ -230,63 +303,23 @@ impl Forward<'_> {
     /// `V`: vectors of a block. `R`: tiles that are multiplied together.
     #[inline(always)]
     fn run<S: Simd, const V: usize, const R: usize>(mut self, simd: S) {
-        let total = self.images * self.tiles[0] * self.tiles[1];
+        let source = self.source;
+        let total = source.total();
         let mut first = 0;
         while first < total {
             let count = (total - first).min(TILES);
             for slot in 0..count {
-                self.transform::<S, V>(simd, self.tile(first + slot), slot);
+                source.transform::<S, V>(simd, source.tile(first + slot), slot, self.inputs);
             }
             for block in 0..self.to.blocks() {
                 for position in 0..POSITIONS {
                     self.multiply::<S, V, R>(simd, position, block, count);
                 }
                 for slot in 0..count {
-                    self.back::<S, V>(simd, self.tile(first + slot), slot, block);
+                    self.back::<S, V>(simd, source.tile(first + slot), slot, block);
                 }
             }
             first += count;
-        }
-    }
-
-    #[inline(always)]
-    fn tile(&self, number: usize) -> Tile {
-        let [down, across] = self.tiles;
-        Tile {
-            image: number / (down * across),
-            y: number / across % down * TILE,
-            x: number % across * TILE,
-        }
-    }
-
-    /// Transforms the patch under a tile, block by block, into a slot of every position.
-    #[inline(always)]
-    fn transform<S: Simd, const V: usize>(&mut self, simd: S, tile: Tile, slot: usize) {
-        let from = self.from;
-        let left = [self.to.height() + 2 - tile.y, self.to.width() + 2 - tile.x];
-        let mut edge = [0f32; POSITIONS * BLOCK];
-        for block in 0..from.blocks() {
-            let first = (tile.y + self.skipped) * from.row() + (tile.x + self.skipped) * BLOCK;
-            let start = tile.image * from.len() + block * from.plane() + first;
-            let (pixels, row) = if left[0] >= PATCH && left[1] >= PATCH {
-                (&self.input[start..], from.row())
-            } else {
-                let width = left[1].min(PATCH) * BLOCK;
-                for r in 0..left[0].min(PATCH) {
-                    edge[r * PATCH * BLOCK..][..width]
-                        .copy_from_slice(&self.input[start + r * from.row()..][..width]);
-                }
-                (&edge[..], PATCH * BLOCK)
-            };
-            // slices of constant length: their indices need no check
-            let patch = Patch {
-                rows: from_fn(|r| &pixels[r * row..][..PATCH * BLOCK]),
-            };
-            let out = &mut self.inputs[block * TRANSFORMED + slot * BLOCK..];
-            let out = &mut out[..TRANSFORMED - DISTANCE + BLOCK];
-            for v in 0..V {
-                patch.transform::<S, V>(simd, v, out);
-            }
         }
     }
 
@@ -299,7 +332,7 @@ impl Forward<'_> {
         block: usize,
         count: usize,
     ) {
-        let blocks = self.from.blocks();
+        let blocks = self.source.from.blocks();
         let size = blocks * BLOCK * BLOCK;
         let weights = &self.weights[(block * POSITIONS + position) * size..][..size];
         let (weights, _) = S::as_simd_f32s(weights);
@@ -489,5 +522,6 @@ fn output_side<S: Simd>(simd: S, m: [S::f32s; PATCH]) -> [S::f32s; TILE] {
     ]
 }
 
+mod gradient;
 #[cfg(test)]
 mod tests;

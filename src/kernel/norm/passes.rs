@@ -2,7 +2,7 @@
 
 use super::super::direct::{multiply_add, rectified};
 use super::super::isa::Isa;
-use super::super::planes::{Lanes, BLOCK};
+use super::super::planes::{Lanes, Planes, BLOCK};
 use pulp::{Simd, WithSimd};
 use std::array::from_fn;
 
@@ -248,6 +248,55 @@ impl Pass for AddGradients<'_> {
                     let (g, d) = values([x, y, g], v, v);
                     sums.add(simd, 0, v, g, [g, d]);
                 }
+            }
+            sums.add_to(self.sums);
+        }
+    }
+}
+
+/// Keeps what passes the ReLU of a gradient of one block, in its place, and adds `Σ g` and `Σ g (x - centre)` of it.
+pub(super) struct MaskGradients<'a> {
+    /// The block before the norm, and the gradient, without a border.
+    pub(super) x: &'a [f32],
+    pub(super) g: &'a mut [f32],
+    /// The result of an image, in its layout.
+    pub(super) y: &'a [f32],
+    pub(super) planes: Planes,
+    pub(super) block: usize,
+    pub(super) relu: bool,
+    pub(super) centre: &'a Lanes,
+    pub(super) sums: &'a mut Sums,
+}
+
+impl Pass for MaskGradients<'_> {
+    #[inline(always)]
+    fn run<S: Simd, const V: usize>(self, simd: S) {
+        let zero = simd.splat_f32s(0.0);
+        let centre = vectors::<S, V>(self.centre);
+        let row = self.planes.width() * BLOCK;
+        let rows = (SHORT * BLOCK / row).max(1);
+        let mut y = 0;
+        for (x, g) in self.x.chunks(rows * row).zip(self.g.chunks_mut(rows * row)) {
+            let mut sums = ShortSums::<S, V>::new(simd);
+            for (x, g) in x.chunks_exact(row).zip(g.chunks_exact_mut(row)) {
+                let mask = &self.y[self.planes.at(self.block, y, 0)..][..row];
+                let (x, g) = (S::as_simd_f32s(x).0, S::as_mut_simd_f32s(g).0);
+                let mask = S::as_simd_f32s(mask).0;
+                let pixels = x
+                    .chunks_exact(V)
+                    .zip(g.chunks_exact_mut(V))
+                    .zip(mask.chunks_exact(V));
+                for (chain, ((x, g), mask)) in pixels.enumerate() {
+                    for v in 0..V {
+                        if self.relu {
+                            let passes = simd.greater_than_f32s(mask[v], zero);
+                            g[v] = simd.select_f32s(passes, g[v], zero);
+                        }
+                        let d = simd.sub_f32s(x[v], centre[v]);
+                        sums.add(simd, chain % CHAINS, v, g[v], [g[v], d]);
+                    }
+                }
+                y += 1;
             }
             sums.add_to(self.sums);
         }
