@@ -53,6 +53,16 @@ pub(super) struct Made<'a> {
     pub(super) statistics: &'a BatchStatistics,
 }
 
+/// What the groups of a thread work in, one after the other; of one layer, so that borders stay zero.
+#[derive(Default)]
+struct Room {
+    scratch: Scratch,
+    /// Gradients of the sums of some images.
+    laid: Vec<f32>,
+    /// Products of transformed images and gradients; for direct convolutions the gradient of an image, spread.
+    products: Vec<f32>,
+}
+
 /// A group of images on the way back.
 struct Group<'a> {
     x: &'a [f32],
@@ -155,10 +165,8 @@ impl Layer {
         let groups = sums
             .par_chunks_mut(GROUP * self.sums_len())
             .zip(x.par_chunks(GROUP * direct.input().len()));
-        groups.for_each(|(sums, x)| {
-            let mut scratch = Scratch::default();
-            self.forward
-                .run(self.isa, x, &packed, PLAIN, &mut scratch, sums);
+        groups.for_each_init(Scratch::default, |scratch, (sums, x)| {
+            self.forward.run(self.isa, x, &packed, PLAIN, scratch, sums);
         });
         self.norm.forward(sums, affine, residual, y)
     }
@@ -199,9 +207,11 @@ impl Layer {
             .collect();
         let parts: Vec<Vec<f32>> = groups
             .into_par_iter()
-            .map(|group| match self.forward.winograd {
-                Some(winograd) => self.by_winograd(&winograd, group, &gradient, &turned, store),
-                None => self.directly(group, &gradient, &turned, store),
+            .map_init(Room::default, |room, group| match self.forward.winograd {
+                Some(winograd) => {
+                    self.by_winograd(&winograd, group, &gradient, &turned, store, room)
+                }
+                None => self.directly(group, &gradient, &turned, store, room),
             })
             .collect();
         let mut sum = vec![0f32; direct.packed_len()];
@@ -221,12 +231,17 @@ impl Layer {
         gradient: &Gradient,
         turned: &Packed,
         store: Store,
+        room: &mut Room,
     ) -> Vec<f32> {
         let (input, padded) = (self.forward.direct.input(), self.backward.direct.input());
         let images = winograd.images_at_once().min(GROUP);
-        let mut scratch = Scratch::default();
-        let mut laid = vec![0f32; images * padded.len()];
-        let mut products = vec![0f32; winograd.transformed_len()];
+        let Room {
+            scratch,
+            laid,
+            products,
+        } = room;
+        laid.resize(images * padded.len(), 0.0);
+        products.resize(winograd.transformed_len(), 0.0);
         let size = images * self.backward.direct.output().len();
         let mut dx = group.dx.map(|dx| dx.chunks_mut(size));
         let some = group.x.chunks(images * input.len()).zip(
@@ -235,7 +250,7 @@ impl Layer {
                 .chunks(images * self.sums_len())
                 .zip(group.g.chunks(images * self.sums_len())),
         );
-        for (x, (sums, g)) in some {
+        for (number, (x, (sums, g))) in some.enumerate() {
             let laid = &mut laid[..x.len() / input.len() * padded.len()];
             let values = sums
                 .chunks_exact(self.sums_len())
@@ -245,12 +260,13 @@ impl Layer {
             }
             if let Some(dx) = dx.as_mut().and_then(Iterator::next) {
                 self.backward
-                    .run(self.isa, laid, turned, store, &mut scratch, dx);
+                    .run(self.isa, laid, turned, store, scratch, dx);
             }
-            winograd.add_products(self.isa, x, (padded, laid), &mut scratch, &mut products);
+            let gradients = (padded, &*laid);
+            winograd.products(self.isa, x, gradients, number > 0, scratch, products);
         }
         let mut part = vec![0f32; self.forward.direct.packed_len()];
-        winograd.weight_gradient(self.isa, &products, &mut part);
+        winograd.weight_gradient(self.isa, products, &mut part);
         part
     }
 
@@ -261,12 +277,17 @@ impl Layer {
         gradient: &Gradient,
         turned: &Packed,
         store: Store,
+        room: &mut Room,
     ) -> Vec<f32> {
         let (direct, back) = (self.forward.direct, self.backward.direct);
         let (input, output) = (direct.input(), direct.output());
-        let mut scratch = Scratch::default();
-        let mut of_sums = vec![0f32; TOGETHER * output.len()];
-        let mut spread = vec![0f32; back.input().len()];
+        let Room {
+            scratch,
+            laid,
+            products: spread,
+        } = room;
+        laid.resize(TOGETHER * output.len(), 0.0);
+        spread.resize(back.input().len(), 0.0);
         let mut part = vec![0f32; direct.packed_len()];
         let mut dx = group.dx.map(|dx| dx.chunks_mut(back.output().len()));
         let some = group.x.chunks(TOGETHER * input.len()).zip(
@@ -276,16 +297,16 @@ impl Layer {
                 .zip(group.g.chunks(TOGETHER * output.len())),
         );
         for (x, (sums, g)) in some {
-            let of_sums = &mut of_sums[..sums.len()];
+            let of_sums = &mut laid[..sums.len()];
             let values = sums
                 .chunks_exact(output.len())
                 .zip(g.chunks_exact(output.len()));
             for (of_sums, (sums, g)) in of_sums.chunks_exact_mut(output.len()).zip(values) {
                 self.norm.gradient(gradient, sums, g, (output, of_sums));
                 if let Some(dx) = dx.as_mut().and_then(Iterator::next) {
-                    direct.spread(&self.backward.direct, of_sums, &mut spread);
+                    direct.spread(&back, of_sums, spread);
                     self.backward
-                        .run(self.isa, &spread, turned, store, &mut scratch, dx);
+                        .run(self.isa, spread, turned, store, scratch, dx);
                 }
             }
             direct.add_weight_gradient(self.isa, x, of_sums, &mut part);

@@ -7,24 +7,25 @@ use std::ops::Range;
 const ROUNDS: usize = 2;
 
 impl Winograd {
-    /// Images that fill the rounds of [`Self::add_products`]; 1 at least.
+    /// Images that fill the rounds of [`Self::products`]; 1 at least.
     pub fn images_at_once(&self) -> usize {
         let to = self.direct.output();
         let tiles = to.height().div_ceil(TILE) * to.width().div_ceil(TILE);
         (ROUNDS * TILES / tiles).max(1)
     }
 
-    /// Adds the products of images and gradients that [`Self::weight_gradient`] takes, [`Self::transformed_len`] of
-    /// them: `(B' d B) ⊙ (A g A')` summed over all tiles. `input` holds some images in the input layout, `gradients`
-    /// as many in the layout of outputs `of`, whose border is not read.
+    /// Writes the products of images and gradients that [`Self::weight_gradient`] takes, or adds them where `add` says
+    /// so; [`Self::transformed_len`] of them: `(B' d B) ⊙ (A g A')` summed over all tiles. `input` holds some images in
+    /// the input layout, `gradients` as many in the layout of outputs `of`, whose border is not read.
     ///
     /// # Panics
     /// Where a slice has not the length that this convolution has.
-    pub fn add_products(
+    pub fn products(
         &self,
         isa: Isa,
         input: &[f32],
         (of, gradients): (Planes, &[f32]),
+        add: bool,
         scratch: &mut Scratch,
         products: &mut [f32],
     ) {
@@ -50,6 +51,7 @@ impl Winograd {
             source,
             of,
             gradients,
+            add,
             inputs: &mut scratch.inputs,
             outputs: &mut scratch.sums,
             products,
@@ -76,6 +78,7 @@ struct Products<'a> {
     source: Source<'a>,
     of: Planes,
     gradients: &'a [f32],
+    add: bool,
     inputs: &'a mut [f32],
     outputs: &'a mut [f32],
     products: &'a mut [f32],
@@ -126,6 +129,7 @@ impl Products<'_> {
                 }
             }
             first += count;
+            self.add = true;
         }
     }
 
@@ -176,7 +180,7 @@ impl Products<'_> {
         }
     }
 
-    /// Adds the products of `R` inputs from `lane` on with the outputs of a block at one position, over `count` tiles.
+    /// Products of `R` inputs from `lane` on with the outputs of a block at one position, over `count` tiles.
     #[inline(always)]
     fn sum<S: Simd, const V: usize, const R: usize>(
         &mut self,
@@ -202,7 +206,11 @@ impl Products<'_> {
         let (products, _) = S::as_mut_simd_f32s(products);
         for (products, sums) in products.chunks_exact_mut(V).zip(&sums) {
             for v in 0..V {
-                products[v] = simd.add_f32s(products[v], sums[v]);
+                products[v] = if self.add {
+                    simd.add_f32s(products[v], sums[v])
+                } else {
+                    sums[v]
+                };
             }
         }
     }
