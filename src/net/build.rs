@@ -5,7 +5,7 @@ use super::network::{Parameter, Role};
 use super::norm::BatchNorm;
 use super::program::{Step, Value};
 use crate::error::{Result, TensorContext};
-use crate::kernel::{conv2d, max_pool};
+use crate::kernel::{conv2d, max_pool, Arithmetic};
 use crate::quant::{QuantizedWeight, QuantizerSpec};
 use crate::seed::{Purpose, Seed};
 use candle_core::{Device, Shape, Tensor, Var};
@@ -33,18 +33,27 @@ pub enum Route {
     Plain,
     /// candle's own, but convolutions whose gradients take no transposed convolution: on every device too, for GPUs.
     Gpu,
-    /// Those of [`crate::kernel`]: f32 on the CPU.
+    /// Those of [`crate::kernel`], with direct convolutions: f32 on the CPU.
     Kernels,
+    /// The same, but ResNets for CIFAR are trained by [`residual_network`](crate::kernel::residual_network).
+    Winograd,
 }
 
 impl Route {
-    /// The faster one of those that a device has.
+    /// That of a device: on the CPU the one of the process's [`Arithmetic`].
     pub fn of(device: &Device) -> Self {
-        if device.is_cpu() {
-            Self::Kernels
-        } else {
-            Self::Gpu
+        if !device.is_cpu() {
+            return Self::Gpu;
         }
+        match Arithmetic::current() {
+            Arithmetic::Winograd => Self::Winograd,
+            Arithmetic::Direct => Self::Kernels,
+        }
+    }
+
+    /// True where images are blocked, as the kernels take them.
+    pub(super) fn is_blocked(self) -> bool {
+        matches!(self, Self::Kernels | Self::Winograd)
     }
 }
 
@@ -100,6 +109,11 @@ impl Conv {
             }
             None => Ok(y),
         }
+    }
+
+    /// The weight in force.
+    pub(super) fn weight<'a>(&self, pass: &'a Pass) -> &'a Tensor {
+        &pass.weights[self.layer]
     }
 
     /// To blocked images by the kernels, without the bias.

@@ -1,6 +1,6 @@
 //! ResNet for ImageNet (He et al., 2016) of 18, 34 and 50 layers, with the names of torchvision's state dicts.
 
-use super::build::{Body, Builder, ConvShape, Linear, Pass, Route, Start};
+use super::build::{Body, Builder, ConvShape, Linear, Pass, Start};
 use super::pool::max_pool;
 use super::program::{Step, Value};
 use super::relu::relu;
@@ -195,7 +195,7 @@ impl ImagenetResnet {
 impl Body for ImagenetResnet {
     fn forward(&self, images: &Tensor, pass: &Pass) -> Result<Tensor> {
         let (size, stride, padding) = POOL;
-        if pass.route == Route::Kernels {
+        if pass.route.is_blocked() {
             let x = self.stem.forward_blocked(images, None, true, pass)?;
             let mut x = max_pool(&x, size, stride, padding)?;
             for block in &self.blocks {

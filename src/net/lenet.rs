@@ -1,6 +1,6 @@
 //! LeNet-5 in the 6-16-120-84 form with ReLU and max pooling (LeCun et al., 1998, as used today).
 
-use super::build::{Body, Builder, Conv, ConvShape, Linear, Pass, Route};
+use super::build::{Body, Builder, Conv, ConvShape, Linear, Pass};
 use super::pool::max_pool;
 use super::program::Step;
 use super::relu::relu;
@@ -39,7 +39,7 @@ impl Lenet5 {
 impl Body for Lenet5 {
     fn forward(&self, images: &Tensor, pass: &Pass) -> Result<Tensor> {
         let mut x = images.clone();
-        if pass.route == Route::Kernels {
+        if pass.route.is_blocked() {
             for conv in &self.convolutions {
                 x = conv.pooled_blocked(&x, 2, pass)?;
             }

@@ -2,11 +2,11 @@
 
 use super::build::host_values;
 use crate::error::{Result, TensorContext};
-use crate::kernel::{batch_norm, fixed_norm};
+use crate::kernel::{batch_norm, fixed_norm, BatchStatistics};
 use candle_core::{Tensor, Var};
 
 /// Added to the variance.
-const EPSILON: f64 = 1e-5;
+pub(super) const EPSILON: f64 = 1e-5;
 /// Weight of a new batch in the running statistics.
 const MOMENTUM: f64 = 0.1;
 
@@ -75,6 +75,20 @@ impl BatchNorm {
     fn train_blocked(&self, x: &Tensor, residual: Option<&Tensor>, relu: bool) -> Result<Tensor> {
         let affine = Tensor::stack(&[self.scale.as_tensor(), self.shift.as_tensor()], 0)?;
         let (y, batch) = batch_norm(x, &affine, residual, relu, EPSILON)?;
+        self.take_up(batch)?;
+        Ok(y)
+    }
+
+    /// Scale and shift as one vector.
+    pub(super) fn affine(&self) -> Result<Tensor> {
+        Ok(Tensor::cat(
+            &[self.scale.as_tensor(), self.shift.as_tensor()],
+            0,
+        )?)
+    }
+
+    /// Moves the running statistics towards those of a batch.
+    pub(super) fn take_up(&self, batch: BatchStatistics) -> Result<()> {
         let n = batch.count as f64;
         let unbiased = n / (n - 1.0).max(1.0);
         let of_batch = |values: Vec<f64>| {
@@ -86,8 +100,7 @@ impl BatchNorm {
             self.move_running(&self.running_mean, &of_batch(batch.mean)?)?;
             self.move_running(&self.running_var, &of_batch(variance)?)
         };
-        move_both().during(|| "running statistics".into())?;
-        Ok(y)
+        move_both().during(|| "running statistics".into())
     }
 
     /// Factor and summand per channel that the norm is in evaluation.

@@ -1,11 +1,11 @@
 //! ResNet for CIFAR (He et al., 2016): three stages of 16, 32 and 64 channels, 6n+2 layers.
 
 use super::build::{Body, Builder, Conv, ConvShape, Linear, Pass, Route, Start};
-use super::norm::BatchNorm;
+use super::norm::{BatchNorm, EPSILON};
 use super::program::{Step, Value};
 use super::relu::relu;
 use crate::error::Result;
-use crate::kernel::{channel_mean, padded_shortcut};
+use crate::kernel::{channel_mean, padded_shortcut, residual_network, Part, Workspace};
 use candle_core::Tensor;
 
 /// Channels of the three stages.
@@ -209,6 +209,7 @@ pub(super) struct Resnet {
     stem: Normed,
     blocks: Vec<Block>,
     linear: Linear,
+    workspace: Workspace,
 }
 
 impl Resnet {
@@ -240,13 +241,78 @@ impl Resnet {
             stem,
             blocks: all,
             linear: builder.linear("linear", WIDTHS[2], classes)?,
+            workspace: Workspace::default(),
         })
+    }
+}
+
+impl Resnet {
+    /// Convolutions with their norms, in the order of the steps.
+    fn normed(&self) -> Vec<&Normed> {
+        let mut all = vec![&self.stem];
+        for block in &self.blocks {
+            if let Shortcut::Projected(conv) = &block.shortcut {
+                all.push(conv);
+            }
+            all.extend([&block.first, &block.second]);
+        }
+        all
+    }
+
+    /// The last activations in training, all convolutions as one operation.
+    fn train(&self, images: &Tensor, pass: &Pass) -> Result<Tensor> {
+        let normed = self.normed();
+        let mut parts = Vec::new();
+        for step in self.program()?.unwrap_or_default() {
+            match step {
+                Step::Convolution {
+                    input,
+                    layer,
+                    stride,
+                    padding,
+                    add,
+                    relu,
+                    ..
+                } => {
+                    let (outputs, _, kernel, _) = pass.weights[layer].dims4()?;
+                    parts.push(Part::Normed {
+                        input,
+                        add,
+                        relu,
+                        outputs,
+                        kernel,
+                        stride,
+                        padding,
+                    });
+                }
+                Step::PaddedShortcut { input, channels } => {
+                    parts.push(Part::Padded { input, channels });
+                }
+                _ => break,
+            }
+        }
+        let mut parameters = Vec::with_capacity(2 * normed.len());
+        for part in &normed {
+            parameters.push(part.conv.weight(pass).flatten_all()?);
+            parameters.push(part.norm.affine()?);
+        }
+        let parameters = Tensor::cat(&parameters, 0)?;
+        let (x, statistics) =
+            residual_network(images, &parameters, &parts, EPSILON, &self.workspace)?;
+        for (part, batch) in normed.iter().zip(statistics) {
+            part.norm.take_up(batch)?;
+        }
+        Ok(x)
     }
 }
 
 impl Body for Resnet {
     fn forward(&self, images: &Tensor, pass: &Pass) -> Result<Tensor> {
-        if pass.route == Route::Kernels {
+        if pass.route == Route::Winograd && pass.training {
+            let x = self.train(images, pass)?;
+            return self.linear.forward(&channel_mean(&x, WIDTHS[2])?, pass);
+        }
+        if pass.route.is_blocked() {
             let mut x = self.stem.forward_blocked(images, None, true, pass)?;
             for block in &self.blocks {
                 x = block.forward_blocked(&x, pass)?;
