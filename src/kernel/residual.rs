@@ -71,7 +71,7 @@ pub fn residual_network(
         if !is_ours(images) || !is_ours(parameters) {
             candle_core::bail!("the kernels take f32 tensors on the CPU");
         }
-        let plan = Plan::new(images.dims4()?, parts, epsilon);
+        let plan = Plan::new(Isa::current(), images.dims4()?, parts, epsilon);
         let plan = plan.map_err(|error| candle_core::Error::Msg(error.to_string()))?;
         parameters.contiguous()?.apply_op1(Network {
             plan,
@@ -111,11 +111,11 @@ struct Plan {
 
 impl Plan {
     fn new(
+        isa: Isa,
         (batch, channels, height, width): (usize, usize, usize, usize),
         parts: &[Part],
         epsilon: f64,
     ) -> Result<Self> {
-        let isa = Isa::current();
         let mut planes = vec![Planes::new(channels, height, width, BORDER)?];
         let mut pieces = Vec::with_capacity(parts.len());
         let of = |planes: &[Planes], value: usize| {
@@ -411,3 +411,5 @@ impl Piece {
 }
 
 mod layer;
+#[cfg(test)]
+mod tests;

@@ -641,26 +641,22 @@ mod tests {
                     .collect();
                 (all, running)
             };
-            let (fast, plain) = (
-                run(Route::Kernels, DType::F32),
-                run(Route::Plain, DType::F64),
-            );
+            let plain = run(Route::Plain, DType::F64);
             let gpu = run(Route::Gpu, DType::F64);
             let distance = |a: &[f64], b: &[f64]| {
                 let difference: f64 = a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum();
                 (difference / b.iter().map(|b| b.powi(2)).sum::<f64>().max(1e-30)).sqrt()
             };
-            assert_eq!(fast.0.len(), plain.0.len());
-            assert!(
-                distance(&fast.0, &plain.0) < 1e-3,
-                "{name}: {}",
-                distance(&fast.0, &plain.0)
-            );
-            assert!(
-                distance(&fast.1, &plain.1) < 1e-5,
-                "{name}: {}",
-                distance(&fast.1, &plain.1)
-            );
+            // a value that rounds to the other side of zero passes a ReLU or not: more do where more is rounded
+            for (route, most) in [(Route::Kernels, 1e-3), (Route::Winograd, 1e-2)] {
+                let fast = run(route, DType::F32);
+                assert_eq!(fast.0.len(), plain.0.len());
+                let (gradients, running) =
+                    (distance(&fast.0, &plain.0), distance(&fast.1, &plain.1));
+                println!("{name} {route:?}: {gradients:.1e} {running:.1e}");
+                assert!(gradients < most, "{name} {route:?}: {gradients}");
+                assert!(running < 1e-5, "{name} {route:?}: {running}");
+            }
             let (gradients, running) = (distance(&gpu.0, &plain.0), distance(&gpu.1, &plain.1));
             assert!(
                 gradients < 1e-9 && running < 1e-9,

@@ -3,6 +3,7 @@
 use super::Architecture;
 use crate::data::DatasetSpec;
 use crate::error::{Error, Result};
+use crate::kernel::Arithmetic;
 use crate::quant::QuantizerSpec;
 use crate::seed::Seed;
 use serde::{Deserialize, Serialize, Serializer};
@@ -38,6 +39,8 @@ pub struct TrainingRecord {
     pub trainer: Option<Value>,
     /// Version of the program that trained it.
     pub version: Option<String>,
+    /// How convolutions were computed in the training, where not directly.
+    pub arithmetic: Option<String>,
     /// The float model that it was quantised from after training.
     pub post_training: Option<PostTraining>,
     /// SHA-256 of the model whose widths were searched.
@@ -57,6 +60,13 @@ pub struct PostTraining {
 }
 
 impl TrainingRecord {
+    /// How convolutions were computed in the training: directly, where it does not say.
+    pub fn arithmetic(&self) -> &str {
+        self.arithmetic
+            .as_deref()
+            .unwrap_or(Arithmetic::Direct.name())
+    }
+
     /// As it is written: keys in order, without those that it lacks.
     ///
     /// # Errors

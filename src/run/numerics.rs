@@ -9,7 +9,8 @@ use crate::engine::{Evaluator, Images};
 use crate::error::{Error, Result, TensorContext};
 use crate::fault::{faulty_words, ArraySpec, Chip, FaultKind};
 use crate::kernel::{
-    batch_norm, channel_mean, conv2d, max_pool, padded_shortcut, with_values, Arithmetic, Isa,
+    batch_norm, channel_mean, conv2d, max_pool, padded_shortcut, residual_network, with_values,
+    Arithmetic, Isa, Part, Workspace,
 };
 use crate::net::{Architecture, Network, Parameter, Role};
 use crate::quant::{Method, QuantizedWeight, QuantizerSpec};
@@ -38,6 +39,9 @@ pub fn numerics() -> Result<&'static str> {
     let mut bits = Vec::new();
     logits(Isa::current(), Arithmetic::current(), &mut bits)?;
     training_step(&mut bits)?;
+    if Arithmetic::current() == Arithmetic::Winograd {
+        residual_step(&mut bits)?;
+    }
     words(&mut bits)?;
     let mut own = store::sha256(&bits);
     own.truncate(DIGITS);
@@ -211,6 +215,43 @@ fn training_step(bits: &mut Vec<u8>) -> Result<()> {
     Ok(())
 }
 
+/// Result and gradient of a residual network of one block by [`residual_network`].
+fn residual_step(bits: &mut Vec<u8>) -> Result<()> {
+    const OUTPUTS: usize = 16;
+    let part = |input, add, outputs, stride| Part::Normed {
+        input,
+        add,
+        relu: true,
+        outputs,
+        kernel: 3,
+        stride,
+        padding: 1,
+    };
+    let channels = 2 * OUTPUTS;
+    let parts = [
+        part(0, None, OUTPUTS, 1),
+        Part::Padded { input: 1, channels },
+        part(1, None, channels, 2),
+        part(3, Some(2), channels, 1),
+    ];
+    let weights = |inputs: usize, outputs: usize| (9 * inputs + 2) * outputs;
+    let count = weights(3, OUTPUTS) + weights(OUTPUTS, channels) + weights(channels, channels);
+    let mut stream = stream(3);
+    let images = stream.uniform_tensor(-1.0, 1.0, (4, 3, 16, 16))?;
+    let parameters = Var::from_tensor(&stream.uniform_tensor(-1.0, 1.0, count)?)?;
+    let workspace = Workspace::default();
+    let (y, _) = residual_network(&images, &parameters, &parts, 1e-5, &workspace)?;
+    let loss = (&y * stream.uniform_tensor(-1.0, 1.0, y.shape())?)?.sum_all()?;
+    let gradients = loss
+        .backward()
+        .during(|| "gradients of the numerics".into())?;
+    put_tensor(bits, &y)?;
+    if let Some(gradient) = gradients.get(&parameters) {
+        put_tensor(bits, gradient)?;
+    }
+    Ok(())
+}
+
 /// The faulty words of one chip.
 fn words(bits: &mut Vec<u8>) -> Result<()> {
     const WIDTH: u32 = 4;
@@ -273,6 +314,7 @@ mod tests {
         for part in [
             |bits: &mut Vec<u8>| logits(Isa::current(), Arithmetic::current(), bits),
             training_step,
+            residual_step,
             words,
         ] {
             let (mut once, mut twice) = (Vec::new(), Vec::new());

@@ -316,6 +316,7 @@ fn training_words(info: &ModelInfo) -> Option<Cell> {
             words += &format!(", {name} {value:?}");
         }
     }
+    words += &format!(", {} convolutions", record.arithmetic());
     parts.push(words.into());
     Some(Cell::Joined(parts))
 }

@@ -8,8 +8,9 @@ use super::subjects::load_half;
 use crate::config::Training;
 use crate::data::{validation_split, ImageSet, Split};
 use crate::error::{Error, Result};
+use crate::kernel::Arithmetic;
 use crate::net::{
-    read_tensors, write_tensors, DatasetTag, Model, ModelInfo, Network, TrainingRecord,
+    read_tensors, write_tensors, DatasetTag, Model, ModelInfo, Network, Route, TrainingRecord,
     MODEL_FORMAT,
 };
 use crate::store::{self, Checksums, Lock, CHECKSUMS};
@@ -148,8 +149,10 @@ pub fn train_model(
     let (indices, validation) =
         validation_split(&images.labels, training.dataset.validation, training.seed);
     let normalization = training.dataset.normalization();
+    let route = Route::of(device);
     let trainer = Trainer {
         spec: &training.trainer,
+        route,
         images: &images,
         training: &indices,
         validation: &validation,
@@ -161,7 +164,7 @@ pub fn train_model(
     let mut keeper = Keeper {
         training,
         folder: &folder,
-        info: info(&identity, &images)?,
+        info: info(&identity, &images, route)?,
         monitor,
     };
     let state = train(&mut network, &trainer, resume, &mut keeper);
@@ -298,7 +301,9 @@ fn trained(
     }
 }
 
-fn info(training: &Training, images: &ImageSet) -> Result<ModelInfo> {
+fn info(training: &Training, images: &ImageSet, route: Route) -> Result<ModelInfo> {
+    // what a file without it says is that of direct convolutions and of GPUs
+    let winograd = (route == Route::Winograd).then_some(Arithmetic::Winograd);
     Ok(ModelInfo {
         format: MODEL_FORMAT,
         architecture: training.network.architecture,
@@ -313,6 +318,7 @@ fn info(training: &Training, images: &ImageSet) -> Result<ModelInfo> {
         }),
         training: Some(TrainingRecord {
             version: Some(VERSION.to_owned()),
+            arithmetic: winograd.map(|arithmetic| arithmetic.name().to_owned()),
             ..TrainingRecord::of(training)?
         }),
         training_seed: Some(training.seed.0),

@@ -83,6 +83,7 @@ mod tests {
     use super::*;
     use crate::data::{Augmentation, ImageSet, Normalization};
     use crate::error::Error;
+    use crate::net::Route;
     use crate::seed::Seed;
     use crate::train::TrainerSpec;
 
@@ -100,6 +101,7 @@ mod tests {
         };
         let training: Vec<u32> = (0..50).collect();
         let trainer = Trainer {
+            route: Route::Kernels,
             spec: &TrainerSpec {
                 batch: 8,
                 ..TrainerSpec::default()

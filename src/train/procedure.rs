@@ -18,6 +18,8 @@ use candle_core::{Tensor, Var, D};
 pub struct Trainer<'a> {
     /// Epochs, optimiser, schedule.
     pub spec: &'a TrainerSpec,
+    /// The operations that carry each step.
+    pub route: Route,
     /// Images of the training set.
     pub images: &'a ImageSet,
     /// Those to learn from.
@@ -254,8 +256,7 @@ impl Trainer<'_> {
             batch.labels.to_device(network.device())?,
         );
         let flips = self.flips(network, optimizer.steps());
-        let logits =
-            network.training_logits(&images, flips.as_ref(), Route::of(network.device()))?;
+        let logits = network.training_logits(&images, flips.as_ref(), self.route)?;
         let loss = self.loss(penalised, &logits, &labels)?;
         let value = f64::from(loss.to_scalar::<f32>().during(|| "loss".into())?);
         if !value.is_finite() {

@@ -3,7 +3,7 @@
 use super::*;
 use crate::data::{Augmentation, ImageSet, Normalization};
 use crate::error::{Error, Result};
-use crate::net::{Architecture, Network, Role};
+use crate::net::{Architecture, Network, Role, Route};
 use crate::quant::{Method, QuantizerSpec};
 use crate::seed::{Purpose, Seed};
 use crate::units::{Ber, Bits};
@@ -89,11 +89,23 @@ fn run(
     resume: Option<TrainState>,
     log: &mut Log,
 ) -> Result<(Network, TrainState)> {
-    let images = images(300);
+    let network = Network::new(Architecture::Mlp, 10, quantizer, Seed(7), &Device::Cpu)?.0;
+    run_on(images(300), Route::Kernels, network, spec, resume, log)
+}
+
+/// A training of some network on such images, in grey or in colour.
+fn run_on(
+    images: ImageSet,
+    route: Route,
+    mut network: Network,
+    spec: &TrainerSpec,
+    resume: Option<TrainState>,
+    log: &mut Log,
+) -> Result<(Network, TrainState)> {
     let (training, validation): (Vec<u32>, Vec<u32>) = ((0..250).collect(), (250..300).collect());
     let normalization = Normalization {
-        mean: vec![0.1],
-        std: vec![0.3],
+        mean: vec![0.1; images.channels],
+        std: vec![0.3; images.channels],
     };
     let augmentation = Augmentation {
         crop_padding: 1,
@@ -101,6 +113,7 @@ fn run(
     };
     let trainer = Trainer {
         spec,
+        route,
         images: &images,
         training: &training,
         validation: &validation,
@@ -109,7 +122,6 @@ fn run(
         seed: Seed(7),
         clock: || 0.0,
     };
-    let mut network = Network::new(Architecture::Mlp, 10, quantizer, Seed(7), &Device::Cpu)?.0;
     let state = train(&mut network, &trainer, resume, log)?;
     Ok((network, state))
 }
@@ -166,6 +178,45 @@ fn a_resumed_training_gives_the_numbers_of_an_uninterrupted_one() {
         };
         assert_eq!(numbers(&resumed), numbers(&whole), "{name:?}");
     }
+}
+
+/// Weights after a training of a small ResNet by Winograd's convolutions, batches of 32 and a last one of 26; on so
+/// many threads, killed after so many steps and resumed.
+fn resnet(threads: usize, killed: Option<usize>) -> Vec<Vec<f32>> {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+    let train = |resume, stop_after| {
+        let mut grey = images(300);
+        let colours = grey.pixels.chunks(784).flat_map(|image| image.repeat(3));
+        grey.pixels = colours.collect();
+        grey.channels = 3;
+        let resnet = Architecture::Resnet {
+            blocks: 1,
+            projection: true,
+        };
+        let network = Network::new(resnet, 10, &wcat(), Seed(7), &Device::Cpu).unwrap();
+        let network = network.0.with_input_shape([3, 28, 28]).unwrap();
+        let mut log = Log {
+            stop_after,
+            ..Log::default()
+        };
+        let done = run_on(grey, Route::Winograd, network, &spec(2), resume, &mut log);
+        (done.map(|(_, state)| state), log.states.pop())
+    };
+    pool.unwrap().install(|| match killed {
+        None => weights(&train(None, None).0.unwrap()),
+        Some(_) => {
+            let (stopped, saved) = train(None, killed);
+            assert!(matches!(stopped, Err(Error::Interrupted)));
+            weights(&train(saved, None).0.unwrap())
+        }
+    })
+}
+
+#[test]
+fn trainings_by_winograd_are_the_same_on_two_threads_and_after_a_kill() {
+    let whole = resnet(1, None);
+    assert!(whole == resnet(2, None), "threads");
+    assert!(whole == resnet(1, Some(11)), "kill");
 }
 
 #[test]

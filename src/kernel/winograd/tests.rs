@@ -270,3 +270,106 @@ fn other_kernels_strides_and_lanes_are_left_to_the_direct_kernel() {
     let small = Planes::new(16, 2, 2, 1).unwrap();
     assert!(Winograd::of(direct(small, 16, 3, 1)).is_none());
 }
+
+/// Gradient of the packed weights by [`Winograd::products`], some images at a time, with gradients in a layout of some
+/// border.
+fn weight_gradient(case: &Case, isa: Isa, border: usize, images: usize) -> Vec<f32> {
+    let of = case.direct.output().with_border(border);
+    let gradients = gradients(case, of);
+    let mut products = vec![7f32; case.winograd.transformed_len()];
+    let mut scratch = Scratch::default();
+    let some = case
+        .input
+        .chunks(images * case.direct.input().len())
+        .zip(gradients.chunks(images * of.len()));
+    for (number, (input, gradients)) in some.enumerate() {
+        case.winograd.products(
+            isa,
+            input,
+            (of, gradients),
+            number > 0,
+            &mut scratch,
+            &mut products,
+        );
+    }
+    let mut packed = vec![0f32; case.direct.packed_len()];
+    case.winograd.weight_gradient(isa, &products, &mut packed);
+    packed
+}
+
+/// Gradients of the outputs of all images, in a layout; borders hold what must not be read.
+fn gradients(case: &Case, of: Planes) -> Vec<f32> {
+    let mut gradients = vec![f32::NAN; case.images * of.len()];
+    let size = of.channels() * of.height() * of.width();
+    for (number, laid) in gradients.chunks_exact_mut(of.len()).enumerate() {
+        for block in 0..of.blocks() {
+            for y in 0..of.height() {
+                laid[of.at(block, y, 0)..][..of.width() * BLOCK].fill(0.0);
+            }
+        }
+        of.fill(&noise(size, 40 + number as u32), laid);
+    }
+    gradients
+}
+
+#[test]
+fn gradients_of_weights_are_those_of_exact_sums_for_every_side_and_channel_count() {
+    for (sides, channels, images) in [
+        ([32, 32], [16, 16], 2),
+        ([16, 16], [32, 32], 3),
+        ([8, 8], [64, 64], 8),
+        ([7, 5], [20, 40], 5),
+        ([3, 13], [48, 17], 3),
+        ([14, 9], [16, 32], 9),
+    ] {
+        let case = Case::new(sides, channels, images);
+        let (from, to) = (case.direct.input(), case.direct.output());
+        let of = to.with_border(1);
+        let gradients = gradients(&case, of);
+        let mut exact = vec![0f64; case.direct.packed_len()];
+        for (image, g) in case
+            .input
+            .chunks_exact(from.len())
+            .zip(gradients.chunks_exact(of.len()))
+        {
+            for index in 0..channels[0] * channels[1] * 9 {
+                let (c, r) = (index % 3, index / 3 % 3);
+                let (i, o) = (index / 9 % channels[0], index / 9 / channels[0]);
+                let ((ib, il), (ob, ol)) = (from.place(i), of.place(o));
+                let sum = &mut exact[case.direct.packed_at(index)];
+                for y in 0..to.height() {
+                    for x in 0..to.width() {
+                        // the border of the input is its padding
+                        let pixel = from.at(ib, 0, 0) - from.row() - BLOCK;
+                        let pixel = pixel + (y + r) * from.row() + (x + c) * BLOCK + il;
+                        let gradient = g[of.at(ob, y, x) + ol];
+                        *sum += f64::from(image[pixel]) * f64::from(gradient);
+                    }
+                }
+            }
+        }
+        let largest = exact.iter().fold(0f64, |most, value| most.max(value.abs()));
+        for isa in Isa::available() {
+            let all = weight_gradient(&case, isa, 1, images);
+            for (value, exact) in all.iter().zip(&exact) {
+                let error = (f64::from(*value) - exact).abs();
+                assert!(
+                    error <= 2e-5 * largest,
+                    "{sides:?} {channels:?} {isa}: {error} of {largest}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn bits_of_gradients_depend_neither_on_the_width_of_vectors_nor_on_the_border() {
+    let case = Case::new([12, 9], [32, 32], 7);
+    for isa in Isa::available() {
+        let one = weight_gradient(&case, isa, 1, 3);
+        assert_eq!(one, weight_gradient(&case, isa, 0, 3), "{isa}");
+        if isa != Isa::Portable {
+            assert_eq!(one, weight_gradient(&case, Isa::Avx2, 2, 3), "{isa}");
+        }
+    }
+}
