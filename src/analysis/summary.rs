@@ -468,9 +468,10 @@ impl Estimate {
             xs: chips.iter().map(|chip| chip.accuracy()).collect(),
             std: components.as_ref().map(|own| own.chips.sqrt()),
             image_std: components.as_ref().map(|own| own.images().sqrt()),
-            half: match design.can_fail() {
-                true => found.and_then(Difference::half_width),
-                false => Some(0.0),
+            half: if design.can_fail() {
+                found.and_then(Difference::half_width)
+            } else {
+                Some(0.0)
             },
             shift: found.map_or(0.0, |found| found.shift),
             of_images: 0.0,

@@ -64,9 +64,10 @@ impl TwoLevel<'_> {
         let setups = comparison.setups()?;
         let designs = comparison.designs_of(&setups)?;
         let mut trials = known(&designs, done);
-        let partitions: Vec<Partition> = match self.stratified {
-            true => self.clean.iter().map(Partition::of).collect(),
-            false => Vec::new(),
+        let partitions: Vec<Partition> = if self.stratified {
+            self.clean.iter().map(Partition::of).collect()
+        } else {
+            Vec::new()
         };
         let pilot = self.pilot(&partitions);
         let mut numbers = pilot.clone();
@@ -89,20 +90,20 @@ impl TwoLevel<'_> {
                 .filter(|(_, design)| design.can_fail())
                 .collect();
             if u64::from(chips) == PILOT.chips {
-                numbers = match self.stratified {
-                    true => self.plan_strata(&trials, &failing, &partitions, &pilot, tolerance)?,
-                    false => {
-                        let images = self.plan(&trials, &failing, tolerance)?;
-                        vec![vec![images]; self.clean.len()]
-                    }
+                numbers = if self.stratified {
+                    self.plan_strata(&trials, &failing, &partitions, &pilot, tolerance)?
+                } else {
+                    let images = self.plan(&trials, &failing, tolerance)?;
+                    vec![vec![images]; self.clean.len()]
                 };
             }
             let found: Vec<Option<Difference>> = failing
                 .iter()
                 .map(|(_, design)| {
-                    Ok(match self.stratified {
-                        true => Difference::of_strata(&strata(&trials, design, chips)?),
-                        false => Difference::of(&differences(&trials, design, chips)?),
+                    Ok(if self.stratified {
+                        Difference::of_strata(&strata(&trials, design, chips)?)
+                    } else {
+                        Difference::of(&differences(&trials, design, chips)?)
                     })
                 })
                 .collect::<Result<_>>()?;
