@@ -183,7 +183,7 @@ fn values_and_gradients_match_candle_in_double_precision_on_even_and_odd_sides()
         let of_y = distance(&unblocked(&y, 40), &truth);
         let of_gradient = distance(&gradient, gradients.get(&exact).unwrap());
         println!("{batch} {height} {width}: {of_y:.1e} {of_gradient:.1e}");
-        assert!(of_y < 2e-6, "{batch} {height} {width}: {of_y}");
+        assert!(of_y < 1e-5, "{batch} {height} {width}: {of_y}");
         assert!(
             of_gradient < 1e-4,
             "{batch} {height} {width}: {of_gradient}"
