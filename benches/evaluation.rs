@@ -1,5 +1,5 @@
 //! One evaluation of LeNet-5 and ResNet-20 on 10,000 images: the engine in both arithmetics beside plain candle and
-//! against the machine's measured peak of fused multiply-adds, and the share that drawing a chip's faults takes.
+//! against the machine's measured peak of fused multiply-adds, and what a chip costs beside its images.
 //!
 //! `cargo bench --bench evaluation`; after `--`: `--isa avx2` for one set of vector instructions alone, `--repeats N`,
 //! `--full` for plain candle on all images instead of a tenth of them, and criterion's own flags and filter.
@@ -11,7 +11,7 @@ mod measure;
 
 use criterion::{Criterion, Throughput};
 use measure::{cpu_seconds, median, median_ratio, peak, Asked, CpuTime};
-use wcat_explore::engine::{Evaluator, Plain};
+use wcat_explore::engine::{Evaluator, Images, Plain};
 use wcat_explore::fault::{faulty_words, Chip, FaultKind};
 use wcat_explore::kernel::{Arithmetic, Isa};
 use wcat_explore::memory;
@@ -25,8 +25,9 @@ const IMAGES: usize = 10_000;
 const PLAIN_IMAGES: usize = 1_000;
 /// Images of criterion's evaluations, by the engine and by plain candle.
 const FEW: (usize, usize) = (250, 100);
-/// Chips whose faults are drawn for the share.
-const CHIPS: u32 = 40;
+/// Chips of which the cost beside their images is taken, each on a few images.
+const CHIPS: u32 = 200;
+const GROUP: usize = 8;
 
 fn main() {
     let asked = measure::asked();
@@ -155,32 +156,52 @@ fn interleaved(asked: &Asked, architecture: Architecture, engines: &[Engine]) ->
             100.0 * speed / peak
         ));
     }
-    let fastest = taken
-        .iter()
-        .map(|seconds| median(seconds))
-        .fold(f64::INFINITY, f64::min);
-    lines.extend([1e-4, 1e-2].map(|ber| share(&engines[0].evaluator, ber, fastest)));
+    let medians: Vec<f64> = taken.iter().map(|seconds| median(seconds)).collect();
+    let mut fastest = 0;
+    for (i, seconds) in medians.iter().enumerate() {
+        if *seconds < medians[fastest] {
+            fastest = i;
+        }
+    }
+    let group = measure::images(architecture, GROUP);
+    let chip = |ber| chip(&engines[fastest], &group, ber, medians[fastest]);
+    lines.extend([1e-4, 1e-2].map(chip));
     lines
 }
 
-/// The share that drawing one chip's faults and reading the words through them takes of a trial of so many seconds.
-fn share(evaluator: &Evaluator, ber: f64, evaluation: f64) -> String {
+/// What one chip costs: its faults drawn and the words read through them, and all that a trial does beside its images;
+/// `evaluation` is the time of one on all images.
+fn chip(engine: &Engine, group: &Images, ber: f64, evaluation: f64) -> String {
     let memory = memory::load("sram-14nm-chandramoorthy2019").unwrap();
-    let (words, ber) = (evaluator.words(), Ber::new(ber).unwrap());
+    let (words, rate) = (engine.evaluator.words(), Ber::new(ber).unwrap());
     let draw = |chip: u32| {
         let chip = Chip::new(Seed(3), ChipId(chip), memory.array).unwrap();
-        let cells = chip.failing_cells(ber, 8 * words.len() as u64);
+        let cells = chip.failing_cells(rate, 8 * words.len() as u64);
         faulty_words(FaultKind::Flip, &cells, words, 8).unwrap()
     };
-    let mut faulty = 0;
-    let seconds =
-        cpu_seconds(|| (0..CHIPS).for_each(|chip| faulty += draw(chip).len())) / f64::from(CHIPS);
+    let chips: Vec<_> = (0..CHIPS).map(draw).collect();
+    let faulty = chips.iter().map(Vec::len).sum::<usize>() as f64 / f64::from(CHIPS);
+    let (mut drawing, mut trials, mut clean) = (Vec::new(), Vec::new(), Vec::new());
+    for number in 0..CHIPS {
+        drawing.push(cpu_seconds(|| drop(draw(number))));
+        let words = &chips[number as usize];
+        trials.push(cpu_seconds(|| {
+            assert!(engine.evaluator.faulty(words, group).is_ok())
+        }));
+        clean.push(cpu_seconds(|| {
+            assert!(engine.evaluator.clean(group).is_ok())
+        }));
+    }
+    let (drawing, image) = (median(&drawing), evaluation / IMAGES as f64);
+    let beside = drawing + median(&trials) - median(&clean);
     format!(
-        "  faults of one chip at a bit error rate of {ber}: {:.3} CPU ms for {:.0} of {} words, {:.3} % of an \
-         evaluation",
-        1e3 * seconds,
-        faulty as f64 / f64::from(CHIPS),
+        "  a chip at a bit error rate of {ber}, by {}: {:.3} CPU ms to draw {faulty:.0} of {} words, {:.3} % of an \
+         evaluation; {:.3} CPU ms beside its images, as long as {:.1} of them",
+        engine.name(),
+        1e3 * drawing,
         words.len(),
-        100.0 * seconds / evaluation
+        100.0 * drawing / evaluation,
+        1e3 * beside,
+        beside / image
     )
 }
