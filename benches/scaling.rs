@@ -23,7 +23,7 @@ use wcat_explore::memory::{self, EnergySpec, Faults, MemoryModel};
 use wcat_explore::net::Architecture;
 use wcat_explore::seed::Seed;
 use wcat_explore::store;
-use wcat_explore::sweep::{Comparison, DesignPoint, Subject};
+use wcat_explore::sweep::{Comparison, DesignPoint, SweptModel};
 
 /// Repeats where nothing else is asked; every point is measured in each of them.
 const REPEATS: usize = 3;
@@ -180,7 +180,7 @@ fn sweep(case: Case, evaluator: &Evaluator, images: &Images, clean: Score, memor
         .map(|v| memory.at(*v).unwrap())
         .collect();
     let points = DesignPoint::grid(1, &points, &[Protection::None]);
-    let subjects = [Subject {
+    let swept_models = [SweptModel {
         name: "network".into(),
         dataset: "noise".into(),
         training_seed: None,
@@ -189,7 +189,7 @@ fn sweep(case: Case, evaluator: &Evaluator, images: &Images, clean: Score, memor
         clean,
     }];
     let comparison = Comparison {
-        subjects: &subjects,
+        swept_models: &swept_models,
         memory,
         faults: &Faults::of(memory),
         energy: &EnergySpec::default(),

@@ -20,7 +20,7 @@ mod summary;
 pub(crate) mod tests;
 
 pub use answers::{
-    answers, read_answers, Answer, Ends, Ladder, Question, Questions, Reach, YIELD_TARGETS,
+    answers, read_answers, Answer, Ends, Question, Questions, Reach, VoltageSeries, YIELD_TARGETS,
 };
 pub use averaged::{average_trainings, undominated, Averaged};
 pub use cheapest::{protections, ProtectedLoss};
@@ -29,7 +29,7 @@ pub use fault_count::{cells_key, fault_counts, FaultCount};
 pub use methods::{method_means, MethodMean};
 pub use pareto::{frontier_probabilities, groups_of, pareto, BASELINE, RESAMPLES, SAVING_LOSSES};
 pub use pareto_file::{read_pareto, ParetoRow};
-pub use row::{Frontier, FrontierPoint, Group, Outcome, Pareto, Saving, Spread, Summary};
+pub use row::{Frontier, FrontierPoint, Group, Outcome, Pareto, Quantiles, Saving, Summary};
 pub use run::{comparison_warnings, merge, read_run, run_name, Merged, Run};
 pub use settings::Setting;
 pub use summary::{summarize, FloorSpec};

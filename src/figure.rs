@@ -4,20 +4,20 @@
 mod accuracy_ber;
 mod accuracy_voltage;
 mod attack;
+mod axes;
 mod canvas;
 mod caption;
 mod curves;
+mod layout;
 mod legend;
 mod marker;
 mod memory_fit;
 mod memory_model;
 mod overview;
 mod pareto;
-mod plane;
 mod png;
 mod range_history;
 mod series;
-mod sheet;
 #[cfg(test)]
 pub(crate) mod tests;
 mod text;
@@ -39,7 +39,7 @@ pub use memory_model::memory_model;
 pub use pareto::pareto;
 pub use png::{png, write};
 pub use range_history::range_history;
-pub use series::{interval, series_labels, series_looks, SeriesLook};
+pub use series::{interval, series_labels, series_styles, SeriesStyle};
 pub use text::{escape, number, percent, rate};
 pub use thin::{evenly, shown_points, MOST_SHOWN};
 pub use weight_histogram::weight_histogram;
@@ -165,7 +165,7 @@ pub fn all(points: &Averaged, frontiers: &Pareto, memories: &[MemoryCurve]) -> V
             svg,
         );
     }
-    let whole = lone.only(|s| s.spread.is_some());
+    let whole = lone.only(|s| s.quantiles.is_some());
     if !whole.summaries.is_empty() {
         let svg = yield_voltage(&whole.summaries, memories);
         add(

@@ -17,7 +17,7 @@ pub use dataflow::{Dataflow, LayerProduct, ProcessingArray};
 pub use energy::{
     weight_memory_energy, CellAccess, CellKind, Energy, EnergySpec, EnergyTerm, LayerAccess,
 };
-pub use faults::{FaultWay, Faults};
+pub use faults::{ArrayVariant, Faults};
 pub use fit::{Fit, FitMethod, FittedPoint, Goodness, Parameter};
 pub use fitted::{FittedCurve, FittedModel};
 pub use measurements::{Measurement, Measurements, Sampling};
@@ -25,7 +25,7 @@ pub use voltages::{parse_voltage, parse_voltages};
 
 use crate::error::{Error, Result};
 use crate::fault::{ArraySpec, FaultKind};
-use crate::units::{checked_f64, Ber, BerSource, Positive, Share, Voltage, VoltageUnit};
+use crate::units::{checked_f64, Ber, BerSource, Fraction, Positive, Voltage, VoltageUnit};
 use curve::Curve;
 use serde::{Deserialize, Serialize};
 
@@ -59,8 +59,8 @@ pub struct MemoryModel {
     pub leakage: Option<Leakage>,
     /// What a failing cell does.
     pub fault_kind: FaultKind,
-    /// Share of the bit error rate that is there in every access; the rest is drawn again in each.
-    pub persistent_share: Share,
+    /// Fraction of the bit error rate that is there in every access; the rest is drawn again in each.
+    pub persistent_share: Fraction,
     /// Shape and correlations of the array.
     pub array: ArraySpec,
     /// A cell that does not fail, where the file gives one.

@@ -109,7 +109,7 @@ impl ImageSample {
     /// estimate of the mean accuracy on all images: `p (1 - p) / (n - 1) · (1 - n/M)` for `n` of `M` images.
     /// Exactly 0 where all are used.
     ///
-    /// An upper bound. Let image `i` be classified correctly on a share `q_i` of chips. Of a simple random
+    /// An upper bound. Let image `i` be classified correctly on a fraction `q_i` of chips. Of a simple random
     /// sample the variance is that of `q_i` over images, divided by `n`, times `1 - n/M`, and numbers in
     /// [0, 1] with mean `p` have a variance of at most `p (1 - p)`; the divisor is then `n - 1` (Cochran,
     /// Sampling Techniques, 3rd ed., 1977, section 3.2). It is reached where every image is right on all chips
@@ -217,7 +217,7 @@ pub fn bootstrap_difference(
     bootstrap_within((-1.0, 1.0), xs, resamples, images, stream)
 }
 
-/// 95 % Clopper-Pearson interval of a share, from `successes` of `n` (Biometrika 26, 1934);
+/// 95 % Clopper-Pearson interval of a fraction, from `successes` of `n` (Biometrika 26, 1934);
 /// [0, 1] for `n = 0`. For samples of chips or images; for millions of cells there is [`wilson`].
 pub fn clopper_pearson(successes: u64, n: u64) -> Interval {
     clopper_pearson_at(0.975, successes, n)
@@ -243,14 +243,14 @@ pub fn clopper_pearson_at(confidence: f64, successes: u64, n: u64) -> Interval {
     }
 }
 
-/// Least size of a sample without a single failure whose [`clopper_pearson_at`] lower bound reaches `share`, in
-/// (0, 1): the least `n` with `share^n <= 1 - confidence`. 299 for 0.99 at 0.95.
-pub fn least_without_failure(share: f64, confidence: f64) -> u64 {
-    let n = ((1.0 - confidence).ln() / share.ln()).ceil().max(1.0);
+/// Least size of a sample without a single failure whose [`clopper_pearson_at`] lower bound reaches `fraction`, in
+/// (0, 1): the least `n` with `fraction^n <= 1 - confidence`. 299 for 0.99 at 0.95.
+pub fn least_without_failure(fraction: f64, confidence: f64) -> u64 {
+    let n = ((1.0 - confidence).ln() / fraction.ln()).ceil().max(1.0);
     n as u64
 }
 
-/// 95 % score interval of a share, from `successes` of `n` (Wilson, JASA 22, 1927); [0, 1] for `n = 0`. Closed, so that
+/// 95 % score interval of a fraction, from `successes` of `n` (Wilson, JASA 22, 1927); [0, 1] for `n = 0`. Closed, so that
 /// it is safe for millions of cells, where the beta quantiles of [`clopper_pearson`] take minutes or never converge.
 pub fn wilson(successes: u64, n: u64) -> Interval {
     if n == 0 {

@@ -2,16 +2,16 @@
 
 mod energy;
 mod list;
+mod monte_carlo;
 mod point;
-mod procedure;
 mod row;
 mod spec;
 mod strata;
 mod two_level;
 mod work;
 
+pub use monte_carlo::{Comparison, Outcome, SweptModel};
 pub use point::{exposed_cells, exposure, layout, protected, DesignPoint, Domain, Supply};
-pub use procedure::{Comparison, Outcome, Subject};
 pub use row::{
     CleanAnswers, Design, DomainVoltage, EnergyRow, Phase, StoppedBy, Timing, Trial, TrialRow,
     TrialStatus,

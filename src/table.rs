@@ -15,8 +15,8 @@ pub(crate) use csv::{from_csv, Lines};
 pub use file::{csv_string, frame, json, read, read_each, write};
 pub use polars::frame::DataFrame;
 pub use record::{
-    columns_of, Cell, Column, Columns, Kind, Number, Part, Record, Value, FINITE, FROM_ZERO, RATE,
-    SHARE, VOLTAGE,
+    columns_of, Cell, Column, Columns, Kind, Number, Part, Record, Value, FINITE, FRACTION,
+    FROM_ZERO, RATE, VOLTAGE,
 };
 pub(crate) use sheet::check_version;
 pub use sheet::Row;

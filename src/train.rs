@@ -4,16 +4,16 @@ mod batches;
 mod floors;
 mod history;
 mod optimizer;
-mod procedure;
 mod schedule;
 mod spec;
 mod state;
 #[cfg(test)]
 mod tests;
+mod training_loop;
 
 pub use history::{history_csv_string, read_history, write_history};
 pub use optimizer::Optimizer;
-pub use procedure::{train, Observer, StepProgress, Trainer};
 pub use schedule::{Schedule, ScheduleSpec};
 pub use spec::{OptimizerName, OptimizerSpec, TrainerSpec};
 pub use state::{EpochRow, StateParts, TrainState};
+pub use training_loop::{train, Observer, StepProgress, Trainer};

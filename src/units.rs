@@ -123,7 +123,7 @@ macro_rules! text_form {
 pub(crate) use text_form;
 
 checked_f64!(
-    /// Bit error rate: the share of stored bits that fail, in [0, 1].
+    /// Bit error rate: the fraction of stored bits that fail, in [0, 1].
     Ber, "bit error rate", "a number from 0 to 1", |x| (0.0..=1.0).contains(&x)
 );
 checked_f64!(
@@ -131,11 +131,11 @@ checked_f64!(
     Voltage, "voltage", "a number above 0 and at most 100", |x| x > 0.0 && (0.0..=100.0).contains(&x)
 );
 checked_f64!(
-    /// Share of a whole, in [0, 1].
-    Share, "share", "a number from 0 to 1", |x| (0.0..=1.0).contains(&x)
+    /// Fraction of a whole, in [0, 1].
+    Fraction, "fraction", "a number from 0 to 1", |x| (0.0..=1.0).contains(&x)
 );
 checked_f64!(
-    /// Share of images classified correctly, in [0, 1].
+    /// Fraction of images classified correctly, in [0, 1].
     #[derive(Default)]
     Accuracy, "accuracy", "a number from 0 to 1", |x| (0.0..=1.0).contains(&x)
 );

@@ -68,7 +68,9 @@ fn selector(plot: &str, point: &Summary) -> String {
 fn says(browser: &Browser, point: &Summary) {
     let (name, settings) =
         tip(browser).unwrap_or_else(|| panic!("no tip for {}", point.design.design_id));
-    let (d, per_cent) = (&point.design, |share: f64| format!("{:.2}", 100.0 * share));
+    let (d, per_cent) = (&point.design, |fraction: f64| {
+        format!("{:.2}", 100.0 * fraction)
+    });
     assert_eq!(name, d.design_id);
     let interval = point.student.unwrap();
     let ends = [interval.low, interval.high].map(|end| per_cent(end.clamp(0.0, 1.0)));
@@ -106,7 +108,7 @@ fn says(browser: &Browser, point: &Summary) {
     assert!(settings["Bit error rate"].ends_with(&d.ber_source.name().replace('_', "-")));
     assert!(settings["Yield"].starts_with(&format!(
         "{:.1} % (",
-        100.0 * point.spread.unwrap().yield_share
+        100.0 * point.quantiles.unwrap().yield_share
     )));
 }
 

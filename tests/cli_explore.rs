@@ -200,7 +200,7 @@ fn what_has_no_effect_or_no_meaning_is_refused() {
         (&["--yield", "0.9"], "--floor"),
         (
             &["--yield", "1.5", "--floor", "0.5"],
-            "expected a share above 0 and below 1",
+            "expected a fraction above 0 and below 1",
         ),
         (
             &[],

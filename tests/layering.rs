@@ -612,7 +612,7 @@ fn each_mutation_is_caught_by_its_rule() {
         (crates, "report/page.rs", "use rayon::prelude::*;"),
         (
             crates,
-            "sweep/procedure.rs",
+            "sweep/monte_carlo.rs",
             "fn f() { rand::random::<u8>() }",
         ),
         (crates, "stats.rs", "use rand_chacha::ChaCha8Rng;"),

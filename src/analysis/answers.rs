@@ -4,7 +4,7 @@ mod rows;
 #[cfg(test)]
 mod tests;
 
-pub use rows::{read_answers, Answer, Ends, Ladder, Question, Reach};
+pub use rows::{read_answers, Answer, Ends, Question, Reach, VoltageSeries};
 
 use super::pareto::{baseline_of, best_clean, Points, ROUNDING, SAVING_LOSSES};
 use super::row::{Outcome, Summary};
@@ -23,7 +23,7 @@ const CONFIDENCE: f64 = 0.95;
 /// First index of the stream of the choice of images.
 const STREAM: u64 = 2;
 
-/// What is asked of every ladder.
+/// What is asked of every series.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Questions {
     /// Accuracy losses, as fractions in [0, 1].
@@ -42,11 +42,11 @@ impl Default for Questions {
     }
 }
 
-/// Answers by question (losses, then yields) and ladder, from the design points of `summaries`, whose trials must be in
+/// Answers by question (losses, then yields) and series, from the design points of `summaries`, whose trials must be in
 /// `trials`.
 ///
-/// A ladder is one model in one memory with one array, protection and floor at several voltages; points whose rate is
-/// extrapolated are no rungs of it; points with a voltage for each domain are in none. Its answer is the lowest swept voltage from which on, upward, every swept voltage
+/// A voltage series is one model in one memory with one array, protection and floor at several voltages; points whose rate is
+/// extrapolated are no levels of it; points with a voltage for each domain are in none. Its answer is the lowest swept voltage from which on, upward, every swept voltage
 /// holds: voltages between are not interpolated, and the ends of intervals are swept voltages too.
 ///
 /// Loss: a voltage holds where its mean accuracy reaches the best clean accuracy of the baseline's models (of all models
@@ -55,9 +55,9 @@ impl Default for Questions {
 /// such chip. Where a random subset of the test images was used, its choice moves all means of a resample by
 /// one normal deviate, each by its own [`variance`](stats::ImageSample::variance); the target is a given number.
 ///
-/// Yield: a voltage holds where its share of chips at or above the floor reaches the yield. The ends of the interval are
-/// the answers by the upper and by the lower end of the 95 % Clopper-Pearson intervals of the shares; at an
-/// error-free voltage the share is known.
+/// Yield: a voltage holds where its fraction of chips at or above the floor reaches the yield. The ends of the interval are
+/// the answers by the upper and by the lower end of the 95 % Clopper-Pearson intervals of the fractions; at an
+/// error-free voltage the fraction is known.
 /// None of a yield where a design point was sampled in two levels: that sees too little of each chip.
 ///
 /// # Errors
@@ -79,48 +79,48 @@ pub fn answers<T: Outcome>(
             loss.to_string(),
         ));
     }
-    if let Some(share) = questions
+    if let Some(fraction) = questions
         .yields
         .iter()
-        .find(|share| !(**share > 0.0 && **share < 1.0))
+        .find(|fraction| !(**fraction > 0.0 && **fraction < 1.0))
     {
         return Err(Error::argument(
             "yield",
             "a number above 0 and below 1",
-            share.to_string(),
+            fraction.to_string(),
         ));
     }
     let points = Points::new(summaries, trials)?;
     let table = Table::new(summaries);
     let mut answers = table.by_loss(&questions.losses, &points, seed);
-    let whole = summaries.iter().all(|summary| summary.spread.is_some());
-    for &share in questions.yields.iter().filter(|_| whole) {
-        answers.extend((0..table.ladders.len()).map(|ladder| table.by_yield(ladder, share)));
+    let whole = summaries.iter().all(|summary| summary.quantiles.is_some());
+    for &fraction in questions.yields.iter().filter(|_| whole) {
+        answers.extend((0..table.all_series.len()).map(|series| table.by_yield(series, fraction)));
     }
     Ok(answers)
 }
 
 /// The points at one voltage; several where runs were merged.
-struct Rung {
+struct Level {
     voltage: f64,
     points: Vec<usize>,
 }
 
-/// Ladders of design points.
+/// Voltage series of design points.
 struct Table<'a> {
     summaries: &'a [Summary],
     baseline: Option<MethodLabel>,
-    /// Each with its rungs by rising voltage.
-    ladders: Vec<(Ladder, Vec<Rung>)>,
-    /// By ladder: those of the baseline that it is compared with.
+    /// Each with its levels by rising voltage.
+    all_series: Vec<(VoltageSeries, Vec<Level>)>,
+    /// By series: those of the baseline that it is compared with.
     bases: Vec<Vec<usize>>,
 }
 
-/// What resamples gave for one question and ladder.
+/// What resamples gave for one question and series.
 #[derive(Clone, Default)]
 struct Resampled {
-    /// Rungs; the number of rungs where none held.
-    rungs: Vec<usize>,
+    /// Levels; the number of levels where none held.
+    levels: Vec<usize>,
     /// Savings to the baseline, infinite where one of both does not hold anywhere.
     savings: Vec<f64>,
 }
@@ -145,9 +145,9 @@ impl<'a> Table<'a> {
             );
             grouped.entry(key).or_default().push(i);
         }
-        let ladder = |points: Vec<usize>| {
+        let series = |points: Vec<usize>| {
             let (d, floor) = (&summaries[points[0]].design, summaries[points[0]].floor);
-            let mut rungs: Vec<Rung> = Vec::new();
+            let mut levels: Vec<Level> = Vec::new();
             let mut known: Vec<(f64, usize)> = points
                 .into_iter()
                 .filter(|&i| summaries[i].design.ber_source != BerSource::Extrapolated)
@@ -155,15 +155,15 @@ impl<'a> Table<'a> {
                 .collect();
             known.sort_by(|a, b| a.0.total_cmp(&b.0));
             for (voltage, i) in known {
-                match rungs.last_mut() {
-                    Some(rung) if rung.voltage == voltage => rung.points.push(i),
-                    _ => rungs.push(Rung {
+                match levels.last_mut() {
+                    Some(level) if level.voltage == voltage => level.points.push(i),
+                    _ => levels.push(Level {
                         voltage,
                         points: vec![i],
                     }),
                 }
             }
-            let ladder = Ladder {
+            let series = VoltageSeries {
                 model: d.model.clone(),
                 method: d.method,
                 bits: d.bits,
@@ -172,70 +172,71 @@ impl<'a> Table<'a> {
                 protection: d.protection,
                 unit: d.voltage_unit,
                 floor,
-                lowest: rungs.first().map(|rung| rung.voltage),
-                highest: rungs.last().map(|rung| rung.voltage),
+                lowest: levels.first().map(|level| level.voltage),
+                highest: levels.last().map(|level| level.voltage),
             };
-            (ladder, rungs)
+            (series, levels)
         };
-        let ladders: Vec<(Ladder, Vec<Rung>)> = grouped.into_values().map(ladder).collect();
+        let all_series: Vec<(VoltageSeries, Vec<Level>)> =
+            grouped.into_values().map(series).collect();
         let baseline = baseline_of(summaries);
-        let bases = ladders
+        let bases = all_series
             .iter()
-            .map(|(own, _)| bases(own, &ladders, baseline))
+            .map(|(own, _)| bases(own, &all_series, baseline))
             .collect();
         Self {
             summaries,
             baseline,
-            ladders,
+            all_series,
             bases,
         }
     }
 
-    /// The lowest rung of a ladder from which on, upward, every point holds.
-    fn lowest(&self, ladder: usize, holds: impl Fn(usize) -> bool) -> Option<usize> {
-        let rungs = &self.ladders[ladder].1;
-        let held = rungs
+    /// The lowest level of a series from which on, upward, every point holds.
+    fn lowest(&self, series: usize, holds: impl Fn(usize) -> bool) -> Option<usize> {
+        let levels = &self.all_series[series].1;
+        let held = levels
             .iter()
             .rev()
-            .take_while(|rung| rung.points.iter().all(|&i| holds(i)))
+            .take_while(|level| level.points.iter().all(|&i| holds(i)))
             .count();
-        (held > 0).then(|| rungs.len() - held)
+        (held > 0).then(|| levels.len() - held)
     }
 
-    /// Answers of all ladders by mean accuracy.
+    /// Answers of all series by mean accuracy.
     fn by_mean(&self, means: &[f64], target: f64) -> Vec<Option<usize>> {
-        let of = |ladder| self.lowest(ladder, |i| means[i] >= target - ROUNDING);
-        (0..self.ladders.len()).map(of).collect()
+        let of = |series| self.lowest(series, |i| means[i] >= target - ROUNDING);
+        (0..self.all_series.len()).map(of).collect()
     }
 
-    /// The point of a rung; of several the one of least accuracy.
-    fn point(&self, ladder: usize, rung: usize) -> Option<&'a Summary> {
-        let points = self.ladders[ladder]
+    /// The point of a level; of several the one of least accuracy.
+    fn point(&self, series: usize, level: usize) -> Option<&'a Summary> {
+        let points = self.all_series[series]
             .1
-            .get(rung)?
+            .get(level)?
             .points
             .iter()
             .map(|&i| &self.summaries[i]);
         points.min_by(|a, b| a.mean.total_cmp(&b.mean))
     }
 
-    fn energy(&self, ladder: usize, rung: usize) -> Option<f64> {
-        self.point(ladder, rung)
+    fn energy(&self, series: usize, level: usize) -> Option<f64> {
+        self.point(series, level)
             .map(|point| point.design.energy_relative)
     }
 
-    /// `1 - energy / energy of the baseline's cheapest answer`; minus infinity where the ladder has no answer,
+    /// `1 - energy / energy of the baseline's cheapest answer`; minus infinity where the series has no answer,
     /// infinity where only the baseline has none. `None` where nothing is to be compared with.
-    fn saving_to_baseline(&self, ladder: usize, found: &[Option<usize>]) -> Option<f64> {
-        if self.bases[ladder].is_empty() {
+    fn saving_to_baseline(&self, series: usize, found: &[Option<usize>]) -> Option<f64> {
+        if self.bases[series].is_empty() {
             return None;
         }
-        let energy_of = |ladder: usize| found[ladder].and_then(|rung| self.energy(ladder, rung));
-        let base = self.bases[ladder]
+        let energy_of = |series: usize| found[series].and_then(|level| self.energy(series, level));
+        let base = self.bases[series]
             .iter()
             .filter_map(|&base| energy_of(base))
             .reduce(f64::min);
-        match (energy_of(ladder), base) {
+        match (energy_of(series), base) {
             (None, _) => Some(f64::NEG_INFINITY),
             (Some(_), None) => Some(f64::INFINITY),
             (Some(own), Some(base)) => (base > 0.0).then(|| 1.0 - own / base),
@@ -252,7 +253,7 @@ impl<'a> Table<'a> {
             .map(|s| s.image_sample().variance(s.mean).sqrt())
             .collect();
         let subset = deviations.iter().any(|&deviation| deviation > 0.0);
-        let mut resampled = vec![vec![Resampled::default(); self.ladders.len()]; targets.len()];
+        let mut resampled = vec![vec![Resampled::default(); self.all_series.len()]; targets.len()];
         let mut of_images = seed.stream(Purpose::Bootstrap, &[STREAM]);
         let mut each = |scores: &[f64]| {
             let z = if subset { of_images.normal() } else { 0.0 };
@@ -261,12 +262,12 @@ impl<'a> Table<'a> {
                 .zip(&deviations)
                 .map(|(x, deviation)| (x + z * deviation).clamp(0.0, 1.0))
                 .collect();
-            for (&target, of_ladders) in targets.iter().zip(&mut resampled) {
+            for (&target, of_all) in targets.iter().zip(&mut resampled) {
                 let found = self.by_mean(&moved, target);
-                for (ladder, of) in of_ladders.iter_mut().enumerate() {
-                    of.rungs
-                        .push(found[ladder].unwrap_or(self.ladders[ladder].1.len()));
-                    of.savings.extend(self.saving_to_baseline(ladder, &found));
+                for (series, of) in of_all.iter_mut().enumerate() {
+                    of.levels
+                        .push(found[series].unwrap_or(self.all_series[series].1.len()));
+                    of.savings.extend(self.saving_to_baseline(series, &found));
                 }
             }
         };
@@ -274,56 +275,61 @@ impl<'a> Table<'a> {
             points.resample(seed, &mut each);
         }
         let mut answers = Vec::new();
-        for ((&loss, &target), of_ladders) in losses.iter().zip(&targets).zip(resampled) {
+        for ((&loss, &target), of_all) in losses.iter().zip(&targets).zip(resampled) {
             let found = self.by_mean(&means, target);
-            for (ladder, mut of) in of_ladders.into_iter().enumerate() {
-                of.rungs.sort_unstable();
+            for (series, mut of) in of_all.into_iter().enumerate() {
+                of.levels.sort_unstable();
                 of.savings.sort_by(f64::total_cmp);
-                let rungs = percentiles(&of.rungs);
+                let levels = percentiles(&of.levels);
                 let savings = percentiles(&of.savings);
                 let mut answer = self.answer(
-                    ladder,
+                    series,
                     Question::Loss { loss, target },
-                    found[ladder],
-                    rungs,
+                    found[series],
+                    levels,
                 );
                 let finite = |x: f64| x.is_finite().then_some(x);
                 answer.saving_to_baseline =
-                    self.saving_to_baseline(ladder, &found).and_then(finite);
+                    self.saving_to_baseline(series, &found).and_then(finite);
                 answer.saving_to_baseline_ends = Ends {
                     low: savings.and_then(|(low, _)| finite(low)),
                     high: savings.and_then(|(_, high)| finite(high)),
                 };
-                answer.baseline = self.baseline.filter(|_| !self.bases[ladder].is_empty());
+                answer.baseline = self.baseline.filter(|_| !self.bases[series].is_empty());
                 answers.push(answer);
             }
         }
         answers
     }
 
-    fn by_yield(&self, ladder: usize, share: f64) -> Answer {
-        let floor = self.ladders[ladder].0.floor;
+    fn by_yield(&self, series: usize, fraction: f64) -> Answer {
+        let floor = self.all_series[series].0.floor;
         let by = |value: fn(&Summary) -> Option<f64>| {
-            self.lowest(ladder, |i| {
-                value(&self.summaries[i]).is_some_and(|value| value >= share)
+            self.lowest(series, |i| {
+                value(&self.summaries[i]).is_some_and(|value| value >= fraction)
             })
         };
-        let found = by(|s| Some(s.spread?.yield_share));
-        let none = self.ladders[ladder].1.len();
+        let found = by(|s| Some(s.quantiles?.yield_share));
+        let none = self.all_series[series].1.len();
         let ends = (
             by(|s| Some(known_yield(s)?.high)).unwrap_or(none),
             by(|s| Some(known_yield(s)?.low)).unwrap_or(none),
         );
-        let mut answer = self.answer(ladder, Question::Yield { share, floor }, found, Some(ends));
+        let mut answer = self.answer(
+            series,
+            Question::Yield { fraction, floor },
+            found,
+            Some(ends),
+        );
         answer.yield_lower = answer.point.as_ref().and_then(yield_lower);
-        answer.supported = answer.yield_lower.map(|lower| lower >= share);
-        let by_mean = self.lowest(ladder, |i| self.summaries[i].mean >= floor - ROUNDING);
+        answer.supported = answer.yield_lower.map(|lower| lower >= fraction);
+        let by_mean = self.lowest(series, |i| self.summaries[i].mean >= floor - ROUNDING);
         if let (Some(own), Some(mean)) = (found, by_mean) {
-            let rungs = &self.ladders[ladder].1;
-            answer.guard_voltage = Some(rungs[own].voltage - rungs[mean].voltage);
+            let levels = &self.all_series[series].1;
+            answer.guard_voltage = Some(levels[own].voltage - levels[mean].voltage);
             answer.guard_energy = self
-                .energy(ladder, own)
-                .zip(self.energy(ladder, mean))
+                .energy(series, own)
+                .zip(self.energy(series, mean))
                 .map(|(own, mean)| own - mean);
         }
         answer
@@ -331,19 +337,19 @@ impl<'a> Table<'a> {
 
     fn answer(
         &self,
-        ladder: usize,
+        series: usize,
         question: Question,
         found: Option<usize>,
         ends: Option<(usize, usize)>,
     ) -> Answer {
-        let rungs = &self.ladders[ladder].1;
-        let point = found.and_then(|rung| self.point(ladder, rung));
+        let levels = &self.all_series[series].1;
+        let point = found.and_then(|level| self.point(series, level));
         let of_ends = |of: &dyn Fn(usize) -> Option<f64>| Ends {
             low: ends.and_then(|(low, _)| of(low)),
             high: ends.and_then(|(_, high)| of(high)),
         };
         Answer {
-            ladder: self.ladders[ladder].0.clone(),
+            series: self.all_series[series].0.clone(),
             question,
             reach: match found {
                 None => Reach::NotReached,
@@ -351,8 +357,8 @@ impl<'a> Table<'a> {
                 Some(_) => Reach::Found,
             },
             point: point.cloned(),
-            voltage_ends: of_ends(&|rung| rungs.get(rung).map(|rung| rung.voltage)),
-            energy_ends: of_ends(&|rung| self.energy(ladder, rung)),
+            voltage_ends: of_ends(&|level| levels.get(level).map(|level| level.voltage)),
+            energy_ends: of_ends(&|level| self.energy(series, level)),
             baseline: None,
             saving_to_baseline: None,
             saving_to_baseline_ends: Ends::default(),
@@ -364,21 +370,21 @@ impl<'a> Table<'a> {
     }
 }
 
-/// Ladders of the baseline that a ladder is compared with: in the same memory and array, unprotected, or where that was
+/// Voltage series of the baseline that a series is compared with: in the same memory and array, unprotected, or where that was
 /// not swept, under its own protection.
 fn bases(
-    own: &Ladder,
-    ladders: &[(Ladder, Vec<Rung>)],
+    own: &VoltageSeries,
+    all_series: &[(VoltageSeries, Vec<Level>)],
     baseline: Option<MethodLabel>,
 ) -> Vec<usize> {
     let under = |protection| -> Vec<usize> {
         let fits = |place: &usize| {
-            let other = &ladders[*place].0;
+            let other = &all_series[*place].0;
             baseline == Some(other.method)
                 && (&other.memory, &other.array) == (&own.memory, &own.array)
                 && other.protection == protection
         };
-        (0..ladders.len()).filter(fits).collect()
+        (0..all_series.len()).filter(fits).collect()
     };
     let unprotected = under(Protection::None);
     if unprotected.is_empty() {
@@ -390,25 +396,25 @@ fn bases(
 
 /// The yield's interval; where no cell can fail, every chip is like those that were seen.
 fn known_yield(summary: &Summary) -> Option<Interval> {
-    let spread = summary.spread?;
+    let quantiles = summary.quantiles?;
     Some(if summary.design.can_fail() {
-        spread.yield_interval
+        quantiles.yield_interval
     } else {
         Interval {
-            low: spread.yield_share,
-            high: spread.yield_share,
+            low: quantiles.yield_share,
+            high: quantiles.yield_share,
         }
     })
 }
 
 /// One-sided lower bound of the yield.
 fn yield_lower(summary: &Summary) -> Option<f64> {
-    let share = summary.spread?.yield_share;
-    let good = (share * summary.chips as f64).round() as u64;
+    let fraction = summary.quantiles?.yield_share;
+    let good = (fraction * summary.chips as f64).round() as u64;
     Some(if summary.design.can_fail() {
         stats::clopper_pearson_at(CONFIDENCE, good, summary.chips).low
     } else {
-        share
+        fraction
     })
 }
 

@@ -2,9 +2,9 @@
 
 use super::frontier::{by_energy, frontier};
 use super::methods::mean;
-use super::row::{Outcome, Spread, Summary};
+use super::row::{Outcome, Quantiles, Summary};
 use super::settings::{by_setting, Setting, Trainings};
-use super::summary::spread;
+use super::summary::quantiles;
 use crate::error::Result;
 use crate::quant::MethodLabel;
 use crate::stats::{self, Interval};
@@ -102,7 +102,8 @@ fn average(
         .iter()
         .flat_map(|(_, of)| of.iter().copied())
         .collect();
-    let spreads: Option<Vec<Spread>> = known.iter().map(|(summary, _)| summary.spread).collect();
+    let all_quantiles: Option<Vec<Quantiles>> =
+        known.iter().map(|(summary, _)| summary.quantiles).collect();
     let design = Design {
         design_id: format!("{} trainings of {}", known.len(), first.design.design_id),
         model: method.to_string(),
@@ -125,17 +126,22 @@ fn average(
         bootstrap: None,
         image_half_width: stats::image_half_width(mean.mean, first.image_sample().used),
         floor: over(|summary| summary.floor),
-        spread: spreads
-            .map(|spreads| pooled(&spreads, &accuracies))
+        quantiles: all_quantiles
+            .map(|all_quantiles| pooled(&all_quantiles, &accuracies))
             .transpose()?,
         ..(*first).clone()
     }))
 }
 
 /// The chips of all trainings, with their mean yield between the ends of all their intervals.
-fn pooled(spreads: &[Spread], accuracies: &[f64]) -> Result<Spread> {
-    let shares: Vec<f64> = spreads.iter().map(|spread| spread.yield_share).collect();
-    let ends = spreads.iter().map(|spread| spread.yield_interval);
+fn pooled(all_quantiles: &[Quantiles], accuracies: &[f64]) -> Result<Quantiles> {
+    let fractions: Vec<f64> = all_quantiles
+        .iter()
+        .map(|quantiles| quantiles.yield_share)
+        .collect();
+    let ends = all_quantiles
+        .iter()
+        .map(|quantiles| quantiles.yield_interval);
     let none = Interval {
         low: 1.0,
         high: 0.0,
@@ -144,7 +150,7 @@ fn pooled(spreads: &[Spread], accuracies: &[f64]) -> Result<Spread> {
         low: all.low.min(i.low),
         high: all.high.max(i.high),
     });
-    spread(accuracies, stats::mean(&shares).unwrap_or(0.0), hull)
+    quantiles(accuracies, stats::mean(&fractions).unwrap_or(0.0), hull)
 }
 
 /// Places of the points (energy, accuracy) that no other dominates: none has both at most their energy and at least
@@ -231,19 +237,19 @@ mod tests {
             ),
             (3, None, 6000)
         );
-        let (spread, own) = (point.spread.unwrap(), |name: &str| {
+        let (quantiles, own) = (point.quantiles.unwrap(), |name: &str| {
             summaries
                 .iter()
                 .find(|s| s.design.model == name)
                 .unwrap()
-                .spread
+                .quantiles
                 .unwrap()
         });
-        assert_eq!((spread.min, spread.max), (0.8, 0.902));
+        assert_eq!((quantiles.min, quantiles.max), (0.8, 0.902));
         // all three chips of the one, one of three of the other
-        assert!((spread.yield_share - 2.0 / 3.0).abs() < 1e-12);
+        assert!((quantiles.yield_share - 2.0 / 3.0).abs() < 1e-12);
         let (low, high) = (own("b").yield_interval.low, own("a").yield_interval.high);
-        assert_eq!(spread.yield_interval, Interval { low, high });
+        assert_eq!(quantiles.yield_interval, Interval { low, high });
         let interval = point.student.unwrap();
         assert!(interval.low < 0.8206 && interval.high > 0.9, "{interval:?}");
     }

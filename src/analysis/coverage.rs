@@ -14,7 +14,7 @@ const ALL: usize = 2000;
 const CLASSES: usize = 10;
 
 /// A kind of test set and chips. Image `i` is right on chip `c` where `margin_i + chip · z_c + noise · z_ic` is
-/// above 0, all `z` standard normal, so that it is right on a share `Φ(margin_i / √(chip² + noise²))` of chips.
+/// above 0, all `z` standard normal, so that it is right on a fraction `Φ(margin_i / √(chip² + noise²))` of chips.
 struct World {
     /// Mean of the margins.
     mean: f64,
@@ -27,7 +27,7 @@ struct World {
     chips: usize,
 }
 
-/// Share of repeats in which an interval holds the accuracy on all images, over all chips.
+/// Fraction of repeats in which an interval holds the accuracy on all images, over all chips.
 #[derive(Debug)]
 struct Coverage {
     student: f64,
@@ -86,11 +86,11 @@ fn coverage(world: &World) -> Coverage {
         let half = mean_half_width(summary.std.unwrap(), world.chips, 0.0).unwrap();
         chips_alone += holds(summary.mean - half, summary.mean + half);
     }
-    let share = |count: u32| f64::from(count) / REPEATS as f64;
+    let fraction = |count: u32| f64::from(count) / REPEATS as f64;
     Coverage {
-        student: share(student),
-        bootstrap: share(bootstrap),
-        chips_alone: share(chips_alone),
+        student: fraction(student),
+        bootstrap: fraction(bootstrap),
+        chips_alone: fraction(chips_alone),
     }
 }
 

@@ -1,5 +1,5 @@
 //! Paired differences between methods at the same bits, voltage, array and protection: over the chips that both
-//! share, and over trainings where there are several. Rows, and the table of them.
+//! fraction, and over trainings where there are several. Rows, and the table of them.
 
 use super::methods::TRAININGS_ENDS;
 use super::row::{interval, Outcome, Summary};
@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::quant::MethodLabel;
 use crate::seed::{Purpose, Seed};
 use crate::stats::{self, Interval};
-use crate::table::{Columns, Record, FINITE, SHARE};
+use crate::table::{Columns, Record, FINITE, FRACTION};
 
 /// Bootstrap resamples of the mean difference.
 const RESAMPLES: usize = 2000;
@@ -179,8 +179,8 @@ impl Record for MethodDifference {
         c.column("other", &mut self.other)?;
         c.column("trainings", &mut self.trainings)?;
         c.column("chips", &mut self.chips)?;
-        c.number("mean", SHARE, &mut self.mean)?;
-        c.number("other_mean", SHARE, &mut self.other_mean)?;
+        c.number("mean", FRACTION, &mut self.mean)?;
+        c.number("other_mean", FRACTION, &mut self.other_mean)?;
         c.number("difference", -1.0..=1.0, &mut self.difference)?;
         interval(c, ["ci_low", "ci_high"], FINITE, &mut self.student)?;
         interval(c, ["boot_low", "boot_high"], FINITE, &mut self.bootstrap)?;

@@ -121,7 +121,7 @@ mod tests {
             .map(|i| points[i])
             .collect();
         assert!((hypervolume(&points, 0.1) - hypervolume(&frontier, 0.1)).abs() < 1e-12);
-        // and it is the share of random places that some point dominates
+        // and it is the fraction of random places that some point dominates
         let inside = (0..20_000).filter(|_| {
             let (energy, accuracy) = (stream.uniform(), stream.between(0.1, 1.0));
             points.iter().any(|p| p.0 <= energy && p.1 >= accuracy)

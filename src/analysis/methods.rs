@@ -5,7 +5,7 @@ use super::settings::{by_setting, Crossed, Setting, Trainings};
 use crate::error::Result;
 use crate::quant::MethodLabel;
 use crate::stats::{self, Interval};
-use crate::table::{Columns, Record, FINITE, FROM_ZERO, SHARE};
+use crate::table::{Columns, Record, FINITE, FRACTION, FROM_ZERO};
 
 /// A method at a setting.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -90,9 +90,9 @@ impl Record for MethodMean {
         c.column("trainings", &mut self.trainings)?;
         c.column("chips", &mut self.chips)?;
         c.number("energy_relative", FROM_ZERO, &mut self.energy_relative)?;
-        c.number("clean_accuracy", SHARE, &mut self.clean)?;
-        c.number("mean", SHARE, &mut self.mean)?;
-        c.number("trainings_std", SHARE, &mut self.trainings_std)?;
+        c.number("clean_accuracy", FRACTION, &mut self.clean)?;
+        c.number("mean", FRACTION, &mut self.mean)?;
+        c.number("trainings_std", FRACTION, &mut self.trainings_std)?;
         interval(c, ["ci_low", "ci_high"], FINITE, &mut self.student)?;
         interval(c, TRAININGS_ENDS, FINITE, &mut self.of_trainings)
     }

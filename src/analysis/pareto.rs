@@ -25,7 +25,7 @@ pub(super) const ROUNDING: f64 = 1e-12;
 /// Frontiers, hypervolumes and savings of the design points of `summaries`, whose trials must be
 /// in `trials`. `chance` is the accuracy of guessing.
 ///
-/// A point's probability is the share of 1000 resamples of chips, the same chips for all points,
+/// A point's probability is the fraction of 1000 resamples of chips, the same chips for all points,
 /// in which it is on the frontier; it rests on the chips that all points share (with one chip it
 /// is 0 or 1 by construction). Frontiers hold extrapolated points too; savings never rest on one.
 ///
@@ -53,15 +53,15 @@ pub fn pareto<T: Outcome>(
         groups.push((Some(group), own.collect()));
     }
     let orders: Vec<&[usize]> = groups.iter().map(|(_, order)| order.as_slice()).collect();
-    let shares = points.probabilities(&orders, seed);
+    let fractions = points.probabilities(&orders, seed);
     let means: Vec<f64> = summaries.iter().map(|s| s.mean).collect();
     let mut frontiers = Vec::new();
-    for ((method, order), shares) in groups.iter().zip(&shares) {
+    for ((method, order), fractions) in groups.iter().zip(&fractions) {
         let mut on = Vec::new();
         frontier(&points.energies, &means, order, |i| {
             on.push(FrontierPoint {
                 summary: summaries[i].clone(),
-                probability: shares[i],
+                probability: fractions[i],
             });
         });
         let corners: Vec<_> = on
@@ -207,7 +207,7 @@ impl Points {
         }
     }
 
-    /// For each group of points (by rising energy) the share of resamples in which each point is
+    /// For each group of points (by rising energy) the fraction of resamples in which each point is
     /// on the frontier of the group; all groups see the same resamples.
     fn probabilities(&self, groups: &[&[usize]], seed: Seed) -> Vec<Vec<f64>> {
         let mut counts = vec![vec![0u32; self.results.len()]; groups.len()];
@@ -216,10 +216,10 @@ impl Points {
                 frontier(&self.energies, scores, order, |i| counts[i] += 1);
             }
         });
-        let share = |count: u32| f64::from(count) / RESAMPLES as f64;
+        let fraction = |count: u32| f64::from(count) / RESAMPLES as f64;
         counts
             .into_iter()
-            .map(|counts| counts.into_iter().map(share).collect())
+            .map(|counts| counts.into_iter().map(fraction).collect())
             .collect()
     }
 }

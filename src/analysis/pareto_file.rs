@@ -10,12 +10,12 @@
 use super::row::{Frontier, FrontierPoint, Group, Pareto, Saving, Summary};
 use crate::error::{Error, Result};
 use crate::quant::MethodLabel;
-use crate::table::{read_each, words, Columns, Part, Record, Row, SHARE};
+use crate::table::{read_each, words, Columns, Part, Record, Row, FRACTION};
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::path::Path;
 
-/// Savings: shares of an energy, below 0 where more is used.
+/// Savings: fractions of an energy, below 0 where more is used.
 pub(super) const UP_TO_ONE: RangeInclusive<f64> = f64::MIN..=1.0;
 
 /// What a row of `pareto.csv` says.
@@ -55,12 +55,12 @@ impl Record for ParetoRow {
         c.column("kind", &mut self.kind)?;
         c.column("of_method", &mut self.method)?;
         point_columns(c, &mut self.point, |_, _| Ok(()))?;
-        c.number("probability", SHARE, &mut self.probability)?;
-        c.number("hypervolume", SHARE, &mut self.hypervolume)?;
-        c.number("chance", SHARE, &mut self.chance)?;
+        c.number("probability", FRACTION, &mut self.probability)?;
+        c.number("hypervolume", FRACTION, &mut self.hypervolume)?;
+        c.number("chance", FRACTION, &mut self.chance)?;
         c.column("baseline", &mut self.baseline)?;
-        c.number("loss", SHARE, &mut self.loss)?;
-        c.number("target", SHARE, &mut self.target)?;
+        c.number("loss", FRACTION, &mut self.loss)?;
+        c.number("target", FRACTION, &mut self.target)?;
         c.number(
             "saving_to_baseline",
             UP_TO_ONE,
@@ -89,7 +89,7 @@ pub(super) fn point_columns<C: Columns>(
     };
     found.design.keys(&mut part)?;
     found.design.costs(&mut part)?;
-    part.number("mean", SHARE, &mut found.mean)?;
+    part.number("mean", FRACTION, &mut found.mean)?;
     more(&mut part, &mut found)?;
     *point = (!found.design.design_id.is_empty()).then_some(found);
     Ok(())

@@ -5,7 +5,7 @@ use crate::fault::{ArrayLabel, Protection};
 use crate::quant::MethodLabel;
 use crate::stats::{ImageSample, Interval};
 use crate::sweep::{CleanAnswers, Design, StoppedBy, Strata, Trial, TrialRow};
-use crate::table::{text_value, Columns, Record, FINITE, FROM_ZERO, SHARE};
+use crate::table::{text_value, Columns, Record, FINITE, FRACTION, FROM_ZERO};
 use crate::units::ChipId;
 use std::ops::RangeInclusive;
 use std::{fmt, str::FromStr};
@@ -46,14 +46,14 @@ pub struct Summary {
     /// Accuracy floor of the yield.
     pub floor: f64,
     /// The single chips; `None` under two-level sampling, which sees too little of each.
-    pub spread: Option<Spread>,
+    pub quantiles: Option<Quantiles>,
     /// Why no more chips were added.
     pub stopped_by: StoppedBy,
 }
 
 /// How the accuracies of single chips lie.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Spread {
+pub struct Quantiles {
     /// Least accuracy of a chip.
     pub min: f64,
     /// 5 % quantile.
@@ -64,7 +64,7 @@ pub struct Spread {
     pub p95: f64,
     /// Greatest accuracy of a chip.
     pub max: f64,
-    /// Share of chips at or above the floor.
+    /// Fraction of chips at or above the floor.
     pub yield_share: f64,
     /// 95 % Clopper-Pearson interval of the yield.
     pub yield_interval: Interval,
@@ -77,27 +77,27 @@ impl Record for Summary {
     fn columns<C: Columns>(&mut self, c: &mut C) -> Result<()> {
         self.design.keys(c)?;
         c.column("chips", &mut self.chips)?;
-        c.number("mean", SHARE, &mut self.mean)?;
+        c.number("mean", FRACTION, &mut self.mean)?;
         c.number("std", FROM_ZERO, &mut self.std)?;
         interval(c, ["ci_low", "ci_high"], FINITE, &mut self.student)?;
-        interval(c, ["boot_low", "boot_high"], SHARE, &mut self.bootstrap)?;
+        interval(c, ["boot_low", "boot_high"], FRACTION, &mut self.bootstrap)?;
         let of_chips = ["min", "p05", "median", "p95", "max", "yield"];
         let mut found = self
-            .spread
-            .map_or([None; 6], |spread| spread.numbers().map(Some));
-        let mut yields = self.spread.map(|spread| spread.yield_interval);
+            .quantiles
+            .map_or([None; 6], |quantiles| quantiles.numbers().map(Some));
+        let mut yields = self.quantiles.map(|quantiles| quantiles.yield_interval);
         for (name, number) in of_chips.into_iter().zip(&mut found).take(5) {
-            c.number(name, SHARE, number)?;
+            c.number(name, FRACTION, number)?;
         }
-        c.number("floor", SHARE, &mut self.floor)?;
-        c.number("yield", SHARE, &mut found[5])?;
-        interval(c, YIELD_ENDS, SHARE, &mut yields)?;
-        self.spread = match (found, yields) {
+        c.number("floor", FRACTION, &mut self.floor)?;
+        c.number("yield", FRACTION, &mut found[5])?;
+        interval(c, YIELD_ENDS, FRACTION, &mut yields)?;
+        self.quantiles = match (found, yields) {
             ([None, None, None, None, None, None], None) => None,
             (
                 [Some(min), Some(p05), Some(median), Some(p95), Some(max), Some(yield_share)],
                 Some(yield_interval),
-            ) => Some(Spread {
+            ) => Some(Quantiles {
                 min,
                 p05,
                 median,
@@ -175,7 +175,7 @@ pub(super) fn interval(
     Ok(())
 }
 
-impl Spread {
+impl Quantiles {
     /// From the least accuracy to the greatest, then the yield.
     fn numbers(self) -> [f64; 6] {
         [
@@ -205,7 +205,7 @@ impl Summary {
 
     /// True where each chip has test images of its own, and single chips are not known.
     pub fn is_two_level(&self) -> bool {
-        self.spread.is_none()
+        self.quantiles.is_none()
     }
 }
 
@@ -214,7 +214,7 @@ impl Summary {
 pub struct FrontierPoint {
     /// The design point with its accuracy.
     pub summary: Summary,
-    /// Share of paired bootstrap resamples of chips in which the point is on this frontier.
+    /// Fraction of paired bootstrap resamples of chips in which the point is on this frontier.
     pub probability: f64,
 }
 

@@ -1,6 +1,6 @@
 //! Trials to summaries: the statistics of each design point over its chips.
 
-use super::row::{Outcome, Spread, Summary};
+use super::row::{Outcome, Quantiles, Summary};
 use crate::error::{Error, Result};
 use crate::seed::{Purpose, Seed};
 use crate::stats::{
@@ -358,7 +358,7 @@ fn summary(
         half,
         shift,
         of_images,
-        spread,
+        quantiles,
     } = match chips {
         Chips::Alike { correct, .. } => Estimate::alike(of_all, correct, mean, floor)?,
         Chips::TwoLevel(chips) => Estimate::two_level(design, chips, test_images),
@@ -392,7 +392,7 @@ fn summary(
         bootstrap,
         image_half_width: stats::image_half_width(mean, of_all.used),
         floor,
-        spread,
+        quantiles,
         stopped_by,
     })
 }
@@ -409,7 +409,7 @@ struct Estimate {
     shift: f64,
     /// Variance of the mean from a choice of images that all chips share.
     of_images: f64,
-    spread: Option<Spread>,
+    quantiles: Option<Quantiles>,
 }
 
 impl Estimate {
@@ -422,10 +422,10 @@ impl Estimate {
         let same = correct.iter().all(|&x| x == correct[0]);
         let std = stats::standard_deviation(&xs).map(|std| if same { 0.0 } else { std });
         let good = xs.iter().filter(|&&x| x >= floor).count();
-        let share = good as f64 / xs.len() as f64;
-        let spread = spread(
+        let fraction = good as f64 / xs.len() as f64;
+        let quantiles = quantiles(
             &xs,
-            share,
+            fraction,
             stats::clopper_pearson(good as u64, xs.len() as u64),
         )?;
         let half = std.and_then(|std| stats::mean_half_width(std, xs.len(), of_images));
@@ -436,7 +436,7 @@ impl Estimate {
             half,
             shift: 0.0,
             of_images,
-            spread: Some(spread),
+            quantiles: Some(quantiles),
         })
     }
 
@@ -456,7 +456,7 @@ impl Estimate {
             half,
             shift: 0.0,
             of_images: 0.0,
-            spread: None,
+            quantiles: None,
         }
     }
 
@@ -475,7 +475,7 @@ impl Estimate {
             },
             shift: found.map_or(0.0, |found| found.shift),
             of_images: 0.0,
-            spread: None,
+            quantiles: None,
         }
     }
 }
@@ -484,16 +484,16 @@ impl Estimate {
 ///
 /// # Errors
 /// [`Error::Argument`] without accuracies.
-pub(super) fn spread(
+pub(super) fn quantiles(
     accuracies: &[f64],
     yield_share: f64,
     yield_interval: Interval,
-) -> Result<Spread> {
+) -> Result<Quantiles> {
     let sorted = stats::sorted(accuracies);
     let quantile = |q| {
         stats::quantile(&sorted, q).ok_or_else(|| Error::argument("chips", "at least 1", "none"))
     };
-    Ok(Spread {
+    Ok(Quantiles {
         min: quantile(0.0)?,
         p05: quantile(0.05)?,
         median: quantile(0.5)?,
@@ -564,13 +564,13 @@ mod tests {
             s.image_half_width.unwrap(),
             1.959964 * (0.85f64 * 0.15 / 100.0).sqrt(),
         );
-        let spread = s.spread.unwrap();
+        let quantiles = s.quantiles.unwrap();
         for (found, expected) in [
-            spread.min,
-            spread.p05,
-            spread.median,
-            spread.p95,
-            spread.max,
+            quantiles.min,
+            quantiles.p05,
+            quantiles.median,
+            quantiles.p95,
+            quantiles.max,
         ]
         .into_iter()
         .zip([0.7, 0.715, 0.85, 0.985, 1.0])
@@ -578,27 +578,27 @@ mod tests {
             near(found, expected);
         }
         near(s.floor, 0.9);
-        near(spread.yield_share, 0.5);
-        near(spread.yield_interval.low, 0.067586);
-        near(spread.yield_interval.high, 0.932414);
+        near(quantiles.yield_share, 0.5);
+        near(quantiles.yield_interval.low, 0.067586);
+        near(quantiles.yield_interval.high, 0.932414);
     }
 
     #[test]
     fn the_floor_counts_chips_that_reach_it_exactly() {
         let design = design("m", "wcat", 0.8);
         let trials = trials(&design, 100, &[80, 90, 100, 70]);
-        let share = |floor| {
+        let fraction = |floor| {
             one(&design, &trials, floor).unwrap()[0]
-                .spread
+                .quantiles
                 .unwrap()
                 .yield_share
         };
-        assert_eq!(share(FloorSpec::Fixed(Accuracy::new(0.9).unwrap())), 0.5);
+        assert_eq!(fraction(FloorSpec::Fixed(Accuracy::new(0.9).unwrap())), 0.5);
         assert_eq!(
-            share(FloorSpec::Fixed(Accuracy::new(0.90001).unwrap())),
+            fraction(FloorSpec::Fixed(Accuracy::new(0.90001).unwrap())),
             0.25
         );
-        assert_eq!(share(FloorSpec::BelowClean(1.0)), 1.0);
+        assert_eq!(fraction(FloorSpec::BelowClean(1.0)), 1.0);
         assert!(one(&design, &trials, FloorSpec::BelowClean(f64::NAN)).is_err());
     }
 

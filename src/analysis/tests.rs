@@ -151,7 +151,7 @@ fn a_two_level_run_has_the_estimate_and_null_for_what_it_cannot_see() {
     // the choice of images is taken out of the deviation of chips
     assert!(low.std.unwrap() < deviation && low.image_std.unwrap() > 0.0);
     assert_eq!(
-        (low.chips, low.images, low.image_evaluations, low.spread),
+        (low.chips, low.images, low.image_evaluations, low.quantiles),
         (4, 100, 396, None)
     );
     // without faults the mean is the clean accuracy on all images, whatever images were looked at

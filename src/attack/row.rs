@@ -28,7 +28,7 @@ pub struct Flip {
     pub loss_before: Option<f64>,
     /// Loss on the attack batch after the step.
     pub loss_after: Option<f64>,
-    /// Share of the test images classified correctly after the step; `None` for all but the last flip of a step.
+    /// Fraction of the test images classified correctly after the step; `None` for all but the last flip of a step.
     pub accuracy: Option<f64>,
 }
 

@@ -12,7 +12,7 @@ pub struct AttackSpec {
     /// Most bits that are flipped, 1 to 1,000,000.
     pub flips: u64,
     /// The attack ends where the accuracy on the test images is at most this; absent: chance, 1 / classes. A network
-    /// that always gives one answer has the share of that class, which may be more (MNIST: up to 0.114).
+    /// that always gives one answer has the fraction of that class, which may be more (MNIST: up to 0.114).
     pub until_accuracy: Option<Accuracy>,
     /// Weights of greatest gradient that each layer offers, 1 to 1,000,000.
     pub k_top: u32,

@@ -3,7 +3,7 @@
 use super::row::{AttackRow, AttackUnit, Flip, Stop};
 use crate::error::Result;
 use crate::stats;
-use crate::table::{words, Columns, Record, FROM_ZERO, SHARE};
+use crate::table::{words, Columns, Record, FRACTION, FROM_ZERO};
 
 /// Who chose the flips.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -138,7 +138,7 @@ impl Record for FlipRow {
         c.column("new_code", &mut flip.new_code)?;
         c.number("loss_before", FROM_ZERO, &mut flip.loss_before)?;
         c.number("loss_after", FROM_ZERO, &mut flip.loss_after)?;
-        c.number("accuracy", SHARE, &mut flip.accuracy)
+        c.number("accuracy", FRACTION, &mut flip.accuracy)
     }
 }
 
@@ -156,7 +156,7 @@ impl AttackRow {
         c.column("k_top", &mut self.k_top)?;
         c.column("images", &mut self.images)?;
         c.column("most_flips", &mut self.most_flips)?;
-        c.number("target", SHARE, &mut self.target)
+        c.number("target", FRACTION, &mut self.target)
     }
 }
 
@@ -166,14 +166,14 @@ impl Record for AttackRow {
     fn columns<C: Columns>(&mut self, c: &mut C) -> Result<()> {
         self.keys(c)?;
         c.column("restart", &mut self.restart)?;
-        c.number("clean_accuracy", SHARE, &mut self.clean_accuracy)?;
+        c.number("clean_accuracy", FRACTION, &mut self.clean_accuracy)?;
         c.number("clean_loss", FROM_ZERO, &mut self.clean_loss)?;
         c.column("flips", &mut self.flips)?;
         c.column("hamming", &mut self.hamming)?;
-        c.number("accuracy", SHARE, &mut self.accuracy)?;
+        c.number("accuracy", FRACTION, &mut self.accuracy)?;
         c.number("loss", FROM_ZERO, &mut self.loss)?;
         c.column("stopped_by", &mut self.stopped_by)?;
-        c.number("random_accuracy", SHARE, &mut self.random_accuracy)?;
+        c.number("random_accuracy", FRACTION, &mut self.random_accuracy)?;
         c.since(4, "not_finite", &mut self.not_finite)
     }
 
@@ -198,10 +198,10 @@ impl Record for AttackSummary {
         c.column("flips_min", &mut self.flips_min)?;
         c.number("flips_median", FROM_ZERO, &mut self.flips_median)?;
         c.column("flips_max", &mut self.flips_max)?;
-        c.number("clean_mean", SHARE, &mut self.clean_mean)?;
-        c.number("accuracy_mean", SHARE, &mut self.accuracy_mean)?;
+        c.number("clean_mean", FRACTION, &mut self.clean_mean)?;
+        c.number("accuracy_mean", FRACTION, &mut self.accuracy_mean)?;
         c.number("accuracy_std", FROM_ZERO, &mut self.accuracy_std)?;
-        c.number("random_mean", SHARE, &mut self.random_mean)?;
+        c.number("random_mean", FRACTION, &mut self.random_mean)?;
         c.number("random_std", FROM_ZERO, &mut self.random_std)
     }
 }

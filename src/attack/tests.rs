@@ -419,9 +419,12 @@ fn random_flips_are_distinct_and_hit_every_bit_alike() {
     assert_eq!(replayed(&evaluator, &flips).hamming(), n);
     assert_eq!(draw(50, 1), flips[..50]);
     assert_ne!(draw(50, 2), flips[..50]);
-    // shares of bits and of the small layers: 500 and 10,000 of 167,300 weights
-    let near = |count: usize, share: f64| {
-        let (mean, deviation) = (n as f64 * share, (n as f64 * share * (1.0 - share)).sqrt());
+    // fractions of bits and of the small layers: 500 and 10,000 of 167,300 weights
+    let near = |count: usize, fraction: f64| {
+        let (mean, deviation) = (
+            n as f64 * fraction,
+            (n as f64 * fraction * (1.0 - fraction)).sqrt(),
+        );
         assert!(
             (count as f64 - mean).abs() < 4.0 * deviation,
             "{count} is not {mean}"

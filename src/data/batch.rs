@@ -37,12 +37,12 @@ const RATIO: f64 = 4.0 / 3.0;
 /// Rows and columns of a window of at least that share of the area.
 fn window(
     stream: &mut Stream,
-    share: f64,
+    fraction: f64,
     height: usize,
     width: usize,
 ) -> (Range<usize>, Range<usize>) {
     for _ in 0..TRIES {
-        let area = (height * width) as f64 * (share + (1.0 - share) * stream.uniform());
+        let area = (height * width) as f64 * (fraction + (1.0 - fraction) * stream.uniform());
         let ratio = (RATIO.ln() * (2.0 * stream.uniform() - 1.0)).exp();
         let (rows, columns) = (
             (area / ratio).sqrt().round() as usize,
@@ -72,7 +72,7 @@ impl Augment<'_> {
         let window = self
             .spec
             .random_resized_crop
-            .map(|share| window(&mut stream, share, height, width));
+            .map(|fraction| window(&mut stream, fraction, height, width));
         View {
             top,
             left,
@@ -297,15 +297,15 @@ mod tests {
     #[test]
     fn windows_have_the_wanted_share_and_ratio_and_reach_every_side() {
         let mut stream = Seed(4).stream(Purpose::Test, &[]);
-        let (mut shares, mut whole) = (Vec::new(), 0);
+        let (mut fractions, mut whole) = (Vec::new(), 0);
         let mut sides = [0; 4];
         for _ in 0..4000 {
             let (rows, columns) = window(&mut stream, 0.25, 60, 60);
             assert!(rows.end <= 60 && columns.end <= 60);
-            let share = (rows.len() * columns.len()) as f64 / 3600.0;
+            let fraction = (rows.len() * columns.len()) as f64 / 3600.0;
             let ratio = columns.len() as f64 / rows.len() as f64;
             assert!(
-                (0.24..=1.0).contains(&share) && (0.72..1.38).contains(&ratio),
+                (0.24..=1.0).contains(&fraction) && (0.72..1.38).contains(&ratio),
                 "{rows:?} {columns:?}"
             );
             whole += usize::from((rows.len(), columns.len()) == (60, 60));
@@ -319,13 +319,13 @@ mod tests {
                 .iter_mut()
                 .zip(at_side)
                 .for_each(|(side, at)| *side += usize::from(at));
-            shares.push(share);
+            fractions.push(fraction);
         }
         // uniform in [0.25, 1] less the windows that do not fit, which are drawn anew: a little below 0.625
-        let mean = shares.iter().sum::<f64>() / 4000.0;
-        let variance = shares
+        let mean = fractions.iter().sum::<f64>() / 4000.0;
+        let variance = fractions
             .iter()
-            .map(|share| (share - mean).powi(2))
+            .map(|fraction| (fraction - mean).powi(2))
             .sum::<f64>()
             / 4000.0;
         assert!(

@@ -1,4 +1,4 @@
-//! The settings of a data set: its name, held-out share, augmentation and normalisation; reads no image.
+//! The settings of a data set: its name, held-out fraction, augmentation and normalisation; reads no image.
 
 use super::Normalization;
 use super::MAX_IMAGES;
@@ -227,7 +227,7 @@ pub struct Augmentation {
     pub flip: bool,
     /// Black pixels put around a training image, 0 to 8, of which a window of the image's size is cut at random.
     pub crop_padding: usize,
-    /// Smallest share of the area, in (0, 1], of a window that is cut out of each training image at random, its sides
+    /// Smallest fraction of the area, in (0, 1], of a window that is cut out of each training image at random, its sides
     /// in a ratio from 3/4 to 4/3, and scaled back to the image's size; `cifar10`, `cifar100`, `folder` and
     /// `fashion-mnist` only, and not beside `crop_padding`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -300,7 +300,7 @@ pub struct DatasetSpec {
     /// Which data set. The glyphs are drawn by the program; where files are looked for, and what `folder` is, stands
     /// below.
     pub name: DatasetName,
-    /// Share of the training images, in [0, 0.5], that is held out to choose the best epoch, drawn by the seed. 0:
+    /// Fraction of the training images, in [0, 0.5], that is held out to choose the best epoch, drawn by the seed. 0:
     /// the last epoch is taken.
     pub validation: f64,
     /// How training images are varied.
@@ -353,7 +353,7 @@ impl DatasetSpec {
         if !(0.0..=0.5).contains(&self.validation) {
             return wrong(
                 "validation",
-                "a share from 0 to 0.5",
+                "a fraction from 0 to 0.5",
                 self.validation.to_string(),
             );
         }
@@ -369,13 +369,13 @@ impl DatasetSpec {
             let found = self.augmentation.crop_padding.to_string();
             return wrong("augmentation.crop_padding", "0 to 8 pixels", found);
         }
-        if let Some(share) = self.augmentation.random_resized_crop {
+        if let Some(fraction) = self.augmentation.random_resized_crop {
             let applies = self.name.may_be_mirrored() && self.augmentation.crop_padding == 0;
-            if !(applies && share > 0.0 && share <= 1.0) {
+            if !(applies && fraction > 0.0 && fraction <= 1.0) {
                 return wrong(
                     "augmentation.random_resized_crop",
-                    "a share above 0 and up to 1, for photographs, without `crop_padding`",
-                    format!("{share} with `{}`", self.name),
+                    "a fraction above 0 and up to 1, for photographs, without `crop_padding`",
+                    format!("{fraction} with `{}`", self.name),
                 );
             }
         }

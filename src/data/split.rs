@@ -4,10 +4,10 @@ use super::ImageSet;
 use crate::error::{Error, Result};
 use crate::seed::{Purpose, Seed, Stream};
 
-/// Splits a training set into (training, validation) indices, each ascending. About `share` of the
-/// images is held out, classes in the proportion of the set; `share` in [0, 0.5].
-pub fn validation_split(labels: &[u16], share: f64, seed: Seed) -> (Vec<u32>, Vec<u32>) {
-    let held_out = (share.clamp(0.0, 0.5) * labels.len() as f64).round() as usize;
+/// Splits a training set into (training, validation) indices, each ascending. About `fraction` of the
+/// images is held out, classes in the proportion of the set; `fraction` in [0, 0.5].
+pub fn validation_split(labels: &[u16], fraction: f64, seed: Seed) -> (Vec<u32>, Vec<u32>) {
+    let held_out = (fraction.clamp(0.0, 0.5) * labels.len() as f64).round() as usize;
     let validation = stratified(labels, held_out, &mut seed.stream(Purpose::Validation, &[]));
     let mut taken = vec![false; labels.len()];
     for &index in &validation {
@@ -68,7 +68,7 @@ fn stratified(labels: &[u16], n: usize, stream: &mut Stream) -> Vec<u32> {
     chosen
 }
 
-/// Shares `n`, at most the sum of `sizes`, in proportion to the sizes; no share exceeds its size.
+/// Shares `n`, at most the sum of `sizes`, in proportion to the sizes; no fraction exceeds its size.
 fn quotas(sizes: &[usize], n: usize) -> Vec<usize> {
     let total = sizes.iter().sum::<usize>().max(1);
     let mut quotas: Vec<usize> = sizes.iter().map(|size| n * size / total).collect();

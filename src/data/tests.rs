@@ -201,10 +201,10 @@ fn our_jpeg_decoder_differs_from_the_prepared_copy_by_roundings_alone() {
             );
         }
     }
-    let share = differing as f64 / pixels as f64;
+    let fraction = differing as f64 / pixels as f64;
     println!(
         "{differing} of {pixels} values differ ({:.2} %), by at most {most}",
-        100.0 * share
+        100.0 * fraction
     );
-    assert!(most <= 16 && share < 0.5, "{share} {most}");
+    assert!(most <= 16 && fraction < 0.5, "{fraction} {most}");
 }

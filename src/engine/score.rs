@@ -14,7 +14,7 @@ pub struct Score {
 }
 
 impl Score {
-    /// Share of images classified correctly.
+    /// Fraction of images classified correctly.
     pub fn accuracy(&self) -> f64 {
         self.correct as f64 / self.images.max(1) as f64
     }

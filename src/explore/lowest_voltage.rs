@@ -30,10 +30,10 @@ pub type Evaluate<'a> = dyn FnMut(Voltage, &[ChipId]) -> Result<Vec<u64>> + 'a;
 pub enum Target {
     /// The mean accuracy over chips is at least this: a clean accuracy less the loss that is allowed.
     Mean(f64),
-    /// At least a share of the chips has an accuracy of at least the floor.
+    /// At least a fraction of the chips has an accuracy of at least the floor.
     Yield {
-        /// The share, above 0 and below 1.
-        share: f64,
+        /// The fraction, above 0 and below 1.
+        fraction: f64,
         /// The floor.
         floor: f64,
     },
@@ -78,8 +78,8 @@ pub struct Evidence {
     pub chips: u64,
     /// Of these, chips at or above the floor; `None` where the target is a mean.
     pub good: Option<u64>,
-    /// Mean accuracy, or share of good chips; `None` where the voltage was abandoned, because likely failures are
-    /// tried first and the share of those tried says nothing of the rest.
+    /// Mean accuracy, or fraction of good chips; `None` where the voltage was abandoned, because likely failures are
+    /// tried first and the fraction of those tried says nothing of the rest.
     pub value: Option<f64>,
     /// Lower and upper bound of the value, each of one-sided confidence [`CONFIDENCE`] (of a mean in a search higher,
     /// as it is looked at several times). Student's for a mean, the choice of images included where they are a
@@ -110,8 +110,8 @@ pub struct Lowest {
 /// their order.
 ///
 /// Yield: of `n` search chips at most `k` may fail, the most with which the Clopper-Pearson lower bound of 95 % reaches
-/// the share. Whether they do is one look at a fixed number of chips, however early the voltage is abandoned, so a
-/// voltage that misses the share is taken for good in at most 5 % of searches, as are all below it where fewer
+/// the fraction. Whether they do is one look at a fixed number of chips, however early the voltage is abandoned, so a
+/// voltage that misses the fraction is taken for good in at most 5 % of searches, as are all below it where fewer
 /// cells fail at a higher voltage. Mean: chips are doubled until the interval decides; the confidence is split
 /// over the looks (Bonferroni). Where it never decides, the voltage does not count as holding.
 ///
@@ -161,30 +161,32 @@ impl Plan {
                 self.chips.min(self.fresh_chips).to_string(),
             );
         }
-        let share_of = |x: f64| (0.0..=1.0).contains(&x);
+        let fraction_of = |x: f64| (0.0..=1.0).contains(&x);
         match self.target {
-            Target::Mean(accuracy) if !share_of(accuracy) => wrong(
+            Target::Mean(accuracy) if !fraction_of(accuracy) => wrong(
                 "target accuracy",
                 "a number from 0 to 1".into(),
                 accuracy.to_string(),
             ),
-            Target::Yield { floor, .. } if !share_of(floor) => {
+            Target::Yield { floor, .. } if !fraction_of(floor) => {
                 wrong("floor", "a number from 0 to 1".into(), floor.to_string())
             }
-            Target::Yield { share, .. } if !(share > 0.0 && share < 1.0) => wrong(
+            Target::Yield { fraction, .. } if !(fraction > 0.0 && fraction < 1.0) => wrong(
                 "yield",
                 "a number above 0 and below 1".into(),
-                share.to_string(),
+                fraction.to_string(),
             ),
-            Target::Yield { share, .. } => match stats::least_without_failure(share, CONFIDENCE) {
-                least if u64::from(self.chips) < least => {
-                    let why = format!(
-                        "at least {least}: fewer cannot show a yield of {share} even if none fails"
+            Target::Yield { fraction, .. } => {
+                match stats::least_without_failure(fraction, CONFIDENCE) {
+                    least if u64::from(self.chips) < least => {
+                        let why = format!(
+                        "at least {least}: fewer cannot show a yield of {fraction} even if none fails"
                     );
-                    wrong("chips", why, self.chips.to_string())
+                        wrong("chips", why, self.chips.to_string())
+                    }
+                    _ => Ok(()),
                 }
-                _ => Ok(()),
-            },
+            }
             Target::Mean(_) => Ok(()),
         }
     }
@@ -207,13 +209,18 @@ impl Plan {
                     self.mean_bounds(correct, mean, target, confidence),
                 )
             }
-            Target::Yield { share, floor } => {
+            Target::Yield { fraction, floor } => {
                 let good = correct
                     .iter()
                     .filter(|&&correct| self.accuracy(correct) >= floor)
                     .count() as u64;
                 let bounds = stats::clopper_pearson_at(confidence, good, chips);
-                (share, Some(good), good as f64 / chips as f64, Some(bounds))
+                (
+                    fraction,
+                    Some(good),
+                    good as f64 / chips as f64,
+                    Some(bounds),
+                )
             }
         };
         let verdict = match bounds {
@@ -298,7 +305,7 @@ impl Search<'_> {
                 .judge(self.plan.voltages[middle], &correct, CONFIDENCE);
             let target = match self.plan.target {
                 Target::Mean(accuracy) => accuracy,
-                Target::Yield { share, .. } => share,
+                Target::Yield { fraction, .. } => fraction,
             };
             if seen.value.is_some_and(|value| value >= target) {
                 high = middle
@@ -313,7 +320,7 @@ impl Search<'_> {
     fn holds(&mut self, place: usize) -> Result<bool> {
         let evidence = match self.plan.target {
             Target::Mean(_) => self.mean(place)?,
-            Target::Yield { share, floor } => self.good_chips(place, share, floor)?,
+            Target::Yield { fraction, floor } => self.good_chips(place, fraction, floor)?,
         };
         self.tested.push(evidence);
         Ok(evidence.verdict == Verdict::Holds)
@@ -342,10 +349,10 @@ impl Search<'_> {
     }
 
     /// Chips that failed elsewhere first; abandoned when more have failed than may.
-    fn good_chips(&mut self, place: usize, share: f64, floor: f64) -> Result<Evidence> {
+    fn good_chips(&mut self, place: usize, fraction: f64, floor: f64) -> Result<Evidence> {
         let (plan, voltage) = (self.plan, self.plan.voltages[place]);
         let n = u64::from(plan.chips);
-        let shown = |bad: &u64| stats::clopper_pearson_at(CONFIDENCE, n - bad, n).low >= share;
+        let shown = |bad: &u64| stats::clopper_pearson_at(CONFIDENCE, n - bad, n).low >= fraction;
         let allowed = (0..n).take_while(shown).count().saturating_sub(1);
         let mut order: Vec<u32> = (0..plan.chips).collect();
         order.sort_by_key(|&chip| (u32::MAX - self.failures[chip as usize], chip));

@@ -21,7 +21,7 @@ pub struct Widths {
     pub stored_bits: u64,
     /// Mean cross-entropy on the images of the search, in nats.
     pub loss: f64,
-    /// Share of the images of the search that is classified correctly.
+    /// Fraction of the images of the search that is classified correctly.
     pub accuracy: f64,
 }
 

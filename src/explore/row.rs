@@ -152,7 +152,7 @@ pub struct Answer {
     /// The best proposal of several voltages: the verified one, else the last that failed; `None` where the search found
     /// none that is cheaper than one voltage.
     pub proposal: Option<ExplorePoint>,
-    /// Share of the single voltage's cost that the proposal saves; `None` without both.
+    /// Fraction of the single voltage's cost that the proposal saves; `None` without both.
     pub saving: Option<f64>,
     /// Accuracy of the proposal less that of the single voltage, on the same verification chips; `None` without both.
     pub accuracy_difference: Option<Estimate>,

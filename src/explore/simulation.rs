@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::fault::Protection;
 use crate::memory::{EnergySpec, Faults, MemoryModel, OperatingPoint};
 use crate::seed::{Purpose, Seed};
-use crate::sweep::{Comparison, Design, DesignPoint, Domain, EnergyRow, Subject, Supply, Trial};
+use crate::sweep::{Comparison, Design, DesignPoint, Domain, EnergyRow, Supply, SweptModel, Trial};
 use crate::units::ChipId;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -22,10 +22,10 @@ pub type TrialSink<'a> = dyn FnMut(&Design, &Trial) -> Result<()> + Send + 'a;
 /// A network in a memory, its domains, its chips.
 pub struct Simulation<'a> {
     /// The network with all images of the verification.
-    pub subject: &'a Subject<'a>,
+    pub swept: &'a SweptModel<'a>,
     /// The same network with the images of the search: all, or a random subset.
-    pub search_subject: &'a Subject<'a>,
-    /// Images of the test set, of which the subjects' are all or a subset.
+    pub search_model: &'a SweptModel<'a>,
+    /// Images of the test set, of which the models' are all or a subset.
     pub test_images: u64,
     /// The memory.
     pub memory: &'a MemoryModel,
@@ -130,7 +130,7 @@ impl Simulation<'_> {
             }
         };
         DesignPoint {
-            subject: 0,
+            swept: 0,
             protection: self.protection,
             supply,
         }
@@ -138,14 +138,14 @@ impl Simulation<'_> {
 
     fn comparison<'b>(
         &'b self,
-        subject: &'b Subject<'b>,
+        swept: &'b SweptModel<'b>,
         points: &'b [DesignPoint],
         seed: Seed,
         chips: u32,
     ) -> Comparison<'b> {
-        let (subjects, test_images) = (std::slice::from_ref(subject), self.test_images);
+        let (swept_models, test_images) = (std::slice::from_ref(swept), self.test_images);
         Comparison {
-            subjects,
+            swept_models,
             memory: self.memory,
             faults: self.faults,
             energy: self.energy,
@@ -160,7 +160,7 @@ impl Simulation<'_> {
 
     fn design(&self, points: &[DesignPoint]) -> Result<Design> {
         let designs = self
-            .comparison(self.subject, points, self.seed, self.chips)
+            .comparison(self.swept, points, self.seed, self.chips)
             .designs()?;
         let missing = || Error::argument("design point of an exploration", "one array", "none");
         designs.into_iter().next().ok_or_else(missing)
@@ -171,10 +171,10 @@ impl Simulation<'_> {
         Seed(self.seed.stream(Purpose::SearchChips, &[]).below(u64::MAX))
     }
 
-    fn reference(&self, subject: &Subject) -> Reference {
+    fn reference(&self, swept: &SweptModel) -> Reference {
         Reference {
-            images: subject.clean.images,
-            correct: subject.clean.correct,
+            images: swept.clean.images,
+            correct: swept.clean.correct,
             all: self.test_images,
         }
     }
@@ -184,7 +184,7 @@ impl Simulation<'_> {
         let correct = |point: &DesignPoint| {
             let points = std::slice::from_ref(point);
             let comparison = self.comparison(
-                self.search_subject,
+                self.search_model,
                 points,
                 self.search_seed(),
                 self.search_chips,
@@ -198,11 +198,11 @@ impl Simulation<'_> {
 
 impl Oracle for Simulation<'_> {
     fn search_images(&self) -> Reference {
-        self.reference(self.search_subject)
+        self.reference(self.search_model)
     }
 
     fn verification_images(&self) -> Reference {
-        self.reference(self.subject)
+        self.reference(self.swept)
     }
 
     fn search(&mut self, supplied: &[Supplied]) -> Result<Vec<Vec<u64>>> {
@@ -210,8 +210,8 @@ impl Oracle for Simulation<'_> {
             .iter()
             .map(|supplied| self.point(supplied))
             .collect();
-        let subject = self.search_subject;
-        let comparison = self.comparison(subject, &points, self.search_seed(), self.search_chips);
+        let swept = self.search_model;
+        let comparison = self.comparison(swept, &points, self.search_seed(), self.search_chips);
         if comparison.is_transient()? {
             return self.search_by_trials(&points);
         }
@@ -224,7 +224,7 @@ impl Oracle for Simulation<'_> {
                 return Err(Error::Interrupted);
             }
             let sets: Vec<Vec<(usize, Word)>> = comparison.read(some)?;
-            let scores = subject.evaluator.faulty_each(&sets, subject.images)?.scores;
+            let scores = swept.evaluator.faulty_each(&sets, swept.images)?.scores;
             for ((point, _), score) in some.iter().zip(scores) {
                 correct[*point].push(score.correct);
             }
@@ -235,9 +235,9 @@ impl Oracle for Simulation<'_> {
     fn verify(&mut self, levels: &Levels) -> Result<Vec<u64>> {
         let points = [self.point(&all_supplied(levels))];
         let design = self.design(&points)?;
-        let subjects = std::slice::from_ref(self.subject);
+        let swept_models = std::slice::from_ref(self.swept);
         let comparison = Comparison {
-            subjects,
+            swept_models,
             memory: self.memory,
             faults: self.faults,
             energy: self.energy,

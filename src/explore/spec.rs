@@ -31,7 +31,7 @@ pub struct ExploreSpec {
     /// Most searches, 1 or more, each with a tighter limit than the one before, until a point stands its
     /// verification.
     pub attempts: u32,
-    /// Share of chips that must reach the floor (`sweep.floor`), above 0 and below 1: asks for the lowest voltage that
+    /// Fraction of chips that must reach the floor (`sweep.floor`), above 0 and below 1: asks for the lowest voltage that
     /// does, with one-sided 95 % confidence.
     #[serde(rename = "yield")]
     pub yield_share: Option<f64>,
@@ -107,12 +107,12 @@ impl ExploreSpec {
         }
         if self
             .yield_share
-            .is_some_and(|share| !(share > 0.0 && share < 1.0))
+            .is_some_and(|fraction| !(fraction > 0.0 && fraction < 1.0))
         {
             let found = self.yield_share.unwrap_or_default().to_string();
             return Err(Error::argument(
                 "explore.yield",
-                "a share above 0 and below 1",
+                "a fraction above 0 and below 1",
                 found,
             ));
         }
@@ -167,8 +167,8 @@ mod tests {
         assert!(with(&|spec| spec.search_chips = 1)
             .contains("explore.search_chips: expected at least 2"));
         assert!(with(&|spec| spec.evaluations = 0).contains("explore.evaluations"));
-        for share in [0.0, 1.0, f64::NAN] {
-            assert!(with(&|spec| spec.yield_share = Some(share)).contains("explore.yield"));
+        for fraction in [0.0, 1.0, f64::NAN] {
+            assert!(with(&|spec| spec.yield_share = Some(fraction)).contains("explore.yield"));
         }
         assert!(with(&|spec| spec.step = 0.0).contains("explore.step"));
         assert!(with(&|spec| spec.fresh_chips = 1).contains("explore.fresh_chips"));

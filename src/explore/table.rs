@@ -5,7 +5,7 @@ use super::row::{ExplorePoint, SensitivityRow};
 use crate::error::Result;
 use crate::fault::Protection;
 use crate::stats::Interval;
-use crate::table::{words, Columns, Record, FROM_ZERO, SHARE, VOLTAGE};
+use crate::table::{words, Columns, Record, FRACTION, FROM_ZERO, VOLTAGE};
 
 /// A verified, or refuted, point of a model.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -23,7 +23,7 @@ impl Record for ExploredPoint {
         let point = &mut self.point;
         let verified = &mut point.verified_loss;
         c.column("model", &mut self.model)?;
-        c.number("max_loss", SHARE, &mut point.max_loss)?;
+        c.number("max_loss", FRACTION, &mut point.max_loss)?;
         c.column("kind", &mut point.kind)?;
         c.column("attempt", &mut point.attempt)?;
         c.column("status", &mut point.status)?;
@@ -115,7 +115,7 @@ impl Record for VoltageEvidence {
         c.number("energy_relative", FROM_ZERO, &mut self.energy_relative)?;
         c.column("chips", &mut evidence.chips)?;
         c.column("good_chips", &mut evidence.good)?;
-        c.number("value", SHARE, &mut evidence.value)?;
+        c.number("value", FRACTION, &mut evidence.value)?;
         c.column("value_low", &mut ends.0)?;
         c.column("value_high", &mut ends.1)?;
         c.column("verdict", &mut evidence.verdict)?;

@@ -19,18 +19,18 @@
 //! keyed by (seed; chip, bank, block, octave), so that what one draw reads changes no other.
 //!
 //! Transient faults are drawn again in each access. Let `r(p)` be the rate of a cell's column, `p` where
-//! cells are independent, and `s` the persistent share. A cell whose threshold lies below `r(s·p)` fails in
+//! cells are independent, and `s` the persistent fraction. A cell whose threshold lies below `r(s·p)` fails in
 //! every access. Any other cell fails in an access with probability `t = (r(p) - r(s·p)) / (1 - r(s·p))`, by a
 //! second threshold that is fresh in each access (streams keyed by the access too). So a cell reads wrongly
 //! in an access with probability `r(s·p) + (1 - r(s·p))·t = r(p)`, whose mean over columns and banks is `p`:
-//! the rate is kept exactly, and `s` is the share of it that is there in every access. Weak columns are weak in
+//! the rate is kept exactly, and `s` is the fraction of it that is there in every access. Weak columns are weak in
 //! both parts. `t` rises with `p`, so the faults of one access nest over voltage too.
 
 use super::ArraySpec;
 use crate::error::Result;
 use crate::seed::{Purpose, Seed, Stream};
 use crate::stats::{normal_cdf, probit};
-use crate::units::{Ber, ChipId, Share};
+use crate::units::{Ber, ChipId, Fraction};
 use std::borrow::Cow;
 
 /// The last octave `L`, which covers [0, 2^-L): deep enough that reading it alone is cheap.
@@ -49,9 +49,9 @@ pub struct FailingCell {
 }
 
 impl FailingCell {
-    /// What the cell reads if it is stuck and `share` of the failing cells read 1.
-    pub fn reads_one(&self, share: Share) -> bool {
-        self.polarity < share.get()
+    /// What the cell reads if it is stuck and `fraction` of the failing cells read 1.
+    pub fn reads_one(&self, fraction: Fraction) -> bool {
+        self.polarity < fraction.get()
     }
 }
 
@@ -104,9 +104,9 @@ impl Chip {
         })
     }
 
-    /// The cells that fail in every access where `share` of the bit error rate `ber` is persistent.
-    pub fn persistent_cells(&self, ber: Ber, share: Share, cells: u64) -> Vec<FailingCell> {
-        match ber.get() * share.get() {
+    /// The cells that fail in every access where `fraction` of the bit error rate `ber` is persistent.
+    pub fn persistent_cells(&self, ber: Ber, fraction: Fraction, cells: u64) -> Vec<FailingCell> {
+        match ber.get() * fraction.get() {
             0.0 => Vec::new(),
             // a product of two numbers up to 1 is one
             rate => self.draw(cells, None, |bank| self.column_rates(rate, bank).into()),
@@ -115,14 +115,14 @@ impl Chip {
 
     /// The rates at which the cells of the first `cells` addresses fail in each access beside the persistent ones,
     /// by bank and column: together each cell fails with probability `ber`. See the head of this file.
-    pub fn transient_rates(&self, ber: Ber, share: Share, cells: u64) -> TransientRates {
-        if ber == Ber::ZERO || share.get() == 1.0 {
+    pub fn transient_rates(&self, ber: Ber, fraction: Fraction, cells: u64) -> TransientRates {
+        if ber == Ber::ZERO || fraction.get() == 1.0 {
             return TransientRates {
                 banks: Vec::new(),
                 cells: 0,
             };
         }
-        let persistent_rate = ber.get() * share.get();
+        let persistent_rate = ber.get() * fraction.get();
         let of_bank = |bank| {
             let all = self.column_rates(ber.get(), bank);
             if persistent_rate == 0.0 {
@@ -306,7 +306,7 @@ fn hit_rate(octave: u32) -> f64 {
     }
 }
 
-/// How far rate `p` reaches into an octave, as a share of the octave's width: 0 or less where it ends
+/// How far rate `p` reaches into an octave, as a fraction of the octave's width: 0 or less where it ends
 /// below, 1 or more where it covers it. Free of rounding: powers of two, and a difference within a
 /// factor of two.
 fn reach(p: f64, octave: u32) -> f64 {

@@ -78,7 +78,7 @@ impl FaultMap {
         self.points.iter().map(|(voltage, _)| *voltage).collect()
     }
 
-    /// Share of failing cells over all chips at a voltage, and the cells of each chip.
+    /// Fraction of failing cells over all chips at a voltage, and the cells of each chip.
     ///
     /// # Errors
     /// [`Error::Argument`] for a voltage that the map does not hold, with those that it does.

@@ -4,7 +4,7 @@
 use super::FailingCell;
 use crate::code::{set, Word};
 use crate::error::{Error, Result};
-use crate::units::{words, Share};
+use crate::units::{words, Fraction};
 use serde::{Deserialize, Serialize};
 
 /// Kinds of fault by name.
@@ -28,24 +28,24 @@ pub enum FaultKind {
     Flip,
     /// It reads a fixed value, whatever was stored.
     Stuck {
-        /// Share of failing cells that read 1.
-        zero_to_one_share: Share,
+        /// Fraction of failing cells that read 1.
+        zero_to_one_share: Fraction,
     },
-    /// It inverts the bit, stored 0s at another rate than stored 1s. At bit error rate `p` and share `s` a
+    /// It inverts the bit, stored 0s at another rate than stored 1s. At bit error rate `p` and fraction `s` a
     /// stored 0 flips with probability `2·s·p`, a stored 1 with `2·(1 - s)·p`: on balanced data `p` in all.
     /// Which cells fail depends on what is stored, see [`super::ChipReads`]; those that do invert.
     Biased {
-        /// Share of the flips of balanced data that turn 0 into 1.
-        zero_to_one_share: Share,
+        /// Fraction of the flips of balanced data that turn 0 into 1.
+        zero_to_one_share: Fraction,
     },
 }
 
 impl FaultKind {
-    /// A kind by its name; `Err` holds what is expected of the share.
+    /// A kind by its name; `Err` holds what is expected of the fraction.
     ///
     /// # Errors
-    /// A share where there is none to say, or none where there is one.
-    pub fn new(name: KindName, zero_to_one_share: Option<Share>) -> Result<Self, &'static str> {
+    /// A fraction where there is none to say, or none where there is one.
+    pub fn new(name: KindName, zero_to_one_share: Option<Fraction>) -> Result<Self, &'static str> {
         match (name, zero_to_one_share) {
             (KindName::Flip, None) => Ok(Self::Flip),
             (KindName::Flip, Some(_)) => {
@@ -53,11 +53,11 @@ impl FaultKind {
             }
             (KindName::Stuck, Some(zero_to_one_share)) => Ok(Self::Stuck { zero_to_one_share }),
             (KindName::Stuck, None) => {
-                Err("the share of failing cells that read 1, for faults of kind `stuck`")
+                Err("the fraction of failing cells that read 1, for faults of kind `stuck`")
             }
             (KindName::Biased, Some(zero_to_one_share)) => Ok(Self::Biased { zero_to_one_share }),
             (KindName::Biased, None) => {
-                Err("the share of flips from 0 to 1, for faults of kind `biased`")
+                Err("the fraction of flips from 0 to 1, for faults of kind `biased`")
             }
         }
     }
@@ -185,9 +185,9 @@ mod tests {
         FailingCell { address, polarity }
     }
 
-    fn stuck(share: f64) -> FaultKind {
+    fn stuck(fraction: f64) -> FaultKind {
         FaultKind::Stuck {
-            zero_to_one_share: Share::new(share).unwrap(),
+            zero_to_one_share: Fraction::new(fraction).unwrap(),
         }
     }
 
@@ -254,9 +254,9 @@ mod tests {
     #[test]
     fn the_share_of_ones_runs_from_none_to_all() {
         let cells: Vec<_> = (0..100).map(|i| cell(i, i as f64 / 100.0)).collect();
-        for (share, ones) in [(0.0, 0), (0.25, 25), (1.0, 100)] {
+        for (fraction, ones) in [(0.0, 0), (0.25, 25), (1.0, 100)] {
             let mut words = [0b10; 50];
-            apply(stuck(share), &cells, &mut words, 2).unwrap();
+            apply(stuck(fraction), &cells, &mut words, 2).unwrap();
             assert_eq!(words.iter().map(|w| w.count_ones()).sum::<u32>(), ones);
         }
     }

@@ -1,13 +1,13 @@
 //! Three profiled 14 nm chips: measured statistics of their bit errors, without a voltage.
 //!
 //! Source: Stutz et al., Bit Error Robustness for Energy-Efficient DNN Accelerators, MLSys 2021, supplement.
-//! Per measurement, in shares of all bits: bit error rate `p`; the errors that turned 0 into 1 and 1 into 0;
+//! Per measurement, in fractions of all bits: bit error rate `p`; the errors that turned 0 into 1 and 1 into 0;
 //! the persistent ones, which were there in every read. The two directions of chip 2 at 4.707 % do not sum
 //! to it in the source either: only their ratio is used.
 
 use super::{ArraySpec, FaultKind};
 use crate::error::{Error, Result};
-use crate::units::{Ber, Share};
+use crate::units::{Ber, Fraction};
 
 /// Statistics of a chip.
 #[derive(Debug, PartialEq)]
@@ -21,7 +21,7 @@ pub struct Profile {
     pub measured: &'static [ProfilePoint],
 }
 
-/// One measurement, in shares of all bits.
+/// One measurement, in fractions of all bits.
 #[derive(Debug, PartialEq)]
 pub struct ProfilePoint {
     /// Bit error rate.
@@ -130,16 +130,16 @@ impl ProfilePoint {
     /// None for the profiles here.
     pub fn kind(&self) -> Result<FaultKind> {
         let zero_to_one_share =
-            Share::new(self.zero_to_one / (self.zero_to_one + self.one_to_zero))?;
+            Fraction::new(self.zero_to_one / (self.zero_to_one + self.one_to_zero))?;
         Ok(FaultKind::Biased { zero_to_one_share })
     }
 
-    /// Share of the errors that are there in every read.
+    /// Fraction of the errors that are there in every read.
     ///
     /// # Errors
     /// None for the profiles here.
-    pub fn persistent_share(&self) -> Result<Share> {
-        Share::new(self.persistent / self.ber)
+    pub fn persistent_share(&self) -> Result<Fraction> {
+        Fraction::new(self.persistent / self.ber)
     }
 }
 

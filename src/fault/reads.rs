@@ -5,7 +5,7 @@ use super::{ArraySpec, Chip, Exposure, FailingCell, Layout, TransientRates};
 use crate::code::Word;
 use crate::error::{Error, Result};
 use crate::seed::Seed;
-use crate::units::{Ber, ChipId, Share};
+use crate::units::{Ber, ChipId, Fraction};
 use std::sync::Arc;
 
 /// Where failing cells come from.
@@ -24,8 +24,8 @@ pub struct FaultModel {
     pub cells: CellSource,
     /// What a failing cell does.
     pub kind: FaultKind,
-    /// Share of the bit error rate that is there in every access; of listed cells 1.
-    pub persistent_share: Share,
+    /// Fraction of the bit error rate that is there in every access; of listed cells 1.
+    pub persistent_share: Fraction,
 }
 
 /// A stored memory.
@@ -113,14 +113,14 @@ impl FaultModel {
                     .extend(self.listed(id, exposure, stored.layout)?);
                 continue;
             };
-            let (share, rates) = (self.persistent_share, self.kind.rates(*ber)?);
-            let draw = |ber: &Ber| chip.persistent_cells(*ber, share, span);
+            let (fraction, rates) = (self.persistent_share, self.kind.rates(*ber)?);
+            let draw = |ber: &Ber| chip.persistent_cells(*ber, fraction, span);
             reads
                 .persistent
                 .extend(stored.gather(exposure, &rates, draw));
             if self.is_transient() {
                 let rate =
-                    |(ber, only): &Rate<Ber>| (chip.transient_rates(*ber, share, span), *only);
+                    |(ber, only): &Rate<Ber>| (chip.transient_rates(*ber, fraction, span), *only);
                 transient.push((exposure, rates.iter().map(rate).collect()));
             }
         }
@@ -159,18 +159,18 @@ impl FaultKind {
         let Self::Biased { zero_to_one_share } = self else {
             return Ok(vec![(ber, None)]);
         };
-        let of = |share: f64| {
-            Ber::new(2.0 * share * ber.get()).map_err(|_| {
+        let of = |fraction: f64| {
+            Ber::new(2.0 * fraction * ber.get()).map_err(|_| {
                 let most = 0.5 / zero_to_one_share.get().max(1.0 - zero_to_one_share.get());
                 let expected =
                     format!("at most {most} with a zero_to_one_share of {zero_to_one_share}");
                 Error::argument("bit error rate", expected, ber.to_string())
             })
         };
-        let share = zero_to_one_share.get();
+        let fraction = zero_to_one_share.get();
         Ok(vec![
-            (of(share)?, Some(false)),
-            (of(1.0 - share)?, Some(true)),
+            (of(fraction)?, Some(false)),
+            (of(1.0 - fraction)?, Some(true)),
         ])
     }
 }

@@ -195,7 +195,7 @@ mod tests {
             }
         }
         // most triple errors of a (72,64) code look like a single one (Hsiao 1970, table 4: 56 %)
-        let share = f64::from(wrong) / f64::from(all);
-        assert!((0.5..0.62).contains(&share), "{share}");
+        let fraction = f64::from(wrong) / f64::from(all);
+        assert!((0.5..0.62).contains(&fraction), "{fraction}");
     }
 }

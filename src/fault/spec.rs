@@ -3,7 +3,7 @@
 use super::choice::parse_arrays;
 use super::{ArraySpec, FaultKind, KindName, Profile};
 use crate::error::{Error, Result};
-use crate::units::Share;
+use crate::units::Fraction;
 use serde::{Deserialize, Serialize};
 
 /// Which bits of a code faults reach.
@@ -35,11 +35,11 @@ pub struct FaultSpec {
     /// What a failing cell does, see below: `flip`, `stuck`, `biased`; absent: what the memory model says.
     pub kind: Option<KindName>,
     /// Goes with `stuck` and `biased`, see below.
-    pub zero_to_one_share: Option<Share>,
-    /// Share of the bit error rate that is there in every access; the rest is drawn again in each, see below; absent:
+    pub zero_to_one_share: Option<Fraction>,
+    /// Fraction of the bit error rate that is there in every access; the rest is drawn again in each, see below; absent:
     /// the memory model's.
-    pub persistent_share: Option<Share>,
-    /// A profiled chip, see below: `chip1`, `chip2`, `chip3`. It says kind, array and persistent share itself.
+    pub persistent_share: Option<Fraction>,
+    /// A profiled chip, see below: `chip1`, `chip2`, `chip3`. It says kind, array and persistent fraction itself.
     pub profile: Option<String>,
     /// A measured fault map, see below: one CSV file, or `VOLTAGE=FILE.npy` for each voltage, or one `.npz` file of
     /// arrays named by voltage. It says kind, array and rates itself.
@@ -87,11 +87,11 @@ impl FaultSpec {
         let wrong = |expected: &str| {
             let found = self
                 .zero_to_one_share
-                .map_or("none".into(), |share| share.to_string());
+                .map_or("none".into(), |fraction| fraction.to_string());
             Error::argument("faults.zero_to_one_share", expected, found)
         };
         match (self.kind, self.zero_to_one_share) {
-            (Some(name), share) => FaultKind::new(name, share).map(Some).map_err(wrong),
+            (Some(name), fraction) => FaultKind::new(name, fraction).map(Some).map_err(wrong),
             (None, Some(_)) => Err(wrong(
                 "to be left out unless `faults.kind` is `stuck` or `biased`",
             )),
@@ -163,7 +163,7 @@ mod tests {
 
     #[test]
     fn options_that_would_have_no_effect_are_refused() {
-        let half = Share::new(0.5).ok();
+        let half = Fraction::new(0.5).ok();
         assert_eq!(spec(|_| ()), "good");
         assert_eq!(
             spec(|s| (s.kind, s.zero_to_one_share) = (Some(KindName::Biased), half)),
@@ -175,7 +175,7 @@ mod tests {
                 spec(|s| s.zero_to_one_share = half),
             ),
             (
-                "faults.zero_to_one_share: expected the share",
+                "faults.zero_to_one_share: expected the fraction",
                 spec(|s| s.kind = Some(KindName::Stuck)),
             ),
             (

@@ -1,11 +1,11 @@
 //! The figure `accuracy_ber`: mean accuracy against bit error rate on a logarithmic axis with a
 //! place for 0.
 
-use super::curves::{self, accuracy_spot, Curve, Spot};
+use super::axes::Axis;
+use super::curves::{self, accuracy_point, Curve, Point};
+use super::layout::{layout, Panel};
 use super::legend::Legend;
-use super::plane::Axis;
 use super::series::{series_over_voltage, Series};
-use super::sheet::{sheet, Panel};
 use crate::analysis::Summary;
 
 /// Draws the figure. Points at the error-free voltage or above stand at 0, once per series.
@@ -38,28 +38,31 @@ pub fn accuracy_ber(summaries: &[Summary]) -> String {
             above: None,
         }
     });
-    sheet(
+    layout(
         "Accuracy against bit error rate",
         panels.collect(),
         28.0,
         &legend,
-        |canvas, plane, _| {
-            curves::draw(canvas, plane, &curves, |_| ());
+        |canvas, axes, _| {
+            curves::draw(canvas, axes, &curves, |_| ());
         },
     )
 }
 
 /// One run at 0 and one of the positive rates: no line crosses the break of the axis.
 fn curve(series: &Series<'_>, (bands, whiskers): (bool, bool)) -> Curve {
-    let spot = |p: &&Summary| Some(accuracy_spot(p, p.design.ber?.max(0.0), bands, whiskers));
-    let mut spots: Vec<Spot> = series.points.iter().filter_map(spot).collect();
-    spots.sort_by(|a, b| a.x.total_cmp(&b.x));
-    let (mut error_free, rates): (Vec<Spot>, Vec<Spot>) =
-        spots.into_iter().partition(|s| s.x == 0.0);
+    let point = |p: &&Summary| Some(accuracy_point(p, p.design.ber?.max(0.0), bands, whiskers));
+    let mut points: Vec<Point> = series.points.iter().filter_map(point).collect();
+    points.sort_by(|a, b| a.x.total_cmp(&b.x));
+    let (mut error_free, rates): (Vec<Point>, Vec<Point>) =
+        points.into_iter().partition(|s| s.x == 0.0);
     error_free.dedup_by(|a, b| a.y == b.y);
-    let runs = error_free.into_iter().map(|spot| vec![spot]).chain([rates]);
+    let runs = error_free
+        .into_iter()
+        .map(|point| vec![point])
+        .chain([rates]);
     Curve {
-        look: series.look,
+        style: series.style,
         runs: runs.filter(|run| !run.is_empty()).collect(),
     }
 }

@@ -1,9 +1,9 @@
 //! The figure `accuracy_voltage`: mean accuracy against supply voltage, bit error rates above.
 
-use super::curves::{self, accuracy_spot, Curve};
+use super::curves::{self, accuracy_point, Curve};
+use super::layout::{layout, Panel};
 use super::legend::{Legend, Sample};
 use super::series::{series_over_voltage, Series};
-use super::sheet::{sheet, Panel};
 use super::MemoryCurve;
 use crate::analysis::Summary;
 use crate::units::VoltageUnit;
@@ -49,14 +49,14 @@ pub fn accuracy_voltage(summaries: &[Summary], memories: &[MemoryCurve]) -> Stri
     if contents.iter().any(|(_, edge)| edge.is_some()) {
         legend.add(Sample::Hatch, "below the measured span");
     }
-    sheet(
+    layout(
         "Accuracy against supply voltage",
         panels,
         28.0,
         &legend,
-        |canvas, plane, i| {
-            curves::hatch_below(canvas, plane, contents[i].1);
-            curves::draw(canvas, plane, &contents[i].0, |_| ());
+        |canvas, axes, i| {
+            curves::hatch_below(canvas, axes, contents[i].1);
+            curves::draw(canvas, axes, &contents[i].0, |_| ());
         },
     )
 }
@@ -65,10 +65,10 @@ fn curves_of(all: &[Series<'_>], unit: VoltageUnit, (bands, whiskers): (bool, bo
     let curve = |s: &Series<'_>| {
         let points = s.points.iter().filter(|p| p.design.voltage_unit == unit);
         let run = points
-            .filter_map(|p| Some(accuracy_spot(p, p.design.voltage?, bands, whiskers)))
+            .filter_map(|p| Some(accuracy_point(p, p.design.voltage?, bands, whiskers)))
             .collect();
         Curve {
-            look: s.look,
+            style: s.style,
             runs: vec![run],
         }
     };

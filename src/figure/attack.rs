@@ -1,11 +1,11 @@
 //! The figure `attack`: accuracy against flipped bits, several models, bit search and random flips.
 
+use super::axes::{Axes, Axis};
 use super::canvas::{Canvas, Color, Stroke};
+use super::layout::{layout, Panel};
 use super::legend::{Legend, Sample};
 use super::marker::{marker, Shape};
-use super::plane::{Axis, Plane};
 use super::series::{method_order, PALETTE};
-use super::sheet::{sheet, Panel};
 use crate::attack::{AttackRow, Stop};
 use crate::attack::{FlipRow, Flipper};
 use crate::quant::MethodLabel;
@@ -85,16 +85,16 @@ pub fn attack(attacks: &[AttackRow], flips: &[FlipRow]) -> String {
         (panel, width)
     });
     let (panels, widths): (Vec<Panel>, Vec<Option<Bits>>) = panels.unzip();
-    sheet(
+    layout(
         "Accuracy under bit-flip attack",
         panels,
         28.0,
         &legend,
-        |canvas, plane, i| {
-            let ends = plane.x.ends();
+        |canvas, axes, i| {
+            let ends = axes.x.ends();
             for target in targets(attacks) {
                 let line = [(ends.0, 100.0 * target), (ends.1, 100.0 * target)];
-                plane.line(
+                axes.line(
                     canvas,
                     &line,
                     Stroke {
@@ -107,7 +107,7 @@ pub fn attack(attacks: &[AttackRow], flips: &[FlipRow]) -> String {
             curves
                 .iter()
                 .filter(|curve| widths[i].is_none_or(|bits| bits == curve.bits))
-                .for_each(|curve| draw(canvas, plane, curve));
+                .for_each(|curve| draw(canvas, axes, curve));
         },
     )
 }
@@ -207,9 +207,9 @@ fn colors(models: &[&AttackRow], one_panel: bool) -> Vec<Color> {
         .collect()
 }
 
-fn draw(canvas: &mut Canvas<'_>, plane: &Plane, curve: &Curve<'_>) {
+fn draw(canvas: &mut Canvas<'_>, axes: &Axes, curve: &Curve<'_>) {
     let random: Vec<&Path> = curve.random.iter().collect();
-    plane.line(
+    axes.line(
         canvas,
         &mean(&random),
         Stroke {
@@ -220,15 +220,15 @@ fn draw(canvas: &mut Canvas<'_>, plane: &Plane, curve: &Curve<'_>) {
     );
     if curve.search.len() > 1 {
         for (path, _) in &curve.search {
-            plane.line(canvas, path, Stroke::solid(curve.color.at(0.5), 1.0));
+            axes.line(canvas, path, Stroke::solid(curve.color.at(0.5), 1.0));
         }
     }
     let search: Vec<&Path> = curve.search.iter().map(|(path, _)| path).collect();
-    plane.line(canvas, &mean(&search), Stroke::solid(curve.color, 2.8));
+    axes.line(canvas, &mean(&search), Stroke::solid(curve.color, 2.8));
     for (path, reached) in &curve.search {
         let Some(end) = path.last() else { continue };
-        let at = plane.at(*end);
-        if plane.holds(at) {
+        let at = axes.at(*end);
+        if axes.holds(at) {
             marker(canvas, at, curve.shape, 5.5, curve.color, !reached);
         }
     }

@@ -54,7 +54,7 @@ impl Stroke {
 
 /// Where a text hangs on its point.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Hang {
+pub(super) enum TextAnchor {
     /// Starts at the point.
     Left,
     /// Is centred on the point.
@@ -114,7 +114,7 @@ pub(super) fn drawn_on(
     )
 }
 
-/// The same picture in a smaller file: neighbouring lines of one look, such as the dashes of a line, as one path.
+/// The same picture in a smaller file: neighbouring lines of one style, such as the dashes of a line, as one path.
 fn joined(svg: &str) -> String {
     let mut out = String::with_capacity(svg.len());
     let lines: Vec<&str> = svg.lines().collect();
@@ -124,12 +124,12 @@ fn joined(svg: &str) -> String {
             .is_some_and(|((a, _), (b, _))| a == b)
     }) {
         match (run, parts(run[0])) {
-            ([_, _, ..], Some((look, _))) => {
+            ([_, _, ..], Some((style, _))) => {
                 let pieces = run
                     .iter()
                     .filter_map(|line| parts(line))
                     .map(|(_, points)| format!("M{points}"));
-                out += &format!("<path {look} d=\"{}\"/>\n", pieces.collect::<String>());
+                out += &format!("<path {style} d=\"{}\"/>\n", pieces.collect::<String>());
             }
             _ => run.iter().for_each(|line| out.extend([line, "\n"])),
         }
@@ -139,11 +139,11 @@ fn joined(svg: &str) -> String {
 
 /// Attributes and points of a line in an SVG file.
 fn parts(line: &str) -> Option<(&str, &str)> {
-    let (look, points) = line
+    let (style, points) = line
         .strip_prefix("<polyline ")?
         .strip_suffix("\"/>")?
         .split_once(" points=\"")?;
-    Some((look, points.trim_end()))
+    Some((style, points.trim_end()))
 }
 
 fn fine(pixels: f64) -> i32 {
@@ -193,13 +193,27 @@ impl Canvas<'_> {
     }
 
     /// One line of text, centred in height on the point.
-    pub(super) fn text(&mut self, at: (f64, f64), what: &str, size: f64, color: Color, hang: Hang) {
-        self.write(at, what, size, color, hang, FontStyle::Normal);
+    pub(super) fn text(
+        &mut self,
+        at: (f64, f64),
+        what: &str,
+        size: f64,
+        color: Color,
+        anchor: TextAnchor,
+    ) {
+        self.write(at, what, size, color, anchor, FontStyle::Normal);
     }
 
     /// The same in bold.
-    pub(super) fn bold(&mut self, at: (f64, f64), what: &str, size: f64, color: Color, hang: Hang) {
-        self.write(at, what, size, color, hang, FontStyle::Bold);
+    pub(super) fn bold(
+        &mut self,
+        at: (f64, f64),
+        what: &str,
+        size: f64,
+        color: Color,
+        anchor: TextAnchor,
+    ) {
+        self.write(at, what, size, color, anchor, FontStyle::Bold);
     }
 
     fn write(
@@ -208,15 +222,15 @@ impl Canvas<'_> {
         what: &str,
         size: f64,
         color: Color,
-        hang: Hang,
+        anchor: TextAnchor,
         weight: FontStyle,
     ) {
-        let h = match hang {
-            Hang::Left => HPos::Left,
-            Hang::Center | Hang::Upward => HPos::Center,
-            Hang::Right => HPos::Right,
+        let h = match anchor {
+            TextAnchor::Left => HPos::Left,
+            TextAnchor::Center | TextAnchor::Upward => HPos::Center,
+            TextAnchor::Right => HPos::Right,
         };
-        let turn = if hang == Hang::Upward {
+        let turn = if anchor == TextAnchor::Upward {
             FontTransform::Rotate270
         } else {
             FontTransform::None
@@ -271,8 +285,11 @@ fn dashes(points: &[(f64, f64)], pattern: &[f64]) -> Vec<Vec<(f64, f64)>> {
         let (mut at, to) = (pair[0], pair[1]);
         let mut rest = (to.0 - at.0).hypot(to.1 - at.1);
         while rest > left {
-            let share = left / rest;
-            at = (at.0 + (to.0 - at.0) * share, at.1 + (to.1 - at.1) * share);
+            let fraction = left / rest;
+            at = (
+                at.0 + (to.0 - at.0) * fraction,
+                at.1 + (to.1 - at.1) * fraction,
+            );
             rest -= left;
             if index % 2 == 0 {
                 piece.push(at);
@@ -320,7 +337,7 @@ mod tests {
             };
             canvas.polyline(&[(0.0, 3.0), (30.0, 20.0), (60.0, 10.0)], dashed);
             canvas.line((0.0, 30.0), (50.0, 30.0), Stroke::solid(Color::GREY, 1.0));
-            canvas.text((20.0, 20.0), "a < b", 12.0, Color::INK, Hang::Left);
+            canvas.text((20.0, 20.0), "a < b", 12.0, Color::INK, TextAnchor::Left);
         });
         assert_eq!(
             (
@@ -333,10 +350,10 @@ mod tests {
         let apart = svg.lines().map(|line| match line.strip_prefix("<path ") {
             None => format!("{line}\n"),
             Some(path) => {
-                let (look, pieces) = path.trim_end_matches("\"/>").split_once(" d=\"M").unwrap();
+                let (style, pieces) = path.trim_end_matches("\"/>").split_once(" d=\"M").unwrap();
                 pieces
                     .split('M')
-                    .map(|points| format!("<polyline {look} points=\"{points} \"/>\n"))
+                    .map(|points| format!("<polyline {style} points=\"{points} \"/>\n"))
                     .collect()
             }
         });

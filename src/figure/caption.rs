@@ -87,7 +87,7 @@ pub(super) fn accuracy_ber(points: &Averaged) -> String {
 pub(super) fn yield_voltage(points: &Averaged) -> String {
     let summaries = &points.summaries;
     let mut words = vec![
-        "Share of chips whose accuracy is at or above the floor named in the legend, against supply voltage."
+        "Fraction of chips whose accuracy is at or above the floor named in the legend, against supply voltage."
             .to_owned(),
         sample(points),
     ];
@@ -97,7 +97,7 @@ pub(super) fn yield_voltage(points: &Averaged) -> String {
     words.push(match (curves::has_whiskers(&series(summaries)), points.trainings) {
         (false, _) => "The intervals are in the table.".into(),
         (true, 1) => {
-            "Bars: 95 % Clopper-Pearson interval of the share; the series stand side by side at each voltage.".into()
+            "Bars: 95 % Clopper-Pearson interval of the fraction; the series stand side by side at each voltage.".into()
         }
         (true, _) => {
             "Bars: from the lowest to the highest end of the trainings' 95 % Clopper-Pearson intervals; the series \
@@ -235,7 +235,10 @@ fn bands(points: &Averaged) -> String {
 }
 
 fn whiskers(summaries: &[Summary]) -> Option<String> {
-    if !summaries.iter().any(|s| s.chips > 1 && s.spread.is_some()) {
+    if !summaries
+        .iter()
+        .any(|s| s.chips > 1 && s.quantiles.is_some())
+    {
         return None;
     }
     Some(if curves::has_whiskers(&series(summaries)) {

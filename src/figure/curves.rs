@@ -1,12 +1,12 @@
 //! What the figures of design points share: curves with band, whiskers and markers, the panels of an
 //! accuracy axis, and the voltage axis with its bit error rates. What is on the axes is the figures' affair.
 
+use super::axes::{Axes, Axis};
 use super::canvas::{Canvas, Color, Stroke};
+use super::layout::Above;
 use super::legend::{Legend, Sample};
 use super::marker::{marker, Shape, MARKER};
-use super::plane::{Axis, Plane};
-use super::series::{interval, Look, Series};
-use super::sheet::Above;
+use super::series::{interval, Series, Style};
 use super::text;
 use super::MemoryCurve;
 use crate::analysis::Summary;
@@ -22,7 +22,7 @@ pub(super) const ENLARGED: &str = "Accuracy (%), enlarged";
 
 /// One point of a curve, in the units of the axes.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Spot {
+pub(super) struct Point {
     pub(super) x: f64,
     pub(super) y: f64,
     /// Ends of the band.
@@ -36,22 +36,22 @@ pub(super) struct Spot {
 /// A series as it is drawn.
 #[derive(Clone, Debug)]
 pub(super) struct Curve {
-    pub(super) look: Look,
+    pub(super) style: Style,
     /// By rising `x`, in runs that are joined by lines.
-    pub(super) runs: Vec<Vec<Spot>>,
+    pub(super) runs: Vec<Vec<Point>>,
 }
 
 /// Mean accuracy in per cent, its 95 % interval where `bands`, and the 5 to 95 % quantiles over chips where
 /// `whiskers`, against `x`.
-pub(super) fn accuracy_spot(summary: &Summary, x: f64, bands: bool, whiskers: bool) -> Spot {
-    Spot {
+pub(super) fn accuracy_point(summary: &Summary, x: f64, bands: bool, whiskers: bool) -> Point {
+    Point {
         x,
         y: 100.0 * summary.mean,
         band: interval(summary)
             .filter(|_| bands)
             .map(|i| (100.0 * i.low, 100.0 * i.high)),
         whisker: summary
-            .spread
+            .quantiles
             .filter(|_| whiskers && summary.chips > 1)
             .map(|s| (100.0 * s.p05, 100.0 * s.p95)),
         hollow: summary.is_extrapolated(),
@@ -69,7 +69,7 @@ pub(super) fn has_whiskers(series: &[Series<'_>]) -> bool {
         && series
             .iter()
             .flat_map(|s| &s.points)
-            .any(|p| p.chips > 1 && p.spread.is_some())
+            .any(|p| p.chips > 1 && p.quantiles.is_some())
 }
 
 /// Pixels by which a series is moved to the right when several stand side by side.
@@ -80,7 +80,7 @@ pub(super) fn shift(index: usize, count: usize) -> f64 {
 /// Draws bands, lines, whiskers, then whatever `between` draws, then the markers.
 pub(super) fn draw(
     canvas: &mut Canvas<'_>,
-    plane: &Plane,
+    axes: &Axes,
     curves: &[Curve],
     between: impl FnOnce(&mut Canvas<'_>),
 ) {
@@ -93,20 +93,20 @@ pub(super) fn draw(
                     s.band.map_or(s.y, |b| b.1),
                 )
             });
-            plane.band(canvas, &band.collect::<Vec<_>>(), curve.look.color.at(0.2));
-            if let [spot] = run.as_slice() {
-                lone_band(canvas, plane, spot, curve.look.color);
+            axes.band(canvas, &band.collect::<Vec<_>>(), curve.style.color.at(0.2));
+            if let [point] = run.as_slice() {
+                lone_band(canvas, axes, point, curve.style.color);
             }
         }
     }
     for curve in curves {
         let stroke = Stroke {
-            color: curve.look.color,
+            color: curve.style.color,
             width: 2.2,
-            dash: curve.look.dash,
+            dash: curve.style.dash,
         };
         for run in &curve.runs {
-            plane.line(
+            axes.line(
                 canvas,
                 &run.iter().map(|s| (s.x, s.y)).collect::<Vec<_>>(),
                 stroke,
@@ -116,27 +116,27 @@ pub(super) fn draw(
     for (i, curve) in curves.iter().enumerate() {
         // Side by side, so that whiskers of several series at one place can be told apart.
         let shift = shift(i, curves.len());
-        for spot in curve
+        for point in curve
             .runs
             .iter()
             .flatten()
-            .filter(|s| plane.holds(plane.at((s.x, s.y))))
+            .filter(|s| axes.holds(axes.at((s.x, s.y))))
         {
-            whisker(canvas, plane, spot, shift, curve.look.color);
+            whisker(canvas, axes, point, shift, curve.style.color);
         }
     }
     between(canvas);
     for curve in curves {
-        for spot in curve.runs.iter().flatten() {
-            let at = plane.at((spot.x, spot.y));
-            if plane.holds(at) {
+        for point in curve.runs.iter().flatten() {
+            let at = axes.at((point.x, point.y));
+            if axes.holds(at) {
                 marker(
                     canvas,
                     at,
-                    curve.look.shape,
+                    curve.style.shape,
                     MARKER,
-                    curve.look.color,
-                    spot.hollow,
+                    curve.style.color,
+                    point.hollow,
                 );
             }
         }
@@ -144,10 +144,12 @@ pub(super) fn draw(
 }
 
 /// The band of a point without neighbours: a strip as wide as its marker.
-fn lone_band(canvas: &mut Canvas<'_>, plane: &Plane, spot: &Spot, color: Color) {
-    let Some((low, high)) = spot.band else { return };
-    let (_, top, _, bottom) = plane.area;
-    let ((x, y0), (_, y1)) = (plane.at((spot.x, low)), plane.at((spot.x, high)));
+fn lone_band(canvas: &mut Canvas<'_>, axes: &Axes, point: &Point, color: Color) {
+    let Some((low, high)) = point.band else {
+        return;
+    };
+    let (_, top, _, bottom) = axes.area;
+    let ((x, y0), (_, y1)) = (axes.at((point.x, low)), axes.at((point.x, high)));
     let (y0, y1) = (y0.clamp(top, bottom), y1.clamp(top, bottom));
     canvas.polygon(
         &[(x - 9.0, y0), (x + 9.0, y0), (x + 9.0, y1), (x - 9.0, y1)],
@@ -155,15 +157,15 @@ fn lone_band(canvas: &mut Canvas<'_>, plane: &Plane, spot: &Spot, color: Color) 
     );
 }
 
-fn whisker(canvas: &mut Canvas<'_>, plane: &Plane, spot: &Spot, shift: f64, color: Color) {
-    let Some((low, high)) = spot.whisker else {
+fn whisker(canvas: &mut Canvas<'_>, axes: &Axes, point: &Point, shift: f64, color: Color) {
+    let Some((low, high)) = point.whisker else {
         return;
     };
-    let (from, to) = (plane.at((spot.x, low)), plane.at((spot.x, high)));
+    let (from, to) = (axes.at((point.x, low)), axes.at((point.x, high)));
     if from.1 - to.1 < 2.0 {
         return;
     }
-    let (_, top, _, bottom) = plane.area;
+    let (_, top, _, bottom) = axes.area;
     let stroke = Stroke::solid(color, 1.2);
     let (x, y0, y1) = (from.0 + shift, from.1.min(bottom), to.1.max(top));
     if y0 <= y1 {
@@ -182,8 +184,8 @@ fn whisker(canvas: &mut Canvas<'_>, plane: &Plane, spot: &Spot, shift: f64, colo
 /// one, or where the spots span more than 12 points an enlargement of the best 4 points over the whole.
 pub(super) fn accuracy_panels(curves: &[Curve]) -> Vec<(Axis, f64)> {
     const WITHIN: (f64, f64) = (0.0, 100.0);
-    let spots = || curves.iter().flat_map(|c| c.runs.iter().flatten());
-    let ends = |s: &Spot| {
+    let points = || curves.iter().flat_map(|c| c.runs.iter().flatten());
+    let ends = |s: &Point| {
         let (band, whisker) = (
             s.band.unwrap_or((s.y, s.y)),
             s.whisker.unwrap_or((s.y, s.y)),
@@ -193,8 +195,10 @@ pub(super) fn accuracy_panels(curves: &[Curve]) -> Vec<(Axis, f64)> {
             s.y.max(band.1).max(whisker.1),
         )
     };
-    let low = spots().map(|s| ends(s).0).fold(f64::INFINITY, f64::min);
-    let high = spots().map(|s| ends(s).1).fold(f64::NEG_INFINITY, f64::max);
+    let low = points().map(|s| ends(s).0).fold(f64::INFINITY, f64::min);
+    let high = points()
+        .map(|s| ends(s).1)
+        .fold(f64::NEG_INFINITY, f64::max);
     if !(low.is_finite() && high.is_finite()) {
         return vec![(Axis::rounded("Accuracy (%)", 0.0, 100.0, 6, WITHIN), 440.0)];
     }
@@ -204,11 +208,11 @@ pub(super) fn accuracy_panels(curves: &[Curve]) -> Vec<(Axis, f64)> {
     // A little room above, so that markers do not sit on the frame.
     let pad = |span: f64| 0.03 * span.max(0.5);
     let whole = |name| Axis::rounded(name, low, high + pad(high - low), 6, WITHIN);
-    let enlarged = spots().filter(|s| s.y >= high - 4.0).count();
+    let enlarged = points().filter(|s| s.y >= high - 4.0).count();
     if high - low <= 12.0 || enlarged < 3 {
         return vec![(whole("Accuracy (%)"), 440.0)];
     }
-    let best = spots().map(|s| s.y).fold(f64::NEG_INFINITY, f64::max);
+    let best = points().map(|s| s.y).fold(f64::NEG_INFINITY, f64::max);
     let top = (best + 0.4).min(high + 0.15).max(best + 0.15);
     let close = Axis::rounded(ENLARGED, best - 3.7, top, 5, WITHIN);
     vec![(close, 240.0), (whole("Accuracy (%)"), 300.0)]
@@ -216,14 +220,14 @@ pub(super) fn accuracy_panels(curves: &[Curve]) -> Vec<(Axis, f64)> {
 
 /// The legend entries that explain how design points are drawn.
 pub(super) fn explain(legend: &mut Legend, curves: &[Curve], band: &str, whisker: &str) {
-    let spots = || curves.iter().flat_map(|c| c.runs.iter().flatten());
-    if spots().any(|s| s.band.is_some()) {
+    let points = || curves.iter().flat_map(|c| c.runs.iter().flatten());
+    if points().any(|s| s.band.is_some()) {
         legend.add(Sample::Band, band);
     }
-    if spots().any(|s| s.whisker.is_some()) {
+    if points().any(|s| s.whisker.is_some()) {
         legend.add(Sample::Whisker, whisker);
     }
-    if spots().any(|s| s.hollow) {
+    if points().any(|s| s.hollow) {
         legend.add(
             Sample::Marker(Shape::Circle, Color::INK, true),
             "extrapolated bit error rate",
@@ -310,9 +314,9 @@ fn placed(known: &[(f64, f64)], rates: &[f64]) -> Vec<(f64, String)> {
             let ((v0, p0), (v1, p1)) = (pair[0], pair[1]);
             if p0 >= *rate && *rate >= p1 && p1 > 0.0 && p0 > p1 {
                 let (z0, z1) = (probit(p0), probit(p1));
-                let share = (probit(*rate) - z0) / (z1 - z0);
+                let fraction = (probit(*rate) - z0) / (z1 - z0);
                 ticks.push((
-                    v0 + share * (v1 - v0),
+                    v0 + fraction * (v1 - v0),
                     text::power_of_ten(rate.log10().round() as i32),
                 ));
                 break;
@@ -349,10 +353,10 @@ pub(super) fn extrapolated_below(points: &[&Summary], curves: &[MemoryCurve]) ->
 }
 
 /// Hatches a panel up to a voltage.
-pub(super) fn hatch_below(canvas: &mut Canvas<'_>, plane: &Plane, edge: Option<f64>) {
+pub(super) fn hatch_below(canvas: &mut Canvas<'_>, axes: &Axes, edge: Option<f64>) {
     let Some(edge) = edge else { return };
-    let (left, top, right, bottom) = plane.area;
-    let x = plane.x.place(edge).clamp(0.0, 1.0) * (right - left) + left;
+    let (left, top, right, bottom) = axes.area;
+    let x = axes.x.place(edge).clamp(0.0, 1.0) * (right - left) + left;
     canvas.polygon(
         &[(left, top), (x, top), (x, bottom), (left, bottom)],
         Color::GREY.at(0.06),

@@ -1,8 +1,8 @@
 //! The legend under a figure: samples with their names, in columns, never over data.
 
-use super::canvas::{Canvas, Color, Hang, Stroke, WIDTH};
+use super::canvas::{Canvas, Color, Stroke, TextAnchor, WIDTH};
 use super::marker::{marker, Shape, MARKER};
-use super::series::{Look, Series};
+use super::series::{Series, Style};
 use super::text;
 
 const SIZE: f64 = 16.0;
@@ -17,7 +17,7 @@ const USABLE: f64 = WIDTH - 2.0 * SIDE;
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Sample {
     /// Line and marker of a series.
-    Series(Look),
+    Series(Style),
     /// A line.
     Line(Stroke),
     /// A marker alone, hollow or filled.
@@ -45,7 +45,7 @@ impl Legend {
         Self {
             names: series
                 .iter()
-                .map(|s| (Sample::Series(s.look), s.label.clone()))
+                .map(|s| (Sample::Series(s.style), s.label.clone()))
                 .collect(),
             notes: Vec::new(),
         }
@@ -112,7 +112,13 @@ impl Legend {
             for (x, sample, name) in row {
                 draw_sample(canvas, sample, x, y);
                 let name = text::shortened(name, SIZE, WIDTH - SIDE - x - SAMPLE - 8.0);
-                canvas.text((x + SAMPLE + 8.0, y), &name, SIZE, Color::INK, Hang::Left);
+                canvas.text(
+                    (x + SAMPLE + 8.0, y),
+                    &name,
+                    SIZE,
+                    Color::INK,
+                    TextAnchor::Left,
+                );
             }
         }
     }
@@ -145,14 +151,14 @@ pub(super) fn draw_sample(canvas: &mut Canvas<'_>, sample: Sample, x: f64, y: f6
     let (top, bottom) = (y - 8.0, y + 8.0);
     let patch = [(x, top), (right, top), (right, bottom), (x, bottom)];
     match sample {
-        Sample::Series(look) => {
+        Sample::Series(style) => {
             let stroke = Stroke {
-                color: look.color,
+                color: style.color,
                 width: 2.2,
-                dash: look.dash,
+                dash: style.dash,
             };
             canvas.line((x, y), (right, y), stroke);
-            marker(canvas, (middle, y), look.shape, MARKER, look.color, false);
+            marker(canvas, (middle, y), style.shape, MARKER, style.color, false);
         }
         Sample::Line(stroke) => canvas.line((x, y), (right, y), stroke),
         Sample::Marker(shape, color, hollow) => {

@@ -1,13 +1,13 @@
 //! The figure `memory_fit`: measured bit error rates and the fitted probit line, on an axis on which the line is
 //! straight, and how far the measurements lie from it.
 
+use super::axes::{Axes, Axis};
 use super::canvas::{Canvas, Color, Stroke};
 use super::curves::voltage_axis;
+use super::layout::{layout, Panel};
 use super::legend::{Legend, Sample};
 use super::marker::{marker, Shape};
-use super::plane::{Axis, Plane};
 use super::series::PALETTE;
-use super::sheet::{sheet, Panel};
 use super::Figure;
 use crate::memory::{Fit, FittedPoint};
 use crate::stats::probit;
@@ -74,25 +74,25 @@ pub fn memory_fit(name: &str, unit: VoltageUnit, fit: &Fit) -> Figure {
         let sample = Sample::Marker(Shape::TriangleDown, MEASURED, true);
         legend.add(sample, "no failure seen: upper end of the interval");
     }
-    let svg = sheet(
+    let svg = layout(
         &format!("Fit of {name}"),
         panels,
         28.0,
         &legend,
-        |canvas, plane, i| match i {
+        |canvas, axes, i| match i {
             0 => {
                 let (mu, sigma) = (fit.mu.value, fit.sigma.value);
                 // where all cells fail the probit is infinite: the upper edge
                 let ends = [low.max(mu - sigma * top), high].map(|v| (v, (mu - v) / sigma));
-                plane.line(canvas, &ends, Stroke::solid(LINE, 2.4));
+                axes.line(canvas, &ends, Stroke::solid(LINE, 2.4));
                 let scale = |rate| probit(rate).min(top);
-                shown.iter().for_each(|p| point(canvas, plane, p, scale));
+                shown.iter().for_each(|p| point(canvas, axes, p, scale));
             }
             _ => {
-                plane.line(canvas, &[(low, 1.0), (high, 1.0)], Stroke::solid(LINE, 2.4));
+                axes.line(canvas, &[(low, 1.0), (high, 1.0)], Stroke::solid(LINE, 2.4));
                 shown
                     .iter()
-                    .for_each(|p| point(canvas, plane, p, |rate| rate / p.fitted));
+                    .for_each(|p| point(canvas, axes, p, |rate| rate / p.fitted));
             }
         },
     );
@@ -133,8 +133,8 @@ fn lower(point: &FittedPoint) -> Option<f64> {
         .filter(|low| *low > 0.0)
 }
 
-fn point(canvas: &mut Canvas<'_>, plane: &Plane, point: &FittedPoint, scale: impl Fn(f64) -> f64) {
-    let at = |rate: f64| plane.at((point.voltage, scale(rate)));
+fn point(canvas: &mut Canvas<'_>, axes: &Axes, point: &FittedPoint, scale: impl Fn(f64) -> f64) {
+    let at = |rate: f64| axes.at((point.voltage, scale(rate)));
     let Some(top) = upper(point).map(&at) else {
         return;
     };

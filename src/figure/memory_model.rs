@@ -1,12 +1,12 @@
 //! The figure `memory_model`: bit error rate and access energy against supply voltage.
 
+use super::axes::{Axes, Axis};
 use super::canvas::{Canvas, Color, Stroke};
 use super::curves::voltage_axis;
+use super::layout::{layout, Panel};
 use super::legend::{Legend, Sample};
 use super::marker::{marker, Shape};
-use super::plane::{Axis, Plane};
-use super::series::{Look, PALETTE};
-use super::sheet::{sheet, Panel};
+use super::series::{Style, PALETTE};
 use super::{CurvePoint, MemoryCurve};
 use crate::units::{BerSource, VoltageUnit};
 
@@ -18,11 +18,11 @@ const ERROR_FREE: &[f64] = &[12.0, 4.0, 2.5, 4.0];
 pub fn memory_model(curves: &[MemoryCurve]) -> String {
     let mut legend = Legend::default();
     for (i, curve) in curves.iter().enumerate() {
-        let (color, shape) = look(i);
+        let (color, shape) = style(i);
         let sample = if curve.measured.is_empty() {
             Sample::Line(Stroke::solid(color, 2.4))
         } else {
-            Sample::Series(Look {
+            Sample::Series(Style {
                 color,
                 shape,
                 dash: &[],
@@ -32,7 +32,7 @@ pub fn memory_model(curves: &[MemoryCurve]) -> String {
     }
     if let Some(i) = curves.iter().position(|c| !c.measured.is_empty()) {
         let (shape, color) = if curves.len() == 1 {
-            (look(i).1, look(i).0)
+            (style(i).1, style(i).0)
         } else {
             (Shape::Circle, Color::INK)
         };
@@ -83,29 +83,29 @@ pub fn memory_model(curves: &[MemoryCurve]) -> String {
         });
         units.push(unit);
     }
-    sheet(
+    layout(
         "Memory model: bit error rate and access energy",
         panels,
         28.0,
         &legend,
-        |canvas, plane, i| {
+        |canvas, axes, i| {
             for (k, curve) in curves
                 .iter()
                 .enumerate()
                 .filter(|(_, c)| c.voltage_unit == units[i / 2])
             {
-                let (color, shape) = look(k);
+                let (color, shape) = style(k);
                 if i % 2 == 0 {
-                    rates(canvas, plane, curve, color, shape);
+                    rates(canvas, axes, curve, color, shape);
                 } else {
-                    energies(canvas, plane, curve, color);
+                    energies(canvas, axes, curve, color);
                 }
             }
         },
     )
 }
 
-fn look(i: usize) -> (Color, Shape) {
+fn style(i: usize) -> (Color, Shape) {
     (PALETTE[i % PALETTE.len()], Shape::ALL[i % Shape::ALL.len()])
 }
 
@@ -167,7 +167,7 @@ fn dash(a: BerSource, b: BerSource) -> &'static [f64] {
     }
 }
 
-fn rates(canvas: &mut Canvas<'_>, plane: &Plane, curve: &MemoryCurve, color: Color, shape: Shape) {
+fn rates(canvas: &mut Canvas<'_>, axes: &Axes, curve: &MemoryCurve, color: Color, shape: Shape) {
     let points = sorted(curve);
     let mut from = 0;
     while from + 1 < points.len() {
@@ -180,7 +180,7 @@ fn rates(canvas: &mut Canvas<'_>, plane: &Plane, curve: &MemoryCurve, color: Col
             .iter()
             .filter(|p| p.ber > 0.0)
             .map(|p| (p.voltage, p.ber));
-        plane.line(
+        axes.line(
             canvas,
             &run.collect::<Vec<_>>(),
             Stroke {
@@ -192,49 +192,49 @@ fn rates(canvas: &mut Canvas<'_>, plane: &Plane, curve: &MemoryCurve, color: Col
         from = to;
     }
     if let [only] = points.as_slice() {
-        lone(canvas, plane, (only.voltage, only.ber), color);
+        lone(canvas, axes, (only.voltage, only.ber), color);
     }
     if let Some(first) = points.iter().find(|p| p.source == BerSource::ErrorFree) {
-        error_free(canvas, plane, first.voltage, color);
+        error_free(canvas, axes, first.voltage, color);
     }
     for at in curve
         .measured
         .iter()
         .filter(|m| m.1 > 0.0)
-        .map(|m| plane.at(*m))
+        .map(|m| axes.at(*m))
     {
-        if plane.holds(at) {
+        if axes.holds(at) {
             marker(canvas, at, shape, 5.5, color, false);
         }
     }
 }
 
-fn energies(canvas: &mut Canvas<'_>, plane: &Plane, curve: &MemoryCurve, color: Color) {
+fn energies(canvas: &mut Canvas<'_>, axes: &Axes, curve: &MemoryCurve, color: Color) {
     let points = sorted(curve);
     let line: Vec<_> = points
         .iter()
         .map(|p| (p.voltage, p.access_energy_relative))
         .collect();
-    plane.line(canvas, &line, Stroke::solid(color, 2.4));
+    axes.line(canvas, &line, Stroke::solid(color, 2.4));
     if let [only] = line.as_slice() {
-        lone(canvas, plane, *only, color);
+        lone(canvas, axes, *only, color);
     }
     if let Some(first) = points.iter().find(|p| p.source == BerSource::ErrorFree) {
-        error_free(canvas, plane, first.voltage, color);
+        error_free(canvas, axes, first.voltage, color);
     }
 }
 
 /// A curve of one point.
-fn lone(canvas: &mut Canvas<'_>, plane: &Plane, point: (f64, f64), color: Color) {
-    let at = plane.at(point);
-    if plane.holds(at) {
+fn lone(canvas: &mut Canvas<'_>, axes: &Axes, point: (f64, f64), color: Color) {
+    let at = axes.at(point);
+    if axes.holds(at) {
         marker(canvas, at, Shape::Circle, 4.0, color, true);
     }
 }
 
-fn error_free(canvas: &mut Canvas<'_>, plane: &Plane, voltage: f64, color: Color) {
-    let (left, top, right, bottom) = plane.area;
-    let x = left + (right - left) * plane.x.place(voltage);
+fn error_free(canvas: &mut Canvas<'_>, axes: &Axes, voltage: f64, color: Color) {
+    let (left, top, right, bottom) = axes.area;
+    let x = left + (right - left) * axes.x.place(voltage);
     canvas.line(
         (x, top),
         (x, bottom),

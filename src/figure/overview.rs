@@ -1,11 +1,11 @@
 //! The figure `overview`: what a lower voltage costs in accuracy and saves in energy, in at most three curves.
 
-use super::canvas::{drawn_on, Canvas, Color, Hang};
-use super::curves::{self, accuracy_spot, Curve};
+use super::axes::{Axes, Axis, LABEL_SIZE, TICK_SIZE};
+use super::canvas::{drawn_on, Canvas, Color, TextAnchor};
+use super::curves::{self, accuracy_point, Curve};
+use super::layout::{upper_marks, Above};
 use super::legend::{draw_sample, Sample, SAMPLE};
-use super::plane::{Axis, Plane, LABEL_SIZE, TICK_SIZE};
 use super::series::{series_over_voltage, Series, DASHES};
-use super::sheet::{upper_marks, Above};
 use super::text;
 use crate::analysis::{Summary, BASELINE};
 use crate::fault::Protection;
@@ -29,7 +29,7 @@ pub(super) fn overview(points: &[Summary], unit: VoltageUnit, title: [&str; 2]) 
     let mut all = series_over_voltage(points);
     // the last one is drawn over the others, and often lies on one of them: dashed, it lets that be seen
     if let [_, _, last] = all.as_mut_slice() {
-        last.look.dash = DASHES[1];
+        last.style.dash = DASHES[1];
     }
     let curves: Vec<Curve> = all.iter().map(curve).collect();
     let drawn_points: Vec<&Summary> = points.iter().collect();
@@ -37,7 +37,7 @@ pub(super) fn overview(points: &[Summary], unit: VoltageUnit, title: [&str; 2]) 
     let y = Axis::rounded("Accuracy (%)", low, high, 6, (0.0, 100.0));
     let left = 12.0 + LABEL_SIZE / 2.0 + 18.0 + y.tick_width() + 10.0;
     let voltages = points.iter().filter_map(|p| p.design.voltage);
-    let plane = Plane {
+    let axes = Axes {
         x: curves::voltage_axis(unit, voltages),
         y,
         area: (left, TOP, SIZE.0 - RIGHT, BOTTOM),
@@ -46,15 +46,27 @@ pub(super) fn overview(points: &[Summary], unit: VoltageUnit, title: [&str; 2]) 
         let room = SIZE.0 - RIGHT - left;
         // bold letters are about a tenth wider than those whose widths are known
         let bold = text::shortened(title[0], 1.1 * TITLE_SIZE, room);
-        canvas.bold((left, 22.0), &bold, TITLE_SIZE, Color::BLACK, Hang::Left);
+        canvas.bold(
+            (left, 22.0),
+            &bold,
+            TITLE_SIZE,
+            Color::BLACK,
+            TextAnchor::Left,
+        );
         let plain = text::shortened(title[1], TICK_SIZE, room);
-        canvas.text((left, 48.0), &plain, TICK_SIZE, Color::INK, Hang::Left);
-        plane.grid(canvas);
+        canvas.text(
+            (left, 48.0),
+            &plain,
+            TICK_SIZE,
+            Color::INK,
+            TextAnchor::Left,
+        );
+        axes.grid(canvas);
         let edge = curves::extrapolated_below(&drawn_points, &[]);
-        curves::hatch_below(canvas, &plane, edge);
-        curves::draw(canvas, &plane, &curves, |_| ());
-        plane.frame(canvas, true, plane.y.tick_width());
-        upper_marks(canvas, &plane, &energies_above(&all));
+        curves::hatch_below(canvas, &axes, edge);
+        curves::draw(canvas, &axes, &curves, |_| ());
+        axes.frame(canvas, true, axes.y.tick_width());
+        upper_marks(canvas, &axes, &energies_above(&all));
         draw_legend(canvas, &all);
     })
 }
@@ -102,9 +114,9 @@ fn mean_accuracy(series: &Series<'_>) -> f64 {
 
 fn curve(series: &Series<'_>) -> Curve {
     let points = series.points.iter();
-    let run = points.filter_map(|p| Some(accuracy_spot(p, p.design.voltage?, true, false)));
+    let run = points.filter_map(|p| Some(accuracy_point(p, p.design.voltage?, true, false)));
     Curve {
-        look: series.look,
+        style: series.style,
         runs: vec![run.collect()],
     }
 }
@@ -112,8 +124,8 @@ fn curve(series: &Series<'_>) -> Curve {
 /// Lowest and highest end of the bands in per cent, with a little room above.
 fn accuracy_span(curves: &[Curve]) -> (f64, f64) {
     let (mut low, mut high) = (100.0_f64, 0.0_f64);
-    for spot in curves.iter().flat_map(|c| c.runs.iter().flatten()) {
-        let (least, most) = spot.band.unwrap_or((spot.y, spot.y));
+    for point in curves.iter().flat_map(|c| c.runs.iter().flatten()) {
+        let (least, most) = point.band.unwrap_or((point.y, point.y));
         (low, high) = (low.min(least), high.max(most));
     }
     (low, high + 0.02 * (high - low))
@@ -158,10 +170,10 @@ fn draw_legend(canvas: &mut Canvas<'_>, all: &[Series<'_>]) {
     let x = SIZE.0 - RIGHT - 16.0 - widths.fold(0.0, f64::max) - SAMPLE - 8.0;
     for (i, series) in all.iter().enumerate() {
         let y = BOTTOM - 10.0 - ROW * (all.len() as f64 - i as f64 - 0.5);
-        draw_sample(canvas, Sample::Series(series.look), x, y);
+        draw_sample(canvas, Sample::Series(series.style), x, y);
         let at = (x + SAMPLE + 8.0, y);
         let method = series.points[0].design.method.name();
-        canvas.text(at, method, LABEL_SIZE, Color::INK, Hang::Left);
+        canvas.text(at, method, LABEL_SIZE, Color::INK, TextAnchor::Left);
     }
 }
 

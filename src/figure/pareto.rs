@@ -1,12 +1,12 @@
 //! The figure `pareto`: mean accuracy against weight-memory energy, with the frontier of all methods.
 
-use super::canvas::{Canvas, Color, Hang, Stroke};
-use super::curves::{self, accuracy_spot, Curve};
+use super::axes::{Axes, Axis, TICK_SIZE};
+use super::canvas::{Canvas, Color, Stroke, TextAnchor};
+use super::curves::{self, accuracy_point, Curve};
+use super::layout::{layout, Panel};
 use super::legend::{Legend, Sample};
 use super::marker::{marker, Shape};
-use super::plane::{Axis, Plane, TICK_SIZE};
 use super::series::series;
-use super::sheet::{sheet, Panel};
 use super::text;
 use crate::analysis::{undominated, Pareto, Summary};
 
@@ -31,7 +31,7 @@ pub fn pareto(summaries: &[Summary], pareto: &Pareto) -> String {
         let mut run: Vec<_> = s
             .points
             .iter()
-            .map(|p| accuracy_spot(p, p.design.energy_relative, bands, false))
+            .map(|p| accuracy_point(p, p.design.energy_relative, bands, false))
             .collect();
         run.sort_by(|a, b| a.x.total_cmp(&b.x));
         // No line joins points that have a voltage for each domain.
@@ -40,7 +40,10 @@ pub fn pareto(summaries: &[Summary], pareto: &Pareto) -> String {
         } else {
             run.into_iter().map(|s| vec![s]).collect()
         };
-        Curve { look: s.look, runs }
+        Curve {
+            style: s.style,
+            runs,
+        }
     });
     let curves: Vec<Curve> = curves.collect();
     let steps: Vec<(f64, f64)> = frontier(summaries);
@@ -86,20 +89,20 @@ pub fn pareto(summaries: &[Summary], pareto: &Pareto) -> String {
         }
     });
     let right = if targets.is_empty() { 28.0 } else { 62.0 };
-    sheet(
+    layout(
         "Accuracy against weight-memory energy",
         panels.collect(),
         right,
         &legend,
-        |canvas, plane, i| {
+        |canvas, axes, i| {
             if i == 0 {
-                draw_targets(canvas, plane, &targets);
+                draw_targets(canvas, axes, &targets);
             }
-            curves::draw(canvas, plane, &curves, |canvas| {
-                draw_frontier(canvas, plane, &steps)
+            curves::draw(canvas, axes, &curves, |canvas| {
+                draw_frontier(canvas, axes, &steps)
             });
-            let at = plane.at((1.0, 100.0 * pareto.chance));
-            if reference && plane.holds(at) {
+            let at = axes.at((1.0, 100.0 * pareto.chance));
+            if reference && axes.holds(at) {
                 marker(canvas, at, Shape::Cross, 7.0, Color::BLACK, false);
             }
         },
@@ -155,31 +158,37 @@ fn energy_axis(summaries: &[Summary]) -> Axis {
 }
 
 /// Dashed lines with their names right of the plane; a name that would touch its neighbour is left out.
-fn draw_targets(canvas: &mut Canvas<'_>, plane: &Plane, targets: &[(String, f64)]) {
-    let (left, _, right, _) = plane.area;
+fn draw_targets(canvas: &mut Canvas<'_>, axes: &Axes, targets: &[(String, f64)]) {
+    let (left, _, right, _) = axes.area;
     let mut last = f64::NEG_INFINITY;
     for (name, target) in targets {
-        let (_, y) = plane.at((plane.x.ends().0, *target));
-        if !plane.holds((left, y)) {
+        let (_, y) = axes.at((axes.x.ends().0, *target));
+        if !axes.holds((left, y)) {
             continue;
         }
         canvas.line((left, y), (right, y), TARGET);
         if y - last >= TICK_SIZE {
-            canvas.text((right + 8.0, y), name, TICK_SIZE, Color::INK, Hang::Left);
+            canvas.text(
+                (right + 8.0, y),
+                name,
+                TICK_SIZE,
+                Color::INK,
+                TextAnchor::Left,
+            );
             last = y;
         }
     }
 }
 
 /// The edge of the dominated area: up at each point, then level to the next, then to the right edge.
-fn draw_frontier(canvas: &mut Canvas<'_>, plane: &Plane, points: &[(f64, f64)]) {
+fn draw_frontier(canvas: &mut Canvas<'_>, axes: &Axes, points: &[(f64, f64)]) {
     let (Some(first), Some(last)) = (points.first(), points.last()) else {
         return;
     };
-    let mut corners = vec![(first.0, plane.y.ends().0)];
+    let mut corners = vec![(first.0, axes.y.ends().0)];
     for pair in points.windows(2) {
         corners.extend([pair[0], (pair[1].0, pair[0].1)]);
     }
-    corners.extend([*last, (plane.x.ends().1, last.1)]);
-    plane.line(canvas, &corners, FRONTIER);
+    corners.extend([*last, (axes.x.ends().1, last.1)]);
+    axes.line(canvas, &corners, FRONTIER);
 }

@@ -1,11 +1,11 @@
 //! The figure `range_history`: the quantisation range of each layer over the epochs of a training.
 
+use super::axes::Axis;
 use super::canvas::{Color, Stroke};
+use super::layout::{layout, Panel};
 use super::legend::{Legend, Sample};
 use super::marker::{marker, Shape};
-use super::plane::Axis;
 use super::series::{DASHES, PALETTE};
-use super::sheet::{sheet, Panel};
 use super::Figure;
 use crate::train::EpochRow;
 
@@ -68,17 +68,17 @@ pub fn range_history(model: &str, quantity: &str, history: &[EpochRow]) -> Optio
         labelled: true,
         above: None,
     };
-    let svg = sheet(&title, vec![panel], 28.0, &legend, |canvas, plane, _| {
+    let svg = layout(&title, vec![panel], 28.0, &legend, |canvas, axes, _| {
         for (layer, stroke) in drawn.iter().zip(&strokes) {
             let points = history
                 .iter()
                 .filter_map(|row| Some((row.epoch as f64, value(row, *layer)?)));
             let points: Vec<_> = points.collect();
-            plane.line(canvas, &points, *stroke);
+            axes.line(canvas, &points, *stroke);
             if let [only] = points.as_slice() {
                 marker(
                     canvas,
-                    plane.at(*only),
+                    axes.at(*only),
                     Shape::Circle,
                     4.5,
                     stroke.color,
@@ -104,9 +104,9 @@ fn stroke(i: usize, count: usize) -> Stroke {
     }
     let place = i as f64 / (count - 1) as f64 * (DEPTH.len() - 1) as f64;
     let from = (place as usize).min(DEPTH.len() - 2);
-    let share = place - from as f64;
+    let fraction = place - from as f64;
     let (a, b) = (DEPTH[from], DEPTH[from + 1]);
-    let mix = |a: f64, b: f64| (a + (b - a) * share).round() as u8;
+    let mix = |a: f64, b: f64| (a + (b - a) * fraction).round() as u8;
     let color = Color(mix(a.0, b.0), mix(a.1, b.1), mix(a.2, b.2), 1.0);
     Stroke {
         color,

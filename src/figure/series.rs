@@ -1,4 +1,4 @@
-//! Design points sorted into series: which belong together, how a series is called and looks.
+//! Design points sorted into series: which belong together, the name and the style of a series.
 
 use super::canvas::Color;
 use super::marker::{Shape, MARKER};
@@ -23,9 +23,9 @@ pub(super) const PALETTE: [Color; 7] = [
 /// Dashes of lines that share a colour, or neighbouring ones.
 pub(super) const DASHES: [&[f64]; 4] = [&[], &[9.0, 5.0], &[2.5, 4.0], &[12.0, 4.0, 2.5, 4.0]];
 
-/// How a series looks.
+/// The style of a series.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Look {
+pub(super) struct Style {
     /// Colour of line, band and marker.
     pub(super) color: Color,
     /// Shape of the marker.
@@ -39,8 +39,8 @@ pub(super) struct Look {
 pub(super) struct Series<'a> {
     /// Name in legends.
     pub(super) label: String,
-    /// How it looks.
-    pub(super) look: Look,
+    /// Its style.
+    pub(super) style: Style,
     /// Its points; never empty.
     pub(super) points: Vec<&'a Summary>,
 }
@@ -106,14 +106,14 @@ pub(super) fn series(summaries: &[Summary]) -> Vec<Series<'_>> {
         groups.entry(key(summary)).or_default().push(summary);
     }
     let labels = labels(&groups.keys().copied().collect::<Vec<_>>());
-    let looks = looks(&groups.keys().copied().collect::<Vec<_>>());
-    let named = groups.into_values().zip(labels.into_iter().zip(looks));
+    let styles = styles(&groups.keys().copied().collect::<Vec<_>>());
+    let named = groups.into_values().zip(labels.into_iter().zip(styles));
     named
-        .map(|(mut points, (label, look))| {
+        .map(|(mut points, (label, style))| {
             points.sort_by(|a, b| a.design.by_voltage(&b.design));
             Series {
                 label,
-                look,
+                style,
                 points,
             }
         })
@@ -182,7 +182,7 @@ fn labels(keys: &[Key<'_>]) -> Vec<String> {
 
 /// One colour per method and width while the palette lasts, else one per method; protections of one
 /// model share its colour. Dashes tell those of one colour apart, shapes all of them.
-fn looks(keys: &[Key<'_>]) -> Vec<Look> {
+fn styles(keys: &[Key<'_>]) -> Vec<Style> {
     let unprotected = |k: &Key<'_>| {
         let mut k = *k;
         (k.3[0], k.3[1]) = ("", "");
@@ -198,12 +198,12 @@ fn looks(keys: &[Key<'_>]) -> Vec<Look> {
     let colors = distinct(keys, by);
     let protection = |k: &Key<'_>| k.3[..2].join(" ");
     let protections = distinct(keys, &protection);
-    let share = |color: &String| keys.iter().filter(|k| by(k) == *color).count();
+    let fraction = |color: &String| keys.iter().filter(|k| by(k) == *color).count();
     // One dash per protection, unless widths or models share its colour too.
     let by_protection = protections.len() > 1
         && colors.iter().all(|color| {
             let own: Vec<Key<'_>> = keys.iter().filter(|k| by(k) == *color).copied().collect();
-            distinct(&own, &protection).len() == share(color)
+            distinct(&own, &protection).len() == fraction(color)
         });
     let mut used = vec![0; colors.len()];
     keys.iter()
@@ -216,7 +216,7 @@ fn looks(keys: &[Key<'_>]) -> Vec<Look> {
             } else {
                 used[color] - 1
             };
-            Look {
+            Style {
                 color: PALETTE[color % PALETTE.len()],
                 shape: Shape::ALL[i % Shape::ALL.len()],
                 dash: DASHES[dash % DASHES.len()],
@@ -238,7 +238,7 @@ fn place(names: &[String], name: &str) -> usize {
 
 /// How a series of design points is called and looks, for a figure that is drawn by other means.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct SeriesLook {
+pub struct SeriesStyle {
     /// Name in legends.
     pub label: String,
     /// Colour as `#rrggbb`.
@@ -251,28 +251,28 @@ pub struct SeriesLook {
 
 /// The series of these design points in the order of the legend, and for each summary the place of
 /// its series there.
-pub fn series_looks(summaries: &[Summary]) -> (Vec<SeriesLook>, Vec<usize>) {
+pub fn series_styles(summaries: &[Summary]) -> (Vec<SeriesStyle>, Vec<usize>) {
     let mut keys: Vec<_> = summaries.iter().map(key).collect();
     keys.sort();
     keys.dedup();
-    let look = |(label, look): (String, Look)| SeriesLook {
+    let style = |(label, style): (String, Style)| SeriesStyle {
         label,
         color: format!(
             "#{:02x}{:02x}{:02x}",
-            look.color.0, look.color.1, look.color.2
+            style.color.0, style.color.1, style.color.2
         ),
-        dash: look
+        dash: style
             .dash
             .iter()
             .map(f64::to_string)
             .collect::<Vec<_>>()
             .join(" "),
-        marker: look.shape.path(MARKER),
+        marker: style.shape.path(MARKER),
     };
     let all = labels(&keys)
         .into_iter()
-        .zip(looks(&keys))
-        .map(look)
+        .zip(styles(&keys))
+        .map(style)
         .collect();
     // Every key is found: the list was made from them.
     let place = |summary| keys.binary_search(&key(summary)).unwrap_or_default();
@@ -282,10 +282,10 @@ pub fn series_looks(summaries: &[Summary]) -> (Vec<SeriesLook>, Vec<usize>) {
 /// Names of the series of these design points, one per summary in its order: the words used in
 /// legends, for tables that stand beside the figures.
 pub fn series_labels(summaries: &[Summary]) -> Vec<String> {
-    let (all, places) = series_looks(summaries);
+    let (all, places) = series_styles(summaries);
     places
         .into_iter()
-        .filter_map(|place| all.get(place).map(|look| look.label.clone()))
+        .filter_map(|place| all.get(place).map(|style| style.label.clone()))
         .collect()
 }
 

@@ -1,7 +1,7 @@
 //! Tests of whole figures, and the tables they are drawn from.
 
 use super::*;
-use crate::analysis::{Frontier, FrontierPoint, Group, Saving, Spread, Summary};
+use crate::analysis::{Frontier, FrontierPoint, Group, Quantiles, Saving, Summary};
 use crate::fault::{ArrayLabel, Protection};
 use crate::stats::{clopper_pearson, normal_cdf, Interval};
 use crate::sweep::{Design, DomainVoltage, StoppedBy};
@@ -76,7 +76,7 @@ pub(crate) fn summary(
         }),
         image_half_width: Some(0.0075),
         floor,
-        spread: Some(Spread {
+        quantiles: Some(Quantiles {
             min: (mean - 2.6 * std).max(0.05),
             p05: (mean - 1.64 * std).max(0.06),
             median: mean,
@@ -296,13 +296,13 @@ fn twelve_series_have_twelve_names_and_looks() {
     for (i, a) in series.iter().enumerate() {
         for b in &series[..i] {
             assert_ne!(a.label, b.label);
-            assert!(a.look != b.look && a.look.shape != b.look.shape);
+            assert!(a.style != b.style && a.style.shape != b.style.shape);
         }
     }
     assert_eq!(series[0].label, "normal, 4 bit");
     let colors: std::collections::BTreeSet<String> = series
         .iter()
-        .map(|s| format!("{:?}", s.look.color))
+        .map(|s| format!("{:?}", s.style.color))
         .collect();
     assert_eq!(colors.len(), 6);
 }
@@ -457,36 +457,36 @@ fn protections_of_a_model_share_its_colour_and_have_a_dash_each() {
     let of = |s: &series::Series<'_>| s.points[0].design.clone();
     for (i, a) in series.iter().enumerate() {
         for b in &series[..i] {
-            let ((one, other), (look, seen)) = ((of(a), of(b)), (a.look, b.look));
+            let ((one, other), (style, seen)) = ((of(a), of(b)), (a.style, b.style));
             assert_eq!(
                 one.method == other.method,
-                look.color == seen.color,
+                style.color == seen.color,
                 "{} {}",
                 a.label,
                 b.label
             );
             assert_eq!(
                 one.protection == other.protection,
-                look.dash == seen.dash,
+                style.dash == seen.dash,
                 "{} {}",
                 a.label,
                 b.label
             );
-            assert_ne!(look.shape, seen.shape);
+            assert_ne!(style.shape, seen.shape);
         }
     }
-    let (looks, places) = series_looks(&summaries);
-    assert_eq!(looks[places[0]].label, "normal, 4 bit");
+    let (styles, places) = series_styles(&summaries);
+    assert_eq!(styles[places[0]].label, "normal, 4 bit");
     assert_eq!(
         (
-            looks[places[0]].color.as_str(),
-            looks[places[0]].dash.as_str()
+            styles[places[0]].color.as_str(),
+            styles[places[0]].dash.as_str()
         ),
         ("#0072b2", "")
     );
     assert!(
-        looks[places[0]].marker.starts_with("M5.50 0.00L")
-            && looks[places[0]].marker.ends_with('Z')
+        styles[places[0]].marker.starts_with("M5.50 0.00L")
+            && styles[places[0]].marker.ends_with('Z')
     );
 }
 
@@ -511,7 +511,7 @@ fn points_with_a_voltage_for_each_domain_are_markers_of_the_pareto_figure_alone(
     let mut summaries = two_methods();
     let plain = series::series(&summaries)
         .iter()
-        .map(|s| s.look.color)
+        .map(|s| s.style.color)
         .collect::<Vec<_>>();
     let domains = in_domains(&summaries[11..13]);
     let figures = rendered(&domains, &[memory()]);
@@ -529,7 +529,7 @@ fn points_with_a_voltage_for_each_domain_are_markers_of_the_pareto_figure_alone(
     let series = series::series(&summaries);
     assert_eq!(series.len(), 3);
     assert_eq!(
-        series.iter().map(|s| s.look.color).collect::<Vec<_>>(),
+        series.iter().map(|s| s.style.color).collect::<Vec<_>>(),
         [plain[0], plain[1], plain[1]]
     );
 }
@@ -574,7 +574,7 @@ fn a_subset_of_the_test_images_is_said_in_the_captions() {
             "{caption}"
         );
     }
-    summaries.iter_mut().for_each(|s| s.spread = None);
+    summaries.iter_mut().for_each(|s| s.quantiles = None);
     for figure in &rendered(&summaries, &[])[..3] {
         let caption = &figure.caption;
         assert!(
@@ -594,7 +594,7 @@ fn accuracies_all_alike_without_any_fault_give_sane_figures() {
         let mut summaries = two_methods();
         for s in &mut summaries {
             s.mean = mean;
-            s.spread = Some(Spread {
+            s.quantiles = Some(Quantiles {
                 min: mean,
                 p05: mean,
                 median: mean,

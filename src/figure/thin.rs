@@ -70,9 +70,9 @@ mod tests {
         let point = |i: usize| {
             let mut point = first.clone();
             point.design.design_id = format!("p{i}");
-            let share = i as f64 / count as f64;
-            point.design.voltage = Some(0.5 + 0.5 * share);
-            point.design.energy_relative = 0.25 + 0.5 * share;
+            let fraction = i as f64 / count as f64;
+            point.design.voltage = Some(0.5 + 0.5 * fraction);
+            point.design.energy_relative = 0.25 + 0.5 * fraction;
             point.mean = 0.1 + 0.8 * ((i * 7919) % count) as f64 / count as f64;
             point
         };

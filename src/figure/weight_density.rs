@@ -11,7 +11,7 @@ pub(super) const FLOAT: Color = PALETTE[0];
 /// Colour of stored weights.
 pub(super) const STORED: Color = PALETTE[1];
 
-/// A bar: its ends, and the share of weights in it divided by its width.
+/// A bar: its ends, and the fraction of weights in it divided by its width.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Bar {
     pub(super) low: f64,
@@ -46,11 +46,11 @@ pub(super) fn code_bars(layer: &LayerWeights) -> Vec<Bar> {
     let mut bars: Vec<Bar> = (0..format.patterns())
         .map(|word| {
             let middle = f64::from(stored.value(word as u8));
-            let share = counts[word] as f64 / stored.words.len().max(1) as f64;
+            let fraction = counts[word] as f64 / stored.words.len().max(1) as f64;
             Bar {
                 low: middle - 0.5 * spacing,
                 high: middle + 0.5 * spacing,
-                density: share / spacing,
+                density: fraction / spacing,
             }
         })
         .collect();
@@ -62,11 +62,11 @@ pub(super) fn code_bars(layer: &LayerWeights) -> Vec<Bar> {
 pub(super) fn joined(bars: &[Bar], many: usize) -> Vec<Bar> {
     let join = |bars: &[Bar]| {
         let (low, high) = (bars.first()?.low, bars.last()?.high);
-        let share: f64 = bars.iter().map(|b| b.density * (b.high - b.low)).sum();
+        let fraction: f64 = bars.iter().map(|b| b.density * (b.high - b.low)).sum();
         Some(Bar {
             low,
             high,
-            density: share / (high - low),
+            density: fraction / (high - low),
         })
     };
     bars.chunks(many.max(1)).filter_map(join).collect()
@@ -86,13 +86,13 @@ pub(super) fn float_bars(values: &[f32], origin: f64, width: f64) -> Vec<Bar> {
     values
         .iter()
         .for_each(|w| counts[(place(*w) - low) as usize] += 1);
-    let share = |count: u64| count as f64 / values.len() as f64;
+    let fraction = |count: u64| count as f64 / values.len() as f64;
     let bar = |(i, count): (usize, &u64)| {
         let at = origin + (low + i as f64) * width;
         Bar {
             low: at,
             high: at + width,
-            density: share(*count) / width,
+            density: fraction(*count) / width,
         }
     };
     counts.iter().enumerate().map(bar).collect()
@@ -104,7 +104,7 @@ pub(super) fn smooth(values: &[f32], tail: f64) -> Vec<(f64, f64)> {
     const PLACES: usize = 161;
     const CELLS: usize = 1024;
     let values: Vec<f64> = sorted(&values.iter().map(|w| f64::from(*w)).collect::<Vec<_>>());
-    let q = |share: f64| quantile(&values, share).unwrap_or(0.0);
+    let q = |fraction: f64| quantile(&values, fraction).unwrap_or(0.0);
     let (low, high, middle) = (q(tail), q(1.0 - tail), q(0.75) - q(0.25));
     let spread = crate::stats::standard_deviation(&values).unwrap_or(0.0);
     let spread = if middle > 0.0 {
@@ -146,7 +146,7 @@ mod tests {
     use super::*;
     use crate::net::layer_of_values as layer;
 
-    fn share(bars: &[Bar]) -> f64 {
+    fn fraction(bars: &[Bar]) -> f64 {
         bars.iter().map(|b| b.density * (b.high - b.low)).sum()
     }
 
@@ -167,7 +167,7 @@ mod tests {
         for (found, expected) in [
             (two[0].density, 0.4),
             (two[1].density, 0.6),
-            (share(&two), 1.0),
+            (fraction(&two), 1.0),
         ] {
             assert!((found - expected).abs() < 1e-12, "{found} {expected}");
         }
@@ -191,7 +191,7 @@ mod tests {
                 (0.75, 1.0)
             ]
         );
-        assert_eq!(share(&bars), 1.0);
+        assert_eq!(fraction(&bars), 1.0);
         assert!(float_bars(&[], 0.0, 1.0).is_empty());
     }
 

@@ -1,9 +1,9 @@
 //! The figure `weight_histogram`: for each layer the density of its float weights and of those that the memory
 //! holds.
 
-use super::canvas::{drawn, Canvas, Color, Hang, Stroke, WIDTH};
+use super::axes::{Axes, Axis, LABEL_SIZE};
+use super::canvas::{drawn, Canvas, Color, Stroke, TextAnchor, WIDTH};
 use super::legend::{Legend, Sample};
-use super::plane::{Axis, Plane, LABEL_SIZE};
 use super::text;
 use super::weight_density::{code_bars, float_bars, joined, spacing, Bar, FLOAT, STORED};
 use super::Figure;
@@ -53,7 +53,7 @@ pub fn weight_histogram(model: &str, layers: &[LayerWeights]) -> Figure {
             &text::shortened(&title, 18.0, WIDTH - 60.0),
             18.0,
             Color::BLACK,
-            Hang::Left,
+            TextAnchor::Left,
         );
         for (i, layer) in layers.iter().enumerate() {
             let left = LEFT + GAP + (i % columns) as f64 * (width + GAP);
@@ -66,20 +66,20 @@ pub fn weight_histogram(model: &str, layers: &[LayerWeights]) -> Figure {
             "Probability density (1 / weight)",
             LABEL_SIZE,
             Color::INK,
-            Hang::Upward,
+            TextAnchor::Upward,
         );
         canvas.text(
             (WIDTH / 2.0, body + 12.0),
             "Weight",
             LABEL_SIZE,
             Color::INK,
-            Hang::Center,
+            TextAnchor::Center,
         );
         legend.draw(canvas, body + 30.0);
     });
     let caption = if stored {
         "Densities of the weights of each layer in memory order; each has an area of 1. Over each panel the \
-             share of float weights beyond the lowest or highest code."
+             fraction of float weights beyond the lowest or highest code."
     } else {
         "Densities of the weights of each layer; each has an area of 1."
     };
@@ -99,14 +99,14 @@ fn panel(canvas: &mut Canvas<'_>, layer: &LayerWeights, area: (f64, f64, f64, f6
     let top = all().map(|b| b.density).fold(0.0, f64::max);
     let (low, high) = if low < high { (low, high) } else { (-1.0, 1.0) };
     let pad = 0.03 * (high - low);
-    let plane = Plane {
+    let axes = Axes {
         x: Axis::linear("", low - pad, high + pad, 4),
         y: Axis::linear("", 0.0, if top > 0.0 { 1.06 * top } else { 1.0 }, 3),
         area,
     };
-    plane.grid(canvas);
+    axes.grid(canvas);
     for bar in bars.stored.iter().filter(|bar| bar.density > 0.0) {
-        let (from, to) = (plane.at((bar.low, 0.0)), plane.at((bar.high, bar.density)));
+        let (from, to) = (axes.at((bar.low, 0.0)), axes.at((bar.high, bar.density)));
         let corners = [from, (to.0, from.1), to, (from.0, to.1)];
         canvas.polygon(&corners, STORED.at(0.55));
         if to.0 - from.0 > 5.0 {
@@ -121,30 +121,36 @@ fn panel(canvas: &mut Canvas<'_>, layer: &LayerWeights, area: (f64, f64, f64, f6
     let ends = ends
         .chain(outline)
         .chain(bars.float.last().map(|b| (b.high, 0.0)));
-    plane.line(canvas, &ends.collect::<Vec<_>>(), Stroke::solid(FLOAT, 1.8));
+    axes.line(canvas, &ends.collect::<Vec<_>>(), Stroke::solid(FLOAT, 1.8));
     let limits = layer
         .limits()
         .map(|(low, high)| [f64::from(low), f64::from(high)]);
     for limit in limits.into_iter().flatten() {
-        let x = plane.at((limit, 0.0)).0;
+        let x = axes.at((limit, 0.0)).0;
         canvas.line((x, area.1), (x, area.3), LIMIT);
     }
-    plane.frame(canvas, true, 0.0);
+    axes.frame(canvas, true, 0.0);
     let clipped = layer
         .clipped_share()
-        .map(|share| format!("{} % clipped", text::percent(share)));
+        .map(|fraction| format!("{} % clipped", text::percent(fraction)));
     let beside = clipped
         .as_ref()
         .map_or(0.0, |clipped| text::width(clipped, 14.0) + 10.0);
     // bold letters are wider
     let name = text::shortened(&layer.name, 15.0, (area.2 - area.0 - beside) / 1.12);
-    canvas.bold((area.0, area.1 - 12.0), &name, 15.0, Color::INK, Hang::Left);
+    canvas.bold(
+        (area.0, area.1 - 12.0),
+        &name,
+        15.0,
+        Color::INK,
+        TextAnchor::Left,
+    );
     canvas.text(
         (area.2, area.1 - 12.0),
         &clipped.unwrap_or_default(),
         14.0,
         Color::GREY,
-        Hang::Right,
+        TextAnchor::Right,
     );
 }
 

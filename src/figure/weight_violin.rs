@@ -1,9 +1,9 @@
 //! The figure `weight_violin`: the distribution of each layer's weights beside the others', float on the left and as
 //! the memory holds them on the right, in units of the layer's range.
 
-use super::canvas::{drawn, Canvas, Color, Hang, Stroke, WIDTH};
+use super::axes::{Axes, Axis, LABEL_SIZE, TICK_SIZE};
+use super::canvas::{drawn, Canvas, Color, Stroke, TextAnchor, WIDTH};
 use super::legend::{Legend, Sample};
-use super::plane::{Axis, Plane, LABEL_SIZE, TICK_SIZE};
 use super::text;
 use super::weight_density::{code_bars, joined, smooth, Bar, FLOAT, STORED};
 use super::Figure;
@@ -16,7 +16,7 @@ const LEFT: f64 = 92.0;
 const RIGHT: f64 = 24.0;
 /// Most layers of a row.
 const MOST: usize = 20;
-/// Share of the weights beyond each end of a float violin.
+/// Fraction of the weights beyond each end of a float violin.
 const TAIL: f64 = 5e-4;
 
 /// One layer in units of its range.
@@ -77,7 +77,7 @@ pub fn weight_violin(model: &str, layers: &[LayerWeights]) -> Figure {
                 &text::shortened(&title, 18.0, WIDTH - 120.0),
                 18.0,
                 Color::BLACK,
-                Hang::Left,
+                TextAnchor::Left,
             );
             for (row, (layers, violins)) in layers
                 .chunks(per_row)
@@ -86,28 +86,28 @@ pub fn weight_violin(model: &str, layers: &[LayerWeights]) -> Figure {
             {
                 let top = TITLE + row as f64 * (HEIGHT + below);
                 let x = Axis::linear("", 0.0, per_row as f64, 1).bare();
-                let plane = Plane {
+                let axes = Axes {
                     x,
                     y: y.clone(),
                     area: (LEFT, top, WIDTH - RIGHT, top + HEIGHT),
                 };
-                plane.grid(canvas);
+                axes.grid(canvas);
                 for (i, violin) in violins.iter().enumerate() {
-                    draw(canvas, &plane, violin, i as f64 + 0.5, 0.45);
+                    draw(canvas, &axes, violin, i as f64 + 0.5, 0.45);
                 }
-                plane.frame(canvas, false, plane.y.tick_width());
+                axes.frame(canvas, false, axes.y.tick_width());
                 for (i, layer) in layers.iter().enumerate() {
                     let name = text::shortened(&layer.name, TICK_SIZE, widest.max(slot - 8.0));
                     let x = LEFT + (i as f64 + 0.5) * slot;
-                    let (y, hang) = if upright {
+                    let (y, anchor) = if upright {
                         (
                             top + HEIGHT + 10.0 + text::width(&name, TICK_SIZE) / 2.0,
-                            Hang::Upward,
+                            TextAnchor::Upward,
                         )
                     } else {
-                        (top + HEIGHT + 18.0, Hang::Center)
+                        (top + HEIGHT + 18.0, TextAnchor::Center)
                     };
-                    canvas.text((x, y), &name, TICK_SIZE, Color::INK, hang);
+                    canvas.text((x, y), &name, TICK_SIZE, Color::INK, anchor);
                 }
             }
             canvas.text(
@@ -115,7 +115,7 @@ pub fn weight_violin(model: &str, layers: &[LayerWeights]) -> Figure {
                 "Layer",
                 LABEL_SIZE,
                 Color::INK,
-                Hang::Center,
+                TextAnchor::Center,
             );
             legend.draw(canvas, body + 22.0);
         },
@@ -179,7 +179,7 @@ fn violin(layer: &LayerWeights) -> Violin {
 }
 
 /// Draws a violin around `middle`, at most `half` wide on each side.
-fn draw(canvas: &mut Canvas<'_>, plane: &Plane, violin: &Violin, middle: f64, half: f64) {
+fn draw(canvas: &mut Canvas<'_>, axes: &Axes, violin: &Violin, middle: f64, half: f64) {
     let float = violin.float.iter().map(|p| p.1);
     let widest = float
         .chain(violin.stored.iter().map(|b| b.density))
@@ -200,13 +200,13 @@ fn draw(canvas: &mut Canvas<'_>, plane: &Plane, violin: &Violin, middle: f64, ha
     };
     let shape: Vec<_> = side(-left)
         .chain(side(right).rev())
-        .map(|(y, x)| plane.at((x, y)))
+        .map(|(y, x)| axes.at((x, y)))
         .collect();
     canvas.polygon(&shape, FLOAT.at(0.75));
     for bar in violin.stored.iter().filter(|bar| bar.density > 0.0) {
         let (from, to) = (
-            plane.at((middle, bar.low)),
-            plane.at((middle + half * bar.density / widest, bar.high)),
+            axes.at((middle, bar.low)),
+            axes.at((middle + half * bar.density / widest, bar.high)),
         );
         // a gap between bars where they are thick enough to show it
         let gap = if from.1 - to.1 > 4.0 { 0.5 } else { 0.0 };
@@ -216,8 +216,8 @@ fn draw(canvas: &mut Canvas<'_>, plane: &Plane, violin: &Violin, middle: f64, ha
             STORED.at(0.75),
         );
     }
-    let (x, top) = plane.at((middle, plane.y.ends().1));
-    let bottom = plane.at((middle, plane.y.ends().0)).1;
+    let (x, top) = axes.at((middle, axes.y.ends().1));
+    let bottom = axes.at((middle, axes.y.ends().0)).1;
     canvas.line(
         (x, bottom),
         (x, top),

@@ -1,10 +1,10 @@
-//! The figure `yield_voltage`: the share of chips at or above an accuracy floor against supply voltage.
+//! The figure `yield_voltage`: the fraction of chips at or above an accuracy floor against supply voltage.
 
-use super::curves::{self, Curve, Spot};
+use super::axes::{Axes, Axis};
+use super::curves::{self, Curve, Point};
+use super::layout::{layout, Panel};
 use super::legend::{Legend, Sample};
-use super::plane::{Axis, Plane};
 use super::series::{series_over_voltage, Series};
-use super::sheet::{sheet, Panel};
 use super::{text, MemoryCurve};
 use crate::analysis::Summary;
 use crate::units::VoltageUnit;
@@ -43,26 +43,26 @@ pub fn yield_voltage(summaries: &[Summary], memories: &[MemoryCurve]) -> String 
     if contents.iter().any(|(_, edge)| edge.is_some()) {
         legend.add(Sample::Hatch, "below the measured span");
     }
-    sheet(
+    layout(
         "Yield against supply voltage",
         panels,
         28.0,
         &legend,
-        |canvas, plane, i| {
-            curves::hatch_below(canvas, plane, contents[i].1);
+        |canvas, axes, i| {
+            curves::hatch_below(canvas, axes, contents[i].1);
             for (k, curve) in contents[i].0.iter().enumerate() {
                 // Whole series side by side where they have bars: most yields are 0 or 1, and bars would hide each other.
-                let (left, top, right, bottom) = plane.area;
+                let (left, top, right, bottom) = axes.area;
                 let shift = if whiskers {
                     curves::shift(k, all.len())
                 } else {
                     0.0
                 };
-                let plane = Plane {
+                let axes = Axes {
                     area: (left + shift, top, right + shift, bottom),
-                    ..plane.clone()
+                    ..axes.clone()
                 };
-                curves::draw(canvas, &plane, std::slice::from_ref(curve), |_| ());
+                curves::draw(canvas, &axes, std::slice::from_ref(curve), |_| ());
             }
         },
     )
@@ -82,15 +82,15 @@ fn floors(points: &[&Summary]) -> String {
 }
 
 fn curve(series: &Series<'_>, unit: VoltageUnit, whiskers: bool) -> Curve {
-    let spot = |p: &&Summary| {
-        let spread = p.spread?;
-        Some(Spot {
+    let point = |p: &&Summary| {
+        let quantiles = p.quantiles?;
+        Some(Point {
             x: p.design.voltage?,
-            y: 100.0 * spread.yield_share,
+            y: 100.0 * quantiles.yield_share,
             band: None,
             whisker: whiskers.then_some((
-                100.0 * spread.yield_interval.low,
-                100.0 * spread.yield_interval.high,
+                100.0 * quantiles.yield_interval.low,
+                100.0 * quantiles.yield_interval.high,
             )),
             hollow: p.is_extrapolated(),
         })
@@ -99,10 +99,10 @@ fn curve(series: &Series<'_>, unit: VoltageUnit, whiskers: bool) -> Curve {
         .points
         .iter()
         .filter(|p| p.design.voltage_unit == unit)
-        .filter_map(spot)
+        .filter_map(point)
         .collect();
     Curve {
-        look: series.look,
+        style: series.style,
         runs: vec![run],
     }
 }

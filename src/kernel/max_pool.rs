@@ -320,7 +320,7 @@ mod tests {
         }
     }
 
-    /// By maxima over dimensions: `max_pool2d` of candle 0.11 passes back the share 1 / size² of the gradient.
+    /// By maxima over dimensions: `max_pool2d` of candle 0.11 passes back the fraction 1 / size² of the gradient.
     fn oracle(x: &Tensor, size: usize) -> Tensor {
         let (batch, channels, height, width) = x.dims4().unwrap();
         let (rows, columns) = (height / size, width / size);

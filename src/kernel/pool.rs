@@ -63,13 +63,13 @@ impl CustomOp1 for ChannelMean {
         gradient: &Tensor,
     ) -> candle_core::Result<Option<Tensor>> {
         let plane = blocked_batch(x.shape(), self.channels)?.1.plane();
-        let share = 1.0 / (plane / BLOCK) as f32;
+        let fraction = 1.0 / (plane / BLOCK) as f32;
         let mut dx = vec![0f32; x.elem_count()];
         with_values(&gradient.contiguous()?, |g| {
             let planes = dx.chunks_exact_mut(plane);
             let blocks = g.chunks_exact(self.channels).flat_map(|g| g.chunks(BLOCK));
             for (dx, g) in planes.zip(blocks) {
-                let g: Vec<f32> = g.iter().map(|g| g * share).collect();
+                let g: Vec<f32> = g.iter().map(|g| g * fraction).collect();
                 dx.chunks_exact_mut(BLOCK)
                     .for_each(|pixel| pixel[..g.len()].copy_from_slice(&g));
             }

@@ -6,7 +6,7 @@ use crate::fault::{
     ArrayLabel, ArraySpec, CellSource, Exposure, FaultKind, FaultLabel, FaultMap, FaultModel,
     FaultSpec, Noise, Profile,
 };
-use crate::units::{Ber, BerSource, Share, Voltage};
+use crate::units::{Ber, BerSource, Fraction, Voltage};
 
 /// The fault options of a run, resolved for its memory model.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,14 +16,14 @@ pub struct Faults {
     own: ArraySpec,
     arrays: Vec<ArraySpec>,
     kind: FaultKind,
-    persistent_share: Share,
+    persistent_share: Fraction,
     profile: Option<&'static Profile>,
     map: Option<FaultMap>,
 }
 
 /// One way in which the cells of a memory fail: one array of a comparison.
 #[derive(Clone, Debug, PartialEq)]
-pub struct FaultWay {
+pub struct ArrayVariant {
     /// Which cells fail, and how.
     pub model: FaultModel,
     /// Words of the column `array`.
@@ -92,7 +92,7 @@ impl Faults {
             }
             faults.spec.map = vec![map.checksum.clone()];
             faults.kind = map.kind;
-            faults.persistent_share = Share::new(1.0)?;
+            faults.persistent_share = Fraction::new(1.0)?;
             faults.map = Some(map);
         }
         Ok(faults)
@@ -278,7 +278,7 @@ impl Faults {
     ///
     /// # Errors
     /// A rate that the profile does not have, a voltage that the map does not hold, or a map without a voltage.
-    pub fn ways(&self, ber: Ber, voltage: Option<Voltage>) -> Result<Vec<FaultWay>> {
+    pub fn ways(&self, ber: Ber, voltage: Option<Voltage>) -> Result<Vec<ArrayVariant>> {
         let (mut kind, mut persistent_share) = (self.kind, self.persistent_share);
         if let Some(profile) = self.profile {
             let point = profile.at(ber)?;
@@ -298,13 +298,13 @@ impl Faults {
                 kind,
                 persistent_share,
             };
-            return Ok(vec![FaultWay {
+            return Ok(vec![ArrayVariant {
                 model,
                 array: ArrayLabel::Map,
                 suffix: String::new(),
             }]);
         }
-        let way = |array: &ArraySpec| FaultWay {
+        let way = |array: &ArraySpec| ArrayVariant {
             model: FaultModel {
                 cells: CellSource::Drawn(*array),
                 kind,
@@ -324,7 +324,7 @@ impl Faults {
     ///
     /// # Errors
     /// [`Error::Argument`] for a profile or a fault map, whose cells have one rate.
-    pub fn ways_of_any_rate(&self) -> Result<Vec<FaultWay>> {
+    pub fn ways_of_any_rate(&self) -> Result<Vec<ArrayVariant>> {
         if self.profile.is_some() || self.map.is_some() {
             let expected = "neither a profile nor a fault map, which have rates of their own";
             return Err(Error::argument(
@@ -339,11 +339,11 @@ impl Faults {
     /// The words of the column `fault_kind`.
     pub fn label(&self) -> FaultLabel {
         let mut more = String::new();
-        // a share stands beside a kind alone
+        // a fraction stands beside a kind alone
         if self.map.is_some() {
             more += " map";
-        } else if let Some(share) = self.spec.zero_to_one_share {
-            more += &format!(" {share}");
+        } else if let Some(fraction) = self.spec.zero_to_one_share {
+            more += &format!(" {fraction}");
         }
         if self.profile.is_none() && self.persistent_share.get() < 1.0 {
             more += &format!("; persistent {}", self.persistent_share);
@@ -487,7 +487,7 @@ mod tests {
         let same = faults(FPGA, |spec| {
             spec.arrays = vec!["model".into()];
             spec.kind = Some(KindName::Flip);
-            spec.persistent_share = Share::new(1.0).ok();
+            spec.persistent_share = Fraction::new(1.0).ok();
         });
         assert_eq!(same.unwrap(), Faults::of(&memory));
         assert_eq!(Faults::of(&memory).changes(), None);
@@ -497,7 +497,7 @@ mod tests {
             faults(FPGA, |spec| spec.arrays = vec!["model,independent".into()]),
             faults(FPGA, |spec| spec.noise = Noise::Msb),
             faults(FPGA, |spec| spec.layers = vec!["*".into()]),
-            faults(FPGA, |spec| spec.persistent_share = Share::new(0.5).ok()),
+            faults(FPGA, |spec| spec.persistent_share = Fraction::new(0.5).ok()),
         ] {
             assert!(changed.unwrap().changes().is_some());
         }
@@ -561,10 +561,10 @@ mod tests {
         let label =
             |change: &dyn Fn(&mut FaultSpec)| faults(FPGA, change).unwrap().label().to_string();
         assert_eq!(label(&|spec| spec.noise = Noise::Msb), "flip; msb only");
-        let share = Share::new(0.25).ok();
+        let fraction = Fraction::new(0.25).ok();
         let stuck = label(&|spec| {
             (spec.kind, spec.zero_to_one_share, spec.persistent_share) =
-                (Some(KindName::Stuck), share, share);
+                (Some(KindName::Stuck), fraction, fraction);
             spec.layers = vec!["conv*".into(), "fc".into()];
         });
         assert_eq!(stuck, "stuck 0.25; persistent 0.25; layers conv* fc");

@@ -5,7 +5,7 @@ use super::{AccessEnergy, AccessExponent, Leakage, MemoryModel, RobustCell, HIGH
 use crate::error::{Error, Result};
 use crate::fault::{ArraySpec, FaultKind, KindName};
 use crate::store::sha256;
-use crate::units::{check_name, Ber, Share, Voltage, VoltageUnit};
+use crate::units::{check_name, Ber, Fraction, Voltage, VoltageUnit};
 use crate::yaml::{resolve_to, Layer};
 use serde::{Deserialize, Deserializer, Serialize};
 use std::num::NonZeroU64;
@@ -75,8 +75,8 @@ pub(super) struct EnergyPart {
 pub(super) struct FaultPart {
     pub(super) kind: KindName,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) zero_to_one_share: Option<Share>,
-    pub(super) persistent_share: Share,
+    pub(super) zero_to_one_share: Option<Fraction>,
+    pub(super) persistent_share: Fraction,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -121,7 +121,7 @@ impl ModelFile {
         let (faults, access) = (&self.faults, &self.energy.access);
         let found = faults
             .zero_to_one_share
-            .map_or("none".into(), |share| share.to_string());
+            .map_or("none".into(), |fraction| fraction.to_string());
         let fault_kind = FaultKind::new(faults.kind, faults.zero_to_one_share)
             .or_else(|expected| wrong("faults.zero_to_one_share", expected, found))?;
         self.array.check().map_err(|error| match error {

@@ -8,7 +8,7 @@ use super::measurements::{Measurement, Measurements, Sampling};
 use super::{AccessEnergy, AccessExponent, MemoryModel, HIGHEST_BER};
 use crate::error::{Error, Result};
 use crate::fault::{ArraySpec, KindName};
-use crate::units::{Positive, Share, Voltage, VoltageUnit};
+use crate::units::{Fraction, Positive, Voltage, VoltageUnit};
 use crate::yaml::to_yaml;
 use std::fmt::Write;
 use std::num::NonZeroU64;
@@ -434,7 +434,7 @@ impl FittedModel<'_> {
             faults: FaultPart {
                 kind: KindName::Flip,
                 zero_to_one_share: None,
-                persistent_share: Share::new(1.0)?,
+                persistent_share: Fraction::new(1.0)?,
             },
             array: ArraySpec {
                 rows: 512,

@@ -22,7 +22,7 @@ const MAX_CELLS: u64 = 1 << 53;
 pub struct Measurement {
     /// Supply voltage, in the unit of the file.
     pub voltage: Voltage,
-    /// Share of cells that fail.
+    /// Fraction of cells that fail.
     pub ber: Ber,
     /// Number of cells that fail; `None` where the file gives rates alone.
     pub faults: Option<u64>,

@@ -104,8 +104,8 @@ fn attend(
         .contiguous()?;
     let [q, k, v] = [0, 1, 2].map(|part| qkv.narrow(0, part, 1)?.squeeze(0)?.contiguous());
     let scores = (q? * (HEAD as f64).powf(-0.5))?.matmul(&k?.transpose(2, 3)?.contiguous()?)?;
-    let shares = candle_nn::ops::softmax(&scores, D::Minus1)?;
-    shares
+    let fractions = candle_nn::ops::softmax(&scores, D::Minus1)?;
+    fractions
         .matmul(&v?)?
         .transpose(1, 2)?
         .contiguous()?

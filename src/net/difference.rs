@@ -25,12 +25,12 @@ pub struct CodeDifference {
 }
 
 impl CodeDifference {
-    /// Share of the stored bits that differ.
+    /// Fraction of the stored bits that differ.
     pub fn bit_share(&self) -> f64 {
         self.differing_bits as f64 / self.bits.max(1) as f64
     }
 
-    /// Share of the stored weights whose codes differ.
+    /// Fraction of the stored weights whose codes differ.
     pub fn code_share(&self) -> f64 {
         self.differing_codes as f64 / self.weights.max(1) as f64
     }

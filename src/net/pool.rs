@@ -8,7 +8,7 @@ use candle_core::Tensor;
 ///
 /// With padding the values are those behind a ReLU: at least 0, so that its zeros never win against them.
 /// Gradients flow to the greatest value, shared where there are several
-/// (`max_pool2d` of candle 0.11 passes back the share 1 / size² of the gradient, and takes no padding).
+/// (`max_pool2d` of candle 0.11 passes back the fraction 1 / size² of the gradient, and takes no padding).
 ///
 /// # Errors
 /// [`crate::error::Error::Tensor`] where the window is larger than the padded image, or size or stride is 0.

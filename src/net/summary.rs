@@ -34,11 +34,11 @@ pub struct LayerSummary {
     pub range: Option<f32>,
     /// Difference between neighbouring codes.
     pub step: Option<f32>,
-    /// Share of the float weights beyond the lowest or highest code.
+    /// Fraction of the float weights beyond the lowest or highest code.
     pub clipped_share: Option<f64>,
-    /// Share of the stored bits that are 1.
+    /// Fraction of the stored bits that are 1.
     pub bits_set_share: Option<f64>,
-    /// Share of all stored bits, and so of the energy of reading every weight once.
+    /// Fraction of all stored bits, and so of the energy of reading every weight once.
     pub energy_share: Option<f64>,
 }
 
@@ -79,7 +79,7 @@ impl LayerWeights {
         Some(stored.words.len() as f64 * f64::from(stored.scheme.format.bits()))
     }
 
-    /// Share of the float weights beyond the lowest or highest code; `None` for a float layer and without weights.
+    /// Fraction of the float weights beyond the lowest or highest code; `None` for a float layer and without weights.
     pub fn clipped_share(&self) -> Option<f64> {
         let (low, high) = self.limits().filter(|_| !self.values.is_empty())?;
         let beyond = self

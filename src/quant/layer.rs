@@ -75,7 +75,7 @@ impl StoredWeight {
 /// Random bit flips of a training step (RandBET): fresh in every step and layer.
 #[derive(Clone, Copy, Debug)]
 pub struct TrainingFlips {
-    /// Share of bits flipped.
+    /// Fraction of bits flipped.
     pub rate: f64,
     /// Root seed.
     pub seed: Seed,

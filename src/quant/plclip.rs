@@ -2,12 +2,12 @@
 
 /// `α_l = max(0.2, m_l / max_k m_k) · plclip` with `m` the largest absolute weights; f32 as the reference.
 pub fn layer_range(plclip: f32, max_of_layer: f32, max_of_network: f32) -> f32 {
-    let share = if max_of_network > 0.0 {
+    let fraction = if max_of_network > 0.0 {
         max_of_layer / max_of_network
     } else {
         1.0
     };
-    share.max(0.2) * plclip
+    fraction.max(0.2) * plclip
 }
 
 #[cfg(test)]

@@ -14,24 +14,24 @@ pub(super) type Open<'a> = (&'a Saving, &'a Summary);
 /// An answer with what was asked: loss and target accuracy, or yield and floor.
 type Asked<'a> = (&'a Answer, f64, f64);
 
-/// What distinguishes a ladder from the others of the page: `wcat at 4 bit`, then the model, memory, array and protection
+/// What distinguishes a series from the others of the page: `wcat at 4 bit`, then the model, memory, array and protection
 /// where they are needed to tell them apart.
 fn label(answer: &Answer, all: &[Answer]) -> String {
-    let own = &answer.ladder;
+    let own = &answer.series;
     let mut text = format!("{} at {}", own.method, width(own.bits));
     let alike = all
         .iter()
-        .filter(|other| (&other.ladder.method, other.ladder.bits) == (&own.method, own.bits));
+        .filter(|other| (&other.series.method, other.series.bits) == (&own.method, own.bits));
     if alike
         .into_iter()
-        .any(|other| other.ladder.model != own.model)
+        .any(|other| other.series.model != own.model)
     {
         text += &format!(", {}", own.model);
     }
     let parts: [fn(&Answer) -> &str; 3] = [
-        |answer| &answer.ladder.memory,
-        |answer| answer.ladder.array.as_str(),
-        |answer| answer.ladder.protection.name(),
+        |answer| &answer.series.memory,
+        |answer| answer.series.array.as_str(),
+        |answer| answer.series.protection.name(),
     ];
     for of in parts {
         if all.iter().any(|other| of(other) != of(answer)) {
@@ -64,7 +64,7 @@ fn span(ends: Ends, below: &str, write: fn(f64) -> String) -> Option<String> {
 
 fn volts(answer: &Answer) -> Option<String> {
     let ends = answer.voltage_ends;
-    let at_end = ends.low.is_some() && ends.low == answer.ladder.lowest;
+    let at_end = ends.low.is_some() && ends.low == answer.series.lowest;
     span(ends, if at_end { "≤ " } else { "" }, number)
 }
 
@@ -106,9 +106,9 @@ pub(super) fn losses(answers: &[Answer], open: &[Open<'_>]) -> Grid {
         .grid()
 }
 
-/// Whether a cheaper point of the same ladder reaches the same target on extrapolated ground.
+/// Whether a cheaper point of the same series reaches the same target on extrapolated ground.
 fn is_open(open: &[Open<'_>], answer: &Answer, loss: f64) -> bool {
-    let own = &answer.ladder;
+    let own = &answer.series;
     let at = open.iter().filter(|(saving, _)| saving.loss == loss);
     at.into_iter().any(|(_, point)| {
         let d = &point.design;
@@ -120,27 +120,27 @@ fn is_open(open: &[Open<'_>], answer: &Answer, loss: f64) -> bool {
 /// Lowest voltage of each model at each yield.
 pub(super) fn yields(answers: &[Answer]) -> Grid {
     let asked = answers.iter().filter_map(|answer| match answer.question {
-        Question::Yield { share, floor } => Some((answer, share, floor)),
+        Question::Yield { fraction, floor } => Some((answer, fraction, floor)),
         Question::Loss { .. } => None,
     });
     let asked: Vec<Asked<'_>> = asked.collect();
     Grid::of(&asked)
-        .groups(|(_, share, _)| share.to_bits())
+        .groups(|(_, fraction, _)| fraction.to_bits())
         .text("Method", |(a, ..)| label(a, answers))
-        .number("Yield wanted (%)", |(_, share, _)| percent(*share))
+        .number("Yield wanted (%)", |(_, fraction, _)| percent(*fraction))
         .number("Floor (%)", |(.., floor)| percent(*floor))
         .text("Lowest voltage", |(a, ..)| place(a))
         .number("95 % interval", |(a, ..)| volts(a))
         .number("Yield there (%)", |(a, ..)| {
-            Some(percent(a.point.as_ref()?.spread?.yield_share))
+            Some(percent(a.point.as_ref()?.quantiles?.yield_share))
         })
         .number("95 % interval", |(a, ..)| {
-            let interval = a.point.as_ref()?.spread?.yield_interval;
+            let interval = a.point.as_ref()?.quantiles?.yield_interval;
             let (low, high) = (Some(interval.low), Some(interval.high));
             span(Ends { low, high }, "", percent)
         })
-        .text("Shown", |(a, share, _)| {
-            let needed = stats::least_without_failure(*share, 0.95);
+        .text("Shown", |(a, fraction, _)| {
+            let needed = stats::least_without_failure(*fraction, 0.95);
             Some(if a.supported? {
                 "yes".into()
             } else {

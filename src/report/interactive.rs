@@ -4,7 +4,7 @@
 use super::words::{accuracy, bit_error_rate, energy, source, span, voltage};
 use super::Report;
 use crate::analysis::{groups_of, Group, Summary};
-use crate::figure::{interval, number, percent, series_looks, shown_points, SeriesLook};
+use crate::figure::{interval, number, percent, series_styles, shown_points, SeriesStyle};
 use crate::units::VoltageUnit;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -15,7 +15,7 @@ pub(super) const SCRIPT: &str = include_str!("interactive.js");
 /// What the script draws.
 #[derive(Serialize)]
 struct Data {
-    series: Vec<SeriesLook>,
+    series: Vec<SeriesStyle>,
     points: Vec<Point>,
     /// Places in `points` of the frontier of all methods, by rising energy.
     frontier: Vec<usize>,
@@ -82,7 +82,7 @@ fn drawn(report: &Report) -> Data {
         .iter()
         .map(|&place| report.summaries[place].clone())
         .collect();
-    let (series, places) = series_looks(&summaries);
+    let (series, places) = series_styles(&summaries);
     let points = summaries.iter().zip(places).zip(&shown);
     let points = points.map(|((s, series), &place)| Point {
         series,
@@ -141,11 +141,11 @@ fn settings(report: &Report, s: &Summary, group: &Group) -> Vec<(&'static str, S
     } else {
         "each"
     };
-    let good = s.spread.map(|spread| {
-        let (share, ends) = (percent(spread.yield_share), spread.yield_interval);
+    let good = s.quantiles.map(|quantiles| {
+        let (fraction, ends) = (percent(quantiles.yield_share), quantiles.yield_interval);
         let (low, high) = (percent(ends.low), percent(ends.high));
         format!(
-            "{share} % ({low} to {high}) of at least {} %",
+            "{fraction} % ({low} to {high}) of at least {} %",
             percent(s.floor)
         )
     });

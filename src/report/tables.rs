@@ -35,8 +35,8 @@ pub(super) fn savings(report: &Report) -> Grid {
         .grid()
 }
 
-fn on_ground(saving: &Saving, share: Option<f64>) -> Option<String> {
-    saving.ground().and(share).map(percent)
+fn on_ground(saving: &Saving, fraction: Option<f64>) -> Option<String> {
+    saving.ground().and(fraction).map(percent)
 }
 
 /// Protections side by side.
@@ -284,14 +284,14 @@ pub(super) fn summaries(summaries: &[Summary]) -> Grid {
         .number("Mean (%)", |(_, s)| mean(s))
         .number("95 % interval (%)", |(_, s)| mean_interval(s))
         .number("5 to 95 % of chips (%)", |(_, s)| {
-            s.spread.map(|of| span(of.p05, of.p95))
+            s.quantiles.map(|of| span(of.p05, of.p95))
         })
-        .number("Min (%)", |(_, s)| s.spread.map(|of| accuracy(of.min)))
+        .number("Min (%)", |(_, s)| s.quantiles.map(|of| accuracy(of.min)))
         .number("Yield (%)", |(_, s)| {
-            s.spread.map(|of| percent(of.yield_share))
+            s.quantiles.map(|of| percent(of.yield_share))
         })
         .number("95 % interval (%)", |(_, s)| {
-            let ends = s.spread?.yield_interval;
+            let ends = s.quantiles?.yield_interval;
             Some(format!("{} to {}", percent(ends.low), percent(ends.high)))
         })
         .number("Floor (%)", |(_, s)| percent(s.floor))

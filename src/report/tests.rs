@@ -114,8 +114,8 @@ fn the_page_holds_answer_figures_tables_configuration_and_commands() {
 #[test]
 fn the_terms_of_the_baseline_and_of_the_cheapest_points_add_up() {
     let mut report = report(two_methods());
-    let term = |share: f64, s: &Summary| EnergyTerm {
-        layer: format!("layer of {share}"),
+    let term = |fraction: f64, s: &Summary| EnergyTerm {
+        layer: format!("layer of {fraction}"),
         cells: CellKind::Usual,
         weights: 100,
         bits: 4.0,
@@ -124,16 +124,16 @@ fn the_terms_of_the_baseline_and_of_the_cheapest_points_add_up() {
         voltage: s.design.voltage.unwrap(),
         access_energy_relative: s.design.voltage.unwrap().powi(2),
         energy_factor: 1.0,
-        energy_relative: share * s.design.energy_relative,
-        access_pj: Some(1000.0 * share),
+        energy_relative: fraction * s.design.energy_relative,
+        access_pj: Some(1000.0 * fraction),
         leakage_pj: None,
     };
     let rows = |s: &Summary| {
         let (design_id, voltage_unit) = (s.design.design_id.clone(), s.design.voltage_unit);
-        [0.25, 0.75].map(|share| EnergyRow {
+        [0.25, 0.75].map(|fraction| EnergyRow {
             design_id: design_id.clone(),
             voltage_unit,
-            term: term(share, s),
+            term: term(fraction, s),
         })
     };
     report.energy_terms = report.summaries.iter().flat_map(rows).collect();
@@ -156,7 +156,7 @@ fn the_terms_of_the_baseline_and_of_the_cheapest_points_add_up() {
 fn lowest_voltages_stand_with_their_intervals_and_yields_with_their_proof() {
     let report = report(two_methods());
     let text = words(&html(&report));
-    let wcat = |a: &&Answer| a.ladder.method == MethodLabel::Wcat;
+    let wcat = |a: &&Answer| a.series.method == MethodLabel::Wcat;
     for answer in report.answers.iter().filter(wcat) {
         let (point, ends) = (answer.point.as_ref().unwrap(), answer.voltage_ends);
         let voltage = format!("{} V/Vmin", point.design.voltage.unwrap());
@@ -176,10 +176,10 @@ fn lowest_voltages_stand_with_their_intervals_and_yields_with_their_proof() {
                     100.0 * target
                 )
             }
-            Question::Yield { share, floor } => {
+            Question::Yield { fraction, floor } => {
                 format!(
                     "wcat at 4 bit {:.1} {:.1} {voltage} {span}",
-                    100.0 * share,
+                    100.0 * fraction,
                     100.0 * floor
                 )
             }
@@ -349,7 +349,7 @@ fn everything_that_a_user_names_is_escaped() {
         saving.cheapest = report.summaries.last().cloned();
     }
     for answer in &mut report.answers {
-        let own = &mut answer.ladder;
+        let own = &mut answer.series;
         (own.model, own.memory) = (EVIL.into(), EVIL.into());
         own.array = ArrayLabel::Dependent(EVIL.into());
         answer.point = report.summaries.last().cloned();
@@ -585,7 +585,7 @@ fn a_document_of_results_opens_with_where_the_first_method_is_better() {
     );
     part.summaries
         .iter_mut()
-        .for_each(|summary| summary.spread = None);
+        .for_each(|summary| summary.quantiles = None);
     assert!(of_part(&part).contains(
         "\n50 simulated chips, each seen through 500 of the 2000 test images, drawn for it"
     ));

@@ -2,14 +2,12 @@
 
 use super::folder::RunFolder;
 use super::identity::{check_out, folder_name, report_folder};
+use super::models::{chosen, dataset_for, load_half, load_models, Loaded, ModelImages, TestSource};
 use super::monitor::{AttackProgress, Monitor, Stages};
 use super::normalization::{changes, recorded};
 use super::numerics::numerics;
 use super::record::{now, run_folder, Input, Machine, Record};
 use super::request::RunRequest;
-use super::subjects::{
-    chosen, dataset_for, load_half, load_models, Loaded, ModelImages, TestSource,
-};
 use crate::analysis::names;
 use crate::attack::{
     bit_search, random_flips, summarize_attacks, AttackRow, AttackSpec, AttackSummary, AttackUnit,

@@ -1,6 +1,6 @@
 //! Accuracy and loss of one model on a data set: clean, at a bit error rate, or at a voltage.
 
-use super::subjects::{dataset_for, load_models, Loaded, TestImages, TestSource};
+use super::models::{dataset_for, load_models, Loaded, TestImages, TestSource};
 use crate::config::Experiment;
 use crate::error::{Error, Result};
 use crate::fault::{ArrayLabel, ChipReads, FaultLabel, Layout, Stored, Zone};
@@ -34,7 +34,7 @@ pub struct EvaluationRow {
     pub dataset: String,
     /// Images evaluated.
     pub images: u64,
-    /// Share classified correctly.
+    /// Fraction classified correctly.
     pub accuracy: f64,
     /// Mean cross-entropy in nats; null where a logit is not finite.
     pub loss: Option<f64>,
@@ -276,7 +276,7 @@ fn place(
 }
 
 /// The one array of an evaluation.
-fn one_way(options: &Faults, place: &Place) -> Result<memory::FaultWay> {
+fn one_way(options: &Faults, place: &Place) -> Result<memory::ArrayVariant> {
     let mut ways = options.ways(place.ber, place.point.map(|point| point.voltage))?;
     match (ways.pop(), ways.len()) {
         (Some(way), 0) => Ok(way),

@@ -3,11 +3,11 @@
 
 use super::clock;
 use super::journal::{Journal, Replay, SearchEvaluation};
+use super::models::TestImages;
 use super::monitor::Monitor;
 use super::prepared::Prepared;
 use super::redraw::Drawn;
 use super::request::RunRequest;
-use super::subjects::TestImages;
 use super::sweeping::{lock, Grid, Sweeping};
 use crate::analysis::{names, Pareto, Summary};
 use crate::config::Experiment;
@@ -21,7 +21,7 @@ use crate::fault::Protection;
 use crate::memory::{CellKind, EnergyTerm};
 use crate::stats;
 use crate::store;
-use crate::sweep::{Design, DesignPoint, EnergyRow, Sampling, Subject, Supply, Trial};
+use crate::sweep::{Design, DesignPoint, EnergyRow, Sampling, Supply, SweptModel, Trial};
 use crate::table;
 use crate::units::{Accuracy, ChipId, Voltage};
 use std::path::{Path, PathBuf};
@@ -150,20 +150,20 @@ impl Sweeping<'_> {
     pub(super) fn search(
         &self,
         grid: &mut Grid,
-        subjects: &[Subject],
+        swept_models: &[SweptModel],
         replay: &Replay,
         journal: &Mutex<Journal>,
         chips: u32,
     ) -> Result<Searched> {
         let mut searched = Searched::default();
         if let Some(domains) = &self.prepared.experiment.explore.domains {
-            let all = self.domains(domains, subjects, &grid.trials, replay, journal, chips)?;
+            let all = self.domains(domains, swept_models, &grid.trials, replay, journal, chips)?;
             for explored in &all {
                 add_verified(explored, grid);
                 searched.add(&explored.model, &explored.outcome);
             }
         }
-        let (evidence, answers) = self.yields(subjects)?;
+        let (evidence, answers) = self.yields(swept_models)?;
         searched.evidence = evidence;
         searched.answers.extend(answers);
         Ok(searched)
@@ -189,7 +189,7 @@ impl Sweeping<'_> {
     fn domains(
         &self,
         domains: &DomainSpec,
-        subjects: &[Subject],
+        swept_models: &[SweptModel],
         trials: &[Trial],
         replay: &Replay,
         journal: &Mutex<Journal>,
@@ -201,25 +201,25 @@ impl Sweeping<'_> {
         let images = self.search_images()?;
         self.stages.begin("voltages for domains", 1);
         let mut all = Vec::new();
-        for (place, (subject, loaded)) in subjects.iter().zip(&prepared.models).enumerate() {
-            let (mut search_images, mut search_clean) = (subject.images, subject.clean);
+        for (place, (swept, loaded)) in swept_models.iter().zip(&prepared.models).enumerate() {
+            let (mut search_images, mut search_clean) = (swept.images, swept.clean);
             if let Some(images) = &images {
                 search_images = images.of(place);
-                search_clean = subject.evaluator.clean(search_images)?;
+                search_clean = swept.evaluator.clean(search_images)?;
                 loaded.check_finite(search_clean.not_finite, search_clean.images)?;
             }
-            let search_subject = Subject {
-                name: subject.name.clone(),
-                dataset: subject.dataset.clone(),
-                training_seed: subject.training_seed,
-                evaluator: subject.evaluator,
+            let search_model = SweptModel {
+                name: swept.name.clone(),
+                dataset: swept.dataset.clone(),
+                training_seed: swept.training_seed,
+                evaluator: swept.evaluator,
                 images: search_images,
                 clean: search_clean,
             };
             let parts = domains.parts(&loaded.evaluator)?;
             monitor.note(&format!(
                 "{}: searching voltages for {} domains",
-                subject.name,
+                swept.name,
                 parts.len()
             ));
             let mut sink = |design: &Design, trial: &Trial| {
@@ -228,8 +228,8 @@ impl Sweeping<'_> {
                 journal.append_trial(trial)
             };
             let mut simulation = Simulation {
-                subject,
-                search_subject: &search_subject,
+                swept,
+                search_model: &search_model,
                 test_images: prepared.images.all,
                 memory: &prepared.memory,
                 faults: &prepared.faults,
@@ -250,16 +250,16 @@ impl Sweeping<'_> {
             let of_model = replay
                 .searches
                 .iter()
-                .filter(|search| search.model == subject.name);
+                .filter(|search| search.model == swept.name);
             let done: Vec<_> = of_model.map(|search| search.evaluation.clone()).collect();
             let mut keep = |evaluation: &Evaluation| {
-                let (model, evaluation) = (subject.name.clone(), evaluation.clone());
+                let (model, evaluation) = (swept.name.clone(), evaluation.clone());
                 lock(journal).append_search(&SearchEvaluation { model, evaluation })
             };
             let outcome = search_domains(&space, spec, &mut simulation, &done, &mut keep)?;
             let verified = std::mem::take(&mut simulation.verified);
             all.push(Explored {
-                model: subject.name.clone(),
+                model: swept.name.clone(),
                 outcome,
                 verified,
             });
@@ -287,37 +287,37 @@ impl Sweeping<'_> {
     }
 
     /// The lowest voltage for a yield, of every model under every protection, with what it rests on and in words.
-    fn yields(&self, subjects: &[Subject]) -> Result<(Vec<VoltageEvidence>, Vec<String>)> {
+    fn yields(&self, swept_models: &[SweptModel]) -> Result<(Vec<VoltageEvidence>, Vec<String>)> {
         let prepared = &self.prepared;
         let (explore, sweep) = (&prepared.experiment.explore, &prepared.experiment.sweep);
-        let (Some(share), Some(floor)) = (explore.yield_share, sweep.floor) else {
+        let (Some(fraction), Some(floor)) = (explore.yield_share, sweep.floor) else {
             return Ok((Vec::new(), Vec::new()));
         };
         self.stages.begin("lowest voltages for a yield", 1);
         let plan = Plan {
             voltages: self.fine_grid()?,
             target: Target::Yield {
-                share,
+                fraction,
                 floor: floor.get(),
             },
             chips: explore.yield_chips.unwrap_or_else(|| {
                 // so many that one may fail
-                (1.6 * stats::least_without_failure(share, CONFIDENCE) as f64).ceil() as u32
+                (1.6 * stats::least_without_failure(fraction, CONFIDENCE) as f64).ceil() as u32
             }),
             fresh_chips: explore.fresh_chips,
             images: prepared.images.sample(),
         };
         let (mut rows, mut words) = (Vec::new(), Vec::new());
-        for (place, subject) in subjects.iter().enumerate() {
+        for (place, swept) in swept_models.iter().enumerate() {
             for &protection in &prepared.protections {
                 self.monitor.note(&format!(
-                    "{}, {protection}: lowest voltage for a yield of {share} at {floor}",
-                    subject.name
+                    "{}, {protection}: lowest voltage for a yield of {fraction} at {floor}",
+                    swept.name
                 ));
                 let point = |voltage| -> Result<DesignPoint> {
                     let supply = Supply::One(prepared.faults.at(&prepared.memory, voltage)?);
                     Ok(DesignPoint {
-                        subject: place,
+                        swept: place,
                         protection,
                         supply,
                     })
@@ -330,20 +330,20 @@ impl Sweeping<'_> {
                     store::check_lock(&self.folder)?;
                     let point = point(voltage)?;
                     prepared
-                        .comparison(subjects, std::slice::from_ref(&point), 1)
+                        .comparison(swept_models, std::slice::from_ref(&point), 1)
                         .correct(0, chips)
                 };
                 let lowest = lowest_voltage(&plan, &mut evaluate)?;
                 let energy = |voltage| -> Result<f64> {
                     let point = point(voltage)?;
                     let designs = prepared
-                        .comparison(subjects, std::slice::from_ref(&point), 1)
+                        .comparison(swept_models, std::slice::from_ref(&point), 1)
                         .designs()?;
                     Ok(designs
                         .first()
                         .map_or(f64::NAN, |design| design.energy_relative))
                 };
-                let target = format!("yield {share} at {floor}");
+                let target = format!("yield {fraction} at {floor}");
                 let phases = [
                     (Phase::Search, &lowest.search),
                     (Phase::Verification, &lowest.checks),
@@ -351,7 +351,7 @@ impl Sweeping<'_> {
                 for (phase, of_phase) in phases {
                     for evidence in of_phase {
                         rows.push(VoltageEvidence {
-                            model: subject.name.clone(),
+                            model: swept.name.clone(),
                             protection,
                             target: target.clone(),
                             phase,
@@ -362,13 +362,13 @@ impl Sweeping<'_> {
                 }
                 let energy = lowest.voltage.map(energy).transpose()?;
                 let name = match protection {
-                    Protection::None => subject.name.clone(),
-                    other => format!("{} with {other}", subject.name),
+                    Protection::None => swept.name.clone(),
+                    other => format!("{} with {other}", swept.name),
                 };
                 let unit = prepared.memory.unit.symbol();
                 words.push(format!(
                     "{name}: {}",
-                    yield_text(&plan, share, floor, &lowest, energy, unit)
+                    yield_text(&plan, fraction, floor, &lowest, energy, unit)
                 ));
             }
         }
@@ -466,13 +466,13 @@ fn rail_row(design: &Design, energy: f64, picojoule: Option<f64>, rails: u32) ->
 /// The answer for a yield in words.
 fn yield_text(
     plan: &Plan,
-    share: f64,
+    fraction: f64,
     floor: Accuracy,
     lowest: &Lowest,
     energy: Option<f64>,
     unit: &str,
 ) -> String {
-    let asked = format!("yield of at least {share} at an accuracy of {floor}");
+    let asked = format!("yield of at least {fraction} at an accuracy of {floor}");
     let (Some(voltage), Some(energy)) = (lowest.voltage, energy) else {
         return format!(
             "no voltage from {} to {} {unit} is shown to give a {asked} ({} evaluations)",

@@ -1,6 +1,6 @@
 //! Which statistics the images of a model are normalised by: its own, those that the user says, or assumed ones.
 
-use super::subjects::Loaded;
+use super::models::Loaded;
 use crate::config::Experiment;
 use crate::data::{DatasetName, DatasetSpec, Normalization};
 use crate::error::{Error, Result};

@@ -17,7 +17,7 @@ use crate::quant::{Method, QuantizedWeight, QuantizerSpec};
 use crate::seed::{Purpose, Seed, Stream};
 use crate::store;
 use crate::train::{Optimizer, OptimizerName, OptimizerSpec};
-use crate::units::{Ber, Bits, ChipId, Share};
+use crate::units::{Ber, Bits, ChipId, Fraction};
 use candle_core::{Device, Shape, Tensor, Var};
 use std::path::Path;
 use std::sync::OnceLock;
@@ -267,7 +267,7 @@ fn words(bits: &mut Vec<u8>) -> Result<()> {
     let cells = stored.len() as u64 * u64::from(WIDTH);
     let cells = Chip::new(SEED, ChipId(3), array)?.failing_cells(Ber::new(0.02)?, cells);
     let stuck = FaultKind::Stuck {
-        zero_to_one_share: Share::new(0.5)?,
+        zero_to_one_share: Fraction::new(0.5)?,
     };
     for kind in [FaultKind::Flip, stuck] {
         for (index, word) in faulty_words(kind, &cells, &stored, WIDTH)? {

@@ -1,8 +1,8 @@
 //! Model files to packed ones, which hold stored codes in place of float weights.
 
 use super::identity::check_plain_name;
+use super::models::{base_name, name_apart, same_model, stem};
 use super::monitor::Monitor;
-use super::subjects::{base_name, name_apart, same_model, stem};
 use super::training::{BEST, LAST};
 use crate::device::DeviceSpec;
 use crate::error::{Error, IoContext, Result};

@@ -3,15 +3,15 @@
 use super::clock;
 use super::identity::{folder_name, SweepIdentity};
 use super::journal::Replay;
+use super::models::{
+    check_held_out, check_untrained, dataset_for, load_models, Loaded, TestImages, TestSource,
+};
 use super::monitor::{Monitor, Stages};
 use super::normalization::{changes, recorded};
 use super::numerics::numerics;
 use super::record::{now, Input, Machine, Record};
 use super::request::RunRequest;
 use super::sampling::{self, Clean};
-use super::subjects::{
-    check_held_out, check_untrained, dataset_for, load_models, Loaded, TestImages, TestSource,
-};
 use super::training::{after_the_other, train_model, TrainedModel};
 use crate::analysis::cells_key;
 use crate::config::{Experiment, Training};
@@ -24,7 +24,7 @@ use crate::memory::{self, Faults, MemoryModel, OperatingPoint};
 use crate::stats::ImageSample;
 use crate::store;
 use crate::sweep::{
-    exposed_cells, Comparison, DesignPoint, Sampling, Subject, TestSplit, TwoLevel,
+    exposed_cells, Comparison, DesignPoint, Sampling, SweptModel, TestSplit, TwoLevel,
 };
 use crate::units::{count_of, Ber, BerSource, Voltage};
 use candle_core::Device;
@@ -377,10 +377,10 @@ impl Prepared {
         }
     }
 
-    pub(super) fn subjects<'a>(&'a self, clean: &[Score]) -> Vec<Subject<'a>> {
+    pub(super) fn swept_models<'a>(&'a self, clean: &[Score]) -> Vec<SweptModel<'a>> {
         let pairs = self.models.iter().zip(clean).enumerate();
         pairs
-            .map(|(i, (model, clean))| Subject {
+            .map(|(i, (model, clean))| SweptModel {
                 name: model.name.clone(),
                 dataset: self.images.title.clone(),
                 training_seed: model.info.training_seed,
@@ -393,12 +393,12 @@ impl Prepared {
 
     pub(super) fn comparison<'a>(
         &'a self,
-        subjects: &'a [Subject<'a>],
+        swept_models: &'a [SweptModel<'a>],
         points: &'a [DesignPoint],
         chips: u32,
     ) -> Comparison<'a> {
         Comparison {
-            subjects,
+            swept_models,
             memory: &self.memory,
             faults: &self.faults,
             energy: &self.experiment.energy,

@@ -1,9 +1,9 @@
 //! Post-training quantisation: a float model file to a quantised one, with its errors and its accuracy beside the float one's.
 
 use super::evaluation::{evaluate, EvaluationRow, FaultSetting};
+use super::models::stem;
 use super::monitor::Monitor;
 use super::normalization::take;
-use super::subjects::stem;
 use crate::config::Experiment;
 use crate::error::{Error, Result};
 use crate::net::{layer_weights, Model, ModelInfo, Network, PostTraining};
@@ -58,11 +58,11 @@ pub struct QuantizationRow {
     pub dataset: Option<String>,
     /// Images evaluated.
     pub images: Option<u64>,
-    /// Share classified correctly.
+    /// Fraction classified correctly.
     pub accuracy: Option<f64>,
     /// Mean cross-entropy in nats.
     pub loss: Option<f64>,
-    /// Share that the float model classifies correctly.
+    /// Fraction that the float model classifies correctly.
     pub float_accuracy: Option<f64>,
     /// Mean cross-entropy of the float model.
     pub float_loss: Option<f64>,

@@ -2,8 +2,8 @@
 
 use super::checked;
 use super::identity::{out_folder, VERSION};
+use super::models::Loaded;
 use super::numerics;
-use super::subjects::Loaded;
 use crate::analysis::names;
 use crate::config::Experiment;
 use crate::error::{Error, Result};

@@ -1,7 +1,7 @@
 //! The clean network on the test images of a sweep, and what the choice of images means for its results.
 
 use super::journal::Replay;
-use super::subjects::{Loaded, TestImages};
+use super::models::{Loaded, TestImages};
 use crate::analysis::Summary;
 use crate::engine::{Answers, Score};
 use crate::error::Result;

@@ -131,8 +131,8 @@ pub fn plan(experiment: &Experiment, request: &RunRequest) -> Result<SweepPlan> 
     let clean = prepared.clean(&Replay::default())?;
     let seconds = started.elapsed().as_secs_f64() / prepared.models.len() as f64;
     let points = prepared.points(&replay)?;
-    let subjects = prepared.subjects(&clean.scores);
-    let comparison = prepared.comparison(&subjects, &points, prepared.chips(&replay));
+    let swept_models = prepared.swept_models(&clean.scores);
+    let comparison = prepared.comparison(&swept_models, &points, prepared.chips(&replay));
     let designs = comparison.designs()?.len();
     let two_level = prepared.two_level(&comparison, &clean.answers);
     let (trials, owed, cpu_seconds) = match &two_level {
@@ -254,9 +254,9 @@ impl<'a> Sweeping<'a> {
         let (journal, replay) = self.resumed()?;
         let Clean { scores, answers } = prepared.clean(&replay)?;
         let points = prepared.points(&replay)?;
-        let subjects = prepared.subjects(&scores);
+        let swept_models = prepared.swept_models(&scores);
         let chips = prepared.chips(&replay);
-        let comparison = prepared.comparison(&subjects, &points, chips);
+        let comparison = prepared.comparison(&swept_models, &points, chips);
         let designs = comparison.designs()?;
         let two_level = prepared.two_level(&comparison, &answers);
         let owed = match &two_level {
@@ -301,7 +301,7 @@ impl<'a> Sweeping<'a> {
             energies: comparison.energies()?,
         };
         let searched = if self.explores {
-            self.search(&mut grid, &subjects, &replay, &journal, chips)?
+            self.search(&mut grid, &swept_models, &replay, &journal, chips)?
         } else {
             Searched::default()
         };

@@ -2,9 +2,9 @@
 
 use super::clock;
 use super::identity::{folder_name, VERSION};
+use super::models::load_half;
 use super::monitor::Monitor;
 use super::numerics::{self, numerics};
-use super::subjects::load_half;
 use crate::config::Training;
 use crate::data::{validation_split, ImageSet, Split};
 use crate::error::{Error, Result};

@@ -27,7 +27,7 @@ pub struct TrainingRow {
     pub method: Option<MethodLabel>,
     /// Bits per stored weight, 32 for float weights.
     pub bits: u32,
-    /// Share of stored bits flipped in each training step.
+    /// Fraction of stored bits flipped in each training step.
     pub train_bit_error_rate: f64,
     /// Seed of the training.
     pub training_seed: u64,

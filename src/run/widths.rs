@@ -1,10 +1,10 @@
 //! Models with a width for each layer, made without training for an exploration and kept in the cache.
 
 use super::identity::folder_name;
+use super::models::{dataset_for, load_half, load_models, Loaded, ModelImages};
 use super::monitor::Monitor;
 use super::numerics::numerics;
 use super::request::RunRequest;
-use super::subjects::{dataset_for, load_half, load_models, Loaded, ModelImages};
 use super::training::wait_for_lock;
 use crate::config::Experiment;
 use crate::data::{Normalization, Split};

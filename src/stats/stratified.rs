@@ -54,7 +54,7 @@ pub fn accuracy(strata: &[Stratum]) -> f64 {
 pub struct StratifiedComponents {
     /// Variance between chips of the accuracy on all images; never below 0.
     pub chips: f64,
-    /// Of each stratum: its share of the images, and the variance over its images on a chip, mean over chips.
+    /// Of each stratum: its fraction of the images, and the variance over its images on a chip, mean over chips.
     pub strata: Vec<(f64, f64)>,
 }
 
@@ -71,11 +71,11 @@ impl StratifiedComponents {
             let of_chips = || chips.iter().filter_map(|chip| chip.as_ref().get(place));
             let freedom: u64 = of_chips().map(|s| s.images - 1).sum();
             let squares: f64 = of_chips().map(|s| s.squares()).sum();
-            let share = stratum.all as f64 / all as f64;
+            let fraction = stratum.all as f64 / all as f64;
             let within = squares / freedom.max(1) as f64;
             let shown: f64 = of_chips().map(|s| s.unseen()).sum();
-            of_images += share * share * within * shown / chips.len() as f64;
-            strata.push((share, within));
+            of_images += fraction * fraction * within * shown / chips.len() as f64;
+            strata.push((fraction, within));
         }
         Some(Self {
             chips: (between - of_images).max(0.0),
@@ -87,7 +87,7 @@ impl StratifiedComponents {
     pub fn images(&self) -> f64 {
         self.strata
             .iter()
-            .map(|(share, within)| share * within)
+            .map(|(fraction, within)| fraction * within)
             .sum()
     }
 
@@ -95,7 +95,7 @@ impl StratifiedComponents {
     fn of_images(&self, allocation: &Allocation) -> f64 {
         let parts = self.strata.iter().zip(&allocation.strata);
         parts
-            .map(|((_, within), part)| within * part.share.powi(2) * part.unseen(part.images))
+            .map(|((_, within), part)| within * part.fraction.powi(2) * part.unseen(part.images))
             .sum()
     }
 }
@@ -144,7 +144,7 @@ fn skewness_shift(xs: &[f64], middle: f64) -> f64 {
 struct Part {
     all: u64,
     /// Of all images.
-    share: f64,
+    fraction: f64,
     /// Variance over its images on a chip that images are given by.
     within: f64,
     images: u64,
@@ -162,7 +162,7 @@ impl Part {
         }
         let (now, then) = (self.unseen(self.images), self.unseen(self.images + 1));
         let changed = (now.powi(2) - then.powi(2)) / LEAST_CHIPS as f64;
-        self.share.powi(2) * (self.within * (now - then) + changed)
+        self.fraction.powi(2) * (self.within * (now - then) + changed)
     }
 }
 
@@ -183,7 +183,7 @@ impl Allocation {
         };
         let part = |(place, size): (usize, &u64)| Part {
             all: *size,
-            share: *size as f64 / all,
+            fraction: *size as f64 / all,
             within: within(place),
             images: LEAST_IMAGES.min(*size),
         };
@@ -212,7 +212,7 @@ impl Allocation {
 
     /// What counts one more changed image in every stratum: its square, over the square of the chips, is a variance.
     fn one_more(&self) -> f64 {
-        let of_part = |part: &Part| (part.share * part.unseen(part.images)).powi(2);
+        let of_part = |part: &Part| (part.fraction * part.unseen(part.images)).powi(2);
         self.strata.iter().map(of_part).sum()
     }
 

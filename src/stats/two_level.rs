@@ -63,9 +63,9 @@ impl Components {
             .filter(|_| freedom > 0)?
             .powi(2);
         let images = chips.iter().map(|chip| chip.squares()).sum::<f64>() / freedom as f64;
-        let shares: Vec<f64> = chips.iter().map(|chip| unseen(chip.images, all)).collect();
+        let fractions: Vec<f64> = chips.iter().map(|chip| unseen(chip.images, all)).collect();
         Some(Self {
-            chips: (between - images * mean(&shares)?).max(0.0),
+            chips: (between - images * mean(&fractions)?).max(0.0),
             images,
         })
     }
@@ -165,7 +165,7 @@ pub struct Split {
 }
 
 impl Split {
-    /// Standard error of a variance over so many chips, as a share of it.
+    /// Standard error of a variance over so many chips, as a fraction of it.
     pub(super) fn error(chips: u64) -> f64 {
         (2.0 / chips.saturating_sub(1).max(1) as f64).sqrt()
     }

@@ -15,7 +15,7 @@ use std::ops::Range;
 /// # Errors
 /// As [`weight_memory_energy`].
 pub(super) fn energy(setup: &Setup, memory: &MemoryModel, spec: &EnergySpec) -> Result<Energy> {
-    let (protection, evaluator) = (setup.protection(), setup.subject.evaluator);
+    let (protection, evaluator) = (setup.protection(), setup.swept.evaluator);
     let error_free = memory.at(memory.error_free)?;
     let (mut layers, mut start) = (Vec::new(), 0);
     for (shape, stored) in evaluator
@@ -98,7 +98,7 @@ mod tests {
     use crate::net::{Architecture, Network};
     use crate::quant::{Method, QuantizerSpec};
     use crate::seed::Seed;
-    use crate::sweep::{Comparison, Design, DesignPoint, Domain, EnergyRow, Subject, Supply};
+    use crate::sweep::{Comparison, Design, DesignPoint, Domain, EnergyRow, Supply, SweptModel};
     use crate::units::{Bits, Positive, Voltage};
     use candle_core::Device;
 
@@ -145,7 +145,7 @@ mod tests {
 
         /// The design points with the terms of their energies.
         fn energies(&self, points: &[DesignPoint]) -> (Vec<Design>, Vec<EnergyRow>) {
-            let subjects = [Subject {
+            let swept_models = [SweptModel {
                 name: "m".into(),
                 dataset: "d".into(),
                 training_seed: None,
@@ -159,7 +159,7 @@ mod tests {
                 },
             }];
             let comparison = Comparison {
-                subjects: &subjects,
+                swept_models: &swept_models,
                 memory: &self.memory,
                 faults: &Faults::new(&self.faults, &self.memory).unwrap(),
                 energy: &self.spec,
@@ -329,7 +329,7 @@ mod tests {
         };
         let supply = Supply::Domains(vec![domain("high", 0..1, 0.9), domain("low", 1..8, 0.8)]);
         let point = DesignPoint {
-            subject: 0,
+            swept: 0,
             protection: Protection::None,
             supply,
         };

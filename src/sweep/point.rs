@@ -2,12 +2,12 @@
 //! memory, its row, and what it reads on a chip.
 
 use super::energy::energy;
-use super::procedure::Subject;
+use super::monte_carlo::SweptModel;
 use super::row::{Design, DomainVoltage};
 use crate::engine::Evaluator;
 use crate::error::{Error, Result};
 use crate::fault::{ChipReads, Exposure, Layout, Protection, Stored, Zone};
-use crate::memory::{EnergySpec, FaultWay, Faults, MemoryModel, OperatingPoint};
+use crate::memory::{ArrayVariant, EnergySpec, Faults, MemoryModel, OperatingPoint};
 use crate::seed::Seed;
 use crate::units::{Accuracy, Ber, BerSource, ChipId};
 
@@ -37,8 +37,8 @@ pub enum Supply {
 /// A design point to be compared.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DesignPoint {
-    /// Its model, by the place in the list of subjects.
-    pub subject: usize,
+    /// Its model, by the place in the list of models.
+    pub swept: usize,
     /// Protection of the codes.
     pub protection: Protection,
     /// Voltages.
@@ -46,17 +46,17 @@ pub struct DesignPoint {
 }
 
 impl DesignPoint {
-    /// Each of the first `subjects` models at every voltage under every protection.
+    /// Each of the first `models` models at every voltage under every protection.
     pub fn grid(
-        subjects: usize,
+        swept_models: usize,
         points: &[OperatingPoint],
         protections: &[Protection],
     ) -> Vec<Self> {
         let mut all = Vec::new();
-        for subject in 0..subjects {
+        for swept in 0..swept_models {
             for &protection in protections {
                 let point = |point: &OperatingPoint| Self {
-                    subject,
+                    swept,
                     protection,
                     supply: Supply::One(*point),
                 };
@@ -77,9 +77,9 @@ pub(super) struct Supplied {
 /// A design point with one array, ready to be read.
 #[derive(Clone, Debug)]
 pub(super) struct Setup<'a> {
-    pub(super) subject: &'a Subject<'a>,
+    pub(super) swept: &'a SweptModel<'a>,
     point: &'a DesignPoint,
-    way: FaultWay,
+    way: ArrayVariant,
     pub(super) layout: Layout,
     /// Every part that has a lowered voltage.
     pub(super) supplied: Vec<Supplied>,
@@ -90,12 +90,12 @@ pub(super) struct Setup<'a> {
 impl<'a> Setup<'a> {
     /// A design point with each array of the fault options.
     pub(super) fn of_point(
-        subject: &'a Subject<'a>,
+        swept: &'a SweptModel<'a>,
         point: &'a DesignPoint,
         memory: &MemoryModel,
         faults: &Faults,
     ) -> Result<Vec<Self>> {
-        let (evaluator, name) = (subject.evaluator, &subject.name);
+        let (evaluator, name) = (swept.evaluator, &swept.name);
         let exposed = exposure(evaluator, name, faults)?;
         let (layout, _) = protected(
             evaluator,
@@ -141,7 +141,7 @@ impl<'a> Setup<'a> {
             Supply::Domains(_) => faults.ways_of_any_rate()?,
         };
         let setup = |way| Self {
-            subject,
+            swept,
             point,
             way,
             layout: layout.clone(),
@@ -154,7 +154,7 @@ impl<'a> Setup<'a> {
     /// What the memory reads as on a chip.
     pub(super) fn chip(&self, seed: Seed, chip: ChipId) -> Result<ChipReads<'_>> {
         let stored = Stored {
-            words: self.subject.evaluator.words(),
+            words: self.swept.evaluator.words(),
             layout: &self.layout,
         };
         self.way.model.chip(seed, chip, &self.zones, stored)
@@ -167,7 +167,7 @@ impl<'a> Setup<'a> {
 
     /// Place of its model in the comparison.
     pub(super) fn place(&self) -> usize {
-        self.point.subject
+        self.point.swept
     }
 
     /// Protection of the codes.
@@ -182,10 +182,10 @@ impl<'a> Setup<'a> {
         faults: &Faults,
         spec: &EnergySpec,
     ) -> Result<Design> {
-        let (subject, protection) = (self.subject, self.point.protection);
-        let network = subject.evaluator.network();
-        let layers = || subject.evaluator.stored().iter().flatten();
-        let layer = layers().next().ok_or_else(|| float_model(&subject.name))?;
+        let (swept, protection) = (self.swept, self.point.protection);
+        let network = swept.evaluator.network();
+        let layers = || swept.evaluator.stored().iter().flatten();
+        let layer = layers().next().ok_or_else(|| float_model(&swept.name))?;
         let width = layer.scheme.format.width();
         let same_width = layers().all(|layer| layer.scheme.format.width() == width);
         let energy = energy(self, memory, spec)?;
@@ -215,15 +215,15 @@ impl<'a> Setup<'a> {
         Ok(Design {
             design_id: format!(
                 "{}@{voltages}{}{suffix}{shield}",
-                subject.name,
+                swept.name,
                 memory.unit.name()
             ),
-            model: subject.name.clone(),
+            model: swept.name.clone(),
             architecture: network.architecture().to_string(),
-            dataset: subject.dataset.clone(),
+            dataset: swept.dataset.clone(),
             method: network.quantizer().method_label(),
             bits: same_width.then_some(width),
-            training_seed: subject.training_seed,
+            training_seed: swept.training_seed,
             memory: memory.name.clone(),
             fault_kind: faults.label(),
             array: self.way.array.clone(),
@@ -238,7 +238,7 @@ impl<'a> Setup<'a> {
             energy_relative: energy.relative,
             energy_pj: energy.picojoule,
             area_relative: self.area(memory),
-            clean_accuracy: Accuracy::new(subject.clean.accuracy())?,
+            clean_accuracy: Accuracy::new(swept.clean.accuracy())?,
             domain_voltages,
         })
     }
@@ -249,7 +249,7 @@ impl<'a> Setup<'a> {
             .robust_cell
             .as_ref()
             .map_or(1.0, |cell| cell.area_factor.get());
-        let layers = self.subject.evaluator.stored().iter().flatten();
+        let layers = self.swept.evaluator.stored().iter().flatten();
         let cells: f64 = layers
             .map(|layer| {
                 let bits = layer.scheme.format.bits();

@@ -7,7 +7,7 @@ use crate::fault::{ArrayLabel, FaultLabel, Protection};
 use crate::memory::EnergyTerm;
 use crate::quant::MethodLabel;
 use crate::stats::ChipDifference;
-use crate::table::{words, Cell, Columns, Kind, Record, Value, FROM_ZERO, RATE, SHARE, VOLTAGE};
+use crate::table::{words, Cell, Columns, Kind, Record, Value, FRACTION, FROM_ZERO, RATE, VOLTAGE};
 use crate::units::{Accuracy, BerSource, Bits, ChipId, Voltage, VoltageUnit};
 use serde::{Deserialize, Serialize};
 use std::cmp::Ordering;
@@ -343,7 +343,7 @@ impl CleanAnswers {
 }
 
 impl Trial {
-    /// Share of images classified correctly; where they are stratified its estimate for all of them.
+    /// Fraction of images classified correctly; where they are stratified its estimate for all of them.
     pub fn accuracy(&self) -> f64 {
         accuracy(self.images, self.correct, self.strata.as_ref())
     }
@@ -415,7 +415,7 @@ impl Record for TrialRow {
         c.column("images", &mut self.images)?;
         c.column("correct", &mut self.correct)?;
         let mut own = accuracy(self.images, self.correct, self.strata.as_ref());
-        c.number("accuracy", SHARE, &mut own)?;
+        c.number("accuracy", FRACTION, &mut own)?;
         c.column("status", &mut self.status)?;
         let mut clean_correct = self.clean.map(|clean| clean.correct);
         let mut changed = self.clean.map(|clean| clean.changed);
@@ -431,14 +431,14 @@ impl Record for TrialRow {
                 return Err(c.wrong("changed", expected, format!("{found:?}")));
             }
         };
-        let share = accuracy(self.images, self.correct, self.strata.as_ref());
-        if (own - share).abs() > 1e-9 {
+        let fraction = accuracy(self.images, self.correct, self.strata.as_ref());
+        if (own - fraction).abs() > 1e-9 {
             let of = if self.strata.is_some() {
                 "that of its strata"
             } else {
                 "correct / images"
             };
-            return Err(c.wrong("accuracy", format!("{of} = {share}"), own.to_string()));
+            return Err(c.wrong("accuracy", format!("{of} = {fraction}"), own.to_string()));
         }
         Ok(())
     }

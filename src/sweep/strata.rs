@@ -32,21 +32,21 @@ impl Partition {
             of: vec![0; clean.right.len()],
             sizes: Vec::new(),
         };
-        for (right, shares) in [(true, &RIGHT[..]), (false, &WRONG)] {
+        for (right, fractions) in [(true, &RIGHT[..]), (false, &WRONG)] {
             let alike = (0..clean.right.len()).filter(|place| clean.right[*place] == right);
             let mut places: Vec<usize> = alike.collect();
             let distance = |place: &usize| clean.margins[*place].abs();
             places.sort_by(|a, b| distance(a).total_cmp(&distance(b)));
-            all.cut(&places, shares);
+            all.cut(&places, fractions);
         }
         all
     }
 
-    /// Makes strata of these images in proportion to the shares; none without images.
-    fn cut(&mut self, places: &[usize], shares: &[u64]) {
-        let (whole, mut before, mut start) = (shares.iter().sum::<u64>(), 0, 0);
-        for share in shares {
-            before += share;
+    /// Makes strata of these images in proportion to the fractions; none without images.
+    fn cut(&mut self, places: &[usize], fractions: &[u64]) {
+        let (whole, mut before, mut start) = (fractions.iter().sum::<u64>(), 0, 0);
+        for fraction in fractions {
+            before += fraction;
             let end = (places.len() as u64 * before / whole) as usize;
             if start < end {
                 for place in &places[start..end] {

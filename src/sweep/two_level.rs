@@ -1,9 +1,9 @@
 //! Two-level sampling of a comparison: each chip is seen through test images of its own, until intervals are narrow.
 
-use super::point::Setup;
-use super::procedure::{
+use super::monte_carlo::{
     by_key, compute, known, owed, Access, Comparison, Outcome, Sink, Task, Trials,
 };
+use super::point::Setup;
 use super::row::{CleanAnswers, Design, StoppedBy, Trial};
 use super::strata::{Partition, Strata};
 use super::work;
@@ -41,15 +41,15 @@ const MOST_CHIPS: u64 = 1_000_000;
 /// A comparison of `chips` chips makes at most as many image evaluations as so many chips with all images would.
 #[derive(Debug)]
 pub struct TwoLevel<'a> {
-    /// What to compare. Its subjects have all test images.
+    /// What to compare. Its models have all test images.
     pub comparison: &'a Comparison<'a>,
-    /// For each subject, its answers without faults.
+    /// For each model, its answers without faults.
     pub clean: &'a [Answers],
     /// Whether images are stratified.
     pub stratified: bool,
 }
 
-/// Images of a chip from each stratum, for each subject; a single stratum where they are not stratified.
+/// Images of a chip from each stratum, for each model; a single stratum where they are not stratified.
 type Numbers = Vec<Vec<u64>>;
 
 impl TwoLevel<'_> {
@@ -140,17 +140,20 @@ impl TwoLevel<'_> {
         let wrong = |expected: String, found: String| {
             Err(Error::argument("two-level sampling", expected, found))
         };
-        if self.clean.len() != comparison.subjects.len() {
+        if self.clean.len() != comparison.swept_models.len() {
             return wrong(
-                format!("the clean answers of {} models", comparison.subjects.len()),
+                format!(
+                    "the clean answers of {} models",
+                    comparison.swept_models.len()
+                ),
                 self.clean.len().to_string(),
             );
         }
-        for (subject, clean) in comparison.subjects.iter().zip(self.clean) {
-            if subject.images.len() != all || clean.right.len() as u64 != all {
+        for (swept, clean) in comparison.swept_models.iter().zip(self.clean) {
+            if swept.images.len() != all || clean.right.len() as u64 != all {
                 let found = format!(
                     "{} images and {} answers",
-                    subject.images.len(),
+                    swept.images.len(),
                     clean.right.len()
                 );
                 return wrong(
@@ -232,8 +235,8 @@ impl TwoLevel<'_> {
                 .map(|trial| trial.faults)
                 .sum::<u64>() as f64
                 / PILOT.chips as f64;
-            chip += work::of_chip(setup.subject.evaluator, faults);
-            image += work::of_image(setup.subject.evaluator)?;
+            chip += work::of_chip(setup.swept.evaluator, faults);
+            image += work::of_image(setup.swept.evaluator)?;
         }
         if failing.is_empty() {
             return Ok(pilot.to_vec());
@@ -295,21 +298,21 @@ impl TwoLevel<'_> {
 
     fn trial(&self, task: &Task, partitions: &[Partition], numbers: &Numbers) -> Result<Trial> {
         let started = (self.comparison.clock)();
-        let (comparison, subject) = (self.comparison, task.setup.subject);
+        let (comparison, swept) = (self.comparison, task.setup.swept);
         let (model, partition) = (task.setup.place(), partitions.get(task.setup.place()));
         let numbers = &numbers[model];
         let places = match partition {
             Some(partition) => partition.places(comparison.seed, task.chip, numbers),
             None => {
                 let images = numbers.iter().sum();
-                chip_images(comparison.seed, task.chip, subject.images.labels(), images)
+                chip_images(comparison.seed, task.chip, swept.images.labels(), images)
             }
         };
         let clean: Vec<bool> = places
             .iter()
             .map(|place| self.clean[model].right[*place as usize])
             .collect();
-        let evaluator = subject.evaluator;
+        let evaluator = swept.evaluator;
         let whole = |words: &[(usize, Word)]| {
             if words.is_empty() {
                 Ok(Answers {
@@ -318,11 +321,11 @@ impl TwoLevel<'_> {
                     not_finite: 0,
                 })
             } else {
-                evaluator.faulty_answers(words, &subject.images.select(&places)?)
+                evaluator.faulty_answers(words, &swept.images.select(&places)?)
             }
         };
         let by_access = |access: &mut Access<'_>| {
-            evaluator.faulty_answers_by_access(&subject.images.select(&places)?, access)
+            evaluator.faulty_answers_by_access(&swept.images.select(&places)?, access)
         };
         let (answers, faults, status) = task.evaluate(comparison.seed, whole, by_access)?;
         let changed = answers
@@ -349,7 +352,7 @@ impl TwoLevel<'_> {
     }
 }
 
-/// Images of a chip, the same for every subject.
+/// Images of a chip, the same for every model.
 fn images_of(numbers: &Numbers) -> u64 {
     numbers.first().map_or(0, |own| own.iter().sum())
 }

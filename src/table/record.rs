@@ -7,7 +7,7 @@ use std::fmt;
 use std::ops::RangeInclusive;
 
 /// Shares and accuracies.
-pub const SHARE: RangeInclusive<f64> = 0.0..=1.0;
+pub const FRACTION: RangeInclusive<f64> = 0.0..=1.0;
 /// Finite numbers from 0.
 pub const FROM_ZERO: RangeInclusive<f64> = 0.0..=f64::MAX;
 /// Every finite number.

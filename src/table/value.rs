@@ -1,6 +1,6 @@
 //! What may stand in cells: text, counts, integers, numbers, words, and any of them or a null.
 
-use super::record::{Cell, Kind, Number, Value, FINITE, SHARE};
+use super::record::{Cell, Kind, Number, Value, FINITE, FRACTION};
 use crate::error::Error;
 use crate::units::{Accuracy, BerSource, Bits, ChipId, VoltageUnit};
 
@@ -132,7 +132,7 @@ impl Value for Bits {
 
 impl Value for Accuracy {
     fn kind() -> Kind {
-        Kind::Number(SHARE)
+        Kind::Number(FRACTION)
     }
 
     fn cell(&self) -> Cell<'_> {

@@ -1,6 +1,6 @@
 //! The batches of an epoch in order, prepared while the step before is computed; what they teach is the loop's.
 
-use super::procedure::Trainer;
+use super::training_loop::Trainer;
 use crate::data::{epoch_order, Augment};
 use crate::error::Result;
 use candle_core::{Device, Tensor};

@@ -5,10 +5,10 @@ use crate::net::{Network, Role};
 use crate::quant::QuantizedWeight;
 use candle_core::{Tensor, Var};
 
-/// A learned range never falls under this share of its initial value.
-const SHARE: f32 = 1e-3;
+/// A learned range never falls under this fraction of its initial value.
+const FRACTION: f32 = 1e-3;
 
-/// Least value of each learned range, by parameter name: [`SHARE`] of what it is now.
+/// Least value of each learned range, by parameter name: [`FRACTION`] of what it is now.
 ///
 /// # Errors
 /// A tensor failure.
@@ -18,7 +18,7 @@ pub(super) fn initial_floors(network: &Network) -> Result<Vec<(String, f32)>> {
         .into_iter()
         .filter(|p| p.role == Role::Range);
     ranges
-        .map(|p| Ok((p.name, p.var.to_scalar::<f32>()? * SHARE)))
+        .map(|p| Ok((p.name, p.var.to_scalar::<f32>()? * FRACTION)))
         .collect()
 }
 

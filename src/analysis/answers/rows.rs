@@ -5,14 +5,14 @@ use super::super::row::{self, Summary};
 use crate::error::Result;
 use crate::fault::{ArrayLabel, Protection};
 use crate::quant::MethodLabel;
-use crate::table::{read_each, words, Columns, Part, Record, FROM_ZERO, SHARE, VOLTAGE};
+use crate::table::{read_each, words, Columns, Part, Record, FRACTION, FROM_ZERO, VOLTAGE};
 use crate::units::{Bits, VoltageUnit};
 use std::ops::RangeInclusive;
 use std::path::Path;
 
 /// Design points that differ in their supply voltage alone.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Ladder {
+pub struct VoltageSeries {
     /// The model.
     pub model: String,
     /// Its method.
@@ -35,7 +35,7 @@ pub struct Ladder {
     pub highest: Option<f64>,
 }
 
-/// What is asked of a ladder. All are fractions in [0, 1].
+/// What is asked of a series. All are fractions in [0, 1].
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Question {
     /// The lowest voltage that keeps the mean accuracy.
@@ -47,8 +47,8 @@ pub enum Question {
     },
     /// The lowest voltage at which enough chips are good.
     Yield {
-        /// Share of chips that must reach the floor.
-        share: f64,
+        /// Fraction of chips that must reach the floor.
+        fraction: f64,
         /// The floor.
         floor: f64,
     },
@@ -77,11 +77,11 @@ pub struct Ends {
     pub high: Option<f64>,
 }
 
-/// The answer to a question for a ladder.
+/// The answer to a question for a series.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Answer {
     /// What it is about.
-    pub ladder: Ladder,
+    pub series: VoltageSeries,
     /// What was asked.
     pub question: Question,
     /// Where in the grid it lies.
@@ -112,7 +112,7 @@ pub struct Answer {
 impl Default for Question {
     fn default() -> Self {
         Self::Yield {
-            share: 1.0,
+            fraction: 1.0,
             floor: 0.0,
         }
     }
@@ -159,29 +159,29 @@ impl Record for Answer {
 
     fn columns<C: Columns>(&mut self, c: &mut C) -> Result<()> {
         let mut kind = self.loss().map_or(AnswerKind::Yield, |_| AnswerKind::Loss);
-        let (mut loss, mut target, mut share) = match self.question {
+        let (mut loss, mut target, mut fraction) = match self.question {
             Question::Loss { loss, target } => (Some(loss), Some(target), None),
-            Question::Yield { share, .. } => (None, None, Some(share)),
+            Question::Yield { fraction, .. } => (None, None, Some(fraction)),
         };
-        let ladder = &mut self.ladder;
+        let series = &mut self.series;
         c.column("kind", &mut kind)?;
-        c.column("of_model", &mut ladder.model)?;
-        c.column("of_method", &mut ladder.method)?;
-        c.column("of_bits", &mut ladder.bits)?;
-        c.column("of_memory", &mut ladder.memory)?;
-        c.column("of_array", &mut ladder.array)?;
-        c.column("of_protection", &mut ladder.protection)?;
-        c.column("of_unit", &mut ladder.unit)?;
-        c.number("grid_low", VOLTAGE, &mut ladder.lowest)?;
-        c.number("grid_high", VOLTAGE, &mut ladder.highest)?;
-        c.number("loss", SHARE, &mut loss)?;
-        c.number("target", SHARE, &mut target)?;
-        c.number("yield_target", SHARE, &mut share)?;
-        c.number("floor", SHARE, &mut ladder.floor)?;
-        let floor = ladder.floor;
+        c.column("of_model", &mut series.model)?;
+        c.column("of_method", &mut series.method)?;
+        c.column("of_bits", &mut series.bits)?;
+        c.column("of_memory", &mut series.memory)?;
+        c.column("of_array", &mut series.array)?;
+        c.column("of_protection", &mut series.protection)?;
+        c.column("of_unit", &mut series.unit)?;
+        c.number("grid_low", VOLTAGE, &mut series.lowest)?;
+        c.number("grid_high", VOLTAGE, &mut series.highest)?;
+        c.number("loss", FRACTION, &mut loss)?;
+        c.number("target", FRACTION, &mut target)?;
+        c.number("yield_target", FRACTION, &mut fraction)?;
+        c.number("floor", FRACTION, &mut series.floor)?;
+        let floor = series.floor;
         c.column("reach", &mut self.reach)?;
         point_columns(c, &mut self.point, yield_columns)?;
-        c.number("yield_lower", SHARE, &mut self.yield_lower)?;
+        c.number("yield_lower", FRACTION, &mut self.yield_lower)?;
         c.column("supported", &mut self.supported)?;
         self.voltage_ends
             .columns(c, ["voltage_low", "voltage_high"], VOLTAGE)?;
@@ -206,9 +206,9 @@ impl Record for Answer {
         self.saving_to_baseline_ends.columns(c, names, UP_TO_ONE)?;
         c.column("guard_voltage", &mut self.guard_voltage)?;
         c.column("guard_energy", &mut self.guard_energy)?;
-        self.question = match (kind, loss, target, share) {
+        self.question = match (kind, loss, target, fraction) {
             (AnswerKind::Loss, Some(loss), Some(target), _) => Question::Loss { loss, target },
-            (AnswerKind::Yield, _, _, Some(share)) => Question::Yield { share, floor },
+            (AnswerKind::Yield, _, _, Some(fraction)) => Question::Yield { fraction, floor },
             (AnswerKind::Loss, None, ..) => return Err(c.wrong("loss", "a value", "nothing")),
             (AnswerKind::Loss, ..) => return Err(c.wrong("target", "a value", "nothing")),
             (AnswerKind::Yield, ..) => {
@@ -230,10 +230,14 @@ impl Record for Answer {
 
 /// The yield of the point of an answer.
 fn yield_columns<C: Columns>(c: &mut Part<'_, C>, point: &mut Summary) -> Result<()> {
-    let spread = point.spread;
-    let mut interval = spread.map(|spread| spread.yield_interval);
-    c.number("yield", SHARE, &mut spread.map(|spread| spread.yield_share))?;
-    row::interval(c, row::YIELD_ENDS, SHARE, &mut interval)
+    let quantiles = point.quantiles;
+    let mut interval = quantiles.map(|quantiles| quantiles.yield_interval);
+    c.number(
+        "yield",
+        FRACTION,
+        &mut quantiles.map(|quantiles| quantiles.yield_share),
+    )?;
+    row::interval(c, row::YIELD_ENDS, FRACTION, &mut interval)
 }
 
 impl Ends {

@@ -1,4 +1,4 @@
-//! Answers of ladders whose truth is known, and of grids that end before the cliff.
+//! Answers of voltage series whose truth is known, and of grids that end before the cliff.
 
 use super::super::summary::{summarize, FloorSpec};
 use super::super::tests::{design, trials};
@@ -35,7 +35,7 @@ fn of(points: &[(Design, Vec<u64>)]) -> Vec<Answer> {
 
 fn loss<'a>(answers: &'a [Answer], method: &str, asked: f64) -> &'a Answer {
     let same = |a: &&Answer| {
-        a.ladder.method.name() == method
+        a.series.method.name() == method
             && matches!(a.question, Question::Loss { loss, .. } if loss == asked)
     };
     answers.iter().find(same).unwrap()
@@ -43,8 +43,8 @@ fn loss<'a>(answers: &'a [Answer], method: &str, asked: f64) -> &'a Answer {
 
 fn yields<'a>(answers: &'a [Answer], method: &str, asked: f64) -> &'a Answer {
     let same = |a: &&Answer| {
-        a.ladder.method.name() == method
-            && matches!(a.question, Question::Yield { share, .. } if share == asked)
+        a.series.method.name() == method
+            && matches!(a.question, Question::Yield { fraction, .. } if fraction == asked)
     };
     answers.iter().find(same).unwrap()
 }
@@ -83,7 +83,7 @@ fn the_answer_is_the_lowest_voltage_from_which_on_all_hold() {
     let all = loss(&found, "wcat", 0.02);
     assert_eq!((id(all), all.reach), (Some("w@0.7vmin"), Reach::AtOrBelow));
     assert_eq!(
-        (all.ladder.lowest, all.ladder.highest),
+        (all.series.lowest, all.series.highest),
         (Some(0.7), Some(1.0))
     );
     // chips without spread: intervals of one voltage
@@ -119,7 +119,7 @@ fn no_answer_rests_on_an_extrapolated_rate_and_none_is_made_up() {
     let found = of(&points);
     let answer = loss(&found, "wcat", 0.005);
     assert_eq!(
-        (id(answer), answer.reach, answer.ladder.lowest),
+        (id(answer), answer.reach, answer.series.lowest),
         (Some("w@0.8vmin"), Reach::AtOrBelow, Some(0.8))
     );
     points
@@ -142,7 +142,7 @@ fn no_answer_rests_on_an_extrapolated_rate_and_none_is_made_up() {
         .for_each(|(design, _)| design.ber_source = BerSource::Extrapolated);
     assert!(of(&points)
         .iter()
-        .all(|a| a.reach == Reach::NotReached && a.ladder.lowest.is_none()));
+        .all(|a| a.reach == Reach::NotReached && a.series.lowest.is_none()));
 }
 
 #[test]
@@ -184,7 +184,7 @@ fn intervals_of_voltages_hold_the_truth_and_stay_on_the_grid() {
 fn savings_to_the_baseline_are_paired_over_chips() {
     let mut stream = Seed(5).stream(Purpose::Test, &[]);
     let noise: Vec<u64> = (0..40).map(|_| 920 + stream.below(41)).collect();
-    let ladder = |model: &str, method: &str, cliff: f64| -> Vec<(Design, Vec<u64>)> {
+    let series = |model: &str, method: &str, cliff: f64| -> Vec<(Design, Vec<u64>)> {
         let at = |voltage: f64| match voltage {
             v if v < cliff - 0.05 - 1e-9 => vec![700; 40],
             v if v < cliff => noise.clone(),
@@ -195,8 +195,8 @@ fn savings_to_the_baseline_are_paired_over_chips() {
             .map(|v| (design(model, method, v), at(v)))
             .collect()
     };
-    let mut points = ladder("n", "normal", 0.9);
-    points.extend(ladder("w", "wcat", 0.8));
+    let mut points = series("n", "normal", 0.9);
+    points.extend(series("w", "wcat", 0.8));
     let found = of(&points);
     let answer = loss(&found, "wcat", 0.01);
     // the same chips decide both: whether 0.85 or 0.9, the other is 0.75 or 0.8
@@ -268,7 +268,7 @@ fn yields_have_an_interval_a_verdict_and_a_guard_band() {
     let found = of(&points);
     let nine = yields(&found, "normal", 0.9);
     assert_eq!((id(nine), nine.reach), (Some("n@0.8vmin"), Reach::Found));
-    // 47 of 50: a share of 0.85216 gives so many or more in 5 % of samples (binomial tail); two-sided 50 of 50 give 0.9289
+    // 47 of 50: a fraction of 0.85216 gives so many or more in 5 % of samples (binomial tail); two-sided 50 of 50 give 0.9289
     assert!((nine.yield_lower.unwrap() - 0.85216).abs() < 1e-5 && nine.supported == Some(false));
     assert_eq!(
         nine.voltage_ends,
@@ -333,7 +333,7 @@ fn models_and_protections_are_ladders_of_their_own() {
     let found = of(&points);
     let secded = found
         .iter()
-        .find(|a| a.ladder.protection == Protection::Secded)
+        .find(|a| a.series.protection == Protection::Secded)
         .unwrap();
     // compared with the unprotected baseline
     assert_eq!(secded.saving_to_baseline, Some(1.0 - 0.7 * 0.7 * 1.3));

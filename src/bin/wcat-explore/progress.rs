@@ -54,41 +54,41 @@ struct Running {
 /// How far a stage or a task is.
 struct Meter {
     began: Instant,
-    /// Share that was done when it was first heard of.
+    /// Fraction that was done when it was first heard of.
     first: f64,
-    share: f64,
+    fraction: f64,
     bar: Option<ProgressBar>,
 }
 
 impl Meter {
-    fn new(share: f64) -> Self {
+    fn new(fraction: f64) -> Self {
         Self {
             began: Instant::now(),
-            first: share,
-            share,
+            first: fraction,
+            fraction,
             bar: None,
         }
     }
 
     /// Takes the share that is done now; true where a tenth of the whole was passed.
-    fn passes(&mut self, share: f64) -> bool {
-        let before = std::mem::replace(&mut self.share, share);
-        (share * 10.0).floor() > (before * 10.0).floor()
+    fn passes(&mut self, fraction: f64) -> bool {
+        let before = std::mem::replace(&mut self.fraction, fraction);
+        (fraction * 10.0).floor() > (before * 10.0).floor()
     }
 
     /// `, 1 min 20 s left`, once enough is done to say so.
     fn left(&self) -> String {
         remaining(
             self.began.elapsed(),
-            self.share - self.first,
-            1.0 - self.share,
+            self.fraction - self.first,
+            1.0 - self.fraction,
         )
     }
 
     fn draw(&mut self, bars: &MultiProgress, label: &str, message: &str) {
         let left = self.left();
         let bar = self.bar.get_or_insert_with(|| bars.add(bar(label)));
-        bar.set_position((self.share * 1000.0) as u64);
+        bar.set_position((self.fraction * 1000.0) as u64);
         bar.set_message(format!("{message}{left}"));
     }
 }
@@ -156,33 +156,33 @@ impl Progress {
             .unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
-    /// Shows how far a task is, `share` in [0, 1], and the stage with it: on a terminal as bars, elsewhere as a line for
+    /// Shows how far a task is, `fraction` in [0, 1], and the stage with it: on a terminal as bars, elsewhere as a line for
     /// each tenth of the stage. A task without a stage is shown as one.
-    pub(crate) fn show(&self, task: &str, share: f64, message: &str) {
+    pub(crate) fn show(&self, task: &str, fraction: f64, message: &str) {
         if self.quiet || self.started.elapsed() < QUIET_START {
             return;
         }
         let State { stage, tasks } = &mut *self.state();
         let own = tasks
             .entry(task.to_owned())
-            .or_insert_with(|| Meter::new(share));
+            .or_insert_with(|| Meter::new(fraction));
         let Some(stage) = stage else {
-            let passed = own.passes(share);
+            let passed = own.passes(fraction);
             return self.tell(own, passed, task, message);
         };
-        own.share = share;
+        own.fraction = fraction;
         if stage.tasks <= 1 {
-            let whole = stage.meter.get_or_insert_with(|| Meter::new(share));
-            let passed = whole.passes(share);
+            let whole = stage.meter.get_or_insert_with(|| Meter::new(fraction));
+            let passed = whole.passes(fraction);
             return self.tell(whole, passed, &stage.label, message);
         }
         if self.terminal {
             own.draw(&self.bars, task, message);
         }
-        let running: f64 = tasks.values().map(|task| task.share).sum();
-        let share = ((stage.ended as f64 + running) / stage.tasks as f64).min(1.0);
-        let whole = stage.meter.get_or_insert_with(|| Meter::new(share));
-        let passed = whole.passes(share);
+        let running: f64 = tasks.values().map(|task| task.fraction).sum();
+        let fraction = ((stage.ended as f64 + running) / stage.tasks as f64).min(1.0);
+        let whole = stage.meter.get_or_insert_with(|| Meter::new(fraction));
+        let passed = whole.passes(fraction);
         let message = if self.terminal {
             String::new()
         } else {
@@ -196,7 +196,7 @@ impl Progress {
         if self.terminal {
             meter.draw(&self.bars, label, message);
         } else if passed {
-            let (percent, left) = (100.0 * meter.share, meter.left());
+            let (percent, left) = (100.0 * meter.fraction, meter.left());
             let message = if message.is_empty() {
                 String::new()
             } else {
@@ -289,7 +289,7 @@ impl Monitor for Progress {
 
     fn step(&self, model: &str, progress: &StepProgress) {
         let within = progress.step as f64 / progress.steps.max(1) as f64;
-        let share = ((progress.epoch - 1) as f64 + within) / progress.epochs.max(1) as f64;
+        let fraction = ((progress.epoch - 1) as f64 + within) / progress.epochs.max(1) as f64;
         let message = format!(
             "epoch {}/{} loss {:.4} accuracy {:.1} %",
             progress.epoch,
@@ -297,7 +297,7 @@ impl Monitor for Progress {
             progress.loss,
             100.0 * progress.accuracy
         );
-        self.show(model, share, &message);
+        self.show(model, fraction, &message);
     }
 
     fn epoch(&self, model: &str, row: &EpochRow) {
@@ -326,8 +326,8 @@ impl Monitor for Progress {
     }
 
     fn trial(&self, progress: &SweepProgress) {
-        let share = progress.done as f64 / progress.owed.max(1) as f64;
-        self.show("trials", share, "");
+        let fraction = progress.done as f64 / progress.owed.max(1) as f64;
+        self.show("trials", fraction, "");
     }
 
     fn flip(&self, progress: &AttackProgress) {
@@ -339,9 +339,9 @@ impl Monitor for Progress {
         let message = format!("{flips} of {most} {random}flips{accuracy}");
         // the bit search, then as many random flips
         let half = 0.5 * flips as f64 / most.max(1) as f64;
-        let share = if progress.random { 0.5 + half } else { half };
+        let fraction = if progress.random { 0.5 + half } else { half };
         let task = attack_task(progress.model, progress.restart);
-        self.show(&task, share, &message);
+        self.show(&task, fraction, &message);
     }
 
     fn attacked(&self, model: &str, restart: u32) {

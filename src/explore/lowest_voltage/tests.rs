@@ -51,7 +51,7 @@ fn search(repeat: u64, plan: &Plan) -> Lowest {
     .unwrap()
 }
 
-/// Share of all chips that could be made with an accuracy of at least 0.9: those at most 50 images below 950.
+/// Fraction of all chips that could be made with an accuracy of at least 0.9: those at most 50 images below 950.
 fn true_yield(voltage: f64) -> f64 {
     normal_cdf((voltage + 0.00505 - 0.85) / 0.01)
 }
@@ -75,7 +75,7 @@ fn first(holds: impl Fn(f64) -> bool) -> f64 {
 #[test]
 fn a_yield_that_was_found_holds_in_nearly_all_repeats_and_is_near_the_best() {
     let target = Target::Yield {
-        share: 0.99,
+        fraction: 0.99,
         floor: 0.9,
     };
     let best = first(|v| true_yield(v) >= 0.99);
@@ -109,7 +109,7 @@ fn a_yield_that_was_found_holds_in_nearly_all_repeats_and_is_near_the_best() {
 fn the_search_finds_what_a_look_at_every_voltage_finds() {
     let plan = plan(
         Target::Yield {
-            share: 0.95,
+            fraction: 0.95,
             floor: 0.9,
         },
         120,
@@ -168,7 +168,7 @@ fn a_mean_that_was_found_holds_in_nearly_all_repeats_and_is_near_the_best() {
 fn the_answer_rests_on_evaluations_at_its_own_voltage_and_on_fresh_chips() {
     let plan = plan(
         Target::Yield {
-            share: 0.99,
+            fraction: 0.99,
             floor: 0.9,
         },
         299,
@@ -220,7 +220,7 @@ fn fresh_chips_that_refute_it_move_the_answer_up() {
     };
     for target in [
         Target::Yield {
-            share: 0.99,
+            fraction: 0.99,
             floor: 0.9,
         },
         Target::Mean(0.94),
@@ -244,7 +244,7 @@ fn fresh_chips_that_refute_it_move_the_answer_up() {
 #[test]
 fn ends_of_the_grid() {
     let target = Target::Yield {
-        share: 0.9,
+        fraction: 0.9,
         floor: 0.9,
     };
     let constant = |correct: u64| {
@@ -281,7 +281,7 @@ fn a_chip_that_loses_by_fewer_faults_is_not_argued_away() {
         voltages: grid().into_iter().filter(|v| v.get() > 0.897).collect(),
         ..plan(
             Target::Yield {
-                share: 0.9,
+                fraction: 0.9,
                 floor: 0.9,
             },
             60,
@@ -303,7 +303,7 @@ fn a_chip_that_loses_by_fewer_faults_is_not_argued_away() {
 #[test]
 fn plans_that_cannot_be_and_results_that_do_not_fit_are_refused() {
     let target = Target::Yield {
-        share: 0.99,
+        fraction: 0.99,
         floor: 0.9,
     };
     let message = |plan: &Plan| {
@@ -329,11 +329,11 @@ fn plans_that_cannot_be_and_results_that_do_not_fit_are_refused() {
     for target in [
         Target::Mean(f64::NAN),
         Target::Yield {
-            share: 1.0,
+            fraction: 1.0,
             floor: 0.9,
         },
         Target::Yield {
-            share: 0.9,
+            fraction: 0.9,
             floor: 1.1,
         },
     ] {

@@ -58,8 +58,8 @@ fn world() -> World {
     }
 }
 
-fn subject(world: &World) -> Subject<'_> {
-    Subject {
+fn swept(world: &World) -> SweptModel<'_> {
+    SweptModel {
         name: "m".into(),
         dataset: "d".into(),
         training_seed: None,
@@ -76,7 +76,7 @@ fn with<R>(
     faults: &Faults,
     work: impl FnOnce(&mut Simulation) -> R,
 ) -> R {
-    let subject = subject(world);
+    let swept = swept(world);
     let parts = domains.parts(&world.evaluator).unwrap();
     let voltages = world.memory.voltages("0.75,0.8,0.9,1.0").unwrap();
     let grid: Vec<OperatingPoint> = voltages
@@ -85,8 +85,8 @@ fn with<R>(
         .collect();
     let cancel = AtomicBool::new(false);
     let mut simulation = Simulation {
-        subject: &subject,
-        search_subject: &subject,
+        swept: &swept,
+        search_model: &swept,
         test_images: 120,
         memory: &world.memory,
         faults,

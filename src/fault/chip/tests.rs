@@ -272,8 +272,8 @@ fn seeds_and_chips_share_no_faults() {
 fn polarity_is_uniform_at_every_rate() {
     for p in [0.001, 0.2] {
         let cells = draw(&chip(0, INDEPENDENT), p, (40.0e3 / p) as u64);
-        let share = Share::new(0.3).unwrap();
-        let ones = cells.iter().filter(|cell| cell.reads_one(share)).count() as f64;
+        let fraction = Fraction::new(0.3).unwrap();
+        let ones = cells.iter().filter(|cell| cell.reads_one(fraction)).count() as f64;
         let n = cells.len() as f64;
         assert!(
             (ones - 0.3 * n).abs() < 4.0 * (0.21 * n).sqrt(),
@@ -324,14 +324,14 @@ fn cells_of_a_column_fail_together_as_stated() {
     for cell in draw(&chip(0, array), 0.5, 4 * banks as u64) {
         fails[(cell.address / 4) as usize][(cell.address % 4) as usize] = true;
     }
-    let share =
+    let fraction =
         |i: usize, j: usize| fails.iter().filter(|f| f[i] && f[j]).count() as f64 / banks as f64;
     let expected = |rho: f64| 0.25 + rho.asin() / std::f64::consts::TAU;
     for (i, j, rho) in [(0, 2, 0.6), (1, 3, 0.6), (0, 1, 0.2), (0, 3, 0.2)] {
         assert!(
-            (share(i, j) - expected(rho)).abs() < 0.006,
+            (fraction(i, j) - expected(rho)).abs() < 0.006,
             "cells {i} and {j}: {}",
-            share(i, j)
+            fraction(i, j)
         );
     }
 }

@@ -4,7 +4,7 @@ use super::super::{ArraySpec, CellSource, FaultModel, Read, Stored, Zone};
 use super::*;
 use crate::seed::{Purpose, Seed};
 use crate::stats::{mean, standard_deviation};
-use crate::units::{Ber, ChipId, Share};
+use crate::units::{Ber, ChipId, Fraction};
 
 const LAYERS: [(u64, u32); 4] = [(7, 4), (3, 8), (40, 3), (1, 1)];
 const PROTECTIONS: [Protection; 4] = [
@@ -128,7 +128,7 @@ fn drawn(
     let model = FaultModel {
         cells: CellSource::Drawn(array),
         kind,
-        persistent_share: Share::new(1.0).unwrap(),
+        persistent_share: Fraction::new(1.0).unwrap(),
     };
     let zones = [Zone {
         ber: Ber::new(p).unwrap(),
@@ -164,7 +164,7 @@ fn secded_reads_what_a_plain_decoder_reads() {
         for kind in [
             FaultKind::Flip,
             FaultKind::Stuck {
-                zero_to_one_share: Share::new(0.3).unwrap(),
+                zero_to_one_share: Fraction::new(0.3).unwrap(),
             },
         ] {
             for p in [0.003, 0.03, 0.3] {
@@ -330,7 +330,7 @@ fn robust_bits_have_no_faults_and_the_others_keep_theirs() {
         let model = FaultModel {
             cells: CellSource::Drawn(ARRAY),
             kind: FaultKind::Flip,
-            persistent_share: Share::new(1.0).unwrap(),
+            persistent_share: Fraction::new(1.0).unwrap(),
         };
         let exposure = Exposure::whole(3000).within_planes(planes);
         let zones = [Zone {
@@ -376,7 +376,7 @@ fn zones_of_one_rate_are_one_zone_and_each_keeps_its_own() {
         (FaultKind::Flip, 1.0),
         (
             FaultKind::Biased {
-                zero_to_one_share: Share::new(0.7).unwrap(),
+                zero_to_one_share: Fraction::new(0.7).unwrap(),
             },
             0.4,
         ),
@@ -384,7 +384,7 @@ fn zones_of_one_rate_are_one_zone_and_each_keeps_its_own() {
         let model = FaultModel {
             cells: CellSource::Drawn(WEAK_COLUMNS),
             kind,
-            persistent_share: Share::new(persistent).unwrap(),
+            persistent_share: Fraction::new(persistent).unwrap(),
         };
         let read = |zones: &[Zone]| {
             let stored = Stored {

@@ -10,7 +10,7 @@ use super::super::pattern::FaultKind;
 use super::{key, ArraySpec, FailingCell, FaultMap, Key, Points, LARGEST, MOST_CELLS, MOST_CHIPS};
 use crate::error::{Error, Result};
 use crate::store::{self, excerpt, word, ForeignRow, ForeignTable, Size, VoltageColumn};
-use crate::units::{Share, Voltage, VoltageUnit};
+use crate::units::{Fraction, Voltage, VoltageUnit};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
@@ -521,7 +521,7 @@ impl Columns {
     fn kind(&self) -> Result<FaultKind> {
         Ok(match self.reads {
             Some(_) => FaultKind::Stuck {
-                zero_to_one_share: Share::new(0.5)?,
+                zero_to_one_share: Fraction::new(0.5)?,
             },
             None => FaultKind::Flip,
         })

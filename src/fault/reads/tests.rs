@@ -19,8 +19,8 @@ const WEAK_COLUMNS: ArraySpec = ArraySpec {
 const WORDS: usize = 5000;
 const BITS: u32 = 4;
 
-fn share(x: f64) -> Share {
-    Share::new(x).unwrap()
+fn fraction(x: f64) -> Fraction {
+    Fraction::new(x).unwrap()
 }
 
 fn ber(p: f64) -> Ber {
@@ -31,7 +31,7 @@ fn model(array: ArraySpec, kind: FaultKind, persistent: f64) -> FaultModel {
     FaultModel {
         cells: CellSource::Drawn(array),
         kind,
-        persistent_share: share(persistent),
+        persistent_share: fraction(persistent),
     }
 }
 
@@ -210,7 +210,7 @@ fn nothing_fails_at_zero_and_everything_at_one() {
                 let stuck = model(
                     array,
                     FaultKind::Stuck {
-                        zero_to_one_share: share(ones),
+                        zero_to_one_share: fraction(ones),
                     },
                     persistent,
                 );
@@ -231,7 +231,7 @@ fn biased_flips_have_the_rate_of_the_bit_that_is_stored() {
                 let model = model(
                     array,
                     FaultKind::Biased {
-                        zero_to_one_share: share(s),
+                        zero_to_one_share: fraction(s),
                     },
                     persistent,
                 );
@@ -262,7 +262,7 @@ fn even_bias_flips_the_cells_of_plain_flips() {
     let even = model(
         WEAK_COLUMNS,
         FaultKind::Biased {
-            zero_to_one_share: share(0.5),
+            zero_to_one_share: fraction(0.5),
         },
         1.0,
     );
@@ -275,7 +275,7 @@ fn a_biased_rate_above_one_is_refused() {
     let model = model(
         INDEPENDENT,
         FaultKind::Biased {
-            zero_to_one_share: share(0.8),
+            zero_to_one_share: fraction(0.8),
         },
         1.0,
     );
@@ -296,11 +296,11 @@ fn a_biased_rate_above_one_is_refused() {
 
 #[test]
 fn stuck_cells_err_on_the_share_that_holds_the_other_value() {
-    // of cells that hold 0, a share of the failing ones reads 1
+    // of cells that hold 0, a fraction of the failing ones reads 1
     let stuck = model(
         INDEPENDENT,
         FaultKind::Stuck {
-            zero_to_one_share: share(0.3),
+            zero_to_one_share: fraction(0.3),
         },
         0.5,
     );
@@ -325,7 +325,7 @@ fn exposed_bits_keep_their_faults_and_others_have_none() {
         (FaultKind::Flip, 1.0),
         (
             FaultKind::Biased {
-                zero_to_one_share: share(0.7),
+                zero_to_one_share: fraction(0.7),
             },
             0.4,
         ),
@@ -379,7 +379,7 @@ fn listed_cells_are_read_chip_by_chip_within_the_memory() {
     let model = FaultModel {
         cells: CellSource::Listed(Arc::new(listed)),
         kind: FaultKind::Flip,
-        persistent_share: share(1.0),
+        persistent_share: fraction(1.0),
     };
     let (zones, layout) = whole(2, 0.0);
     let stored = Stored {

@@ -86,7 +86,7 @@ const CELLS: &[&str] = &[
     "sramcells",
     "srambits",
 ];
-/// Words for the share of cells that fail at all.
+/// Words for the fraction of cells that fail at all.
 const RATES: &[&str] = &[
     "ber",
     "rber",
@@ -120,7 +120,7 @@ const RATES: &[&str] = &[
     "fractionfailing",
     "failingshare",
 ];
-/// Words for the share of bits that read wrongly.
+/// Words for the fraction of bits that read wrongly.
 const FLIP_RATES: &[&str] = &[
     "fliprate",
     "bitfliprate",
@@ -278,7 +278,7 @@ impl Columns {
     /// What a rate should be, for messages.
     pub(super) fn rate_expected(&self) -> &'static str {
         match (self.flips, self.rates) {
-            (true, _) => "a share of flipped bits from 0 to 0.5 (of cells that fail at all it may be more: `ber`)",
+            (true, _) => "a fraction of flipped bits from 0 to 0.5 (of cells that fail at all it may be more: `ber`)",
             (_, Rates::Ber { power: -2, .. }) => "a bit error rate from 0 to 100 %",
             (_, Rates::Ber { power: -6, .. }) => "a bit error rate from 0 to 1000000 ppm",
             _ => "a bit error rate from 0 to 1 (a column of per cent is headed `ber_%`)",

@@ -173,7 +173,7 @@ fn numbers_with_two_readings_and_wrong_units_are_refused() {
         ),
         (
             "voltage,flip_rate\n0.5,0.6\n",
-            "a share of flipped bits from 0 to 0.5",
+            "a fraction of flipped bits from 0 to 0.5",
         ),
         (
             "voltage,faults,cells\n0.5,\"1,10\n",

@@ -174,7 +174,7 @@ fn verdict_rates(rows: &[&MethodDifference]) -> Vec<String> {
     for (verdict, words) in [
         (Verdict::Better, "better at"),
         (Verdict::Worse, "worse at"),
-        (Verdict::Indistinguishable, "not told apart at"),
+        (Verdict::Indistinguishable, "indistinguishable at"),
     ] {
         let own = rows.iter().filter(|row| row.verdict() == Some(verdict));
         let rates: Vec<String> = own.map(|row| rate(row.setting.ber)).collect();

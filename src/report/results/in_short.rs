@@ -35,7 +35,7 @@ impl Tally {
     fn words(&self) -> String {
         let Self { better, worse, all } = self;
         match (better, worse) {
-            (0, 0) => format!("not told apart at {all}"),
+            (0, 0) => format!("indistinguishable at {all}"),
             (better, 0) => format!("better at {better} of {all}"),
             (0, worse) => format!("worse at {worse} of {all}"),
             (better, worse) => format!("better at {better}, worse at {worse} of {all}"),
@@ -146,7 +146,7 @@ mod tests {
             }
             .words()
         };
-        assert_eq!(words(0, 0), "not told apart at 9");
+        assert_eq!(words(0, 0), "indistinguishable at 9");
         assert_eq!(words(7, 0), "better at 7 of 9");
         assert_eq!(words(0, 2), "worse at 2 of 9");
         assert_eq!(words(1, 2), "better at 1, worse at 2 of 9");

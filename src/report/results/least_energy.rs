@@ -25,23 +25,23 @@ pub(super) fn least_energy(answers: &[Answer], by_model: bool) -> Option<Grid> {
         let Question::Loss { loss, .. } = answer.question else {
             continue;
         };
-        let ladder = &answer.ladder;
+        let series = &answer.series;
         let place = Place {
-            array: ladder.array.as_str(),
-            protection: ladder.protection,
+            array: series.array.as_str(),
+            protection: series.protection,
         };
         let name = if by_model {
-            ladder.model.as_str()
+            series.model.as_str()
         } else {
-            ladder.method.name()
+            series.method.name()
         };
-        let line = (place, ladder.bits, name);
+        let line = (place, series.bits, name);
         losses.insert(loss.to_bits());
         add(&mut lines, line, loss, answer);
-        if ladder.method == BASELINE {
+        if series.method == BASELINE {
             add(
                 &mut normal,
-                (place, ladder.bits, BASELINE.name()),
+                (place, series.bits, BASELINE.name()),
                 loss,
                 answer,
             );
@@ -141,9 +141,9 @@ fn over_trainings(
     Some(text)
 }
 
-/// A share in per cent with one decimal, without the sign of a rounded 0.
-fn percent(share: f64) -> String {
-    match format!("{:.1}", 100.0 * share) {
+/// A fraction in per cent with one decimal, without the sign of a rounded 0.
+fn percent(fraction: f64) -> String {
+    match format!("{:.1}", 100.0 * fraction) {
         zero if zero == "-0.0" => "0.0".into(),
         other => other,
     }
@@ -182,7 +182,7 @@ mod tests {
         // without the baseline there is nothing to compare with
         let alone: Vec<Answer> = answers
             .into_iter()
-            .filter(|a| a.ladder.method == MethodLabel::Wcat)
+            .filter(|a| a.series.method == MethodLabel::Wcat)
             .collect();
         assert!(least_energy(&alone, false)
             .unwrap()

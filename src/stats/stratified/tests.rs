@@ -18,7 +18,7 @@ impl Population {
         difficulty.sort_by(|a, b| b.total_cmp(a));
         let chip = |stream: &mut Stream| {
             let severity = severity * (spread * stream.normal()).exp();
-            let right = |share: &f64| !stream.chance((severity * share).min(1.0));
+            let right = |fraction: &f64| !stream.chance((severity * fraction).min(1.0));
             difficulty.iter().map(right).collect()
         };
         let chips = (0..400).map(|_| chip(&mut stream)).collect();
@@ -35,9 +35,9 @@ impl Population {
     }
 
     fn mean(&self) -> f64 {
-        let share = |chip: &Vec<bool>| chip.iter().filter(|right| **right).count() as f64;
-        let shares: Vec<f64> = self.chips.iter().map(share).collect();
-        mean(&shares).unwrap() / self.chips[0].len() as f64
+        let fraction = |chip: &Vec<bool>| chip.iter().filter(|right| **right).count() as f64;
+        let fractions: Vec<f64> = self.chips.iter().map(fraction).collect();
+        mean(&fractions).unwrap() / self.chips[0].len() as f64
     }
 
     fn draw(&self, numbers: &[u64], stream: &mut Stream) -> Vec<Stratum> {

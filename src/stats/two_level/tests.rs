@@ -16,8 +16,8 @@ impl Population {
         let difficulty: Vec<f64> = (0..images).map(|_| stream.uniform().powi(3)).collect();
         let chip = |stream: &mut Stream| {
             let severity = 0.1 * (spread * stream.normal()).exp();
-            let d = |share: &f64| {
-                if !stream.chance((severity * share).min(1.0)) {
+            let d = |fraction: &f64| {
+                if !stream.chance((severity * fraction).min(1.0)) {
                     0
                 } else if stream.chance(0.15) {
                     1

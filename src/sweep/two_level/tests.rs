@@ -1,6 +1,6 @@
 //! Facts that two-level sampling holds: the same rows on any number of threads, brute force within the interval, no bias.
 
-use super::super::procedure::tests::{world_of, World};
+use super::super::monte_carlo::tests::{world_of, World};
 use super::super::{DesignPoint, Sampling};
 use super::*;
 use crate::fault::Protection;
@@ -17,7 +17,7 @@ fn run_of(
     sampled: Sampling,
 ) -> Result<(Outcome, usize)> {
     let answers = [world.evaluator.clean_answers(&world.images).unwrap()];
-    let subjects = [world.subject()];
+    let swept_models = [world.swept()];
     let voltages = world.memory.voltages(voltages).unwrap();
     let points: Vec<OperatingPoint> = voltages
         .iter()
@@ -25,7 +25,7 @@ fn run_of(
         .collect();
     let points = DesignPoint::grid(1, &points, &[Protection::None]);
     let comparison = Comparison {
-        subjects: &subjects,
+        swept_models: &swept_models,
         memory: &world.memory,
         faults: &Faults::of(&world.memory),
         points: &points,
@@ -178,7 +178,7 @@ fn over_many_seeds_the_estimate_is_that_of_all_images() {
         .trials[0]
         .correct;
     assert!(faulty < 60);
-    // an image's share of samples is that of every other, whatever its class
+    // an image's fraction of samples is that of every other, whatever its class
     let mut times = vec![0u32; labels.len()];
     let samples = 20_000;
     for chip in 0..samples {
@@ -330,9 +330,9 @@ fn every_image_of_a_stratum_is_equally_likely_and_models_of_like_strata_share_im
     }
     for (place, times) in times.iter().enumerate() {
         let stratum = partition.stratum(place);
-        let share = numbers[stratum] as f64 / partition.sizes[stratum] as f64;
-        let error = (f64::from(samples) * share * (1.0 - share)).sqrt();
-        let expected = f64::from(samples) * share;
+        let fraction = numbers[stratum] as f64 / partition.sizes[stratum] as f64;
+        let error = (f64::from(samples) * fraction * (1.0 - fraction)).sqrt();
+        let expected = f64::from(samples) * fraction;
         assert!(
             (f64::from(*times) - expected).abs() <= 4.5 * error,
             "{place}: {times} {expected}"
@@ -345,12 +345,12 @@ fn of_two_models(worlds: &[World; 2], way: Sampling, chips: u32) -> Vec<Trial> {
     let answers = worlds
         .each_ref()
         .map(|world| world.evaluator.clean_answers(&world.images).unwrap());
-    let mut subjects = worlds.each_ref().map(World::subject);
-    subjects[1].name = "n".into();
+    let mut swept_models = worlds.each_ref().map(World::swept);
+    swept_models[1].name = "n".into();
     let memory = &worlds[0].memory;
     let point = memory.at(memory.voltages("0.88").unwrap()[0]).unwrap();
     let comparison = Comparison {
-        subjects: &subjects,
+        swept_models: &swept_models,
         memory,
         faults: &Faults::of(memory),
         points: &DesignPoint::grid(2, &[point], &[Protection::None]),

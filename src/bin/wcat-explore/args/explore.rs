@@ -31,10 +31,10 @@ pub(crate) struct Search {
     /// Rail and level shifters, relative to the network at 8 bits and the error-free voltage.
     #[arg(long, value_name = "ENERGY", hide_short_help = true)]
     domain_cost: Option<f64>,
-    /// Lowest voltage at which this share of chips reaches --floor
+    /// Lowest voltage at which this fraction of chips reaches --floor
     ///
     /// With one-sided 95 % confidence.
-    #[arg(long = "yield", value_name = "SHARE", requires = "floor")]
+    #[arg(long = "yield", value_name = "FRACTION", requires = "floor")]
     #[serde(rename = "yield")]
     yield_share: Option<f64>,
     /// Accuracy that a chip must reach for the yield

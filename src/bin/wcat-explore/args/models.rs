@@ -190,7 +190,7 @@ Examples:
     /// A memory model from measurements in CSV: a probit line by maximum likelihood, its figure beside it
     ///
     /// Columns of the table: `voltage, faults, cells` (cells that fail at all among cells) or `voltage, ber` (their
-    /// share); and perhaps `energy` of an access, in any unit, or `access_energy_pj`. Usual other words are known
+    /// fraction); and perhaps `energy` of an access, in any unit, or `access_energy_pj`. Usual other words are known
     /// (`Vdd [mV]`, `fail_count`, `n_cells`, `ber_%`), so are `;`, tabs and decimal commas; other columns are named and
     /// not read. Counts of the same cells at every voltage are fitted by their increments; repeated or rising ones as
     /// independent, with wider intervals. A row without failures marks the error-free voltage; rates may rise to 1, the

@@ -88,14 +88,14 @@ fn listen(progress: &FetchProgress, monitor: &Progress) -> wcat_explore::error::
     if monitor.cancel().load(Ordering::Relaxed) {
         return Err(Error::Interrupted);
     }
-    let share = progress.received as f64 / progress.total.max(1) as f64;
+    let fraction = progress.received as f64 / progress.total.max(1) as f64;
     let message = format!(
         "{:?} {}/{} kB",
         progress.step,
         progress.received / 1000,
         progress.total / 1000
     );
-    monitor.show(&progress.file, share.min(1.0), &message.to_lowercase());
+    monitor.show(&progress.file, fraction.min(1.0), &message.to_lowercase());
     Ok(())
 }
 

@@ -144,15 +144,15 @@ fn show_differences(rows: &[CodeDifference], format: Format) -> anyhow::Result<(
         return show::records(&Value::Array(rows.collect()), format);
     }
     // the first bit of thousands must not read as 0.00
-    let share = |x: f64| format!("{:.4}", 100.0 * x);
+    let fraction = |x: f64| format!("{:.4}", 100.0 * x);
     let grid = Grid::of(rows)
         .text("layer", |r| r.layer.as_deref().unwrap_or("all layers"))
         .number("bits", |r| r.bits.to_string())
         .number("differing bits", |r| r.differing_bits.to_string())
-        .number("%", |r| share(r.bit_share()))
+        .number("%", |r| fraction(r.bit_share()))
         .number("codes", |r| r.weights.to_string())
         .number("differing codes", |r| r.differing_codes.to_string())
-        .number("%", |r| share(r.code_share()))
+        .number("%", |r| fraction(r.code_share()))
         .number("largest difference", |r| r.largest.to_string())
         .number("step ratio", |r| {
             r.step_ratio.map(|ratio| format!("{ratio:.4}"))

@@ -154,7 +154,7 @@ fn say_where(result: &SweepResult, monitor: &Progress) {
 pub(crate) fn table(summaries: &[Summary]) -> Grid {
     let differ = |of: fn(&Summary) -> &str| summaries.iter().any(|s| of(s) != of(&summaries[0]));
     let unit = summaries.first().map(|s| s.design.voltage_unit.symbol());
-    let single_chips = summaries.iter().all(|s| s.spread.is_some());
+    let single_chips = summaries.iter().all(|s| s.quantiles.is_some());
     Grid::of(summaries)
         .text("model", |s| &s.design.model)
         .text("protection", |s| s.design.protection)
@@ -177,10 +177,10 @@ pub(crate) fn table(summaries: &[Summary]) -> Grid {
             let (low, high) = (s.student?.low.max(0.0), s.student?.high.min(1.0));
             Some(format!("{} .. {}", show::percent(low), show::percent(high)))
         })
-        .number("min", |s| s.spread.map(|spread| show::percent(spread.min)))
+        .number("min", |s| s.quantiles.map(|of| show::percent(of.min)))
         .only_if(single_chips)
         .number("yield %", |s| {
-            s.spread.map(|spread| show::percent(spread.yield_share))
+            s.quantiles.map(|of| show::percent(of.yield_share))
         })
         .only_if(single_chips)
         .number("std of chips", |s| {

@@ -18,8 +18,8 @@ pub(in super::super) struct World {
 
 impl World {
     /// The network as the only model of a comparison.
-    pub(in super::super) fn subject(&self) -> Subject<'_> {
-        Subject {
+    pub(in super::super) fn swept(&self) -> SweptModel<'_> {
+        SweptModel {
             name: "m".into(),
             dataset: "d".into(),
             training_seed: None,
@@ -75,7 +75,7 @@ fn run_of(
     tolerance: Option<f64>,
     done: &[Trial],
 ) -> (Outcome, usize) {
-    let subjects = [world.subject()];
+    let swept_models = [world.swept()];
     let voltages = world.memory.voltages(voltages).unwrap();
     let points: Vec<OperatingPoint> = voltages
         .iter()
@@ -83,7 +83,7 @@ fn run_of(
         .collect();
     let points = DesignPoint::grid(1, &points, &[Protection::None]);
     let comparison = Comparison {
-        subjects: &subjects,
+        swept_models: &swept_models,
         memory: &world.memory,
         faults: &Faults::of(&world.memory),
         energy: &EnergySpec::default(),
@@ -195,11 +195,11 @@ fn the_tolerance_holds_the_choice_of_images_and_more_chips_only_where_they_help(
 #[test]
 fn float_models_are_refused() {
     let world = world(32);
-    let subjects = [world.subject()];
+    let swept_models = [world.swept()];
     let points = [world.memory.at(world.memory.error_free).unwrap()];
     let points = DesignPoint::grid(1, &points, &[Protection::None]);
     let comparison = Comparison {
-        subjects: &subjects,
+        swept_models: &swept_models,
         memory: &world.memory,
         faults: &Faults::of(&world.memory),
         energy: &EnergySpec::default(),

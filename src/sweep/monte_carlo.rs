@@ -22,7 +22,7 @@ const CHIP_BATCH: u32 = 8;
 
 /// A model in a comparison.
 #[derive(Debug)]
-pub struct Subject<'a> {
+pub struct SweptModel<'a> {
     /// Its name, unique in the comparison.
     pub name: String,
     /// Title of the data set the accuracy is measured on.
@@ -41,7 +41,7 @@ pub struct Subject<'a> {
 #[derive(Debug)]
 pub struct Comparison<'a> {
     /// The models.
-    pub subjects: &'a [Subject<'a>],
+    pub swept_models: &'a [SweptModel<'a>],
     /// The memory.
     pub memory: &'a MemoryModel,
     /// How its cells fail.
@@ -56,7 +56,7 @@ pub struct Comparison<'a> {
     pub chips: u32,
     /// Greatest half-width of a mean that is good enough.
     pub tolerance: Option<f64>,
-    /// Images of the test set, of which the subjects' are all or a subset.
+    /// Images of the test set, of which the models' are all or a subset.
     pub test_images: u64,
     /// Seconds since any moment, for the times of trials.
     pub clock: fn() -> f64,
@@ -212,15 +212,11 @@ impl Comparison<'_> {
     pub(super) fn setups(&self) -> Result<Vec<Setup<'_>>> {
         let mut setups = Vec::new();
         for point in self.points {
-            let subject = self.subjects.get(point.subject).ok_or_else(|| {
-                let expected = format!("one of {} models", self.subjects.len());
-                Error::argument(
-                    "model of a design point",
-                    expected,
-                    point.subject.to_string(),
-                )
+            let swept = self.swept_models.get(point.swept).ok_or_else(|| {
+                let expected = format!("one of {} models", self.swept_models.len());
+                Error::argument("model of a design point", expected, point.swept.to_string())
             })?;
-            setups.extend(Setup::of_point(subject, point, self.memory, self.faults)?);
+            setups.extend(Setup::of_point(swept, point, self.memory, self.faults)?);
         }
         if self.faults.reach_msb_only()
             && !setups.is_empty()
@@ -237,7 +233,7 @@ impl Comparison<'_> {
         let designs: Vec<Design> = setups.iter().map(design).collect::<Result<_>>()?;
         let ids: BTreeMap<&str, ()> = designs.iter().map(|d| (d.design_id.as_str(), ())).collect();
         if ids.len() != designs.len() {
-            let names: Vec<&str> = self.subjects.iter().map(|s| s.name.as_str()).collect();
+            let names: Vec<&str> = self.swept_models.iter().map(|s| s.name.as_str()).collect();
             return Err(Error::argument(
                 "models of a sweep",
                 "a name for each of its own",
@@ -295,16 +291,16 @@ impl Comparison<'_> {
 
     fn trial(&self, task: &Task) -> Result<Trial> {
         let started = (self.clock)();
-        let subject = task.setup.subject;
+        let swept = task.setup.swept;
         let whole = |words: &[(usize, Word)]| {
             if words.is_empty() {
-                Ok(subject.clean)
+                Ok(swept.clean)
             } else {
-                subject.evaluator.faulty(words, subject.images)
+                swept.evaluator.faulty(words, swept.images)
             }
         };
         let by_access =
-            |access: &mut Access<'_>| subject.evaluator.faulty_by_access(subject.images, access);
+            |access: &mut Access<'_>| swept.evaluator.faulty_by_access(swept.images, access);
         let (score, faults, status) = task.evaluate(self.seed, whole, by_access)?;
         Ok(Trial {
             design_id: task.design_id.to_owned(),

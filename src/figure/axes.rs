@@ -1,7 +1,7 @@
 //! Axes and the plane between them: scales, ticks, grid, and clipped lines, bands and markers.
 //! Which data are drawn is left to the figures.
 
-use super::canvas::{Canvas, Color, Hang, Stroke};
+use super::canvas::{Canvas, Color, Stroke, TextAnchor};
 use super::text;
 use crate::stats::probit;
 
@@ -10,7 +10,7 @@ pub(super) const TICK_SIZE: f64 = 16.0;
 /// Font size of axis labels in pixels.
 pub(super) const LABEL_SIZE: f64 = 17.0;
 
-/// Share of a logarithmic axis that is set aside for 0 where 0 is on it.
+/// Fraction of a logarithmic axis that is set aside for 0 where 0 is on it.
 const ZERO_SHARE: f64 = 0.10;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -244,7 +244,7 @@ fn round_down(value: f64) -> f64 {
 
 /// The plane between two axes, on a rectangle of the canvas.
 #[derive(Clone, Debug)]
-pub(super) struct Plane {
+pub(super) struct Axes {
     /// Horizontal axis.
     pub(super) x: Axis,
     /// Vertical axis.
@@ -253,7 +253,7 @@ pub(super) struct Plane {
     pub(super) area: (f64, f64, f64, f64),
 }
 
-impl Plane {
+impl Axes {
     /// Pixels of a point.
     pub(super) fn at(&self, (x, y): (f64, f64)) -> (f64, f64) {
         let (left, top, right, bottom) = self.area;
@@ -310,18 +310,30 @@ impl Plane {
                     label,
                     TICK_SIZE,
                     Color::INK,
-                    Hang::Center,
+                    TextAnchor::Center,
                 );
             }
         }
         for (value, label) in &self.y.ticks {
             let y = bottom - (bottom - top) * self.y.place(*value);
             canvas.line((left - 6.0, y), (left, y), ink);
-            canvas.text((left - 10.0, y), label, TICK_SIZE, Color::INK, Hang::Right);
+            canvas.text(
+                (left - 10.0, y),
+                label,
+                TICK_SIZE,
+                Color::INK,
+                TextAnchor::Right,
+            );
         }
         if bottom_labels {
             let middle = ((left + right) / 2.0, bottom + 42.0);
-            canvas.text(middle, &self.x.label, LABEL_SIZE, Color::INK, Hang::Center);
+            canvas.text(
+                middle,
+                &self.x.label,
+                LABEL_SIZE,
+                Color::INK,
+                TextAnchor::Center,
+            );
         }
         let x = (left - 10.0 - tick_width - 18.0).max(12.0);
         canvas.text(
@@ -329,7 +341,7 @@ impl Plane {
             &self.y.label,
             LABEL_SIZE,
             Color::INK,
-            Hang::Upward,
+            TextAnchor::Upward,
         );
         if self.x.scale == (Scale::Logarithmic { zero: true }) {
             self.break_marks(canvas);
@@ -487,16 +499,16 @@ mod tests {
 
     #[test]
     fn lines_and_bands_are_cut_at_the_edges() {
-        let plane = Plane {
+        let axes = Axes {
             x: Axis::linear("x", 0.0, 10.0, 5),
             y: Axis::linear("y", 0.0, 10.0, 5),
             area: (0.0, 0.0, 100.0, 100.0),
         };
         assert_eq!(
-            plane.clipped((-50.0, 50.0), (50.0, 50.0)),
+            axes.clipped((-50.0, 50.0), (50.0, 50.0)),
             Some(((0.0, 50.0), (50.0, 50.0)))
         );
-        assert_eq!(plane.clipped((-50.0, 50.0), (-10.0, 50.0)), None);
+        assert_eq!(axes.clipped((-50.0, 50.0), (-10.0, 50.0)), None);
         let square = [(-10.0, -10.0), (10.0, -10.0), (10.0, 10.0), (-10.0, 10.0)];
         let half = half_plane(&square, &|p| p.0);
         assert!(half.len() == 4 && half.iter().all(|p| p.0 >= 0.0));

@@ -189,22 +189,22 @@ pub(super) fn same_model(first: &Path, second: &Path) -> String {
     )
 }
 
-/// Images that trainings held out are new to those trainings alone whose seed and share were the same.
+/// Images that trainings held out are new to those trainings alone whose seed and fraction were the same.
 ///
 /// # Errors
 /// [`Error::Argument`] that names a model which may have learned from them.
 pub(super) fn check_held_out(models: &[Loaded], dataset: &DatasetSpec, seed: Seed) -> Result<()> {
     for model in models {
-        let share = model.info.dataset_spec().map(|spec| spec.validation);
-        if model.info.training_seed != Some(seed.0) || share != Some(dataset.validation) {
+        let fraction = model.info.dataset_spec().map(|spec| spec.validation);
+        if model.info.training_seed != Some(seed.0) || fraction != Some(dataset.validation) {
             return Err(Error::argument(
                 format!("model {}", model.path.display()),
                 format!(
                     "a training with seed {} that held out {} of the images",
                     seed.0, dataset.validation
                 ),
-                match (model.info.training_seed, share) {
-                    (Some(seed), Some(share)) => format!("seed {seed}, {share} held out"),
+                match (model.info.training_seed, fraction) {
+                    (Some(seed), Some(fraction)) => format!("seed {seed}, {fraction} held out"),
                     _ => "a model that does not say".into(),
                 },
             ));

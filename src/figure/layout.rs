@@ -1,8 +1,8 @@
 //! The layout of a figure: title, panels one under the other, legend; heights follow the content.
 
-use super::canvas::{drawn, Canvas, Color, Hang, Stroke, WIDTH};
+use super::axes::{Axes, Axis, LABEL_SIZE, TICK_SIZE};
+use super::canvas::{drawn, Canvas, Color, Stroke, TextAnchor, WIDTH};
 use super::legend::Legend;
-use super::plane::{Axis, Plane, LABEL_SIZE, TICK_SIZE};
 use super::text;
 
 const TITLE: f64 = 42.0;
@@ -36,12 +36,12 @@ pub(super) struct Panel {
 
 /// Draws a figure: `draw` is called for each panel, between its grid and its frame. `right` is the
 /// room kept at the right edge, in pixels.
-pub(super) fn sheet(
+pub(super) fn layout(
     title: &str,
     panels: Vec<Panel>,
     right: f64,
     legend: &Legend,
-    draw: impl Fn(&mut Canvas<'_>, &Plane, usize),
+    draw: impl Fn(&mut Canvas<'_>, &Axes, usize),
 ) -> String {
     let ticks = panels.iter().map(|p| p.y.tick_width()).fold(0.0, f64::max);
     let left = 12.0 + LABEL_SIZE / 2.0 + 18.0 + ticks + 10.0;
@@ -50,22 +50,22 @@ pub(super) fn sheet(
     let body: f64 = panels.iter().map(|p| above(p) + p.height + below(p)).sum();
     let height = (TITLE + body + legend.height() + 14.0).round();
     drawn(height, title, |canvas| {
-        canvas.bold((left, 20.0), title, 18.0, Color::BLACK, Hang::Left);
+        canvas.bold((left, 20.0), title, 18.0, Color::BLACK, TextAnchor::Left);
         let mut top = TITLE;
         for (i, panel) in panels.into_iter().enumerate() {
             top += above(&panel);
             let area = (left, top, WIDTH - right, top + panel.height);
             top += panel.height + below(&panel);
-            let plane = Plane {
+            let axes = Axes {
                 x: panel.x,
                 y: panel.y,
                 area,
             };
-            plane.grid(canvas);
-            draw(canvas, &plane, i);
-            plane.frame(canvas, panel.labelled, ticks);
+            axes.grid(canvas);
+            draw(canvas, &axes, i);
+            axes.frame(canvas, panel.labelled, ticks);
             if let Some(marks) = &panel.above {
-                upper_marks(canvas, &plane, marks);
+                upper_marks(canvas, &axes, marks);
             }
         }
         legend.draw(canvas, top);
@@ -73,11 +73,11 @@ pub(super) fn sheet(
 }
 
 /// Ticks and labels along the upper edge; a label that would touch its neighbour is left out.
-pub(super) fn upper_marks(canvas: &mut Canvas<'_>, plane: &Plane, marks: &Above) {
-    let (left, top, right, _) = plane.area;
+pub(super) fn upper_marks(canvas: &mut Canvas<'_>, axes: &Axes, marks: &Above) {
+    let (left, top, right, _) = axes.area;
     let mut free = f64::NEG_INFINITY;
     for (value, label) in &marks.ticks {
-        let place = plane.x.place(*value);
+        let place = axes.x.place(*value);
         if !(-1e-9..=1.0 + 1e-9).contains(&place) {
             continue;
         }
@@ -85,7 +85,13 @@ pub(super) fn upper_marks(canvas: &mut Canvas<'_>, plane: &Plane, marks: &Above)
         canvas.line((x, top - 6.0), (x, top), Stroke::solid(Color::INK, 1.2));
         let half = text::width(label, TICK_SIZE) / 2.0;
         if x - half > free {
-            canvas.text((x, top - 17.0), label, TICK_SIZE, Color::INK, Hang::Center);
+            canvas.text(
+                (x, top - 17.0),
+                label,
+                TICK_SIZE,
+                Color::INK,
+                TextAnchor::Center,
+            );
             free = x + half + 8.0;
         }
     }
@@ -94,6 +100,6 @@ pub(super) fn upper_marks(canvas: &mut Canvas<'_>, plane: &Plane, marks: &Above)
         &marks.label,
         LABEL_SIZE,
         Color::INK,
-        Hang::Center,
+        TextAnchor::Center,
     );
 }
