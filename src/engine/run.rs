@@ -62,6 +62,7 @@ impl Worker {
 
     /// Runs some calls of a plan on the `count` images in the buffers.
     pub(super) fn calls(&mut self, plan: &Plan, calls: Range<usize>, count: usize) {
+        self.weights.refresh(plan);
         for call in &plan.calls[calls] {
             self.call(plan, call, count);
             self.multiplications += (plan.multiplications_of(call) * count) as u64;

@@ -2,18 +2,19 @@
 
 use super::plan::Plan;
 
-/// Weights in both forms, always of the same values.
+/// Weights in both forms, of the same values but for rows that are to be transformed anew.
 #[derive(Clone, Debug)]
 pub(super) struct Weights {
     packed: Vec<f32>,
     transformed: Vec<f32>,
-    /// True for the rows of transformed weights in `changed`; all false between changes.
+    /// True for the rows in `changed`.
     marked: Vec<bool>,
+    /// Rows of transformed weights that hold a change of the packed ones.
     changed: Vec<Row>,
 }
 
 /// A row of the weights of one Winograd convolution.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Row {
     /// Number of the convolution among those of the plan.
     convolution: usize,
@@ -23,17 +24,17 @@ struct Row {
 impl Weights {
     /// All weights of a plan as they are packed.
     pub(super) fn new(plan: &Plan, packed: Vec<f32>) -> Self {
+        let mut changed = Vec::new();
+        for (convolution, own) in plan.winograds.iter().enumerate() {
+            changed.extend((0..own.shape.rows()).map(|row| Row { convolution, row }));
+        }
         let mut weights = Self {
             packed,
             transformed: vec![0.0; plan.transformed],
-            marked: vec![false; plan.winograds.iter().map(|own| own.shape.rows()).sum()],
-            changed: Vec::new(),
+            marked: vec![true; changed.len()],
+            changed,
         };
-        for (convolution, own) in plan.winograds.iter().enumerate() {
-            for row in 0..own.shape.rows() {
-                weights.transform(plan, Row { convolution, row });
-            }
-        }
+        weights.refresh(plan);
         weights
     }
 
@@ -47,21 +48,30 @@ impl Weights {
         &self.packed
     }
 
-    /// All transformed weights.
+    /// All transformed weights, as [`Self::refresh`] left them.
     pub(super) fn transformed(&self) -> &[f32] {
         &self.transformed
     }
 
-    /// Puts other weights into places of the packed ones; of those transformed only the rows that hold them change.
+    /// Puts other weights into places of the packed ones.
     pub(super) fn change(&mut self, plan: &Plan, weights: impl Iterator<Item = (usize, f32)>) {
         for (place, weight) in weights {
             self.packed[place] = weight;
             self.mark(plan, place);
         }
-        while let Some(row) = self.changed.pop() {
+    }
+
+    /// Transforms the rows that hold a change since the last time. Not at each change: what a trial puts back and the next
+    /// one puts in are often of one row.
+    pub(super) fn refresh(&mut self, plan: &Plan) {
+        // neighbours one after the other: the transformed weights are more than the caches hold
+        self.changed.sort_unstable();
+        for at in 0..self.changed.len() {
+            let row = self.changed[at];
             self.marked[plan.winograds[row.convolution].first_row + row.row] = false;
             self.transform(plan, row);
         }
+        self.changed.clear();
     }
 
     fn mark(&mut self, plan: &Plan, place: usize) {
