@@ -3,19 +3,22 @@
 //!
 //! `cargo bench --bench evaluation`; after `--`: `--isa avx2` for one set of vector instructions alone, `--repeats N`,
 //! `--full` for plain candle on all images instead of a tenth of them, and criterion's own flags and filter.
+//!
+//! With `WCAT_MODEL`, a model file, it measures nothing else and serves `benches/peers.py`, see [`serve`].
 
 #![allow(clippy::unwrap_used, clippy::print_stdout)] // a benchmark may stop at once and prints its result
 
 #[path = "measure/mod.rs"]
 mod measure;
 
+use candle_core::Device;
 use criterion::{Criterion, Throughput};
 use measure::{cpu_seconds, median, median_ratio, peak, Asked, CpuTime};
 use wcat_explore::engine::{Evaluator, Images, Plain};
 use wcat_explore::fault::{faulty_words, Chip, FaultKind};
 use wcat_explore::kernel::{Arithmetic, Isa};
 use wcat_explore::memory;
-use wcat_explore::net::Architecture;
+use wcat_explore::net::{Architecture, Model};
 use wcat_explore::seed::Seed;
 use wcat_explore::units::{Ber, ChipId};
 
@@ -31,6 +34,9 @@ const GROUP: usize = 8;
 
 fn main() {
     let asked = measure::asked();
+    if let Ok(model) = std::env::var("WCAT_MODEL") {
+        return serve(&model);
+    }
     let mut criterion = measure::criterion();
     let mut lines = Vec::new();
     for architecture in measure::ARCHITECTURES {
@@ -42,6 +48,26 @@ fn main() {
     }
     criterion.final_summary();
     lines.iter().for_each(|line| println!("{line}"));
+}
+
+/// Answers each line of standard input with one pass over images: `[CPU seconds, [logits]]`. `WCAT_IMAGES` is a file of
+/// their normalised values in f32, little-endian, NCHW; `WCAT_ARITHMETIC` names the arithmetic.
+fn serve(model: &str) {
+    let given = |name: &str| std::env::var(name).unwrap();
+    let network = Model::load(model.as_ref(), &Device::Cpu).unwrap().network;
+    let shape = network.input_shape();
+    let arithmetic = given("WCAT_ARITHMETIC").parse().unwrap();
+    let evaluator = Evaluator::with(network, Isa::current(), arithmetic).unwrap();
+    let bytes = std::fs::read(given("WCAT_IMAGES")).unwrap();
+    let values = bytes.as_chunks().0.iter().map(|x| f32::from_le_bytes(*x));
+    let pixels: Vec<f32> = values.collect();
+    let labels = vec![0; pixels.len() / shape.iter().product::<usize>()];
+    let images = Images::new(pixels, shape, labels, &Device::Cpu).unwrap();
+    for _ in std::io::stdin().lines() {
+        let mut logits = None;
+        let seconds = cpu_seconds(|| logits = evaluator.logits(&[], &images).unwrap());
+        println!("[{seconds}, {:?}]", logits.unwrap());
+    }
 }
 
 /// An engine for one set of vector instructions and one arithmetic.
