@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""CPU seconds of this engine beside onnxruntime and OpenVINO, in f32 and int8: one network, one set of images, one thread.
+"""CPU seconds of this engine beside onnxruntime and OpenVINO in f32 and int8: the same network and images, one thread.
 
 benches/peers.py [--images N] [--repeats N]: a stored 8-bit ResNet-20 on CIFAR-10's test images, interleaved repeats; prints
 a table of docs/performance.md, and ends with 1 where an expectation fails. It makes its own environment of Python in
@@ -157,7 +157,7 @@ class Calibration(quantization.CalibrationDataReader):
 
 
 def write_quantized(path, images, quantized, vnni):
-    """Static QDQ, a scale per channel; as onnxruntime advises, weights of 7 bits where sums of products would saturate."""
+    """Static QDQ, a scale per channel; weights of 7 bits without VNNI, as onnxruntime advises: sums would saturate."""
     prepared = quantized.with_suffix(".prepared.onnx")
     quantization.quant_pre_process(path, prepared, skip_symbolic_shape=True)
     quantization.quantize_static(
@@ -272,8 +272,8 @@ def main():
     direct, winograd, *_ = engines
     print(f"{processor_name}; {' '.join(instructions)}; onnxruntime {onnxruntime.__version__}, OpenVINO "
           f"{openvino.__version__.split('-')[0]}; {asked.images} images, {asked.repeats} interleaved repeats\n")
-    print("| engine | batch | CPU s, 10,000 images | times that of Winograd | accuracy, % | other answers than direct "
-          "| largest difference of logits |")
+    print("| engine | batch | CPU s, 10,000 images | times that of Winograd | accuracy, % "
+          "| other answers than direct | largest difference of logits |")
     print("|---|---|---|---|---|---|---|")
     for name, engine in engines.items():
         seconds = statistics.median(taken[name]) * 10000 / asked.images
