@@ -27,6 +27,9 @@ impl Interval {
     }
 }
 
+/// Rounding that a mean of accuracies or losses may miss a limit by.
+pub const ROUNDING: f64 = 1e-12;
+
 /// Arithmetic mean; `None` for an empty sample.
 pub fn mean(xs: &[f64]) -> Option<f64> {
     (!xs.is_empty()).then(|| xs.iter().sum::<f64>() / xs.len() as f64)

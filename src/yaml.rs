@@ -10,6 +10,7 @@ mod nesting;
 mod resolve;
 
 pub use layer::{Layer, LARGEST_FILE};
+pub use message::guess;
 pub use resolve::{resolve, resolve_to, text_at, to_yaml, wrong_at, wrong_key};
 
 #[cfg(test)]

@@ -621,7 +621,7 @@ fn numbers_out_of_range() {
         sweep(&["--tolerance", tolerance], &message);
     }
     let message =
-        "--sampling: expected `all_images`, or a tolerance (`--tolerance`), to know when to stop, found \
+        "--sampling: expected all images for each chip, or a tolerance (`--tolerance`), to know when to stop, found \
                    `two_level` without one";
     sweep(&["--sampling", "two-level"], message);
     let message =

@@ -6,13 +6,13 @@ mod tests;
 
 pub use rows::{read_answers, Answer, Ends, Question, Reach, VoltageSeries};
 
-use super::pareto::{baseline_of, best_clean, Points, ROUNDING, SAVING_LOSSES};
+use super::pareto::{baseline_of, best_clean, Points, SAVING_LOSSES};
 use super::row::{Outcome, Summary};
 use crate::error::{Error, Result};
 use crate::fault::Protection;
 use crate::quant::MethodLabel;
 use crate::seed::{Purpose, Seed};
-use crate::stats::{self, Interval};
+use crate::stats::{self, Interval, ROUNDING};
 use crate::units::BerSource;
 use std::collections::BTreeMap;
 

@@ -1,8 +1,9 @@
 //! The cheapest design point that keeps an accuracy: for the savings of methods, and for protections side by side.
 
-use super::pareto::{groups_of, ROUNDING, SAVING_LOSSES};
+use super::pareto::{groups_of, SAVING_LOSSES};
 use super::row::{Saving, Summary};
 use crate::fault::Protection;
+use crate::stats::ROUNDING;
 use crate::units::BerSource;
 use std::cmp::Ordering;
 use std::collections::BTreeMap;

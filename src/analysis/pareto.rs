@@ -19,8 +19,6 @@ pub const RESAMPLES: usize = 1000;
 pub const BASELINE: MethodLabel = MethodLabel::Normal;
 /// First index of the bootstrap stream of frontiers; summaries have another.
 const STREAM: u64 = 1;
-/// Rounding that a mean may fall short of a target by.
-pub(super) const ROUNDING: f64 = 1e-12;
 
 /// Frontiers, hypervolumes and savings of the design points of `summaries`, whose trials must be
 /// in `trials`. `chance` is the accuracy of guessing.

@@ -1,7 +1,7 @@
 //! The rows that explorations yield: evaluations of the search, sensitivities, points, the answer. Where they are kept
 //! is the tables' affair.
 
-use crate::stats::{mean, mean_half_width, standard_deviation};
+use crate::stats::{mean, mean_half_width, standard_deviation, ROUNDING};
 use crate::sweep::DomainVoltage;
 use crate::table::words;
 use serde::{Deserialize, Serialize};
@@ -100,6 +100,17 @@ pub enum PointStatus {
 }
 
 words!(PointStatus: Verified "verified", Failed "failed");
+
+impl PointStatus {
+    /// Whether a mean loss over the verification chips is at most the greatest allowed; it may miss it by rounding.
+    pub(super) fn of(mean_loss: f64, max_loss: f64) -> Self {
+        if mean_loss <= max_loss + ROUNDING {
+            Self::Verified
+        } else {
+            Self::Failed
+        }
+    }
+}
 
 /// A proposed point after its verification: all faults together, on chips that the search did not see.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

@@ -314,11 +314,7 @@ impl Explorer<'_, '_> {
             max_loss: self.spec.max_loss,
             kind,
             attempt,
-            status: if verified_loss.mean <= self.spec.max_loss {
-                PointStatus::Verified
-            } else {
-                PointStatus::Failed
-            },
+            status: PointStatus::of(verified_loss.mean, self.spec.max_loss),
             domain_voltages: self.space.named(&all_supplied(levels)),
             rails: self.space.rails(levels) as u32,
             energy_relative: self.space.memory_energy(levels),

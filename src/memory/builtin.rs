@@ -3,7 +3,7 @@
 use super::MemoryModel;
 use crate::error::{Error, Result};
 use crate::store::read_text;
-use crate::yaml::LARGEST_FILE;
+use crate::yaml::{guess, LARGEST_FILE};
 use std::path::Path;
 
 /// One entry of [`MODELS`].
@@ -43,7 +43,7 @@ pub fn builtin(name: &str) -> Result<MemoryModel> {
             Err(Error::argument(
                 "memory model",
                 expected,
-                format!("`{name}`"),
+                guess(name, &names()),
             ))
         }
     }

@@ -203,7 +203,7 @@ fn check_quantizer(spec: &QuantizerSpec) -> Result<()> {
         Err(Error::argument(
             "--bits (quantizer.bits)",
             "1 to 8",
-            "32, which is no quantisation",
+            "none, or 32, which is float",
         ))
     } else {
         Ok(())

@@ -157,7 +157,7 @@ impl SweepSpec {
         }
         if self.sampling.is_two_level() {
             if self.tolerance.is_none() {
-                let expected = "`all_images`, or a tolerance (`--tolerance`), to know when to stop";
+                let expected = "all images for each chip, or a tolerance (`--tolerance`), to know when to stop";
                 return wrong(
                     "sampling",
                     expected,

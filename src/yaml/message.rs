@@ -100,16 +100,14 @@ fn list(names: &[&str]) -> String {
 }
 
 /// The unknown name, with the known one that it may have been meant for.
-fn guess(name: &str, known: &[&str]) -> String {
+pub fn guess(name: &str, known: &[&str]) -> String {
     if name.len() > 100 {
         return format!("`{name}`"); // nobody meant a known one, and the distance costs the product of the lengths
     }
     let most = (name.chars().count() / 3).max(1);
-    match known
-        .iter()
-        .map(|&other| (distance(name, other), other))
-        .min()
-    {
+    let begun = known.iter().find(|other| other.starts_with(name));
+    let nearest = known.iter().map(|&other| (distance(name, other), other));
+    match begun.map(|&other| (0, other)).or_else(|| nearest.min()) {
         Some((d, other)) if d <= most => format!("`{name}` (did you mean `{other}`?)"),
         _ => format!("`{name}`"),
     }

@@ -88,7 +88,8 @@ Examples:
   wcat-explore explore --model wcat.safetensors --domains layers --max-loss 0.01
   wcat-explore explore --model wcat.safetensors --domains groups:groups.yaml --max-rails 2
   wcat-explore explore --model wcat.safetensors --yield 0.99 --floor 0.9 --protection none,secded
-  wcat-explore explore --model resnet20.th --dataset cifar10 --widths 2,4,8 --set quantizer.method=wcat")]
+  wcat-explore explore --model resnet20.th --dataset cifar10 --widths 2,4,8 \
+    --set quantizer.method=wcat")]
 pub(crate) struct ExploreArgs {
     #[command(flatten)]
     pub(crate) search: Search,

@@ -272,7 +272,7 @@ pub(crate) struct Images {
 pub(crate) struct Voltages {
     /// Voltages: start:stop:step, a list, or both; in vmin, V or mV
     ///
-    /// Such as 0.75:1.0:0.025 or 0.8,0.85:0.95:0.05. A unit may follow (0.85vmin, 0.56V, 560mV); without one it is that
+    /// Such as 0.75:1.0:0.025 (both ends included) or 0.8,0.85:0.95:0.05. A unit may follow (0.85vmin, 0.56V, 560mV); without one it is that
     /// of the memory model.
     #[arg(long, value_name = "LIST", allow_hyphen_values = true)]
     voltages: Option<String>,

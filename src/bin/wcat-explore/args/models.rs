@@ -67,7 +67,8 @@ pub(crate) struct Quantizer {
 Examples:
   wcat-explore quantize --model a.th --bits 8 --out a8.safetensors --dataset cifar10
   wcat-explore quantize --model a.th --method wcat --init mse --bits 4 --out a4.safetensors
-  wcat-explore quantize --model a.th --method wclip --set quantizer.wclip=0.3 --bits 4 --out c.safetensors")]
+  wcat-explore quantize --model a.th --method wclip --set quantizer.wclip=0.3 --bits 4 \
+    --out c.safetensors")]
 #[command(next_help_heading = "Models and data")]
 pub(crate) struct QuantizeArgs {
     /// Float model file: safetensors or a PyTorch checkpoint
@@ -103,7 +104,7 @@ pub(crate) struct QuantizeArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  wcat-explore pack --model results/mnist_lenet5-wcat-4bit-0123456789ab/best.safetensors --out models
+  wcat-explore pack --model results/mnist-wcat-0123456789ab/best.safetensors --out models
   wcat-explore pack --models a.safetensors,b.safetensors --out models")]
 pub(crate) struct PackArgs {
     #[command(flatten)]
