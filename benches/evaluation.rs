@@ -207,18 +207,18 @@ fn chip(engine: &Engine, group: &Images, ber: f64, evaluation: f64) -> String {
     };
     let chips: Vec<_> = (0..CHIPS).map(draw).collect();
     let faulty = chips.iter().map(Vec::len).sum::<usize>() as f64 / f64::from(CHIPS);
-    let (mut drawing, mut trials, mut clean) = (Vec::new(), Vec::new(), Vec::new());
-    for number in 0..CHIPS {
-        drawing.push(cpu_seconds(|| drop(draw(number))));
-        let words = &chips[number as usize];
-        trials.push(cpu_seconds(|| {
-            assert!(engine.evaluator.faulty(words, group).is_ok())
-        }));
-        clean.push(cpu_seconds(|| {
-            assert!(engine.evaluator.clean(group).is_ok())
-        }));
+    let drawing = cpu_seconds(|| (0..CHIPS).for_each(|chip| drop(draw(chip)))) / f64::from(CHIPS);
+    let (mut trials, mut clean) = (Vec::new(), Vec::new());
+    for some in chips.chunks(CHIPS as usize / 10) {
+        // one trial after the other: what one leaves to be transformed, the next transforms
+        let faulty = |words| assert!(engine.evaluator.faulty(words, group).is_ok());
+        trials
+            .push(cpu_seconds(|| some.iter().for_each(|words| faulty(words))) / some.len() as f64);
+        assert!(engine.evaluator.clean(group).is_ok());
+        let again = || assert!(engine.evaluator.clean(group).is_ok());
+        clean.push(cpu_seconds(|| some.iter().for_each(|_| again())) / some.len() as f64);
     }
-    let (drawing, image) = (median(&drawing), evaluation / IMAGES as f64);
+    let image = evaluation / IMAGES as f64;
     let beside = drawing + median(&trials) - median(&clean);
     format!(
         "  a chip at a bit error rate of {ber}, by {}: {:.3} CPU ms to draw {faulty:.0} of {} words, {:.3} % of an \

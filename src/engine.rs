@@ -244,6 +244,14 @@ impl Evaluator {
             .map(|engine| engine.plan.multiplications())
     }
 
+    /// Groups of 16 kernels that are transformed anew where one of their weights changes; 0 where convolutions are direct.
+    pub fn transformed_rows(&self) -> usize {
+        let plan = self.engine.as_ref().map(|engine| &engine.plan);
+        plan.map_or(0, |plan| {
+            plan.winograds.iter().map(|own| own.shape.rows()).sum()
+        })
+    }
+
     /// Logits of the images one after the other, with some words read otherwise as [`Self::faulty`] takes them, as the
     /// kernels give them on the calling thread; `None` where candle's own operations evaluate.
     ///

@@ -1,5 +1,5 @@
 //! Paired differences between methods at the same bits, voltage, array and protection: over the chips that both
-//! fraction, and over trainings where there are several. Rows, and the table of them.
+//! share, and over trainings where there are several. Rows, and the table of them.
 
 use super::methods::TRAININGS_ENDS;
 use super::row::{interval, Outcome, Summary};

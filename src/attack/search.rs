@@ -150,7 +150,10 @@ fn offers(
         evaluator,
         memory,
         batch,
-        Route::of(evaluator.network().device()),
+        Route::of(
+            evaluator.network().architecture(),
+            evaluator.network().device(),
+        ),
     )?;
     let offer = |(layer, gradients): (usize, &Vec<f32>)| match memory.stored(layer) {
         None => Vec::new(),

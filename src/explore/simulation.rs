@@ -130,7 +130,7 @@ impl Simulation<'_> {
             }
         };
         DesignPoint {
-            swept: 0,
+            model: 0,
             protection: self.protection,
             supply,
         }

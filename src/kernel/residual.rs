@@ -104,6 +104,7 @@ enum Piece {
 
 struct Plan {
     batch: usize,
+    parts: Vec<Part>,
     /// Layouts of the values.
     planes: Vec<Planes>,
     pieces: Vec<Piece>,
@@ -171,6 +172,7 @@ impl Plan {
         }
         Ok(Self {
             batch,
+            parts: parts.to_vec(),
             planes,
             pieces,
         })
@@ -235,14 +237,15 @@ impl Plan {
         gradients[self.pieces.len()] = Some(last);
         let (mut end, mut norms) = (parameters.len(), memory.statistics.len());
         for (number, piece) in self.pieces.iter().enumerate().rev() {
+            let own = end - piece.parameters()..end;
+            end = own.start;
+            norms -= usize::from(matches!(piece, Piece::Normed { .. }));
             let Some(mut g) = gradients[number + 1].take() else {
                 // nothing of the result depends on it
                 continue;
             };
             match piece {
                 Piece::Normed { layer, input, add } => {
-                    let own = end - layer.parameters()..end;
-                    (end, norms) = (own.start, norms - 1);
                     let known = gradients[*input].take();
                     let is_known = known.is_some();
                     let size = self.gradient_len(*input);
@@ -291,6 +294,7 @@ impl Plan {
 /// What a step leaves for its gradients, and buffers for these.
 #[derive(Debug, Default)]
 struct Memory {
+    parts: Vec<Part>,
     planes: Vec<Planes>,
     /// Values of all images, borders zero.
     values: Vec<Vec<f32>>,
@@ -303,8 +307,10 @@ struct Memory {
 impl Memory {
     /// Takes the sizes of a plan; what has them already stays as it is.
     fn fit(&mut self, plan: &Plan) {
-        if self.planes != plan.planes {
+        // what a shortcut does not write is zero: no value of other parts may lie there
+        if (&self.parts, &self.planes) != (&plan.parts, &plan.planes) {
             *self = Self::default();
+            self.parts.clone_from(&plan.parts);
             self.planes.clone_from(&plan.planes);
             self.values.resize(plan.planes.len(), Vec::new());
             self.sums.resize(plan.pieces.len(), Vec::new());

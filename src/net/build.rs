@@ -1,5 +1,6 @@
 //! Names, initial values and order of a network's tensors while its body is put together.
 
+use super::architecture::Architecture;
 use super::convolution;
 use super::network::{Parameter, Role};
 use super::norm::BatchNorm;
@@ -40,14 +41,23 @@ pub enum Route {
 }
 
 impl Route {
-    /// That of a device: on the CPU the one of the process's [`Arithmetic`].
-    pub fn of(device: &Device) -> Self {
+    /// That of a network on a device: on the CPU by the process's [`Arithmetic`], where the network knows another one.
+    pub fn of(architecture: Architecture, device: &Device) -> Self {
+        let knows_winograd = matches!(architecture, Architecture::Resnet { .. });
         if !device.is_cpu() {
-            return Self::Gpu;
+            Self::Gpu
+        } else if knows_winograd && Arithmetic::current() == Arithmetic::Winograd {
+            Self::Winograd
+        } else {
+            Self::Kernels
         }
-        match Arithmetic::current() {
-            Arithmetic::Winograd => Self::Winograd,
-            Arithmetic::Direct => Self::Kernels,
+    }
+
+    /// How convolutions are computed in a training.
+    pub fn arithmetic(self) -> Arithmetic {
+        match self {
+            Self::Winograd => Arithmetic::Winograd,
+            Self::Plain | Self::Gpu | Self::Kernels => Arithmetic::Direct,
         }
     }
 

@@ -181,7 +181,7 @@ impl Prepared {
                 .collect(),
             normalization: changes(&models),
         };
-        let identity = folder_name(&experiment.name, &identity)?;
+        let identity = folder_name(&experiment.name, &identity, Arithmetic::current())?;
         let mut notes: Vec<String> = models
             .iter()
             .flat_map(|model| model.warnings.clone())

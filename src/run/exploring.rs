@@ -317,7 +317,7 @@ impl Sweeping<'_> {
                 let point = |voltage| -> Result<DesignPoint> {
                     let supply = Supply::One(prepared.faults.at(&prepared.memory, voltage)?);
                     Ok(DesignPoint {
-                        swept: place,
+                        model: place,
                         protection,
                         supply,
                     })

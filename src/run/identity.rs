@@ -49,7 +49,11 @@ pub(super) struct SweepIdentity<'a> {
 ///
 /// # Errors
 /// [`Error::Argument`] where the identity holds a number that JSON cannot hold.
-pub(super) fn folder_name(name: &str, identity: &impl Serialize) -> Result<String> {
+pub(super) fn folder_name(
+    name: &str,
+    identity: &impl Serialize,
+    arithmetic: Arithmetic,
+) -> Result<String> {
     let identity = serde_json::to_string(identity).map_err(|e| {
         Error::argument(
             "identity of a run",
@@ -62,7 +66,7 @@ pub(super) fn folder_name(name: &str, identity: &impl Serialize) -> Result<Strin
     if Isa::current() == Isa::Portable {
         kernels += "\"portable\",";
     }
-    if Arithmetic::current() == Arithmetic::Winograd {
+    if arithmetic == Arithmetic::Winograd {
         kernels += "\"winograd\",";
     }
     let text = format!("[\"{VERSION}\",{kernels}{identity}]");

@@ -32,28 +32,40 @@ const DIGITS: usize = 16;
 /// # Errors
 /// A tensor failure.
 pub fn numerics() -> Result<&'static str> {
-    static OWN: OnceLock<String> = OnceLock::new();
-    if let Some(own) = OWN.get() {
+    numerics_of(Arithmetic::current())
+}
+
+/// The same of one arithmetic.
+///
+/// # Errors
+/// As [`numerics`].
+pub(super) fn numerics_of(arithmetic: Arithmetic) -> Result<&'static str> {
+    static DIRECT: OnceLock<String> = OnceLock::new();
+    static WINOGRAD: OnceLock<String> = OnceLock::new();
+    let place = match arithmetic {
+        Arithmetic::Direct => &DIRECT,
+        Arithmetic::Winograd => &WINOGRAD,
+    };
+    if let Some(own) = place.get() {
         return Ok(own);
     }
     let mut bits = Vec::new();
-    logits(Isa::current(), Arithmetic::current(), &mut bits)?;
+    logits(Isa::current(), arithmetic, &mut bits)?;
     training_step(&mut bits)?;
-    if Arithmetic::current() == Arithmetic::Winograd {
+    if arithmetic == Arithmetic::Winograd {
         residual_step(&mut bits)?;
     }
     words(&mut bits)?;
     let mut own = store::sha256(&bits);
     own.truncate(DIGITS);
-    Ok(OWN.get_or_init(|| own))
+    Ok(place.get_or_init(|| own))
 }
 
-/// Refuses to go on with what was begun under other numerics; `way_out` says what to do beside it.
+/// Refuses to go on with what was begun under other numerics than `own`; `way_out` says what to do beside it.
 ///
 /// # Errors
 /// [`Error::Input`] that names the file, both numbers and the ways out.
-pub(super) fn check(file: &Path, begun: Option<&str>, way_out: &str) -> Result<()> {
-    let own = numerics()?;
+pub(super) fn check(file: &Path, begun: Option<&str>, own: &str, way_out: &str) -> Result<()> {
     if begun == Some(own) {
         return Ok(());
     }
@@ -330,9 +342,9 @@ mod tests {
     fn other_numerics_are_refused_with_both_numbers_and_the_ways_out() {
         let own = numerics().unwrap();
         let file = Path::new("results/a/run.yaml");
-        check(file, Some(own), "").unwrap();
+        check(file, Some(own), own, "").unwrap();
         let refused = |begun| {
-            let error = check(file, begun, "`--fresh` begins again").unwrap_err();
+            let error = check(file, begun, own, "`--fresh` begins again").unwrap_err();
             assert!(error.is_wrong_input());
             error.to_string()
         };

@@ -225,7 +225,7 @@ pub(super) fn prepare(
         two_level: planned(Sampling::TwoLevel),
         stratified: planned(Sampling::Stratified),
     };
-    let identity = folder_name(&experiment.name, &identity)?;
+    let identity = folder_name(&experiment.name, &identity, Arithmetic::current())?;
     let mut prepared = Prepared {
         experiment,
         memory,

@@ -151,7 +151,12 @@ pub(super) fn run_folder(
         }
         if !fresh {
             let way_out = "`--fresh` begins the run again, `--out NAME` begins it beside this one";
-            numerics::check(&path, before.numerics.as_deref(), way_out)?;
+            numerics::check(
+                &path,
+                before.numerics.as_deref(),
+                numerics::numerics()?,
+                way_out,
+            )?;
         }
     }
     Ok(folder)

@@ -4,7 +4,7 @@ use super::clock;
 use super::identity::{folder_name, VERSION};
 use super::models::load_half;
 use super::monitor::Monitor;
-use super::numerics::{self, numerics};
+use super::numerics::{self, numerics_of};
 use crate::config::Training;
 use crate::data::{validation_split, ImageSet, Split};
 use crate::error::{Error, Result};
@@ -76,7 +76,9 @@ pub fn train_model(
         .map(|path| Model::load(Path::new(path), device))
         .transpose()?;
     let identity = identity(training, start.as_ref())?;
-    let folder = parent.join(folder_name(&training.name, &identity)?);
+    let route = Route::of(training.network.architecture, device);
+    let own = numerics_of(route.arithmetic())?;
+    let folder = parent.join(folder_name(&training.name, &identity, route.arithmetic())?);
     // wrong data and weights that do not fit are found before anything is written
     let early = if fresh || !folder.join(STATE).exists() {
         let images = load_half(&training.dataset, Split::Training, data_folder)?;
@@ -105,7 +107,6 @@ pub fn train_model(
         } else {
             ", which has no checksums: not checked"
         };
-        let own = numerics()?;
         if begun.as_deref() != Some(own) {
             monitor.warn(&format!(
                 "{}: trained under other numerics ({}) than those of this program ({own}); the model is used as it is, \
@@ -124,7 +125,7 @@ pub fn train_model(
     }
     if before > 0 {
         let way_out = "`--fresh` trains again from the start";
-        numerics::check(&folder.join(STATE), begun.as_deref(), way_out)?;
+        numerics::check(&folder.join(STATE), begun.as_deref(), own, way_out)?;
         let epochs = training.trainer.epochs;
         monitor.note(&format!(
             "{}: going on after epoch {before} of {epochs}",
@@ -149,7 +150,6 @@ pub fn train_model(
     let (indices, validation) =
         validation_split(&images.labels, training.dataset.validation, training.seed);
     let normalization = training.dataset.normalization();
-    let route = Route::of(device);
     let trainer = Trainer {
         spec: &training.trainer,
         route,
@@ -165,6 +165,7 @@ pub fn train_model(
         training,
         folder: &folder,
         info: info(&identity, &images, route)?,
+        numerics: own,
         monitor,
     };
     let state = train(&mut network, &trainer, resume, &mut keeper);
@@ -302,8 +303,8 @@ fn trained(
 }
 
 fn info(training: &Training, images: &ImageSet, route: Route) -> Result<ModelInfo> {
-    // what a file without it says is that of direct convolutions and of GPUs
-    let winograd = (route == Route::Winograd).then_some(Arithmetic::Winograd);
+    // a file without it is of direct convolutions
+    let winograd = Some(route.arithmetic()).filter(|own| *own == Arithmetic::Winograd);
     Ok(ModelInfo {
         format: MODEL_FORMAT,
         architecture: training.network.architecture,
@@ -418,6 +419,7 @@ struct Keeper<'a> {
     training: &'a Training,
     folder: &'a Path,
     info: ModelInfo,
+    numerics: &'static str,
     monitor: &'a dyn Monitor,
 }
 
@@ -459,7 +461,7 @@ impl Observer for Keeper<'_> {
         write_history(&self.folder.join(HISTORY), &state.history)?;
         // the state last: whatever is killed before it is done again, with the same numbers
         let (tensors, mut metadata) = state.to_parts()?;
-        metadata.insert(NUMERICS.to_owned(), numerics()?.to_owned());
+        metadata.insert(NUMERICS.to_owned(), self.numerics.to_owned());
         write_tensors(&self.folder.join(STATE), &tensors, &metadata)?;
         write_checksums(self.training, self.folder, row.epoch)?;
         self.monitor.epoch(&self.training.name, row);

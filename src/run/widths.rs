@@ -10,6 +10,7 @@ use crate::config::Experiment;
 use crate::data::{Normalization, Split};
 use crate::error::{Error, Result};
 use crate::explore::{PrecisionSearch, Widths};
+use crate::kernel::Arithmetic;
 use crate::net::{read_tensors, Model};
 use crate::quant::{Method, QuantizerSpec};
 use crate::store::{self, Checksums, CHECKSUMS};
@@ -108,9 +109,11 @@ pub(super) fn add_mixed_models(
                 .filter(|taken| taken.changed)
                 .map(|taken| &taken.normalization),
         };
-        let folder = request
-            .models_folder()?
-            .join(folder_name(&format!("{}-widths", own.name), &identity)?);
+        let folder = request.models_folder()?.join(folder_name(
+            &format!("{}-widths", own.name),
+            &identity,
+            Arithmetic::current(),
+        )?);
         let search = PrecisionSearch {
             model: &model,
             quantizer: &experiment.quantizer,

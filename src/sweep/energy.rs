@@ -329,7 +329,7 @@ mod tests {
         };
         let supply = Supply::Domains(vec![domain("high", 0..1, 0.9), domain("low", 1..8, 0.8)]);
         let point = DesignPoint {
-            swept: 0,
+            model: 0,
             protection: Protection::None,
             supply,
         };

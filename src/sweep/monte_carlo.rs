@@ -212,9 +212,9 @@ impl Comparison<'_> {
     pub(super) fn setups(&self) -> Result<Vec<Setup<'_>>> {
         let mut setups = Vec::new();
         for point in self.points {
-            let swept = self.swept_models.get(point.swept).ok_or_else(|| {
+            let swept = self.swept_models.get(point.model).ok_or_else(|| {
                 let expected = format!("one of {} models", self.swept_models.len());
-                Error::argument("model of a design point", expected, point.swept.to_string())
+                Error::argument("model of a design point", expected, point.model.to_string())
             })?;
             setups.extend(Setup::of_point(swept, point, self.memory, self.faults)?);
         }

@@ -38,7 +38,7 @@ pub enum Supply {
 #[derive(Clone, Debug, PartialEq)]
 pub struct DesignPoint {
     /// Its model, by the place in the list of models.
-    pub swept: usize,
+    pub model: usize,
     /// Protection of the codes.
     pub protection: Protection,
     /// Voltages.
@@ -47,16 +47,12 @@ pub struct DesignPoint {
 
 impl DesignPoint {
     /// Each of the first `models` models at every voltage under every protection.
-    pub fn grid(
-        swept_models: usize,
-        points: &[OperatingPoint],
-        protections: &[Protection],
-    ) -> Vec<Self> {
+    pub fn grid(models: usize, points: &[OperatingPoint], protections: &[Protection]) -> Vec<Self> {
         let mut all = Vec::new();
-        for swept in 0..swept_models {
+        for model in 0..models {
             for &protection in protections {
                 let point = |point: &OperatingPoint| Self {
-                    swept,
+                    model,
                     protection,
                     supply: Supply::One(*point),
                 };
@@ -167,7 +163,7 @@ impl<'a> Setup<'a> {
 
     /// Place of its model in the comparison.
     pub(super) fn place(&self) -> usize {
-        self.point.swept
+        self.point.model
     }
 
     /// Protection of the codes.

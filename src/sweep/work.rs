@@ -1,39 +1,37 @@
 //! What a chip and an image cost, from counted work: no clock decides how images are planned.
 //!
-//! Nanoseconds on one Zen 4 thread, from the tables of faults and evaluations in `docs/performance.md` (a ResNet-20); only
-//! their ratios count, and the cost of a plan is flat around its least.
+//! Nanoseconds on one thread, rounded from `cargo bench --bench evaluation`; only their ratios count, and the cost of a
+//! plan is flat around its least.
 
 use crate::engine::Evaluator;
 use crate::error::Result;
-use crate::kernel::Arithmetic;
 
 /// A chip: its streams opened, its images chosen, its trial written down.
 const CHIP: f64 = 300_000.0;
 /// A faulty word: its cell drawn, its weight put in and taken out.
-const WORD: f64 = 85.0;
-/// A kernel of 3x3 weights that is transformed anew, twice.
-const KERNEL: f64 = 320.0;
+const WORD: f64 = 125.0;
+/// A row of 16 kernels that is transformed anew.
+const ROW: f64 = 800.0;
+/// An image, whatever the network: laid out, its logits compared.
+const IMAGE: f64 = 5_000.0;
+/// A multiplication of an image by direct convolutions, and by Winograd's, which take a quarter of them.
+const DIRECT: f64 = 0.018;
+const WINOGRAD: f64 = 0.0075;
 
-/// A multiplication of an image.
-fn multiplication(arithmetic: Arithmetic) -> f64 {
-    match arithmetic {
-        Arithmetic::Winograd => 0.0075,
-        Arithmetic::Direct => 0.018,
-    }
-}
-
-/// A chip with so many faulty words, beside its images. No more kernels are touched than there are words or kernels.
+/// A chip with so many faulty words, beside its images. No more rows are touched than there are words or rows.
 pub(super) fn of_chip(evaluator: &Evaluator, words: f64) -> f64 {
-    let kernels = match Arithmetic::current() {
-        Arithmetic::Winograd => words.min(evaluator.words().len() as f64 / 9.0),
-        Arithmetic::Direct => 0.0,
-    };
-    CHIP + WORD * words + KERNEL * kernels
+    let rows = words.min(evaluator.transformed_rows() as f64);
+    CHIP + WORD * words + ROW * rows
 }
 
 /// An image.
 pub(super) fn of_image(evaluator: &Evaluator) -> Result<f64> {
     let shapes = evaluator.network().layer_shapes()?;
     let multiplications: u64 = shapes.iter().map(|shape| shape.multiplications()).sum();
-    Ok(multiplication(Arithmetic::current()) * multiplications.max(1) as f64)
+    let each = if evaluator.transformed_rows() > 0 {
+        WINOGRAD
+    } else {
+        DIRECT
+    };
+    Ok(IMAGE + each * multiplications as f64)
 }

@@ -317,7 +317,7 @@ fn one_chip_gives_answers_without_intervals() {
 }
 
 #[test]
-fn models_and_protections_are_ladders_of_their_own() {
+fn models_and_protections_are_series_of_their_own() {
     let mut points = sure();
     let mut other: Vec<_> = sure()
         .into_iter()

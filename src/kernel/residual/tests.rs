@@ -159,7 +159,7 @@ fn flat(tensor: &Tensor) -> Vec<f32> {
 #[test]
 fn values_and_gradients_match_candle_in_double_precision_on_even_and_odd_sides() {
     let double = |t: &Tensor| t.to_dtype(DType::F64).unwrap();
-    for (batch, height, width) in [(9, 16, 16), (3, 13, 11), (2, 8, 21)] {
+    for (batch, height, width) in [(9, 16, 16), (3, 13, 9), (2, 8, 24)] {
         let images = normal(7, 1.0, &[batch, 3, height, width]);
         let given = parameters(&parts(), 3);
         let exact = Var::from_tensor(&double(&vector(&given))).unwrap();
