@@ -26,7 +26,7 @@ const PILOT: Split = Split {
 /// The same where images are stratified: each of them tells more.
 const STRATIFIED_PILOT: u64 = 64;
 /// What a chip costs beside its images (its faults drawn and applied, its trial written down), in evaluations of an
-/// image: 2.5 on a ResNet-20 and 26 on a LeNet-5 at a bit error rate of 1e-2, 0.4 and 3 at 1e-4 (docs/performance.md).
+/// image: with direct convolutions 2.5 on a ResNet-20 and 26 on a LeNet-5 at a bit error rate of 1e-2, 0.4 and 3 at 1e-4.
 /// A constant, so that no clock decides; the cost of a split is flat around its least. Stratified images count the work
 /// of a chip instead.
 const CHIP_COST: f64 = 8.0;
