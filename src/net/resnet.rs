@@ -244,9 +244,7 @@ impl Resnet {
             workspace: Workspace::default(),
         })
     }
-}
 
-impl Resnet {
     /// Convolutions with their norms, in the order of the steps.
     fn normed(&self) -> Vec<&Normed> {
         let mut all = vec![&self.stem];
