@@ -71,6 +71,18 @@ struct Group<'a> {
     dx: Option<&'a mut [f32]>,
 }
 
+impl<'a> Group<'a> {
+    /// Images with their sums and the gradients of these, some at a time: so many values of images, so many of sums.
+    fn some(
+        &self,
+        input: usize,
+        output: usize,
+    ) -> impl Iterator<Item = (&'a [f32], (&'a [f32], &'a [f32]))> {
+        let sums = self.sums.chunks(output).zip(self.g.chunks(output));
+        self.x.chunks(input).zip(sums)
+    }
+}
+
 impl Kernel {
     fn new(direct: Direct) -> Self {
         Self {
@@ -243,13 +255,8 @@ impl Layer {
         laid.resize(images * padded.len(), 0.0);
         products.resize(winograd.transformed_len(), 0.0);
         let size = images * self.backward.direct.output().len();
+        let some = group.some(images * input.len(), images * self.sums_len());
         let mut dx = group.dx.map(|dx| dx.chunks_mut(size));
-        let some = group.x.chunks(images * input.len()).zip(
-            group
-                .sums
-                .chunks(images * self.sums_len())
-                .zip(group.g.chunks(images * self.sums_len())),
-        );
         for (number, (x, (sums, g))) in some.enumerate() {
             let laid = &mut laid[..x.len() / input.len() * padded.len()];
             let values = sums
@@ -289,13 +296,8 @@ impl Layer {
         laid.resize(TOGETHER * output.len(), 0.0);
         spread.resize(back.input().len(), 0.0);
         let mut part = vec![0f32; direct.packed_len()];
+        let some = group.some(TOGETHER * input.len(), TOGETHER * output.len());
         let mut dx = group.dx.map(|dx| dx.chunks_mut(back.output().len()));
-        let some = group.x.chunks(TOGETHER * input.len()).zip(
-            group
-                .sums
-                .chunks(TOGETHER * output.len())
-                .zip(group.g.chunks(TOGETHER * output.len())),
-        );
         for (x, (sums, g)) in some {
             let of_sums = &mut laid[..sums.len()];
             let values = sums
