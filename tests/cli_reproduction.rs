@@ -301,10 +301,12 @@ fn a_sweep_killed_at_any_moment_gives_the_same_tables() {
 
 #[test]
 fn ctrl_c_ends_a_sweep_cleanly_and_it_goes_on() {
-    // long enough to be still at work when the signal comes
-    let long = sweep(&["--chips", "30"]);
-    let all = 5 * TRIALS;
+    // long enough to be still at work when the signal comes, however late
+    let long = sweep(&["--chips", "60"]);
+    let all = 10 * TRIALS;
+    let longer = CONFIGURATION.replace("epochs: 4", "epochs: 12");
     let place = place();
+    place.write("tiny.yaml", &longer);
     let interrupted = "error: interrupted; what is finished is kept, the same command continues";
     let stop = |so: &dyn Fn() -> bool, name: &str| {
         let mut child = place.start(&[&long[..], &["--threads", "1"]].concat());
@@ -334,6 +336,7 @@ fn ctrl_c_ends_a_sweep_cleanly_and_it_goes_on() {
     assert!((3..all).contains(&before), "{before}");
     assert_eq!(counts(&place.done(&long)), (all - before, before));
     let whole = self::place();
+    whole.write("tiny.yaml", &longer);
     whole.done(&long);
     same(&tables(&place), &tables(&whole));
 }

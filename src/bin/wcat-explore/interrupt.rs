@@ -19,7 +19,7 @@ const PATIENCE: Duration = Duration::from_millis(1500);
 /// Time between two looks while it does.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 /// Longest wait for a standard error that nobody reads.
-const SAYING: Duration = Duration::from_millis(100);
+const SAYING: Duration = Duration::from_millis(250);
 
 /// The command that runs stops at its next look at [`CANCEL`].
 pub(crate) fn saves() {
@@ -75,8 +75,9 @@ fn ignores(signal: i32) -> bool {
 /// Asks the command to stop and ends the program when it has not after a while, or when asked `again`.
 fn stop(mut again: impl FnMut() -> bool) {
     if SAVES.load(Ordering::Relaxed) {
-        CANCEL.store(true, Ordering::Relaxed);
+        // said first: a command that stops at once ends the program, and this with it
         say("\nstopping; what is finished is kept (again: at once)".into());
+        CANCEL.store(true, Ordering::Relaxed);
         let asked = Instant::now();
         while asked.elapsed() < PATIENCE && !again() {
             std::thread::sleep(LOOK_EVERY);
