@@ -74,6 +74,8 @@ impl Analysis {
 pub mod names {
     /// Trials as they end.
     pub const JOURNAL: &str = "trials.journal";
+    /// Folder of the journals of shards.
+    pub const JOURNALS: &str = "journals";
     /// Damaged lines of the journal, kept.
     pub const DAMAGED: &str = "trials.damaged";
     /// All trials, sorted by key.

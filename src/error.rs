@@ -97,6 +97,21 @@ pub enum Error {
     /// The user asked to stop. What was finished is kept; the same command continues.
     #[error("interrupted; what is finished is kept, the same command continues")]
     Interrupted,
+    /// Shards have not computed all that is put together. Mend: run those that are named.
+    #[error(
+        "{}: {} missing; {}",
+        shown(folder),
+        printable(what, WHAT),
+        printable(by, EXPECTED)
+    )]
+    Owed {
+        /// The run.
+        folder: PathBuf,
+        /// What is missing, such as `1,204 trials are`.
+        what: String,
+        /// Who owes it, and how that is computed.
+        by: String,
+    },
     /// The tensor library failed: a shape, device or memory problem.
     #[error("tensor operation failed: {}", printable(context, EXPECTED))]
     Tensor {

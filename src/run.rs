@@ -10,39 +10,46 @@ mod exploring;
 mod folder;
 mod identity;
 mod journal;
+mod kept;
 mod models;
 mod monitor;
 mod normalization;
 mod numerics;
 mod packing;
 mod prepared;
+mod preparing;
 mod publish;
 mod quantization;
 mod record;
 mod redraw;
 mod request;
 mod sampling;
+mod sharding;
 mod sweeping;
 mod training;
 mod trainings;
 mod widths;
 
-pub use attacking::{attack, AttackResult};
+pub use attacking::{attack, attack_shard, AttackResult};
 pub use evaluation::{evaluate, EvaluationRow, FaultSetting};
 pub use exploring::{explore, ExploreResult};
-pub use journal::{replay, Journal, Replay, SearchEvaluation};
+pub use journal::{
+    replay, Attempt, Journal, Replay, ReplayedAttempt, SearchEvaluation, YieldTrial,
+};
 pub use monitor::{AttackProgress, Monitor, Quiet, Stage, SweepProgress};
 pub use numerics::numerics;
 pub use packing::{pack, PackedRow};
+pub use preparing::{prepare_run, PrepareResult};
 pub use publish::{publish, PublishRequest, Published};
 pub use quantization::{
     quantize, QuantizationRequest, QuantizationResult, QuantizationRow, QuantizedLayer,
 };
 pub use redraw::{redraw, Drawn};
 pub use request::RunRequest;
+pub use sharding::{explore_shard, sweep_shard, ShardResult};
 pub use sweeping::{plan, sweep, SweepPlan, SweepResult};
 pub use training::{train_model, TrainedModel, BEST, HISTORY, LAST};
-pub use trainings::{train_models, TrainingRow};
+pub use trainings::{train_models, trained_models, TrainingRow};
 
 #[cfg(test)]
 mod tests {

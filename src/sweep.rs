@@ -5,7 +5,9 @@ mod list;
 mod monte_carlo;
 mod point;
 mod row;
+mod shard;
 mod spec;
+mod stopping;
 mod strata;
 mod two_level;
 mod work;
@@ -16,6 +18,7 @@ pub use row::{
     CleanAnswers, Design, DomainVoltage, EnergyRow, Phase, StoppedBy, Timing, Trial, TrialRow,
     TrialStatus,
 };
+pub use shard::{shards_of, Part, Shard};
 pub use spec::{Sampling, SweepSpec, TestSplit};
 pub use strata::Strata;
 pub use two_level::TwoLevel;

@@ -2,12 +2,16 @@
 
 use super::folder::RunFolder;
 use super::identity::{check_out, folder_name, report_folder};
+use super::journal::{
+    journals_of, remove_journals, replay_run, Attempt, Journal, Known, ReplayedAttempt, Run,
+};
 use super::models::{chosen, dataset_for, load_half, load_models, Loaded, ModelImages, TestSource};
 use super::monitor::{AttackProgress, Monitor, Stages};
 use super::normalization::{changes, recorded};
 use super::numerics::numerics;
 use super::record::{now, run_folder, Input, Machine, Record};
 use super::request::RunRequest;
+use super::sharding::{who_owes, ShardResult};
 use crate::analysis::names;
 use crate::attack::{
     bit_search, random_flips, summarize_attacks, AttackRow, AttackSpec, AttackSummary, AttackUnit,
@@ -17,9 +21,10 @@ use crate::config::Experiment;
 use crate::data::{ImageSet, Normalization, Split};
 use crate::error::{Error, Result};
 use crate::figure;
-use crate::kernel::Arithmetic;
+use crate::kernel::{Arithmetic, Isa};
 use crate::seed::Purpose;
 use crate::store::{self, Lock};
+use crate::sweep::Shard;
 use crate::table;
 use crate::units::{count_of, Bits};
 use serde::Serialize;
@@ -73,23 +78,21 @@ pub fn attack(
     request: &RunRequest,
     monitor: &dyn Monitor,
 ) -> Result<AttackResult> {
-    check_out(request.out.as_deref())?;
-    let prepared = Prepared::new(experiment, request)?;
-    prepared.notes.iter().for_each(|note| monitor.warn(note));
-    let asked = prepared.record(&request.command);
-    let folder = run_folder(
-        &request.results,
-        request.out.as_deref(),
-        &asked,
-        request.fresh,
-    )?;
-    Attacking {
-        prepared,
-        request,
-        folder,
-        monitor,
-    }
-    .finish()
+    Attacking::new(experiment, request, monitor)?.finish()
+}
+
+/// Makes the attacks of a shard (attack k is shard k mod N's) that are not there. Nothing but their files and the
+/// journal of the attempt is written, and no lock is taken.
+///
+/// # Errors
+/// As [`attack`].
+pub fn attack_shard(
+    experiment: &Experiment,
+    request: &RunRequest,
+    shard: Shard,
+    monitor: &dyn Monitor,
+) -> Result<ShardResult> {
+    Attacking::new(experiment, request, monitor)?.shard(shard)
 }
 
 /// Inputs of attacks, loaded and checked.
@@ -219,6 +222,7 @@ impl Prepared {
             arithmetic: Arithmetic::current().to_string(),
             identity: self.identity.clone(),
             commands: vec![command.to_owned()],
+            attempts: Vec::new(),
             seed: self.experiment.seed.0,
             chance: 1.0 / self.test.classes as f64,
             images: (self.chosen.len() - self.left_out()) as u64,
@@ -401,7 +405,77 @@ struct Attacking<'a> {
     monitor: &'a dyn Monitor,
 }
 
-impl Attacking<'_> {
+impl<'a> Attacking<'a> {
+    fn new(
+        experiment: &Experiment,
+        request: &'a RunRequest,
+        monitor: &'a dyn Monitor,
+    ) -> Result<Self> {
+        check_out(request.out.as_deref())?;
+        let prepared = Prepared::new(experiment, request)?;
+        prepared.notes.iter().for_each(|note| monitor.warn(note));
+        let asked = prepared.record(&request.command);
+        let folder = run_folder(
+            &request.results,
+            request.out.as_deref(),
+            &asked,
+            request.fresh,
+        )?;
+        Ok(Self {
+            prepared,
+            request,
+            folder,
+            monitor,
+        })
+    }
+
+    /// Model and restart of each attack.
+    fn keys(&self) -> Vec<(usize, u32)> {
+        let restarts = self.prepared.experiment.attack.restarts;
+        (0..self.prepared.models.len())
+            .flat_map(|model| (0..restarts).map(move |restart| (model, restart)))
+            .collect()
+    }
+
+    /// The attempts whose journals lie in the folder, all at this run.
+    fn attempts(&self) -> Result<Vec<ReplayedAttempt>> {
+        let shards = journals_of(&self.folder, &[])?;
+        Ok(replay_run(&self.folder, &shards, &self.run())?.0.attempts)
+    }
+
+    fn run(&self) -> Run {
+        Run {
+            identity: self.prepared.identity.clone(),
+            numerics: self.prepared.numerics.to_owned(),
+        }
+    }
+
+    fn shard(&self, shard: Shard) -> Result<ShardResult> {
+        self.attempts()?;
+        let (version, isa) = (Record::version(), Isa::current().name());
+        let command = &self.request.command;
+        let attempt = Attempt::here(&self.run(), Some(shard), version, isa, command);
+        let journal = Journal::of_attempt(&self.folder, attempt, Known::new())?;
+        let path = journal.path().to_owned();
+        store::create_folder(&self.folder.join(UNITS))?;
+        let missing = |key: &(usize, u32)| !self.unit_file(key.0, key.1).exists();
+        let (own, others): (Vec<_>, Vec<_>) = self
+            .keys()
+            .into_iter()
+            .enumerate()
+            .partition(|(k, _)| shard.owns(*k));
+        let owed = own.iter().filter(|(_, key)| missing(key)).count();
+        Stages::new(self.monitor, 1).begin(&count_of(owed, "attack"), owed);
+        let units = each(own.len(), |i| self.unit(own[i].1 .0, own[i].1 .1))?;
+        journal.close()?;
+        Ok(ShardResult {
+            folder: self.folder.clone(),
+            journal: path,
+            computed: units.iter().filter(|(_, computed)| *computed).count(),
+            of_others: others.iter().filter(|(_, key)| missing(key)).count(),
+        })
+    }
+
     fn finish(&self) -> Result<AttackResult> {
         let asked = self.prepared.record(&self.request.command);
         let fresh = self.request.fresh;
@@ -409,12 +483,13 @@ impl Attacking<'_> {
         if fresh {
             self.forget()?;
         }
-        run.begin()?;
+        let attempts = self.attempts()?;
+        let keys = self.keys();
+        if self.request.merge {
+            self.check_complete(&keys, &attempts)?;
+        }
+        run.begin(&attempts)?;
         store::create_folder(&self.folder.join(UNITS))?;
-        let restarts = self.prepared.experiment.attack.restarts;
-        let keys: Vec<(usize, u32)> = (0..self.prepared.models.len())
-            .flat_map(|model| (0..restarts).map(move |restart| (model, restart)))
-            .collect();
         let stages = Stages::new(self.monitor, 2);
         let owed = keys
             .iter()
@@ -446,8 +521,29 @@ impl Attacking<'_> {
         })
     }
 
+    /// Checks that shards have made all attacks.
+    fn check_complete(&self, keys: &[(usize, u32)], attempts: &[ReplayedAttempt]) -> Result<()> {
+        let mut missing = Vec::new();
+        for (k, &(model, restart)) in keys.iter().enumerate() {
+            if self.finished_unit(model, restart)?.is_none() {
+                missing.push(k as u32);
+            }
+        }
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let what = format!("{} of {} attacks are", missing.len(), keys.len());
+        let owing = |count| missing.iter().map(|k| k % count).collect();
+        Err(Error::Owed {
+            folder: self.folder.clone(),
+            what,
+            by: who_owes(attempts, owing),
+        })
+    }
+
     /// Removes the finished attacks.
     fn forget(&self) -> Result<()> {
+        remove_journals(&self.folder)?;
         let asked = self.prepared.experiment.attack.restarts;
         for model in 0..self.prepared.models.len() {
             // an earlier call may have made more attacks
@@ -463,26 +559,37 @@ impl Attacking<'_> {
         self.folder.join(unit_name(model, restart))
     }
 
+    /// An attack from its file, where it is there and whole.
+    fn finished_unit(&self, model: usize, restart: u32) -> Result<Option<AttackUnit>> {
+        let path = self.unit_file(model, restart);
+        if !path.exists() {
+            return Ok(None);
+        }
+        let name = &self.prepared.models[model].name;
+        match read_unit(&path) {
+            Ok(unit) if (&unit.row.model, unit.row.restart) == (name, restart) => {
+                return Ok(Some(unit));
+            }
+            Ok(_) => self.monitor.warn(&format!(
+                "{}: another attack; it is made again",
+                path.display()
+            )),
+            Err(error) if error.is_wrong_input() => {
+                self.monitor
+                    .warn(&format!("{error}; this attack is made again"));
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(None)
+    }
+
     /// An attack from its file, or computed and then kept; true where it was computed.
     fn unit(&self, model: usize, restart: u32) -> Result<(AttackUnit, bool)> {
+        if let Some(unit) = self.finished_unit(model, restart)? {
+            return Ok((unit, false));
+        }
         let path = self.unit_file(model, restart);
         let name = &self.prepared.models[model].name;
-        if path.exists() {
-            match read_unit(&path) {
-                Ok(unit) if (&unit.row.model, unit.row.restart) == (name, restart) => {
-                    return Ok((unit, false))
-                }
-                Ok(_) => self.monitor.warn(&format!(
-                    "{}: another attack; it is made again",
-                    path.display()
-                )),
-                Err(error) if error.is_wrong_input() => {
-                    self.monitor
-                        .warn(&format!("{error}; this attack is made again"));
-                }
-                Err(error) => return Err(error),
-            }
-        }
         let unit = self
             .prepared
             .unit(model, restart, &self.folder, self.monitor);
@@ -552,7 +659,7 @@ fn unit_name(model: usize, restart: u32) -> String {
 }
 
 /// A finished attack with its checksum, as one JSON object.
-fn sealed(unit: &str) -> String {
+pub(super) fn sealed(unit: &str) -> String {
     format!(
         "{{\"sha256\":\"{}\",\"unit\":{unit}}}",
         store::sha256(unit.as_bytes())
@@ -561,7 +668,7 @@ fn sealed(unit: &str) -> String {
 
 /// The finished attack inside its file; `None` where its checksum is another. One without was written before there were
 /// checksums.
-fn unsealed(text: &str) -> Option<&str> {
+pub(super) fn unsealed(text: &str) -> Option<&str> {
     let Some(rest) = text.strip_prefix("{\"sha256\":\"") else {
         return text.starts_with("{\"row\":").then_some(text);
     };

@@ -2,7 +2,7 @@
 //! all in one frontier.
 
 use super::clock;
-use super::journal::{Journal, Replay, SearchEvaluation};
+use super::journal::{Journal, Replay, SearchEvaluation, YieldTrial};
 use super::models::TestImages;
 use super::monitor::Monitor;
 use super::prepared::Prepared;
@@ -13,18 +13,19 @@ use crate::analysis::{names, Pareto, Summary};
 use crate::config::Experiment;
 use crate::error::{Error, Result};
 use crate::explore::{
-    check_arrays, explore as search_domains, lowest_voltage, DomainSpec, Evaluation, Evidence,
-    ExploredPoint, Lowest, Outcome, Phase, Plan, Sensitivity, Simulation, Target, Verified,
-    VoltageEvidence, CONFIDENCE,
+    check_arrays, explore as search_domains, lowest_voltage, Evaluation, Evidence, ExploredPoint,
+    Lowest, Outcome, Phase, Plan, Sensitivity, Simulation, Target, Verified, VoltageEvidence,
+    CONFIDENCE,
 };
 use crate::fault::Protection;
 use crate::memory::{CellKind, EnergyTerm};
 use crate::stats;
-use crate::store;
 use crate::sweep::{Design, DesignPoint, EnergyRow, Sampling, Supply, SweptModel, Trial};
 use crate::table;
 use crate::units::{Accuracy, ChipId, Voltage};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 use std::sync::Mutex;
 
 /// What stands for a layer in the table of energies where the cost of rails does.
@@ -60,6 +61,23 @@ pub fn explore(
     request: &RunRequest,
     monitor: &dyn Monitor,
 ) -> Result<ExploreResult> {
+    check_exploration(experiment)?;
+    let makes_models = !request.merge;
+    let exploring = Sweeping::new(experiment, request, monitor, true, makes_models)?;
+    let (sweep, searched) = exploring.finish()?;
+    Ok(ExploreResult {
+        folder: sweep.folder,
+        drawn: sweep.drawn,
+        points: searched.points,
+        evidence: searched.evidence,
+        answers: searched.answers,
+        summaries: sweep.summaries,
+        pareto: sweep.pareto,
+    })
+}
+
+/// What an exploration cannot be asked for.
+pub(super) fn check_exploration(experiment: &Experiment) -> Result<()> {
     if experiment.sweep.tolerance.is_some() {
         let expected = "to be left out: points are compared on the same chips, `--chips` of them";
         return Err(Error::argument("sweep.tolerance", expected, "a value"));
@@ -83,16 +101,7 @@ pub fn explore(
                         `--widths 2,4,8`; single voltages are a `sweep`";
         return Err(Error::argument("explore", expected, "none of them"));
     }
-    let (sweep, searched) = Sweeping::new(experiment, request, monitor, true)?.finish()?;
-    Ok(ExploreResult {
-        folder: sweep.folder,
-        drawn: sweep.drawn,
-        points: searched.points,
-        evidence: searched.evidence,
-        answers: searched.answers,
-        summaries: sweep.summaries,
-        pareto: sweep.pareto,
-    })
+    Ok(())
 }
 
 /// What searches came to.
@@ -138,7 +147,7 @@ impl Searched {
 }
 
 /// What a search over the domains of one model came to.
-struct Explored {
+pub(super) struct Explored {
     model: String,
     outcome: Outcome,
     verified: Vec<Verified>,
@@ -155,18 +164,33 @@ impl Sweeping<'_> {
         journal: &Mutex<Journal>,
         chips: u32,
     ) -> Result<Searched> {
+        let all = |_| true;
+        let (explored, evidence, answers) =
+            self.search_models(swept_models, &grid.trials, replay, journal, chips, &all)?;
         let mut searched = Searched::default();
-        if let Some(domains) = &self.prepared.experiment.explore.domains {
-            let all = self.domains(domains, swept_models, &grid.trials, replay, journal, chips)?;
-            for explored in &all {
-                add_verified(explored, grid);
-                searched.add(&explored.model, &explored.outcome);
-            }
+        for explored in &explored {
+            add_verified(explored, grid);
+            searched.add(&explored.model, &explored.outcome);
         }
-        let (evidence, answers) = self.yields(swept_models)?;
         searched.evidence = evidence;
         searched.answers.extend(answers);
         Ok(searched)
+    }
+
+    /// The searches of those models that are `owned`, by their places: over domains, and for a yield with its answers in
+    /// words.
+    pub(super) fn search_models(
+        &self,
+        swept_models: &[SweptModel],
+        trials: &[Trial],
+        replay: &Replay,
+        journal: &Mutex<Journal>,
+        chips: u32,
+        owned: &dyn Fn(usize) -> bool,
+    ) -> Result<(Vec<Explored>, Vec<VoltageEvidence>, Vec<String>)> {
+        let explored = self.domains(swept_models, trials, replay, journal, chips, owned)?;
+        let (evidence, answers) = self.yields(swept_models, replay, journal, owned)?;
+        Ok((explored, evidence, answers))
     }
 
     /// Checks what the searches ask of models and memory, before the grid of single voltages is computed.
@@ -185,23 +209,27 @@ impl Sweeping<'_> {
         Ok(())
     }
 
-    /// Searches the domains of every model, its codes unprotected.
+    /// Searches the domains of models, their codes unprotected, where it is asked to.
     fn domains(
         &self,
-        domains: &DomainSpec,
         swept_models: &[SweptModel],
         trials: &[Trial],
         replay: &Replay,
         journal: &Mutex<Journal>,
         chips: u32,
+        owned: &dyn Fn(usize) -> bool,
     ) -> Result<Vec<Explored>> {
         let (prepared, monitor) = (&self.prepared, self.monitor);
         let spec = &prepared.experiment.explore;
+        let Some(domains) = &spec.domains else {
+            return Ok(Vec::new());
+        };
         let grid = &prepared.grid;
         let images = self.search_images()?;
         self.stages.begin("voltages for domains", 1);
         let mut all = Vec::new();
-        for (place, (swept, loaded)) in swept_models.iter().zip(&prepared.models).enumerate() {
+        let models = swept_models.iter().zip(&prepared.models).enumerate();
+        for (place, (swept, loaded)) in models.filter(|(place, _)| owned(*place)) {
             let (mut search_images, mut search_clean) = (swept.images, swept.clean);
             if let Some(images) = &images {
                 search_images = images.of(place);
@@ -241,7 +269,7 @@ impl Sweeping<'_> {
                 search_chips: spec.search_chips,
                 chips,
                 clock: clock::seconds,
-                cancel: monitor.cancel(),
+                cancel: self.cancel(),
                 sink: &mut sink,
                 done: trials.iter().chain(&replay.trials).cloned().collect(),
                 verified: Vec::new(),
@@ -287,7 +315,13 @@ impl Sweeping<'_> {
     }
 
     /// The lowest voltage for a yield, of every model under every protection, with what it rests on and in words.
-    fn yields(&self, swept_models: &[SweptModel]) -> Result<(Vec<VoltageEvidence>, Vec<String>)> {
+    fn yields(
+        &self,
+        swept_models: &[SweptModel],
+        replay: &Replay,
+        journal: &Mutex<Journal>,
+        owned: &dyn Fn(usize) -> bool,
+    ) -> Result<(Vec<VoltageEvidence>, Vec<String>)> {
         let prepared = &self.prepared;
         let (explore, sweep) = (&prepared.experiment.explore, &prepared.experiment.sweep);
         let (Some(fraction), Some(floor)) = (explore.yield_share, sweep.floor) else {
@@ -308,7 +342,8 @@ impl Sweeping<'_> {
             images: prepared.images.sample(),
         };
         let (mut rows, mut words) = (Vec::new(), Vec::new());
-        for (place, swept) in swept_models.iter().enumerate() {
+        let models = swept_models.iter().enumerate();
+        for (place, swept) in models.filter(|(place, _)| owned(*place)) {
             for &protection in &prepared.protections {
                 self.monitor.note(&format!(
                     "{}, {protection}: lowest voltage for a yield of {fraction} at {floor}",
@@ -322,16 +357,36 @@ impl Sweeping<'_> {
                         supply,
                     })
                 };
-                let cancel = self.monitor.cancel();
+                let mut known: BTreeMap<(u64, u32), u64> = replay
+                    .yields
+                    .iter()
+                    .filter(|seen| seen.model == swept.name && seen.protection == protection)
+                    .map(|seen| ((seen.voltage.to_bits(), seen.chip.0), seen.correct))
+                    .collect();
                 let mut evaluate = |voltage: Voltage, chips: &[ChipId]| {
-                    if cancel.load(std::sync::atomic::Ordering::Relaxed) {
-                        return Err(Error::Interrupted);
+                    let key = |chip: &ChipId| (voltage.get().to_bits(), chip.0);
+                    let new = chips.iter().filter(|chip| !known.contains_key(&key(chip)));
+                    let new: Vec<ChipId> = new.copied().collect();
+                    if !new.is_empty() {
+                        if self.cancel().load(Ordering::Relaxed) {
+                            return Err(Error::Interrupted);
+                        }
+                        let point = point(voltage)?;
+                        let correct = prepared
+                            .comparison(swept_models, std::slice::from_ref(&point), 1)
+                            .correct(0, &new)?;
+                        for (&chip, correct) in new.iter().zip(correct) {
+                            lock(journal).append_yield(&YieldTrial {
+                                model: swept.name.clone(),
+                                protection,
+                                voltage: voltage.get(),
+                                chip,
+                                correct,
+                            })?;
+                            known.insert(key(&chip), correct);
+                        }
                     }
-                    store::check_lock(&self.folder)?;
-                    let point = point(voltage)?;
-                    prepared
-                        .comparison(swept_models, std::slice::from_ref(&point), 1)
-                        .correct(0, chips)
+                    Ok(chips.iter().map(|chip| known[&key(chip)]).collect())
                 };
                 let lowest = lowest_voltage(&plan, &mut evaluate)?;
                 let energy = |voltage| -> Result<f64> {

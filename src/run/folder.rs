@@ -1,6 +1,7 @@
 //! A run in its folder: locked, its record written before the first result and again when the tables are there.
 
 use super::checked;
+use super::journal::ReplayedAttempt;
 use super::monitor::Monitor;
 use super::record::{now, Record, RECORD};
 use crate::error::Result;
@@ -36,11 +37,25 @@ impl<'a> RunFolder<'a> {
         })
     }
 
-    /// Writes `run.yaml`, once everything is checked. A resumed run keeps its beginning and gains this command.
+    /// False where the file system has no locks: other processes may work here too.
+    pub(super) fn is_locked(&self) -> bool {
+        self.entered.is_locked()
+    }
+
+    /// Writes `run.yaml`, once everything is checked. A resumed run keeps its beginning and gains this command. Shards
+    /// whose trials it has are named.
     ///
     /// # Errors
     /// A record that does not read or is damaged, [`crate::error::Error::Io`].
-    pub(super) fn begin(&mut self) -> Result<()> {
+    pub(super) fn begin(&mut self, attempts: &[ReplayedAttempt]) -> Result<()> {
+        if !self.is_locked() {
+            self.monitor.warn(&format!(
+                "{}: its file system has no locks; two processes that begin or end a run here at once could disturb each \
+                 other",
+                self.path.display()
+            ));
+        }
+        self.record.attempts = attempts.iter().map(ReplayedAttempt::text).collect();
         let (path, record) = (&self.path, &mut self.record);
         if !self.fresh && path.join(RECORD).exists() {
             let mut before = Record::read(path)?;

@@ -4,32 +4,54 @@
 //! first line holds the version. Each line is handed to the operating system in one piece before
 //! the call returns, so a killed process loses no finished trial; it is flushed to the medium
 //! about once a second and on [`Journal::close`], so a power failure loses about the last second.
-//! One process at a time: the caller holds the lock of the run folder.
+//! One process at a time: the caller holds the lock of the run folder, or, of a shard, made the file.
 
+mod attempts;
+mod contents;
 mod damage;
+
+pub use attempts::Attempt;
+pub(super) use attempts::{journals_of, remove_journals, Run};
+pub use contents::{replay, Replay, ReplayedAttempt};
+pub(super) use contents::{replay_run, Known};
 
 use crate::error::{Error, IoContext, Result};
 use crate::explore::Evaluation;
+use crate::fault::Protection;
 use crate::store;
-use crate::sweep::{CleanAnswers, Design, Strata, Trial, TrialStatus};
-use crate::table::MAX_ROWS;
+use crate::sweep::{Design, Trial};
+use crate::units::ChipId;
+use contents::{Contents, Place};
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// Version of the format of lines.
 const VERSION: u32 = 1;
-/// Longest line, in bytes.
-const MAX_LINE: u64 = 1 << 20;
 /// Time between two flushes to the medium.
 const FLUSH_EVERY: Duration = Duration::from_secs(1);
+/// The same of a shard: its medium is one that many share.
+const FLUSH_SHARD_EVERY: Duration = Duration::from_secs(30);
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Header {
     version: u32,
+    /// Who writes the journal, where it is not the process that holds the run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    attempt: Option<Box<Attempt>>,
+}
+
+impl Header {
+    /// The first line of the journal of a run, and of a shard.
+    fn line(attempt: Option<Attempt>) -> Result<Vec<u8>> {
+        line_of(&Record::Journal(Self {
+            version: VERSION,
+            attempt: attempt.map(Box::new),
+        }))
+    }
 }
 
 /// What a line holds.
@@ -40,6 +62,7 @@ enum Record {
     Design(Box<Design>),
     Trial(Trial),
     Search(Box<SearchEvaluation>),
+    Yield(YieldTrial),
 }
 
 /// An evaluation of a search with its model.
@@ -52,33 +75,21 @@ pub struct SearchEvaluation {
     pub evaluation: Evaluation,
 }
 
-/// What a journal held when it was opened, in the order of writing.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Replay {
-    /// Design points.
-    pub designs: Vec<Design>,
-    /// Finished trials, each of a design point above.
-    pub trials: Vec<Trial>,
-    /// Evaluations of searches.
-    pub searches: Vec<SearchEvaluation>,
-    /// True where the last line was torn; it does not count.
-    pub dropped_torn_line: bool,
-    /// Damaged lines, and trials whose design point stood in one, each as `line 7 (what it held)`; they do not count.
-    pub damaged: Vec<String>,
+/// One chip at one voltage in the search of the lowest voltage for a yield.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct YieldTrial {
+    /// The model.
+    pub model: String,
+    /// The protection of its codes.
+    pub protection: Protection,
+    /// Supply voltage in the unit of the memory.
+    pub voltage: f64,
+    /// The chip.
+    pub chip: ChipId,
+    /// Images classified correctly.
+    pub correct: u64,
 }
-
-/// What is known of a design point: the point, and what was found on its chips.
-type Known = BTreeMap<String, (Design, BTreeMap<u32, Found>)>;
-/// Faults, images, correct, not finite, the clean network, strata, status.
-type Found = (
-    u64,
-    u64,
-    u64,
-    u64,
-    Option<CleanAnswers>,
-    Option<Strata>,
-    TrialStatus,
-);
 
 /// The open journal of a run.
 #[derive(Debug)]
@@ -89,10 +100,14 @@ pub struct Journal {
     length: u64,
     /// True after a write that failed and could not be undone.
     broken: bool,
+    /// Time between two flushes.
+    flush_every: Duration,
     /// Time of the last flush.
     flushed: Instant,
     /// True where something is not flushed.
     dirty: bool,
+    /// Design points in this file, which stands for itself.
+    written: BTreeSet<String>,
     known: Known,
 }
 
@@ -105,19 +120,33 @@ impl Journal {
     /// not fit, a design point or trial that was written before with another content; [`Error::Io`]
     /// with the path.
     pub fn open(path: impl AsRef<Path>) -> Result<(Self, Replay)> {
-        let path = path.as_ref().to_owned();
+        Self::resume(path.as_ref(), &[], None)
+    }
+
+    /// [`Self::open`], and the journals of shards beside it, which are read and not changed.
+    ///
+    /// # Errors
+    /// As [`Self::open`]; [`Error::Input`] for a journal of another run.
+    pub(super) fn resume(
+        path: &Path,
+        shards: &[PathBuf],
+        run: Option<&Run>,
+    ) -> Result<(Self, Replay)> {
+        let path = path.to_owned();
         let open = || {
             let mut options = OpenOptions::new();
             let file = options.read(true).append(true).create(true).open(&path);
             file.at("open", &path)
         };
         let mut file = open()?;
-        let mut read = read(&path, &file)?;
+        let mut read = Contents::default();
+        read.add(&path, &file, None)?;
         if !read.aside.is_empty() {
             damage::set_aside(&path, &read.aside)?;
             let damaged = std::mem::take(&mut read.replay.damaged);
             file = open()?;
-            read = self::read(&path, &file)?;
+            read = Contents::default();
+            read.add(&path, &file, None)?;
             read.replay.damaged = damaged;
         }
         let dirty = read.replay.dropped_torn_line;
@@ -126,22 +155,53 @@ impl Journal {
                 .at("cut the torn line off", &path)?;
         }
         store::flush_folder(store::folder_of(&path))?;
-        let (length, known) = (read.length, read.known);
-        let flushed = Instant::now();
+        let (length, written) = (read.length, read.known.keys().cloned().collect());
+        read.add_shards(shards, run)?;
         let mut journal = Self {
             path,
             file,
             length,
             broken: false,
-            flushed,
+            flush_every: FLUSH_EVERY,
+            flushed: Instant::now(),
             dirty,
-            known,
+            written,
+            known: read.known,
         };
         if length == 0 {
-            journal.write(&Record::Journal(Header { version: VERSION }))?;
+            journal.write_line(&Header::line(None)?)?;
         }
         journal.flush()?;
         Ok((journal, read.replay))
+    }
+
+    /// Makes the journal of an attempt at a part of a run, under a name that no other process has. What other journals
+    /// hold is `known`.
+    ///
+    /// # Errors
+    /// [`Error::Io`] with the path.
+    pub(super) fn of_attempt(folder: &Path, attempt: Attempt, known: Known) -> Result<Self> {
+        let (path, file) = attempt.create_journal(folder)?;
+        let mut journal = Self {
+            path,
+            file,
+            length: 0,
+            broken: false,
+            flush_every: FLUSH_SHARD_EVERY,
+            flushed: Instant::now(),
+            dirty: true,
+            written: BTreeSet::new(),
+            known,
+        };
+        journal.write_line(&Header::line(Some(attempt))?)?;
+        journal.flush()?;
+        store::flush_folder(store::folder_of(&journal.path))?;
+        Ok(journal)
+    }
+
+    /// The file.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Appends a design point. Nothing is written where it is there already.
@@ -150,21 +210,18 @@ impl Journal {
     /// [`Error::Argument`] where another point has its identifier or a number is not finite,
     /// [`Error::Io`] with the path (no space, for one); the journal stays whole then.
     pub fn append_design(&mut self, design: &Design) -> Result<()> {
-        if let Some((known, _)) = self.known.get(&design.design_id) {
-            if known == design {
-                return Ok(());
+        match self.known.get(&design.design_id) {
+            Some(known) if known.design != *design => {
+                let what = format!("design point `{}`", design.design_id);
+                let expected = "the content it was written with";
+                return Err(Error::argument(what, expected, "another"));
             }
-            let what = format!("design point `{}`", design.design_id);
-            return Err(Error::argument(
-                what,
-                "the content it was written with",
-                "another",
-            ));
+            Some(_) if self.written.contains(&design.design_id) => return Ok(()),
+            _ => {}
         }
-        let record = Record::Design(Box::new(design.clone()));
-        self.write(&record)?;
-        self.known
-            .insert(design.design_id.clone(), (design.clone(), BTreeMap::new()));
+        self.write(&Record::Design(Box::new(design.clone())))?;
+        self.written.insert(design.design_id.clone());
+        contents::remember_design(&mut self.known, design);
         Ok(())
     }
 
@@ -176,13 +233,15 @@ impl Journal {
     /// result, or contradicts itself; [`Error::Io`] with the path (no space, for one); the journal
     /// stays whole then.
     pub fn append_trial(&mut self, trial: &Trial) -> Result<()> {
-        let what = || format!("trial of `{}` on chip {}", trial.design_id, trial.chip);
-        match check_trial(&self.known, trial) {
+        match contents::check_trial(&self.known, trial) {
             Ok(true) => self.write(&Record::Trial(trial.clone()))?,
             Ok(false) => return Ok(()),
-            Err((expected, found)) => return Err(Error::argument(what(), expected, found)),
+            Err(wrong) => {
+                let what = format!("trial of `{}` on chip {}", trial.design_id, trial.chip);
+                return Err(Error::argument(what, wrong.expected, wrong.found));
+            }
         }
-        remember(&mut self.known, trial);
+        contents::remember_trial(&mut self.known, trial, Place::default());
         Ok(())
     }
 
@@ -192,6 +251,14 @@ impl Journal {
     /// [`Error::Io`] with the path; the journal stays whole then.
     pub fn append_search(&mut self, search: &SearchEvaluation) -> Result<()> {
         self.write(&Record::Search(Box::new(search.clone())))
+    }
+
+    /// Appends a chip of the search for a yield.
+    ///
+    /// # Errors
+    /// As [`Self::append_search`].
+    pub fn append_yield(&mut self, trial: &YieldTrial) -> Result<()> {
+        self.write(&Record::Yield(trial.clone()))
     }
 
     /// Flushes everything to the medium.
@@ -219,34 +286,27 @@ impl Journal {
     }
 
     fn write(&mut self, record: &Record) -> Result<()> {
-        let line = line_of(record)?;
+        self.write_line(&line_of(record)?)
+    }
+
+    fn write_line(&mut self, line: &[u8]) -> Result<()> {
         if self.broken {
             let source = std::io::Error::other("an earlier write failed and could not be undone");
             return Err(source).at("write", &self.path);
         }
         store::check_lock(store::folder_of(&self.path))?;
-        if let Err(error) = self.file.write_all(&line) {
+        if let Err(error) = self.file.write_all(line) {
             // no line may follow a part of one
             self.broken = self.file.set_len(self.length).is_err();
             return Err(error).at("write", &self.path);
         }
         self.length += line.len() as u64;
         self.dirty = true;
-        if self.flushed.elapsed() >= FLUSH_EVERY {
+        if self.flushed.elapsed() >= self.flush_every {
             self.flush()?;
         }
         Ok(())
     }
-}
-
-/// Reads a journal without changing it.
-///
-/// # Errors
-/// [`Error::Missing`], and as [`Journal::open`].
-pub fn replay(path: impl AsRef<Path>) -> Result<Replay> {
-    let path = path.as_ref();
-    let file = store::open(path, "the journal of a sweep")?;
-    Ok(read(path, &file)?.replay)
 }
 
 /// The line of a record. What would not read back the same is refused.
@@ -259,235 +319,10 @@ fn line_of(record: &Record) -> Result<Vec<u8>> {
     Ok(format!("{:08x} {json}\n", crc32fast::hash(json.as_bytes())).into_bytes())
 }
 
-/// The JSON of a line, if the line is whole.
-fn json_of(line: &[u8]) -> Option<&[u8]> {
-    let line = line.strip_suffix(b"\n")?;
-    let (crc, rest) = line.split_at_checked(8)?;
-    let json = rest.strip_prefix(b" ")?;
-    (format!("{:08x}", crc32fast::hash(json)).as_bytes() == crc).then_some(json)
-}
-
-/// True where a trial is new, false where the same result is known; else what was expected and found.
-fn check_trial(known: &Known, trial: &Trial) -> Result<bool, (String, String)> {
-    let Some((_, chips)) = known.get(&trial.design_id) else {
-        return Err(("its design point written before it".into(), "none".into()));
-    };
-    if trial.images == 0 || trial.correct > trial.images {
-        let found = format!("{} of {} images correct", trial.correct, trial.images);
-        return Err(("at least one image, and at most all correct".into(), found));
-    }
-    if trial.not_finite > trial.images - trial.correct {
-        let found = format!("{} beside {} correct", trial.not_finite, trial.correct);
-        return Err((
-            "images that are not finite among the wrong ones".into(),
-            found,
-        ));
-    }
-    if let Some(clean) = trial
-        .clean
-        .filter(|c| c.difference(trial.images, trial.correct).is_none())
-    {
-        let found = format!(
-            "{clean:?} beside {} of {} images",
-            trial.correct, trial.images
-        );
-        return Err((
-            "answers of the clean network that go with those of the chip".into(),
-            found,
-        ));
-    }
-    let off =
-        |strata: &&Strata| trial.clean.is_none() || !strata.add_up_to(trial.images, trial.correct);
-    if let Some(strata) = trial.strata.as_ref().filter(off) {
-        let found = format!("{strata} of {} images", trial.images);
-        return Err(("strata that add up, beside the clean network".into(), found));
-    }
-    let new = found(trial);
-    match chips.get(&trial.chip.0) {
-        None => Ok(true),
-        Some(old) if *old == new => Ok(false),
-        Some(old) => {
-            let of = format!("`{}` on chip {}", trial.design_id, trial.chip);
-            Err((format!("one result of {of}: {old:?}"), format!("{new:?}")))
-        }
-    }
-}
-
-fn found(trial: &Trial) -> Found {
-    (
-        trial.faults,
-        trial.images,
-        trial.correct,
-        trial.not_finite,
-        trial.clean,
-        trial.strata.clone(),
-        trial.status,
-    )
-}
-
-fn remember(known: &mut Known, trial: &Trial) {
-    if let Some((_, chips)) = known.get_mut(&trial.design_id) {
-        chips.insert(trial.chip.0, found(trial));
-    }
-}
-
-/// A journal as it was read.
-struct Contents {
-    replay: Replay,
-    known: Known,
-    /// Numbers of the lines to set aside.
-    aside: BTreeSet<usize>,
-    /// Bytes of whole lines.
-    length: u64,
-}
-
-impl Contents {
-    fn set_aside(&mut self, number: usize, held: String) {
-        self.aside.insert(number);
-        self.replay.damaged.push(format!("line {number} ({held})"));
-    }
-
-    fn holds_nothing(&self) -> bool {
-        let Replay {
-            designs,
-            trials,
-            searches,
-            ..
-        } = &self.replay;
-        designs.is_empty() && trials.is_empty() && searches.is_empty()
-    }
-
-    /// Takes a record that is not the first; an error says what was expected and found.
-    fn take(&mut self, record: Record) -> Result<(), (String, String)> {
-        match record {
-            Record::Journal(_) => Err((
-                "a design point or a trial".into(),
-                "a second first line".into(),
-            )),
-            Record::Design(design) => {
-                let id = &design.design_id;
-                match self.known.get(id) {
-                    Some((known, _)) if *known == *design => return Ok(()),
-                    Some(_) => {
-                        let expected = format!("one content of design point `{id}`");
-                        return Err((expected, "another than before".into()));
-                    }
-                    None => self
-                        .known
-                        .insert(id.clone(), ((*design).clone(), BTreeMap::new())),
-                };
-                self.replay.designs.push(*design);
-                Ok(())
-            }
-            Record::Search(search) => {
-                self.replay.searches.push(*search);
-                Ok(())
-            }
-            Record::Trial(trial) => {
-                if check_trial(&self.known, &trial)? {
-                    remember(&mut self.known, &trial);
-                    self.replay.trials.push(trial);
-                }
-                Ok(())
-            }
-        }
-    }
-}
-
-/// Reads the next line, or the next piece of one that is too long for a line; empty at the end.
-fn next_line(path: &Path, reader: &mut impl BufRead, line: &mut Vec<u8>) -> Result<()> {
-    line.clear();
-    let mut piece = reader.by_ref().take(MAX_LINE + 1);
-    piece.read_until(b'\n', line).at("read", path).map(drop)
-}
-
-/// Reads all lines; one at a time, so that memory follows what is really there.
-fn read(path: &Path, file: &File) -> Result<Contents> {
-    let mut reader = BufReader::new(file);
-    let mut contents = Contents {
-        replay: Replay::default(),
-        known: Known::new(),
-        aside: BTreeSet::new(),
-        length: 0,
-    };
-    let mut line = Vec::new();
-    for number in 1.. {
-        next_line(path, &mut reader, &mut line)?;
-        if line.is_empty() {
-            break;
-        }
-        let wrong = |expected: String, found: String| Error::Input {
-            path: path.to_owned(),
-            line: Some(number),
-            key: None,
-            expected,
-            found,
-        };
-        let Some(json) = json_of(&line) else {
-            let last = reader.fill_buf().at("read", path)?.is_empty();
-            if last && !line.ends_with(b"\n") && (number > 1 || is_torn_header(&line)?) {
-                contents.replay.dropped_torn_line = true;
-                break;
-            }
-            contents.set_aside(number, damage::legible(&line));
-            continue;
-        };
-        let record = |what: &str| {
-            wrong(
-                what.into(),
-                String::from_utf8_lossy(json).chars().take(200).collect(),
-            )
-        };
-        let parsed: Result<Record, _> = serde_json::from_slice(json);
-        if number == 1 {
-            match parsed {
-                Ok(Record::Journal(Header { version: VERSION })) => {}
-                _ => return Err(record(&format!("a trial journal of version {VERSION}"))),
-            }
-        } else {
-            let parsed =
-                parsed.map_err(|e| record(&format!("a record of version {VERSION} ({e})")))?;
-            match parsed {
-                // its design point stood in a damaged line
-                Record::Trial(trial)
-                    if !contents.aside.is_empty()
-                        && !contents.known.contains_key(&trial.design_id) =>
-                {
-                    let what = damage::words(&Record::Trial(trial));
-                    contents.set_aside(number, format!("{what}, whose design point is damaged"));
-                    continue;
-                }
-                other => contents
-                    .take(other)
-                    .map_err(|(expected, found)| wrong(expected, found))?,
-            }
-        }
-        if contents.replay.trials.len() > MAX_ROWS {
-            return Err(wrong(format!("at most {MAX_ROWS} trials"), "more".into()));
-        }
-        contents.length += line.len() as u64;
-    }
-    if contents.aside.contains(&1) && contents.holds_nothing() {
-        return Err(Error::Input {
-            path: path.to_owned(),
-            line: Some(1),
-            key: None,
-            expected: "a whole line of a trial journal".into(),
-            found: "a damaged one, and no whole one after it (`--fresh` begins anew)".into(),
-        });
-    }
-    Ok(contents)
-}
-
-/// True where a first line is the start of ours or empty space, and not another kind of file.
-fn is_torn_header(line: &[u8]) -> Result<bool> {
-    let header = line_of(&Record::Journal(Header { version: VERSION }))?;
-    Ok(header.starts_with(line) || line.iter().all(|&byte| byte == 0))
-}
-
 #[cfg(test)]
 #[allow(clippy::disallowed_methods)] // files are damaged on purpose here
 mod tests {
+    use super::contents::json_of;
     use super::*;
     use crate::analysis::tests::{design, trials};
     use std::fs;

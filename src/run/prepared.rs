@@ -3,6 +3,7 @@
 use super::clock;
 use super::identity::{folder_name, SweepIdentity};
 use super::journal::Replay;
+use super::kept::{KeptAnswers, KEPT};
 use super::models::{
     check_held_out, check_untrained, dataset_for, load_models, Loaded, TestImages, TestSource,
 };
@@ -12,7 +13,7 @@ use super::numerics::numerics;
 use super::record::{now, Input, Machine, Record};
 use super::request::RunRequest;
 use super::sampling::{self, Clean};
-use super::training::{after_the_other, train_model, TrainedModel};
+use super::training::{after_the_other, finished_model, train_model, TrainedModel};
 use crate::analysis::cells_key;
 use crate::config::{Experiment, Training};
 use crate::data::ImageSet;
@@ -46,9 +47,11 @@ pub(super) struct Prepared {
     pub(super) images: TestImages,
     /// The file of groups of layers.
     pub(super) groups: Option<Input>,
+    /// Folder of answers without faults, where there may be one.
+    kept: Option<PathBuf>,
     pub(super) identity: String,
     /// See [`numerics()`].
-    numerics: &'static str,
+    pub(super) numerics: &'static str,
     pub(super) notes: Vec<String>,
 }
 
@@ -111,13 +114,8 @@ fn test_set(experiment: &Experiment, request: &RunRequest) -> Result<ImageSet> {
     .load()
 }
 
-pub(super) fn train_all(
-    experiment: &Experiment,
-    request: &RunRequest,
-    device: &Device,
-    stages: &Stages,
-    monitor: &dyn Monitor,
-) -> Result<(Vec<PathBuf>, usize)> {
+/// The trainings of the configuration, whose models can be swept.
+pub(super) fn trainings_of(experiment: &Experiment) -> Result<Vec<Training>> {
     let trainings = experiment.trainings()?;
     if trainings.is_empty() {
         return Err(Error::argument(
@@ -136,6 +134,17 @@ pub(super) fn train_all(
             "`bits: 32`",
         ));
     }
+    Ok(trainings)
+}
+
+pub(super) fn train_all(
+    experiment: &Experiment,
+    request: &RunRequest,
+    device: &Device,
+    stages: &Stages,
+    monitor: &dyn Monitor,
+) -> Result<(Vec<PathBuf>, usize)> {
+    let trainings = trainings_of(experiment)?;
     let models = request.models_folder()?;
     stages.begin(&count_of(trainings.len(), "training"), trainings.len());
     let train = |training: &Training, fresh| {
@@ -171,6 +180,18 @@ pub(super) fn train_all(
         trained.into_iter().map(|model| model.best).collect(),
         computed,
     ))
+}
+
+/// The models of the configuration, all of which must have been trained before.
+pub(super) fn trained_before(
+    experiment: &Experiment,
+    request: &RunRequest,
+    device: &Device,
+    monitor: &dyn Monitor,
+) -> Result<Vec<PathBuf>> {
+    let models = request.models_folder()?;
+    let find = |training: &Training| Ok(finished_model(training, &models, device, monitor)?.best);
+    trainings_of(experiment)?.iter().map(find).collect()
 }
 
 pub(super) fn prepare(
@@ -236,6 +257,8 @@ pub(super) fn prepare(
         exposed_cells: BTreeMap::new(),
         images,
         groups: groups_file(request)?,
+        // without a home there is no cache
+        kept: request.models_folder().ok().map(|models| models.join(KEPT)),
         identity,
         numerics: numerics()?,
         notes: Vec::new(),
@@ -315,7 +338,20 @@ impl Prepared {
             &self.images,
             self.experiment.sweep.sampling,
             replay,
+            &self.kept_answers(),
         )
+    }
+
+    /// Where answers without faults are kept.
+    pub(super) fn kept_answers(&self) -> KeptAnswers {
+        let sample = (self.images.count < self.images.all).then_some(self.experiment.seed);
+        KeptAnswers {
+            folder: self.kept.clone(),
+            numerics: self.numerics,
+            dataset: self.images.checksum.clone(),
+            images: self.images.count,
+            sample,
+        }
     }
 
     /// Cells that faults reach, by model and protection; none where counts do not have the rate of the curve.
@@ -433,6 +469,7 @@ impl Prepared {
             arithmetic: Arithmetic::current().to_string(),
             identity: self.identity.clone(),
             commands: vec![command.to_owned()],
+            attempts: Vec::new(),
             seed: self.experiment.seed.0,
             chance: 1.0 / self.images.classes as f64,
             images: self.images.count,

@@ -35,6 +35,9 @@ pub(super) struct Record {
     pub(super) identity: String,
     /// Command lines that computed the run, in order, each once.
     pub(super) commands: Vec<String>,
+    /// Processes that computed a part of it, by their journals.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) attempts: Vec<String>,
     /// Root seed.
     pub(super) seed: u64,
     /// Accuracy of guessing.

@@ -29,6 +29,10 @@ pub struct RunRequest {
     pub fresh: bool,
     /// Go on with what is finished; without it a folder with trials is an error.
     pub resume: bool,
+    /// Compute nothing: put together what shards have computed.
+    pub merge: bool,
+    /// Folders with journals of shards that had no disk in common with this one.
+    pub from: Vec<PathBuf>,
     /// The command line, for the report.
     pub command: String,
 }
@@ -48,6 +52,8 @@ impl Default for RunRequest {
             out: None,
             fresh: false,
             resume: true,
+            merge: false,
+            from: Vec::new(),
             command: "a call of the library".into(),
         }
     }

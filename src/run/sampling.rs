@@ -1,6 +1,7 @@
 //! The clean network on the test images of a sweep, and what the choice of images means for its results.
 
 use super::journal::Replay;
+use super::kept::KeptAnswers;
 use super::models::{Loaded, TestImages};
 use crate::analysis::Summary;
 use crate::engine::{Answers, Score};
@@ -18,7 +19,8 @@ pub(super) struct Clean {
 }
 
 impl Clean {
-    /// Evaluates the models, but takes known scores from the journal where scores are enough.
+    /// Evaluates the models, but takes known scores from the journal where scores are enough, and answers that
+    /// `--prepare` has kept in `kept`.
     ///
     /// # Errors
     /// As [`Loaded::check_finite`]; a failure of an evaluation.
@@ -27,6 +29,7 @@ impl Clean {
         images: &TestImages,
         sampling: Sampling,
         replay: &Replay,
+        kept: &KeptAnswers,
     ) -> Result<Self> {
         let unknown = |correct| Score {
             images: images.count,
@@ -43,7 +46,10 @@ impl Clean {
                 (design.clean_accuracy.get() * images.count as f64).round() as u64,
             )),
             None => {
-                let score = model.evaluator.clean(images.of(i))?;
+                let score = match kept.read(model)? {
+                    Some(answers) => unknown(answers.correct()),
+                    None => model.evaluator.clean(images.of(i))?,
+                };
                 model.check_finite(score.not_finite, score.images)?;
                 Ok(score)
             }
@@ -56,7 +62,10 @@ impl Clean {
             });
         }
         let answer = |(i, model): (usize, &Loaded)| {
-            let answers = model.evaluator.clean_answers(images.of(i))?;
+            let answers = match kept.read(model)? {
+                Some(answers) => answers,
+                None => model.evaluator.clean_answers(images.of(i))?,
+            };
             model.check_finite(answers.not_finite, images.count)?;
             Ok(answers)
         };

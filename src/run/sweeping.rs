@@ -4,9 +4,9 @@ use super::checked;
 use super::exploring::Searched;
 use super::folder::RunFolder;
 use super::identity::{check_out, report_folder};
-use super::journal::{replay, Journal, Replay};
+use super::journal::{journals_of, remove_journals, replay_run, Journal, Replay};
 use super::monitor::{Monitor, Stages, SweepProgress};
-use super::prepared::{early_set, inputs, prepare, train_all, Prepared};
+use super::prepared::{early_set, inputs, prepare, train_all, trained_before, Prepared};
 use super::record::{run_folder, MEMORY};
 use super::redraw::{draw, Drawn};
 use super::request::RunRequest;
@@ -20,6 +20,7 @@ use crate::sweep::{Design, EnergyRow, Phase, StoppedBy, Timing, Trial, TrialRow}
 use crate::table;
 use crate::units::count_of;
 use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -67,14 +68,16 @@ pub struct SweepResult {
 /// Finished trainings and trials are reused; a killed sweep goes on where it stopped.
 ///
 /// # Errors
-/// Wrong input, [`Error::Locked`], [`Error::Interrupted`] (what is finished is kept), [`Error::Io`].
+/// Wrong input, [`Error::Locked`], [`Error::Interrupted`] (what is finished is kept), [`Error::Owed`] (a merge of which
+/// trials are missing), [`Error::Io`].
 pub fn sweep(
     experiment: &Experiment,
     request: &RunRequest,
     monitor: &dyn Monitor,
 ) -> Result<SweepResult> {
-    let (result, _) = Sweeping::new(experiment, request, monitor, false)?.finish()?;
-    Ok(result)
+    let makes_models = !request.merge;
+    let sweeping = Sweeping::new(experiment, request, monitor, false, makes_models)?;
+    Ok(sweeping.finish()?.0)
 }
 
 /// What [`sweep`] would do, with its estimated cost; nothing is trained and nothing written.
@@ -121,12 +124,8 @@ pub fn plan(experiment: &Experiment, request: &RunRequest) -> Result<SweepPlan> 
         &asked,
         request.fresh,
     )?;
-    let journal = folder.join(names::JOURNAL);
-    let replay = if journal.exists() {
-        replay(&journal)?
-    } else {
-        Replay::default()
-    };
+    let shards = journals_of(&folder, &request.from)?;
+    let replay = replay_run(&folder, &shards, &prepared.run())?.0;
     let started = Instant::now();
     let clean = prepared.clean(&Replay::default())?;
     let seconds = started.elapsed().as_secs_f64() / prepared.models.len() as f64;
@@ -184,7 +183,7 @@ pub(super) struct Sweeping<'a> {
     pub(super) stages: Stages<'a>,
     training_seconds: Option<f64>,
     /// True where it searches further: an exploration.
-    explores: bool,
+    pub(super) explores: bool,
 }
 
 /// What was computed: design points with their trials and the terms of their energies.
@@ -201,12 +200,13 @@ pub(super) fn lock(journal: &Mutex<Journal>) -> MutexGuard<'_, Journal> {
 
 impl<'a> Sweeping<'a> {
     /// Trains or loads the models and finds the folder. An exploration makes models of other widths too, where it is asked
-    /// for them.
+    /// for them. Unless it `makes_models`, all must have been made before.
     pub(super) fn new(
         experiment: &Experiment,
         request: &'a RunRequest,
         monitor: &'a dyn Monitor,
         explores: bool,
+        makes_models: bool,
     ) -> Result<Self> {
         let inputs = inputs(experiment, request)?;
         check_out(request.out.as_deref())?;
@@ -214,14 +214,16 @@ impl<'a> Sweeping<'a> {
         let early = early_set(experiment, request)?;
         let stages = Stages::new(monitor, count_stages(experiment, request, explores));
         let started = Instant::now();
-        let (mut paths, computed) = if request.models.is_empty() {
+        let (mut paths, computed) = if !request.models.is_empty() {
+            (request.models.clone(), 0)
+        } else if makes_models {
             train_all(experiment, request, &device, &stages, monitor)?
         } else {
-            (request.models.clone(), 0)
+            (trained_before(experiment, request, &device, monitor)?, 0)
         };
         if explores && !experiment.explore.widths.is_empty() {
             stages.begin("a width for each layer", 1);
-            paths = add_mixed_models(experiment, request, &paths, &device, monitor)?;
+            paths = add_mixed_models(experiment, request, &paths, &device, makes_models, monitor)?;
         }
         let training_seconds = (computed > 0).then(|| started.elapsed().as_secs_f64());
         let prepared = prepare(
@@ -246,12 +248,13 @@ impl<'a> Sweeping<'a> {
         })
     }
 
-    /// Computes what is owed, searches further where it is asked to, and leaves tables, figures and report.
+    /// Computes what is owed, searches further where it is asked to, and leaves tables, figures and report. A merge
+    /// computes nothing.
     pub(super) fn finish(&self) -> Result<(SweepResult, Searched)> {
         let (prepared, folder, monitor) = (&self.prepared, &self.folder, self.monitor);
         let asked = prepared.record(&self.request.command);
         let mut run = RunFolder::enter(folder.clone(), asked, self.request.fresh, monitor)?;
-        let (journal, replay) = self.resumed()?;
+        let (journal, replay) = self.resumed(run.is_locked())?;
         let Clean { scores, answers } = prepared.clean(&replay)?;
         let points = prepared.points(&replay)?;
         let swept_models = prepared.swept_models(&scores);
@@ -268,8 +271,12 @@ impl<'a> Sweeping<'a> {
         } else {
             self.say_extension(&replay, &designs, chips);
         }
+        if self.request.merge {
+            self.check_complete(&comparison, two_level.as_ref(), &replay)?;
+            self.say_attempts(&replay)?;
+        }
         // nothing is written before all is checked
-        let journal = Mutex::new(self.begin(&mut run, journal)?);
+        let journal = Mutex::new(self.begin(&mut run, journal, &replay)?);
         let clean = designs.iter().map(|design| design.clean_accuracy.get());
         let beyond = prepared.beyond_tolerance(clean);
         beyond.iter().for_each(|note| monitor.warn(note));
@@ -279,20 +286,13 @@ impl<'a> Sweeping<'a> {
         self.stages.begin(&count_of(owed, "trial"), 1);
         let started = Instant::now();
         let mut done = 0;
-        let mut sink = |trial: &Trial| {
-            lock(&journal).append_trial(trial)?;
-            done += 1;
-            monitor.trial(&SweepProgress {
-                done,
-                owed: owed.max(done),
-            });
-            Ok(())
-        };
-        let cancel = monitor.cancel();
+        let mut sink = self.trial_sink(&journal, owed, &mut done);
+        let cancel = self.cancel();
         let outcome = match &two_level {
             Some(sampled) => sampled.run(&replay.trials, cancel, &mut sink)?,
             None => comparison.run(&replay.trials, cancel, &mut sink)?,
         };
+        drop(sink);
         let computed = done;
         let reused = outcome.trials.len().saturating_sub(computed);
         let mut grid = Grid {
@@ -301,7 +301,8 @@ impl<'a> Sweeping<'a> {
             energies: comparison.energies()?,
         };
         let searched = if self.explores {
-            self.search(&mut grid, &swept_models, &replay, &journal, chips)?
+            self.search(&mut grid, &swept_models, &replay, &journal, chips)
+                .map_err(|error| self.search_owed(error))?
         } else {
             Searched::default()
         };
@@ -349,10 +350,40 @@ impl<'a> Sweeping<'a> {
         Ok((result, searched))
     }
 
-    /// The journal of a run that was begun before and goes on, and what it holds.
-    fn resumed(&self) -> Result<(Option<Journal>, Replay)> {
-        let journal = self.folder.join(names::JOURNAL);
-        if self.request.fresh || !journal.exists() {
+    /// Takes finished trials: to the journal, and told.
+    pub(super) fn trial_sink<'s>(
+        &'s self,
+        journal: &'s Mutex<Journal>,
+        owed: usize,
+        done: &'s mut usize,
+    ) -> impl FnMut(&Trial) -> Result<()> + Send + use<'s, 'a> {
+        move |trial| {
+            lock(journal).append_trial(trial)?;
+            *done += 1;
+            self.monitor.trial(&SweepProgress {
+                done: *done,
+                owed: owed.max(*done),
+            });
+            Ok(())
+        }
+    }
+
+    /// Raised where nothing is computed: by the user, and from the start in a merge.
+    pub(super) fn cancel(&self) -> &AtomicBool {
+        static MERGE: AtomicBool = AtomicBool::new(true);
+        if self.request.merge {
+            &MERGE
+        } else {
+            self.monitor.cancel()
+        }
+    }
+
+    /// The journal of a run that was begun before and goes on, and what it and those of shards hold. Of a folder that
+    /// cannot be locked every process has a journal of its own.
+    fn resumed(&self, locked: bool) -> Result<(Option<Journal>, Replay)> {
+        let path = self.folder.join(names::JOURNAL);
+        let shards = journals_of(&self.folder, &self.request.from)?;
+        if self.request.fresh || (!path.exists() && shards.is_empty()) {
             return Ok((None, Replay::default()));
         }
         if !self.request.resume {
@@ -363,28 +394,50 @@ impl<'a> Sweeping<'a> {
                 found,
             ));
         }
-        let (journal, replay) = Journal::open(journal)?;
+        let run = self.prepared.run();
+        let (journal, replay) = if locked && path.exists() {
+            let (journal, replay) = Journal::resume(&path, &shards, Some(&run))?;
+            (Some(journal), replay)
+        } else {
+            (None, replay_run(&self.folder, &shards, &run)?.0)
+        };
         self.say_damage(&replay);
-        Ok((Some(journal), replay))
+        Ok((journal, replay))
     }
 
     /// Writes `run.yaml` and the memory model, and opens the journal where it does not go on.
-    fn begin(&self, run: &mut RunFolder<'_>, journal: Option<Journal>) -> Result<Journal> {
+    fn begin(
+        &self,
+        run: &mut RunFolder<'_>,
+        journal: Option<Journal>,
+        replay: &Replay,
+    ) -> Result<Journal> {
         let path = self.folder.join(names::JOURNAL);
         if self.request.fresh {
             store::remove_file(&path)?;
             store::remove_file(&self.folder.join(names::DAMAGED))?;
+            remove_journals(&self.folder)?;
         }
-        run.begin()?;
+        run.begin(&replay.attempts)?;
         checked::write(&self.folder, MEMORY, &self.prepared.memory.text)?;
-        match journal {
-            Some(journal) => Ok(journal),
-            None => Ok(Journal::open(path)?.0),
+        if let Some(journal) = journal {
+            return Ok(journal);
         }
+        let shards = journals_of(&self.folder, &self.request.from)?;
+        let own = self.prepared.run();
+        if run.is_locked() {
+            return Ok(Journal::resume(&path, &shards, Some(&own))?.0);
+        }
+        let known = replay_run(&self.folder, &shards, &own)?.1;
+        Journal::of_attempt(
+            &self.folder,
+            self.prepared.attempt(None, self.request),
+            known,
+        )
     }
 
     /// Says which lines of the journal are damaged.
-    fn say_damage(&self, replay: &Replay) {
+    pub(super) fn say_damage(&self, replay: &Replay) {
         if let Some(damage) = replay.damage() {
             self.monitor.warn(&format!(
                 "{}: {damage}; kept in {}, and computed again where this command asks for them",

@@ -69,16 +69,13 @@ pub fn train_model(
     fresh: bool,
     monitor: &dyn Monitor,
 ) -> Result<TrainedModel> {
-    let start = training
-        .network
-        .weights
-        .as_ref()
-        .map(|path| Model::load(Path::new(path), device))
-        .transpose()?;
-    let identity = identity(training, start.as_ref())?;
-    let route = Route::of(training.network.architecture, device);
+    let Begun {
+        start,
+        identity,
+        route,
+        folder,
+    } = Begun::of(training, parent, device)?;
     let own = numerics_of(route.arithmetic())?;
-    let folder = parent.join(folder_name(&training.name, &identity, route.arithmetic())?);
     // wrong data and weights that do not fit are found before anything is written
     let early = if fresh || !folder.join(STATE).exists() {
         let images = load_half(&training.dataset, Split::Training, data_folder)?;
@@ -177,6 +174,60 @@ pub fn train_model(
         state.history,
         state.epoch - before,
     ))
+}
+
+/// Where a training begins and where it is kept.
+struct Begun {
+    /// The weights that it starts from.
+    start: Option<Model>,
+    identity: Training,
+    route: Route,
+    folder: PathBuf,
+}
+
+impl Begun {
+    fn of(training: &Training, parent: &Path, device: &Device) -> Result<Self> {
+        let start = training
+            .network
+            .weights
+            .as_ref()
+            .map(|path| Model::load(Path::new(path), device))
+            .transpose()?;
+        let identity = identity(training, start.as_ref())?;
+        let route = Route::of(training.network.architecture, device);
+        let folder = folder_name(&training.name, &identity, route.arithmetic())?;
+        Ok(Self {
+            start,
+            identity,
+            route,
+            folder: parent.join(folder),
+        })
+    }
+}
+
+/// A model that [`train_model`] has finished; nothing is written.
+///
+/// # Errors
+/// [`Error::Missing`] where it is not finished.
+pub(super) fn finished_model(
+    training: &Training,
+    parent: &Path,
+    device: &Device,
+    monitor: &dyn Monitor,
+) -> Result<TrainedModel> {
+    let folder = Begun::of(training, parent, device)?.folder;
+    let state = read_state(&folder, monitor)?.map(|(state, _)| state);
+    match state.filter(|state| state.epoch >= training.trainer.epochs) {
+        Some(state) => Ok(trained(training, folder, state.history, 0)),
+        None => Err(Error::Missing {
+            path: folder.join(BEST),
+            expected: format!(
+                "the trained model `{}`; shards and merges train none, the same command with `--prepare` in place of \
+                 `--shard` or `--merge` does",
+                training.name
+            ),
+        }),
+    }
 }
 
 /// A model that another process was making: waits for it, then takes what it made or makes it. No training may run here

@@ -1,7 +1,7 @@
 //! Several trainings beside each other, what is finished skipped, and their results as rows.
 
 use super::monitor::{Monitor, Stages};
-use super::training::{after_the_other, train_model, TrainedModel};
+use super::training::{after_the_other, finished_model, train_model, TrainedModel};
 use crate::config::Training;
 use crate::error::{Error, Result};
 use crate::quant::MethodLabel;
@@ -64,6 +64,37 @@ impl TrainingRow {
             path: model.best.display().to_string(),
         })
     }
+}
+
+/// Models that [`train_models`] has finished, perhaps as shards, in the order of the trainings; nothing is trained.
+///
+/// # Errors
+/// [`Error::Owed`] where some are not finished.
+pub fn trained_models(
+    trainings: &[Training],
+    parent: &Path,
+    device: &Device,
+    monitor: &dyn Monitor,
+) -> Result<Vec<TrainedModel>> {
+    let (mut finished, mut missing) = (Vec::new(), Vec::new());
+    for (k, training) in trainings.iter().enumerate() {
+        match finished_model(training, parent, device, monitor) {
+            Ok(model) => finished.push(model),
+            Err(Error::Missing { .. }) => missing.push(k.to_string()),
+            Err(error) => return Err(error),
+        }
+    }
+    if missing.is_empty() {
+        return Ok(finished);
+    }
+    Err(Error::Owed {
+        folder: parent.to_owned(),
+        what: format!("{} of {} trainings are", missing.len(), trainings.len()),
+        by: format!(
+            "with a shard for each they are `--array={}`",
+            missing.join(",")
+        ),
+    })
 }
 
 /// Trains models as [`train_model`] does, as many at once as there are threads. One that fails does not stop the

@@ -38,7 +38,8 @@ struct Identity<'a> {
 }
 
 /// The models of an exploration: quantised ones as they are; of each, models with a width for each layer, found by a
-/// greedy search that judges on training images; of a float one, with every width for all layers too.
+/// greedy search that judges on training images; of a float one, with every width for all layers too. Unless it
+/// `makes_models`, all must have been made before.
 ///
 /// # Errors
 /// [`Error::Argument`] for `lsq`, whose range is a step that belongs to its width; wrong data; [`Error::Interrupted`];
@@ -48,6 +49,7 @@ pub(super) fn add_mixed_models(
     request: &RunRequest,
     paths: &[PathBuf],
     device: &Device,
+    makes_models: bool,
     monitor: &dyn Monitor,
 ) -> Result<Vec<PathBuf>> {
     let mut loaded = load_models(paths, device)?;
@@ -122,6 +124,20 @@ pub(super) fn add_mixed_models(
             cancel: monitor.cancel(),
             ranges: std::cell::RefCell::default(),
         };
+        if !makes_models {
+            if !folder.join(DONE).exists() {
+                return Err(Error::Missing {
+                    path: folder.join(DONE),
+                    expected: format!(
+                        "the models of other widths of `{}`; shards and merges make none, the same command with \
+                         `--prepare` in place of `--shard` or `--merge` does",
+                        own.name
+                    ),
+                });
+            }
+            all.extend(known_models(&folder)?.1);
+            continue;
+        }
         monitor.note(&format!("{}: searching a width for each layer", own.name));
         all.extend(models_of(
             &search,

@@ -34,6 +34,11 @@ impl Entered {
         Ok(entered)
     }
 
+    /// False where the file system has no locks.
+    pub fn is_locked(&self) -> bool {
+        self.lock.as_ref().is_some_and(Lock::is_real)
+    }
+
     /// The work has begun: the folder stays, whatever comes of it.
     pub fn keep(&mut self) {
         self.kept = true;

@@ -31,6 +31,7 @@ pub(super) const FILE: &str = ".lock";
 #[derive(Debug)]
 pub struct Lock {
     folder: PathBuf,
+    real: bool,
 }
 
 impl Lock {
@@ -56,24 +57,44 @@ impl Lock {
             .write(true)
             .open(&path)
             .at("open the lock file", &path)?;
-        match file.try_lock() {
-            Ok(()) => {}
+        let real = match file.try_lock() {
+            Ok(()) => true,
             Err(TryLockError::WouldBlock) => return Err(locked(&path)),
+            // some shared file systems have no locks
+            Err(TryLockError::Error(e)) if has_no_locks(&e) => false,
             Err(TryLockError::Error(e)) => return Err(e).at("lock", &path),
-        }
+        };
         let write = |file: &mut File| {
             file.set_len(0)?;
             file.rewind()?;
             writeln!(file, "process {}", std::process::id())
         };
         write(&mut file).at("write", &path)?;
-        super::remove_partial_files(folder)?;
+        if real {
+            super::remove_partial_files(folder)?;
+        }
         let folder = folder.to_owned();
         let entry = Held { folder: own, file };
         held().insert(folder.clone(), entry);
-        Ok(Self { folder })
+        Ok(Self { folder, real })
+    }
+
+    /// False where the file system has no locks, and another process may hold this one too.
+    pub fn is_real(&self) -> bool {
+        self.real
     }
 }
+
+/// True for the errors of a file system without locks.
+fn has_no_locks(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::Unsupported;
+    // NFS without its lock service
+    let no_service = cfg!(unix) && error.raw_os_error() == Some(NO_LOCKS_LEFT);
+    error.kind() == Unsupported || no_service
+}
+
+/// `ENOLCK`: what NFS says where its lock service does not run.
+const NO_LOCKS_LEFT: i32 = if cfg!(target_os = "linux") { 37 } else { 77 };
 
 impl Drop for Lock {
     fn drop(&mut self) {

@@ -3,15 +3,17 @@
 use super::energy::energy;
 use super::point::{DesignPoint, Setup};
 use super::row::{Design, EnergyRow, StoppedBy, Trial, TrialStatus};
+use super::shard::Part;
+use super::stopping::Stopping;
 use crate::code::Word;
 use crate::engine::{Evaluator, Images, Score};
 use crate::error::{Error, Result};
 use crate::memory::{EnergySpec, Faults, MemoryModel};
 use crate::seed::Seed;
-use crate::stats::{self, ImageSample};
 use crate::units::ChipId;
 use rayon::prelude::*;
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Mutex;
 
@@ -19,6 +21,9 @@ use std::sync::Mutex;
 const LEAST_CHIPS: u32 = 16;
 /// Chips added at a time under a tolerance.
 const CHIP_BATCH: u32 = 8;
+/// Least number of chips by which shards go on under a tolerance, where so many are allowed: what is beyond the end
+/// that one process comes to is dropped.
+pub(super) const ROUND: u32 = 64;
 
 /// A model in a comparison.
 #[derive(Debug)]
@@ -69,6 +74,9 @@ pub struct Outcome {
     pub trials: Vec<Trial>,
     /// Why no more chips were added.
     pub stopped_by: StoppedBy,
+    /// Trials that other parts owe, by design point and chip: empty where all is done. Under a tolerance they are
+    /// those of the next round.
+    pub owed: Vec<(String, ChipId)>,
 }
 
 impl Outcome {
@@ -79,6 +87,17 @@ impl Outcome {
                 .filter(|trial| trial.chip.0 < chips)
                 .collect(),
             stopped_by,
+            owed: Vec::new(),
+        }
+    }
+
+    /// The outcome of a part of what is owed, and what others owe.
+    pub(super) fn of_part(trials: Trials, others: &[Task]) -> Self {
+        let key = |task: &Task| (task.design_id.to_owned(), task.chip);
+        Self {
+            trials: trials.into_values().collect(),
+            stopped_by: StoppedBy::Chips,
+            owed: others.iter().map(key).collect(),
         }
     }
 }
@@ -249,31 +268,65 @@ impl Comparison<'_> {
     /// # Errors
     /// What the sink returns, [`Error::Interrupted`], or a failure of a trial.
     pub fn run(&self, done: &[Trial], cancel: &AtomicBool, sink: &mut Sink<'_>) -> Result<Outcome> {
+        self.run_part(Part::Everything, done, cancel, sink)
+    }
+
+    /// [`Self::run`] for a part of the trials. Under a tolerance the parts together compute a round: more chips than
+    /// are asked for at a time by one process, which changes no outcome, as chips beyond its end do not count.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub fn run_part(
+        &self,
+        part: Part,
+        done: &[Trial],
+        cancel: &AtomicBool,
+        sink: &mut Sink<'_>,
+    ) -> Result<Outcome> {
         let setups = self.setups()?;
         let designs = self.designs_of(&setups)?;
         let mut trials = known(&designs, done);
-        let mut chips = if self.tolerance.is_some() {
-            LEAST_CHIPS.min(self.chips)
-        } else {
-            self.chips
-        };
+        let mut stopping = self
+            .tolerance
+            .map(|tolerance| Stopping::new(tolerance, self.test_images, &designs));
+        let (mut complete, mut chips) = (0, self.chips);
+        if stopping.is_some() {
+            chips = chips.min(LEAST_CHIPS);
+        }
         let stopped_by = loop {
-            let owed = owed(&setups, &designs, chips, &trials);
+            let mut tasks = owed(&setups, &designs, complete..chips, &trials);
+            if part != Part::Everything && !tasks.is_empty() {
+                if let Some(stopping) = &stopping {
+                    let seems = (stopping.needed() as f64 * 1.1) as u32;
+                    let round = chips.max(complete.saturating_add(ROUND)).max(seems);
+                    let chips = round.min(self.chips);
+                    tasks = owed(&setups, &designs, complete..chips, &trials);
+                }
+                let (own, others) = split(tasks, part);
+                trials.extend(by_key(compute(
+                    &own,
+                    &|task| self.trial(task),
+                    cancel,
+                    sink,
+                )?));
+                return Ok(Outcome::of_part(trials, &others));
+            }
             trials.extend(by_key(compute(
-                &owed,
+                &tasks,
                 &|task| self.trial(task),
                 cancel,
                 sink,
             )?));
-            if let Some(reason) = self
-                .tolerance
-                .and_then(|t| self.enough(t, &designs, chips, &trials))
-            {
-                break reason;
+            if let Some(stopping) = &mut stopping {
+                stopping.add(complete..chips, &trials);
+                if let Some(reason) = stopping.enough(chips, &trials) {
+                    break reason;
+                }
             }
             if chips == self.chips {
                 break StoppedBy::Chips;
             }
+            complete = chips;
             chips = (chips + CHIP_BATCH).min(self.chips);
         };
         Ok(Outcome::of(trials, chips, stopped_by))
@@ -286,7 +339,7 @@ impl Comparison<'_> {
     pub fn count_owed(&self, done: &[Trial]) -> Result<usize> {
         let setups = self.setups()?;
         let designs = self.designs_of(&setups)?;
-        Ok(owed(&setups, &designs, self.chips, &known(&designs, done)).len())
+        Ok(owed(&setups, &designs, 0..self.chips, &known(&designs, done)).len())
     }
 
     fn trial(&self, task: &Task) -> Result<Trial> {
@@ -314,52 +367,6 @@ impl Comparison<'_> {
             status,
             seconds: (self.clock)() - started,
         })
-    }
-
-    /// Why these chips are enough, where they are: the half-width of every design point is at most the
-    /// tolerance. Where the choice of images alone leaves more, no number of chips can bring it there, and the
-    /// part of the chips must be within the tolerance instead.
-    fn enough(
-        &self,
-        tolerance: f64,
-        designs: &[Design],
-        chips: u32,
-        trials: &Trials,
-    ) -> Option<StoppedBy> {
-        let mut reason = StoppedBy::Tolerance;
-        for design in designs {
-            let of_chip = |chip| trials.get(&(design.design_id.clone(), ChipId(chip)));
-            let of_design: Vec<&Trial> = (0..chips).filter_map(of_chip).collect();
-            let sorted = stats::sorted(
-                &of_design
-                    .iter()
-                    .map(|trial| trial.accuracy())
-                    .collect::<Vec<_>>(),
-            );
-            let used = of_design.first()?.images;
-            let images = ImageSample {
-                used,
-                all: self.test_images,
-            }
-            .variance(stats::mean(&sorted)?);
-            let limited = stats::normal_half_width(images) > tolerance;
-            if limited {
-                reason = StoppedBy::Images;
-            }
-            let images = if limited { 0.0 } else { images };
-            // without faults all chips are alike
-            let wide = || {
-                stats::mean_half_width(
-                    stats::cautious_deviation(&sorted, tolerance)?,
-                    sorted.len(),
-                    images,
-                )
-            };
-            if design.can_fail() && wide()? > tolerance {
-                return None;
-            }
-        }
-        Some(reason)
     }
 }
 
@@ -411,11 +418,11 @@ pub(super) fn compute(
 pub(super) fn owed<'a>(
     setups: &'a [Setup<'a>],
     designs: &'a [Design],
-    chips: u32,
+    chips: Range<u32>,
     done: &Trials,
 ) -> Vec<Task<'a>> {
     let mut owed = Vec::new();
-    for chip in (0..chips).map(ChipId) {
+    for chip in chips.map(ChipId) {
         for (setup, design) in setups.iter().zip(designs) {
             if !done.contains_key(&(design.design_id.clone(), chip)) {
                 owed.push(Task {
@@ -427,6 +434,13 @@ pub(super) fn owed<'a>(
         }
     }
     owed
+}
+
+/// What a part computes of some tasks, and what it leaves to others.
+pub(super) fn split(tasks: Vec<Task<'_>>, part: Part) -> (Vec<Task<'_>>, Vec<Task<'_>>) {
+    tasks
+        .into_iter()
+        .partition(|task| part.has(task.design_id, task.chip))
 }
 
 #[cfg(test)]

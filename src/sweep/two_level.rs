@@ -1,10 +1,11 @@
 //! Two-level sampling of a comparison: each chip is seen through test images of its own, until intervals are narrow.
 
 use super::monte_carlo::{
-    by_key, compute, known, owed, Access, Comparison, Outcome, Sink, Task, Trials,
+    by_key, compute, known, owed, split, Access, Comparison, Outcome, Sink, Task, Trials, ROUND,
 };
 use super::point::Setup;
 use super::row::{CleanAnswers, Design, StoppedBy, Trial};
+use super::shard::Part;
 use super::strata::{Partition, Strata};
 use super::work;
 use crate::code::Word;
@@ -59,6 +60,21 @@ impl TwoLevel<'_> {
     /// As [`Comparison::run`]; [`Error::Argument`] without a tolerance, for clean answers or images that are not those
     /// of the whole test set, or for finished trials of another sampling.
     pub fn run(&self, done: &[Trial], cancel: &AtomicBool, sink: &mut Sink<'_>) -> Result<Outcome> {
+        self.run_part(Part::Everything, done, cancel, sink)
+    }
+
+    /// [`Self::run`] for a part of the trials: rounds are the numbers of chips that one process goes through, the pilot
+    /// first.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub fn run_part(
+        &self,
+        part: Part,
+        done: &[Trial],
+        cancel: &AtomicBool,
+        sink: &mut Sink<'_>,
+    ) -> Result<Outcome> {
         let comparison = self.comparison;
         let tolerance = self.check()?;
         let setups = comparison.setups()?;
@@ -71,7 +87,9 @@ impl TwoLevel<'_> {
         };
         let pilot = self.pilot(&partitions);
         let mut numbers = pilot.clone();
-        let mut chips = u64::from(self.most_chips(images_of(&pilot))).min(PILOT.chips) as u32;
+        let mut most = self.most_chips(images_of(&pilot));
+        let mut chips = u64::from(most).min(PILOT.chips) as u32;
+        let mut complete = 0;
         let stopped_by = loop {
             let of_chip = |chip: ChipId| {
                 if u64::from(chip.0) < PILOT.chips {
@@ -81,9 +99,22 @@ impl TwoLevel<'_> {
                 }
             };
             self.check_known(&trials, (&setups, &designs), &partitions, chips, of_chip)?;
-            let owed = owed(&setups, &designs, chips, &trials);
+            // of the pilot the images of further chips follow
+            let round = if complete == 0 || part == Part::Everything {
+                chips
+            } else {
+                chips.max(complete + ROUND).min(most)
+            };
+            let mut tasks = owed(&setups, &designs, complete..chips, &trials);
+            if !tasks.is_empty() {
+                tasks = owed(&setups, &designs, complete..round, &trials);
+            }
+            let (own, others) = split(tasks, part);
             let trial = |task: &Task| self.trial(task, &partitions, of_chip(task.chip));
-            trials.extend(by_key(compute(&owed, &trial, cancel, sink)?));
+            trials.extend(by_key(compute(&own, &trial, cancel, sink)?));
+            if !others.is_empty() || (part != Part::Everything && !own.is_empty()) {
+                return Ok(Outcome::of_part(trials, &others));
+            }
             let failing: Vec<(&Setup<'_>, &Design)> = setups
                 .iter()
                 .zip(&designs)
@@ -108,7 +139,7 @@ impl TwoLevel<'_> {
                 })
                 .collect::<Result<_>>()?;
             let found: Vec<Difference> = found.into_iter().flatten().collect();
-            let most = self.most_chips(images_of(&numbers));
+            most = self.most_chips(images_of(&numbers));
             let more = match Difference::more_chips(&found, tolerance) {
                 None if found.len() == failing.len() => break StoppedBy::Tolerance,
                 more => more.unwrap_or(LEAST_CHIPS),
@@ -116,6 +147,7 @@ impl TwoLevel<'_> {
             if chips >= most {
                 break StoppedBy::Chips;
             }
+            complete = chips;
             chips = more.min(u64::from(most)) as u32;
         };
         Ok(Outcome::of(trials, chips, stopped_by))
@@ -130,7 +162,7 @@ impl TwoLevel<'_> {
         let designs = self.comparison.designs_of(&setups)?;
         let images = self.pilot_split().images;
         let chips = u64::from(self.most_chips(images)).min(LEAST_CHIPS) as u32;
-        Ok(owed(&setups, &designs, chips, &known(&designs, done)).len())
+        Ok(owed(&setups, &designs, 0..chips, &known(&designs, done)).len())
     }
 
     /// The tolerance, where all goes together.

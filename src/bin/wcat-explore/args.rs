@@ -4,6 +4,8 @@ mod explore;
 mod groups;
 mod models;
 mod runs;
+mod shards;
+mod slurm;
 mod sweep;
 #[cfg(test)]
 mod tests;
@@ -18,6 +20,8 @@ pub(crate) use models::{
     QuantizeArgs, TrainArgs, Unit,
 };
 pub(crate) use runs::{AttackArgs, CompletionsArgs, EvalArgs, ManArgs, ParetoArgs, PublishArgs};
+pub(crate) use shards::{RunShards, ShardFlags};
+pub(crate) use slurm::SlurmArgs;
 pub(crate) use sweep::SweepArgs;
 
 use clap::{ArgAction, Args, Parser, Subcommand};
@@ -41,8 +45,9 @@ Flags of a command: `wcat-explore sweep -h` those of daily use, `--help` all.
 --out has one meaning: where the command writes. A path is taken as it is; a bare name stands in the
 command's own folder, which is results/ for runs, reports/ for `pareto`, else the current folder.
 
-Exit codes: 0 done, 1 the run failed, 2 wrong usage or wrong input file, 75 interrupted (Ctrl-C,
-TERM, HUP) or in use by another process: the same command goes on.";
+Exit codes: 0 done, 1 the run failed, 2 wrong usage or wrong input file, 3 a --merge of which parts
+are missing, 75 interrupted (Ctrl-C, TERM, HUP) or in use by another process: the same command
+goes on.";
 
 /// The command line.
 #[derive(Debug, Parser)]
@@ -131,6 +136,11 @@ pub(crate) enum Command {
     Inspect(InspectArgs),
     /// Data sets: fetch, info
     Data(DataArgs),
+    /// A script that spreads a command over a Slurm job array, on standard output
+    ///
+    /// It prepares what all tasks share, runs the tasks (--shard) and puts their results together (--merge). Nothing is
+    /// submitted: edit account, partition, modules and limits first.
+    Slurm(SlurmArgs),
     /// Completions of this command line for a shell, on standard output
     Completions(CompletionsArgs),
     /// The manual page of the program or of a command, on standard output

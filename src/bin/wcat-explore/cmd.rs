@@ -11,5 +11,6 @@ pub(crate) mod pack;
 pub(crate) mod pareto;
 pub(crate) mod publish;
 pub(crate) mod quantize;
+pub(crate) mod slurm;
 pub(crate) mod sweep;
 pub(crate) mod train;

@@ -49,6 +49,7 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
         Command::Publish(args) => cmd::publish::run(args, &monitor),
         Command::Inspect(args) => cmd::inspect::run(args, &monitor),
         Command::Data(args) => cmd::data::run(args, &monitor),
+        Command::Slurm(args) => cmd::slurm::run(args),
         Command::Completions(args) => cmd::about::completions(args),
         Command::Man(args) => cmd::about::man(args),
     }?;

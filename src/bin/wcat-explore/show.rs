@@ -20,6 +20,9 @@ const LONGEST_CAUSE: usize = 500;
 /// Exit code where nothing is wrong and the same command goes on.
 pub(crate) const GOES_ON: u8 = 75;
 
+/// Exit code where a merge lacks what shards owe.
+const OWED: u8 = 3;
+
 /// Prints a table.
 pub(crate) fn table(grid: &Grid) -> anyhow::Result<()> {
     result(&grid.terminal())
@@ -123,6 +126,7 @@ pub(crate) fn failure(error: &anyhow::Error, sources: &[PathBuf]) -> ExitCode {
     ExitCode::from(match error {
         Some(error) if error.is_wrong_input() => 2,
         Some(error) if error.can_go_on() => GOES_ON,
+        Some(Error::Owed { .. }) => OWED,
         _ => 1,
     })
 }

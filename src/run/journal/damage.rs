@@ -1,6 +1,7 @@
 //! Lines of a journal that are damaged: what they held as far as it can be read, and where they are moved to.
 
-use super::{line_of, next_line, Header, Record, Replay, VERSION};
+use super::contents::next_line;
+use super::{Header, Record, Replay};
 use crate::analysis::names;
 use crate::error::{IoContext, Result};
 use crate::store;
@@ -52,6 +53,10 @@ pub(super) fn words(record: &Record) -> String {
         Record::Design(design) => format!("design point `{}`", design.design_id),
         Record::Trial(trial) => format!("trial of `{}` on chip {}", trial.design_id, trial.chip),
         Record::Search(search) => format!("a step of the search of `{}`", search.model),
+        Record::Yield(trial) => format!(
+            "chip {} of the search for a yield of `{}`",
+            trial.chip, trial.model
+        ),
     }
 }
 
@@ -68,7 +73,7 @@ pub(super) fn set_aside(path: &Path, numbers: &BTreeSet<usize>) -> Result<()> {
         file.write_all(&text).at("write", &beside)
     })?;
     file.sync_all().at("flush", &beside)?;
-    let header = line_of(&Record::Journal(Header { version: VERSION }))?;
+    let header = Header::line(None)?;
     let mut failed = None;
     store::write_whole(path, |new| {
         let copied = each_line(path, |number, line| {
@@ -105,8 +110,9 @@ fn each_line(path: &Path, mut each: impl FnMut(usize, &[u8]) -> Result<()>) -> R
 #[cfg(test)]
 #[allow(clippy::disallowed_methods)] // files are damaged on purpose here
 mod tests {
+    use super::super::contents::json_of;
     use super::super::tests::{lines, written};
-    use super::super::{json_of, replay, Journal};
+    use super::super::{replay, Journal};
     use super::*;
     use std::fs;
 

@@ -1,6 +1,6 @@
 //! What may be typed after `explore`.
 
-use super::{FaultArgs, MemoryFlags, ModelFiles, Places, RunOutput, Settings, Voltages};
+use super::{FaultArgs, MemoryFlags, ModelFiles, Places, RunOutput, RunShards, Settings, Voltages};
 use clap::Args;
 use serde::Serialize;
 use std::path::PathBuf;
@@ -107,6 +107,8 @@ pub(crate) struct ExploreArgs {
     pub(crate) faults: FaultArgs,
     #[command(flatten)]
     pub(crate) run: RunOutput,
+    #[command(flatten)]
+    pub(crate) shards: RunShards,
     #[command(flatten)]
     pub(crate) settings: Settings,
 }

@@ -1,6 +1,6 @@
 //! What may be typed after commands about models, memories and data: `train`, `quantize`, `pack`, `inspect`, `memory`, `data`.
 
-use super::{Images, ModelFiles, Output, Places, Settings};
+use super::{Images, ModelFiles, Output, Places, Settings, ShardFlags};
 use clap::{Args, Subcommand, ValueEnum};
 use serde::Serialize;
 use std::path::PathBuf;
@@ -38,6 +38,8 @@ pub(crate) struct TrainArgs {
     pub fresh: bool,
     #[command(flatten)]
     pub output: Output,
+    #[command(flatten)]
+    pub shards: ShardFlags,
     #[command(flatten)]
     pub settings: Settings,
 }

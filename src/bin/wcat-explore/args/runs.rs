@@ -1,6 +1,8 @@
 //! What may be typed after the other commands: those that evaluate, attack, read stored runs, and tell of the program.
 
-use super::{FaultArgs, Images, MemoryFlags, ModelFiles, Output, Places, RunOutput, Settings};
+use super::{
+    FaultArgs, Images, MemoryFlags, ModelFiles, Output, Places, RunOutput, Settings, ShardFlags,
+};
 use clap::Args;
 use serde::Serialize;
 use std::path::PathBuf;
@@ -98,6 +100,8 @@ pub(crate) struct AttackArgs {
     pub images: Images,
     #[command(flatten)]
     pub run: RunOutput,
+    #[command(flatten)]
+    pub shards: ShardFlags,
     #[command(flatten)]
     pub settings: Settings,
 }

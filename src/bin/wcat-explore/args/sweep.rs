@@ -1,6 +1,6 @@
 //! What may be typed after `sweep`.
 
-use super::{FaultArgs, MemoryFlags, ModelFiles, Places, RunOutput, Settings, Voltages};
+use super::{FaultArgs, MemoryFlags, ModelFiles, Places, RunOutput, RunShards, Settings, Voltages};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 use wcat_explore::units::Accuracy;
@@ -127,6 +127,8 @@ pub(crate) struct SweepArgs {
         hide_short_help = true
     )]
     pub no_resume: bool,
+    #[command(flatten)]
+    pub shards: RunShards,
     #[command(flatten)]
     pub settings: Settings,
 }

@@ -21,6 +21,7 @@ const HEADINGS: &[(&str, &str)] = &[
         "out fresh resume no-resume dry-run format overwrite layers figures export-masks title preface cards",
     ),
     ("Settings", "config set seed device isa arithmetic"),
+    ("Cluster", "shard shards merge prepare from"),
     ("General", "threads quiet verbose help version"),
 ];
 

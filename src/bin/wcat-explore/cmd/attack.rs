@@ -1,13 +1,13 @@
 //! `attack`: the bit-flip attack on one or more models.
 
-use super::sweep::{chosen, command_line};
+use super::sweep::{chosen, command_line, say_shard};
 use crate::args::{layers, AttackArgs, Format};
 use crate::progress::Progress;
 use crate::show;
 use wcat_explore::attack::AttackSummary;
 use wcat_explore::config::Layer;
 use wcat_explore::report::Grid;
-use wcat_explore::run::{attack, Monitor, RunRequest};
+use wcat_explore::run::{attack, attack_shard, Monitor, RunRequest};
 use wcat_explore::table;
 
 pub(crate) fn run(args: &AttackArgs, monitor: &Progress) -> anyhow::Result<()> {
@@ -23,9 +23,14 @@ pub(crate) fn run(args: &AttackArgs, monitor: &Progress) -> anyhow::Result<()> {
         data_file: args.places.data_file.clone(),
         out: args.run.out.clone(),
         fresh: args.run.fresh,
+        merge: args.shards.merge,
         command: command_line(),
         ..RunRequest::default()
     };
+    if let Some(shard) = args.shards.shard()? {
+        let done = attack_shard(&experiment, &request, shard, monitor)?;
+        return say_shard(&done, shard, "attacks", monitor);
+    }
     let result = attack(&experiment, &request, monitor)?;
     match args.run.output.format {
         Format::Table => show::table(&table(&result.summaries))?,

@@ -1,32 +1,37 @@
 //! `explore`: voltages for domains, lowest voltages for a yield, widths for layers; one frontier.
 
-use super::sweep::{chosen, default_layer, request};
+use super::sweep::{chosen, default_layer, request, say_prepared, say_shard};
 use crate::args::{layers, ExploreArgs, Format};
 use crate::progress::Progress;
 use crate::show;
-use std::path::Path;
-use wcat_explore::config::Layer;
+use std::path::{Path, PathBuf};
+use wcat_explore::config::{Experiment, Layer};
 use wcat_explore::error::Error;
 use wcat_explore::explore::{groups, DomainSpec, ExploredPoint};
 use wcat_explore::report::Grid;
-use wcat_explore::run::{explore, ExploreResult, Monitor, RunRequest};
+use wcat_explore::run::{explore, explore_shard, prepare_run, ExploreResult, Monitor, RunRequest};
+use wcat_explore::sweep::Shard;
 use wcat_explore::table as tables;
 
 pub(crate) fn run(args: &ExploreArgs, monitor: &Progress) -> anyhow::Result<()> {
-    let models = args.files.all();
-    let default = default_layer("explore", &models)?;
-    let (mut experiment, dataset_given) =
-        args.settings
-            .experiment(&args.places, Some(default), &flags(args)?)?;
-    if let Some(text) = &args.search.domains {
-        experiment.explore.domains = Some(domains(text)?);
-    }
+    let (experiment, dataset_given) = settings(args)?;
+    let models = chosen(args.files.all(), &experiment);
     let request = RunRequest {
         groups_file: args.search.groups_file(),
         out: args.run.out.clone(),
         fresh: args.run.fresh,
-        ..request(chosen(models, &experiment), dataset_given, &args.places)?
+        ..request(models, dataset_given, &args.places, &args.shards)?
     };
+    let shard = args.shards.flags.shard()?;
+    if args.shards.prepare {
+        let shard = shard.unwrap_or(Shard::new(0, 1)?);
+        let made = prepare_run(&experiment, &request, shard, true, monitor)?;
+        return say_prepared(&made, monitor);
+    }
+    if let Some(shard) = shard {
+        let done = explore_shard(&experiment, &request, shard, monitor)?;
+        return say_shard(&done, shard, "trials of the grid", monitor);
+    }
     let result = explore(&experiment, &request, monitor)?;
     match args.run.output.format {
         Format::Table => print(&result)?,
@@ -50,6 +55,25 @@ pub(crate) fn run(args: &ExploreArgs, monitor: &Progress) -> anyhow::Result<()> 
         .iter()
         .for_each(|warning| monitor.warn(warning));
     Ok(())
+}
+
+/// The configuration, and whether the user chose a data set.
+fn settings(args: &ExploreArgs) -> Result<(Experiment, bool), Error> {
+    let default = default_layer("explore", &args.files.all())?;
+    let (mut experiment, given) =
+        args.settings
+            .experiment(&args.places, Some(default), &flags(args)?)?;
+    if let Some(text) = &args.search.domains {
+        experiment.explore.domains = Some(domains(text)?);
+    }
+    Ok((experiment, given))
+}
+
+/// The configuration and the model files.
+pub(super) fn experiment(args: &ExploreArgs) -> Result<(Experiment, Vec<PathBuf>), Error> {
+    let experiment = settings(args)?.0;
+    let models = chosen(args.files.all(), &experiment);
+    Ok((experiment, models))
 }
 
 /// Flags of this command as settings.

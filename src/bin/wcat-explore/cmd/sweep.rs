@@ -1,6 +1,6 @@
 //! `sweep`: the main job.
 
-use crate::args::{layers, Format, Places, SweepArgs};
+use crate::args::{layers, Format, Places, RunShards, SweepArgs};
 use crate::progress::Progress;
 use crate::show;
 use std::path::PathBuf;
@@ -8,23 +8,35 @@ use wcat_explore::analysis::Summary;
 use wcat_explore::config::{built_in, Experiment, Layer};
 use wcat_explore::error::{shell_quoted, Result};
 use wcat_explore::report::Grid;
-use wcat_explore::run::{plan, sweep, Monitor, RunRequest, SweepResult};
+use wcat_explore::run::{
+    plan, prepare_run, sweep, sweep_shard, Monitor, PrepareResult, RunRequest, ShardResult,
+    SweepResult,
+};
+use wcat_explore::sweep::Shard;
 use wcat_explore::table as tables;
+use wcat_explore::units::count_of;
 
 pub(crate) fn run(args: &SweepArgs, monitor: &Progress) -> anyhow::Result<()> {
-    let models = args.files.all();
-    let default = default_layer("sweep", &models)?;
-    let (experiment, dataset_given) =
-        args.settings
-            .experiment(&args.places, Some(default), &flags(args)?)?;
+    let (experiment, dataset_given) = settings(args)?;
+    let models = chosen(args.files.all(), &experiment);
     let request = RunRequest {
         out: args.run.out.clone(),
         fresh: args.run.fresh,
         resume: !args.no_resume,
-        ..request(chosen(models, &experiment), dataset_given, &args.places)?
+        ..request(models, dataset_given, &args.places, &args.shards)?
     };
     if args.dry_run {
         return dry_run(&experiment, &request);
+    }
+    let shard = args.shards.flags.shard()?;
+    if args.shards.prepare {
+        let shard = shard.unwrap_or(Shard::new(0, 1)?);
+        let made = prepare_run(&experiment, &request, shard, false, monitor)?;
+        return say_prepared(&made, monitor);
+    }
+    if let Some(shard) = shard {
+        let done = sweep_shard(&experiment, &request, shard, monitor)?;
+        return say_shard(&done, shard, "trials", monitor);
     }
     let result = sweep(&experiment, &request, monitor)?;
     match args.run.output.format {
@@ -33,6 +45,46 @@ pub(crate) fn run(args: &SweepArgs, monitor: &Progress) -> anyhow::Result<()> {
         Format::Csv => show::result(tables::csv_string(&result.summaries)?.trim_end())?,
     }
     say_where(&result, monitor);
+    Ok(())
+}
+
+/// The configuration, and whether the user chose a data set.
+fn settings(args: &SweepArgs) -> Result<(Experiment, bool)> {
+    let default = default_layer("sweep", &args.files.all())?;
+    args.settings
+        .experiment(&args.places, Some(default), &flags(args)?)
+}
+
+/// The configuration and the model files.
+pub(super) fn experiment(args: &SweepArgs) -> Result<(Experiment, Vec<PathBuf>)> {
+    let experiment = settings(args)?.0;
+    let models = chosen(args.files.all(), &experiment);
+    Ok((experiment, models))
+}
+
+/// What was made for all shards.
+pub(super) fn say_prepared(made: &PrepareResult, monitor: &Progress) -> anyhow::Result<()> {
+    monitor.note(&format!(
+        "{} trained; answers without faults are kept of {}",
+        count_of(made.trained, "model"),
+        count_of(made.models.len(), "model")
+    ));
+    Ok(())
+}
+
+/// What a shard computed, and where.
+pub(super) fn say_shard(
+    done: &ShardResult,
+    shard: Shard,
+    what: &str,
+    monitor: &Progress,
+) -> anyhow::Result<()> {
+    monitor.note(&format!(
+        "shard {shard}: {} {what} computed, {} of other shards were not there yet; journal: {}",
+        done.computed,
+        done.of_others,
+        done.journal.display()
+    ));
     Ok(())
 }
 
@@ -72,12 +124,15 @@ pub(super) fn request(
     models: Vec<PathBuf>,
     dataset_given: bool,
     places: &Places,
+    shards: &RunShards,
 ) -> anyhow::Result<RunRequest> {
     Ok(RunRequest {
         models,
         dataset_given,
         data_folder: places.data_dir.clone(),
         data_file: places.data_file.clone(),
+        merge: shards.flags.merge,
+        from: shards.from.clone(),
         command: command_line(),
         ..RunRequest::default()
     })

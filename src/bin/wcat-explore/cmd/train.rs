@@ -8,19 +8,31 @@ use wcat_explore::config::{method_preset, Experiment, Layer, Training};
 use wcat_explore::device::DeviceSpec;
 use wcat_explore::error::{Error, Result};
 use wcat_explore::report::Grid;
-use wcat_explore::run::{train_models, Monitor, TrainingRow};
+use wcat_explore::run::{train_models, trained_models, Monitor, TrainingRow};
 
 pub(crate) fn run(args: &TrainArgs, monitor: &Progress) -> anyhow::Result<()> {
-    let (trainings, device) = trainings(args)?;
+    let (mut trainings, device) = trainings(args)?;
     let device = device.open()?;
-    let results = train_models(
-        &trainings,
-        &args.out,
-        args.data_dir.as_deref(),
-        &device,
-        args.fresh,
-        monitor,
-    )?;
+    if let Some(shard) = args.shards.shard()? {
+        let all = trainings.into_iter().enumerate();
+        trainings = all
+            .filter(|(k, _)| shard.owns(*k))
+            .map(|(_, training)| training)
+            .collect();
+    }
+    let results: Vec<_> = if args.shards.merge {
+        let finished = trained_models(&trainings, &args.out, &device, monitor)?;
+        finished.into_iter().map(Ok).collect()
+    } else {
+        train_models(
+            &trainings,
+            &args.out,
+            args.data_dir.as_deref(),
+            &device,
+            args.fresh,
+            monitor,
+        )?
+    };
     let (mut rows, mut failures, mut computed) = (Vec::new(), Vec::new(), 0);
     let mut paths = Vec::new();
     for (training, result) in trainings.iter().zip(results) {

@@ -1,0 +1,210 @@
+//! Journals of shards: one for each attempt at one, in a folder of the run, written by the process that made it alone.
+
+use crate::analysis::names;
+use crate::error::{Error, IoContext, Result};
+use crate::run::record::now;
+use crate::store;
+use crate::sweep::Shard;
+use serde::{Deserialize, Serialize};
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+/// How the name of a journal ends.
+const ENDING: &str = "journal";
+/// Variables that say which job of a cluster this is.
+const JOBS: [&str; 4] = [
+    "SLURM_JOB_ID",
+    "AWS_BATCH_JOB_ID",
+    "HQ_JOB_ID",
+    "JOB_COMPLETION_INDEX",
+];
+/// Variables that name the machine.
+const HOSTS: [&str; 3] = ["SLURMD_NODENAME", "HOSTNAME", "COMPUTERNAME"];
+/// Where Linux keeps its name.
+const HOST_FILE: &str = "/proc/sys/kernel/hostname";
+/// Most characters of it.
+const LONGEST_HOST: usize = 40;
+
+/// A run, as the journals of its shards name it.
+#[derive(Clone, Debug)]
+pub(in crate::run) struct Run {
+    /// See [`crate::run::record::Record`].
+    pub(in crate::run) identity: String,
+    /// See [`crate::run::numerics()`].
+    pub(in crate::run) numerics: String,
+}
+
+impl Run {
+    /// Refuses the journal of another run, and that of other numerics.
+    pub(super) fn check(&self, path: &Path, attempt: Option<&Attempt>) -> Result<()> {
+        let wrong = |key: &str, expected: &str, found: &str| {
+            Err(Error::Input {
+                path: path.to_owned(),
+                line: Some(1),
+                key: Some(key.into()),
+                expected: expected.to_owned(),
+                found: found.to_owned(),
+            })
+        };
+        let Some(attempt) = attempt else {
+            return wrong("attempt", "the journal of a shard", "one that says no run");
+        };
+        if attempt.identity != self.identity {
+            return wrong("identity", &self.identity, &attempt.identity);
+        }
+        if attempt.numerics != self.numerics {
+            return wrong("numerics", &self.numerics, &attempt.numerics);
+        }
+        Ok(())
+    }
+}
+
+/// One process at work on a part of a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Attempt {
+    /// Name and hash of everything that can change a number.
+    pub identity: String,
+    /// What the bits of the program hash to.
+    pub numerics: String,
+    /// Version of the program.
+    pub version: String,
+    /// First digits of the SHA-256 of the program's file.
+    pub build: String,
+    /// Vector instructions.
+    pub isa: String,
+    /// The shard, such as `3/16`; `None`: a whole run in a folder that could not be locked.
+    pub shard: Option<String>,
+    /// Name of the machine.
+    pub host: String,
+    /// Job of the cluster, where there is one.
+    pub job: Option<String>,
+    /// The command line.
+    pub command: String,
+    /// Seconds since 1970 when it began.
+    pub started_unix: u64,
+}
+
+impl Attempt {
+    /// An attempt of this process.
+    pub(in crate::run) fn here(
+        run: &Run,
+        shard: Option<Shard>,
+        version: String,
+        isa: &str,
+        command: &str,
+    ) -> Self {
+        Self {
+            identity: run.identity.clone(),
+            numerics: run.numerics.clone(),
+            version,
+            build: build(),
+            isa: isa.to_owned(),
+            shard: shard.map(|shard| shard.to_string()),
+            host: host(),
+            job: JOBS.iter().find_map(|name| std::env::var(name).ok()),
+            command: command.to_owned(),
+            started_unix: now(),
+        }
+    }
+
+    /// Makes the file of its journal. Names of machines and numbers of processes repeat in containers: the name is
+    /// whichever is free.
+    pub(super) fn create_journal(&self, folder: &Path) -> Result<(PathBuf, File)> {
+        let folder = folder.join(names::JOURNALS);
+        store::create_folder(&folder)?;
+        let part = match self.shard.as_deref().and_then(|shard| shard.parse().ok()) {
+            Some(shard) => part_of_name(shard),
+            None => "whole".into(),
+        };
+        let (process, time) = (std::process::id(), self.started_unix);
+        let stem = format!("{part}.{}-{process}-{time}", self.host);
+        let mut name = format!("{stem}.{ENDING}");
+        for number in 2.. {
+            let path = folder.join(&name);
+            match File::options().append(true).create_new(true).open(&path) {
+                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+                    name = format!("{stem}-{number}.{ENDING}");
+                }
+                other => return Ok((path.clone(), other.at("create", &path)?)),
+            }
+        }
+        Err(Error::argument("journals", "a free name", "none"))
+    }
+}
+
+fn part_of_name(shard: Shard) -> String {
+    format!("{:04}-of-{:04}", shard.index(), shard.count())
+}
+
+/// Journals of shards in the folder of a run, and in folders that were copied from elsewhere, in the order of their
+/// names.
+///
+/// # Errors
+/// [`Error::Missing`] where one of the `copies` holds no journal, [`Error::Io`].
+pub(in crate::run) fn journals_of(folder: &Path, copies: &[PathBuf]) -> Result<Vec<PathBuf>> {
+    let mut all = journals_in(&folder.join(names::JOURNALS))?;
+    for copy in copies {
+        let mut found = journals_in(&copy.join(names::JOURNALS))?;
+        if found.is_empty() {
+            found = journals_in(copy)?;
+        }
+        if found.is_empty() {
+            return Err(Error::Missing {
+                path: copy.clone(),
+                expected: "journals of shards, in it or in its folder `journals`".into(),
+            });
+        }
+        all.extend(found);
+    }
+    all.sort_by(|a, b| a.file_name().cmp(&b.file_name()).then_with(|| a.cmp(b)));
+    Ok(all)
+}
+
+fn journals_in(folder: &Path) -> Result<Vec<PathBuf>> {
+    if !folder.is_dir() {
+        return Ok(Vec::new());
+    }
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).at("read", folder)? {
+        let path = entry.at("read", folder)?.path();
+        let is_run = path.file_name().is_some_and(|name| name == names::JOURNAL);
+        if path.extension().is_some_and(|ending| ending == ENDING) && !is_run {
+            found.push(path);
+        }
+    }
+    Ok(found)
+}
+
+/// Removes the journals of shards from the folder of a run.
+///
+/// # Errors
+/// [`Error::Io`].
+pub(in crate::run) fn remove_journals(folder: &Path) -> Result<()> {
+    for path in journals_in(&folder.join(names::JOURNALS))? {
+        store::remove_file(&path)?;
+    }
+    Ok(())
+}
+
+/// First digits of the SHA-256 of the program's file; `unknown` where it cannot be read.
+fn build() -> String {
+    let sha = std::env::current_exe()
+        .ok()
+        .and_then(|path| store::sha256_of_file(&path).ok());
+    sha.map_or("unknown".into(), |sha| sha[..16].to_owned())
+}
+
+/// The name of this machine, as it may stand in a file name.
+fn host() -> String {
+    let named = HOSTS.iter().find_map(|name| std::env::var(name).ok());
+    let host = named
+        .or_else(|| store::read_text(Path::new(HOST_FILE), "a name", 1 << 10).ok())
+        .unwrap_or_default();
+    let plain = |c: &char| c.is_ascii_alphanumeric() || *c == '-' || *c == '_';
+    let host: String = host.chars().filter(plain).take(LONGEST_HOST).collect();
+    if host.is_empty() {
+        return "host".into();
+    }
+    host
+}

@@ -1,0 +1,168 @@
+//! Answers of networks without faults, kept for shards: each would compute them anew.
+
+use super::attacking::{sealed, unsealed};
+use super::models::Loaded;
+use crate::data::Normalization;
+use crate::engine::Answers;
+use crate::error::{Error, Result};
+use crate::seed::Seed;
+use crate::store;
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+
+/// Folder of these files in that of trained models.
+pub(super) const KEPT: &str = "clean";
+/// Largest of them.
+const LARGEST: u64 = 1 << 30;
+
+/// Everything that can change an answer.
+#[derive(Serialize)]
+struct Identity<'a> {
+    numerics: &'a str,
+    model: &'a str,
+    dataset: &'a str,
+    images: u64,
+    sample: Option<Seed>,
+    normalization: Option<&'a Normalization>,
+}
+
+/// The answers of a network on the test images of a run.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Kept {
+    /// `1` for a right answer, `0` for a wrong one, image by image.
+    right: String,
+    /// The margins as 32-bit floats, in hexadecimal.
+    margins: String,
+    not_finite: u64,
+}
+
+/// Where answers are kept, and of which images they are.
+pub(super) struct KeptAnswers {
+    /// `None`: nothing is kept.
+    pub(super) folder: Option<PathBuf>,
+    pub(super) numerics: &'static str,
+    /// SHA-256 of images and labels of the data set.
+    pub(super) dataset: String,
+    /// Images in use.
+    pub(super) images: u64,
+    /// The seed that they are drawn by, where they are a subset.
+    pub(super) sample: Option<Seed>,
+}
+
+impl KeptAnswers {
+    fn path(&self, folder: &Path, model: &Loaded) -> Result<PathBuf> {
+        let identity = Identity {
+            numerics: self.numerics,
+            model: &model.checksum,
+            dataset: &self.dataset,
+            images: self.images,
+            sample: self.sample,
+            normalization: model.info.normalization.as_ref(),
+        };
+        let text = serde_json::to_string(&identity).map_err(|e| {
+            let expected = "numbers that JSON can hold";
+            Error::argument("normalization", expected, e.to_string())
+        })?;
+        let name = format!("{}.json", &store::sha256(text.as_bytes())[..16]);
+        Ok(folder.join(name))
+    }
+
+    /// The answers, where they are kept and whole.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub(super) fn read(&self, model: &Loaded) -> Result<Option<Answers>> {
+        let Some(folder) = self.folder.as_deref() else {
+            return Ok(None);
+        };
+        let path = self.path(folder, model)?;
+        if !path.exists() {
+            return Ok(None);
+        }
+        match read(&path) {
+            Ok(answers) if answers.right.len() as u64 == self.images => Ok(Some(answers)),
+            // what is damaged is as if it were not there
+            Ok(_) | Err(Error::Input { .. } | Error::Missing { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Keeps answers.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub(super) fn write(&self, model: &Loaded, answers: &Answers) -> Result<()> {
+        let bits = answers
+            .right
+            .iter()
+            .map(|right| if *right { '1' } else { '0' });
+        let margins: Vec<u8> = answers
+            .margins
+            .iter()
+            .flat_map(|m| m.to_le_bytes())
+            .collect();
+        let kept = Kept {
+            right: bits.collect(),
+            margins: store::hex(&margins),
+            not_finite: answers.not_finite,
+        };
+        let text = serde_json::to_string(&kept)
+            .map_err(|e| Error::argument("answers", "something JSON can hold", e.to_string()))?;
+        let Some(folder) = self.folder.as_deref() else {
+            return Ok(());
+        };
+        store::create_folder(folder)?;
+        store::write_bytes(&self.path(folder, model)?, sealed(&text).as_bytes())
+    }
+}
+
+fn read(path: &Path) -> Result<Answers> {
+    let text = store::read_text(path, "answers without faults", LARGEST)?;
+    let wrong = |found: &str| Error::input(path, "answers without faults", found);
+    let unit = unsealed(&text).ok_or_else(|| wrong("a damaged file"))?;
+    let kept: Kept = serde_json::from_str(unit).map_err(|e| wrong(&e.to_string()))?;
+    let margins = from_hex(&kept.margins).ok_or_else(|| wrong("margins that are not whole"))?;
+    if !margins.is_empty() && margins.len() != kept.right.len() {
+        return Err(wrong("margins of other images"));
+    }
+    Ok(Answers {
+        right: kept.right.bytes().map(|bit| bit == b'1').collect(),
+        margins,
+        not_finite: kept.not_finite,
+    })
+}
+
+/// 32-bit floats from hexadecimal digits, least significant byte first.
+fn from_hex(text: &str) -> Option<Vec<f32>> {
+    if !text.is_ascii() || !text.len().is_multiple_of(8) {
+        return None;
+    }
+    let number = |at: usize| {
+        Some(
+            u32::from_str_radix(text.get(at..at + 8)?, 16)
+                .ok()?
+                .swap_bytes(),
+        )
+    };
+    (0..text.len())
+        .step_by(8)
+        .map(|at| number(at).map(f32::from_bits))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn floats_read_back_bit_for_bit() {
+        let floats = [0.1f32, -0.0, f32::MAX, 1e-42, 3.5];
+        let bytes: Vec<u8> = floats.iter().flat_map(|x| x.to_le_bytes()).collect();
+        let back = from_hex(&store::hex(&bytes)).unwrap();
+        let bits = |all: &[f32]| all.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
+        assert_eq!(bits(&back), bits(&floats));
+        assert_eq!(from_hex("0123"), None);
+        assert_eq!(from_hex("0123456x"), None);
+    }
+}

@@ -1,0 +1,281 @@
+//! Shards: parts of a sweep or an exploration that several processes compute, each into a journal of its own, and what
+//! is said when they are put together.
+
+use super::exploring::check_exploration;
+use super::journal::{journals_of, replay_run, Attempt, Journal, Replay, ReplayedAttempt, Run};
+use super::monitor::Monitor;
+use super::prepared::Prepared;
+use super::request::RunRequest;
+use super::sampling::Clean;
+use super::sweeping::{lock, Sweeping};
+use crate::config::Experiment;
+use crate::error::{Error, Result};
+use crate::kernel::Isa;
+use crate::run::record::Record;
+use crate::sweep::{shards_of, Comparison, Outcome, Part, Shard, Trial, TwoLevel};
+use crate::units::count_of;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Mutex;
+
+/// Shards that a message names one by one.
+const NAMED: usize = 200;
+
+/// What a shard came to.
+#[derive(Clone, Debug)]
+pub struct ShardResult {
+    /// The folder of the run.
+    pub folder: PathBuf,
+    /// The journal that this shard made.
+    pub journal: PathBuf,
+    /// Trials that this call computed.
+    pub computed: usize,
+    /// Trials of other shards that were not there when it began. Under a tolerance a merge says whether more follow.
+    pub of_others: usize,
+}
+
+/// Computes the trials of a shard of [`super::sweep`] that no journal has, into a journal of its own. Models must be
+/// trained. Nothing else is written and no lock is taken.
+///
+/// # Errors
+/// Wrong input, [`Error::Missing`] where a model is not trained, [`Error::Interrupted`] (what is finished is kept),
+/// [`Error::Io`].
+pub fn sweep_shard(
+    experiment: &Experiment,
+    request: &RunRequest,
+    shard: Shard,
+    monitor: &dyn Monitor,
+) -> Result<ShardResult> {
+    Sweeping::new(experiment, request, monitor, false, false)?.shard(shard)
+}
+
+/// The same of [`super::explore`]: the trials of a shard, and the searches of its models.
+///
+/// # Errors
+/// As [`sweep_shard`] and [`super::explore`].
+pub fn explore_shard(
+    experiment: &Experiment,
+    request: &RunRequest,
+    shard: Shard,
+    monitor: &dyn Monitor,
+) -> Result<ShardResult> {
+    check_exploration(experiment)?;
+    Sweeping::new(experiment, request, monitor, true, false)?.shard(shard)
+}
+
+impl Prepared {
+    /// The run, as journals of shards name it.
+    pub(super) fn run(&self) -> Run {
+        Run {
+            identity: self.identity.clone(),
+            numerics: self.numerics.to_owned(),
+        }
+    }
+
+    /// An attempt of this process at a shard, or at the whole.
+    pub(super) fn attempt(&self, shard: Option<Shard>, request: &RunRequest) -> Attempt {
+        let (version, isa) = (Record::version(), Isa::current().name());
+        Attempt::here(&self.run(), shard, version, isa, &request.command)
+    }
+}
+
+impl Sweeping<'_> {
+    fn shard(&self, shard: Shard) -> Result<ShardResult> {
+        let prepared = &self.prepared;
+        let shards = journals_of(&self.folder, &self.request.from)?;
+        let (replay, known) = replay_run(&self.folder, &shards, &prepared.run())?;
+        self.say_damage(&replay);
+        let Clean { scores, answers } = prepared.clean(&replay)?;
+        let points = prepared.points(&replay)?;
+        let swept_models = prepared.swept_models(&scores);
+        let chips = prepared.chips(&replay);
+        let comparison = prepared.comparison(&swept_models, &points, chips);
+        let designs = comparison.designs()?;
+        let two_level = prepared.two_level(&comparison, &answers);
+        if self.explores {
+            self.check_searches()?;
+        }
+        // nothing is written before all is checked
+        let attempt = prepared.attempt(Some(shard), self.request);
+        let journal = Journal::of_attempt(&self.folder, attempt, known)?;
+        let path = journal.path().to_owned();
+        let journal = Mutex::new(journal);
+        designs
+            .iter()
+            .try_for_each(|design| lock(&journal).append_design(design))?;
+        let (sampled, done) = (two_level.as_ref(), replay.trials.as_slice());
+        let none = &mut |_: &Trial| Ok(());
+        let owed = self
+            .run_part(&comparison, sampled, Part::Nothing, done, none)?
+            .owed;
+        let own = owed.iter().filter(|(id, chip)| shard.owns_trial(id, *chip));
+        let own = own.count();
+        self.stages.begin(&count_of(own, "trial"), 1);
+        let mut computed = 0;
+        let mut sink = self.trial_sink(&journal, own, &mut computed);
+        let outcome = self.run_part(&comparison, sampled, Part::Shard(shard), done, &mut sink)?;
+        drop(sink);
+        if self.explores {
+            let owns = |model| shard.owns(model);
+            self.search_models(
+                &swept_models,
+                &outcome.trials,
+                &replay,
+                &journal,
+                chips,
+                &owns,
+            )?;
+        }
+        let journal = journal.into_inner();
+        journal
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .close()?;
+        Ok(ShardResult {
+            folder: self.folder.clone(),
+            journal: path,
+            computed,
+            of_others: owed.len() - own,
+        })
+    }
+
+    fn run_part(
+        &self,
+        comparison: &Comparison,
+        two_level: Option<&TwoLevel>,
+        part: Part,
+        done: &[Trial],
+        sink: &mut (dyn FnMut(&Trial) -> Result<()> + Send),
+    ) -> Result<Outcome> {
+        match two_level {
+            Some(sampled) => sampled.run_part(part, done, self.cancel(), sink),
+            None => comparison.run_part(part, done, self.cancel(), sink),
+        }
+    }
+
+    /// Checks that shards have computed all trials that this run needs, as far as can be known: under a tolerance those
+    /// of the next round.
+    pub(super) fn check_complete(
+        &self,
+        comparison: &Comparison,
+        two_level: Option<&TwoLevel>,
+        replay: &Replay,
+    ) -> Result<()> {
+        let none = &mut |_: &Trial| Ok(());
+        let outcome = self.run_part(comparison, two_level, Part::Nothing, &replay.trials, none)?;
+        if outcome.owed.is_empty() {
+            return Ok(());
+        }
+        let owed = outcome.owed.len();
+        let round = match comparison.tolerance {
+            Some(_) if !replay.trials.is_empty() => " (a tolerance goes in rounds)",
+            _ => "",
+        };
+        let what = format!(
+            "{} {}",
+            count_of(owed, "trial"),
+            if owed == 1 { "is" } else { "are" }
+        );
+        Err(Error::Owed {
+            folder: self.folder.clone(),
+            what,
+            by: who_owes(&replay.attempts, |count| shards_of(count, &outcome.owed)) + round,
+        })
+    }
+
+    /// A search that stopped in a merge, because it would have to compute, is one that a shard owes.
+    pub(super) fn search_owed(&self, error: Error) -> Error {
+        if !self.request.merge || !matches!(error, Error::Interrupted) {
+            return error;
+        }
+        Error::Owed {
+            folder: self.folder.clone(),
+            what: "steps of a search are".into(),
+            by: "the same command with `--shard` of the shards that did not end, or without `--merge`, computes them"
+                .into(),
+        }
+    }
+
+    /// Says how even the work of shards was, what was computed twice, and by which builds.
+    pub(super) fn say_attempts(&self, replay: &Replay) -> Result<()> {
+        let attempts = &replay.attempts;
+        let mut seconds: BTreeMap<&str, f64> = BTreeMap::new();
+        for seen in attempts {
+            let shard = seen.attempt.shard.as_deref().unwrap_or("whole run");
+            *seconds.entry(shard).or_default() += seen.seconds;
+        }
+        let all = seconds.values().copied();
+        let (least, most) = (
+            all.clone().fold(f64::INFINITY, f64::min),
+            all.clone().fold(0.0, f64::max),
+        );
+        if seconds.is_empty() {
+            return Ok(());
+        }
+        let mean = all.sum::<f64>() / seconds.len() as f64;
+        let twice: u64 = attempts.iter().map(|seen| seen.duplicates).sum();
+        self.monitor.note(&format!(
+            "{} in {}: seconds of trials from {least:.1} to {most:.1}, {mean:.1} on average; {twice} trials computed \
+             more than once",
+            count_of(seconds.len(), "shard"),
+            count_of(attempts.len(), "attempt"),
+        ));
+        let builds: BTreeSet<&str> = attempts
+            .iter()
+            .map(|seen| seen.attempt.build.as_str())
+            .collect();
+        if builds.len() > 1 {
+            let builds: Vec<&str> = builds.into_iter().collect();
+            self.monitor.warn(&format!(
+                "shards ran different builds of the program, of the same numerics: {}",
+                builds.join(", ")
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// Which shards owe something, and the line that submits them. How many shards there are is known from the attempt that
+/// began last.
+pub(super) fn who_owes(
+    attempts: &[ReplayedAttempt],
+    owing: impl Fn(u32) -> BTreeSet<u32>,
+) -> String {
+    let latest = attempts
+        .iter()
+        .filter_map(|seen| {
+            let shard: Shard = seen.attempt.shard.as_deref()?.parse().ok()?;
+            Some((seen.attempt.started_unix, shard.count()))
+        })
+        .max();
+    let Some((_, count)) = latest else {
+        return "no shard has run; `--shard I/N` computes one, the command without `--merge` all"
+            .into();
+    };
+    let owing = owing(count);
+    let list: Vec<String> = owing.iter().take(NAMED).map(u32::to_string).collect();
+    let list = list.join(",");
+    let more = owing.len().saturating_sub(NAMED);
+    let more = if more > 0 {
+        format!(" and {more} more")
+    } else {
+        String::new()
+    };
+    let shards = if owing.len() == 1 { "shard" } else { "shards" };
+    format!("{shards} {list}{more} of {count} to run: `--array={list}`")
+}
+
+impl ReplayedAttempt {
+    /// The attempt in words, by the name of its journal.
+    pub(super) fn text(&self) -> String {
+        let name = self.path.file_name().unwrap_or_default().to_string_lossy();
+        let Attempt {
+            host, job, shard, ..
+        } = &self.attempt;
+        let shard = shard.as_deref().unwrap_or("whole run");
+        let job = job
+            .as_ref()
+            .map(|job| format!(", job {job}"))
+            .unwrap_or_default();
+        format!("{name}: {shard} on {host}{job}")
+    }
+}
