@@ -22,7 +22,7 @@ const PREPARE: &str = "\
 ";
 const SUBMIT_PREPARE: &str = "\
           prepare=$(sbatch --parsable --array=0-@LAST_MODEL@ \"$0\" prepare)
-          submit --dependency=afterok:$prepare ;;";
+          submit --dependency=afterok:$prepare --kill-on-invalid-dep=yes ;;";
 const SUBMIT: &str = "\
           submit ;;";
 /// The script. Where a shard never runs, a merge that says which beats a dependency that is never satisfied.
@@ -51,7 +51,8 @@ run() {
 # Submits the shards, and the merge after them, however they end.
 submit() {
   shards=$(sbatch --parsable --array=0-@LAST@ "$@" "$0" shard) || exit
-  ROUNDS=$rounds sbatch --dependency=afterany:$shards "$0" merge
+  merge=$(ROUNDS=$rounds sbatch --parsable --dependency=afterany:$shards "$0" merge) || exit
+  echo "shards: job $shards; merge: job $merge"
 }
 case ${1:-submit} in
   submit)
