@@ -429,7 +429,7 @@ fn adaptive_sweeps_go_in_rounds_and_stop_where_one_process_stops() {
     for flags in [
         [
             "--tolerance",
-            "0.006",
+            "0.009",
             "--chips",
             "400",
             "--voltages",
