@@ -197,7 +197,7 @@ impl Plan {
         let mut compiler = Compiler::new(network, steps, kinds, arithmetic)?;
         let mut i = 0;
         while i < steps.len() {
-            i += compiler.step(i, &steps[i..])?;
+            i += compiler.step(i, &steps[i])?;
         }
         compiler.finish(isa)
     }
@@ -344,6 +344,8 @@ struct Compiler<'a> {
     kinds: Vec<Kind>,
     /// Last step that reads each value.
     last_use: Vec<usize>,
+    /// By step: the kernel that does it and the next one at once.
+    pooled: Vec<Option<Pooled>>,
     /// Images at a time.
     group: usize,
     /// Buffer of each value so far.
@@ -383,6 +385,7 @@ impl<'a> Compiler<'a> {
             arithmetic,
             kinds,
             last_use,
+            pooled: Vec::new(),
             group: 1,
             of_value: vec![0],
             buffers: vec![(image, Holds::Images)],
@@ -393,25 +396,30 @@ impl<'a> Compiler<'a> {
             winograds: Vec::new(),
             transformed: 0,
         };
-        compiler.group = compiler.images_at_a_time(steps)?;
+        for i in 0..steps.len() {
+            let pooled = compiler.pools(i, &steps[i..])?;
+            compiler.pooled.push(pooled);
+        }
+        compiler.group = compiler.images_at_a_time();
         Ok(compiler)
     }
 
     /// As many images as leave the values that are alive at a time in the cache, a power of two.
-    fn images_at_a_time(&self, steps: &[Step]) -> Result<usize> {
+    fn images_at_a_time(&self) -> usize {
         let mut widest = 1;
         for (value, kind) in self.kinds.iter().enumerate() {
-            let Kind::Images(planes) = kind else { continue };
-            let from = value.checked_sub(1);
-            let pooled = from.map(|i| self.pools(i, &steps[i..])).transpose()?;
             // what is pooled within its convolution is nowhere
-            if pooled.flatten().is_none() {
-                widest = widest.max(planes.len() * size_of::<f32>());
+            let nowhere = value > 0 && self.pooled[value - 1].is_some();
+            match kind {
+                Kind::Images(planes) if !nowhere => {
+                    widest = widest.max(planes.len() * size_of::<f32>());
+                }
+                _ => {}
             }
         }
         // at most three values of the widest kind are alive: input, result, residual
         let group = (CACHE / (3 * widest)).clamp(1, MOST_IMAGES);
-        Ok(1 << group.ilog2())
+        1 << group.ilog2()
     }
 
     /// Layout of vectors: pixels of one row.
@@ -457,17 +465,36 @@ impl<'a> Compiler<'a> {
         }
     }
 
-    /// Compiles the first of the steps from `i` on, with what follows it where one kernel does both; returns how many.
-    fn step(&mut self, i: usize, steps: &[Step]) -> Result<usize> {
-        let step = &steps[0];
-        if let Some(to) = self.pooled(i, steps)? {
-            // the value between the two is nowhere
-            self.of_value.extend([to, to]);
-            self.release(i, step, to);
-            return Ok(2);
-        }
+    /// Compiles step `i`, with the next one where one kernel does both; returns how many.
+    fn step(&mut self, i: usize, step: &Step) -> Result<usize> {
         let to = match step {
-            Step::Convolution { .. } => self.convolution(i, step)?,
+            Step::Convolution {
+                input,
+                layer,
+                scale,
+                shift,
+                ..
+            } => {
+                if let Some(pooled) = self.pooled[i] {
+                    let (from, to) = (
+                        self.of_value[*input],
+                        self.allocate(pooled.output(), Holds::Images),
+                    );
+                    self.weights(*layer, *pooled.direct(), scale.clone());
+                    self.calls.push(Call::Pooled {
+                        pooled,
+                        layer: *layer,
+                        start: padded(shift, *pooled.direct()),
+                        from,
+                        to,
+                    });
+                    // the value between the two is nowhere
+                    self.of_value.extend([to, to]);
+                    self.release(i, step, to);
+                    return Ok(2);
+                }
+                self.convolution(i, step)?
+            }
             Step::MaxPool {
                 input,
                 size,
@@ -567,36 +594,6 @@ impl<'a> Compiler<'a> {
             direct = direct.full();
         }
         Ok(self.arithmetic.pooled(direct, output))
-    }
-
-    /// The buffer of the result of the first two steps, where one kernel does both.
-    fn pooled(&mut self, i: usize, steps: &[Step]) -> Result<Option<Buffer>> {
-        let (
-            Some(pooled),
-            Step::Convolution {
-                input,
-                layer,
-                scale,
-                shift,
-                ..
-            },
-        ) = (self.pools(i, steps)?, &steps[0])
-        else {
-            return Ok(None);
-        };
-        let (from, to) = (
-            self.of_value[*input],
-            self.allocate(pooled.output(), Holds::Images),
-        );
-        self.weights(*layer, *pooled.direct(), scale.clone());
-        self.calls.push(Call::Pooled {
-            pooled,
-            layer: *layer,
-            start: padded(shift, *pooled.direct()),
-            from,
-            to,
-        });
-        Ok(Some(to))
     }
 
     fn convolution(&mut self, i: usize, step: &Step) -> Result<Buffer> {

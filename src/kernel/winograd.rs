@@ -284,19 +284,26 @@ impl<'a> Source<'a> {
     }
 }
 
-impl WithSimd for Forward<'_> {
-    type Output = ();
+/// Runs a loop by the width of the vectors: `V` of them make a block, and the sums of `R` blocks lie in registers.
+macro_rules! by_width {
+    ($kernel:ident) => {
+        impl WithSimd for $kernel<'_> {
+            type Output = ();
 
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        match S::F32_LANES {
-            16 => self.run::<S, 1, 16>(simd),
-            8 => self.run::<S, 2, 4>(simd),
-            4 => self.run::<S, 4, 2>(simd),
-            lanes => unreachable!("no kernel for vectors of {lanes} lanes"),
+            #[inline(always)]
+            fn with_simd<S: Simd>(self, simd: S) {
+                match S::F32_LANES {
+                    16 => self.run::<S, 1, 16>(simd),
+                    8 => self.run::<S, 2, 4>(simd),
+                    4 => self.run::<S, 4, 2>(simd),
+                    lanes => unreachable!("no kernel for vectors of {lanes} lanes"),
+                }
+            }
         }
-    }
+    };
 }
+
+by_width!(Forward);
 
 // Closures within loops are not inlined into vector code: loops and functions are plain on purpose.
 impl Forward<'_> {

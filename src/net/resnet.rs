@@ -209,6 +209,8 @@ pub(super) struct Resnet {
     stem: Normed,
     blocks: Vec<Block>,
     linear: Linear,
+    /// The convolutions and shortcuts in training.
+    parts: Vec<Part>,
     workspace: Workspace,
 }
 
@@ -237,12 +239,42 @@ impl Resnet {
                 inputs = outputs;
             }
         }
-        Ok(Self {
+        let mut resnet = Self {
             stem,
             blocks: all,
             linear: builder.linear("linear", WIDTHS[2], classes)?,
+            parts: Vec::new(),
             workspace: Workspace::default(),
-        })
+        };
+        for step in resnet.program()?.unwrap_or_default() {
+            match step {
+                Step::Convolution {
+                    input,
+                    layer,
+                    stride,
+                    padding,
+                    add,
+                    relu,
+                    ..
+                } => {
+                    let (outputs, _, kernel, _) = builder.layers[layer].weight().dims4()?;
+                    resnet.parts.push(Part::Normed {
+                        input,
+                        add,
+                        relu,
+                        outputs,
+                        kernel,
+                        stride,
+                        padding,
+                    });
+                }
+                Step::PaddedShortcut { input, channels } => {
+                    resnet.parts.push(Part::Padded { input, channels });
+                }
+                _ => break,
+            }
+        }
+        Ok(resnet)
     }
 
     /// Convolutions with their norms, in the order of the steps.
@@ -260,35 +292,6 @@ impl Resnet {
     /// The last activations in training, all convolutions as one operation.
     fn train(&self, images: &Tensor, pass: &Pass) -> Result<Tensor> {
         let normed = self.normed();
-        let mut parts = Vec::new();
-        for step in self.program()?.unwrap_or_default() {
-            match step {
-                Step::Convolution {
-                    input,
-                    layer,
-                    stride,
-                    padding,
-                    add,
-                    relu,
-                    ..
-                } => {
-                    let (outputs, _, kernel, _) = pass.weights[layer].dims4()?;
-                    parts.push(Part::Normed {
-                        input,
-                        add,
-                        relu,
-                        outputs,
-                        kernel,
-                        stride,
-                        padding,
-                    });
-                }
-                Step::PaddedShortcut { input, channels } => {
-                    parts.push(Part::Padded { input, channels });
-                }
-                _ => break,
-            }
-        }
         let mut parameters = Vec::with_capacity(2 * normed.len());
         for part in &normed {
             parameters.push(part.conv.weight(pass).flatten_all()?);
@@ -296,7 +299,7 @@ impl Resnet {
         }
         let parameters = Tensor::cat(&parameters, 0)?;
         let (x, statistics) =
-            residual_network(images, &parameters, &parts, EPSILON, &self.workspace)?;
+            residual_network(images, &parameters, &self.parts, EPSILON, &self.workspace)?;
         for (part, batch) in normed.iter().zip(statistics) {
             part.norm.take_up(batch)?;
         }

@@ -55,10 +55,10 @@ pub(super) struct Made<'a> {
 
 /// What the groups of a thread work in, one after the other; of one layer, so that borders stay zero.
 #[derive(Default)]
-struct Room {
+struct Buffers {
     scratch: Scratch,
     /// Gradients of the sums of some images.
-    laid: Vec<f32>,
+    of_sums: Vec<f32>,
     /// Products of transformed images and gradients; for direct convolutions the gradient of an image, spread.
     products: Vec<f32>,
 }
@@ -73,7 +73,7 @@ struct Group<'a> {
 
 impl<'a> Group<'a> {
     /// Images with their sums and the gradients of these, some at a time: so many values of images, so many of sums.
-    fn some(
+    fn portions(
         &self,
         input: usize,
         output: usize,
@@ -92,7 +92,7 @@ impl Kernel {
     }
 
     /// Weights that [`Direct::pack`] gave, ready for use.
-    fn ready(&self, isa: Isa, packed: Vec<f32>) -> Packed {
+    fn prepare(&self, isa: Isa, packed: Vec<f32>) -> Packed {
         let start = vec![0f32; self.direct.start_len()];
         let Some(winograd) = self.winograd else {
             return Packed {
@@ -173,7 +173,7 @@ impl Layer {
         let (weights, affine) = parameters.split_at(self.weights());
         let mut packed = vec![0f32; direct.packed_len()];
         direct.pack(weights, &mut packed);
-        let packed = self.forward.ready(self.isa, packed);
+        let packed = self.forward.prepare(self.isa, packed);
         let groups = sums
             .par_chunks_mut(GROUP * self.sums_len())
             .zip(x.par_chunks(GROUP * direct.input().len()));
@@ -203,7 +203,7 @@ impl Layer {
         of_affine.copy_from_slice(&slopes);
         let mut turned = vec![0f32; self.backward.direct.packed_len()];
         direct.pack_turned(&self.backward.direct, weights, &mut turned);
-        let turned = self.backward.ready(self.isa, turned);
+        let turned = self.backward.prepare(self.isa, turned);
         let store = Store { add, relu: false };
         let (input, output) = (GROUP * direct.input().len(), GROUP * self.sums_len());
         let mut dx = dx.map(|dx| dx.chunks_mut(GROUP * self.backward.direct.output().len()));
@@ -219,11 +219,13 @@ impl Layer {
             .collect();
         let parts: Vec<Vec<f32>> = groups
             .into_par_iter()
-            .map_init(Room::default, |room, group| match self.forward.winograd {
-                Some(winograd) => {
-                    self.by_winograd(&winograd, group, &gradient, &turned, store, room)
+            .map_init(Buffers::default, |buffers, group| {
+                match self.forward.winograd {
+                    Some(winograd) => {
+                        self.by_winograd(&winograd, group, &gradient, &turned, store, buffers)
+                    }
+                    None => self.by_direct(group, &gradient, &turned, store, buffers),
                 }
-                None => self.directly(group, &gradient, &turned, store, room),
             })
             .collect();
         let mut sum = vec![0f32; direct.packed_len()];
@@ -243,33 +245,33 @@ impl Layer {
         gradient: &Gradient,
         turned: &Packed,
         store: Store,
-        room: &mut Room,
+        buffers: &mut Buffers,
     ) -> Vec<f32> {
         let (input, padded) = (self.forward.direct.input(), self.backward.direct.input());
         let images = winograd.images_at_once().min(GROUP);
-        let Room {
+        let Buffers {
             scratch,
-            laid,
+            of_sums: all_sums,
             products,
-        } = room;
-        laid.resize(images * padded.len(), 0.0);
+        } = buffers;
+        all_sums.resize(images * padded.len(), 0.0);
         products.resize(winograd.transformed_len(), 0.0);
         let size = images * self.backward.direct.output().len();
-        let some = group.some(images * input.len(), images * self.sums_len());
+        let portions = group.portions(images * input.len(), images * self.sums_len());
         let mut dx = group.dx.map(|dx| dx.chunks_mut(size));
-        for (number, (x, (sums, g))) in some.enumerate() {
-            let laid = &mut laid[..x.len() / input.len() * padded.len()];
+        for (number, (x, (sums, g))) in portions.enumerate() {
+            let of_sums = &mut all_sums[..x.len() / input.len() * padded.len()];
             let values = sums
                 .chunks_exact(self.sums_len())
                 .zip(g.chunks_exact(self.sums_len()));
-            for (laid, (sums, g)) in laid.chunks_exact_mut(padded.len()).zip(values) {
-                self.norm.gradient(gradient, sums, g, (padded, laid));
+            for (of_sums, (sums, g)) in of_sums.chunks_exact_mut(padded.len()).zip(values) {
+                self.norm.gradient(gradient, sums, g, (padded, of_sums));
             }
             if let Some(dx) = dx.as_mut().and_then(Iterator::next) {
                 self.backward
-                    .run(self.isa, laid, turned, store, scratch, dx);
+                    .run(self.isa, of_sums, turned, store, scratch, dx);
             }
-            let gradients = (padded, &*laid);
+            let gradients = (padded, &*of_sums);
             winograd.products(self.isa, x, gradients, number > 0, scratch, products);
         }
         let mut part = vec![0f32; self.forward.direct.packed_len()];
@@ -278,28 +280,28 @@ impl Layer {
     }
 
     /// The same by direct convolutions.
-    fn directly(
+    fn by_direct(
         &self,
         group: Group,
         gradient: &Gradient,
         turned: &Packed,
         store: Store,
-        room: &mut Room,
+        buffers: &mut Buffers,
     ) -> Vec<f32> {
         let (direct, back) = (self.forward.direct, self.backward.direct);
         let (input, output) = (direct.input(), direct.output());
-        let Room {
+        let Buffers {
             scratch,
-            laid,
+            of_sums: all_sums,
             products: spread,
-        } = room;
-        laid.resize(TOGETHER * output.len(), 0.0);
+        } = buffers;
+        all_sums.resize(TOGETHER * output.len(), 0.0);
         spread.resize(back.input().len(), 0.0);
         let mut part = vec![0f32; direct.packed_len()];
-        let some = group.some(TOGETHER * input.len(), TOGETHER * output.len());
+        let portions = group.portions(TOGETHER * input.len(), TOGETHER * output.len());
         let mut dx = group.dx.map(|dx| dx.chunks_mut(back.output().len()));
-        for (x, (sums, g)) in some {
-            let of_sums = &mut laid[..sums.len()];
+        for (x, (sums, g)) in portions {
+            let of_sums = &mut all_sums[..sums.len()];
             let values = sums
                 .chunks_exact(output.len())
                 .zip(g.chunks_exact(output.len()));

@@ -84,19 +84,7 @@ struct Products<'a> {
     products: &'a mut [f32],
 }
 
-impl WithSimd for Products<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        match S::F32_LANES {
-            16 => self.run::<S, 1, 16>(simd),
-            8 => self.run::<S, 2, 4>(simd),
-            4 => self.run::<S, 4, 2>(simd),
-            lanes => unreachable!("no kernel for vectors of {lanes} lanes"),
-        }
-    }
-}
+by_width!(Products);
 
 impl Products<'_> {
     /// `V`: vectors of a block. `R`: inputs whose sums are taken together.
