@@ -4,6 +4,7 @@
 mod answers;
 mod averaged;
 mod cheapest;
+mod chips;
 #[cfg(test)]
 mod coverage;
 mod differences;

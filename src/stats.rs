@@ -4,7 +4,7 @@ mod stratified;
 mod two_level;
 
 pub use stratified::{
-    accuracy, even_images, plan_images, StratifiedComponents, StratifiedModel, Stratum,
+    accuracy, even_images, plan_images, Caution, StratifiedComponents, StratifiedModel, Stratum,
 };
 pub use two_level::{ChipDifference, Components, Difference, Split, LEAST_CHIPS};
 

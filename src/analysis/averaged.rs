@@ -66,7 +66,7 @@ pub fn average_trainings<T: Outcome>(summaries: &[Summary], trials: &[T]) -> Res
                 continue;
             }
             let of = trainings.values().flatten();
-            replaced.extend(of.map(|(summary, _)| summary.design.design_id.as_str()));
+            replaced.extend(of.map(|own| own.summary.design.design_id.as_str()));
             averages.extend(average(&setting, method, &trainings)?);
             most = most.max(trainings.len() as u64);
         }
@@ -86,24 +86,19 @@ fn average(
     trainings: &Trainings<'_>,
 ) -> Result<Option<Summary>> {
     let known: Vec<_> = trainings.values().flatten().collect();
-    let (Some((first, _)), Some(mean)) = (known.first(), mean(setting, method, trainings)) else {
+    let (Some(first), Some(mean)) = (known.first(), mean(setting, method, trainings)) else {
         return Ok(None);
     };
+    let first = first.summary;
     let over = |of: fn(&Summary) -> f64| {
-        stats::mean(
-            &known
-                .iter()
-                .map(|(summary, _)| of(summary))
-                .collect::<Vec<_>>(),
-        )
-        .unwrap_or(0.0)
+        stats::mean(&known.iter().map(|own| of(own.summary)).collect::<Vec<_>>()).unwrap_or(0.0)
     };
     let accuracies: Vec<f64> = known
         .iter()
-        .flat_map(|(_, of)| of.iter().copied())
+        .flat_map(|own| own.accuracies.iter().copied())
         .collect();
     let all_quantiles: Option<Vec<Quantiles>> =
-        known.iter().map(|(summary, _)| summary.quantiles).collect();
+        known.iter().map(|own| own.summary.quantiles).collect();
     let design = Design {
         design_id: format!("{} trainings of {}", known.len(), first.design.design_id),
         model: method.to_string(),
@@ -114,11 +109,8 @@ fn average(
     Ok(Some(Summary {
         design,
         chips: mean.chips,
-        image_evaluations: known
-            .iter()
-            .map(|(summary, _)| summary.image_evaluations)
-            .sum(),
-        not_finite: known.iter().map(|(summary, _)| summary.not_finite).sum(),
+        image_evaluations: known.iter().map(|own| own.summary.image_evaluations).sum(),
+        not_finite: known.iter().map(|own| own.summary.not_finite).sum(),
         mean: mean.mean,
         std: None,
         image_std: None,
@@ -129,7 +121,7 @@ fn average(
         quantiles: all_quantiles
             .map(|all_quantiles| pooled(&all_quantiles, &accuracies))
             .transpose()?,
-        ..(*first).clone()
+        ..first.clone()
     }))
 }
 

@@ -3,7 +3,7 @@
 
 use super::methods::TRAININGS_ENDS;
 use super::row::{interval, Outcome, Summary};
-use super::settings::{by_setting, Crossed, Setting, Trainings};
+use super::settings::{by_setting, Crossed, Setting, Training, Trainings};
 use crate::error::Result;
 use crate::quant::MethodLabel;
 use crate::seed::{Purpose, Seed};
@@ -39,7 +39,8 @@ pub struct MethodDifference {
     pub difference: f64,
     /// 95 % interval of the difference for these trainings: Student's over chips, paired, of the differences averaged
     /// over trainings; where the images are a subset, with their choice as if each method had seen its own (the same
-    /// images mostly cancel: it is a bound). `None` for one chip.
+    /// images mostly cancel: it is a bound); where they are stratified, as cautious as [`stats::Difference::cautious`],
+    /// of both methods. `None` for one chip.
     pub student: Option<Interval>,
     /// The same by percentile bootstrap over chips.
     pub bootstrap: Option<Interval>,
@@ -125,33 +126,37 @@ fn difference(
     seed: Seed,
     number: u64,
 ) -> Option<MethodDifference> {
-    let pairs: Vec<_> = own
+    let pairs: Vec<(&Training<'_>, &Training<'_>)> = own
         .iter()
         .filter_map(|(seed, own)| Some((own.as_ref()?, other.get(seed)?.as_ref()?)))
         .collect();
     let chips = pairs
         .iter()
-        .map(|(own, other)| own.1.len().min(other.1.len()))
+        .map(|(own, other)| own.accuracies.len().min(other.accuracies.len()))
         .min()?;
     let of_chips: Vec<Vec<f64>> = pairs
         .iter()
         .map(|(own, other)| {
-            own.1
+            own.accuracies
                 .iter()
-                .zip(&other.1)
+                .zip(&other.accuracies)
                 .take(chips)
                 .map(|(a, b)| a - b)
                 .collect()
         })
         .collect();
-    let crossed = Crossed::new(&of_chips);
-    let side = |of: Vec<&Vec<f64>>| {
-        let rows: Vec<Vec<f64>> = of.into_iter().map(|row| row[..chips].to_vec()).collect();
-        stats::mean(&Crossed::new(&rows).trainings)
-    };
-    let mean = side(pairs.iter().map(|(own, _)| &own.1).collect())?;
-    let other_mean = side(pairs.iter().map(|(_, other)| &other.1).collect())?;
-    let (first, against) = (pairs.first()?.0 .0, pairs.first()?.1 .0);
+    let cautions = pairs
+        .iter()
+        .flat_map(|(own, other)| [own.caution, other.caution])
+        .flatten();
+    let crossed = Crossed::new(&of_chips, cautions);
+    let (mut means, mut other_means) = (Vec::new(), Vec::new());
+    for (own, other) in &pairs {
+        means.push(stats::mean(&own.accuracies[..chips])?);
+        other_means.push(stats::mean(&other.accuracies[..chips])?);
+    }
+    let (mean, other_mean) = (stats::mean(&means)?, stats::mean(&other_means)?);
+    let (first, against) = (pairs.first()?.0.summary, pairs.first()?.1.summary);
     let images = first.image_sample().variance(mean) + against.image_sample().variance(other_mean);
     let middle = mean - other_mean;
     let mut stream = seed.stream(Purpose::Bootstrap, &[STREAM, number]);
@@ -284,6 +289,65 @@ mod tests {
         assert!(
             both.low < 0.0 && both.high > 0.12,
             "two trainings 8 points apart cannot tell: {both:?}"
+        );
+    }
+
+    #[test]
+    fn differences_and_means_of_stratified_images_are_as_cautious_as_those_of_a_design_point() {
+        // strata of 100 and 900 images; `right` of 10 in the second
+        let design_trials = |name: &str, method: &str, right: &[u64]| {
+            let design = trained(name, method, 1);
+            let correct: Vec<u64> = right.iter().map(|right| 1 + right).collect();
+            let mut trials = trials(&design, 12, &correct);
+            for (trial, right) in trials.iter_mut().zip(right) {
+                trial.strata = Some(format!("1/2/100;{right}/10/900").parse().unwrap());
+            }
+            (design, trials)
+        };
+        let rows = |own: &[u64], other: &[u64]| {
+            let (a, mut all) = design_trials("n", "normal", other);
+            let (b, more) = design_trials("w", "wcat", own);
+            all.extend(more);
+            let (floor, by) = (FloorSpec::default(), StoppedBy::Tolerance);
+            let summaries = summarize(&[a, b], &all, floor, by, 1000, Seed(1)).unwrap();
+            let methods = super::super::method_means(&summaries, &all).unwrap();
+            for method in &methods {
+                let mut of_method = summaries
+                    .iter()
+                    .filter(|s| s.design.method == method.method);
+                let summary = of_method.next().unwrap();
+                let (own, of_design) = (method.student.unwrap(), summary.student.unwrap());
+                assert!(
+                    (own.low - of_design.low).abs() < 1e-12,
+                    "{own:?} {of_design:?}"
+                );
+                assert!(
+                    (own.high - of_design.high).abs() < 1e-12,
+                    "{own:?} {of_design:?}"
+                );
+            }
+            method_differences(&summaries, &all, Seed(1))
+                .unwrap()
+                .remove(0)
+        };
+        // one more changed image in every stratum of either: 0.1 (1/2 - 1/100) and 0.9 (1/10 - 1/900) for 4 chips
+        let one_more = 2.0 * (0.049f64.powi(2) + 0.089f64.powi(2)) / 4.0;
+        // fewer than three chips differ: 3/4 of them may, by one image
+        let least = (3.0f64 / 4.0).sqrt() / 1000.0;
+        let half = 3.182446 * (one_more + least * least).sqrt() / 2.0;
+        let alike = rows(&[9, 9, 9, 9], &[8, 8, 8, 8]);
+        let student = alike.student.unwrap();
+        assert!((alike.difference - 0.09).abs() < 1e-12, "{alike:?}");
+        assert!(
+            (student.half_width() - half).abs() < 1e-6,
+            "{student:?} {half}"
+        );
+        // chips with a long lower tail: the middle lies below the difference
+        let skewed = rows(&[9, 9, 9, 9, 9, 9, 9, 2], &[9, 9, 8, 8, 9, 8, 9, 8]);
+        let student = skewed.student.unwrap();
+        assert!(
+            0.5 * (student.low + student.high) < skewed.difference,
+            "{skewed:?}"
         );
     }
 

@@ -57,15 +57,18 @@ pub(super) fn mean(
     trainings: &Trainings<'_>,
 ) -> Option<MethodMean> {
     let known: Vec<_> = trainings.values().flatten().collect();
-    let chips = known.iter().map(|(_, accuracies)| accuracies.len()).min()?;
-    let rows: Vec<Vec<f64>> = known.iter().map(|(_, of)| of[..chips].to_vec()).collect();
-    let crossed = Crossed::new(&rows);
+    let chips = known.iter().map(|own| own.accuracies.len()).min()?;
+    let rows: Vec<Vec<f64>> = known
+        .iter()
+        .map(|own| own.accuracies[..chips].to_vec())
+        .collect();
+    let crossed = Crossed::new(&rows, known.iter().filter_map(|own| own.caution));
     let middle = stats::mean(&crossed.chips)?;
-    let (first, _) = known.first()?;
+    let first = known.first()?.summary;
     let images = first.image_sample().variance(middle);
     let clean: Vec<f64> = known
         .iter()
-        .map(|(summary, _)| summary.design.clean_accuracy.get())
+        .map(|own| own.summary.design.clean_accuracy.get())
         .collect();
     Some(MethodMean {
         setting: setting.clone(),

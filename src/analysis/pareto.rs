@@ -1,9 +1,9 @@
 //! Frontiers of accuracy against energy, how sure they are, and the savings at given accuracy losses.
 
 use super::cheapest::cheapest;
+use super::chips::{ChipTable, Chips};
 use super::frontier::{by_energy, frontier, hypervolume};
 use super::row::{Frontier, FrontierPoint, Group, Outcome, Pareto, Saving, Summary};
-use super::summary::{ChipTable, Chips};
 use crate::error::{Error, Result};
 use crate::fault::Protection;
 use crate::quant::MethodLabel;

@@ -1,11 +1,11 @@
 //! Design points gathered by what methods must have in common to be compared: setting, method, training seed.
 
+use super::chips::ChipTable;
 use super::row::{Outcome, Summary};
-use super::summary::ChipTable;
 use crate::error::Result;
 use crate::fault::{ArrayLabel, FaultLabel, Protection};
 use crate::quant::MethodLabel;
-use crate::stats::{self, Interval};
+use crate::stats::{self, Caution, Difference, Interval};
 use crate::sweep::Design;
 use crate::table::{Columns, RATE, VOLTAGE};
 use crate::units::{BerSource, Bits, VoltageUnit};
@@ -86,8 +86,17 @@ impl Setting {
     }
 }
 
-/// Accuracies by training seed, then chip, of one method at a setting; `None` where a seed has two models.
-pub(super) type Trainings<'a> = BTreeMap<Option<u64>, Option<(&'a Summary, Vec<f64>)>>;
+/// The design point of a training of a method at a setting.
+pub(super) struct Training<'a> {
+    pub(super) summary: &'a Summary,
+    /// Accuracy of each chip.
+    pub(super) accuracies: Vec<f64>,
+    /// Where images are stratified and chips can fail.
+    pub(super) caution: Option<Caution>,
+}
+
+/// Trainings of one method at a setting by seed; `None` where a seed has two models.
+pub(super) type Trainings<'a> = BTreeMap<Option<u64>, Option<Training<'a>>>;
 
 /// The design points of each setting by method, then training seed. Points with several voltages are left out.
 ///
@@ -104,9 +113,12 @@ pub(super) fn by_setting<'a, T: Outcome>(
         let Some(setting) = Setting::of(design) else {
             continue;
         };
-        let accuracies = table
-            .take(&design.design_id)?
-            .accuracies(design.clean_accuracy.get());
+        let chips = table.take(&design.design_id)?;
+        let training = Training {
+            summary,
+            accuracies: chips.accuracies(design.clean_accuracy.get()),
+            caution: chips.caution().filter(|_| design.can_fail()),
+        };
         let (_, methods) = settings
             .entry(setting.key())
             .or_insert((setting, BTreeMap::new()));
@@ -114,7 +126,7 @@ pub(super) fn by_setting<'a, T: Outcome>(
         trainings
             .entry(design.training_seed)
             .and_modify(|known| *known = None)
-            .or_insert(Some((summary, accuracies)));
+            .or_insert(Some(training));
     }
     Ok(settings.into_values().collect())
 }
@@ -125,17 +137,35 @@ pub(super) struct Crossed {
     pub(super) chips: Vec<f64>,
     /// Of each training, the mean over chips.
     pub(super) trainings: Vec<f64>,
+    /// Of the means over trainings, where images are stratified.
+    caution: Option<Caution>,
 }
 
 impl Crossed {
-    /// One row for each training, of one value for each chip; rows have equal lengths.
-    pub(super) fn new(rows: &[Vec<f64>]) -> Self {
+    /// One row for each training, of one value for each chip; rows have equal lengths. `cautions` are those of the
+    /// rows that have one.
+    pub(super) fn new(rows: &[Vec<f64>], cautions: impl Iterator<Item = Caution>) -> Self {
         let mean = |values: &[f64]| stats::mean(values).unwrap_or(0.0);
         let chips = rows.first().map_or(0, Vec::len);
         let chip = |chip: usize| mean(&rows.iter().map(|row| row[chip]).collect::<Vec<_>>());
         Self {
             chips: (0..chips).map(chip).collect(),
             trainings: rows.iter().map(|row| mean(row)).collect(),
+            caution: cautions
+                .reduce(Caution::plus)
+                .map(|sum| sum.over(rows.len())),
+        }
+    }
+
+    /// Standard deviation of the chips, and how far the middle of an interval over them is from the mean; cautious where
+    /// images are stratified. `None` for one chip.
+    fn over_chips(&self) -> Option<(f64, f64)> {
+        match self.caution {
+            None => Some((stats::standard_deviation(&self.chips)?, 0.0)),
+            Some(caution) => {
+                let found = Difference::cautious(&self.chips, caution)?;
+                Some((found.deviation, found.shift))
+            }
         }
     }
 
@@ -147,21 +177,16 @@ impl Crossed {
     /// 95 % interval around `middle` of the mean of these trainings: Student's over chips. `images` is the variance
     /// that the choice of images adds. `None` for one chip.
     pub(super) fn student(&self, middle: f64, images: f64) -> Option<Interval> {
-        let half = stats::mean_half_width(
-            stats::standard_deviation(&self.chips)?,
-            self.chips.len(),
-            images,
-        );
-        half.map(|half| around(middle, half))
+        let (std, shift) = self.over_chips()?;
+        let half = stats::mean_half_width(std, self.chips.len(), images);
+        half.map(|half| around(middle + shift, half))
     }
 
     /// The same with trainings as a random effect, by [`stats::two_way_half_width`]; `None` for one training.
     pub(super) fn of_trainings(&self, middle: f64, images: f64) -> Option<Interval> {
         let trainings = (self.trainings_std()?, self.trainings.len());
-        let chips = (
-            stats::standard_deviation(&self.chips).unwrap_or(0.0),
-            self.chips.len(),
-        );
+        let std = self.over_chips().map_or(0.0, |(std, _)| std);
+        let chips = (std, self.chips.len());
         stats::two_way_half_width(trainings, chips, images).map(|half| around(middle, half))
     }
 }

@@ -1,16 +1,14 @@
 //! Trials to summaries: the statistics of each design point over its chips.
 
+use super::chips::{ChipTable, Chips, Views};
 use super::row::{Outcome, Quantiles, Summary};
 use crate::error::{Error, Result};
 use crate::seed::{Purpose, Seed};
-use crate::stats::{
-    self, ChipDifference, Components, Difference, ImageSample, Interval, StratifiedComponents,
-};
+use crate::stats::{self, Components, Difference, ImageSample, Interval, StratifiedComponents};
 use crate::store;
-use crate::sweep::{Design, StoppedBy, Strata};
+use crate::sweep::{Design, StoppedBy};
 use crate::units::Accuracy;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 
 /// Bootstrap resamples of the mean of a design point.
 const RESAMPLES: usize = 2000;
@@ -46,201 +44,6 @@ impl FloorSpec {
                 x.to_string(),
             )),
         }
-    }
-}
-
-/// What chips 0, 1, ... of a design point showed.
-pub(super) enum Chips {
-    /// On the same images each: how many, then correct answers.
-    Alike { images: u64, correct: Vec<u64> },
-    /// On images of their own, beside the clean network.
-    TwoLevel(Vec<ChipDifference>),
-    /// On stratified images of their own, with the number of images of each.
-    Stratified(Vec<(u64, Strata)>),
-}
-
-impl Chips {
-    pub(super) fn count(&self) -> usize {
-        match self {
-            Self::Alike { correct, .. } => correct.len(),
-            Self::TwoLevel(chips) => chips.len(),
-            Self::Stratified(chips) => chips.len(),
-        }
-    }
-
-    /// Images per chip, of the last where they differ.
-    pub(super) fn images(&self) -> u64 {
-        match self {
-            Self::Alike { images, .. } => *images,
-            Self::TwoLevel(chips) => chips.last().map_or(0, |chip| chip.images),
-            Self::Stratified(chips) => chips.last().map_or(0, |(images, _)| *images),
-        }
-    }
-
-    /// Images looked at, over all chips.
-    fn image_evaluations(&self) -> u64 {
-        match self {
-            Self::Alike { images, correct } => images * correct.len() as u64,
-            Self::TwoLevel(chips) => chips.iter().map(|chip| chip.images).sum(),
-            Self::Stratified(chips) => chips.iter().map(|(images, _)| images).sum(),
-        }
-    }
-
-    /// Accuracy on each chip, of a network of the given clean accuracy; under two-level sampling its estimate.
-    pub(super) fn accuracies(&self, clean: f64) -> Vec<f64> {
-        match self {
-            Self::Alike { images, correct } => correct
-                .iter()
-                .map(|correct| *correct as f64 / *images as f64)
-                .collect(),
-            Self::TwoLevel(chips) => chips.iter().map(|chip| clean + chip.mean()).collect(),
-            Self::Stratified(chips) => chips.iter().map(|(_, chip)| chip.accuracy()).collect(),
-        }
-    }
-
-    /// Mean accuracy of a network of the given clean accuracy.
-    pub(super) fn mean(&self, clean: f64) -> f64 {
-        self.mean_of(clean, &vec![1; self.count()])
-    }
-
-    /// Mean accuracy where chips 0, 1, ... are taken so many times each.
-    pub(super) fn mean_of(&self, clean: f64, times: &[u64]) -> f64 {
-        let all = times.iter().sum::<u64>() as f64;
-        match self {
-            // whole numbers, so that equal results are equal means whatever the number of chips
-            Self::Alike { images, correct } => {
-                let sum: u64 = times
-                    .iter()
-                    .zip(correct)
-                    .map(|(times, correct)| times * correct)
-                    .sum();
-                sum as f64 / (*images as f64 * all)
-            }
-            Self::TwoLevel(chips) => {
-                let sum: f64 = times
-                    .iter()
-                    .zip(chips)
-                    .map(|(times, chip)| *times as f64 * chip.mean())
-                    .sum();
-                (clean + sum / all).clamp(0.0, 1.0)
-            }
-            Self::Stratified(chips) => {
-                let of_chips = times.iter().zip(chips);
-                let sum: f64 = of_chips
-                    .map(|(times, (_, chip))| *times as f64 * (chip.accuracy() - clean))
-                    .sum();
-                (clean + sum / all).clamp(0.0, 1.0)
-            }
-        }
-    }
-}
-
-/// The chips of design points.
-pub(super) struct ChipTable<'a> {
-    /// By design point.
-    pub(super) chips: BTreeMap<&'a str, Chips>,
-    /// Images of which a logit is not finite, over the chips of a design point; `None` where not all were counted.
-    not_finite: BTreeMap<&'a str, Option<u64>>,
-}
-
-impl<'a> ChipTable<'a> {
-    /// Sorts trials by design point and chip.
-    ///
-    /// # Errors
-    /// [`Error::Argument`] where the chips of a design point are not 0, 1, ... without gap or
-    /// repetition, where its trials differ in images or in the way of sampling, or where a trial contradicts itself.
-    pub(super) fn new<T: Outcome>(trials: &'a [T]) -> Result<Self> {
-        let mut sorted: BTreeMap<&str, BTreeMap<u32, &T>> = BTreeMap::new();
-        let wrong = |id: &str, expected: &str, found: String| {
-            Error::argument(format!("trials of design point `{id}`"), expected, found)
-        };
-        for trial in trials {
-            let (id, images, correct) = (trial.design_id(), trial.images(), trial.correct());
-            if images == 0 || correct > images {
-                let found = format!("{correct} of {images}");
-                return Err(wrong(id, "images, and at most all of them correct", found));
-            }
-            if sorted
-                .entry(id)
-                .or_default()
-                .insert(trial.chip().0, trial)
-                .is_some()
-            {
-                return Err(wrong(
-                    id,
-                    "each chip once",
-                    format!("chip {} twice", trial.chip()),
-                ));
-            }
-        }
-        let (mut chips, mut not_finite) = (BTreeMap::new(), BTreeMap::new());
-        for (id, trials) in sorted {
-            not_finite.insert(id, trials.values().map(|trial| trial.not_finite()).sum());
-            if let Some((place, (chip, _))) = trials
-                .iter()
-                .enumerate()
-                .find(|(i, (&c, _))| *i != c as usize)
-            {
-                return Err(wrong(
-                    id,
-                    "chips without a gap from 0",
-                    format!("chip {chip} in place of {place}"),
-                ));
-            }
-            let trials: Vec<&T> = trials.into_values().collect();
-            let of_design = if trials.iter().any(|trial| trial.strata().is_some()) {
-                let chips = trials
-                    .iter()
-                    .map(|trial| Some((trial.images(), trial.strata()?.clone())));
-                let chips: Option<Vec<(u64, Strata)>> = chips.collect();
-                let alike = chips.filter(|chips| {
-                    chips
-                        .windows(2)
-                        .all(|pair| pair[0].1.are_those_of(&pair[1].1))
-                });
-                let expected = "the same strata on every chip";
-                Chips::Stratified(alike.ok_or_else(|| wrong(id, expected, "others".into()))?)
-            } else if trials.iter().any(|trial| trial.clean().is_some()) {
-                let difference = |t: &&T| t.clean()?.difference(t.images(), t.correct());
-                let all: Option<Vec<ChipDifference>> = trials.iter().map(difference).collect();
-                let expected =
-                    "answers of the clean network, that go with those of the chip, on every chip";
-                Chips::TwoLevel(all.ok_or_else(|| wrong(id, expected, "others".into()))?)
-            } else {
-                let images = trials.first().map_or(0, |trial| trial.images());
-                if let Some(other) = trials
-                    .iter()
-                    .map(|trial| trial.images())
-                    .find(|other| *other != images)
-                {
-                    return Err(wrong(
-                        id,
-                        "the same images on every chip",
-                        format!("{images} and {other}"),
-                    ));
-                }
-                Chips::Alike {
-                    images,
-                    correct: trials.iter().map(|trial| trial.correct()).collect(),
-                }
-            };
-            chips.insert(id, of_design);
-        }
-        Ok(Self { chips, not_finite })
-    }
-
-    /// The chips of a design point; can be taken once.
-    ///
-    /// # Errors
-    /// [`Error::Argument`] where it has no trial.
-    pub(super) fn take(&mut self, design_id: &str) -> Result<Chips> {
-        self.chips.remove(design_id).ok_or_else(|| {
-            Error::argument(
-                format!("trials of design point `{design_id}`"),
-                "at least one",
-                "none",
-            )
-        })
     }
 }
 
@@ -346,7 +149,7 @@ fn summary(
             used: *images,
             all: test_images,
         },
-        Chips::TwoLevel(_) | Chips::Stratified(_) => ImageSample {
+        Chips::Own { .. } => ImageSample {
             used: test_images,
             all: test_images,
         },
@@ -361,8 +164,9 @@ fn summary(
         quantiles,
     } = match chips {
         Chips::Alike { correct, .. } => Estimate::alike(of_all, correct, mean, floor)?,
-        Chips::TwoLevel(chips) => Estimate::two_level(design, chips, test_images),
-        Chips::Stratified(chips) => Estimate::stratified(design, chips),
+        Chips::Own { views, .. } => {
+            Estimate::own(design, chips.accuracies(clean), views, test_images)
+        }
     };
     let student = half.map(|half| Interval {
         low: mean + shift - half,
@@ -440,40 +244,32 @@ impl Estimate {
         })
     }
 
-    fn two_level(design: &Design, chips: &[ChipDifference], test_images: u64) -> Self {
-        let clean = design.clean_accuracy.get();
-        let components = Components::of(chips, test_images);
-        let half = if design.can_fail() {
-            Difference::of(chips).and_then(Difference::half_width)
+    fn own(design: &Design, xs: Vec<f64>, views: &Views, test_images: u64) -> Self {
+        let (found, variances) = match views {
+            Views::TwoLevel(chips) => {
+                let components = Components::of(chips, test_images);
+                let variances = components.map(|own| (own.chips, own.images));
+                (Difference::of(chips), variances)
+            }
+            Views::Stratified(chips) => {
+                let components = StratifiedComponents::of(chips);
+                let variances = components.map(|own| (own.chips(), own.images()));
+                (Difference::of_strata(chips), variances)
+            }
+        };
+        let (half, shift) = if design.can_fail() {
+            let half = found.and_then(Difference::half_width);
+            (half, found.map_or(0.0, |found| found.shift))
         } else {
             // every chip is the clean network, whatever images it is seen through
-            Some(0.0)
+            (Some(0.0), 0.0)
         };
         Self {
-            xs: chips.iter().map(|chip| clean + chip.mean()).collect(),
-            std: components.map(|components| components.chips.sqrt()),
-            image_std: components.map(|components| components.images.sqrt()),
+            xs,
+            std: variances.map(|(chips, _)| chips.sqrt()),
+            image_std: variances.map(|(_, images)| images.sqrt()),
             half,
-            shift: 0.0,
-            of_images: 0.0,
-            quantiles: None,
-        }
-    }
-
-    fn stratified(design: &Design, chips: &[(u64, Strata)]) -> Self {
-        let chips: Vec<&Strata> = chips.iter().map(|(_, chip)| chip).collect();
-        let components = StratifiedComponents::of(&chips);
-        let found = Difference::of_strata(&chips).filter(|_| design.can_fail());
-        Self {
-            xs: chips.iter().map(|chip| chip.accuracy()).collect(),
-            std: components.as_ref().map(|own| own.chips.sqrt()),
-            image_std: components.as_ref().map(|own| own.images().sqrt()),
-            half: if design.can_fail() {
-                found.and_then(Difference::half_width)
-            } else {
-                Some(0.0)
-            },
-            shift: found.map_or(0.0, |found| found.shift),
+            shift,
             of_images: 0.0,
             quantiles: None,
         }

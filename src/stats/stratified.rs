@@ -6,13 +6,16 @@
 //! 3rd ed., 1977, section 5.3). Within a stratum the clean network is right on all images or on none, so its answers
 //! as a control variate would change nothing: the best coefficient is taken, whatever it is.
 
-use super::two_level::{Difference, Split, LEAST_CHIPS};
+use super::two_level::{Difference, LEAST_CHIPS};
 use super::{cautious_deviation, mean, probit, sorted, standard_deviation};
+use statrs::function::gamma::gamma_lr;
 
 /// Step between planned numbers of images of a chip.
 const GRANULE: u64 = 8;
-/// Least number of images of a stratum, so that each chip shows the variance within it.
-const LEAST_IMAGES: u64 = 2;
+/// Least number of images of a stratum on a chip of the pilot, so that each shows the variance within it.
+const PILOT_IMAGES: u64 = 2;
+/// The same on other chips: intervals are from their scatter, and need no variance within.
+const LEAST_IMAGES: u64 = 1;
 
 /// One stratum of the test images, as a chip was seen through it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,26 +47,33 @@ fn unseen(images: u64, all: u64) -> f64 {
 
 /// Estimated accuracy of a chip on all test images.
 pub fn accuracy(strata: &[Stratum]) -> f64 {
-    let right = |s: &Stratum| s.all as f64 * s.correct as f64 / s.images as f64;
     let all: f64 = strata.iter().map(|s| s.all as f64).sum();
-    strata.iter().map(right).sum::<f64>() / all
+    let right: f64 = strata
+        .iter()
+        .map(|s| s.all as f64 * s.correct as f64 / s.images as f64)
+        .sum();
+    right / all
+}
+
+fn accuracies<S: AsRef<[Stratum]>>(chips: &[S]) -> Vec<f64> {
+    chips.iter().map(|chip| accuracy(chip.as_ref())).collect()
 }
 
 /// Variance components of right or wrong at a design point.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StratifiedComponents {
-    /// Variance between chips of the accuracy on all images; never below 0.
-    pub chips: f64,
+    /// Variance of the estimated accuracies of chips.
+    pub shown: f64,
+    /// What of it the choice of images gives.
+    pub of_images: f64,
     /// Of each stratum: its fraction of the images, and the variance over its images on a chip, mean over chips.
     pub strata: Vec<(f64, f64)>,
 }
 
 impl StratifiedComponents {
-    /// Estimates from chips seen through the same strata: within them the pooled variance, between chips what the
-    /// variance of their accuracies has beyond that of the choice of images. `None` below two chips.
+    /// Estimates from chips seen through the same strata, within them the pooled variance. `None` below two chips.
     pub fn of<S: AsRef<[Stratum]>>(chips: &[S]) -> Option<Self> {
-        let accuracies: Vec<f64> = chips.iter().map(|chip| accuracy(chip.as_ref())).collect();
-        let between = standard_deviation(&accuracies)?.powi(2);
+        let shown = standard_deviation(&accuracies(chips))?.powi(2);
         let first = chips.first()?.as_ref();
         let all: u64 = first.iter().map(|s| s.all).sum();
         let (mut strata, mut of_images) = (Vec::new(), 0.0);
@@ -73,14 +83,35 @@ impl StratifiedComponents {
             let squares: f64 = of_chips().map(|s| s.squares()).sum();
             let fraction = stratum.all as f64 / all as f64;
             let within = squares / freedom.max(1) as f64;
-            let shown: f64 = of_chips().map(|s| s.unseen()).sum();
-            of_images += fraction * fraction * within * shown / chips.len() as f64;
+            let unseen: f64 = of_chips().map(|s| s.unseen()).sum();
+            of_images += fraction * fraction * within * unseen / chips.len() as f64;
             strata.push((fraction, within));
         }
         Some(Self {
-            chips: (between - of_images).max(0.0),
+            shown,
+            of_images,
             strata,
         })
+    }
+
+    /// Variance between chips of the accuracy on all images; never below 0.
+    pub fn chips(&self) -> f64 {
+        (self.shown - self.of_images).max(0.0)
+    }
+
+    /// The same as a plan takes it, from so many chips, 4 at least: the cost of a plan is linear in it, so it is the mean
+    /// of what the pilot leaves possible. Accuracies nearly normal, of a variance that may be anything from that of the
+    /// choice of images on, all orders of magnitude alike: that is an inverse gamma distribution cut off below (Gelman
+    /// et al., Bayesian Data Analysis, 3rd ed., 2014, section 3.2).
+    fn expected_chips(&self, chips: u64) -> f64 {
+        let shape = (chips as f64 - 1.0) / 2.0;
+        let scale = shape * self.shown.max(1e-6 * self.of_images);
+        let mean = scale / (shape - 1.0);
+        if self.of_images == 0.0 {
+            return mean;
+        }
+        let cut = scale / self.of_images;
+        mean * gamma_lr(shape - 1.0, cut) / gamma_lr(shape, cut) - self.of_images
     }
 
     /// Variance over the images of a chip within their strata.
@@ -91,38 +122,78 @@ impl StratifiedComponents {
             .sum()
     }
 
-    /// Variance of the accuracy of one chip from the choice of its images.
-    fn of_images(&self, allocation: &Allocation) -> f64 {
-        let parts = self.strata.iter().zip(&allocation.strata);
-        parts
+    /// Variance of the accuracy of one chip from the choice of its images, as planned.
+    fn of_planned(&self, allocation: &Allocation) -> f64 {
+        let strata = self.strata.iter().zip(&allocation.strata);
+        strata
             .map(|((_, within), part)| within * part.fraction.powi(2) * part.unseen(part.images))
             .sum()
     }
 }
 
+/// What intervals count beside the scatter of stratified chips, so that they hold where few images change.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Caution {
+    /// What one image makes of an accuracy on all images.
+    image: f64,
+    /// What one more changed image in every stratum makes of the accuracy of a chip, squared and added up.
+    one_more: f64,
+}
+
+impl Caution {
+    /// Of chips seen through the same strata; `None` without chips.
+    pub fn of<S: AsRef<[Stratum]>>(chips: &[S]) -> Option<Self> {
+        let first = chips.first()?.as_ref();
+        let all = first.iter().map(|s| s.all).sum::<u64>() as f64;
+        let mut one_more = 0.0;
+        for (place, stratum) in first.iter().enumerate() {
+            let of_chips = chips.iter().filter_map(|chip| chip.as_ref().get(place));
+            let weight: f64 = of_chips.map(|s| s.unseen()).sum::<f64>() / chips.len() as f64;
+            one_more += (stratum.all as f64 / all * weight).powi(2);
+        }
+        Some(Self {
+            image: 1.0 / all,
+            one_more,
+        })
+    }
+
+    /// That of a sum or a difference.
+    pub fn plus(self, other: Self) -> Self {
+        Self {
+            image: self.image.max(other.image),
+            one_more: self.one_more + other.one_more,
+        }
+    }
+
+    /// That of the mean of `n`, where this is that of their sum.
+    pub fn over(self, n: usize) -> Self {
+        Self {
+            image: self.image / n as f64,
+            one_more: self.one_more / (n * n) as f64,
+        }
+    }
+}
+
 impl Difference {
     /// The mean accuracy of stratified chips, each counting alike. `None` below two chips.
+    pub fn of_strata<S: AsRef<[Stratum]>>(chips: &[S]) -> Option<Self> {
+        Self::cautious(&accuracies(chips), Caution::of(chips)?)
+    }
+
+    /// The mean of accuracies of stratified chips, of differences between such, or of means of either. `None` below two
+    /// chips.
     ///
     /// Its variance counts one more changed image in every stratum, as Agresti and Coull count two more of each kind
     /// (The American Statistician 52(2), 1998): where few images change, those seen may all have been spared. The
     /// interval is shifted for the skewness of the chips (Johnson, JASA 73, 1978).
-    pub fn of_strata<S: AsRef<[Stratum]>>(chips: &[S]) -> Option<Self> {
-        let accuracies: Vec<f64> = chips.iter().map(|chip| accuracy(chip.as_ref())).collect();
-        let (first, n) = (chips.first()?.as_ref(), chips.len() as f64);
-        let all = first.iter().map(|s| s.all).sum::<u64>() as f64;
-        let cautious = cautious_deviation(&sorted(&accuracies), 1.0 / all)?;
-        let mut one_more = 0.0;
-        for (place, stratum) in first.iter().enumerate() {
-            let of_chips = chips.iter().filter_map(|chip| chip.as_ref().get(place));
-            let weight: f64 = of_chips.map(|s| s.unseen()).sum::<f64>() / n;
-            one_more += (stratum.all as f64 / all * weight).powi(2);
-        }
-        let middle = mean(&accuracies)?;
+    pub fn cautious(of_chips: &[f64], caution: Caution) -> Option<Self> {
+        let cautious = cautious_deviation(&sorted(of_chips), caution.image)?;
+        let middle = mean(of_chips)?;
         Some(Self {
             mean: middle,
-            deviation: (cautious.powi(2) + one_more / n).sqrt(),
-            chips: chips.len(),
-            shift: skewness_shift(&accuracies, middle),
+            deviation: (cautious.powi(2) + caution.one_more / of_chips.len() as f64).sqrt(),
+            chips: of_chips.len(),
+            shift: skewness_shift(of_chips, middle),
         })
     }
 }
@@ -141,7 +212,7 @@ fn skewness_shift(xs: &[f64], middle: f64) -> f64 {
 
 /// A stratum, and how many of its images a chip is to be seen through.
 #[derive(Clone, Copy, Debug)]
-struct Part {
+struct Planned {
     all: u64,
     /// Of all images.
     fraction: f64,
@@ -150,7 +221,7 @@ struct Part {
     images: u64,
 }
 
-impl Part {
+impl Planned {
     fn unseen(&self, images: u64) -> f64 {
         unseen(images, self.all)
     }
@@ -169,27 +240,25 @@ impl Part {
 /// Images of a chip for one model.
 #[derive(Clone, Debug)]
 struct Allocation {
-    strata: Vec<Part>,
+    strata: Vec<Planned>,
 }
 
 impl Allocation {
-    /// The least images of strata of these sizes; `designs` are the design points of the model.
-    fn least(sizes: &[u64], designs: &[StratifiedComponents]) -> Self {
+    /// So many images of each stratum of these sizes, or all; `designs` are the design points of the model.
+    fn least(sizes: &[u64], designs: &[StratifiedComponents], images: u64) -> Self {
         let all = sizes.iter().sum::<u64>() as f64;
-        let within = |place: usize| {
+        let mut strata = Vec::with_capacity(sizes.len());
+        for (place, &size) in sizes.iter().enumerate() {
             let of_designs = designs.iter().filter_map(|d| d.strata.get(place));
             let of_designs: Vec<f64> = of_designs.map(|(_, within)| *within).collect();
-            mean(&of_designs).unwrap_or(0.0)
-        };
-        let part = |(place, size): (usize, &u64)| Part {
-            all: *size,
-            fraction: *size as f64 / all,
-            within: within(place),
-            images: LEAST_IMAGES.min(*size),
-        };
-        Self {
-            strata: sizes.iter().enumerate().map(part).collect(),
+            strata.push(Planned {
+                all: size,
+                fraction: size as f64 / all,
+                within: mean(&of_designs).unwrap_or(0.0),
+                images: images.min(size),
+            });
         }
+        Self { strata }
     }
 
     fn images(&self) -> u64 {
@@ -212,8 +281,10 @@ impl Allocation {
 
     /// What counts one more changed image in every stratum: its square, over the square of the chips, is a variance.
     fn one_more(&self) -> f64 {
-        let of_part = |part: &Part| (part.fraction * part.unseen(part.images)).powi(2);
-        self.strata.iter().map(of_part).sum()
+        let strata = self.strata.iter();
+        strata
+            .map(|part| (part.fraction * part.unseen(part.images)).powi(2))
+            .sum()
     }
 
     fn numbers(&self) -> Vec<u64> {
@@ -230,14 +301,15 @@ pub struct StratifiedModel {
     pub designs: Vec<StratifiedComponents>,
 }
 
-/// Images of each stratum for each model that make `images` a chip, where nothing is known of the strata.
+/// Images of each stratum for each model that make `images` a chip of a pilot: nothing is known of the strata yet.
 pub fn even_images(models: &[Vec<u64>], images: u64) -> Vec<Vec<u64>> {
-    let of_model = |sizes: &Vec<u64>| {
-        let mut allocation = Allocation::least(sizes, &[]);
+    let mut numbers = Vec::with_capacity(models.len());
+    for sizes in models {
+        let mut allocation = Allocation::least(sizes, &[], PILOT_IMAGES);
         allocation.grow(images.min(sizes.iter().sum()));
-        allocation.numbers()
-    };
-    models.iter().map(of_model).collect()
+        numbers.push(allocation.numbers());
+    }
+    numbers
 }
 
 /// Images of each stratum for each model: as many in all for every model, so that chips times (`chip_cost` + images) is
@@ -245,28 +317,27 @@ pub fn even_images(models: &[Vec<u64>], images: u64) -> Vec<Vec<u64>> {
 /// chip costs beside its images, in evaluations of an image.
 ///
 /// The images of a model go by the mean over its design points of the variance within each stratum, so that all its
-/// design points are seen through the same images. As in [`Split::plan`] a variance between chips counts as at
-/// least one standard error of its estimate from a pilot.
+/// design points are seen through the same images. The design points were seen on `pilot_chips` chips, 4 at least.
 pub fn plan_images(
     models: &[StratifiedModel],
-    pilot: &[Vec<u64>],
     pilot_chips: u64,
     chip_cost: f64,
     half_width: f64,
 ) -> Vec<Vec<u64>> {
     let mut allocations = Vec::new();
     let mut between: Vec<Vec<f64>> = Vec::new();
-    for (model, pilot) in models.iter().zip(pilot) {
-        let mut seen = Allocation::least(&model.sizes, &model.designs);
-        allocations.push(seen.clone());
-        for (part, images) in seen.strata.iter_mut().zip(pilot) {
-            part.images = *images;
-        }
-        let floored = |design: &StratifiedComponents| {
-            let shown = design.chips + design.of_images(&seen);
-            design.chips.max(Split::error(pilot_chips) * shown)
-        };
-        between.push(model.designs.iter().map(floored).collect());
+    for model in models {
+        allocations.push(Allocation::least(
+            &model.sizes,
+            &model.designs,
+            LEAST_IMAGES,
+        ));
+        let designs = model.designs.iter();
+        between.push(
+            designs
+                .map(|design| design.expected_chips(pilot_chips))
+                .collect(),
+        );
     }
     let all: u64 = models.first().map_or(0, |model| model.sizes.iter().sum());
     let least = allocations.iter().map(Allocation::images).max();
@@ -278,7 +349,7 @@ pub fn plan_images(
         for ((model, between), own) in models.iter().zip(&between).zip(&mut allocations) {
             own.grow(images);
             for (design, between) in model.designs.iter().zip(between) {
-                let variance = between + design.of_images(own);
+                let variance = between + design.of_planned(own);
                 chips = chips.max(chips_for(variance, own.one_more(), half_width));
             }
         }

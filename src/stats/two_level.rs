@@ -166,7 +166,7 @@ pub struct Split {
 
 impl Split {
     /// Standard error of a variance over so many chips, as a fraction of it.
-    pub(super) fn error(chips: u64) -> f64 {
+    fn error(chips: u64) -> f64 {
         (2.0 / chips.saturating_sub(1).max(1) as f64).sqrt()
     }
 

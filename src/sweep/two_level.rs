@@ -273,13 +273,7 @@ impl TwoLevel<'_> {
         if failing.is_empty() {
             return Ok(pilot.to_vec());
         }
-        Ok(plan_images(
-            &models,
-            pilot,
-            PILOT.chips,
-            chip / image,
-            tolerance,
-        ))
+        Ok(plan_images(&models, PILOT.chips, chip / image, tolerance))
     }
 
     /// Chips that the image evaluations of `chips` chips on all images are enough for, `images` for each after the

@@ -408,3 +408,99 @@ fn differences_of_models_vary_less_for_their_images_than_where_all_images_are_al
         "{bias}"
     );
 }
+
+/// All orders of the numbers below `n`.
+fn orders(n: u32) -> Vec<Vec<u32>> {
+    if n == 0 {
+        return vec![Vec::new()];
+    }
+    let mut all = Vec::new();
+    for order in orders(n - 1) {
+        for at in 0..n as usize {
+            let mut longer = order.clone();
+            longer.insert(at, n - 1);
+            all.push(longer);
+        }
+    }
+    all
+}
+
+#[test]
+fn a_difference_of_models_has_the_mean_and_variance_that_all_orders_of_the_images_give() {
+    const IMAGES: u32 = 8;
+    let clean = |right: [u8; 8], margins: [f32; 8]| Answers {
+        right: right.map(|right| right == 1).to_vec(),
+        margins: margins.to_vec(),
+        not_finite: 0,
+    };
+    let partitions = [
+        Partition::of(&clean(
+            [1, 1, 1, 1, 1, 1, 0, 0],
+            [0.1, 0.3, 0.2, 0.9, 0.7, 0.8, -0.1, -0.2],
+        )),
+        Partition::of(&clean(
+            [1, 1, 0, 1, 1, 1, 1, 0],
+            [0.2, 0.1, -0.4, 0.7, 0.9, 0.5, 0.3, -0.3],
+        )),
+    ];
+    let numbers = partitions
+        .each_ref()
+        .map(|own| -> Vec<u64> { own.sizes.iter().map(|size| size.div_ceil(2)).collect() });
+    // by kind of chip, then model
+    let answers = [
+        [[1, 0, 1, 1, 1, 0, 0, 1], [1, 0, 1, 0, 1, 1, 1, 0]],
+        [[0, 0, 1, 0, 1, 1, 0, 0], [0, 1, 0, 0, 1, 1, 0, 0]],
+    ]
+    .map(|models| models.map(|right: [u8; 8]| right.map(|right| right == 1)));
+    let accuracy_of = |model: usize, places: &[u32], kind: usize| {
+        let right: Vec<bool> = places
+            .iter()
+            .map(|place| answers[kind][model][*place as usize])
+            .collect();
+        partitions[model].shown(places, &right).accuracy()
+    };
+    let mut every = Vec::new();
+    for order in orders(IMAGES) {
+        let places = [0, 1].map(|model| {
+            let (mut owed, mut places) = (numbers[model].clone(), Vec::new());
+            for place in &order {
+                let owed = &mut owed[partitions[model].stratum(*place as usize)];
+                if *owed > 0 {
+                    *owed -= 1;
+                    places.push(*place);
+                }
+            }
+            places
+        });
+        for kind in 0..2 {
+            every.push(accuracy_of(0, &places[0], kind) - accuracy_of(1, &places[1], kind));
+        }
+    }
+    let mean = stats::mean(&every).unwrap();
+    let variance = every.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / every.len() as f64;
+    // right answers of the first model less those of the second, over both kinds of chip
+    let right = |model: usize| -> i32 {
+        let of_kinds = answers.iter().flat_map(|kind| kind[model]);
+        of_kinds.map(i32::from).sum()
+    };
+    let truth = f64::from(right(0) - right(1)) / 16.0;
+    assert!((mean - truth).abs() < 1e-12, "{mean} {truth}");
+    let samples = 20_000;
+    let sampled: Vec<f64> = (0..samples)
+        .map(|chip| {
+            let of_model = |model: usize| {
+                let places = partitions[model].places(Seed(1), ChipId(chip), &numbers[model]);
+                accuracy_of(model, &places, chip as usize % 2)
+            };
+            of_model(0) - of_model(1)
+        })
+        .collect();
+    let error = (variance / f64::from(samples)).sqrt();
+    let found = stats::mean(&sampled).unwrap();
+    assert!(
+        (found - mean).abs() <= 4.5 * error,
+        "{found} {mean} {error}"
+    );
+    let found = stats::standard_deviation(&sampled).unwrap().powi(2);
+    assert!((found / variance - 1.0).abs() < 0.05, "{found} {variance}");
+}
