@@ -9,8 +9,8 @@ use crate::units::check_name;
 use rayon::prelude::*;
 use std::path::Path;
 
-/// Most bytes that the decoded images may take, 2 GiB: 14,263 of 224x224.
-const MOST_BYTES: usize = 2 << 30;
+/// Most bytes that the decoded images may take, 8 GiB: 57,065 of 224x224.
+const MOST_BYTES: u64 = 8 << 30;
 /// Most classes: a label takes 16 bits.
 const MOST_CLASSES: usize = 1 << 16;
 /// Loads one half of a folder, see [`Half::find`]. Images come class by class and in the order of their names. Classes
@@ -35,8 +35,8 @@ pub(super) fn load(spec: &FolderSpec, split: Split, folder: &Path) -> Result<Ima
     } = half.list()?;
     let paths = images;
     let image = 3 * size * size;
-    let most = (MOST_BYTES / image).min(MAX_IMAGES as usize);
-    if !(1..=most).contains(&paths.len()) {
+    let most = (MOST_BYTES / image as u64).min(MAX_IMAGES);
+    if !(1..=most).contains(&(paths.len() as u64)) {
         let expected =
             format!("1 to {most} images of {size}x{size} (`dataset.folder.size`) in class folders");
         return Err(Error::input(root, expected, paths.len().to_string()));
@@ -54,7 +54,7 @@ pub(super) fn load(spec: &FolderSpec, split: Split, folder: &Path) -> Result<Ima
         height: size,
         width: size,
         classes: classes.len(),
-        pixels,
+        pixels: pixels.into(),
         labels,
         remarks,
     })

@@ -331,7 +331,7 @@ impl Sweeping<'_> {
                     let point = point(voltage)?;
                     prepared
                         .comparison(swept_models, std::slice::from_ref(&point), 1)
-                        .correct(0, chips)
+                        .correct(0, chips, cancel)
                 };
                 let lowest = lowest_voltage(&plan, &mut evaluate)?;
                 let energy = |voltage| -> Result<f64> {

@@ -31,6 +31,7 @@ use candle_core::Device;
 use rayon::prelude::*;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
 
 /// Inputs of a sweep, loaded and checked.
 pub(super) struct Prepared {
@@ -309,12 +310,13 @@ impl Prepared {
         )
     }
 
-    pub(super) fn clean(&self, replay: &Replay) -> Result<Clean> {
+    pub(super) fn clean(&self, replay: &Replay, cancel: &AtomicBool) -> Result<Clean> {
         Clean::of(
             &self.models,
             &self.images,
             self.experiment.sweep.sampling,
             replay,
+            cancel,
         )
     }
 

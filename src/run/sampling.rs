@@ -8,6 +8,7 @@ use crate::error::Result;
 use crate::stats::{self, ImageSample};
 use crate::sweep::Sampling;
 use rayon::prelude::*;
+use std::sync::atomic::AtomicBool;
 
 /// The models without faults.
 pub(super) struct Clean {
@@ -21,12 +22,13 @@ impl Clean {
     /// Evaluates the models, but takes known scores from the journal where scores are enough.
     ///
     /// # Errors
-    /// As [`Loaded::check_finite`]; a failure of an evaluation.
+    /// As [`Loaded::check_finite`]; a failure of an evaluation; [`crate::error::Error::Interrupted`].
     pub(super) fn of(
         models: &[Loaded],
         images: &TestImages,
         sampling: Sampling,
         replay: &Replay,
+        cancel: &AtomicBool,
     ) -> Result<Self> {
         let unknown = |correct| Score {
             images: images.count,
@@ -43,9 +45,9 @@ impl Clean {
                 (design.clean_accuracy.get() * images.count as f64).round() as u64,
             )),
             None => {
-                let score = model.evaluator.clean(images.of(i))?;
-                model.check_finite(score.not_finite, score.images)?;
-                Ok(score)
+                let answers = model.evaluator.clean_answers(images.of(i), cancel)?;
+                model.check_finite(answers.not_finite, images.count)?;
+                Ok(answers.score())
             }
         };
         let models = models.par_iter().enumerate();
@@ -56,7 +58,7 @@ impl Clean {
             });
         }
         let answer = |(i, model): (usize, &Loaded)| {
-            let answers = model.evaluator.clean_answers(images.of(i))?;
+            let answers = model.evaluator.clean_answers(images.of(i), cancel)?;
             model.check_finite(answers.not_finite, images.count)?;
             Ok(answers)
         };

@@ -20,6 +20,7 @@ use crate::sweep::{Design, EnergyRow, Phase, StoppedBy, Timing, Trial, TrialRow}
 use crate::table;
 use crate::units::count_of;
 use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -128,7 +129,7 @@ pub fn plan(experiment: &Experiment, request: &RunRequest) -> Result<SweepPlan> 
         Replay::default()
     };
     let started = Instant::now();
-    let clean = prepared.clean(&Replay::default())?;
+    let clean = prepared.clean(&Replay::default(), &AtomicBool::new(false))?;
     let seconds = started.elapsed().as_secs_f64() / prepared.models.len() as f64;
     let points = prepared.points(&replay)?;
     let swept_models = prepared.swept_models(&clean.scores);
@@ -252,7 +253,7 @@ impl<'a> Sweeping<'a> {
         let asked = prepared.record(&self.request.command);
         let mut run = RunFolder::enter(folder.clone(), asked, self.request.fresh, monitor)?;
         let (journal, replay) = self.resumed()?;
-        let Clean { scores, answers } = prepared.clean(&replay)?;
+        let Clean { scores, answers } = prepared.clean(&replay, monitor.cancel())?;
         let points = prepared.points(&replay)?;
         let swept_models = prepared.swept_models(&scores);
         let chips = prepared.chips(&replay);
