@@ -26,8 +26,7 @@
 //! let images = |split, n: u32| -> wcat_explore::error::Result<Images> {
 //!     let set = load(&dataset, split, "no files".as_ref())?;
 //!     let chosen: Vec<u32> = (0..n).collect();
-//!     let pixels = set.batch(&chosen, &dataset.normalization(), None);
-//!     Images::new(pixels, [1, 28, 28], set.labels(&chosen), &device)
+//!     Images::of(&set, &chosen, &dataset.normalization(), &device)
 //! };
 //! let (batch, test) = (images(Split::Training, 32)?, images(Split::Test, 100)?);
 //!

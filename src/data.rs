@@ -11,6 +11,7 @@ mod images;
 mod info;
 mod jpeg;
 mod normalization;
+mod packed;
 mod picture;
 mod places;
 mod python_batch;
@@ -19,10 +20,12 @@ mod spec;
 mod split;
 
 pub use batch::Augment;
+pub use folder::fingerprint;
 pub use idx::load_mnist_files;
 pub use images::ImageSet;
 pub use info::{info, DataFile, DataInfo, SplitInfo};
 pub use normalization::Normalization;
+pub use packed::{read_packed, write_packed};
 pub use spec::{Augmentation, DatasetName, DatasetSpec, FolderSpec, GlyphSpec};
 pub use split::{epoch_order, validation_split};
 

@@ -1,8 +1,8 @@
 //! Evaluation of a trained network on images, clean or with faulty words; knows no chance and no disk.
 //!
-//! On the CPU a network is compiled once into calls of the vector kernels; one evaluation runs on one thread,
-//! and only the weights that faults changed are rewritten between evaluations. On a GPU, for networks without
-//! steps to compile (DeiT), and as the oracle, [`Plain`] runs candle's own operations.
+//! On the CPU a network is compiled once into calls of the vector kernels, and only the weights that faults changed are
+//! rewritten between evaluations. An evaluation runs on one thread and on those that have nothing else to do. On a GPU,
+//! for networks without steps to compile (DeiT), and as the oracle, [`Plain`] runs candle's own operations.
 
 mod answers;
 mod images;
@@ -13,11 +13,13 @@ mod pool;
 mod reuse;
 mod run;
 mod score;
+mod spread;
 #[cfg(test)]
 mod tests;
 mod turns;
 mod weights;
 
+pub use answers::FaultsOfAccess;
 pub use images::{Images, ACCESS_IMAGES};
 pub use plain::Plain;
 pub use reuse::Scores;
@@ -30,12 +32,11 @@ use crate::net::Network;
 use crate::quant::StoredWeight;
 use candle_core::Tensor;
 use plan::Plan;
-use rayon::prelude::*;
 use run::Worker;
-use score::Tally;
 use std::collections::BTreeMap;
-use std::sync::Mutex;
-use weights::Weights;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Mutex, PoisonError};
+use weights::{Fresh, Weights};
 
 /// Images whose losses are added before they join the sum: fixed, so that sums do not depend on threads.
 const RUN: usize = 250;
@@ -43,13 +44,44 @@ const RUN: usize = 250;
 /// A weight that reads otherwise: layer, row-major index, value.
 type Weight = (usize, usize, f32);
 
+/// Never raised.
+static NEVER: AtomicBool = AtomicBool::new(false);
+
+/// Things that are used by one thread at a time and serve again.
+#[derive(Debug)]
+struct Lent<T> {
+    idle: Mutex<Vec<T>>,
+    make: T,
+}
+
+impl<T: Clone> Lent<T> {
+    fn new(make: T) -> Self {
+        Self {
+            idle: Mutex::new(Vec::new()),
+            make,
+        }
+    }
+
+    /// Lends one that nobody uses; what is changed in it must be put back.
+    fn with<R>(&self, work: impl FnOnce(&mut T) -> R) -> R {
+        // a panicked thread left its own out of the list: the list itself is whole
+        let idle = || self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let taken = idle().pop();
+        let mut lent = taken.unwrap_or_else(|| self.make.clone());
+        let result = work(&mut lent);
+        idle().push(lent);
+        result
+    }
+}
+
 /// A compiled network with its clean weights.
 #[derive(Debug)]
 struct Engine {
     plan: Plan,
-    weights: Weights,
-    /// Workers that nobody uses at the moment.
-    idle: Mutex<Vec<Worker>>,
+    /// Clean ones, for a trial each.
+    weights: Lent<Weights>,
+    /// Buffers, for a thread each.
+    workers: Lent<Worker>,
 }
 
 impl Engine {
@@ -76,25 +108,21 @@ impl Engine {
             plan.pack(layer, &values, &mut packed);
         }
         Ok(Some(Self {
-            weights: Weights::new(&plan, packed),
+            weights: Lent::new(Weights::new(&plan, packed)),
+            workers: Lent::new(Worker::new(&plan)),
             plan,
-            idle: Mutex::new(Vec::new()),
         }))
     }
 
-    /// Lends a worker with clean weights; what is changed in it must be put back.
-    fn with_worker<R>(&self, work: impl FnOnce(&mut Worker) -> R) -> R {
-        // a panicked thread left its worker out of the list: the list itself is whole
-        let lock = || {
-            self.idle
-                .lock()
-                .unwrap_or_else(|poisoned| poisoned.into_inner())
-        };
-        let idle = lock().pop();
-        let mut worker = idle.unwrap_or_else(|| Worker::new(&self.plan, &self.weights));
-        let result = work(&mut worker);
-        lock().push(worker);
-        result
+    /// Lends weights with some changed: (layer, row-major index, weight).
+    fn with_changed<R>(&self, changed: &[Weight], work: impl FnOnce(Fresh) -> R) -> R {
+        let changed = self.packed_weights(changed);
+        self.weights.with(|weights| {
+            weights.change(&self.plan, changed.iter().copied());
+            let result = work(weights.refresh(&self.plan));
+            self.clean_again(weights, &changed);
+            result
+        })
     }
 
     /// Place of a weight (layer, row-major index, weight) among the packed weights, and what it holds.
@@ -110,66 +138,12 @@ impl Engine {
             .collect()
     }
 
-    /// Takes changes of packed weights out of a worker.
-    fn clean_again(&self, worker: &mut Worker, changed: &[(usize, f32)]) {
+    /// Takes changes of packed weights out.
+    fn clean_again(&self, weights: &mut Weights, changed: &[(usize, f32)]) {
         let clean = changed
             .iter()
-            .map(|(place, _)| (*place, self.weights.at(*place)));
-        worker.weights.change(&self.plan, clean);
-    }
-
-    fn tally(&self, worker: &mut Worker, pixels: &[f32], labels: &[u32]) -> Tally {
-        let mut tally = Tally::default();
-        worker.run(&self.plan, pixels, |image, logits| {
-            tally.add(logits, labels[image])
-        });
-        tally
-    }
-
-    /// Score without faults, on all threads.
-    fn clean(&self, images: &Images) -> Score {
-        let tallies: Vec<Tally> = images
-            .runs(RUN)
-            .into_par_iter()
-            .map(|(pixels, labels)| self.with_worker(|worker| self.tally(worker, pixels, labels)))
-            .collect();
-        tallies
-            .into_iter()
-            .fold(Tally::default(), Tally::plus)
-            .score()
-    }
-
-    /// Tallies of runs of images, added in order, with some weights changed, on this thread: (layer, row-major index,
-    /// weight).
-    fn tally_changed(&self, weights: &[Weight], runs: &[(&[f32], &[u32])]) -> Tally {
-        self.with_worker(|worker| {
-            let weights = self.packed_weights(weights);
-            worker.weights.change(&self.plan, weights.iter().copied());
-            let tallies = runs
-                .iter()
-                .map(|(pixels, labels)| self.tally(worker, pixels, labels));
-            let total = tallies.fold(Tally::default(), Tally::plus);
-            self.clean_again(worker, &weights);
-            total
-        })
-    }
-
-    /// Score with some weights changed, on this thread.
-    fn changed(&self, weights: &[Weight], images: &Images) -> Score {
-        self.tally_changed(weights, &images.runs(RUN)).score()
-    }
-
-    /// The same on all threads.
-    fn changed_on_all_threads(&self, weights: &[Weight], images: &Images) -> Score {
-        let runs = images.runs(RUN);
-        let tallies: Vec<Tally> = runs
-            .par_iter()
-            .map(|run| self.tally_changed(weights, std::slice::from_ref(run)))
-            .collect();
-        tallies
-            .into_iter()
-            .fold(Tally::default(), Tally::plus)
-            .score()
+            .map(|(place, _)| (*place, self.weights.make.at(*place)));
+        weights.change(&self.plan, clean);
     }
 }
 
@@ -262,57 +236,45 @@ impl Evaluator {
         let Some(engine) = &self.engine else {
             return Ok(None);
         };
-        let weights = engine.packed_weights(&self.faulty_weights(faults)?);
         let mut all = Vec::new();
-        engine.with_worker(|worker| {
-            worker.weights.change(&engine.plan, weights.iter().copied());
-            for (pixels, _) in images.runs(RUN) {
-                worker.run(&engine.plan, pixels, |_, logits| {
-                    all.extend_from_slice(logits)
-                });
-            }
-            engine.clean_again(worker, &weights);
-        });
+        engine.with_changed(&self.faulty_weights(faults)?, |weights| {
+            engine.workers.with(|worker| {
+                let mut run = |part| {
+                    worker.run(&engine.plan, weights, part, &NEVER, |_, logits| {
+                        all.extend_from_slice(logits)
+                    })
+                };
+                images.parts(RUN).into_iter().try_for_each(&mut run)
+            })
+        })?;
         Ok(Some(all))
     }
 
-    /// Score without faults, on all threads.
+    /// Score without faults.
     ///
     /// # Errors
     /// [`Error::Argument`] where the images are not of the network's shape, or a tensor failure.
     pub fn clean(&self, images: &Images) -> Result<Score> {
-        self.check(images)?;
-        match &self.engine {
-            Some(engine) => Ok(engine.clean(images)),
-            None => Plain::new(self)?.clean(images),
-        }
+        self.faulty(&[], images)
     }
 
     /// Score where some words of the memory read otherwise: (index into [`Self::words`], word), by rising index.
-    /// An engine runs on the calling thread alone; candle's own operations use all threads.
+    /// An engine begins on one thread; those of the same pool that have nothing else to do take groups of images from it.
     ///
     /// # Errors
     /// [`Error::Argument`] for an index outside the memory or images not of the network's shape, or a tensor
     /// failure.
     pub fn faulty(&self, faults: &[(usize, Word)], images: &Images) -> Result<Score> {
-        self.check(images)?;
-        match &self.engine {
-            Some(engine) => Ok(engine.changed(&self.faulty_weights(faults)?, images)),
-            None => Plain::new(self)?.faulty(faults, images),
-        }
+        Ok(self.tally(faults, images, &NEVER)?.score())
     }
 
     /// Score where each access of [`ACCESS_IMAGES`] images reads other words: `faults(access)` gives those of access
-    /// 0, 1, ... as [`Self::faulty`] takes them. On the CPU it runs on the calling thread alone.
+    /// 0, 1, ... as [`Self::faulty`] takes them. Free threads take accesses.
     ///
     /// # Errors
     /// As [`Self::faulty`], or what `faults` returns.
-    pub fn faulty_by_access(
-        &self,
-        images: &Images,
-        faults: impl FnMut(u64) -> Result<Vec<(usize, Word)>>,
-    ) -> Result<Score> {
-        Ok(self.tally_by_access(images, faults)?.score())
+    pub fn faulty_by_access(&self, images: &Images, faults: &FaultsOfAccess) -> Result<Score> {
+        Ok(self.tally_by_access(images, faults, &NEVER)?.score())
     }
 
     /// Index into [`Self::words`] of each layer's first word, in memory order; float layers, which store none, share
@@ -327,24 +289,6 @@ impl Evaluator {
         pairs
             .filter_map(|(layer, stored)| Some((layer.name(), stored.as_ref()?.words.len() as u64)))
             .collect()
-    }
-
-    /// What [`Self::faulty`] gives, bit for bit, on all threads.
-    ///
-    /// # Errors
-    /// As [`Self::faulty`].
-    pub fn faulty_on_all_threads(
-        &self,
-        faults: &[(usize, Word)],
-        images: &Images,
-    ) -> Result<Score> {
-        self.check(images)?;
-        match &self.engine {
-            Some(engine) => {
-                Ok(engine.changed_on_all_threads(&self.faulty_weights(faults)?, images))
-            }
-            None => Plain::new(self)?.faulty(faults, images),
-        }
     }
 
     /// What [`Self::faulty`] gives for each of many fault sets, bit for bit, on all threads. An engine computes what
@@ -450,14 +394,14 @@ fn overlaid(lists: &[&[(usize, Word)]]) -> Vec<(usize, Word)> {
     all.into_iter().collect()
 }
 
-/// Score of a network with the weights that it has now, on all threads.
+/// Score of a network with the weights that it has now.
 ///
 /// # Errors
 /// [`Error::Argument`] where the images are not of the network's shape, or a tensor failure.
 pub fn score(network: &Network, images: &Images) -> Result<Score> {
     let stored = network.stored()?;
     match Engine::new(network, &stored, Isa::current(), Arithmetic::current())? {
-        Some(engine) => Ok(engine.clean(images)),
+        Some(engine) => Ok(engine.tally(&[], images, &NEVER)?.score()),
         None => plain::score(network, &network.effective_weights()?, images),
     }
 }

@@ -45,7 +45,7 @@ fn coverage(world: &World) -> Coverage {
         height: 1,
         width: 1,
         classes: CLASSES,
-        pixels: vec![0; ALL],
+        pixels: vec![0; ALL].into(),
         labels,
         remarks: Vec::new(),
     };

@@ -152,9 +152,9 @@ impl<'a> Memory<'a> {
         Ok(scores)
     }
 
-    /// Score, on all threads.
+    /// Score.
     pub(super) fn score(&self, images: &Images) -> Result<Score> {
-        self.evaluator.faulty_on_all_threads(&self.faults(), images)
+        self.evaluator.faulty(&self.faults(), images)
     }
 
     fn faults(&self) -> Vec<(usize, Word)> {

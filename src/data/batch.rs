@@ -98,9 +98,7 @@ impl ImageSet {
         normalization: &Normalization,
         augment: Option<Augment<'_>>,
     ) -> Vec<f32> {
-        let tables: Vec<[f32; 256]> = (0..self.channels)
-            .map(|channel| table(normalization, channel))
-            .collect();
+        let tables = normalization.tables(self.channels);
         let augment = augment.filter(|augment| !augment.spec.is_none());
         let plane = self.height * self.width;
         let mut batch = Vec::with_capacity(indices.len() * self.image_bytes());
@@ -176,16 +174,11 @@ impl ImageSet {
     }
 }
 
-/// The normalised value of each pixel value.
-fn table(normalization: &Normalization, channel: usize) -> [f32; 256] {
-    let (mean, std) = (normalization.mean[channel], normalization.std[channel]);
-    std::array::from_fn(|pixel| (pixel as f32 / 255.0 - mean) / std)
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::images::tests::counting;
     use super::*;
+    use std::sync::Arc;
 
     /// Normalisation under which a value times 255 is the pixel.
     fn plain(channels: usize) -> Normalization {
@@ -251,7 +244,7 @@ mod tests {
     #[test]
     fn crops_are_windows_of_the_black_padded_image_and_reach_every_offset() {
         let mut set = counting(400, 1, 4);
-        set.pixels = (0..400).flat_map(|_| 1..=16u8).collect();
+        set.pixels = Arc::new((0..400).flat_map(|_| 1..=16u8).collect());
         let spec = Augmentation {
             crop_padding: 1,
             ..Augmentation::default()
@@ -346,9 +339,7 @@ mod tests {
         let slope = (0..256)
             .map(|i| (i % 16 * 10) as u8)
             .chain((0..256).map(|i| (i / 16 * 10) as u8));
-        set.pixels = std::iter::repeat_n(slope.collect::<Vec<u8>>(), 50)
-            .flatten()
-            .collect();
+        set.pixels = Arc::new(slope.collect::<Vec<u8>>().repeat(50));
         let spec = Augmentation {
             random_resized_crop: Some(0.1),
             ..Augmentation::default()
@@ -430,12 +421,12 @@ mod tests {
         let mut set = counting(1, 1, 5);
         // wider than high; shifts up to and beyond the whole image
         (set.height, set.width) = (3, 6);
-        set.pixels = (1..=18).collect();
+        set.pixels = Arc::new((1..=18).collect());
         let normalization = Normalization {
             mean: vec![0.3],
             std: vec![0.7],
         };
-        let table = table(&normalization, 0);
+        let table = normalization.tables(1)[0];
         for mirrored in [false, true] {
             for top in -4..=4 {
                 for left in -8..=8 {

@@ -137,7 +137,7 @@ fn set(name: DatasetName, batches: Vec<Batch>) -> ImageSet {
         height: 32,
         width: 32,
         classes: name.classes().unwrap_or(0),
-        pixels: all.pixels,
+        pixels: all.pixels.into(),
         labels: all.labels,
         remarks: Vec::new(),
     }

@@ -129,6 +129,34 @@ impl Half {
         })
     }
 
+    /// What is seen of the half without opening an image: where it lies, its classes, and every name below it with size
+    /// and time.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub(super) fn fingerprint(&self) -> Result<String> {
+        let root = self.root.canonicalize().at("find", &self.root)?;
+        let mut seen = vec![format!(
+            "{root:?} {:?} {:?}",
+            self.classes, self.annotations
+        )];
+        let mut folders = vec![(root, 0)];
+        while let Some((folder, depth)) = folders.pop() {
+            for entry in std::fs::read_dir(&folder).at("read", &folder)? {
+                let path = entry.at("read", &folder)?.path();
+                let about = std::fs::metadata(&path).at("inspect", &path)?;
+                if about.is_dir() && depth < DEEPEST {
+                    folders.push((path, depth + 1));
+                    continue;
+                }
+                let changed = about.modified().at("inspect", &path)?;
+                seen.push(format!("{path:?} {} {changed:?}", about.len()));
+            }
+        }
+        seen.sort_unstable();
+        Ok(store::sha256(seen.join("\n").as_bytes()))
+    }
+
     /// Finds the images of all classes, class by class, each in the order of torchvision: folder by folder, by name.
     ///
     /// # Errors

@@ -5,12 +5,13 @@ use super::picture::Picture;
 use super::resample::{resample, Axis};
 use super::{FolderSpec, ImageSet, Split, MAX_IMAGES};
 use crate::error::{Error, Result};
+use crate::store;
 use crate::units::check_name;
 use rayon::prelude::*;
 use std::path::Path;
 
-/// Most bytes that the decoded images may take, 2 GiB: 14,263 of 224x224.
-const MOST_BYTES: usize = 2 << 30;
+/// Most bytes that the decoded images may take, 8 GiB: 57,065 of 224x224.
+const MOST_BYTES: u64 = 8 << 30;
 /// Most classes: a label takes 16 bits.
 const MOST_CLASSES: usize = 1 << 16;
 /// Loads one half of a folder, see [`Half::find`]. Images come class by class and in the order of their names. Classes
@@ -35,8 +36,8 @@ pub(super) fn load(spec: &FolderSpec, split: Split, folder: &Path) -> Result<Ima
     } = half.list()?;
     let paths = images;
     let image = 3 * size * size;
-    let most = (MOST_BYTES / image).min(MAX_IMAGES as usize);
-    if !(1..=most).contains(&paths.len()) {
+    let most = (MOST_BYTES / image as u64).min(MAX_IMAGES);
+    if !(1..=most).contains(&(paths.len() as u64)) {
         let expected =
             format!("1 to {most} images of {size}x{size} (`dataset.folder.size`) in class folders");
         return Err(Error::input(root, expected, paths.len().to_string()));
@@ -54,10 +55,26 @@ pub(super) fn load(spec: &FolderSpec, split: Split, folder: &Path) -> Result<Ima
         height: size,
         width: size,
         classes: classes.len(),
-        pixels,
+        pixels: pixels.into(),
         labels,
         remarks,
     })
+}
+
+/// A name for the decoded images of a half of a folder: another where a file was added, removed or changed, or where
+/// they are scaled otherwise. No image is opened.
+///
+/// # Errors
+/// As [`load`] where folders are missing; [`Error::Io`].
+pub fn fingerprint(spec: &FolderSpec, split: Split, folder: &Path) -> Result<String> {
+    let seen = Half::find(split, folder)?.fingerprint()?;
+    let text = format!(
+        "{seen} {} {} {}",
+        spec.size(),
+        spec.resize(),
+        title(folder)?
+    );
+    Ok(store::sha256(text.as_bytes()))
 }
 
 /// The name of a data set: that of its folder.

@@ -83,7 +83,7 @@ pub(super) fn render(spec: &GlyphSpec, split: Split) -> ImageSet {
         height: SIDE,
         width: SIDE,
         classes: DIGITS.len(),
-        pixels,
+        pixels: pixels.into(),
         labels: labels.into_iter().map(u16::from).collect(),
         remarks: Vec::new(),
     }
@@ -293,7 +293,7 @@ mod tests {
         let set = render(&spec(200, 1), Split::Training);
         assert_eq!(set, render(&spec(200, 1), Split::Training));
         let smaller = render(&spec(57, 1), Split::Training);
-        assert_eq!(smaller.pixels, set.pixels[..57 * 784]);
+        assert_eq!(*smaller.pixels, set.pixels[..57 * 784]);
         assert_eq!(smaller.labels, set.labels[..57]);
         let test = render(&spec(200, 1), Split::Test);
         assert_ne!(test.image(0), set.image(0));

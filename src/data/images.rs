@@ -2,6 +2,7 @@
 
 use crate::store;
 use sha2::{Digest, Sha256};
+use std::sync::Arc;
 
 /// Labelled images of one shape, all bytes in memory.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,8 +17,8 @@ pub struct ImageSet {
     pub width: usize,
     /// Number of classes.
     pub classes: usize,
-    /// Pixels of 0 to 255, image after image, channel after channel, row after row (NCHW).
-    pub pixels: Vec<u8>,
+    /// Pixels of 0 to 255, image after image, channel after channel, row after row (NCHW); shared with what evaluates them.
+    pub pixels: Arc<Vec<u8>>,
     /// Class of each image, below `classes`.
     pub labels: Vec<u16>,
     /// What its user should know of how it was read: files that were left out.
@@ -63,7 +64,7 @@ impl ImageSet {
         ] {
             hash.update((size as u64).to_le_bytes());
         }
-        hash.update(&self.pixels);
+        hash.update(self.pixels.as_slice());
         for label in &self.labels {
             let bytes = label.to_le_bytes();
             hash.update(if self.classes <= 256 {
@@ -84,11 +85,13 @@ impl ImageSet {
         Self {
             title: self.title.clone(),
             remarks: self.remarks.clone(),
-            pixels: indices
-                .iter()
-                .flat_map(|&index| self.image(index as usize))
-                .copied()
-                .collect(),
+            pixels: Arc::new(
+                indices
+                    .iter()
+                    .flat_map(|&index| self.image(index as usize))
+                    .copied()
+                    .collect(),
+            ),
             labels: indices
                 .iter()
                 .map(|&index| self.labels[index as usize])
@@ -120,7 +123,7 @@ pub(super) mod tests {
             height: side,
             width: side,
             classes: 3,
-            pixels: (0..bytes).map(|i| (i % 251) as u8).collect(),
+            pixels: Arc::new((0..bytes).map(|i| (i % 251) as u8).collect()),
             labels: (0..count).map(|i| (i % 3) as u16).collect(),
             remarks: Vec::new(),
         }
@@ -143,7 +146,7 @@ pub(super) mod tests {
             ..set.clone()
         };
         let mut repainted = set.clone();
-        repainted.pixels[5] ^= 1;
+        Arc::make_mut(&mut repainted.pixels)[5] ^= 1;
         let mut relabelled = set.clone();
         relabelled.labels[6] = 1;
         for other in [reshaped, repainted, relabelled] {

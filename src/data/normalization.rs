@@ -83,6 +83,21 @@ impl Normalization {
         }
     }
 
+    /// The normalised value of each pixel value, for each channel.
+    ///
+    /// # Panics
+    /// Where there are fewer numbers than channels ([`Self::spread`]).
+    pub fn tables(&self, channels: usize) -> Vec<[f32; 256]> {
+        let mut tables = Vec::with_capacity(channels);
+        for channel in 0..channels {
+            let (mean, std) = (self.mean[channel], self.std[channel]);
+            tables.push(std::array::from_fn(|pixel| {
+                (pixel as f32 / 255.0 - mean) / std
+            }));
+        }
+        tables
+    }
+
     /// [`Self::check`] and [`Self::spread`] for images of that many channels.
     ///
     /// # Errors

@@ -1,78 +1,120 @@
-//! Right or wrong image by image, for comparisons of single answers.
+//! Evaluations that free threads share and that can be cancelled: right or wrong image by image, for comparisons of
+//! single answers, and in numbers.
 
 use super::score::{Answers, Tally};
-use super::{Evaluator, Images, Plain, ACCESS_IMAGES, RUN};
+use super::spread::spread;
+use super::{Engine, Evaluator, Images, Plain, Weight, ACCESS_IMAGES, RUN};
 use crate::code::Word;
 use crate::error::Result;
-use rayon::prelude::*;
+use std::sync::atomic::AtomicBool;
+
+/// Words that read otherwise in access 0, 1, ... of the memory; asked for by any thread, in any order.
+pub type FaultsOfAccess<'a> = dyn Fn(u64) -> Result<Vec<(usize, Word)>> + Sync + 'a;
+
+impl Engine {
+    /// Answers on the images with some weights changed: (layer, row-major index, weight). They are put in and
+    /// transformed once, and a group of images is a piece that any free thread takes.
+    pub(super) fn tally(
+        &self,
+        changed: &[Weight],
+        images: &Images,
+        cancel: &AtomicBool,
+    ) -> Result<Tally> {
+        let groups = images.parts(self.plan.group);
+        let answers = self.with_changed(changed, |weights| {
+            spread(groups.len(), &|share| {
+                self.workers.with(|worker| {
+                    share.each(|group| worker.answers(&self.plan, weights, groups[group], cancel));
+                });
+            })
+        })?;
+        Ok(Tally::of(&answers.concat(), RUN))
+    }
+}
 
 impl Evaluator {
-    /// Whether each image is classified correctly without faults, on all threads.
+    /// Whether each image is classified correctly without faults.
     ///
     /// # Errors
-    /// As [`Self::clean`].
-    pub fn clean_answers(&self, images: &Images) -> Result<Answers> {
-        self.check(images)?;
-        let Some(engine) = &self.engine else {
-            return Ok(Plain::new(self)?.faulty_tally(&[], images)?.answers());
-        };
-        let runs = images.runs(RUN);
-        let tallies: Vec<Tally> = runs
-            .into_par_iter()
-            .map(|run| engine.tally_changed(&[], &[run]))
-            .collect();
-        let tally = tallies.into_iter().fold(Tally::default(), Tally::plus);
-        Ok(tally.answers())
+    /// As [`Self::faulty_answers`].
+    pub fn clean_answers(&self, images: &Images, cancel: &AtomicBool) -> Result<Answers> {
+        self.faulty_answers(&[], images, cancel)
     }
 
     /// Whether each image is classified correctly with the faults of [`Self::faulty`].
     ///
     /// # Errors
-    /// As [`Self::faulty`].
-    pub fn faulty_answers(&self, faults: &[(usize, Word)], images: &Images) -> Result<Answers> {
-        self.check(images)?;
-        let tally = match &self.engine {
-            Some(engine) => engine.tally_changed(&self.faulty_weights(faults)?, &images.runs(RUN)),
-            None => Plain::new(self)?.faulty_tally(faults, images)?,
-        };
-        Ok(tally.answers())
+    /// As [`Self::faulty`]; [`crate::error::Error::Interrupted`] where `cancel` is raised before the last group of
+    /// images (candle: the last [`ACCESS_IMAGES`]).
+    pub fn faulty_answers(
+        &self,
+        faults: &[(usize, Word)],
+        images: &Images,
+        cancel: &AtomicBool,
+    ) -> Result<Answers> {
+        Ok(self.tally(faults, images, cancel)?.answers())
     }
 
     /// Whether each image is classified correctly with the faults of [`Self::faulty_by_access`].
     ///
     /// # Errors
-    /// As [`Self::faulty_by_access`].
+    /// As [`Self::faulty_by_access`], and as [`Self::faulty_answers`] where `cancel` is raised.
     pub fn faulty_answers_by_access(
         &self,
         images: &Images,
-        faults: impl FnMut(u64) -> Result<Vec<(usize, Word)>>,
+        faults: &FaultsOfAccess,
+        cancel: &AtomicBool,
     ) -> Result<Answers> {
-        Ok(self.tally_by_access(images, faults)?.answers())
+        Ok(self.tally_by_access(images, faults, cancel)?.answers())
+    }
+
+    pub(super) fn tally(
+        &self,
+        faults: &[(usize, Word)],
+        images: &Images,
+        cancel: &AtomicBool,
+    ) -> Result<Tally> {
+        self.check(images)?;
+        match &self.engine {
+            Some(engine) => engine.tally(&self.faulty_weights(faults)?, images, cancel),
+            None => Plain::new(self)?.tally(faults, images, cancel),
+        }
     }
 
     pub(super) fn tally_by_access(
         &self,
         images: &Images,
-        mut faults: impl FnMut(u64) -> Result<Vec<(usize, Word)>>,
+        faults: &FaultsOfAccess,
+        cancel: &AtomicBool,
     ) -> Result<Tally> {
         self.check(images)?;
         let Some(engine) = &self.engine else {
-            return Plain::new(self)?.tally_by_access(images, faults);
+            return Plain::new(self)?.tally_by_access(images, faults, cancel);
         };
-        let mut total = Tally::default();
-        for (access, run) in (0..).zip(images.runs(ACCESS_IMAGES)) {
-            total =
-                total.plus(engine.tally_changed(&self.faulty_weights(&faults(access)?)?, &[run]));
-        }
-        Ok(total)
+        let accesses = images.parts(ACCESS_IMAGES);
+        let answers = spread(accesses.len(), &|share| {
+            engine.workers.with(|worker| {
+                share.each(|access| {
+                    let weights = self.faulty_weights(&faults(access as u64)?)?;
+                    engine.with_changed(&weights, |weights| {
+                        worker.answers(&engine.plan, weights, accesses[access], cancel)
+                    })
+                });
+            });
+        })?;
+        Ok(Tally::of(&answers.concat(), ACCESS_IMAGES))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::*;
     use crate::engine::tests::{evaluator, images, sign_flips};
+    use crate::engine::NEVER;
+    use crate::error::Error;
     use crate::kernel::Isa;
     use crate::net::Architecture;
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     #[test]
     fn answers_image_by_image_add_up_to_the_score_and_are_those_of_the_images_alone() {
@@ -83,8 +125,8 @@ mod tests {
         );
         let faults = sign_flips(&evaluator, 4);
         let (clean, faulty) = (
-            evaluator.clean_answers(&images).unwrap(),
-            evaluator.faulty_answers(&faults, &images).unwrap(),
+            evaluator.clean_answers(&images, &NEVER).unwrap(),
+            evaluator.faulty_answers(&faults, &images, &NEVER).unwrap(),
         );
         assert_eq!(
             (clean.right.len(), clean.correct()),
@@ -96,7 +138,7 @@ mod tests {
         );
         assert_ne!(clean, faulty);
         let by_access = evaluator
-            .faulty_answers_by_access(&images, |_| Ok(faults.clone()))
+            .faulty_answers_by_access(&images, &|_| Ok(faults.clone()), &NEVER)
             .unwrap();
         assert_eq!(by_access, faulty);
         let places = [309, 4, 4, 120];
@@ -106,7 +148,10 @@ mod tests {
             .map(|place| faulty.right[*place as usize])
             .collect();
         assert_eq!(
-            evaluator.faulty_answers(&faults, &some).unwrap().right,
+            evaluator
+                .faulty_answers(&faults, &some, &NEVER)
+                .unwrap()
+                .right,
             of_some
         );
         assert!(images
@@ -115,5 +160,67 @@ mod tests {
             .to_string()
             .contains("a place below 310"));
         assert!(images.select(&[]).is_err());
+    }
+
+    #[test]
+    fn an_evaluation_is_the_same_on_any_number_of_threads_whole_and_by_access() {
+        let architecture = "resnet20".parse().unwrap();
+        let (evaluator, images) = (
+            evaluator(architecture, 4, Isa::current()),
+            images(architecture, 2 * ACCESS_IMAGES + 13),
+        );
+        let flips = sign_flips(&evaluator, 4);
+        let of_access = |access: u64| Ok(flips[access as usize..].to_vec());
+        let on = |threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
+            pool.build().unwrap().install(|| {
+                let whole = evaluator.tally(&flips[9..], &images, &NEVER).unwrap();
+                let by_access = evaluator.tally_by_access(&images, &of_access, &NEVER);
+                [whole, by_access.unwrap()].map(|tally| (tally.clone().score(), tally.answers()))
+            })
+        };
+        let one = on(1);
+        assert_eq!(one, on(2));
+        assert_eq!(one, on(5));
+        assert_ne!(one[0], one[1]);
+        let access = images.select(&(100..200).collect::<Vec<_>>()).unwrap();
+        let alone = evaluator.faulty_answers(&flips[1..], &access, &NEVER);
+        assert_eq!(alone.unwrap().right, one[1].1.right[100..200]);
+    }
+
+    #[test]
+    fn a_cancel_is_noticed_between_groups_of_images() {
+        let deit: Architecture = "deit_tiny".parse().unwrap();
+        for (architecture, count) in [(Architecture::Mlp, 30 * ACCESS_IMAGES), (deit, 1)] {
+            let (evaluator, images) = (
+                evaluator(architecture, 4, Isa::current()),
+                images(architecture, count),
+            );
+            let raised = AtomicBool::new(true);
+            let stopped = evaluator.faulty_answers(&[], &images, &raised);
+            assert!(matches!(stopped, Err(Error::Interrupted)));
+        }
+        let (evaluator, images) = (
+            evaluator(Architecture::Mlp, 4, Isa::current()),
+            images(Architecture::Mlp, 30 * ACCESS_IMAGES),
+        );
+        // raised as the second access begins: at most one more thread each is in an access of its own
+        let (cancel, asked) = (AtomicBool::new(false), AtomicUsize::new(0));
+        let raise = |access| {
+            asked.fetch_add(1, Ordering::Relaxed);
+            cancel.fetch_or(access == 1, Ordering::Relaxed);
+            Ok(Vec::new())
+        };
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(2);
+        let stopped = pool.build().unwrap().install(|| {
+            evaluator
+                .faulty_answers_by_access(&images, &raise, &cancel)
+                .unwrap_err()
+        });
+        assert!(matches!(stopped, Error::Interrupted));
+        assert!(asked.into_inner() < 30);
+        let clean = evaluator.clean_answers(&images, &NEVER).unwrap();
+        let again = evaluator.faulty_answers_by_access(&images, &|_| Ok(Vec::new()), &NEVER);
+        assert_eq!(again.unwrap(), clean);
     }
 }

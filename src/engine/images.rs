@@ -1,45 +1,113 @@
-//! Test images ready for evaluation: normalised values with their labels.
+//! Test images ready for evaluation: what they are kept as, which of them, and their labels.
 
+use crate::data::{ImageSet, Normalization};
 use crate::error::{Error, Result};
+use crate::kernel::Planes;
 use candle_core::{Device, Tensor};
+use std::sync::Arc;
 
 /// Images of one access to the weight memory where faults are transient: each batch of so many, in the order of the
 /// test set, reads every weight once. Also the images per forward pass by candle.
 pub const ACCESS_IMAGES: usize = 100;
 
-/// Normalised images with their labels.
+/// Images with their labels. Those of a data set are kept as its own pixels, a byte each, whatever is chosen of them
+/// and for however many models, and are normalised where a group of them is evaluated.
 #[derive(Debug)]
 pub struct Images {
     shape: [usize; 3],
-    /// All images, where the CPU evaluates.
-    pixels: Vec<f32>,
+    source: Source,
+    /// Place of each image in the source; none where a GPU evaluates.
+    places: Vec<u32>,
     /// Batches on the device, where a GPU evaluates.
     batches: Vec<Tensor>,
     labels: Vec<u32>,
 }
 
+/// What images are kept as, [n, channels, height, width], row-major.
+#[derive(Clone, Debug)]
+enum Source {
+    /// Normalised values.
+    Values(Arc<Vec<f32>>),
+    /// Bytes, and the value of each byte by channel.
+    Pixels {
+        bytes: Arc<Vec<u8>>,
+        tables: Arc<Vec<[f32; 256]>>,
+    },
+}
+
+/// Some images in a row.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Part<'a> {
+    images: &'a Images,
+    start: usize,
+    end: usize,
+}
+
 impl Images {
-    /// `pixels` are normalised values [n, channels, height, width], row-major; `labels` n class numbers.
+    /// `values` are normalised values [n, channels, height, width], row-major; `labels` n class numbers.
     ///
     /// # Errors
     /// [`Error::Argument`] where the lengths do not fit or there is no image.
     pub fn new(
-        pixels: Vec<f32>,
+        values: Vec<f32>,
         shape: [usize; 3],
         labels: Vec<u32>,
         device: &Device,
     ) -> Result<Self> {
         let image: usize = shape.iter().product();
-        if labels.is_empty() || pixels.len() != labels.len() * image {
-            return Err(Error::argument(
-                "images to evaluate",
-                format!("at least one image of {image} values and as many labels"),
-                format!("{} values and {} labels", pixels.len(), labels.len()),
+        if values.len() != labels.len() * image {
+            return Err(unfit(
+                image,
+                format!("{} values and {} labels", values.len(), labels.len()),
             ));
+        }
+        let places = (0..labels.len() as u32).collect();
+        Self::at(
+            shape,
+            Source::Values(Arc::new(values)),
+            places,
+            labels,
+            device,
+        )
+    }
+
+    /// The images of these indices of a data set, whose pixels are shared and not copied; values are those of
+    /// [`ImageSet::batch`].
+    ///
+    /// # Errors
+    /// [`Error::Argument`] for no image, or a normalisation of another number of channels.
+    ///
+    /// # Panics
+    /// Where an index is not below [`ImageSet::len`].
+    pub fn of(
+        set: &ImageSet,
+        indices: &[u32],
+        normalization: &Normalization,
+        device: &Device,
+    ) -> Result<Self> {
+        let normalization = normalization.for_channels(set.channels)?;
+        let source = Source::Pixels {
+            bytes: Arc::clone(&set.pixels),
+            tables: Arc::new(normalization.tables(set.channels)),
+        };
+        let shape = [set.channels, set.height, set.width];
+        Self::at(shape, source, indices.to_vec(), set.labels(indices), device)
+    }
+
+    fn at(
+        shape: [usize; 3],
+        source: Source,
+        places: Vec<u32>,
+        labels: Vec<u32>,
+        device: &Device,
+    ) -> Result<Self> {
+        if labels.is_empty() {
+            return Err(unfit(shape.iter().product(), "none".into()));
         }
         let images = Self {
             shape,
-            pixels,
+            source,
+            places,
             batches: Vec::new(),
             labels,
         };
@@ -58,7 +126,8 @@ impl Images {
             .collect::<Result<_>>()?;
         Ok(Self {
             batches,
-            pixels: Vec::new(),
+            source: Source::Values(Arc::default()),
+            places: Vec::new(),
             ..self
         })
     }
@@ -75,14 +144,12 @@ impl Images {
         };
         let labels = places.iter().map(label).collect::<Result<Vec<u32>>>()?;
         if self.batches.is_empty() || places.is_empty() {
-            let image: usize = self.shape.iter().product();
-            return Self::new(
-                places
-                    .iter()
-                    .flat_map(|&place| &self.pixels[place as usize * image..][..image])
-                    .copied()
-                    .collect(),
+            let own = |&place: &u32| self.places.get(place as usize).copied();
+            let places = places.iter().filter_map(own).collect();
+            return Self::at(
                 self.shape,
+                self.source.clone(),
+                places,
                 labels,
                 &Device::Cpu,
             );
@@ -95,7 +162,8 @@ impl Images {
             .collect::<Result<_, _>>()?;
         Ok(Self {
             shape: self.shape,
-            pixels: Vec::new(),
+            source: self.source.clone(),
+            places: Vec::new(),
             batches,
             labels,
         })
@@ -121,7 +189,7 @@ impl Images {
         &self.labels
     }
 
-    /// All images as one tensor [n, channels, height, width], where they lie.
+    /// All images as one tensor [n, channels, height, width] of values, where they lie.
     ///
     /// # Errors
     /// A tensor failure.
@@ -130,59 +198,115 @@ impl Images {
         Ok(Tensor::cat(&batches, 0)?)
     }
 
-    /// Values and labels of runs of `n` images; none where the images lie on a GPU.
-    pub(super) fn runs(&self, n: usize) -> Vec<(&[f32], &[u32])> {
-        let image: usize = self.shape.iter().product();
-        self.pixels
-            .chunks(n * image)
-            .zip(self.labels.chunks(n))
-            .collect()
+    /// All images in parts of `n`; none where they lie on a GPU.
+    pub(super) fn parts(&self, n: usize) -> Vec<Part<'_>> {
+        let all = Part {
+            images: self,
+            start: 0,
+            end: self.places.len(),
+        };
+        all.cut(n).collect()
     }
 
     /// Batches as candle takes them, on the device of the images.
     pub(super) fn batches(&self) -> impl Iterator<Item = Result<Tensor>> + '_ {
         let [channels, height, width] = self.shape;
-        let on_host = self
-            .runs(ACCESS_IMAGES)
-            .into_iter()
-            .map(move |(pixels, labels)| {
-                Ok(Tensor::from_slice(
-                    pixels,
-                    (labels.len(), channels, height, width),
-                    &Device::Cpu,
-                )?)
-            });
+        let on_host = self.parts(ACCESS_IMAGES).into_iter().map(move |part| {
+            let shape = (part.len(), channels, height, width);
+            Ok(Tensor::from_vec(part.values(), shape, &Device::Cpu)?)
+        });
         let on_device = self.batches.iter().map(|batch| Ok(batch.clone()));
         on_device.chain(on_host)
     }
+}
+
+impl<'a> Part<'a> {
+    /// Number of images.
+    pub(super) fn len(self) -> usize {
+        self.end - self.start
+    }
+
+    /// Their class numbers.
+    pub(super) fn labels(self) -> &'a [u32] {
+        &self.images.labels[self.start..self.end]
+    }
+
+    /// The same in parts of `n`, the last of which may have fewer.
+    pub(super) fn cut(self, n: usize) -> impl Iterator<Item = Part<'a>> {
+        (self.start..self.end).step_by(n).map(move |start| Part {
+            start,
+            end: self.end.min(start + n),
+            ..self
+        })
+    }
+
+    /// Lays the values of its images out, one after the other.
+    pub(super) fn fill(self, planes: Planes, targets: &mut [f32]) {
+        let targets = targets.chunks_exact_mut(planes.len());
+        for (place, target) in self.ranges().zip(targets) {
+            match &self.images.source {
+                Source::Values(values) => planes.fill(&values[place], target),
+                Source::Pixels { bytes, tables } => {
+                    planes.fill_from(&bytes[place], tables, target);
+                }
+            }
+        }
+    }
+
+    /// Values of its images, [images, channels, height, width].
+    fn values(self) -> Vec<f32> {
+        let [channels, height, width] = self.images.shape;
+        let mut all = Vec::with_capacity(self.len() * channels * height * width);
+        for place in self.ranges() {
+            match &self.images.source {
+                Source::Values(values) => all.extend_from_slice(&values[place]),
+                Source::Pixels { bytes, tables } => {
+                    let planes = bytes[place].chunks_exact(height * width);
+                    for (plane, table) in planes.zip(tables.iter()) {
+                        all.extend(plane.iter().map(|byte| table[usize::from(*byte)]));
+                    }
+                }
+            }
+        }
+        all
+    }
+
+    /// Where the values of its images lie in the source.
+    fn ranges(self) -> impl Iterator<Item = std::ops::Range<usize>> + 'a {
+        let image: usize = self.images.shape.iter().product();
+        let places = self.images.places[self.start..self.end].iter();
+        places.map(move |place| *place as usize * image..(*place as usize + 1) * image)
+    }
+}
+
+fn unfit(image: usize, found: String) -> Error {
+    let expected = format!("at least one image of {image} values and as many labels");
+    Error::argument("images to evaluate", expected, found)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    /// Values of all batches, by batch, and labels.
+    fn content(images: &Images) -> (Vec<Vec<f32>>, Vec<u32>) {
+        let batches = images
+            .batches()
+            .map(|batch| batch.unwrap().flatten_all().unwrap().to_vec1::<f32>());
+        let batches = batches.map(|values| values.unwrap()).collect();
+        (batches, images.labels().to_vec())
+    }
+
     #[test]
     fn images_moved_to_a_device_are_chosen_like_those_on_the_host() {
         let (shape, n) = ([2, 3, 2], 2 * ACCESS_IMAGES + 50);
         let images = || {
-            let pixels = (0..n * 12).map(|i| i as f32).collect();
-            Images::new(
-                pixels,
-                shape,
-                (0..n as u32).map(|i| i % 10).collect(),
-                &Device::Cpu,
-            )
-            .unwrap()
+            let values = (0..n * 12).map(|i| i as f32).collect();
+            let labels = (0..n as u32).map(|i| i % 10).collect();
+            Images::new(values, shape, labels, &Device::Cpu).unwrap()
         };
         let (host, moved) = (images(), images().moved(&Device::Cpu).unwrap());
-        assert!(moved.pixels.is_empty() && moved.batches.len() == 3);
-        let content = |images: &Images| {
-            let batches = images
-                .batches()
-                .map(|batch| batch.unwrap().flatten_all().unwrap().to_vec1::<f32>());
-            let batches: Vec<Vec<f32>> = batches.map(|values| values.unwrap()).collect();
-            (batches, images.labels().to_vec(), images.shape())
-        };
+        assert!(moved.places.is_empty() && moved.batches.len() == 3);
         assert_eq!(content(&moved), content(&host));
         let places: Vec<u32> = (0..n as u32 - 30)
             .map(|i| (i * 7) % n as u32)
@@ -190,7 +314,7 @@ mod tests {
             .collect();
         for images in [&host, &moved] {
             let chosen = images.select(&places).unwrap();
-            let (batches, labels, _) = content(&chosen);
+            let (batches, labels) = content(&chosen);
             assert_eq!(
                 batches.iter().map(Vec::len).collect::<Vec<_>>(),
                 [1200, 1200, 264]
@@ -203,7 +327,7 @@ mod tests {
                 labels,
                 places.iter().map(|place| place % 10).collect::<Vec<_>>()
             );
-            assert_eq!(chosen.pixels.is_empty(), images.pixels.is_empty());
+            assert_eq!(chosen.places.is_empty(), images.places.is_empty());
             assert!(images
                 .select(&[n as u32])
                 .unwrap_err()
@@ -211,5 +335,40 @@ mod tests {
                 .contains("a place below 250"));
             assert!(images.select(&[]).is_err());
         }
+    }
+
+    #[test]
+    fn images_of_a_set_share_its_pixels_and_have_the_values_of_a_batch() {
+        let set = ImageSet {
+            title: "counting".into(),
+            channels: 3,
+            height: 4,
+            width: 5,
+            classes: 7,
+            pixels: Arc::new((0..150 * 60).map(|i| (i % 253) as u8).collect()),
+            labels: (0..150).map(|i| i % 7).collect(),
+            remarks: Vec::new(),
+        };
+        let normalization = Normalization::named("imagenet").unwrap();
+        let indices: Vec<u32> = (20..150).rev().collect();
+        let images = Images::of(&set, &indices, &normalization, &Device::Cpu).unwrap();
+        let (batches, labels) = content(&images);
+        assert_eq!(batches.concat(), set.batch(&indices, &normalization, None));
+        assert_eq!(labels, set.labels(&indices));
+        let chosen = images.select(&[129, 0, 64]).unwrap();
+        assert_eq!(chosen.places, [20, 149, 85]);
+        assert_eq!(
+            content(&chosen).0.concat(),
+            set.batch(&[20, 149, 85], &normalization, None)
+        );
+        assert_eq!(Arc::strong_count(&set.pixels), 3);
+        let planes = Planes::new(3, 4, 5, 1).unwrap();
+        let (mut laid, mut by_hand) = (vec![0.0; 3 * planes.len()], vec![0.0; planes.len()]);
+        chosen.parts(3)[0].fill(planes, &mut laid);
+        planes.fill(&set.batch(&[85], &normalization, None), &mut by_hand);
+        assert_eq!(laid[2 * planes.len()..], by_hand);
+        let grey = Normalization::named("cifar10").unwrap();
+        let one = ImageSet { channels: 1, ..set };
+        assert!(Images::of(&one, &indices, &grey, &Device::Cpu).is_err());
     }
 }

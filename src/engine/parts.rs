@@ -1,43 +1,40 @@
 //! A run of images cut into parts for several threads; the losses of the images are added in their order, so that no
 //! bit of a score depends on the cut.
 
+use super::images::Part;
 use super::run::Worker;
 use super::score::{Answer, Tally};
+use super::weights::Weights;
 use super::{Engine, RUN};
 use rayon::prelude::*;
 
 /// Images of a part where there are fewer runs than threads.
 const PART: usize = 32;
 
-/// Values of images, and their labels.
-pub(super) type Part<'a> = (&'a [f32], &'a [u32]);
-
 impl Engine {
     /// Tallies of a run of images, one for each list of answers that `work` gives, and the multiplications that they
     /// took. `runs` such calls are made at once: where those are fewer than the threads, a run is cut.
     pub(super) fn in_parts(
         &self,
-        (pixels, labels): Part,
+        run: Part,
         runs: usize,
-        work: impl Fn(&mut Worker, Part) -> Vec<Vec<Answer>> + Sync,
+        work: impl Fn(&mut Worker, &mut Weights, Part) -> Vec<Vec<Answer>> + Sync,
     ) -> (Vec<Tally>, u64) {
         let images = if runs < rayon::current_num_threads() {
             PART
         } else {
             RUN
         };
-        let pixels = pixels.par_chunks(images * self.plan.image_values());
-        let parts: Vec<(Vec<Vec<Answer>>, u64)> = pixels
-            .zip(labels.par_chunks(images))
-            .with_max_len(1)
-            .map(|part| {
-                self.with_worker(|worker| {
-                    let before = worker.multiplications;
-                    let answers = work(worker, part);
-                    (answers, worker.multiplications - before)
-                })
+        let in_part = |part| {
+            self.workers.with(|worker| {
+                let before = worker.multiplications;
+                let answers = self.weights.with(|weights| work(worker, weights, part));
+                (answers, worker.multiplications - before)
             })
-            .collect();
+        };
+        let parts: Vec<Part> = run.cut(images).collect();
+        let parts: Vec<(Vec<Vec<Answer>>, u64)> =
+            parts.into_par_iter().with_max_len(1).map(in_part).collect();
         let lists = parts.first().map_or(0, |(answers, _)| answers.len());
         let mut tallies = vec![Tally::default(); lists];
         for (answers, _) in &parts {

@@ -2,11 +2,12 @@
 
 use super::images::Images;
 use super::score::{Score, Tally};
-use super::Evaluator;
+use super::{Evaluator, NEVER};
 use crate::code::Word;
-use crate::error::{Result, TensorContext};
+use crate::error::{Error, Result, TensorContext};
 use crate::net::Network;
 use candle_core::{DType, Device, Tensor};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// An evaluator's network on candle tensors: every faulty layer is read back from its words, then the network
 /// runs forward.
@@ -42,13 +43,18 @@ impl<'a> Plain<'a> {
     /// # Errors
     /// As [`Evaluator::faulty`].
     pub fn faulty(&self, faults: &[(usize, Word)], images: &Images) -> Result<Score> {
-        Ok(self.faulty_tally(faults, images)?.score())
+        Ok(self.tally(faults, images, &NEVER)?.score())
     }
 
     /// Right and wrong answers of [`Self::faulty`].
-    pub(super) fn faulty_tally(&self, faults: &[(usize, Word)], images: &Images) -> Result<Tally> {
+    pub(super) fn tally(
+        &self,
+        faults: &[(usize, Word)],
+        images: &Images,
+        cancel: &AtomicBool,
+    ) -> Result<Tally> {
         let weights = self.weights(faults)?;
-        tally(&self.evaluator.network, images, || Ok(&weights))
+        tally(&self.evaluator.network, images, cancel, || Ok(&weights))
     }
 
     /// As [`Evaluator::faulty_by_access`].
@@ -60,7 +66,7 @@ impl<'a> Plain<'a> {
         images: &Images,
         faults: impl FnMut(u64) -> Result<Vec<(usize, Word)>>,
     ) -> Result<Score> {
-        Ok(self.tally_by_access(images, faults)?.score())
+        Ok(self.tally_by_access(images, faults, &NEVER)?.score())
     }
 
     /// Right and wrong answers of [`Self::faulty_by_access`].
@@ -68,9 +74,10 @@ impl<'a> Plain<'a> {
         &self,
         images: &Images,
         mut faults: impl FnMut(u64) -> Result<Vec<(usize, Word)>>,
+        cancel: &AtomicBool,
     ) -> Result<Tally> {
         let mut access = 0;
-        tally(&self.evaluator.network, images, || {
+        tally(&self.evaluator.network, images, cancel, || {
             access += 1;
             self.weights(&faults(access - 1)?)
         })
@@ -101,18 +108,22 @@ impl<'a> Plain<'a> {
 /// # Errors
 /// A tensor failure.
 pub(super) fn score(network: &Network, weights: &[Tensor], images: &Images) -> Result<Score> {
-    Ok(tally(network, images, || Ok(weights))?.score())
+    Ok(tally(network, images, &NEVER, || Ok(weights))?.score())
 }
 
 /// Answers of a network whose weights are asked for anew for each batch.
 fn tally<W: AsRef<[Tensor]>>(
     network: &Network,
     images: &Images,
+    cancel: &AtomicBool,
     mut weights: impl FnMut() -> Result<W>,
 ) -> Result<Tally> {
     let mut tally = Tally::default();
     let mut labels = images.labels().iter();
     for batch in images.batches() {
+        if cancel.load(Ordering::Relaxed) {
+            return Err(Error::Interrupted);
+        }
         let logits = network.logits(&batch?, weights()?.as_ref())?;
         let logits = logits
             .to_dtype(DType::F32)

@@ -217,11 +217,6 @@ impl Plan {
         }
     }
 
-    /// Values of an image.
-    pub(super) fn image_values(&self) -> usize {
-        self.image.channels() * self.image.height() * self.image.width()
-    }
-
     /// Multiplications of one image, those with the padding included.
     pub(super) fn multiplications(&self) -> usize {
         self.calls

@@ -1,10 +1,11 @@
 //! Many fault sets on the same images: what lies before the first faulty layer of a set is computed once for all of
 //! them, and the result is that of each set alone, bit for bit.
 
-use super::parts::Part;
+use super::images::Part;
 use super::plan::{Call, Plan};
 use super::run::Worker;
 use super::score::{Answer, Tally};
+use super::weights::Weights;
 use super::{Engine, Images, Score, Weight, RUN};
 use rayon::prelude::*;
 use std::ops::Range;
@@ -86,7 +87,7 @@ impl Engine {
         };
         let mut jobs: Vec<Job> = sets.iter().enumerate().map(job).collect();
         jobs.sort_by_key(|job| job.start);
-        let runs = images.runs(RUN);
+        let runs = images.parts(RUN);
         let tasks: Vec<_> = jobs
             .chunks(SETS)
             .flat_map(|jobs| runs.iter().map(move |run| (jobs, *run)))
@@ -95,7 +96,9 @@ impl Engine {
         let passes: Vec<(&[Job], Vec<Tally>, u64)> = tasks
             .into_par_iter()
             .map(|(jobs, run)| {
-                let pass = |worker: &mut Worker, part: Part| worker.pass(self, &base, jobs, part);
+                let pass = |worker: &mut Worker, weights: &mut Weights, part: Part| {
+                    worker.pass(self, weights, &base, jobs, part)
+                };
                 let (tallies, multiplications) = self.in_parts(run, count, pass);
                 (jobs, tallies, multiplications)
             })
@@ -120,14 +123,14 @@ impl Worker {
     fn pass(
         &mut self,
         engine: &Engine,
+        weights: &mut Weights,
         base: &[(usize, f32)],
         jobs: &[Job],
         part: Part,
     ) -> Vec<Vec<Answer>> {
         let plan = &engine.plan;
-        self.weights.change(plan, base.iter().copied());
-        let mut answers = vec![Vec::with_capacity(part.1.len()); jobs.len()];
-        let group = plan.group * plan.image_values();
+        weights.change(plan, base.iter().copied());
+        let mut answers = vec![Vec::with_capacity(part.len()); jobs.len()];
         let most = jobs
             .iter()
             .map(|job| plan.kept(job.start))
@@ -135,24 +138,20 @@ impl Worker {
             .unwrap_or(0)
             .max(1);
         let groups_at_once = (KEPT / size_of::<f32>() / most).max(1);
-        let per_pass = (groups_at_once * group, groups_at_once * plan.group);
-        for (pixels, labels) in part.0.chunks(per_pass.0).zip(part.1.chunks(per_pass.1)) {
-            let groups: Vec<Part> = pixels
-                .chunks(group)
-                .zip(labels.chunks(plan.group))
-                .collect();
+        for part in part.cut(groups_at_once * plan.group) {
+            let groups: Vec<Part> = part.cut(plan.group).collect();
             // activations of each group at the start of the jobs at hand
             let mut kept: Vec<Vec<f32>> = Vec::new();
             let mut at = 0;
             for range in by_start(jobs) {
                 let (jobs, answers) = (&jobs[range.clone()], &mut answers[range]);
                 let start = jobs[0].start;
-                for (number, (pixels, labels)) in groups.iter().enumerate() {
+                for (number, group) in groups.iter().enumerate() {
                     match kept.get(number) {
-                        None => self.load(plan, pixels),
+                        None => self.load(plan, *group),
                         Some(kept) => self.restore(&plan.live(at), kept),
                     }
-                    self.calls(plan, at..start, labels.len());
+                    self.calls(plan, weights.refresh(plan), at..start, group.len());
                     let now = self.keep(&plan.live(start));
                     match kept.get_mut(number) {
                         None => kept.push(now),
@@ -165,21 +164,22 @@ impl Worker {
                     let before: Vec<(usize, f32)> = job
                         .weights
                         .iter()
-                        .map(|(place, _)| (*place, self.weights.at(*place)))
+                        .map(|(place, _)| (*place, weights.at(*place)))
                         .collect();
-                    self.weights.change(plan, job.weights.iter().copied());
-                    for ((_, labels), kept) in groups.iter().zip(&kept) {
+                    weights.change(plan, job.weights.iter().copied());
+                    let fresh = weights.refresh(plan);
+                    for (group, kept) in groups.iter().zip(&kept) {
                         self.restore(&live, kept);
-                        self.calls(plan, start..plan.calls.len(), labels.len());
-                        self.visit(plan, labels.len(), |image, logits| {
-                            answers.push(Answer::new(logits, labels[image]));
+                        self.calls(plan, fresh, start..plan.calls.len(), group.len());
+                        self.visit(plan, *group, |label, logits| {
+                            answers.push(Answer::new(logits, label));
                         });
                     }
-                    self.weights.change(plan, before.into_iter());
+                    weights.change(plan, before.into_iter());
                 }
             }
         }
-        engine.clean_again(self, base);
+        engine.clean_again(weights, base);
         answers
     }
 }

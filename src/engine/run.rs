@@ -1,14 +1,17 @@
-//! Runs a plan on images: a worker owns weights and buffers and allocates nothing while it works.
+//! Runs a plan on images: a worker owns buffers and allocates nothing for a kernel while it works.
 
+use super::images::Part;
 use super::plan::{Call, Plan};
-use super::weights::Weights;
+use super::score::Answer;
+use super::weights::Fresh;
+use crate::error::{Error, Result};
 use crate::kernel::{channel_means, Planes, Scratch};
 use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Weights and buffers of one thread.
-#[derive(Debug)]
+/// Buffers of one thread.
+#[derive(Clone, Debug)]
 pub(super) struct Worker {
-    pub(super) weights: Weights,
     scratch: Scratch,
     buffers: Vec<Vec<f32>>,
     logits: Vec<f32>,
@@ -17,10 +20,9 @@ pub(super) struct Worker {
 }
 
 impl Worker {
-    /// A worker for a plan, with its weights.
-    pub(super) fn new(plan: &Plan, weights: &Weights) -> Self {
+    /// A worker for a plan.
+    pub(super) fn new(plan: &Plan) -> Self {
         Self {
-            weights: weights.clone(),
             scratch: Scratch::default(),
             buffers: plan
                 .buffers
@@ -32,56 +34,68 @@ impl Worker {
         }
     }
 
-    /// Calls `visit(image, logits)` for each image of `pixels`, [images, channels, height, width].
+    /// Calls `visit(label, logits)` for each image of a part, group after group.
+    ///
+    /// # Errors
+    /// [`Error::Interrupted`] before a group where `cancel` is raised.
     pub(super) fn run(
         &mut self,
         plan: &Plan,
-        pixels: &[f32],
-        mut visit: impl FnMut(usize, &[f32]),
-    ) {
-        let size = plan.image_values();
-        for (group, pixels) in pixels.chunks(plan.group * size).enumerate() {
-            let count = pixels.len() / size;
-            self.load(plan, pixels);
-            self.calls(plan, 0..plan.calls.len(), count);
-            self.visit(plan, count, |at, logits| {
-                visit(group * plan.group + at, logits)
-            });
+        weights: Fresh,
+        part: Part,
+        cancel: &AtomicBool,
+        mut visit: impl FnMut(u32, &[f32]),
+    ) -> Result<()> {
+        for group in part.cut(plan.group) {
+            if cancel.load(Ordering::Relaxed) {
+                return Err(Error::Interrupted);
+            }
+            self.load(plan, group);
+            self.calls(plan, weights, 0..plan.calls.len(), group.len());
+            self.visit(plan, group, &mut visit);
         }
+        Ok(())
+    }
+
+    /// Answers on each image of a part.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub(super) fn answers(
+        &mut self,
+        plan: &Plan,
+        weights: Fresh,
+        part: Part,
+        cancel: &AtomicBool,
+    ) -> Result<Vec<Answer>> {
+        let mut answers = Vec::with_capacity(part.len());
+        self.run(plan, weights, part, cancel, |label, logits| {
+            answers.push(Answer::new(logits, label));
+        })?;
+        Ok(answers)
     }
 
     /// Lays the images of a group into their buffer.
-    pub(super) fn load(&mut self, plan: &Plan, pixels: &[f32]) {
-        let image = plan.image;
-        let places = self.buffers[0].chunks_exact_mut(image.len());
-        let pixels = pixels.chunks_exact(plan.image_values());
-        pixels
-            .zip(places)
-            .for_each(|(pixels, place)| image.fill(pixels, place));
+    pub(super) fn load(&mut self, plan: &Plan, group: Part) {
+        group.fill(plan.image, &mut self.buffers[0]);
     }
 
     /// Runs some calls of a plan on the `count` images in the buffers.
-    pub(super) fn calls(&mut self, plan: &Plan, calls: Range<usize>, count: usize) {
-        self.weights.refresh(plan);
+    pub(super) fn calls(&mut self, plan: &Plan, weights: Fresh, calls: Range<usize>, count: usize) {
         for call in &plan.calls[calls] {
-            self.call(plan, call, count);
+            self.call(plan, weights, call, count);
             self.multiplications += (plan.multiplications_of(call) * count) as u64;
         }
     }
 
-    /// Calls `visit(place, logits)` for each image of the group.
-    pub(super) fn visit(
-        &mut self,
-        plan: &Plan,
-        count: usize,
-        mut visit: impl FnMut(usize, &[f32]),
-    ) {
+    /// Calls `visit(label, logits)` for each image of the group in the buffers.
+    pub(super) fn visit(&mut self, plan: &Plan, group: Part, mut visit: impl FnMut(u32, &[f32])) {
         let (layout, buffer) = plan.logits;
-        for at in 0..count {
+        for (at, label) in group.labels().iter().enumerate() {
             for (class, logit) in self.logits.iter_mut().enumerate() {
                 *logit = self.buffers[buffer][vector_place(layout, class, at)];
             }
-            visit(at, &self.logits);
+            visit(*label, &self.logits);
         }
     }
 
@@ -103,7 +117,7 @@ impl Worker {
         }
     }
 
-    fn call(&mut self, plan: &Plan, call: &Call, count: usize) {
+    fn call(&mut self, plan: &Plan, weights: Fresh, call: &Call, count: usize) {
         let (from, to) = call.ends();
         // taken out and put back: the two differ, and moving a vector copies nothing
         let mut output = std::mem::take(&mut self.buffers[to]);
@@ -121,7 +135,7 @@ impl Worker {
                 own.shape.forward(
                     plan.isa,
                     &input[..count * direct.input().len()],
-                    &self.weights.transformed()[own.transformed.clone()],
+                    &weights.transformed[own.transformed.clone()],
                     start,
                     *store,
                     &mut self.scratch,
@@ -139,7 +153,7 @@ impl Worker {
                 images,
                 ..
             } => {
-                let weights = &self.weights.packed()[plan.places[*layer].range()];
+                let weights = &weights.packed[plan.places[*layer].range()];
                 let inputs = input.chunks_exact(direct.input().len());
                 let outputs = output.chunks_exact_mut(direct.output().len());
                 let count = if *images { count } else { 1 };
@@ -154,7 +168,7 @@ impl Worker {
                 start,
                 ..
             } => {
-                let weights = &self.weights.packed()[plan.places[*layer].range()];
+                let weights = &weights.packed[plan.places[*layer].range()];
                 let inputs = input.chunks_exact(pooled.direct().input().len());
                 for (input, output) in inputs
                     .zip(output.chunks_exact_mut(pooled.output().len()))

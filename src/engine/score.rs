@@ -37,6 +37,16 @@ impl Answers {
     pub fn correct(&self) -> u64 {
         self.right.iter().filter(|right| **right).count() as u64
     }
+
+    /// Their numbers; the loss, which answers do not say, is NaN.
+    pub fn score(&self) -> Score {
+        Score {
+            images: self.right.len() as u64,
+            correct: self.correct(),
+            not_finite: self.not_finite,
+            loss: f64::NAN,
+        }
+    }
 }
 
 /// What a network made of one image.
@@ -76,6 +86,17 @@ impl Tally {
     /// One more image.
     pub(super) fn add(&mut self, logits: &[f32], label: u32) {
         self.count(Answer::new(logits, label));
+    }
+
+    /// Of answers in their order: the losses of `run` images are added before they join the sum.
+    pub(super) fn of(answers: &[Answer], run: usize) -> Self {
+        let mut all = Self::default();
+        for answers in answers.chunks(run) {
+            let mut tally = Self::default();
+            answers.iter().for_each(|answer| tally.count(*answer));
+            all = all.plus(tally);
+        }
+        all
     }
 
     /// One more image that was answered.

@@ -1,9 +1,10 @@
 //! Changes of the memory made one after the other: each is computed from its layer on, with the activations that the
 //! changes before it left there, and the result is that of all of them at once, bit for bit.
 
-use super::parts::Part;
+use super::images::Part;
 use super::run::Worker;
 use super::score::{Answer, Tally};
+use super::weights::Weights;
 use super::{Engine, Images, Score, Weight, RUN};
 use rayon::prelude::*;
 use std::collections::BTreeMap;
@@ -54,8 +55,10 @@ impl Engine {
                 kept_for,
             })
             .collect();
-        let runs = images.runs(RUN);
-        let work = |worker: &mut Worker, part: Part| worker.turns(self, &turns, part);
+        let runs = images.parts(RUN);
+        let work = |worker: &mut Worker, weights: &mut Weights, part: Part| {
+            worker.turns(self, weights, &turns, part)
+        };
         let tallies: Vec<Vec<Tally>> = runs
             .par_iter()
             .map(|run| self.in_parts(*run, runs.len(), work).0)
@@ -75,34 +78,35 @@ impl Worker {
     fn turns(
         &mut self,
         engine: &Engine,
+        weights: &mut Weights,
         turns: &[Turn],
-        (pixels, labels): Part,
+        part: Part,
     ) -> Vec<Vec<Answer>> {
         let plan = &engine.plan;
-        let mut answers = vec![Vec::with_capacity(labels.len()); turns.len()];
-        let groups = pixels.chunks(plan.group * plan.image_values());
-        for (pixels, labels) in groups.zip(labels.chunks(plan.group)) {
+        let mut answers = vec![Vec::with_capacity(part.len()); turns.len()];
+        for group in part.cut(plan.group) {
             // activations by the call that they are kept for
             let mut kept: BTreeMap<usize, Vec<f32>> = BTreeMap::new();
             for (turn, answers) in turns.iter().zip(&mut answers) {
-                self.weights.change(plan, turn.weights.iter().copied());
+                weights.change(plan, turn.weights.iter().copied());
+                let fresh = weights.refresh(plan);
                 match kept.get(&turn.start) {
                     Some(kept) => self.restore(&plan.live(turn.start), kept),
-                    None => self.load(plan, pixels),
+                    None => self.load(plan, group),
                 }
                 let mut at = turn.start;
                 for &next in &turn.kept_for {
-                    self.calls(plan, at..next, labels.len());
+                    self.calls(plan, fresh, at..next, group.len());
                     kept.insert(next, self.keep(&plan.live(next)));
                     at = next;
                 }
-                self.calls(plan, at..plan.calls.len(), labels.len());
-                self.visit(plan, labels.len(), |image, logits| {
-                    answers.push(Answer::new(logits, labels[image]));
+                self.calls(plan, fresh, at..plan.calls.len(), group.len());
+                self.visit(plan, group, |label, logits| {
+                    answers.push(Answer::new(logits, label));
                 });
             }
             for turn in turns {
-                engine.clean_again(self, &turn.weights);
+                engine.clean_again(weights, &turn.weights);
             }
         }
         answers

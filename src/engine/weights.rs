@@ -1,4 +1,4 @@
-//! The weights of one thread: packed for the direct kernels, and transformed for those of Winograd.
+//! The weights of a trial: packed for the direct kernels, and transformed for those of Winograd.
 
 use super::plan::Plan;
 
@@ -11,6 +11,13 @@ pub(super) struct Weights {
     marked: Vec<bool>,
     /// Rows of transformed weights that hold a change of the packed ones.
     changed: Vec<Row>,
+}
+
+/// Weights whose two forms are of the same values, for any number of threads to read.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Fresh<'a> {
+    pub(super) packed: &'a [f32],
+    pub(super) transformed: &'a [f32],
 }
 
 /// A row of the weights of one Winograd convolution.
@@ -43,16 +50,6 @@ impl Weights {
         self.packed[place]
     }
 
-    /// All packed weights.
-    pub(super) fn packed(&self) -> &[f32] {
-        &self.packed
-    }
-
-    /// All transformed weights, as [`Self::refresh`] left them.
-    pub(super) fn transformed(&self) -> &[f32] {
-        &self.transformed
-    }
-
     /// Puts other weights into places of the packed ones.
     pub(super) fn change(&mut self, plan: &Plan, weights: impl Iterator<Item = (usize, f32)>) {
         for (place, weight) in weights {
@@ -63,7 +60,7 @@ impl Weights {
 
     /// Transforms the rows that hold a change since the last time. Not at each change: what a trial puts back and the next
     /// one puts in are often of one row.
-    pub(super) fn refresh(&mut self, plan: &Plan) {
+    pub(super) fn refresh(&mut self, plan: &Plan) -> Fresh<'_> {
         // neighbours one after the other: the transformed weights are more than the caches hold
         self.changed.sort_unstable();
         for at in 0..self.changed.len() {
@@ -72,6 +69,10 @@ impl Weights {
             self.transform(plan, row);
         }
         self.changed.clear();
+        Fresh {
+            packed: &self.packed,
+            transformed: &self.transformed,
+        }
     }
 
     fn mark(&mut self, plan: &Plan, place: usize) {

@@ -163,10 +163,7 @@ impl Planes {
         );
         assert_eq!(planes.len(), self.len(), "values of a layout");
         let lanes = self.lanes();
-        for (row, values) in image.chunks_exact(self.width).enumerate() {
-            let (channel, y) = (row / self.height, row % self.height);
-            let (block, lane) = self.place(channel);
-            let start = self.at(block, y, 0) + lane;
+        for (values, (_, start)) in image.chunks_exact(self.width).zip(self.rows()) {
             if lanes == 1 {
                 planes[start..][..self.width].copy_from_slice(values);
                 continue;
@@ -176,6 +173,35 @@ impl Planes {
                 .zip(values)
                 .for_each(|(target, value)| *target = *value);
         }
+    }
+
+    /// As [`Self::fill`] for an image of bytes: channel `c` is filled with the values that `tables[c]` has for its bytes.
+    ///
+    /// # Panics
+    /// As [`Self::fill`]; where there are fewer tables than channels.
+    pub fn fill_from(self, image: &[u8], tables: &[[f32; 256]], planes: &mut [f32]) {
+        assert_eq!(
+            image.len(),
+            self.channels * self.height * self.width,
+            "values of an image"
+        );
+        assert_eq!(planes.len(), self.len(), "values of a layout");
+        for (bytes, (channel, start)) in image.chunks_exact(self.width).zip(self.rows()) {
+            let table = &tables[channel];
+            let targets = planes[start..].iter_mut().step_by(self.lanes());
+            for (target, byte) in targets.zip(bytes) {
+                *target = table[usize::from(*byte)];
+            }
+        }
+    }
+
+    /// Channel of each row of an image [channels, height, width] and the place of its first value.
+    fn rows(self) -> impl Iterator<Item = (usize, usize)> {
+        (0..self.channels * self.height).map(move |row| {
+            let (channel, y) = (row / self.height, row % self.height);
+            let (block, lane) = self.place(channel);
+            (channel, self.at(block, y, 0) + lane)
+        })
     }
 
     /// Reads one image back as [channels, height, width].
@@ -190,10 +216,8 @@ impl Planes {
         );
         assert_eq!(planes.len(), self.len(), "values of a layout");
         let lanes = self.lanes();
-        for (row, values) in image.chunks_exact_mut(self.width).enumerate() {
-            let (channel, y) = (row / self.height, row % self.height);
-            let (block, lane) = self.place(channel);
-            let sources = planes[self.at(block, y, 0) + lane..].iter().step_by(lanes);
+        for (values, (_, start)) in image.chunks_exact_mut(self.width).zip(self.rows()) {
+            let sources = planes[start..].iter().step_by(lanes);
             values
                 .iter_mut()
                 .zip(sources)
@@ -252,6 +276,14 @@ mod tests {
                 image.len(),
                 "borders stay zero"
             );
+            // as bytes, each channel by a table of its own
+            let bytes: Vec<u8> = (0..image.len()).map(|i| (i % 256) as u8).collect();
+            let table = |c: usize| std::array::from_fn(|byte| (byte + 1000 * c) as f32);
+            let tables: Vec<[f32; 256]> = (0..channels).map(table).collect();
+            planes.fill_from(&bytes, &tables, &mut laid);
+            planes.read(&laid, &mut back);
+            let expected = (0..image.len()).map(|i| tables[i / 15][i % 256]);
+            assert!(back.into_iter().eq(expected), "{channels} channels");
         }
     }
 

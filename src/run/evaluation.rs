@@ -11,6 +11,7 @@ use crate::sweep::protected;
 use crate::units::{Ber, BerSource, ChipId, VoltageUnit};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Which faults an evaluation sees.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -128,16 +129,19 @@ pub fn evaluate(
             if let Some(folder) = masks {
                 write_masks(folder, loaded, &reads)?;
             }
-            let mut access = |access| {
+            let failing = AtomicU64::new(0);
+            let access = |access| {
                 let read = reads.access(access)?;
-                *count.get_or_insert(0) += read.failing_cells;
+                failing.fetch_add(read.failing_cells, Ordering::Relaxed);
                 Ok(read.words)
             };
-            if way.model.is_transient() {
-                evaluator.faulty_by_access(images.of(0), access)?
+            let score = if way.model.is_transient() {
+                evaluator.faulty_by_access(images.of(0), &access)?
             } else {
                 evaluator.faulty(&access(0)?, images.of(0))?
-            }
+            };
+            count = Some(failing.into_inner());
+            score
         }
         _ => evaluator.clean(images.of(0))?,
     };

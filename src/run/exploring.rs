@@ -374,7 +374,7 @@ impl Sweeping<'_> {
                         let point = point(voltage)?;
                         let correct = prepared
                             .comparison(swept_models, std::slice::from_ref(&point), 1)
-                            .correct(0, &new)?;
+                            .correct(0, &new, self.cancel())?;
                         for (&chip, correct) in new.iter().zip(correct) {
                             lock(journal).append_yield(&YieldTrial {
                                 model: swept.name.clone(),

@@ -30,6 +30,23 @@ pub(super) struct TestSource<'a> {
 }
 
 impl TestSource<'_> {
+    /// Where the decoded images are kept, if they are of class folders and there is a cache.
+    ///
+    /// # Errors
+    /// As [`data::fingerprint`].
+    pub(super) fn kept(&self) -> Result<Option<PathBuf>> {
+        let plain = self.file.is_none() && self.held_out.is_none();
+        let (true, Some(folder), Ok(cache)) = (
+            plain && self.spec.name == DatasetName::Folder,
+            self.folder,
+            store::cache_folder(),
+        ) else {
+            return Ok(None);
+        };
+        let name = data::fingerprint(&self.spec.folder_spec(), Split::Test, folder)?;
+        Ok(Some(cache.join("images").join(&name[..16])))
+    }
+
     pub(super) fn load(&self) -> Result<ImageSet> {
         if let Some(seed) = self.held_out {
             return self.held_out_images(seed);
@@ -322,14 +339,14 @@ pub(super) fn dataset_for(
     })
 }
 
-/// Images as each model takes them; models of the same normalisation share them.
+/// Images as each model takes them; all share the pixels of their set, models of the same normalisation the rest.
 pub(super) struct ModelImages {
     sets: Vec<(Normalization, Images)>,
     of_model: Vec<usize>,
 }
 
 impl ModelImages {
-    /// Normalises the images of these indices. `dataset` has the normalisation of models that say none.
+    /// Takes the images of these indices. `dataset` has the normalisation of models that say none.
     ///
     /// # Errors
     /// [`Error::Argument`] where a model does not take such images.
@@ -340,7 +357,6 @@ impl ModelImages {
         indices: &[u32],
     ) -> Result<Self> {
         let shape = [set.channels, set.height, set.width];
-        let labels = set.labels(indices);
         let (mut sets, mut of_model) = (Vec::<(Normalization, Images)>::new(), Vec::new());
         for model in models {
             if model.info.input_shape != shape || model.info.classes != set.classes {
@@ -362,12 +378,9 @@ impl ModelImages {
             let at = match sets.iter().position(|(known, _)| *known == normalization) {
                 Some(at) => at,
                 None => {
-                    let pixels = set.batch(indices, &normalization, None);
                     let device = model.evaluator.network().device();
-                    sets.push((
-                        normalization,
-                        Images::new(pixels, shape, labels.clone(), device)?,
-                    ));
+                    let images = Images::of(set, indices, &normalization, device)?;
+                    sets.push((normalization, images));
                     sets.len() - 1
                 }
             };
@@ -400,7 +413,7 @@ pub(super) struct TestImages {
 }
 
 impl TestImages {
-    /// Chooses and normalises the images.
+    /// Chooses the images.
     ///
     /// # Errors
     /// [`Error::Argument`] where a model does not take such images, or more are asked for than there are.

@@ -16,7 +16,7 @@ use super::sampling::{self, Clean};
 use super::training::{after_the_other, finished_model, train_model, TrainedModel};
 use crate::analysis::cells_key;
 use crate::config::{Experiment, Training};
-use crate::data::ImageSet;
+use crate::data::{self, ImageSet};
 use crate::engine::{Answers, Score, ACCESS_IMAGES};
 use crate::error::{Error, Result};
 use crate::fault::Protection;
@@ -32,6 +32,7 @@ use candle_core::Device;
 use rayon::prelude::*;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
 
 /// Inputs of a sweep, loaded and checked.
 pub(super) struct Prepared {
@@ -105,13 +106,27 @@ pub(super) fn early_set(experiment: &Experiment, request: &RunRequest) -> Result
 fn test_set(experiment: &Experiment, request: &RunRequest) -> Result<ImageSet> {
     let (spec, file) = (&experiment.dataset, request.data_file.as_deref());
     let held_out = (experiment.sweep.split == TestSplit::Validation).then_some(experiment.seed);
-    TestSource {
+    let source = TestSource {
         spec,
         folder: request.data_folder.as_deref(),
         file,
         held_out,
+    };
+    let Some(kept) = source.kept()? else {
+        return source.load();
+    };
+    if kept.exists() {
+        match data::read_packed(&kept) {
+            Err(error) if error.is_wrong_input() => {} // damaged: as if it were not there
+            other => return other,
+        }
     }
-    .load()
+    let set = source.load()?;
+    if request.keeps_images {
+        store::create_folder(store::folder_of(&kept))?;
+        data::write_packed(&kept, &set)?;
+    }
+    Ok(set)
 }
 
 /// The trainings of the configuration, whose models can be swept.
@@ -332,13 +347,14 @@ impl Prepared {
         )
     }
 
-    pub(super) fn clean(&self, replay: &Replay) -> Result<Clean> {
+    pub(super) fn clean(&self, replay: &Replay, cancel: &AtomicBool) -> Result<Clean> {
         Clean::of(
             &self.models,
             &self.images,
             self.experiment.sweep.sampling,
             replay,
             &self.kept_answers(),
+            cancel,
         )
     }
 

@@ -1,5 +1,5 @@
 //! What all shards of a sweep or an exploration need, made once: trained models, models of other widths, their answers
-//! without faults.
+//! without faults, decoded images.
 
 use super::monitor::{Monitor, Stages};
 use super::prepared::{early_set, inputs, prepare, trainings_of};
@@ -34,6 +34,10 @@ pub fn prepare_run(
     explores: bool,
     monitor: &dyn Monitor,
 ) -> Result<PrepareResult> {
+    let request = &RunRequest {
+        keeps_images: true,
+        ..request.clone()
+    };
     let inputs = inputs(experiment, request)?;
     let early = early_set(experiment, request)?;
     let device = experiment.device.open()?;
@@ -69,7 +73,9 @@ pub fn prepare_run(
         if kept.read(model)?.is_some() {
             continue;
         }
-        let answers = model.evaluator.clean_answers(prepared.images.of(place))?;
+        let answers = model
+            .evaluator
+            .clean_answers(prepared.images.of(place), monitor.cancel())?;
         model.check_finite(answers.not_finite, prepared.images.count)?;
         kept.write(model, &answers)?;
     }

@@ -29,6 +29,8 @@ pub struct RunRequest {
     pub fresh: bool,
     /// Go on with what is finished; without it a folder with trials is an error.
     pub resume: bool,
+    /// Keep decoded images of class folders, for processes that come after.
+    pub keeps_images: bool,
     /// Compute nothing: put together what shards have computed.
     pub merge: bool,
     /// Folders with journals of shards that had no disk in common with this one.
@@ -52,6 +54,7 @@ impl Default for RunRequest {
             out: None,
             fresh: false,
             resume: true,
+            keeps_images: false,
             merge: false,
             from: Vec::new(),
             command: "a call of the library".into(),

@@ -9,6 +9,7 @@ use crate::error::Result;
 use crate::stats::{self, ImageSample};
 use crate::sweep::Sampling;
 use rayon::prelude::*;
+use std::sync::atomic::AtomicBool;
 
 /// The models without faults.
 pub(super) struct Clean {
@@ -23,13 +24,14 @@ impl Clean {
     /// `--prepare` has kept in `kept`.
     ///
     /// # Errors
-    /// As [`Loaded::check_finite`]; a failure of an evaluation.
+    /// As [`Loaded::check_finite`]; a failure of an evaluation; [`crate::error::Error::Interrupted`].
     pub(super) fn of(
         models: &[Loaded],
         images: &TestImages,
         sampling: Sampling,
         replay: &Replay,
         kept: &KeptAnswers,
+        cancel: &AtomicBool,
     ) -> Result<Self> {
         let unknown = |correct| Score {
             images: images.count,
@@ -46,12 +48,12 @@ impl Clean {
                 (design.clean_accuracy.get() * images.count as f64).round() as u64,
             )),
             None => {
-                let score = match kept.read(model)? {
-                    Some(answers) => unknown(answers.correct()),
-                    None => model.evaluator.clean(images.of(i))?,
+                let answers = match kept.read(model)? {
+                    Some(answers) => answers,
+                    None => model.evaluator.clean_answers(images.of(i), cancel)?,
                 };
-                model.check_finite(score.not_finite, score.images)?;
-                Ok(score)
+                model.check_finite(answers.not_finite, images.count)?;
+                Ok(unknown(answers.correct()))
             }
         };
         let models = models.par_iter().enumerate();
@@ -64,7 +66,7 @@ impl Clean {
         let answer = |(i, model): (usize, &Loaded)| {
             let answers = match kept.read(model)? {
                 Some(answers) => answers,
-                None => model.evaluator.clean_answers(images.of(i))?,
+                None => model.evaluator.clean_answers(images.of(i), cancel)?,
             };
             model.check_finite(answers.not_finite, images.count)?;
             Ok(answers)

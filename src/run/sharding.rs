@@ -85,7 +85,7 @@ impl Sweeping<'_> {
         let shards = journals_of(&self.folder, &self.request.from)?;
         let (replay, known) = replay_run(&self.folder, &shards, &prepared.run())?;
         self.say_damage(&replay);
-        let Clean { scores, answers } = prepared.clean(&replay)?;
+        let Clean { scores, answers } = prepared.clean(&replay, self.monitor.cancel())?;
         let points = prepared.points(&replay)?;
         let swept_models = prepared.swept_models(&scores);
         let chips = prepared.chips(&replay);

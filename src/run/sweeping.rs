@@ -127,7 +127,7 @@ pub fn plan(experiment: &Experiment, request: &RunRequest) -> Result<SweepPlan> 
     let shards = journals_of(&folder, &request.from)?;
     let replay = replay_run(&folder, &shards, &prepared.run())?.0;
     let started = Instant::now();
-    let clean = prepared.clean(&Replay::default())?;
+    let clean = prepared.clean(&Replay::default(), &AtomicBool::new(false))?;
     let seconds = started.elapsed().as_secs_f64() / prepared.models.len() as f64;
     let points = prepared.points(&replay)?;
     let swept_models = prepared.swept_models(&clean.scores);
@@ -255,7 +255,7 @@ impl<'a> Sweeping<'a> {
         let asked = prepared.record(&self.request.command);
         let mut run = RunFolder::enter(folder.clone(), asked, self.request.fresh, monitor)?;
         let (journal, replay) = self.resumed(run.is_locked())?;
-        let Clean { scores, answers } = prepared.clean(&replay)?;
+        let Clean { scores, answers } = prepared.clean(&replay, monitor.cancel())?;
         let points = prepared.points(&replay)?;
         let swept_models = prepared.swept_models(&scores);
         let chips = prepared.chips(&replay);

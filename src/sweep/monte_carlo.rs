@@ -6,7 +6,7 @@ use super::row::{Design, EnergyRow, StoppedBy, Trial, TrialStatus};
 use super::shard::Part;
 use super::stopping::Stopping;
 use crate::code::Word;
-use crate::engine::{Evaluator, Images, Score};
+use crate::engine::{Evaluator, FaultsOfAccess, Images, Score};
 use crate::error::{Error, Result};
 use crate::memory::{EnergySpec, Faults, MemoryModel};
 use crate::seed::Seed;
@@ -14,7 +14,7 @@ use crate::units::ChipId;
 use rayon::prelude::*;
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::Mutex;
 
 /// Chips before a tolerance may stop a comparison.
@@ -105,9 +105,6 @@ impl Outcome {
 /// Finished trials by design point and chip.
 pub(super) type Trials = BTreeMap<(String, ChipId), Trial>;
 
-/// Faulty words of access 0, 1, ...
-pub(super) type Access<'a> = dyn FnMut(u64) -> Result<Vec<(usize, Word)>> + 'a;
-
 /// Takes each trial as it ends.
 pub(super) type Sink<'a> = dyn FnMut(&Trial) -> Result<()> + Send + 'a;
 
@@ -125,25 +122,25 @@ impl Task<'_> {
         &self,
         seed: Seed,
         whole: impl FnOnce(&[(usize, Word)]) -> Result<R>,
-        by_access: impl FnOnce(&mut Access<'_>) -> Result<R>,
+        by_access: impl FnOnce(&FaultsOfAccess) -> Result<R>,
     ) -> Result<(R, u64, TrialStatus)> {
         let reads = self.setup.chip(seed, self.chip)?;
-        let (mut faults, mut any) = (0, false);
-        let mut access = |access| {
+        let (faults, any) = (AtomicU64::new(0), AtomicBool::new(false));
+        let access = |access| {
             let read = reads.access(access)?;
-            faults += read.failing_cells;
-            any |= !read.words.is_empty();
+            faults.fetch_add(read.failing_cells, Ordering::Relaxed);
+            any.fetch_or(!read.words.is_empty(), Ordering::Relaxed);
             Ok(read.words)
         };
         let result = if self.setup.is_transient() {
-            by_access(&mut access)?
+            by_access(&access)?
         } else {
             whole(&access(0)?)?
         };
         Ok((
             result,
-            faults,
-            if any {
+            faults.into_inner(),
+            if any.into_inner() {
                 TrialStatus::Evaluated
             } else {
                 TrialStatus::FaultFree
@@ -189,18 +186,17 @@ impl Comparison<'_> {
     /// Correct answers of a design point, by its place in [`Self::designs`], on each of these chips.
     ///
     /// # Errors
-    /// As [`Self::read`]; a failure of a trial.
-    pub fn correct(&self, place: usize, chips: &[ChipId]) -> Result<Vec<u64>> {
+    /// As [`Self::read`]; a failure of a trial; [`Error::Interrupted`] where `cancel` is raised.
+    pub fn correct(&self, place: usize, chips: &[ChipId], cancel: &AtomicBool) -> Result<Vec<u64>> {
         let setups = self.setups()?;
         let setup = setup_at(&setups, place)?;
         let trial = |chip: &ChipId| {
-            Ok(self
-                .trial(&Task {
-                    setup,
-                    design_id: "",
-                    chip: *chip,
-                })?
-                .correct)
+            let task = Task {
+                setup,
+                design_id: "",
+                chip: *chip,
+            };
+            Ok(self.trial(&task, cancel)?.correct)
         };
         chips.par_iter().with_max_len(1).map(trial).collect()
     }
@@ -263,7 +259,8 @@ impl Comparison<'_> {
     }
 
     /// Computes what is owed beyond `done` and hands each finished trial to the sink, in the order in which they
-    /// end. A raised `cancel` lets running trials end and returns [`Error::Interrupted`].
+    /// end. Trials fill the threads; where fewer are left, free threads take images of those that run. A raised `cancel`
+    /// is noticed within a group of images, and nothing is kept of trials that run.
     ///
     /// # Errors
     /// What the sink returns, [`Error::Interrupted`], or a failure of a trial.
@@ -305,7 +302,7 @@ impl Comparison<'_> {
                 let (own, others) = split(tasks, part);
                 trials.extend(by_key(compute(
                     &own,
-                    &|task| self.trial(task),
+                    &|task| self.trial(task, cancel),
                     cancel,
                     sink,
                 )?));
@@ -313,7 +310,7 @@ impl Comparison<'_> {
             }
             trials.extend(by_key(compute(
                 &tasks,
-                &|task| self.trial(task),
+                &|task| self.trial(task, cancel),
                 cancel,
                 sink,
             )?));
@@ -342,18 +339,22 @@ impl Comparison<'_> {
         Ok(owed(&setups, &designs, 0..self.chips, &known(&designs, done)).len())
     }
 
-    fn trial(&self, task: &Task) -> Result<Trial> {
+    fn trial(&self, task: &Task, cancel: &AtomicBool) -> Result<Trial> {
         let started = (self.clock)();
         let swept = task.setup.swept;
         let whole = |words: &[(usize, Word)]| {
             if words.is_empty() {
                 Ok(swept.clean)
             } else {
-                swept.evaluator.faulty(words, swept.images)
+                let answers = swept.evaluator.faulty_answers(words, swept.images, cancel);
+                answers.map(|answers| answers.score())
             }
         };
-        let by_access =
-            |access: &mut Access<'_>| swept.evaluator.faulty_by_access(swept.images, access);
+        let by_access = |faults: &FaultsOfAccess| {
+            let (evaluator, images) = (swept.evaluator, swept.images);
+            let answers = evaluator.faulty_answers_by_access(images, faults, cancel);
+            answers.map(|answers| answers.score())
+        };
         let (score, faults, status) = task.evaluate(self.seed, whole, by_access)?;
         Ok(Trial {
             design_id: task.design_id.to_owned(),

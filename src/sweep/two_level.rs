@@ -1,7 +1,7 @@
 //! Two-level sampling of a comparison: each chip is seen through test images of its own, until intervals are narrow.
 
 use super::monte_carlo::{
-    by_key, compute, known, owed, split, Access, Comparison, Outcome, Sink, Task, Trials, ROUND,
+    by_key, compute, known, owed, split, Comparison, Outcome, Sink, Task, Trials, ROUND,
 };
 use super::point::Setup;
 use super::row::{CleanAnswers, Design, StoppedBy, Trial};
@@ -9,7 +9,7 @@ use super::shard::Part;
 use super::strata::{Partition, Strata};
 use super::work;
 use crate::code::Word;
-use crate::engine::Answers;
+use crate::engine::{Answers, FaultsOfAccess};
 use crate::error::{Error, Result};
 use crate::seed::{Purpose, Seed};
 use crate::stats::{
@@ -110,7 +110,7 @@ impl TwoLevel<'_> {
                 tasks = owed(&setups, &designs, complete..round, &trials);
             }
             let (own, others) = split(tasks, part);
-            let trial = |task: &Task| self.trial(task, &partitions, of_chip(task.chip));
+            let trial = |task: &Task| self.trial(task, &partitions, of_chip(task.chip), cancel);
             trials.extend(by_key(compute(&own, &trial, cancel, sink)?));
             if !others.is_empty() || (part != Part::Everything && !own.is_empty()) {
                 return Ok(Outcome::of_part(trials, &others));
@@ -322,7 +322,13 @@ impl TwoLevel<'_> {
         Ok(())
     }
 
-    fn trial(&self, task: &Task, partitions: &[Partition], numbers: &Numbers) -> Result<Trial> {
+    fn trial(
+        &self,
+        task: &Task,
+        partitions: &[Partition],
+        numbers: &Numbers,
+        cancel: &AtomicBool,
+    ) -> Result<Trial> {
         let started = (self.comparison.clock)();
         let (comparison, swept) = (self.comparison, task.setup.swept);
         let (model, partition) = (task.setup.place(), partitions.get(task.setup.place()));
@@ -347,11 +353,12 @@ impl TwoLevel<'_> {
                     not_finite: 0,
                 })
             } else {
-                evaluator.faulty_answers(words, &swept.images.select(&places)?)
+                evaluator.faulty_answers(words, &swept.images.select(&places)?, cancel)
             }
         };
-        let by_access = |access: &mut Access<'_>| {
-            evaluator.faulty_answers_by_access(&swept.images.select(&places)?, access)
+        let by_access = |faults: &FaultsOfAccess| {
+            let images = swept.images.select(&places)?;
+            evaluator.faulty_answers_by_access(&images, faults, cancel)
         };
         let (answers, faults, status) = task.evaluate(comparison.seed, whole, by_access)?;
         let changed = answers

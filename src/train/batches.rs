@@ -95,7 +95,10 @@ mod tests {
             height: 4,
             width: 4,
             classes: 10,
-            pixels: (0..50 * 16).map(|i| (i % 251) as u8).collect(),
+            pixels: (0..50 * 16)
+                .map(|i| (i % 251) as u8)
+                .collect::<Vec<u8>>()
+                .into(),
             labels: (0..50).map(|i| i % 10).collect(),
             remarks: Vec::new(),
         };

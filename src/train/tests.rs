@@ -28,7 +28,7 @@ fn images(count: usize) -> ImageSet {
         height: 28,
         width: 28,
         classes: 10,
-        pixels,
+        pixels: pixels.into(),
         labels,
         remarks: Vec::new(),
     }
@@ -187,7 +187,7 @@ fn resnet(threads: usize, killed: Option<usize>) -> Vec<Vec<f32>> {
     let train = |resume, stop_after| {
         let mut grey = images(300);
         let colours = grey.pixels.chunks(784).flat_map(|image| image.repeat(3));
-        grey.pixels = colours.collect();
+        grey.pixels = colours.collect::<Vec<u8>>().into();
         grey.channels = 3;
         let resnet = Architecture::Resnet {
             blocks: 1,

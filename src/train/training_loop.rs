@@ -174,9 +174,8 @@ impl Trainer<'_> {
         if self.validation.is_empty() {
             return Ok(None);
         }
-        let pixels = self.images.batch(self.validation, self.normalization, None);
-        let labels = self.images.labels(self.validation);
-        Images::new(pixels, self.shape(), labels, network.device()).map(Some)
+        let (images, indices) = (self.images, self.validation);
+        Images::of(images, indices, self.normalization, network.device()).map(Some)
     }
 
     /// Weights of layers and their biases where the penalty on the largest of each is wanted, else none.

@@ -278,6 +278,21 @@ pub(crate) fn safetensors(rng: &mut Rng, data: &[u8]) -> Vec<u8> {
     with_header(&text(rng, &data[8..end]), &data[end..])
 }
 
+/// The header of packed images as text, its length and the checksum made right; or other bytes of the file.
+pub(crate) fn packed(rng: &mut Rng, data: &[u8]) -> Vec<u8> {
+    if rng.chance(0.1) {
+        return bytes(rng, data);
+    }
+    let content = &data[..data.len() - 64];
+    let edited = if rng.chance(0.3) {
+        safetensors_data(rng, content)
+    } else {
+        safetensors(rng, content)
+    };
+    let sum = wcat_explore::store::sha256(&edited);
+    [&edited, sum.as_bytes()].concat()
+}
+
 /// The data of a safetensors file.
 pub(crate) fn safetensors_data(rng: &mut Rng, data: &[u8]) -> Vec<u8> {
     bytes_within(rng, data, 8 + header_length(data), data.len())

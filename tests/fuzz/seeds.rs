@@ -4,6 +4,7 @@ use super::edit::{gzipped, zipped};
 use super::program::Place;
 use candle_core::Device;
 use std::path::Path;
+use wcat_explore::data::{write_packed, ImageSet};
 use wcat_explore::net::Model;
 use wcat_explore::train::EpochRow;
 
@@ -100,6 +101,23 @@ pub(crate) fn idx_labels() -> Vec<u8> {
 
 pub(crate) fn idx_packed() -> Vec<u8> {
     gzipped(&idx_images())
+}
+
+pub(crate) fn packed_images() -> Vec<u8> {
+    let set = ImageSet {
+        title: "fuzz".into(),
+        channels: 3,
+        height: 4,
+        width: 5,
+        classes: 300,
+        pixels: vec![9; 3 * 60].into(),
+        labels: vec![0, 299, 7],
+        remarks: vec!["one was left out".into()],
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("packed");
+    write_packed(&path, &set).unwrap();
+    std::fs::read(path).unwrap()
 }
 
 /// Pictures of 12 x 9 pixels: colours, a palette with transparency, 16-bit greys.

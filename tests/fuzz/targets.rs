@@ -273,6 +273,13 @@ pub(crate) const TARGETS: &[Target] = &[
         edit::bytes,
         cifar,
     ),
+    target(
+        "packed_images",
+        "set.images",
+        || vec![seeds::packed_images()],
+        edit::packed,
+        |path| data::read_packed(path).map(drop),
+    ),
     target("png", "set/class/x.png", seeds::pngs, edit::png, picture),
     target(
         "jpeg",

@@ -127,6 +127,40 @@ fn a_trial_is_the_same_whatever_else_is_swept_and_on_any_number_of_threads() {
 }
 
 #[test]
+fn a_cancel_ends_a_running_trial_of_which_nothing_is_stored() {
+    static CANCEL: AtomicBool = AtomicBool::new(false);
+    let world = world(4);
+    let swept_models = [world.swept()];
+    let voltages = world.memory.voltages("0.78").unwrap();
+    let points = [world.memory.at(voltages[0]).unwrap()];
+    let points = DesignPoint::grid(1, &points, &[Protection::None]);
+    let comparison = Comparison {
+        swept_models: &swept_models,
+        memory: &world.memory,
+        faults: &Faults::of(&world.memory),
+        energy: &EnergySpec::default(),
+        points: &points,
+        seed: Seed(5),
+        chips: 1,
+        tolerance: None,
+        test_images: 60,
+        // a trial reads the clock as it begins
+        clock: || {
+            CANCEL.store(true, Ordering::Relaxed);
+            0.0
+        },
+    };
+    let mut stored = 0;
+    let mut sink = |_: &Trial| {
+        stored += 1;
+        Ok(())
+    };
+    let stopped = comparison.run(&[], &CANCEL, &mut sink);
+    assert!(matches!(stopped, Err(Error::Interrupted)));
+    assert_eq!(stored, 0);
+}
+
+#[test]
 fn finished_trials_are_not_computed_again() {
     let world = world(4);
     let (whole, computed) = run(&world, "0.78,0.9", 4, None, &[]);

@@ -16,7 +16,10 @@ fn run_of(
     done: &[Trial],
     sampled: Sampling,
 ) -> Result<(Outcome, usize)> {
-    let answers = [world.evaluator.clean_answers(&world.images).unwrap()];
+    let answers = [world
+        .evaluator
+        .clean_answers(&world.images, &AtomicBool::new(false))
+        .unwrap()];
     let swept_models = [world.swept()];
     let voltages = world.memory.voltages(voltages).unwrap();
     let points: Vec<OperatingPoint> = voltages
@@ -309,7 +312,10 @@ fn stratified_rows_are_the_same_on_any_number_of_threads_and_brute_force_lies_wi
 #[test]
 fn every_image_of_a_stratum_is_equally_likely_and_models_of_like_strata_share_images() {
     let world = world_of(4, 60);
-    let clean = world.evaluator.clean_answers(&world.images).unwrap();
+    let clean = world
+        .evaluator
+        .clean_answers(&world.images, &AtomicBool::new(false))
+        .unwrap();
     let partition = Partition::of(&clean);
     assert_eq!(partition.sizes.iter().sum::<u64>(), 60);
     let numbers: Vec<u64> = partition.sizes.iter().map(|size| (*size).min(2)).collect();
@@ -342,9 +348,12 @@ fn every_image_of_a_stratum_is_equally_likely_and_models_of_like_strata_share_im
 
 /// Trials of two models at one voltage, by model and chip.
 fn of_two_models(worlds: &[World; 2], way: Sampling, chips: u32) -> Vec<Trial> {
-    let answers = worlds
-        .each_ref()
-        .map(|world| world.evaluator.clean_answers(&world.images).unwrap());
+    let answers = worlds.each_ref().map(|world| {
+        world
+            .evaluator
+            .clean_answers(&world.images, &AtomicBool::new(false))
+            .unwrap()
+    });
     let mut swept_models = worlds.each_ref().map(World::swept);
     swept_models[1].name = "n".into();
     let memory = &worlds[0].memory;
