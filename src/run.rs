@@ -24,6 +24,7 @@ mod record;
 mod redraw;
 mod request;
 mod sampling;
+mod sealed;
 mod sharding;
 mod sweeping;
 mod training;

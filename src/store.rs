@@ -12,7 +12,7 @@ pub use entered::Entered;
 pub use foreign_table::{
     decode_text, excerpt, word, ForeignRow, ForeignTable, Number, Size, VoltageColumn,
 };
-pub use lock::{check_lock, Lock};
+pub use lock::{check_lock, no_locks, Lock};
 pub use npy::{
     is_npy, is_npz, parse_npy, parse_npy_element, parse_npz, read_npy, write_npy, ByteArray,
     Element, NamedArray,

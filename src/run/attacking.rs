@@ -11,6 +11,7 @@ use super::normalization::{changes, recorded};
 use super::numerics::numerics;
 use super::record::{now, run_folder, Input, Machine, Record};
 use super::request::RunRequest;
+use super::sealed::{sealed, unsealed};
 use super::sharding::{who_owes, ShardResult};
 use crate::analysis::names;
 use crate::attack::{
@@ -658,25 +659,6 @@ fn unit_name(model: usize, restart: u32) -> String {
     format!("{UNITS}/model{model}-restart{restart}.json")
 }
 
-/// A finished attack with its checksum, as one JSON object.
-pub(super) fn sealed(unit: &str) -> String {
-    format!(
-        "{{\"sha256\":\"{}\",\"unit\":{unit}}}",
-        store::sha256(unit.as_bytes())
-    )
-}
-
-/// The finished attack inside its file; `None` where its checksum is another. One without was written before there were
-/// checksums.
-pub(super) fn unsealed(text: &str) -> Option<&str> {
-    let Some(rest) = text.strip_prefix("{\"sha256\":\"") else {
-        return text.starts_with("{\"row\":").then_some(text);
-    };
-    let (_, rest) = rest.split_once("\",\"unit\":")?;
-    let unit = rest.strip_suffix('}')?;
-    (sealed(unit) == text).then_some(unit)
-}
-
 fn read_unit(path: &Path) -> Result<AttackUnit> {
     let text = store::read_text(path, "a finished attack", LARGEST_UNIT)?;
     let unit = unsealed(&text).ok_or_else(|| {
@@ -710,21 +692,6 @@ fn stuck(units: &[AttackUnit]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn any_flipped_bit_of_a_finished_attack_is_noticed() {
-        let unit = "{\"row\":{\"a\":1},\"search\":[]}";
-        let text = sealed(unit);
-        assert_eq!((unsealed(&text), unsealed(unit)), (Some(unit), Some(unit)));
-        for place in 0..text.len() {
-            for bit in 0..7 {
-                let mut bytes = text.clone().into_bytes();
-                bytes[place] ^= 1 << bit;
-                let flipped = String::from_utf8(bytes).unwrap();
-                assert_eq!(unsealed(&flipped), None, "{flipped}");
-            }
-        }
-    }
 
     #[test]
     fn every_attack_is_made_once_and_none_begins_after_a_failure() {

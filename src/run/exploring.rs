@@ -23,7 +23,7 @@ use crate::stats;
 use crate::sweep::{Design, DesignPoint, EnergyRow, Sampling, Supply, SweptModel, Trial};
 use crate::table;
 use crate::units::{Accuracy, ChipId, Voltage};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::sync::Mutex;
@@ -188,8 +188,11 @@ impl Sweeping<'_> {
         chips: u32,
         owned: &dyn Fn(usize) -> bool,
     ) -> Result<(Vec<Explored>, Vec<VoltageEvidence>, Vec<String>)> {
-        let explored = self.domains(swept_models, trials, replay, journal, chips, owned)?;
-        let (evidence, answers) = self.yields(swept_models, replay, journal, owned)?;
+        let (explored, mut missing) =
+            self.domains(swept_models, trials, replay, journal, chips, owned)?;
+        let (evidence, answers, others) = self.yields(swept_models, replay, journal, owned)?;
+        missing.extend(others);
+        self.check_searched(&missing, replay)?;
         Ok((explored, evidence, answers))
     }
 
@@ -209,7 +212,8 @@ impl Sweeping<'_> {
         Ok(())
     }
 
-    /// Searches the domains of models, their codes unprotected, where it is asked to.
+    /// Searches the domains of models, their codes unprotected, where it is asked to; in a merge, and the places of those
+    /// whose search a shard owes.
     fn domains(
         &self,
         swept_models: &[SweptModel],
@@ -218,16 +222,16 @@ impl Sweeping<'_> {
         journal: &Mutex<Journal>,
         chips: u32,
         owned: &dyn Fn(usize) -> bool,
-    ) -> Result<Vec<Explored>> {
+    ) -> Result<(Vec<Explored>, BTreeSet<usize>)> {
         let (prepared, monitor) = (&self.prepared, self.monitor);
         let spec = &prepared.experiment.explore;
         let Some(domains) = &spec.domains else {
-            return Ok(Vec::new());
+            return Ok((Vec::new(), BTreeSet::new()));
         };
         let grid = &prepared.grid;
         let images = self.search_images()?;
         self.stages.begin("voltages for domains", 1);
-        let mut all = Vec::new();
+        let (mut all, mut missing) = (Vec::new(), BTreeSet::new());
         let models = swept_models.iter().zip(&prepared.models).enumerate();
         for (place, (swept, loaded)) in models.filter(|(place, _)| owned(*place)) {
             let (mut search_images, mut search_clean) = (swept.images, swept.clean);
@@ -284,7 +288,11 @@ impl Sweeping<'_> {
                 let (model, evaluation) = (swept.name.clone(), evaluation.clone());
                 lock(journal).append_search(&SearchEvaluation { model, evaluation })
             };
-            let outcome = search_domains(&space, spec, &mut simulation, &done, &mut keep)?;
+            let searched = search_domains(&space, spec, &mut simulation, &done, &mut keep);
+            let Some(outcome) = self.unless_owed(searched)? else {
+                missing.insert(place);
+                continue;
+            };
             let verified = std::mem::take(&mut simulation.verified);
             all.push(Explored {
                 model: swept.name.clone(),
@@ -292,7 +300,7 @@ impl Sweeping<'_> {
                 verified,
             });
         }
-        Ok(all)
+        Ok((all, missing))
     }
 
     /// Images of the search; `None` where they are those of the verification.
@@ -314,18 +322,19 @@ impl Sweeping<'_> {
         TestImages::new(&set, models, experiment, Some(asked)).map(Some)
     }
 
-    /// The lowest voltage for a yield, of every model under every protection, with what it rests on and in words.
+    /// The lowest voltage for a yield, of every model under every protection, with what it rests on and in words; in a merge, and
+    /// the places of those whose search a shard owes.
     fn yields(
         &self,
         swept_models: &[SweptModel],
         replay: &Replay,
         journal: &Mutex<Journal>,
         owned: &dyn Fn(usize) -> bool,
-    ) -> Result<(Vec<VoltageEvidence>, Vec<String>)> {
+    ) -> Result<(Vec<VoltageEvidence>, Vec<String>, BTreeSet<usize>)> {
         let prepared = &self.prepared;
         let (explore, sweep) = (&prepared.experiment.explore, &prepared.experiment.sweep);
         let (Some(fraction), Some(floor)) = (explore.yield_share, sweep.floor) else {
-            return Ok((Vec::new(), Vec::new()));
+            return Ok((Vec::new(), Vec::new(), BTreeSet::new()));
         };
         self.stages.begin("lowest voltages for a yield", 1);
         let plan = Plan {
@@ -341,7 +350,7 @@ impl Sweeping<'_> {
             fresh_chips: explore.fresh_chips,
             images: prepared.images.sample(),
         };
-        let (mut rows, mut words) = (Vec::new(), Vec::new());
+        let (mut rows, mut words, mut missing) = (Vec::new(), Vec::new(), BTreeSet::new());
         let models = swept_models.iter().enumerate();
         for (place, swept) in models.filter(|(place, _)| owned(*place)) {
             for &protection in &prepared.protections {
@@ -388,7 +397,11 @@ impl Sweeping<'_> {
                     }
                     Ok(chips.iter().map(|chip| known[&key(chip)]).collect())
                 };
-                let lowest = lowest_voltage(&plan, &mut evaluate)?;
+                let found = self.unless_owed(lowest_voltage(&plan, &mut evaluate))?;
+                let Some(lowest) = found else {
+                    missing.insert(place);
+                    continue;
+                };
                 let energy = |voltage| -> Result<f64> {
                     let point = point(voltage)?;
                     let designs = prepared
@@ -427,7 +440,7 @@ impl Sweeping<'_> {
                 ));
             }
         }
-        Ok((rows, words))
+        Ok((rows, words, missing))
     }
 
     /// Voltages that are tried for a yield: from the lowest swept voltage to the error-free one.

@@ -5,7 +5,7 @@ use super::journal::ReplayedAttempt;
 use super::monitor::Monitor;
 use super::record::{now, Record, RECORD};
 use crate::error::Result;
-use crate::store::Entered;
+use crate::store::{self, Entered};
 use std::path::PathBuf;
 
 /// A run whose folder this process holds.
@@ -49,11 +49,7 @@ impl<'a> RunFolder<'a> {
     /// A record that does not read or is damaged, [`crate::error::Error::Io`].
     pub(super) fn begin(&mut self, attempts: &[ReplayedAttempt]) -> Result<()> {
         if !self.is_locked() {
-            self.monitor.warn(&format!(
-                "{}: its file system has no locks; two processes that begin or end a run here at once could disturb each \
-                 other",
-                self.path.display()
-            ));
+            self.monitor.warn(&store::no_locks(&self.path));
         }
         self.record.attempts = attempts.iter().map(ReplayedAttempt::text).collect();
         let (path, record) = (&self.path, &mut self.record);

@@ -15,6 +15,7 @@ pub(super) use attempts::{journals_of, remove_journals, Run};
 pub use contents::{replay, Replay, ReplayedAttempt};
 pub(super) use contents::{replay_run, Known};
 
+use crate::analysis::names;
 use crate::error::{Error, IoContext, Result};
 use crate::explore::Evaluation;
 use crate::fault::Protection;
@@ -175,25 +176,44 @@ impl Journal {
         Ok((journal, read.replay))
     }
 
-    /// Makes the journal of an attempt at a part of a run, under a name that no other process has. What other journals
-    /// hold is `known`.
+    /// Makes the journal of a run that has none. What other journals hold is `known`.
+    ///
+    /// # Errors
+    /// [`Error::Io`] with the path.
+    pub(super) fn of_run(folder: &Path, known: Known) -> Result<Self> {
+        let path = folder.join(names::JOURNAL);
+        let file = store::open_to_append(&path)?;
+        Self::new(path, file, None, known, FLUSH_EVERY)
+    }
+
+    /// Makes the journal of an attempt at a part of a run, under a name that no other process has.
     ///
     /// # Errors
     /// [`Error::Io`] with the path.
     pub(super) fn of_attempt(folder: &Path, attempt: Attempt, known: Known) -> Result<Self> {
         let (path, file) = attempt.create_journal(folder)?;
+        Self::new(path, file, Some(attempt), known, FLUSH_SHARD_EVERY)
+    }
+
+    fn new(
+        path: PathBuf,
+        file: File,
+        attempt: Option<Attempt>,
+        known: Known,
+        flush_every: Duration,
+    ) -> Result<Self> {
         let mut journal = Self {
             path,
             file,
             length: 0,
             broken: false,
-            flush_every: FLUSH_SHARD_EVERY,
+            flush_every,
             flushed: Instant::now(),
             dirty: true,
             written: BTreeSet::new(),
             known,
         };
-        journal.write_line(&Header::line(Some(attempt))?)?;
+        journal.write_line(&Header::line(attempt)?)?;
         journal.flush()?;
         store::flush_folder(store::folder_of(&journal.path))?;
         Ok(journal)
@@ -306,6 +326,13 @@ impl Journal {
             self.flush()?;
         }
         Ok(())
+    }
+}
+
+/// What was written is on the medium, however the work ends.
+impl Drop for Journal {
+    fn drop(&mut self) {
+        let _ = self.flush();
     }
 }
 

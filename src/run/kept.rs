@@ -1,7 +1,7 @@
 //! Answers of networks without faults, kept for shards: each would compute them anew.
 
-use super::attacking::{sealed, unsealed};
 use super::models::Loaded;
+use super::sealed::{sealed, unsealed};
 use crate::data::Normalization;
 use crate::engine::Answers;
 use crate::error::{Error, Result};

@@ -182,17 +182,25 @@ impl Sweeping<'_> {
         })
     }
 
-    /// A search that stopped in a merge, because it would have to compute, is one that a shard owes.
-    pub(super) fn search_owed(&self, error: Error) -> Error {
-        if !self.request.merge || !matches!(error, Error::Interrupted) {
-            return error;
+    /// The result of a search; `None` where it stopped in a merge, because it would have to compute: a shard owes it.
+    pub(super) fn unless_owed<R>(&self, result: Result<R>) -> Result<Option<R>> {
+        match result {
+            Err(Error::Interrupted) if self.request.merge => Ok(None),
+            other => other.map(Some),
         }
-        Error::Owed {
+    }
+
+    /// Checks that shards have made the searches of all models; `missing`: the places of those that lack some.
+    pub(super) fn check_searched(&self, missing: &BTreeSet<usize>, replay: &Replay) -> Result<()> {
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let owing = |count| missing.iter().map(|place| *place as u32 % count).collect();
+        Err(Error::Owed {
             folder: self.folder.clone(),
-            what: "steps of a search are".into(),
-            by: "the same command with `--shard` of the shards that did not end, or without `--merge`, computes them"
-                .into(),
-        }
+            what: format!("searches of {} are", count_of(missing.len(), "model")),
+            by: who_owes(&replay.attempts, owing),
+        })
     }
 
     /// Says how even the work of shards was, what was computed twice, and by which builds.

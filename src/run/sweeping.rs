@@ -4,7 +4,7 @@ use super::checked;
 use super::exploring::Searched;
 use super::folder::RunFolder;
 use super::identity::{check_out, report_folder};
-use super::journal::{journals_of, remove_journals, replay_run, Journal, Replay};
+use super::journal::{journals_of, remove_journals, replay_run, Journal, Known, Replay};
 use super::monitor::{Monitor, Stages, SweepProgress};
 use super::prepared::{early_set, inputs, prepare, train_all, trained_before, Prepared};
 use super::record::{run_folder, MEMORY};
@@ -193,6 +193,14 @@ pub(super) struct Grid {
     pub(super) energies: Vec<EnergyRow>,
 }
 
+/// What a run that was begun before goes on with.
+enum Resumed {
+    /// Its journal.
+    Own(Box<Journal>),
+    /// What other journals hold: its own is yet to be made.
+    Others(Known),
+}
+
 /// A journal that a panicked thread held is as good as any.
 pub(super) fn lock(journal: &Mutex<Journal>) -> MutexGuard<'_, Journal> {
     journal.lock().unwrap_or_else(PoisonError::into_inner)
@@ -254,7 +262,7 @@ impl<'a> Sweeping<'a> {
         let (prepared, folder, monitor) = (&self.prepared, &self.folder, self.monitor);
         let asked = prepared.record(&self.request.command);
         let mut run = RunFolder::enter(folder.clone(), asked, self.request.fresh, monitor)?;
-        let (journal, replay) = self.resumed(run.is_locked())?;
+        let (resumed, replay) = self.resumed(run.is_locked())?;
         let Clean { scores, answers } = prepared.clean(&replay, monitor.cancel())?;
         let points = prepared.points(&replay)?;
         let swept_models = prepared.swept_models(&scores);
@@ -276,7 +284,7 @@ impl<'a> Sweeping<'a> {
             self.say_attempts(&replay)?;
         }
         // nothing is written before all is checked
-        let journal = Mutex::new(self.begin(&mut run, journal, &replay)?);
+        let journal = Mutex::new(self.begin(&mut run, resumed, &replay)?);
         let clean = designs.iter().map(|design| design.clean_accuracy.get());
         let beyond = prepared.beyond_tolerance(clean);
         beyond.iter().for_each(|note| monitor.warn(note));
@@ -301,8 +309,7 @@ impl<'a> Sweeping<'a> {
             energies: comparison.energies()?,
         };
         let searched = if self.explores {
-            self.search(&mut grid, &swept_models, &replay, &journal, chips)
-                .map_err(|error| self.search_owed(error))?
+            self.search(&mut grid, &swept_models, &replay, &journal, chips)?
         } else {
             Searched::default()
         };
@@ -380,11 +387,11 @@ impl<'a> Sweeping<'a> {
 
     /// The journal of a run that was begun before and goes on, and what it and those of shards hold. Of a folder that
     /// cannot be locked every process has a journal of its own.
-    fn resumed(&self, locked: bool) -> Result<(Option<Journal>, Replay)> {
+    fn resumed(&self, locked: bool) -> Result<(Resumed, Replay)> {
         let path = self.folder.join(names::JOURNAL);
         let shards = journals_of(&self.folder, &self.request.from)?;
         if self.request.fresh || (!path.exists() && shards.is_empty()) {
-            return Ok((None, Replay::default()));
+            return Ok((Resumed::Others(Known::new()), Replay::default()));
         }
         if !self.request.resume {
             let found = format!("a begun run in {}", self.folder.display());
@@ -395,45 +402,34 @@ impl<'a> Sweeping<'a> {
             ));
         }
         let run = self.prepared.run();
-        let (journal, replay) = if locked && path.exists() {
+        let (resumed, replay) = if locked && path.exists() {
             let (journal, replay) = Journal::resume(&path, &shards, Some(&run))?;
-            (Some(journal), replay)
+            (Resumed::Own(Box::new(journal)), replay)
         } else {
-            (None, replay_run(&self.folder, &shards, &run)?.0)
+            let (replay, known) = replay_run(&self.folder, &shards, &run)?;
+            (Resumed::Others(known), replay)
         };
         self.say_damage(&replay);
-        Ok((journal, replay))
+        Ok((resumed, replay))
     }
 
     /// Writes `run.yaml` and the memory model, and opens the journal where it does not go on.
-    fn begin(
-        &self,
-        run: &mut RunFolder<'_>,
-        journal: Option<Journal>,
-        replay: &Replay,
-    ) -> Result<Journal> {
-        let path = self.folder.join(names::JOURNAL);
+    fn begin(&self, run: &mut RunFolder<'_>, resumed: Resumed, replay: &Replay) -> Result<Journal> {
         if self.request.fresh {
-            store::remove_file(&path)?;
+            store::remove_file(&self.folder.join(names::JOURNAL))?;
             store::remove_file(&self.folder.join(names::DAMAGED))?;
             remove_journals(&self.folder)?;
         }
         run.begin(&replay.attempts)?;
         checked::write(&self.folder, MEMORY, &self.prepared.memory.text)?;
-        if let Some(journal) = journal {
-            return Ok(journal);
+        match resumed {
+            Resumed::Own(journal) => Ok(*journal),
+            Resumed::Others(known) if run.is_locked() => Journal::of_run(&self.folder, known),
+            Resumed::Others(known) => {
+                let attempt = self.prepared.attempt(None, self.request);
+                Journal::of_attempt(&self.folder, attempt, known)
+            }
         }
-        let shards = journals_of(&self.folder, &self.request.from)?;
-        let own = self.prepared.run();
-        if run.is_locked() {
-            return Ok(Journal::resume(&path, &shards, Some(&own))?.0);
-        }
-        let known = replay_run(&self.folder, &shards, &own)?.1;
-        Journal::of_attempt(
-            &self.folder,
-            self.prepared.attempt(None, self.request),
-            known,
-        )
     }
 
     /// Says which lines of the journal are damaged.

@@ -85,7 +85,10 @@ pub fn train_model(
         None
     };
     store::create_folder(&folder)?;
-    let _lock = Lock::take(&folder)?;
+    let lock = Lock::take(&folder)?;
+    if !lock.is_real() {
+        monitor.warn(&store::no_locks(&folder));
+    }
     if fresh {
         for file in [CHECKSUMS, STATE, BEST, LAST, HISTORY] {
             store::remove_file(&folder.join(file))?;

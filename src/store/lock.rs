@@ -85,6 +85,14 @@ impl Lock {
     }
 }
 
+/// What to say of a folder that cannot be locked.
+pub fn no_locks(folder: &Path) -> String {
+    format!(
+        "{}: its file system has no locks; two processes that write the same files here at once could disturb each other",
+        folder.display()
+    )
+}
+
 /// True for the errors of a file system without locks.
 fn has_no_locks(error: &std::io::Error) -> bool {
     use std::io::ErrorKind::Unsupported;

@@ -12,12 +12,7 @@ use std::path::{Path, PathBuf};
 /// How the name of a journal ends.
 const ENDING: &str = "journal";
 /// Variables that say which job of a cluster this is.
-const JOBS: [&str; 4] = [
-    "SLURM_JOB_ID",
-    "AWS_BATCH_JOB_ID",
-    "HQ_JOB_ID",
-    "JOB_COMPLETION_INDEX",
-];
+const JOBS: [&str; 3] = ["SLURM_JOB_ID", "AWS_BATCH_JOB_ID", "HQ_JOB_ID"];
 /// Variables that name the machine.
 const HOSTS: [&str; 3] = ["SLURMD_NODENAME", "HOSTNAME", "COMPUTERNAME"];
 /// Where Linux keeps its name.
