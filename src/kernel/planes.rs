@@ -186,10 +186,17 @@ impl Planes {
             "values of an image"
         );
         assert_eq!(planes.len(), self.len(), "values of a layout");
+        let lanes = self.lanes();
         for (bytes, (channel, start)) in image.chunks_exact(self.width).zip(self.rows()) {
             let table = &tables[channel];
-            let targets = planes[start..].iter_mut().step_by(self.lanes());
-            for (target, byte) in targets.zip(bytes) {
+            // steps of a length that is known only now cost more than the look-up
+            if lanes == 1 {
+                for (target, byte) in planes[start..].iter_mut().zip(bytes) {
+                    *target = table[usize::from(*byte)];
+                }
+                continue;
+            }
+            for (target, byte) in planes[start..].iter_mut().step_by(lanes).zip(bytes) {
                 *target = table[usize::from(*byte)];
             }
         }
