@@ -41,9 +41,9 @@ pub(crate) struct ShardFlags {
 pub(crate) struct RunShards {
     #[command(flatten)]
     pub(crate) flags: ShardFlags,
-    /// Only make what all parts share: trained models, and their answers without faults
+    /// Only make what all parts share: trained models, their answers without faults, decoded images
     ///
-    /// With --shard I/N, model k is part k mod N's.
+    /// With --shard I/N, model k is part k mod N's. Images of class folders are kept in one file of the cache.
     #[arg(long, conflicts_with = "merge", hide_short_help = true)]
     pub(crate) prepare: bool,
     /// Folders with journals of parts that ran without a common disk: copies of the run folder or of its `journals`
