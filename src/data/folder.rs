@@ -65,7 +65,7 @@ pub(super) fn load(spec: &FolderSpec, split: Split, folder: &Path) -> Result<Ima
 /// they are scaled otherwise. No image is opened.
 ///
 /// # Errors
-/// As [`load`] where folders are missing; [`Error::Io`].
+/// [`Error::Missing`] where a folder is not there, [`Error::Input`] for a name that cannot be one, [`Error::Io`].
 pub fn fingerprint(spec: &FolderSpec, split: Split, folder: &Path) -> Result<String> {
     let seen = Half::find(split, folder)?.fingerprint()?;
     let text = format!(
