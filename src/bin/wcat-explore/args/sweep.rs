@@ -122,6 +122,7 @@ pub(crate) struct SweepArgs {
     /// Refuse a run that was begun before
     #[arg(
         long,
+        conflicts_with = "shard",
         overrides_with = "resume",
         help_heading = "Output",
         hide_short_help = true

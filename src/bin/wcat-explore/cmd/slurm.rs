@@ -21,10 +21,10 @@ const PREPARE: &str = "\
   prepare) run @COMMAND@ --prepare --shard auto/@MODELS@ --threads \"$SLURM_CPUS_PER_TASK\" ;;
 ";
 const SUBMIT_PREPARE: &str = "\
-          prepare=$(sbatch --parsable --array=0-@LAST_MODEL@ \"$0\" prepare)
-          submit --dependency=afterok:$prepare --kill-on-invalid-dep=yes ;;";
+    prepare=$(sbatch --parsable --array=0-@LAST_MODEL@ \"$0\" prepare) || exit
+    submit --dependency=afterok:$prepare --kill-on-invalid-dep=yes ;;";
 const SUBMIT: &str = "\
-          submit ;;";
+    submit ;;";
 /// The script. Where a shard never runs, a merge that says which beats a dependency that is never satisfied.
 const SCRIPT: &str = r##"#!/bin/bash
 # @COMMAND@
@@ -60,6 +60,7 @@ case ${1:-submit} in
 @PREPARE@  shard) run @COMMAND@ --shard auto/@SHARDS@ --threads "$SLURM_CPUS_PER_TASK" ;;
   merge) run @COMMAND@ --merge --threads "$SLURM_CPUS_PER_TASK"; code=$?
 @ROUND@         exit $code ;;
+  *) echo "usage: bash $0 [submit|shard|merge]" >&2; exit 2 ;;
 esac
 "##;
 /// What an adaptive sweep does where a merge asks for more trials.
@@ -72,8 +73,9 @@ pub(crate) fn run(args: &SlurmArgs) -> anyhow::Result<()> {
 }
 
 fn script(args: &SlurmArgs) -> Result<String> {
-    Shard::new(0, args.shards).map_err(|error| {
-        Error::argument("--shards", "a number from 1 to 1000000", error.expected())
+    Shard::new(0, args.shards).map_err(|_| {
+        let found = format!("`{}`", args.shards);
+        Error::argument("--shards", "a number from 1 to 1000000", found)
     })?;
     for word in &args.command {
         let flag = word.split('=').next().unwrap_or(word);
