@@ -414,7 +414,7 @@ fn searches_attacks_and_trainings_are_spread_too() {
         "{}",
         owed.stderr
     );
-    assert!(owed.stderr.contains("`--array=0,2,3`"), "{}", owed.stderr);
+    assert!(owed.stderr.contains("numbers 0,2,3"), "{}", owed.stderr);
     shard(&place, &train, 0, 3);
     shard(&place, &train, 2, 3);
     let merged = merge(&place, &train);

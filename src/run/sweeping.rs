@@ -434,13 +434,20 @@ impl<'a> Sweeping<'a> {
 
     /// Says which lines of the journal are damaged.
     pub(super) fn say_damage(&self, replay: &Replay) {
-        if let Some(damage) = replay.damage() {
-            self.monitor.warn(&format!(
-                "{}: {damage}; kept in {}, and computed again where this command asks for them",
-                self.folder.join(names::JOURNAL).display(),
-                names::DAMAGED
-            ));
-        }
+        let Some(damage) = replay.damage() else {
+            return;
+        };
+        // lines of shards go by the names of their journals, which are not changed
+        let own = replay.damaged.iter().any(|line| line.starts_with("line "));
+        let (place, kept) = if own {
+            (names::JOURNAL, format!("kept in {}", names::DAMAGED))
+        } else {
+            (names::JOURNALS, "left as they are".to_owned())
+        };
+        self.monitor.warn(&format!(
+            "{}: {damage}; {kept}, and computed again where this command asks for them",
+            self.folder.join(place).display()
+        ));
     }
 
     fn say_extension(&self, replay: &Replay, designs: &[Design], chips: u32) {

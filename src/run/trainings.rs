@@ -90,10 +90,7 @@ pub fn trained_models(
     Err(Error::Owed {
         folder: parent.to_owned(),
         what: format!("{} of {} trainings are", missing.len(), trainings.len()),
-        by: format!(
-            "with a shard for each they are `--array={}`",
-            missing.join(",")
-        ),
+        by: format!("as one shard each they are numbers {}", missing.join(",")),
     })
 }
 

@@ -80,7 +80,7 @@ pub(super) fn say_shard(
     monitor: &Progress,
 ) -> anyhow::Result<()> {
     monitor.note(&format!(
-        "shard {shard}: {} {what} computed, {} of other shards were not there yet; journal: {}",
+        "shard {shard}: {} {what} computed, {} of other shards are still missing; journal: {}",
         done.computed,
         done.of_others,
         done.journal.display()
