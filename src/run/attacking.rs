@@ -22,7 +22,7 @@ use crate::config::Experiment;
 use crate::data::{ImageSet, Normalization, Split};
 use crate::error::{Error, Result};
 use crate::figure;
-use crate::kernel::{Arithmetic, Isa};
+use crate::kernel::Arithmetic;
 use crate::seed::Purpose;
 use crate::store::{self, Lock};
 use crate::sweep::Shard;
@@ -416,12 +416,7 @@ impl<'a> Attacking<'a> {
         let prepared = Prepared::new(experiment, request)?;
         prepared.notes.iter().for_each(|note| monitor.warn(note));
         let asked = prepared.record(&request.command);
-        let folder = run_folder(
-            &request.results,
-            request.out.as_deref(),
-            &asked,
-            request.fresh,
-        )?;
+        let folder = run_folder(request, &asked)?;
         Ok(Self {
             prepared,
             request,
@@ -453,9 +448,7 @@ impl<'a> Attacking<'a> {
 
     fn shard(&self, shard: Shard) -> Result<ShardResult> {
         self.attempts()?;
-        let (version, isa) = (Record::version(), Isa::current().name());
-        let command = &self.request.command;
-        let attempt = Attempt::here(&self.run(), Some(shard), version, isa, command);
+        let attempt = Attempt::here(&self.run(), Some(shard), &self.request.command);
         let journal = Journal::of_attempt(&self.folder, attempt, Known::new())?;
         let path = journal.path().to_owned();
         store::create_folder(&self.folder.join(UNITS))?;

@@ -4,6 +4,7 @@ use super::checked;
 use super::identity::{out_folder, VERSION};
 use super::models::Loaded;
 use super::numerics;
+use super::request::RunRequest;
 use crate::analysis::names;
 use crate::config::Experiment;
 use crate::error::{Error, Result};
@@ -128,15 +129,10 @@ impl Input {
 /// # Errors
 /// [`Error::Argument`] where another run lies there, [`Error::Input`] where it was begun under other numerics; a record
 /// that does not read.
-pub(super) fn run_folder(
-    results: &Path,
-    out: Option<&str>,
-    asked: &Record,
-    fresh: bool,
-) -> Result<PathBuf> {
+pub(super) fn run_folder(request: &RunRequest, asked: &Record) -> Result<PathBuf> {
     let identity = &asked.identity;
-    let name = out.unwrap_or(identity);
-    let folder = out_folder(results, name);
+    let name = request.out.as_deref().unwrap_or(identity);
+    let folder = out_folder(&request.results, name);
     let path = folder.join(RECORD);
     if path.exists() {
         let before = Record::read(&folder)?;
@@ -152,7 +148,7 @@ pub(super) fn run_folder(
                 ),
             ));
         }
-        if !fresh {
+        if !request.fresh {
             let way_out = "`--fresh` begins the run again, `--out NAME` begins it beside this one";
             numerics::check(
                 &path,

@@ -10,8 +10,6 @@ use super::sampling::Clean;
 use super::sweeping::{lock, Sweeping};
 use crate::config::Experiment;
 use crate::error::{Error, Result};
-use crate::kernel::Isa;
-use crate::run::record::Record;
 use crate::sweep::{shards_of, Comparison, Outcome, Part, Shard, Trial, TwoLevel};
 use crate::units::count_of;
 use std::collections::{BTreeMap, BTreeSet};
@@ -74,8 +72,7 @@ impl Prepared {
 
     /// An attempt of this process at a shard, or at the whole.
     pub(super) fn attempt(&self, shard: Option<Shard>, request: &RunRequest) -> Attempt {
-        let (version, isa) = (Record::version(), Isa::current().name());
-        Attempt::here(&self.run(), shard, version, isa, &request.command)
+        Attempt::here(&self.run(), shard, &request.command)
     }
 }
 

@@ -118,12 +118,7 @@ pub fn plan(experiment: &Experiment, request: &RunRequest) -> Result<SweepPlan> 
         false,
     )?;
     let asked = prepared.record(&request.command);
-    let folder = run_folder(
-        &request.results,
-        request.out.as_deref(),
-        &asked,
-        request.fresh,
-    )?;
+    let folder = run_folder(request, &asked)?;
     let shards = journals_of(&folder, &request.from)?;
     let replay = replay_run(&folder, &shards, &prepared.run())?.0;
     let started = Instant::now();
@@ -239,12 +234,7 @@ impl<'a> Sweeping<'a> {
         )?;
         prepared.notes.iter().for_each(|note| monitor.warn(note));
         let asked = prepared.record(&request.command);
-        let folder = run_folder(
-            &request.results,
-            request.out.as_deref(),
-            &asked,
-            request.fresh,
-        )?;
+        let folder = run_folder(request, &asked)?;
         Ok(Self {
             prepared,
             request,

@@ -292,28 +292,18 @@ impl Comparison<'_> {
         }
         let stopped_by = loop {
             let mut tasks = owed(&setups, &designs, complete..chips, &trials);
-            if part != Part::Everything && !tasks.is_empty() {
-                if let Some(stopping) = &stopping {
-                    let seems = (stopping.needed() as f64 * 1.1) as u32;
-                    let round = chips.max(complete.saturating_add(ROUND)).max(seems);
-                    let chips = round.min(self.chips);
-                    tasks = owed(&setups, &designs, complete..chips, &trials);
-                }
-                let (own, others) = split(tasks, part);
-                trials.extend(by_key(compute(
-                    &own,
-                    &|task| self.trial(task, cancel),
-                    cancel,
-                    sink,
-                )?));
+            let partial = part != Part::Everything && !tasks.is_empty();
+            if let Some(stopping) = stopping.as_ref().filter(|_| partial) {
+                let seems = (stopping.needed() as f64 * 1.1) as u32;
+                let round = chips.max(complete.saturating_add(ROUND)).max(seems);
+                tasks = owed(&setups, &designs, complete..round.min(self.chips), &trials);
+            }
+            let (own, others) = split(tasks, part);
+            let trial = |task: &Task| self.trial(task, cancel);
+            trials.extend(by_key(compute(&own, &trial, cancel, sink)?));
+            if partial {
                 return Ok(Outcome::of_part(trials, &others));
             }
-            trials.extend(by_key(compute(
-                &tasks,
-                &|task| self.trial(task, cancel),
-                cancel,
-                sink,
-            )?));
             if let Some(stopping) = &mut stopping {
                 stopping.add(complete..chips, &trials);
                 if let Some(reason) = stopping.enough(chips, &trials) {

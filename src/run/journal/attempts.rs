@@ -2,7 +2,8 @@
 
 use crate::analysis::names;
 use crate::error::{Error, IoContext, Result};
-use crate::run::record::now;
+use crate::kernel::Isa;
+use crate::run::record::{now, Record};
 use crate::store;
 use crate::sweep::Shard;
 use serde::{Deserialize, Serialize};
@@ -82,19 +83,13 @@ pub struct Attempt {
 
 impl Attempt {
     /// An attempt of this process.
-    pub(in crate::run) fn here(
-        run: &Run,
-        shard: Option<Shard>,
-        version: String,
-        isa: &str,
-        command: &str,
-    ) -> Self {
+    pub(in crate::run) fn here(run: &Run, shard: Option<Shard>, command: &str) -> Self {
         Self {
             identity: run.identity.clone(),
             numerics: run.numerics.clone(),
-            version,
+            version: Record::version(),
             build: build(),
-            isa: isa.to_owned(),
+            isa: Isa::current().name().to_owned(),
             shard: shard.map(|shard| shard.to_string()),
             host: host(),
             job: JOBS.iter().find_map(|name| std::env::var(name).ok()),

@@ -314,7 +314,7 @@ impl Contents {
     }
 
     fn take_search(&mut self, search: SearchEvaluation, place: Place) -> Result<(), Wrong> {
-        let Evaluated { model, asked } = Evaluated::of(&search);
+        let asked = asked(&search);
         let correct = &search.evaluation.correct;
         match self.searches.get(&asked) {
             None => {
@@ -323,8 +323,8 @@ impl Contents {
             }
             Some((known, _)) if known == correct => {}
             Some((known, beside)) => {
-                let expected =
-                    format!("one result of a step of the search of `{model}`: {known:?}");
+                let step = format!("a step of the search of `{}`", search.model);
+                let expected = format!("one result of {step}: {known:?}");
                 return Err(Wrong {
                     beside: Some(*beside),
                     ..Wrong::new(expected, format!("{correct:?}"))
@@ -336,27 +336,17 @@ impl Contents {
 }
 
 /// What a step of a search asks.
-struct Evaluated {
-    model: String,
-    asked: String,
-}
-
-impl Evaluated {
-    fn of(search: &SearchEvaluation) -> Self {
-        let evaluation = &search.evaluation;
-        Self {
-            model: search.model.clone(),
-            asked: format!(
-                "{:?}",
-                (
-                    &search.model,
-                    &evaluation.domain_voltages,
-                    evaluation.images,
-                    evaluation.correct.len()
-                )
-            ),
-        }
-    }
+fn asked(search: &SearchEvaluation) -> String {
+    let evaluation = &search.evaluation;
+    format!(
+        "{:?}",
+        (
+            &search.model,
+            &evaluation.domain_voltages,
+            evaluation.images,
+            evaluation.correct.len()
+        )
+    )
 }
 
 pub(super) fn remember_design(known: &mut Known, design: &Design) {

@@ -29,7 +29,8 @@ pub(crate) fn run(args: &AttackArgs, monitor: &Progress) -> anyhow::Result<()> {
     };
     if let Some(shard) = args.shards.shard()? {
         let done = attack_shard(&experiment, &request, shard, monitor)?;
-        return say_shard(&done, shard, "attacks", monitor);
+        say_shard(&done, shard, "attacks", monitor);
+        return Ok(());
     }
     let result = attack(&experiment, &request, monitor)?;
     match args.run.output.format {

@@ -1,6 +1,6 @@
 //! `explore`: voltages for domains, lowest voltages for a yield, widths for layers; one frontier.
 
-use super::sweep::{chosen, default_layer, request, say_prepared, say_shard};
+use super::sweep::{chosen, default_layer, part, request};
 use crate::args::{layers, ExploreArgs, Format};
 use crate::progress::Progress;
 use crate::show;
@@ -9,8 +9,7 @@ use wcat_explore::config::{Experiment, Layer};
 use wcat_explore::error::Error;
 use wcat_explore::explore::{groups, DomainSpec, ExploredPoint};
 use wcat_explore::report::Grid;
-use wcat_explore::run::{explore, explore_shard, prepare_run, ExploreResult, Monitor, RunRequest};
-use wcat_explore::sweep::Shard;
+use wcat_explore::run::{explore, ExploreResult, Monitor, RunRequest};
 use wcat_explore::table as tables;
 
 pub(crate) fn run(args: &ExploreArgs, monitor: &Progress) -> anyhow::Result<()> {
@@ -22,15 +21,8 @@ pub(crate) fn run(args: &ExploreArgs, monitor: &Progress) -> anyhow::Result<()> 
         fresh: args.run.fresh,
         ..request(models, dataset_given, &args.places, &args.shards)?
     };
-    let shard = args.shards.flags.shard()?;
-    if args.shards.prepare {
-        let shard = shard.unwrap_or(Shard::new(0, 1)?);
-        let made = prepare_run(&experiment, &request, shard, true, monitor)?;
-        return say_prepared(&made, monitor);
-    }
-    if let Some(shard) = shard {
-        let done = explore_shard(&experiment, &request, shard, monitor)?;
-        return say_shard(&done, shard, "trials of the grid", monitor);
+    if part(&args.shards, &experiment, &request, true, monitor)? {
+        return Ok(());
     }
     let result = explore(&experiment, &request, monitor)?;
     match args.run.output.format {

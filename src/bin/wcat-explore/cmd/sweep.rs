@@ -9,7 +9,7 @@ use wcat_explore::config::{built_in, Experiment, Layer};
 use wcat_explore::error::{shell_quoted, Result};
 use wcat_explore::report::Grid;
 use wcat_explore::run::{
-    plan, prepare_run, sweep, sweep_shard, Monitor, PrepareResult, RunRequest, ShardResult,
+    explore_shard, plan, prepare_run, sweep, sweep_shard, Monitor, RunRequest, ShardResult,
     SweepResult,
 };
 use wcat_explore::sweep::Shard;
@@ -28,15 +28,8 @@ pub(crate) fn run(args: &SweepArgs, monitor: &Progress) -> anyhow::Result<()> {
     if args.dry_run {
         return dry_run(&experiment, &request);
     }
-    let shard = args.shards.flags.shard()?;
-    if args.shards.prepare {
-        let shard = shard.unwrap_or(Shard::new(0, 1)?);
-        let made = prepare_run(&experiment, &request, shard, false, monitor)?;
-        return say_prepared(&made, monitor);
-    }
-    if let Some(shard) = shard {
-        let done = sweep_shard(&experiment, &request, shard, monitor)?;
-        return say_shard(&done, shard, "trials", monitor);
+    if part(&args.shards, &experiment, &request, false, monitor)? {
+        return Ok(());
     }
     let result = sweep(&experiment, &request, monitor)?;
     match args.run.output.format {
@@ -62,30 +55,46 @@ pub(super) fn experiment(args: &SweepArgs) -> Result<(Experiment, Vec<PathBuf>)>
     Ok((experiment, models))
 }
 
-/// What was made for all shards.
-pub(super) fn say_prepared(made: &PrepareResult, monitor: &Progress) -> anyhow::Result<()> {
-    monitor.note(&format!(
-        "{} trained; answers without faults are kept of {}",
-        count_of(made.trained, "model"),
-        count_of(made.models.len(), "model")
-    ));
-    Ok(())
+/// Does the part of a sweep or an exploration that is asked for; false where it is the whole.
+pub(super) fn part(
+    shards: &RunShards,
+    experiment: &Experiment,
+    request: &RunRequest,
+    explores: bool,
+    monitor: &Progress,
+) -> anyhow::Result<bool> {
+    let shard = shards.flags.shard()?;
+    if shards.prepare {
+        let shard = shard.unwrap_or(Shard::new(0, 1)?);
+        let made = prepare_run(experiment, request, shard, explores, monitor)?;
+        monitor.note(&format!(
+            "{} trained; answers without faults are kept of {}",
+            count_of(made.trained, "model"),
+            count_of(made.models.len(), "model")
+        ));
+        return Ok(true);
+    }
+    let Some(shard) = shard else {
+        return Ok(false);
+    };
+    if explores {
+        let done = explore_shard(experiment, request, shard, monitor)?;
+        say_shard(&done, shard, "trials of the grid", monitor);
+    } else {
+        let done = sweep_shard(experiment, request, shard, monitor)?;
+        say_shard(&done, shard, "trials", monitor);
+    }
+    Ok(true)
 }
 
 /// What a shard computed, and where.
-pub(super) fn say_shard(
-    done: &ShardResult,
-    shard: Shard,
-    what: &str,
-    monitor: &Progress,
-) -> anyhow::Result<()> {
+pub(super) fn say_shard(done: &ShardResult, shard: Shard, what: &str, monitor: &Progress) {
     monitor.note(&format!(
         "shard {shard}: {} {what} computed, {} of other shards are still missing; journal: {}",
         done.computed,
         done.of_others,
         done.journal.display()
     ));
-    Ok(())
 }
 
 /// Flags of this command as settings.
