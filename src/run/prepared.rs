@@ -14,7 +14,7 @@ use super::record::{now, Input, Machine, Record};
 use super::request::RunRequest;
 use super::sampling::{self, Clean};
 use super::training::{after_the_other, finished_model, train_model, TrainedModel};
-use crate::analysis::cells_key;
+use crate::analysis::{cells_key, names};
 use crate::config::{Experiment, Training};
 use crate::data::{self, ImageSet};
 use crate::engine::{Answers, Score, ACCESS_IMAGES};
@@ -25,13 +25,13 @@ use crate::memory::{self, Faults, MemoryModel, OperatingPoint};
 use crate::stats::ImageSample;
 use crate::store;
 use crate::sweep::{
-    exposed_cells, Comparison, DesignPoint, Sampling, SweptModel, TestSplit, TwoLevel,
+    exposed_cells, Comparison, Design, DesignPoint, Sampling, SweptModel, TestSplit, TwoLevel,
 };
 use crate::units::{count_of, Ber, BerSource, Voltage};
 use candle_core::Device;
 use rayon::prelude::*;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
 /// Inputs of a sweep, loaded and checked.
@@ -390,18 +390,13 @@ impl Prepared {
         Ok(cells)
     }
 
-    /// Every model at the voltages and under the protections asked for, and those that the run has already.
-    pub(super) fn points(&self, replay: &Replay) -> Result<Vec<DesignPoint>> {
+    /// Every model at the voltages and under the protections asked for, and those that the run in `folder` has already.
+    pub(super) fn points(&self, replay: &Replay, folder: &Path) -> Result<Vec<DesignPoint>> {
         let (mut points, mut protections) = (self.grid.clone(), self.protections.clone());
-        let by_rate = !self.experiment.sweep.bit_error_rates.is_empty();
         for design in &replay.designs {
-            points.extend(match (design.voltage, design.ber) {
-                (Some(_), Some(rate)) if by_rate => {
-                    Some(self.faults.at_rate(&self.memory, Ber::new(rate)?)?)
-                }
-                (Some(voltage), _) => Some(self.faults.at(&self.memory, Voltage::new(voltage)?)?),
-                (None, _) => None,
-            });
+            let known = self.known_point(design);
+            // what the run has was read from its journals
+            points.extend(known.map_err(|error| error.in_file(&folder.join(names::JOURNAL)))?);
             if !protections.contains(&design.protection) {
                 protections.push(design.protection);
             }
@@ -409,6 +404,18 @@ impl Prepared {
         points.sort_by(|a, b| a.voltage.get().total_cmp(&b.voltage.get()));
         points.dedup_by_key(|point| point.voltage);
         Ok(DesignPoint::grid(self.models.len(), &points, &protections))
+    }
+
+    /// Where the memory of a design point is, if it is at one voltage.
+    fn known_point(&self, design: &Design) -> Result<Option<OperatingPoint>> {
+        let by_rate = !self.experiment.sweep.bit_error_rates.is_empty();
+        Ok(match (design.voltage, design.ber) {
+            (Some(_), Some(rate)) if by_rate => {
+                Some(self.faults.at_rate(&self.memory, Ber::new(rate)?)?)
+            }
+            (Some(voltage), _) => Some(self.faults.at(&self.memory, Voltage::new(voltage)?)?),
+            (None, _) => None,
+        })
     }
 
     /// The test images, as they come.

@@ -83,7 +83,7 @@ impl Sweeping<'_> {
         let (replay, known) = replay_run(&self.folder, &shards, &prepared.run())?;
         self.say_damage(&replay);
         let Clean { scores, answers } = prepared.clean(&replay, self.monitor.cancel())?;
-        let points = prepared.points(&replay)?;
+        let points = prepared.points(&replay, &self.folder)?;
         let swept_models = prepared.swept_models(&scores);
         let chips = prepared.chips(&replay);
         let comparison = prepared.comparison(&swept_models, &points, chips);

@@ -124,7 +124,7 @@ pub fn plan(experiment: &Experiment, request: &RunRequest) -> Result<SweepPlan> 
     let started = Instant::now();
     let clean = prepared.clean(&Replay::default(), &AtomicBool::new(false))?;
     let seconds = started.elapsed().as_secs_f64() / prepared.models.len() as f64;
-    let points = prepared.points(&replay)?;
+    let points = prepared.points(&replay, &folder)?;
     let swept_models = prepared.swept_models(&clean.scores);
     let comparison = prepared.comparison(&swept_models, &points, prepared.chips(&replay));
     let designs = comparison.designs()?.len();
@@ -254,7 +254,7 @@ impl<'a> Sweeping<'a> {
         let mut run = RunFolder::enter(folder.clone(), asked, self.request.fresh, monitor)?;
         let (resumed, replay) = self.resumed(run.is_locked())?;
         let Clean { scores, answers } = prepared.clean(&replay, monitor.cancel())?;
-        let points = prepared.points(&replay)?;
+        let points = prepared.points(&replay, folder)?;
         let swept_models = prepared.swept_models(&scores);
         let chips = prepared.chips(&replay);
         let comparison = prepared.comparison(&swept_models, &points, chips);
