@@ -97,6 +97,10 @@ pub mod names {
     pub const SENSITIVITY_CSV: &str = "sensitivity.csv";
     /// What was seen of yields.
     pub const YIELDS_CSV: &str = "yields.csv";
+    /// Verdicts of an answer.
+    pub const VERDICTS_CSV: &str = "verdicts.csv";
+    /// What its check showed of each voltage.
+    pub const EVIDENCE_CSV: &str = "evidence.csv";
     /// Frontiers, hypervolumes, savings.
     pub const PARETO_CSV: &str = "pareto.csv";
     /// Lowest voltages at accuracy losses and yields.

@@ -93,6 +93,7 @@
 //! ```
 
 pub mod analysis;
+pub mod answer;
 pub mod attack;
 pub mod code;
 pub mod config;

@@ -2,6 +2,7 @@
 //!
 //! What happens meanwhile goes to a [`Monitor`]; nothing is printed here.
 
+mod answering;
 mod attacking;
 mod checked;
 mod clock;
@@ -31,11 +32,12 @@ mod training;
 mod trainings;
 mod widths;
 
+pub use answering::{answer, AnswerResult};
 pub use attacking::{attack, attack_shard, AttackResult};
 pub use evaluation::{evaluate, EvaluationRow, FaultSetting};
 pub use exploring::{explore, ExploreResult};
 pub use journal::{
-    replay, Attempt, Journal, Replay, ReplayedAttempt, SearchEvaluation, YieldTrial,
+    replay, Attempt, Journal, Replay, ReplayedAttempt, SearchEvaluation, SeenChip, YieldTrial,
 };
 pub use monitor::{AttackProgress, Monitor, Quiet, Stage, SweepProgress};
 pub use numerics::numerics;

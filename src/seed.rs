@@ -49,6 +49,8 @@ pub enum Purpose {
     RandomFlips,
     /// Seed of the chips of a search, apart from those of its verification; no index.
     SearchChips,
+    /// Seed of the chips that the claims of an answer rest on; no index.
+    CheckChips,
     /// Fixed inputs of the number that stands for a program's numerics; indices: part.
     Numerics,
     /// Random numbers inside tests.

@@ -1,15 +1,18 @@
 //! Statistics of samples: estimates with intervals, quantiles, yields, bootstrap. Pure functions.
 
+mod judge;
 mod stratified;
 mod two_level;
 
+pub use judge::{Judged, Judgement, Risks};
 pub use stratified::{
-    accuracy, even_images, plan_images, Caution, StratifiedComponents, StratifiedModel, Stratum,
+    accuracy, even_images, plan_images, Caution, StratifiedComponents, StratifiedModel,
+    StratifiedPlan, Stratum,
 };
 pub use two_level::{ChipDifference, Components, Difference, Split, LEAST_CHIPS};
 
 use crate::seed::Stream;
-use statrs::distribution::{Beta, ContinuousCDF, Normal, StudentsT};
+use statrs::distribution::{Beta, Binomial, ContinuousCDF, DiscreteCDF, Normal, StudentsT};
 
 /// A number with its 95 % interval.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -244,6 +247,11 @@ pub fn clopper_pearson_at(confidence: f64, successes: u64, n: u64) -> Interval {
         low: low.unwrap_or(0.0),
         high: high.unwrap_or(1.0),
     }
+}
+
+/// Probability of at most `k` successes in `n` trials, each of probability `p`, clamped to [0, 1].
+pub fn binomial_cdf(k: u64, n: u64, p: f64) -> f64 {
+    Binomial::new(p.clamp(0.0, 1.0), n).map_or(f64::NAN, |number| number.cdf(k))
 }
 
 /// Least size of a sample without a single failure whose [`clopper_pearson_at`] lower bound reaches `fraction`, in

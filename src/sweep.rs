@@ -6,6 +6,7 @@ mod monte_carlo;
 mod point;
 mod row;
 mod shard;
+mod sight;
 mod spec;
 mod stopping;
 mod strata;
@@ -19,6 +20,7 @@ pub use row::{
     TrialStatus,
 };
 pub use shard::{shards_of, Part, Shard};
+pub use sight::Sight;
 pub use spec::{Sampling, SweepSpec, TestSplit};
 pub use strata::Strata;
 pub use two_level::TwoLevel;

@@ -37,7 +37,7 @@ const FLOORS: &[&[&str]] = &[
     // F6: the procedures and their row types.
     &["train", "sweep", "attack"],
     // F7: searches that call sweeps.
-    &["explore"],
+    &["explore", "answer"],
     // F8: what the rows of a run come to.
     &["analysis"],
     // F9: tables to SVG and PNG.
@@ -100,9 +100,9 @@ const CRATES: &[(&str, &[&str])] = &[
     (
         "serde",
         &[
-            "units", "seed", "device", "store", "fault", "quant", "data", "net", "memory", "train",
-            "sweep", "attack", "explore", "analysis", "figure", "report", "config", "run", "yaml",
-            "bin",
+            "units", "seed", "device", "stats", "store", "fault", "quant", "data", "net", "memory",
+            "train", "sweep", "attack", "answer", "explore", "analysis", "figure", "report",
+            "config", "run", "yaml", "bin",
         ],
     ),
     ("sha2", &["data", "report", "seed", "store"]),

@@ -1,6 +1,7 @@
 //! The settings of an experiment: the rooms' specs put together, and the checks across them.
 
 use super::preset::PARTS;
+use crate::answer::AnswerSpec;
 use crate::attack::AttackSpec;
 use crate::data::DatasetSpec;
 use crate::device::DeviceSpec;
@@ -47,6 +48,9 @@ pub struct Experiment {
     pub sweep: SweepSpec,
     /// Exploration.
     pub explore: ExploreSpec,
+    /// Question of `answer`; absent in other commands.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub answer: Option<AnswerSpec>,
     /// Attack.
     pub attack: AttackSpec,
     /// Models that `sweep` trains where no model file is given: a list of `{ name, quantizer }`, each name once, by
@@ -104,6 +108,7 @@ impl Default for Experiment {
             energy: EnergySpec::default(),
             sweep: SweepSpec::default(),
             explore: ExploreSpec::default(),
+            answer: None,
             attack: AttackSpec::default(),
             models: Vec::new(),
             model_files: Vec::new(),
@@ -180,6 +185,9 @@ impl Experiment {
         self.energy.check()?;
         self.sweep.check()?;
         self.explore.check()?;
+        if let Some(answer) = &self.answer {
+            answer.check()?;
+        }
         self.attack.check()?;
         if let Some(text) = &self.sweep.voltages {
             parse_voltages(text).map_err(|error| match error {

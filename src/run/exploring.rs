@@ -207,7 +207,7 @@ impl Sweeping<'_> {
             }
         }
         if spec.yield_share.is_some() {
-            self.fine_grid()?;
+            self.fine_grid(spec.step)?;
         }
         Ok(())
     }
@@ -338,7 +338,7 @@ impl Sweeping<'_> {
         };
         self.stages.begin("lowest voltages for a yield", 1);
         let plan = Plan {
-            voltages: self.fine_grid()?,
+            voltages: self.fine_grid(explore.step)?,
             target: Target::Yield {
                 fraction,
                 floor: floor.get(),
@@ -443,10 +443,9 @@ impl Sweeping<'_> {
         Ok((rows, words, missing))
     }
 
-    /// Voltages that are tried for a yield: from the lowest swept voltage to the error-free one.
-    fn fine_grid(&self) -> Result<Vec<Voltage>> {
+    /// Voltages that are tried one by one, in these steps: from the lowest swept voltage to the error-free one.
+    fn fine_grid(&self, step: f64) -> Result<Vec<Voltage>> {
         let prepared = &self.prepared;
-        let step = prepared.experiment.explore.step;
         let low = prepared
             .grid
             .iter()
@@ -465,7 +464,7 @@ impl Sweeping<'_> {
 }
 
 /// Voltages without the rounding of sums.
-fn rounded(voltage: f64) -> f64 {
+pub(super) fn rounded(voltage: f64) -> f64 {
     (voltage * 1e9).round() / 1e9
 }
 

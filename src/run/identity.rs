@@ -1,5 +1,6 @@
 //! What can change a number, and the hash of it that names folders.
 
+use crate::answer::AnswerSpec;
 use crate::data::Normalization;
 use crate::error::{Error, Result};
 use crate::explore::ExploreSpec;
@@ -35,6 +36,8 @@ pub(super) struct SweepIdentity<'a> {
     pub(super) energy: Option<&'a EnergySpec>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) explore: Option<&'a ExploreSpec>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) answer: Option<&'a AnswerSpec>,
     /// Voltages and protections of two-level sampling, which plans the images of a chip from all design points: more
     /// of them are another run.
     #[serde(skip_serializing_if = "Option::is_none")]

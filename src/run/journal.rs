@@ -19,8 +19,9 @@ use crate::analysis::names;
 use crate::error::{Error, IoContext, Result};
 use crate::explore::Evaluation;
 use crate::fault::Protection;
+use crate::stats::Judged;
 use crate::store;
-use crate::sweep::{Design, Trial};
+use crate::sweep::{Design, Strata, Trial};
 use crate::units::ChipId;
 use contents::{Contents, Place};
 use serde::{Deserialize, Serialize};
@@ -64,6 +65,9 @@ enum Record {
     Trial(Trial),
     Search(Box<SearchEvaluation>),
     Yield(YieldTrial),
+    Seen(SeenChip),
+    /// Most evaluations of an image that an answer may take.
+    Evaluations(u64),
 }
 
 /// An evaluation of a search with its model.
@@ -90,6 +94,42 @@ pub struct YieldTrial {
     pub chip: ChipId,
     /// Images classified correctly.
     pub correct: u64,
+}
+
+/// One chip of one model under one protection at one voltage, as an answer saw it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SeenChip {
+    /// The model.
+    pub model: String,
+    /// The protection of its codes.
+    pub protection: Protection,
+    /// Supply voltage in the unit of the memory.
+    pub voltage: f64,
+    /// Whether the chip is one of the check; else it is one of the search.
+    pub check: bool,
+    /// The chip.
+    pub chip: ChipId,
+    /// What it showed in each stratum of the test images, where a mean is asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub strata: Option<Strata>,
+    /// What it was judged to be, where a yield is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub judged: Option<Judged>,
+}
+
+impl SeenChip {
+    /// What tells it from others: model, protection, voltage, phase, chip.
+    pub(super) fn key(&self) -> (String, Protection, u64, bool, u32) {
+        let voltage = self.voltage.to_bits();
+        (
+            self.model.clone(),
+            self.protection,
+            voltage,
+            self.check,
+            self.chip.0,
+        )
+    }
 }
 
 /// The open journal of a run.
@@ -279,6 +319,22 @@ impl Journal {
     /// As [`Self::append_search`].
     pub fn append_yield(&mut self, trial: &YieldTrial) -> Result<()> {
         self.write(&Record::Yield(trial.clone()))
+    }
+
+    /// Appends a chip of an answer.
+    ///
+    /// # Errors
+    /// As [`Self::append_search`].
+    pub fn append_seen(&mut self, seen: &SeenChip) -> Result<()> {
+        self.write(&Record::Seen(seen.clone()))
+    }
+
+    /// Appends the most evaluations of an image that an answer may take.
+    ///
+    /// # Errors
+    /// As [`Self::append_search`].
+    pub fn append_evaluations(&mut self, evaluations: u64) -> Result<()> {
+        self.write(&Record::Evaluations(evaluations))
     }
 
     /// Flushes everything to the medium.

@@ -257,6 +257,7 @@ pub(super) fn prepare(
         faults: faults.changes(),
         by_rate: (!experiment.sweep.bit_error_rates.is_empty()).then_some(true),
         explore: explores.then_some(&experiment.explore),
+        answer: experiment.answer.as_ref(),
         energy: experiment.energy.changes(),
         two_level: planned(Sampling::TwoLevel),
         stratified: planned(Sampling::Stratified),

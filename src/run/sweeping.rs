@@ -189,7 +189,7 @@ pub(super) struct Grid {
 }
 
 /// What a run that was begun before goes on with.
-enum Resumed {
+pub(super) enum Resumed {
     /// Its journal.
     Own(Box<Journal>),
     /// What other journals hold: its own is yet to be made.
@@ -250,8 +250,7 @@ impl<'a> Sweeping<'a> {
     /// computes nothing.
     pub(super) fn finish(&self) -> Result<(SweepResult, Searched)> {
         let (prepared, folder, monitor) = (&self.prepared, &self.folder, self.monitor);
-        let asked = prepared.record(&self.request.command);
-        let mut run = RunFolder::enter(folder.clone(), asked, self.request.fresh, monitor)?;
+        let mut run = self.enter()?;
         let (resumed, replay) = self.resumed(run.is_locked())?;
         let Clean { scores, answers } = prepared.clean(&replay, monitor.cancel())?;
         let points = prepared.points(&replay, folder)?;
@@ -347,6 +346,12 @@ impl<'a> Sweeping<'a> {
         Ok((result, searched))
     }
 
+    /// Locks the folder.
+    pub(super) fn enter(&self) -> Result<RunFolder<'_>> {
+        let asked = self.prepared.record(&self.request.command);
+        RunFolder::enter(self.folder.clone(), asked, self.request.fresh, self.monitor)
+    }
+
     /// Takes finished trials: to the journal, and told.
     pub(super) fn trial_sink<'s>(
         &'s self,
@@ -377,7 +382,7 @@ impl<'a> Sweeping<'a> {
 
     /// The journal of a run that was begun before and goes on, and what it and those of shards hold. Of a folder that
     /// cannot be locked every process has a journal of its own.
-    fn resumed(&self, locked: bool) -> Result<(Resumed, Replay)> {
+    pub(super) fn resumed(&self, locked: bool) -> Result<(Resumed, Replay)> {
         let path = self.folder.join(names::JOURNAL);
         let shards = journals_of(&self.folder, &self.request.from)?;
         if self.request.fresh || (!path.exists() && shards.is_empty()) {
@@ -404,7 +409,12 @@ impl<'a> Sweeping<'a> {
     }
 
     /// Writes `run.yaml` and the memory model, and opens the journal where it does not go on.
-    fn begin(&self, run: &mut RunFolder<'_>, resumed: Resumed, replay: &Replay) -> Result<Journal> {
+    pub(super) fn begin(
+        &self,
+        run: &mut RunFolder<'_>,
+        resumed: Resumed,
+        replay: &Replay,
+    ) -> Result<Journal> {
         if self.request.fresh {
             store::remove_file(&self.folder.join(names::JOURNAL))?;
             store::remove_file(&self.folder.join(names::DAMAGED))?;

@@ -7,7 +7,9 @@
 //! as a control variate would change nothing: the best coefficient is taken, whatever it is.
 
 use super::two_level::{Difference, LEAST_CHIPS};
-use super::{cautious_deviation, mean, probit, sorted, standard_deviation};
+use super::{
+    cautious_deviation, mean, mean_half_width_at, probit, sorted, standard_deviation, Interval,
+};
 use statrs::function::gamma::gamma_lr;
 
 /// Step between planned numbers of images of a chip.
@@ -114,6 +116,18 @@ impl StratifiedComponents {
         mean * gamma_lr(shape - 1.0, cut) / gamma_lr(shape, cut) - self.of_images
     }
 
+    /// What a point of so many times the loss shows, where losses are small: images change as often as much is lost, and
+    /// chips scatter in proportion.
+    pub fn scaled(&self, times: f64) -> Self {
+        let of_images = self.of_images * times;
+        let of_strata = |(fraction, within): &(f64, f64)| (*fraction, (within * times).min(0.25));
+        Self {
+            shown: of_images + self.chips() * times * times,
+            of_images,
+            strata: self.strata.iter().map(of_strata).collect(),
+        }
+    }
+
     /// Variance over the images of a chip within their strata.
     pub fn images(&self) -> f64 {
         self.strata
@@ -193,18 +207,32 @@ impl Difference {
             mean: middle,
             deviation: (cautious.powi(2) + caution.one_more / of_chips.len() as f64).sqrt(),
             chips: of_chips.len(),
-            shift: skewness_shift(of_chips, middle),
+            shift: skewness_shift(of_chips, middle, 0.975),
+        })
+    }
+
+    /// One-sided bounds of the mean, each of `confidence` in (0.5, 1), of the mean of stratified chips as
+    /// [`Self::of_strata`] takes it. `None` below two chips.
+    pub fn bounds_of_strata<S: AsRef<[Stratum]>>(chips: &[S], confidence: f64) -> Option<Interval> {
+        let of_chips = accuracies(chips);
+        let own = Self::cautious(&of_chips, Caution::of(chips)?)?;
+        let middle = own.mean + skewness_shift(&of_chips, own.mean, confidence);
+        let half = mean_half_width_at(confidence, own.deviation, own.chips, 0.0)?;
+        Some(Interval {
+            low: middle - half,
+            high: middle + half,
         })
     }
 }
 
-/// Johnson's shift of a 95 % interval: `m3 / (6 s² n) · (1 + 2 t²)`, with the third central moment `m3`.
-fn skewness_shift(xs: &[f64], middle: f64) -> f64 {
+/// Johnson's shift of an interval whose ends are bounds of `confidence`: `m3 / (6 s² n) · (1 + 2 t²)`, with the third
+/// central moment `m3`.
+fn skewness_shift(xs: &[f64], middle: f64, confidence: f64) -> f64 {
     let n = xs.len() as f64;
     let moment = |power| xs.iter().map(|x| (x - middle).powi(power)).sum::<f64>() / n;
     let (second, third) = (moment(2), moment(3));
     if second > 0.0 {
-        third / (6.0 * second * n) * (1.0 + 2.0 * probit(0.975).powi(2))
+        third / (6.0 * second * n) * (1.0 + 2.0 * probit(confidence).powi(2))
     } else {
         0.0
     }
@@ -301,6 +329,15 @@ pub struct StratifiedModel {
     pub designs: Vec<StratifiedComponents>,
 }
 
+/// How chips are to be seen, and how many of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StratifiedPlan {
+    /// Images of each stratum for each model.
+    pub images: Vec<Vec<u64>>,
+    /// Chips that bring every design point to the half-width.
+    pub chips: u64,
+}
+
 /// Images of each stratum for each model that make `images` a chip of a pilot: nothing is known of the strata yet.
 pub fn even_images(models: &[Vec<u64>], images: u64) -> Vec<Vec<u64>> {
     let mut numbers = Vec::with_capacity(models.len());
@@ -323,7 +360,7 @@ pub fn plan_images(
     pilot_chips: u64,
     chip_cost: f64,
     half_width: f64,
-) -> Vec<Vec<u64>> {
+) -> StratifiedPlan {
     let mut allocations = Vec::new();
     let mut between: Vec<Vec<f64>> = Vec::new();
     for model in models {
@@ -342,9 +379,10 @@ pub fn plan_images(
     let all: u64 = models.first().map_or(0, |model| model.sizes.iter().sum());
     let least = allocations.iter().map(Allocation::images).max();
     let mut images = least.unwrap_or(0).next_multiple_of(GRANULE).min(all);
-    let mut best = (f64::INFINITY, Vec::new());
+    let mut least_cost = f64::INFINITY;
+    let mut best = StratifiedPlan::default();
     // more images than these cost more, whatever the chips
-    while LEAST_CHIPS as f64 * (chip_cost + images as f64) < best.0 {
+    while LEAST_CHIPS as f64 * (chip_cost + images as f64) < least_cost {
         let mut chips = LEAST_CHIPS as f64;
         for ((model, between), own) in models.iter().zip(&between).zip(&mut allocations) {
             own.grow(images);
@@ -354,16 +392,19 @@ pub fn plan_images(
             }
         }
         let cost = chips * (chip_cost + images as f64);
-        if cost < best.0 {
-            let numbers = allocations.iter().map(Allocation::numbers).collect();
-            best = (cost, numbers);
+        if cost < least_cost {
+            least_cost = cost;
+            best = StratifiedPlan {
+                images: allocations.iter().map(Allocation::numbers).collect(),
+                chips: chips as u64,
+            };
         }
         if images == all {
             break;
         }
         images = (images + GRANULE).min(all);
     }
-    best.1
+    best
 }
 
 /// Chips at which `1.96² (variance / chips + one_more / chips²)` is the square of the half-width.

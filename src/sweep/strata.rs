@@ -42,6 +42,25 @@ impl Partition {
         all
     }
 
+    /// The images that the clean network has right, and the others; none of a kind that there is not.
+    pub(super) fn by_answer(clean: &Answers) -> Self {
+        let mut all = Self {
+            of: vec![0; clean.right.len()],
+            sizes: Vec::new(),
+        };
+        for right in [true, false] {
+            let alike = (0..clean.right.len()).filter(|place| clean.right[*place] == right);
+            all.cut(&alike.collect::<Vec<usize>>(), &[1]);
+        }
+        all
+    }
+
+    /// So many of the right and of the wrong images, as numbers of strata by answer.
+    pub(super) fn numbers(&self, (right, wrong): (u64, u64)) -> Vec<u64> {
+        // a kind that there is not has no stratum and asks for none
+        [right, wrong].into_iter().filter(|n| *n > 0).collect()
+    }
+
     /// Makes strata of these images in proportion to the fractions; none without images.
     fn cut(&mut self, places: &[usize], fractions: &[u64]) {
         let (whole, mut before, mut start) = (fractions.iter().sum::<u64>(), 0, 0);
@@ -131,7 +150,7 @@ impl Strata {
     }
 
     /// True where so many images of each stratum were looked at.
-    pub(super) fn have(&self, sizes: &[u64], numbers: &[u64]) -> bool {
+    pub fn have(&self, sizes: &[u64], numbers: &[u64]) -> bool {
         let own = self.0.iter().map(|s| (s.all, s.images));
         own.eq(sizes.iter().copied().zip(numbers.iter().copied()))
     }

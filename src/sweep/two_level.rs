@@ -6,10 +6,10 @@ use super::monte_carlo::{
 use super::point::Setup;
 use super::row::{CleanAnswers, Design, StoppedBy, Trial};
 use super::shard::Part;
+use super::sight::answers_on;
 use super::strata::{Partition, Strata};
 use super::work;
-use crate::code::Word;
-use crate::engine::{Answers, FaultsOfAccess};
+use crate::engine::Answers;
 use crate::error::{Error, Result};
 use crate::seed::{Purpose, Seed};
 use crate::stats::{
@@ -273,7 +273,7 @@ impl TwoLevel<'_> {
         if failing.is_empty() {
             return Ok(pilot.to_vec());
         }
-        Ok(plan_images(&models, PILOT.chips, chip / image, tolerance))
+        Ok(plan_images(&models, PILOT.chips, chip / image, tolerance).images)
     }
 
     /// Chips that the image evaluations of `chips` chips on all images are enough for, `images` for each after the
@@ -344,23 +344,8 @@ impl TwoLevel<'_> {
             .iter()
             .map(|place| self.clean[model].right[*place as usize])
             .collect();
-        let evaluator = swept.evaluator;
-        let whole = |words: &[(usize, Word)]| {
-            if words.is_empty() {
-                Ok(Answers {
-                    right: clean.clone(),
-                    margins: Vec::new(),
-                    not_finite: 0,
-                })
-            } else {
-                evaluator.faulty_answers(words, &swept.images.select(&places)?, cancel)
-            }
-        };
-        let by_access = |faults: &FaultsOfAccess| {
-            let images = swept.images.select(&places)?;
-            evaluator.faulty_answers_by_access(&images, faults, cancel)
-        };
-        let (answers, faults, status) = task.evaluate(comparison.seed, whole, by_access)?;
+        let (answers, faults, status) =
+            answers_on(comparison, task, &self.clean[model], &places, cancel)?;
         let changed = answers
             .right
             .iter()

@@ -1,6 +1,7 @@
 //! One file per command: usage resolved, work called, result shown.
 
 pub(crate) mod about;
+pub(crate) mod answer;
 pub(crate) mod attack;
 pub(crate) mod data;
 pub(crate) mod eval;

@@ -26,18 +26,19 @@ fn main() -> ExitCode {
         interrupt::saves();
     }
     match interrupt::listen().and_then(|()| run(&arguments)) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => show::failure(&error, &arguments.command.sources()),
     }
 }
 
-fn run(arguments: &Arguments) -> anyhow::Result<()> {
+fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     if let Some(settings) = arguments.command.settings() {
         settings.choose_kernels()?;
     }
     let monitor = progress::start(&arguments.general)?;
     match &arguments.command {
         Command::Sweep(args) => cmd::sweep::run(args, &monitor),
+        Command::Answer(args) => return cmd::answer::run(args, &monitor),
         Command::Explore(args) => cmd::explore::run(args, &monitor),
         Command::Train(args) => cmd::train::run(args, &monitor),
         Command::Quantize(args) => cmd::quantize::run(args, &monitor),
@@ -54,5 +55,5 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
         Command::Man(args) => cmd::about::man(args),
     }?;
     monitor.finish();
-    Ok(())
+    Ok(ExitCode::SUCCESS)
 }

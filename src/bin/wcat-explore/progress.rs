@@ -143,6 +143,11 @@ impl Progress {
         });
     }
 
+    /// True where more was asked for.
+    pub(crate) fn is_verbose(&self) -> bool {
+        self.verbose
+    }
+
     /// A remark for those who asked for more.
     fn detail(&self, text: &str) {
         if self.verbose {

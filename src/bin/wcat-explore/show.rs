@@ -23,6 +23,9 @@ pub(crate) const GOES_ON: u8 = 75;
 /// Exit code where a merge lacks what shards owe.
 const OWED: u8 = 3;
 
+/// Exit code of an answer that establishes nothing.
+pub(crate) const NOT_ESTABLISHED: u8 = 4;
+
 /// Prints a table.
 pub(crate) fn table(grid: &Grid) -> anyhow::Result<()> {
     result(&grid.terminal())

@@ -1,7 +1,7 @@
 //! Journals as they are read: the lines of one or of several put together, equal ones once, unequal ones refused.
 
 use super::attempts::{Attempt, Run};
-use super::{damage, Header, Record, SearchEvaluation, YieldTrial, VERSION};
+use super::{damage, Header, Record, SearchEvaluation, SeenChip, YieldTrial, VERSION};
 use crate::analysis::names;
 use crate::error::{Error, IoContext, Result};
 use crate::store;
@@ -26,6 +26,10 @@ pub struct Replay {
     pub searches: Vec<SearchEvaluation>,
     /// Chips of searches for a yield.
     pub yields: Vec<YieldTrial>,
+    /// Chips of an answer.
+    pub seen: Vec<SeenChip>,
+    /// Most evaluations of an image that an answer may take.
+    pub evaluations: Option<u64>,
     /// True where the last line was torn; it does not count.
     pub dropped_torn_line: bool,
     /// Damaged lines, and trials whose design point stood in one, each as `line 7 (what it held)`; they do not count.
@@ -297,6 +301,8 @@ impl Contents {
             },
             Record::Search(search) => self.take_search(*search, place)?,
             Record::Yield(trial) => self.replay.yields.push(trial),
+            Record::Seen(seen) => self.replay.seen.push(seen),
+            Record::Evaluations(most) => self.replay.evaluations = Some(most),
             Record::Trial(trial) => {
                 let new = check_trial(&self.known, &trial)?;
                 if let Some(attempt) = self.replay.attempts.last_mut() {

@@ -57,6 +57,8 @@ pub(super) fn words(record: &Record) -> String {
             "chip {} of the search for a yield of `{}`",
             trial.chip, trial.model
         ),
+        Record::Seen(seen) => format!("chip {} of the answer on `{}`", seen.chip, seen.model),
+        Record::Evaluations(_) => "the budget of an answer".into(),
     }
 }
 

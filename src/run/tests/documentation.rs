@@ -4,6 +4,7 @@
 //! same page and kept. `WCAT_RENEW_DOCS=1` writes the page anew; a column without a meaning fails.
 
 use crate::analysis::{Answer, MethodDifference, MethodMean, ParetoRow, Summary};
+use crate::answer::{AnswerRow, EvidenceRow};
 use crate::attack::{AttackRow, AttackSummary, FlipRow};
 use crate::explore::{ExploredPoint, Sensitivity, VoltageEvidence};
 use crate::sweep::{Design, EnergyRow, Timing, TrialRow};
@@ -48,6 +49,8 @@ fn tables() -> Vec<(&'static str, Vec<Column>)> {
         ("explored", of::<ExploredPoint>()),
         ("sensitivity", of::<Sensitivity>()),
         ("yields", of::<VoltageEvidence>()),
+        ("verdicts", of::<AnswerRow>()),
+        ("evidence", of::<EvidenceRow>()),
         ("timing", of::<Timing>()),
         ("flips", of::<FlipRow>()),
         ("attacks", of::<AttackRow>()),

@@ -116,7 +116,7 @@ fn sampled(population: &Population, half_width: f64, stream: &mut Stream) -> (Di
         sizes,
         designs: vec![StratifiedComponents::of(&chips).unwrap()],
     };
-    let numbers = plan_images(&[model], 16, 8.0, half_width).remove(0);
+    let numbers = plan_images(&[model], 16, 8.0, half_width).images.remove(0);
     loop {
         let found = Difference::of_strata(&chips).unwrap();
         match Difference::more_chips(&[found], half_width) {
@@ -181,14 +181,14 @@ fn images_go_where_answers_vary_and_every_stratum_has_one() {
         designs,
     };
     let models = [model(designs.clone()), model(vec![components([0.2; 4])])];
-    let plan = plan_images(&models, 16, 8.0, 0.005);
+    let plan = plan_images(&models, 16, 8.0, 0.005).images;
     let images: Vec<u64> = plan.iter().map(|own| own.iter().sum()).collect();
     assert!(
         images[0] == images[1] && images[0].is_multiple_of(8),
         "{images:?}"
     );
     // dear chips take more images
-    let dear = plan_images(&models, 16, 1e9, 0.005);
+    let dear = plan_images(&models, 16, 1e9, 0.005).images;
     assert!(
         dear.iter().all(|own| own.iter().sum::<u64>() > 900),
         "{dear:?}"
@@ -264,7 +264,7 @@ fn intervals_of_differences_hold_the_truth_as_often_as_they_say_and_their_varian
                 sizes: sizes[model].clone(),
                 designs: vec![StratifiedComponents::of(&shown[model]).unwrap()],
             });
-            let numbers = plan_images(&models, 16, 8.0, half_width);
+            let numbers = plan_images(&models, 16, 8.0, half_width).images;
             let mut found = shown.each_ref().map(|own| Difference::of_strata(own));
             while let Some(more) = Difference::more_chips(&found.map(Option::unwrap), half_width) {
                 while shown[0].len() < more as usize {

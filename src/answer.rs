@@ -1,0 +1,142 @@
+//! Verdicts on designs: how far the voltage of each candidate can fall within a limit, searched on some chips and claimed
+//! on fresh ones alone.
+//!
+//! The search may use any heuristic and claims nothing. What is claimed comes from the check: chips of a stream of their
+//! own, how many and through how many images fixed before it begins. The level is split over the candidates, and for each
+//! over two sequences of tests: from a safe voltage down, whether it holds, and from a hopeless one up, whether it does
+//! not. Each sequence ends with the first voltage that is not shown, so that none of its tests needs a share of its own
+//! (Maurer, Hothorn and Lehmacher, Biometrie in der chemisch-pharmazeutischen Industrie 6, 1995). What follows from all
+//! of these statements together, such as which candidate is cheapest, costs nothing further.
+
+mod check;
+mod curve;
+mod row;
+mod search;
+mod spec;
+#[cfg(test)]
+mod tests;
+mod verdict;
+
+pub use check::Evidence;
+pub use row::{AnswerRow, EvidenceRow, Rank};
+pub use spec::{AnswerSpec, LossFrom};
+pub use verdict::{answer, Answer, Cheapest, Found, Verdict};
+
+use crate::error::Result;
+use crate::stats::{Judged, Judgement, Stratum};
+use std::ops::Range;
+
+/// One model under one protection at the voltages of a memory.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Candidate {
+    /// Accuracy without faults on all test images, in [0, 1].
+    pub clean: f64,
+    /// Accuracy of guessing, in [0, 1].
+    pub chance: f64,
+    /// Test images of each stratum.
+    pub strata: Vec<u64>,
+    /// Voltages with what they do, by rising voltage; the highest is free of errors.
+    pub levels: Vec<Level>,
+    /// What a chip costs beside its images, in evaluations of an image.
+    pub chip_cost: f64,
+    /// What must hold.
+    pub target: Target,
+}
+
+/// A voltage of a candidate.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Level {
+    /// Bit error rate.
+    pub ber: f64,
+    /// Failing cells expected on a chip.
+    pub faults: f64,
+    /// Energy of an inference, relative to the same network at 8 bits and the error-free voltage.
+    pub energy: f64,
+}
+
+/// A level of a candidate, both by place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// Place of the candidate.
+    pub candidate: usize,
+    /// Place of its level.
+    pub level: usize,
+}
+
+/// What chips are seen for. Those of one phase are never those of another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Phase {
+    /// To find where to look.
+    Search,
+    /// To claim.
+    Check,
+}
+
+/// What must hold at a voltage. Accuracies are fractions in [0, 1].
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Target {
+    /// The mean accuracy over chips is at least this.
+    Mean(f64),
+    /// At least a fraction of the chips has at least this accuracy.
+    Yield {
+        /// The fraction, above 0 and below 1.
+        fraction: f64,
+        /// The accuracy.
+        floor: f64,
+    },
+}
+
+impl Target {
+    /// The accuracy that must be reached, by the mean or by single chips.
+    pub fn floor(self) -> f64 {
+        match self {
+            Self::Mean(floor) | Self::Yield { floor, .. } => floor,
+        }
+    }
+
+    /// What must be reached: a mean accuracy, or a fraction of chips.
+    pub fn goal(self) -> f64 {
+        match self {
+            Self::Mean(goal) | Self::Yield { fraction: goal, .. } => goal,
+        }
+    }
+}
+
+/// What is asked of every candidate.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Question {
+    /// Probability with which any statement of the answer may be wrong, in (0, 0.5).
+    pub risk: f64,
+    /// How far from the goal a mean accuracy or a fraction of chips is to be told from it, above 0.
+    pub resolution: f64,
+    /// Most evaluations of an image.
+    pub evaluations: u64,
+}
+
+/// Simulated chips, or a formula in a test.
+pub trait Chips {
+    /// What each chip shows through so many images of each stratum, in the order of the chips. The first images of a
+    /// stratum on a chip are always the same.
+    ///
+    /// # Errors
+    /// As the implementation says.
+    fn see(
+        &mut self,
+        place: Place,
+        phase: Phase,
+        chips: Range<u32>,
+        images: &[u64],
+    ) -> Result<Vec<Vec<Stratum>>>;
+
+    /// Whether each chip reaches an accuracy on all test images, in the order of the chips.
+    ///
+    /// # Errors
+    /// As the implementation says.
+    fn judge(
+        &mut self,
+        place: Place,
+        phase: Phase,
+        chips: Range<u32>,
+        judgement: &Judgement,
+    ) -> Result<Vec<Judged>>;
+}

@@ -1,0 +1,377 @@
+//! The check: how many fresh chips each level is judged on, fixed before it begins, and two sequences of tests.
+
+use super::search::Searched;
+use super::{Candidate, Chips, Phase, Place, Question, Target};
+use crate::error::Result;
+use crate::stats::{self, plan_images, Interval, Risks, StratifiedModel, Stratum};
+use std::collections::BTreeMap;
+
+/// Probability with which a test shows what is as far from the goal as it is planned for.
+const POWER: f64 = 0.95;
+/// What the variances of a search, and fractions of failing chips, are taken for: they are from few chips.
+const MARGIN: f64 = 1.25;
+/// Most levels of a sequence.
+const LONGEST: usize = 4;
+/// Most chips that a yield is judged on.
+const MOST_CHIPS: u64 = 5_000;
+
+/// Chips of a level of the check, and images of each stratum on each; of a yield as many as judging takes.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Plan {
+    images: Vec<u64>,
+    chips: u64,
+    evaluations: f64,
+}
+
+/// What the check showed at a level.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Evidence {
+    /// The level.
+    pub level: usize,
+    /// Mean accuracy over chips, estimated on all test images, or the fraction of good chips.
+    pub value: f64,
+    /// One-sided bounds of it, each of the confidence of a statement.
+    pub bounds: Interval,
+    /// Fraction of the test images whose answers faults change, mean over chips, where a mean is asked for.
+    pub changed: Option<f64>,
+    /// Fresh chips; none where it is known without any.
+    pub chips: u64,
+    /// Those of them that reach the floor, where a yield is asked for.
+    pub good: Option<u64>,
+    /// Evaluations of an image.
+    pub evaluations: u64,
+}
+
+impl Evidence {
+    /// Whether it shows that the level holds.
+    pub fn holds(&self, goal: f64) -> bool {
+        self.bounds.low >= goal - stats::ROUNDING
+    }
+
+    /// Whether it shows that it does not.
+    pub fn fails(&self, goal: f64) -> bool {
+        self.bounds.high < goal
+    }
+}
+
+/// The check of one candidate.
+pub(super) struct Check<'a> {
+    candidate: &'a Candidate,
+    place: usize,
+    target: Target,
+    /// Confidence of each bound.
+    confidence: f64,
+    /// Of every level that may be judged.
+    plans: BTreeMap<usize, Plan>,
+    /// Levels of the sequence that asks whether they hold, downwards.
+    down: Vec<usize>,
+    /// Levels of the sequence that asks whether they do not, upwards.
+    up: Vec<usize>,
+    evidence: BTreeMap<usize, Evidence>,
+}
+
+impl<'a> Check<'a> {
+    /// Plans the check from what a search found; so many candidates share the risk.
+    pub(super) fn plan(
+        candidate: &'a Candidate,
+        place: usize,
+        searched: &Searched,
+        question: &Question,
+        candidates: usize,
+    ) -> Self {
+        let mut check = Self {
+            candidate,
+            place,
+            target: candidate.target,
+            confidence: 1.0 - question.risk / (2.0 * candidates as f64),
+            plans: BTreeMap::new(),
+            down: Vec::new(),
+            up: Vec::new(),
+            evidence: BTreeMap::new(),
+        };
+        check.choose_levels(searched, question.resolution);
+        let levels: Vec<usize> = check.down.iter().chain(&check.up).copied().collect();
+        for level in levels {
+            let plan = match candidate.target {
+                Target::Mean(_) => check.plan_mean(level, searched, question.resolution),
+                Target::Yield { fraction, .. } => {
+                    check.plan_yield(level, searched, fraction, question.resolution)
+                }
+            };
+            check.plans.insert(level, plan);
+        }
+        check
+    }
+
+    /// The first level down is one that very likely holds, the first up one that very likely does not.
+    fn choose_levels(&mut self, searched: &Searched, resolution: f64) {
+        let allowed = self.candidate.allowed();
+        let loss = |level: usize| searched.loss(self.candidate.levels[level].ber);
+        let levels = self.candidate.levels.len();
+        let clear = (0.8 * resolution).min(0.7 * allowed);
+        let holds = (0..levels).position(|level| loss(level) <= allowed - clear);
+        if let Some(holds) = holds {
+            let start = (holds + 1).min(levels - 1);
+            self.down = (start.saturating_sub(LONGEST - 1)..=start).rev().collect();
+            self.down
+                .retain(|level| loss(*level) < allowed + 0.5 * clear);
+        }
+        let fails = (0..levels)
+            .rev()
+            .find(|level| loss(*level) >= allowed + clear);
+        if let Some(fails) = fails {
+            let start = fails.saturating_sub(1);
+            self.up = (start..(start + LONGEST).min(levels)).collect();
+            self.up.retain(|level| loss(*level) > allowed - 0.5 * clear);
+        }
+    }
+
+    /// As many chips and images as tell a mean from the goal where the curve is right.
+    fn plan_mean(&self, level: usize, searched: &Searched, resolution: f64) -> Plan {
+        let Some((reference, components, pilot_chips)) = &searched.reference else {
+            return Plan::default();
+        };
+        let loss = |level: usize| {
+            let image = 1.0 / self.candidate.strata.iter().sum::<u64>() as f64;
+            let loss = searched.mean_loss(self.candidate.levels[level].ber);
+            loss.max(image)
+        };
+        let model = StratifiedModel {
+            sizes: self.candidate.strata.clone(),
+            designs: vec![components.scaled(MARGIN * loss(level) / loss(*reference))],
+        };
+        let gap = (loss(level) - self.candidate.allowed()).abs();
+        let z = stats::probit(self.confidence) + stats::probit(POWER);
+        let half_width = stats::probit(0.975) * gap.max(resolution) / z;
+        let pilot_chips = *pilot_chips as u64;
+        let plan = plan_images(&[model], pilot_chips, self.candidate.chip_cost, half_width);
+        let images = plan.images.into_iter().next().unwrap_or_default();
+        Plan {
+            evaluations: (plan.chips * images.iter().sum::<u64>()) as f64,
+            images,
+            chips: plan.chips,
+        }
+    }
+
+    /// As many chips as show a yield, or that it is missed, where the curve is right.
+    fn plan_yield(
+        &self,
+        level: usize,
+        searched: &Searched,
+        fraction: f64,
+        resolution: f64,
+    ) -> Plan {
+        let ber = self.candidate.levels[level].ber;
+        let failing = searched.loss(ber);
+        let allowed = 1.0 - fraction;
+        let chips = if failing < allowed {
+            let failing = (MARGIN * failing).min(allowed - resolution);
+            chips_that_show(fraction, failing, self.confidence)
+        } else {
+            let failing = (failing / MARGIN).max(allowed + resolution);
+            chips_that_refute(fraction, failing, self.confidence)
+        };
+        let judgement = self.candidate.judgement(Risks::of_yield(fraction));
+        let ranks = [0.1, 0.3, 0.5, 0.7, 0.9];
+        let images = ranks.map(|rank| judgement.expected_images(searched.chip_loss(ber, rank)));
+        let images = images.iter().sum::<u64>() as f64 / ranks.len() as f64;
+        Plan {
+            images: Vec::new(),
+            chips,
+            evaluations: chips as f64 * images,
+        }
+    }
+
+    /// Judges levels downwards until one is not shown to hold; gives the lowest that is. Levels that `left` evaluations do
+    /// not suffice for are not begun: what they would take comes back too.
+    pub(super) fn run_down(
+        &mut self,
+        left: &mut u64,
+        chips: &mut dyn Chips,
+    ) -> Result<(Option<usize>, Option<u64>)> {
+        let mut lowest = None;
+        for level in self.down.clone() {
+            let Some(evidence) = self.evidence_at(level, left, chips)? else {
+                return Ok((lowest, self.lacking(level)));
+            };
+            if !evidence.holds(self.target.goal()) {
+                break;
+            }
+            lowest = Some(level);
+        }
+        Ok((lowest, None))
+    }
+
+    /// The same upwards until one is not shown not to hold; gives the highest that is.
+    pub(super) fn run_up(
+        &mut self,
+        left: &mut u64,
+        chips: &mut dyn Chips,
+    ) -> Result<(Option<usize>, Option<u64>)> {
+        let mut highest = None;
+        for level in self.up.clone() {
+            let Some(evidence) = self.evidence_at(level, left, chips)? else {
+                return Ok((highest, self.lacking(level)));
+            };
+            if !evidence.fails(self.target.goal()) {
+                break;
+            }
+            highest = Some(level);
+        }
+        Ok((highest, None))
+    }
+
+    /// What was judged, by level.
+    pub(super) fn into_evidence(self) -> Vec<Evidence> {
+        self.evidence.into_values().collect()
+    }
+
+    fn lacking(&self, level: usize) -> Option<u64> {
+        self.plans.get(&level).map(|plan| plan.evaluations as u64)
+    }
+
+    /// Evidence at a level; `None` where it would take more evaluations than are left.
+    fn evidence_at(
+        &mut self,
+        level: usize,
+        left: &mut u64,
+        chips: &mut dyn Chips,
+    ) -> Result<Option<Evidence>> {
+        if let Some(known) = self.evidence.get(&level) {
+            return Ok(Some(known.clone()));
+        }
+        let planned = self.plans.get(&level).map_or(0.0, |plan| plan.evaluations);
+        let evidence = match (self.known(level), self.target) {
+            (Some(known), _) => known,
+            (None, _) if planned > *left as f64 => return Ok(None),
+            (None, Target::Mean(_)) => self.seen(level, chips)?,
+            (None, Target::Yield { fraction, .. }) => {
+                self.judged(level, Risks::of_yield(fraction), chips)?
+            }
+        };
+        *left = left.saturating_sub(evidence.evaluations);
+        self.evidence.insert(level, evidence.clone());
+        Ok(Some(evidence))
+    }
+
+    /// Where no cell fails nothing is lost, and where one hardly ever does, at most its probability times all there is:
+    /// enough to show that the level holds.
+    fn known(&self, level: usize) -> Option<Evidence> {
+        let all = match self.target {
+            Target::Mean(_) => self.candidate.clean,
+            Target::Yield { .. } => 1.0,
+        };
+        let low = all - self.candidate.levels[level].faults.min(1.0) * all;
+        (low >= self.target.goal()).then_some(Evidence {
+            level,
+            value: all,
+            bounds: Interval { low, high: all },
+            changed: None,
+            chips: 0,
+            good: None,
+            evaluations: 0,
+        })
+    }
+
+    fn seen(&self, level: usize, chips: &mut dyn Chips) -> Result<Evidence> {
+        let plan = self.plans.get(&level).cloned().unwrap_or_default();
+        let seen = chips.see(
+            self.at(level),
+            Phase::Check,
+            0..plan.chips as u32,
+            &plan.images,
+        )?;
+        let sum: f64 = seen.iter().map(|chip| stats::accuracy(chip)).sum();
+        let bounds = stats::Difference::bounds_of_strata(&seen, self.confidence);
+        Ok(Evidence {
+            level,
+            value: sum / seen.len() as f64,
+            bounds: bounds.unwrap_or(Interval {
+                low: 0.0,
+                high: 1.0,
+            }),
+            changed: Some(self.changed(&seen)),
+            chips: plan.chips,
+            good: None,
+            evaluations: plan.evaluations as u64,
+        })
+    }
+
+    /// Fraction of the test images whose answers differ from those without faults, mean over chips.
+    fn changed(&self, chips: &[Vec<Stratum>]) -> f64 {
+        let all: u64 = self.candidate.strata.iter().sum();
+        let right = (self.candidate.clean * all as f64).round() as u64;
+        let mut changed = 0.0;
+        for chip in chips {
+            let mut before = 0;
+            for stratum in chip {
+                let correct = stratum.correct as f64 / stratum.images as f64;
+                // strata of images that are right without faults come first
+                let differ = if before < right {
+                    1.0 - correct
+                } else {
+                    correct
+                };
+                changed += differ * stratum.all as f64 / all as f64;
+                before += stratum.all;
+            }
+        }
+        changed / chips.len().max(1) as f64
+    }
+
+    fn judged(&self, level: usize, risks: Risks, chips: &mut dyn Chips) -> Result<Evidence> {
+        let all = self.plans.get(&level).map_or(0, |plan| plan.chips);
+        let judgement = self.candidate.judgement(risks);
+        let judged = chips.judge(self.at(level), Phase::Check, 0..all as u32, &judgement)?;
+        let good = judged.iter().filter(|chip| chip.good).count() as u64;
+        Ok(Evidence {
+            level,
+            value: good as f64 / all.max(1) as f64,
+            bounds: risks.bounds(self.confidence, good, all),
+            changed: None,
+            chips: all,
+            good: Some(good),
+            evaluations: judged.iter().map(|chip| chip.images).sum(),
+        })
+    }
+
+    fn at(&self, level: usize) -> Place {
+        Place {
+            candidate: self.place,
+            level,
+        }
+    }
+}
+
+/// Least number of chips that show a yield with the power asked for, where so large a fraction fails.
+fn chips_that_show(fraction: f64, failing: f64, confidence: f64) -> u64 {
+    let risks = Risks::of_yield(fraction);
+    let mut chips = stats::least_without_failure(fraction, confidence);
+    for bad in 0.. {
+        while risks.bounds(confidence, chips - bad, chips).low < fraction {
+            chips += 1 + chips / 64;
+        }
+        if chips >= MOST_CHIPS || stats::binomial_cdf(bad, chips, failing) >= POWER {
+            break;
+        }
+    }
+    chips.min(MOST_CHIPS)
+}
+
+/// The same that a yield is missed.
+fn chips_that_refute(fraction: f64, failing: f64, confidence: f64) -> u64 {
+    let risks = Risks::of_yield(fraction);
+    let mut chips = 8;
+    while chips < MOST_CHIPS {
+        let refutes = |bad: &u64| risks.bounds(confidence, chips - bad, chips).high < fraction;
+        let least = (0..=chips).find(refutes);
+        // fewer than that must be improbable
+        if let Some(least) = least.filter(|least| *least > 0) {
+            if stats::binomial_cdf(least - 1, chips, failing) <= 1.0 - POWER {
+                break;
+            }
+        }
+        chips += 1 + chips / 8;
+    }
+    chips.min(MOST_CHIPS)
+}

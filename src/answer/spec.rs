@@ -1,0 +1,95 @@
+//! What `answer` is asked.
+
+use crate::error::{Error, Result};
+use crate::units::{words, Accuracy};
+use serde::{Deserialize, Serialize};
+
+/// Whose clean accuracy a loss is counted from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LossFrom {
+    /// That of the best model given: the same floor for all.
+    #[default]
+    Best,
+    /// The model's own: a worse network then gets a lower floor.
+    Own,
+}
+
+words!(LossFrom: Best "best", Own "own");
+
+/// A question about models: how far their voltage can fall.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AnswerSpec {
+    /// Most loss of accuracy, as a fraction; above 0, below 1.
+    pub max_loss: f64,
+    /// What it is counted from: the clean accuracy of the `best` model given, or of the model itself (`own`).
+    pub loss_from: LossFrom,
+    /// What it is counted from in place of a clean accuracy.
+    pub reference_accuracy: Option<Accuracy>,
+    /// Fraction of chips that must lose no more, above 0 and below 1; absent: the mean over chips must.
+    #[serde(rename = "yield")]
+    pub yield_share: Option<f64>,
+    /// Step of the voltages that are tried, in the unit of the memory model; above 0, below 1.
+    pub step: f64,
+    /// Most evaluations of an image; absent: as many as the budget is measured to be good for.
+    pub evaluations: Option<u64>,
+    /// Seconds that all threads may take, above 0; turned into a number of evaluations when a run begins.
+    pub budget: f64,
+}
+
+impl Default for AnswerSpec {
+    fn default() -> Self {
+        Self {
+            max_loss: 0.01,
+            loss_from: LossFrom::Best,
+            reference_accuracy: None,
+            yield_share: None,
+            step: 0.005,
+            evaluations: None,
+            budget: 600.0,
+        }
+    }
+}
+
+impl AnswerSpec {
+    /// Checks the ranges.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] that names the key.
+    pub fn check(&self) -> Result<()> {
+        let wrong = |key: &str, expected: &str, found: f64| {
+            Err(Error::argument(
+                format!("answer.{key}"),
+                expected,
+                found.to_string(),
+            ))
+        };
+        let fraction = "a fraction above 0 and below 1";
+        if !(self.max_loss > 0.0 && self.max_loss < 1.0) {
+            return wrong("max_loss", fraction, self.max_loss);
+        }
+        if let Some(share) = self.yield_share.filter(|y| !(*y > 0.0 && *y < 1.0)) {
+            return wrong("yield", fraction, share);
+        }
+        if !(self.step > 0.0 && self.step < 1.0) {
+            return wrong("step", "above 0 and below 1", self.step);
+        }
+        if !(self.budget > 0.0 && self.budget <= 1e7) {
+            return wrong("budget", "seconds above 0, at most 10,000,000", self.budget);
+        }
+        if self.evaluations == Some(0) {
+            return wrong("evaluations", "at least 1", 0.0);
+        }
+        Ok(())
+    }
+
+    /// How far from its goal something is to be told from it: three tenths of the loss, at most 0.3 points, or of a yield
+    /// eight tenths of the chips that may fail.
+    pub fn resolution(&self) -> f64 {
+        match self.yield_share {
+            Some(share) => 0.8 * (1.0 - share),
+            None => (0.3 * self.max_loss).min(0.003),
+        }
+    }
+}

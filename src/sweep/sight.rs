@@ -1,0 +1,153 @@
+//! Single chips of a design point, each seen through test images of its own.
+
+use super::monte_carlo::{Comparison, Task};
+use super::point::Setup;
+use super::row::TrialStatus;
+use super::strata::{Partition, Strata};
+use super::work;
+use crate::code::Word;
+use crate::engine::{Answers, FaultsOfAccess};
+use crate::error::{Error, Result};
+use crate::stats::{Judged, Judgement};
+use crate::units::ChipId;
+use std::sync::atomic::AtomicBool;
+
+/// A comparison of one design point, beside the answers of its model without faults.
+#[derive(Debug)]
+pub struct Sight<'a> {
+    comparison: &'a Comparison<'a>,
+    setup: Setup<'a>,
+    clean: &'a Answers,
+    /// Strata by margin.
+    strata: Partition,
+    /// Images that are right without faults, and the others.
+    kinds: Partition,
+}
+
+impl<'a> Sight<'a> {
+    /// Of a model with all test images and its answers on them.
+    ///
+    /// # Errors
+    /// As [`Comparison::designs`]; [`Error::Argument`] for another number of design points than one.
+    pub fn new(comparison: &'a Comparison<'a>, clean: &'a Answers) -> Result<Self> {
+        let mut setups = comparison.setups()?;
+        let (Some(setup), true) = (setups.pop(), setups.is_empty()) else {
+            return Err(Error::argument(
+                "design points (one for each array)",
+                "one",
+                (setups.len() + 1).to_string(),
+            ));
+        };
+        Ok(Self {
+            comparison,
+            setup,
+            clean,
+            strata: Partition::of(clean),
+            kinds: Partition::by_answer(clean),
+        })
+    }
+
+    /// Test images of each stratum; those that are right without faults come first.
+    pub fn sizes(&self) -> &[u64] {
+        &self.strata.sizes
+    }
+
+    /// What a chip costs beside its images, in evaluations of an image, where so many words fail.
+    ///
+    /// # Errors
+    /// A network whose layers have no shape.
+    pub fn chip_cost(&self, words: f64) -> Result<f64> {
+        let evaluator = self.setup.swept.evaluator;
+        Ok(work::of_chip(evaluator, words) / work::of_image(evaluator)?)
+    }
+
+    /// What a chip shows through so many images of each stratum, the first ones of a random order of its own.
+    ///
+    /// # Errors
+    /// A failure of an evaluation; [`Error::Interrupted`].
+    pub fn see(&self, chip: ChipId, numbers: &[u64], cancel: &AtomicBool) -> Result<Strata> {
+        let places = self.strata.places(self.comparison.seed, chip, numbers);
+        let (answers, ..) = self.answers(chip, &places, cancel)?;
+        Ok(self.strata.shown(&places, &answers.right))
+    }
+
+    /// Whether a chip reaches an accuracy, from as few images as are needed, the first ones of a random order of its own.
+    ///
+    /// # Errors
+    /// As [`Self::see`].
+    pub fn judge(
+        &self,
+        chip: ChipId,
+        judgement: &Judgement,
+        cancel: &AtomicBool,
+    ) -> Result<Judged> {
+        let (mut lost, mut gained, mut seen) = (0, 0, Vec::new());
+        for look in judgement.looks() {
+            let numbers = self.kinds.numbers(look);
+            let places = self.kinds.places(self.comparison.seed, chip, &numbers);
+            let mut new = places.clone();
+            new.retain(|place| seen.binary_search(place).is_err());
+            let (answers, ..) = self.answers(chip, &new, cancel)?;
+            for (place, right) in new.iter().zip(&answers.right) {
+                let clean = self.clean.right[*place as usize];
+                lost += u64::from(clean && !right);
+                gained += u64::from(!clean && *right);
+            }
+            seen = places;
+            if let Some(good) = judgement.of_look(look, lost, gained) {
+                let images = seen.len() as u64;
+                return Ok(Judged { good, images });
+            }
+        }
+        Err(Error::argument(
+            "test images of a chip",
+            "at least one",
+            "none",
+        ))
+    }
+
+    fn answers(
+        &self,
+        chip: ChipId,
+        places: &[u32],
+        cancel: &AtomicBool,
+    ) -> Result<(Answers, u64, TrialStatus)> {
+        let task = Task {
+            setup: &self.setup,
+            design_id: "",
+            chip,
+        };
+        answers_on(self.comparison, &task, self.clean, places, cancel)
+    }
+}
+
+/// Answers of a chip on the test images at these places, failing cells, and whether any bit read otherwise.
+pub(super) fn answers_on(
+    comparison: &Comparison<'_>,
+    task: &Task,
+    clean: &Answers,
+    places: &[u32],
+    cancel: &AtomicBool,
+) -> Result<(Answers, u64, TrialStatus)> {
+    let swept = task.setup.swept;
+    let whole = |words: &[(usize, Word)]| {
+        if words.is_empty() {
+            let right = places.iter().map(|place| clean.right[*place as usize]);
+            Ok(Answers {
+                right: right.collect(),
+                margins: Vec::new(),
+                not_finite: 0,
+            })
+        } else {
+            let images = swept.images.select(places)?;
+            swept.evaluator.faulty_answers(words, &images, cancel)
+        }
+    };
+    let by_access = |faults: &FaultsOfAccess| {
+        let images = swept.images.select(places)?;
+        swept
+            .evaluator
+            .faulty_answers_by_access(&images, faults, cancel)
+    };
+    task.evaluate(comparison.seed, whole, by_access)
+}

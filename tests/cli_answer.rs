@@ -1,0 +1,82 @@
+//! `answer` as its users call it: verdicts with bounds, the same after a kill, nothing claimed without evidence.
+#![allow(clippy::unwrap_used)] // a test may stop at once
+
+mod program;
+
+use program::Place;
+
+const ANSWER: [&str; 11] = [
+    "answer",
+    "--model",
+    "m.safetensors",
+    "--max-loss",
+    "0.05",
+    "--protection",
+    "none,secded",
+    "--evaluations",
+    "200000",
+    "--threads",
+    "2",
+];
+
+#[test]
+fn an_answer_has_a_bound_and_goes_on_to_the_same() {
+    let place = Place::new();
+    place.write_model("m.safetensors", 4);
+    let first = place.done(&ANSWER);
+    assert!(first.stdout.contains("holds down to"), "{}", first.stdout);
+    assert!(first.stdout.contains("at most"), "{}", first.stdout);
+    let run = place.only_run();
+    let read = |name: &str| place.read(&format!("{run}/{name}"));
+    let (verdicts, journal) = (read("verdicts.csv"), read("trials.journal"));
+    let again = place.done(&ANSWER);
+    assert_eq!(again.stdout, first.stdout);
+    assert_eq!(read("verdicts.csv"), verdicts);
+    assert_eq!(read("trials.journal"), journal, "nothing is computed twice");
+    // a journal that was cut in the middle gives the same
+    let half = journal.len() / 2;
+    place.write(&format!("{run}/trials.journal"), &journal[..half]);
+    assert_eq!(place.done(&ANSWER).stdout, first.stdout);
+    assert_eq!(read("verdicts.csv"), verdicts);
+}
+
+#[test]
+fn what_the_budget_does_not_show_is_not_claimed() {
+    let place = Place::new();
+    place.write_model("m.safetensors", 4);
+    let ended = place.run(&[
+        "answer",
+        "--model",
+        "m.safetensors",
+        "--evaluations",
+        "1",
+        "--voltages",
+        "0.8:0.95:0.05",
+        "--step",
+        "0.05",
+        "--max-loss",
+        "0.02",
+    ]);
+    assert_eq!(ended.code, Some(4), "{} {}", ended.stdout, ended.stderr);
+    assert!(ended.stdout.contains("not established"), "{}", ended.stdout);
+}
+
+#[test]
+fn images_and_a_tolerance_are_left_to_the_answer() {
+    let place = Place::new();
+    place.write_model("m.safetensors", 4);
+    for (setting, key) in [
+        ("sweep.images=50", "sweep.images"),
+        ("sweep.tolerance=0.01", "sweep.tolerance"),
+    ] {
+        let ended = place.run(&["answer", "--model", "m.safetensors", "--set", setting]);
+        assert_eq!(ended.code, Some(2), "{}", ended.stderr);
+        assert!(ended.stderr.contains(key), "{}", ended.stderr);
+    }
+    let ended = place.run(&["answer", "--model", "m.safetensors", "--budget", "fast"]);
+    assert!(
+        ended.code == Some(2) && ended.stderr.contains("10m"),
+        "{}",
+        ended.stderr
+    );
+}
