@@ -5,6 +5,7 @@
 mod attacking;
 mod checked;
 mod clock;
+mod difference;
 mod evaluation;
 mod exploring;
 mod folder;
@@ -35,7 +36,7 @@ pub use attacking::{attack, attack_shard, AttackResult};
 pub use evaluation::{evaluate, EvaluationRow, FaultSetting};
 pub use exploring::{explore, ExploreResult};
 pub use journal::{
-    replay, Attempt, Journal, Replay, ReplayedAttempt, SearchEvaluation, YieldTrial,
+    replay, Asked, Attempt, Journal, Replay, ReplayedAttempt, SearchEvaluation, YieldTrial,
 };
 pub use monitor::{AttackProgress, Monitor, Quiet, Stage, SweepProgress};
 pub use numerics::numerics;

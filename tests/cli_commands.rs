@@ -594,8 +594,8 @@ fn quiet_says_nothing_but_results_and_verbose_says_more() {
     let more = place.done(&[&sweep[..], &["-v"]].concat()).stderr;
     for said in [
         concat!("wcat-explore ", env!("CARGO_PKG_VERSION"), ", "),
-        "\n1 of 2: 0 trials\n",
-        "\n2 of 2: tables, figures and report: ",
+        "\nstage 1 of 2: 0 trials\n",
+        "\nstage 2 of 2: tables, figures and report: ",
         "\ndone in ",
     ] {
         assert!(more.contains(said), "{said}: {more}");

@@ -10,7 +10,7 @@ mod attempts;
 mod contents;
 mod damage;
 
-pub use attempts::Attempt;
+pub use attempts::{Asked, Attempt};
 pub(super) use attempts::{journals_of, remove_journals, Run};
 pub use contents::{replay, Replay, ReplayedAttempt};
 pub(super) use contents::{replay_run, Known};
@@ -241,7 +241,7 @@ impl Journal {
         }
         self.write(&Record::Design(Box::new(design.clone())))?;
         self.written.insert(design.design_id.clone());
-        contents::remember_design(&mut self.known, design);
+        contents::remember_design(&mut self.known, design, Place::default());
         Ok(())
     }
 
@@ -505,6 +505,10 @@ mod tests {
         other.correct -= 1;
         let found = refused(&path, &with(line_of(&Record::Trial(other)).unwrap()));
         assert!(
+            found.ends_with("on chip 0: correct 80 (as line 3 has it), found correct 79"),
+            "{found}"
+        );
+        assert!(
             found.starts_with("j:7: expected one result of `a@0.30000000000000004vmin` on chip 0"),
             "{found}"
         );
@@ -516,7 +520,7 @@ mod tests {
         );
         assert_eq!(
             found,
-            "j:7: expected one content of design point `b@1vmin`, found another than before"
+            "j:7: expected one content of design point `b@1vmin`: ber 0.0 (as line 4 has it), found ber 0.25"
         );
         assert!(refused(&path, &with(line("{\"note\":1}")))
             .starts_with("j:7: expected a record of version 1 ("));

@@ -2,7 +2,9 @@
 //! is said when they are put together.
 
 use super::exploring::check_exploration;
-use super::journal::{journals_of, replay_run, Attempt, Journal, Replay, ReplayedAttempt, Run};
+use super::journal::{
+    journals_of, replay_run, Asked, Attempt, Journal, Replay, ReplayedAttempt, Run,
+};
 use super::monitor::Monitor;
 use super::prepared::Prepared;
 use super::request::RunRequest;
@@ -18,6 +20,8 @@ use std::sync::Mutex;
 
 /// Shards that a message names one by one.
 const NAMED: usize = 200;
+/// Journals that a message names one by one.
+const FEW: usize = 5;
 
 /// What a shard came to.
 #[derive(Clone, Debug)]
@@ -67,12 +71,13 @@ impl Prepared {
         Run {
             identity: self.identity.clone(),
             numerics: self.numerics.to_owned(),
+            settings: self.settings.clone(),
         }
     }
 
     /// An attempt of this process at a shard, or at the whole.
     pub(super) fn attempt(&self, shard: Option<Shard>, request: &RunRequest) -> Attempt {
-        Attempt::here(&self.run(), shard, &request.command)
+        Attempt::here(&self.run(), shard, Some(self.asked()), &request.command)
     }
 }
 
@@ -82,6 +87,7 @@ impl Sweeping<'_> {
         let shards = journals_of(&self.folder, &self.request.from)?;
         let (replay, known) = replay_run(&self.folder, &shards, &prepared.run())?;
         self.say_damage(&replay);
+        self.say_other_points(&replay);
         let Clean { scores, answers } = prepared.clean(&replay, self.monitor.cancel())?;
         let points = prepared.points(&replay)?;
         let swept_models = prepared.swept_models(&scores);
@@ -200,6 +206,67 @@ impl Sweeping<'_> {
         })
     }
 
+    /// Warns where other attempts ask for other points than this one: the run has the points of all.
+    fn say_other_points(&self, replay: &Replay) {
+        let own = self.prepared.asked();
+        let mut said = BTreeSet::new();
+        for seen in &replay.attempts {
+            let Some(asked) = &seen.attempt.asked else {
+                continue;
+            };
+            let here = own.beyond(&[asked]);
+            let there = asked.beyond(&[&own]);
+            if here.is_none() && there.is_none() || !said.insert((here.clone(), there.clone())) {
+                continue;
+            }
+            let words = |what: Option<String>| what.unwrap_or("nothing".into());
+            self.monitor.warn(&format!(
+                "shards of this run ask for different points, and it gets the points of all: only this one asks for \
+                 {}, only {} for {}",
+                words(here),
+                seen.name(),
+                words(there)
+            ));
+        }
+    }
+
+    /// Names the attempts that asked for points that no other did: a warning where this command does not either.
+    pub(super) fn say_points_of_few(&self, replay: &Replay) {
+        let own = self.prepared.asked();
+        let mut distinct: Vec<(&Asked, Vec<String>)> = Vec::new();
+        for seen in &replay.attempts {
+            let Some(asked) = &seen.attempt.asked else {
+                continue;
+            };
+            match distinct.iter_mut().find(|(known, _)| *known == asked) {
+                Some((_, names)) => names.push(seen.name()),
+                None => distinct.push((asked, vec![seen.name()])),
+            }
+        }
+        for (asked, names) in &distinct {
+            let others = distinct.iter().map(|(other, _)| *other);
+            let others: Vec<&Asked> = others.filter(|other| other != asked).collect();
+            let Some(more) = asked.beyond(&others).filter(|_| !others.is_empty()) else {
+                continue;
+            };
+            let named: Vec<&str> = names.iter().take(FEW).map(String::as_str).collect();
+            let rest = match names.len().saturating_sub(FEW) {
+                0 => String::new(),
+                rest => format!(" and {rest} more"),
+            };
+            let text = format!(
+                "of {}, only these ask for {more}: {}{rest}",
+                count_of(replay.attempts.len(), "attempt"),
+                named.join(", ")
+            );
+            if asked.beyond(&[&own]).is_some() {
+                self.monitor.warn(&format!("{text}; this command does not, yet the run has it"));
+            } else {
+                self.monitor.note(&text);
+            }
+        }
+    }
+
     /// Says how even the work of shards was, what was computed twice, and by which builds.
     pub(super) fn say_attempts(&self, replay: &Replay) -> Result<()> {
         let attempts = &replay.attempts;
@@ -270,9 +337,15 @@ pub(super) fn who_owes(
 }
 
 impl ReplayedAttempt {
+    /// The name of its journal.
+    fn name(&self) -> String {
+        let name = self.path.file_name().unwrap_or_default();
+        name.to_string_lossy().into_owned()
+    }
+
     /// The attempt in words, by the name of its journal.
     pub(super) fn text(&self) -> String {
-        let name = self.path.file_name().unwrap_or_default().to_string_lossy();
+        let name = self.name();
         let Attempt {
             host, job, shard, ..
         } = &self.attempt;

@@ -269,6 +269,7 @@ impl<'a> Sweeping<'a> {
         } else {
             self.say_extension(&replay, &designs, chips);
         }
+        self.say_points_of_few(&replay);
         if self.request.merge {
             self.check_complete(&comparison, two_level.as_ref(), &replay)?;
             self.say_attempts(&replay)?;
