@@ -461,7 +461,7 @@ fn a_dry_run_says_what_it_would_do_and_writes_nothing() {
     );
     let training = place.done(&["sweep", "--dry-run"]).stdout;
     assert!(
-        training.starts_with("train, unless in the cache: normal-4bit, wcat-4bit"),
+        training.starts_with("to train: normal-4bit, wcat-4bit (at most"),
         "{training}"
     );
     assert!(before == place.tree() && place.cached("config.yaml").is_empty());

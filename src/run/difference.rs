@@ -10,10 +10,7 @@ const NAMED: usize = 4;
 const LONGEST: usize = 40;
 
 /// The settings that differ as both have them, such as `seed 7` and `seed 8`; `None` where none does.
-pub(super) fn difference(
-    one: &impl Serialize,
-    other: &impl Serialize,
-) -> Option<(String, String)> {
+pub(super) fn difference(one: &impl Serialize, other: &impl Serialize) -> Option<(String, String)> {
     let (one, other) = (settings(one), settings(other));
     let keys: BTreeSet<&String> = one.keys().chain(other.keys()).collect();
     let differ: Vec<&String> = keys
@@ -47,11 +44,7 @@ fn named(key: &str, all: &BTreeMap<String, String>) -> String {
 fn settings(of: &impl Serialize) -> BTreeMap<String, String> {
     let mut all = BTreeMap::new();
     // what JSON cannot hold has no settings to name
-    flatten(
-        "",
-        &serde_json::to_value(of).unwrap_or_default(),
-        &mut all,
-    );
+    flatten("", &serde_json::to_value(of).unwrap_or_default(), &mut all);
     all
 }
 

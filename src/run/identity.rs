@@ -75,11 +75,7 @@ pub(super) fn folder_name(
 }
 
 /// What [`folder_name`] hashes, by name: what a message can say of two identities that differ.
-pub(super) fn settings(
-    name: &str,
-    identity: &impl Serialize,
-    arithmetic: Arithmetic,
-) -> Value {
+pub(super) fn settings(name: &str, identity: &impl Serialize, arithmetic: Arithmetic) -> Value {
     // a number that JSON cannot hold has no name, see `folder_name`
     let mut settings = serde_json::to_value(identity).unwrap_or_default();
     let Some(fields) = settings.as_object_mut() else {

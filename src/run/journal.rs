@@ -10,8 +10,8 @@ mod attempts;
 mod contents;
 mod damage;
 
-pub use attempts::{Asked, Attempt};
 pub(super) use attempts::{journals_of, remove_journals, Run};
+pub use attempts::{Asked, Attempt};
 pub use contents::{replay, Replay, ReplayedAttempt};
 pub(super) use contents::{replay_run, Known};
 
@@ -561,6 +561,43 @@ mod tests {
         let size = fs::metadata(&path).unwrap().len();
         journal.append_trial(&trials[0]).unwrap();
         assert_eq!(fs::metadata(&path).unwrap().len(), size);
+    }
+
+    #[test]
+    fn a_chip_of_a_search_for_a_yield_has_one_result_in_all_journals() {
+        let folder = tempfile::tempdir().unwrap();
+        let (one, other) = (
+            folder.path().join("a.journal"),
+            folder.path().join("b.journal"),
+        );
+        let trial = |correct| YieldTrial {
+            model: "m".into(),
+            protection: Protection::Secded,
+            voltage: 0.85,
+            chip: ChipId(3),
+            correct,
+        };
+        let append = |path: &Path, correct| {
+            let mut journal = Journal::open(path).unwrap().0;
+            journal.append_yield(&trial(correct)).unwrap();
+            journal.close().unwrap();
+        };
+        append(&one, 80);
+        append(&other, 80);
+        let shards = std::slice::from_ref(&other);
+        let (_, replay) = Journal::resume(&one, shards, None).unwrap();
+        assert_eq!(replay.yields, [trial(80)]);
+        append(&other, 79);
+        let refused = Journal::resume(&one, shards, None).unwrap_err().to_string();
+        assert_eq!(
+            refused,
+            format!(
+                "{}:3: expected one result of the search for a yield of `m` at 0.85 with protection secded on chip 3: \
+                 correct [80] (as {}:2 has it), found correct [79]",
+                other.display(),
+                one.display()
+            )
+        );
     }
 
     #[test]

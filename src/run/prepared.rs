@@ -7,7 +7,7 @@ use super::kept::{KeptAnswers, KEPT};
 use super::models::{
     check_held_out, check_untrained, dataset_for, load_models, Loaded, TestImages, TestSource,
 };
-use super::monitor::{Monitor, Stages};
+use super::monitor::{Monitor, Quiet, Stages};
 use super::normalization::{changes, recorded};
 use super::numerics::numerics;
 use super::record::{now, Input, Machine, Record};
@@ -210,6 +210,25 @@ pub(super) fn trained_before(
     let models = request.models_folder()?;
     let find = |training: &Training| Ok(finished_model(training, &models, device, monitor)?.best);
     trainings_of(experiment)?.iter().map(find).collect()
+}
+
+/// The trainings of the configuration, each with its model where it is finished and is not to be made afresh.
+pub(super) fn finished_trainings(
+    experiment: &Experiment,
+    request: &RunRequest,
+    device: &Device,
+) -> Result<Vec<(Training, Option<PathBuf>)>> {
+    let models = request.models_folder()?;
+    let mut all = Vec::new();
+    for training in experiment.trainings()? {
+        let path = match finished_model(&training, &models, device, &Quiet::default()) {
+            Ok(model) => Some(model.best),
+            Err(Error::Missing { .. }) => None,
+            Err(error) => return Err(error),
+        };
+        all.push((training, path.filter(|_| !request.fresh)));
+    }
+    Ok(all)
 }
 
 pub(super) fn prepare(

@@ -12,10 +12,11 @@ use super::sampling::Clean;
 use super::sweeping::{lock, Sweeping};
 use crate::config::Experiment;
 use crate::error::{Error, Result};
-use crate::sweep::{shards_of, Comparison, Outcome, Part, Shard, Trial, TwoLevel};
-use crate::units::count_of;
+use crate::sweep::{shards_of, Comparison, Part, Shard, Trial, TwoLevel};
+use crate::units::{count_of, ChipId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
 use std::sync::Mutex;
 
 /// Shards that a message names one by one.
@@ -107,16 +108,16 @@ impl Sweeping<'_> {
             .iter()
             .try_for_each(|design| lock(&journal).append_design(design))?;
         let (sampled, done) = (two_level.as_ref(), replay.trials.as_slice());
-        let none = &mut |_: &Trial| Ok(());
-        let owed = self
-            .run_part(&comparison, sampled, Part::Nothing, done, none)?
-            .owed;
-        let own = owed.iter().filter(|(id, chip)| shard.owns_trial(id, *chip));
-        let own = own.count();
+        let owed = owed_by_all(&comparison, sampled, done)?;
+        let own = own_of(shard, &owed);
         self.stages.begin(&count_of(own, "trial"), 1);
         let mut computed = 0;
         let mut sink = self.trial_sink(&journal, own, &mut computed);
-        let outcome = self.run_part(&comparison, sampled, Part::Shard(shard), done, &mut sink)?;
+        let part = Part::Shard(shard);
+        let outcome = match sampled {
+            Some(sampled) => sampled.run_part(part, done, self.cancel(), &mut sink)?,
+            None => comparison.run_part(part, done, self.cancel(), &mut sink)?,
+        };
         drop(sink);
         if self.explores {
             let owns = |model| shard.owns(model);
@@ -141,20 +142,6 @@ impl Sweeping<'_> {
         })
     }
 
-    fn run_part(
-        &self,
-        comparison: &Comparison,
-        two_level: Option<&TwoLevel>,
-        part: Part,
-        done: &[Trial],
-        sink: &mut (dyn FnMut(&Trial) -> Result<()> + Send),
-    ) -> Result<Outcome> {
-        match two_level {
-            Some(sampled) => sampled.run_part(part, done, self.cancel(), sink),
-            None => comparison.run_part(part, done, self.cancel(), sink),
-        }
-    }
-
     /// Checks that shards have computed all trials that this run needs, as far as can be known: under a tolerance those
     /// of the next round.
     pub(super) fn check_complete(
@@ -163,12 +150,11 @@ impl Sweeping<'_> {
         two_level: Option<&TwoLevel>,
         replay: &Replay,
     ) -> Result<()> {
-        let none = &mut |_: &Trial| Ok(());
-        let outcome = self.run_part(comparison, two_level, Part::Nothing, &replay.trials, none)?;
-        if outcome.owed.is_empty() {
+        let all = owed_by_all(comparison, two_level, &replay.trials)?;
+        if all.is_empty() {
             return Ok(());
         }
-        let owed = outcome.owed.len();
+        let owed = all.len();
         let round = match comparison.tolerance {
             Some(_) if !replay.trials.is_empty() => " (a tolerance goes in rounds)",
             _ => "",
@@ -181,7 +167,7 @@ impl Sweeping<'_> {
         Err(Error::Owed {
             folder: self.folder.clone(),
             what,
-            by: who_owes(&replay.attempts, |count| shards_of(count, &outcome.owed)) + round,
+            by: who_owes(&replay.attempts, |count| shards_of(count, &all)) + round,
         })
     }
 
@@ -219,13 +205,13 @@ impl Sweeping<'_> {
             if here.is_none() && there.is_none() || !said.insert((here.clone(), there.clone())) {
                 continue;
             }
-            let words = |what: Option<String>| what.unwrap_or("nothing".into());
+            let here = here.map(|more| format!("only this one asks for {more}"));
+            let there = there.map(|more| format!("only {} asks for {more}", seen.name()));
+            let both: Vec<String> = here.into_iter().chain(there).collect();
             self.monitor.warn(&format!(
-                "shards of this run ask for different points, and it gets the points of all: only this one asks for \
-                 {}, only {} for {}",
-                words(here),
+                "{} is of a shard that was asked for other points than this one, and the run gets those of both: {}",
                 seen.name(),
-                words(there)
+                both.join("; ")
             ));
         }
     }
@@ -260,7 +246,9 @@ impl Sweeping<'_> {
                 named.join(", ")
             );
             if asked.beyond(&[&own]).is_some() {
-                self.monitor.warn(&format!("{text}; this command does not, yet the run has it"));
+                self.monitor.warn(&format!(
+                    "{text}; this command does not, yet the run has it"
+                ));
             } else {
                 self.monitor.note(&text);
             }
@@ -304,6 +292,28 @@ impl Sweeping<'_> {
         }
         Ok(())
     }
+}
+
+/// The trials that all shards together owe: under a tolerance those of the next round.
+pub(super) fn owed_by_all(
+    comparison: &Comparison,
+    two_level: Option<&TwoLevel>,
+    done: &[Trial],
+) -> Result<Vec<(String, ChipId)>> {
+    let (cancel, sink) = (AtomicBool::new(false), &mut |_: &Trial| Ok(()));
+    let outcome = match two_level {
+        Some(sampled) => sampled.run_part(Part::Nothing, done, &cancel, sink)?,
+        None => comparison.run_part(Part::Nothing, done, &cancel, sink)?,
+    };
+    Ok(outcome.owed)
+}
+
+/// How many of these trials are a shard's.
+pub(super) fn own_of(shard: Shard, trials: &[(String, ChipId)]) -> usize {
+    let own = trials
+        .iter()
+        .filter(|(id, chip)| shard.owns_trial(id, *chip));
+    own.count()
 }
 
 /// Which shards owe something, and the line that submits them. How many shards there are is known from the attempt that

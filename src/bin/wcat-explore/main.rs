@@ -27,7 +27,7 @@ fn main() -> ExitCode {
     }
     match interrupt::listen().and_then(|()| run(&arguments)) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => show::failure(&error, &arguments.command.sources()),
+        Err(error) => show::failure(error, &arguments.command.sources()),
     }
 }
 
@@ -49,7 +49,7 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
         Command::Publish(args) => cmd::publish::run(args, &monitor),
         Command::Inspect(args) => cmd::inspect::run(args, &monitor),
         Command::Data(args) => cmd::data::run(args, &monitor),
-        Command::Slurm(args) => cmd::slurm::run(args),
+        Command::Slurm(args) => cmd::slurm::run(args, &arguments.general, &monitor),
         Command::Completions(args) => cmd::about::completions(args),
         Command::Man(args) => cmd::about::man(args),
     }?;

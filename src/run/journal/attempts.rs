@@ -217,9 +217,15 @@ fn no_journals(copy: &Path) -> Error {
         return Error::Missing { path, expected };
     }
     let found = if copy.join(names::JOURNAL).exists() {
-        format!("only {}, the journal of a run without shards", names::JOURNAL)
+        format!(
+            "only {}, the journal of a run without shards",
+            names::JOURNAL
+        )
     } else {
-        format!("none of them there, nor in {}", copy.join(names::JOURNALS).display())
+        format!(
+            "none of them there, nor in {}",
+            copy.join(names::JOURNALS).display()
+        )
     };
     Error::input(path, expected, found)
 }
