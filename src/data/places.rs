@@ -244,7 +244,7 @@ pub(super) enum Sized {
     More,
 }
 
-/// Reads content that is said to be of this size, into memory of no more than that. Until an eighth has arrived memory
+/// Reads content that is said to be of this size, into memory of no more than that. Until a 64th has arrived memory
 /// grows with it: a size may lie.
 ///
 /// # Errors
@@ -255,8 +255,9 @@ pub(super) fn sized(path: &Path, content: &mut dyn Read, size: usize) -> Result<
         let taken = (&mut *content).take(most as u64).read_to_end(bytes);
         explain(path, taken, "whole data")
     };
-    let mut arrived = read(size / 8, &mut bytes)?;
-    if arrived == size / 8 {
+    let start = size / 64;
+    let mut arrived = read(start, &mut bytes)?;
+    if arrived == start {
         let room = bytes.try_reserve_exact(size - arrived);
         explain(
             path,
