@@ -6,6 +6,7 @@ mod answering;
 mod attacking;
 mod checked;
 mod clock;
+mod difference;
 mod evaluation;
 mod exploring;
 mod folder;
@@ -37,7 +38,8 @@ pub use attacking::{attack, attack_shard, AttackResult};
 pub use evaluation::{evaluate, EvaluationRow, FaultSetting};
 pub use exploring::{explore, ExploreResult};
 pub use journal::{
-    replay, Attempt, Journal, Replay, ReplayedAttempt, SearchEvaluation, SeenChip, YieldTrial,
+    replay, Asked, Attempt, Journal, Replay, ReplayedAttempt, SearchEvaluation, SeenChip,
+    YieldTrial,
 };
 pub use monitor::{AttackProgress, Monitor, Quiet, Stage, SweepProgress};
 pub use numerics::numerics;

@@ -198,6 +198,8 @@ fn a_killed_and_repeated_shard_loses_nothing_and_one_that_never_ran_is_named() {
         before,
         "a merge that lacks trials writes nothing"
     );
+    let lock = place.path(&place.only_run()).join(".lock");
+    assert!(!lock.exists(), "nor does it leave its lock");
     shard(&place, &command, 2, 3);
     let merged = merge(&place, &command);
     assert_eq!(merged.code, Some(0), "{}", merged.stderr);
@@ -240,6 +242,143 @@ fn shards_of_other_numbers_and_equal_duplicates_go_together_and_copies_are_read(
         &["--merge", "--from", first.cache.to_str().unwrap()],
     ));
     assert_eq!(nothing.code, Some(2), "{}", nothing.stderr);
+    let said = "a copy of a run folder (such as results/NAME) or of its folder `journals`";
+    assert!(nothing.stderr.contains(said), "{}", nothing.stderr);
+    assert!(!nothing.stderr.contains("not found"), "{}", nothing.stderr);
+}
+
+#[test]
+fn shards_that_ask_for_other_points_are_told_and_named() {
+    let place = place();
+    shard(&place, &SWEEP, 0, 2);
+    let wrong = with(&SWEEP, &["--voltages", "0.77,0.85,0.9,1.0", "--chips", "6"]);
+    let told = shard(&place, &wrong, 1, 2).stderr;
+    let first = name(&journals(&place)[0]);
+    assert!(told.contains(&first), "{told}");
+    let expected = "only this one asks for voltage 0.9, 6 chips, not 4\n";
+    assert!(told.contains(expected), "{told}");
+    let merged = merge(&place, &SWEEP);
+    assert_eq!(merged.code, Some(3), "{}", merged.stderr);
+    let second = name(&journals(&place)[1]);
+    let expected = format!(
+        "of 2 attempts, only these ask for voltage 0.9, 6 chips, not 4: {second}; this command does not"
+    );
+    assert!(merged.stderr.contains(&expected), "{}", merged.stderr);
+    let again = shard(&place, &SWEEP, 0, 2).stderr;
+    let expected = format!("only {second} asks for voltage 0.9, 6 chips, not 4\n");
+    assert!(again.contains(&expected), "{again}");
+}
+
+#[test]
+fn a_journal_of_another_run_is_refused_with_the_setting_that_differs() {
+    let place = self::place();
+    place.write_model("a.safetensors", 4);
+    let sweep = [
+        "sweep",
+        "--model",
+        "a.safetensors",
+        "--voltages",
+        "0.8",
+        "--chips",
+        "2",
+        "--out",
+        "mine",
+    ];
+    shard(&place, &with(&sweep, &["--seed", "5"]), 0, 2);
+    for (flags, wanted, found) in [
+        (&["--seed", "6"][..], "(seed 6)", "(seed 5)"),
+        (
+            &["--seed", "5", "--floor", "0.5"][..],
+            "(floor 0.5)",
+            "(no floor)",
+        ),
+    ] {
+        let refused = place.run(&with(&with(&sweep, flags), &["--shard", "1/2"]));
+        assert_eq!(refused.code, Some(2), "{}", refused.stderr);
+        for part in [wanted, found] {
+            assert!(refused.stderr.contains(part), "{part}: {}", refused.stderr);
+        }
+    }
+    assert_eq!(journals(&place).len(), 1);
+    shard(&place, &with(&sweep, &["--seed", "5"]), 1, 2);
+    merge(&place, &with(&sweep, &["--seed", "5"]));
+    let refused = place.run(&with(&sweep, &["--seed", "6"])).stderr;
+    let said = "in it; it has seed 5, this command seed 6";
+    assert!(refused.contains(said), "{refused}");
+}
+
+#[test]
+fn a_dry_run_counts_what_shards_owe_of_trained_models() {
+    let place = place();
+    let dry = |flags: &[&str]| {
+        place
+            .done(&with(&with(&SWEEP, &["--dry-run"]), flags))
+            .stdout
+    };
+    let own = |index: usize| -> usize {
+        let part = format!("{index}/3");
+        let said = dry(&["--shard", &part]);
+        let line = format!("shard {part} would compute: ");
+        let own = said.lines().find_map(|own| own.strip_prefix(&line));
+        own.unwrap_or_else(|| panic!("{said}")).parse().unwrap()
+    };
+    let said = dry(&[]);
+    let trained = "trained, in the cache: normal-4bit, wcat-4bit\n";
+    assert!(said.starts_with(trained), "{said}");
+    let owed = format!("trials: {TRIALS}, to compute: {TRIALS}\n");
+    assert!(said.contains(&owed), "{said}");
+    let first = own(0);
+    assert_eq!(first + own(1) + own(2), TRIALS);
+    shard(&place, &SWEEP, 0, 3);
+    assert_eq!((own(0), own(1) + own(2)), (0, TRIALS - first));
+    let owed = format!("trials: {TRIALS}, to compute: {}\n", TRIALS - first);
+    assert!(dry(&[]).contains(&owed));
+    let afresh = place.done(&with(&SWEEP, &["--dry-run", "--fresh"])).stdout;
+    assert!(afresh.starts_with("to train: normal-4bit, wcat-4bit"));
+}
+
+#[test]
+fn a_shard_without_work_and_a_script_that_cannot_be_say_so() {
+    let place = place();
+    let train = [
+        "train",
+        "--config",
+        "tiny.yaml",
+        "--set",
+        "trainer.epochs=1",
+    ];
+    let idle = place.done(&with(&train, &["--shard", "1/2"]));
+    let said = "shard 1/2 has nothing to do: the command is of 1 training\n";
+    assert_eq!((idle.stdout.as_str(), idle.stderr.as_str()), ("", said));
+    let help = place.done(&["slurm", "sweep", "--help"]);
+    assert!(help.stdout.contains("--voltages"), "{}", help.stdout);
+    let (slurm, threads) = (["slurm", "--shards", "3"], ["--threads", "2"]);
+    let script = place.done(&with(&with(&threads, &slurm), &with(&train, &[])));
+    assert!(script.stdout.contains("--cpus-per-task=2\n"));
+    assert!(script.stdout.contains("--array=0-0 "), "{}", script.stdout);
+    assert!(
+        script.stderr.starts_with("1 task in place of 3"),
+        "{}",
+        script.stderr
+    );
+    for (command, said) in [
+        (
+            &["slurm", "sweep"][..],
+            "--shards: expected the number of tasks",
+        ),
+        (
+            &["slurm", "--shards", "3", "pareto"][..],
+            "one of sweep, explore, attack, train",
+        ),
+        (
+            &["slurm", "--shards", "3", "sweep", "--voltage"][..],
+            "'--voltage'",
+        ),
+    ] {
+        let refused = place.run(command);
+        assert_eq!(refused.code, Some(2), "{}", refused.stderr);
+        assert!(refused.stderr.contains(said), "{}", refused.stderr);
+    }
 }
 
 #[test]
@@ -272,6 +411,7 @@ fn foreign_unequal_and_damaged_journals_are_named() {
         format!("{}:{}", name(second), other.lines().count() + 1),
         format!("{}:{} has it", name(first), trial + 1),
         "one result of".into(),
+        "found correct 1".into(),
     ] {
         assert!(refused.stderr.contains(&part), "{part}: {}", refused.stderr);
     }

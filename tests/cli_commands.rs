@@ -461,7 +461,7 @@ fn a_dry_run_says_what_it_would_do_and_writes_nothing() {
     );
     let training = place.done(&["sweep", "--dry-run"]).stdout;
     assert!(
-        training.starts_with("train, unless in the cache: normal-4bit, wcat-4bit"),
+        training.starts_with("to train: normal-4bit, wcat-4bit (at most"),
         "{training}"
     );
     assert!(before == place.tree() && place.cached("config.yaml").is_empty());
@@ -594,8 +594,8 @@ fn quiet_says_nothing_but_results_and_verbose_says_more() {
     let more = place.done(&[&sweep[..], &["-v"]].concat()).stderr;
     for said in [
         concat!("wcat-explore ", env!("CARGO_PKG_VERSION"), ", "),
-        "\n1 of 2: 0 trials\n",
-        "\n2 of 2: tables, figures and report: ",
+        "\nstage 1 of 2: 0 trials\n",
+        "\nstage 2 of 2: tables, figures and report: ",
         "\ndone in ",
     ] {
         assert!(more.contains(said), "{said}: {more}");

@@ -1,11 +1,10 @@
 //! MNIST and the sets in its form: IDX files or NumPy arrays, plain or gzip; every size is checked before memory is taken.
 
-use super::places::{explain, open, whole, Names, Places};
+use super::places::{explain, open, sized, whole, Names, Places, Sized};
 use super::{how_to_get, DatasetName, ImageSet, Split, MAX_IMAGES};
 use crate::error::{Error, Result};
 use crate::store;
 use sha2::{Digest, Sha256};
-use std::cmp::Ordering;
 use std::io::Read;
 use std::path::Path;
 
@@ -208,7 +207,7 @@ fn title(name: DatasetName, split: Split, images: &Path, pixels: &[u8]) -> Strin
 }
 
 /// The data of an IDX file or a NumPy array of bytes whose first dimension is free and whose others are `shape`.
-fn read(path: &Path, mut content: &mut dyn Read, shape: &[usize]) -> Result<Vec<u8>> {
+fn read(path: &Path, content: &mut dyn Read, shape: &[usize]) -> Result<Vec<u8>> {
     let mut start = [0; 4];
     explain(path, content.read_exact(&mut start), "an IDX header")?;
     if start == NUMPY {
@@ -234,20 +233,18 @@ fn read(path: &Path, mut content: &mut dyn Read, shape: &[usize]) -> Result<Vec<
         .map(|word| word.iter().fold(0, |n, &byte| n << 8 | usize::from(byte)));
     let count = words.next().unwrap_or(0);
     check_shape(path, count, &words.collect::<Vec<_>>(), shape)?;
-    let expected = (count * shape.iter().product::<usize>()) as u64;
-    let mut body = Vec::new();
-    let taken = (&mut content).take(expected + 1).read_to_end(&mut body);
-    explain(path, taken, "whole data")?;
-    let found = match (body.len() as u64).cmp(&expected) {
-        Ordering::Equal => return Ok(body),
-        Ordering::Less => format!("an end after byte {}", body.len()),
-        Ordering::Greater => "more".to_owned(),
+    body(path, content, count * shape.iter().product::<usize>())
+}
+
+/// Reads so many bytes, which end the content, into memory of that size.
+fn body(path: &Path, content: &mut dyn Read, size: usize) -> Result<Vec<u8>> {
+    let found = match sized(path, content, size)? {
+        Sized::Whole(body) => return Ok(body),
+        Sized::EndAfter(byte) => format!("an end after byte {byte}"),
+        Sized::More => "more".to_owned(),
     };
-    Err(Error::input(
-        path,
-        format!("{expected} bytes of data, as its header says"),
-        found,
-    ))
+    let expected = format!("{size} bytes of data, as its header says");
+    Err(Error::input(path, expected, found))
 }
 
 fn check_shape(path: &Path, count: usize, found: &[usize], shape: &[usize]) -> Result<()> {
@@ -263,6 +260,12 @@ fn check_shape(path: &Path, count: usize, found: &[usize], shape: &[usize]) -> R
 }
 
 fn read_array(path: &Path, content: &mut dyn Read, shape: &[usize]) -> Result<Vec<u8>> {
+    let (start, bytes) = explain(path, store::npy_start(content), "whole data")?;
+    if let Some([count, sizes @ ..]) = bytes.as_deref() {
+        check_shape(path, *count, sizes, shape)?;
+        return body(path, content, count * shape.iter().product::<usize>());
+    }
+    let content = &mut start.as_slice().chain(content);
     let most = MAX_IMAGES * shape.iter().product::<usize>() as u64 + (1 << 16);
     let array = store::parse_npy(path, &whole(path, content, most)?)?;
     let (count, sizes) = match array.shape.as_slice() {

@@ -235,6 +235,46 @@ pub(super) fn explain<T>(path: &Path, read: std::io::Result<T>, expected: &str) 
     }
 }
 
+/// Content whose size is said before it.
+pub(super) enum Sized {
+    /// As much as was said.
+    Whole(Vec<u8>),
+    /// Less.
+    EndAfter(usize),
+    More,
+}
+
+/// Reads content that is said to be of this size, into memory of no more than that. Until a 64th has arrived memory
+/// grows with it: a size may lie.
+///
+/// # Errors
+/// [`Error::Input`] for a damaged file; [`Error::Io`] where there is not so much memory.
+pub(super) fn sized(path: &Path, content: &mut dyn Read, size: usize) -> Result<Sized> {
+    let mut bytes = Vec::new();
+    let mut read = |most: usize, bytes: &mut Vec<u8>| {
+        let taken = (&mut *content).take(most as u64).read_to_end(bytes);
+        explain(path, taken, "whole data")
+    };
+    let start = size / 64;
+    let mut arrived = read(start, &mut bytes)?;
+    if arrived == start {
+        let room = bytes.try_reserve_exact(size - arrived);
+        explain(
+            path,
+            room.map_err(|_| ErrorKind::OutOfMemory.into()),
+            "memory",
+        )?;
+        arrived += read(size - arrived, &mut bytes)?;
+    }
+    if arrived < size {
+        return Ok(Sized::EndAfter(arrived));
+    }
+    Ok(match read(1, &mut Vec::new())? {
+        0 => Sized::Whole(bytes),
+        _ => Sized::More,
+    })
+}
+
 /// The whole content, at most `most` bytes. Memory grows with what arrives.
 ///
 /// # Errors

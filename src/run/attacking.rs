@@ -1,7 +1,7 @@
 //! Attacks on models in their run folder: batches drawn, finished attacks kept and reused, tables and figure written.
 
 use super::folder::RunFolder;
-use super::identity::{check_out, folder_name, report_folder};
+use super::identity::{check_out, folder_name, report_folder, settings};
 use super::journal::{
     journals_of, remove_journals, replay_run, Attempt, Journal, Known, ReplayedAttempt, Run,
 };
@@ -29,6 +29,7 @@ use crate::sweep::Shard;
 use crate::table;
 use crate::units::{count_of, Bits};
 use serde::Serialize;
+use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -109,6 +110,8 @@ struct Prepared {
     images: Option<ModelImages>,
     checksums: (String, Option<String>),
     identity: String,
+    /// What it is the hash of, by name.
+    settings: Value,
     numerics: &'static str,
     notes: Vec<String>,
 }
@@ -185,6 +188,7 @@ impl Prepared {
                 .collect(),
             normalization: changes(&models),
         };
+        let settings = settings(&experiment.name, &identity, Arithmetic::current());
         let identity = folder_name(&experiment.name, &identity, Arithmetic::current())?;
         let mut notes: Vec<String> = models
             .iter()
@@ -208,6 +212,7 @@ impl Prepared {
             images,
             checksums,
             identity,
+            settings,
             numerics: numerics()?,
             notes,
         })
@@ -443,12 +448,13 @@ impl<'a> Attacking<'a> {
         Run {
             identity: self.prepared.identity.clone(),
             numerics: self.prepared.numerics.to_owned(),
+            settings: self.prepared.settings.clone(),
         }
     }
 
     fn shard(&self, shard: Shard) -> Result<ShardResult> {
         self.attempts()?;
-        let attempt = Attempt::here(&self.run(), Some(shard), &self.request.command);
+        let attempt = Attempt::here(&self.run(), Some(shard), None, &self.request.command);
         let journal = Journal::of_attempt(&self.folder, attempt, Known::new())?;
         let path = journal.path().to_owned();
         store::create_folder(&self.folder.join(UNITS))?;

@@ -9,6 +9,7 @@ use crate::kernel::{Arithmetic, Isa};
 use crate::memory::EnergySpec;
 use crate::store;
 use serde::Serialize;
+use serde_json::Value;
 use std::path::{Component, Path, PathBuf};
 
 /// Version of the program; part of every identity.
@@ -74,6 +75,36 @@ pub(super) fn folder_name(
     }
     let text = format!("[\"{VERSION}\",{kernels}{identity}]");
     Ok(format!("{name}-{}", &store::sha256(text.as_bytes())[..12]))
+}
+
+/// What [`folder_name`] hashes, by name: what a message can say of two identities that differ.
+pub(super) fn settings(name: &str, identity: &impl Serialize, arithmetic: Arithmetic) -> Value {
+    // a number that JSON cannot hold has no name, see `folder_name`
+    let mut settings = serde_json::to_value(identity).unwrap_or_default();
+    let Some(fields) = settings.as_object_mut() else {
+        return settings;
+    };
+    if let Some(models) = fields.get_mut("models") {
+        *models = by_name(models);
+    }
+    for (key, value) in [
+        ("name", name),
+        ("version", VERSION),
+        ("arithmetic", arithmetic.name()),
+    ] {
+        fields.insert(key.into(), value.into());
+    }
+    if Isa::current() == Isa::Portable {
+        fields.insert("instructions".into(), Isa::Portable.name().into());
+    }
+    settings
+}
+
+/// Pairs of a name and a checksum.
+fn by_name(pairs: &Value) -> Value {
+    let pairs = pairs.as_array().into_iter().flatten();
+    let pairs = pairs.filter_map(|pair| Some((pair[0].as_str()?.to_owned(), pair[1].clone())));
+    Value::Object(pairs.collect())
 }
 
 /// The name of a file that the program makes is one plain name: no path, not hidden.

@@ -10,8 +10,8 @@ mod attempts;
 mod contents;
 mod damage;
 
-pub use attempts::Attempt;
 pub(super) use attempts::{journals_of, remove_journals, Run};
+pub use attempts::{Asked, Attempt};
 pub use contents::{replay, Replay, ReplayedAttempt};
 pub(super) use contents::{replay_run, Known};
 
@@ -281,7 +281,7 @@ impl Journal {
         }
         self.write(&Record::Design(Box::new(design.clone())))?;
         self.written.insert(design.design_id.clone());
-        contents::remember_design(&mut self.known, design);
+        contents::remember_design(&mut self.known, design, Place::default());
         Ok(())
     }
 
@@ -561,6 +561,10 @@ mod tests {
         other.correct -= 1;
         let found = refused(&path, &with(line_of(&Record::Trial(other)).unwrap()));
         assert!(
+            found.ends_with("on chip 0: correct 80 (as line 3 has it), found correct 79"),
+            "{found}"
+        );
+        assert!(
             found.starts_with("j:7: expected one result of `a@0.30000000000000004vmin` on chip 0"),
             "{found}"
         );
@@ -572,7 +576,7 @@ mod tests {
         );
         assert_eq!(
             found,
-            "j:7: expected one content of design point `b@1vmin`, found another than before"
+            "j:7: expected one content of design point `b@1vmin`: ber 0.0 (as line 4 has it), found ber 0.25"
         );
         assert!(refused(&path, &with(line("{\"note\":1}")))
             .starts_with("j:7: expected a record of version 1 ("));
@@ -613,6 +617,43 @@ mod tests {
         let size = fs::metadata(&path).unwrap().len();
         journal.append_trial(&trials[0]).unwrap();
         assert_eq!(fs::metadata(&path).unwrap().len(), size);
+    }
+
+    #[test]
+    fn a_chip_of_a_search_for_a_yield_has_one_result_in_all_journals() {
+        let folder = tempfile::tempdir().unwrap();
+        let (one, other) = (
+            folder.path().join("a.journal"),
+            folder.path().join("b.journal"),
+        );
+        let trial = |correct| YieldTrial {
+            model: "m".into(),
+            protection: Protection::Secded,
+            voltage: 0.85,
+            chip: ChipId(3),
+            correct,
+        };
+        let append = |path: &Path, correct| {
+            let mut journal = Journal::open(path).unwrap().0;
+            journal.append_yield(&trial(correct)).unwrap();
+            journal.close().unwrap();
+        };
+        append(&one, 80);
+        append(&other, 80);
+        let shards = std::slice::from_ref(&other);
+        let (_, replay) = Journal::resume(&one, shards, None).unwrap();
+        assert_eq!(replay.yields, [trial(80)]);
+        append(&other, 79);
+        let refused = Journal::resume(&one, shards, None).unwrap_err().to_string();
+        assert_eq!(
+            refused,
+            format!(
+                "{}:3: expected one result of the search for a yield of `m` at 0.85 with protection secded on chip 3: \
+                 correct [80] (as {}:2 has it), found correct [79]",
+                other.display(),
+                one.display()
+            )
+        );
     }
 
     #[test]

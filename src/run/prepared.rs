@@ -1,13 +1,13 @@
 //! The inputs of a sweep or an exploration, checked before anything is computed: memory, faults, voltages, models and images.
 
 use super::clock;
-use super::identity::{folder_name, SweepIdentity};
-use super::journal::Replay;
+use super::identity::{folder_name, settings, SweepIdentity};
+use super::journal::{Asked, Replay};
 use super::kept::{KeptAnswers, KEPT};
 use super::models::{
     check_held_out, check_untrained, dataset_for, load_models, Loaded, TestImages, TestSource,
 };
-use super::monitor::{Monitor, Stages};
+use super::monitor::{Monitor, Quiet, Stages};
 use super::normalization::{changes, recorded};
 use super::numerics::numerics;
 use super::record::{now, Input, Machine, Record};
@@ -30,6 +30,7 @@ use crate::sweep::{
 use crate::units::{count_of, Ber, BerSource, Voltage};
 use candle_core::Device;
 use rayon::prelude::*;
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
@@ -51,6 +52,8 @@ pub(super) struct Prepared {
     /// Folder of answers without faults, where there may be one.
     kept: Option<PathBuf>,
     pub(super) identity: String,
+    /// What it is the hash of, by name.
+    pub(super) settings: Value,
     /// See [`numerics()`].
     pub(super) numerics: &'static str,
     pub(super) notes: Vec<String>,
@@ -209,6 +212,25 @@ pub(super) fn trained_before(
     trainings_of(experiment)?.iter().map(find).collect()
 }
 
+/// The trainings of the configuration, each with its model where it is finished and is not to be made afresh.
+pub(super) fn finished_trainings(
+    experiment: &Experiment,
+    request: &RunRequest,
+    device: &Device,
+) -> Result<Vec<(Training, Option<PathBuf>)>> {
+    let models = request.models_folder()?;
+    let mut all = Vec::new();
+    for training in experiment.trainings()? {
+        let path = match finished_model(&training, &models, device, &Quiet::default()) {
+            Ok(model) => Some(model.best),
+            Err(Error::Missing { .. }) => None,
+            Err(error) => return Err(error),
+        };
+        all.push((training, path.filter(|_| !request.fresh)));
+    }
+    Ok(all)
+}
+
 pub(super) fn prepare(
     experiment: &Experiment,
     request: &RunRequest,
@@ -262,6 +284,7 @@ pub(super) fn prepare(
         two_level: planned(Sampling::TwoLevel),
         stratified: planned(Sampling::Stratified),
     };
+    let settings = settings(&experiment.name, &identity, Arithmetic::current());
     let identity = folder_name(&experiment.name, &identity, Arithmetic::current())?;
     let mut prepared = Prepared {
         experiment,
@@ -276,6 +299,7 @@ pub(super) fn prepare(
         // without a home there is no cache
         kept: request.models_folder().ok().map(|models| models.join(KEPT)),
         identity,
+        settings,
         numerics: numerics()?,
         notes: Vec::new(),
     };
@@ -434,6 +458,15 @@ impl Prepared {
                 .iter()
                 .map(|trial| trial.chip.0 + 1)
                 .fold(asked, u32::max),
+        }
+    }
+
+    /// What the command asks for, whatever the run has already.
+    pub(super) fn asked(&self) -> Asked {
+        Asked {
+            voltages: self.grid.iter().map(|point| point.voltage.get()).collect(),
+            protections: self.protections.iter().map(|own| own.to_string()).collect(),
+            chips: self.faults.chips(self.experiment.sweep.chips),
         }
     }
 

@@ -1,6 +1,7 @@
 //! `run.yaml`: what a run was asked, with which inputs, by which program, on which machine.
 
 use super::checked;
+use super::difference::difference;
 use super::identity::{out_folder, VERSION};
 use super::models::Loaded;
 use super::numerics;
@@ -11,12 +12,21 @@ use crate::error::{Error, Result};
 use crate::kernel::{Arithmetic, Isa};
 use crate::yaml::{resolve, to_yaml, Layer};
 use serde::{Deserialize, Serialize};
+use serde_json::{json, Value};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Name of the file.
 pub(super) const RECORD: &str = "run.yaml";
+/// Settings that may differ between commands of one run.
+const GROWS: [(&str, &str); 5] = [
+    ("sweep", "voltages"),
+    ("sweep", "bit_error_rates"),
+    ("sweep", "protection"),
+    ("sweep", "chips"),
+    ("attack", "restarts"),
+];
 /// Copy of the memory model in a run folder.
 pub(super) const MEMORY: &str = "memory_model.yaml";
 
@@ -208,7 +218,8 @@ impl Record {
         checked::write(folder, RECORD, &text)
     }
 
-    /// What else this run was computed by: another arithmetic, or files of other content, which may be damaged.
+    /// What else this run was computed by: another arithmetic, files of other content, which may be damaged, or other
+    /// settings.
     fn other_inputs(&self, asked: &Self) -> String {
         let inputs = |record: &Self| -> Vec<Input> {
             let memory = record.memory.iter();
@@ -227,12 +238,45 @@ impl Record {
             .map(|old| old.from)
             .collect();
         match other.as_slice() {
-            [] => String::new(),
+            [] => {
+                let inputs = difference(&self.inputs(), &asked.inputs());
+                let differ = inputs.or_else(|| difference(&self.settings(), &asked.settings()));
+                differ.map_or(String::new(), |(old, new)| {
+                    format!("; it has {old}, this command {new}")
+                })
+            }
             _ => format!(
                 "; since then {} changed (SHA-256 in its {RECORD})",
                 other.join(", ")
             ),
         }
+    }
+
+    /// What the run is of, by name.
+    fn inputs(&self) -> Value {
+        let content = |input: &Input| json!({ "name": input.name, "sha256": input.sha256 });
+        let models = self.models.iter();
+        let models = models.map(|model| (model.name.clone(), model.sha256.clone().into()));
+        json!({
+            "version": self.version,
+            "seed": self.seed,
+            "images": self.images,
+            "dataset": content(&self.dataset),
+            "memory": self.memory.as_ref().map(content),
+            "attack data": self.attack_data.as_ref().map(content),
+            "models": Value::Object(models.collect()),
+        })
+    }
+
+    /// Its settings, but for those that may grow from one command to the next.
+    fn settings(&self) -> Value {
+        let mut settings = serde_json::to_value(&self.configuration).unwrap_or_default();
+        for (part, key) in GROWS {
+            if let Some(fields) = settings[part].as_object_mut() {
+                fields.remove(key);
+            }
+        }
+        settings
     }
 
     pub(super) fn read(folder: &Path) -> Result<Self> {

@@ -2,7 +2,9 @@
 //! is said when they are put together.
 
 use super::exploring::check_exploration;
-use super::journal::{journals_of, replay_run, Attempt, Journal, Replay, ReplayedAttempt, Run};
+use super::journal::{
+    journals_of, replay_run, Asked, Attempt, Journal, Replay, ReplayedAttempt, Run,
+};
 use super::monitor::Monitor;
 use super::prepared::Prepared;
 use super::request::RunRequest;
@@ -10,14 +12,17 @@ use super::sampling::Clean;
 use super::sweeping::{lock, Sweeping};
 use crate::config::Experiment;
 use crate::error::{Error, Result};
-use crate::sweep::{shards_of, Comparison, Outcome, Part, Shard, Trial, TwoLevel};
-use crate::units::count_of;
+use crate::sweep::{shards_of, Comparison, Part, Shard, Trial, TwoLevel};
+use crate::units::{count_of, ChipId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
 use std::sync::Mutex;
 
 /// Shards that a message names one by one.
 const NAMED: usize = 200;
+/// Journals that a message names one by one.
+const FEW: usize = 5;
 
 /// What a shard came to.
 #[derive(Clone, Debug)]
@@ -67,12 +72,13 @@ impl Prepared {
         Run {
             identity: self.identity.clone(),
             numerics: self.numerics.to_owned(),
+            settings: self.settings.clone(),
         }
     }
 
     /// An attempt of this process at a shard, or at the whole.
     pub(super) fn attempt(&self, shard: Option<Shard>, request: &RunRequest) -> Attempt {
-        Attempt::here(&self.run(), shard, &request.command)
+        Attempt::here(&self.run(), shard, Some(self.asked()), &request.command)
     }
 }
 
@@ -82,6 +88,7 @@ impl Sweeping<'_> {
         let shards = journals_of(&self.folder, &self.request.from)?;
         let (replay, known) = replay_run(&self.folder, &shards, &prepared.run())?;
         self.say_damage(&replay);
+        self.say_other_points(&replay);
         let Clean { scores, answers } = prepared.clean(&replay, self.monitor.cancel())?;
         let points = prepared.points(&replay, &self.folder)?;
         let swept_models = prepared.swept_models(&scores);
@@ -101,16 +108,16 @@ impl Sweeping<'_> {
             .iter()
             .try_for_each(|design| lock(&journal).append_design(design))?;
         let (sampled, done) = (two_level.as_ref(), replay.trials.as_slice());
-        let none = &mut |_: &Trial| Ok(());
-        let owed = self
-            .run_part(&comparison, sampled, Part::Nothing, done, none)?
-            .owed;
-        let own = owed.iter().filter(|(id, chip)| shard.owns_trial(id, *chip));
-        let own = own.count();
+        let owed = owed_by_all(&comparison, sampled, done)?;
+        let own = own_of(shard, &owed);
         self.stages.begin(&count_of(own, "trial"), 1);
         let mut computed = 0;
         let mut sink = self.trial_sink(&journal, own, &mut computed);
-        let outcome = self.run_part(&comparison, sampled, Part::Shard(shard), done, &mut sink)?;
+        let part = Part::Shard(shard);
+        let outcome = match sampled {
+            Some(sampled) => sampled.run_part(part, done, self.cancel(), &mut sink)?,
+            None => comparison.run_part(part, done, self.cancel(), &mut sink)?,
+        };
         drop(sink);
         if self.explores {
             let owns = |model| shard.owns(model);
@@ -135,20 +142,6 @@ impl Sweeping<'_> {
         })
     }
 
-    fn run_part(
-        &self,
-        comparison: &Comparison,
-        two_level: Option<&TwoLevel>,
-        part: Part,
-        done: &[Trial],
-        sink: &mut (dyn FnMut(&Trial) -> Result<()> + Send),
-    ) -> Result<Outcome> {
-        match two_level {
-            Some(sampled) => sampled.run_part(part, done, self.cancel(), sink),
-            None => comparison.run_part(part, done, self.cancel(), sink),
-        }
-    }
-
     /// Checks that shards have computed all trials that this run needs, as far as can be known: under a tolerance those
     /// of the next round.
     pub(super) fn check_complete(
@@ -157,12 +150,11 @@ impl Sweeping<'_> {
         two_level: Option<&TwoLevel>,
         replay: &Replay,
     ) -> Result<()> {
-        let none = &mut |_: &Trial| Ok(());
-        let outcome = self.run_part(comparison, two_level, Part::Nothing, &replay.trials, none)?;
-        if outcome.owed.is_empty() {
+        let all = owed_by_all(comparison, two_level, &replay.trials)?;
+        if all.is_empty() {
             return Ok(());
         }
-        let owed = outcome.owed.len();
+        let owed = all.len();
         let round = match comparison.tolerance {
             Some(_) if !replay.trials.is_empty() => " (a tolerance goes in rounds)",
             _ => "",
@@ -175,7 +167,7 @@ impl Sweeping<'_> {
         Err(Error::Owed {
             folder: self.folder.clone(),
             what,
-            by: who_owes(&replay.attempts, |count| shards_of(count, &outcome.owed)) + round,
+            by: who_owes(&replay.attempts, |count| shards_of(count, &all)) + round,
         })
     }
 
@@ -198,6 +190,69 @@ impl Sweeping<'_> {
             what: format!("searches of {} are", count_of(missing.len(), "model")),
             by: who_owes(&replay.attempts, owing),
         })
+    }
+
+    /// Warns where other attempts ask for other points than this one: the run has the points of all.
+    fn say_other_points(&self, replay: &Replay) {
+        let own = self.prepared.asked();
+        let mut said = BTreeSet::new();
+        for seen in &replay.attempts {
+            let Some(asked) = &seen.attempt.asked else {
+                continue;
+            };
+            let here = own.beyond(&[asked]);
+            let there = asked.beyond(&[&own]);
+            if here.is_none() && there.is_none() || !said.insert((here.clone(), there.clone())) {
+                continue;
+            }
+            let here = here.map(|more| format!("only this one asks for {more}"));
+            let there = there.map(|more| format!("only {} asks for {more}", seen.name()));
+            let both: Vec<String> = here.into_iter().chain(there).collect();
+            self.monitor.warn(&format!(
+                "{} is of a shard that was asked for other points than this one, and the run gets those of both: {}",
+                seen.name(),
+                both.join("; ")
+            ));
+        }
+    }
+
+    /// Names the attempts that asked for points that no other did: a warning where this command does not either.
+    pub(super) fn say_points_of_few(&self, replay: &Replay) {
+        let own = self.prepared.asked();
+        let mut distinct: Vec<(&Asked, Vec<String>)> = Vec::new();
+        for seen in &replay.attempts {
+            let Some(asked) = &seen.attempt.asked else {
+                continue;
+            };
+            match distinct.iter_mut().find(|(known, _)| *known == asked) {
+                Some((_, names)) => names.push(seen.name()),
+                None => distinct.push((asked, vec![seen.name()])),
+            }
+        }
+        for (asked, names) in &distinct {
+            let others = distinct.iter().map(|(other, _)| *other);
+            let others: Vec<&Asked> = others.filter(|other| other != asked).collect();
+            let Some(more) = asked.beyond(&others).filter(|_| !others.is_empty()) else {
+                continue;
+            };
+            let named: Vec<&str> = names.iter().take(FEW).map(String::as_str).collect();
+            let rest = match names.len().saturating_sub(FEW) {
+                0 => String::new(),
+                rest => format!(" and {rest} more"),
+            };
+            let text = format!(
+                "of {}, only these ask for {more}: {}{rest}",
+                count_of(replay.attempts.len(), "attempt"),
+                named.join(", ")
+            );
+            if asked.beyond(&[&own]).is_some() {
+                self.monitor.warn(&format!(
+                    "{text}; this command does not, yet the run has it"
+                ));
+            } else {
+                self.monitor.note(&text);
+            }
+        }
     }
 
     /// Says how even the work of shards was, what was computed twice, and by which builds.
@@ -239,6 +294,28 @@ impl Sweeping<'_> {
     }
 }
 
+/// The trials that all shards together owe: under a tolerance those of the next round.
+pub(super) fn owed_by_all(
+    comparison: &Comparison,
+    two_level: Option<&TwoLevel>,
+    done: &[Trial],
+) -> Result<Vec<(String, ChipId)>> {
+    let (cancel, sink) = (AtomicBool::new(false), &mut |_: &Trial| Ok(()));
+    let outcome = match two_level {
+        Some(sampled) => sampled.run_part(Part::Nothing, done, &cancel, sink)?,
+        None => comparison.run_part(Part::Nothing, done, &cancel, sink)?,
+    };
+    Ok(outcome.owed)
+}
+
+/// How many of these trials are a shard's.
+pub(super) fn own_of(shard: Shard, trials: &[(String, ChipId)]) -> usize {
+    let own = trials
+        .iter()
+        .filter(|(id, chip)| shard.owns_trial(id, *chip));
+    own.count()
+}
+
 /// Which shards owe something, and the line that submits them. How many shards there are is known from the attempt that
 /// began last.
 pub(super) fn who_owes(
@@ -270,9 +347,15 @@ pub(super) fn who_owes(
 }
 
 impl ReplayedAttempt {
+    /// The name of its journal.
+    fn name(&self) -> String {
+        let name = self.path.file_name().unwrap_or_default();
+        name.to_string_lossy().into_owned()
+    }
+
     /// The attempt in words, by the name of its journal.
     pub(super) fn text(&self) -> String {
-        let name = self.path.file_name().unwrap_or_default().to_string_lossy();
+        let name = self.name();
         let Attempt {
             host, job, shard, ..
         } = &self.attempt;

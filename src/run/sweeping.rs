@@ -5,18 +5,22 @@ use super::exploring::Searched;
 use super::folder::RunFolder;
 use super::identity::{check_out, report_folder};
 use super::journal::{journals_of, remove_journals, replay_run, Journal, Known, Replay};
+use super::kept::KeptAnswers;
 use super::monitor::{Monitor, Stages, SweepProgress};
-use super::prepared::{early_set, inputs, prepare, train_all, trained_before, Prepared};
+use super::prepared::{
+    early_set, finished_trainings, inputs, prepare, train_all, trained_before, Prepared,
+};
 use super::record::{run_folder, MEMORY};
 use super::redraw::{draw, Drawn};
 use super::request::RunRequest;
 use super::sampling::{self, Clean};
+use super::sharding::{owed_by_all, own_of};
 use super::widths::add_mixed_models;
 use crate::analysis::{self, names, Analysis, FloorSpec, Pareto, Summary};
 use crate::config::Experiment;
 use crate::error::{Error, Result};
 use crate::store;
-use crate::sweep::{Design, EnergyRow, Phase, StoppedBy, Timing, Trial, TrialRow};
+use crate::sweep::{Design, EnergyRow, Phase, Shard, StoppedBy, Timing, Trial, TrialRow};
 use crate::table;
 use crate::units::count_of;
 use std::path::PathBuf;
@@ -27,9 +31,11 @@ use std::time::Instant;
 /// What a sweep would compute.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SweepPlan {
-    /// Models that would be trained first; then the rest is not known yet.
+    /// Models of the configuration that are trained already.
+    pub trained: Vec<String>,
+    /// Models that would be trained first; then what is finished of the rest is not known yet.
     pub to_train: Vec<String>,
-    /// Epochs of their trainings in all.
+    /// Epochs of their trainings in all, of those that are begun too.
     pub epochs: usize,
     /// Run folder; `None` while models are to be trained.
     pub folder: Option<PathBuf>,
@@ -39,7 +45,9 @@ pub struct SweepPlan {
     pub trials: usize,
     /// Trials to compute.
     pub owed: usize,
-    /// CPU seconds of the trials, from one timed evaluation; `None` where nothing could be timed.
+    /// Those of them that are a shard's, where it is one that is asked for: under a tolerance those of its next round.
+    pub of_shard: Option<usize>,
+    /// CPU seconds of the trials to compute, of a shard its own, from one timed evaluation; `None` where nothing could be timed.
     pub cpu_seconds: Option<f64>,
     /// Damaged lines of the journal, whose trials would be computed again; `None` where there are none.
     pub damage: Option<String>,
@@ -80,79 +88,102 @@ pub fn sweep(
     Ok(sweeping.finish()?.0)
 }
 
-/// What [`sweep`] would do, with its estimated cost; nothing is trained and nothing written.
+/// What [`sweep`] would do, or [`super::sweep_shard`], with its estimated cost; nothing is trained and nothing written.
 ///
 /// # Errors
 /// Wrong input.
-pub fn plan(experiment: &Experiment, request: &RunRequest) -> Result<SweepPlan> {
+pub fn plan(
+    experiment: &Experiment,
+    request: &RunRequest,
+    shard: Option<Shard>,
+) -> Result<SweepPlan> {
     let inputs = inputs(experiment, request)?;
     check_out(request.out.as_deref())?;
     let early = early_set(experiment, request)?;
-    if request.models.is_empty() {
-        let trainings = experiment.trainings()?;
-        let settings = inputs.grid.len() * inputs.protections.len() * inputs.faults.count();
-        let points = settings * trainings.len();
-        let trials = points * inputs.faults.chips(experiment.sweep.chips) as usize;
-        return Ok(SweepPlan {
-            epochs: trainings.len() * experiment.trainer.epochs,
-            to_train: trainings
-                .into_iter()
-                .map(|training| training.name)
-                .collect(),
-            folder: None,
-            designs: points,
-            trials,
-            owed: trials,
-            cpu_seconds: None,
-            damage: None,
-        });
-    }
     let device = experiment.device.open()?;
-    let prepared = prepare(
-        experiment,
-        request,
-        inputs,
-        &request.models,
-        early,
-        &device,
-        false,
-    )?;
+    let (mut paths, mut trained) = (request.models.clone(), Vec::new());
+    if paths.is_empty() {
+        let mut to_train = Vec::new();
+        for (training, path) in finished_trainings(experiment, request, &device)? {
+            match path {
+                Some(path) => {
+                    trained.push(training.name);
+                    paths.push(path);
+                }
+                None => to_train.push(training.name),
+            }
+        }
+        if !to_train.is_empty() {
+            let settings = inputs.grid.len() * inputs.protections.len() * inputs.faults.count();
+            let designs = settings * (trained.len() + to_train.len());
+            let trials = designs * inputs.faults.chips(experiment.sweep.chips) as usize;
+            return Ok(SweepPlan {
+                epochs: to_train.len() * experiment.trainer.epochs,
+                trained,
+                to_train,
+                folder: None,
+                designs,
+                trials,
+                owed: trials,
+                of_shard: None,
+                cpu_seconds: None,
+                damage: None,
+            });
+        }
+    }
+    let prepared = prepare(experiment, request, inputs, &paths, early, &device, false)?;
     let asked = prepared.record(&request.command);
     let folder = run_folder(request, &asked)?;
-    let shards = journals_of(&folder, &request.from)?;
-    let replay = replay_run(&folder, &shards, &prepared.run())?.0;
+    let replay = if request.fresh {
+        Replay::default()
+    } else {
+        let shards = journals_of(&folder, &request.from)?;
+        replay_run(&folder, &shards, &prepared.run())?.0
+    };
     let started = Instant::now();
-    let clean = prepared.clean(&Replay::default(), &AtomicBool::new(false))?;
+    // timed, so neither known scores nor kept answers are taken
+    let kept = KeptAnswers {
+        folder: None,
+        ..prepared.kept_answers()
+    };
+    let (sampling, never) = (experiment.sweep.sampling, AtomicBool::new(false));
+    let (models, images) = (&prepared.models, &prepared.images);
+    let clean = Clean::of(models, images, sampling, &Replay::default(), &kept, &never)?;
     let seconds = started.elapsed().as_secs_f64() / prepared.models.len() as f64;
     let points = prepared.points(&replay, &folder)?;
     let swept_models = prepared.swept_models(&clean.scores);
     let comparison = prepared.comparison(&swept_models, &points, prepared.chips(&replay));
     let designs = comparison.designs()?.len();
     let two_level = prepared.two_level(&comparison, &clean.answers);
-    let (trials, owed, cpu_seconds) = match &two_level {
+    let (trials, owed) = match &two_level {
         // how many more chips and images there will be is known when the first have spoken
         Some(sampled) => (
             sampled.least_owed(&[])?,
             sampled.least_owed(&replay.trials)?,
-            None,
         ),
-        None => {
-            let owed = comparison.count_owed(&replay.trials)?;
-            (
-                designs * comparison.chips as usize,
-                owed,
-                Some(seconds * owed as f64),
-            )
-        }
+        None => (
+            designs * comparison.chips as usize,
+            comparison.count_owed(&replay.trials)?,
+        ),
     };
+    let of_shard = match shard {
+        Some(shard) => {
+            let owed = owed_by_all(&comparison, two_level.as_ref(), &replay.trials)?;
+            Some(own_of(shard, &owed))
+        }
+        None => None,
+    };
+    let computed = of_shard.unwrap_or(owed) as f64;
     Ok(SweepPlan {
+        trained,
         to_train: Vec::new(),
         epochs: 0,
         folder: Some(folder),
         designs,
         trials,
         owed,
-        cpu_seconds,
+        of_shard,
+        cpu_seconds: two_level.is_none().then_some(seconds * computed),
         damage: replay.damage(),
     })
 }
@@ -268,6 +299,7 @@ impl<'a> Sweeping<'a> {
         } else {
             self.say_extension(&replay, &designs, chips);
         }
+        self.say_points_of_few(&replay);
         if self.request.merge {
             self.check_complete(&comparison, two_level.as_ref(), &replay)?;
             self.say_attempts(&replay)?;

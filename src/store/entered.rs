@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 pub struct Entered {
     /// The folder and those above it that were not there, from the inside.
     made: Vec<PathBuf>,
+    /// The lock file, where it was not there.
+    new: Option<PathBuf>,
     kept: bool,
     lock: Option<Lock>,
 }
@@ -24,8 +26,10 @@ impl Entered {
         let made = folder
             .ancestors()
             .take_while(|path| !path.as_os_str().is_empty() && !path.exists());
+        let file = folder.join(super::lock::FILE);
         let mut entered = Self {
             made: made.map(Path::to_owned).collect(),
+            new: (!file.exists()).then_some(file),
             kept: false,
             lock: None,
         };
@@ -50,8 +54,8 @@ impl Drop for Entered {
         if self.kept {
             return;
         }
-        if let (Some(folder), Some(_)) = (self.made.first(), &self.lock) {
-            let _ = fs::remove_file(folder.join(super::lock::FILE));
+        if let (Some(file), Some(_)) = (&self.new, &self.lock) {
+            let _ = fs::remove_file(file);
         }
         // those that are empty; whatever another process put there stays
         for folder in &self.made {
@@ -75,7 +79,11 @@ mod tests {
         drop(entered);
         assert!(run.exists());
         drop(Entered::folder(&run).unwrap());
-        assert!(run.exists(), "it was there before");
+        let lock = run.join(super::super::lock::FILE);
+        assert!(run.exists() && lock.exists(), "they were there before");
+        fs::remove_file(&lock).unwrap();
+        drop(Entered::folder(&run).unwrap());
+        assert!(run.exists() && !lock.exists());
         drop(Entered::folder(&results.join("b")).unwrap());
         assert!(!results.join("b").exists() && run.exists());
     }

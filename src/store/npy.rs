@@ -98,6 +98,26 @@ fn to_npy(array: &ByteArray) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// The start of a NumPy file up to its data, and the shape of these where they are bytes in C order and stay as they
+/// are. Of other files the start may be shorter: they are read whole ([`parse_npy`]), which says what is wrong.
+///
+/// # Errors
+/// What reading returns.
+pub fn npy_start(content: &mut dyn Read) -> std::io::Result<(Vec<u8>, Option<Vec<usize>>)> {
+    let mut start = Vec::new();
+    (&mut *content).take(10).read_to_end(&mut start)?;
+    let length = match start.strip_prefix(MAGIC) {
+        Some([1, _, low, high]) => u16::from_le_bytes([*low, *high]),
+        _ => return Ok((start, None)),
+    };
+    content.take(length.into()).read_to_end(&mut start)?;
+    let header = Header::split(&start[MAGIC.len()..]).map(|(header, _)| header);
+    let bytes = header.ok().filter(|header| {
+        header.width == 1 && !header.boolean && !header.signed && !header.fortran_order
+    });
+    Ok((start, bytes.map(|header| header.shape)))
+}
+
 /// Reads an array from a file of at most `limit` bytes.
 ///
 /// # Errors

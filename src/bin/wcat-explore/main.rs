@@ -27,7 +27,7 @@ fn main() -> ExitCode {
     }
     match interrupt::listen().and_then(|()| run(&arguments)) {
         Ok(code) => code,
-        Err(error) => show::failure(&error, &arguments.command.sources()),
+        Err(error) => show::failure(error, &arguments.command.sources()),
     }
 }
 
@@ -50,7 +50,7 @@ fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         Command::Publish(args) => cmd::publish::run(args, &monitor),
         Command::Inspect(args) => cmd::inspect::run(args, &monitor),
         Command::Data(args) => cmd::data::run(args, &monitor),
-        Command::Slurm(args) => cmd::slurm::run(args),
+        Command::Slurm(args) => cmd::slurm::run(args, &arguments.general, &monitor),
         Command::Completions(args) => cmd::about::completions(args),
         Command::Man(args) => cmd::about::man(args),
     }?;

@@ -41,7 +41,7 @@ struct State {
 
 /// The stage that runs.
 struct Running {
-    /// Such as `2 of 3: 1,100 trials`.
+    /// Such as `stage 2 of 3: 1,100 trials`.
     label: String,
     tasks: usize,
     /// Tasks that have ended.
@@ -276,7 +276,7 @@ impl Monitor for Progress {
 
     fn stage(&self, stage: &Stage) {
         let label = if stage.of > 1 {
-            format!("{} of {}: {}", stage.number, stage.of, stage.what)
+            format!("stage {} of {}: {}", stage.number, stage.of, stage.what)
         } else {
             stage.what.to_owned()
         };

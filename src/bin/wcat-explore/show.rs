@@ -109,7 +109,12 @@ pub(crate) fn labelled(label: &str, text: &str) -> String {
 
 /// Prints a failure, one line per cause, and gives its exit code. A setting that is wrong may come from one of the
 /// `sources`, files whose content is settings.
-pub(crate) fn failure(error: &anyhow::Error, sources: &[PathBuf]) -> ExitCode {
+pub(crate) fn failure(error: anyhow::Error, sources: &[PathBuf]) -> ExitCode {
+    let error = match error.downcast() {
+        // of a command within a command
+        Ok(typed) => return usage(typed),
+        Err(error) => error,
+    };
     let message = error.to_string();
     let message = printable(first_line(&message), LONGEST_MESSAGE);
     complain(&labelled("error", &message));

@@ -3,10 +3,13 @@
 use crate::analysis::names;
 use crate::error::{Error, IoContext, Result};
 use crate::kernel::Isa;
+use crate::run::difference::difference;
 use crate::run::record::{now, Record};
 use crate::store;
 use crate::sweep::Shard;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
@@ -28,6 +31,8 @@ pub(in crate::run) struct Run {
     pub(in crate::run) identity: String,
     /// See [`crate::run::numerics()`].
     pub(in crate::run) numerics: String,
+    /// What the identity is the hash of, by name.
+    pub(in crate::run) settings: Value,
 }
 
 impl Run {
@@ -46,12 +51,52 @@ impl Run {
             return wrong("attempt", "the journal of a shard", "one that says no run");
         };
         if attempt.identity != self.identity {
-            return wrong("identity", &self.identity, &attempt.identity);
+            let (mut expected, mut found) = (self.identity.clone(), attempt.identity.clone());
+            let theirs = attempt.settings.as_ref();
+            if let Some((own, other)) = theirs.and_then(|theirs| difference(&self.settings, theirs))
+            {
+                expected += &format!(" ({own})");
+                found += &format!(" ({other})");
+            }
+            return wrong("identity", &expected, &found);
         }
         if attempt.numerics != self.numerics {
             return wrong("numerics", &self.numerics, &attempt.numerics);
         }
         Ok(())
+    }
+}
+
+/// What an attempt is to compute, of that which may grow from one command to the next without another identity.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Asked {
+    /// Voltages in the unit of the memory.
+    pub voltages: Vec<f64>,
+    /// Protections by their words.
+    pub protections: Vec<String>,
+    /// Chips per design point.
+    pub chips: u32,
+}
+
+impl Asked {
+    /// What is asked for here and by none of the others, in words; `None` where there is no such thing.
+    pub(in crate::run) fn beyond(&self, others: &[&Self]) -> Option<String> {
+        let of = |asked: &Self| -> BTreeSet<String> {
+            let voltages = asked.voltages.iter().map(|own| format!("voltage {own}"));
+            let protections = asked.protections.iter();
+            let protections = protections.map(|own| format!("protection {own}"));
+            voltages.chain(protections).collect()
+        };
+        let mut more = of(self);
+        others.iter().for_each(|other| {
+            let known = of(other);
+            more.retain(|own| !known.contains(own));
+        });
+        let chips = others.iter().map(|other| other.chips).max().unwrap_or(0);
+        let chips = (self.chips > chips).then(|| format!("{} chips, not {chips}", self.chips));
+        let all: Vec<String> = more.into_iter().chain(chips).collect();
+        (!all.is_empty()).then(|| all.join(", "))
     }
 }
 
@@ -79,11 +124,22 @@ pub struct Attempt {
     pub command: String,
     /// Seconds since 1970 when it began.
     pub started_unix: u64,
+    /// What the identity is the hash of, by name; `None` in a journal that does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settings: Option<Value>,
+    /// The design points and chips that it was to compute; an attack has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked: Option<Asked>,
 }
 
 impl Attempt {
     /// An attempt of this process.
-    pub(in crate::run) fn here(run: &Run, shard: Option<Shard>, command: &str) -> Self {
+    pub(in crate::run) fn here(
+        run: &Run,
+        shard: Option<Shard>,
+        asked: Option<Asked>,
+        command: &str,
+    ) -> Self {
         Self {
             identity: run.identity.clone(),
             numerics: run.numerics.clone(),
@@ -95,6 +151,8 @@ impl Attempt {
             job: JOBS.iter().find_map(|name| std::env::var(name).ok()),
             command: command.to_owned(),
             started_unix: now(),
+            settings: Some(run.settings.clone()),
+            asked,
         }
     }
 
@@ -140,15 +198,36 @@ pub(in crate::run) fn journals_of(folder: &Path, copies: &[PathBuf]) -> Result<V
             found = journals_in(copy)?;
         }
         if found.is_empty() {
-            return Err(Error::Missing {
-                path: copy.clone(),
-                expected: "journals of shards, in it or in its folder `journals`".into(),
-            });
+            return Err(no_journals(copy));
         }
         all.extend(found);
     }
     all.sort_by(|a, b| a.file_name().cmp(&b.file_name()).then_with(|| a.cmp(b)));
     Ok(all)
+}
+
+/// Why a folder of `--from` is none.
+fn no_journals(copy: &Path) -> Error {
+    let expected = format!(
+        "a copy of a run folder (such as results/NAME) or of its folder `{}`, with files `*.{ENDING}` of shards",
+        names::JOURNALS
+    );
+    let path = copy.to_owned();
+    if !copy.is_dir() {
+        return Error::Missing { path, expected };
+    }
+    let found = if copy.join(names::JOURNAL).exists() {
+        format!(
+            "only {}, the journal of a run without shards",
+            names::JOURNAL
+        )
+    } else {
+        format!(
+            "none of them there, nor in {}",
+            copy.join(names::JOURNALS).display()
+        )
+    };
+    Error::input(path, expected, found)
 }
 
 fn journals_in(folder: &Path) -> Result<Vec<PathBuf>> {

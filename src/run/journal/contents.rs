@@ -4,9 +4,11 @@ use super::attempts::{Attempt, Run};
 use super::{damage, Header, Record, SearchEvaluation, SeenChip, YieldTrial, VERSION};
 use crate::analysis::names;
 use crate::error::{Error, IoContext, Result};
+use crate::run::difference::difference;
 use crate::store;
 use crate::sweep::{CleanAnswers, Design, Strata, Trial, TrialStatus};
 use crate::table::MAX_ROWS;
+use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
@@ -57,22 +59,31 @@ pub struct ReplayedAttempt {
 #[derive(Clone, Debug)]
 pub(in crate::run) struct KnownDesign {
     pub(super) design: Design,
+    place: Place,
     chips: BTreeMap<u32, (Found, Place)>,
 }
 
 /// What is known, by design point.
 pub(in crate::run) type Known = BTreeMap<String, KnownDesign>;
 
-/// Faults, images, correct, not finite, the clean network, strata, status.
-type Found = (
-    u64,
-    u64,
-    u64,
-    u64,
-    Option<CleanAnswers>,
-    Option<Strata>,
-    TrialStatus,
-);
+/// The result of a trial.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+struct Found {
+    faults: u64,
+    images: u64,
+    correct: u64,
+    not_finite: u64,
+    clean: Option<CleanAnswers>,
+    strata: Option<Strata>,
+    status: TrialStatus,
+}
+
+/// What a step of a search found.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+struct Step {
+    /// Images classified correctly, on each of its chips.
+    correct: Vec<u64>,
+}
 
 /// A line of one of the files; line 0: of the file that is being written.
 #[derive(Clone, Copy, Debug, Default)]
@@ -95,6 +106,20 @@ impl Wrong {
             expected: expected.into(),
             found: found.into(),
             beside: None,
+        }
+    }
+
+    /// Two records of one thing that differ; `beside`: where the one stands that was read before.
+    fn unequal(
+        of: impl std::fmt::Display,
+        (known, beside): (&impl Serialize, Place),
+        new: &impl Serialize,
+    ) -> Self {
+        let differ = difference(known, new);
+        let (known, new) = differ.unwrap_or(("as before".into(), "another".into()));
+        Self {
+            beside: Some(beside),
+            ..Self::new(format!("one {of}: {known}"), new)
         }
     }
 }
@@ -141,8 +166,8 @@ pub(super) struct Contents {
     pub(super) aside: BTreeSet<usize>,
     /// Bytes of whole lines of the last file.
     pub(super) length: u64,
-    /// What searches found, with its place, by what was asked.
-    searches: BTreeMap<String, (Vec<u64>, Place)>,
+    /// What steps of searches found, with its place, by what was asked.
+    steps: BTreeMap<String, (Step, Place)>,
 }
 
 impl Contents {
@@ -250,14 +275,14 @@ impl Contents {
             line: number as u32,
         };
         self.take(record, place).map_err(|wrong| {
-            let beside = wrong.beside.filter(|at| at.file != place.file);
-            let beside = beside.and_then(|at| Some((self.files.get(at.file as usize)?, at.line)));
-            let expected = match beside {
-                Some((file, line)) => {
-                    format!("{} (as {}:{line} has it)", wrong.expected, file.display())
-                }
-                None => wrong.expected,
-            };
+            let mut expected = wrong.expected;
+            if let Some(at) = wrong.beside {
+                let file = self.files.get(at.file as usize);
+                expected += &match file.filter(|_| at.file != place.file) {
+                    Some(file) => format!(" (as {}:{} has it)", file.display(), at.line),
+                    None => format!(" (as line {} has it)", at.line),
+                };
+            }
             at_line(path, number, expected, wrong.found)
         })
     }
@@ -290,17 +315,39 @@ impl Contents {
             }
             Record::Design(design) => match self.known.get(&design.design_id) {
                 Some(known) if known.design == *design => {}
-                Some(_) => {
-                    let expected = format!("one content of design point `{}`", design.design_id);
-                    return Err(Wrong::new(expected, "another than before"));
+                Some(known) => {
+                    let of = format!("content of design point `{}`", design.design_id);
+                    let known = (&known.design, known.place);
+                    return Err(Wrong::unequal(of, known, &design));
                 }
                 None => {
-                    remember_design(&mut self.known, &design);
+                    remember_design(&mut self.known, &design, place);
                     self.replay.designs.push(*design);
                 }
             },
-            Record::Search(search) => self.take_search(*search, place)?,
-            Record::Yield(trial) => self.replay.yields.push(trial),
+            Record::Search(search) => {
+                let of = format!("result of a step of the search of `{}`", search.model);
+                let correct = search.evaluation.correct.clone();
+                if self.is_new_step(asked(&search), of, correct, place)? {
+                    self.replay.searches.push(*search);
+                }
+            }
+            Record::Yield(trial) => {
+                let YieldTrial {
+                    model,
+                    protection,
+                    voltage,
+                    chip,
+                    correct,
+                } = &trial;
+                let of = format!(
+                    "result of the search for a yield of `{model}` at {voltage} with protection {protection} on chip \
+                     {chip}"
+                );
+                if self.is_new_step(of.clone(), of, vec![*correct], place)? {
+                    self.replay.yields.push(trial);
+                }
+            }
             Record::Seen(seen) => self.replay.seen.push(seen),
             Record::Evaluations(most) => self.replay.evaluations = Some(most),
             Record::Trial(trial) => {
@@ -319,25 +366,25 @@ impl Contents {
         Ok(())
     }
 
-    fn take_search(&mut self, search: SearchEvaluation, place: Place) -> Result<(), Wrong> {
-        let asked = asked(&search);
-        let correct = &search.evaluation.correct;
-        match self.searches.get(&asked) {
-            None => {
-                self.searches.insert(asked, (correct.clone(), place));
-                self.replay.searches.push(search);
+    /// True where what a step of a search found is new, false where the same is known.
+    fn is_new_step(
+        &mut self,
+        asked: String,
+        of: String,
+        correct: Vec<u64>,
+        place: Place,
+    ) -> Result<bool, Wrong> {
+        let step = Step { correct };
+        match self.steps.get(&asked) {
+            Some((known, beside)) if *known != step => {
+                Err(Wrong::unequal(of, (known, *beside), &step))
             }
-            Some((known, _)) if known == correct => {}
-            Some((known, beside)) => {
-                let step = format!("a step of the search of `{}`", search.model);
-                let expected = format!("one result of {step}: {known:?}");
-                return Err(Wrong {
-                    beside: Some(*beside),
-                    ..Wrong::new(expected, format!("{correct:?}"))
-                });
+            Some(_) => Ok(false),
+            None => {
+                self.steps.insert(asked, (step, place));
+                Ok(true)
             }
         }
-        Ok(())
     }
 }
 
@@ -355,9 +402,10 @@ fn asked(search: &SearchEvaluation) -> String {
     )
 }
 
-pub(super) fn remember_design(known: &mut Known, design: &Design) {
+pub(super) fn remember_design(known: &mut Known, design: &Design, place: Place) {
     let new = || KnownDesign {
         design: design.clone(),
+        place,
         chips: BTreeMap::new(),
     };
     known.entry(design.design_id.clone()).or_insert_with(new);
@@ -409,25 +457,22 @@ pub(super) fn check_trial(known: &Known, trial: &Trial) -> Result<bool, Wrong> {
         None => Ok(true),
         Some((old, _)) if *old == new => Ok(false),
         Some((old, beside)) => {
-            let of = format!("`{}` on chip {}", trial.design_id, trial.chip);
-            Err(Wrong {
-                beside: Some(*beside),
-                ..Wrong::new(format!("one result of {of}: {old:?}"), format!("{new:?}"))
-            })
+            let of = format!("result of `{}` on chip {}", trial.design_id, trial.chip);
+            Err(Wrong::unequal(of, (old, *beside), &new))
         }
     }
 }
 
 fn found(trial: &Trial) -> Found {
-    (
-        trial.faults,
-        trial.images,
-        trial.correct,
-        trial.not_finite,
-        trial.clean,
-        trial.strata.clone(),
-        trial.status,
-    )
+    Found {
+        faults: trial.faults,
+        images: trial.images,
+        correct: trial.correct,
+        not_finite: trial.not_finite,
+        clean: trial.clean,
+        strata: trial.strata.clone(),
+        status: trial.status,
+    }
 }
 
 pub(super) fn remember_trial(known: &mut Known, trial: &Trial, place: Place) {

@@ -4,6 +4,7 @@ use super::sweep::{chosen, command_line, default_layer};
 use crate::args::{layers, AnswerArgs, Format, From};
 use crate::progress::Progress;
 use crate::show;
+use std::process::ExitCode;
 use wcat_explore::answer::{AnswerRow, LossFrom, Rank, Verdict};
 use wcat_explore::config::{Experiment, Layer};
 use wcat_explore::error::Error;
@@ -12,8 +13,7 @@ use wcat_explore::run::{answer, AnswerResult, Monitor, RunRequest};
 use wcat_explore::table as tables;
 use wcat_explore::units::Bits;
 
-/// Gives false where nothing is established.
-pub(crate) fn run(args: &AnswerArgs, monitor: &Progress) -> anyhow::Result<bool> {
+pub(crate) fn run(args: &AnswerArgs, monitor: &Progress) -> anyhow::Result<ExitCode> {
     let (experiment, dataset_given) = settings(args)?;
     let request = RunRequest {
         models: chosen(args.files.all(), &experiment),
@@ -36,7 +36,12 @@ pub(crate) fn run(args: &AnswerArgs, monitor: &Progress) -> anyhow::Result<bool>
         other => show::records(&tables::json(&result.rows)?, other)?,
     }
     monitor.note(&format!("tables: {}", result.folder.display()));
-    Ok(result.rows.iter().any(|row| row.verdict == Verdict::Holds))
+    monitor.finish();
+    let mut verdicts = result.rows.iter().map(|row| row.verdict);
+    if verdicts.any(|verdict| verdict == Verdict::Holds) {
+        return Ok(ExitCode::SUCCESS);
+    }
+    Ok(ExitCode::from(show::NOT_ESTABLISHED))
 }
 
 /// The configuration, and whether the user chose a data set.

@@ -4,18 +4,16 @@ use super::sweep::{chosen, command_line, say_shard};
 use crate::args::{layers, AttackArgs, Format};
 use crate::progress::Progress;
 use crate::show;
+use std::path::PathBuf;
 use wcat_explore::attack::AttackSummary;
-use wcat_explore::config::Layer;
+use wcat_explore::config::{Experiment, Layer};
+use wcat_explore::error::Result;
 use wcat_explore::report::Grid;
 use wcat_explore::run::{attack, attack_shard, Monitor, RunRequest};
 use wcat_explore::table;
 
 pub(crate) fn run(args: &AttackArgs, monitor: &Progress) -> anyhow::Result<()> {
-    let default = Layer::built_in("defaults of `attack`", "name: attack")?;
-    let flags = [layers(&args.attack)?, layers(&args.images)?].concat();
-    let (experiment, dataset_given) =
-        args.settings
-            .experiment(&args.places, Some(default), &flags)?;
+    let (experiment, dataset_given) = settings(args)?;
     let request = RunRequest {
         models: chosen(args.files.all(), &experiment),
         dataset_given,
@@ -46,6 +44,21 @@ pub(crate) fn run(args: &AttackArgs, monitor: &Progress) -> anyhow::Result<()> {
         result.figure.display()
     ));
     Ok(())
+}
+
+/// The configuration, and whether the user chose a data set.
+fn settings(args: &AttackArgs) -> Result<(Experiment, bool)> {
+    let default = Layer::built_in("defaults of `attack`", "name: attack")?;
+    let flags = [layers(&args.attack)?, layers(&args.images)?].concat();
+    args.settings
+        .experiment(&args.places, Some(default), &flags)
+}
+
+/// The configuration and the model files.
+pub(super) fn experiment(args: &AttackArgs) -> Result<(Experiment, Vec<PathBuf>)> {
+    let experiment = settings(args)?.0;
+    let models = chosen(args.files.all(), &experiment);
+    Ok((experiment, models))
 }
 
 /// The summary as aligned text; accuracies in per cent.

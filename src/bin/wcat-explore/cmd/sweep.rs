@@ -26,7 +26,8 @@ pub(crate) fn run(args: &SweepArgs, monitor: &Progress) -> anyhow::Result<()> {
         ..request(models, dataset_given, &args.places, &args.shards)?
     };
     if args.dry_run {
-        return dry_run(&experiment, &request);
+        let shard = args.shards.flags.shard()?;
+        return dry_run(&experiment, &request, shard);
     }
     if part(&args.shards, &experiment, &request, false, monitor)? {
         return Ok(());
@@ -157,15 +158,26 @@ pub(super) fn command_line() -> String {
     line
 }
 
-fn dry_run(experiment: &Experiment, request: &RunRequest) -> anyhow::Result<()> {
-    let plan = plan(experiment, request)?;
+fn dry_run(
+    experiment: &Experiment,
+    request: &RunRequest,
+    shard: Option<Shard>,
+) -> anyhow::Result<()> {
+    let plan = plan(experiment, request, shard)?;
     let mut lines = Vec::new();
+    if !plan.trained.is_empty() {
+        lines.push(format!(
+            "trained, in the cache: {}",
+            plan.trained.join(", ")
+        ));
+    }
     if !plan.to_train.is_empty() {
         let names = plan.to_train.join(", ");
-        lines.push(format!(
-            "train, unless in the cache: {names} ({} epochs in all)",
-            plan.epochs
-        ));
+        let epochs = plan.epochs;
+        lines.push(match shard {
+            Some(_) => format!("to train by `--prepare`, before shards: {names}"),
+            None => format!("to train: {names} (at most {epochs} epochs in all)"),
+        });
     }
     if let Some(folder) = &plan.folder {
         lines.push(format!("run folder: {}", folder.display()));
@@ -180,6 +192,13 @@ fn dry_run(experiment: &Experiment, request: &RunRequest) -> anyhow::Result<()> 
         "trials:{least} {}, to compute: {}",
         plan.trials, plan.owed
     ));
+    if let (Some(shard), Some(own)) = (shard, plan.of_shard) {
+        let round = match experiment.sweep.tolerance {
+            Some(_) => " in the next round",
+            None => "",
+        };
+        lines.push(format!("shard {shard} would compute{round}: {own}"));
+    }
     if let Some(seconds) = plan.cpu_seconds {
         lines.push(format!("estimated cost: at most {seconds:.0} CPU-seconds"));
     }

@@ -9,16 +9,25 @@ use wcat_explore::device::DeviceSpec;
 use wcat_explore::error::{Error, Result};
 use wcat_explore::report::Grid;
 use wcat_explore::run::{train_models, trained_models, Monitor, TrainingRow};
+use wcat_explore::units::count_of;
 
 pub(crate) fn run(args: &TrainArgs, monitor: &Progress) -> anyhow::Result<()> {
     let (mut trainings, device) = trainings(args)?;
     let device = device.open()?;
     if let Some(shard) = args.shards.shard()? {
         let all = trainings.into_iter().enumerate();
+        let count = all.len();
         trainings = all
             .filter(|(k, _)| shard.owns(*k))
             .map(|(_, training)| training)
             .collect();
+        if trainings.is_empty() {
+            let all = count_of(count, "training");
+            monitor.note(&format!(
+                "shard {shard} has nothing to do: the command is of {all}"
+            ));
+            return Ok(());
+        }
     }
     let results: Vec<_> = if args.shards.merge {
         let finished = trained_models(&trainings, &args.out, &device, monitor)?;
@@ -75,7 +84,7 @@ pub(crate) fn run(args: &TrainArgs, monitor: &Progress) -> anyhow::Result<()> {
 }
 
 /// What is to be trained, and where: the configured quantiser, or each method at each width.
-fn trainings(args: &TrainArgs) -> Result<(Vec<Training>, DeviceSpec)> {
+pub(super) fn trainings(args: &TrainArgs) -> Result<(Vec<Training>, DeviceSpec)> {
     if args.sweep_methods.is_empty() && args.bits.is_empty() {
         let (experiment, _) = args.settings.experiment_over(None, &[], &[])?;
         return Ok((vec![experiment.training()?], experiment.device));
