@@ -12,6 +12,7 @@ const HEADINGS: &[(&str, &str)] = &[
     ("Faults", "noise layers array profile fault-map"),
     ("What to search", "domains max-loss max-rails domain-cost yield floor widths"),
     ("What to train", "sweep-methods bits"),
+    ("What to answer", "max-loss yield loss-from budget evaluations step widths"),
     ("How to quantise", "method bits init skip"),
     ("Attack", "flips until-accuracy restarts batch k-top attack-data"),
     ("Measurements", "unit reference error-free copies"),
@@ -57,7 +58,7 @@ fn every_flag_stands_under_the_heading_of_what_it_does() {
 
 #[test]
 fn a_command_takes_only_the_flags_that_it_reads() {
-    let compute = "sweep explore train quantize eval attack";
+    let compute = "answer sweep explore train quantize eval attack";
     for (name, command) in commands() {
         let computes = compute
             .split(' ')
