@@ -539,7 +539,8 @@ fn run_folders() {
         &place,
         &sweep(&["--out", "mine", "--seed", "2"]),
         &format!(
-            "--out mine: expected a new name, or the folder of the same run ({wanted}), found the run {own} in it"
+            "--out mine: expected a new name, or the folder of the same run ({wanted}), found the run {own} in it; it has seed 1, \
+             this command seed 2"
         ),
     );
     for name in ["..", ".", "", "/", ".hidden", "a/.hidden"] {

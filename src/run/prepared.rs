@@ -218,15 +218,20 @@ pub(super) fn finished_trainings(
     request: &RunRequest,
     device: &Device,
 ) -> Result<Vec<(Training, Option<PathBuf>)>> {
-    let models = request.models_folder()?;
+    // without a home there is no cache, and nothing is finished
+    let cache = request.models_folder().ok().filter(|_| !request.fresh);
     let mut all = Vec::new();
     for training in experiment.trainings()? {
-        let path = match finished_model(&training, &models, device, &Quiet::default()) {
+        let Some(models) = &cache else {
+            all.push((training, None));
+            continue;
+        };
+        let path = match finished_model(&training, models, device, &Quiet::default()) {
             Ok(model) => Some(model.best),
             Err(Error::Missing { .. }) => None,
             Err(error) => return Err(error),
         };
-        all.push((training, path.filter(|_| !request.fresh)));
+        all.push((training, path));
     }
     Ok(all)
 }
