@@ -113,7 +113,7 @@ fn shells_and_manuals_are_told_of_every_flag() {
     assert!(
         wrong
             .stderr
-            .starts_with("error: man: expected one of sweep, explore"),
+            .starts_with("error: man: expected one of sweep, answer"),
         "{}",
         wrong.stderr
     );
