@@ -23,6 +23,7 @@ pub use spec::{AnswerSpec, LossFrom};
 pub use verdict::{answer, Answer, Cheapest, Found, Verdict};
 
 use crate::error::Result;
+pub use crate::stats::Target;
 use crate::stats::{Judged, Judgement, Stratum};
 use std::ops::Range;
 
@@ -70,36 +71,6 @@ pub enum Phase {
     Search,
     /// To claim.
     Check,
-}
-
-/// What must hold at a voltage. Accuracies are fractions in [0, 1].
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Target {
-    /// The mean accuracy over chips is at least this.
-    Mean(f64),
-    /// At least a fraction of the chips has at least this accuracy.
-    Yield {
-        /// The fraction, above 0 and below 1.
-        fraction: f64,
-        /// The accuracy.
-        floor: f64,
-    },
-}
-
-impl Target {
-    /// The accuracy that must be reached, by the mean or by single chips.
-    pub fn floor(self) -> f64 {
-        match self {
-            Self::Mean(floor) | Self::Yield { floor, .. } => floor,
-        }
-    }
-
-    /// What must be reached: a mean accuracy, or a fraction of chips.
-    pub fn goal(self) -> f64 {
-        match self {
-            Self::Mean(goal) | Self::Yield { fraction: goal, .. } => goal,
-        }
-    }
 }
 
 /// What is asked of every candidate.

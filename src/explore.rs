@@ -19,9 +19,7 @@ mod tests;
 
 pub use domains::{DomainSpec, Group, Part};
 pub use groups::groups;
-pub use lowest_voltage::{
-    lowest_voltage, Evaluate, Evidence, Lowest, Plan, Target, Verdict, CONFIDENCE,
-};
+pub use lowest_voltage::{lowest_voltage, Evaluate, Evidence, Lowest, Plan, Verdict, CONFIDENCE};
 pub use oracle::{Oracle, Reference};
 pub use precision::{PrecisionSearch, Widths};
 pub use row::{Answer, Estimate, Evaluation, ExplorePoint, PointKind, PointStatus, SensitivityRow};

@@ -4,7 +4,7 @@ mod judge;
 mod stratified;
 mod two_level;
 
-pub use judge::{Judged, Judgement, Risks};
+pub use judge::{Judged, Judgement, Risks, Target};
 pub use stratified::{
     accuracy, even_images, plan_images, Caution, StratifiedComponents, StratifiedModel,
     StratifiedPlan, Stratum,

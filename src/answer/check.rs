@@ -189,17 +189,7 @@ impl<'a> Check<'a> {
         left: &mut u64,
         chips: &mut dyn Chips,
     ) -> Result<(Option<usize>, Option<u64>)> {
-        let mut lowest = None;
-        for level in self.down.clone() {
-            let Some(evidence) = self.evidence_at(level, left, chips)? else {
-                return Ok((lowest, self.lacking(level)));
-            };
-            if !evidence.holds(self.target.goal()) {
-                break;
-            }
-            lowest = Some(level);
-        }
-        Ok((lowest, None))
+        self.run(&self.down.clone(), Evidence::holds, left, chips)
     }
 
     /// The same upwards until one is not shown not to hold; gives the highest that is.
@@ -208,26 +198,34 @@ impl<'a> Check<'a> {
         left: &mut u64,
         chips: &mut dyn Chips,
     ) -> Result<(Option<usize>, Option<u64>)> {
-        let mut highest = None;
-        for level in self.up.clone() {
+        self.run(&self.up.clone(), Evidence::fails, left, chips)
+    }
+
+    /// The last of a sequence of levels that evidence shows something of.
+    fn run(
+        &mut self,
+        levels: &[usize],
+        shows: fn(&Evidence, f64) -> bool,
+        left: &mut u64,
+        chips: &mut dyn Chips,
+    ) -> Result<(Option<usize>, Option<u64>)> {
+        let mut last = None;
+        for &level in levels {
             let Some(evidence) = self.evidence_at(level, left, chips)? else {
-                return Ok((highest, self.lacking(level)));
+                let plan = self.plans.get(&level);
+                return Ok((last, plan.map(|plan| plan.evaluations as u64)));
             };
-            if !evidence.fails(self.target.goal()) {
+            if !shows(&evidence, self.target.goal()) {
                 break;
             }
-            highest = Some(level);
+            last = Some(level);
         }
-        Ok((highest, None))
+        Ok((last, None))
     }
 
     /// What was judged, by level.
     pub(super) fn into_evidence(self) -> Vec<Evidence> {
         self.evidence.into_values().collect()
-    }
-
-    fn lacking(&self, level: usize) -> Option<u64> {
-        self.plans.get(&level).map(|plan| plan.evaluations as u64)
     }
 
     /// Evidence at a level; `None` where it would take more evaluations than are left.

@@ -276,26 +276,22 @@ fn ask_for_means(questions: u64) -> Tally {
     tally
 }
 
+/// Of 40 questions, or as many as `WCAT_QUESTIONS` says: 2,000 take two minutes.
 #[test]
 fn statements_about_means_are_right_and_what_is_clear_is_shown() {
-    let mut tally = ask_for_means(40);
-    assert!(tally.wrong <= 2, "{tally:?}");
-    assert!(tally.shown * 10 >= tally.clear * 8, "{tally:?}");
+    let questions = std::env::var("WCAT_QUESTIONS").map_or(40, |text| text.parse().unwrap());
+    let mut tally = ask_for_means(questions);
+    assert!(tally.wrong * 20 <= questions, "{tally:?}");
+    // of few questions the fraction scatters
+    let tenths = if questions < 1000 { 8 } else { 9 };
+    assert!(tally.shown * 10 >= tally.clear * tenths, "{tally:?}");
     // all images on 50 chips of one level are 500,000
-    assert!(tally.median() < 100_000, "{tally:?}");
-}
-
-/// `cargo test --release -- --ignored thousands`: two minutes.
-#[test]
-#[ignore = "two minutes: the probability of wrong statements over 2,000 questions"]
-fn of_two_thousand_questions_hardly_any_has_a_wrong_statement() {
-    let mut tally = ask_for_means(2000);
     let median = tally.median();
+    assert!(median < 100_000, "{tally:?}");
     println!(
-        "wrong {}; shown {} of {}; median evaluations {median}",
+        "{} of {questions} questions wrong, {} of {} clear voltages shown, median of {median} evaluations",
         tally.wrong, tally.shown, tally.clear
     );
-    assert!(tally.wrong <= 120 && tally.shown * 10 >= tally.clear * 9);
 }
 
 #[test]

@@ -8,7 +8,7 @@
 mod tests;
 
 use crate::error::{Error, Result};
-use crate::stats::{self, ImageSample, Interval};
+use crate::stats::{self, ImageSample, Interval, Target};
 use crate::table::words;
 use crate::units::{ChipId, Voltage};
 use std::collections::BTreeMap;
@@ -24,20 +24,6 @@ const BATCH: usize = 16;
 
 /// Correct answers of chips at a voltage, in the order of the chips.
 pub type Evaluate<'a> = dyn FnMut(Voltage, &[ChipId]) -> Result<Vec<u64>> + 'a;
-
-/// What must hold at a voltage. Accuracies are fractions in [0, 1].
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Target {
-    /// The mean accuracy over chips is at least this: a clean accuracy less the loss that is allowed.
-    Mean(f64),
-    /// At least a fraction of the chips has an accuracy of at least the floor.
-    Yield {
-        /// The fraction, above 0 and below 1.
-        fraction: f64,
-        /// The floor.
-        floor: f64,
-    },
-}
 
 /// What is searched, and on how many chips.
 #[derive(Clone, Debug, PartialEq)]
@@ -303,10 +289,7 @@ impl Search<'_> {
             let seen = self
                 .plan
                 .judge(self.plan.voltages[middle], &correct, CONFIDENCE);
-            let target = match self.plan.target {
-                Target::Mean(accuracy) => accuracy,
-                Target::Yield { fraction, .. } => fraction,
-            };
+            let target = self.plan.target.goal();
             if seen.value.is_some_and(|value| value >= target) {
                 high = middle
             } else {

@@ -1,7 +1,6 @@
 //! One answer in its folder: candidates made of models and protections, their chips simulated and journalled, verdicts
 //! and evidence written.
 
-use super::clock;
 use super::exploring::rounded;
 use super::journal::{Journal, Replay, SeenChip};
 use super::monitor::Monitor;
@@ -168,8 +167,7 @@ impl Sweeping<'_> {
     /// Multiples of the step from the lowest voltage asked for, and the error-free one: those whose rates are measured.
     fn answer_grid(&self, spec: &AnswerSpec) -> Result<Vec<Voltage>> {
         let (prepared, mut known) = (&self.prepared, Vec::new());
-        let lowest = prepared.grid.iter().map(|point| point.voltage.get());
-        let lowest = lowest.fold(f64::INFINITY, f64::min);
+        let lowest = prepared.lowest_voltage();
         let highest = prepared.memory.error_free;
         let mut place = (lowest / spec.step - 1e-9).ceil();
         while place * spec.step < highest.get() - 1e-9 {
@@ -307,11 +305,8 @@ fn reference(spec: &AnswerSpec, answers: &[Answers]) -> f64 {
 type Known = BTreeMap<(String, Protection, u64, bool, u32), SeenChip>;
 
 fn known(replay: &Replay) -> Known {
-    let mut known = Known::new();
-    for seen in &replay.seen {
-        known.insert(seen.key(), seen.clone());
-    }
-    known
+    let seen = replay.seen.iter();
+    seen.map(|seen| (seen.key(), seen.clone())).collect()
 }
 
 /// Chips of the candidates, simulated where the journal does not hold them.
@@ -348,7 +343,6 @@ impl Simulated<'_> {
             .design_point(pair.model, pair.protection, voltage)?];
         let comparison = Comparison {
             seed: seed_of(self.prepared.experiment.seed, phase),
-            clock: clock::seconds,
             ..self.prepared.comparison(self.swept_models, &points, 1)
         };
         let sight = Sight::new(&comparison, &self.answers[pair.model])?;
@@ -378,15 +372,7 @@ impl Simulated<'_> {
             lock(journal).append_seen(&seen)?;
             Ok(seen)
         };
-        let seen: Vec<SeenChip> = chips
-            .into_par_iter()
-            .with_max_len(1)
-            .map(see)
-            .collect::<Result<_>>()?;
-        for seen in &seen {
-            self.known.insert(seen.key(), seen.clone());
-        }
-        Ok(seen)
+        chips.into_par_iter().with_max_len(1).map(see).collect()
     }
 
     fn tell(&mut self, place: Place, phase: Phase) {
@@ -463,7 +449,7 @@ fn seed_of(seed: Seed, phase: Phase) -> Seed {
 }
 
 /// A model under a protection in words.
-fn named(model: &str, protection: Protection) -> String {
+pub(super) fn named(model: &str, protection: Protection) -> String {
     match protection {
         Protection::None => model.to_owned(),
         other => format!("{model} with {other}"),

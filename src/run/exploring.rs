@@ -1,6 +1,7 @@
 //! One exploration in its folder: the grid of single voltages as in a sweep, domains and yields searched and verified,
 //! all in one frontier.
 
+use super::answering::named;
 use super::clock;
 use super::journal::{Journal, Replay, SearchEvaluation, YieldTrial};
 use super::models::TestImages;
@@ -14,12 +15,11 @@ use crate::config::Experiment;
 use crate::error::{Error, Result};
 use crate::explore::{
     check_arrays, explore as search_domains, lowest_voltage, Evaluation, Evidence, ExploredPoint,
-    Lowest, Outcome, Phase, Plan, Sensitivity, Simulation, Target, Verified, VoltageEvidence,
-    CONFIDENCE,
+    Lowest, Outcome, Phase, Plan, Sensitivity, Simulation, Verified, VoltageEvidence, CONFIDENCE,
 };
 use crate::fault::Protection;
 use crate::memory::{CellKind, EnergyTerm};
-use crate::stats;
+use crate::stats::{self, Target};
 use crate::sweep::{Design, DesignPoint, EnergyRow, Sampling, Supply, SweptModel, Trial};
 use crate::table;
 use crate::units::{Accuracy, ChipId, Voltage};
@@ -207,7 +207,7 @@ impl Sweeping<'_> {
             }
         }
         if spec.yield_share.is_some() {
-            self.fine_grid(spec.step)?;
+            self.fine_grid()?;
         }
         Ok(())
     }
@@ -338,7 +338,7 @@ impl Sweeping<'_> {
         };
         self.stages.begin("lowest voltages for a yield", 1);
         let plan = Plan {
-            voltages: self.fine_grid(explore.step)?,
+            voltages: self.fine_grid()?,
             target: Target::Yield {
                 fraction,
                 floor: floor.get(),
@@ -429,10 +429,7 @@ impl Sweeping<'_> {
                     }
                 }
                 let energy = lowest.voltage.map(energy).transpose()?;
-                let name = match protection {
-                    Protection::None => swept.name.clone(),
-                    other => format!("{} with {other}", swept.name),
-                };
+                let name = named(&swept.name, protection);
                 let unit = prepared.memory.unit.symbol();
                 words.push(format!(
                     "{name}: {}",
@@ -443,14 +440,11 @@ impl Sweeping<'_> {
         Ok((rows, words, missing))
     }
 
-    /// Voltages that are tried one by one, in these steps: from the lowest swept voltage to the error-free one.
-    fn fine_grid(&self, step: f64) -> Result<Vec<Voltage>> {
+    /// Voltages that are tried for a yield: from the lowest swept voltage to the error-free one.
+    fn fine_grid(&self) -> Result<Vec<Voltage>> {
         let prepared = &self.prepared;
-        let low = prepared
-            .grid
-            .iter()
-            .map(|point| point.voltage.get())
-            .fold(f64::INFINITY, f64::min);
+        let step = prepared.experiment.explore.step;
+        let low = prepared.lowest_voltage();
         let high = prepared.memory.error_free.get().max(low);
         let count = ((high - low) / step + 1e-9).floor() as usize;
         let mut grid: Vec<Voltage> = (0..=count)

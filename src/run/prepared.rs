@@ -448,6 +448,12 @@ impl Prepared {
         })
     }
 
+    /// The lowest voltage asked for.
+    pub(super) fn lowest_voltage(&self) -> f64 {
+        let voltages = self.grid.iter().map(|point| point.voltage.get());
+        voltages.fold(f64::INFINITY, f64::min)
+    }
+
     /// The test images, as they come.
     pub(super) fn test_set(&self, request: &RunRequest) -> Result<ImageSet> {
         test_set(&self.experiment, request)

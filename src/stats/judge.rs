@@ -1,4 +1,4 @@
-//! Whether one chip reaches an accuracy on all test images, from as few of them as are needed.
+//! What chips must reach, and whether one does on all test images, from as few of them as are needed.
 
 use super::{clopper_pearson_at, Interval};
 use serde::{Deserialize, Serialize};
@@ -6,6 +6,36 @@ use statrs::distribution::{DiscreteCDF, Hypergeometric};
 
 /// Images of the first look, as a fraction of all; each look takes twice as many as the one before.
 const FIRST: f64 = 1.0 / 32.0;
+
+/// What must hold at a voltage. Accuracies are fractions in [0, 1].
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Target {
+    /// The mean accuracy over chips is at least this.
+    Mean(f64),
+    /// At least a fraction of the chips has at least this accuracy.
+    Yield {
+        /// The fraction, above 0 and below 1.
+        fraction: f64,
+        /// The accuracy.
+        floor: f64,
+    },
+}
+
+impl Target {
+    /// The accuracy that must be reached, by the mean or by single chips.
+    pub fn floor(self) -> f64 {
+        match self {
+            Self::Mean(floor) | Self::Yield { floor, .. } => floor,
+        }
+    }
+
+    /// What must be reached: a mean accuracy, or a fraction of chips.
+    pub fn goal(self) -> f64 {
+        match self {
+            Self::Mean(goal) | Self::Yield { fraction: goal, .. } => goal,
+        }
+    }
+}
 
 /// What a chip was judged to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -11,7 +11,7 @@ mod sweep;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use answer::{AnswerArgs, From};
+pub(crate) use answer::{AnswerArgs, CountedFrom};
 pub(crate) use explore::ExploreArgs;
 pub(crate) use groups::{
     data_folder, layers, FaultArgs, Format, Images, MemoryFlags, ModelFiles, Output, Places,
@@ -48,8 +48,8 @@ Flags of a command: `wcat-explore sweep -h` those of daily use, `--help` all.
 command's own folder, which is results/ for runs, reports/ for `pareto`, else the current folder.
 
 Exit codes: 0 done, 1 the run failed, 2 wrong usage or wrong input file, 3 a --merge of which parts
-are missing, 4 an answer that establishes nothing, 75 interrupted (Ctrl-C, TERM, HUP) or in use by another process: the same command
-goes on.";
+are missing, 4 an answer that establishes nothing, 75 interrupted (Ctrl-C, TERM, HUP) or in use by
+another process: the same command goes on.";
 
 /// The command line.
 #[derive(Debug, Parser)]

@@ -9,6 +9,7 @@ use crate::store;
 use crate::sweep::{CleanAnswers, Design, Strata, Trial, TrialStatus};
 use crate::table::MAX_ROWS;
 use serde::Serialize;
+use serde_json::{json, Value};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
@@ -76,13 +77,6 @@ struct Found {
     clean: Option<CleanAnswers>,
     strata: Option<Strata>,
     status: TrialStatus,
-}
-
-/// What a step of a search found.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-struct Step {
-    /// Images classified correctly, on each of its chips.
-    correct: Vec<u64>,
 }
 
 /// A line of one of the files; line 0: of the file that is being written.
@@ -167,7 +161,7 @@ pub(super) struct Contents {
     /// Bytes of whole lines of the last file.
     pub(super) length: u64,
     /// What steps of searches found, with its place, by what was asked.
-    steps: BTreeMap<String, (Step, Place)>,
+    steps: BTreeMap<String, (Value, Place)>,
 }
 
 impl Contents {
@@ -327,8 +321,8 @@ impl Contents {
             },
             Record::Search(search) => {
                 let of = format!("result of a step of the search of `{}`", search.model);
-                let correct = search.evaluation.correct.clone();
-                if self.is_new_step(asked(&search), of, correct, place)? {
+                let found = json!({ "correct": search.evaluation.correct });
+                if self.is_new_step(asked(&search), of, found, place)? {
                     self.replay.searches.push(*search);
                 }
             }
@@ -344,11 +338,18 @@ impl Contents {
                     "result of the search for a yield of `{model}` at {voltage} with protection {protection} on chip \
                      {chip}"
                 );
-                if self.is_new_step(of.clone(), of, vec![*correct], place)? {
+                let found = json!({ "correct": [correct] });
+                if self.is_new_step(of.clone(), of, found, place)? {
                     self.replay.yields.push(trial);
                 }
             }
-            Record::Seen(seen) => self.replay.seen.push(seen),
+            Record::Seen(seen) => {
+                let of = format!("result of {}", damage::words_of_seen(&seen));
+                let found = json!({ "strata": seen.strata, "judged": seen.judged });
+                if self.is_new_step(of.clone(), of, found, place)? {
+                    self.replay.seen.push(seen);
+                }
+            }
             Record::Evaluations(most) => self.replay.evaluations = Some(most),
             Record::Trial(trial) => {
                 let new = check_trial(&self.known, &trial)?;
@@ -371,10 +372,9 @@ impl Contents {
         &mut self,
         asked: String,
         of: String,
-        correct: Vec<u64>,
+        step: Value,
         place: Place,
     ) -> Result<bool, Wrong> {
-        let step = Step { correct };
         match self.steps.get(&asked) {
             Some((known, beside)) if *known != step => {
                 Err(Wrong::unequal(of, (known, *beside), &step))

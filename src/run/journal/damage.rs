@@ -1,7 +1,7 @@
 //! Lines of a journal that are damaged: what they held as far as it can be read, and where they are moved to.
 
 use super::contents::next_line;
-use super::{Header, Record, Replay};
+use super::{Header, Record, Replay, SeenChip};
 use crate::analysis::names;
 use crate::error::{IoContext, Result};
 use crate::store;
@@ -57,9 +57,21 @@ pub(super) fn words(record: &Record) -> String {
             "chip {} of the search for a yield of `{}`",
             trial.chip, trial.model
         ),
-        Record::Seen(seen) => format!("chip {} of the answer on `{}`", seen.chip, seen.model),
+        Record::Seen(seen) => words_of_seen(seen),
         Record::Evaluations(_) => "the budget of an answer".into(),
     }
+}
+
+/// What a chip of an answer is.
+pub(super) fn words_of_seen(seen: &SeenChip) -> String {
+    format!(
+        "the {} of an answer on `{}` at {} with protection {} on chip {}",
+        if seen.check { "check" } else { "search" },
+        seen.model,
+        seen.voltage,
+        seen.protection,
+        seen.chip
+    )
 }
 
 /// Moves lines to the file of damaged ones: there first, so that a process that is killed in between loses none.

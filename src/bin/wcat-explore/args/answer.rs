@@ -36,7 +36,7 @@ pub(crate) struct Question {
     /// network gets a lower floor.
     #[arg(long, value_name = "FROM", value_parser = from)]
     #[serde(skip)]
-    pub(crate) loss_from: Option<From>,
+    pub(crate) loss_from: Option<CountedFrom>,
     /// Time to spend, such as 90s, 10m or 2h, turned into image evaluations at the start [default: 10m]
     #[arg(long, value_name = "TIME", value_parser = seconds)]
     budget: Option<f64>,
@@ -66,7 +66,7 @@ impl Question {
 
 /// What losses are counted from.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum From {
+pub(crate) enum CountedFrom {
     /// The best model given.
     Best,
     /// Each model.
@@ -75,15 +75,15 @@ pub(crate) enum From {
     Accuracy(Accuracy),
 }
 
-fn from(text: &str) -> Result<From, Error> {
+fn from(text: &str) -> Result<CountedFrom, Error> {
     let accuracy = |text: &str| {
         let number: Option<f64> = text.parse().ok();
         number.and_then(|number| Accuracy::new(number).ok())
     };
     match (text, accuracy(text)) {
-        ("best", _) => Ok(From::Best),
-        ("own", _) => Ok(From::Own),
-        (_, Some(accuracy)) => Ok(From::Accuracy(accuracy)),
+        ("best", _) => Ok(CountedFrom::Best),
+        ("own", _) => Ok(CountedFrom::Own),
+        (_, Some(accuracy)) => Ok(CountedFrom::Accuracy(accuracy)),
         _ => Err(Error::argument(
             "--loss-from",
             "best, own, or an accuracy from 0 to 1",

@@ -1,7 +1,7 @@
 //! `answer`: the lowest voltage of each candidate within a limit, with its bound; which is cheapest.
 
-use super::sweep::{chosen, command_line, default_layer};
-use crate::args::{layers, AnswerArgs, Format, From};
+use super::sweep::{chosen, default_layer, request};
+use crate::args::{layers, AnswerArgs, CountedFrom, Format};
 use crate::progress::Progress;
 use crate::show;
 use std::process::ExitCode;
@@ -9,22 +9,14 @@ use wcat_explore::answer::{AnswerRow, LossFrom, Rank, Verdict};
 use wcat_explore::config::{Experiment, Layer};
 use wcat_explore::error::Error;
 use wcat_explore::report::Grid;
-use wcat_explore::run::{answer, AnswerResult, Monitor, RunRequest};
+use wcat_explore::run::{answer, AnswerResult, Monitor};
 use wcat_explore::table as tables;
 use wcat_explore::units::Bits;
 
 pub(crate) fn run(args: &AnswerArgs, monitor: &Progress) -> anyhow::Result<ExitCode> {
     let (experiment, dataset_given) = settings(args)?;
-    let request = RunRequest {
-        models: chosen(args.files.all(), &experiment),
-        dataset_given,
-        data_folder: args.places.data_dir.clone(),
-        data_file: args.places.data_file.clone(),
-        out: args.run.out.clone(),
-        fresh: args.run.fresh,
-        command: command_line(),
-        ..RunRequest::default()
-    };
+    let models = chosen(args.files.all(), &experiment);
+    let request = request(models, dataset_given, &args.places, &args.run);
     let result = answer(&experiment, &request, monitor)?;
     match args.run.output.format {
         Format::Table => {
@@ -60,9 +52,9 @@ fn settings(args: &AnswerArgs) -> Result<(Experiment, bool), Error> {
     let spec = experiment.answer.get_or_insert_default();
     match args.question.loss_from {
         None => {}
-        Some(From::Best) => spec.loss_from = LossFrom::Best,
-        Some(From::Own) => spec.loss_from = LossFrom::Own,
-        Some(From::Accuracy(accuracy)) => spec.reference_accuracy = Some(accuracy),
+        Some(CountedFrom::Best) => spec.loss_from = LossFrom::Best,
+        Some(CountedFrom::Own) => spec.loss_from = LossFrom::Own,
+        Some(CountedFrom::Accuracy(accuracy)) => spec.reference_accuracy = Some(accuracy),
     }
     for width in &args.question.widths {
         experiment.explore.widths.push(Bits::new(*width)?);
@@ -157,7 +149,7 @@ fn line(row: &AnswerRow, result: &AnswerResult) -> String {
             )
         }
         Verdict::DoesNotHold => format!(
-            "{}: does not hold at any voltage: {} % are right without faults, {} % are the least",
+            "{}: does not hold at any voltage: {} % are right without faults, and losses count from {} %",
             name(row),
             points(row.clean_accuracy),
             points(row.reference_accuracy)

@@ -1,6 +1,6 @@
 //! `attack`: the bit-flip attack on one or more models.
 
-use super::sweep::{chosen, command_line, say_shard};
+use super::sweep::{chosen, request, say_shard};
 use crate::args::{layers, AttackArgs, Format};
 use crate::progress::Progress;
 use crate::show;
@@ -14,16 +14,10 @@ use wcat_explore::table;
 
 pub(crate) fn run(args: &AttackArgs, monitor: &Progress) -> anyhow::Result<()> {
     let (experiment, dataset_given) = settings(args)?;
+    let models = chosen(args.files.all(), &experiment);
     let request = RunRequest {
-        models: chosen(args.files.all(), &experiment),
-        dataset_given,
-        data_folder: args.places.data_dir.clone(),
-        data_file: args.places.data_file.clone(),
-        out: args.run.out.clone(),
-        fresh: args.run.fresh,
         merge: args.shards.merge,
-        command: command_line(),
-        ..RunRequest::default()
+        ..request(models, dataset_given, &args.places, &args.run)
     };
     if let Some(shard) = args.shards.shard()? {
         let done = attack_shard(&experiment, &request, shard, monitor)?;

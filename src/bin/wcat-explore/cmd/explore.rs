@@ -17,9 +17,9 @@ pub(crate) fn run(args: &ExploreArgs, monitor: &Progress) -> anyhow::Result<()> 
     let models = chosen(args.files.all(), &experiment);
     let request = RunRequest {
         groups_file: args.search.groups_file(),
-        out: args.run.out.clone(),
-        fresh: args.run.fresh,
-        ..request(models, dataset_given, &args.places, &args.shards)?
+        merge: args.shards.flags.merge,
+        from: args.shards.from.clone(),
+        ..request(models, dataset_given, &args.places, &args.run)
     };
     if part(&args.shards, &experiment, &request, true, monitor)? {
         return Ok(());

@@ -1,6 +1,6 @@
 //! `sweep`: the main job.
 
-use crate::args::{layers, Format, Places, RunShards, SweepArgs};
+use crate::args::{layers, Format, Places, RunOutput, RunShards, SweepArgs};
 use crate::progress::Progress;
 use crate::show;
 use std::path::PathBuf;
@@ -20,10 +20,10 @@ pub(crate) fn run(args: &SweepArgs, monitor: &Progress) -> anyhow::Result<()> {
     let (experiment, dataset_given) = settings(args)?;
     let models = chosen(args.files.all(), &experiment);
     let request = RunRequest {
-        out: args.run.out.clone(),
-        fresh: args.run.fresh,
         resume: !args.no_resume,
-        ..request(models, dataset_given, &args.places, &args.shards)?
+        merge: args.shards.flags.merge,
+        from: args.shards.from.clone(),
+        ..request(models, dataset_given, &args.places, &args.run)
     };
     if args.dry_run {
         let shard = args.shards.flags.shard()?;
@@ -134,18 +134,18 @@ pub(super) fn request(
     models: Vec<PathBuf>,
     dataset_given: bool,
     places: &Places,
-    shards: &RunShards,
-) -> anyhow::Result<RunRequest> {
-    Ok(RunRequest {
+    run: &RunOutput,
+) -> RunRequest {
+    RunRequest {
         models,
         dataset_given,
         data_folder: places.data_dir.clone(),
         data_file: places.data_file.clone(),
-        merge: shards.flags.merge,
-        from: shards.from.clone(),
+        out: run.out.clone(),
+        fresh: run.fresh,
         command: command_line(),
         ..RunRequest::default()
-    })
+    }
 }
 
 /// The command line as it was typed, quoted where a shell needs it.
