@@ -99,6 +99,8 @@ pub mod names {
     pub const YIELDS_CSV: &str = "yields.csv";
     /// Verdicts of an answer.
     pub const VERDICTS_CSV: &str = "verdicts.csv";
+    /// Losses with faults in parts of a network alone.
+    pub const PART_LOSSES_CSV: &str = "part_losses.csv";
     /// What its check showed of each voltage.
     pub const EVIDENCE_CSV: &str = "evidence.csv";
     /// Frontiers, hypervolumes, savings.

@@ -10,6 +10,7 @@
 
 mod check;
 mod curve;
+mod part_loss;
 mod row;
 mod search;
 mod spec;
@@ -18,9 +19,10 @@ mod tests;
 mod verdict;
 
 pub use check::Evidence;
+pub use part_loss::{rank_parts, PartKind, PartLoss, SeePart, PART_HALF_WIDTH};
 pub use row::{AnswerRow, EvidenceRow, Rank};
 pub use spec::{AnswerSpec, LossFrom};
-pub use verdict::{answer, Answer, Cheapest, Found, Verdict};
+pub use verdict::{answer, most_search_evaluations, Answer, Cheapest, Found, Verdict};
 
 use crate::error::Result;
 pub use crate::stats::Target;
@@ -86,6 +88,9 @@ pub struct Question {
 
 /// Simulated chips, or a formula in a test.
 pub trait Chips {
+    /// A phase begins. It takes so many evaluations of an image at most, and hardly ever far fewer.
+    fn begin(&mut self, phase: Phase, evaluations: u64);
+
     /// What each chip shows through so many images of each stratum, in the order of the chips. The first images of a
     /// stratum on a chip are always the same.
     ///

@@ -14,6 +14,7 @@ mod results;
 mod tables;
 #[cfg(test)]
 mod tests;
+mod verdicts;
 mod words;
 
 pub use card::{card_markdown, ModelCard};
@@ -22,6 +23,7 @@ pub use results::{
     has_curves, results_markdown, LinkedFigure, ResultAttack, ResultGroup, ResultModel,
     ResultSweep, Results, FIRST,
 };
+pub use verdicts::{answer_html, answer_sentences, verdicts, AnswerReport};
 
 use crate::analysis::{Answer, FaultCount, MethodDifference, Pareto, Summary};
 use crate::figure::Figure;

@@ -33,7 +33,7 @@ mod training;
 mod trainings;
 mod widths;
 
-pub use answering::{answer, AnswerResult};
+pub use answering::{answer, plan_answer, AnswerPlan, AnswerResult};
 pub use attacking::{attack, attack_shard, AttackResult};
 pub use evaluation::{evaluate, EvaluationRow, FaultSetting};
 pub use exploring::{explore, ExploreResult};
@@ -49,7 +49,7 @@ pub use publish::{publish, PublishRequest, Published};
 pub use quantization::{
     quantize, QuantizationRequest, QuantizationResult, QuantizationRow, QuantizedLayer,
 };
-pub use redraw::{redraw, Drawn};
+pub use redraw::{holds_answer, redraw, redraw_answer, Drawn, DrawnAnswer};
 pub use request::RunRequest;
 pub use sharding::{explore_shard, sweep_shard, ShardResult};
 pub use sweeping::{plan, sweep, SweepPlan, SweepResult};

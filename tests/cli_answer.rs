@@ -80,3 +80,59 @@ fn images_and_a_tolerance_are_left_to_the_answer() {
         ended.stderr
     );
 }
+
+#[test]
+fn losses_of_parts_come_with_the_answer_and_go_on() {
+    let place = Place::new();
+    place.write_model("m.safetensors", 4);
+    let sentences = place.done(&ANSWER).stdout;
+    let with_parts = [&ANSWER[..], &["--sensitivity"]].concat();
+    let ended = place.done(&with_parts);
+    let run = place.only_run();
+    assert!(
+        ended.stdout.starts_with(sentences.trim_end()),
+        "{}",
+        ended.stdout
+    );
+    assert!(
+        ended.stdout.contains("Faults in one layer alone"),
+        "{}",
+        ended.stdout
+    );
+    let read = |name: &str| place.read(&format!("{run}/{name}"));
+    let (losses, journal) = (read("part_losses.csv"), read("trials.journal"));
+    let text = String::from_utf8(losses.clone()).unwrap();
+    let of = |kind: &str| text.lines().filter(|line| line.contains(kind)).count();
+    // at the voltage of the answer and at 1e-2
+    assert_eq!(
+        (of(",all,"), of(",layer,"), of(",bit_plane,")),
+        (2, 10, 8),
+        "{text}"
+    );
+    place.write(
+        &format!("{run}/trials.journal"),
+        &journal[..journal.len() * 9 / 10],
+    );
+    assert_eq!(place.done(&with_parts).stdout, ended.stdout);
+    assert_eq!(read("part_losses.csv"), losses);
+    let name = run.trim_start_matches("results/");
+    let page = place.read(&format!("reports/{name}/report.html"));
+    let drawn = place.done(&["pareto", &run]);
+    assert_eq!(drawn.stdout, ended.stdout);
+    assert_eq!(place.read(&format!("reports/{name}/report.html")), page);
+}
+
+#[test]
+fn a_dry_run_says_the_cost_and_writes_nothing() {
+    let place = Place::new();
+    place.write_model("m.safetensors", 4);
+    let ended = place.done(&[&ANSWER[..], &["--dry-run"]].concat());
+    for part in [
+        "candidates: 2",
+        "search: at most",
+        "at most 200000 evaluations",
+    ] {
+        assert!(ended.stdout.contains(part), "{}", ended.stdout);
+    }
+    assert!(!place.path("results").exists());
+}

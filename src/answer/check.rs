@@ -223,6 +223,15 @@ impl<'a> Check<'a> {
         Ok((last, None))
     }
 
+    /// Evaluations of an image of all levels that may be judged.
+    pub(super) fn evaluations(&self) -> u64 {
+        let unknown = self
+            .plans
+            .iter()
+            .filter(|(level, _)| self.known(**level).is_none());
+        unknown.map(|(_, plan)| plan.evaluations as u64).sum()
+    }
+
     /// What was judged, by level.
     pub(super) fn into_evidence(self) -> Vec<Evidence> {
         self.evidence.into_values().collect()

@@ -89,6 +89,10 @@ pub struct AnswerRow {
     pub evaluations: u64,
     /// Evaluations of a voltage that the budget did not suffice for.
     pub lacking_evaluations: Option<u64>,
+    /// Test images.
+    pub test_images: u64,
+    /// Most evaluations of an image that the whole answer could take.
+    pub budget: u64,
     /// What verdicts are about.
     pub population: String,
 }
@@ -131,6 +135,8 @@ impl Record for AnswerRow {
         c.column("images", &mut self.images)?;
         c.column("evaluations", &mut self.evaluations)?;
         c.column("lacking_evaluations", &mut self.lacking_evaluations)?;
+        c.column("test_images", &mut self.test_images)?;
+        c.column("budget", &mut self.budget)?;
         c.column("population", &mut self.population)
     }
 }

@@ -6,8 +6,8 @@ use crate::error::Result;
 use crate::stats::{self, even_images, StratifiedComponents, Stratum};
 
 /// Chips of a look, and images of each.
-const CHIPS: u32 = 16;
-const IMAGES: u64 = 64;
+pub(super) const CHIPS: u32 = 16;
+pub(super) const IMAGES: u64 = 64;
 /// Looks near the limit after the bisection.
 const FURTHER: usize = 4;
 /// Least and greatest square of the deviation of chips over their mean loss.
@@ -58,6 +58,14 @@ fn failing(allowed: f64, mean: f64, scatter: f64) -> f64 {
     }
     let deviation = scatter.ln_1p().sqrt();
     1.0 - stats::normal_cdf((allowed / mean).ln() / deviation + deviation / 2.0)
+}
+
+/// Most evaluations of an image that a search takes.
+pub(super) fn most_evaluations(candidate: &Candidate) -> u64 {
+    let images = even_images(std::slice::from_ref(&candidate.strata), IMAGES).concat();
+    let levels = candidate.levels.len();
+    let looks = u64::from(levels.next_power_of_two().trailing_zeros()) + FURTHER as u64;
+    looks * u64::from(CHIPS) * images.iter().sum::<u64>()
 }
 
 /// Searches one candidate whose clean accuracy is above the floor.

@@ -36,6 +36,10 @@ pub struct AnswerSpec {
     pub evaluations: Option<u64>,
     /// Seconds that all threads may take, above 0; turned into a number of evaluations when a run begins.
     pub budget: f64,
+    /// Whether the losses of single layers and bit planes are estimated too, with as many evaluations once more.
+    pub sensitivity: bool,
+    /// The same of each bit plane of each layer.
+    pub layers_by_bits: bool,
 }
 
 impl Default for AnswerSpec {
@@ -48,6 +52,8 @@ impl Default for AnswerSpec {
             step: 0.005,
             evaluations: None,
             budget: 600.0,
+            sensitivity: false,
+            layers_by_bits: false,
         }
     }
 }
@@ -82,6 +88,20 @@ impl AnswerSpec {
             return wrong("evaluations", "at least 1", 0.0);
         }
         Ok(())
+    }
+
+    /// Whether losses of parts are estimated.
+    pub fn asks_for_parts(&self) -> bool {
+        self.sensitivity || self.layers_by_bits
+    }
+
+    /// The question without what is estimated beside it: that goes on in the same run.
+    pub(crate) fn of_verdicts(&self) -> Self {
+        Self {
+            sensitivity: false,
+            layers_by_bits: false,
+            ..self.clone()
+        }
     }
 
     /// How far from its goal something is to be told from it: three tenths of the loss, at most 0.3 points, or of a yield

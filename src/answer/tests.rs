@@ -107,6 +107,8 @@ fn binomial(stream: &mut Stream, n: u64, p: f64) -> u64 {
 }
 
 impl Chips for World {
+    fn begin(&mut self, _: Phase, _: u64) {}
+
     fn see(
         &mut self,
         place: Place,

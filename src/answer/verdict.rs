@@ -1,8 +1,8 @@
 //! What search and check come to: a verdict for each candidate, and which one is cheapest.
 
 use super::check::{Check, Evidence};
-use super::search::search;
-use super::{Candidate, Chips, Question, Target};
+use super::search::{most_evaluations, search};
+use super::{Candidate, Chips, Phase, Question, Target};
 use crate::error::Result;
 use crate::stats::{Judgement, Risks};
 
@@ -69,9 +69,10 @@ pub fn answer(
     let mut found = vec![Found::default(); candidates.len()];
     let mut checks = Vec::new();
     let mut left = question.evaluations;
+    chips.begin(Phase::Search, most_search_evaluations(candidates));
     for (place, candidate) in candidates.iter().enumerate() {
         let own = &mut found[place];
-        if candidate.clean < candidate.target.floor() {
+        if !candidate.is_clean() {
             own.verdict = Verdict::DoesNotHold;
             continue;
         }
@@ -90,6 +91,8 @@ pub fn answer(
         candidates[place].levels[level].energy
     };
     checks.sort_by(|(a, _), (b, _)| energy(*a).total_cmp(&energy(*b)).then(a.cmp(b)));
+    let planned = checks.iter().map(|(_, check)| check.evaluations()).sum();
+    chips.begin(Phase::Check, left.min(planned));
     for (place, check) in &mut checks {
         let own = &mut found[*place];
         (own.lowest, own.lacking) = check.run_down(&mut left, chips)?;
@@ -113,6 +116,12 @@ pub fn answer(
     }
     let cheapest = cheapest(candidates, &found);
     Ok(Answer { found, cheapest })
+}
+
+/// Most evaluations of an image that the searches of an answer take.
+pub fn most_search_evaluations(candidates: &[Candidate]) -> u64 {
+    let within = candidates.iter().filter(|candidate| candidate.is_clean());
+    within.map(most_evaluations).sum()
 }
 
 fn cheapest(candidates: &[Candidate], found: &[Found]) -> Cheapest {
@@ -146,6 +155,11 @@ fn cheapest(candidates: &[Candidate], found: &[Found]) -> Cheapest {
 }
 
 impl Candidate {
+    /// Whether it reaches the floor without faults.
+    fn is_clean(&self) -> bool {
+        self.clean >= self.target.floor()
+    }
+
     /// What may be lost: accuracy, or a fraction of the chips.
     pub(super) fn allowed(&self) -> f64 {
         match self.target {

@@ -63,6 +63,14 @@ impl Axis {
         }
     }
 
+    /// A linear axis with names at places.
+    pub(super) fn named(label: &str, (low, high): (f64, f64), ticks: Vec<(f64, String)>) -> Self {
+        Self {
+            ticks,
+            ..Self::linear(label, low, high, 1).bare()
+        }
+    }
+
     /// The same axis without ticks, for places that have names.
     pub(super) fn bare(self) -> Self {
         Self {

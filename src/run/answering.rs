@@ -1,34 +1,35 @@
 //! One answer in its folder: candidates made of models and protections, their chips simulated and journalled, verdicts
 //! and evidence written.
 
+mod parts;
+mod rows;
+mod simulated;
+
 use super::exploring::rounded;
-use super::journal::{Journal, Replay, SeenChip};
+use super::identity::report_folder;
+use super::journal::{journals_of, replay_run, Journal, Replay};
 use super::monitor::Monitor;
 use super::prepared::Prepared;
+use super::redraw::{draw_answer, DrawnAnswer};
 use super::request::RunRequest;
 use super::sampling::Clean;
 use super::sweeping::{lock, Sweeping};
 use crate::analysis::names;
 use crate::answer::{
-    answer as find, Answer, AnswerRow, AnswerSpec, Candidate, Cheapest, Chips, EvidenceRow, Found,
-    Level, LossFrom, Phase, Place, Question, Rank, Target, Verdict,
+    answer as find, most_search_evaluations, AnswerSpec, Candidate, Level, LossFrom, Question,
+    Target,
 };
 use crate::config::Experiment;
 use crate::engine::Answers;
 use crate::error::{Error, Result};
 use crate::fault::Protection;
-use crate::seed::{Purpose, Seed};
-use crate::stats::{self, Judged, Judgement, Stratum};
-use crate::sweep::{
-    exposed_cells, Comparison, Design, DesignPoint, Sampling, Sight, Supply, SweptModel,
-};
+use crate::sweep::{exposed_cells, Design, DesignPoint, Sampling, Sight, Supply, SweptModel};
 use crate::table;
-use crate::units::{BerSource, ChipId, Voltage};
-use rayon::prelude::*;
-use std::collections::BTreeMap;
-use std::ops::Range;
+use crate::units::{BerSource, Voltage, VoltageUnit};
+use rows::Rows;
+use simulated::{known, Simulated};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicUsize;
 use std::sync::Mutex;
 use std::time::Instant;
 
@@ -44,14 +45,8 @@ const TIMED_IMAGES: u64 = 512;
 pub struct AnswerResult {
     /// Its folder with the tables.
     pub folder: PathBuf,
-    /// A verdict for each model under each protection.
-    pub rows: Vec<AnswerRow>,
-    /// What the check showed of each voltage.
-    pub evidence: Vec<EvidenceRow>,
-    /// Images of the test set, and most evaluations that the answer could take.
-    pub images: u64,
-    /// Most evaluations of an image that it could take.
-    pub budget: u64,
+    /// What was found, and its report.
+    pub answer: DrawnAnswer,
 }
 
 /// The lowest voltage of each model under each protection that keeps an accuracy, shown on fresh chips; goes on with what
@@ -68,6 +63,41 @@ pub fn answer(
     let widths = !experiment.explore.widths.is_empty();
     let sweeping = Sweeping::new(&experiment, request, monitor, widths, true)?;
     sweeping.answer()
+}
+
+/// What [`answer`] would do, with its estimated cost.
+#[derive(Clone, Debug)]
+pub struct AnswerPlan {
+    /// Its folder.
+    pub folder: PathBuf,
+    /// Models under protections.
+    pub candidates: usize,
+    /// Voltages that may be tried, rising.
+    pub voltages: Vec<Voltage>,
+    /// Unit of the voltages.
+    pub unit: VoltageUnit,
+    /// Most evaluations of an image that the search takes.
+    pub search: u64,
+    /// Most that the whole takes.
+    pub budget: u64,
+    /// Seconds of an evaluation on all threads, as measured now.
+    pub seconds: f64,
+    /// Chips that an earlier call has seen.
+    pub known: usize,
+}
+
+/// What [`answer`] would do; nothing is trained and nothing written.
+///
+/// # Errors
+/// As [`answer`]; [`Error::Missing`] for models that are yet to be trained.
+pub fn plan_answer(
+    experiment: &Experiment,
+    request: &RunRequest,
+    monitor: &dyn Monitor,
+) -> Result<AnswerPlan> {
+    let experiment = as_asked(experiment)?;
+    let widths = !experiment.explore.widths.is_empty();
+    Sweeping::new(&experiment, request, monitor, widths, false)?.plan_answer()
 }
 
 /// The experiment with the images of an answer: those of each chip its own, stratified.
@@ -114,6 +144,9 @@ impl Sweeping<'_> {
         let pairs = self.pairs(&swept_models, &voltages)?;
         let reference = reference(&spec, &answers);
         let candidates = self.candidates(&spec, &pairs, &swept_models, &answers, reference)?;
+        if spec.asks_for_parts() {
+            parts::check(prepared, &swept_models)?;
+        }
         let journal = Mutex::new(self.begin(&mut run, resumed, &replay)?);
         let budget = self.evaluations(&spec, &swept_models, &replay, &journal)?;
         let mut chips = Simulated {
@@ -127,14 +160,15 @@ impl Sweeping<'_> {
             journal: &journal,
             cancel: self.cancel(),
             monitor,
+            stages: &self.stages,
             told: None,
+            progress: (AtomicUsize::new(0), 0),
         };
         let question = Question {
             risk: RISK,
             resolution: spec.resolution(),
             evaluations: budget,
         };
-        self.stages.begin("search and check on chips", 1);
         let found = find(&candidates, &question, &mut chips)?;
         let (rows, evidence) = Rows {
             spec: &spec,
@@ -142,25 +176,61 @@ impl Sweeping<'_> {
             pairs: &pairs,
             voltages: &voltages,
             reference,
+            budget,
             prepared,
         }
         .of(&found);
+        let mut losses = Vec::new();
+        if spec.asks_for_parts() {
+            losses = chips.part_losses(&spec, budget, &rows)?;
+        }
         let journal = journal.into_inner();
         journal
             .unwrap_or_else(std::sync::PoisonError::into_inner)
             .close()?;
-        self.stages.begin("tables", 1);
         let write = || {
             table::write(&folder.join(names::VERDICTS_CSV), &rows)?;
-            table::write(&folder.join(names::EVIDENCE_CSV), &evidence)
+            table::write(&folder.join(names::EVIDENCE_CSV), &evidence)?;
+            if spec.asks_for_parts() {
+                table::write(&folder.join(names::PART_LOSSES_CSV), &losses)?;
+            }
+            Ok(())
         };
         run.finish(write, &[])?;
+        let (reports, out) = (&self.request.reports, self.request.out.as_deref());
         Ok(AnswerResult {
             folder: folder.clone(),
-            rows,
-            evidence,
-            images: prepared.images.all,
-            budget,
+            answer: draw_answer(folder, &report_folder(reports, folder, out))?,
+        })
+    }
+
+    fn plan_answer(&self) -> Result<AnswerPlan> {
+        let (prepared, request) = (&self.prepared, self.request);
+        let spec = prepared.experiment.answer.clone().unwrap_or_default();
+        let replay = if request.fresh {
+            Replay::default()
+        } else {
+            let others = journals_of(&self.folder, &request.from)?;
+            replay_run(&self.folder, &others, &prepared.run())?.0
+        };
+        // those that are kept are read, but none are written
+        let Clean { scores, answers } = prepared.clean(&replay, self.cancel())?;
+        let swept_models = prepared.swept_models(&scores);
+        let voltages = self.answer_grid(&spec)?;
+        let pairs = self.pairs(&swept_models, &voltages)?;
+        let reference = reference(&spec, &answers);
+        let candidates = self.candidates(&spec, &pairs, &swept_models, &answers, reference)?;
+        let seconds = self.seconds_of_image(&swept_models)?;
+        let asked = spec.evaluations.or(replay.evaluations);
+        Ok(AnswerPlan {
+            folder: self.folder.clone(),
+            candidates: candidates.len(),
+            voltages,
+            unit: prepared.memory.unit,
+            search: most_search_evaluations(&candidates),
+            budget: asked.unwrap_or_else(|| affordable(&spec, seconds)),
+            seconds,
+            known: replay.seen.len(),
         })
     }
 
@@ -271,6 +341,17 @@ impl Sweeping<'_> {
         if let Some(evaluations) = spec.evaluations.or(replay.evaluations) {
             return Ok(evaluations);
         }
+        let evaluations = affordable(spec, self.seconds_of_image(swept_models)?);
+        self.monitor.note(&format!(
+            "budget of {} s: at most {evaluations} evaluations of an image",
+            spec.budget
+        ));
+        lock(journal).append_evaluations(evaluations)?;
+        Ok(evaluations)
+    }
+
+    /// Seconds of an evaluation of an image on all threads, mean over the models.
+    fn seconds_of_image(&self, swept_models: &[SweptModel]) -> Result<f64> {
         let mut seconds = 0.0;
         for swept in swept_models {
             let places: Vec<u32> = (0..swept.images.len().min(TIMED_IMAGES) as u32).collect();
@@ -280,16 +361,14 @@ impl Sweeping<'_> {
             swept.evaluator.clean_answers(&images, self.cancel())?;
             seconds += started.elapsed().as_secs_f64() / places.len() as f64;
         }
-        let each = seconds / swept_models.len() as f64;
-        // a cautious half: chips cost beside their images, and few images take longer than many
-        let evaluations = (0.5 * spec.budget / each).max(1.0) as u64;
-        self.monitor.note(&format!(
-            "budget of {} s: at most {evaluations} evaluations of an image",
-            spec.budget
-        ));
-        lock(journal).append_evaluations(evaluations)?;
-        Ok(evaluations)
+        Ok(seconds / swept_models.len() as f64)
     }
+}
+
+/// Evaluations of an image that a budget is good for: a cautious half of those that fit, as chips cost beside their images
+/// and few images take longer than many.
+fn affordable(spec: &AnswerSpec, seconds_of_image: f64) -> u64 {
+    (0.5 * spec.budget / seconds_of_image).max(1.0) as u64
 }
 
 /// The accuracy that losses are counted from.
@@ -301,315 +380,11 @@ fn reference(spec: &AnswerSpec, answers: &[Answers]) -> f64 {
     }
 }
 
-/// What a journal holds, by model, protection, voltage, phase and chip.
-type Known = BTreeMap<(String, Protection, u64, bool, u32), SeenChip>;
-
-fn known(replay: &Replay) -> Known {
-    let seen = replay.seen.iter();
-    seen.map(|seen| (seen.key(), seen.clone())).collect()
-}
-
-/// Chips of the candidates, simulated where the journal does not hold them.
-struct Simulated<'a> {
-    prepared: &'a Prepared,
-    swept_models: &'a [SweptModel<'a>],
-    answers: &'a [Answers],
-    pairs: &'a [Pair],
-    candidates: &'a [Candidate],
-    voltages: &'a [Voltage],
-    known: Known,
-    journal: &'a Mutex<Journal>,
-    cancel: &'a AtomicBool,
-    monitor: &'a dyn Monitor,
-    /// What was told last.
-    told: Option<(usize, Phase)>,
-}
-
-impl Simulated<'_> {
-    /// The chips at a place, each as `look` sees it unless the journal has it as `fits` says.
-    fn each(
-        &mut self,
-        place: Place,
-        phase: Phase,
-        chips: Range<u32>,
-        fits: &(dyn Fn(&SeenChip) -> bool + Sync),
-        look: &(dyn Fn(&Sight<'_>, ChipId) -> Result<SeenChip> + Sync),
-    ) -> Result<Vec<SeenChip>> {
-        let (pair, voltage) = (&self.pairs[place.candidate], self.voltages[place.level]);
-        let swept = &self.swept_models[pair.model];
-        self.tell(place, phase);
-        let points = [self
-            .prepared
-            .design_point(pair.model, pair.protection, voltage)?];
-        let comparison = Comparison {
-            seed: seed_of(self.prepared.experiment.seed, phase),
-            ..self.prepared.comparison(self.swept_models, &points, 1)
-        };
-        let sight = Sight::new(&comparison, &self.answers[pair.model])?;
-        let (journal, cancel, known) = (self.journal, self.cancel, &self.known);
-        let see = |chip: u32| {
-            let key = (
-                swept.name.clone(),
-                pair.protection,
-                voltage.get().to_bits(),
-                phase == Phase::Check,
-                chip,
-            );
-            if let Some(known) = known.get(&key).filter(|known| fits(known)) {
-                return Ok(known.clone());
-            }
-            if cancel.load(Ordering::Relaxed) {
-                return Err(Error::Interrupted);
-            }
-            let seen = SeenChip {
-                model: swept.name.clone(),
-                protection: pair.protection,
-                voltage: voltage.get(),
-                check: phase == Phase::Check,
-                chip: ChipId(chip),
-                ..look(&sight, ChipId(chip))?
-            };
-            lock(journal).append_seen(&seen)?;
-            Ok(seen)
-        };
-        chips.into_par_iter().with_max_len(1).map(see).collect()
-    }
-
-    fn tell(&mut self, place: Place, phase: Phase) {
-        if self.told == Some((place.candidate, phase)) {
-            return;
-        }
-        self.told = Some((place.candidate, phase));
-        let pair = &self.pairs[place.candidate];
-        let what = match phase {
-            Phase::Search => "search",
-            Phase::Check => "check on fresh chips",
-        };
-        self.monitor.note(&format!(
-            "{} of {}, {}: {what}",
-            place.candidate + 1,
-            self.pairs.len(),
-            named(&self.swept_models[pair.model].name, pair.protection)
-        ));
-    }
-}
-
-impl Chips for Simulated<'_> {
-    fn see(
-        &mut self,
-        place: Place,
-        phase: Phase,
-        chips: Range<u32>,
-        images: &[u64],
-    ) -> Result<Vec<Vec<Stratum>>> {
-        let sizes = self.candidates[place.candidate].strata.clone();
-        let fits = |seen: &SeenChip| {
-            let strata = seen.strata.as_ref();
-            strata.is_some_and(|strata| strata.have(&sizes, images))
-        };
-        let cancel = self.cancel;
-        let look = |sight: &Sight<'_>, chip| {
-            Ok(SeenChip {
-                strata: Some(sight.see(chip, images, cancel)?),
-                ..SeenChip::default()
-            })
-        };
-        let seen = self.each(place, phase, chips, &fits, &look)?;
-        let strata = seen.into_iter().filter_map(|seen| seen.strata);
-        Ok(strata.map(|strata| strata.as_ref().to_vec()).collect())
-    }
-
-    fn judge(
-        &mut self,
-        place: Place,
-        phase: Phase,
-        chips: Range<u32>,
-        judgement: &Judgement,
-    ) -> Result<Vec<Judged>> {
-        let cancel = self.cancel;
-        let fits = |seen: &SeenChip| seen.judged.is_some();
-        let look = |sight: &Sight<'_>, chip| {
-            Ok(SeenChip {
-                judged: Some(sight.judge(chip, judgement, cancel)?),
-                ..SeenChip::default()
-            })
-        };
-        let seen = self.each(place, phase, chips, &fits, &look)?;
-        Ok(seen.into_iter().filter_map(|seen| seen.judged).collect())
-    }
-}
-
-/// Seed of the chips of a phase: those of the search are never those of the check, nor those of a sweep.
-fn seed_of(seed: Seed, phase: Phase) -> Seed {
-    let purpose = match phase {
-        Phase::Search => Purpose::SearchChips,
-        Phase::Check => Purpose::CheckChips,
-    };
-    Seed(seed.stream(purpose, &[]).below(u64::MAX))
-}
-
 /// A model under a protection in words.
 pub(super) fn named(model: &str, protection: Protection) -> String {
     match protection {
         Protection::None => model.to_owned(),
         other => format!("{model} with {other}"),
-    }
-}
-
-/// What makes tables of an answer.
-struct Rows<'a> {
-    spec: &'a AnswerSpec,
-    candidates: &'a [Candidate],
-    pairs: &'a [Pair],
-    voltages: &'a [Voltage],
-    reference: f64,
-    prepared: &'a Prepared,
-}
-
-impl Rows<'_> {
-    fn of(&self, answer: &Answer) -> (Vec<AnswerRow>, Vec<EvidenceRow>) {
-        let (mut rows, mut evidence) = (Vec::new(), Vec::new());
-        for (place, found) in answer.found.iter().enumerate() {
-            rows.push(self.row(place, found, rank(&answer.cheapest, place)));
-            evidence.extend(self.evidence(place, found));
-        }
-        (rows, evidence)
-    }
-
-    fn voltage(&self, level: Option<usize>) -> Option<f64> {
-        self.voltages.get(level?).map(|voltage| voltage.get())
-    }
-
-    fn row(&self, place: usize, found: &Found, rank: Rank) -> AnswerRow {
-        let (pair, candidate) = (&self.pairs[place], &self.candidates[place]);
-        let lowest = found.lowest.filter(|_| found.verdict == Verdict::Holds);
-        let design = lowest.and_then(|level| pair.designs.get(level));
-        let shown = found
-            .evidence
-            .iter()
-            .find(|evidence| Some(evidence.level) == lowest);
-        let of_mean = shown.filter(|_| self.spec.yield_share.is_none());
-        let of_yield = shown.filter(|_| self.spec.yield_share.is_some());
-        let from = match self.spec.loss_from {
-            LossFrom::Own => candidate.clean,
-            LossFrom::Best => self.reference,
-        };
-        let saving = design.map(|design| 1.0 - design.energy_relative);
-        let least = found.highest_failing.map_or(0, |level| level + 1);
-        let cheapest = pair.designs.get(least);
-        AnswerRow {
-            model: pair
-                .designs
-                .first()
-                .map_or_else(String::new, |d| d.model.clone()),
-            protection: pair.protection,
-            target: self.target(),
-            verdict: found.verdict,
-            rank,
-            voltage: self.voltage(lowest),
-            voltage_unit: self.prepared.memory.unit,
-            voltage_failing: self.voltage(found.highest_failing),
-            voltage_lower: self.voltage(lowest.and_then(|level| level.checked_sub(1))),
-            voltage_estimate: self.voltage(found.estimate),
-            ber: design.and_then(|design| design.ber),
-            clean_accuracy: candidate.clean,
-            reference_accuracy: from,
-            loss_from: match (self.spec.reference_accuracy, self.spec.loss_from) {
-                (Some(_), LossFrom::Best) => "accuracy".to_owned(),
-                (_, from) => from.name().to_owned(),
-            },
-            loss: of_mean.map(|shown| from - shown.value),
-            loss_high: of_mean.map(|shown| from - shown.bounds.low),
-            loss_of_images: of_mean.and_then(|shown| {
-                let images = candidate.strata.iter().sum::<u64>() as f64;
-                Some(stats::normal_half_width(shown.changed? / images))
-            }),
-            yield_share: of_yield.map(|shown| shown.value),
-            yield_low: of_yield.map(|shown| shown.bounds.low),
-            failing_chips: of_yield.and_then(|shown| Some(shown.chips - shown.good?)),
-            energy_relative: design.map(|design| design.energy_relative),
-            energy_pj: design.and_then(|design| design.energy_pj),
-            saving,
-            saving_low: saving,
-            saving_high: saving
-                .and(cheapest)
-                .map(|design| 1.0 - design.energy_relative),
-            saving_split: self.split(pair, lowest),
-            level: 1.0 - RISK,
-            chips: shown.map_or(0, |shown| shown.chips),
-            images: shown.map_or(0, |shown| shown.evaluations),
-            evaluations: found.evaluations,
-            lacking_evaluations: found.lacking,
-            population: "chips of this memory, on the given test images".to_owned(),
-        }
-    }
-
-    /// What width, voltage and protection save of the energy at 8 bits, in this order.
-    fn split(&self, pair: &Pair, lowest: Option<usize>) -> [Option<f64>; 3] {
-        let bare = self
-            .pairs
-            .iter()
-            .find(|other| other.model == pair.model && other.protection == Protection::None);
-        let energy = |pair: Option<&Pair>, level: Option<usize>| {
-            Some(pair?.designs.get(level?)?.energy_relative)
-        };
-        let highest = self.voltages.len().checked_sub(1);
-        let (width, volts) = (energy(bare, highest), energy(bare, lowest));
-        let whole = energy(Some(pair), lowest);
-        let less = |from: Option<f64>, to: Option<f64>| Some(from? - to?);
-        [
-            less(lowest.map(|_| 1.0), width),
-            less(width, volts),
-            less(volts, whole),
-        ]
-    }
-
-    fn target(&self) -> String {
-        let loss = self.spec.max_loss;
-        match self.spec.yield_share {
-            None => format!("loss {loss}"),
-            Some(share) => format!("yield {share} at loss {loss}"),
-        }
-    }
-
-    fn evidence(&self, place: usize, found: &Found) -> Vec<EvidenceRow> {
-        let (pair, goal) = (&self.pairs[place], self.candidates[place].target.goal());
-        let mut rows = Vec::new();
-        for seen in &found.evidence {
-            let Some(design) = pair.designs.get(seen.level) else {
-                continue;
-            };
-            rows.push(EvidenceRow {
-                model: design.model.clone(),
-                protection: pair.protection,
-                voltage: self.voltages[seen.level].get(),
-                ber: design.ber.unwrap_or(0.0),
-                value: seen.value,
-                value_low: seen.bounds.low,
-                value_high: seen.bounds.high,
-                goal,
-                verdict: if seen.holds(goal) {
-                    Verdict::Holds
-                } else if seen.fails(goal) {
-                    Verdict::DoesNotHold
-                } else {
-                    Verdict::NotEstablished
-                },
-                chips: seen.chips,
-                good_chips: seen.good,
-                evaluations: seen.evaluations,
-            });
-        }
-        rows
-    }
-}
-
-fn rank(cheapest: &Cheapest, place: usize) -> Rank {
-    match cheapest {
-        Cheapest::Established(best) if *best == place => Rank::Cheapest,
-        Cheapest::NotEstablished(best, _) if *best == place => Rank::SeemsCheapest,
-        Cheapest::NotEstablished(_, rivals) if rivals.contains(&place) => Rank::MayBeCheaper,
-        _ => Rank::Other,
     }
 }
 

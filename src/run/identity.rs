@@ -38,7 +38,7 @@ pub(super) struct SweepIdentity<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) explore: Option<&'a ExploreSpec>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) answer: Option<&'a AnswerSpec>,
+    pub(super) answer: Option<AnswerSpec>,
     /// Voltages and protections of two-level sampling, which plans the images of a chip from all design points: more
     /// of them are another run.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -108,6 +108,9 @@ pub struct SeenChip {
     pub voltage: f64,
     /// Whether the chip is one of the check; else it is one of the search.
     pub check: bool,
+    /// The part of the network that faults reach; absent: all of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part: Option<String>,
     /// The chip.
     pub chip: ChipId,
     /// What it showed in each stratum of the test images, where a mean is asked for.
@@ -118,17 +121,36 @@ pub struct SeenChip {
     pub judged: Option<Judged>,
 }
 
+/// What tells a [`SeenChip`] from others.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct SeenKey {
+    model: String,
+    protection: Protection,
+    voltage: u64,
+    check: bool,
+    part: Option<String>,
+    chip: ChipId,
+}
+
 impl SeenChip {
-    /// What tells it from others: model, protection, voltage, phase, chip.
-    pub(super) fn key(&self) -> (String, Protection, u64, bool, u32) {
-        let voltage = self.voltage.to_bits();
-        (
-            self.model.clone(),
-            self.protection,
-            voltage,
-            self.check,
-            self.chip.0,
-        )
+    /// Evaluations of an image that it took.
+    pub(super) fn images(&self) -> u64 {
+        let strata = self.strata.as_ref().map_or(0, |strata| {
+            strata.as_ref().iter().map(|stratum| stratum.images).sum()
+        });
+        strata + self.judged.map_or(0, |judged| judged.images)
+    }
+
+    /// What tells it from others, beside what it showed.
+    pub(super) fn key(&self) -> SeenKey {
+        SeenKey {
+            model: self.model.clone(),
+            protection: self.protection,
+            voltage: self.voltage.to_bits(),
+            check: self.check,
+            part: self.part.clone(),
+            chip: self.chip,
+        }
     }
 }
 

@@ -16,12 +16,12 @@ pub struct Stage<'a> {
     pub tasks: usize,
 }
 
-/// Where a sweep stands.
+/// Where a sweep stands, in trials, or an answer, in evaluations of an image.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SweepProgress {
-    /// Trials finished in this call.
+    /// Those finished in this call.
     pub done: usize,
-    /// Trials owed at its start; fewer may be needed under a tolerance.
+    /// Those owed at its start; fewer may be needed under a tolerance, or by an answer.
     pub owed: usize,
 }
 

@@ -15,6 +15,7 @@ use super::request::RunRequest;
 use super::sampling::{self, Clean};
 use super::training::{after_the_other, finished_model, train_model, TrainedModel};
 use crate::analysis::{cells_key, names};
+use crate::answer::AnswerSpec;
 use crate::config::{Experiment, Training};
 use crate::data::{self, ImageSet};
 use crate::engine::{Answers, Score, ACCESS_IMAGES};
@@ -284,7 +285,7 @@ pub(super) fn prepare(
         faults: faults.changes(),
         by_rate: (!experiment.sweep.bit_error_rates.is_empty()).then_some(true),
         explore: explores.then_some(&experiment.explore),
-        answer: experiment.answer.as_ref(),
+        answer: experiment.answer.as_ref().map(AnswerSpec::of_verdicts),
         energy: experiment.energy.changes(),
         two_level: planned(Sampling::TwoLevel),
         stratified: planned(Sampling::Stratified),

@@ -3,13 +3,15 @@
 use super::checked::Unchecked;
 use super::identity::{check_out, out_folder};
 use super::record::{Record, MEMORY};
-use crate::analysis::{self, Analysis, Pareto};
+use crate::analysis::{self, names, Analysis, Pareto};
+use crate::answer::{AnswerRow, EvidenceRow, PartLoss};
 use crate::error::{Error, Result};
 use crate::figure::{self, CurvePoint, MemoryCurve};
 use crate::memory::MemoryModel;
-use crate::report::{html, Report, FIRST};
+use crate::report::{answer_html, html, AnswerReport, Report, FIRST};
 use crate::seed::Seed;
 use crate::store::{self, Lock};
+use crate::table;
 use crate::yaml::to_yaml;
 use std::path::{Path, PathBuf};
 
@@ -174,6 +176,95 @@ pub(super) fn draw(
         },
         analysis.pareto,
     ))
+}
+
+/// An answer as it stands in its folder, with what was drawn of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DrawnAnswer {
+    /// A verdict for each model under each protection.
+    pub rows: Vec<AnswerRow>,
+    /// What the check showed of each voltage.
+    pub evidence: Vec<EvidenceRow>,
+    /// Losses of parts of the network that seems cheapest, where they were asked for.
+    pub parts: Vec<PartLoss>,
+    /// Its report.
+    pub drawn: Drawn,
+}
+
+/// Whether a folder holds a finished answer.
+pub fn holds_answer(run: &Path) -> bool {
+    run.join(names::VERDICTS_CSV).exists()
+}
+
+/// Draws the figures and the report of a finished answer into `<reports>/<name>/`, as [`redraw`] does of runs.
+///
+/// # Errors
+/// As [`redraw`].
+pub fn redraw_answer(run: &Path, reports: &Path, out: Option<&str>) -> Result<DrawnAnswer> {
+    check_out(out)?;
+    let name = analysis::run_name(run);
+    draw_answer(run, &out_folder(reports, out.unwrap_or(&name)))
+}
+
+/// As [`redraw_answer`], into this folder.
+pub(super) fn draw_answer(run: &Path, folder: &Path) -> Result<DrawnAnswer> {
+    let record = Record::read(run)?;
+    let mut unchecked = Unchecked::default();
+    unchecked.check(run)?;
+    let rows: Vec<AnswerRow> = table::read(&run.join(names::VERDICTS_CSV))?;
+    let evidence: Vec<EvidenceRow> = table::read(&run.join(names::EVIDENCE_CSV))?;
+    let parts = run.join(names::PART_LOSSES_CSV);
+    let parts: Vec<PartLoss> = if parts.exists() {
+        table::read(&parts)?
+    } else {
+        Vec::new()
+    };
+    let figures = [
+        figure::verdicts(&rows, &evidence),
+        figure::part_losses(&parts),
+        figure::part_map(&parts),
+    ];
+    let figures: Vec<figure::Figure> = figures.into_iter().flatten().collect();
+    store::create_folder(folder)?;
+    let _lock = Lock::take(folder)?;
+    for figure in &figures {
+        figure::write(&figure.svg, &folder.join(format!("{}.svg", figure.name)))?;
+    }
+    let memory = record.memory.as_ref().map_or("", |memory| &memory.name);
+    let models = match record.models.as_slice() {
+        [one] => one.name.clone(),
+        [one, other] => format!("{} and {}", one.name, other.name),
+        many => format!("{} models", many.len()),
+    };
+    let page = answer_html(&AnswerReport {
+        run: analysis::run_name(run),
+        title: format!(
+            "How far the voltage can fall: {models} on {} in {memory}",
+            record.dataset.name
+        ),
+        version: record.version.clone(),
+        commands: record.commands.clone(),
+        configuration: to_yaml(&record)?,
+        notes: record.notes.clone(),
+        figures,
+        rows: rows.clone(),
+        evidence: evidence.clone(),
+        parts: parts.clone(),
+    });
+    let report = folder.join("report.html");
+    store::write_bytes(&report, page.as_bytes())?;
+    let drawn = Drawn {
+        folder: folder.to_owned(),
+        report,
+        warnings: Vec::new(),
+        unchecked: unchecked.note(),
+    };
+    Ok(DrawnAnswer {
+        rows,
+        evidence,
+        parts,
+        drawn,
+    })
 }
 
 /// The figures of one run's tables, the overview first, without that of its memory model; none of more series than

@@ -17,6 +17,7 @@ use super::sampling::{self, Clean};
 use super::sharding::{owed_by_all, own_of};
 use super::widths::add_mixed_models;
 use crate::analysis::{self, names, Analysis, FloorSpec, Pareto, Summary};
+use crate::answer::AnswerSpec;
 use crate::config::Experiment;
 use crate::error::{Error, Result};
 use crate::store;
@@ -197,7 +198,11 @@ fn count_stages(experiment: &Experiment, request: &RunRequest, explores: bool) -
         explore.yield_share.is_some(),
     ];
     let searches = searches.into_iter().filter(|asked| explores && *asked);
-    2 + usize::from(request.models.is_empty()) + searches.count()
+    let parts = experiment
+        .answer
+        .as_ref()
+        .is_some_and(AnswerSpec::asks_for_parts);
+    2 + usize::from(request.models.is_empty()) + usize::from(parts) + searches.count()
 }
 
 /// A sweep with its folder.

@@ -160,7 +160,8 @@ impl Command {
     pub(crate) fn saves(&self) -> bool {
         match self {
             Self::Sweep(args) => !args.dry_run,
-            Self::Answer(_) | Self::Explore(_) | Self::Train(_) | Self::Attack(_) => true,
+            Self::Answer(args) => !args.dry_run,
+            Self::Explore(_) | Self::Train(_) | Self::Attack(_) => true,
             Self::Data(args) => matches!(args.command, DataCommand::Fetch { .. }),
             _ => false,
         }

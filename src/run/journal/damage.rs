@@ -64,8 +64,12 @@ pub(super) fn words(record: &Record) -> String {
 
 /// What a chip of an answer is.
 pub(super) fn words_of_seen(seen: &SeenChip) -> String {
+    let part = seen.part.as_deref();
+    let part = part.map_or(String::new(), |part| {
+        format!(" with faults in {part} alone")
+    });
     format!(
-        "the {} of an answer on `{}` at {} with protection {} on chip {}",
+        "the {} of an answer on `{}`{part} at {} with protection {} on chip {}",
         if seen.check { "check" } else { "search" },
         seen.model,
         seen.voltage,

@@ -4,7 +4,7 @@
 //! same page and kept. `WCAT_RENEW_DOCS=1` writes the page anew; a column without a meaning fails.
 
 use crate::analysis::{Answer, MethodDifference, MethodMean, ParetoRow, Summary};
-use crate::answer::{AnswerRow, EvidenceRow};
+use crate::answer::{AnswerRow, EvidenceRow, PartLoss};
 use crate::attack::{AttackRow, AttackSummary, FlipRow};
 use crate::explore::{ExploredPoint, Sensitivity, VoltageEvidence};
 use crate::sweep::{Design, EnergyRow, Timing, TrialRow};
@@ -51,6 +51,7 @@ fn tables() -> Vec<(&'static str, Vec<Column>)> {
         ("yields", of::<VoltageEvidence>()),
         ("verdicts", of::<AnswerRow>()),
         ("evidence", of::<EvidenceRow>()),
+        ("part_losses", of::<PartLoss>()),
         ("timing", of::<Timing>()),
         ("flips", of::<FlipRow>()),
         ("attacks", of::<AttackRow>()),

@@ -46,6 +46,16 @@ pub(crate) struct Question {
     /// Step of the voltages that are tried, in the memory's unit [default: 0.005]
     #[arg(long, value_name = "STEP", hide_short_help = true)]
     step: Option<f64>,
+    /// What faults in each layer and each bit plane alone cost, within the same budget once more
+    ///
+    /// Of the cheapest candidate, its codes unprotected: at the voltage of the answer and at a bit error rate of 1e-2.
+    #[arg(long)]
+    #[serde(skip)]
+    pub(crate) sensitivity: bool,
+    /// The same of each bit plane of each layer
+    #[arg(long, hide_short_help = true)]
+    #[serde(skip)]
+    pub(crate) layers_by_bits: bool,
     /// Widths for layers of further candidates, such as 4,6,8
     ///
     /// Of a float model one with each width for all layers; of every model some with a width for each layer.
@@ -135,6 +145,9 @@ pub(crate) struct AnswerArgs {
     pub(crate) faults: FaultArgs,
     #[command(flatten)]
     pub(crate) run: RunOutput,
+    /// Only say what would be computed, and its estimated cost
+    #[arg(long, help_heading = "Output", hide_short_help = true)]
+    pub(crate) dry_run: bool,
     #[command(flatten)]
     pub(crate) settings: Settings,
 }

@@ -1,15 +1,24 @@
 //! `pareto`: figures and report again from stored runs.
 
+use super::answer::say;
 use crate::args::{Format, ParetoArgs};
 use crate::progress::Progress;
 use crate::show;
 use std::path::Path;
 use wcat_explore::analysis::FrontierPoint;
 use wcat_explore::report::Grid;
-use wcat_explore::run::{redraw, Monitor};
+use wcat_explore::run::{holds_answer, redraw, redraw_answer, Monitor};
 use wcat_explore::table as tables;
 
 pub(crate) fn run(args: &ParetoArgs, monitor: &Progress) -> anyhow::Result<()> {
+    if let [run] = args.runs.as_slice() {
+        if holds_answer(run) {
+            let answer = redraw_answer(run, Path::new("reports"), args.out.as_deref())?;
+            let unchecked = answer.drawn.unchecked.iter();
+            unchecked.for_each(|unchecked| monitor.note(unchecked));
+            return say(&answer, args.output.format, monitor);
+        }
+    }
     let (drawn, pareto) = redraw(&args.runs, Path::new("reports"), args.out.as_deref())?;
     drawn
         .warnings

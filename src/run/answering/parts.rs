@@ -1,0 +1,146 @@
+//! Losses with faults in parts of a network alone, at the voltage of an answer and at a rate where most networks break.
+
+use super::simulated::Simulated;
+use crate::answer::{rank_parts, AnswerRow, AnswerSpec, PartKind, PartLoss, Rank};
+use crate::error::Result;
+use crate::explore::{check_arrays, DomainSpec, Part};
+use crate::fault::Protection;
+use crate::memory::OperatingPoint;
+use crate::run::prepared::Prepared;
+use crate::sweep::{DesignPoint, Domain, Supply, SweptModel};
+use crate::units::{Ber, Voltage};
+
+/// The higher rate.
+const HIGH_RATE: f64 = 1e-2;
+
+/// A part of a network, and what it is; `None` for all of it.
+type Alone = (PartKind, Option<Part>);
+
+/// Refuses what has no parts, before anything is computed.
+///
+/// # Errors
+/// As [`DomainSpec::parts`] and [`check_arrays`].
+pub(super) fn check(prepared: &Prepared, swept_models: &[SweptModel]) -> Result<()> {
+    check_arrays(&prepared.faults)?;
+    for swept in swept_models {
+        DomainSpec::Layers.parts(swept.evaluator)?;
+    }
+    Ok(())
+}
+
+impl Simulated<'_> {
+    /// Losses of parts of the model that seems cheapest, its codes unprotected, at the voltage that holds and at 1e-2; none
+    /// where nothing holds.
+    ///
+    /// # Errors
+    /// As [`super::answer`].
+    pub(super) fn part_losses(
+        &mut self,
+        spec: &AnswerSpec,
+        budget: u64,
+        rows: &[AnswerRow],
+    ) -> Result<Vec<PartLoss>> {
+        let is_best = |row: &AnswerRow| matches!(row.rank, Rank::Cheapest | Rank::SeemsCheapest);
+        let best = rows.iter().position(is_best);
+        let Some((place, voltage)) = best.and_then(|best| Some((best, rows[best].voltage?))) else {
+            return Ok(Vec::new());
+        };
+        let prepared = self.prepared;
+        let model = self.pairs[place].model;
+        let mut points = vec![prepared
+            .faults
+            .at(&prepared.memory, Voltage::new(voltage)?)?];
+        match prepared
+            .faults
+            .at_rate(&prepared.memory, Ber::new(HIGH_RATE)?)
+        {
+            Ok(point) => points.push(point),
+            Err(error) => self
+                .monitor
+                .note(&format!("parts alone at {voltage} only: {error}")),
+        }
+        let parts = self.parts(model, spec.layers_by_bits)?;
+        let (mut left, mut open) = (budget, (points.len() * parts.len()) as u64);
+        self.start("faults in parts alone", budget);
+        let mut losses = Vec::new();
+        for point in &points {
+            for part in &parts {
+                let loss = self.part_loss(place, part, *point, left / open)?;
+                left = left.saturating_sub(loss.evaluations);
+                open -= 1;
+                losses.push(loss);
+            }
+        }
+        rank_parts(&mut losses);
+        Ok(losses)
+    }
+
+    fn parts(&self, model: usize, layers_by_bits: bool) -> Result<Vec<Alone>> {
+        let evaluator = self.swept_models[model].evaluator;
+        let layers = DomainSpec::Layers.parts(evaluator)?;
+        let planes = DomainSpec::Bits.parts(evaluator)?;
+        let mut all: Vec<Alone> = vec![(PartKind::All, None)];
+        all.extend(
+            layers
+                .iter()
+                .map(|part| (PartKind::Layer, Some(part.clone()))),
+        );
+        all.extend(
+            planes
+                .iter()
+                .map(|part| (PartKind::BitPlane, Some(part.clone()))),
+        );
+        if layers_by_bits {
+            for layer in &layers {
+                for plane in 0..planes.len() as u32 {
+                    let part = Part {
+                        name: format!("{}/plane{plane}", layer.name),
+                        part: layer.part.within_planes(plane..plane + 1),
+                    };
+                    all.push((PartKind::LayerBitPlane, Some(part)));
+                }
+            }
+        }
+        Ok(all)
+    }
+
+    /// The loss of one part at a voltage.
+    fn part_loss(
+        &self,
+        place: usize,
+        (kind, part): &Alone,
+        point: OperatingPoint,
+        most: u64,
+    ) -> Result<PartLoss> {
+        let model = self.pairs[place].model;
+        let supply = match part {
+            None => Supply::One(point),
+            Some(Part { name, part }) => Supply::Domains(vec![Domain {
+                name: name.clone(),
+                part: part.clone(),
+                point,
+            }]),
+        };
+        let name = part.as_ref().map_or("all", |part| part.name.as_str());
+        let candidate = &self.candidates[place];
+        let design = DesignPoint {
+            model,
+            protection: Protection::None,
+            supply,
+        };
+        let loss = PartLoss::estimate(candidate, most, &mut |phase, chips, images| {
+            let mut view = self.view_of(design.clone(), point.voltage, phase);
+            view.seen.part = Some(name.to_owned());
+            self.strata(&view, chips, images, &candidate.strata)
+        })?;
+        Ok(PartLoss {
+            model: self.swept_models[model].name.clone(),
+            kind: *kind,
+            part: name.to_owned(),
+            voltage: point.voltage.get(),
+            voltage_unit: self.prepared.memory.unit,
+            ber: point.ber.get(),
+            ..loss
+        })
+    }
+}

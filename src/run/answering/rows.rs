@@ -1,0 +1,170 @@
+//! The tables of an answer.
+
+use super::{Pair, RISK};
+use crate::answer::{
+    Answer, AnswerRow, AnswerSpec, Candidate, Cheapest, EvidenceRow, Found, LossFrom, Rank, Verdict,
+};
+use crate::fault::Protection;
+use crate::run::prepared::Prepared;
+use crate::stats;
+use crate::units::Voltage;
+
+/// What makes tables of an answer.
+pub(super) struct Rows<'a> {
+    pub(super) spec: &'a AnswerSpec,
+    pub(super) candidates: &'a [Candidate],
+    pub(super) pairs: &'a [Pair],
+    pub(super) voltages: &'a [Voltage],
+    pub(super) reference: f64,
+    pub(super) budget: u64,
+    pub(super) prepared: &'a Prepared,
+}
+
+impl Rows<'_> {
+    pub(super) fn of(&self, answer: &Answer) -> (Vec<AnswerRow>, Vec<EvidenceRow>) {
+        let (mut rows, mut evidence) = (Vec::new(), Vec::new());
+        for (place, found) in answer.found.iter().enumerate() {
+            rows.push(self.row(place, found, rank(&answer.cheapest, place)));
+            evidence.extend(self.evidence(place, found));
+        }
+        (rows, evidence)
+    }
+
+    fn voltage(&self, level: Option<usize>) -> Option<f64> {
+        self.voltages.get(level?).map(|voltage| voltage.get())
+    }
+
+    fn row(&self, place: usize, found: &Found, rank: Rank) -> AnswerRow {
+        let (pair, candidate) = (&self.pairs[place], &self.candidates[place]);
+        let lowest = found.lowest.filter(|_| found.verdict == Verdict::Holds);
+        let design = lowest.and_then(|level| pair.designs.get(level));
+        let shown = found
+            .evidence
+            .iter()
+            .find(|evidence| Some(evidence.level) == lowest);
+        let of_mean = shown.filter(|_| self.spec.yield_share.is_none());
+        let of_yield = shown.filter(|_| self.spec.yield_share.is_some());
+        let from = match self.spec.loss_from {
+            LossFrom::Own => candidate.clean,
+            LossFrom::Best => self.reference,
+        };
+        let saving = design.map(|design| 1.0 - design.energy_relative);
+        let least = found.highest_failing.map_or(0, |level| level + 1);
+        let cheapest = pair.designs.get(least);
+        AnswerRow {
+            model: pair
+                .designs
+                .first()
+                .map_or_else(String::new, |d| d.model.clone()),
+            protection: pair.protection,
+            target: self.target(),
+            verdict: found.verdict,
+            rank,
+            voltage: self.voltage(lowest),
+            voltage_unit: self.prepared.memory.unit,
+            voltage_failing: self.voltage(found.highest_failing),
+            voltage_lower: self.voltage(lowest.and_then(|level| level.checked_sub(1))),
+            voltage_estimate: self.voltage(found.estimate),
+            ber: design.and_then(|design| design.ber),
+            clean_accuracy: candidate.clean,
+            reference_accuracy: from,
+            loss_from: match (self.spec.reference_accuracy, self.spec.loss_from) {
+                (Some(_), LossFrom::Best) => "accuracy".to_owned(),
+                (_, from) => from.name().to_owned(),
+            },
+            loss: of_mean.map(|shown| from - shown.value),
+            loss_high: of_mean.map(|shown| from - shown.bounds.low),
+            loss_of_images: of_mean.and_then(|shown| {
+                let images = candidate.strata.iter().sum::<u64>() as f64;
+                Some(stats::normal_half_width(shown.changed? / images))
+            }),
+            yield_share: of_yield.map(|shown| shown.value),
+            yield_low: of_yield.map(|shown| shown.bounds.low),
+            failing_chips: of_yield.and_then(|shown| Some(shown.chips - shown.good?)),
+            energy_relative: design.map(|design| design.energy_relative),
+            energy_pj: design.and_then(|design| design.energy_pj),
+            saving,
+            saving_low: saving,
+            saving_high: saving
+                .and(cheapest)
+                .map(|design| 1.0 - design.energy_relative),
+            saving_split: self.split(pair, lowest),
+            level: 1.0 - RISK,
+            chips: shown.map_or(0, |shown| shown.chips),
+            images: shown.map_or(0, |shown| shown.evaluations),
+            evaluations: found.evaluations,
+            lacking_evaluations: found.lacking,
+            test_images: self.prepared.images.all,
+            budget: self.budget,
+            population: "chips of this memory, on the given test images".to_owned(),
+        }
+    }
+
+    /// What width, voltage and protection save of the energy at 8 bits, in this order.
+    fn split(&self, pair: &Pair, lowest: Option<usize>) -> [Option<f64>; 3] {
+        let bare = self
+            .pairs
+            .iter()
+            .find(|other| other.model == pair.model && other.protection == Protection::None);
+        let energy = |pair: Option<&Pair>, level: Option<usize>| {
+            Some(pair?.designs.get(level?)?.energy_relative)
+        };
+        let highest = self.voltages.len().checked_sub(1);
+        let (width, volts) = (energy(bare, highest), energy(bare, lowest));
+        let whole = energy(Some(pair), lowest);
+        let less = |from: Option<f64>, to: Option<f64>| Some(from? - to?);
+        [
+            less(lowest.map(|_| 1.0), width),
+            less(width, volts),
+            less(volts, whole),
+        ]
+    }
+
+    fn target(&self) -> String {
+        let loss = self.spec.max_loss;
+        match self.spec.yield_share {
+            None => format!("loss {loss}"),
+            Some(share) => format!("yield {share} at loss {loss}"),
+        }
+    }
+
+    fn evidence(&self, place: usize, found: &Found) -> Vec<EvidenceRow> {
+        let (pair, goal) = (&self.pairs[place], self.candidates[place].target.goal());
+        let mut rows = Vec::new();
+        for seen in &found.evidence {
+            let Some(design) = pair.designs.get(seen.level) else {
+                continue;
+            };
+            rows.push(EvidenceRow {
+                model: design.model.clone(),
+                protection: pair.protection,
+                voltage: self.voltages[seen.level].get(),
+                ber: design.ber.unwrap_or(0.0),
+                value: seen.value,
+                value_low: seen.bounds.low,
+                value_high: seen.bounds.high,
+                goal,
+                verdict: if seen.holds(goal) {
+                    Verdict::Holds
+                } else if seen.fails(goal) {
+                    Verdict::DoesNotHold
+                } else {
+                    Verdict::NotEstablished
+                },
+                chips: seen.chips,
+                good_chips: seen.good,
+                evaluations: seen.evaluations,
+            });
+        }
+        rows
+    }
+}
+
+fn rank(cheapest: &Cheapest, place: usize) -> Rank {
+    match cheapest {
+        Cheapest::Established(best) if *best == place => Rank::Cheapest,
+        Cheapest::NotEstablished(best, _) if *best == place => Rank::SeemsCheapest,
+        Cheapest::NotEstablished(_, rivals) if rivals.contains(&place) => Rank::MayBeCheaper,
+        _ => Rank::Other,
+    }
+}
