@@ -1,10 +1,12 @@
 //! Answers from stored tables: the lowest voltage of each model at an accuracy loss or a yield, what it saves, how sure.
 
 mod rows;
+mod shown;
 #[cfg(test)]
 mod tests;
 
 pub use rows::{read_answers, Answer, Ends, Question, Reach, VoltageSeries};
+pub use shown::{shown, Shown};
 
 use super::pareto::{baseline_of, best_clean, Points, SAVING_LOSSES};
 use super::row::{Outcome, Summary};
