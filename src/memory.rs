@@ -143,6 +143,23 @@ pub struct RobustCell {
     pub source: String,
 }
 
+impl RobustCell {
+    /// What stands in words where protection `msb:k` needs a robust cell and the memory model has none.
+    pub fn missing(memory: &MemoryModel) -> String {
+        let leaks = if memory.leakage.is_some() {
+            ", leakage_factor: H"
+        } else {
+            ""
+        };
+        format!(
+            "a robust cell in the file of the memory model, as this line with numbers from 1 to 100 in the place of F and G{}: \
+             `protection: {{ robust_cell: {{ energy_factor: F, area_factor: G{leaks}, source: \"...\" }} }}`; \
+             `memory fit` writes it with `--robust-energy F --robust-area G`",
+            if leaks.is_empty() { "" } else { ", and one above 0 for H" }
+        )
+    }
+}
+
 /// A memory at one supply voltage.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct OperatingPoint {

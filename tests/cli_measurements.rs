@@ -93,6 +93,55 @@ fn a_fitted_memory_model_is_written_with_its_figure_and_loads_again() {
 }
 
 #[test]
+fn a_robust_cell_is_stated_or_its_absence_is_and_a_protection_says_which_line_it_needs() {
+    let place = Place::new();
+    place.write("counts.csv", VC707);
+    place.write_model(MODEL, 4);
+    let fit = |out: &str, more: &[&str]| {
+        place.done(&[&["memory", "fit", "counts.csv", "--out", out], more].concat())
+    };
+    let without = fit("without.yaml", &[]).stderr;
+    assert!(without.contains("no robust cell in it"), "{without}");
+    let factors = ["--robust-energy", "1.3", "--robust-area", "1.4"];
+    let with = fit("with.yaml", &factors).stderr;
+    assert!(!with.contains("no robust cell"), "{with}");
+    let written = String::from_utf8(place.read("with.yaml")).unwrap();
+    assert!(
+        written.contains("energy_factor: 1.3") && written.contains("source: given by the user"),
+        "{written}"
+    );
+    let alone = place.run(&[
+        "memory",
+        "fit",
+        "counts.csv",
+        "--out",
+        "m.yaml",
+        "--robust-energy",
+        "1.3",
+    ]);
+    assert_eq!(alone.code, Some(2));
+    let sweep = |memory: &str| {
+        place.run(&[
+            "sweep",
+            "--model",
+            MODEL,
+            "--memory",
+            memory,
+            "--voltages",
+            "0.6",
+            "--protection",
+            "msb:1",
+            "--dry-run",
+        ])
+    };
+    let refused = sweep("without.yaml").stderr;
+    let line =
+        "`protection: { robust_cell: { energy_factor: F, area_factor: G, source: \"...\" } }`";
+    assert!(refused.contains(line), "{refused}");
+    assert!(!sweep("with.yaml").stderr.contains("robust"));
+}
+
+#[test]
 fn wrong_measurements_are_refused_and_nothing_is_written() {
     let place = Place::new();
     place.write("rising.csv", "voltage,ber\n0.5,0.01\n0.6,0.02\n");

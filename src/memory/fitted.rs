@@ -2,10 +2,12 @@
 //! itself is done elsewhere.
 
 use super::curve::Gaussian;
-use super::file::{CountPart, EnergyPart, FaultPart, ModelFile, RatePart, VoltagePart};
+use super::file::{
+    CountPart, EnergyPart, FaultPart, ModelFile, ProtectionPart, RatePart, VoltagePart,
+};
 use super::fit::{half_a_cell, Fit, FitMethod};
 use super::measurements::{Measurement, Measurements, Sampling};
-use super::{AccessEnergy, AccessExponent, MemoryModel, HIGHEST_BER};
+use super::{AccessEnergy, AccessExponent, MemoryModel, RobustCell, HIGHEST_BER};
 use crate::error::{Error, Result};
 use crate::fault::{ArraySpec, KindName};
 use crate::units::{Fraction, Positive, Voltage, VoltageUnit};
@@ -45,6 +47,8 @@ pub struct FittedModel<'a> {
     pub error_free: Option<Voltage>,
     /// What the file holds as its curve.
     pub curve: FittedCurve,
+    /// The cell of protection `msb:k`; `None`: the file has none.
+    pub robust_cell: Option<RobustCell>,
 }
 
 /// How the energy of an access goes with the voltage.
@@ -443,7 +447,9 @@ impl FittedModel<'_> {
                 column_correlation: 0.0,
                 bank_correlation: 0.0,
             },
-            protection: None,
+            protection: self.robust_cell.clone().map(|cell| ProtectionPart {
+                robust_cell: Some(cell),
+            }),
         };
         Ok(format!(
             "# Made by `memory fit` of wcat-explore {} from {file} (SHA-256 {}).\n{}",
@@ -526,6 +532,7 @@ fn rounded(x: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::CostFactor;
     use super::*;
     use crate::units::{Ber, BerSource};
 
@@ -545,6 +552,7 @@ mod tests {
             reference: None,
             error_free: None,
             curve: FittedCurve::Gaussian,
+            robust_cell: None,
         };
         edit(&mut model);
         model.build(Path::new("mine.yaml"))
@@ -603,6 +611,20 @@ mod tests {
             ),
             (0.2, 1e-4, 1.0)
         );
+    }
+
+    #[test]
+    fn a_robust_cell_is_in_the_file_where_it_is_given() {
+        let factor = |x| CostFactor::new(x).unwrap();
+        let cell = RobustCell {
+            energy_factor: factor(1.3),
+            area_factor: factor(1.4),
+            leakage_factor: None,
+            source: "assumed".into(),
+        };
+        let (model, _) = build(COUNTS, |m| m.robust_cell = Some(cell.clone())).unwrap();
+        assert_eq!(model.robust_cell, Some(cell));
+        assert_eq!(build(COUNTS, |_| ()).unwrap().0.robust_cell, None);
     }
 
     #[test]

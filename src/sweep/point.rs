@@ -7,7 +7,7 @@ use super::row::{Design, DomainVoltage};
 use crate::engine::Evaluator;
 use crate::error::{Error, Result};
 use crate::fault::{ChipReads, Exposure, Layout, Protection, Stored, Zone};
-use crate::memory::{ArrayVariant, EnergySpec, Faults, MemoryModel, OperatingPoint};
+use crate::memory::{ArrayVariant, EnergySpec, Faults, MemoryModel, OperatingPoint, RobustCell};
 use crate::seed::Seed;
 use crate::units::{Accuracy, Ber, BerSource, ChipId};
 
@@ -349,8 +349,7 @@ fn check_protection(
             "protection `{protection}` with memory model `{}`",
             memory.name
         );
-        let expected = "a memory model that gives `protection.robust_cell`: energy and area of a cell that does not fail";
-        return Err(Error::argument(what, expected, "none"));
+        return Err(Error::argument(what, RobustCell::missing(memory), "none"));
     }
     let binary = |layer: &&crate::quant::StoredWeight| {
         layer.scheme.format.signed() && layer.scheme.format.bits() == 1

@@ -4,6 +4,7 @@ use super::{Images, ModelFiles, Output, Places, Settings, ShardFlags};
 use clap::{Args, Subcommand, ValueEnum};
 use serde::Serialize;
 use std::path::PathBuf;
+use wcat_explore::memory::CostFactor;
 use wcat_explore::units::{Ber, Voltage};
 
 #[derive(Debug, Args)]
@@ -205,7 +206,8 @@ Examples:
 #[command(after_help = "\
 Examples:
   wcat-explore memory fit counts.csv --out my-sram.yaml
-  wcat-explore memory fit rates.csv --out my-sram.yaml --unit vmin --curve measured")]
+  wcat-explore memory fit rates.csv --out my-sram.yaml --unit vmin --curve measured
+  wcat-explore memory fit counts.csv --out my-sram.yaml --robust-energy 1.3 --robust-area 1.3")]
 #[command(next_help_heading = "Measurements")]
 pub(crate) struct FitArgs {
     /// Measurements
@@ -244,6 +246,33 @@ pub(crate) struct FitArgs {
         help_heading = "Memory model"
     )]
     pub curve: FitCurve,
+    /// Energy of an access to a robust cell over that of a usual one, 1 to 100: for protection msb:k
+    ///
+    /// A robust cell holds the most significant bits and does not fail. Measurements say nothing of its cost, so it is
+    /// in the file only where both factors are given; msb:k needs it.
+    #[arg(
+        long,
+        value_name = "FACTOR",
+        requires = "robust_area",
+        help_heading = "Memory model"
+    )]
+    pub robust_energy: Option<CostFactor>,
+    /// Area of a robust cell over that of a usual one, 1 to 100
+    #[arg(
+        long,
+        value_name = "FACTOR",
+        requires = "robust_energy",
+        help_heading = "Memory model"
+    )]
+    pub robust_area: Option<CostFactor>,
+    /// Where these factors come from [default: given by the user]
+    #[arg(
+        long,
+        value_name = "TEXT",
+        requires = "robust_energy",
+        help_heading = "Memory model"
+    )]
+    pub robust_source: Option<String>,
     /// The memory-model file to write, *.yaml; its figure (SVG, PNG) goes beside it
     #[arg(long, value_name = "PATH", help_heading = "Output")]
     pub out: PathBuf,

@@ -9,7 +9,7 @@ use std::path::Path;
 use wcat_explore::error::Error;
 use wcat_explore::figure;
 use wcat_explore::memory::{
-    Fit, FitMethod, FittedCurve, FittedModel, Measurements, MemoryModel, Parameter,
+    Fit, FitMethod, FittedCurve, FittedModel, Measurements, MemoryModel, Parameter, RobustCell,
 };
 use wcat_explore::report::Grid;
 use wcat_explore::run::Monitor;
@@ -40,6 +40,7 @@ pub(super) fn run(args: &FitArgs, monitor: &Progress) -> anyhow::Result<()> {
             FitCurve::Gaussian => FittedCurve::Gaussian,
             FitCurve::Measured => FittedCurve::Measured,
         },
+        robust_cell: robust_cell(args),
     };
     let (model, warnings) = fitted.build(&args.out).map_err(of_file)?;
     let figure = figure::memory_fit(&name, model.unit, &fit);
@@ -54,7 +55,26 @@ pub(super) fn run(args: &FitArgs, monitor: &Progress) -> anyhow::Result<()> {
         "memory model: {path}; figure: {} and .png",
         drawn.display()
     ));
+    if model.robust_cell.is_none() {
+        monitor.note(
+            "no robust cell in it: protection msb:k needs `--robust-energy` and `--robust-area`",
+        );
+    }
     Ok(())
+}
+
+/// The cell of protection `msb:k`, where both of its factors are given.
+fn robust_cell(args: &FitArgs) -> Option<RobustCell> {
+    let (energy_factor, area_factor) = args.robust_energy.zip(args.robust_area)?;
+    Some(RobustCell {
+        energy_factor,
+        area_factor,
+        leakage_factor: None,
+        source: args
+            .robust_source
+            .clone()
+            .unwrap_or_else(|| "given by the user".into()),
+    })
 }
 
 /// Refuses a name that is no model file or is taken; returns the name of the model.
