@@ -8,16 +8,21 @@ mod axes;
 mod canvas;
 mod caption;
 mod curves;
+mod dark;
+mod facet;
+mod label;
 mod layout;
 mod legend;
 mod marker;
 mod memory_fit;
 mod memory_model;
 mod overview;
+mod palette;
 mod pareto;
 mod part_loss;
 mod png;
 mod range_history;
+mod scene;
 mod series;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -32,23 +37,22 @@ mod yield_voltage;
 use crate::analysis::{Averaged, Pareto};
 use crate::quant::MethodLabel;
 use crate::units::{BerSource, Bits, VoltageUnit};
+use scene::Scene;
 
-pub use accuracy_ber::accuracy_ber;
-pub use accuracy_voltage::accuracy_voltage;
 pub use attack::attack;
+pub use dark::dark_rules;
 pub use memory_fit::memory_fit;
 pub use memory_model::memory_model;
-pub use pareto::pareto;
 pub use part_loss::{part_losses, part_map};
 pub use png::{png, write};
 pub use range_history::range_history;
+pub use scene::about;
 pub use series::{interval, series_labels, series_styles, SeriesStyle};
 pub use text::{escape, number, percent, rate};
 pub use thin::{evenly, shown_points, MOST_SHOWN};
 pub use verdicts::verdicts;
 pub use weight_histogram::weight_histogram;
 pub use weight_violin::weight_violin;
-pub use yield_voltage::yield_voltage;
 
 /// A memory model as it is drawn: its curve on a grid of voltages, and what was measured.
 #[derive(Clone, Debug, PartialEq)]
@@ -91,9 +95,9 @@ pub struct Figure {
     pub svg: String,
 }
 
-/// True where these design points are few enough series for their intervals to be drawn.
+/// True where these design points are few enough series to be told apart.
 pub fn legible(points: &Averaged) -> bool {
-    curves::has_bands(&series::series(&points.summaries))
+    curves::is_legible(&series::series(&points.summaries))
 }
 
 /// The method `first` beside the baseline and the best of the other methods, over the voltage, with the energy above;
@@ -127,11 +131,11 @@ pub fn overview(points: &Averaged, first: MethodLabel, memory: &str) -> Option<F
 /// [`MOST_SHOWN`] are drawn; `frontiers` has the target accuracies and chance.
 pub fn all(points: &Averaged, frontiers: &Pareto, memories: &[MemoryCurve]) -> Vec<Figure> {
     let (points, thinned) = &thin::thinned(points);
-    let summaries = points.summaries.as_slice();
+    let scene = Scene::of(&points.summaries, frontiers, memories);
     let mut figures = Vec::new();
     let mut add = |name, title: &str, mut caption: String, svg: String| {
         if svg.contains(curves::ENLARGED) {
-            caption += " The upper panel enlarges the best accuracies of the lower one.";
+            caption += " The upper panels enlarge the best accuracies of the lower ones.";
         }
         if let Some(words) = thinned.as_ref().filter(|_| name != "memory_model") {
             caption += &format!(" {words}");
@@ -143,40 +147,40 @@ pub fn all(points: &Averaged, frontiers: &Pareto, memories: &[MemoryCurve]) -> V
             svg,
         });
     };
-    if !summaries.is_empty() {
-        let svg = pareto(summaries, frontiers);
+    if !points.summaries.is_empty() {
         add(
             "pareto",
             "Accuracy against weight-memory energy",
-            caption::pareto(points, frontiers),
-            svg,
+            caption::pareto(points, &scene, frontiers),
+            pareto::pareto(&scene, frontiers),
         );
     }
     let lone = points.only(|s| s.design.voltage.is_some());
     if !lone.summaries.is_empty() {
-        let svg = accuracy_voltage(summaries, memories);
         add(
             "accuracy_voltage",
             "Accuracy against supply voltage",
-            caption::accuracy_voltage(&lone),
-            svg,
+            caption::accuracy_voltage(&lone, &scene),
+            accuracy_voltage::accuracy_voltage(&scene),
         );
-        let svg = accuracy_ber(summaries);
         add(
             "accuracy_ber",
             "Accuracy against bit error rate",
-            caption::accuracy_ber(&lone),
-            svg,
+            caption::accuracy_ber(&lone, &scene),
+            accuracy_ber::accuracy_ber(&scene),
         );
     }
     let whole = lone.only(|s| s.quantiles.is_some());
     if !whole.summaries.is_empty() {
-        let svg = yield_voltage(&whole.summaries, memories);
+        let scene = Scene {
+            summaries: &whole.summaries,
+            ..scene.clone()
+        };
         add(
             "yield_voltage",
             "Yield against supply voltage",
-            caption::yield_voltage(&whole),
-            svg,
+            caption::yield_voltage(&whole, &scene),
+            yield_voltage::yield_voltage(&scene),
         );
     }
     if !memories.is_empty() {

@@ -6,6 +6,7 @@ mod answers;
 mod card;
 mod grid;
 mod interactive;
+mod lead;
 mod markdown;
 mod page;
 mod protection;

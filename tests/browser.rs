@@ -211,6 +211,12 @@ fn the_figure_shows_the_settings_of_a_point_and_its_curve_and_asks_for_nothing()
             .map(|spot| spot.0)
             .collect::<Vec<_>>()
     };
+    // The answer's point is selected at first.
+    let answer = browser.script(
+        "return JSON.parse(document.getElementById('explore-data').textContent).answer !== null",
+    );
+    assert_eq!(json!(!drawn().is_empty()), answer);
+    browser.press(ESCAPE);
     assert!(drawn().is_empty());
     browser.point(&selector("explore-pareto", chosen), true);
     assert_eq!(drawn(), names);

@@ -1,58 +1,44 @@
-//! The figure `accuracy_ber`: mean accuracy against bit error rate on a logarithmic axis with a
-//! place for 0.
+//! The figure `accuracy_ber`: mean accuracy against bit error rate, with its own place for no error.
 
 use super::axes::Axis;
-use super::curves::{self, accuracy_point, Curve, Point};
-use super::layout::{layout, Panel};
+use super::curves::{self, accuracy_points, Curve, Intervals, Plot, Point};
+use super::label;
+use super::layout::{sheet, Heading};
 use super::legend::Legend;
-use super::series::{series_over_voltage, Series};
-use crate::analysis::Summary;
+use super::scene::Scene;
+use super::series::Series;
 
-/// Draws the figure. Points at the error-free voltage or above stand at 0, once per series.
-pub fn accuracy_ber(summaries: &[Summary]) -> String {
-    let all = series_over_voltage(summaries);
-    let shown = (curves::has_bands(&all), curves::has_whiskers(&all));
-    let curves: Vec<Curve> = all.iter().map(|s| curve(s, shown)).collect();
-    let zero = summaries.iter().any(|s| s.design.ber == Some(0.0));
-    let x = Axis::logarithmic(
-        "Bit error rate",
-        summaries.iter().filter_map(|s| s.design.ber),
-        zero,
-    );
-    let mut legend = Legend::of(&all);
-    curves::explain(
-        &mut legend,
-        &curves,
-        "95 % interval of the mean",
-        "5 to 95 % of chips",
-    );
-    let axes = curves::accuracy_panels(&curves);
-    let count = axes.len();
-    let panels = axes.into_iter().enumerate().map(|(i, (y, height))| {
-        let labelled = i + 1 == count;
-        Panel {
-            x: x.clone(),
-            y,
-            height,
-            labelled,
-            above: None,
-        }
+/// Draws the figure; a rate of 0 has a place of its own left of the axis break.
+pub(super) fn accuracy_ber(scene: &Scene<'_>) -> String {
+    let facets = scene.facets_over_voltage(|s| s.name.clone());
+    let intervals = curves::intervals(&facets, true);
+    let zero = scene.summaries.iter().any(|s| s.design.ber == Some(0.0));
+    let rates = scene.summaries.iter().filter_map(|s| s.design.ber);
+    let x = Axis::logarithmic("Bit error rate", rates, zero);
+    let plots = facets.iter().map(|facet| Plot {
+        name: facet.name.clone(),
+        x: x.clone(),
+        above: None,
+        curves: facet.series.iter().map(|s| curve(s, intervals)).collect(),
     });
-    layout(
-        "Accuracy against bit error rate",
-        panels.collect(),
-        28.0,
-        &legend,
-        |canvas, axes, _| {
-            curves::draw(canvas, axes, &curves, |_| ());
-        },
-    )
+    let plots: Vec<Plot> = plots.collect();
+    let mut legend = Legend::default();
+    curves::explain(&mut legend, &plots, intervals);
+    let (rows, places) = curves::accuracy_rows(&plots);
+    let heading = Heading {
+        title: "Accuracy against bit error rate",
+        about: &scene.about,
+    };
+    sheet(heading, rows, 28.0, &legend, |canvas, axes, i| {
+        let curves = &plots[places[i]].curves;
+        curves::draw(canvas, axes, curves, |_| ());
+        label::draw(canvas, axes, &curves::named(axes, curves));
+    })
 }
 
-/// One run at 0 and one of the positive rates: no line crosses the break of the axis.
-fn curve(series: &Series<'_>, (bands, whiskers): (bool, bool)) -> Curve {
-    let point = |p: &&Summary| Some(accuracy_point(p, p.design.ber?.max(0.0), bands, whiskers));
-    let mut points: Vec<Point> = series.points.iter().filter_map(point).collect();
+/// Points without a fault stand apart: no line joins 0 with a place on a logarithmic axis.
+fn curve(series: &Series<'_>, intervals: Intervals) -> Curve {
+    let mut points = accuracy_points(series, intervals, |s| Some(s.design.ber?.max(0.0)));
     points.sort_by(|a, b| a.x.total_cmp(&b.x));
     let (mut error_free, rates): (Vec<Point>, Vec<Point>) =
         points.into_iter().partition(|s| s.x == 0.0);
@@ -61,8 +47,5 @@ fn curve(series: &Series<'_>, (bands, whiskers): (bool, bool)) -> Curve {
         .into_iter()
         .map(|point| vec![point])
         .chain([rates]);
-    Curve {
-        style: series.style,
-        runs: runs.filter(|run| !run.is_empty()).collect(),
-    }
+    Curve::of(series, runs.filter(|run| !run.is_empty()).collect())
 }

@@ -1,76 +1,62 @@
 //! The figure `accuracy_voltage`: mean accuracy against supply voltage, bit error rates above.
 
-use super::curves::{self, accuracy_point, Curve};
-use super::layout::{layout, Panel};
+use super::curves::{self, accuracy_points, Curve, Intervals, Plot};
+use super::label;
+use super::layout::{sheet, Heading};
 use super::legend::{Legend, Sample};
-use super::series::{series_over_voltage, Series};
-use super::MemoryCurve;
+use super::scene::Scene;
+use super::series::Series;
 use crate::analysis::Summary;
 use crate::units::VoltageUnit;
 
-/// Draws the figure: panels for each voltage unit. `memories` tell where the measured span begins.
-pub fn accuracy_voltage(summaries: &[Summary], memories: &[MemoryCurve]) -> String {
-    let all = series_over_voltage(summaries);
-    let shown = (curves::has_bands(&all), curves::has_whiskers(&all));
-    let mut legend = Legend::of(&all);
-    let (mut panels, mut contents) = (Vec::new(), Vec::new());
-    for unit in curves::units(summaries) {
-        let points: Vec<&Summary> = summaries
-            .iter()
-            .filter(|s| s.design.voltage_unit == unit)
-            .collect();
-        let x = curves::voltage_axis(unit, points.iter().filter_map(|s| s.design.voltage));
-        let edge = curves::extrapolated_below(&points, memories);
-        let curves = curves_of(&all, unit, shown);
-        let axes = curves::accuracy_panels(&curves);
-        let count = axes.len();
-        for (i, (y, height)) in axes.into_iter().enumerate() {
-            let above = (i == 0).then(|| curves::rates_above(&points)).flatten();
-            panels.push(Panel {
+/// Draws the figure: plots for each voltage unit, in which the memories of the scene tell where the measured span begins.
+pub(super) fn accuracy_voltage(scene: &Scene<'_>) -> String {
+    let facets = scene.facets_over_voltage(|s| s.name.clone());
+    let intervals = curves::intervals(&facets, true);
+    let ticks = curves::tick_count(facets.len());
+    let (mut plots, mut edges) = (Vec::new(), Vec::new());
+    for unit in curves::units(scene.summaries) {
+        let is_own = |s: &&Summary| s.design.voltage_unit == unit;
+        let points: Vec<&Summary> = scene.summaries.iter().filter(is_own).collect();
+        let voltages = points.iter().filter_map(|s| s.design.voltage);
+        let x = curves::voltage_axis(unit, voltages, ticks);
+        for facet in &facets {
+            let own = facet.series.iter().map(|s| curve(s, unit, intervals));
+            let own: Vec<Curve> = own.filter(|c| !c.runs[0].is_empty()).collect();
+            if own.is_empty() {
+                continue;
+            }
+            plots.push(Plot {
+                name: facet.name.clone(),
                 x: x.clone(),
-                y,
-                height,
-                labelled: i + 1 == count,
-                above,
+                above: curves::rates_above(&points),
+                curves: own,
             });
-            contents.push((curves.clone(), edge));
+            edges.push(curves::extrapolated_below(&points, scene.memories));
         }
     }
-    let every: Vec<Curve> = contents
-        .iter()
-        .flat_map(|(curves, _)| curves.clone())
-        .collect();
-    curves::explain(
-        &mut legend,
-        &every,
-        "95 % interval of the mean",
-        "5 to 95 % of chips",
-    );
-    if contents.iter().any(|(_, edge)| edge.is_some()) {
+    let mut legend = Legend::default();
+    curves::explain(&mut legend, &plots, intervals);
+    if edges.iter().any(Option::is_some) {
         legend.add(Sample::Hatch, "below the measured span");
     }
-    layout(
-        "Accuracy against supply voltage",
-        panels,
-        28.0,
-        &legend,
-        |canvas, axes, i| {
-            curves::hatch_below(canvas, axes, contents[i].1);
-            curves::draw(canvas, axes, &contents[i].0, |_| ());
-        },
-    )
+    let (rows, places) = curves::accuracy_rows(&plots);
+    let heading = Heading {
+        title: "Accuracy against supply voltage",
+        about: &scene.about,
+    };
+    sheet(heading, rows, 28.0, &legend, |canvas, axes, i| {
+        let plot = &plots[places[i]];
+        curves::hatch_below(canvas, axes, edges[places[i]]);
+        curves::draw(canvas, axes, &plot.curves, |_| ());
+        label::draw(canvas, axes, &curves::named(axes, &plot.curves));
+    })
 }
 
-fn curves_of(all: &[Series<'_>], unit: VoltageUnit, (bands, whiskers): (bool, bool)) -> Vec<Curve> {
-    let curve = |s: &Series<'_>| {
-        let points = s.points.iter().filter(|p| p.design.voltage_unit == unit);
-        let run = points
-            .filter_map(|p| Some(accuracy_point(p, p.design.voltage?, bands, whiskers)))
-            .collect();
-        Curve {
-            style: s.style,
-            runs: vec![run],
-        }
+fn curve(series: &Series<'_>, unit: VoltageUnit, intervals: Intervals) -> Curve {
+    let voltage = |s: &Summary| {
+        let own = s.design.voltage_unit == unit;
+        s.design.voltage.filter(|_| own)
     };
-    all.iter().map(curve).collect()
+    Curve::of(series, vec![accuracy_points(series, intervals, voltage)])
 }

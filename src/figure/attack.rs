@@ -2,10 +2,11 @@
 
 use super::axes::{Axes, Axis};
 use super::canvas::{Canvas, Color, Stroke};
-use super::layout::{layout, Panel};
+use super::layout::{sheet, Heading, Panel};
 use super::legend::{Legend, Sample};
 use super::marker::{marker, Shape};
-use super::series::{method_order, PALETTE};
+use super::palette::PALETTE;
+use super::series::method_order;
 use crate::attack::{AttackRow, Stop};
 use crate::attack::{FlipRow, Flipper};
 use crate::quant::MethodLabel;
@@ -16,6 +17,8 @@ use std::collections::{BTreeMap, BTreeSet};
 const RANDOM: &[f64] = &[9.0, 5.0];
 /// Dash of the target.
 const TARGET: &[f64] = &[2.5, 4.0];
+/// More models than this get a panel for each width.
+const MOST_MODELS: usize = 7;
 
 /// Accuracies in per cent that were measured along one attack, by rising number of flips, from 0 on.
 type Path = Vec<(f64, f64)>;
@@ -73,49 +76,56 @@ pub fn attack(attacks: &[AttackRow], flips: &[FlipRow]) -> String {
         .filter_map(|(path, _)| path.last())
         .map(|end| end.0)
         .fold(1.0, f64::max);
-    let panels = widths(attacks).into_iter().map(|width| {
-        let of_width = width.map_or(String::new(), |bits| format!(", {bits} bit"));
-        let panel = Panel {
-            x: Axis::linear("Flipped bits", -0.02 * most, 1.03 * most, 9),
-            y: Axis::linear(&format!("Accuracy (%){of_width}"), -2.0, 102.0, 6),
-            height: 440.0,
-            labelled: true,
-            above: None,
-        };
-        (panel, width)
+    let widths = widths(attacks);
+    let (height, ticks) = if widths.len() > 1 {
+        (340.0, 5)
+    } else {
+        (440.0, 9)
+    };
+    let panels = widths.iter().map(|width| Panel {
+        x: Axis::linear("Flipped bits", -0.02 * most, 1.03 * most, ticks),
+        y: Axis::linear("Accuracy (%)", -2.0, 102.0, 6),
+        height,
+        labelled: true,
+        above: None,
+        name: width.map_or(String::new(), |bits| format!("{bits} bit")),
     });
-    let (panels, widths): (Vec<Panel>, Vec<Option<Bits>>) = panels.unzip();
-    layout(
-        "Accuracy under bit-flip attack",
-        panels,
-        28.0,
-        &legend,
-        |canvas, axes, i| {
-            let ends = axes.x.ends();
-            for target in targets(attacks) {
-                let line = [(ends.0, 100.0 * target), (ends.1, 100.0 * target)];
-                axes.line(
-                    canvas,
-                    &line,
-                    Stroke {
-                        color: Color::GREY,
-                        width: 1.6,
-                        dash: TARGET,
-                    },
-                );
-            }
-            curves
-                .iter()
-                .filter(|curve| widths[i].is_none_or(|bits| bits == curve.bits))
-                .for_each(|curve| draw(canvas, axes, curve));
-        },
-    )
+    let panels: Vec<Panel> = panels.collect();
+    let rows = panels.chunks(2).map(<[Panel]>::to_vec).collect();
+    let networks: BTreeSet<String> = attacks
+        .iter()
+        .map(|attack| format!("{} on {}", attack.architecture, attack.dataset))
+        .collect();
+    let networks: Vec<String> = networks.into_iter().collect();
+    let heading = Heading {
+        title: "Accuracy under bit-flip attack",
+        about: &networks.join(" and "),
+    };
+    sheet(heading, rows, 28.0, &legend, |canvas, axes, i| {
+        let ends = axes.x.ends();
+        for target in targets(attacks) {
+            let line = [(ends.0, 100.0 * target), (ends.1, 100.0 * target)];
+            axes.line(
+                canvas,
+                &line,
+                Stroke {
+                    color: Color::GREY,
+                    width: 1.6,
+                    dash: TARGET,
+                },
+            );
+        }
+        curves
+            .iter()
+            .filter(|curve| widths[i].is_none_or(|bits| bits == curve.bits))
+            .for_each(|curve| draw(canvas, axes, curve));
+    })
 }
 
 /// The widths that have a panel of their own; one panel for all where each model has a colour of its own.
 fn widths(attacks: &[AttackRow]) -> Vec<Option<Bits>> {
     let models: BTreeSet<&str> = attacks.iter().map(|attack| attack.model.as_str()).collect();
-    if models.len() <= PALETTE.len() {
+    if models.len() <= MOST_MODELS {
         return vec![None];
     }
     let widths: BTreeSet<Bits> = attacks.iter().map(|attack| attack.bits).collect();
@@ -317,7 +327,7 @@ mod tests {
             })
             .collect();
         let svg = drawn(&units);
-        assert!(svg.contains("Accuracy (%), 4 bit") && svg.contains("Accuracy (%), 8 bit"));
+        assert!(svg.contains(">\n4 bit\n<") && svg.contains(">\n8 bit\n<"));
         let rows: Vec<AttackRow> = units.iter().map(|unit| unit.row.clone()).collect();
         let curves = curves(&rows, &[]);
         for (i, a) in curves.iter().enumerate() {

@@ -333,7 +333,7 @@ impl Axes {
                 TextAnchor::Right,
             );
         }
-        if bottom_labels {
+        if bottom_labels && !self.x.label.is_empty() {
             let middle = ((left + right) / 2.0, bottom + 42.0);
             canvas.text(
                 middle,
@@ -343,14 +343,16 @@ impl Axes {
                 TextAnchor::Center,
             );
         }
-        let x = (left - 10.0 - tick_width - 18.0).max(12.0);
-        canvas.text(
-            (x, (top + bottom) / 2.0),
-            &self.y.label,
-            LABEL_SIZE,
-            Color::INK,
-            TextAnchor::Upward,
-        );
+        if !self.y.label.is_empty() {
+            let x = (left - 10.0 - tick_width - 18.0).max(12.0);
+            canvas.text(
+                (x, (top + bottom) / 2.0),
+                &self.y.label,
+                LABEL_SIZE,
+                Color::INK,
+                TextAnchor::Upward,
+            );
+        }
         if self.x.scale == (Scale::Logarithmic { zero: true }) {
             self.break_marks(canvas);
         }

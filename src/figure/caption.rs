@@ -1,25 +1,28 @@
 //! Captions: what a figure shows, on how many chips and images, what intervals and shading mean.
 
-use super::series::series;
-use super::{curves, text, MemoryCurve};
+use super::curves::{self, Intervals};
+use super::scene::Scene;
+use super::{text, MemoryCurve};
 use crate::analysis::{Averaged, Pareto, Summary};
 use crate::quant::MethodLabel;
 use crate::units::BerSource;
 use std::collections::BTreeSet;
 
 /// Caption of `pareto`.
-pub(super) fn pareto(points: &Averaged, frontiers: &Pareto) -> String {
+pub(super) fn pareto(points: &Averaged, scene: &Scene<'_>, frontiers: &Pareto) -> String {
     let summaries = &points.summaries;
+    let intervals = curves::intervals(&scene.facets(), false);
     let mut words = vec![
         "Mean accuracy against the energy of the accesses to the weight memory per inference, relative to the \
          same architecture at 8 bits, unprotected, at the error-free voltage (arithmetic, activation memory and \
          periphery are not in it); one marker per supply voltage."
             .to_owned(),
         sample(points),
-        bands(points),
-        "The black line is the frontier of all methods together: no design point above it or to its left was found."
+        means(points, intervals),
+        "The heavy line is the frontier of all methods together: no design point above it or to its left was found."
             .to_owned(),
     ];
+    words.extend(scene.focus.words());
     if summaries.iter().any(|s| s.design.voltage.is_none()) {
         words.push(
             "Markers that no line joins: design points with a voltage for each domain.".to_owned(),
@@ -48,63 +51,64 @@ pub(super) fn overview(points: &Averaged, first: MethodLabel) -> String {
              weight memory per inference, relative to the same architecture at 8 bits and the error-free voltage."
         ),
         sample(points),
-        bands(points),
+        means(points, Intervals::Bands { whiskers: false }),
     ];
     words.extend(hatched(&points.summaries));
     words.join(" ")
 }
 
 /// Caption of `accuracy_voltage`.
-pub(super) fn accuracy_voltage(points: &Averaged) -> String {
+pub(super) fn accuracy_voltage(points: &Averaged, scene: &Scene<'_>) -> String {
     let summaries = &points.summaries;
+    let intervals = over_voltage(scene);
     let mut words = vec![
         "Mean accuracy against the supply voltage of the weight memory; the bit error rate at that voltage \
          stands above where all points share one memory model."
             .to_owned(),
         sample(points),
-        bands(points),
+        means(points, intervals),
     ];
-    words.extend(whiskers(summaries));
+    words.extend(whiskers(summaries, intervals));
+    words.extend(scene.focus.words());
     words.extend(hatched(summaries));
     words.join(" ")
 }
 
 /// Caption of `accuracy_ber`.
-pub(super) fn accuracy_ber(points: &Averaged) -> String {
+pub(super) fn accuracy_ber(points: &Averaged, scene: &Scene<'_>) -> String {
     let summaries = &points.summaries;
+    let intervals = over_voltage(scene);
     let mut words =
         vec!["Mean accuracy against the bit error rate of the weight memory.".to_owned()];
     if summaries.iter().any(|s| s.design.ber == Some(0.0)) {
         words.push("The axis is broken: 0 stands for the error-free voltage and above.".to_owned());
     }
-    words.extend([sample(points), bands(points)]);
-    words.extend(whiskers(summaries));
+    words.extend([sample(points), means(points, intervals)]);
+    words.extend(whiskers(summaries, intervals));
+    words.extend(scene.focus.words());
     words.extend(hollow(summaries));
     words.join(" ")
 }
 
 /// Caption of `yield_voltage`.
-pub(super) fn yield_voltage(points: &Averaged) -> String {
+pub(super) fn yield_voltage(points: &Averaged, scene: &Scene<'_>) -> String {
     let summaries = &points.summaries;
     let mut words = vec![
-        "Fraction of chips whose accuracy is at or above the floor named in the legend, against supply voltage."
+        "Fraction of chips whose accuracy is at or above the floor named at its curve, against supply voltage."
             .to_owned(),
         sample(points),
     ];
     if points.trainings > 1 {
-        words.push("Each training has a floor of its own; the legend has their mean.".into());
+        words.push("Each training has a floor of its own; the name has their mean.".into());
     }
-    words.push(match (curves::has_whiskers(&series(summaries)), points.trainings) {
-        (false, _) => "The intervals are in the table.".into(),
-        (true, 1) => {
-            "Bars: 95 % Clopper-Pearson interval of the fraction; the series stand side by side at each voltage.".into()
-        }
-        (true, _) => {
-            "Bars: from the lowest to the highest end of the trainings' 95 % Clopper-Pearson intervals; the series \
-             stand side by side at each voltage."
-                .into()
-        }
+    words.push(if points.trainings == 1 {
+        "Bars: 95 % Clopper-Pearson interval of the fraction; the series stand side by side at each voltage.".into()
+    } else {
+        "Bars: from the lowest to the highest end of the trainings' 95 % Clopper-Pearson intervals; the series stand \
+         side by side at each voltage."
+            .into()
     });
+    words.extend(scene.focus.words());
     words.extend(hatched(summaries));
     words.join(" ")
 }
@@ -194,12 +198,22 @@ fn sample(points: &Averaged) -> String {
     )
 }
 
+/// How the intervals of the figures over voltage and rate are drawn.
+fn over_voltage(scene: &Scene<'_>) -> Intervals {
+    curves::intervals(&scene.facets_over_voltage(|s| s.name.clone()), true)
+}
+
+/// What the intervals of means are; as bars they are those of some points alone.
+fn means(points: &Averaged, intervals: Intervals) -> String {
+    let words = bands(points);
+    match intervals {
+        Intervals::Bands { .. } => words,
+        Intervals::Bars => words.replacen("Bands:", "Bars, at some points of each curve:", 1),
+    }
+}
+
 fn bands(points: &Averaged) -> String {
     let summaries = &points.summaries;
-    if !curves::has_bands(&series(summaries)) {
-        return "The intervals of the means are in the table: bands of so many series would hide each other."
-            .into();
-    }
     if points.trainings > 1 {
         return "Bands: 95 % interval of the mean accuracy of the method, trainings and chips as random effects; where a \
                 method has one training, over its chips."
@@ -234,19 +248,10 @@ fn bands(points: &Averaged) -> String {
     )
 }
 
-fn whiskers(summaries: &[Summary]) -> Option<String> {
-    if !summaries
-        .iter()
-        .any(|s| s.chips > 1 && s.quantiles.is_some())
-    {
-        return None;
-    }
-    Some(if curves::has_whiskers(&series(summaries)) {
-        "Bars: 5 to 95 % quantiles over chips, series side by side.".into()
-    } else {
-        "The quantiles over chips are in the table: bars of so many series would hide each other."
-            .into()
-    })
+fn whiskers(summaries: &[Summary], intervals: Intervals) -> Option<String> {
+    let known = |s: &Summary| s.chips > 1 && s.quantiles.is_some();
+    let is_drawn = intervals == Intervals::Bands { whiskers: true } && summaries.iter().any(known);
+    is_drawn.then(|| "Bars: 5 to 95 % quantiles over chips, series side by side.".into())
 }
 
 fn hollow(summaries: &[Summary]) -> Option<String> {

@@ -3,20 +3,35 @@
 
 use super::axes::{Axes, Axis};
 use super::canvas::{Canvas, Color, Stroke};
-use super::layout::Above;
+use super::facet::Facet;
+use super::label::Named;
+use super::layout::{Above, Panel};
 use super::legend::{Legend, Sample};
 use super::marker::{marker, Shape, MARKER};
+use super::palette::OTHERS;
 use super::series::{interval, Series, Style};
 use super::text;
 use super::MemoryCurve;
 use crate::analysis::Summary;
 use crate::stats::probit;
 use crate::units::VoltageUnit;
+use std::collections::BTreeSet;
 
-/// More series than this get no whiskers: they would hide each other.
-const WHISKERS: usize = 6;
-/// More series than this get no bands either.
-const BANDS: usize = 18;
+/// More series than this are not told apart even by their names in a legend.
+const MOST_SERIES: usize = 18;
+/// Bands that take more than this part of the height of the curves would fill the panel.
+const FULL: f64 = 0.12;
+/// More names than this of curves that do not stand out are not listed.
+const MOST_NAMES: usize = 12;
+/// Radius of the marker of a curve that does not stand out.
+const OTHER_MARKER: f64 = 2.4;
+/// Points of a curve that have a bar where there are bars in place of bands.
+const BARS: usize = 6;
+/// Accuracies in per cent that span more than this have an enlargement of the best so many points.
+const WIDE: f64 = 12.0;
+const ENLARGED_POINTS: f64 = 4.0;
+/// Enlargements side by side share their axis where their best accuracies are no further apart, in points.
+const ALIKE: f64 = 2.0;
 /// Label of the upper of two accuracy panels.
 pub(super) const ENLARGED: &str = "Accuracy (%), enlarged";
 
@@ -36,55 +51,125 @@ pub(super) struct Point {
 /// A series as it is drawn.
 #[derive(Clone, Debug)]
 pub(super) struct Curve {
+    /// Its name on the panel.
+    pub(super) name: String,
     pub(super) style: Style,
+    /// In colour, with its name, its intervals and markers.
+    pub(super) strong: bool,
     /// By rising `x`, in runs that are joined by lines.
     pub(super) runs: Vec<Vec<Point>>,
 }
 
-/// Mean accuracy in per cent, its 95 % interval where `bands`, and the 5 to 95 % quantiles over chips where
-/// `whiskers`, against `x`.
-pub(super) fn accuracy_point(summary: &Summary, x: f64, bands: bool, whiskers: bool) -> Point {
-    Point {
-        x,
-        y: 100.0 * summary.mean,
-        band: interval(summary)
-            .filter(|_| bands)
-            .map(|i| (100.0 * i.low, 100.0 * i.high)),
-        whisker: summary
-            .quantiles
-            .filter(|_| whiskers && summary.chips > 1)
-            .map(|s| (100.0 * s.p05, 100.0 * s.p95)),
-        hollow: summary.is_extrapolated(),
+impl Curve {
+    pub(super) fn of(series: &Series<'_>, runs: Vec<Vec<Point>>) -> Self {
+        Self {
+            name: series.name.clone(),
+            style: series.style,
+            strong: series.strong,
+            runs,
+        }
     }
 }
 
-/// True where few enough series are drawn for bands.
-pub(super) fn has_bands(series: &[Series<'_>]) -> bool {
-    series.len() <= BANDS
+/// How the intervals of means are drawn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Intervals {
+    /// Shaded, with the quantiles over chips as whiskers where they are wanted.
+    Bands { whiskers: bool },
+    /// A bar at some points: bands would fill the panel.
+    Bars,
 }
 
-/// True where few enough series are drawn for whiskers.
-pub(super) fn has_whiskers(series: &[Series<'_>]) -> bool {
-    series.len() <= WHISKERS
-        && series
-            .iter()
-            .flat_map(|s| &s.points)
-            .any(|p| p.chips > 1 && p.quantiles.is_some())
+impl Intervals {
+    /// Bands, unless they take much of the height of the curves, or of their best points where these are enlarged.
+    pub(super) fn of(strong: &[&Summary], whiskers: bool) -> Self {
+        let means = || strong.iter().map(|point| point.mean);
+        let (low, high) = means().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), mean| {
+            (l.min(mean), h.max(mean))
+        });
+        let mean_height = |least: f64| {
+            let shown = strong.iter().filter(|point| point.mean >= least);
+            let heights: Vec<f64> = shown
+                .map(|point| interval(point).map_or(0.0, |i| i.high - i.low))
+                .collect();
+            heights.iter().sum::<f64>() / heights.len().max(1) as f64
+        };
+        let is_enlarged = 100.0 * (high - low) > WIDE;
+        let fills = mean_height(low) > FULL * (high - low).max(0.02)
+            || (is_enlarged
+                && 100.0 * mean_height(high - ENLARGED_POINTS / 100.0)
+                    > 2.0 * FULL * ENLARGED_POINTS);
+        if fills {
+            Self::Bars
+        } else {
+            Self::Bands { whiskers }
+        }
+    }
+}
+
+/// How the intervals of these series are drawn.
+pub(super) fn intervals(facets: &[Facet<'_>], whiskers: bool) -> Intervals {
+    let series = facets.iter().flat_map(|facet| &facet.series);
+    let strong = series.filter(|s| s.strong);
+    let points: Vec<&Summary> = strong.flat_map(|s| s.points.iter().copied()).collect();
+    Intervals::of(&points, whiskers)
+}
+
+/// The points of a series in per cent against what `x` says of them; those that it says nothing of are left out.
+pub(super) fn accuracy_points(
+    series: &Series<'_>,
+    intervals: Intervals,
+    x: impl Fn(&Summary) -> Option<f64>,
+) -> Vec<Point> {
+    let per_cent = |(low, high): (f64, f64)| (100.0 * low, 100.0 * high);
+    let every = series.points.len().div_ceil(BARS).max(1);
+    let points = series.points.iter().enumerate();
+    let points = points.filter_map(|(i, summary)| {
+        let own = interval(summary)
+            .filter(|_| series.strong)
+            .map(|i| per_cent((i.low, i.high)));
+        let chips = summary
+            .quantiles
+            .filter(|_| series.strong && summary.chips > 1)
+            .map(|of| per_cent((of.p05, of.p95)));
+        let (band, whisker) = match intervals {
+            Intervals::Bands { whiskers } => (own, chips.filter(|_| whiskers)),
+            Intervals::Bars => (None, own.filter(|_| i % every == 0)),
+        };
+        Some(Point {
+            x: x(summary)?,
+            y: 100.0 * summary.mean,
+            band,
+            whisker,
+            hollow: summary.is_extrapolated(),
+        })
+    });
+    points.collect()
+}
+
+/// True where few enough series are drawn to be told apart.
+pub(super) fn is_legible(series: &[Series<'_>]) -> bool {
+    series.len() <= MOST_SERIES
 }
 
 /// Pixels by which a series is moved to the right when several stand side by side.
 pub(super) fn shift(index: usize, count: usize) -> f64 {
-    (index as f64 - (count as f64 - 1.0) / 2.0) * (48.0 / count as f64).min(10.0)
+    (index as f64 - (count as f64 - 1.0) / 2.0) * (30.0 / count as f64).min(7.0)
 }
 
-/// Draws bands, lines, whiskers, then whatever `between` draws, then the markers.
+/// Draws bands, lines, whiskers, then whatever `between` draws, then the markers; what stands out over the others.
 pub(super) fn draw(
     canvas: &mut Canvas<'_>,
     axes: &Axes,
     curves: &[Curve],
     between: impl FnOnce(&mut Canvas<'_>),
 ) {
-    for curve in curves {
+    let (strong, others): (Vec<&Curve>, Vec<&Curve>) = curves.iter().partition(|c| c.strong);
+    for curve in others {
+        lines(canvas, axes, curve, 1.3);
+        markers(canvas, axes, curve, OTHER_MARKER);
+    }
+    for curve in &strong {
         for run in &curve.runs {
             let band = run.iter().map(|s| {
                 (
@@ -99,48 +184,55 @@ pub(super) fn draw(
             }
         }
     }
-    for curve in curves {
-        let stroke = Stroke {
-            color: curve.style.color,
-            width: 2.2,
-            dash: curve.style.dash,
-        };
-        for run in &curve.runs {
-            axes.line(
-                canvas,
-                &run.iter().map(|s| (s.x, s.y)).collect::<Vec<_>>(),
-                stroke,
-            );
-        }
+    for curve in &strong {
+        lines(canvas, axes, curve, 2.4);
     }
-    for (i, curve) in curves.iter().enumerate() {
+    for (i, curve) in strong.iter().enumerate() {
         // Side by side, so that whiskers of several series at one place can be told apart.
-        let shift = shift(i, curves.len());
-        for point in curve
-            .runs
-            .iter()
-            .flatten()
-            .filter(|s| axes.holds(axes.at((s.x, s.y))))
-        {
+        let shift = 0.5 * shift(i, strong.len());
+        let points = curve.runs.iter().flatten();
+        for point in points.filter(|s| axes.holds(axes.at((s.x, s.y)))) {
             whisker(canvas, axes, point, shift, curve.style.color);
         }
     }
     between(canvas);
-    for curve in curves {
-        for point in curve.runs.iter().flatten() {
-            let at = axes.at((point.x, point.y));
-            if axes.holds(at) {
-                marker(
-                    canvas,
-                    at,
-                    curve.style.shape,
-                    MARKER,
-                    curve.style.color,
-                    point.hollow,
-                );
-            }
+    for curve in strong {
+        markers(canvas, axes, curve, MARKER);
+    }
+}
+
+fn lines(canvas: &mut Canvas<'_>, axes: &Axes, curve: &Curve, width: f64) {
+    let stroke = Stroke {
+        color: curve.style.color,
+        width,
+        dash: curve.style.dash,
+    };
+    for run in &curve.runs {
+        let places: Vec<_> = run.iter().map(|s| (s.x, s.y)).collect();
+        axes.line(canvas, &places, stroke);
+    }
+}
+
+fn markers(canvas: &mut Canvas<'_>, axes: &Axes, curve: &Curve, radius: f64) {
+    let Style { color, shape, .. } = curve.style;
+    for point in curve.runs.iter().flatten() {
+        let at = axes.at((point.x, point.y));
+        if axes.holds(at) {
+            marker(canvas, at, shape, radius, color, point.hollow);
         }
     }
+}
+
+/// Curves in pixels with their names, to be written over what is drawn.
+pub(super) fn named(axes: &Axes, curves: &[Curve]) -> Vec<Named> {
+    let in_pixels = |run: &Vec<Point>| run.iter().map(|s| axes.at((s.x, s.y))).collect();
+    let named = curves.iter().map(|curve| Named {
+        name: curve.name.clone(),
+        color: curve.style.color,
+        strong: curve.strong,
+        lines: curve.runs.iter().map(in_pixels).collect(),
+    });
+    named.collect()
 }
 
 /// The band of a point without neighbours: a strip as wide as its marker.
@@ -180,47 +272,144 @@ fn whisker(canvas: &mut Canvas<'_>, axes: &Axes, point: &Point, shift: f64, colo
     }
 }
 
-/// The vertical axes of the panels of an accuracy figure, from above, with their heights in pixels:
-/// one, or where the spots span more than 12 points an enlargement of the best 4 points over the whole.
-pub(super) fn accuracy_panels(curves: &[Curve]) -> Vec<(Axis, f64)> {
-    const WITHIN: (f64, f64) = (0.0, 100.0);
-    let points = || curves.iter().flat_map(|c| c.runs.iter().flatten());
-    let ends = |s: &Point| {
-        let (band, whisker) = (
-            s.band.unwrap_or((s.y, s.y)),
-            s.whisker.unwrap_or((s.y, s.y)),
-        );
-        (
-            s.y.min(band.0).min(whisker.0),
-            s.y.max(band.1).max(whisker.1),
-        )
-    };
-    let low = points().map(|s| ends(s).0).fold(f64::INFINITY, f64::min);
-    let high = points()
-        .map(|s| ends(s).1)
-        .fold(f64::NEG_INFINITY, f64::max);
-    if !(low.is_finite() && high.is_finite()) {
-        return vec![(Axis::rounded("Accuracy (%)", 0.0, 100.0, 6, WITHIN), 440.0)];
+/// Ends of the points of curves with their bands and whiskers, in per cent; `None` without a point.
+fn span(curves: &[&Curve]) -> Option<(f64, f64)> {
+    let (mut low, mut high) = (f64::INFINITY, f64::NEG_INFINITY);
+    for s in curves.iter().flat_map(|c| c.runs.iter().flatten()) {
+        for (from, to) in [Some((s.y, s.y)), s.band, s.whisker].into_iter().flatten() {
+            (low, high) = (low.min(from), high.max(to));
+        }
     }
     // Accuracies that are all alike get an axis of about one point, not of their rounding errors.
     let narrow = (0.5 - (high - low) / 2.0).max(0.0);
-    let (low, high) = (low - narrow, high + narrow);
+    (low.is_finite() && high.is_finite()).then_some((low - narrow, high + narrow))
+}
+
+const WITHIN: (f64, f64) = (0.0, 100.0);
+
+/// A vertical axis over all of these curves.
+pub(super) fn whole_axis(curves: &[&Curve]) -> Axis {
+    let Some((low, high)) = span(curves) else {
+        return Axis::rounded("Accuracy (%)", 0.0, 100.0, 6, WITHIN);
+    };
     // A little room above, so that markers do not sit on the frame.
-    let pad = |span: f64| 0.03 * span.max(0.5);
-    let whole = |name| Axis::rounded(name, low, high + pad(high - low), 6, WITHIN);
-    let enlarged = points().filter(|s| s.y >= high - 4.0).count();
-    if high - low <= 12.0 || enlarged < 3 {
-        return vec![(whole("Accuracy (%)"), 440.0)];
+    let pad = 0.03 * (high - low).max(0.5);
+    Axis::rounded("Accuracy (%)", low, high + pad, 6, WITHIN)
+}
+
+/// Lower and upper end of an axis over the best 4 points of accuracy; `None` where the spots span no more than 12, or
+/// hardly any lies there.
+fn enlarged(curves: &[Curve]) -> Option<(f64, f64)> {
+    let (low, high) = span(&curves.iter().collect::<Vec<_>>())?;
+    let points = || curves.iter().flat_map(|c| c.runs.iter().flatten());
+    let count = points().filter(|s| s.y >= high - ENLARGED_POINTS).count();
+    if high - low <= WIDE || count < 3 {
+        return None;
     }
     let best = points().map(|s| s.y).fold(f64::NEG_INFINITY, f64::max);
     let top = (best + 0.4).min(high + 0.15).max(best + 0.15);
-    let close = Axis::rounded(ENLARGED, best - 3.7, top, 5, WITHIN);
-    vec![(close, 240.0), (whole("Accuracy (%)"), 300.0)]
+    Some((best - 3.7, top))
 }
 
-/// The legend entries that explain how design points are drawn.
-pub(super) fn explain(legend: &mut Legend, curves: &[Curve], band: &str, whisker: &str) {
-    let points = || curves.iter().flat_map(|c| c.runs.iter().flatten());
+/// The axes of enlargements side by side; `None` where one of the plots has none.
+fn enlarged_axes(plots: &[&Plot]) -> Option<Vec<Axis>> {
+    let ends: Vec<(f64, f64)> = plots
+        .iter()
+        .map(|plot| enlarged(&plot.curves))
+        .collect::<Option<_>>()?;
+    let low = ends.iter().map(|e| e.0).fold(f64::INFINITY, f64::min);
+    let high = ends.iter().map(|e| e.1).fold(f64::NEG_INFINITY, f64::max);
+    let is_alike = ends.iter().all(|e| e.0 - low <= ALIKE);
+    let axis = |&own: &(f64, f64)| {
+        let (low, high) = if is_alike { (low, high) } else { own };
+        Axis::rounded(ENLARGED, low, high, 5, WITHIN)
+    };
+    Some(ends.iter().map(axis).collect())
+}
+
+/// The curves of a facet, and the horizontal axis and the marks above it.
+pub(super) struct Plot {
+    /// What stands over it; empty for nothing.
+    pub(super) name: String,
+    pub(super) x: Axis,
+    pub(super) above: Option<Above>,
+    pub(super) curves: Vec<Curve>,
+}
+
+/// The panels of an accuracy figure by row, and the plot of each panel counted row by row: one row for each two plots of
+/// one horizontal label, or where the spots of one span more than 12 points an enlargement of the best 4 points over it.
+pub(super) fn accuracy_rows(plots: &[Plot]) -> (Vec<Vec<Panel>>, Vec<usize>) {
+    let every: Vec<&Curve> = plots.iter().flat_map(|plot| &plot.curves).collect();
+    let whole = whole_axis(&every);
+    let (mut rows, mut places) = (Vec::new(), Vec::new());
+    for side in sides(plots) {
+        let of_side: Vec<&Plot> = side.iter().map(|&i| &plots[i]).collect();
+        let close = enlarged_axes(&of_side);
+        let is_enlarged = close.is_some();
+        let heights = match (plots.len() > 1, is_enlarged) {
+            (true, true) => (220.0, 260.0),
+            (true, false) => (0.0, 320.0),
+            (false, true) => (250.0, 300.0),
+            (false, false) => (0.0, 440.0),
+        };
+        if let Some(axes) = close {
+            let panels = of_side.iter().zip(axes);
+            let panels = panels.map(|(plot, y)| panel(plot, y, heights.0, true, false));
+            rows.push(panels.collect());
+            places.extend(&side);
+        }
+        let panels = side
+            .iter()
+            .map(|&i| panel(&plots[i], whole.clone(), heights.1, !is_enlarged, true));
+        rows.push(panels.collect());
+        places.extend(&side);
+    }
+    (rows, places)
+}
+
+/// Places of plots that stand side by side: two of one horizontal label.
+pub(super) fn sides(plots: &[Plot]) -> Vec<Vec<usize>> {
+    let all: Vec<usize> = (0..plots.len()).collect();
+    let alike = all.chunk_by(|&a, &b| plots[a].x.label == plots[b].x.label);
+    alike
+        .flat_map(|of| of.chunks(2))
+        .map(<[usize]>::to_vec)
+        .collect()
+}
+
+/// A panel of a plot: the upper one has its name and the marks, the lower one the labels.
+pub(super) fn panel(plot: &Plot, y: Axis, height: f64, upper: bool, labelled: bool) -> Panel {
+    Panel {
+        x: plot.x.clone(),
+        y,
+        height,
+        labelled,
+        above: plot.above.clone().filter(|_| upper),
+        name: if upper {
+            plot.name.clone()
+        } else {
+            String::new()
+        },
+    }
+}
+
+/// The legend entries that explain how means are drawn, and what is grey.
+pub(super) fn explain(legend: &mut Legend, plots: &[Plot], intervals: Intervals) {
+    let mean = "95 % interval of the mean";
+    match intervals {
+        Intervals::Bands { .. } => explain_as(legend, plots, mean, "5 to 95 % of chips"),
+        Intervals::Bars => explain_as(legend, plots, "", mean),
+    }
+}
+
+/// The same with other words for bands and bars.
+pub(super) fn explain_as(legend: &mut Legend, plots: &[Plot], band: &str, whisker: &str) {
+    let curves = || plots.iter().flat_map(|plot| &plot.curves);
+    let points = || {
+        curves()
+            .filter(|c| c.strong)
+            .flat_map(|c| c.runs.iter().flatten())
+    };
     if points().any(|s| s.band.is_some()) {
         legend.add(Sample::Band, band);
     }
@@ -233,6 +422,20 @@ pub(super) fn explain(legend: &mut Legend, curves: &[Curve], band: &str, whisker
             "extrapolated bit error rate",
         );
     }
+    let others: BTreeSet<&str> = curves()
+        .filter(|c| !c.strong)
+        .map(|c| c.name.as_str())
+        .collect();
+    if !others.is_empty() {
+        let sample = Sample::Line(Stroke::solid(OTHERS, 1.6));
+        let names: Vec<&str> = others.iter().copied().collect();
+        let names = if names.len() > MOST_NAMES {
+            format!("{} others, see the table", names.len())
+        } else {
+            format!("others: {}", names.join("; "))
+        };
+        legend.add(sample, names);
+    }
 }
 
 /// The label of a voltage axis.
@@ -243,8 +446,21 @@ pub(super) fn voltage_label(unit: VoltageUnit) -> String {
     }
 }
 
-/// A voltage axis over these voltages, with some room on both sides.
-pub(super) fn voltage_axis(unit: VoltageUnit, voltages: impl Iterator<Item = f64>) -> Axis {
+/// Labels on a horizontal axis of a figure of so many plots.
+pub(super) fn tick_count(plots: usize) -> usize {
+    if plots > 1 {
+        5
+    } else {
+        9
+    }
+}
+
+/// A voltage axis over these voltages, with some room on both sides and about so many ticks.
+pub(super) fn voltage_axis(
+    unit: VoltageUnit,
+    voltages: impl Iterator<Item = f64>,
+    ticks: usize,
+) -> Axis {
     let (mut low, mut high) = (f64::INFINITY, f64::NEG_INFINITY);
     for voltage in voltages.filter(|v| v.is_finite()) {
         (low, high) = (low.min(voltage), high.max(voltage));
@@ -253,7 +469,7 @@ pub(super) fn voltage_axis(unit: VoltageUnit, voltages: impl Iterator<Item = f64
         (low, high) = (0.5, 1.0);
     }
     let pad = 0.035 * (high - low);
-    Axis::linear(&voltage_label(unit), low - pad, high + pad, 9)
+    Axis::linear(&voltage_label(unit), low - pad, high + pad, ticks)
 }
 
 /// Units of the voltages of the design points, `V/Vmin` first.
@@ -304,6 +520,40 @@ pub(super) fn rates_above(points: &[&Summary]) -> Option<Above> {
         label: "Bit error rate".into(),
         ticks,
     })
+}
+
+/// Round voltages along the upper edge of an axis of energies, where all points at a voltage have the same energy and it
+/// rises with the voltage; between two swept voltages the energy is taken for a straight line over the square of the
+/// voltage, which it is where accesses take all of it. `None` elsewhere.
+pub(super) fn voltages_above(points: &[&Summary]) -> Option<Above> {
+    let unit = points.first()?.design.voltage_unit;
+    let mut known: Vec<(f64, f64)> = Vec::new();
+    for design in points.iter().map(|p| &p.design) {
+        let voltage = design.voltage.filter(|_| design.voltage_unit == unit)?;
+        known.push((voltage, design.energy_relative));
+    }
+    known.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1)));
+    known.dedup_by(|a, b| a.0 == b.0 && (a.1 - b.1).abs() <= 1e-6 * b.1.abs());
+    if known
+        .windows(2)
+        .any(|pair| pair[0].0 == pair[1].0 || pair[0].1 >= pair[1].1)
+    {
+        return None;
+    }
+    let (low, high) = (known.first()?.0, known.last()?.0);
+    let mut ticks = Vec::new();
+    for (voltage, name) in Axis::linear("", low, high, 5).ticks() {
+        for pair in known.windows(2) {
+            let ((v0, e0), (v1, e1)) = (pair[0], pair[1]);
+            if (v0..=v1).contains(voltage) {
+                let part = (voltage * voltage - v0 * v0) / (v1 * v1 - v0 * v0);
+                ticks.push((e0 + part * (e1 - e0), name.clone()));
+                break;
+            }
+        }
+    }
+    let label = voltage_label(unit);
+    (ticks.len() > 1).then_some(Above { label, ticks })
 }
 
 /// Voltages at which these falling rates are reached.

@@ -2,13 +2,13 @@
 
 use super::canvas::{Canvas, Color, Stroke, TextAnchor, WIDTH};
 use super::marker::{marker, Shape, MARKER};
-use super::series::{Series, Style};
+use super::series::Style;
 use super::text;
 
 const SIZE: f64 = 16.0;
 const ROW: f64 = 26.0;
 /// Width of a sample in pixels.
-pub(super) const SAMPLE: f64 = 40.0;
+const SAMPLE: f64 = 40.0;
 const GAP: f64 = 26.0;
 const SIDE: f64 = 24.0;
 const USABLE: f64 = WIDTH - 2.0 * SIDE;
@@ -40,17 +40,6 @@ pub(super) struct Legend {
 }
 
 impl Legend {
-    /// A legend that begins with the series.
-    pub(super) fn of(series: &[Series<'_>]) -> Self {
-        Self {
-            names: series
-                .iter()
-                .map(|s| (Sample::Series(s.style), s.label.clone()))
-                .collect(),
-            notes: Vec::new(),
-        }
-    }
-
     /// Adds the name of a curve: names stand in columns.
     pub(super) fn name(&mut self, sample: Sample, name: impl Into<String>) {
         self.names.push((sample, name.into()));
@@ -146,7 +135,7 @@ fn row(entries: &[(Sample, String)], left: f64, width: impl Fn(&str) -> f64) -> 
 }
 
 /// Draws a sample from `x` to the right, centred in height on `y`.
-pub(super) fn draw_sample(canvas: &mut Canvas<'_>, sample: Sample, x: f64, y: f64) {
+fn draw_sample(canvas: &mut Canvas<'_>, sample: Sample, x: f64, y: f64) {
     let (right, middle) = (x + SAMPLE, x + SAMPLE / 2.0);
     let (top, bottom) = (y - 8.0, y + 8.0);
     let patch = [(x, top), (right, top), (right, bottom), (x, bottom)];

@@ -7,7 +7,7 @@ use super::curves::voltage_axis;
 use super::layout::{layout, Panel};
 use super::legend::{Legend, Sample};
 use super::marker::{marker, Shape};
-use super::series::PALETTE;
+use super::palette::PALETTE;
 use super::Figure;
 use crate::memory::{Fit, FittedPoint};
 use crate::stats::probit;
@@ -24,7 +24,7 @@ pub fn memory_fit(name: &str, unit: VoltageUnit, fit: &Fit) -> Figure {
         "Vmin"
     };
     let shown: Vec<&FittedPoint> = fit.points.iter().filter(|p| upper(p).is_some()).collect();
-    let x = voltage_axis(unit, shown.iter().map(|p| p.voltage));
+    let x = voltage_axis(unit, shown.iter().map(|p| p.voltage), 9);
     let (low, high) = x.ends();
     let rates = shown
         .iter()
@@ -46,6 +46,7 @@ pub fn memory_fit(name: &str, unit: VoltageUnit, fit: &Fit) -> Figure {
             height: 320.0,
             labelled: false,
             above: None,
+            name: String::new(),
         },
         Panel {
             x,
@@ -53,6 +54,7 @@ pub fn memory_fit(name: &str, unit: VoltageUnit, fit: &Fit) -> Figure {
             height: 180.0,
             labelled: true,
             above: None,
+            name: String::new(),
         },
     ];
     let mut legend = Legend::default();

@@ -6,7 +6,8 @@ use super::curves::voltage_axis;
 use super::layout::{layout, Panel};
 use super::legend::{Legend, Sample};
 use super::marker::{marker, Shape};
-use super::series::{Style, PALETTE};
+use super::palette::PALETTE;
+use super::series::Style;
 use super::{CurvePoint, MemoryCurve};
 use crate::units::{BerSource, VoltageUnit};
 
@@ -50,6 +51,7 @@ pub fn memory_model(curves: &[MemoryCurve]) -> String {
         let x = voltage_axis(
             unit,
             points().map(|p| p.voltage).chain(measured().map(|m| m.0)),
+            9,
         );
         let rates = points().map(|p| p.ber).chain(measured().map(|m| m.1));
         let y = Axis::logarithmic("Bit error rate", rates.filter(|rate| *rate > 1e-12), false);
@@ -59,6 +61,7 @@ pub fn memory_model(curves: &[MemoryCurve]) -> String {
             height: 300.0,
             labelled: false,
             above: None,
+            name: String::new(),
         });
         let energies = || {
             points()
@@ -80,6 +83,7 @@ pub fn memory_model(curves: &[MemoryCurve]) -> String {
             height: 190.0,
             labelled: true,
             above: None,
+            name: String::new(),
         });
         units.push(unit);
     }

@@ -1,10 +1,10 @@
 //! The figure `overview`: what a lower voltage costs in accuracy and saves in energy, in at most three curves.
 
 use super::axes::{Axes, Axis, LABEL_SIZE, TICK_SIZE};
-use super::canvas::{drawn_on, Canvas, Color, TextAnchor};
-use super::curves::{self, accuracy_point, Curve};
+use super::canvas::{drawn_on, Color, TextAnchor};
+use super::curves::{self, accuracy_points, Curve, Intervals};
+use super::label;
 use super::layout::{upper_marks, Above};
-use super::legend::{draw_sample, Sample, SAMPLE};
 use super::series::{series_over_voltage, Series, DASHES};
 use super::text;
 use crate::analysis::{Summary, BASELINE};
@@ -21,8 +21,6 @@ const BOTTOM: f64 = SIZE.1 - 62.0;
 const RIGHT: f64 = 24.0;
 /// Font size of the title's first line in pixels.
 const TITLE_SIZE: f64 = 18.0;
-/// Height of a row of the legend.
-const ROW: f64 = 26.0;
 
 /// Draws the curves of [`highlighted`] points, whose energies stand above; the second line of the title is plain.
 pub(super) fn overview(points: &[Summary], unit: VoltageUnit, title: [&str; 2]) -> String {
@@ -31,6 +29,10 @@ pub(super) fn overview(points: &[Summary], unit: VoltageUnit, title: [&str; 2]) 
     if let [_, _, last] = all.as_mut_slice() {
         last.style.dash = DASHES[1];
     }
+    for one in &mut all {
+        // the width is in the title
+        one.name = one.points[0].design.method.to_string();
+    }
     let curves: Vec<Curve> = all.iter().map(curve).collect();
     let drawn_points: Vec<&Summary> = points.iter().collect();
     let (low, high) = accuracy_span(&curves);
@@ -38,7 +40,7 @@ pub(super) fn overview(points: &[Summary], unit: VoltageUnit, title: [&str; 2]) 
     let left = 12.0 + LABEL_SIZE / 2.0 + 18.0 + y.tick_width() + 10.0;
     let voltages = points.iter().filter_map(|p| p.design.voltage);
     let axes = Axes {
-        x: curves::voltage_axis(unit, voltages),
+        x: curves::voltage_axis(unit, voltages, 9),
         y,
         area: (left, TOP, SIZE.0 - RIGHT, BOTTOM),
     };
@@ -67,7 +69,7 @@ pub(super) fn overview(points: &[Summary], unit: VoltageUnit, title: [&str; 2]) 
         curves::draw(canvas, &axes, &curves, |_| ());
         axes.frame(canvas, true, axes.y.tick_width());
         upper_marks(canvas, &axes, &energies_above(&all));
-        draw_legend(canvas, &all);
+        label::draw(canvas, &axes, &curves::named(&axes, &curves));
     })
 }
 
@@ -113,12 +115,11 @@ fn mean_accuracy(series: &Series<'_>) -> f64 {
 }
 
 fn curve(series: &Series<'_>) -> Curve {
-    let points = series.points.iter();
-    let run = points.filter_map(|p| Some(accuracy_point(p, p.design.voltage?, true, false)));
-    Curve {
-        style: series.style,
-        runs: vec![run.collect()],
-    }
+    let bands = Intervals::Bands { whiskers: false };
+    Curve::of(
+        series,
+        vec![accuracy_points(series, bands, |s| s.design.voltage)],
+    )
 }
 
 /// Lowest and highest end of the bands in per cent, with a little room above.
@@ -159,21 +160,6 @@ fn energies_above(all: &[Series<'_>]) -> Above {
     Above {
         label: "Weight-memory energy (1 = 8 bit at the error-free voltage)".into(),
         ticks,
-    }
-}
-
-/// The methods in the lower right corner, which curves that rise with the voltage leave free. The width is in the title.
-fn draw_legend(canvas: &mut Canvas<'_>, all: &[Series<'_>]) {
-    let widths = all
-        .iter()
-        .map(|s| text::width(s.points[0].design.method.name(), LABEL_SIZE));
-    let x = SIZE.0 - RIGHT - 16.0 - widths.fold(0.0, f64::max) - SAMPLE - 8.0;
-    for (i, series) in all.iter().enumerate() {
-        let y = BOTTOM - 10.0 - ROW * (all.len() as f64 - i as f64 - 0.5);
-        draw_sample(canvas, Sample::Series(series.style), x, y);
-        let at = (x + SAMPLE + 8.0, y);
-        let method = series.points[0].design.method.name();
-        canvas.text(at, method, LABEL_SIZE, Color::INK, TextAnchor::Left);
     }
 }
 

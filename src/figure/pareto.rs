@@ -2,11 +2,13 @@
 
 use super::axes::{Axes, Axis, TICK_SIZE};
 use super::canvas::{Canvas, Color, Stroke, TextAnchor};
-use super::curves::{self, accuracy_point, Curve};
-use super::layout::{layout, Panel};
+use super::curves::{self, accuracy_points, Curve, Intervals, Plot};
+use super::label::{self, Named};
+use super::layout::{sheet, Heading};
 use super::legend::{Legend, Sample};
 use super::marker::{marker, Shape};
-use super::series::series;
+use super::scene::Scene;
+use super::series::Series;
 use super::text;
 use crate::analysis::{undominated, Pareto, Summary};
 
@@ -21,54 +23,47 @@ const TARGET: Stroke = Stroke {
     dash: &[5.0, 4.0],
 };
 /// The axis reaches to the reference energy 1 where the data reach at least this far.
-const NEAR_REFERENCE: f64 = 0.55;
+const NEAR_REFERENCE: f64 = 0.7;
 
-/// Draws the figure with the frontier of these points. `pareto` gives the target accuracies and chance.
-pub fn pareto(summaries: &[Summary], pareto: &Pareto) -> String {
-    let all = series(summaries);
-    let bands = curves::has_bands(&all);
-    let curves = all.iter().map(|s| {
-        let mut run: Vec<_> = s
-            .points
-            .iter()
-            .map(|p| accuracy_point(p, p.design.energy_relative, bands, false))
-            .collect();
-        run.sort_by(|a, b| a.x.total_cmp(&b.x));
-        // No line joins points that have a voltage for each domain.
-        let runs = if s.is_over_voltage() {
-            vec![run]
-        } else {
-            run.into_iter().map(|s| vec![s]).collect()
-        };
-        Curve {
-            style: s.style,
-            runs,
+/// Draws the figure with the frontier of these points, voltages above where all points of a plot share them. `pareto`
+/// gives the target accuracies and chance.
+pub(super) fn pareto(scene: &Scene<'_>, pareto: &Pareto) -> String {
+    let facets = scene.facets();
+    let intervals = curves::intervals(&facets, false);
+    let steps: Vec<(f64, f64)> = frontier(scene.summaries);
+    let ticks = curves::tick_count(facets.len());
+    let plots = facets.iter().map(|facet| {
+        let points: Vec<&Summary> = facet.series.iter().flat_map(|s| s.points.clone()).collect();
+        Plot {
+            name: facet.name.clone(),
+            x: energy_axis(&points, ticks),
+            above: curves::voltages_above(&points),
+            curves: facet.series.iter().map(|s| curve(s, intervals)).collect(),
         }
     });
-    let curves: Vec<Curve> = curves.collect();
-    let steps: Vec<(f64, f64)> = frontier(summaries);
-    let x = energy_axis(summaries);
-    let panels = curves::accuracy_panels(&curves);
+    let plots: Vec<Plot> = plots.collect();
+    let (rows, places) = curves::accuracy_rows(&plots);
+    let upper = rows.first().into_iter().flatten();
+    let upper: Vec<Axis> = upper.map(|panel| panel.y.clone()).collect();
     let mut targets = targets(pareto);
     targets.retain(|(_, target)| {
-        panels
-            .first()
-            .is_some_and(|(y, _)| (0.0..=1.0).contains(&y.place(*target)))
+        let within = |y: &Axis| (0.0..=1.0).contains(&y.place(*target));
+        upper.iter().any(within)
     });
-    let count = panels.len();
-    let reaches = |axis: &Axis| axis.ends().0 <= 100.0 * pareto.chance && x.ends().1 >= 1.0;
-    let reference = panels.iter().any(|(y, _)| reaches(y));
+    let reference = rows
+        .iter()
+        .flatten()
+        .any(|panel| panel.y.ends().0 <= 100.0 * pareto.chance && panel.x.ends().1 >= 1.0);
+    // where plots have an enlargement, it alone has the targets
+    let has_targets: Vec<bool> = (0..places.len())
+        .map(|i| !places[..i].contains(&places[i]))
+        .collect();
 
-    let mut legend = Legend::of(&all);
+    let mut legend = Legend::default();
     if !steps.is_empty() {
         legend.add(Sample::Line(FRONTIER), "frontier of all methods");
     }
-    curves::explain(
-        &mut legend,
-        &curves,
-        "95 % interval of the mean",
-        "5 to 95 % of chips",
-    );
+    curves::explain(&mut legend, &plots, intervals);
     if !targets.is_empty() {
         legend.add(Sample::Line(TARGET), "points below the clean baseline");
     }
@@ -78,35 +73,45 @@ pub fn pareto(summaries: &[Summary], pareto: &Pareto) -> String {
             "reference point (energy 1, chance)",
         );
     }
-    let panels = panels.into_iter().enumerate().map(|(i, (y, height))| {
-        let labelled = i + 1 == count;
-        Panel {
-            x: x.clone(),
-            y,
-            height,
-            labelled,
-            above: None,
-        }
-    });
     let right = if targets.is_empty() { 28.0 } else { 62.0 };
-    layout(
-        "Accuracy against weight-memory energy",
-        panels.collect(),
-        right,
-        &legend,
-        |canvas, axes, i| {
-            if i == 0 {
-                draw_targets(canvas, axes, &targets);
-            }
-            curves::draw(canvas, axes, &curves, |canvas| {
-                draw_frontier(canvas, axes, &steps)
-            });
-            let at = axes.at((1.0, 100.0 * pareto.chance));
-            if reference && axes.holds(at) {
-                marker(canvas, at, Shape::Cross, 7.0, Color::BLACK, false);
-            }
-        },
-    )
+    let heading = Heading {
+        title: "Accuracy against weight-memory energy",
+        about: &scene.about,
+    };
+    sheet(heading, rows, right, &legend, |canvas, axes, i| {
+        let curves = &plots[places[i]].curves;
+        if has_targets[i] {
+            draw_targets(canvas, axes, &targets);
+        }
+        let corners = corners(axes, &steps);
+        curves::draw(canvas, axes, curves, |canvas| {
+            axes.line(canvas, &corners, FRONTIER)
+        });
+        let at = axes.at((1.0, 100.0 * pareto.chance));
+        if reference && axes.holds(at) {
+            marker(canvas, at, Shape::Cross, 7.0, Color::BLACK, false);
+        }
+        let mut named = curves::named(axes, curves);
+        named.push(Named {
+            name: String::new(),
+            color: FRONTIER.color,
+            strong: true,
+            lines: vec![corners.iter().map(|corner| axes.at(*corner)).collect()],
+        });
+        label::draw(canvas, axes, &named);
+    })
+}
+
+/// No line joins points that have a voltage for each domain.
+fn curve(series: &Series<'_>, intervals: Intervals) -> Curve {
+    let mut run = accuracy_points(series, intervals, |s| Some(s.design.energy_relative));
+    run.sort_by(|a, b| a.x.total_cmp(&b.x));
+    let runs = if series.is_over_voltage() {
+        vec![run]
+    } else {
+        run.into_iter().map(|s| vec![s]).collect()
+    };
+    Curve::of(series, runs)
 }
 
 /// Corners of the frontier of all methods in (energy, per cent), by rising energy.
@@ -132,7 +137,7 @@ fn targets(pareto: &Pareto) -> Vec<(String, f64)> {
         .collect()
 }
 
-fn energy_axis(summaries: &[Summary]) -> Axis {
+fn energy_axis(summaries: &[&Summary], ticks: usize) -> Axis {
     let energies = || {
         summaries
             .iter()
@@ -154,7 +159,7 @@ fn energy_axis(summaries: &[Summary]) -> Axis {
         0.05 * high.abs()
     };
     let label = "Weight-memory energy per inference, relative to 8 bit at the error-free voltage";
-    Axis::linear(label, (low - pad).max(0.0), high + pad, 9)
+    Axis::linear(label, (low - pad).max(0.0), high + pad, ticks)
 }
 
 /// Dashed lines with their names right of the plane; a name that would touch its neighbour is left out.
@@ -180,15 +185,15 @@ fn draw_targets(canvas: &mut Canvas<'_>, axes: &Axes, targets: &[(String, f64)])
     }
 }
 
-/// The edge of the dominated area: up at each point, then level to the next, then to the right edge.
-fn draw_frontier(canvas: &mut Canvas<'_>, axes: &Axes, points: &[(f64, f64)]) {
+/// Corners of the edge of the dominated area: up at each point, then level to the next, then to the right edge.
+fn corners(axes: &Axes, points: &[(f64, f64)]) -> Vec<(f64, f64)> {
     let (Some(first), Some(last)) = (points.first(), points.last()) else {
-        return;
+        return Vec::new();
     };
     let mut corners = vec![(first.0, axes.y.ends().0)];
     for pair in points.windows(2) {
         corners.extend([pair[0], (pair[1].0, pair[0].1)]);
     }
     corners.extend([*last, (axes.x.ends().1, last.1)]);
-    axes.line(canvas, &corners, FRONTIER);
+    corners
 }

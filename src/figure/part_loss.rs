@@ -6,7 +6,7 @@ use super::canvas::{drawn, Canvas, Color, Stroke, TextAnchor, WIDTH};
 use super::layout::{layout, Panel};
 use super::legend::{Legend, Sample};
 use super::marker::{marker, Shape, MARKER};
-use super::series::PALETTE;
+use super::palette::PALETTE;
 use super::{rate, text, Figure};
 use crate::answer::{PartKind, PartLoss};
 
@@ -46,6 +46,7 @@ pub fn part_losses(rows: &[PartLoss]) -> Option<Figure> {
             height: ROW * count.max(1.0) + 12.0,
             labelled: true,
             above: None,
+            name: String::new(),
         });
         places.push(names);
     }

@@ -1,5 +1,6 @@
 //! SVG figures as PNG, with the fonts that the crate carries.
 
+use super::dark::with_dark_mode;
 use crate::error::{Error, Result};
 use crate::store;
 use resvg::{tiny_skia, usvg};
@@ -41,13 +42,13 @@ pub fn png(svg: &str) -> Result<Vec<u8>> {
         .map_err(|error| wrong("an image that can be encoded", error.to_string()))
 }
 
-/// Writes a figure as SVG at `path`, which ends in `.svg`, and as PNG beside it; nothing where there is no PNG of it.
+/// Writes a figure as SVG, light and dark, at `path`, which ends in `.svg`, and as PNG beside it; nothing where there is no PNG of it.
 ///
 /// # Errors
 /// As [`png()`], or [`Error::Io`].
 pub fn write(svg: &str, path: &Path) -> Result<()> {
     let png = png(svg)?;
-    store::write_bytes(path, svg.as_bytes())?;
+    store::write_bytes(path, with_dark_mode(svg).as_bytes())?;
     store::write_bytes(&path.with_extension("png"), &png)
 }
 

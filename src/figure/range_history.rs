@@ -5,7 +5,8 @@ use super::canvas::{Color, Stroke};
 use super::layout::{layout, Panel};
 use super::legend::{Legend, Sample};
 use super::marker::{marker, Shape};
-use super::series::{DASHES, PALETTE};
+use super::palette::PALETTE;
+use super::series::DASHES;
 use super::Figure;
 use crate::train::EpochRow;
 
@@ -67,6 +68,7 @@ pub fn range_history(model: &str, quantity: &str, history: &[EpochRow]) -> Optio
         height: 400.0,
         labelled: true,
         above: None,
+        name: String::new(),
     };
     let svg = layout(&title, vec![panel], 28.0, &legend, |canvas, axes, _| {
         for (layer, stroke) in drawn.iter().zip(&strokes) {

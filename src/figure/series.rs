@@ -2,6 +2,7 @@
 
 use super::canvas::Color;
 use super::marker::{Shape, MARKER};
+use super::palette::PALETTE;
 use crate::analysis::{Summary, BASELINE};
 use crate::fault::Protection;
 use crate::quant::MethodLabel;
@@ -10,16 +11,6 @@ use crate::units::Bits;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Colours of Okabe and Ito (2008) that tell on white, also to colour-blind readers.
-pub(super) const PALETTE: [Color; 7] = [
-    Color(0, 114, 178, 1.0),
-    Color(213, 94, 0, 1.0),
-    Color(0, 158, 115, 1.0),
-    Color(204, 121, 167, 1.0),
-    Color(230, 159, 0, 1.0),
-    Color(86, 180, 233, 1.0),
-    Color(90, 90, 90, 1.0),
-];
 /// Dashes of lines that share a colour, or neighbouring ones.
 pub(super) const DASHES: [&[f64]; 4] = [&[], &[9.0, 5.0], &[2.5, 4.0], &[12.0, 4.0, 2.5, 4.0]];
 
@@ -37,8 +28,12 @@ pub(super) struct Style {
 /// The design points of one model under one protection in one memory, by rising voltage.
 #[derive(Clone, Debug)]
 pub(super) struct Series<'a> {
-    /// Name in legends.
-    pub(super) label: String,
+    /// Name among those of its panel.
+    pub(super) name: String,
+    /// Name of its panel, a width or a protection; empty where all series share one.
+    pub(super) facet: String,
+    /// Drawn in colour, over the others.
+    pub(super) strong: bool,
     /// Its style.
     pub(super) style: Style,
     /// Its points; never empty.
@@ -105,19 +100,63 @@ pub(super) fn series(summaries: &[Summary]) -> Vec<Series<'_>> {
     for summary in summaries {
         groups.entry(key(summary)).or_default().push(summary);
     }
-    let labels = labels(&groups.keys().copied().collect::<Vec<_>>());
-    let styles = styles(&groups.keys().copied().collect::<Vec<_>>());
-    let named = groups.into_values().zip(labels.into_iter().zip(styles));
-    named
-        .map(|(mut points, (label, style))| {
-            points.sort_by(|a, b| a.design.by_voltage(&b.design));
-            Series {
-                label,
-                style,
-                points,
-            }
-        })
-        .collect()
+    let keys: Vec<Key<'_>> = groups.keys().copied().collect();
+    let split = Split::of(&keys);
+    let named = labels(&keys, split).into_iter().zip(styles(&keys));
+    let mut all = Vec::new();
+    for ((key, mut points), (name, style)) in groups.into_iter().zip(named) {
+        points.sort_by(|a, b| a.design.by_voltage(&b.design));
+        all.push(Series {
+            name,
+            facet: split.facet(&key),
+            strong: true,
+            style,
+            points,
+        });
+    }
+    all
+}
+
+/// By what series are put into panels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Split {
+    None,
+    Width,
+    Protection,
+}
+
+impl Split {
+    /// By width where several series of several widths are compared, else by protection; few series share a panel.
+    fn of(keys: &[Key<'_>]) -> Self {
+        let splits = |split: Self| {
+            let panels = distinct(keys, &|k| split.facet(k)).len();
+            let rest = distinct(keys, &|k| format!("{:?}", split.without(k))).len();
+            keys.len() > 3 && panels > 1 && rest > 1 && keys.len() >= 2 * panels
+        };
+        let mut all = [Self::Width, Self::Protection].into_iter();
+        all.find(|split| splits(*split)).unwrap_or(Self::None)
+    }
+
+    /// Name of the panel of a series.
+    fn facet(self, key: &Key<'_>) -> String {
+        match self {
+            Self::None => String::new(),
+            Self::Width => width(key),
+            Self::Protection if key.3[0].is_empty() => "no protection".into(),
+            Self::Protection => key.3[0].to_owned(),
+        }
+    }
+
+    /// What series of different panels may have in common: the model is not, as it has one width.
+    fn without<'a>(self, key: &Key<'a>) -> Key<'a> {
+        let mut key = *key;
+        match self {
+            Self::None => {}
+            Self::Width => (key.2, key.5) = (std::cmp::Reverse(None), ""),
+            Self::Protection => key.3[0] = "",
+        }
+        key
+    }
 }
 
 /// Places of design points by series, then rising voltage.
@@ -139,23 +178,30 @@ pub(super) fn series_over_voltage(summaries: &[Summary]) -> Vec<Series<'_>> {
     all
 }
 
-/// `method, b bit`, then whatever else tells one series from another.
-fn labels(keys: &[Key<'_>]) -> Vec<String> {
+fn width(key: &Key<'_>) -> String {
+    match key.2 .0 {
+        Some(Bits::FLOAT) => "float".into(),
+        Some(bits) => format!("{bits} bit"),
+        None => "mixed bits".into(),
+    }
+}
+
+/// `method, b bit`, then whatever else tells one series from another; without what names their panels.
+fn labels(keys: &[Key<'_>], split: Split) -> Vec<String> {
     let varies = |i: usize| keys.iter().any(|other| other.3[i] != keys[0].3[i]);
     let varying: Vec<bool> = (0..7).map(|i| !keys.is_empty() && varies(i)).collect();
+    let widths = distinct(keys, &width).len();
     let mut labels: Vec<String> = keys
         .iter()
         .map(|key| {
-            let width = match key.2 .0 {
-                Some(Bits::FLOAT) => "float".into(),
-                Some(bits) => format!("{bits} bit"),
-                None => "mixed bits".into(),
-            };
-            let mut label = format!("{}, {width}", key.1);
+            let mut label = key.1.to_string();
+            if split == Split::None || (split == Split::Protection && widths > 1) {
+                label = format!("{label}, {}", width(key));
+            }
             for (i, part) in key.3.iter().enumerate() {
                 // Protection and domains come first: they are always said, where there are any.
                 let said = if i < 2 { !part.is_empty() } else { varying[i] };
-                if said {
+                if said && !(i == 0 && split == Split::Protection) {
                     label = format!("{label}, {part}");
                 }
             }
@@ -166,12 +212,14 @@ fn labels(keys: &[Key<'_>]) -> Vec<String> {
         |k: &Key<'_>| k.4.map(|seed| format!("seed {seed}")),
         |k: &Key<'_>| Some(k.5.to_owned()),
     ] {
-        let mut times = BTreeMap::<String, usize>::new();
-        for label in &labels {
-            *times.entry(label.clone()).or_default() += 1;
+        let mut times = BTreeMap::<(String, String), usize>::new();
+        for (label, key) in labels.iter().zip(keys) {
+            let panel = (split.facet(key), label.clone());
+            *times.entry(panel).or_default() += 1;
         }
         for (label, key) in labels.iter_mut().zip(keys) {
-            let twice = times.get(label).is_some_and(|times| *times > 1);
+            let panel = (split.facet(key), label.clone());
+            let twice = times.get(&panel).is_some_and(|times| *times > 1);
             if let Some(part) = part(key).filter(|_| twice) {
                 *label = format!("{label}, {part}");
             }
@@ -180,17 +228,24 @@ fn labels(keys: &[Key<'_>]) -> Vec<String> {
     labels
 }
 
-/// One colour per method and width while the palette lasts, else one per method; protections of one
-/// model share its colour. Dashes tell those of one colour apart, shapes all of them.
+/// One colour for what may stand in every panel, while the palette lasts, else one for each method; protections of one
+/// model share its colour, unless nothing else differs. Dashes tell those of one colour apart, shapes all of them.
 fn styles(keys: &[Key<'_>]) -> Vec<Style> {
+    let split = Split::of(keys);
     let unprotected = |k: &Key<'_>| {
-        let mut k = *k;
+        let mut k = split.without(k);
         (k.3[0], k.3[1]) = ("", "");
         format!("{k:?}")
     };
-    let width = |k: &Key<'_>| format!("{}/{:?}", k.1, k.2 .0);
+    let whole = |k: &Key<'_>| format!("{k:?}");
+    let of_width = |k: &Key<'_>| format!("{}/{:?}", k.1, k.2 .0);
     let method = |k: &Key<'_>| k.1.to_string();
-    let by: [&dyn Fn(&Key<'_>) -> String; 3] = [&unprotected, &width, &method];
+    let first: &dyn Fn(&Key<'_>) -> String = if distinct(keys, &unprotected).len() == 1 {
+        &whole
+    } else {
+        &unprotected
+    };
+    let by: [&dyn Fn(&Key<'_>) -> String; 4] = [first, &unprotected, &of_width, &method];
     let by = by
         .into_iter()
         .find(|of| distinct(keys, *of).len() <= PALETTE.len())
@@ -201,6 +256,7 @@ fn styles(keys: &[Key<'_>]) -> Vec<Style> {
     let fraction = |color: &String| keys.iter().filter(|k| by(k) == *color).count();
     // One dash per protection, unless widths or models share its colour too.
     let by_protection = protections.len() > 1
+        && colors.len() < keys.len()
         && colors.iter().all(|color| {
             let own: Vec<Key<'_>> = keys.iter().filter(|k| by(k) == *color).copied().collect();
             distinct(&own, &protection).len() == fraction(color)
@@ -243,6 +299,8 @@ pub struct SeriesStyle {
     pub label: String,
     /// Colour as `#rrggbb`.
     pub color: String,
+    /// Its colour on a dark page.
+    pub dark: String,
     /// Lengths of dash and gap in pixels after blanks; empty for a solid line.
     pub dash: String,
     /// Outline of the marker round (0, 0): the path of an SVG, about 11 pixels wide.
@@ -257,10 +315,8 @@ pub fn series_styles(summaries: &[Summary]) -> (Vec<SeriesStyle>, Vec<usize>) {
     keys.dedup();
     let style = |(label, style): (String, Style)| SeriesStyle {
         label,
-        color: format!(
-            "#{:02x}{:02x}{:02x}",
-            style.color.0, style.color.1, style.color.2
-        ),
+        color: style.color.hex().to_lowercase(),
+        dark: style.color.dark().hex().to_lowercase(),
         dash: style
             .dash
             .iter()
@@ -269,7 +325,7 @@ pub fn series_styles(summaries: &[Summary]) -> (Vec<SeriesStyle>, Vec<usize>) {
             .join(" "),
         marker: style.shape.path(MARKER),
     };
-    let all = labels(&keys)
+    let all = labels(&keys, Split::None)
         .into_iter()
         .zip(styles(&keys))
         .map(style)

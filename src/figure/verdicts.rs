@@ -6,7 +6,8 @@ use super::curves::{self, Curve, Point};
 use super::layout::{layout, Panel};
 use super::legend::{Legend, Sample};
 use super::marker::Shape;
-use super::series::{Style, PALETTE};
+use super::palette::PALETTE;
+use super::series::Style;
 use super::Figure;
 use crate::answer::{AnswerRow, EvidenceRow, Verdict};
 use crate::fault::Protection;
@@ -34,7 +35,9 @@ pub fn verdicts(rows: &[AnswerRow], evidence: &[EvidenceRow]) -> Option<Figure> 
         if !run.is_empty() {
             legend.name(Sample::Series(style), name(row));
             all.push(Curve {
+                name: name(row),
                 style,
+                strong: true,
                 runs: vec![run],
             });
         }
@@ -65,11 +68,12 @@ pub fn verdicts(rows: &[AnswerRow], evidence: &[EvidenceRow]) -> Option<Figure> 
     legend.add(Sample::Line(GOAL), "to be reached");
     let voltages = seen.iter().map(|row| row.voltage);
     let panel = Panel {
-        x: curves::voltage_axis(first.voltage_unit, voltages),
+        x: curves::voltage_axis(first.voltage_unit, voltages, 9),
         y: Axis::rounded(label, low, high, 6, (0.0, 100.0)),
         height: 420.0,
         labelled: true,
         above: None,
+        name: String::new(),
     };
     let title = "What fresh chips showed against supply voltage";
     let svg = layout(title, vec![panel], 28.0, &legend, |canvas, axes, _| {

@@ -2,7 +2,7 @@
 //! are drawn is the figures' affair.
 
 use super::canvas::Color;
-use super::series::PALETTE;
+use super::palette::PALETTE;
 use crate::net::LayerWeights;
 use crate::stats::{quantile, sorted};
 

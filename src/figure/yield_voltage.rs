@@ -1,74 +1,92 @@
 //! The figure `yield_voltage`: the fraction of chips at or above an accuracy floor against supply voltage.
 
 use super::axes::{Axes, Axis};
-use super::curves::{self, Curve, Point};
-use super::layout::{layout, Panel};
+use super::curves::{self, Curve, Plot, Point};
+use super::label;
+use super::layout::{sheet, Heading};
 use super::legend::{Legend, Sample};
-use super::series::{series_over_voltage, Series};
-use super::{text, MemoryCurve};
+use super::scene::Scene;
+use super::series::Series;
+use super::text;
 use crate::analysis::Summary;
 use crate::units::VoltageUnit;
 
-/// Draws the figure: a panel for each voltage unit. `memories` tell where the measured span begins.
-pub fn yield_voltage(summaries: &[Summary], memories: &[MemoryCurve]) -> String {
-    let mut all = series_over_voltage(summaries);
-    for one in &mut all {
-        one.label = format!("{}: floor {}", one.label, floors(&one.points));
+/// Draws the figure: plots for each voltage unit.
+pub(super) fn yield_voltage(scene: &Scene<'_>) -> String {
+    let facets = scene.facets_over_voltage(|s| {
+        if s.strong {
+            format!("{}: floor {}", s.name, floors(&s.points))
+        } else {
+            s.name.clone()
+        }
+    });
+    let ticks = curves::tick_count(facets.len());
+    let (mut plots, mut edges) = (Vec::new(), Vec::new());
+    for unit in curves::units(scene.summaries) {
+        let is_own = |s: &&Summary| s.design.voltage_unit == unit;
+        let points: Vec<&Summary> = scene.summaries.iter().filter(is_own).collect();
+        let voltages = points.iter().filter_map(|s| s.design.voltage);
+        let x = curves::voltage_axis(unit, voltages, ticks);
+        for facet in &facets {
+            let own = facet.series.iter().map(|s| curve(s, unit));
+            let own: Vec<Curve> = own.filter(|c| !c.runs[0].is_empty()).collect();
+            if own.is_empty() {
+                continue;
+            }
+            plots.push(Plot {
+                name: facet.name.clone(),
+                x: x.clone(),
+                above: curves::rates_above(&points),
+                curves: own,
+            });
+            edges.push(curves::extrapolated_below(&points, scene.memories));
+        }
     }
-    let whiskers = curves::has_whiskers(&all);
-    let mut legend = Legend::of(&all);
-    let (mut panels, mut contents) = (Vec::new(), Vec::new());
-    for unit in curves::units(summaries) {
-        let points: Vec<&Summary> = summaries
-            .iter()
-            .filter(|s| s.design.voltage_unit == unit)
-            .collect();
-        let x = curves::voltage_axis(unit, points.iter().filter_map(|s| s.design.voltage));
-        let y = Axis::linear("Yield (% of chips)", -3.0, 103.0, 6);
-        panels.push(Panel {
-            x,
-            y,
-            height: 440.0,
-            labelled: true,
-            above: curves::rates_above(&points),
-        });
-        let curves: Vec<Curve> = all.iter().map(|s| curve(s, unit, whiskers)).collect();
-        contents.push((curves, curves::extrapolated_below(&points, memories)));
-    }
-    let every: Vec<Curve> = contents
-        .iter()
-        .flat_map(|(curves, _)| curves.clone())
-        .collect();
-    curves::explain(&mut legend, &every, "", "95 % interval of the yield");
-    if contents.iter().any(|(_, edge)| edge.is_some()) {
+    let mut legend = Legend::default();
+    curves::explain_as(&mut legend, &plots, "", "95 % interval of the yield");
+    if edges.iter().any(Option::is_some) {
         legend.add(Sample::Hatch, "below the measured span");
     }
-    layout(
-        "Yield against supply voltage",
-        panels,
-        28.0,
-        &legend,
-        |canvas, axes, i| {
-            curves::hatch_below(canvas, axes, contents[i].1);
-            for (k, curve) in contents[i].0.iter().enumerate() {
-                // Whole series side by side where they have bars: most yields are 0 or 1, and bars would hide each other.
-                let (left, top, right, bottom) = axes.area;
-                let shift = if whiskers {
-                    curves::shift(k, all.len())
-                } else {
-                    0.0
-                };
-                let axes = Axes {
-                    area: (left + shift, top, right + shift, bottom),
-                    ..axes.clone()
-                };
-                curves::draw(canvas, &axes, std::slice::from_ref(curve), |_| ());
+    let height = if plots.len() > 1 { 340.0 } else { 440.0 };
+    let (mut rows, mut places) = (Vec::new(), Vec::new());
+    for side in curves::sides(&plots) {
+        let y = Axis::linear("Yield (% of chips)", -3.0, 103.0, 6);
+        let panels = side
+            .iter()
+            .map(|&i| curves::panel(&plots[i], y.clone(), height, true, true));
+        rows.push(panels.collect());
+        places.extend(side);
+    }
+    let heading = Heading {
+        title: "Yield against supply voltage",
+        about: &scene.about,
+    };
+    sheet(heading, rows, 28.0, &legend, |canvas, axes, i| {
+        let curves = &plots[places[i]].curves;
+        curves::hatch_below(canvas, axes, edges[places[i]]);
+        let strong = curves.iter().filter(|c| c.strong).count();
+        let mut named = Vec::new();
+        let mut before = 0;
+        for curve in curves {
+            // Whole series side by side: most yields are 0 or 1, and bars would hide each other.
+            let (left, top, right, bottom) = axes.area;
+            let mut shift = 0.0;
+            if curve.strong {
+                shift = curves::shift(before, strong);
+                before += 1;
             }
-        },
-    )
+            let axes = Axes {
+                area: (left + shift, top, right + shift, bottom),
+                ..axes.clone()
+            };
+            let curve = std::slice::from_ref(curve);
+            curves::draw(canvas, &axes, curve, |_| ());
+            named.extend(curves::named(&axes, curve));
+        }
+        label::draw(canvas, axes, &named);
+    })
 }
 
-/// `92.0 %`, or the span of several floors.
 fn floors(points: &[&Summary]) -> String {
     let low = points.iter().map(|p| p.floor).fold(f64::INFINITY, f64::min);
     let high = points
@@ -81,14 +99,14 @@ fn floors(points: &[&Summary]) -> String {
     }
 }
 
-fn curve(series: &Series<'_>, unit: VoltageUnit, whiskers: bool) -> Curve {
+fn curve(series: &Series<'_>, unit: VoltageUnit) -> Curve {
     let point = |p: &&Summary| {
         let quantiles = p.quantiles?;
         Some(Point {
             x: p.design.voltage?,
             y: 100.0 * quantiles.yield_share,
             band: None,
-            whisker: whiskers.then_some((
+            whisker: series.strong.then_some((
                 100.0 * quantiles.yield_interval.low,
                 100.0 * quantiles.yield_interval.high,
             )),
@@ -101,8 +119,5 @@ fn curve(series: &Series<'_>, unit: VoltageUnit, whiskers: bool) -> Curve {
         .filter(|p| p.design.voltage_unit == unit)
         .filter_map(point)
         .collect();
-    Curve {
-        style: series.style,
-        runs: vec![run],
-    }
+    Curve::of(series, vec![run])
 }

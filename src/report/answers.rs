@@ -1,9 +1,10 @@
 //! The tables of lowest voltages: at accuracy losses with what they save, and at yields with their guard band.
 
 use super::grid::Grid;
-use super::tables::mark;
+use super::tables::{is_least, mark};
 use super::words::{bit_error_rate, energy, four_decimals, mean, points, voltage, width};
-use crate::analysis::{Answer, Ends, Question, Reach, Saving, Summary};
+use super::Report;
+use crate::analysis::{shown, Answer, Ends, Question, Reach, Saving, Summary};
 use crate::figure::{number, percent};
 use crate::quant::MethodLabel;
 use crate::stats;
@@ -16,7 +17,7 @@ type Asked<'a> = (&'a Answer, f64, f64);
 
 /// What distinguishes a series from the others of the page: `wcat at 4 bit`, then the model, memory, array and protection
 /// where they are needed to tell them apart.
-fn label(answer: &Answer, all: &[Answer]) -> String {
+pub(super) fn label(answer: &Answer, all: &[Answer]) -> String {
     let own = &answer.series;
     let mut text = format!("{} at {}", own.method, width(own.bits));
     let alike = all
@@ -69,28 +70,20 @@ fn volts(answer: &Answer) -> Option<String> {
 }
 
 /// Lowest voltage of each model at each accuracy loss, with intervals.
-pub(super) fn losses(answers: &[Answer], open: &[Open<'_>]) -> Grid {
+pub(super) fn losses(report: &Report, open: &[Open<'_>]) -> Grid {
+    let answers = &report.answers;
     let asked = answers.iter().filter_map(|answer| match answer.question {
         Question::Loss { loss, target } => Some((answer, loss, target)),
         Question::Yield { .. } => None,
     });
-    let asked: Vec<Asked<'_>> = asked.collect();
+    let asked = by_energy(asked.collect());
     let baseline = answers.iter().find_map(|answer| answer.baseline);
     let baseline = baseline.map_or("baseline", MethodLabel::name);
     Grid::of(&asked)
         .groups(|(_, loss, _)| loss.to_bits())
+        .marked(|row| is_least(&asked, row, |a, b| a.1 == b.1, energy_of))
         .text("Method", |(a, ..)| label(a, answers))
         .number("Loss", |(_, loss, _)| points(*loss))
-        .number("Target accuracy (%)", |(.., target)| percent(*target))
-        .text("Lowest voltage", |(a, loss, _)| {
-            place(a) + mark(is_open(open, a, *loss))
-        })
-        .number("95 % interval", |(a, ..)| volts(a))
-        .number("Bit error rate", |(a, ..)| {
-            a.point.as_ref().map(bit_error_rate)
-        })
-        .number("Accuracy (%)", |(a, ..)| a.point.as_ref().map(mean))
-        .number("Energy", |(a, ..)| a.point.as_ref().map(energy))
         .number("Saving to 8 bit (%)", |(a, ..)| {
             a.saving_to_reference().map(percent)
         })
@@ -103,10 +96,44 @@ pub(super) fn losses(answers: &[Answer], open: &[Open<'_>]) -> Grid {
         .number("95 % interval", |(a, ..)| {
             span(a.saving_to_baseline_ends, "", percent)
         })
+        .text("Lowest voltage", |(a, loss, _)| {
+            place(a) + mark(is_open(open, a, *loss))
+        })
+        .number("95 % interval", |(a, ..)| volts(a))
+        .number("Shown down to", |(a, ..)| {
+            shown(a, &report.summaries).map(|shown| voltage(shown.holding))
+        })
+        .number("Energy", |(a, ..)| a.point.as_ref().map(energy))
+        .number("Accuracy (%)", |(a, ..)| a.point.as_ref().map(mean))
+        .number("Target accuracy (%)", |(.., target)| percent(*target))
+        .number("Bit error rate", |(a, ..)| {
+            a.point.as_ref().map(bit_error_rate)
+        })
         .grid()
 }
 
-/// Whether a cheaper point of the same series reaches the same target on extrapolated ground.
+/// The answers of each question by rising energy, those that reach nothing last.
+fn by_energy(mut asked: Vec<Asked<'_>>) -> Vec<Asked<'_>> {
+    let mut questions: Vec<u64> = Vec::new();
+    for (_, wanted, _) in &asked {
+        if !questions.contains(&wanted.to_bits()) {
+            questions.push(wanted.to_bits());
+        }
+    }
+    asked.sort_by(|a, b| {
+        let question = |row: &Asked<'_>| questions.iter().position(|q| *q == row.1.to_bits());
+        question(a)
+            .cmp(&question(b))
+            .then(energy_of(a).total_cmp(&energy_of(b)))
+    });
+    asked
+}
+
+fn energy_of((answer, ..): &Asked<'_>) -> f64 {
+    let point = answer.point.as_ref();
+    point.map_or(f64::INFINITY, |point| point.design.energy_relative)
+}
+
 fn is_open(open: &[Open<'_>], answer: &Answer, loss: f64) -> bool {
     let own = &answer.series;
     let at = open.iter().filter(|(saving, _)| saving.loss == loss);
@@ -123,14 +150,15 @@ pub(super) fn yields(answers: &[Answer]) -> Grid {
         Question::Yield { fraction, floor } => Some((answer, fraction, floor)),
         Question::Loss { .. } => None,
     });
-    let asked: Vec<Asked<'_>> = asked.collect();
+    let asked = by_energy(asked.collect());
     Grid::of(&asked)
         .groups(|(_, fraction, _)| fraction.to_bits())
+        .marked(|row| is_least(&asked, row, |a, b| a.1 == b.1, energy_of))
         .text("Method", |(a, ..)| label(a, answers))
         .number("Yield wanted (%)", |(_, fraction, _)| percent(*fraction))
-        .number("Floor (%)", |(.., floor)| percent(*floor))
-        .text("Lowest voltage", |(a, ..)| place(a))
-        .number("95 % interval", |(a, ..)| volts(a))
+        .number("Saving to 8 bit (%)", |(a, ..)| {
+            a.saving_to_reference().map(percent)
+        })
         .number("Yield there (%)", |(a, ..)| {
             Some(percent(a.point.as_ref()?.quantiles?.yield_share))
         })
@@ -147,10 +175,10 @@ pub(super) fn yields(answers: &[Answer]) -> Grid {
                 format!("no (needs {needed} chips or more)")
             })
         })
+        .text("Lowest voltage", |(a, ..)| place(a))
+        .number("95 % interval", |(a, ..)| volts(a))
         .number("Energy", |(a, ..)| a.point.as_ref().map(energy))
-        .number("Saving to 8 bit (%)", |(a, ..)| {
-            a.saving_to_reference().map(percent)
-        })
+        .number("Floor (%)", |(.., floor)| percent(*floor))
         .number("Guard band, voltage", |(a, ..)| a.guard_voltage.map(number))
         .number("Guard band, energy", |(a, ..)| {
             a.guard_energy.map(four_decimals)

@@ -117,6 +117,8 @@ pub struct Grid {
     length: usize,
     /// Rows that begin a group, but the first.
     begins: Vec<usize>,
+    /// Rows that are marked on a page.
+    marked: Vec<usize>,
 }
 
 /// A table that gets its columns one after the other, each with what it shows of a row.
@@ -188,6 +190,16 @@ impl Grid {
     pub(super) fn html(&self) -> Safe<String> {
         let shown = evenly(self.length, MOST_SHOWN);
         Safe(Page { grid: self, shown }.to_string())
+    }
+
+    /// Class of a row.
+    fn row_class(&self, row: &usize) -> &'static str {
+        match (self.begins.contains(row), self.marked.contains(row)) {
+            (true, true) => " class=\"first best\"",
+            (true, false) => " class=\"first\"",
+            (false, true) => " class=\"best\"",
+            (false, false) => "",
+        }
     }
 
     /// Class and text of the cells of a row.
@@ -268,6 +280,14 @@ impl<'a, R> Rows<'a, R> {
         self
     }
 
+    /// Marks rows on a page.
+    pub fn marked(mut self, is_marked: impl Fn(&'a R) -> bool) -> Self {
+        let rows = self.rows.iter().enumerate();
+        let marked = rows.filter(|(_, row)| is_marked(row));
+        self.grid.marked = marked.map(|(i, _)| i).collect();
+        self
+    }
+
     /// The table.
     pub fn grid(self) -> Grid {
         self.grid
@@ -293,6 +313,24 @@ mod tests {
     fn a_terminal_shows_aligned_columns() {
         let text = "name    value %\na|b         1.5\n<i>*c*        -\nlonger       12";
         assert_eq!(grid().terminal(), text);
+    }
+
+    #[test]
+    fn a_marked_row_has_its_class_on_a_page() {
+        let rows = [1_u32, 2, 3];
+        let grid = Grid::of(&rows)
+            .groups(|row| *row == 1)
+            .marked(|row| *row > 1);
+        let html = grid.number("n", |row| *row).grid().html().0;
+        assert!(html.contains("<tr><td>1</td></tr>"), "{html}");
+        assert!(
+            html.contains("<tr class=\"first best\"><td>2</td></tr>"),
+            "{html}"
+        );
+        assert!(
+            html.contains("<tr class=\"best\"><td>3</td></tr>"),
+            "{html}"
+        );
     }
 
     #[test]

@@ -9,7 +9,7 @@
   var SVG = pareto.querySelector("svg").namespaceURI;
   var REACH = 24; // pixels from the pointer within which a point is meant
   var off = data.series.map(function () { return false; });
-  var selected = null, enlarged = false;
+  var selected = data.answer, enlarged = false;
 
   function add(parent, name, attributes, text) {
     var made = document.createElementNS(parent.namespaceURI === SVG || name === "svg" ? SVG : parent.namespaceURI, name);
@@ -19,7 +19,7 @@
     return made;
   }
   function clear(node) { while (node.firstChild) { node.removeChild(node.firstChild); } }
-  function tint(node, series) { node.style.setProperty("--c", data.series[series].color); }
+  function tint(node, series) { ["color", "dark"].forEach(function (key) { node.style.setProperty("--" + key, data.series[series][key]); }); }
 
   // Round values from low to high, about as many as asked for, as they are written.
   function ticks(low, high, count) {

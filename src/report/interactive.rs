@@ -19,6 +19,8 @@ struct Data {
     points: Vec<Point>,
     /// Places in `points` of the frontier of all methods, by rising energy.
     frontier: Vec<usize>,
+    /// Place in `points` of the answer, which is selected at first.
+    answer: Option<usize>,
 }
 
 /// One design point; accuracies in per cent.
@@ -38,10 +40,10 @@ struct Point {
     settings: Vec<(&'static str, String)>,
 }
 
-/// The data as JSON, for the end of the page.
-pub(super) fn data(report: &Report) -> String {
+/// The data as JSON, for the end of the page; `answer` is the name of the point that is selected at first.
+pub(super) fn data(report: &Report, answer: Option<&str>) -> String {
     // Plain numbers and texts: nothing here that JSON cannot hold.
-    inert(&serde_json::to_string(&drawn(report)).unwrap_or_default())
+    inert(&serde_json::to_string(&drawn(report, answer)).unwrap_or_default())
 }
 
 /// The policy of a page with this script and these styles: nothing is loaded, nothing else runs.
@@ -75,7 +77,7 @@ fn inert(json: &str) -> String {
     out
 }
 
-fn drawn(report: &Report) -> Data {
+fn drawn(report: &Report, answer: Option<&str>) -> Data {
     let shown = shown_points(&report.summaries);
     let names = groups_of(&report.summaries);
     let summaries: Vec<Summary> = shown
@@ -111,6 +113,7 @@ fn drawn(report: &Report) -> Data {
         frontier: on
             .filter_map(|p| places.get(p.summary.design.design_id.as_str()).copied())
             .collect(),
+        answer: answer.and_then(|name| places.get(name).copied()),
     }
 }
 

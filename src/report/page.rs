@@ -2,6 +2,7 @@
 
 use super::answers::{self, Open};
 use super::grid::Grid;
+use super::lead::Lead;
 use super::protection::{self, Protected};
 use super::remarks::Remarks;
 use super::tables::{self, MemoryRates};
@@ -9,7 +10,7 @@ use super::words::{self, points};
 use super::{interactive, Report};
 use crate::analysis::{groups_of, protections, Group, Saving, Summary};
 use crate::fault::Protection;
-use crate::figure::{self, shown_points};
+use crate::figure::{self, shown_points, Figure};
 use crate::quant::MethodLabel;
 use crate::sweep::EnergyRow;
 use askama::Template;
@@ -25,6 +26,7 @@ const FORMULA: &str =
 #[template(path = "page.html")]
 struct Page<'a> {
     report: &'a Report,
+    style: String,
     policy: String,
     lead: Option<Lead<'a>>,
     losses: Grid,
@@ -32,6 +34,7 @@ struct Page<'a> {
     open: Vec<Open<'a>>,
     subset: bool,
     interactive: usize,
+    data: String,
     savings: Grid,
     protected: Vec<Protected<'a>>,
     protections: Grid,
@@ -60,10 +63,16 @@ pub(super) fn page(report: &Report) -> String {
     let protections = protections(summaries);
     let frontiers = &report.pareto.frontiers;
     let most = tables::most_of_each(frontiers);
+    let style = style(STYLE, &report.figures);
+    let lead = Lead::of(report);
+    let answer = lead.as_ref().and_then(Lead::point);
+    let answer = answer.map(|point| point.design.design_id.as_str());
     let page = Page {
-        policy: interactive::policy(STYLE),
-        lead: Lead::of(report),
-        losses: answers::losses(&report.answers, &open),
+        policy: interactive::policy(&style),
+        data: interactive::data(report, answer),
+        style,
+        lead,
+        losses: answers::losses(report, &open),
         yields: answers::yields(&report.answers),
         open,
         subset: summaries.iter().any(|s| !s.image_sample().is_whole()),
@@ -94,52 +103,15 @@ pub(super) fn page(report: &Report) -> String {
     page.to_string() + "\n"
 }
 
-/// The best method at a loss of one point, or at the loss nearest to it.
-struct Lead<'a> {
-    saving: &'a Saving,
-    best: Option<Best<'a>>,
-}
-
-/// The cheapest point of all methods at that loss.
-struct Best<'a> {
-    method: &'a Group,
-    point: &'a Summary,
-    /// What it saves against the baseline, unless it is the baseline's own; empty for nothing.
-    against: Option<String>,
-}
-
-impl<'a> Lead<'a> {
-    fn of(report: &'a Report) -> Option<Self> {
-        let savings = usual_loss(report);
-        let reached = savings
-            .iter()
-            .filter_map(|saving| Some((saving, saving.ground()?)));
-        let best = reached.min_by(|(_, a), (_, b)| a.by_energy(b));
-        let baseline = report.pareto.baseline.as_ref();
-        let best = best.map(|(saving, point)| Best {
-            method: &saving.method,
-            point,
-            against: saving
-                .saving_to_baseline
-                .filter(|_| baseline.is_some_and(|name| *name != point.design.method))
-                .map(against),
-        });
-        let saving = *savings.first()?;
-        Some(Self { saving, best })
-    }
-}
-
-/// What is saved in words; nothing where a reader would see 0.0 %.
-fn against(saving: f64) -> String {
-    if saving.abs() < 5e-4 {
-        String::new()
-    } else {
-        words::change(saving)
-    }
+/// The style of a page, and of its figures where it is dark.
+pub(super) fn style(usual: &str, figures: &[Figure]) -> String {
+    let svgs = figures.iter().map(|figure| figure.svg.as_str());
+    let rules = figure::dark_rules(svgs, "figure ");
+    format!("{usual}@media screen and (prefers-color-scheme: dark) {{\n{rules}\n}}\n")
 }
 
 /// The savings at a loss of one point, or at the loss nearest to it.
-fn usual_loss(report: &Report) -> Vec<&Saving> {
+pub(super) fn usual_loss(report: &Report) -> Vec<&Saving> {
     let savings = &report.pareto.savings;
     let off = |saving: &Saving| (saving.loss - 0.01).abs();
     let nearest = savings.iter().min_by(|a, b| off(a).total_cmp(&off(b)));

@@ -16,44 +16,81 @@ use crate::sweep::EnergyRow;
 /// Least energy per loss and method.
 pub(super) fn savings(report: &Report) -> Grid {
     let baseline = report.pareto.baseline.map_or("baseline", MethodLabel::name);
-    Grid::of(&report.pareto.savings)
+    let mut rows: Vec<&Saving> = report.pareto.savings.iter().collect();
+    let spent = |s: &Saving| {
+        s.ground()
+            .map_or(f64::INFINITY, |p| p.design.energy_relative)
+    };
+    rows.sort_by(|a, b| {
+        a.loss
+            .total_cmp(&b.loss)
+            .then(spent(a).total_cmp(&spent(b)))
+    });
+    let same = |a: &&Saving, b: &&Saving| a.loss == b.loss;
+    Grid::of(&rows)
         .groups(|s| s.loss.to_bits())
-        .number("Loss", |s| points(s.loss))
-        .number("Target (%)", |s| percent(s.target))
+        .marked(|row| is_least(&rows, row, same, |s| spent(s)))
         .text("Method", |s| &s.method)
-        .text("Design point", |s| s.ground().map(|p| &p.design.design_id))
-        .number("Voltage", |s| s.ground().map(column_voltage))
-        .number("Mean (%)", |s| s.ground().map(mean))
-        .number("95 % interval (%)", |s| s.ground().and_then(mean_interval))
-        .number("Energy", |s| s.ground().map(energy))
-        .number(format!("Saving to {baseline} (%)"), |s| {
-            on_ground(s, s.saving_to_baseline)
-        })
+        .number("Loss", |s| points(s.loss))
         .number("Saving to 8 bit (%)", |s| {
             on_ground(s, s.saving_to_reference)
         })
+        .number(format!("Saving to {baseline} (%)"), |s| {
+            on_ground(s, s.saving_to_baseline)
+        })
+        .number("Energy", |s| s.ground().map(energy))
+        .number("Voltage", |s| s.ground().map(column_voltage))
+        .number("Mean (%)", |s| s.ground().map(mean))
+        .number("95 % interval (%)", |s| s.ground().and_then(mean_interval))
+        .text("Shown", |s| s.ground().map(|p| yes(p.shows(s.target))))
+        .number("Target (%)", |s| percent(s.target))
+        .text("Design point", |s| s.ground().map(|p| &p.design.design_id))
         .grid()
+}
+
+/// True for a row that needs the least energy of those with the `same` question, where another one needs more;
+/// the energy of a row that reaches nothing is infinite.
+pub(super) fn is_least<R>(
+    rows: &[R],
+    row: &R,
+    same: impl Fn(&R, &R) -> bool,
+    energy: impl Fn(&R) -> f64,
+) -> bool {
+    let others = || rows.iter().filter(|other| same(row, other)).map(&energy);
+    let own = energy(row);
+    own.is_finite() && others().all(|other| other >= own) && others().any(|other| other > own)
 }
 
 fn on_ground(saving: &Saving, fraction: Option<f64>) -> Option<String> {
     saving.ground().and(fraction).map(percent)
 }
 
+fn yes(is_so: bool) -> &'static str {
+    if is_so {
+        "yes"
+    } else {
+        "no"
+    }
+}
+
 /// Protections side by side.
 pub(super) fn protections(rows: &[ProtectedLoss<'_>]) -> Grid {
-    Grid::of(rows)
+    let mut rows: Vec<&ProtectedLoss<'_>> = rows.iter().collect();
+    let spent = |r: &ProtectedLoss<'_>| {
+        let point = r.cheapest;
+        point.map_or(f64::INFINITY, |point| point.design.energy_relative)
+    };
+    for group in rows.chunk_by_mut(|a, b| (&a.name, a.loss) == (&b.name, b.loss)) {
+        group.sort_by(|a, b| spent(a).total_cmp(&spent(b)));
+    }
+    let same =
+        |a: &&ProtectedLoss<'_>, b: &&ProtectedLoss<'_>| (&a.name, a.loss) == (&b.name, b.loss);
+    Grid::of(&rows)
         .groups(|r| (&r.name, r.loss.to_bits()))
+        .marked(|row| is_least(&rows, row, same, |r| spent(r)))
         .text("Model", |r| &r.name)
-        .number("Loss", |r| points(r.loss))
-        .number("Target (%)", |r| percent(r.target))
         .text("Protection", |r| r.protection)
-        .number("Voltage", |r| match r.cheapest {
-            Some(point) => column_voltage(point),
-            None => format!("not reached{}", mark(r.beyond.is_some())),
-        })
-        .number("Bit error rate", |r| r.cheapest.map(bit_error_rate))
-        .number("Accuracy (%)", |r| r.cheapest.map(mean))
-        .number("95 % interval (%)", |r| r.cheapest.and_then(mean_interval))
+        .number("Loss", |r| points(r.loss))
         .number("Energy", |r| {
             let point = r.cheapest?;
             Some(energy(point) + mark(r.beyond.is_some()))
@@ -61,6 +98,15 @@ pub(super) fn protections(rows: &[ProtectedLoss<'_>]) -> Grid {
         .number("Area", |r| {
             r.cheapest.map(|p| number(p.design.area_relative))
         })
+        .number("Voltage", |r| match r.cheapest {
+            Some(point) => column_voltage(point),
+            None => format!("not reached{}", mark(r.beyond.is_some())),
+        })
+        .number("Accuracy (%)", |r| r.cheapest.map(mean))
+        .number("95 % interval (%)", |r| r.cheapest.and_then(mean_interval))
+        .text("Shown", |r| r.cheapest.map(|p| yes(p.shows(r.target))))
+        .number("Target (%)", |r| percent(r.target))
+        .number("Bit error rate", |r| r.cheapest.map(bit_error_rate))
         .grid()
 }
 

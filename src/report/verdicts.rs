@@ -6,6 +6,7 @@ pub use sentences::answer_sentences;
 
 use super::grid::Grid;
 use super::interactive;
+use super::page::style;
 use super::words::signed;
 use crate::answer::{AnswerRow, EvidenceRow, PartKind, PartLoss};
 use crate::figure::{rate, Figure};
@@ -44,6 +45,7 @@ pub struct AnswerReport {
 #[template(path = "verdicts.html")]
 struct Page<'a> {
     report: &'a AnswerReport,
+    style: String,
     policy: String,
     sentences: Vec<String>,
     verdicts: Grid,
@@ -53,8 +55,10 @@ struct Page<'a> {
 
 /// The answer as one HTML page that asks for nothing outside itself. Same input, same bytes.
 pub fn answer_html(report: &AnswerReport) -> String {
+    let style = style(STYLE, &report.figures);
     let page = Page {
-        policy: interactive::policy(STYLE),
+        policy: interactive::policy(&style),
+        style,
         sentences: answer_sentences(&report.rows, &report.parts),
         verdicts: verdicts(&report.rows),
         evidence: evidence(&report.evidence),

@@ -79,6 +79,14 @@ pub(super) fn span(low: f64, high: f64) -> String {
     format!("{} to {}", accuracy(low), accuracy(high))
 }
 
+/// `59.3 to 60.1 %`, or one number where both are written alike.
+pub(super) fn percents(low: f64, high: f64) -> String {
+    match (percent(low), percent(high)) {
+        (low, high) if low == high => format!("{low} %"),
+        (low, high) => format!("{low} to {high} %"),
+    }
+}
+
 /// An accuracy in per cent with two decimals: intervals of many chips are narrower than a tenth.
 pub(super) fn accuracy(fraction: f64) -> String {
     format!("{:.2}", 100.0 * fraction)
@@ -105,15 +113,6 @@ pub(super) fn width(bits: Option<Bits>) -> String {
         Some(Bits::FLOAT) => "32-bit float".into(),
         Some(bits) => format!("{bits} bit"),
         None => "mixed bits".into(),
-    }
-}
-
-/// `a saving of 59.3 %`, or what it costs.
-pub(super) fn change(saving: f64) -> String {
-    if saving >= 0.0 {
-        format!("a saving of {} %", percent(saving))
-    } else {
-        format!("an extra cost of {} %", percent(-saving))
     }
 }
 

@@ -143,7 +143,10 @@ pub(super) fn draw(
         .collect();
     notes.extend(warnings.iter().cloned());
     let page = html(&Report {
-        title: format!("Accuracy against weight-memory energy: {title}"),
+        title: format!(
+            "{}: accuracy against weight-memory energy",
+            figure::about(&merged.summaries, &curves)
+        ),
         run: title,
         version: first.version.clone(),
         commands: records

@@ -136,7 +136,7 @@ impl Answer {
     }
 
     /// The loss that was asked for; `None` of a yield.
-    pub(in crate::analysis) fn loss(&self) -> Option<f64> {
+    pub fn loss(&self) -> Option<f64> {
         match self.question {
             Question::Loss { loss, .. } => Some(loss),
             Question::Yield { .. } => None,

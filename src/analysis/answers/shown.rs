@@ -9,8 +9,9 @@ use crate::stats::ROUNDING;
 pub struct Shown<'a> {
     /// The lowest voltage shown to keep the accuracy, as every higher one is: what it saves is the least.
     pub holding: &'a Summary,
-    /// The lowest voltage that may keep it, above every one that is shown not to: what it saves is the most.
-    pub possible: &'a Summary,
+    /// The lowest voltage that may keep it, above the highest that is shown not to: what it saves is the most. `None` where
+    /// none is shown not to.
+    pub possible: Option<&'a Summary>,
 }
 
 /// What the points of the series of an answer show of its accuracy loss: that a mean over chips reaches the target, where the
@@ -30,12 +31,10 @@ pub fn shown<'a>(answer: &Answer, summaries: &'a [Summary]) -> Option<Shown<'a>>
     });
     let holding = points
         .iter()
-        .take_while(|point| holds(point, target))
+        .take_while(|point| point.shows(target))
         .last()?;
-    let possible = points
-        .iter()
-        .take_while(|point| !misses(point, target))
-        .last()?;
+    let failing = points.iter().position(|point| point.shows_less(target));
+    let possible = failing.map(|failing| points[failing.saturating_sub(1)]);
     Some(Shown { holding, possible })
 }
 
@@ -49,17 +48,20 @@ fn is_of(answer: &Answer, point: &Summary) -> bool {
         && (design.protection, point.floor) == (series.protection, series.floor)
 }
 
-/// Where no cell can fail every chip is like those that were seen.
-fn holds(point: &Summary, target: f64) -> bool {
-    let least = if point.design.can_fail() {
-        point.student.map(|interval| interval.low)
-    } else {
-        Some(point.mean)
-    };
-    least.is_some_and(|least| least >= target - ROUNDING)
-}
+impl Summary {
+    /// Whether it shows that its mean accuracy reaches a target: where no cell can fail every chip is like those that were
+    /// seen, else the lower end of the 95 % interval must.
+    pub fn shows(&self, target: f64) -> bool {
+        let least = if self.design.can_fail() {
+            self.student.map(|interval| interval.low)
+        } else {
+            Some(self.mean)
+        };
+        least.is_some_and(|least| least >= target - ROUNDING)
+    }
 
-fn misses(point: &Summary, target: f64) -> bool {
-    let most = point.student.map_or(1.0, |interval| interval.high);
-    most < target
+    fn shows_less(&self, target: f64) -> bool {
+        let most = self.student.map_or(1.0, |interval| interval.high);
+        most < target
+    }
 }

@@ -1,0 +1,103 @@
+//! What the figures of design points share: the points, what stands out, and what the title says of them.
+
+use super::facet::{facets, Facet, Focus};
+use super::series::{series, series_over_voltage, Series};
+use super::MemoryCurve;
+use crate::analysis::{Pareto, Summary};
+use std::collections::BTreeSet;
+
+/// Design points as they are drawn.
+#[derive(Clone, Debug)]
+pub(super) struct Scene<'a> {
+    pub(super) summaries: &'a [Summary],
+    pub(super) memories: &'a [MemoryCurve],
+    /// What stands out.
+    pub(super) focus: Focus,
+    /// Network, data set, width where there is one, and memory.
+    pub(super) about: String,
+}
+
+impl<'a> Scene<'a> {
+    /// The scene of these points; the targets of `frontiers` say what stands out.
+    pub(super) fn of(
+        summaries: &'a [Summary],
+        frontiers: &Pareto,
+        memories: &'a [MemoryCurve],
+    ) -> Self {
+        Self {
+            summaries,
+            memories,
+            focus: Focus::of(&series(summaries), frontiers),
+            about: about(summaries, memories),
+        }
+    }
+
+    /// All series, by panel.
+    pub(super) fn facets(&self) -> Vec<Facet<'a>> {
+        facets(series(self.summaries), &self.focus)
+    }
+
+    /// Those of points with one voltage; `rename` changes their names.
+    pub(super) fn facets_over_voltage(
+        &self,
+        rename: impl Fn(&Series<'_>) -> String,
+    ) -> Vec<Facet<'a>> {
+        let mut all = facets(series_over_voltage(self.summaries), &self.focus);
+        for one in all.iter_mut().flat_map(|facet| &mut facet.series) {
+            one.name = rename(one);
+        }
+        all
+    }
+}
+
+/// `resnet20 on cifar10, 4-bit weights in 14 nm SRAM`: what design points are of, for a title; several names one after
+/// the other.
+pub fn about(summaries: &[Summary], memories: &[MemoryCurve]) -> String {
+    let networks = listed(summaries.iter().map(|s| {
+        let design = &s.design;
+        format!("{} on {}", design.architecture, design.dataset)
+    }));
+    let widths: BTreeSet<_> = summaries.iter().map(|s| s.design.bits).collect();
+    let weights = match widths.first() {
+        Some(Some(bits)) if widths.len() == 1 => format!("{bits}-bit weights"),
+        _ => "weights".into(),
+    };
+    let title = |name: &str| {
+        let known = memories.iter().find(|curve| curve.name == name);
+        known.map_or_else(|| name.to_owned(), |curve| curve.title.clone())
+    };
+    let memories = listed(summaries.iter().map(|s| title(&s.design.memory)));
+    format!("{networks}, {weights} in {memories}")
+}
+
+/// Different words, one after the other; many only counted.
+fn listed(words: impl Iterator<Item = String>) -> String {
+    let all: BTreeSet<String> = words.collect();
+    match all.len() {
+        0..=3 => all.into_iter().collect::<Vec<_>>().join(" and "),
+        many => format!("{many} different ones"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{frontiers, memory, two_methods};
+    use super::*;
+
+    #[test]
+    fn network_data_set_width_and_memory_are_said() {
+        let mut summaries = two_methods();
+        let about = |summaries: &[Summary], memories: &[MemoryCurve]| {
+            Scene::of(summaries, &frontiers(summaries), memories).about
+        };
+        assert_eq!(
+            about(&summaries, &[memory()]),
+            "lenet on glyphs, 4-bit weights in 14 nm FinFET SRAM, 32 arrays of 4 KiB"
+        );
+        summaries[0].design.bits = None;
+        assert_eq!(
+            about(&summaries, &[]),
+            "lenet on glyphs, weights in sram-14nm-chandramoorthy2019"
+        );
+    }
+}
