@@ -67,3 +67,9 @@ pub struct Report {
 pub fn html(report: &Report) -> String {
     page::page(report)
 }
+
+/// What is shown of the design of least energy at a loss of one point, or what would show it, in words: the first sentence
+/// of the page. `None` where no loss was asked for.
+pub fn lead(report: &Report) -> Option<String> {
+    lead::Lead::of(report).map(|lead| lead.sentence)
+}

@@ -81,24 +81,22 @@ pub(super) enum Intervals {
 }
 
 impl Intervals {
-    /// Bands, unless they take much of the height of the curves, or of their best points where these are enlarged.
-    pub(super) fn of(strong: &[&Summary], whiskers: bool) -> Self {
-        let means = || strong.iter().map(|point| point.mean);
-        let (low, high) = means().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), mean| {
+    /// Bands, unless those of one series take much of the height of the curves, or of their best points where these are
+    /// enlarged.
+    fn of(strong: &[&Series<'_>], whiskers: bool) -> Self {
+        let means = strong
+            .iter()
+            .flat_map(|series| &series.points)
+            .map(|point| point.mean);
+        let (low, high) = means.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), mean| {
             (l.min(mean), h.max(mean))
         });
-        let mean_height = |least: f64| {
-            let shown = strong.iter().filter(|point| point.mean >= least);
-            let heights: Vec<f64> = shown
-                .map(|point| interval(point).map_or(0.0, |i| i.high - i.low))
-                .collect();
-            heights.iter().sum::<f64>() / heights.len().max(1) as f64
-        };
         let is_enlarged = 100.0 * (high - low) > WIDE;
-        let fills = mean_height(low) > FULL * (high - low).max(0.02)
-            || (is_enlarged
-                && 100.0 * mean_height(high - ENLARGED_POINTS / 100.0)
-                    > 2.0 * FULL * ENLARGED_POINTS);
+        let best = high - ENLARGED_POINTS / 100.0;
+        let fills = strong.iter().any(|series| {
+            mean_height(series, low) > FULL * (high - low).max(0.02)
+                || (is_enlarged && 100.0 * mean_height(series, best) > 2.0 * FULL * ENLARGED_POINTS)
+        });
         if fills {
             Self::Bars
         } else {
@@ -107,12 +105,20 @@ impl Intervals {
     }
 }
 
+/// Mean height of the intervals of those points of a series whose mean is at least this.
+fn mean_height(series: &Series<'_>, least: f64) -> f64 {
+    let shown = series.points.iter().filter(|point| point.mean >= least);
+    let heights: Vec<f64> = shown
+        .map(|point| interval(point).map_or(0.0, |i| i.high - i.low))
+        .collect();
+    heights.iter().sum::<f64>() / heights.len().max(1) as f64
+}
+
 /// How the intervals of these series are drawn.
 pub(super) fn intervals(facets: &[Facet<'_>], whiskers: bool) -> Intervals {
     let series = facets.iter().flat_map(|facet| &facet.series);
-    let strong = series.filter(|s| s.strong);
-    let points: Vec<&Summary> = strong.flat_map(|s| s.points.iter().copied()).collect();
-    Intervals::of(&points, whiskers)
+    let strong: Vec<&Series<'_>> = series.filter(|s| s.strong).collect();
+    Intervals::of(&strong, whiskers)
 }
 
 /// The points of a series in per cent against what `x` says of them; those that it says nothing of are left out.

@@ -65,7 +65,7 @@ pub(super) fn page(report: &Report) -> String {
     let most = tables::most_of_each(frontiers);
     let style = style(STYLE, &report.figures);
     let lead = Lead::of(report);
-    let answer = lead.as_ref().and_then(Lead::point);
+    let answer = lead.as_ref().and_then(|lead| lead.point);
     let answer = answer.map(|point| point.design.design_id.as_str());
     let page = Page {
         policy: interactive::policy(&style),

@@ -334,11 +334,11 @@ fn what_the_chips_do_not_show_is_not_claimed() {
     for part in [
         "Not established: no voltage at which cells fail is shown to keep 96.1 % accuracy",
         "wcat at 4 bit seems to, down to 0.825 V/Vmin: its mean over",
-        "wcat-explore answer with these models decides it",
+        "`wcat-explore answer` with these models decides it",
     ] {
-        assert!(text.contains(part), "{part}\n{text}");
+        assert!(text.contains(part), "{part}");
     }
-    assert!(!text.contains("It saves"), "{text}");
+    assert!(!text.contains("It saves"));
 }
 
 #[test]

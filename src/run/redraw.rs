@@ -8,7 +8,7 @@ use crate::answer::{AnswerRow, EvidenceRow, PartLoss};
 use crate::error::{Error, Result};
 use crate::figure::{self, CurvePoint, MemoryCurve};
 use crate::memory::MemoryModel;
-use crate::report::{answer_html, html, AnswerReport, Report, FIRST};
+use crate::report::{answer_html, html, lead, AnswerReport, Report, FIRST};
 use crate::seed::Seed;
 use crate::store::{self, Lock};
 use crate::table;
@@ -22,6 +22,8 @@ pub struct Drawn {
     pub folder: PathBuf,
     /// The report.
     pub report: PathBuf,
+    /// Its first sentence; `None` where no accuracy was asked for, and of an answer, which has several.
+    pub lead: Option<String>,
     /// What makes the rows less comparable.
     pub warnings: Vec<String>,
     /// What was read without a checksum, for the user; `None` where everything was checked.
@@ -142,7 +144,7 @@ pub(super) fn draw(
         .flat_map(|record| record.notes.iter().cloned())
         .collect();
     notes.extend(warnings.iter().cloned());
-    let page = html(&Report {
+    let contents = Report {
         title: format!(
             "{}: accuracy against weight-memory energy",
             figure::about(&merged.summaries, &curves)
@@ -167,13 +169,14 @@ pub(super) fn draw(
         pareto: analysis.pareto.clone(),
         answers: analysis.answers,
         differences: analysis.differences,
-    });
+    };
     let report = folder.join("report.html");
-    store::write_bytes(&report, page.as_bytes())?;
+    store::write_bytes(&report, html(&contents).as_bytes())?;
     Ok((
         Drawn {
             folder,
             report,
+            lead: lead(&contents),
             warnings,
             unchecked: unchecked.note(),
         },
@@ -259,6 +262,7 @@ pub(super) fn draw_answer(run: &Path, folder: &Path) -> Result<DrawnAnswer> {
     let drawn = Drawn {
         folder: folder.to_owned(),
         report,
+        lead: None,
         warnings: Vec::new(),
         unchecked: unchecked.note(),
     };

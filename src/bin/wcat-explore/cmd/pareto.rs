@@ -35,6 +35,7 @@ pub(crate) fn run(args: &ParetoArgs, monitor: &Progress) -> anyhow::Result<()> {
         }
         other => show::records(&tables::json(&pareto.rows())?, other)?,
     }
+    drawn.lead.iter().for_each(|lead| monitor.note(lead));
     monitor.note(&format!("report: {}", drawn.report.display()));
     Ok(())
 }

@@ -209,6 +209,7 @@ fn dry_run(
 }
 
 fn say_where(result: &SweepResult, monitor: &Progress) {
+    result.drawn.lead.iter().for_each(|lead| monitor.note(lead));
     monitor.note(&format!(
         "{} trials computed, {} reused; tables: {}; report: {}",
         result.computed,
