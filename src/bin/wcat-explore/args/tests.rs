@@ -16,7 +16,7 @@ const HEADINGS: &[(&str, &str)] = &[
     ("How to quantise", "method bits init skip"),
     ("Attack", "flips until-accuracy restarts batch k-top attack-data"),
     ("Measurements", "unit reference error-free copies"),
-    ("Memory model", "name title source curve robust-energy robust-area"),
+    ("Memory model", "name title source curve robust-energy robust-area robust-source"),
     (
         "Output",
         "out fresh resume no-resume dry-run format overwrite layers figures export-masks title preface cards",
