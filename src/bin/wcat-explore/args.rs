@@ -15,7 +15,7 @@ pub(crate) use answer::{AnswerArgs, CountedFrom};
 pub(crate) use explore::ExploreArgs;
 pub(crate) use groups::{
     data_folder, layers, FaultArgs, Format, Images, MemoryFlags, ModelFiles, Output, Places,
-    RunOutput, Settings, Voltages,
+    RunOutput, Settings, VoltageList, Voltages,
 };
 pub(crate) use models::{
     DataArgs, DataCommand, FitArgs, FitCurve, InspectArgs, MemoryArgs, MemoryCommand, PackArgs,

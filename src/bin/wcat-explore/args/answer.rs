@@ -1,6 +1,6 @@
 //! What may be typed after `answer`.
 
-use super::{FaultArgs, MemoryFlags, ModelFiles, Places, RunOutput, Settings, Voltages};
+use super::{FaultArgs, MemoryFlags, ModelFiles, Places, RunOutput, Settings, VoltageList};
 use clap::Args;
 use serde::Serialize;
 use wcat_explore::config::Layer;
@@ -26,7 +26,7 @@ pub(crate) struct Question {
     /// Of the mean over chips, or with --yield of single chips.
     #[arg(long, value_name = "LOSS")]
     max_loss: Option<f64>,
-    /// Fraction of chips that must lose no more; without it the mean over chips must
+    /// Fraction of chips that must lose no more [default: the mean over chips must]
     #[arg(long = "yield", value_name = "FRACTION")]
     #[serde(rename = "yield")]
     yield_share: Option<f64>,
@@ -37,7 +37,9 @@ pub(crate) struct Question {
     #[arg(long, value_name = "FROM", value_parser = from)]
     #[serde(skip)]
     pub(crate) loss_from: Option<CountedFrom>,
-    /// Time to spend, such as 90s, 10m or 2h, turned into image evaluations at the start [default: 10m]
+    /// Time to spend, such as 90s, 10m or 2h [default: 10m]
+    ///
+    /// Turned into a number of image evaluations when the run begins, so that it is the same answer however fast it goes.
     #[arg(long, value_name = "TIME", value_parser = seconds)]
     budget: Option<f64>,
     /// Most image evaluations, in place of --budget: the same on every machine
@@ -46,9 +48,10 @@ pub(crate) struct Question {
     /// Step of the voltages that are tried, in the memory's unit [default: 0.005]
     #[arg(long, value_name = "STEP", hide_short_help = true)]
     step: Option<f64>,
-    /// What faults in each layer and each bit plane alone cost, within the same budget once more
+    /// What faults in each layer and each bit plane alone cost
     ///
-    /// Of the cheapest candidate, its codes unprotected: at the voltage of the answer and at a bit error rate of 1e-2.
+    /// Of the cheapest candidate, its codes unprotected: at the voltage of the answer and at a bit error rate of 1e-2. Takes
+    /// the same budget once more at most.
     #[arg(long)]
     #[serde(skip)]
     pub(crate) sensitivity: bool,
@@ -134,7 +137,7 @@ pub(crate) struct AnswerArgs {
     #[command(flatten)]
     pub(crate) question: Question,
     #[command(flatten)]
-    pub(crate) voltages: Voltages,
+    pub(crate) voltages: VoltageList,
     #[command(flatten)]
     pub(crate) memory: MemoryFlags,
     #[command(flatten)]

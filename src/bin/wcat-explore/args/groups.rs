@@ -266,16 +266,37 @@ pub(crate) struct Images {
     images: Option<u64>,
 }
 
-/// What a sweep goes through.
+/// Voltages alone.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Voltages and memory")]
-pub(crate) struct Voltages {
+pub(crate) struct VoltageList {
     /// Voltages: start:stop:step, a list, or both; in vmin, V or mV
     ///
     /// Such as 0.75:1.0:0.025 (both ends included) or 0.8,0.85:0.95:0.05. A unit may follow (0.85vmin, 0.56V, 560mV); without one it is that
     /// of the memory model.
     #[arg(long, value_name = "LIST", allow_hyphen_values = true)]
     voltages: Option<String>,
+}
+
+impl VoltageList {
+    /// They replace rates where a configuration has them.
+    pub(crate) fn layers(&self) -> Vec<Layer> {
+        let Some(list) = &self.voltages else {
+            return Vec::new();
+        };
+        vec![
+            Layer::flag("--voltages", "sweep.voltages", list.as_str()),
+            Layer::flag("--voltages", "sweep.bit_error_rates", Vec::<f64>::new()),
+        ]
+    }
+}
+
+/// What a sweep goes through.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Voltages and memory")]
+pub(crate) struct Voltages {
+    #[command(flatten)]
+    list: VoltageList,
     /// Bit error rates in place of voltages, comma-separated
     ///
     /// Each stands at the voltage where the memory has it.
@@ -291,20 +312,13 @@ pub(crate) struct Voltages {
 impl Voltages {
     /// One replaces the other where a configuration has it.
     pub(crate) fn layers(&self) -> Vec<Layer> {
-        let (voltages, rates) = ("sweep.voltages", "sweep.bit_error_rates");
-        if let Some(list) = &self.voltages {
-            return vec![
-                Layer::flag("--voltages", voltages, list.as_str()),
-                Layer::flag("--voltages", rates, Vec::<f64>::new()),
-            ];
-        }
         if self.bers.is_empty() {
-            return Vec::new();
+            return self.list.layers();
         }
         let asked: Vec<f64> = self.bers.iter().map(|rate| rate.get()).collect();
         vec![
-            Layer::unset("--bers", voltages),
-            Layer::flag("--bers", rates, asked),
+            Layer::unset("--bers", "sweep.voltages"),
+            Layer::flag("--bers", "sweep.bit_error_rates", asked),
         ]
     }
 }
