@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
+use wcat_explore::answer::AnswerSpec;
 use wcat_explore::config::{Experiment, Layer};
 use wcat_explore::error::Error;
 
@@ -18,6 +19,15 @@ struct Field {
     name: String,
     kind: String,
     meaning: String,
+}
+
+impl Field {
+    /// Its type, where it has a value.
+    fn some(&self) -> &str {
+        self.kind
+            .trim_start_matches("Option<")
+            .trim_end_matches('>')
+    }
 }
 
 /// The public fields of every struct of settings, by its name: those that refuse unknown keys.
@@ -123,10 +133,7 @@ fn rows(
         let default = defaults
             .get(&field.name)
             .unwrap_or(&serde_json::Value::Null);
-        let kind = field
-            .kind
-            .trim_start_matches("Option<")
-            .trim_end_matches('>');
+        let kind = field.some();
         if all.contains_key(kind) {
             // those with a list of their own in the document
             if !prefix.is_empty() {
@@ -164,7 +171,9 @@ fn the_lists_of_keys_are_those_of_the_settings() {
     let text = std::fs::read_to_string(&document).unwrap();
     let mut all = BTreeMap::new();
     structs(&root.join("src"), &mut all);
-    let defaults = serde_json::to_value(Experiment::default()).unwrap();
+    let mut defaults = serde_json::to_value(Experiment::default()).unwrap();
+    // absent but in the command that reads it
+    defaults["answer"] = serde_json::to_value(AnswerSpec::default()).unwrap();
     let mut parts = text.split(MARK);
     let mut made = parts.next().unwrap().to_owned();
     let mut listed = Vec::new();
@@ -177,7 +186,7 @@ fn the_lists_of_keys_are_those_of_the_settings() {
             let field = all["Experiment"].iter().find(|field| field.name == name);
             rows(
                 &all,
-                &field.unwrap().kind,
+                field.unwrap().some(),
                 &format!("{name}."),
                 &defaults[name],
             )
@@ -187,7 +196,7 @@ fn the_lists_of_keys_are_those_of_the_settings() {
         listed.push(name);
     }
     for field in &all["Experiment"] {
-        let is_mapping = all.contains_key(&field.kind);
+        let is_mapping = all.contains_key(field.some());
         assert!(
             !is_mapping || listed.contains(&field.name.as_str()),
             "{}",
