@@ -136,3 +136,40 @@ fn a_dry_run_says_the_cost_and_writes_nothing() {
     }
     assert!(!place.path("results").exists());
 }
+
+#[test]
+fn what_cannot_be_asked_is_refused_before_anything_is_computed() {
+    let place = Place::new();
+    place.write_model("m.safetensors", 4);
+    let ended = place.run(&[
+        "answer",
+        "--model",
+        "m.safetensors",
+        "--sensitivity",
+        "--layers",
+        "conv*",
+    ]);
+    assert_eq!(ended.code, Some(2), "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("all of the memory to be unreliable"),
+        "{}",
+        ended.stderr
+    );
+    assert!(!ended.stderr.contains("search"), "{}", ended.stderr);
+    place.done(&ANSWER);
+    let run = place.only_run();
+    let both = place.run(&["pareto", &run, &run]);
+    assert_eq!(both.code, Some(2), "{}", both.stderr);
+    assert!(
+        both.stderr.contains("an answer is drawn"),
+        "{}",
+        both.stderr
+    );
+    let published = place.run(&["publish", &run, "--out", "x.md"]);
+    assert_eq!(published.code, Some(2), "{}", published.stderr);
+    assert!(
+        published.stderr.contains("an answer is drawn"),
+        "{}",
+        published.stderr
+    );
+}

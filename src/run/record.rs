@@ -300,6 +300,12 @@ impl Record {
     /// Reads the record of a run whose tables are there.
     pub(super) fn with_tables(folder: &Path) -> Result<Self> {
         let record = Self::read(folder)?;
+        if folder.join(names::VERDICTS_CSV).exists() {
+            let expected =
+                "runs of `sweep`, `explore` or `attack`; an answer is drawn by `pareto` alone";
+            let found = folder.display().to_string();
+            return Err(Error::argument("runs", expected, found));
+        }
         let tables = [names::SUMMARY, names::ATTACKS].map(|name| folder.join(name));
         if record.finished_unix.is_some() || tables.iter().any(|table| table.exists()) {
             return Ok(record);

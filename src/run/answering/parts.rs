@@ -19,13 +19,31 @@ type Alone = (PartKind, Option<Part>);
 /// Refuses what has no parts, before anything is computed.
 ///
 /// # Errors
-/// As [`DomainSpec::parts`] and [`check_arrays`].
+/// As [`DomainSpec::parts`] and [`check_arrays`]; [`Error::Argument`](crate::error::Error::Argument) where faults reach a
+/// part of the memory alone.
 pub(super) fn check(prepared: &Prepared, swept_models: &[SweptModel]) -> Result<()> {
     check_arrays(&prepared.faults)?;
-    for swept in swept_models {
-        DomainSpec::Layers.parts(swept.evaluator)?;
+    let point = prepared.memory.at(prepared.memory.error_free)?;
+    for (model, swept) in swept_models.iter().enumerate() {
+        for part in DomainSpec::Layers.parts(swept.evaluator)? {
+            let alone = [alone(model, &part, point)];
+            prepared.comparison(swept_models, &alone, 1).designs()?;
+        }
     }
     Ok(())
+}
+
+/// A model whose cells fail in one part alone.
+fn alone(model: usize, part: &Part, point: OperatingPoint) -> DesignPoint {
+    DesignPoint {
+        model,
+        protection: Protection::None,
+        supply: Supply::Domains(vec![Domain {
+            name: part.name.clone(),
+            part: part.part.clone(),
+            point,
+        }]),
+    }
 }
 
 impl Simulated<'_> {
@@ -113,20 +131,15 @@ impl Simulated<'_> {
         most: u64,
     ) -> Result<PartLoss> {
         let model = self.pairs[place].model;
-        let supply = match part {
-            None => Supply::One(point),
-            Some(Part { name, part }) => Supply::Domains(vec![Domain {
-                name: name.clone(),
-                part: part.clone(),
-                point,
-            }]),
-        };
         let name = part.as_ref().map_or("all", |part| part.name.as_str());
         let candidate = &self.candidates[place];
-        let design = DesignPoint {
-            model,
-            protection: Protection::None,
-            supply,
+        let design = match part {
+            Some(part) => alone(model, part, point),
+            None => DesignPoint {
+                model,
+                protection: Protection::None,
+                supply: Supply::One(point),
+            },
         };
         let loss = PartLoss::estimate(candidate, most, &mut |phase, chips, images| {
             let mut view = self.view_of(design.clone(), point.voltage, phase);
