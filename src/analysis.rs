@@ -21,8 +21,8 @@ mod summary;
 pub(crate) mod tests;
 
 pub use answers::{
-    answers, read_answers, shown, Answer, Ends, Question, Questions, Reach, Shown, VoltageSeries,
-    YIELD_TARGETS,
+    answers, read_answers, Answer, Ends, Question, Questions, Reach, SeriesPoints, Shown,
+    VoltageSeries, YIELD_TARGETS,
 };
 pub use averaged::{average_trainings, undominated, Averaged};
 pub use cheapest::{protections, ProtectedLoss};

@@ -26,7 +26,7 @@ pub use results::{
 };
 pub use verdicts::{answer_html, answer_sentences, verdicts, AnswerReport};
 
-use crate::analysis::{Answer, FaultCount, MethodDifference, Pareto, Summary};
+use crate::analysis::{Answer, FaultCount, MethodDifference, Pareto, SeriesPoints, Summary};
 use crate::figure::Figure;
 use crate::sweep::EnergyRow;
 
@@ -71,5 +71,6 @@ pub fn html(report: &Report) -> String {
 /// What is shown of the design of least energy at a loss of one point, or what would show it, in words: the first sentence
 /// of the page. `None` where no loss was asked for.
 pub fn lead(report: &Report) -> Option<String> {
-    lead::Lead::of(report).map(|lead| lead.sentence)
+    let series = SeriesPoints::of(&report.summaries);
+    lead::Lead::of(report, &series).map(|lead| lead.sentence)
 }

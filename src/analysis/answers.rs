@@ -6,16 +6,16 @@ mod shown;
 mod tests;
 
 pub use rows::{read_answers, Answer, Ends, Question, Reach, VoltageSeries};
-pub use shown::{shown, Shown};
+pub use shown::{SeriesPoints, Shown};
 
 use super::pareto::{baseline_of, best_clean, Points, SAVING_LOSSES};
 use super::row::{Outcome, Summary};
 use crate::error::{Error, Result};
-use crate::fault::Protection;
+use crate::fault::{ArrayLabel, FaultLabel, Protection};
 use crate::quant::MethodLabel;
 use crate::seed::{Purpose, Seed};
 use crate::stats::{self, Interval, ROUNDING};
-use crate::units::BerSource;
+use crate::units::{BerSource, Bits};
 use std::collections::BTreeMap;
 
 /// Shares of chips at or above the floor that answers are given for.
@@ -108,6 +108,24 @@ struct Level {
     points: Vec<usize>,
 }
 
+/// What tells a voltage series from others: method, width, model, architecture, memory with faults, array and protection,
+/// floor.
+type SeriesKey<'a> = (
+    MethodLabel,
+    Option<Bits>,
+    [&'a str; 2],
+    (&'a str, &'a FaultLabel, &'a ArrayLabel, Protection),
+    u64,
+);
+
+/// The series that a design point is of.
+fn series_key(point: &Summary) -> SeriesKey<'_> {
+    let d = &point.design;
+    let memory = (d.memory.as_str(), &d.fault_kind, &d.array, d.protection);
+    let names = [d.model.as_str(), d.architecture.as_str()];
+    (d.method, d.bits, names, memory, point.floor.to_bits())
+}
+
 /// Voltage series of design points.
 struct Table<'a> {
     summaries: &'a [Summary],
@@ -135,17 +153,7 @@ impl<'a> Table<'a> {
             .enumerate()
             .filter(|(_, s)| s.design.voltage.is_some())
         {
-            let d = &s.design;
-            let memory = (&d.memory, &d.fault_kind, &d.array, &d.protection);
-            let key = (
-                &d.method,
-                d.bits,
-                &d.model,
-                &d.architecture,
-                memory,
-                s.floor.to_bits(),
-            );
-            grouped.entry(key).or_default().push(i);
+            grouped.entry(series_key(s)).or_default().push(i);
         }
         let series = |points: Vec<usize>| {
             let (d, floor) = (&summaries[points[0]].design, summaries[points[0]].floor);

@@ -97,6 +97,16 @@ pub struct AnswerRow {
     pub population: String,
 }
 
+impl AnswerRow {
+    /// The candidate in words.
+    pub fn name(&self) -> String {
+        match self.protection {
+            Protection::None => format!("{}, unprotected", self.model),
+            other => format!("{}, {other}", self.model),
+        }
+    }
+}
+
 impl Record for AnswerRow {
     const WHAT: &'static str = "a table of verdicts; a finished answer writes it";
 

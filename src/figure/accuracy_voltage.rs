@@ -1,6 +1,6 @@
 //! The figure `accuracy_voltage`: mean accuracy against supply voltage, bit error rates above.
 
-use super::curves::{self, accuracy_points, Curve, Intervals, Plot};
+use super::curves::{self, accuracy_points, Curve, Intervals};
 use super::label;
 use super::layout::{sheet, Heading};
 use super::legend::{Legend, Sample};
@@ -13,28 +13,7 @@ use crate::units::VoltageUnit;
 pub(super) fn accuracy_voltage(scene: &Scene<'_>) -> String {
     let facets = scene.facets_over_voltage(|s| s.name.clone());
     let intervals = curves::intervals(&facets, true);
-    let ticks = curves::tick_count(facets.len());
-    let (mut plots, mut edges) = (Vec::new(), Vec::new());
-    for unit in curves::units(scene.summaries) {
-        let is_own = |s: &&Summary| s.design.voltage_unit == unit;
-        let points: Vec<&Summary> = scene.summaries.iter().filter(is_own).collect();
-        let voltages = points.iter().filter_map(|s| s.design.voltage);
-        let x = curves::voltage_axis(unit, voltages, ticks);
-        for facet in &facets {
-            let own = facet.series.iter().map(|s| curve(s, unit, intervals));
-            let own: Vec<Curve> = own.filter(|c| !c.runs[0].is_empty()).collect();
-            if own.is_empty() {
-                continue;
-            }
-            plots.push(Plot {
-                name: facet.name.clone(),
-                x: x.clone(),
-                above: curves::rates_above(&points),
-                curves: own,
-            });
-            edges.push(curves::extrapolated_below(&points, scene.memories));
-        }
-    }
+    let (plots, edges) = scene.plots_over_voltage(&facets, |s, unit| curve(s, unit, intervals));
     let mut legend = Legend::default();
     curves::explain(&mut legend, &plots, intervals);
     if edges.iter().any(Option::is_some) {

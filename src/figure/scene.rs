@@ -1,9 +1,11 @@
 //! What the figures of design points share: the points, what stands out, and what the title says of them.
 
+use super::curves::{self, Curve, Plot};
 use super::facet::{facets, Facet, Focus};
 use super::series::{series, series_over_voltage, Series};
 use super::MemoryCurve;
 use crate::analysis::{Pareto, Summary};
+use crate::units::VoltageUnit;
 use std::collections::BTreeSet;
 
 /// Design points as they are drawn.
@@ -47,6 +49,38 @@ impl<'a> Scene<'a> {
             one.name = rename(one);
         }
         all
+    }
+
+    /// Plots for each voltage unit, with the voltage below which rates are extrapolated in each; `curve` draws a series in a
+    /// unit.
+    pub(super) fn plots_over_voltage(
+        &self,
+        facets: &[Facet<'a>],
+        curve: impl Fn(&Series<'_>, VoltageUnit) -> Curve,
+    ) -> (Vec<Plot>, Vec<Option<f64>>) {
+        let ticks = curves::tick_count(facets.len());
+        let (mut plots, mut edges) = (Vec::new(), Vec::new());
+        for unit in curves::units(self.summaries) {
+            let is_own = |s: &&Summary| s.design.voltage_unit == unit;
+            let points: Vec<&Summary> = self.summaries.iter().filter(is_own).collect();
+            let voltages = points.iter().filter_map(|s| s.design.voltage);
+            let x = curves::voltage_axis(unit, voltages, ticks);
+            for facet in facets {
+                let own = facet.series.iter().map(|s| curve(s, unit));
+                let own: Vec<Curve> = own.filter(|c| !c.runs[0].is_empty()).collect();
+                if own.is_empty() {
+                    continue;
+                }
+                plots.push(Plot {
+                    name: facet.name.clone(),
+                    x: x.clone(),
+                    above: curves::rates_above(&points),
+                    curves: own,
+                });
+                edges.push(curves::extrapolated_below(&points, self.memories));
+            }
+        }
+        (plots, edges)
     }
 }
 

@@ -10,7 +10,6 @@ use super::palette::PALETTE;
 use super::series::Style;
 use super::Figure;
 use crate::answer::{AnswerRow, EvidenceRow, Verdict};
-use crate::fault::Protection;
 
 const GOAL: Stroke = Stroke {
     color: Color(90, 90, 90, 1.0),
@@ -33,9 +32,9 @@ pub fn verdicts(rows: &[AnswerRow], evidence: &[EvidenceRow]) -> Option<Figure> 
             |seen: &&&EvidenceRow| (&seen.model, seen.protection) == (&row.model, row.protection);
         let run: Vec<Point> = seen.iter().filter(own).map(|seen| point(seen)).collect();
         if !run.is_empty() {
-            legend.name(Sample::Series(style), name(row));
+            legend.name(Sample::Series(style), row.name());
             all.push(Curve {
-                name: name(row),
+                name: row.name(),
                 style,
                 strong: true,
                 runs: vec![run],
@@ -100,12 +99,5 @@ fn point(seen: &EvidenceRow) -> Point {
         band: None,
         whisker: Some((100.0 * seen.value_low, 100.0 * seen.value_high)),
         hollow: seen.verdict != Verdict::Holds,
-    }
-}
-
-fn name(row: &AnswerRow) -> String {
-    match row.protection {
-        Protection::None => row.model.clone(),
-        other => format!("{}, {other}", row.model),
     }
 }

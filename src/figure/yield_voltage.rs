@@ -1,7 +1,7 @@
 //! The figure `yield_voltage`: the fraction of chips at or above an accuracy floor against supply voltage.
 
 use super::axes::{Axes, Axis};
-use super::curves::{self, Curve, Plot, Point};
+use super::curves::{self, Curve, Point};
 use super::label;
 use super::layout::{sheet, Heading};
 use super::legend::{Legend, Sample};
@@ -20,28 +20,7 @@ pub(super) fn yield_voltage(scene: &Scene<'_>) -> String {
             s.name.clone()
         }
     });
-    let ticks = curves::tick_count(facets.len());
-    let (mut plots, mut edges) = (Vec::new(), Vec::new());
-    for unit in curves::units(scene.summaries) {
-        let is_own = |s: &&Summary| s.design.voltage_unit == unit;
-        let points: Vec<&Summary> = scene.summaries.iter().filter(is_own).collect();
-        let voltages = points.iter().filter_map(|s| s.design.voltage);
-        let x = curves::voltage_axis(unit, voltages, ticks);
-        for facet in &facets {
-            let own = facet.series.iter().map(|s| curve(s, unit));
-            let own: Vec<Curve> = own.filter(|c| !c.runs[0].is_empty()).collect();
-            if own.is_empty() {
-                continue;
-            }
-            plots.push(Plot {
-                name: facet.name.clone(),
-                x: x.clone(),
-                above: curves::rates_above(&points),
-                curves: own,
-            });
-            edges.push(curves::extrapolated_below(&points, scene.memories));
-        }
-    }
+    let (plots, edges) = scene.plots_over_voltage(&facets, curve);
     let mut legend = Legend::default();
     curves::explain_as(&mut legend, &plots, "", "95 % interval of the yield");
     if edges.iter().any(Option::is_some) {

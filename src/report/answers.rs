@@ -3,8 +3,7 @@
 use super::grid::Grid;
 use super::tables::{is_least, mark};
 use super::words::{bit_error_rate, energy, four_decimals, mean, points, voltage, width};
-use super::Report;
-use crate::analysis::{shown, Answer, Ends, Question, Reach, Saving, Summary};
+use crate::analysis::{Answer, Ends, Question, Reach, Saving, SeriesPoints, Summary};
 use crate::figure::{number, percent};
 use crate::quant::MethodLabel;
 use crate::stats;
@@ -70,8 +69,7 @@ fn volts(answer: &Answer) -> Option<String> {
 }
 
 /// Lowest voltage of each model at each accuracy loss, with intervals.
-pub(super) fn losses(report: &Report, open: &[Open<'_>]) -> Grid {
-    let answers = &report.answers;
+pub(super) fn losses(answers: &[Answer], series: &SeriesPoints<'_>, open: &[Open<'_>]) -> Grid {
     let asked = answers.iter().filter_map(|answer| match answer.question {
         Question::Loss { loss, target } => Some((answer, loss, target)),
         Question::Yield { .. } => None,
@@ -101,7 +99,7 @@ pub(super) fn losses(report: &Report, open: &[Open<'_>]) -> Grid {
         })
         .number("95 % interval", |(a, ..)| volts(a))
         .number("Shown down to", |(a, ..)| {
-            shown(a, &report.summaries).map(|shown| voltage(shown.holding))
+            series.shown(a).map(|shown| voltage(shown.holding))
         })
         .number("Energy", |(a, ..)| a.point.as_ref().map(energy))
         .number("Accuracy (%)", |(a, ..)| a.point.as_ref().map(mean))

@@ -4,7 +4,7 @@ use super::answers::label;
 use super::page::usual_loss;
 use super::words::{bit_error_rate, mean, mean_interval, percents, points, voltage};
 use super::Report;
-use crate::analysis::{shown, Answer, Saving, Shown, Summary};
+use crate::analysis::{Answer, Saving, SeriesPoints, Shown, Summary};
 use crate::figure::percent;
 
 /// What the tables hold at a loss of one point, or at the loss nearest to it.
@@ -16,13 +16,13 @@ pub(super) struct Lead<'a> {
 }
 
 impl<'a> Lead<'a> {
-    pub(super) fn of(report: &'a Report) -> Option<Self> {
+    pub(super) fn of(report: &'a Report, points: &SeriesPoints<'a>) -> Option<Self> {
         let saving = *usual_loss(report).first()?;
         let at_loss = |answer: &&Answer| answer.loss() == Some(saving.loss);
         let asked: Vec<&Answer> = report.answers.iter().filter(at_loss).collect();
         let target = target(report, saving);
         let best = asked.iter().filter_map(|answer| {
-            let shown = shown(answer, &report.summaries)?;
+            let shown = points.shown(answer)?;
             shown.holding.design.can_fail().then_some((answer, shown))
         });
         if let Some((answer, shown)) = best.min_by(|(_, a), (_, b)| a.holding.by_energy(b.holding))
@@ -32,14 +32,14 @@ impl<'a> Lead<'a> {
                 sentence: holds(report, answer, shown, &target),
             });
         }
-        let points = asked.iter().filter_map(|answer| {
+        let reached = asked.iter().filter_map(|answer| {
             let point = answer
                 .point
                 .as_ref()
                 .filter(|point| point.design.can_fail())?;
             Some((answer, point))
         });
-        if let Some((answer, point)) = points.min_by(|(_, a), (_, b)| a.by_energy(b)) {
+        if let Some((answer, point)) = reached.min_by(|(_, a), (_, b)| a.by_energy(b)) {
             return Some(Self {
                 point: Some(point),
                 sentence: not_established(report, answer, point, &target),

@@ -8,7 +8,7 @@ use super::remarks::Remarks;
 use super::tables::{self, MemoryRates};
 use super::words::{self, points};
 use super::{interactive, Report};
-use crate::analysis::{groups_of, protections, Group, Saving, Summary};
+use crate::analysis::{groups_of, protections, Group, Saving, SeriesPoints, Summary};
 use crate::fault::Protection;
 use crate::figure::{self, shown_points, Figure};
 use crate::quant::MethodLabel;
@@ -64,7 +64,8 @@ pub(super) fn page(report: &Report) -> String {
     let frontiers = &report.pareto.frontiers;
     let most = tables::most_of_each(frontiers);
     let style = style(STYLE, &report.figures);
-    let lead = Lead::of(report);
+    let series = SeriesPoints::of(summaries);
+    let lead = Lead::of(report, &series);
     let answer = lead.as_ref().and_then(|lead| lead.point);
     let answer = answer.map(|point| point.design.design_id.as_str());
     let page = Page {
@@ -72,7 +73,7 @@ pub(super) fn page(report: &Report) -> String {
         data: interactive::data(report, answer),
         style,
         lead,
-        losses: answers::losses(report, &open),
+        losses: answers::losses(&report.answers, &series, &open),
         yields: answers::yields(&report.answers),
         open,
         subset: summaries.iter().any(|s| !s.image_sample().is_whole()),

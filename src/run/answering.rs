@@ -7,7 +7,7 @@ mod simulated;
 
 use super::exploring::rounded;
 use super::identity::report_folder;
-use super::journal::{journals_of, replay_run, Journal, Replay};
+use super::journal::{Journal, Replay};
 use super::monitor::Monitor;
 use super::prepared::Prepared;
 use super::redraw::{draw_answer, DrawnAnswer};
@@ -132,30 +132,32 @@ struct Pair {
     designs: Vec<Design>,
 }
 
+/// A question about candidates, each a pair, at voltages.
+struct AnswerInput {
+    spec: AnswerSpec,
+    voltages: Vec<Voltage>,
+    pairs: Vec<Pair>,
+    /// Accuracy that losses are counted from.
+    reference: f64,
+    /// Of each pair.
+    candidates: Vec<Candidate>,
+}
+
 impl Sweeping<'_> {
     fn answer(&self) -> Result<AnswerResult> {
         let (prepared, folder, monitor) = (&self.prepared, &self.folder, self.monitor);
-        let spec = prepared.experiment.answer.clone().unwrap_or_default();
         let mut run = self.enter()?;
         let (resumed, replay) = self.resumed(run.is_locked())?;
         let Clean { scores, answers } = prepared.clean(&replay, monitor.cancel())?;
         let swept_models = prepared.swept_models(&scores);
-        let voltages = self.answer_grid(&spec)?;
-        let pairs = self.pairs(&swept_models, &voltages)?;
-        let reference = reference(&spec, &answers);
-        let candidates = self.candidates(&spec, &pairs, &swept_models, &answers, reference)?;
-        if spec.asks_for_parts() {
-            parts::check(prepared, &swept_models)?;
-        }
+        let input = self.input(&swept_models, &answers)?;
         let journal = Mutex::new(self.begin(&mut run, resumed, &replay)?);
-        let budget = self.evaluations(&spec, &swept_models, &replay, &journal)?;
+        let budget = self.evaluations(&input.spec, &swept_models, &replay, &journal)?;
         let mut chips = Simulated {
             prepared,
             swept_models: &swept_models,
             answers: &answers,
-            pairs: &pairs,
-            candidates: &candidates,
-            voltages: &voltages,
+            input: &input,
             known: known(&replay),
             journal: &journal,
             cancel: self.cancel(),
@@ -166,23 +168,19 @@ impl Sweeping<'_> {
         };
         let question = Question {
             risk: RISK,
-            resolution: spec.resolution(),
+            resolution: input.spec.resolution(),
             evaluations: budget,
         };
-        let found = find(&candidates, &question, &mut chips)?;
+        let found = find(&input.candidates, &question, &mut chips)?;
         let (rows, evidence) = Rows {
-            spec: &spec,
-            candidates: &candidates,
-            pairs: &pairs,
-            voltages: &voltages,
-            reference,
+            input: &input,
             budget,
             prepared,
         }
         .of(&found);
         let mut losses = Vec::new();
-        if spec.asks_for_parts() {
-            losses = chips.part_losses(&spec, budget, &rows)?;
+        if input.spec.asks_for_parts() {
+            losses = chips.part_losses(budget, &rows)?;
         }
         let journal = journal.into_inner();
         journal
@@ -191,7 +189,7 @@ impl Sweeping<'_> {
         let write = || {
             table::write(&folder.join(names::VERDICTS_CSV), &rows)?;
             table::write(&folder.join(names::EVIDENCE_CSV), &evidence)?;
-            if spec.asks_for_parts() {
+            if input.spec.asks_for_parts() {
                 table::write(&folder.join(names::PART_LOSSES_CSV), &losses)?;
             }
             Ok(())
@@ -205,32 +203,43 @@ impl Sweeping<'_> {
     }
 
     fn plan_answer(&self) -> Result<AnswerPlan> {
-        let (prepared, request) = (&self.prepared, self.request);
-        let spec = prepared.experiment.answer.clone().unwrap_or_default();
-        let replay = if request.fresh {
-            Replay::default()
-        } else {
-            let others = journals_of(&self.folder, &request.from)?;
-            replay_run(&self.folder, &others, &prepared.run())?.0
-        };
+        let prepared = &self.prepared;
+        let replay = prepared.replay(self.request, &self.folder)?;
         // those that are kept are read, but none are written
         let Clean { scores, answers } = prepared.clean(&replay, self.cancel())?;
         let swept_models = prepared.swept_models(&scores);
-        let voltages = self.answer_grid(&spec)?;
-        let pairs = self.pairs(&swept_models, &voltages)?;
-        let reference = reference(&spec, &answers);
-        let candidates = self.candidates(&spec, &pairs, &swept_models, &answers, reference)?;
+        let input = self.input(&swept_models, &answers)?;
         let seconds = self.seconds_of_image(&swept_models)?;
-        let asked = spec.evaluations.or(replay.evaluations);
+        let spec = &input.spec;
+        let evaluations = spec.evaluations.or(replay.evaluations);
         Ok(AnswerPlan {
             folder: self.folder.clone(),
-            candidates: candidates.len(),
-            voltages,
+            candidates: input.candidates.len(),
             unit: prepared.memory.unit,
-            search: most_search_evaluations(&candidates),
-            budget: asked.unwrap_or_else(|| affordable(&spec, seconds)),
+            search: most_search_evaluations(&input.candidates),
+            budget: evaluations.unwrap_or_else(|| affordable(spec, seconds)),
+            voltages: input.voltages,
             seconds,
             known: replay.seen.len(),
+        })
+    }
+
+    /// What is asked, with all that follows before a chip is seen.
+    fn input(&self, swept_models: &[SweptModel], answers: &[Answers]) -> Result<AnswerInput> {
+        let spec = self.prepared.experiment.answer.clone().unwrap_or_default();
+        if spec.asks_for_parts() {
+            parts::check(&self.prepared, swept_models)?;
+        }
+        let voltages = self.answer_grid(&spec)?;
+        let pairs = self.pairs(swept_models, &voltages)?;
+        let reference = reference(&spec, answers);
+        let candidates = self.candidates(&spec, &pairs, swept_models, answers, reference)?;
+        Ok(AnswerInput {
+            spec,
+            voltages,
+            pairs,
+            reference,
+            candidates,
         })
     }
 

@@ -2,7 +2,7 @@
 
 use super::clock;
 use super::identity::{folder_name, settings, SweepIdentity};
-use super::journal::{Asked, Replay};
+use super::journal::{journals_of, replay_run, Asked, Replay};
 use super::kept::{KeptAnswers, KEPT};
 use super::models::{
     check_held_out, check_untrained, dataset_for, load_models, Loaded, TestImages, TestSource,
@@ -376,6 +376,15 @@ impl Prepared {
             self.images.sample(),
             means,
         )
+    }
+
+    /// What is finished of the run, as a dry run reads it: without the lock, and nothing is set aside.
+    pub(super) fn replay(&self, request: &RunRequest, folder: &Path) -> Result<Replay> {
+        if request.fresh {
+            return Ok(Replay::default());
+        }
+        let others = journals_of(folder, &request.from)?;
+        Ok(replay_run(folder, &others, &self.run())?.0)
     }
 
     pub(super) fn clean(&self, replay: &Replay, cancel: &AtomicBool) -> Result<Clean> {

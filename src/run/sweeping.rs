@@ -135,12 +135,7 @@ pub fn plan(
     let prepared = prepare(experiment, request, inputs, &paths, early, &device, false)?;
     let asked = prepared.record(&request.command);
     let folder = run_folder(request, &asked)?;
-    let replay = if request.fresh {
-        Replay::default()
-    } else {
-        let shards = journals_of(&folder, &request.from)?;
-        replay_run(&folder, &shards, &prepared.run())?.0
-    };
+    let replay = prepared.replay(request, &folder)?;
     let started = Instant::now();
     // timed, so neither known scores nor kept answers are taken
     let kept = KeptAnswers {

@@ -1,8 +1,9 @@
 //! What a sweep shows of the voltage that keeps an accuracy, beyond what its means suggest: that alone which intervals
 //! decide.
 
-use super::{Answer, Question, Summary};
+use super::{series_key, Answer, Question, SeriesKey, Summary};
 use crate::stats::ROUNDING;
+use std::collections::BTreeMap;
 
 /// Between which voltages the limit of a series lies.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -14,38 +15,42 @@ pub struct Shown<'a> {
     pub possible: Option<&'a Summary>,
 }
 
-/// What the points of the series of an answer show of its accuracy loss: that a mean over chips reaches the target, where the
-/// lower end of its 95 % interval does, and that it misses it, where the upper end does. `None` where no voltage is shown
-/// to hold, and of a yield.
-pub fn shown<'a>(answer: &Answer, summaries: &'a [Summary]) -> Option<Shown<'a>> {
-    let Question::Loss { target, .. } = answer.question else {
-        return None;
-    };
-    let of_series = summaries.iter().filter(|point| is_of(answer, point));
-    let mut points: Vec<&Summary> = of_series.collect();
-    points.sort_by(|a, b| {
-        b.design
-            .voltage
-            .unwrap_or(0.0)
-            .total_cmp(&a.design.voltage.unwrap_or(0.0))
-    });
-    let holding = points
-        .iter()
-        .take_while(|point| point.shows(target))
-        .last()?;
-    let failing = points.iter().position(|point| point.shows_less(target));
-    let possible = failing.map(|failing| points[failing.saturating_sub(1)]);
-    Some(Shown { holding, possible })
-}
+/// Design points by voltage series, falling in voltage; without those whose rate is extrapolated.
+#[derive(Debug)]
+pub struct SeriesPoints<'a>(BTreeMap<SeriesKey<'a>, Vec<&'a Summary>>);
 
-fn is_of(answer: &Answer, point: &Summary) -> bool {
-    let (series, design) = (&answer.series, &point.design);
-    design.voltage.is_some()
-        && !point.is_extrapolated()
-        && (&design.model, design.method, design.bits)
-            == (&series.model, series.method, series.bits)
-        && (&design.memory, &design.array) == (&series.memory, &series.array)
-        && (design.protection, point.floor) == (series.protection, series.floor)
+impl<'a> SeriesPoints<'a> {
+    /// Sorts design points into their series.
+    pub fn of(summaries: &'a [Summary]) -> Self {
+        let mut all: BTreeMap<SeriesKey<'a>, Vec<&'a Summary>> = BTreeMap::new();
+        for point in summaries {
+            if point.design.voltage.is_some() && !point.is_extrapolated() {
+                all.entry(series_key(point)).or_default().push(point);
+            }
+        }
+        for points in all.values_mut() {
+            points.sort_by(|a, b| b.design.by_voltage(&a.design));
+        }
+        Self(all)
+    }
+
+    /// What the points of the series of an answer show of its accuracy loss: that a mean over chips reaches the target, where
+    /// the lower end of its 95 % interval does, and that it misses it, where the upper end does. `None` where no voltage is
+    /// shown to hold, and of a yield.
+    pub fn shown(&self, answer: &Answer) -> Option<Shown<'a>> {
+        let Question::Loss { target, .. } = answer.question else {
+            return None;
+        };
+        // where no mean reaches the target none is shown to
+        let points = self.0.get(&series_key(answer.point.as_ref()?))?;
+        let holding = points
+            .iter()
+            .take_while(|point| point.shows(target))
+            .last()?;
+        let failing = points.iter().position(|point| point.shows_less(target));
+        let possible = failing.map(|failing| points[failing.saturating_sub(1)]);
+        Some(Shown { holding, possible })
+    }
 }
 
 impl Summary {

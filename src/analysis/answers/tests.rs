@@ -404,7 +404,8 @@ fn the_table_reads_back_and_contradictions_are_refused() {
 fn shown_voltages(points: &[(Design, Vec<u64>)], test_images: u64) -> Option<(f64, Option<f64>)> {
     let (summaries, trials) = swept(points, test_images);
     let answers = answers(&summaries, &trials, &Questions::default(), Seed(1)).unwrap();
-    let shown = shown(loss(&answers, "normal", 0.01), &summaries)?;
+    let points = SeriesPoints::of(&summaries);
+    let shown = points.shown(loss(&answers, "normal", 0.01))?;
     let voltage = |point: &Summary| point.design.voltage.unwrap();
     Some((voltage(shown.holding), shown.possible.map(voltage)))
 }

@@ -42,20 +42,13 @@ pub(super) fn points(x: f64) -> String {
     format!("{:.2}", (1e4 * x).round() / 100.0 + 0.0)
 }
 
-fn name(row: &AnswerRow) -> String {
-    match row.protection.name() {
-        "none" => format!("{}, unprotected", row.model),
-        _ => format!("{}, {}", row.model, row.protection),
-    }
-}
-
 /// The verdict on a candidate.
 fn verdict(row: &AnswerRow) -> String {
     match row.verdict {
         Verdict::Holds => holds(row),
         Verdict::DoesNotHold => format!(
             "{}: does not hold at any voltage: {} % are right without faults, and losses count from {} %",
-            name(row),
+            row.name(),
             points(row.clean_accuracy),
             points(row.reference_accuracy)
         ),
@@ -74,7 +67,7 @@ fn verdict(row: &AnswerRow) -> String {
                 }
                 None => "; the chips seen decide neither".to_owned(),
             };
-            format!("{}: not established{estimate}{more}", name(row))
+            format!("{}: not established{estimate}{more}", row.name())
         }
     }
 }
@@ -97,7 +90,7 @@ fn holds(row: &AnswerRow) -> String {
     };
     format!(
         "{}: holds down to {} {unit} (bit error rate {:.2e}): {}; energy {:.4}{picojoule}, {saving}{below}",
-        name(row),
+        row.name(),
         row.voltage.unwrap_or(f64::NAN),
         row.ber.unwrap_or(0.0),
         shown(row),
@@ -132,15 +125,15 @@ fn shown(row: &AnswerRow) -> String {
 fn cheapest(rows: &[&AnswerRow]) -> String {
     let find = |rank: Rank| rows.iter().filter(move |row| row.rank == rank);
     if let Some(row) = find(Rank::Cheapest).next() {
-        return format!("Cheapest: {}.", name(row));
+        return format!("Cheapest: {}.", row.name());
     }
     let Some(row) = find(Rank::SeemsCheapest).next() else {
         return "Cheapest: none, as nothing is shown to hold.".to_owned();
     };
-    let rivals: Vec<String> = find(Rank::MayBeCheaper).map(|row| name(row)).collect();
+    let rivals: Vec<String> = find(Rank::MayBeCheaper).map(|row| row.name()).collect();
     format!(
         "Cheapest: not established between {} and {}.",
-        name(row),
+        row.name(),
         rivals.join("; ")
     )
 }

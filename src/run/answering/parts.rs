@@ -1,7 +1,7 @@
 //! Losses with faults in parts of a network alone, at the voltage of an answer and at a rate where most networks break.
 
 use super::simulated::Simulated;
-use crate::answer::{rank_parts, AnswerRow, AnswerSpec, PartKind, PartLoss, Rank};
+use crate::answer::{rank_parts, AnswerRow, PartKind, PartLoss, Rank};
 use crate::error::Result;
 use crate::explore::{check_arrays, DomainSpec, Part};
 use crate::fault::Protection;
@@ -25,8 +25,9 @@ pub(super) fn check(prepared: &Prepared, swept_models: &[SweptModel]) -> Result<
     check_arrays(&prepared.faults)?;
     let point = prepared.memory.at(prepared.memory.error_free)?;
     for (model, swept) in swept_models.iter().enumerate() {
-        for part in DomainSpec::Layers.parts(swept.evaluator)? {
-            let alone = [alone(model, &part, point)];
+        // what holds of one part holds of all
+        if let Some(part) = DomainSpec::Layers.parts(swept.evaluator)?.first() {
+            let alone = [alone(model, part, point)];
             prepared.comparison(swept_models, &alone, 1).designs()?;
         }
     }
@@ -52,19 +53,14 @@ impl Simulated<'_> {
     ///
     /// # Errors
     /// As [`super::answer`].
-    pub(super) fn part_losses(
-        &mut self,
-        spec: &AnswerSpec,
-        budget: u64,
-        rows: &[AnswerRow],
-    ) -> Result<Vec<PartLoss>> {
+    pub(super) fn part_losses(&mut self, budget: u64, rows: &[AnswerRow]) -> Result<Vec<PartLoss>> {
         let is_best = |row: &AnswerRow| matches!(row.rank, Rank::Cheapest | Rank::SeemsCheapest);
         let best = rows.iter().position(is_best);
         let Some((place, voltage)) = best.and_then(|best| Some((best, rows[best].voltage?))) else {
             return Ok(Vec::new());
         };
         let prepared = self.prepared;
-        let model = self.pairs[place].model;
+        let model = self.input.pairs[place].model;
         let mut points = vec![prepared
             .faults
             .at(&prepared.memory, Voltage::new(voltage)?)?];
@@ -77,7 +73,7 @@ impl Simulated<'_> {
                 .monitor
                 .note(&format!("parts alone at {voltage} only: {error}")),
         }
-        let parts = self.parts(model, spec.layers_by_bits)?;
+        let parts = self.parts(model, self.input.spec.layers_by_bits)?;
         let (mut left, mut open) = (budget, (points.len() * parts.len()) as u64);
         self.start("faults in parts alone", budget);
         let mut losses = Vec::new();
@@ -130,9 +126,9 @@ impl Simulated<'_> {
         point: OperatingPoint,
         most: u64,
     ) -> Result<PartLoss> {
-        let model = self.pairs[place].model;
+        let model = self.input.pairs[place].model;
         let name = part.as_ref().map_or("all", |part| part.name.as_str());
-        let candidate = &self.candidates[place];
+        let candidate = &self.input.candidates[place];
         let design = match part {
             Some(part) => alone(model, part, point),
             None => DesignPoint {

@@ -1,21 +1,14 @@
 //! The tables of an answer.
 
-use super::{Pair, RISK};
-use crate::answer::{
-    Answer, AnswerRow, AnswerSpec, Candidate, Cheapest, EvidenceRow, Found, LossFrom, Rank, Verdict,
-};
+use super::{AnswerInput, Pair, RISK};
+use crate::answer::{Answer, AnswerRow, Cheapest, EvidenceRow, Found, LossFrom, Rank, Verdict};
 use crate::fault::Protection;
 use crate::run::prepared::Prepared;
 use crate::stats;
-use crate::units::Voltage;
 
 /// What makes tables of an answer.
 pub(super) struct Rows<'a> {
-    pub(super) spec: &'a AnswerSpec,
-    pub(super) candidates: &'a [Candidate],
-    pub(super) pairs: &'a [Pair],
-    pub(super) voltages: &'a [Voltage],
-    pub(super) reference: f64,
+    pub(super) input: &'a AnswerInput,
     pub(super) budget: u64,
     pub(super) prepared: &'a Prepared,
 }
@@ -31,22 +24,22 @@ impl Rows<'_> {
     }
 
     fn voltage(&self, level: Option<usize>) -> Option<f64> {
-        self.voltages.get(level?).map(|voltage| voltage.get())
+        self.input.voltages.get(level?).map(|voltage| voltage.get())
     }
 
     fn row(&self, place: usize, found: &Found, rank: Rank) -> AnswerRow {
-        let (pair, candidate) = (&self.pairs[place], &self.candidates[place]);
+        let (pair, candidate) = (&self.input.pairs[place], &self.input.candidates[place]);
         let lowest = found.lowest.filter(|_| found.verdict == Verdict::Holds);
         let design = lowest.and_then(|level| pair.designs.get(level));
         let shown = found
             .evidence
             .iter()
             .find(|evidence| Some(evidence.level) == lowest);
-        let of_mean = shown.filter(|_| self.spec.yield_share.is_none());
-        let of_yield = shown.filter(|_| self.spec.yield_share.is_some());
-        let from = match self.spec.loss_from {
+        let of_mean = shown.filter(|_| self.input.spec.yield_share.is_none());
+        let of_yield = shown.filter(|_| self.input.spec.yield_share.is_some());
+        let from = match self.input.spec.loss_from {
             LossFrom::Own => candidate.clean,
-            LossFrom::Best => self.reference,
+            LossFrom::Best => self.input.reference,
         };
         let saving = design.map(|design| 1.0 - design.energy_relative);
         let least = found.highest_failing.map_or(0, |level| level + 1);
@@ -68,7 +61,10 @@ impl Rows<'_> {
             ber: design.and_then(|design| design.ber),
             clean_accuracy: candidate.clean,
             reference_accuracy: from,
-            loss_from: match (self.spec.reference_accuracy, self.spec.loss_from) {
+            loss_from: match (
+                self.input.spec.reference_accuracy,
+                self.input.spec.loss_from,
+            ) {
                 (Some(_), LossFrom::Best) => "accuracy".to_owned(),
                 (_, from) => from.name().to_owned(),
             },
@@ -103,13 +99,14 @@ impl Rows<'_> {
     /// What width, voltage and protection save of the energy at 8 bits, in this order.
     fn split(&self, pair: &Pair, lowest: Option<usize>) -> [Option<f64>; 3] {
         let bare = self
+            .input
             .pairs
             .iter()
             .find(|other| other.model == pair.model && other.protection == Protection::None);
         let energy = |pair: Option<&Pair>, level: Option<usize>| {
             Some(pair?.designs.get(level?)?.energy_relative)
         };
-        let highest = self.voltages.len().checked_sub(1);
+        let highest = self.input.voltages.len().checked_sub(1);
         let (width, volts) = (energy(bare, highest), energy(bare, lowest));
         let whole = energy(Some(pair), lowest);
         let less = |from: Option<f64>, to: Option<f64>| Some(from? - to?);
@@ -121,15 +118,18 @@ impl Rows<'_> {
     }
 
     fn target(&self) -> String {
-        let loss = self.spec.max_loss;
-        match self.spec.yield_share {
+        let loss = self.input.spec.max_loss;
+        match self.input.spec.yield_share {
             None => format!("loss {loss}"),
             Some(share) => format!("yield {share} at loss {loss}"),
         }
     }
 
     fn evidence(&self, place: usize, found: &Found) -> Vec<EvidenceRow> {
-        let (pair, goal) = (&self.pairs[place], self.candidates[place].target.goal());
+        let (pair, goal) = (
+            &self.input.pairs[place],
+            self.input.candidates[place].target.goal(),
+        );
         let mut rows = Vec::new();
         for seen in &found.evidence {
             let Some(design) = pair.designs.get(seen.level) else {
@@ -138,7 +138,7 @@ impl Rows<'_> {
             rows.push(EvidenceRow {
                 model: design.model.clone(),
                 protection: pair.protection,
-                voltage: self.voltages[seen.level].get(),
+                voltage: self.input.voltages[seen.level].get(),
                 ber: design.ber.unwrap_or(0.0),
                 value: seen.value,
                 value_low: seen.bounds.low,

@@ -1,7 +1,7 @@
 //! Chips of the candidates, simulated where the journal does not hold them.
 
-use super::{named, Pair};
-use crate::answer::{Candidate, Chips, Phase, Place};
+use super::{named, AnswerInput};
+use crate::answer::{Chips, Phase, Place};
 use crate::engine::Answers;
 use crate::error::{Error, Result};
 use crate::run::journal::{Journal, Replay, SeenChip, SeenKey};
@@ -31,9 +31,7 @@ pub(super) struct Simulated<'a> {
     pub(super) prepared: &'a Prepared,
     pub(super) swept_models: &'a [SweptModel<'a>],
     pub(super) answers: &'a [Answers],
-    pub(super) pairs: &'a [Pair],
-    pub(super) candidates: &'a [Candidate],
-    pub(super) voltages: &'a [Voltage],
+    pub(super) input: &'a AnswerInput,
     pub(super) known: Known,
     pub(super) journal: &'a Mutex<Journal>,
     pub(super) cancel: &'a AtomicBool,
@@ -53,7 +51,10 @@ pub(super) struct View {
 
 impl Simulated<'_> {
     fn view(&self, place: Place, phase: Phase) -> Result<View> {
-        let (pair, voltage) = (&self.pairs[place.candidate], self.voltages[place.level]);
+        let (pair, voltage) = (
+            &self.input.pairs[place.candidate],
+            self.input.voltages[place.level],
+        );
         let point = self
             .prepared
             .design_point(pair.model, pair.protection, voltage)?;
@@ -164,7 +165,7 @@ impl Simulated<'_> {
             return;
         }
         self.told = Some((place.candidate, phase));
-        let pair = &self.pairs[place.candidate];
+        let pair = &self.input.pairs[place.candidate];
         let what = match phase {
             Phase::Search => "search",
             Phase::Check => "check on fresh chips",
@@ -172,7 +173,7 @@ impl Simulated<'_> {
         self.monitor.note(&format!(
             "{} of {}, {}: {what}",
             place.candidate + 1,
-            self.pairs.len(),
+            self.input.pairs.len(),
             named(&self.swept_models[pair.model].name, pair.protection)
         ));
     }
@@ -196,7 +197,7 @@ impl Chips for Simulated<'_> {
     ) -> Result<Vec<Vec<Stratum>>> {
         self.announce(place, phase);
         let view = self.view(place, phase)?;
-        let sizes = &self.candidates[place.candidate].strata;
+        let sizes = &self.input.candidates[place.candidate].strata;
         self.strata(&view, chips, images, sizes)
     }
 
