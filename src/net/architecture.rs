@@ -1,6 +1,6 @@
 //! The known architectures: names, input shapes, and how to tell them apart by their tensors.
 
-use super::build::{Body, Builder};
+use super::graph::Graph;
 use super::{deit, imagenet, lenet, mlp, resnet};
 use crate::error::{Error, Result};
 use crate::units::text_form;
@@ -82,18 +82,14 @@ impl Architecture {
         channels == 3 && height == width && height % step == 0 && (step..=1024).contains(&height)
     }
 
-    /// Adds the layers of the architecture to a builder.
-    pub(super) fn build(self, builder: &mut Builder, classes: usize) -> Result<Box<dyn Body>> {
+    /// What it computes.
+    pub(super) fn graph(self, classes: usize) -> Result<Graph> {
         Ok(match self {
-            Self::Mlp => Box::new(mlp::Mlp::new(builder, classes)?),
-            Self::Lenet5 => Box::new(lenet::Lenet5::new(builder, classes)?),
-            Self::Resnet { blocks, projection } => {
-                Box::new(resnet::Resnet::new(builder, blocks, projection, classes)?)
-            }
-            Self::ImagenetResnet { depth } => {
-                Box::new(imagenet::ImagenetResnet::new(builder, depth, classes)?)
-            }
-            Self::Deit { width } => Box::new(deit::Deit::new(builder, width, classes)?),
+            Self::Mlp => mlp::graph(classes),
+            Self::Lenet5 => lenet::graph(classes),
+            Self::Resnet { blocks, projection } => resnet::graph(blocks, projection, classes),
+            Self::ImagenetResnet { depth } => imagenet::graph(depth, classes)?,
+            Self::Deit { width } => deit::graph(width, classes),
         })
     }
 

@@ -2,15 +2,18 @@
 //!
 //! It has no steps for an engine: it runs by candle's own operations on every device, in training too.
 
-use super::build::{Body, Builder, Conv, ConvShape, Linear, Pass, Start};
-use crate::error::{Result, TensorContext};
-use candle_core::{Tensor, Var, D};
+use super::build::{Builder, ConvShape, Start};
+use super::graph::{Graph, Op, Value};
 
 /// Features of the tiny, small and base form.
 pub(super) const WIDTHS: [usize; 3] = [192, 384, 768];
 /// Side of an image and of a patch.
 const IMAGE: usize = 224;
 const PATCH: usize = 16;
+/// Patches of an image.
+const PATCHES: usize = (IMAGE / PATCH) * (IMAGE / PATCH);
+/// Patches and the class token.
+const TOKENS: usize = PATCHES + 1;
 /// Blocks of every form.
 pub(super) const BLOCKS: usize = 12;
 /// Features of a head.
@@ -20,171 +23,85 @@ const HIDDEN: usize = 4;
 /// Added to the variance in a layer norm.
 const EPSILON: f64 = 1e-6;
 
-/// Layer norm over the last dimension.
-#[derive(Debug)]
-struct LayerNorm {
-    scale: Var,
-    shift: Var,
+pub(super) fn graph(features: usize, classes: usize) -> Graph {
+    let mut builder = Builder::new(Start::SmallNormal);
+    let class_token = builder.normal("cls_token", vec![1, 1, features]);
+    let positions = builder.normal("pos_embed", vec![1, TOKENS, features]);
+    let shape = ConvShape {
+        inputs: 3,
+        outputs: features,
+        kernel: PATCH,
+        stride: PATCH,
+        padding: 0,
+    };
+    let patches = builder.conv("patch_embed.proj", shape, true);
+    let x = builder.push(patches, &[0]);
+    let x = builder.push(Op::Reshape(vec![features, PATCHES]), &[x]);
+    let patches = builder.push(Op::Transpose(vec![0, 2, 1]), &[x]);
+    let class_token = builder.push(Op::Parameter(class_token), &[]);
+    let x = builder.push(Op::Concat { axis: 1 }, &[class_token, patches]);
+    let positions = builder.push(Op::Parameter(positions), &[]);
+    let mut x = builder.push(Op::Add, &[x, positions]);
+    for number in 0..BLOCKS {
+        x = block(&mut builder, &format!("blocks.{number}"), x, features);
+    }
+    let class_token = Op::Slice {
+        axis: 1,
+        start: 0,
+        length: 1,
+    };
+    let x = builder.push(class_token, &[x]);
+    let x = builder.push(Op::Reshape(vec![features]), &[x]);
+    let norm = builder.layer_norm("norm", features, EPSILON);
+    let head = builder.linear("head", features, classes);
+    let x = builder.push(norm, &[x]);
+    builder.push(head, &[x]);
+    builder.finish()
 }
 
-impl LayerNorm {
-    fn new(builder: &mut Builder, name: &str, features: usize) -> Result<Self> {
-        let scale = builder.constant(&format!("{name}.weight"), 1.0, features)?;
-        Ok(Self {
-            scale,
-            shift: builder.constant(&format!("{name}.bias"), 0.0, features)?,
-        })
-    }
+/// Attention and a two-layer network, each on normed tokens [batch, tokens, features] and added to them.
+fn block(builder: &mut Builder, name: &str, x: Value, features: usize) -> Value {
+    let part = |part: &str| format!("{name}.{part}");
+    let before_attention = builder.layer_norm(&part("norm1"), features, EPSILON);
+    let qkv = builder.linear(&part("attn.qkv"), features, 3 * features);
+    let projection = builder.linear(&part("attn.proj"), features, features);
+    let before_mlp = builder.layer_norm(&part("norm2"), features, EPSILON);
+    let hidden = builder.linear(&part("mlp.fc1"), features, HIDDEN * features);
+    let output = builder.linear(&part("mlp.fc2"), HIDDEN * features, features);
 
-    fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let norm = || {
-            let centred = x.broadcast_sub(&x.mean_keepdim(D::Minus1)?)?;
-            let variance = centred.sqr()?.mean_keepdim(D::Minus1)?;
-            let normed = centred.broadcast_div(&(variance + EPSILON)?.sqrt()?)?;
-            let [scale, shift] = [&self.scale, &self.shift].map(|var| var.to_dtype(x.dtype()));
-            normed.broadcast_mul(&scale?)?.broadcast_add(&shift?)
-        };
-        norm().during(|| format!("layer norm of {:?}", x.dims()))
-    }
+    let y = builder.push(before_attention, &[x]);
+    let qkv = builder.push(qkv, &[y]);
+    let y = attention(builder, qkv, features);
+    let y = builder.push(projection, &[y]);
+    let x = builder.push(Op::Add, &[x, y]);
+
+    let y = builder.push(before_mlp, &[x]);
+    let y = builder.push(hidden, &[y]);
+    let y = builder.push(Op::Gelu, &[y]);
+    let y = builder.push(output, &[y]);
+    builder.push(Op::Add, &[x, y])
 }
 
-#[derive(Debug)]
-struct Block {
-    before_attention: LayerNorm,
-    qkv: Linear,
-    projection: Linear,
-    before_mlp: LayerNorm,
-    hidden: Linear,
-    output: Linear,
-}
-
-impl Block {
-    fn new(builder: &mut Builder, name: &str, features: usize) -> Result<Self> {
-        let part = |part: &str| format!("{name}.{part}");
-        Ok(Self {
-            before_attention: LayerNorm::new(builder, &part("norm1"), features)?,
-            qkv: builder.linear(&part("attn.qkv"), features, 3 * features)?,
-            projection: builder.linear(&part("attn.proj"), features, features)?,
-            before_mlp: LayerNorm::new(builder, &part("norm2"), features)?,
-            hidden: builder.linear(&part("mlp.fc1"), features, HIDDEN * features)?,
-            output: builder.linear(&part("mlp.fc2"), HIDDEN * features, features)?,
-        })
-    }
-
-    /// Of tokens [batch, tokens, features].
-    fn forward(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
-        let (batch, tokens, features) = x.dims3()?;
-        let rows = (batch * tokens, features);
-        let flat = x.reshape(rows)?;
-        let qkv = self
-            .qkv
-            .forward(&self.before_attention.forward(&flat)?, pass)?;
-        let mixed = attend(&qkv, batch, tokens, features)
-            .during(|| format!("attention of {:?}", x.dims()))?;
-        let flat = (flat + self.projection.forward(&mixed, pass)?)?;
-        let hidden = self
-            .hidden
-            .forward(&self.before_mlp.forward(&flat)?, pass)?
-            .gelu_erf()?;
-        Ok((flat + self.output.forward(&hidden, pass)?)?.reshape((batch, tokens, features))?)
-    }
-}
-
-/// Attention of every head, [batch · tokens, 3 · features] to [batch · tokens, features].
-fn attend(
-    qkv: &Tensor,
-    batch: usize,
-    tokens: usize,
-    features: usize,
-) -> candle_core::Result<Tensor> {
+/// Attention of every head: queries, keys and values [batch, tokens, 3 · features] to [batch, tokens, features].
+fn attention(builder: &mut Builder, qkv: Value, features: usize) -> Value {
     let heads = features / HEAD;
-    let qkv = qkv
-        .reshape((batch, tokens, 3, heads, HEAD))?
-        .permute((2, 0, 3, 1, 4))?
-        .contiguous()?;
-    let [q, k, v] = [0, 1, 2].map(|part| qkv.narrow(0, part, 1)?.squeeze(0)?.contiguous());
-    let scores = (q? * (HEAD as f64).powf(-0.5))?.matmul(&k?.transpose(2, 3)?.contiguous()?)?;
-    let fractions = candle_nn::ops::softmax(&scores, D::Minus1)?;
-    fractions
-        .matmul(&v?)?
-        .transpose(1, 2)?
-        .contiguous()?
-        .reshape((batch * tokens, features))
-}
-
-#[derive(Debug)]
-pub(super) struct Deit {
-    class_token: Var,
-    positions: Var,
-    patches: Conv,
-    blocks: Vec<Block>,
-    norm: LayerNorm,
-    head: Linear,
-}
-
-impl Deit {
-    pub(super) fn new(builder: &mut Builder, features: usize, classes: usize) -> Result<Self> {
-        builder.start = Start::SmallNormal;
-        let tokens = (IMAGE / PATCH).pow(2) + 1;
-        let class_token = builder.normal("cls_token", (1, 1, features))?;
-        let positions = builder.normal("pos_embed", (1, tokens, features))?;
-        let shape = ConvShape {
-            inputs: 3,
-            outputs: features,
-            kernel: PATCH,
-            stride: PATCH,
-            padding: 0,
+    let mut part = |number: usize, order: [usize; 4]| {
+        let slice = Op::Slice {
+            axis: 2,
+            start: number * features,
+            length: features,
         };
-        let patches = builder.conv("patch_embed.proj", shape, true)?;
-        let blocks =
-            (0..BLOCKS).map(|block| Block::new(builder, &format!("blocks.{block}"), features));
-        let blocks = blocks.collect::<Result<_>>()?;
-        let norm = LayerNorm::new(builder, "norm", features)?;
-        let head = builder.linear("head", features, classes)?;
-        Ok(Self {
-            class_token,
-            positions,
-            patches,
-            blocks,
-            norm,
-            head,
-        })
-    }
-}
-
-impl Body for Deit {
-    fn forward(&self, images: &Tensor, pass: &Pass) -> Result<Tensor> {
-        let patches = self
-            .patches
-            .forward(images, pass)?
-            .flatten_from(2)?
-            .transpose(1, 2)?;
-        let (batch, _, features) = patches.dims3()?;
-        let tokens = || {
-            let class_token = self
-                .class_token
-                .to_dtype(images.dtype())?
-                .broadcast_as((batch, 1, features))?;
-            let tokens = Tensor::cat(&[&class_token.contiguous()?, &patches.contiguous()?], 1)?;
-            tokens.broadcast_add(&self.positions.to_dtype(images.dtype())?)
-        };
-        let mut x = tokens().during(|| format!("tokens of {:?}", images.dims()))?;
-        for block in &self.blocks {
-            x = block.forward(&x, pass)?;
-        }
-        let class_token = x.narrow(1, 0, 1)?.squeeze(1)?.contiguous()?;
-        self.head.forward(&self.norm.forward(&class_token)?, pass)
-    }
-
-    fn layer_outputs(&self) -> Option<Vec<[usize; 2]>> {
-        let side = IMAGE / PATCH;
-        let per_block = [[side * side + 1, 1]; 4];
-        let blocks = self.blocks.iter().flat_map(|_| per_block);
-        Some(
-            std::iter::once([side, side])
-                .chain(blocks)
-                .chain([[1, 1]])
-                .collect(),
-        )
-    }
+        let x = builder.push(slice, &[qkv]);
+        let x = builder.push(Op::Reshape(vec![TOKENS, heads, HEAD]), &[x]);
+        builder.push(Op::Transpose(order.to_vec()), &[x])
+    };
+    let queries = part(0, [0, 2, 1, 3]);
+    let keys = part(1, [0, 2, 3, 1]);
+    let values = part(2, [0, 2, 1, 3]);
+    let queries = builder.push(Op::Scale((HEAD as f64).powf(-0.5)), &[queries]);
+    let scores = builder.push(Op::MatMul, &[queries, keys]);
+    let fractions = builder.push(Op::Softmax, &[scores]);
+    let mixed = builder.push(Op::MatMul, &[fractions, values]);
+    let mixed = builder.push(Op::Transpose(vec![0, 2, 1, 3]), &[mixed]);
+    builder.push(Op::Reshape(vec![TOKENS, features]), &[mixed])
 }

@@ -1,13 +1,8 @@
 //! ResNet for ImageNet (He et al., 2016) of 18, 34 and 50 layers, with the names of torchvision's state dicts.
 
-use super::build::{Body, Builder, ConvShape, Linear, Pass, Start};
-use super::pool::max_pool;
-use super::program::{Step, Value};
-use super::relu::relu;
-use super::resnet::Normed;
+use super::build::{Builder, ConvShape, Start};
+use super::graph::{Graph, MaxPool, Op, Value};
 use crate::error::{Error, Result};
-use crate::kernel::channel_mean;
-use candle_core::Tensor;
 
 /// Layers, blocks of the four stages, whether blocks are bottlenecks.
 const FORMS: [(usize, [usize; 4], bool); 3] = [
@@ -17,8 +12,12 @@ const FORMS: [(usize, [usize; 4], bool); 3] = [
 ];
 /// Channels of the stem.
 const STEM: usize = 64;
-/// The pooling behind the stem: size, stride, padding.
-const POOL: (usize, usize, usize) = (3, 2, 1);
+/// The pooling behind the stem.
+const POOL: MaxPool = MaxPool {
+    size: 3,
+    stride: 2,
+    padding: 1,
+};
 /// Results of a bottleneck per channel of its middle.
 const EXPANSION: usize = 4;
 
@@ -33,200 +32,105 @@ pub(super) fn depth(blocks: [usize; 4], bottleneck: bool) -> Option<usize> {
         .map(|form| form.0)
 }
 
-/// `relu(last(... relu(first(x))) + shortcut(x))`; without a shortcut of its own `x` is added.
-#[derive(Debug)]
+pub(super) fn graph(depth: usize, classes: usize) -> Result<Graph> {
+    let Some((_, counts, bottleneck)) = FORMS.into_iter().find(|form| form.0 == depth) else {
+        let found = depth.to_string();
+        return Err(Error::argument("layers of a ResNet", "18, 34 or 50", found));
+    };
+    let mut builder = Builder::new(Start::KaimingNormal);
+    let shape = ConvShape {
+        inputs: 3,
+        outputs: STEM,
+        kernel: 7,
+        stride: 2,
+        padding: 3,
+    };
+    let stem = builder.normed("conv1", "bn1", shape);
+    let x = builder.push_normed(stem, 0);
+    let x = builder.push(Op::Relu, &[x]);
+    let mut x = builder.push(Op::MaxPool(POOL), &[x]);
+    let mut inputs = STEM;
+    for (stage, count) in counts.into_iter().enumerate() {
+        for number in 0..count {
+            let form = Block {
+                inputs,
+                width: STEM << stage,
+                stride: if stage > 0 && number == 0 { 2 } else { 1 },
+                bottleneck,
+            };
+            x = form.push(&mut builder, &format!("layer{}.{number}", stage + 1), x);
+            inputs = form.outputs();
+        }
+    }
+    let x = builder.push(Op::ChannelMean, &[x]);
+    let linear = builder.linear("fc", inputs, classes);
+    builder.push(linear, &[x]);
+    Ok(builder.finish())
+}
+
+/// A block of `width` channels (in its middle, for a bottleneck); the stride is that of its 3x3 convolution, in a
+/// bottleneck the second one, as torchvision has it.
+#[derive(Clone, Copy)]
 struct Block {
-    first: Vec<Normed>,
-    last: Normed,
-    shortcut: Option<Normed>,
+    inputs: usize,
+    width: usize,
+    stride: usize,
+    bottleneck: bool,
 }
 
 impl Block {
-    /// A block of `width` channels (in its middle, for a bottleneck); the stride is that of its 3x3 convolution,
-    /// in a bottleneck the second one, as torchvision has it.
-    fn new(
-        builder: &mut Builder,
-        name: &str,
-        inputs: usize,
-        width: usize,
-        stride: usize,
-        bottleneck: bool,
-    ) -> Result<Self> {
-        let square = |inputs, stride| ConvShape {
-            inputs,
-            outputs: width,
-            kernel: 3,
-            stride,
-            padding: 1,
-        };
-        let point = |inputs, outputs, stride| ConvShape {
+    fn outputs(self) -> usize {
+        if self.bottleneck {
+            EXPANSION * self.width
+        } else {
+            self.width
+        }
+    }
+
+    /// `relu(last(... relu(first(x))) + shortcut(x))`; without a shortcut of its own `x` is added.
+    fn push(self, builder: &mut Builder, name: &str, x: Value) -> Value {
+        let (inputs, width, outputs) = (self.inputs, self.width, self.outputs());
+        let conv = |inputs, outputs, kernel, stride| ConvShape {
             inputs,
             outputs,
-            kernel: 1,
+            kernel,
             stride,
-            padding: 0,
+            padding: kernel / 2,
         };
-        let outputs = if bottleneck { EXPANSION * width } else { width };
-        let shapes = if bottleneck {
+        let shapes = if self.bottleneck {
             vec![
-                point(inputs, width, 1),
-                square(width, stride),
-                point(width, outputs, 1),
+                conv(inputs, width, 1, 1),
+                conv(width, width, 3, self.stride),
+                conv(width, outputs, 1, 1),
             ]
         } else {
-            vec![square(inputs, stride), square(width, 1)]
+            vec![
+                conv(inputs, width, 3, self.stride),
+                conv(width, width, 3, 1),
+            ]
         };
-        let mut convs = Vec::with_capacity(shapes.len());
+        let mut convolutions = Vec::with_capacity(shapes.len());
         for (i, shape) in shapes.into_iter().enumerate() {
             let part = |part: &str| format!("{name}.{part}{}", i + 1);
-            convs.push(Normed::new(builder, &part("conv"), &part("bn"), shape)?);
+            convolutions.push(builder.normed(&part("conv"), &part("bn"), shape));
         }
-        let Some(last) = convs.pop() else {
-            return Err(Error::argument(name, "at least one convolution", "none"));
-        };
         let part = |part: usize| format!("{name}.downsample.{part}");
-        let shortcut = match (stride, inputs == outputs) {
-            (1, true) => None,
-            _ => Some(Normed::new(
-                builder,
-                &part(0),
-                &part(1),
-                point(inputs, outputs, stride),
-            )?),
+        let shortcut = if self.stride == 1 && inputs == outputs {
+            x
+        } else {
+            let shape = conv(inputs, outputs, 1, self.stride);
+            let normed = builder.normed(&part(0), &part(1), shape);
+            builder.push_normed(normed, x)
         };
-        Ok(Self {
-            first: convs,
-            last,
-            shortcut,
-        })
-    }
-
-    fn forward(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
-        let mut y = x.clone();
-        for conv in &self.first {
-            y = relu(&conv.forward(&y, pass)?)?;
-        }
-        let shortcut = match &self.shortcut {
-            None => x.clone(),
-            Some(conv) => conv.forward(x, pass)?,
-        };
-        relu(&(self.last.forward(&y, pass)? + shortcut)?)
-    }
-
-    /// On blocked images by the kernels.
-    fn forward_blocked(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
-        let mut y = x.clone();
-        for conv in &self.first {
-            y = conv.forward_blocked(&y, None, true, pass)?;
-        }
-        let shortcut = match &self.shortcut {
-            None => x.clone(),
-            Some(conv) => conv.forward_blocked(x, None, false, pass)?,
-        };
-        self.last.forward_blocked(&y, Some(&shortcut), true, pass)
-    }
-
-    /// Adds the steps of this block on a value; returns its result.
-    fn add_steps(&self, steps: &mut Vec<Step>, input: Value) -> Result<Value> {
-        let mut shortcut = input;
-        if let Some(conv) = &self.shortcut {
-            steps.push(conv.step(input, None, false)?);
-            shortcut = steps.len();
-        }
-        let mut value = input;
-        for conv in &self.first {
-            steps.push(conv.step(value, None, true)?);
-            value = steps.len();
-        }
-        steps.push(self.last.step(value, Some(shortcut), true)?);
-        Ok(steps.len())
-    }
-}
-
-#[derive(Debug)]
-pub(super) struct ImagenetResnet {
-    stem: Normed,
-    blocks: Vec<Block>,
-    /// Channels of the last stage.
-    features: usize,
-    linear: Linear,
-}
-
-impl ImagenetResnet {
-    pub(super) fn new(builder: &mut Builder, depth: usize, classes: usize) -> Result<Self> {
-        let Some((_, counts, bottleneck)) = FORMS.into_iter().find(|form| form.0 == depth) else {
-            return Err(Error::argument(
-                "layers of a ResNet",
-                "18, 34 or 50",
-                depth.to_string(),
-            ));
-        };
-        builder.start = Start::KaimingNormal;
-        let shape = ConvShape {
-            inputs: 3,
-            outputs: STEM,
-            kernel: 7,
-            stride: 2,
-            padding: 3,
-        };
-        let stem = Normed::new(builder, "conv1", "bn1", shape)?;
-        let (mut blocks, mut inputs) = (Vec::new(), STEM);
-        for (stage, count) in counts.into_iter().enumerate() {
-            let width = STEM << stage;
-            for block in 0..count {
-                let stride = if stage > 0 && block == 0 { 2 } else { 1 };
-                let name = format!("layer{}.{block}", stage + 1);
-                blocks.push(Block::new(
-                    builder, &name, inputs, width, stride, bottleneck,
-                )?);
-                inputs = if bottleneck { EXPANSION * width } else { width };
+        let last = convolutions.len() - 1;
+        let mut y = x;
+        for (i, convolution) in convolutions.into_iter().enumerate() {
+            y = builder.push_normed(convolution, y);
+            if i == last {
+                y = builder.push(Op::Add, &[y, shortcut]);
             }
+            y = builder.push(Op::Relu, &[y]);
         }
-        let linear = builder.linear("fc", inputs, classes)?;
-        Ok(Self {
-            stem,
-            blocks,
-            features: inputs,
-            linear,
-        })
-    }
-}
-
-impl Body for ImagenetResnet {
-    fn forward(&self, images: &Tensor, pass: &Pass) -> Result<Tensor> {
-        let (size, stride, padding) = POOL;
-        if pass.route.is_blocked() {
-            let x = self.stem.forward_blocked(images, None, true, pass)?;
-            let mut x = max_pool(&x, size, stride, padding)?;
-            for block in &self.blocks {
-                x = block.forward_blocked(&x, pass)?;
-            }
-            return self.linear.forward(&channel_mean(&x, self.features)?, pass);
-        }
-        let x = relu(&self.stem.forward(images, pass)?)?;
-        let mut x = max_pool(&x, size, stride, padding)?;
-        for block in &self.blocks {
-            x = block.forward(&x, pass)?;
-        }
-        self.linear.forward(&x.flatten_from(2)?.mean(2)?, pass)
-    }
-
-    fn program(&self) -> Result<Option<Vec<Step>>> {
-        let (size, stride, padding) = POOL;
-        let mut steps = vec![self.stem.step(0, None, true)?];
-        steps.push(Step::MaxPool {
-            input: 1,
-            size,
-            stride,
-            padding,
-            relu: false,
-        });
-        let mut value = steps.len();
-        for block in &self.blocks {
-            value = block.add_steps(&mut steps, value)?;
-        }
-        steps.push(Step::ChannelMean { input: value });
-        steps.push(self.linear.step(steps.len(), false)?);
-        Ok(Some(steps))
+        y
     }
 }

@@ -1,10 +1,13 @@
 //! A network of quantisable layers: its parameters by name, its stored memory, its forward passes.
 
 use super::architecture::Architecture;
-use super::build::{Body, Builder, Pass, Route, Start};
 use super::foreign::is_whole;
+use super::graph::Graph;
+use super::pass::{Pass, Route, Tensors};
 use super::program::Step;
+use super::slot::Slot;
 use crate::error::{Error, Result, TensorContext};
+use crate::kernel::Workspace;
 use crate::quant::{max_abs, Method, QuantizedWeight, QuantizerSpec, StoredWeight, TrainingFlips};
 use crate::seed::Seed;
 use candle_core::{Device, Tensor, Var};
@@ -43,7 +46,9 @@ pub struct Network {
     layers: Vec<QuantizedWeight>,
     others: Vec<Parameter>,
     buffers: Vec<(String, Var)>,
-    body: Box<dyn Body>,
+    graph: Graph,
+    /// Memory that one step of a training leaves to the next.
+    workspace: Workspace,
 }
 
 impl Network {
@@ -58,24 +63,23 @@ impl Network {
         seed: Seed,
         device: &Device,
     ) -> Result<(Self, Vec<String>)> {
-        let mut builder = Builder {
-            quantizer,
-            seed,
-            device,
-            start: Start::Uniform,
-            layers: Vec::new(),
-            others: Vec::new(),
-            buffers: Vec::new(),
-            warnings: Vec::new(),
+        let graph = architecture.graph(classes)?;
+        let (mut layers, mut warnings) = (Vec::new(), Vec::new());
+        for slot in &graph.layers {
+            let values = slot.fresh(seed, device)?;
+            let (layer, warning) = QuantizedWeight::new(&slot.name, values, quantizer)?;
+            layers.push(layer);
+            warnings.extend(warning);
+        }
+        let fresh = |slot: &Slot| -> Result<(String, Var)> {
+            let var = Var::from_tensor(&slot.fresh(seed, device)?)?;
+            Ok((slot.name.clone(), var))
         };
-        let body = architecture.build(&mut builder, classes)?;
-        let Builder {
-            layers,
-            others,
-            buffers,
-            warnings,
-            ..
-        } = builder;
+        let other = |slot: &Slot| {
+            let (name, var) = fresh(slot)?;
+            let role = Role::Other;
+            Ok(Parameter { name, var, role })
+        };
         let network = Self {
             architecture,
             input_shape: architecture.input_shape(),
@@ -83,9 +87,10 @@ impl Network {
             quantizer: quantizer.clone(),
             device: device.clone(),
             layers,
-            others,
-            buffers,
-            body,
+            others: graph.parameters.iter().map(other).collect::<Result<_>>()?,
+            buffers: graph.buffers.iter().map(fresh).collect::<Result<_>>()?,
+            graph,
+            workspace: Workspace::default(),
         };
         network.check_globs()?;
         Ok((network, warnings))
@@ -348,14 +353,8 @@ impl Network {
             .enumerate()
             .map(|(i, layer)| layer.training_weight(i, max, flips))
             .collect::<Result<_>>()?;
-        self.body.forward(
-            images,
-            &Pass {
-                weights: &weights,
-                training: true,
-                route,
-            },
-        )
+        self.graph
+            .forward(images, &self.pass(&weights, true, route))
     }
 
     /// Logits [batch, classes] with given weights, one per layer in memory order, and running statistics, by
@@ -379,14 +378,8 @@ impl Network {
     /// # Errors
     /// A tensor failure.
     pub fn logits_by(&self, route: Route, images: &Tensor, weights: &[Tensor]) -> Result<Tensor> {
-        self.body.forward(
-            images,
-            &Pass {
-                weights,
-                training: false,
-                route,
-            },
-        )
+        self.graph
+            .forward(images, &self.pass(weights, false, route))
     }
 
     /// What [`Self::logits`] computes, as steps: batch norms are folded, with the present running statistics.
@@ -395,12 +388,28 @@ impl Network {
     /// # Errors
     /// A tensor failure.
     pub fn program(&self) -> Result<Option<Vec<Step>>> {
-        self.body.program()
+        self.graph.program(self.tensors())
     }
 
-    /// Output sizes where no steps say them, see [`Self::layer_shapes`].
-    pub(super) fn layer_outputs(&self) -> Option<Vec<[usize; 2]>> {
-        self.body.layer_outputs()
+    fn tensors(&self) -> Tensors<'_> {
+        Tensors {
+            parameters: &self.others,
+            buffers: &self.buffers,
+        }
+    }
+
+    fn pass<'a>(&'a self, weights: &'a [Tensor], training: bool, route: Route) -> Pass<'a> {
+        Pass {
+            tensors: self.tensors(),
+            weights,
+            workspace: &self.workspace,
+            training,
+            route,
+        }
+    }
+
+    pub(super) fn graph(&self) -> &Graph {
+        &self.graph
     }
 }
 
@@ -616,12 +625,8 @@ mod tests {
                     .map(|w| Var::from_tensor(&w.to_dtype(dtype).unwrap()).unwrap())
                     .collect();
                 let given: Vec<Tensor> = weights.iter().map(|w| w.as_tensor().clone()).collect();
-                let pass = Pass {
-                    weights: &given,
-                    training: true,
-                    route,
-                };
-                let logits = network.body.forward(&x, &pass).unwrap();
+                let pass = network.pass(&given, true, route);
+                let logits = network.graph.forward(&x, &pass).unwrap();
                 let gradients = logits.sqr().unwrap().sum_all().unwrap().backward().unwrap();
                 let others: Vec<Var> = network.others.iter().map(|p| p.var.clone()).collect();
                 let flat = |t: &Tensor| {

@@ -1,50 +1,25 @@
-//! Batch norm over [batch, channels, height, width] with true running statistics, as PyTorch defines it.
+//! Batch norm over [batch, channels, height, width] with true running statistics, and layer norm, as PyTorch defines them.
 
-use super::build::host_values;
+use super::pass::host_values;
 use crate::error::{Result, TensorContext};
 use crate::kernel::{batch_norm, fixed_norm, BatchStatistics};
-use candle_core::{Tensor, Var};
+use candle_core::{Tensor, Var, D};
 
 /// Added to the variance.
 pub(super) const EPSILON: f64 = 1e-5;
 /// Weight of a new batch in the running statistics.
 const MOMENTUM: f64 = 0.1;
 
+/// Batch norm; all four tensors are [channels].
 #[derive(Debug)]
 pub(super) struct BatchNorm {
-    scale: Var,
-    shift: Var,
-    running_mean: Var,
-    running_var: Var,
+    pub(super) scale: Var,
+    pub(super) shift: Var,
+    pub(super) running_mean: Var,
+    pub(super) running_var: Var,
 }
 
 impl BatchNorm {
-    /// All four are [channels].
-    pub(super) fn new(scale: Var, shift: Var, running_mean: Var, running_var: Var) -> Self {
-        Self {
-            scale,
-            shift,
-            running_mean,
-            running_var,
-        }
-    }
-
-    pub(super) fn scale(&self) -> &Var {
-        &self.scale
-    }
-
-    pub(super) fn shift(&self) -> &Var {
-        &self.shift
-    }
-
-    pub(super) fn running_mean(&self) -> &Var {
-        &self.running_mean
-    }
-
-    pub(super) fn running_var(&self) -> &Var {
-        &self.running_var
-    }
-
     /// In training the statistics of the batch normalise, and move the running ones (variance with the n-1
     /// divisor); else the running ones normalise.
     pub(super) fn forward(&self, x: &Tensor, training: bool) -> Result<Tensor> {
@@ -163,6 +138,28 @@ impl BatchNorm {
     }
 }
 
+/// Layer norm over the last dimension; scale and shift are [features].
+#[derive(Debug)]
+pub(super) struct LayerNorm {
+    pub(super) scale: Var,
+    pub(super) shift: Var,
+    /// Added to the variance.
+    pub(super) epsilon: f64,
+}
+
+impl LayerNorm {
+    pub(super) fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        let norm = || {
+            let centred = x.broadcast_sub(&x.mean_keepdim(D::Minus1)?)?;
+            let variance = centred.sqr()?.mean_keepdim(D::Minus1)?;
+            let normed = centred.broadcast_div(&(variance + self.epsilon)?.sqrt()?)?;
+            let [scale, shift] = [&self.scale, &self.shift].map(|var| var.to_dtype(x.dtype()));
+            normed.broadcast_mul(&scale?)?.broadcast_add(&shift?)
+        };
+        norm().during(|| format!("layer norm of {:?}", x.dims()))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -171,12 +168,12 @@ mod tests {
 
     fn norm() -> BatchNorm {
         let var = |v: [f32; 2]| Var::new(&v, &Device::Cpu).unwrap();
-        BatchNorm::new(
-            var([1.5, 0.5]),
-            var([0.1, -0.2]),
-            var([0.0, 0.0]),
-            var([1.0, 1.0]),
-        )
+        BatchNorm {
+            scale: var([1.5, 0.5]),
+            shift: var([0.1, -0.2]),
+            running_mean: var([0.0, 0.0]),
+            running_var: var([1.0, 1.0]),
+        }
     }
 
     #[test]
@@ -216,10 +213,10 @@ mod tests {
                 "{got:?}"
             );
         };
-        near(norm.running_mean(), [0.2, 2.0]);
-        near(norm.running_var(), [0.9 + 0.2, 0.9 + 20.0]);
-        let before = norm.running_mean().to_vec1::<f32>().unwrap();
+        near(&norm.running_mean, [0.2, 2.0]);
+        near(&norm.running_var, [0.9 + 0.2, 0.9 + 20.0]);
+        let before = norm.running_mean.to_vec1::<f32>().unwrap();
         norm.forward(&x, false).unwrap();
-        assert_eq!(norm.running_mean().to_vec1::<f32>().unwrap(), before);
+        assert_eq!(norm.running_mean.to_vec1::<f32>().unwrap(), before);
     }
 }

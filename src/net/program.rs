@@ -1,7 +1,6 @@
 //! What a network computes in evaluation, step by step, for those who compile it; running it is for others.
 
-/// A value of a program: 0 is the batch of images, `n` what step `n - 1` gives.
-pub type Value = usize;
+use super::graph::Value;
 
 /// One step. Values are images [channels, height, width] or vectors.
 #[derive(Clone, Debug, PartialEq)]

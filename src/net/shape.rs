@@ -1,8 +1,9 @@
 //! Shapes of a network's layers with the size of their outputs, for those who count operations and accesses.
 
+use super::graph::{Graph, Op};
 use super::network::Network;
-use super::program::Step;
 use crate::error::{Error, Result};
+use crate::quant::QuantizedWeight;
 
 /// Shape of a layer of weights and of what it gives for one image.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,13 +46,22 @@ impl Network {
     /// Shapes of all layers, in memory order.
     ///
     /// # Errors
-    /// [`Error::Argument`] where images are too small for the network, or a tensor failure.
+    /// [`Error::Argument`] where images are too small for the network.
     pub fn layer_shapes(&self) -> Result<Vec<LayerShape>> {
-        let outputs = match self.layer_outputs() {
-            Some(outputs) => outputs,
-            None => outputs(self, &self.program()?.unwrap_or_default())?,
-        };
-        let shape = |(layer, output): (&crate::quant::QuantizedWeight, [usize; 2])| LayerShape {
+        let shapes = self.graph().shapes(self.input_shape())?;
+        let mut outputs = vec![[1, 1]; self.layers().len()];
+        for (node, shape) in self.graph().nodes().iter().zip(&shapes[1..]) {
+            match (&node.op, &shape[..]) {
+                (Op::Convolution(convolution), [_, height, width]) => {
+                    outputs[convolution.layer] = [*height, *width];
+                }
+                (Op::Linear(linear), [tokens @ .., _]) => {
+                    outputs[linear.layer] = [tokens.iter().product(), 1];
+                }
+                _ => {}
+            }
+        }
+        let shape = |(layer, output): (&QuantizedWeight, [usize; 2])| LayerShape {
             name: layer.name().to_owned(),
             weight: layer.weight().dims().to_vec(),
             output,
@@ -60,52 +70,95 @@ impl Network {
     }
 }
 
-/// Height and width of what each layer gives, from the steps that use them.
-fn outputs(network: &Network, steps: &[Step]) -> Result<Vec<[usize; 2]>> {
-    let [_, height, width] = network.input_shape();
-    let mut values = vec![[height, width]];
-    let mut of_layers = vec![[1, 1]; network.layers().len()];
-    let slide =
-        |sizes: [usize; 2], kernel: usize, stride: usize, padding: usize| -> Result<[usize; 2]> {
-            let along = |size: usize| -> Result<usize> {
-                let room = (size + 2 * padding).checked_sub(kernel).ok_or_else(|| {
-                    let expected = format!("images in which a window of {kernel} pixels fits");
-                    Error::argument(
-                        format!("input of {}", network.architecture()),
-                        expected,
-                        format!("{sizes:?}"),
-                    )
-                })?;
-                Ok(room / stride + 1)
-            };
-            Ok([along(sizes[0])?, along(sizes[1])?])
-        };
-    for step in steps {
-        let value = match step {
-            Step::Convolution {
-                input,
-                layer,
-                stride,
-                padding,
-                ..
-            } => {
-                let kernel = network.layers()[*layer].weight().dims()[2];
-                of_layers[*layer] = slide(values[*input], kernel, *stride, *padding)?;
-                of_layers[*layer]
-            }
-            Step::MaxPool {
-                input,
-                size,
-                stride,
-                padding,
-                ..
-            } => slide(values[*input], *size, *stride, *padding)?,
-            Step::PaddedShortcut { input, .. } => slide(values[*input], 1, 2, 0)?,
-            Step::ChannelMean { .. } | Step::Linear { .. } => [1, 1],
-        };
-        values.push(value);
+impl Graph {
+    /// Shapes of all values behind the batch.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] where a window is larger than its images.
+    fn shapes(&self, images: [usize; 3]) -> Result<Vec<Vec<usize>>> {
+        let mut shapes = vec![images.to_vec()];
+        for node in self.nodes() {
+            let inputs: Vec<&[usize]> = node.inputs.iter().map(|v| &shapes[*v][..]).collect();
+            let shape = node.op.shape(&inputs, self);
+            shapes.push(shape.ok_or_else(|| {
+                let found = format!("{:?} of {inputs:?}", node.op);
+                Error::argument(
+                    "input of the network",
+                    "images in which every window fits",
+                    found,
+                )
+            })?);
+        }
+        Ok(shapes)
     }
-    Ok(of_layers)
+}
+
+impl Op {
+    /// Shape of the result behind the batch; `None` where inputs do not fit.
+    fn shape(&self, inputs: &[&[usize]], graph: &Graph) -> Option<Vec<usize>> {
+        let first = inputs.first().copied().unwrap_or_default();
+        Some(match self {
+            Self::Convolution(convolution) => {
+                let weight = &graph.layers[convolution.layer].shape;
+                let (kernel, stride) = (*weight.get(2)?, convolution.stride);
+                slid(first, weight[0], kernel, stride, convolution.padding)?
+            }
+            Self::MaxPool(pool) => {
+                slid(first, *first.first()?, pool.size, pool.stride, pool.padding)?
+            }
+            Self::PaddedShortcut { channels } => slid(first, *channels, 1, 2, 0)?,
+            Self::Linear(linear) => {
+                let outputs = graph.layers[linear.layer].shape[0];
+                [first.split_last()?.1, &[outputs]].concat()
+            }
+            Self::ChannelMean => vec![*first.first()?],
+            Self::BatchNorm(_)
+            | Self::LayerNorm(_)
+            | Self::Relu
+            | Self::Gelu
+            | Self::Softmax
+            | Self::Scale(_)
+            | Self::Add => first.to_vec(),
+            Self::MatMul => {
+                let columns = inputs.get(1)?.last()?;
+                [first.split_last()?.1, &[*columns]].concat()
+            }
+            Self::Parameter(at) => graph.parameters[*at].shape.get(1..)?.to_vec(),
+            Self::Reshape(dims) => dims.clone(),
+            Self::Transpose(order) => {
+                let at = order.iter().skip(1).map(|axis| axis.checked_sub(1));
+                let dims = at.map(|axis| first.get(axis?).copied());
+                dims.collect::<Option<_>>()?
+            }
+            Self::Slice { axis, length, .. } => {
+                let mut shape = first.to_vec();
+                *shape.get_mut(axis.checked_sub(1)?)? = *length;
+                shape
+            }
+            Self::Concat { axis } => {
+                let at = axis.checked_sub(1)?;
+                let mut shape = first.to_vec();
+                let lengths = inputs.iter().map(|input| input.get(at));
+                *shape.get_mut(at)? = lengths.sum::<Option<usize>>()?;
+                shape
+            }
+        })
+    }
+}
+
+/// Shape of what windows over images [channels, height, width] give; `None` where none fits.
+fn slid(
+    images: &[usize],
+    channels: usize,
+    size: usize,
+    stride: usize,
+    padding: usize,
+) -> Option<Vec<usize>> {
+    let along = |length: usize| Some((length + 2 * padding).checked_sub(size)? / stride + 1);
+    let [_, height, width] = images else {
+        return None;
+    };
+    Some(vec![channels, along(*height)?, along(*width)?])
 }
 
 #[cfg(test)]

@@ -1,0 +1,278 @@
+//! Runs a graph on a batch of images: node by node, or group by group on the kernels.
+
+use super::graph::{Graph, Node, Op, Value};
+use super::groups::Group;
+use super::pass::{Pass, Route};
+use super::pool::max_pool;
+use super::relu::relu;
+use crate::error::{Error, Result, TensorContext};
+use crate::kernel::{channel_mean, padded_shortcut};
+use candle_core::{DType, Tensor, D};
+
+/// Values of a pass, each kept until its last reader has it.
+struct Values<T> {
+    values: Vec<Option<T>>,
+    unread: Vec<usize>,
+}
+
+impl<T: Clone> Values<T> {
+    fn new(graph: &Graph, images: T) -> Self {
+        let mut values = vec![None; graph.nodes().len() + 1];
+        values[0] = Some(images);
+        Self {
+            values,
+            unread: graph.readers().iter().map(Vec::len).collect(),
+        }
+    }
+
+    fn read(&mut self, value: Value) -> Result<T> {
+        self.unread[value] = self.unread[value].saturating_sub(1);
+        let slot = &mut self.values[value];
+        let read = match self.unread[value] {
+            0 => slot.take(),
+            _ => slot.clone(),
+        };
+        read.ok_or_else(|| Error::argument("graph", "values in their order", value.to_string()))
+    }
+}
+
+/// A value in a pass on the kernels.
+#[derive(Clone)]
+struct Laid {
+    tensor: Tensor,
+    /// Channels of images that are blocked, [batch, blocks, height, width, lanes].
+    blocked: Option<usize>,
+}
+
+impl Laid {
+    fn plain(tensor: Tensor) -> Self {
+        Self {
+            tensor,
+            blocked: None,
+        }
+    }
+
+    fn blocked(tensor: Tensor, channels: usize) -> Self {
+        Self {
+            tensor,
+            blocked: Some(channels),
+        }
+    }
+
+    /// As candle's own operations take it.
+    fn unblocked(&self) -> candle_core::Result<Tensor> {
+        let Some(channels) = self.blocked else {
+            return Ok(self.tensor.clone());
+        };
+        let (batch, blocks, height, width, lanes) = self.tensor.dims5()?;
+        self.tensor
+            .permute((0, 1, 4, 2, 3))?
+            .reshape((batch, blocks * lanes, height, width))?
+            .narrow(1, 0, channels)
+    }
+}
+
+impl Graph {
+    /// Logits [batch, classes] of images [batch, channels, height, width].
+    pub(super) fn forward(&self, images: &Tensor, pass: &Pass) -> Result<Tensor> {
+        if pass.route.is_blocked() {
+            return self.forward_on_kernels(images, pass);
+        }
+        let mut values = Values::new(self, images.clone());
+        for (at, Node { op, inputs }) in self.nodes().iter().enumerate() {
+            let inputs = inputs.iter().map(|value| values.read(*value));
+            let inputs: Vec<Tensor> = inputs.collect::<Result<_>>()?;
+            values.values[at + 1] = Some(op.forward(&inputs, images.dtype(), pass)?);
+        }
+        values.read(self.nodes().len())
+    }
+
+    fn forward_on_kernels(&self, images: &Tensor, pass: &Pass) -> Result<Tensor> {
+        let mut values = Values::new(self, Laid::plain(images.clone()));
+        let groups = self.groups();
+        let mut done = 0;
+        if pass.route == Route::Winograd && pass.training {
+            if let Some(trunk) = self.trunk(&groups) {
+                done = trunk.end;
+                let end = trunk.train(images, pass)?;
+                values.values[done] = Some(Laid::blocked(end, trunk.channels));
+            }
+        }
+        for (group, value) in groups.into_iter().filter(|(_, value)| *value > done) {
+            let result = group.forward(&mut values, images.dtype(), pass)?;
+            values.values[value] = Some(result);
+        }
+        Ok(values.read(self.nodes().len())?.unblocked()?)
+    }
+}
+
+impl Group<'_> {
+    /// On the kernels where there are some, else by candle's own operations.
+    fn forward(&self, values: &mut Values<Laid>, dtype: DType, pass: &Pass) -> Result<Laid> {
+        match *self {
+            Group::Convolution {
+                convolution,
+                norm,
+                input,
+                add,
+                relu: rectified,
+            } => {
+                let x = values.read(input)?;
+                let add = add.map(|value| values.read(value)).transpose()?;
+                let residual = add.as_ref().map(|add| &add.tensor);
+                match norm {
+                    Some(norm) if add.as_ref().is_none_or(|add| add.blocked.is_some()) => {
+                        let y = convolution.forward_blocked(&x.tensor, pass)?;
+                        let norm = norm.norm(pass.tensors);
+                        let y = norm.forward_blocked(&y, residual, rectified, pass.training)?;
+                        Ok(Laid::blocked(y, convolution.outputs(pass)))
+                    }
+                    _ => {
+                        let mut y = convolution.forward(&x.unblocked()?, pass)?;
+                        if let Some(norm) = norm {
+                            y = norm.norm(pass.tensors).forward(&y, pass.training)?;
+                        }
+                        if let Some(add) = add {
+                            y = (y + add.unblocked()?)?;
+                        }
+                        if rectified {
+                            y = relu(&y)?;
+                        }
+                        Ok(Laid::plain(y))
+                    }
+                }
+            }
+            Group::Pooled {
+                convolution,
+                size,
+                input,
+            } => {
+                let y = convolution.pooled_blocked(&values.read(input)?.tensor, size, pass)?;
+                Ok(Laid::blocked(y, convolution.outputs(pass)))
+            }
+            Group::MaxPool {
+                pool,
+                input,
+                relu: rectified,
+            } => {
+                let x = values.read(input)?;
+                let y = max_pool(&x.tensor, pool.size, pool.stride, pool.padding)?;
+                let tensor = if rectified { relu(&y)? } else { y };
+                Ok(Laid { tensor, ..x })
+            }
+            Group::Linear {
+                linear,
+                input,
+                relu: rectified,
+            } => {
+                let y = linear.forward(&values.read(input)?.unblocked()?, pass)?;
+                Ok(Laid::plain(if rectified { relu(&y)? } else { y }))
+            }
+            Group::Other(Node { op, inputs }) => {
+                let inputs = inputs.iter().map(|value| values.read(*value));
+                let inputs: Vec<Laid> = inputs.collect::<Result<_>>()?;
+                match (op, &inputs[..]) {
+                    (
+                        Op::ChannelMean,
+                        [Laid {
+                            tensor,
+                            blocked: Some(channels),
+                        }],
+                    ) => Ok(Laid::plain(channel_mean(tensor, *channels)?)),
+                    (
+                        Op::PaddedShortcut { channels },
+                        [Laid {
+                            tensor,
+                            blocked: Some(inputs),
+                        }],
+                    ) => {
+                        let y = padded_shortcut(tensor, *inputs, *channels)?;
+                        Ok(Laid::blocked(y, *channels))
+                    }
+                    _ => {
+                        let inputs = inputs.iter().map(Laid::unblocked);
+                        let inputs = inputs.collect::<candle_core::Result<Vec<Tensor>>>()?;
+                        Ok(Laid::plain(op.forward(&inputs, dtype, pass)?))
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Op {
+    /// By candle's own operations, on every device. Parameters take the type of the images.
+    fn forward(&self, inputs: &[Tensor], dtype: DType, pass: &Pass) -> Result<Tensor> {
+        let result = match (self, inputs) {
+            (Self::Convolution(convolution), [x]) => return convolution.forward(x, pass),
+            (Self::Linear(linear), [x]) => return linear.forward(x, pass),
+            (Self::BatchNorm(norm), [x]) => {
+                return norm.norm(pass.tensors).forward(x, pass.training)
+            }
+            (Self::LayerNorm(norm), [x]) => return norm.norm(pass.tensors).forward(x),
+            (Self::Relu, [x]) => return relu(x),
+            (Self::MaxPool(pool), [x]) => return max_pool(x, pool.size, pool.stride, pool.padding),
+            (Self::Gelu, [x]) => x.gelu_erf(),
+            (Self::Softmax, [x]) => candle_nn::ops::softmax(x, D::Minus1),
+            (Self::Add, [a, b]) => a.broadcast_add(b),
+            (Self::Scale(factor), [x]) => x * *factor,
+            (Self::MatMul, [a, b]) => a.matmul(b),
+            (Self::PaddedShortcut { channels }, [x]) => every_second(x, *channels),
+            (Self::ChannelMean, [x]) => x.flatten_from(2).and_then(|x| x.mean(2)),
+            (Self::Parameter(at), []) => pass.tensors.parameter(*at).to_dtype(dtype),
+            (Self::Reshape(dims), [x]) => x
+                .dim(0)
+                .and_then(|batch| x.reshape([&[batch], &dims[..]].concat())),
+            (Self::Transpose(order), [x]) => {
+                x.permute(order.as_slice()).and_then(|x| x.contiguous())
+            }
+            (
+                Self::Slice {
+                    axis,
+                    start,
+                    length,
+                },
+                [x],
+            ) => x
+                .narrow(*axis, *start, *length)
+                .and_then(|x| x.contiguous()),
+            (Self::Concat { axis }, all) => concatenated(all, *axis),
+            (_, inputs) => {
+                let expected = format!("the inputs of {self:?}");
+                return Err(Error::argument(
+                    "graph",
+                    expected,
+                    format!("{} values", inputs.len()),
+                ));
+            }
+        };
+        result.during(|| {
+            let dims: Vec<&[usize]> = inputs.iter().map(Tensor::dims).collect();
+            format!("{self:?} of {dims:?}")
+        })
+    }
+}
+
+/// Every second pixel of images, with missing channels of zeros.
+fn every_second(x: &Tensor, channels: usize) -> candle_core::Result<Tensor> {
+    let (batch, inputs, height, width) = x.dims4()?;
+    let half = x.reshape((batch, inputs, height / 2, 2, width / 2, 2))?;
+    let half = half.narrow(3, 0, 1)?.narrow(5, 0, 1)?.contiguous()?;
+    let half = half.reshape((batch, inputs, height / 2, width / 2))?;
+    let missing = channels - inputs;
+    half.pad_with_zeros(1, missing / 2, missing - missing / 2)
+}
+
+/// Values one behind the other; those of a batch of one stand before each of the others' batch.
+fn concatenated(values: &[Tensor], axis: usize) -> candle_core::Result<Tensor> {
+    let batch = values.iter().filter_map(|value| value.dims().first()).max();
+    let spread = |value: &Tensor| {
+        let mut dims = value.dims().to_vec();
+        if let (Some(first), Some(batch)) = (dims.first_mut(), batch) {
+            *first = *batch;
+        }
+        value.broadcast_as(dims)?.contiguous()
+    };
+    let values = values.iter().map(spread);
+    Tensor::cat(&values.collect::<candle_core::Result<Vec<Tensor>>>()?, axis)
+}

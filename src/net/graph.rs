@@ -1,0 +1,234 @@
+//! What a network computes, node by node: the one description that training, evaluation, gradients and shapes use.
+
+use super::convolution;
+use super::norm::{BatchNorm, LayerNorm};
+use super::pass::{Pass, Route, Tensors};
+use super::slot::Slot;
+use crate::error::{Result, TensorContext};
+use crate::kernel::{conv2d, max_pool};
+use candle_core::Tensor;
+
+/// A value of a graph: 0 is the batch of images, `n` what node `n - 1` gives. Its first dimension is the batch.
+pub type Value = usize;
+
+/// An operation on earlier values.
+#[derive(Debug)]
+pub(super) struct Node {
+    pub(super) op: Op,
+    pub(super) inputs: Vec<Value>,
+}
+
+/// What a node computes.
+#[derive(Debug)]
+pub(super) enum Op {
+    /// Convolution of images [batch, channels, height, width].
+    Convolution(Convolution),
+    /// Linear layer over the last dimension.
+    Linear(Linear),
+    /// Batch norm of images.
+    BatchNorm(BatchNormNode),
+    /// Layer norm over the last dimension.
+    LayerNorm(LayerNormNode),
+    /// Zero in place of what is below zero.
+    Relu,
+    /// `x · Φ(x)` (Hendrycks and Gimpel, 2016).
+    Gelu,
+    /// Softmax over the last dimension.
+    Softmax,
+    /// Sum of two values; one of batch size 1 is added to all.
+    Add,
+    /// Product with a number.
+    Scale(f64),
+    /// Matrix product over the last two dimensions of two values.
+    MatMul,
+    /// Greatest value of each window of images.
+    MaxPool(MaxPool),
+    /// Every second pixel of every second row, missing channels zero, half in front and half behind.
+    PaddedShortcut {
+        /// Channels of the result.
+        channels: usize,
+    },
+    /// Mean over all pixels: vectors.
+    ChannelMean,
+    /// A trained tensor that depends on no input, [1, ...]: its number among the parameters.
+    Parameter(usize),
+    /// Other dimensions behind the batch.
+    Reshape(Vec<usize>),
+    /// Dimensions in another order, the batch still first.
+    Transpose(Vec<usize>),
+    /// A range of a dimension.
+    Slice {
+        axis: usize,
+        start: usize,
+        length: usize,
+    },
+    /// One value behind the other along a dimension; one of batch size 1 stands before each.
+    Concat { axis: usize },
+}
+
+/// A convolution: `w * x + bias`.
+#[derive(Debug)]
+pub(super) struct Convolution {
+    /// Layer whose weight [outputs, inputs, k, k] it uses, in memory order.
+    pub(super) layer: usize,
+    /// Its number among the parameters.
+    pub(super) bias: Option<usize>,
+    pub(super) stride: usize,
+    /// Zeros on each side.
+    pub(super) padding: usize,
+}
+
+/// A linear layer: `w x + bias`.
+#[derive(Debug)]
+pub(super) struct Linear {
+    /// Layer whose weight [outputs, inputs] it uses, in memory order.
+    pub(super) layer: usize,
+    /// Its number among the parameters.
+    pub(super) bias: usize,
+}
+
+/// A batch norm: its tensors by their numbers among the parameters and buffers.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct BatchNormNode {
+    pub(super) scale: usize,
+    pub(super) shift: usize,
+    pub(super) running_mean: usize,
+    pub(super) running_var: usize,
+}
+
+/// A layer norm: its tensors by their numbers among the parameters.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LayerNormNode {
+    pub(super) scale: usize,
+    pub(super) shift: usize,
+    /// Added to the variance.
+    pub(super) epsilon: f64,
+}
+
+/// Square windows of a pooling; the padding, less than `size`, never wins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct MaxPool {
+    pub(super) size: usize,
+    pub(super) stride: usize,
+    pub(super) padding: usize,
+}
+
+/// Nodes in an order in which inputs come first; the last one gives the logits [batch, classes]. It holds no tensors, but
+/// says which there are.
+#[derive(Debug, Default)]
+pub(super) struct Graph {
+    nodes: Vec<Node>,
+    /// Weights of layers, in memory order.
+    pub(super) layers: Vec<Slot>,
+    /// What else is trained.
+    pub(super) parameters: Vec<Slot>,
+    /// Running statistics.
+    pub(super) buffers: Vec<Slot>,
+}
+
+impl Graph {
+    /// Adds a node; gives its value.
+    pub(super) fn push(&mut self, op: Op, inputs: &[Value]) -> Value {
+        let inputs = inputs.to_vec();
+        self.nodes.push(Node { op, inputs });
+        self.nodes.len()
+    }
+
+    pub(super) fn nodes(&self) -> &[Node] {
+        &self.nodes
+    }
+
+    /// For each value the nodes that read it, one that reads it twice twice.
+    pub(super) fn readers(&self) -> Vec<Vec<usize>> {
+        let mut readers = vec![Vec::new(); self.nodes.len() + 1];
+        for (at, node) in self.nodes.iter().enumerate() {
+            node.inputs
+                .iter()
+                .for_each(|value| readers[*value].push(at));
+        }
+        readers
+    }
+}
+
+impl Convolution {
+    /// By candle's own operations, on every device.
+    pub(super) fn forward(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
+        let weight = &pass.weights[self.layer];
+        let y = if pass.route == Route::Gpu {
+            convolution::conv2d(x, weight, self.stride, self.padding)?
+        } else {
+            x.conv2d(weight, self.padding, self.stride, 1, 1)
+                .during(|| format!("convolution of {:?} with {:?}", x.dims(), weight.dims()))?
+        };
+        match self.bias {
+            Some(bias) => {
+                let bias = pass.tensors.parameter(bias).to_dtype(y.dtype())?;
+                let bias = bias.reshape((1, bias.elem_count(), 1, 1))?;
+                Ok(y.broadcast_add(&bias)?)
+            }
+            None => Ok(y),
+        }
+    }
+
+    /// Channels of the result.
+    pub(super) fn outputs(&self, pass: &Pass) -> usize {
+        pass.weights[self.layer].dims()[0]
+    }
+
+    /// To blocked images by the kernels, without the bias.
+    pub(super) fn forward_blocked(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
+        conv2d(x, &pass.weights[self.layer], self.stride, self.padding)
+    }
+
+    /// To blocked images by the kernels, with what stands behind: `relu(max_pool(w * x + bias))`.
+    pub(super) fn pooled_blocked(&self, x: &Tensor, size: usize, pass: &Pass) -> Result<Tensor> {
+        let y = self.forward_blocked(x, pass)?;
+        let bias = match self.bias {
+            Some(bias) => pass.tensors.parameter(bias).clone(),
+            None => Tensor::zeros(self.outputs(pass), y.dtype(), y.device())?,
+        };
+        max_pool(&y, &bias, size)
+    }
+}
+
+impl BatchNormNode {
+    /// With its tensors.
+    pub(super) fn norm(self, tensors: Tensors) -> BatchNorm {
+        let parameter = |at: usize| tensors.parameters[at].var.clone();
+        let buffer = |at: usize| tensors.buffers[at].1.clone();
+        BatchNorm {
+            scale: parameter(self.scale),
+            shift: parameter(self.shift),
+            running_mean: buffer(self.running_mean),
+            running_var: buffer(self.running_var),
+        }
+    }
+}
+
+impl LayerNormNode {
+    /// With its tensors.
+    pub(super) fn norm(self, tensors: Tensors) -> LayerNorm {
+        LayerNorm {
+            scale: tensors.parameters[self.scale].var.clone(),
+            shift: tensors.parameters[self.shift].var.clone(),
+            epsilon: self.epsilon,
+        }
+    }
+}
+
+impl Linear {
+    /// By candle's own operations, on every device.
+    pub(super) fn forward(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
+        let weight = &pass.weights[self.layer];
+        let Some((inputs, before)) = x.dims().split_last() else {
+            return Ok(x.clone());
+        };
+        let apply = || {
+            let rows = x.reshape(((), *inputs))?;
+            let y = rows.matmul(&weight.t()?)?;
+            let y = y.broadcast_add(&pass.tensors.parameter(self.bias).to_dtype(y.dtype())?)?;
+            y.reshape([before, &weight.dims()[..1]].concat())
+        };
+        apply().during(|| format!("linear layer {:?} of {:?}", weight.dims(), x.dims()))
+    }
+}
