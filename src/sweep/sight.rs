@@ -1,6 +1,6 @@
 //! Single chips of a design point, each seen through test images of its own.
 
-use super::monte_carlo::{Comparison, Task};
+use super::monte_carlo::{Comparison, SweptModel, Task};
 use super::point::Setup;
 use super::row::TrialStatus;
 use super::strata::{Partition, Strata};
@@ -81,13 +81,40 @@ impl<'a> Sight<'a> {
         judgement: &Judgement,
         cancel: &AtomicBool,
     ) -> Result<Judged> {
+        let swept = self.setup.swept;
+        let whole = |words: &[(usize, Word)]| {
+            self.judged(chip, judgement, &|places| {
+                answers_of_words(self.setup.swept, words, self.clean, places, cancel)
+            })
+        };
+        let by_access = |faults: &FaultsOfAccess| {
+            self.judged(chip, judgement, &|places| {
+                let images = swept.images.select(places)?;
+                swept
+                    .evaluator
+                    .faulty_answers_by_access(&images, faults, cancel)
+            })
+        };
+        let (judged, ..) = self
+            .task(chip)
+            .evaluate(self.comparison.seed, whole, by_access)?;
+        Ok(judged)
+    }
+
+    /// Looks at more and more images until they decide.
+    fn judged(
+        &self,
+        chip: ChipId,
+        judgement: &Judgement,
+        look_at: &dyn Fn(&[u32]) -> Result<Answers>,
+    ) -> Result<Judged> {
         let (mut lost, mut gained, mut seen) = (0, 0, Vec::new());
         for look in judgement.looks() {
             let numbers = self.kinds.numbers(look);
             let places = self.kinds.places(self.comparison.seed, chip, &numbers);
             let mut new = places.clone();
             new.retain(|place| seen.binary_search(place).is_err());
-            let (answers, ..) = self.answers(chip, &new, cancel)?;
+            let answers = look_at(&new)?;
             for (place, right) in new.iter().zip(&answers.right) {
                 let clean = self.clean.right[*place as usize];
                 lost += u64::from(clean && !right);
@@ -112,13 +139,42 @@ impl<'a> Sight<'a> {
         places: &[u32],
         cancel: &AtomicBool,
     ) -> Result<(Answers, u64, TrialStatus)> {
-        let task = Task {
+        answers_on(
+            self.comparison,
+            &self.task(chip),
+            self.clean,
+            places,
+            cancel,
+        )
+    }
+
+    fn task(&self, chip: ChipId) -> Task<'_> {
+        Task {
             setup: &self.setup,
             design_id: "",
             chip,
-        };
-        answers_on(self.comparison, &task, self.clean, places, cancel)
+        }
     }
+}
+
+/// Answers on the test images at these places where some words of the memory read otherwise.
+fn answers_of_words(
+    swept: &SweptModel,
+    words: &[(usize, Word)],
+    clean: &Answers,
+    places: &[u32],
+    cancel: &AtomicBool,
+) -> Result<Answers> {
+    if words.is_empty() {
+        let right = places.iter().map(|place| clean.right[*place as usize]);
+        return Ok(Answers {
+            right: right.collect(),
+            margins: Vec::new(),
+            not_finite: 0,
+        });
+    }
+    let images = swept.images.select(places)?;
+    swept.evaluator.faulty_answers(words, &images, cancel)
 }
 
 /// Answers of a chip on the test images at these places, failing cells, and whether any bit read otherwise.
@@ -130,19 +186,7 @@ pub(super) fn answers_on(
     cancel: &AtomicBool,
 ) -> Result<(Answers, u64, TrialStatus)> {
     let swept = task.setup.swept;
-    let whole = |words: &[(usize, Word)]| {
-        if words.is_empty() {
-            let right = places.iter().map(|place| clean.right[*place as usize]);
-            Ok(Answers {
-                right: right.collect(),
-                margins: Vec::new(),
-                not_finite: 0,
-            })
-        } else {
-            let images = swept.images.select(places)?;
-            swept.evaluator.faulty_answers(words, &images, cancel)
-        }
-    };
+    let whole = |words: &[(usize, Word)]| answers_of_words(swept, words, clean, places, cancel);
     let by_access = |faults: &FaultsOfAccess| {
         let images = swept.images.select(places)?;
         swept
