@@ -9,6 +9,7 @@ mod canvas;
 mod caption;
 mod curves;
 mod dark;
+mod domain_voltage;
 mod facet;
 mod label;
 mod layout;
@@ -191,5 +192,6 @@ pub fn all(points: &Averaged, frontiers: &Pareto, memories: &[MemoryCurve]) -> V
             memory_model(memories),
         );
     }
+    figures.extend(domain_voltage::domain_voltages(&points.summaries));
     figures
 }

@@ -520,8 +520,10 @@ fn points_with_a_voltage_for_each_domain_are_markers_of_the_pareto_figure_alone(
     let figures = rendered(&domains, &[memory()]);
     assert_eq!(
         figures.iter().map(|f| f.name).collect::<Vec<_>>(),
-        ["pareto", "memory_model"]
+        ["pareto", "memory_model", "domain_voltages"]
     );
+    let voltages = &figures[2].svg;
+    assert!(voltages.contains("conv1") && voltages.contains("fc1"));
     summaries.extend(domains);
     let figures = rendered(&summaries, &[memory()]);
     for figure in &figures {

@@ -1,0 +1,95 @@
+//! The figure `domain_voltages`: the voltage of each domain at design points that have several.
+
+use super::axes::Axis;
+use super::curves;
+use super::layout::{layout, Panel};
+use super::legend::{Legend, Sample};
+use super::marker::{marker, Shape, MARKER};
+use super::palette::PALETTE;
+use super::text::percent;
+use super::{series_labels, Figure};
+use crate::analysis::Summary;
+
+/// Most design points that are drawn, those of least energy.
+const MOST: usize = 3;
+/// Pixels of a domain.
+const ROW: f64 = 24.0;
+
+/// Draws the figure, domains from the first one down; `None` where no design point has several voltages.
+pub(super) fn domain_voltages(summaries: &[Summary]) -> Option<Figure> {
+    let mut points: Vec<&Summary> = summaries
+        .iter()
+        .filter(|point| !point.design.domain_voltages.is_empty())
+        .collect();
+    points.sort_by(|a, b| a.by_energy(b));
+    let first = points.first()?;
+    let names: Vec<&str> = first
+        .design
+        .domain_voltages
+        .iter()
+        .map(|own| own.domain.as_str())
+        .collect();
+    let unit = first.design.voltage_unit;
+    let alike = |point: &&Summary| {
+        let own = point.design.domain_voltages.iter();
+        point.design.voltage_unit == unit
+            && own.map(|d| d.domain.as_str()).eq(names.iter().copied())
+    };
+    let drawn: Vec<&Summary> = points.iter().copied().filter(alike).take(MOST).collect();
+    let count = names.len() as f64;
+    let height_of = |place: usize| count - place as f64 - 0.5;
+    let ticks = names.iter().enumerate();
+    let ticks = ticks.map(|(place, name)| (height_of(place), (*name).to_owned()));
+    let voltages = drawn
+        .iter()
+        .flat_map(|point| point.design.domain_voltages.iter().map(|own| own.voltage));
+    let panel = Panel {
+        x: curves::voltage_axis(unit, voltages, 9),
+        y: Axis::named("Domain", (0.0, count), ticks.collect()),
+        height: ROW * count + 12.0,
+        labelled: true,
+        above: None,
+        name: String::new(),
+    };
+    let mut legend = Legend::default();
+    let labels = series_labels(summaries);
+    for (place, point) in drawn.iter().enumerate() {
+        let at = summaries.iter().position(|own| std::ptr::eq(own, *point));
+        let label = at
+            .and_then(|at| labels.get(at))
+            .cloned()
+            .unwrap_or_default();
+        let name = format!(
+            "{label}: energy {:.3}, {} %",
+            point.design.energy_relative,
+            percent(point.mean)
+        );
+        let sample = Sample::Marker(Shape::ALL[place], PALETTE[place], false);
+        legend.name(sample, name);
+    }
+    let title = "Supply voltage of each domain";
+    let svg = layout(title, vec![panel], 24.0, &legend, |canvas, axes, _| {
+        for (place, point) in drawn.iter().enumerate() {
+            for (domain, own) in point.design.domain_voltages.iter().enumerate() {
+                // points of equal voltage stand one under the other
+                let below = place as f64 - (drawn.len() - 1) as f64 / 2.0;
+                let y = height_of(domain) - 0.2 * below;
+                let at = axes.at((own.voltage, y));
+                marker(canvas, at, Shape::ALL[place], MARKER, PALETTE[place], false);
+            }
+        }
+    });
+    let more = match points.len() - drawn.len() {
+        0 => String::new(),
+        more => format!(" {more} others are in the tables."),
+    };
+    Some(Figure {
+        name: "domain_voltages",
+        title: title.to_owned(),
+        caption: format!(
+            "The voltage of each part of the weight memory where parts have supplies of their own, at the design points of \
+             least energy; the key has their energies and mean accuracies.{more}"
+        ),
+        svg,
+    })
+}
