@@ -19,9 +19,10 @@ mod tests;
 mod verdict;
 
 pub use check::Evidence;
+pub use curve::Seen;
 pub use part_loss::{rank_parts, PartKind, PartLoss, SeePart, PART_HALF_WIDTH};
 pub use row::{AnswerRow, EvidenceRow, Rank};
-pub use spec::{AnswerSpec, LossFrom};
+pub use spec::{AnswerSpec, Finding, LossFrom};
 pub use verdict::{answer, most_search_evaluations, Answer, Cheapest, Found, Verdict};
 
 use crate::error::Result;
@@ -44,6 +45,8 @@ pub struct Candidate {
     pub chip_cost: f64,
     /// What must hold.
     pub target: Target,
+    /// What an earlier run saw: it guides the search and claims nothing.
+    pub known: Vec<Seen>,
 }
 
 /// A voltage of a candidate.

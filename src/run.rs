@@ -33,10 +33,10 @@ mod training;
 mod trainings;
 mod widths;
 
-pub use answering::{answer, plan_answer, AnswerPlan, AnswerResult};
+pub use answering::{answer, findings, plan_answer, AnswerPlan, AnswerResult};
 pub use attacking::{attack, attack_shard, AttackResult};
 pub use evaluation::{evaluate, EvaluationRow, FaultSetting};
-pub use exploring::{explore, ExploreResult};
+pub use exploring::{explore, plan_explore, ExplorePlan, ExploreResult};
 pub use journal::{
     replay, Asked, Attempt, Journal, Replay, ReplayedAttempt, SearchEvaluation, SeenChip,
     YieldTrial,

@@ -10,13 +10,13 @@ const MISFIT: f64 = 0.1;
 
 /// A loss that was seen.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Seen {
+pub struct Seen {
     /// Bit error rate, above 0.
-    pub(super) ber: f64,
-    /// Mean loss of accuracy.
-    pub(super) loss: f64,
+    pub ber: f64,
+    /// Mean loss of accuracy, as a fraction.
+    pub loss: f64,
     /// Standard error of it.
-    pub(super) error: f64,
+    pub error: f64,
 }
 
 /// Loss of accuracy as a function of the bit error rate.

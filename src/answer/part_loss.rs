@@ -167,6 +167,7 @@ mod tests {
             levels: Vec::new(),
             chip_cost: 20.0,
             target: Target::Mean(0.89),
+            known: Vec::new(),
         }
     }
 

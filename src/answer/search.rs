@@ -10,6 +10,8 @@ pub(super) const CHIPS: u32 = 16;
 pub(super) const IMAGES: u64 = 64;
 /// Looks near the limit after the bisection.
 const FURTHER: usize = 4;
+/// Standard errors from the limit at which what an earlier run saw is not looked at again.
+const DISTANCE: f64 = 3.0;
 /// Least and greatest square of the deviation of chips over their mean loss.
 const SCATTER: (f64, f64) = (0.01, 4.0);
 
@@ -85,7 +87,7 @@ pub(super) fn search(
         looks: vec![Vec::new(); candidate.levels.len()],
         evaluations: 0,
     };
-    let (mut low, mut high) = (0, search.failing);
+    let (mut low, mut high) = search.bracket();
     while low < high {
         let middle = low + (high - low) / 2;
         search.look(middle, chips)?;
@@ -119,6 +121,22 @@ struct Search<'a> {
 }
 
 impl Search<'_> {
+    /// Levels between which the limit lies, as far as an earlier run shows: losses rise with the rate.
+    fn bracket(&self) -> (usize, usize) {
+        let levels = &self.candidate.levels[..self.failing];
+        let (mut low, mut high) = (0, self.failing);
+        for seen in &self.candidate.known {
+            if seen.loss - DISTANCE * seen.error > self.allowed() {
+                low = low.max(levels.partition_point(|level| level.ber >= seen.ber));
+            } else if seen.loss + DISTANCE * seen.error < self.allowed()
+                && matches!(self.target, Target::Mean(_))
+            {
+                high = high.min(levels.partition_point(|level| level.ber > seen.ber));
+            }
+        }
+        (low.min(high), high)
+    }
+
     /// Looks at further chips at a level.
     fn look(&mut self, level: usize, chips: &mut dyn Chips) -> Result<()> {
         let place = Place {
@@ -175,7 +193,7 @@ impl Search<'_> {
     }
 
     fn result(&self) -> Searched {
-        let mut seen = Vec::new();
+        let mut seen = self.candidate.known.clone();
         for (level, look) in self.looks.iter().enumerate() {
             let Some(components) = StratifiedComponents::of(look) else {
                 continue;

@@ -1,6 +1,7 @@
 //! What `answer` is asked.
 
 use crate::error::{Error, Result};
+use crate::fault::Protection;
 use crate::units::{words, Accuracy};
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +17,22 @@ pub enum LossFrom {
 }
 
 words!(LossFrom: Best "best", Own "own");
+
+/// A mean loss that an earlier run saw.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Finding {
+    /// The model.
+    pub model: String,
+    /// Its protection.
+    pub protection: Protection,
+    /// Bit error rate, above 0.
+    pub ber: f64,
+    /// Mean loss of accuracy against the model without faults, as a fraction.
+    pub loss: f64,
+    /// Standard error of it, above 0.
+    pub error: f64,
+}
 
 /// A question about models: how far their voltage can fall.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -36,6 +53,10 @@ pub struct AnswerSpec {
     pub evaluations: Option<u64>,
     /// Seconds that all threads may take, above 0; turned into a number of evaluations when a run begins.
     pub budget: f64,
+    /// Mean losses that an earlier run saw, as `--from` takes them from its tables: the search begins where they say, and
+    /// nothing is claimed from them. Empty: none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub findings: Vec<Finding>,
     /// Whether the losses of single layers and bit planes are estimated too, with as many evaluations once more.
     pub sensitivity: bool,
     /// The same of each bit plane of each layer.
@@ -52,6 +73,7 @@ impl Default for AnswerSpec {
             step: 0.005,
             evaluations: None,
             budget: 600.0,
+            findings: Vec::new(),
             sensitivity: false,
             layers_by_bits: false,
         }
@@ -83,6 +105,14 @@ impl AnswerSpec {
         }
         if !(self.budget > 0.0 && self.budget <= 1e7) {
             return wrong("budget", "seconds above 0, at most 10,000,000", self.budget);
+        }
+        let numbers = |own: &Finding| {
+            own.ber > 0.0 && own.ber <= 1.0 && own.loss.abs() <= 1.0 && own.error > 0.0
+        };
+        if let Some(own) = self.findings.iter().find(|own| !numbers(own)) {
+            let expected = "a rate above 0, a loss from -1 to 1 and a standard error above 0";
+            let found = format!("{}, {}, {}", own.ber, own.loss, own.error);
+            return Err(Error::argument("answer.findings", expected, found));
         }
         if self.evaluations == Some(0) {
             return wrong("evaluations", "at least 1", 0.0);

@@ -56,6 +56,7 @@ impl World {
                 levels,
                 chip_cost: 4.0,
                 target: Target::Mean(0.0),
+                known: Vec::new(),
             });
             let half = 10f64.powf(stream.between(-3.5, -1.3));
             curves.push((clean - 0.1, half, stream.between(0.8, 2.2)));
@@ -324,6 +325,48 @@ fn statements_about_yields_are_right() {
     }
     assert!(tally.wrong <= 1, "{tally:?}");
     assert!(tally.shown * 10 >= tally.clear * 4, "{tally:?}");
+}
+
+#[test]
+fn what_an_earlier_run_saw_shortens_the_search_whether_it_is_right_or_not() {
+    let evaluations = |seed: u64, factor: Option<f64>| {
+        let mut world = World::new(seed);
+        let best = world.candidates.iter().map(|c| c.clean).fold(0.0, f64::max);
+        let mut candidates = asked(world.candidates.clone(), Target::Mean(best - 0.02));
+        for (candidate, own) in candidates.iter_mut().enumerate() {
+            let levels = (0..39).step_by(3).filter(|_| factor.is_some());
+            for level in levels {
+                own.known.push(Seen {
+                    ber: own.levels[level].ber,
+                    loss: factor.unwrap_or(1.0) * world.truth(Place { candidate, level }),
+                    error: 1e-3,
+                });
+            }
+        }
+        let question = Question {
+            risk: 0.05,
+            resolution: 0.003,
+            evaluations: 4_000_000,
+        };
+        let answer = answer(&candidates, &question, &mut world).unwrap();
+        for (place, found) in answer.found.iter().enumerate() {
+            let holds = |level: usize| {
+                let at = Place {
+                    candidate: place,
+                    level,
+                };
+                candidates[place].clean - world.truth(at) >= best - 0.02
+            };
+            assert!(found.lowest.is_none_or(holds), "{seed} {factor:?}");
+            assert!(found.highest_failing.is_none_or(|level| !holds(level)));
+        }
+        world.evaluations
+    };
+    let all = |factor| (20..30).map(|seed| evaluations(seed, factor)).sum::<u64>();
+    let (alone, guided) = (all(None), all(Some(1.0)));
+    assert!(guided < alone, "{guided} {alone}");
+    // a run that saw a third of the losses sends the search astray, and nothing wrong is claimed
+    all(Some(0.3));
 }
 
 #[test]

@@ -10,14 +10,14 @@ use super::identity::report_folder;
 use super::journal::{Journal, Replay};
 use super::monitor::Monitor;
 use super::prepared::Prepared;
-use super::redraw::{draw_answer, DrawnAnswer};
+use super::redraw::{draw_answer, holds_answer, DrawnAnswer};
 use super::request::RunRequest;
 use super::sampling::Clean;
 use super::sweeping::{lock, Sweeping};
-use crate::analysis::names;
+use crate::analysis::{self, names};
 use crate::answer::{
-    answer as find, most_search_evaluations, AnswerSpec, Candidate, Level, LossFrom, Question,
-    Target,
+    answer as find, most_search_evaluations, AnswerRow, AnswerSpec, Candidate, EvidenceRow,
+    Finding, Level, LossFrom, Question, Seen, Target,
 };
 use crate::config::Experiment;
 use crate::engine::Answers;
@@ -28,7 +28,7 @@ use crate::table;
 use crate::units::{BerSource, Voltage, VoltageUnit};
 use rows::Rows;
 use simulated::{known, Simulated};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicUsize;
 use std::sync::Mutex;
 use std::time::Instant;
@@ -39,6 +39,8 @@ const RISK: f64 = 0.05;
 const TYPICAL_RATE: f64 = 1e-3;
 /// Images that the speed is measured on.
 const TIMED_IMAGES: u64 = 512;
+/// Standard errors on either side of a 95 % interval.
+const NORMAL_95: f64 = 1.96;
 
 /// A finished answer.
 #[derive(Clone, Debug)]
@@ -234,6 +236,12 @@ impl Sweeping<'_> {
         let pairs = self.pairs(swept_models, &voltages)?;
         let reference = reference(&spec, answers);
         let candidates = self.candidates(&spec, &pairs, swept_models, answers, reference)?;
+        let guided = candidates.iter().any(|own| !own.known.is_empty());
+        if let (Some(finding), false) = (spec.findings.first(), guided) {
+            let expected = "a run of these models under these protections";
+            let found = format!("one of {}", named(&finding.model, finding.protection));
+            return Err(Error::argument("--from (answer.findings)", expected, found));
+        }
         Ok(AnswerInput {
             spec,
             voltages,
@@ -333,6 +341,7 @@ impl Sweeping<'_> {
                 levels: pair.designs.iter().map(level).collect(),
                 chip_cost: sight.chip_cost(TYPICAL_RATE * cells as f64)?,
                 target,
+                known: known_losses(spec, &swept.name, pair.protection),
             });
         }
         Ok(candidates)
@@ -360,7 +369,7 @@ impl Sweeping<'_> {
     }
 
     /// Seconds of an evaluation of an image on all threads, mean over the models.
-    fn seconds_of_image(&self, swept_models: &[SweptModel]) -> Result<f64> {
+    pub(super) fn seconds_of_image(&self, swept_models: &[SweptModel]) -> Result<f64> {
         let mut seconds = 0.0;
         for swept in swept_models {
             let places: Vec<u32> = (0..swept.images.len().min(TIMED_IMAGES) as u32).collect();
@@ -372,6 +381,62 @@ impl Sweeping<'_> {
         }
         Ok(seconds / swept_models.len() as f64)
     }
+}
+
+/// What an earlier run saw of a candidate.
+fn known_losses(spec: &AnswerSpec, model: &str, protection: Protection) -> Vec<Seen> {
+    let own = |finding: &&Finding| finding.model == model && finding.protection == protection;
+    let seen = |finding: &Finding| Seen {
+        ber: finding.ber,
+        loss: finding.loss,
+        error: finding.error,
+    };
+    spec.findings.iter().filter(own).map(seen).collect()
+}
+
+/// Mean losses that a finished run of the same models saw, for [`AnswerSpec::findings`]: of a sweep or an exploration its
+/// design points, of an answer what its check showed.
+///
+/// # Errors
+/// As [`super::redraw`] for a folder without finished tables; [`Error::Argument`] where no design point has an interval.
+pub fn findings(run: &Path) -> Result<Vec<Finding>> {
+    let mut all = Vec::new();
+    if holds_answer(run) {
+        let verdicts: Vec<AnswerRow> = table::read(&run.join(names::VERDICTS_CSV))?;
+        let evidence: Vec<EvidenceRow> = table::read(&run.join(names::EVIDENCE_CSV))?;
+        for row in evidence.iter().filter(|row| row.good_chips.is_none()) {
+            let own = |of: &&AnswerRow| (&of.model, of.protection) == (&row.model, row.protection);
+            if let Some(of) = verdicts.iter().find(own) {
+                all.push(Finding {
+                    model: row.model.clone(),
+                    protection: row.protection,
+                    ber: row.ber,
+                    loss: of.clean_accuracy - row.value,
+                    error: (row.value_high - row.value_low) / (2.0 * NORMAL_95),
+                });
+            }
+        }
+    } else {
+        for point in analysis::read_run(run)?.summaries {
+            let design = &point.design;
+            if let (Some(ber), Some(interval)) = (design.ber, point.student) {
+                all.push(Finding {
+                    model: design.model.clone(),
+                    protection: design.protection,
+                    ber,
+                    loss: design.clean_accuracy.get() - point.mean,
+                    error: (interval.high - interval.low) / (2.0 * NORMAL_95),
+                });
+            }
+        }
+    }
+    all.retain(|finding| finding.ber > 0.0 && finding.error > 0.0);
+    if all.is_empty() {
+        let expected = "a run with mean accuracies and their intervals where cells fail";
+        let found = format!("none in `{}`", run.display());
+        return Err(Error::argument("--from", expected, found));
+    }
+    Ok(all)
 }
 
 /// Evaluations of an image that a budget is good for: a cautious half of those that fit, as chips cost beside their images

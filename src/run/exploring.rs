@@ -9,6 +9,7 @@ use super::monitor::Monitor;
 use super::prepared::Prepared;
 use super::redraw::Drawn;
 use super::request::RunRequest;
+use super::sampling::Clean;
 use super::sweeping::{lock, Grid, Sweeping};
 use crate::analysis::{names, Pareto, Summary};
 use crate::config::Experiment;
@@ -74,6 +75,40 @@ pub fn explore(
         summaries: sweep.summaries,
         pareto: sweep.pareto,
     })
+}
+
+/// What [`explore`] would do, with its estimated cost.
+#[derive(Clone, Debug)]
+pub struct ExplorePlan {
+    /// Its folder.
+    pub folder: PathBuf,
+    /// Design points of single voltages.
+    pub designs: usize,
+    /// Their trials.
+    pub trials: usize,
+    /// Those to compute.
+    pub owed: usize,
+    /// Evaluations of an image of the trials to compute.
+    pub trial_evaluations: u64,
+    /// Most evaluations of an image of the searches over domains, verification included.
+    pub search_evaluations: u64,
+    /// Evaluations of a search that an earlier call has made, each on all its chips.
+    pub known: usize,
+    /// Seconds of an evaluation of an image on all threads, as measured now.
+    pub seconds: f64,
+}
+
+/// What [`explore`] would do; nothing is trained, no model of other widths is made, and nothing is written.
+///
+/// # Errors
+/// As [`explore`]; [`Error::Missing`] for models that are yet to be made.
+pub fn plan_explore(
+    experiment: &Experiment,
+    request: &RunRequest,
+    monitor: &dyn Monitor,
+) -> Result<ExplorePlan> {
+    check_exploration(experiment)?;
+    Sweeping::new(experiment, request, monitor, true, false)?.plan_explore()
 }
 
 /// What an exploration cannot be asked for.
@@ -194,6 +229,52 @@ impl Sweeping<'_> {
         missing.extend(others);
         self.check_searched(&missing, replay)?;
         Ok((explored, evidence, answers))
+    }
+
+    fn plan_explore(&self) -> Result<ExplorePlan> {
+        let prepared = &self.prepared;
+        self.check_searches()?;
+        let replay = prepared.replay(self.request, &self.folder)?;
+        let Clean { scores, .. } = prepared.clean(&replay, self.cancel())?;
+        let swept_models = prepared.swept_models(&scores);
+        let points = prepared.points(&replay, &self.folder)?;
+        let comparison = prepared.comparison(&swept_models, &points, prepared.chips(&replay));
+        let (designs, owed) = (
+            comparison.designs()?.len(),
+            comparison.count_owed(&replay.trials)?,
+        );
+        Ok(ExplorePlan {
+            folder: self.folder.clone(),
+            designs,
+            trials: designs * comparison.chips as usize,
+            owed,
+            trial_evaluations: owed as u64 * prepared.images.count,
+            search_evaluations: self.most_evaluations()?,
+            known: replay.searches.len(),
+            seconds: self.seconds_of_image(&swept_models)?,
+        })
+    }
+
+    /// Most evaluations of an image of the searches over domains: each domain alone and all together at every voltage, joint
+    /// evaluations, and what is verified of each attempt.
+    fn most_evaluations(&self) -> Result<u64> {
+        let prepared = &self.prepared;
+        let (spec, images) = (&prepared.experiment.explore, prepared.images.count);
+        let Some(domains) = &spec.domains else {
+            return Ok(0);
+        };
+        let search_images = spec.search_images.map_or(images, |asked| asked.min(images));
+        let attempts = u64::from(spec.attempts);
+        let mut all = 0;
+        for model in &prepared.models {
+            let parts = domains.parts(&model.evaluator)?.len() as u64;
+            let voltages = prepared.grid.len() as u64;
+            let joint = attempts * u64::from(spec.evaluations);
+            let searched = voltages * (parts + 1) + joint;
+            all += searched * u64::from(spec.search_chips) * search_images;
+            all += attempts * u64::from(prepared.experiment.sweep.chips) * images;
+        }
+        Ok(all)
     }
 
     /// Checks what the searches ask of models and memory, before the grid of single voltages is computed.

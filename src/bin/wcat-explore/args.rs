@@ -161,7 +161,8 @@ impl Command {
         match self {
             Self::Sweep(args) => !args.dry_run,
             Self::Answer(args) => !args.dry_run,
-            Self::Explore(_) | Self::Train(_) | Self::Attack(_) => true,
+            Self::Explore(args) => !args.dry_run,
+            Self::Train(_) | Self::Attack(_) => true,
             Self::Data(args) => matches!(args.command, DataCommand::Fetch { .. }),
             _ => false,
         }

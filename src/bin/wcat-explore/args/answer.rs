@@ -3,6 +3,7 @@
 use super::{FaultArgs, MemoryFlags, ModelFiles, Places, RunOutput, Settings, VoltageList};
 use clap::Args;
 use serde::Serialize;
+use std::path::PathBuf;
 use wcat_explore::config::Layer;
 use wcat_explore::error::Error;
 use wcat_explore::units::Accuracy;
@@ -45,6 +46,12 @@ pub(crate) struct Question {
     /// Most image evaluations, in place of --budget: the same on every machine
     #[arg(long, value_name = "N", conflicts_with = "budget")]
     evaluations: Option<u64>,
+    /// Finished run of the same models whose losses tell the search where to begin
+    ///
+    /// The folder of a sweep, an exploration or another answer. Nothing is claimed from it: the check sees fresh chips.
+    #[arg(long, value_name = "RUN", hide_short_help = true)]
+    #[serde(skip)]
+    pub(crate) from: Option<PathBuf>,
     /// Step of the voltages that are tried, in the memory's unit [default: 0.005]
     #[arg(long, value_name = "STEP", hide_short_help = true)]
     step: Option<f64>,

@@ -107,6 +107,9 @@ pub(crate) struct ExploreArgs {
     pub(crate) faults: FaultArgs,
     #[command(flatten)]
     pub(crate) run: RunOutput,
+    /// Only say what would be computed, and its estimated cost
+    #[arg(long, help_heading = "Output", hide_short_help = true)]
+    pub(crate) dry_run: bool,
     #[command(flatten)]
     pub(crate) shards: RunShards,
     #[command(flatten)]

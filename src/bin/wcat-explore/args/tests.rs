@@ -12,7 +12,7 @@ const HEADINGS: &[(&str, &str)] = &[
     ("Faults", "noise layers array profile fault-map"),
     ("What to search", "domains max-loss max-rails domain-cost yield floor widths"),
     ("What to train", "sweep-methods bits"),
-    ("What to answer", "max-loss yield loss-from budget evaluations step sensitivity layers-by-bits widths"),
+    ("What to answer", "max-loss yield loss-from budget evaluations step from sensitivity layers-by-bits widths"),
     ("How to quantise", "method bits init skip"),
     ("Attack", "flips until-accuracy restarts batch k-top attack-data"),
     ("Measurements", "unit reference error-free copies"),

@@ -9,7 +9,7 @@ use wcat_explore::answer::{LossFrom, Verdict};
 use wcat_explore::config::{Experiment, Layer};
 use wcat_explore::error::Error;
 use wcat_explore::report::{answer_sentences, verdicts};
-use wcat_explore::run::{answer, plan_answer, AnswerPlan, DrawnAnswer, Monitor};
+use wcat_explore::run::{answer, findings, plan_answer, AnswerPlan, DrawnAnswer, Monitor};
 use wcat_explore::table as tables;
 use wcat_explore::units::Bits;
 
@@ -89,6 +89,9 @@ fn settings(args: &AnswerArgs) -> Result<(Experiment, bool), Error> {
         Some(CountedFrom::Best) => spec.loss_from = LossFrom::Best,
         Some(CountedFrom::Own) => spec.loss_from = LossFrom::Own,
         Some(CountedFrom::Accuracy(accuracy)) => spec.reference_accuracy = Some(accuracy),
+    }
+    if let Some(run) = &args.question.from {
+        spec.findings = findings(run)?;
     }
     spec.sensitivity |= args.question.sensitivity;
     spec.layers_by_bits |= args.question.layers_by_bits;

@@ -9,7 +9,7 @@ use wcat_explore::config::{Experiment, Layer};
 use wcat_explore::error::Error;
 use wcat_explore::explore::{groups, DomainSpec, ExploredPoint};
 use wcat_explore::report::Grid;
-use wcat_explore::run::{explore, ExploreResult, Monitor, RunRequest};
+use wcat_explore::run::{explore, plan_explore, ExplorePlan, ExploreResult, Monitor, RunRequest};
 use wcat_explore::table as tables;
 
 pub(crate) fn run(args: &ExploreArgs, monitor: &Progress) -> anyhow::Result<()> {
@@ -21,6 +21,9 @@ pub(crate) fn run(args: &ExploreArgs, monitor: &Progress) -> anyhow::Result<()> 
         from: args.shards.from.clone(),
         ..request(models, dataset_given, &args.places, &args.run)
     };
+    if args.dry_run {
+        return dry_run(&plan_explore(&experiment, &request, monitor)?);
+    }
     if part(&args.shards, &experiment, &request, true, monitor)? {
         return Ok(());
     }
@@ -92,6 +95,24 @@ fn domains(text: &str) -> Result<DomainSpec, Error> {
             format!("`{text}`"),
         )),
     }
+}
+
+fn dry_run(plan: &ExplorePlan) -> anyhow::Result<()> {
+    let seconds = |evaluations: u64| format!("{:.0} s", evaluations as f64 * plan.seconds);
+    show::text(&format!(
+        "run folder: {}\n\
+         single voltages: {} design points, {} trials, to compute: {}, about {}\n\
+         search over domains: at most {} evaluations of an image, about {} on this machine\n\
+         evaluations of the search made by an earlier call: {}",
+        plan.folder.display(),
+        plan.designs,
+        plan.trials,
+        plan.owed,
+        seconds(plan.trial_evaluations),
+        plan.search_evaluations,
+        seconds(plan.search_evaluations),
+        plan.known
+    ))
 }
 
 /// The explored points and the answers in words.
