@@ -47,7 +47,6 @@ fn stopping() -> &'static [&'static str] {
     if ignored.unwrap_or(0) & 1 == 0 {
         &["INT", "TERM", "HUP"]
     } else {
-        println!("HUP is ignored here: not tried");
         &["INT", "TERM"]
     }
 }
