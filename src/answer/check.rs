@@ -1,19 +1,29 @@
 //! The check: how many fresh chips each level is judged on, fixed before it begins, and two sequences of tests.
+//!
+//! The chips of a level are looked at three times, each time more of them, and a test ends at the look that shows it, or
+//! where the rest is very unlikely to. Each look has a share of the risk (the bounds of all looks hold together whatever
+//! they have in common), so that it may end so.
 
 use super::search::Searched;
 use super::{Candidate, Chips, Phase, Place, Question, Target};
 use crate::error::Result;
-use crate::stats::{self, plan_images, Interval, Risks, StratifiedModel, Stratum};
+use crate::stats::{self, plan_images, Interval, Judged, Risks, StratifiedModel, Stratum};
 use std::collections::BTreeMap;
 
 /// Probability with which a test shows what is as far from the goal as it is planned for.
-const POWER: f64 = 0.95;
+const POWER: f64 = 0.96;
 /// What the variances of a search, and fractions of failing chips, are taken for: they are from few chips.
 const MARGIN: f64 = 1.25;
 /// Most levels of a sequence.
 const LONGEST: usize = 4;
 /// Most chips that a yield is judged on.
 const MOST_CHIPS: u64 = 5_000;
+/// Fraction of the chips that each look sees, and its share of the risk.
+const LOOKS: [(f64, f64); 3] = [(0.25, 1.0 / 16.0), (0.5, 3.0 / 16.0), (1.0, 12.0 / 16.0)];
+/// Fewest chips of a look before the last: bounds of fewer would lean on the normal distribution too far out.
+const FEWEST: u64 = 64;
+/// Probability below which the looks that are left are not taken.
+const HOPELESS: f64 = 0.05;
 
 /// Chips of a level of the check, and images of each stratum on each; of a yield as many as judging takes.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -54,6 +64,39 @@ impl Evidence {
     }
 }
 
+/// What a sequence of tests asks of its levels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Side {
+    Holds,
+    Fails,
+}
+
+impl Side {
+    fn is_shown(self, evidence: &Evidence, goal: f64) -> bool {
+        match self {
+            Self::Holds => evidence.holds(goal),
+            Self::Fails => evidence.fails(goal),
+        }
+    }
+
+    /// How far the estimate is on this side of the goal, and the half-width of its bound.
+    fn margin(self, evidence: &Evidence, goal: f64) -> (f64, f64) {
+        match self {
+            Self::Holds => (evidence.value - goal, evidence.value - evidence.bounds.low),
+            Self::Fails => (goal - evidence.value, evidence.bounds.high - evidence.value),
+        }
+    }
+}
+
+/// What was seen at a level so far.
+#[derive(Clone, Debug, Default)]
+struct Progress {
+    /// Looks taken.
+    looks: usize,
+    seen: Vec<Vec<Stratum>>,
+    judged: Vec<Judged>,
+}
+
 /// The check of one candidate.
 pub(super) struct Check<'a> {
     candidate: &'a Candidate,
@@ -67,6 +110,7 @@ pub(super) struct Check<'a> {
     down: Vec<usize>,
     /// Levels of the sequence that asks whether they do not, upwards.
     up: Vec<usize>,
+    progress: BTreeMap<usize, Progress>,
     evidence: BTreeMap<usize, Evidence>,
 }
 
@@ -87,6 +131,7 @@ impl<'a> Check<'a> {
             plans: BTreeMap::new(),
             down: Vec::new(),
             up: Vec::new(),
+            progress: BTreeMap::new(),
             evidence: BTreeMap::new(),
         };
         check.choose_levels(searched, question.resolution);
@@ -141,7 +186,7 @@ impl<'a> Check<'a> {
             designs: vec![components.scaled(MARGIN * loss(level) / loss(*reference))],
         };
         let gap = (loss(level) - self.candidate.allowed()).abs();
-        let z = stats::probit(self.confidence) + stats::probit(POWER);
+        let z = stats::probit(self.confidence_at(LOOKS.len() - 1)) + stats::probit(POWER);
         let half_width = stats::probit(0.975) * gap.max(resolution) / z;
         let pilot_chips = *pilot_chips as u64;
         let plan = plan_images(&[model], pilot_chips, self.candidate.chip_cost, half_width);
@@ -166,10 +211,10 @@ impl<'a> Check<'a> {
         let allowed = 1.0 - fraction;
         let chips = if failing < allowed {
             let failing = (MARGIN * failing).min(allowed - resolution);
-            chips_that_show(fraction, failing, self.confidence)
+            chips_that_show(fraction, failing, self.confidence_at(LOOKS.len() - 1))
         } else {
             let failing = (failing / MARGIN).max(allowed + resolution);
-            chips_that_refute(fraction, failing, self.confidence)
+            chips_that_refute(fraction, failing, self.confidence_at(LOOKS.len() - 1))
         };
         let judgement = self.candidate.judgement(Risks::of_yield(fraction));
         let ranks = [0.1, 0.3, 0.5, 0.7, 0.9];
@@ -182,14 +227,19 @@ impl<'a> Check<'a> {
         }
     }
 
-    /// Judges levels downwards until one is not shown to hold; gives the lowest that is. Levels that `left` evaluations do
-    /// not suffice for are not begun: what they would take comes back too.
+    /// Confidence of a bound at a look.
+    fn confidence_at(&self, look: usize) -> f64 {
+        1.0 - LOOKS[look].1 * (1.0 - self.confidence)
+    }
+
+    /// Judges levels downwards until one is not shown to hold; gives the lowest that is. Looks that `left` evaluations do
+    /// not suffice for are not taken: what their level would take comes back too.
     pub(super) fn run_down(
         &mut self,
         left: &mut u64,
         chips: &mut dyn Chips,
     ) -> Result<(Option<usize>, Option<u64>)> {
-        self.run(&self.down.clone(), Evidence::holds, left, chips)
+        self.run(&self.down.clone(), Side::Holds, left, chips)
     }
 
     /// The same upwards until one is not shown not to hold; gives the highest that is.
@@ -198,27 +248,27 @@ impl<'a> Check<'a> {
         left: &mut u64,
         chips: &mut dyn Chips,
     ) -> Result<(Option<usize>, Option<u64>)> {
-        self.run(&self.up.clone(), Evidence::fails, left, chips)
+        self.run(&self.up.clone(), Side::Fails, left, chips)
     }
 
     /// The last of a sequence of levels that evidence shows something of.
     fn run(
         &mut self,
         levels: &[usize],
-        shows: fn(&Evidence, f64) -> bool,
+        side: Side,
         left: &mut u64,
         chips: &mut dyn Chips,
     ) -> Result<(Option<usize>, Option<u64>)> {
         let mut last = None;
         for &level in levels {
-            let Some(evidence) = self.evidence_at(level, left, chips)? else {
-                let plan = self.plans.get(&level);
-                return Ok((last, plan.map(|plan| plan.evaluations as u64)));
-            };
-            if !shows(&evidence, self.target.goal()) {
-                break;
+            match self.shows(level, side, left, chips)? {
+                Some(true) => last = Some(level),
+                Some(false) => break,
+                None => {
+                    let plan = self.plans.get(&level);
+                    return Ok((last, plan.map(|plan| plan.evaluations as u64)));
+                }
             }
-            last = Some(level);
         }
         Ok((last, None))
     }
@@ -237,28 +287,76 @@ impl<'a> Check<'a> {
         self.evidence.into_values().collect()
     }
 
-    /// Evidence at a level; `None` where it would take more evaluations than are left.
-    fn evidence_at(
+    /// Whether a level is shown to be on a side, look by look; `None` where the next one would take more evaluations than
+    /// are left.
+    fn shows(
         &mut self,
         level: usize,
+        side: Side,
         left: &mut u64,
         chips: &mut dyn Chips,
-    ) -> Result<Option<Evidence>> {
-        if let Some(known) = self.evidence.get(&level) {
-            return Ok(Some(known.clone()));
+    ) -> Result<Option<bool>> {
+        if let Some(known) = self.known(level) {
+            let shown = side.is_shown(&known, self.target.goal());
+            self.evidence.insert(level, known);
+            return Ok(Some(shown));
         }
-        let planned = self.plans.get(&level).map_or(0.0, |plan| plan.evaluations);
-        let evidence = match (self.known(level), self.target) {
-            (Some(known), _) => known,
-            (None, _) if planned > *left as f64 => return Ok(None),
-            (None, Target::Mean(_)) => self.seen(level, chips)?,
-            (None, Target::Yield { fraction, .. }) => {
-                self.judged(level, Risks::of_yield(fraction), chips)?
+        let plan = self.plans.get(&level).cloned().unwrap_or_default();
+        loop {
+            let look = self.progress.entry(level).or_default().looks;
+            if let Some(evidence) = self.evidence.get(&level) {
+                if side.is_shown(evidence, self.target.goal()) {
+                    return Ok(Some(true));
+                }
+                if look == LOOKS.len() || self.is_hopeless(evidence, side, look - 1, &plan) {
+                    return Ok(Some(false));
+                }
             }
-        };
-        *left = left.saturating_sub(evidence.evaluations);
-        self.evidence.insert(level, evidence.clone());
-        Ok(Some(evidence))
+            let all = chips_of(&plan, look);
+            let before = if look == 0 {
+                0
+            } else {
+                chips_of(&plan, look - 1)
+            };
+            let cost = plan.evaluations * (all - before) as f64 / plan.chips.max(1) as f64;
+            if cost > *left as f64 {
+                return Ok(None);
+            }
+            let mut progress = self.progress.remove(&level).unwrap_or_default();
+            progress.looks += 1;
+            let range = before as u32..all as u32;
+            let spent = match self.target {
+                Target::Mean(_) => {
+                    let at = self.at(level);
+                    let new = chips.see(at, Phase::Check, range, &plan.images)?;
+                    progress.seen.extend(new);
+                    (all - before) * plan.images.iter().sum::<u64>()
+                }
+                Target::Yield { fraction, .. } => {
+                    let judgement = self.candidate.judgement(Risks::of_yield(fraction));
+                    let new = chips.judge(self.at(level), Phase::Check, range, &judgement)?;
+                    let images = new.iter().map(|chip| chip.images).sum();
+                    progress.judged.extend(new);
+                    images
+                }
+            };
+            *left = left.saturating_sub(spent);
+            if all > before || look + 1 == LOOKS.len() {
+                let evidence = self.evidence_of(level, &progress, self.confidence_at(look));
+                self.evidence.insert(level, evidence);
+            }
+            self.progress.insert(level, progress);
+        }
+    }
+
+    /// True where what is left to see very unlikely shows what a look does not, if it is as what was seen.
+    fn is_hopeless(&self, evidence: &Evidence, side: Side, look: usize, plan: &Plan) -> bool {
+        let (margin, half_width) = side.margin(evidence, self.target.goal());
+        let seen = evidence.chips as f64 / plan.chips.max(1) as f64;
+        let deviation = half_width / stats::probit(self.confidence_at(look));
+        let last = stats::probit(self.confidence_at(LOOKS.len() - 1)) * deviation * seen.sqrt();
+        let left = deviation * (seen * (1.0 - seen)).sqrt();
+        stats::normal_cdf((margin - last) / left.max(f64::MIN_POSITIVE)) < HOPELESS
     }
 
     /// Where no cell fails nothing is lost, and where one hardly ever does, at most its probability times all there is:
@@ -280,28 +378,40 @@ impl<'a> Check<'a> {
         })
     }
 
-    fn seen(&self, level: usize, chips: &mut dyn Chips) -> Result<Evidence> {
-        let plan = self.plans.get(&level).cloned().unwrap_or_default();
-        let seen = chips.see(
-            self.at(level),
-            Phase::Check,
-            0..plan.chips as u32,
-            &plan.images,
-        )?;
-        let sum: f64 = seen.iter().map(|chip| stats::accuracy(chip)).sum();
-        let bounds = stats::Difference::bounds_of_strata(&seen, self.confidence);
-        Ok(Evidence {
+    /// What the chips seen so far show, with bounds of a confidence.
+    fn evidence_of(&self, level: usize, progress: &Progress, confidence: f64) -> Evidence {
+        let Target::Yield { fraction, .. } = self.target else {
+            let seen = &progress.seen;
+            let sum: f64 = seen.iter().map(|chip| stats::accuracy(chip)).sum();
+            let bounds = stats::Difference::bounds_of_strata(seen, confidence);
+            let images = seen.iter().flatten().map(|stratum| stratum.images);
+            return Evidence {
+                level,
+                value: sum / seen.len() as f64,
+                bounds: bounds.unwrap_or(Interval {
+                    low: 0.0,
+                    high: 1.0,
+                }),
+                changed: Some(self.changed(seen)),
+                chips: seen.len() as u64,
+                good: None,
+                evaluations: images.sum(),
+            };
+        };
+        let judged = &progress.judged;
+        let (all, good) = (
+            judged.len() as u64,
+            judged.iter().filter(|c| c.good).count() as u64,
+        );
+        Evidence {
             level,
-            value: sum / seen.len() as f64,
-            bounds: bounds.unwrap_or(Interval {
-                low: 0.0,
-                high: 1.0,
-            }),
-            changed: Some(self.changed(&seen)),
-            chips: plan.chips,
-            good: None,
-            evaluations: plan.evaluations as u64,
-        })
+            value: good as f64 / all.max(1) as f64,
+            bounds: Risks::of_yield(fraction).bounds(confidence, good, all),
+            changed: None,
+            chips: all,
+            good: Some(good),
+            evaluations: judged.iter().map(|chip| chip.images).sum(),
+        }
     }
 
     /// Fraction of the test images whose answers differ from those without faults, mean over chips.
@@ -326,28 +436,22 @@ impl<'a> Check<'a> {
         changed / chips.len().max(1) as f64
     }
 
-    fn judged(&self, level: usize, risks: Risks, chips: &mut dyn Chips) -> Result<Evidence> {
-        let all = self.plans.get(&level).map_or(0, |plan| plan.chips);
-        let judgement = self.candidate.judgement(risks);
-        let judged = chips.judge(self.at(level), Phase::Check, 0..all as u32, &judgement)?;
-        let good = judged.iter().filter(|chip| chip.good).count() as u64;
-        Ok(Evidence {
-            level,
-            value: good as f64 / all.max(1) as f64,
-            bounds: risks.bounds(self.confidence, good, all),
-            changed: None,
-            chips: all,
-            good: Some(good),
-            evaluations: judged.iter().map(|chip| chip.images).sum(),
-        })
-    }
-
     fn at(&self, level: usize) -> Place {
         Place {
             candidate: self.place,
             level,
         }
     }
+}
+
+/// Chips that a look of a plan has seen.
+fn chips_of(plan: &Plan, look: usize) -> u64 {
+    let (fraction, _) = LOOKS[look];
+    let chips = (plan.chips as f64 * fraction).ceil() as u64;
+    if look + 1 < LOOKS.len() && chips < FEWEST {
+        return 0;
+    }
+    chips.min(plan.chips)
 }
 
 /// Least number of chips that show a yield with the power asked for, where so large a fraction fails.
