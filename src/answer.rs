@@ -3,10 +3,9 @@
 //!
 //! The search may use any heuristic and claims nothing. What is claimed comes from the check: chips of a stream of their
 //! own, how many and through how many images fixed before it begins. The level is split over the candidates, and for each
-//! over two sequences of tests: from a safe voltage down, whether it holds, and from a hopeless one up, whether it does
-//! not. Each sequence ends with the first voltage that is not shown, so that none of its tests needs a share of its own
-//! (Maurer, Hothorn and Lehmacher, Biometrie in der chemisch-pharmazeutischen Industrie 6, 1995). What follows from all
-//! of these statements together, such as which candidate is cheapest, costs nothing further.
+//! over two questions: which voltage holds, and which does not. Each begins with the voltage that most likely is the limit,
+//! and falls back on safer ones with shares of their own. What follows from all of these statements together, such as
+//! which candidate is cheapest, costs nothing further.
 
 mod check;
 mod curve;

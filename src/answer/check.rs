@@ -1,4 +1,4 @@
-//! The check: how many fresh chips each level is judged on, fixed before it begins, and two sequences of tests.
+//! The check: how many fresh chips each level is judged on, fixed before it begins, and which levels are asked for what.
 //!
 //! The chips of a level are looked at three times, each time more of them, and a test ends at the look that shows it, or
 //! where the rest is very unlikely to. Each look has a share of the risk (the bounds of all looks hold together whatever
@@ -14,8 +14,11 @@ use std::collections::BTreeMap;
 const POWER: f64 = 0.96;
 /// What the variances of a search, and fractions of failing chips, are taken for: they are from few chips.
 const MARGIN: f64 = 1.25;
-/// Most levels of a sequence.
-const LONGEST: usize = 4;
+/// Most levels beyond the first of a sequence.
+const BEYOND: usize = 3;
+/// Shares of the risk of a sequence: of its first level, which those beyond it take over, and of those behind it.
+const FIRST: f64 = 0.5;
+const BEHIND: [f64; 3] = [0.25, 0.125, 0.125];
 /// Most chips that a yield is judged on.
 const MOST_CHIPS: u64 = 5_000;
 /// Fraction of the chips that each look sees, and its share of the risk.
@@ -88,6 +91,33 @@ impl Side {
     }
 }
 
+/// Levels that are asked whether they are on a side: first one that very likely is. Where that is shown, the levels beyond
+/// it, each with the share of the risk that the one before hands on; where it is not, those behind it, with shares of their
+/// own (the fallback procedure of Wiens, Pharmaceutical Statistics 2, 2003).
+#[derive(Clone, Debug, Default)]
+struct Sequence {
+    first: Option<usize>,
+    beyond: Vec<usize>,
+    behind: Vec<usize>,
+}
+
+impl Sequence {
+    fn levels(&self) -> impl Iterator<Item = usize> + '_ {
+        let others = self.beyond.iter().chain(&self.behind);
+        self.first.into_iter().chain(others.copied())
+    }
+
+    /// The share of the risk that a level's bound is given.
+    fn share(&self, level: usize) -> f64 {
+        if self.first == Some(level) || self.beyond.contains(&level) {
+            return FIRST;
+        }
+        let behind = self.behind.iter().position(|own| *own == level);
+        // a level that is not asked claims nothing: its bound is no less careful than any other
+        behind.map_or(BEHIND[BEHIND.len() - 1], |place| BEHIND[place])
+    }
+}
+
 /// What was seen at a level so far.
 #[derive(Clone, Debug, Default)]
 struct Progress {
@@ -102,14 +132,12 @@ pub(super) struct Check<'a> {
     candidate: &'a Candidate,
     place: usize,
     target: Target,
-    /// Confidence of each bound.
+    /// Confidence of all bounds of a side.
     confidence: f64,
     /// Of every level that may be judged.
     plans: BTreeMap<usize, Plan>,
-    /// Levels of the sequence that asks whether they hold, downwards.
-    down: Vec<usize>,
-    /// Levels of the sequence that asks whether they do not, upwards.
-    up: Vec<usize>,
+    /// Levels that are asked whether they hold, and whether they do not.
+    sequences: [Sequence; 2],
     progress: BTreeMap<usize, Progress>,
     evidence: BTreeMap<usize, Evidence>,
 }
@@ -129,13 +157,12 @@ impl<'a> Check<'a> {
             target: candidate.target,
             confidence: 1.0 - question.risk / (2.0 * candidates as f64),
             plans: BTreeMap::new(),
-            down: Vec::new(),
-            up: Vec::new(),
+            sequences: Default::default(),
             progress: BTreeMap::new(),
             evidence: BTreeMap::new(),
         };
         check.choose_levels(searched, question.resolution);
-        let levels: Vec<usize> = check.down.iter().chain(&check.up).copied().collect();
+        let levels: Vec<usize> = check.sequences.iter().flat_map(Sequence::levels).collect();
         for level in levels {
             let plan = match candidate.target {
                 Target::Mean(_) => check.plan_mean(level, searched, question.resolution),
@@ -148,26 +175,32 @@ impl<'a> Check<'a> {
         check
     }
 
-    /// The first level down is one that very likely holds, the first up one that very likely does not.
+    /// The first level that is asked whether it holds is the lowest one that very likely does, and the same of those that do
+    /// not.
     fn choose_levels(&mut self, searched: &Searched, resolution: f64) {
         let allowed = self.candidate.allowed();
-        let loss = |level: usize| searched.loss(self.candidate.levels[level].ber);
+        let loss = |level: &usize| searched.loss(self.candidate.levels[*level].ber);
         let levels = self.candidate.levels.len();
         let clear = (0.8 * resolution).min(0.7 * allowed);
-        let holds = (0..levels).position(|level| loss(level) <= allowed - clear);
-        if let Some(holds) = holds {
-            let start = (holds + 1).min(levels - 1);
-            self.down = (start.saturating_sub(LONGEST - 1)..=start).rev().collect();
-            self.down
-                .retain(|level| loss(*level) < allowed + 0.5 * clear);
+        let below = |level: usize| (level.saturating_sub(BEYOND)..level).rev();
+        let above = |level: usize| level + 1..(level + 1 + BEYOND).min(levels);
+        if let Some(first) = (0..levels).find(|level| loss(level) <= allowed - clear) {
+            self.sequences[Side::Holds as usize] = Sequence {
+                first: Some(first),
+                beyond: below(first)
+                    .take_while(|level| loss(level) < allowed)
+                    .collect(),
+                behind: above(first).take(BEHIND.len()).collect(),
+            };
         }
-        let fails = (0..levels)
-            .rev()
-            .find(|level| loss(*level) >= allowed + clear);
-        if let Some(fails) = fails {
-            let start = fails.saturating_sub(1);
-            self.up = (start..(start + LONGEST).min(levels)).collect();
-            self.up.retain(|level| loss(*level) > allowed - 0.5 * clear);
+        if let Some(first) = (0..levels).rfind(|level| loss(level) >= allowed + clear) {
+            self.sequences[Side::Fails as usize] = Sequence {
+                first: Some(first),
+                beyond: above(first)
+                    .take_while(|level| loss(level) > allowed)
+                    .collect(),
+                behind: below(first).take(BEHIND.len()).collect(),
+            };
         }
     }
 
@@ -186,7 +219,7 @@ impl<'a> Check<'a> {
             designs: vec![components.scaled(MARGIN * loss(level) / loss(*reference))],
         };
         let gap = (loss(level) - self.candidate.allowed()).abs();
-        let z = stats::probit(self.confidence_at(LOOKS.len() - 1)) + stats::probit(POWER);
+        let z = stats::probit(self.last_confidence(level)) + stats::probit(POWER);
         let half_width = stats::probit(0.975) * gap.max(resolution) / z;
         let pilot_chips = *pilot_chips as u64;
         let plan = plan_images(&[model], pilot_chips, self.candidate.chip_cost, half_width);
@@ -211,10 +244,10 @@ impl<'a> Check<'a> {
         let allowed = 1.0 - fraction;
         let chips = if failing < allowed {
             let failing = (MARGIN * failing).min(allowed - resolution);
-            chips_that_show(fraction, failing, self.confidence_at(LOOKS.len() - 1))
+            chips_that_show(fraction, failing, self.last_confidence(level))
         } else {
             let failing = (failing / MARGIN).max(allowed + resolution);
-            chips_that_refute(fraction, failing, self.confidence_at(LOOKS.len() - 1))
+            chips_that_refute(fraction, failing, self.last_confidence(level))
         };
         let judgement = self.candidate.judgement(Risks::of_yield(fraction));
         let ranks = [0.1, 0.3, 0.5, 0.7, 0.9];
@@ -227,50 +260,78 @@ impl<'a> Check<'a> {
         }
     }
 
-    /// Confidence of a bound at a look.
-    fn confidence_at(&self, look: usize) -> f64 {
-        1.0 - LOOKS[look].1 * (1.0 - self.confidence)
+    /// Confidence of a level's bound on a side at a look.
+    fn confidence_at(&self, level: usize, side: Side, look: usize) -> f64 {
+        let share = LOOKS[look].1 * self.sequences[side as usize].share(level);
+        1.0 - share * (1.0 - self.confidence)
     }
 
-    /// Judges levels downwards until one is not shown to hold; gives the lowest that is. Looks that `left` evaluations do
-    /// not suffice for are not taken: what their level would take comes back too.
+    /// The greater one of both sides at the last look, of those that ask the level.
+    fn last_confidence(&self, level: usize) -> f64 {
+        let mut greatest = 0.0f64;
+        for side in [Side::Holds, Side::Fails] {
+            if self.sequences[side as usize]
+                .levels()
+                .any(|own| own == level)
+            {
+                greatest = greatest.max(self.confidence_at(level, side, LOOKS.len() - 1));
+            }
+        }
+        greatest
+    }
+
+    /// The lowest level that is shown to hold. Looks that `left` evaluations do not suffice for are not taken: what their
+    /// level would take comes back too.
     pub(super) fn run_down(
         &mut self,
         left: &mut u64,
         chips: &mut dyn Chips,
     ) -> Result<(Option<usize>, Option<u64>)> {
-        self.run(&self.down.clone(), Side::Holds, left, chips)
+        self.run(Side::Holds, left, chips)
     }
 
-    /// The same upwards until one is not shown not to hold; gives the highest that is.
+    /// The same of the highest that is shown not to hold.
     pub(super) fn run_up(
         &mut self,
         left: &mut u64,
         chips: &mut dyn Chips,
     ) -> Result<(Option<usize>, Option<u64>)> {
-        self.run(&self.up.clone(), Side::Fails, left, chips)
+        self.run(Side::Fails, left, chips)
     }
 
-    /// The last of a sequence of levels that evidence shows something of.
+    /// The furthest level of a sequence that is shown to be on its side.
     fn run(
         &mut self,
-        levels: &[usize],
         side: Side,
         left: &mut u64,
         chips: &mut dyn Chips,
     ) -> Result<(Option<usize>, Option<u64>)> {
-        let mut last = None;
-        for &level in levels {
+        let sequence = self.sequences[side as usize].clone();
+        let mut furthest = None;
+        for level in sequence.first.into_iter().chain(sequence.beyond) {
             match self.shows(level, side, left, chips)? {
-                Some(true) => last = Some(level),
+                Some(true) => furthest = Some(level),
                 Some(false) => break,
-                None => {
-                    let plan = self.plans.get(&level);
-                    return Ok((last, plan.map(|plan| plan.evaluations as u64)));
-                }
+                None => return Ok((furthest, self.lacking(level))),
             }
         }
-        Ok((last, None))
+        if furthest.is_some() {
+            return Ok((furthest, None));
+        }
+        for level in sequence.behind {
+            match self.shows(level, side, left, chips)? {
+                Some(true) => return Ok((Some(level), None)),
+                Some(false) => {}
+                None => return Ok((None, self.lacking(level))),
+            }
+        }
+        Ok((None, None))
+    }
+
+    /// Evaluations that a level takes.
+    fn lacking(&self, level: usize) -> Option<u64> {
+        let plan = self.plans.get(&level);
+        plan.map(|plan| plan.evaluations as u64)
     }
 
     /// Evaluations of an image of all levels that may be judged.
@@ -342,7 +403,7 @@ impl<'a> Check<'a> {
             };
             *left = left.saturating_sub(spent);
             if all > before || look + 1 == LOOKS.len() {
-                let evidence = self.evidence_of(level, &progress, self.confidence_at(look));
+                let evidence = self.evidence_of(level, &progress, look);
                 self.evidence.insert(level, evidence);
             }
             self.progress.insert(level, progress);
@@ -353,8 +414,9 @@ impl<'a> Check<'a> {
     fn is_hopeless(&self, evidence: &Evidence, side: Side, look: usize, plan: &Plan) -> bool {
         let (margin, half_width) = side.margin(evidence, self.target.goal());
         let seen = evidence.chips as f64 / plan.chips.max(1) as f64;
-        let deviation = half_width / stats::probit(self.confidence_at(look));
-        let last = stats::probit(self.confidence_at(LOOKS.len() - 1)) * deviation * seen.sqrt();
+        let probit = |look| stats::probit(self.confidence_at(evidence.level, side, look));
+        let deviation = half_width / probit(look);
+        let last = probit(LOOKS.len() - 1) * deviation * seen.sqrt();
         let left = deviation * (seen * (1.0 - seen)).sqrt();
         stats::normal_cdf((margin - last) / left.max(f64::MIN_POSITIVE)) < HOPELESS
     }
@@ -378,20 +440,22 @@ impl<'a> Check<'a> {
         })
     }
 
-    /// What the chips seen so far show, with bounds of a confidence.
-    fn evidence_of(&self, level: usize, progress: &Progress, confidence: f64) -> Evidence {
+    /// What the chips seen so far show, with the bounds of a look.
+    fn evidence_of(&self, level: usize, progress: &Progress, look: usize) -> Evidence {
+        let [low, high] =
+            [Side::Holds, Side::Fails].map(|side| self.confidence_at(level, side, look));
         let Target::Yield { fraction, .. } = self.target else {
             let seen = &progress.seen;
             let sum: f64 = seen.iter().map(|chip| stats::accuracy(chip)).sum();
-            let bounds = stats::Difference::bounds_of_strata(seen, confidence);
+            let bounds = |confidence| stats::Difference::bounds_of_strata(seen, confidence);
             let images = seen.iter().flatten().map(|stratum| stratum.images);
             return Evidence {
                 level,
                 value: sum / seen.len() as f64,
-                bounds: bounds.unwrap_or(Interval {
-                    low: 0.0,
-                    high: 1.0,
-                }),
+                bounds: Interval {
+                    low: bounds(low).map_or(0.0, |bounds| bounds.low),
+                    high: bounds(high).map_or(1.0, |bounds| bounds.high),
+                },
                 changed: Some(self.changed(seen)),
                 chips: seen.len() as u64,
                 good: None,
@@ -399,14 +463,16 @@ impl<'a> Check<'a> {
             };
         };
         let judged = &progress.judged;
-        let (all, good) = (
-            judged.len() as u64,
-            judged.iter().filter(|c| c.good).count() as u64,
-        );
+        let all = judged.len() as u64;
+        let good = judged.iter().filter(|chip| chip.good).count() as u64;
+        let bounds = |confidence| Risks::of_yield(fraction).bounds(confidence, good, all);
         Evidence {
             level,
             value: good as f64 / all.max(1) as f64,
-            bounds: Risks::of_yield(fraction).bounds(confidence, good, all),
+            bounds: Interval {
+                low: bounds(low).low,
+                high: bounds(high).high,
+            },
             changed: None,
             chips: all,
             good: Some(good),

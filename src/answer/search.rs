@@ -8,6 +8,8 @@ use crate::stats::{self, even_images, StratifiedComponents, Stratum};
 /// Chips of a look, and images of each.
 pub(super) const CHIPS: u32 = 16;
 pub(super) const IMAGES: u64 = 64;
+/// The same where a yield is asked for: it hangs on how chips scatter, which few images hide.
+const IMAGES_OF_YIELD: u64 = 1024;
 /// Looks near the limit after the bisection.
 const FURTHER: usize = 4;
 /// Standard errors from the limit at which what an earlier run saw is not looked at again.
@@ -64,10 +66,18 @@ fn failing(allowed: f64, mean: f64, scatter: f64) -> f64 {
 
 /// Most evaluations of an image that a search takes.
 pub(super) fn most_evaluations(candidate: &Candidate) -> u64 {
-    let images = even_images(std::slice::from_ref(&candidate.strata), IMAGES).concat();
     let levels = candidate.levels.len();
     let looks = u64::from(levels.next_power_of_two().trailing_zeros()) + FURTHER as u64;
-    looks * u64::from(CHIPS) * images.iter().sum::<u64>()
+    looks * u64::from(CHIPS) * images_of_look(candidate).iter().sum::<u64>()
+}
+
+/// Images of each stratum that a chip is seen through.
+fn images_of_look(candidate: &Candidate) -> Vec<u64> {
+    let images = match candidate.target {
+        Target::Mean(_) => IMAGES,
+        Target::Yield { .. } => IMAGES_OF_YIELD,
+    };
+    even_images(std::slice::from_ref(&candidate.strata), images).concat()
 }
 
 /// Searches one candidate whose clean accuracy is above the floor.
@@ -76,14 +86,13 @@ pub(super) fn search(
     place: usize,
     chips: &mut dyn Chips,
 ) -> Result<Searched> {
-    let images = even_images(std::slice::from_ref(&candidate.strata), IMAGES).concat();
     let failing = candidate.levels.iter().filter(|level| level.ber > 0.0);
     let mut search = Search {
         candidate,
         place,
         target: candidate.target,
         failing: failing.count(),
-        images,
+        images: images_of_look(candidate),
         looks: vec![Vec::new(); candidate.levels.len()],
         evaluations: 0,
     };

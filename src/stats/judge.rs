@@ -7,6 +7,12 @@ use statrs::distribution::{DiscreteCDF, Hypergeometric};
 /// Images of the first look, as a fraction of all; each look takes twice as many as the one before.
 const FIRST: f64 = 1.0 / 32.0;
 
+/// Shares of a risk of what is lost among the right images, and of what is gained among the others, which is less.
+const SPLIT: [f64; 2] = [0.9, 0.1];
+/// Most probability that a chip that misses the accuracy is judged good, where a yield is asked for: the less certain each
+/// chip, the fewer images it takes and the more chips.
+const OF_GOOD: f64 = 0.1;
+
 /// What must hold at a voltage. Accuracies are fractions in [0, 1].
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Target {
@@ -57,10 +63,10 @@ pub struct Risks {
 }
 
 impl Risks {
-    /// Those of a yield of this fraction: they move it by a twentieth, or a tenth, of what may fail.
+    /// Those of a yield of this fraction: they move it by a tenth of what may fail.
     pub fn of_yield(fraction: f64) -> Self {
         Self {
-            of_good: 0.05,
+            of_good: OF_GOOD,
             of_bad: 0.1 * (1.0 - fraction),
         }
     }
@@ -80,7 +86,7 @@ impl Risks {
 ///
 /// A look is at the first images of a random order of either kind, so that those seen are drawn without replacement, and
 /// exact bounds of a hypergeometric number hold for what is lost among the right ones and gained among the wrong ones.
-/// Each risk is split over the looks and over both kinds.
+/// Each risk is split over the looks, and unevenly over both kinds.
 ///
 /// A wrong judgement biases a yield by little: of chips of a yield `y`, at most `y + (1 - y) of_good` are judged good and
 /// at least `y (1 - of_bad)`, so that chips need few images each (compare [`Risks::bounds`]).
@@ -132,16 +138,16 @@ impl Judgement {
         if images == (self.right, self.wrong) {
             return Some((self.right - lost + gained) as f64 >= needed);
         }
-        let shares = 2.0 * (self.looks().len() - 1) as f64;
-        let risk = self.risks.of_good / shares;
-        let most_lost = most(self.right, images.0, lost, risk);
-        let least_gained = least(self.wrong, images.1, gained, risk);
+        let looks = (self.looks().len() - 1) as f64;
+        let [of_lost, of_gained] = SPLIT.map(|share| share * self.risks.of_good / looks);
+        let most_lost = most(self.right, images.0, lost, of_lost);
+        let least_gained = least(self.wrong, images.1, gained, of_gained);
         if (self.right - most_lost + least_gained) as f64 >= needed {
             return Some(true);
         }
-        let risk = self.risks.of_bad / shares;
-        let least_lost = least(self.right, images.0, lost, risk);
-        let most_gained = most(self.wrong, images.1, gained, risk);
+        let [of_lost, of_gained] = SPLIT.map(|share| share * self.risks.of_bad / looks);
+        let least_lost = least(self.right, images.0, lost, of_lost);
+        let most_gained = most(self.wrong, images.1, gained, of_gained);
         let most_right = self.right - least_lost + most_gained;
         ((most_right as f64) < needed).then_some(false)
     }
