@@ -1,6 +1,6 @@
 //! The check: how many fresh chips each level is judged on, fixed before it begins, and which levels are asked for what.
 //!
-//! The chips of a level are looked at three times, each time more of them, and a test ends at the look that shows it, or
+//! The chips of a level are looked at several times, each time more of them, and a test ends at the look that shows it, or
 //! where the rest is very unlikely to. Each look has a share of the risk (the bounds of all looks hold together whatever
 //! they have in common), so that it may end so.
 
@@ -21,8 +21,16 @@ const FIRST: f64 = 0.5;
 const BEHIND: [f64; 3] = [0.25, 0.125, 0.125];
 /// Most chips that a yield is judged on.
 const MOST_CHIPS: u64 = 5_000;
-/// Fraction of the chips that each look sees, and its share of the risk.
-const LOOKS: [(f64, f64); 3] = [(0.25, 1.0 / 16.0), (0.5, 3.0 / 16.0), (1.0, 12.0 / 16.0)];
+/// Chips that each look sees, as a fraction of those planned, and its share of the risk.
+const LOOKS: [(f64, f64); 5] = [
+    (0.25, 1.0 / 16.0),
+    (0.5, 2.0 / 16.0),
+    (1.0, 9.0 / 16.0),
+    (2.0, 3.0 / 16.0),
+    (4.0, 1.0 / 16.0),
+];
+/// The look at the chips that are planned. Later ones are for levels whose plan rests on a wrong curve.
+const PLANNED: usize = 2;
 /// Fewest chips of a look before the last: bounds of fewer would lean on the normal distribution too far out.
 const FEWEST: u64 = 64;
 /// Probability below which the looks that are left are not taken.
@@ -134,6 +142,8 @@ pub(super) struct Check<'a> {
     target: Target,
     /// Confidence of all bounds of a side.
     confidence: f64,
+    /// How far from the goal a level is that is to be told from it.
+    clear: f64,
     /// Of every level that may be judged.
     plans: BTreeMap<usize, Plan>,
     /// Levels that are asked whether they hold, and whether they do not.
@@ -156,12 +166,13 @@ impl<'a> Check<'a> {
             place,
             target: candidate.target,
             confidence: 1.0 - question.risk / (2.0 * candidates as f64),
+            clear: (0.8 * question.resolution).min(0.7 * candidate.allowed()),
             plans: BTreeMap::new(),
             sequences: Default::default(),
             progress: BTreeMap::new(),
             evidence: BTreeMap::new(),
         };
-        check.choose_levels(searched, question.resolution);
+        check.choose_levels(searched);
         let levels: Vec<usize> = check.sequences.iter().flat_map(Sequence::levels).collect();
         for level in levels {
             let plan = match candidate.target {
@@ -177,11 +188,11 @@ impl<'a> Check<'a> {
 
     /// The first level that is asked whether it holds is the lowest one that very likely does, and the same of those that do
     /// not.
-    fn choose_levels(&mut self, searched: &Searched, resolution: f64) {
+    fn choose_levels(&mut self, searched: &Searched) {
         let allowed = self.candidate.allowed();
         let loss = |level: &usize| searched.loss(self.candidate.levels[*level].ber);
         let levels = self.candidate.levels.len();
-        let clear = (0.8 * resolution).min(0.7 * allowed);
+        let clear = self.clear;
         let below = |level: usize| (level.saturating_sub(BEYOND)..level).rev();
         let above = |level: usize| level + 1..(level + 1 + BEYOND).min(levels);
         if let Some(first) = (0..levels).find(|level| loss(level) <= allowed - clear) {
@@ -219,7 +230,7 @@ impl<'a> Check<'a> {
             designs: vec![components.scaled(MARGIN * loss(level) / loss(*reference))],
         };
         let gap = (loss(level) - self.candidate.allowed()).abs();
-        let z = stats::probit(self.last_confidence(level)) + stats::probit(POWER);
+        let z = stats::probit(self.planned_confidence(level)) + stats::probit(POWER);
         let half_width = stats::probit(0.975) * gap.max(resolution) / z;
         let pilot_chips = *pilot_chips as u64;
         let plan = plan_images(&[model], pilot_chips, self.candidate.chip_cost, half_width);
@@ -244,10 +255,10 @@ impl<'a> Check<'a> {
         let allowed = 1.0 - fraction;
         let chips = if failing < allowed {
             let failing = (MARGIN * failing).min(allowed - resolution);
-            chips_that_show(fraction, failing, self.last_confidence(level))
+            chips_that_show(fraction, failing, self.planned_confidence(level))
         } else {
             let failing = (failing / MARGIN).max(allowed + resolution);
-            chips_that_refute(fraction, failing, self.last_confidence(level))
+            chips_that_refute(fraction, failing, self.planned_confidence(level))
         };
         let judgement = self.candidate.judgement(Risks::of_yield(fraction));
         let ranks = [0.1, 0.3, 0.5, 0.7, 0.9];
@@ -266,15 +277,15 @@ impl<'a> Check<'a> {
         1.0 - share * (1.0 - self.confidence)
     }
 
-    /// The greater one of both sides at the last look, of those that ask the level.
-    fn last_confidence(&self, level: usize) -> f64 {
+    /// The greater one of both sides at the planned look, of those that ask the level.
+    fn planned_confidence(&self, level: usize) -> f64 {
         let mut greatest = 0.0f64;
         for side in [Side::Holds, Side::Fails] {
             if self.sequences[side as usize]
                 .levels()
                 .any(|own| own == level)
             {
-                greatest = greatest.max(self.confidence_at(level, side, LOOKS.len() - 1));
+                greatest = greatest.max(self.confidence_at(level, side, PLANNED));
             }
         }
         greatest
@@ -410,15 +421,24 @@ impl<'a> Check<'a> {
         }
     }
 
-    /// True where what is left to see very unlikely shows what a look does not, if it is as what was seen.
+    /// True where the looks that are left very unlikely show what this one does not, if the rest is as what was seen. More
+    /// chips than planned are worth it only for a level that seems clear of the goal.
     fn is_hopeless(&self, evidence: &Evidence, side: Side, look: usize, plan: &Plan) -> bool {
         let (margin, half_width) = side.margin(evidence, self.target.goal());
-        let seen = evidence.chips as f64 / plan.chips.max(1) as f64;
+        if look >= PLANNED && margin < self.clear {
+            return true;
+        }
+        let last = if look < PLANNED {
+            PLANNED
+        } else {
+            LOOKS.len() - 1
+        };
+        let seen = evidence.chips as f64 / chips_of(plan, last).max(1) as f64;
         let probit = |look| stats::probit(self.confidence_at(evidence.level, side, look));
         let deviation = half_width / probit(look);
-        let last = probit(LOOKS.len() - 1) * deviation * seen.sqrt();
+        let needed = probit(last) * deviation * seen.sqrt();
         let left = deviation * (seen * (1.0 - seen)).sqrt();
-        stats::normal_cdf((margin - last) / left.max(f64::MIN_POSITIVE)) < HOPELESS
+        stats::normal_cdf((margin - needed) / left.max(f64::MIN_POSITIVE)) < HOPELESS
     }
 
     /// Where no cell fails nothing is lost, and where one hardly ever does, at most its probability times all there is:
@@ -512,12 +532,11 @@ impl<'a> Check<'a> {
 
 /// Chips that a look of a plan has seen.
 fn chips_of(plan: &Plan, look: usize) -> u64 {
-    let (fraction, _) = LOOKS[look];
-    let chips = (plan.chips as f64 * fraction).ceil() as u64;
-    if look + 1 < LOOKS.len() && chips < FEWEST {
+    let chips = (plan.chips as f64 * LOOKS[look].0).ceil() as u64;
+    if look < PLANNED && chips < FEWEST {
         return 0;
     }
-    chips.min(plan.chips)
+    chips
 }
 
 /// Least number of chips that show a yield with the power asked for, where so large a fraction fails.
