@@ -276,3 +276,99 @@ fn concatenated(values: &[Tensor], axis: usize) -> candle_core::Result<Tensor> {
     let values = values.iter().map(spread);
     Tensor::cat(&values.collect::<candle_core::Result<Vec<Tensor>>>()?, axis)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::build::{Builder, ConvShape, Start};
+    use super::super::graph::MaxPool;
+    use super::super::network::{Parameter, Role};
+    use super::super::pass::Tensors;
+    use super::*;
+    use crate::kernel::Workspace;
+    use crate::seed::{Purpose, Seed};
+    use candle_core::{Device, Var};
+
+    /// A norm, a ReLU and a sum that no kernel takes, images of 6 channels that leave the kernels, and two readers of one
+    /// value.
+    fn graph() -> Graph {
+        let mut builder = Builder::new(Start::Uniform);
+        let shape = |inputs, outputs| ConvShape {
+            inputs,
+            outputs,
+            kernel: 3,
+            stride: 1,
+            padding: 1,
+        };
+        let first = builder.normed("first", "norm", shape(1, 20));
+        let second = builder.conv("second", shape(20, 6), true);
+        let third = builder.conv("third", shape(6, 6), true);
+        let linear = builder.linear("linear", 6 * 36, 5);
+        let pool = Op::MaxPool(MaxPool {
+            size: 2,
+            stride: 2,
+            padding: 0,
+        });
+        let x = builder.push_normed(first, 0);
+        let x = builder.push(second, &[x]);
+        let x = builder.push(pool, &[x]);
+        let x = builder.push(Op::Relu, &[x]);
+        let y = builder.push(third, &[x]);
+        let y = builder.push(Op::Add, &[y, x]);
+        let x = builder.push(Op::Reshape(vec![6 * 36]), &[y]);
+        builder.push(linear, &[x]);
+        builder.finish()
+    }
+
+    #[test]
+    fn what_no_kernel_takes_runs_between_those_that_do() {
+        let (graph, device) = (graph(), Device::Cpu);
+        let fresh = |slot: &super::super::slot::Slot| {
+            let values = slot.fresh(Seed(3), &device).unwrap();
+            Var::from_tensor(&values).unwrap()
+        };
+        let weights: Vec<Tensor> = graph
+            .layers
+            .iter()
+            .map(|slot| fresh(slot).as_tensor().clone())
+            .collect();
+        let parameters: Vec<Parameter> = graph
+            .parameters
+            .iter()
+            .map(|slot| Parameter {
+                name: slot.name.clone(),
+                var: fresh(slot),
+                role: Role::Other,
+            })
+            .collect();
+        let named = graph
+            .buffers
+            .iter()
+            .map(|slot| (slot.name.clone(), fresh(slot)));
+        let buffers: Vec<(String, Var)> = named.collect();
+        let images = Seed(4)
+            .stream(Purpose::Test, &[])
+            .normal_tensor(1.0, (3, 1, 12, 12))
+            .unwrap();
+        let run = |route| {
+            let pass = Pass {
+                tensors: Tensors {
+                    parameters: &parameters,
+                    buffers: &buffers,
+                },
+                weights: &weights,
+                workspace: &Workspace::default(),
+                training: false,
+                route,
+            };
+            let logits = graph.forward(&images, &pass).unwrap();
+            logits.flatten_all().unwrap().to_vec1::<f32>().unwrap()
+        };
+        let plain = run(Route::Plain);
+        assert_eq!(plain.len(), 15);
+        for route in [Route::Gpu, Route::Kernels, Route::Winograd] {
+            for (fast, plain) in run(route).iter().zip(&plain) {
+                assert!((fast - plain).abs() < 1e-5, "{route:?}: {fast} {plain}");
+            }
+        }
+    }
+}

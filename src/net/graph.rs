@@ -4,7 +4,7 @@ use super::convolution;
 use super::norm::{BatchNorm, LayerNorm};
 use super::pass::{Pass, Route, Tensors};
 use super::slot::Slot;
-use crate::error::{Result, TensorContext};
+use crate::error::{Error, Result, TensorContext};
 use crate::kernel::{conv2d, max_pool};
 use candle_core::Tensor;
 
@@ -221,7 +221,8 @@ impl Linear {
     pub(super) fn forward(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
         let weight = &pass.weights[self.layer];
         let Some((inputs, before)) = x.dims().split_last() else {
-            return Ok(x.clone());
+            let expected = "a batch of vectors";
+            return Err(Error::argument("linear layer", expected, "a number"));
         };
         let apply = || {
             let rows = x.reshape(((), *inputs))?;
