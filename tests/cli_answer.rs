@@ -19,10 +19,16 @@ const ANSWER: [&str; 11] = [
     "2",
 ];
 
-#[test]
-fn an_answer_has_a_bound_and_goes_on_to_the_same() {
+/// A place with a model that was never trained.
+fn place() -> Place {
     let place = Place::new();
     place.write_model("m.safetensors", 4);
+    place
+}
+
+#[test]
+fn an_answer_has_a_bound_and_goes_on_to_the_same() {
+    let place = place();
     let first = place.done(&ANSWER);
     assert!(first.stdout.contains("holds down to"), "{}", first.stdout);
     assert!(first.stdout.contains("at most"), "{}", first.stdout);
@@ -42,8 +48,7 @@ fn an_answer_has_a_bound_and_goes_on_to_the_same() {
 
 #[test]
 fn what_the_budget_does_not_show_is_not_claimed() {
-    let place = Place::new();
-    place.write_model("m.safetensors", 4);
+    let place = place();
     let ended = place.run(&[
         "answer",
         "--model",
@@ -63,8 +68,7 @@ fn what_the_budget_does_not_show_is_not_claimed() {
 
 #[test]
 fn images_and_a_tolerance_are_left_to_the_answer() {
-    let place = Place::new();
-    place.write_model("m.safetensors", 4);
+    let place = place();
     for (setting, key) in [
         ("sweep.images=50", "sweep.images"),
         ("sweep.tolerance=0.01", "sweep.tolerance"),
@@ -83,8 +87,7 @@ fn images_and_a_tolerance_are_left_to_the_answer() {
 
 #[test]
 fn losses_of_parts_come_with_the_answer_and_go_on() {
-    let place = Place::new();
-    place.write_model("m.safetensors", 4);
+    let place = place();
     let sentences = place.done(&ANSWER).stdout;
     let with_parts = [&ANSWER[..], &["--sensitivity"]].concat();
     let ended = place.done(&with_parts);
@@ -124,8 +127,7 @@ fn losses_of_parts_come_with_the_answer_and_go_on() {
 
 #[test]
 fn a_dry_run_says_the_cost_and_writes_nothing() {
-    let place = Place::new();
-    place.write_model("m.safetensors", 4);
+    let place = place();
     let ended = place.done(&[&ANSWER[..], &["--dry-run"]].concat());
     for part in [
         "candidates: 2",
@@ -139,8 +141,7 @@ fn a_dry_run_says_the_cost_and_writes_nothing() {
 
 #[test]
 fn what_cannot_be_asked_is_refused_before_anything_is_computed() {
-    let place = Place::new();
-    place.write_model("m.safetensors", 4);
+    let place = place();
     let ended = place.run(&[
         "answer",
         "--model",

@@ -77,8 +77,10 @@ impl Evidence {
 
 /// What a sequence of tests asks of its levels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Side {
+pub(super) enum Side {
+    /// Whether they hold: it goes on to lower voltages.
     Holds,
+    /// Whether they do not: it goes on to higher ones.
     Fails,
 }
 
@@ -133,6 +135,8 @@ struct Progress {
     looks: usize,
     seen: Vec<Vec<Stratum>>,
     judged: Vec<Judged>,
+    /// What the last look showed.
+    evidence: Option<Evidence>,
 }
 
 /// The check of one candidate.
@@ -149,7 +153,6 @@ pub(super) struct Check<'a> {
     /// Levels that are asked whether they hold, and whether they do not.
     sequences: [Sequence; 2],
     progress: BTreeMap<usize, Progress>,
-    evidence: BTreeMap<usize, Evidence>,
 }
 
 impl<'a> Check<'a> {
@@ -170,7 +173,6 @@ impl<'a> Check<'a> {
             plans: BTreeMap::new(),
             sequences: Default::default(),
             progress: BTreeMap::new(),
-            evidence: BTreeMap::new(),
         };
         check.choose_levels(searched);
         let levels: Vec<usize> = check.sequences.iter().flat_map(Sequence::levels).collect();
@@ -291,27 +293,9 @@ impl<'a> Check<'a> {
         greatest
     }
 
-    /// The lowest level that is shown to hold. Looks that `left` evaluations do not suffice for are not taken: what their
-    /// level would take comes back too.
-    pub(super) fn run_down(
-        &mut self,
-        left: &mut u64,
-        chips: &mut dyn Chips,
-    ) -> Result<(Option<usize>, Option<u64>)> {
-        self.run(Side::Holds, left, chips)
-    }
-
-    /// The same of the highest that is shown not to hold.
-    pub(super) fn run_up(
-        &mut self,
-        left: &mut u64,
-        chips: &mut dyn Chips,
-    ) -> Result<(Option<usize>, Option<u64>)> {
-        self.run(Side::Fails, left, chips)
-    }
-
-    /// The furthest level of a sequence that is shown to be on its side.
-    fn run(
+    /// The furthest level of a sequence that is shown to be on its side. Looks that `left` evaluations do not suffice for are
+    /// not taken: what their level would take comes back too.
+    pub(super) fn run(
         &mut self,
         side: Side,
         left: &mut u64,
@@ -356,11 +340,11 @@ impl<'a> Check<'a> {
 
     /// What was judged, by level.
     pub(super) fn into_evidence(self) -> Vec<Evidence> {
-        self.evidence.into_values().collect()
+        let seen = self.progress.into_values();
+        seen.filter_map(|progress| progress.evidence).collect()
     }
 
-    /// Whether a level is shown to be on a side, look by look; `None` where the next one would take more evaluations than
-    /// are left.
+    /// Whether a level is shown to be on a side; `None` where the next look would take more evaluations than are left.
     fn shows(
         &mut self,
         level: usize,
@@ -368,15 +352,34 @@ impl<'a> Check<'a> {
         left: &mut u64,
         chips: &mut dyn Chips,
     ) -> Result<Option<bool>> {
-        if let Some(known) = self.known(level) {
-            let shown = side.is_shown(&known, self.target.goal());
-            self.evidence.insert(level, known);
-            return Ok(Some(shown));
+        let mut progress = self.progress.remove(&level).unwrap_or_default();
+        let shown = match self.known(level) {
+            Some(known) => {
+                let shown = side.is_shown(&known, self.target.goal());
+                progress.evidence = Some(known);
+                Some(shown)
+            }
+            None => self.look(level, side, &mut progress, left, chips)?,
+        };
+        if progress.evidence.is_some() {
+            self.progress.insert(level, progress);
         }
+        Ok(shown)
+    }
+
+    /// [`Self::shows`] of a level that must be looked at, look by look.
+    fn look(
+        &self,
+        level: usize,
+        side: Side,
+        progress: &mut Progress,
+        left: &mut u64,
+        chips: &mut dyn Chips,
+    ) -> Result<Option<bool>> {
         let plan = self.plans.get(&level).cloned().unwrap_or_default();
         loop {
-            let look = self.progress.entry(level).or_default().looks;
-            if let Some(evidence) = self.evidence.get(&level) {
+            let look = progress.looks;
+            if let Some(evidence) = &progress.evidence {
                 if side.is_shown(evidence, self.target.goal()) {
                     return Ok(Some(true));
                 }
@@ -384,29 +387,24 @@ impl<'a> Check<'a> {
                     return Ok(Some(false));
                 }
             }
+            let before = (progress.seen.len() + progress.judged.len()) as u64;
             let all = chips_of(&plan, look);
-            let before = if look == 0 {
-                0
-            } else {
-                chips_of(&plan, look - 1)
-            };
             let cost = plan.evaluations * (all - before) as f64 / plan.chips.max(1) as f64;
             if cost > *left as f64 {
                 return Ok(None);
             }
-            let mut progress = self.progress.remove(&level).unwrap_or_default();
             progress.looks += 1;
             let range = before as u32..all as u32;
+            let at = self.at(level);
             let spent = match self.target {
                 Target::Mean(_) => {
-                    let at = self.at(level);
                     let new = chips.see(at, Phase::Check, range, &plan.images)?;
                     progress.seen.extend(new);
                     (all - before) * plan.images.iter().sum::<u64>()
                 }
                 Target::Yield { fraction, .. } => {
                     let judgement = self.candidate.judgement(Risks::of_yield(fraction));
-                    let new = chips.judge(self.at(level), Phase::Check, range, &judgement)?;
+                    let new = chips.judge(at, Phase::Check, range, &judgement)?;
                     let images = new.iter().map(|chip| chip.images).sum();
                     progress.judged.extend(new);
                     images
@@ -414,10 +412,8 @@ impl<'a> Check<'a> {
             };
             *left = left.saturating_sub(spent);
             if all > before || look + 1 == LOOKS.len() {
-                let evidence = self.evidence_of(level, &progress, look);
-                self.evidence.insert(level, evidence);
+                progress.evidence = Some(self.evidence_of(level, progress, look));
             }
-            self.progress.insert(level, progress);
         }
     }
 

@@ -1,6 +1,6 @@
 //! What search and check come to: a verdict for each candidate, and which one is cheapest.
 
-use super::check::{Check, Evidence};
+use super::check::{Check, Evidence, Side};
 use super::search::{most_evaluations, search};
 use super::{Candidate, Chips, Phase, Question, Target};
 use crate::error::Result;
@@ -95,7 +95,7 @@ pub fn answer(
     chips.begin(Phase::Check, left.min(planned));
     for (place, check) in &mut checks {
         let own = &mut found[*place];
-        (own.lowest, own.lacking) = check.run_down(&mut left, chips)?;
+        (own.lowest, own.lacking) = check.run(Side::Holds, &mut left, chips)?;
         // that nothing is lost at the highest voltage is no finding
         let highest = candidates[*place].levels.len().saturating_sub(1);
         if own.lowest.is_some_and(|level| level < highest) {
@@ -104,7 +104,7 @@ pub fn answer(
     }
     for (place, mut check) in checks {
         let own = &mut found[place];
-        let (highest, lacking) = check.run_up(&mut left, chips)?;
+        let (highest, lacking) = check.run(Side::Fails, &mut left, chips)?;
         own.highest_failing = highest;
         own.lacking = own.lacking.or(lacking);
         own.evidence = check.into_evidence();

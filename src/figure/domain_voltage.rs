@@ -17,12 +17,12 @@ const ROW: f64 = 24.0;
 
 /// Draws the figure, domains from the first one down; `None` where no design point has several voltages.
 pub(super) fn domain_voltages(summaries: &[Summary]) -> Option<Figure> {
-    let mut points: Vec<&Summary> = summaries
-        .iter()
-        .filter(|point| !point.design.domain_voltages.is_empty())
+    let labelled = summaries.iter().zip(series_labels(summaries));
+    let mut points: Vec<(&Summary, String)> = labelled
+        .filter(|(point, _)| !point.design.domain_voltages.is_empty())
         .collect();
-    points.sort_by(|a, b| a.by_energy(b));
-    let first = points.first()?;
+    points.sort_by(|(a, _), (b, _)| a.by_energy(b));
+    let (first, _) = points.first()?;
     let names: Vec<&str> = first
         .design
         .domain_voltages
@@ -30,19 +30,19 @@ pub(super) fn domain_voltages(summaries: &[Summary]) -> Option<Figure> {
         .map(|own| own.domain.as_str())
         .collect();
     let unit = first.design.voltage_unit;
-    let alike = |point: &&Summary| {
+    let alike = |(point, _): &&(&Summary, String)| {
         let own = point.design.domain_voltages.iter();
         point.design.voltage_unit == unit
             && own.map(|d| d.domain.as_str()).eq(names.iter().copied())
     };
-    let drawn: Vec<&Summary> = points.iter().copied().filter(alike).take(MOST).collect();
+    let drawn: Vec<_> = points.iter().filter(alike).take(MOST).collect();
     let count = names.len() as f64;
     let height_of = |place: usize| count - place as f64 - 0.5;
     let ticks = names.iter().enumerate();
     let ticks = ticks.map(|(place, name)| (height_of(place), (*name).to_owned()));
     let voltages = drawn
         .iter()
-        .flat_map(|point| point.design.domain_voltages.iter().map(|own| own.voltage));
+        .flat_map(|(point, _)| point.design.domain_voltages.iter().map(|own| own.voltage));
     let panel = Panel {
         x: curves::voltage_axis(unit, voltages, 9),
         y: Axis::named("Domain", (0.0, count), ticks.collect()),
@@ -52,13 +52,7 @@ pub(super) fn domain_voltages(summaries: &[Summary]) -> Option<Figure> {
         name: String::new(),
     };
     let mut legend = Legend::default();
-    let labels = series_labels(summaries);
-    for (place, point) in drawn.iter().enumerate() {
-        let at = summaries.iter().position(|own| std::ptr::eq(own, *point));
-        let label = at
-            .and_then(|at| labels.get(at))
-            .cloned()
-            .unwrap_or_default();
+    for (place, (point, label)) in drawn.iter().enumerate() {
         let name = format!(
             "{label}: energy {:.3}, {} %",
             point.design.energy_relative,
@@ -69,7 +63,7 @@ pub(super) fn domain_voltages(summaries: &[Summary]) -> Option<Figure> {
     }
     let title = "Supply voltage of each domain";
     let svg = layout(title, vec![panel], 24.0, &legend, |canvas, axes, _| {
-        for (place, point) in drawn.iter().enumerate() {
+        for (place, (point, _)) in drawn.iter().enumerate() {
             for (domain, own) in point.design.domain_voltages.iter().enumerate() {
                 // points of equal voltage stand one under the other
                 let below = place as f64 - (drawn.len() - 1) as f64 / 2.0;

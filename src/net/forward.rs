@@ -21,7 +21,9 @@ impl<T: Clone> Values<T> {
         values[0] = Some(images);
         Self {
             values,
-            unread: graph.readers().iter().map(Vec::len).collect(),
+            unread: (0..=graph.nodes().len())
+                .map(|value| graph.readers(value).len())
+                .collect(),
         }
     }
 

@@ -7,6 +7,7 @@ use super::slot::Slot;
 use crate::error::{Error, Result, TensorContext};
 use crate::kernel::{conv2d, max_pool};
 use candle_core::Tensor;
+use std::collections::BTreeMap;
 
 /// A value of a graph: 0 is the batch of images, `n` what node `n - 1` gives. Its first dimension is the batch.
 pub type Value = usize;
@@ -118,6 +119,8 @@ pub(super) struct MaxPool {
 #[derive(Debug, Default)]
 pub(super) struct Graph {
     nodes: Vec<Node>,
+    /// For each value that is read the nodes that do, one that reads it twice twice.
+    readers: BTreeMap<Value, Vec<usize>>,
     /// Weights of layers, in memory order.
     pub(super) layers: Vec<Slot>,
     /// What else is trained.
@@ -129,6 +132,10 @@ pub(super) struct Graph {
 impl Graph {
     /// Adds a node; gives its value.
     pub(super) fn push(&mut self, op: Op, inputs: &[Value]) -> Value {
+        for value in inputs {
+            let readers = self.readers.entry(*value).or_default();
+            readers.push(self.nodes.len());
+        }
         let inputs = inputs.to_vec();
         self.nodes.push(Node { op, inputs });
         self.nodes.len()
@@ -138,15 +145,9 @@ impl Graph {
         &self.nodes
     }
 
-    /// For each value the nodes that read it, one that reads it twice twice.
-    pub(super) fn readers(&self) -> Vec<Vec<usize>> {
-        let mut readers = vec![Vec::new(); self.nodes.len() + 1];
-        for (at, node) in self.nodes.iter().enumerate() {
-            node.inputs
-                .iter()
-                .for_each(|value| readers[*value].push(at));
-        }
-        readers
+    /// The nodes that read a value, one that reads it twice twice.
+    pub(super) fn readers(&self, value: Value) -> &[usize] {
+        self.readers.get(&value).map_or(&[], Vec::as_slice)
     }
 }
 

@@ -39,15 +39,14 @@ pub(super) enum Group<'g> {
 }
 
 /// Nodes one after the other, each the only reader of the one before it.
-struct Chain<'g, 'r> {
+struct Chain<'g> {
     graph: &'g Graph,
-    readers: &'r [Vec<usize>],
     first: usize,
     /// Those behind the first.
     more: Vec<usize>,
 }
 
-impl<'g> Chain<'g, '_> {
+impl<'g> Chain<'g> {
     /// The value of the last node.
     fn value(&self) -> Value {
         self.more.last().unwrap_or(&self.first) + 1
@@ -55,7 +54,7 @@ impl<'g> Chain<'g, '_> {
 
     /// The only reader of a value.
     fn reader(&self, value: Value) -> Option<(usize, &'g Node)> {
-        match self.readers[value][..] {
+        match *self.graph.readers(value) {
             [only] => Some((only, &self.graph.nodes()[only])),
             _ => None,
         }
@@ -154,7 +153,6 @@ impl<'g> Chain<'g, '_> {
 impl Graph {
     /// All nodes in groups, with the value that each gives, inputs first.
     pub(super) fn groups(&self) -> Vec<(Group<'_>, Value)> {
-        let readers = self.readers();
         let mut taken = vec![false; self.nodes().len()];
         let mut groups = Vec::new();
         for first in 0..self.nodes().len() {
@@ -163,7 +161,6 @@ impl Graph {
             }
             let mut chain = Chain {
                 graph: self,
-                readers: &readers,
                 first,
                 more: Vec::new(),
             };

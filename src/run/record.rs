@@ -5,6 +5,7 @@ use super::difference::difference;
 use super::identity::{out_folder, VERSION};
 use super::models::Loaded;
 use super::numerics;
+use super::redraw::holds_answer;
 use super::request::RunRequest;
 use crate::analysis::names;
 use crate::config::Experiment;
@@ -300,7 +301,7 @@ impl Record {
     /// Reads the record of a run whose tables are there.
     pub(super) fn with_tables(folder: &Path) -> Result<Self> {
         let record = Self::read(folder)?;
-        if folder.join(names::VERDICTS_CSV).exists() {
+        if holds_answer(folder) {
             let expected =
                 "runs of `sweep`, `explore` or `attack`; an answer is drawn by `pareto` alone";
             let found = folder.display().to_string();

@@ -6,7 +6,7 @@ use super::row::{Design, EnergyRow, StoppedBy, Trial, TrialStatus};
 use super::shard::Part;
 use super::stopping::Stopping;
 use crate::code::Word;
-use crate::engine::{Evaluator, FaultsOfAccess, Images, Score};
+use crate::engine::{Answers, Evaluator, FaultsOfAccess, Images, Score};
 use crate::error::{Error, Result};
 use crate::memory::{EnergySpec, Faults, MemoryModel};
 use crate::seed::Seed;
@@ -115,14 +115,41 @@ pub(super) struct Task<'a> {
     pub(super) chip: ChipId,
 }
 
+/// What a chip reads other than it stores.
+#[derive(Clone, Copy)]
+pub(super) enum Reading<'a> {
+    /// The same words in every access.
+    Words(&'a [(usize, Word)]),
+    /// Others in each access.
+    Accesses(&'a FaultsOfAccess<'a>),
+}
+
+impl Reading<'_> {
+    /// True where every word is known to read as it is stored.
+    pub(super) fn is_clean(self) -> bool {
+        matches!(self, Self::Words([]))
+    }
+
+    /// Answers of a network that reads so.
+    pub(super) fn answers(
+        self,
+        evaluator: &Evaluator,
+        images: &Images,
+        cancel: &AtomicBool,
+    ) -> Result<Answers> {
+        match self {
+            Self::Words(words) => evaluator.faulty_answers(words, images, cancel),
+            Self::Accesses(faults) => evaluator.faulty_answers_by_access(images, faults, cancel),
+        }
+    }
+}
+
 impl Task<'_> {
-    /// Result of an evaluation on the chip, failing cells, and whether any bit read otherwise: `whole` with the faulty
-    /// words where every access reads the same, else `by_access`.
+    /// What `work` makes of what the chip reads, failing cells, and whether any bit read otherwise.
     pub(super) fn evaluate<R>(
         &self,
         seed: Seed,
-        whole: impl FnOnce(&[(usize, Word)]) -> Result<R>,
-        by_access: impl FnOnce(&FaultsOfAccess) -> Result<R>,
+        work: impl FnOnce(Reading) -> Result<R>,
     ) -> Result<(R, u64, TrialStatus)> {
         let reads = self.setup.chip(seed, self.chip)?;
         let (faults, any) = (AtomicU64::new(0), AtomicBool::new(false));
@@ -133,9 +160,9 @@ impl Task<'_> {
             Ok(read.words)
         };
         let result = if self.setup.is_transient() {
-            by_access(&access)?
+            work(Reading::Accesses(&access))?
         } else {
-            whole(&access(0)?)?
+            work(Reading::Words(&access(0)?))?
         };
         Ok((
             result,
@@ -332,20 +359,14 @@ impl Comparison<'_> {
     fn trial(&self, task: &Task, cancel: &AtomicBool) -> Result<Trial> {
         let started = (self.clock)();
         let swept = task.setup.swept;
-        let whole = |words: &[(usize, Word)]| {
-            if words.is_empty() {
-                Ok(swept.clean)
-            } else {
-                let answers = swept.evaluator.faulty_answers(words, swept.images, cancel);
-                answers.map(|answers| answers.score())
+        let evaluated = |reading: Reading| {
+            if reading.is_clean() {
+                return Ok(swept.clean);
             }
-        };
-        let by_access = |faults: &FaultsOfAccess| {
-            let (evaluator, images) = (swept.evaluator, swept.images);
-            let answers = evaluator.faulty_answers_by_access(images, faults, cancel);
+            let answers = reading.answers(swept.evaluator, swept.images, cancel);
             answers.map(|answers| answers.score())
         };
-        let (score, faults, status) = task.evaluate(self.seed, whole, by_access)?;
+        let (score, faults, status) = task.evaluate(self.seed, evaluated)?;
         Ok(Trial {
             design_id: task.design_id.to_owned(),
             chip: task.chip,

@@ -1,12 +1,11 @@
 //! Single chips of a design point, each seen through test images of its own.
 
-use super::monte_carlo::{Comparison, SweptModel, Task};
+use super::monte_carlo::{Comparison, Reading, SweptModel, Task};
 use super::point::Setup;
 use super::row::TrialStatus;
 use super::strata::{Partition, Strata};
 use super::work;
-use crate::code::Word;
-use crate::engine::{Answers, FaultsOfAccess};
+use crate::engine::Answers;
 use crate::error::{Error, Result};
 use crate::stats::{Judged, Judgement};
 use crate::units::ChipId;
@@ -81,23 +80,8 @@ impl<'a> Sight<'a> {
         judgement: &Judgement,
         cancel: &AtomicBool,
     ) -> Result<Judged> {
-        let swept = self.setup.swept;
-        let whole = |words: &[(usize, Word)]| {
-            self.judged(chip, judgement, &|places| {
-                answers_of_words(self.setup.swept, words, self.clean, places, cancel)
-            })
-        };
-        let by_access = |faults: &FaultsOfAccess| {
-            self.judged(chip, judgement, &|places| {
-                let images = swept.images.select(places)?;
-                swept
-                    .evaluator
-                    .faulty_answers_by_access(&images, faults, cancel)
-            })
-        };
-        let (judged, ..) = self
-            .task(chip)
-            .evaluate(self.comparison.seed, whole, by_access)?;
+        let judged = |reading: Reading| self.judged(chip, judgement, reading, cancel);
+        let (judged, ..) = self.task(chip).evaluate(self.comparison.seed, judged)?;
         Ok(judged)
     }
 
@@ -106,7 +90,8 @@ impl<'a> Sight<'a> {
         &self,
         chip: ChipId,
         judgement: &Judgement,
-        look_at: &dyn Fn(&[u32]) -> Result<Answers>,
+        reading: Reading,
+        cancel: &AtomicBool,
     ) -> Result<Judged> {
         let (mut lost, mut gained, mut seen) = (0, 0, Vec::new());
         for look in judgement.looks() {
@@ -114,7 +99,7 @@ impl<'a> Sight<'a> {
             let places = self.kinds.places(self.comparison.seed, chip, &numbers);
             let mut new = places.clone();
             new.retain(|place| seen.binary_search(place).is_err());
-            let answers = look_at(&new)?;
+            let answers = answers_at(self.setup.swept, reading, self.clean, &new, cancel)?;
             for (place, right) in new.iter().zip(&answers.right) {
                 let clean = self.clean.right[*place as usize];
                 lost += u64::from(clean && !right);
@@ -157,15 +142,15 @@ impl<'a> Sight<'a> {
     }
 }
 
-/// Answers on the test images at these places where some words of the memory read otherwise.
-fn answers_of_words(
+/// Answers of a network that reads so on the test images at these places.
+fn answers_at(
     swept: &SweptModel,
-    words: &[(usize, Word)],
+    reading: Reading,
     clean: &Answers,
     places: &[u32],
     cancel: &AtomicBool,
 ) -> Result<Answers> {
-    if words.is_empty() {
+    if reading.is_clean() {
         let right = places.iter().map(|place| clean.right[*place as usize]);
         return Ok(Answers {
             right: right.collect(),
@@ -174,7 +159,7 @@ fn answers_of_words(
         });
     }
     let images = swept.images.select(places)?;
-    swept.evaluator.faulty_answers(words, &images, cancel)
+    reading.answers(swept.evaluator, &images, cancel)
 }
 
 /// Answers of a chip on the test images at these places, failing cells, and whether any bit read otherwise.
@@ -186,12 +171,6 @@ pub(super) fn answers_on(
     cancel: &AtomicBool,
 ) -> Result<(Answers, u64, TrialStatus)> {
     let swept = task.setup.swept;
-    let whole = |words: &[(usize, Word)]| answers_of_words(swept, words, clean, places, cancel);
-    let by_access = |faults: &FaultsOfAccess| {
-        let images = swept.images.select(places)?;
-        swept
-            .evaluator
-            .faulty_answers_by_access(&images, faults, cancel)
-    };
-    task.evaluate(comparison.seed, whole, by_access)
+    let answered = |reading: Reading| answers_at(swept, reading, clean, places, cancel);
+    task.evaluate(comparison.seed, answered)
 }

@@ -180,7 +180,8 @@ fn every_command_with_work_stops_and_says_that_it_goes_on() {
         "models",
     ];
     let begun = || fs::read_dir(place.path("models")).is_ok_and(|mut all| all.next().is_some());
-    stopped(&place, &train, stopping()[stopping().len() - 1], begun);
+    let last = stopping().last().unwrap();
+    stopped(&place, &train, last, begun);
 }
 
 #[test]

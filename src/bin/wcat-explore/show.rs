@@ -90,6 +90,11 @@ pub(crate) fn result(text: &str) -> anyhow::Result<()> {
     }
 }
 
+/// How long so many evaluations of an image take, each so many seconds: `12 s`.
+pub(crate) fn duration(evaluations: u64, seconds: f64) -> String {
+    format!("{:.0} s", evaluations as f64 * seconds)
+}
+
 /// A fraction as per cent.
 pub(crate) fn percent(x: f64) -> String {
     format!("{:.2}", 100.0 * x)

@@ -52,7 +52,7 @@ fn dry_run(plan: &AnswerPlan) -> anyhow::Result<()> {
     let unit = plan.unit.symbol();
     let lowest = plan.voltages.first().map_or(f64::NAN, |v| v.get());
     let highest = plan.voltages.last().map_or(f64::NAN, |v| v.get());
-    let seconds = |evaluations: u64| format!("{:.0} s", evaluations as f64 * plan.seconds);
+    let seconds = |evaluations| show::duration(evaluations, plan.seconds);
     show::text(&format!(
         "run folder: {}\n\
          candidates: {}, each at {} voltages from {lowest} to {highest} {unit}\n\

@@ -98,7 +98,7 @@ fn domains(text: &str) -> Result<DomainSpec, Error> {
 }
 
 fn dry_run(plan: &ExplorePlan) -> anyhow::Result<()> {
-    let seconds = |evaluations: u64| format!("{:.0} s", evaluations as f64 * plan.seconds);
+    let seconds = |evaluations| show::duration(evaluations, plan.seconds);
     show::text(&format!(
         "run folder: {}\n\
          single voltages: {} design points, {} trials, to compute: {}, about {}\n\
