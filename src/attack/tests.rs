@@ -53,7 +53,7 @@ fn spec(flips: u64) -> AttackSpec {
 }
 
 fn search(evaluator: &Evaluator, spec: &AttackSpec) -> Result<(Outcome, Vec<Flip>)> {
-    let architecture = evaluator.network().architecture();
+    let architecture = evaluator.network().architecture().known().unwrap();
     let (batch, test) = (images(architecture, 20, 2), images(architecture, 60, 3));
     let target = Target {
         evaluator,

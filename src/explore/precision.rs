@@ -317,7 +317,7 @@ mod tests {
         .unwrap();
         let info = ModelInfo {
             format: MODEL_FORMAT,
-            architecture: Architecture::Mlp,
+            architecture: Architecture::Mlp.into(),
             classes: 10,
             quantizer,
             input_shape: [1, 28, 28],

@@ -1,6 +1,7 @@
 //! Puts the graph of a known architecture together: nodes, and the tensors they use with names, order and initial values.
 
 use super::graph::{BatchNormNode, Convolution, Graph, LayerNormNode, Linear, Op, Value};
+use super::norm::EPSILON;
 use super::slot::{Fill, Slot};
 
 /// How initial weights are drawn.
@@ -84,8 +85,12 @@ impl Builder {
     /// A linear layer with bias.
     pub(super) fn linear(&mut self, name: &str, inputs: usize, outputs: usize) -> Op {
         let layer = self.weight(name, vec![outputs, inputs], inputs);
-        let bias = self.bias(name, outputs, inputs);
-        Op::Linear(Linear { layer, bias })
+        let bias = Some(self.bias(name, outputs, inputs));
+        Op::Linear(Linear {
+            layer,
+            bias,
+            transposed: false,
+        })
     }
 
     /// A layer norm with scale 1 and shift 0.
@@ -112,6 +117,7 @@ impl Builder {
             shift,
             running_mean: running("running_mean", 0.0),
             running_var: running("running_var", 1.0),
+            epsilon: EPSILON,
         })
     }
 

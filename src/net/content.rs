@@ -4,6 +4,8 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Content {
     Safetensors,
+    /// A message of ONNX.
+    Onnx,
     /// Of `torch.save`, in either form.
     Checkpoint,
 }
@@ -18,6 +20,10 @@ impl Content {
         let pickled = matches!(bytes, [0x80, 0..=5, ..]) || bytes.starts_with(b"L1195470371460388");
         if pickled || bytes.starts_with(b"PK\x03\x04") {
             return Ok(Self::Checkpoint);
+        }
+        // the version of the format comes first
+        if matches!(bytes, [0x08, 1..=64, ..]) {
+            return Ok(Self::Onnx);
         }
         Err(other(bytes))
     }

@@ -36,7 +36,7 @@ pub(super) fn graph(features: usize, classes: usize) -> Graph {
     };
     let patches = builder.conv("patch_embed.proj", shape, true);
     let x = builder.push(patches, &[0]);
-    let x = builder.push(Op::Reshape(vec![features, PATCHES]), &[x]);
+    let x = builder.push(Op::Reshape(vec![None, Some(features), Some(PATCHES)]), &[x]);
     let patches = builder.push(Op::Transpose(vec![0, 2, 1]), &[x]);
     let class_token = builder.push(Op::Parameter(class_token), &[]);
     let x = builder.push(Op::Concat { axis: 1 }, &[class_token, patches]);
@@ -51,7 +51,7 @@ pub(super) fn graph(features: usize, classes: usize) -> Graph {
         length: 1,
     };
     let x = builder.push(class_token, &[x]);
-    let x = builder.push(Op::Reshape(vec![features]), &[x]);
+    let x = builder.push(Op::Reshape(vec![None, Some(features)]), &[x]);
     let norm = builder.layer_norm("norm", features, EPSILON);
     let head = builder.linear("head", features, classes);
     let x = builder.push(norm, &[x]);
@@ -92,7 +92,10 @@ fn attention(builder: &mut Builder, qkv: Value, features: usize) -> Value {
             length: features,
         };
         let x = builder.push(slice, &[qkv]);
-        let x = builder.push(Op::Reshape(vec![TOKENS, heads, HEAD]), &[x]);
+        let x = builder.push(
+            Op::Reshape(vec![None, Some(TOKENS), Some(heads), Some(HEAD)]),
+            &[x],
+        );
         builder.push(Op::Transpose(order.to_vec()), &[x])
     };
     let queries = part(0, [0, 2, 1, 3]);
@@ -103,5 +106,8 @@ fn attention(builder: &mut Builder, qkv: Value, features: usize) -> Value {
     let fractions = builder.push(Op::Softmax, &[scores]);
     let mixed = builder.push(Op::MatMul, &[fractions, values]);
     let mixed = builder.push(Op::Transpose(vec![0, 2, 1, 3]), &[mixed]);
-    builder.push(Op::Reshape(vec![TOKENS, features]), &[mixed])
+    builder.push(
+        Op::Reshape(vec![None, Some(TOKENS), Some(features)]),
+        &[mixed],
+    )
 }

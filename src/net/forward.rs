@@ -204,9 +204,10 @@ impl Group<'_> {
 
 impl Op {
     /// By candle's own operations, on every device. Parameters take the type of the images.
-    fn forward(&self, inputs: &[Tensor], dtype: DType, pass: &Pass) -> Result<Tensor> {
+    pub(super) fn forward(&self, inputs: &[Tensor], dtype: DType, pass: &Pass) -> Result<Tensor> {
         let result = match (self, inputs) {
             (Self::Convolution(convolution), [x]) => return convolution.forward(x, pass),
+            (Self::GeneralConvolution(convolution), [x]) => return convolution.forward(x, pass),
             (Self::Linear(linear), [x]) => return linear.forward(x, pass),
             (Self::BatchNorm(norm), [x]) => {
                 return norm.norm(pass.tensors).forward(x, pass.training)
@@ -218,13 +219,11 @@ impl Op {
             (Self::Softmax, [x]) => candle_nn::ops::softmax(x, D::Minus1),
             (Self::Add, [a, b]) => a.broadcast_add(b),
             (Self::Scale(factor), [x]) => x * *factor,
-            (Self::MatMul, [a, b]) => a.matmul(b),
+            (Self::MatMul, [a, b]) => product(a, b),
             (Self::PaddedShortcut { channels }, [x]) => every_second(x, *channels),
             (Self::ChannelMean, [x]) => x.flatten_from(2).and_then(|x| x.mean(2)),
             (Self::Parameter(at), []) => pass.tensors.parameter(*at).to_dtype(dtype),
-            (Self::Reshape(dims), [x]) => x
-                .dim(0)
-                .and_then(|batch| x.reshape([&[batch], &dims[..]].concat())),
+            (Self::Reshape(dims), [x]) => reshaped(x, dims),
             (Self::Transpose(order), [x]) => {
                 x.permute(order.as_slice()).and_then(|x| x.contiguous())
             }
@@ -238,7 +237,9 @@ impl Op {
             ) => x
                 .narrow(*axis, *start, *length)
                 .and_then(|x| x.contiguous()),
+            (Self::Buffer(at), []) => pass.tensors.buffers[*at].1.to_dtype(dtype),
             (Self::Concat { axis }, all) => concatenated(all, *axis),
+            (Self::General(general), all) => general.forward(all),
             (_, inputs) => {
                 let expected = format!("the inputs of {self:?}");
                 return Err(Error::argument(
@@ -265,13 +266,36 @@ fn every_second(x: &Tensor, channels: usize) -> candle_core::Result<Tensor> {
     half.pad_with_zeros(1, missing / 2, missing - missing / 2)
 }
 
+/// The same values under other dimensions, one of which may follow from their number.
+fn reshaped(x: &Tensor, dims: &[Option<usize>]) -> candle_core::Result<Tensor> {
+    let known: usize = dims.iter().flatten().product();
+    let rest = x.elem_count().checked_div(known).unwrap_or(0);
+    let dims: Vec<usize> = dims.iter().map(|dim| dim.unwrap_or(rest)).collect();
+    x.reshape(dims)
+}
+
+/// Matrix product over the last two dimensions, those in front spread over each other.
+fn product(a: &Tensor, b: &Tensor) -> candle_core::Result<Tensor> {
+    let in_front = |x: &Tensor| {
+        x.dims()
+            .split_last_chunk::<2>()
+            .map(|(front, _)| front.to_vec())
+    };
+    if in_front(a) == in_front(b) {
+        a.matmul(b)
+    } else {
+        a.broadcast_matmul(b)
+    }
+}
+
 /// Values one behind the other; those of a batch of one stand before each of the others' batch.
 fn concatenated(values: &[Tensor], axis: usize) -> candle_core::Result<Tensor> {
     let batch = values.iter().filter_map(|value| value.dims().first()).max();
     let spread = |value: &Tensor| {
         let mut dims = value.dims().to_vec();
-        if let (Some(first), Some(batch)) = (dims.first_mut(), batch) {
-            *first = *batch;
+        match (dims.first_mut(), batch) {
+            (Some(first), Some(batch)) if axis > 0 => *first = *batch,
+            _ => {}
         }
         value.broadcast_as(dims)?.contiguous()
     };
@@ -316,7 +340,7 @@ mod tests {
         let x = builder.push(Op::Relu, &[x]);
         let y = builder.push(third, &[x]);
         let y = builder.push(Op::Add, &[y, x]);
-        let x = builder.push(Op::Reshape(vec![6 * 36]), &[y]);
+        let x = builder.push(Op::Reshape(vec![None, Some(6 * 36)]), &[y]);
         builder.push(linear, &[x]);
         builder.finish()
     }

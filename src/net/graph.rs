@@ -1,29 +1,35 @@
 //! What a network computes, node by node: the one description that training, evaluation, gradients and shapes use.
 
 use super::convolution;
+use super::general::{General, GeneralConvolution};
 use super::norm::{BatchNorm, LayerNorm};
 use super::pass::{Pass, Route, Tensors};
 use super::slot::Slot;
 use crate::error::{Error, Result, TensorContext};
 use crate::kernel::{conv2d, max_pool};
 use candle_core::Tensor;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// A value of a graph: 0 is the batch of images, `n` what node `n - 1` gives. Its first dimension is the batch.
+/// A value of a graph: 0 is the batch of images, `n` what node `n - 1` gives.
 pub type Value = usize;
 
 /// An operation on earlier values.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Node {
     pub(super) op: Op,
     pub(super) inputs: Vec<Value>,
 }
 
 /// What a node computes.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(super) enum Op {
     /// Convolution of images [batch, channels, height, width].
     Convolution(Convolution),
+    /// Convolution of images, of any form.
+    GeneralConvolution(GeneralConvolution),
     /// Linear layer over the last dimension.
     Linear(Linear),
     /// Batch norm of images.
@@ -51,11 +57,13 @@ pub(super) enum Op {
     },
     /// Mean over all pixels: vectors.
     ChannelMean,
-    /// A trained tensor that depends on no input, [1, ...]: its number among the parameters.
+    /// A trained tensor that depends on no input: its number among the parameters.
     Parameter(usize),
-    /// Other dimensions behind the batch.
-    Reshape(Vec<usize>),
-    /// Dimensions in another order, the batch still first.
+    /// A fixed tensor: its number among the buffers.
+    Buffer(usize),
+    /// Other dimensions; the one that is `None` takes the batch, whatever its size.
+    Reshape(Vec<Option<usize>>),
+    /// Dimensions in another order.
     Transpose(Vec<usize>),
     /// A range of a dimension.
     Slice {
@@ -65,10 +73,13 @@ pub(super) enum Op {
     },
     /// One value behind the other along a dimension; one of batch size 1 stands before each.
     Concat { axis: usize },
+    /// What networks of our own do not need.
+    General(General),
 }
 
-/// A convolution: `w * x + bias`.
-#[derive(Debug)]
+/// A square convolution: `w * x + bias`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Convolution {
     /// Layer whose weight [outputs, inputs, k, k] it uses, in memory order.
     pub(super) layer: usize,
@@ -79,26 +90,34 @@ pub(super) struct Convolution {
     pub(super) padding: usize,
 }
 
-/// A linear layer: `w x + bias`.
-#[derive(Debug)]
+/// A linear layer: `w x + bias`, or with the weight transposed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Linear {
     /// Layer whose weight [outputs, inputs] it uses, in memory order.
     pub(super) layer: usize,
     /// Its number among the parameters.
-    pub(super) bias: usize,
+    pub(super) bias: Option<usize>,
+    /// The weight is used as [inputs, outputs]: another node shares it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) transposed: bool,
 }
 
 /// A batch norm: its tensors by their numbers among the parameters and buffers.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct BatchNormNode {
     pub(super) scale: usize,
     pub(super) shift: usize,
     pub(super) running_mean: usize,
     pub(super) running_var: usize,
+    /// Added to the variance.
+    pub(super) epsilon: f64,
 }
 
 /// A layer norm: its tensors by their numbers among the parameters.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct LayerNormNode {
     pub(super) scale: usize,
     pub(super) shift: usize,
@@ -107,7 +126,8 @@ pub(super) struct LayerNormNode {
 }
 
 /// Square windows of a pooling; the padding, less than `size`, never wins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct MaxPool {
     pub(super) size: usize,
     pub(super) stride: usize,
@@ -116,7 +136,8 @@ pub(super) struct MaxPool {
 
 /// Nodes in an order in which inputs come first; the last one gives the logits [batch, classes]. It holds no tensors, but
 /// says which there are.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Written", into = "Written")]
 pub(super) struct Graph {
     nodes: Vec<Node>,
     /// For each value that is read the nodes that do, one that reads it twice twice.
@@ -129,6 +150,47 @@ pub(super) struct Graph {
     pub(super) buffers: Vec<Slot>,
 }
 
+/// A graph in a file.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    nodes: Vec<Node>,
+    layers: Vec<Slot>,
+    parameters: Vec<Slot>,
+    buffers: Vec<Slot>,
+}
+
+impl From<Graph> for Written {
+    fn from(graph: Graph) -> Self {
+        Self {
+            nodes: graph.nodes,
+            layers: graph.layers,
+            parameters: graph.parameters,
+            buffers: graph.buffers,
+        }
+    }
+}
+
+impl TryFrom<Written> for Graph {
+    type Error = String;
+
+    fn try_from(written: Written) -> std::result::Result<Self, String> {
+        let mut graph = Self {
+            layers: written.layers,
+            parameters: written.parameters,
+            buffers: written.buffers,
+            ..Self::default()
+        };
+        for (at, node) in written.nodes.into_iter().enumerate() {
+            if node.inputs.iter().any(|value| *value > at) || !graph.holds(&node.op) {
+                return Err(format!("node {at} reads what is not there: {node:?}"));
+            }
+            graph.push(node.op, &node.inputs);
+        }
+        Ok(graph)
+    }
+}
+
 impl Graph {
     /// Adds a node; gives its value.
     pub(super) fn push(&mut self, op: Op, inputs: &[Value]) -> Value {
@@ -139,6 +201,62 @@ impl Graph {
         let inputs = inputs.to_vec();
         self.nodes.push(Node { op, inputs });
         self.nodes.len()
+    }
+
+    /// Whether the tensors that an operation names are there.
+    fn holds(&self, op: &Op) -> bool {
+        let layer = |at: usize| at < self.layers.len();
+        let parameters = |all: &[usize]| all.iter().all(|at| *at < self.parameters.len());
+        let buffers = |all: &[usize]| all.iter().all(|at| *at < self.buffers.len());
+        match op {
+            Op::Convolution(Convolution {
+                layer: at, bias, ..
+            })
+            | Op::Linear(Linear {
+                layer: at, bias, ..
+            })
+            | Op::GeneralConvolution(GeneralConvolution {
+                layer: at, bias, ..
+            }) => layer(*at) && parameters(bias.as_slice()),
+            Op::BatchNorm(norm) => {
+                parameters(&[norm.scale, norm.shift])
+                    && buffers(&[norm.running_mean, norm.running_var])
+            }
+            Op::LayerNorm(norm) => parameters(&[norm.scale, norm.shift]),
+            Op::Parameter(at) => parameters(&[*at]),
+            Op::Buffer(at) => buffers(&[*at]),
+            _ => true,
+        }
+    }
+
+    /// Numbers in all tensors; `None` where that is beyond counting.
+    pub(super) fn numbers(&self) -> Option<usize> {
+        let slots = self
+            .layers
+            .iter()
+            .chain(&self.parameters)
+            .chain(&self.buffers);
+        let mut sum = 0usize;
+        for slot in slots {
+            let count = slot
+                .shape
+                .iter()
+                .try_fold(1usize, |count, dim| count.checked_mul(*dim));
+            sum = sum.checked_add(count?)?;
+        }
+        Some(sum)
+    }
+
+    /// Without a last softmax: what is left are the logits.
+    pub(super) fn without_softmax(mut self) -> (Self, bool) {
+        let last = self.nodes.len();
+        let is_softmax = |node: &Node| matches!(node.op, Op::Softmax) && node.inputs == [last - 1];
+        let softmax = self.nodes.last().is_some_and(is_softmax);
+        if softmax && last > 1 {
+            self.nodes.pop();
+            self.readers.remove(&(last - 1));
+        }
+        (self, softmax && last > 1)
     }
 
     pub(super) fn nodes(&self) -> &[Node] {
@@ -202,6 +320,7 @@ impl BatchNormNode {
             shift: parameter(self.shift),
             running_mean: buffer(self.running_mean),
             running_var: buffer(self.running_var),
+            epsilon: self.epsilon,
         }
     }
 }
@@ -218,6 +337,14 @@ impl LayerNormNode {
 }
 
 impl Linear {
+    /// Outputs and inputs of a weight of this shape; `None` where it is no matrix.
+    pub(super) fn sizes(&self, weight: &[usize]) -> Option<[usize; 2]> {
+        match (weight, self.transposed) {
+            ([outputs, inputs], false) | ([inputs, outputs], true) => Some([*outputs, *inputs]),
+            _ => None,
+        }
+    }
+
     /// By candle's own operations, on every device.
     pub(super) fn forward(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
         let weight = &pass.weights[self.layer];
@@ -227,9 +354,19 @@ impl Linear {
         };
         let apply = || {
             let rows = x.reshape(((), *inputs))?;
-            let y = rows.matmul(&weight.t()?)?;
-            let y = y.broadcast_add(&pass.tensors.parameter(self.bias).to_dtype(y.dtype())?)?;
-            y.reshape([before, &weight.dims()[..1]].concat())
+            let y = if self.transposed {
+                rows.matmul(weight)?
+            } else {
+                rows.matmul(&weight.t()?)?
+            };
+            let y = match self.bias {
+                Some(bias) => {
+                    y.broadcast_add(&pass.tensors.parameter(bias).to_dtype(y.dtype())?)?
+                }
+                None => y,
+            };
+            let outputs = y.dim(1)?;
+            y.reshape([before, &[outputs]].concat())
         };
         apply().during(|| format!("linear layer {:?} of {:?}", weight.dims(), x.dims()))
     }

@@ -229,15 +229,19 @@ impl Graph {
                     linear,
                     input,
                     relu,
-                } => steps.push(Step::Linear {
+                } if !linear.transposed => steps.push(Step::Linear {
                     input: numbers[input],
                     layer: linear.layer,
-                    shift: tensors.values(linear.bias)?,
+                    shift: match linear.bias {
+                        Some(bias) => tensors.values(bias)?,
+                        None => vec![0.0; self.layers[linear.layer].shape[0]],
+                    },
                     relu,
                 }),
+                Group::Linear { .. } => return Ok(None),
                 Group::Other(Node { op, inputs }) => match (op, &inputs[..]) {
                     // a linear step takes images as vectors
-                    (Op::Reshape(dims), [input]) if dims.len() == 1 => {
+                    (Op::Reshape(dims), [input]) if matches!(dims[..], [None, Some(_)]) => {
                         numbers[value] = numbers[*input];
                         continue;
                     }

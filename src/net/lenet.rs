@@ -34,7 +34,7 @@ pub(super) fn graph(classes: usize) -> Graph {
         x = builder.push(Op::MaxPool(POOL), &[x]);
         x = builder.push(Op::Relu, &[x]);
     }
-    x = builder.push(Op::Reshape(vec![400]), &[x]);
+    x = builder.push(Op::Reshape(vec![None, Some(400)]), &[x]);
     for linear in hidden {
         x = builder.push(linear, &[x]);
         x = builder.push(Op::Relu, &[x]);

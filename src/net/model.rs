@@ -2,8 +2,10 @@
 
 use super::architecture::Architecture;
 use super::content::Content;
+use super::design::{Design, Imported};
 use super::foreign::recognise;
 use super::network::Network;
+use super::onnx::{self, ImportChoices};
 use super::packed::{is_packed, load_packed, packed_state};
 use super::pytorch::{state_dict_of, StateDict};
 use super::record::{written, TrainingRecord};
@@ -19,6 +21,7 @@ use candle_core::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 /// Version of the model file.
 pub const MODEL_FORMAT: u32 = 1;
@@ -45,8 +48,8 @@ pub struct DatasetTag {
 pub struct ModelInfo {
     /// Version of the file format.
     pub format: u32,
-    /// Architecture.
-    pub architecture: Architecture,
+    /// Architecture: the name of a known one, or the graph of an imported file.
+    pub architecture: Design,
     /// Number of classes.
     pub classes: usize,
     /// Quantiser.
@@ -105,6 +108,14 @@ impl Model {
     /// [`Error::Missing`] or [`Error::Input`] with the path, and the tensor where one is at fault; also where the seal of
     /// the file or the `checksums` beside it say that it is damaged.
     pub fn load(path: &Path, device: &Device) -> Result<Self> {
+        Self::load_with(path, &ImportChoices::default(), device)
+    }
+
+    /// [`Self::load`], with what a user says of an ONNX file.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn load_with(path: &Path, choices: &ImportChoices, device: &Device) -> Result<Self> {
         store::check_beside(path)?;
         let expected = "a model file: safetensors, or a checkpoint of PyTorch";
         let bytes = store::read_bytes(path, expected, LARGEST_FILE)?;
@@ -117,16 +128,22 @@ impl Model {
             Err(Some(found)) => return Err(Error::input(path, expected, found)),
             // the reader that the name asks for says what is wrong
             Err(None) if named(&["safetensors"]) => Content::Safetensors,
+            Err(None) if named(&["onnx"]) => Content::Onnx,
             Err(None) if named(&["pth", "th", "pt"]) => Content::Checkpoint,
             Err(None) if bytes.is_empty() => {
                 return Err(Error::input(path, expected, "an empty file"))
             }
             Err(None) => return Err(Error::input(path, expected, "a file that begins otherwise")),
         };
-        if content == Content::Checkpoint {
-            let state = state_dict_of(path, &bytes)?;
-            return Self::foreign(path, state, store::sha256(&bytes), device);
+        match content {
+            Content::Safetensors => {}
+            Content::Onnx => return Self::imported(path, &bytes, choices, device),
+            Content::Checkpoint => {
+                let state = state_dict_of(path, &bytes)?;
+                return Self::foreign(path, state, store::sha256(&bytes), device);
+            }
         }
+        let size = bytes.len();
         let file = tensors_of(path, &bytes)?;
         drop(bytes);
         let own = file.own_metadata(path)?;
@@ -162,6 +179,7 @@ impl Model {
             })?;
         }
         let inside = |e| Self::inside(path, e);
+        info.architecture.check(size).map_err(inside)?;
         check_values(file.tensors.iter().map(|(name, t)| (name.as_str(), t))).map_err(inside)?;
         Self::from_parts(path, info, &file.tensors, file.checksum, device)
     }
@@ -171,7 +189,7 @@ impl Model {
         let architecture = found.architecture;
         let info = ModelInfo {
             format: MODEL_FORMAT,
-            architecture,
+            architecture: architecture.into(),
             classes: found.classes,
             quantizer: QuantizerSpec::default(),
             input_shape: architecture.input_shape(),
@@ -187,6 +205,59 @@ impl Model {
         model
             .warnings
             .splice(0..0, [state.warnings, found.warnings].concat());
+        Ok(model)
+    }
+
+    /// The network of an ONNX file.
+    fn imported(
+        path: &Path,
+        bytes: &[u8],
+        choices: &ImportChoices,
+        device: &Device,
+    ) -> Result<Self> {
+        let import = onnx::read(path, bytes, choices).map_err(|e| Self::inside(path, e))?;
+        let sha256 = store::sha256(bytes);
+        let input_shape = match import.input[..] {
+            [width] => [1, 1, width],
+            [height, width] => [1, height, width],
+            [channels, height, width] => [channels, height, width],
+            _ => {
+                let expected = "one to three dimensions behind the batch";
+                let found = format!("{:?}", import.input);
+                return Err(Error::input(path, expected, found));
+            }
+        };
+        let mut warnings = import.warnings;
+        let (graph, softmax) = import.graph.without_softmax();
+        if softmax {
+            warnings.push("the last softmax is left out: what it is given are the logits".into());
+        }
+        let name = path
+            .file_stem()
+            .map(|name| name.to_string_lossy().into_owned());
+        let info = ModelInfo {
+            format: MODEL_FORMAT,
+            architecture: Design::Imported(Arc::new(Imported {
+                name: name.unwrap_or_default(),
+                sha256: sha256.clone(),
+                input_shape,
+                graph,
+            })),
+            classes: import.output.iter().product(),
+            quantizer: QuantizerSpec::default(),
+            input_shape,
+            normalization: None,
+            dataset: None,
+            training: None,
+            training_seed: None,
+            epoch: None,
+            validation_accuracy: None,
+        };
+        check_values(import.state.iter().map(|(name, t)| (name.as_str(), t)))
+            .map_err(|e| Self::inside(path, e))?;
+        let mut model = Self::from_parts(path, info, &import.state, sha256, device)?;
+        model.foreign = true;
+        model.warnings.splice(0..0, warnings);
         Ok(model)
     }
 
@@ -224,8 +295,8 @@ impl Model {
         }
         let inside = |e| Self::inside(path, e);
         info.quantizer.check().map_err(inside)?;
-        let (mut network, _) = Network::new(
-            info.architecture,
+        let (mut network, _) = Network::of(
+            info.architecture.clone(),
             info.classes,
             &info.quantizer,
             Seed(0),
@@ -381,9 +452,9 @@ impl Model {
         quantizer: &QuantizerSpec,
         state: &[(String, Tensor)],
     ) -> Result<Self> {
-        let (architecture, classes) = (self.info.architecture, self.info.classes);
+        let (architecture, classes) = (self.info.architecture.clone(), self.info.classes);
         let (mut network, _) =
-            Network::new(architecture, classes, start, Seed(0), self.network.device())?;
+            Network::of(architecture, classes, start, Seed(0), self.network.device())?;
         network = network.with_input_shape(self.info.input_shape)?;
         let warnings = network.load_state(state)?;
         let info = ModelInfo {
@@ -432,7 +503,7 @@ mod tests {
     fn info() -> ModelInfo {
         ModelInfo {
             format: MODEL_FORMAT,
-            architecture: Architecture::Lenet5,
+            architecture: Architecture::Lenet5.into(),
             classes: 10,
             quantizer: QuantizerSpec {
                 method: Method::Wcat,

@@ -1,6 +1,7 @@
 //! A network of quantisable layers: its parameters by name, its stored memory, its forward passes.
 
 use super::architecture::Architecture;
+use super::design::Design;
 use super::foreign::is_whole;
 use super::graph::Graph;
 use super::pass::{Pass, Route, Tensors};
@@ -38,7 +39,7 @@ pub struct Parameter {
 /// A network. Layers stand in memory order: the order in which weights take addresses.
 #[derive(Debug)]
 pub struct Network {
-    architecture: Architecture,
+    architecture: Design,
     input_shape: [usize; 3],
     classes: usize,
     quantizer: QuantizerSpec,
@@ -63,6 +64,20 @@ impl Network {
         seed: Seed,
         device: &Device,
     ) -> Result<(Self, Vec<String>)> {
+        Self::of(architecture.into(), classes, quantizer, seed, device)
+    }
+
+    /// [`Self::new`] of any design; the weights of an imported one are zero at first.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn of(
+        architecture: Design,
+        classes: usize,
+        quantizer: &QuantizerSpec,
+        seed: Seed,
+        device: &Device,
+    ) -> Result<(Self, Vec<String>)> {
         let graph = architecture.graph(classes)?;
         let (mut layers, mut warnings) = (Vec::new(), Vec::new());
         for slot in &graph.layers {
@@ -81,8 +96,8 @@ impl Network {
             Ok(Parameter { name, var, role })
         };
         let network = Self {
-            architecture,
             input_shape: architecture.input_shape(),
+            architecture,
             classes,
             quantizer: quantizer.clone(),
             device: device.clone(),
@@ -99,7 +114,7 @@ impl Network {
     /// The same network for images of another shape.
     ///
     /// # Errors
-    /// [`Error::Argument`] where the architecture does not take them ([`Architecture::takes`]).
+    /// [`Error::Argument`] where the architecture does not take them ([`Design::takes`]).
     pub fn with_input_shape(mut self, shape: [usize; 3]) -> Result<Self> {
         if !self.architecture.takes(shape) {
             let expected = format!(
@@ -141,9 +156,9 @@ impl Network {
         Ok(())
     }
 
-    /// The architecture.
-    pub fn architecture(&self) -> Architecture {
-        self.architecture
+    /// The architecture, or the graph of an imported file.
+    pub fn architecture(&self) -> &Design {
+        &self.architecture
     }
 
     /// Channels, height and width of its images.
@@ -613,8 +628,8 @@ mod tests {
         ] {
             let run = |route: Route, dtype: DType| {
                 let network = network(name, 8);
-                let x = match network.architecture() {
-                    Architecture::ImagenetResnet { .. } => images_of([3, 32, 32], 4),
+                let x = match network.architecture().known() {
+                    Some(Architecture::ImagenetResnet { .. }) => images_of([3, 32, 32], 4),
                     _ => images(&network, 8),
                 };
                 let x = x.to_dtype(dtype).unwrap();

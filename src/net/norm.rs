@@ -17,6 +17,8 @@ pub(super) struct BatchNorm {
     pub(super) shift: Var,
     pub(super) running_mean: Var,
     pub(super) running_var: Var,
+    /// Added to the variance.
+    pub(super) epsilon: f64,
 }
 
 impl BatchNorm {
@@ -49,7 +51,7 @@ impl BatchNorm {
 
     fn train_blocked(&self, x: &Tensor, residual: Option<&Tensor>, relu: bool) -> Result<Tensor> {
         let affine = Tensor::stack(&[self.scale.as_tensor(), self.shift.as_tensor()], 0)?;
-        let (y, batch) = batch_norm(x, &affine, residual, relu, EPSILON)?;
+        let (y, batch) = batch_norm(x, &affine, residual, relu, self.epsilon)?;
         self.take_up(batch)?;
         Ok(y)
     }
@@ -91,7 +93,7 @@ impl BatchNorm {
         let factors: Vec<f64> = scale
             .iter()
             .zip(&variance)
-            .map(|(s, v)| f64::from(*s) / (f64::from(*v) + EPSILON).sqrt())
+            .map(|(s, v)| f64::from(*s) / (f64::from(*v) + self.epsilon).sqrt())
             .collect();
         let summands = shift.iter().zip(&mean).zip(&factors);
         let summands = summands
@@ -108,7 +110,7 @@ impl BatchNorm {
             &self.running_var,
         ]
         .map(|v| v.to_dtype(x.dtype()));
-        let factor = (scale? / (variance? + EPSILON)?.sqrt()?)?;
+        let factor = (scale? / (variance? + self.epsilon)?.sqrt()?)?;
         let offset = (shift? - (mean? * &factor)?)?;
         let per_channel = (1, factor.elem_count(), 1, 1);
         x.broadcast_mul(&factor.reshape(per_channel)?)?
@@ -127,7 +129,7 @@ impl BatchNorm {
         self.move_running(&self.running_mean, &single(mean.detach().flatten_all()?)?)?;
         self.move_running(&self.running_var, &single(unbiased)?)?;
         let per_channel = |var: &Var| var.to_dtype(x.dtype())?.reshape(per_channel);
-        let factor = (per_channel(&self.scale)? / (variance + EPSILON)?.sqrt()?)?;
+        let factor = (per_channel(&self.scale)? / (variance + self.epsilon)?.sqrt()?)?;
         centred
             .broadcast_mul(&factor)?
             .broadcast_add(&per_channel(&self.shift)?)
@@ -173,6 +175,7 @@ mod tests {
             shift: var([0.1, -0.2]),
             running_mean: var([0.0, 0.0]),
             running_var: var([1.0, 1.0]),
+            epsilon: EPSILON,
         }
     }
 

@@ -236,7 +236,7 @@ mod tests {
     fn info(quantizer: QuantizerSpec) -> ModelInfo {
         ModelInfo {
             format: MODEL_FORMAT,
-            architecture: Architecture::Lenet5,
+            architecture: Architecture::Lenet5.into(),
             classes: 10,
             quantizer,
             input_shape: [1, 28, 28],
@@ -269,8 +269,8 @@ mod tests {
 
     /// LeNet-5 with normal weights, of another size in each layer, under ranges that are not their largest ones.
     fn network(info: &ModelInfo) -> Network {
-        let network = Network::new(
-            info.architecture,
+        let network = Network::of(
+            info.architecture.clone(),
             info.classes,
             &info.quantizer,
             Seed(1),

@@ -1,6 +1,7 @@
 //! How the operations of a forward pass are carried out.
 
 use super::architecture::Architecture;
+use super::design::Design;
 use super::network::Parameter;
 use crate::error::{Result, TensorContext};
 use crate::kernel::{Arithmetic, Workspace};
@@ -21,8 +22,9 @@ pub enum Route {
 
 impl Route {
     /// That of a network on a device: on the CPU by the process's [`Arithmetic`], where the network knows another one.
-    pub fn of(architecture: Architecture, device: &Device) -> Self {
-        let knows_winograd = matches!(architecture, Architecture::Resnet { .. });
+    pub fn of(architecture: &Design, device: &Device) -> Self {
+        let known = architecture.known();
+        let knows_winograd = matches!(known, Some(Architecture::Resnet { .. }));
         if !device.is_cpu() {
             Self::Gpu
         } else if knows_winograd && Arithmetic::current() == Arithmetic::Winograd {

@@ -70,7 +70,7 @@ fn along(
 }
 
 /// The greater of two values; NaN where one of them is, which candle's `maximum` loses where it is the second.
-fn greater(best: &Tensor, next: &Tensor) -> candle_core::Result<Tensor> {
+pub(super) fn greater(best: &Tensor, next: &Tensor) -> candle_core::Result<Tensor> {
     next.ne(next)?.where_cond(next, &best.maximum(next)?)
 }
 

@@ -1,9 +1,13 @@
 //! Shapes of a network's layers with the size of their outputs, for those who count operations and accesses.
 
-use super::graph::{Graph, Op};
+use super::general::{spread, GeneralConvolution};
+use super::graph::{Convolution, Graph, Op};
 use super::network::Network;
 use crate::error::{Error, Result};
 use crate::quant::QuantizedWeight;
+
+/// Most numbers that a value may have for one image.
+pub(super) const MOST_NUMBERS: usize = 1 << 25;
 
 /// Shape of a layer of weights and of what it gives for one image.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,9 +56,11 @@ impl Network {
         let mut outputs = vec![[1, 1]; self.layers().len()];
         for (node, shape) in self.graph().nodes().iter().zip(&shapes[1..]) {
             match (&node.op, &shape[..]) {
-                (Op::Convolution(convolution), [_, height, width]) => {
-                    outputs[convolution.layer] = [*height, *width];
-                }
+                (
+                    Op::Convolution(Convolution { layer, .. })
+                    | Op::GeneralConvolution(GeneralConvolution { layer, .. }),
+                    [_, _, rows @ .., columns],
+                ) => outputs[*layer] = [rows.iter().product(), *columns],
                 (Op::Linear(linear), [tokens @ .., _]) => {
                     outputs[linear.layer] = [tokens.iter().product(), 1];
                 }
@@ -71,15 +77,21 @@ impl Network {
 }
 
 impl Graph {
-    /// Shapes of all values behind the batch.
+    /// Shapes of all values, for a batch of one.
     ///
     /// # Errors
     /// [`Error::Argument`] where a window is larger than its images.
-    fn shapes(&self, images: [usize; 3]) -> Result<Vec<Vec<usize>>> {
-        let mut shapes = vec![images.to_vec()];
+    pub(super) fn shapes(&self, images: [usize; 3]) -> Result<Vec<Vec<usize>>> {
+        let mut shapes = vec![[&[1], &images[..]].concat()];
         for node in self.nodes() {
             let inputs: Vec<&[usize]> = node.inputs.iter().map(|v| &shapes[*v][..]).collect();
             let shape = node.op.shape(&inputs, self);
+            let shape = shape.filter(|shape| {
+                let count = shape
+                    .iter()
+                    .try_fold(1usize, |count, dim| count.checked_mul(*dim));
+                count.is_some_and(|count| count <= MOST_NUMBERS)
+            });
             shapes.push(shape.ok_or_else(|| {
                 let found = format!("{:?} of {inputs:?}", node.op);
                 Error::argument(
@@ -94,59 +106,99 @@ impl Graph {
 }
 
 impl Op {
-    /// Shape of the result behind the batch; `None` where inputs do not fit.
-    fn shape(&self, inputs: &[&[usize]], graph: &Graph) -> Option<Vec<usize>> {
+    /// Shape of the result; `None` where inputs do not fit.
+    pub(super) fn shape(&self, inputs: &[&[usize]], graph: &Graph) -> Option<Vec<usize>> {
         let first = inputs.first().copied().unwrap_or_default();
         Some(match self {
             Self::Convolution(convolution) => {
-                let weight = &graph.layers[convolution.layer].shape;
-                let (kernel, stride) = (*weight.get(2)?, convolution.stride);
-                slid(first, weight[0], kernel, stride, convolution.padding)?
+                let weight = &graph.layers.get(convolution.layer)?.shape;
+                let [outputs, channels, kernel, _] = weight[..] else {
+                    return None;
+                };
+                (first.get(1) == Some(&channels)).then_some(())?;
+                slid(
+                    first,
+                    outputs,
+                    kernel,
+                    convolution.stride,
+                    convolution.padding,
+                )?
+            }
+            Self::GeneralConvolution(convolution) => {
+                let weight = &graph.layers.get(convolution.layer)?.shape;
+                let ([outputs, inputs, ..], [batch, channels, images @ ..]) = (&weight[..], first)
+                else {
+                    return None;
+                };
+                (inputs * convolution.groups == *channels).then_some(())?;
+                let pixels = convolution.windows.outputs(images)?;
+                [&[*batch, *outputs], &pixels[..]].concat()
             }
             Self::MaxPool(pool) => {
-                slid(first, *first.first()?, pool.size, pool.stride, pool.padding)?
+                slid(first, *first.get(1)?, pool.size, pool.stride, pool.padding)?
             }
             Self::PaddedShortcut { channels } => slid(first, *channels, 1, 2, 0)?,
             Self::Linear(linear) => {
-                let outputs = graph.layers[linear.layer].shape[0];
-                [first.split_last()?.1, &[outputs]].concat()
+                let [outputs, features] = linear.sizes(&graph.layers.get(linear.layer)?.shape)?;
+                let (last, before) = first.split_last()?;
+                (*last == features).then_some(())?;
+                [before, &[outputs]].concat()
             }
-            Self::ChannelMean => vec![*first.first()?],
+            Self::ChannelMean => first.get(..2)?.to_vec(),
             Self::BatchNorm(_)
             | Self::LayerNorm(_)
             | Self::Relu
             | Self::Gelu
             | Self::Softmax
-            | Self::Scale(_)
-            | Self::Add => first.to_vec(),
+            | Self::Scale(_) => first.to_vec(),
+            Self::Add => spread(first, inputs.get(1)?)?,
             Self::MatMul => {
-                let columns = inputs.get(1)?.last()?;
-                [first.split_last()?.1, &[*columns]].concat()
+                let (a, [rows, inner]) = first.split_last_chunk::<2>()?;
+                let (b, [own, columns]) = inputs.get(1)?.split_last_chunk::<2>()?;
+                (own == inner).then_some(())?;
+                [&spread(a, b)?[..], &[*rows, *columns]].concat()
             }
-            Self::Parameter(at) => graph.parameters[*at].shape.get(1..)?.to_vec(),
-            Self::Reshape(dims) => dims.clone(),
+            Self::Parameter(at) => graph.parameters.get(*at)?.shape.clone(),
+            Self::Buffer(at) => graph.buffers.get(*at)?.shape.clone(),
+            Self::Reshape(dims) => {
+                let known: usize = dims.iter().flatten().product();
+                let all: usize = first.iter().product();
+                let rest = all.checked_div(known).unwrap_or(0);
+                let dims: Vec<usize> = dims.iter().map(|dim| dim.unwrap_or(rest)).collect();
+                (dims.iter().product::<usize>() == all).then_some(dims)?
+            }
             Self::Transpose(order) => {
-                let at = order.iter().skip(1).map(|axis| axis.checked_sub(1));
-                let dims = at.map(|axis| first.get(axis?).copied());
+                (order.len() == first.len()).then_some(())?;
+                let dims = order.iter().map(|axis| first.get(*axis).copied());
                 dims.collect::<Option<_>>()?
             }
-            Self::Slice { axis, length, .. } => {
+            Self::Slice {
+                axis,
+                start,
+                length,
+            } => {
                 let mut shape = first.to_vec();
-                *shape.get_mut(axis.checked_sub(1)?)? = *length;
+                let own = shape.get_mut(*axis)?;
+                (start + length <= *own).then_some(())?;
+                *own = *length;
                 shape
             }
             Self::Concat { axis } => {
-                let at = axis.checked_sub(1)?;
                 let mut shape = first.to_vec();
-                let lengths = inputs.iter().map(|input| input.get(at));
-                *shape.get_mut(at)? = lengths.sum::<Option<usize>>()?;
+                // one of a batch of one stands before each of the others' batch
+                if *axis > 0 {
+                    *shape.first_mut()? = *inputs.iter().filter_map(|input| input.first()).max()?;
+                }
+                let lengths = inputs.iter().map(|input| input.get(*axis));
+                *shape.get_mut(*axis)? = lengths.sum::<Option<usize>>()?;
                 shape
             }
+            Self::General(general) => general.shape(inputs)?,
         })
     }
 }
 
-/// Shape of what windows over images [channels, height, width] give; `None` where none fits.
+/// Shape of what square windows over images [batch, channels, height, width] give; `None` where none fits.
 fn slid(
     images: &[usize],
     channels: usize,
@@ -154,11 +206,18 @@ fn slid(
     stride: usize,
     padding: usize,
 ) -> Option<Vec<usize>> {
-    let along = |length: usize| Some((length + 2 * padding).checked_sub(size)? / stride + 1);
-    let [_, height, width] = images else {
+    let along = |length: usize| {
+        Some(
+            (length + 2 * padding)
+                .checked_sub(size)?
+                .checked_div(stride)?
+                + 1,
+        )
+    };
+    let [batch, _, height, width] = *images else {
         return None;
     };
-    Some(vec![channels, along(*height)?, along(*width)?])
+    Some(vec![batch, channels, along(height)?, along(width)?])
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use crate::error::Result;
 use crate::seed::{Purpose, Seed};
 use candle_core::{Device, Tensor};
+use serde::{Deserialize, Serialize};
 
 /// How the values of a tensor start. Random ones are those of a stream of the network's seed, given by its indices.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -15,12 +16,21 @@ pub(super) enum Fill {
     Normal(f64, [u64; 2]),
 }
 
+impl Default for Fill {
+    /// Zero: the values come from a file.
+    fn default() -> Self {
+        Self::Constant(0.0)
+    }
+}
+
 /// A tensor of a network.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Slot {
     /// Name in the state dict; of a weight that of its layer.
     pub(super) name: String,
     pub(super) shape: Vec<usize>,
+    #[serde(skip)]
     fill: Fill,
 }
 

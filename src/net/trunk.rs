@@ -37,7 +37,10 @@ impl Graph {
                     input,
                     add,
                     relu,
-                } if convolution.bias.is_none() && convolution.padding <= 1 => {
+                } if convolution.bias.is_none()
+                    && convolution.padding <= 1
+                    && norm.epsilon == EPSILON =>
+                {
                     let [outputs, _, kernel, _] = self.layers[convolution.layer].shape[..] else {
                         return None;
                     };

@@ -486,7 +486,7 @@ mod tests {
             checksum: String::new(),
             info: ModelInfo {
                 format: MODEL_FORMAT,
-                architecture,
+                architecture: architecture.into(),
                 classes: 2,
                 quantizer,
                 input_shape: architecture.input_shape(),

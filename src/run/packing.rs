@@ -169,7 +169,7 @@ mod tests {
             .0;
         let info = ModelInfo {
             format: MODEL_FORMAT,
-            architecture,
+            architecture: architecture.into(),
             classes: 10,
             quantizer: quantizer.clone(),
             input_shape: architecture.input_shape(),

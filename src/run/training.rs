@@ -197,7 +197,7 @@ impl Begun {
             .map(|path| Model::load(Path::new(path), device))
             .transpose()?;
         let identity = identity(training, start.as_ref())?;
-        let route = Route::of(training.network.architecture, device);
+        let route = Route::of(&training.network.architecture.into(), device);
         let folder = folder_name(&training.name, &identity, route.arithmetic())?;
         Ok(Self {
             start,
@@ -287,8 +287,8 @@ fn identity(training: &Training, start: Option<&Model>) -> Result<Training> {
         return Ok(training.clone());
     };
     let mut identity = training.clone();
-    let (wanted, found) = (training.network.architecture, start.info.architecture);
-    if wanted != found {
+    let (wanted, found) = (training.network.architecture, &start.info.architecture);
+    if *found != wanted {
         return Err(Error::argument(
             "network.weights",
             format!("weights of {wanted}"),
@@ -361,7 +361,7 @@ fn info(training: &Training, images: &ImageSet, route: Route) -> Result<ModelInf
     let winograd = Some(route.arithmetic()).filter(|own| *own == Arithmetic::Winograd);
     Ok(ModelInfo {
         format: MODEL_FORMAT,
-        architecture: training.network.architecture,
+        architecture: training.network.architecture.into(),
         classes: images.classes,
         quantizer: training.quantizer.clone(),
         input_shape: [images.channels, images.height, images.width],
