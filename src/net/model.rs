@@ -311,7 +311,7 @@ impl Model {
         )?;
         for (own, other) in network.stored()?.iter().zip(rebuilt.network.stored()?) {
             let same = match (own, &other) {
-                (Some(a), Some(b)) => a == b && a.step.to_bits() == b.step.to_bits(),
+                (Some(a), Some(b)) => a.is_same(b),
                 (a, b) => a.is_none() && b.is_none(),
             };
             if !same {
