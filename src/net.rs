@@ -8,6 +8,7 @@ mod deit;
 mod difference;
 mod foreign;
 mod forward;
+mod given;
 mod graph;
 mod groups;
 mod imagenet;

@@ -1,5 +1,6 @@
 //! The packed form of a model's tensors: the words that the memory holds in place of float weights.
 
+use super::given::file_state;
 use super::network::Network;
 use crate::code::{pack, packed_len, unpack, Word};
 use crate::error::{Error, Result, TensorContext};
@@ -31,7 +32,7 @@ pub(super) fn packed_state(network: &Network) -> Result<Vec<(String, Tensor)>> {
         ));
     }
     let max = network.network_max()?;
-    let mut state = network.state()?;
+    let mut state = file_state(network)?;
     for layer in network.layers() {
         let (Some(scheme), Some(stored)) = (layer.scheme(), layer.stored(max)?) else {
             continue;
