@@ -618,10 +618,10 @@ mod tests {
             ..QuantizerSpec::default()
         };
         let (again, warning) = layer.requantized(&spec).unwrap();
-        // the largest weight is 4, the highest code of 2 bits 1
+        // the largest weight, 4, is two steps; the highest code is 1, and halves round to even
         let stored = again.stored(0.0).unwrap().unwrap();
-        assert_eq!((stored.step(), warning), (Some(4.0), None));
-        assert_eq!(stored.values(), [4.0, -4.0, 0.0, 0.0]);
+        assert_eq!((stored.step(), warning), (Some(2.0), None));
+        assert_eq!(stored.values(), [2.0, -4.0, 0.0, 0.0]);
         assert_eq!(again.training_weight(0, 0.0, None).unwrap().dims(), [2, 2]);
         let (float, _) = layer.requantized(&QuantizerSpec::default()).unwrap();
         assert!(float.stored(0.0).unwrap().is_none());
