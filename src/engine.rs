@@ -366,10 +366,11 @@ impl Evaluator {
             }
             // float layers hold no words and share their start with the next layer: the last one that begins here
             let layer = self.starts.partition_point(|start| *start <= index) - 1;
-            let value = self.stored[layer].as_ref().map(|stored| stored.value(word));
-            let value =
-                value.ok_or_else(|| Error::argument("fault", "a stored word", "a float layer"))?;
-            Ok((layer, index - self.starts[layer], value))
+            let Some(stored) = &self.stored[layer] else {
+                return Err(Error::argument("fault", "a stored word", "a float layer"));
+            };
+            let index = index - self.starts[layer];
+            Ok((layer, index, stored.value(index, word)))
         };
         faults.iter().map(weight).collect()
     }

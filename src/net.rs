@@ -10,6 +10,7 @@ mod difference;
 mod foreign;
 mod forward;
 mod general;
+mod given;
 mod graph;
 mod groups;
 mod imagenet;

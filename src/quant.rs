@@ -14,12 +14,16 @@ mod scheme;
 mod search;
 mod spec;
 mod ste;
+mod stored;
 mod wcat;
 mod wclip;
 
 pub use init::{initial_range, InitialRange};
-pub use layer::{max_abs, mean_abs, QuantizedWeight, StoredWeight, TrainingFlips};
+pub use layer::{max_abs, mean_abs, QuantizedWeight, TrainingFlips};
 pub use plclip::layer_range;
 pub use scheme::{Quantized, Scheme, Slopes};
 pub use search::{expected_error, Search};
 pub use spec::{ClipGradient, Init, Method, MethodLabel, QuantizerSpec};
+#[cfg(test)]
+pub(crate) use stored::tests::channel_wise;
+pub use stored::{Scale, StoredWeight};

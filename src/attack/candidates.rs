@@ -4,8 +4,8 @@ use crate::code::{CodeFormat, Word};
 use std::cmp::Ordering;
 
 /// Factor by which the gradient of a weight becomes that of bit `bit` of its code: `2^bit`, for the sign
-/// `-2^(b-1)`; codes of one signed bit are -1 and +1, 2 apart. (Rakin et al., ICCV 2019; without the step, which
-/// all bits of a layer share.)
+/// `-2^(b-1)`; codes of one signed bit are -1 and +1, 2 apart. (Rakin et al., ICCV 2019; the step is in the
+/// gradient or the same for all bits of the layer.)
 fn bit_factor(format: CodeFormat, bit: u32) -> f32 {
     let power = (1u32 << bit) as f32;
     match (format.signed(), format.bits()) {

@@ -24,7 +24,7 @@ impl Batch {
 }
 
 /// Gradient of the mean cross-entropy of a batch, row-major, layer by layer; empty for float layers. Running
-/// statistics normalise, as in evaluation, and a weight is code · step. The route is how they are computed.
+/// statistics normalise, as in evaluation. The route is how they are computed.
 ///
 /// # Errors
 /// A tensor failure.
@@ -41,11 +41,7 @@ pub(super) fn gradients(
         let var = match memory.stored(layer) {
             None => None,
             Some(stored) => {
-                let values: Vec<f32> = memory
-                    .words(layer)
-                    .into_iter()
-                    .map(|word| stored.value(word))
-                    .collect();
+                let values = stored.read(&memory.words(layer));
                 let values = Tensor::from_vec(values, stored.shape.as_slice(), &Device::Cpu)?;
                 Some(Var::from_tensor(&values.to_device(network.device())?)?)
             }

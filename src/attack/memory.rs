@@ -76,7 +76,7 @@ impl<'a> Memory<'a> {
         let tell = |place: &Place| {
             let index = self.evaluator.starts()[place.layer] + place.weight;
             let stored = self.stored(place.layer);
-            let code = |word| stored.map_or(0, |stored| stored.scheme.format.decode(word));
+            let code = |word| stored.map_or(0, |stored| stored.format.decode(word));
             let old_code = code(self.word(index));
             self.flip(std::slice::from_ref(place));
             Flip {

@@ -60,7 +60,7 @@ fn draw(target: &Target, count: u64, stream: &mut Stream) -> Vec<Place> {
             (
                 layer,
                 stored.words.len() as u64,
-                u64::from(stored.scheme.format.bits()),
+                u64::from(stored.format.bits()),
             )
         })
         .collect();

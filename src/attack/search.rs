@@ -9,7 +9,9 @@ use super::spec::AttackSpec;
 use crate::engine::{Evaluator, Images};
 use crate::error::{Error, Result};
 use crate::net::Route;
+use crate::quant::StoredWeight;
 use rayon::prelude::*;
+use std::borrow::Cow;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// What is attacked, and on which images.
@@ -59,8 +61,8 @@ enum Try {
 }
 
 /// Flips bits, the most harmful first, until the accuracy on the test images is at most the target or the flips are
-/// used up. Each quantised layer offers its `m` best bits ([`AttackSpec::k_top`] weights of greatest |gradient|, a
-/// bit only in the direction that raises the loss); each layer's offer is tried, and the one of the largest loss is
+/// used up. Each quantised layer offers its `m` best bits ([`AttackSpec::k_top`] weights of greatest |gradient|, times
+/// the step where it is a channel's own, a bit only in the direction that raises the loss); each layer's offer is tried, and the one of the largest loss is
 /// kept if that exceeds the present loss, else `m`, which starts at 1, grows by 1. Ties go to the lowest index. The
 /// sink gets the flips of each step. The same on any number of threads.
 ///
@@ -158,10 +160,11 @@ fn offers(
     let offer = |(layer, gradients): (usize, &Vec<f32>)| match memory.stored(layer) {
         None => Vec::new(),
         Some(stored) => {
+            let gradients = comparable(stored, gradients);
             let bits = ranked(
-                stored.scheme.format,
+                stored.format,
                 &memory.words(layer),
-                gradients,
+                &gradients,
                 k_top as usize,
             );
             bits.into_iter()
@@ -170,6 +173,19 @@ fn offers(
         }
     };
     Ok(gradients.par_iter().enumerate().map(offer).collect())
+}
+
+/// Gradients of a layer's weights that rank as those of its codes do: times the step where output channels have their
+/// own.
+fn comparable<'a>(stored: &StoredWeight, gradients: &'a [f32]) -> Cow<'a, [f32]> {
+    if stored.step().is_some() {
+        return Cow::Borrowed(gradients);
+    }
+    let mut of_codes = Vec::with_capacity(gradients.len());
+    for (scale, part) in stored.by_scale(gradients) {
+        of_codes.extend(part.iter().map(|gradient| gradient * scale.step));
+    }
+    Cow::Owned(of_codes)
 }
 
 /// The layer whose `m` best bits raise the loss most, with the least `m` at which one does; at most `left` bits.
@@ -202,4 +218,20 @@ fn best(
         }
     }
     Ok(Try::None(Stop::Stuck))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::quant::{channel_wise, Scale};
+
+    #[test]
+    fn gradients_are_compared_in_codes_where_channels_have_their_own_steps() {
+        let mut stored = channel_wise(&[2, 2], 4, true);
+        (stored.scales[0].step, stored.scales[1].step) = (0.5, 0.25);
+        let gradients = [1.0, -2.0, 3.0, 4.0];
+        assert_eq!(*comparable(&stored, &gradients), [0.5, -1.0, 0.75, 1.0]);
+        stored.scales = vec![Scale::of_step(0.5)];
+        assert_eq!(*comparable(&stored, &gradients), gradients);
+    }
 }

@@ -254,8 +254,12 @@ fn a_flip_changes_one_weight_by_steps_also_where_the_range_follows_the_weights()
     }))
     .unwrap();
     let stored = evaluator.stored()[0].as_ref().unwrap();
-    let greatest =
-        (0..stored.words.len()).find(|i| stored.value(stored.words[*i]).abs() == 8.0 * stored.step);
+    let greatest = {
+        let values = stored.values();
+        values
+            .iter()
+            .position(|value| value.abs() == 8.0 * stored.step().unwrap())
+    };
     let place = Place {
         layer: 0,
         weight: greatest.unwrap(),
@@ -268,7 +272,10 @@ fn a_flip_changes_one_weight_by_steps_also_where_the_range_follows_the_weights()
         .collect();
     assert_eq!(changed, [place.weight]);
     // the step is the stored one: reading -8 as 0 leaves every other weight as it was
-    assert_eq!(stored.value(memory.words(0)[place.weight]), 0.0);
+    assert_eq!(
+        stored.value(place.weight, memory.words(0)[place.weight]),
+        0.0
+    );
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::net::Architecture;
-use crate::quant::{Method, QuantizerSpec};
+use crate::quant::{channel_wise, Method, QuantizerSpec};
 use crate::seed::{Purpose, Seed};
 use crate::units::Bits;
 use candle_core::{Device, Tensor};
@@ -392,10 +392,10 @@ fn faults_in_one_layer_read_as_the_same_layer_built_by_hand() {
     let flipped = |index: usize| (index, crate::code::flip(evaluator.words()[index], 3));
     let faults: Vec<(usize, Word)> = (end - 84..end).map(flipped).collect();
     let mut weights = evaluator.network().effective_weights().unwrap();
-    let stored = evaluator.stored[4].as_ref().unwrap();
+    let (stored, start) = (evaluator.stored[4].as_ref().unwrap(), evaluator.starts()[4]);
     let mut values = stored.values();
     for (value, fault) in values[9 * 84..].iter_mut().zip(&faults) {
-        *value = stored.value(fault.1);
+        *value = stored.value(fault.0 - start, fault.1);
     }
     weights[4] = Tensor::from_vec(values, (10, 84), &Device::Cpu).unwrap();
     let faulty = evaluator.faulty(&faults, &images).unwrap();
@@ -403,6 +403,41 @@ fn faults_in_one_layer_read_as_the_same_layer_built_by_hand() {
     assert!((faulty.loss / by_hand.loss - 1.0).abs() < 1e-5);
     assert_ne!(faulty.loss, evaluator.clean(&images).unwrap().loss);
     assert!(evaluator.faulty(&[(end, 0)], &images).is_err());
+}
+
+#[test]
+fn codes_of_a_file_read_with_the_steps_and_zero_points_of_their_channels() {
+    let mut network = network(Architecture::Lenet5, 4);
+    for (layer, bits, signed) in [(1, 5, true), (3, 8, false)] {
+        let shape = network.layers()[layer].weight().dims().to_vec();
+        let name = network.layers()[layer].name().to_owned();
+        let stored = channel_wise(&shape, bits, signed);
+        network.keep_codes(&name, stored).unwrap();
+    }
+    let images = images(Architecture::Lenet5, 20);
+    let evaluator = Evaluator::new(network).unwrap();
+    let stored = evaluator.stored()[1].clone().unwrap();
+    assert_eq!(stored, channel_wise(&stored.shape, 5, true));
+    let flips: Vec<(usize, Word)> = (evaluator.starts()[1]..evaluator.starts()[2])
+        .step_by(7)
+        .chain((evaluator.starts()[3]..evaluator.starts()[4]).step_by(11))
+        .map(|index| (index, crate::code::flip(evaluator.words()[index], 4)))
+        .collect();
+    for faults in [&[][..], &flips] {
+        assert!(near(
+            &logits(&evaluator, faults, &images),
+            &plain_logits(&evaluator, faults, &images)
+        ));
+    }
+    // the last weight of the second channel, by hand
+    let per_channel = stored.words.len() / stored.shape[0];
+    let (index, word) = (2 * per_channel - 1, 0b10001);
+    let found = evaluator
+        .faulty_weights(&[(evaluator.starts()[1] + index, word)])
+        .unwrap();
+    let scale = stored.scales[1];
+    let expected = f32::from(-15 - scale.zero) * scale.step;
+    assert_eq!(found, [(1, index, expected)]);
 }
 
 #[test]

@@ -105,7 +105,7 @@ impl DomainSpec {
             .stored()
             .iter()
             .flatten()
-            .map(|layer| layer.scheme.format.bits());
+            .map(|layer| layer.format.bits());
         let layers = evaluator.memory_layers();
         match widths.max() {
             None => Err(Error::argument(

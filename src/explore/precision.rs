@@ -408,7 +408,7 @@ mod tests {
             assert_eq!(score(&mixed.network, &images).unwrap().loss, path[3].loss);
             let stored = mixed.network.stored().unwrap().into_iter().flatten();
             let sum: u64 = stored
-                .map(|s| s.words.len() as u64 * u64::from(s.scheme.format.bits()))
+                .map(|s| s.words.len() as u64 * u64::from(s.format.bits()))
                 .sum();
             assert_eq!(sum, path[3].stored_bits);
             assert_eq!(search.run().unwrap(), path);

@@ -19,25 +19,44 @@ pub(super) struct Bar {
     pub(super) density: f64,
 }
 
-/// Distance between neighbouring stored weights; `None` for a float layer and one that is all zero.
+/// Distance between neighbouring stored weights; `None` for a float layer, one that is all zero, and one whose output
+/// channels have their own steps.
 pub(super) fn spacing(layer: &LayerWeights) -> Option<f64> {
     let stored = layer.stored.as_ref()?;
-    let format = stored.scheme.format;
+    let step = stored.step()?;
+    let format = stored.format;
     // signed 1-bit codes are -1 and +1
     let codes = if format.signed() && format.bits() == 1 {
         2.0
     } else {
         1.0
     };
-    Some(codes * f64::from(stored.step)).filter(|spacing| *spacing > 0.0 && spacing.is_finite())
+    Some(codes * f64::from(step)).filter(|spacing| *spacing > 0.0 && spacing.is_finite())
 }
 
-/// One bar for each code of a layer, around its weight; empty for a float layer and one that is all zero.
-pub(super) fn code_bars(layer: &LayerWeights) -> Vec<Bar> {
-    let (Some(stored), Some(spacing)) = (&layer.stored, spacing(layer)) else {
+/// Bars over weights that have no common step.
+const BARS: f64 = 60.0;
+
+/// Bars of equal width from the lowest weight to the highest.
+pub(super) fn plain_bars(values: &[f32]) -> Vec<Bar> {
+    let low = values.iter().fold(f32::INFINITY, |a, w| a.min(*w));
+    let high = values.iter().fold(f32::NEG_INFINITY, |a, w| a.max(*w));
+    float_bars(values, f64::from(low), f64::from(high - low) / BARS)
+}
+
+/// One bar for each code of a layer, around its weight; plain bars where output channels have their own steps; empty
+/// for a float layer and one that is all zero.
+pub(super) fn stored_bars(layer: &LayerWeights) -> Vec<Bar> {
+    let Some(stored) = &layer.stored else {
         return Vec::new();
     };
-    let format = stored.scheme.format;
+    if stored.step().is_none() {
+        return plain_bars(&stored.values());
+    }
+    let Some(spacing) = spacing(layer) else {
+        return Vec::new();
+    };
+    let format = stored.format;
     let mut counts = vec![0u64; format.patterns()];
     stored
         .words
@@ -45,7 +64,7 @@ pub(super) fn code_bars(layer: &LayerWeights) -> Vec<Bar> {
         .for_each(|word| counts[usize::from(*word)] += 1);
     let mut bars: Vec<Bar> = (0..format.patterns())
         .map(|word| {
-            let middle = f64::from(stored.value(word as u8));
+            let middle = f64::from(stored.value(0, word as u8));
             let fraction = counts[word] as f64 / stored.words.len().max(1) as f64;
             Bar {
                 low: middle - 0.5 * spacing,
@@ -145,6 +164,7 @@ pub(super) fn smooth(values: &[f32], tail: f64) -> Vec<(f64, f64)> {
 mod tests {
     use super::*;
     use crate::net::layer_of_values as layer;
+    use crate::quant::Scale;
 
     fn fraction(bars: &[Bar]) -> f64 {
         bars.iter().map(|b| b.density * (b.high - b.low)).sum()
@@ -153,7 +173,7 @@ mod tests {
     #[test]
     fn bars_of_codes_are_as_by_hand_and_hold_every_weight() {
         // step 0.5: codes -2, -2, 0, 1, 1
-        let bars = code_bars(&layer("a", 2, &[-1.5, -1.0, 0.0, 0.5, 0.75], 1.0));
+        let bars = stored_bars(&layer("a", 2, &[-1.5, -1.0, 0.0, 0.5, 0.75], 1.0));
         let expected = [
             (-1.25, -0.75, 0.8),
             (-0.75, -0.25, 0.0),
@@ -171,10 +191,28 @@ mod tests {
         ] {
             assert!((found - expected).abs() < 1e-12, "{found} {expected}");
         }
-        let signs = code_bars(&layer("a", 1, &[-0.1, 0.1, 0.2, 0.3], 1.0));
+        let signs = stored_bars(&layer("a", 1, &[-0.1, 0.1, 0.2, 0.3], 1.0));
         let found: Vec<_> = signs.iter().map(|b| (b.low, b.high, b.density)).collect();
         assert_eq!(found, [(-2.0, 0.0, 0.125), (0.0, 2.0, 0.375)]);
-        assert!(code_bars(&layer("a", 4, &[0.0], 0.0)).is_empty());
+        assert!(stored_bars(&layer("a", 4, &[0.0], 0.0)).is_empty());
+    }
+
+    #[test]
+    fn channels_with_their_own_steps_have_plain_bars_of_what_is_stored() {
+        let mut wide = layer("a", 2, &[-1.0, 0.5, -1.0, 0.5], 1.0);
+        let stored = wide.stored.as_mut().unwrap();
+        stored.scales = vec![Scale::of_step(0.5), Scale::of_step(1.0)];
+        // -1, 0.5, -2, 1
+        let bars = stored_bars(&wide);
+        assert_eq!(spacing(&wide), None);
+        assert_eq!((bars.len(), bars[0].low), (61, -2.0));
+        assert!((fraction(&bars) - 1.0).abs() < 1e-12);
+        let filled: Vec<f64> = bars
+            .iter()
+            .filter(|b| b.density > 0.0)
+            .map(|b| b.low)
+            .collect();
+        assert_eq!(filled.len(), 4);
     }
 
     #[test]

@@ -5,7 +5,9 @@ use super::axes::{Axes, Axis, LABEL_SIZE};
 use super::canvas::{drawn, Canvas, Color, Stroke, TextAnchor, WIDTH};
 use super::legend::{Legend, Sample};
 use super::text;
-use super::weight_density::{code_bars, float_bars, joined, spacing, Bar, FLOAT, STORED};
+use super::weight_density::{
+    float_bars, joined, plain_bars, spacing, stored_bars, Bar, FLOAT, STORED,
+};
 use super::Figure;
 use crate::net::LayerWeights;
 
@@ -154,7 +156,7 @@ fn panel(canvas: &mut Canvas<'_>, layer: &LayerWeights, area: (f64, f64, f64, f6
     );
 }
 
-/// Float bars are a power of two of the step wide, so that their edges are those of the codes.
+/// With one step, float bars are a power of two of the step wide, so that their edges are those of the codes.
 fn bars(layer: &LayerWeights) -> Bars {
     let values: Vec<f32> = layer
         .values
@@ -162,16 +164,15 @@ fn bars(layer: &LayerWeights) -> Bars {
         .copied()
         .filter(|w| w.is_finite())
         .collect();
-    let low = values.iter().fold(f32::INFINITY, |a, w| a.min(*w));
-    let high = values.iter().fold(f32::NEG_INFINITY, |a, w| a.max(*w));
-    let codes = code_bars(layer);
+    let codes = stored_bars(layer);
     let Some(spacing) = spacing(layer) else {
-        let width = f64::from(high - low) / (0.75 * MOST_BARS);
         return Bars {
-            float: float_bars(&values, f64::from(low), width),
+            float: plain_bars(&values),
             stored: codes,
         };
     };
+    let low = values.iter().fold(f32::INFINITY, |a, w| a.min(*w));
+    let high = values.iter().fold(f32::NEG_INFINITY, |a, w| a.max(*w));
     let first = codes.first().map_or(0.0, |b| b.low);
     let last = codes.last().map_or(0.0, |b| b.high);
     let span = f64::from(high).max(last) - f64::from(low).min(first);

@@ -5,7 +5,7 @@ use super::axes::{Axes, Axis, LABEL_SIZE, TICK_SIZE};
 use super::canvas::{drawn, Canvas, Color, Stroke, TextAnchor, WIDTH};
 use super::legend::{Legend, Sample};
 use super::text;
-use super::weight_density::{code_bars, joined, smooth, Bar, FLOAT, STORED};
+use super::weight_density::{joined, smooth, stored_bars, Bar, FLOAT, STORED};
 use super::Figure;
 use crate::net::LayerWeights;
 use crate::quant::max_abs;
@@ -164,12 +164,12 @@ fn violin(layer: &LayerWeights) -> Violin {
             .map(|(x, density)| (x / unit, density * unit))
             .collect(),
         stored: joined(
-            &code_bars(layer),
+            &stored_bars(layer),
             4usize.pow(u32::from(
                 layer
                     .stored
                     .as_ref()
-                    .is_some_and(|s| s.scheme.format.bits() > 6),
+                    .is_some_and(|s| s.format.bits() > 6 && s.step().is_some()),
             )),
         )
         .into_iter()

@@ -3,6 +3,7 @@
 use super::summary::LayerWeights;
 use crate::code::hamming_distance;
 use crate::error::{Error, Result};
+use crate::quant::StoredWeight;
 
 /// Differences between the stored codes of one layer, or of all.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,7 +21,7 @@ pub struct CodeDifference {
     /// Largest absolute difference of two codes.
     pub largest: u32,
     /// Step of the other model over that of this one: equal codes are equal weights only where it is 1. `None`
-    /// for all layers, and where this step is 0.
+    /// for all layers, where this step is 0, and where output channels have their own steps or zero points differ.
     pub step_ratio: Option<f64>,
 }
 
@@ -59,7 +60,7 @@ pub fn code_differences(
     for (this, other) in these.iter().zip(others) {
         let form = |layer: &LayerWeights| {
             let shape: Vec<String> = layer.shape.iter().map(ToString::to_string).collect();
-            let codes = match layer.stored.as_ref().map(|stored| stored.scheme.format) {
+            let codes = match layer.stored.as_ref().map(|stored| stored.format) {
                 None => "float".to_owned(),
                 Some(format) => {
                     format!(
@@ -81,7 +82,7 @@ pub fn code_differences(
         let (Some(a), Some(b)) = (&this.stored, &other.stored) else {
             continue;
         };
-        let format = a.scheme.format;
+        let format = a.format;
         let gap = |(a, b): (&u8, &u8)| u32::from(format.decode(*a).abs_diff(format.decode(*b)));
         let pairs = || a.words.iter().zip(&b.words);
         rows.push(CodeDifference {
@@ -91,7 +92,7 @@ pub fn code_differences(
             differing_bits: hamming_distance(&a.words, &b.words)?,
             differing_codes: pairs().filter(|(a, b)| a != b).count() as u64,
             largest: pairs().map(gap).max().unwrap_or(0),
-            step_ratio: (a.step > 0.0).then(|| f64::from(b.step) / f64::from(a.step)),
+            step_ratio: step_ratio(a, b),
         });
     }
     if rows.is_empty() {
@@ -116,10 +117,19 @@ pub fn code_differences(
     Ok(rows)
 }
 
+fn step_ratio(a: &StoredWeight, b: &StoredWeight) -> Option<f64> {
+    let ([a], [b]) = (a.scales.as_slice(), b.scales.as_slice()) else {
+        return None;
+    };
+    let comparable = a.step > 0.0 && a.zero == b.zero;
+    comparable.then(|| f64::from(b.step) / f64::from(a.step))
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::summary::tests::layer;
     use super::*;
+    use crate::quant::{channel_wise, Scale};
 
     #[test]
     fn every_number_of_a_tiny_pair_is_as_by_hand() {
@@ -158,6 +168,20 @@ mod tests {
             (rows[2].bit_share(), rows[2].code_share()),
             (5.0 / 14.0, 0.6)
         );
+    }
+
+    #[test]
+    fn steps_are_compared_where_both_layers_have_one() {
+        let wide = channel_wise(&[2, 2], 4, true);
+        let one = |step, zero| StoredWeight {
+            scales: vec![Scale { step, zero }],
+            ..wide.clone()
+        };
+        assert_eq!(step_ratio(&one(0.5, 1), &one(0.25, 1)), Some(0.5));
+        assert_eq!(step_ratio(&one(0.5, 1), &one(0.25, 0)), None);
+        assert_eq!(step_ratio(&one(0.0, 0), &one(0.25, 0)), None);
+        assert_eq!(step_ratio(&one(0.5, 0), &wide), None);
+        assert_eq!(step_ratio(&wide, &wide), None);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use super::architecture::Architecture;
 use super::content::Content;
 use super::design::{Design, Imported};
 use super::foreign::recognise;
+use super::given::{file_state, take_given};
 use super::network::Network;
 use super::onnx::{self, ImportChoices};
 use super::packed::{is_packed, load_packed, packed_state};
@@ -25,6 +26,8 @@ use std::sync::Arc;
 
 /// Version of the model file.
 pub const MODEL_FORMAT: u32 = 1;
+/// Version of model files in which layers keep codes that came with a file.
+const CODES_FORMAT: u32 = 2;
 /// Key of the description in the file's metadata.
 const KEY: &str = "model";
 /// Largest model file that is read: 4 GiB.
@@ -161,8 +164,8 @@ impl Model {
                 e.to_string(),
             )
         })?;
-        if info.format != MODEL_FORMAT {
-            let expected = format!("model format {MODEL_FORMAT}");
+        if ![MODEL_FORMAT, CODES_FORMAT].contains(&info.format) {
+            let expected = format!("model format {MODEL_FORMAT} or {CODES_FORMAT}");
             return Err(Error::input(
                 path,
                 expected,
@@ -304,11 +307,12 @@ impl Model {
         )
         .map_err(inside)?;
         network = network.with_input_shape(info.input_shape).map_err(inside)?;
-        let packed = is_packed(tensors);
+        let tensors = take_given(&mut network, tensors.to_vec()).map_err(inside)?;
+        let packed = is_packed(&tensors);
         let warnings = if packed {
-            load_packed(&mut network, tensors)
+            load_packed(&mut network, &tensors)
         } else {
-            network.load_state(tensors)
+            network.load_state(&tensors)
         };
         Ok(Self {
             network,
@@ -320,12 +324,14 @@ impl Model {
         })
     }
 
-    /// Writes a network and its description, whole or not at all.
+    /// Writes a network and its description, whole or not at all. Of a layer that keeps codes of a file the file holds
+    /// the stored words without gaps, their format, steps and zero points (`<layer>.weight.codes`, `.format`, `.steps`,
+    /// `.zeros`) in place of float weights.
     ///
     /// # Errors
     /// [`Error::Io`] with the path, or a tensor failure.
     pub fn save(path: &Path, network: &Network, info: &ModelInfo) -> Result<()> {
-        write_tensors(path, &network.state()?, &metadata(info)?)
+        write_tensors(path, &file_state(network)?, &metadata(network, info)?)
     }
 
     /// Writes a network and its description where there is no file yet; one that holds just the same stays.
@@ -333,7 +339,7 @@ impl Model {
     /// # Errors
     /// [`Error::Argument`] where there is another file; as [`Self::save`].
     pub fn save_new(path: &Path, network: &Network, info: &ModelInfo) -> Result<()> {
-        let bytes = file_bytes(path, &network.state()?, &metadata(info)?)?;
+        let bytes = file_bytes(path, &file_state(network)?, &metadata(network, info)?)?;
         if !path.exists() {
             return store::write_bytes(path, &bytes);
         }
@@ -382,7 +388,7 @@ impl Model {
         )?;
         for (own, other) in network.stored()?.iter().zip(rebuilt.network.stored()?) {
             let same = match (own, &other) {
-                (Some(a), Some(b)) => a == b && a.step.to_bits() == b.step.to_bits(),
+                (Some(a), Some(b)) => a.is_same(b),
                 (a, b) => a.is_none() && b.is_none(),
             };
             if !same {
@@ -394,16 +400,31 @@ impl Model {
                 ));
             }
         }
-        write_tensors(path, &tensors, &metadata(info)?)
+        write_tensors(path, &tensors, &metadata(network, info)?)
     }
 
-    /// Quantises a float network anew (post-training): ranges start from its weights. How well the result does is not
-    /// known.
+    /// Quantises a float network anew (post-training): ranges start from its weights; layers that keep codes of a file
+    /// keep them. How well the result does is not known.
     ///
     /// # Errors
     /// A quantiser that does not check, or a tensor failure.
     pub fn quantized(&self, quantizer: &QuantizerSpec) -> Result<Self> {
         self.rebuilt(quantizer, quantizer, &self.state_without_ranges()?)
+    }
+
+    /// [`Self::quantized`] of every layer: what the codes of a file read as is quantised like float weights.
+    ///
+    /// # Errors
+    /// As [`Self::quantized`].
+    pub fn requantized(&self, quantizer: &QuantizerSpec) -> Result<Self> {
+        let mut state = self.state_without_ranges()?;
+        for layer in self.network.layers() {
+            if layer.given_codes().is_some() {
+                let name = format!("{}.weight", layer.name());
+                state.push((name, layer.weight().as_detached_tensor()));
+            }
+        }
+        self.rebuilt(quantizer, quantizer, &state)
     }
 
     /// [`Self::quantized`] with ranges that are known already, as `<layer>.range`: they are not searched again.
@@ -435,7 +456,8 @@ impl Model {
         self.rebuilt(quantizer, quantizer, &self.network.state()?)
     }
 
-    /// The state of the network but for its quantisation ranges: what a network with another quantiser takes over.
+    /// The state of the network but for its quantisation ranges: what a network with another quantiser takes over. It
+    /// has no weights of layers that keep codes of a file.
     ///
     /// # Errors
     /// A tensor failure.
@@ -445,7 +467,8 @@ impl Model {
         Ok(state)
     }
 
-    /// A network of the same shape, built with the quantiser `start`, with this state; described by `quantizer`.
+    /// A network of the same shape, built with the quantiser `start`, with this state; described by `quantizer`. Codes
+    /// of a file stay where the state has no weights of their layer.
     fn rebuilt(
         &self,
         start: &QuantizerSpec,
@@ -456,6 +479,13 @@ impl Model {
         let (mut network, _) =
             Network::of(architecture, classes, start, Seed(0), self.network.device())?;
         network = network.with_input_shape(self.info.input_shape)?;
+        for layer in self.network.layers() {
+            let weight = format!("{}.weight", layer.name());
+            let kept = state.iter().all(|(name, _)| *name != weight);
+            if let Some(given) = layer.given_codes().filter(|_| kept) {
+                network.keep_codes(layer.name(), given.clone())?;
+            }
+        }
         let warnings = network.load_state(state)?;
         let info = ModelInfo {
             quantizer: quantizer.clone(),
@@ -473,9 +503,14 @@ impl Model {
     }
 }
 
-/// The description as the metadata of a file.
-fn metadata(info: &ModelInfo) -> Result<BTreeMap<String, String>> {
-    let text = serde_json::to_string(info).map_err(|e| {
+/// The description as the metadata of a file. Programs that know no codes of files must not read a file that has some.
+fn metadata(network: &Network, info: &ModelInfo) -> Result<BTreeMap<String, String>> {
+    let given = network.layers().iter().any(|l| l.given_codes().is_some());
+    let info = ModelInfo {
+        format: if given { CODES_FORMAT } else { MODEL_FORMAT },
+        ..info.clone()
+    };
+    let text = serde_json::to_string(&info).map_err(|e| {
         Error::argument(
             "model description",
             "something JSON can hold",

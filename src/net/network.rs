@@ -7,10 +7,14 @@ use super::graph::Graph;
 use super::pass::{Pass, Route, Tensors};
 use super::program::Step;
 use super::slot::Slot;
+use crate::code::CodeFormat;
 use crate::error::{Error, Result, TensorContext};
 use crate::kernel::Workspace;
-use crate::quant::{max_abs, Method, QuantizedWeight, QuantizerSpec, StoredWeight, TrainingFlips};
+use crate::quant::{
+    max_abs, Method, MethodLabel, QuantizedWeight, QuantizerSpec, StoredWeight, TrainingFlips,
+};
 use crate::seed::Seed;
+use crate::units::Bits;
 use candle_core::{Device, Tensor, Var};
 use std::collections::BTreeMap;
 
@@ -186,10 +190,51 @@ impl Network {
         &self.layers
     }
 
-    /// Everything that is trained, sorted by name.
+    /// Gives a layer codes that came with a file in place of its float weights ([`QuantizedWeight::given`]).
+    ///
+    /// # Errors
+    /// [`Error::Argument`] for the name of no layer and for another shape than the layer's; as [`StoredWeight::check`].
+    pub fn keep_codes(&mut self, layer: &str, stored: StoredWeight) -> Result<()> {
+        let Some(own) = self.layers.iter_mut().find(|own| own.name() == layer) else {
+            let expected = format!("a layer of {}", self.architecture);
+            return Err(Error::argument("codes", expected, format!("`{layer}`")));
+        };
+        if stored.shape != own.weight().dims() {
+            let expected = format!("shape {:?}", own.weight().dims());
+            let found = format!("{:?}", stored.shape);
+            let what = format!("codes of layer `{layer}`");
+            return Err(Error::argument(what, expected, found));
+        }
+        *own = QuantizedWeight::given(layer, stored, &self.device)?;
+        Ok(())
+    }
+
+    /// The method as tables and figures name it: that of the quantiser, or `stored` where every code came with a file.
+    pub fn method_label(&self) -> MethodLabel {
+        let given = self.layers.iter().any(|l| l.given_codes().is_some());
+        let quantised = self.layers.iter().any(|l| l.scheme().is_some());
+        if given && !quantised {
+            MethodLabel::Stored
+        } else {
+            self.quantizer.method_label()
+        }
+    }
+
+    /// Bits of a stored code, 32 for a float network; `None` where widths differ, or may by the quantiser.
+    pub fn width(&self) -> Option<Bits> {
+        let mut formats = self.layers.iter().filter_map(QuantizedWeight::format);
+        let first = formats
+            .next()
+            .map_or(self.quantizer.bits, CodeFormat::width);
+        let same = formats.all(|format| format.width() == first);
+        (same && self.quantizer.layer_bits.is_empty()).then_some(first)
+    }
+
+    /// Everything that is trained, sorted by name; of a layer that keeps codes of a file nothing is.
     pub fn parameters(&self) -> Vec<Parameter> {
         let mut all = self.others.clone();
-        for layer in &self.layers {
+        let trained = |layer: &&QuantizedWeight| layer.given_codes().is_none();
+        for layer in self.layers.iter().filter(trained) {
             let name = format!("{}.weight", layer.name());
             all.push(Parameter {
                 name,
@@ -209,7 +254,8 @@ impl Network {
         all
     }
 
-    /// A copy of every tensor, running statistics too, sorted by name: a state dict.
+    /// A copy of every tensor, running statistics too, sorted by name: a state dict. It has no weights of layers that
+    /// keep codes of a file.
     ///
     /// # Errors
     /// A tensor failure.
@@ -313,7 +359,7 @@ impl Network {
         self.layers.iter().map(|layer| layer.stored(max)).collect()
     }
 
-    /// Range in force of each layer (step for `lsq`), 0 for float layers.
+    /// Range in force of each layer (step for `lsq`), 0 for float layers and those that keep codes of a file.
     ///
     /// # Errors
     /// A tensor failure.
@@ -444,8 +490,56 @@ fn list(names: &[&str]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::units::Bits;
+    use crate::quant::channel_wise;
     use candle_core::DType;
+
+    #[test]
+    fn a_layer_keeps_codes_of_a_file_and_is_no_parameter() {
+        let mut lenet = network("lenet5", 4);
+        let before = lenet.parameters().len();
+        let stored = channel_wise(&[10, 84], 8, true);
+        lenet.keep_codes("fc3", stored.clone()).unwrap();
+        assert_eq!(lenet.stored().unwrap()[4], Some(stored.clone()));
+        assert_eq!(
+            lenet.effective_weights().unwrap()[4]
+                .flatten_all()
+                .unwrap()
+                .to_vec1::<f32>()
+                .unwrap(),
+            stored.values()
+        );
+        // weight and range
+        assert_eq!(lenet.parameters().len(), before - 2);
+        assert_eq!(lenet.ranges().unwrap()[4], ("fc3".to_owned(), 0.0));
+        assert_eq!(lenet.method_label(), MethodLabel::Wcat);
+        assert_eq!(lenet.width(), None);
+        let state = lenet.state().unwrap();
+        assert!(state
+            .iter()
+            .all(|(name, _)| !name.starts_with("fc3.weight")));
+        lenet.load_state(&state).unwrap();
+        assert_eq!(lenet.stored().unwrap()[4], Some(stored.clone()));
+        let images = Tensor::zeros((1, 1, 28, 28), DType::F32, &Device::Cpu).unwrap();
+        let error = lenet.training_logits(&images, None, Route::Plain);
+        let error = error.unwrap_err().to_string();
+        assert!(
+            error.contains("`fc3`") && error.contains("--requantize"),
+            "{error}"
+        );
+
+        let mut float = network("lenet5", 32);
+        assert_eq!(float.width(), Some(Bits::FLOAT));
+        float.keep_codes("fc3", stored.clone()).unwrap();
+        assert_eq!(float.method_label(), MethodLabel::Stored);
+        assert_eq!(float.width(), Some(stored.format.width()));
+        for (layer, words) in [
+            ("fc9", "a layer of lenet5, found `fc9`"),
+            ("fc2", "shape [84, 120], found [10, 84]"),
+        ] {
+            let error = float.keep_codes(layer, stored.clone()).unwrap_err();
+            assert!(error.to_string().contains(words), "{error}");
+        }
+    }
 
     fn quantizer(bits: u64) -> QuantizerSpec {
         QuantizerSpec {

@@ -1,13 +1,13 @@
 //! The packed form of a model's tensors: the words that the memory holds in place of float weights.
 
+use super::given::file_state;
 use super::network::Network;
 use crate::code::{pack, packed_len, unpack, Word};
 use crate::error::{Error, Result, TensorContext};
-use crate::quant::StoredWeight;
 use candle_core::{DType, Device, Tensor};
 
 /// After a layer's name: its words without gaps, U8 in one dimension.
-const CODES: &str = ".weight.codes";
+pub(super) const CODES: &str = ".weight.codes";
 /// After a layer's name: its largest weight, a scalar.
 const LARGEST: &str = ".weight.largest";
 
@@ -23,24 +23,26 @@ pub(super) fn is_packed(tensors: &[(String, Tensor)]) -> bool {
 /// # Errors
 /// [`Error::Argument`] for a network without quantised layers, or with a weight or range that is not finite.
 pub(super) fn packed_state(network: &Network) -> Result<Vec<(String, Tensor)>> {
+    if network.layers().iter().all(|l| l.format().is_none()) {
+        let expected = "a quantised model, whose weights are codes";
+        return Err(Error::argument(
+            "packed model",
+            expected,
+            "float weights (bits: 32)",
+        ));
+    }
     let max = network.network_max()?;
-    let mut state = network.state()?;
-    let before = state.len();
+    let mut state = file_state(network)?;
     for layer in network.layers() {
-        let Some(StoredWeight {
-            words,
-            step,
-            scheme,
-            ..
-        }) = layer.stored(max)?
-        else {
+        let (Some(scheme), Some(stored)) = (layer.scheme(), layer.stored(max)?) else {
             continue;
         };
         let weights = layer.values()?;
         let range = layer.range_in_force(&weights, max)?;
         if let Some(wrong) = weights
             .iter()
-            .chain([&range, &step])
+            .chain([&range])
+            .chain(stored.scales.iter().map(|scale| &scale.step))
             .find(|x| !x.is_finite())
         {
             let expected = "finite weights and a finite range";
@@ -51,9 +53,9 @@ pub(super) fn packed_state(network: &Network) -> Result<Vec<(String, Tensor)>> {
             ));
         }
         let name = layer.name();
-        let codes = pack(&words, scheme.format.bits());
+        let codes = pack(&stored.words, scheme.format.bits());
         let bytes = codes.len();
-        let largest = scheme.largest(&weights, &words, range);
+        let largest = scheme.largest(&weights, &stored.words, range);
         state.retain(|(known, _)| known.strip_suffix(".weight") != Some(name));
         state.push((
             format!("{name}{CODES}"),
@@ -64,16 +66,7 @@ pub(super) fn packed_state(network: &Network) -> Result<Vec<(String, Tensor)>> {
             Tensor::new(largest, &Device::Cpu)?,
         ));
     }
-    if state.len() > before {
-        Ok(state)
-    } else {
-        let expected = "a quantised model, whose weights are codes";
-        Err(Error::argument(
-            "packed model",
-            expected,
-            "float weights (bits: 32)",
-        ))
-    }
+    Ok(state)
 }
 
 /// What a packed file holds of a layer.
@@ -130,8 +123,12 @@ pub(super) fn load_packed(
     }
     let warnings = network.load_state(&state)?;
     let stored = network.stored()?;
-    for ((layer, step), stored) in layers.iter().zip(steps).zip(stored.iter().flatten()) {
-        if stored.words != layer.words || stored.step.to_bits() != step.to_bits() {
+    // those that keep codes of a file were not packed
+    let quantised = network.layers().iter().zip(&stored);
+    let quantised = quantised.filter(|(layer, _)| layer.scheme().is_some());
+    let stored = quantised.filter_map(|(_, stored)| stored.as_ref());
+    for ((layer, step), stored) in layers.iter().zip(steps).zip(stored) {
+        if stored.words != layer.words || stored.step().map(f32::to_bits) != Some(step.to_bits()) {
             let differing = stored
                 .words
                 .iter()
@@ -141,7 +138,10 @@ pub(super) fn load_packed(
             return Err(Error::argument(
                 format!("{}{CODES}", layer.name),
                 "codes that some weights under the layer's range have (the file is damaged, or not of this program)",
-                format!("{differing} that none has, step {}", stored.step),
+                format!(
+                    "{differing} that none has, step {}",
+                    stored.step().unwrap_or_default()
+                ),
             ));
         }
     }
@@ -165,22 +165,7 @@ fn packed_layers(network: &Network, tensors: &[(String, Tensor)]) -> Result<Vec<
             ));
         }
         let (n, bits) = (layer.weight().elem_count(), scheme.format.bits());
-        let codes_name = format!("{name}{CODES}");
-        let codes = tensor(tensors, &codes_name)?;
-        let wrong = |found: String| {
-            let expected = format!(
-                "{n} codes of {bits} bits in U8 [{}], bits that hold none 0",
-                packed_len(n, bits)
-            );
-            Error::argument(&codes_name, expected, found)
-        };
-        if codes.dtype() != DType::U8 || codes.dims() != [packed_len(n, bits)] {
-            return Err(wrong(format!("{:?} {:?}", codes.dtype(), codes.dims())));
-        }
-        let bytes = codes
-            .to_vec1::<u8>()
-            .during(|| format!("reading `{codes_name}`"))?;
-        let words = unpack(&bytes, bits, n).ok_or_else(|| wrong("others".into()))?;
+        let words = layer_words(tensors, name, n, bits)?;
         let largest = scalar(tensors, &format!("{name}{LARGEST}"))?;
         layers.push(PackedLayer {
             name: name.to_owned(),
@@ -191,7 +176,35 @@ fn packed_layers(network: &Network, tensors: &[(String, Tensor)]) -> Result<Vec<
     Ok(layers)
 }
 
-fn tensor<'a>(tensors: &'a [(String, Tensor)], name: &str) -> Result<&'a Tensor> {
+/// The `n` words of a layer.
+///
+/// # Errors
+/// [`Error::Argument`] that names the tensor of the codes.
+pub(super) fn layer_words(
+    tensors: &[(String, Tensor)],
+    layer: &str,
+    n: usize,
+    bits: u32,
+) -> Result<Vec<Word>> {
+    let codes_name = format!("{layer}{CODES}");
+    let codes = tensor(tensors, &codes_name)?;
+    let wrong = |found: String| {
+        let expected = format!(
+            "{n} codes of {bits} bits in U8 [{}], bits that hold none 0",
+            packed_len(n, bits)
+        );
+        Error::argument(&codes_name, expected, found)
+    };
+    if codes.dtype() != DType::U8 || codes.dims() != [packed_len(n, bits)] {
+        return Err(wrong(format!("{:?} {:?}", codes.dtype(), codes.dims())));
+    }
+    let bytes = codes
+        .to_vec1::<u8>()
+        .during(|| format!("reading `{codes_name}`"))?;
+    unpack(&bytes, bits, n).ok_or_else(|| wrong("others".into()))
+}
+
+pub(super) fn tensor<'a>(tensors: &'a [(String, Tensor)], name: &str) -> Result<&'a Tensor> {
     let found = tensors
         .iter()
         .find(|(known, _)| known == name)
@@ -199,7 +212,7 @@ fn tensor<'a>(tensors: &'a [(String, Tensor)], name: &str) -> Result<&'a Tensor>
     found.ok_or_else(|| {
         Error::argument(
             name,
-            "this tensor, in a packed model file",
+            "this tensor, in a model file that holds codes",
             "none of this name",
         )
     })
@@ -226,7 +239,7 @@ fn scalar(tensors: &[(String, Tensor)], name: &str) -> Result<f32> {
 mod tests {
     use super::*;
     use crate::net::{read_tensors, write_tensors, Architecture, Model, ModelInfo, MODEL_FORMAT};
-    use crate::quant::{max_abs, Method, QuantizerSpec};
+    use crate::quant::{max_abs, Method, QuantizerSpec, StoredWeight};
     use crate::seed::{Purpose, Seed};
     use crate::store;
     use crate::units::Bits;
@@ -343,7 +356,11 @@ mod tests {
         let (own, other) = (network.stored().unwrap(), model.network.stored().unwrap());
         assert!(own == other, "{label}");
         let steps = |stored: &[Option<StoredWeight>]| -> Vec<u32> {
-            stored.iter().flatten().map(|s| s.step.to_bits()).collect()
+            stored
+                .iter()
+                .flatten()
+                .map(|s| s.step().unwrap().to_bits())
+                .collect()
         };
         assert_eq!(steps(&own), steps(&other), "{label}");
         assert_eq!(
@@ -531,7 +548,7 @@ mod tests {
         for tensor in ["fc1.weight.codes", "fc1.weight.largest", "fc1.range"] {
             refused(
                 tensor,
-                "expected this tensor, in a packed model file, found none",
+                "expected this tensor, in a model file that holds codes, found none",
                 None,
             );
         }

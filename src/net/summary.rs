@@ -2,7 +2,7 @@
 
 use super::network::Network;
 use crate::error::Result;
-use crate::quant::StoredWeight;
+use crate::quant::{Scale, StoredWeight};
 
 /// The weights of one layer.
 #[derive(Clone, Debug, PartialEq)]
@@ -13,7 +13,7 @@ pub struct LayerWeights {
     pub shape: Vec<usize>,
     /// Float weights, row-major.
     pub values: Vec<f32>,
-    /// Quantisation range in force (the step for `lsq`); `None` for a float layer.
+    /// Quantisation range in force (the step for `lsq`); `None` for a float layer and codes that came with a file.
     pub range: Option<f32>,
     /// What the memory holds; `None` for a float layer.
     pub stored: Option<StoredWeight>,
@@ -30,10 +30,13 @@ pub struct LayerSummary {
     pub weights: usize,
     /// Bits of a weight; 32 for a float layer.
     pub bits: u32,
-    /// Quantisation range in force (the step for `lsq`); `None` for a float layer, as all that follows.
+    /// Quantisation range in force (the step for `lsq`); `None` for a float layer, as all that follows, and for codes
+    /// that came with a file.
     pub range: Option<f32>,
-    /// Difference between neighbouring codes.
+    /// Difference between neighbouring codes; `None` too where output channels have their own.
     pub step: Option<f32>,
+    /// How codes read: one for the layer, or one for each output channel; empty for a float layer.
+    pub scales: Vec<Scale>,
     /// Fraction of the float weights beyond the lowest or highest code.
     pub clipped_share: Option<f64>,
     /// Fraction of the stored bits that are 1.
@@ -56,7 +59,7 @@ pub fn layer_weights(network: &Network) -> Result<Vec<LayerWeights>> {
                 name,
                 shape,
                 values: layer.values()?,
-                range: stored.is_some().then_some(range),
+                range: layer.scheme().map(|_| range),
                 stored,
             })
         })
@@ -66,27 +69,22 @@ pub fn layer_weights(network: &Network) -> Result<Vec<LayerWeights>> {
 impl LayerWeights {
     /// The lowest and the highest weight that the memory can hold; `None` for a float layer.
     pub fn limits(&self) -> Option<(f32, f32)> {
-        let stored = self.stored.as_ref()?;
-        let format = stored.scheme.format;
-        Some((
-            f32::from(format.min()) * stored.step,
-            f32::from(format.max()) * stored.step,
-        ))
+        Some(self.stored.as_ref()?.limits())
     }
 
     fn stored_bits(&self) -> Option<f64> {
         let stored = self.stored.as_ref()?;
-        Some(stored.words.len() as f64 * f64::from(stored.scheme.format.bits()))
+        Some(stored.words.len() as f64 * f64::from(stored.format.bits()))
     }
 
     /// Fraction of the float weights beyond the lowest or highest code; `None` for a float layer and without weights.
     pub fn clipped_share(&self) -> Option<f64> {
-        let (low, high) = self.limits().filter(|_| !self.values.is_empty())?;
-        let beyond = self
-            .values
-            .iter()
-            .filter(|w| **w < low || **w > high)
-            .count();
+        let stored = self.stored.as_ref().filter(|_| !self.values.is_empty())?;
+        let mut beyond = 0;
+        for (scale, weights) in stored.by_scale(&self.values) {
+            let (low, high) = scale.limits(stored.format);
+            beyond += weights.iter().filter(|w| **w < low || **w > high).count();
+        }
         Some(beyond as f64 / self.values.len() as f64)
     }
 }
@@ -107,9 +105,13 @@ pub fn layer_summaries(layers: &[LayerWeights]) -> Vec<LayerSummary> {
             bits: layer
                 .stored
                 .as_ref()
-                .map_or(32, |stored| stored.scheme.format.bits()),
+                .map_or(32, |stored| stored.format.bits()),
             range: layer.range,
-            step: layer.stored.as_ref().map(|stored| stored.step),
+            step: layer.stored.as_ref().and_then(StoredWeight::step),
+            scales: layer
+                .stored
+                .as_ref()
+                .map_or_else(Vec::new, |stored| stored.scales.clone()),
             clipped_share: layer.clipped_share(),
             bits_set_share: bits.zip(ones).map(|(bits, ones): (f64, f64)| ones / bits),
             energy_share: bits.map(|bits| bits / all_bits),
@@ -141,8 +143,8 @@ pub(crate) mod tests {
                 .iter()
                 .map(|&code| format.encode(code))
                 .collect(),
-            step: quantized.step,
-            scheme,
+            scales: vec![Scale::of_step(quantized.step)],
+            format,
             shape: vec![values.len()],
         };
         let (name, shape) = (name.to_owned(), vec![values.len()]);
@@ -175,6 +177,7 @@ pub(crate) mod tests {
                 bits: 2,
                 range: Some(1.0),
                 step: Some(0.5),
+                scales: vec![Scale::of_step(0.5)],
                 clipped_share: Some(0.4),
                 bits_set_share: Some(0.4),
                 energy_share: Some(0.2),
@@ -190,6 +193,39 @@ pub(crate) mod tests {
             (32, None, None, None)
         );
         assert_eq!((float.bits_set_share, float.energy_share), (None, None));
+    }
+
+    #[test]
+    fn codes_of_a_file_have_steps_but_no_range_and_are_not_clipped() {
+        use crate::quant::{channel_wise, QuantizerSpec};
+        let spec = QuantizerSpec::default();
+        let device = candle_core::Device::Cpu;
+        let architecture = crate::net::Architecture::Lenet5;
+        let seed = crate::seed::Seed(1);
+        let mut network = Network::new(architecture, 10, &spec, seed, &device)
+            .unwrap()
+            .0;
+        let stored = channel_wise(&[10, 84], 3, false);
+        network.keep_codes("fc3", stored.clone()).unwrap();
+        let summaries = layer_summaries(&layer_weights(&network).unwrap());
+        let fc3 = &summaries[4];
+        assert_eq!((fc3.bits, fc3.range, fc3.step), (3, None, None));
+        assert_eq!(fc3.scales, stored.scales);
+        assert_eq!(
+            (fc3.clipped_share, fc3.energy_share),
+            (Some(0.0), Some(1.0))
+        );
+        assert!(summaries[3].scales.is_empty() && summaries[3].bits == 32);
+    }
+
+    #[test]
+    fn clipping_is_counted_by_the_codes_of_the_channel() {
+        let mut wide = layer("a", 2, &[-1.5, 0.5, -1.5, 1.0], 1.0);
+        let stored = wide.stored.as_mut().unwrap();
+        // codes -2 to 1: weights -1 to 0.5 in the first channel, -2 to 1 in the second
+        stored.scales = vec![Scale::of_step(0.5), Scale::of_step(1.0)];
+        assert_eq!(wide.clipped_share(), Some(0.25));
+        assert_eq!(wide.limits(), Some((-2.0, 1.0)));
     }
 
     #[test]

@@ -6,7 +6,8 @@ use super::plclip::layer_range;
 use super::scheme::Scheme;
 use super::spec::{Method, QuantizerSpec};
 use super::ste::straight_through;
-use crate::code::{flip, Word};
+use super::stored::{Scale, StoredWeight};
+use crate::code::{flip, CodeFormat};
 use crate::error::{Error, Result, TensorContext};
 use crate::kernel::with_values;
 use crate::seed::{Purpose, Seed};
@@ -45,31 +46,8 @@ pub struct QuantizedWeight {
     scheme: Option<Scheme>,
     /// `wclip` or `plclip` of the user.
     clip: f32,
-}
-
-/// What the memory holds of a layer.
-#[derive(Clone, Debug, PartialEq)]
-pub struct StoredWeight {
-    /// One word per weight, row-major.
-    pub words: Vec<Word>,
-    /// Step: weight = code · step.
-    pub step: f32,
-    /// Method and format.
-    pub scheme: Scheme,
-    /// Shape of the weight.
-    pub shape: Vec<usize>,
-}
-
-impl StoredWeight {
-    /// The weight that a word reads as.
-    pub fn value(&self, word: Word) -> f32 {
-        f32::from(self.scheme.format.decode(word)) * self.step
-    }
-
-    /// Every weight, in memory order.
-    pub fn values(&self) -> Vec<f32> {
-        self.words.iter().map(|&word| self.value(word)).collect()
-    }
+    /// Codes that came with a file: then there is neither scheme nor range, and the weight is what they read as.
+    given: Option<StoredWeight>,
 }
 
 /// Random bit flips of a training step (RandBET): fresh in every step and layer.
@@ -130,9 +108,36 @@ impl QuantizedWeight {
             range: None,
             scheme,
             clip,
+            given: None,
         };
         let warning = layer.restart_range(spec)?;
         Ok((layer, warning))
+    }
+
+    /// A layer whose codes came with a file: the memory holds them as they are, whatever the quantiser of the network
+    /// says.
+    ///
+    /// # Errors
+    /// As [`StoredWeight::check`], or a tensor failure.
+    pub fn given(name: &str, stored: StoredWeight, device: &Device) -> Result<Self> {
+        stored.check(name)?;
+        let weight = Tensor::from_vec(stored.values(), stored.shape.as_slice(), &Device::Cpu)?;
+        Ok(Self {
+            name: name.to_owned(),
+            weight: Var::from_tensor(&weight.to_device(device)?)?,
+            range: None,
+            scheme: None,
+            clip: 0.0,
+            given: Some(stored),
+        })
+    }
+
+    /// The layer of the float weights under a quantiser, without codes of a file; as [`Self::new`].
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn requantized(&self, spec: &QuantizerSpec) -> Result<(Self, Option<String>)> {
+        Self::new(&self.name, self.weight.as_detached_tensor(), spec)
     }
 
     /// Sets a learned range anew from the present weights; returns a warning, if there is one.
@@ -162,7 +167,7 @@ impl QuantizedWeight {
         &self.name
     }
 
-    /// The float weight.
+    /// The float weight; of codes that came with a file what they read as, and no parameter of a training.
     pub fn weight(&self) -> &Var {
         &self.weight
     }
@@ -172,9 +177,37 @@ impl QuantizedWeight {
         self.range.as_ref()
     }
 
-    /// Method and format; `None` for a float layer.
+    /// Method and format; `None` for a float layer and for codes that came with a file, which no method made.
     pub fn scheme(&self) -> Option<&Scheme> {
         self.scheme.as_ref()
+    }
+
+    /// The codes that came with a file, where there are such.
+    pub fn given_codes(&self) -> Option<&StoredWeight> {
+        self.given.as_ref()
+    }
+
+    /// Width and sign of the stored codes; `None` for a float layer.
+    pub fn format(&self) -> Option<CodeFormat> {
+        let given = self.given.as_ref().map(|given| given.format);
+        given.or(self.scheme.map(|scheme| scheme.format))
+    }
+
+    /// Refuses a layer whose codes came with a file: there are no floats that a training could change.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] that names the layer.
+    pub fn check_trainable(&self) -> Result<()> {
+        if self.given.is_none() {
+            return Ok(());
+        }
+        let expected =
+            "weights that a training can change (`--requantize` makes them of the codes)";
+        Err(Error::argument(
+            format!("weights of layer `{}`", self.name),
+            expected,
+            "codes that came with the file",
+        ))
     }
 
     /// The float weights in row-major order.
@@ -214,13 +247,14 @@ impl QuantizedWeight {
     /// the flips of this training step if there are any.
     ///
     /// # Errors
-    /// A tensor failure.
+    /// As [`Self::check_trainable`], or a tensor failure.
     pub fn training_weight(
         &self,
         layer: usize,
         network_max: f32,
         flips: Option<&TrainingFlips>,
     ) -> Result<Tensor> {
+        self.check_trainable()?;
         let Some(scheme) = self.scheme else {
             return Ok(self.weight.as_tensor().clone());
         };
@@ -282,7 +316,7 @@ impl QuantizedWeight {
     /// [`Error::Argument`] where a weight or the step is not finite: no code stands for such a number. A tensor failure.
     pub fn stored(&self, network_max: f32) -> Result<Option<StoredWeight>> {
         let Some(scheme) = self.scheme else {
-            return Ok(None);
+            return Ok(self.given.clone());
         };
         let weights = self.values()?;
         let refused = |what: &str, found: String| {
@@ -303,8 +337,8 @@ impl QuantizedWeight {
                 .iter()
                 .map(|&code| scheme.format.encode(code))
                 .collect(),
-            step: quantized.step,
-            scheme,
+            scales: vec![Scale::of_step(quantized.step)],
+            format: scheme.format,
             shape: self.weight.dims().to_vec(),
         }))
     }
@@ -313,6 +347,8 @@ impl QuantizedWeight {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::code::Word;
+    use crate::quant::stored::tests::two_channels;
     use crate::quant::ClipGradient;
     use crate::units::{Ber, Bits};
 
@@ -549,6 +585,47 @@ mod tests {
         assert!((mean - 100.0).abs() < 2.0, "{mean}");
         assert!((variance - 95.0).abs() < 25.0, "{variance}");
         assert_eq!(flipped(0), counts[0]);
+    }
+
+    #[test]
+    fn codes_of_a_file_stay_and_are_trained_by_nobody() {
+        let layer = QuantizedWeight::given("fc", two_channels(), &Device::Cpu).unwrap();
+        assert_eq!(layer.stored(0.0).unwrap(), Some(two_channels()));
+        assert_eq!(layer.stored(9.0).unwrap().as_ref(), layer.given_codes());
+        assert_eq!(layer.values().unwrap(), [3.5, -4.0, 1.0, 0.0]);
+        assert_eq!(layer.weight().dims(), [2, 2]);
+        assert!(layer.scheme().is_none() && layer.range().is_none());
+        assert_eq!(layer.format(), Some(two_channels().format));
+        let error = layer.training_weight(0, 0.0, None).unwrap_err();
+        assert!(error.is_wrong_input(), "{error}");
+        let error = error.to_string();
+        assert!(
+            error.contains("`fc`") && error.contains("--requantize"),
+            "{error}"
+        );
+
+        let mut wrong = two_channels();
+        wrong.scales[1].step = 0.0;
+        let error = QuantizedWeight::given("fc", wrong, &Device::Cpu).unwrap_err();
+        assert!(error.to_string().contains("channel 1"), "{error}");
+    }
+
+    #[test]
+    fn codes_of_a_file_are_quantised_anew_where_that_is_wanted() {
+        let layer = QuantizedWeight::given("fc", two_channels(), &Device::Cpu).unwrap();
+        let spec = QuantizerSpec {
+            bits: Bits::new(2).unwrap(),
+            ..QuantizerSpec::default()
+        };
+        let (again, warning) = layer.requantized(&spec).unwrap();
+        // the largest weight, 4, is two steps; the highest code is 1, and halves round to even
+        let stored = again.stored(0.0).unwrap().unwrap();
+        assert_eq!((stored.step(), warning), (Some(2.0), None));
+        assert_eq!(stored.values(), [2.0, -4.0, 0.0, 0.0]);
+        assert_eq!(again.training_weight(0, 0.0, None).unwrap().dims(), [2, 2]);
+        let (float, _) = layer.requantized(&QuantizerSpec::default()).unwrap();
+        assert!(float.stored(0.0).unwrap().is_none());
+        assert_eq!(float.values().unwrap(), layer.values().unwrap());
     }
 
     #[test]

@@ -53,6 +53,8 @@ pub enum MethodLabel {
     Plclip,
     /// [`Method::Wclip`] trained under random bit flips.
     Randbet,
+    /// Codes that came with a file: no method of ours made them.
+    Stored,
     /// [`Method::Wcat`].
     Wcat,
     /// [`Method::Wclip`] trained without them.
@@ -60,8 +62,8 @@ pub enum MethodLabel {
 }
 
 words!(
-    MethodLabel, "quantisation method": Lsq "lsq", Normal "normal", Plclip "plclip", Randbet "randbet", Wcat "wcat",
-    Wclip "wclip"
+    MethodLabel, "quantisation method": Lsq "lsq", Normal "normal", Plclip "plclip", Randbet "randbet",
+    Stored "stored", Wcat "wcat", Wclip "wclip"
 );
 text_value!(MethodLabel);
 

@@ -369,19 +369,19 @@ impl Prepared {
     ) -> AttackRow {
         let (loaded, spec) = (&self.models[model], &self.experiment.attack);
         let network = loaded.evaluator.network();
-        let scheme = loaded
+        let format = loaded
             .evaluator
             .stored()
             .iter()
             .flatten()
-            .map(|stored| stored.scheme)
+            .map(|stored| stored.format)
             .next();
         AttackRow {
             model: loaded.name.clone(),
             architecture: network.architecture().to_string(),
             dataset: self.test.title.clone(),
-            method: network.quantizer().method_label(),
-            bits: scheme.map_or(Bits::FLOAT, |scheme| scheme.format.width()),
+            method: network.method_label(),
+            bits: format.map_or(Bits::FLOAT, |format| format.width()),
             training_seed: loaded.info.training_seed,
             restart,
             attack_data: spec.data,

@@ -160,11 +160,11 @@ pub fn evaluate(
             score.not_finite, score.images
         ));
     }
-    let scheme = evaluator
+    let format = evaluator
         .stored()
         .iter()
         .flatten()
-        .map(|stored| stored.scheme)
+        .map(|stored| stored.format)
         .next();
     let point = place.as_ref().and_then(|place| place.point);
     let changed = options.changes().is_some();
@@ -178,8 +178,8 @@ pub fn evaluate(
         not_finite: score.not_finite,
         normalization: loaded.said(),
         architecture: evaluator.network().architecture().to_string(),
-        method: scheme.map(|_| evaluator.network().quantizer().method_label()),
-        bits: scheme.map_or(32, |scheme| scheme.format.bits()),
+        method: format.map(|_| evaluator.network().method_label()),
+        bits: format.map_or(32, |format| format.bits()),
         memory: place.as_ref().map(|_| memory.name.clone()),
         voltage: point.map(|point| point.voltage.get()),
         voltage_unit: point.map(|_| memory.unit),

@@ -141,7 +141,7 @@ impl Loaded {
             .stored()
             .iter()
             .flatten()
-            .map(|s| s.scheme.format.bits())
+            .map(|s| s.format.bits())
             .next();
         bits.ok_or_else(|| {
             let mut name = self.path.file_stem().unwrap_or_default().to_owned();

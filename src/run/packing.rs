@@ -10,6 +10,7 @@ use crate::net::{Model, ModelInfo};
 use crate::quant::MethodLabel;
 use crate::store;
 use crate::table::SCHEMA;
+use crate::units::Bits;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
@@ -61,7 +62,7 @@ pub fn pack(models: &[PathBuf], out: &Path, monitor: &dyn Monitor) -> Result<Vec
             .network
             .layers()
             .iter()
-            .all(|layer| layer.scheme().is_none())
+            .all(|layer| layer.format().is_none())
         {
             return Err(Error::input(
                 path,
@@ -95,15 +96,11 @@ pub fn pack(models: &[PathBuf], out: &Path, monitor: &dyn Monitor) -> Result<Vec
     for (((model, name), from), to) in loaded.iter().zip(names).zip(models).zip(&targets) {
         let bytes_before = size(from)?;
         Model::save_packed(to, &model.network, &model.info)?;
-        let quantizer = &model.info.quantizer;
         rows.push(PackedRow {
             schema: SCHEMA,
             model: name,
-            method: quantizer.method_label(),
-            bits: quantizer
-                .layer_bits
-                .is_empty()
-                .then(|| quantizer.bits.get()),
+            method: model.network.method_label(),
+            bits: model.network.width().map(Bits::get),
             path: to.display().to_string(),
             bytes: size(to)?,
             bytes_before,

@@ -90,6 +90,7 @@ struct Shipped {
     info: ModelInfo,
     checksum: String,
     stored_weights: u64,
+    method: MethodLabel,
     width: String,
 }
 
@@ -268,16 +269,15 @@ fn shipped(runs: &[&Read], published: &mut Published) -> Result<BTreeMap<String,
         }
         let model = Model::load(&path, &Device::Cpu)?;
         let stored: Vec<_> = model.network.stored()?.into_iter().flatten().collect();
-        let quantizer = &model.info.quantizer;
-        let width = if quantizer.layer_bits.is_empty() {
-            format!("{}-bit", quantizer.bits)
-        } else {
-            "mixed-width".into()
+        let width = match model.network.width() {
+            Some(bits) => format!("{bits}-bit"),
+            None => "mixed-width".into(),
         };
         let shipped = Shipped {
             path,
             checksum: model.checksum.clone(),
             stored_weights: stored.iter().map(|layer| layer.words.len() as u64).sum(),
+            method: model.network.method_label(),
             info: model.info,
             width,
         };
@@ -458,7 +458,7 @@ fn card(name: &str, model: &Shipped, runs: &[&Read]) -> Result<ModelCard> {
         bytes: std::fs::metadata(&model.path).map_or(0, |meta| meta.len()),
         checksum: model.checksum.clone(),
         architecture: info.architecture.to_string(),
-        method: info.quantizer.method_label().to_string(),
+        method: model.method.to_string(),
         width: model.width.clone(),
         stored_weights: model.stored_weights,
         data: info

@@ -86,9 +86,9 @@ pub struct QuantizedLayer {
     pub weights: usize,
     /// Bits per stored weight, 32 for a float layer.
     pub bits: u32,
-    /// Range in force (the step for `lsq`).
+    /// Range in force (the step for `lsq`); null too for codes that came with a file, as the errors.
     pub range: Option<f32>,
-    /// Step of the codes.
+    /// Step of the codes; null too where output channels have their own.
     pub step: Option<f32>,
     /// Mean of (weight - quantised weight)².
     pub squared_error: Option<f64>,
@@ -244,6 +244,12 @@ fn check_float(path: &Path, model: &Model) -> Result<()> {
         );
         return Err(Error::input(path, "a float model (bits: 32)", found));
     }
+    let layers = model.network.layers();
+    if layers.iter().all(|layer| layer.given_codes().is_some()) {
+        let expected = "a model with float layers (`--requantize` makes them of codes)";
+        let found = "codes that came with the file, in every layer";
+        return Err(Error::input(path, expected, found));
+    }
     Ok(())
 }
 
@@ -362,21 +368,24 @@ fn measure(network: &Network, name: &str) -> Result<(Vec<QuantizedLayer>, Quanti
             squared_error: None,
             relative_error: None,
         };
-        if let Some(stored) = layer.stored {
+        if let Some(stored) = &layer.stored {
+            row.bits = stored.format.bits();
+            row.step = stored.step();
+        }
+        // without a range they are codes of a file, which stay as they are
+        if let (Some(stored), Some(_)) = (layer.stored, layer.range) {
             let pairs = layer.values.iter().zip(stored.values());
             let error: f64 = pairs
                 .map(|(w, q)| (f64::from(*w) - f64::from(q)).powi(2))
                 .sum();
             let square: f64 = layer.values.iter().map(|w| f64::from(*w).powi(2)).sum();
-            row.bits = stored.scheme.format.bits();
-            row.step = Some(stored.step);
             row.squared_error = Some(error / layer.values.len().max(1) as f64);
             row.relative_error = (square > 0.0).then_some(error / square);
             (errors, squares) = (errors + error, squares + square);
         }
         layers.push(row);
     }
-    let quantised = || layers.iter().filter(|layer| layer.step.is_some());
+    let quantised = || layers.iter().filter(|layer| layer.squared_error.is_some());
     if quantised().next().is_none() {
         let expected = "globs that leave a layer to quantise";
         return Err(Error::argument(

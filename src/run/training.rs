@@ -323,6 +323,9 @@ fn begin(
 
 /// Puts the weights to start from into the network; ranges start from them. Returns warnings.
 fn begin_from(network: &mut Network, start: &Model, training: &Training) -> Result<Vec<String>> {
+    for layer in start.network.layers() {
+        layer.check_trainable()?;
+    }
     let mut warnings = start.warnings.clone();
     warnings.extend(network.load_state(&start.state_without_ranges()?)?);
     let own = training.dataset.normalization();

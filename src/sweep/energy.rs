@@ -25,7 +25,7 @@ pub(super) fn energy(setup: &Setup, memory: &MemoryModel, spec: &EnergySpec) -> 
         .zip(evaluator.stored())
     {
         let Some(stored) = stored else { continue };
-        let (weights, bits) = (stored.words.len() as u64, stored.scheme.format.bits());
+        let (weights, bits) = (stored.words.len() as u64, stored.format.bits());
         let robust = protection.robust_bits(bits);
         let mut cells = Cells {
             all: Vec::new(),

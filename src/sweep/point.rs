@@ -182,8 +182,8 @@ impl<'a> Setup<'a> {
         let network = swept.evaluator.network();
         let layers = || swept.evaluator.stored().iter().flatten();
         let layer = layers().next().ok_or_else(|| float_model(&swept.name))?;
-        let width = layer.scheme.format.width();
-        let same_width = layers().all(|layer| layer.scheme.format.width() == width);
+        let width = layer.format.width();
+        let same_width = layers().all(|layer| layer.format.width() == width);
         let energy = energy(self, memory, spec)?;
         let (one, domain_voltages) = match &self.point.supply {
             Supply::One(point) => (Some(point), Vec::new()),
@@ -217,7 +217,7 @@ impl<'a> Setup<'a> {
             model: swept.name.clone(),
             architecture: network.architecture().to_string(),
             dataset: swept.dataset.clone(),
-            method: network.quantizer().method_label(),
+            method: network.method_label(),
             bits: same_width.then_some(width),
             training_seed: swept.training_seed,
             memory: memory.name.clone(),
@@ -248,7 +248,7 @@ impl<'a> Setup<'a> {
         let layers = self.swept.evaluator.stored().iter().flatten();
         let cells: f64 = layers
             .map(|layer| {
-                let bits = layer.scheme.format.bits();
+                let bits = layer.format.bits();
                 let robust = f64::from(self.protection().robust_bits(bits));
                 let own = f64::from(bits) - robust
                     + robust * factor
@@ -280,7 +280,7 @@ pub fn layout(evaluator: &Evaluator, name: &str, protection: Protection) -> Resu
         return Err(float_model(name));
     }
     Layout::new(
-        layers().map(|layer| (layer.words.len() as u64, layer.scheme.format.bits())),
+        layers().map(|layer| (layer.words.len() as u64, layer.format.bits())),
         protection,
     )
 }
@@ -351,9 +351,8 @@ fn check_protection(
         );
         return Err(Error::argument(what, RobustCell::missing(memory), "none"));
     }
-    let binary = |layer: &&crate::quant::StoredWeight| {
-        layer.scheme.format.signed() && layer.scheme.format.bits() == 1
-    };
+    let binary =
+        |layer: &&crate::quant::StoredWeight| layer.format.signed() && layer.format.bits() == 1;
     if protection == Protection::ParityZero
         && evaluator.stored().iter().flatten().any(|l| binary(&l))
     {

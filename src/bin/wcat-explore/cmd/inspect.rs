@@ -10,7 +10,7 @@ use wcat_explore::figure;
 use wcat_explore::net::{
     code_differences, layer_summaries, layer_weights, CodeDifference, LayerWeights, Model,
 };
-use wcat_explore::quant::Method;
+use wcat_explore::quant::{Method, Scale};
 use wcat_explore::report::Grid;
 use wcat_explore::run::{Monitor, HISTORY};
 use wcat_explore::store;
@@ -104,12 +104,25 @@ fn name(path: &Path) -> String {
 fn show_layers(model: &Model, layers: &[LayerWeights], format: Format) -> anyhow::Result<()> {
     let layers = layer_summaries(layers);
     if format != Format::Table {
+        let given = model
+            .network
+            .layers()
+            .iter()
+            .any(|l| l.given_codes().is_some());
         let rows = layers.iter().map(|l| {
-            json!({
+            let mut row = json!({
                 "schema": SCHEMA, "layer": l.name, "shape": l.shape, "weights": l.weights, "bits": l.bits,
                 "range": l.range, "step": l.step, "clipped_share": l.clipped_share,
                 "bits_set_share": l.bits_set_share, "energy_share": l.energy_share,
-            })
+            });
+            if given {
+                let steps: Vec<f32> = l.scales.iter().map(|scale| scale.step).collect();
+                let zeros: Vec<i16> = l.scales.iter().map(|scale| scale.zero).collect();
+                let stored = !l.scales.is_empty();
+                row["steps"] = json!(stored.then_some(steps));
+                row["zeros"] = json!(stored.then_some(zeros));
+            }
+            row
         });
         return show::records(&Value::Array(rows.collect()), format);
     }
@@ -123,11 +136,22 @@ fn show_layers(model: &Model, layers: &[LayerWeights], format: Format) -> anyhow
         .number("weights", |l| l.weights.to_string())
         .number("bits", |l| l.bits.to_string())
         .number("range", |l| l.range.map(|range| format!("{range:.5}")))
-        .number("step", |l| l.step.map(|step| format!("{step:.6}")))
+        .number("step", |l| steps(&l.scales))
         .number("clipped %", |l| l.clipped_share.map(show::percent))
         .number("bits set %", |l| l.bits_set_share.map(show::percent))
         .number("energy %", |l| l.energy_share.map(show::percent));
     show::table(&grid.grid())
+}
+
+/// The step of a layer, or the least and the greatest of its output channels.
+fn steps(scales: &[Scale]) -> Option<String> {
+    let steps = || scales.iter().map(|scale| scale.step);
+    let (least, most) = (steps().reduce(f32::min)?, steps().reduce(f32::max)?);
+    Some(if scales.len() == 1 {
+        format!("{least:.6}")
+    } else {
+        format!("{least:.6} to {most:.6}")
+    })
 }
 
 fn show_differences(rows: &[CodeDifference], format: Format) -> anyhow::Result<()> {
@@ -170,6 +194,14 @@ fn about(model: &Model) -> String {
         lines.push(format!(
             "quantiser: {}, {} bits",
             info.quantizer.method, info.quantizer.bits
+        ));
+    }
+    let layers = model.network.layers();
+    let given = layers.iter().filter(|l| l.given_codes().is_some()).count();
+    if given > 0 {
+        lines.push(format!(
+            "stored: {given} of {} layers keep the codes of the file that the model came from",
+            layers.len()
         ));
     }
     if model.packed {
