@@ -148,8 +148,13 @@ impl Arrays {
                 );
             }
         };
-        let size = channels * height * width;
-        if !(1..=MAX_IMAGES).contains(&(count as u64)) || size == 0 {
+        // with an input the product of all lengths is known to be one
+        let size = if count == 0 {
+            0
+        } else {
+            channels * height * width
+        };
+        if count as u64 > MAX_IMAGES || size == 0 {
             let expected = format!("1 to {MAX_IMAGES} inputs, none of which is empty");
             return wrong(
                 &inputs.name,
