@@ -4,6 +4,7 @@ mod batch;
 mod cifar;
 mod class_folders;
 pub mod fetch;
+mod file;
 mod folder;
 mod glyphs;
 mod idx;
@@ -22,11 +23,11 @@ mod split;
 pub use batch::Augment;
 pub use folder::fingerprint;
 pub use idx::load_mnist_files;
-pub use images::ImageSet;
+pub use images::{ImageSet, Pixels};
 pub use info::{info, DataFile, DataInfo, SplitInfo};
 pub use normalization::Normalization;
 pub use packed::{read_packed, write_packed};
-pub use spec::{Augmentation, DatasetName, DatasetSpec, FolderSpec, GlyphSpec};
+pub use spec::{Augmentation, DatasetName, DatasetSpec, FileSpec, FolderSpec, GlyphSpec};
 pub use split::{epoch_order, validation_split};
 
 use crate::error::{Error, Result};
@@ -53,7 +54,8 @@ pub enum Split {
 words!(Split: Training "training", Test "test");
 
 /// Loads one half of a data set. `folder` is the data folder, which holds `mnist/`, `cifar-10-batches-bin/` or another
-/// of the usual forms, or the folder of class folders itself for `folder`; the built-in glyphs read no file.
+/// of the usual forms, or the folder of class folders itself for `folder`, or that in which relative paths of `file`
+/// start; the built-in glyphs read no file.
 ///
 /// # Errors
 /// [`Error::Argument`] where the spec is wrong ([`DatasetSpec::check`]), [`Error::Missing`] where a
@@ -64,6 +66,7 @@ pub fn load(spec: &DatasetSpec, split: Split, folder: &Path) -> Result<ImageSet>
         DatasetName::Glyphs => Ok(glyphs::render(&spec.glyph_spec(), split)),
         DatasetName::Cifar10 | DatasetName::Cifar100 => cifar::load(spec.name, split, folder),
         DatasetName::Folder => folder::load(&spec.folder_spec(), split, folder),
+        DatasetName::File => file::load(&spec.file_spec(), split, folder),
         name => idx::load(name, split, folder),
     }
 }

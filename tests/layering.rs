@@ -88,7 +88,7 @@ const CRATES: &[(&str, &[&str])] = &[
         ],
     ),
     ("resvg", &["figure"]),
-    ("safetensors", &["net"]),
+    ("safetensors", &["data", "net"]),
     (
         "serde_json",
         &[

@@ -3,7 +3,7 @@
 use super::preset::PARTS;
 use crate::answer::AnswerSpec;
 use crate::attack::AttackSpec;
-use crate::data::DatasetSpec;
+use crate::data::{DatasetName, DatasetSpec};
 use crate::device::DeviceSpec;
 use crate::error::{Error, Result};
 use crate::explore::ExploreSpec;
@@ -258,9 +258,12 @@ impl Experiment {
             .dataset
             .for_input(self.network.architecture.input_shape())
             .resolved();
-        check_shapes(&dataset, self.network.architecture)?;
-        let normalization = dataset.normalization();
-        normalization.for_channels(dataset.name.channels())?;
+        // what is in a file is found when it is read
+        if dataset.name != DatasetName::File {
+            check_shapes(&dataset, self.network.architecture)?;
+            let normalization = dataset.normalization();
+            normalization.for_channels(dataset.name.channels())?;
+        }
         check_name(&name).map_err(|(expected, found)| {
             let expected = format!("{expected}: give the configuration a shorter `name`");
             Error::argument("name of the model to train", expected, found)

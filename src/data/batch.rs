@@ -1,7 +1,7 @@
 //! Batches: chosen images, varied and normalised, as floats; which images is for the caller to choose.
 
 use super::resample::{resample, Axis};
-use super::{Augmentation, ImageSet, Normalization};
+use super::{Augmentation, ImageSet, Normalization, Pixels};
 use crate::seed::{Purpose, Seed, Stream};
 use std::ops::Range;
 
@@ -83,7 +83,8 @@ impl Augment<'_> {
 }
 
 impl ImageSet {
-    /// The images of these indices as `(p/255 - mean)/std`, NCHW, in the order of the indices.
+    /// The images of these indices as `(p/255 - mean)/std`, NCHW, in the order of the indices; floats as they are, without
+    /// normalisation and augmentation.
     ///
     /// With `augment`, the raw image gets a black border, is cut back to its size at random, and is mirrored
     /// with probability one half, as its settings say; the border is black before normalisation. Or a window of it
@@ -98,10 +99,13 @@ impl ImageSet {
         normalization: &Normalization,
         augment: Option<Augment<'_>>,
     ) -> Vec<f32> {
+        if let Pixels::Floats(floats) = &self.pixels {
+            return self.gathered(floats, indices);
+        }
         let tables = normalization.tables(self.channels);
         let augment = augment.filter(|augment| !augment.spec.is_none());
         let plane = self.height * self.width;
-        let mut batch = Vec::with_capacity(indices.len() * self.image_bytes());
+        let mut batch = Vec::with_capacity(indices.len() * self.image_size());
         let mut scaled = vec![0; plane];
         for &index in indices {
             let view = augment
@@ -178,7 +182,6 @@ impl ImageSet {
 mod tests {
     use super::super::images::tests::counting;
     use super::*;
-    use std::sync::Arc;
 
     /// Normalisation under which a value times 255 is the pixel.
     fn plain(channels: usize) -> Normalization {
@@ -244,7 +247,7 @@ mod tests {
     #[test]
     fn crops_are_windows_of_the_black_padded_image_and_reach_every_offset() {
         let mut set = counting(400, 1, 4);
-        set.pixels = Arc::new((0..400).flat_map(|_| 1..=16u8).collect());
+        set.pixels = (1..=16).collect::<Vec<u8>>().repeat(400).into();
         let spec = Augmentation {
             crop_padding: 1,
             ..Augmentation::default()
@@ -339,7 +342,7 @@ mod tests {
         let slope = (0..256)
             .map(|i| (i % 16 * 10) as u8)
             .chain((0..256).map(|i| (i / 16 * 10) as u8));
-        set.pixels = Arc::new(slope.collect::<Vec<u8>>().repeat(50));
+        set.pixels = slope.collect::<Vec<u8>>().repeat(50).into();
         let spec = Augmentation {
             random_resized_crop: Some(0.1),
             ..Augmentation::default()
@@ -421,7 +424,7 @@ mod tests {
         let mut set = counting(1, 1, 5);
         // wider than high; shifts up to and beyond the whole image
         (set.height, set.width) = (3, 6);
-        set.pixels = Arc::new((1..=18).collect());
+        set.pixels = (1..=18).collect::<Vec<u8>>().into();
         let normalization = Normalization {
             mean: vec![0.3],
             std: vec![0.7],
@@ -437,10 +440,10 @@ mod tests {
                         window: None,
                     };
                     let mut plane = Vec::new();
-                    set.push_plane(&mut plane, &set.pixels, &table, &view);
+                    set.push_plane(&mut plane, set.pixels.bytes(), &table, &view);
                     assert_eq!(
                         plane,
-                        plain_plane(&set, &set.pixels, &table, &view),
+                        plain_plane(&set, set.pixels.bytes(), &table, &view),
                         "{view:?}"
                     );
                 }

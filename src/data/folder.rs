@@ -77,11 +77,11 @@ pub fn fingerprint(spec: &FolderSpec, split: Split, folder: &Path) -> Result<Str
     Ok(store::sha256(text.as_bytes()))
 }
 
-/// The name of a data set: that of its folder.
+/// The name of a data set: that of its folder or file.
 ///
 /// # Errors
 /// [`Error::Input`] for a name that cannot be one.
-fn title(folder: &Path) -> Result<String> {
+pub(super) fn title(folder: &Path) -> Result<String> {
     // `.` and `..` have no name of their own
     let whole = match folder.file_name() {
         Some(_) => folder.to_owned(),
@@ -92,8 +92,9 @@ fn title(folder: &Path) -> Result<String> {
     };
     let name = name.to_string_lossy().into_owned();
     check_name(&name).map_err(|(expected, found)| {
-        let expected =
-            format!("{expected}, for the folder of a data set: rename it, or name a link to it");
+        let expected = format!(
+            "{expected}, for the folder or file of a data set: rename it, or name a link to it"
+        );
         Error::input(folder, expected, found)
     })?;
     Ok(name)

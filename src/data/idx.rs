@@ -326,7 +326,7 @@ mod tests {
         let (images, labels) = good();
         let plain = load_bytes("", &images, &labels).unwrap();
         assert_eq!(plain.labels, [9, 0]);
-        assert_eq!(*plain.pixels, images[16..]);
+        assert_eq!(plain.pixels.bytes(), &images[16..]);
         assert_eq!(
             load_bytes(".gz", &gzip(&images), &gzip(&labels)).unwrap(),
             plain
@@ -471,7 +471,7 @@ mod tests {
             write_pair(&folder.path().join(place), names, images, labels);
             let set = load(DatasetName::Mnist, Split::Test, folder.path()).unwrap();
             assert_eq!(set.labels, [9, 0], "{place}");
-            assert_eq!(*set.pixels, good().0[16..], "{place}");
+            assert_eq!(set.pixels.bytes(), &good().0[16..], "{place}");
             assert_ne!(set.title, "MNIST");
         }
     }
@@ -498,7 +498,7 @@ mod tests {
             let bytes = bytes.into_inner();
             store::write_bytes(&folder.path().join(archive), &bytes).unwrap();
             let set = load(DatasetName::Mnist, Split::Test, folder.path()).unwrap();
-            assert_eq!(*set.pixels, images[16..]);
+            assert_eq!(set.pixels.bytes(), &images[16..]);
             let error = load(DatasetName::Mnist, Split::Training, folder.path()).unwrap_err();
             assert!(matches!(error, Error::Missing { .. }), "{error}");
             store::write_bytes(&folder.path().join(archive), &bytes[..bytes.len() / 2]).unwrap();

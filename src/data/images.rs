@@ -4,8 +4,47 @@ use crate::store;
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
 
-/// Labelled images of one shape, all bytes in memory.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Floats that are hashed at a time.
+const PIECE: usize = 1 << 14;
+
+/// What images are made of: image after image, channel after channel, row after row (NCHW).
+#[derive(Clone, Debug, PartialEq)]
+pub enum Pixels {
+    /// Numbers of 0 to 255, which are normalised for a network.
+    Bytes(Arc<Vec<u8>>),
+    /// What a network takes, as it is; finite.
+    Floats(Arc<Vec<f32>>),
+}
+
+impl Pixels {
+    /// The bytes; none where there are floats.
+    pub fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Bytes(bytes) => bytes,
+            Self::Floats(_) => &[],
+        }
+    }
+
+    /// True where the images are what a network takes.
+    pub fn are_floats(&self) -> bool {
+        matches!(self, Self::Floats(_))
+    }
+}
+
+impl From<Vec<u8>> for Pixels {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self::Bytes(Arc::new(bytes))
+    }
+}
+
+impl From<Vec<f32>> for Pixels {
+    fn from(floats: Vec<f32>) -> Self {
+        Self::Floats(Arc::new(floats))
+    }
+}
+
+/// Labelled images of one shape, all in memory.
+#[derive(Clone, Debug, PartialEq)]
 pub struct ImageSet {
     /// Name for tables and figures; says where the images are a lossy copy.
     pub title: String,
@@ -17,8 +56,8 @@ pub struct ImageSet {
     pub width: usize,
     /// Number of classes.
     pub classes: usize,
-    /// Pixels of 0 to 255, image after image, channel after channel, row after row (NCHW); shared with what evaluates them.
-    pub pixels: Arc<Vec<u8>>,
+    /// `channels * height * width` for each image; shared with what evaluates them.
+    pub pixels: Pixels,
     /// Class of each image, below `classes`.
     pub labels: Vec<u16>,
     /// What its user should know of how it was read: files that were left out.
@@ -36,23 +75,34 @@ impl ImageSet {
         self.labels.is_empty()
     }
 
-    /// Bytes of one image, `channels * height * width`.
-    pub fn image_bytes(&self) -> usize {
+    /// Pixels of one image, `channels * height * width`.
+    pub fn image_size(&self) -> usize {
         self.channels * self.height * self.width
     }
 
-    /// Pixels of one image (CHW).
+    /// Bytes of one image (CHW).
     ///
     /// # Panics
-    /// Where `index` is not below [`Self::len`].
+    /// Where `index` is not below [`Self::len`], or images are of floats.
     pub fn image(&self, index: usize) -> &[u8] {
-        let bytes = self.image_bytes();
-        &self.pixels[index * bytes..(index + 1) * bytes]
+        let size = self.image_size();
+        &self.pixels.bytes()[index * size..(index + 1) * size]
+    }
+
+    /// The pixels of these images, in their order.
+    pub(super) fn gathered<T: Copy>(&self, pixels: &[T], indices: &[u32]) -> Vec<T> {
+        let size = self.image_size();
+        let mut gathered = Vec::with_capacity(indices.len() * size);
+        for &index in indices {
+            let start = index as usize * size;
+            gathered.extend_from_slice(&pixels[start..start + size]);
+        }
+        gathered
     }
 
     /// SHA-256, in hexadecimal, of the shape (images, channels, height, width, classes as 64-bit
-    /// little-endian numbers), then the pixels, then the labels (a byte each up to 256 classes, else two,
-    /// little-endian).
+    /// little-endian numbers), then the pixels (bytes; or the word `f32` and little-endian floats), then the labels (a
+    /// byte each up to 256 classes, else two, little-endian).
     pub fn checksum(&self) -> String {
         let mut hash = Sha256::new();
         for size in [
@@ -64,7 +114,16 @@ impl ImageSet {
         ] {
             hash.update((size as u64).to_le_bytes());
         }
-        hash.update(self.pixels.as_slice());
+        match &self.pixels {
+            Pixels::Bytes(bytes) => hash.update(bytes.as_slice()),
+            Pixels::Floats(floats) => {
+                hash.update(b"f32");
+                for floats in floats.chunks(PIECE) {
+                    let bytes: Vec<u8> = floats.iter().flat_map(|x| x.to_le_bytes()).collect();
+                    hash.update(bytes);
+                }
+            }
+        }
         for label in &self.labels {
             let bytes = label.to_le_bytes();
             hash.update(if self.classes <= 256 {
@@ -85,13 +144,10 @@ impl ImageSet {
         Self {
             title: self.title.clone(),
             remarks: self.remarks.clone(),
-            pixels: Arc::new(
-                indices
-                    .iter()
-                    .flat_map(|&index| self.image(index as usize))
-                    .copied()
-                    .collect(),
-            ),
+            pixels: match &self.pixels {
+                Pixels::Bytes(bytes) => self.gathered(bytes, indices).into(),
+                Pixels::Floats(floats) => self.gathered(floats, indices).into(),
+            },
             labels: indices
                 .iter()
                 .map(|&index| self.labels[index as usize])
@@ -123,7 +179,10 @@ pub(super) mod tests {
             height: side,
             width: side,
             classes: 3,
-            pixels: Arc::new((0..bytes).map(|i| (i % 251) as u8).collect()),
+            pixels: (0..bytes)
+                .map(|i| (i % 251) as u8)
+                .collect::<Vec<u8>>()
+                .into(),
             labels: (0..count).map(|i| (i % 3) as u16).collect(),
             remarks: Vec::new(),
         }
@@ -145,13 +204,34 @@ pub(super) mod tests {
             width: 8,
             ..set.clone()
         };
-        let mut repainted = set.clone();
-        Arc::make_mut(&mut repainted.pixels)[5] ^= 1;
+        let mut bytes = set.pixels.bytes().to_vec();
+        bytes[5] ^= 1;
+        let repainted = ImageSet {
+            pixels: bytes.into(),
+            ..set.clone()
+        };
         let mut relabelled = set.clone();
         relabelled.labels[6] = 1;
         for other in [reshaped, repainted, relabelled] {
             assert_ne!(sum, other.checksum());
         }
+    }
+
+    #[test]
+    fn floats_have_checksums_of_their_own_and_are_chosen_like_bytes() {
+        let floats = |first: f32| {
+            let values = std::iter::once(first).chain((1..12).map(|i| i as f32));
+            ImageSet {
+                pixels: values.collect::<Vec<f32>>().into(),
+                ..counting(3, 1, 2)
+            }
+        };
+        assert_ne!(floats(0.0).checksum(), floats(0.5).checksum());
+        assert_ne!(floats(0.0).checksum(), counting(3, 1, 2).checksum());
+        let chosen = floats(0.0).selected(&[2, 0]);
+        assert_eq!(chosen.labels, [2, 0]);
+        let expected = vec![8.0, 9.0, 10.0, 11.0, 0.0, 1.0, 2.0, 3.0];
+        assert_eq!(chosen.pixels, Pixels::from(expected));
     }
 
     #[test]

@@ -57,10 +57,11 @@ pub struct DataFile {
 ///
 /// # Errors
 /// [`Error::Input`] where a file is there but damaged, [`Error::Io`] where it cannot be read. A file that is
-/// not there is no error. [`Error::Argument`] for `folder`, whose images depend on its settings.
+/// not there is no error. [`Error::Argument`] for `folder` and `file`, whose images depend on their settings.
 pub fn info(name: DatasetName, folder: &Path) -> Result<DataInfo> {
     let Some(classes) = name.classes() else {
-        let expected = "a data set of known images: those of `folder` are the user's own";
+        let expected =
+            "a data set of known images: those of `folder` and `file` are the user's own";
         return Err(Error::argument("dataset", expected, format!("`{name}`")));
     };
     let mut title = name.title().to_owned();
@@ -75,7 +76,7 @@ pub fn info(name: DatasetName, folder: &Path) -> Result<DataInfo> {
     let (training, test) = (half(Split::Training)?, half(Split::Test)?);
     let halves = [Split::Training, Split::Test];
     let (places, wanted) = match name {
-        DatasetName::Glyphs | DatasetName::Folder => (None, vec![]),
+        DatasetName::Glyphs | DatasetName::Folder | DatasetName::File => (None, vec![]),
         DatasetName::Cifar10 | DatasetName::Cifar100 => (
             Some(cifar::places(name, folder)),
             halves.map(|split| cifar::wanted(name, split)).to_vec(),

@@ -17,7 +17,7 @@ pub struct Normalization {
 }
 
 /// Names of well-known statistics, with what they are.
-const NAMED: [(&str, &[f32], &[f32]); 4] = [
+const NAMED: [(&str, &[f32], &[f32]); 5] = [
     // torchvision's and timm's checkpoints, and Idelbayev's CIFAR ResNets
     ("imagenet", &[0.485, 0.456, 0.406], &[0.229, 0.224, 0.225]),
     // over the pixels of its training set
@@ -29,11 +29,16 @@ const NAMED: [(&str, &[f32], &[f32]); 4] = [
     // timm's vision transformers that were trained by Google
     ("half", &[0.5], &[0.5]),
     ("none", &[0.0], &[1.0]),
+    // networks that take pixels of 0 to 255, see `Normalization::tables`
+    ("raw", &[0.0], &[RAW]),
 ];
+
+/// The deviation that `raw` is written with.
+const RAW: f32 = 1.0 / 255.0;
 
 /// What a text must be.
 const EXPECTED: &str =
-    "imagenet, cifar10, half, none, or MEAN/STD with a number for each channel, such as \
+    "imagenet, cifar10, half, none, raw, or MEAN/STD with a number for each channel, such as \
                         0.5,0.5,0.5/0.25,0.25,0.25, or one for all";
 
 impl Normalization {
@@ -83,7 +88,8 @@ impl Normalization {
         }
     }
 
-    /// The normalised value of each pixel value, for each channel.
+    /// The normalised value of each pixel value, for each channel; those of `raw` are the pixel values themselves, which
+    /// the division of a rounded number by a rounded number would miss.
     ///
     /// # Panics
     /// Where there are fewer numbers than channels ([`Self::spread`]).
@@ -92,6 +98,9 @@ impl Normalization {
         for channel in 0..channels {
             let (mean, std) = (self.mean[channel], self.std[channel]);
             tables.push(std::array::from_fn(|pixel| {
+                if (mean, std) == (0.0, RAW) {
+                    return pixel as f32;
+                }
                 (pixel as f32 / 255.0 - mean) / std
             }));
         }
@@ -208,6 +217,7 @@ mod tests {
             "cifar10",
             "half",
             "none",
+            "raw",
             "0.1/0.3",
             "0.1,0.2,0.3/1,2,0.5",
         ] {
@@ -226,6 +236,17 @@ mod tests {
             assert_eq!(serde_json::from_str::<Normalization>(&json).unwrap(), read);
             let text = serde_json::to_string(text).unwrap();
             assert_eq!(serde_json::from_str::<Normalization>(&text).unwrap(), read);
+        }
+    }
+
+    #[test]
+    fn raw_pixels_are_themselves() {
+        let raw: Normalization = "raw".parse().unwrap();
+        let written = serde_json::to_string(&raw.for_channels(3).unwrap()).unwrap();
+        let read: Normalization = serde_json::from_str(&written).unwrap();
+        assert_eq!(read.to_string(), "raw");
+        for table in read.tables(3) {
+            assert!((0..=255u8).all(|pixel| table[usize::from(pixel)] == f32::from(pixel)));
         }
     }
 

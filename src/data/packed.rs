@@ -65,16 +65,17 @@ impl Header {
 /// Writes images into one file, whole or not at all, as [`store::write_whole`].
 ///
 /// # Errors
-/// [`Error::Argument`] where there are no images, or not as many pixels and labels as their sizes say; [`Error::Io`].
+/// [`Error::Argument`] where there are no images, floats, or not as many pixels and labels as their sizes say;
+/// [`Error::Io`].
 pub fn write_packed(path: &Path, set: &ImageSet) -> Result<()> {
-    let header = Header::of(set);
-    let own = (2 * set.labels.len() as u64, set.pixels.len() as u64);
+    let (header, pixels) = (Header::of(set), set.pixels.bytes());
+    let own = (2 * set.labels.len() as u64, pixels.len() as u64);
     let header = serde_json::to_vec(&header)
         .ok()
         .filter(|text| header.sizes() == Some(own) && text.len() as u64 <= MOST_HEADER);
     let Some(header) = header else {
         let expected = format!("1 to {MAX_IMAGES} images with all their pixels");
-        let found = format!("{} labels and {} pixels", set.len(), set.pixels.len());
+        let found = format!("{} labels and {} pixels", set.len(), pixels.len());
         return Err(Error::argument("images to pack", expected, found));
     };
     let labels: Vec<u8> = set
@@ -85,7 +86,7 @@ pub fn write_packed(path: &Path, set: &ImageSet) -> Result<()> {
     store::write_whole(path, |file| {
         let mut hash = Sha256::new();
         let length = (header.len() as u64).to_le_bytes();
-        for part in [&length[..], &header, &labels, &set.pixels] {
+        for part in [&length[..], &header, &labels, pixels] {
             for piece in part.chunks(PIECE) {
                 hash.update(piece);
                 file.write_all(piece)?;
@@ -214,7 +215,7 @@ mod tests {
         assert_eq!(read_packed(&path).unwrap(), set);
         assert_eq!(read_packed(&path).unwrap().checksum(), set.checksum());
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
-        set.pixels = vec![1; 5].into();
+        set.pixels = vec![1u8; 5].into();
         assert!(write_packed(&path, &set).is_err());
         let none = set.selected(&[]);
         assert!(write_packed(&path, &none).unwrap_err().is_wrong_input());

@@ -23,6 +23,8 @@ pub enum DatasetName {
     Cifar100,
     /// The user's own: class folders of PNG or JPEG images, brought to one size in colour.
     Folder,
+    /// The user's own: arrays of inputs and classes in one file for each half.
+    File,
     /// Pieces of clothing in the form of MNIST (Xiao et al. 2017).
     FashionMnist,
     /// Japanese characters in the form of MNIST (Clanuwat et al. 2018).
@@ -55,12 +57,13 @@ struct Facts {
 
 impl DatasetName {
     /// Every data set.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Glyphs,
         Self::Mnist,
         Self::Cifar10,
         Self::Cifar100,
         Self::Folder,
+        Self::File,
         Self::FashionMnist,
         Self::Kmnist,
         Self::EmnistBalanced,
@@ -118,6 +121,16 @@ impl DatasetName {
                 &[0.485, 0.456, 0.406],
                 &[0.229, 0.224, 0.225],
             ),
+            Self::File => Facts {
+                name: "file",
+                title: "file",
+                classes: None,
+                // the file says it: `DatasetSpec::shape` is not asked
+                channels: 1,
+                side: 1,
+                mean: &[0.0],
+                std: &[1.0],
+            },
             Self::FashionMnist => grey("fashion-mnist", "Fashion-MNIST", 10, &[0.2860], &[0.3530]),
             Self::Kmnist => grey("kmnist", "KMNIST", 10, &[0.1918], &[0.3483]),
             Self::EmnistBalanced => grey(
@@ -159,7 +172,7 @@ impl DatasetName {
         self.facts().title
     }
 
-    /// Number of classes, labels are 0 to one less; `None` for `folder`, whose folders say it.
+    /// Number of classes, labels are 0 to one less; `None` for `folder` and `file`, which say it themselves.
     pub fn classes(self) -> Option<usize> {
         self.facts().classes
     }
@@ -178,20 +191,29 @@ impl DatasetName {
     fn may_be_mirrored(self) -> bool {
         matches!(
             self,
-            Self::Cifar10 | Self::Cifar100 | Self::Folder | Self::FashionMnist
+            Self::Cifar10 | Self::Cifar100 | Self::Folder | Self::File | Self::FashionMnist
         )
     }
 
     /// Mean and standard deviation over all pixels of the training set, per channel, pixels in [0, 1].
     /// Those of the glyphs are of the default [`GlyphSpec`]; the tests recompute those of the glyphs, MNIST and
     /// CIFAR-10. For the others the values that their published recipes use (one for all of EMNIST: that of the
-    /// balanced set), for `folder` those of ImageNet.
+    /// balanced set), for `folder` those of ImageNet, for `file` one number for all channels: pixels as 0 to 1.
     pub fn default_normalization(self) -> Normalization {
         let facts = self.facts();
         Normalization {
             mean: facts.mean.to_vec(),
             std: facts.std.to_vec(),
         }
+    }
+
+    /// The same for a network of that many channels, where it is one.
+    pub fn usual_normalization(self, channels: usize) -> Option<Normalization> {
+        let usual = self.default_normalization();
+        if self == Self::File {
+            return Some(usual.spread(channels));
+        }
+        (usual.mean.len() == channels).then_some(usual)
     }
 }
 
@@ -222,14 +244,14 @@ impl FromStr for DatasetName {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Augmentation {
-    /// Mirror training images left and right with probability one half; `cifar10`, `cifar100`, `folder` and
-    /// `fashion-mnist` only, since a mirrored digit is another sign.
+    /// Mirror training images left and right with probability one half; `cifar10`, `cifar100`, `folder`, `file` (of
+    /// pixels) and `fashion-mnist` only, since a mirrored digit is another sign.
     pub flip: bool,
     /// Black pixels put around a training image, 0 to 8, of which a window of the image's size is cut at random.
     pub crop_padding: usize,
     /// Smallest fraction of the area, in (0, 1], of a window that is cut out of each training image at random, its sides
-    /// in a ratio from 3/4 to 4/3, and scaled back to the image's size; `cifar10`, `cifar100`, `folder` and
-    /// `fashion-mnist` only, and not beside `crop_padding`.
+    /// in a ratio from 3/4 to 4/3, and scaled back to the image's size; `cifar10`, `cifar100`, `folder`, `file` (of pixels)
+    /// and `fashion-mnist` only, and not beside `crop_padding`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub random_resized_crop: Option<f64>,
 }
@@ -293,12 +315,28 @@ impl FolderSpec {
     }
 }
 
+/// The files of `file`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct FileSpec {
+    /// File of test data, `*.npz`, `*.safetensors` or `*.bin`; a relative path starts in the folder of `--data-dir` or,
+    /// without it, in the working folder.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub test: Option<String>,
+    /// File of training data, of the same kinds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub training: Option<String>,
+    /// Number of classes, 1 to 65536; absent: those of the network, in a training the largest class of the file and one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub classes: Option<usize>,
+}
+
 /// The settings of a data set, as in a configuration file under `dataset`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct DatasetSpec {
-    /// Which data set. The glyphs are drawn by the program; where files are looked for, and what `folder` is, stands
-    /// below.
+    /// Which data set. The glyphs are drawn by the program; where files are looked for, and what `folder` and `file` are,
+    /// stands below.
     pub name: DatasetName,
     /// Fraction of the training images, in [0, 0.5], that is held out to choose the best epoch, drawn by the seed. 0:
     /// the last epoch is taken.
@@ -306,8 +344,8 @@ pub struct DatasetSpec {
     /// How training images are varied.
     pub augmentation: Augmentation,
     /// How images are normalised in a training, and for a model whose file does not say it (`--normalize`), see
-    /// below: `imagenet`, `cifar10`, `half` (0.5/0.5), `none` (0/1), `MEAN/STD` (such as
-    /// `0.5,0.5,0.5/0.25,0.25,0.25`), or `mean` (subtracted from pixels as 0 to 1; one number per channel, or one for
+    /// below: `imagenet`, `cifar10`, `half` (0.5/0.5), `none` (0/1), `raw` (pixels of 0 to 255 as they are), `MEAN/STD`
+    /// (such as `0.5,0.5,0.5/0.25,0.25,0.25`), or `mean` (subtracted from pixels as 0 to 1; one number per channel, or one for
     /// all, 0 to 1) and `std` (divides them; as many numbers, 0.001 to 10); absent: the data set's own. A model file
     /// that says its own keeps it, and another one given for it alone is an error.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -318,6 +356,9 @@ pub struct DatasetSpec {
     /// Size of the images of `folder`, for that one only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub folder: Option<FolderSpec>,
+    /// Files and classes of `file`, for that one only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<FileSpec>,
 }
 
 impl Default for DatasetSpec {
@@ -329,6 +370,7 @@ impl Default for DatasetSpec {
             normalization: None,
             glyphs: None,
             folder: None,
+            file: None,
         }
     }
 }
@@ -399,6 +441,15 @@ impl DatasetSpec {
                 );
             }
         }
+        if let Some(file) = &self.file {
+            if self.name != DatasetName::File {
+                let found = format!("it with `{}`", self.name);
+                return wrong("file", "nothing: it is for the data set `file`", found);
+            }
+            if let Some(classes) = file.classes.filter(|own| !(1..=1 << 16).contains(own)) {
+                return wrong("file.classes", "1 to 65536 classes", classes.to_string());
+            }
+        }
         let Some(glyphs) = &self.glyphs else {
             return Ok(());
         };
@@ -442,7 +493,12 @@ impl DatasetSpec {
         self.folder.clone().unwrap_or_default()
     }
 
-    /// Channels, rows and columns of an image.
+    /// Files of `file` in force.
+    pub fn file_spec(&self) -> FileSpec {
+        self.file.clone().unwrap_or_default()
+    }
+
+    /// Channels, rows and columns of an image; those of `file` are only in the file.
     pub fn shape(&self) -> [usize; 3] {
         let side = if self.name == DatasetName::Folder {
             self.folder_spec().size()
@@ -452,15 +508,35 @@ impl DatasetSpec {
         [self.name.channels(), side, side]
     }
 
-    /// True where the images take the size that a network asks for.
+    /// True where the images take the size that a network asks for, or their classes are counted as the network's.
     pub fn follows_the_network(&self) -> bool {
-        self.name == DatasetName::Folder && self.folder_spec().size.is_none()
+        match self.name {
+            DatasetName::Folder => self.folder_spec().size.is_none(),
+            DatasetName::File => self.file_spec().classes.is_none(),
+            _ => false,
+        }
+    }
+
+    /// The same settings for a network of that many classes: those of `file` are as many where they are not set.
+    #[must_use]
+    pub fn for_classes(&self, classes: usize) -> Self {
+        if self.name != DatasetName::File || !self.follows_the_network() {
+            return self.clone();
+        }
+        let file = FileSpec {
+            classes: Some(classes),
+            ..self.file_spec()
+        };
+        Self {
+            file: Some(file),
+            ..self.clone()
+        }
     }
 
     /// The same settings for a network of this input shape: images of `folder` whose size is not set take its size.
     #[must_use]
     pub fn for_input(&self, shape: [usize; 3]) -> Self {
-        if !self.follows_the_network() {
+        if self.name != DatasetName::Folder || !self.follows_the_network() {
             return self.clone();
         }
         let folder = FolderSpec {
@@ -473,10 +549,15 @@ impl DatasetSpec {
         }
     }
 
-    /// The same settings with every default written out, but for a size that follows the network, as a resolved configuration holds them.
+    /// The same settings with every default written out, as a resolved configuration holds them; but for a size and
+    /// classes that follow the network, and for the normalisation of `file`, which may have none.
     pub fn resolved(&self) -> Self {
+        let normalization = match self.name {
+            DatasetName::File => self.normalization.clone(),
+            _ => Some(self.normalization()),
+        };
         Self {
-            normalization: Some(self.normalization()),
+            normalization,
             glyphs: (self.name == DatasetName::Glyphs).then(|| self.glyph_spec()),
             ..self.clone()
         }
@@ -502,8 +583,8 @@ mod tests {
         let error = "CIFAR".parse::<DatasetName>().unwrap_err().to_string();
         assert_eq!(
             error,
-            "dataset: expected one of `glyphs`, `mnist`, `cifar10`, `cifar100`, `folder`, `fashion-mnist`, `kmnist`, \
-             `emnist-balanced`, `emnist-byclass`, `emnist-bymerge`, `emnist-letters`, `emnist-digits`, `emnist-mnist`, \
+            "dataset: expected one of `glyphs`, `mnist`, `cifar10`, `cifar100`, `folder`, `file`, `fashion-mnist`, \
+             `kmnist`, `emnist-balanced`, `emnist-byclass`, `emnist-bymerge`, `emnist-letters`, `emnist-digits`, `emnist-mnist`, \
              found `CIFAR`"
         );
     }
@@ -573,6 +654,11 @@ mod tests {
                 "dataset.folder.resize",
             ),
             (r#"{"name": "folder", "glyphs": {}}"#, "dataset.glyphs"),
+            (r#"{"name": "mnist", "file": {}}"#, "dataset.file"),
+            (
+                r#"{"name": "file", "file": {"classes": 0}}"#,
+                "dataset.file.classes",
+            ),
             (r#"{"glyphs": {"images": 5}}"#, "unknown field `images`"),
             (r#"{"crop": 4}"#, "unknown field `crop`"),
             (r#"{"name": "svhn"}"#, "`glyphs`, `mnist`, `cifar10`"),
@@ -606,6 +692,20 @@ mod tests {
     }
 
     #[test]
+    fn classes_of_a_file_follow_the_network_unless_they_are_set() {
+        let free = read(r#"{"name": "file", "file": {"test": "a.npz"}}"#).unwrap();
+        let twelve = free.for_input([1, 49, 10]).for_classes(12);
+        let spec = twelve.file_spec();
+        assert_eq!(
+            (spec.test.as_deref(), spec.classes),
+            (Some("a.npz"), Some(12))
+        );
+        assert_eq!(twelve.for_classes(10), twelve);
+        let glyphs = read("{}").unwrap();
+        assert_eq!(glyphs.for_classes(12), glyphs);
+    }
+
+    #[test]
     fn photographs_may_be_mirrored() {
         read(r#"{"name": "cifar100", "augmentation": {"flip": true}}"#).unwrap();
         read(r#"{"name": "folder", "augmentation": {"flip": true}}"#).unwrap();
@@ -616,7 +716,7 @@ mod tests {
     fn a_resolved_spec_writes_out_its_defaults_and_reads_back() {
         for name in DatasetName::ALL {
             let resolved = DatasetSpec::of(name).resolved();
-            assert!(resolved.normalization.is_some());
+            assert_eq!(resolved.normalization.is_some(), name != DatasetName::File);
             assert_eq!(resolved.glyphs.is_some(), name == DatasetName::Glyphs);
             let json = serde_json::to_string(&resolved).unwrap();
             assert_eq!(read(&json).unwrap(), resolved);

@@ -39,6 +39,7 @@ fn moments(set: &ImageSet) -> Vec<(f64, f64)> {
         .map(|channel| {
             let pixels = || {
                 set.pixels
+                    .bytes()
                     .chunks_exact(plane)
                     .skip(channel)
                     .step_by(set.channels)
@@ -82,7 +83,7 @@ fn mnist_is_what_was_published() {
     };
     let spec = DatasetSpec::of(DatasetName::Mnist);
     let training = load(&spec, Split::Training, &folder).unwrap();
-    assert_eq!((training.len(), training.image_bytes()), (60_000, 784));
+    assert_eq!((training.len(), training.image_size()), (60_000, 784));
     assert_eq!(training.labels[..5], [5, 0, 4, 1, 9]);
     assert_eq!(
         training.class_counts(),
@@ -112,7 +113,7 @@ fn cifar10_has_a_thousand_test_images_of_each_class() {
     };
     let spec = DatasetSpec::of(DatasetName::Cifar10);
     let test = load(&spec, Split::Test, &folder).unwrap();
-    assert_eq!((test.len(), test.image_bytes()), (10_000, 3072));
+    assert_eq!((test.len(), test.image_size()), (10_000, 3072));
     assert_eq!(test.class_counts(), [1000; 10]);
     let training = load(&spec, Split::Training, &folder).unwrap();
     assert_eq!(
@@ -147,8 +148,11 @@ fn cifar10_has_a_thousand_test_images_of_each_class() {
 
 /// Pixels of the images of one class.
 fn of_class(set: &ImageSet, class: u16) -> Vec<&[u8]> {
-    let size = set.pixels.len() / set.len();
-    let images = set.pixels.chunks_exact(size).zip(&set.labels);
+    let images = set
+        .pixels
+        .bytes()
+        .chunks_exact(set.image_size())
+        .zip(&set.labels);
     images
         .filter(|(_, label)| **label == class)
         .map(|(image, _)| image)

@@ -1,6 +1,6 @@
 //! Test images ready for evaluation: what they are kept as, which of them, and their labels.
 
-use crate::data::{ImageSet, Normalization};
+use crate::data::{ImageSet, Normalization, Pixels};
 use crate::error::{Error, Result};
 use crate::kernel::Planes;
 use candle_core::{Device, Tensor};
@@ -85,10 +85,16 @@ impl Images {
         normalization: &Normalization,
         device: &Device,
     ) -> Result<Self> {
-        let normalization = normalization.for_channels(set.channels)?;
-        let source = Source::Pixels {
-            bytes: Arc::clone(&set.pixels),
-            tables: Arc::new(normalization.tables(set.channels)),
+        let source = match &set.pixels {
+            Pixels::Floats(floats) => Source::Values(Arc::clone(floats)),
+            Pixels::Bytes(bytes) => Source::Pixels {
+                bytes: Arc::clone(bytes),
+                tables: Arc::new(
+                    normalization
+                        .for_channels(set.channels)?
+                        .tables(set.channels),
+                ),
+            },
         };
         let shape = [set.channels, set.height, set.width];
         Self::at(shape, source, indices.to_vec(), set.labels(indices), device)
@@ -339,13 +345,14 @@ mod tests {
 
     #[test]
     fn images_of_a_set_share_its_pixels_and_have_the_values_of_a_batch() {
+        let bytes: Arc<Vec<u8>> = Arc::new((0..150 * 60).map(|i| (i % 253) as u8).collect());
         let set = ImageSet {
             title: "counting".into(),
             channels: 3,
             height: 4,
             width: 5,
             classes: 7,
-            pixels: Arc::new((0..150 * 60).map(|i| (i % 253) as u8).collect()),
+            pixels: Pixels::Bytes(Arc::clone(&bytes)),
             labels: (0..150).map(|i| i % 7).collect(),
             remarks: Vec::new(),
         };
@@ -361,7 +368,7 @@ mod tests {
             content(&chosen).0.concat(),
             set.batch(&[20, 149, 85], &normalization, None)
         );
-        assert_eq!(Arc::strong_count(&set.pixels), 3);
+        assert_eq!(Arc::strong_count(&bytes), 4);
         let planes = Planes::new(3, 4, 5, 1).unwrap();
         let (mut laid, mut by_hand) = (vec![0.0; 3 * planes.len()], vec![0.0; planes.len()]);
         chosen.parts(3)[0].fill(planes, &mut laid);
@@ -370,5 +377,19 @@ mod tests {
         let grey = Normalization::named("cifar10").unwrap();
         let one = ImageSet { channels: 1, ..set };
         assert!(Images::of(&one, &indices, &grey, &Device::Cpu).is_err());
+        // floats are what the network takes
+        let floats: Vec<f32> = bytes.iter().map(|byte| f32::from(*byte) - 0.5).collect();
+        let set = ImageSet {
+            channels: 3,
+            pixels: floats.into(),
+            ..one
+        };
+        let images = Images::of(&set, &[3, 149], &grey, &Device::Cpu).unwrap();
+        let values = content(&images).0.concat();
+        assert_eq!(values, set.batch(&[3, 149], &grey, None));
+        assert_eq!(
+            (values[0], values.len()),
+            (f32::from(bytes[180]) - 0.5, 120)
+        );
     }
 }

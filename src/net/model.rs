@@ -259,6 +259,11 @@ impl Model {
         check_values(import.state.iter().map(|(name, t)| (name.as_str(), t)))
             .map_err(|e| Self::inside(path, e))?;
         let mut model = Self::from_parts(path, info, &import.state, sha256, device)?;
+        for (layer, codes) in import.codes {
+            let stored = codes.stored().map_err(|e| Self::inside(path, e))?;
+            let name = model.network.layers()[layer].name().to_owned();
+            model.network.keep_codes(&name, stored).map_err(|e| Self::inside(path, e))?;
+        }
         model.foreign = true;
         model.warnings.splice(0..0, warnings);
         Ok(model)

@@ -7,7 +7,7 @@ use super::journal::{
 };
 use super::models::{chosen, dataset_for, load_half, load_models, Loaded, ModelImages, TestSource};
 use super::monitor::{AttackProgress, Monitor, Stages};
-use super::normalization::{changes, recorded};
+use super::normalization::{changes, normalize, recorded};
 use super::numerics::numerics;
 use super::record::{now, run_folder, Input, Machine, Record};
 use super::request::RunRequest;
@@ -131,7 +131,8 @@ impl Prepared {
         models
             .iter()
             .try_for_each(|model| model.stored_bits().map(drop))?;
-        experiment.dataset = dataset_for(&mut models, &experiment.dataset, request.dataset_given)?;
+        let normalization = experiment.dataset.normalization.clone();
+        experiment.dataset = dataset_for(&models, &experiment.dataset, request.dataset_given)?;
         let spec = &experiment.attack;
         let (dataset, file) = (&experiment.dataset, request.data_file.as_deref());
         let test = TestSource {
@@ -141,6 +142,7 @@ impl Prepared {
             held_out: None,
         }
         .load()?;
+        normalize(&mut models, dataset.name, &test, normalization.as_ref())?;
         let chosen = chosen(&test, &experiment, experiment.sweep.images)?;
         let training = match spec.data {
             Split::Training => Some(load_half(

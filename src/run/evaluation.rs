@@ -1,6 +1,7 @@
 //! Accuracy and loss of one model on a data set: clean, at a bit error rate, or at a voltage.
 
 use super::models::{dataset_for, load_models, Loaded, TestImages, TestSource};
+use super::normalization::normalize;
 use crate::config::Experiment;
 use crate::error::{Error, Result};
 use crate::fault::{ArrayLabel, ChipReads, FaultLabel, Layout, Stored, Zone};
@@ -102,11 +103,11 @@ pub fn evaluate(
     let paths: Vec<PathBuf> = vec![model.to_owned()];
     let mut models = load_models(&paths, &device)?;
     let mut experiment = experiment.clone();
-    experiment.dataset = dataset_for(&mut models, &experiment.dataset, dataset_given)?;
-    let (loaded, evaluator) = (&models[0], &models[0].evaluator);
+    let normalization = experiment.dataset.normalization.clone();
+    experiment.dataset = dataset_for(&models, &experiment.dataset, dataset_given)?;
     let stored = place
         .as_ref()
-        .map(|place| place.stored(&experiment, loaded, &options, &memory))
+        .map(|place| place.stored(&experiment, &models[0], &options, &memory))
         .transpose()?;
     let set = TestSource {
         spec: &experiment.dataset,
@@ -115,6 +116,9 @@ pub fn evaluate(
         held_out: None,
     }
     .load()?;
+    let name = experiment.dataset.name;
+    normalize(&mut models, name, &set, normalization.as_ref())?;
+    let (loaded, evaluator) = (&models[0], &models[0].evaluator);
     let images = TestImages::new(&set, &models, &experiment, experiment.sweep.images)?;
     let (mut count, mut array) = (None, None);
     let score = match (&place, &stored) {

@@ -1,6 +1,6 @@
 //! The models of a sweep or an attack with their images: loaded, checked against each other, named apart.
 
-use super::normalization::{normalize, Taken};
+use super::normalization::Taken;
 use crate::config::{Experiment, Training};
 use crate::data::{
     self, validation_split, DatasetName, DatasetSpec, ImageSet, Normalization, Split,
@@ -77,7 +77,7 @@ impl TestSource<'_> {
     }
 }
 
-/// One half of a data set; without a folder, from the cache folder, which glyphs do not need.
+/// One half of a data set; without a folder, from the cache folder, which glyphs and the user's own file do not need.
 ///
 /// # Errors
 /// As [`data::load`]; as [`store::cache_folder`] where one is needed.
@@ -88,7 +88,9 @@ pub(super) fn load_half(
 ) -> Result<ImageSet> {
     match folder {
         Some(folder) => data::load(spec, split, folder),
-        None if spec.name == DatasetName::Glyphs => data::load(spec, split, Path::new("")),
+        None if matches!(spec.name, DatasetName::Glyphs | DatasetName::File) => {
+            data::load(spec, split, Path::new(""))
+        }
         None => data::load(spec, split, &store::cache_folder()?),
     }
 }
@@ -317,24 +319,24 @@ pub(super) fn dataset_of_models(models: &[Loaded]) -> Result<DatasetSpec> {
 }
 
 /// The data set to run models on: the user's where `given`, else their own; images of a folder whose size is not set
-/// take that of the first model. Decides how the images of each are normalised: `dataset` holds what the user says.
+/// take that of the first model, and a file has its classes.
 ///
 /// # Errors
-/// As [`dataset_of_models`] and [`normalize`].
+/// As [`dataset_of_models`].
 pub(super) fn dataset_for(
-    models: &mut [Loaded],
+    models: &[Loaded],
     dataset: &DatasetSpec,
     given: bool,
 ) -> Result<DatasetSpec> {
-    let normalization = dataset.normalization.as_ref();
     let dataset = if given {
         dataset.clone()
     } else {
         dataset_of_models(models)?
     };
-    normalize(models, dataset.name, normalization)?;
     Ok(match models.first() {
-        Some(model) => dataset.for_input(model.info.input_shape),
+        Some(model) => dataset
+            .for_input(model.info.input_shape)
+            .for_classes(model.info.classes),
         None => dataset,
     })
 }
@@ -503,13 +505,13 @@ mod tests {
             normalization: None,
         };
         let free = DatasetSpec::of(DatasetName::Folder);
-        let found = dataset_for(std::slice::from_mut(&mut model), &free, true).unwrap();
+        let found = dataset_for(std::slice::from_ref(&model), &free, true).unwrap();
         assert_eq!(found.folder_spec().size(), 32);
-        assert_eq!(dataset_for(&mut [], &found, true).unwrap(), found);
+        assert_eq!(dataset_for(&[], &found, true).unwrap(), found);
         model.info.input_shape = [3, 64, 64];
-        let mut models = [model];
-        assert_eq!(dataset_for(&mut models, &found, true).unwrap(), found);
-        assert!(dataset_for(&mut models, &free, false)
+        let models = [model];
+        assert_eq!(dataset_for(&models, &found, true).unwrap(), found);
+        assert!(dataset_for(&models, &free, false)
             .unwrap_err()
             .is_wrong_input());
     }

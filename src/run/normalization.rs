@@ -2,7 +2,7 @@
 
 use super::models::Loaded;
 use crate::config::Experiment;
-use crate::data::{DatasetName, DatasetSpec, Normalization};
+use crate::data::{DatasetName, DatasetSpec, ImageSet, Normalization};
 use crate::error::{Error, Result};
 use crate::net::ModelInfo;
 
@@ -56,7 +56,7 @@ impl Taken {
         (self.source == Source::Assumed).then(|| {
             format!(
                 "{model}: its file does not say how images are normalised; assumed: {} (mean {mean:?}, std {std:?}); \
-                 --normalize imagenet|cifar10|half|none|MEAN/STD says it",
+                 --normalize imagenet|cifar10|half|none|raw|MEAN/STD says it",
                 self.label()
             )
         })
@@ -84,9 +84,7 @@ pub(super) fn take(
             changed: false,
         }));
     }
-    let usual = dataset
-        .map(DatasetName::default_normalization)
-        .filter(|usual| usual.mean.len() == channels);
+    let usual = dataset.and_then(|dataset| dataset.usual_normalization(channels));
     let assumed = info.normalization.clone().or(usual);
     let taken = match given {
         Some(given) => {
@@ -112,15 +110,31 @@ pub(super) fn take(
     Ok(Some(taken))
 }
 
-/// [`take`] for the models of a run; what the user should hear goes to their warnings.
+/// [`take`] for the models of a run on images of this set; what the user should hear goes to their warnings. Floats are
+/// what networks take, whatever the files of the models say.
 ///
 /// # Errors
 /// As [`take`]; [`Error::Argument`] where given statistics have an effect on none of the models.
 pub(super) fn normalize(
     models: &mut [Loaded],
     dataset: DatasetName,
+    set: &ImageSet,
     given: Option<&Normalization>,
 ) -> Result<()> {
+    check_floats(set, given)?;
+    if set.pixels.are_floats() {
+        for model in models {
+            let own = model.info.normalization.take();
+            model.warnings.extend(own.filter(|_| !model.foreign).map(|own| {
+                format!(
+                    "{}: the normalisation of its file, {own}, is not applied: {} holds floating-point inputs, which \
+                     are taken as they are",
+                    model.name, set.title
+                )
+            }));
+        }
+        return Ok(());
+    }
     let mut unheeding = Vec::new();
     for (place, model) in models.iter_mut().enumerate() {
         let taken = take(&mut model.info, model.foreign, given, Some(dataset))?;
@@ -155,6 +169,24 @@ pub(super) fn normalize(
     Ok(())
 }
 
+/// Floats are not normalised.
+///
+/// # Errors
+/// [`Error::Argument`] where statistics are given for them.
+pub(super) fn check_floats(set: &ImageSet, given: Option<&Normalization>) -> Result<()> {
+    match given.filter(|_| set.pixels.are_floats()) {
+        None => Ok(()),
+        Some(given) => Err(Error::argument(
+            "--normalize (dataset.normalization)",
+            format!(
+                "to be left out: {} holds floating-point inputs, which are taken as they are",
+                set.title
+            ),
+            format!("`{given}`"),
+        )),
+    }
+}
+
 /// What of the normalisation makes a run another one: given statistics that are not the assumed ones, by model.
 pub(super) fn changes(models: &[Loaded]) -> Option<Vec<(&str, &Normalization)>> {
     let changed: Vec<(&str, &Normalization)> = models
@@ -174,7 +206,7 @@ pub(super) fn recorded(experiment: &Experiment, models: &[Loaded]) -> Experiment
         return experiment.clone();
     }
     let dataset = DatasetSpec {
-        normalization: Some(experiment.dataset.normalization()),
+        normalization: experiment.dataset.resolved().normalization,
         ..experiment.dataset.clone()
     };
     Experiment {

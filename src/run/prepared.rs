@@ -8,7 +8,7 @@ use super::models::{
     check_held_out, check_untrained, dataset_for, load_models, Loaded, TestImages, TestSource,
 };
 use super::monitor::{Monitor, Quiet, Stages};
-use super::normalization::{changes, recorded};
+use super::normalization::{changes, normalize, recorded};
 use super::numerics::numerics;
 use super::record::{now, Input, Machine, Record};
 use super::request::RunRequest;
@@ -17,7 +17,7 @@ use super::training::{after_the_other, finished_model, train_model, TrainedModel
 use crate::analysis::{cells_key, names};
 use crate::answer::AnswerSpec;
 use crate::config::{Experiment, Training};
-use crate::data::{self, ImageSet};
+use crate::data::{self, DatasetName, ImageSet};
 use crate::engine::{Answers, Score, ACCESS_IMAGES};
 use crate::error::{Error, Result};
 use crate::fault::Protection;
@@ -89,6 +89,7 @@ pub(super) fn inputs(experiment: &Experiment, request: &RunRequest) -> Result<In
 /// The test images where they are known before the models are: wrong ones end a sweep before its trainings.
 pub(super) fn early_set(experiment: &Experiment, request: &RunRequest) -> Result<Option<ImageSet>> {
     let follows = experiment.dataset.follows_the_network();
+    let counted = follows && experiment.dataset.name == DatasetName::File;
     if !request.models.is_empty() && (!request.dataset_given || follows) {
         return Ok(None);
     }
@@ -104,7 +105,8 @@ pub(super) fn early_set(experiment: &Experiment, request: &RunRequest) -> Result
         )?;
     }
     experiment.sweep.check_tolerance(set.len() as u64)?;
-    Ok(Some(set))
+    // the classes of a file are those of the network, which is yet to be trained
+    Ok(Some(set).filter(|_| !counted))
 }
 
 fn test_set(experiment: &Experiment, request: &RunRequest) -> Result<ImageSet> {
@@ -209,7 +211,9 @@ pub(super) fn trained_before(
     monitor: &dyn Monitor,
 ) -> Result<Vec<PathBuf>> {
     let models = request.models_folder()?;
-    let find = |training: &Training| Ok(finished_model(training, &models, device, monitor)?.best);
+    let data = request.data_folder.as_deref();
+    let find =
+        |training: &Training| Ok(finished_model(training, &models, data, device, monitor)?.best);
     trainings_of(experiment)?.iter().map(find).collect()
 }
 
@@ -227,7 +231,8 @@ pub(super) fn finished_trainings(
             all.push((training, None));
             continue;
         };
-        let path = match finished_model(&training, models, device, &Quiet::default()) {
+        let data = request.data_folder.as_deref();
+        let path = match finished_model(&training, models, data, device, &Quiet::default()) {
             Ok(model) => Some(model.best),
             Err(Error::Missing { .. }) => None,
             Err(error) => return Err(error),
@@ -255,7 +260,8 @@ pub(super) fn prepare(
     let mut experiment = experiment.clone();
     let mut models = load_models(paths, device)?;
     let given = request.models.is_empty() || request.dataset_given;
-    experiment.dataset = dataset_for(&mut models, &experiment.dataset, given)?;
+    let normalization = experiment.dataset.normalization.clone();
+    experiment.dataset = dataset_for(&models, &experiment.dataset, given)?;
     if experiment.sweep.split == TestSplit::Validation {
         check_held_out(&models, &experiment.dataset, experiment.seed)?;
     }
@@ -263,6 +269,8 @@ pub(super) fn prepare(
         Some(set) => set,
         None => test_set(&experiment, request)?,
     };
+    let name = experiment.dataset.name;
+    normalize(&mut models, name, &set, normalization.as_ref())?;
     let images = TestImages::new(&set, &models, &experiment, experiment.sweep.images)?;
     experiment.sweep.check_tolerance(images.all)?;
     let planned = |sampling: Sampling| {

@@ -5,6 +5,7 @@ use super::models::stem;
 use super::monitor::Monitor;
 use super::normalization::take;
 use crate::config::Experiment;
+use crate::data::DatasetName;
 use crate::error::{Error, Result};
 use crate::net::{layer_weights, Model, ModelInfo, Network, PostTraining};
 use crate::quant::{MethodLabel, QuantizerSpec};
@@ -285,6 +286,8 @@ fn normalized(
     } else {
         float.info.dataset_spec().map(|spec| spec.name)
     };
+    // whether a file holds pixels is not known before it is read
+    let dataset = dataset.filter(|name| *name != DatasetName::File);
     let foreign = float.info.training_seed.is_none();
     let Some(taken) = take(&mut float.info, float.foreign, given, dataset)? else {
         if foreign {

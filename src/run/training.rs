@@ -4,9 +4,10 @@ use super::clock;
 use super::identity::{folder_name, VERSION};
 use super::models::load_half;
 use super::monitor::Monitor;
+use super::normalization::check_floats;
 use super::numerics::{self, numerics_of};
 use crate::config::Training;
-use crate::data::{validation_split, ImageSet, Split};
+use crate::data::{validation_split, FileSpec, ImageSet, Normalization, Split};
 use crate::error::{Error, Result};
 use crate::kernel::Arithmetic;
 use crate::net::{
@@ -74,13 +75,20 @@ pub fn train_model(
         identity,
         route,
         folder,
-    } = Begun::of(training, parent, device)?;
+    } = Begun::of(training, parent, data_folder, device)?;
     let own = numerics_of(route.arithmetic())?;
     // wrong data and weights that do not fit are found before anything is written
     let early = if fresh || !folder.join(STATE).exists() {
         let images = load_half(&training.dataset, Split::Training, data_folder)?;
-        let network = begin(training, start.as_ref(), &images, device)?;
-        Some((images, network))
+        let normalization = normalization(training, &images)?;
+        let network = begin(
+            training,
+            start.as_ref(),
+            &images,
+            normalization.as_ref(),
+            device,
+        )?;
+        Some((images, normalization, network))
     } else {
         None
     };
@@ -132,12 +140,19 @@ pub fn train_model(
             training.name
         ));
     }
-    let (images, (mut network, warnings)) = match early {
+    let (images, normalization, (mut network, warnings)) = match early {
         Some(early) => early,
         None => {
             let images = load_half(&training.dataset, Split::Training, data_folder)?;
-            let network = begin(training, start.as_ref(), &images, device)?;
-            (images, network)
+            let normalization = normalization(training, &images)?;
+            let network = begin(
+                training,
+                start.as_ref(),
+                &images,
+                normalization.as_ref(),
+                device,
+            )?;
+            (images, normalization, network)
         }
     };
     images
@@ -149,7 +164,9 @@ pub fn train_model(
         .for_each(|warning| monitor.warn(&format!("{}: {warning}", training.name)));
     let (indices, validation) =
         validation_split(&images.labels, training.dataset.validation, training.seed);
-    let normalization = training.dataset.normalization();
+    let info = info(&identity, &images, normalization.clone(), route)?;
+    // floats have none, and none is asked for
+    let normalization = normalization.unwrap_or(training.dataset.normalization());
     let trainer = Trainer {
         spec: &training.trainer,
         route,
@@ -164,7 +181,7 @@ pub fn train_model(
     let mut keeper = Keeper {
         training,
         folder: &folder,
-        info: info(&identity, &images, route)?,
+        info,
         numerics: own,
         monitor,
     };
@@ -189,14 +206,19 @@ struct Begun {
 }
 
 impl Begun {
-    fn of(training: &Training, parent: &Path, device: &Device) -> Result<Self> {
+    fn of(
+        training: &Training,
+        parent: &Path,
+        data_folder: Option<&Path>,
+        device: &Device,
+    ) -> Result<Self> {
         let start = training
             .network
             .weights
             .as_ref()
             .map(|path| Model::load(Path::new(path), device))
             .transpose()?;
-        let identity = identity(training, start.as_ref())?;
+        let identity = identity(training, start.as_ref(), data_folder)?;
         let route = Route::of(&training.network.architecture.into(), device);
         let folder = folder_name(&training.name, &identity, route.arithmetic())?;
         Ok(Self {
@@ -215,10 +237,11 @@ impl Begun {
 pub(super) fn finished_model(
     training: &Training,
     parent: &Path,
+    data_folder: Option<&Path>,
     device: &Device,
     monitor: &dyn Monitor,
 ) -> Result<TrainedModel> {
-    let folder = Begun::of(training, parent, device)?.folder;
+    let folder = Begun::of(training, parent, data_folder, device)?.folder;
     let state = read_state(&folder, monitor)?.map(|(state, _)| state);
     match state.filter(|state| state.epoch >= training.trainer.epochs) {
         Some(state) => Ok(trained(training, folder, state.history, 0)),
@@ -278,15 +301,30 @@ pub(super) fn wait_for_lock(folder: &Path, model: &str, monitor: &dyn Monitor) -
     }
 }
 
-/// What can change the numbers of the training: the weights that it starts from by their content, not by their path.
+/// What can change the numbers of the training: the file that it learns from and the weights that it starts from by their
+/// content, not by their path. Test data change none.
 ///
 /// # Errors
-/// [`Error::Argument`] where those weights are of another network.
-fn identity(training: &Training, start: Option<&Model>) -> Result<Training> {
-    let Some(start) = start else {
-        return Ok(training.clone());
-    };
+/// [`Error::Argument`] where those weights are of another network; a file that cannot be read.
+fn identity(
+    training: &Training,
+    start: Option<&Model>,
+    data_folder: Option<&Path>,
+) -> Result<Training> {
     let mut identity = training.clone();
+    let file = training.dataset.file_spec();
+    if let Some(path) = file.training {
+        let path = data_folder.unwrap_or(Path::new("")).join(path);
+        let sha256 = store::sha256_of_file(&path)?;
+        identity.dataset.file = Some(FileSpec {
+            training: Some(format!("sha256:{sha256}")),
+            test: None,
+            classes: file.classes,
+        });
+    }
+    let Some(start) = start else {
+        return Ok(identity);
+    };
     let (wanted, found) = (training.network.architecture, &start.info.architecture);
     if *found != wanted {
         return Err(Error::argument(
@@ -299,11 +337,35 @@ fn identity(training: &Training, start: Option<&Model>) -> Result<Training> {
     Ok(identity)
 }
 
+/// How the images of a training are normalised; `None` for floats.
+///
+/// # Errors
+/// [`Error::Argument`] where statistics or a variation are given for floats, or statistics of other channels.
+fn normalization(training: &Training, images: &ImageSet) -> Result<Option<Normalization>> {
+    let spec = &training.dataset;
+    if !images.pixels.are_floats() {
+        return Ok(Some(spec.normalization().for_channels(images.channels)?));
+    }
+    check_floats(images, spec.normalization.as_ref())?;
+    if spec.augmentation.is_none() {
+        return Ok(None);
+    }
+    Err(Error::argument(
+        "dataset.augmentation",
+        format!(
+            "to be left out: {} holds floating-point inputs, which need not be images",
+            images.title
+        ),
+        "one",
+    ))
+}
+
 /// The network at the start of its training, with warnings.
 fn begin(
     training: &Training,
     start: Option<&Model>,
     images: &ImageSet,
+    normalization: Option<&Normalization>,
     device: &Device,
 ) -> Result<(Network, Vec<String>)> {
     let (network, warnings) = Network::new(
@@ -315,26 +377,25 @@ fn begin(
     )?;
     let mut network = network.with_input_shape([images.channels, images.height, images.width])?;
     let warnings = match start {
-        Some(start) => begin_from(&mut network, start, training)?,
+        Some(start) => begin_from(&mut network, start, normalization)?,
         None => warnings,
     };
     Ok((network, warnings))
 }
 
 /// Puts the weights to start from into the network; ranges start from them. Returns warnings.
-fn begin_from(network: &mut Network, start: &Model, training: &Training) -> Result<Vec<String>> {
+fn begin_from(
+    network: &mut Network,
+    start: &Model,
+    own: Option<&Normalization>,
+) -> Result<Vec<String>> {
     for layer in start.network.layers() {
         layer.check_trainable()?;
     }
     let mut warnings = start.warnings.clone();
     warnings.extend(network.load_state(&start.state_without_ranges()?)?);
-    let own = training.dataset.normalization();
-    if let Some(other) = start
-        .info
-        .normalization
-        .as_ref()
-        .filter(|other| **other != own)
-    {
+    let other = start.info.normalization.as_ref();
+    if let Some((other, own)) = other.zip(own).filter(|(other, own)| other != own) {
         warnings.push(format!(
             "the weights to start from expect images normalised by mean {:?} and std {:?}, the training takes {:?} and \
              {:?} (`dataset.normalization`)",
@@ -359,7 +420,12 @@ fn trained(
     }
 }
 
-fn info(training: &Training, images: &ImageSet, route: Route) -> Result<ModelInfo> {
+fn info(
+    training: &Training,
+    images: &ImageSet,
+    normalization: Option<Normalization>,
+    route: Route,
+) -> Result<ModelInfo> {
     // a file without it is of direct convolutions
     let winograd = Some(route.arithmetic()).filter(|own| *own == Arithmetic::Winograd);
     Ok(ModelInfo {
@@ -368,7 +434,7 @@ fn info(training: &Training, images: &ImageSet, route: Route) -> Result<ModelInf
         classes: images.classes,
         quantizer: training.quantizer.clone(),
         input_shape: [images.channels, images.height, images.width],
-        normalization: Some(training.dataset.normalization()),
+        normalization,
         dataset: Some(DatasetTag {
             name: training.dataset.name.to_string(),
             title: images.title.clone(),

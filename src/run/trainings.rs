@@ -73,12 +73,13 @@ impl TrainingRow {
 pub fn trained_models(
     trainings: &[Training],
     parent: &Path,
+    data_folder: Option<&Path>,
     device: &Device,
     monitor: &dyn Monitor,
 ) -> Result<Vec<TrainedModel>> {
     let (mut finished, mut missing) = (Vec::new(), Vec::new());
     for (k, training) in trainings.iter().enumerate() {
-        match finished_model(training, parent, device, monitor) {
+        match finished_model(training, parent, data_folder, device, monitor) {
             Ok(model) => finished.push(model),
             Err(Error::Missing { .. }) => missing.push(k.to_string()),
             Err(error) => return Err(error),

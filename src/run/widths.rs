@@ -3,6 +3,7 @@
 use super::identity::folder_name;
 use super::models::{dataset_for, load_half, load_models, Loaded, ModelImages};
 use super::monitor::Monitor;
+use super::normalization::normalize;
 use super::numerics::numerics;
 use super::request::RunRequest;
 use super::training::wait_for_lock;
@@ -54,8 +55,10 @@ pub(super) fn add_mixed_models(
 ) -> Result<Vec<PathBuf>> {
     let mut loaded = load_models(paths, device)?;
     let given = request.models.is_empty() || request.dataset_given;
-    let dataset = dataset_for(&mut loaded, &experiment.dataset, given)?;
+    let dataset = dataset_for(&loaded, &experiment.dataset, given)?;
     let set = load_half(&dataset, Split::Training, request.data_folder.as_deref())?;
+    let normalization = experiment.dataset.normalization.as_ref();
+    normalize(&mut loaded, dataset.name, &set, normalization)?;
     set.remarks.iter().for_each(|remark| monitor.warn(remark));
     let spec = &experiment.explore;
     let count = usize::try_from(spec.width_images)

@@ -3,12 +3,14 @@
 //! Source: numpy.lib.format. Magic `\x93NUMPY`, version, length of the header (u16, from version 2 on u32), a Python
 //! dictionary with `descr`, `fortran_order` and `shape`, padded by blanks to a multiple of 64 and ended by a line feed,
 //! the data. Read are booleans and integers of any width, byte order and memory order whose values fit into a byte;
-//! written is `u1` alone. An `.npz` is a zip archive of `NAME.npy`.
+//! written is `u1` alone. An `.npz` is a zip archive of `NAME.npy`; [`numbers`] reads arrays of any numbers from it.
 
 mod header;
+mod numbers;
 
 use crate::error::{Error, Result};
-use header::Header;
+use header::{Header, Takes};
+pub use numbers::{read_npz_numbers, NumberArray, NumberType, Numbers};
 use std::io::{Cursor, Read};
 use std::path::Path;
 use zip::ZipArchive;
@@ -111,7 +113,7 @@ pub fn npy_start(content: &mut dyn Read) -> std::io::Result<(Vec<u8>, Option<Vec
         _ => return Ok((start, None)),
     };
     content.take(length.into()).read_to_end(&mut start)?;
-    let header = Header::split(&start[MAGIC.len()..]).map(|(header, _)| header);
+    let header = Header::split(&start[MAGIC.len()..], Takes::Integers).map(|(header, _)| header);
     let bytes = header.ok().filter(|header| {
         header.width == 1 && !header.boolean && !header.signed && !header.fortran_order
     });
@@ -215,7 +217,7 @@ fn parse(bytes: &[u8]) -> Result<(ByteArray, Element), header::Refusal> {
         };
         return header::refused("a NumPy file (.npy)", found);
     };
-    let (header, data) = Header::split(rest)?;
+    let (header, data) = Header::split(rest, Takes::Integers)?;
     let whole = header
         .cells()
         .and_then(|cells| cells.checked_mul(header.width));

@@ -186,7 +186,11 @@ fn resnet(threads: usize, killed: Option<usize>) -> Vec<Vec<f32>> {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
     let train = |resume, stop_after| {
         let mut grey = images(300);
-        let colours = grey.pixels.chunks(784).flat_map(|image| image.repeat(3));
+        let colours = grey
+            .pixels
+            .bytes()
+            .chunks(784)
+            .flat_map(|image| image.repeat(3));
         grey.pixels = colours.collect::<Vec<u8>>().into();
         grey.channels = 3;
         let resnet = Architecture::Resnet {

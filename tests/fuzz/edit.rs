@@ -350,24 +350,35 @@ pub(crate) fn zip(rng: &mut Rng, data: &[u8]) -> Vec<u8> {
         let (low, high) = rng.pick(&[(end.saturating_sub(600), end), (0, 300)]);
         return bytes_within(rng, data, low, high);
     }
-    let mut archive = zip::ZipArchive::new(Cursor::new(data)).unwrap();
+    let mut files = unzipped(data);
     let edited = if rng.chance(0.8) {
         0
     } else {
-        rng.below(archive.len())
+        rng.below(files.len())
     };
+    files[edited].1 = bytes(rng, &files[edited].1);
+    zipped(&files, rng.chance(0.3))
+}
+
+/// The header of an array of an archive, its checksum made right.
+pub(crate) fn npz(rng: &mut Rng, data: &[u8]) -> Vec<u8> {
+    let mut files = unzipped(data);
+    let edited = rng.below(files.len());
+    files[edited].1 = npy(rng, &files[edited].1);
+    zipped(&files, rng.chance(0.3))
+}
+
+/// Names and content of the entries of a zip archive.
+fn unzipped(data: &[u8]) -> Vec<(String, Vec<u8>)> {
+    let mut archive = zip::ZipArchive::new(Cursor::new(data)).unwrap();
     let mut files = Vec::new();
     for i in 0..archive.len() {
         let mut file = archive.by_index(i).unwrap();
-        let name = file.name().to_owned();
         let mut content = Vec::new();
         file.read_to_end(&mut content).unwrap();
-        if i == edited {
-            content = bytes(rng, &content);
-        }
-        files.push((name, content));
+        files.push((file.name().to_owned(), content));
     }
-    zipped(&files, rng.chance(0.3))
+    files
 }
 
 pub(crate) fn gzipped(data: &[u8]) -> Vec<u8> {

@@ -148,16 +148,44 @@ pub(crate) fn pngs() -> Vec<Vec<u8>> {
 }
 
 pub(crate) fn npy() -> Vec<Vec<u8>> {
-    let array = |descr: &str| {
-        let header =
-            format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': (2, 8, 16), }}\n");
-        let mut out = b"\x93NUMPY\x01\x00".to_vec();
-        out.extend((header.len() as u16).to_le_bytes());
-        out.extend(header.bytes());
-        out.extend((0..256).map(|i| u8::from(i % 50 == 0)));
-        out
+    let bits: Vec<u8> = (0..256).map(|i| u8::from(i % 50 == 0)).collect();
+    ["|b1", "|u1"]
+        .map(|descr| array(descr, "(2, 8, 16)", &bits))
+        .to_vec()
+}
+
+/// An array in NumPy's format.
+fn array(descr: &str, shape: &str, data: &[u8]) -> Vec<u8> {
+    let header = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}\n");
+    let mut out = b"\x93NUMPY\x01\x00".to_vec();
+    out.extend((header.len() as u16).to_le_bytes());
+    out.extend(header.bytes());
+    out.extend(data);
+    out
+}
+
+/// Inputs of floats and of bytes with their classes.
+pub(crate) fn data_npz() -> Vec<Vec<u8>> {
+    let floats: Vec<u8> = (0..24u8).flat_map(|i| f32::from(i).to_le_bytes()).collect();
+    let of = |x: Vec<u8>| {
+        let y = array(
+            "<i8",
+            "(4,)",
+            &[1i64, 0, 2, 11].map(i64::to_le_bytes).concat(),
+        );
+        zipped(&[("x.npy".into(), x), ("y.npy".into(), y)], false)
     };
-    vec![array("|b1"), array("|u1")]
+    vec![
+        of(array("<f4", "(4, 1, 2, 3)", &floats)),
+        of(array("|u1", "(4, 6)", &floats[..24])),
+    ]
+}
+
+/// The same floats and classes as tensors.
+pub(crate) fn data_safetensors() -> Vec<Vec<u8>> {
+    let header = r#"{"inputs":{"dtype":"F32","shape":[4,2,3],"data_offsets":[0,96]},"labels":{"dtype":"I16","shape":[4],"data_offsets":[96,104]}}"#;
+    let length = (header.len() as u64).to_le_bytes();
+    vec![[&length[..], header.as_bytes(), &[0; 104]].concat()]
 }
 
 /// The first rows of stored tables, written anew: trials, designs and summary as Parquet, then as CSV.

@@ -6,7 +6,7 @@ use candle_core::Device;
 use std::path::Path;
 use std::sync::OnceLock;
 use wcat_explore::config::{Experiment, Layer};
-use wcat_explore::data::{self, DatasetName, DatasetSpec, FolderSpec, Split};
+use wcat_explore::data::{self, DatasetName, DatasetSpec, FileSpec, FolderSpec, Split};
 use wcat_explore::error::Result;
 use wcat_explore::explore::groups;
 use wcat_explore::fault::{ArraySpec, FaultMap};
@@ -109,6 +109,19 @@ fn picture(path: &Path) -> Result<()> {
     };
     let root = path.parent().and_then(Path::parent).unwrap();
     data::load(&spec, Split::Test, root).map(drop)
+}
+
+/// A data set of one file.
+fn data_file(path: &Path) -> Result<()> {
+    let file = FileSpec {
+        test: Some(path.display().to_string()),
+        ..FileSpec::default()
+    };
+    let spec = DatasetSpec {
+        file: Some(file),
+        ..DatasetSpec::of(DatasetName::File)
+    };
+    data::load(&spec, Split::Test, Path::new("")).map(drop)
 }
 
 /// The record is read before the tables, which are not there.
@@ -272,6 +285,21 @@ pub(crate) const TARGETS: &[Target] = &[
         || vec![vec![3; 2 * 3073]],
         edit::bytes,
         cifar,
+    ),
+    target("data_npz", "d.npz", seeds::data_npz, edit::zip, data_file),
+    target(
+        "data_npz_arrays",
+        "d.npz",
+        seeds::data_npz,
+        edit::npz,
+        data_file,
+    ),
+    target(
+        "data_safetensors",
+        "d.safetensors",
+        seeds::data_safetensors,
+        edit::safetensors,
+        data_file,
     ),
     target(
         "packed_images",

@@ -7,6 +7,7 @@ mod program;
 mod checkpoints;
 mod checksums;
 mod damaged_journal;
+mod data_files;
 mod datasets;
 mod fault_maps;
 mod folders;

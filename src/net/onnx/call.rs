@@ -4,12 +4,15 @@ use super::attributes::Attributes;
 use super::constant::{Element, Tensors};
 use super::layers::Layers;
 use super::proto::Node;
+use crate::code::CodeFormat;
 use crate::error::{Error, Result};
 use crate::kernel::Workspace;
 use crate::net::general::{Binary, General, Reduction, Unary};
 use crate::net::graph::{Graph, Op, Value};
 use crate::net::pass::{self, Pass, Route};
 use crate::net::shape::MOST_NUMBERS;
+use crate::quant::{Scale, StoredWeight};
+use crate::units::Bits;
 use candle_core::{DType, Device, Tensor};
 use std::cell::Cell;
 use std::rc::Rc;
@@ -56,6 +59,41 @@ pub(super) struct Codes {
     pub(super) steps: Vec<f64>,
     pub(super) zeros: Vec<f64>,
     pub(super) axis: usize,
+}
+
+impl Codes {
+    /// What a memory holds of a layer of these codes, the outputs first.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] where a code does not fit its bits.
+    pub(in crate::net) fn stored(&self) -> Result<StoredWeight> {
+        let wrong = |expected: String, found: f64| Error::argument("codes", expected, found.to_string());
+        let format = CodeFormat::new(Bits::new(self.bits.into())?, self.signed)?;
+        let (low, high) = (f64::from(format.min()), f64::from(format.max()));
+        let mut words = Vec::with_capacity(self.codes.elem_count());
+        for code in self.codes.flatten_all()?.to_vec1::<f64>()? {
+            if !(low..=high).contains(&code) || code.fract() != 0.0 {
+                return Err(wrong(format!("whole numbers from {low} to {high}"), code));
+            }
+            words.push(format.encode(code as i16));
+        }
+        let mut scales = Vec::with_capacity(self.steps.len());
+        for (step, zero) in self.steps.iter().zip(&self.zeros) {
+            if zero.fract() != 0.0 || !(-128.0..=255.0).contains(zero) {
+                return Err(wrong("zero points from -128 to 255".into(), *zero));
+            }
+            scales.push(Scale {
+                step: *step as f32,
+                zero: *zero as i16,
+            });
+        }
+        Ok(StoredWeight {
+            words,
+            scales,
+            format,
+            shape: self.codes.dims().to_vec(),
+        })
+    }
 }
 
 impl Known {

@@ -1,7 +1,7 @@
 //! The header of a `.npy` file: a Python dictionary of three keys, read without Python.
 
 /// Longest header, in bytes: NumPy itself reads no more than 10,000 characters unasked.
-const LONGEST: usize = 1 << 16;
+pub(super) const LONGEST: usize = 1 << 16;
 /// Most dimensions that are read.
 const MOST_DIMENSIONS: usize = 8;
 
@@ -15,10 +15,20 @@ pub(super) fn refused<T>(
     Err((expected.into(), found.into()))
 }
 
+/// Types of values that a reader takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Takes {
+    /// Booleans and integers.
+    Integers,
+    /// Those and floating-point numbers of 4 and 8 bytes.
+    Numbers,
+}
+
 /// What the header says of the array.
 #[derive(Debug, PartialEq)]
 pub(super) struct Header {
     pub(super) boolean: bool,
+    pub(super) float: bool,
     pub(super) signed: bool,
     /// Bytes of a value: 1, 2, 4 or 8.
     pub(super) width: usize,
@@ -30,7 +40,7 @@ pub(super) struct Header {
 
 impl Header {
     /// Header and data of what follows the magic bytes.
-    pub(super) fn split(rest: &[u8]) -> Result<(Self, &[u8]), Refusal> {
+    pub(super) fn split(rest: &[u8], takes: Takes) -> Result<(Self, &[u8]), Refusal> {
         let (length, rest) = match rest {
             [1, _, a, b, rest @ ..] => (usize::from(u16::from_le_bytes([*a, *b])), rest),
             [2 | 3, _, a, b, c, d, rest @ ..] => {
@@ -47,10 +57,10 @@ impl Header {
         else {
             return refused("a whole header", "a torn file");
         };
-        Ok((Self::read(&String::from_utf8_lossy(header))?, data))
+        Ok((Self::read(&String::from_utf8_lossy(header), takes)?, data))
     }
 
-    fn read(text: &str) -> Result<Self, Refusal> {
+    fn read(text: &str, takes: Takes) -> Result<Self, Refusal> {
         let value = |key: &str| {
             let mut quoted = ["'", "\""]
                 .iter()
@@ -72,18 +82,22 @@ impl Header {
         }
         let element = Self {
             boolean: false,
+            float: false,
             signed: false,
             width: 1,
             big_endian: false,
             fortran_order,
             shape: lengths(shape)?,
         };
-        element.of_type(descr)
+        element.of_type(descr, takes)
     }
 
     /// The header with the type that `descr` names, as `'<i8'`.
-    fn of_type(self, descr: &str) -> Result<Self, Refusal> {
-        let expected = "an array of booleans or integers";
+    fn of_type(self, descr: &str, takes: Takes) -> Result<Self, Refusal> {
+        let expected = match takes {
+            Takes::Integers => "an array of booleans or integers",
+            Takes::Numbers => "an array of float32, float64, uint8 or other integers",
+        };
         let quote = descr.chars().next().filter(|c| ['\'', '"'].contains(c));
         let Some(name) = quote.and_then(|quote| Some(descr[1..].split_once(quote)?.0)) else {
             return refused(expected, format!("a structured array, {}", shown(descr)));
@@ -108,6 +122,10 @@ impl Header {
             "i2" => integer(true, 2),
             "i4" => integer(true, 4),
             "i8" => integer(true, 8),
+            "f4" | "f8" if takes == Takes::Numbers => Self {
+                float: true,
+                ..integer(true, if plain == "f4" { 4 } else { 8 })
+            },
             _ => {
                 let kind = match plain.chars().next() {
                     Some('f' | 'c') => "floating-point numbers",

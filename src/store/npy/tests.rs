@@ -78,7 +78,7 @@ fn damaged_and_foreign_arrays_are_refused() {
 }
 
 /// A file of version 1 as NumPy writes it.
-fn npy(descr: &str, order: &str, shape: &str, data: &[u8]) -> Vec<u8> {
+pub(super) fn npy(descr: &str, order: &str, shape: &str, data: &[u8]) -> Vec<u8> {
     let mut header = format!("{{'descr': {descr}, 'fortran_order': {order}, 'shape': {shape}, }}");
     let padding = 63 - (MAGIC.len() + 4 + header.len()) % 64;
     header.extend(std::iter::repeat_n(' ', padding));

@@ -113,21 +113,29 @@ impl Settings {
         flags.extend(
             normalize.map(|text| Layer::flag("--normalize", "dataset.normalization", text)),
         );
-        let Some(dataset) = places.dataset.as_deref() else {
+        let presets = if let Some(path) = &places.data {
+            flags.push(Layer::flag("--data", "dataset.file.test", path.as_str()));
+            self.dataset_presets("--data", DatasetName::File)?
+        } else if let Some(dataset) = &places.dataset {
+            self.dataset_presets("--dataset", dataset.parse()?)?
+        } else {
             return self.experiment_over(default, &[], &flags);
         };
-        let name: DatasetName = dataset.parse()?;
-        let files = self.files()?;
-        let before = text_at(&files, "dataset.name")?.unwrap_or(DatasetName::default().to_string());
-        let named = Layer::flag("--dataset", "dataset.name", name.name());
-        let mut presets = Vec::new();
-        if before != name.name() {
-            presets.push(Layer::unset("--dataset", "dataset"));
-        }
-        presets.push(named.clone());
-        flags.push(named);
+        flags.extend(presets.last().cloned());
         let (experiment, _) = self.experiment_over(default, &presets, &flags)?;
         Ok((experiment, true))
+    }
+
+    /// The data set of a flag over the files, its name last; the settings of another one in the files are left out.
+    pub(crate) fn dataset_presets(&self, flag: &str, name: DatasetName) -> Result<Vec<Layer>> {
+        let files = self.files()?;
+        let before = text_at(&files, "dataset.name")?.unwrap_or(DatasetName::default().to_string());
+        let mut presets = Vec::new();
+        if before != name.name() {
+            presets.push(Layer::unset(flag, "dataset"));
+        }
+        presets.push(Layer::flag(flag, "dataset.name", name.name()));
+        Ok(presets)
     }
 
     /// The configuration with presets over the files and under the settings. The second value is true where files or
@@ -144,7 +152,14 @@ impl Settings {
             layers.push(Layer::set(set)?);
         }
         // the normalisation is a property of a model, not of the data set
-        let keys = ["name", "validation", "augmentation", "glyphs", "folder"];
+        let keys = [
+            "name",
+            "validation",
+            "augmentation",
+            "glyphs",
+            "folder",
+            "file",
+        ];
         let chooses = |layer: &Layer| keys.iter().any(|key| layer.sets(&format!("dataset.{key}")));
         let chooses_dataset = layers.iter().any(chooses);
         if self.config.is_empty() {
@@ -238,6 +253,16 @@ pub(crate) struct Places {
     /// cifar10, cifar100 or folder (class folders of PNG or JPEG images in --data-dir).
     #[arg(long, value_name = "NAME")]
     pub dataset: Option<String>,
+    /// Your own test data: inputs `x` and classes `y` in one .npz or .safetensors file, or CIFAR-10 records (.bin)
+    ///
+    /// The batch is the first dimension of `x` (or `inputs`), one to three follow. Floating-point inputs are taken as they
+    /// are, uint8 as pixels, see --normalize. `y` (or `labels`) are integers.
+    #[arg(
+        long,
+        value_name = "FILE",
+        conflicts_with_all = ["dataset", "data_dir", "data_file"]
+    )]
+    pub data: Option<String>,
     /// Folder of the data sets [default: the cache folder, see `data info`]
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
@@ -251,7 +276,7 @@ pub(crate) struct Places {
     pub data_file: Option<PathBuf>,
     /// How images are normalised for a model whose file does not say it
     ///
-    /// imagenet, cifar10, half (0.5/0.5), none (0/1), or MEAN/STD of pixels as 0 to 1, such as
+    /// imagenet, cifar10, half (0.5/0.5), none (0/1), raw (0 to 255 as they are), or MEAN/STD of pixels as 0 to 1, such as
     /// 0.5,0.5,0.5/0.25,0.25,0.25 [default: imagenet for colour, else that of the data set; either is warned of]
     #[arg(long, value_name = "STATISTICS", hide_short_help = true)]
     pub normalize: Option<String>,

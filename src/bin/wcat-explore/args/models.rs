@@ -23,6 +23,17 @@ pub(crate) struct TrainArgs {
     /// Bits of a stored weight; of several, comma-separated, each is trained; 32: float weights
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     pub bits: Vec<u64>,
+    /// Your own training data: inputs `x` and classes `y` in one .npz or .safetensors file, or CIFAR-10 records (.bin)
+    ///
+    /// The share `dataset.validation` of them is held out, as of every data set. Floating-point inputs are taken as they
+    /// are, uint8 as pixels, see dataset.normalization.
+    #[arg(
+        long,
+        value_name = "FILE",
+        conflicts_with = "data_dir",
+        help_heading = "Models and data"
+    )]
+    pub data: Option<String>,
     /// Folder of the data sets [default: the cache folder, see `data info`]
     #[arg(long, value_name = "DIR", help_heading = "Models and data")]
     pub data_dir: Option<PathBuf>,
@@ -81,7 +92,7 @@ pub(crate) struct QuantizeArgs {
     #[arg(long, value_name = "NAME")]
     pub(crate) name: Option<String>,
     /// Evaluate nothing
-    #[arg(long, conflicts_with_all = ["dataset", "data_dir", "data_file", "images"])]
+    #[arg(long, conflicts_with_all = ["dataset", "data", "data_dir", "data_file", "images"])]
     pub(crate) no_eval: bool,
     #[command(flatten)]
     pub(crate) places: Places,

@@ -24,7 +24,7 @@ pub(crate) fn run(args: &DataArgs, monitor: &Progress) -> anyhow::Result<()> {
                 Some(name) => vec![name.parse::<DatasetName>()?],
                 None => DatasetName::ALL
                     .into_iter()
-                    .filter(|name| *name != DatasetName::Folder)
+                    .filter(|name| name.classes().is_some())
                     .collect(),
             };
             let mut all: Vec<DataInfo> = names

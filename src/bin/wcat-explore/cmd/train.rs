@@ -5,6 +5,7 @@ use crate::progress::Progress;
 use crate::show;
 use std::path::PathBuf;
 use wcat_explore::config::{method_preset, Experiment, Layer, Training};
+use wcat_explore::data::DatasetName;
 use wcat_explore::device::DeviceSpec;
 use wcat_explore::error::{Error, Result};
 use wcat_explore::report::Grid;
@@ -30,7 +31,8 @@ pub(crate) fn run(args: &TrainArgs, monitor: &Progress) -> anyhow::Result<()> {
         }
     }
     let results: Vec<_> = if args.shards.merge {
-        let finished = trained_models(&trainings, &args.out, &device, monitor)?;
+        let data = args.data_dir.as_deref();
+        let finished = trained_models(&trainings, &args.out, data, &device, monitor)?;
         finished.into_iter().map(Ok).collect()
     } else {
         train_models(
@@ -85,8 +87,19 @@ pub(crate) fn run(args: &TrainArgs, monitor: &Progress) -> anyhow::Result<()> {
 
 /// What is to be trained, and where: the configured quantiser, or each method at each width.
 pub(super) fn trainings(args: &TrainArgs) -> Result<(Vec<Training>, DeviceSpec)> {
+    let (mut presets, mut flags) = (Vec::new(), Vec::new());
+    if let Some(path) = &args.data {
+        let settings = &args.settings;
+        presets = settings.dataset_presets("--data", DatasetName::File)?;
+        flags.extend(presets.last().cloned());
+        flags.push(Layer::flag(
+            "--data",
+            "dataset.file.training",
+            path.as_str(),
+        ));
+    }
     if args.sweep_methods.is_empty() && args.bits.is_empty() {
-        let (experiment, _) = args.settings.experiment_over(None, &[], &[])?;
+        let (experiment, _) = args.settings.experiment_over(None, &presets, &flags)?;
         return Ok((vec![experiment.training()?], experiment.device));
     }
     let widths: Vec<Option<u64>> = if args.bits.is_empty() {
@@ -105,7 +118,7 @@ pub(super) fn trainings(args: &TrainArgs) -> Result<(Vec<Training>, DeviceSpec)>
     let (mut all, mut device) = (Vec::new(), DeviceSpec::Cpu);
     for bits in widths {
         for &method in &methods {
-            let experiment = experiment(&args.settings, method, bits)?;
+            let experiment = experiment(&args.settings, method, bits, &presets, &flags)?;
             all.push(experiment.training()?);
             device = experiment.device;
             if bits == Some(32) {
@@ -116,16 +129,21 @@ pub(super) fn trainings(args: &TrainArgs) -> Result<(Vec<Training>, DeviceSpec)>
     Ok((all, device))
 }
 
-/// One method at one width: the method's preset over the files and under `--set`.
-fn experiment(settings: &Settings, method: Option<&str>, bits: Option<u64>) -> Result<Experiment> {
+/// One method at one width: the method's preset over the files and under `--set`. `presets` and `flags` are of the data.
+fn experiment(
+    settings: &Settings,
+    method: Option<&str>,
+    bits: Option<u64>,
+    presets: &[Layer],
+    flags: &[Layer],
+) -> Result<Experiment> {
     let float = bits == Some(32);
     let method = if float { Some("normal") } else { method };
-    let preset: Vec<Layer> = method.map(method_preset).transpose()?.into_iter().collect();
-    let flag: Vec<Layer> = bits
-        .map(|bits| Layer::flag("--bits", "quantizer.bits", bits))
-        .into_iter()
-        .collect();
-    let (experiment, _) = settings.experiment_over(None, &preset, &flag)?;
+    let mut presets = presets.to_vec();
+    presets.extend(method.map(method_preset).transpose()?);
+    let mut flags = flags.to_vec();
+    flags.extend(bits.map(|bits| Layer::flag("--bits", "quantizer.bits", bits)));
+    let (experiment, _) = settings.experiment_over(None, &presets, &flags)?;
     let quantizer = &experiment.quantizer;
     if quantizer.bits.is_float() && !float {
         return Err(Error::argument(
