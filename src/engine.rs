@@ -7,6 +7,7 @@
 mod answers;
 mod images;
 mod parts;
+mod place;
 mod plain;
 mod plan;
 mod pool;
@@ -41,8 +42,8 @@ use weights::{Fresh, Weights};
 /// Images whose losses are added before they join the sum: fixed, so that sums do not depend on threads.
 const RUN: usize = 250;
 
-/// A weight that reads otherwise: layer, row-major index, value.
-type Weight = (usize, usize, f32);
+/// A weight that reads otherwise: layer, row-major index, value. A chip may have a hundred thousand: 12 bytes each.
+type Weight = (u32, u32, f32);
 
 /// Never raised.
 static NEVER: AtomicBool = AtomicBool::new(false);
@@ -116,18 +117,19 @@ impl Engine {
 
     /// Lends weights with some changed: (layer, row-major index, weight).
     fn with_changed<R>(&self, changed: &[Weight], work: impl FnOnce(Fresh) -> R) -> R {
-        let changed = self.packed_weights(changed);
+        // a list of their places would take longer to write and read than they take to be found again
+        let packed = || changed.iter().map(|weight| self.packed_weight(weight));
         self.weights.with(|weights| {
-            weights.change(&self.plan, changed.iter().copied());
+            weights.change(&self.plan, packed());
             let result = work(weights.refresh(&self.plan));
-            self.clean_again(weights, &changed);
+            self.clean_again(weights, packed());
             result
         })
     }
 
     /// Place of a weight (layer, row-major index, weight) among the packed weights, and what it holds.
     fn packed_weight(&self, &(layer, index, weight): &Weight) -> (usize, f32) {
-        let (at, scale) = self.plan.places[layer].of(index);
+        let (at, scale) = self.plan.places[layer as usize].of(index as usize);
         (at, weight * scale)
     }
 
@@ -139,10 +141,8 @@ impl Engine {
     }
 
     /// Takes changes of packed weights out.
-    fn clean_again(&self, weights: &mut Weights, changed: &[(usize, f32)]) {
-        let clean = changed
-            .iter()
-            .map(|(place, _)| (*place, self.weights.make.at(*place)));
+    fn clean_again(&self, weights: &mut Weights, changed: impl Iterator<Item = (usize, f32)>) {
+        let clean = changed.map(|(place, _)| (place, self.weights.make.at(place)));
         weights.change(&self.plan, clean);
     }
 }
@@ -359,20 +359,27 @@ impl Evaluator {
 
     /// Layer, row-major index and value of weights whose words read otherwise.
     fn faulty_weights(&self, faults: &[(usize, Word)]) -> Result<Vec<Weight>> {
-        let weight = |&(index, word): &(usize, Word)| {
+        let mut weights = Vec::with_capacity(faults.len());
+        // indices rise: those of one layer come one after the other
+        let (mut layer, mut own) = (0, 0..0);
+        for &(index, word) in faults {
             if index >= self.words.len() {
                 let expected = format!("a word index below {}", self.words.len());
                 return Err(Error::argument("fault", expected, index.to_string()));
             }
-            // float layers hold no words and share their start with the next layer: the last one that begins here
-            let layer = self.starts.partition_point(|start| *start <= index) - 1;
+            if !own.contains(&index) {
+                // float layers hold no words and share their start with the next layer: the last one that begins here
+                layer = self.starts.partition_point(|start| *start <= index) - 1;
+                let end = self.starts.get(layer + 1).copied();
+                own = self.starts[layer]..end.unwrap_or(self.words.len());
+            }
             let Some(stored) = &self.stored[layer] else {
                 return Err(Error::argument("fault", "a stored word", "a float layer"));
             };
-            let index = index - self.starts[layer];
-            Ok((layer, index, stored.value(index, word)))
-        };
-        faults.iter().map(weight).collect()
+            let place = index - own.start;
+            weights.push((layer as u32, place as u32, stored.value(place, word)));
+        }
+        Ok(weights)
     }
 
     fn check(&self, images: &Images) -> Result<()> {

@@ -72,6 +72,22 @@ impl Seed {
     }
 }
 
+/// Geometric skips of one probability, for many of which a logarithm is taken once.
+#[derive(Clone, Copy, Debug)]
+pub struct Skips {
+    /// `ln(1 - p)`; none where every trial succeeds.
+    log: Option<f64>,
+}
+
+impl Skips {
+    /// Those of probability `p` in (0, 1].
+    pub fn of(p: f64) -> Self {
+        Self {
+            log: (p < 1.0).then(|| (-p).ln_1p()),
+        }
+    }
+}
+
 /// One stream of random numbers.
 #[derive(Clone, Debug)]
 pub struct Stream(ChaCha8Rng);
@@ -123,15 +139,19 @@ impl Stream {
     /// Failures before the first success of probability `p` in (0, 1]: geometric skip
     /// `floor(ln u / ln(1 - p))`.
     pub fn skip(&mut self, p: f64) -> u64 {
-        if p >= 1.0 {
-            return 0;
-        }
-        let skip = (self.positive_uniform().ln() / (-p).ln_1p()).floor();
+        self.skip_by(Skips::of(p))
+    }
+
+    /// [`Self::skip`] of a probability whose logarithm is at hand.
+    pub fn skip_by(&mut self, skips: Skips) -> u64 {
+        let Some(log) = skips.log else { return 0 };
+        let skip = self.positive_uniform().ln() / log;
         // beyond 2^63 no array has cells
-        if skip >= 9.2e18 {
-            u64::MAX / 2
+        if skip < 9.2e18 {
+            // never negative: to convert is to round down, and to a signed number it takes fewer instructions
+            skip as i64 as u64
         } else {
-            skip as u64
+            u64::MAX / 2
         }
     }
 
@@ -205,6 +225,23 @@ mod tests {
         assert!((mean - (1.0 - p) / p).abs() < 0.08, "{mean}");
         assert!((variance - (1.0 - p) / (p * p)).abs() < 0.6, "{variance}");
         assert_eq!(stream.skip(1.0), 0);
+    }
+
+    #[test]
+    fn skips_are_the_formula_that_names_them() {
+        for p in [1e-300, 1e-12, 0.5f64.powi(20), 1.0 / 127.0, 0.3, 0.999] {
+            let mut stream = Seed(6).stream(Purpose::Test, &[]);
+            let mut same = stream.clone();
+            for _ in 0..10_000 {
+                let skip = (same.positive_uniform().ln() / (-p).ln_1p()).floor();
+                let expected = if skip >= 9.2e18 {
+                    u64::MAX / 2
+                } else {
+                    skip as u64
+                };
+                assert_eq!(stream.skip(p), expected, "{p}");
+            }
+        }
     }
 
     #[test]

@@ -88,14 +88,14 @@ impl<'a> Plain<'a> {
         let mut weights = self.clean.clone();
         let faulty = self.evaluator.faulty_weights(faults)?;
         for faults in faulty.chunk_by(|a, b| a.0 == b.0) {
-            let layer = faults[0].0;
+            let layer = faults[0].0 as usize;
             let Some(stored) = &self.evaluator.stored[layer] else {
                 continue;
             };
             let mut values = stored.values();
             faults
                 .iter()
-                .for_each(|&(_, index, value)| values[index] = value);
+                .for_each(|&(_, index, value)| values[index as usize] = value);
             let tensor = Tensor::from_vec(values, stored.shape.as_slice(), &Device::Cpu)?;
             weights[layer] = tensor.to_device(self.evaluator.network.device())?;
         }

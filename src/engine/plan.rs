@@ -1,8 +1,9 @@
 //! A network's steps turned into kernel calls on a fixed set of buffers; knows no faults and no images.
 
+use super::place::{rows_of, Place, WinogradPlace};
 use super::pool::MaxPool;
 use crate::error::{Error, Result};
-use crate::kernel::{Arithmetic, Direct, Isa, Planes, Pooled, Shortcut, Store, Winograd, BLOCK};
+use crate::kernel::{Arithmetic, Direct, Isa, Planes, Pooled, Shortcut, Store, BLOCK};
 use crate::net::{Network, Step, Value};
 use std::ops::Range;
 
@@ -82,42 +83,6 @@ impl Call {
     }
 }
 
-/// Where the weights of a layer lie among the packed weights of a plan.
-#[derive(Debug)]
-pub(super) struct Place {
-    direct: Direct,
-    range: Range<usize>,
-    /// Weights of one output.
-    row: usize,
-    scale: Option<Vec<f32>>,
-}
-
-impl Place {
-    /// Where the packed weights of the layer lie.
-    pub(super) fn range(&self) -> Range<usize> {
-        self.range.clone()
-    }
-
-    /// Place of a weight, given by its row-major index in the layer, and what it is multiplied with.
-    pub(super) fn of(&self, index: usize) -> (usize, f32) {
-        let scale = self
-            .scale
-            .as_ref()
-            .map_or(1.0, |scale| scale[index / self.row]);
-        (self.range.start + self.direct.packed_at(index), scale)
-    }
-}
-
-/// A convolution by Winograd, and where its weights lie in both forms.
-#[derive(Debug)]
-pub(super) struct WinogradPlace {
-    pub(super) shape: Winograd,
-    pub(super) packed: Range<usize>,
-    pub(super) transformed: Range<usize>,
-    /// Rows of the convolutions before this one.
-    pub(super) first_row: usize,
-}
-
 /// A network compiled for one instruction set and arithmetic. Batch norms are folded into the weights as they are read from
 /// memory, so faults act on the stored codes.
 #[derive(Debug)]
@@ -139,6 +104,8 @@ pub(super) struct Plan {
     pub(super) winograds: Vec<WinogradPlace>,
     /// Length of the transformed weights.
     pub(super) transformed: usize,
+    /// For each 16 packed weights, which are those of 16 outputs, their row among all of Winograd's convolutions.
+    rows: Vec<Option<u32>>,
 }
 
 /// What a buffer holds.
@@ -202,19 +169,14 @@ impl Plan {
         compiler.finish(isa)
     }
 
+    /// The row, counted over all convolutions by Winograd, that a packed weight belongs to.
+    pub(super) fn row_of(&self, place: usize) -> Option<usize> {
+        self.rows[place / BLOCK].map(|row| row as usize)
+    }
+
     /// Packs the weights of a layer, given row-major, into the packed weights of all.
     pub(super) fn pack(&self, layer: usize, weights: &[f32], packed: &mut [f32]) {
-        let place = &self.places[layer];
-        match &place.scale {
-            None => place.direct.pack(weights, &mut packed[place.range.clone()]),
-            Some(scale) => {
-                let rows = weights.chunks_exact(place.row).zip(scale);
-                let scaled: Vec<f32> = rows
-                    .flat_map(|(row, s)| row.iter().map(move |w| w * s))
-                    .collect();
-                place.direct.pack(&scaled, &mut packed[place.range.clone()]);
-            }
-        }
+        self.places[layer].pack(weights, packed);
     }
 
     /// Multiplications of one image, those with the padding included.
@@ -721,12 +683,7 @@ impl<'a> Compiler<'a> {
         let row = self.network.layers()[layer].weight().dims()[1..]
             .iter()
             .product();
-        self.places[layer] = Some(Place {
-            direct,
-            range: range.clone(),
-            row,
-            scale,
-        });
+        self.places[layer] = Some(Place::new(direct, range.clone(), row, scale));
         range
     }
 
@@ -735,12 +692,12 @@ impl<'a> Compiler<'a> {
         let shape = self.arithmetic.winograd(direct)?;
         let transformed = self.transformed..self.transformed + shape.transformed_len();
         self.transformed = transformed.end;
-        let before = self.winograds.last();
+        let first = self.winograds.last().map_or(0, |before| before.rows.end);
         self.winograds.push(WinogradPlace {
             shape,
             packed,
             transformed,
-            first_row: before.map_or(0, |before| before.first_row + before.shape.rows()),
+            rows: first..first + shape.rows(),
         });
         Some(self.winograds.len() - 1)
     }
@@ -770,6 +727,7 @@ impl<'a> Compiler<'a> {
             logits,
             places: self.places.into_iter().flatten().collect(),
             packed: self.packed,
+            rows: rows_of(&self.winograds, self.packed),
             winograds: self.winograds,
             transformed: self.transformed,
         })

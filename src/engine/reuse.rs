@@ -60,7 +60,7 @@ impl Plan {
     pub(super) fn first_use(&self, weights: &[Weight]) -> usize {
         let reads = |call: &Call| match call {
             Call::Convolution { layer, .. } | Call::Pooled { layer, .. } => {
-                weights.iter().any(|weight| weight.0 == *layer)
+                weights.iter().any(|weight| weight.0 as usize == *layer)
             }
             _ => false,
         };
@@ -179,7 +179,7 @@ impl Worker {
                 }
             }
         }
-        engine.clean_again(weights, base);
+        engine.clean_again(weights, base.iter().copied());
         answers
     }
 }

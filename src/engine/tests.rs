@@ -189,7 +189,7 @@ fn an_infinity_within_winograd_that_direct_convolutions_never_meet_is_a_wrong_an
             let evaluator = evaluator_by(arithmetic, architecture, 8, isa);
             let engine = evaluator.engine.as_ref().unwrap();
             // a channel within the last block, which the block's second convolution takes times zero
-            let last = evaluator.stored.len() - 2;
+            let last = evaluator.stored.len() as u32 - 2;
             let mut weights: Vec<Weight> = (0..64)
                 .flat_map(|output| (0..9).map(move |tap| (last, output * 64 * 9 + tap, 0.0)))
                 .collect();
@@ -236,7 +236,7 @@ fn a_nan_in_any_layer_makes_every_image_wrong_and_counted_with_all_instructions(
             assert_eq!(clean.not_finite, 0);
             for layer in some_layers(architecture, evaluator.stored.len()) {
                 let middle = evaluator.network.layers()[layer].weight().elem_count() / 2;
-                let score = score_of(engine, &[(layer, middle, f32::NAN)], &images);
+                let score = score_of(engine, &[(layer as u32, middle as u32, f32::NAN)], &images);
                 assert_eq!(
                     (score.not_finite, score.correct, score.loss.is_nan()),
                     (2, 0, true),
@@ -303,7 +303,7 @@ fn infinity_spreads_as_in_plain_candle_past_lanes_without_a_channel() {
                     weights[layer] =
                         Tensor::from_vec(values, stored.shape.as_slice(), &Device::Cpu).unwrap();
                     let plain = plain::score(&evaluator.network, &weights, &images).unwrap();
-                    let fast = score_of(engine, &[(layer, 7, value)], &images);
+                    let fast = score_of(engine, &[(layer as u32, 7, value)], &images);
                     assert_eq!(
                         (fast.not_finite, fast.correct),
                         (plain.not_finite, plain.correct),

@@ -106,7 +106,7 @@ impl Worker {
                 });
             }
             for turn in turns {
-                engine.clean_again(weights, &turn.weights);
+                engine.clean_again(weights, turn.weights.iter().copied());
             }
         }
         answers

@@ -28,7 +28,7 @@
 
 use super::ArraySpec;
 use crate::error::Result;
-use crate::seed::{Purpose, Seed, Stream};
+use crate::seed::{Purpose, Seed, Skips, Stream};
 use crate::stats::{normal_cdf, probit};
 use crate::units::{Ber, ChipId, Fraction};
 use std::borrow::Cow;
@@ -38,6 +38,9 @@ const LAST_OCTAVE: u32 = 20;
 
 /// Hits a column must expect in an octave to have a stream of its own there.
 const HITS_PER_COLUMN: u64 = 4;
+
+/// Most cells for which room is made before they are drawn: a megabyte.
+const MOST_RESERVED: u64 = 1 << 16;
 
 /// A cell that fails.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -156,9 +159,9 @@ impl Chip {
         access: Option<u64>,
         rates: impl Fn(u64) -> Cow<'a, [f64]>,
     ) -> Vec<FailingCell> {
-        let mut failing = Vec::new();
-        let size = self.array.bank_cells();
-        for bank in 0..self.array.banks(cells) {
+        let (mut failing, mut hits) = (Vec::new(), Hits::default());
+        let (size, banks) = (self.array.bank_cells(), self.array.banks(cells));
+        for bank in 0..banks {
             let start = bank * size;
             let draw = Draw {
                 chip: self,
@@ -167,11 +170,12 @@ impl Chip {
                 rates: rates(bank),
                 cells: size.min(cells - start),
             };
-            let mut hits = draw.hits();
-            // stable, and deeper octaves stand first: the first of a cell is its threshold
-            hits.sort_by_key(|cell| cell.address);
-            hits.dedup_by_key(|cell| cell.address);
-            failing.extend(hits.iter().map(|cell| FailingCell {
+            draw.hits(&mut hits);
+            if bank == 0 {
+                let alike = hits.deepest.len() as u64 * banks;
+                failing.reserve(alike.min(MOST_RESERVED) as usize);
+            }
+            failing.extend(hits.deepest.iter().map(|cell| FailingCell {
                 address: start + cell.address,
                 ..*cell
             }));
@@ -213,28 +217,82 @@ struct Draw<'a> {
     cells: u64,
 }
 
+/// Hits of a bank below their column's rate; its room serves bank after bank.
+#[derive(Default)]
+struct Hits {
+    /// Each cell's deepest one, by address within the bank: what lies below the rate is its threshold.
+    deepest: Vec<FailingCell>,
+    /// Those of the octave at hand, which lies above the octaves so far.
+    octave: Vec<FailingCell>,
+    merged: Vec<FailingCell>,
+}
+
+impl Hits {
+    fn push(&mut self, address: u64, polarity: f64) {
+        self.octave.push(FailingCell { address, polarity });
+    }
+
+    /// Puts the octave at hand, by rising address, among the deeper ones; cells that these hit stay as they are.
+    fn merge(&mut self) {
+        let (deepest, octave) = (&self.deepest, &self.octave);
+        let (mut deeper, mut own) = (0, 0);
+        self.merged.clear();
+        while deeper < deepest.len() && own < octave.len() {
+            let (first, second) = (&deepest[deeper], &octave[own]);
+            // sums in place of branches, which nobody could foretell
+            let (is_first, is_second) = (
+                first.address <= second.address,
+                second.address <= first.address,
+            );
+            self.merged.push(if is_first { *first } else { *second });
+            deeper += usize::from(is_first);
+            own += usize::from(is_second);
+        }
+        self.merged.extend_from_slice(&deepest[deeper..]);
+        self.merged.extend_from_slice(&octave[own..]);
+        self.octave.clear();
+        std::mem::swap(&mut self.deepest, &mut self.merged);
+    }
+}
+
 impl Draw<'_> {
-    /// Hits below their column's rate by address within the bank, from the deepest octave up.
-    fn hits(&self) -> Vec<FailingCell> {
+    /// Hits below their column's rate, in place of those of another bank.
+    fn hits(&self, hits: &mut Hits) {
         let greatest = self.rates.iter().copied().fold(0.0, f64::max);
-        let mut hits =
-            Vec::with_capacity((2.5 * greatest * self.cells as f64).min(4096.0) as usize);
+        hits.deepest.clear();
         for octave in (0..=LAST_OCTAVE)
             .rev()
             .take_while(|&k| reach(greatest, k) > 0.0)
         {
             if has_column_blocks(&self.chip.array, octave) {
-                self.hits_by_column(octave, &mut hits);
+                self.hits_by_column(octave, hits);
+                // no cell is there twice
+                hits.octave.sort_unstable_by_key(|cell| cell.address);
             } else {
-                self.hits_of_bank(octave, &mut hits);
+                self.hits_of_bank(octave, hits);
+            }
+            if !hits.octave.is_empty() {
+                hits.merge();
             }
         }
-        hits
     }
 
     /// The bank as one block, cells in the order of their addresses.
-    fn hits_of_bank(&self, octave: u32, hits: &mut Vec<FailingCell>) {
+    fn hits_of_bank(&self, octave: u32, hits: &mut Hits) {
         let mut stream = self.stream(0, octave);
+        if let [rate] = *self.rates {
+            let reach = reach(rate, octave);
+            return scan(
+                &mut stream,
+                octave,
+                self.cells,
+                |address, place, polarity| {
+                    if place < reach {
+                        hits.push(address, polarity);
+                    }
+                },
+            );
+        }
         let reaches: Vec<f64> = self.rates.iter().map(|&p| reach(p, octave)).collect();
         let columns = reaches.len() as u64;
         scan(
@@ -243,7 +301,7 @@ impl Draw<'_> {
             self.cells,
             |address, place, polarity| {
                 if place < reaches[(address % columns) as usize] {
-                    hits.push(FailingCell { address, polarity });
+                    hits.push(address, polarity);
                 }
             },
         );
@@ -251,7 +309,7 @@ impl Draw<'_> {
 
     /// Each column as one block, cells in the order of their rows: columns that need not be read
     /// in this octave cost nothing.
-    fn hits_by_column(&self, octave: u32, hits: &mut Vec<FailingCell>) {
+    fn hits_by_column(&self, octave: u32, hits: &mut Hits) {
         let columns = u64::from(self.chip.array.columns);
         for (column, &rate) in (0u64..).zip(self.rates.iter()) {
             let reach = reach(rate, octave);
@@ -265,10 +323,7 @@ impl Draw<'_> {
                 rows,
                 |row, place, polarity| {
                     if place < reach {
-                        hits.push(FailingCell {
-                            address: row * columns + column,
-                            polarity,
-                        });
+                        hits.push(row * columns + column, polarity);
                     }
                 },
             );
@@ -318,13 +373,14 @@ fn reach(p: f64, octave: u32) -> f64 {
 }
 
 /// Draws the hits among `cells` cells: index, place within the octave in [0, 1), polarity.
+#[inline(always)] // one loop for each use: a call for each hit would take longer than the rest of it
 fn scan(stream: &mut Stream, octave: u32, cells: u64, mut hit: impl FnMut(u64, f64, f64)) {
-    let rate = hit_rate(octave);
-    let mut cell = stream.skip(rate);
+    let skips = Skips::of(hit_rate(octave));
+    let mut cell = stream.skip_by(skips);
     while cell < cells {
         let (place, polarity) = (stream.uniform(), stream.uniform());
         hit(cell, place, polarity);
-        cell = cell.saturating_add(1).saturating_add(stream.skip(rate));
+        cell = cell.saturating_add(1).saturating_add(stream.skip_by(skips));
     }
 }
 

@@ -131,18 +131,17 @@ pub fn faulty_words(
     bits: u32,
 ) -> Result<Vec<(usize, Word)>> {
     check(cells, words, bits)?;
-    let index = |cell: &FailingCell| (cell.address / u64::from(bits)) as usize;
-    Ok(cells
-        .chunk_by(|a, b| index(a) == index(b))
-        .map(|cells| {
-            let index = index(&cells[0]);
-            let word = cells.iter().fold(words[index], |word, cell| {
-                kind.read(word, (cell.address % u64::from(bits)) as u32, cell)
-            });
-            (index, word)
-        })
-        .filter(|&(index, word)| word != words[index])
-        .collect())
+    let bits = u64::from(bits);
+    let mut read: Vec<(usize, Word)> = Vec::with_capacity(cells.len().min(words.len()));
+    for cell in cells {
+        let (index, bit) = ((cell.address / bits) as usize, (cell.address % bits) as u32);
+        match read.last_mut() {
+            Some((last, word)) if *last == index => *word = kind.read(*word, bit, cell),
+            _ => read.push((index, kind.read(words[index], bit, cell))),
+        }
+    }
+    read.retain(|&(index, word)| word != words[index]);
+    Ok(read)
 }
 
 fn check(cells: &[FailingCell], words: &[Word], bits: u32) -> Result<()> {
@@ -180,6 +179,7 @@ fn check(cells: &[FailingCell], words: &[Word], bits: u32) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::seed::{Purpose, Seed};
 
     fn cell(address: u64, polarity: f64) -> FailingCell {
         FailingCell { address, polarity }
@@ -272,6 +272,32 @@ mod tests {
         let flipped = faulty_words(FaultKind::Flip, &cells, &words, 4).unwrap();
         assert_eq!(flipped, [(0, 0b0000), (1, 0b0001), (2, 0b0000)]);
         assert_eq!(faulty_words(FaultKind::Flip, &[], &words, 4).unwrap(), []);
+    }
+
+    #[test]
+    fn words_read_as_each_of_them_does_by_itself() {
+        let mut stream = Seed(8).stream(Purpose::Test, &[]);
+        for bits in 1..=8 {
+            let words: Vec<Word> = (0..200).map(|_| stream.below(1 << bits) as Word).collect();
+            let all = (0..200 * u64::from(bits)).filter(|_| stream.chance(0.2));
+            let addresses: Vec<u64> = all.collect();
+            let drawn = addresses.iter().map(|at| cell(*at, stream.uniform()));
+            let cells: Vec<FailingCell> = drawn.collect();
+            for kind in [FaultKind::Flip, stuck(0.3)] {
+                let read = |index: usize| {
+                    let of_word =
+                        |cell: &&FailingCell| cell.address / u64::from(bits) == index as u64;
+                    let bit = |cell: &FailingCell| (cell.address % u64::from(bits)) as u32;
+                    let own = cells.iter().filter(of_word);
+                    own.fold(words[index], |word, cell| kind.read(word, bit(cell), cell))
+                };
+                let each = (0..words.len()).map(|index| (index, read(index)));
+                let expected: Vec<_> = each
+                    .filter(|(index, word)| *word != words[*index])
+                    .collect();
+                assert_eq!(faulty_words(kind, &cells, &words, bits).unwrap(), expected);
+            }
+        }
     }
 
     #[test]

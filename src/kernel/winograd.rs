@@ -83,38 +83,15 @@ impl Winograd {
             self.transformed_len(),
             "transformed weights"
         );
-        isa.plain(|| self.transform_row(row, packed, transformed));
-    }
-
-    /// In double precision: without fused operations the bits are those of every instruction set.
-    #[inline(always)]
-    fn transform_row(&self, row: usize, packed: &[f32], transformed: &mut [f32]) {
         let blocks = self.direct.input().blocks();
-        let (lane, block) = (row % BLOCK, row / BLOCK % blocks);
-        let outputs = row / (BLOCK * blocks);
-        // columns first: [column of the kernel][row of the result]
-        let mut half = [[[0f64; BLOCK]; PATCH]; 3];
-        for (column, half) in half.iter_mut().enumerate() {
-            let mut taps = [[0f64; BLOCK]; 3];
-            for (r, taps) in taps.iter_mut().enumerate() {
-                let run = (outputs * 3 + r) * blocks + block;
-                let place = ((run * 3 + column) * BLOCK + lane) * BLOCK;
-                for (tap, weight) in taps.iter_mut().zip(&packed[place..][..BLOCK]) {
-                    *tap = f64::from(*weight);
-                }
-            }
-            *half = kernel_side(&taps);
-        }
-        for r in 0..PATCH {
-            let side = kernel_side(&[half[0][r], half[1][r], half[2][r]]);
-            for (column, values) in side.iter().enumerate() {
-                let position = outputs * POSITIONS + r * PATCH + column;
-                let place = ((position * blocks + block) * BLOCK + lane) * BLOCK;
-                for (target, value) in transformed[place..][..BLOCK].iter_mut().zip(values) {
-                    *target = *value as f32;
-                }
-            }
-        }
+        isa.run(Kernels {
+            blocks,
+            lane: row % BLOCK,
+            block: row / BLOCK % blocks,
+            outputs: row / (BLOCK * blocks),
+            packed,
+            transformed,
+        });
     }
 
     /// Convolves some images, one after the other in `input` and `output`; `transformed` holds all rows of weights,
@@ -164,6 +141,52 @@ impl Winograd {
             sums: &mut scratch.sums,
             output,
         });
+    }
+}
+
+/// A row of weights that is transformed: a lane of a block of inputs, and a block of outputs.
+struct Kernels<'a> {
+    /// Blocks of inputs.
+    blocks: usize,
+    lane: usize,
+    block: usize,
+    outputs: usize,
+    packed: &'a [f32],
+    transformed: &'a mut [f32],
+}
+
+impl WithSimd for Kernels<'_> {
+    type Output = ();
+
+    /// In double precision: without fused operations the bits are those of every instruction set. The loops are
+    /// plain, and compiled for the instructions because all of them are inlined here.
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        // columns first: [column of the kernel][row of the result]
+        let mut half = [[[0f64; BLOCK]; PATCH]; 3];
+        for column in 0..3 {
+            let mut taps = [[0f64; BLOCK]; 3];
+            for r in 0..3 {
+                let run = (self.outputs * 3 + r) * self.blocks + self.block;
+                let place = ((run * 3 + column) * BLOCK + self.lane) * BLOCK;
+                let weights = &self.packed[place..][..BLOCK];
+                for lane in 0..BLOCK {
+                    taps[r][lane] = f64::from(weights[lane]);
+                }
+            }
+            half[column] = kernel_side(&taps);
+        }
+        for r in 0..PATCH {
+            let side = kernel_side(&[half[0][r], half[1][r], half[2][r]]);
+            for column in 0..PATCH {
+                let position = self.outputs * POSITIONS + r * PATCH + column;
+                let place = ((position * self.blocks + self.block) * BLOCK + self.lane) * BLOCK;
+                let target = &mut self.transformed[place..][..BLOCK];
+                for lane in 0..BLOCK {
+                    target[lane] = side[column][lane] as f32;
+                }
+            }
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Networks of ONNX files: their operators become nodes of a graph, their constants its tensors.
 
 mod attributes;
-mod call;
+pub(super) mod call;
 mod constant;
 mod import;
 mod layers;

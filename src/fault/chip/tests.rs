@@ -371,3 +371,28 @@ fn weak_columns_fill_as_few_columns_as_the_28_nm_map() {
     });
     assert!((independent - 1093.0).abs() < 35.0, "{independent}");
 }
+
+#[test]
+fn octaves_merge_as_sorted_hits_of_which_the_deepest_of_a_cell_stays() {
+    let mut stream = Seed(7).stream(Purpose::Test, &[]);
+    for count in [0, 1, 5, 60] {
+        let (mut hits, mut plain) = (Hits::default(), Vec::new());
+        for octave in 0..8 {
+            let mut addresses: Vec<u64> = (0..count).map(|_| stream.below(100)).collect();
+            addresses.sort_unstable();
+            addresses.dedup();
+            for address in addresses {
+                hits.push(address, f64::from(octave));
+                plain.push(FailingCell {
+                    address,
+                    polarity: f64::from(octave),
+                });
+            }
+            hits.merge();
+        }
+        // stable, and deeper octaves stand first
+        plain.sort_by_key(|cell| cell.address);
+        plain.dedup_by_key(|cell| cell.address);
+        assert_eq!(hits.deepest, plain, "{count}");
+    }
+}

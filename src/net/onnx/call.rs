@@ -51,7 +51,7 @@ pub(super) struct Constant {
 
 /// Whole numbers that stand for values: `(code - zero) · step`.
 #[derive(Clone)]
-pub(super) struct Codes {
+pub(in crate::net) struct Codes {
     pub(super) codes: Tensor,
     pub(super) bits: u32,
     pub(super) signed: bool,
