@@ -262,7 +262,10 @@ impl Model {
         for (layer, codes) in import.codes {
             let stored = codes.stored().map_err(|e| Self::inside(path, e))?;
             let name = model.network.layers()[layer].name().to_owned();
-            model.network.keep_codes(&name, stored).map_err(|e| Self::inside(path, e))?;
+            model
+                .network
+                .keep_codes(&name, stored)
+                .map_err(|e| Self::inside(path, e))?;
         }
         model.foreign = true;
         model.warnings.splice(0..0, warnings);

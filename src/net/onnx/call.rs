@@ -67,7 +67,8 @@ impl Codes {
     /// # Errors
     /// [`Error::Argument`] where a code does not fit its bits.
     pub(in crate::net) fn stored(&self) -> Result<StoredWeight> {
-        let wrong = |expected: String, found: f64| Error::argument("codes", expected, found.to_string());
+        let wrong =
+            |expected: String, found: f64| Error::argument("codes", expected, found.to_string());
         let format = CodeFormat::new(Bits::new(self.bits.into())?, self.signed)?;
         let (low, high) = (f64::from(format.min()), f64::from(format.max()));
         let mut words = Vec::with_capacity(self.codes.elem_count());
