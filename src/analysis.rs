@@ -96,8 +96,6 @@ pub mod names {
     pub const EXPLORED_CSV: &str = "explored.csv";
     /// Losses of single domains.
     pub const SENSITIVITY_CSV: &str = "sensitivity.csv";
-    /// What was seen of yields.
-    pub const YIELDS_CSV: &str = "yields.csv";
     /// Verdicts of an answer.
     pub const VERDICTS_CSV: &str = "verdicts.csv";
     /// Losses with faults in parts of a network alone.
@@ -127,7 +125,7 @@ pub mod names {
     /// Wall seconds per trial and phase.
     pub const TIMING_CSV: &str = "timing.csv";
     /// Tables that equal runs have equal.
-    pub const TABLES: [&str; 19] = [
+    pub const TABLES: [&str; 18] = [
         TRIALS,
         DESIGNS,
         DESIGNS_CSV,
@@ -136,7 +134,6 @@ pub mod names {
         ENERGY_CSV,
         EXPLORED_CSV,
         SENSITIVITY_CSV,
-        YIELDS_CSV,
         PARETO_CSV,
         ANSWERS_CSV,
         METHODS_CSV,

@@ -16,7 +16,7 @@
 //! | 10 | [`report`] | tables and figures to one self-contained page |
 //! | 9 | [`figure`] | tables to SVG and PNG |
 //! | 8 | [`analysis`] | what the rows of a run come to: summaries, frontiers, savings, answers, methods |
-//! | 7 | [`explore`] | searches that call sweeps: voltages for domains, the lowest voltage for a target |
+//! | 7 | [`explore`] | searches that call sweeps: voltages for domains, widths for layers |
 //! | 6 | [`train`], [`sweep`], [`attack`] | the procedures and their rows |
 //! | 5 | [`engine`] | a trained network on images, clean or with faulty words |
 //! | 4 | [`net`], [`memory`] | networks of quantised layers and model files; memory models |

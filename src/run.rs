@@ -39,7 +39,6 @@ pub use evaluation::{evaluate, EvaluationRow, FaultSetting};
 pub use exploring::{explore, plan_explore, ExplorePlan, ExploreResult};
 pub use journal::{
     replay, Asked, Attempt, Journal, Replay, ReplayedAttempt, SearchEvaluation, SeenChip,
-    YieldTrial,
 };
 pub use monitor::{AttackProgress, Monitor, Quiet, Stage, SweepProgress};
 pub use numerics::numerics;

@@ -467,20 +467,9 @@ fn searches_attacks_and_trainings_are_spread_too() {
         "tiny.yaml",
         "--domains",
         "layers",
-        "--yield",
-        "0.6",
-        "--floor",
-        "0.1",
+        "--search-chips",
+        "3",
     ];
-    let quick = [
-        "--set",
-        "explore.search_chips=3",
-        "--set",
-        "explore.yield_chips=8",
-        "--set",
-        "explore.fresh_chips=8",
-    ];
-    let explore = with(&explore, &quick);
     let expected = whole(&explore);
     let place = place();
     shard(&place, &explore, 1, 3);

@@ -1,4 +1,4 @@
-//! `explore` as its users call it: domains, yields and widths in one run, resumed, and wrong input.
+//! `explore` as its users call it: domains and widths in one run, resumed, and wrong input.
 #![allow(clippy::unwrap_used)] // a test may stop at once
 
 mod program;
@@ -100,45 +100,6 @@ fn verified_points_are_design_points_whose_terms_hold_the_cost_of_their_rails() 
 }
 
 #[test]
-fn the_answer_for_a_yield_says_what_it_rests_on() {
-    let place = Place::new();
-    place.write_model("m.safetensors", 4);
-    let common = [
-        "explore",
-        "--model",
-        "m.safetensors",
-        "--voltages",
-        "0.9,1.0",
-        "--chips",
-        "4",
-        "-q",
-    ];
-    let ended = place.done(
-        &[
-            &common[..],
-            &["--yield", "0.9", "--floor", "0.02", "--fresh-chips", "20"],
-        ]
-        .concat(),
-    );
-    assert!(
-        ended
-            .stdout
-            .contains("m: yield of at least 0.9 at an accuracy of 0.02 down to"),
-        "{}",
-        ended.stdout
-    );
-    let rows = table(&place, "yields.csv");
-    let last = rows.last().unwrap();
-    assert_eq!(
-        (last["phase"].as_str(), last["chips"].as_str()),
-        ("verification", "20")
-    );
-    assert!(rows
-        .iter()
-        .any(|row| row["phase"] == "search" && row["verdict"] == "holds"));
-}
-
-#[test]
 fn widths_are_searched_and_their_models_explored() {
     let place = Place::new();
     place.write_model("float.safetensors", 32);
@@ -197,10 +158,21 @@ fn what_has_no_effect_or_no_meaning_is_refused() {
             "--domains: expected layers, bits or groups:FILE, found `rows`",
         ),
         (&["--domains", "groups:groups.yaml"], "conv2"),
-        (&["--yield", "0.9"], "--floor"),
         (
-            &["--yield", "1.5", "--floor", "0.5"],
-            "expected a fraction above 0 and below 1",
+            &["--yield", "0.9", "--floor", "0.5"],
+            "error: --yield: expected `wcat-explore answer --yield FRACTION`",
+        ),
+        (
+            &["--domains", "layers", "--floor=0.5"],
+            "error: --floor: expected `wcat-explore answer --yield FRACTION --loss-from ACCURACY --max-loss LOSS`",
+        ),
+        (
+            &["--fresh-chips", "20"],
+            "error: --fresh-chips: expected `wcat-explore answer --yield FRACTION`",
+        ),
+        (
+            &["--set", "explore.fresh_chips=20"],
+            "--set explore.fresh_chips=20: expected to be left out: `wcat-explore answer --yield FRACTION`",
         ),
         (
             &[],

@@ -73,10 +73,6 @@ fn calls() -> Vec<(&'static str, &'static str)> {
              --chips 4 --search-chips 2 --search-images 40 --evaluations 12",
         ),
         (
-            "yield",
-            "explore --model wcat.safetensors --yield 0.9 --floor 0.3 --images 60 --chips 8 --fresh-chips 20",
-        ),
-        (
             "attack",
             "attack --model wcat.safetensors --flips 5 --restarts 2 --batch 16 --images 60 --k-top 10 \
              --set dataset.glyphs.training_images=200",

@@ -6,7 +6,7 @@ use crate::attack::AttackSpec;
 use crate::data::{DatasetName, DatasetSpec};
 use crate::device::DeviceSpec;
 use crate::error::{Error, Result};
-use crate::explore::ExploreSpec;
+use crate::explore::{ExploreSpec, FORMER_KEYS};
 use crate::fault::FaultSpec;
 use crate::memory::{parse_voltages, EnergySpec};
 use crate::net::{Architecture, NetworkSpec};
@@ -15,7 +15,7 @@ use crate::seed::Seed;
 use crate::sweep::SweepSpec;
 use crate::train::TrainerSpec;
 use crate::units::check_name;
-use crate::yaml::{resolve_to, Layer};
+use crate::yaml::{resolve_to, wrong_key, Layer};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -164,6 +164,12 @@ impl Experiment {
     /// # Errors
     /// [`Error::Input`] or [`Error::Argument`], see [`resolve_to`].
     pub fn of_layers(layers: &[Layer]) -> Result<Self> {
+        for key in FORMER_KEYS {
+            if layers.iter().any(|layer| layer.sets(key)) {
+                let expected = "to be left out: `wcat-explore answer --yield FRACTION` (`answer.yield`) makes that search";
+                return Err(wrong_key(layers, key, expected, "a value"));
+            }
+        }
         resolve_to(layers, |mut experiment: Self| {
             experiment.check()?;
             // what the user says of the normalisation is for models that do not say their own

@@ -1,9 +1,17 @@
-//! Options of an exploration: voltage domains, mixed precision, and the lowest voltage for a yield.
+//! Options of an exploration: voltage domains and mixed precision.
 
 use super::domains::DomainSpec;
 use crate::error::{Error, Result};
 use crate::units::Bits;
 use serde::{Deserialize, Serialize};
+
+/// Settings of `explore` before `answer` took over the search for a yield. Records of runs hold them; no command takes them.
+pub const FORMER_KEYS: [&str; 4] = [
+    "explore.yield",
+    "explore.yield_chips",
+    "explore.fresh_chips",
+    "explore.step",
+];
 
 /// How the voltages of domains are searched.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -31,16 +39,6 @@ pub struct ExploreSpec {
     /// Most searches, 1 or more, each with a tighter limit than the one before, until a point stands its
     /// verification.
     pub attempts: u32,
-    /// Fraction of chips that must reach the floor (`sweep.floor`), above 0 and below 1: asks for the lowest voltage that
-    /// does, with one-sided 95 % confidence.
-    #[serde(rename = "yield")]
-    pub yield_share: Option<f64>,
-    /// Chips of the search for a yield; absent: so many that one may fail.
-    pub yield_chips: Option<u32>,
-    /// Fresh chips that the answer for a yield is verified on.
-    pub fresh_chips: u32,
-    /// Step of the voltages that are tried for a yield, in the unit of the memory model; above 0, below 1.
-    pub step: f64,
     /// Widths that a layer may have, 1 to 8; empty: none. From the greatest down, the layer that adds least loss per
     /// stored bit goes down by one width (post-training); `mixed` models of this path are explored beside the others,
     /// and of a float model every width for all layers too. Not for `lsq`.
@@ -62,10 +60,6 @@ impl Default for ExploreSpec {
             search_chips: 8,
             evaluations: 100,
             attempts: 3,
-            yield_share: None,
-            yield_chips: None,
-            fresh_chips: 200,
-            step: 0.005,
             widths: Vec::new(),
             mixed: 4,
             width_images: 1000,
@@ -105,24 +99,6 @@ impl ExploreSpec {
                 self.domain_cost.to_string(),
             ));
         }
-        if self
-            .yield_share
-            .is_some_and(|fraction| !(fraction > 0.0 && fraction < 1.0))
-        {
-            let found = self.yield_share.unwrap_or_default().to_string();
-            return Err(Error::argument(
-                "explore.yield",
-                "a fraction above 0 and below 1",
-                found,
-            ));
-        }
-        if !(self.step > 0.0 && self.step < 1.0) {
-            return Err(Error::argument(
-                "explore.step",
-                "above 0 and below 1",
-                self.step.to_string(),
-            ));
-        }
         if self.widths.iter().any(|bits| bits.is_float()) {
             return Err(Error::argument(
                 "explore.widths",
@@ -138,7 +114,6 @@ impl ExploreSpec {
             ));
         }
         at_least("explore.mixed", 1, self.mixed)?;
-        at_least("explore.fresh_chips", 2, self.fresh_chips)?;
         at_least("explore.max_rails", 1, self.max_rails.unwrap_or(1))?;
         at_least("explore.search_chips", 2, self.search_chips)?;
         at_least("explore.evaluations", 1, self.evaluations)?;
@@ -167,11 +142,6 @@ mod tests {
         assert!(with(&|spec| spec.search_chips = 1)
             .contains("explore.search_chips: expected at least 2"));
         assert!(with(&|spec| spec.evaluations = 0).contains("explore.evaluations"));
-        for fraction in [0.0, 1.0, f64::NAN] {
-            assert!(with(&|spec| spec.yield_share = Some(fraction)).contains("explore.yield"));
-        }
-        assert!(with(&|spec| spec.step = 0.0).contains("explore.step"));
-        assert!(with(&|spec| spec.fresh_chips = 1).contains("explore.fresh_chips"));
         assert!(with(&|spec| spec.widths = vec![Bits::FLOAT]).contains("explore.widths"));
         assert!(with(&|spec| spec.search_images = Some(0)).contains("search_images"));
         assert!(with(&|spec| spec.attempts = 0).contains("explore.attempts"));

@@ -1,11 +1,8 @@
-//! Tables of an exploration: points that were verified, losses of single domains, lowest voltages for a yield.
+//! Tables of an exploration: points that were verified, losses of single domains.
 
-use super::lowest_voltage::Evidence;
 use super::row::{ExplorePoint, SensitivityRow};
 use crate::error::Result;
-use crate::fault::Protection;
-use crate::stats::Interval;
-use crate::table::{words, Columns, Record, FRACTION, FROM_ZERO, VOLTAGE};
+use crate::table::{Columns, Record, FRACTION, FROM_ZERO, VOLTAGE};
 
 /// A verified, or refuted, point of a model.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -67,59 +64,5 @@ impl Record for Sensitivity {
         c.column("estimated_loss_low", &mut loss.low)?;
         c.column("estimated_loss_high", &mut loss.high)?;
         c.column("search_chips", &mut loss.chips)
-    }
-}
-
-/// Which chips were looked at.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Phase {
-    /// Those of the search.
-    #[default]
-    Search,
-    /// Fresh ones.
-    Verification,
-}
-
-words!(Phase: Search "search", Verification "verification");
-
-/// What was seen of a yield, or a mean, at a voltage.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct VoltageEvidence {
-    /// The model.
-    pub model: String,
-    /// Protection of its codes.
-    pub protection: Protection,
-    /// What had to hold, in words.
-    pub target: String,
-    /// Which chips.
-    pub phase: Phase,
-    /// Weight-memory energy at the voltage, relative to 8 bits at the error-free voltage.
-    pub energy_relative: f64,
-    /// What was seen on them.
-    pub evidence: Evidence,
-}
-
-impl Record for VoltageEvidence {
-    const WHAT: &'static str = "a table of yields; a finished exploration writes it";
-
-    fn columns<C: Columns>(&mut self, c: &mut C) -> Result<()> {
-        let evidence = &mut self.evidence;
-        let mut ends = evidence
-            .bounds
-            .map_or((None, None), |b| (Some(b.low), Some(b.high)));
-        c.column("model", &mut self.model)?;
-        c.column("protection", &mut self.protection)?;
-        c.column("target", &mut self.target)?;
-        c.column("phase", &mut self.phase)?;
-        c.number("voltage", VOLTAGE, &mut evidence.voltage)?;
-        c.number("energy_relative", FROM_ZERO, &mut self.energy_relative)?;
-        c.column("chips", &mut evidence.chips)?;
-        c.column("good_chips", &mut evidence.good)?;
-        c.number("value", FRACTION, &mut evidence.value)?;
-        c.column("value_low", &mut ends.0)?;
-        c.column("value_high", &mut ends.1)?;
-        c.column("verdict", &mut evidence.verdict)?;
-        evidence.bounds = ends.0.zip(ends.1).map(|(low, high)| Interval { low, high });
-        Ok(())
     }
 }

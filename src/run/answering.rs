@@ -5,7 +5,6 @@ mod parts;
 mod rows;
 mod simulated;
 
-use super::exploring::rounded;
 use super::identity::report_folder;
 use super::journal::{Journal, Replay};
 use super::monitor::Monitor;
@@ -258,7 +257,8 @@ impl Sweeping<'_> {
         let highest = prepared.memory.error_free;
         let mut place = (lowest / spec.step - 1e-9).ceil();
         while place * spec.step < highest.get() - 1e-9 {
-            let voltage = Voltage::new(rounded(place * spec.step))?;
+            // without the rounding of the product
+            let voltage = Voltage::new((place * spec.step * 1e9).round() / 1e9)?;
             let point = prepared.faults.at(&prepared.memory, voltage)?;
             if point.ber_source != BerSource::Extrapolated {
                 known.push(voltage);
@@ -455,7 +455,7 @@ fn reference(spec: &AnswerSpec, answers: &[Answers]) -> f64 {
 }
 
 /// A model under a protection in words.
-pub(super) fn named(model: &str, protection: Protection) -> String {
+fn named(model: &str, protection: Protection) -> String {
     match protection {
         Protection::None => model.to_owned(),
         other => format!("{model} with {other}"),

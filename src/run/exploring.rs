@@ -1,9 +1,8 @@
-//! One exploration in its folder: the grid of single voltages as in a sweep, domains and yields searched and verified,
-//! all in one frontier.
+//! One exploration in its folder: the grid of single voltages as in a sweep, domains searched and verified, all in one
+//! frontier.
 
-use super::answering::named;
 use super::clock;
-use super::journal::{Journal, Replay, SearchEvaluation, YieldTrial};
+use super::journal::{Journal, Replay, SearchEvaluation};
 use super::models::TestImages;
 use super::monitor::Monitor;
 use super::prepared::Prepared;
@@ -15,18 +14,15 @@ use crate::analysis::{names, Pareto, Summary};
 use crate::config::Experiment;
 use crate::error::{Error, Result};
 use crate::explore::{
-    check_arrays, explore as search_domains, lowest_voltage, Evaluation, Evidence, ExploredPoint,
-    Lowest, Outcome, Phase, Plan, Sensitivity, Simulation, Verified, VoltageEvidence, CONFIDENCE,
+    check_arrays, explore as search_domains, Evaluation, ExploredPoint, Outcome, Sensitivity,
+    Simulation, Verified,
 };
 use crate::fault::Protection;
 use crate::memory::{CellKind, EnergyTerm};
-use crate::stats::{self, Target};
-use crate::sweep::{Design, DesignPoint, EnergyRow, Sampling, Supply, SweptModel, Trial};
+use crate::sweep::{Design, EnergyRow, Sampling, SweptModel, Trial};
 use crate::table;
-use crate::units::{Accuracy, ChipId, Voltage};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering;
 use std::sync::Mutex;
 
 /// What stands for a layer in the table of energies where the cost of rails does.
@@ -41,8 +37,6 @@ pub struct ExploreResult {
     pub drawn: Drawn,
     /// Points of domains and best single voltages, verified or refuted.
     pub points: Vec<ExploredPoint>,
-    /// What was seen of yields.
-    pub evidence: Vec<VoltageEvidence>,
     /// The answers in words.
     pub answers: Vec<String>,
     /// One row per design point.
@@ -51,12 +45,12 @@ pub struct ExploreResult {
     pub pareto: Pareto,
 }
 
-/// Sweeps single voltages, then searches what the options ask for: a voltage for each domain, the lowest voltage for a
-/// yield, models with a width for each layer. What is finished is reused.
+/// Sweeps single voltages, then searches what the options ask for: a voltage for each domain, models with a width for
+/// each layer. What is finished is reused.
 ///
 /// # Errors
 /// As [`super::sweep`]; [`Error::Argument`] where a tolerance is asked for, because searched points are compared on the
-/// same chips, or a yield without a floor.
+/// same chips, or nothing to search.
 pub fn explore(
     experiment: &Experiment,
     request: &RunRequest,
@@ -70,7 +64,6 @@ pub fn explore(
         folder: sweep.folder,
         drawn: sweep.drawn,
         points: searched.points,
-        evidence: searched.evidence,
         answers: searched.answers,
         summaries: sweep.summaries,
         pareto: sweep.pareto,
@@ -122,18 +115,10 @@ pub(super) fn check_exploration(experiment: &Experiment) -> Result<()> {
         let found = format!("`{}`", experiment.sweep.sampling);
         return Err(Error::argument("sweep.sampling", expected, found));
     }
-    if experiment.explore.yield_share.is_some() && experiment.sweep.floor.is_none() {
-        let expected = "the accuracy that a chip must reach, beside `--yield`";
-        return Err(Error::argument(
-            "--floor (sweep.floor)",
-            expected,
-            "nothing",
-        ));
-    }
     let spec = &experiment.explore;
-    if spec.domains.is_none() && spec.yield_share.is_none() && spec.widths.is_empty() {
-        let expected = "something to search: `--domains layers` (or bits, groups:FILE), `--yield 0.99 --floor 0.9`, or \
-                        `--widths 2,4,8`; single voltages are a `sweep`";
+    if spec.domains.is_none() && spec.widths.is_empty() {
+        let expected = "something to search: `--domains layers` (or bits, groups:FILE) or `--widths 2,4,8`; single \
+                        voltages are a `sweep`, the lowest of them is an `answer`";
         return Err(Error::argument("explore", expected, "none of them"));
     }
     Ok(())
@@ -144,7 +129,6 @@ pub(super) fn check_exploration(experiment: &Experiment) -> Result<()> {
 pub(super) struct Searched {
     points: Vec<ExploredPoint>,
     sensitivities: Vec<Sensitivity>,
-    evidence: Vec<VoltageEvidence>,
     /// In words.
     pub(super) answers: Vec<String>,
 }
@@ -158,9 +142,6 @@ impl Searched {
         if !self.points.is_empty() {
             table::write(&folder.join(names::EXPLORED_CSV), &self.points)?;
             table::write(&folder.join(names::SENSITIVITY_CSV), &self.sensitivities)?;
-        }
-        if !self.evidence.is_empty() {
-            table::write(&folder.join(names::YIELDS_CSV), &self.evidence)?;
         }
         Ok(())
     }
@@ -200,35 +181,14 @@ impl Sweeping<'_> {
         chips: u32,
     ) -> Result<Searched> {
         let all = |_| true;
-        let (explored, evidence, answers) =
+        let explored =
             self.search_models(swept_models, &grid.trials, replay, journal, chips, &all)?;
         let mut searched = Searched::default();
         for explored in &explored {
             add_verified(explored, grid);
             searched.add(&explored.model, &explored.outcome);
         }
-        searched.evidence = evidence;
-        searched.answers.extend(answers);
         Ok(searched)
-    }
-
-    /// The searches of those models that are `owned`, by their places: over domains, and for a yield with its answers in
-    /// words.
-    pub(super) fn search_models(
-        &self,
-        swept_models: &[SweptModel],
-        trials: &[Trial],
-        replay: &Replay,
-        journal: &Mutex<Journal>,
-        chips: u32,
-        owned: &dyn Fn(usize) -> bool,
-    ) -> Result<(Vec<Explored>, Vec<VoltageEvidence>, Vec<String>)> {
-        let (explored, mut missing) =
-            self.domains(swept_models, trials, replay, journal, chips, owned)?;
-        let (evidence, answers, others) = self.yields(swept_models, replay, journal, owned)?;
-        missing.extend(others);
-        self.check_searched(&missing, replay)?;
-        Ok((explored, evidence, answers))
     }
 
     fn plan_explore(&self) -> Result<ExplorePlan> {
@@ -280,22 +240,18 @@ impl Sweeping<'_> {
     /// Checks what the searches ask of models and memory, before the grid of single voltages is computed.
     pub(super) fn check_searches(&self) -> Result<()> {
         let prepared = &self.prepared;
-        let spec = &prepared.experiment.explore;
-        if let Some(domains) = &spec.domains {
+        if let Some(domains) = &prepared.experiment.explore.domains {
             check_arrays(&prepared.faults)?;
             for model in &prepared.models {
                 domains.parts(&model.evaluator)?;
             }
         }
-        if spec.yield_share.is_some() {
-            self.fine_grid()?;
-        }
         Ok(())
     }
 
-    /// Searches the domains of models, their codes unprotected, where it is asked to; in a merge, and the places of those
-    /// whose search a shard owes.
-    fn domains(
+    /// Searches the domains of those models that are `owned`, by their places, their codes unprotected, where it is asked
+    /// to.
+    pub(super) fn search_models(
         &self,
         swept_models: &[SweptModel],
         trials: &[Trial],
@@ -303,11 +259,11 @@ impl Sweeping<'_> {
         journal: &Mutex<Journal>,
         chips: u32,
         owned: &dyn Fn(usize) -> bool,
-    ) -> Result<(Vec<Explored>, BTreeSet<usize>)> {
+    ) -> Result<Vec<Explored>> {
         let (prepared, monitor) = (&self.prepared, self.monitor);
         let spec = &prepared.experiment.explore;
         let Some(domains) = &spec.domains else {
-            return Ok((Vec::new(), BTreeSet::new()));
+            return Ok(Vec::new());
         };
         let grid = &prepared.grid;
         let images = self.search_images()?;
@@ -381,7 +337,8 @@ impl Sweeping<'_> {
                 verified,
             });
         }
-        Ok((all, missing))
+        self.check_searched(&missing, replay)?;
+        Ok(all)
     }
 
     /// Images of the search; `None` where they are those of the verification.
@@ -402,145 +359,6 @@ impl Sweeping<'_> {
         let set = self.prepared.test_set(self.request)?;
         TestImages::new(&set, models, experiment, Some(asked)).map(Some)
     }
-
-    /// The lowest voltage for a yield, of every model under every protection, with what it rests on and in words; in a merge, and
-    /// the places of those whose search a shard owes.
-    fn yields(
-        &self,
-        swept_models: &[SweptModel],
-        replay: &Replay,
-        journal: &Mutex<Journal>,
-        owned: &dyn Fn(usize) -> bool,
-    ) -> Result<(Vec<VoltageEvidence>, Vec<String>, BTreeSet<usize>)> {
-        let prepared = &self.prepared;
-        let (explore, sweep) = (&prepared.experiment.explore, &prepared.experiment.sweep);
-        let (Some(fraction), Some(floor)) = (explore.yield_share, sweep.floor) else {
-            return Ok((Vec::new(), Vec::new(), BTreeSet::new()));
-        };
-        self.stages.begin("lowest voltages for a yield", 1);
-        let plan = Plan {
-            voltages: self.fine_grid()?,
-            target: Target::Yield {
-                fraction,
-                floor: floor.get(),
-            },
-            chips: explore.yield_chips.unwrap_or_else(|| {
-                // so many that one may fail
-                (1.6 * stats::least_without_failure(fraction, CONFIDENCE) as f64).ceil() as u32
-            }),
-            fresh_chips: explore.fresh_chips,
-            images: prepared.images.sample(),
-        };
-        let (mut rows, mut words, mut missing) = (Vec::new(), Vec::new(), BTreeSet::new());
-        let models = swept_models.iter().enumerate();
-        for (place, swept) in models.filter(|(place, _)| owned(*place)) {
-            for &protection in &prepared.protections {
-                self.monitor.note(&format!(
-                    "{}, {protection}: lowest voltage for a yield of {fraction} at {floor}",
-                    swept.name
-                ));
-                let point = |voltage| -> Result<DesignPoint> {
-                    let supply = Supply::One(prepared.faults.at(&prepared.memory, voltage)?);
-                    Ok(DesignPoint {
-                        model: place,
-                        protection,
-                        supply,
-                    })
-                };
-                let mut known: BTreeMap<(u64, u32), u64> = replay
-                    .yields
-                    .iter()
-                    .filter(|seen| seen.model == swept.name && seen.protection == protection)
-                    .map(|seen| ((seen.voltage.to_bits(), seen.chip.0), seen.correct))
-                    .collect();
-                let mut evaluate = |voltage: Voltage, chips: &[ChipId]| {
-                    let key = |chip: &ChipId| (voltage.get().to_bits(), chip.0);
-                    let new = chips.iter().filter(|chip| !known.contains_key(&key(chip)));
-                    let new: Vec<ChipId> = new.copied().collect();
-                    if !new.is_empty() {
-                        if self.cancel().load(Ordering::Relaxed) {
-                            return Err(Error::Interrupted);
-                        }
-                        let point = point(voltage)?;
-                        let correct = prepared
-                            .comparison(swept_models, std::slice::from_ref(&point), 1)
-                            .correct(0, &new, self.cancel())?;
-                        for (&chip, correct) in new.iter().zip(correct) {
-                            lock(journal).append_yield(&YieldTrial {
-                                model: swept.name.clone(),
-                                protection,
-                                voltage: voltage.get(),
-                                chip,
-                                correct,
-                            })?;
-                            known.insert(key(&chip), correct);
-                        }
-                    }
-                    Ok(chips.iter().map(|chip| known[&key(chip)]).collect())
-                };
-                let found = self.unless_owed(lowest_voltage(&plan, &mut evaluate))?;
-                let Some(lowest) = found else {
-                    missing.insert(place);
-                    continue;
-                };
-                let energy = |voltage| -> Result<f64> {
-                    let point = point(voltage)?;
-                    let designs = prepared
-                        .comparison(swept_models, std::slice::from_ref(&point), 1)
-                        .designs()?;
-                    Ok(designs
-                        .first()
-                        .map_or(f64::NAN, |design| design.energy_relative))
-                };
-                let target = format!("yield {fraction} at {floor}");
-                let phases = [
-                    (Phase::Search, &lowest.search),
-                    (Phase::Verification, &lowest.checks),
-                ];
-                for (phase, of_phase) in phases {
-                    for evidence in of_phase {
-                        rows.push(VoltageEvidence {
-                            model: swept.name.clone(),
-                            protection,
-                            target: target.clone(),
-                            phase,
-                            energy_relative: energy(Voltage::new(evidence.voltage)?)?,
-                            evidence: *evidence,
-                        });
-                    }
-                }
-                let energy = lowest.voltage.map(energy).transpose()?;
-                let name = named(&swept.name, protection);
-                let unit = prepared.memory.unit.symbol();
-                words.push(format!(
-                    "{name}: {}",
-                    yield_text(&plan, fraction, floor, &lowest, energy, unit)
-                ));
-            }
-        }
-        Ok((rows, words, missing))
-    }
-
-    /// Voltages that are tried for a yield: from the lowest swept voltage to the error-free one.
-    fn fine_grid(&self) -> Result<Vec<Voltage>> {
-        let prepared = &self.prepared;
-        let step = prepared.experiment.explore.step;
-        let low = prepared.lowest_voltage();
-        let high = prepared.memory.error_free.get().max(low);
-        let count = ((high - low) / step + 1e-9).floor() as usize;
-        let mut grid: Vec<Voltage> = (0..=count)
-            .map(|i| Voltage::new(rounded(low + step * i as f64)))
-            .collect::<Result<_>>()?;
-        if grid.last().is_none_or(|last| last.get() < high - 1e-9) {
-            grid.push(Voltage::new(high)?);
-        }
-        Ok(grid)
-    }
-}
-
-/// Voltages without the rounding of sums.
-pub(super) fn rounded(voltage: f64) -> f64 {
-    (voltage * 1e9).round() / 1e9
 }
 
 /// Verified points with several voltages become design points, the cost of their rails in their energy.
@@ -603,51 +421,4 @@ fn rail_row(design: &Design, energy: f64, picojoule: Option<f64>, rails: u32) ->
             leakage_pj: None,
         },
     }
-}
-
-/// The answer for a yield in words.
-fn yield_text(
-    plan: &Plan,
-    fraction: f64,
-    floor: Accuracy,
-    lowest: &Lowest,
-    energy: Option<f64>,
-    unit: &str,
-) -> String {
-    let asked = format!("yield of at least {fraction} at an accuracy of {floor}");
-    let (Some(voltage), Some(energy)) = (lowest.voltage, energy) else {
-        return format!(
-            "no voltage from {} to {} {unit} is shown to give a {asked} ({} evaluations)",
-            plan.voltages.first().map_or(f64::NAN, |v| v.get()),
-            plan.voltages.last().map_or(f64::NAN, |v| v.get()),
-            lowest.evaluations
-        );
-    };
-    let seen = |evidence: Option<&Evidence>| match evidence {
-        Some(Evidence {
-            chips,
-            good: Some(good),
-            bounds: Some(bounds),
-            ..
-        }) => {
-            format!(
-                "{good} of {chips} chips good, one-sided 95 % bounds {:.4} to {:.4}",
-                bounds.low, bounds.high
-            )
-        }
-        _ => "not evaluated to the end".into(),
-    };
-    let search = lowest
-        .search
-        .iter()
-        .find(|evidence| evidence.voltage == voltage.get());
-    format!(
-        "{asked} down to {}{voltage} {unit} (energy {energy:.4}, a saving of {:.1} % against 8 bit at the error-free \
-         voltage): search: {}; fresh chips: {}; {} evaluations",
-        if lowest.at_or_below { "or below " } else { "" },
-        100.0 * (1.0 - energy),
-        seen(search),
-        seen(lowest.checks.last()),
-        lowest.evaluations
-    )
 }

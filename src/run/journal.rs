@@ -25,6 +25,7 @@ use crate::sweep::{Design, Strata, Trial};
 use crate::units::ChipId;
 use contents::{Contents, Place};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
@@ -64,7 +65,8 @@ enum Record {
     Design(Box<Design>),
     Trial(Trial),
     Search(Box<SearchEvaluation>),
-    Yield(YieldTrial),
+    /// A chip of a search that `explore` made for a yield before `answer` did: read to be refused, never written.
+    Yield(Value),
     Seen(SeenChip),
     /// Most evaluations of an image that an answer may take.
     Evaluations(u64),
@@ -78,22 +80,6 @@ pub struct SearchEvaluation {
     pub model: String,
     /// The evaluation.
     pub evaluation: Evaluation,
-}
-
-/// One chip at one voltage in the search of the lowest voltage for a yield.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct YieldTrial {
-    /// The model.
-    pub model: String,
-    /// The protection of its codes.
-    pub protection: Protection,
-    /// Supply voltage in the unit of the memory.
-    pub voltage: f64,
-    /// The chip.
-    pub chip: ChipId,
-    /// Images classified correctly.
-    pub correct: u64,
 }
 
 /// One chip of one model under one protection at one voltage, as an answer saw it.
@@ -335,14 +321,6 @@ impl Journal {
         self.write(&Record::Search(Box::new(search.clone())))
     }
 
-    /// Appends a chip of the search for a yield.
-    ///
-    /// # Errors
-    /// As [`Self::append_search`].
-    pub fn append_yield(&mut self, trial: &YieldTrial) -> Result<()> {
-        self.write(&Record::Yield(trial.clone()))
-    }
-
     /// Appends a chip of an answer.
     ///
     /// # Errors
@@ -430,6 +408,7 @@ mod tests {
     use super::contents::json_of;
     use super::*;
     use crate::analysis::tests::{design, trials};
+    use serde_json::json;
     use std::fs;
 
     /// A folder with a journal of two design points and three trials, and what it holds.
@@ -642,38 +621,60 @@ mod tests {
     }
 
     #[test]
-    fn a_chip_of_a_search_for_a_yield_has_one_result_in_all_journals() {
+    fn a_chip_of_an_answer_has_one_result_in_all_journals() {
         let folder = tempfile::tempdir().unwrap();
         let (one, other) = (
             folder.path().join("a.journal"),
             folder.path().join("b.journal"),
         );
-        let trial = |correct| YieldTrial {
+        let seen = |good| SeenChip {
             model: "m".into(),
             protection: Protection::Secded,
             voltage: 0.85,
             chip: ChipId(3),
-            correct,
+            judged: Some(Judged { good, images: 80 }),
+            ..SeenChip::default()
         };
-        let append = |path: &Path, correct| {
+        let append = |path: &Path, good| {
             let mut journal = Journal::open(path).unwrap().0;
-            journal.append_yield(&trial(correct)).unwrap();
+            journal.append_seen(&seen(good)).unwrap();
             journal.close().unwrap();
         };
-        append(&one, 80);
-        append(&other, 80);
+        append(&one, true);
+        append(&other, true);
         let shards = std::slice::from_ref(&other);
         let (_, replay) = Journal::resume(&one, shards, None).unwrap();
-        assert_eq!(replay.yields, [trial(80)]);
-        append(&other, 79);
+        assert_eq!(replay.seen, [seen(true)]);
+        append(&other, false);
         let refused = Journal::resume(&one, shards, None).unwrap_err().to_string();
         assert_eq!(
             refused,
             format!(
-                "{}:3: expected one result of the search for a yield of `m` at 0.85 with protection secded on chip 3: \
-                 correct [80] (as {}:2 has it), found correct [79]",
+                "{}:3: expected one result of the search of an answer on `m` at 0.85 with protection secded on chip 3: \
+                 judged.good true (as {}:2 has it), found judged.good false",
                 other.display(),
                 one.display()
+            )
+        );
+    }
+
+    #[test]
+    fn chips_of_searches_that_answer_took_over_are_refused_with_what_makes_them_now() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.journal");
+        let chip = json!({ "model": "m", "protection": "none", "voltage": 0.85, "chip": 3, "correct": 80 });
+        let lines = [
+            Header::line(None).unwrap(),
+            line_of(&Record::Yield(chip)).unwrap(),
+        ];
+        fs::write(&path, lines.concat()).unwrap();
+        let refused = replay(&path).unwrap_err().to_string();
+        assert_eq!(
+            refused,
+            format!(
+                "{}:2: expected no chip of `explore --yield`, whose searches `wcat-explore answer --yield` makes now, \
+                 found one; `--fresh` begins the run again",
+                path.display()
             )
         );
     }

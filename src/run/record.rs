@@ -10,6 +10,7 @@ use super::request::RunRequest;
 use crate::analysis::names;
 use crate::config::Experiment;
 use crate::error::{Error, Result};
+use crate::explore::FORMER_KEYS;
 use crate::kernel::{Arithmetic, Isa};
 use crate::yaml::{resolve, to_yaml, Layer};
 use serde::{Deserialize, Serialize};
@@ -295,6 +296,9 @@ impl Record {
             },
             other => other,
         })?;
+        let layer = FORMER_KEYS.iter().fold(layer, |layer, key| {
+            layer.without(&format!("configuration.{key}"))
+        });
         resolve(&[layer])
     }
 
@@ -325,5 +329,26 @@ impl Record {
     /// The version this program writes.
     pub(super) fn version() -> String {
         VERSION.to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stored_records_read_though_explore_had_more_settings() {
+        let results = Path::new(env!("CARGO_MANIFEST_DIR")).join("results");
+        let mut former = 0;
+        for folder in std::fs::read_dir(results).unwrap() {
+            let folder = folder.unwrap().path();
+            let path = folder.join(RECORD);
+            if path.exists() {
+                Record::read(&folder).unwrap();
+                let layer = Layer::file(&path).unwrap();
+                former += usize::from(layer.sets("configuration.explore.yield"));
+            }
+        }
+        assert!(former > 0);
     }
 }

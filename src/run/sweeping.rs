@@ -187,11 +187,7 @@ pub fn plan(
 /// Trainings and widths where there are any, trials, the searches of an exploration, and what is written at the end.
 fn count_stages(experiment: &Experiment, request: &RunRequest, explores: bool) -> usize {
     let explore = &experiment.explore;
-    let searches = [
-        !explore.widths.is_empty(),
-        explore.domains.is_some(),
-        explore.yield_share.is_some(),
-    ];
+    let searches = [!explore.widths.is_empty(), explore.domains.is_some()];
     let searches = searches.into_iter().filter(|asked| explores && *asked);
     let parts = experiment
         .answer

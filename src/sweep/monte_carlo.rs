@@ -210,24 +210,6 @@ impl Comparison<'_> {
         places.par_iter().map(read).collect()
     }
 
-    /// Correct answers of a design point, by its place in [`Self::designs`], on each of these chips.
-    ///
-    /// # Errors
-    /// As [`Self::read`]; a failure of a trial; [`Error::Interrupted`] where `cancel` is raised.
-    pub fn correct(&self, place: usize, chips: &[ChipId], cancel: &AtomicBool) -> Result<Vec<u64>> {
-        let setups = self.setups()?;
-        let setup = setup_at(&setups, place)?;
-        let trial = |chip: &ChipId| {
-            let task = Task {
-                setup,
-                design_id: "",
-                chip: *chip,
-            };
-            Ok(self.trial(&task, cancel)?.correct)
-        };
-        chips.par_iter().with_max_len(1).map(trial).collect()
-    }
-
     /// Every term of the energy of every design point.
     ///
     /// # Errors

@@ -163,6 +163,13 @@ impl Layer {
         super::merge::sets(self, &key.split('.').collect::<Vec<_>>())
     }
 
+    /// The layer of a document without a key, such as `explore.step`.
+    pub fn without(mut self, key: &str) -> Self {
+        let path: Vec<&str> = key.split('.').collect();
+        super::merge::remove(&mut self.value, &path);
+        self
+    }
+
     /// Keys at the top level, in their order.
     pub fn keys(&self) -> impl Iterator<Item = &str> {
         let mapping = self.value.as_mapping().into_iter();

@@ -70,6 +70,19 @@ pub(super) fn sets(layer: &Layer, key: &[&str]) -> bool {
     at(&layer.value, &key[shared..]).is_some()
 }
 
+/// Takes a key of mappings out of a document, where it is there.
+pub(super) fn remove(document: &mut Value, path: &[&str]) {
+    let Some((last, holders)) = path.split_last() else {
+        return;
+    };
+    let holder = holders.iter().try_fold(document, |value, name| {
+        value.as_mapping_mut()?.get_mut(*name)
+    });
+    if let Some(mapping) = holder.and_then(Value::as_mapping_mut) {
+        mapping.remove(*last);
+    }
+}
+
 /// The value at a path of keys and indices.
 pub(super) fn at<'v>(value: &'v Value, path: &[impl AsRef<str>]) -> Option<&'v Value> {
     path.iter().try_fold(value, |value, name| match value {

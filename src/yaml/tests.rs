@@ -585,3 +585,13 @@ fn a_set_without_key_or_value_is_refused() {
         "{message}"
     );
 }
+
+#[test]
+fn a_key_is_taken_out_of_a_document_where_it_is_there() {
+    let layer = Layer::built_in("a", "a: { b: 1, c: 2 }\nd: [1]\n").unwrap();
+    for absent in ["a.x", "x.b", "a.b.c", "d.0"] {
+        assert!(layer.clone().without(absent).sets("a.b"), "{absent}");
+    }
+    let less = layer.without("a.b");
+    assert!(!less.sets("a.b") && less.sets("a.c") && less.sets("d.0"));
+}

@@ -195,7 +195,7 @@ fn a_network_that_gives_no_numbers_without_faults_is_refused_by_every_command_an
             "0.2",
         ],
     );
-    refused("explore", model, &["--yield", "0.9", "--floor", "0.05"]);
+    refused("explore", model, &["--domains", "layers"]);
     refused(
         "quantize",
         "float.safetensors",

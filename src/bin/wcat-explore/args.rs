@@ -12,7 +12,7 @@ mod sweep;
 mod tests;
 
 pub(crate) use answer::{AnswerArgs, CountedFrom};
-pub(crate) use explore::ExploreArgs;
+pub(crate) use explore::{taken_over, ExploreArgs};
 pub(crate) use groups::{
     data_folder, layers, FaultArgs, Format, Images, MemoryFlags, ModelFiles, Output, Places,
     RunOutput, Settings, VoltageList, Voltages,
@@ -96,7 +96,7 @@ pub(crate) enum Command {
     /// printed is shown on fresh chips, whose number is fixed before they are seen. All statements of an answer hold
     /// together with a probability of 95 %. A killed answer goes on where it stopped.
     Answer(AnswerArgs),
-    /// Search voltage domains, layer widths, or the lowest voltage for a yield
+    /// Search voltages for domains, and widths for layers
     ///
     /// Every model is swept at single voltages, on --chips chips. Then voltages for domains are searched on other chips
     /// and verified on those of the sweep; all verified points share one frontier. Estimates of the search stand in

@@ -1,6 +1,6 @@
 //! Results on standard output, failures on standard error; the only file that prints results.
 
-use crate::args::Format;
+use crate::args::{taken_over, Format};
 use anyhow::Context;
 use clap::builder::Styles;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -163,6 +163,10 @@ pub(crate) fn usage(mut error: clap::Error) -> ExitCode {
             foreign.join(", ")
         );
         complain(&labelled("error", &message));
+        return code;
+    }
+    if let Some(error) = taken_over(&error) {
+        complain(&labelled("error", &error.to_string()));
         return code;
     }
     let typed = |(kind, value): (ContextKind, &ContextValue)| match value {

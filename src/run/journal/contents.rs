@@ -1,7 +1,7 @@
 //! Journals as they are read: the lines of one or of several put together, equal ones once, unequal ones refused.
 
 use super::attempts::{Attempt, Run};
-use super::{damage, Header, Record, SearchEvaluation, SeenChip, YieldTrial, VERSION};
+use super::{damage, Header, Record, SearchEvaluation, SeenChip, VERSION};
 use crate::analysis::names;
 use crate::error::{Error, IoContext, Result};
 use crate::run::difference::difference;
@@ -27,8 +27,6 @@ pub struct Replay {
     pub trials: Vec<Trial>,
     /// Evaluations of searches.
     pub searches: Vec<SearchEvaluation>,
-    /// Chips of searches for a yield.
-    pub yields: Vec<YieldTrial>,
     /// Chips of an answer.
     pub seen: Vec<SeenChip>,
     /// Most evaluations of an image that an answer may take.
@@ -293,7 +291,7 @@ impl Contents {
             replay.designs.len(),
             replay.trials.len(),
             replay.searches.len(),
-            replay.yields.len(),
+            replay.seen.len(),
         ];
         all.iter().sum()
     }
@@ -326,22 +324,11 @@ impl Contents {
                     self.replay.searches.push(*search);
                 }
             }
-            Record::Yield(trial) => {
-                let YieldTrial {
-                    model,
-                    protection,
-                    voltage,
-                    chip,
-                    correct,
-                } = &trial;
-                let of = format!(
-                    "result of the search for a yield of `{model}` at {voltage} with protection {protection} on chip \
-                     {chip}"
-                );
-                let found = json!({ "correct": [correct] });
-                if self.is_new_step(of.clone(), of, found, place)? {
-                    self.replay.yields.push(trial);
-                }
+            Record::Yield(_) => {
+                return Err(Wrong::new(
+                    "no chip of `explore --yield`, whose searches `wcat-explore answer --yield` makes now",
+                    "one; `--fresh` begins the run again",
+                ));
             }
             Record::Seen(seen) => {
                 let of = format!("result of {}", damage::words_of_seen(&seen));

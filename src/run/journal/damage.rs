@@ -53,10 +53,7 @@ pub(super) fn words(record: &Record) -> String {
         Record::Design(design) => format!("design point `{}`", design.design_id),
         Record::Trial(trial) => format!("trial of `{}` on chip {}", trial.design_id, trial.chip),
         Record::Search(search) => format!("a step of the search of `{}`", search.model),
-        Record::Yield(trial) => format!(
-            "chip {} of the search for a yield of `{}`",
-            trial.chip, trial.model
-        ),
+        Record::Yield(_) => "a chip of `explore --yield`".into(),
         Record::Seen(seen) => words_of_seen(seen),
         Record::Evaluations(_) => "the budget of an answer".into(),
     }

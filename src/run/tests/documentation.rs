@@ -6,7 +6,7 @@
 use crate::analysis::{Answer, MethodDifference, MethodMean, ParetoRow, Summary};
 use crate::answer::{AnswerRow, EvidenceRow, PartLoss};
 use crate::attack::{AttackRow, AttackSummary, FlipRow};
-use crate::explore::{ExploredPoint, Sensitivity, VoltageEvidence};
+use crate::explore::{ExploredPoint, Sensitivity};
 use crate::sweep::{Design, EnergyRow, Timing, TrialRow};
 use crate::table::{columns_of, Column, Kind, Record};
 use std::collections::BTreeMap;
@@ -48,7 +48,6 @@ fn tables() -> Vec<(&'static str, Vec<Column>)> {
         ("differences", of::<MethodDifference>()),
         ("explored", of::<ExploredPoint>()),
         ("sensitivity", of::<Sensitivity>()),
-        ("yields", of::<VoltageEvidence>()),
         ("verdicts", of::<AnswerRow>()),
         ("evidence", of::<EvidenceRow>()),
         ("part_losses", of::<PartLoss>()),

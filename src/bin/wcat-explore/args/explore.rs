@@ -1,10 +1,43 @@
 //! What may be typed after `explore`.
 
 use super::{FaultArgs, MemoryFlags, ModelFiles, Places, RunOutput, RunShards, Settings, Voltages};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::Args;
 use serde::Serialize;
 use std::path::PathBuf;
-use wcat_explore::units::Accuracy;
+use wcat_explore::error::Error;
+
+/// Flags of before, each with what `answer` has in its place.
+const TAKEN_OVER: [(&str, &str); 3] = [
+    (
+        "--yield",
+        "`wcat-explore answer --yield FRACTION`: the lowest voltage at which this fraction of chips loses at most \
+         --max-loss",
+    ),
+    (
+        "--floor",
+        "`wcat-explore answer --yield FRACTION --loss-from ACCURACY --max-loss LOSS`, whose floor is ACCURACY less LOSS \
+         (the floor of the tables is `--set sweep.floor=ACCURACY`)",
+    ),
+    (
+        "--fresh-chips",
+        "`wcat-explore answer --yield FRACTION`, which checks on as many fresh chips as it needs",
+    ),
+];
+
+/// What to type in place of a flag of `explore` that `answer` took over; `None` where another thing is wrong.
+pub(crate) fn taken_over(error: &clap::Error) -> Option<Error> {
+    let (Some(ContextValue::String(given)), Some(usage)) = (
+        error.get(ContextKind::InvalidArg),
+        error.get(ContextKind::Usage),
+    ) else {
+        return None;
+    };
+    let (flag, instead) = TAKEN_OVER.iter().find(|(flag, _)| flag == given)?;
+    let of_explore = usage.to_string().contains("wcat-explore explore ");
+    (of_explore && error.kind() == ErrorKind::UnknownArgument)
+        .then(|| Error::argument(*flag, *instead, "it behind `explore`"))
+}
 
 /// What is searched.
 #[derive(Debug, Args, Serialize)]
@@ -31,15 +64,6 @@ pub(crate) struct Search {
     /// Rail and level shifters, relative to the network at 8 bits and the error-free voltage.
     #[arg(long, value_name = "ENERGY", hide_short_help = true)]
     domain_cost: Option<f64>,
-    /// Lowest voltage at which this fraction of chips reaches --floor
-    ///
-    /// With one-sided 95 % confidence.
-    #[arg(long = "yield", value_name = "FRACTION", requires = "floor")]
-    #[serde(rename = "yield")]
-    yield_share: Option<f64>,
-    /// Accuracy that a chip must reach for the yield
-    #[arg(long, value_name = "ACCURACY")]
-    floor: Option<Accuracy>,
     /// Widths that a layer may have, such as 2,3,4,6,8
     ///
     /// Models with a width for each layer are made by a greedy search, without training, and explored beside the others.
@@ -69,9 +93,6 @@ pub(crate) struct SearchSampling {
     /// Most joint evaluations of one search, each on all its chips [default: 100]
     #[arg(long, value_name = "N", hide_short_help = true)]
     evaluations: Option<u32>,
-    /// Fresh chips that the answer for the yield is verified on [default: 200]
-    #[arg(long, value_name = "N", hide_short_help = true)]
-    fresh_chips: Option<u32>,
 }
 
 impl Search {
@@ -87,7 +108,6 @@ impl Search {
 Examples:
   wcat-explore explore --model wcat.safetensors --domains layers --max-loss 0.01
   wcat-explore explore --model wcat.safetensors --domains groups:groups.yaml --max-rails 2
-  wcat-explore explore --model wcat.safetensors --yield 0.99 --floor 0.9 --protection none,secded
   wcat-explore explore --model resnet20.th --dataset cifar10 --widths 2,4,8 \
     --set quantizer.method=wcat")]
 pub(crate) struct ExploreArgs {

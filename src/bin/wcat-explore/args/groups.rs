@@ -12,7 +12,7 @@ use wcat_explore::units::Ber;
 use wcat_explore::yaml::text_at;
 
 /// The settings that flags stand for, by the flags' names.
-pub(super) const KEYS: [(&str, &str); 33] = [
+pub(super) const KEYS: [(&str, &str); 31] = [
     ("array", "faults.arrays"),
     ("attack-data", "attack.data"),
     ("batch", "attack.batch"),
@@ -24,7 +24,6 @@ pub(super) const KEYS: [(&str, &str); 33] = [
     ("fault-map", "faults.map"),
     ("flips", "attack.flips"),
     ("floor", "sweep.floor"),
-    ("fresh-chips", "explore.fresh_chips"),
     ("images", "sweep.images"),
     ("init", "quantizer.init"),
     ("k-top", "attack.k_top"),
@@ -45,7 +44,6 @@ pub(super) const KEYS: [(&str, &str); 33] = [
     ("tolerance", "sweep.tolerance"),
     ("until-accuracy", "attack.until_accuracy"),
     ("widths", "explore.widths"),
-    ("yield", "explore.yield"),
 ];
 
 /// A group of flags as settings.

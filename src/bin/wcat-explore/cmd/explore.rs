@@ -1,4 +1,4 @@
-//! `explore`: voltages for domains, lowest voltages for a yield, widths for layers; one frontier.
+//! `explore`: voltages for domains, widths for layers; one frontier.
 
 use super::sweep::{chosen, default_layer, part, request};
 use crate::args::{layers, ExploreArgs, Format};
@@ -30,14 +30,7 @@ pub(crate) fn run(args: &ExploreArgs, monitor: &Progress) -> anyhow::Result<()> 
     let result = explore(&experiment, &request, monitor)?;
     match args.run.output.format {
         Format::Table => print(&result)?,
-        other => {
-            let mut rows = tables::json(&result.points)?;
-            let evidence = tables::json(&result.evidence)?;
-            if result.points.is_empty() {
-                rows = evidence;
-            }
-            show::records(&rows, other)?;
-        }
+        other => show::records(&tables::json(&result.points)?, other)?,
     }
     monitor.note(&format!(
         "tables: {}; report: {}",
