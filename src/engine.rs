@@ -117,7 +117,7 @@ impl Engine {
 
     /// Lends weights with some changed: (layer, row-major index, weight).
     fn with_changed<R>(&self, changed: &[Weight], work: impl FnOnce(Fresh) -> R) -> R {
-        // a list of their places would take longer to write and read than they take to be found again
+        // places are found again to take the changes out: no list of them is allocated for each trial
         let packed = || changed.iter().map(|weight| self.packed_weight(weight));
         self.weights.with(|weights| {
             weights.change(&self.plan, packed());
