@@ -41,7 +41,7 @@ pub use difference::{code_differences, CodeDifference};
 pub use graph::Value;
 pub use model::{DatasetTag, Model, ModelInfo, MODEL_FORMAT};
 pub use network::{Network, Parameter, Role};
-pub use onnx::ImportChoices;
+pub use onnx::{known_operators, ImportChoices};
 pub use pass::Route;
 pub use program::Step;
 pub use pytorch::{read_state_dict, StateDict};

@@ -437,7 +437,7 @@ fn codes_of_a_file_read_with_the_steps_and_zero_points_of_their_channels() {
         .unwrap();
     let scale = stored.scales[1];
     let expected = f32::from(-15 - scale.zero) * scale.step;
-    assert_eq!(found, [(1, index, expected)]);
+    assert_eq!(found, [(1, index as u32, expected)]);
 }
 
 #[test]

@@ -12,6 +12,7 @@ mod tests;
 
 pub(super) use import::Import;
 pub use import::ImportChoices;
+pub use operators::names as known_operators;
 
 use import::import;
 

@@ -7,7 +7,7 @@ use super::normalization::take;
 use crate::config::Experiment;
 use crate::data::DatasetName;
 use crate::error::{Error, Result};
-use crate::net::{layer_weights, Model, ModelInfo, Network, PostTraining};
+use crate::net::{layer_weights, ImportChoices, Model, ModelInfo, Network, PostTraining};
 use crate::quant::{MethodLabel, QuantizerSpec};
 use crate::store;
 use crate::table::SCHEMA;
@@ -20,6 +20,8 @@ use std::path::{Path, PathBuf};
 pub struct QuantizationRequest {
     /// Float model: safetensors or a checkpoint of PyTorch.
     pub model: PathBuf,
+    /// What is said of it where it is an ONNX file.
+    pub choices: ImportChoices,
     /// The quantised model file, `*.safetensors`.
     pub out: PathBuf,
     /// Replace a file that is there; without, only one that is just the same may be there.
@@ -121,7 +123,11 @@ pub fn quantize(
     let spec = &experiment.quantizer;
     check_quantizer(spec)?;
     check_paths(request)?;
-    let mut float = Model::load(&request.model, &experiment.device.open()?)?;
+    let mut float = Model::load_with(
+        &request.model,
+        &request.choices,
+        &experiment.device.open()?,
+    )?;
     check_float(&request.model, &float)?;
     let (out, keep) = (&request.out, !request.overwrite && request.out.exists());
     if keep && Model::quantized_from(out).as_ref() != Some(&float.checksum) {
@@ -134,7 +140,8 @@ pub fn quantize(
         .iter()
         .for_each(|warning| monitor.warn(warning));
     let known = float.info.dataset_spec().is_some();
-    let before = if request.evaluate {
+    // an evaluation reads the file as it stands
+    let before = if request.evaluate && request.choices == ImportChoices::default() {
         evaluated(experiment, request, &request.model, known, monitor)?
     } else {
         None

@@ -90,6 +90,22 @@ pub(crate) fn legacy_checkpoint() -> Vec<Vec<u8>> {
     vec![[magic, version, system, pickle(true), keys, count, floats()].concat()]
 }
 
+/// Networks of ONNX files, small ones.
+pub(crate) fn networks() -> Vec<Vec<u8>> {
+    let names = ["brevitas_qcdq", "dscnn_kws", "dscnn_mnist", "resnet8_qlinear"];
+    let model = |name: &str| stored(&format!("tests/onnx/{name}/model.onnx"));
+    names.into_iter().map(model).collect()
+}
+
+/// ONNX files of one operator.
+pub(crate) fn operators() -> Vec<Vec<u8>> {
+    let entries = std::fs::read_dir("tests/onnx/nodes").unwrap();
+    let mut paths: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+    paths.retain(|path| path.extension().is_some_and(|end| end == "onnx"));
+    paths.sort();
+    paths.into_iter().map(read).collect()
+}
+
 pub(crate) fn idx_images() -> Vec<u8> {
     let head = [0x803u32, 2, 28, 28].map(u32::to_be_bytes).concat();
     [head, vec![7; 2 * 28 * 28]].concat()

@@ -212,6 +212,14 @@ pub(crate) const TARGETS: &[Target] = &[
         edit::bytes,
         checkpoint,
     ),
+    target("onnx", "m.onnx", seeds::networks, edit::bytes, model),
+    target(
+        "onnx_operator",
+        "m.onnx",
+        seeds::operators,
+        edit::bytes,
+        model,
+    ),
     target(
         "config",
         "c.yaml",

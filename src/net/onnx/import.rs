@@ -3,7 +3,7 @@
 use super::attributes::Attributes;
 use super::call::{Call, Held, Known, State};
 use super::constant::{sizes, Element, Tensors};
-use super::layers::{Layers, Source};
+use super::layers::Layers;
 use super::operators::{operator, NEWEST_OPSET, OLDEST_OPSET};
 use super::proto;
 use crate::error::{Error, Result};
@@ -30,8 +30,9 @@ pub(in crate::net) struct Import {
     pub(in crate::net) state: Vec<(String, Tensor)>,
     /// Codes of layers that the file has.
     pub(in crate::net) codes: BTreeMap<usize, super::call::Codes>,
-    /// Where the weight of each layer comes from.
-    pub(in crate::net) sources: Vec<Source>,
+    /// The constant of each layer.
+    #[cfg(test)]
+    pub(super) sources: Vec<String>,
     /// Dimensions of the input behind the batch.
     pub(in crate::net) input: Vec<usize>,
     /// Dimensions of the output behind the batch.
@@ -151,14 +152,15 @@ impl Import {
 }
 
 /// What a user says of an ONNX file.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ImportChoices {
     /// Dimensions of the input behind the batch, where the file leaves them open.
     pub input_shape: Option<Vec<usize>>,
     /// The output that is scored; else the first.
     pub output: Option<String>,
     /// Inputs have no batch: every dimension is as the file says.
-    pub(super) as_it_stands: bool,
+    #[doc(hidden)]
+    pub as_it_stands: bool,
 }
 
 /// Takes over a model of a path.
@@ -523,6 +525,7 @@ impl Importer {
             graph,
             state: layers.state,
             codes: layers.codes,
+            #[cfg(test)]
             sources: layers.sources,
             input: self.input,
             output: known.shape.get(1..).unwrap_or_default().to_vec(),

@@ -7,15 +7,6 @@ use crate::net::slot::{Fill, Slot};
 use candle_core::{DType, Tensor};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Where the weight of a layer comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::net) struct Source {
-    /// Name of the constant.
-    pub(in crate::net) constant: String,
-    /// Node that uses it first.
-    pub(in crate::net) node: String,
-}
-
 /// Tensors by their names.
 #[derive(Default)]
 pub(super) struct Layers {
@@ -23,8 +14,8 @@ pub(super) struct Layers {
     pub(super) state: Vec<(String, Tensor)>,
     /// Codes of layers that the file has.
     pub(super) codes: BTreeMap<usize, Codes>,
-    /// One for each layer.
-    pub(super) sources: Vec<Source>,
+    /// The constant of each layer.
+    pub(super) sources: Vec<String>,
     weights: Vec<Tensor>,
     names: BTreeSet<String>,
     values: BTreeMap<usize, Value>,
@@ -37,14 +28,14 @@ impl Layers {
         &mut self,
         graph: &mut Graph,
         constant: &Constant,
-        node: (&str, String),
+        wanted: String,
         canonical: &dyn Fn(&Tensor) -> candle_core::Result<Tensor>,
         axis: usize,
     ) -> Result<(usize, bool)> {
         let weight = canonical(&constant.tensor)?.contiguous()?;
         let single = weight.to_dtype(DType::F32)?;
         for (layer, source) in self.sources.iter().enumerate() {
-            if source.constant != constant.name {
+            if *source != constant.name {
                 continue;
             }
             let own = &self.weights[layer];
@@ -55,7 +46,6 @@ impl Layers {
                 return Ok((layer, true));
             }
         }
-        let (node, wanted) = node;
         let name = self.unused(wanted, |name| format!("{name}.weight"));
         let layer = graph.layers.len();
         if let Some(codes) = &constant.codes {
@@ -82,10 +72,7 @@ impl Layers {
         ));
         self.state.push((format!("{name}.weight"), single.clone()));
         self.weights.push(single);
-        self.sources.push(Source {
-            constant: constant.name.clone(),
-            node: node.to_owned(),
-        });
+        self.sources.push(constant.name.clone());
         Ok((layer, false))
     }
 

@@ -144,8 +144,8 @@ pub(super) fn operator(domain: &str, name: &str) -> Option<Operator> {
     known.map(|(_, _, operator)| *operator)
 }
 
-/// The operators that are known.
-pub(super) fn names() -> Vec<String> {
+/// The operators of ONNX files that are known, those of other domains with the domain in front.
+pub fn names() -> Vec<String> {
     let own = OPERATORS.iter().map(|(name, _)| (*name).to_owned());
     let others = OTHERS
         .iter()

@@ -3,8 +3,9 @@
 use super::{Images, ModelFiles, Output, Places, Settings, ShardFlags};
 use clap::{Args, Subcommand, ValueEnum};
 use serde::Serialize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use wcat_explore::memory::CostFactor;
+use wcat_explore::net::ImportChoices;
 use wcat_explore::units::{Ber, Voltage};
 
 #[derive(Debug, Args)]
@@ -76,18 +77,59 @@ pub(crate) struct Quantizer {
     skip: Vec<String>,
 }
 
+/// One model, with or without its flag.
+#[derive(Debug, Args)]
+pub(crate) struct OneModel {
+    /// Model file: safetensors, ONNX or a PyTorch checkpoint
+    #[arg(value_name = "FILE", conflicts_with = "model")]
+    file: Option<PathBuf>,
+    /// The same by a flag
+    #[arg(long, value_name = "FILE", required_unless_present_any = ["file", "list_operators"])]
+    model: Option<PathBuf>,
+}
+
+impl OneModel {
+    pub(crate) fn path(&self) -> &Path {
+        let path = self.model.as_deref().or(self.file.as_deref());
+        path.unwrap_or(Path::new(""))
+    }
+}
+
+/// What an ONNX file may leave open.
+#[derive(Debug, Args)]
+pub(crate) struct Import {
+    /// Of an ONNX file: dimensions of its input behind the batch, where it leaves them open, such as 3,32,32
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    input_shape: Option<Vec<usize>>,
+    /// Of an ONNX file: the output that is scored [default: the first]
+    #[arg(long = "output", value_name = "NAME")]
+    scored: Option<String>,
+}
+
+impl Import {
+    pub(crate) fn choices(&self) -> ImportChoices {
+        ImportChoices {
+            input_shape: self.input_shape.clone(),
+            output: self.scored.clone(),
+            ..ImportChoices::default()
+        }
+    }
+}
+
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
+  wcat-explore quantize net.onnx --bits 8 --out net8.safetensors --data test.npz
   wcat-explore quantize --model a.th --bits 8 --out a8.safetensors --dataset cifar10
   wcat-explore quantize --model a.th --method wcat --init mse --bits 4 --out a4.safetensors
   wcat-explore quantize --model a.th --method wclip --set quantizer.wclip=0.3 --bits 4 \
     --out c.safetensors")]
 #[command(next_help_heading = "Models and data")]
 pub(crate) struct QuantizeArgs {
-    /// Float model file: safetensors or a PyTorch checkpoint
-    #[arg(long, value_name = "FILE")]
-    pub(crate) model: PathBuf,
+    #[command(flatten)]
+    pub(crate) file: OneModel,
+    #[command(flatten)]
+    pub(crate) import: Import,
     /// Name of the quantised model [default: that of the float model with method and bits]
     #[arg(long, value_name = "NAME")]
     pub(crate) name: Option<String>,
@@ -133,14 +175,19 @@ pub(crate) struct PackArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  wcat-explore inspect --model wcat.safetensors
+  wcat-explore inspect wcat.safetensors
+  wcat-explore inspect net.onnx
   wcat-explore inspect --model wcat.safetensors --figures figures/wcat
   wcat-explore inspect --model wcat.safetensors --compare attacked.safetensors")]
 #[command(next_help_heading = "Models and data")]
 pub(crate) struct InspectArgs {
-    /// Model file: safetensors or a PyTorch checkpoint
-    #[arg(long, value_name = "FILE")]
-    pub(crate) model: PathBuf,
+    #[command(flatten)]
+    pub(crate) file: OneModel,
+    #[command(flatten)]
+    pub(crate) import: Import,
+    /// Instead of a model: the operators of ONNX files that are known
+    #[arg(long, exclusive = true)]
+    pub list_operators: bool,
     /// Instead of the layers: the stored bits in which this model of the same layers differs
     #[arg(long, value_name = "FILE")]
     pub compare: Option<PathBuf>,

@@ -8,7 +8,7 @@ use std::path::Path;
 use wcat_explore::device::DeviceSpec;
 use wcat_explore::figure;
 use wcat_explore::net::{
-    code_differences, layer_summaries, layer_weights, CodeDifference, LayerWeights, Model,
+    code_differences, known_operators, layer_summaries, layer_weights, CodeDifference, LayerShape, LayerSummary, LayerWeights, Model,
 };
 use wcat_explore::quant::{Method, Scale};
 use wcat_explore::report::Grid;
@@ -18,8 +18,11 @@ use wcat_explore::table::SCHEMA;
 use wcat_explore::train::read_history;
 
 pub(crate) fn run(args: &InspectArgs, monitor: &Progress) -> anyhow::Result<()> {
+    if args.list_operators {
+        return show::text(&known_operators().join("\n"));
+    }
     let device = DeviceSpec::Cpu.open()?;
-    let model = Model::load(&args.model, &device)?;
+    let model = Model::load_with(args.file.path(), &args.import.choices(), &device)?;
     model
         .warnings
         .iter()
@@ -30,7 +33,7 @@ pub(crate) fn run(args: &InspectArgs, monitor: &Progress) -> anyhow::Result<()> 
         Some(path) => {
             let other = Model::load(path, &device)?;
             if other.checksum == model.checksum {
-                let (first, second) = (args.model.display(), path.display());
+                let (first, second) = (args.file.path().display(), path.display());
                 monitor.warn(&format!(
                     "the same model twice: {first} and {second} hold the same bytes"
                 ));
@@ -55,13 +58,13 @@ fn draw(
     folder: &Path,
     monitor: &Progress,
 ) -> anyhow::Result<()> {
-    let beside = store::folder_of(&args.model).join(HISTORY);
+    let beside = store::folder_of(args.file.path()).join(HISTORY);
     let path = args
         .history
         .clone()
         .or_else(|| beside.exists().then_some(beside));
     let history = path.map(|path| read_history(&path)).transpose()?;
-    let name = name(&args.model);
+    let name = name(args.file.path());
     let mut figures = vec![
         figure::weight_histogram(&name, layers),
         figure::weight_violin(&name, layers),
@@ -103,17 +106,20 @@ fn name(path: &Path) -> String {
 
 fn show_layers(model: &Model, layers: &[LayerWeights], format: Format) -> anyhow::Result<()> {
     let layers = layer_summaries(layers);
+    let shapes = model.network.layer_shapes()?;
+    let multiplications = || shapes.iter().map(LayerShape::multiplications);
     if format != Format::Table {
         let given = model
             .network
             .layers()
             .iter()
             .any(|l| l.given_codes().is_some());
-        let rows = layers.iter().map(|l| {
+        let rows = layers.iter().zip(multiplications()).map(|(l, multiplications)| {
             let mut row = json!({
                 "schema": SCHEMA, "layer": l.name, "shape": l.shape, "weights": l.weights, "bits": l.bits,
                 "range": l.range, "step": l.step, "clipped_share": l.clipped_share,
                 "bits_set_share": l.bits_set_share, "energy_share": l.energy_share,
+                "multiplications": multiplications,
             });
             if given {
                 let steps: Vec<f32> = l.scales.iter().map(|scale| scale.step).collect();
@@ -127,19 +133,23 @@ fn show_layers(model: &Model, layers: &[LayerWeights], format: Format) -> anyhow
         return show::records(&Value::Array(rows.collect()), format);
     }
     show::text(&about(model))?;
+    let layers: Vec<(LayerSummary, u64)> = layers.into_iter().zip(multiplications()).collect();
     let grid = Grid::of(&layers)
-        .text("layer", |l| &l.name)
-        .text("shape", |l| {
+        .text("layer", |(l, _)| &l.name)
+        .text("shape", |(l, _)| {
             let sides: Vec<String> = l.shape.iter().map(ToString::to_string).collect();
             sides.join("x")
         })
-        .number("weights", |l| l.weights.to_string())
-        .number("bits", |l| l.bits.to_string())
-        .number("range", |l| l.range.map(|range| format!("{range:.5}")))
-        .number("step", |l| steps(&l.scales))
-        .number("clipped %", |l| l.clipped_share.map(show::percent))
-        .number("bits set %", |l| l.bits_set_share.map(show::percent))
-        .number("energy %", |l| l.energy_share.map(show::percent));
+        .number("weights", |(l, _)| l.weights.to_string())
+        .number("multiplications", |(_, multiplications)| {
+            multiplications.to_string()
+        })
+        .number("bits", |(l, _)| l.bits.to_string())
+        .number("range", |(l, _)| l.range.map(|range| format!("{range:.5}")))
+        .number("step", |(l, _)| steps(&l.scales))
+        .number("clipped %", |(l, _)| l.clipped_share.map(show::percent))
+        .number("bits set %", |(l, _)| l.bits_set_share.map(show::percent))
+        .number("energy %", |(l, _)| l.energy_share.map(show::percent));
     show::table(&grid.grid())
 }
 

@@ -10,7 +10,8 @@ pub(crate) fn run(args: &QuantizeArgs, monitor: &Progress) -> anyhow::Result<()>
     let flags = [layers(&args.quantizer)?, layers(&args.images)?].concat();
     let (experiment, dataset_given) = args.settings.experiment(&args.places, None, &flags)?;
     let request = QuantizationRequest {
-        model: args.model.clone(),
+        model: args.file.path().to_owned(),
+        choices: args.import.choices(),
         out: args.out.clone(),
         overwrite: args.overwrite,
         name: args.name.clone(),

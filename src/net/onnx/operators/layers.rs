@@ -371,11 +371,10 @@ fn layer(
     axis: usize,
 ) -> Result<(usize, bool)> {
     let name = layer_name(call, &weight.name);
-    let node = call.node.name.as_str();
     let state = &mut *call.state;
     state
         .layers
-        .weight(&mut state.graph, weight, (node, name), canonical, axis)
+        .weight(&mut state.graph, weight, name, canonical, axis)
 }
 
 /// Number of a constant among the parameters.
