@@ -5,6 +5,11 @@ mod program;
 
 use program::Place;
 use serde_json::Value;
+use wcat_explore::code::CodeFormat;
+use wcat_explore::device::DeviceSpec;
+use wcat_explore::net::Model;
+use wcat_explore::quant::{Scale, StoredWeight};
+use wcat_explore::units::Bits;
 
 const MODEL: &str = "model.safetensors";
 const VC707: &str = "voltage, faults, cells\n0.60, 4, 33751040\n0.59, 24, 33751040\n0.58, 146, 33751040\n\
@@ -224,6 +229,65 @@ fn figures_of_weights_and_ranges_are_drawn_where_asked() {
     assert!(wrong
         .stderr
         .contains("history.csv:2: `learning_rate`: expected a finite number, found `x`"));
+}
+
+/// A float model whose last layer keeps codes of a file: each of ten output channels has its own step.
+fn write_given(place: &Place) {
+    place.write_model(MODEL, 32);
+    let mut model = Model::load(&place.path(MODEL), &DeviceSpec::Cpu.open().unwrap()).unwrap();
+    let scale = |channel: i16| Scale {
+        step: 0.001 * f32::from(channel + 1),
+        zero: channel - 5,
+    };
+    let stored = StoredWeight {
+        words: (0..840).map(|i| (i % 16) as u8).collect(),
+        scales: (0..10).map(scale).collect(),
+        format: CodeFormat::new(Bits::new(4).unwrap(), true).unwrap(),
+        shape: vec![10, 84],
+    };
+    model.network.keep_codes("fc3", stored).unwrap();
+    Model::save(&place.path(MODEL), &model.network, &model.info).unwrap();
+}
+
+#[test]
+fn codes_of_a_file_are_inspected_evaluated_and_packed_as_stored() {
+    let place = Place::new();
+    write_given(&place);
+    let table = place.done(&["inspect", "--model", MODEL]).stdout;
+    assert!(
+        table.contains("0.001000 to 0.010000") && table.contains("stored: 1 of 5 layers"),
+        "{table}"
+    );
+    let rows = records(
+        &place
+            .done(&["inspect", "--model", MODEL, "--format", "json"])
+            .stdout,
+    );
+    let fc3 = rows.last().unwrap();
+    assert_eq!((&fc3["step"], &fc3["range"]), (&Value::Null, &Value::Null));
+    assert_eq!(
+        (fc3["bits"].as_u64(), &fc3["zeros"][9]),
+        (Some(4), &4.into())
+    );
+    assert_eq!(fc3["steps"].as_array().unwrap().len(), 10);
+    assert_eq!(rows[0]["steps"], Value::Null);
+    place.done(&["inspect", "--model", MODEL, "--figures", "drawn"]);
+    let eval = [
+        "eval", "--model", MODEL, "--ber", "0.01", "--format", "json",
+    ];
+    let row = &records(&place.done(&eval).stdout)[0];
+    assert_eq!(
+        (&row["method"], row["bits"].as_u64()),
+        (&"stored".into(), Some(4))
+    );
+    let pack = [
+        "pack", "--model", MODEL, "--out", "packed", "--format", "json",
+    ];
+    let row = &records(&place.done(&pack).stdout)[0];
+    assert_eq!(
+        (&row["method"], row["bits"].as_u64()),
+        (&"stored".into(), Some(4))
+    );
 }
 
 #[test]
