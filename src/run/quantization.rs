@@ -123,11 +123,7 @@ pub fn quantize(
     let spec = &experiment.quantizer;
     check_quantizer(spec)?;
     check_paths(request)?;
-    let mut float = Model::load_with(
-        &request.model,
-        &request.choices,
-        &experiment.device.open()?,
-    )?;
+    let mut float = Model::load_with(&request.model, &request.choices, &experiment.device.open()?)?;
     check_float(&request.model, &float)?;
     let (out, keep) = (&request.out, !request.overwrite && request.out.exists());
     if keep && Model::quantized_from(out).as_ref() != Some(&float.checksum) {

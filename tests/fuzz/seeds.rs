@@ -92,7 +92,12 @@ pub(crate) fn legacy_checkpoint() -> Vec<Vec<u8>> {
 
 /// Networks of ONNX files, small ones.
 pub(crate) fn networks() -> Vec<Vec<u8>> {
-    let names = ["brevitas_qcdq", "dscnn_kws", "dscnn_mnist", "resnet8_qlinear"];
+    let names = [
+        "brevitas_qcdq",
+        "dscnn_kws",
+        "dscnn_mnist",
+        "resnet8_qlinear",
+    ];
     let model = |name: &str| stored(&format!("tests/onnx/{name}/model.onnx"));
     names.into_iter().map(model).collect()
 }

@@ -339,7 +339,7 @@ impl Call<'_> {
         let size = self.state.batch.unwrap_or(1);
         let holds = |own: &usize| {
             let in_front: usize = shape[..*own].iter().product();
-            in_front == before && shape[*own] % size == 0 && shape[*own] > 0
+            in_front == before && shape[*own].is_multiple_of(size) && shape[*own] > 0
         };
         let holds = (0..shape.len()).find(holds);
         holds.ok_or_else(|| {

@@ -10,7 +10,9 @@ fn folder() -> PathBuf {
     let all = PathBuf::from("../shared/networks/onnx");
     let named = std::env::var_os("WCAT_ONNX_DIR").map(PathBuf::from);
     let beside = Some(all).filter(|folder| folder.is_dir());
-    named.or(beside).unwrap_or_else(|| PathBuf::from("tests/onnx"))
+    named
+        .or(beside)
+        .unwrap_or_else(|| PathBuf::from("tests/onnx"))
 }
 
 /// Arrays of an npz, as double precision.
@@ -294,8 +296,7 @@ fn check_network(path: &Path, meta: &Meta) -> Result<(), String> {
         };
         let import = read(&model, &bytes, &choices).map_err(|e| e.to_string())?;
         println!("{:?}", import.warnings);
-        let found: Vec<&str> = import.sources.iter().map(String::as_str)
-            .collect();
+        let found: Vec<&str> = import.sources.iter().map(String::as_str).collect();
         let mut expected: Vec<&str> = Vec::new();
         for weight in &meta.weights {
             // one that is used twice is one layer

@@ -8,7 +8,8 @@ use std::path::Path;
 use wcat_explore::device::DeviceSpec;
 use wcat_explore::figure;
 use wcat_explore::net::{
-    code_differences, known_operators, layer_summaries, layer_weights, CodeDifference, LayerShape, LayerSummary, LayerWeights, Model,
+    code_differences, known_operators, layer_summaries, layer_weights, CodeDifference, LayerShape,
+    LayerSummary, LayerWeights, Model,
 };
 use wcat_explore::quant::{Method, Scale};
 use wcat_explore::report::Grid;

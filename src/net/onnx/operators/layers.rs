@@ -35,9 +35,10 @@ pub(super) fn convolved(
             format!("{of_attribute:?}"),
         ));
     }
+    let first = w.shape.first().copied().unwrap_or(0);
     let groups = usize::try_from(groups)
         .ok()
-        .filter(|groups| *groups > 0 && w.shape[0] % groups == 0);
+        .filter(|groups| *groups > 0 && first.is_multiple_of(*groups));
     let groups = groups
         .ok_or_else(|| call.wrong("groups that divide the outputs", format!("{:?}", w.shape)))?;
     let (windows, _) = windows(call, &kernel, x.shape.get(2..).unwrap_or_default())?;
@@ -108,9 +109,10 @@ pub(super) fn transposed_convolution(call: &mut Call) -> Result<Vec<Known>> {
     let mut pads = given("pads", 0, 2 * rank)?;
     call.attributes.ignore(&["kernel_shape"]);
     let groups = call.attributes.integer_or("group", 1);
+    let first = w.shape.first().copied().unwrap_or(0);
     let groups = usize::try_from(groups)
         .ok()
-        .filter(|groups| *groups > 0 && w.shape[0] % groups == 0);
+        .filter(|groups| *groups > 0 && first.is_multiple_of(*groups));
     let groups = groups
         .ok_or_else(|| call.wrong("groups that divide the inputs", format!("{:?}", w.shape)))?;
     let wanted = call

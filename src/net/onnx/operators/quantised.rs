@@ -387,10 +387,10 @@ pub(super) fn pool(call: &mut Call) -> Result<Vec<Known>> {
 }
 
 fn channels_first(call: &Call) -> Result<()> {
-    match call.attributes.flag("channels_last") {
-        false => Ok(()),
-        true => Err(call.wrong("channels before rows and columns", "channels_last")),
+    if call.attributes.flag("channels_last") {
+        return Err(call.wrong("channels before rows and columns", "channels_last"));
     }
+    Ok(())
 }
 
 pub(super) fn sigmoid(call: &mut Call) -> Result<Vec<Known>> {

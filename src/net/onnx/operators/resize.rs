@@ -118,7 +118,7 @@ pub(super) fn resize(call: &mut Call) -> Result<Vec<Known>> {
     let mut y = x.clone();
     for (at, axis) in axes.iter().enumerate() {
         let (new, scale) = wanted[at];
-        if !(1.0..=65_536.0).contains(&new) || !(scale > 0.0 && scale.is_finite()) {
+        if !((1.0..=65_536.0).contains(&new) && scale > 0.0 && scale.is_finite()) {
             return Err(call.wrong("1 to 65,536 pixels", new.to_string()));
         }
         let places = match transformation.as_str() {

@@ -266,14 +266,16 @@ fn expanded(call: &mut Call, x: &Known, dims: Vec<usize>) -> Result<Known> {
     }
     // one image's value stands for the whole batch: it is spread where it meets the others
     let batch = x.batch.or_else(|| batch_of(call, &shape, &x.shape));
-    let mut dims = shape.clone();
     let skipped = shape.len() - x.rank();
-    for axis in 0..dims.len() {
-        if axis >= skipped && (x.shape[axis - skipped] == dims[axis] || Some(axis) == batch) {
-            dims[axis] = 0;
-        } else if Some(axis) == batch {
-            dims[axis] = 1;
-        }
+    let mut dims = Vec::with_capacity(shape.len());
+    for (axis, dim) in shape.iter().enumerate() {
+        let own = axis.checked_sub(skipped).map(|own| x.shape[own]);
+        let of_batch = Some(axis) == batch;
+        dims.push(match own {
+            Some(own) if own == *dim || of_batch => 0,
+            None if of_batch => 1,
+            _ => *dim,
+        });
     }
     call.check_size(&shape, batch)?;
     let own = call.apply(Op::General(General::Expand(dims)), &[x])?;
