@@ -251,7 +251,7 @@ fn settings() {
     );
     refused(
         "dataset.name=foo",
-        "expected one of `glyphs`, `mnist`, `cifar10`, `cifar100`, `folder`, `fashion-mnist`, `kmnist`, \
+        "expected one of `glyphs`, `mnist`, `cifar10`, `cifar100`, `folder`, `file`, `fashion-mnist`, `kmnist`, \
              `emnist-balanced`, `emnist-byclass`, `emnist-bymerge`, `emnist-letters`, `emnist-digits`, `emnist-mnist`, \
              found `foo`",
     );
@@ -432,7 +432,7 @@ fn data() {
         );
         with(
             &["--dataset", "svhn"],
-            "dataset: expected one of `glyphs`, `mnist`, `cifar10`, `cifar100`, `folder`, `fashion-mnist`, `kmnist`, \
+            "dataset: expected one of `glyphs`, `mnist`, `cifar10`, `cifar100`, `folder`, `file`, `fashion-mnist`, `kmnist`, \
              `emnist-balanced`, `emnist-byclass`, `emnist-bymerge`, `emnist-letters`, `emnist-digits`, `emnist-mnist`, \
              found `svhn`",
         );
@@ -471,7 +471,7 @@ fn data() {
     );
     for command in ["info", "fetch"] {
         let message =
-            "dataset: expected one of `glyphs`, `mnist`, `cifar10`, `cifar100`, `folder`, `fashion-mnist`, `kmnist`, \
+            "dataset: expected one of `glyphs`, `mnist`, `cifar10`, `cifar100`, `folder`, `file`, `fashion-mnist`, `kmnist`, \
              `emnist-balanced`, `emnist-byclass`, `emnist-bymerge`, `emnist-letters`, `emnist-digits`, `emnist-mnist`, \
              found `svhn`";
         refused(&place, &["data", command, "svhn"], message);

@@ -25,13 +25,13 @@ const EXPECTED: &str = "a file of inputs and classes: *.npz, *.safetensors, or *
 /// # Errors
 /// [`Error::Argument`] where no file is named, [`Error::Missing`], [`Error::Input`] that names file and array.
 pub(super) fn load(spec: &FileSpec, split: Split, folder: &Path) -> Result<ImageSet> {
-    let (key, half, name) = match split {
-        Split::Training => ("training", "training", &spec.training),
-        Split::Test => ("test", "test", &spec.test),
+    let (half, name) = match split {
+        Split::Training => ("training", &spec.training),
+        Split::Test => ("test", &spec.test),
     };
     let Some(name) = name else {
         return Err(Error::argument(
-            format!("--data (dataset.file.{key})"),
+            format!("--data (dataset.file.{half})"),
             format!("a file of {half} data (.npz, .safetensors, .bin)"),
             "nothing",
         ));
