@@ -269,6 +269,24 @@ impl Graph {
     }
 }
 
+impl Op {
+    /// Pixels of a window, where there are windows.
+    pub(super) fn windows(&self, graph: &Graph) -> Option<usize> {
+        let kernel = |kernel: &[usize]| {
+            kernel
+                .iter()
+                .fold(1usize, |all, side| all.saturating_mul(*side))
+        };
+        match self {
+            Self::Convolution(own) => Some(kernel(graph.layers.get(own.layer)?.shape.get(2..)?)),
+            Self::GeneralConvolution(own) => Some(kernel(&own.windows.kernel)),
+            Self::MaxPool(own) => Some(kernel(&[own.size, own.size])),
+            Self::General(General::Pool(own)) => Some(kernel(&own.windows.kernel)),
+            _ => None,
+        }
+    }
+}
+
 impl Convolution {
     /// By candle's own operations, on every device.
     pub(super) fn forward(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {

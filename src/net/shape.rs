@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::quant::QuantizedWeight;
 
 /// Most numbers that a value may have for one image.
-pub(super) const MOST_NUMBERS: usize = 1 << 25;
+pub(super) const MOST_NUMBERS: usize = 1 << 24;
 
 /// Shape of a layer of weights and of what it gives for one image.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -17,6 +17,9 @@ use candle_core::{DType, Device, Tensor};
 use std::cell::Cell;
 use std::rc::Rc;
 
+/// Most numbers that the windows of a convolution or pooling may hold for one image.
+const MOST_IN_WINDOWS: usize = 1 << 29;
+
 /// What is known of a value of the file.
 #[derive(Clone)]
 pub(super) struct Known {
@@ -243,6 +246,18 @@ impl Call<'_> {
         };
         let batch = batch_axis(&op, inputs, shape.len());
         self.check_size(&shape, batch)?;
+        if let Some(windows) = op.windows(&self.state.graph) {
+            // what lies in the windows is laid out
+            let all = shape
+                .iter()
+                .fold(windows, |count, dim| count.saturating_mul(*dim));
+            let images = batch.and(self.state.batch).unwrap_or(1);
+            if all / images.max(1) > MOST_IN_WINDOWS {
+                let expected =
+                    format!("at most {MOST_IN_WINDOWS} numbers in the windows of an image");
+                return Err(self.wrong(expected, format!("{shape:?}, windows of {windows}")));
+            }
+        }
         let held = if inputs.iter().all(|input| input.constant().is_some()) {
             let tensors = inputs.iter().filter_map(|input| input.constant());
             let tensors: Vec<Tensor> = tensors.map(|constant| constant.tensor.clone()).collect();
@@ -268,10 +283,11 @@ impl Call<'_> {
 
     /// That no memory is asked for which no network needs.
     pub(super) fn check_size(&self, shape: &[usize], batch: Option<usize>) -> Result<()> {
-        let dims = shape.iter().enumerate();
-        let per_image = dims.filter(|(axis, _)| Some(*axis) != batch);
-        let count = per_image.fold(1usize, |count, (_, dim)| count.saturating_mul(*dim));
-        if count > MOST_NUMBERS {
+        let all = shape
+            .iter()
+            .fold(1usize, |count, dim| count.saturating_mul(*dim));
+        let images = batch.and(self.state.batch).unwrap_or(1);
+        if all / images.max(1) > MOST_NUMBERS {
             let expected = format!("at most {MOST_NUMBERS} numbers for an image");
             return Err(self.wrong(expected, format!("{shape:?}")));
         }

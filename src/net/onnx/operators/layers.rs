@@ -96,7 +96,9 @@ pub(super) fn transposed_convolution(call: &mut Call) -> Result<Vec<Known>> {
             .integers(name)
             .map(<[i64]>::to_vec)
             .unwrap_or_else(|| vec![default; length]);
-        let fits = given.len() == length && given.iter().all(|size| (0..1 << 20).contains(size));
+        let least = default;
+        let fits =
+            given.len() == length && given.iter().all(|size| (least..1 << 20).contains(size));
         if fits {
             Ok(given)
         } else {

@@ -16,7 +16,9 @@ pub(super) fn batch_norm(call: &mut Call) -> Result<Vec<Known>> {
     }
     let (scale, shift) = (call.constant(1)?, call.constant(2)?);
     let (mean, variance) = (call.constant(3)?, call.constant(4)?);
-    let channels = *x.shape.get(1).unwrap_or(&0);
+    let Some(channels) = x.shape.get(1).copied() else {
+        return Err(call.wrong("channels", format!("{:?}", x.shape)));
+    };
     if [&scale, &shift, &mean, &variance]
         .iter()
         .any(|c| c.tensor.dims() != [channels])

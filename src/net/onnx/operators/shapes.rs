@@ -164,7 +164,12 @@ pub(super) fn reshape(call: &mut Call) -> Result<Vec<Known>> {
 fn freed(call: &Call, x: &Known, mut dims: Vec<usize>) -> Vec<usize> {
     let (count, own): (usize, usize) = (dims.iter().product(), x.shape.iter().product());
     if let (Some(0), Some(batch)) = (x.batch, call.state.batch) {
-        if count > 0 && count != own && own % count == 0 && own / count == batch && dims[0] == 1 {
+        if count > 0
+            && count != own
+            && own % count == 0
+            && own / count == batch
+            && dims.first() == Some(&1)
+        {
             dims[0] = batch;
         }
     }
