@@ -80,10 +80,10 @@ pub(crate) struct Quantizer {
 /// One model, with or without its flag.
 #[derive(Debug, Args)]
 pub(crate) struct OneModel {
-    /// Model file: safetensors, ONNX or a PyTorch checkpoint
+    /// The model file, without its flag
     #[arg(value_name = "FILE", conflicts_with = "model")]
     file: Option<PathBuf>,
-    /// The same by a flag
+    /// Model file: safetensors, ONNX or a PyTorch checkpoint
     #[arg(long, value_name = "FILE", required_unless_present_any = ["file", "list_operators"])]
     model: Option<PathBuf>,
 }

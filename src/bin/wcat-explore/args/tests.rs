@@ -7,7 +7,11 @@ use clap::{Command, CommandFactory, Parser};
 /// Flags by the heading that says what they do.
 const HEADINGS: &[(&str, &str)] = &[
     ("Voltages and memory", "voltages bers voltage ber chip at-ber at-voltage memory protection dataflow"),
-    ("Models and data", "model models dataset data data-dir data-file normalize name no-eval compare history from"),
+    (
+        "Models and data",
+        "model models dataset data data-dir data-file normalize name no-eval compare history from input-shape output \
+         list-operators",
+    ),
     ("Sampling", "chips images tolerance sampling split floor search-chips search-images evaluations"),
     ("Faults", "noise layers array profile fault-map"),
     ("What to search", "domains max-loss max-rails domain-cost widths"),
