@@ -91,7 +91,9 @@ impl Graph {
 
     fn forward_on_kernels(&self, images: &Tensor, pass: &Pass) -> Result<Tensor> {
         let mut values = Values::new(self, Laid::plain(images.clone()));
-        let groups = self.groups();
+        let (_, channels, height, width) = images.dims4()?;
+        let shapes = self.shapes([channels, height, width])?;
+        let groups = self.groups(&shapes);
         let mut done = 0;
         if pass.route == Route::Winograd && pass.training {
             if let Some(trunk) = self.trunk(&groups) {

@@ -154,7 +154,7 @@ mod tests {
     fn info(bits: u64) -> ModelInfo {
         ModelInfo {
             format: MODEL_FORMAT,
-            architecture: Architecture::Lenet5,
+            architecture: Architecture::Lenet5.into(),
             classes: 10,
             quantizer: QuantizerSpec {
                 method: Method::Normal,
@@ -173,8 +173,8 @@ mod tests {
 
     /// LeNet-5 that keeps codes of a file in all layers but two.
     fn network(info: &ModelInfo) -> Network {
-        let (architecture, quantizer) = (info.architecture, &info.quantizer);
-        let mut network = Network::new(architecture, 10, quantizer, Seed(1), &Device::Cpu)
+        let (architecture, quantizer) = (info.architecture.clone(), &info.quantizer);
+        let mut network = Network::of(architecture, 10, quantizer, Seed(1), &Device::Cpu)
             .unwrap()
             .0;
         let one = StoredWeight {

@@ -269,6 +269,18 @@ impl Graph {
     }
 }
 
+impl Op {
+    /// The layer whose weight it uses.
+    pub(super) fn layer_mut(&mut self) -> Option<&mut usize> {
+        match self {
+            Self::Convolution(Convolution { layer, .. })
+            | Self::GeneralConvolution(GeneralConvolution { layer, .. })
+            | Self::Linear(Linear { layer, .. }) => Some(layer),
+            _ => None,
+        }
+    }
+}
+
 impl Convolution {
     /// By candle's own operations, on every device.
     pub(super) fn forward(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
