@@ -9,6 +9,7 @@ mod answers;
 mod general;
 mod images;
 mod layout;
+mod mean_pool;
 mod parts;
 mod place;
 mod plain;

@@ -1,6 +1,6 @@
 //! Where weights lie: among the packed ones, and in the rows of those of Winograd's convolutions.
 
-use crate::kernel::{Direct, Winograd, BLOCK};
+use crate::kernel::{Depthwise, Direct, Winograd, BLOCK};
 use std::ops::Range;
 
 /// Where the weights of a layer lie among the packed weights of a plan.
@@ -34,6 +34,24 @@ impl Place {
                 .map(|index| direct.packed_at(index) as u32)
                 .collect(),
             block: range.len() / direct.start_len() * BLOCK,
+            scale,
+        };
+        Self {
+            range,
+            blocks: Some(blocks),
+        }
+    }
+
+    /// The place of the weights of a depthwise convolution.
+    pub(super) fn depthwise(
+        depthwise: &Depthwise,
+        range: Range<usize>,
+        scale: Option<Vec<f32>>,
+    ) -> Self {
+        let taps = 0..depthwise.taps() as u32;
+        let blocks = Blocks {
+            offsets: taps.map(|tap| tap * BLOCK as u32).collect(),
+            block: depthwise.taps() * BLOCK,
             scale,
         };
         Self {

@@ -2,10 +2,11 @@
 
 use super::general::General;
 use super::layout::Layout;
+use super::mean_pool::MeanPool;
 use super::place::{rows_of, Place, RowMajor, WinogradPlace};
 use super::pool::MaxPool;
 use crate::error::{Error, Result};
-use crate::kernel::{Arithmetic, Direct, Isa, Planes, Pooled, Shortcut, Store, BLOCK};
+use crate::kernel::{Arithmetic, Depthwise, Direct, Isa, Planes, Pooled, Shortcut, Store, BLOCK};
 use crate::net::{GeneralStep, Network, Step, Value};
 use std::ops::Range;
 
@@ -30,9 +31,24 @@ pub(super) enum Call {
         weights: Range<usize>,
         start: Vec<f32>,
         store: Store,
+        /// What is above it becomes it.
+        ceiling: Option<f32>,
         from: Buffer,
         to: Buffer,
         images: bool,
+    },
+    /// Convolution of each channel by itself.
+    Depthwise {
+        depthwise: Depthwise,
+        layer: usize,
+        /// Where the weights lie among the packed ones.
+        weights: Range<usize>,
+        start: Vec<f32>,
+        store: Store,
+        /// What is above it becomes it.
+        ceiling: Option<f32>,
+        from: Buffer,
+        to: Buffer,
     },
     /// Convolution, pooling and ReLU in one.
     Pooled {
@@ -49,6 +65,12 @@ pub(super) enum Call {
     /// Greatest value of each window.
     MaxPool {
         pool: MaxPool,
+        from: Buffer,
+        to: Buffer,
+    },
+    /// Mean of each window.
+    MeanPool {
+        pool: MeanPool,
         from: Buffer,
         to: Buffer,
     },
@@ -81,6 +103,8 @@ impl Call {
     pub(super) fn reads(&self) -> &[Buffer] {
         match self {
             Self::Convolution { from, .. }
+            | Self::Depthwise { from, .. }
+            | Self::MeanPool { from, .. }
             | Self::Pooled { from, .. }
             | Self::Copy { from, .. }
             | Self::MaxPool { from, .. }
@@ -95,6 +119,8 @@ impl Call {
     pub(super) fn writes(&self) -> Buffer {
         match self {
             Self::Convolution { to, .. }
+            | Self::Depthwise { to, .. }
+            | Self::MeanPool { to, .. }
             | Self::Pooled { to, .. }
             | Self::Copy { to, .. }
             | Self::MaxPool { to, .. }
@@ -107,13 +133,15 @@ impl Call {
 
     /// True where it adds to what the buffer holds that it writes.
     pub(super) fn adds(&self) -> bool {
-        matches!(self, Self::Convolution { store, .. } if store.add)
+        matches!(self, Self::Convolution { store, .. } | Self::Depthwise { store, .. } if store.add)
     }
 
     /// The layer whose weight it uses.
     pub(super) fn layer(&self) -> Option<usize> {
         match self {
-            Self::Convolution { layer, .. } | Self::Pooled { layer, .. } => Some(*layer),
+            Self::Convolution { layer, .. }
+            | Self::Depthwise { layer, .. }
+            | Self::Pooled { layer, .. } => Some(*layer),
             Self::General(general) => general.step.layer(),
             _ => None,
         }
@@ -158,17 +186,9 @@ enum Kind {
     Rows(usize),
 }
 
-/// Weight shape of a convolution: outputs and kernel.
-fn square(network: &Network, layer: usize) -> Result<(usize, usize)> {
-    match *network.layers()[layer].weight().dims() {
-        [outputs, _, height, width] if height == width => Ok((outputs, height)),
-        ref dims => Err(unfit(
-            network,
-            layer,
-            "a square convolution",
-            format!("{dims:?}"),
-        )),
-    }
+/// Outputs of a layer.
+fn outputs_of(network: &Network, layer: usize) -> usize {
+    network.layers()[layer].weight().dims()[0]
 }
 
 fn unfit(network: &Network, layer: usize, expected: &str, found: String) -> Error {
@@ -239,6 +259,7 @@ impl Plan {
             } => direct.multiplications(),
             Call::Convolution { direct, .. } => direct.multiplications() / self.group,
             Call::Pooled { pooled, .. } => pooled.direct().multiplications(),
+            Call::Depthwise { depthwise, .. } => depthwise.multiplications(),
             Call::General(general) => general.step.multiplications(),
             _ => 0,
         }
@@ -259,13 +280,21 @@ fn kinds(network: &Network, steps: &[Step]) -> Result<Vec<Kind>> {
             Step::Convolution {
                 input,
                 layer,
-                stride,
-                padding,
+                windows,
+                depthwise,
                 ..
             } => {
-                let (outputs, kernel) = square(network, *layer)?;
-                let input = images(&kinds, *input)?.with_border(*padding).full();
-                Kind::Images(Direct::new(input, outputs, kernel, *stride, *padding, 0)?.output())
+                let input = images(&kinds, *input)?.with_border(windows.padding());
+                let output = if *depthwise {
+                    Depthwise::new(input.full(), *windows, 0)?.output()
+                } else {
+                    let outputs = outputs_of(network, *layer);
+                    Direct::over(input.full(), outputs, *windows, 0)?.output()
+                };
+                Kind::Images(output)
+            }
+            Step::MeanPool { input, windows, .. } => {
+                Kind::Images(MeanPool::output_of(images(&kinds, *input)?, *windows)?)
             }
             Step::MaxPool {
                 input,
@@ -351,13 +380,14 @@ fn widen(steps: &[Step], kinds: &mut [Kind]) {
             match step {
                 Step::Convolution {
                     input,
-                    stride,
-                    padding,
+                    windows,
+                    depthwise,
                     add,
                     ..
                 } => {
-                    if !meet(*input, *padding, *stride, false).2 {
-                        meet(*input, *padding, *stride, true);
+                    let (padding, stride) = (windows.padding(), windows.stride[1]);
+                    if !meet(*input, padding, stride, *depthwise).2 && !depthwise {
+                        meet(*input, padding, stride, true);
                     }
                     if let Some(add) = add {
                         let (border, full, _) = meet(*add, 0, 1, false);
@@ -365,7 +395,7 @@ fn widen(steps: &[Step], kinds: &mut [Kind]) {
                         meet(*add, border, 1, full);
                     }
                 }
-                Step::MaxPool { input, .. } => {
+                Step::MaxPool { input, .. } | Step::MeanPool { input, .. } => {
                     let full = meet(*input, 0, 1, false).1;
                     let full = meet(i + 1, 0, 1, full).1;
                     meet(*input, 0, 1, full);
@@ -539,7 +569,7 @@ impl<'a> Compiler<'a> {
                         pooled,
                         layer: *layer,
                         weights,
-                        start: padded(shift, *pooled.direct()),
+                        start: padded(shift, pooled.direct().start_len()),
                         from,
                         to,
                     });
@@ -578,6 +608,17 @@ impl<'a> Compiler<'a> {
                     from,
                     to,
                 });
+                to
+            }
+            Step::MeanPool {
+                input,
+                windows,
+                padded,
+            } => {
+                let (from, output) = (self.of_value[*input], self.images(i + 1)?);
+                let to = self.allocate(Layout::Images(output));
+                let pool = MeanPool::new(self.images(*input)?, output, *windows, *padded)?;
+                self.calls.push(Call::MeanPool { pool, from, to });
                 to
             }
             Step::PaddedShortcut { input, channels } => {
@@ -627,10 +668,11 @@ impl<'a> Compiler<'a> {
         let [Step::Convolution {
             input,
             layer,
-            stride,
-            padding,
+            windows,
+            depthwise: false,
             add: None,
             relu: false,
+            ceiling: None,
             ..
         }, Step::MaxPool {
             input: between,
@@ -645,9 +687,8 @@ impl<'a> Compiler<'a> {
         if *between != i + 1 || self.last_use[*between] != i + 1 {
             return Ok(None);
         }
-        let (outputs, kernel) = square(self.network, *layer)?;
-        let image = self.images(*input)?;
-        let mut direct = Direct::new(image, outputs, kernel, *stride, *padding, 0)?;
+        let (outputs, image) = (outputs_of(self.network, *layer), self.images(*input)?);
+        let mut direct = Direct::over(image, outputs, *windows, 0)?;
         let output = self.images(i + 2)?;
         if output.lanes() == BLOCK {
             direct = direct.full();
@@ -659,42 +700,32 @@ impl<'a> Compiler<'a> {
         let Step::Convolution {
             input,
             layer,
-            stride,
-            padding,
+            windows,
+            depthwise,
             scale,
             shift,
             add,
             relu,
+            ceiling,
         } = step
         else {
             return Err(vectors("a convolution"));
         };
-        let (outputs, kernel) = square(self.network, *layer)?;
-        let output = self.images(i + 1)?;
-        let mut direct = Direct::new(
-            self.images(*input)?,
-            outputs,
-            kernel,
-            *stride,
-            *padding,
-            output.border(),
-        )?;
-        if output.lanes() == BLOCK {
-            direct = direct.full();
-        }
+        let (image, output) = (self.images(*input)?, self.images(i + 1)?);
         let from = self.of_value[*input];
         let to = match add {
             Some(value) if self.last_use[*value] == i && value != input && *value != 0 => {
                 self.of_value[*value]
             }
             Some(value) => {
-                let (residual, to) = (self.of_value[*value], self.allocate(Layout::Images(output)));
+                let residual = self.of_value[*value];
+                let to = self.allocate(Layout::Images(output));
                 self.calls.push(Call::Copy { from: residual, to });
                 to
             }
             None => self.allocate(Layout::Images(output)),
         };
-        if add.is_some_and(|value| self.kinds[value] != Kind::Images(direct.output())) {
+        if add.is_some_and(|value| self.kinds[value] != Kind::Images(output)) {
             return Err(unfit(
                 self.network,
                 *layer,
@@ -706,16 +737,40 @@ impl<'a> Compiler<'a> {
             add: add.is_some(),
             relu: *relu,
         };
-        let packed = self.weights(*layer, direct, scale.clone());
-        let start = padded(shift, direct);
-        let winograd = self.winograd(direct, packed.clone());
+        let (layer, ceiling) = (*layer, *ceiling);
+        if *depthwise {
+            let depthwise = Depthwise::new(image, *windows, output.border())?;
+            let weights = self.packed..self.packed + depthwise.packed_len();
+            self.packed = weights.end;
+            let place = Place::depthwise(&depthwise, weights.clone(), scale.clone());
+            self.places[layer].push(place);
+            self.calls.push(Call::Depthwise {
+                depthwise,
+                layer,
+                weights,
+                start: padded(shift, depthwise.start_len()),
+                store,
+                ceiling,
+                from,
+                to,
+            });
+            return Ok(to);
+        }
+        let outputs = outputs_of(self.network, layer);
+        let mut direct = Direct::over(image, outputs, *windows, output.border())?;
+        if output.lanes() == BLOCK {
+            direct = direct.full();
+        }
+        let weights = self.weights(layer, direct, scale.clone());
+        let winograd = self.winograd(direct, weights.clone());
         self.calls.push(Call::Convolution {
             direct,
             winograd,
-            layer: *layer,
-            weights: packed,
-            start,
+            layer,
+            weights,
+            start: padded(shift, direct.start_len()),
             store,
+            ceiling,
             from,
             to,
             images: true,
@@ -756,7 +811,7 @@ impl<'a> Compiler<'a> {
         }
         let weights = self.weights(layer, direct, None);
         let store = Store { add: false, relu };
-        let start = padded(shift, direct);
+        let start = padded(shift, direct.start_len());
         self.calls.push(Call::Convolution {
             direct,
             winograd: None,
@@ -764,6 +819,7 @@ impl<'a> Compiler<'a> {
             weights,
             start,
             store,
+            ceiling: None,
             from,
             to,
             images: false,
@@ -870,8 +926,8 @@ impl<'a> Compiler<'a> {
 }
 
 /// Summands of a convolution with zeros for the channels that fill up its last block.
-fn padded(shift: &[f32], direct: Direct) -> Vec<f32> {
+fn padded(shift: &[f32], length: usize) -> Vec<f32> {
     let mut start = shift.to_vec();
-    start.resize(direct.start_len(), 0.0);
+    start.resize(length, 0.0);
     start
 }

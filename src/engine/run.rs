@@ -141,6 +141,7 @@ impl Worker {
                 winograd: Some(number),
                 start,
                 store,
+                ceiling,
                 ..
             } => {
                 let own = &plan.winograds[*number];
@@ -157,12 +158,14 @@ impl Worker {
                 for output in outputs.chunks_exact_mut(direct.output().len()) {
                     direct.clear_spare_lanes(output);
                 }
+                cap(plan, outputs, *ceiling);
             }
             Call::Convolution {
                 direct,
                 weights: own,
                 start,
                 store,
+                ceiling,
                 images,
                 ..
             } => {
@@ -173,6 +176,30 @@ impl Worker {
                 for (input, output) in inputs.zip(outputs).take(count) {
                     direct.forward(plan.isa, input, weights, start, *store, output);
                     direct.clear_spare_lanes(output);
+                    cap(plan, output, *ceiling);
+                }
+            }
+            Call::Depthwise {
+                depthwise,
+                weights: own,
+                start,
+                store,
+                ceiling,
+                ..
+            } => {
+                let weights = &weights.packed[own.clone()];
+                let inputs = input.chunks_exact(depthwise.input().len());
+                let outputs = output.chunks_exact_mut(depthwise.output().len());
+                for (input, output) in inputs.zip(outputs).take(count) {
+                    depthwise.forward(plan.isa, input, weights, start, *store, output);
+                    cap(plan, output, *ceiling);
+                }
+            }
+            Call::MeanPool { pool, .. } => {
+                let inputs = input.chunks_exact(pool.input().len());
+                let outputs = output.chunks_exact_mut(pool.output().len());
+                for (input, output) in inputs.zip(outputs).take(count) {
+                    plan.isa.plain(|| pool.forward(input, output));
                 }
             }
             Call::Pooled {
@@ -258,4 +285,14 @@ impl Worker {
         self.buffers[call.writes()] = output;
         Ok(())
     }
+}
+
+/// Replaces what is above a bound by it; NaN stays.
+fn cap(plan: &Plan, values: &mut [f32], ceiling: Option<f32>) {
+    let Some(ceiling) = ceiling else { return };
+    plan.isa.plain(|| {
+        for value in values {
+            *value = if *value > ceiling { ceiling } else { *value };
+        }
+    });
 }

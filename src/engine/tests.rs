@@ -97,7 +97,7 @@ fn plain_logits(evaluator: &Evaluator, faults: &[(usize, Word)], images: &Images
         .batches()
         .map(|batch| evaluator.network.logits(&batch.unwrap(), &weights).unwrap());
     batches
-        .flat_map(|logits| logits.to_vec2::<f32>().unwrap())
+        .flat_map(|logits| logits.flatten_from(1).unwrap().to_vec2::<f32>().unwrap())
         .collect()
 }
 

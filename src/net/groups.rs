@@ -1,5 +1,6 @@
 //! Nodes of a graph that one kernel computes at once.
 
+use super::general::{General, GeneralConvolution, Unary};
 use super::graph::{BatchNormNode, Convolution, Graph, Linear, MaxPool, Node, Op, Value};
 
 /// Nodes that belong together: nothing but the last one's value is read by others.
@@ -8,10 +9,14 @@ pub(super) enum Group<'g> {
     /// `relu(norm(w * x + bias) + add)`.
     Convolution {
         convolution: &'g Convolution,
-        norm: Option<&'g BatchNormNode>,
         input: Value,
-        add: Option<Value>,
-        relu: bool,
+        end: End<'g>,
+    },
+    /// The same of a convolution over other windows, or of each channel by itself.
+    General {
+        convolution: &'g GeneralConvolution,
+        input: Value,
+        end: End<'g>,
     },
     /// `relu(max_pool(w * x + bias))`, windows of `size` pixels side by side.
     Pooled {
@@ -33,6 +38,16 @@ pub(super) enum Group<'g> {
     },
     /// A node alone.
     Other(&'g Node),
+}
+
+/// What stands behind a convolution.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct End<'g> {
+    pub(super) norm: Option<&'g BatchNormNode>,
+    pub(super) add: Option<Value>,
+    pub(super) relu: bool,
+    /// What is above it becomes it.
+    pub(super) ceiling: Option<f64>,
 }
 
 /// Nodes one after the other, each the only reader of the one before it.
@@ -66,6 +81,34 @@ impl<'g> Chain<'g> {
                 true
             }
             _ => false,
+        }
+    }
+
+    /// Whether a ReLU stands behind, and the bound above where it has one.
+    fn take_clip(&mut self) -> (bool, Option<f64>) {
+        match self.reader(self.value()) {
+            Some((
+                at,
+                Node {
+                    op: Op::General(General::Unary(Unary::Clip(0.0, ceiling))),
+                    ..
+                },
+            )) if *ceiling > 0.0 => {
+                self.more.push(at);
+                (true, Some(*ceiling))
+            }
+            _ => (self.take_relu(), None),
+        }
+    }
+
+    fn take_end(&mut self) -> End<'g> {
+        let (norm, add) = (self.take_norm(), self.take_sum());
+        let (relu, ceiling) = self.take_clip();
+        End {
+            norm,
+            add,
+            relu,
+            ceiling,
         }
     }
 
@@ -131,10 +174,22 @@ impl<'g> Chain<'g> {
                 }
                 Group::Convolution {
                     convolution,
-                    norm: self.take_norm(),
                     input,
-                    add: self.take_sum(),
-                    relu: self.take_relu(),
+                    end: self.take_end(),
+                }
+            }
+            Op::GeneralConvolution(convolution)
+                if convolution
+                    .on_kernels(
+                        &self.graph.layers[convolution.layer].shape,
+                        &self.shapes[input],
+                    )
+                    .is_some() =>
+            {
+                Group::General {
+                    convolution,
+                    input,
+                    end: self.take_end(),
                 }
             }
             Op::MaxPool(pool) if self.shapes[input][0] == 1 => Group::MaxPool {

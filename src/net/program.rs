@@ -4,23 +4,23 @@ use super::graph::{Op, Value};
 use super::network::Parameter;
 use super::pass::{Pass, Route, Tensors};
 use crate::error::{Error, Result};
-use crate::kernel::Workspace;
+use crate::kernel::{Windows, Workspace};
 use candle_core::{DType, Device, Tensor, Var};
 use std::sync::Arc;
 
 /// One step. Values are images [channels, height, width], vectors, or numbers of any shape.
 #[derive(Clone, Debug)]
 pub enum Step {
-    /// Square convolution without padding of its own results: `relu(w * x · scale + shift + add)`.
+    /// Convolution: `relu(w * x · scale + shift + add)`.
     Convolution {
         /// Images.
         input: Value,
-        /// Layer whose weight [outputs, inputs, k, k] it uses, in memory order.
+        /// Layer whose weight [outputs, inputs, rows, columns] it uses, in memory order.
         layer: usize,
-        /// Stride.
-        stride: usize,
-        /// Zeros on each side.
-        padding: usize,
+        /// Where its windows lie.
+        windows: Windows,
+        /// Each channel by a kernel of its own: the weight is [channels, 1, rows, columns].
+        depthwise: bool,
         /// Factor per output channel: a folded batch norm; `None` means 1.
         scale: Option<Vec<f32>>,
         /// Summand per output channel.
@@ -29,6 +29,8 @@ pub enum Step {
         add: Option<Value>,
         /// Negative results become 0.
         relu: bool,
+        /// Results above it become it.
+        ceiling: Option<f32>,
     },
     /// Greatest value of each window of `size` x `size` pixels that lies in the padded image; the padding, less
     /// than `size`, never wins.
@@ -43,6 +45,15 @@ pub enum Step {
         padding: usize,
         /// Negative results become 0.
         relu: bool,
+    },
+    /// Mean of the pixels of each window.
+    MeanPool {
+        /// Images.
+        input: Value,
+        /// Where its windows lie.
+        windows: Windows,
+        /// Zeros of the padding count as pixels.
+        padded: bool,
     },
     /// Every second pixel of every second row, missing channels zero, half in front and half behind.
     PaddedShortcut {
@@ -78,6 +89,7 @@ impl Step {
             Self::General(step) => step.values().collect(),
             Self::Convolution { input, add, .. } => std::iter::once(*input).chain(*add).collect(),
             Self::MaxPool { input, .. }
+            | Self::MeanPool { input, .. }
             | Self::PaddedShortcut { input, .. }
             | Self::ChannelMean { input }
             | Self::Linear { input, .. } => vec![*input],

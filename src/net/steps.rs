@@ -1,13 +1,31 @@
 //! A graph as steps, for those who compile it.
 
-use super::graph::{BatchNormNode, Convolution, Graph, Node, Op, Value};
-use super::groups::Group;
+use super::general::General;
+use super::graph::{Convolution, Graph, Node, Op, Value};
+use super::groups::{End, Group};
 use super::pass::Tensors;
 use super::program::{GeneralStep, Held, Input, Step};
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::kernel::Windows;
 use candle_core::Tensor;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+
+/// A convolution that the kernels know.
+struct Convolved {
+    layer: usize,
+    bias: Option<usize>,
+    windows: Windows,
+    depthwise: bool,
+}
+
+/// Nothing behind a convolution.
+const NOTHING: End = End {
+    norm: None,
+    add: None,
+    relu: false,
+    ceiling: None,
+};
 
 /// Steps in the making.
 struct Steps<'g> {
@@ -53,20 +71,38 @@ impl Steps<'_> {
         match *group {
             Group::Convolution {
                 convolution,
-                norm,
                 input,
-                add,
-                relu,
+                end,
+            } => self.convolution(&self.square(convolution), input, &end)?,
+            Group::General {
+                convolution,
+                input,
+                end,
             } => {
-                let add = add.map(|value| self.number(value)).transpose()?;
-                self.convolution(convolution, norm, input, add, relu)?;
+                let weight = &self.graph.layers[convolution.layer].shape;
+                let windows = convolution.on_kernels(weight, &self.shapes[input]);
+                let Some((windows, depthwise)) = windows else {
+                    let expected = "a convolution that the kernels know";
+                    return Err(Error::argument(
+                        "graph",
+                        expected,
+                        format!("{convolution:?}"),
+                    ));
+                };
+                let convolution = Convolved {
+                    layer: convolution.layer,
+                    bias: convolution.bias,
+                    windows,
+                    depthwise,
+                };
+                self.convolution(&convolution, input, &end)?;
             }
             Group::Pooled {
                 convolution,
                 size,
                 input,
             } => {
-                self.convolution(convolution, None, input, None, false)?;
+                self.convolution(&self.square(convolution), input, &NOTHING)?;
                 self.steps.push(Step::MaxPool {
                     input: self.steps.len(),
                     size,
@@ -122,6 +158,19 @@ impl Steps<'_> {
             (Op::ChannelMean, [input]) if is_image(*input) => {
                 let input = self.number(*input)?;
                 self.steps.push(Step::ChannelMean { input });
+            }
+            (Op::General(General::Pool(pool)), [input]) if is_image(*input) => {
+                match pool.mean_on_kernels() {
+                    Some((windows, padded)) => {
+                        let input = self.number(*input)?;
+                        self.steps.push(Step::MeanPool {
+                            input,
+                            windows,
+                            padded,
+                        });
+                    }
+                    None => self.general(node, value)?,
+                }
             }
             (Op::PaddedShortcut { channels }, [input]) => {
                 let (input, channels) = (self.number(*input)?, *channels);
@@ -205,19 +254,25 @@ impl Steps<'_> {
         outputs * terms.unwrap_or(0)
     }
 
-    /// Adds a convolution with what stands behind it; `add` is a number of the steps.
-    fn convolution(
-        &mut self,
-        convolution: &Convolution,
-        norm: Option<&BatchNormNode>,
-        input: Value,
-        add: Option<Value>,
-        relu: bool,
-    ) -> Result<()> {
+    /// A convolution of square kernel.
+    fn square(&self, convolution: &Convolution) -> Convolved {
+        let kernel = self.graph.layers[convolution.layer].shape.last().copied();
+        let (stride, padding) = (convolution.stride, convolution.padding);
+        Convolved {
+            layer: convolution.layer,
+            bias: convolution.bias,
+            windows: Windows::square(kernel.unwrap_or_default(), stride, padding),
+            depthwise: false,
+        }
+    }
+
+    /// Adds a convolution with what stands behind it.
+    fn convolution(&mut self, convolution: &Convolved, input: Value, end: &End) -> Result<()> {
         let input = self.number(input)?;
+        let add = end.add.map(|value| self.number(value)).transpose()?;
         let mut shift = self.shift(convolution.layer, convolution.bias)?;
         let mut scale = None;
-        if let Some(norm) = norm {
+        if let Some(norm) = end.norm {
             let (factors, summands) = norm.norm(self.tensors).folded()?;
             let biases = shift.iter().zip(&factors).zip(summands);
             shift = biases.map(|((bias, f), s)| bias * f + s).collect();
@@ -226,12 +281,13 @@ impl Steps<'_> {
         self.steps.push(Step::Convolution {
             input,
             layer: convolution.layer,
-            stride: convolution.stride,
-            padding: convolution.padding,
+            windows: convolution.windows,
+            depthwise: convolution.depthwise,
             scale,
             shift,
             add,
-            relu,
+            relu: end.relu,
+            ceiling: end.ceiling.map(|ceiling| ceiling as f32),
         });
         Ok(())
     }
