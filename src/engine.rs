@@ -1,11 +1,15 @@
 //! Evaluation of a trained network on images, clean or with faulty words; knows no chance and no disk.
 //!
 //! On the CPU a network is compiled once into calls of the vector kernels, and only the weights that faults changed are
-//! rewritten between evaluations. An evaluation runs on one thread and on those that have nothing else to do. On a GPU,
-//! for networks without steps to compile (DeiT), and as the oracle, [`Plain`] runs candle's own operations.
+//! rewritten between evaluations; what no kernel knows runs between them by candle's own operations. An evaluation runs
+//! on one thread and on those that have nothing else to do. On a GPU, and as the oracle, [`Plain`] runs candle's own
+//! operations alone.
 
 mod answers;
+mod general;
 mod images;
+mod layout;
+mod mean_pool;
 mod parts;
 mod place;
 mod plain;
@@ -63,15 +67,37 @@ impl<T: Clone> Lent<T> {
         }
     }
 
+    fn take(&self) -> T {
+        // a panicked thread left its own out of the list: the list itself is whole
+        let taken = self
+            .idle
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .pop();
+        taken.unwrap_or_else(|| self.make.clone())
+    }
+
+    fn put(&self, lent: T) {
+        self.idle
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(lent);
+    }
+
     /// Lends one that nobody uses; what is changed in it must be put back.
     fn with<R>(&self, work: impl FnOnce(&mut T) -> R) -> R {
-        // a panicked thread left its own out of the list: the list itself is whole
-        let idle = || self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        let taken = idle().pop();
-        let mut lent = taken.unwrap_or_else(|| self.make.clone());
+        let mut lent = self.take();
         let result = work(&mut lent);
-        idle().push(lent);
+        self.put(lent);
         result
+    }
+
+    /// The same for work that may fail and then puts nothing back: what it was lent serves nobody again.
+    fn with_whole<R>(&self, work: impl FnOnce(&mut T) -> Result<R>) -> Result<R> {
+        let mut lent = self.take();
+        let result = work(&mut lent)?;
+        self.put(lent);
+        Ok(result)
     }
 }
 
@@ -86,20 +112,17 @@ struct Engine {
 }
 
 impl Engine {
-    /// `None` for a network on a GPU, or without steps.
+    /// `None` for a network on a GPU.
     fn new(
         network: &Network,
         stored: &[Option<StoredWeight>],
         isa: Isa,
         arithmetic: Arithmetic,
     ) -> Result<Option<Self>> {
-        let steps = if network.device().is_cpu() {
-            network.program()?
-        } else {
-            None
-        };
-        let Some(steps) = steps else { return Ok(None) };
-        let plan = Plan::new(network, &steps, isa, arithmetic)?;
+        if !network.device().is_cpu() {
+            return Ok(None);
+        }
+        let plan = Plan::new(network, &network.program()?, isa, arithmetic)?;
         let mut packed = vec![0.0; plan.packed];
         for (layer, stored) in stored.iter().enumerate() {
             let values = match stored {
@@ -109,34 +132,44 @@ impl Engine {
             plan.pack(layer, &values, &mut packed);
         }
         Ok(Some(Self {
-            weights: Lent::new(Weights::new(&plan, packed)),
+            weights: Lent::new(Weights::new(&plan, packed)?),
             workers: Lent::new(Worker::new(&plan)),
             plan,
         }))
     }
 
     /// Lends weights with some changed: (layer, row-major index, weight).
-    fn with_changed<R>(&self, changed: &[Weight], work: impl FnOnce(Fresh) -> R) -> R {
+    fn with_changed<R>(
+        &self,
+        changed: &[Weight],
+        work: impl FnOnce(Fresh) -> Result<R>,
+    ) -> Result<R> {
         // places are found again to take the changes out: no list of them is allocated for each trial
-        let packed = || changed.iter().map(|weight| self.packed_weight(weight));
+        let packed = || changed.iter().flat_map(|weight| self.packed_weight(weight));
         self.weights.with(|weights| {
             weights.change(&self.plan, packed());
-            let result = work(weights.refresh(&self.plan));
+            let result = weights.refresh(&self.plan).and_then(work);
             self.clean_again(weights, packed());
             result
         })
     }
 
-    /// Place of a weight (layer, row-major index, weight) among the packed weights, and what it holds.
-    fn packed_weight(&self, &(layer, index, weight): &Weight) -> (usize, f32) {
-        let (at, scale) = self.plan.places[layer as usize].of(index as usize);
-        (at, weight * scale)
+    /// Places of a weight (layer, row-major index, weight) among the packed weights, and what each holds.
+    fn packed_weight(
+        &self,
+        &(layer, index, weight): &Weight,
+    ) -> impl Iterator<Item = (usize, f32)> + '_ {
+        let places = self.plan.places[layer as usize].iter();
+        places.map(move |place| {
+            let (at, scale) = place.of(index as usize);
+            (at, weight * scale)
+        })
     }
 
     fn packed_weights(&self, weights: &[Weight]) -> Vec<(usize, f32)> {
         weights
             .iter()
-            .map(|weight| self.packed_weight(weight))
+            .flat_map(|weight| self.packed_weight(weight))
             .collect()
     }
 
@@ -154,7 +187,7 @@ pub struct Evaluator {
     stored: Vec<Option<StoredWeight>>,
     words: Vec<Word>,
     starts: Vec<usize>,
-    /// `None` where candle's own operations evaluate: on a GPU, or for a network without steps.
+    /// `None` where candle's own operations evaluate: on a GPU.
     engine: Option<Engine>,
     /// The clean weights, where there is no engine.
     on_device: Option<Vec<Tensor>>,
@@ -327,7 +360,7 @@ impl Evaluator {
             .iter()
             .map(|faults| self.faulty_weights(faults))
             .collect::<Result<Vec<_>>>()?;
-        Ok(engine.changed_each(&self.faulty_weights(base)?, &weights, images))
+        engine.changed_each(&self.faulty_weights(base)?, &weights, images)
     }
 
     /// Score after each of some changes of the memory, each made on top of those before it, on all threads: what
@@ -354,7 +387,7 @@ impl Evaluator {
             .iter()
             .map(|faults| self.faulty_weights(faults))
             .collect::<Result<Vec<_>>>()?;
-        Ok(engine.changed_in_turn(&changes, images))
+        engine.changed_in_turn(&changes, images)
     }
 
     /// Layer, row-major index and value of weights whose words read otherwise.

@@ -3,6 +3,7 @@
 
 mod arithmetic;
 mod convolution;
+mod depthwise;
 mod direct;
 mod gradient;
 mod isa;
@@ -14,10 +15,12 @@ mod pooled;
 mod residual;
 mod shortcut;
 mod slices;
+mod windows;
 mod winograd;
 
 pub use arithmetic::Arithmetic;
 pub use convolution::conv2d;
+pub use depthwise::Depthwise;
 pub use direct::{Direct, Store};
 pub use isa::Isa;
 pub use max_pool::max_pool;
@@ -28,4 +31,5 @@ pub use pooled::Pooled;
 pub use residual::{residual_network, Part, Workspace};
 pub use shortcut::{padded_shortcut, Shortcut};
 pub use slices::{values, with_values};
+pub use windows::Windows;
 pub use winograd::{Scratch, Winograd};

@@ -6,6 +6,7 @@ use super::run::Worker;
 use super::score::{Answer, Tally};
 use super::weights::Weights;
 use super::{Engine, RUN};
+use crate::error::Result;
 use rayon::prelude::*;
 
 /// Images of a part where there are fewer runs than threads.
@@ -18,23 +19,25 @@ impl Engine {
         &self,
         run: Part,
         runs: usize,
-        work: impl Fn(&mut Worker, &mut Weights, Part) -> Vec<Vec<Answer>> + Sync,
-    ) -> (Vec<Tally>, u64) {
+        work: impl Fn(&mut Worker, &mut Weights, Part) -> Result<Vec<Vec<Answer>>> + Sync,
+    ) -> Result<(Vec<Tally>, u64)> {
         let images = if runs < rayon::current_num_threads() {
             PART
         } else {
             RUN
         };
         let in_part = |part| {
-            self.workers.with(|worker| {
+            self.workers.with_whole(|worker| {
                 let before = worker.multiplications;
-                let answers = self.weights.with(|weights| work(worker, weights, part));
-                (answers, worker.multiplications - before)
+                let answers = self
+                    .weights
+                    .with_whole(|weights| work(worker, weights, part))?;
+                Ok((answers, worker.multiplications - before))
             })
         };
         let parts: Vec<Part> = run.cut(images).collect();
-        let parts: Vec<(Vec<Vec<Answer>>, u64)> =
-            parts.into_par_iter().with_max_len(1).map(in_part).collect();
+        let parts = parts.into_par_iter().with_max_len(1).map(in_part);
+        let parts = parts.collect::<Result<Vec<(Vec<Vec<Answer>>, u64)>>>()?;
         let lists = parts.first().map_or(0, |(answers, _)| answers.len());
         let mut tallies = vec![Tally::default(); lists];
         for (answers, _) in &parts {
@@ -42,6 +45,6 @@ impl Engine {
                 answers.iter().for_each(|answer| tally.count(*answer));
             }
         }
-        (tallies, parts.iter().map(|part| part.1).sum())
+        Ok((tallies, parts.iter().map(|part| part.1).sum()))
     }
 }

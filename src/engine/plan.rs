@@ -1,10 +1,13 @@
 //! A network's steps turned into kernel calls on a fixed set of buffers; knows no faults and no images.
 
-use super::place::{rows_of, Place, WinogradPlace};
+use super::general::General;
+use super::layout::Layout;
+use super::mean_pool::MeanPool;
+use super::place::{rows_of, Place, RowMajor, WinogradPlace};
 use super::pool::MaxPool;
 use crate::error::{Error, Result};
-use crate::kernel::{Arithmetic, Direct, Isa, Planes, Pooled, Shortcut, Store, BLOCK};
-use crate::net::{Network, Step, Value};
+use crate::kernel::{Arithmetic, Depthwise, Direct, Isa, Planes, Pooled, Shortcut, Store, BLOCK};
+use crate::net::{GeneralStep, Network, Step, Value};
 use std::ops::Range;
 
 /// Bytes of buffers that stay in a core's second-level cache beside the weights of a layer.
@@ -13,7 +16,7 @@ const CACHE: usize = 512 << 10;
 const MOST_IMAGES: usize = 16;
 
 /// Buffers of a plan, by number.
-type Buffer = usize;
+pub(super) type Buffer = usize;
 
 /// One kernel call for the images at a time.
 #[derive(Debug)]
@@ -24,16 +27,35 @@ pub(super) enum Call {
         /// Number among [`Plan::winograds`], where it is not computed directly.
         winograd: Option<usize>,
         layer: usize,
+        /// Where the weights lie among the packed ones.
+        weights: Range<usize>,
         start: Vec<f32>,
         store: Store,
+        /// What is above it becomes it.
+        ceiling: Option<f32>,
         from: Buffer,
         to: Buffer,
         images: bool,
+    },
+    /// Convolution of each channel by itself.
+    Depthwise {
+        depthwise: Depthwise,
+        layer: usize,
+        /// Where the weights lie among the packed ones.
+        weights: Range<usize>,
+        start: Vec<f32>,
+        store: Store,
+        /// What is above it becomes it.
+        ceiling: Option<f32>,
+        from: Buffer,
+        to: Buffer,
     },
     /// Convolution, pooling and ReLU in one.
     Pooled {
         pooled: Pooled,
         layer: usize,
+        /// Where the weights lie among the packed ones.
+        weights: Range<usize>,
         start: Vec<f32>,
         from: Buffer,
         to: Buffer,
@@ -43,6 +65,12 @@ pub(super) enum Call {
     /// Greatest value of each window.
     MaxPool {
         pool: MaxPool,
+        from: Buffer,
+        to: Buffer,
+    },
+    /// Mean of each window.
+    MeanPool {
+        pool: MeanPool,
         from: Buffer,
         to: Buffer,
     },
@@ -61,24 +89,61 @@ pub(super) enum Call {
     },
     /// Images as vectors, in the order [channels, height, width].
     Flatten {
-        input: Planes,
+        input: Layout,
         output: Planes,
         from: Buffer,
         to: Buffer,
     },
+    /// What no kernel knows, image by image.
+    General(General),
 }
 
 impl Call {
-    /// The buffers that it reads from and writes to.
-    pub(super) fn ends(&self) -> (Buffer, Buffer) {
+    /// The buffers that it reads; one that it adds to is not among them.
+    pub(super) fn reads(&self) -> &[Buffer] {
         match self {
-            Self::Convolution { from, to, .. }
-            | Self::Pooled { from, to, .. }
-            | Self::Copy { from, to }
-            | Self::MaxPool { from, to, .. }
-            | Self::Shortcut { from, to, .. }
-            | Self::ChannelMean { from, to, .. }
-            | Self::Flatten { from, to, .. } => (*from, *to),
+            Self::Convolution { from, .. }
+            | Self::Depthwise { from, .. }
+            | Self::MeanPool { from, .. }
+            | Self::Pooled { from, .. }
+            | Self::Copy { from, .. }
+            | Self::MaxPool { from, .. }
+            | Self::Shortcut { from, .. }
+            | Self::ChannelMean { from, .. }
+            | Self::Flatten { from, .. } => std::slice::from_ref(from),
+            Self::General(general) => &general.from,
+        }
+    }
+
+    /// The buffer that it writes.
+    pub(super) fn writes(&self) -> Buffer {
+        match self {
+            Self::Convolution { to, .. }
+            | Self::Depthwise { to, .. }
+            | Self::MeanPool { to, .. }
+            | Self::Pooled { to, .. }
+            | Self::Copy { to, .. }
+            | Self::MaxPool { to, .. }
+            | Self::Shortcut { to, .. }
+            | Self::ChannelMean { to, .. }
+            | Self::Flatten { to, .. } => *to,
+            Self::General(general) => general.to,
+        }
+    }
+
+    /// True where it adds to what the buffer holds that it writes.
+    pub(super) fn adds(&self) -> bool {
+        matches!(self, Self::Convolution { store, .. } | Self::Depthwise { store, .. } if store.add)
+    }
+
+    /// The layer whose weight it uses.
+    pub(super) fn layer(&self) -> Option<usize> {
+        match self {
+            Self::Convolution { layer, .. }
+            | Self::Depthwise { layer, .. }
+            | Self::Pooled { layer, .. } => Some(*layer),
+            Self::General(general) => general.step.layer(),
+            _ => None,
         }
     }
 }
@@ -97,24 +162,19 @@ pub(super) struct Plan {
     pub(super) buffers: Vec<usize>,
     /// Layout of the logits and their buffer.
     pub(super) logits: (Planes, Buffer),
-    pub(super) places: Vec<Place>,
+    /// Of each layer where its weights lie, once for each call that uses them.
+    pub(super) places: Vec<Vec<Place>>,
     /// Length of the packed weights.
     pub(super) packed: usize,
     /// By rising place of their packed weights.
     pub(super) winograds: Vec<WinogradPlace>,
     /// Length of the transformed weights.
     pub(super) transformed: usize,
-    /// For each 16 packed weights, which are those of 16 outputs, their row among all of Winograd's convolutions.
+    /// Weights as candle takes them.
+    pub(super) row_major: Vec<RowMajor>,
+    /// For each 16 packed weights, which are those of 16 outputs, their row among all of Winograd's convolutions; behind
+    /// those each weight in row-major order is a row.
     rows: Vec<Option<u32>>,
-}
-
-/// What a buffer holds.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Holds {
-    /// Images, one after the other.
-    Images,
-    /// Vectors, as the pixels of one row.
-    Vectors,
 }
 
 /// What a value is.
@@ -122,19 +182,13 @@ enum Holds {
 enum Kind {
     Images(Planes),
     Vectors(usize),
+    /// So many numbers of any shape.
+    Rows(usize),
 }
 
-/// Weight shape of a convolution: outputs and kernel.
-fn square(network: &Network, layer: usize) -> Result<(usize, usize)> {
-    match *network.layers()[layer].weight().dims() {
-        [outputs, _, height, width] if height == width => Ok((outputs, height)),
-        ref dims => Err(unfit(
-            network,
-            layer,
-            "a square convolution",
-            format!("{dims:?}"),
-        )),
-    }
+/// Outputs of a layer.
+fn outputs_of(network: &Network, layer: usize) -> usize {
+    network.layers()[layer].weight().dims()[0]
 }
 
 fn unfit(network: &Network, layer: usize, expected: &str, found: String) -> Error {
@@ -169,14 +223,22 @@ impl Plan {
         compiler.finish(isa)
     }
 
-    /// The row, counted over all convolutions by Winograd, that a packed weight belongs to.
+    /// The row that a packed weight belongs to, counted over all convolutions by Winograd and then the weights in
+    /// row-major order.
     pub(super) fn row_of(&self, place: usize) -> Option<usize> {
         self.rows[place / BLOCK].map(|row| row as usize)
     }
 
+    /// Rows of convolutions by Winograd.
+    pub(super) fn winograd_rows(&self) -> usize {
+        self.winograds.last().map_or(0, |last| last.rows.end)
+    }
+
     /// Packs the weights of a layer, given row-major, into the packed weights of all.
     pub(super) fn pack(&self, layer: usize, weights: &[f32], packed: &mut [f32]) {
-        self.places[layer].pack(weights, packed);
+        for place in &self.places[layer] {
+            place.pack(weights, packed);
+        }
     }
 
     /// Multiplications of one image, those with the padding included.
@@ -197,6 +259,8 @@ impl Plan {
             } => direct.multiplications(),
             Call::Convolution { direct, .. } => direct.multiplications() / self.group,
             Call::Pooled { pooled, .. } => pooled.direct().multiplications(),
+            Call::Depthwise { depthwise, .. } => depthwise.multiplications(),
+            Call::General(general) => general.step.multiplications(),
             _ => 0,
         }
     }
@@ -208,20 +272,29 @@ fn kinds(network: &Network, steps: &[Step]) -> Result<Vec<Kind>> {
     let mut kinds = vec![Kind::Images(Planes::new(channels, height, width, 0)?)];
     let images = |kinds: &[Kind], value: Value| match kinds[value] {
         Kind::Images(planes) => Ok(planes),
-        Kind::Vectors(_) => Err(vectors("images before this step")),
+        _ => Err(vectors("images before this step")),
     };
-    for step in steps {
+    let read_as = read_as(steps);
+    for (i, step) in steps.iter().enumerate() {
         let kind = match step {
             Step::Convolution {
                 input,
                 layer,
-                stride,
-                padding,
+                windows,
+                depthwise,
                 ..
             } => {
-                let (outputs, kernel) = square(network, *layer)?;
-                let input = images(&kinds, *input)?.with_border(*padding).full();
-                Kind::Images(Direct::new(input, outputs, kernel, *stride, *padding, 0)?.output())
+                let input = images(&kinds, *input)?.with_border(windows.padding());
+                let output = if *depthwise {
+                    Depthwise::new(input.full(), *windows, 0)?.output()
+                } else {
+                    let outputs = outputs_of(network, *layer);
+                    Direct::over(input.full(), outputs, *windows, 0)?.output()
+                };
+                Kind::Images(output)
+            }
+            Step::MeanPool { input, windows, .. } => {
+                Kind::Images(MeanPool::output_of(images(&kinds, *input)?, *windows)?)
             }
             Step::MaxPool {
                 input,
@@ -242,6 +315,13 @@ fn kinds(network: &Network, steps: &[Step]) -> Result<Vec<Kind>> {
             Step::Linear { layer, .. } => {
                 Kind::Vectors(network.layers()[*layer].weight().dims()[0])
             }
+            Step::General(step) => match (&read_as[i + 1], step.shape()) {
+                (Some(ReadAs::Images), [1, channels, height, width]) => {
+                    Kind::Images(Planes::new(*channels, *height, *width, 0)?)
+                }
+                (Some(ReadAs::Vectors), shape) => Kind::Vectors(shape.iter().product()),
+                (_, shape) => Kind::Rows(shape.iter().product()),
+            },
         };
         kinds.push(kind);
     }
@@ -249,24 +329,39 @@ fn kinds(network: &Network, steps: &[Step]) -> Result<Vec<Kind>> {
     Ok(kinds)
 }
 
+/// What the kernels that read a value take it for.
+#[derive(Clone, Copy, Debug)]
+enum ReadAs {
+    Images,
+    Vectors,
+}
+
+/// What kernels take each value for; `None` where none reads it. The last value is a vector.
+fn read_as(steps: &[Step]) -> Vec<Option<ReadAs>> {
+    let mut all = vec![None; steps.len() + 1];
+    if let Some(last) = all.last_mut() {
+        *last = Some(ReadAs::Vectors);
+    }
+    for step in steps {
+        for value in step.inputs() {
+            match step {
+                Step::General(_) => {}
+                Step::Linear { .. } => all[value] = all[value].or(Some(ReadAs::Vectors)),
+                _ => all[value] = Some(ReadAs::Images),
+            }
+        }
+    }
+    all
+}
+
 /// Gives every value of images the border that its readers need, the same to a residual and its sum, and full
-/// lanes where a reader has no kernel for fewer.
+/// lanes where a reader has no kernel for fewer, the same to images and what is pooled of them.
 fn widen(steps: &[Step], kinds: &mut [Kind]) {
     let mut changed = true;
     while changed {
         changed = false;
         for (i, step) in steps.iter().enumerate() {
-            let Step::Convolution {
-                input,
-                stride,
-                padding,
-                add,
-                ..
-            } = step
-            else {
-                continue;
-            };
-            let mut meet = |value: Value, border: usize, full: bool| {
+            let mut meet = |value: Value, border: usize, stride: usize, full: bool| {
                 if let Kind::Images(planes) = &mut kinds[value] {
                     let mut new = planes.with_border(planes.border().max(border));
                     if full {
@@ -277,18 +372,35 @@ fn widen(steps: &[Step], kinds: &mut [Kind]) {
                     return (
                         new.border(),
                         new.lanes() == BLOCK,
-                        Direct::steps_over(new, *stride),
+                        Direct::steps_over(new, stride),
                     );
                 }
                 (border, full, true)
             };
-            if !meet(*input, *padding, false).2 {
-                meet(*input, *padding, true);
-            }
-            if let Some(add) = add {
-                let (border, full, _) = meet(*add, 0, false);
-                let (border, full, _) = meet(i + 1, border, full);
-                meet(*add, border, full);
+            match step {
+                Step::Convolution {
+                    input,
+                    windows,
+                    depthwise,
+                    add,
+                    ..
+                } => {
+                    let (padding, stride) = (windows.padding(), windows.stride[1]);
+                    if !meet(*input, padding, stride, *depthwise).2 && !depthwise {
+                        meet(*input, padding, stride, true);
+                    }
+                    if let Some(add) = add {
+                        let (border, full, _) = meet(*add, 0, 1, false);
+                        let (border, full, _) = meet(i + 1, border, 1, full);
+                        meet(*add, border, 1, full);
+                    }
+                }
+                Step::MaxPool { input, .. } | Step::MeanPool { input, .. } => {
+                    let full = meet(*input, 0, 1, false).1;
+                    let full = meet(i + 1, 0, 1, full).1;
+                    meet(*input, 0, 1, full);
+                }
+                _ => {}
             }
         }
     }
@@ -308,11 +420,12 @@ struct Compiler<'a> {
     /// Buffer of each value so far.
     of_value: Vec<Buffer>,
     /// Layouts of the buffers; a buffer is used again for the same layout only, so its border stays zero.
-    buffers: Vec<(Planes, Holds)>,
+    buffers: Vec<Layout>,
     free: Vec<Buffer>,
     calls: Vec<Call>,
-    places: Vec<Option<Place>>,
+    places: Vec<Vec<Place>>,
     packed: usize,
+    row_major: Vec<RowMajor>,
     winograds: Vec<WinogradPlace>,
     transformed: usize,
 }
@@ -345,11 +458,12 @@ impl<'a> Compiler<'a> {
             pooled: Vec::new(),
             group: 1,
             of_value: vec![0],
-            buffers: vec![(image, Holds::Images)],
+            buffers: vec![Layout::Images(image)],
             free: Vec::new(),
             calls: Vec::new(),
-            places: (0..layers).map(|_| None).collect(),
+            places: (0..layers).map(|_| Vec::new()).collect(),
             packed: 0,
+            row_major: Vec::new(),
             winograds: Vec::new(),
             transformed: 0,
         };
@@ -371,6 +485,7 @@ impl<'a> Compiler<'a> {
                 Kind::Images(planes) if !nowhere => {
                     widest = widest.max(planes.len() * size_of::<f32>());
                 }
+                Kind::Rows(numbers) => widest = widest.max(numbers * size_of::<f32>()),
                 _ => {}
             }
         }
@@ -379,30 +494,42 @@ impl<'a> Compiler<'a> {
         1 << group.ilog2()
     }
 
-    /// Layout of vectors: pixels of one row.
+    /// Layout of vectors of so many features: pixels of one row.
+    fn row_of(&self, features: usize) -> Result<Planes> {
+        Ok(Planes::new(features, 1, self.group, 0)?.full())
+    }
+
     fn vectors(&self, value: Value) -> Result<Planes> {
         match self.kinds[value] {
-            Kind::Images(_) => Err(vectors("vectors after this step")),
-            Kind::Vectors(features) => Ok(Planes::new(features, 1, self.group, 0)?.full()),
+            Kind::Vectors(features) => self.row_of(features),
+            _ => Err(vectors("vectors after this step")),
         }
     }
 
     fn images(&self, value: Value) -> Result<Planes> {
         match self.kinds[value] {
             Kind::Images(planes) => Ok(planes),
-            Kind::Vectors(_) => Err(vectors("images before this step")),
+            _ => Err(vectors("images before this step")),
         }
     }
 
-    fn allocate(&mut self, layout: Planes, holds: Holds) -> Buffer {
+    fn layout(&self, value: Value) -> Result<Layout> {
+        Ok(match self.kinds[value] {
+            Kind::Images(planes) => Layout::Images(planes),
+            Kind::Vectors(features) => Layout::Vectors(self.row_of(features)?),
+            Kind::Rows(numbers) => Layout::Rows(numbers),
+        })
+    }
+
+    fn allocate(&mut self, layout: Layout) -> Buffer {
         match self
             .free
             .iter()
-            .position(|buffer| self.buffers[*buffer] == (layout, holds))
+            .position(|buffer| self.buffers[*buffer] == layout)
         {
             Some(at) => self.free.swap_remove(at),
             None => {
-                self.buffers.push((layout, holds));
+                self.buffers.push(layout);
                 self.buffers.len() - 1
             }
         }
@@ -435,13 +562,14 @@ impl<'a> Compiler<'a> {
                 if let Some(pooled) = self.pooled[i] {
                     let (from, to) = (
                         self.of_value[*input],
-                        self.allocate(pooled.output(), Holds::Images),
+                        self.allocate(Layout::Images(pooled.output())),
                     );
-                    self.weights(*layer, *pooled.direct(), scale.clone());
+                    let weights = self.weights(*layer, *pooled.direct(), scale.clone());
                     self.calls.push(Call::Pooled {
                         pooled,
                         layer: *layer,
-                        start: padded(shift, *pooled.direct()),
+                        weights,
+                        start: padded(shift, pooled.direct().start_len()),
                         from,
                         to,
                     });
@@ -461,7 +589,7 @@ impl<'a> Compiler<'a> {
             } => {
                 let (from, to) = (
                     self.of_value[*input],
-                    self.allocate(self.images(i + 1)?, Holds::Images),
+                    self.allocate(Layout::Images(self.images(i + 1)?)),
                 );
                 let (input, output) = (self.images(*input)?, self.images(i + 1)?);
                 if input.lanes() != output.lanes() {
@@ -482,6 +610,17 @@ impl<'a> Compiler<'a> {
                 });
                 to
             }
+            Step::MeanPool {
+                input,
+                windows,
+                padded,
+            } => {
+                let (from, output) = (self.of_value[*input], self.images(i + 1)?);
+                let to = self.allocate(Layout::Images(output));
+                let pool = MeanPool::new(self.images(*input)?, output, *windows, *padded)?;
+                self.calls.push(Call::MeanPool { pool, from, to });
+                to
+            }
             Step::PaddedShortcut { input, channels } => {
                 let output = self.images(i + 1)?;
                 let shortcut = Shortcut::new(self.images(*input)?, *channels, output.border())?;
@@ -492,13 +631,16 @@ impl<'a> Compiler<'a> {
                         channels.to_string(),
                     ));
                 }
-                let (from, to) = (self.of_value[*input], self.allocate(output, Holds::Images));
+                let (from, to) = (self.of_value[*input], self.allocate(Layout::Images(output)));
                 self.calls.push(Call::Shortcut { shortcut, from, to });
                 to
             }
             Step::ChannelMean { input } => {
                 let (planes, output) = (self.images(*input)?, self.vectors(i + 1)?);
-                let (from, to) = (self.of_value[*input], self.allocate(output, Holds::Vectors));
+                let (from, to) = (
+                    self.of_value[*input],
+                    self.allocate(Layout::Vectors(output)),
+                );
                 self.calls.push(Call::ChannelMean {
                     input: planes,
                     output,
@@ -513,6 +655,7 @@ impl<'a> Compiler<'a> {
                 shift,
                 relu,
             } => self.linear(i, *input, *layer, shift, *relu)?,
+            Step::General(step) => self.general(i, step)?,
         };
         self.of_value.push(to);
         self.release(i, step, to);
@@ -525,10 +668,11 @@ impl<'a> Compiler<'a> {
         let [Step::Convolution {
             input,
             layer,
-            stride,
-            padding,
+            windows,
+            depthwise: false,
             add: None,
             relu: false,
+            ceiling: None,
             ..
         }, Step::MaxPool {
             input: between,
@@ -543,9 +687,8 @@ impl<'a> Compiler<'a> {
         if *between != i + 1 || self.last_use[*between] != i + 1 {
             return Ok(None);
         }
-        let (outputs, kernel) = square(self.network, *layer)?;
-        let image = self.images(*input)?;
-        let mut direct = Direct::new(image, outputs, kernel, *stride, *padding, 0)?;
+        let (outputs, image) = (outputs_of(self.network, *layer), self.images(*input)?);
+        let mut direct = Direct::over(image, outputs, *windows, 0)?;
         let output = self.images(i + 2)?;
         if output.lanes() == BLOCK {
             direct = direct.full();
@@ -557,42 +700,32 @@ impl<'a> Compiler<'a> {
         let Step::Convolution {
             input,
             layer,
-            stride,
-            padding,
+            windows,
+            depthwise,
             scale,
             shift,
             add,
             relu,
+            ceiling,
         } = step
         else {
             return Err(vectors("a convolution"));
         };
-        let (outputs, kernel) = square(self.network, *layer)?;
-        let output = self.images(i + 1)?;
-        let mut direct = Direct::new(
-            self.images(*input)?,
-            outputs,
-            kernel,
-            *stride,
-            *padding,
-            output.border(),
-        )?;
-        if output.lanes() == BLOCK {
-            direct = direct.full();
-        }
+        let (image, output) = (self.images(*input)?, self.images(i + 1)?);
         let from = self.of_value[*input];
         let to = match add {
             Some(value) if self.last_use[*value] == i && value != input && *value != 0 => {
                 self.of_value[*value]
             }
             Some(value) => {
-                let (residual, to) = (self.of_value[*value], self.allocate(output, Holds::Images));
+                let residual = self.of_value[*value];
+                let to = self.allocate(Layout::Images(output));
                 self.calls.push(Call::Copy { from: residual, to });
                 to
             }
-            None => self.allocate(output, Holds::Images),
+            None => self.allocate(Layout::Images(output)),
         };
-        if add.is_some_and(|value| self.kinds[value] != Kind::Images(direct.output())) {
+        if add.is_some_and(|value| self.kinds[value] != Kind::Images(output)) {
             return Err(unfit(
                 self.network,
                 *layer,
@@ -604,15 +737,40 @@ impl<'a> Compiler<'a> {
             add: add.is_some(),
             relu: *relu,
         };
-        let packed = self.weights(*layer, direct, scale.clone());
-        let start = padded(shift, direct);
-        let winograd = self.winograd(direct, packed);
+        let (layer, ceiling) = (*layer, *ceiling);
+        if *depthwise {
+            let depthwise = Depthwise::new(image, *windows, output.border())?;
+            let weights = self.packed..self.packed + depthwise.packed_len();
+            self.packed = weights.end;
+            let place = Place::depthwise(&depthwise, weights.clone(), scale.clone());
+            self.places[layer].push(place);
+            self.calls.push(Call::Depthwise {
+                depthwise,
+                layer,
+                weights,
+                start: padded(shift, depthwise.start_len()),
+                store,
+                ceiling,
+                from,
+                to,
+            });
+            return Ok(to);
+        }
+        let outputs = outputs_of(self.network, layer);
+        let mut direct = Direct::over(image, outputs, *windows, output.border())?;
+        if output.lanes() == BLOCK {
+            direct = direct.full();
+        }
+        let weights = self.weights(layer, direct, scale.clone());
+        let winograd = self.winograd(direct, weights.clone());
         self.calls.push(Call::Convolution {
             direct,
             winograd,
-            layer: *layer,
-            start,
+            layer,
+            weights,
+            start: padded(shift, direct.start_len()),
             store,
+            ceiling,
             from,
             to,
             images: true,
@@ -636,43 +794,78 @@ impl<'a> Compiler<'a> {
                 "another shape".into(),
             ));
         };
-        let vectors = Planes::new(inputs, 1, self.group, 0)?.full();
-        let mut from = self.of_value[input];
-        let mut flat = None;
-        if let Kind::Images(planes) = self.kinds[input] {
-            if planes.channels() * planes.height() * planes.width() != inputs {
-                return Err(unfit(
-                    self.network,
-                    layer,
-                    &format!("inputs for {planes:?}"),
-                    inputs.to_string(),
-                ));
-            }
-            let to = self.allocate(vectors, Holds::Vectors);
-            self.calls.push(Call::Flatten {
-                input: planes,
-                output: vectors,
-                from,
-                to,
-            });
-            (from, flat) = (to, Some(to));
+        let layout = self.layout(input)?;
+        if layout.numbers() != inputs {
+            return Err(unfit(
+                self.network,
+                layer,
+                &format!("inputs for {layout:?}"),
+                inputs.to_string(),
+            ));
         }
+        let (from, vectors) = self.flat(input)?;
         let direct = Direct::new(vectors, outputs, 1, 1, 0, 0)?.full();
-        let to = self.allocate(self.vectors(i + 1)?, Holds::Vectors);
-        self.free.extend(flat);
-        self.weights(layer, direct, None);
+        let to = self.allocate(Layout::Vectors(self.vectors(i + 1)?));
+        if from != self.of_value[input] {
+            self.free.push(from);
+        }
+        let weights = self.weights(layer, direct, None);
         let store = Store { add: false, relu };
-        let start = padded(shift, direct);
+        let start = padded(shift, direct.start_len());
         self.calls.push(Call::Convolution {
             direct,
             winograd: None,
             layer,
+            weights,
             start,
             store,
+            ceiling: None,
             from,
             to,
             images: false,
         });
+        Ok(to)
+    }
+
+    /// Buffer and layout of a value as vectors: its own, or one that a call fills.
+    fn flat(&mut self, value: Value) -> Result<(Buffer, Planes)> {
+        let (from, input) = (self.of_value[value], self.layout(value)?);
+        if let Layout::Vectors(planes) = input {
+            return Ok((from, planes));
+        }
+        let output = self.row_of(input.numbers())?;
+        let to = self.allocate(Layout::Vectors(output));
+        self.calls.push(Call::Flatten {
+            input,
+            output,
+            from,
+            to,
+        });
+        Ok((to, output))
+    }
+
+    fn general(&mut self, i: usize, step: &GeneralStep) -> Result<Buffer> {
+        let inputs = step.values().map(|value| self.layout(value));
+        let (inputs, output) = (inputs.collect::<Result<_>>()?, self.layout(i + 1)?);
+        let to = self.allocate(output);
+        let weight = step.layer().map(|layer| {
+            let shape = self.network.layers()[layer].weight().dims().to_vec();
+            let length: usize = shape.iter().product();
+            let range = self.packed..self.packed + length;
+            // rows are told apart by the 16 weights that a place is among
+            self.packed += length.next_multiple_of(BLOCK);
+            self.places[layer].push(Place::row_major(range.clone()));
+            self.row_major.push(RowMajor { range, shape });
+            self.row_major.len() - 1
+        });
+        self.calls.push(Call::General(General {
+            step: step.clone(),
+            weight,
+            inputs,
+            output,
+            from: step.values().map(|value| self.of_value[value]).collect(),
+            to,
+        }));
         Ok(to)
     }
 
@@ -683,7 +876,7 @@ impl<'a> Compiler<'a> {
         let row = self.network.layers()[layer].weight().dims()[1..]
             .iter()
             .product();
-        self.places[layer] = Some(Place::new(direct, range.clone(), row, scale));
+        self.places[layer].push(Place::new(direct, range.clone(), row, scale));
         range
     }
 
@@ -702,8 +895,8 @@ impl<'a> Compiler<'a> {
         Some(self.winograds.len() - 1)
     }
 
-    fn finish(self, isa: Isa) -> Result<Plan> {
-        let unused = self.places.iter().position(Option::is_none);
+    fn finish(mut self, isa: Isa) -> Result<Plan> {
+        let unused = self.places.iter().position(Vec::is_empty);
         if let Some(layer) = unused {
             return Err(unfit(
                 self.network,
@@ -713,30 +906,28 @@ impl<'a> Compiler<'a> {
             ));
         }
         let last = self.of_value.len() - 1;
-        let logits = (self.vectors(last)?, self.of_value[last]);
-        let length = |(planes, holds): &(Planes, Holds)| match holds {
-            Holds::Images => planes.len() * self.group,
-            Holds::Vectors => planes.len(),
-        };
+        let (buffer, layout) = self.flat(last)?;
+        let buffers = self.buffers.iter().map(|layout| layout.len(self.group));
         Ok(Plan {
             isa,
             group: self.group,
-            image: self.buffers[0].0,
-            buffers: self.buffers.iter().map(length).collect(),
+            image: self.images(0)?,
+            buffers: buffers.collect(),
             calls: self.calls,
-            logits,
-            places: self.places.into_iter().flatten().collect(),
+            logits: (layout, buffer),
+            places: self.places,
             packed: self.packed,
-            rows: rows_of(&self.winograds, self.packed),
+            rows: rows_of(&self.winograds, &self.row_major, self.packed),
             winograds: self.winograds,
+            row_major: self.row_major,
             transformed: self.transformed,
         })
     }
 }
 
 /// Summands of a convolution with zeros for the channels that fill up its last block.
-fn padded(shift: &[f32], direct: Direct) -> Vec<f32> {
+fn padded(shift: &[f32], length: usize) -> Vec<f32> {
     let mut start = shift.to_vec();
-    start.resize(direct.start_len(), 0.0);
+    start.resize(length, 0.0);
     start
 }

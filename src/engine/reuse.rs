@@ -7,6 +7,7 @@ use super::run::Worker;
 use super::score::{Answer, Tally};
 use super::weights::Weights;
 use super::{Engine, Images, Score, Weight, RUN};
+use crate::error::Result;
 use rayon::prelude::*;
 use std::ops::Range;
 
@@ -40,10 +41,8 @@ impl Plan {
         let mut live = vec![false; self.buffers.len()];
         live[self.logits.1] = true;
         for call in self.calls[start..].iter().rev() {
-            let (from, to) = call.ends();
-            let adds = matches!(call, Call::Convolution { store, .. } if store.add);
-            live[to] = adds;
-            live[from] = true;
+            live[call.writes()] = call.adds();
+            call.reads().iter().for_each(|from| live[*from] = true);
         }
         (0..live.len()).filter(|buffer| live[*buffer]).collect()
     }
@@ -58,11 +57,9 @@ impl Plan {
 
     /// The first call that reads weights of a layer of these.
     pub(super) fn first_use(&self, weights: &[Weight]) -> usize {
-        let reads = |call: &Call| match call {
-            Call::Convolution { layer, .. } | Call::Pooled { layer, .. } => {
-                weights.iter().any(|weight| weight.0 as usize == *layer)
-            }
-            _ => false,
+        let reads = |call: &Call| {
+            let of = |layer: usize| weights.iter().any(|weight| weight.0 as usize == layer);
+            call.layer().is_some_and(of)
         };
         self.calls
             .iter()
@@ -78,7 +75,7 @@ impl Engine {
         base: &[Weight],
         sets: &[Vec<Weight>],
         images: &Images,
-    ) -> Scores {
+    ) -> Result<Scores> {
         let base = self.packed_weights(base);
         let job = |(set, weights): (usize, &Vec<Weight>)| Job {
             set,
@@ -93,16 +90,16 @@ impl Engine {
             .flat_map(|jobs| runs.iter().map(move |run| (jobs, *run)))
             .collect();
         let count = tasks.len();
-        let passes: Vec<(&[Job], Vec<Tally>, u64)> = tasks
+        let passes = tasks
             .into_par_iter()
             .map(|(jobs, run)| {
                 let pass = |worker: &mut Worker, weights: &mut Weights, part: Part| {
                     worker.pass(self, weights, &base, jobs, part)
                 };
-                let (tallies, multiplications) = self.in_parts(run, count, pass);
-                (jobs, tallies, multiplications)
+                let (tallies, multiplications) = self.in_parts(run, count, pass)?;
+                Ok((jobs, tallies, multiplications))
             })
-            .collect();
+            .collect::<Result<Vec<(&[Job], Vec<Tally>, u64)>>>()?;
         let multiplications = passes.iter().map(|pass| pass.2).sum();
         let mut totals = vec![Tally::default(); sets.len()];
         // the runs of a set come in the order of the images
@@ -111,10 +108,10 @@ impl Engine {
                 totals[job.set] = std::mem::take(&mut totals[job.set]).plus(tally);
             }
         }
-        Scores {
+        Ok(Scores {
             scores: totals.into_iter().map(Tally::score).collect(),
             multiplications: Some(multiplications),
-        }
+        })
     }
 }
 
@@ -127,7 +124,7 @@ impl Worker {
         base: &[(usize, f32)],
         jobs: &[Job],
         part: Part,
-    ) -> Vec<Vec<Answer>> {
+    ) -> Result<Vec<Vec<Answer>>> {
         let plan = &engine.plan;
         weights.change(plan, base.iter().copied());
         let mut answers = vec![Vec::with_capacity(part.len()); jobs.len()];
@@ -151,7 +148,7 @@ impl Worker {
                         None => self.load(plan, *group),
                         Some(kept) => self.restore(&plan.live(at), kept),
                     }
-                    self.calls(plan, weights.refresh(plan), at..start, group.len());
+                    self.calls(plan, weights.refresh(plan)?, at..start, group.len())?;
                     let now = self.keep(&plan.live(start));
                     match kept.get_mut(number) {
                         None => kept.push(now),
@@ -167,10 +164,10 @@ impl Worker {
                         .map(|(place, _)| (*place, weights.at(*place)))
                         .collect();
                     weights.change(plan, job.weights.iter().copied());
-                    let fresh = weights.refresh(plan);
+                    let fresh = weights.refresh(plan)?;
                     for (group, kept) in groups.iter().zip(&kept) {
                         self.restore(&live, kept);
-                        self.calls(plan, fresh, start..plan.calls.len(), group.len());
+                        self.calls(plan, fresh, start..plan.calls.len(), group.len())?;
                         self.visit(plan, *group, |label, logits| {
                             answers.push(Answer::new(logits, label));
                         });
@@ -180,7 +177,7 @@ impl Worker {
             }
         }
         engine.clean_again(weights, base.iter().copied());
-        answers
+        Ok(answers)
     }
 }
 

@@ -1,11 +1,12 @@
 //! Runs a plan on images: a worker owns buffers and allocates nothing for a kernel while it works.
 
 use super::images::Part;
+use super::layout::{flatten, vector_place, Layout};
 use super::plan::{Call, Plan};
 use super::score::Answer;
 use super::weights::Fresh;
 use crate::error::{Error, Result};
-use crate::kernel::{channel_means, Planes, Scratch};
+use crate::kernel::{channel_means, Scratch};
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -37,7 +38,7 @@ impl Worker {
     /// Calls `visit(label, logits)` for each image of a part, group after group.
     ///
     /// # Errors
-    /// [`Error::Interrupted`] before a group where `cancel` is raised.
+    /// [`Error::Interrupted`] before a group where `cancel` is raised; a tensor failure.
     pub(super) fn run(
         &mut self,
         plan: &Plan,
@@ -51,7 +52,7 @@ impl Worker {
                 return Err(Error::Interrupted);
             }
             self.load(plan, group);
-            self.calls(plan, weights, 0..plan.calls.len(), group.len());
+            self.calls(plan, weights, 0..plan.calls.len(), group.len())?;
             self.visit(plan, group, &mut visit);
         }
         Ok(())
@@ -81,11 +82,21 @@ impl Worker {
     }
 
     /// Runs some calls of a plan on the `count` images in the buffers.
-    pub(super) fn calls(&mut self, plan: &Plan, weights: Fresh, calls: Range<usize>, count: usize) {
+    ///
+    /// # Errors
+    /// A tensor failure.
+    pub(super) fn calls(
+        &mut self,
+        plan: &Plan,
+        weights: Fresh,
+        calls: Range<usize>,
+        count: usize,
+    ) -> Result<()> {
         for call in &plan.calls[calls] {
-            self.call(plan, weights, call, count);
+            self.call(plan, weights, call, count)?;
             self.multiplications += (plan.multiplications_of(call) * count) as u64;
         }
+        Ok(())
     }
 
     /// Calls `visit(label, logits)` for each image of the group in the buffers.
@@ -117,17 +128,20 @@ impl Worker {
         }
     }
 
-    fn call(&mut self, plan: &Plan, weights: Fresh, call: &Call, count: usize) {
-        let (from, to) = call.ends();
-        // taken out and put back: the two differ, and moving a vector copies nothing
-        let mut output = std::mem::take(&mut self.buffers[to]);
-        let input = &self.buffers[from];
+    fn call(&mut self, plan: &Plan, weights: Fresh, call: &Call, count: usize) -> Result<()> {
+        // taken out and put back: it is none that the call reads, and moving a vector copies nothing
+        let mut output = std::mem::take(&mut self.buffers[call.writes()]);
+        let input = call
+            .reads()
+            .first()
+            .map_or(&[][..], |from| &self.buffers[*from]);
         match call {
             Call::Convolution {
                 direct,
                 winograd: Some(number),
                 start,
                 store,
+                ceiling,
                 ..
             } => {
                 let own = &plan.winograds[*number];
@@ -144,31 +158,57 @@ impl Worker {
                 for output in outputs.chunks_exact_mut(direct.output().len()) {
                     direct.clear_spare_lanes(output);
                 }
+                cap(plan, outputs, *ceiling);
             }
             Call::Convolution {
                 direct,
-                layer,
+                weights: own,
                 start,
                 store,
+                ceiling,
                 images,
                 ..
             } => {
-                let weights = &weights.packed[plan.places[*layer].range()];
+                let weights = &weights.packed[own.clone()];
                 let inputs = input.chunks_exact(direct.input().len());
                 let outputs = output.chunks_exact_mut(direct.output().len());
                 let count = if *images { count } else { 1 };
                 for (input, output) in inputs.zip(outputs).take(count) {
                     direct.forward(plan.isa, input, weights, start, *store, output);
                     direct.clear_spare_lanes(output);
+                    cap(plan, output, *ceiling);
+                }
+            }
+            Call::Depthwise {
+                depthwise,
+                weights: own,
+                start,
+                store,
+                ceiling,
+                ..
+            } => {
+                let weights = &weights.packed[own.clone()];
+                let inputs = input.chunks_exact(depthwise.input().len());
+                let outputs = output.chunks_exact_mut(depthwise.output().len());
+                for (input, output) in inputs.zip(outputs).take(count) {
+                    depthwise.forward(plan.isa, input, weights, start, *store, output);
+                    cap(plan, output, *ceiling);
+                }
+            }
+            Call::MeanPool { pool, .. } => {
+                let inputs = input.chunks_exact(pool.input().len());
+                let outputs = output.chunks_exact_mut(pool.output().len());
+                for (input, output) in inputs.zip(outputs).take(count) {
+                    plan.isa.plain(|| pool.forward(input, output));
                 }
             }
             Call::Pooled {
                 pooled,
-                layer,
+                weights: own,
                 start,
                 ..
             } => {
-                let weights = &weights.packed[plan.places[*layer].range()];
+                let weights = &weights.packed[own.clone()];
                 let inputs = input.chunks_exact(pooled.direct().input().len());
                 for (input, output) in inputs
                     .zip(output.chunks_exact_mut(pooled.output().len()))
@@ -209,7 +249,7 @@ impl Worker {
                 }
             }
             Call::Flatten {
-                input: planes,
+                input: Layout::Images(planes),
                 output: vectors,
                 ..
             } => {
@@ -222,32 +262,37 @@ impl Worker {
                     );
                 }
             }
-        }
-        self.buffers[to] = output;
-    }
-}
-
-/// Place of a feature of the vector of an image: vectors are the pixels of one row.
-fn vector_place(layout: Planes, feature: usize, image: usize) -> usize {
-    let (block, lane) = layout.place(feature);
-    layout.at(block, 0, image) + lane
-}
-
-/// Lays the values of an image in the order [channels, height, width] into its vector, which `output` begins with.
-fn flatten(planes: Planes, image: &[f32], output: &mut [f32], vectors: Planes) {
-    // block and lane of a feature are counted: a division for each would take longer than the copy
-    let (mut block, mut lane) = (0, 0);
-    for channel in 0..planes.channels() {
-        let (from, own) = planes.place(channel);
-        for y in 0..planes.height() {
-            let row = &image[planes.at(from, y, 0)..][..planes.width() * planes.lanes()];
-            for pixel in row.chunks_exact(planes.lanes()) {
-                output[block + lane] = pixel[own];
-                lane += 1;
-                if lane == vectors.lanes() {
-                    (block, lane) = (block + vectors.plane(), 0);
+            Call::Flatten {
+                input: layout,
+                output: vectors,
+                ..
+            } => {
+                for image in 0..count {
+                    let numbers = layout.read(input, image);
+                    Layout::Vectors(*vectors).fill(&numbers, &mut output, image);
+                }
+            }
+            Call::General(general) => {
+                let images = (0..count).try_for_each(|image| {
+                    general.forward(&self.buffers, weights, image, &mut output)
+                });
+                if images.is_err() {
+                    self.buffers[call.writes()] = output;
+                    return images;
                 }
             }
         }
+        self.buffers[call.writes()] = output;
+        Ok(())
     }
+}
+
+/// Replaces what is above a bound by it; NaN stays.
+fn cap(plan: &Plan, values: &mut [f32], ceiling: Option<f32>) {
+    let Some(ceiling) = ceiling else { return };
+    plan.isa.plain(|| {
+        for value in values {
+            *value = if *value > ceiling { ceiling } else { *value };
+        }
+    });
 }

@@ -7,6 +7,8 @@ use crate::seed::{Purpose, Seed};
 use crate::units::Bits;
 use candle_core::{Device, Tensor};
 
+mod imported;
+
 /// A network of an architecture with running statistics that are not those of a fresh one, for small images where it
 /// takes them.
 fn network(architecture: Architecture, bits: u64) -> Network {
@@ -95,7 +97,7 @@ fn plain_logits(evaluator: &Evaluator, faults: &[(usize, Word)], images: &Images
         .batches()
         .map(|batch| evaluator.network.logits(&batch.unwrap(), &weights).unwrap());
     batches
-        .flat_map(|logits| logits.to_vec2::<f32>().unwrap())
+        .flat_map(|logits| logits.flatten_from(1).unwrap().to_vec2::<f32>().unwrap())
         .collect()
 }
 
@@ -500,10 +502,15 @@ fn images_of_another_shape_are_refused() {
 }
 
 #[test]
-fn a_network_without_steps_runs_by_candle_and_feels_its_faults() {
+fn a_transformer_runs_on_the_engine_and_feels_its_faults() {
     let tiny: Architecture = "deit_tiny".parse().unwrap();
     let (evaluator, images) = (evaluator(tiny, 4, Isa::current()), images(tiny, 2));
-    assert!(evaluator.multiplications().is_none());
+    // those of the layers, and products of queries, keys and values
+    let attention = 12 * 2 * 197 * 197 * 192;
+    let layers = evaluator.network.layer_shapes().unwrap();
+    let layers: u64 = layers.iter().map(|shape| shape.multiplications()).sum();
+    let all = evaluator.multiplications().unwrap();
+    assert_eq!(all as u64, layers + attention);
     let clean = evaluator.clean(&images).unwrap();
     assert_eq!(clean, score(evaluator.network(), &images).unwrap());
     let end = evaluator.words().len();
@@ -512,6 +519,13 @@ fn a_network_without_steps_runs_by_candle_and_feels_its_faults() {
         .collect();
     assert_ne!(evaluator.faulty(&faults, &images).unwrap().loss, clean.loss);
     assert_eq!(evaluator.faulty(&[], &images).unwrap(), clean);
+    let flips = sign_flips(&evaluator, 4);
+    for faults in [&[][..], &faults, &flips] {
+        assert!(near(
+            &logits(&evaluator, faults, &images),
+            &plain_logits(&evaluator, faults, &images)
+        ));
+    }
 }
 
 /// Words of each layer with their most significant bit flipped, every fifth.
@@ -757,15 +771,20 @@ fn changes_in_turn_score_as_all_so_far_at_once_on_any_number_of_threads() {
 }
 
 #[test]
-fn fault_sets_of_a_network_without_steps_score_as_each_alone() {
+fn fault_sets_of_a_transformer_score_as_each_alone() {
     let tiny: Architecture = "deit_tiny".parse().unwrap();
     let (evaluator, images) = (evaluator(tiny, 4, Isa::current()), images(tiny, 1));
-    let sets = [Vec::new(), vec![(5, evaluator.words()[5] ^ 8)]];
+    let last = evaluator.words().len() - 5;
+    let sets = [
+        Vec::new(),
+        vec![(5, evaluator.words()[5] ^ 8)],
+        vec![(last, evaluator.words()[last] ^ 8)],
+    ];
     let scores = evaluator.faulty_each(&sets, &images).unwrap();
-    assert_eq!(scores.multiplications, None);
+    let whole = evaluator.multiplications().unwrap() as u64;
+    assert!(scores.multiplications.unwrap() < 2 * whole + whole / 100);
     assert_eq!(scores.scores[0], evaluator.clean(&images).unwrap());
-    assert_eq!(
-        scores.scores[1],
-        evaluator.faulty(&sets[1], &images).unwrap()
-    );
+    for (set, score) in sets.iter().zip(&scores.scores) {
+        assert_eq!(*score, evaluator.faulty(set, &images).unwrap());
+    }
 }

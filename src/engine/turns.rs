@@ -6,6 +6,7 @@ use super::run::Worker;
 use super::score::{Answer, Tally};
 use super::weights::Weights;
 use super::{Engine, Images, Score, Weight, RUN};
+use crate::error::Result;
 use rayon::prelude::*;
 use std::collections::BTreeMap;
 
@@ -40,7 +41,11 @@ fn kept_for(starts: &[usize]) -> Vec<Vec<usize>> {
 
 impl Engine {
     /// Score after each of some changes, on all threads.
-    pub(super) fn changed_in_turn(&self, changes: &[Vec<Weight>], images: &Images) -> Vec<Score> {
+    pub(super) fn changed_in_turn(
+        &self,
+        changes: &[Vec<Weight>],
+        images: &Images,
+    ) -> Result<Vec<Score>> {
         // the first turn has no activations to start from
         let start = |(turn, weights): (usize, &Vec<Weight>)| match turn {
             0 => 0,
@@ -59,17 +64,16 @@ impl Engine {
         let work = |worker: &mut Worker, weights: &mut Weights, part: Part| {
             worker.turns(self, weights, &turns, part)
         };
-        let tallies: Vec<Vec<Tally>> = runs
-            .par_iter()
-            .map(|run| self.in_parts(*run, runs.len(), work).0)
-            .collect();
+        let in_parts = |run: &Part| Ok(self.in_parts(*run, runs.len(), work)?.0);
+        let tallies = runs.par_iter().map(in_parts);
+        let tallies = tallies.collect::<Result<Vec<Vec<Tally>>>>()?;
         let mut totals = vec![Tally::default(); turns.len()];
         for tallies in tallies {
             for (total, tally) in totals.iter_mut().zip(tallies) {
                 *total = std::mem::take(total).plus(tally);
             }
         }
-        totals.into_iter().map(Tally::score).collect()
+        Ok(totals.into_iter().map(Tally::score).collect())
     }
 }
 
@@ -81,7 +85,7 @@ impl Worker {
         weights: &mut Weights,
         turns: &[Turn],
         part: Part,
-    ) -> Vec<Vec<Answer>> {
+    ) -> Result<Vec<Vec<Answer>>> {
         let plan = &engine.plan;
         let mut answers = vec![Vec::with_capacity(part.len()); turns.len()];
         for group in part.cut(plan.group) {
@@ -89,18 +93,18 @@ impl Worker {
             let mut kept: BTreeMap<usize, Vec<f32>> = BTreeMap::new();
             for (turn, answers) in turns.iter().zip(&mut answers) {
                 weights.change(plan, turn.weights.iter().copied());
-                let fresh = weights.refresh(plan);
+                let fresh = weights.refresh(plan)?;
                 match kept.get(&turn.start) {
                     Some(kept) => self.restore(&plan.live(turn.start), kept),
                     None => self.load(plan, group),
                 }
                 let mut at = turn.start;
                 for &next in &turn.kept_for {
-                    self.calls(plan, fresh, at..next, group.len());
+                    self.calls(plan, fresh, at..next, group.len())?;
                     kept.insert(next, self.keep(&plan.live(next)));
                     at = next;
                 }
-                self.calls(plan, fresh, at..plan.calls.len(), group.len());
+                self.calls(plan, fresh, at..plan.calls.len(), group.len())?;
                 self.visit(plan, group, |label, logits| {
                     answers.push(Answer::new(logits, label));
                 });
@@ -109,7 +113,7 @@ impl Worker {
                 engine.clean_again(weights, turn.weights.iter().copied());
             }
         }
-        answers
+        Ok(answers)
     }
 }
 

@@ -2,22 +2,21 @@
 
 use super::isa::Isa;
 use super::planes::{Planes, BLOCK};
+use super::windows::Windows;
 use crate::error::{Error, Result};
 use pulp::{Simd, WithSimd};
 use std::array::from_fn;
 
-/// A convolution of square kernel: input and output layout, kernel side, stride, padding.
+/// A convolution: input and output layout, and windows of neighbouring pixels.
 ///
-/// `y[o, v, u] = start[o] + Σ_{i, r, c} w[o, i, r, c] x[i, v·stride + r - padding, u·stride + c - padding]`. The
+/// `y[o, v, u] = start[o] + Σ_{i, r, c} w[o, i, r, c] x[i, v·stride + r - front, u·stride + c - front]`. The
 /// border of the input holds the padding. For each output the additions run over `r`, then blocks of `i`, then
 /// `c`, then `i`, one rounding each: the tile and the width of vectors change nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Direct {
     input: Planes,
     output: Planes,
-    kernel: usize,
-    stride: usize,
-    padding: usize,
+    windows: Windows,
 }
 
 /// What happens to the sums when they are stored.
@@ -30,14 +29,13 @@ pub struct Store {
 }
 
 /// Distances between neighbouring pixels that have a kernel: lanes times stride.
-const STEPS: [usize; 5] = [1, 3, 6, 16, 32];
+const STEPS: [usize; 6] = [1, 2, 3, 6, 16, 32];
 
 impl Direct {
-    /// A convolution into an output of `channels` and `border`.
+    /// A convolution of square kernel into an output of `channels` and `border`.
     ///
     /// # Errors
-    /// [`Error::Argument`] where the padding exceeds the border of the input, the kernel exceeds the padded
-    /// image, or no kernel has this stride (1 and 2 have; for 1 and 6 channels only 1).
+    /// As [`Self::over`].
     pub fn new(
         input: Planes,
         channels: usize,
@@ -46,34 +44,47 @@ impl Direct {
         padding: usize,
         border: usize,
     ) -> Result<Self> {
+        Self::over(
+            input,
+            channels,
+            Windows::square(kernel, stride, padding),
+            border,
+        )
+    }
+
+    /// A convolution over windows of neighbouring pixels into an output of `channels` and `border`.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] where the padding exceeds the border of the input, the kernel exceeds the padded
+    /// image, or no kernel has this stride along rows (1 and 2 have; for 6 channels only 1) or this dilation.
+    pub fn over(input: Planes, channels: usize, windows: Windows, border: usize) -> Result<Self> {
         let refuse = |expected: &str| {
-            let found = format!("kernel {kernel}, stride {stride}, padding {padding} on {input:?}");
+            let found = format!("{windows:?} on {input:?}");
             Err(Error::argument("direct convolution", expected, found))
         };
-        if padding > input.border() {
+        if windows.padding() > input.border() {
             return refuse("a padding within the border of the input");
         }
-        if !Self::steps_over(input, stride) {
-            return refuse("stride 1 or 2 (with 1 or 6 input channels only 1)");
+        if !Self::steps_over(input, windows.stride[1]) || windows.dilation != [1, 1] {
+            return refuse("stride 1 or 2 (with 6 input channels only 1) and neighbouring pixels");
         }
-        let size = |length: usize| {
-            (length + 2 * padding)
-                .checked_sub(kernel)
-                .map(|l| l / stride + 1)
-        };
-        match (size(input.height()), size(input.width())) {
-            (Some(height), Some(width)) if kernel > 0 => {
+        let rows = windows.count(0, input.height());
+        match (rows, windows.count(1, input.width())) {
+            (Some(height), Some(width)) => {
                 let output = Planes::new(channels, height, width, border)?;
                 Ok(Self {
                     input,
                     output,
-                    kernel,
-                    stride,
-                    padding,
+                    windows,
                 })
             }
             _ => refuse("a kernel of at least 1 that fits into the padded image"),
         }
+    }
+
+    /// True where the kernel is square and so are its stride and padding.
+    pub fn is_square(&self) -> bool {
+        self.windows == Windows::square(self.kernel(), self.stride(), self.padding())
     }
 
     /// True where there is a kernel for images of this layout and this stride.
@@ -102,33 +113,34 @@ impl Direct {
 
     /// Multiplications of one image, those with the padding included.
     pub fn multiplications(&self) -> usize {
-        let taps = self.kernel * self.kernel * self.input.channels();
+        let [rows, columns] = self.windows.kernel;
+        let taps = rows * columns * self.input.channels();
         taps * self.output.channels() * self.output.height() * self.output.width()
     }
 
-    /// Side of the kernel.
+    /// Rows of the kernel: its side where it is square.
     pub fn kernel(&self) -> usize {
-        self.kernel
+        self.windows.kernel[0]
     }
 
-    /// Stride.
+    /// Stride from row to row.
     pub fn stride(&self) -> usize {
-        self.stride
+        self.windows.stride[0]
     }
 
-    /// Padding.
+    /// Padding above: that of all sides where it is square.
     pub fn padding(&self) -> usize {
-        self.padding
+        self.windows.front[0]
     }
 
     /// Values from an output pixel's input to the next one's.
     pub(super) fn step(&self) -> usize {
-        self.input.lanes() * self.stride
+        self.input.lanes() * self.windows.stride[1]
     }
 
     /// Values under the kernel in one row of one block.
     pub(super) fn run(&self) -> usize {
-        self.kernel * self.input.lanes()
+        self.windows.kernel[1] * self.input.lanes()
     }
 
     /// True where no output lies in the upper half of its block: that half is then not computed.
@@ -152,7 +164,7 @@ impl Direct {
 
     /// Length of packed weights.
     pub fn packed_len(&self) -> usize {
-        self.padded_outputs() * self.kernel * self.input.blocks() * self.run()
+        self.padded_outputs() * self.kernel() * self.input.blocks() * self.run()
     }
 
     /// Length of the starting sums: one per output channel, zeros for those that fill up the last block.
@@ -164,15 +176,16 @@ impl Direct {
     ///
     /// Packed is [blocks of 16 outputs, kernel rows, input blocks, kernel columns, lanes, 16].
     pub fn packed_at(&self, index: usize) -> usize {
-        let (k, inputs) = (self.kernel, self.input.channels());
-        let (column, row) = (index % k, index / k % k);
-        let (input, output) = (index / (k * k) % inputs, index / (k * k * inputs));
+        let ([rows, columns], inputs) = (self.windows.kernel, self.input.channels());
+        let (column, row) = (index % columns, index / columns % rows);
+        let taps = rows * columns;
+        let (input, output) = (index / taps % inputs, index / (taps * inputs));
         let (block, lane) = self.input.place(input);
-        let run = (output / BLOCK * k + row) * self.input.blocks() + block;
-        ((run * k + column) * self.input.lanes() + lane) * BLOCK + output % BLOCK
+        let run = (output / BLOCK * rows + row) * self.input.blocks() + block;
+        ((run * columns + column) * self.input.lanes() + lane) * BLOCK + output % BLOCK
     }
 
-    /// Packs weights [outputs, inputs, kernel, kernel].
+    /// Packs weights [outputs, inputs, kernel rows, kernel columns].
     ///
     /// # Panics
     /// Where a slice has not the length that this convolution has.
@@ -180,7 +193,7 @@ impl Direct {
         let inputs = self.input.channels();
         assert_eq!(
             weights.len(),
-            self.output.channels() * inputs * self.kernel.pow(2),
+            self.output.channels() * inputs * self.windows.kernel.iter().product::<usize>(),
             "weights"
         );
         assert_eq!(packed.len(), self.packed_len(), "packed weights");
@@ -283,6 +296,7 @@ pub(super) fn run_loops<S: Simd>(simd: S, shape: &Direct, loops: &mut impl Loops
     let few = shape.few_outputs();
     match shape.step() {
         1 => run_vectors::<S, 1>(simd, few, loops),
+        2 => run_vectors::<S, 2>(simd, few, loops),
         3 => run_vectors::<S, 3>(simd, few, loops),
         6 => run_vectors::<S, 6>(simd, few, loops),
         16 => run_blocks::<S, 16>(simd, loops),
@@ -382,11 +396,17 @@ impl Forward<'_> {
         let (start, _) = S::as_simd_f32s(&self.start[block * BLOCK..][..BLOCK]);
         let mut sums: [[S::f32s; U]; R] = [from_fn(|u| start[u]); R];
         let (weights, _) = S::as_simd_f32s(self.weights);
-        let mut weights = &weights[block * shape.kernel * planes * run * V..];
-        let offset = input.border() - shape.padding;
-        for row in 0..shape.kernel {
-            let first = (y * shape.stride + row + offset) * input.row()
-                + (x * shape.stride + offset) * input.lanes();
+        let Windows {
+            kernel: [rows, _],
+            stride,
+            front,
+            ..
+        } = shape.windows;
+        let mut weights = &weights[block * rows * planes * run * V..];
+        let left = x * stride[1] + input.border() - front[1];
+        for row in 0..rows {
+            let line = y * stride[0] + row + input.border() - front[0];
+            let first = line * input.row() + left * input.lanes();
             for plane in 0..planes {
                 let pixels = &self.input[plane * input.plane() + first..][..(R - 1) * A + run];
                 let (these, rest) = weights.split_at(run * V);

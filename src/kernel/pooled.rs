@@ -23,7 +23,7 @@ impl Pooled {
         let halves = [to.height(), to.width()] == [2 * output.height(), 2 * output.width()];
         let full = to.channels().is_multiple_of(output.lanes());
         let covered = direct.input().lanes() > 1 || direct.kernel() == SLIDING;
-        let fits = direct.stride() == 1 && covered && halves && full;
+        let fits = direct.is_square() && direct.stride() == 1 && covered && halves && full;
         (fits && output.channels() == to.channels()).then_some(Self { direct, output })
     }
 

@@ -47,7 +47,8 @@ impl Winograd {
     pub fn of(direct: Direct) -> Option<Self> {
         let (from, to) = (direct.input(), direct.output());
         let full = from.lanes() == BLOCK && to.lanes() == BLOCK;
-        let covered = full && direct.kernel() == 3 && direct.stride() == 1;
+        let square = direct.is_square() && direct.kernel() == 3;
+        let covered = full && square && direct.stride() == 1;
         // 36 products a tile against 9 an output, a third of those for the transforms
         let tiles = to.height().div_ceil(TILE) * to.width().div_ceil(TILE);
         let pays = to.height() * to.width() >= 6 * tiles;

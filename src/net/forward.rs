@@ -1,7 +1,7 @@
 //! Runs a graph on a batch of images: node by node, or group by group on the kernels.
 
 use super::graph::{Graph, Node, Op, Value};
-use super::groups::Group;
+use super::groups::{End, Group};
 use super::pass::{Pass, Route};
 use super::pool::max_pool;
 use super::relu::relu;
@@ -91,7 +91,9 @@ impl Graph {
 
     fn forward_on_kernels(&self, images: &Tensor, pass: &Pass) -> Result<Tensor> {
         let mut values = Values::new(self, Laid::plain(images.clone()));
-        let groups = self.groups();
+        let (_, channels, height, width) = images.dims4()?;
+        let shapes = self.shapes([channels, height, width])?;
+        let groups = self.groups(&shapes);
         let mut done = 0;
         if pass.route == Route::Winograd && pass.training {
             if let Some(trunk) = self.trunk(&groups) {
@@ -114,35 +116,36 @@ impl Group<'_> {
         match *self {
             Group::Convolution {
                 convolution,
-                norm,
                 input,
-                add,
-                relu: rectified,
+                end,
             } => {
                 let x = values.read(input)?;
-                let add = add.map(|value| values.read(value)).transpose()?;
+                let add = end.add.map(|value| values.read(value)).transpose()?;
                 let residual = add.as_ref().map(|add| &add.tensor);
-                match norm {
+                match end.norm {
                     Some(norm) if add.as_ref().is_none_or(|add| add.blocked.is_some()) => {
                         let y = convolution.forward_blocked(&x.tensor, pass)?;
                         let norm = norm.norm(pass.tensors);
-                        let y = norm.forward_blocked(&y, residual, rectified, pass.training)?;
-                        Ok(Laid::blocked(y, convolution.outputs(pass)))
+                        let y = norm.forward_blocked(&y, residual, end.relu, pass.training)?;
+                        Ok(Laid::blocked(
+                            capped(y, end.ceiling)?,
+                            convolution.outputs(pass),
+                        ))
                     }
                     _ => {
-                        let mut y = convolution.forward(&x.unblocked()?, pass)?;
-                        if let Some(norm) = norm {
-                            y = norm.norm(pass.tensors).forward(&y, pass.training)?;
-                        }
-                        if let Some(add) = add {
-                            y = (y + add.unblocked()?)?;
-                        }
-                        if rectified {
-                            y = relu(&y)?;
-                        }
-                        Ok(Laid::plain(y))
+                        let y = convolution.forward(&x.unblocked()?, pass)?;
+                        end.forward(y, add, pass)
                     }
                 }
+            }
+            Group::General {
+                convolution,
+                input,
+                end,
+            } => {
+                let y = convolution.forward(&values.read(input)?.unblocked()?, pass)?;
+                let add = end.add.map(|value| values.read(value)).transpose()?;
+                end.forward(y, add, pass)
             }
             Group::Pooled {
                 convolution,
@@ -199,6 +202,30 @@ impl Group<'_> {
                 }
             }
         }
+    }
+}
+
+impl End<'_> {
+    /// By candle's own operations.
+    fn forward(&self, mut y: Tensor, add: Option<Laid>, pass: &Pass) -> Result<Laid> {
+        if let Some(norm) = self.norm {
+            y = norm.norm(pass.tensors).forward(&y, pass.training)?;
+        }
+        if let Some(add) = add {
+            y = (y + add.unblocked()?)?;
+        }
+        if self.relu {
+            y = relu(&y)?;
+        }
+        Ok(Laid::plain(capped(y, self.ceiling)?))
+    }
+}
+
+/// At most a bound, where there is one.
+fn capped(y: Tensor, ceiling: Option<f64>) -> Result<Tensor> {
+    match ceiling {
+        Some(ceiling) if ceiling < f64::INFINITY => Ok(y.minimum(ceiling)?),
+        _ => Ok(y),
     }
 }
 

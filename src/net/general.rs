@@ -4,6 +4,7 @@
 use super::pass::Pass;
 use super::pool::greater;
 use crate::error::{Result, TensorContext};
+use crate::kernel;
 use candle_core::{bail, DType, Device, Result as Candle, Tensor, D};
 use serde::{Deserialize, Serialize};
 
@@ -48,6 +49,19 @@ impl Windows {
             && self.dilation == [1, 1]
             && self.padding == [padding; 4];
         square.then_some((kernel, stride, padding))
+    }
+
+    /// Those over images as the kernels take them.
+    pub(super) fn on_kernels(&self) -> Option<kernel::Windows> {
+        let two = |numbers: &[usize]| <[usize; 2]>::try_from(numbers).ok();
+        let (front, behind) = self.padding.split_at_checked(2)?;
+        Some(kernel::Windows {
+            kernel: two(&self.kernel)?,
+            stride: two(&self.stride)?,
+            dilation: two(&self.dilation)?,
+            front: two(front)?,
+            behind: two(behind)?,
+        })
     }
 
     /// For each place in a window, the last dimension first, what lies there in every window.
@@ -95,6 +109,22 @@ pub(super) struct GeneralConvolution {
 }
 
 impl GeneralConvolution {
+    /// Windows for the kernels, and whether each channel stands by itself; `None` where they do not know such a
+    /// convolution of images of this shape.
+    pub(super) fn on_kernels(
+        &self,
+        weight: &[usize],
+        images: &[usize],
+    ) -> Option<(kernel::Windows, bool)> {
+        let windows = self.windows.on_kernels()?;
+        let ([1, channels, _, _], [outputs, ..]) = (images, weight) else {
+            return None;
+        };
+        let depthwise = *channels > 1 && [*channels, *outputs] == [self.groups; 2];
+        let dense = self.groups == 1 && windows.dilation == [1, 1] && windows.stride[1] <= 2;
+        (depthwise || dense).then_some((windows, depthwise))
+    }
+
     /// Of images [batch, channels, ...].
     pub(super) fn forward(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
         let weight = &pass.weights[self.layer];
@@ -182,6 +212,18 @@ pub(super) struct Pool {
 }
 
 impl Pool {
+    /// Windows of a mean for the kernels, and whether the padding counts; `None` for what they do not know.
+    pub(super) fn mean_on_kernels(&self) -> Option<(kernel::Windows, bool)> {
+        let whole = self.beyond.iter().all(|beyond| *beyond == 0);
+        let counts = match self.pooled {
+            Pooled::Mean => false,
+            Pooled::MeanWithPadding => true,
+            Pooled::Max | Pooled::Place => return None,
+        };
+        let windows = self.windows.on_kernels().filter(|_| whole)?;
+        Some((windows, counts))
+    }
+
     fn forward(&self, x: &Tensor) -> Candle<Tensor> {
         let fill = match self.pooled {
             Pooled::Max | Pooled::Place => f64::from(f32::MIN),

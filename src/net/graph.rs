@@ -285,6 +285,16 @@ impl Op {
             _ => None,
         }
     }
+
+    /// The layer whose weight it uses.
+    pub(super) fn layer_mut(&mut self) -> Option<&mut usize> {
+        match self {
+            Self::Convolution(Convolution { layer, .. })
+            | Self::GeneralConvolution(GeneralConvolution { layer, .. })
+            | Self::Linear(Linear { layer, .. }) => Some(layer),
+            _ => None,
+        }
+    }
 }
 
 impl Convolution {

@@ -1,9 +1,7 @@
 //! Nodes of a graph that one kernel computes at once.
 
+use super::general::{General, GeneralConvolution, Unary};
 use super::graph::{BatchNormNode, Convolution, Graph, Linear, MaxPool, Node, Op, Value};
-use super::pass::Tensors;
-use super::program::Step;
-use crate::error::Result;
 
 /// Nodes that belong together: nothing but the last one's value is read by others.
 #[derive(Clone, Copy, Debug)]
@@ -11,10 +9,14 @@ pub(super) enum Group<'g> {
     /// `relu(norm(w * x + bias) + add)`.
     Convolution {
         convolution: &'g Convolution,
-        norm: Option<&'g BatchNormNode>,
         input: Value,
-        add: Option<Value>,
-        relu: bool,
+        end: End<'g>,
+    },
+    /// The same of a convolution over other windows, or of each channel by itself.
+    General {
+        convolution: &'g GeneralConvolution,
+        input: Value,
+        end: End<'g>,
     },
     /// `relu(max_pool(w * x + bias))`, windows of `size` pixels side by side.
     Pooled {
@@ -38,9 +40,21 @@ pub(super) enum Group<'g> {
     Other(&'g Node),
 }
 
+/// What stands behind a convolution.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct End<'g> {
+    pub(super) norm: Option<&'g BatchNormNode>,
+    pub(super) add: Option<Value>,
+    pub(super) relu: bool,
+    /// What is above it becomes it.
+    pub(super) ceiling: Option<f64>,
+}
+
 /// Nodes one after the other, each the only reader of the one before it.
 struct Chain<'g> {
     graph: &'g Graph,
+    /// Of all values, for a batch of one.
+    shapes: &'g [Vec<usize>],
     first: usize,
     /// Those behind the first.
     more: Vec<usize>,
@@ -70,6 +84,34 @@ impl<'g> Chain<'g> {
         }
     }
 
+    /// Whether a ReLU stands behind, and the bound above where it has one.
+    fn take_clip(&mut self) -> (bool, Option<f64>) {
+        match self.reader(self.value()) {
+            Some((
+                at,
+                Node {
+                    op: Op::General(General::Unary(Unary::Clip(0.0, ceiling))),
+                    ..
+                },
+            )) if *ceiling > 0.0 => {
+                self.more.push(at);
+                (true, Some(*ceiling))
+            }
+            _ => (self.take_relu(), None),
+        }
+    }
+
+    fn take_end(&mut self) -> End<'g> {
+        let (norm, add) = (self.take_norm(), self.take_sum());
+        let (relu, ceiling) = self.take_clip();
+        End {
+            norm,
+            add,
+            relu,
+            ceiling,
+        }
+    }
+
     fn take_norm(&mut self) -> Option<&'g BatchNormNode> {
         let (at, node) = self.reader(self.value())?;
         let Op::BatchNorm(norm) = &node.op else {
@@ -88,7 +130,7 @@ impl<'g> Chain<'g> {
             (Op::Add, [a, b]) if *b == own => *a,
             _ => return None,
         };
-        if other >= own {
+        if other >= own || self.shapes[other] != self.shapes[own] {
             return None;
         }
         self.more.push(at);
@@ -119,7 +161,10 @@ impl<'g> Chain<'g> {
         let node = &self.graph.nodes()[self.first];
         let input = node.inputs.first().copied().unwrap_or_default();
         match &node.op {
-            Op::Convolution(convolution) => {
+            // the kernels have strides of 1 and 2, for a batch of images
+            Op::Convolution(convolution)
+                if convolution.stride <= 2 && self.shapes[input][0] == 1 =>
+            {
                 if let Some(size) = self.take_pool() {
                     return Group::Pooled {
                         convolution,
@@ -129,30 +174,46 @@ impl<'g> Chain<'g> {
                 }
                 Group::Convolution {
                     convolution,
-                    norm: self.take_norm(),
                     input,
-                    add: self.take_sum(),
-                    relu: self.take_relu(),
+                    end: self.take_end(),
                 }
             }
-            Op::MaxPool(pool) => Group::MaxPool {
+            Op::GeneralConvolution(convolution)
+                if convolution
+                    .on_kernels(
+                        &self.graph.layers[convolution.layer].shape,
+                        &self.shapes[input],
+                    )
+                    .is_some() =>
+            {
+                Group::General {
+                    convolution,
+                    input,
+                    end: self.take_end(),
+                }
+            }
+            Op::MaxPool(pool) if self.shapes[input][0] == 1 => Group::MaxPool {
                 pool: *pool,
                 input,
                 relu: self.take_relu(),
             },
-            Op::Linear(linear) => Group::Linear {
-                linear,
-                input,
-                relu: self.take_relu(),
-            },
+            Op::Linear(linear)
+                if !linear.transposed && matches!(self.shapes[input][..], [1, _]) =>
+            {
+                Group::Linear {
+                    linear,
+                    input,
+                    relu: self.take_relu(),
+                }
+            }
             _ => Group::Other(node),
         }
     }
 }
 
 impl Graph {
-    /// All nodes in groups, with the value that each gives, inputs first.
-    pub(super) fn groups(&self) -> Vec<(Group<'_>, Value)> {
+    /// All nodes in groups, with the value that each gives, inputs first; `shapes` are those of all values.
+    pub(super) fn groups<'g>(&'g self, shapes: &'g [Vec<usize>]) -> Vec<(Group<'g>, Value)> {
         let mut taken = vec![false; self.nodes().len()];
         let mut groups = Vec::new();
         for first in 0..self.nodes().len() {
@@ -161,6 +222,7 @@ impl Graph {
             }
             let mut chain = Chain {
                 graph: self,
+                shapes,
                 first,
                 more: Vec::new(),
             };
@@ -169,115 +231,5 @@ impl Graph {
         }
         groups.sort_by_key(|(_, value)| *value);
         groups
-    }
-
-    /// What the graph computes in evaluation, as steps with batch norms folded; `None` where a node is none.
-    pub(super) fn program(&self, tensors: Tensors) -> Result<Option<Vec<Step>>> {
-        let mut steps = Vec::new();
-        // the steps' number of each value
-        let mut numbers = vec![0; self.nodes().len() + 1];
-        for (group, value) in self.groups() {
-            match group {
-                Group::Convolution {
-                    convolution,
-                    norm,
-                    input,
-                    add,
-                    relu,
-                } => {
-                    let mut step = self.step(convolution, numbers[input], tensors)?;
-                    if let Step::Convolution {
-                        scale,
-                        shift,
-                        add: added,
-                        relu: rectified,
-                        ..
-                    } = &mut step
-                    {
-                        if let Some(norm) = norm {
-                            let (factors, summands) = norm.norm(tensors).folded()?;
-                            let biases = shift.iter().zip(&factors).zip(summands);
-                            *shift = biases.map(|((bias, f), s)| bias * f + s).collect();
-                            *scale = Some(factors);
-                        }
-                        (*added, *rectified) = (add.map(|value| numbers[value]), relu);
-                    }
-                    steps.push(step);
-                }
-                Group::Pooled {
-                    convolution,
-                    size,
-                    input,
-                } => {
-                    steps.push(self.step(convolution, numbers[input], tensors)?);
-                    steps.push(Step::MaxPool {
-                        input: steps.len(),
-                        size,
-                        stride: size,
-                        padding: 0,
-                        relu: true,
-                    });
-                }
-                Group::MaxPool { pool, input, relu } => steps.push(Step::MaxPool {
-                    input: numbers[input],
-                    size: pool.size,
-                    stride: pool.stride,
-                    padding: pool.padding,
-                    relu,
-                }),
-                Group::Linear {
-                    linear,
-                    input,
-                    relu,
-                } if !linear.transposed => steps.push(Step::Linear {
-                    input: numbers[input],
-                    layer: linear.layer,
-                    shift: match linear.bias {
-                        Some(bias) => tensors.values(bias)?,
-                        None => vec![0.0; self.layers[linear.layer].shape[0]],
-                    },
-                    relu,
-                }),
-                Group::Linear { .. } => return Ok(None),
-                Group::Other(Node { op, inputs }) => match (op, &inputs[..]) {
-                    // a linear step takes images as vectors
-                    (Op::Reshape(dims), [input]) if matches!(dims[..], [None, Some(_)]) => {
-                        numbers[value] = numbers[*input];
-                        continue;
-                    }
-                    (Op::ChannelMean, [input]) => steps.push(Step::ChannelMean {
-                        input: numbers[*input],
-                    }),
-                    (Op::PaddedShortcut { channels }, [input]) => {
-                        steps.push(Step::PaddedShortcut {
-                            input: numbers[*input],
-                            channels: *channels,
-                        });
-                    }
-                    _ => return Ok(None),
-                },
-            }
-            numbers[value] = steps.len();
-        }
-        Ok(Some(steps))
-    }
-
-    /// The step of a convolution with its bias, and nothing behind it.
-    fn step(&self, convolution: &Convolution, input: Value, tensors: Tensors) -> Result<Step> {
-        let outputs = self.layers[convolution.layer].shape[0];
-        let shift = match convolution.bias {
-            Some(bias) => tensors.values(bias)?,
-            None => vec![0.0; outputs],
-        };
-        Ok(Step::Convolution {
-            input,
-            layer: convolution.layer,
-            stride: convolution.stride,
-            padding: convolution.padding,
-            scale: None,
-            shift,
-            add: None,
-            relu: false,
-        })
     }
 }

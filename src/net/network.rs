@@ -444,12 +444,11 @@ impl Network {
     }
 
     /// What [`Self::logits`] computes, as steps: batch norms are folded, with the present running statistics.
-    /// `None` where no steps describe it (DeiT): then [`Self::logits`] is the only way.
     ///
     /// # Errors
-    /// A tensor failure.
-    pub fn program(&self) -> Result<Option<Vec<Step>>> {
-        self.graph.program(self.tensors())
+    /// A tensor failure; [`Error::Argument`] where images are too small for the network.
+    pub fn program(&self) -> Result<Vec<Step>> {
+        self.graph.program(self.tensors(), self.input_shape)
     }
 
     fn tensors(&self) -> Tensors<'_> {

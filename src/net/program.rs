@@ -1,20 +1,26 @@
 //! What a network computes in evaluation, step by step, for those who compile it; running it is for others.
 
-use super::graph::Value;
+use super::graph::{Op, Value};
+use super::network::Parameter;
+use super::pass::{Pass, Route, Tensors};
+use crate::error::{Error, Result};
+use crate::kernel::{Windows, Workspace};
+use candle_core::{DType, Device, Tensor, Var};
+use std::sync::Arc;
 
-/// One step. Values are images [channels, height, width] or vectors.
-#[derive(Clone, Debug, PartialEq)]
+/// One step. Values are images [channels, height, width], vectors, or numbers of any shape.
+#[derive(Clone, Debug)]
 pub enum Step {
-    /// Square convolution without padding of its own results: `relu(w * x · scale + shift + add)`.
+    /// Convolution: `relu(w * x · scale + shift + add)`.
     Convolution {
         /// Images.
         input: Value,
-        /// Layer whose weight [outputs, inputs, k, k] it uses, in memory order.
+        /// Layer whose weight [outputs, inputs, rows, columns] it uses, in memory order.
         layer: usize,
-        /// Stride.
-        stride: usize,
-        /// Zeros on each side.
-        padding: usize,
+        /// Where its windows lie.
+        windows: Windows,
+        /// Each channel by a kernel of its own: the weight is [channels, 1, rows, columns].
+        depthwise: bool,
         /// Factor per output channel: a folded batch norm; `None` means 1.
         scale: Option<Vec<f32>>,
         /// Summand per output channel.
@@ -23,6 +29,8 @@ pub enum Step {
         add: Option<Value>,
         /// Negative results become 0.
         relu: bool,
+        /// Results above it become it.
+        ceiling: Option<f32>,
     },
     /// Greatest value of each window of `size` x `size` pixels that lies in the padded image; the padding, less
     /// than `size`, never wins.
@@ -37,6 +45,15 @@ pub enum Step {
         padding: usize,
         /// Negative results become 0.
         relu: bool,
+    },
+    /// Mean of the pixels of each window.
+    MeanPool {
+        /// Images.
+        input: Value,
+        /// Where its windows lie.
+        windows: Windows,
+        /// Zeros of the padding count as pixels.
+        padded: bool,
     },
     /// Every second pixel of every second row, missing channels zero, half in front and half behind.
     PaddedShortcut {
@@ -61,17 +78,131 @@ pub enum Step {
         /// Negative results become 0.
         relu: bool,
     },
+    /// What no kernel knows.
+    General(GeneralStep),
 }
 
 impl Step {
     /// The values that the step reads.
     pub fn inputs(&self) -> Vec<Value> {
         match self {
+            Self::General(step) => step.values().collect(),
             Self::Convolution { input, add, .. } => std::iter::once(*input).chain(*add).collect(),
             Self::MaxPool { input, .. }
+            | Self::MeanPool { input, .. }
             | Self::PaddedShortcut { input, .. }
             | Self::ChannelMean { input }
             | Self::Linear { input, .. } => vec![*input],
         }
+    }
+}
+
+/// A node by candle's own operations, for one image at a time: so its result is the same in any batch.
+#[derive(Clone, Debug)]
+pub struct GeneralStep {
+    /// Its layer, where it has one, is number 0.
+    pub(super) op: Op,
+    pub(super) inputs: Vec<Input>,
+    pub(super) shape: Vec<usize>,
+    pub(super) layer: Option<usize>,
+    pub(super) multiplications: usize,
+    pub(super) held: Arc<Held>,
+}
+
+/// What such a node reads.
+#[derive(Clone, Debug)]
+pub(super) enum Input {
+    /// A value, as one of this shape.
+    Value(Value, Vec<usize>),
+    /// What depends on no image.
+    Constant(Tensor),
+}
+
+/// Copies of the tensors of a network beside its weights.
+#[derive(Debug)]
+pub(super) struct Held {
+    parameters: Vec<Parameter>,
+    buffers: Vec<(String, Var)>,
+}
+
+impl Held {
+    pub(super) fn copy_of(tensors: Tensors) -> Result<Self> {
+        let copy = |var: &Var| Var::from_tensor(&var.as_detached_tensor().copy()?);
+        let parameter = |own: &Parameter| {
+            Ok(Parameter {
+                name: own.name.clone(),
+                var: copy(&own.var)?,
+                role: own.role,
+            })
+        };
+        let buffer = |(name, var): &(String, Var)| Ok((name.clone(), copy(var)?));
+        Ok(Self {
+            parameters: tensors
+                .parameters
+                .iter()
+                .map(parameter)
+                .collect::<Result<_>>()?,
+            buffers: tensors.buffers.iter().map(buffer).collect::<Result<_>>()?,
+        })
+    }
+
+    pub(super) fn forward(&self, op: &Op, inputs: &[Tensor], weights: &[Tensor]) -> Result<Tensor> {
+        let pass = Pass {
+            tensors: Tensors {
+                parameters: &self.parameters,
+                buffers: &self.buffers,
+            },
+            weights,
+            workspace: &Workspace::default(),
+            training: false,
+            route: Route::Plain,
+        };
+        op.forward(inputs, DType::F32, &pass)
+    }
+}
+
+impl GeneralStep {
+    /// The values that it reads, in the order in which [`Self::forward`] takes their numbers.
+    pub fn values(&self) -> impl Iterator<Item = Value> + '_ {
+        self.inputs.iter().filter_map(|input| match input {
+            Input::Value(value, _) => Some(*value),
+            Input::Constant(_) => None,
+        })
+    }
+
+    /// Shape of the result for one image.
+    pub fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    /// Layer whose weight it uses, in memory order.
+    pub fn layer(&self) -> Option<usize> {
+        self.layer
+    }
+
+    /// Multiplications for one image.
+    pub fn multiplications(&self) -> usize {
+        self.multiplications
+    }
+
+    /// The result for one image, of the row-major numbers of each value that it reads and of the weight of its layer.
+    ///
+    /// # Errors
+    /// A tensor failure; [`Error::Argument`] where there are fewer values than it reads.
+    pub fn forward(&self, values: Vec<Vec<f32>>, weight: Option<&Tensor>) -> Result<Tensor> {
+        let mut values = values.into_iter();
+        let mut tensor = |input: &Input| match input {
+            Input::Constant(tensor) => Ok(tensor.clone()),
+            Input::Value(value, shape) => {
+                let missing = || Error::argument("step", format!("value {value}"), "none");
+                let numbers = values.next().ok_or_else(missing)?;
+                Ok(Tensor::from_vec(numbers, shape.as_slice(), &Device::Cpu)?)
+            }
+        };
+        let inputs: Vec<Tensor> = self.inputs.iter().map(&mut tensor).collect::<Result<_>>()?;
+        let result =
+            self.held
+                .forward(&self.op, &inputs, weight.map_or(&[], std::slice::from_ref))?;
+        Ok(result.contiguous()?)
     }
 }

@@ -1,7 +1,7 @@
 //! The part of a residual network that is trained as one operation.
 
 use super::graph::{BatchNormNode, Convolution, Graph, Node, Op, Value};
-use super::groups::Group;
+use super::groups::{End, Group};
 use super::norm::EPSILON;
 use super::pass::Pass;
 use crate::error::Result;
@@ -33,10 +33,14 @@ impl Graph {
             match *group {
                 Group::Convolution {
                     convolution,
-                    norm: Some(norm),
                     input,
-                    add,
-                    relu,
+                    end:
+                        End {
+                            norm: Some(norm),
+                            add,
+                            relu,
+                            ceiling: None,
+                        },
                 } if convolution.bias.is_none()
                     && convolution.padding <= 1
                     && norm.epsilon == EPSILON =>

@@ -18,7 +18,8 @@ fn operands(direct: &Direct) -> (Vec<f32>, Vec<f32>, Vec<f32>) {
         &noise(planes.channels() * planes.height() * planes.width()),
         &mut input,
     );
-    let taps = direct.kernel().pow(2) * planes.channels();
+    let [rows, columns] = direct.windows.kernel;
+    let taps = rows * columns * planes.channels();
     let mut packed = vec![0f32; direct.packed_len()];
     direct.pack(&noise(direct.output().channels() * taps), &mut packed);
     let mut start = noise(direct.output().channels());
@@ -29,21 +30,27 @@ fn operands(direct: &Direct) -> (Vec<f32>, Vec<f32>, Vec<f32>) {
 /// Output `o` at (`y`, `x`) by `term(w, x, sum)` in the documented order: rows, blocks, columns, lanes.
 fn sum_of(direct: &Direct, [o, y, x]: [usize; 3], term: fn(f32, f32, f32) -> f32) -> f32 {
     let (input, packed, start) = operands(direct);
-    let (planes, k) = (direct.input(), direct.kernel());
+    let planes = direct.input();
+    let Windows {
+        kernel: [rows, columns],
+        stride,
+        front,
+        ..
+    } = direct.windows;
     let mut sum = start[o];
-    for row in 0..k {
+    for row in 0..rows {
         for block in 0..planes.blocks() {
-            for column in 0..k {
+            for column in 0..columns {
                 let lanes = planes
                     .lanes()
                     .min(planes.channels() - block * planes.lanes());
                 for lane in 0..lanes {
                     let channel = block * planes.lanes() + lane;
-                    let weight = ((o * planes.channels() + channel) * k + row) * k + column;
-                    let pixel = (y * direct.stride() + row + planes.border() - direct.padding())
-                        * planes.row()
-                        + (x * direct.stride() + column + planes.border() - direct.padding())
-                            * planes.lanes();
+                    let kernel = o * planes.channels() + channel;
+                    let weight = (kernel * rows + row) * columns + column;
+                    let line = y * stride[0] + row + planes.border() - front[0];
+                    let pixel = x * stride[1] + column + planes.border() - front[1];
+                    let pixel = line * planes.row() + pixel * planes.lanes();
                     let value = input[block * planes.plane() + pixel + lane];
                     sum = term(packed[direct.packed_at(weight)], value, sum);
                 }
@@ -64,6 +71,27 @@ const SHAPES: [(usize, usize, usize); 7] = [
     (1, 3, 1),
 ];
 
+/// Convolutions over windows that are not square.
+fn uneven() -> impl Iterator<Item = Direct> {
+    let windows = |kernel, stride, front, behind| Windows {
+        kernel,
+        stride,
+        dilation: [1, 1],
+        front,
+        behind,
+    };
+    let all = [
+        (1, 20, windows([10, 4], [2, 2], [4, 1], [5, 1])),
+        (16, 17, windows([1, 1], [2, 2], [0, 0], [1, 1])),
+        (20, 16, windows([1, 7], [1, 1], [0, 3], [0, 3])),
+        (3, 9, windows([3, 2], [3, 2], [0, 1], [1, 0])),
+    ];
+    all.into_iter().map(|(inputs, outputs, windows)| {
+        let planes = Planes::new(inputs, 16, 23, windows.padding() + 1).unwrap();
+        Direct::over(planes, outputs, windows, 2).unwrap()
+    })
+}
+
 fn shapes() -> impl Iterator<Item = Direct> {
     let direct = |(inputs, outputs, stride)| {
         Direct::new(
@@ -79,6 +107,7 @@ fn shapes() -> impl Iterator<Item = Direct> {
     SHAPES
         .into_iter()
         .map(direct)
+        .chain(uneven())
         .flat_map(|direct| [direct, direct.full()])
 }
 
