@@ -7,13 +7,13 @@ use clap::{Command, CommandFactory, Parser};
 /// Flags by the heading that says what they do.
 const HEADINGS: &[(&str, &str)] = &[
     ("Voltages and memory", "voltages bers voltage ber chip at-ber at-voltage memory protection dataflow"),
-    ("Models and data", "model models dataset data data-dir data-file normalize name no-eval compare history from"),
+    ("Models and data", "model models weights requantize dataset data data-dir data-file normalize name no-eval compare history from"),
     ("Sampling", "chips images tolerance sampling split floor search-chips search-images evaluations"),
     ("Faults", "noise layers array profile fault-map"),
     ("What to search", "domains max-loss max-rails domain-cost widths"),
     ("What to train", "sweep-methods bits"),
     ("What to answer", "max-loss yield loss-from budget evaluations step from sensitivity layers-by-bits widths"),
-    ("How to quantise", "method bits init skip"),
+    ("How to quantise", "method bits init skip requantize"),
     ("Attack", "flips until-accuracy restarts batch k-top attack-data"),
     ("Measurements", "unit reference error-free copies"),
     ("Memory model", "name title source curve robust-energy robust-area robust-source"),
