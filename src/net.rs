@@ -46,7 +46,7 @@ pub use onnx::{known_operators, ImportChoices};
 pub use pass::Route;
 pub use program::{GeneralStep, Step};
 pub use pytorch::{read_state_dict, StateDict};
-pub use record::{NetworkSpec, PostTraining, TrainingRecord};
+pub use record::{NetworkSpec, PostTraining, Trained, TrainingRecord};
 pub use shape::LayerShape;
 #[cfg(test)]
 pub(crate) use summary::tests::layer as layer_of_values;

@@ -29,6 +29,7 @@ mod sampling;
 mod sealed;
 mod sharding;
 mod sweeping;
+mod start;
 mod training;
 mod trainings;
 mod widths;

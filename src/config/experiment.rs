@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::explore::{ExploreSpec, FORMER_KEYS};
 use crate::fault::FaultSpec;
 use crate::memory::{parse_voltages, EnergySpec};
-use crate::net::{Architecture, NetworkSpec};
+use crate::net::{Architecture, NetworkSpec, Trained};
 use crate::quant::QuantizerSpec;
 use crate::seed::Seed;
 use crate::sweep::SweepSpec;
@@ -98,8 +98,9 @@ impl Default for Experiment {
             device: DeviceSpec::Cpu,
             dataset: DatasetSpec::default(),
             network: NetworkSpec {
-                architecture: Architecture::Lenet5,
+                architecture: Architecture::Lenet5.into(),
                 weights: None,
+                requantize: false,
             },
             quantizer: QuantizerSpec::default(),
             trainer: TrainerSpec::default(),
@@ -185,6 +186,7 @@ impl Experiment {
     fn check(&self) -> Result<()> {
         check_plain("name", &self.name)?;
         self.dataset.check()?;
+        self.network.check()?;
         self.quantizer.check()?;
         self.trainer.check()?;
         self.faults.check()?;
@@ -260,13 +262,16 @@ impl Experiment {
     }
 
     fn training_of(&self, name: String, quantizer: QuantizerSpec) -> Result<Training> {
-        let dataset = self
-            .dataset
-            .for_input(self.network.architecture.input_shape())
-            .resolved();
+        let dataset = match self.network.architecture {
+            Trained::Known(architecture) => self.dataset.for_input(architecture.input_shape()),
+            Trained::Imported => self.dataset.clone(),
+        };
+        let dataset = dataset.resolved();
         // what is in a file is found when it is read
         if dataset.name != DatasetName::File {
-            check_shapes(&dataset, self.network.architecture)?;
+            if let Some(architecture) = self.network.architecture.known() {
+                check_shapes(&dataset, architecture)?;
+            }
             let normalization = dataset.normalization();
             normalization.for_channels(dataset.name.channels())?;
         }

@@ -1,11 +1,14 @@
 //! Operations of imported networks by candle's own operations: every form of convolution and pooling, element by element,
 //! reductions. All have gradients where the function has one.
 
+mod depthwise;
+
 use super::pass::Pass;
 use super::pool::greater;
 use crate::error::{Result, TensorContext};
 use crate::kernel;
 use candle_core::{bail, DType, Device, Result as Candle, Tensor, D};
+use depthwise::depthwise;
 use serde::{Deserialize, Serialize};
 
 /// Where windows lie in images [batch, channels, ...]: one number for each dimension behind the channels.
@@ -155,6 +158,10 @@ impl GeneralConvolution {
                 weight.dims()
             );
         };
+        let is_image = x.rank() == 4 && x.device().is_cpu();
+        if *inputs == 1 && self.groups == *channels && is_image {
+            return depthwise(x, weight, &self.windows);
+        }
         let (groups, kernel) = (self.groups, kernel.iter().product::<usize>());
         if groups == 0 || inputs * groups != *channels || outputs % groups != 0 {
             bail!("{groups} groups of {channels} channels");
@@ -668,3 +675,6 @@ fn padded(x: &Tensor, axis: usize, before: usize, after: usize, value: f64) -> C
     let parts: Vec<Tensor> = parts.into_iter().flatten().collect();
     Tensor::cat(&parts, axis)
 }
+
+#[cfg(test)]
+mod tests;

@@ -425,14 +425,7 @@ impl Model {
     /// # Errors
     /// As [`Self::quantized`].
     pub fn requantized(&self, quantizer: &QuantizerSpec) -> Result<Self> {
-        let mut state = self.state_without_ranges()?;
-        for layer in self.network.layers() {
-            if layer.given_codes().is_some() {
-                let name = format!("{}.weight", layer.name());
-                state.push((name, layer.weight().as_detached_tensor()));
-            }
-        }
-        self.rebuilt(quantizer, quantizer, &state)
+        self.rebuilt(quantizer, quantizer, &self.float_state()?)
     }
 
     /// [`Self::quantized`] with ranges that are known already, as `<layer>.range`: they are not searched again.
@@ -488,6 +481,21 @@ impl Model {
             Network::of(architecture, classes, start, Seed(0), self.network.device())?;
         network = network.with_input_shape(self.info.input_shape)?;
         for layer in self.network.layers() {
+    /// [`Self::state_without_ranges`], with what codes of a file read as as the float weights of their layers.
+    ///
+    /// # Errors
+    /// A tensor failure.
+    pub fn float_state(&self) -> Result<Vec<(String, Tensor)>> {
+        let mut state = self.state_without_ranges()?;
+        for layer in self.network.layers() {
+            if layer.given_codes().is_some() {
+                let name = format!("{}.weight", layer.name());
+                state.push((name, layer.weight().as_detached_tensor()));
+            }
+        }
+        Ok(state)
+    }
+
             let weight = format!("{}.weight", layer.name());
             let kept = state.iter().all(|(name, _)| *name != weight);
             if let Some(given) = layer.given_codes().filter(|_| kept) {

@@ -1,26 +1,138 @@
 //! What a model file says of how its network was made.
 
-use super::Architecture;
+use super::{Architecture, Design, Model};
 use crate::data::DatasetSpec;
 use crate::error::{Error, Result};
 use crate::kernel::Arithmetic;
 use crate::quant::QuantizerSpec;
 use crate::seed::Seed;
+use crate::units::text_form;
+use candle_core::Device;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Map, Value};
+use std::fmt;
+use std::path::Path;
+use std::str::FromStr;
 
 /// The network to train.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NetworkSpec {
-    /// Architecture, see below.
-    pub architecture: Architecture,
+    /// Architecture, see below; `imported`: that of the file of `weights`, which may be any network of an ONNX file;
+    /// absent: `imported`.
+    #[serde(default)]
+    pub architecture: Trained,
     /// Model file whose weights a training starts from, of the same architecture and classes, float or quantised;
     /// absent: fresh weights from the seed. Ranges start anew, from these weights. The content of the file, not its
     /// path, is in the hash that names the training.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weights: Option<String>,
+    /// The integer codes that came with the file of `weights` become the float weights that they read as, which the
+    /// training changes and its quantiser quantises; without it such a file is refused.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub requantize: bool,
 }
+
+/// Which network a training is of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum Trained {
+    /// A known architecture.
+    Known(Architecture),
+    /// That of the file of its weights.
+    #[default]
+    Imported,
+}
+
+/// The word for [`Trained::Imported`].
+const IMPORTED: &str = "imported";
+
+impl NetworkSpec {
+    /// Checks what goes with what.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] that names the key.
+    pub fn check(&self) -> Result<()> {
+        if self.weights.is_some() {
+            return Ok(());
+        }
+        if self.requantize {
+            let expected = "to be left out: only the file of `network.weights` has codes";
+            return Err(Error::argument("network.requantize", expected, "true"));
+        }
+        match self.architecture {
+            Trained::Known(_) => Ok(()),
+            Trained::Imported => Err(Error::argument(
+                "network.architecture",
+                "an architecture, or a file of `network.weights` (`--weights`) that brings it",
+                "neither",
+            )),
+        }
+    }
+
+    /// The network of a training, and its classes where its file says them: that is read for an imported one only.
+    ///
+    /// # Errors
+    /// As [`Model::load`] and [`Self::check`].
+    pub fn design(&self, device: &Device) -> Result<(Design, Option<usize>)> {
+        match (self.architecture, &self.weights) {
+            (Trained::Known(architecture), _) => Ok((architecture.into(), None)),
+            (Trained::Imported, Some(path)) => {
+                let info = Model::load(Path::new(path), device)?.info;
+                Ok((info.architecture, Some(info.classes)))
+            }
+            (Trained::Imported, None) => Err(Error::argument(
+                "network.weights",
+                "the file of an imported network",
+                "none",
+            )),
+        }
+    }
+}
+
+impl Trained {
+    /// The known architecture.
+    pub fn known(self) -> Option<Architecture> {
+        match self {
+            Self::Known(architecture) => Some(architecture),
+            Self::Imported => None,
+        }
+    }
+}
+
+impl From<Architecture> for Trained {
+    fn from(architecture: Architecture) -> Self {
+        Self::Known(architecture)
+    }
+}
+
+impl fmt::Display for Trained {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Known(architecture) => architecture.fmt(f),
+            Self::Imported => f.write_str(IMPORTED),
+        }
+    }
+}
+
+impl FromStr for Trained {
+    type Err = Error;
+    fn from_str(text: &str) -> Result<Self> {
+        if text == IMPORTED {
+            return Ok(Self::Imported);
+        }
+        text.parse().map(Self::Known).map_err(|error| match error {
+            Error::Argument {
+                what,
+                expected,
+                found,
+            } => Error::argument(what, format!("{expected}, {IMPORTED}"), found),
+            other => other,
+        })
+    }
+}
+
+text_form!(Trained);
 
 /// The resolved configuration of a training, and what was done to the model afterwards; of a foreign model only that.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

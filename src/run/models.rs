@@ -271,16 +271,14 @@ pub(super) fn name_apart(base: &str, info: &ModelInfo, taken: impl Fn(&str) -> b
 /// Checks fault options against networks that are yet to be trained: before the trainings, not after.
 ///
 /// # Errors
-/// As [`exposure`].
+/// As [`exposure`] and [`NetworkSpec::design`](crate::net::NetworkSpec::design).
 pub(super) fn check_untrained(trainings: &[Training], faults: &Faults) -> Result<()> {
     for training in trainings.iter().filter(|_| faults.changes().is_some()) {
         // a folder's classes are not known yet; the checks look at layers, not at their sizes
-        let (architecture, classes) = (
-            training.network.architecture,
-            training.dataset.name.classes().unwrap_or(10),
-        );
+        let (design, classes) = training.network.design(&Device::Cpu)?;
+        let classes = classes.or(training.dataset.name.classes()).unwrap_or(10);
         let (quantizer, seed) = (&training.quantizer, training.seed);
-        let (network, _) = Network::new(architecture, classes, quantizer, seed, &Device::Cpu)?;
+        let (network, _) = Network::of(design, classes, quantizer, seed, &Device::Cpu)?;
         exposure(&Evaluator::new(network)?, &training.name, faults)?;
     }
     Ok(())

@@ -94,9 +94,10 @@ pub(super) fn early_set(experiment: &Experiment, request: &RunRequest) -> Result
         return Ok(None);
     }
     let mut experiment = experiment.clone();
-    experiment.dataset = experiment
-        .dataset
-        .for_input(experiment.network.architecture.input_shape());
+    if follows {
+        let (design, _) = experiment.network.design(&Device::Cpu)?;
+        experiment.dataset = experiment.dataset.for_input(design.input_shape());
+    }
     let set = test_set(&experiment, request)?;
     if let Some(images) = experiment.sweep.images {
         set.subset(

@@ -30,6 +30,8 @@ pub struct QuantizationRequest {
     pub name: Option<String>,
     /// True where the data set of the configuration was the user's choice; false: the model's own is taken.
     pub dataset_given: bool,
+    /// Quantise what the codes of the file read as too; without, such layers keep their codes.
+    pub requantize: bool,
     /// Evaluate both models, where their data set is known.
     pub evaluate: bool,
     /// Folder of the data sets; `None`: the cache folder.
@@ -124,7 +126,7 @@ pub fn quantize(
     check_quantizer(spec)?;
     check_paths(request)?;
     let mut float = Model::load_with(&request.model, &request.choices, &experiment.device.open()?)?;
-    check_float(&request.model, &float)?;
+    check_float(&request.model, &float, request.requantize)?;
     let (out, keep) = (&request.out, !request.overwrite && request.out.exists());
     if keep && Model::quantized_from(out).as_ref() != Some(&float.checksum) {
         return Err(Model::taken(out));
@@ -142,7 +144,11 @@ pub fn quantize(
     } else {
         None
     };
-    let mut model = float.quantized(spec)?;
+    let mut model = if request.requantize {
+        float.requantized(spec)?
+    } else {
+        float.quantized(spec)?
+    };
     model
         .warnings
         .iter()
@@ -239,7 +245,7 @@ fn check_paths(request: &QuantizationRequest) -> Result<()> {
 }
 
 /// Only floats can be quantised: what is quantised already has lost them to its own range.
-fn check_float(path: &Path, model: &Model) -> Result<()> {
+fn check_float(path: &Path, model: &Model, requantize: bool) -> Result<()> {
     let quantizer = &model.info.quantizer;
     if !quantizer.bits.is_float() {
         let found = format!(
@@ -249,7 +255,7 @@ fn check_float(path: &Path, model: &Model) -> Result<()> {
         return Err(Error::input(path, "a float model (bits: 32)", found));
     }
     let layers = model.network.layers();
-    if layers.iter().all(|layer| layer.given_codes().is_some()) {
+    if !requantize && layers.iter().all(|layer| layer.given_codes().is_some()) {
         let expected = "a model with float layers (`--requantize` makes them of codes)";
         let found = "codes that came with the file, in every layer";
         return Err(Error::input(path, expected, found));

@@ -6,13 +6,14 @@ use super::models::load_half;
 use super::monitor::Monitor;
 use super::normalization::check_floats;
 use super::numerics::{self, numerics_of};
+use super::start::Start;
 use crate::config::Training;
-use crate::data::{validation_split, FileSpec, ImageSet, Normalization, Split};
+use crate::data::{validation_split, ImageSet, Normalization, Split};
 use crate::error::{Error, Result};
 use crate::kernel::Arithmetic;
 use crate::net::{
-    read_tensors, write_tensors, DatasetTag, Model, ModelInfo, Network, Route, TrainingRecord,
-    MODEL_FORMAT,
+    read_tensors, write_tensors, DatasetTag, Design, Model, ModelInfo, Network, Route,
+    TrainingRecord, MODEL_FORMAT,
 };
 use crate::store::{self, Checksums, Lock, CHECKSUMS};
 use crate::train::write_history;
@@ -45,6 +46,8 @@ const UNNAMED: Duration = Duration::from_secs(1);
 pub struct TrainedModel {
     /// Name of the model.
     pub name: String,
+    /// Its architecture, or the name of an imported network.
+    pub architecture: String,
     /// Folder of the training.
     pub folder: PathBuf,
     /// Model file of the best epoch.
@@ -76,18 +79,13 @@ pub fn train_model(
         route,
         folder,
     } = Begun::of(training, parent, data_folder, device)?;
+    let training = &start.training;
     let own = numerics_of(route.arithmetic())?;
     // wrong data and weights that do not fit are found before anything is written
     let early = if fresh || !folder.join(STATE).exists() {
         let images = load_half(&training.dataset, Split::Training, data_folder)?;
         let normalization = normalization(training, &images)?;
-        let network = begin(
-            training,
-            start.as_ref(),
-            &images,
-            normalization.as_ref(),
-            device,
-        )?;
+        let network = start.network(&images, normalization.as_ref(), device)?;
         Some((images, normalization, network))
     } else {
         None
@@ -129,7 +127,7 @@ pub fn train_model(
             folder.display()
         ));
         monitor.trained(&training.name);
-        return Ok(trained(training, folder.clone(), state.history.clone(), 0));
+        return Ok(trained(&start, folder.clone(), state.history.clone(), 0));
     }
     if before > 0 {
         let way_out = "`--fresh` trains again from the start";
@@ -145,13 +143,7 @@ pub fn train_model(
         None => {
             let images = load_half(&training.dataset, Split::Training, data_folder)?;
             let normalization = normalization(training, &images)?;
-            let network = begin(
-                training,
-                start.as_ref(),
-                &images,
-                normalization.as_ref(),
-                device,
-            )?;
+            let network = start.network(&images, normalization.as_ref(), device)?;
             (images, normalization, network)
         }
     };
@@ -164,7 +156,13 @@ pub fn train_model(
         .for_each(|warning| monitor.warn(&format!("{}: {warning}", training.name)));
     let (indices, validation) =
         validation_split(&images.labels, training.dataset.validation, training.seed);
-    let info = info(&identity, &images, normalization.clone(), route)?;
+    let info = info(
+        &identity,
+        network.architecture(),
+        &images,
+        normalization.clone(),
+        route,
+    )?;
     // floats have none, and none is asked for
     let normalization = normalization.unwrap_or(training.dataset.normalization());
     let trainer = Trainer {
@@ -188,18 +186,12 @@ pub fn train_model(
     let state = train(&mut network, &trainer, resume, &mut keeper);
     monitor.trained(&training.name);
     let state = state?;
-    Ok(trained(
-        training,
-        folder,
-        state.history,
-        state.epoch - before,
-    ))
+    Ok(trained(&start, folder, state.history, state.epoch - before))
 }
 
 /// Where a training begins and where it is kept.
 struct Begun {
-    /// The weights that it starts from.
-    start: Option<Model>,
+    start: Start,
     identity: Training,
     route: Route,
     folder: PathBuf,
@@ -212,14 +204,9 @@ impl Begun {
         data_folder: Option<&Path>,
         device: &Device,
     ) -> Result<Self> {
-        let start = training
-            .network
-            .weights
-            .as_ref()
-            .map(|path| Model::load(Path::new(path), device))
-            .transpose()?;
-        let identity = identity(training, start.as_ref(), data_folder)?;
-        let route = Route::of(&training.network.architecture.into(), device);
+        let start = Start::of(training, device)?;
+        let identity = start.identity(data_folder)?;
+        let route = Route::of(&start.design, device);
         let folder = folder_name(&training.name, &identity, route.arithmetic())?;
         Ok(Self {
             start,
@@ -241,10 +228,10 @@ pub(super) fn finished_model(
     device: &Device,
     monitor: &dyn Monitor,
 ) -> Result<TrainedModel> {
-    let folder = Begun::of(training, parent, data_folder, device)?.folder;
+    let Begun { start, folder, .. } = Begun::of(training, parent, data_folder, device)?;
     let state = read_state(&folder, monitor)?.map(|(state, _)| state);
     match state.filter(|state| state.epoch >= training.trainer.epochs) {
-        Some(state) => Ok(trained(training, folder, state.history, 0)),
+        Some(state) => Ok(trained(&start, folder, state.history, 0)),
         None => Err(Error::Missing {
             path: folder.join(BEST),
             expected: format!(
@@ -301,42 +288,6 @@ pub(super) fn wait_for_lock(folder: &Path, model: &str, monitor: &dyn Monitor) -
     }
 }
 
-/// What can change the numbers of the training: the file that it learns from and the weights that it starts from by their
-/// content, not by their path. Test data change none.
-///
-/// # Errors
-/// [`Error::Argument`] where those weights are of another network; a file that cannot be read.
-fn identity(
-    training: &Training,
-    start: Option<&Model>,
-    data_folder: Option<&Path>,
-) -> Result<Training> {
-    let mut identity = training.clone();
-    let file = training.dataset.file_spec();
-    if let Some(path) = file.training {
-        let path = data_folder.unwrap_or(Path::new("")).join(path);
-        let sha256 = store::sha256_of_file(&path)?;
-        identity.dataset.file = Some(FileSpec {
-            training: Some(format!("sha256:{sha256}")),
-            test: None,
-            classes: file.classes,
-        });
-    }
-    let Some(start) = start else {
-        return Ok(identity);
-    };
-    let (wanted, found) = (training.network.architecture, &start.info.architecture);
-    if *found != wanted {
-        return Err(Error::argument(
-            "network.weights",
-            format!("weights of {wanted}"),
-            found.to_string(),
-        ));
-    }
-    identity.network.weights = Some(format!("sha256:{}", start.checksum));
-    Ok(identity)
-}
-
 /// How the images of a training are normalised; `None` for floats.
 ///
 /// # Errors
@@ -360,59 +311,15 @@ fn normalization(training: &Training, images: &ImageSet) -> Result<Option<Normal
     ))
 }
 
-/// The network at the start of its training, with warnings.
-fn begin(
-    training: &Training,
-    start: Option<&Model>,
-    images: &ImageSet,
-    normalization: Option<&Normalization>,
-    device: &Device,
-) -> Result<(Network, Vec<String>)> {
-    let (network, warnings) = Network::new(
-        training.network.architecture,
-        images.classes,
-        &training.quantizer,
-        training.seed,
-        device,
-    )?;
-    let mut network = network.with_input_shape([images.channels, images.height, images.width])?;
-    let warnings = match start {
-        Some(start) => begin_from(&mut network, start, normalization)?,
-        None => warnings,
-    };
-    Ok((network, warnings))
-}
-
-/// Puts the weights to start from into the network; ranges start from them. Returns warnings.
-fn begin_from(
-    network: &mut Network,
-    start: &Model,
-    own: Option<&Normalization>,
-) -> Result<Vec<String>> {
-    for layer in start.network.layers() {
-        layer.check_trainable()?;
-    }
-    let mut warnings = start.warnings.clone();
-    warnings.extend(network.load_state(&start.state_without_ranges()?)?);
-    let other = start.info.normalization.as_ref();
-    if let Some((other, own)) = other.zip(own).filter(|(other, own)| other != own) {
-        warnings.push(format!(
-            "the weights to start from expect images normalised by mean {:?} and std {:?}, the training takes {:?} and \
-             {:?} (`dataset.normalization`)",
-            other.mean, other.std, own.mean, own.std
-        ));
-    }
-    Ok(warnings)
-}
-
 fn trained(
-    training: &Training,
+    start: &Start,
     folder: PathBuf,
     history: Vec<EpochRow>,
     computed_epochs: usize,
 ) -> TrainedModel {
     TrainedModel {
-        name: training.name.clone(),
+        name: start.training.name.clone(),
+        architecture: start.design.to_string(),
         best: folder.join(BEST),
         folder,
         history,
@@ -422,6 +329,7 @@ fn trained(
 
 fn info(
     training: &Training,
+    design: &Design,
     images: &ImageSet,
     normalization: Option<Normalization>,
     route: Route,
@@ -430,7 +338,7 @@ fn info(
     let winograd = Some(route.arithmetic()).filter(|own| *own == Arithmetic::Winograd);
     Ok(ModelInfo {
         format: MODEL_FORMAT,
-        architecture: training.network.architecture.into(),
+        architecture: design.clone(),
         classes: images.classes,
         quantizer: training.quantizer.clone(),
         input_shape: [images.channels, images.height, images.width],

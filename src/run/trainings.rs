@@ -51,7 +51,7 @@ impl TrainingRow {
         Some(Self {
             schema: SCHEMA,
             model: model.name.clone(),
-            architecture: training.network.architecture.to_string(),
+            architecture: model.architecture.clone(),
             dataset: training.dataset.name.to_string(),
             method: (!quantizer.bits.is_float()).then(|| quantizer.method_label()),
             bits: quantizer.bits.get(),

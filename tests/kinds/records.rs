@@ -91,7 +91,7 @@ fn every_word_of_a_configuration_reads_back() {
         };
     });
     for architecture in Architecture::all() {
-        with(|e| e.network.architecture = architecture);
+        with(|e| e.network.architecture = architecture.into());
     }
     with(|e| e.network.weights = Some("a b: 'c'.safetensors".into()));
     for name in [

@@ -13,7 +13,9 @@ use wcat_explore::units::{Ber, Voltage};
 Examples:
   wcat-explore train --config mnist_lenet5 --config methods/wcat --config bits/4
   wcat-explore train --config mnist_lenet5 --sweep-methods normal,lsq,wcat --bits 4,8
-  wcat-explore train --set network.architecture=mlp --set trainer.epochs=3 --out results/mine")]
+  wcat-explore train --set network.architecture=mlp --set trainer.epochs=3 --out results/mine
+  wcat-explore train --config mnist_lenet5 --config methods/wcat --config bits/4 \
+    --weights net.onnx --set trainer.epochs=2")]
 #[command(next_help_heading = "What to train")]
 pub(crate) struct TrainArgs {
     /// Train each of these methods: normal, lsq, wclip, plclip, randbet, wcat
@@ -24,6 +26,14 @@ pub(crate) struct TrainArgs {
     /// Bits of a stored weight; of several, comma-separated, each is trained; 32: float weights
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     pub bits: Vec<u64>,
+    /// Train this network on: an ONNX file, or a model file, from its weights
+    ///
+    /// It stands for network.weights; network.architecture is then that of the file. Quantisation ranges start anew.
+    #[arg(long, value_name = "FILE", help_heading = "Models and data")]
+    pub weights: Option<String>,
+    /// Train integer codes that came with the file of --weights too, by what they read as
+    #[arg(long, requires = "weights", help_heading = "Models and data")]
+    pub requantize: bool,
     /// Your own training data: inputs `x` and classes `y` in one .npz or .safetensors file, or CIFAR-10 records (.bin)
     ///
     /// The share `dataset.validation` of them is held out, as of every data set. Floating-point inputs are taken as they
@@ -133,6 +143,11 @@ pub(crate) struct QuantizeArgs {
     /// Name of the quantised model [default: that of the float model with method and bits]
     #[arg(long, value_name = "NAME")]
     pub(crate) name: Option<String>,
+    /// Quantise weights that came as integer codes too, by what they read as
+    ///
+    /// Without it layers whose codes came with the file (an ONNX file with DequantizeLinear) keep these codes.
+    #[arg(long, help_heading = "How to quantise")]
+    pub(crate) requantize: bool,
     /// Evaluate nothing
     #[arg(long, conflicts_with_all = ["dataset", "data", "data_dir", "data_file", "images"])]
     pub(crate) no_eval: bool,

@@ -9,7 +9,7 @@ const HEADINGS: &[(&str, &str)] = &[
     ("Voltages and memory", "voltages bers voltage ber chip at-ber at-voltage memory protection dataflow"),
     (
         "Models and data",
-        "model models dataset data data-dir data-file normalize name no-eval compare history from input-shape output \
+        "model models weights requantize dataset data data-dir data-file normalize name no-eval compare history from input-shape output \
          list-operators",
     ),
     ("Sampling", "chips images tolerance sampling split floor search-chips search-images evaluations"),
@@ -17,7 +17,7 @@ const HEADINGS: &[(&str, &str)] = &[
     ("What to search", "domains max-loss max-rails domain-cost widths"),
     ("What to train", "sweep-methods bits"),
     ("What to answer", "max-loss yield loss-from budget evaluations step from sensitivity layers-by-bits widths"),
-    ("How to quantise", "method bits init skip"),
+    ("How to quantise", "method bits init skip requantize"),
     ("Attack", "flips until-accuracy restarts batch k-top attack-data"),
     ("Measurements", "unit reference error-free copies"),
     ("Memory model", "name title source curve robust-energy robust-area robust-source"),

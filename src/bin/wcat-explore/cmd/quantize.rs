@@ -16,6 +16,7 @@ pub(crate) fn run(args: &QuantizeArgs, monitor: &Progress) -> anyhow::Result<()>
         overwrite: args.overwrite,
         name: args.name.clone(),
         dataset_given,
+        requantize: args.requantize,
         evaluate: !args.no_eval,
         data_folder: args.places.data_dir.clone(),
         data_file: args.places.data_file.clone(),

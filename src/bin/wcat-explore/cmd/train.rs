@@ -98,6 +98,14 @@ pub(super) fn trainings(args: &TrainArgs) -> Result<(Vec<Training>, DeviceSpec)>
             path.as_str(),
         ));
     }
+    if let Some(path) = &args.weights {
+        let flag = |key, value: &str| Layer::flag("--weights", key, value);
+        presets.push(flag("network.architecture", "imported"));
+        flags.push(flag("network.weights", path));
+    }
+    if args.requantize {
+        flags.push(Layer::flag("--requantize", "network.requantize", true));
+    }
     if args.sweep_methods.is_empty() && args.bits.is_empty() {
         let (experiment, _) = args.settings.experiment_over(None, &presets, &flags)?;
         return Ok((vec![experiment.training()?], experiment.device));
