@@ -183,7 +183,7 @@ impl Place {
             .0;
         let info = ModelInfo {
             format: MODEL_FORMAT,
-            architecture: Architecture::Lenet5,
+            architecture: Architecture::Lenet5.into(),
             classes: 10,
             quantizer,
             input_shape: [1, 28, 28],
