@@ -70,7 +70,7 @@ fn logits_and_names_are_those_of_torchvision_and_timm() {
     }
 }
 
-/// Strict loading of the listed tensors; logits by candle and by the engine, where there is one.
+/// Strict loading of the listed tensors; logits by candle and by the engine.
 fn check(at: &str, name: &str, golden: &Value) {
     let state = state(golden);
     let (architecture, classes) = Architecture::of_tensors(&state).unwrap();
@@ -105,11 +105,7 @@ fn check(at: &str, name: &str, golden: &Value) {
     let labels = (0..truth.len() as u32).collect();
     let images = Images::new(pixels, shape, labels, &Device::Cpu).unwrap();
     let evaluator = Evaluator::new(network).unwrap();
-    assert_eq!(
-        evaluator.multiplications().is_some(),
-        name.starts_with("resnet"),
-        "{at}: compiled"
-    );
+    assert!(evaluator.multiplications().is_some(), "{at}: compiled");
     let (fast, plain) = (
         evaluator.clean(&images).unwrap(),
         Plain::new(&evaluator).unwrap().clean(&images).unwrap(),
