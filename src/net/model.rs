@@ -468,19 +468,6 @@ impl Model {
         Ok(state)
     }
 
-    /// A network of the same shape, built with the quantiser `start`, with this state; described by `quantizer`. Codes
-    /// of a file stay where the state has no weights of their layer.
-    fn rebuilt(
-        &self,
-        start: &QuantizerSpec,
-        quantizer: &QuantizerSpec,
-        state: &[(String, Tensor)],
-    ) -> Result<Self> {
-        let (architecture, classes) = (self.info.architecture.clone(), self.info.classes);
-        let (mut network, _) =
-            Network::of(architecture, classes, start, Seed(0), self.network.device())?;
-        network = network.with_input_shape(self.info.input_shape)?;
-        for layer in self.network.layers() {
     /// [`Self::state_without_ranges`], with what codes of a file read as as the float weights of their layers.
     ///
     /// # Errors
@@ -496,6 +483,19 @@ impl Model {
         Ok(state)
     }
 
+    /// A network of the same shape, built with the quantiser `start`, with this state; described by `quantizer`. Codes
+    /// of a file stay where the state has no weights of their layer.
+    fn rebuilt(
+        &self,
+        start: &QuantizerSpec,
+        quantizer: &QuantizerSpec,
+        state: &[(String, Tensor)],
+    ) -> Result<Self> {
+        let (architecture, classes) = (self.info.architecture.clone(), self.info.classes);
+        let (mut network, _) =
+            Network::of(architecture, classes, start, Seed(0), self.network.device())?;
+        network = network.with_input_shape(self.info.input_shape)?;
+        for layer in self.network.layers() {
             let weight = format!("{}.weight", layer.name());
             let kept = state.iter().all(|(name, _)| *name != weight);
             if let Some(given) = layer.given_codes().filter(|_| kept) {
