@@ -1,3 +1,5 @@
+//! Networks and operators of ONNX files against the outputs that other programs give for them.
+
 use super::*;
 use candle_core::{DType, Device, Tensor};
 use std::collections::BTreeMap;

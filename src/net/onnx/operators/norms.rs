@@ -1,4 +1,4 @@
-//! Normalisation.
+//! Operators that normalise: batch, layer, group, root mean square.
 
 use super::super::call::{Call, Known};
 use crate::error::Result;
