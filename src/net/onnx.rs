@@ -29,7 +29,23 @@ pub(super) fn read(path: &Path, bytes: &[u8], choices: &ImportChoices) -> Result
         let expected = "the message of an ONNX model";
         Error::argument("file", expected, e.to_string())
     })?;
-    let import = import(path, &model, choices)?;
+    let import = import(path, &model, choices).map_err(of_file)?;
     import.check()?;
     Ok(import)
+}
+
+/// What the tensor library cannot compute is wrong with the file.
+fn of_file(error: Error) -> Error {
+    match error {
+        Error::Tensor { context, source } => {
+            let cause = source.to_string();
+            let cause = cause.lines().next().unwrap_or_default();
+            Error::argument(
+                "node",
+                "an operation of its inputs",
+                format!("{context}: {cause}"),
+            )
+        }
+        other => other,
+    }
 }
