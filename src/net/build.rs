@@ -103,7 +103,7 @@ impl Builder {
     }
 
     /// Batch norm with scale 1, shift 0 and fresh running statistics.
-    fn batch_norm(&mut self, name: &str, channels: usize) -> Op {
+    pub(super) fn batch_norm(&mut self, name: &str, channels: usize) -> Op {
         let scale = self.constant(&format!("{name}.weight"), 1.0, channels);
         let shift = self.constant(&format!("{name}.bias"), 0.0, channels);
         let mut running = |part: &str, value: f32| {

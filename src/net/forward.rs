@@ -61,6 +61,11 @@ impl Laid {
         }
     }
 
+    /// Whether it is blocked as the results of convolutions are: few channels may have fewer lanes.
+    fn has_lanes_of_results(&self) -> bool {
+        self.blocked.is_some() && self.tensor.dims().last() == Some(&16)
+    }
+
     /// As candle's own operations take it.
     fn unblocked(&self) -> candle_core::Result<Tensor> {
         let Some(channels) = self.blocked else {
@@ -122,8 +127,11 @@ impl Group<'_> {
                 let x = values.read(input)?;
                 let add = end.add.map(|value| values.read(value)).transpose()?;
                 let residual = add.as_ref().map(|add| &add.tensor);
+                let fits = convolution.fits_kernels(pass);
+                let blocked = add.as_ref().is_none_or(Laid::has_lanes_of_results);
                 match end.norm {
-                    Some(norm) if add.as_ref().is_none_or(|add| add.blocked.is_some()) => {
+                    // the norm of the kernels knows no bias in front of it
+                    Some(norm) if blocked && fits && convolution.bias.is_none() => {
                         let y = convolution.forward_blocked(&x.tensor, pass)?;
                         let norm = norm.norm(pass.tensors);
                         let y = norm.forward_blocked(&y, residual, end.relu, pass.training)?;
@@ -152,7 +160,12 @@ impl Group<'_> {
                 size,
                 input,
             } => {
-                let y = convolution.pooled_blocked(&values.read(input)?.tensor, size, pass)?;
+                let x = values.read(input)?;
+                if !convolution.fits_kernels(pass) {
+                    let y = convolution.forward(&x.unblocked()?, pass)?;
+                    return Ok(Laid::plain(relu(&max_pool(&y, size, size, 0)?)?));
+                }
+                let y = convolution.pooled_blocked(&x.tensor, size, pass)?;
                 Ok(Laid::blocked(y, convolution.outputs(pass)))
             }
             Group::MaxPool {
@@ -341,8 +354,8 @@ mod tests {
     use crate::seed::{Purpose, Seed};
     use candle_core::{Device, Var};
 
-    /// A norm, a ReLU and a sum that no kernel takes, images of 6 channels that leave the kernels, and two readers of one
-    /// value.
+    /// A norm behind a bias, a stride of 3, a ReLU and a sum that no kernel takes, images of 6 channels that leave the
+    /// kernels, and two readers of one value.
     fn graph() -> Graph {
         let mut builder = Builder::new(Start::Uniform);
         let shape = |inputs, outputs| ConvShape {
@@ -355,7 +368,14 @@ mod tests {
         let first = builder.normed("first", "norm", shape(1, 20));
         let second = builder.conv("second", shape(20, 6), true);
         let third = builder.conv("third", shape(6, 6), true);
-        let linear = builder.linear("linear", 6 * 36, 5);
+        let biased = builder.conv("biased", shape(6, 6), true);
+        let norm = builder.batch_norm("norm_of_biased", 6);
+        let wide = ConvShape {
+            stride: 3,
+            ..shape(6, 6)
+        };
+        let wide = builder.normed("wide", "norm_of_wide", wide);
+        let linear = builder.linear("linear", 6 * 4, 5);
         let pool = Op::MaxPool(MaxPool {
             size: 2,
             stride: 2,
@@ -367,7 +387,11 @@ mod tests {
         let x = builder.push(Op::Relu, &[x]);
         let y = builder.push(third, &[x]);
         let y = builder.push(Op::Add, &[y, x]);
-        let x = builder.push(Op::Reshape(vec![None, Some(6 * 36)]), &[y]);
+        let x = builder.push(biased, &[y]);
+        let x = builder.push(norm, &[x]);
+        let x = builder.push(Op::Relu, &[x]);
+        let x = builder.push_normed(wide, x);
+        let x = builder.push(Op::Reshape(vec![None, Some(6 * 4)]), &[x]);
         builder.push(linear, &[x]);
         builder.finish()
     }

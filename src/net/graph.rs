@@ -327,6 +327,12 @@ impl Convolution {
         conv2d(x, &pass.weights[self.layer], self.stride, self.padding)
     }
 
+    /// Whether the kernels have its stride, of images of so many channels.
+    pub(super) fn fits_kernels(&self, pass: &Pass) -> bool {
+        let few = matches!(pass.weights[self.layer].dims()[1], 1 | 6);
+        self.stride == 1 || (self.stride == 2 && !few)
+    }
+
     /// To blocked images by the kernels, with what stands behind: `relu(max_pool(w * x + bias))`.
     pub(super) fn pooled_blocked(&self, x: &Tensor, size: usize, pass: &Pass) -> Result<Tensor> {
         let y = self.forward_blocked(x, pass)?;
