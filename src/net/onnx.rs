@@ -30,7 +30,7 @@ pub(super) fn read(path: &Path, bytes: &[u8], choices: &ImportChoices) -> Result
         Error::argument("file", expected, e.to_string())
     })?;
     let import = import(path, &model, choices).map_err(of_file)?;
-    import.check()?;
+    import.check().map_err(of_file)?;
     Ok(import)
 }
 
