@@ -123,7 +123,11 @@ impl Group<'_> {
                 let add = add.map(|value| values.read(value)).transpose()?;
                 let residual = add.as_ref().map(|add| &add.tensor);
                 match norm {
-                    Some(norm) if add.as_ref().is_none_or(|add| add.blocked.is_some()) => {
+                    // the norm of the kernels knows no bias in front of it
+                    Some(norm)
+                        if convolution.bias.is_none()
+                            && add.as_ref().is_none_or(|add| add.blocked.is_some()) =>
+                    {
                         let y = convolution.forward_blocked(&x.tensor, pass)?;
                         let norm = norm.norm(pass.tensors);
                         let y = norm.forward_blocked(&y, residual, rectified, pass.training)?;
