@@ -6,8 +6,10 @@
 //! operations alone.
 
 mod answers;
+mod compiler;
 mod general;
 mod images;
+mod kind;
 mod layout;
 mod mean_pool;
 mod parts;
@@ -36,6 +38,7 @@ use crate::kernel::{Arithmetic, Isa};
 use crate::net::Network;
 use crate::quant::StoredWeight;
 use candle_core::Tensor;
+use compiler::compile;
 use plan::Plan;
 use run::Worker;
 use std::collections::BTreeMap;
@@ -122,7 +125,7 @@ impl Engine {
         if !network.device().is_cpu() {
             return Ok(None);
         }
-        let plan = Plan::new(network, &network.program()?, isa, arithmetic)?;
+        let plan = compile(network, &network.program()?, isa, arithmetic)?;
         let mut packed = vec![0.0; plan.packed];
         for (layer, stored) in stored.iter().enumerate() {
             let values = match stored {
