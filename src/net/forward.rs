@@ -5,6 +5,7 @@ use super::groups::{End, Group};
 use super::pass::{Pass, Route};
 use super::pool::max_pool;
 use super::relu::relu;
+use super::shape::filled;
 use crate::error::{Error, Result, TensorContext};
 use crate::kernel::{channel_mean, padded_shortcut};
 use candle_core::{DType, Tensor, D};
@@ -263,7 +264,7 @@ impl Op {
             (Self::PaddedShortcut { channels }, [x]) => every_second(x, *channels),
             (Self::ChannelMean, [x]) => x.flatten_from(2).and_then(|x| x.mean(2)),
             (Self::Parameter(at), []) => pass.tensors.parameter(*at).to_dtype(dtype),
-            (Self::Reshape(dims), [x]) => reshaped(x, dims),
+            (Self::Reshape(dims), [x]) => x.reshape(filled(dims, x.elem_count())),
             (Self::Transpose(order), [x]) => {
                 x.permute(order.as_slice()).and_then(|x| x.contiguous())
             }
@@ -304,14 +305,6 @@ fn every_second(x: &Tensor, channels: usize) -> candle_core::Result<Tensor> {
     let half = half.reshape((batch, inputs, height / 2, width / 2))?;
     let missing = channels - inputs;
     half.pad_with_zeros(1, missing / 2, missing - missing / 2)
-}
-
-/// The same values under other dimensions, one of which may follow from their number.
-fn reshaped(x: &Tensor, dims: &[Option<usize>]) -> candle_core::Result<Tensor> {
-    let known: usize = dims.iter().flatten().product();
-    let rest = x.elem_count().checked_div(known).unwrap_or(0);
-    let dims: Vec<usize> = dims.iter().map(|dim| dim.unwrap_or(rest)).collect();
-    x.reshape(dims)
 }
 
 /// Matrix product over the last two dimensions, those in front spread over each other.

@@ -161,10 +161,8 @@ impl Op {
             Self::Parameter(at) => graph.parameters.get(*at)?.shape.clone(),
             Self::Buffer(at) => graph.buffers.get(*at)?.shape.clone(),
             Self::Reshape(dims) => {
-                let known: usize = dims.iter().flatten().product();
                 let all: usize = first.iter().product();
-                let rest = all.checked_div(known).unwrap_or(0);
-                let dims: Vec<usize> = dims.iter().map(|dim| dim.unwrap_or(rest)).collect();
+                let dims = filled(dims, all);
                 (dims.iter().product::<usize>() == all).then_some(dims)?
             }
             Self::Transpose(order) => {
@@ -218,6 +216,13 @@ fn slid(
         return None;
     };
     Some(vec![batch, channels, along(height)?, along(width)?])
+}
+
+/// Dimensions of so many numbers, one of which may follow from the others.
+pub(super) fn filled(dims: &[Option<usize>], numbers: usize) -> Vec<usize> {
+    let known: usize = dims.iter().flatten().product();
+    let rest = numbers.checked_div(known).unwrap_or(0);
+    dims.iter().map(|dim| dim.unwrap_or(rest)).collect()
 }
 
 #[cfg(test)]

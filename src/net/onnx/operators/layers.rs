@@ -1,7 +1,7 @@
 //! Operators with weights: convolutions and products with a constant.
 
 use super::super::call::{Call, Constant, Known};
-use super::windows::{as_before, as_images, windows};
+use super::windows::{as_before, as_images, sizes, windows};
 use crate::error::Result;
 use crate::net::general::{General, GeneralConvolution, Windows};
 use crate::net::graph::{Convolution, Linear, Op};
@@ -22,7 +22,7 @@ pub(super) fn convolved(
     bias: Option<Known>,
 ) -> Result<Known> {
     let weight = weight_of(call, w)?;
-    let groups = call.attributes.integer_or("group", 1);
+    let groups = groups(call, w)?;
     let kernel = w.shape.get(2..).unwrap_or_default().to_vec();
     let of_attribute = call.attributes.integers("kernel_shape");
     if of_attribute.is_some_and(|own| {
@@ -35,12 +35,6 @@ pub(super) fn convolved(
             format!("{of_attribute:?}"),
         ));
     }
-    let first = w.shape.first().copied().unwrap_or(0);
-    let groups = usize::try_from(groups)
-        .ok()
-        .filter(|groups| *groups > 0 && first.is_multiple_of(*groups));
-    let groups = groups
-        .ok_or_else(|| call.wrong("groups that divide the outputs", format!("{:?}", w.shape)))?;
     let (windows, _) = windows(call, &kernel, x.shape.get(2..).unwrap_or_default())?;
     let (layer, _) = layer(call, &weight, &as_it_is, 0)?;
     let (images, windows) = as_images(call, x, windows)?;
@@ -90,47 +84,24 @@ pub(super) fn transposed_convolution(call: &mut Call) -> Result<Vec<Known>> {
         ));
     }
     let kernel = w.shape[2..].to_vec();
-    let given = |name: &'static str, default: i64, length: usize| -> Result<Vec<i64>> {
-        let given = call
-            .attributes
-            .integers(name)
-            .map(<[i64]>::to_vec)
-            .unwrap_or_else(|| vec![default; length]);
-        let least = default;
-        let fits =
-            given.len() == length && given.iter().all(|size| (least..1 << 20).contains(size));
-        if fits {
-            Ok(given)
-        } else {
-            Err(call.wrong(format!("{length} sizes `{name}`"), format!("{given:?}")))
-        }
-    };
-    let stride = given("strides", 1, rank)?;
-    let dilation = given("dilations", 1, rank)?;
-    let more = given("output_padding", 0, rank)?;
-    let mut pads = given("pads", 0, 2 * rank)?;
+    let stride = sizes(call, "strides", 1, rank)?;
+    let dilation = sizes(call, "dilations", 1, rank)?;
+    let more = signed(sizes(call, "output_padding", 0, rank)?);
+    let mut pads = signed(sizes(call, "pads", 0, 2 * rank)?);
     call.attributes.ignore(&["kernel_shape"]);
-    let groups = call.attributes.integer_or("group", 1);
-    let first = w.shape.first().copied().unwrap_or(0);
-    let groups = usize::try_from(groups)
-        .ok()
-        .filter(|groups| *groups > 0 && first.is_multiple_of(*groups));
-    let groups = groups
-        .ok_or_else(|| call.wrong("groups that divide the inputs", format!("{:?}", w.shape)))?;
-    let wanted = call
-        .attributes
-        .integers("output_shape")
-        .map(<[i64]>::to_vec);
+    let groups = groups(call, &w)?;
+    let wanted = output_sizes(call, rank)?;
     let auto = call.attributes.text_or("auto_pad", "NOTSET");
     let reach: Vec<i64> = (0..rank)
-        .map(|axis| (kernel[axis] as i64 - 1) * dilation[axis] + 1)
+        .map(|axis| ((kernel[axis] as i64) - 1) * dilation[axis] as i64 + 1)
         .collect();
     for axis in 0..rank {
         let pixels = x.shape[axis + 2] as i64;
-        let full = (pixels - 1) * stride[axis] + reach[axis] + more[axis];
+        let step = stride[axis] as i64;
+        let full = (pixels - 1) * step + reach[axis] + more[axis];
         let wanted = match (&wanted, auto.as_str()) {
-            (Some(wanted), _) => wanted.get(wanted.len() - rank + axis).copied(),
-            (None, "SAME_UPPER" | "SAME_LOWER") => Some(pixels * stride[axis]),
+            (Some(wanted), _) => Some(wanted[axis]),
+            (None, "SAME_UPPER" | "SAME_LOWER") => Some(pixels * step),
             (None, "VALID") => Some(full),
             (None, _) => None,
         };
@@ -152,11 +123,11 @@ pub(super) fn transposed_convolution(call: &mut Call) -> Result<Vec<Known>> {
     let mut windows = Windows {
         kernel,
         stride: vec![1; rank],
-        dilation: dilation.iter().map(|own| *own as usize).collect(),
+        dilation,
         padding: vec![0; 2 * rank],
     };
     for axis in 0..rank {
-        images = spaced(call, &images, axis + 2, stride[axis] as usize)?;
+        images = spaced(call, &images, axis + 2, stride[axis])?;
         let around = reach[axis] - 1;
         let sides = [around - pads[axis], around - pads[rank + axis] + more[axis]];
         for (side, pixels) in sides.into_iter().enumerate() {
@@ -172,6 +143,34 @@ pub(super) fn transposed_convolution(call: &mut Call) -> Result<Vec<Known>> {
     let (images, windows) = as_images(call, &images, windows)?;
     let y = windowed(call, &images, layer, bias, windows, groups)?;
     Ok(vec![as_before(call, y, &x)?])
+}
+
+/// Groups of channels; they divide the first dimension of the weight.
+fn groups(call: &Call, w: &Known) -> Result<usize> {
+    let groups = call.attributes.integer_or("group", 1);
+    let first = w.shape.first().copied().unwrap_or(0);
+    usize::try_from(groups)
+        .ok()
+        .filter(|groups| *groups > 0 && first.is_multiple_of(*groups))
+        .ok_or_else(|| call.wrong(format!("groups that divide {first}"), groups.to_string()))
+}
+
+fn signed(sizes: Vec<usize>) -> Vec<i64> {
+    sizes.into_iter().map(|size| size as i64).collect()
+}
+
+/// Rows and columns of the output, where an attribute says them; the batch and the channels may stand in front.
+fn output_sizes(call: &Call, rank: usize) -> Result<Option<Vec<i64>>> {
+    let Some(given) = call.attributes.integers("output_shape") else {
+        return Ok(None);
+    };
+    let start = given.len().checked_sub(rank);
+    let sizes = start.map(|start| given[start..].to_vec());
+    let sizes = sizes.filter(|sizes| sizes.iter().all(|size| (1..1 << 30).contains(size)));
+    match sizes {
+        Some(sizes) => Ok(Some(sizes)),
+        None => Err(call.wrong(format!("{rank} sizes `output_shape`"), format!("{given:?}"))),
+    }
 }
 
 /// Zeros between the pixels along an axis.
@@ -386,10 +385,7 @@ fn parameter(call: &mut Call, known: &Known) -> Result<usize> {
     let Some(constant) = known.constant().cloned() else {
         return Err(call.wrong("a constant as bias", "a computed value"));
     };
-    let state = &mut *call.state;
-    state
-        .layers
-        .parameter(&mut state.graph, &constant.name, &constant.tensor)
+    call.state.parameter(&constant.name, &constant.tensor)
 }
 
 /// Images of one dimension have kernels of one row.

@@ -33,15 +33,7 @@ fn scale(call: &Call, steps: usize, zeros: Option<usize>, x: &Known, axis: i64) 
     } else {
         zeros
     };
-    if let Some(place) = steps
-        .iter()
-        .position(|step| !(*step > 0.0 && step.is_finite()))
-    {
-        return Err(call.wrong(
-            "scales above 0",
-            format!("{} at place {place}", steps[place]),
-        ));
-    }
+    check_steps(call, &steps)?;
     if zeros.len() != steps.len() {
         return Err(call.wrong(
             format!("{} zero points", steps.len()),
@@ -74,6 +66,14 @@ fn scale(call: &Call, steps: usize, zeros: Option<usize>, x: &Known, axis: i64) 
         shape,
         axis,
     })
+}
+
+fn check_steps(call: &Call, steps: &[f64]) -> Result<()> {
+    let wrong = |step: &f64| !(*step > 0.0 && step.is_finite());
+    match steps.iter().position(wrong) {
+        None => Ok(()),
+        Some(at) => Err(call.wrong("scales above 0", format!("{} at place {at}", steps[at]))),
+    }
 }
 
 impl Scale {
@@ -236,12 +236,7 @@ fn blocked_scale(call: &mut Call, x: &Known, axis: i64) -> Result<Scale> {
     } else {
         vec![0.0; steps.len()]
     };
-    if let Some(step) = steps
-        .iter()
-        .find(|step| !(**step > 0.0 && step.is_finite()))
-    {
-        return Err(call.wrong("scales above 0", step.to_string()));
-    }
+    check_steps(call, &steps)?;
     let shape = x.shape.clone();
     Ok(Scale {
         steps,

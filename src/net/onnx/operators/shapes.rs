@@ -584,32 +584,32 @@ pub(super) fn depth_to_space(call: &mut Call) -> Result<Vec<Known>> {
             vec![0, 1, 4, 2, 5, 3],
         ),
     };
-    let y = call.reshape(&x, dims)?;
-    let y = call.transpose(&y, order)?;
-    Ok(vec![call.reshape(
-        &y,
-        vec![batch, rest, height * side, width * side],
-    )?])
+    let result = vec![batch, rest, height * side, width * side];
+    rearranged(call, &x, dims, order, result)
 }
 
 pub(super) fn space_to_depth(call: &mut Call) -> Result<Vec<Known>> {
     let x = call.input(0)?;
     let ([batch, channels, height, width], side) = blocks(call, &x)?;
     let (rows, columns) = (height / side, width / side);
-    let (dims, order) = match call.attributes.text_or("mode", "DCR").as_str() {
-        "CRD" => (
-            vec![batch, channels, rows, side, columns, side],
-            vec![0, 1, 3, 5, 2, 4],
-        ),
-        _ => (
-            vec![batch, channels, rows, side, columns, side],
-            vec![0, 3, 5, 1, 2, 4],
-        ),
+    let dims = vec![batch, channels, rows, side, columns, side];
+    let order = match call.attributes.text_or("mode", "DCR").as_str() {
+        "CRD" => vec![0, 1, 3, 5, 2, 4],
+        _ => vec![0, 3, 5, 1, 2, 4],
     };
-    let y = call.reshape(&x, dims)?;
+    let result = vec![batch, channels * side * side, rows, columns];
+    rearranged(call, &x, dims, order, result)
+}
+
+/// Dimensions taken apart, put into another order, and joined.
+fn rearranged(
+    call: &mut Call,
+    x: &Known,
+    apart: Vec<usize>,
+    order: Vec<usize>,
+    joined: Vec<usize>,
+) -> Result<Vec<Known>> {
+    let y = call.reshape(x, apart)?;
     let y = call.transpose(&y, order)?;
-    Ok(vec![call.reshape(
-        &y,
-        vec![batch, channels * side * side, rows, columns],
-    )?])
+    Ok(vec![call.reshape(&y, joined)?])
 }

@@ -18,21 +18,9 @@ pub(super) fn windows(
         let found = format!("{pixels:?} and a kernel {kernel:?}");
         return Err(call.wrong("images of one to three dimensions", found));
     }
-    let sizes = |name: &'static str, default: i64, length: usize| -> Result<Vec<usize>> {
-        let given = call.attributes.integers(name).map(<[i64]>::to_vec);
-        let given = given.unwrap_or_else(|| vec![default; length]);
-        let least = default.min(1);
-        let sizes: Option<Vec<usize>> = given
-            .iter()
-            .map(|size| usize::try_from(*size).ok().filter(|_| *size >= least))
-            .collect();
-        let sizes =
-            sizes.filter(|sizes| sizes.len() == length && sizes.iter().all(|size| *size < 1 << 20));
-        sizes.ok_or_else(|| call.wrong(format!("{length} sizes `{name}`"), format!("{given:?}")))
-    };
-    let stride = sizes("strides", 1, rank)?;
-    let dilation = sizes("dilations", 1, rank)?;
-    let mut padding = sizes("pads", 0, 2 * rank)?;
+    let stride = sizes(call, "strides", 1, rank)?;
+    let dilation = sizes(call, "dilations", 1, rank)?;
+    let mut padding = sizes(call, "pads", 0, 2 * rank)?;
     let auto = call.attributes.text_or("auto_pad", "NOTSET");
     let ceil = call.attributes.flag("ceil_mode");
     let mut beyond = vec![0; rank];
@@ -74,6 +62,28 @@ pub(super) fn windows(
         padding,
     };
     Ok((windows, beyond))
+}
+
+/// Sizes of an attribute, at least the one that is taken where it is not given.
+pub(super) fn sizes(
+    call: &Call,
+    name: &'static str,
+    default: usize,
+    length: usize,
+) -> Result<Vec<usize>> {
+    let Some(given) = call.attributes.integers(name) else {
+        return Ok(vec![default; length]);
+    };
+    let all = given.iter().map(|size| usize::try_from(*size).ok());
+    let sizes: Vec<usize> = all
+        .flatten()
+        .filter(|size| (default..1 << 20).contains(size))
+        .collect();
+    if given.len() != length || sizes.len() != length {
+        let expected = format!("{length} sizes `{name}` of {default} or more");
+        return Err(call.wrong(expected, format!("{given:?}")));
+    }
+    Ok(sizes)
 }
 
 /// Images of one dimension and their windows as images of one row: the kernels know them.
