@@ -15,6 +15,7 @@ use crate::quant::{Scale, StoredWeight};
 use crate::units::Bits;
 use candle_core::{DType, Device, Tensor};
 use std::cell::Cell;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 /// Most numbers that the windows of a convolution or pooling may hold for one image.
@@ -83,13 +84,13 @@ impl Codes {
         }
         let mut scales = Vec::with_capacity(self.steps.len());
         for (step, zero) in self.steps.iter().zip(&self.zeros) {
-            if zero.fract() != 0.0 || !(-128.0..=255.0).contains(zero) {
-                return Err(wrong("zero points from -128 to 255".into(), *zero));
+            if zero.fract() != 0.0 {
+                return Err(wrong("whole zero points".into(), *zero));
             }
-            scales.push(Scale {
-                step: *step as f32,
-                zero: *zero as i16,
-            });
+            // what is beyond all zero points becomes the outermost, which is beyond them too
+            let zero = *zero as i16;
+            let step = *step as f32;
+            scales.push(Scale { step, zero });
         }
         Ok(StoredWeight {
             words,
@@ -147,9 +148,10 @@ pub(super) struct State {
     pub(super) batch: Option<usize>,
     /// Values that constants may still have together.
     pub(super) room: usize,
-    pub(super) warnings: Vec<String>,
     /// Constants so far.
     pub(super) constants: Cell<usize>,
+    /// Constants that are values of the graph, by their numbers.
+    pub(super) values: BTreeMap<usize, Value>,
 }
 
 /// A node with its inputs.
@@ -248,46 +250,46 @@ impl Call<'_> {
         self.check_size(&shape, batch)?;
         if let Some(windows) = op.windows(&self.state.graph) {
             // what lies in the windows is laid out
-            let all = shape
-                .iter()
-                .fold(windows, |count, dim| count.saturating_mul(*dim));
-            let images = batch.and(self.state.batch).unwrap_or(1);
-            if all / images.max(1) > MOST_IN_WINDOWS {
+            if self.per_image(&shape, batch, windows) > MOST_IN_WINDOWS {
                 let expected =
                     format!("at most {MOST_IN_WINDOWS} numbers in the windows of an image");
                 return Err(self.wrong(expected, format!("{shape:?}, windows of {windows}")));
             }
         }
-        let held = if inputs.iter().all(|input| input.constant().is_some()) {
-            let tensors = inputs.iter().filter_map(|input| input.constant());
-            let tensors: Vec<Tensor> = tensors.map(|constant| constant.tensor.clone()).collect();
-            self.take_room(shape.iter().product())?;
-            let tensor = evaluated(&op, &tensors)?;
-            return Ok(Known {
-                shape,
-                batch,
-                ..self.made(tensor, inputs.first().map_or(Element::Float, |x| x.element))?
-            });
-        } else {
-            let values = inputs.iter().map(|input| self.state.value(input));
-            let values: Vec<Value> = values.collect::<Result<_>>()?;
-            Held::Value(self.state.graph.push(op, &values))
+        let element = inputs.first().map_or(Element::Float, |x| x.element);
+        let constants: Option<Vec<Tensor>> = inputs
+            .iter()
+            .map(|input| Some(input.constant()?.tensor.clone()))
+            .collect();
+        let held = match constants {
+            Some(tensors) => {
+                self.take_room(shape.iter().product())?;
+                self.made(evaluated(&op, &tensors)?, element)?.held
+            }
+            None => {
+                let values = inputs.iter().map(|input| self.state.value(input));
+                let values: Vec<Value> = values.collect::<Result<_>>()?;
+                Held::Value(self.state.graph.push(op, &values))
+            }
         };
         Ok(Known {
             shape,
             batch,
-            element: inputs.first().map_or(Element::Float, |x| x.element),
+            element,
             held,
         })
     }
 
+    /// Numbers of an image, times a factor.
+    fn per_image(&self, shape: &[usize], batch: Option<usize>, factor: usize) -> usize {
+        let images = batch.and(self.state.batch).unwrap_or(1);
+        let dims = shape.iter();
+        dims.fold(factor, |count, dim| count.saturating_mul(*dim)) / images.max(1)
+    }
+
     /// That no memory is asked for which no network needs.
     pub(super) fn check_size(&self, shape: &[usize], batch: Option<usize>) -> Result<()> {
-        let all = shape
-            .iter()
-            .fold(1usize, |count, dim| count.saturating_mul(*dim));
-        let images = batch.and(self.state.batch).unwrap_or(1);
-        if all / images.max(1) > MOST_NUMBERS {
+        if self.per_image(shape, batch, 1) > MOST_NUMBERS {
             let expected = format!("at most {MOST_NUMBERS} numbers for an image");
             return Err(self.wrong(expected, format!("{shape:?}")));
         }
@@ -420,14 +422,34 @@ impl State {
         }
     }
 
+    /// Number of a trained tensor among the parameters.
+    pub(super) fn parameter(&mut self, name: &str, values: &Tensor) -> Result<usize> {
+        self.layers.slot(&mut self.graph.parameters, name, values)
+    }
+
+    /// Number of a fixed tensor among the buffers.
+    pub(super) fn buffer(&mut self, name: &str, values: &Tensor) -> Result<usize> {
+        self.layers.slot(&mut self.graph.buffers, name, values)
+    }
+
     /// The value of the graph; a constant becomes one. Those of one number stay as they are in a training.
     pub(super) fn value(&mut self, known: &Known) -> Result<Value> {
         let constant = match &known.held {
             Held::Value(value) => return Ok(*value),
-            Held::Constant(constant) => constant.clone(),
+            Held::Constant(constant) => constant,
         };
+        if let Some(value) = self.values.get(&constant.number) {
+            return Ok(*value);
+        }
         let trained = known.element.is_float() && constant.tensor.elem_count() > 1;
-        self.layers.tensor(&mut self.graph, &constant, trained)
+        let op = if trained {
+            Op::Parameter(self.parameter(&constant.name, &constant.tensor)?)
+        } else {
+            Op::Buffer(self.buffer(&constant.name, &constant.tensor)?)
+        };
+        let value = self.graph.push(op, &[]);
+        self.values.insert(constant.number, value);
+        Ok(value)
     }
 }
 

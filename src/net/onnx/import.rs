@@ -7,13 +7,8 @@ use super::layers::Layers;
 use super::operators::{operator, NEWEST_OPSET, OLDEST_OPSET};
 use super::proto;
 use crate::error::{Error, Result};
-use crate::kernel::Workspace;
 use crate::net::graph::{Graph, Op};
-use crate::net::network::{Parameter, Role};
-use crate::net::pass::{self, Pass, Route};
-use crate::net::slot::Slot;
-use crate::seed::{Purpose, Seed};
-use candle_core::{DType, Tensor, Var};
+use candle_core::Tensor;
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -40,117 +35,6 @@ pub(in crate::net) struct Import {
     pub(in crate::net) warnings: Vec<String>,
 }
 
-/// Images of which a network's outputs are compared, alone and together.
-const CHECKED_IMAGES: usize = 2;
-/// Largest difference between those, by the largest output.
-const CHECKED_DIFFERENCE: f64 = 1e-3;
-
-impl Import {
-    /// That every image is answered for itself: two together give what each gives alone.
-    ///
-    /// # Errors
-    /// [`Error::Argument`] where they do not.
-    pub(super) fn check(&self) -> Result<()> {
-        let shape = [&[CHECKED_IMAGES], &self.input[..]].concat();
-        let images = Seed(0)
-            .stream(Purpose::Images, &[])
-            .normal_tensor(1.0, shape)?;
-        let images = self.padded(&images)?;
-        let wrong = |found: String| {
-            let expected = "the same outputs for an image alone and in a batch";
-            Error::argument("network", expected, found)
-        };
-        let run = |images: &Tensor| self.run(&|_| None, images, DType::F32);
-        let together = run(&images).map_err(|e| wrong(e.to_string()))?;
-        for at in 0..CHECKED_IMAGES {
-            let alone = run(&images.narrow(0, at, 1)?).map_err(|e| wrong(e.to_string()))?;
-            let own = together
-                .narrow(0, at, 1)
-                .map_err(|_| wrong(format!("{:?} for two images", together.dims())))?;
-            if own.dims() != alone.dims() {
-                return Err(wrong(format!("{:?} and {:?}", alone.dims(), own.dims())));
-            }
-            let largest = alone.abs()?.flatten_all()?.max(0)?.to_scalar::<f32>()?;
-            let far = (alone - own)?
-                .abs()?
-                .flatten_all()?
-                .max(0)?
-                .to_scalar::<f32>()?;
-            // outputs that are not finite say nothing
-            if f64::from(far) > CHECKED_DIFFERENCE * f64::from(largest) {
-                return Err(wrong(format!("a difference of {far} beside {largest}")));
-            }
-        }
-        Ok(())
-    }
-
-    /// Inputs [batch, ...] as images of three dimensions.
-    fn padded(&self, inputs: &Tensor) -> Result<Tensor> {
-        let missing = 3usize.saturating_sub(self.input.len());
-        let ones = vec![1; missing];
-        let dims = inputs.dims();
-        Ok(inputs.reshape([&dims[..1], &ones[..], &dims[1..]].concat())?)
-    }
-
-    /// Outputs of images, by the plain operations; `given` may hold other values of a tensor.
-    pub(super) fn run(
-        &self,
-        given: &dyn Fn(&str) -> Option<Tensor>,
-        images: &Tensor,
-        dtype: DType,
-    ) -> Result<Tensor> {
-        let own: BTreeMap<&str, &Tensor> = self
-            .state
-            .iter()
-            .map(|(name, t)| (name.as_str(), t))
-            .collect();
-        let values = |name: &str| -> Result<Tensor> {
-            let values = given(name).or_else(|| own.get(name).copied().cloned());
-            let values =
-                values.ok_or_else(|| Error::argument("graph", "a tensor of the file", name))?;
-            Ok(values.to_dtype(dtype)?)
-        };
-        let parameter = |slot: &Slot| -> Result<Parameter> {
-            Ok(Parameter {
-                name: slot.name.clone(),
-                var: Var::from_tensor(&values(&slot.name)?)?,
-                role: Role::Other,
-            })
-        };
-        let parameters = self
-            .graph
-            .parameters
-            .iter()
-            .map(parameter)
-            .collect::<Result<Vec<_>>>()?;
-        let buffers = self
-            .graph
-            .buffers
-            .iter()
-            .map(parameter)
-            .collect::<Result<Vec<_>>>()?;
-        let buffers: Vec<(String, Var)> =
-            buffers.into_iter().map(|own| (own.name, own.var)).collect();
-        let weights = self
-            .graph
-            .layers
-            .iter()
-            .map(|slot| values(&format!("{}.weight", slot.name)));
-        let weights = weights.collect::<Result<Vec<_>>>()?;
-        let pass = Pass {
-            tensors: pass::Tensors {
-                parameters: &parameters,
-                buffers: &buffers,
-            },
-            weights: &weights,
-            workspace: &Workspace::default(),
-            training: false,
-            route: Route::Plain,
-        };
-        self.graph.forward(&images.to_dtype(dtype)?, &pass)
-    }
-}
-
 /// What a user says of an ONNX file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ImportChoices {
@@ -158,62 +42,111 @@ pub struct ImportChoices {
     pub input_shape: Option<Vec<usize>>,
     /// The output that is scored; else the first.
     pub output: Option<String>,
-    /// Inputs have no batch: every dimension is as the file says.
-    #[doc(hidden)]
-    pub as_it_stands: bool,
+}
+
+/// What the inputs of a file are taken for.
+#[derive(Clone, Copy)]
+enum Inputs<'c> {
+    /// A batch of images: their dimensions where the file leaves them open, and the size that is assumed where it leaves
+    /// that open.
+    Images {
+        shape: Option<&'c [usize]>,
+        batch: usize,
+    },
+    /// Values without a batch, as those of an operator by itself.
+    #[cfg(test)]
+    AsTheyStand,
+}
+
+/// The part of a file that gives one output.
+struct Part<'m> {
+    path: &'m Path,
+    graph: &'m proto::Graph,
+    /// The nodes on which the output depends, in their order.
+    nodes: Vec<&'m proto::Node>,
+    opset: i64,
+    output: &'m str,
 }
 
 /// Takes over a model of a path.
 ///
 /// # Errors
 /// [`Error::Argument`] that names all operators which are not known, or the node at fault.
-pub(in crate::net) fn import(
-    path: &Path,
-    model: &proto::Model,
-    choices: &ImportChoices,
-) -> Result<Import> {
-    let Some(graph) = &model.graph else {
-        return Err(Error::argument("model", "a graph", "none"));
-    };
-    let opset = checked_opset(model)?;
-    let names: Vec<&str> = graph
-        .output
-        .iter()
-        .map(|output| output.name.as_str())
-        .collect();
-    let output = match &choices.output {
-        Some(name) => names.iter().find(|own| *own == name),
-        None => names.first(),
-    };
-    let Some(output) = output else {
-        let found = choices.output.clone().unwrap_or_else(|| "none".into());
-        let expected = format!("one of {}", names.join(", "));
-        return Err(Error::argument("output of the network", expected, found));
-    };
-    let nodes = needed(graph, output);
-    check_operators(model, &nodes)?;
-    let run =
-        |batch| Importer::new(path, graph, &nodes, opset, choices, batch)?.run(&nodes, output);
-    let mut import = match run(ASSUMED_BATCH) {
-        // an exporter that was shown one image may have written its batch into a shape
-        Err(error) if !choices.as_it_stands => {
-            let Ok(mut import) = run(1) else {
+pub(super) fn import(path: &Path, model: &proto::Model, choices: &ImportChoices) -> Result<Import> {
+    let part = Part::of(path, model, choices.output.as_deref())?;
+    let shape = choices.input_shape.as_deref();
+    let taken = |batch| part.taken(Inputs::Images { shape, batch });
+    let mut import = match taken(ASSUMED_BATCH) {
+        Ok(import) => import,
+        Err(error) => {
+            // an exporter that was shown one image may have written its batch into a shape
+            let Ok(mut import) = taken(1) else {
                 return Err(error);
             };
-            import
-                .warnings
-                .push(format!("taken over as a network of one image: {error}"));
+            let remark = format!("taken over as a network of one image: {error}");
+            import.warnings.push(remark);
             import
         }
-        other => other?,
     };
-    if choices.output.is_none() && names.len() > 1 {
-        let all = names.join(", ");
+    if choices.output.is_none() && part.graph.output.len() > 1 {
+        let all = output_names(part.graph).join(", ");
         import.warnings.push(format!(
             "the network has the outputs {all}: the first is scored, --output takes another"
         ));
     }
     Ok(import)
+}
+
+/// Takes over one output of an operator by itself, whose inputs have no batch.
+///
+/// # Errors
+/// As [`import`].
+#[cfg(test)]
+pub(super) fn import_operator(path: &Path, model: &proto::Model, output: &str) -> Result<Import> {
+    Part::of(path, model, Some(output))?.taken(Inputs::AsTheyStand)
+}
+
+fn output_names(graph: &proto::Graph) -> Vec<&str> {
+    let outputs = graph.output.iter();
+    outputs.map(|output| output.name.as_str()).collect()
+}
+
+impl<'m> Part<'m> {
+    /// The part that gives the output of this name, else the first one.
+    fn of(path: &'m Path, model: &'m proto::Model, output: Option<&str>) -> Result<Self> {
+        let Some(graph) = &model.graph else {
+            return Err(Error::argument("model", "a graph", "none"));
+        };
+        let opset = checked_opset(model)?;
+        let names = output_names(graph);
+        let own = match output {
+            Some(name) => names.iter().find(|own| **own == name),
+            None => names.first(),
+        };
+        let Some(own) = own else {
+            let expected = format!("one of {}", names.join(", "));
+            let found = output.unwrap_or("none");
+            return Err(Error::argument("output of the network", expected, found));
+        };
+        let nodes = needed(graph, own);
+        check_operators(model, &nodes)?;
+        Ok(Self {
+            path,
+            graph,
+            nodes,
+            opset,
+            output: own,
+        })
+    }
+
+    fn taken(&self, inputs: Inputs) -> Result<Import> {
+        let mut importer = Importer::new(self)?;
+        importer.take_inputs(self, inputs)?;
+        for node in &self.nodes {
+            importer.take(node)?;
+        }
+        importer.finished(self.output)
+    }
 }
 
 /// The nodes on which an output depends, in their order.
@@ -288,6 +221,25 @@ fn check_operators(model: &proto::Model, nodes: &[&proto::Node]) -> Result<()> {
     ))
 }
 
+impl Part<'_> {
+    /// Names of the values that nodes read.
+    fn names_read(&self) -> BTreeSet<&str> {
+        let nodes = self.nodes.iter();
+        nodes
+            .flat_map(|node| node.input.iter().map(String::as_str))
+            .collect()
+    }
+}
+
+/// What a file says of an input: its numbers, and its dimensions, 0 or less where they are open.
+fn declared(input: &proto::ValueInfo) -> (Element, Option<Vec<i64>>) {
+    let kind = input.kind.as_ref().and_then(|kind| kind.tensor.as_ref());
+    let element = kind.and_then(|kind| Element::of(kind.elements));
+    let shape = kind.and_then(|kind| kind.shape.as_ref());
+    let dims = shape.map(|shape| shape.dim.iter().map(|dim| dim.value).collect());
+    (element.map_or(Element::Float, |(element, _)| element), dims)
+}
+
 /// An import under way.
 struct Importer {
     state: State,
@@ -297,84 +249,74 @@ struct Importer {
 }
 
 impl Importer {
-    fn new(
-        path: &Path,
-        graph: &proto::Graph,
-        nodes: &[&proto::Node],
-        opset: i64,
-        choices: &ImportChoices,
-        batch: usize,
-    ) -> Result<Self> {
+    /// With the constants that nodes of the part read.
+    fn new(part: &Part) -> Result<Self> {
         let mut importer = Self {
             state: State {
                 graph: Graph::default(),
-                tensors: Tensors::beside(path),
+                tensors: Tensors::beside(part.path),
                 layers: Layers::default(),
                 batch: None,
                 room: ROOM,
-                warnings: Vec::new(),
                 constants: Cell::new(0),
+                values: BTreeMap::new(),
             },
             known: BTreeMap::new(),
-            opset,
+            opset: part.opset,
             input: Vec::new(),
         };
-        let read: BTreeSet<&str> = nodes
-            .iter()
-            .flat_map(|node| node.input.iter().map(String::as_str))
-            .collect();
-        for tensor in graph
-            .initializer
-            .iter()
-            .filter(|tensor| read.contains(tensor.name.as_str()))
-        {
+        let read = part.names_read();
+        let tensors = part.graph.initializer.iter();
+        for tensor in tensors.filter(|tensor| read.contains(tensor.name.as_str())) {
             let (values, element) = importer.state.tensors.read(tensor)?;
             importer.state.room += 4 * values.elem_count();
-            let known = importer
-                .state
-                .constant(tensor.name.clone(), values, element);
-            importer.known.insert(tensor.name.clone(), known);
+            let name = tensor.name.clone();
+            let known = importer.state.constant(name.clone(), values, element);
+            importer.known.insert(name, known);
         }
-        let inputs = graph.input.iter();
-        let inputs: Vec<&proto::ValueInfo> = inputs
+        Ok(importer)
+    }
+
+    /// Inputs that nodes read and that are no constants: older files list those too.
+    fn take_inputs(&mut self, part: &Part, inputs: Inputs) -> Result<()> {
+        let read = part.names_read();
+        let own: Vec<&proto::ValueInfo> = part
+            .graph
+            .input
+            .iter()
             .filter(|input| {
-                read.contains(input.name.as_str()) && !importer.known.contains_key(&input.name)
+                read.contains(input.name.as_str()) && !self.known.contains_key(&input.name)
             })
             .collect();
-        if choices.as_it_stands {
-            for input in inputs {
-                importer.take_as_it_stands(input)?;
+        let (shape, batch) = match inputs {
+            Inputs::Images { shape, batch } => (shape, batch),
+            #[cfg(test)]
+            Inputs::AsTheyStand => {
+                return own
+                    .into_iter()
+                    .try_for_each(|input| self.take_as_it_stands(input))
             }
-            return Ok(importer);
-        }
-        let [input] = inputs[..] else {
-            let names: Vec<&str> = inputs.iter().map(|input| input.name.as_str()).collect();
+        };
+        let [input] = own[..] else {
+            let names: Vec<&str> = own.iter().map(|input| input.name.as_str()).collect();
             return Err(Error::argument(
                 "inputs of the network",
                 "one",
                 names.join(", "),
             ));
         };
-        importer.take_input(input, choices, batch)?;
-        Ok(importer)
+        self.take_images(input, shape, batch)
     }
 
-    fn take_input(
+    fn take_images(
         &mut self,
         input: &proto::ValueInfo,
-        choices: &ImportChoices,
+        wanted: Option<&[usize]>,
         batch: usize,
     ) -> Result<()> {
         let what = || format!("input `{}`", input.name);
-        let kind = input.kind.as_ref().and_then(|kind| kind.tensor.as_ref());
-        let element = kind
-            .and_then(|kind| Element::of(kind.elements))
-            .map_or(Element::Float, |(element, _)| element);
-        let dims = kind
-            .and_then(|kind| kind.shape.as_ref())
-            .map(|shape| &shape.dim[..]);
-        let of_file: Option<Vec<i64>> = dims.map(|dims| dims.iter().map(|dim| dim.value).collect());
-        let per_image = match (&choices.input_shape, &of_file) {
+        let (element, of_file) = declared(input);
+        let per_image = match (wanted, &of_file) {
             (Some(own), Some(file))
                 if file.len() != own.len() + 1
                     || file[1..]
@@ -392,7 +334,7 @@ impl Importer {
                     format!("{own:?}"),
                 ));
             }
-            (Some(own), _) => own.clone(),
+            (Some(own), _) => own.to_vec(),
             (None, Some(file)) if file.len() >= 2 && file[1..].iter().all(|dim| *dim > 0) => {
                 file[1..].iter().map(|dim| *dim as usize).collect()
             }
@@ -402,65 +344,42 @@ impl Importer {
             }
         };
         // the size that the file fixes may stand in its constants
-        let of_batch = of_file
-            .as_ref()
-            .and_then(|file| file.first().copied())
-            .filter(|size| *size > 0);
+        let of_batch = of_file.as_ref().and_then(|file| file.first().copied());
+        let of_batch = of_batch.filter(|size| *size > 0);
         let batch = of_batch.map_or(batch, |size| size as usize);
         let shape: Vec<usize> = [&[batch], &per_image[..]].concat();
         let wide: Vec<i64> = shape.iter().map(|dim| *dim as i64).collect();
         sizes(&wide)
             .ok_or_else(|| Error::argument(what(), "at most 2³¹ numbers", format!("{shape:?}")))?;
+        // images have three dimensions; others come from them by the first node
+        let value = if shape.len() == 4 {
+            0
+        } else {
+            let dims = per_image.iter().map(|dim| Some(*dim));
+            let dims = std::iter::once(None).chain(dims).collect();
+            self.state.graph.push(Op::Reshape(dims), &[0])
+        };
         self.state.batch = Some(batch);
-        self.input = per_image.clone();
-        self.insert(input, shape, Some(0), element);
+        self.input = per_image;
+        let known = Known {
+            shape,
+            batch: Some(0),
+            element,
+            held: Held::Value(value),
+        };
+        self.known.insert(input.name.clone(), known);
         Ok(())
     }
 
-    /// The input as value 0, images of three dimensions; others come from them by the first node.
-    fn insert(
-        &mut self,
-        input: &proto::ValueInfo,
-        shape: Vec<usize>,
-        batch: Option<usize>,
-        element: Element,
-    ) {
-        let value = match shape.len() {
-            4 => 0,
-            _ => {
-                let dims = shape.iter().enumerate();
-                let dims = dims.map(|(axis, dim)| (axis > 0).then_some(*dim)).collect();
-                self.state.graph.push(Op::Reshape(dims), &[0])
-            }
-        };
-        let held = Held::Value(value);
-        let known = Known {
-            shape,
-            batch,
-            element,
-            held,
-        };
-        self.known.insert(input.name.clone(), known);
-    }
-
-    /// An input of an operator by itself; the second and later ones become parameters, whose values are given later.
+    /// The second and later ones become parameters, whose values are given later.
+    #[cfg(test)]
     fn take_as_it_stands(&mut self, input: &proto::ValueInfo) -> Result<()> {
-        let kind = input.kind.as_ref().and_then(|kind| kind.tensor.as_ref());
-        let element = kind
-            .and_then(|kind| Element::of(kind.elements))
-            .map_or(Element::Float, |(element, _)| element);
-        let dims = kind
-            .and_then(|kind| kind.shape.as_ref())
-            .map(|shape| shape.dim.iter().map(|dim| dim.value).collect());
-        let shape = dims.and_then(|dims: Vec<i64>| sizes(&dims));
-        let (shape, _) = shape.ok_or_else(|| {
-            Error::argument(
-                format!("input `{}`", input.name),
-                "known dimensions",
-                "others",
-            )
-        })?;
+        let (element, dims) = declared(input);
+        let shape = dims.as_deref().and_then(sizes);
+        let (shape, _) =
+            shape.ok_or_else(|| Error::argument("input", "known dimensions", &input.name))?;
         let value = if self.input.is_empty() && self.state.graph.nodes().is_empty() {
+            self.input = shape.clone();
             0
         } else {
             let zeros = Tensor::zeros(
@@ -468,54 +387,36 @@ impl Importer {
                 candle_core::DType::F64,
                 &candle_core::Device::Cpu,
             )?;
-            let at = self
-                .state
-                .layers
-                .parameter(&mut self.state.graph, &input.name, &zeros)?;
+            let at = self.state.parameter(&input.name, &zeros)?;
             self.state.graph.push(Op::Parameter(at), &[])
         };
-        if value == 0 {
-            self.input = shape.clone();
-        }
-        let held = Held::Value(value);
-        self.known.insert(
-            input.name.clone(),
-            Known {
-                shape,
-                batch: None,
-                element,
-                held,
-            },
-        );
+        let known = Known {
+            shape,
+            batch: None,
+            element,
+            held: Held::Value(value),
+        };
+        self.known.insert(input.name.clone(), known);
         Ok(())
     }
 
-    fn run(mut self, nodes: &[&proto::Node], output: &str) -> Result<Import> {
-        for node in nodes {
-            self.take(node)?;
-        }
+    fn finished(mut self, output: &str) -> Result<Import> {
         let wrong = |expected: &str, found: String| {
             Error::argument(format!("output `{output}`"), expected, found)
         };
         let known = self.known.get(output).cloned();
         let known = known.ok_or_else(|| wrong("a value that a node gives", "none".into()))?;
-        let as_it_stands = self.state.batch.is_none();
-        let value = match known.held {
-            Held::Constant(_) if as_it_stands => self.state.value(&known)?,
-            Held::Constant(_) => {
-                return Err(wrong(
-                    "a value that depends on the input",
-                    "a constant".into(),
-                ))
-            }
-            Held::Value(value) => value,
-        };
-        if !as_it_stands && known.batch != Some(0) {
+        if self.state.batch.is_some() && known.constant().is_some() {
             return Err(wrong(
-                "the batch as first dimension",
-                format!("{:?}", known.shape),
+                "a value that depends on the input",
+                "a constant".into(),
             ));
         }
+        if self.state.batch.is_some() && known.batch != Some(0) {
+            let found = format!("{:?}", known.shape);
+            return Err(wrong("the batch as first dimension", found));
+        }
+        let value = self.state.value(&known)?;
         let (mut graph, layers) = (self.state.graph, self.state.layers);
         if value < graph.nodes().len() {
             // the last node gives the result
@@ -526,10 +427,14 @@ impl Importer {
             state: layers.state,
             codes: layers.codes,
             #[cfg(test)]
-            sources: layers.sources,
+            sources: layers
+                .weights
+                .into_iter()
+                .map(|(source, _)| source)
+                .collect(),
             input: self.input,
             output: known.shape.get(1..).unwrap_or_default().to_vec(),
-            warnings: self.state.warnings,
+            warnings: Vec::new(),
         })
     }
 

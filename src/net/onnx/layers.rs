@@ -2,7 +2,7 @@
 
 use super::call::{Codes, Constant};
 use crate::error::{Error, Result};
-use crate::net::graph::{BatchNormNode, Graph, LayerNormNode, Op, Value};
+use crate::net::graph::Graph;
 use crate::net::slot::{Fill, Slot};
 use candle_core::{DType, Tensor};
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,11 +14,9 @@ pub(super) struct Layers {
     pub(super) state: Vec<(String, Tensor)>,
     /// Codes of layers that the file has.
     pub(super) codes: BTreeMap<usize, Codes>,
-    /// The constant of each layer.
-    pub(super) sources: Vec<String>,
-    weights: Vec<Tensor>,
+    /// The constant of each layer by its name, and its values.
+    pub(super) weights: Vec<(String, Tensor)>,
     names: BTreeSet<String>,
-    values: BTreeMap<usize, Value>,
 }
 
 impl Layers {
@@ -32,13 +30,13 @@ impl Layers {
         canonical: &dyn Fn(&Tensor) -> candle_core::Result<Tensor>,
         axis: usize,
     ) -> Result<(usize, bool)> {
-        let weight = canonical(&constant.tensor)?.contiguous()?;
-        let single = weight.to_dtype(DType::F32)?;
-        for (layer, source) in self.sources.iter().enumerate() {
+        let single = canonical(&constant.tensor)?
+            .contiguous()?
+            .to_dtype(DType::F32)?;
+        for (layer, (source, own)) in self.weights.iter().enumerate() {
             if *source != constant.name {
                 continue;
             }
-            let own = &self.weights[layer];
             if same(own, &single)? {
                 return Ok((layer, false));
             }
@@ -65,14 +63,11 @@ impl Layers {
             };
             self.codes.insert(layer, codes);
         }
-        graph.layers.push(Slot::new(
-            &name,
-            weight.dims().to_vec(),
-            Fill::Constant(0.0),
-        ));
+        graph
+            .layers
+            .push(Slot::new(&name, single.dims().to_vec(), Fill::default()));
         self.state.push((format!("{name}.weight"), single.clone()));
-        self.weights.push(single);
-        self.sources.push(constant.name.clone());
+        self.weights.push((constant.name.clone(), single));
         Ok((layer, false))
     }
 
@@ -87,91 +82,21 @@ impl Layers {
         name
     }
 
-    /// Number of a trained tensor among the parameters.
-    pub(super) fn parameter(
+    /// Number of a tensor among slots.
+    pub(super) fn slot(
         &mut self,
-        graph: &mut Graph,
+        slots: &mut Vec<Slot>,
         name: &str,
         values: &Tensor,
     ) -> Result<usize> {
-        let slot = self.slot(name, values)?;
-        graph.parameters.push(slot);
-        Ok(graph.parameters.len() - 1)
-    }
-
-    /// Number of a fixed tensor among the buffers.
-    pub(super) fn buffer(
-        &mut self,
-        graph: &mut Graph,
-        name: &str,
-        values: &Tensor,
-    ) -> Result<usize> {
-        let slot = self.slot(name, values)?;
-        graph.buffers.push(slot);
-        Ok(graph.buffers.len() - 1)
-    }
-
-    fn slot(&mut self, name: &str, values: &Tensor) -> Result<Slot> {
         let wanted = if name.is_empty() { "constant" } else { name };
         // ranges of quantisers end so
         let wanted = wanted.trim_end_matches(".range").to_owned();
         let name = self.unused(wanted, str::to_owned);
         let values = values.to_dtype(DType::F32)?.contiguous()?;
-        let slot = Slot::new(&name, values.dims().to_vec(), Fill::Constant(0.0));
+        slots.push(Slot::new(&name, values.dims().to_vec(), Fill::default()));
         self.state.push((name, values));
-        Ok(slot)
-    }
-
-    /// The value of a constant that is an operand.
-    pub(super) fn tensor(
-        &mut self,
-        graph: &mut Graph,
-        constant: &Constant,
-        trained: bool,
-    ) -> Result<Value> {
-        if let Some(value) = self.values.get(&constant.number) {
-            return Ok(*value);
-        }
-        let op = if trained {
-            Op::Parameter(self.parameter(graph, &constant.name, &constant.tensor)?)
-        } else {
-            Op::Buffer(self.buffer(graph, &constant.name, &constant.tensor)?)
-        };
-        let value = graph.push(op, &[]);
-        self.values.insert(constant.number, value);
-        Ok(value)
-    }
-
-    /// A batch norm of constants scale, shift, mean and variance, [channels].
-    pub(super) fn batch_norm(
-        &mut self,
-        graph: &mut Graph,
-        constants: [&Constant; 4],
-        epsilon: f64,
-    ) -> Result<Op> {
-        let [scale, shift, mean, variance] = constants;
-        Ok(Op::BatchNorm(BatchNormNode {
-            scale: self.parameter(graph, &scale.name, &scale.tensor)?,
-            shift: self.parameter(graph, &shift.name, &shift.tensor)?,
-            running_mean: self.buffer(graph, &mean.name, &mean.tensor)?,
-            running_var: self.buffer(graph, &variance.name, &variance.tensor)?,
-            epsilon,
-        }))
-    }
-
-    /// A layer norm with scale and shift, [features].
-    pub(super) fn layer_norm(
-        &mut self,
-        graph: &mut Graph,
-        scale: (&str, &Tensor),
-        shift: (&str, &Tensor),
-        epsilon: f64,
-    ) -> Result<Op> {
-        Ok(Op::LayerNorm(LayerNormNode {
-            scale: self.parameter(graph, scale.0, scale.1)?,
-            shift: self.parameter(graph, shift.0, shift.1)?,
-            epsilon,
-        }))
+        Ok(slots.len() - 1)
     }
 }
 

@@ -1,10 +1,14 @@
 //! Networks and operators of ONNX files against the outputs that other programs give for them.
 
+use super::import::import_operator;
 use super::*;
-use candle_core::{DType, Device, Tensor};
+use crate::net::{Design, Imported};
+use crate::quant::QuantizerSpec;
+use candle_core::{DType, Device};
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// Networks and operator tests: the folder that `WCAT_ONNX_DIR` names, else all of them where they lie beside the project,
 /// else a few of them.
@@ -83,15 +87,25 @@ fn arrays(path: &Path) -> BTreeMap<String, Tensor> {
     all
 }
 
-/// The graph on inputs by name: the first is the images, others are parameters.
-fn run(
-    import: &Import,
-    inputs: &BTreeMap<String, Tensor>,
-    images: &Tensor,
-    dtype: DType,
-) -> Result<Tensor> {
-    let given = |name: &str| inputs.get(&format!("in.{name}")).cloned();
-    import.run(&given, images, dtype)
+/// What an import gives of images [batch, ...] by the plain operations; `given` holds other values of its tensors.
+fn run(import: &Import, given: &BTreeMap<String, Tensor>, images: &Tensor) -> Result<Tensor> {
+    let design = Design::Imported(Arc::new(Imported {
+        name: "n".into(),
+        sha256: String::new(),
+        input_shape: [1, 1, 1],
+        graph: import.graph.clone(),
+    }));
+    let quantizer = QuantizerSpec::default();
+    let (mut network, _) = Network::of(design, 2, &quantizer, Seed(0), &Device::Cpu)?;
+    let mut state = import.state.clone();
+    for (name, values) in &mut state {
+        if let Some(given) = given.get(name) {
+            *values = given.clone();
+        }
+    }
+    network.load_state(&state)?;
+    let images = images.to_dtype(DType::F32)?;
+    network.logits(&images, &network.effective_weights()?)
 }
 
 /// Whether all but a tenth of the values are near, and the greatest is the same.
@@ -195,13 +209,14 @@ fn check_operator(path: &Path, arrays: &BTreeMap<String, Tensor>) -> Result<(), 
     let bytes = std::fs::read(path).unwrap();
     let model = proto::Model::decode(&bytes[..]).unwrap();
     let graph = model.graph.as_ref().unwrap();
+    // all but the first input are parameters
+    let inputs = arrays.iter();
+    let given = inputs.filter_map(|(name, values)| Some((name.strip_prefix("in.")?, values)));
+    let given = given
+        .map(|(name, values)| (name.to_owned(), values.clone()))
+        .collect();
     for output in &graph.output {
-        let choices = ImportChoices {
-            output: Some(output.name.clone()),
-            as_it_stands: true,
-            input_shape: None,
-        };
-        let import = import(path, &model, &choices).map_err(|e| e.to_string())?;
+        let import = import_operator(path, &model, &output.name).map_err(|e| e.to_string())?;
         let images = graph
             .input
             .first()
@@ -209,7 +224,7 @@ fn check_operator(path: &Path, arrays: &BTreeMap<String, Tensor>) -> Result<(), 
         let images = images
             .cloned()
             .unwrap_or_else(|| Tensor::zeros(1, DType::F64, &Device::Cpu).unwrap());
-        let found = run(&import, arrays, &images, DType::F32).map_err(|e| {
+        let found = run(&import, &given, &images).map_err(|e| {
             format!(
                 "{e} {:?}",
                 std::error::Error::source(&e).map(ToString::to_string)
@@ -294,7 +309,6 @@ fn check_network(path: &Path, meta: &Meta) -> Result<(), String> {
         let choices = ImportChoices {
             output: Some(output.to_owned()),
             input_shape: Some(images.dims()[1..].to_vec()),
-            as_it_stands: false,
         };
         let import = read(&model, &bytes, &choices).map_err(|e| e.to_string())?;
         println!("{:?}", import.warnings);
@@ -313,7 +327,7 @@ fn check_network(path: &Path, meta: &Meta) -> Result<(), String> {
         let back: crate::net::graph::Graph = serde_json::from_str(&text).unwrap();
         assert_eq!(back, import.graph);
         let compare = |what: &str, inputs: &BTreeMap<String, Tensor>, expected: &Tensor| {
-            let found = run(&import, inputs, images, DType::F32).map_err(|e| e.to_string())?;
+            let found = run(&import, inputs, images).map_err(|e| e.to_string())?;
             let (far, largest) = difference(&found, expected);
             println!("{} {what}: {far:.2e} of {largest}", path.display());
             // of quantised activations one may round the other way
@@ -330,7 +344,7 @@ fn check_network(path: &Path, meta: &Meta) -> Result<(), String> {
                 .position(|name| *name == fault.constant)
                 .unwrap();
             let weight = flipped(&import, layer, &meta.weights[layer].shape, &fault.flips);
-            let name = format!("in.{}.weight", import.graph.layers[layer].name);
+            let name = format!("{}.weight", import.graph.layers[layer].name);
             compare(
                 &format!("fault {number}"),
                 &BTreeMap::from([(name, weight)]),
@@ -342,7 +356,7 @@ fn check_network(path: &Path, meta: &Meta) -> Result<(), String> {
             let weights = layers.map(|slot| {
                 let name = format!("{}.weight", slot.name);
                 let weight = &import.state.iter().find(|(own, _)| *own == name).unwrap().1;
-                (format!("in.{name}"), normal8(weight))
+                (name, normal8(weight))
             });
             compare("normal8", &weights.collect(), &arrays["normal8"])?;
         }

@@ -3,7 +3,7 @@
 use super::super::call::{Call, Known};
 use crate::error::Result;
 use crate::net::general::{Binary, General, Reduction, Unary};
-use crate::net::graph::Op;
+use crate::net::graph::{BatchNormNode, LayerNormNode, Op};
 
 /// Batch norm with the statistics of the file.
 pub(super) fn batch_norm(call: &mut Call) -> Result<Vec<Known>> {
@@ -33,12 +33,14 @@ pub(super) fn batch_norm(call: &mut Call) -> Result<Vec<Known>> {
         call.reshape(&x, vec![x.shape[0], channels, 1, behind])?
     };
     let state = &mut *call.state;
-    let op = state.layers.batch_norm(
-        &mut state.graph,
-        [&scale, &shift, &mean, &variance],
+    let norm = BatchNormNode {
+        scale: state.parameter(&scale.name, &scale.tensor)?,
+        shift: state.parameter(&shift.name, &shift.tensor)?,
+        running_mean: state.buffer(&mean.name, &mean.tensor)?,
+        running_var: state.buffer(&variance.name, &variance.tensor)?,
         epsilon,
-    )?;
-    let y = call.apply(op, &[&images])?;
+    };
+    let y = call.apply(Op::BatchNorm(norm), &[&images])?;
     Ok(vec![call.reshape(&y, x.shape.clone())?])
 }
 
@@ -111,16 +113,13 @@ pub(super) fn layer_norm(call: &mut Call) -> Result<Vec<Known>> {
     let statistics = call.node.output.len() > 1;
     let constants = (vector(&scale), shift.as_ref().and_then(vector));
     if let ((Some(scale), Some(shift)), false, None) = (constants, statistics, flat.constant()) {
-        let flatten = |tensor: &candle_core::Tensor| tensor.flatten_all();
-        let (a, b) = (flatten(&scale.tensor)?, flatten(&shift.tensor)?);
         let state = &mut *call.state;
-        let op = state.layers.layer_norm(
-            &mut state.graph,
-            (&scale.name, &a),
-            (&shift.name, &b),
+        let norm = LayerNormNode {
+            scale: state.parameter(&scale.name, &scale.tensor.flatten_all()?)?,
+            shift: state.parameter(&shift.name, &shift.tensor.flatten_all()?)?,
             epsilon,
-        )?;
-        let y = call.apply(op, &[&flat])?;
+        };
+        let y = call.apply(Op::LayerNorm(norm), &[&flat])?;
         return Ok(vec![call.reshape(&y, x.shape.clone())?]);
     }
     let [normed, mean, inverse] = standard(call, &flat, epsilon)?;
