@@ -291,7 +291,7 @@ fn cheapest(candidates: &[Candidate]) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::net::{Architecture, ModelInfo, Network, MODEL_FORMAT};
+    use crate::net::{Architecture, ModelInfo, Network};
     use crate::quant::{Init, Method};
     use crate::seed::{Purpose, Seed};
     use candle_core::Device;
@@ -316,17 +316,8 @@ mod tests {
         )
         .unwrap();
         let info = ModelInfo {
-            format: MODEL_FORMAT,
-            architecture: Architecture::Mlp.into(),
-            classes: 10,
             quantizer,
-            input_shape: [1, 28, 28],
-            normalization: None,
-            dataset: None,
-            training: None,
-            training_seed: None,
-            epoch: None,
-            validation_accuracy: None,
+            ..ModelInfo::of(Architecture::Mlp.into(), 10)
         };
         (
             Model {

@@ -146,28 +146,19 @@ fn numbers(name: &str, lengths: &[usize], tensors: &[(String, Tensor)]) -> Resul
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::net::{read_tensors, write_tensors, Architecture, Model, ModelInfo, MODEL_FORMAT};
+    use crate::net::{read_tensors, write_tensors, Architecture, Model, ModelInfo};
     use crate::quant::{channel_wise, Method, QuantizerSpec};
     use crate::seed::Seed;
     use std::path::Path;
 
     fn info(bits: u64) -> ModelInfo {
         ModelInfo {
-            format: MODEL_FORMAT,
-            architecture: Architecture::Lenet5.into(),
-            classes: 10,
             quantizer: QuantizerSpec {
                 method: Method::Normal,
                 bits: Bits::new(bits).unwrap(),
                 ..QuantizerSpec::default()
             },
-            input_shape: [1, 28, 28],
-            normalization: None,
-            dataset: None,
-            training: None,
-            training_seed: None,
-            epoch: None,
-            validation_accuracy: None,
+            ..ModelInfo::of(Architecture::Lenet5.into(), 10)
         }
     }
 

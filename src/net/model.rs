@@ -92,6 +92,23 @@ pub struct Model {
 }
 
 impl ModelInfo {
+    /// Of a float network of which no more is known.
+    pub fn of(architecture: Design, classes: usize) -> Self {
+        Self {
+            format: MODEL_FORMAT,
+            input_shape: architecture.input_shape(),
+            architecture,
+            classes,
+            quantizer: QuantizerSpec::default(),
+            normalization: None,
+            dataset: None,
+            training: None,
+            training_seed: None,
+            epoch: None,
+            validation_accuracy: None,
+        }
+    }
+
     /// What the model is called, where the file says it.
     pub fn name(&self) -> Option<&str> {
         self.training.as_ref()?.name.as_deref()
@@ -191,17 +208,8 @@ impl Model {
         let found = recognise(state.tensors).map_err(|e| Self::inside(path, e))?;
         let architecture = found.architecture;
         let info = ModelInfo {
-            format: MODEL_FORMAT,
-            architecture: architecture.into(),
-            classes: found.classes,
-            quantizer: QuantizerSpec::default(),
-            input_shape: architecture.input_shape(),
             normalization: foreign_normalization(architecture),
-            dataset: None,
-            training: None,
-            training_seed: None,
-            epoch: None,
-            validation_accuracy: None,
+            ..ModelInfo::of(architecture.into(), found.classes)
         };
         let mut model = Self::from_parts(path, info, &found.tensors, checksum, device)?;
         model.foreign = true;
@@ -238,24 +246,13 @@ impl Model {
         let name = path
             .file_stem()
             .map(|name| name.to_string_lossy().into_owned());
-        let info = ModelInfo {
-            format: MODEL_FORMAT,
-            architecture: Design::Imported(Arc::new(Imported {
-                name: name.unwrap_or_default(),
-                sha256: sha256.clone(),
-                input_shape,
-                graph,
-            })),
-            classes: import.output.iter().product(),
-            quantizer: QuantizerSpec::default(),
+        let design = Design::Imported(Arc::new(Imported {
+            name: name.unwrap_or_default(),
+            sha256: sha256.clone(),
             input_shape,
-            normalization: None,
-            dataset: None,
-            training: None,
-            training_seed: None,
-            epoch: None,
-            validation_accuracy: None,
-        };
+            graph,
+        }));
+        let info = ModelInfo::of(design, import.output.iter().product());
         check_values(import.state.iter().map(|(name, t)| (name.as_str(), t)))
             .map_err(|e| Self::inside(path, e))?;
         let mut model = Self::from_parts(path, info, &import.state, sha256, device)?;
@@ -267,6 +264,7 @@ impl Model {
                 .keep_codes(&name, stored)
                 .map_err(|e| Self::inside(path, e))?;
         }
+        onnx::check(&model.network).map_err(|e| Self::inside(path, e))?;
         model.foreign = true;
         model.warnings.splice(0..0, warnings);
         Ok(model)
@@ -553,24 +551,20 @@ mod tests {
 
     fn info() -> ModelInfo {
         ModelInfo {
-            format: MODEL_FORMAT,
-            architecture: Architecture::Lenet5.into(),
-            classes: 10,
             quantizer: QuantizerSpec {
                 method: Method::Wcat,
                 bits: Bits::new(4).unwrap(),
                 ..QuantizerSpec::default()
             },
-            input_shape: [1, 28, 28],
             normalization: Some(Normalization {
                 mean: vec![0.1],
                 std: vec![0.3],
             }),
-            dataset: None,
             training: serde_json::from_value(serde_json::json!({"epochs": 3})).unwrap(),
             training_seed: Some(7),
             epoch: Some(3),
             validation_accuracy: Some(0.97),
+            ..ModelInfo::of(Architecture::Lenet5.into(), 10)
         }
     }
 

@@ -238,7 +238,7 @@ fn scalar(tensors: &[(String, Tensor)], name: &str) -> Result<f32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::net::{read_tensors, write_tensors, Architecture, Model, ModelInfo, MODEL_FORMAT};
+    use crate::net::{read_tensors, write_tensors, Architecture, Model, ModelInfo};
     use crate::quant::{max_abs, Method, QuantizerSpec, StoredWeight};
     use crate::seed::{Purpose, Seed};
     use crate::store;
@@ -248,13 +248,7 @@ mod tests {
 
     fn info(quantizer: QuantizerSpec) -> ModelInfo {
         ModelInfo {
-            format: MODEL_FORMAT,
-            architecture: Architecture::Lenet5.into(),
-            classes: 10,
             quantizer,
-            input_shape: [1, 28, 28],
-            normalization: None,
-            dataset: None,
             training: serde_json::from_value(
                 serde_json::json!({"name": "a", "epochs": 3, "rate": 0.1}),
             )
@@ -262,6 +256,7 @@ mod tests {
             training_seed: Some(7),
             epoch: Some(3),
             validation_accuracy: Some(0.1 + 0.2),
+            ..ModelInfo::of(Architecture::Lenet5.into(), 10)
         }
     }
 

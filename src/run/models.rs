@@ -468,7 +468,7 @@ pub(super) fn chosen(
 mod tests {
     use super::*;
     use crate::data::DatasetName;
-    use crate::net::{Architecture, MODEL_FORMAT};
+    use crate::net::Architecture;
     use crate::quant::QuantizerSpec;
 
     #[test]
@@ -485,17 +485,8 @@ mod tests {
             path: "a.safetensors".into(),
             checksum: String::new(),
             info: ModelInfo {
-                format: MODEL_FORMAT,
-                architecture: architecture.into(),
-                classes: 2,
                 quantizer,
-                input_shape: architecture.input_shape(),
-                normalization: None,
-                dataset: None,
-                training: None,
-                training_seed: None,
-                epoch: None,
-                validation_accuracy: None,
+                ..ModelInfo::of(architecture.into(), 2)
             },
             evaluator: Evaluator::new(network).unwrap(),
             warnings: Vec::new(),

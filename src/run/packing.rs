@@ -152,7 +152,7 @@ fn size(path: &Path) -> Result<u64> {
 mod tests {
     use super::*;
     use crate::engine::{Evaluator, Images};
-    use crate::net::{Architecture, Network, TrainingRecord, MODEL_FORMAT};
+    use crate::net::{Architecture, Network, TrainingRecord};
     use crate::quant::{Method, QuantizerSpec};
     use crate::run::Quiet;
     use crate::seed::{Purpose, Seed};
@@ -165,20 +165,13 @@ mod tests {
             .unwrap()
             .0;
         let info = ModelInfo {
-            format: MODEL_FORMAT,
-            architecture: architecture.into(),
-            classes: 10,
             quantizer: quantizer.clone(),
-            input_shape: architecture.input_shape(),
-            normalization: None,
-            dataset: None,
             training: Some(TrainingRecord {
                 name: Some(name.to_owned()),
                 ..TrainingRecord::default()
             }),
             training_seed: Some(seed),
-            epoch: None,
-            validation_accuracy: None,
+            ..ModelInfo::of(architecture.into(), 10)
         };
         Model::save(path, &network, &info).unwrap();
         network

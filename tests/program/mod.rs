@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use wcat_explore::data::{DatasetSpec, GlyphSpec};
 use wcat_explore::device::DeviceSpec;
-use wcat_explore::net::{Architecture, Model, ModelInfo, Network, TrainingRecord, MODEL_FORMAT};
+use wcat_explore::net::{Architecture, Model, ModelInfo, Network, TrainingRecord};
 use wcat_explore::quant::{Method, QuantizerSpec};
 use wcat_explore::seed::Seed;
 use wcat_explore::store;
@@ -182,21 +182,14 @@ impl Place {
             .unwrap()
             .0;
         let info = ModelInfo {
-            format: MODEL_FORMAT,
-            architecture: Architecture::Lenet5.into(),
-            classes: 10,
             quantizer,
-            input_shape: [1, 28, 28],
-            normalization: None,
-            dataset: None,
             training: Some(TrainingRecord {
                 name: Some(name.trim_end_matches(".safetensors").to_owned()),
                 dataset: Some(dataset),
                 ..TrainingRecord::default()
             }),
             training_seed: Some(1),
-            epoch: None,
-            validation_accuracy: None,
+            ..ModelInfo::of(Architecture::Lenet5.into(), 10)
         };
         Model::save(&self.path(name), &network, &info).unwrap();
     }
