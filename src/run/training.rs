@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::kernel::Arithmetic;
 use crate::net::{
     read_tensors, write_tensors, DatasetTag, Design, Model, ModelInfo, Network, Route,
-    TrainingRecord, MODEL_FORMAT,
+    TrainingRecord,
 };
 use crate::store::{self, Checksums, Lock, CHECKSUMS};
 use crate::train::write_history;
@@ -83,10 +83,7 @@ pub fn train_model(
     let own = numerics_of(route.arithmetic())?;
     // wrong data and weights that do not fit are found before anything is written
     let early = if fresh || !folder.join(STATE).exists() {
-        let images = load_half(&training.dataset, Split::Training, data_folder)?;
-        let normalization = normalization(training, &images)?;
-        let network = start.network(&images, normalization.as_ref(), device)?;
-        Some((images, normalization, network))
+        Some(Inputs::of(&start, data_folder, device)?)
     } else {
         None
     };
@@ -138,14 +135,14 @@ pub fn train_model(
             training.name
         ));
     }
-    let (images, normalization, (mut network, warnings)) = match early {
+    let Inputs {
+        images,
+        normalization,
+        mut network,
+        warnings,
+    } = match early {
         Some(early) => early,
-        None => {
-            let images = load_half(&training.dataset, Split::Training, data_folder)?;
-            let normalization = normalization(training, &images)?;
-            let network = start.network(&images, normalization.as_ref(), device)?;
-            (images, normalization, network)
-        }
+        None => Inputs::of(&start, data_folder, device)?,
     };
     images
         .remarks
@@ -292,6 +289,29 @@ pub(super) fn wait_for_lock(folder: &Path, model: &str, monitor: &dyn Monitor) -
 ///
 /// # Errors
 /// [`Error::Argument`] where statistics or a variation are given for floats, or statistics of other channels.
+/// What a training begins with.
+struct Inputs {
+    images: ImageSet,
+    normalization: Option<Normalization>,
+    network: Network,
+    warnings: Vec<String>,
+}
+
+impl Inputs {
+    fn of(start: &Start, data_folder: Option<&Path>, device: &Device) -> Result<Self> {
+        let training = &start.training;
+        let images = load_half(&training.dataset, Split::Training, data_folder)?;
+        let normalization = normalization(training, &images)?;
+        let (network, warnings) = start.network(&images, normalization.as_ref(), device)?;
+        Ok(Self {
+            images,
+            normalization,
+            network,
+            warnings,
+        })
+    }
+}
+
 fn normalization(training: &Training, images: &ImageSet) -> Result<Option<Normalization>> {
     let spec = &training.dataset;
     if !images.pixels.are_floats() {
@@ -337,9 +357,6 @@ fn info(
     // a file without it is of direct convolutions
     let winograd = Some(route.arithmetic()).filter(|own| *own == Arithmetic::Winograd);
     Ok(ModelInfo {
-        format: MODEL_FORMAT,
-        architecture: design.clone(),
-        classes: images.classes,
         quantizer: training.quantizer.clone(),
         input_shape: [images.channels, images.height, images.width],
         normalization,
@@ -354,8 +371,7 @@ fn info(
             ..TrainingRecord::of(training)?
         }),
         training_seed: Some(training.seed.0),
-        epoch: None,
-        validation_accuracy: None,
+        ..ModelInfo::of(design.clone(), images.classes)
     })
 }
 
