@@ -121,7 +121,6 @@ impl Import {
         ImportChoices {
             input_shape: self.input_shape.clone(),
             output: self.scored.clone(),
-            ..ImportChoices::default()
         }
     }
 }
