@@ -137,7 +137,7 @@ impl Model {
     /// As [`Self::load`].
     pub fn load_with(path: &Path, choices: &ImportChoices, device: &Device) -> Result<Self> {
         store::check_beside(path)?;
-        let expected = "a model file: safetensors, or a checkpoint of PyTorch";
+        let expected = "a model file: safetensors, ONNX, or a checkpoint of PyTorch";
         let bytes = store::read_bytes(path, expected, LARGEST_FILE)?;
         let named = |endings: &[&str]| {
             let ending = path.extension();
