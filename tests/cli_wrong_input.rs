@@ -85,11 +85,11 @@ fn model_files() {
             |file: &str, message: &str| refused(&place, &[command, "--model", file], message);
         refused(
             "none.safetensors",
-            "none.safetensors: not found (expected a model file: safetensors, or a checkpoint of PyTorch)",
+            "none.safetensors: not found (expected a model file: safetensors, ONNX, or a checkpoint of PyTorch)",
         );
         refused(
             "none.th",
-            "none.th: not found (expected a model file: safetensors, or a checkpoint of PyTorch)",
+            "none.th: not found (expected a model file: safetensors, ONNX, or a checkpoint of PyTorch)",
         );
         refused(
             "cut.safetensors",
@@ -117,7 +117,7 @@ fn model_files() {
         );
         refused(
             ".",
-            ".: expected a model file: safetensors, or a checkpoint of PyTorch, found a folder",
+            ".: expected a model file: safetensors, ONNX, or a checkpoint of PyTorch, found a folder",
         );
     }
 }
