@@ -38,6 +38,8 @@ pub(in crate::net) struct Import {
     /// Dimensions of the output behind the batch.
     pub(in crate::net) output: Vec<usize>,
     pub(in crate::net) warnings: Vec<String>,
+    /// What the file says beside the graph.
+    pub(super) metadata: Vec<proto::Entry>,
 }
 
 /// Images of which a network's outputs are compared, alone and together.
@@ -207,6 +209,7 @@ pub(in crate::net) fn import(
         }
         other => other?,
     };
+    import.metadata.clone_from(&model.metadata);
     if choices.output.is_none() && names.len() > 1 {
         let all = names.join(", ");
         import.warnings.push(format!(
@@ -530,6 +533,7 @@ impl Importer {
             input: self.input,
             output: known.shape.get(1..).unwrap_or_default().to_vec(),
             warnings: self.state.warnings,
+            metadata: Vec::new(),
         })
     }
 
