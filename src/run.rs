@@ -9,6 +9,7 @@ mod clock;
 mod difference;
 mod evaluation;
 mod exploring;
+mod export;
 mod folder;
 mod identity;
 mod journal;
@@ -38,6 +39,7 @@ pub use answering::{answer, findings, plan_answer, AnswerPlan, AnswerResult};
 pub use attacking::{attack, attack_shard, AttackResult};
 pub use evaluation::{evaluate, EvaluationRow, FaultSetting};
 pub use exploring::{explore, plan_explore, ExplorePlan, ExploreResult};
+pub use export::export;
 pub use journal::{
     replay, Asked, Attempt, Journal, Replay, ReplayedAttempt, SearchEvaluation, SeenChip,
 };

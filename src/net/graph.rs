@@ -287,6 +287,16 @@ impl Op {
     }
 
     /// The layer whose weight it uses.
+    pub(super) fn layer(&self) -> Option<usize> {
+        match self {
+            Self::Convolution(Convolution { layer, .. })
+            | Self::GeneralConvolution(GeneralConvolution { layer, .. })
+            | Self::Linear(Linear { layer, .. }) => Some(*layer),
+            _ => None,
+        }
+    }
+
+    /// The place that names the layer whose weight it uses.
     pub(super) fn layer_mut(&mut self) -> Option<&mut usize> {
         match self {
             Self::Convolution(Convolution { layer, .. })

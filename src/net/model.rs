@@ -238,6 +238,11 @@ impl Model {
                 return Err(Error::input(path, expected, found));
             }
         };
+        let normalization = import
+            .normalization(input_shape[0])
+            .map_err(|e| Self::inside(path, e))?;
+        // what says how images are normalised is a file of ours
+        let foreign = normalization.is_none();
         let mut warnings = import.warnings;
         let (graph, softmax) = import.graph.without_softmax();
         if softmax {
@@ -252,7 +257,10 @@ impl Model {
             input_shape,
             graph,
         }));
-        let info = ModelInfo::of(design, import.output.iter().product());
+        let info = ModelInfo {
+            normalization,
+            ..ModelInfo::of(design, import.output.iter().product())
+        };
         check_values(import.state.iter().map(|(name, t)| (name.as_str(), t)))
             .map_err(|e| Self::inside(path, e))?;
         let mut model = Self::from_parts(path, info, &import.state, sha256, device)?;
@@ -265,7 +273,7 @@ impl Model {
                 .map_err(|e| Self::inside(path, e))?;
         }
         onnx::check(&model.network).map_err(|e| Self::inside(path, e))?;
-        model.foreign = true;
+        model.foreign = foreign;
         model.warnings.splice(0..0, warnings);
         Ok(model)
     }
@@ -364,6 +372,23 @@ impl Model {
             "a file that is not there yet, or --overwrite",
             format!("`{}`", path.display()),
         )
+    }
+
+    /// Writes the network as an ONNX file (opset 21) in standard operators, whole or not at all: from `input`, normalised
+    /// images [batch, channels, height, width] or as many dimensions as the file had that the network came from, to
+    /// `logits` [batch, classes], the batch free. Quantised weights are the whole numbers that the memory holds, behind
+    /// DequantizeLinear; the rest is in single precision. The normalisation stands in the file's metadata.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] for a zero point that no number of its layer's type can be; [`Error::Io`] with the path, or a
+    /// tensor failure.
+    pub fn export(&self, path: &Path) -> Result<()> {
+        let name = match self.info.name() {
+            Some(name) => name.to_owned(),
+            None => self.info.architecture.to_string(),
+        };
+        let bytes = onnx::bytes(&self.network, &name, self.info.normalization.as_ref())?;
+        store::write_bytes(path, &bytes)
     }
 
     /// SHA-256 of the float model that a file of ours was quantised from after training; `None` where it is no such

@@ -451,7 +451,7 @@ impl Network {
         self.graph.program(self.tensors(), self.input_shape)
     }
 
-    fn tensors(&self) -> Tensors<'_> {
+    pub(super) fn tensors(&self) -> Tensors<'_> {
         Tensors {
             parameters: &self.others,
             buffers: &self.buffers,

@@ -3,13 +3,16 @@
 mod attributes;
 pub(super) mod call;
 mod constant;
+mod export;
 mod import;
 mod layers;
+mod metadata;
 mod operators;
 mod proto;
 #[cfg(test)]
 mod tests;
 
+pub(super) use export::bytes;
 pub(super) use import::Import;
 pub use import::ImportChoices;
 pub use operators::names as known_operators;

@@ -18,8 +18,8 @@ pub(crate) use groups::{
     RunOutput, Settings, VoltageList, Voltages,
 };
 pub(crate) use models::{
-    DataArgs, DataCommand, FitArgs, FitCurve, InspectArgs, MemoryArgs, MemoryCommand, PackArgs,
-    QuantizeArgs, TrainArgs, Unit,
+    DataArgs, DataCommand, ExportArgs, ExportForm, FitArgs, FitCurve, InspectArgs, MemoryArgs,
+    MemoryCommand, PackArgs, QuantizeArgs, TrainArgs, Unit,
 };
 pub(crate) use runs::{AttackArgs, CompletionsArgs, EvalArgs, ManArgs, ParetoArgs, PublishArgs};
 pub(crate) use shards::{RunShards, ShardFlags};
@@ -121,6 +121,13 @@ pub(crate) enum Command {
     /// width starts. Files keep their names; best.safetensors is called after its training, last.safetensors likewise
     /// with -last.
     Pack(PackArgs),
+    /// A model as a file for other programs: ONNX, with the memory's codes
+    ///
+    /// Standard operators of opset 21, the batch free; `input` as the network takes it, images already normalised, to
+    /// `logits`. A quantised layer is an initialiser of the codes that its memory holds (INT8 or UINT8, of 4 bits INT4 or
+    /// UINT4, of other widths behind a Clip to their bounds) with DequantizeLinear behind it, the rest is float. How images
+    /// are normalised stands in the file's metadata, which `eval` reads.
+    Export(ExportArgs),
     /// Accuracy and loss of a model: clean, at a bit error rate, or at a voltage
     Eval(EvalArgs),
     /// Bit-flip attack: how few chosen flips bring a model's accuracy down to chance

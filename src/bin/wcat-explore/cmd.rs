@@ -6,6 +6,7 @@ pub(crate) mod attack;
 pub(crate) mod data;
 pub(crate) mod eval;
 pub(crate) mod explore;
+pub(crate) mod export;
 pub(crate) mod inspect;
 pub(crate) mod memory;
 pub(crate) mod pack;

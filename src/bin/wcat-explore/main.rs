@@ -43,6 +43,7 @@ fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         Command::Train(args) => cmd::train::run(args, &monitor),
         Command::Quantize(args) => cmd::quantize::run(args, &monitor),
         Command::Pack(args) => cmd::pack::run(args, &monitor),
+        Command::Export(args) => cmd::export::run(args, &monitor),
         Command::Eval(args) => cmd::eval::run(args, &monitor),
         Command::Attack(args) => cmd::attack::run(args, &monitor),
         Command::Memory(args) => cmd::memory::run(args, &monitor),

@@ -27,7 +27,7 @@ impl<'n> Attributes<'n> {
     }
 
     pub(super) fn integer(&self, name: &'static str) -> Option<i64> {
-        self.find(name).map(|own| own.i)
+        self.find(name).map(|own| own.i.unwrap_or_default())
     }
 
     pub(super) fn integer_or(&self, name: &'static str, default: i64) -> i64 {
@@ -43,7 +43,8 @@ impl<'n> Attributes<'n> {
     }
 
     pub(super) fn float_or(&self, name: &'static str, default: f32) -> f64 {
-        f64::from(self.find(name).map_or(default, |own| own.f))
+        let own = self.find(name).map(|own| own.f.unwrap_or_default());
+        f64::from(own.unwrap_or(default))
     }
 
     pub(super) fn floats(&self, name: &'static str) -> Option<&'n [f32]> {

@@ -33,6 +33,8 @@ pub(in crate::net) struct Import {
     /// Dimensions of the output behind the batch.
     pub(in crate::net) output: Vec<usize>,
     pub(in crate::net) warnings: Vec<String>,
+    /// What the file says beside the graph.
+    pub(super) metadata: Vec<proto::Entry>,
 }
 
 /// What a user says of an ONNX file.
@@ -88,6 +90,7 @@ pub(super) fn import(path: &Path, model: &proto::Model, choices: &ImportChoices)
             import
         }
     };
+    import.metadata.clone_from(&model.metadata);
     if choices.output.is_none() && part.graph.output.len() > 1 {
         let all = output_names(part.graph).join(", ");
         import.warnings.push(format!(
@@ -435,6 +438,7 @@ impl Importer {
             input: self.input,
             output: known.shape.get(1..).unwrap_or_default().to_vec(),
             warnings: Vec::new(),
+            metadata: Vec::new(),
         })
     }
 

@@ -4,12 +4,16 @@ use prost::Message;
 
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct Model {
+    #[prost(int64, tag = "1")]
+    pub(super) ir_version: i64,
     #[prost(message, repeated, tag = "8")]
     pub(super) opset_import: Vec<Opset>,
     #[prost(string, tag = "2")]
     pub(super) producer_name: String,
     #[prost(message, optional, tag = "7")]
     pub(super) graph: Option<Graph>,
+    #[prost(message, repeated, tag = "14")]
+    pub(super) metadata: Vec<Entry>,
     #[prost(message, repeated, tag = "25")]
     pub(super) functions: Vec<Function>,
 }
@@ -78,10 +82,10 @@ pub(super) struct Attribute {
     pub(super) name: String,
     #[prost(int32, tag = "20")]
     pub(super) kind: i32,
-    #[prost(float, tag = "2")]
-    pub(super) f: f32,
-    #[prost(int64, tag = "3")]
-    pub(super) i: i64,
+    #[prost(float, optional, tag = "2")]
+    pub(super) f: Option<f32>,
+    #[prost(int64, optional, tag = "3")]
+    pub(super) i: Option<i64>,
     #[prost(bytes = "vec", tag = "4")]
     pub(super) s: Vec<u8>,
     #[prost(message, optional, tag = "5")]

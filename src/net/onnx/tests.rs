@@ -21,6 +21,17 @@ fn folder() -> PathBuf {
         .unwrap_or_else(|| PathBuf::from("tests/onnx"))
 }
 
+/// The folders of the networks.
+pub(super) fn networks() -> Vec<PathBuf> {
+    let mut folders: Vec<PathBuf> = std::fs::read_dir(folder())
+        .unwrap()
+        .map(|e| e.unwrap().path())
+        .collect();
+    folders.retain(|path| path.join("meta.json").is_file());
+    folders.sort();
+    folders
+}
+
 /// Arrays of an npz, as double precision.
 fn arrays(path: &Path) -> BTreeMap<String, Tensor> {
     let mut file = zip::ZipArchive::new(std::fs::File::open(path).unwrap()).unwrap();
@@ -272,15 +283,8 @@ struct MetaFault {
 
 #[test]
 fn networks_give_the_outputs_of_their_files() {
-    let folder = folder();
     let mut wrong = Vec::new();
-    let mut names: Vec<PathBuf> = std::fs::read_dir(folder)
-        .unwrap()
-        .map(|e| e.unwrap().path())
-        .collect();
-    names.retain(|path| path.join("meta.json").is_file());
-    names.sort();
-    for path in names {
+    for path in networks() {
         let meta = std::fs::read_to_string(path.join("meta.json")).unwrap();
         let meta: Meta = serde_json::from_str(&meta).unwrap();
         if let Err(error) = check_network(&path, &meta) {

@@ -189,6 +189,41 @@ pub(crate) struct PackArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
+  wcat-explore export --model wcat.safetensors --to onnx --out wcat.onnx")]
+#[command(next_help_heading = "Models and data")]
+pub(crate) struct ExportArgs {
+    #[command(flatten)]
+    pub(crate) file: OneModel,
+    #[command(flatten)]
+    pub(crate) import: Import,
+    /// Form of the file: onnx
+    #[arg(
+        long,
+        value_enum,
+        default_value_t,
+        hide_possible_values = true,
+        help_heading = "Output"
+    )]
+    pub(crate) to: ExportForm,
+    /// The file to write, *.onnx
+    #[arg(long, value_name = "PATH", help_heading = "Output")]
+    pub(crate) out: PathBuf,
+    /// Replace a file that is there
+    #[arg(long, help_heading = "Output")]
+    pub(crate) overwrite: bool,
+}
+
+/// Form of an exported file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ExportForm {
+    /// Operators of ONNX, opset 21
+    #[default]
+    Onnx,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
   wcat-explore inspect wcat.safetensors
   wcat-explore inspect net.onnx
   wcat-explore inspect --model wcat.safetensors --figures figures/wcat

@@ -23,7 +23,7 @@ const HEADINGS: &[(&str, &str)] = &[
     ("Memory model", "name title source curve robust-energy robust-area robust-source"),
     (
         "Output",
-        "out fresh resume no-resume dry-run format overwrite layers figures export-masks title preface cards",
+        "out to fresh resume no-resume dry-run format overwrite layers figures export-masks title preface cards",
     ),
     ("Settings", "config set seed device isa arithmetic"),
     ("Cluster", "shard shards merge prepare from"),
