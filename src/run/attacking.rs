@@ -19,7 +19,7 @@ use crate::attack::{
     Flip, FlipRow, Outcome, Stop, Target,
 };
 use crate::config::Experiment;
-use crate::data::{ImageSet, Normalization, Split};
+use crate::data::{DatasetName, ImageSet, Normalization, Split};
 use crate::error::{Error, Result};
 use crate::figure;
 use crate::kernel::Arithmetic;
@@ -135,6 +135,14 @@ impl Prepared {
         experiment.dataset = dataset_for(&models, &experiment.dataset, request.dataset_given)?;
         let spec = &experiment.attack;
         let (dataset, file) = (&experiment.dataset, request.data_file.as_deref());
+        let of_file = dataset.name == DatasetName::File;
+        if of_file && spec.data == Split::Training && dataset.file_spec().training.is_none() {
+            return Err(Error::argument(
+                "--attack-data",
+                "`test`, or a file of training data (`dataset.file.training` of a configuration)",
+                "`training`, and test data alone",
+            ));
+        }
         let test = TestSource {
             spec: dataset,
             folder: request.data_folder.as_deref(),

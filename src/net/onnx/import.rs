@@ -8,6 +8,7 @@ use super::operators::{operator, NEWEST_OPSET, OLDEST_OPSET};
 use super::proto;
 use crate::error::{Error, Result};
 use crate::net::graph::{Graph, Op};
+use crate::net::shape::MOST_NUMBERS;
 use candle_core::Tensor;
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -351,6 +352,13 @@ impl Importer {
         let of_batch = of_batch.filter(|size| *size > 0);
         let batch = of_batch.map_or(batch, |size| size as usize);
         let shape: Vec<usize> = [&[batch], &per_image[..]].concat();
+        let numbers = per_image
+            .iter()
+            .try_fold(1usize, |n, dim| n.checked_mul(*dim));
+        if numbers.is_none_or(|numbers| numbers > MOST_NUMBERS) {
+            let expected = format!("at most {MOST_NUMBERS} numbers for an image");
+            return Err(Error::argument(what(), expected, format!("{per_image:?}")));
+        }
         let wide: Vec<i64> = shape.iter().map(|dim| *dim as i64).collect();
         sizes(&wide)
             .ok_or_else(|| Error::argument(what(), "at most 2³¹ numbers", format!("{shape:?}")))?;

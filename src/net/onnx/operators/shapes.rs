@@ -521,7 +521,7 @@ fn padded(
         return Ok(x.clone());
     }
     let length = x.shape[axis] as i64;
-    if x.batch == Some(axis) || pads.iter().any(|pad| pad.abs() > 1 << 24) {
+    if x.batch == Some(axis) || pads.iter().any(|pad| pad.unsigned_abs() > 1 << 24) {
         return Err(call.wrong("padding of images", format!("{pads:?} along axis {axis}")));
     }
     let [before, after] = pads;
@@ -539,6 +539,9 @@ fn padded(
             &[&x],
         );
     }
+    let mut shape = x.shape.clone();
+    shape[axis] = (length + before + after).max(0) as usize;
+    call.check_size(&shape, x.batch)?;
     let place = |at: i64| match mode {
         "edge" => Some(at.clamp(0, length - 1)),
         "wrap" => at.checked_rem_euclid(length),
