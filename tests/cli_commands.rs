@@ -100,7 +100,7 @@ fn shells_and_manuals_are_told_of_every_flag() {
     );
     place.done(&["man", "--out", "man1"]);
     let pages: Vec<String> = place.tree().into_keys().collect();
-    assert_eq!(pages.len(), 23, "{pages:?}");
+    assert_eq!(pages.len(), 24, "{pages:?}");
     for page in [
         "wcat-explore.1",
         "wcat-explore-sweep.1",
