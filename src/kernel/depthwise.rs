@@ -168,6 +168,10 @@ impl Forward<'_> {
                         self.tile::<S, 8, V, A>(simd, block, y, x, v);
                         x += 8;
                     }
+                    while A > 0 && x + 4 <= layout.width() {
+                        self.tile::<S, 4, V, A>(simd, block, y, x, v);
+                        x += 4;
+                    }
                     while A > 0 && x + 2 <= layout.width() {
                         self.tile::<S, 2, V, A>(simd, block, y, x, v);
                         x += 2;

@@ -138,6 +138,13 @@ impl Direct {
         self.input.lanes() * self.windows.stride[1]
     }
 
+    /// True where all pixels of a block lie one behind the other in the input, each seen by one output alone: they are
+    /// then one row.
+    fn is_one_row(&self) -> bool {
+        let Windows { kernel, stride, .. } = self.windows;
+        kernel == [1, 1] && stride == [1, 1] && self.input.border() == 0
+    }
+
     /// Values under the kernel in one row of one block.
     pub(super) fn run(&self) -> usize {
         self.windows.kernel[1] * self.input.lanes()
@@ -329,7 +336,10 @@ impl Loops for Forward<'_> {
     #[inline(always)]
     fn blocks<S: Simd, const V: usize, const U: usize, const A: usize>(&mut self, simd: S) {
         let shape = self.shape;
-        let (height, width) = (shape.output.height(), shape.output.width());
+        let (mut height, mut width) = (shape.output.height(), shape.output.width());
+        if shape.is_one_row() {
+            (height, width) = (1, height * width);
+        }
         for block in 0..shape.output.blocks() {
             for y in 0..height {
                 let mut x = 0;
@@ -357,6 +367,7 @@ impl Forward<'_> {
                 16.. => self.tile::<S, 16, V, U, A>(simd, block, y, x),
                 8.. => self.tile::<S, 8, V, U, A>(simd, block, y, x),
                 7 => self.tile::<S, 7, V, U, A>(simd, block, y, x),
+                5 => self.tile::<S, 5, V, U, A>(simd, block, y, x),
                 4.. => self.tile::<S, 4, V, U, A>(simd, block, y, x),
                 2.. => self.tile::<S, 2, V, U, A>(simd, block, y, x),
                 _ => self.tile::<S, 1, V, U, A>(simd, block, y, x),
@@ -382,7 +393,7 @@ impl Forward<'_> {
         }
     }
 
-    /// `R` output pixels of one block from (`y`, `x`).
+    /// `R` output pixels of one block from (`y`, `x`), where `x` counts beyond the width if all pixels are one row.
     #[inline(always)]
     fn tile<S: Simd, const R: usize, const V: usize, const U: usize, const A: usize>(
         &mut self,
@@ -418,50 +429,71 @@ impl Forward<'_> {
         R
     }
 
+    /// Stores the pixels of a tile, which may go on in the next rows.
     #[inline(always)]
     fn store_tile<S: Simd, const R: usize, const V: usize, const U: usize>(
         &mut self,
         simd: S,
         block: usize,
-        y: usize,
-        x: usize,
+        mut y: usize,
+        mut x: usize,
         sums: [[S::f32s; U]; R],
     ) {
         let layout = self.shape.output;
-        let (store, lanes) = (self.store, layout.lanes());
-        let output = &mut self.output[layout.at(block, y, x)..][..R * lanes];
-        let zero = simd.splat_f32s(0.0);
-        match lanes {
-            BLOCK => {
-                let (output, _) = S::as_mut_simd_f32s(output);
-                for (target, sums) in output.chunks_exact_mut(V).zip(&sums) {
-                    for (v, target) in target.iter_mut().enumerate() {
-                        let sum = if v < U { sums[v] } else { zero };
-                        let sum = if store.add {
-                            simd.add_f32s(sum, *target)
-                        } else {
-                            sum
-                        };
-                        *target = if store.relu {
-                            rectified(simd, sum, zero)
-                        } else {
-                            sum
-                        };
-                    }
+        let width = layout.width();
+        if x >= width {
+            (y, x) = (x / width, x % width);
+        }
+        let mut sums = &sums[..];
+        while !sums.is_empty() {
+            let (these, rest) = sums.split_at(sums.len().min(width - x));
+            let pixels = &mut self.output[layout.at(block, y, x)..][..these.len() * layout.lanes()];
+            store_pixels::<S, V, U>(simd, layout.lanes(), self.store, these, pixels);
+            (y, x, sums) = (y + 1, 0, rest);
+        }
+    }
+}
+
+/// Stores neighbouring pixels of so many lanes.
+#[inline(always)]
+fn store_pixels<S: Simd, const V: usize, const U: usize>(
+    simd: S,
+    lanes: usize,
+    store: Store,
+    sums: &[[S::f32s; U]],
+    output: &mut [f32],
+) {
+    let zero = simd.splat_f32s(0.0);
+    match lanes {
+        BLOCK => {
+            let (output, _) = S::as_mut_simd_f32s(output);
+            for (target, sums) in output.chunks_exact_mut(V).zip(sums) {
+                for (v, target) in target.iter_mut().enumerate() {
+                    let sum = if v < U { sums[v] } else { zero };
+                    let sum = if store.add {
+                        simd.add_f32s(sum, *target)
+                    } else {
+                        sum
+                    };
+                    *target = if store.relu {
+                        rectified(simd, sum, zero)
+                    } else {
+                        sum
+                    };
                 }
             }
-            6 => store_few::<S, R, U, 6>(store, &sums, output),
-            3 => store_few::<S, R, U, 3>(store, &sums, output),
-            _ => store_few::<S, R, U, 1>(store, &sums, output),
         }
+        6 => store_few::<S, U, 6>(store, sums, output),
+        3 => store_few::<S, U, 3>(store, sums, output),
+        _ => store_few::<S, U, 1>(store, sums, output),
     }
 }
 
 /// Stores the first `L` lanes of each pixel.
 #[inline(always)]
-fn store_few<S: Simd, const R: usize, const U: usize, const L: usize>(
+fn store_few<S: Simd, const U: usize, const L: usize>(
     store: Store,
-    sums: &[[S::f32s; U]; R],
+    sums: &[[S::f32s; U]],
     output: &mut [f32],
 ) {
     for (target, sums) in output.chunks_exact_mut(L).zip(sums) {
