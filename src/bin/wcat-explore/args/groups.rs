@@ -299,7 +299,7 @@ pub(crate) struct Judged {
     ///
     /// top1: inputs whose class has the greatest logit; top5: one of the five greatest; agreement: inputs that are given
     /// the class that the same network gives them without faults, which needs no classes.
-    #[arg(long, value_name = "METRIC")]
+    #[arg(long, value_name = "METRIC", hide_short_help = true)]
     metric: Option<String>,
 }
 
