@@ -1,4 +1,9 @@
-//! Numbers that check themselves while they are read: rates, widths, voltages, accuracies, chips.
+//! Numbers that check themselves while they are read: rates, widths, voltages, accuracies, chips; and what accuracies
+//! count.
+
+mod metric;
+
+pub use metric::Metric;
 
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};

@@ -196,7 +196,7 @@ fn configuration_files() {
         refused(
             "unknown.yaml",
             "unknown.yaml:3: `sweep.chip`: expected one of the keys `voltages`, `bers`, `bit_error_rates`, `split`, `chips`, `images`, `tolerance`, \
-             `floor`, `protection`, `sampling`, found `chip` (did you mean `chips`?)",
+             `metric`, `floor`, `protection`, `sampling`, found `chip` (did you mean `chips`?)",
         );
         refused(
             "type.yaml",
@@ -241,7 +241,7 @@ fn settings() {
     refused("=3", "expected key.path=value, found an empty key");
     refused(
         "sweep.chip=3",
-        "expected one of the keys `voltages`, `bers`, `bit_error_rates`, `split`, `chips`, `images`, `tolerance`, `floor`, `protection`, `sampling`, \
+        "expected one of the keys `voltages`, `bers`, `bit_error_rates`, `split`, `chips`, `images`, `tolerance`, `metric`, `floor`, `protection`, `sampling`, \
          found `chip` (did you mean `chips`?)",
     );
     refused("sweep.chips=0", "expected 1 to 1000000, found 0");

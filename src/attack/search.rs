@@ -88,7 +88,7 @@ pub fn bit_search(
     }
     let clean_accuracy = clean.accuracy();
     let batch = Batch::new(target.batch, evaluator.network().device())?;
-    let until = spec.target(evaluator.network().classes());
+    let until = spec.target(target.test.metric().chance(evaluator.network().classes()));
     let (mut loss, mut accuracy, mut flips, mut step) = (clean_loss, clean_accuracy, 0, 0);
     let mut not_finite = 0;
     let stopped_by = loop {

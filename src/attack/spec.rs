@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 pub struct AttackSpec {
     /// Most bits that are flipped, 1 to 1,000,000.
     pub flips: u64,
-    /// The attack ends where the accuracy on the test images is at most this; absent: chance, 1 / classes. A network
+    /// The attack ends where the accuracy on the test images is at most this; absent: chance, 1 / classes (`top5`: 5 / classes). A network
     /// that always gives one answer has the fraction of that class, which may be more (MNIST: up to 0.114).
     pub until_accuracy: Option<Accuracy>,
     /// Weights of greatest gradient that each layer offers, 1 to 1,000,000.
@@ -63,10 +63,9 @@ impl AttackSpec {
         }
     }
 
-    /// Accuracy at which an attack on a network of so many classes ends.
-    pub fn target(&self, classes: usize) -> f64 {
-        self.until_accuracy
-            .map_or(1.0 / classes.max(1) as f64, Accuracy::get)
+    /// Accuracy at which an attack ends, where guessing has the accuracy `chance`.
+    pub fn target(&self, chance: f64) -> f64 {
+        self.until_accuracy.map_or(chance, Accuracy::get)
     }
 }
 
@@ -103,8 +102,8 @@ mod tests {
     #[test]
     fn the_target_is_chance_unless_it_is_given() {
         let mut spec = AttackSpec::default();
-        assert_eq!(spec.target(10), 0.1);
+        assert_eq!(spec.target(0.1), 0.1);
         spec.until_accuracy = Some(Accuracy::new(0.0).unwrap());
-        assert_eq!(spec.target(10), 0.0);
+        assert_eq!(spec.target(0.1), 0.0);
     }
 }

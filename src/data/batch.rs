@@ -135,7 +135,7 @@ impl ImageSet {
     /// Labels of these indices.
     ///
     /// # Panics
-    /// Where an index is not below [`Self::len`].
+    /// Where an index is not below [`Self::len`], or the set has none ([`Self::has_labels`]).
     pub fn labels(&self, indices: &[u32]) -> Vec<u32> {
         indices
             .iter()

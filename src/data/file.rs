@@ -1,7 +1,8 @@
 //! Inputs and classes from one file of arrays (`.npz`, `.safetensors`), or images of CIFAR-10 records (`.bin`).
 //!
 //! Inputs are the array `x` or `inputs`: a batch of one to three further dimensions, kept in the file's layout and padded
-//! in front with ones. Floats are what the network takes; `uint8` are pixels. Classes are the array `y` or `labels`.
+//! in front with ones. Floats are what the network takes; `uint8` are pixels. Classes are the array `y` or `labels`; test
+//! data may lack it, and are then judged by agreement alone.
 
 use super::{cifar, folder, DatasetName, FileSpec, ImageSet, Pixels, Split, MAX_IMAGES};
 use crate::error::{Error, Result};
@@ -54,6 +55,10 @@ pub(super) fn load(spec: &FileSpec, split: Split, folder: &Path) -> Result<Image
             return Err(Error::input(path, EXPECTED, found));
         }
     };
+    let set = ImageSet { title, ..set };
+    if split == Split::Training {
+        set.check_labels("training")?;
+    }
     let classes = spec.classes.unwrap_or(set.classes);
     let beyond = |label: &u16| usize::from(*label) >= classes;
     if let Some(at) = set.labels.iter().position(beyond) {
@@ -61,17 +66,15 @@ pub(super) fn load(spec: &FileSpec, split: Split, folder: &Path) -> Result<Image
         let found = format!("{} at place {at}", set.labels[at]);
         return Err(Error::input(path, expected, found));
     }
-    Ok(ImageSet {
-        title,
-        classes,
-        ..set
-    })
+    Ok(ImageSet { classes, ..set })
 }
 
 /// The arrays of a file that are read.
 struct Arrays {
     inputs: NumberArray,
-    labels: NumberArray,
+    labels: Option<NumberArray>,
+    /// What its user should know of it.
+    remarks: Vec<String>,
 }
 
 impl Arrays {
@@ -113,28 +116,32 @@ impl Arrays {
             "" => "no array".to_owned(),
             listed => format!("the arrays {listed}"),
         };
-        let Some(inputs) = taken(INPUTS) else {
+        let (Some(inputs), labels) = (taken(INPUTS), taken(LABELS)) else {
             return Err(Error::input(path, "an array `x` or `inputs`", found()));
         };
-        let Some(labels) = taken(LABELS) else {
-            let expected = "an array `y` or `labels` too: the class of each input, which accuracy is counted by";
-            return Err(Error::input(path, expected, found()));
-        };
-        Ok(Self { inputs, labels })
+        Ok(Self {
+            remarks: match &labels {
+                Some(_) => Vec::new(),
+                None => vec![format!(
+                    "{} has no array `y` or `labels`, the class of each input, but {}: what counts is agreement with the \
+                     network without faults",
+                    path.display(),
+                    found()
+                )],
+            },
+            inputs,
+            labels,
+        })
     }
 
     /// Inputs and labels, checked.
     fn set(self, path: &Path) -> Result<ImageSet> {
-        let Self { inputs, labels } = self;
-        let wrong = |key: &str, expected: String, found: String| {
-            Err(Error::Input {
-                path: path.to_owned(),
-                line: None,
-                key: Some(key.to_owned()),
-                expected,
-                found,
-            })
-        };
+        let Self {
+            inputs,
+            labels,
+            remarks,
+        } = self;
+        let wrong = |key: &str, expected, found| Err(wrong(path, key, expected, found));
         let (count, [channels, height, width]) = match inputs.shape[..] {
             [n, width] => (n, [1, 1, width]),
             [n, height, width] => (n, [1, height, width]),
@@ -181,33 +188,10 @@ impl Arrays {
                 return wrong(&inputs.name, expected, "other integers".into());
             }
         };
-        let classes = match labels.numbers {
-            Numbers::Bytes(bytes) => bytes.into_iter().map(i64::from).collect(),
-            Numbers::Whole(whole) => whole,
-            Numbers::Floats(_) => {
-                let expected = "whole numbers (of an integer type): classes from 0".to_owned();
-                return wrong(&labels.name, expected, "floating-point numbers".into());
-            }
+        let own = match labels {
+            Some(labels) => classes(path, labels, &inputs.name, count)?,
+            None => Vec::new(),
         };
-        if labels.shape.first() != Some(&count) || classes.len() != count {
-            let expected = format!(
-                "a class for each of the {count} inputs of `{}`",
-                inputs.name
-            );
-            return wrong(
-                &labels.name,
-                expected,
-                format!("the shape {:?}", labels.shape),
-            );
-        }
-        let mut own = Vec::with_capacity(count);
-        for (at, class) in classes.into_iter().enumerate() {
-            let Ok(label) = u16::try_from(class) else {
-                let expected = format!("classes from 0 to {}", u16::MAX);
-                return wrong(&labels.name, expected, format!("{class} at place {at}"));
-            };
-            own.push(label);
-        }
         let most = own.iter().max().copied().unwrap_or(0);
         Ok(ImageSet {
             title: String::new(),
@@ -217,8 +201,45 @@ impl Arrays {
             classes: usize::from(most) + 1,
             pixels,
             labels: own,
-            remarks: Vec::new(),
+            remarks,
         })
+    }
+}
+
+/// The class of each of `count` inputs, checked; `inputs` is the name of their array.
+fn classes(path: &Path, labels: NumberArray, inputs: &str, count: usize) -> Result<Vec<u16>> {
+    let wrong = |expected: String, found: String| Err(wrong(path, &labels.name, expected, found));
+    let classes = match labels.numbers {
+        Numbers::Bytes(bytes) => bytes.into_iter().map(i64::from).collect(),
+        Numbers::Whole(whole) => whole,
+        Numbers::Floats(_) => {
+            let expected = "whole numbers (of an integer type): classes from 0".to_owned();
+            return wrong(expected, "floating-point numbers".into());
+        }
+    };
+    if labels.shape.first() != Some(&count) || classes.len() != count {
+        let expected = format!("a class for each of the {count} inputs of `{inputs}`");
+        return wrong(expected, format!("the shape {:?}", labels.shape));
+    }
+    let mut own = Vec::with_capacity(count);
+    for (at, class) in classes.into_iter().enumerate() {
+        let Ok(label) = u16::try_from(class) else {
+            let expected = format!("classes from 0 to {}", u16::MAX);
+            return wrong(expected, format!("{class} at place {at}"));
+        };
+        own.push(label);
+    }
+    Ok(own)
+}
+
+/// A wrong array.
+fn wrong(path: &Path, key: &str, expected: String, found: String) -> Error {
+    Error::Input {
+        path: path.to_owned(),
+        line: None,
+        key: Some(key.to_owned()),
+        expected,
+        found,
     }
 }
 
@@ -238,13 +259,7 @@ fn number_array(path: &Path, name: String, view: &TensorView) -> Result<NumberAr
         Dtype::I64 => whole(true, 8),
         _ => None,
     };
-    let wrong = |expected: &str, found: String| Error::Input {
-        path: path.to_owned(),
-        line: None,
-        key: Some(name.clone()),
-        expected: expected.to_owned(),
-        found,
-    };
+    let wrong = |expected: &str, found| wrong(path, &name, expected.to_owned(), found);
     let Some(kind) = kind else {
         let expected = "numbers of F32, F64, U8 or another integer type";
         return Err(wrong(expected, format!("{:?}", view.dtype())));
@@ -307,18 +322,27 @@ mod tests {
     }
 
     fn read_as(name: &str, bytes: &[u8], classes: Option<usize>) -> Result<ImageSet> {
+        read_half(name, bytes, classes, Split::Test)
+    }
+
+    fn read_half(
+        name: &str,
+        bytes: &[u8],
+        classes: Option<usize>,
+        split: Split,
+    ) -> Result<ImageSet> {
         let folder = tempfile::tempdir().unwrap();
         store::write_bytes(&folder.path().join(name), bytes).unwrap();
         let file = FileSpec {
             test: Some(name.into()),
-            training: None,
+            training: Some(name.into()),
             classes,
         };
         let spec = DatasetSpec {
             file: Some(file),
             ..DatasetSpec::of(DatasetName::File)
         };
-        load(&spec, Split::Test, folder.path())
+        load(&spec, split, folder.path())
     }
 
     #[test]
@@ -366,6 +390,30 @@ mod tests {
     }
 
     #[test]
+    fn inputs_alone_are_test_data_without_classes_and_nothing_to_learn_from() {
+        let bytes = npz(&[("x", x()), ("label", y([0, 1, 2]))]);
+        let set = read_as("mine.npz", &bytes, Some(4)).unwrap();
+        assert_eq!((set.len(), set.has_labels(), set.classes), (3, false, 4));
+        assert!(
+            set.remarks[0].contains("the arrays `x`, `label`"),
+            "{:?}",
+            set.remarks
+        );
+        assert_eq!(set.subset(2, crate::seed::Seed(1)).unwrap().len(), 2);
+        let some = set.selected(&[2, 0]);
+        assert_eq!((some.len(), some.has_labels()), (2, false));
+        let with = npz(&[("x", x()), ("y", y([0, 0, 0]))]);
+        let with = read_as("mine.npz", &with, Some(4)).unwrap();
+        assert_ne!(set.checksum(), with.checksum());
+        let error = read_half("mine.npz", &bytes, None, Split::Training).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "training on mine.npz: expected the class of each input: an array `y` or `labels` in the file, found \
+             inputs alone"
+        );
+    }
+
+    #[test]
     fn what_is_wrong_is_said_of_the_array() {
         let with = |x: Vec<u8>, y: Vec<u8>| npz(&[("x", x), ("y", y)]);
         let mut odd = [0.0f32; 12];
@@ -385,7 +433,6 @@ mod tests {
             (with(x(), npy("<f4", "(3,)", &[0; 12])), "`y`: expected whole numbers"),
             (with(x(), npy("|u1", "(2,)", &[0; 2])), "a class for each of the 3 inputs of `x`, found the shape [2]"),
             (with(x(), npy("|u1", "(1, 3)", &[0; 3])), "found the shape [1, 3]"),
-            (npz(&[("x", x())]), "an array `y` or `labels` too"),
             (npz(&[("images", x())]), "an array `x` or `inputs`, found the arrays `images`"),
             (npz(&[]), "no array"),
         ] {

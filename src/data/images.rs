@@ -1,5 +1,6 @@
 //! A set of labelled images in memory, its checksum and class counts; reading files is for the formats.
 
+use crate::error::{Error, Result};
 use crate::store;
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
@@ -58,7 +59,7 @@ pub struct ImageSet {
     pub classes: usize,
     /// `channels * height * width` for each image; shared with what evaluates them.
     pub pixels: Pixels,
-    /// Class of each image, below `classes`.
+    /// Class of each image, below `classes`; none at all where the classes are not known.
     pub labels: Vec<u16>,
     /// What its user should know of how it was read: files that were left out.
     pub remarks: Vec<String>,
@@ -67,12 +68,36 @@ pub struct ImageSet {
 impl ImageSet {
     /// Number of images.
     pub fn len(&self) -> usize {
-        self.labels.len()
+        let values = match &self.pixels {
+            Pixels::Bytes(bytes) => bytes.len(),
+            Pixels::Floats(floats) => floats.len(),
+        };
+        values / self.image_size().max(1)
+    }
+
+    /// False where the class of no image is known.
+    pub fn has_labels(&self) -> bool {
+        !self.labels.is_empty()
+    }
+
+    /// Refuses a set without classes for what counts by them.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] that says what needs them.
+    pub fn check_labels(&self, what: &str) -> Result<()> {
+        if self.has_labels() {
+            return Ok(());
+        }
+        Err(Error::argument(
+            format!("{what} on {}", self.title),
+            "the class of each input: an array `y` or `labels` in the file",
+            "inputs alone",
+        ))
     }
 
     /// True without images; no loader gives such a set.
     pub fn is_empty(&self) -> bool {
-        self.labels.is_empty()
+        self.len() == 0
     }
 
     /// Pixels of one image, `channels * height * width`.
@@ -102,7 +127,7 @@ impl ImageSet {
 
     /// SHA-256, in hexadecimal, of the shape (images, channels, height, width, classes as 64-bit
     /// little-endian numbers), then the pixels (bytes; or the word `f32` and little-endian floats), then the labels (a
-    /// byte each up to 256 classes, else two, little-endian).
+    /// byte each up to 256 classes, else two, little-endian; none where classes are not known).
     pub fn checksum(&self) -> String {
         let mut hash = Sha256::new();
         for size in [
@@ -148,10 +173,11 @@ impl ImageSet {
                 Pixels::Bytes(bytes) => self.gathered(bytes, indices).into(),
                 Pixels::Floats(floats) => self.gathered(floats, indices).into(),
             },
-            labels: indices
-                .iter()
-                .map(|&index| self.labels[index as usize])
-                .collect(),
+            labels: if self.has_labels() {
+                indices.iter().map(|&i| self.labels[i as usize]).collect()
+            } else {
+                Vec::new()
+            },
             ..*self
         }
     }

@@ -27,7 +27,8 @@ pub fn epoch_order(indices: &[u32], seed: Seed, epoch: u64) -> Vec<u32> {
 }
 
 impl ImageSet {
-    /// Ascending indices of `n` images, drawn at random with the classes in the proportion of the set.
+    /// Ascending indices of `n` images, drawn at random with the classes, where they are known, in the proportion of the
+    /// set.
     ///
     /// # Errors
     /// [`Error::Argument`] where `n` is 0 or more than there are.
@@ -39,11 +40,11 @@ impl ImageSet {
                 n.to_string(),
             ));
         }
-        Ok(stratified(
-            &self.labels,
-            n,
-            &mut seed.stream(Purpose::Images, &[]),
-        ))
+        let stream = &mut seed.stream(Purpose::Images, &[]);
+        if self.has_labels() {
+            return Ok(stratified(&self.labels, n, stream));
+        }
+        Ok(stratified(&vec![0; self.len()], n, stream))
     }
 }
 

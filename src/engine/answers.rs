@@ -114,7 +114,38 @@ mod tests {
     use crate::error::Error;
     use crate::kernel::Isa;
     use crate::net::Architecture;
+    use crate::units::Metric;
     use std::sync::atomic::{AtomicUsize, Ordering};
+
+    #[test]
+    fn agreement_is_with_the_classes_without_faults_and_top_5_allows_more_than_top_1() {
+        let architecture = Architecture::Mlp;
+        let evaluator = evaluator(architecture, 4, Isa::current());
+        let faults = sign_flips(&evaluator, 4);
+        let judged = |metric| {
+            let images = images(architecture, 310);
+            images.judged_by(metric, &evaluator).unwrap()
+        };
+        let right = |images: &Images| {
+            let answers = evaluator.faulty_answers(&faults, images, &NEVER);
+            answers.unwrap().right
+        };
+        let plain = images(architecture, 310);
+        let classes = |faults| evaluator.tally(faults, &plain, &NEVER).unwrap().classes();
+        let pairs = classes(&[]).into_iter().zip(classes(&faults));
+        let same: Vec<bool> = pairs.map(|(clean, faulty)| clean == faulty).collect();
+        assert!(same.contains(&true) && same.contains(&false));
+        let agreement = judged(Metric::Agreement);
+        assert_eq!(right(&agreement), same);
+        assert_eq!(evaluator.clean(&agreement).unwrap().correct, 310);
+        let places = [309, 4, 120];
+        let some = right(&agreement.select(&places).unwrap());
+        assert_eq!(some, places.map(|place| same[place as usize]));
+        let (one, five) = (right(&judged(Metric::Top1)), right(&judged(Metric::Top5)));
+        assert_eq!(one, right(&plain));
+        assert!(one.iter().zip(&five).all(|(one, five)| five >= one));
+        assert_ne!(one, five);
+    }
 
     #[test]
     fn answers_image_by_image_add_up_to_the_score_and_are_those_of_the_images_alone() {

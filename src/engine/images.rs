@@ -1,8 +1,11 @@
 //! Test images ready for evaluation: what they are kept as, which of them, and their labels.
 
+use super::score::NO_CLASS;
+use super::{Evaluator, NEVER};
 use crate::data::{ImageSet, Normalization, Pixels};
 use crate::error::{Error, Result};
 use crate::kernel::Planes;
+use crate::units::Metric;
 use candle_core::{Device, Tensor};
 use std::sync::Arc;
 
@@ -21,6 +24,7 @@ pub struct Images {
     /// Batches on the device, where a GPU evaluates.
     batches: Vec<Tensor>,
     labels: Vec<u32>,
+    metric: Metric,
 }
 
 /// What images are kept as, [n, channels, height, width], row-major.
@@ -72,7 +76,7 @@ impl Images {
     }
 
     /// The images of these indices of a data set, whose pixels are shared and not copied; values are those of
-    /// [`ImageSet::batch`].
+    /// [`ImageSet::batch`]. Where the set has no classes, only [`Self::judged_by`] agreement makes answers right.
     ///
     /// # Errors
     /// [`Error::Argument`] for no image, or a normalisation of another number of channels.
@@ -97,7 +101,34 @@ impl Images {
             },
         };
         let shape = [set.channels, set.height, set.width];
-        Self::at(shape, source, indices.to_vec(), set.labels(indices), device)
+        let labels = if set.has_labels() {
+            set.labels(indices)
+        } else {
+            vec![NO_CLASS; indices.len()]
+        };
+        Self::at(shape, source, indices.to_vec(), labels, device)
+    }
+
+    /// The same images for a metric; under agreement their classes are those that this network gives without faults.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] for a metric by which so few classes are always right; as [`Evaluator::clean_answers`].
+    pub fn judged_by(self, metric: Metric, evaluator: &Evaluator) -> Result<Self> {
+        let labels = match metric {
+            Metric::Agreement => evaluator.tally(&[], &self, &NEVER)?.classes(),
+            Metric::Top1 | Metric::Top5 => self.labels,
+        };
+        let classes = evaluator.network().classes();
+        if classes <= metric.places() && !metric.is_default() {
+            let expected = format!("a network of more than {} classes", metric.places());
+            let what = format!("metric `{metric}`");
+            return Err(Error::argument(what, expected, classes.to_string()));
+        }
+        Ok(Self {
+            labels,
+            metric,
+            ..self
+        })
     }
 
     fn at(
@@ -116,6 +147,7 @@ impl Images {
             places,
             batches: Vec::new(),
             labels,
+            metric: Metric::default(),
         };
         if device.is_cpu() {
             Ok(images)
@@ -152,13 +184,11 @@ impl Images {
         if self.batches.is_empty() || places.is_empty() {
             let own = |&place: &u32| self.places.get(place as usize).copied();
             let places = places.iter().filter_map(own).collect();
-            return Self::at(
-                self.shape,
-                self.source.clone(),
-                places,
-                labels,
-                &Device::Cpu,
-            );
+            let (shape, source) = (self.shape, self.source.clone());
+            return Ok(Self {
+                metric: self.metric,
+                ..Self::at(shape, source, places, labels, &Device::Cpu)?
+            });
         }
         let all = self.tensor()?;
         let chosen = all.index_select(&Tensor::new(places, all.device())?, 0)?;
@@ -172,6 +202,7 @@ impl Images {
             places: Vec::new(),
             batches,
             labels,
+            metric: self.metric,
         })
     }
 
@@ -188,6 +219,11 @@ impl Images {
     /// Channels, height and width.
     pub fn shape(&self) -> [usize; 3] {
         self.shape
+    }
+
+    /// What makes an answer right.
+    pub fn metric(&self) -> Metric {
+        self.metric
     }
 
     /// Class numbers.
@@ -230,6 +266,11 @@ impl<'a> Part<'a> {
     /// Number of images.
     pub(super) fn len(self) -> usize {
         self.end - self.start
+    }
+
+    /// Greatest logits among which the class of an image must be.
+    pub(super) fn places(self) -> usize {
+        self.images.metric.places()
     }
 
     /// Their class numbers.

@@ -71,7 +71,7 @@ impl Worker {
     ) -> Result<Vec<Answer>> {
         let mut answers = Vec::with_capacity(part.len());
         self.run(plan, weights, part, cancel, |label, logits| {
-            answers.push(Answer::new(logits, label));
+            answers.push(Answer::new(logits, label, part.places()));
         })?;
         Ok(answers)
     }

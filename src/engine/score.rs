@@ -1,20 +1,25 @@
 //! Counting of right answers and losses.
 
+use crate::units::Metric;
+
+/// Class of an input that has none, or of logits that are not finite.
+pub(super) const NO_CLASS: u32 = u32::MAX;
+
 /// Result of an evaluation.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Score {
     /// Images evaluated.
     pub images: u64,
-    /// Images classified correctly. Where a logit is not finite the image counts as wrong.
+    /// Images with a right answer, by the metric of the images. Where a logit is not finite the answer is wrong.
     pub correct: u64,
     /// Images of which a logit is not finite.
     pub not_finite: u64,
-    /// Mean cross-entropy in nats; not finite where a logit is not.
+    /// Mean cross-entropy in nats; not finite where a logit is not, or where images have no classes.
     pub loss: f64,
 }
 
 impl Score {
-    /// Fraction of images classified correctly.
+    /// Fraction of images with a right answer.
     pub fn accuracy(&self) -> f64 {
         self.correct as f64 / self.images.max(1) as f64
     }
@@ -23,17 +28,17 @@ impl Score {
 /// Result of an evaluation image by image.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Answers {
-    /// Whether each image was classified correctly; not where a logit is not finite.
+    /// Whether the answer on each image was right; not where a logit is not finite.
     pub right: Vec<bool>,
-    /// Logit of each image's label less the greatest of the others: how far its answer is from the other kind. Negative
-    /// infinity where a logit is not finite.
+    /// Logit of each image's label less the greatest of the others (top 5: the fifth): how far its answer is from the
+    /// other kind. Negative infinity where a logit is not finite.
     pub margins: Vec<f32>,
     /// Images of which a logit is not finite.
     pub not_finite: u64,
 }
 
 impl Answers {
-    /// Images classified correctly.
+    /// Images with a right answer.
     pub fn correct(&self) -> u64 {
         self.right.iter().filter(|right| **right).count() as u64
     }
@@ -53,19 +58,22 @@ impl Answers {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Answer {
     right: bool,
+    class: u32,
     margin: f32,
     finite: bool,
     loss: f64,
 }
 
 impl Answer {
-    pub(super) fn new(logits: &[f32], label: u32) -> Self {
-        let predicted = predicted(logits);
+    /// Right where the label is among the classes of so many (`places`) greatest logits.
+    pub(super) fn new(logits: &[f32], label: u32, places: usize) -> Self {
+        let (predicted, own) = (predicted(logits), label as usize);
         Self {
-            right: predicted == Some(label as usize),
-            margin: predicted.map_or(f32::NEG_INFINITY, |_| margin(logits, label as usize)),
+            right: predicted.is_some() && rank(logits, own) < places,
+            class: predicted.map_or(NO_CLASS, |class| class as u32),
+            margin: predicted.map_or(f32::NEG_INFINITY, |_| margin(logits, own, places)),
             finite: predicted.is_some(),
-            loss: cross_entropy(logits, label as usize),
+            loss: cross_entropy(logits, own),
         }
     }
 }
@@ -74,8 +82,9 @@ impl Answer {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Tally {
     images: u64,
-    /// Whether each image was classified correctly.
+    /// Whether the answer on each image was right.
     right: Vec<bool>,
+    classes: Vec<u32>,
     margins: Vec<f32>,
     correct: u64,
     not_finite: u64,
@@ -84,8 +93,8 @@ pub(super) struct Tally {
 
 impl Tally {
     /// One more image.
-    pub(super) fn add(&mut self, logits: &[f32], label: u32) {
-        self.count(Answer::new(logits, label));
+    pub(super) fn add(&mut self, logits: &[f32], label: u32, places: usize) {
+        self.count(Answer::new(logits, label, places));
     }
 
     /// Of answers in their order: the losses of `run` images are added before they join the sum.
@@ -103,6 +112,7 @@ impl Tally {
     pub(super) fn count(&mut self, answer: Answer) {
         self.images += 1;
         self.right.push(answer.right);
+        self.classes.push(answer.class);
         self.margins.push(answer.margin);
         self.correct += u64::from(answer.right);
         self.not_finite += u64::from(!answer.finite);
@@ -112,9 +122,11 @@ impl Tally {
     /// This and then the other.
     pub(super) fn plus(mut self, other: Self) -> Self {
         self.right.extend(other.right);
+        self.classes.extend(other.classes);
         self.margins.extend(other.margins);
         Self {
             right: self.right,
+            classes: self.classes,
             margins: self.margins,
             images: self.images + other.images,
             correct: self.correct + other.correct,
@@ -131,6 +143,11 @@ impl Tally {
             not_finite: self.not_finite,
             loss,
         }
+    }
+
+    /// Class of the greatest logit of each image; [`NO_CLASS`] where one is not finite.
+    pub(super) fn classes(self) -> Vec<u32> {
+        self.classes
     }
 
     /// Image by image, in the order in which they were seen.
@@ -157,16 +174,28 @@ fn predicted(logits: &[f32]) -> Option<usize> {
     Some(best)
 }
 
-/// Logit of the label less the greatest of the others; negative infinity for a label outside.
-fn margin(logits: &[f32], label: usize) -> f32 {
-    let others = logits
-        .iter()
-        .enumerate()
-        .filter(|(class, _)| *class != label);
-    let other = others.fold(f32::MIN, |most, (_, logit)| most.max(*logit));
+/// Classes before the label by their logits, of equals the first; all for a label outside.
+fn rank(logits: &[f32], label: usize) -> usize {
+    let Some(own) = logits.get(label) else {
+        return logits.len();
+    };
+    let before = |&(class, logit): &(usize, &f32)| logit > own || (logit == own && class < label);
+    logits.iter().enumerate().filter(before).count()
+}
+
+/// Logit of the label less the greatest of the others, or the one at that many `places`; negative infinity for a label
+/// outside.
+fn margin(logits: &[f32], label: usize, places: usize) -> f32 {
+    let mut greatest = [f32::MIN; Metric::MOST];
+    for (class, logit) in logits.iter().enumerate() {
+        let mut rest = *logit;
+        for kept in greatest.iter_mut().take(places).filter(|_| class != label) {
+            (*kept, rest) = (kept.max(rest), kept.min(rest));
+        }
+    }
     logits
         .get(label)
-        .map_or(f32::NEG_INFINITY, |own| own - other)
+        .map_or(f32::NEG_INFINITY, |own| own - greatest[places - 1])
 }
 
 /// `log Σ exp(l) - l[label]` in f64.
@@ -186,10 +215,29 @@ mod tests {
         assert_eq!(predicted(&[f32::NAN, 3.0]), None);
         assert_eq!(predicted(&[f32::NEG_INFINITY, 3.0]), None);
         assert_eq!(predicted(&[1.0, f32::INFINITY]), None);
-        assert_eq!(margin(&[1.0, 3.0, 2.5], 1), 0.5);
-        assert_eq!(margin(&[1.0, 3.0, 2.5], 0), -2.0);
-        assert_eq!(margin(&[1.0, 3.0], 2), f32::NEG_INFINITY);
+        assert_eq!(margin(&[1.0, 3.0, 2.5], 1, 1), 0.5);
+        assert_eq!(margin(&[1.0, 3.0, 2.5], 0, 1), -2.0);
+        assert_eq!(margin(&[1.0, 3.0], 2, 1), f32::NEG_INFINITY);
         assert!((cross_entropy(&[0.0, 0.0], 1) - 2f64.ln()).abs() < 1e-12);
         assert!((cross_entropy(&[1e30, -1e30], 0)).abs() < 1e-12);
+    }
+
+    #[test]
+    fn the_five_greatest_are_right_for_top_5_ties_going_to_the_first() {
+        let logits = [0.0, 7.0, 2.0, 2.0, 5.0, 2.0, 9.0];
+        let right = |places| -> Vec<u32> {
+            let all = 0..logits.len() as u32 + 1;
+            all.filter(|label| Answer::new(&logits, *label, places).right)
+                .collect()
+        };
+        assert_eq!(right(1), [6]);
+        assert_eq!(right(5), [1, 2, 3, 4, 6]);
+        // the fifth of the others: 2 for what is among the five, and for what is not
+        for (label, expected) in [(6, 7.0), (2, 0.0), (5, 0.0), (0, -2.0)] {
+            assert_eq!(margin(&logits, label, 5), expected, "{label}");
+        }
+        assert!(!Answer::new(&[f32::NAN; 7], 1, 5).right);
+        assert_eq!(Answer::new(&logits, NO_CLASS, 1).class, 6);
+        assert!(Answer::new(&logits, NO_CLASS, 1).loss.is_nan());
     }
 }

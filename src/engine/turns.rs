@@ -106,7 +106,7 @@ impl Worker {
                 }
                 self.calls(plan, fresh, at..plan.calls.len(), group.len())?;
                 self.visit(plan, group, |label, logits| {
-                    answers.push(Answer::new(logits, label));
+                    answers.push(Answer::new(logits, label, group.places()));
                 });
             }
             for turn in turns {

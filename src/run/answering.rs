@@ -336,7 +336,7 @@ impl Sweeping<'_> {
             let sight = Sight::new(&comparison, own)?;
             candidates.push(Candidate {
                 clean,
-                chance: 1.0 / prepared.images.classes as f64,
+                chance: prepared.images.chance,
                 strata: sight.sizes().to_vec(),
                 levels: pair.designs.iter().map(level).collect(),
                 chip_cost: sight.chip_cost(TYPICAL_RATE * cells as f64)?,

@@ -27,7 +27,7 @@ use crate::seed::Purpose;
 use crate::store::{self, Lock};
 use crate::sweep::Shard;
 use crate::table;
-use crate::units::{count_of, Bits};
+use crate::units::{count_of, Bits, Metric};
 use serde::Serialize;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -67,6 +67,8 @@ struct Identity<'a> {
     images: u64,
     models: Vec<(&'a str, &'a str)>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    metric: Option<Metric>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     normalization: Option<Vec<(&'a str, &'a Normalization)>>,
 }
 
@@ -102,6 +104,7 @@ struct Prepared {
     experiment: Experiment,
     models: Vec<Loaded>,
     test: ImageSet,
+    metric: Metric,
     /// Indices of the test images in use.
     chosen: Vec<u32>,
     /// The training images, where batches come from them.
@@ -143,6 +146,7 @@ impl Prepared {
         }
         .load()?;
         normalize(&mut models, dataset.name, &test, normalization.as_ref())?;
+        let metric = experiment.sweep.metric(test.has_labels())?;
         let chosen = chosen(&test, &experiment, experiment.sweep.images)?;
         let training = match spec.data {
             Split::Training => Some(load_half(
@@ -150,7 +154,10 @@ impl Prepared {
                 Split::Training,
                 request.data_folder.as_deref(),
             )?),
-            Split::Test => None,
+            Split::Test => {
+                test.check_labels("an attack with batches of test data (`attack.data`)")?;
+                None
+            }
         };
         let most = training
             .as_ref()
@@ -167,10 +174,10 @@ impl Prepared {
             ));
         }
         let images = match spec.data {
-            Split::Training => Some(ModelImages::new(&test, &models, dataset, &chosen)?),
+            Split::Training => Some(ModelImages::new(&test, &models, dataset, &chosen, metric)?),
             Split::Test => {
                 // every attack takes images of its own; whether the models take such images is checked now
-                ModelImages::new(&test, &models, dataset, &chosen[..1])?;
+                ModelImages::new(&test, &models, dataset, &chosen[..1], metric)?;
                 None
             }
         };
@@ -188,6 +195,7 @@ impl Prepared {
                 .iter()
                 .map(|model| (model.name.as_str(), model.checksum.as_str()))
                 .collect(),
+            metric: Some(metric).filter(|own| !own.is_default()),
             normalization: changes(&models),
         };
         let settings = settings(&experiment.name, &identity, Arithmetic::current());
@@ -197,6 +205,7 @@ impl Prepared {
             .flat_map(|model| model.warnings.clone())
             .chain(test.remarks.clone())
             .chain(training.iter().flat_map(|set| set.remarks.clone()))
+            .chain(metric.note())
             .collect();
         if chosen.len() < test.len() {
             notes.push(format!(
@@ -209,6 +218,7 @@ impl Prepared {
             experiment,
             models,
             test,
+            metric,
             chosen,
             training,
             images,
@@ -232,7 +242,8 @@ impl Prepared {
             commands: vec![command.to_owned()],
             attempts: Vec::new(),
             seed: self.experiment.seed.0,
-            chance: 1.0 / self.test.classes as f64,
+            metric: self.metric,
+            chance: self.chance(),
             images: (self.chosen.len() - self.left_out()) as u64,
             dataset: Input::new(name, self.test.title.clone(), &self.checksums.0),
             memory: None,
@@ -248,6 +259,11 @@ impl Prepared {
             notes: self.notes.clone(),
             configuration: recorded(&self.experiment, &self.models),
         }
+    }
+
+    /// Accuracy of guessing.
+    fn chance(&self) -> f64 {
+        self.metric.chance(self.test.classes)
     }
 
     /// Test images that a batch takes away.
@@ -291,12 +307,13 @@ impl Prepared {
         let loaded = std::slice::from_ref(&self.models[model]);
         let (batch, measured) = self.batch(restart);
         let source = self.training.as_ref().unwrap_or(&self.test);
-        let batch = ModelImages::new(source, loaded, &self.experiment.dataset, &batch)?;
+        let dataset = &self.experiment.dataset;
+        let batch = ModelImages::new(source, loaded, dataset, &batch, Metric::Top1)?;
         let rest;
         let test = match &self.images {
             Some(images) => images.of(model),
             None => {
-                rest = ModelImages::new(&self.test, loaded, &self.experiment.dataset, &measured)?;
+                rest = ModelImages::new(&self.test, loaded, dataset, &measured, self.metric)?;
                 rest.of(0)
             }
         };
@@ -391,7 +408,7 @@ impl Prepared {
             k_top: spec.k_top,
             images,
             most_flips: spec.flips,
-            target: spec.target(self.test.classes),
+            target: spec.target(self.chance()),
             clean_accuracy: outcome.clean_accuracy,
             clean_loss: outcome.clean_loss,
             flips: outcome.flips,

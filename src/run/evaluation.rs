@@ -9,7 +9,7 @@ use crate::memory::{self, Faults, MemoryModel, OperatingPoint};
 use crate::quant::MethodLabel;
 use crate::store::{self, ByteArray};
 use crate::sweep::protected;
-use crate::units::{Ber, BerSource, ChipId, VoltageUnit};
+use crate::units::{Ber, BerSource, ChipId, Metric, VoltageUnit};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -36,9 +36,12 @@ pub struct EvaluationRow {
     pub dataset: String,
     /// Images evaluated.
     pub images: u64,
-    /// Fraction classified correctly.
+    /// What `accuracy` is the share of; left out for `top1`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metric: Option<Metric>,
+    /// Fraction of images with a right answer, by the metric.
     pub accuracy: f64,
-    /// Mean cross-entropy in nats; null where a logit is not finite.
+    /// Mean cross-entropy in nats; null where a logit is not finite, or where classes are not the data's.
     pub loss: Option<f64>,
     /// Images of which a logit is not finite; they count as wrong.
     pub not_finite: u64,
@@ -177,8 +180,9 @@ pub fn evaluate(
         model: loaded.name.clone(),
         dataset: images.title.clone(),
         images: score.images,
+        metric: images.unusual_metric(),
         accuracy: score.accuracy(),
-        loss: Some(score.loss).filter(|loss| loss.is_finite()),
+        loss: Some(score.loss).filter(|loss| loss.is_finite() && images.metric.needs_labels()),
         not_finite: score.not_finite,
         normalization: loaded.said(),
         architecture: evaluator.network().architecture().to_string(),

@@ -8,6 +8,7 @@ use crate::fault::FaultSpec;
 use crate::kernel::{Arithmetic, Isa};
 use crate::memory::EnergySpec;
 use crate::store;
+use crate::units::Metric;
 use serde::Serialize;
 use serde_json::Value;
 use std::path::{Component, Path, PathBuf};
@@ -25,6 +26,9 @@ pub(super) struct SweepIdentity<'a> {
     pub(super) models: Vec<(&'a str, &'a str)>,
     pub(super) tolerance: Option<f64>,
     pub(super) floor: Option<f64>,
+    /// Unless it is the usual one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) metric: Option<Metric>,
     /// Statistics of images that the user gave for models that say none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) normalization: Option<Vec<(&'a str, &'a Normalization)>>,

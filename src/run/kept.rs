@@ -7,6 +7,7 @@ use crate::engine::Answers;
 use crate::error::{Error, Result};
 use crate::seed::Seed;
 use crate::store;
+use crate::units::Metric;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
@@ -23,6 +24,8 @@ struct Identity<'a> {
     dataset: &'a str,
     images: u64,
     sample: Option<Seed>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    metric: Option<Metric>,
     normalization: Option<&'a Normalization>,
 }
 
@@ -46,6 +49,8 @@ pub(super) struct KeptAnswers {
     pub(super) dataset: String,
     /// Images in use.
     pub(super) images: u64,
+    /// What makes an answer right, unless it is the usual.
+    pub(super) metric: Option<Metric>,
     /// The seed that they are drawn by, where they are a subset.
     pub(super) sample: Option<Seed>,
 }
@@ -58,6 +63,7 @@ impl KeptAnswers {
             dataset: &self.dataset,
             images: self.images,
             sample: self.sample,
+            metric: self.metric,
             normalization: model.info.normalization.as_ref(),
         };
         let text = serde_json::to_string(&identity).map_err(|e| {

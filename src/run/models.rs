@@ -14,7 +14,7 @@ use crate::seed::Seed;
 use crate::stats::ImageSample;
 use crate::store;
 use crate::sweep::exposure;
-use crate::units::check_name;
+use crate::units::{check_name, Metric};
 use candle_core::Device;
 use std::path::{Path, PathBuf};
 
@@ -339,22 +339,24 @@ pub(super) fn dataset_for(
     })
 }
 
-/// Images as each model takes them; all share the pixels of their set, models of the same normalisation the rest.
+/// Images as each model takes them; all share the pixels of their set, models of the same normalisation the rest, but
+/// for what each is to agree with.
 pub(super) struct ModelImages {
     sets: Vec<(Normalization, Images)>,
     of_model: Vec<usize>,
 }
 
 impl ModelImages {
-    /// Takes the images of these indices. `dataset` has the normalisation of models that say none.
+    /// Takes the images of these indices for a metric. `dataset` has the normalisation of models that say none.
     ///
     /// # Errors
-    /// [`Error::Argument`] where a model does not take such images.
+    /// [`Error::Argument`] where a model does not take such images; as [`Images::judged_by`].
     pub(super) fn new(
         set: &ImageSet,
         models: &[Loaded],
         dataset: &DatasetSpec,
         indices: &[u32],
+        metric: Metric,
     ) -> Result<Self> {
         let shape = [set.channels, set.height, set.width];
         let (mut sets, mut of_model) = (Vec::<(Normalization, Images)>::new(), Vec::new());
@@ -375,12 +377,13 @@ impl ModelImages {
             let own = model.info.normalization.clone();
             let normalization = own.unwrap_or_else(|| dataset.name.default_normalization());
             let normalization = normalization.for_channels(set.channels)?;
-            let at = match sets.iter().position(|(known, _)| *known == normalization) {
+            let known = sets.iter().position(|(known, _)| *known == normalization);
+            let at = match known.filter(|_| metric.needs_labels()) {
                 Some(at) => at,
                 None => {
                     let device = model.evaluator.network().device();
                     let images = Images::of(set, indices, &normalization, device)?;
-                    sets.push((normalization, images));
+                    sets.push((normalization, images.judged_by(metric, &model.evaluator)?));
                     sets.len() - 1
                 }
             };
@@ -406,8 +409,10 @@ pub(super) struct TestImages {
     pub(super) count: u64,
     /// Number of images of the test set.
     pub(super) all: u64,
-    /// Number of classes.
-    pub(super) classes: usize,
+    /// What makes an answer right.
+    pub(super) metric: Metric,
+    /// Share of right answers by guessing.
+    pub(super) chance: f64,
     /// What was left out of the data set.
     pub(super) remarks: Vec<String>,
 }
@@ -424,15 +429,22 @@ impl TestImages {
         subset: Option<u64>,
     ) -> Result<Self> {
         let indices = chosen(set, experiment, subset)?;
+        let metric = experiment.sweep.metric(set.has_labels())?;
         Ok(Self {
-            images: ModelImages::new(set, models, &experiment.dataset, &indices)?,
+            images: ModelImages::new(set, models, &experiment.dataset, &indices, metric)?,
             title: set.title.clone(),
             checksum: set.checksum(),
             count: indices.len() as u64,
             all: set.len() as u64,
-            classes: set.classes,
+            metric,
+            chance: metric.chance(set.classes),
             remarks: set.remarks.clone(),
         })
+    }
+
+    /// The metric, where it is not [`Metric::default`].
+    pub(super) fn unusual_metric(&self) -> Option<Metric> {
+        Some(self.metric).filter(|metric| !metric.is_default())
     }
 
     /// How many images of how many.

@@ -290,6 +290,7 @@ pub(super) fn prepare(
             .collect(),
         tolerance: experiment.sweep.tolerance,
         floor: experiment.sweep.floor.map(|floor| floor.get()),
+        metric: images.unusual_metric(),
         normalization: changes(&models),
         faults: faults.changes(),
         by_rate: (!experiment.sweep.bit_error_rates.is_empty()).then_some(true),
@@ -344,6 +345,7 @@ impl Prepared {
             .iter()
             .flat_map(|model| model.warnings.iter().cloned())
             .chain(self.images.remarks.iter().cloned())
+            .chain(self.images.metric.note())
             .collect();
         let ImageSample { used, all } = self.images.sample();
         if used < all {
@@ -415,6 +417,7 @@ impl Prepared {
             numerics: self.numerics,
             dataset: self.images.checksum.clone(),
             images: self.images.count,
+            metric: self.images.unusual_metric(),
             sample,
         }
     }
@@ -558,7 +561,8 @@ impl Prepared {
             commands: vec![command.to_owned()],
             attempts: Vec::new(),
             seed: self.experiment.seed.0,
-            chance: 1.0 / self.images.classes as f64,
+            metric: self.images.metric,
+            chance: self.images.chance,
             images: self.images.count,
             dataset: Input::new(
                 self.experiment.dataset.name.name(),

@@ -2,7 +2,7 @@
 //! tables and model files alone.
 
 use super::checked::Unchecked;
-use super::record::Record;
+use super::record::{check_metrics, Record};
 use super::redraw::{figures_of, memory_of};
 use crate::analysis::{self, names, Analysis, MethodMean, Summary};
 use crate::attack::{summarize_attacks, AttackRow, AttackSummary, FlipRow};
@@ -113,6 +113,7 @@ pub fn publish(request: &PublishRequest) -> Result<Published> {
             "none",
         ));
     };
+    check_metrics(runs.iter().map(|run| &run.record))?;
     let text =
         |path: &PathBuf| store::read_text(path, "the preface of a document", LARGEST_PREFACE);
     let preface = request.preface.as_ref().map(text).transpose()?;

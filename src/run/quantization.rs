@@ -11,7 +11,7 @@ use crate::net::{layer_weights, ImportChoices, Model, ModelInfo, Network, PostTr
 use crate::quant::{MethodLabel, QuantizerSpec};
 use crate::store;
 use crate::table::SCHEMA;
-use crate::units::{check_name, Ber};
+use crate::units::{check_name, Ber, Metric};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
@@ -332,8 +332,11 @@ fn evaluated(
         request.data_folder.as_deref(),
         request.data_file.as_deref(),
     );
+    // the agreement of a network with itself says nothing
+    let mut experiment = experiment.clone();
+    experiment.sweep.metric = Some(Metric::Top1);
     match evaluate(
-        experiment,
+        &experiment,
         model,
         given,
         data,

@@ -12,6 +12,7 @@ use crate::config::Experiment;
 use crate::error::{Error, Result};
 use crate::explore::FORMER_KEYS;
 use crate::kernel::{Arithmetic, Isa};
+use crate::units::Metric;
 use crate::yaml::{resolve, to_yaml, Layer};
 use serde::{Deserialize, Serialize};
 use serde_json::{json, Value};
@@ -53,6 +54,9 @@ pub(super) struct Record {
     pub(super) attempts: Vec<String>,
     /// Root seed.
     pub(super) seed: u64,
+    /// What accuracies are the share of, unless it is the usual.
+    #[serde(default, skip_serializing_if = "Metric::is_default")]
+    pub(super) metric: Metric,
     /// Accuracy of guessing.
     pub(super) chance: f64,
     /// Images per trial; of an attack, those that accuracies are measured on.
@@ -132,6 +136,24 @@ impl Input {
                 &model.checksum,
             )
         }
+    }
+}
+
+/// Refuses runs whose accuracies are shares of different things: they are not compared.
+///
+/// # Errors
+/// [`Error::Argument`] with two of the metrics.
+pub(super) fn check_metrics<'a>(mut records: impl Iterator<Item = &'a Record>) -> Result<()> {
+    let Some(first) = records.next() else {
+        return Ok(());
+    };
+    match records.find(|other| other.metric != first.metric) {
+        Some(other) => Err(Error::argument(
+            "metrics of the runs",
+            "one metric: accuracies by several are not compared",
+            format!("`{}` and `{}`", first.metric, other.metric),
+        )),
+        None => Ok(()),
     }
 }
 
@@ -263,6 +285,7 @@ impl Record {
             "version": self.version,
             "seed": self.seed,
             "images": self.images,
+            "metric": self.metric,
             "dataset": content(&self.dataset),
             "memory": self.memory.as_ref().map(content),
             "attack data": self.attack_data.as_ref().map(content),

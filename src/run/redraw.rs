@@ -2,7 +2,7 @@
 
 use super::checked::Unchecked;
 use super::identity::{check_out, out_folder};
-use super::record::{Record, MEMORY};
+use super::record::{check_metrics, Record, MEMORY};
 use crate::analysis::{self, names, Analysis, Pareto};
 use crate::answer::{AnswerRow, EvidenceRow, PartLoss};
 use crate::error::{Error, Result};
@@ -68,6 +68,7 @@ pub(super) fn draw(
             "none",
         ));
     };
+    check_metrics(records.iter())?;
     let mut unchecked = Unchecked::default();
     runs.iter().try_for_each(|run| unchecked.check(run))?;
     let tables: Vec<analysis::Run> = runs

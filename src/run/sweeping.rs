@@ -349,7 +349,7 @@ impl<'a> Sweeping<'a> {
         }
         let answers = searched.answers.iter().cloned();
         answers.for_each(|answer| run.keep_note(answer));
-        let chance = 1.0 / prepared.images.classes as f64;
+        let chance = prepared.images.chance;
         let seed = prepared.experiment.seed;
         let analysis = Analysis::of(&summaries, &grid.trials, chance, seed)?;
         self.stages.begin("tables, figures and report", 1);

@@ -15,7 +15,7 @@ use crate::kernel::Arithmetic;
 use crate::net::{read_tensors, Model};
 use crate::quant::{Method, QuantizerSpec};
 use crate::store::{self, Checksums, CHECKSUMS};
-use crate::units::{check_name, Bits};
+use crate::units::{check_name, Bits, Metric};
 use candle_core::Device;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -65,7 +65,7 @@ pub(super) fn add_mixed_models(
         .unwrap_or(usize::MAX)
         .min(set.len());
     let indices = set.subset(count, experiment.seed)?;
-    let images = ModelImages::new(&set, &loaded, &dataset, &indices)?;
+    let images = ModelImages::new(&set, &loaded, &dataset, &indices, Metric::Top1)?;
     let mut all = Vec::new();
     for (place, (path, own)) in paths.iter().zip(&loaded).enumerate() {
         let mut model = Model::load(path, device)?;

@@ -4,7 +4,7 @@ use super::list;
 use crate::error::{Error, Result};
 use crate::fault::Protection;
 use crate::stats::{normal_half_width, ImageSample};
-use crate::units::{words, Accuracy, Ber};
+use crate::units::{words, Accuracy, Ber, Metric};
 use serde::{Deserialize, Serialize};
 
 /// Which test images a trial is evaluated on.
@@ -94,6 +94,11 @@ pub struct SweepSpec {
     /// this, the choice of test images included; absent: all chips. Where `images` are too few for that, the column
     /// `stopped_by` of the summary says so.
     pub tolerance: Option<f64>,
+    /// What accuracies are the share of: `top1`, inputs whose class has the greatest logit; `top5`, one of the five
+    /// greatest; `agreement`, inputs whose greatest logit is of the class that it is of without faults. Absent: `top1`,
+    /// and `agreement` on data without classes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metric: Option<Metric>,
     /// Accuracy that a chip must reach to count in the yield; absent: clean accuracy less 0.05.
     pub floor: Option<Accuracy>,
     /// Protections of the stored codes to compare, each a design point of its own, see below: `none`, `msb:k`,
@@ -116,6 +121,7 @@ impl Default for SweepSpec {
             chips: 50,
             images: None,
             tolerance: None,
+            metric: None,
             floor: None,
             protection: Vec::new(),
             sampling: Sampling::AllImages,
@@ -174,6 +180,23 @@ impl SweepSpec {
                 wrong("tolerance", "a number from 1e-6 to 0.5", t.to_string())
             }
             _ => Ok(()),
+        }
+    }
+
+    /// The metric on data that have classes or not.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] for one that needs classes where there are none.
+    pub fn metric(&self, has_labels: bool) -> Result<Metric> {
+        match self.metric {
+            Some(metric) if metric.needs_labels() && !has_labels => Err(Error::argument(
+                format!("metric `{metric}`"),
+                "the class of each input, an array `y` or `labels` in the file: `agreement` alone needs none",
+                "inputs alone",
+            )),
+            Some(metric) => Ok(metric),
+            None if has_labels => Ok(Metric::Top1),
+            None => Ok(Metric::Agreement),
         }
     }
 

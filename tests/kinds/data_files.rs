@@ -6,8 +6,11 @@ use wcat_explore::data::{load, DatasetName, DatasetSpec, GlyphSpec, ImageSet, Sp
 
 const FLOATS: [&str; 2] = ["--data", "floats.npz"];
 const BYTES: [&str; 2] = ["--data", "bytes.npz"];
+/// The same floats without classes.
+const ALONE: [&str; 2] = ["--data", "alone.npz"];
+const AGREEMENT: [&str; 2] = ["--metric", "agreement"];
 
-/// An archive of inputs and of classes, as `numpy.savez_compressed` writes it.
+/// An archive of inputs and of classes, if the set has them, as `numpy.savez_compressed` writes it.
 fn npz(set: &ImageSet, descr: &str, inputs: &[u8]) -> Vec<u8> {
     let array = |descr: &str, shape: String, data: &[u8]| {
         let header =
@@ -31,7 +34,10 @@ fn npz(set: &ImageSet, descr: &str, inputs: &[u8]) -> Vec<u8> {
     for (name, array) in [
         ("x.npy", array(descr, shape, inputs)),
         ("y.npy", array("<i8", format!("{},", set.len()), &labels)),
-    ] {
+    ]
+    .into_iter()
+    .take(1 + usize::from(set.has_labels()))
+    {
         let options = zip::write::SimpleFileOptions::default();
         zip.start_file(name, options).unwrap();
         zip.write_all(&array).unwrap();
@@ -55,6 +61,11 @@ fn place() -> Place {
     let floats: Vec<u8> = floats.iter().flat_map(|x| x.to_le_bytes()).collect();
     let place = Place::new();
     place.write("floats.npz", npz(&set, "<f4", &floats));
+    let alone = ImageSet {
+        labels: Vec::new(),
+        ..set.clone()
+    };
+    place.write("alone.npz", npz(&alone, "<f4", &floats));
     place.write("bytes.npz", npz(&set, "|u1", set.pixels.bytes()));
     place.write_model("m.safetensors", 4);
     place
@@ -150,4 +161,127 @@ fn a_training_takes_a_file_and_knows_it_by_its_content() {
         "{}",
         ended.stderr
     );
+}
+
+#[test]
+fn inputs_without_classes_are_judged_by_agreement_with_the_network_without_faults() {
+    let place = place();
+    let eval = ["eval", "--threads", "1", "--model", "m.safetensors"];
+    let clean = records(&place, &[&eval[..], &ALONE].concat()).remove(0);
+    assert_eq!(
+        (&clean["accuracy"], clean["loss"].is_null()),
+        (&1.0.into(), true)
+    );
+    let mut shares = Vec::new();
+    for chip in ["0", "1", "2", "3", "4"] {
+        let ber = ["--ber", "0.3", "--chip", chip];
+        let alone = records(&place, &[&eval[..], &ALONE, &ber].concat()).remove(0);
+        let with = records(&place, &[&eval[..], &FLOATS, &ber, &AGREEMENT].concat()).remove(0);
+        for key in ["metric", "accuracy", "loss", "faults"] {
+            assert_eq!(alone[key], with[key], "{key}");
+        }
+        shares.push(alone["accuracy"].as_f64().unwrap());
+    }
+    assert!(shares.iter().any(|share| *share < 1.0), "{shares:?}");
+    assert_eq!(clean["metric"], "agreement");
+    let ber = ["--ber", "0.3"];
+    let top = |metric| {
+        let typed = [&eval[..], &FLOATS, &ber, &["--metric", metric]].concat();
+        records(&place, &typed).remove(0)
+    };
+    assert_eq!(
+        top("top1"),
+        records(&place, &[&eval[..], &FLOATS, &ber].concat()).remove(0)
+    );
+    assert!(top("top5")["accuracy"].as_f64() > top("top1")["accuracy"].as_f64());
+    assert_eq!(top("top5")["loss"], top("top1")["loss"]);
+    place.write_model("f.safetensors", 32);
+    let train = [
+        "train",
+        "--data",
+        "alone.npz",
+        "--set",
+        "network.architecture=lenet5",
+    ];
+    let attack = [
+        "attack",
+        "--model",
+        "m.safetensors",
+        "--attack-data",
+        "test",
+    ];
+    let quantize = [
+        "quantize",
+        "--model",
+        "f.safetensors",
+        "--out",
+        "q.safetensors",
+        "--bits",
+        "8",
+    ];
+    for (typed, said) in [
+        (
+            [&eval[..], &ALONE, &["--metric", "top5"]].concat(),
+            "metric `top5`: expected the class of each input",
+        ),
+        (
+            [&attack[..], &ALONE].concat(),
+            "an attack with batches of test data",
+        ),
+        (
+            train.to_vec(),
+            "training on alone.npz: expected the class of each input",
+        ),
+        (
+            [&quantize[..], &ALONE].concat(),
+            "metric `top1`: expected the class of each input",
+        ),
+        (
+            [&eval[..], &FLOATS, &["--metric", "top2"]].concat(),
+            "expected one of `top1`, `top5`, `agreement`",
+        ),
+    ] {
+        let ended = place.run(&typed);
+        assert_eq!(ended.code, Some(2), "{}", ended.stderr);
+        assert!(ended.stderr.contains(said), "{}", ended.stderr);
+    }
+}
+
+#[test]
+fn a_sweep_of_agreement_has_clean_networks_that_always_agree_and_is_another_run() {
+    let place = place();
+    let sweep = ["sweep", "--threads", "1", "--model", "m.safetensors"];
+    let rest = ["--voltages", "0.8,1.0", "--chips", "20"];
+    let swept =
+        |data: &[&str], more: &[&str]| records(&place, &[&sweep[..], data, &rest, more].concat());
+    let alone = swept(&ALONE, &["--out", "alone"]);
+    let with = swept(&FLOATS, &["--out", "with", "--metric", "agreement"]);
+    for (alone, with) in alone.iter().zip(&with) {
+        for key in ["mean", "ci_low", "yield", "clean_accuracy", "floor"] {
+            assert_eq!(alone[key], with[key], "{key}");
+        }
+        assert_eq!(alone["clean_accuracy"], 1.0);
+    }
+    assert_ne!(alone[0]["mean"], alone[1]["mean"]);
+    let own = [&sweep[..], &FLOATS, &rest, &["--out", "with"]].concat();
+    let ended = place.run(&own);
+    assert_eq!(ended.code, Some(2));
+    assert!(ended.stderr.contains("metric"), "{}", ended.stderr);
+    place.done(&[&sweep[..], &FLOATS, &rest, &["--out", "top1"]].concat());
+    let record = String::from_utf8(place.read("results/alone/run.yaml")).unwrap();
+    assert!(record.contains("metric: agreement"), "{record}");
+    let ended = place.run(&["pareto", "results/with", "results/top1"]);
+    assert_eq!(ended.code, Some(2));
+    let said = "metrics of the runs: expected one metric";
+    assert!(ended.stderr.contains(said), "{}", ended.stderr);
+    let few = [
+        "--tolerance",
+        "0.02",
+        "--sampling",
+        "stratified",
+        "--out",
+        "few",
+    ];
+    let few = swept(&ALONE, &few);
+    assert!((few[0]["mean"].as_f64().unwrap() - alone[0]["mean"].as_f64().unwrap()).abs() < 0.05);
 }

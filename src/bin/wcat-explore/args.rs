@@ -14,8 +14,8 @@ mod tests;
 pub(crate) use answer::{AnswerArgs, CountedFrom};
 pub(crate) use explore::{taken_over, ExploreArgs};
 pub(crate) use groups::{
-    data_folder, layers, FaultArgs, Format, Images, MemoryFlags, ModelFiles, Output, Places,
-    RunOutput, Settings, VoltageList, Voltages,
+    data_folder, layers, FaultArgs, Format, Images, Judged, MemoryFlags, ModelFiles, Output,
+    Places, RunOutput, Settings, VoltageList, Voltages,
 };
 pub(crate) use models::{
     DataArgs, DataCommand, FitArgs, FitCurve, InspectArgs, MemoryArgs, MemoryCommand, PackArgs,

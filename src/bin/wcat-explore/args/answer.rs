@@ -1,6 +1,6 @@
 //! What may be typed after `answer`.
 
-use super::{FaultArgs, MemoryFlags, ModelFiles, Places, RunOutput, Settings, VoltageList};
+use super::{FaultArgs, Judged, MemoryFlags, ModelFiles, Places, RunOutput, Settings, VoltageList};
 use clap::Args;
 use serde::Serialize;
 use std::path::PathBuf;
@@ -151,6 +151,8 @@ pub(crate) struct AnswerArgs {
     pub(crate) files: ModelFiles,
     #[command(flatten)]
     pub(crate) places: Places,
+    #[command(flatten)]
+    pub(crate) judged: Judged,
     #[command(flatten)]
     pub(crate) faults: FaultArgs,
     #[command(flatten)]

@@ -1,6 +1,8 @@
 //! What may be typed after `explore`.
 
-use super::{FaultArgs, MemoryFlags, ModelFiles, Places, RunOutput, RunShards, Settings, Voltages};
+use super::{
+    FaultArgs, Judged, MemoryFlags, ModelFiles, Places, RunOutput, RunShards, Settings, Voltages,
+};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::Args;
 use serde::Serialize;
@@ -123,6 +125,8 @@ pub(crate) struct ExploreArgs {
     pub(crate) places: Places,
     #[command(flatten)]
     pub(crate) sampling: SearchSampling,
+    #[command(flatten)]
+    pub(crate) judged: Judged,
     #[command(flatten)]
     pub(crate) faults: FaultArgs,
     #[command(flatten)]

@@ -12,7 +12,7 @@ use wcat_explore::units::Ber;
 use wcat_explore::yaml::text_at;
 
 /// The settings that flags stand for, by the flags' names.
-pub(super) const KEYS: [(&str, &str); 31] = [
+pub(super) const KEYS: [(&str, &str); 32] = [
     ("array", "faults.arrays"),
     ("attack-data", "attack.data"),
     ("batch", "attack.batch"),
@@ -32,6 +32,7 @@ pub(super) const KEYS: [(&str, &str); 31] = [
     ("max-rails", "explore.max_rails"),
     ("memory", "memory"),
     ("method", "quantizer.method"),
+    ("metric", "sweep.metric"),
     ("noise", "faults.noise"),
     ("profile", "faults.profile"),
     ("protection", "sweep.protection"),
@@ -251,10 +252,11 @@ pub(crate) struct Places {
     /// cifar10, cifar100 or folder (class folders of PNG or JPEG images in --data-dir).
     #[arg(long, value_name = "NAME")]
     pub dataset: Option<String>,
-    /// Your own test data: inputs `x` and classes `y` in one .npz or .safetensors file, or CIFAR-10 records (.bin)
+    /// Your own test data: inputs `x` and classes `y`, if known, in one .npz or .safetensors file, or CIFAR-10 records (.bin)
     ///
     /// The batch is the first dimension of `x` (or `inputs`), one to three follow. Floating-point inputs are taken as they
-    /// are, uint8 as pixels, see --normalize. `y` (or `labels`) are integers.
+    /// are, uint8 as pixels, see --normalize. `y` (or `labels`) are integers; without them --metric is
+    /// agreement.
     #[arg(
         long,
         value_name = "FILE",
@@ -287,6 +289,18 @@ pub(crate) struct Images {
     /// Test images, a random subset with the classes in proportion [default: all]
     #[arg(long, value_name = "N")]
     images: Option<u64>,
+}
+
+/// What accuracies are the share of.
+#[derive(Debug, Args, Serialize)]
+#[command(next_help_heading = "Sampling")]
+pub(crate) struct Judged {
+    /// What accuracy counts: top1, top5 or agreement [default: top1; on data without classes agreement]
+    ///
+    /// top1: inputs whose class has the greatest logit; top5: one of the five greatest; agreement: inputs that are given
+    /// the class that the same network gives them without faults, which needs no classes.
+    #[arg(long, value_name = "METRIC", hide_short_help = true)]
+    metric: Option<String>,
 }
 
 /// Voltages alone.

@@ -1,7 +1,8 @@
 //! What may be typed after the other commands: those that evaluate, attack, read stored runs, and tell of the program.
 
 use super::{
-    FaultArgs, Images, MemoryFlags, ModelFiles, Output, Places, RunOutput, Settings, ShardFlags,
+    FaultArgs, Images, Judged, MemoryFlags, ModelFiles, Output, Places, RunOutput, Settings,
+    ShardFlags,
 };
 use clap::Args;
 use serde::Serialize;
@@ -40,6 +41,8 @@ pub(crate) struct EvalArgs {
     pub places: Places,
     #[command(flatten)]
     pub images: Images,
+    #[command(flatten)]
+    pub judged: Judged,
     #[command(flatten)]
     pub faults: FaultArgs,
     /// Folder for the fault masks of the chip
@@ -98,6 +101,8 @@ pub(crate) struct AttackArgs {
     pub places: Places,
     #[command(flatten)]
     pub images: Images,
+    #[command(flatten)]
+    pub judged: Judged,
     #[command(flatten)]
     pub run: RunOutput,
     #[command(flatten)]

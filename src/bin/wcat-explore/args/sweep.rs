@@ -1,6 +1,8 @@
 //! What may be typed after `sweep`.
 
-use super::{FaultArgs, MemoryFlags, ModelFiles, Places, RunOutput, RunShards, Settings, Voltages};
+use super::{
+    FaultArgs, Judged, MemoryFlags, ModelFiles, Places, RunOutput, RunShards, Settings, Voltages,
+};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 use wcat_explore::units::Accuracy;
@@ -104,6 +106,8 @@ pub(crate) struct SweepArgs {
     pub places: Places,
     #[command(flatten)]
     pub sampling: SamplingFlags,
+    #[command(flatten)]
+    pub judged: Judged,
     #[command(flatten)]
     pub faults: FaultArgs,
     #[command(flatten)]

@@ -12,7 +12,7 @@ const HEADINGS: &[(&str, &str)] = &[
         "model models weights requantize dataset data data-dir data-file normalize name no-eval compare history from input-shape output \
          list-operators",
     ),
-    ("Sampling", "chips images tolerance sampling split floor search-chips search-images evaluations"),
+    ("Sampling", "chips images metric tolerance sampling split floor search-chips search-images evaluations"),
     ("Faults", "noise layers array profile fault-map"),
     ("What to search", "domains max-loss max-rails domain-cost widths"),
     ("What to train", "sweep-methods bits"),

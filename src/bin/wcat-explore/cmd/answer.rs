@@ -76,6 +76,7 @@ fn settings(args: &AnswerArgs) -> Result<(Experiment, bool), Error> {
     let groups = [
         args.voltages.layers(),
         layers(&args.memory)?,
+        layers(&args.judged)?,
         args.question.layers()?,
         layers(&args.faults)?,
     ];

@@ -43,7 +43,12 @@ pub(crate) fn run(args: &AttackArgs, monitor: &Progress) -> anyhow::Result<()> {
 /// The configuration, and whether the user chose a data set.
 fn settings(args: &AttackArgs) -> Result<(Experiment, bool)> {
     let default = Layer::built_in("defaults of `attack`", "name: attack")?;
-    let flags = [layers(&args.attack)?, layers(&args.images)?].concat();
+    let flags = [
+        layers(&args.attack)?,
+        layers(&args.images)?,
+        layers(&args.judged)?,
+    ]
+    .concat();
     args.settings
         .experiment(&args.places, Some(default), &flags)
 }

@@ -11,6 +11,7 @@ pub(crate) fn run(args: &EvalArgs, monitor: &Progress) -> anyhow::Result<()> {
     let flags = [
         layers(&args.memory)?,
         layers(&args.images)?,
+        layers(&args.judged)?,
         layers(&args.faults)?,
     ];
     let (experiment, dataset_given) =
@@ -48,11 +49,14 @@ fn table(row: &EvaluationRow) -> Grid {
         .text("normalised by", |r| r.normalization.as_ref())
         .only_if(row.normalization.is_some())
         .number("images", |r| r.images)
+        .text("metric", |r| r.metric.map(|metric| metric.name()))
+        .only_if(row.metric.is_some())
         .number("accuracy %", |r| show::percent(r.accuracy))
         .number("loss", |r| {
             let loss = r.loss.map(|loss| format!("{loss:.4}"));
             loss.unwrap_or("not finite".into())
         })
+        .only_if(row.loss.is_some() || row.not_finite > 0)
         .number("not finite", |r| r.not_finite)
         .only_if(row.not_finite > 0)
         .number("voltage", |r| r.voltage.map(|v| format!("{v} {unit}")))

@@ -71,6 +71,7 @@ fn flags(args: &ExploreArgs) -> Result<Vec<Layer>, Error> {
         layers(&args.search)?,
         layers(&args.memory)?,
         layers(&args.sampling)?,
+        layers(&args.judged)?,
         layers(&args.faults)?,
     ];
     Ok(groups.concat())

@@ -105,6 +105,7 @@ fn flags(args: &SweepArgs) -> Result<Vec<Layer>> {
         layers(&args.memory)?,
         layers(&args.reads)?,
         layers(&args.sampling)?,
+        layers(&args.judged)?,
         layers(&args.faults)?,
     ];
     Ok(groups.concat())
