@@ -196,7 +196,7 @@ fn configuration_files() {
         refused(
             "unknown.yaml",
             "unknown.yaml:3: `sweep.chip`: expected one of the keys `voltages`, `bers`, `bit_error_rates`, `split`, `chips`, `images`, `tolerance`, \
-             `floor`, `protection`, `sampling`, found `chip` (did you mean `chips`?)",
+             `metric`, `floor`, `protection`, `sampling`, found `chip` (did you mean `chips`?)",
         );
         refused(
             "type.yaml",
