@@ -2,8 +2,8 @@
 """CPU time for an image of `wcat-explore eval` beside onnxruntime, of any ONNX files: the same random inputs, one thread.
 
 benches/networks.py [--images N] [--repeats N] FILE...: interleaved repeats, medians; onnxruntime has the best of the batches
-1, 8 and 64, its batch freed. Ours is the difference between N images more and none, so the start of the program is left out,
-but reading, checksum and loss are in. It uses the program of `cargo build --release` and the environment of `peers.py`.
+1, 8 and 64, its batch freed. Ours is the difference that N more images make, in user mode: the start of the program and the
+pages of memory that images take are left out, decoding, checksum and loss are in. It uses the program of `cargo build --release` and the environment of `peers.py`.
 """
 
 import argparse
@@ -35,14 +35,13 @@ def freed(path):
 
 
 def own_seconds(path, data):
-    """CPU seconds of a whole evaluation."""
+    """CPU seconds of a whole evaluation in user mode."""
     command = [PROGRAM, "eval", "--model", path, "--data", data, "--threads", "1", "--quiet"]
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
     run = subprocess.run(command, capture_output=True, text=True)
     if run.returncode:
         sys.exit(f"networks: {run.stderr}")
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before
 
 
 def peer_seconds(session, name, images, batch):
