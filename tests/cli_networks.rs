@@ -177,3 +177,54 @@ fn a_network_of_a_file_is_refused_at_once_for_other_images_and_for_codes_that_ar
         .iter()
         .all(|(_, bits)| *bits == 4));
 }
+
+/// What stands around the lines of README's section "Your own network": a network and inputs of each library.
+const PYTORCH: [&str; 2] = [
+    "import numpy, torch\n\
+     from torch.nn import BatchNorm2d, Conv2d, Flatten, Linear, MaxPool2d, ReLU, Sequential\n\
+     model = Sequential(Conv2d(3, 8, 3, bias=False), BatchNorm2d(8), ReLU(), MaxPool2d(5), Flatten(), Linear(288, 10))\n",
+    "inputs = torch.randn(50, 3, 32, 32)\n\
+     classes = model(inputs).argmax(1).numpy()\n",
+];
+const KERAS: [&str; 2] = [
+    "import os\n\
+     os.environ['KERAS_BACKEND'] = 'torch'\n\
+     import keras, numpy\n\
+     from keras.layers import Conv2D, Dense, DepthwiseConv2D, GlobalAveragePooling2D\n\
+     layers = [Conv2D(8, 3, padding='same'), DepthwiseConv2D(3, strides=2), GlobalAveragePooling2D(), Dense(10)]\n\
+     model = keras.Sequential([keras.Input((32, 32, 3)), *layers])\n\
+     inputs = numpy.random.default_rng(0).standard_normal((50, 32, 32, 3)).astype('float32')\n\
+     classes = model.predict(inputs, verbose=0).argmax(1)\n",
+    "",
+];
+
+/// With PyTorch and Keras in the Python that `WCAT_PYTHON` names; each is skipped where it is not there.
+#[test]
+fn networks_are_written_by_the_lines_of_the_readme_and_read() {
+    let Some(python) = std::env::var_os("WCAT_PYTHON") else {
+        return;
+    };
+    let readme = include_str!("../README.md");
+    let line = |start: &str| readme.lines().find(|line| line.starts_with(start)).unwrap();
+    let data = line("numpy.savez(");
+    for (library, export, [before, between]) in [
+        ("torch", line("torch.onnx.export("), PYTORCH),
+        ("keras", line("model.export("), KERAS),
+    ] {
+        let place = Place::new();
+        let ran = |script: &str| {
+            let mut command = std::process::Command::new(&python);
+            let output = command.args(["-c", script]).current_dir(&place.folder);
+            output.output().unwrap()
+        };
+        if !ran(&format!("import {library}")).status.success() {
+            continue;
+        }
+        let output = ran(&format!("{before}{export}\n{between}{data}\n"));
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{library}: {said}");
+        let args = ["eval", "--model", "net.onnx", "--data", "test.npz"];
+        let found = records(&place, &args);
+        assert_eq!(found[0]["accuracy"], 1.0, "{library}");
+    }
+}
