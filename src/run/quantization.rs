@@ -301,8 +301,8 @@ fn normalized(
     let Some(taken) = take(&mut float.info, float.foreign, given, dataset)? else {
         if foreign {
             monitor.warn(&format!(
-                "{name}: nothing says how images are normalised; each evaluation will take the statistics of its data \
-                 set, unless --normalize says others here"
+                "{name}: nothing says how images are normalised; an evaluation of pixels takes the statistics of its data \
+                 set, unless --normalize says others here; floating-point inputs are taken as they are"
             ));
         }
         return Ok(None);

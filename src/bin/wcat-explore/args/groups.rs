@@ -220,7 +220,7 @@ pub(crate) struct RunOutput {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Models and data")]
 pub(crate) struct ModelFiles {
-    /// Model file: safetensors or a PyTorch checkpoint; may be repeated
+    /// Model file: safetensors, ONNX or a PyTorch checkpoint; may be repeated
     ///
     /// Where --config is taken, its `model_files` are the default.
     #[arg(long = "model", value_name = "FILE")]

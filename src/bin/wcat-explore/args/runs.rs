@@ -34,7 +34,7 @@ pub(crate) struct EvalArgs {
     pub chip: u32,
     #[command(flatten)]
     pub memory: MemoryFlags,
-    /// Model file: safetensors or a PyTorch checkpoint
+    /// Model file: safetensors, ONNX or a PyTorch checkpoint
     #[arg(long, value_name = "FILE", help_heading = "Models and data")]
     pub(crate) model: PathBuf,
     #[command(flatten)]
