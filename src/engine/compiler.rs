@@ -1,7 +1,7 @@
 //! A network's steps turned into kernel calls: buffers shared out, weights laid out, steps that one kernel does joined.
 
 use super::general::General;
-use super::kind::{kinds, outputs_of, vectors, Kind};
+use super::kind::{images, kinds, outputs_of, vectors, Kind};
 use super::layout::Layout;
 use super::mean_pool::MeanPool;
 use super::place::{rows_of, Place, RowMajor, WinogradPlace};
@@ -145,10 +145,7 @@ impl<'a> Compiler<'a> {
     }
 
     fn images(&self, value: Value) -> Result<Planes> {
-        match self.kinds[value] {
-            Kind::Images(planes) => Ok(planes),
-            _ => Err(vectors("images before this step")),
-        }
+        images(&self.kinds, value)
     }
 
     fn layout(&self, value: Value) -> Result<Layout> {

@@ -24,14 +24,18 @@ pub(super) fn vectors(expected: &str) -> Error {
     Error::argument("program of a network", expected, "vectors")
 }
 
+/// Layout of a value that is images.
+pub(super) fn images(kinds: &[Kind], value: Value) -> Result<Planes> {
+    match kinds[value] {
+        Kind::Images(planes) => Ok(planes),
+        _ => Err(vectors("images before this step")),
+    }
+}
+
 /// Layout of every value, borders wide enough for the convolutions that read it.
 pub(super) fn kinds(network: &Network, steps: &[Step]) -> Result<Vec<Kind>> {
     let [channels, height, width] = network.input_shape();
     let mut kinds = vec![Kind::Images(Planes::new(channels, height, width, 0)?)];
-    let images = |kinds: &[Kind], value: Value| match kinds[value] {
-        Kind::Images(planes) => Ok(planes),
-        _ => Err(vectors("images before this step")),
-    };
     let read_as = read_as(steps);
     for (i, step) in steps.iter().enumerate() {
         let kind = match step {

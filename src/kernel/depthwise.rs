@@ -1,6 +1,6 @@
 //! Depthwise convolution of one image in blocked layout: each channel by a kernel of its own.
 
-use super::direct::{multiply_add, rectified, Store};
+use super::direct::{multiply_add, stored, Store};
 use super::isa::Isa;
 use super::planes::{Planes, BLOCK};
 use super::windows::Windows;
@@ -227,14 +227,7 @@ impl Forward<'_> {
         let zero = simd.splat_f32s(0.0);
         for r in 0..R {
             let target = &mut output[r * V + v];
-            let mut sum = sums[r];
-            if self.store.add {
-                sum = simd.add_f32s(sum, *target);
-            }
-            if self.store.relu {
-                sum = rectified(simd, sum, zero);
-            }
-            *target = sum;
+            *target = stored(simd, self.store, sums[r], *target, zero);
         }
     }
 }

@@ -470,22 +470,34 @@ fn store_pixels<S: Simd, const V: usize, const U: usize>(
             for (target, sums) in output.chunks_exact_mut(V).zip(sums) {
                 for (v, target) in target.iter_mut().enumerate() {
                     let sum = if v < U { sums[v] } else { zero };
-                    let sum = if store.add {
-                        simd.add_f32s(sum, *target)
-                    } else {
-                        sum
-                    };
-                    *target = if store.relu {
-                        rectified(simd, sum, zero)
-                    } else {
-                        sum
-                    };
+                    *target = stored(simd, store, sum, *target, zero);
                 }
             }
         }
         6 => store_few::<S, U, 6>(store, sums, output),
         3 => store_few::<S, U, 3>(store, sums, output),
         _ => store_few::<S, U, 1>(store, sums, output),
+    }
+}
+
+/// What takes the place of `target`.
+#[inline(always)]
+pub(super) fn stored<S: Simd>(
+    simd: S,
+    store: Store,
+    sum: S::f32s,
+    target: S::f32s,
+    zero: S::f32s,
+) -> S::f32s {
+    let sum = if store.add {
+        simd.add_f32s(sum, target)
+    } else {
+        sum
+    };
+    if store.relu {
+        rectified(simd, sum, zero)
+    } else {
+        sum
     }
 }
 

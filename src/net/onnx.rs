@@ -24,6 +24,7 @@ use crate::error::{Error, Result};
 use crate::seed::{Purpose, Seed};
 use candle_core::Tensor;
 use prost::Message;
+use std::collections::BTreeSet;
 use std::path::Path;
 
 /// Images of which a network's outputs are compared, alone and together.
@@ -96,4 +97,15 @@ fn of_file(error: Error) -> Error {
         }
         other => other,
     }
+}
+
+/// A name like the wanted one, numbered where its tensor is among those taken; it then is.
+fn unused(taken: &mut BTreeSet<String>, wanted: &str, tensor: impl Fn(&str) -> String) -> String {
+    let mut name = wanted.to_owned();
+    let mut number = 2;
+    while !taken.insert(tensor(&name)) {
+        name = format!("{wanted}_{number}");
+        number += 1;
+    }
+    name
 }

@@ -8,6 +8,7 @@ use super::proto::{
     Attribute, Dimension, Graph as GraphProto, Model, Node, Opset, Shape, TensorProto, TensorType,
     Type, ValueInfo,
 };
+use super::unused;
 use crate::data::Normalization;
 use crate::error::{Error, Result, TensorContext};
 use crate::net::graph::{Graph, Node as GraphNode, Op};
@@ -125,13 +126,7 @@ impl Writer {
 
     /// A name like this one that nothing has yet.
     fn unused(&mut self, wanted: &str) -> String {
-        let mut name = wanted.to_owned();
-        let mut number = 2;
-        while !self.taken.insert(name.clone()) {
-            name = format!("{wanted}_{number}");
-            number += 1;
-        }
-        name
+        unused(&mut self.taken, wanted, str::to_owned)
     }
 
     /// All nodes of the graph; gives its input and its output. `weights` are the names of the layers' values.

@@ -1,6 +1,7 @@
 //! The tensors that an imported graph asks for: weights of layers in memory order, what else is trained, what is fixed.
 
 use super::call::{Codes, Constant};
+use super::unused;
 use crate::error::{Error, Result};
 use crate::net::graph::Graph;
 use crate::net::slot::{Fill, Slot};
@@ -44,7 +45,7 @@ impl Layers {
                 return Ok((layer, true));
             }
         }
-        let name = self.unused(wanted, |name| format!("{name}.weight"));
+        let name = unused(&mut self.names, &wanted, |name| format!("{name}.weight"));
         let layer = graph.layers.len();
         if let Some(codes) = &constant.codes {
             if codes.steps.len() > 1 && codes.axis != axis {
@@ -71,17 +72,6 @@ impl Layers {
         Ok((layer, false))
     }
 
-    /// A name that no tensor has yet.
-    fn unused(&mut self, wanted: String, tensor: impl Fn(&str) -> String) -> String {
-        let mut name = wanted.clone();
-        let mut number = 2;
-        while !self.names.insert(tensor(&name)) {
-            name = format!("{wanted}_{number}");
-            number += 1;
-        }
-        name
-    }
-
     /// Number of a tensor among slots.
     pub(super) fn slot(
         &mut self,
@@ -91,8 +81,8 @@ impl Layers {
     ) -> Result<usize> {
         let wanted = if name.is_empty() { "constant" } else { name };
         // ranges of quantisers end so
-        let wanted = wanted.trim_end_matches(".range").to_owned();
-        let name = self.unused(wanted, str::to_owned);
+        let wanted = wanted.trim_end_matches(".range");
+        let name = unused(&mut self.names, wanted, str::to_owned);
         let values = values.to_dtype(DType::F32)?.contiguous()?;
         slots.push(Slot::new(&name, values.dims().to_vec(), Fill::default()));
         self.state.push((name, values));
