@@ -3,7 +3,7 @@
 
 mod program;
 
-use program::{records, there, wait_until, Place};
+use program::{records, refused, there, wait_until, Place};
 use std::path::Path;
 
 const FLOAT: &str = "float.safetensors";
@@ -16,20 +16,6 @@ const TINY: [&str; 6] = [
     "--set",
     "trainer.epochs=2",
 ];
-
-#[track_caller]
-fn refused(place: &Place, args: &[&str], message: &str) {
-    let before = place.tree();
-    let ended = place.run(args);
-    assert_eq!(
-        (ended.code, ended.stdout.as_str()),
-        (Some(2), ""),
-        "{args:?}: {}",
-        ended.stderr
-    );
-    assert!(ended.stderr.contains(message), "{args:?}: {}", ended.stderr);
-    assert!(before == place.tree(), "{args:?} left something behind");
-}
 
 fn place() -> Place {
     let place = Place::new();

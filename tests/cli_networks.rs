@@ -3,7 +3,7 @@
 
 mod program;
 
-use program::{records, Place};
+use program::{records, refused, Place};
 use serde_json::Value;
 use std::path::Path;
 
@@ -13,20 +13,6 @@ const IMPORTED: &str = "dscnn_mnist.onnx";
 const CODES: &str = "resnet8_qlinear.onnx";
 /// A LeNet-5 of our own.
 const OWN: &str = "own.safetensors";
-
-#[track_caller]
-fn refused(place: &Place, args: &[&str], message: &str) {
-    let before = place.tree();
-    let ended = place.run(args);
-    assert_eq!(
-        (ended.code, ended.stdout.as_str()),
-        (Some(2), ""),
-        "{args:?}: {}",
-        ended.stderr
-    );
-    assert!(ended.stderr.contains(message), "{args:?}: {}", ended.stderr);
-    assert!(before == place.tree(), "{args:?} left something behind");
-}
 
 fn place_of(file: &str) -> Place {
     let place = Place::new();

@@ -4,7 +4,7 @@
 
 mod program;
 
-use program::{records, Place};
+use program::{records, refused, Place};
 
 /// A training of a second.
 const TINY: [&str; 6] = [
@@ -19,18 +19,6 @@ const TINY: [&str; 6] = [
 fn trained(place: &Place, more: &[&str]) -> String {
     let ended = place.done(&[&["train"][..], &TINY, more].concat());
     ended.stdout.trim().to_owned()
-}
-
-#[track_caller]
-fn refused(place: &Place, args: &[&str], message: &str) {
-    let ended = place.run(args);
-    assert_eq!(
-        (ended.code, ended.stdout.as_str()),
-        (Some(2), ""),
-        "{args:?}: {}",
-        ended.stderr
-    );
-    assert!(ended.stderr.contains(message), "{args:?}: {}", ended.stderr);
 }
 
 #[test]

@@ -195,6 +195,21 @@ impl Place {
     }
 }
 
+/// A call that ends with exit code 2 and this message, says nothing else, and leaves nothing behind.
+#[track_caller]
+pub(crate) fn refused(place: &Place, args: &[&str], message: &str) {
+    let before = place.tree();
+    let ended = place.run(args);
+    assert_eq!(
+        (ended.code, ended.stdout.as_str()),
+        (Some(2), ""),
+        "{args:?}: {}",
+        ended.stderr
+    );
+    assert!(ended.stderr.contains(message), "{args:?}: {}", ended.stderr);
+    assert!(before == place.tree(), "{args:?} left something behind");
+}
+
 /// True where real data are all there; else what is missing is said, and with `WCAT_REQUIRE_DATA=1` it is a failure.
 pub(crate) fn there(paths: &[&Path]) -> bool {
     let Some(absent) = paths.iter().find(|path| !path.is_file()) else {
