@@ -7,6 +7,7 @@
 
 mod answers;
 mod compiler;
+mod gather;
 mod general;
 mod images;
 mod kind;

@@ -1,5 +1,6 @@
 //! A network's steps turned into kernel calls: buffers shared out, weights laid out, steps that one kernel does joined.
 
+use super::gather::Gather;
 use super::general::General;
 use super::kind::{images, kinds, outputs_of, vectors, Kind};
 use super::layout::Layout;
@@ -8,8 +9,11 @@ use super::place::{rows_of, Place, RowMajor, WinogradPlace};
 use super::plan::{Buffer, Call, Plan};
 use super::pool::MaxPool;
 use crate::error::{Error, Result};
-use crate::kernel::{Arithmetic, Depthwise, Direct, Isa, Planes, Pooled, Shortcut, Store, BLOCK};
-use crate::net::{GeneralStep, Network, Step, Value};
+use crate::kernel::{
+    Arithmetic, Depthwise, Direct, Isa, Planes, Pooled, Product, RowFunction, Shortcut, Store,
+    BLOCK,
+};
+use crate::net::{GeneralStep, Moved, Network, Step, Value};
 use std::ops::Range;
 
 /// Bytes of buffers that stay in a core's second-level cache beside the weights of a layer.
@@ -290,6 +294,18 @@ impl<'a> Compiler<'a> {
                 shift,
                 relu,
             } => self.linear(i, *input, *layer, shift, *relu)?,
+            Step::Product {
+                input,
+                layer,
+                shift,
+                add,
+                relu,
+                ..
+            } => self.product(i, [*input, *layer], shift, *add, *relu)?,
+            Step::Rows {
+                function, inputs, ..
+            } => self.rows(i, function, inputs)?,
+            Step::Moved(moved) => self.moved(i, moved)?,
             Step::General(step) => self.general(i, step)?,
         };
         self.of_value.push(to);
@@ -348,18 +364,7 @@ impl<'a> Compiler<'a> {
         };
         let (image, output) = (self.images(*input)?, self.images(i + 1)?);
         let from = self.of_value[*input];
-        let to = match add {
-            Some(value) if self.last_use[*value] == i && value != input && *value != 0 => {
-                self.of_value[*value]
-            }
-            Some(value) => {
-                let residual = self.of_value[*value];
-                let to = self.allocate(Layout::Images(output));
-                self.calls.push(Call::Copy { from: residual, to });
-                to
-            }
-            None => self.allocate(Layout::Images(output)),
-        };
+        let to = self.result(i, *input, *add, Layout::Images(output));
         if add.is_some_and(|value| self.kinds[value] != Kind::Images(output)) {
             return Err(unfit(
                 self.network,
@@ -377,7 +382,7 @@ impl<'a> Compiler<'a> {
             let depthwise = Depthwise::new(image, *windows, output.border())?;
             let weights = self.packed..self.packed + depthwise.packed_len();
             self.packed = weights.end;
-            let place = Place::depthwise(&depthwise, weights.clone(), scale.clone());
+            let place = Place::in_turn(depthwise.taps(), weights.clone(), scale.clone());
             self.places[layer].push(place);
             self.calls.push(Call::Depthwise {
                 depthwise,
@@ -411,6 +416,22 @@ impl<'a> Compiler<'a> {
             images: true,
         });
         Ok(to)
+    }
+
+    /// The buffer of a result of this layout: that of what is added, where nothing else reads it.
+    fn result(&mut self, i: usize, input: Value, add: Option<Value>, layout: Layout) -> Buffer {
+        match add {
+            Some(value) if self.last_use[value] == i && value != input && value != 0 => {
+                self.of_value[value]
+            }
+            Some(value) => {
+                let from = self.of_value[value];
+                let to = self.allocate(layout);
+                self.calls.push(Call::Copy { from, to });
+                to
+            }
+            None => self.allocate(layout),
+        }
     }
 
     fn linear(
@@ -464,19 +485,123 @@ impl<'a> Compiler<'a> {
 
     /// Buffer and layout of a value as vectors: its own, or one that a call fills.
     fn flat(&mut self, value: Value) -> Result<(Buffer, Planes)> {
-        let (from, input) = (self.of_value[value], self.layout(value)?);
-        if let Layout::Vectors(planes) = input {
-            return Ok((from, planes));
+        let own = self.layout(value)?;
+        let output = self.row_of(own.numbers())?;
+        let from = self.laid(self.of_value[value], own, Layout::Vectors(output));
+        Ok((from, output))
+    }
+
+    /// A buffer of the same numbers in another layout: itself, or one that a call fills.
+    fn laid(&mut self, from: Buffer, own: Layout, other: Layout) -> Buffer {
+        if own == other {
+            return from;
         }
-        let output = self.row_of(input.numbers())?;
-        let to = self.allocate(Layout::Vectors(output));
-        self.calls.push(Call::Flatten {
-            input,
-            output,
-            from,
+        let to = self.allocate(other);
+        self.calls.push(Call::Gather {
+            gather: Gather::laid(own, other),
+            from: vec![from],
             to,
         });
-        Ok((to, output))
+        to
+    }
+
+    /// The buffer of a value as rows.
+    fn as_rows(&mut self, value: Value) -> Result<Buffer> {
+        let own = self.layout(value)?;
+        Ok(self.laid(self.of_value[value], own, Layout::Rows(own.numbers())))
+    }
+
+    /// Frees buffers that values were laid into to be read by one call.
+    fn release_laid(&mut self, values: &[Value], read: &[Buffer]) {
+        for (value, read) in values.iter().zip(read) {
+            if *read != self.of_value[*value] && !self.free.contains(read) {
+                self.free.push(*read);
+            }
+        }
+    }
+
+    fn product(
+        &mut self,
+        i: usize,
+        [input, layer]: [usize; 2],
+        shift: &[f32],
+        add: Option<Value>,
+        relu: bool,
+    ) -> Result<Buffer> {
+        let weight = self.network.layers()[layer].weight();
+        let outputs = outputs_of(self.network, layer);
+        let inputs = weight.elem_count() / outputs;
+        let (product, own) = (Product { inputs, outputs }, self.layout(i + 1)?);
+        let rows = own.numbers() / outputs;
+        if self.layout(input)?.numbers() != rows * inputs {
+            let expected = format!("inputs for {own:?}");
+            return Err(unfit(self.network, layer, &expected, inputs.to_string()));
+        }
+        let (from, to) = (self.as_rows(input)?, Layout::Rows(own.numbers()));
+        let result = match add {
+            Some(value) if self.layout(value)? != to => self.as_rows(value)?,
+            _ => self.result(i, input, add, to),
+        };
+        let weights = self.packed..self.packed + product.packed_len();
+        self.packed = weights.end;
+        self.places[layer].push(Place::in_turn(inputs, weights.clone(), None));
+        let store = Store {
+            add: add.is_some(),
+            relu,
+        };
+        self.calls.push(Call::Product {
+            product,
+            rows,
+            layer,
+            weights,
+            start: padded(shift, product.start_len()),
+            store,
+            from,
+            to: result,
+        });
+        self.release_laid(&[input], &[from]);
+        Ok(self.from_rows(result, own, add))
+    }
+
+    /// The buffer of a result that was computed as rows; those are freed where it has another layout.
+    fn from_rows(&mut self, rows: Buffer, own: Layout, add: Option<Value>) -> Buffer {
+        let to = self.laid(rows, Layout::Rows(own.numbers()), own);
+        if to != rows && add.is_none_or(|value| self.of_value[value] != rows) {
+            self.free.push(rows);
+        }
+        to
+    }
+
+    fn rows(&mut self, i: usize, function: &RowFunction, inputs: &[Value]) -> Result<Buffer> {
+        let own = self.layout(i + 1)?;
+        let rows = Layout::Rows(own.numbers());
+        let from = inputs.iter().map(|input| self.as_rows(*input));
+        let from: Vec<Buffer> = from.collect::<Result<_>>()?;
+        let result = self.allocate(rows);
+        self.calls.push(Call::Rows {
+            function: function.clone(),
+            numbers: own.numbers(),
+            from: from.clone(),
+            to: result,
+        });
+        self.release_laid(inputs, &from);
+        Ok(self.from_rows(result, own, None))
+    }
+
+    fn moved(&mut self, i: usize, moved: &Moved) -> Result<Buffer> {
+        let output = self.layout(i + 1)?;
+        let part =
+            |(value, places): &(Value, Vec<[u32; 2]>)| Ok((self.layout(*value)?, places.clone()));
+        let parts = moved.parts.iter().map(part).collect::<Result<Vec<_>>>()?;
+        let parts: Vec<(Layout, &[[u32; 2]])> = parts
+            .iter()
+            .map(|(layout, places)| (*layout, &places[..]))
+            .collect();
+        let from = moved.parts.iter().map(|(value, _)| self.of_value[*value]);
+        let (from, gather) = (from.collect(), Gather::new(&moved.fixed, &parts, output));
+        let to = self.allocate(output);
+        self.calls.push(Call::Gather { gather, from, to });
+        Ok(to)
     }
 
     fn general(&mut self, i: usize, step: &GeneralStep) -> Result<Buffer> {

@@ -268,9 +268,9 @@ impl<'a> Part<'a> {
         self.end - self.start
     }
 
-    /// Greatest logits among which the class of an image must be.
-    pub(super) fn places(self) -> usize {
-        self.images.metric.places()
+    /// What makes an answer right.
+    pub(super) fn metric(self) -> Metric {
+        self.images.metric
     }
 
     /// Their class numbers.

@@ -77,18 +77,25 @@ pub(super) fn kinds(network: &Network, steps: &[Step]) -> Result<Vec<Kind>> {
             Step::Linear { layer, .. } => {
                 Kind::Vectors(network.layers()[*layer].weight().dims()[0])
             }
-            Step::General(step) => match (&read_as[i + 1], step.shape()) {
-                (Some(ReadAs::Images), [1, channels, height, width]) => {
-                    Kind::Images(Planes::new(*channels, *height, *width, 0)?)
-                }
-                (Some(ReadAs::Vectors), shape) => Kind::Vectors(shape.iter().product()),
-                (_, shape) => Kind::Rows(shape.iter().product()),
-            },
+            Step::General(step) => free(&read_as[i + 1], step.shape())?,
+            Step::Product { shape, .. } | Step::Rows { shape, .. } => free(&read_as[i + 1], shape)?,
+            Step::Moved(moved) => free(&read_as[i + 1], &moved.shape)?,
         };
         kinds.push(kind);
     }
     widen(steps, &mut kinds);
     Ok(kinds)
+}
+
+/// What a value is whose layout its readers choose.
+fn free(read_as: &Option<ReadAs>, shape: &[usize]) -> Result<Kind> {
+    Ok(match (read_as, shape) {
+        (Some(ReadAs::Images), [1, channels, height, width]) => {
+            Kind::Images(Planes::new(*channels, *height, *width, 0)?)
+        }
+        (Some(ReadAs::Vectors), shape) => Kind::Vectors(shape.iter().product()),
+        (_, shape) => Kind::Rows(shape.iter().product()),
+    })
 }
 
 /// What the kernels that read a value take it for.
@@ -107,7 +114,7 @@ fn read_as(steps: &[Step]) -> Vec<Option<ReadAs>> {
     for step in steps {
         for value in step.inputs() {
             match step {
-                Step::General(_) => {}
+                Step::General(_) | Step::Product { .. } | Step::Rows { .. } | Step::Moved(_) => {}
                 Step::Linear { .. } => all[value] = all[value].or(Some(ReadAs::Vectors)),
                 _ => all[value] = Some(ReadAs::Images),
             }

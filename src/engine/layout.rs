@@ -32,6 +32,37 @@ impl Layout {
         }
     }
 
+    /// Places of the numbers of the first image, in row-major order.
+    pub(super) fn places(self) -> Vec<u32> {
+        let mut places = Vec::with_capacity(self.numbers());
+        match self {
+            Self::Images(planes) => {
+                for channel in 0..planes.channels() {
+                    let (block, lane) = planes.place(channel);
+                    for y in 0..planes.height() {
+                        let row = (0..planes.width()).map(|x| planes.at(block, y, x) + lane);
+                        places.extend(row.map(|place| place as u32));
+                    }
+                }
+            }
+            Self::Vectors(planes) => {
+                let features = 0..planes.channels();
+                places.extend(features.map(|feature| vector_place(planes, feature, 0) as u32));
+            }
+            Self::Rows(numbers) => places.extend(0..numbers as u32),
+        }
+        places
+    }
+
+    /// From an image to the next.
+    pub(super) fn stride(self) -> usize {
+        match self {
+            Self::Images(planes) => planes.len(),
+            Self::Vectors(planes) => planes.lanes(),
+            Self::Rows(numbers) => numbers,
+        }
+    }
+
     /// The numbers of an image in row-major order, [channels, height, width].
     pub(super) fn read(self, buffer: &[f32], image: usize) -> Vec<f32> {
         let mut numbers = vec![0.0; self.numbers()];
@@ -72,23 +103,4 @@ impl Layout {
 pub(super) fn vector_place(layout: Planes, feature: usize, image: usize) -> usize {
     let (block, lane) = layout.place(feature);
     layout.at(block, 0, image) + lane
-}
-
-/// Lays the values of an image in the order [channels, height, width] into its vector, which `output` begins with.
-pub(super) fn flatten(planes: Planes, image: &[f32], output: &mut [f32], vectors: Planes) {
-    // block and lane of a feature are counted: a division for each would take longer than the copy
-    let (mut block, mut lane) = (0, 0);
-    for channel in 0..planes.channels() {
-        let (from, own) = planes.place(channel);
-        for y in 0..planes.height() {
-            let row = &image[planes.at(from, y, 0)..][..planes.width() * planes.lanes()];
-            for pixel in row.chunks_exact(planes.lanes()) {
-                output[block + lane] = pixel[own];
-                lane += 1;
-                if lane == vectors.lanes() {
-                    (block, lane) = (block + vectors.plane(), 0);
-                }
-            }
-        }
-    }
 }

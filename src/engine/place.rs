@@ -1,6 +1,6 @@
 //! Where weights lie: among the packed ones, and in the rows of those of Winograd's convolutions.
 
-use crate::kernel::{Depthwise, Direct, Winograd, BLOCK};
+use crate::kernel::{Direct, Winograd, BLOCK};
 use std::ops::Range;
 
 /// Where the weights of a layer lie among the packed weights of a plan.
@@ -42,16 +42,11 @@ impl Place {
         }
     }
 
-    /// The place of the weights of a depthwise convolution.
-    pub(super) fn depthwise(
-        depthwise: &Depthwise,
-        range: Range<usize>,
-        scale: Option<Vec<f32>>,
-    ) -> Self {
-        let taps = 0..depthwise.taps() as u32;
+    /// The place of weights of which an output has so many, one behind the other in blocks of 16 outputs.
+    pub(super) fn in_turn(weights: usize, range: Range<usize>, scale: Option<Vec<f32>>) -> Self {
         let blocks = Blocks {
-            offsets: taps.map(|tap| tap * BLOCK as u32).collect(),
-            block: depthwise.taps() * BLOCK,
+            offsets: (0..weights).map(|at| (at * BLOCK) as u32).collect(),
+            block: weights * BLOCK,
             scale,
         };
         Self {

@@ -118,7 +118,7 @@ fn tally<W: AsRef<[Tensor]>>(
     cancel: &AtomicBool,
     mut weights: impl FnMut() -> Result<W>,
 ) -> Result<Tally> {
-    let (mut tally, places) = (Tally::default(), images.metric().places());
+    let (mut tally, metric) = (Tally::default(), images.metric());
     let mut labels = images.labels().iter();
     for batch in images.batches() {
         if cancel.load(Ordering::Relaxed) {
@@ -132,7 +132,7 @@ fn tally<W: AsRef<[Tensor]>>(
         logits
             .iter()
             .zip(labels.by_ref())
-            .for_each(|(logits, label)| tally.add(logits, *label, places));
+            .for_each(|(logits, label)| tally.add(logits, *label, metric));
     }
     Ok(tally)
 }

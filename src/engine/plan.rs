@@ -1,11 +1,13 @@
 //! A network's kernel calls on a fixed set of buffers, and where each weight lies for them; knows no faults and no images.
 
+use super::gather::Gather;
 use super::general::General;
-use super::layout::Layout;
 use super::mean_pool::MeanPool;
 use super::place::{Place, RowMajor, WinogradPlace};
 use super::pool::MaxPool;
-use crate::kernel::{Depthwise, Direct, Isa, Planes, Pooled, Shortcut, Store, BLOCK};
+use crate::kernel::{
+    Depthwise, Direct, Isa, Planes, Pooled, Product, RowFunction, Shortcut, Store, BLOCK,
+};
 use std::ops::Range;
 
 /// Buffers of a plan, by number.
@@ -80,11 +82,31 @@ pub(super) enum Call {
         from: Buffer,
         to: Buffer,
     },
-    /// Images as vectors, in the order [channels, height, width].
-    Flatten {
-        input: Layout,
-        output: Planes,
+    /// Product of all rows of all images with a layer's weight.
+    Product {
+        product: Product,
+        /// Rows of an image.
+        rows: usize,
+        layer: usize,
+        /// Where the weights lie among the packed ones.
+        weights: Range<usize>,
+        start: Vec<f32>,
+        store: Store,
         from: Buffer,
+        to: Buffer,
+    },
+    /// A function of all rows of all images.
+    Rows {
+        function: RowFunction,
+        /// Numbers of an image of the result.
+        numbers: usize,
+        from: Vec<Buffer>,
+        to: Buffer,
+    },
+    /// Numbers in other places.
+    Gather {
+        gather: Gather,
+        from: Vec<Buffer>,
         to: Buffer,
     },
     /// What no kernel knows, image by image.
@@ -103,7 +125,8 @@ impl Call {
             | Self::MaxPool { from, .. }
             | Self::Shortcut { from, .. }
             | Self::ChannelMean { from, .. }
-            | Self::Flatten { from, .. } => std::slice::from_ref(from),
+            | Self::Product { from, .. } => std::slice::from_ref(from),
+            Self::Rows { from, .. } | Self::Gather { from, .. } => from,
             Self::General(general) => &general.from,
         }
     }
@@ -119,14 +142,16 @@ impl Call {
             | Self::MaxPool { to, .. }
             | Self::Shortcut { to, .. }
             | Self::ChannelMean { to, .. }
-            | Self::Flatten { to, .. } => *to,
+            | Self::Product { to, .. }
+            | Self::Rows { to, .. }
+            | Self::Gather { to, .. } => *to,
             Self::General(general) => general.to,
         }
     }
 
     /// True where it adds to what the buffer holds that it writes.
     pub(super) fn adds(&self) -> bool {
-        matches!(self, Self::Convolution { store, .. } | Self::Depthwise { store, .. } if store.add)
+        matches!(self, Self::Convolution { store, .. } | Self::Depthwise { store, .. } | Self::Product { store, .. } if store.add)
     }
 
     /// The layer whose weight it uses.
@@ -134,7 +159,8 @@ impl Call {
         match self {
             Self::Convolution { layer, .. }
             | Self::Depthwise { layer, .. }
-            | Self::Pooled { layer, .. } => Some(*layer),
+            | Self::Pooled { layer, .. }
+            | Self::Product { layer, .. } => Some(*layer),
             Self::General(general) => general.step.layer(),
             _ => None,
         }
@@ -208,6 +234,10 @@ impl Plan {
             Call::Convolution { direct, .. } => direct.multiplications() / self.group,
             Call::Pooled { pooled, .. } => pooled.direct().multiplications(),
             Call::Depthwise { depthwise, .. } => depthwise.multiplications(),
+            Call::Product { product, rows, .. } => rows * product.inputs * product.outputs,
+            Call::Rows {
+                function, numbers, ..
+            } => function.multiplications(*numbers),
             Call::General(general) => general.step.multiplications(),
             _ => 0,
         }

@@ -169,7 +169,7 @@ impl Worker {
                         self.restore(&live, kept);
                         self.calls(plan, fresh, start..plan.calls.len(), group.len())?;
                         self.visit(plan, *group, |label, logits| {
-                            answers.push(Answer::new(logits, label, group.places()));
+                            answers.push(Answer::new(logits, label, group.metric()));
                         });
                     }
                     weights.change(plan, before.into_iter());

@@ -1,7 +1,7 @@
 //! Runs a plan on images: a worker owns buffers and allocates nothing for a kernel while it works.
 
 use super::images::Part;
-use super::layout::{flatten, vector_place, Layout};
+use super::layout::vector_place;
 use super::plan::{Call, Plan};
 use super::score::Answer;
 use super::weights::Fresh;
@@ -71,7 +71,7 @@ impl Worker {
     ) -> Result<Vec<Answer>> {
         let mut answers = Vec::with_capacity(part.len());
         self.run(plan, weights, part, cancel, |label, logits| {
-            answers.push(Answer::new(logits, label, part.places()));
+            answers.push(Answer::new(logits, label, part.metric()));
         })?;
         Ok(answers)
     }
@@ -103,8 +103,9 @@ impl Worker {
     pub(super) fn visit(&mut self, plan: &Plan, group: Part, mut visit: impl FnMut(u32, &[f32])) {
         let (layout, buffer) = plan.logits;
         for (at, label) in group.labels().iter().enumerate() {
-            for (class, logit) in self.logits.iter_mut().enumerate() {
-                *logit = self.buffers[buffer][vector_place(layout, class, at)];
+            for (block, logits) in self.logits.chunks_mut(layout.lanes()).enumerate() {
+                let first = layout.at(block, 0, at);
+                logits.copy_from_slice(&self.buffers[buffer][first..][..logits.len()]);
             }
             visit(*label, &self.logits);
         }
@@ -248,28 +249,39 @@ impl Worker {
                     });
                 }
             }
-            Call::Flatten {
-                input: Layout::Images(planes),
-                output: vectors,
+            Call::Product {
+                product,
+                rows,
+                weights: own,
+                start,
+                store,
                 ..
             } => {
-                for (at, input) in input.chunks_exact(planes.len()).enumerate().take(count) {
-                    flatten(
-                        *planes,
-                        input,
-                        &mut output[vector_place(*vectors, 0, at)..],
-                        *vectors,
-                    );
-                }
+                let rows = rows * count;
+                product.forward(
+                    plan.isa,
+                    &input[..rows * product.inputs],
+                    &weights.packed[own.clone()],
+                    start,
+                    *store,
+                    &mut output[..rows * product.outputs],
+                );
             }
-            Call::Flatten {
-                input: layout,
-                output: vectors,
+            Call::Rows {
+                function,
+                numbers,
+                from,
                 ..
             } => {
+                let other = from.last().map_or(input, |from| &self.buffers[*from]);
+                let of_images = |buffer: &[f32]| buffer.len() / plan.group * count;
+                let inputs = [&input[..of_images(input)], &other[..of_images(other)]];
+                function.forward(plan.isa, inputs, &mut output[..numbers * count]);
+            }
+            Call::Gather { gather, from, .. } => {
                 for image in 0..count {
-                    let numbers = layout.read(input, image);
-                    Layout::Vectors(*vectors).fill(&numbers, &mut output, image);
+                    let inputs = from.iter().map(|from| &self.buffers[*from][..]);
+                    gather.forward(inputs, image, &mut output);
                 }
             }
             Call::General(general) => {

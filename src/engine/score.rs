@@ -65,15 +65,17 @@ pub(super) struct Answer {
 }
 
 impl Answer {
-    /// Right where the label is among the classes of so many (`places`) greatest logits.
-    pub(super) fn new(logits: &[f32], label: u32, places: usize) -> Self {
-        let (predicted, own) = (predicted(logits), label as usize);
+    /// Right where the label is among the classes of as many greatest logits as the metric has places. There is no loss where
+    /// it needs no labels: outputs may then be no classes, and many.
+    pub(super) fn new(logits: &[f32], label: u32, metric: Metric) -> Self {
+        let (predicted, own, places) = (predicted(logits), label as usize, metric.places());
+        let loss = metric.needs_labels().then(|| cross_entropy(logits, own));
         Self {
             right: predicted.is_some() && rank(logits, own) < places,
             class: predicted.map_or(NO_CLASS, |class| class as u32),
             margin: predicted.map_or(f32::NEG_INFINITY, |_| margin(logits, own, places)),
             finite: predicted.is_some(),
-            loss: cross_entropy(logits, own),
+            loss: loss.unwrap_or(f64::NAN),
         }
     }
 }
@@ -93,8 +95,8 @@ pub(super) struct Tally {
 
 impl Tally {
     /// One more image.
-    pub(super) fn add(&mut self, logits: &[f32], label: u32, places: usize) {
-        self.count(Answer::new(logits, label, places));
+    pub(super) fn add(&mut self, logits: &[f32], label: u32, metric: Metric) {
+        self.count(Answer::new(logits, label, metric));
     }
 
     /// Of answers in their order: the losses of `run` images are added before they join the sum.
@@ -160,32 +162,52 @@ impl Tally {
     }
 }
 
-/// Class of the greatest logit, the first of equals; `None` where one is not finite.
-fn predicted(logits: &[f32]) -> Option<usize> {
-    if logits.iter().any(|x| !x.is_finite()) {
-        return None;
-    }
-    let mut best = 0;
-    for (class, logit) in logits.iter().enumerate() {
-        if *logit > logits[best] {
-            best = class;
+/// The greatest of some numbers, none of which is NaN; of none the least number.
+fn greatest(numbers: &[f32]) -> f32 {
+    // lane by lane: so many comparisons at once
+    let mut lanes = [f32::MIN; 16];
+    let mut blocks = numbers.chunks_exact(lanes.len());
+    let rest = blocks.remainder();
+    for block in blocks.by_ref().chain([rest]) {
+        for (lane, number) in lanes.iter_mut().zip(block) {
+            *lane = if number > lane { *number } else { *lane };
         }
     }
-    Some(best)
+    lanes.into_iter().fold(f32::MIN, f32::max)
+}
+
+/// How many numbers are like this: all are looked at, several at once.
+fn count(numbers: &[f32], like: impl Fn(f32) -> bool) -> usize {
+    let count: u32 = numbers.iter().map(|number| u32::from(like(*number))).sum();
+    count as usize
+}
+
+/// Class of the greatest logit, the first of equals; `None` where one is not finite.
+fn predicted(logits: &[f32]) -> Option<usize> {
+    if count(logits, f32::is_finite) < logits.len() {
+        return None;
+    }
+    let greatest = greatest(logits);
+    logits.iter().position(|logit| *logit == greatest)
 }
 
 /// Classes before the label by their logits, of equals the first; all for a label outside.
 fn rank(logits: &[f32], label: usize) -> usize {
-    let Some(own) = logits.get(label) else {
+    let Some(&own) = logits.get(label) else {
         return logits.len();
     };
-    let before = |&(class, logit): &(usize, &f32)| logit > own || (logit == own && class < label);
-    logits.iter().enumerate().filter(before).count()
+    count(logits, |logit| logit > own) + count(&logits[..label], |logit| logit == own)
 }
 
 /// Logit of the label less the greatest of the others, or the one at that many `places`; negative infinity for a label
 /// outside.
 fn margin(logits: &[f32], label: usize, places: usize) -> f32 {
+    let Some(own) = logits.get(label) else {
+        return f32::NEG_INFINITY;
+    };
+    if places == 1 {
+        return own - greatest(&logits[..label]).max(greatest(&logits[label + 1..]));
+    }
     let mut greatest = [f32::MIN; Metric::MOST];
     for (class, logit) in logits.iter().enumerate() {
         let mut rest = *logit;
@@ -193,16 +215,17 @@ fn margin(logits: &[f32], label: usize, places: usize) -> f32 {
             (*kept, rest) = (kept.max(rest), kept.min(rest));
         }
     }
-    logits
-        .get(label)
-        .map_or(f32::NEG_INFINITY, |own| own - greatest[places - 1])
+    own - greatest[places - 1]
 }
 
-/// `log Σ exp(l) - l[label]` in f64.
+/// `log Σ exp(l) - l[label]` in f64; NaN for a label outside, which costs nothing.
 fn cross_entropy(logits: &[f32], label: usize) -> f64 {
+    let Some(&own) = logits.get(label) else {
+        return f64::NAN;
+    };
     let max = logits.iter().fold(f32::NEG_INFINITY, |max, x| max.max(*x));
     let sum: f64 = logits.iter().map(|x| f64::from(x - max).exp()).sum();
-    sum.ln() + f64::from(max) - logits.get(label).map_or(f64::NAN, |x| f64::from(*x))
+    sum.ln() + f64::from(max) - f64::from(own)
 }
 
 #[cfg(test)]
@@ -225,19 +248,21 @@ mod tests {
     #[test]
     fn the_five_greatest_are_right_for_top_5_ties_going_to_the_first() {
         let logits = [0.0, 7.0, 2.0, 2.0, 5.0, 2.0, 9.0];
-        let right = |places| -> Vec<u32> {
+        let right = |metric| -> Vec<u32> {
             let all = 0..logits.len() as u32 + 1;
-            all.filter(|label| Answer::new(&logits, *label, places).right)
+            all.filter(|label| Answer::new(&logits, *label, metric).right)
                 .collect()
         };
-        assert_eq!(right(1), [6]);
-        assert_eq!(right(5), [1, 2, 3, 4, 6]);
+        assert_eq!(right(Metric::Top1), [6]);
+        assert_eq!(right(Metric::Top5), [1, 2, 3, 4, 6]);
         // the fifth of the others: 2 for what is among the five, and for what is not
         for (label, expected) in [(6, 7.0), (2, 0.0), (5, 0.0), (0, -2.0)] {
             assert_eq!(margin(&logits, label, 5), expected, "{label}");
         }
-        assert!(!Answer::new(&[f32::NAN; 7], 1, 5).right);
-        assert_eq!(Answer::new(&logits, NO_CLASS, 1).class, 6);
-        assert!(Answer::new(&logits, NO_CLASS, 1).loss.is_nan());
+        assert!(!Answer::new(&[f32::NAN; 7], 1, Metric::Top5).right);
+        assert_eq!(Answer::new(&logits, NO_CLASS, Metric::Top1).class, 6);
+        let loss = |label, metric| Answer::new(&logits, label, metric).loss;
+        assert!(loss(NO_CLASS, Metric::Top1).is_nan() && loss(1, Metric::Agreement).is_nan());
+        assert!(loss(1, Metric::Top5).is_finite());
     }
 }

@@ -8,6 +8,7 @@ use crate::units::Bits;
 use candle_core::{Device, Tensor};
 
 mod imported;
+mod transformer;
 
 /// A network of an architecture with running statistics that are not those of a fresh one, for small images where it
 /// takes them.
@@ -767,24 +768,5 @@ fn changes_in_turn_score_as_all_so_far_at_once_on_any_number_of_threads() {
         assert!(evaluator
             .faulty_in_turn(&[vec![(evaluator.words().len(), 0)]], &images)
             .is_err());
-    }
-}
-
-#[test]
-fn fault_sets_of_a_transformer_score_as_each_alone() {
-    let tiny: Architecture = "deit_tiny".parse().unwrap();
-    let (evaluator, images) = (evaluator(tiny, 4, Isa::current()), images(tiny, 1));
-    let last = evaluator.words().len() - 5;
-    let sets = [
-        Vec::new(),
-        vec![(5, evaluator.words()[5] ^ 8)],
-        vec![(last, evaluator.words()[last] ^ 8)],
-    ];
-    let scores = evaluator.faulty_each(&sets, &images).unwrap();
-    let whole = evaluator.multiplications().unwrap() as u64;
-    assert!(scores.multiplications.unwrap() < 2 * whole + whole / 100);
-    assert_eq!(scores.scores[0], evaluator.clean(&images).unwrap());
-    for (set, score) in sets.iter().zip(&scores.scores) {
-        assert_eq!(*score, evaluator.faulty(set, &images).unwrap());
     }
 }

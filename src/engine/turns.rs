@@ -106,7 +106,7 @@ impl Worker {
                 }
                 self.calls(plan, fresh, at..plan.calls.len(), group.len())?;
                 self.visit(plan, group, |label, logits| {
-                    answers.push(Answer::new(logits, label, group.places()));
+                    answers.push(Answer::new(logits, label, group.metric()));
                 });
             }
             for turn in turns {

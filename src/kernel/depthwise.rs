@@ -164,28 +164,25 @@ impl Forward<'_> {
             for y in 0..layout.height() {
                 for v in 0..V {
                     let mut x = 0;
-                    while A > 0 && x + 8 <= layout.width() {
-                        self.tile::<S, 8, V, A>(simd, block, y, x, v);
-                        x += 8;
-                    }
-                    while A > 0 && x + 4 <= layout.width() {
-                        self.tile::<S, 4, V, A>(simd, block, y, x, v);
-                        x += 4;
-                    }
-                    while A > 0 && x + 2 <= layout.width() {
-                        self.tile::<S, 2, V, A>(simd, block, y, x, v);
-                        x += 2;
-                    }
                     while x < layout.width() {
-                        self.tile::<S, 1, V, A>(simd, block, y, x, v);
-                        x += 1;
+                        let left = if A > 0 { layout.width() - x } else { 1 };
+                        x += match left {
+                            8.. => self.tile::<S, 8, V, A>(simd, block, y, x, v),
+                            7 => self.tile::<S, 7, V, A>(simd, block, y, x, v),
+                            6 => self.tile::<S, 6, V, A>(simd, block, y, x, v),
+                            5 => self.tile::<S, 5, V, A>(simd, block, y, x, v),
+                            4 => self.tile::<S, 4, V, A>(simd, block, y, x, v),
+                            3 => self.tile::<S, 3, V, A>(simd, block, y, x, v),
+                            2 => self.tile::<S, 2, V, A>(simd, block, y, x, v),
+                            _ => self.tile::<S, 1, V, A>(simd, block, y, x, v),
+                        };
                     }
                 }
             }
         }
     }
 
-    /// Vector `v` of `R` output pixels of one block from (`y`, `x`).
+    /// Vector `v` of `R` output pixels of one block from (`y`, `x`); returns how many pixels.
     #[inline(always)]
     fn tile<S: Simd, const R: usize, const V: usize, const A: usize>(
         &mut self,
@@ -194,7 +191,7 @@ impl Forward<'_> {
         y: usize,
         x: usize,
         v: usize,
-    ) {
+    ) -> usize {
         let Windows {
             kernel,
             stride,
@@ -229,15 +226,16 @@ impl Forward<'_> {
             let target = &mut output[r * V + v];
             *target = stored(simd, self.store, sums[r], *target, zero);
         }
+        R
     }
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
     /// Values between -0.5 and 0.5 without a pattern.
-    fn noise(length: usize) -> Vec<f32> {
+    pub(in super::super) fn noise(length: usize) -> Vec<f32> {
         let value = |i: usize| {
             ((i as u32).wrapping_mul(2_654_435_761) >> 8) as f32 / (1 << 24) as f32 - 0.5
         };

@@ -20,7 +20,7 @@ pub struct Direct {
 }
 
 /// What happens to the sums when they are stored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Store {
     /// Adds what the output holds already (a residual).
     pub add: bool,

@@ -163,6 +163,12 @@ impl Planes {
         );
         assert_eq!(planes.len(), self.len(), "values of a layout");
         let lanes = self.lanes();
+        if self.height * self.width == 1 {
+            for (block, values) in image.chunks(lanes).enumerate() {
+                planes[self.at(block, 0, 0)..][..values.len()].copy_from_slice(values);
+            }
+            return;
+        }
         for (values, (_, start)) in image.chunks_exact(self.width).zip(self.rows()) {
             if lanes == 1 {
                 planes[start..][..self.width].copy_from_slice(values);

@@ -4,7 +4,7 @@ use super::graph::{Op, Value};
 use super::network::Parameter;
 use super::pass::{Pass, Route, Tensors};
 use crate::error::{Error, Result};
-use crate::kernel::{Windows, Workspace};
+use crate::kernel::{RowFunction, Windows, Workspace};
 use candle_core::{DType, Device, Tensor, Var};
 use std::sync::Arc;
 
@@ -78,8 +78,45 @@ pub enum Step {
         /// Negative results become 0.
         relu: bool,
     },
+    /// `relu(w x + shift + add)` of each row of numbers.
+    Product {
+        /// Rows, one behind the other.
+        input: Value,
+        /// Layer whose weight [outputs, inputs] it uses, in memory order.
+        layer: usize,
+        /// Shape of the result for one image.
+        shape: Vec<usize>,
+        /// Summand per output.
+        shift: Vec<f32>,
+        /// Rows of the result's length that are added.
+        add: Option<Value>,
+        /// Negative results become 0.
+        relu: bool,
+    },
+    /// A function of rows of numbers.
+    Rows {
+        /// Which one.
+        function: RowFunction,
+        /// One value or two.
+        inputs: Vec<Value>,
+        /// Shape of the result for one image.
+        shape: Vec<usize>,
+    },
+    /// Numbers of other values in other places.
+    Moved(Moved),
     /// What no kernel knows.
     General(GeneralStep),
+}
+
+/// Numbers of other values in other places.
+#[derive(Clone, Debug)]
+pub struct Moved {
+    /// Shape of the result for one image.
+    pub shape: Vec<usize>,
+    /// Numbers that depend on no image, with their places.
+    pub fixed: Vec<(u32, f32)>,
+    /// Values with places in the result and in the value, by rising place in the result.
+    pub parts: Vec<(Value, Vec<[u32; 2]>)>,
 }
 
 impl Step {
@@ -87,7 +124,11 @@ impl Step {
     pub fn inputs(&self) -> Vec<Value> {
         match self {
             Self::General(step) => step.values().collect(),
-            Self::Convolution { input, add, .. } => std::iter::once(*input).chain(*add).collect(),
+            Self::Moved(moved) => moved.parts.iter().map(|(value, _)| *value).collect(),
+            Self::Rows { inputs, .. } => inputs.clone(),
+            Self::Convolution { input, add, .. } | Self::Product { input, add, .. } => {
+                std::iter::once(*input).chain(*add).collect()
+            }
             Self::MaxPool { input, .. }
             | Self::MeanPool { input, .. }
             | Self::PaddedShortcut { input, .. }

@@ -1,13 +1,14 @@
 //! A graph as steps, for those who compile it.
 
-use super::general::General;
+use super::general::{Binary, General, Unary};
 use super::graph::{Convolution, Graph, Node, Op, Value};
 use super::groups::{End, Group};
+use super::moves::{moves, Moves};
 use super::pass::Tensors;
 use super::program::{GeneralStep, Held, Input, Step};
 use crate::error::{Error, Result};
-use crate::kernel::Windows;
-use candle_core::Tensor;
+use crate::kernel::{Product, RowFunction, Windows};
+use candle_core::{Device, Tensor};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -38,6 +39,9 @@ struct Steps<'g> {
     numbers: Vec<Option<Value>>,
     /// Values that depend on no image and no weight.
     constants: BTreeMap<Value, Tensor>,
+    moves: Moves,
+    /// The value that the last step gives, where that is a product of rows.
+    product: Option<Value>,
     held: Option<Arc<Held>>,
 }
 
@@ -54,13 +58,20 @@ impl Graph {
             steps: Vec::new(),
             numbers,
             constants: BTreeMap::new(),
+            moves: Moves::default(),
+            product: None,
             held: None,
         };
         for (group, value) in self.groups(&shapes) {
             steps.group(&group, value)?;
         }
         // the last step gives the logits
-        steps.number(self.nodes().len())?;
+        let last = self.nodes().len();
+        if steps.number(last)? != steps.steps.len() {
+            let places = steps.places(last)?;
+            let moved = steps.moves.moved(&places, false)?;
+            steps.steps.extend(moved.err().map(Step::Moved));
+        }
         Ok(steps.steps)
     }
 }
@@ -143,17 +154,25 @@ impl Steps<'_> {
 
     /// Adds a node alone.
     fn node(&mut self, node: &Node, value: Value) -> Result<()> {
+        let is_constant = |value: &Value| self.constants.contains_key(value);
+        if node.op.layer().is_none() && node.inputs.iter().all(is_constant) {
+            return self.general(node, value);
+        }
         let is_image = |value: Value| matches!(self.shapes[value][..], [1, _, _, _]);
         match (&node.op, &node.inputs[..]) {
             // who reads images as vectors takes them as they lie
-            (Op::Reshape(dims), [input]) if matches!(dims[..], [None, Some(_)]) => {
-                match self.constants.get(input) {
-                    None => {
-                        self.numbers[value] = self.numbers[*input];
-                        return Ok(());
-                    }
-                    Some(_) => self.general(node, value)?,
-                }
+            (Op::Reshape(dims), [input])
+                if matches!(dims[..], [None, Some(_)]) && self.numbers[*input].is_some() =>
+            {
+                self.numbers[value] = self.numbers[*input];
+                return Ok(());
+            }
+            (op, inputs) if moves(op) => {
+                let places = inputs.iter().map(|input| self.places(*input));
+                let places: Vec<Tensor> = places.collect::<Result<_>>()?;
+                let places = self.held()?.forward(op, &places, &[])?;
+                self.moves.follow(value, places);
+                return Ok(());
             }
             (Op::ChannelMean, [input]) if is_image(*input) => {
                 let input = self.number(*input)?;
@@ -176,31 +195,288 @@ impl Steps<'_> {
                 let (input, channels) = (self.number(*input)?, *channels);
                 self.steps.push(Step::PaddedShortcut { input, channels });
             }
-            _ => self.general(node, value)?,
+            (Op::Linear(linear), [input]) if !linear.transposed => {
+                let input = self.number(*input)?;
+                let shape = self.shapes[value].clone();
+                self.product(input, linear.layer, linear.bias, shape)?;
+                self.product = Some(value);
+            }
+            (Op::Convolution(convolution), [input]) if is_image(*input) => {
+                return self.windows(&self.square(convolution), *input, value);
+            }
+            (Op::Add, [a, b]) if self.added(*a, *b, value) || self.added(*b, *a, value) => {}
+            (Op::Relu, [input]) if self.rectified(*input, value) => {}
+            _ => match self.function(node, value)? {
+                Some(function) => self.rows(function, node, value)?,
+                None => self.general(node, value)?,
+            },
         }
-        if !self.constants.contains_key(&value) {
-            self.numbers[value] = Some(self.steps.len());
-        }
+        self.numbers[value] = Some(self.steps.len());
         Ok(())
+    }
+
+    /// Adds a product of rows with a layer's weight.
+    fn product(
+        &mut self,
+        input: Value,
+        layer: usize,
+        bias: Option<usize>,
+        shape: Vec<usize>,
+    ) -> Result<()> {
+        let shift = self.shift(layer, bias)?;
+        self.product = None;
+        self.steps.push(Step::Product {
+            input,
+            layer,
+            shape,
+            shift,
+            add: None,
+            relu: false,
+        });
+        Ok(())
+    }
+
+    /// The summands and what else belongs to the product that the last step is, if it gives this value to one reader alone.
+    fn last_product(
+        &mut self,
+        value: Value,
+    ) -> Option<(&mut Vec<f32>, &mut Option<Value>, &mut bool)> {
+        if self.product != Some(value) || self.graph.readers(value).len() != 1 {
+            return None;
+        }
+        match self.steps.last_mut() {
+            Some(Step::Product {
+                shift, add, relu, ..
+            }) if !*relu => Some((shift, add, relu)),
+            _ => None,
+        }
+    }
+
+    /// Adds a value to the product that the last step is; false where that cannot be.
+    fn added(&mut self, own: Value, other: Value, value: Value) -> bool {
+        let (constant, number) = (self.constants.get(&other).cloned(), self.numbers[other]);
+        let same = self.shapes[other] == self.shapes[own];
+        let Some((shift, add, _)) = self.last_product(own) else {
+            return false;
+        };
+        match (constant, number) {
+            (Some(constant), _) if constant.dims().last() == Some(&constant.elem_count()) => {
+                let Ok(constant) = constant.flatten_all().and_then(|all| all.to_vec1::<f32>())
+                else {
+                    return false;
+                };
+                if constant.len() != shift.len() || add.is_some() {
+                    return false;
+                }
+                shift
+                    .iter_mut()
+                    .zip(constant)
+                    .for_each(|(shift, c)| *shift += c);
+            }
+            (None, Some(number)) if same && add.is_none() => *add = Some(number),
+            _ => return false,
+        }
+        self.product = Some(value);
+        true
+    }
+
+    /// Rectifies the product that the last step is; false where that cannot be.
+    fn rectified(&mut self, input: Value, value: Value) -> bool {
+        let Some((_, _, relu)) = self.last_product(input) else {
+            return false;
+        };
+        *relu = true;
+        self.product = Some(value);
+        true
+    }
+
+    /// The function of rows that a node is.
+    fn function(&self, node: &Node, value: Value) -> Result<Option<RowFunction>> {
+        let shapes: Vec<&[usize]> = node.inputs.iter().map(|v| &self.shapes[*v][..]).collect();
+        let Some(last) = shapes.first().and_then(|shape| shape.last().copied()) else {
+            return Ok(None);
+        };
+        if self.shapes[value].contains(&0) || last == 0 {
+            return Ok(None);
+        }
+        let number = node.inputs.iter().find_map(|input| {
+            let constant = self.constants.get(input)?;
+            constant.flatten_all().ok()?.to_vec1::<f32>().ok()
+        });
+        Ok(Some(match (&node.op, number.as_deref()) {
+            (Op::Gelu, _) => RowFunction::Gelu,
+            (Op::Relu, _) => RowFunction::Relu,
+            (Op::General(General::Unary(Unary::Erf)), _) => RowFunction::Erf,
+            (Op::Scale(factor), _) => RowFunction::Scale(*factor as f32),
+            (Op::General(General::Binary(Binary::Mul)), Some([factor])) => {
+                RowFunction::Scale(*factor)
+            }
+            (Op::Add, _) => RowFunction::Sum,
+            (Op::General(General::Binary(Binary::Sub)), _) => RowFunction::Difference,
+            (Op::General(General::Binary(Binary::Mul)), _) => RowFunction::Times,
+            (Op::General(General::Binary(Binary::Div)), _) => RowFunction::Quotient,
+            (Op::Softmax, _) => RowFunction::Softmax(last),
+            (Op::LayerNorm(norm), _) => RowFunction::LayerNorm {
+                scale: self.tensors.values(norm.scale)?,
+                shift: self.tensors.values(norm.shift)?,
+                epsilon: norm.epsilon as f32,
+            },
+            (Op::MatMul, _) => {
+                let [.., rows, outputs] = self.shapes[value][..] else {
+                    return Ok(None);
+                };
+                let product = Product {
+                    inputs: last,
+                    outputs,
+                };
+                RowFunction::MatMul { rows, product }
+            }
+            _ => return Ok(None),
+        }))
+    }
+
+    /// Adds a function of rows, its inputs spread over each other.
+    fn rows(&mut self, function: RowFunction, node: &Node, value: Value) -> Result<()> {
+        let shape = self.shapes[value].clone();
+        let mut inputs = Vec::new();
+        for input in &node.inputs {
+            let own = &self.shapes[*input];
+            let spread = match (&function, &own[..]) {
+                (RowFunction::Scale(_), _) if self.constants.contains_key(input) => continue,
+                (RowFunction::MatMul { .. }, [.., rows, columns]) => {
+                    [&shape[..shape.len() - 2], &[*rows, *columns]].concat()
+                }
+                _ => shape.clone(),
+            };
+            inputs.push(
+                if own.iter().product::<usize>() == spread.iter().product::<usize>() {
+                    self.number(*input)?
+                } else {
+                    let places = self.places(*input)?.broadcast_as(spread)?;
+                    self.moved(&places.contiguous()?)?
+                },
+            );
+        }
+        self.steps.push(Step::Rows {
+            function,
+            inputs,
+            shape,
+        });
+        Ok(())
+    }
+
+    /// Adds a convolution that no kernel slides over images: the product of what lies under each window.
+    fn windows(&mut self, convolution: &Convolved, input: Value, value: Value) -> Result<()> {
+        let ([_, channels, height, width], [_, outputs, rows, columns]) =
+            (&self.shapes[input][..], &self.shapes[value][..])
+        else {
+            return Err(Error::argument(
+                "convolution",
+                "images",
+                format!("{:?}", self.shapes[input]),
+            ));
+        };
+        let (channels, outputs) = (*channels, *outputs);
+        let (sides, windows) = ([*height, *width], [*rows, *columns]);
+        let Windows {
+            kernel,
+            stride,
+            dilation,
+            front,
+            ..
+        } = convolution.windows;
+        let places = self.places(input)?.flatten_all()?.to_vec1::<u32>()?;
+        let zero =
+            self.moves
+                .constant(&Tensor::zeros(1, candle_core::DType::F32, &Device::Cpu)?)?;
+        let zero = zero.to_vec1::<u32>()?[0];
+        let along = |axis: usize, window: usize, at: usize| {
+            let place = (window * stride[axis] + at * dilation[axis]).checked_sub(front[axis]);
+            place.filter(|place| *place < sides[axis])
+        };
+        let mut under = Vec::new();
+        for window in 0..windows[0] * windows[1] {
+            let (y, x) = (window / windows[1], window % windows[1]);
+            for tap in 0..channels * kernel[0] * kernel[1] {
+                let (row, column) = (tap / kernel[1] % kernel[0], tap % kernel[1]);
+                let channel = tap / kernel[1] / kernel[0];
+                under.push(match (along(0, y, row), along(1, x, column)) {
+                    (Some(y), Some(x)) => places[(channel * sides[0] + y) * sides[1] + x],
+                    _ => zero,
+                });
+            }
+        }
+        let rows = windows[0] * windows[1];
+        let under = Tensor::from_vec(
+            under,
+            (rows, channels * kernel[0] * kernel[1]),
+            &Device::Cpu,
+        )?;
+        let input = self.moved(&under)?;
+        let shape = [1, windows[0], windows[1], outputs];
+        self.product(input, convolution.layer, convolution.bias, shape.to_vec())?;
+        let places = self.moves.value(self.steps.len(), &shape)?;
+        let places = places.permute((0, 3, 1, 2))?.contiguous()?;
+        self.moves.follow(value, places);
+        Ok(())
+    }
+
+    /// Where the numbers of a value stand, whatever it is.
+    fn places(&mut self, value: Value) -> Result<Tensor> {
+        if let Some(places) = self.moves.of(value) {
+            return Ok(places);
+        }
+        let places = match (self.numbers[value], self.constants.get(&value)) {
+            (Some(number), _) => self.moves.value(number, &self.shapes[value])?,
+            (None, Some(constant)) => self.moves.constant(constant)?,
+            (None, None) => {
+                return Err(Error::argument(
+                    "graph",
+                    "values in their order",
+                    value.to_string(),
+                ))
+            }
+        };
+        self.moves.follow(value, places.clone());
+        Ok(places)
+    }
+
+    /// The steps' number of a value of the numbers at these places.
+    fn moved(&mut self, places: &Tensor) -> Result<Value> {
+        match self.moves.moved(places, true)? {
+            Ok(value) => Ok(value),
+            Err(moved) => {
+                self.steps.push(Step::Moved(moved));
+                Ok(self.steps.len())
+            }
+        }
+    }
+
+    /// The steps' number of a value; one that was only followed becomes a step that gives it.
+    fn number(&mut self, value: Value) -> Result<Value> {
+        if let Some(number) = self.numbers[value] {
+            return Ok(number);
+        }
+        let places = self.places(value)?;
+        let number = self.moved(&places)?;
+        self.numbers[value] = Some(number);
+        Ok(number)
     }
 
     /// Adds a node that no kernel knows, or computes it now where that is once and for all.
     fn general(&mut self, node: &Node, value: Value) -> Result<()> {
         let mut op = node.op.clone();
         let layer = op.layer_mut().map(std::mem::take);
-        let inputs = node
-            .inputs
-            .iter()
-            .map(|value| match self.constants.get(value) {
+        let mut inputs = Vec::new();
+        for input in &node.inputs {
+            inputs.push(match self.constants.get(input) {
                 Some(tensor) => Input::Constant(tensor.clone()),
-                None => Input::Value(
-                    self.numbers[*value].unwrap_or_default(),
-                    self.shapes[*value].clone(),
-                ),
+                None => Input::Value(self.number(*input)?, self.shapes[*input].clone()),
             });
+        }
         let step = GeneralStep {
             op,
-            inputs: inputs.collect(),
+            inputs,
             shape: self.shapes[value].clone(),
             layer,
             multiplications: self.multiplications(node, layer, value),
@@ -213,25 +489,6 @@ impl Steps<'_> {
             self.steps.push(Step::General(step));
         }
         Ok(())
-    }
-
-    /// The steps' number of a value; a constant becomes a step that gives it.
-    fn number(&mut self, value: Value) -> Result<Value> {
-        if let Some(number) = self.numbers[value] {
-            return Ok(number);
-        }
-        let constant = self.constants.get(&value).cloned();
-        let step = GeneralStep {
-            op: Op::Scale(1.0),
-            inputs: constant.map(Input::Constant).into_iter().collect(),
-            shape: self.shapes[value].clone(),
-            layer: None,
-            multiplications: 0,
-            held: self.held()?,
-        };
-        self.steps.push(Step::General(step));
-        self.numbers[value] = Some(self.steps.len());
-        Ok(self.steps.len())
     }
 
     fn held(&mut self) -> Result<Arc<Held>> {

@@ -1,8 +1,8 @@
 //! A number that stands for the bits that this program computes, and what is begun under another one.
 //!
-//! It is a hash over results of our own kernels for fixed inputs: logits, one training step, the faulty words of one
-//! chip. It is the same for AVX-512 and AVX2, which round alike, and another for the portable instructions. Nothing in
-//! it follows the machine otherwise: no matrix product of candle, no exponential, no normal number. The skips between
+//! It is a hash over results of our own kernels for fixed inputs: logits, one training step, functions of rows, the
+//! faulty words of one chip. It is the same for AVX-512 and AVX2, which round alike, and another for the portable instructions. Nothing in
+//! it follows the machine otherwise: no matrix product or exponential of candle or the system, no normal number. The skips between
 //! faults take a logarithm, but only as far as whole cells. Each arithmetic has a number of its own.
 
 use crate::engine::{Evaluator, Images};
@@ -10,7 +10,7 @@ use crate::error::{Error, Result, TensorContext};
 use crate::fault::{faulty_words, ArraySpec, Chip, FaultKind};
 use crate::kernel::{
     batch_norm, channel_mean, conv2d, max_pool, padded_shortcut, residual_network, with_values,
-    Arithmetic, Isa, Part, Workspace,
+    Arithmetic, Isa, Part, Product, RowFunction, Workspace,
 };
 use crate::net::{Architecture, Network, Parameter, Role};
 use crate::quant::{Method, QuantizedWeight, QuantizerSpec};
@@ -55,6 +55,7 @@ pub(super) fn numerics_of(arithmetic: Arithmetic) -> Result<&'static str> {
     if arithmetic == Arithmetic::Winograd {
         residual_step(&mut bits)?;
     }
+    rows(&mut bits);
     words(&mut bits)?;
     let mut own = store::sha256(&bits);
     own.truncate(DIGITS);
@@ -262,6 +263,34 @@ fn residual_step(bits: &mut Vec<u8>) -> Result<()> {
         put_tensor(bits, gradient)?;
     }
     Ok(())
+}
+
+/// Functions of rows of numbers, as transformers have them.
+fn rows(bits: &mut Vec<u8>) {
+    const LENGTH: usize = 20;
+    let mut stream = stream(4);
+    let [x, other] = [(); 2].map(|()| uniform_values(&mut stream, 3 * LENGTH));
+    let product = Product {
+        inputs: LENGTH,
+        outputs: 3,
+    };
+    let functions = [
+        RowFunction::Gelu,
+        RowFunction::Erf,
+        RowFunction::Softmax(LENGTH),
+        RowFunction::LayerNorm {
+            scale: x[..LENGTH].to_vec(),
+            shift: other[..LENGTH].to_vec(),
+            epsilon: 1e-5,
+        },
+        RowFunction::MatMul { rows: 3, product },
+    ];
+    for function in functions {
+        let matrix = matches!(function, RowFunction::MatMul { .. });
+        let mut result = vec![0.0; if matrix { 9 } else { x.len() }];
+        function.forward(Isa::current(), [&x, &other], &mut result);
+        put(bits, &result);
+    }
 }
 
 /// The faulty words of one chip.
