@@ -31,7 +31,9 @@ pub use fault_count::{cells_key, fault_counts, FaultCount};
 pub use methods::{method_means, MethodMean};
 pub use pareto::{frontier_probabilities, groups_of, pareto, BASELINE, RESAMPLES, SAVING_LOSSES};
 pub use pareto_file::{read_pareto, ParetoRow};
-pub use row::{Frontier, FrontierPoint, Group, Outcome, Pareto, Quantiles, Saving, Summary};
+pub use row::{
+    metric, Frontier, FrontierPoint, Group, Outcome, Pareto, Quantiles, Saving, Summary,
+};
 pub use run::{comparison_warnings, merge, read_run, run_name, Merged, Run};
 pub use settings::Setting;
 pub use summary::{summarize, FloorSpec};

@@ -23,9 +23,10 @@ pub use sheet::Row;
 pub(crate) use value::{text_value, word_value, words};
 
 /// Version of the columns of all tables that are written; the first column, `schema`, of each of them.
-pub const SCHEMA: u64 = 4;
+pub const SCHEMA: u64 = 5;
 
-/// The oldest version of the columns that is read: 4 added `not_finite`, which is null where an older table lacks it.
+/// The oldest version of the columns that is read: 4 added `not_finite`, which is null where an older table lacks it; 5
+/// added `metric`, which is top 1 there.
 const OLDEST: u64 = 3;
 
 /// Most rows of a table that is written or read.

@@ -345,3 +345,37 @@ fn results_are_published_from_tables_alone() {
         "results/nowhere: not found",
     );
 }
+
+#[test]
+fn tables_figures_and_printed_columns_name_the_metric_and_two_are_not_drawn_together() {
+    let place = Place::new();
+    place.write_model("a.safetensors", 4);
+    let sweep = |metric: &str| {
+        let args = "sweep --model a.safetensors --dataset glyphs --bers 0,0.05 --chips 2 --images 40 --metric";
+        let mut args: Vec<&str> = args.split(' ').collect();
+        args.extend([metric, "--out", metric]);
+        place.done(&args).stdout
+    };
+    let table = sweep("agreement");
+    assert!(
+        table.contains("agreement %") && !table.contains("accuracy %"),
+        "{table}"
+    );
+    sweep("top5");
+    let summary = String::from_utf8(place.read("results/agreement/summary.csv")).unwrap();
+    assert_eq!(summary.matches(",agreement,").count(), 2, "{summary}");
+    let figure = place.read("reports/agreement/accuracy_voltage.svg");
+    let ber = place.read("reports/agreement/accuracy_ber.svg");
+    for svg in [figure, ber] {
+        let svg = String::from_utf8(svg).unwrap();
+        assert!(
+            svg.contains("Agreement (%)") && !svg.contains("Accuracy"),
+            "{svg}"
+        );
+    }
+    refused(
+        &place,
+        &["pareto", "results/agreement", "results/top5"],
+        "one metric: accuracies by several are not compared, found `agreement` and `top5`",
+    );
+}

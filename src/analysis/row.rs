@@ -6,7 +6,7 @@ use crate::quant::MethodLabel;
 use crate::stats::{ImageSample, Interval};
 use crate::sweep::{CleanAnswers, Design, StoppedBy, Strata, Trial, TrialRow};
 use crate::table::{text_value, Columns, Record, FINITE, FRACTION, FROM_ZERO};
-use crate::units::ChipId;
+use crate::units::{ChipId, Metric};
 use std::ops::RangeInclusive;
 use std::{fmt, str::FromStr};
 
@@ -68,6 +68,12 @@ pub struct Quantiles {
     pub yield_share: f64,
     /// 95 % Clopper-Pearson interval of the yield.
     pub yield_interval: Interval,
+}
+
+/// What accuracies of design points are the share of: runs that are drawn together have one.
+pub fn metric<'a>(summaries: impl IntoIterator<Item = &'a Summary>) -> Metric {
+    let first = summaries.into_iter().next();
+    first.map_or(Metric::default(), |summary| summary.design.metric)
 }
 
 impl Record for Summary {

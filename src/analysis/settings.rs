@@ -8,7 +8,7 @@ use crate::quant::MethodLabel;
 use crate::stats::{self, Caution, Difference, Interval};
 use crate::sweep::Design;
 use crate::table::{Columns, RATE, VOLTAGE};
-use crate::units::{BerSource, Bits, VoltageUnit};
+use crate::units::{BerSource, Bits, Metric, VoltageUnit};
 use std::collections::BTreeMap;
 
 /// What two methods must have in common to be compared.
@@ -18,6 +18,8 @@ pub struct Setting {
     pub architecture: String,
     /// Data set.
     pub dataset: String,
+    /// What accuracies are the share of.
+    pub metric: Metric,
     /// Memory model.
     pub memory: String,
     /// What failing cells do.
@@ -43,6 +45,7 @@ impl Setting {
     pub(super) fn columns(&mut self, c: &mut impl Columns) -> Result<()> {
         c.column("architecture", &mut self.architecture)?;
         c.column("dataset", &mut self.dataset)?;
+        c.since(5, "metric", &mut self.metric)?;
         c.column("memory", &mut self.memory)?;
         c.column("fault_kind", &mut self.fault_kind)?;
         c.column("array", &mut self.array)?;
@@ -59,6 +62,7 @@ impl Setting {
         Some(Self {
             architecture: design.architecture.clone(),
             dataset: design.dataset.clone(),
+            metric: design.metric,
             memory: design.memory.clone(),
             fault_kind: design.fault_kind.clone(),
             array: design.array.clone(),
@@ -77,6 +81,7 @@ impl Setting {
         let faults = (self.fault_kind.clone(), self.array.clone());
         (
             names.map(String::clone),
+            self.metric,
             faults,
             self.protection,
             self.voltage_unit.name(),

@@ -10,7 +10,7 @@ use crate::seed::Seed;
 use crate::stats::Interval;
 use crate::sweep::{CleanAnswers, Design, Phase, StoppedBy, Timing, Trial, TrialRow, TrialStatus};
 use crate::table::{csv_string, frame, json, read, write, DataFrame, MAX_BYTES, SCHEMA};
-use crate::units::{Accuracy, BerSource, Bits, ChipId, VoltageUnit};
+use crate::units::{Accuracy, BerSource, Bits, ChipId, Metric, VoltageUnit};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -22,6 +22,7 @@ pub(crate) fn design(model: &str, method: &str, voltage: f64) -> Design {
         model: model.into(),
         architecture: "lenet5".into(),
         dataset: "glyphs".into(),
+        metric: Metric::Top1,
         method: method.parse().unwrap(),
         bits: Bits::new(8).ok(),
         training_seed: Some(u64::MAX),
@@ -208,7 +209,7 @@ fn tables_without_rows_read_back_too() {
 #[test]
 fn the_columns_are_those_of_the_contract_in_order() {
     let keys =
-        "schema,design_id,model,architecture,dataset,method,bits,training_seed,memory,fault_kind,array,\
+        "schema,design_id,model,architecture,dataset,metric,method,bits,training_seed,memory,fault_kind,array,\
                 protection,voltage,voltage_unit,ber,ber_source,domain_voltages";
     let (designs, trials, summaries) = sample();
     let names = |frame: DataFrame| {
@@ -257,7 +258,7 @@ fn json_has_null_where_a_value_is_missing_and_the_csv_nothing() {
     let last = csv.lines().last().unwrap();
     assert!(
         last.starts_with(
-            "4,\"b,\"\"x\"\"@0.9vmin\",\"b,\"\"x\"\"\",lenet5,glyphs,wcat,8,,sram-14nm,"
+            "5,\"b,\"\"x\"\"@0.9vmin\",\"b,\"\"x\"\"\",lenet5,glyphs,top1,wcat,8,,sram-14nm,"
         ),
         "{last}"
     );
@@ -306,8 +307,8 @@ fn edited(from: &str, to: &str) -> String {
 #[test]
 fn wrong_cells_are_refused_with_line_and_column() {
     for (from, to, message) in [
-        ("\n4,a@", "\n5,a@", "s.csv:2: `schema`: expected version 3 or 4, found 5 (of a newer program)"),
-        ("\n4,a@1vmin", "\n3,a@1vmin", "s.csv:3: `schema`: expected version 4, as in the first row, found 3"),
+        ("\n5,a@", "\n6,a@", "s.csv:2: `schema`: expected version 3 to 5, found 6 (of a newer program)"),
+        ("\n5,a@1vmin", "\n3,a@1vmin", "s.csv:3: `schema`: expected version 5, as in the first row, found 3"),
         (
             ",not_finite\n",
             ",infinite\n",
@@ -328,6 +329,7 @@ fn wrong_cells_are_refused_with_line_and_column() {
             ",,vmin",
             "s.csv:2: `voltage`: expected a voltage, or one for each domain in `domain_voltages`, found nothing",
         ),
+        (",top1,", ",,", "s.csv:2: `metric`: expected one of top1, top5, agreement, found nothing"),
         (",0.85,vmin", ",0.85,mile", "s.csv:2: `voltage_unit`: expected one of vmin, volt, found `mile`"),
         (",normal,8,", ",normal,9,", "s.csv:2: `bits`: expected 1 to 8, or 32 for no quantisation, found 9"),
         (",normal,8,", ",normal,-8,", "s.csv:2: `bits`: expected a whole number from 0, found `-8`"),
@@ -384,13 +386,13 @@ fn a_table_of_an_older_version_is_refused_by_its_version_though_it_lacks_columns
     .unwrap();
     for name in ["s.parquet", "s.csv"] {
         let so =
-            "expected version 3 or 4 (the same `sweep` with `--fresh` computes and writes it anew)";
+            "expected version 3 to 5 (the same `sweep` with `--fresh` computes and writes it anew)";
         assert_eq!(message(name), format!("{name}: `schema`: {so}, found 1"));
     }
 }
 
 #[test]
-fn tables_of_schema_3_are_read_and_count_nothing_that_is_not_finite() {
+fn tables_of_schema_3_are_read_as_top_1_and_count_nothing_that_is_not_finite() {
     use polars::prelude::{Column, NamedFrom, ParquetWriter, Series};
     let folder = tempfile::tempdir().unwrap();
     let (_, trials, summaries) = sample();
@@ -403,7 +405,7 @@ fn tables_of_schema_3_are_read_and_count_nothing_that_is_not_finite() {
         fs::write(&path, bytes).unwrap();
         path
     };
-    let without = |frame: DataFrame| frame.drop("not_finite").unwrap();
+    let without = |frame: DataFrame| frame.drop_many(["not_finite", "metric"]);
     let mut expected = summaries.clone();
     expected.iter_mut().for_each(|row| row.not_finite = None);
     let path = of_version(3, without(frame(&summaries).unwrap()));
@@ -414,7 +416,8 @@ fn tables_of_schema_3_are_read_and_count_nothing_that_is_not_finite() {
     assert_eq!(read::<TrialRow>(&path).unwrap(), rows);
     let csv = folder.path().join("s.csv");
     let old = csv_string(&expected).unwrap();
-    let old = old.replace("\n4,", "\n3,").replace(",not_finite\n", "\n");
+    let old = old.replace("\n5,", "\n3,").replace(",not_finite\n", "\n");
+    let old = old.replace(",metric,", ",").replace(",top1,", ",");
     fs::write(&csv, old.replace(",\n", "\n")).unwrap();
     assert_eq!(read::<Summary>(&csv).unwrap(), expected);
     // the column belongs to the version, neither more nor less

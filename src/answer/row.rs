@@ -4,7 +4,7 @@ use super::verdict::Verdict;
 use crate::error::Result;
 use crate::fault::Protection;
 use crate::table::{words, Columns, Record, FRACTION, FROM_ZERO, RATE, VOLTAGE};
-use crate::units::VoltageUnit;
+use crate::units::{Metric, VoltageUnit};
 
 words!(Verdict: Holds "holds", DoesNotHold "does_not_hold", NotEstablished "not_established");
 
@@ -33,6 +33,8 @@ pub struct AnswerRow {
     pub protection: Protection,
     /// What is asked, in words.
     pub target: String,
+    /// What accuracies are the share of.
+    pub metric: Metric,
     /// Whether the bound of `voltage` reaches it.
     pub verdict: Verdict,
     /// How its energy compares.
@@ -114,6 +116,7 @@ impl Record for AnswerRow {
         c.column("model", &mut self.model)?;
         c.column("protection", &mut self.protection)?;
         c.column("target", &mut self.target)?;
+        c.since(5, "metric", &mut self.metric)?;
         c.column("verdict", &mut self.verdict)?;
         c.column("rank", &mut self.rank)?;
         c.number("voltage", VOLTAGE, &mut self.voltage)?;

@@ -3,7 +3,7 @@
 use crate::data::Split;
 use crate::quant::MethodLabel;
 use crate::table::words;
-use crate::units::Bits;
+use crate::units::{Bits, Metric};
 use serde::{Deserialize, Serialize};
 
 /// One flipped bit. The flips of a step are made together: they share the losses.
@@ -78,6 +78,9 @@ pub struct AttackRow {
     pub architecture: String,
     /// Data set the accuracy is measured on.
     pub dataset: String,
+    /// What accuracies are the share of.
+    #[serde(default, skip_serializing_if = "Metric::is_default")]
+    pub metric: Metric,
     /// Quantisation method.
     pub method: MethodLabel,
     /// Bits per stored weight.

@@ -148,6 +148,7 @@ impl AttackRow {
         c.column("model", &mut self.model)?;
         c.column("architecture", &mut self.architecture)?;
         c.column("dataset", &mut self.dataset)?;
+        c.since(5, "metric", &mut self.metric)?;
         c.column("method", &mut self.method)?;
         c.column("bits", &mut self.bits)?;
         c.column("training_seed", &mut self.training_seed)?;
@@ -211,7 +212,7 @@ pub(crate) mod tests {
     use super::*;
     use crate::data::Split;
     use crate::table;
-    use crate::units::Bits;
+    use crate::units::{Bits, Metric};
 
     /// An attack of `accuracies.len()` flips, each one step.
     pub(crate) fn unit(
@@ -242,6 +243,7 @@ pub(crate) mod tests {
             model: model.into(),
             architecture: "lenet5".into(),
             dataset: "MNIST".into(),
+            metric: Metric::Top1,
             method: model.parse().unwrap_or_default(),
             bits: Bits::new(4).unwrap(),
             training_seed: None,

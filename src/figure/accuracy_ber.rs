@@ -24,9 +24,9 @@ pub(super) fn accuracy_ber(scene: &Scene<'_>) -> String {
     let plots: Vec<Plot> = plots.collect();
     let mut legend = Legend::default();
     curves::explain(&mut legend, &plots, intervals);
-    let (rows, places) = curves::accuracy_rows(&plots);
+    let (rows, places) = curves::accuracy_rows(&plots, scene.metric());
     let heading = Heading {
-        title: "Accuracy against bit error rate",
+        title: &format!("{} against bit error rate", scene.metric().title()),
         about: &scene.about,
     };
     sheet(heading, rows, 28.0, &legend, |canvas, axes, i| {

@@ -19,9 +19,9 @@ pub(super) fn accuracy_voltage(scene: &Scene<'_>) -> String {
     if edges.iter().any(Option::is_some) {
         legend.add(Sample::Hatch, "below the measured span");
     }
-    let (rows, places) = curves::accuracy_rows(&plots);
+    let (rows, places) = curves::accuracy_rows(&plots, scene.metric());
     let heading = Heading {
-        title: "Accuracy against supply voltage",
+        title: &format!("{} against supply voltage", scene.metric().title()),
         about: &scene.about,
     };
     sheet(heading, rows, 28.0, &legend, |canvas, axes, i| {

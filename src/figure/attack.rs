@@ -2,6 +2,7 @@
 
 use super::axes::{Axes, Axis};
 use super::canvas::{Canvas, Color, Stroke};
+use super::curves::percent_label;
 use super::layout::{sheet, Heading, Panel};
 use super::legend::{Legend, Sample};
 use super::marker::{marker, Shape};
@@ -10,7 +11,7 @@ use super::series::method_order;
 use crate::attack::{AttackRow, Stop};
 use crate::attack::{FlipRow, Flipper};
 use crate::quant::MethodLabel;
-use crate::units::Bits;
+use crate::units::{Bits, Metric};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Dash of random flips.
@@ -39,6 +40,7 @@ struct Curve<'a> {
 /// there are colours get a panel for each width.
 pub fn attack(attacks: &[AttackRow], flips: &[FlipRow]) -> String {
     let curves = curves(attacks, flips);
+    let metric = attacks.first().map_or(Metric::default(), |a| a.metric);
     let every = || curves.iter().flat_map(|curve| &curve.search);
     let several = curves.iter().any(|curve| curve.search.len() > 1);
     let mut legend = Legend::default();
@@ -84,7 +86,7 @@ pub fn attack(attacks: &[AttackRow], flips: &[FlipRow]) -> String {
     };
     let panels = widths.iter().map(|width| Panel {
         x: Axis::linear("Flipped bits", -0.02 * most, 1.03 * most, ticks),
-        y: Axis::linear("Accuracy (%)", -2.0, 102.0, 6),
+        y: Axis::linear(&percent_label(metric), -2.0, 102.0, 6),
         height,
         labelled: true,
         above: None,
@@ -98,7 +100,7 @@ pub fn attack(attacks: &[AttackRow], flips: &[FlipRow]) -> String {
         .collect();
     let networks: Vec<String> = networks.into_iter().collect();
     let heading = Heading {
-        title: "Accuracy under bit-flip attack",
+        title: &format!("{} under bit-flip attack", metric.title()),
         about: &networks.join(" and "),
     };
     sheet(heading, rows, 28.0, &legend, |canvas, axes, i| {

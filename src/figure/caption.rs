@@ -3,7 +3,7 @@
 use super::curves::{self, Intervals};
 use super::scene::Scene;
 use super::{text, MemoryCurve};
-use crate::analysis::{Averaged, Pareto, Summary};
+use crate::analysis::{metric, Averaged, Pareto, Summary};
 use crate::quant::MethodLabel;
 use crate::units::BerSource;
 use std::collections::BTreeSet;
@@ -13,10 +13,12 @@ pub(super) fn pareto(points: &Averaged, scene: &Scene<'_>, frontiers: &Pareto) -
     let summaries = &points.summaries;
     let intervals = curves::intervals(&scene.facets(), false);
     let mut words = vec![
-        "Mean accuracy against the energy of the accesses to the weight memory per inference, relative to the \
-         same architecture at 8 bits, unprotected, at the error-free voltage (arithmetic, activation memory and \
-         periphery are not in it); one marker per supply voltage."
-            .to_owned(),
+        format!(
+            "Mean {} against the energy of the accesses to the weight memory per inference, relative to the \
+             same architecture at 8 bits, unprotected, at the error-free voltage (arithmetic, activation memory and \
+             periphery are not in it); one marker per supply voltage.",
+            measured(summaries)
+        ),
         sample(points),
         means(points, intervals),
         "The heavy line is the frontier of all methods together: no design point above it or to its left was found."
@@ -46,9 +48,10 @@ pub(super) fn pareto(points: &Averaged, scene: &Scene<'_>, frontiers: &Pareto) -
 pub(super) fn overview(points: &Averaged, first: MethodLabel) -> String {
     let mut words = vec![
         format!(
-            "Mean accuracy against the supply voltage of the weight memory, of {first}, of the baseline, and of the \
+            "Mean {} against the supply voltage of the weight memory, of {first}, of the baseline, and of the \
              other method with the highest mean over these voltages, where they were swept. Above stands the energy of the accesses to the \
-             weight memory per inference, relative to the same architecture at 8 bits and the error-free voltage."
+             weight memory per inference, relative to the same architecture at 8 bits and the error-free voltage.",
+            measured(&points.summaries)
         ),
         sample(points),
         means(points, Intervals::Bands { whiskers: false }),
@@ -62,9 +65,11 @@ pub(super) fn accuracy_voltage(points: &Averaged, scene: &Scene<'_>) -> String {
     let summaries = &points.summaries;
     let intervals = over_voltage(scene);
     let mut words = vec![
-        "Mean accuracy against the supply voltage of the weight memory; the bit error rate at that voltage \
-         stands above where all points share one memory model."
-            .to_owned(),
+        format!(
+            "Mean {} against the supply voltage of the weight memory; the bit error rate at that voltage \
+             stands above where all points share one memory model.",
+            measured(summaries)
+        ),
         sample(points),
         means(points, intervals),
     ];
@@ -78,8 +83,10 @@ pub(super) fn accuracy_voltage(points: &Averaged, scene: &Scene<'_>) -> String {
 pub(super) fn accuracy_ber(points: &Averaged, scene: &Scene<'_>) -> String {
     let summaries = &points.summaries;
     let intervals = over_voltage(scene);
-    let mut words =
-        vec!["Mean accuracy against the bit error rate of the weight memory.".to_owned()];
+    let mut words = vec![format!(
+        "Mean {} against the bit error rate of the weight memory.",
+        measured(summaries)
+    )];
     if summaries.iter().any(|s| s.design.ber == Some(0.0)) {
         words.push("The axis is broken: 0 stands for the error-free voltage and above.".to_owned());
     }
@@ -88,6 +95,11 @@ pub(super) fn accuracy_ber(points: &Averaged, scene: &Scene<'_>) -> String {
     words.extend(scene.focus.words());
     words.extend(hollow(summaries));
     words.join(" ")
+}
+
+/// `accuracy`, or what else the metric says.
+fn measured(summaries: &[Summary]) -> String {
+    metric(summaries).title().to_lowercase()
 }
 
 /// Caption of `yield_voltage`.

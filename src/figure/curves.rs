@@ -14,6 +14,7 @@ use super::text;
 use super::MemoryCurve;
 use crate::analysis::Summary;
 use crate::stats::probit;
+use crate::units::Metric;
 use crate::units::VoltageUnit;
 use std::collections::BTreeSet;
 
@@ -32,8 +33,6 @@ const WIDE: f64 = 12.0;
 const ENLARGED_POINTS: f64 = 4.0;
 /// Enlargements side by side share their axis where their best accuracies are no further apart, in points.
 const ALIKE: f64 = 2.0;
-/// Label of the upper of two accuracy panels.
-pub(super) const ENLARGED: &str = "Accuracy (%), enlarged";
 
 /// One point of a curve, in the units of the axes.
 #[derive(Clone, Copy, Debug)]
@@ -293,14 +292,23 @@ fn span(curves: &[&Curve]) -> Option<(f64, f64)> {
 
 const WITHIN: (f64, f64) = (0.0, 100.0);
 
-/// A vertical axis over all of these curves.
-pub(super) fn whole_axis(curves: &[&Curve]) -> Axis {
+/// A vertical axis over all of these curves of shares by a metric.
+pub(super) fn whole_axis(curves: &[&Curve], metric: Metric) -> Axis {
+    let label = percent_label(metric);
     let Some((low, high)) = span(curves) else {
-        return Axis::rounded("Accuracy (%)", 0.0, 100.0, 6, WITHIN);
+        return Axis::rounded(&label, 0.0, 100.0, 6, WITHIN);
     };
     // A little room above, so that markers do not sit on the frame.
     let pad = 0.03 * (high - low).max(0.5);
-    Axis::rounded("Accuracy (%)", low, high + pad, 6, WITHIN)
+    Axis::rounded(&label, low, high + pad, 6, WITHIN)
+}
+
+/// What ends the label of the upper of two panels of accuracies.
+pub(super) const ENLARGED: &str = ", enlarged";
+
+/// `Accuracy (%)`, or what else the metric says.
+pub(super) fn percent_label(metric: Metric) -> String {
+    format!("{} (%)", metric.title())
 }
 
 /// Lower and upper end of an axis over the best 4 points of accuracy; `None` where the spots span no more than 12, or
@@ -318,7 +326,7 @@ fn enlarged(curves: &[Curve]) -> Option<(f64, f64)> {
 }
 
 /// The axes of enlargements side by side; `None` where one of the plots has none.
-fn enlarged_axes(plots: &[&Plot]) -> Option<Vec<Axis>> {
+fn enlarged_axes(plots: &[&Plot], metric: Metric) -> Option<Vec<Axis>> {
     let ends: Vec<(f64, f64)> = plots
         .iter()
         .map(|plot| enlarged(&plot.curves))
@@ -326,9 +334,10 @@ fn enlarged_axes(plots: &[&Plot]) -> Option<Vec<Axis>> {
     let low = ends.iter().map(|e| e.0).fold(f64::INFINITY, f64::min);
     let high = ends.iter().map(|e| e.1).fold(f64::NEG_INFINITY, f64::max);
     let is_alike = ends.iter().all(|e| e.0 - low <= ALIKE);
+    let label = percent_label(metric) + ENLARGED;
     let axis = |&own: &(f64, f64)| {
         let (low, high) = if is_alike { (low, high) } else { own };
-        Axis::rounded(ENLARGED, low, high, 5, WITHIN)
+        Axis::rounded(&label, low, high, 5, WITHIN)
     };
     Some(ends.iter().map(axis).collect())
 }
@@ -344,13 +353,13 @@ pub(super) struct Plot {
 
 /// The panels of an accuracy figure by row, and the plot of each panel counted row by row: one row for each two plots of
 /// one horizontal label, or where the spots of one span more than 12 points an enlargement of the best 4 points over it.
-pub(super) fn accuracy_rows(plots: &[Plot]) -> (Vec<Vec<Panel>>, Vec<usize>) {
+pub(super) fn accuracy_rows(plots: &[Plot], metric: Metric) -> (Vec<Vec<Panel>>, Vec<usize>) {
     let every: Vec<&Curve> = plots.iter().flat_map(|plot| &plot.curves).collect();
-    let whole = whole_axis(&every);
+    let whole = whole_axis(&every, metric);
     let (mut rows, mut places) = (Vec::new(), Vec::new());
     for side in sides(plots) {
         let of_side: Vec<&Plot> = side.iter().map(|&i| &plots[i]).collect();
-        let close = enlarged_axes(&of_side);
+        let close = enlarged_axes(&of_side, metric);
         let is_enlarged = close.is_some();
         let heights = match (plots.len() > 1, is_enlarged) {
             (true, true) => (220.0, 260.0),

@@ -2,12 +2,12 @@
 
 use super::axes::{Axes, Axis, LABEL_SIZE, TICK_SIZE};
 use super::canvas::{drawn_on, Color, TextAnchor};
-use super::curves::{self, accuracy_points, Curve, Intervals};
+use super::curves::{self, accuracy_points, percent_label, Curve, Intervals};
 use super::label;
 use super::layout::{upper_marks, Above};
 use super::series::{series_over_voltage, Series, DASHES};
 use super::text;
-use crate::analysis::{Summary, BASELINE};
+use crate::analysis::{metric, Summary, BASELINE};
 use crate::fault::Protection;
 use crate::quant::MethodLabel;
 use crate::units::VoltageUnit;
@@ -36,7 +36,7 @@ pub(super) fn overview(points: &[Summary], unit: VoltageUnit, title: [&str; 2]) 
     let curves: Vec<Curve> = all.iter().map(curve).collect();
     let drawn_points: Vec<&Summary> = points.iter().collect();
     let (low, high) = accuracy_span(&curves);
-    let y = Axis::rounded("Accuracy (%)", low, high, 6, (0.0, 100.0));
+    let y = Axis::rounded(&percent_label(metric(points)), low, high, 6, (0.0, 100.0));
     let left = 12.0 + LABEL_SIZE / 2.0 + 18.0 + y.tick_width() + 10.0;
     let voltages = points.iter().filter_map(|p| p.design.voltage);
     let axes = Axes {

@@ -42,7 +42,7 @@ pub(super) fn pareto(scene: &Scene<'_>, pareto: &Pareto) -> String {
         }
     });
     let plots: Vec<Plot> = plots.collect();
-    let (rows, places) = curves::accuracy_rows(&plots);
+    let (rows, places) = curves::accuracy_rows(&plots, scene.metric());
     let upper = rows.first().into_iter().flatten();
     let upper: Vec<Axis> = upper.map(|panel| panel.y.clone()).collect();
     let mut targets = targets(pareto);
@@ -75,7 +75,7 @@ pub(super) fn pareto(scene: &Scene<'_>, pareto: &Pareto) -> String {
     }
     let right = if targets.is_empty() { 28.0 } else { 62.0 };
     let heading = Heading {
-        title: "Accuracy against weight-memory energy",
+        title: &format!("{} against weight-memory energy", scene.metric().title()),
         about: &scene.about,
     };
     sheet(heading, rows, right, &legend, |canvas, axes, i| {

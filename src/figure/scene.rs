@@ -4,8 +4,8 @@ use super::curves::{self, Curve, Plot};
 use super::facet::{facets, Facet, Focus};
 use super::series::{series, series_over_voltage, Series};
 use super::MemoryCurve;
-use crate::analysis::{Pareto, Summary};
-use crate::units::VoltageUnit;
+use crate::analysis::{metric, Pareto, Summary};
+use crate::units::{Metric, VoltageUnit};
 use std::collections::BTreeSet;
 
 /// Design points as they are drawn.
@@ -32,6 +32,11 @@ impl<'a> Scene<'a> {
             focus: Focus::of(&series(summaries), frontiers),
             about: about(summaries, memories),
         }
+    }
+
+    /// What accuracies are the share of.
+    pub(super) fn metric(&self) -> Metric {
+        metric(self.summaries)
     }
 
     /// All series, by panel.

@@ -5,7 +5,7 @@ use crate::analysis::{Frontier, FrontierPoint, Group, Quantiles, Saving, Summary
 use crate::fault::{ArrayLabel, Protection};
 use crate::stats::{clopper_pearson, normal_cdf, Interval};
 use crate::sweep::{Design, DomainVoltage, StoppedBy};
-use crate::units::Accuracy;
+use crate::units::{Accuracy, Metric};
 
 /// The 14 nm curve of the memory models: voltage to rate and its source, with `lowest` measured voltage.
 fn rate_at(voltage: f64, lowest: f64) -> (f64, BerSource) {
@@ -38,6 +38,7 @@ pub(crate) fn summary(
         model: format!("{method}{bits}"),
         architecture: "lenet".into(),
         dataset: "glyphs".into(),
+        metric: Metric::Top1,
         method: method.parse().unwrap(),
         bits: Bits::new(bits.into()).ok(),
         training_seed: Some(1),

@@ -3,7 +3,7 @@
 use super::grid::Grid;
 use super::tables::{is_least, mark};
 use super::words::{bit_error_rate, energy, four_decimals, mean, points, voltage, width};
-use crate::analysis::{Answer, Ends, Question, Reach, Saving, SeriesPoints, Summary};
+use crate::analysis::{metric, Answer, Ends, Question, Reach, Saving, SeriesPoints, Summary};
 use crate::figure::{number, percent};
 use crate::quant::MethodLabel;
 use crate::stats;
@@ -75,6 +75,7 @@ pub(super) fn losses(answers: &[Answer], series: &SeriesPoints<'_>, open: &[Open
         Question::Yield { .. } => None,
     });
     let asked = by_energy(asked.collect());
+    let measured = metric(asked.iter().filter_map(|(a, ..)| a.point.as_ref())).title();
     let baseline = answers.iter().find_map(|answer| answer.baseline);
     let baseline = baseline.map_or("baseline", MethodLabel::name);
     Grid::of(&asked)
@@ -102,8 +103,13 @@ pub(super) fn losses(answers: &[Answer], series: &SeriesPoints<'_>, open: &[Open
             series.shown(a).map(|shown| voltage(shown.holding))
         })
         .number("Energy", |(a, ..)| a.point.as_ref().map(energy))
-        .number("Accuracy (%)", |(a, ..)| a.point.as_ref().map(mean))
-        .number("Target accuracy (%)", |(.., target)| percent(*target))
+        .number(format!("{measured} (%)"), |(a, ..)| {
+            a.point.as_ref().map(mean)
+        })
+        .number(
+            format!("Target {} (%)", measured.to_lowercase()),
+            |(.., target)| percent(*target),
+        )
         .number("Bit error rate", |(a, ..)| {
             a.point.as_ref().map(bit_error_rate)
         })

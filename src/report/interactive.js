@@ -72,7 +72,7 @@
     lines.forEach(function (line, i) {
       add(svg, "text", { x: (left + right) / 2, y: bottom + 38 + 17 * i, "text-anchor": "middle" }, line);
     });
-    add(svg, "text", { x: 0, y: 0, "text-anchor": "middle", transform: "translate(13 " + (top + bottom) / 2 + ") rotate(-90)" }, "Accuracy (%)");
+    add(svg, "text", { x: 0, y: 0, "text-anchor": "middle", transform: "translate(13 " + (top + bottom) / 2 + ") rotate(-90)" }, data.measured + " (%)");
 
     // What lies outside the plane is cut off by a picture of its own; its origin is the corner of the plane.
     var inner = add(svg, "svg", { x: left, y: top, width: right - left, height: bottom - top });

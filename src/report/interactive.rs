@@ -3,7 +3,7 @@
 
 use super::words::{accuracy, bit_error_rate, energy, source, span, voltage};
 use super::Report;
-use crate::analysis::{groups_of, Group, Summary};
+use crate::analysis::{groups_of, metric, Group, Summary};
 use crate::figure::{interval, number, percent, series_styles, shown_points, SeriesStyle};
 use crate::units::VoltageUnit;
 use serde::Serialize;
@@ -15,6 +15,8 @@ pub(super) const SCRIPT: &str = include_str!("interactive.js");
 /// What the script draws.
 #[derive(Serialize)]
 struct Data {
+    /// What stands on the axis of accuracies.
+    measured: &'static str,
     series: Vec<SeriesStyle>,
     points: Vec<Point>,
     /// Places in `points` of the frontier of all methods, by rising energy.
@@ -108,6 +110,7 @@ fn drawn(report: &Report, answer: Option<&str>) -> Data {
     let of_all = frontiers.filter(|f| f.method.is_none()).take(1);
     let on = of_all.flat_map(|frontier| &frontier.points);
     Data {
+        measured: metric(&summaries).title(),
         series,
         points: points.collect(),
         frontier: on

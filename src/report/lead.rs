@@ -4,7 +4,7 @@ use super::answers::label;
 use super::page::usual_loss;
 use super::words::{bit_error_rate, mean, mean_interval, percents, points, voltage};
 use super::Report;
-use crate::analysis::{Answer, Saving, SeriesPoints, Shown, Summary};
+use crate::analysis::{metric, Answer, Saving, SeriesPoints, Shown, Summary};
 use crate::figure::percent;
 
 /// What the tables hold at a loss of one point, or at the loss nearest to it.
@@ -57,12 +57,13 @@ impl<'a> Lead<'a> {
 /// `96.1 % accuracy (1 point less than normal without faults)`.
 fn target(report: &Report, saving: &Saving) -> String {
     let accuracy = percent(saving.target);
+    let measured = metric(&report.summaries).title().to_lowercase();
     match report.pareto.baseline {
         Some(baseline) => {
             let loss = points(saving.loss);
-            format!("{accuracy} % accuracy ({loss} less than {baseline} without faults)")
+            format!("{accuracy} % {measured} ({loss} less than {baseline} without faults)")
         }
-        None => format!("{accuracy} % accuracy"),
+        None => format!("{accuracy} % {measured}"),
     }
 }
 

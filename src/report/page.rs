@@ -8,7 +8,7 @@ use super::remarks::Remarks;
 use super::tables::{self, MemoryRates};
 use super::words::{self, points};
 use super::{interactive, Report};
-use crate::analysis::{groups_of, protections, Group, Saving, SeriesPoints, Summary};
+use crate::analysis::{groups_of, metric, protections, Group, Saving, SeriesPoints, Summary};
 use crate::fault::Protection;
 use crate::figure::{self, shown_points, Figure};
 use crate::quant::MethodLabel;
@@ -34,6 +34,8 @@ struct Page<'a> {
     open: Vec<Open<'a>>,
     subset: bool,
     interactive: usize,
+    /// What accuracies are called.
+    measured: &'a str,
     data: String,
     savings: Grid,
     protected: Vec<Protected<'a>>,
@@ -78,6 +80,7 @@ pub(super) fn page(report: &Report) -> String {
         open,
         subset: summaries.iter().any(|s| !s.image_sample().is_whole()),
         interactive: shown_points(summaries).len(),
+        measured: metric(summaries).title(),
         savings: tables::savings(report),
         protected: protection::protected(&protections),
         open_protections: protections.iter().any(|row| row.beyond.is_some()),

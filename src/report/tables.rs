@@ -6,7 +6,7 @@ use super::words::{
     signed, source, span, width,
 };
 use super::Report;
-use crate::analysis::{Frontier, MethodDifference, ProtectedLoss, Saving, Summary};
+use crate::analysis::{metric, Frontier, MethodDifference, ProtectedLoss, Saving, Summary};
 use crate::fault::{ArrayLabel, FaultLabel, KindName};
 use crate::figure::{evenly, number, percent, rate, series_labels, MOST_SHOWN};
 use crate::quant::MethodLabel;
@@ -85,6 +85,7 @@ pub(super) fn protections(rows: &[ProtectedLoss<'_>]) -> Grid {
     }
     let same =
         |a: &&ProtectedLoss<'_>, b: &&ProtectedLoss<'_>| (&a.name, a.loss) == (&b.name, b.loss);
+    let measured = metric(rows.iter().filter_map(|r| r.cheapest)).title();
     Grid::of(&rows)
         .groups(|r| (&r.name, r.loss.to_bits()))
         .marked(|row| is_least(&rows, row, same, |r| spent(r)))
@@ -102,7 +103,7 @@ pub(super) fn protections(rows: &[ProtectedLoss<'_>]) -> Grid {
             Some(point) => column_voltage(point),
             None => format!("not reached{}", mark(r.beyond.is_some())),
         })
-        .number("Accuracy (%)", |r| r.cheapest.map(mean))
+        .number(format!("{measured} (%)"), |r| r.cheapest.map(mean))
         .number("95 % interval (%)", |r| r.cheapest.and_then(mean_interval))
         .text("Shown", |r| r.cheapest.map(|p| yes(p.shows(r.target))))
         .number("Target (%)", |r| percent(r.target))

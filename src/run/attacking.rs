@@ -407,6 +407,7 @@ impl Prepared {
             model: loaded.name.clone(),
             architecture: network.architecture().to_string(),
             dataset: self.test.title.clone(),
+            metric: self.metric,
             method: network.method_label(),
             bits: format.map_or(Bits::FLOAT, |format| format.width()),
             training_seed: loaded.info.training_seed,

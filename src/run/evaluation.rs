@@ -34,11 +34,10 @@ pub struct EvaluationRow {
     pub model: String,
     /// Title of the data set.
     pub dataset: String,
+    /// What `accuracy` is the share of.
+    pub metric: Metric,
     /// Images evaluated.
     pub images: u64,
-    /// What `accuracy` is the share of; left out for `top1`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub metric: Option<Metric>,
     /// Fraction of images with a right answer, by the metric.
     pub accuracy: f64,
     /// Mean cross-entropy in nats; null where a logit is not finite, or where classes are not the data's.
@@ -179,8 +178,8 @@ pub fn evaluate(
         schema: crate::table::SCHEMA,
         model: loaded.name.clone(),
         dataset: images.title.clone(),
+        metric: images.metric,
         images: score.images,
-        metric: images.unusual_metric(),
         accuracy: score.accuracy(),
         loss: Some(score.loss).filter(|loss| loss.is_finite() && images.metric.needs_labels()),
         not_finite: score.not_finite,

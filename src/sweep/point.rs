@@ -217,6 +217,7 @@ impl<'a> Setup<'a> {
             model: swept.name.clone(),
             architecture: network.architecture().to_string(),
             dataset: swept.dataset.clone(),
+            metric: swept.images.metric(),
             method: network.method_label(),
             bits: same_width.then_some(width),
             training_seed: swept.training_seed,

@@ -8,7 +8,7 @@ use crate::memory::EnergyTerm;
 use crate::quant::MethodLabel;
 use crate::stats::ChipDifference;
 use crate::table::{words, Cell, Columns, Kind, Record, Value, FRACTION, FROM_ZERO, RATE, VOLTAGE};
-use crate::units::{Accuracy, BerSource, Bits, ChipId, Voltage, VoltageUnit};
+use crate::units::{Accuracy, BerSource, Bits, ChipId, Metric, Voltage, VoltageUnit};
 use serde::{Deserialize, Serialize};
 use std::cmp::Ordering;
 
@@ -25,6 +25,9 @@ pub struct Design {
     pub architecture: String,
     /// Data set the accuracy is measured on.
     pub dataset: String,
+    /// What accuracies are the share of.
+    #[serde(default, skip_serializing_if = "Metric::is_default")]
+    pub metric: Metric,
     /// Quantisation method.
     pub method: MethodLabel,
     /// Bits per stored weight; `None` where layers differ.
@@ -73,6 +76,7 @@ impl Design {
         c.column("model", &mut self.model)?;
         c.column("architecture", &mut self.architecture)?;
         c.column("dataset", &mut self.dataset)?;
+        c.since(5, "metric", &mut self.metric)?;
         c.column("method", &mut self.method)?;
         c.column("bits", &mut self.bits)?;
         c.column("training_seed", &mut self.training_seed)?;

@@ -207,7 +207,8 @@ pub trait Columns {
         field(self, usual::<V>(name, V::kind(), OLDEST), value)
     }
 
-    /// The same, which tables have since this version of the columns.
+    /// The same, which tables have since this version of the columns. Of an older table a field whose type has no null
+    /// keeps what it holds.
     ///
     /// # Errors
     /// As [`column`](Self::column).
@@ -262,9 +263,10 @@ fn field<V: Value>(
     column: Column,
     value: &mut V,
 ) -> Result<()> {
-    let name = column.name;
+    let (name, is_new) = (column.name, column.since > OLDEST);
     let read = match columns.exchange(column, value.cell())? {
         None => return Ok(()),
+        Some(Cell::Null) if is_new && !V::OPTIONAL => return Ok(()),
         Some(cell) => V::of(cell.clone()).map_err(|expected| (expected, cell.to_string())),
     };
     *value = read.map_err(|(expected, found)| columns.wrong(name, expected, found))?;

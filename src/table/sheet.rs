@@ -125,7 +125,7 @@ pub(super) fn filled<R: Record>(rows: &[R]) -> Result<Vec<(usize, Column)>> {
 
 /// What is expected and found of a table of another version of the columns; `None` for those that are read.
 fn other_version(version: u64) -> Option<(String, String)> {
-    let expected = format!("version {OLDEST} or {SCHEMA}");
+    let expected = format!("version {OLDEST} to {SCHEMA}");
     if version < OLDEST {
         let again = "the same `sweep` with `--fresh` computes and writes it anew";
         Some((format!("{expected} ({again})"), version.to_string()))

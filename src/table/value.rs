@@ -2,7 +2,7 @@
 
 use super::record::{Cell, Kind, Number, Value, FINITE, FRACTION};
 use crate::error::Error;
-use crate::units::{Accuracy, BerSource, Bits, ChipId, VoltageUnit};
+use crate::units::{Accuracy, BerSource, Bits, ChipId, Metric, VoltageUnit};
 
 impl Value for String {
     fn kind() -> Kind {
@@ -219,3 +219,4 @@ pub(crate) use words;
 
 word_value!(VoltageUnit);
 word_value!(BerSource);
+word_value!(Metric);

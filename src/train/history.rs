@@ -159,7 +159,7 @@ mod tests {
             .next()
             .unwrap()
             .ends_with(",seconds,range.conv1,range.layer1.0.conv1"));
-        assert_eq!(lines.next(), Some("4,1,0.1,2.5,0.25,,,true,1.235,0.5,0.25"));
+        assert_eq!(lines.next(), Some("5,1,0.1,2.5,0.25,,,true,1.235,0.5,0.25"));
         assert_eq!(lines.next(), None);
     }
 
@@ -202,16 +202,16 @@ mod tests {
                 "h.csv: expected the columns schema, epoch",
             ),
             (
-                "4,2,",
-                "4,x,",
+                "5,2,",
+                "5,x,",
                 "h.csv:3: `epoch`: expected a whole number, found `x`",
             ),
             (
-                "4,2,",
-                "4,1,",
+                "5,2,",
+                "5,1,",
                 "h.csv:3: `epoch`: expected epochs in rising order, found `1`",
             ),
-            ("4,2,", "1,2,", "h.csv: `schema`: expected version 3 or 4"),
+            ("5,2,", "1,2,", "h.csv: `schema`: expected version 3 to 5"),
             (
                 "2.5",
                 "nan",

@@ -32,6 +32,15 @@ impl Metric {
         }
     }
 
+    /// What stands on axes and over columns of such shares.
+    pub const fn title(self) -> &'static str {
+        match self {
+            Self::Top1 => "Accuracy",
+            Self::Top5 => "Top-5 accuracy",
+            Self::Agreement => "Agreement",
+        }
+    }
+
     /// What to tell of accuracies by it, unless it is the usual.
     pub fn note(self) -> Option<String> {
         let counted = match self {

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use wcat_explore::error::{printable, printable_path, Error};
 use wcat_explore::report::Grid;
+use wcat_explore::units::Metric;
 
 /// Most characters of a name, of a line of text, and of a message or one of its causes.
 const LONGEST_NAME: usize = 300;
@@ -98,6 +99,11 @@ pub(crate) fn duration(evaluations: u64, seconds: f64) -> String {
 /// A fraction as per cent.
 pub(crate) fn percent(x: f64) -> String {
     format!("{:.2}", 100.0 * x)
+}
+
+/// `accuracy %`, or what else is counted: the name of a column of [`percent`].
+pub(crate) fn measured(metric: Metric) -> String {
+    format!("{} %", metric.title().to_lowercase())
 }
 
 /// A line of `error` or `warning` in the colours of clap's own messages, for a stream that takes them out again where

@@ -51,6 +51,7 @@ impl Rows<'_> {
                 .map_or_else(String::new, |d| d.model.clone()),
             protection: pair.protection,
             target: self.target(),
+            metric: self.prepared.images.metric,
             verdict: found.verdict,
             rank,
             voltage: self.voltage(lowest),

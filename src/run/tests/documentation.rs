@@ -30,7 +30,7 @@ fn shared() -> Vec<(&'static str, Vec<Column>)> {
     vec![
         ("keys", design[..costs - 2].to_vec()),
         ("costs", design[costs..].to_vec()),
-        ("attacked", attacked[..12].to_vec()),
+        ("attacked", attacked[..13].to_vec()),
     ]
 }
 

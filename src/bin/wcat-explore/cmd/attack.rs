@@ -62,6 +62,8 @@ pub(super) fn experiment(args: &AttackArgs) -> Result<(Experiment, Vec<PathBuf>)
 
 /// The summary as aligned text; accuracies in per cent.
 fn table(summaries: &[AttackSummary]) -> Grid {
+    let metric = summaries.first().map(|s| s.first.metric);
+    let measured = show::measured(metric.unwrap_or_default());
     Grid::of(summaries)
         .text("model", |s| &s.first.model)
         .number("bits", |s| s.first.bits)
@@ -77,8 +79,10 @@ fn table(summaries: &[AttackSummary]) -> Grid {
         .text("min .. max", |s| {
             format!("{} .. {}", s.flips_min, s.flips_max)
         })
-        .number("accuracy %", |s| show::percent(s.accuracy_mean))
+        .number(measured.as_str(), |s| show::percent(s.accuracy_mean))
         .number("std", |s| s.accuracy_std.map(show::percent))
-        .number("random flips: accuracy %", |s| show::percent(s.random_mean))
+        .number(format!("random flips: {measured}"), |s| {
+            show::percent(s.random_mean)
+        })
         .grid()
 }

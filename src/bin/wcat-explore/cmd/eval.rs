@@ -49,9 +49,7 @@ fn table(row: &EvaluationRow) -> Grid {
         .text("normalised by", |r| r.normalization.as_ref())
         .only_if(row.normalization.is_some())
         .number("images", |r| r.images)
-        .text("metric", |r| r.metric.map(|metric| metric.name()))
-        .only_if(row.metric.is_some())
-        .number("accuracy %", |r| show::percent(r.accuracy))
+        .number(&show::measured(row.metric), |r| show::percent(r.accuracy))
         .number("loss", |r| {
             let loss = r.loss.map(|loss| format!("{loss:.4}"));
             loss.unwrap_or("not finite".into())

@@ -44,6 +44,8 @@ fn table(points: &[FrontierPoint]) -> Grid {
     let unit = points
         .first()
         .map(|p| p.summary.design.voltage_unit.symbol());
+    let metric = points.first().map(|p| p.summary.design.metric);
+    let measured = show::measured(metric.unwrap_or_default());
     Grid::of(points)
         .text("frontier of all: model", |p| &p.summary.design.model)
         .number(unit.unwrap_or("voltage"), |p| p.summary.design.voltage)
@@ -51,7 +53,7 @@ fn table(points: &[FrontierPoint]) -> Grid {
         .number("energy", |p| {
             format!("{:.4}", p.summary.design.energy_relative)
         })
-        .number("accuracy %", |p| show::percent(p.summary.mean))
+        .number(measured.as_str(), |p| show::percent(p.summary.mean))
         .number("probability", |p| format!("{:.3}", p.probability))
         .grid()
 }

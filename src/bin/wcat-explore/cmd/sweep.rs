@@ -4,7 +4,7 @@ use crate::args::{layers, Format, Places, RunOutput, RunShards, SweepArgs};
 use crate::progress::Progress;
 use crate::show;
 use std::path::PathBuf;
-use wcat_explore::analysis::Summary;
+use wcat_explore::analysis::{metric, Summary};
 use wcat_explore::config::{built_in, Experiment, Layer};
 use wcat_explore::error::{shell_quoted, Result};
 use wcat_explore::report::Grid;
@@ -239,6 +239,7 @@ fn say_where(result: &SweepResult, monitor: &Progress) {
 pub(crate) fn table(summaries: &[Summary]) -> Grid {
     let differ = |of: fn(&Summary) -> &str| summaries.iter().any(|s| of(s) != of(&summaries[0]));
     let unit = summaries.first().map(|s| s.design.voltage_unit.symbol());
+    let measured = show::measured(metric(summaries));
     let single_chips = summaries.iter().all(|s| s.quantiles.is_some());
     Grid::of(summaries)
         .text("model", |s| &s.design.model)
@@ -257,7 +258,7 @@ pub(crate) fn table(summaries: &[Summary]) -> Grid {
         .text("source", |s| s.design.ber_source.name())
         .number("energy", |s| format!("{:.4}", s.design.energy_relative))
         .number("chips", |s| s.chips)
-        .number("accuracy %", |s| show::percent(s.mean))
+        .number(measured.as_str(), |s| show::percent(s.mean))
         .text("95 % interval", |s| {
             let (low, high) = (s.student?.low.max(0.0), s.student?.high.min(1.0));
             Some(format!("{} .. {}", show::percent(low), show::percent(high)))
