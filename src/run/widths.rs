@@ -34,6 +34,8 @@ struct Identity<'a> {
     widths: &'a [Bits],
     mixed: u32,
     images: u64,
+    #[serde(skip_serializing_if = "Metric::is_default")]
+    metric: Metric,
     #[serde(skip_serializing_if = "Option::is_none")]
     normalization: Option<&'a Normalization>,
 }
@@ -65,7 +67,8 @@ pub(super) fn add_mixed_models(
         .unwrap_or(usize::MAX)
         .min(set.len());
     let indices = set.subset(count, experiment.seed)?;
-    let images = ModelImages::new(&set, &loaded, &dataset, &indices, Metric::Top1)?;
+    let metric = experiment.sweep.metric(set.has_labels())?;
+    let images = ModelImages::new(&set, &loaded, &dataset, &indices, metric)?;
     let mut all = Vec::new();
     for (place, (path, own)) in paths.iter().zip(&loaded).enumerate() {
         let mut model = Model::load(path, device)?;
@@ -108,6 +111,7 @@ pub(super) fn add_mixed_models(
             widths: &spec.widths,
             mixed: spec.mixed,
             images: count as u64,
+            metric,
             normalization: own
                 .normalization
                 .as_ref()
