@@ -248,6 +248,7 @@ mod tests {
         let space = Space {
             domains: vec!["a".into(), "b".into()],
             voltages: vec![0.8, 0.9],
+            error_free: 2,
             energy: vec![vec![0.1, 0.2]; 2],
             fixed: 0.0,
             rail_energy: 0.0,

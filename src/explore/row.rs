@@ -92,22 +92,27 @@ words!(PointKind: Single "single", Domains "domains");
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PointStatus {
-    /// The mean loss over the verification chips is at most the greatest allowed.
+    /// The interval of the loss over the verification chips ends at most at the greatest allowed.
     Verified,
-    /// It is above.
+    /// It begins above that.
     #[default]
     Failed,
+    /// It holds it, or a single chip gives none.
+    NotEstablished,
 }
 
-words!(PointStatus: Verified "verified", Failed "failed");
+words!(PointStatus: Verified "verified", Failed "failed", NotEstablished "not_established");
 
 impl PointStatus {
-    /// Whether a mean loss over the verification chips is at most the greatest allowed; it may miss it by rounding.
-    pub(super) fn of(mean_loss: f64, max_loss: f64) -> Self {
-        if mean_loss <= max_loss + ROUNDING {
+    /// What a loss over the verification chips says of the greatest allowed; it may miss it by rounding.
+    pub(super) fn of(loss: &Estimate, max_loss: f64) -> Self {
+        let limit = max_loss + ROUNDING;
+        if loss.high.is_some_and(|high| high <= limit) {
             Self::Verified
-        } else {
+        } else if loss.low.is_some_and(|low| low > limit) {
             Self::Failed
+        } else {
+            Self::NotEstablished
         }
     }
 }
@@ -160,7 +165,7 @@ pub struct Answer {
     pub saves: bool,
     /// The best single voltage: the lowest that is verified.
     pub single: Option<ExplorePoint>,
-    /// The best proposal of several voltages: the verified one, else the last that failed; `None` where the search found
+    /// The best proposal of several voltages: the verified one, else the last of the others; `None` where the search found
     /// none that is cheaper than one voltage.
     pub proposal: Option<ExplorePoint>,
     /// Fraction of the single voltage's cost that the proposal saves; `None` without both.
@@ -179,7 +184,8 @@ impl Answer {
         );
         let Some(single) = &self.single else {
             return format!(
-                "No single voltage of the grid is verified at {loss}: there is nothing to compare with."
+                "No single voltage of the grid is shown to have {loss}: there is nothing to compare with. More chips or \
+                 images make intervals narrower."
             );
         };
         let voltage = single
@@ -229,6 +235,10 @@ impl Answer {
             (false, PointStatus::Failed) => format!(
                 "No verified assignment of voltages beats {base} at {loss}, {cost}: the last proposal, {own}, lost too \
                  much on fresh chips."
+            ),
+            (false, PointStatus::NotEstablished) => format!(
+                "No verified assignment of voltages beats {base} at {loss}, {cost}: the last proposal, {own}, is not shown \
+                 to keep it; more chips make the interval narrower."
             ),
             (false, PointStatus::Verified) => {
                 format!("No assignment of voltages beats {base} at {loss}, {cost}: the best proposal, {own}, saves {saving}.")

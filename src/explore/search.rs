@@ -228,7 +228,7 @@ impl Explorer<'_, '_> {
             while level > 0 {
                 level -= 1;
                 let lower = self.verify(&self.space.single(level), losses, PointKind::Single, 1)?;
-                if lower.status == PointStatus::Failed {
+                if lower.status != PointStatus::Verified {
                     break;
                 }
                 best = Some(lower);
@@ -252,7 +252,8 @@ impl Explorer<'_, '_> {
                 break;
             };
             let point = self.verify(&found.levels, losses, PointKind::Domains, attempt)?;
-            let excess = point.verified_loss.mean - self.spec.max_loss;
+            let high = point.verified_loss.high;
+            let excess = high.unwrap_or(point.verified_loss.mean) - self.spec.max_loss;
             let passed = point.status == PointStatus::Verified;
             last = Some(point);
             // tight enough that this proposal does not come again
@@ -307,14 +308,18 @@ impl Explorer<'_, '_> {
         };
         self.verified.insert(levels.clone(), correct.clone());
         let reference = self.oracle.verification_images();
-        let verified_loss = self.estimate(&self::losses(reference, &correct), reference)?;
+        let mut verified_loss = self.estimate(&self::losses(reference, &correct), reference)?;
+        if self.space.is_error_free(levels) {
+            // known, whatever subset of images was taken
+            (verified_loss.low, verified_loss.high) = (Some(0.0), Some(0.0));
+        }
         let known = self.known.get(&all_supplied(levels));
         let search = self.oracle.search_images();
         let point = ExplorePoint {
             max_loss: self.spec.max_loss,
             kind,
             attempt,
-            status: PointStatus::of(verified_loss.mean, self.spec.max_loss),
+            status: PointStatus::of(&verified_loss, self.spec.max_loss),
             domain_voltages: self.space.named(&all_supplied(levels)),
             rails: self.space.rails(levels) as u32,
             energy_relative: self.space.memory_energy(levels),

@@ -10,7 +10,7 @@ use crate::fault::Protection;
 use crate::memory::{EnergySpec, Faults, MemoryModel, OperatingPoint};
 use crate::seed::{Purpose, Seed};
 use crate::sweep::{Comparison, Design, DesignPoint, Domain, EnergyRow, Supply, SweptModel, Trial};
-use crate::units::ChipId;
+use crate::units::{Ber, ChipId};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Fault sets that are held at a time.
@@ -102,6 +102,7 @@ impl Simulation<'_> {
         let space = Space {
             domains: self.parts.iter().map(|part| part.name.clone()).collect(),
             voltages: self.grid.iter().map(|point| point.voltage.get()).collect(),
+            error_free: self.grid.partition_point(|point| point.ber > Ber::ZERO),
             energy: of_domains,
             fixed: energy(&vec![Some(0); domains])?,
             rail_energy: spec.domain_cost,

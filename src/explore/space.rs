@@ -17,6 +17,8 @@ pub struct Space {
     pub domains: Vec<String>,
     /// The grid, rising.
     pub voltages: Vec<f64>,
+    /// Place from which on no cell fails; the number of voltages where one does at each.
+    pub error_free: usize,
     /// Energy of each domain (outer) at each voltage (inner).
     pub energy: Vec<Vec<f64>>,
     /// Energy of what lies in no domain.
@@ -77,6 +79,11 @@ impl Space {
             0 => refuse("explore.max_rails", "at least 1", "0".into()),
             _ => Ok(()),
         }
+    }
+
+    /// True where no cell of a domain fails.
+    pub fn is_error_free(&self, levels: &[usize]) -> bool {
+        levels.iter().all(|level| *level >= self.error_free)
     }
 
     /// Distinct voltages.

@@ -68,6 +68,7 @@ pub(super) fn space(world: &Additive, rail_energy: f64, most_rails: usize) -> Sp
             .iter()
             .map(|cells| voltages.iter().map(|v| cells * v * v).collect())
             .collect(),
+        error_free: voltages.len(),
         voltages,
         fixed: 0.01,
         rail_energy,
@@ -177,10 +178,21 @@ fn cheapest_of(world: &Additive, space: &Space, limit: f64, rails: usize) -> f64
 
 #[test]
 fn a_loss_of_just_what_is_allowed_passes() {
+    let of = |low, high| {
+        let loss = Estimate {
+            mean: 0.01,
+            low,
+            high,
+            chips: 10,
+        };
+        PointStatus::of(&loss, 0.01)
+    };
     // the mean of ten losses in images of 300 that add up to 30
-    let mean = 0.010000000000000031;
-    assert_eq!(PointStatus::of(mean, 0.01), PointStatus::Verified);
-    assert_eq!(PointStatus::of(0.0101, 0.01), PointStatus::Failed);
+    let just = Some(0.010000000000000031);
+    assert_eq!(of(just, just), PointStatus::Verified);
+    assert_eq!(of(Some(0.0101), Some(0.02)), PointStatus::Failed);
+    assert_eq!(of(Some(0.009), Some(0.0101)), PointStatus::NotEstablished);
+    assert_eq!(of(None, None), PointStatus::NotEstablished);
 }
 
 #[test]
@@ -196,16 +208,18 @@ fn verified_points_are_near_the_optimum_and_the_single_voltage_is_the_best_one()
             cheapest_of(&oracle.world, &space, 0.01, 1),
         );
         let answer = &outcome.answer;
-        assert!(
-            (answer.single.as_ref().unwrap().cost_relative - single).abs() < 1e-9,
-            "{seed}"
-        );
+        let found = answer.single.as_ref().unwrap();
+        // what loses just what is allowed is not shown to
+        assert!(found.cost_relative > single - 1e-9, "{seed}");
+        assert!(found.verified_loss.high.unwrap() <= 0.01, "{seed}");
+        let single = found.cost_relative;
         if answer.saves {
             let own = answer.proposal.as_ref().unwrap();
-            assert!(own.verified_loss.mean <= 0.01 && own.rails > 1);
+            assert!(own.verified_loss.high.unwrap() <= 0.01 && own.rails > 1);
             assert!(
-                own.cost_relative < single && own.cost_relative <= 1.05 * best,
-                "{seed}"
+                own.cost_relative < single && own.cost_relative <= 1.1 * best,
+                "{seed}: {} {best}",
+                own.cost_relative
             );
             assert!((answer.saving.unwrap() - (1.0 - own.cost_relative / single)).abs() < 1e-12);
             let text = answer.text();
@@ -261,7 +275,7 @@ fn a_point_that_fails_on_fresh_chips_is_reported_and_the_search_tightened() {
             .filter(|point| point.kind == PointKind::Domains)
             .collect();
         for (n, point) in (1..).zip(&of_domains) {
-            let status = PointStatus::of(point.verified_loss.mean, 0.01);
+            let status = PointStatus::of(&point.verified_loss, 0.01);
             assert_eq!((point.attempt, point.status), (n, status));
         }
         failed_first += usize::from(of_domains.len() > 1);
@@ -277,7 +291,7 @@ fn a_point_that_fails_on_fresh_chips_is_reported_and_the_search_tightened() {
             .answer
             .proposal
             .as_ref()
-            .filter(|point| point.status == PointStatus::Failed);
+            .filter(|point| point.status != PointStatus::Verified);
         assert!(last.is_none() || outcome.answer.text().starts_with("No verified assignment"));
     }
     assert!(failed_first >= 3 && passed >= 3, "{failed_first} {passed}");

@@ -40,7 +40,7 @@ pub(super) struct SweepIdentity<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) energy: Option<&'a EnergySpec>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) explore: Option<&'a ExploreSpec>,
+    pub(super) explore: Option<Verification<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) answer: Option<AnswerSpec>,
     /// Voltages and protections of two-level sampling, which plans the images of a chip from all design points: more
@@ -50,6 +50,14 @@ pub(super) struct SweepIdentity<'a> {
     /// The same of stratified images.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) stratified: Option<(Vec<f64>, Vec<String>)>,
+}
+
+/// What points of an exploration are verified by: those of a run whose identity does not say it, by means.
+#[derive(Serialize)]
+pub(super) struct Verification<'a> {
+    pub(super) verified_by: &'static str,
+    #[serde(flatten)]
+    pub(super) spec: &'a ExploreSpec,
 }
 
 /// `<name>-<hash>`: the first 12 hexadecimal digits of the SHA-256 of the identity as JSON, with the vector

@@ -1,7 +1,7 @@
 //! The inputs of a sweep or an exploration, checked before anything is computed: memory, faults, voltages, models and images.
 
 use super::clock;
-use super::identity::{folder_name, settings, SweepIdentity};
+use super::identity::{folder_name, settings, SweepIdentity, Verification};
 use super::journal::{journals_of, replay_run, Asked, Replay};
 use super::kept::{KeptAnswers, KEPT};
 use super::models::{
@@ -294,7 +294,10 @@ pub(super) fn prepare(
         normalization: changes(&models),
         faults: faults.changes(),
         by_rate: (!experiment.sweep.bit_error_rates.is_empty()).then_some(true),
-        explore: explores.then_some(&experiment.explore),
+        explore: explores.then_some(Verification {
+            verified_by: "intervals",
+            spec: &experiment.explore,
+        }),
         answer: experiment.answer.as_ref().map(AnswerSpec::of_verdicts),
         energy: experiment.energy.changes(),
         two_level: planned(Sampling::TwoLevel),

@@ -251,7 +251,7 @@ fn an_exploration_of_a_network_ends_with_verified_points() {
                 .iter()
                 .filter(|point| point.status == PointStatus::Verified)
             {
-                assert!(point.verified_loss.mean <= 0.15 && point.verified_loss.chips == 4);
+                assert!(point.verified_loss.high <= Some(0.15) && point.verified_loss.chips == 4);
             }
             assert_eq!(simulation.verified.len(), outcome.points.len());
             assert!(
