@@ -263,15 +263,15 @@ impl Evaluator {
         })
     }
 
-    /// Logits of the images one after the other, with some words read otherwise as [`Self::faulty`] takes them, as the
-    /// kernels give them on the calling thread; `None` where candle's own operations evaluate.
+    /// Logits of the images one after the other, with some words read otherwise as [`Self::faulty`] takes them, computed on
+    /// the calling thread.
     ///
     /// # Errors
     /// As [`Self::faulty`].
-    pub fn logits(&self, faults: &[(usize, Word)], images: &Images) -> Result<Option<Vec<f32>>> {
+    pub fn logits(&self, faults: &[(usize, Word)], images: &Images) -> Result<Vec<f32>> {
         self.check(images)?;
         let Some(engine) = &self.engine else {
-            return Ok(None);
+            return Plain::new(self)?.logits(faults, images);
         };
         let mut all = Vec::new();
         engine.with_changed(&self.faulty_weights(faults)?, |weights| {
@@ -284,7 +284,7 @@ impl Evaluator {
                 images.parts(RUN).into_iter().try_for_each(&mut run)
             })
         })?;
-        Ok(Some(all))
+        Ok(all)
     }
 
     /// Score without faults.

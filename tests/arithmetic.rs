@@ -106,8 +106,7 @@ fn answers_are_those_of_direct_convolutions_at_every_bit_error_rate() {
             let cells = 8 * direct.words().len() as u64;
             let cells = chip.failing_cells(Ber::new(ber).unwrap(), cells);
             let faults = faulty_words(FaultKind::Flip, &cells, direct.words(), 8).unwrap();
-            let logits =
-                |evaluator: &Evaluator| evaluator.logits(&faults, &images).unwrap().unwrap();
+            let logits = |evaluator: &Evaluator| evaluator.logits(&faults, &images).unwrap();
             let mut compared = Compared::default();
             compared.count(&logits(&winograd), &logits(&direct));
             if asked.is_some() {

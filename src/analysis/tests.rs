@@ -329,7 +329,12 @@ fn wrong_cells_are_refused_with_line_and_column() {
             ",,vmin",
             "s.csv:2: `voltage`: expected a voltage, or one for each domain in `domain_voltages`, found nothing",
         ),
-        (",top1,", ",,", "s.csv:2: `metric`: expected one of top1, top5, agreement, found nothing"),
+        (",top1,", ",,", "s.csv:2: `metric`: expected a text that is not empty, found nothing"),
+        (
+            ",top1,",
+            ",snr:0,",
+            "s.csv:2: `metric`: expected top1, top5, agreement, or snr:DECIBELS of 1 to 120, found `snr:0`",
+        ),
         (",0.85,vmin", ",0.85,mile", "s.csv:2: `voltage_unit`: expected one of vmin, volt, found `mile`"),
         (",normal,8,", ",normal,9,", "s.csv:2: `bits`: expected 1 to 8, or 32 for no quantisation, found 9"),
         (",normal,8,", ",normal,-8,", "s.csv:2: `bits`: expected a whole number from 0, found `-8`"),

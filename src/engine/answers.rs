@@ -148,6 +148,50 @@ mod tests {
     }
 
     #[test]
+    fn outputs_are_compared_with_those_without_faults_of_the_same_image() {
+        let architecture = Architecture::Mlp;
+        let evaluator = evaluator(architecture, 4, Isa::current());
+        let plain = images(architecture, 310);
+        let logits = |faults| evaluator.logits(faults, &plain).unwrap();
+        let faults = &sign_flips(&evaluator, 4);
+        let (clean, faulty) = (logits(&[]), logits(faults));
+        let decibels = |(clean, faulty): (&[f32], &[f32])| {
+            let (mut power, mut error) = (0.0, 0.0);
+            for (a, b) in clean.iter().zip(faulty) {
+                power += f64::from(*a).powi(2);
+                error += (f64::from(*a) - f64::from(*b)).powi(2);
+            }
+            10.0 * f64::log10(power / error)
+        };
+        let pairs = clean.chunks(10).zip(faulty.chunks(10));
+        let all: Vec<f64> = pairs.map(decibels).collect();
+        // as many as half of the images keep
+        let least = crate::stats::sorted(&all)[155].round() as u8;
+        let same: Vec<bool> = all.iter().map(|own| *own >= least.into()).collect();
+        assert!(same.contains(&true) && same.contains(&false), "{all:?}");
+        let images = images(architecture, 310);
+        let judged = images.judged_by(Metric::Snr(least), &evaluator).unwrap();
+        let right = |images: &Images, faults| {
+            let answers = evaluator.faulty_answers(faults, images, &NEVER);
+            answers.unwrap().right
+        };
+        assert_eq!(right(&judged, faults), same);
+        assert_eq!(right(&judged, &[]), [true; 310]);
+        let places = [309, 4, 120];
+        let some = judged.select(&places).unwrap();
+        assert_eq!(
+            right(&some, faults),
+            places.map(|place| same[place as usize])
+        );
+        let plainly = Plain::new(&evaluator).unwrap().faulty(faults, &judged);
+        let close = plainly
+            .unwrap()
+            .correct
+            .abs_diff(same.iter().filter(|so| **so).count() as u64);
+        assert!(close <= 1, "{close}");
+    }
+
+    #[test]
     fn answers_image_by_image_add_up_to_the_score_and_are_those_of_the_images_alone() {
         let architecture = Architecture::Mlp;
         let (evaluator, images) = (

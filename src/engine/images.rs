@@ -12,6 +12,8 @@ use std::sync::Arc;
 /// Images of one access to the weight memory where faults are transient: each batch of so many, in the order of the
 /// test set, reads every weight once. Also the images per forward pass by candle.
 pub const ACCESS_IMAGES: usize = 100;
+/// Most outputs without faults that are kept to compare with: a gigabyte.
+const MOST_OUTPUTS: usize = 1 << 28;
 
 /// Images with their labels. Those of a data set are kept as its own pixels, a byte each, whatever is chosen of them
 /// and for however many models, and are normalised where a group of them is evaluated.
@@ -25,6 +27,28 @@ pub struct Images {
     batches: Vec<Tensor>,
     labels: Vec<u32>,
     metric: Metric,
+    /// What outputs are compared with, where they are no classes.
+    expected: Option<Expected>,
+}
+
+/// Outputs of a network without faults.
+#[derive(Clone, Debug)]
+struct Expected {
+    /// One image after the other.
+    outputs: Arc<Vec<f32>>,
+    /// Of one image.
+    size: usize,
+    /// Place of each image among them.
+    places: Vec<u32>,
+}
+
+/// What makes an answer right.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Goal<'a> {
+    /// A class, by this metric.
+    Class(u32, Metric),
+    /// An error of at most this share of the power of these outputs.
+    Outputs(&'a [f32], f64),
 }
 
 /// What images are kept as, [n, channels, height, width], row-major.
@@ -109,26 +133,48 @@ impl Images {
         Self::at(shape, source, indices.to_vec(), labels, device)
     }
 
-    /// The same images for a metric; under agreement their classes are those that this network gives without faults.
+    /// The same images for a metric; classes, or outputs, that it compares with are those of this network without faults.
     ///
     /// # Errors
-    /// [`Error::Argument`] for a metric by which so few classes are always right; as [`Evaluator::clean_answers`].
-    pub fn judged_by(self, metric: Metric, evaluator: &Evaluator) -> Result<Self> {
-        let labels = match metric {
-            Metric::Agreement => evaluator.tally(&[], &self, &NEVER)?.classes(),
-            Metric::Top1 | Metric::Top5 => self.labels,
-        };
-        let classes = evaluator.network().classes();
-        if classes <= metric.places() && !metric.is_default() {
-            let expected = format!("a network of more than {} classes", metric.places());
-            let what = format!("metric `{metric}`");
-            return Err(Error::argument(what, expected, classes.to_string()));
+    /// [`Error::Argument`] for a metric by which so few classes are always right, or for more outputs than are kept; as
+    /// [`Evaluator::clean_answers`].
+    pub fn judged_by(mut self, metric: Metric, evaluator: &Evaluator) -> Result<Self> {
+        let (what, outputs) = (format!("metric `{metric}`"), evaluator.network().classes());
+        let places = metric.places().unwrap_or(0);
+        if outputs <= places && !metric.is_default() {
+            let expected = format!("a network of more than {places} classes");
+            return Err(Error::argument(what, expected, outputs.to_string()));
         }
-        Ok(Self {
-            labels,
-            metric,
-            ..self
-        })
+        match metric {
+            Metric::Agreement => self.labels = evaluator.tally(&[], &self, &NEVER)?.classes(),
+            Metric::Top1 | Metric::Top5 => {}
+            Metric::Snr(_) => {
+                let (all, most) = (self.labels.len() * outputs, MOST_OUTPUTS);
+                if all > most {
+                    let expected = format!("at most {most} outputs of all images; take fewer");
+                    return Err(Error::argument(what, expected, all.to_string()));
+                }
+                self.expected = Some(Expected {
+                    outputs: Arc::new(evaluator.logits(&[], &self)?),
+                    size: outputs,
+                    places: (0..self.labels.len() as u32).collect(),
+                });
+            }
+        }
+        self.metric = metric;
+        Ok(self)
+    }
+
+    /// What makes the answer on each image right.
+    pub(super) fn goal(&self, image: usize) -> Goal<'_> {
+        match (&self.expected, self.metric) {
+            (Some(expected), Metric::Snr(decibels)) => {
+                let start = expected.places[image] as usize * expected.size;
+                let share = 10f64.powf(-f64::from(decibels) / 10.0);
+                Goal::Outputs(&expected.outputs[start..start + expected.size], share)
+            }
+            (_, metric) => Goal::Class(self.labels[image], metric),
+        }
     }
 
     fn at(
@@ -148,6 +194,7 @@ impl Images {
             batches: Vec::new(),
             labels,
             metric: Metric::default(),
+            expected: None,
         };
         if device.is_cpu() {
             Ok(images)
@@ -181,12 +228,20 @@ impl Images {
             label.ok_or_else(|| Error::argument("image", expected(), place.to_string()))
         };
         let labels = places.iter().map(label).collect::<Result<Vec<u32>>>()?;
+        let expected = self.expected.as_ref().map(|all| Expected {
+            places: places
+                .iter()
+                .map(|place| all.places[*place as usize])
+                .collect(),
+            ..all.clone()
+        });
         if self.batches.is_empty() || places.is_empty() {
             let own = |&place: &u32| self.places.get(place as usize).copied();
             let places = places.iter().filter_map(own).collect();
             let (shape, source) = (self.shape, self.source.clone());
             return Ok(Self {
                 metric: self.metric,
+                expected,
                 ..Self::at(shape, source, places, labels, &Device::Cpu)?
             });
         }
@@ -203,6 +258,7 @@ impl Images {
             batches,
             labels,
             metric: self.metric,
+            expected,
         })
     }
 
@@ -268,14 +324,9 @@ impl<'a> Part<'a> {
         self.end - self.start
     }
 
-    /// What makes an answer right.
-    pub(super) fn metric(self) -> Metric {
-        self.images.metric
-    }
-
-    /// Their class numbers.
-    pub(super) fn labels(self) -> &'a [u32] {
-        &self.images.labels[self.start..self.end]
+    /// What makes the answer on each image right.
+    pub(super) fn goals(self) -> impl Iterator<Item = Goal<'a>> {
+        (self.start..self.end).map(|image| self.images.goal(image))
     }
 
     /// The same in parts of `n`, the last of which may have fewer.

@@ -57,6 +57,25 @@ impl<'a> Plain<'a> {
         tally(&self.evaluator.network, images, cancel, || Ok(&weights))
     }
 
+    /// As [`Evaluator::logits`].
+    ///
+    /// # Errors
+    /// As [`Evaluator::faulty`].
+    pub fn logits(&self, faults: &[(usize, Word)], images: &Images) -> Result<Vec<f32>> {
+        let (weights, mut all) = (self.weights(faults)?, Vec::new());
+        let network = &self.evaluator.network;
+        visit(
+            network,
+            images,
+            &NEVER,
+            || Ok(&weights),
+            |_, logits| {
+                all.extend_from_slice(logits);
+            },
+        )?;
+        Ok(all)
+    }
+
     /// As [`Evaluator::faulty_by_access`].
     ///
     /// # Errors
@@ -116,10 +135,24 @@ fn tally<W: AsRef<[Tensor]>>(
     network: &Network,
     images: &Images,
     cancel: &AtomicBool,
-    mut weights: impl FnMut() -> Result<W>,
+    weights: impl FnMut() -> Result<W>,
 ) -> Result<Tally> {
-    let (mut tally, metric) = (Tally::default(), images.metric());
-    let mut labels = images.labels().iter();
+    let mut tally = Tally::default();
+    visit(network, images, cancel, weights, |image, logits| {
+        tally.add(logits, images.goal(image));
+    })?;
+    Ok(tally)
+}
+
+/// Calls `visit(image, logits)` for each image, with weights that are asked for anew for each batch.
+fn visit<W: AsRef<[Tensor]>>(
+    network: &Network,
+    images: &Images,
+    cancel: &AtomicBool,
+    mut weights: impl FnMut() -> Result<W>,
+    mut visit: impl FnMut(usize, &[f32]),
+) -> Result<()> {
+    let mut image = 0;
     for batch in images.batches() {
         if cancel.load(Ordering::Relaxed) {
             return Err(Error::Interrupted);
@@ -129,10 +162,10 @@ fn tally<W: AsRef<[Tensor]>>(
             .to_dtype(DType::F32)
             .and_then(|l| l.to_vec2::<f32>())
             .during(|| "logits".into())?;
-        logits
-            .iter()
-            .zip(labels.by_ref())
-            .for_each(|(logits, label)| tally.add(logits, *label, metric));
+        for logits in &logits {
+            visit(image, logits);
+            image += 1;
+        }
     }
-    Ok(tally)
+    Ok(())
 }

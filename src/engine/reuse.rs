@@ -168,8 +168,8 @@ impl Worker {
                     for (group, kept) in groups.iter().zip(&kept) {
                         self.restore(&live, kept);
                         self.calls(plan, fresh, start..plan.calls.len(), group.len())?;
-                        self.visit(plan, *group, |label, logits| {
-                            answers.push(Answer::new(logits, label, group.metric()));
+                        self.visit(plan, *group, |goal, logits| {
+                            answers.push(Answer::new(logits, goal));
                         });
                     }
                     weights.change(plan, before.into_iter());

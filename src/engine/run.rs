@@ -1,6 +1,6 @@
 //! Runs a plan on images: a worker owns buffers and allocates nothing for a kernel while it works.
 
-use super::images::Part;
+use super::images::{Goal, Part};
 use super::layout::vector_place;
 use super::plan::{Call, Plan};
 use super::score::Answer;
@@ -45,7 +45,7 @@ impl Worker {
         weights: Fresh,
         part: Part,
         cancel: &AtomicBool,
-        mut visit: impl FnMut(u32, &[f32]),
+        mut visit: impl FnMut(Goal, &[f32]),
     ) -> Result<()> {
         for group in part.cut(plan.group) {
             if cancel.load(Ordering::Relaxed) {
@@ -70,8 +70,8 @@ impl Worker {
         cancel: &AtomicBool,
     ) -> Result<Vec<Answer>> {
         let mut answers = Vec::with_capacity(part.len());
-        self.run(plan, weights, part, cancel, |label, logits| {
-            answers.push(Answer::new(logits, label, part.metric()));
+        self.run(plan, weights, part, cancel, |goal, logits| {
+            answers.push(Answer::new(logits, goal));
         })?;
         Ok(answers)
     }
@@ -99,15 +99,15 @@ impl Worker {
         Ok(())
     }
 
-    /// Calls `visit(label, logits)` for each image of the group in the buffers.
-    pub(super) fn visit(&mut self, plan: &Plan, group: Part, mut visit: impl FnMut(u32, &[f32])) {
+    /// Calls `visit(goal, logits)` for each image of the group in the buffers.
+    pub(super) fn visit(&mut self, plan: &Plan, group: Part, mut visit: impl FnMut(Goal, &[f32])) {
         let (layout, buffer) = plan.logits;
-        for (at, label) in group.labels().iter().enumerate() {
+        for (at, goal) in group.goals().enumerate() {
             for (block, logits) in self.logits.chunks_mut(layout.lanes()).enumerate() {
                 let first = layout.at(block, 0, at);
                 logits.copy_from_slice(&self.buffers[buffer][first..][..logits.len()]);
             }
-            visit(*label, &self.logits);
+            visit(goal, &self.logits);
         }
     }
 

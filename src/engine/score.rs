@@ -1,5 +1,6 @@
 //! Counting of right answers and losses.
 
+use super::images::Goal;
 use crate::units::Metric;
 
 /// Class of an input that has none, or of logits that are not finite.
@@ -65,17 +66,29 @@ pub(super) struct Answer {
 }
 
 impl Answer {
-    /// Right where the label is among the classes of as many greatest logits as the metric has places. There is no loss where
-    /// it needs no labels: outputs may then be no classes, and many.
-    pub(super) fn new(logits: &[f32], label: u32, metric: Metric) -> Self {
-        let (predicted, own, places) = (predicted(logits), label as usize, metric.places());
-        let loss = metric.needs_labels().then(|| cross_entropy(logits, own));
+    /// Of these logits. There is no loss where the goal says no class of the data: outputs may then be no classes, and many.
+    pub(super) fn new(logits: &[f32], goal: Goal) -> Self {
+        let predicted = predicted(logits);
+        let (right, margin, loss) = match goal {
+            _ if predicted.is_none() => (false, f32::NEG_INFINITY, f64::NAN),
+            Goal::Class(label, metric) => {
+                let (own, places) = (label as usize, metric.places().unwrap_or(1));
+                let loss = metric.needs_labels().then(|| cross_entropy(logits, own));
+                let right = rank(logits, own) < places;
+                let margin = margin(logits, own, places);
+                (right, margin, loss.unwrap_or(f64::NAN))
+            }
+            Goal::Outputs(expected, share) => {
+                let left = share * power(expected) - error(logits, expected);
+                (left >= 0.0, left as f32, f64::NAN)
+            }
+        };
         Self {
-            right: predicted.is_some() && rank(logits, own) < places,
+            right,
             class: predicted.map_or(NO_CLASS, |class| class as u32),
-            margin: predicted.map_or(f32::NEG_INFINITY, |_| margin(logits, own, places)),
+            margin,
             finite: predicted.is_some(),
-            loss: loss.unwrap_or(f64::NAN),
+            loss,
         }
     }
 }
@@ -95,8 +108,8 @@ pub(super) struct Tally {
 
 impl Tally {
     /// One more image.
-    pub(super) fn add(&mut self, logits: &[f32], label: u32, metric: Metric) {
-        self.count(Answer::new(logits, label, metric));
+    pub(super) fn add(&mut self, logits: &[f32], goal: Goal) {
+        self.count(Answer::new(logits, goal));
     }
 
     /// Of answers in their order: the losses of `run` images are added before they join the sum.
@@ -160,6 +173,19 @@ impl Tally {
             not_finite: self.not_finite,
         }
     }
+}
+
+/// Sum of the squares of outputs.
+fn power(outputs: &[f32]) -> f64 {
+    outputs.iter().map(|x| f64::from(*x).powi(2)).sum()
+}
+
+/// Sum of the squares of differences.
+fn error(outputs: &[f32], expected: &[f32]) -> f64 {
+    let pairs = outputs.iter().zip(expected);
+    pairs
+        .map(|(a, b)| (f64::from(*a) - f64::from(*b)).powi(2))
+        .sum()
 }
 
 /// The greatest of some numbers, none of which is NaN; of none the least number.
@@ -250,7 +276,7 @@ mod tests {
         let logits = [0.0, 7.0, 2.0, 2.0, 5.0, 2.0, 9.0];
         let right = |metric| -> Vec<u32> {
             let all = 0..logits.len() as u32 + 1;
-            all.filter(|label| Answer::new(&logits, *label, metric).right)
+            all.filter(|label| Answer::new(&logits, Goal::Class(*label, metric)).right)
                 .collect()
         };
         assert_eq!(right(Metric::Top1), [6]);
@@ -259,10 +285,24 @@ mod tests {
         for (label, expected) in [(6, 7.0), (2, 0.0), (5, 0.0), (0, -2.0)] {
             assert_eq!(margin(&logits, label, 5), expected, "{label}");
         }
-        assert!(!Answer::new(&[f32::NAN; 7], 1, Metric::Top5).right);
-        assert_eq!(Answer::new(&logits, NO_CLASS, Metric::Top1).class, 6);
-        let loss = |label, metric| Answer::new(&logits, label, metric).loss;
+        assert!(!Answer::new(&[f32::NAN; 7], Goal::Class(1, Metric::Top5)).right);
+        let answer = |label, metric| Answer::new(&logits, Goal::Class(label, metric));
+        assert_eq!(answer(NO_CLASS, Metric::Top1).class, 6);
+        let loss = |label, metric| answer(label, metric).loss;
         assert!(loss(NO_CLASS, Metric::Top1).is_nan() && loss(1, Metric::Agreement).is_nan());
         assert!(loss(1, Metric::Top5).is_finite());
+    }
+
+    #[test]
+    fn outputs_are_right_up_to_their_share_of_the_power_of_those_expected() {
+        let expected = [3.0, 0.0, 4.0];
+        let answer = |outputs: &[f32], share| Answer::new(outputs, Goal::Outputs(&expected, share));
+        // an error of 1 in 25
+        let near = [3.0, 1.0, 4.0];
+        assert!(answer(&near, 0.04).right && !answer(&near, 0.039).right);
+        assert_eq!(answer(&near, 0.08).margin, 1.0);
+        assert!(answer(&expected, 0.0).right && answer(&expected, 0.1).loss.is_nan());
+        let broken = answer(&[3.0, f32::INFINITY, 4.0], 1.0);
+        assert!(!broken.right && !broken.finite && broken.margin == f32::NEG_INFINITY);
     }
 }

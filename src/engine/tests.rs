@@ -87,7 +87,7 @@ pub(super) fn images(architecture: Architecture, n: usize) -> Images {
 
 /// Logits of the engine, with some words read otherwise.
 fn logits(evaluator: &Evaluator, faults: &[(usize, Word)], images: &Images) -> Vec<Vec<f32>> {
-    let all = evaluator.logits(faults, images).unwrap().unwrap();
+    let all = evaluator.logits(faults, images).unwrap();
     let classes = all.len() / images.len() as usize;
     all.chunks_exact(classes).map(<[f32]>::to_vec).collect()
 }

@@ -105,8 +105,8 @@ impl Worker {
                     at = next;
                 }
                 self.calls(plan, fresh, at..plan.calls.len(), group.len())?;
-                self.visit(plan, group, |label, logits| {
-                    answers.push(Answer::new(logits, label, group.metric()));
+                self.visit(plan, group, |goal, logits| {
+                    answers.push(Answer::new(logits, goal));
                 });
             }
             for turn in turns {

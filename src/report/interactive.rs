@@ -16,7 +16,7 @@ pub(super) const SCRIPT: &str = include_str!("interactive.js");
 #[derive(Serialize)]
 struct Data {
     /// What stands on the axis of accuracies.
-    measured: &'static str,
+    measured: String,
     series: Vec<SeriesStyle>,
     points: Vec<Point>,
     /// Places in `points` of the frontier of all methods, by rising energy.

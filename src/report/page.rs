@@ -35,7 +35,7 @@ struct Page<'a> {
     subset: bool,
     interactive: usize,
     /// What accuracies are called.
-    measured: &'a str,
+    measured: String,
     data: String,
     savings: Grid,
     protected: Vec<Protected<'a>>,

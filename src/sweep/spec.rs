@@ -95,8 +95,9 @@ pub struct SweepSpec {
     /// `stopped_by` of the summary says so.
     pub tolerance: Option<f64>,
     /// What accuracies are the share of: `top1`, inputs whose class has the greatest logit; `top5`, one of the five
-    /// greatest; `agreement`, inputs whose greatest logit is of the class that it is of without faults. Absent: `top1`,
-    /// and `agreement` on data without classes.
+    /// greatest; `agreement`, inputs whose greatest logit is of the class that it is of without faults; `snr:20`, inputs
+    /// whose outputs are those without faults but for an error of at most 20 dB less power. Absent: `top1`, and
+    /// `agreement` on data without classes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub metric: Option<Metric>,
     /// Accuracy that a chip must reach to count in the yield; absent: clean accuracy less 0.05.
@@ -191,7 +192,7 @@ impl SweepSpec {
         match self.metric {
             Some(metric) if metric.needs_labels() && !has_labels => Err(Error::argument(
                 format!("metric `{metric}`"),
-                "the class of each input, an array `y` or `labels` in the file: `agreement` alone needs none",
+                "the class of each input, an array `y` or `labels` in the file: `agreement` and `snr:DECIBELS` need none",
                 "inputs alone",
             )),
             Some(metric) => Ok(metric),

@@ -219,4 +219,4 @@ pub(crate) use words;
 
 word_value!(VoltageUnit);
 word_value!(BerSource);
-word_value!(Metric);
+text_value!(Metric);

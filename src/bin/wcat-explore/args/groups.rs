@@ -295,10 +295,12 @@ pub(crate) struct Images {
 #[derive(Debug, Args, Serialize)]
 #[command(next_help_heading = "Sampling")]
 pub(crate) struct Judged {
-    /// What accuracy counts: top1, top5 or agreement [default: top1; on data without classes agreement]
+    /// What accuracy counts: top1, top5, agreement or snr:DECIBELS [default: top1; on data without classes agreement]
     ///
     /// top1: inputs whose class has the greatest logit; top5: one of the five greatest; agreement: inputs that are given
-    /// the class that the same network gives them without faults, which needs no classes.
+    /// the class that the same network gives them without faults; snr:20: inputs whose outputs differ from those without
+    /// faults by an error of at most 1 % of their power (20 dB), for networks that do not classify. The last two need no
+    /// classes.
     #[arg(long, value_name = "METRIC", hide_short_help = true)]
     metric: Option<String>,
 }
