@@ -2,6 +2,7 @@
 //! at a rate is the fault room's affair.
 
 mod builtin;
+mod characteristic;
 mod curve;
 mod dataflow;
 mod energy;
@@ -9,10 +10,15 @@ mod faults;
 mod file;
 mod fit;
 mod fitted;
+mod import;
+mod liberty;
+mod macro_file;
 mod measurements;
+mod sram;
 mod voltages;
 
-pub use builtin::{builtin, load, names};
+pub use builtin::{builtin, load, names, open, Memory};
+pub use characteristic::{Basis, CharacterisedPoint, Characteristic, Law, Standing};
 pub use dataflow::{Dataflow, LayerProduct, ProcessingArray};
 pub use energy::{
     weight_memory_energy, CellAccess, CellKind, Energy, EnergySpec, EnergyTerm, LayerAccess,
@@ -20,7 +26,11 @@ pub use energy::{
 pub use faults::{ArrayVariant, Faults};
 pub use fit::{Fit, FitMethod, FittedPoint, Goodness, Parameter};
 pub use fitted::{FittedCurve, FittedModel};
+pub use import::{import_liberty, Naming};
+pub use liberty::{Corner, Traced};
+pub use macro_file::{MacroFile, MacroModel};
 pub use measurements::{Measurement, Measurements, Sampling};
+pub use sram::{Laws, MacroPoint, SramMacro, Variant};
 pub use voltages::{parse_voltage, parse_voltages};
 
 use crate::error::{Error, Result};

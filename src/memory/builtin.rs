@@ -1,9 +1,9 @@
 //! The memory models that come with the program, and finding one by name or path.
 
-use super::MemoryModel;
+use super::{MacroModel, MemoryModel};
 use crate::error::{Error, Result};
 use crate::store::read_text;
-use crate::yaml::{guess, LARGEST_FILE};
+use crate::yaml::{guess, Layer, LARGEST_FILE};
 use std::path::Path;
 
 /// One entry of [`MODELS`].
@@ -26,6 +26,15 @@ const MODELS: [(&str, &str, &str); 5] = [
     model!("sram-65nm-sun2017"),
 ];
 
+/// What a file or a built-in name may be.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Memory {
+    /// A memory model, with a failure curve.
+    Model(Box<MemoryModel>),
+    /// A macro, with energies, leakage and delay alone.
+    Macro(MacroModel),
+}
+
 /// Names of the built-in models, in order.
 pub fn names() -> Vec<&'static str> {
     MODELS.iter().map(|(name, ..)| *name).collect()
@@ -36,8 +45,12 @@ pub fn names() -> Vec<&'static str> {
 /// # Errors
 /// [`Error::Argument`] that lists the known names where there is none of this name.
 pub fn builtin(name: &str) -> Result<MemoryModel> {
+    open_builtin(name)?.model()
+}
+
+fn open_builtin(name: &str) -> Result<Memory> {
     match MODELS.iter().find(|(known, ..)| *known == name) {
-        Some((_, path, text)) => MemoryModel::parse(Path::new(path), text),
+        Some((_, path, text)) => Memory::parse(Path::new(path), text),
         None => {
             let expected = format!("{}, or the path of a YAML file", names().join(", "));
             Err(Error::argument(
@@ -53,17 +66,80 @@ pub fn builtin(name: &str) -> Result<MemoryModel> {
 /// `.yml` is a path.
 ///
 /// # Errors
+/// As [`open`]; [`Error::Argument`] for a macro, which has no failure curve.
+pub fn load(name_or_path: &str) -> Result<MemoryModel> {
+    open(name_or_path)?.model()
+}
+
+/// A model or a macro by built-in name, or by the path of a YAML file.
+///
+/// # Errors
 /// As [`builtin`] for names, [`Error::Missing`] where there is no such file, [`Error::Input`] with file,
 /// line and key where it is wrong.
-pub fn load(name_or_path: &str) -> Result<MemoryModel> {
+pub fn open(name_or_path: &str) -> Result<Memory> {
     let path = Path::new(name_or_path);
     let is_yaml = path
         .extension()
         .is_some_and(|ending| ending == "yaml" || ending == "yml");
     if !is_yaml && !name_or_path.contains(['/', std::path::MAIN_SEPARATOR]) {
-        return builtin(name_or_path);
+        return open_builtin(name_or_path);
     }
-    MemoryModel::parse(path, &read_text(path, "a memory model", LARGEST_FILE)?)
+    Memory::parse(path, &read_text(path, "a memory model", LARGEST_FILE)?)
+}
+
+impl Memory {
+    /// Reads the text of a file of either kind; `path` is for errors alone.
+    ///
+    /// # Errors
+    /// [`Error::Input`] with path, line and key for everything that is wrong.
+    pub fn parse(path: &Path, text: &str) -> Result<Self> {
+        let layer = Layer::text(path, text)?;
+        if MacroModel::is_one(&layer) {
+            return Ok(Self::Macro(MacroModel::of_layer(&layer, text)?));
+        }
+        Ok(Self::Model(Box::new(MemoryModel::of_layer(layer, text)?)))
+    }
+
+    /// The memory model.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] for a macro.
+    pub fn model(self) -> Result<MemoryModel> {
+        match self {
+            Self::Model(model) => Ok(*model),
+            Self::Macro(MacroModel { file, .. }) => {
+                let name = &file.name;
+                let expected = format!(
+                    "a model with a failure curve: `{name}` gives energies alone; `memory combine --failures MODEL \
+                     --energy {name} --vmin VOLT` makes one of both"
+                );
+                Err(Error::argument(
+                    "memory model",
+                    expected,
+                    format!("the macro `{name}`"),
+                ))
+            }
+        }
+    }
+
+    /// The macro, with its file.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] for a memory model.
+    pub fn sram(self) -> Result<MacroModel> {
+        match self {
+            Self::Macro(sram) => Ok(sram),
+            Self::Model(model) => {
+                let expected =
+                    "a macro, as `memory import` writes it: energies, leakage and delay of words";
+                Err(Error::argument(
+                    "macro",
+                    expected,
+                    format!("the memory model `{}`", model.name),
+                ))
+            }
+        }
+    }
 }
 
 #[cfg(test)]

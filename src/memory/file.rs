@@ -107,9 +107,11 @@ impl MemoryModel {
     /// # Errors
     /// [`Error::Input`] with path, line and key for everything that is wrong.
     pub fn parse(path: &Path, text: &str) -> Result<Self> {
-        resolve_to(&[Layer::text(path, text)?], |file: ModelFile| {
-            file.model(text)
-        })
+        Self::of_layer(Layer::text(path, text)?, text)
+    }
+
+    pub(super) fn of_layer(layer: Layer, text: &str) -> Result<Self> {
+        resolve_to(&[layer], |file: ModelFile| file.model(text))
     }
 }
 

@@ -3,6 +3,7 @@
 mod answer;
 mod explore;
 mod groups;
+mod memory;
 mod models;
 mod runs;
 mod shards;
@@ -17,9 +18,11 @@ pub(crate) use groups::{
     data_folder, layers, FaultArgs, Format, Images, Judged, MemoryFlags, ModelFiles, Output,
     Places, RunOutput, Settings, VoltageList, Voltages,
 };
+pub(crate) use memory::{
+    FitArgs, FitCurve, ImportArgs, LawFlags, MemoryArgs, MemoryCommand, NamedModel, Unit,
+};
 pub(crate) use models::{
-    DataArgs, DataCommand, ExportArgs, ExportForm, FitArgs, FitCurve, InspectArgs, MemoryArgs,
-    MemoryCommand, PackArgs, QuantizeArgs, TrainArgs, Unit,
+    DataArgs, DataCommand, ExportArgs, ExportForm, InspectArgs, PackArgs, QuantizeArgs, TrainArgs,
 };
 pub(crate) use runs::{AttackArgs, CompletionsArgs, EvalArgs, ManArgs, ParetoArgs, PublishArgs};
 pub(crate) use shards::{RunShards, ShardFlags};

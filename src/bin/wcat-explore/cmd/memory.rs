@@ -1,26 +1,59 @@
-//! `memory list`, `memory show` and, in a file of its own, `memory fit`.
+//! `memory list`, `memory show` and, in files of their own, `memory fit` and what is done with macros.
 
 mod fit;
+mod sram;
 
-use crate::args::{Format, MemoryArgs, MemoryCommand};
+use crate::args::{Format, MemoryArgs, MemoryCommand, NamedModel};
 use crate::progress::Progress;
 use crate::show;
 use serde_json::{json, Value};
-use wcat_explore::memory::{self, MemoryModel, OperatingPoint};
+use std::path::Path;
+use wcat_explore::error::Error;
+use wcat_explore::memory::{self, Memory, MemoryModel, Naming, OperatingPoint};
 use wcat_explore::report::Grid;
 use wcat_explore::table::SCHEMA;
+use wcat_explore::units::check_name;
 
 pub(crate) fn run(args: &MemoryArgs, monitor: &Progress) -> anyhow::Result<()> {
     match &args.command {
         MemoryCommand::Fit(args) => fit::run(args, monitor),
         MemoryCommand::List(output) => list(output.format),
+        MemoryCommand::Import(args) => sram::import(args, monitor),
         MemoryCommand::Show {
             model,
             at_ber,
             at_voltage,
+            variant,
+            extrapolate,
             output,
         } => {
-            let model = memory::load(model)?;
+            let model = match memory::open(model)? {
+                Memory::Model(model) => model,
+                Memory::Macro(_) if at_ber.is_some() => {
+                    let expected = "a model with a failure curve, or `--at-voltage`";
+                    return Err(Error::argument(
+                        "--at-ber",
+                        expected,
+                        format!("the macro `{model}`"),
+                    )
+                    .into());
+                }
+                Memory::Macro(model) => {
+                    let voltages = at_voltage.as_deref();
+                    return sram::show(
+                        &model,
+                        variant.as_deref(),
+                        voltages,
+                        *extrapolate,
+                        output.format,
+                    );
+                }
+            };
+            if variant.is_some() || *extrapolate {
+                let expected = "a macro, as `memory import` writes it";
+                let found = format!("the memory model `{}`", model.name);
+                return Err(Error::argument("--variant and --extrapolate", expected, found).into());
+            }
             let points = match (at_ber, at_voltage) {
                 (Some(ber), _) => vec![model.at(model.voltage_at_ber(*ber)?)?],
                 (None, Some(list)) => model
@@ -34,6 +67,45 @@ pub(crate) fn run(args: &MemoryArgs, monitor: &Progress) -> anyhow::Result<()> {
             show_points(&model, &points, whole, output.format)
         }
     }
+}
+
+/// Refuses a name that is no model file or is taken; returns the name of the model.
+fn name_of_out(out: &Path, overwrite: bool, name: Option<&String>) -> Result<String, Error> {
+    let shown = || format!("`{}`", out.display());
+    if !out
+        .extension()
+        .is_some_and(|ending| ending == "yaml" || ending == "yml")
+    {
+        return Err(Error::argument(
+            "--out",
+            "a file that ends in .yaml",
+            shown(),
+        ));
+    }
+    if out.exists() && !overwrite {
+        return Err(Error::argument(
+            "--out",
+            "a file that is not there yet, or --overwrite",
+            shown(),
+        ));
+    }
+    let stem = out.file_stem().unwrap_or_default();
+    let name = name
+        .cloned()
+        .unwrap_or_else(|| stem.to_string_lossy().into_owned());
+    check_name(&name).map_err(|(expected, found)| {
+        Error::argument("--name, or the file of --out", expected, found)
+    })?;
+    Ok(name)
+}
+
+/// What a model to be written is called.
+fn naming(named: &NamedModel) -> Result<Naming, Error> {
+    Ok(Naming {
+        name: name_of_out(&named.out, named.overwrite, named.name.as_ref())?,
+        title: named.title.clone(),
+        source: named.source.clone(),
+    })
 }
 
 fn list(format: Format) -> anyhow::Result<()> {

@@ -1,6 +1,6 @@
 //! `memory fit`: a memory model and its figure from measurements.
 
-use super::rate;
+use super::{name_of_out, rate};
 use crate::args::{FitArgs, FitCurve, Format, Unit};
 use crate::progress::Progress;
 use crate::show;
@@ -16,11 +16,10 @@ use wcat_explore::run::Monitor;
 use wcat_explore::stats::Interval;
 use wcat_explore::store;
 use wcat_explore::table::SCHEMA;
-use wcat_explore::units::check_name;
 use wcat_explore::units::VoltageUnit;
 
 pub(super) fn run(args: &FitArgs, monitor: &Progress) -> anyhow::Result<()> {
-    let name = check_out(args)?;
+    let name = name_of_out(&args.out, args.overwrite, args.name.as_ref())?;
     let measurements = Measurements::read(&args.measurements)?;
     let of_file = |error: Error| error.in_file(&args.measurements);
     let fit = Fit::new(&measurements, args.copies).map_err(of_file)?;
@@ -75,40 +74,6 @@ fn robust_cell(args: &FitArgs) -> Option<RobustCell> {
             .clone()
             .unwrap_or_else(|| "given by the user".into()),
     })
-}
-
-/// Refuses a name that is no model file or is taken; returns the name of the model.
-fn check_out(args: &FitArgs) -> Result<String, Error> {
-    let shown = || format!("`{}`", args.out.display());
-    if !args
-        .out
-        .extension()
-        .is_some_and(|ending| ending == "yaml" || ending == "yml")
-    {
-        return Err(Error::argument(
-            "--out",
-            "a file that ends in .yaml",
-            shown(),
-        ));
-    }
-    if args.out.exists() && !args.overwrite {
-        return Err(Error::argument(
-            "--out",
-            "a file that is not there yet, or --overwrite",
-            shown(),
-        ));
-    }
-    let stem = args
-        .out
-        .file_stem()
-        .unwrap_or_default()
-        .to_string_lossy()
-        .into_owned();
-    let name = args.name.clone().unwrap_or(stem);
-    check_name(&name).map_err(|(expected, found)| {
-        Error::argument("--name, or the file of --out", expected, found)
-    })?;
-    Ok(name)
 }
 
 fn print(

@@ -1,0 +1,199 @@
+//! `memory import`, and `memory show` of a macro.
+
+use super::naming;
+use crate::args::{Format, ImportArgs, LawFlags};
+use crate::progress::Progress;
+use crate::show;
+use serde_json::{json, Value};
+use wcat_explore::error::Error;
+use wcat_explore::memory::{
+    self, import_liberty, parse_voltages, Law, Laws, MacroModel, MacroPoint, Variant,
+};
+use wcat_explore::report::Grid;
+use wcat_explore::run::Monitor;
+use wcat_explore::store;
+use wcat_explore::table::SCHEMA;
+use wcat_explore::units::{Voltage, VoltageUnit};
+
+pub(super) fn import(args: &ImportArgs, monitor: &Progress) -> anyhow::Result<()> {
+    let naming = naming(&args.named)?;
+    let laws = laws(&args.laws)?;
+    let model = import_liberty(&args.files, &laws, args.laws.extrapolate, &naming)?;
+    store::write_bytes(&args.named.out, model.text.as_bytes())?;
+    monitor.note(&format!("macro: {}", args.named.out.display()));
+    show(&model, None, None, false, args.output.format)?;
+    if args.output.format == Format::Table {
+        show_laws(&model)?;
+    }
+    Ok(())
+}
+
+/// The laws that flags stand for.
+pub(super) fn laws(flags: &LawFlags) -> Result<Laws, Error> {
+    let given = "given by the user";
+    if let Some(name) = &flags.laws_of {
+        return memory::open(name)?.sram()?.laws();
+    }
+    let power = |exponent: Option<f64>| exponent.map(|exponent| Law::power(exponent, given));
+    let delay = flags.threshold.zip(flags.alpha);
+    Ok(Laws {
+        access: power(flags.access_exponent),
+        leakage: power(flags.leakage_exponent),
+        delay: delay.map(|(threshold, alpha)| Law::alpha_power(threshold, alpha, given)),
+    })
+}
+
+/// A variant at a voltage.
+struct Row<'a> {
+    variant: &'a Variant,
+    point: MacroPoint,
+}
+
+pub(super) fn show(
+    model: &MacroModel,
+    variant: Option<&str>,
+    list: Option<&str>,
+    extrapolate: bool,
+    format: Format,
+) -> anyhow::Result<()> {
+    let sram = &model.file.sram;
+    let mut variants: Vec<Variant> = match variant {
+        Some(_) => vec![sram.variant(variant)?.clone()],
+        None => sram.variants.clone(),
+    };
+    variants
+        .iter_mut()
+        .for_each(|variant| variant.extrapolate |= extrapolate);
+    let rows = rows(&variants, list)?;
+    if format != Format::Table {
+        return show::records(
+            &Value::Array(rows.iter().map(|row| record(model, row)).collect()),
+            format,
+        );
+    }
+    if list.is_none() {
+        show::text(&about(model))?;
+    }
+    let grid = Grid::of(&rows)
+        .text("variant", |row| &row.variant.name)
+        .number("V", |row| format!("{:.3}", row.point.voltage))
+        .number("read, pJ", |row| number(row.point.read_pj))
+        .number("write, pJ", |row| number(row.point.write_pj))
+        .number("leakage, nW", |row| number(row.point.leakage_nw))
+        .number("delay, ns", |row| row.point.delay_ns.map(number))
+        .text("known as", |row| row.point.standing.name());
+    show::table(&grid.grid())
+}
+
+/// Variants at the voltages at which they are known: those of a list, else the characterised ones.
+fn rows<'a>(variants: &'a [Variant], list: Option<&str>) -> Result<Vec<Row<'a>>, Error> {
+    let mut rows = Vec::new();
+    let Some(list) = list else {
+        for variant in variants {
+            for point in &variant.read_pj.points {
+                rows.push(Row {
+                    variant,
+                    point: variant.at(point.at)?,
+                });
+            }
+        }
+        return Ok(rows);
+    };
+    for (voltage, unit) in parse_voltages(list)? {
+        if unit == Some(VoltageUnit::Vmin) {
+            let found = format!("{voltage} `vmin`");
+            return Err(Error::argument(
+                "unit of voltage",
+                "`volt`, that of macros",
+                found,
+            ));
+        }
+        rows.extend(at(variants, voltage)?);
+    }
+    Ok(rows)
+}
+
+/// The variants that are known at a voltage; where none is, why the first is not.
+fn at(variants: &[Variant], voltage: Voltage) -> Result<Vec<Row<'_>>, Error> {
+    let (mut rows, mut refused) = (Vec::new(), None);
+    for variant in variants {
+        match variant.at(voltage) {
+            Ok(point) => rows.push(Row { variant, point }),
+            Err(error) => refused = refused.or(Some(error)),
+        }
+    }
+    match refused {
+        Some(error) if rows.is_empty() => Err(error),
+        _ => Ok(rows),
+    }
+}
+
+fn record(model: &MacroModel, row: &Row<'_>) -> Value {
+    let (sram, variant, point) = (&model.file.sram, row.variant, &row.point);
+    let law = |number: &memory::Characteristic| number.law.clone();
+    let (read, leakage, delay) = (
+        law(&variant.read_pj),
+        law(&variant.leakage_nw),
+        law(&variant.delay_ns),
+    );
+    json!({
+        "schema": SCHEMA, "macro": model.file.name, "variant": variant.name, "process": variant.process,
+        "temperature_c": variant.temperature_c, "words": sram.words, "bits": sram.bits,
+        "voltage": point.voltage, "voltage_unit": "volt", "read_pj": point.read_pj, "write_pj": point.write_pj,
+        "leakage_nw": point.leakage_nw, "delay_ns": point.delay_ns, "known_as": point.standing.name(),
+        "access_exponent": read.as_ref().map(|law| law.exponent),
+        "access_worst_residual": read.as_ref().and_then(|law| law.worst_residual),
+        "leakage_exponent": leakage.as_ref().map(|law| law.exponent),
+        "leakage_worst_residual": leakage.as_ref().and_then(|law| law.worst_residual),
+        "threshold_v": delay.as_ref().map(|law| law.threshold), "alpha": delay.as_ref().map(|law| law.alpha),
+        "delay_worst_residual": delay.as_ref().and_then(|law| law.worst_residual),
+        "sha256": model.checksum,
+    })
+}
+
+/// A number to five digits.
+fn number(number: f64) -> String {
+    let digits = (4 - number.abs().log10().floor() as i32).clamp(0, 8) as usize;
+    format!("{number:.digits$}")
+}
+
+fn about(model: &MacroModel) -> String {
+    let (file, sram) = (&model.file, &model.file.sram);
+    let mut lines = vec![
+        file.name.clone(),
+        format!("  {}", file.title),
+        format!("  source: {}", file.source),
+        format!("  {} words of {} bits", sram.words, sram.bits),
+    ];
+    let area = sram
+        .area_um2
+        .map(|area| format!("{area:.0} square micrometres"));
+    for (what, text) in [("area", &area), ("measured", &file.measured)] {
+        lines.extend(text.iter().map(|text| format!("  {what}: {}", text.trim())));
+    }
+    lines.push("  no failure curve: `memory combine` adds one, for sweeps\n".into());
+    lines.join("\n")
+}
+
+/// Laws over voltage with their evidence.
+fn show_laws(model: &MacroModel) -> anyhow::Result<()> {
+    let variants = model.file.sram.variants.iter();
+    let numbers = variants.flat_map(|variant| {
+        variant
+            .numbers()
+            .map(|(key, number)| (&variant.name, key, number))
+    });
+    let laws: Vec<_> = numbers
+        .filter_map(|(name, key, number)| Some((name, key, number.law.as_ref()?)))
+        .collect();
+    if laws.is_empty() {
+        return show::result("\nno law over voltage: each variant has one voltage\n");
+    }
+    show::result("")?;
+    let grid = Grid::of(&laws)
+        .text("variant", |row| row.0)
+        .text("number", |row| row.1)
+        .text("goes with", |row| row.2.in_words())
+        .text("evidence", |row| &row.2.source);
+    show::table(&grid.grid())
+}

@@ -1,0 +1,132 @@
+//! The file of an SRAM macro, both ways: energies, leakage and delay without a failure curve. Such a file says what a
+//! memory costs, and no sweep can use it alone.
+
+use super::characteristic::{Basis, Characteristic, Law};
+use super::sram::{Laws, SramMacro};
+use crate::error::{Error, Result};
+use crate::store::sha256;
+use crate::units::check_name;
+use crate::yaml::{resolve_to, to_yaml, Layer};
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+
+/// What the file holds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MacroFile {
+    /// Short name.
+    pub name: String,
+    /// One line for people.
+    pub title: String,
+    /// Where the numbers come from.
+    pub source: String,
+    /// What was characterised, and how.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub measured: Option<String>,
+    /// What is inferred or assumed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inferred: Option<String>,
+    /// Terms of use of the numbers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub license: Option<String>,
+    /// The macro.
+    #[serde(rename = "macro")]
+    pub sram: SramMacro,
+}
+
+/// A macro as it was read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MacroModel {
+    /// What its file says, checked.
+    pub file: MacroFile,
+    /// SHA-256 of the file.
+    pub checksum: String,
+    /// The file as it was read.
+    pub text: String,
+}
+
+impl MacroModel {
+    /// Reads the text of a macro's file; `path` is for errors alone.
+    ///
+    /// # Errors
+    /// [`Error::Input`] with path, line and key for everything that is wrong.
+    pub fn parse(path: &Path, text: &str) -> Result<Self> {
+        Self::of_layer(&Layer::text(path, text)?, text)
+    }
+
+    pub(super) fn of_layer(layer: &Layer, text: &str) -> Result<Self> {
+        resolve_to(std::slice::from_ref(layer), |file: MacroFile| {
+            file.check()?;
+            Ok(Self {
+                file,
+                checksum: sha256(text.as_bytes()),
+                text: text.to_owned(),
+            })
+        })
+    }
+
+    /// The laws of its first variant, for other macros of the process.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] where it has none.
+    pub fn laws(&self) -> Result<Laws> {
+        let variant = self.file.sram.variant(None)?;
+        let of = |number: &Characteristic| {
+            let law = number.law.as_ref()?;
+            let source = format!("that of `{}`, {}", self.file.name, variant.name);
+            Some(Law {
+                basis: Basis::Assumed,
+                worst_residual: None,
+                source,
+                ..law.clone()
+            })
+        };
+        let laws = Laws {
+            access: of(&variant.read_pj),
+            leakage: of(&variant.leakage_nw),
+            delay: of(&variant.delay_ns),
+        };
+        if laws == Laws::default() {
+            let expected =
+                "a macro whose first variant has laws over voltage, as from three voltages of it";
+            return Err(Error::argument(
+                "--laws-of",
+                expected,
+                format!("`{}` without", self.file.name),
+            ));
+        }
+        Ok(laws)
+    }
+
+    /// True for a document that is the file of a macro.
+    pub(super) fn is_one(layer: &Layer) -> bool {
+        layer.sets("macro") && !layer.sets("bit_error_rate")
+    }
+}
+
+impl MacroFile {
+    fn check(&self) -> Result<()> {
+        check_name(&self.name)
+            .map_err(|(expected, found)| Error::argument("name", expected, found))?;
+        for (key, text) in [("title", &self.title), ("source", &self.source)] {
+            if text.trim().is_empty() {
+                return Err(Error::argument(key, "some text", "none"));
+            }
+        }
+        self.sram.check("macro")
+    }
+
+    /// The macro with its text.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] for what no file may say.
+    pub fn model(self) -> Result<MacroModel> {
+        self.check()?;
+        let text = to_yaml(&self)?;
+        Ok(MacroModel {
+            file: self,
+            checksum: sha256(text.as_bytes()),
+            text,
+        })
+    }
+}

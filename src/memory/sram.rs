@@ -1,0 +1,387 @@
+//! An SRAM macro: words of bits, and what they cost over the supply voltage, in named variants of process and
+//! temperature. Files, and what a network makes of them, are the affair of others.
+
+use super::characteristic::{tidy, CharacterisedPoint, Characteristic, Law, Standing};
+use super::liberty::{Corner, Traced};
+use crate::error::{Error, Result};
+use crate::units::Voltage;
+use serde::{Deserialize, Serialize};
+
+/// Most words and bits of a macro.
+const MOST_WORDS: u64 = 1 << 40;
+const MOST_BITS: u32 = 65_536;
+/// Most variants.
+const MOST_VARIANTS: usize = 100;
+/// What a foundry calls its typical process.
+const TYPICAL: [&str; 6] = ["tt", "typ", "typical", "nom", "nominal", "tc"];
+
+/// A macro.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SramMacro {
+    /// Words.
+    pub words: u64,
+    /// Bits of a word.
+    pub bits: u32,
+    /// Area in square micrometres, where it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub area_um2: Option<f64>,
+    /// Its numbers; the first variant is meant where none is named.
+    pub variants: Vec<Variant>,
+}
+
+/// A macro at one process and temperature.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Variant {
+    /// Its name, such as `tt_25C`.
+    pub name: String,
+    /// Process corner, in the foundry's word.
+    pub process: String,
+    /// Temperature in degrees Celsius.
+    pub temperature_c: f64,
+    /// True where fitted laws may be continued beyond the characterised voltages.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub extrapolate: bool,
+    /// Energy of reading a word, in picojoules.
+    pub read_pj: Characteristic,
+    /// Energy of writing a word, in picojoules.
+    pub write_pj: Characteristic,
+    /// Leakage of the whole macro, in nanowatts.
+    pub leakage_nw: Characteristic,
+    /// Delay from the clock to the outputs, in nanoseconds.
+    pub delay_ns: Characteristic,
+}
+
+fn is_false(flag: &bool) -> bool {
+    !flag
+}
+
+/// Laws that stand in the place of fitted ones.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Laws {
+    /// Of the energies of read and write.
+    pub access: Option<Law>,
+    /// Of the leakage.
+    pub leakage: Option<Law>,
+    /// Of the delay.
+    pub delay: Option<Law>,
+}
+
+/// A macro at a voltage.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct MacroPoint {
+    /// Supply voltage in volts.
+    pub voltage: f64,
+    /// Energy of reading a word, in picojoules.
+    pub read_pj: f64,
+    /// Energy of writing a word, in picojoules.
+    pub write_pj: f64,
+    /// Leakage of the macro, in nanowatts.
+    pub leakage_nw: f64,
+    /// Delay in nanoseconds; `None` where energies reach further than the delay.
+    pub delay_ns: Option<f64>,
+    /// How the worst known of them is known.
+    pub standing: Standing,
+}
+
+impl SramMacro {
+    /// A macro from its corners, in any order.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] where they are of different macros, or two are of one voltage, temperature and process.
+    pub fn of_corners(corners: &[Corner], laws: &Laws) -> Result<Self> {
+        let Some(first) = corners.first() else {
+            return Err(Error::argument(
+                "corners",
+                "at least one Liberty file",
+                "none",
+            ));
+        };
+        let mut variants: Vec<Variant> = Vec::new();
+        for corner in corners {
+            let shape = |corner: &Corner| {
+                format!(
+                    "`{}` of {} x {} bits",
+                    corner.cell, corner.words, corner.bits
+                )
+            };
+            if shape(corner) != shape(first) {
+                let expected = format!(
+                    "corners of one macro, {} as in {}",
+                    shape(first),
+                    first.file
+                );
+                return Err(Error::argument(&corner.file, expected, shape(corner)));
+            }
+            let name = variant_name(&corner.process, corner.temperature_c);
+            match variants.iter_mut().find(|variant| variant.name == name) {
+                Some(variant) => variant.add(corner)?,
+                None => variants.push(Variant::of_corner(name, corner)),
+            }
+        }
+        variants.iter_mut().for_each(|variant| variant.lay(laws));
+        variants.sort_by(|a, b| {
+            a.rank()
+                .partial_cmp(&b.rank())
+                .unwrap_or(std::cmp::Ordering::Equal)
+        });
+        let sram = Self {
+            words: first.words,
+            bits: first.bits,
+            area_um2: first.area,
+            variants,
+        };
+        sram.check("macro")?;
+        Ok(sram)
+    }
+
+    /// Checks shape and numbers; `key` names it in errors.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] naming the key.
+    pub(super) fn check(&self, key: &str) -> Result<()> {
+        let wrong = |field: &str, expected: String, found: String| {
+            Err(Error::argument(format!("{key}.{field}"), expected, found))
+        };
+        if !(1..=MOST_WORDS).contains(&self.words) {
+            return wrong(
+                "words",
+                format!("1 to {MOST_WORDS}"),
+                self.words.to_string(),
+            );
+        }
+        if !(1..=MOST_BITS).contains(&self.bits) {
+            return wrong("bits", format!("1 to {MOST_BITS}"), self.bits.to_string());
+        }
+        if let Some(area) = self
+            .area_um2
+            .filter(|area| !(*area >= 0.0 && area.is_finite()))
+        {
+            return wrong("area_um2", "0 or more".into(), area.to_string());
+        }
+        if !(1..=MOST_VARIANTS).contains(&self.variants.len()) {
+            return wrong(
+                "variants",
+                format!("1 to {MOST_VARIANTS} variants"),
+                self.variants.len().to_string(),
+            );
+        }
+        for (i, variant) in self.variants.iter().enumerate() {
+            if self.variants[..i]
+                .iter()
+                .any(|other| other.name == variant.name)
+            {
+                let expected = "a name that no other variant has".into();
+                return wrong(
+                    &format!("variants.{i}.name"),
+                    expected,
+                    format!("`{}`", variant.name),
+                );
+            }
+            variant.check(&format!("{key}.variants.{i}"))?;
+        }
+        Ok(())
+    }
+
+    /// The variant of a name, or the first.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] that lists the names.
+    pub fn variant(&self, name: Option<&str>) -> Result<&Variant> {
+        let known = || self.variants.iter().map(|variant| variant.name.as_str());
+        let found = self
+            .variants
+            .iter()
+            .find(|variant| name.is_none_or(|name| variant.name == name));
+        found.ok_or_else(|| {
+            let expected = format!("one of {}", known().collect::<Vec<_>>().join(", "));
+            Error::argument(
+                "variant",
+                expected,
+                format!("`{}`", name.unwrap_or_default()),
+            )
+        })
+    }
+
+    /// Bits of the whole macro.
+    pub fn capacity_bits(&self) -> f64 {
+        self.words as f64 * f64::from(self.bits)
+    }
+}
+
+/// `tt` at -40 °C is `tt_n40C`.
+fn variant_name(process: &str, temperature_c: f64) -> String {
+    let sign = if temperature_c < 0.0 { "n" } else { "" };
+    format!("{process}_{sign}{}C", temperature_c.abs())
+}
+
+impl Variant {
+    fn of_corner(name: String, corner: &Corner) -> Self {
+        let of = |traced: Traced| Characteristic {
+            points: vec![point(corner, traced)],
+            law: None,
+        };
+        Self {
+            name,
+            process: corner.process.clone(),
+            temperature_c: corner.temperature_c,
+            extrapolate: false,
+            read_pj: of(corner.read_pj),
+            write_pj: of(corner.write_pj),
+            leakage_nw: of(corner.leakage_nw),
+            delay_ns: of(corner.delay_ns),
+        }
+    }
+
+    /// Adds another voltage.
+    fn add(&mut self, corner: &Corner) -> Result<()> {
+        if let Some(twice) = self
+            .read_pj
+            .points
+            .iter()
+            .find(|point| point.at == corner.voltage)
+        {
+            let expected = format!(
+                "one file of {} at {} V, which is {}",
+                self.name, corner.voltage, twice.source
+            );
+            return Err(Error::argument(&corner.file, expected, "another one"));
+        }
+        let traced = [
+            corner.read_pj,
+            corner.write_pj,
+            corner.leakage_nw,
+            corner.delay_ns,
+        ];
+        for (characteristic, traced) in self.numbers_mut().into_iter().zip(traced) {
+            characteristic.points.push(point(corner, traced));
+            characteristic
+                .points
+                .sort_by(|a, b| a.at.get().total_cmp(&b.at.get()));
+        }
+        Ok(())
+    }
+
+    /// Gives every number its law: one that was given, else one that is fitted.
+    pub(super) fn lay(&mut self, laws: &Laws) {
+        self.read_pj.law = laws.access.clone().or_else(|| self.read_pj.fit_power());
+        self.write_pj.law = laws.access.clone().or_else(|| self.write_pj.fit_power());
+        self.leakage_nw.law = laws.leakage.clone().or_else(|| self.leakage_nw.fit_power());
+        self.delay_ns.law = laws
+            .delay
+            .clone()
+            .or_else(|| self.delay_ns.fit_alpha_power());
+    }
+
+    /// Typical before others, room temperature before others.
+    fn rank(&self) -> (bool, f64) {
+        (
+            !TYPICAL.contains(&self.process.as_str()),
+            (self.temperature_c - 25.0).abs(),
+        )
+    }
+
+    fn numbers_mut(&mut self) -> [&mut Characteristic; 4] {
+        [
+            &mut self.read_pj,
+            &mut self.write_pj,
+            &mut self.leakage_nw,
+            &mut self.delay_ns,
+        ]
+    }
+
+    /// Its numbers with their keys.
+    pub fn numbers(&self) -> [(&'static str, &Characteristic); 4] {
+        [
+            ("read_pj", &self.read_pj),
+            ("write_pj", &self.write_pj),
+            ("leakage_nw", &self.leakage_nw),
+            ("delay_ns", &self.delay_ns),
+        ]
+    }
+
+    fn check(&self, key: &str) -> Result<()> {
+        for (name, text) in [("name", &self.name), ("process", &self.process)] {
+            let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+            if text.is_empty() || text.len() > 64 || !text.chars().all(is_plain) {
+                let expected = "1 to 64 letters, digits, `-`, `_` or `.`";
+                return Err(Error::argument(
+                    format!("{key}.{name}"),
+                    expected,
+                    format!("`{text}`"),
+                ));
+            }
+        }
+        if !(-273.15..=1000.0).contains(&self.temperature_c) {
+            let expected = "degrees Celsius from -273.15 to 1000";
+            return Err(Error::argument(
+                format!("{key}.temperature_c"),
+                expected,
+                self.temperature_c.to_string(),
+            ));
+        }
+        self.numbers()
+            .into_iter()
+            .try_for_each(|(name, numbers)| numbers.check(&format!("{key}.{name}")))
+    }
+
+    /// The threshold voltage of its delay, where a law gives one.
+    pub fn threshold(&self) -> Option<f64> {
+        self.delay_ns.law.as_ref().map(|law| law.threshold)
+    }
+
+    /// Lowest and highest voltage at which its energies are known, and its delay where `timed`.
+    pub fn reach(&self, timed: bool) -> [f64; 2] {
+        let numbers = self.numbers();
+        let numbers = if timed { &numbers[..] } else { &numbers[..3] };
+        let reaches = numbers
+            .iter()
+            .map(|(_, number)| number.reach(self.threshold(), self.extrapolate));
+        reaches.fold([0.0, f64::INFINITY], |all, own| {
+            [all[0].max(own[0]), all[1].min(own[1])]
+        })
+    }
+
+    /// Its numbers at a voltage.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] outside the voltages at which its energies are known, with these.
+    pub fn at(&self, voltage: Voltage) -> Result<MacroPoint> {
+        let volt = voltage.get();
+        let within = |[low, high]: [f64; 2]| (low..=high).contains(&volt);
+        if !within(self.reach(false)) {
+            let [low, high] = self.reach(false);
+            let expected = format!(
+                "{low:.4} to {high:.4} V, where `{}` is known; `--extrapolate` continues fitted laws to 0.1 V above the \
+                 threshold voltage",
+                self.name
+            );
+            return Err(Error::argument("voltage", expected, format!("{volt} V")));
+        }
+        let delay_ns = within(self.reach(true)).then(|| self.delay_ns.value(volt));
+        let known = if delay_ns.is_some() { 4 } else { 3 };
+        let standings = self
+            .numbers()
+            .into_iter()
+            .take(known)
+            .map(|(_, number)| number.standing(volt));
+        Ok(MacroPoint {
+            voltage: volt,
+            read_pj: tidy(self.read_pj.value(volt)),
+            write_pj: tidy(self.write_pj.value(volt)),
+            leakage_nw: tidy(self.leakage_nw.value(volt)),
+            delay_ns: delay_ns.map(tidy),
+            standing: standings.max().unwrap_or(Standing::Characterised),
+        })
+    }
+}
+
+/// A number of a corner as a point.
+fn point(corner: &Corner, traced: Traced) -> CharacterisedPoint {
+    CharacterisedPoint {
+        at: corner.voltage,
+        value: traced.value,
+        source: format!("{}:{}", corner.file, traced.line),
+    }
+}
