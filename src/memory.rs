@@ -2,7 +2,9 @@
 //! at a rate is the fault room's affair.
 
 mod builtin;
+mod cacti;
 mod characteristic;
+mod combine;
 mod curve;
 mod dataflow;
 mod energy;
@@ -18,15 +20,18 @@ mod sram;
 mod voltages;
 
 pub use builtin::{builtin, load, names, open, Memory};
+pub use cacti::CactiChoice;
 pub use characteristic::{Basis, CharacterisedPoint, Characteristic, Law, Standing};
+pub use combine::{assumptions, Combination, VoltageMap};
 pub use dataflow::{Dataflow, LayerProduct, ProcessingArray};
 pub use energy::{
-    weight_memory_energy, CellAccess, CellKind, Energy, EnergySpec, EnergyTerm, LayerAccess,
+    minimum, weight_memory_energy, CellAccess, CellKind, Clock, Energy, EnergySpec, EnergyTerm,
+    LayerAccess, Minimum, Place, Unused,
 };
 pub use faults::{ArrayVariant, Faults};
 pub use fit::{Fit, FitMethod, FittedPoint, Goodness, Parameter};
 pub use fitted::{FittedCurve, FittedModel};
-pub use import::{import_liberty, Naming};
+pub use import::{import, ImportSpec, Naming};
 pub use liberty::{Corner, Traced};
 pub use macro_file::{MacroFile, MacroModel};
 pub use measurements::{Measurement, Measurements, Sampling};
@@ -67,6 +72,8 @@ pub struct MemoryModel {
     pub access: AccessEnergy,
     /// Leakage power, where the file gives it; never without an absolute energy of an access.
     pub leakage: Option<Leakage>,
+    /// The macro that makes up the memory, where the file gives one: it takes the place of [`Self::access`].
+    pub sram: Option<SramMacro>,
     /// What a failing cell does.
     pub fault_kind: FaultKind,
     /// Fraction of the bit error rate that is there in every access; the rest is drawn again in each.
@@ -188,8 +195,9 @@ impl MemoryModel {
     ///
     /// # Errors
     /// [`Error::Argument`] where the rate would pass 0.5; the message says from which voltage on the
-    /// model can be used.
+    /// model can be used. As [`Self::check_reach`].
     pub fn at(&self, voltage: Voltage) -> Result<OperatingPoint> {
+        self.check_reach(voltage)?;
         let v = voltage.get();
         let (ber, ber_source) = if voltage >= self.error_free {
             (Ber::ZERO, BerSource::ErrorFree)
@@ -245,8 +253,28 @@ impl MemoryModel {
         })
     }
 
+    /// Refuses voltages at which the energies of the macro are not known.
+    ///
+    /// # Errors
+    /// As [`Variant::at`].
+    pub fn check_reach(&self, voltage: Voltage) -> Result<()> {
+        match &self.sram {
+            Some(sram) => sram.variant(None)?.at(voltage).map(drop),
+            None => Ok(()),
+        }
+    }
+
+    /// What a word of the macro costs at a voltage; `None` without macro, and where it is not known.
+    pub fn sram_at(&self, voltage: Voltage) -> Option<MacroPoint> {
+        self.sram.as_ref()?.variants.first()?.at(voltage).ok()
+    }
+
     /// Energy of one bit access relative to the error-free voltage.
     pub fn access_energy(&self, voltage: Voltage) -> f64 {
+        if let Some(variant) = self.sram.as_ref().and_then(|sram| sram.variants.first()) {
+            return variant.read_pj.value(voltage.get())
+                / variant.read_pj.value(self.error_free.get());
+        }
         (voltage.get() / self.error_free.get()).powf(self.access.exponent.get())
     }
 
@@ -271,7 +299,12 @@ impl MemoryModel {
             None => lowest,
         }
         .max(0.01 * top);
-        let high = top + 0.05 * (top - low);
+        let mut high = top + 0.05 * (top - low);
+        let mut low = low;
+        if let Some(sram) = &self.sram {
+            let [from, to] = sram.variant(None)?.reach(true);
+            (low, high) = (low.max(from), high.min(to));
+        }
         let last = n.max(2) - 1;
         (0..=last)
             .map(|i| self.at(Voltage::new(low + (high - low) * i as f64 / last as f64)?))

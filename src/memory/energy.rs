@@ -1,9 +1,12 @@
 //! Weight-memory energy of an inference, term by term: every energy of the program goes through here. How a voltage
 //! changes the energy of one access, and the leakage, is the memory model's affair.
 
+mod macros;
+mod minimum;
 mod spec;
 
-pub use spec::EnergySpec;
+pub use minimum::{minimum, Minimum, Place};
+pub use spec::{Clock, EnergySpec, Unused};
 
 use super::dataflow::LayerProduct;
 use super::{MemoryModel, OperatingPoint};
@@ -96,6 +99,8 @@ pub struct Energy {
     pub relative: f64,
     /// Picojoules, where the memory model gives an absolute energy.
     pub picojoule: Option<f64>,
+    /// Seconds of an inference, where the memory model has a macro, whose delay tells it.
+    pub seconds: Option<f64>,
     /// Its terms in the order of the layers; their sums are the values above.
     pub terms: Vec<EnergyTerm>,
 }
@@ -130,6 +135,9 @@ pub fn weight_memory_energy(
     spec: &EnergySpec,
 ) -> Result<Energy> {
     spec.check_memory(memory)?;
+    if let Some(sram) = &memory.sram {
+        return macros::energy(layers, memory, sram.variant(None)?, spec);
+    }
     let unit = Unit::new(memory, spec)?;
     let accelerator = spec.accelerator();
     let (mut amounts, mut terms) = (Vec::new(), Vec::new());
@@ -171,12 +179,7 @@ pub fn weight_memory_energy(
     }
     let reference = reference.sum();
     if reference <= 0.0 {
-        let found = format!("{} layers without a weight", layers.len());
-        return Err(Error::argument(
-            "weight memory",
-            "at least one weight that is read",
-            found,
-        ));
+        return Err(nothing_read(layers));
     }
     for (term, amount) in terms.iter_mut().zip(&amounts) {
         term.energy_relative = amount.sum() / reference;
@@ -187,6 +190,7 @@ pub fn weight_memory_energy(
     Ok(Energy {
         relative,
         picojoule,
+        seconds: None,
         terms,
     })
 }
@@ -258,6 +262,11 @@ impl Unit {
     }
 }
 
+fn nothing_read(layers: &[LayerAccess]) -> Error {
+    let found = format!("{} layers without a weight", layers.len());
+    Error::argument("weight memory", "at least one weight that is read", found)
+}
+
 fn relative_beside_leakage(memory: &str) -> Error {
     let expected =
         "a number beside `energy.leakage`: leakage is absolute and cannot be added to accesses whose energy \
@@ -300,8 +309,8 @@ fn factors(memory: &MemoryModel, kind: CellKind) -> Result<(f64, f64)> {
     };
     let cell = memory.robust_cell.as_ref().ok_or_else(|| missing(""))?;
     let leakage = match memory.leakage {
-        None => 1.0,
-        Some(_) => cell
+        None if memory.sram.is_none() => 1.0,
+        _ => cell
             .leakage_factor
             .ok_or_else(|| missing(".leakage_factor"))?
             .get(),

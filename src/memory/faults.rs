@@ -247,6 +247,7 @@ impl Faults {
                     found,
                 ));
             }
+            memory.check_reach(voltage)?;
             let access_energy_relative = memory.access_energy(voltage);
             return Ok(OperatingPoint {
                 voltage,

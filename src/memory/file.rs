@@ -1,7 +1,9 @@
 //! A memory-model file: its form, both ways, and what is checked across its keys. Every error names file, line and key.
 
 use super::curve::{Curve, Exponential, Gaussian, Point};
-use super::{AccessEnergy, AccessExponent, Leakage, MemoryModel, RobustCell, HIGHEST_BER};
+use super::{
+    AccessEnergy, AccessExponent, Leakage, MemoryModel, RobustCell, SramMacro, HIGHEST_BER,
+};
 use crate::error::{Error, Result};
 use crate::fault::{ArraySpec, FaultKind, KindName};
 use crate::store::sha256;
@@ -68,6 +70,9 @@ pub(super) struct EnergyPart {
     pub(super) access: AccessEnergy,
     #[serde(deserialize_with = "required")]
     pub(super) leakage: Option<Leakage>,
+    /// Takes the place of the relative energy of `access`.
+    #[serde(rename = "macro", default, skip_serializing_if = "Option::is_none")]
+    pub(super) sram: Option<SramMacro>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -120,6 +125,7 @@ impl ModelFile {
     fn model(self, text: &str) -> Result<MemoryModel> {
         self.check_texts()?;
         self.check_energy()?;
+        self.check_macro()?;
         let (faults, access) = (&self.faults, &self.energy.access);
         let found = faults
             .zero_to_one_share
@@ -149,6 +155,7 @@ impl ModelFile {
             curve: self.bit_error_rate.curve(error_free, access.exponent)?,
             access: self.energy.access,
             leakage: self.energy.leakage,
+            sram: self.energy.sram,
             fault_kind,
             persistent_share: self.faults.persistent_share,
             array: self.array,
@@ -201,13 +208,44 @@ impl ModelFile {
             return wrong("energy.access.picojoule_per_bit", expected, "null");
         }
         match self.robust_cell().and_then(|cell| cell.leakage_factor) {
-            Some(factor) if leakage.is_none() => wrong(
+            Some(factor) if leakage.is_none() && self.energy.sram.is_none() => wrong(
                 "protection.robust_cell.leakage_factor",
                 "no such key beside `energy.leakage: null`",
                 factor,
             ),
             _ => Ok(()),
         }
+    }
+}
+
+impl ModelFile {
+    /// A macro is in volts, is known at the error-free voltage, and stands beside no other absolute energy.
+    fn check_macro(&self) -> Result<()> {
+        let Some(sram) = &self.energy.sram else {
+            return Ok(());
+        };
+        sram.check("energy.macro")?;
+        if self.voltage.unit != VoltageUnit::Volt {
+            let expected = "`volt` beside `energy.macro`, whose voltages are volts";
+            return wrong("voltage.unit", expected, self.voltage.unit.name());
+        }
+        if self.energy.access.picojoule_per_bit.is_some() {
+            let expected = "null beside `energy.macro`, which has energies of its own";
+            return wrong("energy.access.picojoule_per_bit", expected, "a number");
+        }
+        if self.energy.leakage.is_some() {
+            let expected = "null beside `energy.macro`, which has a leakage of its own";
+            return wrong("energy.leakage", expected, "a value");
+        }
+        let [low, high] = sram.variant(None)?.reach(true);
+        let error_free = self.voltage.error_free.get();
+        if !(low..=high).contains(&error_free) {
+            let expected = format!(
+                "a voltage from {low:.4} to {high:.4}, at which the first variant of `energy.macro` is known"
+            );
+            return wrong("voltage.error_free", expected, error_free);
+        }
+        Ok(())
     }
 }
 

@@ -434,6 +434,7 @@ impl FittedModel<'_> {
                     source: energy.picojoule_per_bit.map(|_| source),
                 },
                 leakage: None,
+                sram: None,
             },
             faults: FaultPart {
                 kind: KindName::Flip,

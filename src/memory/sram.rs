@@ -19,6 +19,9 @@ const TYPICAL: [&str; 6] = ["tt", "typ", "typical", "nom", "nominal", "tc"];
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SramMacro {
+    /// Which macro it is, where it stands beside a failure curve of other silicon.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
     /// Words.
     pub words: u64,
     /// Bits of a word.
@@ -127,6 +130,7 @@ impl SramMacro {
                 .unwrap_or(std::cmp::Ordering::Equal)
         });
         let sram = Self {
+            from: None,
             words: first.words,
             bits: first.bits,
             area_um2: first.area,

@@ -19,7 +19,8 @@ pub(crate) use groups::{
     Places, RunOutput, Settings, VoltageList, Voltages,
 };
 pub(crate) use memory::{
-    FitArgs, FitCurve, ImportArgs, LawFlags, MemoryArgs, MemoryCommand, NamedModel, Unit,
+    CombineArgs, FitArgs, FitCurve, ImportArgs, LawFlags, MemoryArgs, MemoryCommand, NamedModel,
+    Unit,
 };
 pub(crate) use models::{
     DataArgs, DataCommand, ExportArgs, ExportForm, InspectArgs, PackArgs, QuantizeArgs, TrainArgs,

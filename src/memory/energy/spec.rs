@@ -1,8 +1,9 @@
 //! What a user may ask of the energy accounting, checked: dataflow, array, buffer, batch, time of an inference.
 
 use super::super::dataflow::{Accelerator, Dataflow, ProcessingArray};
-use super::super::MemoryModel;
+use super::super::{Basis, MemoryModel, SramMacro};
 use crate::error::{Error, Result};
+use crate::units::{words, Positive};
 use serde::{Deserialize, Serialize};
 
 /// How weights are read in an inference. Nothing given: each once, and no leakage.
@@ -21,7 +22,56 @@ pub struct EnergySpec {
     /// Seconds per inference (of a batch: its time over its images), above 0 and at most 1e6; required by memory
     /// models that give leakage, and for no other.
     pub inference_seconds: Option<f64>,
+    /// What a lower voltage does to the time of an inference, of memory models with a macro: `follows` (default), the
+    /// clock slows down as the memory does; `fixed`, voltages whose delay exceeds `period_ns` cannot be used.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clock: Option<Clock>,
+    /// Period of a fixed clock in nanoseconds; required by it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub period_ns: Option<Positive>,
+    /// Macros of the memory; absent: as many as the model needs. All of a macro leaks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub macros: Option<u32>,
+    /// What macros beyond those needed do: `leak` (default) or `gated`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unused: Option<Unused>,
+    /// Times that each weight is written per inference; absent: never, the weights stay in the memory.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub writes: Option<f64>,
+    /// Power in milliwatts of the rest of the chip while an inference takes its time; absent: not counted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rest_of_chip_mw: Option<Positive>,
+    /// Power of the memory's voltage, over the error-free one, that the rest of the chip follows; absent: 0, a rail of
+    /// its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rest_exponent: Option<f64>,
 }
+
+/// What the clock does where the voltage falls.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Clock {
+    /// It slows down as the memory does, which is taken as the critical path.
+    #[default]
+    Follows,
+    /// It stays.
+    Fixed,
+}
+
+words!(Clock: Follows "follows", Fixed "fixed");
+
+/// What macros without weights do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Unused {
+    /// They leak as the others.
+    #[default]
+    Leak,
+    /// They are cut off their supply.
+    Gated,
+}
+
+words!(Unused: Leak "leak", Gated "gated");
 
 impl Default for EnergySpec {
     fn default() -> Self {
@@ -32,6 +82,13 @@ impl Default for EnergySpec {
             buffer_bytes: None,
             batch: 1,
             inference_seconds: None,
+            clock: None,
+            period_ns: None,
+            macros: None,
+            unused: None,
+            writes: None,
+            rest_of_chip_mw: None,
+            rest_exponent: None,
         }
     }
 }
@@ -76,6 +133,29 @@ impl EnergySpec {
                 "1: dataflow `uniform` reads each weight once per inference whatever the batch";
             return wrong("batch", expected.into(), self.batch.to_string());
         }
+        if let (Some(Clock::Fixed), None) = (self.clock, self.period_ns) {
+            let expected = "the nanoseconds of a period beside `energy.clock: fixed`";
+            return wrong("period_ns", expected.into(), "none".into());
+        }
+        if let (None | Some(Clock::Follows), Some(period)) = (self.clock, self.period_ns) {
+            let expected = "to be left out, or `energy.clock: fixed` beside it";
+            return wrong("period_ns", expected.into(), period.to_string());
+        }
+        if self.macros == Some(0) {
+            return wrong("macros", "1 or more".into(), "0".into());
+        }
+        for (key, value, most) in [
+            ("writes", self.writes, 1e6),
+            ("rest_exponent", self.rest_exponent, 20.0),
+        ] {
+            if let Some(value) = value.filter(|value| !(0.0..=most).contains(value)) {
+                return wrong(key, format!("a number from 0 to {most}"), value.to_string());
+            }
+        }
+        if let (Some(exponent), None) = (self.rest_exponent, self.rest_of_chip_mw) {
+            let expected = "to be left out, or `energy.rest_of_chip_mw` beside it".into();
+            return wrong("rest_exponent", expected, exponent.to_string());
+        }
         match self.inference_seconds {
             Some(seconds) if !(seconds > 0.0 && seconds <= 1e6) => wrong(
                 "inference_seconds",
@@ -92,6 +172,18 @@ impl EnergySpec {
     /// [`Error::Argument`] naming the key, with the memory model.
     pub fn check_memory(&self, memory: &MemoryModel) -> Result<()> {
         let (key, name) = ("energy.inference_seconds", &memory.name);
+        if memory.sram.is_some() {
+            return Ok(());
+        }
+        if let Some(key) = self.of_macros() {
+            let expected =
+                format!("to be left out: memory model `{name}` has no macro, see `memory combine`");
+            return Err(Error::argument(
+                format!("energy.{key}"),
+                expected,
+                "a value",
+            ));
+        }
         match (&memory.leakage, self.inference_seconds) {
             (Some(leakage), None) => {
                 let expected = format!(
@@ -106,6 +198,27 @@ impl EnergySpec {
             }
             _ => Ok(()),
         }
+    }
+
+    /// An option that only memories with a macro can have.
+    fn of_macros(&self) -> Option<&'static str> {
+        let given = [
+            ("clock", self.clock.is_some()),
+            ("period_ns", self.period_ns.is_some()),
+            ("macros", self.macros.is_some()),
+            ("unused", self.unused.is_some()),
+            ("writes", self.writes.is_some()),
+            ("rest_of_chip_mw", self.rest_of_chip_mw.is_some()),
+        ];
+        given
+            .into_iter()
+            .find(|(_, given)| *given)
+            .map(|(key, _)| key)
+    }
+
+    /// True where the period of the clock is the same at every voltage.
+    pub fn has_fixed_clock(&self) -> bool {
+        self.clock == Some(Clock::Fixed)
     }
 
     /// What changes a number, for identities: `None` where nothing was asked for.
@@ -130,6 +243,10 @@ impl EnergySpec {
         }
         let (name, unit, access) = (&memory.name, memory.unit.symbol(), &memory.access);
         let mut words = vec![format!("Reads of a weight per inference: {reads}.")];
+        if let Some(sram) = &memory.sram {
+            words.extend(self.macro_in_words(name, sram));
+            return words;
+        }
         let absolute = match (access.picojoule_per_bit, &access.source) {
             (Some(pj), source) => {
                 let source = source
@@ -160,6 +277,57 @@ impl EnergySpec {
                 cell.energy_factor, cell.area_factor, cell.source
             ));
         }
+        words
+    }
+
+    /// How energies are counted with a macro, and where its numbers come from.
+    fn macro_in_words(&self, name: &str, sram: &SramMacro) -> Vec<String> {
+        let (from, bits) = (sram.from.as_deref().unwrap_or(name), sram.bits);
+        let mut words = vec![format!(
+            "{name}: macros of {} words of {bits} bits ({from}); each access is one of a word, one in a cycle; all of a \
+             macro leaks.",
+            sram.words
+        )];
+        if let Some(variant) = sram.variants.first() {
+            for (key, number) in variant.numbers() {
+                let points: Vec<String> = number
+                    .points
+                    .iter()
+                    .map(|point| format!("{} at {} V ({})", point.value, point.at, point.source))
+                    .collect();
+                let law = number.law.as_ref();
+                let law = law.map(|law| {
+                    let basis = if law.basis == Basis::Assumed {
+                        "assumed"
+                    } else {
+                        "fitted"
+                    };
+                    format!("; goes with {}, {basis}: {}", law.in_words(), law.source)
+                });
+                let points = points.join(", ");
+                words.push(format!(
+                    "{key} of {}: {points}{}.",
+                    variant.name,
+                    law.unwrap_or_default()
+                ));
+            }
+        }
+        words.push(match (self.period_ns, self.inference_seconds) {
+            (Some(period), None) => format!("Clock: fixed, {period} ns."),
+            (Some(period), Some(seconds)) => format!("Clock: fixed, {period} ns; {seconds} s per inference."),
+            (None, None) => "Clock: its period is the delay of the memory, which is taken as the critical path.".into(),
+            (None, Some(seconds)) => format!(
+                "Clock: {seconds} s per inference at the error-free voltage; it slows down with the delay of the memory, \
+                 which is taken as the critical path."
+            ),
+        });
+        words.push(match self.rest_of_chip_mw {
+            Some(power) => format!(
+                "Rest of the chip: {power} mW at the error-free voltage, going with the power {} of it.",
+                self.rest_exponent.unwrap_or(0.0)
+            ),
+            None => "Energies are of the weight memory alone; the logic of a code is not included.".into(),
+        });
         words
     }
 
@@ -310,6 +478,7 @@ mod tests {
             buffer_bytes: Some(1024),
             batch: 4,
             inference_seconds: Some(0.01),
+            ..EnergySpec::default()
         };
         memory.access.picojoule_per_bit = Positive::new(0.5).ok();
         memory.access.source = Some("of accesses".into());

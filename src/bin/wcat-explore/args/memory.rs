@@ -71,13 +71,18 @@ Examples:
     /// independent, with wider intervals. A row without failures marks the error-free voltage; rates may rise to 1, the
     /// model goes up to 0.5.
     Fit(Box<FitArgs>),
-    /// A macro's energies, leakage and delay from Liberty files: one model over voltage from several corners
+    /// A macro's energies, leakage and delay from Liberty files, or CACTI: one model over voltage from several corners
     ///
     /// Read are the energy of a read and of a write of a word, the leakage of the macro and the delay to its outputs, each
     /// with file and line. Files of one process and temperature are one variant over voltage, whose laws are fitted:
     /// energies and leakage as powers of the voltage, the delay as an alpha-power law. The file says what a memory costs,
     /// not when it fails: `memory combine` adds a failure curve.
     Import(Box<ImportArgs>),
+    /// A failure curve and the energies of other silicon as one memory model, for sweeps
+    ///
+    /// Voltages are those of the macro. What is inferred by putting both together is listed in the file, and laws that are
+    /// given stand there as assumed.
+    Combine(Box<CombineArgs>),
 }
 
 #[derive(Debug, Args)]
@@ -166,18 +171,74 @@ pub(crate) struct FitArgs {
 Examples:
   wcat-explore memory import sram_tt.lib --out sram.yaml
   wcat-explore memory import sram_tt_1v8.lib sram_tt_3v3.lib sram_tt_5v0.lib --out sram.yaml
-  wcat-explore memory import small_tt_3v3.lib --laws-of sram.yaml --out small.yaml")]
+  wcat-explore memory import small_tt_3v3.lib --laws-of sram.yaml --out small.yaml
+  wcat-explore memory import runs.csv --where node_nm=22 --where device=hp --out cacti.yaml")]
 #[command(next_help_heading = "Macro")]
 pub(crate) struct ImportArgs {
-    /// Liberty files, each a corner of one macro
+    /// Liberty files (.lib), each a corner of one macro; or of CACTI a table (.csv) or what it prints (.out, .txt)
     #[arg(value_name = "FILE", required = true, help_heading = "Arguments")]
     pub files: Vec<PathBuf>,
+    /// Of a table of CACTI runs: rows with this value in a column; may be repeated
+    #[arg(long = "where", value_name = "COLUMN=VALUE")]
+    pub rows: Vec<String>,
+    /// Of what CACTI prints: the supply voltage, which it does not print
+    #[arg(long, value_name = "VOLT")]
+    pub vdd: Option<String>,
+    /// Of what CACTI prints: the device class, such as hp
+    #[arg(long, value_name = "NAME")]
+    pub device_class: Option<String>,
     #[command(flatten)]
     pub laws: LawFlags,
     #[command(flatten)]
     pub named: NamedModel,
     #[command(flatten)]
     pub output: Output,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  wcat-explore memory combine --failures sram-14nm-chandramoorthy2019 --energy sram.yaml --vmin 1.2V \
+    --extrapolate --out both.yaml
+  wcat-explore memory combine --failures counts.yaml --energy sram.yaml --map volts --out both.yaml")]
+#[command(next_help_heading = "Macro")]
+pub(crate) struct CombineArgs {
+    /// The memory model that says when cells fail
+    #[arg(long, value_name = "NAME|FILE")]
+    pub failures: String,
+    /// The macro that says what a word costs
+    #[arg(long, value_name = "NAME|FILE")]
+    pub energy: String,
+    /// Voltage of the macro's silicon at which its cells begin to fail: V = (V/Vmin) x this
+    #[arg(
+        long,
+        value_name = "VOLT",
+        conflicts_with = "map",
+        required_unless_present = "map"
+    )]
+    pub vmin: Option<String>,
+    /// volts: voltages of the failure curve are those of the macro
+    #[arg(long, value_enum, hide_possible_values = true)]
+    pub map: Option<MapOfVolts>,
+    /// Variant of process and temperature [default: the macro's first]
+    #[arg(long, value_name = "NAME")]
+    pub variant: Option<String>,
+    /// Volts by which every cell is taken to fail earlier; moves the failure curve only
+    #[arg(long, value_name = "VOLT")]
+    pub margin: Option<String>,
+    #[command(flatten)]
+    pub laws: LawFlags,
+    #[command(flatten)]
+    pub named: NamedModel,
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// How voltages are carried over without `--vmin`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum MapOfVolts {
+    /// Volts are volts
+    Volts,
 }
 
 /// Laws over voltage that are not fitted.

@@ -19,6 +19,10 @@ pub(crate) fn run(args: &MemoryArgs, monitor: &Progress) -> anyhow::Result<()> {
         MemoryCommand::Fit(args) => fit::run(args, monitor),
         MemoryCommand::List(output) => list(output.format),
         MemoryCommand::Import(args) => sram::import(args, monitor),
+        MemoryCommand::Combine(args) => {
+            let model = sram::combine(args, monitor)?;
+            show_points(&model, &model.curve(11)?, true, args.output.format)
+        }
         MemoryCommand::Show {
             model,
             at_ber,
@@ -140,12 +144,20 @@ fn show_points(
 ) -> anyhow::Result<()> {
     if format != Format::Table {
         let rows = points.iter().map(|p| {
-            json!({
+            let mut record = json!({
                 "schema": SCHEMA, "memory": model.name, "voltage": p.voltage.get(),
                 "voltage_unit": model.unit.name(), "ber": p.ber.get(), "ber_source": p.ber_source.name(),
                 "access_energy_relative": p.access_energy_relative,
                 "access_energy_pj": model.access_energy_pj(p.voltage),
-            })
+            });
+            if let Some(own) = model.sram_at(p.voltage) {
+                record["read_pj"] = json!(own.read_pj);
+                record["write_pj"] = json!(own.write_pj);
+                record["leakage_nw"] = json!(own.leakage_nw);
+                record["delay_ns"] = json!(own.delay_ns);
+                record["known_as"] = json!(own.standing.name());
+            }
+            record
         });
         return show::records(&Value::Array(rows.collect()), format);
     }
@@ -158,7 +170,23 @@ fn show_points(
         .text("source", |p| p.ber_source.name())
         .number("access energy, relative", |p| {
             format!("{:.4}", p.access_energy_relative)
-        });
+        })
+        .number("read, pJ", |p| {
+            Some(sram::number(model.sram_at(p.voltage)?.read_pj))
+        })
+        .only_if(model.sram.is_some())
+        .number("leakage, nW", |p| {
+            Some(sram::number(model.sram_at(p.voltage)?.leakage_nw))
+        })
+        .only_if(model.sram.is_some())
+        .number("delay, ns", |p| {
+            model.sram_at(p.voltage)?.delay_ns.map(sram::number)
+        })
+        .only_if(model.sram.is_some())
+        .text("known as", |p| {
+            model.sram_at(p.voltage).map(|own| own.standing.name())
+        })
+        .only_if(model.sram.is_some());
     show::table(&grid.grid())
 }
 

@@ -1,13 +1,14 @@
-//! `memory import`, and `memory show` of a macro.
+//! `memory import`, `memory combine`, and `memory show` of a macro.
 
 use super::naming;
-use crate::args::{Format, ImportArgs, LawFlags};
+use crate::args::{CombineArgs, Format, ImportArgs, LawFlags};
 use crate::progress::Progress;
 use crate::show;
 use serde_json::{json, Value};
 use wcat_explore::error::Error;
 use wcat_explore::memory::{
-    self, import_liberty, parse_voltages, Law, Laws, MacroModel, MacroPoint, Variant,
+    self, parse_voltage, parse_voltages, CactiChoice, Combination, ImportSpec, Law, Laws,
+    MacroModel, MacroPoint, MemoryModel, Variant, VoltageMap,
 };
 use wcat_explore::report::Grid;
 use wcat_explore::run::Monitor;
@@ -17,8 +18,20 @@ use wcat_explore::units::{Voltage, VoltageUnit};
 
 pub(super) fn import(args: &ImportArgs, monitor: &Progress) -> anyhow::Result<()> {
     let naming = naming(&args.named)?;
-    let laws = laws(&args.laws)?;
-    let model = import_liberty(&args.files, &laws, args.laws.extrapolate, &naming)?;
+    let spec = ImportSpec {
+        laws: laws(&args.laws)?,
+        extrapolate: args.laws.extrapolate,
+        cacti: CactiChoice {
+            rows: chosen(&args.rows)?,
+            vdd: args
+                .vdd
+                .as_ref()
+                .map(|vdd| volts("--vdd", vdd))
+                .transpose()?,
+            device: args.device_class.clone(),
+        },
+    };
+    let model = memory::import(&args.files, &spec, &naming)?;
     store::write_bytes(&args.named.out, model.text.as_bytes())?;
     monitor.note(&format!("macro: {}", args.named.out.display()));
     show(&model, None, None, false, args.output.format)?;
@@ -26,6 +39,59 @@ pub(super) fn import(args: &ImportArgs, monitor: &Progress) -> anyhow::Result<()
         show_laws(&model)?;
     }
     Ok(())
+}
+
+/// Columns with the value that a row must have.
+fn chosen(rows: &[String]) -> Result<Vec<(String, String)>, Error> {
+    let pair = |text: &String| match text.split_once('=') {
+        Some((column, value)) => Ok((column.trim().to_owned(), value.trim().to_owned())),
+        None => Err(Error::argument(
+            "--where",
+            "COLUMN=VALUE",
+            format!("`{text}`"),
+        )),
+    };
+    rows.iter().map(pair).collect()
+}
+
+/// The combined model, written.
+pub(super) fn combine(args: &CombineArgs, monitor: &Progress) -> anyhow::Result<MemoryModel> {
+    let naming = naming(&args.named)?;
+    let failures = memory::load(&args.failures)?;
+    let energy = memory::open(&args.energy)?.sram()?;
+    let map = match &args.vmin {
+        Some(vmin) => VoltageMap::Vmin(volts("--vmin", vmin)?),
+        None => VoltageMap::Volts,
+    };
+    let margin = args
+        .margin
+        .as_ref()
+        .map(|margin| volts("--margin", margin))
+        .transpose()?;
+    let combination = Combination {
+        failures: &failures,
+        energy: &energy,
+        variant: args.variant.as_deref(),
+        map,
+        laws: laws(&args.laws)?,
+        extrapolate: args.laws.extrapolate,
+        margin: margin.map_or(0.0, Voltage::get),
+    };
+    let model = combination.build(&naming, &args.named.out)?;
+    store::write_bytes(&args.named.out, model.text.as_bytes())?;
+    monitor.note(&format!("memory model: {}", args.named.out.display()));
+    Ok(model)
+}
+
+/// A voltage in volts.
+fn volts(flag: &str, text: &str) -> Result<Voltage, Error> {
+    match parse_voltage(text)? {
+        (voltage, None | Some(VoltageUnit::Volt)) => Ok(voltage),
+        (voltage, Some(unit)) => {
+            let found = format!("{voltage} `{}`", unit.name());
+            Err(Error::argument(flag, "volts, such as `0.8V`", found))
+        }
+    }
 }
 
 /// The laws that flags stand for.
@@ -152,7 +218,7 @@ fn record(model: &MacroModel, row: &Row<'_>) -> Value {
 }
 
 /// A number to five digits.
-fn number(number: f64) -> String {
+pub(super) fn number(number: f64) -> String {
     let digits = (4 - number.abs().log10().floor() as i32).clamp(0, 8) as usize;
     format!("{number:.digits$}")
 }
