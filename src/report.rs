@@ -55,6 +55,8 @@ pub struct Report {
     pub energy_terms: Vec<EnergyRow>,
     /// How energies were counted and where their numbers come from, a sentence or more each.
     pub energy_basis: Vec<String>,
+    /// Where energies are least, of memories with a macro, a sentence or more each.
+    pub least_energy: Vec<String>,
     /// Frontiers and savings of the design points.
     pub pareto: Pareto,
     /// Lowest voltages of the design points at accuracy losses and yields.

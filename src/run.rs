@@ -14,6 +14,7 @@ mod folder;
 mod identity;
 mod journal;
 mod kept;
+mod least_energy;
 mod models;
 mod monitor;
 mod normalization;

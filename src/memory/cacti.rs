@@ -337,14 +337,9 @@ Cache Parameters:
             ..CactiChoice::default()
         };
         let printed = read_printed(&path, &given).unwrap();
-        for of in [
-            |c: &Corner| c.read_pj,
-            |c| c.write_pj,
-            |c| c.leakage_nw,
-            |c| c.delay_ns,
-        ] {
-            assert_eq!(of(&printed).value, of(of_table).value);
-        }
+        let numbers =
+            |c: &Corner| [c.read_pj, c.write_pj, c.leakage_nw, c.delay_ns].map(|x| x.value);
+        assert_eq!(numbers(&printed), numbers(of_table));
         assert_eq!(
             (printed.words, printed.bits, printed.voltage),
             (4096, 64, of_table.voltage)

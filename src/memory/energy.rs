@@ -136,7 +136,7 @@ pub fn weight_memory_energy(
 ) -> Result<Energy> {
     spec.check_memory(memory)?;
     if let Some(sram) = &memory.sram {
-        return macros::energy(layers, memory, sram.variant(None)?, spec);
+        return macros::energy(layers, memory, sram, spec);
     }
     let unit = Unit::new(memory, spec)?;
     let accelerator = spec.accelerator();

@@ -30,6 +30,8 @@ pub struct AnswerReport {
     pub configuration: String,
     /// Remarks of the run, such as warnings.
     pub notes: Vec<String>,
+    /// Where energies are least, of memories with a macro, a sentence or more each.
+    pub least_energy: Vec<String>,
     /// Figures in the order of the page.
     pub figures: Vec<Figure>,
     /// A verdict for each candidate.

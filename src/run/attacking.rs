@@ -265,6 +265,7 @@ impl Prepared {
             finished_unix: None,
             machine: Machine::here(),
             notes: self.notes.clone(),
+            least_energy: Vec::new(),
             configuration: recorded(&self.experiment, &self.models),
         }
     }

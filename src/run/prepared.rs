@@ -4,6 +4,7 @@ use super::clock;
 use super::identity::{folder_name, settings, SweepIdentity, Verification};
 use super::journal::{journals_of, replay_run, Asked, Replay};
 use super::kept::{KeptAnswers, KEPT};
+use super::least_energy::feasible;
 use super::models::{
     check_held_out, check_untrained, dataset_for, load_models, Loaded, TestImages, TestSource,
 };
@@ -58,6 +59,8 @@ pub(super) struct Prepared {
     /// See [`numerics()`].
     pub(super) numerics: &'static str,
     pub(super) notes: Vec<String>,
+    /// Where energies are least, of memories with a macro, in words.
+    pub(super) least_energy: Vec<String>,
 }
 
 /// The inputs that can be checked before anything is computed.
@@ -66,6 +69,8 @@ pub(super) struct Inputs {
     pub(super) faults: Faults,
     pub(super) grid: Vec<OperatingPoint>,
     pub(super) protections: Vec<Protection>,
+    /// What is said of voltages that cannot be used.
+    infeasible: Option<String>,
 }
 
 pub(super) fn inputs(experiment: &Experiment, request: &RunRequest) -> Result<Inputs> {
@@ -78,11 +83,13 @@ pub(super) fn inputs(experiment: &Experiment, request: &RunRequest) -> Result<In
     let sweep = &experiment.sweep;
     let grid = faults.settings(&memory, sweep.voltages.as_deref(), &sweep.bit_error_rates)?;
     let protections = experiment.sweep.protections()?;
+    let (grid, infeasible) = feasible(grid, &memory, &experiment.energy)?;
     Ok(Inputs {
         memory,
         faults,
         grid,
         protections,
+        infeasible,
     })
 }
 
@@ -257,6 +264,7 @@ pub(super) fn prepare(
         faults,
         grid,
         protections,
+        infeasible,
     } = inputs;
     let mut experiment = experiment.clone();
     let mut models = load_models(paths, device)?;
@@ -321,8 +329,11 @@ pub(super) fn prepare(
         settings,
         numerics: numerics()?,
         notes: Vec::new(),
+        least_energy: Vec::new(),
     };
     prepared.notes = prepared.remarks()?;
+    prepared.notes.extend(infeasible);
+    prepared.least_energy = prepared.least_energy()?;
     prepared.exposed_cells = prepared.count_cells()?;
     Ok(prepared)
 }
@@ -590,6 +601,7 @@ impl Prepared {
             finished_unix: None,
             machine: Machine::here(),
             notes: self.notes.clone(),
+            least_energy: self.least_energy.clone(),
             configuration: recorded(&self.experiment, &self.models),
         }
     }

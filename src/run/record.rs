@@ -89,6 +89,9 @@ pub(super) struct Record {
     pub(super) machine: Machine,
     /// Remarks and warnings.
     pub(super) notes: Vec<String>,
+    /// Where energies are least, of memories with a macro.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) least_energy: Vec<String>,
     /// The resolved configuration.
     pub(super) configuration: Experiment,
 }

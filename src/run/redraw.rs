@@ -24,6 +24,8 @@ pub struct Drawn {
     pub report: PathBuf,
     /// Its first sentence; `None` where no accuracy was asked for, and of an answer, which has several.
     pub lead: Option<String>,
+    /// Where energies are least, of memories with a macro, a sentence or more each.
+    pub least_energy: Vec<String>,
     /// What makes the rows less comparable.
     pub warnings: Vec<String>,
     /// What was read without a checksum, for the user; `None` where everything was checked.
@@ -145,6 +147,10 @@ pub(super) fn draw(
         .flat_map(|record| record.notes.iter().cloned())
         .collect();
     notes.extend(warnings.iter().cloned());
+    let least_energy: Vec<String> = records
+        .iter()
+        .flat_map(|record| record.least_energy.iter().cloned())
+        .collect();
     let contents = Report {
         title: format!(
             "{}: accuracy against weight-memory energy",
@@ -167,6 +173,7 @@ pub(super) fn draw(
         fault_counts,
         energy_terms: merged.energies,
         energy_basis,
+        least_energy: least_energy.clone(),
         pareto: analysis.pareto.clone(),
         answers: analysis.answers,
         differences: analysis.differences,
@@ -178,6 +185,7 @@ pub(super) fn draw(
             folder,
             report,
             lead: lead(&contents),
+            least_energy,
             warnings,
             unchecked: unchecked.note(),
         },
@@ -253,6 +261,7 @@ pub(super) fn draw_answer(run: &Path, folder: &Path) -> Result<DrawnAnswer> {
         commands: record.commands.clone(),
         configuration: to_yaml(&record)?,
         notes: record.notes.clone(),
+        least_energy: record.least_energy.clone(),
         figures,
         rows: rows.clone(),
         evidence: evidence.clone(),
@@ -264,6 +273,7 @@ pub(super) fn draw_answer(run: &Path, folder: &Path) -> Result<DrawnAnswer> {
         folder: folder.to_owned(),
         report,
         lead: None,
+        least_energy: record.least_energy.clone(),
         warnings: Vec::new(),
         unchecked: unchecked.note(),
     };

@@ -6,8 +6,8 @@
 //! grow with the delay where the clock follows it. 1 mW · 1 ns is 1 pJ.
 
 use super::{
-    check_bits, factors, nothing_read, Energy, EnergySpec, EnergyTerm, LayerAccess, Unused,
-    REFERENCE_BITS,
+    check_bits, factors, nothing_read, CellKind, Energy, EnergySpec, EnergyTerm, LayerAccess,
+    Unused, REFERENCE_BITS,
 };
 use crate::error::{Error, Result};
 use crate::memory::{MemoryModel, SramMacro, Variant};
@@ -19,13 +19,22 @@ const REST: &str = "rest of the chip";
 /// Picojoules of a nanowatt over a nanosecond.
 const PJ_PER_NW_NS: f64 = 1e-6;
 
-/// What lies at one voltage, in bits; weighted by the factors of the cells where they cost more.
+/// Bits of cells of one kind at one voltage.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Piece {
+    pub(super) voltage: f64,
+    pub(super) kind: CellKind,
+    pub(super) stored: f64,
+    /// Reads of each bit.
+    pub(super) reads: f64,
+}
+
+/// What lies at one voltage, in bits.
 #[derive(Clone, Copy, Debug, Default)]
 struct Part {
     voltage: f64,
     stored: f64,
     read: f64,
-    written: f64,
 }
 
 /// A part as words of macros.
@@ -41,142 +50,160 @@ struct Filled {
     delay_ns: f64,
 }
 
-/// Energies of parts: accesses and leakage, in picojoules, over so many seconds.
-struct Whole {
-    parts: Vec<Filled>,
-    rest_pj: f64,
-    nanoseconds: f64,
+/// Energy of an inference in picojoules.
+#[derive(Debug)]
+pub(super) struct Counted {
+    /// Accesses and leakage of each piece.
+    pub(super) pieces: Vec<(f64, f64)>,
+    /// Rest of the chip.
+    pub(super) rest: f64,
+    pub(super) nanoseconds: f64,
+}
+
+impl Counted {
+    /// Accesses; leakage with the rest of the chip.
+    pub(super) fn sums(&self) -> (f64, f64) {
+        let of = |pick: fn(&(f64, f64)) -> f64| self.pieces.iter().map(pick).sum::<f64>();
+        (of(|piece| piece.0), of(|piece| piece.1) + self.rest)
+    }
 }
 
 /// As [`super::weight_memory_energy`], of a memory with a macro.
 pub(super) fn energy(
     layers: &[LayerAccess],
     memory: &MemoryModel,
-    variant: &Variant,
+    sram: &SramMacro,
     spec: &EnergySpec,
 ) -> Result<Energy> {
-    let Some(sram) = &memory.sram else {
-        return Err(nothing_read(layers));
-    };
     let accelerator = spec.accelerator();
-    let writes = spec.writes.unwrap_or(0.0);
     let error_free = memory.error_free.get();
-    let mut reference = Part {
-        voltage: error_free,
-        ..Part::default()
-    };
-    let (mut parts, mut terms): (Vec<Part>, Vec<EnergyTerm>) = (Vec::new(), Vec::new());
+    let (mut pieces, mut plain, mut terms) = (Vec::new(), Vec::new(), Vec::new());
     for layer in layers {
         let weights = layer.weights as f64;
         let bits = layer.cells.iter().map(|cells| cells.bits).sum();
         let reads = accelerator.reads(layer.product, bits)?;
-        let plain = weights * REFERENCE_BITS;
-        reference.add(
-            plain,
-            accelerator.reads(layer.product, REFERENCE_BITS)?,
-            writes,
-        );
+        plain.push(Piece {
+            voltage: error_free,
+            kind: CellKind::Usual,
+            stored: weights * REFERENCE_BITS,
+            reads: accelerator.reads(layer.product, REFERENCE_BITS)?,
+        });
         for cells in &layer.cells {
             check_bits(layer, cells)?;
-            let voltage = cells.point.voltage.get();
-            let at = match parts.iter().position(|part| part.voltage == voltage) {
-                Some(at) => at,
-                None => {
-                    parts.push(Part {
-                        voltage,
-                        ..Part::default()
-                    });
-                    parts.len() - 1
-                }
-            };
-            parts[at].add(weights * (cells.bits + cells.overhead_bits), reads, writes);
+            let (kind, point) = (cells.kind, cells.point);
+            let voltage = point.voltage.get();
+            let stored = weights * (cells.bits + cells.overhead_bits);
+            pieces.push(Piece {
+                voltage,
+                kind,
+                stored,
+                reads,
+            });
             terms.push(EnergyTerm {
                 layer: layer.layer.clone(),
-                cells: cells.kind,
+                cells: kind,
                 weights: layer.weights,
                 bits: cells.bits,
                 overhead_bits: cells.overhead_bits,
                 reads,
                 voltage,
-                access_energy_relative: cells.point.access_energy_relative,
-                energy_factor: factors(memory, cells.kind)?.0,
+                access_energy_relative: point.access_energy_relative,
+                energy_factor: factors(memory, kind)?.0,
                 ..EnergyTerm::default()
             });
         }
     }
-    if reference.read <= 0.0 {
+    if plain.iter().map(|piece| piece.stored).sum::<f64>() <= 0.0 {
         return Err(nothing_read(layers));
     }
-    let model = Model {
-        sram,
-        variant,
-        spec,
-        error_free,
+    // macros that were asked for stand for the memory at hand, not for the reference
+    let of_reference = EnergySpec {
+        macros: None,
+        ..spec.clone()
     };
-    let reference = model.whole(&[reference], false)?;
-    let reference = reference
-        .parts
-        .iter()
-        .map(|part| part.access() + part.leakage(reference.nanoseconds))
-        .sum::<f64>()
-        + reference.rest_pj;
-    let whole = model.whole(&parts, true)?;
-    for term in &mut terms {
-        let Some(filled) = whole
-            .parts
-            .iter()
-            .find(|filled| filled.part.voltage == term.voltage)
-        else {
-            continue;
-        };
-        let (energy_factor, leakage_factor) = factors(memory, term.cells)?;
-        let stored = term.weights as f64 * (term.bits + term.overhead_bits);
-        let of = |all: f64, own: f64| if all > 0.0 { own / all } else { 0.0 };
-        let read = of(filled.part.read, stored * term.reads) * filled.words_read * filled.read_pj;
-        let written =
-            of(filled.part.written, stored * writes) * filled.words_written * filled.write_pj;
-        let leaked = of(filled.part.stored, stored) * filled.leakage(whole.nanoseconds);
-        let (access, leakage) = ((read + written) * energy_factor, leaked * leakage_factor);
-        (term.access_pj, term.leakage_pj) = (Some(access), Some(leakage));
+    let (access, leakage) = count(&plain, memory, sram, &of_reference)?.sums();
+    let reference = access + leakage;
+    let counted = count(&pieces, memory, sram, spec)?;
+    for (term, (access, leakage)) in terms.iter_mut().zip(&counted.pieces) {
+        (term.access_pj, term.leakage_pj) = (Some(*access), Some(*leakage));
         term.energy_relative = (access + leakage) / reference;
     }
-    if whole.rest_pj > 0.0 {
+    if counted.rest > 0.0 {
         terms.push(EnergyTerm {
             layer: REST.into(),
             voltage: error_free,
             access_energy_relative: 1.0,
             energy_factor: 1.0,
-            energy_relative: whole.rest_pj / reference,
+            energy_relative: counted.rest / reference,
             access_pj: Some(0.0),
-            leakage_pj: Some(whole.rest_pj),
+            leakage_pj: Some(counted.rest),
             ..EnergyTerm::default()
         });
     }
-    let picojoule = terms.iter().filter_map(EnergyTerm::picojoule).sum::<f64>();
+    let (access, leakage) = counted.sums();
     Ok(Energy {
-        relative: picojoule / reference,
-        picojoule: Some(picojoule),
-        seconds: Some(whole.nanoseconds * 1e-9),
+        relative: (access + leakage) / reference,
+        picojoule: Some(access + leakage),
+        seconds: Some(counted.nanoseconds * 1e-9),
         terms,
     })
 }
 
-impl Part {
-    fn add(&mut self, stored: f64, reads: f64, writes: f64) {
-        self.stored += stored;
-        self.read += stored * reads;
-        self.written += stored * writes;
+/// The energy of pieces of a memory.
+///
+/// # Errors
+/// [`Error::Argument`] at voltages that are not known or too slow for a fixed clock, for fewer macros than are needed,
+/// and where a factor of the robust cell is lacking.
+pub(super) fn count(
+    pieces: &[Piece],
+    memory: &MemoryModel,
+    sram: &SramMacro,
+    spec: &EnergySpec,
+) -> Result<Counted> {
+    let mut parts: Vec<Part> = Vec::new();
+    for piece in pieces {
+        let (stored, read) = (piece.stored, piece.stored * piece.reads);
+        match parts.iter_mut().find(|part| part.voltage == piece.voltage) {
+            Some(part) => (part.stored, part.read) = (part.stored + stored, part.read + read),
+            None => parts.push(Part {
+                voltage: piece.voltage,
+                stored,
+                read,
+            }),
+        }
     }
-}
-
-impl Filled {
-    fn access(&self) -> f64 {
-        self.words_read * self.read_pj + self.words_written * self.write_pj
+    let variant = sram.variant(None)?;
+    let model = Model {
+        sram,
+        variant,
+        spec,
+        error_free: memory.error_free.get(),
+    };
+    let filled = model.fill(&parts)?;
+    let nanoseconds = model.nanoseconds(&filled)?;
+    let mut counted = Vec::new();
+    for piece in pieces {
+        let Some(filled) = filled
+            .iter()
+            .find(|filled| filled.part.voltage == piece.voltage)
+        else {
+            continue;
+        };
+        let (energy_factor, leakage_factor) = factors(memory, piece.kind)?;
+        let share = |own: f64, all: f64| if all > 0.0 { own / all } else { 0.0 };
+        let stored = share(piece.stored, filled.part.stored);
+        let read = share(piece.stored * piece.reads, filled.part.read)
+            * filled.words_read
+            * filled.read_pj;
+        let written = stored * filled.words_written * filled.write_pj;
+        let leaked = stored * filled.leakage_nw * nanoseconds * PJ_PER_NW_NS;
+        counted.push(((read + written) * energy_factor, leaked * leakage_factor));
     }
-
-    fn leakage(&self, nanoseconds: f64) -> f64 {
-        self.leakage_nw * nanoseconds * PJ_PER_NW_NS
-    }
+    Ok(Counted {
+        pieces: counted,
+        rest: model.rest(&parts) * nanoseconds,
+        nanoseconds,
+    })
 }
 
 struct Model<'a> {
@@ -187,27 +214,23 @@ struct Model<'a> {
 }
 
 impl Model<'_> {
-    /// Parts as words of macros, and the time that all of them take. Macros that were asked for beyond those needed lie
-    /// beside the first part, where they are `counted`.
-    fn whole(&self, parts: &[Part], counted: bool) -> Result<Whole> {
+    /// Parts as words of macros. Macros that were asked for beyond those needed lie beside the first part.
+    fn fill(&self, parts: &[Part]) -> Result<Vec<Filled>> {
         let (word, capacity) = (f64::from(self.sram.bits), self.sram.capacity_bits());
         let needed: f64 = parts.iter().map(|part| ceil(part.stored / capacity)).sum();
-        let surplus = match self.spec.macros {
-            Some(macros) if counted && f64::from(macros) < needed => {
-                let expected = format!("at least the {needed} macros that the weights fill");
-                return Err(Error::argument(
-                    "energy.macros",
-                    expected,
-                    macros.to_string(),
-                ));
-            }
-            Some(macros) if counted && self.spec.unused.unwrap_or_default() == Unused::Leak => {
-                f64::from(macros) - needed
-            }
-            _ => 0.0,
-        };
+        let macros = self.spec.macros.map_or(needed, f64::from);
+        if macros < needed {
+            let expected = format!("at least the {needed} macros that the weights fill");
+            return Err(Error::argument(
+                "energy.macros",
+                expected,
+                macros.to_string(),
+            ));
+        }
+        let gated = self.spec.unused == Some(Unused::Gated);
+        let mut surplus = if gated { 0.0 } else { macros - needed };
         let mut filled = Vec::new();
-        for (i, part) in parts.iter().enumerate() {
+        for part in parts {
             let point = self.variant.at(Voltage::new(part.voltage)?)?;
             let Some(delay_ns) = point.delay_ns else {
                 let expected = format!(
@@ -229,31 +252,29 @@ impl Model<'_> {
                     period.to_string(),
                 ));
             }
-            let macros = ceil(part.stored / capacity) + if i == 0 { surplus } else { 0.0 };
+            let macros = ceil(part.stored / capacity) + std::mem::take(&mut surplus);
             filled.push(Filled {
                 part: *part,
                 words_read: ceil(part.read / word),
-                words_written: ceil(part.written / word),
+                words_written: ceil(part.stored * self.spec.writes.unwrap_or(0.0) / word),
                 read_pj: point.read_pj,
                 write_pj: point.write_pj,
                 leakage_nw: macros * point.leakage_nw,
                 delay_ns,
             });
         }
-        let nanoseconds = self.nanoseconds(&filled)?;
+        Ok(filled)
+    }
+
+    /// Power of the rest of the chip in milliwatts, which follows the lowest voltage where it follows one.
+    fn rest(&self, parts: &[Part]) -> f64 {
         let lowest = parts
             .iter()
             .map(|part| part.voltage)
             .fold(self.error_free, f64::min);
-        let rest = self.spec.rest_of_chip_mw.map_or(0.0, |power| {
-            let exponent = self.spec.rest_exponent.unwrap_or(0.0);
-            power.get() * (lowest / self.error_free).powf(exponent) * nanoseconds
-        });
-        Ok(Whole {
-            parts: filled,
-            rest_pj: rest,
-            nanoseconds,
-        })
+        let exponent = self.spec.rest_exponent.unwrap_or(0.0);
+        let power = self.spec.rest_of_chip_mw.map_or(0.0, |power| power.get());
+        power * (lowest / self.error_free).powf(exponent)
     }
 
     /// Time of an inference; one clock drives all parts, and the slowest of them sets it.
@@ -279,3 +300,6 @@ impl Model<'_> {
 fn ceil(number: f64) -> f64 {
     (number - 1e-9).ceil()
 }
+
+#[cfg(test)]
+mod tests;

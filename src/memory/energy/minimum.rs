@@ -1,10 +1,11 @@
 //! The voltage at which an inference takes the least energy, and where it lies: the same formula as every energy, at every
 //! voltage of a grid, whether a network is swept there or not.
 
-use super::{weight_memory_energy, EnergySpec, LayerAccess};
-use crate::error::Result;
-use crate::memory::{MemoryModel, OperatingPoint};
-use crate::units::{Ber, BerSource, Voltage};
+use super::macros::{count, Piece};
+use super::{EnergySpec, EnergyTerm};
+use crate::error::{Error, Result};
+use crate::memory::{assumptions, MemoryModel};
+use crate::units::Voltage;
 
 /// Volts between the voltages that are compared.
 const STEP: f64 = 0.02;
@@ -41,20 +42,35 @@ pub enum Place {
     Highest,
 }
 
-/// The least energy of the weight memory over the voltage of the cells that lie at `lowered` in `layers`; the others
-/// stay. Compared are multiples of 0.02 V up to the error-free voltage, or to the highest that is known where the energy
-/// still falls there. `None` for memory models without a macro.
+/// The least energy of the weight memory whose terms these are, over the voltage of the cells that lie at `lowered`; the
+/// others stay. Compared are all multiples of 0.02 V at which the macro is known. `None` for memory models without one.
 ///
 /// # Errors
-/// As [`weight_memory_energy`].
+/// As [`super::weight_memory_energy`].
 pub fn minimum(
-    layers: &[LayerAccess],
-    lowered: Voltage,
+    terms: &[EnergyTerm],
+    lowered: f64,
     memory: &MemoryModel,
     spec: &EnergySpec,
 ) -> Result<Option<Minimum>> {
     let Some(sram) = &memory.sram else {
         return Ok(None);
+    };
+    let cells = terms.iter().filter(|term| term.weights > 0);
+    let pieces: Vec<Piece> = cells
+        .map(|term| Piece {
+            voltage: term.voltage,
+            kind: term.cells,
+            stored: term.weights as f64 * (term.bits + term.overhead_bits),
+            reads: term.reads,
+        })
+        .collect();
+    let at = |voltage: f64| {
+        let mut pieces = pieces.clone();
+        for piece in pieces.iter_mut().filter(|piece| piece.voltage == lowered) {
+            piece.voltage = voltage;
+        }
+        Ok::<_, Error>(count(&pieces, memory, sram, spec)?.sums())
     };
     let variant = sram.variant(None)?;
     let [low, high] = variant.reach(true);
@@ -62,14 +78,14 @@ pub fn minimum(
     let mut infeasible = false;
     let mut place = (low / STEP - 1e-9).ceil();
     while place * STEP <= high + 1e-9 {
-        let voltage = (place * STEP * 1e6).round() / 1e6;
+        // without the rounding of the product
+        let voltage = ((place * STEP * 1e6).round() / 1e6).clamp(low, high);
         place += 1.0;
-        let slow = variant.delay_ns.value(voltage);
-        if spec.period_ns.is_some_and(|period| slow > period.get()) {
+        if spec.is_too_slow(variant.delay_ns.value(voltage)) {
             infeasible = true;
             continue;
         }
-        let (access, leakage) = at(layers, lowered, Voltage::new(voltage)?, memory, spec)?;
+        let (access, leakage) = at(voltage)?;
         energies.push((voltage, access, leakage));
     }
     let sum = |row: &(f64, f64, f64)| row.1 + row.2;
@@ -91,7 +107,7 @@ pub fn minimum(
         .position(|row| !is_near(row))
         .map_or(energies.len(), |i| at_least + i)
         - 1;
-    let (access, leakage) = at(layers, lowered, memory.error_free, memory, spec)?;
+    let (access, leakage) = at(memory.error_free.get())?;
     Ok(Some(Minimum {
         place: match at_least {
             0 if infeasible => Place::Feasible,
@@ -107,29 +123,85 @@ pub fn minimum(
     }))
 }
 
-/// Energies of accesses and leakage with the lowered cells at another voltage.
-fn at(
-    layers: &[LayerAccess],
-    lowered: Voltage,
-    voltage: Voltage,
-    memory: &MemoryModel,
-    spec: &EnergySpec,
-) -> Result<(f64, f64)> {
-    // the rate is of no account here, and may not be known
-    let point = OperatingPoint {
-        voltage,
-        ber: Ber::ZERO,
-        ber_source: BerSource::ErrorFree,
-        access_energy_relative: memory.access_energy(voltage),
-    };
-    let mut layers = layers.to_vec();
-    for cells in layers.iter_mut().flat_map(|layer| &mut layer.cells) {
-        if cells.point.voltage == lowered {
-            cells.point = point;
+impl Minimum {
+    /// Where the minimum lies, against the first failing cell too, and why; then what is assumed. The sentence begins
+    /// with what it is of, such as the names of models.
+    pub fn in_words(&self, of: &str, memory: &MemoryModel, spec: &EnergySpec) -> String {
+        let (volt, [from, to]) = (self.voltage, self.near);
+        let is_fixed = spec.has_fixed_clock();
+        let terms = format!(
+            "{} pJ of accesses and {} pJ of leakage",
+            in_words(self.access_pj),
+            in_words(self.leakage_pj)
+        );
+        let share = 100.0 * self.leakage_pj / (self.access_pj + self.leakage_pj);
+        let faults = self.against_faults(memory);
+        let mut text = match self.place {
+            Place::Inside => format!(
+                "{of}: the minimum-energy voltage is {volt} V, {faults}. Below it leakage over a longer time costs more than \
+                 cheaper accesses save; there it takes {terms}, and from {from} to {to} V at most 1 % more"
+            ),
+            Place::Feasible => format!(
+                "{of}: with a fixed clock accesses and leakage both fall with the voltage, so there is no inner minimum: the \
+                 lowest feasible voltage, {volt} V, is the cheapest ({terms}), {faults}. Below it the delay exceeds the period"
+            ),
+            Place::Lowest if is_fixed => format!(
+                "{of}: with a fixed clock accesses and leakage both fall with the voltage, so there is no inner minimum: the \
+                 lowest voltage at which the macro is known, {volt} V, is the cheapest ({terms}), {faults}"
+            ),
+            Place::Lowest => format!(
+                "{of}: no minimum-energy voltage down to {volt} V, the lowest at which the macro is known: leakage is \
+                 {share:.2} % of the energy there ({terms}), so lower is always cheaper; it is {faults}"
+            ),
+            Place::Highest => format!(
+                "{of}: no minimum-energy voltage up to {volt} V, the highest at which the macro is known: the energy falls \
+                 all the way up, as leakage over a longer time costs more than cheaper accesses save; it is {faults}"
+            ),
+        };
+        text += &format!(
+            ". That is {:.1} % of the energy at the error-free voltage",
+            100.0 * self.over_error_free
+        );
+        let variant = memory.sram.as_ref().and_then(|sram| sram.variants.first());
+        let assumed = variant.map(assumptions).unwrap_or_default();
+        if !assumed.is_empty() {
+            text += &format!(". Assumed: {}", assumed.join("; "));
         }
+        if spec.rest_of_chip_mw.is_none() {
+            text += ". This is of the weight memory alone";
+            text += if is_fixed {
+                ""
+            } else {
+                "; a slower clock also makes the rest of the chip leak longer"
+            };
+        }
+        text + "."
     }
-    let energy = weight_memory_energy(&layers, memory, spec)?;
-    let sum =
-        |of: fn(&super::EnergyTerm) -> Option<f64>| energy.terms.iter().filter_map(of).sum::<f64>();
-    Ok((sum(|term| term.access_pj), sum(|term| term.leakage_pj)))
+
+    /// Its place against the first failing cell.
+    fn against_faults(&self, memory: &MemoryModel) -> String {
+        let error_free = memory.error_free;
+        if self.voltage >= error_free.get() {
+            return "where no cell fails: tolerating faults buys nothing here".into();
+        }
+        let at = Voltage::new(self.voltage).and_then(|voltage| memory.at(voltage));
+        let rate = at.map_or("more than half of the bits fail".into(), |point| {
+            format!("the bit error rate is {:.1e}", point.ber.get())
+        });
+        format!("below the first failing cell ({error_free} V), where {rate}")
+    }
+}
+
+/// Picojoules with a point between thousands.
+fn in_words(picojoule: f64) -> String {
+    let whole = format!("{:.1}", picojoule);
+    let (digits, rest) = whole.split_once('.').unwrap_or((&whole, "0"));
+    let mut text = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text + "." + rest
 }

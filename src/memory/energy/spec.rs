@@ -216,6 +216,11 @@ impl EnergySpec {
             .map(|(key, _)| key)
     }
 
+    /// True where a fixed clock does not wait so long.
+    pub fn is_too_slow(&self, delay_ns: f64) -> bool {
+        self.period_ns.is_some_and(|period| delay_ns > period.get())
+    }
+
     /// True where the period of the clock is the same at every voltage.
     pub fn has_fixed_clock(&self) -> bool {
         self.clock == Some(Clock::Fixed)

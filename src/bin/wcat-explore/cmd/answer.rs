@@ -39,7 +39,9 @@ pub(super) fn say(answer: &DrawnAnswer, format: Format, monitor: &Progress) -> a
             if monitor.is_verbose() {
                 show::table(&verdicts(&answer.rows))?;
             }
-            show::text(&answer_sentences(&answer.rows, &answer.parts).join("\n"))?;
+            let mut sentences = answer_sentences(&answer.rows, &answer.parts);
+            sentences.extend(answer.drawn.least_energy.iter().cloned());
+            show::text(&sentences.join("\n"))?;
         }
         other => show::records(&tables::json(&answer.rows)?, other)?,
     }

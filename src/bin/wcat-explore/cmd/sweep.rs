@@ -210,7 +210,8 @@ fn dry_run(
 }
 
 fn say_where(result: &SweepResult, monitor: &Progress) {
-    result.drawn.lead.iter().for_each(|lead| monitor.note(lead));
+    let sentences = result.drawn.lead.iter().chain(&result.drawn.least_energy);
+    sentences.for_each(|sentence| monitor.note(sentence));
     monitor.note(&format!(
         "{} trials computed, {} reused; tables: {}; report: {}",
         result.computed,

@@ -1,0 +1,96 @@
+//! Where the energy of an inference is least, and which voltages a fixed clock rules out: of memories with a macro.
+
+use super::prepared::Prepared;
+use crate::engine::Score;
+use crate::error::{Error, Result};
+use crate::memory::{minimum, EnergySpec, EnergyTerm, MemoryModel, Minimum, OperatingPoint};
+use crate::sweep::DesignPoint;
+
+/// The points whose delay a fixed clock allows, and what is said of the others.
+///
+/// # Errors
+/// [`Error::Argument`] where none is left.
+pub(super) fn feasible(
+    points: Vec<OperatingPoint>,
+    memory: &MemoryModel,
+    spec: &EnergySpec,
+) -> Result<(Vec<OperatingPoint>, Option<String>)> {
+    let Some(period) = spec.period_ns.filter(|_| memory.sram.is_some()) else {
+        return Ok((points, None));
+    };
+    let delay = |point: &OperatingPoint| memory.sram_at(point.voltage).and_then(|own| own.delay_ns);
+    let is_slow = |point: &OperatingPoint| delay(point).is_none_or(|delay| spec.is_too_slow(delay));
+    let named = |point: &OperatingPoint| match delay(point) {
+        Some(delay) => format!("{} V ({delay:.3} ns)", point.voltage),
+        None => format!("{} V (delay not known)", point.voltage),
+    };
+    let (slow, usable): (Vec<_>, Vec<_>) = points.into_iter().partition(is_slow);
+    let names: Vec<String> = slow.iter().map(named).collect();
+    let error_free = memory.at(memory.error_free)?;
+    if usable.is_empty() || is_slow(&error_free) {
+        let expected =
+            "a period that the memory keeps at some swept voltage, and at the error-free one";
+        let found = format!(
+            "{period} ns; delays: {}, {}",
+            names.join(", "),
+            named(&error_free)
+        );
+        return Err(Error::argument("energy.period_ns", expected, found));
+    }
+    let note = (!names.is_empty()).then(|| {
+        format!(
+            "infeasible, as the delay exceeds the fixed clock's {period} ns, and left out: {}",
+            names.join(", ")
+        )
+    });
+    Ok((usable, note))
+}
+
+impl Prepared {
+    /// Where the energy of each model under each protection is least, in words; equal ones are said once.
+    pub(super) fn least_energy(&self) -> Result<Vec<String>> {
+        let (Some(_), Some(lowest)) = (&self.memory.sram, self.grid.first()) else {
+            return Ok(Vec::new());
+        };
+        // energies do not depend on what was recognised
+        let scores = vec![
+            Score {
+                images: 1,
+                correct: 1,
+                not_finite: 0,
+                loss: 0.0
+            };
+            self.models.len()
+        ];
+        let swept_models = self.swept_models(&scores);
+        let points = DesignPoint::grid(
+            self.models.len(),
+            std::slice::from_ref(lowest),
+            &self.protections,
+        );
+        let comparison = self.comparison(&swept_models, &points, 1);
+        let (designs, rows) = (comparison.designs()?, comparison.energies()?);
+        let mut all: Vec<(Vec<String>, Minimum)> = Vec::new();
+        for design in &designs {
+            let own = rows.iter().filter(|row| row.design_id == design.design_id);
+            let terms: Vec<EnergyTerm> = own.map(|row| row.term.clone()).collect();
+            let spec = &self.experiment.energy;
+            let Some(least) = minimum(&terms, lowest.voltage.get(), &self.memory, spec)? else {
+                continue;
+            };
+            let mut name = design.model.clone();
+            if self.protections.len() > 1 {
+                name += &format!(" under {}", design.protection);
+            }
+            match all.iter_mut().find(|(_, known)| *known == least) {
+                Some((names, _)) if names.contains(&name) => {}
+                Some((names, _)) => names.push(name),
+                None => all.push((vec![name], least)),
+            }
+        }
+        let said = |(names, least): &(Vec<String>, Minimum)| {
+            least.in_words(&names.join(", "), &self.memory, &self.experiment.energy)
+        };
+        Ok(all.iter().map(said).collect())
+    }
+}
