@@ -19,7 +19,7 @@ mod measurements;
 mod sram;
 mod voltages;
 
-pub use builtin::{builtin, load, names, open, Memory};
+pub use builtin::{builtin, load, macro_names, names, open, Memory};
 pub use cacti::CactiChoice;
 pub use characteristic::{Basis, CharacterisedPoint, Characteristic, Law, Standing};
 pub use combine::{assumptions, Combination, VoltageMap};

@@ -18,12 +18,28 @@ macro_rules! model {
 }
 
 /// Name, file and text of every built-in model.
-const MODELS: [(&str, &str, &str); 5] = [
+const MODELS: [(&str, &str, &str); 7] = [
+    model!("combination-14nm-cacti-22nm-hp"),
+    model!("combination-28nm-cacti-32nm-lstp"),
     model!("exponential-henwood2020"),
     model!("sram-14nm-chandramoorthy2019"),
     model!("sram-28nm-kc705b-salami2018"),
     model!("sram-28nm-vc707-salami2018"),
     model!("sram-65nm-sun2017"),
+];
+
+/// The same of every built-in macro.
+const MACROS: [(&str, &str, &str); 10] = [
+    model!("cacti-22nm-hp-32kb"),
+    model!("cacti-22nm-lstp-32kb"),
+    model!("cacti-45nm-hp-32kb"),
+    model!("cacti-45nm-lstp-32kb"),
+    model!("cacti-65nm-hp-32kb"),
+    model!("cacti-65nm-lstp-32kb"),
+    model!("gf180-512x8"),
+    model!("ihp-sg13g2-1024x64"),
+    model!("ihp-sg13g2-256x32"),
+    model!("ihp-sg13g2-2p-512x16"),
 ];
 
 /// What a file or a built-in name may be.
@@ -40,6 +56,11 @@ pub fn names() -> Vec<&'static str> {
     MODELS.iter().map(|(name, ..)| *name).collect()
 }
 
+/// Names of the built-in macros, in order.
+pub fn macro_names() -> Vec<&'static str> {
+    MACROS.iter().map(|(name, ..)| *name).collect()
+}
+
 /// A built-in model.
 ///
 /// # Errors
@@ -49,7 +70,11 @@ pub fn builtin(name: &str) -> Result<MemoryModel> {
 }
 
 fn open_builtin(name: &str) -> Result<Memory> {
-    match MODELS.iter().find(|(known, ..)| *known == name) {
+    match MODELS
+        .iter()
+        .chain(&MACROS)
+        .find(|(known, ..)| *known == name)
+    {
         Some((_, path, text)) => Memory::parse(Path::new(path), text),
         None => {
             let expected = format!("{}, or the path of a YAML file", names().join(", "));
@@ -153,13 +178,18 @@ mod tests {
             assert_eq!(builtin(name).unwrap().name, name);
             assert_eq!(std::fs::read_to_string(path).unwrap(), text);
         }
+        for (name, path, text) in MACROS {
+            let model = open(name).unwrap().sram().unwrap();
+            assert_eq!(model.file.name, name);
+            assert_eq!(std::fs::read_to_string(path).unwrap(), text);
+        }
         let files = std::fs::read_dir("memory_models").unwrap().count();
-        assert_eq!(files, MODELS.len());
+        assert_eq!(files, MODELS.len() + MACROS.len());
     }
 
     #[test]
     fn names_are_in_order() {
-        assert!(names().is_sorted());
+        assert!(names().is_sorted() && macro_names().is_sorted());
     }
 
     #[test]

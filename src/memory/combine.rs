@@ -5,7 +5,7 @@ use super::characteristic::Basis;
 use super::file::{ModelFile, RatePart};
 use super::import::Naming;
 use super::macro_file::MacroModel;
-use super::sram::{Laws, Variant};
+use super::sram::{Laws, SramMacro, Variant, WORST};
 use super::MemoryModel;
 use crate::error::{Error, Result};
 use crate::memory::characteristic::tidy;
@@ -29,7 +29,7 @@ pub struct Combination<'a> {
     pub failures: &'a MemoryModel,
     /// The energies.
     pub energy: &'a MacroModel,
-    /// Variant of the macro; `None`: its first.
+    /// Variant of the macro, or `worst`: the worst of each number; `None`: its first.
     pub variant: Option<&'a str>,
     /// How voltages are carried over.
     pub map: VoltageMap,
@@ -52,12 +52,16 @@ impl Combination<'_> {
         let scale = self.scale()?;
         self.carry_over(&mut file, scale)?;
         let mut sram = self.energy.file.sram.clone();
-        let mut variant = sram.variant(self.variant)?.clone();
-        let given = self.laws != Laws::default();
-        if given {
-            variant.lay(&self.laws);
+        for variant in &mut sram.variants {
+            if self.laws != Laws::default() {
+                variant.lay(&self.laws);
+            }
+            variant.extrapolate |= self.extrapolate;
         }
-        variant.extrapolate |= self.extrapolate;
+        let (variant, corners) = match self.variant {
+            Some(WORST) => sram.worst_at(file.voltage.error_free.get())?,
+            name => (sram.variant(name)?.clone(), String::new()),
+        };
         check_laws(&self.energy.file.name, &variant)?;
         let text = &self.energy.file;
         sram.from = Some(format!("{}: {}; {}", text.name, text.title, text.source));
@@ -65,12 +69,13 @@ impl Combination<'_> {
             ("Failures", file.measured.as_deref()),
             ("Energies", text.measured.as_deref()),
         ]));
-        file.inferred = Some(self.inferred(&variant, &sram));
-        file.license = Some(joined(&[
+        file.inferred = Some(self.inferred(&variant, &sram, &corners));
+        let terms = [
             ("Failures", file.license.as_deref()),
             ("Energies", text.license.as_deref()),
-        ]));
-        file.license = file.license.filter(|text| !text.is_empty());
+        ];
+        let terms = Some(joined(&terms)).filter(|terms| !terms.is_empty());
+        file.license = naming.license.clone().or(terms);
         file.source = naming.source.clone().unwrap_or_else(|| {
             format!(
                 "failures: {}; energies: {}",
@@ -168,7 +173,7 @@ impl Combination<'_> {
     }
 
     /// What rests on nothing but the combination.
-    fn inferred(&self, variant: &Variant, sram: &super::sram::SramMacro) -> String {
+    fn inferred(&self, variant: &Variant, sram: &SramMacro, corners: &str) -> String {
         let (failures, energy) = (self.failures, &self.energy.file);
         let carried = match self.map {
             VoltageMap::Vmin(vmin) => {
@@ -187,6 +192,10 @@ impl Combination<'_> {
                 " Margin: each cell is taken to fail {} V earlier.",
                 self.margin
             );
+        }
+        if !corners.is_empty() {
+            text +=
+                &format!(" Worst of each number: {corners}. The margin, not they, moves failures.");
         }
         for assumed in assumptions(variant) {
             text += &format!(" Assumed: {assumed}.");

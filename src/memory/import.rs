@@ -19,6 +19,8 @@ pub struct Naming {
     pub title: Option<String>,
     /// Where the numbers come from; `None`: the files.
     pub source: Option<String>,
+    /// Terms of use of the numbers.
+    pub license: Option<String>,
 }
 
 /// How files become a macro.
@@ -76,7 +78,7 @@ pub fn import(paths: &[PathBuf], spec: &ImportSpec, naming: &Naming) -> Result<M
         source: naming.source.clone().unwrap_or_else(|| files.join(", ")),
         measured: Some(measured(first)),
         inferred: Some(inferred(&sram)),
-        license: None,
+        license: naming.license.clone(),
         sram,
     }
     .model()

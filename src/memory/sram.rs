@@ -12,6 +12,8 @@ const MOST_WORDS: u64 = 1 << 40;
 const MOST_BITS: u32 = 65_536;
 /// Most variants.
 const MOST_VARIANTS: usize = 100;
+/// Name of the worst of each number.
+pub(super) const WORST: &str = "worst";
 /// What a foundry calls its typical process.
 const TYPICAL: [&str; 6] = ["tt", "typ", "typical", "nom", "nominal", "tc"];
 
@@ -206,6 +208,43 @@ impl SramMacro {
                 format!("`{}`", name.unwrap_or_default()),
             )
         })
+    }
+
+    /// The worst of each number at a voltage, each of one variant, which is named: the dearest access, the most leakage,
+    /// the longest delay. Temperature is that of the leakage.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] where no variant is known at the voltage.
+    pub fn worst_at(&self, voltage: f64) -> Result<(Variant, String)> {
+        let worst = |place: usize| {
+            let known = self.variants.iter().filter(|variant| {
+                let (threshold, number) = (variant.threshold(), variant.numbers()[place].1);
+                let [low, high] = number.reach(threshold, variant.extrapolate);
+                (low..=high).contains(&voltage)
+            });
+            let value = |variant: &&Variant| variant.numbers()[place].1.value(voltage);
+            let worst = known.max_by(|a, b| value(a).total_cmp(&value(b)));
+            worst.ok_or_else(|| {
+                let expected = format!("a voltage at which some variant is known, not {voltage} V");
+                Error::argument("variant", expected, "`worst`")
+            })
+        };
+        let [read, write, leakage, delay] = [worst(0)?, worst(1)?, worst(2)?, worst(3)?];
+        let named = format!(
+            "read of {}, write of {}, leakage of {}, delay of {}",
+            read.name, write.name, leakage.name, delay.name
+        );
+        let variant = Variant {
+            name: WORST.into(),
+            process: WORST.into(),
+            temperature_c: leakage.temperature_c,
+            extrapolate: self.variants.iter().any(|variant| variant.extrapolate),
+            read_pj: read.read_pj.clone(),
+            write_pj: write.write_pj.clone(),
+            leakage_nw: leakage.leakage_nw.clone(),
+            delay_ns: delay.delay_ns.clone(),
+        };
+        Ok((variant, named))
     }
 
     /// Bits of the whole macro.

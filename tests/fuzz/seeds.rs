@@ -271,6 +271,32 @@ pub(crate) fn measurements() -> Vec<Vec<u8>> {
     ]
 }
 
+/// Two runs of one macro at two temperatures.
+pub(crate) fn cacti_table() -> Vec<Vec<u8>> {
+    let text = "\
+node_nm,device,vdd_v,temp_k,objective,capacity_bytes,word_bits,read_pj,write_pj,leakage_mw,gate_leak_mw,access_ns
+22,hp,0.8,300,energy,32768,64,1.77718,9.34202,2.87484,0.0215508,0.871118
+22,hp,0.8,350,energy,32768,64,1.77718,9.34202,5.0877,0.0215508,0.871118
+";
+    vec![text.into()]
+}
+
+pub(crate) fn cacti_printed() -> Vec<Vec<u8>> {
+    let text = "\
+Temperature                   : 300
+Cache Parameters:
+    Total cache size (bytes): 32768
+    Block size (bytes): 8
+    Technology size (nm): 22
+
+    Access time (ns): 0.871118
+    Total dynamic read energy per access (nJ): 0.00177718
+    Total dynamic write energy per access (nJ): 0.00934202
+    Total leakage power of a bank (mW): 2.87484
+";
+    vec![text.into()]
+}
+
 pub(crate) fn fault_map() -> Vec<Vec<u8>> {
     vec![
         b"# cells: 4096\n# unit: volt\n# voltages: 0.6, 0.56, 0.54\nchip,voltage,address,reads\n0,0.56,17,1\n0,0.54,17,1\n0,0.54,99,0\n1,0.54,5,1\n"

@@ -10,9 +10,10 @@ use wcat_explore::data::{self, DatasetName, DatasetSpec, FileSpec, FolderSpec, S
 use wcat_explore::error::Result;
 use wcat_explore::explore::groups;
 use wcat_explore::fault::{ArraySpec, FaultMap};
-use wcat_explore::memory::{self, Measurements};
+use wcat_explore::memory::{self, CactiChoice, Corner, ImportSpec, Measurements, Naming};
 use wcat_explore::net::{read_state_dict, Model};
 use wcat_explore::run::redraw;
+use wcat_explore::units::Voltage;
 use wcat_explore::{store, table};
 
 /// A reader.
@@ -61,6 +62,38 @@ fn config(path: &Path) -> Result<()> {
 fn memory_model(path: &Path) -> Result<()> {
     let model = memory::load(&path.display().to_string())?;
     model.curve(20).map(drop)
+}
+
+/// A macro, and what it says at every voltage that it names.
+fn macro_model(path: &Path) -> Result<()> {
+    let model = memory::open(&path.display().to_string())?.sram()?;
+    for variant in &model.file.sram.variants {
+        let [low, high] = variant.reach(true);
+        for voltage in [low, 0.5 * (low + high), high] {
+            Voltage::new(voltage)
+                .and_then(|voltage| variant.at(voltage))
+                .ok();
+        }
+    }
+    Ok(())
+}
+
+/// A file of CACTI as a macro.
+fn imported(path: &Path) -> Result<()> {
+    let cacti = CactiChoice {
+        vdd: Voltage::new(0.8).ok(),
+        ..CactiChoice::default()
+    };
+    let spec = ImportSpec {
+        cacti,
+        ..ImportSpec::default()
+    };
+    let naming = Naming {
+        name: "cacti".into(),
+        ..Naming::default()
+    };
+    let file = memory::import(&[path.to_owned()], &spec, &naming);
+    file.map_err(|error| error.in_file(path)).map(drop)
 }
 
 /// The array that maps are laid over.
@@ -239,10 +272,49 @@ pub(crate) const TARGETS: &[Target] = &[
             vec![
                 seeds::stored("memory_models/sram-28nm-vc707-salami2018.yaml"),
                 seeds::stored("memory_models/exponential-henwood2020.yaml"),
+                seeds::stored("memory_models/combination-14nm-cacti-22nm-hp.yaml"),
             ]
         },
         edit::text,
         memory_model,
+    ),
+    target(
+        "macro",
+        "m.yaml",
+        || {
+            vec![
+                seeds::stored("memory_models/ihp-sg13g2-256x32.yaml"),
+                seeds::stored("memory_models/gf180-512x8.yaml"),
+            ]
+        },
+        edit::text,
+        macro_model,
+    ),
+    target(
+        "liberty",
+        "m.lib",
+        || {
+            vec![
+                seeds::stored("tests/liberty/active_low.lib"),
+                seeds::stored("tests/liberty/two_ports.lib"),
+            ]
+        },
+        edit::text,
+        |path| Corner::read(path).map(drop),
+    ),
+    target(
+        "cacti_table",
+        "c.csv",
+        seeds::cacti_table,
+        edit::text,
+        imported,
+    ),
+    target(
+        "cacti_printed",
+        "c.out",
+        seeds::cacti_printed,
+        edit::text,
+        imported,
     ),
     target(
         "groups",

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::error::{Error, Result};
 use crate::memory::{MemoryModel, SramMacro, Variant};
-use crate::units::Voltage;
+use crate::units::{Fraction, Voltage};
 
 /// Name of the term of what is not the memory.
 const REST: &str = "rest of the chip";
@@ -229,6 +229,13 @@ impl Model<'_> {
         }
         let gated = self.spec.unused == Some(Unused::Gated);
         let mut surplus = if gated { 0.0 } else { macros - needed };
+        let nominal = self.variant.at(Voltage::new(self.error_free)?)?;
+        // what has no rail of its own stays at the error-free voltage
+        let shared = |share: Option<Fraction>, lowered: f64, nominal: f64| match share {
+            Some(share) => share.get() * lowered + (1.0 - share.get()) * nominal,
+            None => lowered,
+        };
+        let (energy, leakage) = (self.spec.array_energy_share, self.spec.array_leakage_share);
         let mut filled = Vec::new();
         for part in parts {
             let point = self.variant.at(Voltage::new(part.voltage)?)?;
@@ -257,9 +264,9 @@ impl Model<'_> {
                 part: *part,
                 words_read: ceil(part.read / word),
                 words_written: ceil(part.stored * self.spec.writes.unwrap_or(0.0) / word),
-                read_pj: point.read_pj,
-                write_pj: point.write_pj,
-                leakage_nw: macros * point.leakage_nw,
+                read_pj: shared(energy, point.read_pj, nominal.read_pj),
+                write_pj: shared(energy, point.write_pj, nominal.write_pj),
+                leakage_nw: macros * shared(leakage, point.leakage_nw, nominal.leakage_nw),
                 delay_ns,
             });
         }

@@ -3,7 +3,7 @@
 use super::super::dataflow::{Accelerator, Dataflow, ProcessingArray};
 use super::super::{Basis, MemoryModel, SramMacro};
 use crate::error::{Error, Result};
-use crate::units::{words, Positive};
+use crate::units::{words, Fraction, Positive};
 use serde::{Deserialize, Serialize};
 
 /// How weights are read in an inference. Nothing given: each once, and no leakage.
@@ -38,6 +38,13 @@ pub struct EnergySpec {
     /// Times that each weight is written per inference; absent: never, the weights stay in the memory.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub writes: Option<f64>,
+    /// Fraction of the energy of an access that the array takes where it has a rail of its own; what is left of each macro
+    /// stays at the error-free voltage. Absent: 1, all of it follows the voltage.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub array_energy_share: Option<Fraction>,
+    /// The same of the leakage.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub array_leakage_share: Option<Fraction>,
     /// Power in milliwatts of the rest of the chip while an inference takes its time; absent: not counted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rest_of_chip_mw: Option<Positive>,
@@ -87,6 +94,8 @@ impl Default for EnergySpec {
             macros: None,
             unused: None,
             writes: None,
+            array_energy_share: None,
+            array_leakage_share: None,
             rest_of_chip_mw: None,
             rest_exponent: None,
         }
@@ -208,6 +217,8 @@ impl EnergySpec {
             ("macros", self.macros.is_some()),
             ("unused", self.unused.is_some()),
             ("writes", self.writes.is_some()),
+            ("array_energy_share", self.array_energy_share.is_some()),
+            ("array_leakage_share", self.array_leakage_share.is_some()),
             ("rest_of_chip_mw", self.rest_of_chip_mw.is_some()),
         ];
         given
@@ -326,6 +337,15 @@ impl EnergySpec {
                  which is taken as the critical path."
             ),
         });
+        if self.array_energy_share.is_some() || self.array_leakage_share.is_some() {
+            let share = |share: Option<Fraction>| 100.0 * share.map_or(1.0, Fraction::get);
+            words.push(format!(
+                "The array has a rail of its own: {} % of an access and {} % of the leakage follow the voltage, the rest \
+                 stays at the error-free one.",
+                share(self.array_energy_share),
+                share(self.array_leakage_share)
+            ));
+        }
         words.push(match self.rest_of_chip_mw {
             Some(power) => format!(
                 "Rest of the chip: {power} mW at the error-free voltage, going with the power {} of it.",

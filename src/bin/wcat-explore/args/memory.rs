@@ -20,7 +20,7 @@ pub(crate) struct MemoryArgs {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum MemoryCommand {
-    /// The built-in memory models
+    /// The built-in memory models and macros
     #[command(after_help = "\
 Examples:
   wcat-explore memory list
@@ -220,7 +220,7 @@ pub(crate) struct CombineArgs {
     /// volts: voltages of the failure curve are those of the macro
     #[arg(long, value_enum, hide_possible_values = true)]
     pub map: Option<MapOfVolts>,
-    /// Variant of process and temperature [default: the macro's first]
+    /// Variant of process and temperature, or worst: of each number the worst [default: the macro's first]
     #[arg(long, value_name = "NAME")]
     pub variant: Option<String>,
     /// Volts by which every cell is taken to fail earlier; moves the failure curve only
@@ -265,6 +265,9 @@ pub(crate) struct LawFlags {
     /// Threshold voltage V_t of the assumed delay, in volts
     #[arg(long, value_name = "V", requires = "alpha", conflicts_with = "laws_of")]
     pub threshold: Option<f64>,
+    /// Where assumed laws come from [default: given by the user]
+    #[arg(long, value_name = "TEXT")]
+    pub law_source: Option<String>,
     /// Continue fitted laws beyond the characterised voltages, down to 0.1 V above the threshold voltage
     #[arg(long)]
     pub extrapolate: bool,
@@ -283,6 +286,9 @@ pub(crate) struct NamedModel {
     /// Where the numbers come from [default: the files]
     #[arg(long, value_name = "TEXT")]
     pub source: Option<String>,
+    /// Terms of use of the numbers
+    #[arg(long, value_name = "TEXT")]
+    pub license: Option<String>,
     /// The file to write, *.yaml
     #[arg(long, value_name = "PATH", help_heading = "Output")]
     pub out: PathBuf,

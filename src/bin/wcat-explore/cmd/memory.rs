@@ -9,7 +9,7 @@ use crate::show;
 use serde_json::{json, Value};
 use std::path::Path;
 use wcat_explore::error::Error;
-use wcat_explore::memory::{self, Memory, MemoryModel, Naming, OperatingPoint};
+use wcat_explore::memory::{self, MacroModel, Memory, MemoryModel, Naming, OperatingPoint};
 use wcat_explore::report::Grid;
 use wcat_explore::table::SCHEMA;
 use wcat_explore::units::check_name;
@@ -109,6 +109,7 @@ fn naming(named: &NamedModel) -> Result<Naming, Error> {
         name: name_of_out(&named.out, named.overwrite, named.name.as_ref())?,
         title: named.title.clone(),
         source: named.source.clone(),
+        license: named.license.clone(),
     })
 }
 
@@ -117,15 +118,30 @@ fn list(format: Format) -> anyhow::Result<()> {
         .into_iter()
         .map(memory::builtin)
         .collect::<Result<_, _>>()?;
+    let macros: Vec<MacroModel> = memory::macro_names()
+        .into_iter()
+        .map(|name| memory::open(name)?.sram())
+        .collect::<Result<_, _>>()?;
     if format != Format::Table {
-        let rows = models.iter().map(|m| {
+        let models = models.iter().map(|m| {
             json!({
                 "schema": SCHEMA, "memory": m.name, "title": m.title, "voltage_unit": m.unit.name(),
                 "error_free": m.error_free.get(), "fault_kind": m.fault_kind.name(), "array": m.array.label(),
                 "source": m.source, "sha256": m.checksum,
             })
         });
-        return show::records(&Value::Array(rows.collect()), format);
+        let macros = macros.iter().map(|m| {
+            json!({
+                "schema": SCHEMA, "macro": m.file.name, "title": m.file.title, "voltage_unit": "volt",
+                "words": m.file.sram.words, "bits": m.file.sram.bits, "source": m.file.source, "sha256": m.checksum,
+            })
+        });
+        // as values with commas all rows have one header
+        let all: Vec<Value> = match format {
+            Format::Csv => models.collect(),
+            _ => models.chain(macros).collect(),
+        };
+        return show::records(&Value::Array(all), format);
     }
     let grid = Grid::of(&models)
         .text("memory model", |m| &m.name)
@@ -133,6 +149,14 @@ fn list(format: Format) -> anyhow::Result<()> {
         .text("unit", |m| m.unit.symbol())
         .number("error-free", |m| m.error_free.to_string())
         .text("array", |m| m.array.label());
+    show::table(&grid.grid())?;
+    show::result("")?;
+    let grid = Grid::of(&macros)
+        .text("macro, without failures", |m| &m.file.name)
+        .text("title", |m| &m.file.title)
+        .number("words", |m| m.file.sram.words)
+        .number("bits", |m| m.file.sram.bits)
+        .number("variants", |m| m.file.sram.variants.len());
     show::table(&grid.grid())
 }
 

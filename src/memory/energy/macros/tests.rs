@@ -260,6 +260,19 @@ fn macros_writes_time_and_the_rest_of_the_chip_count_as_asked() {
     near(of(&timed).seconds.unwrap(), 1e-3, 1e-12);
     let slower = weight_memory_energy(&lenet(&memory, 0.64), &memory, &timed).unwrap();
     near(slower.seconds.unwrap(), 1e-3 * 1.233746249 / 0.871118, 1e-9);
+    // an array on a rail of its own takes half of an access and a quarter of the leakage
+    let railed = EnergySpec {
+        array_energy_share: Fraction::new(0.5).ok(),
+        array_leakage_share: Fraction::new(0.25).ok(),
+        ..plain.clone()
+    };
+    let found = sums(&weight_memory_energy(&lenet(&memory, 0.4 * 1.6), &memory, &railed).unwrap());
+    near(found.0, access * (0.5 * 0.64 + 0.5), 1e-9);
+    near(
+        found.1,
+        leakage * (0.25 * 0.8 + 0.75) * 1.233746249 / 0.871118,
+        1e-9,
+    );
     // 2 mW over 3.347 us
     let rest = EnergySpec {
         rest_of_chip_mw: Positive::new(2.0).ok(),
@@ -373,6 +386,34 @@ fn voltages_at_which_the_macro_is_not_known_are_refused() {
     let model = moved.build(&naming, Path::new("x.yaml")).unwrap();
     assert_eq!(model.error_free.get(), 0.85);
     assert_eq!(model.measured_points()[0].0.get(), 0.65);
+}
+
+#[test]
+fn the_worst_of_each_number_is_named() {
+    let failures = builtin("sram-14nm-chandramoorthy2019").unwrap();
+    let energy = crate::memory::open("gf180-512x8").unwrap().sram().unwrap();
+    let combination = Combination {
+        failures: &failures,
+        energy: &energy,
+        variant: Some("worst"),
+        map: VoltageMap::Vmin(Voltage::new(3.0).unwrap()),
+        laws: Laws::default(),
+        extrapolate: false,
+        margin: 0.0,
+    };
+    let naming = Naming {
+        name: "both".into(),
+        ..Naming::default()
+    };
+    let model = combination.build(&naming, Path::new("both.yaml")).unwrap();
+    let inferred = model.inferred.unwrap();
+    let expected = "Worst of each number: read of ff_125C, write of ff_125C, leakage of ff_125C, delay of ss_125C.";
+    assert!(inferred.contains(expected), "{inferred}");
+    let point = model.sram.unwrap().variants[0]
+        .at(Voltage::new(3.0).unwrap())
+        .unwrap();
+    // the slow corner is characterised at 3 V
+    assert_eq!(point.delay_ns, Some(13.974));
 }
 
 #[test]

@@ -96,7 +96,7 @@ fn volts(flag: &str, text: &str) -> Result<Voltage, Error> {
 
 /// The laws that flags stand for.
 pub(super) fn laws(flags: &LawFlags) -> Result<Laws, Error> {
-    let given = "given by the user";
+    let given = flags.law_source.as_deref().unwrap_or("given by the user");
     if let Some(name) = &flags.laws_of {
         return memory::open(name)?.sram()?.laws();
     }
