@@ -181,6 +181,9 @@ fn voltage_at_a_rate_inverts_the_rate_at_a_voltage() {
         let model = model(name);
         for p in [0.3, 0.1, 1e-2, 1e-3, 1e-4, 1e-5, 7e-6] {
             let voltage = model.voltage_at_ber(ber(p)).unwrap();
+            if model.check_reach(voltage).is_err() {
+                continue; // the macro of a combination is not known there
+            }
             if voltage < model.error_free {
                 let found = model.at(voltage).unwrap().ber.get();
                 assert!((found / p - 1.0).abs() < 1e-9, "{name}: {p} gives {found}");
