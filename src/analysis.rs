@@ -11,6 +11,7 @@ mod differences;
 mod fault_count;
 mod frontier;
 mod methods;
+mod objectives;
 mod pareto;
 mod pareto_file;
 mod row;
@@ -29,6 +30,7 @@ pub use cheapest::{protections, ProtectedLoss};
 pub use differences::{method_differences, MethodDifference, Verdict};
 pub use fault_count::{cells_key, fault_counts, FaultCount};
 pub use methods::{method_means, MethodMean};
+pub use objectives::{objectives, Objectives};
 pub use pareto::{frontier_probabilities, groups_of, pareto, BASELINE, RESAMPLES, SAVING_LOSSES};
 pub use pareto_file::{read_pareto, ParetoRow};
 pub use row::{

@@ -10,6 +10,7 @@ mod caption;
 mod curves;
 mod dark;
 mod domain_voltage;
+mod energy_terms;
 mod facet;
 mod label;
 mod layout;
@@ -42,6 +43,7 @@ use scene::Scene;
 
 pub use attack::attack;
 pub use dark::dark_rules;
+pub use energy_terms::energy_terms;
 pub use memory_fit::memory_fit;
 pub use memory_model::memory_model;
 pub use part_loss::{part_losses, part_map};

@@ -26,7 +26,9 @@ pub use results::{
 };
 pub use verdicts::{answer_html, answer_sentences, verdicts, AnswerReport};
 
-use crate::analysis::{Answer, FaultCount, MethodDifference, Pareto, SeriesPoints, Summary};
+use crate::analysis::{
+    Answer, FaultCount, MethodDifference, Objectives, Pareto, SeriesPoints, Summary,
+};
 use crate::figure::Figure;
 use crate::sweep::EnergyRow;
 
@@ -57,6 +59,8 @@ pub struct Report {
     pub energy_basis: Vec<String>,
     /// Where energies are least, of memories with a macro, a sentence or more each.
     pub least_energy: Vec<String>,
+    /// Design points by accuracy, energy and time of an inference; none where the last is not known.
+    pub objectives: Vec<Objectives>,
     /// Frontiers and savings of the design points.
     pub pareto: Pareto,
     /// Lowest voltages of the design points at accuracy losses and yields.

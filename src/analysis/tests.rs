@@ -42,6 +42,7 @@ pub(crate) fn design(model: &str, method: &str, voltage: f64) -> Design {
         domain_voltages: Vec::new(),
         energy_relative: voltage * voltage,
         energy_pj: None,
+        inference_seconds: None,
         area_relative: 1.0,
         clean_accuracy: Accuracy::new(0.95).unwrap(),
     }

@@ -54,6 +54,7 @@ pub(crate) fn summary(
         domain_voltages: Vec::new(),
         energy_relative: f64::from(bits) / 8.0 * voltage * voltage,
         energy_pj: None,
+        inference_seconds: None,
         area_relative: f64::from(bits) / 8.0,
         clean_accuracy: Accuracy::new(clean).unwrap(),
     };

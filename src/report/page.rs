@@ -49,6 +49,7 @@ struct Page<'a> {
     drawn: Grid,
     held: usize,
     energies: Vec<Terms<'a>>,
+    objectives: Grid,
     remarks: Remarks,
     points: Grid,
 }
@@ -100,6 +101,7 @@ pub(super) fn page(report: &Report) -> String {
             .filter(|count| count.holds())
             .count(),
         energies: energies(report),
+        objectives: tables::objectives(report),
         remarks: Remarks::of(summaries),
         points: tables::summaries(summaries),
         report,

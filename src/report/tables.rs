@@ -6,7 +6,9 @@ use super::words::{
     signed, source, span, width,
 };
 use super::Report;
-use crate::analysis::{metric, Frontier, MethodDifference, ProtectedLoss, Saving, Summary};
+use crate::analysis::{
+    metric, Frontier, MethodDifference, Objectives, ProtectedLoss, Saving, Summary,
+};
 use crate::fault::{ArrayLabel, FaultLabel, KindName};
 use crate::figure::{evenly, number, percent, rate, series_labels, MOST_SHOWN};
 use crate::quant::MethodLabel;
@@ -262,6 +264,30 @@ pub(super) fn drawn(report: &Report) -> Grid {
             "holds the curve's",
             |c| if c.holds() { "yes" } else { "no" },
         )
+        .grid()
+}
+
+/// Design points by accuracy, energy and time, those that are unbeaten on most chips first.
+pub(super) fn objectives(report: &Report) -> Grid {
+    let known = report
+        .objectives
+        .iter()
+        .filter_map(|own| Some((own, report.summaries.get(own.place)?)));
+    let mut rows: Vec<(&Objectives, &Summary)> = known.collect();
+    rows.sort_by(|(a, _), (b, _)| {
+        let unbeaten = b.unbeaten.total_cmp(&a.unbeaten);
+        unbeaten.then_with(|| a.energy_pj.total_cmp(&b.energy_pj))
+    });
+    Grid::of(&rows)
+        .text("Model", |(_, s)| &s.design.model)
+        .text("Protection", |(_, s)| s.design.protection)
+        .number("V", |(_, s)| s.design.voltage.map(number))
+        .number("Accuracy (%)", |(_, s)| mean(s))
+        .number("Energy (pJ)", |(own, _)| picojoules(own.energy_pj))
+        .number("Time (ns)", |(own, _)| format!("{:.0}", 1e9 * own.seconds))
+        .number("Unbeaten on (% of chips)", |(own, _)| {
+            format!("{:.0}", 100.0 * own.unbeaten)
+        })
         .grid()
 }
 

@@ -58,6 +58,7 @@ pub(super) fn report(summaries: Vec<Summary>) -> Report {
         fault_counts: Vec::new(),
         energy_terms: Vec::new(),
         least_energy: Vec::new(),
+        objectives: Vec::new(),
         energy_basis: vec![
             "Reads of a weight per inference: output stationary, array of 16 x 16, batch 1.".into(),
         ],

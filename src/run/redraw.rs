@@ -135,7 +135,13 @@ pub(super) fn draw(
     let (memories, energy_basis) = memories(runs, &records)?;
     let curves: Vec<MemoryCurve> = memories.iter().map(curve).collect::<Result<_>>()?;
     let drawn = analysis::average_trainings(&merged.summaries, &merged.trials)?;
-    let figures = figure::all(&drawn, &analysis.pareto, &curves);
+    let mut figures = figure::all(&drawn, &analysis.pareto, &curves);
+    let objectives = analysis::objectives(&merged.summaries, &merged.trials);
+    figures.extend(figure::energy_terms(
+        &merged.summaries,
+        &merged.energies,
+        &objectives,
+    ));
     let folder = folder(&title);
     store::create_folder(&folder)?;
     let _lock = Lock::take(&folder)?;
@@ -174,6 +180,7 @@ pub(super) fn draw(
         energy_terms: merged.energies,
         energy_basis,
         least_energy: least_energy.clone(),
+        objectives,
         pareto: analysis.pareto.clone(),
         answers: analysis.answers,
         differences: analysis.differences,

@@ -234,6 +234,7 @@ impl<'a> Setup<'a> {
             access_energy_relative: one.map(|point| point.access_energy_relative),
             energy_relative: energy.relative,
             energy_pj: energy.picojoule,
+            inference_seconds: energy.seconds,
             area_relative: self.area(memory),
             clean_accuracy: Accuracy::new(swept.clean.accuracy())?,
             domain_voltages,

@@ -61,6 +61,9 @@ pub struct Design {
     pub area_relative: f64,
     /// Accuracy of the model without faults on the same images.
     pub clean_accuracy: Accuracy,
+    /// Seconds of an inference, where the memory model has a macro, whose delay tells it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inference_seconds: Option<f64>,
     /// Voltage of each domain; empty where there is one voltage.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub domain_voltages: Vec<DomainVoltage>,
@@ -108,7 +111,8 @@ impl Design {
     pub fn clean(&mut self, c: &mut impl Columns) -> Result<()> {
         c.column("clean_accuracy", &mut self.clean_accuracy)?;
         let access = &mut self.access_energy_relative;
-        c.number("access_energy_relative", FROM_ZERO, access)
+        c.number("access_energy_relative", FROM_ZERO, access)?;
+        c.rare("inference_seconds", &mut self.inference_seconds)
     }
 
     /// Order of design points in tables: model, protection, rising voltage; then memory and identifier.
@@ -154,6 +158,9 @@ impl Record for Design {
             let expected = "a voltage, or one for each domain in `domain_voltages`";
             let found = self.voltage.map_or("nothing", |_| "both");
             return Err(c.wrong("voltage", expected, found));
+        }
+        if let Some(seconds) = self.inference_seconds.filter(|seconds| *seconds < 0.0) {
+            return Err(c.wrong("inference_seconds", "0 or more", seconds.to_string()));
         }
         if let Some(voltage) = self.voltage {
             c.fits("voltage", Voltage::new(voltage))?;

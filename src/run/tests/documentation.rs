@@ -28,7 +28,7 @@ fn shared() -> Vec<(&'static str, Vec<Column>)> {
     let costs = design.len() - 3;
     let attacked = of::<AttackRow>();
     vec![
-        ("keys", design[..costs - 2].to_vec()),
+        ("keys", design[..costs - 3].to_vec()),
         ("costs", design[costs..].to_vec()),
         ("attacked", attacked[..13].to_vec()),
     ]

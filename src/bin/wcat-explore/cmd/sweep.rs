@@ -258,6 +258,15 @@ pub(crate) fn table(summaries: &[Summary]) -> Grid {
         })
         .text("source", |s| s.design.ber_source.name())
         .number("energy", |s| format!("{:.4}", s.design.energy_relative))
+        .number("ns", |s| {
+            let seconds = s.design.inference_seconds;
+            seconds.map(|seconds| format!("{:.0}", 1e9 * seconds))
+        })
+        .only_if(
+            summaries
+                .iter()
+                .any(|s| s.design.inference_seconds.is_some()),
+        )
         .number("chips", |s| s.chips)
         .number(measured.as_str(), |s| show::percent(s.mean))
         .text("95 % interval", |s| {

@@ -1,0 +1,160 @@
+//! The figure `energy_terms`: what an inference costs over the supply voltage, accesses and leakage apart, over its accuracy.
+
+use super::axes::Axis;
+use super::canvas::{Color, Stroke};
+use super::curves::voltage_axis;
+use super::layout::{layout, Panel};
+use super::legend::{Legend, Sample};
+use super::marker::{marker, Shape};
+use super::palette::PALETTE;
+use super::Figure;
+use crate::analysis::{Objectives, Summary};
+use crate::sweep::EnergyRow;
+
+/// Share of the chips below which a point is drawn grey.
+const HALF: f64 = 0.5;
+
+/// One voltage of the model that is drawn.
+struct Point {
+    voltage: f64,
+    access: f64,
+    leakage: f64,
+    mean: f64,
+    unbeaten: f64,
+}
+
+/// The energies of the model and protection that need the least, where they are known in picojoules with their leakage;
+/// `None` where they are not, or at one voltage alone.
+pub fn energy_terms(
+    summaries: &[Summary],
+    energies: &[EnergyRow],
+    objectives: &[Objectives],
+) -> Option<Figure> {
+    let cheapest = objectives
+        .iter()
+        .min_by(|a, b| a.energy_pj.total_cmp(&b.energy_pj))?;
+    let of = &summaries.get(cheapest.place)?.design;
+    let mut points: Vec<Point> = Vec::new();
+    for own in objectives {
+        let point = summaries.get(own.place)?;
+        let design = &point.design;
+        let Some(voltage) = design.voltage else {
+            continue;
+        };
+        if (&design.model, design.protection, &design.array)
+            != (&of.model, of.protection, &of.array)
+        {
+            continue;
+        }
+        let rows = energies
+            .iter()
+            .filter(|row| row.design_id == design.design_id);
+        let (access, leakage) = rows.fold((0.0, 0.0), |(access, leakage), row| {
+            let term = &row.term;
+            (
+                access + term.access_pj.unwrap_or(0.0),
+                leakage + term.leakage_pj.unwrap_or(0.0),
+            )
+        });
+        points.push(Point {
+            voltage,
+            access,
+            leakage,
+            mean: point.mean,
+            unbeaten: own.unbeaten,
+        });
+    }
+    points.sort_by(|a, b| a.voltage.total_cmp(&b.voltage));
+    if points.len() < 2 {
+        return None;
+    }
+    Some(Figure {
+        name: "energy_terms",
+        title: "Energy of an inference by term".into(),
+        caption: format!(
+            "Energy of the weight memory for {} under {}: accesses, leakage (with the rest of the chip where it is counted) \
+             and their sum, at every swept voltage; beneath, the mean accuracy. Grey: on more than half of the chips another \
+             swept point is at least as good in accuracy, energy and time, and better in one.",
+            of.model, of.protection
+        ),
+        svg: drawn(&points, of.voltage_unit),
+    })
+}
+
+fn drawn(points: &[Point], unit: crate::units::VoltageUnit) -> String {
+    let sums: [(&str, fn(&Point) -> f64); 3] = [
+        ("sum", |point| point.access + point.leakage),
+        ("accesses", |point| point.access),
+        ("leakage", |point| point.leakage),
+    ];
+    let colors = [Color::INK, PALETTE[0], PALETTE[1]];
+    let mut legend = Legend::default();
+    for ((name, _), color) in sums.iter().zip(colors) {
+        legend.name(Sample::Line(Stroke::solid(color, 2.4)), *name);
+    }
+    legend.add(
+        Sample::Marker(Shape::Circle, Color::INK, false),
+        "mean accuracy",
+    );
+    legend.add(
+        Sample::Marker(Shape::Circle, Color::GREY.at(0.5), false),
+        "beaten on more than half of the chips",
+    );
+    let x = voltage_axis(unit, points.iter().map(|point| point.voltage), 9);
+    let highest = points.iter().map(sums[0].1).fold(0.0, f64::max);
+    let energies = Axis::rounded("Energy (pJ)", 0.0, highest, 5, (0.0, f64::MAX));
+    let accuracy = |point: &Point| 100.0 * point.mean;
+    let lowest = points.iter().map(accuracy).fold(100.0, f64::min);
+    let best = points.iter().map(accuracy).fold(0.0, f64::max);
+    let accuracies = Axis::rounded("Accuracy (%)", lowest, best, 5, (0.0, 100.0));
+    let panel = |y: Axis, height: f64, labelled: bool| Panel {
+        x: x.clone(),
+        y,
+        height,
+        labelled,
+        above: None,
+        name: String::new(),
+    };
+    let panels = vec![
+        panel(energies, 300.0, false),
+        panel(accuracies, 190.0, true),
+    ];
+    layout(
+        "Energy of an inference by term, and accuracy",
+        panels,
+        28.0,
+        &legend,
+        |canvas, axes, i| {
+            if i == 0 {
+                for ((_, of), color) in sums.iter().zip(colors) {
+                    let line: Vec<(f64, f64)> = points
+                        .iter()
+                        .map(|point| (point.voltage, of(point)))
+                        .collect();
+                    axes.line(canvas, &line, Stroke::solid(color, 2.4));
+                }
+                return;
+            }
+            let line: Vec<(f64, f64)> = points
+                .iter()
+                .map(|point| (point.voltage, accuracy(point)))
+                .collect();
+            axes.line(canvas, &line, Stroke::solid(Color::GREY, 1.4));
+            for point in points {
+                let color = if point.unbeaten < HALF {
+                    Color::GREY.at(0.5)
+                } else {
+                    Color::INK
+                };
+                marker(
+                    canvas,
+                    axes.at((point.voltage, accuracy(point))),
+                    Shape::Circle,
+                    5.0,
+                    color,
+                    false,
+                );
+            }
+        },
+    )
+}
