@@ -131,10 +131,11 @@ impl Law {
 
     /// The law in words, without its source.
     pub fn in_words(&self) -> String {
-        match self.alpha {
-            0.0 => format!("V^{:.3}", self.exponent),
-            alpha => format!("V / (V - {:.3} V)^{alpha:.3}", self.threshold),
+        if self.alpha == 0.0 {
+            return format!("V^{}", short(self.exponent));
         }
+        let (threshold, alpha) = (short(self.threshold), short(self.alpha));
+        format!("V / (V - {threshold} V)^{alpha}")
     }
 
     fn check(&self, key: &str, lowest: f64) -> Result<()> {
@@ -340,6 +341,12 @@ fn line(rows: &[[f64; 2]]) -> Option<(f64, f64)> {
     let product: f64 = rows.iter().map(|row| (row[0] - x0) * (row[1] - y0)).sum();
     let slope = product / square;
     (rows.len() >= 2 && slope.is_finite()).then_some((y0 - slope * x0, slope))
+}
+
+/// The number to three decimal places, without zeros at its end.
+fn short(number: f64) -> String {
+    let text = format!("{number:.3}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
 /// The number to ten digits: beyond them stand the errors of unit conversions.

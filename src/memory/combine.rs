@@ -1,14 +1,13 @@
 //! A failure curve and the energies of other silicon as one memory model, on request and named as what it is. The
 //! voltages of the failure curve are carried over to those of the macro; what is inferred by this is listed in the file.
 
-use super::characteristic::Basis;
+use super::characteristic::{tidy, Basis, Law};
 use super::file::{ModelFile, RatePart};
 use super::import::Naming;
 use super::macro_file::MacroModel;
 use super::sram::{Laws, SramMacro, Variant, WORST};
 use super::MemoryModel;
 use crate::error::{Error, Result};
-use crate::memory::characteristic::tidy;
 use crate::units::{Voltage, VoltageUnit};
 use crate::yaml::{resolve, to_yaml, Layer};
 use std::path::Path;
@@ -197,7 +196,7 @@ impl Combination<'_> {
             text +=
                 &format!(" Worst of each number: {corners}. The margin, not they, moves failures.");
         }
-        for assumed in assumptions(variant) {
+        if let Some(assumed) = assumptions(variant) {
             text += &format!(" Assumed: {assumed}.");
         }
         for (what, own) in [
@@ -212,23 +211,36 @@ impl Combination<'_> {
     }
 }
 
-/// Laws of a variant that are assumed, in words.
-pub fn assumptions(variant: &Variant) -> Vec<String> {
-    let mut said: Vec<String> = Vec::new();
-    for (what, number) in [
+/// Laws of a variant that are assumed, in words with where they come from; `None` where none is.
+pub fn assumptions(variant: &Variant) -> Option<String> {
+    let numbers = [
         ("access energy", &variant.read_pj),
         ("leakage", &variant.leakage_nw),
         ("delay", &variant.delay_ns),
-    ] {
-        let assumed = number
-            .law
-            .as_ref()
-            .filter(|law| law.basis == Basis::Assumed);
-        said.extend(
-            assumed.map(|law| format!("{what} goes with {} ({})", law.in_words(), law.source)),
-        );
-    }
-    said
+    ];
+    let laws = numbers
+        .into_iter()
+        .filter_map(|(what, number)| Some((what, number.law.as_ref()?)));
+    let assumed: Vec<_> = laws
+        .filter(|(_, law)| law.basis == Basis::Assumed)
+        .collect();
+    let (_, first) = assumed.first()?;
+    // one source is said once
+    let alike = assumed.iter().all(|(_, law)| law.source == first.source);
+    let said = |(what, law): &(&str, &Law)| {
+        let own = if alike {
+            String::new()
+        } else {
+            format!(" ({})", law.source)
+        };
+        format!("{what} goes with {}{own}", law.in_words())
+    };
+    let said = assumed.iter().map(said).collect::<Vec<_>>().join(", ");
+    Some(if alike {
+        format!("{said} ({})", first.source)
+    } else {
+        said
+    })
 }
 
 /// One voltage says nothing of others.

@@ -15,7 +15,7 @@ use crate::store::excerpt;
 use std::path::Path;
 
 /// Largest file that is read, in bytes.
-const LARGEST: u64 = 1 << 24;
+const LARGEST: u64 = 1 << 23;
 
 /// Most groups inside each other; a table of a pin of a bus of a cell is the sixth.
 const DEEPEST: usize = 16;

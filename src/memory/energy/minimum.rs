@@ -163,9 +163,8 @@ impl Minimum {
             100.0 * self.over_error_free
         );
         let variant = memory.sram.as_ref().and_then(|sram| sram.variants.first());
-        let assumed = variant.map(assumptions).unwrap_or_default();
-        if !assumed.is_empty() {
-            text += &format!(". Assumed: {}", assumed.join("; "));
+        if let Some(assumed) = variant.and_then(assumptions) {
+            text += &format!(". Assumed: {assumed}");
         }
         if spec.rest_of_chip_mw.is_none() {
             text += ". This is of the weight memory alone";

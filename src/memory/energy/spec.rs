@@ -346,12 +346,15 @@ impl EnergySpec {
                 share(self.array_leakage_share)
             ));
         }
+        words.push(
+            "The logic of a code (SECDED, parity) is not included; its check bits are.".into(),
+        );
         words.push(match self.rest_of_chip_mw {
             Some(power) => format!(
                 "Rest of the chip: {power} mW at the error-free voltage, going with the power {} of it.",
                 self.rest_exponent.unwrap_or(0.0)
             ),
-            None => "Energies are of the weight memory alone; the logic of a code is not included.".into(),
+            None => "Energies are of the weight memory alone.".into(),
         });
         words
     }

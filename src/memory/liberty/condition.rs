@@ -6,6 +6,8 @@
 
 /// Most parentheses inside each other.
 const DEEPEST: usize = 32;
+/// Longest condition, in bytes.
+const LONGEST: usize = 1 << 16;
 
 /// Truth of a condition; `None` where it depends on pins that are not known.
 ///
@@ -15,6 +17,9 @@ pub(super) fn truth(
     text: &str,
     level: &dyn Fn(&str) -> Option<bool>,
 ) -> Result<Option<bool>, String> {
+    if text.len() > LONGEST {
+        return Err(format!("a condition of at most {LONGEST} bytes"));
+    }
     let mut condition = Condition { rest: text, level };
     let value = condition.any(0)?;
     if condition.next() != '\0' {

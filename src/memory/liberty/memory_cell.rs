@@ -11,6 +11,7 @@ use super::condition::truth;
 use super::pins::{Operation, Port, Ports};
 use super::{parse, wrong_at, Attribute, Group, LARGEST};
 use crate::error::Result;
+use crate::memory::characteristic::tidy;
 use crate::store::{excerpt, read_text};
 use crate::units::{Positive, Voltage};
 use std::collections::BTreeMap;
@@ -19,6 +20,8 @@ use std::path::Path;
 /// Most bits of a word and address lines.
 const MOST_BITS: u64 = 65_536;
 const MOST_LINES: u64 = 40;
+/// Most ports.
+const MOST_PORTS: usize = 32;
 
 /// A number with its line.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -95,6 +98,10 @@ impl Corner {
         let ports = Ports::new(clocks.map(|pin| pin.name()), &names);
         if ports.all.is_empty() {
             return file.lacks(cell, "clock", "a pin with `clock : true`");
+        }
+        if ports.all.len() > MOST_PORTS {
+            let expected = format!("at most {MOST_PORTS} clocks");
+            return file.wrong(cell.line, "clock", &expected, &ports.all.len().to_string());
         }
         let (read_clock, read_pj) = file.energy(&pins, &ports, Operation::Read)?;
         let (write_clock, write_pj) = file.energy(&pins, &ports, Operation::Write)?;
@@ -193,7 +200,7 @@ impl<'a> File<'a, '_> {
     }
 
     fn traced(&self, attribute: &Attribute<'_>, value: f64) -> Result<Traced> {
-        match Positive::new(value) {
+        match Positive::new(tidy(value)) {
             Ok(value) => Ok(Traced {
                 value,
                 line: attribute.line,
@@ -431,7 +438,7 @@ impl<'a> File<'a, '_> {
             .map(|(_, line)| *line)
             .min()
             .unwrap_or_default();
-        match Positive::new(sum) {
+        match Positive::new(tidy(sum)) {
             Ok(value) => Ok(Traced { value, line }),
             Err(_) => self.wrong(
                 line,

@@ -136,8 +136,7 @@ fn the_check_by_hand_of_the_design() {
     for part in [
         "m: the minimum-energy voltage is 0.64 V, below the first failing cell (0.8 V), where the bit error rate is 4.2e-2.",
         "4,369.9 pJ of accesses and 10,901.5 pJ of leakage",
-        "Assumed: access energy goes with V^2.000 (assumed); leakage goes with V^1.000 (assumed); delay goes with V / (V - \
-         0.350 V)^1.300 (assumed).",
+        "Assumed: access energy goes with V^2, leakage goes with V^1, delay goes with V / (V - 0.35 V)^1.3 (assumed).",
         "of the weight memory alone; a slower clock also makes the rest of the chip leak longer.",
     ] {
         assert!(words.contains(part), "{words}");
