@@ -220,7 +220,19 @@ fn a_sweep_says_where_energy_is_least_and_a_fixed_clock_leaves_voltages_out() {
     assert!(ended.stderr.contains(expected), "{}", ended.stderr);
     let report = String::from_utf8(place.read("reports/hp/report.html")).unwrap();
     assert!(report.contains(expected) && report.contains("leakage goes with V^1, delay"));
-    assert!(report.contains("macros of 4096 words of 64 bits"));
+    for part in [
+        "macros of 4096 words of 64 bits",
+        "figure-energy_terms",
+        "<section id=\"objectives\">",
+    ] {
+        assert!(report.contains(part), "{part}");
+    }
+    let designs = String::from_utf8(place.read("results/hp/designs.csv")).unwrap();
+    assert!(designs
+        .lines()
+        .next()
+        .unwrap()
+        .contains("inference_seconds"));
     // drawn again from what is stored
     place.done(&["pareto", "results/hp", "--out", "again", "-q"]);
     let again = String::from_utf8(place.read("reports/again/report.html")).unwrap();

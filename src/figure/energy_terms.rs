@@ -14,6 +14,9 @@ use crate::sweep::EnergyRow;
 /// Share of the chips below which a point is drawn grey.
 const HALF: f64 = 0.5;
 
+/// A number of a point.
+type Of = fn(&Point) -> f64;
+
 /// One voltage of the model that is drawn.
 struct Point {
     voltage: f64,
@@ -82,7 +85,7 @@ pub fn energy_terms(
 }
 
 fn drawn(points: &[Point], unit: crate::units::VoltageUnit) -> String {
-    let sums: [(&str, fn(&Point) -> f64); 3] = [
+    let sums: [(&str, Of); 3] = [
         ("sum", |point| point.access + point.leakage),
         ("accesses", |point| point.access),
         ("leakage", |point| point.leakage),

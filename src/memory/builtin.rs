@@ -48,7 +48,7 @@ pub enum Memory {
     /// A memory model, with a failure curve.
     Model(Box<MemoryModel>),
     /// A macro, with energies, leakage and delay alone.
-    Macro(MacroModel),
+    Macro(Box<MacroModel>),
 }
 
 /// Names of the built-in models, in order.
@@ -120,7 +120,7 @@ impl Memory {
     pub fn parse(path: &Path, text: &str) -> Result<Self> {
         let layer = Layer::text(path, text)?;
         if MacroModel::is_one(&layer) {
-            return Ok(Self::Macro(MacroModel::of_layer(&layer, text)?));
+            return Ok(Self::Macro(Box::new(MacroModel::of_layer(&layer, text)?)));
         }
         Ok(Self::Model(Box::new(MemoryModel::of_layer(layer, text)?)))
     }
@@ -132,8 +132,8 @@ impl Memory {
     pub fn model(self) -> Result<MemoryModel> {
         match self {
             Self::Model(model) => Ok(*model),
-            Self::Macro(MacroModel { file, .. }) => {
-                let name = &file.name;
+            Self::Macro(sram) => {
+                let name = &sram.file.name;
                 let expected = format!(
                     "a model with a failure curve: `{name}` gives energies alone; `memory combine --failures MODEL \
                      --energy {name} --vmin VOLT` makes one of both"
@@ -153,7 +153,7 @@ impl Memory {
     /// [`Error::Argument`] for a memory model.
     pub fn sram(self) -> Result<MacroModel> {
         match self {
-            Self::Macro(sram) => Ok(sram),
+            Self::Macro(sram) => Ok(*sram),
             Self::Model(model) => {
                 let expected =
                     "a macro, as `memory import` writes it: energies, leakage and delay of words";
