@@ -560,11 +560,11 @@ impl<'a> Compiler<'a> {
             to: result,
         });
         self.release_laid(&[input], &[from]);
-        Ok(self.from_rows(result, own, add))
+        Ok(self.out_of_rows(result, own, add))
     }
 
     /// The buffer of a result that was computed as rows; those are freed where it has another layout.
-    fn from_rows(&mut self, rows: Buffer, own: Layout, add: Option<Value>) -> Buffer {
+    fn out_of_rows(&mut self, rows: Buffer, own: Layout, add: Option<Value>) -> Buffer {
         let to = self.laid(rows, Layout::Rows(own.numbers()), own);
         if to != rows && add.is_none_or(|value| self.of_value[value] != rows) {
             self.free.push(rows);
@@ -585,7 +585,7 @@ impl<'a> Compiler<'a> {
             to: result,
         });
         self.release_laid(inputs, &from);
-        Ok(self.from_rows(result, own, None))
+        Ok(self.out_of_rows(result, own, None))
     }
 
     fn moved(&mut self, i: usize, moved: &Moved) -> Result<Buffer> {

@@ -35,8 +35,13 @@ pub(super) fn images(kinds: &[Kind], value: Value) -> Result<Planes> {
 /// Layout of every value, borders wide enough for the convolutions that read it.
 pub(super) fn kinds(network: &Network, steps: &[Step]) -> Result<Vec<Kind>> {
     let [channels, height, width] = network.input_shape();
-    let mut kinds = vec![Kind::Images(Planes::new(channels, height, width, 0)?)];
     let read_as = read_as(steps);
+    // images that no kernel reads as such lie as they come, as one channel
+    let first = match read_as[0] {
+        Some(ReadAs::Images) => Planes::new(channels, height, width, 0)?,
+        _ => Planes::new(1, channels * height, width, 0)?,
+    };
+    let mut kinds = vec![Kind::Images(first)];
     for (i, step) in steps.iter().enumerate() {
         let kind = match step {
             Step::Convolution {

@@ -134,31 +134,40 @@ impl WithSimd for Forward<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(mut self, simd: S) {
-        match self.shape.windows.stride[1] {
-            1 => self.vectors::<S, 1>(simd),
-            2 => self.vectors::<S, 2>(simd),
+        let Windows {
+            kernel,
+            stride,
+            dilation,
+            ..
+        } = self.shape.windows;
+        match stride[1] {
+            1 if [kernel, dilation] == [[3; 2], [1; 2]] => self.vectors::<S, 1, 3>(simd),
+            2 if [kernel, dilation] == [[3; 2], [1; 2]] => self.vectors::<S, 2, 3>(simd),
+            1 => self.vectors::<S, 1, 0>(simd),
+            2 => self.vectors::<S, 2, 0>(simd),
             // a pixel at a time, whose distance to the next does not matter
-            _ => self.vectors::<S, 0>(simd),
+            _ => self.vectors::<S, 0, 0>(simd),
         }
     }
 }
 
 // Loops are plain on purpose: closures within loops are not inlined into vector code.
 impl Forward<'_> {
-    /// `A`: pixels from an output pixel's input to the next one's.
+    /// `A`: pixels from an output pixel's input to the next one's. `K`: the side of square windows of neighbours; 0: any
+    /// windows.
     #[inline(always)]
-    fn vectors<S: Simd, const A: usize>(&mut self, simd: S) {
+    fn vectors<S: Simd, const A: usize, const K: usize>(&mut self, simd: S) {
         match S::F32_LANES {
-            16 => self.blocks::<S, 1, A>(simd),
-            8 => self.blocks::<S, 2, A>(simd),
-            4 => self.blocks::<S, 4, A>(simd),
+            16 => self.blocks::<S, 1, A, K>(simd),
+            8 => self.blocks::<S, 2, A, K>(simd),
+            4 => self.blocks::<S, 4, A, K>(simd),
             lanes => unreachable!("no kernel for vectors of {lanes} lanes"),
         }
     }
 
     /// `V`: vectors of a block.
     #[inline(always)]
-    fn blocks<S: Simd, const V: usize, const A: usize>(&mut self, simd: S) {
+    fn blocks<S: Simd, const V: usize, const A: usize, const K: usize>(&mut self, simd: S) {
         let layout = self.shape.output;
         for block in 0..layout.blocks() {
             for y in 0..layout.height() {
@@ -167,14 +176,14 @@ impl Forward<'_> {
                     while x < layout.width() {
                         let left = if A > 0 { layout.width() - x } else { 1 };
                         x += match left {
-                            8.. => self.tile::<S, 8, V, A>(simd, block, y, x, v),
-                            7 => self.tile::<S, 7, V, A>(simd, block, y, x, v),
-                            6 => self.tile::<S, 6, V, A>(simd, block, y, x, v),
-                            5 => self.tile::<S, 5, V, A>(simd, block, y, x, v),
-                            4 => self.tile::<S, 4, V, A>(simd, block, y, x, v),
-                            3 => self.tile::<S, 3, V, A>(simd, block, y, x, v),
-                            2 => self.tile::<S, 2, V, A>(simd, block, y, x, v),
-                            _ => self.tile::<S, 1, V, A>(simd, block, y, x, v),
+                            8.. => self.tile::<S, 8, V, A, K>(simd, block, y, x, v),
+                            7 => self.tile::<S, 7, V, A, K>(simd, block, y, x, v),
+                            6 => self.tile::<S, 6, V, A, K>(simd, block, y, x, v),
+                            5 => self.tile::<S, 5, V, A, K>(simd, block, y, x, v),
+                            4 => self.tile::<S, 4, V, A, K>(simd, block, y, x, v),
+                            3 => self.tile::<S, 3, V, A, K>(simd, block, y, x, v),
+                            2 => self.tile::<S, 2, V, A, K>(simd, block, y, x, v),
+                            _ => self.tile::<S, 1, V, A, K>(simd, block, y, x, v),
                         };
                     }
                 }
@@ -184,7 +193,7 @@ impl Forward<'_> {
 
     /// Vector `v` of `R` output pixels of one block from (`y`, `x`); returns how many pixels.
     #[inline(always)]
-    fn tile<S: Simd, const R: usize, const V: usize, const A: usize>(
+    fn tile<S: Simd, const R: usize, const V: usize, const A: usize, const K: usize>(
         &mut self,
         simd: S,
         block: usize,
@@ -206,9 +215,22 @@ impl Forward<'_> {
         let weights = &weights[block * kernel[0] * kernel[1] * V..][..kernel[0] * kernel[1] * V];
         let (pixels, _) = S::as_simd_f32s(self.input);
         let left = x * stride[1] + from.border() - front[1];
-        for row in 0..kernel[0] {
+        let rows = if K > 0 { K } else { kernel[0] };
+        for row in 0..rows {
             let line = y * stride[0] + row * dilation[0] + from.border() - front[0];
             let first = block * from.plane() + line * from.row() + left * BLOCK;
+            if K > 0 {
+                // slices of constant length, for all columns: their indices need no check
+                let weights = &weights[row * K * V..][..K * V];
+                let pixels = &pixels[first / S::F32_LANES..][..((R - 1) * A + K) * V];
+                for column in 0..K {
+                    for r in 0..R {
+                        let pixel = pixels[(r * A + column) * V + v];
+                        sums[r] = multiply_add(simd, pixel, weights[column * V + v], sums[r]);
+                    }
+                }
+                continue;
+            }
             for column in 0..kernel[1] {
                 let weight = weights[(row * kernel[1] + column) * V + v];
                 let at = first / S::F32_LANES + column * dilation[1] * V + v;

@@ -163,11 +163,8 @@ impl Planes {
         );
         assert_eq!(planes.len(), self.len(), "values of a layout");
         let lanes = self.lanes();
-        if self.height * self.width == 1 {
-            for (block, values) in image.chunks(lanes).enumerate() {
-                planes[self.at(block, 0, 0)..][..values.len()].copy_from_slice(values);
-            }
-            return;
+        if lanes == 1 && self.border == 0 {
+            return planes.copy_from_slice(image);
         }
         for (values, (_, start)) in image.chunks_exact(self.width).zip(self.rows()) {
             if lanes == 1 {
@@ -181,7 +178,8 @@ impl Planes {
         }
     }
 
-    /// As [`Self::fill`] for an image of bytes: channel `c` is filled with the values that `tables[c]` has for its bytes.
+    /// As [`Self::fill`] for an image of bytes: channel `c` is filled with the values that `tables[c]` has for its bytes; so
+    /// many tables that fewer channels have several share the rows of each.
     ///
     /// # Panics
     /// As [`Self::fill`]; where there are fewer tables than channels.
@@ -193,8 +191,9 @@ impl Planes {
         );
         assert_eq!(planes.len(), self.len(), "values of a layout");
         let lanes = self.lanes();
-        for (bytes, (channel, start)) in image.chunks_exact(self.width).zip(self.rows()) {
-            let table = &tables[channel];
+        let rows = image.chunks_exact(self.width).zip(self.rows());
+        for (row, (bytes, (_, start))) in rows.enumerate() {
+            let table = &tables[row * tables.len() / (self.channels * self.height)];
             // steps of a length that is known only now cost more than the look-up
             if lanes == 1 {
                 for (target, byte) in planes[start..].iter_mut().zip(bytes) {
@@ -296,7 +295,12 @@ mod tests {
             planes.fill_from(&bytes, &tables, &mut laid);
             planes.read(&laid, &mut back);
             let expected = (0..image.len()).map(|i| tables[i / 15][i % 256]);
-            assert!(back.into_iter().eq(expected), "{channels} channels");
+            let expected: Vec<f32> = expected.collect();
+            assert_eq!(back, expected, "{channels} channels");
+            // and as rows of one channel
+            let rows = Planes::new(1, channels * 3, 5, 0).unwrap();
+            rows.fill_from(&bytes, &tables, &mut back);
+            assert_eq!(back, expected, "{channels} channels");
         }
     }
 

@@ -6,6 +6,7 @@ use super::groups::{End, Group};
 use super::moves::{moves, Moves};
 use super::pass::Tensors;
 use super::program::{GeneralStep, Held, Input, Step};
+use super::shape::MOST_NUMBERS;
 use crate::error::{Error, Result};
 use crate::kernel::{Product, RowFunction, Windows};
 use candle_core::{Device, Tensor};
@@ -201,7 +202,9 @@ impl Steps<'_> {
                 self.product(input, linear.layer, linear.bias, shape)?;
                 self.product = Some(value);
             }
-            (Op::Convolution(convolution), [input]) if is_image(*input) => {
+            (Op::Convolution(convolution), [input])
+                if is_image(*input) && self.under_windows(convolution, value) <= MOST_NUMBERS =>
+            {
                 return self.windows(&self.square(convolution), *input, value);
             }
             (Op::Add, [a, b]) if self.added(*a, *b, value) || self.added(*b, *a, value) => {}
@@ -322,9 +325,16 @@ impl Steps<'_> {
                 epsilon: norm.epsilon as f32,
             },
             (Op::MatMul, _) => {
-                let [.., rows, outputs] = self.shapes[value][..] else {
+                let [batch @ .., rows, outputs] = &self.shapes[value][..] else {
                     return Ok(None);
                 };
+                let (rows, outputs) = (*rows, *outputs);
+                // matrices may be spread over more
+                let batch = batch.iter().chain([&last]);
+                let columns = batch.fold(1usize, |all, side| all.saturating_mul(*side));
+                if columns.saturating_mul(rows.max(outputs)) > MOST_NUMBERS {
+                    return Ok(None);
+                }
                 let product = Product {
                     inputs: last,
                     outputs,
@@ -363,6 +373,13 @@ impl Steps<'_> {
             shape,
         });
         Ok(())
+    }
+
+    /// Numbers under all windows of a convolution.
+    fn under_windows(&self, convolution: &Convolution, value: Value) -> usize {
+        let window = &self.graph.layers[convolution.layer].shape[1..];
+        let sides = self.shapes[value][2..].iter().chain(window);
+        sides.fold(1usize, |all, side| all.saturating_mul(*side))
     }
 
     /// Adds a convolution that no kernel slides over images: the product of what lies under each window.
