@@ -359,7 +359,7 @@ fn memory_models() {
         );
         refused(
             "sram-3nm",
-            "memory model: expected exponential-henwood2020, sram-14nm-chandramoorthy2019, \
+            "memory model: expected combination-14nm-cacti-22nm-hp, combination-28nm-cacti-32nm-lstp, exponential-henwood2020, sram-14nm-chandramoorthy2019, \
              sram-28nm-kc705b-salami2018, sram-28nm-vc707-salami2018, sram-65nm-sun2017, or the path of a YAML \
              file, found `sram-3nm`",
         );
