@@ -100,7 +100,7 @@ fn shells_and_manuals_are_told_of_every_flag() {
     );
     place.done(&["man", "--out", "man1"]);
     let pages: Vec<String> = place.tree().into_keys().collect();
-    assert_eq!(pages.len(), 24, "{pages:?}");
+    assert_eq!(pages.len(), 26, "{pages:?}");
     for page in [
         "wcat-explore.1",
         "wcat-explore-sweep.1",
@@ -154,13 +154,14 @@ fn memory_models_are_listed_and_shown() {
         .iter()
         .map(|model| model["memory"].as_str().unwrap())
         .collect();
-    assert_eq!(names.len(), 5);
+    assert_eq!(names.len(), 7);
     assert!(names.contains(&MEMORY));
     let table = place.done(&["memory", "list"]);
     assert_eq!(
         (table.stdout.lines().count(), table.stderr.as_str()),
-        (6, "")
+        (8, "")
     );
+    assert_eq!(records(&place, &["memory", "list", "--macros"]).len(), 10);
     assert!(names.iter().all(|name| table.stdout.contains(name)));
     for name in names {
         let curve = records(&place, &["memory", "show", name]);

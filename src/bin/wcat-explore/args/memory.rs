@@ -20,12 +20,19 @@ pub(crate) struct MemoryArgs {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum MemoryCommand {
-    /// The built-in memory models and macros
+    /// The built-in memory models, or macros
     #[command(after_help = "\
 Examples:
   wcat-explore memory list
+  wcat-explore memory list --macros
   wcat-explore memory list --format json")]
-    List(Output),
+    List {
+        /// The macros, which have energies and no failures: what `memory combine --energy` takes
+        #[arg(long, help_heading = "Macro")]
+        macros: bool,
+        #[command(flatten)]
+        output: Output,
+    },
     /// A memory model: where it comes from, its curve, one point of it
     #[command(after_help = "\
 Examples:

@@ -21,7 +21,7 @@ const HEADINGS: &[(&str, &str)] = &[
     ("Attack", "flips until-accuracy restarts batch k-top attack-data"),
     ("Measurements", "unit reference error-free copies"),
     ("Memory model", "name title source license curve robust-energy robust-area robust-source"),
-    ("Macro", "where vdd device-class failures energy vmin map margin variant extrapolate laws-of access-exponent leakage-exponent alpha threshold law-source"),
+    ("Macro", "macros where vdd device-class failures energy vmin map margin variant extrapolate laws-of access-exponent leakage-exponent alpha threshold law-source"),
     (
         "Output",
         "out to fresh resume no-resume dry-run format overwrite layers figures export-masks title preface cards",

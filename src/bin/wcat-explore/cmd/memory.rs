@@ -9,7 +9,7 @@ use crate::show;
 use serde_json::{json, Value};
 use std::path::Path;
 use wcat_explore::error::Error;
-use wcat_explore::memory::{self, MacroModel, Memory, MemoryModel, Naming, OperatingPoint};
+use wcat_explore::memory::{self, Memory, MemoryModel, Naming, OperatingPoint};
 use wcat_explore::report::Grid;
 use wcat_explore::table::SCHEMA;
 use wcat_explore::units::check_name;
@@ -17,7 +17,11 @@ use wcat_explore::units::check_name;
 pub(crate) fn run(args: &MemoryArgs, monitor: &Progress) -> anyhow::Result<()> {
     match &args.command {
         MemoryCommand::Fit(args) => fit::run(args, monitor),
-        MemoryCommand::List(output) => list(output.format),
+        MemoryCommand::List {
+            macros: true,
+            output,
+        } => sram::list(output.format),
+        MemoryCommand::List { output, .. } => list(output.format),
         MemoryCommand::Import(args) => sram::import(args, monitor),
         MemoryCommand::Combine(args) => {
             let model = sram::combine(args, monitor)?;
@@ -118,30 +122,15 @@ fn list(format: Format) -> anyhow::Result<()> {
         .into_iter()
         .map(memory::builtin)
         .collect::<Result<_, _>>()?;
-    let macros: Vec<MacroModel> = memory::macro_names()
-        .into_iter()
-        .map(|name| memory::open(name)?.sram())
-        .collect::<Result<_, _>>()?;
     if format != Format::Table {
-        let models = models.iter().map(|m| {
+        let rows = models.iter().map(|m| {
             json!({
                 "schema": SCHEMA, "memory": m.name, "title": m.title, "voltage_unit": m.unit.name(),
                 "error_free": m.error_free.get(), "fault_kind": m.fault_kind.name(), "array": m.array.label(),
                 "source": m.source, "sha256": m.checksum,
             })
         });
-        let macros = macros.iter().map(|m| {
-            json!({
-                "schema": SCHEMA, "macro": m.file.name, "title": m.file.title, "voltage_unit": "volt",
-                "words": m.file.sram.words, "bits": m.file.sram.bits, "source": m.file.source, "sha256": m.checksum,
-            })
-        });
-        // as values with commas all rows have one header
-        let all: Vec<Value> = match format {
-            Format::Csv => models.collect(),
-            _ => models.chain(macros).collect(),
-        };
-        return show::records(&Value::Array(all), format);
+        return show::records(&Value::Array(rows.collect()), format);
     }
     let grid = Grid::of(&models)
         .text("memory model", |m| &m.name)
@@ -149,14 +138,6 @@ fn list(format: Format) -> anyhow::Result<()> {
         .text("unit", |m| m.unit.symbol())
         .number("error-free", |m| m.error_free.to_string())
         .text("array", |m| m.array.label());
-    show::table(&grid.grid())?;
-    show::result("")?;
-    let grid = Grid::of(&macros)
-        .text("macro, without failures", |m| &m.file.name)
-        .text("title", |m| &m.file.title)
-        .number("words", |m| m.file.sram.words)
-        .number("bits", |m| m.file.sram.bits)
-        .number("variants", |m| m.file.sram.variants.len());
     show::table(&grid.grid())
 }
 

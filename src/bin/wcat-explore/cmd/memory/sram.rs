@@ -94,6 +94,31 @@ fn volts(flag: &str, text: &str) -> Result<Voltage, Error> {
     }
 }
 
+/// The built-in macros.
+pub(super) fn list(format: Format) -> anyhow::Result<()> {
+    let names = memory::macro_names().into_iter();
+    let macros: Vec<MacroModel> = names
+        .map(|name| memory::open(name)?.sram())
+        .collect::<Result<_, _>>()?;
+    if format != Format::Table {
+        let rows = macros.iter().map(|m| {
+            json!({
+                "schema": SCHEMA, "macro": m.file.name, "title": m.file.title, "words": m.file.sram.words,
+                "bits": m.file.sram.bits, "variants": m.file.sram.variants.len(), "source": m.file.source,
+                "sha256": m.checksum,
+            })
+        });
+        return show::records(&Value::Array(rows.collect()), format);
+    }
+    let grid = Grid::of(&macros)
+        .text("macro", |m| &m.file.name)
+        .text("title", |m| &m.file.title)
+        .number("words", |m| m.file.sram.words)
+        .number("bits", |m| m.file.sram.bits)
+        .number("variants", |m| m.file.sram.variants.len());
+    show::table(&grid.grid())
+}
+
 /// The laws that flags stand for.
 pub(super) fn laws(flags: &LawFlags) -> Result<Laws, Error> {
     let given = flags.law_source.as_deref().unwrap_or("given by the user");
