@@ -253,13 +253,13 @@ impl MemoryModel {
         })
     }
 
-    /// Refuses voltages at which the energies of the macro are not known.
+    /// Refuses voltages at which the energies and the delay of the macro are not known.
     ///
     /// # Errors
-    /// As [`Variant::at`].
+    /// [`Error::Argument`] with the voltages at which they are.
     pub fn check_reach(&self, voltage: Voltage) -> Result<()> {
         match &self.sram {
-            Some(sram) => sram.variant(None)?.at(voltage).map(drop),
+            Some(sram) => sram.variant(None)?.check_reach(voltage, true),
             None => Ok(()),
         }
     }
@@ -306,8 +306,10 @@ impl MemoryModel {
             (low, high) = (low.max(from), high.min(to));
         }
         let last = n.max(2) - 1;
+        // rounding must not pass the end
+        let place = |i: usize| (low + (high - low) * i as f64 / last as f64).min(high);
         (0..=last)
-            .map(|i| self.at(Voltage::new(low + (high - low) * i as f64 / last as f64)?))
+            .map(|i| self.at(Voltage::new(place(i))?))
             .collect()
     }
 

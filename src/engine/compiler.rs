@@ -590,13 +590,10 @@ impl<'a> Compiler<'a> {
 
     fn moved(&mut self, i: usize, moved: &Moved) -> Result<Buffer> {
         let output = self.layout(i + 1)?;
-        let part =
-            |(value, places): &(Value, Vec<[u32; 2]>)| Ok((self.layout(*value)?, places.clone()));
-        let parts = moved.parts.iter().map(part).collect::<Result<Vec<_>>>()?;
-        let parts: Vec<(Layout, &[[u32; 2]])> = parts
-            .iter()
-            .map(|(layout, places)| (*layout, &places[..]))
-            .collect();
+        let mut parts: Vec<(Layout, &[[u32; 2]])> = Vec::new();
+        for (value, places) in &moved.parts {
+            parts.push((self.layout(*value)?, places));
+        }
         let from = moved.parts.iter().map(|(value, _)| self.of_value[*value]);
         let (from, gather) = (from.collect(), Gather::new(&moved.fixed, &parts, output));
         let to = self.allocate(output);

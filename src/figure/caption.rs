@@ -14,10 +14,9 @@ pub(super) fn pareto(points: &Averaged, scene: &Scene<'_>, frontiers: &Pareto) -
     let intervals = curves::intervals(&scene.facets(), false);
     let mut words = vec![
         format!(
-            "Mean {} against the energy of the accesses to the weight memory per inference, relative to the \
-             same architecture at 8 bits, unprotected, at the error-free voltage (arithmetic, activation memory and \
-             periphery are not in it); one marker per supply voltage.",
-            measured(summaries)
+            "Mean {} against the energy of {}; one marker per supply voltage.",
+            measured(summaries),
+            counted(summaries)
         ),
         sample(points),
         means(points, intervals),
@@ -95,6 +94,20 @@ pub(super) fn accuracy_ber(points: &Averaged, scene: &Scene<'_>) -> String {
     words.extend(scene.focus.words());
     words.extend(hollow(summaries));
     words.join(" ")
+}
+
+/// What the energy of an inference is of, and what it is relative to: with a macro whole macros are counted, and what the
+/// settings add.
+fn counted(summaries: &[Summary]) -> &'static str {
+    if summaries
+        .iter()
+        .any(|s| s.design.inference_seconds.is_some())
+    {
+        return "the weight memory per inference, accesses and leakage of whole macros, and of the rest of the chip where \
+                its power was given, relative to the same architecture at 8 bits, unprotected, at the error-free voltage";
+    }
+    "the accesses to the weight memory per inference, relative to the same architecture at 8 bits, unprotected, at the \
+     error-free voltage (arithmetic, activation memory and periphery are not in it)"
 }
 
 /// `accuracy`, or what else the metric says.

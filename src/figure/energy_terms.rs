@@ -2,14 +2,14 @@
 
 use super::axes::Axis;
 use super::canvas::{Color, Stroke};
-use super::curves::voltage_axis;
+use super::curves::{percent_label, voltage_axis};
 use super::layout::{layout, Panel};
 use super::legend::{Legend, Sample};
 use super::marker::{marker, Shape};
 use super::palette::PALETTE;
 use super::Figure;
 use crate::analysis::{Objectives, Summary};
-use crate::sweep::EnergyRow;
+use crate::sweep::{Design, EnergyRow};
 
 /// Share of the chips below which a point is drawn grey.
 const HALF: f64 = 0.5;
@@ -44,9 +44,10 @@ pub fn energy_terms(
         let Some(voltage) = design.voltage else {
             continue;
         };
-        if (&design.model, design.protection, &design.array)
-            != (&of.model, of.protection, &of.array)
-        {
+        let same = design.protection == of.protection
+            && [&design.model, &design.memory] == [&of.model, &of.memory]
+            && (&design.array, &design.fault_kind) == (&of.array, &of.fault_kind);
+        if !same {
             continue;
         }
         let rows = energies
@@ -75,16 +76,16 @@ pub fn energy_terms(
         name: "energy_terms",
         title: "Energy of an inference by term".into(),
         caption: format!(
-            "Energy of the weight memory for {} under {}: accesses, leakage (with the rest of the chip where it is counted) \
+            "Energy of the weight memory, {}, for {} under {}: accesses, leakage (with the rest of the chip where it is counted) \
              and their sum, at every swept voltage; beneath, the mean accuracy. Grey: on more than half of the chips another \
              swept point is at least as good in accuracy, energy and time, and better in one.",
-            of.model, of.protection
+            of.memory, of.model, of.protection
         ),
-        svg: drawn(&points, of.voltage_unit),
+        svg: drawn(&points, of),
     })
 }
 
-fn drawn(points: &[Point], unit: crate::units::VoltageUnit) -> String {
+fn drawn(points: &[Point], of: &Design) -> String {
     let sums: [(&str, Of); 3] = [
         ("sum", |point| point.access + point.leakage),
         ("accesses", |point| point.access),
@@ -103,13 +104,13 @@ fn drawn(points: &[Point], unit: crate::units::VoltageUnit) -> String {
         Sample::Marker(Shape::Circle, Color::GREY.at(0.5), false),
         "beaten on more than half of the chips",
     );
-    let x = voltage_axis(unit, points.iter().map(|point| point.voltage), 9);
+    let x = voltage_axis(of.voltage_unit, points.iter().map(|point| point.voltage), 9);
     let highest = points.iter().map(sums[0].1).fold(0.0, f64::max);
     let energies = Axis::rounded("Energy (pJ)", 0.0, highest, 5, (0.0, f64::MAX));
     let accuracy = |point: &Point| 100.0 * point.mean;
     let lowest = points.iter().map(accuracy).fold(100.0, f64::min);
     let best = points.iter().map(accuracy).fold(0.0, f64::max);
-    let accuracies = Axis::rounded("Accuracy (%)", lowest, best, 5, (0.0, 100.0));
+    let accuracies = Axis::rounded(&percent_label(of.metric), lowest, best, 5, (0.0, 100.0));
     let panel = |y: Axis, height: f64, labelled: bool| Panel {
         x: x.clone(),
         y,

@@ -167,8 +167,15 @@ pub(super) fn read_printed(path: &Path, choice: &CactiChoice) -> Result<Corner> 
     let (write_nj, write_line) = value(&["TotaldynamicwriteenergyperaccessnJ"])?;
     let (leakage_mw, leakage_line) = value(&["TotalleakagepowerofabankmW"])?;
     let (access_ns, access_line) = value(&["Accesstimens"])?;
+    let (banks, banks_line) = value(&["Numberofbanks"])?;
+    if banks != 1.0 {
+        let expected = "one bank, as the leakage is that of a bank";
+        let (found, line) = (banks.to_string(), Some(banks_line));
+        return Err(wrong(path, line, "Number of banks", expected, &found));
+    }
     let run = Run {
-        node_nm: value(&["Technologysizenm", "Technology"])?.0,
+        // the echo `Technology`, before it, is in micrometres
+        node_nm: value(&["Technologysizenm"])?.0,
         device: choice.device.clone().unwrap_or_else(|| "unnamed".into()),
         objective: None,
         vdd: vdd.get(),
@@ -280,6 +287,7 @@ node_nm,device,vdd_v,temp_k,objective,capacity_bytes,word_bits,read_pj,write_pj,
 22,lstp,0.8,300,energy,32768,64,1.90708,9.51081,0.000572287,0.00532887,2.75532
 ";
     const PRINTED: &str = "\
+Technology                    : 0.022
 Temperature                   : 300
 ---------- CACTI (version 7.0.3DD Prerelease of Aug, 2012), Uniform Cache Access SRAM Model ----------
 
@@ -344,7 +352,7 @@ Cache Parameters:
             (printed.words, printed.bits, printed.voltage),
             (4096, 64, of_table.voltage)
         );
-        assert_eq!(printed.read_pj.line, 12);
+        assert_eq!(printed.read_pj.line, 13);
     }
 
     #[test]

@@ -121,7 +121,7 @@ impl Combination<'_> {
         volts(&mut part.error_free)?;
         part.reference = match self.map {
             VoltageMap::Vmin(vmin) => format!(
-                "volts of {}; its cells are taken to begin to fail at {vmin} V as those of {} at {}",
+                "volts of {}; without margin its cells are taken to begin to fail at {vmin} V as those of {} at {}",
                 self.energy.file.name, self.failures.name, self.failures.error_free
             ),
             VoltageMap::Volts => format!("volts of {} taken as volts of {}", self.failures.name, self.energy.file.name),
@@ -180,11 +180,16 @@ impl Combination<'_> {
             }
             VoltageMap::Volts => "volts are taken as the same".into(),
         };
+        let at = if corners.is_empty() {
+            "energies are"
+        } else {
+            "leakage is"
+        };
         let mut text = format!(
             "That silicon of the energies fails as that of the failures: {carried}. Process: failures {}, energies {}. \
-             Temperature: the failure curve has none, energies are at {} degrees Celsius, process {}. Word width: \
+             Temperature: the failure curve has none, {} at {} degrees Celsius, process {}. Word width: \
              failures {} bits, energies {} bits.",
-            failures.title, energy.title, variant.temperature_c, variant.process, failures.array.word_bits, sram.bits
+            failures.title, energy.title, at, variant.temperature_c, variant.process, failures.array.word_bits, sram.bits
         );
         if self.margin != 0.0 {
             text += &format!(

@@ -231,7 +231,7 @@ impl SramMacro {
         };
         let [read, write, leakage, delay] = [worst(0)?, worst(1)?, worst(2)?, worst(3)?];
         let named = format!(
-            "read of {}, write of {}, leakage of {}, delay of {}",
+            "at {voltage} V, read of {}, write of {}, leakage of {}, delay of {}",
             read.name, write.name, leakage.name, delay.name
         );
         let variant = Variant {
@@ -306,15 +306,15 @@ impl Variant {
         Ok(())
     }
 
-    /// Gives every number its law: one that was given, else one that is fitted.
+    /// Gives every number its law: one that was given, else the one that it has, else one that is fitted.
     pub(super) fn lay(&mut self, laws: &Laws) {
-        self.read_pj.law = laws.access.clone().or_else(|| self.read_pj.fit_power());
-        self.write_pj.law = laws.access.clone().or_else(|| self.write_pj.fit_power());
-        self.leakage_nw.law = laws.leakage.clone().or_else(|| self.leakage_nw.fit_power());
-        self.delay_ns.law = laws
-            .delay
-            .clone()
-            .or_else(|| self.delay_ns.fit_alpha_power());
+        let given = [&laws.access, &laws.access, &laws.leakage, &laws.delay];
+        let power = Characteristic::fit_power;
+        let fits = [power, power, power, Characteristic::fit_alpha_power];
+        for ((number, given), fit) in self.numbers_mut().into_iter().zip(given).zip(fits) {
+            let own = given.clone().or_else(|| number.law.take());
+            number.law = own.or_else(|| fit(number));
+        }
     }
 
     /// Typical before others, room temperature before others.
@@ -386,23 +386,34 @@ impl Variant {
         })
     }
 
+    /// Refuses voltages at which its energies, or its delay too, are not known.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] with the voltages at which they are.
+    pub(super) fn check_reach(&self, voltage: Voltage, with_delay: bool) -> Result<()> {
+        let [low, high] = self.reach(with_delay);
+        if (low..=high).contains(&voltage.get()) {
+            return Ok(());
+        }
+        let expected = format!(
+            "{low:.4} to {high:.4} V, where `{}` is known; `--extrapolate` continues fitted laws to 0.1 V above the \
+             threshold voltage",
+            self.name
+        );
+        Err(Error::argument("voltage", expected, format!("{voltage} V")))
+    }
+
     /// Its numbers at a voltage.
     ///
     /// # Errors
     /// [`Error::Argument`] outside the voltages at which its energies are known, with these.
     pub fn at(&self, voltage: Voltage) -> Result<MacroPoint> {
+        self.check_reach(voltage, false)?;
         let volt = voltage.get();
-        let within = |[low, high]: [f64; 2]| (low..=high).contains(&volt);
-        if !within(self.reach(false)) {
-            let [low, high] = self.reach(false);
-            let expected = format!(
-                "{low:.4} to {high:.4} V, where `{}` is known; `--extrapolate` continues fitted laws to 0.1 V above the \
-                 threshold voltage",
-                self.name
-            );
-            return Err(Error::argument("voltage", expected, format!("{volt} V")));
-        }
-        let delay_ns = within(self.reach(true)).then(|| self.delay_ns.value(volt));
+        let [low, high] = self.reach(true);
+        let delay_ns = (low..=high)
+            .contains(&volt)
+            .then(|| self.delay_ns.value(volt));
         let known = if delay_ns.is_some() { 4 } else { 3 };
         let standings = self
             .numbers()

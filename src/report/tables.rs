@@ -278,11 +278,12 @@ pub(super) fn objectives(report: &Report) -> Grid {
         let unbeaten = b.unbeaten.total_cmp(&a.unbeaten);
         unbeaten.then_with(|| a.energy_pj.total_cmp(&b.energy_pj))
     });
+    let measured = metric(&report.summaries).title();
     Grid::of(&rows)
         .text("Model", |(_, s)| &s.design.model)
         .text("Protection", |(_, s)| s.design.protection)
         .number("V", |(_, s)| s.design.voltage.map(number))
-        .number("Accuracy (%)", |(_, s)| mean(s))
+        .number(format!("{measured} (%)"), |(_, s)| mean(s))
         .number("Energy (pJ)", |(own, _)| picojoules(own.energy_pj))
         .number("Time (ns)", |(own, _)| format!("{:.0}", 1e9 * own.seconds))
         .number("Unbeaten on (% of chips)", |(own, _)| {

@@ -250,7 +250,11 @@ impl Model<'_> {
                     part.voltage.to_string(),
                 ));
             };
-            if let Some(period) = self.spec.period_ns.filter(|period| delay_ns > period.get()) {
+            if let Some(period) = self
+                .spec
+                .period_ns
+                .filter(|_| self.spec.is_too_slow(delay_ns))
+            {
                 let expected =
                     format!("at least {delay_ns:.4} ns, the delay at {} V", part.voltage);
                 return Err(Error::argument(

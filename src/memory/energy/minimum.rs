@@ -129,8 +129,12 @@ impl Minimum {
     pub fn in_words(&self, of: &str, memory: &MemoryModel, spec: &EnergySpec) -> String {
         let (volt, [from, to]) = (self.voltage, self.near);
         let is_fixed = spec.has_fixed_clock();
+        let leakage = match spec.rest_of_chip_mw {
+            Some(_) => "leakage and the rest of the chip",
+            None => "leakage",
+        };
         let terms = format!(
-            "{} pJ of accesses and {} pJ of leakage",
+            "{} pJ of accesses and {} pJ of {leakage}",
             in_words(self.access_pj),
             in_words(self.leakage_pj)
         );
@@ -150,7 +154,7 @@ impl Minimum {
                  lowest voltage at which the macro is known, {volt} V, is the cheapest ({terms}), {faults}"
             ),
             Place::Lowest => format!(
-                "{of}: no minimum-energy voltage down to {volt} V, the lowest at which the macro is known: leakage is \
+                "{of}: no minimum-energy voltage down to {volt} V, the lowest at which the macro is known: {leakage} is \
                  {share:.2} % of the energy there ({terms}), so lower is always cheaper; it is {faults}"
             ),
             Place::Highest => format!(

@@ -227,7 +227,7 @@ pub(crate) struct CombineArgs {
     /// volts: voltages of the failure curve are those of the macro
     #[arg(long, value_enum, hide_possible_values = true)]
     pub map: Option<MapOfVolts>,
-    /// Variant of process and temperature, or worst: of each number the worst [default: the macro's first]
+    /// Variant of process and temperature, or worst: of each number the worst at the error-free voltage [default: the first]
     #[arg(long, value_name = "NAME")]
     pub variant: Option<String>,
     /// Volts by which every cell is taken to fail earlier; moves the failure curve only
