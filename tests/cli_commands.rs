@@ -340,6 +340,7 @@ fn an_evaluation_is_clean_or_on_a_chip_that_repeats() {
             "loss",
             "memory",
             "method",
+            "metric",
             "model",
             "not_finite",
             "schema",

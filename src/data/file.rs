@@ -123,8 +123,8 @@ impl Arrays {
             remarks: match &labels {
                 Some(_) => Vec::new(),
                 None => vec![format!(
-                    "{} has no array `y` or `labels`, the class of each input, but {}: what counts is agreement with the \
-                     network without faults",
+                    "{} has no array `y` or `labels`, the class of each input, but {}: what counts is what the network \
+                     says without faults",
                     path.display(),
                     found()
                 )],

@@ -112,7 +112,7 @@ fn counted(summaries: &[Summary]) -> &'static str {
 
 /// `accuracy`, or what else the metric says.
 fn measured(summaries: &[Summary]) -> String {
-    metric(summaries).title().to_lowercase()
+    metric(summaries).words()
 }
 
 /// Caption of `yield_voltage`.

@@ -75,7 +75,7 @@ pub(super) fn losses(answers: &[Answer], series: &SeriesPoints<'_>, open: &[Open
         Question::Yield { .. } => None,
     });
     let asked = by_energy(asked.collect());
-    let measured = metric(asked.iter().filter_map(|(a, ..)| a.point.as_ref())).title();
+    let measured = metric(asked.iter().filter_map(|(a, ..)| a.point.as_ref()));
     let baseline = answers.iter().find_map(|answer| answer.baseline);
     let baseline = baseline.map_or("baseline", MethodLabel::name);
     Grid::of(&asked)
@@ -103,11 +103,11 @@ pub(super) fn losses(answers: &[Answer], series: &SeriesPoints<'_>, open: &[Open
             series.shown(a).map(|shown| voltage(shown.holding))
         })
         .number("Energy", |(a, ..)| a.point.as_ref().map(energy))
-        .number(format!("{measured} (%)"), |(a, ..)| {
+        .number(format!("{} (%)", measured.title()), |(a, ..)| {
             a.point.as_ref().map(mean)
         })
         .number(
-            format!("Target {} (%)", measured.to_lowercase()),
+            format!("Target {} (%)", measured.words()),
             |(.., target)| percent(*target),
         )
         .number("Bit error rate", |(a, ..)| {

@@ -57,7 +57,7 @@ impl<'a> Lead<'a> {
 /// `96.1 % accuracy (1 point less than normal without faults)`.
 fn target(report: &Report, saving: &Saving) -> String {
     let accuracy = percent(saving.target);
-    let measured = metric(&report.summaries).title().to_lowercase();
+    let measured = metric(&report.summaries).words();
     match report.pareto.baseline {
         Some(baseline) => {
             let loss = points(saving.loss);

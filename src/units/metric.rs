@@ -87,6 +87,13 @@ impl Metric {
         }
     }
 
+    /// The same within a sentence.
+    pub fn words(self) -> String {
+        let title = self.title();
+        let (first, rest) = title.split_at(1);
+        first.to_lowercase() + rest
+    }
+
     /// What to tell of accuracies by it, unless it is the usual.
     pub fn note(self) -> Option<String> {
         let counted = match self {

@@ -286,6 +286,7 @@ pub(crate) fn cacti_printed() -> Vec<Vec<u8>> {
 Temperature                   : 300
 Cache Parameters:
     Total cache size (bytes): 32768
+    Number of banks: 1
     Block size (bytes): 8
     Technology size (nm): 22
 

@@ -103,7 +103,7 @@ pub(crate) fn percent(x: f64) -> String {
 
 /// `accuracy %`, or what else is counted: the name of a column of [`percent`].
 pub(crate) fn measured(metric: Metric) -> String {
-    format!("{} %", metric.title().to_lowercase())
+    format!("{} %", metric.words())
 }
 
 /// A line of `error` or `warning` in the colours of clap's own messages, for a stream that takes them out again where

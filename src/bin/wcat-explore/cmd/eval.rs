@@ -49,7 +49,7 @@ fn table(row: &EvaluationRow) -> Grid {
         .text("normalised by", |r| r.normalization.as_ref())
         .only_if(row.normalization.is_some())
         .number("images", |r| r.images)
-        .number(&show::measured(row.metric), |r| show::percent(r.accuracy))
+        .number(show::measured(row.metric), |r| show::percent(r.accuracy))
         .number("loss", |r| {
             let loss = r.loss.map(|loss| format!("{loss:.4}"));
             loss.unwrap_or("not finite".into())

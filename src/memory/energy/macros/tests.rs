@@ -406,7 +406,7 @@ fn the_worst_of_each_number_is_named() {
     };
     let model = combination.build(&naming, Path::new("both.yaml")).unwrap();
     let inferred = model.inferred.unwrap();
-    let expected = "Worst of each number: read of ff_125C, write of ff_125C, leakage of ff_125C, delay of ss_125C.";
+    let expected = "Worst of each number: at 3 V, read of ff_125C, write of ff_125C, leakage of ff_125C, delay of ss_125C.";
     assert!(inferred.contains(expected), "{inferred}");
     let point = model.sram.unwrap().variants[0]
         .at(Voltage::new(3.0).unwrap())
