@@ -238,7 +238,7 @@ fn inputs_without_classes_are_judged_by_agreement_with_the_network_without_fault
         ),
         (
             [&eval[..], &FLOATS, &["--metric", "top2"]].concat(),
-            "expected top1, top5, agreement, or snr:DECIBELS of 1 to 120, found `top2`",
+            "expected top1, top5, agreement, or snr:DECIBELS of 1 to 120 (metric), found `top2`",
         ),
     ] {
         let ended = place.run(&typed);
