@@ -83,6 +83,8 @@
     data.series.forEach(function (series, i) {
       var own = shown.filter(function (p) { return p.series === i && p.voltage !== null; });
       if (own.length < 2) { return; }
+      // leakage may make a lower voltage dearer
+      own.sort(function (a, b) { return a.voltage - b.voltage; });
       var line = path("line", own.map(function (p) { return [x(p), p.mean]; }));
       line.setAttribute("stroke-dasharray", series.dash);
       tint(line, i);
