@@ -193,6 +193,23 @@ impl Error {
         }
     }
 
+    /// The same with the line from 1, the key, or both.
+    pub fn input_at(
+        path: impl Into<PathBuf>,
+        line: Option<usize>,
+        key: Option<&str>,
+        expected: impl Into<String>,
+        found: impl Into<String>,
+    ) -> Self {
+        Self::Input {
+            path: path.into(),
+            line,
+            key: key.map(str::to_owned),
+            expected: expected.into(),
+            found: found.into(),
+        }
+    }
+
     /// A wrong argument or setting.
     pub fn argument(
         what: impl Into<String>,

@@ -234,13 +234,7 @@ fn classes(path: &Path, labels: NumberArray, inputs: &str, count: usize) -> Resu
 
 /// A wrong array.
 fn wrong(path: &Path, key: &str, expected: String, found: String) -> Error {
-    Error::Input {
-        path: path.to_owned(),
-        line: None,
-        key: Some(key.to_owned()),
-        expected,
-        found,
-    }
+    Error::input_at(path, None, Some(key), expected, found)
 }
 
 /// The numbers of a tensor.

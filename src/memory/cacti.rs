@@ -26,16 +26,8 @@ const COLUMNS: [&str; 11] = [
     "leakage_mw",
     "access_ns",
 ];
-/// Those that tell runs apart.
-const CHOICES: [&str; 7] = [
-    "node_nm",
-    "device",
-    "vdd_v",
-    "temp_k",
-    "objective",
-    "capacity_bytes",
-    "word_bits",
-];
+/// Those of them that tell runs apart: the first so many.
+const CHOICES: usize = 7;
 
 /// What is said beside a file of CACTI.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -88,7 +80,7 @@ pub(super) fn read_table(path: &Path, choice: &CactiChoice) -> Result<Vec<Corner
                 .iter()
                 .any(|row| at.map(|at| row.cell(at)) != at.map(|at| first.cell(at)))
     };
-    let differing: Vec<&str> = CHOICES.iter().filter(differs).copied().collect();
+    let differing: Vec<&str> = COLUMNS[..CHOICES].iter().filter(differs).copied().collect();
     if !differing.is_empty() {
         let expected = format!(
             "one macro, chosen by `--where COLUMN=VALUE` of {}",
@@ -149,15 +141,21 @@ pub(super) fn read_printed(path: &Path, choice: &CactiChoice) -> Result<Corner> 
     let value = |labels: &[&str]| match line(labels) {
         Some((at, text)) => match number(text).filter(|value| *value > 0.0) {
             Some(value) => Ok((value, at)),
-            None => Err(wrong(
+            None => Err(Error::input_at(
                 path,
                 Some(at),
-                labels[0],
+                Some(labels[0]),
                 "a number above 0",
-                &excerpt(text),
+                excerpt(text),
             )),
         },
-        None => Err(wrong(path, None, labels[0], "a line of this label", "none")),
+        None => Err(Error::input_at(
+            path,
+            None,
+            Some(labels[0]),
+            "a line of this label",
+            "none",
+        )),
     };
     let Some(vdd) = choice.vdd else {
         let expected = "the supply voltage: CACTI does not print it";
@@ -171,7 +169,13 @@ pub(super) fn read_printed(path: &Path, choice: &CactiChoice) -> Result<Corner> 
     if banks != 1.0 {
         let expected = "one bank, as the leakage is that of a bank";
         let (found, line) = (banks.to_string(), Some(banks_line));
-        return Err(wrong(path, line, "Number of banks", expected, &found));
+        return Err(Error::input_at(
+            path,
+            line,
+            Some("Number of banks"),
+            expected,
+            found,
+        ));
     }
     let run = Run {
         // the echo `Technology`, before it, is in micrometres
@@ -194,16 +198,6 @@ pub(super) fn read_printed(path: &Path, choice: &CactiChoice) -> Result<Corner> 
 fn number(text: &str) -> Option<f64> {
     let text = text.split_whitespace().next()?;
     text.parse().ok().filter(|number: &f64| number.is_finite())
-}
-
-fn wrong(path: &Path, line: Option<usize>, key: &str, expected: &str, found: &str) -> Error {
-    Error::Input {
-        path: path.to_owned(),
-        line,
-        key: Some(key.to_owned()),
-        expected: expected.to_owned(),
-        found: found.to_owned(),
-    }
 }
 
 /// One run of CACTI.
@@ -231,12 +225,12 @@ impl Run {
             && (1.0..=65_536.0).contains(&self.word_bits);
         if !fits || self.word_bits.fract() != 0.0 {
             let found = format!("{} bytes in words of {} bits", self.bytes, self.word_bits);
-            return Err(wrong(
+            return Err(Error::input_at(
                 path,
                 Some(self.lines[0]),
-                "word_bits",
+                Some("word_bits"),
                 "whole words",
-                &found,
+                found,
             ));
         }
         let traced = |value: f64, line: usize| -> Result<Traced> {

@@ -120,7 +120,13 @@ impl<'a> Cursor<'a> {
         } else {
             excerpt(line)
         };
-        Err(wrong_at(self.path, self.line, None, expected, &found))
+        Err(Error::input_at(
+            self.path,
+            Some(self.line),
+            None,
+            expected,
+            found,
+        ))
     }
 
     /// Goes on by so many bytes, counting lines.
@@ -270,17 +276,6 @@ impl<'a> Cursor<'a> {
                 Some(_) => self.statement(group, depth)?,
             }
         }
-    }
-}
-
-/// The error that a line is wrong.
-fn wrong_at(path: &Path, line: usize, key: Option<&str>, expected: &str, found: &str) -> Error {
-    Error::Input {
-        path: path.to_owned(),
-        line: Some(line),
-        key: key.map(str::to_owned),
-        expected: expected.to_owned(),
-        found: found.to_owned(),
     }
 }
 

@@ -309,13 +309,7 @@ impl<'a> ForeignTable<'a> {
 
 fn wrong(path: &Path, line: usize, key: Option<&str>, expected: &str, found: &str) -> Error {
     let key = key.map(|key| excerpt(key).trim_matches('`').to_owned());
-    Error::Input {
-        path: path.to_owned(),
-        line: Some(line),
-        key,
-        expected: expected.to_owned(),
-        found: found.to_owned(),
-    }
+    Error::input_at(path, Some(line), key.as_deref(), expected, found)
 }
 
 /// Lines with their numbers from 1, ended by a line feed, a carriage return or both.

@@ -104,14 +104,7 @@ pub(crate) fn from_csv(
 }
 
 fn wrong(path: &Path, line: usize, expected: &str, found: &str) -> Error {
-    let (path, expected, found) = (path.to_owned(), expected.to_owned(), found.to_owned());
-    Error::Input {
-        path,
-        line: Some(line),
-        key: None,
-        expected,
-        found,
-    }
+    Error::input_at(path, Some(line), None, expected, found)
 }
 
 #[cfg(test)]

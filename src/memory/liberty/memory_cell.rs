@@ -9,8 +9,8 @@
 
 use super::condition::truth;
 use super::pins::{Operation, Port, Ports};
-use super::{parse, wrong_at, Attribute, Group, LARGEST};
-use crate::error::Result;
+use super::{parse, Attribute, Group, LARGEST};
+use crate::error::{Error, Result};
 use crate::memory::characteristic::tidy;
 use crate::store::{excerpt, read_text};
 use crate::units::{Positive, Voltage};
@@ -69,7 +69,7 @@ impl Corner {
     /// Reads a Liberty file with one memory.
     ///
     /// # Errors
-    /// [`Error::Missing`](crate::error::Error::Missing); [`Error::Input`](crate::error::Error::Input) with line and attribute for all that is wrong or lacking.
+    /// [`Error::Missing`]; [`Error::Input`] with line and attribute for all that is wrong or lacking.
     pub fn read(path: &Path) -> Result<Self> {
         Self::parse(path, &read_text(path, "a Liberty file", LARGEST)?)
     }
@@ -148,9 +148,9 @@ fn memory_of<'a, 'b>(path: &Path, library: &'b Group<'a>) -> Result<&'b Group<'a
         ([], [one]) => Ok(one),
         (memories, cells) => {
             let found = format!("{} cells, {} of them memories", cells.len(), memories.len());
-            Err(wrong_at(
+            Err(Error::input_at(
                 path,
-                library.line,
+                Some(library.line),
                 Some("cell"),
                 "one cell with a group `memory`",
                 &found,
@@ -167,7 +167,13 @@ struct File<'a, 'b> {
 
 impl<'a> File<'a, '_> {
     fn wrong<T>(&self, line: usize, key: &str, expected: &str, found: &str) -> Result<T> {
-        Err(wrong_at(self.path, line, Some(key), expected, found))
+        Err(Error::input_at(
+            self.path,
+            Some(line),
+            Some(key),
+            expected,
+            found,
+        ))
     }
 
     fn lacks<T>(&self, group: &Group<'_>, key: &str, expected: &str) -> Result<T> {

@@ -80,13 +80,7 @@ fn entry_error(
     expected: impl Into<String>,
     found: impl Into<String>,
 ) -> Error {
-    Error::Input {
-        path: path.to_owned(),
-        line: None,
-        key: Some(shorten(name)),
-        expected: expected.into(),
-        found: found.into(),
-    }
+    Error::input_at(path, None, Some(&shorten(name)), expected, found)
 }
 
 /// Keys under which checkpoints hold the state dict, the likeliest first.

@@ -469,13 +469,7 @@ pub(super) fn remember_trial(known: &mut Known, trial: &Trial, place: Place) {
 }
 
 fn at_line(path: &Path, number: usize, expected: String, found: String) -> Error {
-    Error::Input {
-        path: path.to_owned(),
-        line: Some(number),
-        key: None,
-        expected,
-        found,
-    }
+    Error::input_at(path, Some(number), None, expected, found)
 }
 
 /// The start of a line.
