@@ -70,8 +70,9 @@ pub fn objectives<T: Outcome>(summaries: &[Summary], trials: &[T]) -> Vec<Object
 
 #[cfg(test)]
 mod tests {
+    use super::super::tests::trials;
     use super::*;
-    use crate::sweep::{Design, Trial, TrialStatus};
+    use crate::sweep::Design;
 
     fn point(name: &str, energy_pj: f64, seconds: f64) -> Summary {
         let design = Design {
@@ -86,21 +87,6 @@ mod tests {
         }
     }
 
-    fn trial(name: &str, chip: u32, correct: u64) -> Trial {
-        Trial {
-            design_id: name.into(),
-            chip: ChipId(chip),
-            faults: 0,
-            images: 100,
-            correct,
-            not_finite: 0,
-            clean: None,
-            strata: None,
-            status: TrialStatus::Evaluated,
-            seconds: 0.0,
-        }
-    }
-
     #[test]
     fn a_point_is_unbeaten_on_the_chips_on_which_no_other_is_better_in_all() {
         // cheap is slower; middle costs more and is faster; worse costs more than middle and is as fast
@@ -109,15 +95,8 @@ mod tests {
             point("middle", 2.0, 2.0),
             point("worse", 3.0, 2.0),
         ];
-        let trials = [
-            trial("cheap", 0, 50),
-            trial("middle", 0, 90),
-            trial("worse", 0, 95),
-            trial("cheap", 1, 50),
-            trial("middle", 1, 90),
-            trial("worse", 1, 90),
-            trial("cheap", 2, 99),
-        ];
+        let of = |place: usize, correct: &[u64]| trials(&points[place].design, 100, correct);
+        let trials = [of(0, &[50, 50, 99]), of(1, &[90, 90]), of(2, &[95, 90])].concat();
         let found: Vec<f64> = objectives(&points, &trials)
             .iter()
             .map(|own| own.unbeaten)

@@ -38,6 +38,8 @@ struct Expected {
     outputs: Arc<Vec<f32>>,
     /// Of one image.
     size: usize,
+    /// Most power of an error over that of the outputs.
+    share: f64,
     /// Place of each image among them.
     places: Vec<u32>,
 }
@@ -145,10 +147,11 @@ impl Images {
             let expected = format!("a network of more than {places} classes");
             return Err(Error::argument(what, expected, outputs.to_string()));
         }
+        self.expected = None;
         match metric {
             Metric::Agreement => self.labels = evaluator.tally(&[], &self, &NEVER)?.classes(),
             Metric::Top1 | Metric::Top5 => {}
-            Metric::Snr(_) => {
+            Metric::Snr(decibels) => {
                 let (all, most) = (self.labels.len() * outputs, MOST_OUTPUTS);
                 if all > most {
                     let expected = format!("at most {most} outputs of all images; take fewer");
@@ -157,6 +160,7 @@ impl Images {
                 self.expected = Some(Expected {
                     outputs: Arc::new(evaluator.logits(&[], &self)?),
                     size: outputs,
+                    share: 10f64.powf(-f64::from(decibels) / 10.0),
                     places: (0..self.labels.len() as u32).collect(),
                 });
             }
@@ -167,14 +171,11 @@ impl Images {
 
     /// What makes the answer on each image right.
     pub(super) fn goal(&self, image: usize) -> Goal<'_> {
-        match (&self.expected, self.metric) {
-            (Some(expected), Metric::Snr(decibels)) => {
-                let start = expected.places[image] as usize * expected.size;
-                let share = 10f64.powf(-f64::from(decibels) / 10.0);
-                Goal::Outputs(&expected.outputs[start..start + expected.size], share)
-            }
-            (_, metric) => Goal::Class(self.labels[image], metric),
-        }
+        let Some(expected) = &self.expected else {
+            return Goal::Class(self.labels[image], self.metric);
+        };
+        let start = expected.places[image] as usize * expected.size;
+        Goal::Outputs(&expected.outputs[start..][..expected.size], expected.share)
     }
 
     fn at(

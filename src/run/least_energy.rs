@@ -18,12 +18,13 @@ pub(super) fn feasible(
     let Some(period) = spec.period_ns.filter(|_| memory.sram.is_some()) else {
         return Ok((points, None));
     };
-    let delay = |point: &OperatingPoint| memory.sram_at(point.voltage).and_then(|own| own.delay_ns);
-    let is_slow = |point: &OperatingPoint| delay(point).is_none_or(|delay| spec.is_too_slow(delay));
-    let named = |point: &OperatingPoint| match delay(point) {
-        Some(delay) => format!("{} V ({delay:.3} ns)", point.voltage),
-        None => format!("{} V (delay not known)", point.voltage),
+    // known at every point: others are refused before
+    let delay = |point: &OperatingPoint| {
+        let own = memory.sram_at(point.voltage);
+        own.and_then(|own| own.delay_ns).unwrap_or(f64::INFINITY)
     };
+    let is_slow = |point: &OperatingPoint| spec.is_too_slow(delay(point));
+    let named = |point: &OperatingPoint| format!("{} V ({:.3} ns)", point.voltage, delay(point));
     let (slow, usable): (Vec<_>, Vec<_>) = points.into_iter().partition(is_slow);
     let names: Vec<String> = slow.iter().map(named).collect();
     let error_free = memory.at(memory.error_free)?;

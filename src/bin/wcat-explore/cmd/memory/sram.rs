@@ -221,23 +221,19 @@ fn at(variants: &[Variant], voltage: Voltage) -> Result<Vec<Row<'_>>, Error> {
 
 fn record(model: &MacroModel, row: &Row<'_>) -> Value {
     let (sram, variant, point) = (&model.file.sram, row.variant, &row.point);
-    let law = |number: &memory::Characteristic| number.law.clone();
-    let (read, leakage, delay) = (
-        law(&variant.read_pj),
-        law(&variant.leakage_nw),
-        law(&variant.delay_ns),
-    );
+    let numbers = [&variant.read_pj, &variant.leakage_nw, &variant.delay_ns];
+    let [read, leakage, delay] = numbers.map(|number| number.law.as_ref());
     json!({
         "schema": SCHEMA, "macro": model.file.name, "variant": variant.name, "process": variant.process,
         "temperature_c": variant.temperature_c, "words": sram.words, "bits": sram.bits,
         "voltage": point.voltage, "voltage_unit": "volt", "read_pj": point.read_pj, "write_pj": point.write_pj,
         "leakage_nw": point.leakage_nw, "delay_ns": point.delay_ns, "known_as": point.standing.name(),
-        "access_exponent": read.as_ref().map(|law| law.exponent),
-        "access_worst_residual": read.as_ref().and_then(|law| law.worst_residual),
-        "leakage_exponent": leakage.as_ref().map(|law| law.exponent),
-        "leakage_worst_residual": leakage.as_ref().and_then(|law| law.worst_residual),
-        "threshold_v": delay.as_ref().map(|law| law.threshold), "alpha": delay.as_ref().map(|law| law.alpha),
-        "delay_worst_residual": delay.as_ref().and_then(|law| law.worst_residual),
+        "access_exponent": read.map(|law| law.exponent),
+        "access_worst_residual": read.and_then(|law| law.worst_residual),
+        "leakage_exponent": leakage.map(|law| law.exponent),
+        "leakage_worst_residual": leakage.and_then(|law| law.worst_residual),
+        "threshold_v": delay.map(|law| law.threshold), "alpha": delay.map(|law| law.alpha),
+        "delay_worst_residual": delay.and_then(|law| law.worst_residual),
         "sha256": model.checksum,
     })
 }
