@@ -136,7 +136,7 @@ pub(super) fn draw(
     let curves: Vec<MemoryCurve> = memories.iter().map(curve).collect::<Result<_>>()?;
     let drawn = analysis::average_trainings(&merged.summaries, &merged.trials)?;
     let mut figures = figure::all(&drawn, &analysis.pareto, &curves);
-    let objectives = analysis::objectives(&merged.summaries, &merged.trials);
+    let objectives = analysis::objectives(&merged.summaries, &merged.trials)?;
     figures.extend(figure::energy_terms(
         &merged.summaries,
         &merged.energies,
