@@ -218,11 +218,16 @@ impl Combination<'_> {
 
 /// Laws of a variant that are assumed, in words with where they come from; `None` where none is.
 pub fn assumptions(variant: &Variant) -> Option<String> {
-    let numbers = [
-        ("access energy", &variant.read_pj),
+    let (read, write) = (&variant.read_pj, &variant.write_pj);
+    let mut numbers = vec![
         ("leakage", &variant.leakage_nw),
         ("delay", &variant.delay_ns),
     ];
+    if read.law == write.law {
+        numbers.insert(0, ("access energy", read));
+    } else {
+        numbers.splice(0..0, [("read energy", read), ("write energy", write)]);
+    }
     let laws = numbers
         .into_iter()
         .filter_map(|(what, number)| Some((what, number.law.as_ref()?)));

@@ -65,8 +65,10 @@ fn is_false(flag: &bool) -> bool {
 /// Laws that stand in the place of fitted ones.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Laws {
-    /// Of the energies of read and write.
-    pub access: Option<Law>,
+    /// Of the energy of a read.
+    pub read: Option<Law>,
+    /// Of the energy of a write.
+    pub write: Option<Law>,
     /// Of the leakage.
     pub leakage: Option<Law>,
     /// Of the delay.
@@ -308,7 +310,7 @@ impl Variant {
 
     /// Gives every number its law: one that was given, else the one that it has, else one that is fitted.
     pub(super) fn lay(&mut self, laws: &Laws) {
-        let given = [&laws.access, &laws.access, &laws.leakage, &laws.delay];
+        let given = [&laws.read, &laws.write, &laws.leakage, &laws.delay];
         let power = Characteristic::fit_power;
         let fits = [power, power, power, Characteristic::fit_alpha_power];
         for ((number, given), fit) in self.numbers_mut().into_iter().zip(given).zip(fits) {
@@ -325,7 +327,7 @@ impl Variant {
         )
     }
 
-    fn numbers_mut(&mut self) -> [&mut Characteristic; 4] {
+    pub(super) fn numbers_mut(&mut self) -> [&mut Characteristic; 4] {
         [
             &mut self.read_pj,
             &mut self.write_pj,

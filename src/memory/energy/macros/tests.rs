@@ -28,7 +28,8 @@ fn sram(numbers: [f64; 4]) -> MacroModel {
 
 fn laws(leakage: f64) -> Laws {
     Laws {
-        access: Some(Law::power(2.0, "assumed")),
+        read: Some(Law::power(2.0, "assumed")),
+        write: Some(Law::power(2.0, "assumed")),
         leakage: Some(Law::power(leakage, "assumed")),
         delay: Some(Law::alpha_power(0.35, 1.3, "assumed")),
     }

@@ -126,9 +126,11 @@ pub(super) fn laws(flags: &LawFlags) -> Result<Laws, Error> {
         return memory::open(name)?.sram()?.laws();
     }
     let power = |exponent: Option<f64>| exponent.map(|exponent| Law::power(exponent, given));
+    let access = power(flags.access_exponent);
     let delay = flags.threshold.zip(flags.alpha);
     Ok(Laws {
-        access: power(flags.access_exponent),
+        read: access.clone(),
+        write: access,
         leakage: power(flags.leakage_exponent),
         delay: delay.map(|(threshold, alpha)| Law::alpha_power(threshold, alpha, given)),
     })
