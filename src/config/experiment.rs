@@ -8,7 +8,7 @@ use crate::device::DeviceSpec;
 use crate::error::{Error, Result};
 use crate::explore::{ExploreSpec, FORMER_KEYS};
 use crate::fault::FaultSpec;
-use crate::memory::{parse_voltages, EnergySpec};
+use crate::memory::{self, parse_voltages, EnergySpec, MemoryModel};
 use crate::net::{Architecture, NetworkSpec, Trained};
 use crate::quant::QuantizerSpec;
 use crate::seed::Seed;
@@ -181,6 +181,18 @@ impl Experiment {
             };
             Ok(experiment)
         })
+    }
+
+    /// The memory model, with the margin of `faults.margin` where there is one.
+    ///
+    /// # Errors
+    /// As [`memory::load`] and [`MemoryModel::with_margin`].
+    pub fn memory_model(&self) -> Result<MemoryModel> {
+        let model = memory::load(&self.memory)?;
+        match &self.faults.margin {
+            Some(margin) => model.with_margin(margin),
+            None => Ok(model),
+        }
     }
 
     fn check(&self) -> Result<()> {

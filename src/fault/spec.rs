@@ -44,6 +44,10 @@ pub struct FaultSpec {
     /// A measured fault map, see below: one CSV file, or `VOLTAGE=FILE.npy` for each voltage, or one `.npz` file of
     /// arrays named by voltage. It says kind, array and rates itself.
     pub map: Vec<String>,
+    /// Voltage by which every cell is taken to fail earlier than the memory model says, such as `50mV`: moves its failure
+    /// curve, and the error-free voltage with it, never what a voltage costs. Not with `map`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub margin: Option<String>,
 }
 
 impl FaultSpec {
@@ -61,6 +65,15 @@ impl FaultSpec {
             ("kind", self.kind.is_some()),
             ("persistent_share", self.persistent_share.is_some()),
         ];
+        if let (Some(margin), false) = (&self.margin, self.map.is_empty()) {
+            let expected =
+                "to be left out beside `faults.map`, whose cells fail as they were measured";
+            return Err(Error::argument(
+                "faults.margin",
+                expected,
+                format!("`{margin}`"),
+            ));
+        }
         for (owner, is_given) in [
             ("map", !self.map.is_empty()),
             ("profile", self.profile.is_some()),

@@ -2,7 +2,7 @@
 //! voltages of the failure curve are carried over to those of the macro; what is inferred by this is listed in the file.
 
 use super::characteristic::{tidy, Basis, Law};
-use super::file::{ModelFile, RatePart};
+use super::file::{of_margin, ModelFile};
 use super::import::Naming;
 use super::macro_file::MacroModel;
 use super::sram::{Laws, SramMacro, Variant, WORST};
@@ -112,13 +112,9 @@ impl Combination<'_> {
 
     /// The failure curve in volts of the macro, with its margin.
     fn carry_over(&self, file: &mut ModelFile, scale: f64) -> Result<()> {
-        let volts = |voltage: &mut Voltage| -> Result<()> {
-            *voltage = Voltage::new(tidy(voltage.get() * scale + self.margin))?;
-            Ok(())
-        };
+        file.move_failures(scale, self.margin)?;
         let part = &mut file.voltage;
         part.unit = VoltageUnit::Volt;
-        volts(&mut part.error_free)?;
         part.reference = match self.map {
             VoltageMap::Vmin(vmin) => format!(
                 "volts of {}; without margin its cells are taken to begin to fail at {vmin} V as those of {} at {}",
@@ -126,45 +122,6 @@ impl Combination<'_> {
             ),
             VoltageMap::Volts => format!("volts of {} taken as volts of {}", self.failures.name, self.energy.file.name),
         };
-        let RatePart {
-            points,
-            counts,
-            gaussian,
-            exponential,
-        } = &mut file.bit_error_rate;
-        points
-            .iter_mut()
-            .flatten()
-            .try_for_each(|(voltage, _)| volts(voltage))?;
-        counts
-            .iter_mut()
-            .flat_map(|counts| &mut counts.faults)
-            .try_for_each(|(voltage, _)| volts(voltage))?;
-        if let Some(gaussian) = gaussian {
-            volts(&mut gaussian.mu)?;
-            gaussian.sigma = crate::units::Positive::new(tidy(gaussian.sigma.get() * scale))?;
-            gaussian
-                .measured_span
-                .iter_mut()
-                .flatten()
-                .try_for_each(volts)?;
-        }
-        if let Some(exponential) = exponential {
-            if self.margin != 0.0 {
-                let expected = "0 for a law of the energy, which has no voltage to shift";
-                return Err(Error::argument(
-                    "--margin",
-                    expected,
-                    self.margin.to_string(),
-                ));
-            }
-            volts(&mut exponential.reference)?;
-            exponential
-                .measured_span
-                .iter_mut()
-                .flatten()
-                .try_for_each(volts)?;
-        }
         let access = &mut file.energy.access;
         access.at = Voltage::new(tidy(access.at.get() * scale))?;
         (access.picojoule_per_bit, access.source, file.energy.leakage) = (None, None, None);
@@ -192,10 +149,7 @@ impl Combination<'_> {
             failures.title, energy.title, at, variant.temperature_c, variant.process, failures.array.word_bits, sram.bits
         );
         if self.margin != 0.0 {
-            text += &format!(
-                " Margin: each cell is taken to fail {} V earlier.",
-                self.margin
-            );
+            text += &format!(" {}", of_margin(self.margin, "V"));
         }
         if !corners.is_empty() {
             text +=

@@ -1,14 +1,16 @@
 //! A memory-model file: its form, both ways, and what is checked across its keys. Every error names file, line and key.
 
+use super::characteristic::tidy;
 use super::curve::{Curve, Exponential, Gaussian, Point};
 use super::{
-    AccessEnergy, AccessExponent, Leakage, MemoryModel, RobustCell, SramMacro, HIGHEST_BER,
+    parse_voltage, AccessEnergy, AccessExponent, Leakage, MemoryModel, RobustCell, SramMacro,
+    HIGHEST_BER,
 };
 use crate::error::{Error, Result};
 use crate::fault::{ArraySpec, FaultKind, KindName};
 use crate::store::sha256;
-use crate::units::{check_name, Ber, Fraction, Voltage, VoltageUnit};
-use crate::yaml::{resolve_to, Layer};
+use crate::units::{check_name, Ber, Fraction, Positive, Voltage, VoltageUnit};
+use crate::yaml::{resolve, resolve_to, to_yaml, Layer};
 use serde::{Deserialize, Deserializer, Serialize};
 use std::num::NonZeroU64;
 use std::path::Path;
@@ -118,6 +120,28 @@ impl MemoryModel {
     pub(super) fn of_layer(layer: Layer, text: &str) -> Result<Self> {
         resolve_to(&[layer], |file: ModelFile| file.model(text))
     }
+
+    /// The same memory whose cells all fail earlier by a voltage, with or without unit: its failure curve moves, what a
+    /// voltage costs stays. Its name, text and checksum say so.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] for what is no voltage in the model's unit, and where the curve has none to move.
+    pub fn with_margin(&self, margin: &str) -> Result<Self> {
+        let (margin, unit) = parse_voltage(margin)?;
+        let margin = self.voltage_in_unit(margin, unit)?;
+        let mut file: ModelFile = resolve(&[Layer::text(Path::new(&self.name), &self.text)?])?;
+        file.move_failures(1.0, margin.get())?;
+        file.name = format!("{}-margin-{margin}", self.name);
+        let said = of_margin(margin.get(), self.unit.symbol());
+        let inferred = file.inferred.take().unwrap_or_default();
+        file.inferred = Some(format!("{} {said}", inferred.trim()).trim().to_owned());
+        Self::parse(Path::new(&file.name), &to_yaml(&file)?)
+    }
+}
+
+/// What a margin stands for.
+pub(super) fn of_margin(margin: f64, unit: &str) -> String {
+    format!("Margin: each cell is taken to fail {margin} {unit} earlier.")
 }
 
 impl ModelFile {
@@ -162,6 +186,52 @@ impl ModelFile {
             checksum: sha256(text.as_bytes()),
             text: text.to_owned(),
         })
+    }
+
+    /// Carries the voltages of the failure curve over as `scale` times them, and adds a margin; energies stay.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] for a margin on a law that no voltage shifts, and voltages out of range.
+    pub(super) fn move_failures(&mut self, scale: f64, margin: f64) -> Result<()> {
+        let volts = |voltage: &mut Voltage| -> Result<()> {
+            *voltage = Voltage::new(tidy(voltage.get() * scale + margin))?;
+            Ok(())
+        };
+        volts(&mut self.voltage.error_free)?;
+        let rates = &mut self.bit_error_rate;
+        let points = rates.points.iter_mut().flatten();
+        for (voltage, _) in points {
+            volts(voltage)?;
+        }
+        let counts = rates
+            .counts
+            .iter_mut()
+            .flat_map(|counts| &mut counts.faults);
+        for (voltage, _) in counts {
+            volts(voltage)?;
+        }
+        if let Some(gaussian) = &mut rates.gaussian {
+            volts(&mut gaussian.mu)?;
+            gaussian.sigma = Positive::new(tidy(gaussian.sigma.get() * scale))?;
+            gaussian
+                .measured_span
+                .iter_mut()
+                .flatten()
+                .try_for_each(volts)?;
+        }
+        if let Some(exponential) = &mut rates.exponential {
+            if margin != 0.0 {
+                let expected = "0 for a law of the energy, which has no voltage to shift";
+                return wrong("--margin", expected, margin);
+            }
+            volts(&mut exponential.reference)?;
+            exponential
+                .measured_span
+                .iter_mut()
+                .flatten()
+                .try_for_each(volts)?;
+        }
+        Ok(())
     }
 
     fn robust_cell(&self) -> Option<&RobustCell> {

@@ -280,3 +280,35 @@ fn units_are_never_mixed() {
     );
     assert!(model.voltages("0.85V").is_err());
 }
+
+#[test]
+fn a_margin_moves_failures_and_no_energy() {
+    let memory = model("combination-14nm-cacti-22nm-hp");
+    let moved = memory.with_margin("20mV").unwrap();
+    assert_eq!(moved.name, "combination-14nm-cacti-22nm-hp-margin-0.02");
+    assert_ne!(moved.checksum, memory.checksum);
+    assert!(moved
+        .inferred
+        .as_ref()
+        .unwrap()
+        .ends_with("fail 0.02 V earlier."));
+    assert_eq!(moved.error_free, volts(0.82));
+    for volt in [0.62, 0.66, 0.7, 0.78] {
+        let (own, other) = (
+            memory.at(volts(volt)).unwrap(),
+            moved.at(volts(volt + 0.02)).unwrap(),
+        );
+        assert!(
+            (own.ber.get() / other.ber.get() - 1.0).abs() < 1e-6,
+            "{volt}"
+        );
+        assert_eq!(memory.sram_at(volts(volt)), moved.sram_at(volts(volt)));
+    }
+    let message =
+        |memory: &MemoryModel, margin| memory.with_margin(margin).unwrap_err().to_string();
+    assert!(message(&memory, "0.02vmin").starts_with("unit of voltage: expected `volt`"));
+    assert!(message(&memory, "-1").starts_with("voltage: expected a number above 0"));
+    assert!(message(&model("exponential-henwood2020"), "0.1").contains("no voltage to shift"));
+    let relative = finfet().with_margin("0.05").unwrap();
+    assert_eq!(relative.error_free, volts(1.05));
+}

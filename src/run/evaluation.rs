@@ -93,7 +93,7 @@ pub fn evaluate(
     masks: Option<&Path>,
 ) -> Result<(EvaluationRow, Vec<String>)> {
     let device = experiment.device.open()?;
-    let memory = memory::load(&experiment.memory)?;
+    let memory = experiment.memory_model()?;
     let options = Faults::new(&experiment.faults, &memory)?;
     let unused = matches!(faults, FaultSetting::Clean) && !experiment.sweep.protection.is_empty();
     if unused {

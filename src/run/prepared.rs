@@ -23,7 +23,7 @@ use crate::engine::{Answers, Score, ACCESS_IMAGES};
 use crate::error::{Error, Result};
 use crate::fault::Protection;
 use crate::kernel::Arithmetic;
-use crate::memory::{self, Faults, MemoryModel, OperatingPoint};
+use crate::memory::{Faults, MemoryModel, OperatingPoint};
 use crate::stats::ImageSample;
 use crate::store;
 use crate::sweep::{
@@ -74,7 +74,7 @@ pub(super) struct Inputs {
 }
 
 pub(super) fn inputs(experiment: &Experiment, request: &RunRequest) -> Result<Inputs> {
-    let memory = memory::load(&experiment.memory)?;
+    let memory = experiment.memory_model()?;
     experiment.energy.check_memory(&memory)?;
     let faults = Faults::new(&experiment.faults, &memory)?;
     if request.models.is_empty() {

@@ -12,7 +12,7 @@ use wcat_explore::units::Ber;
 use wcat_explore::yaml::text_at;
 
 /// The settings that flags stand for, by the flags' names.
-pub(super) const KEYS: [(&str, &str); 32] = [
+pub(super) const KEYS: [(&str, &str); 33] = [
     ("array", "faults.arrays"),
     ("attack-data", "attack.data"),
     ("batch", "attack.batch"),
@@ -28,6 +28,7 @@ pub(super) const KEYS: [(&str, &str); 32] = [
     ("init", "quantizer.init"),
     ("k-top", "attack.k_top"),
     ("layers", "faults.layers"),
+    ("margin", "faults.margin"),
     ("max-loss", "explore.max_loss"),
     ("max-rails", "explore.max_rails"),
     ("memory", "memory"),
@@ -407,6 +408,9 @@ pub(crate) struct FaultArgs {
     /// (0 and 1 for each cell, no packed bits), or an .npz file of arrays named by voltage.
     #[arg(long, value_name = "MAP", hide_short_help = true)]
     fault_map: Vec<String>,
+    /// Every cell is taken to fail earlier by this voltage, such as 50mV; moves the failure curve, never the energies
+    #[arg(long, value_name = "VOLT", hide_short_help = true)]
+    margin: Option<String>,
 }
 
 impl FaultArgs {

@@ -13,7 +13,7 @@ const HEADINGS: &[(&str, &str)] = &[
          list-operators",
     ),
     ("Sampling", "chips images metric tolerance sampling split floor search-chips search-images evaluations"),
-    ("Faults", "noise layers array profile fault-map"),
+    ("Faults", "noise layers array profile fault-map margin"),
     ("What to search", "domains max-loss max-rails domain-cost widths"),
     ("What to train", "sweep-methods bits"),
     ("What to answer", "max-loss yield loss-from budget evaluations step from sensitivity layers-by-bits widths"),
