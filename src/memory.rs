@@ -227,6 +227,11 @@ impl MemoryModel {
         })
     }
 
+    /// True where more than half of the bits fail.
+    pub(super) fn is_lost(&self, voltage: Voltage) -> bool {
+        voltage < self.error_free && self.curve.rate(voltage.get()) > HIGHEST_BER
+    }
+
     /// The lowest voltage whose bit error rate is at most `ber`: the error-free one for rates below
     /// any that the model gives.
     ///

@@ -214,7 +214,12 @@ impl Faults {
                     format!("`{list}`"),
                 ));
             }
-            (Some(list), None, _) => memory.voltages(list)?,
+            (Some(list), None, _) => {
+                let lost = self.lost(memory, list)?;
+                let mut voltages = memory.voltages(list)?;
+                voltages.retain(|voltage| !lost.contains(voltage));
+                voltages
+            }
             (None, Some(profile), _) => {
                 let rates = profile.measured.iter().map(|point| Ber::new(point.ber));
                 rates
@@ -232,6 +237,25 @@ impl Faults {
             .iter()
             .try_for_each(|voltage| self.at(memory, *voltage).map(drop))?;
         Ok(voltages)
+    }
+
+    /// Voltages of a list at which more than half of the bits fail, where the memory has a macro and other voltages remain:
+    /// a sweep leaves them out, and the energy is known there too. Elsewhere they are errors.
+    ///
+    /// # Errors
+    /// As [`MemoryModel::voltages`].
+    pub fn lost(&self, memory: &MemoryModel, list: &str) -> Result<Vec<Voltage>> {
+        if memory.sram.is_none() || self.map.is_some() {
+            return Ok(Vec::new());
+        }
+        let all = memory.voltages(list)?;
+        let is_lost = |voltage: &Voltage| memory.is_lost(*voltage);
+        let lost: Vec<Voltage> = all.iter().copied().filter(is_lost).collect();
+        Ok(if lost.len() < all.len() {
+            lost
+        } else {
+            Vec::new()
+        })
     }
 
     /// The memory at a voltage: with the rate of the map or profile where there is one, else with its own.
@@ -571,5 +595,27 @@ mod tests {
             spec.layers = vec!["conv*".into(), "fc".into()];
         });
         assert_eq!(stuck, "stuck 0.25; persistent 0.25; layers conv* fc");
+    }
+
+    #[test]
+    fn a_list_with_a_macro_loses_the_voltages_at_which_more_than_half_of_the_bits_fail() {
+        let memory = load("combination-14nm-cacti-22nm-hp").unwrap();
+        let own = Faults::of(&memory);
+        let values =
+            |voltages: Vec<Voltage>| -> Vec<f64> { voltages.iter().map(|v| v.get()).collect() };
+        let list = "0.42:0.8:0.04";
+        assert_eq!(
+            values(own.lost(&memory, list).unwrap()),
+            [0.42, 0.46, 0.5, 0.54]
+        );
+        assert_eq!(values(own.voltages(&memory, Some(list)).unwrap())[0], 0.58);
+        // none is left, or no macro
+        let refused = |memory: &MemoryModel, list| {
+            let own = Faults::of(memory);
+            assert!(own.lost(memory, list).unwrap().is_empty());
+            own.voltages(memory, Some(list)).unwrap_err().to_string()
+        };
+        assert!(refused(&memory, "0.5,0.54").contains("passes 0.5"));
+        assert!(refused(&load(FINFET).unwrap(), "0.7,0.9").contains("passes 0.5"));
     }
 }

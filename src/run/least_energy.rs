@@ -5,6 +5,7 @@ use crate::engine::Score;
 use crate::error::{Error, Result};
 use crate::memory::{minimum, EnergySpec, EnergyTerm, MemoryModel, Minimum, OperatingPoint};
 use crate::sweep::DesignPoint;
+use crate::units::Voltage;
 
 /// The points whose delay a fixed clock allows, and what is said of the others.
 ///
@@ -45,6 +46,17 @@ pub(super) fn feasible(
         )
     });
     Ok((usable, note))
+}
+
+/// What is said of voltages at which more than half of the bits fail.
+pub(super) fn lost_in_words(lost: &[Voltage]) -> Option<String> {
+    let named: Vec<String> = lost.iter().map(|voltage| format!("{voltage} V")).collect();
+    (!named.is_empty()).then(|| {
+        format!(
+            "left out, as more than half of the bits fail: {}",
+            named.join(", ")
+        )
+    })
 }
 
 impl Prepared {

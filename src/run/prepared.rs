@@ -4,7 +4,7 @@ use super::clock;
 use super::identity::{folder_name, settings, SweepIdentity, Verification};
 use super::journal::{journals_of, replay_run, Asked, Replay};
 use super::kept::{KeptAnswers, KEPT};
-use super::least_energy::feasible;
+use super::least_energy::{feasible, lost_in_words};
 use super::models::{
     check_held_out, check_untrained, dataset_for, load_models, Loaded, TestImages, TestSource,
 };
@@ -70,7 +70,7 @@ pub(super) struct Inputs {
     pub(super) grid: Vec<OperatingPoint>,
     pub(super) protections: Vec<Protection>,
     /// What is said of voltages that cannot be used.
-    infeasible: Option<String>,
+    left_out: Vec<String>,
 }
 
 pub(super) fn inputs(experiment: &Experiment, request: &RunRequest) -> Result<Inputs> {
@@ -81,15 +81,18 @@ pub(super) fn inputs(experiment: &Experiment, request: &RunRequest) -> Result<In
         check_untrained(&experiment.trainings()?, &faults)?;
     }
     let sweep = &experiment.sweep;
-    let grid = faults.settings(&memory, sweep.voltages.as_deref(), &sweep.bit_error_rates)?;
+    let list = sweep.voltages.as_deref();
+    let grid = faults.settings(&memory, list, &sweep.bit_error_rates)?;
     let protections = experiment.sweep.protections()?;
-    let (grid, infeasible) = feasible(grid, &memory, &experiment.energy)?;
+    let lost = list.map_or(Ok(Vec::new()), |list| faults.lost(&memory, list))?;
+    let (grid, slow) = feasible(grid, &memory, &experiment.energy)?;
+    let left_out = lost_in_words(&lost).into_iter().chain(slow).collect();
     Ok(Inputs {
         memory,
         faults,
         grid,
         protections,
-        infeasible,
+        left_out,
     })
 }
 
@@ -264,7 +267,7 @@ pub(super) fn prepare(
         faults,
         grid,
         protections,
-        infeasible,
+        left_out,
     } = inputs;
     let mut experiment = experiment.clone();
     let mut models = load_models(paths, device)?;
@@ -332,7 +335,7 @@ pub(super) fn prepare(
         least_energy: Vec::new(),
     };
     prepared.notes = prepared.remarks()?;
-    prepared.notes.extend(infeasible);
+    prepared.notes.extend(left_out);
     prepared.least_energy = prepared.least_energy()?;
     prepared.exposed_cells = prepared.count_cells()?;
     Ok(prepared)
