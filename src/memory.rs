@@ -82,6 +82,8 @@ pub struct MemoryModel {
     pub array: ArraySpec,
     /// A cell that does not fail, where the file gives one.
     pub robust_cell: Option<RobustCell>,
+    /// The logic of SECDED, where the file gives it beside a macro.
+    pub secded: Option<SecdedLogic>,
     /// SHA-256 of the file.
     pub checksum: String,
     /// The file as it was read.
@@ -157,6 +159,18 @@ pub struct RobustCell {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub leakage_factor: Option<LeakageFactor>,
     /// Where the factors come from.
+    pub source: String,
+}
+
+/// Energy of the logic of SECDED, for a word of 64 data and 8 check bits. It does not follow the voltage of the array.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SecdedLogic {
+    /// Encoding a word that is written, in picojoules.
+    pub encode_pj: Positive,
+    /// Checking, and perhaps correcting, a word that is read, in picojoules.
+    pub check_pj: Positive,
+    /// Where the numbers come from.
     pub source: String,
 }
 

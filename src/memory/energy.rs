@@ -50,6 +50,8 @@ pub struct LayerAccess {
     pub weights: u64,
     /// The layer as a matrix product.
     pub product: LayerProduct,
+    /// True where its bits lie in words of SECDED.
+    pub has_secded: bool,
     /// Where the bits lie; together the bits of a weight, with their overhead.
     pub cells: Vec<CellAccess>,
 }

@@ -3,8 +3,8 @@
 use super::characteristic::tidy;
 use super::curve::{Curve, Exponential, Gaussian, Point};
 use super::{
-    parse_voltage, AccessEnergy, AccessExponent, Leakage, MemoryModel, RobustCell, SramMacro,
-    HIGHEST_BER,
+    parse_voltage, AccessEnergy, AccessExponent, Leakage, MemoryModel, RobustCell, SecdedLogic,
+    SramMacro, HIGHEST_BER,
 };
 use crate::error::{Error, Result};
 use crate::fault::{ArraySpec, FaultKind, KindName};
@@ -86,10 +86,12 @@ pub(super) struct FaultPart {
     pub(super) persistent_share: Fraction,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ProtectionPart {
     pub(super) robust_cell: Option<RobustCell>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) secded: Option<SecdedLogic>,
 }
 
 /// A key that must be written, though it may be null.
@@ -165,6 +167,7 @@ impl ModelFile {
             other => other,
         })?;
         let error_free = self.voltage.error_free;
+        let protection = self.protection.unwrap_or_default();
         Ok(MemoryModel {
             name: self.name,
             title: self.title,
@@ -175,7 +178,8 @@ impl ModelFile {
             unit: self.voltage.unit,
             error_free,
             voltage_reference: self.voltage.reference,
-            robust_cell: self.protection.and_then(|part| part.robust_cell),
+            robust_cell: protection.robust_cell,
+            secded: protection.secded,
             curve: self.bit_error_rate.curve(error_free, access.exponent)?,
             access: self.energy.access,
             leakage: self.energy.leakage,
@@ -238,6 +242,10 @@ impl ModelFile {
         self.protection.as_ref()?.robust_cell.as_ref()
     }
 
+    fn secded(&self) -> Option<&SecdedLogic> {
+        self.protection.as_ref()?.secded.as_ref()
+    }
+
     /// A plain name, and no text without a word.
     fn check_texts(&self) -> Result<()> {
         let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
@@ -256,6 +264,10 @@ impl ModelFile {
             (
                 "protection.robust_cell.source",
                 self.robust_cell().map(|cell| &cell.source),
+            ),
+            (
+                "protection.secded.source",
+                self.secded().map(|logic| &logic.source),
             ),
         ] {
             if text.is_some_and(|text| text.trim().is_empty()) {
@@ -292,7 +304,17 @@ impl ModelFile {
     /// A macro is in volts, is known at the error-free voltage, and stands beside no other absolute energy.
     fn check_macro(&self) -> Result<()> {
         let Some(sram) = &self.energy.sram else {
-            return Ok(());
+            return match self.secded() {
+                None => Ok(()),
+                Some(logic) => {
+                    let expected = "no such key without `energy.macro`: picojoules cannot be added to other energies";
+                    wrong(
+                        "protection.secded",
+                        expected,
+                        format!("{} pJ", logic.check_pj),
+                    )
+                }
+            };
         };
         sram.check("energy.macro")?;
         if self.voltage.unit != VoltageUnit::Volt {

@@ -450,6 +450,7 @@ impl FittedModel<'_> {
             },
             protection: self.robust_cell.clone().map(|cell| ProtectionPart {
                 robust_cell: Some(cell),
+                secded: None,
             }),
         };
         Ok(format!(

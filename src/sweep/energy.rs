@@ -3,6 +3,7 @@
 
 use super::point::Setup;
 use crate::error::Result;
+use crate::fault::Protection;
 use crate::memory::{
     weight_memory_energy, CellAccess, CellKind, Energy, EnergySpec, LayerAccess, LayerProduct,
     MemoryModel, OperatingPoint,
@@ -56,6 +57,7 @@ pub(super) fn energy(setup: &Setup, memory: &MemoryModel, spec: &EnergySpec) -> 
             layer: shape.name,
             weights,
             product,
+            has_secded: protection == Protection::Secded,
             cells: cells.all,
         });
         start += weights;
@@ -91,7 +93,7 @@ impl Cells {
 mod tests {
     use super::*;
     use crate::engine::{Evaluator, Images, Score};
-    use crate::fault::{Exposure, FaultSpec, Protection};
+    use crate::fault::{Exposure, FaultSpec};
     use crate::memory::{
         load, Dataflow, Faults, Leakage, LeakageExponent, LeakageFactor, ProcessingArray,
     };

@@ -10,11 +10,15 @@ use super::{
     Unused, REFERENCE_BITS,
 };
 use crate::error::{Error, Result};
+use crate::fault::secded::DATA_BITS;
 use crate::memory::{MemoryModel, SramMacro, Variant};
 use crate::units::{Fraction, Voltage};
 
 /// Name of the term of what is not the memory.
 const REST: &str = "rest of the chip";
+
+/// Name of the term of the logic of SECDED.
+pub(super) const LOGIC: &str = "logic of SECDED";
 
 /// Picojoules of a nanowatt over a nanosecond.
 const PJ_PER_NW_NS: f64 = 1e-6;
@@ -68,6 +72,25 @@ impl Counted {
     }
 }
 
+/// Bits in words of SECDED.
+#[derive(Default)]
+struct Checked {
+    stored: f64,
+    read: f64,
+}
+
+impl Checked {
+    /// Energy of encoding and checking their words, where the memory model gives it.
+    fn logic_pj(&self, memory: &MemoryModel, spec: &EnergySpec) -> f64 {
+        let Some(logic) = &memory.secded else {
+            return 0.0;
+        };
+        let words = |bits: f64| ceil(bits / f64::from(DATA_BITS));
+        let written = words(self.stored * spec.writes.unwrap_or(0.0));
+        words(self.read) * logic.check_pj.get() + written * logic.encode_pj.get()
+    }
+}
+
 /// As [`super::weight_memory_energy`], of a memory with a macro.
 pub(super) fn energy(
     layers: &[LayerAccess],
@@ -78,9 +101,10 @@ pub(super) fn energy(
     let accelerator = spec.accelerator();
     let error_free = memory.error_free.get();
     let (mut pieces, mut plain, mut terms) = (Vec::new(), Vec::new(), Vec::new());
+    let mut checked = Checked::default();
     for layer in layers {
         let weights = layer.weights as f64;
-        let bits = layer.cells.iter().map(|cells| cells.bits).sum();
+        let bits: f64 = layer.cells.iter().map(|cells| cells.bits).sum();
         let reads = accelerator.reads(layer.product, bits)?;
         plain.push(Piece {
             voltage: error_free,
@@ -88,6 +112,10 @@ pub(super) fn energy(
             stored: weights * REFERENCE_BITS,
             reads: accelerator.reads(layer.product, REFERENCE_BITS)?,
         });
+        if layer.has_secded {
+            checked.stored += weights * bits;
+            checked.read += weights * bits * reads;
+        }
         for cells in &layer.cells {
             check_bits(layer, cells)?;
             let (kind, point) = (cells.kind, cells.point);
@@ -128,19 +156,23 @@ pub(super) fn energy(
         (term.access_pj, term.leakage_pj) = (Some(*access), Some(*leakage));
         term.energy_relative = (access + leakage) / reference;
     }
-    if counted.rest > 0.0 {
-        terms.push(EnergyTerm {
-            layer: REST.into(),
-            voltage: error_free,
-            access_energy_relative: 1.0,
-            energy_factor: 1.0,
-            energy_relative: counted.rest / reference,
-            access_pj: Some(0.0),
-            leakage_pj: Some(counted.rest),
-            ..EnergyTerm::default()
-        });
+    let logic = checked.logic_pj(memory, spec);
+    for (name, access, leakage) in [(LOGIC, logic, 0.0), (REST, 0.0, counted.rest)] {
+        if access + leakage > 0.0 {
+            terms.push(EnergyTerm {
+                layer: name.into(),
+                voltage: error_free,
+                access_energy_relative: 1.0,
+                energy_factor: 1.0,
+                energy_relative: (access + leakage) / reference,
+                access_pj: Some(access),
+                leakage_pj: Some(leakage),
+                ..EnergyTerm::default()
+            });
+        }
     }
     let (access, leakage) = counted.sums();
+    let access = access + logic;
     Ok(Energy {
         relative: (access + leakage) / reference,
         picojoule: Some(access + leakage),

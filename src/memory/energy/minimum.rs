@@ -1,7 +1,7 @@
 //! The voltage at which an inference takes the least energy, and where it lies: the same formula as every energy, at every
 //! voltage of a grid, whether a network is swept there or not.
 
-use super::macros::{count, Piece};
+use super::macros::{count, Piece, LOGIC};
 use super::{EnergySpec, EnergyTerm};
 use crate::error::{Error, Result};
 use crate::memory::{assumptions, MemoryModel};
@@ -65,12 +65,16 @@ pub fn minimum(
             reads: term.reads,
         })
         .collect();
+    // the same at every voltage
+    let logic = terms.iter().filter(|term| term.layer == LOGIC);
+    let logic: f64 = logic.filter_map(|term| term.access_pj).sum();
     let at = |voltage: f64| {
         let mut pieces = pieces.clone();
         for piece in pieces.iter_mut().filter(|piece| piece.voltage == lowered) {
             piece.voltage = voltage;
         }
-        Ok::<_, Error>(count(&pieces, memory, sram, spec)?.sums())
+        let (access, leakage) = count(&pieces, memory, sram, spec)?.sums();
+        Ok::<_, Error>((access + logic, leakage))
     };
     let variant = sram.variant(None)?;
     let [low, high] = variant.reach(true);

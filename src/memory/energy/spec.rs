@@ -261,6 +261,14 @@ impl EnergySpec {
         let mut words = vec![format!("Reads of a weight per inference: {reads}.")];
         if let Some(sram) = &memory.sram {
             words.extend(self.macro_in_words(name, sram));
+            words.push(match &memory.secded {
+                Some(logic) => format!(
+                    "Logic of SECDED: {} pJ for a word of 64 data bits that is written and {} pJ for one that is read, at every \
+                     voltage ({}). That of parity is not included; its bits are.",
+                    logic.encode_pj, logic.check_pj, logic.source
+                ),
+                None => "The logic of a code (SECDED, parity) is not included; its check bits are.".into(),
+            });
             return words;
         }
         let absolute = match (access.picojoule_per_bit, &access.source) {
@@ -346,9 +354,6 @@ impl EnergySpec {
                 share(self.array_leakage_share)
             ));
         }
-        words.push(
-            "The logic of a code (SECDED, parity) is not included; its check bits are.".into(),
-        );
         words.push(match self.rest_of_chip_mw {
             Some(power) => format!(
                 "Rest of the chip: {power} mW at the error-free voltage, going with the power {} of it.",

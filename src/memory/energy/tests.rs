@@ -46,6 +46,7 @@ fn layer(outputs: u64, cells: Vec<CellAccess>) -> LayerAccess {
         layer: format!("of {outputs}"),
         weights: 100,
         product,
+        has_secded: false,
         cells,
     }
 }

@@ -269,3 +269,45 @@ fn wrong_rates_are_named_with_their_line() {
         assert!(message.starts_with(&format!("m.yaml:{expected}")), "{message}");
     }
 }
+
+#[test]
+fn the_logic_of_secded_stands_beside_a_macro_and_has_a_source() {
+    let text = include_str!("../../../memory_models/combination-14nm-cacti-22nm-hp.yaml");
+    let start = text.find("protection:").unwrap_or(text.len());
+    let of = |secded: &str| {
+        format!(
+            "{}protection: {{ secded: {{ {secded} }} }}\n",
+            &text[..start]
+        )
+    };
+    let given = "encode_pj: 0.25, check_pj: 0.5, source: a synthesis";
+    let logic = parse(&of(given)).unwrap().secded.unwrap();
+    assert_eq!((logic.encode_pj.get(), logic.check_pj.get()), (0.25, 0.5));
+    for (old, new, expected) in [
+        ("0.5", "0", "check_pj`: expected a number above 0, found 0"),
+        (
+            "0.25",
+            ".nan",
+            "encode_pj`: expected a number above 0, found NaN",
+        ),
+        (
+            "a synthesis",
+            "' '",
+            "`protection.secded.source`: expected some text",
+        ),
+        (", check_pj: 0.5", "", "check_pj"),
+        ("source", "sauce", "sauce"),
+    ] {
+        let found = message(&of(&given.replacen(old, new, 1)));
+        assert!(found.contains(expected), "{found}");
+    }
+    let alone = with(
+        "robust_cell: {",
+        &format!("secded: {{ {given} }}, robust_cell: {{"),
+    );
+    assert!(
+        message(&alone).contains("no such key without `energy.macro`"),
+        "{}",
+        message(&alone)
+    );
+}

@@ -3,7 +3,8 @@
 use super::*;
 use crate::memory::{
     builtin, minimum, weight_memory_energy, CellAccess, Clock, Combination, Law, Laws,
-    LayerProduct, MacroFile, MacroModel, Minimum, Naming, OperatingPoint, Place, VoltageMap,
+    LayerProduct, MacroFile, MacroModel, Minimum, Naming, OperatingPoint, Place, SecdedLogic,
+    VoltageMap,
 };
 use crate::units::Positive;
 use std::path::Path;
@@ -81,6 +82,7 @@ fn lenet(memory: &MemoryModel, voltage: f64) -> Vec<LayerAccess> {
         layer: format!("of {weights}"),
         weights,
         product,
+        has_secded: false,
         cells: cells.clone(),
     };
     WEIGHTS.into_iter().map(layer).collect()
@@ -427,5 +429,91 @@ fn a_macro_file_reads_as_it_was_written() {
             .unwrap()
             .file,
         model.file
+    );
+}
+
+#[test]
+fn the_logic_of_secded_is_counted_by_the_word_where_it_is_known() {
+    let mut memory = combined(HP, 1.0);
+    let spec = EnergySpec {
+        writes: Some(0.5),
+        ..EnergySpec::default()
+    };
+    let mut layers = lenet(&memory, 0.7);
+    for layer in &mut layers {
+        layer.has_secded = true;
+        layer.cells[0].overhead_bits = 0.5;
+    }
+    let without = weight_memory_energy(&layers, &memory, &spec).unwrap();
+    assert!(spec
+        .in_words(&memory)
+        .concat()
+        .contains("logic of a code (SECDED, parity) is not included"));
+    memory.secded = Some(SecdedLogic {
+        encode_pj: Positive::new(0.25).unwrap(),
+        check_pj: Positive::new(0.5).unwrap(),
+        source: "a synthesis".into(),
+    });
+    let with = weight_memory_energy(&layers, &memory, &spec).unwrap();
+    // 245,880 bits are 3,842 words of 64 that are read, and half of them written
+    let logic = 3842.0 * 0.5 + 1921.0 * 0.25;
+    near(
+        with.picojoule.unwrap(),
+        without.picojoule.unwrap() + logic,
+        1e-12,
+    );
+    let last = with.terms.last().unwrap();
+    assert_eq!(
+        (last.layer.as_str(), last.access_pj, last.leakage_pj),
+        ("logic of SECDED", Some(logic), Some(0.0))
+    );
+    let of_terms: f64 = with.terms.iter().map(|term| term.energy_relative).sum();
+    near(of_terms, with.relative, 1e-12);
+    assert!(spec
+        .in_words(&memory)
+        .concat()
+        .contains("0.25 pJ for a word of 64 data bits that is written and 0.5 pJ"));
+    let found = minimum(&with.terms, 0.7, &memory, &spec).unwrap().unwrap();
+    let plain = minimum(&without.terms, 0.7, &memory, &spec)
+        .unwrap()
+        .unwrap();
+    assert_eq!(
+        (found.voltage, found.access_pj),
+        (plain.voltage, plain.access_pj + logic)
+    );
+    // words without the code need none
+    let plain = lenet(&memory, 0.7);
+    assert!(weight_memory_energy(&plain, &memory, &spec)
+        .unwrap()
+        .terms
+        .iter()
+        .all(|term| term.layer != "logic of SECDED"));
+}
+
+#[test]
+fn the_interval_of_a_minimum_is_what_fitted_laws_miss_their_points_by() {
+    let mut memory = combined(HP, 1.0);
+    let spec = EnergySpec::default();
+    let assumed = least(&memory, &spec);
+    assert_eq!((assumed.within, assumed.is_of_laws), (0.01, false));
+    assert!(assumed
+        .in_words("m", &memory, &spec)
+        .contains("at most 1.00 % more. That"));
+    let variant = &mut memory.sram.as_mut().unwrap().variants[0];
+    for (number, missed) in variant
+        .numbers_mut()
+        .into_iter()
+        .zip([0.004, 0.03, 0.02, 0.03])
+    {
+        number.law.as_mut().unwrap().worst_residual = Some(missed);
+    }
+    let found = least(&memory, &spec);
+    // leakage and the time that it lasts
+    assert_eq!((found.within, found.is_of_laws), (0.05, true));
+    assert!(found.near[0] < assumed.near[0] && found.near[1] > assumed.near[1]);
+    let words = found.in_words("m", &memory, &spec);
+    assert!(
+        words.contains("at most 5.00 % more, which is how far the fitted laws miss their points"),
+        "{words}"
     );
 }
