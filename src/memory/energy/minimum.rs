@@ -4,12 +4,12 @@
 use super::macros::{count, Piece, LOGIC};
 use super::{EnergySpec, EnergyTerm};
 use crate::error::{Error, Result};
-use crate::memory::{assumptions, MemoryModel};
+use crate::memory::{assumptions, Characteristic, MemoryModel, Variant};
 use crate::units::Voltage;
 
 /// Volts between the voltages that are compared.
 const STEP: f64 = 0.02;
-/// Share above the least energy within which voltages are as good.
+/// Share above the least energy within which voltages are as good, where the laws do not say how far they miss.
 const NEAR: f64 = 0.01;
 
 /// Where the energy of an inference is least.
@@ -19,8 +19,12 @@ pub struct Minimum {
     pub place: Place,
     /// Its voltage.
     pub voltage: f64,
-    /// Lowest and highest voltage around it whose energy is within 1 % of it.
+    /// Lowest and highest voltage around it whose energy is within [`Self::within`] of it.
     pub near: [f64; 2],
+    /// Share above the least energy: how far the fitted laws miss their points, else 1 %.
+    pub within: f64,
+    /// True where it is that of the fitted laws.
+    pub is_of_laws: bool,
     /// Energy of the accesses there, in picojoules.
     pub access_pj: f64,
     /// Energy of the leakage there, and of the rest of the chip, in picojoules.
@@ -101,7 +105,9 @@ pub fn minimum(
         return Ok(None);
     };
     let least = access_pj + leakage_pj;
-    let is_near = |row: &(f64, f64, f64)| sum(row) <= least * (1.0 + NEAR);
+    let missed = missed(variant);
+    let within = missed.unwrap_or(NEAR);
+    let is_near = |row: &(f64, f64, f64)| sum(row) <= least * (1.0 + within);
     let from = energies[..at_least]
         .iter()
         .rposition(|row| !is_near(row))
@@ -121,10 +127,20 @@ pub fn minimum(
         },
         voltage,
         near: [energies[from].0, energies[to].0],
+        within,
+        is_of_laws: missed.is_some(),
         access_pj,
         leakage_pj,
         over_error_free: least / (access + leakage),
     }))
+}
+
+/// How far the laws of a variant miss their points, at most: of accesses, or of leakage and the time that it lasts.
+/// `None` where one is assumed or has no residual left.
+fn missed(variant: &Variant) -> Option<f64> {
+    let residual = |number: &Characteristic| number.law.as_ref()?.worst_residual;
+    let accesses = residual(&variant.read_pj)?.max(residual(&variant.write_pj)?);
+    Some(accesses.max(residual(&variant.leakage_nw)? + residual(&variant.delay_ns)?))
 }
 
 impl Minimum {
@@ -143,11 +159,17 @@ impl Minimum {
             in_words(self.leakage_pj)
         );
         let share = 100.0 * self.leakage_pj / (self.access_pj + self.leakage_pj);
+        let within = 100.0 * self.within;
+        let reason = if self.is_of_laws {
+            ", which is how far the fitted laws miss their points"
+        } else {
+            ""
+        };
         let faults = self.against_faults(memory);
         let mut text = match self.place {
             Place::Inside => format!(
                 "{of}: the minimum-energy voltage is {volt} V, {faults}. Below it leakage over a longer time costs more than \
-                 cheaper accesses save; there it takes {terms}, and from {from} to {to} V at most 1 % more"
+                 cheaper accesses save; there it takes {terms}, and from {from} to {to} V at most {within:.2} % more{reason}"
             ),
             Place::Feasible => format!(
                 "{of}: with a fixed clock accesses and leakage both fall with the voltage, so there is no inner minimum: the \
