@@ -8,7 +8,7 @@ use crate::device::DeviceSpec;
 use crate::error::{Error, Result};
 use crate::explore::{ExploreSpec, FORMER_KEYS};
 use crate::fault::FaultSpec;
-use crate::memory::{self, parse_voltages, EnergySpec, MemoryModel};
+use crate::memory::{self, parse_voltage, parse_voltages, EnergySpec, MemoryModel};
 use crate::net::{Architecture, NetworkSpec, Trained};
 use crate::quant::QuantizerSpec;
 use crate::seed::Seed;
@@ -210,12 +210,10 @@ impl Experiment {
         }
         self.attack.check()?;
         if let Some(text) = &self.sweep.voltages {
-            parse_voltages(text).map_err(|error| match error {
-                Error::Argument {
-                    expected, found, ..
-                } => Error::argument("sweep.voltages", expected, found),
-                other => other,
-            })?;
+            parse_voltages(text).map_err(|error| of_key("sweep.voltages", error))?;
+        }
+        if let Some(text) = &self.faults.margin {
+            parse_voltage(text).map_err(|error| of_key("faults.margin", error))?;
         }
         if !self.models.is_empty() && !self.model_files.is_empty() {
             return Err(Error::argument(
@@ -340,6 +338,16 @@ fn check_shapes(dataset: &DatasetSpec, architecture: Architecture) -> Result<()>
         expected,
         format!("`{architecture}`"),
     ))
+}
+
+/// The error as one of a key.
+fn of_key(key: &str, error: Error) -> Error {
+    match error {
+        Error::Argument {
+            expected, found, ..
+        } => Error::argument(key, expected, found),
+        other => other,
+    }
 }
 
 #[cfg(test)]

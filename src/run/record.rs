@@ -259,8 +259,8 @@ impl Record {
         let other: Vec<String> = inputs(self)
             .into_iter()
             .filter(|old| {
-                now.iter()
-                    .any(|new| new.from == old.from && new.sha256 != old.sha256)
+                let differs = |new: &Input| new.sha256 != old.sha256 && new.name == old.name;
+                now.iter().any(|new| new.from == old.from && differs(new))
             })
             .map(|old| old.from)
             .collect();
