@@ -84,6 +84,8 @@ pub struct MemoryModel {
     pub robust_cell: Option<RobustCell>,
     /// The logic of SECDED, where the file gives it beside a macro.
     pub secded: Option<SecdedLogic>,
+    /// Where macros rest between accesses, where the file says it beside a macro.
+    pub standby: Option<Standby>,
     /// SHA-256 of the file.
     pub checksum: String,
     /// The file as it was read.
@@ -174,6 +176,32 @@ pub struct SecdedLogic {
     pub source: String,
 }
 
+/// Drowsy standby: below the error-free voltage a macro without an access rests at a retention voltage, or at its own
+/// where that is lower. It leaks less there, and some cells lose their bit, beside those that fail anyway.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Standby {
+    /// Retention voltage in volts.
+    pub at: Voltage,
+    /// Fraction of the cells that lose their bit there, 0 to 0.5: one point of the curve of hold failures.
+    pub hold_failures: Ber,
+    /// Where voltage and fraction come from.
+    pub source: String,
+}
+
+impl Standby {
+    /// What it means, in a sentence.
+    pub(crate) fn in_words(&self) -> String {
+        format!(
+            "Below the error-free voltage macros rest at {} V between accesses, where {:.1e} of the cells lose their bit ({}); \
+             energy and time of waking up are not included.",
+            self.at,
+            self.hold_failures.get(),
+            self.source
+        )
+    }
+}
+
 impl RobustCell {
     /// What stands in words where protection `msb:k` needs a robust cell and the memory model has none.
     pub fn missing(memory: &MemoryModel) -> String {
@@ -216,13 +244,10 @@ impl MemoryModel {
         let (ber, ber_source) = if voltage >= self.error_free {
             (Ber::ZERO, BerSource::ErrorFree)
         } else {
-            (
-                Ber::new(self.curve.rate(v))?,
-                self.source_below_error_free(v),
-            )
+            (Ber::new(self.rate(v))?, self.source_below_error_free(v))
         };
         if ber.get() > HIGHEST_BER {
-            let (lowest, unit) = (self.curve.voltage(HIGHEST_BER), self.unit.symbol());
+            let (lowest, unit) = (self.voltage_of(HIGHEST_BER), self.unit.symbol());
             let expected = format!(
                 "at least {lowest:.4} {unit} (below, the bit error rate of {} passes 0.5)",
                 self.name
@@ -243,7 +268,32 @@ impl MemoryModel {
 
     /// True where more than half of the bits fail.
     pub(super) fn is_lost(&self, voltage: Voltage) -> bool {
-        voltage < self.error_free && self.curve.rate(voltage.get()) > HIGHEST_BER
+        voltage < self.error_free && self.rate(voltage.get()) > HIGHEST_BER
+    }
+
+    /// Rate below the error-free voltage: of cells that fail in an access or, independently, while they rest.
+    fn rate(&self, voltage: f64) -> f64 {
+        let accessed = self.curve.rate(voltage);
+        match &self.standby {
+            None => accessed,
+            Some(standby) => accessed + (1.0 - accessed) * standby.hold_failures.get(),
+        }
+    }
+
+    /// The lowest voltage below the error-free one with a rate of at most `rate`; infinite where there is none.
+    fn voltage_of(&self, rate: f64) -> f64 {
+        match &self.standby {
+            None => self.curve.voltage(rate),
+            Some(standby) => {
+                let hold = standby.hold_failures.get();
+                let accessed = (rate - hold) / (1.0 - hold);
+                if accessed > 0.0 {
+                    self.curve.voltage(accessed)
+                } else {
+                    f64::INFINITY
+                }
+            }
+        }
     }
 
     /// The lowest voltage whose bit error rate is at most `ber`: the error-free one for rates below
@@ -262,7 +312,7 @@ impl MemoryModel {
         if ber == Ber::ZERO {
             return Ok(self.error_free);
         }
-        let voltage = self.curve.voltage(ber.get());
+        let voltage = self.voltage_of(ber.get());
         if voltage >= self.error_free.get() {
             return Ok(self.error_free);
         }
@@ -311,7 +361,7 @@ impl MemoryModel {
     pub fn curve(&self, n: usize) -> Result<Vec<OperatingPoint>> {
         let top = self.error_free.get();
         // just inside 0.5, which rounding must not pass
-        let lowest = self.curve.voltage(HIGHEST_BER).max(0.0);
+        let lowest = self.voltage_of(HIGHEST_BER).max(0.0);
         let lowest = lowest + 1e-9 * (top - lowest);
         let low = match self.curve.span() {
             Some([low, _]) => (low - 0.25 * (top - low)).max(lowest),

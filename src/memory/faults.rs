@@ -69,6 +69,16 @@ impl Faults {
         if faults.kind == memory.fault_kind {
             (faults.spec.kind, faults.spec.zero_to_one_share) = (None, None);
         }
+        if let (Some(_), true) = (
+            &memory.standby,
+            spec.profile.is_some() || !spec.map.is_empty(),
+        ) {
+            let expected = format!(
+                "a memory model without `standby` beside a profile or a fault map, unlike {}",
+                memory.name
+            );
+            return Err(Error::argument("memory", expected, "one with it"));
+        }
         faults.persistent_share = spec.persistent_share.unwrap_or(memory.persistent_share);
         if faults.persistent_share == memory.persistent_share {
             faults.spec.persistent_share = None;

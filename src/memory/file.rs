@@ -4,7 +4,7 @@ use super::characteristic::tidy;
 use super::curve::{Curve, Exponential, Gaussian, Point};
 use super::{
     parse_voltage, AccessEnergy, AccessExponent, Leakage, MemoryModel, RobustCell, SecdedLogic,
-    SramMacro, HIGHEST_BER,
+    SramMacro, Standby, HIGHEST_BER,
 };
 use crate::error::{Error, Result};
 use crate::fault::{ArraySpec, FaultKind, KindName};
@@ -35,6 +35,8 @@ pub(super) struct ModelFile {
     pub(super) array: ArraySpec,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) protection: Option<ProtectionPart>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) standby: Option<Standby>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -180,6 +182,7 @@ impl ModelFile {
             voltage_reference: self.voltage.reference,
             robust_cell: protection.robust_cell,
             secded: protection.secded,
+            standby: self.standby,
             curve: self.bit_error_rate.curve(error_free, access.exponent)?,
             access: self.energy.access,
             leakage: self.energy.leakage,
@@ -266,6 +269,10 @@ impl ModelFile {
                 self.robust_cell().map(|cell| &cell.source),
             ),
             (
+                "standby.source",
+                self.standby.as_ref().map(|standby| &standby.source),
+            ),
+            (
                 "protection.secded.source",
                 self.secded().map(|logic| &logic.source),
             ),
@@ -304,17 +311,17 @@ impl ModelFile {
     /// A macro is in volts, is known at the error-free voltage, and stands beside no other absolute energy.
     fn check_macro(&self) -> Result<()> {
         let Some(sram) = &self.energy.sram else {
-            return match self.secded() {
-                None => Ok(()),
-                Some(logic) => {
-                    let expected = "no such key without `energy.macro`: picojoules cannot be added to other energies";
-                    wrong(
-                        "protection.secded",
-                        expected,
-                        format!("{} pJ", logic.check_pj),
-                    )
+            for (key, is_given) in [
+                ("protection.secded", self.secded().is_some()),
+                ("standby", self.standby.is_some()),
+            ] {
+                if is_given {
+                    let expected =
+                        "no such key without `energy.macro`, which has the energies to go with it";
+                    return wrong(key, expected, "a value");
                 }
-            };
+            }
+            return Ok(());
         };
         sram.check("energy.macro")?;
         if self.voltage.unit != VoltageUnit::Volt {
@@ -329,7 +336,23 @@ impl ModelFile {
             let expected = "null beside `energy.macro`, which has a leakage of its own";
             return wrong("energy.leakage", expected, "a value");
         }
-        let [low, high] = sram.variant(None)?.reach(true);
+        let variant = sram.variant(None)?;
+        if let Some(standby) = &self.standby {
+            let [low, _] = variant.reach(false);
+            let (at, lost) = (standby.at, standby.hold_failures.get());
+            if at >= self.voltage.error_free || at.get() < low {
+                let (high, expected) = (self.voltage.error_free, "at which the macro is known");
+                return wrong(
+                    "standby.at",
+                    format!("a voltage from {low:.4}, {expected}, to below {high}"),
+                    at,
+                );
+            }
+            if lost >= HIGHEST_BER {
+                return wrong("standby.hold_failures", "a fraction below 0.5", lost);
+            }
+        }
+        let [low, high] = variant.reach(true);
         let error_free = self.voltage.error_free.get();
         if !(low..=high).contains(&error_free) {
             let expected = format!(

@@ -452,6 +452,7 @@ impl FittedModel<'_> {
                 robust_cell: Some(cell),
                 secded: None,
             }),
+            standby: None,
         };
         Ok(format!(
             "# Made by `memory fit` of wcat-explore {} from {file} (SHA-256 {}).\n{}",

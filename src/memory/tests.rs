@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::stats::{normal_cdf, probit};
+use std::path::Path;
 
 fn model(name: &str) -> MemoryModel {
     builtin(name).unwrap()
@@ -311,4 +312,41 @@ fn a_margin_moves_failures_and_no_energy() {
     assert!(message(&model("exponential-henwood2020"), "0.1").contains("no voltage to shift"));
     let relative = finfet().with_margin("0.05").unwrap();
     assert_eq!(relative.error_free, volts(1.05));
+}
+
+#[test]
+fn cells_that_lose_their_bit_at_rest_fail_beside_the_others() {
+    let plain = model("combination-14nm-cacti-22nm-hp");
+    let standby = "standby: { at: 0.56, hold_failures: 1.0e-3, source: test }\n";
+    let memory = MemoryModel::parse(Path::new("m.yaml"), &(plain.text.clone() + standby)).unwrap();
+    let rate = |memory: &MemoryModel, volt| memory.at(volts(volt)).unwrap().ber.get();
+    assert_eq!(rate(&memory, 0.8), 0.0);
+    let mut before = 0.0;
+    for volt in [0.79, 0.75, 0.7, 0.65, 0.6, 0.57] {
+        let (own, accessed) = (rate(&memory, volt), rate(&plain, volt));
+        assert!((own - (1.0 - (1.0 - accessed) * (1.0 - 1e-3))).abs() < 1e-15);
+        // cells that fail at a voltage are among those that fail at a lower one
+        assert!(own > before, "{volt}");
+        before = own;
+        let found = memory.voltage_at_ber(ber(own)).unwrap();
+        assert!((found.get() - volt).abs() < 1e-6, "{volt}: {found}");
+    }
+    assert_eq!(memory.voltage_at_ber(ber(5e-4)).unwrap(), memory.error_free);
+    let message = |text: String| {
+        MemoryModel::parse(Path::new("m.yaml"), &text)
+            .unwrap_err()
+            .to_string()
+    };
+    for (old, new, expected) in [
+        ("0.56", "0.8", "`standby.at`: expected a voltage from 0.4500, at which the macro is known, to below 0.8"),
+        ("0.56", "0.3", "`standby.at`"),
+        ("1.0e-3", "0.5", "`standby.hold_failures`: expected a fraction below 0.5"),
+        ("1.0e-3", "-1.0", "hold_failures`"),
+        ("test", "''", "`standby.source`: expected some text"),
+    ] {
+        let found = message(plain.text.clone() + &standby.replacen(old, new, 1));
+        assert!(found.contains(expected), "{found}");
+    }
+    assert!(message(finfet().text + standby)
+        .contains("`standby`: expected no such key without `energy.macro`"));
 }

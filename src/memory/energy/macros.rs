@@ -3,7 +3,8 @@
 //!
 //! `E = R·e_read(V) + W·e_write(V) + (M·P_leak(V) + P_rest(V))·t`, with `R` and `W` words read and written, `M` macros and
 //! the time `t` of an inference: `(R + W)` periods, or the seconds that are given at the error-free voltage, which then
-//! grow with the delay where the clock follows it. 1 mW · 1 ns is 1 pJ.
+//! grow with the delay where the clock follows it. 1 mW · 1 ns is 1 pJ. With a standby macros leak as at its voltage, but for
+//! one in each period of an access.
 
 use super::{
     check_bits, factors, nothing_read, CellKind, Energy, EnergySpec, EnergyTerm, LayerAccess,
@@ -11,7 +12,7 @@ use super::{
 };
 use crate::error::{Error, Result};
 use crate::fault::secded::DATA_BITS;
-use crate::memory::{MemoryModel, SramMacro, Variant};
+use crate::memory::{MemoryModel, SramMacro, Standby, Variant};
 use crate::units::{Fraction, Voltage};
 
 /// Name of the term of what is not the memory.
@@ -49,8 +50,10 @@ struct Filled {
     words_written: f64,
     read_pj: f64,
     write_pj: f64,
-    /// Leakage of all its macros.
+    /// Leakage of all its macros while they rest.
     leakage_nw: f64,
+    /// What the macro of an access leaks beyond that.
+    awake_nw: f64,
     delay_ns: f64,
 }
 
@@ -210,9 +213,11 @@ pub(super) fn count(
         variant,
         spec,
         error_free: memory.error_free.get(),
+        standby: memory.standby.as_ref(),
     };
     let filled = model.fill(&parts)?;
-    let nanoseconds = model.nanoseconds(&filled)?;
+    let period = model.period(&filled);
+    let nanoseconds = model.nanoseconds(&filled, period)?;
     let mut counted = Vec::new();
     for piece in pieces {
         let Some(filled) = filled
@@ -228,7 +233,9 @@ pub(super) fn count(
             * filled.words_read
             * filled.read_pj;
         let written = stored * filled.words_written * filled.write_pj;
-        let leaked = stored * filled.leakage_nw * nanoseconds * PJ_PER_NW_NS;
+        let busy = (filled.words_read + filled.words_written) * period;
+        let leaked = stored * filled.leakage_nw * nanoseconds * PJ_PER_NW_NS
+            + stored * filled.awake_nw * busy.min(nanoseconds) * PJ_PER_NW_NS;
         counted.push(((read + written) * energy_factor, leaked * leakage_factor));
     }
     Ok(Counted {
@@ -243,6 +250,7 @@ struct Model<'a> {
     variant: &'a Variant,
     spec: &'a EnergySpec,
     error_free: f64,
+    standby: Option<&'a Standby>,
 }
 
 impl Model<'_> {
@@ -296,13 +304,25 @@ impl Model<'_> {
                 ));
             }
             let macros = ceil(part.stored / capacity) + std::mem::take(&mut surplus);
+            let leakage_nw = shared(leakage, point.leakage_nw, nominal.leakage_nw);
+            let standby = self.standby.filter(|standby| {
+                standby.at.get() < part.voltage && part.voltage < self.error_free
+            });
+            let resting_nw = match standby {
+                Some(standby) => {
+                    let resting = self.variant.at(standby.at)?.leakage_nw;
+                    shared(leakage, resting, nominal.leakage_nw)
+                }
+                None => leakage_nw,
+            };
             filled.push(Filled {
                 part: *part,
                 words_read: ceil(part.read / word),
                 words_written: ceil(part.stored * self.spec.writes.unwrap_or(0.0) / word),
                 read_pj: shared(energy, point.read_pj, nominal.read_pj),
                 write_pj: shared(energy, point.write_pj, nominal.write_pj),
-                leakage_nw: macros * shared(leakage, point.leakage_nw, nominal.leakage_nw),
+                leakage_nw: macros * resting_nw,
+                awake_nw: leakage_nw - resting_nw,
                 delay_ns,
             });
         }
@@ -320,20 +340,24 @@ impl Model<'_> {
         power * (lowest / self.error_free).powf(exponent)
     }
 
-    /// Time of an inference; one clock drives all parts, and the slowest of them sets it.
-    fn nanoseconds(&self, parts: &[Filled]) -> Result<f64> {
+    /// Nanoseconds of an access; one clock drives all parts, and the slowest of them sets it.
+    fn period(&self, parts: &[Filled]) -> f64 {
+        let slowest = parts.iter().map(|part| part.delay_ns).fold(0.0, f64::max);
+        self.spec.period_ns.map_or(slowest, |period| period.get())
+    }
+
+    /// Time of an inference.
+    fn nanoseconds(&self, parts: &[Filled], period: f64) -> Result<f64> {
         let accesses: f64 = parts
             .iter()
             .map(|part| part.words_read + part.words_written)
             .sum();
-        let slowest = parts.iter().map(|part| part.delay_ns).fold(0.0, f64::max);
         Ok(match (self.spec.period_ns, self.spec.inference_seconds) {
             (Some(_), Some(seconds)) => seconds * 1e9,
-            (Some(period), None) => accesses * period.get(),
-            (None, None) => accesses * slowest,
+            (_, None) => accesses * period,
             (None, Some(seconds)) => {
                 let at = self.variant.at(Voltage::new(self.error_free)?)?;
-                seconds * 1e9 * slowest / at.delay_ns.unwrap_or(slowest)
+                seconds * 1e9 * period / at.delay_ns.unwrap_or(period)
             }
         })
     }

@@ -159,17 +159,17 @@ impl Minimum {
             in_words(self.leakage_pj)
         );
         let share = 100.0 * self.leakage_pj / (self.access_pj + self.leakage_pj);
-        let within = 100.0 * self.within;
-        let reason = if self.is_of_laws {
-            ", which is how far the fitted laws miss their points"
+        let sure = if self.is_of_laws {
+            let missed = 100.0 * self.within;
+            format!("{missed:.2} % more, which is how far the fitted laws miss their points")
         } else {
-            ""
+            "1 % more (no residual of the laws says how sure it is)".into()
         };
         let faults = self.against_faults(memory);
         let mut text = match self.place {
             Place::Inside => format!(
                 "{of}: the minimum-energy voltage is {volt} V, {faults}. Below it leakage over a longer time costs more than \
-                 cheaper accesses save; there it takes {terms}, and from {from} to {to} V at most {within:.2} % more{reason}"
+                 cheaper accesses save; there it takes {terms}, and from {from} to {to} V at most {sure}"
             ),
             Place::Feasible => format!(
                 "{of}: with a fixed clock accesses and leakage both fall with the voltage, so there is no inner minimum: the \
@@ -195,6 +195,9 @@ impl Minimum {
         let variant = memory.sram.as_ref().and_then(|sram| sram.variants.first());
         if let Some(assumed) = variant.and_then(assumptions) {
             text += &format!(". Assumed: {assumed}");
+        }
+        if let Some(standby) = &memory.standby {
+            text += &format!(". {}", standby.in_words().trim_end_matches('.'));
         }
         if spec.rest_of_chip_mw.is_none() {
             text += ". This is of the weight memory alone";

@@ -1,7 +1,7 @@
 //! What a user may ask of the energy accounting, checked: dataflow, array, buffer, batch, time of an inference.
 
 use super::super::dataflow::{Accelerator, Dataflow, ProcessingArray};
-use super::super::{Basis, MemoryModel, SramMacro};
+use super::super::{Basis, MemoryModel, SramMacro, Standby};
 use crate::error::{Error, Result};
 use crate::units::{words, Fraction, Positive};
 use serde::{Deserialize, Serialize};
@@ -261,6 +261,7 @@ impl EnergySpec {
         let mut words = vec![format!("Reads of a weight per inference: {reads}.")];
         if let Some(sram) = &memory.sram {
             words.extend(self.macro_in_words(name, sram));
+            words.extend(memory.standby.as_ref().map(Standby::in_words));
             words.push(match &memory.secded {
                 Some(logic) => format!(
                     "Logic of SECDED: {} pJ for a word of 64 data bits that is written and {} pJ for one that is read, at every \

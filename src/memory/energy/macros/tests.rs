@@ -4,9 +4,9 @@ use super::*;
 use crate::memory::{
     builtin, minimum, weight_memory_energy, CellAccess, Clock, Combination, Law, Laws,
     LayerProduct, MacroFile, MacroModel, Minimum, Naming, OperatingPoint, Place, SecdedLogic,
-    VoltageMap,
+    Standby, VoltageMap,
 };
-use crate::units::Positive;
+use crate::units::{Ber, Positive};
 use std::path::Path;
 
 /// A macro of CACTI 7, 22 nm, 32 KB in words of 64 bits, `energy` objective: read and write in pJ, leakage in nW, delay
@@ -498,7 +498,7 @@ fn the_interval_of_a_minimum_is_what_fitted_laws_miss_their_points_by() {
     assert_eq!((assumed.within, assumed.is_of_laws), (0.01, false));
     assert!(assumed
         .in_words("m", &memory, &spec)
-        .contains("at most 1.00 % more. That"));
+        .contains("at most 1 % more (no residual of the laws"));
     let variant = &mut memory.sram.as_mut().unwrap().variants[0];
     for (number, missed) in variant
         .numbers_mut()
@@ -516,4 +516,47 @@ fn the_interval_of_a_minimum_is_what_fitted_laws_miss_their_points_by() {
         words.contains("at most 5.00 % more, which is how far the fitted laws miss their points"),
         "{words}"
     );
+}
+
+#[test]
+fn macros_without_an_access_leak_as_at_the_retention_voltage() {
+    let mut memory = combined(HP, 1.0);
+    let spec = EnergySpec {
+        macros: Some(4),
+        ..EnergySpec::default()
+    };
+    let of = |memory: &MemoryModel, voltage: f64| {
+        let energy = weight_memory_energy(&lenet(memory, voltage), memory, &spec).unwrap();
+        let (access, leakage) = sums(&energy);
+        (access, leakage, energy.seconds.unwrap())
+    };
+    let before = [0.5, 0.64, 0.8].map(|voltage| of(&memory, voltage));
+    memory.standby = Some(Standby {
+        at: Voltage::new(0.56).unwrap(),
+        hold_failures: Ber::new(1e-5).unwrap(),
+        source: "test".into(),
+    });
+    let after = [0.5, 0.64, 0.8].map(|voltage| of(&memory, voltage));
+    // at the error-free voltage, and where the macros lie lower than they would rest, nothing changes
+    assert_eq!((after[0], after[2]), (before[0], before[2]));
+    let (access, leakage, seconds) = after[1];
+    assert_eq!((access, seconds), (before[1].0, before[1].2));
+    // one of four is read in every cycle; leakage goes with the voltage
+    near(leakage, before[1].1 / 4.0 * (1.0 + 3.0 * 0.56 / 0.64), 1e-9);
+    // with time between accesses it rests too
+    let timed = EnergySpec {
+        inference_seconds: Some(1.0),
+        ..spec.clone()
+    };
+    let (_, leakage) = sums(&weight_memory_energy(&lenet(&memory, 0.64), &memory, &timed).unwrap());
+    let slower = memory
+        .sram_at(Voltage::new(0.64).unwrap())
+        .unwrap()
+        .delay_ns
+        .unwrap()
+        / HP[3];
+    near(leakage, 4.0 * HP[2] * 1e3 * 0.56 / 0.8 * slower, 1e-4);
+    let found = least(&memory, &spec);
+    let words = found.in_words("m", &memory, &spec);
+    assert!(words.contains("macros rest at 0.56 V between accesses, where 1.0e-5 of the cells lose their bit (test)"), "{words}");
 }
