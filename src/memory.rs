@@ -191,7 +191,7 @@ pub struct Standby {
 
 impl Standby {
     /// What it means, in a sentence.
-    pub(crate) fn in_words(&self) -> String {
+    pub fn in_words(&self) -> String {
         format!(
             "Below the error-free voltage macros rest at {} V between accesses, where {:.1e} of the cells lose their bit ({}); \
              energy and time of waking up are not included.",

@@ -76,8 +76,8 @@ pub fn energy_terms(
         name: "energy_terms",
         title: "Energy of an inference by term".into(),
         caption: format!(
-            "Energy of the weight memory, {}, for {} under {}: accesses, leakage (with the rest of the chip where it is counted) \
-             and their sum, at every swept voltage; beneath, the mean accuracy. Grey: on more than half of the chips another \
+            "Energy of the weight memory, {}, for {}, protection {}: accesses (with the logic of SECDED where it is counted), leakage \
+             (with the rest of the chip where it is counted) and their sum, at every swept voltage; beneath, the mean accuracy. Grey: on more than half of the chips another \
              swept point is at least as good in accuracy, energy and time, and better in one.",
             of.memory, of.model, of.protection
         ),

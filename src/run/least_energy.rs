@@ -3,6 +3,7 @@
 use super::prepared::Prepared;
 use crate::engine::Score;
 use crate::error::{Error, Result};
+use crate::fault::Protection;
 use crate::memory::{minimum, EnergySpec, EnergyTerm, MemoryModel, Minimum, OperatingPoint};
 use crate::sweep::DesignPoint;
 use crate::units::Voltage;
@@ -93,7 +94,10 @@ impl Prepared {
             };
             let mut name = design.model.clone();
             if self.protections.len() > 1 {
-                name += &format!(" under {}", design.protection);
+                name += &match design.protection {
+                    Protection::None => " without protection".into(),
+                    protection => format!(" under {protection}"),
+                };
             }
             match all.iter_mut().find(|(_, known)| *known == least) {
                 Some((names, _)) if names.contains(&name) => {}

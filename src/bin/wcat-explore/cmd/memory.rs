@@ -217,6 +217,8 @@ fn about(model: &MemoryModel) -> String {
         model.voltage_reference,
         model.error_free
     ));
+    let standby = model.standby.iter();
+    lines.extend(standby.map(|standby| format!("  standby: {}", standby.in_words())));
     lines.push(format!(
         "  faults: {}; array: {}\n",
         model.fault_kind.name(),
