@@ -245,6 +245,22 @@ fn a_sweep_says_where_energy_is_least_and_a_fixed_clock_leaves_voltages_out() {
         "{}",
         ended.stderr
     );
+    // a margin moves the failures alone, and what no network stands is named
+    let margin = ["--margin", "10mV"];
+    let ended = place.done(&sweep("hp.yaml", "0.5,0.66,0.8", "margin", &margin));
+    for part in [
+        "left out, as more than half of the bits fail: 0.5 V\n",
+        "the minimum-energy voltage is 0.64 V, below the first failing cell (0.81 V)",
+    ] {
+        assert!(ended.stderr.contains(part), "{}", ended.stderr);
+    }
+    let memory = String::from_utf8(place.read("results/margin/memory_model.yaml")).unwrap();
+    assert!(memory.starts_with("name: hp-margin-0.01\n"), "{memory}");
+    refused(
+        &place,
+        &sweep("hp.yaml", "0.66,0.8", "x", &["--margin", "many"]),
+        "--margin: expected a number above 0",
+    );
     let fixed = [
         "--set",
         "energy.clock=fixed",
