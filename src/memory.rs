@@ -194,7 +194,8 @@ impl Standby {
     pub fn in_words(&self) -> String {
         format!(
             "Below the error-free voltage macros rest at {} V between accesses, where {:.1e} of the cells lose their bit ({}); \
-             energy and time of waking up are not included.",
+             savings against the error-free voltage, at which they do not rest, are of both. Energy and time of waking up are \
+             not included.",
             self.at,
             self.hold_failures.get(),
             self.source

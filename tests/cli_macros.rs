@@ -261,6 +261,9 @@ fn a_sweep_says_where_energy_is_least_and_a_fixed_clock_leaves_voltages_out() {
         &sweep("hp.yaml", "0.66,0.8", "x", &["--margin", "many"]),
         "--margin: expected a number above 0",
     );
+    let explore = "explore --model m.safetensors --domains layers --memory hp.yaml".split(' ');
+    let message = "memory: expected a memory model without a macro: domains share";
+    refused(&place, &explore.collect::<Vec<_>>(), message);
     let fixed = [
         "--set",
         "energy.clock=fixed",

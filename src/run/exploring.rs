@@ -121,6 +121,17 @@ pub(super) fn check_exploration(experiment: &Experiment) -> Result<()> {
                         voltages are a `sweep`, the lowest of them is an `answer`";
         return Err(Error::argument("explore", expected, "none of them"));
     }
+    // a search takes energies as sums over domains that rise with each voltage
+    let memory = experiment.memory_model()?;
+    if memory.sram.is_some() {
+        let expected = "a memory model without a macro: domains share its words and its clock, so their energies do not add up; \
+                        `sweep` and `answer` take one";
+        return Err(Error::argument(
+            "memory",
+            expected,
+            format!("`{}`", memory.name),
+        ));
+    }
     Ok(())
 }
 
