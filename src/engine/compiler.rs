@@ -2,11 +2,11 @@
 
 use super::gather::Gather;
 use super::general::General;
-use super::kind::{images, kinds, outputs_of, vectors, Kind};
+use super::kind::{images, is_depthwise, kinds, outputs_of, vectors, Kind};
 use super::layout::Layout;
 use super::mean_pool::MeanPool;
 use super::place::{rows_of, Place, RowMajor, WinogradPlace};
-use super::plan::{Buffer, Call, Plan};
+use super::plan::{Buffer, Call, Kernel, Plan, Weighted};
 use super::pool::MaxPool;
 use crate::error::{Error, Result};
 use crate::kernel::{
@@ -203,15 +203,11 @@ impl<'a> Compiler<'a> {
                         self.of_value[*input],
                         self.allocate(Layout::Images(pooled.output())),
                     );
-                    let weights = self.weights(*layer, *pooled.direct(), scale.clone());
-                    self.calls.push(Call::Pooled {
-                        pooled,
-                        layer: *layer,
-                        weights,
-                        start: padded(shift, pooled.direct().start_len()),
-                        from,
-                        to,
-                    });
+                    let direct = *pooled.direct();
+                    let range = self.room_for(direct.packed_len());
+                    let place = Place::new(direct, range, direct.row(), scale.clone());
+                    let own = self.weighted(*layer, place, shift, Store::default(), None);
+                    self.call(Kernel::Pooled { pooled, own }, vec![from], to);
                     // the value between the two is nowhere
                     self.of_value.extend([to, to]);
                     self.release(i, step, to);
@@ -235,18 +231,15 @@ impl<'a> Compiler<'a> {
                     return Err(Error::argument("pooling", "one number of lanes", "two"));
                 }
                 let (size, stride, padding, relu) = (*size, *stride, *padding, *relu);
-                self.calls.push(Call::MaxPool {
-                    pool: MaxPool {
-                        input,
-                        output,
-                        size,
-                        stride,
-                        padding,
-                        relu,
-                    },
-                    from,
-                    to,
-                });
+                let pool = MaxPool {
+                    input,
+                    output,
+                    size,
+                    stride,
+                    padding,
+                    relu,
+                };
+                self.call(Kernel::MaxPool(pool), vec![from], to);
                 to
             }
             Step::MeanPool {
@@ -257,7 +250,7 @@ impl<'a> Compiler<'a> {
                 let (from, output) = (self.of_value[*input], self.images(i + 1)?);
                 let to = self.allocate(Layout::Images(output));
                 let pool = MeanPool::new(self.images(*input)?, output, *windows, *padded)?;
-                self.calls.push(Call::MeanPool { pool, from, to });
+                self.call(Kernel::MeanPool(pool), vec![from], to);
                 to
             }
             Step::PaddedShortcut { input, channels } => {
@@ -271,7 +264,7 @@ impl<'a> Compiler<'a> {
                     ));
                 }
                 let (from, to) = (self.of_value[*input], self.allocate(Layout::Images(output)));
-                self.calls.push(Call::Shortcut { shortcut, from, to });
+                self.call(Kernel::Shortcut(shortcut), vec![from], to);
                 to
             }
             Step::ChannelMean { input } => {
@@ -280,12 +273,11 @@ impl<'a> Compiler<'a> {
                     self.of_value[*input],
                     self.allocate(Layout::Vectors(output)),
                 );
-                self.calls.push(Call::ChannelMean {
+                let kernel = Kernel::ChannelMean {
                     input: planes,
                     output,
-                    from,
-                    to,
-                });
+                };
+                self.call(kernel, vec![from], to);
                 to
             }
             Step::Linear {
@@ -320,7 +312,7 @@ impl<'a> Compiler<'a> {
             input,
             layer,
             windows,
-            depthwise: false,
+            groups: 1,
             add: None,
             relu: false,
             ceiling: None,
@@ -352,7 +344,7 @@ impl<'a> Compiler<'a> {
             input,
             layer,
             windows,
-            depthwise,
+            groups,
             scale,
             shift,
             add,
@@ -377,44 +369,39 @@ impl<'a> Compiler<'a> {
             add: add.is_some(),
             relu: *relu,
         };
-        let (layer, ceiling) = (*layer, *ceiling);
-        if *depthwise {
+        let (layer, ceiling, groups) = (*layer, *ceiling, *groups);
+        let outputs = outputs_of(self.network, layer);
+        if is_depthwise(groups, image.channels(), outputs) {
             let depthwise = Depthwise::new(image, *windows, output.border())?;
-            let weights = self.packed..self.packed + depthwise.packed_len();
-            self.packed = weights.end;
-            let place = Place::in_turn(depthwise.taps(), weights.clone(), scale.clone());
-            self.places[layer].push(place);
-            self.calls.push(Call::Depthwise {
-                depthwise,
-                layer,
-                weights,
-                start: padded(shift, depthwise.start_len()),
-                store,
-                ceiling,
-                from,
-                to,
-            });
+            let range = self.room_for(depthwise.packed_len());
+            let place = Place::in_turn(depthwise.taps(), range, scale.clone());
+            let own = self.weighted(layer, place, shift, store, ceiling);
+            self.call(Kernel::Depthwise { depthwise, own }, vec![from], to);
             return Ok(to);
         }
-        let outputs = outputs_of(self.network, layer);
-        let mut direct = Direct::over(image, outputs, *windows, output.border())?;
+        let parts = parts_of(groups, image.channels(), outputs);
+        let part = image.with_channels(image.channels() / parts);
+        let mut direct = Direct::over(part, outputs / parts, *windows, output.border())?;
         if output.lanes() == BLOCK {
             direct = direct.full();
         }
-        let weights = self.weights(layer, direct, scale.clone());
-        let winograd = self.winograd(direct, weights.clone());
-        self.calls.push(Call::Convolution {
-            direct,
-            winograd,
-            layer,
-            weights,
-            start: padded(shift, direct.start_len()),
-            store,
-            ceiling,
-            from,
-            to,
-            images: true,
-        });
+        let range = self.room_for(parts * direct.packed_len());
+        let row = direct.row() * parts / groups;
+        let place = Place::new(direct, range, row, scale.clone()).of_groups(outputs / groups);
+        let own = self.weighted(layer, place, shift, store, ceiling);
+        let winograd = match parts {
+            1 => self.winograd(direct, own.weights.clone()),
+            _ => None,
+        };
+        let kernel = match winograd {
+            Some(number) => Kernel::Winograd {
+                direct,
+                number,
+                own,
+            },
+            None => Kernel::Convolution { direct, parts, own },
+        };
+        self.call(kernel, vec![from], to);
         Ok(to)
     }
 
@@ -427,7 +414,7 @@ impl<'a> Compiler<'a> {
             Some(value) => {
                 let from = self.of_value[value];
                 let to = self.allocate(layout);
-                self.calls.push(Call::Copy { from, to });
+                self.call(Kernel::Copy, vec![from], to);
                 to
             }
             None => self.allocate(layout),
@@ -465,21 +452,11 @@ impl<'a> Compiler<'a> {
         if from != self.of_value[input] {
             self.free.push(from);
         }
-        let weights = self.weights(layer, direct, None);
+        let range = self.room_for(direct.packed_len());
+        let place = Place::new(direct, range, inputs, None);
         let store = Store { add: false, relu };
-        let start = padded(shift, direct.start_len());
-        self.calls.push(Call::Convolution {
-            direct,
-            winograd: None,
-            layer,
-            weights,
-            start,
-            store,
-            ceiling: None,
-            from,
-            to,
-            images: false,
-        });
+        let own = self.weighted(layer, place, shift, store, None);
+        self.call(Kernel::Linear { direct, own }, vec![from], to);
         Ok(to)
     }
 
@@ -497,11 +474,8 @@ impl<'a> Compiler<'a> {
             return from;
         }
         let to = self.allocate(other);
-        self.calls.push(Call::Gather {
-            gather: Gather::laid(own, other),
-            from: vec![from],
-            to,
-        });
+        let gather = Gather::laid(own, other);
+        self.call(Kernel::Gather(gather), vec![from], to);
         to
     }
 
@@ -531,36 +505,27 @@ impl<'a> Compiler<'a> {
         let weight = self.network.layers()[layer].weight();
         let outputs = outputs_of(self.network, layer);
         let inputs = weight.elem_count() / outputs;
-        let (product, own) = (Product { inputs, outputs }, self.layout(i + 1)?);
-        let rows = own.numbers() / outputs;
+        let (product, layout) = (Product { inputs, outputs }, self.layout(i + 1)?);
+        let rows = layout.numbers() / outputs;
         if self.layout(input)?.numbers() != rows * inputs {
-            let expected = format!("inputs for {own:?}");
+            let expected = format!("inputs for {layout:?}");
             return Err(unfit(self.network, layer, &expected, inputs.to_string()));
         }
-        let (from, to) = (self.as_rows(input)?, Layout::Rows(own.numbers()));
+        let (from, to) = (self.as_rows(input)?, Layout::Rows(layout.numbers()));
         let result = match add {
             Some(value) if self.layout(value)? != to => self.as_rows(value)?,
             _ => self.result(i, input, add, to),
         };
-        let weights = self.packed..self.packed + product.packed_len();
-        self.packed = weights.end;
-        self.places[layer].push(Place::in_turn(inputs, weights.clone(), None));
+        let range = self.room_for(product.packed_len());
+        let place = Place::in_turn(inputs, range, None);
         let store = Store {
             add: add.is_some(),
             relu,
         };
-        self.calls.push(Call::Product {
-            product,
-            rows,
-            layer,
-            weights,
-            start: padded(shift, product.start_len()),
-            store,
-            from,
-            to: result,
-        });
+        let own = self.weighted(layer, place, shift, store, None);
+        self.call(Kernel::Product { product, rows, own }, vec![from], result);
         self.release_laid(&[input], &[from]);
-        Ok(self.out_of_rows(result, own, add))
+        Ok(self.out_of_rows(result, layout, add))
     }
 
     /// The buffer of a result that was computed as rows; those are freed where it has another layout.
@@ -578,13 +543,12 @@ impl<'a> Compiler<'a> {
         let from = inputs.iter().map(|input| self.as_rows(*input));
         let from: Vec<Buffer> = from.collect::<Result<_>>()?;
         let result = self.allocate(rows);
-        self.calls.push(Call::Rows {
+        self.release_laid(inputs, &from);
+        let kernel = Kernel::Rows {
             function: function.clone(),
             numbers: own.numbers(),
-            from: from.clone(),
-            to: result,
-        });
-        self.release_laid(inputs, &from);
+        };
+        self.call(kernel, from, result);
         Ok(self.out_of_rows(result, own, None))
     }
 
@@ -597,7 +561,7 @@ impl<'a> Compiler<'a> {
         let from = moved.parts.iter().map(|(value, _)| self.of_value[*value]);
         let (from, gather) = (from.collect(), Gather::new(&moved.fixed, &parts, output));
         let to = self.allocate(output);
-        self.calls.push(Call::Gather { gather, from, to });
+        self.call(Kernel::Gather(gather), from, to);
         Ok(to)
     }
 
@@ -608,33 +572,55 @@ impl<'a> Compiler<'a> {
         let weight = step.layer().map(|layer| {
             let shape = self.network.layers()[layer].weight().dims().to_vec();
             let length: usize = shape.iter().product();
-            let range = self.packed..self.packed + length;
-            // rows are told apart by the 16 weights that a place is among
-            self.packed += length.next_multiple_of(BLOCK);
+            let range = self.room_for(length);
             self.places[layer].push(Place::row_major(range.clone()));
             self.row_major.push(RowMajor { range, shape });
             self.row_major.len() - 1
         });
-        self.calls.push(Call::General(General {
+        let general = General {
             step: step.clone(),
             weight,
             inputs,
             output,
-            from: step.values().map(|value| self.of_value[value]).collect(),
-            to,
-        }));
+        };
+        let from = step.values().map(|value| self.of_value[value]).collect();
+        self.call(Kernel::General(general), from, to);
         Ok(to)
     }
 
-    /// Lays out the weights of a layer; returns where they lie.
-    fn weights(&mut self, layer: usize, direct: Direct, scale: Option<Vec<f32>>) -> Range<usize> {
-        let range = self.packed..self.packed + direct.packed_len();
-        self.packed = range.end;
-        let row = self.network.layers()[layer].weight().dims()[1..]
-            .iter()
-            .product();
-        self.places[layer].push(Place::new(direct, range.clone(), row, scale));
+    /// So many places among the packed weights.
+    fn room_for(&mut self, weights: usize) -> Range<usize> {
+        // rows are told apart by the 16 weights that a place is among
+        let range = self.packed..self.packed + weights;
+        self.packed += weights.next_multiple_of(BLOCK);
         range
+    }
+
+    /// The weights of a layer at their place, with what else belongs to a call.
+    fn weighted(
+        &mut self,
+        layer: usize,
+        place: Place,
+        shift: &[f32],
+        store: Store,
+        ceiling: Option<f32>,
+    ) -> Weighted {
+        let weights = place.range().clone();
+        self.places[layer].push(place);
+        // zeros for the channels that fill up the last block
+        let mut start = shift.to_vec();
+        start.resize(shift.len().next_multiple_of(BLOCK), 0.0);
+        Weighted {
+            layer,
+            weights,
+            start,
+            store,
+            ceiling,
+        }
+    }
+
+    fn call(&mut self, kernel: Kernel, from: Vec<Buffer>, to: Buffer) {
+        self.calls.push(Call { kernel, from, to });
     }
 
     /// The convolution's number among those by Winograd, where it is one of them.
@@ -682,9 +668,13 @@ impl<'a> Compiler<'a> {
     }
 }
 
-/// Summands of a convolution with zeros for the channels that fill up its last block.
-fn padded(shift: &[f32], length: usize) -> Vec<f32> {
-    let mut start = shift.to_vec();
-    start.resize(length, 0.0);
-    start
+/// Into how many equal convolutions one of groups falls of which each has whole blocks of channels. A part may hold several
+/// groups: it multiplies what lies between them with zeros.
+fn parts_of(groups: usize, inputs: usize, outputs: usize) -> usize {
+    let whole = |parts: &usize| {
+        groups.is_multiple_of(*parts)
+            && (inputs / parts).is_multiple_of(BLOCK)
+            && (outputs / parts).is_multiple_of(BLOCK)
+    };
+    (2..=groups).rev().find(whole).unwrap_or(1)
 }

@@ -15,8 +15,6 @@ pub(super) struct General {
     pub(super) weight: Option<usize>,
     pub(super) inputs: Vec<Layout>,
     pub(super) output: Layout,
-    pub(super) from: Vec<Buffer>,
-    pub(super) to: Buffer,
 }
 
 impl General {
@@ -26,12 +24,13 @@ impl General {
     /// A tensor failure.
     pub(super) fn forward(
         &self,
+        from: &[Buffer],
         buffers: &[Vec<f32>],
         weights: Fresh,
         image: usize,
         output: &mut [f32],
     ) -> Result<()> {
-        let inputs = self.inputs.iter().zip(&self.from);
+        let inputs = self.inputs.iter().zip(from);
         let values = inputs.map(|(layout, from)| layout.read(&buffers[*from], image));
         let weight = self.weight.map(|number| &weights.tensors[number]);
         let result = self.step.forward(values.collect(), weight)?;

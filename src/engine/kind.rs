@@ -48,17 +48,16 @@ pub(super) fn kinds(network: &Network, steps: &[Step]) -> Result<Vec<Kind>> {
                 input,
                 layer,
                 windows,
-                depthwise,
+                groups,
                 ..
             } => {
                 let input = images(&kinds, *input)?.with_border(windows.padding());
-                let output = if *depthwise {
+                let outputs = outputs_of(network, *layer);
+                Kind::Images(if is_depthwise(*groups, input.channels(), outputs) {
                     Depthwise::new(input.full(), *windows, 0)?.output()
                 } else {
-                    let outputs = outputs_of(network, *layer);
                     Direct::over(input.full(), outputs, *windows, 0)?.output()
-                };
-                Kind::Images(output)
+                })
             }
             Step::MeanPool { input, windows, .. } => {
                 Kind::Images(MeanPool::output_of(images(&kinds, *input)?, *windows)?)
@@ -90,6 +89,11 @@ pub(super) fn kinds(network: &Network, steps: &[Step]) -> Result<Vec<Kind>> {
     }
     widen(steps, &mut kinds);
     Ok(kinds)
+}
+
+/// True where each channel stands by itself.
+pub(super) fn is_depthwise(groups: usize, inputs: usize, outputs: usize) -> bool {
+    groups > 1 && [inputs, outputs] == [groups; 2]
 }
 
 /// What a value is whose layout its readers choose.
@@ -155,12 +159,12 @@ fn widen(steps: &[Step], kinds: &mut [Kind]) {
                 Step::Convolution {
                     input,
                     windows,
-                    depthwise,
+                    groups,
                     add,
                     ..
                 } => {
                     let (padding, stride) = (windows.padding(), windows.stride[1]);
-                    if !meet(*input, padding, stride, *depthwise).2 && !depthwise {
+                    if !meet(*input, padding, stride, *groups > 1).2 {
                         meet(*input, padding, stride, true);
                     }
                     if let Some(add) = add {

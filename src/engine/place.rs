@@ -18,22 +18,39 @@ struct Blocks {
     offsets: Vec<u32>,
     /// Packed weights of 16 outputs.
     block: usize,
+    /// Weights that an output has of its own; those of other groups are zeros.
+    row: usize,
+    /// Outputs of a group.
+    group: usize,
     scale: Option<Vec<f32>>,
 }
 
 impl Place {
-    /// The place of a layer's weights: `row` of each output, and what those of an output are multiplied with.
+    /// The place of a layer's weights: `row` of each output, and what those of an output are multiplied with. The layer may
+    /// be several such convolutions one behind the other.
     pub(super) fn new(
         direct: Direct,
         range: Range<usize>,
         row: usize,
         scale: Option<Vec<f32>>,
     ) -> Self {
+        let offsets = (0..direct.row()).map(|index| direct.packed_at(index) as u32);
+        let block = direct.packed_len() / direct.start_len() * BLOCK;
+        Self::blocks(range, offsets.collect(), block, row, scale)
+    }
+
+    fn blocks(
+        range: Range<usize>,
+        offsets: Vec<u32>,
+        block: usize,
+        row: usize,
+        scale: Option<Vec<f32>>,
+    ) -> Self {
         let blocks = Blocks {
-            offsets: (0..row)
-                .map(|index| direct.packed_at(index) as u32)
-                .collect(),
-            block: range.len() / direct.start_len() * BLOCK,
+            offsets,
+            block,
+            row,
+            group: 1,
             scale,
         };
         Self {
@@ -42,17 +59,18 @@ impl Place {
         }
     }
 
+    /// The same where so many outputs are a group, which sees inputs of its own.
+    pub(super) fn of_groups(mut self, outputs: usize) -> Self {
+        if let Some(blocks) = &mut self.blocks {
+            blocks.group = outputs;
+        }
+        self
+    }
+
     /// The place of weights of which an output has so many, one behind the other in blocks of 16 outputs.
     pub(super) fn in_turn(weights: usize, range: Range<usize>, scale: Option<Vec<f32>>) -> Self {
-        let blocks = Blocks {
-            offsets: (0..weights).map(|at| (at * BLOCK) as u32).collect(),
-            block: weights * BLOCK,
-            scale,
-        };
-        Self {
-            range,
-            blocks: Some(blocks),
-        }
+        let offsets = (0..weights).map(|at| (at * BLOCK) as u32).collect();
+        Self::blocks(range, offsets, weights * BLOCK, weights, scale)
     }
 
     /// The place of weights in row-major order.
@@ -61,6 +79,11 @@ impl Place {
             range,
             blocks: None,
         }
+    }
+
+    /// Where they lie among the packed weights of a plan.
+    pub(super) fn range(&self) -> &Range<usize> {
+        &self.range
     }
 
     /// Packs the weights of the layer, given row-major, into the packed weights of all.
@@ -72,12 +95,16 @@ impl Place {
     }
 
     /// Place of a weight, given by its row-major index in the layer, and what it is multiplied with: as
-    /// [`Direct::packed_at`] has it, with one division where that has six.
+    /// [`Direct::packed_at`] has it, with few divisions where that has six.
     pub(super) fn of(&self, index: usize) -> (usize, f32) {
         let Some(blocks) = &self.blocks else {
             return (self.range.start + index, 1.0);
         };
-        let (output, own) = (index / blocks.offsets.len(), index % blocks.offsets.len());
+        let (output, mut own) = (index / blocks.row, index % blocks.row);
+        if blocks.row < blocks.offsets.len() {
+            let groups = blocks.offsets.len() / blocks.row;
+            own += output / blocks.group % groups * blocks.row;
+        }
         let scale = blocks.scale.as_ref().map_or(1.0, |scale| scale[output]);
         let first = self.range.start + output / BLOCK * blocks.block + output % BLOCK;
         (first + blocks.offsets[own] as usize, scale)

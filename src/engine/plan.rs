@@ -15,154 +15,103 @@ pub(super) type Buffer = usize;
 
 /// One kernel call for the images at a time.
 #[derive(Debug)]
-pub(super) enum Call {
-    /// Convolution image by image, or of all images at a time as pixels of one row (linear layers).
+pub(super) struct Call {
+    pub(super) kernel: Kernel,
+    /// The buffers that it reads; one that it adds to is not among them.
+    pub(super) from: Vec<Buffer>,
+    /// The buffer that it writes.
+    pub(super) to: Buffer,
+}
+
+/// What a call computes.
+#[derive(Debug)]
+pub(super) enum Kernel {
+    /// Convolution image by image.
     Convolution {
         direct: Direct,
-        /// Number among [`Plan::winograds`], where it is not computed directly.
-        winograd: Option<usize>,
-        layer: usize,
-        /// Where the weights lie among the packed ones.
-        weights: Range<usize>,
-        start: Vec<f32>,
-        store: Store,
-        /// What is above it becomes it.
-        ceiling: Option<f32>,
-        from: Buffer,
-        to: Buffer,
-        images: bool,
+        /// How many such convolutions an image has, each of blocks of channels of its own.
+        parts: usize,
+        own: Weighted,
     },
+    /// Convolution by Winograd.
+    Winograd {
+        direct: Direct,
+        /// Number among [`Plan::winograds`].
+        number: usize,
+        own: Weighted,
+    },
+    /// Linear layer: the images at a time are pixels of one row.
+    Linear { direct: Direct, own: Weighted },
     /// Convolution of each channel by itself.
-    Depthwise {
-        depthwise: Depthwise,
-        layer: usize,
-        /// Where the weights lie among the packed ones.
-        weights: Range<usize>,
-        start: Vec<f32>,
-        store: Store,
-        /// What is above it becomes it.
-        ceiling: Option<f32>,
-        from: Buffer,
-        to: Buffer,
-    },
+    Depthwise { depthwise: Depthwise, own: Weighted },
     /// Convolution, pooling and ReLU in one.
-    Pooled {
-        pooled: Pooled,
-        layer: usize,
-        /// Where the weights lie among the packed ones.
-        weights: Range<usize>,
-        start: Vec<f32>,
-        from: Buffer,
-        to: Buffer,
-    },
-    /// Copies images: a residual that is used again.
-    Copy { from: Buffer, to: Buffer },
-    /// Greatest value of each window.
-    MaxPool {
-        pool: MaxPool,
-        from: Buffer,
-        to: Buffer,
-    },
-    /// Mean of each window.
-    MeanPool {
-        pool: MeanPool,
-        from: Buffer,
-        to: Buffer,
-    },
-    /// Parameter-free shortcut.
-    Shortcut {
-        shortcut: Shortcut,
-        from: Buffer,
-        to: Buffer,
-    },
-    /// Mean over pixels, into vectors.
-    ChannelMean {
-        input: Planes,
-        output: Planes,
-        from: Buffer,
-        to: Buffer,
-    },
+    Pooled { pooled: Pooled, own: Weighted },
     /// Product of all rows of all images with a layer's weight.
     Product {
         product: Product,
         /// Rows of an image.
         rows: usize,
-        layer: usize,
-        /// Where the weights lie among the packed ones.
-        weights: Range<usize>,
-        start: Vec<f32>,
-        store: Store,
-        from: Buffer,
-        to: Buffer,
+        own: Weighted,
     },
+    /// Copies images: a residual that is used again.
+    Copy,
+    /// Greatest value of each window.
+    MaxPool(MaxPool),
+    /// Mean of each window.
+    MeanPool(MeanPool),
+    /// Parameter-free shortcut.
+    Shortcut(Shortcut),
+    /// Mean over pixels, into vectors.
+    ChannelMean { input: Planes, output: Planes },
     /// A function of all rows of all images.
     Rows {
         function: RowFunction,
         /// Numbers of an image of the result.
         numbers: usize,
-        from: Vec<Buffer>,
-        to: Buffer,
     },
     /// Numbers in other places.
-    Gather {
-        gather: Gather,
-        from: Vec<Buffer>,
-        to: Buffer,
-    },
+    Gather(Gather),
     /// What no kernel knows, image by image.
     General(General),
 }
 
+/// The weights of a call, and what happens to its sums.
+#[derive(Debug)]
+pub(super) struct Weighted {
+    pub(super) layer: usize,
+    /// Where the weights lie among the packed ones.
+    pub(super) weights: Range<usize>,
+    pub(super) start: Vec<f32>,
+    pub(super) store: Store,
+    /// What is above it becomes it.
+    pub(super) ceiling: Option<f32>,
+}
+
+impl Kernel {
+    fn weighted(&self) -> Option<&Weighted> {
+        match self {
+            Self::Convolution { own, .. }
+            | Self::Winograd { own, .. }
+            | Self::Linear { own, .. }
+            | Self::Depthwise { own, .. }
+            | Self::Pooled { own, .. }
+            | Self::Product { own, .. } => Some(own),
+            _ => None,
+        }
+    }
+}
+
 impl Call {
-    /// The buffers that it reads; one that it adds to is not among them.
-    pub(super) fn reads(&self) -> &[Buffer] {
-        match self {
-            Self::Convolution { from, .. }
-            | Self::Depthwise { from, .. }
-            | Self::MeanPool { from, .. }
-            | Self::Pooled { from, .. }
-            | Self::Copy { from, .. }
-            | Self::MaxPool { from, .. }
-            | Self::Shortcut { from, .. }
-            | Self::ChannelMean { from, .. }
-            | Self::Product { from, .. } => std::slice::from_ref(from),
-            Self::Rows { from, .. } | Self::Gather { from, .. } => from,
-            Self::General(general) => &general.from,
-        }
-    }
-
-    /// The buffer that it writes.
-    pub(super) fn writes(&self) -> Buffer {
-        match self {
-            Self::Convolution { to, .. }
-            | Self::Depthwise { to, .. }
-            | Self::MeanPool { to, .. }
-            | Self::Pooled { to, .. }
-            | Self::Copy { to, .. }
-            | Self::MaxPool { to, .. }
-            | Self::Shortcut { to, .. }
-            | Self::ChannelMean { to, .. }
-            | Self::Product { to, .. }
-            | Self::Rows { to, .. }
-            | Self::Gather { to, .. } => *to,
-            Self::General(general) => general.to,
-        }
-    }
-
     /// True where it adds to what the buffer holds that it writes.
     pub(super) fn adds(&self) -> bool {
-        matches!(self, Self::Convolution { store, .. } | Self::Depthwise { store, .. } | Self::Product { store, .. } if store.add)
+        self.kernel.weighted().is_some_and(|own| own.store.add)
     }
 
     /// The layer whose weight it uses.
     pub(super) fn layer(&self) -> Option<usize> {
-        match self {
-            Self::Convolution { layer, .. }
-            | Self::Depthwise { layer, .. }
-            | Self::Pooled { layer, .. }
-            | Self::Product { layer, .. } => Some(*layer),
-            Self::General(general) => general.step.layer(),
-            _ => None,
+        match &self.kernel {
+            Kernel::General(general) => general.step.layer(),
+            kernel => kernel.weighted().map(|own| own.layer),
         }
     }
 }
@@ -225,20 +174,15 @@ impl Plan {
 
     /// Multiplications of one image in a call.
     pub(super) fn multiplications_of(&self, call: &Call) -> usize {
-        match call {
-            Call::Convolution {
-                direct,
-                images: true,
-                ..
-            } => direct.multiplications(),
-            Call::Convolution { direct, .. } => direct.multiplications() / self.group,
-            Call::Pooled { pooled, .. } => pooled.direct().multiplications(),
-            Call::Depthwise { depthwise, .. } => depthwise.multiplications(),
-            Call::Product { product, rows, .. } => rows * product.inputs * product.outputs,
-            Call::Rows {
-                function, numbers, ..
-            } => function.multiplications(*numbers),
-            Call::General(general) => general.step.multiplications(),
+        match &call.kernel {
+            Kernel::Convolution { direct, parts, .. } => parts * direct.multiplications(),
+            Kernel::Winograd { direct, .. } => direct.multiplications(),
+            Kernel::Linear { direct, .. } => direct.multiplications() / self.group,
+            Kernel::Pooled { pooled, .. } => pooled.direct().multiplications(),
+            Kernel::Depthwise { depthwise, .. } => depthwise.multiplications(),
+            Kernel::Product { product, rows, .. } => rows * product.inputs * product.outputs,
+            Kernel::Rows { function, numbers } => function.multiplications(*numbers),
+            Kernel::General(general) => general.step.multiplications(),
             _ => 0,
         }
     }

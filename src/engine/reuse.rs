@@ -41,8 +41,8 @@ impl Plan {
         let mut live = vec![false; self.buffers.len()];
         live[self.logits.1] = true;
         for call in self.calls[start..].iter().rev() {
-            live[call.writes()] = call.adds();
-            call.reads().iter().for_each(|from| live[*from] = true);
+            live[call.to] = call.adds();
+            call.from.iter().for_each(|from| live[*from] = true);
         }
         (0..live.len()).filter(|buffer| live[*buffer]).collect()
     }

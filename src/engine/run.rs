@@ -2,11 +2,11 @@
 
 use super::images::{Goal, Part};
 use super::layout::vector_place;
-use super::plan::{Call, Plan};
+use super::plan::{Call, Kernel, Plan};
 use super::score::Answer;
 use super::weights::Fresh;
 use crate::error::{Error, Result};
-use crate::kernel::{channel_means, Scratch};
+use crate::kernel::{channel_means, Isa, Scratch};
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -131,117 +131,110 @@ impl Worker {
 
     fn call(&mut self, plan: &Plan, weights: Fresh, call: &Call, count: usize) -> Result<()> {
         // taken out and put back: it is none that the call reads, and moving a vector copies nothing
-        let mut output = std::mem::take(&mut self.buffers[call.writes()]);
-        let input = call
-            .reads()
-            .first()
-            .map_or(&[][..], |from| &self.buffers[*from]);
-        match call {
-            Call::Convolution {
+        let mut output = std::mem::take(&mut self.buffers[call.to]);
+        let done = self.kernel(plan, weights, call, count, &mut output);
+        self.buffers[call.to] = output;
+        done
+    }
+
+    fn kernel(
+        &mut self,
+        plan: &Plan,
+        weights: Fresh,
+        call: &Call,
+        count: usize,
+        output: &mut [f32],
+    ) -> Result<()> {
+        let isa = plan.isa;
+        let first = call.from.first();
+        let input = first.map_or(&[][..], |from| &self.buffers[*from]);
+        match &call.kernel {
+            Kernel::Convolution { direct, parts, own } => {
+                let weights = weights.packed[own.weights.clone()].chunks_exact(direct.packed_len());
+                let starts = own.start.chunks_exact(direct.start_len());
+                let all = images(input, direct.input().len(), output, direct.output().len());
+                let of_parts = all.zip(weights.zip(starts).cycle()).take(count * parts);
+                for ((input, output), (weights, start)) in of_parts {
+                    direct.forward(isa, input, weights, start, own.store, output);
+                    direct.clear_spare_lanes(output);
+                    cap(isa, output, own.ceiling);
+                }
+            }
+            Kernel::Winograd {
                 direct,
-                winograd: Some(number),
-                start,
-                store,
-                ceiling,
-                ..
+                number,
+                own,
             } => {
-                let own = &plan.winograds[*number];
+                let place = &plan.winograds[*number];
                 let outputs = &mut output[..count * direct.output().len()];
-                own.shape.forward(
-                    plan.isa,
+                place.shape.forward(
+                    isa,
                     &input[..count * direct.input().len()],
-                    &weights.transformed[own.transformed.clone()],
-                    start,
-                    *store,
+                    &weights.transformed[place.transformed.clone()],
+                    &own.start,
+                    own.store,
                     &mut self.scratch,
                     outputs,
                 );
                 for output in outputs.chunks_exact_mut(direct.output().len()) {
                     direct.clear_spare_lanes(output);
                 }
-                cap(plan, outputs, *ceiling);
+                cap(isa, outputs, own.ceiling);
             }
-            Call::Convolution {
-                direct,
-                weights: own,
-                start,
-                store,
-                ceiling,
-                images,
-                ..
-            } => {
-                let weights = &weights.packed[own.clone()];
-                let inputs = input.chunks_exact(direct.input().len());
-                let outputs = output.chunks_exact_mut(direct.output().len());
-                let count = if *images { count } else { 1 };
-                for (input, output) in inputs.zip(outputs).take(count) {
-                    direct.forward(plan.isa, input, weights, start, *store, output);
-                    direct.clear_spare_lanes(output);
-                    cap(plan, output, *ceiling);
+            Kernel::Linear { direct, own } => {
+                let weights = &weights.packed[own.weights.clone()];
+                direct.forward(isa, input, weights, &own.start, own.store, output);
+                direct.clear_spare_lanes(output);
+            }
+            Kernel::Depthwise { depthwise, own } => {
+                let weights = &weights.packed[own.weights.clone()];
+                let (from, to) = (depthwise.input().len(), depthwise.output().len());
+                for (input, output) in images(input, from, output, to).take(count) {
+                    depthwise.forward(isa, input, weights, &own.start, own.store, output);
+                    cap(isa, output, own.ceiling);
                 }
             }
-            Call::Depthwise {
-                depthwise,
-                weights: own,
-                start,
-                store,
-                ceiling,
-                ..
-            } => {
-                let weights = &weights.packed[own.clone()];
-                let inputs = input.chunks_exact(depthwise.input().len());
-                let outputs = output.chunks_exact_mut(depthwise.output().len());
-                for (input, output) in inputs.zip(outputs).take(count) {
-                    depthwise.forward(plan.isa, input, weights, start, *store, output);
-                    cap(plan, output, *ceiling);
+            Kernel::Pooled { pooled, own } => {
+                let weights = &weights.packed[own.weights.clone()];
+                let (from, to) = (pooled.direct().input().len(), pooled.output().len());
+                for (input, output) in images(input, from, output, to).take(count) {
+                    pooled.forward(isa, input, weights, &own.start, output);
                 }
             }
-            Call::MeanPool { pool, .. } => {
-                let inputs = input.chunks_exact(pool.input().len());
-                let outputs = output.chunks_exact_mut(pool.output().len());
-                for (input, output) in inputs.zip(outputs).take(count) {
-                    plan.isa.plain(|| pool.forward(input, output));
+            Kernel::Product { product, rows, own } => {
+                let rows = rows * count;
+                product.forward(
+                    isa,
+                    &input[..rows * product.inputs],
+                    &weights.packed[own.weights.clone()],
+                    &own.start,
+                    own.store,
+                    &mut output[..rows * product.outputs],
+                );
+            }
+            Kernel::Copy => output.copy_from_slice(input),
+            Kernel::MaxPool(pool) => {
+                let all = images(input, pool.input.len(), output, pool.output.len());
+                for (input, output) in all.take(count) {
+                    isa.plain(|| pool.forward(input, output));
                 }
             }
-            Call::Pooled {
-                pooled,
-                weights: own,
-                start,
-                ..
-            } => {
-                let weights = &weights.packed[own.clone()];
-                let inputs = input.chunks_exact(pooled.direct().input().len());
-                for (input, output) in inputs
-                    .zip(output.chunks_exact_mut(pooled.output().len()))
-                    .take(count)
-                {
-                    pooled.forward(plan.isa, input, weights, start, output);
+            Kernel::MeanPool(pool) => {
+                let all = images(input, pool.input().len(), output, pool.output().len());
+                for (input, output) in all.take(count) {
+                    isa.plain(|| pool.forward(input, output));
                 }
             }
-            Call::Copy { .. } => output.copy_from_slice(input),
-            Call::MaxPool { pool, .. } => {
-                let inputs = input.chunks_exact(pool.input.len());
-                for (input, output) in inputs
-                    .zip(output.chunks_exact_mut(pool.output.len()))
-                    .take(count)
-                {
-                    plan.isa.plain(|| pool.forward(input, output));
-                }
-            }
-            Call::Shortcut { shortcut, .. } => {
-                let images = input.chunks_exact(shortcut.input().len());
-                for (input, output) in images
-                    .zip(output.chunks_exact_mut(shortcut.output().len()))
-                    .take(count)
-                {
+            Kernel::Shortcut(shortcut) => {
+                let (from, to) = (shortcut.input().len(), shortcut.output().len());
+                for (input, output) in images(input, from, output, to).take(count) {
                     output.fill(0.0);
                     shortcut.forward(input, output);
                 }
             }
-            Call::ChannelMean {
+            Kernel::ChannelMean {
                 input: planes,
                 output: vectors,
-                ..
             } => {
                 for (at, input) in input.chunks_exact(planes.len()).enumerate().take(count) {
                     channel_means(*planes, input, |channel, mean| {
@@ -249,60 +242,44 @@ impl Worker {
                     });
                 }
             }
-            Call::Product {
-                product,
-                rows,
-                weights: own,
-                start,
-                store,
-                ..
-            } => {
-                let rows = rows * count;
-                product.forward(
-                    plan.isa,
-                    &input[..rows * product.inputs],
-                    &weights.packed[own.clone()],
-                    start,
-                    *store,
-                    &mut output[..rows * product.outputs],
-                );
-            }
-            Call::Rows {
-                function,
-                numbers,
-                from,
-                ..
-            } => {
-                let other = from.last().map_or(input, |from| &self.buffers[*from]);
+            Kernel::Rows { function, numbers } => {
+                let last = call.from.last();
+                let other = last.map_or(input, |from| &self.buffers[*from]);
                 let of_images = |buffer: &[f32]| buffer.len() / plan.group * count;
                 let inputs = [&input[..of_images(input)], &other[..of_images(other)]];
-                function.forward(plan.isa, inputs, &mut output[..numbers * count]);
+                function.forward(isa, inputs, &mut output[..numbers * count]);
             }
-            Call::Gather { gather, from, .. } => {
+            Kernel::Gather(gather) => {
                 for image in 0..count {
-                    let inputs = from.iter().map(|from| &self.buffers[*from][..]);
-                    gather.forward(inputs, image, &mut output);
+                    let inputs = call.from.iter().map(|from| &self.buffers[*from][..]);
+                    gather.forward(inputs, image, output);
                 }
             }
-            Call::General(general) => {
-                let images = (0..count).try_for_each(|image| {
-                    general.forward(&self.buffers, weights, image, &mut output)
-                });
-                if images.is_err() {
-                    self.buffers[call.writes()] = output;
-                    return images;
+            Kernel::General(general) => {
+                for image in 0..count {
+                    general.forward(&call.from, &self.buffers, weights, image, output)?;
                 }
             }
         }
-        self.buffers[call.writes()] = output;
         Ok(())
     }
 }
 
+/// Neighbouring images of these lengths, with the place of the result of each.
+fn images<'a>(
+    input: &'a [f32],
+    input_len: usize,
+    output: &'a mut [f32],
+    output_len: usize,
+) -> impl Iterator<Item = (&'a [f32], &'a mut [f32])> {
+    let inputs = input.chunks_exact(input_len);
+    inputs.zip(output.chunks_exact_mut(output_len))
+}
+
 /// Replaces what is above a bound by it; NaN stays.
-fn cap(plan: &Plan, values: &mut [f32], ceiling: Option<f32>) {
+fn cap(isa: Isa, values: &mut [f32], ceiling: Option<f32>) {
     let Some(ceiling) = ceiling else { return };
-    plan.isa.plain(|| {
+    isa.plain(|| {
         for value in values {
             *value = if *value > ceiling { ceiling } else { *value };
         }

@@ -604,16 +604,8 @@ fn a_shared_prefix_is_multiplied_once_and_a_set_costs_what_follows_it() {
         let plan = &evaluator.engine.as_ref().unwrap().plan;
         // layers follow one another in these networks: by layer, what it and all after it multiply
         let of_layer = |layer: usize| -> usize {
-            let of_call = |call: &plan::Call| match call {
-                plan::Call::Convolution { layer: own, .. }
-                | plan::Call::Pooled { layer: own, .. }
-                    if *own == layer =>
-                {
-                    plan.multiplications_of(call)
-                }
-                _ => 0,
-            };
-            plan.calls.iter().map(of_call).sum()
+            let own = plan.calls.iter().filter(|call| call.layer() == Some(layer));
+            own.map(|call| plan.multiplications_of(call)).sum()
         };
         let layers = layer_flips(&evaluator, 4);
         let whole = evaluator.multiplications().unwrap();

@@ -7,9 +7,9 @@ use crate::error::{Error, Result};
 use pulp::{Simd, WithSimd};
 use std::array::from_fn;
 
-/// A convolution: input and output layout, and windows of neighbouring pixels.
+/// A convolution: input and output layout, and windows.
 ///
-/// `y[o, v, u] = start[o] + Σ_{i, r, c} w[o, i, r, c] x[i, v·stride + r - front, u·stride + c - front]`. The
+/// `y[o, v, u] = start[o] + Σ_{i, r, c} w[o, i, r, c] x[i, v·stride + r·dilation - front, u·stride + c·dilation - front]`. The
 /// border of the input holds the padding. For each output the additions run over `r`, then blocks of `i`, then
 /// `c`, then `i`, one rounding each: the tile and the width of vectors change nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,11 +52,11 @@ impl Direct {
         )
     }
 
-    /// A convolution over windows of neighbouring pixels into an output of `channels` and `border`.
+    /// A convolution over windows of any kind into an output of `channels` and `border`.
     ///
     /// # Errors
     /// [`Error::Argument`] where the padding exceeds the border of the input, the kernel exceeds the padded
-    /// image, or no kernel has this stride along rows (1 and 2 have; for 6 channels only 1) or this dilation.
+    /// image, or no kernel has this stride along rows (1 and 2 have; for 6 channels only 1).
     pub fn over(input: Planes, channels: usize, windows: Windows, border: usize) -> Result<Self> {
         let refuse = |expected: &str| {
             let found = format!("{windows:?} on {input:?}");
@@ -65,8 +65,8 @@ impl Direct {
         if windows.padding() > input.border() {
             return refuse("a padding within the border of the input");
         }
-        if !Self::steps_over(input, windows.stride[1]) || windows.dilation != [1, 1] {
-            return refuse("stride 1 or 2 (with 6 input channels only 1) and neighbouring pixels");
+        if !Self::steps_over(input, windows.stride[1]) {
+            return refuse("stride 1 or 2 (with 6 input channels only 1)");
         }
         let rows = windows.count(0, input.height());
         match (rows, windows.count(1, input.width())) {
@@ -82,7 +82,7 @@ impl Direct {
         }
     }
 
-    /// True where the kernel is square and so are its stride and padding.
+    /// True where the kernel is square and so are its stride and padding, and its pixels are neighbours.
     pub fn is_square(&self) -> bool {
         self.windows == Windows::square(self.kernel(), self.stride(), self.padding())
     }
@@ -113,9 +113,7 @@ impl Direct {
 
     /// Multiplications of one image, those with the padding included.
     pub fn multiplications(&self) -> usize {
-        let [rows, columns] = self.windows.kernel;
-        let taps = rows * columns * self.input.channels();
-        taps * self.output.channels() * self.output.height() * self.output.width()
+        self.row() * self.output.channels() * self.output.height() * self.output.width()
     }
 
     /// Rows of the kernel: its side where it is square.
@@ -143,6 +141,12 @@ impl Direct {
     fn is_one_row(&self) -> bool {
         let Windows { kernel, stride, .. } = self.windows;
         kernel == [1, 1] && stride == [1, 1] && self.input.border() == 0
+    }
+
+    /// Weights of an output.
+    pub fn row(&self) -> usize {
+        let [rows, columns] = self.windows.kernel;
+        rows * columns * self.input.channels()
     }
 
     /// Values under the kernel in one row of one block.
@@ -408,21 +412,30 @@ impl Forward<'_> {
         let mut sums: [[S::f32s; U]; R] = [from_fn(|u| start[u]); R];
         let (weights, _) = S::as_simd_f32s(self.weights);
         let Windows {
-            kernel: [rows, _],
+            kernel: [rows, columns],
             stride,
+            dilation,
             front,
             ..
         } = shape.windows;
+        // neighbours under the kernel lie one behind the other
+        let (pieces, piece) = match dilation[1] {
+            1 => (1, run),
+            _ => (columns, input.lanes()),
+        };
         let mut weights = &weights[block * rows * planes * run * V..];
         let left = x * stride[1] + input.border() - front[1];
         for row in 0..rows {
-            let line = y * stride[0] + row + input.border() - front[0];
+            let line = y * stride[0] + row * dilation[0] + input.border() - front[0];
             let first = line * input.row() + left * input.lanes();
             for plane in 0..planes {
-                let pixels = &self.input[plane * input.plane() + first..][..(R - 1) * A + run];
-                let (these, rest) = weights.split_at(run * V);
-                accumulate::<S, R, V, U, A>(simd, &mut sums, pixels, these);
-                weights = rest;
+                for column in 0..pieces {
+                    let at = plane * input.plane() + first + column * dilation[1] * input.lanes();
+                    let pixels = &self.input[at..][..(R - 1) * A + piece];
+                    let (these, rest) = weights.split_at(piece * V);
+                    accumulate::<S, R, V, U, A>(simd, &mut sums, pixels, these);
+                    weights = rest;
+                }
             }
         }
         self.store_tile::<S, R, V, U>(simd, block, y, x, sums);

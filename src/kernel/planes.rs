@@ -65,6 +65,12 @@ impl Planes {
         }
     }
 
+    /// Images of the same sizes with other channels, at least 1, in as many lanes.
+    #[must_use]
+    pub fn with_channels(self, channels: usize) -> Self {
+        Self { channels, ..self }
+    }
+
     /// The same image with another border.
     #[must_use]
     pub fn with_border(self, border: usize) -> Self {

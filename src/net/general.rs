@@ -112,20 +112,14 @@ pub(super) struct GeneralConvolution {
 }
 
 impl GeneralConvolution {
-    /// Windows for the kernels, and whether each channel stands by itself; `None` where they do not know such a
-    /// convolution of images of this shape.
-    pub(super) fn on_kernels(
-        &self,
-        weight: &[usize],
-        images: &[usize],
-    ) -> Option<(kernel::Windows, bool)> {
+    /// Windows for the kernels; `None` where they do not know such a convolution of images of this shape.
+    pub(super) fn on_kernels(&self, weight: &[usize], images: &[usize]) -> Option<kernel::Windows> {
         let windows = self.windows.on_kernels()?;
         let ([1, channels, _, _], [outputs, ..]) = (images, weight) else {
             return None;
         };
         let depthwise = *channels > 1 && [*channels, *outputs] == [self.groups; 2];
-        let dense = self.groups == 1 && windows.dilation == [1, 1] && windows.stride[1] <= 2;
-        (depthwise || dense).then_some((windows, depthwise))
+        (depthwise || windows.stride[1] <= 2).then_some(windows)
     }
 
     /// Of images [batch, channels, ...].

@@ -15,12 +15,12 @@ pub enum Step {
     Convolution {
         /// Images.
         input: Value,
-        /// Layer whose weight [outputs, inputs, rows, columns] it uses, in memory order.
+        /// Layer whose weight it uses, in memory order.
         layer: usize,
         /// Where its windows lie.
         windows: Windows,
-        /// Each channel by a kernel of its own: the weight is [channels, 1, rows, columns].
-        depthwise: bool,
+        /// Groups of channels that see inputs of their own: the weight is [outputs, inputs / groups, rows, columns].
+        groups: usize,
         /// Factor per output channel: a folded batch norm; `None` means 1.
         scale: Option<Vec<f32>>,
         /// Summand per output channel.

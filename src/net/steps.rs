@@ -18,7 +18,7 @@ struct Convolved {
     layer: usize,
     bias: Option<usize>,
     windows: Windows,
-    depthwise: bool,
+    groups: usize,
 }
 
 /// Nothing behind a convolution.
@@ -93,7 +93,7 @@ impl Steps<'_> {
             } => {
                 let weight = &self.graph.layers[convolution.layer].shape;
                 let windows = convolution.on_kernels(weight, &self.shapes[input]);
-                let Some((windows, depthwise)) = windows else {
+                let Some(windows) = windows else {
                     let expected = "a convolution that the kernels know";
                     return Err(Error::argument(
                         "graph",
@@ -105,7 +105,7 @@ impl Steps<'_> {
                     layer: convolution.layer,
                     bias: convolution.bias,
                     windows,
-                    depthwise,
+                    groups: convolution.groups,
                 };
                 self.convolution(&convolution, input, &end)?;
             }
@@ -536,7 +536,7 @@ impl Steps<'_> {
             layer: convolution.layer,
             bias: convolution.bias,
             windows: Windows::square(kernel.unwrap_or_default(), stride, padding),
-            depthwise: false,
+            groups: 1,
         }
     }
 
@@ -556,7 +556,7 @@ impl Steps<'_> {
             input,
             layer: convolution.layer,
             windows: convolution.windows,
-            depthwise: convolution.depthwise,
+            groups: convolution.groups,
             scale,
             shift,
             add,

@@ -1,25 +1,27 @@
 //! Networks of ONNX files by the engine against plain candle.
 
-use super::super::plan::Call;
+use super::super::plan::Kernel;
 use super::*;
 use crate::net::Model;
 use std::path::{Path, PathBuf};
 
-/// Files of networks in the folder that `WCAT_ONNX_DIR` names, else the one beside the project, and those beside it; none
-/// where there is no such folder.
+/// Our own file of grouped convolutions, and those of networks in the folder that `WCAT_ONNX_DIR` names, else the one beside
+/// the project, and those beside it, where there is such a folder.
 fn files() -> Vec<PathBuf> {
     let named = std::env::var_os("WCAT_ONNX_DIR").map(PathBuf::from);
     let folder = named.unwrap_or_else(|| PathBuf::from("../shared/networks/onnx"));
     let required = std::env::var_os("WCAT_REQUIRE_DATA").is_some();
+    let own = PathBuf::from("tests/onnx/grouped/model.onnx");
     let Ok(entries) = std::fs::read_dir(&folder) else {
         assert!(!required, "{} is not there", folder.display());
-        return Vec::new();
+        return vec![own];
     };
     let mut files: Vec<PathBuf> = entries
         .map(|entry| entry.unwrap().path().join("model.onnx"))
         .chain(["kws_dscnn.onnx", "ic_resnet8.onnx"].map(|name| folder.join("..").join(name)))
         .filter(|file| file.is_file())
         .collect();
+    files.push(own);
     files.sort();
     files
 }
@@ -71,9 +73,12 @@ fn imported_networks_have_the_logits_of_plain_candle_clean_and_faulty() {
         for (isa, arithmetic) in kernels() {
             let (evaluator, images) = of_file(&file, isa, arithmetic);
             let flips = flips(&evaluator);
-            if file.to_string_lossy().contains("vit_tiny") {
+            let name = file.to_string_lossy();
+            if ["vit_tiny", "grouped"].iter().any(|own| name.contains(own)) {
                 let calls = &evaluator.engine.as_ref().unwrap().plan.calls;
-                assert!(!calls.iter().any(|call| matches!(call, Call::General(_))));
+                assert!(!calls
+                    .iter()
+                    .any(|call| matches!(call.kernel, Kernel::General(_))));
             }
             for faults in [&[][..], &flips] {
                 let fast = logits(&evaluator, faults, &images);

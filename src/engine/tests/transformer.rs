@@ -1,6 +1,6 @@
 //! A transformer by the engine: tokens on the kernels.
 
-use super::super::plan::Call;
+use super::super::plan::Kernel;
 use super::*;
 
 #[test]
@@ -11,7 +11,9 @@ fn a_transformer_has_the_logits_of_plain_candle_and_no_step_but_kernels() {
     for isa in Isa::available() {
         let evaluator = evaluator(tiny, 8, isa);
         let calls = &evaluator.engine.as_ref().unwrap().plan.calls;
-        assert!(!calls.iter().any(|call| matches!(call, Call::General(_))));
+        assert!(!calls
+            .iter()
+            .any(|call| matches!(call.kernel, Kernel::General(_))));
         let flips: Vec<(usize, Word)> =
             sign_flips(&evaluator, 8).into_iter().step_by(997).collect();
         let fast = logits(&evaluator, &flips, &images);

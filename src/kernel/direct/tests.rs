@@ -34,6 +34,7 @@ fn sum_of(direct: &Direct, [o, y, x]: [usize; 3], term: fn(f32, f32, f32) -> f32
     let Windows {
         kernel: [rows, columns],
         stride,
+        dilation,
         front,
         ..
     } = direct.windows;
@@ -48,8 +49,8 @@ fn sum_of(direct: &Direct, [o, y, x]: [usize; 3], term: fn(f32, f32, f32) -> f32
                     let channel = block * planes.lanes() + lane;
                     let kernel = o * planes.channels() + channel;
                     let weight = (kernel * rows + row) * columns + column;
-                    let line = y * stride[0] + row + planes.border() - front[0];
-                    let pixel = x * stride[1] + column + planes.border() - front[1];
+                    let line = y * stride[0] + row * dilation[0] + planes.border() - front[0];
+                    let pixel = x * stride[1] + column * dilation[1] + planes.border() - front[1];
                     let pixel = line * planes.row() + pixel * planes.lanes();
                     let value = input[block * planes.plane() + pixel + lane];
                     sum = term(packed[direct.packed_at(weight)], value, sum);
@@ -71,7 +72,7 @@ const SHAPES: [(usize, usize, usize); 7] = [
     (1, 3, 1),
 ];
 
-/// Convolutions over windows that are not square.
+/// Convolutions over windows that are not square, or not of neighbouring pixels.
 fn uneven() -> impl Iterator<Item = Direct> {
     let windows = |kernel, stride, front, behind| Windows {
         kernel,
@@ -80,11 +81,17 @@ fn uneven() -> impl Iterator<Item = Direct> {
         front,
         behind,
     };
+    let far = |kernel, stride, dilation| Windows {
+        dilation,
+        ..windows(kernel, stride, [2, 2], [2, 2])
+    };
     let all = [
         (1, 20, windows([10, 4], [2, 2], [4, 1], [5, 1])),
         (16, 17, windows([1, 1], [2, 2], [0, 0], [1, 1])),
         (20, 16, windows([1, 7], [1, 1], [0, 3], [0, 3])),
         (3, 9, windows([3, 2], [3, 2], [0, 1], [1, 0])),
+        (20, 16, far([3, 3], [1, 2], [2, 3])),
+        (1, 6, far([2, 4], [1, 1], [1, 2])),
     ];
     all.into_iter().map(|(inputs, outputs, windows)| {
         let planes = Planes::new(inputs, 16, 23, windows.padding() + 1).unwrap();
