@@ -107,7 +107,7 @@ impl Worker {
                 let first = layout.at(block, 0, at);
                 logits.copy_from_slice(&self.buffers[buffer][first..][..logits.len()]);
             }
-            visit(goal, &self.logits);
+            plan.isa.plain(|| visit(goal, &self.logits));
         }
     }
 

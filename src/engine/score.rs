@@ -67,6 +67,7 @@ pub(super) struct Answer {
 
 impl Answer {
     /// Of these logits. There is no loss where the goal says no class of the data: outputs may then be no classes, and many.
+    #[inline(always)]
     pub(super) fn new(logits: &[f32], goal: Goal) -> Self {
         let predicted = predicted(logits);
         let (right, margin, loss) = match goal {
@@ -74,7 +75,10 @@ impl Answer {
             Goal::Class(label, metric) => {
                 let (own, places) = (label as usize, metric.places().unwrap_or(1));
                 let loss = metric.needs_labels().then(|| cross_entropy(logits, own));
-                let right = rank(logits, own) < places;
+                let right = match places {
+                    1 => predicted == Some(own),
+                    _ => rank(logits, own) < places,
+                };
                 let margin = margin(logits, own, places);
                 (right, margin, loss.unwrap_or(f64::NAN))
             }
@@ -108,6 +112,7 @@ pub(super) struct Tally {
 
 impl Tally {
     /// One more image.
+    #[inline(always)]
     pub(super) fn add(&mut self, logits: &[f32], goal: Goal) {
         self.count(Answer::new(logits, goal));
     }
@@ -189,6 +194,7 @@ fn error(outputs: &[f32], expected: &[f32]) -> f64 {
 }
 
 /// The greatest of some numbers, none of which is NaN; of none the least number.
+#[inline(always)]
 fn greatest(numbers: &[f32]) -> f32 {
     // lane by lane: so many comparisons at once
     let mut lanes = [f32::MIN; 16];
@@ -203,12 +209,14 @@ fn greatest(numbers: &[f32]) -> f32 {
 }
 
 /// How many numbers are like this: all are looked at, several at once.
+#[inline(always)]
 fn count(numbers: &[f32], like: impl Fn(f32) -> bool) -> usize {
     let count: u32 = numbers.iter().map(|number| u32::from(like(*number))).sum();
     count as usize
 }
 
 /// Class of the greatest logit, the first of equals; `None` where one is not finite.
+#[inline(always)]
 fn predicted(logits: &[f32]) -> Option<usize> {
     if count(logits, f32::is_finite) < logits.len() {
         return None;
@@ -218,6 +226,7 @@ fn predicted(logits: &[f32]) -> Option<usize> {
 }
 
 /// Classes before the label by their logits, of equals the first; all for a label outside.
+#[inline(always)]
 fn rank(logits: &[f32], label: usize) -> usize {
     let Some(&own) = logits.get(label) else {
         return logits.len();
@@ -227,6 +236,7 @@ fn rank(logits: &[f32], label: usize) -> usize {
 
 /// Logit of the label less the greatest of the others, or the one at that many `places`; negative infinity for a label
 /// outside.
+#[inline(always)]
 fn margin(logits: &[f32], label: usize, places: usize) -> f32 {
     let Some(own) = logits.get(label) else {
         return f32::NEG_INFINITY;

@@ -99,6 +99,21 @@ fn uneven() -> impl Iterator<Item = Direct> {
     })
 }
 
+/// A convolution of which two rows are one tile, and of one row more.
+fn two_rows(width: usize) -> Direct {
+    let planes = Planes::new(20, 5, 2 * width, 1).unwrap();
+    Direct::over(
+        planes,
+        20,
+        Windows {
+            stride: [1, 2],
+            ..Windows::square(3, 1, 1)
+        },
+        1,
+    )
+    .unwrap()
+}
+
 fn shapes() -> impl Iterator<Item = Direct> {
     let direct = |(inputs, outputs, stride)| {
         Direct::new(
@@ -115,6 +130,7 @@ fn shapes() -> impl Iterator<Item = Direct> {
         .into_iter()
         .map(direct)
         .chain(uneven())
+        .chain([4, 5, 7, 8].map(two_rows))
         .flat_map(|direct| [direct, direct.full()])
 }
 
