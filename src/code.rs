@@ -9,6 +9,33 @@ use crate::units::Bits;
 /// A stored word: the low `b` bits hold the code, the others are 0.
 pub type Word = u8;
 
+/// What failing cells do to a code of an activation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CodeFault {
+    /// Which number of its tensor, [channels, height, width] row-major.
+    pub element: u32,
+    /// Bits that are read as 1 where 0 is stored.
+    pub raised: u16,
+    /// Bits that are read as 0 where 1 is stored.
+    pub lowered: u16,
+}
+
+impl CodeFault {
+    /// None, of an element.
+    pub fn none(element: u32) -> Self {
+        Self {
+            element,
+            raised: 0,
+            lowered: 0,
+        }
+    }
+
+    /// The bits that are read where these are stored.
+    pub fn read(&self, bits: u16) -> u16 {
+        bits & !self.lowered | !bits & self.raised
+    }
+}
+
 /// How codes are stored: width and sign.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct CodeFormat {

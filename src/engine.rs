@@ -22,6 +22,7 @@ mod reuse;
 mod run;
 mod score;
 mod spread;
+mod stored;
 #[cfg(test)]
 mod tests;
 mod turns;
@@ -32,6 +33,7 @@ pub use images::{Images, ACCESS_IMAGES};
 pub use plain::Plain;
 pub use reuse::Scores;
 pub use score::{Answers, Score};
+pub use stored::FaultsOfActivations;
 
 use crate::code::Word;
 use crate::error::{Error, Result};
@@ -446,7 +448,7 @@ fn overlaid(lists: &[&[(usize, Word)]]) -> Vec<(usize, Word)> {
 pub fn score(network: &Network, images: &Images) -> Result<Score> {
     let stored = network.stored()?;
     match Engine::new(network, &stored, Isa::current(), Arithmetic::current())? {
-        Some(engine) => Ok(engine.tally(&[], images, &NEVER)?.score()),
+        Some(engine) => Ok(engine.tally(&[], None, images, &NEVER)?.score()),
         None => plain::score(network, &network.effective_weights()?, images),
     }
 }

@@ -1,6 +1,7 @@
 //! Which stored bits fail on a simulated chip, and what becomes of the words. Words in, words out:
 //! rates come from the memory models, accuracy is the engine's affair.
 
+mod activations;
 mod array;
 mod chip;
 mod choice;
@@ -15,6 +16,7 @@ mod reads;
 pub mod secded;
 mod spec;
 
+pub use activations::{ActivationMemory, ActivationReads};
 pub use array::ArraySpec;
 pub use chip::{Chip, FailingCell, TransientRates};
 pub use exposure::Exposure;

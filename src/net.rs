@@ -1,5 +1,6 @@
 //! Architectures of quantised layers, and the files that hold trained ones; knows no training.
 
+mod activations;
 mod architecture;
 mod build;
 mod content;
@@ -37,6 +38,7 @@ mod tensor_file;
 mod trunk;
 mod values;
 
+pub use activations::{Activations, RangeRule, StoredTensor};
 pub use architecture::Architecture;
 pub use design::{Design, Imported};
 pub use difference::{code_differences, CodeDifference};

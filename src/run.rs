@@ -38,7 +38,7 @@ mod widths;
 
 pub use answering::{answer, findings, plan_answer, AnswerPlan, AnswerResult};
 pub use attacking::{attack, attack_shard, AttackResult};
-pub use evaluation::{evaluate, EvaluationRow, FaultSetting};
+pub use evaluation::{evaluate, EvaluationRow, FaultSetting, WeightFaults};
 pub use exploring::{explore, plan_explore, ExplorePlan, ExploreResult};
 pub use export::export;
 pub use journal::{
@@ -50,7 +50,7 @@ pub use packing::{pack, PackedRow};
 pub use preparing::{prepare_run, PrepareResult};
 pub use publish::{publish, PublishRequest, Published};
 pub use quantization::{
-    quantize, QuantizationRequest, QuantizationResult, QuantizationRow, QuantizedLayer,
+    quantize, Calibration, QuantizationRequest, QuantizationResult, QuantizationRow, QuantizedLayer,
 };
 pub use redraw::{holds_answer, redraw, redraw_answer, Drawn, DrawnAnswer};
 pub use request::RunRequest;

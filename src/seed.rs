@@ -37,6 +37,8 @@ pub enum Purpose {
     Columns,
     /// Weak-bank threshold; indices: chip, bank.
     Banks,
+    /// Chips of the memory of activations; no index. Cells of it that fail for one image; indices: chip, image, tensor.
+    Activations,
     /// Bootstrap resampling; indices: as the caller says.
     Bootstrap,
     /// Choice of an image subset; no index.

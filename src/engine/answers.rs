@@ -3,9 +3,11 @@
 
 use super::score::{Answers, Tally};
 use super::spread::spread;
+use super::stored::FaultsOfActivations;
+use super::weights::Fresh;
 use super::{Engine, Evaluator, Images, Plain, Weight, ACCESS_IMAGES, RUN};
 use crate::code::Word;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use std::sync::atomic::AtomicBool;
 
 /// Words that read otherwise in access 0, 1, ... of the memory; asked for by any thread, in any order.
@@ -17,11 +19,16 @@ impl Engine {
     pub(super) fn tally(
         &self,
         changed: &[Weight],
+        activations: Option<&FaultsOfActivations>,
         images: &Images,
         cancel: &AtomicBool,
     ) -> Result<Tally> {
         let groups = images.parts(self.plan.group);
         let answers = self.with_changed(changed, |weights| {
+            let weights = Fresh {
+                activations,
+                ..weights
+            };
             spread(groups.len(), &|share| {
                 self.workers.with(|worker| {
                     share.each(|group| worker.answers(&self.plan, weights, groups[group], cancel));
@@ -55,6 +62,34 @@ impl Evaluator {
         Ok(self.tally(faults, images, cancel)?.answers())
     }
 
+    /// Whether each image is classified correctly with faults in weights and in stored activations.
+    ///
+    /// # Errors
+    /// As [`Self::faulty_answers`]; [`Error::Argument`] where no engine evaluates (a network on a GPU).
+    ///
+    /// # Panics
+    /// Where a faulty code is not one of its tensor.
+    pub fn answers_with_activations(
+        &self,
+        faults: &[(usize, Word)],
+        activations: &FaultsOfActivations,
+        images: &Images,
+        cancel: &AtomicBool,
+    ) -> Result<Answers> {
+        self.check(images)?;
+        let Some(engine) = &self.engine else {
+            let expected = "a network on the CPU";
+            return Err(Error::argument(
+                "faults in activations",
+                expected,
+                "one on a GPU",
+            ));
+        };
+        let weights = self.faulty_weights(faults)?;
+        let tally = engine.tally(&weights, Some(activations), images, cancel)?;
+        Ok(tally.answers())
+    }
+
     /// Whether each image is classified correctly with the faults of [`Self::faulty_by_access`].
     ///
     /// # Errors
@@ -76,7 +111,7 @@ impl Evaluator {
     ) -> Result<Tally> {
         self.check(images)?;
         match &self.engine {
-            Some(engine) => engine.tally(&self.faulty_weights(faults)?, images, cancel),
+            Some(engine) => engine.tally(&self.faulty_weights(faults)?, None, images, cancel),
             None => Plain::new(self)?.tally(faults, images, cancel),
         }
     }

@@ -8,6 +8,7 @@ use super::mean_pool::MeanPool;
 use super::place::{rows_of, Place, RowMajor, WinogradPlace};
 use super::plan::{Buffer, Call, Kernel, Plan, Weighted};
 use super::pool::MaxPool;
+use super::stored::Stored;
 use crate::error::{Error, Result};
 use crate::kernel::{
     Arithmetic, Depthwise, Direct, Isa, Planes, Pooled, Product, RowFunction, Shortcut, Store,
@@ -299,6 +300,16 @@ impl<'a> Compiler<'a> {
             } => self.rows(i, function, inputs)?,
             Step::Moved(moved) => self.moved(i, moved)?,
             Step::General(step) => self.general(i, step)?,
+            Step::Stored {
+                input,
+                tensor,
+                levels,
+            } => {
+                let to = self.of_value[*input];
+                let stored = Stored::new(*tensor, *levels, self.layout(i + 1)?);
+                self.call(Kernel::Stored(stored), Vec::new(), to);
+                to
+            }
         };
         self.of_value.push(to);
         self.release(i, step, to);

@@ -325,6 +325,11 @@ impl<'a> Part<'a> {
         self.end - self.start
     }
 
+    /// Their places in the data set.
+    pub(super) fn places(self) -> &'a [u32] {
+        &self.images.places[self.start..self.end]
+    }
+
     /// What makes the answer on each image right.
     pub(super) fn goals(self) -> impl Iterator<Item = Goal<'a>> {
         (self.start..self.end).map(|image| self.images.goal(image))
@@ -373,8 +378,9 @@ impl<'a> Part<'a> {
     /// Where the values of its images lie in the source.
     fn ranges(self) -> impl Iterator<Item = std::ops::Range<usize>> + 'a {
         let image: usize = self.images.shape.iter().product();
-        let places = self.images.places[self.start..self.end].iter();
-        places.map(move |place| *place as usize * image..(*place as usize + 1) * image)
+        self.places()
+            .iter()
+            .map(move |place| *place as usize * image..(*place as usize + 1) * image)
     }
 }
 

@@ -84,6 +84,7 @@ pub(super) fn kinds(network: &Network, steps: &[Step]) -> Result<Vec<Kind>> {
             Step::General(step) => free(&read_as[i + 1], step.shape())?,
             Step::Product { shape, .. } | Step::Rows { shape, .. } => free(&read_as[i + 1], shape)?,
             Step::Moved(moved) => free(&read_as[i + 1], &moved.shape)?,
+            Step::Stored { input, .. } => kinds[*input],
         };
         kinds.push(kind);
     }
@@ -120,11 +121,12 @@ fn read_as(steps: &[Step]) -> Vec<Option<ReadAs>> {
     if let Some(last) = all.last_mut() {
         *last = Some(ReadAs::Vectors);
     }
-    for step in steps {
+    for (i, step) in steps.iter().enumerate().rev() {
         for value in step.inputs() {
             match step {
                 Step::General(_) | Step::Product { .. } | Step::Rows { .. } | Step::Moved(_) => {}
                 Step::Linear { .. } => all[value] = all[value].or(Some(ReadAs::Vectors)),
+                Step::Stored { .. } => all[value] = all[i + 1],
                 _ => all[value] = Some(ReadAs::Images),
             }
         }
@@ -177,6 +179,11 @@ fn widen(steps: &[Step], kinds: &mut [Kind]) {
                     let full = meet(*input, 0, 1, false).1;
                     let full = meet(i + 1, 0, 1, full).1;
                     meet(*input, 0, 1, full);
+                }
+                Step::Stored { input, .. } => {
+                    let (border, full, _) = meet(*input, 0, 1, false);
+                    let (border, full, _) = meet(i + 1, border, 1, full);
+                    meet(*input, border, 1, full);
                 }
                 _ => {}
             }

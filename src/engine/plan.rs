@@ -5,6 +5,7 @@ use super::general::General;
 use super::mean_pool::MeanPool;
 use super::place::{Place, RowMajor, WinogradPlace};
 use super::pool::MaxPool;
+use super::stored::Stored;
 use crate::kernel::{
     Depthwise, Direct, Isa, Planes, Pooled, Product, RowFunction, Shortcut, Store, BLOCK,
 };
@@ -73,6 +74,8 @@ pub(super) enum Kernel {
     Gather(Gather),
     /// What no kernel knows, image by image.
     General(General),
+    /// What the buffer holds, in its place as it is read from the activation memory.
+    Stored(Stored),
 }
 
 /// The weights of a call, and what happens to its sums.
@@ -102,9 +105,12 @@ impl Kernel {
 }
 
 impl Call {
-    /// True where it adds to what the buffer holds that it writes.
+    /// True where what the buffer holds that it writes is a part of what it writes.
     pub(super) fn adds(&self) -> bool {
-        self.kernel.weighted().is_some_and(|own| own.store.add)
+        match &self.kernel {
+            Kernel::Stored(_) => true,
+            kernel => kernel.weighted().is_some_and(|own| own.store.add),
+        }
     }
 
     /// The layer whose weight it uses.

@@ -16,6 +16,8 @@ pub(super) struct Worker {
     scratch: Scratch,
     buffers: Vec<Vec<f32>>,
     logits: Vec<f32>,
+    /// Places in the data set of the images in the buffers.
+    images: Vec<u32>,
     /// Multiply-adds so far, those with the padding included.
     pub(super) multiplications: u64,
 }
@@ -31,6 +33,7 @@ impl Worker {
                 .map(|length| vec![0.0; *length])
                 .collect(),
             logits: vec![0.0; plan.logits.0.channels()],
+            images: Vec::new(),
             multiplications: 0,
         }
     }
@@ -79,6 +82,8 @@ impl Worker {
     /// Lays the images of a group into their buffer.
     pub(super) fn load(&mut self, plan: &Plan, group: Part) {
         group.fill(plan.image, &mut self.buffers[0]);
+        self.images.clear();
+        self.images.extend_from_slice(group.places());
     }
 
     /// Runs some calls of a plan on the `count` images in the buffers.
@@ -254,6 +259,11 @@ impl Worker {
                     let inputs = call.from.iter().map(|from| &self.buffers[*from][..]);
                     gather.forward(inputs, image, output);
                 }
+            }
+            Kernel::Stored(stored) => {
+                let faults = weights.activations;
+                let faults = faults.map(|faults| (faults, &self.images[..count]));
+                stored.run(isa, output, faults);
             }
             Kernel::General(general) => {
                 for image in 0..count {

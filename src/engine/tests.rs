@@ -8,6 +8,7 @@ use crate::units::Bits;
 use candle_core::{Device, Tensor};
 
 mod imported;
+mod stored;
 mod transformer;
 
 /// A network of an architecture with running statistics that are not those of a fresh one, for small images where it
@@ -103,7 +104,7 @@ fn plain_logits(evaluator: &Evaluator, faults: &[(usize, Word)], images: &Images
 }
 
 fn score_of(engine: &Engine, changed: &[Weight], images: &Images) -> Score {
-    engine.tally(changed, images, &NEVER).unwrap().score()
+    engine.tally(changed, None, images, &NEVER).unwrap().score()
 }
 
 /// Every seventh word with its most significant bit flipped.

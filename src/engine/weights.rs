@@ -2,6 +2,7 @@
 //! kernel knows.
 
 use super::plan::Plan;
+use super::stored::FaultsOfActivations;
 use crate::error::Result;
 use candle_core::{Device, Tensor};
 
@@ -18,12 +19,13 @@ pub(super) struct Weights {
     marked: Vec<u64>,
 }
 
-/// Weights whose forms are of the same values, for any number of threads to read.
-#[derive(Clone, Copy, Debug)]
+/// Weights whose forms are of the same values, for any number of threads to read, and what becomes of activations.
+#[derive(Clone, Copy)]
 pub(super) struct Fresh<'a> {
     pub(super) packed: &'a [f32],
     pub(super) transformed: &'a [f32],
     pub(super) tensors: &'a [Tensor],
+    pub(super) activations: Option<&'a FaultsOfActivations<'a>>,
 }
 
 impl Weights {
@@ -97,6 +99,7 @@ impl Weights {
             packed: &self.packed,
             transformed: &self.transformed,
             tensors: &self.tensors,
+            activations: None,
         })
     }
 

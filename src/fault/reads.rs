@@ -70,7 +70,7 @@ pub struct ChipReads<'a> {
 type TransientZone<'a> = (&'a Exposure, Vec<Rate<TransientRates>>);
 
 /// A rate of cells, of all or of those that hold this bit.
-type Rate<R> = (R, Option<bool>);
+pub(super) type Rate<R> = (R, Option<bool>);
 
 impl FaultModel {
     /// True where accesses differ.
@@ -155,7 +155,7 @@ impl FaultModel {
 
 impl FaultKind {
     /// The rates at which cells fail, each of all cells or of those that hold a bit.
-    fn rates(self, ber: Ber) -> Result<Vec<Rate<Ber>>> {
+    pub(super) fn rates(self, ber: Ber) -> Result<Vec<Rate<Ber>>> {
         let Self::Biased { zero_to_one_share } = self else {
             return Ok(vec![(ber, None)]);
         };

@@ -16,6 +16,8 @@ pub enum Architecture {
     Mlp,
     /// LeNet-5 in the 6-16-120-84 form with ReLU and max pooling.
     Lenet5,
+    /// The same for colour images of 32x32 pixels, without padding.
+    Lenet5Cifar,
     /// CIFAR ResNet (He et al., 2016) of 6n+2 layers.
     Resnet {
         /// Blocks of each of the three stages, `n`.
@@ -58,6 +60,7 @@ impl Architecture {
             .chain(resnets)
             .chain(imagenet)
             .chain(deits)
+            .chain([Self::Lenet5Cifar])
             .collect()
     }
 
@@ -65,7 +68,7 @@ impl Architecture {
     pub fn input_shape(self) -> [usize; 3] {
         match self {
             Self::Mlp | Self::Lenet5 => [1, 28, 28],
-            Self::Resnet { .. } => [3, 32, 32],
+            Self::Resnet { .. } | Self::Lenet5Cifar => [3, 32, 32],
             Self::ImagenetResnet { .. } | Self::Deit { .. } => [3, 224, 224],
         }
     }
@@ -76,7 +79,9 @@ impl Architecture {
         let step = match self {
             Self::Resnet { .. } => 4,
             Self::ImagenetResnet { .. } => 32,
-            Self::Mlp | Self::Lenet5 | Self::Deit { .. } => return shape == self.input_shape(),
+            Self::Mlp | Self::Lenet5 | Self::Lenet5Cifar | Self::Deit { .. } => {
+                return shape == self.input_shape()
+            }
         };
         let [channels, height, width] = shape;
         channels == 3 && height == width && height % step == 0 && (step..=1024).contains(&height)
@@ -86,7 +91,8 @@ impl Architecture {
     pub(super) fn graph(self, classes: usize) -> Result<Graph> {
         Ok(match self {
             Self::Mlp => mlp::graph(classes),
-            Self::Lenet5 => lenet::graph(classes),
+            Self::Lenet5 => lenet::graph(1, 2, classes),
+            Self::Lenet5Cifar => lenet::graph(3, 0, classes),
             Self::Resnet { blocks, projection } => resnet::graph(blocks, projection, classes),
             Self::ImagenetResnet { depth } => imagenet::graph(depth, classes)?,
             Self::Deit { width } => deit::graph(width, classes),
@@ -126,6 +132,7 @@ impl Architecture {
                 Some((Self::Mlp, rows("layer3.weight")?))
             }
             Some([6, 1, 5, 5]) => Some((Self::Lenet5, rows("fc3.weight")?)),
+            Some([6, 3, 5, 5]) => Some((Self::Lenet5Cifar, rows("fc3.weight")?)),
             Some([16, 3, 3, 3]) => {
                 let blocks = count(&|n| format!("layer1.{n}.conv1.weight"));
                 let projection = shape("layer2.0.shortcut.0.weight").is_some();
@@ -142,6 +149,7 @@ impl fmt::Display for Architecture {
         match self {
             Self::Mlp => f.write_str("mlp"),
             Self::Lenet5 => f.write_str("lenet5"),
+            Self::Lenet5Cifar => f.write_str("lenet5_cifar10"),
             Self::Resnet { blocks, projection } => {
                 write!(
                     f,
@@ -192,7 +200,8 @@ mod tests {
         assert_eq!(names[..4], ["mlp", "lenet5", "resnet20", "resnet32"]);
         assert_eq!(names[9], "resnet56_projection");
         assert_eq!(names[10..13], ["resnet18", "resnet34", "resnet50"]);
-        assert_eq!(names[13..], ["deit_tiny", "deit_small", "deit_base"]);
+        assert_eq!(names[13..16], ["deit_tiny", "deit_small", "deit_base"]);
+        assert_eq!(names[16..], ["lenet5_cifar10"]);
         for name in &names {
             assert_eq!(name.parse::<Architecture>().unwrap().to_string(), *name);
         }

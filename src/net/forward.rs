@@ -1,5 +1,6 @@
 //! Runs a graph on a batch of images: node by node, or group by group on the kernels.
 
+use super::general::rounded;
 use super::graph::{Graph, Node, Op, Value};
 use super::groups::{End, Group};
 use super::pass::{Pass, Route};
@@ -7,7 +8,7 @@ use super::pool::max_pool;
 use super::relu::relu;
 use super::shape::filled;
 use crate::error::{Error, Result, TensorContext};
-use crate::kernel::{channel_mean, padded_shortcut};
+use crate::kernel::{channel_mean, padded_shortcut, Levels};
 use candle_core::{DType, Tensor, D};
 
 /// Values of a pass, each kept until its last reader has it.
@@ -86,11 +87,24 @@ impl Graph {
         if pass.route.is_blocked() {
             return self.forward_on_kernels(images, pass);
         }
+        self.forward_visiting(images, pass, &mut |_, _| Ok(()))
+    }
+
+    /// The same node by node, calling `visit` with every value.
+    pub(super) fn forward_visiting(
+        &self,
+        images: &Tensor,
+        pass: &Pass,
+        visit: &mut dyn FnMut(Value, &Tensor) -> Result<()>,
+    ) -> Result<Tensor> {
         let mut values = Values::new(self, images.clone());
+        visit(0, images)?;
         for (at, Node { op, inputs }) in self.nodes().iter().enumerate() {
             let inputs = inputs.iter().map(|value| values.read(*value));
             let inputs: Vec<Tensor> = inputs.collect::<Result<_>>()?;
-            values.values[at + 1] = Some(op.forward(&inputs, images.dtype(), pass)?);
+            let value = op.forward(&inputs, images.dtype(), pass)?;
+            visit(at + 1, &value)?;
+            values.values[at + 1] = Some(value);
         }
         values.read(self.nodes().len())
     }
@@ -281,6 +295,7 @@ impl Op {
             (Self::Buffer(at), []) => pass.tensors.buffers[*at].1.to_dtype(dtype),
             (Self::Concat { axis }, all) => concatenated(all, *axis),
             (Self::General(general), all) => general.forward(all),
+            (Self::Stored { levels, .. }, [x]) => to_levels(x, levels),
             (_, inputs) => {
                 let expected = format!("the inputs of {self:?}");
                 return Err(Error::argument(
@@ -295,6 +310,16 @@ impl Op {
             format!("{self:?} of {dims:?}")
         })
     }
+}
+
+/// Values rounded to levels, NaN as it is; gradients are those of what is within the levels (straight through).
+fn to_levels(x: &Tensor, levels: &Levels) -> candle_core::Result<Tensor> {
+    let [step, low, high] = [levels.step, levels.low, levels.high].map(f64::from);
+    let codes = rounded(&(x.detach() * f64::from(1.0 / levels.step))?)?;
+    let values = (codes.clamp(low, high)? * step)?;
+    let values = x.eq(x)?.where_cond(&values, &x.detach())?;
+    let within = x.clamp(low * step, high * step)?;
+    values + (&within - within.detach())?
 }
 
 /// Every second pixel of images, with missing channels of zeros.

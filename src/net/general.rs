@@ -407,7 +407,7 @@ impl Unary {
 }
 
 /// Halves to the even number.
-fn rounded(x: &Tensor) -> Candle<Tensor> {
+pub(super) fn rounded(x: &Tensor) -> Candle<Tensor> {
     // adding it leaves no room for a fraction; numbers beyond half of it are whole
     let shift = match x.dtype() {
         DType::F64 => 6_755_399_441_055_744.0,

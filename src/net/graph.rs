@@ -6,7 +6,7 @@ use super::norm::{BatchNorm, LayerNorm};
 use super::pass::{Pass, Route, Tensors};
 use super::slot::Slot;
 use crate::error::{Error, Result, TensorContext};
-use crate::kernel::{conv2d, max_pool};
+use crate::kernel::{conv2d, max_pool, Levels};
 use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -75,6 +75,10 @@ pub(super) enum Op {
     Concat { axis: usize },
     /// What networks of our own do not need.
     General(General),
+    /// A value in the activation memory, as codes: the tensor's number there. No file has it: it follows from the model's
+    /// [`Activations`](super::activations::Activations).
+    #[serde(skip)]
+    Stored { tensor: usize, levels: Levels },
 }
 
 /// A square convolution: `w * x + bias`.
@@ -245,6 +249,15 @@ impl Graph {
             sum = sum.checked_add(count?)?;
         }
         Some(sum)
+    }
+
+    /// Its tensors alone.
+    pub(super) fn without_nodes(&self) -> Self {
+        Self {
+            nodes: Vec::new(),
+            readers: BTreeMap::new(),
+            ..self.clone()
+        }
     }
 
     /// Without a last softmax: what is left are the logits.

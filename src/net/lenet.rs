@@ -9,7 +9,8 @@ const POOL: MaxPool = MaxPool {
     padding: 0,
 };
 
-pub(super) fn graph(classes: usize) -> Graph {
+/// For images of so many channels, padded so far.
+pub(super) fn graph(channels: usize, padding: usize, classes: usize) -> Graph {
     let mut builder = Builder::new(Start::Uniform);
     let conv = |inputs, outputs, padding| ConvShape {
         inputs,
@@ -19,7 +20,7 @@ pub(super) fn graph(classes: usize) -> Graph {
         padding,
     };
     let convolutions = [
-        builder.conv("conv1", conv(1, 6, 2), true),
+        builder.conv("conv1", conv(channels, 6, padding), true),
         builder.conv("conv2", conv(6, 16, 0), true),
     ];
     let hidden = [

@@ -1,5 +1,6 @@
 //! A trained network with what is known about it, and its file.
 
+use super::activations::Activations;
 use super::architecture::Architecture;
 use super::content::Content;
 use super::design::{Design, Imported};
@@ -61,6 +62,9 @@ pub struct ModelInfo {
     pub input_shape: [usize; 3],
     /// Normalisation of the input; `None`: that of the data set is used.
     pub normalization: Option<Normalization>,
+    /// How activations are stored; `None`: as floats.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub activations: Option<Activations>,
     /// Data set of the training; `None` in foreign files.
     pub dataset: Option<DatasetTag>,
     /// How it was made; `None` in foreign files.
@@ -101,6 +105,7 @@ impl ModelInfo {
             classes,
             quantizer: QuantizerSpec::default(),
             normalization: None,
+            activations: None,
             dataset: None,
             training: None,
             training_seed: None,
@@ -321,6 +326,9 @@ impl Model {
         )
         .map_err(inside)?;
         network = network.with_input_shape(info.input_shape).map_err(inside)?;
+        if let Some(activations) = &info.activations {
+            network = network.with_activations(activations).map_err(inside)?;
+        }
         let tensors = take_given(&mut network, tensors.to_vec()).map_err(inside)?;
         let packed = is_packed(&tensors);
         let warnings = if packed {
@@ -480,6 +488,24 @@ impl Model {
         self.rebuilt(quantizer, quantizer, &self.network.state()?)
     }
 
+    /// The same model with activations stored as codes. How well it does is not known.
+    ///
+    /// # Errors
+    /// As [`Network::with_activations`].
+    pub fn with_activations(self, activations: Activations) -> Result<Self> {
+        let network = self.network.with_activations(&activations)?;
+        let info = ModelInfo {
+            activations: Some(activations),
+            validation_accuracy: None,
+            ..self.info
+        };
+        Ok(Self {
+            network,
+            info,
+            ..self
+        })
+    }
+
     /// The state of the network but for its quantisation ranges: what a network with another quantiser takes over. It
     /// has no weights of layers that keep codes of a file.
     ///
@@ -518,6 +544,9 @@ impl Model {
         let (mut network, _) =
             Network::of(architecture, classes, start, Seed(0), self.network.device())?;
         network = network.with_input_shape(self.info.input_shape)?;
+        if let Some(activations) = &self.info.activations {
+            network = network.with_activations(activations)?;
+        }
         for layer in self.network.layers() {
             let weight = format!("{}.weight", layer.name());
             let kept = state.iter().all(|(name, _)| *name != weight);

@@ -1,9 +1,10 @@
 //! A network of quantisable layers: its parameters by name, its stored memory, its forward passes.
 
+use super::activations::Activations;
 use super::architecture::Architecture;
 use super::design::Design;
 use super::foreign::is_whole;
-use super::graph::Graph;
+use super::graph::{Graph, Value};
 use super::pass::{Pass, Route, Tensors};
 use super::program::Step;
 use super::slot::Slot;
@@ -132,6 +133,15 @@ impl Network {
             ));
         }
         self.input_shape = shape;
+        Ok(self)
+    }
+
+    /// The same network with activations that are stored as codes.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] for ranges of other tensors than this network stores, or that do not check.
+    pub fn with_activations(mut self, activations: &Activations) -> Result<Self> {
+        self.graph = self.graph.with_activations(activations)?;
         Ok(self)
     }
 
@@ -441,6 +451,19 @@ impl Network {
     pub fn logits_by(&self, route: Route, images: &Tensor, weights: &[Tensor]) -> Result<Tensor> {
         self.graph
             .forward(images, &self.pass(weights, false, route))
+    }
+
+    /// Calls `visit` with every value of the graph, for a batch of images, by candle's own operations.
+    pub(super) fn visit_values(
+        &self,
+        images: &Tensor,
+        visit: &mut dyn FnMut(Value, &Tensor) -> Result<()>,
+    ) -> Result<()> {
+        let weights = self.effective_weights()?;
+        let pass = self.pass(&weights, false, Route::Plain);
+        self.graph
+            .forward_visiting(images, &pass, visit)
+            .map(|_| ())
     }
 
     /// What [`Self::logits`] computes, as steps: batch norms are folded, with the present running statistics.

@@ -4,7 +4,7 @@ use super::graph::{Op, Value};
 use super::network::Parameter;
 use super::pass::{Pass, Route, Tensors};
 use crate::error::{Error, Result};
-use crate::kernel::{RowFunction, Windows, Workspace};
+use crate::kernel::{Levels, RowFunction, Windows, Workspace};
 use candle_core::{DType, Device, Tensor, Var};
 use std::sync::Arc;
 
@@ -106,6 +106,15 @@ pub enum Step {
     Moved(Moved),
     /// What no kernel knows.
     General(GeneralStep),
+    /// A value in the activation memory: rounded to the levels of its codes, in its own place, which nothing else reads.
+    Stored {
+        /// Any value.
+        input: Value,
+        /// Its number in the activation memory.
+        tensor: usize,
+        /// The levels.
+        levels: Levels,
+    },
 }
 
 /// Numbers of other values in other places.
@@ -133,7 +142,8 @@ impl Step {
             | Self::MeanPool { input, .. }
             | Self::PaddedShortcut { input, .. }
             | Self::ChannelMean { input }
-            | Self::Linear { input, .. } => vec![*input],
+            | Self::Linear { input, .. }
+            | Self::Stored { input, .. } => vec![*input],
         }
     }
 }

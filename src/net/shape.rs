@@ -150,7 +150,8 @@ impl Op {
             | Self::Relu
             | Self::Gelu
             | Self::Softmax
-            | Self::Scale(_) => first.to_vec(),
+            | Self::Scale(_)
+            | Self::Stored { .. } => first.to_vec(),
             Self::Add => spread(first, inputs.get(1)?)?,
             Self::MatMul => {
                 let (a, [rows, inner]) = first.split_last_chunk::<2>()?;

@@ -192,6 +192,14 @@ impl Steps<'_> {
                     None => self.general(node, value)?,
                 }
             }
+            (Op::Stored { tensor, levels }, [input]) => {
+                let (input, tensor, levels) = (self.number(*input)?, *tensor, *levels);
+                self.steps.push(Step::Stored {
+                    input,
+                    tensor,
+                    levels,
+                });
+            }
             (Op::PaddedShortcut { channels }, [input]) => {
                 let (input, channels) = (self.number(*input)?, *channels);
                 self.steps.push(Step::PaddedShortcut { input, channels });

@@ -2,27 +2,43 @@
 
 use super::models::{dataset_for, load_models, Loaded, TestImages, TestSource};
 use super::normalization::normalize;
+use crate::code::Word;
 use crate::config::Experiment;
+use crate::engine::Score;
 use crate::error::{Error, Result};
-use crate::fault::{ArrayLabel, ChipReads, FaultLabel, Layout, Stored, Zone};
+use crate::fault::{
+    ActivationMemory, ActivationReads, ArrayLabel, ChipReads, FaultLabel, Layout, Stored, Zone,
+};
 use crate::memory::{self, Faults, MemoryModel, OperatingPoint};
 use crate::quant::MethodLabel;
 use crate::store::{self, ByteArray};
 use crate::sweep::protected;
-use crate::units::{Ber, BerSource, ChipId, Metric, VoltageUnit};
+use crate::units::{Ber, BerSource, ChipId, Metric, Voltage, VoltageUnit};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-/// Which faults an evaluation sees.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum FaultSetting<'a> {
+/// Which faults an evaluation sees, of one chip.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct FaultSetting<'a> {
+    /// The chip.
+    pub chip: ChipId,
+    /// Those of stored weights.
+    pub weights: WeightFaults<'a>,
+    /// Bit error rate of stored activations.
+    pub activations: Option<Ber>,
+}
+
+/// Which faults of stored weights an evaluation sees.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub enum WeightFaults<'a> {
     /// None.
-    Clean,
-    /// Those of a chip at a bit error rate.
-    Ber(Ber, ChipId),
-    /// Those of a chip at a supply voltage, as written by the user.
-    Voltage(&'a str, ChipId),
+    #[default]
+    None,
+    /// Those at a bit error rate.
+    Ber(Ber),
+    /// Those at a supply voltage, as written by the user.
+    Voltage(&'a str),
 }
 
 /// One evaluation. Columns as in the result tables.
@@ -63,6 +79,9 @@ pub struct EvaluationRow {
     pub ber: Option<f64>,
     /// Where it comes from; null where the user gave it.
     pub ber_source: Option<BerSource>,
+    /// Bit error rate of stored activations; left out without faults there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub activation_ber: Option<f64>,
     /// Chip; null without faults.
     pub chip: Option<u32>,
     /// Failing cells that hold a bit of the network, those of all accesses where some are transient; null without
@@ -95,8 +114,8 @@ pub fn evaluate(
     let device = experiment.device.open()?;
     let memory = experiment.memory_model()?;
     let options = Faults::new(&experiment.faults, &memory)?;
-    let unused = matches!(faults, FaultSetting::Clean) && !experiment.sweep.protection.is_empty();
-    if unused {
+    let clean = faults.weights == WeightFaults::None;
+    if clean && !experiment.sweep.protection.is_empty() {
         let expected =
             "`--ber` or `--voltage` beside it: without, no bit fails and it has no effect";
         return Err(Error::argument("sweep.protection", expected, "neither"));
@@ -123,9 +142,27 @@ pub fn evaluate(
     let (loaded, evaluator) = (&models[0], &models[0].evaluator);
     let images = TestImages::new(&set, &models, &experiment, experiment.sweep.images)?;
     let (mut count, mut array) = (None, None);
+    let memory_of_activations = match faults.activations {
+        Some(_) => Some(activation_memory(loaded)?),
+        None => None,
+    };
+    let of_activations = match (&memory_of_activations, faults.activations) {
+        (Some(own), Some(ber)) => {
+            let way = one_way(&options, ber, None)?;
+            Some(own.on(experiment.seed, faults.chip, &way.model, ber)?)
+        }
+        _ => None,
+    };
+    let with_activations = |words: &[(usize, Word)], reads: &ActivationReads| -> Result<Score> {
+        let faults = |image, tensor| reads.of(image, tensor);
+        let never = AtomicBool::new(false);
+        let answers = evaluator.answers_with_activations(words, &faults, images.of(0), &never)?;
+        Ok(answers.score())
+    };
     let score = match (&place, &stored) {
         (Some(place), Some((layout, zones))) => {
-            let way = one_way(&options, place)?;
+            let voltage = place.point.map(|point| point.voltage);
+            let way = one_way(&options, place.ber, voltage)?;
             array = Some(way.array);
             let stored = Stored {
                 words: evaluator.words(),
@@ -141,24 +178,33 @@ pub fn evaluate(
                 failing.fetch_add(read.failing_cells, Ordering::Relaxed);
                 Ok(read.words)
             };
-            let score = if way.model.is_transient() {
-                evaluator.faulty_by_access(images.of(0), &access)?
-            } else {
-                evaluator.faulty(&access(0)?, images.of(0))?
+            let score = match (way.model.is_transient(), &of_activations) {
+                (true, None) => evaluator.faulty_by_access(images.of(0), &access)?,
+                (false, None) => evaluator.faulty(&access(0)?, images.of(0))?,
+                (false, Some(reads)) => with_activations(&access(0)?, reads)?,
+                (true, Some(_)) => {
+                    let expected = "weights whose faults are there in every access";
+                    let found = "transient ones";
+                    return Err(Error::argument("--activation-ber", expected, found));
+                }
             };
             count = Some(failing.into_inner());
             score
         }
-        _ => evaluator.clean(images.of(0))?,
+        _ => match &of_activations {
+            Some(reads) => with_activations(&[], reads)?,
+            None => evaluator.clean(images.of(0))?,
+        },
     };
     let mut warnings = loaded.warnings.clone();
     warnings.extend_from_slice(options.map_remarks());
     warnings.extend_from_slice(&images.remarks);
     if score.not_finite > 0 {
         // it is the faults' doing only where the network itself gives numbers
-        let clean = match &place {
-            Some(_) => evaluator.clean(images.of(0))?,
-            None => score,
+        let clean = if place.is_some() || of_activations.is_some() {
+            evaluator.clean(images.of(0))?
+        } else {
+            score
         };
         loaded.check_finite(clean.not_finite, clean.images)?;
         warnings.push(format!(
@@ -187,17 +233,41 @@ pub fn evaluate(
         architecture: evaluator.network().architecture().to_string(),
         method: format.map(|_| evaluator.network().method_label()),
         bits: format.map_or(32, |format| format.bits()),
-        memory: place.as_ref().map(|_| memory.name.clone()),
+        memory: faults.any().then(|| memory.name.clone()),
         voltage: point.map(|point| point.voltage.get()),
         voltage_unit: point.map(|_| memory.unit),
         ber: place.as_ref().map(|place| place.ber.get()),
         ber_source: point.map(|point| point.ber_source),
-        chip: place.as_ref().map(|place| place.chip.0),
+        activation_ber: faults.activations.map(Ber::get),
+        chip: faults.any().then_some(faults.chip.0),
         faults: count,
         fault_kind: changed.then(|| options.label()),
         array: array.filter(|_| changed),
     };
     Ok((row, warnings))
+}
+
+impl FaultSetting<'_> {
+    /// True where there are faults anywhere.
+    fn any(&self) -> bool {
+        self.weights != WeightFaults::None || self.activations.is_some()
+    }
+}
+
+/// The memory of the activations of a model that stores them.
+fn activation_memory(loaded: &Loaded) -> Result<ActivationMemory> {
+    let Some(activations) = &loaded.info.activations else {
+        let expected =
+            "a model that stores its activations (`quantize --activation-bits 8` makes one)";
+        let what = format!("model {}", loaded.path.display());
+        return Err(Error::argument(
+            what,
+            expected,
+            "activations in floating point",
+        ));
+    };
+    let spans = loaded.evaluator.network().activation_spans()?;
+    ActivationMemory::new(activations.bits, spans, None)
 }
 
 /// Where faults are looked at: a chip at a rate, with the operating point where a voltage was given.
@@ -253,8 +323,9 @@ fn place(
     memory: &MemoryModel,
     masks: Option<&Path>,
 ) -> Result<Option<Place>> {
-    match faults {
-        FaultSetting::Clean if masks.is_some() || options.changes().is_some() => {
+    let chip = faults.chip;
+    match faults.weights {
+        WeightFaults::None if masks.is_some() || (options.changes().is_some() && !faults.any()) => {
             let expected = "`--ber` or `--voltage`: without, no bit fails and they have no effect";
             Err(Error::argument(
                 "fault options and masks",
@@ -262,13 +333,13 @@ fn place(
                 "neither",
             ))
         }
-        FaultSetting::Clean => Ok(None),
-        FaultSetting::Ber(ber, chip) => Ok(Some(Place {
+        WeightFaults::None => Ok(None),
+        WeightFaults::Ber(ber) => Ok(Some(Place {
             ber,
             point: None,
             chip,
         })),
-        FaultSetting::Voltage(text, chip) => match memory.voltages(text)?.as_slice() {
+        WeightFaults::Voltage(text) => match memory.voltages(text)?.as_slice() {
             [one] => {
                 let point = options.at(memory, *one)?;
                 Ok(Some(Place {
@@ -287,8 +358,8 @@ fn place(
 }
 
 /// The one array of an evaluation.
-fn one_way(options: &Faults, place: &Place) -> Result<memory::ArrayVariant> {
-    let mut ways = options.ways(place.ber, place.point.map(|point| point.voltage))?;
+fn one_way(options: &Faults, ber: Ber, voltage: Option<Voltage>) -> Result<memory::ArrayVariant> {
+    let mut ways = options.ways(ber, voltage)?;
     match (ways.pop(), ways.len()) {
         (Some(way), 0) => Ok(way),
         (_, more) => Err(Error::argument(

@@ -1,19 +1,25 @@
 //! Post-training quantisation: a float model file to a quantised one, with its errors and its accuracy beside the float one's.
 
 use super::evaluation::{evaluate, EvaluationRow, FaultSetting};
-use super::models::stem;
+use super::models::{load_half, stem};
 use super::monitor::Monitor;
 use super::normalization::take;
 use crate::config::Experiment;
-use crate::data::DatasetName;
+use crate::data::{DatasetName, Split};
 use crate::error::{Error, Result};
-use crate::net::{layer_weights, ImportChoices, Model, ModelInfo, Network, PostTraining};
+use crate::net::{
+    layer_weights, ImportChoices, Model, ModelInfo, Network, PostTraining, RangeRule,
+};
 use crate::quant::{MethodLabel, QuantizerSpec};
 use crate::store;
 use crate::table::SCHEMA;
 use crate::units::{check_name, Ber, Metric};
+use candle_core::Tensor;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
+
+/// Images of a pass of a calibration.
+const CALIBRATED: usize = 64;
 
 /// What post-training quantisation needs beside its configuration.
 #[derive(Clone, Debug)]
@@ -38,6 +44,21 @@ pub struct QuantizationRequest {
     pub data_folder: Option<PathBuf>,
     /// A single file of test images instead of the data set's test half.
     pub data_file: Option<PathBuf>,
+    /// How activations are stored; `None`: as floats.
+    pub activations: Option<Calibration>,
+}
+
+/// How the codes of activations are found.
+#[derive(Clone, Copy, Debug)]
+pub struct Calibration {
+    /// Bits of a code, 4 to 16.
+    pub bits: u32,
+    /// How ranges follow from values.
+    pub rule: RangeRule,
+    /// Training images that ranges are found over, as many of each class, chosen by the seed.
+    pub images: u64,
+    /// The network's own input is stored too.
+    pub input: bool,
 }
 
 /// A quantised model. Columns as in the result tables; null where there was no evaluation.
@@ -53,6 +74,9 @@ pub struct QuantizationRow {
     pub method: MethodLabel,
     /// Bits per stored weight.
     pub bits: u32,
+    /// Bits of a stored activation; left out where they are floats.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub activation_bits: Option<u32>,
     /// Layers whose weights are stored as codes.
     pub layers: usize,
     /// Their weights.
@@ -160,6 +184,9 @@ pub fn quantize(
         spec,
         &name,
     );
+    if let Some(calibration) = &request.activations {
+        model = calibrated(experiment, request, calibration, model)?;
+    }
     let (layers, row) = measure(&model.network, &name)?;
     if request.overwrite {
         Model::save(out, &model.network, &model.info)?
@@ -186,9 +213,57 @@ pub fn quantize(
         float_loss: before.as_ref().and_then(|row| row.loss),
         path: request.out.display().to_string(),
         normalization,
+        activation_bits: request.activations.map(|own| own.bits),
         ..row
     };
     Ok(QuantizationResult { row, layers })
+}
+
+/// The model with activations stored as codes, whose ranges are found over training images.
+fn calibrated(
+    experiment: &Experiment,
+    request: &QuantizationRequest,
+    calibration: &Calibration,
+    model: Model,
+) -> Result<Model> {
+    let dataset = match model.info.dataset_spec() {
+        Some(own) if !request.dataset_given => own,
+        None if !request.dataset_given => {
+            let expected =
+                "--dataset: the training images that ranges of activations are found over";
+            return Err(Error::argument(
+                "--activation-bits",
+                expected,
+                "a model that does not say its data set",
+            ));
+        }
+        _ => &experiment.dataset,
+    };
+    let set = load_half(dataset, Split::Training, request.data_folder.as_deref())?;
+    let own = model.info.normalization.clone();
+    let normalization = own.unwrap_or_else(|| dataset.name.default_normalization());
+    let normalization = normalization.for_channels(set.channels)?;
+    let shape = [set.channels, set.height, set.width];
+    if shape != model.info.input_shape {
+        let expected = format!(
+            "images of {:?}, as the network takes them",
+            model.info.input_shape
+        );
+        return Err(Error::argument(set.title, expected, format!("{shape:?}")));
+    }
+    let count = calibration.images.min(set.len() as u64) as usize;
+    let chosen = set.subset(count, experiment.seed)?;
+    let batches = chosen.chunks(CALIBRATED).map(|indices| {
+        let values = set.batch(indices, &normalization, None);
+        let shape = (indices.len(), set.channels, set.height, set.width);
+        Ok(Tensor::from_vec(values, shape, model.network.device())?)
+    });
+    let batches: Vec<Tensor> = batches.collect::<Result<_>>()?;
+    let Calibration {
+        bits, rule, input, ..
+    } = *calibration;
+    let activations = model.network.calibrate(&batches, bits, input, rule)?;
+    model.with_activations(activations)
 }
 
 fn check_quantizer(spec: &QuantizerSpec) -> Result<()> {
@@ -269,7 +344,12 @@ fn name(request: &QuantizationRequest, info: &ModelInfo, spec: &QuantizerSpec) -
         Some(name) => name.to_owned(),
         None => stem(&request.model),
     };
-    let made = format!("{float}-{}", spec.label());
+    let activations = request.activations.map(|own| format!("-a{}", own.bits));
+    let made = format!(
+        "{float}-{}{}",
+        spec.label(),
+        activations.unwrap_or_default()
+    );
     let name = request.name.clone().unwrap_or(made);
     check_name(&name).map_err(|(expected, found)| {
         Error::argument(
@@ -341,7 +421,7 @@ fn evaluated(
         given,
         data,
         file,
-        FaultSetting::Clean,
+        FaultSetting::default(),
         None,
     ) {
         Ok((row, _)) => Ok(Some(row)),
@@ -415,6 +495,7 @@ fn measure(network: &Network, name: &str) -> Result<(Vec<QuantizedLayer>, Quanti
         architecture: network.architecture().to_string(),
         method: network.quantizer().method_label(),
         bits: network.quantizer().bits.get(),
+        activation_bits: None,
         layers: quantised().count(),
         weights: quantised().map(|layer| layer.weights).sum(),
         relative_error: if squares > 0.0 { errors / squares } else { 0.0 },

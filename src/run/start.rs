@@ -126,6 +126,13 @@ impl Start {
             warnings = model.warnings.clone();
             warnings.extend(network.load_state(&model.float_state()?)?);
             warnings.extend(other_normalization(model, normalization));
+            if model.info.activations.is_some() {
+                warnings.push(
+                    "the weights' model stores its activations as codes: it is trained with activations in floating point, \
+                     and what comes out stores none"
+                        .into(),
+                );
+            }
         }
         Ok((network, warnings))
     }

@@ -3,8 +3,10 @@
 use super::{Images, ModelFiles, Output, Places, Settings, ShardFlags};
 use clap::{Args, Subcommand, ValueEnum};
 use serde::Serialize;
+use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
-use wcat_explore::net::ImportChoices;
+use wcat_explore::net::{ImportChoices, RangeRule};
+use wcat_explore::run::Calibration;
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -153,6 +155,8 @@ pub(crate) struct QuantizeArgs {
     #[command(flatten)]
     pub(crate) quantizer: Quantizer,
     #[command(flatten)]
+    pub(crate) activations: StoredActivations,
+    #[command(flatten)]
     pub(crate) images: Images,
     /// The quantised model file, *.safetensors
     #[arg(long, value_name = "PATH", help_heading = "Output")]
@@ -167,6 +171,49 @@ pub(crate) struct QuantizeArgs {
     pub(crate) output: Output,
     #[command(flatten)]
     pub(crate) settings: Settings,
+}
+
+/// How activations are stored.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "How to quantise")]
+pub(crate) struct StoredActivations {
+    /// Store activations as codes of so many bits, 4 to 16 [default: as floats]
+    ///
+    /// What each convolution, linear layer and product reads is rounded once, where it is computed. Ranges are found over
+    /// training images of the data set.
+    #[arg(long, value_name = "BITS")]
+    activation_bits: Option<u32>,
+    /// How the range of an activation follows: max, mse, or percentile:P
+    #[arg(
+        long,
+        value_name = "RULE",
+        default_value = "max",
+        requires = "activation_bits"
+    )]
+    activation_range: RangeRule,
+    /// Training images that ranges are found over
+    #[arg(
+        long,
+        value_name = "N",
+        default_value = "512",
+        requires = "activation_bits"
+    )]
+    activation_images: NonZeroU64,
+    /// Store the input image as codes too
+    #[arg(long, requires = "activation_bits")]
+    activation_input: bool,
+}
+
+impl StoredActivations {
+    /// What was asked for.
+    pub(crate) fn calibration(&self) -> Option<Calibration> {
+        self.activation_bits.map(|bits| Calibration {
+            bits,
+            rule: self.activation_range,
+            images: self.activation_images.get(),
+            input: self.activation_input,
+        })
+    }
 }
 
 #[derive(Debug, Args)]

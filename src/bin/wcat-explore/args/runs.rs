@@ -29,6 +29,12 @@ pub(crate) struct EvalArgs {
         allow_hyphen_values = true
     )]
     pub ber: Option<Ber>,
+    /// Faults in stored activations at this bit error rate
+    ///
+    /// Of a model that stores them as codes (`quantize --activation-bits`), in a memory of their own whose cells fail as the
+    /// memory model says.
+    #[arg(long, value_name = "P", allow_hyphen_values = true)]
+    pub activation_ber: Option<Ber>,
     /// The simulated chip
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub chip: u32,

@@ -6,7 +6,7 @@ use clap::{Command, CommandFactory, Parser};
 
 /// Flags by the heading that says what they do.
 const HEADINGS: &[(&str, &str)] = &[
-    ("Voltages and memory", "voltages bers voltage ber chip at-ber at-voltage memory protection dataflow"),
+    ("Voltages and memory", "voltages bers voltage ber activation-ber chip at-ber at-voltage memory protection dataflow"),
     (
         "Models and data",
         "model models weights requantize dataset data data-dir data-file normalize name no-eval compare history from input-shape output \
@@ -17,7 +17,7 @@ const HEADINGS: &[(&str, &str)] = &[
     ("What to search", "domains max-loss max-rails domain-cost widths"),
     ("What to train", "sweep-methods bits"),
     ("What to answer", "max-loss yield loss-from budget evaluations step from sensitivity layers-by-bits widths"),
-    ("How to quantise", "method bits init skip requantize"),
+    ("How to quantise", "method bits init skip requantize activation-bits activation-range activation-images activation-input"),
     ("Attack", "flips until-accuracy restarts batch k-top attack-data"),
     ("Measurements", "unit reference error-free copies"),
     ("Memory model", "name title source license curve robust-energy robust-area robust-source"),

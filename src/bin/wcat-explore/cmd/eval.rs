@@ -4,7 +4,7 @@ use crate::args::{layers, EvalArgs, Format};
 use crate::progress::Progress;
 use crate::show;
 use wcat_explore::report::Grid;
-use wcat_explore::run::{evaluate, EvaluationRow, FaultSetting, Monitor};
+use wcat_explore::run::{evaluate, EvaluationRow, FaultSetting, Monitor, WeightFaults};
 use wcat_explore::units::ChipId;
 
 pub(crate) fn run(args: &EvalArgs, monitor: &Progress) -> anyhow::Result<()> {
@@ -17,11 +17,15 @@ pub(crate) fn run(args: &EvalArgs, monitor: &Progress) -> anyhow::Result<()> {
     let (experiment, dataset_given) =
         args.settings
             .experiment(&args.places, None, &flags.concat())?;
-    let chip = ChipId(args.chip);
-    let faults = match (args.ber, &args.voltage) {
-        (Some(ber), _) => FaultSetting::Ber(ber, chip),
-        (None, Some(voltage)) => FaultSetting::Voltage(voltage, chip),
-        (None, None) => FaultSetting::Clean,
+    let weights = match (args.ber, &args.voltage) {
+        (Some(ber), _) => WeightFaults::Ber(ber),
+        (None, Some(voltage)) => WeightFaults::Voltage(voltage),
+        (None, None) => WeightFaults::None,
+    };
+    let faults = FaultSetting {
+        chip: ChipId(args.chip),
+        weights,
+        activations: args.activation_ber,
     };
     let (row, warnings) = evaluate(
         &experiment,
@@ -61,8 +65,12 @@ fn table(row: &EvaluationRow) -> Grid {
         .only_if(faulty)
         .number("bit error rate", |r| r.ber.map(|ber| format!("{ber:.3e}")))
         .only_if(faulty)
+        .number("of activations", |r| {
+            r.activation_ber.map(|ber| format!("{ber:.3e}"))
+        })
+        .only_if(row.activation_ber.is_some())
         .number("chip", |r| r.chip.unwrap_or_default())
-        .only_if(faulty)
+        .only_if(row.chip.is_some())
         .number("faults", |r| r.faults.unwrap_or_default())
         .only_if(faulty)
         .text("fault kind", |r| r.fault_kind.as_ref())

@@ -20,6 +20,7 @@ pub(crate) fn run(args: &QuantizeArgs, monitor: &Progress) -> anyhow::Result<()>
         evaluate: !args.no_eval,
         data_folder: args.places.data_dir.clone(),
         data_file: args.places.data_file.clone(),
+        activations: args.activations.calibration(),
     };
     let result = quantize(&experiment, &request, monitor)?;
     match (args.output.format, args.layers) {
@@ -36,6 +37,10 @@ fn model_table(row: &QuantizationRow) -> Grid {
         .text("model", |r| &r.model)
         .text("method", |r| r.method)
         .number("bits", |r| r.bits.to_string())
+        .number("activation bits", |r| {
+            r.activation_bits.map(|b| b.to_string())
+        })
+        .only_if(row.activation_bits.is_some())
         .number("layers", |r| r.layers.to_string())
         .number("weights", |r| r.weights.to_string())
         .number("relative error", |r| format!("{:.3e}", r.relative_error))

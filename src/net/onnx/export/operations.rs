@@ -91,6 +91,14 @@ impl Writer {
             }
             (Op::Concat { axis }, _) => self.concatenation(inputs, *axis),
             (Op::General(general), _) => return self.general(general, inputs),
+            (Op::Stored { levels, .. }, [x]) => {
+                let codes = self.with_number("Mul", x, f64::from(1.0 / levels.step));
+                let codes = self.node("Round", &[&codes], Vec::new());
+                let (low, high) = (f64::from(levels.low), f64::from(levels.high));
+                let codes = self.with_number("Max", &codes, low);
+                let codes = self.with_number("Min", &codes, high);
+                self.with_number("Mul", &codes, f64::from(levels.step))
+            }
             _ => return Err(unknown(&format!("{op:?}"), inputs)),
         };
         Ok(name)

@@ -1,0 +1,494 @@
+//! Activations stored as codes: which values of a network lie in the activation memory, with how many bits, over which range.
+
+use super::graph::{Graph, Node, Op, Value};
+use super::moves::moves;
+use super::network::Network;
+use crate::error::{Error, Result};
+use crate::kernel::Levels;
+use crate::units::text_form;
+use candle_core::Tensor;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::ops::{Range, RangeInclusive};
+use std::str::FromStr;
+
+/// Widths of a code.
+const BITS: RangeInclusive<u32> = 4..=16;
+/// Values of a tensor that its range is chosen by: at most so many, spread evenly over all.
+const SAMPLE: usize = 1 << 18;
+/// Ranges that are tried for the least squared error: so many shares of the greatest value.
+const TRIED: usize = 64;
+
+/// How the activations of a network are stored: a property of the model, in its file.
+///
+/// Stored is what a convolution, a linear layer or a product of two values reads: it is rounded once where it is computed,
+/// and all its readers, residual branches too, take it rounded. What only reshapes, transposes or cuts is looked through.
+/// Norms, activation functions, sums and poolings in front of it are fused into its computation, and logits are not stored.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Activations {
+    /// Bits of a code, 4 to 16.
+    pub bits: u32,
+    /// Whether the network's own input is stored too.
+    pub input: bool,
+    /// In the order in which they are computed.
+    pub tensors: Vec<StoredTensor>,
+}
+
+/// A stored tensor.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StoredTensor {
+    /// The layer, or product of two values, that reads it first.
+    pub reader: String,
+    /// Symmetric codes, the least one unused, in place of codes from 0.
+    pub signed: bool,
+    /// What the greatest code stands for.
+    pub range: f32,
+}
+
+/// How the range of a tensor follows from the values that it has over images.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum RangeRule {
+    /// The greatest magnitude.
+    Max,
+    /// The magnitude that so many percent of the values do not exceed.
+    Percentile(f64),
+    /// That of the least squared error, of 64 shares of the greatest magnitude.
+    Mse,
+}
+
+impl fmt::Display for RangeRule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Max => f.write_str("max"),
+            Self::Percentile(percent) => write!(f, "percentile:{percent}"),
+            Self::Mse => f.write_str("mse"),
+        }
+    }
+}
+
+impl FromStr for RangeRule {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let rule = match text.split_once(':') {
+            None if text == "max" => Some(Self::Max),
+            None if text == "mse" => Some(Self::Mse),
+            Some(("percentile", percent)) => percent
+                .parse()
+                .ok()
+                .filter(|percent| (50.0..=100.0).contains(percent))
+                .map(Self::Percentile),
+            _ => None,
+        };
+        rule.ok_or_else(|| {
+            let expected = "max, mse, or percentile:P with P from 50 to 100";
+            Error::argument("range of activations", expected, format!("`{text}`"))
+        })
+    }
+}
+
+text_form!(RangeRule);
+
+impl StoredTensor {
+    /// The levels of its codes.
+    fn levels(&self, bits: u32) -> Levels {
+        let high = match self.signed {
+            true => (1u32 << (bits - 1)) - 1,
+            false => (1 << bits) - 1,
+        } as f32;
+        Levels {
+            step: self.range / high,
+            low: if self.signed { -high } else { 0.0 },
+            high,
+            bits,
+        }
+    }
+}
+
+impl Activations {
+    /// # Errors
+    /// [`Error::Argument`] for other widths than 4 to 16 bits and ranges that are not finite and above 0.
+    fn check(&self) -> Result<()> {
+        if !BITS.contains(&self.bits) {
+            let expected = format!("{} to {}", BITS.start(), BITS.end());
+            let found = self.bits.to_string();
+            return Err(Error::argument("bits of activations", expected, found));
+        }
+        for tensor in &self.tensors {
+            let step = tensor.levels(self.bits).step;
+            if !(step.is_normal() && step > 0.0) {
+                let what = format!("range of the activations that `{}` reads", tensor.reader);
+                let expected = "a finite number above 0";
+                return Err(Error::argument(what, expected, tensor.range.to_string()));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Graph {
+    /// The values that lie in the activation memory, each with who reads it first.
+    fn stored_values(&self) -> BTreeMap<Value, String> {
+        let mut follows = vec![true];
+        let mut stored = BTreeMap::new();
+        for (at, Node { op, inputs }) in self.nodes().iter().enumerate() {
+            follows.push(inputs.iter().any(|value| follows[*value]));
+            let reader = match (op.layer(), op) {
+                (Some(layer), _) => self.layers[layer].name.clone(),
+                (None, Op::MatMul) => format!("product {at}"),
+                _ => continue,
+            };
+            for value in inputs.iter().map(|value| self.source(*value)) {
+                // what depends on no image is a constant of the network
+                if follows[value] {
+                    stored.entry(value).or_insert_with(|| reader.clone());
+                }
+            }
+        }
+        stored
+    }
+
+    /// The value that this one only moves the numbers of.
+    fn source(&self, mut value: Value) -> Value {
+        while let Some(node) = value.checked_sub(1).map(|at| &self.nodes()[at]) {
+            match node.inputs[..] {
+                [input] if moves(&node.op) => value = input,
+                _ => break,
+            }
+        }
+        value
+    }
+
+    /// The same with activations stored.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] for activations that do not check or are not those of this graph.
+    pub(super) fn with_activations(&self, activations: &Activations) -> Result<Self> {
+        activations.check()?;
+        let mut stored = self.stored_values();
+        stored.retain(|value, _| *value > 0 || activations.input);
+        let found: Vec<&String> = activations.tensors.iter().map(|t| &t.reader).collect();
+        if !stored.values().eq(found.iter().copied()) {
+            let expected = format!("those that are read by {:?}", stored.values());
+            return Err(Error::argument(
+                "stored activations",
+                expected,
+                format!("{found:?}"),
+            ));
+        }
+        let mut graph = self.without_nodes();
+        let mut new = Vec::new();
+        for value in 0..=self.nodes().len() {
+            let mut own = 0;
+            if let Some(node) = value.checked_sub(1).map(|at| &self.nodes()[at]) {
+                let inputs: Vec<Value> = node.inputs.iter().map(|input| new[*input]).collect();
+                own = graph.push(node.op.clone(), &inputs);
+            }
+            if let Some(tensor) = stored.keys().position(|stored| *stored == value) {
+                let levels = activations.tensors[tensor].levels(activations.bits);
+                own = graph.push(Op::Stored { tensor, levels }, &[own]);
+            }
+            new.push(own);
+        }
+        Ok(graph)
+    }
+}
+
+/// Words of a tensor in the activation memory.
+type Span = Range<u64>;
+
+impl Graph {
+    /// The words of each stored tensor of one image, one for an element: a tensor keeps them from its write to its last read,
+    /// at the lowest address that fits. `shapes` are those of all values, for a batch of one.
+    fn activation_spans(&self, shapes: &[Vec<usize>]) -> Vec<Span> {
+        let mut alive: Vec<(Span, Value)> = Vec::new();
+        let mut spans = Vec::new();
+        for (at, node) in self.nodes().iter().enumerate() {
+            if !matches!(node.op, Op::Stored { .. }) {
+                continue;
+            }
+            let sources = self.stored_sources(at);
+            // what is read while this one is computed still lies there
+            alive.retain(|(_, value)| self.last_read(*value) > at || sources.contains(value));
+            alive.sort_by_key(|(span, _)| span.start);
+            let length = shapes[at + 1].iter().product::<usize>() as u64;
+            let mut start = 0;
+            for (span, _) in &alive {
+                if start + length <= span.start {
+                    break;
+                }
+                start = start.max(span.end);
+            }
+            spans.push(start..start + length);
+            alive.push((start..start + length, at + 1));
+        }
+        spans
+    }
+
+    /// The last node that reads a value, or what only moves its numbers.
+    fn last_read(&self, value: Value) -> usize {
+        let last = |node: &usize| match moves(&self.nodes()[*node].op) {
+            true => self.last_read(node + 1).max(*node),
+            false => *node,
+        };
+        self.readers(value).iter().map(last).max().unwrap_or(0)
+    }
+
+    /// The stored values that a node is computed from, with no stored one between.
+    fn stored_sources(&self, node: usize) -> BTreeSet<Value> {
+        let (mut sources, mut open) = (BTreeSet::new(), self.nodes()[node].inputs.clone());
+        while let Some(value) = open.pop() {
+            let Some(node) = value.checked_sub(1).map(|at| &self.nodes()[at]) else {
+                continue;
+            };
+            match node.op {
+                Op::Stored { .. } => {
+                    sources.insert(value);
+                }
+                _ => open.extend(&node.inputs),
+            }
+        }
+        sources
+    }
+}
+
+impl Network {
+    /// The words of each stored tensor in the activation memory, in the order of [`Activations::tensors`], for one image: a
+    /// word an element, [channels, height, width] row-major. Tensors that are not needed at the same time share words.
+    ///
+    /// # Errors
+    /// As [`Self::program`].
+    pub fn activation_spans(&self) -> Result<Vec<Range<u64>>> {
+        let shapes = self.graph().shapes(self.input_shape())?;
+        Ok(self.graph().activation_spans(&shapes))
+    }
+}
+
+/// What a tensor was seen to hold.
+#[derive(Clone, Default)]
+struct Seen {
+    negative: bool,
+    most: f32,
+    magnitudes: Vec<f32>,
+}
+
+impl Seen {
+    /// Adds values; every so many-th of them to the sample.
+    fn add(&mut self, values: &[f32], stride: usize) {
+        for value in values {
+            self.negative |= *value < 0.0;
+            self.most = self.most.max(value.abs());
+        }
+        let sample = values.iter().step_by(stride);
+        self.magnitudes.extend(sample.map(|value| value.abs()));
+    }
+
+    /// The stored tensor by a rule.
+    fn stored(mut self, reader: String, bits: u32, rule: RangeRule) -> StoredTensor {
+        // what is always 0 may have any range
+        let most = if self.most > 0.0 { self.most } else { 1.0 };
+        let of = |range: f32| StoredTensor {
+            reader: reader.clone(),
+            signed: self.negative,
+            range,
+        };
+        let range = match rule {
+            RangeRule::Max => most,
+            RangeRule::Percentile(percent) => {
+                let last = self.magnitudes.len().saturating_sub(1);
+                let at = (percent / 100.0 * last as f64).round() as usize;
+                let (_, value, _) = self.magnitudes.select_nth_unstable_by(at, f32::total_cmp);
+                if *value > 0.0 {
+                    *value
+                } else {
+                    most
+                }
+            }
+            RangeRule::Mse => {
+                let error = |range: f32| {
+                    let mut rounded = self.magnitudes.clone();
+                    of(range).levels(bits).round(&mut rounded);
+                    let pairs = rounded.iter().zip(&self.magnitudes);
+                    pairs.map(|(a, b)| f64::from(a - b).powi(2)).sum::<f64>()
+                };
+                let tried = (1..=TRIED).map(|share| most * share as f32 / TRIED as f32);
+                let errors = tried.map(|range| (error(range), range));
+                let least = errors.min_by(|a, b| a.0.total_cmp(&b.0));
+                least.map_or(most, |least| least.1)
+            }
+        };
+        of(range)
+    }
+}
+
+impl Network {
+    /// Activations of so many bits, with the ranges that a rule finds over images [n, channels, height, width], the network
+    /// as it is without faults.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] for no images, other widths than 4 to 16 bits, or values that are not finite; a tensor failure.
+    pub fn calibrate(
+        &self,
+        batches: &[Tensor],
+        bits: u32,
+        input: bool,
+        rule: RangeRule,
+    ) -> Result<Activations> {
+        let mut stored = self.graph().stored_values();
+        stored.retain(|value, _| *value > 0 || input);
+        let mut seen = vec![Seen::default(); stored.len()];
+        let images: usize = batches
+            .iter()
+            .filter_map(|batch| batch.dims().first())
+            .sum();
+        for batch in batches {
+            let mut look = |value: Value, tensor: &Tensor| {
+                let Some(at) = stored.keys().position(|stored| *stored == value) else {
+                    return Ok(());
+                };
+                let values = tensor.flatten_all()?.to_vec1::<f32>()?;
+                let all = values.len() * images / tensor.dims()[0];
+                seen[at].add(&values, all.div_ceil(SAMPLE));
+                Ok(())
+            };
+            self.visit_values(batch, &mut look)?;
+        }
+        let readers = stored.into_values().zip(seen);
+        let tensors = readers.map(|(reader, seen)| seen.stored(reader, bits, rule));
+        let activations = Activations {
+            bits,
+            input,
+            tensors: tensors.collect(),
+        };
+        activations.check()?;
+        Ok(activations)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::Architecture;
+    use crate::quant::QuantizerSpec;
+    use crate::seed::{Purpose, Seed};
+    use candle_core::Device;
+
+    fn network(architecture: &str) -> Network {
+        let (architecture, spec) = (
+            architecture.parse::<Architecture>(),
+            QuantizerSpec::default(),
+        );
+        let network = Network::new(architecture.unwrap(), 10, &spec, Seed(1), &Device::Cpu);
+        network.unwrap().0
+    }
+
+    fn images([channels, height, width]: [usize; 3]) -> Vec<Tensor> {
+        let mut stream = Seed(2).stream(Purpose::Test, &[]);
+        let images = stream.normal_tensor(1.0, (6, channels, height, width));
+        vec![images.unwrap()]
+    }
+
+    fn readers(network: &Network, input: bool) -> Vec<String> {
+        let found = network.calibrate(&images(network.input_shape()), 8, input, RangeRule::Max);
+        let tensors = found.unwrap().tensors.into_iter();
+        tensors.map(|tensor| tensor.reader).collect()
+    }
+
+    #[test]
+    fn what_layers_and_products_read_is_stored_and_nothing_else() {
+        let lenet = network("lenet5");
+        assert_eq!(readers(&lenet, false), ["conv2", "fc1", "fc2", "fc3"]);
+        assert_eq!(readers(&lenet, true)[..2], ["conv1", "conv2"]);
+        // each layer but the first reads one; the last block is read as a mean alone
+        assert_eq!(readers(&network("resnet20"), false).len(), 19);
+        // a projection reads what its block reads
+        assert_eq!(readers(&network("resnet20_projection"), false).len(), 19);
+        let deit = readers(&network("deit_tiny"), false);
+        let products = deit.iter().filter(|name| name.starts_with("product"));
+        // attention of 12 blocks reads scaled queries, then keys and values, which are one value, and its weights
+        assert_eq!((products.count(), deit.len()), (36, 1 + 12 * 7));
+    }
+
+    #[test]
+    fn tensors_that_are_not_needed_at_the_same_time_share_words() {
+        let spans = |name: &str| {
+            let network = network(name);
+            let images = images(network.input_shape());
+            let found = network.calibrate(&images, 8, true, RangeRule::Max).unwrap();
+            let network = network.with_activations(&found).unwrap();
+            network.activation_spans().unwrap()
+        };
+        // the image, 6 x 14 x 14, 16 x 5 x 5, 120, 84
+        let lenet = [0..784, 784..1960, 0..400, 400..520, 0..84];
+        assert_eq!(spans("lenet5"), lenet);
+        let resnet = spans("resnet20");
+        let plane = 16 * 32 * 32;
+        // the shortcut of a block stays while its two convolutions are computed
+        assert_eq!(
+            resnet[..4],
+            [
+                0..3072,
+                3072..3072 + plane,
+                3072 + plane..3072 + 2 * plane,
+                3072 + 2 * plane..3072 + 3 * plane
+            ]
+        );
+        // then what is no longer read is free again
+        assert_eq!(resnet[4..6], [0..plane, plane..2 * plane]);
+    }
+
+    #[test]
+    fn ranges_follow_their_rule_and_signs_the_values() {
+        let mut seen = Seen::default();
+        let values: Vec<f32> = (0..=1000).map(|i| i as f32 / 1000.0).collect();
+        seen.add(&values, 1);
+        let range = |seen: &Seen, rule| seen.clone().stored("a".into(), 8, rule).range;
+        assert_eq!(range(&seen, RangeRule::Max), 1.0);
+        assert_eq!(range(&seen, RangeRule::Percentile(90.0)), 0.9);
+        assert_eq!(range(&seen, RangeRule::Mse), 1.0);
+        // one value far away costs few levels more than it is worth
+        seen.add(&[-4.0], 1);
+        let few = seen.clone().stored("a".into(), 4, RangeRule::Mse).range;
+        assert!((1.0..3.0).contains(&few), "{few}");
+        let stored = seen.stored("a".into(), 8, RangeRule::Max);
+        assert!(stored.signed && stored.range == 4.0);
+        assert_eq!(
+            (stored.levels(8).low, stored.levels(8).high),
+            (-127.0, 127.0)
+        );
+        for text in ["percentile:40", "most", "percentile", "mse:1"] {
+            assert!(text.parse::<RangeRule>().is_err(), "{text}");
+        }
+        let rule: RangeRule = "percentile:99.9".parse().unwrap();
+        assert_eq!(rule.to_string(), "percentile:99.9");
+    }
+
+    #[test]
+    fn activations_of_another_network_and_wrong_ranges_are_refused() {
+        let lenet = network("lenet5");
+        let own = lenet
+            .calibrate(&images([1, 28, 28]), 8, false, RangeRule::Max)
+            .unwrap();
+        let refused = |activations: &Activations| {
+            let error = network("lenet5").with_activations(activations).unwrap_err();
+            error.to_string()
+        };
+        let wrong = Activations {
+            bits: 17,
+            ..own.clone()
+        };
+        assert!(refused(&wrong).contains("4 to 16, found 17"));
+        let mut wrong = own.clone();
+        wrong.tensors[1].range = f32::NAN;
+        assert!(refused(&wrong).contains("`fc1`"), "{}", refused(&wrong));
+        let mut wrong = own.clone();
+        wrong.tensors.pop();
+        assert!(refused(&wrong).contains("stored activations"));
+        assert!(network("mlp").with_activations(&own).is_err());
+        assert!(lenet.with_activations(&own).is_ok());
+    }
+}
