@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""CPU time for an image of `wcat-explore eval` beside onnxruntime, of any ONNX files: the same random inputs, one thread.
+"""CPU time for an image in a sweep of `wcat-explore` beside onnxruntime, of any ONNX files: the same random inputs, one thread.
 
 benches/networks.py [--images N] [--repeats N] FILE...: interleaved repeats, medians; onnxruntime has the best of the batches
-1, 8 and 64, its batch freed. Ours is the difference that N more images make, in user mode: the start of the program and the
-pages of memory that images take are left out, decoding, checksum and loss are in. It uses the program of `cargo build --release` and the environment of `peers.py`.
+1, 8 and 64, its batch freed. Ours is what 20 more chips cost, faults at a bit error rate of 1 % and answers included: the start of
+the program and the reading of images are left out. It uses the program of `cargo build --release` and the environment of
+`peers.py`.
 """
 
 import argparse
@@ -20,6 +21,7 @@ import onnxruntime
 
 PROGRAM = peers.ROOT / "target/release/wcat-explore"
 BATCHES = (1, 8, 64)
+CHIPS = (4, 24)
 
 
 def freed(path):
@@ -34,14 +36,24 @@ def freed(path):
     return model.SerializeToString(), inputs[0].name, [dim.dim_value for dim in dims]
 
 
-def own_seconds(path, data):
-    """CPU seconds of a whole evaluation in user mode."""
-    command = [PROGRAM, "eval", "--model", path, "--data", data, "--threads", "1", "--quiet"]
-    before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
+def own_seconds(*arguments):
+    """CPU seconds of a whole command."""
+    command = [PROGRAM, *arguments, "--threads", "1", "--quiet"]
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     run = subprocess.run(command, capture_output=True, text=True)
     if run.returncode:
         sys.exit(f"networks: {run.stderr}")
-    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def trial_seconds(model, data):
+    """CPU seconds of a chip."""
+    few, many = (
+        own_seconds("sweep", "--model", model, "--data", data, "--metric", "agreement", "--bers", "0.01",
+                    "--chips", str(chips), "--fresh", "--out", peers.PLACE / "sweep")
+        for chips in CHIPS)
+    return (many - few) / (CHIPS[1] - CHIPS[0])
 
 
 def peer_seconds(session, name, images, batch):
@@ -54,11 +66,10 @@ def peer_seconds(session, name, images, batch):
 def compare(path, count, repeats):
     """Prints a row of a table."""
     model, name, dims = freed(path)
-    images = numpy.random.default_rng(0).standard_normal([2 * count, *dims]).astype(numpy.float32)
-    files = {}
-    for length in (count, 2 * count):
-        files[length] = peers.PLACE / f"inputs{length}.npz"
-        numpy.savez(files[length], x=images[:length], y=numpy.zeros(length, int))
+    images = numpy.random.default_rng(0).standard_normal([count, *dims]).astype(numpy.float32)
+    data, quantised = peers.PLACE / "inputs.npz", peers.PLACE / "quantised.safetensors"
+    numpy.savez(data, x=images)
+    own_seconds("quantize", path, "--bits", "8", "--out", quantised, "--overwrite")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
@@ -67,7 +78,7 @@ def compare(path, count, repeats):
     best = min(trials)[1]
     own, peer = [], []
     for _ in range(repeats):
-        own.append((own_seconds(path, files[2 * count]) - own_seconds(path, files[count])) / count)
+        own.append(trial_seconds(quantised, data) / count)
         peer.append(peer_seconds(session, name, images[:count], best) / count)
     middle = [1e6 * peers.statistics.median(seconds) for seconds in (own, peer)]
     ratio = peers.median_ratio(own, peer)
