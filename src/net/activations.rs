@@ -3,6 +3,7 @@
 use super::graph::{Graph, Node, Op, Value};
 use super::moves::moves;
 use super::network::Network;
+use super::pass::Route;
 use crate::error::{Error, Result};
 use crate::kernel::Levels;
 use crate::units::text_form;
@@ -326,6 +327,15 @@ impl Seen {
 }
 
 impl Network {
+    /// The same network with activations that are stored as codes.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] for ranges of other tensors than this network stores, or that do not check.
+    pub fn with_activations(self, activations: &Activations) -> Result<Self> {
+        let graph = self.graph().with_activations(activations)?;
+        Ok(self.with_graph(graph))
+    }
+
     /// Activations of so many bits, with the ranges that a rule finds over images [n, channels, height, width], the network
     /// as it is without faults.
     ///
@@ -341,6 +351,8 @@ impl Network {
         let mut stored = self.graph().stored_values();
         stored.retain(|value, _| *value > 0 || input);
         let mut seen = vec![Seen::default(); stored.len()];
+        let weights = self.effective_weights()?;
+        let pass = self.pass(&weights, false, Route::Plain);
         let images: usize = batches
             .iter()
             .filter_map(|batch| batch.dims().first())
@@ -355,7 +367,7 @@ impl Network {
                 seen[at].add(&values, all.div_ceil(SAMPLE));
                 Ok(())
             };
-            self.visit_values(batch, &mut look)?;
+            self.graph().forward_visiting(batch, &pass, &mut look)?;
         }
         let readers = stored.into_values().zip(seen);
         let tensors = readers.map(|(reader, seen)| seen.stored(reader, bits, rule));

@@ -1,10 +1,9 @@
 //! A network of quantisable layers: its parameters by name, its stored memory, its forward passes.
 
-use super::activations::Activations;
 use super::architecture::Architecture;
 use super::design::Design;
 use super::foreign::is_whole;
-use super::graph::{Graph, Value};
+use super::graph::Graph;
 use super::pass::{Pass, Route, Tensors};
 use super::program::Step;
 use super::slot::Slot;
@@ -133,15 +132,6 @@ impl Network {
             ));
         }
         self.input_shape = shape;
-        Ok(self)
-    }
-
-    /// The same network with activations that are stored as codes.
-    ///
-    /// # Errors
-    /// [`Error::Argument`] for ranges of other tensors than this network stores, or that do not check.
-    pub fn with_activations(mut self, activations: &Activations) -> Result<Self> {
-        self.graph = self.graph.with_activations(activations)?;
         Ok(self)
     }
 
@@ -453,19 +443,6 @@ impl Network {
             .forward(images, &self.pass(weights, false, route))
     }
 
-    /// Calls `visit` with every value of the graph, for a batch of images, by candle's own operations.
-    pub(super) fn visit_values(
-        &self,
-        images: &Tensor,
-        visit: &mut dyn FnMut(Value, &Tensor) -> Result<()>,
-    ) -> Result<()> {
-        let weights = self.effective_weights()?;
-        let pass = self.pass(&weights, false, Route::Plain);
-        self.graph
-            .forward_visiting(images, &pass, visit)
-            .map(|_| ())
-    }
-
     /// What [`Self::logits`] computes, as steps: batch norms are folded, with the present running statistics.
     ///
     /// # Errors
@@ -481,7 +458,12 @@ impl Network {
         }
     }
 
-    fn pass<'a>(&'a self, weights: &'a [Tensor], training: bool, route: Route) -> Pass<'a> {
+    pub(super) fn pass<'a>(
+        &'a self,
+        weights: &'a [Tensor],
+        training: bool,
+        route: Route,
+    ) -> Pass<'a> {
         Pass {
             tensors: self.tensors(),
             weights,
@@ -493,6 +475,11 @@ impl Network {
 
     pub(super) fn graph(&self) -> &Graph {
         &self.graph
+    }
+
+    /// The same tensors in another graph.
+    pub(super) fn with_graph(self, graph: Graph) -> Self {
+        Self { graph, ..self }
     }
 }
 
@@ -649,35 +636,19 @@ mod tests {
 
     #[test]
     fn layer_counts_are_those_of_the_papers() {
-        let count = |name: &str| network(name, 4).layers().len();
+        let layers = |name: &str| network(name, 4).layers().len();
+        let small = ["mlp", "lenet5", "lenet5_cifar10"].map(layers);
+        assert_eq!(small, [3, 5, 5]);
+        let cifar = ["resnet20", "resnet32", "resnet44", "resnet56"].map(layers);
+        assert_eq!(cifar, [20, 32, 44, 56]);
+        let large = ["resnet18", "resnet34", "resnet50", "deit_tiny"].map(layers);
         assert_eq!(
-            [
-                count("mlp"),
-                count("lenet5"),
-                count("resnet20"),
-                count("resnet32")
-            ],
-            [3, 5, 20, 32]
+            (layers("resnet20_projection"), large),
+            (22, [21, 37, 54, 50])
         );
-        assert_eq!(
-            [
-                count("resnet44"),
-                count("resnet56"),
-                count("resnet20_projection")
-            ],
-            [44, 56, 22]
-        );
-        let weights: usize = network("resnet20", 4)
-            .layers()
-            .iter()
-            .map(|l| l.weight().elem_count())
-            .sum();
-        assert_eq!(weights, 268_336);
-        assert_eq!(
-            [count("resnet18"), count("resnet34"), count("resnet50")],
-            [21, 37, 54]
-        );
-        assert_eq!(count("deit_tiny"), 50);
+        let resnet20 = network("resnet20", 4);
+        let weights = resnet20.layers().iter().map(|l| l.weight().elem_count());
+        assert_eq!(weights.sum::<usize>(), 268_336);
     }
 
     #[test]
