@@ -1,11 +1,11 @@
 //! Evaluations that free threads share and that can be cancelled: right or wrong image by image, for comparisons of
 //! single answers, and in numbers.
 
-use super::score::{Answers, Tally};
+use super::score::{Answers, Score, Tally};
 use super::spread::spread;
 use super::stored::FaultsOfActivations;
 use super::weights::Fresh;
-use super::{Engine, Evaluator, Images, Plain, Weight, ACCESS_IMAGES, RUN};
+use super::{Engine, Evaluator, Images, Plain, Weight, ACCESS_IMAGES, NEVER, RUN};
 use crate::code::Word;
 use crate::error::{Error, Result};
 use std::sync::atomic::AtomicBool;
@@ -62,20 +62,19 @@ impl Evaluator {
         Ok(self.tally(faults, images, cancel)?.answers())
     }
 
-    /// Whether each image is classified correctly with faults in weights and in stored activations.
+    /// Score with faults in weights and in stored activations.
     ///
     /// # Errors
-    /// As [`Self::faulty_answers`]; [`Error::Argument`] where no engine evaluates (a network on a GPU).
+    /// As [`Self::faulty`]; [`Error::Argument`] where no engine evaluates (a network on a GPU).
     ///
     /// # Panics
     /// Where a faulty code is not one of its tensor.
-    pub fn answers_with_activations(
+    pub fn faulty_with_activations(
         &self,
         faults: &[(usize, Word)],
         activations: &FaultsOfActivations,
         images: &Images,
-        cancel: &AtomicBool,
-    ) -> Result<Answers> {
+    ) -> Result<Score> {
         self.check(images)?;
         let Some(engine) = &self.engine else {
             let expected = "a network on the CPU";
@@ -86,8 +85,8 @@ impl Evaluator {
             ));
         };
         let weights = self.faulty_weights(faults)?;
-        let tally = engine.tally(&weights, Some(activations), images, cancel)?;
-        Ok(tally.answers())
+        let tally = engine.tally(&weights, Some(activations), images, &NEVER)?;
+        Ok(tally.score())
     }
 
     /// Whether each image is classified correctly with the faults of [`Self::faulty_by_access`].
@@ -145,7 +144,6 @@ impl Evaluator {
 mod tests {
     use super::*;
     use crate::engine::tests::{evaluator, images, sign_flips};
-    use crate::engine::NEVER;
     use crate::error::Error;
     use crate::kernel::Isa;
     use crate::net::Architecture;

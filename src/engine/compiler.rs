@@ -2,7 +2,7 @@
 
 use super::gather::Gather;
 use super::general::General;
-use super::kind::{images, is_depthwise, kinds, outputs_of, vectors, Kind};
+use super::kind::{images, kinds, outputs_of, vectors, Kind};
 use super::layout::Layout;
 use super::mean_pool::MeanPool;
 use super::place::{rows_of, Place, RowMajor, WinogradPlace};
@@ -382,7 +382,7 @@ impl<'a> Compiler<'a> {
         };
         let (layer, ceiling, groups) = (*layer, *ceiling, *groups);
         let outputs = outputs_of(self.network, layer);
-        if is_depthwise(groups, image.channels(), outputs) {
+        if Depthwise::is(groups, image.channels(), outputs) {
             let depthwise = Depthwise::new(image, *windows, output.border())?;
             let range = self.room_for(depthwise.packed_len());
             let place = Place::in_turn(depthwise.taps(), range, scale.clone());
@@ -390,7 +390,7 @@ impl<'a> Compiler<'a> {
             self.call(Kernel::Depthwise { depthwise, own }, vec![from], to);
             return Ok(to);
         }
-        let parts = parts_of(groups, image.channels(), outputs);
+        let parts = Direct::parts(groups, image.channels(), outputs);
         let part = image.with_channels(image.channels() / parts);
         let mut direct = Direct::over(part, outputs / parts, *windows, output.border())?;
         if output.lanes() == BLOCK {
@@ -677,15 +677,4 @@ impl<'a> Compiler<'a> {
             transformed: self.transformed,
         })
     }
-}
-
-/// Into how many equal convolutions one of groups falls of which each has whole blocks of channels. A part may hold several
-/// groups: it multiplies what lies between them with zeros.
-fn parts_of(groups: usize, inputs: usize, outputs: usize) -> usize {
-    let whole = |parts: &usize| {
-        groups.is_multiple_of(*parts)
-            && (inputs / parts).is_multiple_of(BLOCK)
-            && (outputs / parts).is_multiple_of(BLOCK)
-    };
-    (2..=groups).rev().find(whole).unwrap_or(1)
 }

@@ -53,7 +53,7 @@ pub(super) fn kinds(network: &Network, steps: &[Step]) -> Result<Vec<Kind>> {
             } => {
                 let input = images(&kinds, *input)?.with_border(windows.padding());
                 let outputs = outputs_of(network, *layer);
-                Kind::Images(if is_depthwise(*groups, input.channels(), outputs) {
+                Kind::Images(if Depthwise::is(*groups, input.channels(), outputs) {
                     Depthwise::new(input.full(), *windows, 0)?.output()
                 } else {
                     Direct::over(input.full(), outputs, *windows, 0)?.output()
@@ -90,11 +90,6 @@ pub(super) fn kinds(network: &Network, steps: &[Step]) -> Result<Vec<Kind>> {
     }
     widen(steps, &mut kinds);
     Ok(kinds)
-}
-
-/// True where each channel stands by itself.
-pub(super) fn is_depthwise(groups: usize, inputs: usize, outputs: usize) -> bool {
-    groups > 1 && [inputs, outputs] == [groups; 2]
 }
 
 /// What a value is whose layout its readers choose.

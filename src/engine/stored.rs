@@ -4,9 +4,9 @@ use super::layout::Layout;
 use crate::code::CodeFault;
 use crate::kernel::{Isa, Levels};
 
-/// Codes that are read otherwise of an image, by its place in the data set, and a stored tensor; asked for by any thread, in any
-/// order. The same for every image where the same cells always fail.
-pub type FaultsOfActivations<'a> = dyn Fn(u32, usize) -> Vec<CodeFault> + Sync + 'a;
+/// Calls a function with each code that is read otherwise of an image, by its place in the data set, and a stored tensor; asked
+/// for by any thread, in any order. They are the same for every image where the same cells always fail.
+pub type FaultsOfActivations<'a> = dyn Fn(u32, usize, &mut dyn FnMut(CodeFault)) + Sync + 'a;
 
 /// A value in the activation memory.
 #[derive(Debug)]
@@ -41,13 +41,13 @@ impl Stored {
             return;
         };
         for (at, image) in images.iter().enumerate() {
-            for fault in faults(*image, self.tensor) {
+            faults(*image, self.tensor, &mut |fault| {
                 let place = self.places[fault.element as usize] as usize;
                 let value = &mut buffer[at * self.stride + place];
                 *value = self
                     .levels
                     .level_of(fault.read(self.levels.bits_of(*value)));
-            }
+            });
         }
     }
 }

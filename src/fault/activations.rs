@@ -7,6 +7,7 @@ use crate::code::CodeFault;
 use crate::error::{Error, Result};
 use crate::seed::{Purpose, Seed, Skips};
 use crate::units::{Ber, ChipId};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
@@ -71,7 +72,7 @@ impl ActivationMemory {
     }
 
     /// What chip `id` of a seed reads at a bit error rate. Cells that fail in every access are the same for every network, and
-    /// fail at every higher rate; the others fail anew for each image.
+    /// fail at every higher rate. The others fail anew for each image and tensor, independently of each other, wherever they lie.
     ///
     /// # Errors
     /// [`Error::Argument`] for listed cells, a wrong array, and a rate that a biased kind cannot have.
@@ -150,10 +151,10 @@ impl ActivationMemory {
 
 impl ActivationReads<'_> {
     /// The codes of a tensor that are read otherwise for an image, by element.
-    pub fn of(&self, image: u32, tensor: usize) -> Vec<CodeFault> {
+    pub fn of(&self, image: u32, tensor: usize) -> Cow<'_, [CodeFault]> {
         let persistent = &self.persistent[tensor];
         if self.transient.is_empty() {
-            return persistent.clone();
+            return Cow::Borrowed(persistent);
         }
         let span = &self.memory.tensors[tensor];
         let bits = u64::from(self.memory.code_bits);
@@ -176,7 +177,7 @@ impl ActivationReads<'_> {
                 at = at.saturating_add(1).saturating_add(stream.skip_by(skips));
             }
         }
-        faults.into_values().collect()
+        faults.into_values().collect::<Vec<_>>().into()
     }
 }
 
@@ -254,7 +255,8 @@ mod tests {
         // tensors that share words share their failing cells
         let shared: Vec<CodeFault> = high
             .of(0, 0)
-            .into_iter()
+            .iter()
+            .copied()
             .filter(|f| f.element < 1000)
             .collect();
         assert_eq!(high.of(0, 2), shared);
@@ -307,7 +309,7 @@ mod tests {
                     .on(Seed(5), ChipId(chip), &model, Ber::new(ber).unwrap())
                     .unwrap();
                 for image in 0..images {
-                    for fault in reads.of(image, 1) {
+                    for fault in reads.of(image, 1).iter() {
                         raised += fault.raised.count_ones();
                         lowered += fault.lowered.count_ones();
                     }
@@ -356,7 +358,7 @@ mod tests {
                 &model(kind, persistent),
                 Ber::new(1.0).unwrap(),
             );
-            for fault in reads.unwrap().of(4, 0) {
+            for fault in reads.unwrap().of(4, 0).iter() {
                 assert_eq!(
                     (fault.raised & fault.lowered, fault.raised | fault.lowered),
                     (0, 63)

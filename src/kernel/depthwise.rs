@@ -20,6 +20,11 @@ pub struct Depthwise {
 }
 
 impl Depthwise {
+    /// True where a convolution of so many groups is one of each channel by itself.
+    pub fn is(groups: usize, inputs: usize, outputs: usize) -> bool {
+        groups > 1 && [inputs, outputs] == [groups; 2]
+    }
+
     /// A depthwise convolution into an output of this border.
     ///
     /// # Errors

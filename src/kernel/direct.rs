@@ -82,6 +82,18 @@ impl Direct {
         }
     }
 
+    /// Into how many equal convolutions one of groups falls of which each has whole blocks of channels. A part may hold
+    /// several groups: it multiplies what lies between them with zeros.
+    pub fn parts(groups: usize, inputs: usize, outputs: usize) -> usize {
+        let whole = |parts: &usize| {
+            groups.is_multiple_of(*parts)
+                && (inputs / parts).is_multiple_of(BLOCK)
+                && (outputs / parts).is_multiple_of(BLOCK)
+        };
+        let most = groups.min(inputs / BLOCK).min(outputs / BLOCK);
+        (2..=most).rev().find(whole).unwrap_or(1)
+    }
+
     /// True where the kernel is square and so are its stride and padding, and its pixels are neighbours.
     pub fn is_square(&self) -> bool {
         self.windows == Windows::square(self.kernel(), self.stride(), self.padding())

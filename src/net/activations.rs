@@ -33,6 +33,8 @@ pub struct Activations {
     pub bits: u32,
     /// Whether the network's own input is stored too.
     pub input: bool,
+    /// How their ranges were found.
+    pub source: String,
     /// In the order in which they are computed.
     pub tensors: Vec<StoredTensor>,
 }
@@ -112,13 +114,23 @@ impl StoredTensor {
 
 impl Activations {
     /// # Errors
+    /// [`Error::Argument`] for other widths of a code than 4 to 16 bits.
+    pub fn check_bits(bits: u32) -> Result<()> {
+        if BITS.contains(&bits) {
+            return Ok(());
+        }
+        let expected = format!("{} to {}", BITS.start(), BITS.end());
+        Err(Error::argument(
+            "bits of activations",
+            expected,
+            bits.to_string(),
+        ))
+    }
+
+    /// # Errors
     /// [`Error::Argument`] for other widths than 4 to 16 bits and ranges that are not finite and above 0.
     fn check(&self) -> Result<()> {
-        if !BITS.contains(&self.bits) {
-            let expected = format!("{} to {}", BITS.start(), BITS.end());
-            let found = self.bits.to_string();
-            return Err(Error::argument("bits of activations", expected, found));
-        }
+        Self::check_bits(self.bits)?;
         for tensor in &self.tensors {
             let step = tensor.levels(self.bits).step;
             if !(step.is_normal() && step > 0.0) {
@@ -132,8 +144,8 @@ impl Activations {
 }
 
 impl Graph {
-    /// The values that lie in the activation memory, each with who reads it first.
-    fn stored_values(&self) -> BTreeMap<Value, String> {
+    /// The values that lie in the activation memory, with that of the images or without, each with who reads it first.
+    fn stored_values(&self, input: bool) -> BTreeMap<Value, String> {
         let mut follows = vec![true];
         let mut stored = BTreeMap::new();
         for (at, Node { op, inputs }) in self.nodes().iter().enumerate() {
@@ -145,7 +157,7 @@ impl Graph {
             };
             for value in inputs.iter().map(|value| self.source(*value)) {
                 // what depends on no image is a constant of the network
-                if follows[value] {
+                if follows[value] && (input || value > 0) {
                     stored.entry(value).or_insert_with(|| reader.clone());
                 }
             }
@@ -170,8 +182,7 @@ impl Graph {
     /// [`Error::Argument`] for activations that do not check or are not those of this graph.
     pub(super) fn with_activations(&self, activations: &Activations) -> Result<Self> {
         activations.check()?;
-        let mut stored = self.stored_values();
-        stored.retain(|value, _| *value > 0 || activations.input);
+        let stored = self.stored_values(activations.input);
         let found: Vec<&String> = activations.tensors.iter().map(|t| &t.reader).collect();
         if !stored.values().eq(found.iter().copied()) {
             let expected = format!("those that are read by {:?}", stored.values());
@@ -181,6 +192,11 @@ impl Graph {
                 format!("{found:?}"),
             ));
         }
+        let mut levels = activations
+            .tensors
+            .iter()
+            .map(|tensor| tensor.levels(activations.bits))
+            .enumerate();
         let mut graph = self.without_nodes();
         let mut new = Vec::new();
         for value in 0..=self.nodes().len() {
@@ -189,9 +205,11 @@ impl Graph {
                 let inputs: Vec<Value> = node.inputs.iter().map(|input| new[*input]).collect();
                 own = graph.push(node.op.clone(), &inputs);
             }
-            if let Some(tensor) = stored.keys().position(|stored| *stored == value) {
-                let levels = activations.tensors[tensor].levels(activations.bits);
-                own = graph.push(Op::Stored { tensor, levels }, &[own]);
+            if stored.contains_key(&value) {
+                let next = levels
+                    .next()
+                    .map(|(tensor, levels)| Op::Stored { tensor, levels });
+                own = next.map_or(own, |op| graph.push(op, &[own]));
             }
             new.push(own);
         }
@@ -206,15 +224,18 @@ impl Graph {
     /// The words of each stored tensor of one image, one for an element: a tensor keeps them from its write to its last read,
     /// at the lowest address that fits. `shapes` are those of all values, for a batch of one.
     fn activation_spans(&self, shapes: &[Vec<usize>]) -> Vec<Span> {
-        let mut alive: Vec<(Span, Value)> = Vec::new();
-        let mut spans = Vec::new();
-        for (at, node) in self.nodes().iter().enumerate() {
-            if !matches!(node.op, Op::Stored { .. }) {
+        let last_reads = self.last_reads();
+        // of each value the stored ones that it is computed from, with no stored one between
+        let mut sources: Vec<BTreeSet<Value>> = vec![BTreeSet::new()];
+        let (mut alive, mut spans) = (Vec::<(Span, Value)>::new(), Vec::new());
+        for (at, Node { op, inputs }) in self.nodes().iter().enumerate() {
+            let own: BTreeSet<Value> = inputs.iter().flat_map(|v| sources[*v].clone()).collect();
+            if !matches!(op, Op::Stored { .. }) {
+                sources.push(own);
                 continue;
             }
-            let sources = self.stored_sources(at);
             // what is read while this one is computed still lies there
-            alive.retain(|(_, value)| self.last_read(*value) > at || sources.contains(value));
+            alive.retain(|(_, value)| last_reads[*value] > at || own.contains(value));
             alive.sort_by_key(|(span, _)| span.start);
             let length = shapes[at + 1].iter().product::<usize>() as u64;
             let mut start = 0;
@@ -226,34 +247,21 @@ impl Graph {
             }
             spans.push(start..start + length);
             alive.push((start..start + length, at + 1));
+            sources.push(BTreeSet::from([at + 1]));
         }
         spans
     }
 
-    /// The last node that reads a value, or what only moves its numbers.
-    fn last_read(&self, value: Value) -> usize {
-        let last = |node: &usize| match moves(&self.nodes()[*node].op) {
-            true => self.last_read(node + 1).max(*node),
-            false => *node,
-        };
-        self.readers(value).iter().map(last).max().unwrap_or(0)
-    }
-
-    /// The stored values that a node is computed from, with no stored one between.
-    fn stored_sources(&self, node: usize) -> BTreeSet<Value> {
-        let (mut sources, mut open) = (BTreeSet::new(), self.nodes()[node].inputs.clone());
-        while let Some(value) = open.pop() {
-            let Some(node) = value.checked_sub(1).map(|at| &self.nodes()[at]) else {
-                continue;
-            };
-            match node.op {
-                Op::Stored { .. } => {
-                    sources.insert(value);
-                }
-                _ => open.extend(&node.inputs),
+    /// Of each value the last node that reads it, or what only moves its numbers.
+    fn last_reads(&self) -> Vec<usize> {
+        let mut last = vec![0; self.nodes().len() + 1];
+        for (at, Node { op, inputs }) in self.nodes().iter().enumerate().rev() {
+            let read = if moves(op) { at.max(last[at + 1]) } else { at };
+            for value in inputs {
+                last[*value] = last[*value].max(read);
             }
         }
-        sources
+        last
     }
 }
 
@@ -279,13 +287,21 @@ struct Seen {
 
 impl Seen {
     /// Adds values; every so many-th of them to the sample.
-    fn add(&mut self, values: &[f32], stride: usize) {
+    ///
+    /// # Errors
+    /// [`Error::Argument`] for one that is not finite.
+    fn add(&mut self, values: &[f32], stride: usize) -> Result<()> {
         for value in values {
+            if !value.is_finite() {
+                let expected = "finite numbers for every image";
+                return Err(Error::argument("activations", expected, value.to_string()));
+            }
             self.negative |= *value < 0.0;
             self.most = self.most.max(value.abs());
         }
         let sample = values.iter().step_by(stride);
         self.magnitudes.extend(sample.map(|value| value.abs()));
+        Ok(())
     }
 
     /// The stored tensor by a rule.
@@ -326,6 +342,18 @@ impl Seen {
     }
 }
 
+/// The first stride from this one on that meets every place of an image in turn: without a common divisor with its length.
+fn spread_stride(least: usize, length: usize) -> usize {
+    let divisor = |mut a: usize, mut b: usize| {
+        while b > 0 {
+            (a, b) = (b, a % b);
+        }
+        a
+    };
+    let first = (least.max(1)..).find(|stride| divisor(*stride, length.max(1)) == 1);
+    first.unwrap_or(1)
+}
+
 impl Network {
     /// The same network with activations that are stored as codes.
     ///
@@ -348,32 +376,35 @@ impl Network {
         input: bool,
         rule: RangeRule,
     ) -> Result<Activations> {
-        let mut stored = self.graph().stored_values();
-        stored.retain(|value, _| *value > 0 || input);
-        let mut seen = vec![Seen::default(); stored.len()];
+        Activations::check_bits(bits)?;
+        let stored = self.graph().stored_values(input);
+        let mut seen: BTreeMap<Value, Seen> = BTreeMap::new();
         let weights = self.effective_weights()?;
         let pass = self.pass(&weights, false, Route::Plain);
-        let images: usize = batches
-            .iter()
-            .filter_map(|batch| batch.dims().first())
-            .sum();
+        let of_batch = |batch: &Tensor| batch.dims().first().copied().unwrap_or_default();
+        let images: usize = batches.iter().map(of_batch).sum();
+        if images == 0 {
+            let expected = "at least one image";
+            return Err(Error::argument("ranges of activations", expected, "none"));
+        }
         for batch in batches {
             let mut look = |value: Value, tensor: &Tensor| {
-                let Some(at) = stored.keys().position(|stored| *stored == value) else {
+                if !stored.contains_key(&value) {
                     return Ok(());
-                };
+                }
                 let values = tensor.flatten_all()?.to_vec1::<f32>()?;
-                let all = values.len() * images / tensor.dims()[0];
-                seen[at].add(&values, all.div_ceil(SAMPLE));
-                Ok(())
+                let each = values.len() / of_batch(batch).max(1);
+                let stride = spread_stride((each * images).div_ceil(SAMPLE), each);
+                seen.entry(value).or_default().add(&values, stride)
             };
             self.graph().forward_visiting(batch, &pass, &mut look)?;
         }
-        let readers = stored.into_values().zip(seen);
+        let readers = stored.into_values().zip(seen.into_values());
         let tensors = readers.map(|(reader, seen)| seen.stored(reader, bits, rule));
         let activations = Activations {
             bits,
             input,
+            source: format!("{rule} over {images} images"),
             tensors: tensors.collect(),
         };
         activations.check()?;
@@ -457,13 +488,19 @@ mod tests {
     fn ranges_follow_their_rule_and_signs_the_values() {
         let mut seen = Seen::default();
         let values: Vec<f32> = (0..=1000).map(|i| i as f32 / 1000.0).collect();
-        seen.add(&values, 1);
+        seen.add(&values, 1).unwrap();
+        assert!(seen.clone().add(&[f32::NAN], 1).is_err());
         let range = |seen: &Seen, rule| seen.clone().stored("a".into(), 8, rule).range;
         assert_eq!(range(&seen, RangeRule::Max), 1.0);
         assert_eq!(range(&seen, RangeRule::Percentile(90.0)), 0.9);
         assert_eq!(range(&seen, RangeRule::Mse), 1.0);
+        // 16 channels of 32 x 32 pixels: no column is left out
+        assert_eq!((spread_stride(32, 16384), spread_stride(0, 7)), (33, 1));
+        assert!(network("mlp")
+            .calibrate(&[], 8, true, RangeRule::Mse)
+            .is_err());
         // one value far away costs few levels more than it is worth
-        seen.add(&[-4.0], 1);
+        seen.add(&[-4.0], 1).unwrap();
         let few = seen.clone().stored("a".into(), 4, RangeRule::Mse).range;
         assert!((1.0..3.0).contains(&few), "{few}");
         let stored = seen.stored("a".into(), 8, RangeRule::Max);

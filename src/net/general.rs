@@ -6,7 +6,7 @@ mod depthwise;
 use super::pass::Pass;
 use super::pool::greater;
 use crate::error::{Result, TensorContext};
-use crate::kernel;
+use crate::kernel::{self, Depthwise, Direct, BLOCK};
 use candle_core::{bail, DType, Device, Result as Candle, Tensor, D};
 use depthwise::depthwise;
 use serde::{Deserialize, Serialize};
@@ -118,8 +118,12 @@ impl GeneralConvolution {
         let ([1, channels, _, _], [outputs, ..]) = (images, weight) else {
             return None;
         };
-        let depthwise = *channels > 1 && [*channels, *outputs] == [self.groups; 2];
-        (depthwise || windows.stride[1] <= 2).then_some(windows)
+        if Depthwise::is(self.groups, *channels, *outputs) {
+            return Some(windows);
+        }
+        // more groups in a part are more zeros than numbers
+        let parts = Direct::parts(self.groups, *channels, *outputs);
+        (windows.stride[1] <= 2 && self.groups / parts <= BLOCK).then_some(windows)
     }
 
     /// Of images [batch, channels, ...].

@@ -2,12 +2,12 @@
 
 use super::models::{dataset_for, load_models, Loaded, TestImages, TestSource};
 use super::normalization::normalize;
-use crate::code::Word;
+use crate::code::{CodeFault, Word};
 use crate::config::Experiment;
-use crate::engine::Score;
 use crate::error::{Error, Result};
 use crate::fault::{
-    ActivationMemory, ActivationReads, ArrayLabel, ChipReads, FaultLabel, Layout, Stored, Zone,
+    ActivationMemory, ActivationReads, ArrayLabel, ChipReads, FaultLabel, FaultSpec, Layout, Noise,
+    Stored, Zone,
 };
 use crate::memory::{self, Faults, MemoryModel, OperatingPoint};
 use crate::quant::MethodLabel;
@@ -16,7 +16,7 @@ use crate::sweep::protected;
 use crate::units::{Ber, BerSource, ChipId, Metric, Voltage, VoltageUnit};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Which faults an evaluation sees, of one chip.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -120,6 +120,7 @@ pub fn evaluate(
             "`--ber` or `--voltage` beside it: without, no bit fails and it has no effect";
         return Err(Error::argument("sweep.protection", expected, "neither"));
     }
+    check_options(&experiment.faults, faults)?;
     let place = place(faults, &options, &memory, masks)?;
     let paths: Vec<PathBuf> = vec![model.to_owned()];
     let mut models = load_models(&paths, &device)?;
@@ -149,15 +150,16 @@ pub fn evaluate(
     let of_activations = match (&memory_of_activations, faults.activations) {
         (Some(own), Some(ber)) => {
             let way = one_way(&options, ber, None)?;
+            array = Some(way.array);
             Some(own.on(experiment.seed, faults.chip, &way.model, ber)?)
         }
         _ => None,
     };
-    let with_activations = |words: &[(usize, Word)], reads: &ActivationReads| -> Result<Score> {
-        let faults = |image, tensor| reads.of(image, tensor);
-        let never = AtomicBool::new(false);
-        let answers = evaluator.answers_with_activations(words, &faults, images.of(0), &never)?;
-        Ok(answers.score())
+    let with_activations = |words: &[(usize, Word)], reads: &ActivationReads| {
+        let faults = |image, tensor, visit: &mut dyn FnMut(CodeFault)| {
+            reads.of(image, tensor).iter().copied().for_each(visit);
+        };
+        evaluator.faulty_with_activations(words, &faults, images.of(0))
     };
     let score = match (&place, &stored) {
         (Some(place), Some((layout, zones))) => {
@@ -252,6 +254,26 @@ impl FaultSetting<'_> {
     fn any(&self) -> bool {
         self.weights != WeightFaults::None || self.activations.is_some()
     }
+}
+
+/// Refuses fault options that have no effect on such faults.
+fn check_options(spec: &FaultSpec, faults: FaultSetting) -> Result<()> {
+    let wrong = |key: &str, expected: &str, found: &str| Err(Error::argument(key, expected, found));
+    if spec.margin.is_some() && !matches!(faults.weights, WeightFaults::Voltage(_)) {
+        let expected =
+            "`--voltage` beside it: it moves the failure curve, which a rate does not read";
+        return wrong("faults.margin", expected, "none");
+    }
+    let of_weights = spec.noise != Noise::default() || !spec.layers.is_empty();
+    if of_weights && faults.activations.is_some() && faults.weights == WeightFaults::None {
+        let expected = "`--ber` or `--voltage`: they say which bits of weights can fail";
+        return wrong(
+            "faults.noise and faults.layers",
+            expected,
+            "`--activation-ber` alone",
+        );
+    }
+    Ok(())
 }
 
 /// The memory of the activations of a model that stores them.

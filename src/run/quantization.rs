@@ -8,7 +8,7 @@ use crate::config::Experiment;
 use crate::data::{DatasetName, Split};
 use crate::error::{Error, Result};
 use crate::net::{
-    layer_weights, ImportChoices, Model, ModelInfo, Network, PostTraining, RangeRule,
+    layer_weights, Activations, ImportChoices, Model, ModelInfo, Network, PostTraining, RangeRule,
 };
 use crate::quant::{MethodLabel, QuantizerSpec};
 use crate::store;
@@ -148,6 +148,9 @@ pub fn quantize(
 ) -> Result<QuantizationResult> {
     let spec = &experiment.quantizer;
     check_quantizer(spec)?;
+    if let Some(calibration) = &request.activations {
+        Activations::check_bits(calibration.bits)?;
+    }
     check_paths(request)?;
     let mut float = Model::load_with(&request.model, &request.choices, &experiment.device.open()?)?;
     check_float(&request.model, &float, request.requantize)?;
@@ -262,8 +265,12 @@ fn calibrated(
     let Calibration {
         bits, rule, input, ..
     } = *calibration;
-    let activations = model.network.calibrate(&batches, bits, input, rule)?;
-    model.with_activations(activations)
+    let found = model.network.calibrate(&batches, bits, input, rule)?;
+    let source = format!(
+        "{} of {}, seed {}",
+        found.source, set.title, experiment.seed.0
+    );
+    model.with_activations(Activations { source, ..found })
 }
 
 fn check_quantizer(spec: &QuantizerSpec) -> Result<()> {

@@ -112,21 +112,26 @@ fn inverted_codes_of_a_tensor_are_read_as_by_hand() {
     let activations = Activations {
         bits: 8,
         input: true,
+        source: String::new(),
         tensors,
     };
     let stored = float.with_activations(&activations).unwrap();
     let evaluator = Evaluator::with(stored, Isa::current(), Arithmetic::current()).unwrap();
-    let inverted = |_: u32, tensor: usize| -> Vec<CodeFault> {
-        let all = (0..50).map(|element| CodeFault {
-            element,
-            raised: 0xff,
-            lowered: 0xff,
-        });
-        all.take(if tensor == 2 { 50 } else { 0 }).collect()
+    let all = (0..50).map(|element| CodeFault {
+        element,
+        raised: 0xff,
+        lowered: 0xff,
+    });
+    let inverted = |_: u32, tensor: usize, visit: &mut dyn FnMut(CodeFault)| {
+        all.clone()
+            .take(if tensor == 2 { 50 } else { 0 })
+            .for_each(visit);
     };
-    let answers = evaluator
-        .answers_with_activations(&[], &inverted, &images, &NEVER)
-        .unwrap();
+    let engine = evaluator.engine.as_ref().unwrap();
+    let answers = engine
+        .tally(&[], Some(&inverted), &images, &NEVER)
+        .unwrap()
+        .answers();
     // by hand: what is read is the range less what is stored
     let mut right = Vec::new();
     for (at, image) in images
@@ -219,23 +224,21 @@ fn the_published_example_of_mrfi_is_met() {
         // MRFI counts its rate over 16 bits and spends it on the sign
         let skips = Skips::of(16.0 * rate);
         let run = |run: u64| {
-            let faults = |image: u32, tensor: usize| {
-                let mut stream =
-                    Seed(11).stream(Purpose::Test, &[run, image.into(), tensor as u64]);
-                let (mut faults, mut at) = (Vec::new(), stream.skip_by(skips));
+            let faults = |image: u32, tensor: usize, visit: &mut dyn FnMut(CodeFault)| {
+                let indices = [run, image.into(), tensor as u64];
+                let mut stream = Seed(11).stream(Purpose::Test, &indices);
+                let mut at = stream.skip_by(skips);
                 while at < lengths[tensor] {
-                    let sign = 1 << 15;
-                    faults.push(CodeFault {
+                    visit(CodeFault {
                         element: at as u32,
-                        raised: sign,
-                        lowered: sign,
+                        raised: 1 << 15,
+                        lowered: 1 << 15,
                     });
                     at += 1 + stream.skip_by(skips);
                 }
-                faults
             };
-            let answers = evaluator.answers_with_activations(&[], &faults, &images, &NEVER);
-            answers.unwrap().correct() as f64 / 1000.0
+            let score = evaluator.faulty_with_activations(&[], &faults, &images);
+            score.unwrap().accuracy()
         };
         let runs: Vec<f64> = (0..100).map(run).collect();
         let own = runs.iter().sum::<f64>() / 100.0;

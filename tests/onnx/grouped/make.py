@@ -9,9 +9,9 @@ LAYERS = [
     (32, 3, (3, 3), 1, (1, 1), 1),
     (64, 4, (3, 3), 8, (1, 1), 1),  # two parts of four groups
     (64, 16, (3, 3), 4, (1, 1), 2),  # four parts of a group
-    (24, 8, (1, 1), 8, (1, 1), 1),  # one part of all groups
-    (48, 1, (3, 3), 24, (2, 2), 1),  # two filters a channel
-    (20, 48, (3, 2), 1, (2, 3), 1),  # distant pixels
+    (128, 1, (3, 3), 64, (2, 2), 1),  # two filters a channel: four parts of 16 groups
+    (24, 16, (1, 1), 8, (1, 1), 1),  # one part of all groups
+    (20, 24, (3, 2), 1, (2, 3), 1),  # distant pixels
     (20, 1, (3, 3), 20, (2, 2), 1),  # each channel alone
 ]
 
