@@ -5,7 +5,7 @@ use super::models::{load_half, stem};
 use super::monitor::Monitor;
 use super::normalization::take;
 use crate::config::Experiment;
-use crate::data::{DatasetName, Split};
+use crate::data::{DatasetName, DatasetSpec, FileSpec, ImageSet, Split};
 use crate::error::{Error, Result};
 use crate::net::{
     layer_weights, Activations, ImportChoices, Model, ModelInfo, Network, PostTraining, RangeRule,
@@ -49,14 +49,16 @@ pub struct QuantizationRequest {
 }
 
 /// How the codes of activations are found.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Calibration {
     /// Bits of a code, 4 to 16.
     pub bits: u32,
     /// How ranges follow from values.
     pub rule: RangeRule,
-    /// Training images that ranges are found over, as many of each class, chosen by the seed.
+    /// Images that ranges are found over, as many of each class, chosen by the seed.
     pub images: u64,
+    /// File of these images; `None`: the training images of the data set.
+    pub data: Option<String>,
     /// The network's own input is stored too.
     pub input: bool,
 }
@@ -216,33 +218,55 @@ pub fn quantize(
         float_loss: before.as_ref().and_then(|row| row.loss),
         path: request.out.display().to_string(),
         normalization,
-        activation_bits: request.activations.map(|own| own.bits),
+        activation_bits: request.activations.as_ref().map(|own| own.bits),
         ..row
     };
     Ok(QuantizationResult { row, layers })
 }
 
-/// The model with activations stored as codes, whose ranges are found over training images.
+/// The images that ranges of activations are found over, with the data set that says how they are normalised.
+fn calibration_images(
+    experiment: &Experiment,
+    request: &QuantizationRequest,
+    calibration: &Calibration,
+    info: &ModelInfo,
+) -> Result<(ImageSet, DatasetSpec)> {
+    let folder = request.data_folder.as_deref();
+    if let Some(file) = &calibration.data {
+        // its classes, if it has any, are not read: it stands for test data, which need none
+        let mut spec = experiment.dataset.clone();
+        spec.name = DatasetName::File;
+        spec.file = Some(FileSpec {
+            test: Some(file.clone()),
+            ..spec.file.unwrap_or_default()
+        });
+        return Ok((load_half(&spec, Split::Test, folder)?, spec));
+    }
+    let own = info.dataset_spec().filter(|_| !request.dataset_given);
+    let spec = own.unwrap_or(&experiment.dataset);
+    let known = own.is_some() || request.dataset_given;
+    let is_file = spec.name == DatasetName::File;
+    if !known
+        || (is_file
+            && spec
+                .file
+                .as_ref()
+                .is_none_or(|file| file.training.is_none()))
+    {
+        let expected = "--activation-data FILE, or --dataset: images that ranges of activations are found over";
+        return Err(Error::argument("--activation-bits", expected, "neither"));
+    }
+    Ok((load_half(spec, Split::Training, folder)?, spec.clone()))
+}
+
+/// The model with activations stored as codes, whose ranges are found over images.
 fn calibrated(
     experiment: &Experiment,
     request: &QuantizationRequest,
     calibration: &Calibration,
     model: Model,
 ) -> Result<Model> {
-    let dataset = match model.info.dataset_spec() {
-        Some(own) if !request.dataset_given => own,
-        None if !request.dataset_given => {
-            let expected =
-                "--dataset: the training images that ranges of activations are found over";
-            return Err(Error::argument(
-                "--activation-bits",
-                expected,
-                "a model that does not say its data set",
-            ));
-        }
-        _ => &experiment.dataset,
-    };
-    let set = load_half(dataset, Split::Training, request.data_folder.as_deref())?;
+    let (set, dataset) = calibration_images(experiment, request, calibration, &model.info)?;
     let own = model.info.normalization.clone();
     let normalization = own.unwrap_or_else(|| dataset.name.default_normalization());
     let normalization = normalization.for_channels(set.channels)?;
@@ -264,8 +288,8 @@ fn calibrated(
     let batches: Vec<Tensor> = batches.collect::<Result<_>>()?;
     let Calibration {
         bits, rule, input, ..
-    } = *calibration;
-    let found = model.network.calibrate(&batches, bits, input, rule)?;
+    } = calibration;
+    let found = model.network.calibrate(&batches, *bits, *input, *rule)?;
     let source = format!(
         "{} of {}, seed {}",
         found.source, set.title, experiment.seed.0
@@ -351,7 +375,10 @@ fn name(request: &QuantizationRequest, info: &ModelInfo, spec: &QuantizerSpec) -
         Some(name) => name.to_owned(),
         None => stem(&request.model),
     };
-    let activations = request.activations.map(|own| format!("-a{}", own.bits));
+    let activations = request
+        .activations
+        .as_ref()
+        .map(|own| format!("-a{}", own.bits));
     let made = format!(
         "{float}-{}{}",
         spec.label(),

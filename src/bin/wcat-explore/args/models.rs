@@ -130,6 +130,8 @@ impl Import {
 Examples:
   wcat-explore quantize net.onnx --bits 8 --out net8.safetensors --data test.npz
   wcat-explore quantize --model a.th --bits 8 --out a8.safetensors --dataset cifar10
+  wcat-explore quantize net.onnx --bits 8 --activation-bits 8 --activation-data x.npz \
+    --out net88.safetensors --data test.npz
   wcat-explore quantize --model a.th --method wcat --init mse --bits 4 --out a4.safetensors
   wcat-explore quantize --model a.th --method wclip --set quantizer.wclip=0.3 --bits 4 \
     --out c.safetensors")]
@@ -179,8 +181,8 @@ pub(crate) struct QuantizeArgs {
 pub(crate) struct StoredActivations {
     /// Store activations as codes of so many bits, 4 to 16 [default: as floats]
     ///
-    /// What each convolution, linear layer and product reads is rounded once, where it is computed. Ranges are found over
-    /// training images of the data set.
+    /// What each convolution, linear layer and product reads is rounded once, where it is computed. Ranges are found by running
+    /// the network on images.
     #[arg(long, value_name = "BITS")]
     activation_bits: Option<u32>,
     /// How the range of an activation follows: max, mse, or percentile:P
@@ -191,7 +193,7 @@ pub(crate) struct StoredActivations {
         requires = "activation_bits"
     )]
     activation_range: RangeRule,
-    /// Training images that ranges are found over
+    /// Images that ranges are found over
     #[arg(
         long,
         value_name = "N",
@@ -199,6 +201,9 @@ pub(crate) struct StoredActivations {
         requires = "activation_bits"
     )]
     activation_images: NonZeroU64,
+    /// Your own file of these images, `x` in .npz or .safetensors [default: training images of the data set]
+    #[arg(long, value_name = "FILE", requires = "activation_bits")]
+    activation_data: Option<String>,
     /// Store the input image as codes too
     #[arg(long, requires = "activation_bits")]
     activation_input: bool,
@@ -211,6 +216,7 @@ impl StoredActivations {
             bits,
             rule: self.activation_range,
             images: self.activation_images.get(),
+            data: self.activation_data.clone(),
             input: self.activation_input,
         })
     }

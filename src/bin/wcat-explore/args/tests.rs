@@ -17,7 +17,7 @@ const HEADINGS: &[(&str, &str)] = &[
     ("What to search", "domains max-loss max-rails domain-cost widths"),
     ("What to train", "sweep-methods bits"),
     ("What to answer", "max-loss yield loss-from budget evaluations step from sensitivity layers-by-bits widths"),
-    ("How to quantise", "method bits init skip requantize activation-bits activation-range activation-images activation-input"),
+    ("How to quantise", "method bits init skip requantize activation-bits activation-range activation-images activation-data activation-input"),
     ("Attack", "flips until-accuracy restarts batch k-top attack-data"),
     ("Measurements", "unit reference error-free copies"),
     ("Memory model", "name title source license curve robust-energy robust-area robust-source"),
