@@ -366,7 +366,7 @@ mod tests {
                 assert_eq!(fault.read(0), fault.read(63));
             }
         }
-        assert!(ActivationMemory::new(17, vec![0..4], None).is_err());
+        assert!(ActivationMemory::new(17, vec![0..4, 4..8], None).is_err());
         assert!(ActivationMemory::new(8, vec![], None).is_err());
     }
 }

@@ -99,10 +99,7 @@ text_form!(RangeRule);
 impl StoredTensor {
     /// The levels of its codes.
     fn levels(&self, bits: u32) -> Levels {
-        let high = match self.signed {
-            true => (1u32 << (bits - 1)) - 1,
-            false => (1 << bits) - 1,
-        } as f32;
+        let high = ((1u32 << (bits - u32::from(self.signed))) - 1) as f32;
         Levels {
             step: self.range / high,
             low: if self.signed { -high } else { 0.0 },
