@@ -10,6 +10,7 @@ the program and the reading of images are left out. It uses the program of `carg
 import argparse
 import pathlib
 import resource
+import shutil
 import subprocess
 import sys
 import time
@@ -47,12 +48,17 @@ def own_seconds(*arguments):
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
+def sweep_seconds(model, data, chips):
+    """CPU seconds of a sweep that nothing is kept of."""
+    out = peers.PLACE / "sweep"
+    shutil.rmtree(out, ignore_errors=True)
+    return own_seconds("sweep", "--model", model, "--data", data, "--metric", "agreement", "--bers", "0.01",
+                       "--chips", str(chips), "--out", out)
+
+
 def trial_seconds(model, data):
     """CPU seconds of a chip."""
-    few, many = (
-        own_seconds("sweep", "--model", model, "--data", data, "--metric", "agreement", "--bers", "0.01",
-                    "--chips", str(chips), "--fresh", "--out", peers.PLACE / "sweep")
-        for chips in CHIPS)
+    few, many = (sweep_seconds(model, data, chips) for chips in CHIPS)
     return (many - few) / (CHIPS[1] - CHIPS[0])
 
 
@@ -73,8 +79,7 @@ def compare(path, count, repeats):
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    few = images[:max(BATCHES) * 4]
-    trials = [(peer_seconds(session, name, few, batch), batch) for batch in BATCHES for _ in range(3)]
+    trials = [(peer_seconds(session, name, images, batch), batch) for _ in range(3) for batch in BATCHES]
     best = min(trials)[1]
     own, peer = [], []
     for _ in range(repeats):
