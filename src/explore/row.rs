@@ -200,7 +200,8 @@ impl Answer {
             )
         };
         let base = format!(
-            "the best single voltage {voltage} (cost {:.4}, {})",
+            "the best single voltage {} (cost {:.4}, {})",
+            (1e4 * voltage).round() / 1e4,
             single.cost_relative,
             loss_of(single)
         );

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use wcat_explore::config::{Experiment, Layer};
 use wcat_explore::error::Error;
 use wcat_explore::explore::{groups, DomainSpec, ExploredPoint};
+use wcat_explore::figure::number;
 use wcat_explore::report::Grid;
 use wcat_explore::run::{explore, plan_explore, ExplorePlan, ExploreResult, Monitor, RunRequest};
 use wcat_explore::table as tables;
@@ -152,8 +153,8 @@ fn voltages(point: &ExploredPoint) -> String {
         (l.min(v), h.max(v))
     });
     if low < high {
-        format!("{low} to {high}")
+        format!("{} to {}", number(low), number(high))
     } else {
-        low.to_string()
+        number(low)
     }
 }
