@@ -89,6 +89,86 @@ fn every_method_quantises_a_float_model_to_a_file_that_other_commands_take() {
 }
 
 #[test]
+fn stored_activations_are_a_property_of_the_file_and_their_cells_fail_by_chip() {
+    let place = place();
+    let quantize = [
+        "quantize",
+        "--model",
+        FLOAT,
+        "--bits",
+        "8",
+        "--activation-bits",
+        "8",
+        "--out",
+        "a8.safetensors",
+    ];
+    let row = &records(&place, &quantize)[0];
+    assert_eq!(
+        (&row["model"], &row["activation_bits"]),
+        (&"float-normal-8bit-a8".into(), &8.into())
+    );
+    let eval = |more: &[&str]| {
+        let base = ["eval", "--model", "a8.safetensors"];
+        records(&place, &[&base[..], more].concat())[0].clone()
+    };
+    let clean = eval(&[]);
+    assert_eq!(clean["accuracy"], row["accuracy"]);
+    // no cell fails at a rate of 0; at 0.5 other ones on each chip, whatever the threads
+    let none = eval(&["--activation-ber", "0"]);
+    assert_eq!(
+        (&none["accuracy"], &none["loss"]),
+        (&clean["accuracy"], &clean["loss"])
+    );
+    let one = eval(&["--activation-ber", "0.5", "--chip", "1"]);
+    assert_ne!(
+        one["loss"],
+        eval(&["--activation-ber", "0.5", "--chip", "2"])["loss"]
+    );
+    assert_eq!(
+        one,
+        eval(&["--activation-ber", "0.5", "--chip", "1", "--threads", "1"])
+    );
+    assert_eq!(
+        (&one["chip"], &one["activation_ber"]),
+        (&1.into(), &0.5.into())
+    );
+    for (command, words) in [
+        (
+            &["eval", "--model", FLOAT, "--activation-ber", "0.1"][..],
+            "a model that stores its activations",
+        ),
+        (
+            &[
+                "eval",
+                "--model",
+                "a8.safetensors",
+                "--activation-ber",
+                "0.1",
+                "--noise",
+                "msb",
+            ],
+            "which bits of weights can fail",
+        ),
+        (
+            &[
+                "quantize",
+                "--model",
+                FLOAT,
+                "--bits",
+                "8",
+                "--activation-bits",
+                "3",
+                "--out",
+                "b.safetensors",
+            ],
+            "expected 4 to 16, found 3",
+        ),
+    ] {
+        refused(&place, command, words);
+    }
+}
+
+#[test]
 fn skipped_layers_stay_float_and_errors_are_those_of_the_rest() {
     let place = place();
     let layers = |more: &[&str]| {
