@@ -218,6 +218,14 @@ fn about(model: &Model) -> String {
     if model.packed {
         lines.push("packed: the file holds codes; float weights are what these read as".into());
     }
+    if let Some(stored) = &info.activations {
+        lines.push(format!(
+            "activations: {} tensors stored as codes of {} bits, ranges by {}",
+            stored.tensors.len(),
+            stored.bits,
+            stored.source
+        ));
+    }
     let record = info.training.as_ref();
     if let Some(float) = record.and_then(|record| record.post_training.as_ref()) {
         lines.push(format!("quantised after training, from {}", float.file));
