@@ -357,43 +357,17 @@ impl Loops for Forward<'_> {
             (height, width) = (1, height * width);
         }
         for block in 0..shape.output.blocks() {
-            let mut y = 0;
-            while y < height {
-                // few pixels keep the units for multiplication waiting for each other's sums
-                if V == 1 && y + 2 <= height && self.two_rows::<S, V, U, A>(simd, block, y, width) {
-                    y += 2;
-                    continue;
-                }
+            for y in 0..height {
                 let mut x = 0;
                 while x < width {
                     x += self.tile_row::<S, V, U, A>(simd, block, y, x, width - x);
                 }
-                y += 1;
             }
         }
     }
 }
 
 impl Forward<'_> {
-    /// Two whole rows in one tile; false for widths that have none.
-    #[inline(always)]
-    fn two_rows<S: Simd, const V: usize, const U: usize, const A: usize>(
-        &mut self,
-        simd: S,
-        block: usize,
-        y: usize,
-        width: usize,
-    ) -> bool {
-        match width {
-            8 => self.tile::<S, 8, 16, V, U, A>(simd, block, y, 0),
-            7 => self.tile::<S, 7, 14, V, U, A>(simd, block, y, 0),
-            5 => self.tile::<S, 5, 10, V, U, A>(simd, block, y, 0),
-            4 => self.tile::<S, 4, 8, V, U, A>(simd, block, y, 0),
-            _ => return false,
-        };
-        true
-    }
-
     /// One tile of at most `left` pixels; returns how many.
     #[inline(always)]
     fn tile_row<S: Simd, const V: usize, const U: usize, const A: usize>(
@@ -406,46 +380,38 @@ impl Forward<'_> {
     ) -> usize {
         if V == 1 {
             match left {
-                16.. => self.tile::<S, 16, 16, V, U, A>(simd, block, y, x),
-                8.. => self.tile::<S, 8, 8, V, U, A>(simd, block, y, x),
-                7 => self.tile::<S, 7, 7, V, U, A>(simd, block, y, x),
-                5 => self.tile::<S, 5, 5, V, U, A>(simd, block, y, x),
-                4.. => self.tile::<S, 4, 4, V, U, A>(simd, block, y, x),
-                2.. => self.tile::<S, 2, 2, V, U, A>(simd, block, y, x),
-                _ => self.tile::<S, 1, 1, V, U, A>(simd, block, y, x),
+                16.. => self.tile::<S, 16, V, U, A>(simd, block, y, x),
+                8.. => self.tile::<S, 8, V, U, A>(simd, block, y, x),
+                7 => self.tile::<S, 7, V, U, A>(simd, block, y, x),
+                5 => self.tile::<S, 5, V, U, A>(simd, block, y, x),
+                4.. => self.tile::<S, 4, V, U, A>(simd, block, y, x),
+                2.. => self.tile::<S, 2, V, U, A>(simd, block, y, x),
+                _ => self.tile::<S, 1, V, U, A>(simd, block, y, x),
             }
         } else if U == 1 {
             match left {
-                8.. => self.tile::<S, 8, 8, V, U, A>(simd, block, y, x),
-                4.. => self.tile::<S, 4, 4, V, U, A>(simd, block, y, x),
-                2.. => self.tile::<S, 2, 2, V, U, A>(simd, block, y, x),
-                _ => self.tile::<S, 1, 1, V, U, A>(simd, block, y, x),
+                8.. => self.tile::<S, 8, V, U, A>(simd, block, y, x),
+                4.. => self.tile::<S, 4, V, U, A>(simd, block, y, x),
+                2.. => self.tile::<S, 2, V, U, A>(simd, block, y, x),
+                _ => self.tile::<S, 1, V, U, A>(simd, block, y, x),
             }
         } else if U == 4 && S::REGISTER_COUNT < 32 {
             match left {
-                2.. => self.tile::<S, 2, 2, V, U, A>(simd, block, y, x),
-                _ => self.tile::<S, 1, 1, V, U, A>(simd, block, y, x),
+                2.. => self.tile::<S, 2, V, U, A>(simd, block, y, x),
+                _ => self.tile::<S, 1, V, U, A>(simd, block, y, x),
             }
         } else {
             match left {
-                4.. => self.tile::<S, 4, 4, V, U, A>(simd, block, y, x),
-                2.. => self.tile::<S, 2, 2, V, U, A>(simd, block, y, x),
-                _ => self.tile::<S, 1, 1, V, U, A>(simd, block, y, x),
+                4.. => self.tile::<S, 4, V, U, A>(simd, block, y, x),
+                2.. => self.tile::<S, 2, V, U, A>(simd, block, y, x),
+                _ => self.tile::<S, 1, V, U, A>(simd, block, y, x),
             }
         }
     }
 
-    /// `R` output pixels of one block from (`y`, `x`), where `x` counts beyond the width if all pixels are one row; or as
-    /// many again in the next row, `T` in all.
+    /// `R` output pixels of one block from (`y`, `x`), where `x` counts beyond the width if all pixels are one row.
     #[inline(always)]
-    fn tile<
-        S: Simd,
-        const R: usize,
-        const T: usize,
-        const V: usize,
-        const U: usize,
-        const A: usize,
-    >(
+    fn tile<S: Simd, const R: usize, const V: usize, const U: usize, const A: usize>(
         &mut self,
         simd: S,
         block: usize,
@@ -455,7 +421,7 @@ impl Forward<'_> {
         let shape = self.shape;
         let (input, run, planes) = (shape.input, shape.run(), self.planes);
         let (start, _) = S::as_simd_f32s(&self.start[block * BLOCK..][..BLOCK]);
-        let mut sums: [[S::f32s; U]; T] = [from_fn(|u| start[u]); T];
+        let mut sums: [[S::f32s; U]; R] = [from_fn(|u| start[u]); R];
         let (weights, _) = S::as_simd_f32s(self.weights);
         let Windows {
             kernel: [rows, columns],
@@ -471,22 +437,20 @@ impl Forward<'_> {
         };
         let mut weights = &weights[block * rows * planes * run * V..];
         let left = x * stride[1] + input.border() - front[1];
-        let next = if T > R { stride[0] * input.row() } else { 0 };
         for row in 0..rows {
             let line = y * stride[0] + row * dilation[0] + input.border() - front[0];
             let first = line * input.row() + left * input.lanes();
             for plane in 0..planes {
                 for column in 0..pieces {
                     let at = plane * input.plane() + first + column * dilation[1] * input.lanes();
-                    let pixels = [at, at + next];
-                    let pixels = pixels.map(|at| &self.input[at..][..(R - 1) * A + piece]);
+                    let pixels = &self.input[at..][..(R - 1) * A + piece];
                     let (these, rest) = weights.split_at(piece * V);
-                    accumulate::<S, R, T, V, U, A>(simd, &mut sums, pixels, these);
+                    accumulate::<S, R, V, U, A>(simd, &mut sums, pixels, these);
                     weights = rest;
                 }
             }
         }
-        self.store_tile::<S, T, V, U>(simd, block, y, x, sums);
+        self.store_tile::<S, R, V, U>(simd, block, y, x, sums);
         R
     }
 
@@ -586,50 +550,32 @@ fn store_few<S: Simd, const U: usize, const L: usize>(
 }
 
 /// `sums[r][u] += Σ_j pixels[r·A + j] · weights[j·V + u]`, `j` rising, with one rounding per term where the
-/// instructions have fused multiply-add; the first `R` of `T` sums from the first row of pixels, the others from the second.
+/// instructions have fused multiply-add.
 #[inline(always)]
 pub(super) fn accumulate<
     S: Simd,
     const R: usize,
-    const T: usize,
     const V: usize,
     const U: usize,
     const A: usize,
 >(
     simd: S,
-    sums: &mut [[S::f32s; U]; T],
-    pixels: [&[f32]; 2],
+    sums: &mut [[S::f32s; U]; R],
+    pixels: &[f32],
     weights: &[S::f32s],
 ) {
     // windows of constant length: their indices need no check
-    let [mut first, mut second] = pixels.map(|row| row.windows((R - 1) * A + 1));
-    for weights in weights.chunks_exact(V) {
-        let Some(pixels) = first.next() else {
+    let mut weights = weights.chunks_exact(V);
+    for pixels in pixels.windows((R - 1) * A + 1) {
+        let Some(weights) = weights.next() else {
             return;
         };
         let weights: [S::f32s; U] = from_fn(|u| weights[u]);
-        add_row::<S, R, U, A>(simd, &mut sums[..R], pixels, &weights);
-        if T > R {
-            let Some(pixels) = second.next() else {
-                return;
-            };
-            add_row::<S, R, U, A>(simd, &mut sums[R..], pixels, &weights);
-        }
-    }
-}
-
-/// One term of the sums of `R` neighbouring pixels.
-#[inline(always)]
-fn add_row<S: Simd, const R: usize, const U: usize, const A: usize>(
-    simd: S,
-    sums: &mut [[S::f32s; U]],
-    pixels: &[f32],
-    weights: &[S::f32s; U],
-) {
-    for r in 0..R {
-        let pixel = simd.splat_f32s(pixels[r * A]);
-        for u in 0..U {
-            sums[r][u] = multiply_add(simd, pixel, weights[u], sums[r][u]);
+        for r in 0..R {
+            let pixel = simd.splat_f32s(pixels[r * A]);
+            for u in 0..U {
+                sums[r][u] = multiply_add(simd, pixel, weights[u], sums[r][u]);
+            }
         }
     }
 }

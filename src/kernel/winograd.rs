@@ -443,7 +443,7 @@ fn products<S: Simd, const V: usize, const R: usize>(
     for block in inputs.chunks_exact(TRANSFORMED) {
         let (these, rest) = weights.split_at(BLOCK * V);
         let pixels = &block[place + slot * BLOCK..][..R * BLOCK];
-        accumulate::<S, R, R, V, V, BLOCK>(simd, &mut sums, [pixels; 2], these);
+        accumulate::<S, R, V, V, BLOCK>(simd, &mut sums, pixels, these);
         weights = rest;
     }
     let out = &mut out[slot * V..][..R * V];

@@ -99,8 +99,8 @@ fn uneven() -> impl Iterator<Item = Direct> {
     })
 }
 
-/// A convolution of which two rows are one tile, and of one row more.
-fn two_rows(width: usize) -> Direct {
+/// A convolution whose rows are one tile of few pixels.
+fn narrow(width: usize) -> Direct {
     let planes = Planes::new(20, 5, 2 * width, 1).unwrap();
     Direct::over(
         planes,
@@ -130,7 +130,7 @@ fn shapes() -> impl Iterator<Item = Direct> {
         .into_iter()
         .map(direct)
         .chain(uneven())
-        .chain([4, 5, 7, 8].map(two_rows))
+        .chain([4, 5, 7, 8].map(narrow))
         .flat_map(|direct| [direct, direct.full()])
 }
 
