@@ -189,11 +189,12 @@ impl Graph {
                 format!("{found:?}"),
             ));
         }
-        let mut levels = activations
-            .tensors
-            .iter()
-            .map(|tensor| tensor.levels(activations.bits))
-            .enumerate();
+        let ops = activations.tensors.iter().enumerate();
+        let ops = ops.map(|(tensor, own)| Op::Stored {
+            tensor,
+            levels: own.levels(activations.bits),
+        });
+        let mut ops: BTreeMap<Value, Op> = stored.into_keys().zip(ops).collect();
         let mut graph = self.without_nodes();
         let mut new = Vec::new();
         for value in 0..=self.nodes().len() {
@@ -202,11 +203,8 @@ impl Graph {
                 let inputs: Vec<Value> = node.inputs.iter().map(|input| new[*input]).collect();
                 own = graph.push(node.op.clone(), &inputs);
             }
-            if stored.contains_key(&value) {
-                let next = levels
-                    .next()
-                    .map(|(tensor, levels)| Op::Stored { tensor, levels });
-                own = next.map_or(own, |op| graph.push(op, &[own]));
+            if let Some(op) = ops.remove(&value) {
+                own = graph.push(op, &[own]);
             }
             new.push(own);
         }
@@ -214,17 +212,14 @@ impl Graph {
     }
 }
 
-/// Words of a tensor in the activation memory.
-type Span = Range<u64>;
-
 impl Graph {
     /// The words of each stored tensor of one image, one for an element: a tensor keeps them from its write to its last read,
     /// at the lowest address that fits. `shapes` are those of all values, for a batch of one.
-    fn activation_spans(&self, shapes: &[Vec<usize>]) -> Vec<Span> {
+    fn activation_spans(&self, shapes: &[Vec<usize>]) -> Vec<Range<u64>> {
         let last_reads = self.last_reads();
         // of each value the stored ones that it is computed from, with no stored one between
         let mut sources: Vec<BTreeSet<Value>> = vec![BTreeSet::new()];
-        let (mut alive, mut spans) = (Vec::<(Span, Value)>::new(), Vec::new());
+        let (mut alive, mut spans) = (Vec::<(Range<u64>, Value)>::new(), Vec::new());
         for (at, Node { op, inputs }) in self.nodes().iter().enumerate() {
             let own: BTreeSet<Value> = inputs.iter().flat_map(|v| sources[*v].clone()).collect();
             if !matches!(op, Op::Stored { .. }) {

@@ -143,17 +143,17 @@ pub fn evaluate(
     let (loaded, evaluator) = (&models[0], &models[0].evaluator);
     let images = TestImages::new(&set, &models, &experiment, experiment.sweep.images)?;
     let (mut count, mut array) = (None, None);
-    let memory_of_activations = match faults.activations {
-        Some(_) => Some(activation_memory(loaded)?),
+    let activations = match faults.activations {
+        Some(ber) => Some((activation_memory(loaded)?, ber)),
         None => None,
     };
-    let of_activations = match (&memory_of_activations, faults.activations) {
-        (Some(own), Some(ber)) => {
-            let way = one_way(&options, ber, None)?;
+    let of_activations = match &activations {
+        Some((memory, ber)) => {
+            let way = one_way(&options, *ber, None)?;
             array = Some(way.array);
-            Some(own.on(experiment.seed, faults.chip, &way.model, ber)?)
+            Some(memory.on(experiment.seed, faults.chip, &way.model, *ber)?)
         }
-        _ => None,
+        None => None,
     };
     let with_activations = |words: &[(usize, Word)], reads: &ActivationReads| {
         let faults = |image, tensor, visit: &mut dyn FnMut(CodeFault)| {

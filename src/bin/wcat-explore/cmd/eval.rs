@@ -65,7 +65,7 @@ fn table(row: &EvaluationRow) -> Grid {
         .only_if(faulty)
         .number("bit error rate", |r| r.ber.map(|ber| format!("{ber:.3e}")))
         .only_if(faulty)
-        .number("of activations", |r| {
+        .number("activation error rate", |r| {
             r.activation_ber.map(|ber| format!("{ber:.3e}"))
         })
         .only_if(row.activation_ber.is_some())
