@@ -192,6 +192,7 @@ fn sweep(case: Case, evaluator: &Evaluator, images: &Images, clean: Score, memor
         swept_models: &swept_models,
         memory,
         faults: &Faults::of(memory),
+        activations: None,
         energy: &EnergySpec::default(),
         points: &points,
         seed: Seed(1),

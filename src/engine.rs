@@ -28,7 +28,7 @@ mod tests;
 mod turns;
 mod weights;
 
-pub use answers::FaultsOfAccess;
+pub use answers::{FaultsOfAccess, Reads, WeightReads};
 pub use images::{Images, ACCESS_IMAGES};
 pub use plain::Plain;
 pub use reuse::Scores;
@@ -304,7 +304,7 @@ impl Evaluator {
     /// [`Error::Argument`] for an index outside the memory or images not of the network's shape, or a tensor
     /// failure.
     pub fn faulty(&self, faults: &[(usize, Word)], images: &Images) -> Result<Score> {
-        Ok(self.tally(faults, images, &NEVER)?.score())
+        self.score(Reads::of_words(faults), images)
     }
 
     /// Score where each access of [`ACCESS_IMAGES`] images reads other words: `faults(access)` gives those of access
@@ -313,7 +313,11 @@ impl Evaluator {
     /// # Errors
     /// As [`Self::faulty`], or what `faults` returns.
     pub fn faulty_by_access(&self, images: &Images, faults: &FaultsOfAccess) -> Result<Score> {
-        Ok(self.tally_by_access(images, faults, &NEVER)?.score())
+        let reads = Reads {
+            weights: WeightReads::ByAccess(faults),
+            activations: None,
+        };
+        self.score(reads, images)
     }
 
     /// Index into [`Self::words`] of each layer's first word, in memory order; float layers, which store none, share

@@ -16,13 +16,13 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-pub use domains::{DomainSpec, Group, Part};
+pub use domains::{DomainSpec, Group, Part, MEMORIES};
 pub use groups::groups;
 pub use oracle::{Oracle, Reference};
 pub use precision::{PrecisionSearch, Widths};
 pub use row::{Answer, Estimate, Evaluation, ExplorePoint, PointKind, PointStatus, SensitivityRow};
 pub use search::{explore, Outcome, Sink};
-pub use simulation::{check_arrays, Simulation, TrialSink, Verified};
+pub use simulation::{check_arrays, ActivationDomain, Simulation, TrialSink, Verified};
 pub use space::{Levels, Space, Supplied};
 pub use spec::{ExploreSpec, FORMER_KEYS};
 pub use table::{ExploredPoint, Sensitivity};

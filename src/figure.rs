@@ -51,7 +51,7 @@ pub use png::{png, write};
 pub use range_history::range_history;
 pub use scene::about;
 pub use series::{interval, series_labels, series_styles, SeriesStyle};
-pub use text::{escape, number, percent, rate};
+pub use text::{capital, escape, number, percent, rate};
 pub use thin::{evenly, shown_points, MOST_SHOWN};
 pub use verdicts::verdicts;
 pub use weight_histogram::weight_histogram;

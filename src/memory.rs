@@ -25,8 +25,8 @@ pub use characteristic::{Basis, CharacterisedPoint, Characteristic, Law, Standin
 pub use combine::{assumptions, Combination, VoltageMap};
 pub use dataflow::{Dataflow, LayerProduct, ProcessingArray};
 pub use energy::{
-    minimum, weight_memory_energy, CellAccess, CellKind, Clock, Energy, EnergySpec, EnergyTerm,
-    LayerAccess, Minimum, Place, Unused,
+    minimum, weight_memory_energy, ActivationAccess, CellAccess, CellKind, Clock, Energy,
+    EnergySpec, EnergyTerm, LayerAccess, Minimum, Place, TensorAccess, Unused,
 };
 pub use faults::{ArrayVariant, Faults};
 pub use fit::{Fit, FitMethod, FittedPoint, Goodness, Parameter};

@@ -38,7 +38,7 @@ mod tensor_file;
 mod trunk;
 mod values;
 
-pub use activations::{Activations, RangeRule, StoredTensor};
+pub use activations::{Activations, RangeRule, StoredTensor, StoredValue};
 pub use architecture::Architecture;
 pub use design::{Design, Imported};
 pub use difference::{code_differences, CodeDifference};

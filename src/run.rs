@@ -2,6 +2,7 @@
 //!
 //! What happens meanwhile goes to a [`Monitor`]; nothing is printed here.
 
+mod activations;
 mod answering;
 mod attacking;
 mod checked;

@@ -1,5 +1,6 @@
 //! The Monte-Carlo voltage sweep: trials of simulated chips, spread over cores; rows go to a sink, not to disk.
 
+mod activations;
 mod energy;
 mod list;
 mod monte_carlo;
@@ -13,6 +14,7 @@ mod strata;
 mod two_level;
 mod work;
 
+pub use activations::{activation_memory, ActivationSide, ActivationSpec, ActivationSupply};
 pub use monte_carlo::{Comparison, Outcome, SweptModel};
 pub use point::{exposed_cells, exposure, layout, protected, DesignPoint, Domain, Supply};
 pub use row::{

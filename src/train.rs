@@ -14,6 +14,6 @@ mod training_loop;
 pub use history::{history_csv_string, read_history, write_history};
 pub use optimizer::Optimizer;
 pub use schedule::{Schedule, ScheduleSpec};
-pub use spec::{OptimizerName, OptimizerSpec, TrainerSpec};
+pub use spec::{ActivationRanges, OptimizerName, OptimizerSpec, TrainerSpec};
 pub use state::{EpochRow, StateParts, TrainState};
 pub use training_loop::{train, Observer, StepProgress, Trainer};

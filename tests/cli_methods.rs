@@ -138,19 +138,7 @@ fn stored_activations_are_a_property_of_the_file_and_their_cells_fail_by_chip() 
     for (command, words) in [
         (
             &["eval", "--model", FLOAT, "--activation-ber", "0.1"][..],
-            "a model that stores its activations",
-        ),
-        (
-            &[
-                "eval",
-                "--model",
-                "a8.safetensors",
-                "--activation-ber",
-                "0.1",
-                "--noise",
-                "msb",
-            ],
-            "which bits of weights can fail",
+            "expected one that stores its activations",
         ),
         (
             &[
@@ -168,6 +156,134 @@ fn stored_activations_are_a_property_of_the_file_and_their_cells_fail_by_chip() 
         ),
     ] {
         refused(&place, command, words);
+    }
+}
+
+#[test]
+fn a_training_goes_on_with_stored_activations_and_learns_their_ranges() {
+    let place = place();
+    let quantize = "quantize --bits 8 --activation-bits 4 --out a4.safetensors --model";
+    let mut quantize: Vec<&str> = quantize.split(' ').collect();
+    quantize.push(FLOAT);
+    place.done(&quantize);
+    let ranges = |more: &str| {
+        let train = "train --weights a4.safetensors --set trainer.epochs=1 --set dataset.glyphs={training_images:300} --out models";
+        let mut typed: Vec<&str> = train.split(' ').collect();
+        typed.extend(more.split(' ').filter(|word| !word.is_empty()));
+        let row = &records(&place, &typed)[0];
+        let path = row["path"].as_str().unwrap().to_owned();
+        let about = place.done(&["inspect", "--model", &path]).stdout;
+        let line = about.lines().find(|line| line.starts_with("activations:"));
+        line.unwrap().to_owned()
+    };
+    let learned = ranges("");
+    assert!(learned.contains("codes of 4 bits"), "{learned}");
+    assert!(learned.contains("then learned in training"), "{learned}");
+    let fixed = ranges("--set trainer.activation_ranges=fixed");
+    assert!(!fixed.contains("learned"), "{fixed}");
+}
+
+#[test]
+fn stored_activations_are_swept_beside_the_weights_alone_and_by_a_search() {
+    let place = place();
+    let quantize = "quantize --bits 8 --activation-bits 8 --out a8.safetensors --model";
+    let mut quantize: Vec<&str> = quantize.split(' ').collect();
+    quantize.push(FLOAT);
+    place.done(&quantize);
+    place.write_model("plain.safetensors", 8);
+    let typed = |line: &str| -> Vec<String> {
+        let base = "--model a8.safetensors --images 50 --chips 2";
+        let all = format!("{line} {base}");
+        all.split(' ').map(str::to_owned).collect()
+    };
+    let rows = |line: &str| {
+        let typed = typed(line);
+        records(
+            &place,
+            &typed.iter().map(String::as_str).collect::<Vec<_>>(),
+        )
+    };
+    let joint = "sweep --voltages 0.8,1.0 --out joint --activation-voltages";
+    let first = rows(&format!("{joint} 0.75,1.0"));
+    let pairs: Vec<_> = first
+        .iter()
+        .map(|row| (row["activation_voltage"].clone(), row["voltage"].clone()))
+        .collect();
+    let expected = [(0.75, 0.8), (0.75, 1.0), (1.0, 0.8), (1.0, 1.0)];
+    assert_eq!(pairs, expected.map(|(a, w)| (a.into(), w.into())));
+    assert_eq!(first[0]["activation_ber"], first[1]["activation_ber"]);
+    assert_eq!(
+        (&first[3]["ber"], &first[3]["energy_relative"]),
+        (&0.0.into(), &1.0.into())
+    );
+    assert!(first[0]["energy_relative"].as_f64() < first[2]["energy_relative"].as_f64());
+    // a further voltage extends the run
+    let more = place.done(
+        &typed(&format!("{joint} 0.75,0.9,1.0"))
+            .iter()
+            .map(String::as_str)
+            .collect::<Vec<_>>(),
+    );
+    assert!(
+        more.stderr.contains("4 trials computed, 8 reused"),
+        "{}",
+        more.stderr
+    );
+    assert!(more.stdout.contains("of activations"), "{}", more.stdout);
+    let terms = String::from_utf8(place.read("results/joint/energy.csv")).unwrap();
+    assert!(terms.contains(",input of conv2,activations,"), "{terms}");
+    let page = String::from_utf8(place.read("reports/joint/report.html")).unwrap();
+    for words in [
+        "accuracy against energy of weight and activation memory",
+        "each element is written once",
+        "activations at 0.75 V/Vmin",
+    ] {
+        assert!(page.contains(words), "{words}");
+    }
+    place.done(&["pareto", "results/joint"]);
+    // without voltages of the weights activations alone fail, and are what the rows are about
+    let alone = rows("sweep --out alone --activation-bers 0,0.05");
+    assert_eq!(alone.len(), 2);
+    assert_eq!(
+        (&alone[0]["ber"], &alone[0]["fault_kind"]),
+        (&0.05.into(), &"flip; activations alone".into())
+    );
+    assert!(alone[0]["activation_voltage"].is_null());
+    let found = rows("explore --domains weights,activations --voltages 0.8:1.0:0.1 --max-loss 0.2");
+    assert!(found.iter().any(|row| row["kind"] == "single"));
+    let base = "answer --model a8.safetensors --max-loss 0.05 --evaluations 20000 --voltages 0.8:1.0:0.1 --activation-voltages 0.9,1.0";
+    let answers = records(&place, &base.split(' ').collect::<Vec<_>>());
+    assert_eq!(
+        (answers.len(), &answers[0]["activation_voltage"]),
+        (2, &0.9.into())
+    );
+    for (command, words) in [
+        (
+            "sweep --voltages 0.8 --activation-voltages 0.8 --model plain.safetensors",
+            "expected one that stores its activations",
+        ),
+        (
+            "sweep --voltages 0.8 --activation-voltages 0.8",
+            "model files that store their activations",
+        ),
+        (
+            "sweep --voltages 0.8 --activation-words 100 --model a8.safetensors",
+            "expected `activations.voltages` beside it",
+        ),
+        (
+            "sweep --activation-voltages nothing --model a8.safetensors",
+            "--activation-voltages",
+        ),
+        (
+            "sweep --activation-bers 0.6 --model a8.safetensors",
+            "rates from 0 to 0.5, each once",
+        ),
+        (
+            "sweep --activation-voltages 0.8 --activation-protection secded --model a8.safetensors",
+            "`none` or `msb:k`",
+        ),
+    ] {
+        refused(&place, &command.split(' ').collect::<Vec<_>>(), words);
     }
 }
 

@@ -15,6 +15,7 @@ use crate::fault::{ArrayLabel, FaultLabel, Protection};
 use crate::quant::MethodLabel;
 use crate::seed::{Purpose, Seed};
 use crate::stats::{self, Interval, ROUNDING};
+use crate::sweep::ActivationSupply;
 use crate::units::{BerSource, Bits};
 use std::collections::BTreeMap;
 
@@ -109,13 +110,14 @@ struct Level {
 }
 
 /// What tells a voltage series from others: method, width, model, architecture, memory with faults, array and protection,
-/// floor.
+/// floor, supply of activations.
 type SeriesKey<'a> = (
     MethodLabel,
     Option<Bits>,
     [&'a str; 2],
     (&'a str, &'a FaultLabel, &'a ArrayLabel, Protection),
     u64,
+    Option<&'a ActivationSupply>,
 );
 
 /// The series that a design point is of.
@@ -123,7 +125,15 @@ fn series_key(point: &Summary) -> SeriesKey<'_> {
     let d = &point.design;
     let memory = (d.memory.as_str(), &d.fault_kind, &d.array, d.protection);
     let names = [d.model.as_str(), d.architecture.as_str()];
-    (d.method, d.bits, names, memory, point.floor.to_bits())
+    let floor = point.floor.to_bits();
+    (
+        d.method,
+        d.bits,
+        names,
+        memory,
+        floor,
+        d.activations.as_ref(),
+    )
 }
 
 /// Voltage series of design points.
@@ -180,6 +190,7 @@ impl<'a> Table<'a> {
                 memory: d.memory.clone(),
                 array: d.array.clone(),
                 protection: d.protection,
+                activations: d.activations.clone(),
                 unit: d.voltage_unit,
                 floor,
                 lowest: levels.first().map(|level| level.voltage),
@@ -392,7 +403,7 @@ fn bases(
             let other = &all_series[*place].0;
             baseline == Some(other.method)
                 && (&other.memory, &other.array) == (&own.memory, &own.array)
-                && other.protection == protection
+                && (other.protection, &other.activations) == (protection, &own.activations)
         };
         (0..all_series.len()).filter(fits).collect()
     };

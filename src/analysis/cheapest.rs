@@ -87,16 +87,20 @@ pub fn protections(summaries: &[Summary]) -> Vec<ProtectedLoss<'_>> {
     let mut models = BTreeMap::<_, Vec<&Summary>>::new();
     for point in summaries.iter().filter(|s| s.design.voltage.is_some()) {
         let d = &point.design;
-        let key = (&d.model, &d.memory, &d.fault_kind, &d.array);
+        let memory = (&d.memory, &d.fault_kind, &d.array);
+        let key = (&d.model, memory, d.activations.as_ref());
         models.entry(key).or_default().push(point);
     }
     let mut rows = Vec::new();
-    for ((model, memory, _, array), points) in models {
+    for ((model, (memory, _, array), activations), points) in models {
         let mut name = model.clone();
         for (part, several) in [(memory.as_str(), memories), (array.as_str(), arrays)] {
             if several {
                 name += &format!(", {part}");
             }
+        }
+        if let Some(own) = activations {
+            name += &format!(", {}", own.words());
         }
         let mut protections: Vec<Protection> =
             points.iter().map(|point| point.design.protection).collect();

@@ -76,6 +76,16 @@ pub fn metric<'a>(summaries: impl IntoIterator<Item = &'a Summary>) -> Metric {
     first.map_or(Metric::default(), |summary| summary.design.metric)
 }
 
+/// What the energies of these design points are of, in words.
+pub fn energy_scope<'a>(summaries: impl IntoIterator<Item = &'a Summary>) -> &'static str {
+    let mut designs = summaries.into_iter().map(|summary| &summary.design);
+    if designs.any(Design::counts_activations) {
+        "energy of weight and activation memory"
+    } else {
+        "weight-memory energy"
+    }
+}
+
 impl Record for Summary {
     const WHAT: &'static str = "a summary table; a finished sweep writes it";
     const KEY: &'static str = "design_id";

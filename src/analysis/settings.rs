@@ -6,7 +6,7 @@ use crate::error::Result;
 use crate::fault::{ArrayLabel, FaultLabel, Protection};
 use crate::quant::MethodLabel;
 use crate::stats::{self, Caution, Difference, Interval};
-use crate::sweep::Design;
+use crate::sweep::{ActivationSupply, Design};
 use crate::table::{Columns, RATE, VOLTAGE};
 use crate::units::{BerSource, Bits, Metric, VoltageUnit};
 use std::collections::BTreeMap;
@@ -28,6 +28,8 @@ pub struct Setting {
     pub array: ArrayLabel,
     /// Protection.
     pub protection: Protection,
+    /// Supply of stored activations, where they have one of their own.
+    pub activations: Option<ActivationSupply>,
     /// Bits per stored weight; `None` in mixed precision.
     pub bits: Option<Bits>,
     /// Supply voltage.
@@ -54,7 +56,8 @@ impl Setting {
         c.number("voltage", VOLTAGE, &mut self.voltage)?;
         c.column("voltage_unit", &mut self.voltage_unit)?;
         c.number("ber", RATE, &mut self.ber)?;
-        c.column("ber_source", &mut self.ber_source)
+        c.column("ber_source", &mut self.ber_source)?;
+        ActivationSupply::columns(&mut self.activations, c)
     }
 
     /// That of a design point; `None` with several voltages.
@@ -67,6 +70,7 @@ impl Setting {
             fault_kind: design.fault_kind.clone(),
             array: design.array.clone(),
             protection: design.protection,
+            activations: design.activations.clone(),
             bits: design.bits,
             voltage: design.voltage?,
             voltage_unit: design.voltage_unit,
@@ -84,6 +88,7 @@ impl Setting {
             self.metric,
             faults,
             self.protection,
+            self.activations.clone(),
             self.voltage_unit.name(),
             self.bits,
             self.voltage.to_bits(),

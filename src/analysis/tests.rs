@@ -40,6 +40,7 @@ pub(crate) fn design(model: &str, method: &str, voltage: f64) -> Design {
         },
         access_energy_relative: Some(voltage * voltage),
         domain_voltages: Vec::new(),
+        activations: None,
         energy_relative: voltage * voltage,
         energy_pj: None,
         inference_seconds: None,

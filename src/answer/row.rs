@@ -3,6 +3,7 @@
 use super::verdict::Verdict;
 use crate::error::Result;
 use crate::fault::Protection;
+use crate::sweep::ActivationSupply;
 use crate::table::{words, Columns, Record, FRACTION, FROM_ZERO, RATE, VOLTAGE};
 use crate::units::{Metric, VoltageUnit};
 
@@ -31,6 +32,8 @@ pub struct AnswerRow {
     pub model: String,
     /// Protection of its codes.
     pub protection: Protection,
+    /// Supply of stored activations, where they have one of their own.
+    pub activations: Option<ActivationSupply>,
     /// What is asked, in words.
     pub target: String,
     /// What accuracies are the share of.
@@ -102,9 +105,11 @@ pub struct AnswerRow {
 impl AnswerRow {
     /// The candidate in words.
     pub fn name(&self) -> String {
+        let activations = self.activations.as_ref();
+        let activations = activations.map_or(String::new(), |own| format!(", {}", own.words()));
         match self.protection {
-            Protection::None => format!("{}, unprotected", self.model),
-            other => format!("{}, {other}", self.model),
+            Protection::None => format!("{}, unprotected{activations}", self.model),
+            other => format!("{}, {other}{activations}", self.model),
         }
     }
 }
@@ -115,6 +120,7 @@ impl Record for AnswerRow {
     fn columns<C: Columns>(&mut self, c: &mut C) -> Result<()> {
         c.column("model", &mut self.model)?;
         c.column("protection", &mut self.protection)?;
+        ActivationSupply::columns(&mut self.activations, c)?;
         c.column("target", &mut self.target)?;
         c.since(5, "metric", &mut self.metric)?;
         c.column("verdict", &mut self.verdict)?;
@@ -161,6 +167,8 @@ pub struct EvidenceRow {
     pub model: String,
     /// Protection of its codes.
     pub protection: Protection,
+    /// Supply of stored activations, where they have one of their own.
+    pub activations: Option<ActivationSupply>,
     /// The voltage.
     pub voltage: f64,
     /// Bit error rate.
@@ -189,6 +197,7 @@ impl Record for EvidenceRow {
     fn columns<C: Columns>(&mut self, c: &mut C) -> Result<()> {
         c.column("model", &mut self.model)?;
         c.column("protection", &mut self.protection)?;
+        ActivationSupply::columns(&mut self.activations, c)?;
         c.number("voltage", VOLTAGE, &mut self.voltage)?;
         c.number("ber", RATE, &mut self.ber)?;
         c.number("value", FRACTION, &mut self.value)?;

@@ -26,6 +26,9 @@ pub struct Finding {
     pub model: String,
     /// Its protection.
     pub protection: Protection,
+    /// Voltage of stored activations, where they have a supply of their own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub activation_voltage: Option<f64>,
     /// Bit error rate, above 0.
     pub ber: f64,
     /// Mean loss of accuracy against the model without faults, as a fraction.

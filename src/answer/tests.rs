@@ -409,6 +409,43 @@ fn a_candidate_below_the_floor_and_one_without_faults_cost_nothing() {
 }
 
 #[test]
+fn a_candidate_that_fails_at_its_highest_voltage_does_not_hold_and_one_that_holds_there_alone_does()
+{
+    // cells of another memory fail at every voltage of this one
+    let asked_of = |add: f64, loss: f64| {
+        let mut world = World::new(3);
+        let mut own = world.candidates[0].clone();
+        for level in &mut own.levels {
+            level.ber += add;
+            level.faults += 2.0e6 * add;
+        }
+        own.target = Target::Mean(own.clean - loss);
+        world.candidates = vec![own.clone()];
+        let question = Question {
+            risk: 0.05,
+            resolution: 0.003,
+            evaluations: 4_000_000,
+        };
+        let highest = Place {
+            candidate: 0,
+            level: 39,
+        };
+        let truth = world.truth(highest);
+        (truth, answer(&[own], &question, &mut world).unwrap())
+    };
+    let (truth, failing) = asked_of(0.08, 0.01);
+    assert!(truth > 0.02, "{truth}");
+    assert_eq!(failing.found[0].verdict, Verdict::DoesNotHold);
+    assert_eq!(
+        (failing.found[0].highest_failing, failing.cheapest),
+        (Some(39), Cheapest::None)
+    );
+    let (least, _) = asked_of(1e-7, 0.5);
+    let (_, holding) = asked_of(1e-7, least + 0.01);
+    assert_eq!(holding.found[0].verdict, Verdict::Holds);
+}
+
+#[test]
 fn without_evaluations_nothing_is_claimed() {
     let mut world = World::new(5);
     let best = world.candidates.iter().map(|c| c.clean).fold(0.0, f64::max);

@@ -6,12 +6,12 @@ use super::{Candidate, Chips, Phase, Question, Target};
 use crate::error::Result;
 use crate::stats::{Judgement, Risks};
 
-/// Whether a candidate has a voltage below the error-free one that holds.
+/// Whether a candidate has a voltage that holds, below the error-free one where no cell fails there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Verdict {
     /// The bound of a voltage reaches the floor.
     Holds,
-    /// No voltage can: the clean accuracy is below the floor.
+    /// No voltage can: the clean accuracy is below the floor, or the highest one is shown to fail.
     DoesNotHold,
     /// The bounds decide neither.
     #[default]
@@ -96,9 +96,10 @@ pub fn answer(
     for (place, check) in &mut checks {
         let own = &mut found[*place];
         (own.lowest, own.lacking) = check.run(Side::Holds, &mut left, chips)?;
-        // that nothing is lost at the highest voltage is no finding
-        let highest = candidates[*place].levels.len().saturating_sub(1);
-        if own.lowest.is_some_and(|level| level < highest) {
+        // that nothing is lost at the highest voltage is no finding where nothing fails there
+        let levels = &candidates[*place].levels;
+        let is_found = |level: usize| level + 1 < levels.len() || levels[level].faults > 0.0;
+        if own.lowest.is_some_and(is_found) {
             own.verdict = Verdict::Holds;
         }
     }
@@ -106,6 +107,9 @@ pub fn answer(
         let own = &mut found[place];
         let (highest, lacking) = check.run(Side::Fails, &mut left, chips)?;
         own.highest_failing = highest;
+        if highest.is_some_and(|level| level + 1 == candidates[place].levels.len()) {
+            own.verdict = Verdict::DoesNotHold;
+        }
         own.lacking = own.lacking.or(lacking);
         own.evidence = check.into_evidence();
         own.evaluations += own

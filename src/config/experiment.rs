@@ -6,13 +6,13 @@ use crate::attack::AttackSpec;
 use crate::data::{DatasetName, DatasetSpec};
 use crate::device::DeviceSpec;
 use crate::error::{Error, Result};
-use crate::explore::{ExploreSpec, FORMER_KEYS};
+use crate::explore::{DomainSpec, ExploreSpec, FORMER_KEYS};
 use crate::fault::FaultSpec;
 use crate::memory::{self, parse_voltage, parse_voltages, EnergySpec, MemoryModel};
 use crate::net::{Architecture, NetworkSpec, Trained};
 use crate::quant::QuantizerSpec;
 use crate::seed::Seed;
-use crate::sweep::SweepSpec;
+use crate::sweep::{ActivationSpec, SweepSpec};
 use crate::train::TrainerSpec;
 use crate::units::check_name;
 use crate::yaml::{resolve_to, wrong_key, Layer};
@@ -44,6 +44,9 @@ pub struct Experiment {
     pub faults: FaultSpec,
     /// How weights are read in an inference, for energies.
     pub energy: EnergySpec,
+    /// The memory of stored activations; a supply of its own makes them fail too.
+    #[serde(skip_serializing_if = "ActivationSpec::is_default")]
+    pub activations: ActivationSpec,
     /// Sweep.
     pub sweep: SweepSpec,
     /// Exploration.
@@ -107,6 +110,7 @@ impl Default for Experiment {
             memory: "sram-14nm-chandramoorthy2019".into(),
             faults: FaultSpec::default(),
             energy: EnergySpec::default(),
+            activations: ActivationSpec::default(),
             sweep: SweepSpec::default(),
             explore: ExploreSpec::default(),
             answer: None,
@@ -188,7 +192,19 @@ impl Experiment {
     /// # Errors
     /// As [`memory::load`] and [`MemoryModel::with_margin`].
     pub fn memory_model(&self) -> Result<MemoryModel> {
-        let model = memory::load(&self.memory)?;
+        self.load(&self.memory)
+    }
+
+    /// The memory model of stored activations, as that of the weights where it is not said.
+    ///
+    /// # Errors
+    /// As [`Self::memory_model`].
+    pub fn activation_model(&self) -> Result<MemoryModel> {
+        self.load(self.activations.memory.as_ref().unwrap_or(&self.memory))
+    }
+
+    fn load(&self, memory: &str) -> Result<MemoryModel> {
+        let model = memory::load(memory)?;
         match &self.faults.margin {
             Some(margin) => model.with_margin(margin),
             None => Ok(model),
@@ -202,15 +218,22 @@ impl Experiment {
         self.quantizer.check()?;
         self.trainer.check()?;
         self.faults.check()?;
-        self.energy.check()?;
+        let searched = self.explore.domains == Some(DomainSpec::Memories);
+        self.activations.check(searched)?;
+        self.energy.check(searched || self.activations.is_swept())?;
         self.sweep.check()?;
         self.explore.check()?;
         if let Some(answer) = &self.answer {
             answer.check()?;
         }
         self.attack.check()?;
-        if let Some(text) = &self.sweep.voltages {
-            parse_voltages(text).map_err(|error| of_key("sweep.voltages", error))?;
+        for (key, text) in [
+            ("sweep.voltages", &self.sweep.voltages),
+            ("activations.voltages", &self.activations.voltages),
+        ] {
+            if let Some(text) = text {
+                parse_voltages(text).map_err(|error| of_key(key, error))?;
+            }
         }
         if let Some(text) = &self.faults.margin {
             parse_voltage(text).map_err(|error| of_key("faults.margin", error))?;

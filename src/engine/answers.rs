@@ -13,6 +13,39 @@ use std::sync::atomic::AtomicBool;
 /// Words that read otherwise in access 0, 1, ... of the memory; asked for by any thread, in any order.
 pub type FaultsOfAccess<'a> = dyn Fn(u64) -> Result<Vec<(usize, Word)>> + Sync + 'a;
 
+/// What an evaluation reads other than it is stored.
+#[derive(Clone, Copy)]
+pub struct Reads<'a> {
+    /// Weights.
+    pub weights: WeightReads<'a>,
+    /// Stored activations.
+    pub activations: Option<&'a FaultsOfActivations<'a>>,
+}
+
+/// Words of weights that are read other than they are stored.
+#[derive(Clone, Copy)]
+pub enum WeightReads<'a> {
+    /// The same in every access, as [`Evaluator::faulty`] takes them.
+    Always(&'a [(usize, Word)]),
+    /// Others in each access of [`ACCESS_IMAGES`] images.
+    ByAccess(&'a FaultsOfAccess<'a>),
+}
+
+impl<'a> Reads<'a> {
+    /// These words of weights, in every access, and nothing else.
+    pub fn of_words(words: &'a [(usize, Word)]) -> Self {
+        Self {
+            weights: WeightReads::Always(words),
+            activations: None,
+        }
+    }
+
+    /// True where all is known to be read as it is stored.
+    pub fn is_clean(&self) -> bool {
+        matches!(self.weights, WeightReads::Always([])) && self.activations.is_none()
+    }
+}
+
 impl Engine {
     /// Answers on the images with some weights changed: (layer, row-major index, weight). They are put in and
     /// transformed once, and a group of images is a piece that any free thread takes.
@@ -59,78 +92,79 @@ impl Evaluator {
         images: &Images,
         cancel: &AtomicBool,
     ) -> Result<Answers> {
-        Ok(self.tally(faults, images, cancel)?.answers())
+        self.answers(Reads::of_words(faults), images, cancel)
     }
 
-    /// Score with faults in weights and in stored activations.
+    /// Whether each image is classified correctly where memories read other than they store.
     ///
     /// # Errors
-    /// As [`Self::faulty`]; [`Error::Argument`] where no engine evaluates (a network on a GPU).
+    /// As [`Self::faulty_answers`], and what the faults of an access return; [`Error::Argument`] for faulty activations where
+    /// no engine evaluates (a network on a GPU).
     ///
     /// # Panics
     /// Where a faulty code is not one of its tensor.
-    pub fn faulty_with_activations(
-        &self,
-        faults: &[(usize, Word)],
-        activations: &FaultsOfActivations,
-        images: &Images,
-    ) -> Result<Score> {
-        self.check(images)?;
-        let Some(engine) = &self.engine else {
-            let expected = "a network on the CPU";
-            return Err(Error::argument(
-                "faults in activations",
-                expected,
-                "one on a GPU",
-            ));
-        };
-        let weights = self.faulty_weights(faults)?;
-        let tally = engine.tally(&weights, Some(activations), images, &NEVER)?;
-        Ok(tally.score())
+    pub fn answers(&self, reads: Reads, images: &Images, cancel: &AtomicBool) -> Result<Answers> {
+        Ok(self.tally(reads, images, cancel)?.answers())
     }
 
-    /// Whether each image is classified correctly with the faults of [`Self::faulty_by_access`].
+    /// Score where memories read other than they store.
     ///
     /// # Errors
-    /// As [`Self::faulty_by_access`], and as [`Self::faulty_answers`] where `cancel` is raised.
-    pub fn faulty_answers_by_access(
-        &self,
-        images: &Images,
-        faults: &FaultsOfAccess,
-        cancel: &AtomicBool,
-    ) -> Result<Answers> {
-        Ok(self.tally_by_access(images, faults, cancel)?.answers())
+    /// As [`Self::answers`].
+    ///
+    /// # Panics
+    /// As [`Self::answers`].
+    pub fn score(&self, reads: Reads, images: &Images) -> Result<Score> {
+        Ok(self.tally(reads, images, &NEVER)?.score())
     }
 
     pub(super) fn tally(
         &self,
-        faults: &[(usize, Word)],
+        reads: Reads,
         images: &Images,
         cancel: &AtomicBool,
     ) -> Result<Tally> {
         self.check(images)?;
-        match &self.engine {
-            Some(engine) => engine.tally(&self.faulty_weights(faults)?, None, images, cancel),
-            None => Plain::new(self)?.tally(faults, images, cancel),
+        match (&self.engine, reads.weights) {
+            (Some(engine), WeightReads::Always(words)) => engine.tally(
+                &self.faulty_weights(words)?,
+                reads.activations,
+                images,
+                cancel,
+            ),
+            (Some(engine), WeightReads::ByAccess(faults)) => {
+                self.tally_by_access(engine, faults, reads.activations, images, cancel)
+            }
+            (None, _) if reads.activations.is_some() => Err(Error::argument(
+                "faults in activations",
+                "a network on the CPU",
+                "one on a GPU",
+            )),
+            (None, WeightReads::Always(words)) => Plain::new(self)?.tally(words, images, cancel),
+            (None, WeightReads::ByAccess(faults)) => {
+                Plain::new(self)?.tally_by_access(images, faults, cancel)
+            }
         }
     }
 
-    pub(super) fn tally_by_access(
+    fn tally_by_access(
         &self,
-        images: &Images,
+        engine: &Engine,
         faults: &FaultsOfAccess,
+        activations: Option<&FaultsOfActivations>,
+        images: &Images,
         cancel: &AtomicBool,
     ) -> Result<Tally> {
-        self.check(images)?;
-        let Some(engine) = &self.engine else {
-            return Plain::new(self)?.tally_by_access(images, faults, cancel);
-        };
         let accesses = images.parts(ACCESS_IMAGES);
         let answers = spread(accesses.len(), &|share| {
             engine.workers.with(|worker| {
                 share.each(|access| {
                     let weights = self.faulty_weights(&faults(access as u64)?)?;
                     engine.with_changed(&weights, |weights| {
+                        let weights = Fresh {
+                            activations,
+                            ..weights
+                        };
                         worker.answers(&engine.plan, weights, accesses[access], cancel)
                     })
                 });
@@ -150,6 +184,13 @@ mod tests {
     use crate::units::Metric;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
+    fn reads_by<'a>(faults: &'a FaultsOfAccess<'a>) -> Reads<'a> {
+        Reads {
+            weights: WeightReads::ByAccess(faults),
+            activations: None,
+        }
+    }
+
     #[test]
     fn agreement_is_with_the_classes_without_faults_and_top_5_allows_more_than_top_1() {
         let architecture = Architecture::Mlp;
@@ -164,7 +205,12 @@ mod tests {
             answers.unwrap().right
         };
         let plain = images(architecture, 310);
-        let classes = |faults| evaluator.tally(faults, &plain, &NEVER).unwrap().classes();
+        let classes = |faults| {
+            evaluator
+                .tally(Reads::of_words(faults), &plain, &NEVER)
+                .unwrap()
+                .classes()
+        };
         let pairs = classes(&[]).into_iter().zip(classes(&faults));
         let same: Vec<bool> = pairs.map(|(clean, faulty)| clean == faulty).collect();
         assert!(same.contains(&true) && same.contains(&false));
@@ -245,8 +291,9 @@ mod tests {
             (310, evaluator.faulty(&faults, &images).unwrap().correct)
         );
         assert_ne!(clean, faulty);
+        let of_access = |_| Ok(faults.clone());
         let by_access = evaluator
-            .faulty_answers_by_access(&images, &|_| Ok(faults.clone()), &NEVER)
+            .answers(reads_by(&of_access), &images, &NEVER)
             .unwrap();
         assert_eq!(by_access, faulty);
         let places = [309, 4, 4, 120];
@@ -282,8 +329,9 @@ mod tests {
         let on = |threads: usize| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
             pool.build().unwrap().install(|| {
-                let whole = evaluator.tally(&flips[9..], &images, &NEVER).unwrap();
-                let by_access = evaluator.tally_by_access(&images, &of_access, &NEVER);
+                let whole = Reads::of_words(&flips[9..]);
+                let whole = evaluator.tally(whole, &images, &NEVER).unwrap();
+                let by_access = evaluator.tally(reads_by(&of_access), &images, &NEVER);
                 [whole, by_access.unwrap()].map(|tally| (tally.clone().score(), tally.answers()))
             })
         };
@@ -322,13 +370,14 @@ mod tests {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(2);
         let stopped = pool.build().unwrap().install(|| {
             evaluator
-                .faulty_answers_by_access(&images, &raise, &cancel)
+                .answers(reads_by(&raise), &images, &cancel)
                 .unwrap_err()
         });
         assert!(matches!(stopped, Error::Interrupted));
         assert!(asked.into_inner() < 30);
         let clean = evaluator.clean_answers(&images, &NEVER).unwrap();
-        let again = evaluator.faulty_answers_by_access(&images, &|_| Ok(Vec::new()), &NEVER);
+        let none = |_| Ok(Vec::new());
+        let again = evaluator.answers(reads_by(&none), &images, &NEVER);
         assert_eq!(again.unwrap(), clean);
     }
 }

@@ -1,7 +1,7 @@
 //! Test images ready for evaluation: what they are kept as, which of them, and their labels.
 
 use super::score::NO_CLASS;
-use super::{Evaluator, NEVER};
+use super::{Evaluator, Reads, NEVER};
 use crate::data::{ImageSet, Normalization, Pixels};
 use crate::error::{Error, Result};
 use crate::kernel::Planes;
@@ -149,7 +149,11 @@ impl Images {
         }
         self.expected = None;
         match metric {
-            Metric::Agreement => self.labels = evaluator.tally(&[], &self, &NEVER)?.classes(),
+            Metric::Agreement => {
+                self.labels = evaluator
+                    .tally(Reads::of_words(&[]), &self, &NEVER)?
+                    .classes()
+            }
             Metric::Top1 | Metric::Top5 => {}
             Metric::Snr(decibels) => {
                 let (all, most) = (self.labels.len() * outputs, MOST_OUTPUTS);

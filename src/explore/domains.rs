@@ -3,6 +3,8 @@
 use crate::engine::Evaluator;
 use crate::error::{Error, Result};
 use crate::fault::Exposure;
+use crate::memory::OperatingPoint;
+use crate::sweep::Domain;
 use globset::Glob;
 use serde::de::{self, Deserializer, MapAccess, Visitor};
 use serde::ser::{SerializeMap, Serializer};
@@ -20,7 +22,7 @@ pub struct Group {
     pub layers: Vec<String>,
 }
 
-/// What gets a voltage of its own: in files the word `layers` or `bits`, or the key `groups` with a list of groups. (A
+/// What gets a voltage of its own: in files the word `layers`, `bits` or `weights,activations`, or the key `groups` with a list of groups. (A
 /// derived form would be a YAML tag, which configurations do not have.)
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum DomainSpec {
@@ -29,15 +31,21 @@ pub enum DomainSpec {
     Layers,
     /// Each bit plane of the codes, the most significant first.
     Bits,
+    /// The memory of the weights, and that of stored activations.
+    Memories,
     /// Groups of layers; every stored layer lies in exactly one.
     Groups(Vec<Group>),
 }
+
+/// The word for [`DomainSpec::Memories`], which is the names of its domains.
+pub const MEMORIES: &str = "weights,activations";
 
 impl Serialize for DomainSpec {
     fn serialize<S: Serializer>(&self, out: S) -> Result<S::Ok, S::Error> {
         match self {
             Self::Layers => out.serialize_str("layers"),
             Self::Bits => out.serialize_str("bits"),
+            Self::Memories => out.serialize_str(MEMORIES),
             Self::Groups(groups) => {
                 let mut map = out.serialize_map(Some(1))?;
                 map.serialize_entry("groups", groups)?;
@@ -60,14 +68,21 @@ impl<'de> Visitor<'de> for Form {
     type Value = DomainSpec;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("`layers`, `bits`, or the key `groups` with a list of groups")
+        write!(
+            f,
+            "`layers`, `bits`, `{MEMORIES}`, or the key `groups` with a list of groups"
+        )
     }
 
     fn visit_str<E: de::Error>(self, word: &str) -> Result<DomainSpec, E> {
         match word {
             "layers" => Ok(DomainSpec::Layers),
             "bits" => Ok(DomainSpec::Bits),
-            _ => Err(E::unknown_variant(word, &["layers", "bits", "groups"])),
+            MEMORIES => Ok(DomainSpec::Memories),
+            _ => Err(E::unknown_variant(
+                word,
+                &["layers", "bits", MEMORIES, "groups"],
+            )),
         }
     }
 
@@ -85,17 +100,36 @@ impl<'de> Visitor<'de> for Form {
     }
 }
 
-/// A part of a memory that gets a voltage of its own.
+/// What gets a voltage of its own.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Part {
     /// Its name, in tables.
     pub name: String,
-    /// Its words and bit planes.
-    pub part: Exposure,
+    /// Its words and bit planes of the weights; `None`: stored activations.
+    pub part: Option<Exposure>,
+}
+
+impl Part {
+    /// It at a voltage, as a part of the weight memory; `None` of stored activations, which lie in their own.
+    pub fn domain(&self, point: OperatingPoint) -> Option<Domain> {
+        Some(Domain {
+            name: self.name.clone(),
+            part: self.part.clone()?,
+            point,
+        })
+    }
+
+    fn new(name: impl Into<String>, part: Option<Exposure>) -> Self {
+        Self {
+            name: name.into(),
+            part,
+        }
+    }
 }
 
 impl DomainSpec {
-    /// The domains of a network's memory; together they are all of it, and no two share a cell.
+    /// The domains of a network's memory; together they are all of it, and no two share a cell. Stored activations are a
+    /// domain where they are asked for.
     ///
     /// # Errors
     /// [`Error::Argument`] for float weights, a glob that is none or matches no stored layer, a name that stands twice,
@@ -127,29 +161,29 @@ impl DomainSpec {
         let whole = Exposure::whole(ranges.last().map_or(0, |range| range.end));
         match self {
             Self::Layers => {
-                let part = |((name, _), words): (&(&str, u64), &Range<u64>)| Part {
-                    name: (*name).to_owned(),
-                    part: whole.within_words(std::slice::from_ref(words)),
+                let part = |((name, _), words): (&(&str, u64), &Range<u64>)| {
+                    Part::new(*name, Some(whole.within_words(std::slice::from_ref(words))))
                 };
                 Ok(layers.iter().zip(&ranges).map(part).collect())
             }
             Self::Bits => {
-                let part = |plane: u32| Part {
-                    name: format!("plane{plane}"),
-                    part: whole.within_planes(plane..plane + 1),
+                let part = |plane: u32| {
+                    let own = whole.within_planes(plane..plane + 1);
+                    Part::new(format!("plane{plane}"), Some(own))
                 };
                 Ok((0..bits).map(part).collect())
             }
+            Self::Memories => Ok(vec![
+                Part::new("weights", Some(whole)),
+                Part::new("activations", None),
+            ]),
             Self::Groups(groups) => {
                 let names: Vec<&str> = layers.iter().map(|(name, _)| *name).collect();
                 let members = members(groups, &names)?;
                 let part = |(group, members): (&Group, Vec<usize>)| {
                     let words: Vec<Range<u64>> =
                         members.iter().map(|layer| ranges[*layer].clone()).collect();
-                    Part {
-                        name: group.name.clone(),
-                        part: whole.within_words(&words),
-                    }
+                    Part::new(&group.name, Some(whole.within_words(&words)))
                 };
                 Ok(groups.iter().zip(members).map(part).collect())
             }
@@ -233,13 +267,17 @@ mod tests {
         for spec in [
             DomainSpec::Layers,
             DomainSpec::Bits,
+            DomainSpec::Memories,
             groups(&[("ends", &["fc", "conv1"]), ("middle", &["conv2"])]),
         ] {
             let parts = spec.of_layers(&LAYERS, 4).unwrap();
             for word in 0..9 {
                 for plane in 0..4 {
-                    let holds =
-                        |part: &&Part| part.part.holds_word(word) && part.part.holds_plane(plane);
+                    let holds = |part: &&Part| {
+                        part.part
+                            .as_ref()
+                            .is_some_and(|own| own.holds_word(word) && own.holds_plane(plane))
+                    };
                     assert_eq!(
                         parts.iter().filter(holds).count(),
                         1,
@@ -261,6 +299,7 @@ mod tests {
         };
         assert_eq!(names(DomainSpec::Layers), ["conv1", "conv2", "fc"]);
         assert_eq!(names(DomainSpec::Bits), ["plane0", "plane1", "plane2"]);
+        assert_eq!(names(DomainSpec::Memories).join(","), MEMORIES);
         assert_eq!(names(groups(&[("all", &["conv*", "fc"])])), ["all"]);
     }
 

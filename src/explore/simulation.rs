@@ -9,7 +9,10 @@ use crate::error::{Error, Result};
 use crate::fault::Protection;
 use crate::memory::{EnergySpec, Faults, MemoryModel, OperatingPoint};
 use crate::seed::{Purpose, Seed};
-use crate::sweep::{Comparison, Design, DesignPoint, Domain, EnergyRow, Supply, SweptModel, Trial};
+use crate::sweep::{
+    ActivationSide, Comparison, Design, DesignPoint, DomainVoltage, EnergyRow, Supply, SweptModel,
+    Trial,
+};
 use crate::units::{Ber, ChipId};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -35,6 +38,8 @@ pub struct Simulation<'a> {
     pub energy: &'a EnergySpec,
     /// Protection of the codes.
     pub protection: Protection,
+    /// The memory of stored activations, where they are a domain.
+    pub activations: Option<ActivationDomain<'a>>,
     /// The domains.
     pub parts: &'a [Part],
     /// The grid, rising in voltage.
@@ -58,9 +63,22 @@ pub struct Simulation<'a> {
     pub verified: Vec<Verified>,
 }
 
+/// Stored activations as a domain.
+#[derive(Clone, Copy, Debug)]
+pub struct ActivationDomain<'a> {
+    /// Their memory.
+    pub side: &'a ActivationSide,
+    /// It at the voltages of the grid.
+    pub grid: &'a [OperatingPoint],
+    /// It at its error-free voltage.
+    pub error_free: OperatingPoint,
+}
+
 /// A verified design point; rails are not in its energy.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Verified {
+    /// Voltages of the domains.
+    pub domain_voltages: Vec<DomainVoltage>,
     /// The design point.
     pub design: Design,
     /// Its trials.
@@ -102,7 +120,7 @@ impl Simulation<'_> {
         let space = Space {
             domains: self.parts.iter().map(|part| part.name.clone()).collect(),
             voltages: self.grid.iter().map(|point| point.voltage.get()).collect(),
-            error_free: self.grid.partition_point(|point| point.ber > Ber::ZERO),
+            error_free: self.error_free(),
             energy: of_domains,
             fixed: energy(&vec![Some(0); domains])?,
             rail_energy: spec.domain_cost,
@@ -112,28 +130,40 @@ impl Simulation<'_> {
         Ok(space)
     }
 
-    /// The design point of a supply; one voltage for all is that of a sweep.
+    /// The lowest level of the grid at which no cell fails.
+    fn error_free(&self) -> usize {
+        let own = self.grid.partition_point(|point| point.ber > Ber::ZERO);
+        let beside = self.activations.as_ref();
+        let beside = beside.map(|own| own.grid.partition_point(|point| point.ber > Ber::ZERO));
+        own.max(beside.unwrap_or(0))
+    }
+
+    /// The design point of a supply; one voltage for all weights is that of a sweep.
     fn point(&self, supplied: &[Option<usize>]) -> DesignPoint {
-        let levels: Option<Levels> = supplied.iter().copied().collect();
+        let of_weights = || {
+            let named = self.parts.iter().zip(supplied);
+            named.filter(|(part, _)| part.part.is_some())
+        };
+        let levels: Option<Levels> = of_weights().map(|(_, level)| *level).collect();
         let supply = match levels.map(|levels| rails_of(&levels)).as_deref() {
             Some([level]) => Supply::One(self.grid[*level]),
             _ => {
-                let named = self.parts.iter().zip(supplied);
-                let domain = |(part, level): (&Part, &Option<usize>)| {
-                    let point = self.grid[(*level)?];
-                    Some(Domain {
-                        name: part.name.clone(),
-                        part: part.part.clone(),
-                        point,
-                    })
-                };
-                Supply::Domains(named.filter_map(domain).collect())
+                let domain =
+                    |(part, level): (&Part, &Option<usize>)| part.domain(self.grid[(*level)?]);
+                Supply::Domains(of_weights().filter_map(domain).collect())
             }
         };
+        let place = self.parts.iter().position(|part| part.part.is_none());
+        let level = place.and_then(|place| supplied[place]);
+        let activations = self.activations.as_ref().map(|own| match level {
+            Some(level) => own.grid[level],
+            None => own.error_free,
+        });
         DesignPoint {
             model: 0,
             protection: self.protection,
             supply,
+            activations,
         }
     }
 
@@ -149,6 +179,7 @@ impl Simulation<'_> {
             swept_models,
             memory: self.memory,
             faults: self.faults,
+            activations: self.activations.as_ref().map(|own| own.side),
             energy: self.energy,
             points,
             seed,
@@ -180,7 +211,7 @@ impl Simulation<'_> {
         }
     }
 
-    /// Where accesses differ no activations can be shared: trials as in a sweep.
+    /// Where accesses differ, or stored activations fail, no values can be shared: trials as in a sweep.
     fn search_by_trials(&self, points: &[DesignPoint]) -> Result<Vec<Vec<u64>>> {
         let correct = |point: &DesignPoint| {
             let points = std::slice::from_ref(point);
@@ -213,7 +244,7 @@ impl Oracle for Simulation<'_> {
             .collect();
         let swept = self.search_model;
         let comparison = self.comparison(swept, &points, self.search_seed(), self.search_chips);
-        if comparison.is_transient()? {
+        if !comparison.reads_words_alone()? {
             return self.search_by_trials(&points);
         }
         let all: Vec<(usize, ChipId)> = (0..points.len())
@@ -241,6 +272,7 @@ impl Oracle for Simulation<'_> {
             swept_models,
             memory: self.memory,
             faults: self.faults,
+            activations: self.activations.as_ref().map(|own| own.side),
             energy: self.energy,
             points: &points,
             seed: self.seed,
@@ -254,7 +286,13 @@ impl Oracle for Simulation<'_> {
         let outcome = comparison.run(&self.done, self.cancel, &mut sink)?;
         let correct = outcome.trials.iter().map(|trial| trial.correct).collect();
         let energies = comparison.energies()?;
+        let named = self.parts.iter().zip(levels);
+        let voltage = |(part, level): (&Part, &usize)| DomainVoltage {
+            domain: part.name.clone(),
+            voltage: self.grid[*level].voltage.get(),
+        };
         self.verified.push(Verified {
+            domain_voltages: named.map(voltage).collect(),
             design,
             trials: outcome.trials,
             energies,

@@ -18,6 +18,8 @@ pub struct ActivationMemory {
     words: u64,
     /// Words of each stored tensor.
     tensors: Vec<Range<u64>>,
+    /// Bits of a code that faults reach, from the least significant, and tensors.
+    exposed: (Range<u32>, Vec<bool>),
 }
 
 /// The codes of one chip that are read otherwise.
@@ -50,15 +52,34 @@ impl ActivationMemory {
             let expected = "at least a word";
             return Err(Error::argument("activation memory", expected, "none"));
         }
+        let exposed = (0..code_bits, vec![true; tensors.len()]);
         Ok(Self {
             code_bits,
             words,
             tensors,
+            exposed,
         })
     }
 
+    /// The same where faults reach these bits of a code alone, from the least significant, in these tensors.
+    #[must_use]
+    pub fn within(mut self, bits: Range<u32>, tensors: Vec<bool>) -> Self {
+        self.exposed = (bits, tensors);
+        self
+    }
+
+    /// Words, one for an element of a tensor.
+    pub fn words(&self) -> u64 {
+        self.words
+    }
+
+    /// Bits of a code.
+    pub fn code_bits(&self) -> u32 {
+        self.code_bits
+    }
+
     /// Bits of a word.
-    fn word_bits(&self) -> u64 {
+    pub fn word_bits(&self) -> u64 {
         if self.code_bits <= 8 {
             8
         } else {
@@ -135,10 +156,11 @@ impl ActivationMemory {
             cell.address / self.word_bits(),
             cell.address % self.word_bits(),
         );
-        if bit >= u64::from(self.code_bits) {
+        if !self.exposed.0.contains(&(bit as u32)) {
             return;
         }
-        for (span, faults) in self.tensors.iter().zip(faults) {
+        let reached = self.tensors.iter().zip(faults).zip(&self.exposed.1);
+        for ((span, faults), _) in reached.filter(|(_, exposed)| **exposed) {
             let first = (word + self.words - span.start % self.words) % self.words;
             for element in (first..span.end - span.start).step_by(self.words as usize) {
                 let fault = faults.entry(element as u32);
@@ -150,14 +172,20 @@ impl ActivationMemory {
 }
 
 impl ActivationReads<'_> {
+    /// True where all codes of all images are read as they are stored.
+    pub fn are_clean(&self) -> bool {
+        self.transient.is_empty() && self.persistent.iter().all(Vec::is_empty)
+    }
+
     /// The codes of a tensor that are read otherwise for an image, by element.
     pub fn of(&self, image: u32, tensor: usize) -> Cow<'_, [CodeFault]> {
         let persistent = &self.persistent[tensor];
-        if self.transient.is_empty() {
+        let (exposed, reached) = &self.memory.exposed;
+        if self.transient.is_empty() || !reached[tensor] {
             return Cow::Borrowed(persistent);
         }
         let span = &self.memory.tensors[tensor];
-        let bits = u64::from(self.memory.code_bits);
+        let bits = u64::from(exposed.end - exposed.start);
         let key = [self.chip.0.into(), image.into(), tensor as u64];
         let mut stream = self.seed.stream(Purpose::Activations, &key);
         let known = persistent.iter().map(|fault| (fault.element, *fault));
@@ -173,7 +201,8 @@ impl ActivationReads<'_> {
                     address: at,
                     polarity: stream.uniform(),
                 };
-                fail(fault, 1 << (at % bits), self.kind, &cell, *only);
+                let bit = u64::from(exposed.start) + at % bits;
+                fail(fault, 1 << bit, self.kind, &cell, *only);
                 at = at.saturating_add(1).saturating_add(stream.skip_by(skips));
             }
         }

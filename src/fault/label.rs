@@ -63,6 +63,9 @@ pub struct FaultLabel {
 /// The first word of faults with the statistics of a profiled chip.
 const PROFILE: &str = "profile";
 
+/// How the words end where stored activations alone fail.
+const ACTIVATIONS: &str = "; activations alone";
+
 impl FaultLabel {
     /// Faults of a kind, or of a profiled chip; `more` is what else was asked.
     pub fn new(kind: KindName, profile: Option<&Profile>, more: &str) -> Self {
@@ -76,6 +79,17 @@ impl FaultLabel {
                 kind: Some(kind),
             },
         }
+    }
+
+    /// The same in stored activations, where those of weights do not fail.
+    pub fn of_activations(mut self) -> Self {
+        self.words += ACTIVATIONS;
+        self
+    }
+
+    /// True where stored activations alone fail.
+    pub fn is_of_activations(&self) -> bool {
+        self.words.ends_with(ACTIVATIONS)
     }
 
     /// What a failing cell does; `None` for a profiled chip, of whose statistics it is a part.

@@ -147,6 +147,15 @@ impl FaultSpec {
         })
     }
 
+    /// True where faults reach what this layer reads and stores: where one of the globs matches, or there are none.
+    ///
+    /// # Errors
+    /// As [`Self::globs`].
+    pub fn reaches(&self, layer: &str) -> Result<bool> {
+        let globs = self.globs()?;
+        Ok(globs.is_empty() || globs.iter().any(|glob| glob.is_match(layer)))
+    }
+
     /// One matcher for each glob of `layers`.
     ///
     /// # Errors

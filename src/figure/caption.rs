@@ -3,7 +3,7 @@
 use super::curves::{self, Intervals};
 use super::scene::Scene;
 use super::{text, MemoryCurve};
-use crate::analysis::{metric, Averaged, Pareto, Summary};
+use crate::analysis::{energy_scope, metric, Averaged, Pareto, Summary};
 use crate::quant::MethodLabel;
 use crate::units::BerSource;
 use std::collections::BTreeSet;
@@ -65,9 +65,10 @@ pub(super) fn accuracy_voltage(points: &Averaged, scene: &Scene<'_>) -> String {
     let intervals = over_voltage(scene);
     let mut words = vec![
         format!(
-            "Mean {} against the supply voltage of the weight memory; the bit error rate at that voltage \
-             stands above where all points share one memory model.",
-            measured(summaries)
+            "Mean {} against the supply voltage of {}; the bit error rate at that voltage stands above where all points \
+             share one memory model.",
+            measured(summaries),
+            swept_memory(summaries)
         ),
         sample(points),
         means(points, intervals),
@@ -83,8 +84,9 @@ pub(super) fn accuracy_ber(points: &Averaged, scene: &Scene<'_>) -> String {
     let summaries = &points.summaries;
     let intervals = over_voltage(scene);
     let mut words = vec![format!(
-        "Mean {} against the bit error rate of the weight memory.",
-        measured(summaries)
+        "Mean {} against the bit error rate of {}.",
+        measured(summaries),
+        swept_memory(summaries)
     )];
     if summaries.iter().any(|s| s.design.ber == Some(0.0)) {
         words.push("The axis is broken: 0 stands for the error-free voltage and above.".to_owned());
@@ -106,8 +108,23 @@ fn counted(summaries: &[Summary]) -> &'static str {
         return "the weight memory per inference, accesses and leakage of whole macros, and of the rest of the chip where \
                 its power was given, relative to the same architecture at 8 bits, unprotected, at the error-free voltage";
     }
+    if energy_scope(summaries) != energy_scope([]) {
+        return "the accesses to the memories of weights and of stored activations per inference, each activation written once \
+                and read as the dataflow says, relative to the same architecture with both at 8 bits, unprotected, at their \
+                error-free voltages (arithmetic and periphery are not in it)";
+    }
     "the accesses to the weight memory per inference, relative to the same architecture at 8 bits, unprotected, at the \
      error-free voltage (arithmetic, activation memory and periphery are not in it)"
+}
+
+/// Which memory has the voltages of these points.
+fn swept_memory(summaries: &[Summary]) -> &'static str {
+    let of_activations = |s: &Summary| s.design.fault_kind.is_of_activations();
+    if !summaries.is_empty() && summaries.iter().all(of_activations) {
+        "the memory of stored activations"
+    } else {
+        "the weight memory"
+    }
 }
 
 /// `accuracy`, or what else the metric says.

@@ -6,8 +6,8 @@ use super::curves::{self, accuracy_points, percent_label, Curve, Intervals};
 use super::label;
 use super::layout::{upper_marks, Above};
 use super::series::{series_over_voltage, Series, DASHES};
-use super::text;
-use crate::analysis::{metric, Summary, BASELINE};
+use super::text::{self, capital};
+use crate::analysis::{energy_scope, metric, Summary, BASELINE};
 use crate::fault::Protection;
 use crate::quant::MethodLabel;
 use crate::units::VoltageUnit;
@@ -107,6 +107,7 @@ fn are_comparable(a: &Series<'_>, b: &Series<'_>) -> bool {
     a.bits == b.bits
         && (&a.architecture, &a.dataset) == (&b.architecture, &b.dataset)
         && (&a.memory, &a.array, &a.fault_kind) == (&b.memory, &b.array, &b.fault_kind)
+        && a.activations == b.activations
 }
 
 fn mean_accuracy(series: &Series<'_>) -> f64 {
@@ -158,7 +159,12 @@ fn energies_above(all: &[Series<'_>]) -> Above {
         }
     }
     Above {
-        label: "Weight-memory energy (1 = 8 bit at the error-free voltage)".into(),
+        label: format!(
+            "{} (1 = 8 bit at the error-free voltage)",
+            capital(energy_scope(
+                all.iter().flat_map(|s| s.points.iter().copied())
+            ))
+        ),
         ticks,
     }
 }

@@ -9,8 +9,8 @@ use super::legend::{Legend, Sample};
 use super::marker::{marker, Shape};
 use super::scene::Scene;
 use super::series::Series;
-use super::text;
-use crate::analysis::{undominated, Pareto, Summary};
+use super::text::{self, capital};
+use crate::analysis::{energy_scope, undominated, Pareto, Summary};
 
 const FRONTIER: Stroke = Stroke {
     color: Color(0, 0, 0, 0.85),
@@ -75,7 +75,11 @@ pub(super) fn pareto(scene: &Scene<'_>, pareto: &Pareto) -> String {
     }
     let right = if targets.is_empty() { 28.0 } else { 62.0 };
     let heading = Heading {
-        title: &format!("{} against weight-memory energy", scene.metric().title()),
+        title: &format!(
+            "{} against {}",
+            scene.metric().title(),
+            scene.energy_scope()
+        ),
         about: &scene.about,
     };
     sheet(heading, rows, right, &legend, |canvas, axes, i| {
@@ -158,8 +162,9 @@ fn energy_axis(summaries: &[&Summary], ticks: usize) -> Axis {
     } else {
         0.05 * high.abs()
     };
-    let label = "Weight-memory energy per inference, relative to 8 bit at the error-free voltage";
-    Axis::linear(label, (low - pad).max(0.0), high + pad, ticks)
+    let scope = capital(energy_scope(summaries.iter().copied()));
+    let label = format!("{scope} per inference, relative to 8 bit at the error-free voltage");
+    Axis::linear(&label, (low - pad).max(0.0), high + pad, ticks)
 }
 
 /// Dashed lines with their names right of the plane; a name that would touch its neighbour is left out.

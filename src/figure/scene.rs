@@ -4,7 +4,7 @@ use super::curves::{self, Curve, Plot};
 use super::facet::{facets, Facet, Focus};
 use super::series::{series, series_over_voltage, Series};
 use super::MemoryCurve;
-use crate::analysis::{metric, Pareto, Summary};
+use crate::analysis::{energy_scope, metric, Pareto, Summary};
 use crate::units::{Metric, VoltageUnit};
 use std::collections::BTreeSet;
 
@@ -37,6 +37,11 @@ impl<'a> Scene<'a> {
     /// What accuracies are the share of.
     pub(super) fn metric(&self) -> Metric {
         metric(self.summaries)
+    }
+
+    /// What energies are of.
+    pub(super) fn energy_scope(&self) -> &'static str {
+        energy_scope(self.summaries)
     }
 
     /// All series, by panel.

@@ -7,6 +7,7 @@ use crate::analysis::{Summary, BASELINE};
 use crate::fault::Protection;
 use crate::quant::MethodLabel;
 use crate::stats::Interval;
+use crate::sweep::ActivationSupply;
 use crate::units::Bits;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -54,6 +55,7 @@ type Key<'a> = (
     MethodLabel,
     std::cmp::Reverse<Option<Bits>>,
     [&'a str; 7],
+    Option<&'a ActivationSupply>,
     Option<u64>,
     &'a str,
 );
@@ -84,6 +86,7 @@ fn key(summary: &Summary) -> Key<'_> {
         method,
         std::cmp::Reverse(d.bits),
         rest,
+        d.activations.as_ref(),
         d.training_seed,
         &d.model,
     )
@@ -152,7 +155,7 @@ impl Split {
         let mut key = *key;
         match self {
             Self::None => {}
-            Self::Width => (key.2, key.5) = (std::cmp::Reverse(None), ""),
+            Self::Width => (key.2, key.6) = (std::cmp::Reverse(None), ""),
             Self::Protection => key.3[0] = "",
         }
         key
@@ -205,12 +208,15 @@ fn labels(keys: &[Key<'_>], split: Split) -> Vec<String> {
                     label = format!("{label}, {part}");
                 }
             }
+            if let Some(own) = key.4 {
+                label = format!("{label}, {}", own.words());
+            }
             label
         })
         .collect();
     for part in [
-        |k: &Key<'_>| k.4.map(|seed| format!("seed {seed}")),
-        |k: &Key<'_>| Some(k.5.to_owned()),
+        |k: &Key<'_>| k.5.map(|seed| format!("seed {seed}")),
+        |k: &Key<'_>| Some(k.6.to_owned()),
     ] {
         let mut times = BTreeMap::<(String, String), usize>::new();
         for (label, key) in labels.iter().zip(keys) {

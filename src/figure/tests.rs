@@ -52,6 +52,7 @@ pub(crate) fn summary(
         ber_source,
         access_energy_relative: Some(voltage * voltage),
         domain_voltages: Vec::new(),
+        activations: None,
         energy_relative: f64::from(bits) / 8.0 * voltage * voltage,
         energy_pj: None,
         inference_seconds: None,

@@ -28,8 +28,10 @@ pub fn verdicts(rows: &[AnswerRow], evidence: &[EvidenceRow]) -> Option<Figure> 
             shape: Shape::ALL[place % Shape::ALL.len()],
             dash: &[],
         };
-        let own =
-            |seen: &&&EvidenceRow| (&seen.model, seen.protection) == (&row.model, row.protection);
+        let own = |seen: &&&EvidenceRow| {
+            (&seen.model, seen.protection, &seen.activations)
+                == (&row.model, row.protection, &row.activations)
+        };
         let run: Vec<Point> = seen.iter().filter(own).map(|seen| point(seen)).collect();
         if !run.is_empty() {
             legend.name(Sample::Series(style), row.name());

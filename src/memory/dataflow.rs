@@ -1,4 +1,4 @@
-//! How often a weight is read from the weight memory per inference: the dataflow of the processing array, its size
+//! How often a weight is read from the weight memory per inference, and an activation from its own: the dataflow of the processing array, its size
 //! and the weight buffer beside it.
 //!
 //! A layer is the matrix product of `M` filters of `C·R·S` weights with `E·F·N` windows of the input (`N` images
@@ -15,6 +15,9 @@
 //! repeat a tile of weights: output stationary walks all windows for some filters, a tile of `min(M, columns)·C·R·S`;
 //! input stationary walks the whole layer for some windows. Where the buffer holds the tile, the weight memory is read
 //! once per batch; where it does not, a cyclic walk finds nothing again, and every fold reads the memory.
+//!
+//! The words of windows are read from the activation memory as they enter the array, overlapping ones anew: with weights or
+//! sums that stay once for each of `⌈M / columns⌉` folds of filters, with inputs that stay once.
 
 use crate::error::{Error, Result};
 use crate::units::words;
@@ -112,6 +115,19 @@ impl Accelerator {
             }
         };
         Ok(per_batch as f64 / batch as f64)
+    }
+
+    /// Reads of a layer's inputs from the activation memory per inference, in elements, of an input of so many: each once
+    /// where no dataflow is given; else those of its windows, padding included, once for each fold of filters, or once where
+    /// they stay.
+    pub(super) fn input_reads(&self, layer: LayerProduct, groups: u64, elements: u64) -> f64 {
+        let windows = layer.outputs * layer.window * groups;
+        let folds = match (self.dataflow, self.array) {
+            (Dataflow::Uniform, _) => return elements as f64,
+            (Dataflow::InputStationary, _) | (_, None) => 1,
+            (_, Some(array)) => (layer.filters / groups).div_ceil(array.columns.into()),
+        };
+        (windows * folds) as f64
     }
 
     /// Refuses a dataflow that needs an array and has none.

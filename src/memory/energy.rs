@@ -1,10 +1,12 @@
 //! Weight-memory energy of an inference, term by term: every energy of the program goes through here. How a voltage
 //! changes the energy of one access, and the leakage, is the memory model's affair.
 
+mod activations;
 mod macros;
 mod minimum;
 mod spec;
 
+pub use activations::{ActivationAccess, TensorAccess};
 pub use minimum::{minimum, Minimum, Place};
 pub use spec::{Clock, EnergySpec, Unused};
 
@@ -24,9 +26,11 @@ pub enum CellKind {
     Usual,
     /// Cells that do not fail, with the factors of the memory model's `protection.robust_cell`.
     Robust,
+    /// Those of stored activations.
+    Activations,
 }
 
-words!(CellKind: Usual "usual", Robust "robust");
+words!(CellKind: Usual "usual", Robust "robust", Activations "activations");
 
 /// A part of the cells of a layer.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -56,20 +60,20 @@ pub struct LayerAccess {
     pub cells: Vec<CellAccess>,
 }
 
-/// One term of an energy: some cells of one layer.
+/// One term of an energy: some cells of one layer, or a stored tensor of activations.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct EnergyTerm {
     /// Name of the layer.
     pub layer: String,
     /// What the cells are.
     pub cells: CellKind,
-    /// Weights of the layer.
+    /// Weights of the layer, or elements of a tensor.
     pub weights: u64,
-    /// Bits of each weight in these cells.
+    /// Bits of each weight in these cells, or of the word of an element.
     pub bits: f64,
     /// Bits of the protection beside each weight in these cells.
     pub overhead_bits: f64,
-    /// Reads of each weight per inference.
+    /// Reads of each weight per inference; of an element reads, and the one write.
     pub reads: f64,
     /// Supply voltage in the memory model's unit.
     pub voltage: f64,
@@ -93,7 +97,7 @@ impl EnergyTerm {
     }
 }
 
-/// Weight-memory energy of one inference.
+/// Energy of one inference: of the weight memory, and of that of stored activations where they were added.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Energy {
     /// Relative to the reference: the same layers at 8 bits, without protection, at the error-free voltage, with the
@@ -101,6 +105,8 @@ pub struct Energy {
     pub relative: f64,
     /// Picojoules, where the memory model gives an absolute energy.
     pub picojoule: Option<f64>,
+    /// The reference, in picojoules, or where those are not known in accesses of a bit at the error-free voltage.
+    pub reference: f64,
     /// Seconds of an inference, where the memory model has a macro, whose delay tells it.
     pub seconds: Option<f64>,
     /// Its terms in the order of the layers; their sums are the values above.
@@ -192,6 +198,7 @@ pub fn weight_memory_energy(
     Ok(Energy {
         relative,
         picojoule,
+        reference,
         seconds: None,
         terms,
     })
@@ -280,6 +287,15 @@ fn relative_beside_leakage(memory: &str) -> Error {
     )
 }
 
+fn relative_beside_absolute(memory: &str) -> Error {
+    let expected = "a number, or one memory model for weights and activations: energies of two that are only relative cannot be added";
+    Error::argument(
+        format!("energy.access.picojoule_per_bit of memory model `{memory}`"),
+        expected,
+        "null",
+    )
+}
+
 fn check_bits(layer: &LayerAccess, cells: &CellAccess) -> Result<()> {
     for (what, bits) in [("bits", cells.bits), ("overhead bits", cells.overhead_bits)] {
         if !(0.0..f64::INFINITY).contains(&bits) {
@@ -295,7 +311,7 @@ fn check_bits(layer: &LayerAccess, cells: &CellAccess) -> Result<()> {
 
 /// Factors of a cell on the energy of an access and on leakage.
 fn factors(memory: &MemoryModel, kind: CellKind) -> Result<(f64, f64)> {
-    if kind == CellKind::Usual {
+    if kind != CellKind::Robust {
         return Ok((1.0, 1.0));
     }
     let missing = |key: &str| {

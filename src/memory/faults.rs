@@ -128,6 +128,14 @@ impl Faults {
         Exposure::new(&self.spec, layers)
     }
 
+    /// True where faults reach the memory of a layer.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] for a glob that does not parse.
+    pub fn reach_layer(&self, name: &str) -> Result<bool> {
+        self.spec.reaches(name)
+    }
+
     /// True where faults reach the most significant bits alone.
     pub fn reach_msb_only(&self) -> bool {
         self.spec.noise == Noise::Msb

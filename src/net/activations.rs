@@ -1,13 +1,14 @@
 //! Activations stored as codes: which values of a network lie in the activation memory, with how many bits, over which range.
 
+use super::forward::to_levels;
 use super::graph::{Graph, Node, Op, Value};
 use super::moves::moves;
-use super::network::Network;
+use super::network::{Network, Parameter, Role};
 use super::pass::Route;
 use crate::error::{Error, Result};
 use crate::kernel::Levels;
 use crate::units::text_form;
-use candle_core::Tensor;
+use candle_core::{Tensor, Var};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -16,6 +17,10 @@ use std::str::FromStr;
 
 /// Widths of a code.
 const BITS: RangeInclusive<u32> = 4..=16;
+/// How the name of a parameter ends that is the range of a stored tensor; files say it in their [`Activations`].
+pub(super) const LEARNED: &str = ".input.range";
+/// What the source of ranges says that a training moved.
+const IN_TRAINING: &str = ", then learned in training";
 /// Values of a tensor that its range is chosen by: at most so many, spread evenly over all.
 const SAMPLE: usize = 1 << 18;
 /// Ranges that are tried for the least squared error: so many shares of the greatest value.
@@ -173,11 +178,15 @@ impl Graph {
         value
     }
 
-    /// The same with activations stored.
+    /// The same with activations stored, their ranges parameters from this one on where a training moves them.
     ///
     /// # Errors
     /// [`Error::Argument`] for activations that do not check or are not those of this graph.
-    pub(super) fn with_activations(&self, activations: &Activations) -> Result<Self> {
+    pub(super) fn with_activations(
+        &self,
+        activations: &Activations,
+        first_range: Option<usize>,
+    ) -> Result<Self> {
         activations.check()?;
         let stored = self.stored_values(activations.input);
         let found: Vec<&String> = activations.tensors.iter().map(|t| &t.reader).collect();
@@ -193,6 +202,7 @@ impl Graph {
         let ops = ops.map(|(tensor, own)| Op::Stored {
             tensor,
             levels: own.levels(activations.bits),
+            range: first_range.map(|first| first + tensor),
         });
         let mut ops: BTreeMap<Value, Op> = stored.into_keys().zip(ops).collect();
         let mut graph = self.without_nodes();
@@ -257,16 +267,81 @@ impl Graph {
     }
 }
 
+/// A tensor in the activation memory, for one image.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StoredValue {
+    /// Bits of a code.
+    pub bits: u32,
+    /// Its words, one for an element, [channels, height, width] row-major.
+    pub words: Range<u64>,
+    /// Layers that read it, in memory order, each with its groups of channels.
+    pub layers: Vec<(usize, u64)>,
+    /// Other operations that read it: sums, products of two values.
+    pub others: u64,
+}
+
 impl Network {
-    /// The words of each stored tensor in the activation memory, in the order of [`Activations::tensors`], for one image: a
-    /// word an element, [channels, height, width] row-major. Tensors that are not needed at the same time share words.
+    /// What lies in the activation memory for one image, in the order of [`Activations::tensors`]; nothing where activations
+    /// are not stored. Tensors that are not needed at the same time share words.
     ///
     /// # Errors
-    /// As [`Self::program`].
-    pub fn activation_spans(&self) -> Result<Vec<Range<u64>>> {
-        let shapes = self.graph().shapes(self.input_shape())?;
-        Ok(self.graph().activation_spans(&shapes))
+    /// [`Error::Argument`] where images are too small for the network.
+    pub fn stored_values(&self) -> Result<Vec<StoredValue>> {
+        let graph = self.graph();
+        let spans = graph.activation_spans(&graph.shapes(self.input_shape())?);
+        // of each value the stored ones that it only moves
+        let (mut moved, mut stored) = (vec![BTreeSet::new()], Vec::<StoredValue>::new());
+        for Node { op, inputs } in graph.nodes() {
+            let read: BTreeSet<usize> = inputs.iter().flat_map(|v| moved[*v].clone()).collect();
+            if moves(op) {
+                moved.push(read);
+                continue;
+            }
+            for place in read {
+                match op.layer() {
+                    Some(layer) => stored[place].layers.push((layer, op.groups())),
+                    None => stored[place].others += 1,
+                }
+            }
+            moved.push(BTreeSet::new());
+            if let (Op::Stored { levels, .. }, Some(last)) = (op, moved.last_mut()) {
+                last.insert(stored.len());
+                stored.push(StoredValue {
+                    bits: levels.bits,
+                    words: spans[stored.len()].clone(),
+                    layers: Vec::new(),
+                    others: 0,
+                });
+            }
+        }
+        Ok(stored)
     }
+}
+
+/// The parameter that is the range of a stored tensor.
+fn range_name(tensor: &StoredTensor) -> String {
+    format!("{}{LEARNED}", tensor.reader)
+}
+
+/// Values as a training stores them: as [`to_levels`], over the range as it is now. Its gradient is that of the values beyond
+/// it, as in PACT (Choi et al., 2018): those within pass theirs on.
+pub(super) fn to_learned_levels(
+    x: &Tensor,
+    range: &Tensor,
+    levels: &Levels,
+) -> candle_core::Result<Tensor> {
+    let least = if levels.low < 0.0 {
+        range.neg()?
+    } else {
+        range.zeros_like()?
+    };
+    let within = x.broadcast_minimum(range)?.broadcast_maximum(&least)?;
+    let now = Levels {
+        step: range.to_scalar::<f32>()? / levels.high,
+        ..*levels
+    };
+    let values = to_levels(&x.detach(), &now)?;
+    values.detach() + (&within - within.detach())?
 }
 
 /// What a tensor was seen to hold.
@@ -352,8 +427,50 @@ impl Network {
     /// # Errors
     /// [`Error::Argument`] for ranges of other tensors than this network stores, or that do not check.
     pub fn with_activations(self, activations: &Activations) -> Result<Self> {
-        let graph = self.graph().with_activations(activations)?;
+        let graph = self.graph().with_activations(activations, None)?;
         Ok(self.with_graph(graph))
+    }
+
+    /// The same for a training: ranges are parameters that it moves from where they are.
+    ///
+    /// # Errors
+    /// As [`Self::with_activations`]; a tensor failure.
+    pub fn learning_activations(self, activations: &Activations) -> Result<Self> {
+        let first = self.tensors().parameters.len();
+        let graph = self.graph().with_activations(activations, Some(first))?;
+        let parameter = |tensor: &StoredTensor| {
+            Ok(Parameter {
+                name: range_name(tensor),
+                var: Var::from_tensor(&Tensor::new(tensor.range, self.device())?)?,
+                role: Role::Range,
+            })
+        };
+        let ranges: Vec<Parameter> = activations
+            .tensors
+            .iter()
+            .map(parameter)
+            .collect::<Result<_>>()?;
+        Ok(self.with_graph(graph).with_parameters(ranges))
+    }
+
+    /// These activations with the ranges that a training has moved to where they are now.
+    ///
+    /// # Errors
+    /// A tensor failure.
+    pub fn learned_activations(&self, activations: &Activations) -> Result<Activations> {
+        let mut learned = activations.clone();
+        let parameters = self.tensors().parameters;
+        for tensor in &mut learned.tensors {
+            let name = range_name(tensor);
+            if let Some(own) = parameters.iter().find(|own| own.name == name) {
+                tensor.range = own.var.to_scalar::<f32>()?;
+            }
+        }
+        let has_learned = parameters.iter().any(|own| own.name.ends_with(LEARNED));
+        if has_learned && !learned.source.ends_with(IN_TRAINING) {
+            learned.source += IN_TRAINING;
+        }
+        Ok(learned)
     }
 
     /// Activations of so many bits, with the ranges that a rule finds over images [n, channels, height, width], the network
@@ -455,7 +572,8 @@ mod tests {
             let images = images(network.input_shape());
             let found = network.calibrate(&images, 8, true, RangeRule::Max).unwrap();
             let network = network.with_activations(&found).unwrap();
-            network.activation_spans().unwrap()
+            let stored = network.stored_values().unwrap();
+            stored.into_iter().map(|own| own.words).collect::<Vec<_>>()
         };
         // the image, 6 x 14 x 14, 16 x 5 x 5, 120, 84
         let lenet = [0..784, 784..1960, 0..400, 400..520, 0..84];
@@ -474,6 +592,79 @@ mod tests {
         );
         // then what is no longer read is free again
         assert_eq!(resnet[4..6], [0..plane, plane..2 * plane]);
+    }
+
+    #[test]
+    fn a_learned_range_rounds_as_a_fixed_one_and_takes_the_gradient_of_what_lies_beyond_it() {
+        for (signed, bits) in [(false, 4), (true, 4), (true, 8)] {
+            let tensor = StoredTensor {
+                reader: "fc".into(),
+                signed,
+                range: 1.5,
+            };
+            let levels = tensor.levels(bits);
+            let numbers = [-9.0f32, -1.6, -0.73, -0.1, 0.0, 0.2, 0.75, 1.49, 1.7, 3.0];
+            let x = Var::new(&numbers, &Device::Cpu).unwrap();
+            let range = Var::new(1.5f32, &Device::Cpu).unwrap();
+            let stored = to_learned_levels(&x, &range, &levels).unwrap();
+            let fixed = to_levels(&x, &levels).unwrap();
+            assert_eq!(
+                stored.to_vec1::<f32>().unwrap(),
+                fixed.to_vec1::<f32>().unwrap()
+            );
+            // each number has a weight of its own in the loss
+            let weights: Vec<f32> = (1..=10).map(|i| i as f32).collect();
+            let weights = Tensor::new(weights, &Device::Cpu).unwrap();
+            let loss = (stored * weights).unwrap().sum_all().unwrap();
+            let gradients = loss.backward().unwrap();
+            let of_x = gradients.get(&x).unwrap().to_vec1::<f32>().unwrap();
+            let of_range = gradients.get(&range).unwrap().to_scalar::<f32>().unwrap();
+            let (within, below) = if signed {
+                (2..8, -(1.0 + 2.0))
+            } else {
+                (5..8, 0.0)
+            };
+            for (place, own) in of_x.iter().enumerate().filter(|(place, _)| *place != 4) {
+                let expected = if within.contains(&place) {
+                    place as f32 + 1.0
+                } else {
+                    0.0
+                };
+                assert_eq!(*own, expected, "{signed} {place}");
+            }
+            assert_eq!(of_range, 9.0 + 10.0 + below);
+        }
+    }
+
+    #[test]
+    fn who_reads_a_stored_tensor_is_known() {
+        let stored = |name: &str| {
+            let network = network(name);
+            assert!(network.stored_values().unwrap().is_empty());
+            let found = network.calibrate(&images(network.input_shape()), 8, true, RangeRule::Max);
+            let network = network.with_activations(&found.unwrap()).unwrap();
+            network.stored_values().unwrap()
+        };
+        let readers = |own: &StoredValue| (own.layers.clone(), own.others);
+        let lenet: Vec<_> = stored("lenet5").iter().map(readers).collect();
+        let each = (0..5).map(|layer| (vec![(layer, 1)], 0));
+        assert_eq!(lenet, each.collect::<Vec<_>>());
+        // what a block reads is read again by its shortcut, or by the convolution there
+        let resnet = stored("resnet20");
+        assert!(resnet
+            .iter()
+            .all(|own| own.bits == 8 && own.layers.len() == 1));
+        let shortcuts: Vec<u64> = resnet.iter().map(|own| own.others).collect();
+        assert_eq!(shortcuts.iter().sum::<u64>(), 9);
+        assert_eq!(shortcuts[..4], [0, 1, 0, 1]);
+        let projected = stored("resnet20_projection");
+        let twice = projected.iter().filter(|own| own.layers.len() == 2).count();
+        assert_eq!(twice, 2);
+        // queries, keys and values are read by products, through what only moves them
+        let deit = stored("deit_tiny");
+        assert!(deit
+            .iter()
+            .all(|own| own.layers.len() as u64 + own.others > 0));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Runs a graph on a batch of images: node by node, or group by group on the kernels.
 
+use super::activations::to_learned_levels;
 use super::general::rounded;
 use super::graph::{Graph, Node, Op, Value};
 use super::groups::{End, Group};
@@ -205,6 +206,11 @@ impl Group<'_> {
                 let inputs = inputs.iter().map(|value| values.read(*value));
                 let inputs: Vec<Laid> = inputs.collect::<Result<_>>()?;
                 match (op, &inputs[..]) {
+                    // number by number, whatever the layout
+                    (Op::Stored { .. }, [x]) => Ok(Laid {
+                        tensor: op.forward(std::slice::from_ref(&x.tensor), dtype, pass)?,
+                        ..*x
+                    }),
                     (
                         Op::ChannelMean,
                         [Laid {
@@ -295,7 +301,10 @@ impl Op {
             (Self::Buffer(at), []) => pass.tensors.buffers[*at].1.to_dtype(dtype),
             (Self::Concat { axis }, all) => concatenated(all, *axis),
             (Self::General(general), all) => general.forward(all),
-            (Self::Stored { levels, .. }, [x]) => to_levels(x, levels),
+            (Self::Stored { levels, range, .. }, [x]) => match range {
+                Some(at) => to_learned_levels(x, pass.tensors.parameter(*at), levels),
+                None => to_levels(x, levels),
+            },
             (_, inputs) => {
                 let expected = format!("the inputs of {self:?}");
                 return Err(Error::argument(
@@ -313,7 +322,7 @@ impl Op {
 }
 
 /// Values rounded to levels, NaN as it is; gradients are those of what is within the levels (straight through).
-fn to_levels(x: &Tensor, levels: &Levels) -> candle_core::Result<Tensor> {
+pub(super) fn to_levels(x: &Tensor, levels: &Levels) -> candle_core::Result<Tensor> {
     let [step, low, high] = [levels.step, levels.low, levels.high].map(f64::from);
     let codes = rounded(&(x.detach() * f64::from(1.0 / levels.step))?)?;
     let values = (codes.clamp(low, high)? * step)?;

@@ -1,5 +1,6 @@
 //! Codes that came with a file, as tensors of a model file: they stand in place of the layer's float weights.
 
+use super::activations::LEARNED;
 use super::network::Network;
 use super::packed::{layer_words, tensor, CODES};
 use crate::code::{pack, CodeFormat};
@@ -22,6 +23,8 @@ const ZEROS: &str = ".weight.zeros";
 /// A tensor failure.
 pub(super) fn file_state(network: &Network) -> Result<Vec<(String, Tensor)>> {
     let mut state = network.state()?;
+    // the description has them
+    state.retain(|(name, _)| !name.ends_with(LEARNED));
     for layer in network.layers() {
         let Some(given) = layer.given_codes() else {
             continue;

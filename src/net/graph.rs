@@ -78,7 +78,12 @@ pub(super) enum Op {
     /// A value in the activation memory, as codes: the tensor's number there. No file has it: it follows from the model's
     /// [`Activations`](super::activations::Activations).
     #[serde(skip)]
-    Stored { tensor: usize, levels: Levels },
+    Stored {
+        tensor: usize,
+        levels: Levels,
+        /// Its range among the parameters, while a training moves it; what the levels say is where it began.
+        range: Option<usize>,
+    },
 }
 
 /// A square convolution: `w * x + bias`.
@@ -306,6 +311,14 @@ impl Op {
             | Self::GeneralConvolution(GeneralConvolution { layer, .. })
             | Self::Linear(Linear { layer, .. }) => Some(*layer),
             _ => None,
+        }
+    }
+
+    /// Groups of channels that see inputs of their own.
+    pub(super) fn groups(&self) -> u64 {
+        match self {
+            Self::GeneralConvolution(convolution) => convolution.groups as u64,
+            _ => 1,
         }
     }
 

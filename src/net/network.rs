@@ -369,10 +369,14 @@ impl Network {
             None => Ok(0.0),
             Some(_) => layer.range_in_force(&layer.values()?, max),
         };
-        self.layers
-            .iter()
-            .map(|layer| Ok((layer.name().to_owned(), range(layer)?)))
-            .collect()
+        let own = |layer: &QuantizedWeight| Ok((layer.name().to_owned(), range(layer)?));
+        let mut ranges: Vec<(String, f32)> = self.layers.iter().map(own).collect::<Result<_>>()?;
+        // of stored activations that a training learns
+        for parameter in self.others.iter().filter(|own| own.role == Role::Range) {
+            let name = parameter.name.trim_end_matches(".range").to_owned();
+            ranges.push((name, parameter.var.to_scalar::<f32>()?));
+        }
+        Ok(ranges)
     }
 
     /// The weights as evaluation uses them: read back from what is stored, float layers as they are.
@@ -475,6 +479,12 @@ impl Network {
 
     pub(super) fn graph(&self) -> &Graph {
         &self.graph
+    }
+
+    /// The same with more parameters behind those of its graph.
+    pub(super) fn with_parameters(mut self, more: Vec<Parameter>) -> Self {
+        self.others.extend(more);
+        self
     }
 
     /// The same tensors in another graph.

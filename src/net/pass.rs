@@ -34,6 +34,15 @@ impl Route {
         }
     }
 
+    /// That of a network whose activations are stored in its training: no one operation knows them.
+    #[must_use]
+    pub fn storing_activations(self) -> Self {
+        match self {
+            Self::Winograd => Self::Kernels,
+            other => other,
+        }
+    }
+
     /// How convolutions are computed in a training.
     pub fn arithmetic(self) -> Arithmetic {
         match self {

@@ -192,7 +192,7 @@ impl Steps<'_> {
                     None => self.general(node, value)?,
                 }
             }
-            (Op::Stored { tensor, levels }, [input]) => {
+            (Op::Stored { tensor, levels, .. }, [input]) => {
                 let (input, tensor, levels) = (self.number(*input)?, *tensor, *levels);
                 self.steps.push(Step::Stored {
                     input,

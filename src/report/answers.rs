@@ -38,6 +38,9 @@ pub(super) fn label(answer: &Answer, all: &[Answer]) -> String {
             text += &format!(", {}", of(answer));
         }
     }
+    if let Some(activations) = &own.activations {
+        text += &format!(", {}", activations.words());
+    }
     text
 }
 
@@ -143,8 +146,14 @@ fn is_open(open: &[Open<'_>], answer: &Answer, loss: f64) -> bool {
     let at = open.iter().filter(|(saving, _)| saving.loss == loss);
     at.into_iter().any(|(_, point)| {
         let d = &point.design;
-        (&d.model, &d.memory, &d.array, &d.protection)
-            == (&own.model, &own.memory, &own.array, &own.protection)
+        (&d.model, &d.memory, &d.array, &d.protection, &d.activations)
+            == (
+                &own.model,
+                &own.memory,
+                &own.array,
+                &own.protection,
+                &own.activations,
+            )
     })
 }
 

@@ -4,13 +4,23 @@
 use super::words::{accuracy, bit_error_rate, energy, source, span, voltage};
 use super::Report;
 use crate::analysis::{groups_of, metric, Group, Summary};
-use crate::figure::{interval, number, percent, series_styles, shown_points, SeriesStyle};
+use crate::figure::{
+    capital, interval, number, percent, rate, series_styles, shown_points, SeriesStyle,
+};
 use crate::units::VoltageUnit;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
 /// The script, without a library.
 pub(super) const SCRIPT: &str = include_str!("interactive.js");
+
+/// What stands on its axis of energies.
+const ENERGY: &str = "Weight-memory energy";
+
+/// The script with a name of energies.
+pub(super) fn script(energy_scope: &str) -> String {
+    SCRIPT.replace(ENERGY, &capital(energy_scope))
+}
 
 /// What the script draws.
 #[derive(Serialize)]
@@ -49,7 +59,7 @@ pub(super) fn data(report: &Report, answer: Option<&str>) -> String {
 }
 
 /// The policy of a page with this script and these styles: nothing is loaded, nothing else runs.
-pub(super) fn policy(style: &str) -> String {
+pub(super) fn policy(script: &str, style: &str) -> String {
     use base64::prelude::{Engine, BASE64_STANDARD};
     use sha2::{Digest, Sha256};
     let hash = |text: &str| {
@@ -60,7 +70,7 @@ pub(super) fn policy(style: &str) -> String {
     };
     format!(
         "default-src 'none'; script-src {}; style-src {}; img-src data:; base-uri 'none'; form-action 'none'",
-        hash(SCRIPT),
+        hash(script),
         hash(style)
     )
 }
@@ -166,6 +176,12 @@ fn settings(report: &Report, s: &Summary, group: &Group) -> Vec<(&'static str, S
         (
             "Bit error rate",
             Some(format!("{}, {}", bit_error_rate(s), source(s))),
+        ),
+        (
+            "Activations",
+            d.activations
+                .as_ref()
+                .map(|own| format!("bit error rate {} in {}", rate(own.ber), own.memory)),
         ),
         (
             "Energy",

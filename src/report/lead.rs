@@ -4,7 +4,7 @@ use super::answers::label;
 use super::page::usual_loss;
 use super::words::{bit_error_rate, mean, mean_interval, percents, points, voltage};
 use super::Report;
-use crate::analysis::{metric, Answer, Saving, SeriesPoints, Shown, Summary};
+use crate::analysis::{energy_scope, metric, Answer, Saving, SeriesPoints, Shown, Summary};
 use crate::figure::percent;
 
 /// What the tables hold at a loss of one point, or at the loss nearest to it.
@@ -76,13 +76,14 @@ fn holds(report: &Report, answer: &Answer, shown: Shown<'_>, target: &str) -> St
     });
     format!(
         "{} keeps {target} down to {} (bit error rate {}); the 95 % interval of its mean over {} chips there is {} %. It \
-         saves {} of weight-memory energy against 8 bit at the error-free voltage{against}.",
+         saves {} of {} against 8 bit at the error-free voltage{against}.",
         label(answer, &report.answers),
         voltage(point),
         bit_error_rate(point),
         point.chips,
         mean_interval(point).unwrap_or_default(),
-        saved(shown)
+        saved(shown),
+        energy_scope(&report.summaries)
     )
 }
 

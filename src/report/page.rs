@@ -8,7 +8,9 @@ use super::remarks::Remarks;
 use super::tables::{self, MemoryRates};
 use super::words::{self, points};
 use super::{interactive, Report};
-use crate::analysis::{groups_of, metric, protections, Group, Saving, SeriesPoints, Summary};
+use crate::analysis::{
+    energy_scope, groups_of, metric, protections, Group, Saving, SeriesPoints, Summary,
+};
 use crate::fault::Protection;
 use crate::figure::{self, shown_points, Figure};
 use crate::quant::MethodLabel;
@@ -36,6 +38,9 @@ struct Page<'a> {
     interactive: usize,
     /// What accuracies are called.
     measured: String,
+    /// What energies are of.
+    scope: &'static str,
+    script: String,
     data: String,
     savings: Grid,
     protected: Vec<Protected<'a>>,
@@ -67,12 +72,14 @@ pub(super) fn page(report: &Report) -> String {
     let frontiers = &report.pareto.frontiers;
     let most = tables::most_of_each(frontiers);
     let style = style(STYLE, &report.figures);
+    let scope = energy_scope(summaries);
+    let script = interactive::script(scope);
     let series = SeriesPoints::of(summaries);
     let lead = Lead::of(report, &series);
     let answer = lead.as_ref().and_then(|lead| lead.point);
     let answer = answer.map(|point| point.design.design_id.as_str());
     let page = Page {
-        policy: interactive::policy(&style),
+        policy: interactive::policy(&script, &style),
         data: interactive::data(report, answer),
         style,
         lead,
@@ -82,6 +89,8 @@ pub(super) fn page(report: &Report) -> String {
         subset: summaries.iter().any(|s| !s.image_sample().is_whole()),
         interactive: shown_points(summaries).len(),
         measured: metric(summaries).title(),
+        scope,
+        script,
         savings: tables::savings(report),
         protected: protection::protected(&protections),
         open_protections: protections.iter().any(|row| row.beyond.is_some()),

@@ -4,6 +4,7 @@
 use super::words::energy_number;
 use crate::analysis::ProtectedLoss;
 use crate::fault::Protection;
+use crate::figure::capital;
 
 /// The loss that the sentences are about.
 const SAID: f64 = 0.01;
@@ -72,14 +73,6 @@ fn words(protection: Protection) -> String {
         Protection::Msb(1) => "protection of the most significant bit".into(),
         Protection::Msb(bits) => format!("protection of the {bits} most significant bits"),
     }
-}
-
-/// The text with a capital at its start.
-fn capital(text: &str) -> String {
-    let mut letters = text.chars();
-    letters.next().map_or_else(String::new, |first| {
-        first.to_uppercase().collect::<String>() + letters.as_str()
-    })
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use crate::fault::{ArrayLabel, FaultLabel, KindName};
 use crate::figure::{evenly, number, percent, rate, series_labels, MOST_SHOWN};
 use crate::quant::MethodLabel;
 use crate::stats::Interval;
-use crate::sweep::EnergyRow;
+use crate::sweep::{ActivationSupply, EnergyRow};
 
 /// Least energy per loss and method.
 pub(super) fn savings(report: &Report) -> Grid {
@@ -134,7 +134,13 @@ pub(super) fn differences(rows: &[&MethodDifference]) -> Grid {
         .filter(|of| rows.windows(2).any(|pair| of(pair[0]) != of(pair[1])));
     let varying: Vec<_> = varying.collect();
     let setting = |row: &MethodDifference| {
-        let parts: Vec<&str> = varying.iter().map(|of| of(row)).collect();
+        let words = row
+            .setting
+            .activations
+            .as_ref()
+            .map(ActivationSupply::words);
+        let parts = varying.iter().map(|of| of(row).to_owned()).chain(words);
+        let parts: Vec<String> = parts.collect();
         Some(parts.join(", ")).filter(|_| !parts.is_empty())
     };
     let interval =

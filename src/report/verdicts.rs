@@ -10,6 +10,7 @@ use super::page::style;
 use super::words::signed;
 use crate::answer::{AnswerRow, EvidenceRow, PartKind, PartLoss};
 use crate::figure::{rate, Figure};
+use crate::sweep::ActivationSupply;
 use askama::Template;
 use sentences::{by_energy, points};
 
@@ -59,7 +60,7 @@ struct Page<'a> {
 pub fn answer_html(report: &AnswerReport) -> String {
     let style = style(STYLE, &report.figures);
     let page = Page {
-        policy: interactive::policy(&style),
+        policy: interactive::policy(interactive::SCRIPT, &style),
         style,
         sentences: answer_sentences(&report.rows, &report.parts),
         verdicts: verdicts(&report.rows),
@@ -80,6 +81,8 @@ pub fn verdicts(rows: &[AnswerRow]) -> Grid {
     Grid::of(&rows)
         .text("model", |row| &row.model)
         .text("protection", |row| row.protection)
+        .text("activations at", |row| supply(row.activations.as_ref()))
+        .only_if(rows.iter().any(|row| row.activations.is_some()))
         .text("verdict", |row| row.verdict.name().replace('_', " "))
         .number("saving %", |row| row.saving_low.map(points))
         .number("at most", |row| row.saving_high.map(points))
@@ -105,10 +108,17 @@ pub fn verdicts(rows: &[AnswerRow]) -> Grid {
         .grid()
 }
 
+/// Voltage of stored activations.
+fn supply(activations: Option<&ActivationSupply>) -> Option<String> {
+    activations.map(|own| format!("{} {}", own.voltage, own.voltage_unit.symbol()))
+}
+
 fn evidence(rows: &[EvidenceRow]) -> Grid {
     Grid::of(rows)
         .text("model", |row| &row.model)
         .text("protection", |row| row.protection)
+        .text("activations at", |row| supply(row.activations.as_ref()))
+        .only_if(rows.iter().any(|row| row.activations.is_some()))
         .number("voltage", |row| row.voltage)
         .number("bit error rate", |row| rate(row.ber))
         .text("verdict", |row| row.verdict.name().replace('_', " "))

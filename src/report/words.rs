@@ -34,10 +34,14 @@ fn voltages(summary: &Summary, text: impl Fn(f64) -> String) -> String {
     let (low, high) = all.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| {
         (low.min(v), high.max(v))
     });
-    if low < high {
+    let own = if low < high {
         format!("{} to {} {unit}", text(low), text(high))
     } else {
         format!("{} {unit}", text(low))
+    };
+    match &design.activations {
+        Some(activations) => format!("{own}, activations {}", text(activations.voltage)),
+        None => own,
     }
 }
 

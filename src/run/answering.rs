@@ -19,9 +19,10 @@ use crate::answer::{
     Finding, Level, LossFrom, Question, Seen, Target,
 };
 use crate::config::Experiment;
-use crate::engine::Answers;
+use crate::engine::{Answers, Evaluator};
 use crate::error::{Error, Result};
 use crate::fault::Protection;
+use crate::memory::OperatingPoint;
 use crate::sweep::{exposed_cells, Design, DesignPoint, Sampling, Sight, Supply, SweptModel};
 use crate::table;
 use crate::units::{BerSource, Voltage, VoltageUnit};
@@ -126,11 +127,15 @@ fn as_asked(experiment: &Experiment) -> Result<Experiment> {
     Ok(experiment)
 }
 
-/// A model under a protection, and what it takes at each voltage.
+/// A model under a protection, its stored activations at a voltage where they have a supply of their own, and what it takes
+/// at each voltage of the weights.
 struct Pair {
     model: usize,
     protection: Protection,
+    activations: Option<OperatingPoint>,
     designs: Vec<Design>,
+    /// Relative energy of the model without protection at the error-free voltages.
+    nominal: f64,
 }
 
 /// A question about candidates, each a pair, at voltages.
@@ -272,18 +277,35 @@ impl Sweeping<'_> {
     /// Every model under every protection, with its design points at the voltages.
     fn pairs(&self, swept_models: &[SweptModel], voltages: &[Voltage]) -> Result<Vec<Pair>> {
         let prepared = &self.prepared;
+        let designs =
+            |points: &[DesignPoint]| prepared.comparison(swept_models, points, 1).designs();
+        let mut supplies: Vec<_> = prepared.activation_grid.iter().copied().map(Some).collect();
+        if supplies.is_empty() {
+            supplies.push(None);
+        }
+        let error_free = match &prepared.activations {
+            Some(side) => Some(side.faults.at(&side.memory, side.memory.error_free)?),
+            None => None,
+        };
         let mut pairs = Vec::new();
         for model in 0..swept_models.len() {
+            let at = |protection, voltage, activations| {
+                prepared.design_point(model, protection, voltage, activations)
+            };
+            let nominal = at(Protection::None, prepared.memory.error_free, error_free)?;
+            let nominal = designs(&[nominal])?[0].energy_relative;
             for &protection in &prepared.protections {
-                let mut points = Vec::new();
-                for voltage in voltages {
-                    points.push(prepared.design_point(model, protection, *voltage)?);
+                for &activations in &supplies {
+                    let points = voltages.iter().map(|own| at(protection, *own, activations));
+                    let points: Vec<DesignPoint> = points.collect::<Result<_>>()?;
+                    pairs.push(Pair {
+                        model,
+                        protection,
+                        activations,
+                        designs: designs(&points)?,
+                        nominal,
+                    });
                 }
-                pairs.push(Pair {
-                    model,
-                    protection,
-                    designs: prepared.comparison(swept_models, &points, 1).designs()?,
-                });
             }
         }
         Ok(pairs)
@@ -307,11 +329,17 @@ impl Sweeping<'_> {
                 pair.protection,
                 &prepared.faults,
             )?;
+            let beside = match pair.activations {
+                Some(point) => point.ber.get() * bits_of_activations(swept.evaluator)?,
+                None => 0.0,
+            };
+            // what fails of activations counts as if it were among the weights
+            let rate = |ber: f64| ber + beside / cells as f64;
             let level = |design: &Design| {
                 let ber = design.ber.unwrap_or(0.0);
                 Level {
-                    ber,
-                    faults: ber * cells as f64,
+                    ber: rate(ber),
+                    faults: ber * cells as f64 + beside,
                     energy: design.energy_relative,
                 }
             };
@@ -319,19 +347,18 @@ impl Sweeping<'_> {
             let floor = match spec.loss_from {
                 LossFrom::Best => reference - spec.max_loss,
                 LossFrom::Own => clean - spec.max_loss,
-            };
+            }
+            .max(0.0);
             let target = match spec.yield_share {
                 None => Target::Mean(floor),
                 Some(fraction) => Target::Yield { fraction, floor },
             };
-            let points =
-                [
-                    prepared.design_point(
-                        pair.model,
-                        pair.protection,
-                        prepared.memory.error_free,
-                    )?,
-                ];
+            let points = [prepared.design_point(
+                pair.model,
+                pair.protection,
+                prepared.memory.error_free,
+                pair.activations,
+            )?];
             let comparison = prepared.comparison(swept_models, &points, 1);
             let sight = Sight::new(&comparison, own)?;
             candidates.push(Candidate {
@@ -341,7 +368,7 @@ impl Sweeping<'_> {
                 levels: pair.designs.iter().map(level).collect(),
                 chip_cost: sight.chip_cost(TYPICAL_RATE * cells as f64)?,
                 target,
-                known: known_losses(spec, &swept.name, pair.protection),
+                known: known_losses(spec, &swept.name, pair, &rate),
             });
         }
         Ok(candidates)
@@ -383,11 +410,35 @@ impl Sweeping<'_> {
     }
 }
 
+impl Pair {
+    fn activation_voltage(&self) -> Option<f64> {
+        self.activations.map(|point| point.voltage.get())
+    }
+}
+
+/// Bits of the codes of all stored activations of an image.
+fn bits_of_activations(evaluator: &Evaluator) -> Result<f64> {
+    let stored = evaluator.network().stored_values()?;
+    let bits = stored
+        .iter()
+        .map(|own| (own.words.end - own.words.start) * u64::from(own.bits));
+    Ok(bits.sum::<u64>() as f64)
+}
+
 /// What an earlier run saw of a candidate.
-fn known_losses(spec: &AnswerSpec, model: &str, protection: Protection) -> Vec<Seen> {
-    let own = |finding: &&Finding| finding.model == model && finding.protection == protection;
+fn known_losses(
+    spec: &AnswerSpec,
+    model: &str,
+    pair: &Pair,
+    rate: &dyn Fn(f64) -> f64,
+) -> Vec<Seen> {
+    let own = |finding: &&Finding| {
+        finding.model == model
+            && finding.protection == pair.protection
+            && finding.activation_voltage == pair.activation_voltage()
+    };
     let seen = |finding: &Finding| Seen {
-        ber: finding.ber,
+        ber: rate(finding.ber),
         loss: finding.loss,
         error: finding.error,
     };
@@ -405,11 +456,15 @@ pub fn findings(run: &Path) -> Result<Vec<Finding>> {
         let verdicts: Vec<AnswerRow> = table::read(&run.join(names::VERDICTS_CSV))?;
         let evidence: Vec<EvidenceRow> = table::read(&run.join(names::EVIDENCE_CSV))?;
         for row in evidence.iter().filter(|row| row.good_chips.is_none()) {
-            let own = |of: &&AnswerRow| (&of.model, of.protection) == (&row.model, row.protection);
+            let own = |of: &&AnswerRow| {
+                (&of.model, of.protection, &of.activations)
+                    == (&row.model, row.protection, &row.activations)
+            };
             if let Some(of) = verdicts.iter().find(own) {
                 all.push(Finding {
                     model: row.model.clone(),
                     protection: row.protection,
+                    activation_voltage: row.activations.as_ref().map(|own| own.voltage),
                     ber: row.ber,
                     loss: of.clean_accuracy - row.value,
                     error: (row.value_high - row.value_low) / (2.0 * NORMAL_95),
@@ -423,6 +478,7 @@ pub fn findings(run: &Path) -> Result<Vec<Finding>> {
                 all.push(Finding {
                     model: design.model.clone(),
                     protection: design.protection,
+                    activation_voltage: design.activations.as_ref().map(|own| own.voltage),
                     ber,
                     loss: design.clean_accuracy.get() - point.mean,
                     error: (interval.high - interval.low) / (2.0 * NORMAL_95),
@@ -463,17 +519,19 @@ fn named(model: &str, protection: Protection) -> String {
 }
 
 impl Prepared {
-    /// A model under a protection at one voltage.
+    /// A model under a protection at one voltage, its stored activations at theirs.
     fn design_point(
         &self,
         model: usize,
         protection: Protection,
         voltage: Voltage,
+        activations: Option<OperatingPoint>,
     ) -> Result<DesignPoint> {
         Ok(DesignPoint {
             model,
             protection,
             supply: Supply::One(self.faults.at(&self.memory, voltage)?),
+            activations,
         })
     }
 }

@@ -255,6 +255,7 @@ impl Prepared {
             images: (self.chosen.len() - self.left_out()) as u64,
             dataset: Input::new(name, self.test.title.clone(), &self.checksums.0),
             memory: None,
+            activation_memory: None,
             attack_data: training
                 .map(|(set, checksum)| Input::new(name, set.title.clone(), checksum)),
             groups: None,

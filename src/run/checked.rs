@@ -1,7 +1,7 @@
 //! The files of run folders are checked by their `checksums` before they are read, and `checksums` is true at every
 //! instant while they are rewritten: a process may be killed at any.
 
-use super::record::{MEMORY, RECORD};
+use super::record::{ACTIVATION_MEMORY, MEMORY, RECORD};
 use crate::analysis::names;
 use crate::error::Result;
 use crate::store::{self, Checksums, CHECKSUMS};
@@ -46,6 +46,7 @@ impl Unchecked {
                 .try_for_each(|name| check(name, REMEDY));
         }
         check(MEMORY, REMEDY)?;
+        check(ACTIVATION_MEMORY, REMEDY)?;
         TABLES.iter().try_for_each(|name| check(name, REMEDY))
     }
 
@@ -113,7 +114,7 @@ pub(super) fn forget_tables(folder: &Path) -> Result<()> {
     let Some(mut checksums) = Checksums::read(folder)? else {
         return Ok(());
     };
-    checksums.keep([RECORD, MEMORY]);
+    checksums.keep([RECORD, MEMORY, ACTIVATION_MEMORY]);
     checksums.write(folder)
 }
 
@@ -124,7 +125,7 @@ pub(super) fn forget_tables(folder: &Path) -> Result<()> {
 pub(super) fn record_all(folder: &Path, others: &[String]) -> Result<()> {
     let mut checksums = Checksums::default();
     checksums.record_without(folder, RECORD, TIMES)?;
-    checksums.record(folder, [MEMORY])?;
+    checksums.record(folder, [MEMORY, ACTIVATION_MEMORY])?;
     checksums.record(folder, names::TABLES)?;
     checksums.record(folder, others)?;
     checksums.write(folder)

@@ -2,17 +2,17 @@
 
 use super::models::{dataset_for, load_models, Loaded, TestImages, TestSource};
 use super::normalization::normalize;
-use crate::code::{CodeFault, Word};
+use crate::code::CodeFault;
 use crate::config::Experiment;
+use crate::engine::{Reads, WeightReads};
 use crate::error::{Error, Result};
 use crate::fault::{
-    ActivationMemory, ActivationReads, ArrayLabel, ChipReads, FaultLabel, FaultSpec, Layout, Noise,
-    Stored, Zone,
+    ArrayLabel, ChipReads, FaultLabel, FaultSpec, Layout, Protection, Stored, Zone,
 };
 use crate::memory::{self, Faults, MemoryModel, OperatingPoint};
 use crate::quant::MethodLabel;
 use crate::store::{self, ByteArray};
-use crate::sweep::protected;
+use crate::sweep::{activation_memory, protected};
 use crate::units::{Ber, BerSource, ChipId, Metric, Voltage, VoltageUnit};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -144,7 +144,11 @@ pub fn evaluate(
     let images = TestImages::new(&set, &models, &experiment, experiment.sweep.images)?;
     let (mut count, mut array) = (None, None);
     let activations = match faults.activations {
-        Some(ber) => Some((activation_memory(loaded)?, ber)),
+        Some(ber) => {
+            let asked = (None, Protection::None);
+            let memory = activation_memory(evaluator, &loaded.name, asked, &options)?;
+            Some((memory, ber))
+        }
         None => None,
     };
     let of_activations = match &activations {
@@ -155,11 +159,17 @@ pub fn evaluate(
         }
         None => None,
     };
-    let with_activations = |words: &[(usize, Word)], reads: &ActivationReads| {
-        let faults = |image, tensor, visit: &mut dyn FnMut(CodeFault)| {
+    let faulty = |image: u32, tensor: usize, visit: &mut dyn FnMut(CodeFault)| {
+        if let Some(reads) = &of_activations {
             reads.of(image, tensor).iter().copied().for_each(visit);
+        }
+    };
+    let score_of = |weights: WeightReads| {
+        let reads = Reads {
+            weights,
+            activations: of_activations.as_ref().map(|_| &faulty as _),
         };
-        evaluator.faulty_with_activations(words, &faults, images.of(0))
+        evaluator.score(reads, images.of(0))
     };
     let score = match (&place, &stored) {
         (Some(place), Some((layout, zones))) => {
@@ -180,23 +190,15 @@ pub fn evaluate(
                 failing.fetch_add(read.failing_cells, Ordering::Relaxed);
                 Ok(read.words)
             };
-            let score = match (way.model.is_transient(), &of_activations) {
-                (true, None) => evaluator.faulty_by_access(images.of(0), &access)?,
-                (false, None) => evaluator.faulty(&access(0)?, images.of(0))?,
-                (false, Some(reads)) => with_activations(&access(0)?, reads)?,
-                (true, Some(_)) => {
-                    let expected = "weights whose faults are there in every access";
-                    let found = "transient ones";
-                    return Err(Error::argument("--activation-ber", expected, found));
-                }
+            let score = if way.model.is_transient() {
+                score_of(WeightReads::ByAccess(&access))?
+            } else {
+                score_of(WeightReads::Always(&access(0)?))?
             };
             count = Some(failing.into_inner());
             score
         }
-        _ => match &of_activations {
-            Some(reads) => with_activations(&[], reads)?,
-            None => evaluator.clean(images.of(0))?,
-        },
+        _ => score_of(WeightReads::Always(&[]))?,
     };
     let mut warnings = loaded.warnings.clone();
     warnings.extend_from_slice(options.map_remarks());
@@ -264,32 +266,7 @@ fn check_options(spec: &FaultSpec, faults: FaultSetting) -> Result<()> {
             "`--voltage` beside it: it moves the failure curve, which a rate does not read";
         return wrong("faults.margin", expected, "none");
     }
-    let of_weights = spec.noise != Noise::default() || !spec.layers.is_empty();
-    if of_weights && faults.activations.is_some() && faults.weights == WeightFaults::None {
-        let expected = "`--ber` or `--voltage`: they say which bits of weights can fail";
-        return wrong(
-            "faults.noise and faults.layers",
-            expected,
-            "`--activation-ber` alone",
-        );
-    }
     Ok(())
-}
-
-/// The memory of the activations of a model that stores them.
-fn activation_memory(loaded: &Loaded) -> Result<ActivationMemory> {
-    let Some(activations) = &loaded.info.activations else {
-        let expected =
-            "a model that stores its activations (`quantize --activation-bits 8` makes one)";
-        let what = format!("model {}", loaded.path.display());
-        return Err(Error::argument(
-            what,
-            expected,
-            "activations in floating point",
-        ));
-    };
-    let spans = loaded.evaluator.network().activation_spans()?;
-    ActivationMemory::new(activations.bits, spans, None)
 }
 
 /// Where faults are looked at: a chip at a rate, with the operating point where a voltage was given.

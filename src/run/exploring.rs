@@ -14,8 +14,8 @@ use crate::analysis::{names, Pareto, Summary};
 use crate::config::Experiment;
 use crate::error::{Error, Result};
 use crate::explore::{
-    check_arrays, explore as search_domains, Evaluation, ExploredPoint, Outcome, Sensitivity,
-    Simulation, Verified,
+    check_arrays, explore as search_domains, ActivationDomain, Evaluation, ExplorePoint,
+    ExploredPoint, Outcome, Sensitivity, Simulation, Verified,
 };
 use crate::fault::Protection;
 use crate::memory::{CellKind, EnergyTerm};
@@ -117,7 +117,7 @@ pub(super) fn check_exploration(experiment: &Experiment) -> Result<()> {
     }
     let spec = &experiment.explore;
     if spec.domains.is_none() && spec.widths.is_empty() {
-        let expected = "something to search: `--domains layers` (or bits, groups:FILE) or `--widths 2,4,8`; single \
+        let expected = "something to search: `--domains layers` (or bits, weights,activations, groups:FILE) or `--widths 2,4,8`; single \
                         voltages are a `sweep`, the lowest of them is an `answer`";
         return Err(Error::argument("explore", expected, "none of them"));
     }
@@ -307,6 +307,14 @@ impl Sweeping<'_> {
                 journal.append_design(design)?;
                 journal.append_trial(trial)
             };
+            let activations = match &prepared.activations {
+                Some(side) => Some(ActivationDomain {
+                    side,
+                    grid: &prepared.activation_grid,
+                    error_free: side.faults.at(&side.memory, side.memory.error_free)?,
+                }),
+                None => None,
+            };
             let mut simulation = Simulation {
                 swept,
                 search_model: &search_model,
@@ -315,6 +323,7 @@ impl Sweeping<'_> {
                 faults: &prepared.faults,
                 energy: &prepared.experiment.energy,
                 protection: Protection::None,
+                activations,
                 parts: &parts,
                 grid,
                 seed: prepared.experiment.seed,
@@ -384,8 +393,8 @@ fn add_verified(explored: &Explored, grid: &mut Grid) {
             .outcome
             .points
             .iter()
-            .find(|p| p.domain_voltages == design.domain_voltages);
-        let Some(point) = point.filter(|_| !known && !design.domain_voltages.is_empty()) else {
+            .find(|p| p.domain_voltages == verified.domain_voltages);
+        let Some(point) = point.filter(|_| !known) else {
             continue;
         };
         let rails = point.rail_energy_relative;
@@ -395,7 +404,7 @@ fn add_verified(explored: &Explored, grid: &mut Grid) {
         grid.energies.extend(verified.energies.iter().cloned());
         if rails > 0.0 {
             grid.energies
-                .push(rail_row(&design, rails, picojoule, point.rails));
+                .push(rail_row(&design, rails, picojoule, point));
         }
         design.energy_relative += rails;
         design.energy_pj = design
@@ -408,8 +417,13 @@ fn add_verified(explored: &Explored, grid: &mut Grid) {
 }
 
 /// The term of the supply rails.
-fn rail_row(design: &Design, energy: f64, picojoule: Option<f64>, rails: u32) -> EnergyRow {
-    let highest = design
+fn rail_row(
+    design: &Design,
+    energy: f64,
+    picojoule: Option<f64>,
+    point: &ExplorePoint,
+) -> EnergyRow {
+    let highest = point
         .domain_voltages
         .iter()
         .map(|d| d.voltage)
@@ -423,7 +437,7 @@ fn rail_row(design: &Design, energy: f64, picojoule: Option<f64>, rails: u32) ->
             weights: 0,
             bits: 0.0,
             overhead_bits: 0.0,
-            reads: f64::from(rails - 1),
+            reads: f64::from(point.rails - 1),
             voltage: highest,
             access_energy_relative: 0.0,
             energy_factor: 1.0,

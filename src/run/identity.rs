@@ -4,7 +4,7 @@ use crate::answer::AnswerSpec;
 use crate::data::Normalization;
 use crate::error::{Error, Result};
 use crate::explore::ExploreSpec;
-use crate::fault::FaultSpec;
+use crate::fault::{FaultSpec, Protection};
 use crate::kernel::{Arithmetic, Isa};
 use crate::memory::EnergySpec;
 use crate::store;
@@ -23,6 +23,9 @@ pub(super) struct SweepIdentity<'a> {
     pub(super) dataset: &'a str,
     pub(super) images: u64,
     pub(super) memory: &'a str,
+    /// Where stored activations have a supply of their own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) activations: Option<ActivationIdentity<'a>>,
     pub(super) models: Vec<(&'a str, &'a str)>,
     pub(super) tolerance: Option<f64>,
     pub(super) floor: Option<f64>,
@@ -50,6 +53,19 @@ pub(super) struct SweepIdentity<'a> {
     /// The same of stratified images.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) stratified: Option<(Vec<f64>, Vec<String>)>,
+}
+
+/// What can change a number of faults in stored activations.
+#[derive(Serialize)]
+pub(super) struct ActivationIdentity<'a> {
+    pub(super) memory: &'a str,
+    pub(super) words: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) protection: Option<Protection>,
+    pub(super) alone: bool,
+    pub(super) by_rate: bool,
+    /// Their voltages, under two-level sampling: see [`SweepIdentity::two_level`].
+    pub(super) planned: Option<Vec<f64>>,
 }
 
 /// What points of an exploration are verified by: those of a run whose identity does not say it, by means.

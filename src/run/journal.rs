@@ -90,6 +90,9 @@ pub struct SeenChip {
     pub model: String,
     /// The protection of its codes.
     pub protection: Protection,
+    /// Voltage of stored activations, where they have a supply of their own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub activation_voltage: Option<f64>,
     /// Supply voltage in the unit of the memory.
     pub voltage: f64,
     /// Whether the chip is one of the check; else it is one of the search.
@@ -112,6 +115,7 @@ pub struct SeenChip {
 pub(super) struct SeenKey {
     model: String,
     protection: Protection,
+    activations: Option<u64>,
     voltage: u64,
     check: bool,
     part: Option<String>,
@@ -132,6 +136,7 @@ impl SeenChip {
         SeenKey {
             model: self.model.clone(),
             protection: self.protection,
+            activations: self.activation_voltage.map(f64::to_bits),
             voltage: self.voltage.to_bits(),
             check: self.check,
             part: self.part.clone(),

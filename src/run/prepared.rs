@@ -1,5 +1,8 @@
 //! The inputs of a sweep or an exploration, checked before anything is computed: memory, faults, voltages, models and images.
 
+use super::activations::{
+    activation_identity, activation_side, activations_asked, at_same_voltages,
+};
 use super::clock;
 use super::identity::{folder_name, settings, SweepIdentity, Verification};
 use super::journal::{journals_of, replay_run, Asked, Replay};
@@ -21,13 +24,15 @@ use crate::config::{Experiment, Training};
 use crate::data::{self, DatasetName, ImageSet};
 use crate::engine::{Answers, Score, ACCESS_IMAGES};
 use crate::error::{Error, Result};
+use crate::explore::DomainSpec;
 use crate::fault::Protection;
 use crate::kernel::Arithmetic;
 use crate::memory::{Faults, MemoryModel, OperatingPoint};
 use crate::stats::ImageSample;
 use crate::store;
 use crate::sweep::{
-    exposed_cells, Comparison, Design, DesignPoint, Sampling, SweptModel, TestSplit, TwoLevel,
+    exposed_cells, ActivationSide, Comparison, DesignPoint, Sampling, SweptModel, TestSplit,
+    TwoLevel,
 };
 use crate::units::{count_of, Ber, BerSource, Voltage};
 use candle_core::Device;
@@ -44,6 +49,11 @@ pub(super) struct Prepared {
     pub(super) faults: Faults,
     /// Voltages asked for, with their bit error rates.
     pub(super) grid: Vec<OperatingPoint>,
+    /// The memory of stored activations, and its voltages asked for, where they have a supply of their own.
+    pub(super) activations: Option<ActivationSide>,
+    pub(super) activation_grid: Vec<OperatingPoint>,
+    /// True where an exploration searches them.
+    searches_activations: bool,
     pub(super) protections: Vec<Protection>,
     pub(super) models: Vec<Loaded>,
     /// As in the record.
@@ -68,12 +78,19 @@ pub(super) struct Inputs {
     pub(super) memory: MemoryModel,
     pub(super) faults: Faults,
     pub(super) grid: Vec<OperatingPoint>,
+    pub(super) activations: Option<ActivationSide>,
+    pub(super) activation_grid: Vec<OperatingPoint>,
+    searches_activations: bool,
     pub(super) protections: Vec<Protection>,
     /// What is said of voltages that cannot be used.
     left_out: Vec<String>,
 }
 
-pub(super) fn inputs(experiment: &Experiment, request: &RunRequest) -> Result<Inputs> {
+pub(super) fn inputs(
+    experiment: &Experiment,
+    request: &RunRequest,
+    explores: bool,
+) -> Result<Inputs> {
     let memory = experiment.memory_model()?;
     experiment.energy.check_memory(&memory)?;
     let faults = Faults::new(&experiment.faults, &memory)?;
@@ -82,7 +99,27 @@ pub(super) fn inputs(experiment: &Experiment, request: &RunRequest) -> Result<In
     }
     let sweep = &experiment.sweep;
     let list = sweep.voltages.as_deref();
-    let grid = faults.settings(&memory, list, &sweep.bit_error_rates)?;
+    let searched = explores && experiment.explore.domains == Some(DomainSpec::Memories);
+    let activations = activation_side(experiment, searched)?;
+    if activations.is_some() && request.models.is_empty() {
+        let expected =
+            "model files that store their activations (`quantize --activation-bits 8` makes them)";
+        return Err(Error::argument(
+            "voltages of activations",
+            expected,
+            "models to train",
+        ));
+    }
+    let grid = if activations.as_ref().is_some_and(|side| side.alone) {
+        vec![faults.at(&memory, memory.error_free)?]
+    } else {
+        faults.settings(&memory, list, &sweep.bit_error_rates)?
+    };
+    let activation_grid = match &activations {
+        Some(side) if searched => at_same_voltages(side, &memory, &grid)?,
+        Some(side) => activations_asked(side, &experiment.activations)?,
+        None => Vec::new(),
+    };
     let protections = experiment.sweep.protections()?;
     let lost = list.map_or(Ok(Vec::new()), |list| faults.lost(&memory, list))?;
     let (grid, slow) = feasible(grid, &memory, &experiment.energy)?;
@@ -91,6 +128,9 @@ pub(super) fn inputs(experiment: &Experiment, request: &RunRequest) -> Result<In
         memory,
         faults,
         grid,
+        activations,
+        activation_grid,
+        searches_activations: searched,
         protections,
         left_out,
     })
@@ -266,6 +306,9 @@ pub(super) fn prepare(
         memory,
         faults,
         grid,
+        activations,
+        activation_grid,
+        searches_activations,
         protections,
         left_out,
     } = inputs;
@@ -286,7 +329,7 @@ pub(super) fn prepare(
     let images = TestImages::new(&set, &models, &experiment, experiment.sweep.images)?;
     experiment.sweep.check_tolerance(images.all)?;
     let planned = |sampling: Sampling| {
-        let voltages = grid.iter().map(|point| point.voltage.get()).collect();
+        let voltages = values(&grid);
         let protections = protections.iter().map(|own| own.to_string()).collect();
         (experiment.sweep.sampling == sampling).then_some((voltages, protections))
     };
@@ -295,6 +338,9 @@ pub(super) fn prepare(
         dataset: &images.checksum,
         images: images.count,
         memory: &memory.checksum,
+        activations: activations
+            .as_ref()
+            .map(|side| activation_identity(side, &experiment, &activation_grid)),
         models: models
             .iter()
             .map(|model| (model.name.as_str(), model.checksum.as_str()))
@@ -321,6 +367,9 @@ pub(super) fn prepare(
         memory,
         faults,
         grid,
+        activations,
+        activation_grid,
+        searches_activations,
         protections,
         models,
         exposed_cells: BTreeMap::new(),
@@ -341,6 +390,24 @@ pub(super) fn prepare(
     Ok(prepared)
 }
 
+/// What to tell of voltages below the measured span of a memory.
+fn extrapolated(points: &[OperatingPoint], memory: &MemoryModel) -> Option<String> {
+    let is_guess = |point: &&OperatingPoint| point.ber_source == BerSource::Extrapolated;
+    let guessed = points.iter().filter(is_guess).count();
+    (guessed > 0).then(|| {
+        format!(
+            "{guessed} of {} voltages lie below the measured span of `{}`: their bit error rates are extrapolated",
+            points.len(),
+            memory.name
+        )
+    })
+}
+
+/// Voltages of operating points.
+fn values(points: &[OperatingPoint]) -> Vec<f64> {
+    points.iter().map(|point| point.voltage.get()).collect()
+}
+
 /// The file of groups of layers, where there is one.
 fn groups_file(request: &RunRequest) -> Result<Option<Input>> {
     let Some(path) = &request.groups_file else {
@@ -352,6 +419,20 @@ fn groups_file(request: &RunRequest) -> Result<Option<Input>> {
         path.display().to_string(),
         &checksum,
     )))
+}
+
+/// A memory at the voltage of a design point that is known, found from its rate where it was asked for.
+fn known_point(
+    faults: &Faults,
+    memory: &MemoryModel,
+    (voltage, ber): (f64, f64),
+    by_rate: bool,
+) -> Result<OperatingPoint> {
+    if by_rate {
+        faults.at_rate(memory, Ber::new(ber)?)
+    } else {
+        faults.at(memory, Voltage::new(voltage)?)
+    }
 }
 
 impl Prepared {
@@ -369,33 +450,41 @@ impl Prepared {
             let images = self.experiment.sweep.split.images();
             notes.push(format!("{used} of {all} {images} are used in each trial"));
         }
-        let points = &self.grid;
         notes.extend(self.faults.notes(&self.memory));
         let words: u64 = self
             .models
             .iter()
             .map(|model| model.evaluator.words().len() as u64)
             .sum();
-        let rate: f64 = points.iter().map(|point| point.ber.get()).sum();
-        if rate * words as f64 * f64::from(self.experiment.sweep.chips) < 0.5 {
+        let rate: f64 = self.grid.iter().map(|point| point.ber.get()).sum();
+        let shows_none = rate * words as f64 * f64::from(self.experiment.sweep.chips) < 0.5;
+        if shows_none && self.activations.is_none() {
             notes.push(format!(
                 "no voltage of this sweep can show a fault: the memory `{}` is error-free, or nearly so, at all of them",
                 self.memory.name
             ));
         }
-        let extrapolated = points
-            .iter()
-            .filter(|point| point.ber_source == BerSource::Extrapolated)
-            .count();
-        if extrapolated > 0 {
-            notes.push(format!(
-                "{extrapolated} of {} voltages lie below the measured span of `{}`: their bit error rates are \
-                 extrapolated",
-                points.len(),
-                self.memory.name
-            ));
-        }
+        notes.extend(extrapolated(&self.grid, &self.memory));
+        let of_activations = self.activations.as_ref();
+        notes.extend(
+            of_activations.and_then(|side| extrapolated(&self.activation_grid, &side.memory)),
+        );
         Ok(notes)
+    }
+
+    /// Settings of each model that are asked for.
+    pub(super) fn settings_asked(&self) -> usize {
+        let of_activations = if self.searches_activations {
+            1
+        } else {
+            self.activation_grid.len().max(1)
+        };
+        self.grid.len() * of_activations * self.protections.len() * self.faults.count()
+    }
+
+    /// True where stored activations alone fail.
+    fn fail_alone(&self) -> bool {
+        self.activations.as_ref().is_some_and(|side| side.alone)
     }
 
     pub(super) fn beyond_tolerance(&self, means: impl Iterator<Item = f64>) -> Option<String> {
@@ -445,7 +534,7 @@ impl Prepared {
         for model in self
             .models
             .iter()
-            .filter(|_| self.faults.counts_have_the_rate())
+            .filter(|_| self.faults.counts_have_the_rate() && !self.fail_alone())
         {
             model.stored_bits()?;
             for &protection in &self.protections {
@@ -459,32 +548,55 @@ impl Prepared {
         Ok(cells)
     }
 
-    /// Every model at the voltages and under the protections asked for, and those that the run in `folder` has already.
+    /// Every model at the voltages and under the protections asked for, and those that the run in `folder` has already; each
+    /// beside every voltage of stored activations.
     pub(super) fn points(&self, replay: &Replay, folder: &Path) -> Result<Vec<DesignPoint>> {
         let (mut points, mut protections) = (self.grid.clone(), self.protections.clone());
+        let mut of_activations = self.activation_grid.clone();
+        // what the run has was read from its journals
+        let in_journal = |error: Error| error.in_file(&folder.join(names::JOURNAL));
         for design in &replay.designs {
-            let known = self.known_point(design);
-            // what the run has was read from its journals
-            points.extend(known.map_err(|error| error.in_file(&folder.join(names::JOURNAL)))?);
+            let mut place = design.voltage.zip(design.ber);
+            if let Some(side) = &self.activations {
+                let beside = design.activations.as_ref();
+                let own = if side.alone {
+                    place.take()
+                } else {
+                    beside.map(|own| (own.voltage, own.ber))
+                };
+                let by_rate = !self.experiment.activations.bit_error_rates.is_empty();
+                let known = own.map(|own| known_point(&side.faults, &side.memory, own, by_rate));
+                of_activations.extend(known.transpose().map_err(in_journal)?);
+            }
+            let by_rate = !self.experiment.sweep.bit_error_rates.is_empty();
+            let known = place.map(|own| known_point(&self.faults, &self.memory, own, by_rate));
+            points.extend(known.transpose().map_err(in_journal)?);
             if !protections.contains(&design.protection) {
                 protections.push(design.protection);
             }
         }
-        points.sort_by(|a, b| a.voltage.get().total_cmp(&b.voltage.get()));
-        points.dedup_by_key(|point| point.voltage);
-        Ok(DesignPoint::grid(self.models.len(), &points, &protections))
-    }
-
-    /// Where the memory of a design point is, if it is at one voltage.
-    fn known_point(&self, design: &Design) -> Result<Option<OperatingPoint>> {
-        let by_rate = !self.experiment.sweep.bit_error_rates.is_empty();
-        Ok(match (design.voltage, design.ber) {
-            (Some(_), Some(rate)) if by_rate => {
-                Some(self.faults.at_rate(&self.memory, Ber::new(rate)?)?)
-            }
-            (Some(voltage), _) => Some(self.faults.at(&self.memory, Voltage::new(voltage)?)?),
-            (None, _) => None,
-        })
+        for points in [&mut points, &mut of_activations] {
+            points.sort_by(|a, b| a.voltage.get().total_cmp(&b.voltage.get()));
+            points.dedup_by_key(|point| point.voltage);
+        }
+        let models = self.models.len();
+        let grid = DesignPoint::grid(models, &points, &protections);
+        let Some(side) = &self.activations else {
+            return Ok(grid);
+        };
+        if !self.searches_activations {
+            return Ok(DesignPoint::beside(&grid, &of_activations));
+        }
+        // one voltage for all memories
+        let mut all = Vec::new();
+        for (point, own) in points
+            .iter()
+            .zip(at_same_voltages(side, &self.memory, &points)?)
+        {
+            let grid = DesignPoint::grid(models, std::slice::from_ref(point), &protections);
+            all.extend(DesignPoint::beside(&grid, &[own]));
+        }
+        Ok(all)
     }
 
     /// The lowest voltage asked for.
@@ -514,7 +626,8 @@ impl Prepared {
     /// What the command asks for, whatever the run has already.
     pub(super) fn asked(&self) -> Asked {
         Asked {
-            voltages: self.grid.iter().map(|point| point.voltage.get()).collect(),
+            voltages: values(&self.grid),
+            activation_voltages: values(&self.activation_grid),
             protections: self.protections.iter().map(|own| own.to_string()).collect(),
             chips: self.faults.chips(self.experiment.sweep.chips),
         }
@@ -544,6 +657,7 @@ impl Prepared {
             swept_models,
             memory: &self.memory,
             faults: &self.faults,
+            activations: self.activations.as_ref(),
             energy: &self.experiment.energy,
             points,
             seed: self.experiment.seed,
@@ -591,6 +705,11 @@ impl Prepared {
                 self.experiment.memory.clone(),
                 &self.memory.checksum,
             )),
+            activation_memory: self.activations.as_ref().map(|side| {
+                let asked = &self.experiment.activations.memory;
+                let asked = asked.as_ref().unwrap_or(&self.experiment.memory);
+                Input::new(&side.memory.name, asked.clone(), &side.memory.checksum)
+            }),
             attack_data: None,
             groups: self.groups.clone(),
             models: models.collect(),

@@ -38,7 +38,7 @@ pub fn prepare_run(
         keeps_images: true,
         ..request.clone()
     };
-    let inputs = inputs(experiment, request)?;
+    let inputs = inputs(experiment, request, explores)?;
     let early = early_set(experiment, request)?;
     let device = experiment.device.open()?;
     let mut made = PrepareResult::default();

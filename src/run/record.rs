@@ -23,15 +23,19 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// Name of the file.
 pub(super) const RECORD: &str = "run.yaml";
 /// Settings that may differ between commands of one run.
-const GROWS: [(&str, &str); 5] = [
+const GROWS: [(&str, &str); 7] = [
     ("sweep", "voltages"),
     ("sweep", "bit_error_rates"),
     ("sweep", "protection"),
     ("sweep", "chips"),
+    ("activations", "voltages"),
+    ("activations", "bit_error_rates"),
     ("attack", "restarts"),
 ];
 /// Copy of the memory model in a run folder.
 pub(super) const MEMORY: &str = "memory_model.yaml";
+/// Copy of that of stored activations, where they have a supply of their own.
+pub(super) const ACTIVATION_MEMORY: &str = "activation_memory_model.yaml";
 
 /// Content of `run.yaml`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -66,6 +70,9 @@ pub(super) struct Record {
     /// Memory model; an attack has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) memory: Option<Input>,
+    /// Memory model of stored activations, where they have a supply of their own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) activation_memory: Option<Input>,
     /// Training set that the batches of an attack come from, where they come from it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) attack_data: Option<Input>,
@@ -249,7 +256,7 @@ impl Record {
     /// settings.
     fn other_inputs(&self, asked: &Self) -> String {
         let inputs = |record: &Self| -> Vec<Input> {
-            let memory = record.memory.iter();
+            let memory = record.memory.iter().chain(&record.activation_memory);
             record.models.iter().chain(memory).cloned().collect()
         };
         if self.arithmetic != asked.arithmetic {
@@ -291,6 +298,7 @@ impl Record {
             "metric": self.metric,
             "dataset": content(&self.dataset),
             "memory": self.memory.as_ref().map(content),
+            "activation memory": self.activation_memory.as_ref().map(content),
             "attack data": self.attack_data.as_ref().map(content),
             "models": Value::Object(models.collect()),
         })

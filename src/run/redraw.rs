@@ -2,7 +2,7 @@
 
 use super::checked::Unchecked;
 use super::identity::{check_out, out_folder};
-use super::record::{check_metrics, Record, MEMORY};
+use super::record::{check_metrics, Record, ACTIVATION_MEMORY, MEMORY};
 use crate::analysis::{self, names, Analysis, Pareto};
 use crate::answer::{AnswerRow, EvidenceRow, PartLoss};
 use crate::error::{Error, Result};
@@ -159,8 +159,9 @@ pub(super) fn draw(
         .collect();
     let contents = Report {
         title: format!(
-            "{}: accuracy against weight-memory energy",
-            figure::about(&merged.summaries, &curves)
+            "{}: accuracy against {}",
+            figure::about(&merged.summaries, &curves),
+            analysis::energy_scope(&merged.summaries)
         ),
         run: title,
         version: first.version.clone(),
@@ -312,14 +313,24 @@ pub(super) fn figures_of(
 fn memories(runs: &[PathBuf], records: &[Record]) -> Result<(Vec<MemoryModel>, Vec<String>)> {
     let (mut models, mut basis): (Vec<MemoryModel>, Vec<String>) = (Vec::new(), Vec::new());
     for (run, record) in runs.iter().zip(records) {
+        let spec = &record.configuration.energy;
         let model = memory_of(run)?;
-        for sentence in record.configuration.energy.in_words(&model) {
+        let mut sentences = spec.in_words(&model);
+        let mut own = vec![model];
+        if record.activation_memory.is_some() {
+            let model = copied_memory(run, ACTIVATION_MEMORY)?;
+            sentences.extend(spec.of_activations_in_words(&model));
+            own.push(model);
+        }
+        for sentence in sentences {
             if !basis.contains(&sentence) {
                 basis.push(sentence);
             }
         }
-        if models.iter().all(|known| known.checksum != model.checksum) {
-            models.push(model);
+        for model in own {
+            if models.iter().all(|known| known.checksum != model.checksum) {
+                models.push(model);
+            }
         }
     }
     Ok((models, basis))
@@ -327,7 +338,11 @@ fn memories(runs: &[PathBuf], records: &[Record]) -> Result<(Vec<MemoryModel>, V
 
 /// The memory model of a run, from the copy in its folder.
 pub(super) fn memory_of(run: &Path) -> Result<MemoryModel> {
-    let path = run.join(MEMORY);
+    copied_memory(run, MEMORY)
+}
+
+fn copied_memory(run: &Path, name: &str) -> Result<MemoryModel> {
+    let path = run.join(name);
     let text = store::read_text(&path, "the memory model of a run", LARGEST_MEMORY)?;
     MemoryModel::parse(&path, &text)
 }

@@ -3,8 +3,9 @@
 use crate::config::Training;
 use crate::data::{DatasetName, FileSpec, ImageSet, Normalization};
 use crate::error::{Error, Result};
-use crate::net::{Design, Model, Network, Trained};
+use crate::net::{Activations, Design, Model, Network, Trained};
 use crate::store;
+use crate::train::ActivationRanges;
 use candle_core::Device;
 use std::path::Path;
 
@@ -72,6 +73,11 @@ impl Start {
         })
     }
 
+    /// How activations are stored, where the weights that it starts from are of a model that stores some.
+    pub(super) fn activations(&self) -> Option<&Activations> {
+        self.model.as_ref()?.info.activations.as_ref()
+    }
+
     /// What can change the numbers of the training: the file that it learns from and the weights that it starts from by
     /// their content, not by their path. Test data change none.
     ///
@@ -126,12 +132,11 @@ impl Start {
             warnings = model.warnings.clone();
             warnings.extend(network.load_state(&model.float_state()?)?);
             warnings.extend(other_normalization(model, normalization));
-            if model.info.activations.is_some() {
-                warnings.push(
-                    "the weights' model stores its activations as codes: it is trained with activations in floating point, \
-                     and what comes out stores none"
-                        .into(),
-                );
+            if let Some(activations) = self.activations() {
+                network = match self.training.trainer.activation_ranges {
+                    ActivationRanges::Learned => network.learning_activations(activations)?,
+                    ActivationRanges::Fixed => network.with_activations(activations)?,
+                };
             }
         }
         Ok((network, warnings))

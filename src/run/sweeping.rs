@@ -10,7 +10,7 @@ use super::monitor::{Monitor, Stages, SweepProgress};
 use super::prepared::{
     early_set, finished_trainings, inputs, prepare, train_all, trained_before, Prepared,
 };
-use super::record::{run_folder, MEMORY};
+use super::record::{run_folder, ACTIVATION_MEMORY, MEMORY};
 use super::redraw::{draw, Drawn};
 use super::request::RunRequest;
 use super::sampling::{self, Clean};
@@ -98,7 +98,7 @@ pub fn plan(
     request: &RunRequest,
     shard: Option<Shard>,
 ) -> Result<SweepPlan> {
-    let inputs = inputs(experiment, request)?;
+    let inputs = inputs(experiment, request, false)?;
     check_out(request.out.as_deref())?;
     let early = early_set(experiment, request)?;
     let device = experiment.device.open()?;
@@ -238,7 +238,7 @@ impl<'a> Sweeping<'a> {
         explores: bool,
         makes_models: bool,
     ) -> Result<Self> {
-        let inputs = inputs(experiment, request)?;
+        let inputs = inputs(experiment, request, explores)?;
         check_out(request.out.as_deref())?;
         let device = experiment.device.open()?;
         let early = early_set(experiment, request)?;
@@ -450,6 +450,9 @@ impl<'a> Sweeping<'a> {
         }
         run.begin(&replay.attempts)?;
         checked::write(&self.folder, MEMORY, &self.prepared.memory.text)?;
+        if let Some(side) = &self.prepared.activations {
+            checked::write(&self.folder, ACTIVATION_MEMORY, &side.memory.text)?;
+        }
         match resumed {
             Resumed::Own(journal) => Ok(*journal),
             Resumed::Others(known) if run.is_locked() => Journal::of_run(&self.folder, known),
@@ -480,8 +483,7 @@ impl<'a> Sweeping<'a> {
 
     fn say_extension(&self, replay: &Replay, designs: &[Design], chips: u32) {
         let prepared = &self.prepared;
-        let settings = prepared.grid.len() * prepared.protections.len() * prepared.faults.count();
-        let points = settings * prepared.models.len();
+        let points = prepared.settings_asked() * prepared.models.len();
         let asked = (points, prepared.chips(&Replay::default()));
         if !replay.trials.is_empty() && (designs.len(), chips) != asked {
             self.monitor.note(&format!(

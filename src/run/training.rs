@@ -12,7 +12,7 @@ use crate::data::{validation_split, ImageSet, Normalization, Split};
 use crate::error::{Error, Result};
 use crate::kernel::Arithmetic;
 use crate::net::{
-    read_tensors, write_tensors, DatasetTag, Design, Model, ModelInfo, Network, Route,
+    read_tensors, write_tensors, Activations, DatasetTag, Design, Model, ModelInfo, Network, Route,
     TrainingRecord,
 };
 use crate::store::{self, Checksums, Lock, CHECKSUMS};
@@ -160,6 +160,10 @@ pub fn train_model(
         normalization.clone(),
         route,
     )?;
+    let info = ModelInfo {
+        activations: start.activations().cloned(),
+        ..info
+    };
     // floats have none, and none is asked for
     let normalization = normalization.unwrap_or(training.dataset.normalization());
     let trainer = Trainer {
@@ -203,7 +207,10 @@ impl Begun {
     ) -> Result<Self> {
         let start = Start::of(training, device)?;
         let identity = start.identity(data_folder)?;
-        let route = Route::of(&start.design, device);
+        let mut route = Route::of(&start.design, device);
+        if start.activations().is_some() {
+            route = route.storing_activations();
+        }
         let folder = folder_name(&training.name, &identity, route.arithmetic())?;
         Ok(Self {
             start,
@@ -472,9 +479,11 @@ struct Keeper<'a> {
 
 impl Keeper<'_> {
     fn save(&self, file: &str, row: &EpochRow, network: &Network) -> Result<()> {
+        let learned = |own: &Activations| network.learned_activations(own);
         let info = ModelInfo {
             epoch: Some(row.epoch),
             validation_accuracy: row.validation_accuracy,
+            activations: self.info.activations.as_ref().map(learned).transpose()?,
             ..self.info.clone()
         };
         Model::save(&self.folder.join(file), network, &info)

@@ -1,5 +1,5 @@
-//! Weight-memory energy of a design point: its parts at their voltages, robust cells, check bits, and what no fault
-//! reaches.
+//! Energy of a design point: the parts of its weight memory at their voltages, robust cells, check bits, what no fault
+//! reaches, and its stored activations where they have a supply of their own.
 
 use super::point::Setup;
 use crate::error::Result;
@@ -8,6 +8,7 @@ use crate::memory::{
     weight_memory_energy, CellAccess, CellKind, Energy, EnergySpec, LayerAccess, LayerProduct,
     MemoryModel, OperatingPoint,
 };
+use crate::net::LayerShape;
 use std::ops::Range;
 
 /// Energy of an inference. What no lowered supply reaches lies at the error-free voltage and costs its energy; check
@@ -48,21 +49,32 @@ pub(super) fn energy(setup: &Setup, memory: &MemoryModel, spec: &EnergySpec) -> 
             (kept_usual, kept_robust) = (kept_usual - usual, kept_robust - robust_held);
         }
         cells.push(kept_usual, kept_robust, error_free);
-        let product = LayerProduct {
-            filters: shape.filters(),
-            window: shape.window(),
-            outputs: shape.outputs(),
-        };
         layers.push(LayerAccess {
+            product: product(&shape),
             layer: shape.name,
             weights,
-            product,
             has_secded: protection == Protection::Secded,
             cells: cells.all,
         });
         start += weights;
     }
-    weight_memory_energy(&layers, memory, spec)
+    let energy = weight_memory_energy(&layers, memory, spec)?;
+    match &setup.activations {
+        Some(activations) => {
+            let access = activations.access(setup.swept)?;
+            energy.with_activations(&access, memory, spec)
+        }
+        None => Ok(energy),
+    }
+}
+
+/// A layer as a matrix product.
+pub(super) fn product(shape: &LayerShape) -> LayerProduct {
+    LayerProduct {
+        filters: shape.filters(),
+        window: shape.window(),
+        outputs: shape.outputs(),
+    }
 }
 
 /// The cells of a layer, supply by supply.
@@ -164,6 +176,7 @@ mod tests {
                 swept_models: &swept_models,
                 memory: &self.memory,
                 faults: &Faults::new(&self.faults, &self.memory).unwrap(),
+                activations: None,
                 energy: &self.spec,
                 points,
                 seed: Seed(1),
@@ -334,6 +347,7 @@ mod tests {
             model: 0,
             protection: Protection::None,
             supply,
+            activations: None,
         };
         let (design, own) = world.summed(&[point]).remove(0);
         near(design.energy_relative, (0.81 + 3.0 * 0.64) / 8.0);

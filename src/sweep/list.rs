@@ -119,6 +119,24 @@ pub(super) fn rates<'de, D: Deserializer<'de>>(input: D) -> Result<Vec<Ber>, D::
     words(input)?.iter().map(number).collect()
 }
 
+/// Refuses rates above 0.5 and one that stands twice, under the name of their key.
+///
+/// # Errors
+/// [`crate::error::Error::Argument`].
+pub(super) fn check_rates(key: &str, rates: &[Ber]) -> crate::error::Result<()> {
+    for (i, rate) in rates.iter().enumerate() {
+        if rate.get() > 0.5 || rates[..i].contains(rate) {
+            let expected = "rates from 0 to 0.5, each once";
+            return Err(crate::error::Error::argument(
+                key,
+                expected,
+                rate.to_string(),
+            ));
+        }
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use crate::sweep::SweepSpec;

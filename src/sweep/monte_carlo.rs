@@ -1,12 +1,14 @@
 //! Trials of a comparison: which are owed, each on its own chip, in parallel, until enough chips have spoken.
 
+use super::activations::ActivationSide;
 use super::energy::energy;
 use super::point::{DesignPoint, Setup};
 use super::row::{Design, EnergyRow, StoppedBy, Trial, TrialStatus};
 use super::shard::Part;
 use super::stopping::Stopping;
+use crate::code::CodeFault;
 use crate::code::Word;
-use crate::engine::{Answers, Evaluator, FaultsOfAccess, Images, Score};
+use crate::engine::{Evaluator, Images, Reads, Score, WeightReads};
 use crate::error::{Error, Result};
 use crate::memory::{EnergySpec, Faults, MemoryModel};
 use crate::seed::Seed;
@@ -51,6 +53,8 @@ pub struct Comparison<'a> {
     pub memory: &'a MemoryModel,
     /// How its cells fail.
     pub faults: &'a Faults,
+    /// The memory of stored activations, where design points have one.
+    pub activations: Option<&'a ActivationSide>,
     /// How weights are read in an inference.
     pub energy: &'a EnergySpec,
     /// The design points; each stands for one of every array of `faults`.
@@ -115,55 +119,41 @@ pub(super) struct Task<'a> {
     pub(super) chip: ChipId,
 }
 
-/// What a chip reads other than it stores.
-#[derive(Clone, Copy)]
-pub(super) enum Reading<'a> {
-    /// The same words in every access.
-    Words(&'a [(usize, Word)]),
-    /// Others in each access.
-    Accesses(&'a FaultsOfAccess<'a>),
-}
-
-impl Reading<'_> {
-    /// True where every word is known to read as it is stored.
-    pub(super) fn is_clean(self) -> bool {
-        matches!(self, Self::Words([]))
-    }
-
-    /// Answers of a network that reads so.
-    pub(super) fn answers(
-        self,
-        evaluator: &Evaluator,
-        images: &Images,
-        cancel: &AtomicBool,
-    ) -> Result<Answers> {
-        match self {
-            Self::Words(words) => evaluator.faulty_answers(words, images, cancel),
-            Self::Accesses(faults) => evaluator.faulty_answers_by_access(images, faults, cancel),
-        }
-    }
-}
-
 impl Task<'_> {
-    /// What `work` makes of what the chip reads, failing cells, and whether any bit read otherwise.
+    /// What `work` makes of what the chip reads, failing cells of the weights, and whether any bit read otherwise.
     pub(super) fn evaluate<R>(
         &self,
         seed: Seed,
-        work: impl FnOnce(Reading) -> Result<R>,
+        work: impl FnOnce(Reads) -> Result<R>,
     ) -> Result<(R, u64, TrialStatus)> {
         let reads = self.setup.chip(seed, self.chip)?;
-        let (faults, any) = (AtomicU64::new(0), AtomicBool::new(false));
+        let activations = match &self.setup.activations {
+            Some(activations) => activations.on(seed, self.chip)?,
+            None => None,
+        };
+        let of_activations = |image: u32, tensor: usize, visit: &mut dyn FnMut(CodeFault)| {
+            if let Some(own) = &activations {
+                own.of(image, tensor).iter().copied().for_each(visit);
+            }
+        };
+        let (faults, any) = (AtomicU64::new(0), AtomicBool::new(activations.is_some()));
         let access = |access| {
             let read = reads.access(access)?;
             faults.fetch_add(read.failing_cells, Ordering::Relaxed);
             any.fetch_or(!read.words.is_empty(), Ordering::Relaxed);
             Ok(read.words)
         };
-        let result = if self.setup.is_transient() {
-            work(Reading::Accesses(&access))?
+        let words;
+        let weights = if self.setup.is_transient() {
+            WeightReads::ByAccess(&access)
         } else {
-            work(Reading::Words(&access(0)?))?
+            words = access(0)?;
+            WeightReads::Always(&words)
         };
+        let result = work(Reads {
+            weights,
+            activations: activations.as_ref().map(|_| &of_activations as _),
+        })?;
         Ok((
             result,
             faults.into_inner(),
@@ -186,12 +176,17 @@ impl Comparison<'_> {
         self.designs_of(&self.setups()?)
     }
 
-    /// True where accesses differ at a design point.
+    /// True where a chip reads the same words of weights for every image at every design point, and nothing else other than it
+    /// is stored.
     ///
     /// # Errors
     /// As [`Self::designs`].
-    pub fn is_transient(&self) -> Result<bool> {
-        Ok(self.setups()?.iter().any(Setup::is_transient))
+    pub fn reads_words_alone(&self) -> Result<bool> {
+        let words_alone = |setup: &Setup| {
+            let activations = setup.activations.as_ref();
+            !setup.is_transient() && activations.is_none_or(|own| !own.can_fail())
+        };
+        Ok(self.setups()?.iter().all(words_alone))
     }
 
     /// Words that read other than stored, as the engine takes them, for each (design point, chip), where accesses do not
@@ -240,7 +235,7 @@ impl Comparison<'_> {
                 let expected = format!("one of {} models", self.swept_models.len());
                 Error::argument("model of a design point", expected, point.model.to_string())
             })?;
-            setups.extend(Setup::of_point(swept, point, self.memory, self.faults)?);
+            setups.extend(Setup::of_point(swept, point, self)?);
         }
         if self.faults.reach_msb_only()
             && !setups.is_empty()
@@ -253,8 +248,8 @@ impl Comparison<'_> {
     }
 
     pub(super) fn designs_of(&self, setups: &[Setup]) -> Result<Vec<Design>> {
-        let design = |setup: &Setup| setup.design(self.memory, self.faults, self.energy);
-        let designs: Vec<Design> = setups.iter().map(design).collect::<Result<_>>()?;
+        let designs = setups.iter().map(|setup| setup.design(self));
+        let designs: Vec<Design> = designs.collect::<Result<_>>()?;
         let ids: BTreeMap<&str, ()> = designs.iter().map(|d| (d.design_id.as_str(), ())).collect();
         if ids.len() != designs.len() {
             let names: Vec<&str> = self.swept_models.iter().map(|s| s.name.as_str()).collect();
@@ -341,11 +336,11 @@ impl Comparison<'_> {
     fn trial(&self, task: &Task, cancel: &AtomicBool) -> Result<Trial> {
         let started = (self.clock)();
         let swept = task.setup.swept;
-        let evaluated = |reading: Reading| {
-            if reading.is_clean() {
+        let evaluated = |reads: Reads| {
+            if reads.is_clean() {
                 return Ok(swept.clean);
             }
-            let answers = reading.answers(swept.evaluator, swept.images, cancel);
+            let answers = swept.evaluator.answers(reads, swept.images, cancel);
             answers.map(|answers| answers.score())
         };
         let (score, faults, status) = task.evaluate(self.seed, evaluated)?;

@@ -1,13 +1,14 @@
 //! What a design point is made of: model, protection, one supply voltage or one for each domain; the zones of its
 //! memory, its row, and what it reads on a chip.
 
+use super::activations::ActivationSetup;
 use super::energy::energy;
-use super::monte_carlo::SweptModel;
+use super::monte_carlo::{Comparison, SweptModel};
 use super::row::{Design, DomainVoltage};
 use crate::engine::Evaluator;
 use crate::error::{Error, Result};
 use crate::fault::{ChipReads, Exposure, Layout, Protection, Stored, Zone};
-use crate::memory::{ArrayVariant, EnergySpec, Faults, MemoryModel, OperatingPoint, RobustCell};
+use crate::memory::{ArrayVariant, Faults, MemoryModel, OperatingPoint, RobustCell};
 use crate::seed::Seed;
 use crate::units::{Accuracy, Ber, BerSource, ChipId};
 
@@ -43,6 +44,8 @@ pub struct DesignPoint {
     pub protection: Protection,
     /// Voltages.
     pub supply: Supply,
+    /// Voltage of stored activations; `None`: they read as they are stored.
+    pub activations: Option<OperatingPoint>,
 }
 
 impl DesignPoint {
@@ -55,9 +58,22 @@ impl DesignPoint {
                     model,
                     protection,
                     supply: Supply::One(*point),
+                    activations: None,
                 };
                 all.extend(points.iter().map(point));
             }
+        }
+        all
+    }
+
+    /// Each of these points beside each voltage of stored activations.
+    pub fn beside(points: &[Self], activations: &[OperatingPoint]) -> Vec<Self> {
+        let mut all = Vec::new();
+        for own in activations {
+            all.extend(points.iter().map(|point| Self {
+                activations: Some(*own),
+                ..point.clone()
+            }));
         }
         all
     }
@@ -81,6 +97,7 @@ pub(super) struct Setup<'a> {
     pub(super) supplied: Vec<Supplied>,
     /// Cells that can fail, with their rates.
     zones: Vec<Zone>,
+    pub(super) activations: Option<ActivationSetup<'a>>,
 }
 
 impl<'a> Setup<'a> {
@@ -88,9 +105,9 @@ impl<'a> Setup<'a> {
     pub(super) fn of_point(
         swept: &'a SweptModel<'a>,
         point: &'a DesignPoint,
-        memory: &MemoryModel,
-        faults: &Faults,
+        comparison: &'a Comparison<'a>,
     ) -> Result<Vec<Self>> {
+        let (memory, faults) = (comparison.memory, comparison.faults);
         let (evaluator, name) = (swept.evaluator, &swept.name);
         let exposed = exposure(evaluator, name, faults)?;
         let (layout, _) = protected(
@@ -136,6 +153,11 @@ impl<'a> Setup<'a> {
             Supply::One(point) => faults.ways(point.ber, Some(point.voltage))?,
             Supply::Domains(_) => faults.ways_of_any_rate()?,
         };
+        let mut activations = match (point.activations, comparison.activations) {
+            (Some(own), Some(side)) => ActivationSetup::of_point(swept, side, own)?,
+            _ => Vec::new(),
+        }
+        .into_iter();
         let setup = |way| Self {
             swept,
             point,
@@ -143,6 +165,8 @@ impl<'a> Setup<'a> {
             layout: layout.clone(),
             supplied: supplied.clone(),
             zones: zones.clone(),
+            // one for each array, as those of the weights
+            activations: activations.next(),
         };
         Ok(ways.into_iter().map(setup).collect())
     }
@@ -172,46 +196,49 @@ impl<'a> Setup<'a> {
     }
 
     /// The row of the design point.
-    pub(super) fn design(
-        &self,
-        memory: &MemoryModel,
-        faults: &Faults,
-        spec: &EnergySpec,
-    ) -> Result<Design> {
+    pub(super) fn design(&self, comparison: &Comparison<'_>) -> Result<Design> {
+        let (memory, faults) = (comparison.memory, comparison.faults);
         let (swept, protection) = (self.swept, self.point.protection);
         let network = swept.evaluator.network();
         let layers = || swept.evaluator.stored().iter().flatten();
         let layer = layers().next().ok_or_else(|| float_model(&swept.name))?;
         let width = layer.format.width();
         let same_width = layers().all(|layer| layer.format.width() == width);
-        let energy = energy(self, memory, spec)?;
-        let (one, domain_voltages) = match &self.point.supply {
-            Supply::One(point) => (Some(point), Vec::new()),
+        let energy = energy(self, memory, comparison.energy)?;
+        let (mut one, domain_voltages) = match &self.point.supply {
+            Supply::One(point) => (Some(*point), Vec::new()),
             Supply::Domains(domains) => (None, domains.iter().map(DomainVoltage::of).collect()),
         };
-        let voltages = match one {
-            Some(point) => point.voltage.to_string(),
-            None => {
-                let all: Vec<String> = domain_voltages
-                    .iter()
-                    .map(|d| d.voltage.to_string())
-                    .collect();
-                all.join("/")
-            }
+        let (mut memory, mut fault_kind) = (memory, faults.label());
+        let mut activations = self.activations.as_ref().map(ActivationSetup::supply);
+        if let Some((side, point)) = self.activations.as_ref().and_then(ActivationSetup::alone) {
+            (one, activations) = (Some(point), None);
+            (memory, fault_kind) = (&side.memory, side.faults.label().of_activations());
+        }
+        let voltages: Vec<String> = match one {
+            Some(point) => vec![point.voltage.to_string()],
+            None => domain_voltages
+                .iter()
+                .map(|d| d.voltage.to_string())
+                .collect(),
         };
-        let shield = match protection {
-            Protection::None => String::new(),
-            other => format!("+{other}"),
-        };
-        let suffix = &self.way.suffix;
-        let sources = self
-            .supplied
-            .iter()
-            .map(|supplied| supplied.point.ber_source);
+        let mut suffix = self.way.suffix.clone();
+        if fault_kind.is_of_activations() {
+            suffix.insert_str(0, "+activations");
+        }
+        if let Some(own) = &activations {
+            suffix.insert_str(0, &own.suffix());
+        }
+        if protection != Protection::None {
+            suffix += &format!("+{protection}");
+        }
+        let sources = self.supplied.iter().map(|own| own.point.ber_source);
+        let of_activations = self.activations.as_ref().map(ActivationSetup::source);
         Ok(Design {
             design_id: format!(
-                "{}@{voltages}{}{suffix}{shield}",
+                "{}@{}{}{suffix}",
                 swept.name,
+                voltages.join("/"),
                 memory.unit.name()
             ),
             model: swept.name.clone(),
@@ -222,22 +249,24 @@ impl<'a> Setup<'a> {
             bits: same_width.then_some(width),
             training_seed: swept.training_seed,
             memory: memory.name.clone(),
-            fault_kind: faults.label(),
+            fault_kind,
             array: self.way.array.clone(),
             protection,
             voltage: one.map(|point| point.voltage.get()),
             voltage_unit: memory.unit,
             ber: one.map(|point| point.ber.get()),
             ber_source: sources
+                .chain(of_activations)
                 .max_by_key(|source| doubt(*source))
                 .unwrap_or(BerSource::ErrorFree),
             access_energy_relative: one.map(|point| point.access_energy_relative),
             energy_relative: energy.relative,
             energy_pj: energy.picojoule,
             inference_seconds: energy.seconds,
-            area_relative: self.area(memory),
+            area_relative: self.area(comparison.memory),
             clean_accuracy: Accuracy::new(swept.clean.accuracy())?,
             domain_voltages,
+            activations,
         })
     }
 

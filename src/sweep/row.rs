@@ -1,5 +1,6 @@
 //! The rows that a sweep yields: design points, trials, terms of energies, times.
 
+use super::activations::ActivationSupply;
 use super::point::Domain;
 use super::strata::Strata;
 use crate::error::Result;
@@ -48,12 +49,12 @@ pub struct Design {
     pub voltage_unit: VoltageUnit,
     /// Bit error rate at that voltage, in [0, 0.5]; `None` where domains have their own.
     pub ber: Option<f64>,
-    /// Where the rate comes from; of several, the most doubtful source.
+    /// Where the rate comes from; of several, that of activations among them, the most doubtful source.
     pub ber_source: BerSource,
     /// Energy of one bit access relative to the error-free voltage; `None` where domains have their own.
     pub access_energy_relative: Option<f64>,
-    /// Weight-memory energy of an inference relative to the same architecture at 8 bits,
-    /// unprotected, at the error-free voltage.
+    /// Energy of the weight memory in an inference, and of stored activations where they have a supply of their own, relative
+    /// to the same architecture at 8 bits, unprotected, at the error-free voltage.
     pub energy_relative: f64,
     /// The same in picojoules, where the memory model gives an absolute energy.
     pub energy_pj: Option<f64>,
@@ -67,6 +68,9 @@ pub struct Design {
     /// Voltage of each domain; empty where there is one voltage.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub domain_voltages: Vec<DomainVoltage>,
+    /// Supply of stored activations, where they have one of their own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub activations: Option<ActivationSupply>,
 }
 
 impl Design {
@@ -91,7 +95,8 @@ impl Design {
         c.column("voltage_unit", &mut self.voltage_unit)?;
         c.number("ber", RATE, &mut self.ber)?;
         c.column("ber_source", &mut self.ber_source)?;
-        c.column("domain_voltages", &mut self.domain_voltages)
+        c.column("domain_voltages", &mut self.domain_voltages)?;
+        ActivationSupply::columns(&mut self.activations, c)
     }
 
     /// Energy and area of a design point.
@@ -119,6 +124,7 @@ impl Design {
     pub fn in_order(a: &Self, b: &Self) -> Ordering {
         (&a.model, &a.protection)
             .cmp(&(&b.model, &b.protection))
+            .then_with(|| a.activations.cmp(&b.activations))
             .then_with(|| a.by_voltage(b))
             .then_with(|| (&a.memory, &a.design_id).cmp(&(&b.memory, &b.design_id)))
     }
@@ -135,6 +141,11 @@ impl Design {
             }
         };
         numbers[0].total_cmp(&numbers[1]).then_with(same)
+    }
+
+    /// True where stored activations have a supply of their own: then energies hold theirs.
+    pub fn counts_activations(&self) -> bool {
+        self.activations.is_some() || self.fault_kind.is_of_activations()
     }
 
     /// False where no cell can fail: every voltage is error-free.
@@ -296,7 +307,7 @@ pub struct Trial {
     pub design_id: String,
     /// The chip.
     pub chip: ChipId,
-    /// Failing cells that hold a bit of the network.
+    /// Failing cells that hold a bit of the weights.
     pub faults: u64,
     /// Images evaluated.
     pub images: u64,
@@ -374,7 +385,7 @@ pub struct TrialRow {
     pub design_id: String,
     /// The chip.
     pub chip: ChipId,
-    /// Failing cells that hold a bit of the network.
+    /// Failing cells that hold a bit of the weights.
     pub faults: u64,
     /// Images evaluated.
     pub images: u64,

@@ -1,11 +1,11 @@
 //! Single chips of a design point, each seen through test images of its own.
 
-use super::monte_carlo::{Comparison, Reading, SweptModel, Task};
+use super::monte_carlo::{Comparison, SweptModel, Task};
 use super::point::Setup;
 use super::row::TrialStatus;
 use super::strata::{Partition, Strata};
 use super::work;
-use crate::engine::Answers;
+use crate::engine::{Answers, Reads};
 use crate::error::{Error, Result};
 use crate::stats::{Judged, Judgement};
 use crate::units::ChipId;
@@ -80,7 +80,7 @@ impl<'a> Sight<'a> {
         judgement: &Judgement,
         cancel: &AtomicBool,
     ) -> Result<Judged> {
-        let judged = |reading: Reading| self.judged(chip, judgement, reading, cancel);
+        let judged = |reads: Reads| self.judged(chip, judgement, reads, cancel);
         let (judged, ..) = self.task(chip).evaluate(self.comparison.seed, judged)?;
         Ok(judged)
     }
@@ -90,7 +90,7 @@ impl<'a> Sight<'a> {
         &self,
         chip: ChipId,
         judgement: &Judgement,
-        reading: Reading,
+        reads: Reads,
         cancel: &AtomicBool,
     ) -> Result<Judged> {
         let (mut lost, mut gained, mut seen) = (0, 0, Vec::new());
@@ -99,7 +99,7 @@ impl<'a> Sight<'a> {
             let places = self.kinds.places(self.comparison.seed, chip, &numbers);
             let mut new = places.clone();
             new.retain(|place| seen.binary_search(place).is_err());
-            let answers = answers_at(self.setup.swept, reading, self.clean, &new, cancel)?;
+            let answers = answers_at(self.setup.swept, reads, self.clean, &new, cancel)?;
             for (place, right) in new.iter().zip(&answers.right) {
                 let clean = self.clean.right[*place as usize];
                 lost += u64::from(clean && !right);
@@ -145,12 +145,12 @@ impl<'a> Sight<'a> {
 /// Answers of a network that reads so on the test images at these places.
 fn answers_at(
     swept: &SweptModel,
-    reading: Reading,
+    reads: Reads,
     clean: &Answers,
     places: &[u32],
     cancel: &AtomicBool,
 ) -> Result<Answers> {
-    if reading.is_clean() {
+    if reads.is_clean() {
         let right = places.iter().map(|place| clean.right[*place as usize]);
         return Ok(Answers {
             right: right.collect(),
@@ -159,7 +159,7 @@ fn answers_at(
         });
     }
     let images = swept.images.select(places)?;
-    reading.answers(swept.evaluator, &images, cancel)
+    swept.evaluator.answers(reads, &images, cancel)
 }
 
 /// Answers of a chip on the test images at these places, failing cells, and whether any bit read otherwise.
@@ -171,6 +171,6 @@ pub(super) fn answers_on(
     cancel: &AtomicBool,
 ) -> Result<(Answers, u64, TrialStatus)> {
     let swept = task.setup.swept;
-    let answered = |reading: Reading| answers_at(swept, reading, clean, places, cancel);
+    let answered = |reads: Reads| answers_at(swept, reads, clean, places, cancel);
     task.evaluate(comparison.seed, answered)
 }

@@ -150,15 +150,7 @@ impl SweepSpec {
                 "both".into(),
             );
         }
-        for (i, rate) in self.bit_error_rates.iter().enumerate() {
-            if rate.get() > 0.5 || self.bit_error_rates[..i].contains(rate) {
-                return wrong(
-                    "bit_error_rates",
-                    "rates from 0 to 0.5, each once",
-                    rate.to_string(),
-                );
-            }
-        }
+        list::check_rates("sweep.bit_error_rates", &self.bit_error_rates)?;
         if self.images == Some(0) {
             return wrong("images", "at least 1", "0".into());
         }

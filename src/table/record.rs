@@ -224,14 +224,20 @@ pub trait Columns {
     where
         Option<V>: Value,
     {
-        let column = Column {
-            name,
-            kind: V::kind(),
-            optional: true,
-            since: OLDEST,
-            rare: true,
-        };
-        field(self, column, value)
+        field(self, rare(name, V::kind()), value)
+    }
+
+    /// The same of numbers in a range.
+    ///
+    /// # Errors
+    /// As [`column`](Self::column).
+    fn rare_number(
+        &mut self,
+        name: &'static str,
+        range: RangeInclusive<f64>,
+        value: &mut Option<f64>,
+    ) -> Result<()> {
+        field(self, rare(name, Kind::Number(range)), value)
     }
 
     /// A column of numbers in a range.
@@ -255,6 +261,16 @@ fn usual<V: Value>(name: &'static str, kind: Kind, since: u64) -> Column {
         optional: V::OPTIONAL,
         since,
         rare: false,
+    }
+}
+
+fn rare(name: &'static str, kind: Kind) -> Column {
+    Column {
+        name,
+        kind,
+        optional: true,
+        since: OLDEST,
+        rare: true,
     }
 }
 

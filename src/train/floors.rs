@@ -1,8 +1,7 @@
 //! The floors under learned ranges: a range that reached 0 would take its layer's weights with it.
 
 use crate::error::Result;
-use crate::net::{Network, Role};
-use crate::quant::QuantizedWeight;
+use crate::net::{Network, Parameter, Role};
 use candle_core::{Tensor, Var};
 
 /// A learned range never falls under this fraction of its initial value.
@@ -26,8 +25,8 @@ pub(super) fn initial_floors(network: &Network) -> Result<Vec<(String, f32)>> {
 pub(super) struct Floors(Vec<Floor>);
 
 struct Floor {
-    /// Name of the layer.
-    layer: String,
+    /// What it is of: a layer, or the input of one.
+    of: String,
     range: Var,
     least: f32,
     /// Epoch in which this floor was last told of.
@@ -37,18 +36,17 @@ struct Floor {
 impl Floors {
     /// Looks up the floors of a network's ranges by parameter name.
     pub(super) fn new(network: &Network, floors: &[(String, f32)]) -> Self {
-        let of = |layer: &QuantizedWeight| {
-            let range = layer.range()?.clone();
-            let name = format!("{}.range", layer.name());
-            let (_, least) = floors.iter().find(|(known, _)| *known == name)?;
+        let of = |own: Parameter| {
+            let (_, least) = floors.iter().find(|(known, _)| *known == own.name)?;
             Some(Floor {
-                layer: layer.name().to_owned(),
-                range,
+                of: own.name.trim_end_matches(".range").to_owned(),
+                range: own.var,
                 least: *least,
                 told: None,
             })
         };
-        Self(network.layers().iter().filter_map(of).collect())
+        let ranges = network.parameters().into_iter();
+        Self(ranges.filter_map(of).collect())
     }
 
     /// Keeps ranges at or above their floors; calls `warn` for each that had to be, once per epoch (from 0).
@@ -57,7 +55,7 @@ impl Floors {
     /// A tensor failure.
     pub(super) fn hold(&mut self, epoch: usize, mut warn: impl FnMut(&str)) -> Result<()> {
         for Floor {
-            layer,
+            of,
             range,
             least,
             told,
@@ -71,7 +69,7 @@ impl Floors {
             range.set(&Tensor::new(*least, range.device())?)?;
             if told.replace(epoch) != Some(epoch) {
                 warn(&format!(
-                    "epoch {}: the range of {layer} reached its floor {least:e} (1e-3 of where it began): a smaller \
+                    "epoch {}: the range of {of} reached its floor {least:e} (1e-3 of where it began): a smaller \
                      learning rate or `range_decay` keeps it up",
                     epoch + 1
                 ));

@@ -23,6 +23,30 @@ pub struct TrainerSpec {
     pub max_magnitude_penalty: f64,
     /// Epoch checkpoints kept beside the best and the last.
     pub keep: usize,
+    /// Ranges of stored activations, where the weights to start from are of a model that has some: `learned` from where they
+    /// are, as in PACT, under `range_decay`; or `fixed`.
+    #[serde(skip_serializing_if = "ActivationRanges::is_default")]
+    pub activation_ranges: ActivationRanges,
+}
+
+/// What a training does with ranges of stored activations.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ActivationRanges {
+    /// It learns them.
+    #[default]
+    Learned,
+    /// They stay.
+    Fixed,
+}
+
+words!(ActivationRanges: Learned "learned", Fixed "fixed");
+
+impl ActivationRanges {
+    /// True where nothing else was asked for.
+    pub fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 impl Default for TrainerSpec {
@@ -35,6 +59,7 @@ impl Default for TrainerSpec {
             grad_clip: None,
             max_magnitude_penalty: 0.0,
             keep: 0,
+            activation_ranges: ActivationRanges::Learned,
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::*;
 use crate::data::{Augmentation, ImageSet, Normalization};
 use crate::error::{Error, Result};
-use crate::net::{Architecture, Network, Role, Route};
+use crate::net::{Architecture, Network, RangeRule, Role, Route};
 use crate::quant::{Method, QuantizerSpec};
 use crate::seed::{Purpose, Seed};
 use crate::units::{Ber, Bits};
@@ -178,6 +178,55 @@ fn a_resumed_training_gives_the_numbers_of_an_uninterrupted_one() {
         };
         assert_eq!(numbers(&resumed), numbers(&whole), "{name:?}");
     }
+}
+
+#[test]
+fn ranges_of_stored_activations_are_learned_from_where_they_are_and_resumed() {
+    let fresh = || Network::new(Architecture::Mlp, 10, &wcat(), Seed(7), &Device::Cpu);
+    let network = || fresh().unwrap().0;
+    let mut stream = Seed(2).stream(Purpose::Test, &[]);
+    let batch = stream.normal_tensor(1.0, (20, 1, 28, 28)).unwrap();
+    let start = network().calibrate(&[batch], 4, false, RangeRule::Max);
+    let start = start.unwrap();
+    let train = |learns: bool, resume, log: &mut Log| {
+        let network = if learns {
+            network().learning_activations(&start)
+        } else {
+            network().with_activations(&start)
+        };
+        run_on(
+            images(300),
+            Route::Kernels,
+            network.unwrap(),
+            &spec(4),
+            resume,
+            log,
+        )
+    };
+    let mut log = Log::default();
+    let (network, whole) = train(true, None, &mut log).unwrap();
+    let learned = network.learned_activations(&start).unwrap();
+    let last = whole.history.last().unwrap();
+    assert!(last.validation_accuracy.unwrap() > 0.8, "{last:?}");
+    for (own, first) in learned.tensors.iter().zip(&start.tensors) {
+        assert!(own.range > 0.0 && own.range != first.range, "{learned:?}");
+        assert_eq!((&own.reader, own.signed), (&first.reader, first.signed));
+    }
+    assert!(learned.source.ends_with("then learned in training"));
+    let named: Vec<&str> = last.ranges.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(named[3..], ["fc2.input", "fc3.input"]);
+    let mut stopped = Log {
+        stop_after: Some(8 * 2 + 3),
+        ..Log::default()
+    };
+    assert!(train(true, None, &mut stopped).is_err());
+    let saved = stopped.states.pop();
+    let (_, resumed) = train(true, saved, &mut Log::default()).unwrap();
+    assert_eq!(weights(&resumed), weights(&whole));
+    // fixed ones stay, and round as well
+    let (network, fixed) = train(false, None, &mut Log::default()).unwrap();
+    assert_eq!(network.learned_activations(&start).unwrap(), start);
+    assert_eq!(fixed.history.last().unwrap().ranges.len(), 3);
 }
 
 /// Weights after a training of a small ResNet by Winograd's convolutions, batches of 32 and a last one of 26; on so

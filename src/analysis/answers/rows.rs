@@ -5,6 +5,7 @@ use super::super::row::{self, Summary};
 use crate::error::Result;
 use crate::fault::{ArrayLabel, Protection};
 use crate::quant::MethodLabel;
+use crate::sweep::ActivationSupply;
 use crate::table::{read_each, words, Columns, Part, Record, FRACTION, FROM_ZERO, VOLTAGE};
 use crate::units::{Bits, VoltageUnit};
 use std::ops::RangeInclusive;
@@ -25,6 +26,8 @@ pub struct VoltageSeries {
     pub array: ArrayLabel,
     /// The protection.
     pub protection: Protection,
+    /// Supply of stored activations, where they have one of their own.
+    pub activations: Option<ActivationSupply>,
     /// Unit of the voltages.
     pub unit: VoltageUnit,
     /// Accuracy floor of its yields, a fraction in [0, 1].
@@ -172,6 +175,8 @@ impl Record for Answer {
         c.column("of_array", &mut series.array)?;
         c.column("of_protection", &mut series.protection)?;
         c.column("of_unit", &mut series.unit)?;
+        let mut of_activations = series.activations.as_ref().map(ActivationSupply::words);
+        c.rare("of_activations", &mut of_activations)?;
         c.number("grid_low", VOLTAGE, &mut series.lowest)?;
         c.number("grid_high", VOLTAGE, &mut series.highest)?;
         c.number("loss", FRACTION, &mut loss)?;

@@ -15,8 +15,8 @@ mod tests;
 pub(crate) use answer::{AnswerArgs, CountedFrom};
 pub(crate) use explore::{taken_over, ExploreArgs};
 pub(crate) use groups::{
-    data_folder, layers, FaultArgs, Format, Images, Judged, MemoryFlags, ModelFiles, Output,
-    Places, RunOutput, Settings, VoltageList, Voltages,
+    data_folder, layers, ActivationFlags, ActivationMemoryFlags, FaultArgs, Format, Images, Judged,
+    MemoryFlags, ModelFiles, Output, Places, RunOutput, Settings, VoltageList, Voltages,
 };
 pub(crate) use memory::{
     CombineArgs, FitArgs, FitCurve, ImportArgs, LawFlags, MemoryArgs, MemoryCommand, NamedModel,

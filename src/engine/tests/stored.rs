@@ -207,10 +207,10 @@ fn the_published_example_of_mrfi_is_met() {
     let clean = Evaluator::new(float()).unwrap().clean(&images).unwrap();
     let stored = float().with_activations(&activations).unwrap();
     let lengths: Vec<u64> = stored
-        .activation_spans()
+        .stored_values()
         .unwrap()
         .iter()
-        .map(|span| span.end - span.start)
+        .map(|own| own.words.end - own.words.start)
         .collect();
     let evaluator = Evaluator::new(stored).unwrap();
     let codes = evaluator.clean(&images).unwrap();
@@ -237,7 +237,11 @@ fn the_published_example_of_mrfi_is_met() {
                     at += 1 + stream.skip_by(skips);
                 }
             };
-            let score = evaluator.faulty_with_activations(&[], &faults, &images);
+            let reads = Reads {
+                activations: Some(&faults),
+                ..Reads::of_words(&[])
+            };
+            let score = evaluator.score(reads, &images);
             100.0 * score.unwrap().accuracy()
         };
         let runs: Vec<f64> = (0..100).map(run).collect();

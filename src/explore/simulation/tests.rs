@@ -6,7 +6,7 @@ use crate::engine::{Evaluator, Images};
 use crate::fault::FaultSpec;
 use crate::memory;
 use crate::memory::EnergySpec;
-use crate::net::{Architecture, Network};
+use crate::net::{Architecture, Network, RangeRule};
 use crate::quant::{Method, QuantizerSpec};
 use crate::units::Bits;
 use candle_core::Device;
@@ -18,15 +18,19 @@ struct World {
     memory: MemoryModel,
 }
 
-fn world() -> World {
+fn network() -> Network {
     let quantizer = QuantizerSpec {
         method: Method::Wcat,
         bits: Bits::new(4).unwrap(),
         ..QuantizerSpec::default()
     };
-    let network = Network::new(Architecture::Lenet5, 10, &quantizer, Seed(1), &Device::Cpu)
+    Network::new(Architecture::Lenet5, 10, &quantizer, Seed(1), &Device::Cpu)
         .unwrap()
-        .0;
+        .0
+}
+
+fn world() -> World {
+    let network = network();
     let mut stream = Seed(2).stream(Purpose::Test, &[]);
     // far from 0, so that answers depend on the images and not on the biases alone
     let pixels: Vec<f32> = (0..120 * 784)
@@ -76,6 +80,17 @@ fn with<R>(
     faults: &Faults,
     work: impl FnOnce(&mut Simulation) -> R,
 ) -> R {
+    with_side(world, domains, faults, None, work)
+}
+
+/// The same with a memory of stored activations.
+fn with_side<R>(
+    world: &World,
+    domains: &DomainSpec,
+    faults: &Faults,
+    side: Option<&ActivationSide>,
+    work: impl FnOnce(&mut Simulation) -> R,
+) -> R {
     let swept = swept(world);
     let parts = domains.parts(&world.evaluator).unwrap();
     let voltages = world.memory.voltages("0.75,0.8,0.9,1.0").unwrap();
@@ -92,6 +107,11 @@ fn with<R>(
         faults,
         energy: &EnergySpec::default(),
         protection: Protection::None,
+        activations: side.map(|side| ActivationDomain {
+            side,
+            grid: &grid,
+            error_free: grid[3],
+        }),
         parts: &parts,
         grid: &grid,
         seed: Seed(7),
@@ -104,6 +124,66 @@ fn with<R>(
         verified: Vec::new(),
     };
     work(&mut simulation)
+}
+
+/// The same world with activations of 8 bits.
+fn with_activations(world: World) -> World {
+    let network = network();
+    let mut stream = Seed(2).stream(Purpose::Test, &[]);
+    let images = stream.normal_tensor(30.0, (20, 1, 28, 28)).unwrap();
+    let found = network
+        .calibrate(&[images], 8, false, RangeRule::Max)
+        .unwrap();
+    World {
+        evaluator: Evaluator::new(network.with_activations(&found).unwrap()).unwrap(),
+        ..world
+    }
+}
+
+#[test]
+fn stored_activations_are_a_domain_beside_the_weights() {
+    let world = with_activations(world());
+    let faults = Faults::of(&world.memory);
+    let side = ActivationSide {
+        memory: world.memory.clone(),
+        faults: Faults::of(&world.memory),
+        words: None,
+        protection: Protection::None,
+        alone: false,
+    };
+    let domains = DomainSpec::Memories;
+    with_side(&world, &domains, &faults, Some(&side), |simulation| {
+        let grid = simulation.grid;
+        let space = simulation.space(&ExploreSpec::default()).unwrap();
+        assert_eq!(space.domains, ["weights", "activations"]);
+        for levels in [[0, 0], [0, 3], [2, 1], [3, 3]] {
+            let point = simulation.point(&all_supplied(&levels));
+            assert_eq!(point.activations, Some(grid[levels[1]]));
+            let design = simulation.design(&[point]).unwrap();
+            let own = space.memory_energy(&levels);
+            assert!((own - design.energy_relative).abs() < 1e-12, "{levels:?}");
+        }
+        // each alone, and both at once
+        let asked = [
+            [Some(0), None],
+            [None, Some(0)],
+            [Some(0), Some(0)],
+            [None, None],
+        ];
+        let found = simulation.search(&asked.map(|own| own.to_vec())).unwrap();
+        let sums: Vec<u64> = found.iter().map(|chips| chips.iter().sum()).collect();
+        let clean = simulation.search_images().correct;
+        assert!(sums[..3].iter().all(|sum| *sum < 3 * clean), "{sums:?}");
+        assert_eq!(found[3], [clean; 3]);
+        let verified = simulation.verify(&vec![0, 2]).unwrap();
+        assert_eq!(verified.len(), 4);
+        let named = &simulation.verified[0];
+        assert_eq!(named.design.design_id, "m@0.75vmin+act0.9vmin");
+        assert_eq!(
+            space.supplied(&named.domain_voltages).unwrap(),
+            [Some(0), Some(2)]
+        );
+    });
 }
 
 #[test]
@@ -150,13 +230,9 @@ fn answers_of_the_search_are_those_of_trials_and_domains_add_up_to_the_whole_mem
                 "{fast:?}"
             );
             // one voltage in five domains is one voltage
-            let domain = |part: &Part| Domain {
-                name: part.name.clone(),
-                part: part.part.clone(),
-                point: simulation.grid[1],
-            };
+            let domain = |part: &Part| part.domain(simulation.grid[1]);
             let apart = DesignPoint {
-                supply: Supply::Domains(simulation.parts.iter().map(domain).collect()),
+                supply: Supply::Domains(simulation.parts.iter().filter_map(domain).collect()),
                 ..points[2].clone()
             };
             assert_eq!(simulation.search_by_trials(&[apart]).unwrap()[0], fast[2]);
@@ -203,6 +279,7 @@ fn verification_is_a_sweep_of_its_own_chips_and_is_resumed() {
                 design,
                 trials,
                 energies,
+                ..
             } = simulation.verified[0].clone();
             let sum: f64 = energies.iter().map(|row| row.term.energy_relative).sum();
             assert!((sum - design.energy_relative).abs() < 1e-12, "{sum}");

@@ -179,6 +179,7 @@ pub(super) fn energy(
     Ok(Energy {
         relative: (access + leakage) / reference,
         picojoule: Some(access + leakage),
+        reference,
         seconds: Some(counted.nanoseconds * 1e-9),
         terms,
     })

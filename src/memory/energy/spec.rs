@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize};
 pub struct EnergySpec {
     /// What stays in the processing array, see below; `uniform`: each weight is read once per inference.
     pub dataflow: Dataflow,
-    /// Size of the processing array; `output_stationary` and `input_stationary` only, which require it.
+    /// Size of the processing array; `output_stationary` and `input_stationary` only, which require it, and
+    /// `weight_stationary` where stored activations have a supply of their own.
     pub array: Option<ProcessingArray>,
     /// Bytes of the weight buffer between memory and array, 1 or more; these two only; absent: none. Its own energy
     /// is not counted.
@@ -103,11 +104,11 @@ impl Default for EnergySpec {
 }
 
 impl EnergySpec {
-    /// Checks every value and that the options go together.
+    /// Checks every value and that the options go together; those of an array may be there for activations alone.
     ///
     /// # Errors
     /// [`Error::Argument`] naming the key.
-    pub fn check(&self) -> Result<()> {
+    pub fn check(&self, counts_activations: bool) -> Result<()> {
         let wrong = |key: &str, expected: String, found: String| {
             Err(Error::argument(format!("energy.{key}"), expected, found))
         };
@@ -116,7 +117,8 @@ impl EnergySpec {
             format!("to be left out: dataflow `{dataflow}` reads each weight once whatever {what}")
         };
         if let Some(array) = self.array {
-            if !self.dataflow.folds() {
+            let for_activations = counts_activations && self.dataflow != Dataflow::Uniform;
+            if !self.dataflow.folds() && !for_activations {
                 return wrong("array", whatever("the array"), "a value".into());
             }
             for (key, size) in [("array.rows", array.rows), ("array.columns", array.columns)] {
@@ -305,6 +307,25 @@ impl EnergySpec {
         words
     }
 
+    /// How energies of stored activations are counted in their memory, in sentences as [`Self::in_words`].
+    pub fn of_activations_in_words(&self, memory: &MemoryModel) -> Vec<String> {
+        let reads = match (self.dataflow, self.array) {
+            (Dataflow::Uniform, _) => "once by each operation that takes it".to_owned(),
+            (Dataflow::InputStationary, _) => "once for each window that it lies in".to_owned(),
+            (_, None) => "once for each window that it lies in, all filters at a time".to_owned(),
+            (_, Some(array)) => format!(
+                "for each window that it lies in once for every {} filters",
+                array.columns
+            ),
+        };
+        let mut words = vec![format!(
+            "Stored activations: each element is written once, at the energy of a read, and read {reads}; the reference has \
+             words of 8 bits."
+        )];
+        words.extend(self.in_words(memory).into_iter().skip(1));
+        words
+    }
+
     /// How energies are counted with a macro, and where its numbers come from.
     fn macro_in_words(&self, name: &str, sram: &SramMacro) -> Vec<String> {
         let (from, bits) = (sram.from.as_deref().unwrap_or(name), sram.bits);
@@ -391,7 +412,7 @@ mod tests {
     fn message(change: impl Fn(&mut EnergySpec)) -> String {
         let mut spec = EnergySpec::default();
         change(&mut spec);
-        spec.check().unwrap_err().to_string()
+        spec.check(false).unwrap_err().to_string()
     }
 
     fn leakage() -> Option<Leakage> {

@@ -73,6 +73,111 @@ fn near(a: f64, b: f64) {
     assert!((a - b).abs() <= 1e-12 * b.abs(), "{a} is not {b}");
 }
 
+/// A tensor of 60 elements that a layer with 4 filters of 25 weights and 7 outputs reads, and a sum; another one that two groups
+/// of 2 filters of 25 read.
+fn activations(memory: &MemoryModel, voltage: f64, word_bits: f64) -> ActivationAccess<'_> {
+    let product = layer(7, Vec::new()).product;
+    let tensor = |name: &str, layers, others| TensorAccess {
+        name: name.into(),
+        elements: 60,
+        layers,
+        others,
+    };
+    ActivationAccess {
+        memory,
+        point: point(memory, voltage),
+        word_bits,
+        robust_bits: 0.0,
+        words: 100,
+        tensors: vec![
+            tensor("a", vec![(product, 1)], 1),
+            tensor("b", vec![(product, 2)], 0),
+        ],
+    }
+}
+
+#[test]
+fn activations_are_written_once_and_read_as_the_dataflow_says() {
+    let layers = [layer(7, vec![cells(8.0, 0.0, 1.0)])];
+    let memory = finfet();
+    let both = |spec: &EnergySpec, voltage, bits| {
+        let weights = energy(&layers, spec);
+        let access = activations(&memory, voltage, bits);
+        weights.with_activations(&access, &memory, spec).unwrap()
+    };
+    let uniform = EnergySpec::default();
+    near(both(&uniform, 1.0, 8.0).relative, 1.0);
+    // 100 weights read once; 60 elements written and read twice, 60 written and read once: 400 words
+    let low = both(&uniform, 0.8, 8.0);
+    near(low.relative, (100.0 + 300.0 * 0.64) / 400.0);
+    near(both(&uniform, 1.0, 16.0).relative, (100.0 + 600.0) / 400.0);
+    let sum: f64 = low.terms.iter().map(|term| term.energy_relative).sum();
+    near(sum, low.relative);
+    let reads: Vec<f64> = low.terms.iter().map(|term| term.reads).collect();
+    assert_eq!(reads, [1.0, 3.0, 2.0]);
+    // windows: 7 x 25 words of one group, 7 x 50 of two, once for each fold of filters over the columns
+    let with = |dataflow, columns| EnergySpec {
+        dataflow,
+        array: Some(ProcessingArray { rows: 2, columns }),
+        ..EnergySpec::default()
+    };
+    for (dataflow, columns, one, two) in [
+        (Dataflow::WeightStationary, 4, 175.0, 350.0),
+        (Dataflow::WeightStationary, 3, 350.0, 350.0),
+        (Dataflow::OutputStationary, 1, 700.0, 700.0),
+        (Dataflow::InputStationary, 1, 175.0, 350.0),
+    ] {
+        let spec = with(dataflow, columns);
+        spec.check(true).unwrap();
+        let found = both(&spec, 0.8, 8.0);
+        near(found.terms[1].reads, (60.0 + 60.0 + one) / 60.0);
+        near(found.terms[2].reads, (60.0 + two) / 60.0);
+    }
+    assert!(with(Dataflow::WeightStationary, 4).check(false).is_err());
+    assert!(with(Dataflow::Uniform, 4).check(true).is_err());
+}
+
+#[test]
+fn activations_count_in_picojoules_with_what_they_leak_and_share_no_unit_by_chance() {
+    let spec = EnergySpec {
+        inference_seconds: Some(0.5),
+        ..EnergySpec::default()
+    };
+    let layers = [layer(7, vec![cells(8.0, 0.0, 1.0)])];
+    let leaking = absolute(true);
+    let weights = || weight_memory_energy(&layers, &leaking, &spec).unwrap();
+    let access = activations(&leaking, 0.8, 8.0);
+    let found = weights()
+        .with_activations(&access, &leaking, &spec)
+        .unwrap();
+    // 300 words of 8 bits at 0.5 pJ and 0.64; 100 words that leak 3 pW a bit, at (0.8)^3, for half a second
+    let own = 2400.0 * 0.5 * 0.64 + 800.0 * 3.0 * 0.512 * 0.5;
+    near(found.picojoule.unwrap() - weights().picojoule.unwrap(), own);
+    let reference = weights().reference + 2400.0 * 0.5 + 800.0 * 3.0 * 0.5;
+    near(found.relative, found.picojoule.unwrap() / reference);
+    assert_eq!(found.terms.last().unwrap().layer, "activation memory");
+    // of two memories both must be absolute
+    let (relative, plain) = (finfet(), EnergySpec::default());
+    let mut other = absolute(false);
+    other.checksum = "another".into();
+    let own = weight_memory_energy(&layers, &relative, &plain).unwrap();
+    let error = own
+        .with_activations(&activations(&other, 0.8, 8.0), &relative, &plain)
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("`sram-14nm-chandramoorthy2019`: expected a number, or one memory model"),
+        "{error}"
+    );
+    let macros = builtin("combination-14nm-cacti-22nm-hp").unwrap();
+    let own = weight_memory_energy(&layers, &relative, &plain).unwrap();
+    let error = own
+        .with_activations(&activations(&macros, 0.8, 8.0), &relative, &plain)
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("one without a macro"), "{error}");
+}
+
 #[test]
 fn eight_bits_at_the_error_free_voltage_cost_one() {
     let layers = [

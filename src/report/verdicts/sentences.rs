@@ -46,12 +46,20 @@ pub(super) fn points(x: f64) -> String {
 fn verdict(row: &AnswerRow) -> String {
     match row.verdict {
         Verdict::Holds => holds(row),
-        Verdict::DoesNotHold => format!(
-            "{}: does not hold at any voltage: {} % are right without faults, and losses count from {} %",
-            row.name(),
-            points(row.clean_accuracy),
-            points(row.reference_accuracy)
-        ),
+        Verdict::DoesNotHold => {
+            let why = match row.voltage_failing {
+                Some(highest) => format!(
+                    "even {highest} {}, where no weight fails, is shown to fail",
+                    row.voltage_unit.symbol()
+                ),
+                None => format!(
+                    "{} % are right without faults, and losses count from {} %",
+                    points(row.clean_accuracy),
+                    points(row.reference_accuracy)
+                ),
+            };
+            format!("{}: does not hold at any voltage: {why}", row.name())
+        }
         Verdict::NotEstablished => {
             let unit = row.voltage_unit.symbol();
             let estimate = row.voltage_estimate.map_or(String::new(), |voltage| {

@@ -7,7 +7,7 @@ use crate::explore::{check_arrays, DomainSpec, Part};
 use crate::fault::Protection;
 use crate::memory::OperatingPoint;
 use crate::run::prepared::Prepared;
-use crate::sweep::{DesignPoint, Domain, Supply, SweptModel};
+use crate::sweep::{DesignPoint, Supply, SweptModel};
 use crate::units::{Ber, Voltage};
 
 /// The higher rate.
@@ -39,11 +39,8 @@ fn alone(model: usize, part: &Part, point: OperatingPoint) -> DesignPoint {
     DesignPoint {
         model,
         protection: Protection::None,
-        supply: Supply::Domains(vec![Domain {
-            name: part.name.clone(),
-            part: part.part.clone(),
-            point,
-        }]),
+        supply: Supply::Domains(part.domain(point).into_iter().collect()),
+        activations: None,
     }
 }
 
@@ -107,9 +104,10 @@ impl Simulated<'_> {
         if layers_by_bits {
             for layer in &layers {
                 for plane in 0..planes.len() as u32 {
+                    let whole = layer.part.as_ref();
                     let part = Part {
                         name: format!("{}/plane{plane}", layer.name),
-                        part: layer.part.within_planes(plane..plane + 1),
+                        part: whole.map(|own| own.within_planes(plane..plane + 1)),
                     };
                     all.push((PartKind::LayerBitPlane, Some(part)));
                 }
@@ -135,6 +133,7 @@ impl Simulated<'_> {
                 model,
                 protection: Protection::None,
                 supply: Supply::One(point),
+                activations: None,
             },
         };
         let loss = PartLoss::estimate(candidate, most, &mut |phase, chips, images| {

@@ -50,6 +50,7 @@ impl Rows<'_> {
                 .first()
                 .map_or_else(String::new, |d| d.model.clone()),
             protection: pair.protection,
+            activations: pair.designs.first().and_then(|d| d.activations.clone()),
             target: self.target(),
             metric: self.prepared.images.metric,
             verdict: found.verdict,
@@ -99,16 +100,15 @@ impl Rows<'_> {
 
     /// What width, voltage and protection save of the energy at 8 bits, in this order.
     fn split(&self, pair: &Pair, lowest: Option<usize>) -> [Option<f64>; 3] {
-        let bare = self
-            .input
-            .pairs
-            .iter()
-            .find(|other| other.model == pair.model && other.protection == Protection::None);
+        let bare = self.input.pairs.iter().find(|other| {
+            (other.model, other.activations) == (pair.model, pair.activations)
+                && other.protection == Protection::None
+        });
         let energy = |pair: Option<&Pair>, level: Option<usize>| {
             Some(pair?.designs.get(level?)?.energy_relative)
         };
-        let highest = self.input.voltages.len().checked_sub(1);
-        let (width, volts) = (energy(bare, highest), energy(bare, lowest));
+        let width = bare.map(|bare| bare.nominal);
+        let volts = energy(bare, lowest);
         let whole = energy(Some(pair), lowest);
         let less = |from: Option<f64>, to: Option<f64>| Some(from? - to?);
         [
@@ -139,6 +139,7 @@ impl Rows<'_> {
             rows.push(EvidenceRow {
                 model: design.model.clone(),
                 protection: pair.protection,
+                activations: design.activations.clone(),
                 voltage: self.input.voltages[seen.level].get(),
                 ber: design.ber.unwrap_or(0.0),
                 value: seen.value,

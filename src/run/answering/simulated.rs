@@ -55,9 +55,9 @@ impl Simulated<'_> {
             &self.input.pairs[place.candidate],
             self.input.voltages[place.level],
         );
-        let point = self
-            .prepared
-            .design_point(pair.model, pair.protection, voltage)?;
+        let point =
+            self.prepared
+                .design_point(pair.model, pair.protection, voltage, pair.activations)?;
         Ok(self.view_of(point, voltage, phase))
     }
 
@@ -67,6 +67,7 @@ impl Simulated<'_> {
             seen: SeenChip {
                 model: self.swept_models[point.model].name.clone(),
                 protection: point.protection,
+                activation_voltage: point.activations.map(|own| own.voltage.get()),
                 voltage: voltage.get(),
                 check: phase == Phase::Check,
                 ..SeenChip::default()
@@ -170,8 +171,13 @@ impl Simulated<'_> {
             Phase::Search => "search",
             Phase::Check => "check on fresh chips",
         };
+        let activations = pair
+            .designs
+            .first()
+            .and_then(|own| own.activations.as_ref());
+        let beside = activations.map_or(String::new(), |own| format!(", {}", own.words()));
         self.monitor.note(&format!(
-            "{} of {}, {}: {what}",
+            "{} of {}, {}{beside}: {what}",
             place.candidate + 1,
             self.input.pairs.len(),
             named(&self.swept_models[pair.model].name, pair.protection)

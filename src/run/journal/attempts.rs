@@ -73,6 +73,9 @@ impl Run {
 pub struct Asked {
     /// Voltages in the unit of the memory.
     pub voltages: Vec<f64>,
+    /// Voltages of stored activations, where they have a supply of their own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub activation_voltages: Vec<f64>,
     /// Protections by their words.
     pub protections: Vec<String>,
     /// Chips per design point.
@@ -84,9 +87,11 @@ impl Asked {
     pub(in crate::run) fn beyond(&self, others: &[&Self]) -> Option<String> {
         let of = |asked: &Self| -> BTreeSet<String> {
             let voltages = asked.voltages.iter().map(|own| format!("voltage {own}"));
+            let of_activations = asked.activation_voltages.iter();
+            let of_activations = of_activations.map(|own| format!("activation voltage {own}"));
             let protections = asked.protections.iter();
             let protections = protections.map(|own| format!("protection {own}"));
-            voltages.chain(protections).collect()
+            voltages.chain(of_activations).chain(protections).collect()
         };
         let mut more = of(self);
         others.iter().for_each(|other| {

@@ -36,6 +36,7 @@ fn run_of(
         chips,
         tolerance,
         test_images: world.images.len(),
+        activations: None,
         energy: &EnergySpec::default(),
         clock: || 0.0,
     };
@@ -367,6 +368,7 @@ fn of_two_models(worlds: &[World; 2], way: Sampling, chips: u32) -> Vec<Trial> {
         chips,
         tolerance: Some(0.01).filter(|_| way.is_two_level()),
         test_images: 400,
+        activations: None,
         energy: &EnergySpec::default(),
         clock: || 0.0,
     };

@@ -1,6 +1,9 @@
 //! What may be typed after `answer`.
 
-use super::{FaultArgs, Judged, MemoryFlags, ModelFiles, Places, RunOutput, Settings, VoltageList};
+use super::{
+    ActivationFlags, FaultArgs, Judged, MemoryFlags, ModelFiles, Places, RunOutput, Settings,
+    VoltageList,
+};
 use clap::Args;
 use serde::Serialize;
 use std::path::PathBuf;
@@ -147,6 +150,8 @@ pub(crate) struct AnswerArgs {
     pub(crate) voltages: VoltageList,
     #[command(flatten)]
     pub(crate) memory: MemoryFlags,
+    #[command(flatten)]
+    pub(crate) activations: ActivationFlags,
     #[command(flatten)]
     pub(crate) files: ModelFiles,
     #[command(flatten)]

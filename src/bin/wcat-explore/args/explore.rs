@@ -1,7 +1,8 @@
 //! What may be typed after `explore`.
 
 use super::{
-    FaultArgs, Judged, MemoryFlags, ModelFiles, Places, RunOutput, RunShards, Settings, Voltages,
+    ActivationMemoryFlags, FaultArgs, Judged, MemoryFlags, ModelFiles, Places, RunOutput,
+    RunShards, Settings, Voltages,
 };
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::Args;
@@ -46,9 +47,10 @@ pub(crate) fn taken_over(error: &clap::Error) -> Option<Error> {
 #[command(next_help_heading = "What to search")]
 #[serde(rename_all = "kebab-case")]
 pub(crate) struct Search {
-    /// What gets a voltage of its own: layers, bits or groups:FILE
+    /// What gets a voltage of its own: layers, bits, groups:FILE or weights,activations
     ///
-    /// `bits` are the bit planes of the codes. The file of `groups:` lists globs over layer names: `early: [conv*]` on
+    /// `bits` are the bit planes of the codes; `weights,activations` the memory of the weights and that of stored
+    /// activations. The file of `groups:` lists globs over layer names: `early: [conv*]` on
     /// one line, `late: [fc*]` on the next.
     #[arg(long, value_name = "DOMAINS")]
     #[serde(skip)]
@@ -110,6 +112,7 @@ impl Search {
 Examples:
   wcat-explore explore --model wcat.safetensors --domains layers --max-loss 0.01
   wcat-explore explore --model wcat.safetensors --domains groups:groups.yaml --max-rails 2
+  wcat-explore explore --model q.safetensors --domains weights,activations --max-loss 0.01
   wcat-explore explore --model resnet20.th --dataset cifar10 --widths 2,4,8 \
     --set quantizer.method=wcat")]
 pub(crate) struct ExploreArgs {
@@ -119,6 +122,8 @@ pub(crate) struct ExploreArgs {
     pub(crate) voltages: Voltages,
     #[command(flatten)]
     pub(crate) memory: MemoryFlags,
+    #[command(flatten)]
+    pub(crate) activations: ActivationMemoryFlags,
     #[command(flatten)]
     pub(crate) files: ModelFiles,
     #[command(flatten)]

@@ -12,7 +12,10 @@ use wcat_explore::units::Ber;
 use wcat_explore::yaml::text_at;
 
 /// The settings that flags stand for, by the flags' names.
-pub(super) const KEYS: [(&str, &str); 33] = [
+pub(super) const KEYS: [(&str, &str); 36] = [
+    ("activation-memory", "activations.memory"),
+    ("activation-protection", "activations.protection"),
+    ("activation-words", "activations.words"),
     ("array", "faults.arrays"),
     ("attack-data", "attack.data"),
     ("batch", "attack.batch"),
@@ -377,6 +380,76 @@ pub(crate) struct MemoryFlags {
     /// with parity_zero a code whose parity fails reads as zero. Comma-separated or repeated.
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     protection: Vec<String>,
+}
+
+/// The memory of stored activations.
+#[derive(Debug, Args, Serialize)]
+#[command(next_help_heading = "Voltages and memory")]
+#[serde(rename_all = "kebab-case")]
+pub(crate) struct ActivationMemoryFlags {
+    /// Memory model of stored activations [default: that of the weights]
+    #[arg(long, value_name = "NAME|FILE", hide_short_help = true)]
+    activation_memory: Option<String>,
+    /// Words of that memory, one for an element of 8 bits (of 16 for wider codes) [default: as many as are needed]
+    #[arg(long, value_name = "N", hide_short_help = true)]
+    activation_words: Option<u64>,
+    /// Protection of stored activations: none, or msb:K for K bits in cells that do not fail [default: none]
+    #[arg(long, value_name = "PROTECTION", hide_short_help = true)]
+    activation_protection: Option<String>,
+}
+
+/// The memory of stored activations and its voltages.
+#[derive(Debug, Args, Serialize)]
+#[command(next_help_heading = "Voltages and memory")]
+#[serde(rename_all = "kebab-case")]
+pub(crate) struct ActivationFlags {
+    /// Voltages of stored activations, each beside each of the weights'
+    ///
+    /// Written as those of --voltages; without those the weights stay at their error-free voltage. For models whose
+    /// activations are stored: `quantize --activation-bits 8` makes them.
+    #[arg(
+        long,
+        value_name = "LIST",
+        allow_hyphen_values = true,
+        hide_short_help = true
+    )]
+    #[serde(skip)]
+    activation_voltages: Option<String>,
+    /// Bit error rates of stored activations in place of voltages, comma-separated
+    #[arg(
+        long,
+        value_name = "LIST",
+        value_delimiter = ',',
+        conflicts_with = "activation_voltages",
+        hide_short_help = true
+    )]
+    #[serde(skip)]
+    activation_bers: Vec<Ber>,
+    #[command(flatten)]
+    #[serde(flatten)]
+    memory: ActivationMemoryFlags,
+}
+
+impl ActivationFlags {
+    /// Voltages replace rates where a configuration has them, and rates voltages.
+    ///
+    /// # Errors
+    /// As [`layers`].
+    pub(crate) fn layers(&self) -> Result<Vec<Layer>> {
+        const KEYS: [&str; 2] = ["activations.voltages", "activations.bit_error_rates"];
+        let mut all = layers(self)?;
+        if let Some(list) = &self.activation_voltages {
+            let flag = "--activation-voltages";
+            all.push(Layer::flag(flag, KEYS[0], list.as_str()));
+            all.push(Layer::flag(flag, KEYS[1], Vec::<f64>::new()));
+        } else if !self.activation_bers.is_empty() {
+            let flag = "--activation-bers";
+            let asked: Vec<f64> = self.activation_bers.iter().map(|rate| rate.get()).collect();
+            all.push(Layer::unset(flag, KEYS[0]));
+            all.push(Layer::flag(flag, KEYS[1], asked));
+        }
+        Ok(all)
+    }
 }
 
 /// How the cells of the memory fail, beside what the memory model says.

@@ -1,7 +1,8 @@
 //! What may be typed after `sweep`.
 
 use super::{
-    FaultArgs, Judged, MemoryFlags, ModelFiles, Places, RunOutput, RunShards, Settings, Voltages,
+    ActivationFlags, FaultArgs, Judged, MemoryFlags, ModelFiles, Places, RunOutput, RunShards,
+    Settings, Voltages,
 };
 use clap::{Args, ValueEnum};
 use serde::Serialize;
@@ -92,12 +93,15 @@ Examples:
   wcat-explore sweep --voltages 0.75:1.0:0.025
   wcat-explore sweep --model a.safetensors --model b.safetensors --voltages 0.8:1.0:0.02 --out ab
   wcat-explore sweep --model a.safetensors --protection none,msb:1,secded --voltages 0.75:1.0:0.05
+  wcat-explore sweep --model q.safetensors --voltages 0.8:1.0:0.05 --activation-voltages 0.8:1.0:0.1
   wcat-explore sweep --memory sram-28nm-vc707-salami2018 --voltages 0.54V:0.60V:0.02 --chips 5")]
 pub(crate) struct SweepArgs {
     #[command(flatten)]
     pub voltages: Voltages,
     #[command(flatten)]
     pub memory: MemoryFlags,
+    #[command(flatten)]
+    pub activations: ActivationFlags,
     #[command(flatten)]
     pub reads: Reads,
     #[command(flatten)]

@@ -6,7 +6,7 @@ use clap::{Command, CommandFactory, Parser};
 
 /// Flags by the heading that says what they do.
 const HEADINGS: &[(&str, &str)] = &[
-    ("Voltages and memory", "voltages bers voltage ber activation-ber chip at-ber at-voltage memory protection dataflow"),
+    ("Voltages and memory", "voltages bers voltage ber activation-ber activation-voltages activation-bers activation-memory activation-words activation-protection chip at-ber at-voltage memory protection dataflow"),
     (
         "Models and data",
         "model models weights requantize dataset data data-dir data-file normalize name no-eval compare history from input-shape output \

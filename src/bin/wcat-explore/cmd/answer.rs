@@ -78,6 +78,7 @@ fn settings(args: &AnswerArgs) -> Result<(Experiment, bool), Error> {
     let groups = [
         args.voltages.layers(),
         layers(&args.memory)?,
+        args.activations.layers()?,
         layers(&args.judged)?,
         args.question.layers()?,
         layers(&args.faults)?,

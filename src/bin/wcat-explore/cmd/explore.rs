@@ -7,7 +7,7 @@ use crate::show;
 use std::path::{Path, PathBuf};
 use wcat_explore::config::{Experiment, Layer};
 use wcat_explore::error::Error;
-use wcat_explore::explore::{groups, DomainSpec, ExploredPoint};
+use wcat_explore::explore::{groups, DomainSpec, ExploredPoint, MEMORIES};
 use wcat_explore::figure::number;
 use wcat_explore::report::Grid;
 use wcat_explore::run::{explore, plan_explore, ExplorePlan, ExploreResult, Monitor, RunRequest};
@@ -71,6 +71,7 @@ fn flags(args: &ExploreArgs) -> Result<Vec<Layer>, Error> {
         args.voltages.layers(),
         layers(&args.search)?,
         layers(&args.memory)?,
+        layers(&args.activations)?,
         layers(&args.sampling)?,
         layers(&args.judged)?,
         layers(&args.faults)?,
@@ -81,6 +82,7 @@ fn flags(args: &ExploreArgs) -> Result<Vec<Layer>, Error> {
 /// `layers`, `bits` or `groups:FILE`.
 fn domains(text: &str) -> Result<DomainSpec, Error> {
     match (text, text.strip_prefix("groups:")) {
+        (MEMORIES, _) => Ok(DomainSpec::Memories),
         ("layers", _) => Ok(DomainSpec::Layers),
         ("bits", _) => Ok(DomainSpec::Bits),
         (_, Some(file)) => Ok(DomainSpec::Groups(groups(Path::new(file))?)),

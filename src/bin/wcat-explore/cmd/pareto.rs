@@ -49,6 +49,15 @@ fn table(points: &[FrontierPoint]) -> Grid {
     Grid::of(points)
         .text("frontier of all: model", |p| &p.summary.design.model)
         .number(unit.unwrap_or("voltage"), |p| p.summary.design.voltage)
+        .number("of activations", |p| {
+            let own = p.summary.design.activations.as_ref()?;
+            Some(format!("{} {}", own.voltage, own.voltage_unit.symbol()))
+        })
+        .only_if(
+            points
+                .iter()
+                .any(|p| p.summary.design.activations.is_some()),
+        )
         .text("source", |p| p.summary.design.ber_source.name())
         .number("energy", |p| {
             format!("{:.4}", p.summary.design.energy_relative)

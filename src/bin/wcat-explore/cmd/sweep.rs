@@ -103,6 +103,7 @@ fn flags(args: &SweepArgs) -> Result<Vec<Layer>> {
     let groups = [
         args.voltages.layers(),
         layers(&args.memory)?,
+        args.activations.layers()?,
         layers(&args.reads)?,
         layers(&args.sampling)?,
         layers(&args.judged)?,
@@ -236,11 +237,19 @@ fn say_where(result: &SweepResult, monitor: &Progress) {
         .for_each(|warning| monitor.warn(warning));
 }
 
+fn rate(ber: f64) -> String {
+    match ber {
+        0.0 => "0".into(),
+        ber => format!("{ber:.2e}"),
+    }
+}
+
 /// The summary as aligned text; accuracies in per cent.
 pub(crate) fn table(summaries: &[Summary]) -> Grid {
     let differ = |of: fn(&Summary) -> &str| summaries.iter().any(|s| of(s) != of(&summaries[0]));
     let unit = summaries.first().map(|s| s.design.voltage_unit.symbol());
     let measured = show::measured(metric(summaries));
+    let beside = summaries.iter().any(|s| s.design.activations.is_some());
     let single_chips = summaries.iter().all(|s| s.quantiles.is_some());
     Grid::of(summaries)
         .text("model", |s| &s.design.model)
@@ -250,12 +259,16 @@ pub(crate) fn table(summaries: &[Summary]) -> Grid {
         .only_if(differ(|s| s.design.array.as_str()))
         .number("bits", |s| s.design.bits)
         .number(unit.unwrap_or("voltage"), |s| s.design.voltage)
-        .number("bit error rate", |s| {
-            Some(match s.design.ber? {
-                0.0 => "0".into(),
-                ber => format!("{ber:.2e}"),
-            })
+        .number("bit error rate", |s| s.design.ber.map(rate))
+        .number("of activations", |s| {
+            let own = s.design.activations.as_ref()?;
+            Some(format!("{} {}", own.voltage, own.voltage_unit.symbol()))
         })
+        .only_if(beside)
+        .number("bit error rate", |s| {
+            Some(rate(s.design.activations.as_ref()?.ber))
+        })
+        .only_if(beside)
         .text("source", |s| s.design.ber_source.name())
         .number("energy", |s| format!("{:.4}", s.design.energy_relative))
         .number("ns", |s| {

@@ -173,7 +173,7 @@ fn a_fixed_clock_is_cheapest_at_its_lowest_feasible_voltage() {
         period_ns: Positive::new(1.1).ok(),
         ..EnergySpec::default()
     };
-    spec.check().unwrap();
+    spec.check(false).unwrap();
     let found = least(&memory, &spec);
     assert_eq!((found.place, found.voltage), (Place::Feasible, 0.7));
     let words = found.in_words("m", &memory, &spec);
