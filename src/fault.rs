@@ -6,6 +6,7 @@ mod array;
 mod chip;
 mod choice;
 mod exposure;
+mod guard;
 mod label;
 mod layout;
 mod map;

@@ -279,8 +279,8 @@ fn stored_activations_are_swept_beside_the_weights_alone_and_by_a_search() {
             "rates from 0 to 0.5, each once",
         ),
         (
-            "sweep --activation-voltages 0.8 --activation-protection secded --model a8.safetensors",
-            "`none` or `msb:k`",
+            "sweep --activation-voltages 0.8 --activation-protection secded --model a8.safetensors --noise msb",
+            "check bits are of whole words",
         ),
     ] {
         refused(&place, &command.split(' ').collect::<Vec<_>>(), words);

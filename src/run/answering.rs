@@ -279,13 +279,12 @@ impl Sweeping<'_> {
         let prepared = &self.prepared;
         let designs =
             |points: &[DesignPoint]| prepared.comparison(swept_models, points, 1).designs();
-        let mut supplies: Vec<_> = prepared.activation_grid.iter().copied().map(Some).collect();
-        if supplies.is_empty() {
-            supplies.push(None);
-        }
-        let error_free = match &prepared.activations {
-            Some(side) => Some(side.faults.at(&side.memory, side.memory.error_free)?),
-            None => None,
+        let (supplies, error_free) = match &prepared.activations {
+            Some(own) => {
+                let supplies = own.grid.iter().copied().map(Some).collect();
+                (supplies, Some(own.error_free()?))
+            }
+            None => (vec![None], None),
         };
         let mut pairs = Vec::new();
         for model in 0..swept_models.len() {

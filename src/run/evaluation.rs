@@ -159,15 +159,13 @@ pub fn evaluate(
         }
         None => None,
     };
-    let faulty = |image: u32, tensor: usize, visit: &mut dyn FnMut(CodeFault)| {
-        if let Some(reads) = &of_activations {
-            reads.of(image, tensor).iter().copied().for_each(visit);
-        }
-    };
+    let faulty = of_activations.as_ref().map(|own| {
+        move |image, tensor, visit: &mut dyn FnMut(CodeFault)| own.visit(image, tensor, visit)
+    });
     let score_of = |weights: WeightReads| {
         let reads = Reads {
             weights,
-            activations: of_activations.as_ref().map(|_| &faulty as _),
+            activations: faulty.as_ref().map(|faults| faults as _),
         };
         evaluator.score(reads, images.of(0))
     };

@@ -308,10 +308,10 @@ impl Sweeping<'_> {
                 journal.append_trial(trial)
             };
             let activations = match &prepared.activations {
-                Some(side) => Some(ActivationDomain {
-                    side,
-                    grid: &prepared.activation_grid,
-                    error_free: side.faults.at(&side.memory, side.memory.error_free)?,
+                Some(own) => Some(ActivationDomain {
+                    side: &own.side,
+                    grid: &own.grid,
+                    error_free: own.error_free()?,
                 }),
                 None => None,
             };

@@ -1,8 +1,6 @@
 //! The inputs of a sweep or an exploration, checked before anything is computed: memory, faults, voltages, models and images.
 
-use super::activations::{
-    activation_identity, activation_side, activations_asked, at_same_voltages,
-};
+use super::activations::ActivationInput;
 use super::clock;
 use super::identity::{folder_name, settings, SweepIdentity, Verification};
 use super::journal::{journals_of, replay_run, Asked, Replay};
@@ -24,15 +22,13 @@ use crate::config::{Experiment, Training};
 use crate::data::{self, DatasetName, ImageSet};
 use crate::engine::{Answers, Score, ACCESS_IMAGES};
 use crate::error::{Error, Result};
-use crate::explore::DomainSpec;
 use crate::fault::Protection;
 use crate::kernel::Arithmetic;
 use crate::memory::{Faults, MemoryModel, OperatingPoint};
 use crate::stats::ImageSample;
 use crate::store;
 use crate::sweep::{
-    exposed_cells, ActivationSide, Comparison, DesignPoint, Sampling, SweptModel, TestSplit,
-    TwoLevel,
+    exposed_cells, Comparison, DesignPoint, Sampling, SweptModel, TestSplit, TwoLevel,
 };
 use crate::units::{count_of, Ber, BerSource, Voltage};
 use candle_core::Device;
@@ -49,11 +45,7 @@ pub(super) struct Prepared {
     pub(super) faults: Faults,
     /// Voltages asked for, with their bit error rates.
     pub(super) grid: Vec<OperatingPoint>,
-    /// The memory of stored activations, and its voltages asked for, where they have a supply of their own.
-    pub(super) activations: Option<ActivationSide>,
-    pub(super) activation_grid: Vec<OperatingPoint>,
-    /// True where an exploration searches them.
-    searches_activations: bool,
+    pub(super) activations: Option<ActivationInput>,
     pub(super) protections: Vec<Protection>,
     pub(super) models: Vec<Loaded>,
     /// As in the record.
@@ -78,9 +70,7 @@ pub(super) struct Inputs {
     pub(super) memory: MemoryModel,
     pub(super) faults: Faults,
     pub(super) grid: Vec<OperatingPoint>,
-    pub(super) activations: Option<ActivationSide>,
-    pub(super) activation_grid: Vec<OperatingPoint>,
-    searches_activations: bool,
+    pub(super) activations: Option<ActivationInput>,
     pub(super) protections: Vec<Protection>,
     /// What is said of voltages that cannot be used.
     left_out: Vec<String>,
@@ -99,8 +89,7 @@ pub(super) fn inputs(
     }
     let sweep = &experiment.sweep;
     let list = sweep.voltages.as_deref();
-    let searched = explores && experiment.explore.domains == Some(DomainSpec::Memories);
-    let activations = activation_side(experiment, searched)?;
+    let activations = ActivationInput::of(experiment, explores)?;
     if activations.is_some() && request.models.is_empty() {
         let expected =
             "model files that store their activations (`quantize --activation-bits 8` makes them)";
@@ -110,15 +99,14 @@ pub(super) fn inputs(
             "models to train",
         ));
     }
-    let grid = if activations.as_ref().is_some_and(|side| side.alone) {
+    let grid = if activations.as_ref().is_some_and(|own| own.side.alone) {
         vec![faults.at(&memory, memory.error_free)?]
     } else {
         faults.settings(&memory, list, &sweep.bit_error_rates)?
     };
-    let activation_grid = match &activations {
-        Some(side) if searched => at_same_voltages(side, &memory, &grid)?,
-        Some(side) => activations_asked(side, &experiment.activations)?,
-        None => Vec::new(),
+    let activations = match activations {
+        Some(own) => Some(own.with_voltages(experiment, &memory, &grid)?),
+        None => None,
     };
     let protections = experiment.sweep.protections()?;
     let lost = list.map_or(Ok(Vec::new()), |list| faults.lost(&memory, list))?;
@@ -129,8 +117,6 @@ pub(super) fn inputs(
         faults,
         grid,
         activations,
-        activation_grid,
-        searches_activations: searched,
         protections,
         left_out,
     })
@@ -307,8 +293,6 @@ pub(super) fn prepare(
         faults,
         grid,
         activations,
-        activation_grid,
-        searches_activations,
         protections,
         left_out,
     } = inputs;
@@ -338,9 +322,7 @@ pub(super) fn prepare(
         dataset: &images.checksum,
         images: images.count,
         memory: &memory.checksum,
-        activations: activations
-            .as_ref()
-            .map(|side| activation_identity(side, &experiment, &activation_grid)),
+        activations: activations.as_ref().map(|own| own.identity(&experiment)),
         models: models
             .iter()
             .map(|model| (model.name.as_str(), model.checksum.as_str()))
@@ -368,8 +350,6 @@ pub(super) fn prepare(
         faults,
         grid,
         activations,
-        activation_grid,
-        searches_activations,
         protections,
         models,
         exposed_cells: BTreeMap::new(),
@@ -401,6 +381,13 @@ fn extrapolated(points: &[OperatingPoint], memory: &MemoryModel) -> Option<Strin
             memory.name
         )
     })
+}
+
+/// Each voltage once, rising.
+fn by_voltage(mut points: Vec<OperatingPoint>) -> Vec<OperatingPoint> {
+    points.sort_by(|a, b| a.voltage.get().total_cmp(&b.voltage.get()));
+    points.dedup_by_key(|point| point.voltage);
+    points
 }
 
 /// Voltages of operating points.
@@ -466,25 +453,22 @@ impl Prepared {
         }
         notes.extend(extrapolated(&self.grid, &self.memory));
         let of_activations = self.activations.as_ref();
-        notes.extend(
-            of_activations.and_then(|side| extrapolated(&self.activation_grid, &side.memory)),
-        );
+        notes.extend(of_activations.and_then(|own| extrapolated(&own.grid, &own.side.memory)));
         Ok(notes)
     }
 
     /// Settings of each model that are asked for.
     pub(super) fn settings_asked(&self) -> usize {
-        let of_activations = if self.searches_activations {
-            1
-        } else {
-            self.activation_grid.len().max(1)
+        let of_activations = match &self.activations {
+            Some(own) if !own.is_searched => own.grid.len(),
+            _ => 1,
         };
         self.grid.len() * of_activations * self.protections.len() * self.faults.count()
     }
 
     /// True where stored activations alone fail.
     fn fail_alone(&self) -> bool {
-        self.activations.as_ref().is_some_and(|side| side.alone)
+        self.activations.as_ref().is_some_and(|own| own.side.alone)
     }
 
     pub(super) fn beyond_tolerance(&self, means: impl Iterator<Item = f64>) -> Option<String> {
@@ -552,12 +536,12 @@ impl Prepared {
     /// beside every voltage of stored activations.
     pub(super) fn points(&self, replay: &Replay, folder: &Path) -> Result<Vec<DesignPoint>> {
         let (mut points, mut protections) = (self.grid.clone(), self.protections.clone());
-        let mut of_activations = self.activation_grid.clone();
+        let mut of_activations: Vec<OperatingPoint> = Vec::new();
         // what the run has was read from its journals
         let in_journal = |error: Error| error.in_file(&folder.join(names::JOURNAL));
         for design in &replay.designs {
             let mut place = design.voltage.zip(design.ber);
-            if let Some(side) = &self.activations {
+            if let Some(ActivationInput { side, .. }) = &self.activations {
                 let beside = design.activations.as_ref();
                 let own = if side.alone {
                     place.take()
@@ -575,28 +559,14 @@ impl Prepared {
                 protections.push(design.protection);
             }
         }
-        for points in [&mut points, &mut of_activations] {
-            points.sort_by(|a, b| a.voltage.get().total_cmp(&b.voltage.get()));
-            points.dedup_by_key(|point| point.voltage);
-        }
-        let models = self.models.len();
-        let grid = DesignPoint::grid(models, &points, &protections);
-        let Some(side) = &self.activations else {
-            return Ok(grid);
+        let points = by_voltage(points);
+        let grid =
+            |points: &[OperatingPoint]| DesignPoint::grid(self.models.len(), points, &protections);
+        let Some(own) = &self.activations else {
+            return Ok(grid(&points));
         };
-        if !self.searches_activations {
-            return Ok(DesignPoint::beside(&grid, &of_activations));
-        }
-        // one voltage for all memories
-        let mut all = Vec::new();
-        for (point, own) in points
-            .iter()
-            .zip(at_same_voltages(side, &self.memory, &points)?)
-        {
-            let grid = DesignPoint::grid(models, std::slice::from_ref(point), &protections);
-            all.extend(DesignPoint::beside(&grid, &[own]));
-        }
-        Ok(all)
+        of_activations.extend_from_slice(&own.grid);
+        own.points(&self.memory, &points, &by_voltage(of_activations), &grid)
     }
 
     /// The lowest voltage asked for.
@@ -627,7 +597,10 @@ impl Prepared {
     pub(super) fn asked(&self) -> Asked {
         Asked {
             voltages: values(&self.grid),
-            activation_voltages: values(&self.activation_grid),
+            activation_voltages: self
+                .activations
+                .as_ref()
+                .map_or(Vec::new(), |own| values(&own.grid)),
             protections: self.protections.iter().map(|own| own.to_string()).collect(),
             chips: self.faults.chips(self.experiment.sweep.chips),
         }
@@ -657,7 +630,7 @@ impl Prepared {
             swept_models,
             memory: &self.memory,
             faults: &self.faults,
-            activations: self.activations.as_ref(),
+            activations: self.activations.as_ref().map(|own| &own.side),
             energy: &self.experiment.energy,
             points,
             seed: self.experiment.seed,
@@ -705,7 +678,8 @@ impl Prepared {
                 self.experiment.memory.clone(),
                 &self.memory.checksum,
             )),
-            activation_memory: self.activations.as_ref().map(|side| {
+            activation_memory: self.activations.as_ref().map(|own| {
+                let side = &own.side;
                 let asked = &self.experiment.activations.memory;
                 let asked = asked.as_ref().unwrap_or(&self.experiment.memory);
                 Input::new(&side.memory.name, asked.clone(), &side.memory.checksum)

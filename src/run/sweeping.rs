@@ -450,8 +450,8 @@ impl<'a> Sweeping<'a> {
         }
         run.begin(&replay.attempts)?;
         checked::write(&self.folder, MEMORY, &self.prepared.memory.text)?;
-        if let Some(side) = &self.prepared.activations {
-            checked::write(&self.folder, ACTIVATION_MEMORY, &side.memory.text)?;
+        if let Some(own) = &self.prepared.activations {
+            checked::write(&self.folder, ACTIVATION_MEMORY, &own.side.memory.text)?;
         }
         match resumed {
             Resumed::Own(journal) => Ok(*journal),

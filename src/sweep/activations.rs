@@ -38,8 +38,9 @@ pub struct ActivationSpec {
     /// at a time. In fewer, elements share a word that are not needed at the same time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub words: Option<u64>,
-    /// Protection of stored activations: `none` (the default), or `msb:k`, which puts the k most significant bits of each
-    /// code in cells that do not fail, as the memory model's `robust_cell`.
+    /// Protection of stored activations: `none` (the default); `msb:k`, the k most significant bits of each code lie in cells
+    /// that do not fail; `secded`, check bits of every 64 bits of words; `parity_zero`, a bit beside each word, which reads as
+    /// zero where it does not fit. The latter two where cells invert their bit, and all of the memory is unreliable.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub protection: Option<Protection>,
 }
@@ -77,9 +78,6 @@ impl ActivationSpec {
         if searched && self.is_swept() {
             let expected = "to be left out: `explore.domains` searches voltages of activations";
             return wrong("voltages", expected, "a value");
-        }
-        if let Some(other @ (Protection::Secded | Protection::ParityZero)) = self.protection {
-            return wrong("protection", "`none` or `msb:k`", &format!("`{other}`"));
         }
         let alone = [
             ("memory", self.memory.is_some()),
@@ -315,6 +313,10 @@ impl<'a> ActivationSetup<'a> {
             point: self.point,
             word_bits: self.memory.word_bits() as f64,
             robust_bits: f64::from(self.side.protection.robust_bits(self.memory.code_bits())),
+            overhead_bits: self
+                .side
+                .protection
+                .overhead_bits(self.memory.word_bits() as u32),
             words: self.memory.words(),
             tensors: tensors.map(access).collect(),
         })
@@ -325,7 +327,7 @@ impl<'a> ActivationSetup<'a> {
 /// codes. Faults reach what layers read that they reach the weights of.
 ///
 /// # Errors
-/// [`Error::Argument`] for a model that does not store its activations.
+/// [`Error::Argument`] for a model that does not store its activations; as [`ActivationMemory::under`].
 pub fn activation_memory(
     evaluator: &Evaluator,
     name: &str,
@@ -342,7 +344,6 @@ pub fn activation_memory(
         ));
     };
     let lowest = if faults.reach_msb_only() { bits - 1 } else { 0 };
-    let highest = bits - protection.robust_bits(bits);
     let mut reached = Vec::new();
     for own in &stored {
         let mut any = faults.reach_layer("")?;
@@ -353,5 +354,5 @@ pub fn activation_memory(
     }
     let spans = stored.into_iter().map(|own| own.words).collect();
     let memory = ActivationMemory::new(bits, spans, words)?;
-    Ok(memory.within(lowest.min(highest)..highest, reached))
+    memory.within(lowest..bits, reached).under(protection)
 }

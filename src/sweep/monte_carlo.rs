@@ -131,11 +131,9 @@ impl Task<'_> {
             Some(activations) => activations.on(seed, self.chip)?,
             None => None,
         };
-        let of_activations = |image: u32, tensor: usize, visit: &mut dyn FnMut(CodeFault)| {
-            if let Some(own) = &activations {
-                own.of(image, tensor).iter().copied().for_each(visit);
-            }
-        };
+        let of_activations = activations.as_ref().map(|own| {
+            move |image, tensor, visit: &mut dyn FnMut(CodeFault)| own.visit(image, tensor, visit)
+        });
         let (faults, any) = (AtomicU64::new(0), AtomicBool::new(activations.is_some()));
         let access = |access| {
             let read = reads.access(access)?;
@@ -152,7 +150,7 @@ impl Task<'_> {
         };
         let result = work(Reads {
             weights,
-            activations: activations.as_ref().map(|_| &of_activations as _),
+            activations: of_activations.as_ref().map(|faults| faults as _),
         })?;
         Ok((
             result,

@@ -214,7 +214,7 @@ fn ranges_of_stored_activations_are_learned_from_where_they_are_and_resumed() {
     }
     assert!(learned.source.ends_with("then learned in training"));
     let named: Vec<&str> = last.ranges.iter().map(|(name, _)| name.as_str()).collect();
-    assert_eq!(named[3..], ["fc2.input", "fc3.input"]);
+    assert_eq!(named[3..], ["layer2.input", "layer3.input"]);
     let mut stopped = Log {
         stop_after: Some(8 * 2 + 3),
         ..Log::default()

@@ -35,6 +35,8 @@ pub struct ActivationAccess<'a> {
     pub word_bits: f64,
     /// Bits of a code that lie in cells that do not fail.
     pub robust_bits: f64,
+    /// Check bits beside a word.
+    pub overhead_bits: f64,
     /// Words of the memory; all of them leak.
     pub words: u64,
     /// The tensors.
@@ -60,7 +62,7 @@ impl Energy {
         } else {
             (1.0, 1.0)
         };
-        let usual_bits = access.word_bits - access.robust_bits;
+        let usual_bits = access.word_bits - access.robust_bits + access.overhead_bits;
         let (mut reference, mut sum, mut terms) = (0.0, 0.0, Vec::new());
         for tensor in &access.tensors {
             let mut reads = (tensor.others * tensor.elements) as f64;
@@ -80,10 +82,11 @@ impl Energy {
                 cells: CellKind::Activations,
                 weights: tensor.elements,
                 bits: access.word_bits,
+                overhead_bits: access.overhead_bits,
                 reads: accesses / tensor.elements as f64,
                 voltage: access.point.voltage.get(),
                 access_energy_relative: relative,
-                energy_factor: (usual_bits + access.robust_bits * robust.0) / access.word_bits,
+                energy_factor: bits / (access.word_bits + access.overhead_bits),
                 energy_relative: own,
                 access_pj: unit.is_absolute.then_some(own),
                 ..EnergyTerm::default()
@@ -102,6 +105,7 @@ impl Energy {
                 cells: CellKind::Activations,
                 weights: access.words,
                 bits: access.word_bits,
+                overhead_bits: access.overhead_bits,
                 voltage: access.point.voltage.get(),
                 access_energy_relative: access.point.access_energy_relative,
                 energy_factor: 1.0,

@@ -88,6 +88,7 @@ fn activations(memory: &MemoryModel, voltage: f64, word_bits: f64) -> Activation
         point: point(memory, voltage),
         word_bits,
         robust_bits: 0.0,
+        overhead_bits: 0.0,
         words: 100,
         tensors: vec![
             tensor("a", vec![(product, 1)], 1),

@@ -234,7 +234,7 @@ fn faults_reach_the_activations_that_are_asked_for() {
     };
     let none = Protection::None;
     assert!(wrong(&|_| {}, none).0 > 0);
-    assert!(wrong(&|spec| spec.layers = vec!["fc*".into()], none).0 > 0);
+    assert!(wrong(&|spec| spec.layers = vec!["layer[23]".into()], none).0 > 0);
     // the bits that could fail lie in cells that do not
     let msb = |spec: &mut FaultSpec| spec.noise = Noise::Msb;
     assert!(wrong(&msb, none).0 > 0);

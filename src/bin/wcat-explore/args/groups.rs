@@ -393,7 +393,7 @@ pub(crate) struct ActivationMemoryFlags {
     /// Words of that memory, one for an element of 8 bits (of 16 for wider codes) [default: as many as are needed]
     #[arg(long, value_name = "N", hide_short_help = true)]
     activation_words: Option<u64>,
-    /// Protection of stored activations: none, or msb:K for K bits in cells that do not fail [default: none]
+    /// Protection of stored activations: none, msb:K, secded or parity_zero [default: none]
     #[arg(long, value_name = "PROTECTION", hide_short_help = true)]
     activation_protection: Option<String>,
 }
