@@ -333,12 +333,18 @@ impl Sweeping<'_> {
                 None => 0.0,
             };
             // what fails of activations counts as if it were among the weights
-            let rate = |ber: f64| ber + beside / cells as f64;
+            let rate = |ber: f64| ber + beside / cells.max(1) as f64;
+            // a chip whose accesses differ may lose each of its images to another fault
+            let draws = if spec.yield_share.is_some() && prepared.faults.is_transient() {
+                prepared.images.count as f64
+            } else {
+                1.0
+            };
             let level = |design: &Design| {
                 let ber = design.ber.unwrap_or(0.0);
                 Level {
                     ber: rate(ber),
-                    faults: ber * cells as f64 + beside,
+                    faults: draws * (ber * cells as f64 + beside),
                     energy: design.energy_relative,
                 }
             };
