@@ -34,8 +34,8 @@ pub use objectives::{objectives, Objectives};
 pub use pareto::{frontier_probabilities, groups_of, pareto, BASELINE, RESAMPLES, SAVING_LOSSES};
 pub use pareto_file::{read_pareto, ParetoRow};
 pub use row::{
-    energy_scope, metric, Frontier, FrontierPoint, Group, Outcome, Pareto, Quantiles, Saving,
-    Summary,
+    accessed, counts_activations, energy_scope, metric, Frontier, FrontierPoint, Group, Outcome,
+    Pareto, Quantiles, Saving, Summary,
 };
 pub use run::{comparison_warnings, merge, read_run, run_name, Merged, Run};
 pub use settings::Setting;

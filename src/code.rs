@@ -36,6 +36,10 @@ impl CodeFault {
     }
 }
 
+/// Calls a function with each code that is read otherwise of an image, by its place in the data set, and a stored tensor; asked
+/// for by any thread, in any order. They are the same for every image where the same cells always fail.
+pub type FaultsOfActivations<'a> = dyn Fn(u32, usize, &mut dyn FnMut(CodeFault)) + Sync + 'a;
+
 /// How codes are stored: width and sign.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct CodeFormat {

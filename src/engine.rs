@@ -33,8 +33,8 @@ pub use images::{Images, ACCESS_IMAGES};
 pub use plain::Plain;
 pub use reuse::Scores;
 pub use score::{Answers, Score};
-pub use stored::FaultsOfActivations;
 
+pub use crate::code::FaultsOfActivations;
 use crate::code::Word;
 use crate::error::{Error, Result};
 use crate::kernel::{Arithmetic, Isa};

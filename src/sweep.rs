@@ -14,7 +14,7 @@ mod strata;
 mod two_level;
 mod work;
 
-pub use activations::{activation_memory, ActivationSide, ActivationSpec, ActivationSupply};
+pub use activations::{ActivationSide, ActivationSpec, ActivationSupply, SuppliedRows};
 pub use monte_carlo::{Comparison, Outcome, SweptModel};
 pub use point::{exposed_cells, exposure, layout, protected, DesignPoint, Domain, Supply};
 pub use row::{

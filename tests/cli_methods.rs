@@ -257,6 +257,11 @@ fn stored_activations_are_swept_beside_the_weights_alone_and_by_a_search() {
         (answers.len(), &answers[0]["activation_voltage"]),
         (2, &0.9.into())
     );
+    // what each candidate showed is known by its own voltages
+    assert_eq!(
+        records(&place, &base.split(' ').collect::<Vec<_>>()),
+        answers
+    );
     for (command, words) in [
         (
             "sweep --voltages 0.8 --activation-voltages 0.8 --model plain.safetensors",

@@ -16,7 +16,7 @@ use crate::quant::MethodLabel;
 use crate::seed::{Purpose, Seed};
 use crate::stats::{self, Interval, ROUNDING};
 use crate::sweep::ActivationSupply;
-use crate::units::{BerSource, Bits};
+use crate::units::Bits;
 use std::collections::BTreeMap;
 
 /// Shares of chips at or above the floor that answers are given for.
@@ -170,7 +170,7 @@ impl<'a> Table<'a> {
             let mut levels: Vec<Level> = Vec::new();
             let mut known: Vec<(f64, usize)> = points
                 .into_iter()
-                .filter(|&i| summaries[i].design.ber_source != BerSource::Extrapolated)
+                .filter(|&i| !summaries[i].is_extrapolated())
                 .filter_map(|i| summaries[i].design.voltage.map(|voltage| (voltage, i)))
                 .collect();
             known.sort_by(|a, b| a.0.total_cmp(&b.0));

@@ -42,7 +42,9 @@ impl Summary {
 
     /// True where the bit error rate was not measured but extrapolated.
     pub fn is_extrapolated(&self) -> bool {
-        self.design.ber_source == BerSource::Extrapolated
+        self.design
+            .sources()
+            .any(|source| source == BerSource::Extrapolated)
     }
 }
 
@@ -100,7 +102,7 @@ pub fn protections(summaries: &[Summary]) -> Vec<ProtectedLoss<'_>> {
             }
         }
         if let Some(own) = activations {
-            name += &format!(", {}", own.words());
+            name += &format!(", {}", own.in_words());
         }
         let mut protections: Vec<Protection> =
             points.iter().map(|point| point.design.protection).collect();

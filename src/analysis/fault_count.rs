@@ -91,7 +91,18 @@ pub fn fault_counts(
             interval,
         })
     };
-    summaries.iter().filter_map(count).collect()
+    let mut counts: Vec<FaultCount> = Vec::new();
+    for own in summaries.iter().filter_map(count) {
+        // beside several voltages of activations the same cells fail
+        let is_known = counts.iter().any(|known| {
+            (&known.model, known.protection, &known.array, known.voltage)
+                == (&own.model, own.protection, &own.array, own.voltage)
+        });
+        if !is_known {
+            counts.push(own);
+        }
+    }
+    counts
 }
 
 /// Student's interval of the mean rate over chips of `cells` cells, not narrower than `least`.

@@ -76,13 +76,27 @@ pub fn metric<'a>(summaries: impl IntoIterator<Item = &'a Summary>) -> Metric {
     first.map_or(Metric::default(), |summary| summary.design.metric)
 }
 
-/// What the energies of these design points are of, in words.
-pub fn energy_scope<'a>(summaries: impl IntoIterator<Item = &'a Summary>) -> &'static str {
+/// True where the energies of these design points hold those of stored activations.
+pub fn counts_activations<'a>(summaries: impl IntoIterator<Item = &'a Summary>) -> bool {
     let mut designs = summaries.into_iter().map(|summary| &summary.design);
-    if designs.any(Design::counts_activations) {
+    designs.any(Design::counts_activations)
+}
+
+/// What the energies of these design points are called.
+pub fn energy_scope<'a>(summaries: impl IntoIterator<Item = &'a Summary>) -> &'static str {
+    if counts_activations(summaries) {
         "energy of weight and activation memory"
     } else {
         "weight-memory energy"
+    }
+}
+
+/// Which memory's accesses they are of.
+pub fn accessed<'a>(summaries: impl IntoIterator<Item = &'a Summary>) -> &'static str {
+    if counts_activations(summaries) {
+        "the memories of weights and stored activations"
+    } else {
+        "the weight memory"
     }
 }
 

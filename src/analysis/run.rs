@@ -1,7 +1,7 @@
 //! The tables of finished runs, one or several together. What they are used for is the caller's affair.
 
 use super::names;
-use super::row::Summary;
+use super::row::{energy_scope, Summary};
 use crate::error::{Error, Result};
 use crate::sweep::{Design, EnergyRow, TrialRow};
 use crate::table;
@@ -159,6 +159,19 @@ pub fn comparison_warnings(summaries: &[Summary]) -> Vec<String> {
         texts(|s| s.design.memory.clone()),
         "memory models",
         "their voltages and relative energies have different references",
+    );
+    warn(
+        texts(|s| energy_scope([s]).to_owned()),
+        "energies",
+        "those of weights alone and those with stored activations have different references",
+    );
+    warn(
+        summaries
+            .iter()
+            .filter_map(|s| Some(s.design.activations.as_ref()?.memory.clone()))
+            .collect(),
+        "memory models of activations",
+        "their voltages and energies have different references",
     );
     warn(
         texts(|s| s.design.architecture.clone()),

@@ -106,7 +106,7 @@ impl AnswerRow {
     /// The candidate in words.
     pub fn name(&self) -> String {
         let activations = self.activations.as_ref();
-        let activations = activations.map_or(String::new(), |own| format!(", {}", own.words()));
+        let activations = activations.map_or(String::new(), |own| format!(", {}", own.in_words()));
         match self.protection {
             Protection::None => format!("{}, unprotected{activations}", self.model),
             other => format!("{}, {other}{activations}", self.model),

@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::fault::Protection;
+use crate::sweep::ActivationSupply;
 use crate::units::{words, Accuracy};
 use serde::{Deserialize, Serialize};
 
@@ -26,9 +27,9 @@ pub struct Finding {
     pub model: String,
     /// Its protection.
     pub protection: Protection,
-    /// Voltage of stored activations, where they have a supply of their own.
+    /// Supply of stored activations, where they have one of their own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub activation_voltage: Option<f64>,
+    pub activations: Option<ActivationSupply>,
     /// Bit error rate, above 0.
     pub ber: f64,
     /// Mean loss of accuracy against the model without faults, as a fraction.

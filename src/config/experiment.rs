@@ -219,7 +219,7 @@ impl Experiment {
         self.trainer.check()?;
         self.faults.check()?;
         let searched = self.explore.domains == Some(DomainSpec::Memories);
-        self.activations.check(searched)?;
+        self.activations.check()?;
         self.energy.check(searched || self.activations.is_swept())?;
         self.sweep.check()?;
         self.explore.check()?;

@@ -3,10 +3,9 @@
 
 use super::score::{Answers, Score, Tally};
 use super::spread::spread;
-use super::stored::FaultsOfActivations;
 use super::weights::Fresh;
 use super::{Engine, Evaluator, Images, Plain, Weight, ACCESS_IMAGES, NEVER, RUN};
-use crate::code::Word;
+use crate::code::{FaultsOfActivations, Word};
 use crate::error::{Error, Result};
 use std::sync::atomic::AtomicBool;
 

@@ -1,12 +1,8 @@
 //! Values in the activation memory: rounded to their codes, and what failing cells make of those.
 
 use super::layout::Layout;
-use crate::code::CodeFault;
+use crate::code::FaultsOfActivations;
 use crate::kernel::{Isa, Levels};
-
-/// Calls a function with each code that is read otherwise of an image, by its place in the data set, and a stored tensor; asked
-/// for by any thread, in any order. They are the same for every image where the same cells always fail.
-pub type FaultsOfActivations<'a> = dyn Fn(u32, usize, &mut dyn FnMut(CodeFault)) + Sync + 'a;
 
 /// A value in the activation memory.
 #[derive(Debug)]

@@ -2,7 +2,7 @@
 //! kernel knows.
 
 use super::plan::Plan;
-use super::stored::FaultsOfActivations;
+use crate::code::FaultsOfActivations;
 use crate::error::Result;
 use candle_core::{Device, Tensor};
 

@@ -4,7 +4,7 @@ use super::guard::{Guard, Misread};
 use super::pattern::FaultKind;
 use super::reads::Rate;
 use super::{CellSource, Chip, FailingCell, FaultModel, Protection};
-use crate::code::CodeFault;
+use crate::code::{CodeFault, FaultsOfActivations};
 use crate::error::{Error, Result};
 use crate::seed::{Purpose, Seed, Skips};
 use crate::units::{Ber, ChipId};
@@ -17,6 +17,8 @@ use std::ops::Range;
 pub struct ActivationMemory {
     code_bits: u32,
     words: u64,
+    /// Words that it has, whether elements lie in them or not.
+    capacity: u64,
     /// Words of each stored tensor.
     tensors: Vec<Range<u64>>,
     /// Bits of a code that faults reach, from the least significant, and tensors.
@@ -58,7 +60,8 @@ impl ActivationMemory {
             return Err(Error::argument("bits of activations", "1 to 16", found));
         }
         let needed = tensors.iter().map(|span| span.end).max().unwrap_or(0);
-        let words = words.unwrap_or(needed).min(needed);
+        let capacity = words.unwrap_or(needed);
+        let words = capacity.min(needed);
         if words == 0 {
             let expected = "at least a word";
             return Err(Error::argument("activation memory", expected, "none"));
@@ -67,6 +70,7 @@ impl ActivationMemory {
         Ok(Self {
             code_bits,
             words,
+            capacity,
             tensors,
             exposed,
             guard: None,
@@ -93,6 +97,7 @@ impl ActivationMemory {
         // whole codewords
         let words = self.codeword();
         self.words = self.words.next_multiple_of(words);
+        self.capacity = self.capacity.max(self.words);
         Ok(self)
     }
 
@@ -103,9 +108,27 @@ impl ActivationMemory {
         self
     }
 
-    /// Words, one for an element of a tensor.
-    pub fn words(&self) -> u64 {
-        self.words
+    /// Words that it has; elements may not need all of them.
+    pub fn capacity(&self) -> u64 {
+        self.capacity
+    }
+
+    /// Bits that stand for the elements of all tensors of an image, check bits included, where faults reach them.
+    pub fn bits_of_elements(&self) -> u64 {
+        let reached = self.tensors.iter().zip(&self.exposed.1);
+        let elements: u64 = reached
+            .filter(|(_, reached)| **reached)
+            .map(|(span, _)| span.end - span.start)
+            .sum();
+        match self.guard {
+            None => elements * u64::from(self.exposed.0.end - self.exposed.0.start),
+            Some(guard) => elements * (self.word_bits() + guard.check_bits()),
+        }
+    }
+
+    /// True where faults reach a tensor.
+    pub fn reaches(&self, tensor: usize) -> bool {
+        self.exposed.1[tensor]
     }
 
     /// Bits of a code.
@@ -196,7 +219,7 @@ impl ActivationMemory {
         if let (Some(guard), true) = (self.guard, word >= self.words) {
             let check = cell.address - self.words * bits;
             let codeword = wrong.checks.entry(check / guard.check_bits());
-            *codeword.or_default() ^= 1 << (check % guard.check_bits());
+            *codeword.or_default() |= 1 << (check % guard.check_bits());
         } else if self.exposed.0.contains(&(bit as u32)) || self.guard.is_some() {
             let word = wrong.words.entry(word).or_default();
             fail(word, 1 << bit, kind, cell, only);
@@ -258,9 +281,9 @@ impl ActivationReads<'_> {
         self.transient.is_empty() && self.persistent.iter().all(Vec::is_empty)
     }
 
-    /// Calls `visit` with each code of a tensor that is read otherwise for an image, as an evaluation asks for it.
-    pub fn visit(&self, image: u32, tensor: usize, visit: &mut dyn FnMut(CodeFault)) {
-        self.of(image, tensor).iter().copied().for_each(visit);
+    /// What is read otherwise, as an evaluation asks for it: calls its last argument with each code of an image's tensor.
+    pub fn faults(&self) -> Box<FaultsOfActivations<'_>> {
+        Box::new(|image, tensor, visit| self.of(image, tensor).iter().copied().for_each(visit))
     }
 
     /// The codes of a tensor that are read otherwise for an image, by element.
@@ -318,7 +341,7 @@ impl ActivationReads<'_> {
             let mut at = stream.skip_by(skips);
             while at < end {
                 let codeword = wrong.checks.entry(first + at / guard.check_bits());
-                *codeword.or_default() ^= 1 << (at % guard.check_bits());
+                *codeword.or_default() |= 1 << (at % guard.check_bits());
                 at = at.saturating_add(1).saturating_add(stream.skip_by(skips));
             }
             self.complete(&mut wrong, words);
@@ -345,7 +368,7 @@ impl ActivationReads<'_> {
                 .wrong
                 .checks
                 .get(&(codeword % (self.memory.words / words)));
-            *wrong.checks.entry(codeword).or_default() ^= known.copied().unwrap_or(0);
+            *wrong.checks.entry(codeword).or_default() |= known.copied().unwrap_or(0);
         }
     }
 }

@@ -63,8 +63,9 @@ pub struct FaultLabel {
 /// The first word of faults with the statistics of a profiled chip.
 const PROFILE: &str = "profile";
 
-/// How the words end where stored activations alone fail.
-const ACTIVATIONS: &str = "; activations alone";
+/// What the words have where stored activations alone fail, and where they do at the voltage of the weights.
+const ALONE: &str = "; activations alone";
+const BOTH: &str = "; activations too";
 
 impl FaultLabel {
     /// Faults of a kind, or of a profiled chip; `more` is what else was asked.
@@ -81,15 +82,26 @@ impl FaultLabel {
         }
     }
 
-    /// The same in stored activations, where those of weights do not fail.
-    pub fn of_activations(mut self) -> Self {
-        self.words += ACTIVATIONS;
+    /// The same in stored activations, where those of weights do not fail; `more` is what else was asked of them.
+    pub fn of_activations(mut self, more: &str) -> Self {
+        self.words += &format!("{ALONE}{more}");
+        self
+    }
+
+    /// The same in weights and in stored activations at one voltage.
+    pub fn of_both(mut self, more: &str) -> Self {
+        self.words += &format!("{BOTH}{more}");
         self
     }
 
     /// True where stored activations alone fail.
     pub fn is_of_activations(&self) -> bool {
-        self.words.ends_with(ACTIVATIONS)
+        self.words.contains(ALONE)
+    }
+
+    /// True where weights and stored activations have one voltage.
+    pub fn is_of_both(&self) -> bool {
+        self.words.contains(BOTH)
     }
 
     /// What a failing cell does; `None` for a profiled chip, of whose statistics it is a part.

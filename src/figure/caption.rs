@@ -3,7 +3,7 @@
 use super::curves::{self, Intervals};
 use super::scene::Scene;
 use super::{text, MemoryCurve};
-use crate::analysis::{energy_scope, metric, Averaged, Pareto, Summary};
+use crate::analysis::{accessed, counts_activations, metric, Averaged, Pareto, Summary};
 use crate::quant::MethodLabel;
 use crate::units::BerSource;
 use std::collections::BTreeSet;
@@ -47,10 +47,12 @@ pub(super) fn pareto(points: &Averaged, scene: &Scene<'_>, frontiers: &Pareto) -
 pub(super) fn overview(points: &Averaged, first: MethodLabel) -> String {
     let mut words = vec![
         format!(
-            "Mean {} against the supply voltage of the weight memory, of {first}, of the baseline, and of the \
-             other method with the highest mean over these voltages, where they were swept. Above stands the energy of the accesses to the \
-             weight memory per inference, relative to the same architecture at 8 bits and the error-free voltage.",
-            measured(&points.summaries)
+            "Mean {} against the supply voltage of {}, of {first}, of the baseline, and of the \
+             other method with the highest mean over these voltages, where they were swept. Above stands the energy of the accesses to \
+             {} per inference, relative to the same architecture at 8 bits and the error-free voltage.",
+            measured(&points.summaries),
+            swept_memory(&points.summaries),
+            accessed(&points.summaries)
         ),
         sample(points),
         means(points, Intervals::Bands { whiskers: false }),
@@ -108,7 +110,7 @@ fn counted(summaries: &[Summary]) -> &'static str {
         return "the weight memory per inference, accesses and leakage of whole macros, and of the rest of the chip where \
                 its power was given, relative to the same architecture at 8 bits, unprotected, at the error-free voltage";
     }
-    if energy_scope(summaries) != energy_scope([]) {
+    if counts_activations(summaries) {
         return "the accesses to the memories of weights and of stored activations per inference, each activation written once \
                 and read as the dataflow says, relative to the same architecture with both at 8 bits, unprotected, at their \
                 error-free voltages (arithmetic and periphery are not in it)";

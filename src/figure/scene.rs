@@ -102,7 +102,9 @@ pub fn about(summaries: &[Summary], memories: &[MemoryCurve]) -> String {
         format!("{} on {}", design.architecture, design.dataset)
     }));
     let widths: BTreeSet<_> = summaries.iter().map(|s| s.design.bits).collect();
+    let of_activations = |s: &Summary| s.design.fault_kind.is_of_activations();
     let weights = match widths.first() {
+        Some(_) if summaries.iter().all(of_activations) => "stored activations".into(),
         Some(Some(bits)) if widths.len() == 1 => format!("{bits}-bit weights"),
         _ => "weights".into(),
     };

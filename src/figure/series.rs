@@ -209,7 +209,7 @@ fn labels(keys: &[Key<'_>], split: Split) -> Vec<String> {
                 }
             }
             if let Some(own) = key.4 {
-                label = format!("{label}, {}", own.words());
+                label = format!("{label}, {}", own.in_words());
             }
             label
         })

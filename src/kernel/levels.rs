@@ -14,6 +14,14 @@ pub struct Levels {
 }
 
 impl Levels {
+    /// The same over another range: what the greatest of them stands for.
+    pub fn over(self, range: f32) -> Self {
+        Self {
+            step: range / self.high,
+            ..self
+        }
+    }
+
     /// Puts the nearest level in the place of each value, of two the one of even code; NaN stays.
     #[inline(always)]
     pub fn round(&self, values: &mut [f32]) {

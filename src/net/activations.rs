@@ -17,8 +17,6 @@ use std::str::FromStr;
 
 /// Widths of a code.
 const BITS: RangeInclusive<u32> = 4..=16;
-/// How the name of a parameter ends that is the range of a stored tensor; files say it in their [`Activations`].
-pub(super) const LEARNED: &str = ".input.range";
 /// What the source of ranges says that a training moved.
 const IN_TRAINING: &str = ", then learned in training";
 /// Values of a tensor that its range is chosen by: at most so many, spread evenly over all.
@@ -147,7 +145,7 @@ impl Activations {
 
 impl Graph {
     /// The values that lie in the activation memory, with that of the images or without, each with who reads it first.
-    fn stored_values(&self, input: bool) -> BTreeMap<Value, String> {
+    fn values_to_store(&self, input: bool) -> BTreeMap<Value, String> {
         let mut follows = vec![true];
         let mut stored = BTreeMap::new();
         for (at, Node { op, inputs }) in self.nodes().iter().enumerate() {
@@ -188,7 +186,7 @@ impl Graph {
         first_range: Option<usize>,
     ) -> Result<Self> {
         activations.check()?;
-        let stored = self.stored_values(activations.input);
+        let stored = self.values_to_store(activations.input);
         let found: Vec<&String> = activations.tensors.iter().map(|t| &t.reader).collect();
         if !stored.values().eq(found.iter().copied()) {
             let expected = format!("those that are read by {:?}", stored.values());
@@ -274,9 +272,9 @@ pub struct StoredValue {
     pub bits: u32,
     /// Its words, one for an element, [channels, height, width] row-major.
     pub words: Range<u64>,
-    /// Layers that read it, in memory order, each with its groups of channels.
-    pub layers: Vec<(usize, u64)>,
-    /// Other operations that read it: sums, products of two values.
+    /// Layers that read it, each with its groups of channels and the elements that it reads.
+    pub layers: Vec<(usize, u64, u64)>,
+    /// Elements that other operations read: sums, products of two values.
     pub others: u64,
 }
 
@@ -288,19 +286,26 @@ impl Network {
     /// [`Error::Argument`] where images are too small for the network.
     pub fn stored_values(&self) -> Result<Vec<StoredValue>> {
         let graph = self.graph();
-        let spans = graph.activation_spans(&graph.shapes(self.input_shape())?);
+        let shapes = graph.shapes(self.input_shape())?;
+        let spans = graph.activation_spans(&shapes);
         // of each value the stored ones that it only moves
-        let (mut moved, mut stored) = (vec![BTreeSet::new()], Vec::<StoredValue>::new());
+        let (mut moved, mut stored) = (vec![BTreeSet::<usize>::new()], Vec::<StoredValue>::new());
         for Node { op, inputs } in graph.nodes() {
-            let read: BTreeSet<usize> = inputs.iter().flat_map(|v| moved[*v].clone()).collect();
             if moves(op) {
-                moved.push(read);
+                let all = inputs.iter().flat_map(|value| moved[*value].clone());
+                moved.push(all.collect());
                 continue;
             }
-            for place in read {
-                match op.layer() {
-                    Some(layer) => stored[place].layers.push((layer, op.groups())),
-                    None => stored[place].others += 1,
+            for input in inputs {
+                let numbers = shapes[*input].iter().product::<usize>() as u64;
+                for place in &moved[*input] {
+                    let own = &mut stored[*place];
+                    // of several values that were joined each is read whole
+                    let read = numbers.min(own.words.end - own.words.start);
+                    match op.layer() {
+                        Some(layer) => own.layers.push((layer, op.groups(), read)),
+                        None => own.others += read,
+                    }
                 }
             }
             moved.push(BTreeSet::new());
@@ -318,11 +323,6 @@ impl Network {
     }
 }
 
-/// The parameter that is the range of a stored tensor.
-fn range_name(tensor: &StoredTensor) -> String {
-    format!("{}{LEARNED}", tensor.reader)
-}
-
 /// Values as a training stores them: as [`to_levels`], over the range as it is now. Its gradient is that of the values beyond
 /// it, as in PACT (Choi et al., 2018): those within pass theirs on.
 pub(super) fn to_learned_levels(
@@ -336,11 +336,7 @@ pub(super) fn to_learned_levels(
         range.zeros_like()?
     };
     let within = x.broadcast_minimum(range)?.broadcast_maximum(&least)?;
-    let now = Levels {
-        step: range.to_scalar::<f32>()? / levels.high,
-        ..*levels
-    };
-    let values = to_levels(&x.detach(), &now)?;
+    let values = to_levels(&x.detach(), &levels.over(range.to_scalar()?))?;
     values.detach() + (&within - within.detach())?
 }
 
@@ -438,9 +434,9 @@ impl Network {
     pub fn learning_activations(self, activations: &Activations) -> Result<Self> {
         let first = self.tensors().parameters.len();
         let graph = self.graph().with_activations(activations, Some(first))?;
-        let parameter = |tensor: &StoredTensor| {
+        let parameter = |(place, tensor): (usize, &StoredTensor)| {
             Ok(Parameter {
-                name: range_name(tensor),
+                name: format!("activations.{place}.{}.range", tensor.reader),
                 var: Var::from_tensor(&Tensor::new(tensor.range, self.device())?)?,
                 role: Role::Range,
             })
@@ -448,6 +444,7 @@ impl Network {
         let ranges: Vec<Parameter> = activations
             .tensors
             .iter()
+            .enumerate()
             .map(parameter)
             .collect::<Result<_>>()?;
         Ok(self.with_graph(graph).with_parameters(ranges))
@@ -459,15 +456,11 @@ impl Network {
     /// A tensor failure.
     pub fn learned_activations(&self, activations: &Activations) -> Result<Activations> {
         let mut learned = activations.clone();
-        let parameters = self.tensors().parameters;
-        for tensor in &mut learned.tensors {
-            let name = range_name(tensor);
-            if let Some(own) = parameters.iter().find(|own| own.name == name) {
-                tensor.range = own.var.to_scalar::<f32>()?;
-            }
+        let ranges = self.learned_ranges();
+        for (tensor, own) in learned.tensors.iter_mut().zip(ranges) {
+            tensor.range = own.var.to_scalar::<f32>()?;
         }
-        let has_learned = parameters.iter().any(|own| own.name.ends_with(LEARNED));
-        if has_learned && !learned.source.ends_with(IN_TRAINING) {
+        if !ranges.is_empty() && !learned.source.ends_with(IN_TRAINING) {
             learned.source += IN_TRAINING;
         }
         Ok(learned)
@@ -486,7 +479,7 @@ impl Network {
         rule: RangeRule,
     ) -> Result<Activations> {
         Activations::check_bits(bits)?;
-        let stored = self.graph().stored_values(input);
+        let stored = self.graph().values_to_store(input);
         let mut seen: BTreeMap<Value, Seen> = BTreeMap::new();
         let weights = self.effective_weights()?;
         let pass = self.pass(&weights, false, Route::Plain);
@@ -647,7 +640,9 @@ mod tests {
         };
         let readers = |own: &StoredValue| (own.layers.clone(), own.others);
         let lenet: Vec<_> = stored("lenet5").iter().map(readers).collect();
-        let each = (0..5).map(|layer| (vec![(layer, 1)], 0));
+        let lengths = [784, 1176, 400, 120, 84];
+        let each = lengths.iter().enumerate();
+        let each = each.map(|(layer, length)| (vec![(layer, 1, *length)], 0));
         assert_eq!(lenet, each.collect::<Vec<_>>());
         // what a block reads is read again by its shortcut, or by the convolution there
         let resnet = stored("resnet20");
@@ -655,16 +650,22 @@ mod tests {
             .iter()
             .all(|own| own.bits == 8 && own.layers.len() == 1));
         let shortcuts: Vec<u64> = resnet.iter().map(|own| own.others).collect();
-        assert_eq!(shortcuts.iter().sum::<u64>(), 9);
-        assert_eq!(shortcuts[..4], [0, 1, 0, 1]);
+        assert_eq!(shortcuts.iter().filter(|read| **read > 0).count(), 9);
+        assert_eq!(shortcuts[..4], [0, 16_384, 0, 16_384]);
         let projected = stored("resnet20_projection");
         let twice = projected.iter().filter(|own| own.layers.len() == 2).count();
         assert_eq!(twice, 2);
-        // queries, keys and values are read by products, through what only moves them
+        // queries, keys and values are one tensor, each third of which a product or the scaling of queries reads
         let deit = stored("deit_tiny");
+        let length = |own: &StoredValue| own.words.end - own.words.start;
         assert!(deit
             .iter()
             .all(|own| own.layers.len() as u64 + own.others > 0));
+        let joined = deit
+            .iter()
+            .find(|own| length(own) == 197 * 3 * 192)
+            .unwrap();
+        assert_eq!((joined.layers.len(), joined.others), (0, length(joined)));
     }
 
     #[test]

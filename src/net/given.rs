@@ -1,6 +1,5 @@
 //! Codes that came with a file, as tensors of a model file: they stand in place of the layer's float weights.
 
-use super::activations::LEARNED;
 use super::network::Network;
 use super::packed::{layer_words, tensor, CODES};
 use crate::code::{pack, CodeFormat};
@@ -24,7 +23,8 @@ const ZEROS: &str = ".weight.zeros";
 pub(super) fn file_state(network: &Network) -> Result<Vec<(String, Tensor)>> {
     let mut state = network.state()?;
     // the description has them
-    state.retain(|(name, _)| !name.ends_with(LEARNED));
+    let learned = network.learned_ranges();
+    state.retain(|(name, _)| learned.iter().all(|own| own.name != *name));
     for layer in network.layers() {
         let Some(given) = layer.given_codes() else {
             continue;

@@ -371,8 +371,7 @@ impl Network {
         };
         let own = |layer: &QuantizedWeight| Ok((layer.name().to_owned(), range(layer)?));
         let mut ranges: Vec<(String, f32)> = self.layers.iter().map(own).collect::<Result<_>>()?;
-        // of stored activations that a training learns
-        for parameter in self.others.iter().filter(|own| own.role == Role::Range) {
+        for parameter in self.learned_ranges() {
             let name = parameter.name.trim_end_matches(".range").to_owned();
             ranges.push((name, parameter.var.to_scalar::<f32>()?));
         }
@@ -479,6 +478,11 @@ impl Network {
 
     pub(super) fn graph(&self) -> &Graph {
         &self.graph
+    }
+
+    /// Ranges of stored activations that a training learns, by tensor.
+    pub(super) fn learned_ranges(&self) -> &[Parameter] {
+        &self.others[self.graph.parameters.len()..]
     }
 
     /// The same with more parameters behind those of its graph.

@@ -192,8 +192,18 @@ impl Steps<'_> {
                     None => self.general(node, value)?,
                 }
             }
-            (Op::Stored { tensor, levels, .. }, [input]) => {
-                let (input, tensor, levels) = (self.number(*input)?, *tensor, *levels);
+            (
+                Op::Stored {
+                    tensor,
+                    levels,
+                    range,
+                },
+                [input],
+            ) => {
+                let (input, tensor, mut levels) = (self.number(*input)?, *tensor, *levels);
+                if let Some(range) = range {
+                    levels = levels.over(self.tensors.parameter(*range).to_scalar()?);
+                }
                 self.steps.push(Step::Stored {
                     input,
                     tensor,

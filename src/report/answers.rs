@@ -39,7 +39,7 @@ pub(super) fn label(answer: &Answer, all: &[Answer]) -> String {
         }
     }
     if let Some(activations) = &own.activations {
-        text += &format!(", {}", activations.words());
+        text += &format!(", {}", activations.in_words());
     }
     text
 }

@@ -9,7 +9,8 @@ use super::tables::{self, MemoryRates};
 use super::words::{self, points};
 use super::{interactive, Report};
 use crate::analysis::{
-    energy_scope, groups_of, metric, protections, Group, Saving, SeriesPoints, Summary,
+    accessed, counts_activations, energy_scope, groups_of, metric, protections, Group, Saving,
+    SeriesPoints, Summary,
 };
 use crate::fault::Protection;
 use crate::figure::{self, shown_points, Figure};
@@ -40,6 +41,9 @@ struct Page<'a> {
     measured: String,
     /// What energies are of.
     scope: &'static str,
+    /// Which memories they are of.
+    accessed: &'static str,
+    both: bool,
     script: String,
     data: String,
     savings: Grid,
@@ -90,6 +94,8 @@ pub(super) fn page(report: &Report) -> String {
         interactive: shown_points(summaries).len(),
         measured: metric(summaries).title(),
         scope,
+        accessed: accessed(summaries),
+        both: counts_activations(summaries),
         script,
         savings: tables::savings(report),
         protected: protection::protected(&protections),

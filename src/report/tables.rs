@@ -138,7 +138,7 @@ pub(super) fn differences(rows: &[&MethodDifference]) -> Grid {
             .setting
             .activations
             .as_ref()
-            .map(ActivationSupply::words);
+            .map(ActivationSupply::in_words);
         let parts = varying.iter().map(|of| of(row).to_owned()).chain(words);
         let parts: Vec<String> = parts.collect();
         Some(parts.join(", ")).filter(|_| !parts.is_empty())

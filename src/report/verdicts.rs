@@ -51,6 +51,8 @@ struct Page<'a> {
     style: String,
     policy: String,
     sentences: Vec<String>,
+    /// Which memories energies are of.
+    accessed: &'static str,
     verdicts: Grid,
     evidence: Grid,
     parts: Grid,
@@ -63,6 +65,11 @@ pub fn answer_html(report: &AnswerReport) -> String {
         policy: interactive::policy(interactive::SCRIPT, &style),
         style,
         sentences: answer_sentences(&report.rows, &report.parts),
+        accessed: if report.rows.iter().any(|row| row.activations.is_some()) {
+            "the memories of weights and stored activations"
+        } else {
+            "the weight memory"
+        },
         verdicts: verdicts(&report.rows),
         evidence: evidence(&report.evidence),
         parts: parts(&report.parts),

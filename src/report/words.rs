@@ -40,7 +40,10 @@ fn voltages(summary: &Summary, text: impl Fn(f64) -> String) -> String {
         format!("{} {unit}", text(low))
     };
     match &design.activations {
-        Some(activations) => format!("{own}, activations {}", text(activations.voltage)),
+        Some(activations) => {
+            let unit = activations.voltage_unit.symbol();
+            format!("{own}, activations {} {unit}", text(activations.voltage))
+        }
         None => own,
     }
 }

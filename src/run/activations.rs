@@ -4,9 +4,9 @@ use super::identity::ActivationIdentity;
 use crate::config::Experiment;
 use crate::error::{Error, Result};
 use crate::explore::DomainSpec;
-use crate::fault::Protection;
-use crate::memory::{Faults, MemoryModel, OperatingPoint};
-use crate::sweep::{ActivationSide, DesignPoint};
+use crate::fault::{KindName, Protection};
+use crate::memory::{Faults, MemoryModel, OperatingPoint, RobustCell};
+use crate::sweep::{ActivationSide, DesignPoint, SuppliedRows};
 
 /// Stored activations of a run that have a supply of their own.
 #[derive(Debug)]
@@ -26,8 +26,16 @@ impl ActivationInput {
     pub(super) fn of(experiment: &Experiment, explores: bool) -> Result<Option<Self>> {
         let spec = &experiment.activations;
         let is_searched = explores && experiment.explore.domains == Some(DomainSpec::Memories);
-        if !spec.is_swept() && !is_searched {
-            return Ok(None);
+        if explores && spec.is_swept() {
+            let expected =
+                "to be left out: `--domains weights,activations` searches voltages of activations";
+            return Err(Error::argument("activations.voltages", expected, "a value"));
+        }
+        if !is_searched {
+            spec.check_swept()?;
+            if !spec.is_swept() {
+                return Ok(None);
+            }
         }
         if !experiment.faults.map.is_empty() {
             let expected =
@@ -36,15 +44,23 @@ impl ActivationInput {
         }
         let memory = experiment.activation_model()?;
         let faults = Faults::new(&experiment.faults, &memory)?;
+        let protection = spec.protection.unwrap_or_default();
+        check_protection(protection, &memory, &faults)?;
         let sweep = &experiment.sweep;
         let of_weights = sweep.voltages.is_some() || !sweep.bit_error_rates.is_empty();
         let side = ActivationSide {
             memory,
             faults,
             words: spec.words,
-            protection: spec.protection.unwrap_or_default(),
-            // an answer searches voltages of the weights where none are given
-            alone: !of_weights && !is_searched && experiment.answer.is_none(),
+            protection,
+            rows: if is_searched {
+                SuppliedRows::Together
+            } else if of_weights || experiment.answer.is_some() {
+                // an answer searches voltages of the weights where none are given
+                SuppliedRows::Beside
+            } else {
+                SuppliedRows::Alone
+            },
         };
         Ok(Some(Self {
             side,
@@ -137,11 +153,26 @@ impl ActivationInput {
             memory: &side.memory.checksum,
             words: side.words,
             protection: Some(side.protection).filter(|own| *own != Protection::None),
-            alone: side.alone,
+            alone: side.rows == SuppliedRows::Alone,
             by_rate: !experiment.activations.bit_error_rates.is_empty(),
             planned: Some(voltages).filter(|_| experiment.sweep.sampling.is_two_level()),
         }
     }
+}
+
+/// Refuses a protection that the memory has no numbers for, or that its cells do not go with.
+fn check_protection(protection: Protection, memory: &MemoryModel, faults: &Faults) -> Result<()> {
+    let what = format!("activations.protection `{protection}`");
+    if matches!(protection, Protection::Msb(_)) && memory.robust_cell.is_none() {
+        return Err(Error::argument(what, RobustCell::missing(memory), "none"));
+    }
+    let has_check_bits = matches!(protection, Protection::Secded | Protection::ParityZero);
+    if has_check_bits && faults.label().kind() != Some(KindName::Flip) {
+        let expected =
+            "cells that invert their bit: what else is read hangs on all words of a codeword";
+        return Err(Error::argument(what, expected, faults.label().as_str()));
+    }
+    Ok(())
 }
 
 /// What is said of the keys of a sweep, of those of activations.

@@ -19,11 +19,14 @@ use crate::answer::{
     Finding, Level, LossFrom, Question, Seen, Target,
 };
 use crate::config::Experiment;
-use crate::engine::{Answers, Evaluator};
+use crate::engine::Answers;
 use crate::error::{Error, Result};
 use crate::fault::Protection;
 use crate::memory::OperatingPoint;
-use crate::sweep::{exposed_cells, Design, DesignPoint, Sampling, Sight, Supply, SweptModel};
+use crate::sweep::{
+    exposed_cells, ActivationSupply, Comparison, Design, DesignPoint, Sampling, Sight, Supply,
+    SweptModel,
+};
 use crate::table;
 use crate::units::{BerSource, Voltage, VoltageUnit};
 use rows::Rows;
@@ -279,6 +282,7 @@ impl Sweeping<'_> {
         let prepared = &self.prepared;
         let designs =
             |points: &[DesignPoint]| prepared.comparison(swept_models, points, 1).designs();
+        let bare = prepared.activations.as_ref().map(|own| own.side.bare());
         let (supplies, error_free) = match &prepared.activations {
             Some(own) => {
                 let supplies = own.grid.iter().copied().map(Some).collect();
@@ -292,7 +296,12 @@ impl Sweeping<'_> {
                 prepared.design_point(model, protection, voltage, activations)
             };
             let nominal = at(Protection::None, prepared.memory.error_free, error_free)?;
-            let nominal = designs(&[nominal])?[0].energy_relative;
+            let nominal = [nominal];
+            let nominal = Comparison {
+                activations: bare.as_ref(),
+                ..prepared.comparison(swept_models, &nominal, 1)
+            };
+            let nominal = nominal.designs()?[0].energy_relative;
             for &protection in &prepared.protections {
                 for &activations in &supplies {
                     let points = voltages.iter().map(|own| at(protection, *own, activations));
@@ -328,12 +337,19 @@ impl Sweeping<'_> {
                 pair.protection,
                 &prepared.faults,
             )?;
-            let beside = match pair.activations {
-                Some(point) => point.ber.get() * bits_of_activations(swept.evaluator)?,
-                None => 0.0,
+            let (bits, beside) = match (pair.activations, &prepared.activations) {
+                (Some(point), Some(own)) => {
+                    let memory = own.side.of(swept.evaluator, &swept.name)?;
+                    let bits = memory.bits_of_elements() as f64;
+                    (bits, point.ber.get() * bits)
+                }
+                _ => (0.0, 0.0),
             };
             // what fails of activations counts as if it were among the weights
-            let rate = |ber: f64| ber + beside / cells.max(1) as f64;
+            let rate = |ber: f64| match pair.activations {
+                Some(_) => (ber * cells as f64 + beside) / (cells as f64 + bits),
+                None => ber,
+            };
             // a chip whose accesses differ may lose each of its images to another fault
             let draws = if spec.yield_share.is_some() && prepared.faults.is_transient() {
                 prepared.images.count as f64
@@ -416,18 +432,9 @@ impl Sweeping<'_> {
 }
 
 impl Pair {
-    fn activation_voltage(&self) -> Option<f64> {
-        self.activations.map(|point| point.voltage.get())
+    fn supply(&self) -> Option<&ActivationSupply> {
+        self.designs.first()?.activations.as_ref()
     }
-}
-
-/// Bits of the codes of all stored activations of an image.
-fn bits_of_activations(evaluator: &Evaluator) -> Result<f64> {
-    let stored = evaluator.network().stored_values()?;
-    let bits = stored
-        .iter()
-        .map(|own| (own.words.end - own.words.start) * u64::from(own.bits));
-    Ok(bits.sum::<u64>() as f64)
 }
 
 /// What an earlier run saw of a candidate.
@@ -440,7 +447,7 @@ fn known_losses(
     let own = |finding: &&Finding| {
         finding.model == model
             && finding.protection == pair.protection
-            && finding.activation_voltage == pair.activation_voltage()
+            && finding.activations.as_ref() == pair.supply()
     };
     let seen = |finding: &Finding| Seen {
         ber: rate(finding.ber),
@@ -469,7 +476,7 @@ pub fn findings(run: &Path) -> Result<Vec<Finding>> {
                 all.push(Finding {
                     model: row.model.clone(),
                     protection: row.protection,
-                    activation_voltage: row.activations.as_ref().map(|own| own.voltage),
+                    activations: row.activations.clone(),
                     ber: row.ber,
                     loss: of.clean_accuracy - row.value,
                     error: (row.value_high - row.value_low) / (2.0 * NORMAL_95),
@@ -479,11 +486,14 @@ pub fn findings(run: &Path) -> Result<Vec<Finding>> {
     } else {
         for point in analysis::read_run(run)?.summaries {
             let design = &point.design;
+            if design.fault_kind.is_of_activations() {
+                continue;
+            }
             if let (Some(ber), Some(interval)) = (design.ber, point.student) {
                 all.push(Finding {
                     model: design.model.clone(),
                     protection: design.protection,
-                    activation_voltage: design.activations.as_ref().map(|own| own.voltage),
+                    activations: design.activations.clone(),
                     ber,
                     loss: design.clean_accuracy.get() - point.mean,
                     error: (interval.high - interval.low) / (2.0 * NORMAL_95),

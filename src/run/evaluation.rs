@@ -2,17 +2,16 @@
 
 use super::models::{dataset_for, load_models, Loaded, TestImages, TestSource};
 use super::normalization::normalize;
-use crate::code::CodeFault;
 use crate::config::Experiment;
 use crate::engine::{Reads, WeightReads};
 use crate::error::{Error, Result};
 use crate::fault::{
-    ArrayLabel, ChipReads, FaultLabel, FaultSpec, Layout, Protection, Stored, Zone,
+    ActivationReads, ArrayLabel, ChipReads, FaultLabel, FaultSpec, Layout, Protection, Stored, Zone,
 };
 use crate::memory::{self, Faults, MemoryModel, OperatingPoint};
 use crate::quant::MethodLabel;
 use crate::store::{self, ByteArray};
-use crate::sweep::{activation_memory, protected};
+use crate::sweep::{protected, ActivationSide, SuppliedRows};
 use crate::units::{Ber, BerSource, ChipId, Metric, Voltage, VoltageUnit};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -145,9 +144,14 @@ pub fn evaluate(
     let (mut count, mut array) = (None, None);
     let activations = match faults.activations {
         Some(ber) => {
-            let asked = (None, Protection::None);
-            let memory = activation_memory(evaluator, &loaded.name, asked, &options)?;
-            Some((memory, ber))
+            let side = ActivationSide {
+                memory: memory.clone(),
+                faults: options.clone(),
+                words: None,
+                protection: Protection::None,
+                rows: SuppliedRows::Alone,
+            };
+            Some((side.of(evaluator, &loaded.name)?, ber))
         }
         None => None,
     };
@@ -159,13 +163,11 @@ pub fn evaluate(
         }
         None => None,
     };
-    let faulty = of_activations.as_ref().map(|own| {
-        move |image, tensor, visit: &mut dyn FnMut(CodeFault)| own.visit(image, tensor, visit)
-    });
+    let faulty = of_activations.as_ref().map(ActivationReads::faults);
     let score_of = |weights: WeightReads| {
         let reads = Reads {
             weights,
-            activations: faulty.as_ref().map(|faults| faults as _),
+            activations: faulty.as_deref(),
         };
         evaluator.score(reads, images.of(0))
     };

@@ -61,22 +61,23 @@ pub(super) fn lost_in_words(lost: &[Voltage]) -> Option<String> {
 }
 
 impl Prepared {
+    /// Scores that nothing is asked of: energies do not depend on what was recognised.
+    pub(super) fn no_scores(&self) -> Vec<Score> {
+        let score = Score {
+            images: 1,
+            correct: 1,
+            not_finite: 0,
+            loss: 0.0,
+        };
+        vec![score; self.models.len()]
+    }
+
     /// Where the energy of each model under each protection is least, in words; equal ones are said once.
     pub(super) fn least_energy(&self) -> Result<Vec<String>> {
         let (Some(_), Some(lowest)) = (&self.memory.sram, self.grid.first()) else {
             return Ok(Vec::new());
         };
-        // energies do not depend on what was recognised
-        let scores = vec![
-            Score {
-                images: 1,
-                correct: 1,
-                not_finite: 0,
-                loss: 0.0
-            };
-            self.models.len()
-        ];
-        let swept_models = self.swept_models(&scores);
+        let swept_models = self.swept_models(&self.no_scores());
         let points = DesignPoint::grid(
             self.models.len(),
             std::slice::from_ref(lowest),

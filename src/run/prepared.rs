@@ -28,7 +28,7 @@ use crate::memory::{Faults, MemoryModel, OperatingPoint};
 use crate::stats::ImageSample;
 use crate::store;
 use crate::sweep::{
-    exposed_cells, Comparison, DesignPoint, Sampling, SweptModel, TestSplit, TwoLevel,
+    exposed_cells, Comparison, DesignPoint, Sampling, SuppliedRows, SweptModel, TestSplit, TwoLevel,
 };
 use crate::units::{count_of, Ber, BerSource, Voltage};
 use candle_core::Device;
@@ -82,7 +82,6 @@ pub(super) fn inputs(
     explores: bool,
 ) -> Result<Inputs> {
     let memory = experiment.memory_model()?;
-    experiment.energy.check_memory(&memory)?;
     let faults = Faults::new(&experiment.faults, &memory)?;
     if request.models.is_empty() {
         check_untrained(&experiment.trainings()?, &faults)?;
@@ -90,6 +89,8 @@ pub(super) fn inputs(
     let sweep = &experiment.sweep;
     let list = sweep.voltages.as_deref();
     let activations = ActivationInput::of(experiment, explores)?;
+    let beside = activations.as_ref().map_or(&memory, |own| &own.side.memory);
+    experiment.energy.check_memories(&memory, beside)?;
     if activations.is_some() && request.models.is_empty() {
         let expected =
             "model files that store their activations (`quantize --activation-bits 8` makes them)";
@@ -99,7 +100,10 @@ pub(super) fn inputs(
             "models to train",
         ));
     }
-    let grid = if activations.as_ref().is_some_and(|own| own.side.alone) {
+    let grid = if activations
+        .as_ref()
+        .is_some_and(|own| own.side.rows == SuppliedRows::Alone)
+    {
         vec![faults.at(&memory, memory.error_free)?]
     } else {
         faults.settings(&memory, list, &sweep.bit_error_rates)?
@@ -365,6 +369,7 @@ pub(super) fn prepare(
     };
     prepared.notes = prepared.remarks()?;
     prepared.notes.extend(left_out);
+    prepared.check_activations()?;
     prepared.least_energy = prepared.least_energy()?;
     prepared.exposed_cells = prepared.count_cells()?;
     Ok(prepared)
@@ -466,9 +471,23 @@ impl Prepared {
         self.grid.len() * of_activations * self.protections.len() * self.faults.count()
     }
 
+    /// Refuses models and memories that voltages of activations do not go with, before anything is evaluated.
+    fn check_activations(&self) -> Result<()> {
+        let (Some(own), Some(lowest)) = (&self.activations, self.grid.first()) else {
+            return Ok(());
+        };
+        let swept_models = self.swept_models(&self.no_scores());
+        let points = DesignPoint::grid(self.models.len(), &[*lowest], &self.protections);
+        let points = DesignPoint::beside(&points, &own.grid[..own.grid.len().min(1)]);
+        self.comparison(&swept_models, &points, 1).designs()?;
+        Ok(())
+    }
+
     /// True where stored activations alone fail.
     fn fail_alone(&self) -> bool {
-        self.activations.as_ref().is_some_and(|own| own.side.alone)
+        self.activations
+            .as_ref()
+            .is_some_and(|own| own.side.rows == SuppliedRows::Alone)
     }
 
     pub(super) fn beyond_tolerance(&self, means: impl Iterator<Item = f64>) -> Option<String> {
@@ -543,7 +562,7 @@ impl Prepared {
             let mut place = design.voltage.zip(design.ber);
             if let Some(ActivationInput { side, .. }) = &self.activations {
                 let beside = design.activations.as_ref();
-                let own = if side.alone {
+                let own = if side.rows == SuppliedRows::Alone {
                     place.take()
                 } else {
                     beside.map(|own| (own.voltage, own.ber))

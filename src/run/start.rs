@@ -96,7 +96,9 @@ impl Start {
             });
         }
         if let Some(model) = &self.model {
-            identity.network.weights = Some(format!("sha256:{}", model.checksum));
+            // activations that stay stored were dropped once
+            let stored = self.activations().map_or("", |_| ", activations stored");
+            identity.network.weights = Some(format!("sha256:{}{stored}", model.checksum));
             // a known one is the same whether it is named or found in the file
             if let Some(architecture) = self.design.known() {
                 identity.network.architecture = architecture.into();

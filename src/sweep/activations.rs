@@ -5,12 +5,14 @@ use super::list;
 use super::monte_carlo::SweptModel;
 use crate::engine::Evaluator;
 use crate::error::{Error, Result};
-use crate::fault::{ActivationMemory, ActivationReads, FaultModel, Protection};
-use crate::memory::{ActivationAccess, Faults, MemoryModel, OperatingPoint, TensorAccess};
+use crate::fault::{ActivationMemory, ActivationReads, ArrayLabel, Protection};
+use crate::memory::{
+    ActivationAccess, ArrayVariant, Faults, MemoryModel, OperatingPoint, TensorAccess,
+};
 use crate::net::StoredValue;
 use crate::seed::Seed;
 use crate::table::{Columns, RATE, VOLTAGE};
-use crate::units::{Ber, BerSource, ChipId, VoltageUnit};
+use crate::units::{Ber, BerSource, ChipId, Voltage, VoltageUnit};
 use serde::{Deserialize, Serialize};
 use std::cmp::Ordering;
 
@@ -35,7 +37,8 @@ pub struct ActivationSpec {
     )]
     pub bit_error_rates: Vec<Ber>,
     /// Words of the memory, one for an element of 8 bits, or of 16 for codes above 8 bits; absent: as many as a model needs
-    /// at a time. In fewer, elements share a word that are not needed at the same time.
+    /// at a time. In fewer, elements share a word that are not needed at the same time; all of them leak. Under `secded` they
+    /// are whole codewords.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub words: Option<u64>,
     /// Protection of stored activations: `none` (the default); `msb:k`, the k most significant bits of each code lie in cells
@@ -56,11 +59,11 @@ impl ActivationSpec {
         self.voltages.is_some() || !self.bit_error_rates.is_empty()
     }
 
-    /// Checks what goes together; voltages may be searched, where they are a domain of an exploration.
+    /// Checks what goes together.
     ///
     /// # Errors
     /// [`Error::Argument`] naming the key.
-    pub fn check(&self, searched: bool) -> Result<()> {
+    pub fn check(&self) -> Result<()> {
         let wrong = |key: &str, expected: &str, found: &str| {
             Err(Error::argument(
                 format!("activations.{key}"),
@@ -75,21 +78,25 @@ impl ActivationSpec {
         if self.words == Some(0) {
             return wrong("words", "1 or more", "0");
         }
-        if searched && self.is_swept() {
-            let expected = "to be left out: `explore.domains` searches voltages of activations";
-            return wrong("voltages", expected, "a value");
-        }
+        Ok(())
+    }
+
+    /// Refuses what says something of the memory where no voltage does.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] naming the key.
+    pub fn check_swept(&self) -> Result<()> {
         let alone = [
             ("memory", self.memory.is_some()),
             ("words", self.words.is_some()),
             ("protection", self.protection.is_some()),
         ];
         match alone.into_iter().find(|(_, given)| *given) {
-            Some((key, _)) if !self.is_swept() && !searched => wrong(
-                key,
+            Some((key, _)) if !self.is_swept() => Err(Error::argument(
+                format!("activations.{key}"),
                 "`activations.voltages` beside it: without, activations read as they are stored",
                 "none",
-            ),
+            )),
             _ => Ok(()),
         }
     }
@@ -106,8 +113,78 @@ pub struct ActivationSide {
     pub words: Option<u64>,
     /// Protection of its codes.
     pub protection: Protection,
-    /// True where weights do not fail: then design points are those of this memory, by its voltages.
-    pub alone: bool,
+    /// Whose voltages those of design points are.
+    pub rows: SuppliedRows,
+}
+
+/// Whose voltages those of design points are, where stored activations have a supply of their own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SuppliedRows {
+    /// The weights'; those of the activations stand beside.
+    Beside,
+    /// The activations': no weight fails.
+    Alone,
+    /// Those of both, where they are equal; else as beside.
+    Together,
+}
+
+impl ActivationSide {
+    /// The same without protection.
+    pub fn bare(&self) -> Self {
+        Self {
+            protection: Protection::None,
+            ..self.clone()
+        }
+    }
+
+    /// The memory of a model's stored activations. Faults reach what layers read that they reach the weights of.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] for a model that stores none, and where faults reach none of them; as [`ActivationMemory::under`].
+    pub fn of(&self, evaluator: &Evaluator, name: &str) -> Result<ActivationMemory> {
+        let network = evaluator.network();
+        let stored = network.stored_values()?;
+        let Some(bits) = stored.first().map(|own| own.bits) else {
+            return Err(Error::argument(
+                format!("model `{name}`"),
+                "one that stores its activations (`quantize --activation-bits 8` makes one)",
+                "activations in floating point",
+            ));
+        };
+        let lowest = if self.faults.reach_msb_only() {
+            bits - 1
+        } else {
+            0
+        };
+        let mut reached = Vec::new();
+        for own in &stored {
+            let mut any = self.faults.reach_layer("")?;
+            for (layer, ..) in &own.layers {
+                any |= self.faults.reach_layer(network.layers()[*layer].name())?;
+            }
+            reached.push(any);
+        }
+        if !reached.contains(&true) {
+            let expected = "globs that match a layer whose input is stored";
+            let what = format!("faults.layers of the activations of `{name}`");
+            return Err(Error::argument(what, expected, "none"));
+        }
+        let spans = stored.into_iter().map(|own| own.words).collect();
+        let memory = ActivationMemory::new(bits, spans, self.words)?;
+        memory.within(lowest..bits, reached).under(self.protection)
+    }
+}
+
+/// What else was asked of a memory of activations, as names and labels of design points say it.
+fn asked(protection: Protection, words: Option<u64>) -> String {
+    let mut asked = String::new();
+    if protection != Protection::None {
+        asked += &format!(" under {protection}");
+    }
+    if let Some(words) = words {
+        asked += &format!(" in {words} words");
+    }
+    asked
 }
 
 /// Supply of stored activations at a design point.
@@ -125,8 +202,10 @@ pub struct ActivationSupply {
     /// Where the rate comes from.
     pub ber_source: BerSource,
     /// Protection of the codes.
-    #[serde(default)]
     pub protection: Protection,
+    /// Words of the memory, where they were asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub words: Option<u64>,
 }
 
 impl ActivationSupply {
@@ -143,12 +222,14 @@ impl ActivationSupply {
         let mut ber = known.map(|own| own.ber);
         let mut ber_source = known.map(|own| own.ber_source);
         let mut protection = known.map(|own| own.protection);
+        let mut words = known.and_then(|own| own.words);
         c.rare("activation_memory", &mut memory)?;
         c.rare_number("activation_voltage", VOLTAGE, &mut voltage)?;
         c.rare("activation_voltage_unit", &mut voltage_unit)?;
         c.rare_number("activation_ber", RATE, &mut ber)?;
         c.rare("activation_ber_source", &mut ber_source)?;
         c.rare("activation_protection", &mut protection)?;
+        c.rare("activation_words", &mut words)?;
         let is_none = memory.is_none() && voltage.is_none() && ber.is_none();
         *own = match (memory, voltage, voltage_unit, ber, ber_source, protection) {
             (
@@ -165,6 +246,7 @@ impl ActivationSupply {
                 ber,
                 ber_source,
                 protection,
+                words,
             }),
             _ if is_none => None,
             _ => {
@@ -175,36 +257,29 @@ impl ActivationSupply {
         Ok(())
     }
 
-    /// `activations at 0.7 V/Vmin`.
-    pub fn words(&self) -> String {
-        let unit = self.voltage_unit.symbol();
-        let protection = match self.protection {
-            Protection::None => String::new(),
-            other => format!(" under {other}"),
-        };
-        format!("activations at {} {unit}{protection}", self.voltage)
+    /// `activations at 0.7 V/Vmin`, with what else was asked of their memory.
+    pub fn in_words(&self) -> String {
+        let (voltage, unit) = (self.voltage, self.voltage_unit.symbol());
+        format!(
+            "activations at {voltage} {unit}{}",
+            asked(self.protection, self.words)
+        )
     }
 
     /// What the name of a design point has for it.
     pub(super) fn suffix(&self) -> String {
-        let protection = match self.protection {
-            Protection::None => String::new(),
-            other => format!("-{other}"),
-        };
-        format!(
-            "+act{}{}{protection}",
-            self.voltage,
-            self.voltage_unit.name()
-        )
+        let asked = asked(self.protection, self.words).replace(' ', "-");
+        format!("+act{}{}{asked}", self.voltage, self.voltage_unit.name())
     }
 
-    fn key(&self) -> (&str, &str, u64, Protection) {
+    fn key(&self) -> (&str, &str, [u64; 2], Protection, Option<u64>) {
         // voltages are above 0, so their bits rise with them
         (
             &self.memory,
             self.voltage_unit.name(),
-            self.voltage.to_bits(),
+            [self.voltage, self.ber].map(f64::to_bits),
             self.protection,
+            self.words,
         )
     }
 }
@@ -229,7 +304,7 @@ pub(super) struct ActivationSetup<'a> {
     side: &'a ActivationSide,
     point: OperatingPoint,
     memory: ActivationMemory,
-    model: FaultModel,
+    way: ArrayVariant,
 }
 
 impl<'a> ActivationSetup<'a> {
@@ -242,16 +317,15 @@ impl<'a> ActivationSetup<'a> {
         side: &'a ActivationSide,
         point: OperatingPoint,
     ) -> Result<Vec<Self>> {
-        let words = (side.words, side.protection);
-        let memory = activation_memory(swept.evaluator, &swept.name, words, &side.faults)?;
+        let memory = side.of(swept.evaluator, &swept.name)?;
         let ways = side.faults.ways(point.ber, Some(point.voltage))?;
-        let setup = |model| Self {
+        let setup = |way| Self {
             side,
             point,
             memory: memory.clone(),
-            model,
+            way,
         };
-        Ok(ways.into_iter().map(|way| setup(way.model)).collect())
+        Ok(ways.into_iter().map(setup).collect())
     }
 
     /// What is read of them on a chip; `None` where all of it is read as it is stored.
@@ -259,7 +333,9 @@ impl<'a> ActivationSetup<'a> {
     /// # Errors
     /// As [`ActivationMemory::on`].
     pub(super) fn on(&self, seed: Seed, chip: ChipId) -> Result<Option<ActivationReads<'_>>> {
-        let reads = self.memory.on(seed, chip, &self.model, self.point.ber)?;
+        let reads = self
+            .memory
+            .on(seed, chip, &self.way.model, self.point.ber)?;
         Ok(Some(reads).filter(|reads| !reads.are_clean()))
     }
 
@@ -267,13 +343,23 @@ impl<'a> ActivationSetup<'a> {
         self.point.ber > Ber::ZERO
     }
 
-    /// The memory and its operating point, where weights do not fail.
-    pub(super) fn alone(&self) -> Option<(&'a ActivationSide, OperatingPoint)> {
-        self.side.alone.then_some((self.side, self.point))
+    /// How the row of a design point says them whose weights are at a voltage of a memory.
+    pub(super) fn said(&self, voltage: Option<Voltage>, unit: VoltageUnit) -> SuppliedRows {
+        let equal = voltage == Some(self.point.voltage) && unit == self.side.memory.unit;
+        match self.side.rows {
+            SuppliedRows::Together if !equal => SuppliedRows::Beside,
+            other => other,
+        }
     }
 
-    pub(super) fn source(&self) -> BerSource {
-        self.point.ber_source
+    /// The memory, its operating point and array: what the row of a design point says where no weight fails.
+    pub(super) fn place(&self) -> (&'a ActivationSide, OperatingPoint, &ArrayLabel) {
+        (self.side, self.point, &self.way.array)
+    }
+
+    /// What else was asked of the memory.
+    pub(super) fn asked(&self) -> String {
+        asked(self.side.protection, self.side.words)
     }
 
     pub(super) fn supply(&self) -> ActivationSupply {
@@ -284,6 +370,7 @@ impl<'a> ActivationSetup<'a> {
             ber: self.point.ber.get(),
             ber_source: self.point.ber_source,
             protection: self.side.protection,
+            words: self.side.words,
         }
     }
 
@@ -297,62 +384,35 @@ impl<'a> ActivationSetup<'a> {
         let tensors = network.stored_values()?.into_iter().enumerate();
         let access = |(place, own): (usize, StoredValue)| TensorAccess {
             name: match own.layers.first() {
-                Some((layer, _)) => shapes[*layer].name.clone(),
+                Some((layer, ..)) => shapes[*layer].name.clone(),
                 None => format!("tensor {place}"),
             },
             elements: own.words.end - own.words.start,
             layers: own
                 .layers
                 .iter()
-                .map(|(layer, groups)| (product(&shapes[*layer]), *groups))
+                .map(|(layer, groups, read)| (product(&shapes[*layer]), *groups, *read))
                 .collect(),
             others: own.others,
+            is_lowered: self.memory.reaches(place),
+        };
+        let (memory, word_bits) = (&self.side.memory, self.memory.word_bits() as u32);
+        let robust_bits = self.side.protection.robust_bits(self.memory.code_bits());
+        let lowered = if self.side.faults.reach_msb_only() {
+            1
+        } else {
+            word_bits
         };
         Ok(ActivationAccess {
-            memory: &self.side.memory,
+            memory,
             point: self.point,
-            word_bits: self.memory.word_bits() as f64,
-            robust_bits: f64::from(self.side.protection.robust_bits(self.memory.code_bits())),
-            overhead_bits: self
-                .side
-                .protection
-                .overhead_bits(self.memory.word_bits() as u32),
-            words: self.memory.words(),
+            error_free: memory.at(memory.error_free)?,
+            word_bits: word_bits.into(),
+            robust_bits: robust_bits.into(),
+            lowered_bits: lowered.saturating_sub(robust_bits).into(),
+            overhead_bits: self.side.protection.overhead_bits(word_bits),
+            words: self.memory.capacity(),
             tensors: tensors.map(access).collect(),
         })
     }
-}
-
-/// The memory of a model's stored activations, of so many words or as many as it needs at a time, under a protection of its
-/// codes. Faults reach what layers read that they reach the weights of.
-///
-/// # Errors
-/// [`Error::Argument`] for a model that does not store its activations; as [`ActivationMemory::under`].
-pub fn activation_memory(
-    evaluator: &Evaluator,
-    name: &str,
-    (words, protection): (Option<u64>, Protection),
-    faults: &Faults,
-) -> Result<ActivationMemory> {
-    let network = evaluator.network();
-    let stored = network.stored_values()?;
-    let Some(bits) = stored.first().map(|own| own.bits) else {
-        return Err(Error::argument(
-            format!("model `{name}`"),
-            "one that stores its activations (`quantize --activation-bits 8` makes one)",
-            "activations in floating point",
-        ));
-    };
-    let lowest = if faults.reach_msb_only() { bits - 1 } else { 0 };
-    let mut reached = Vec::new();
-    for own in &stored {
-        let mut any = faults.reach_layer("")?;
-        for (layer, _) in &own.layers {
-            any |= faults.reach_layer(network.layers()[*layer].name())?;
-        }
-        reached.push(any);
-    }
-    let spans = stored.into_iter().map(|own| own.words).collect();
-    let memory = ActivationMemory::new(bits, spans, words)?;
-    memory.within(lowest..bits, reached).under(protection)
 }

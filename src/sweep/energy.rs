@@ -58,14 +58,17 @@ pub(super) fn energy(setup: &Setup, memory: &MemoryModel, spec: &EnergySpec) -> 
         });
         start += weights;
     }
-    let energy = weight_memory_energy(&layers, memory, spec)?;
-    match &setup.activations {
-        Some(activations) => {
-            let access = activations.access(setup.swept)?;
-            energy.with_activations(&access, memory, spec)
-        }
-        None => Ok(energy),
-    }
+    let Some(activations) = &setup.activations else {
+        return weight_memory_energy(&layers, memory, spec);
+    };
+    // the time of an inference may be there for the leakage of one of both memories
+    let inference_seconds = spec.inference_seconds.filter(|_| memory.leakage.is_some());
+    let of_weights = EnergySpec {
+        inference_seconds,
+        ..spec.clone()
+    };
+    let energy = weight_memory_energy(&layers, memory, &of_weights)?;
+    energy.with_activations(&activations.access(setup.swept)?, memory, spec)
 }
 
 /// A layer as a matrix product.

@@ -6,10 +6,10 @@ use super::point::{DesignPoint, Setup};
 use super::row::{Design, EnergyRow, StoppedBy, Trial, TrialStatus};
 use super::shard::Part;
 use super::stopping::Stopping;
-use crate::code::CodeFault;
 use crate::code::Word;
 use crate::engine::{Evaluator, Images, Reads, Score, WeightReads};
 use crate::error::{Error, Result};
+use crate::fault::ActivationReads;
 use crate::memory::{EnergySpec, Faults, MemoryModel};
 use crate::seed::Seed;
 use crate::units::ChipId;
@@ -131,9 +131,7 @@ impl Task<'_> {
             Some(activations) => activations.on(seed, self.chip)?,
             None => None,
         };
-        let of_activations = activations.as_ref().map(|own| {
-            move |image, tensor, visit: &mut dyn FnMut(CodeFault)| own.visit(image, tensor, visit)
-        });
+        let of_activations = activations.as_ref().map(ActivationReads::faults);
         let (faults, any) = (AtomicU64::new(0), AtomicBool::new(activations.is_some()));
         let access = |access| {
             let read = reads.access(access)?;
@@ -150,7 +148,7 @@ impl Task<'_> {
         };
         let result = work(Reads {
             weights,
-            activations: of_activations.as_ref().map(|faults| faults as _),
+            activations: of_activations.as_deref(),
         })?;
         Ok((
             result,

@@ -1,7 +1,7 @@
 //! What a design point is made of: model, protection, one supply voltage or one for each domain; the zones of its
 //! memory, its row, and what it reads on a chip.
 
-use super::activations::ActivationSetup;
+use super::activations::{ActivationSetup, SuppliedRows};
 use super::energy::energy;
 use super::monte_carlo::{Comparison, SweptModel};
 use super::row::{Design, DomainVoltage};
@@ -209,11 +209,22 @@ impl<'a> Setup<'a> {
             Supply::One(point) => (Some(*point), Vec::new()),
             Supply::Domains(domains) => (None, domains.iter().map(DomainVoltage::of).collect()),
         };
-        let (mut memory, mut fault_kind) = (memory, faults.label());
+        let (mut memory, mut fault_kind, mut array) = (memory, faults.label(), &self.way.array);
         let mut activations = self.activations.as_ref().map(ActivationSetup::supply);
-        if let Some((side, point)) = self.activations.as_ref().and_then(ActivationSetup::alone) {
-            (one, activations) = (Some(point), None);
-            (memory, fault_kind) = (&side.memory, side.faults.label().of_activations());
+        if let Some(own) = &self.activations {
+            match own.said(one.map(|point| point.voltage), memory.unit) {
+                SuppliedRows::Beside => {}
+                SuppliedRows::Alone => {
+                    let (side, point, own_array) = own.place();
+                    (one, memory, array, activations) =
+                        (Some(point), &side.memory, own_array, None);
+                    fault_kind = side.faults.label().of_activations(&own.asked());
+                }
+                SuppliedRows::Together => {
+                    fault_kind = fault_kind.of_both(&own.asked());
+                    activations = None;
+                }
+            }
         }
         let voltages: Vec<String> = match one {
             Some(point) => vec![point.voltage.to_string()],
@@ -223,8 +234,13 @@ impl<'a> Setup<'a> {
                 .collect(),
         };
         let mut suffix = self.way.suffix.clone();
-        if fault_kind.is_of_activations() {
-            suffix.insert_str(0, "+activations");
+        if let Some(own) = self.activations.as_ref().filter(|_| activations.is_none()) {
+            let only = if fault_kind.is_of_both() {
+                "both"
+            } else {
+                "activations"
+            };
+            suffix.insert_str(0, &format!("+{only}{}", own.asked().replace(' ', "-")));
         }
         if let Some(own) = &activations {
             suffix.insert_str(0, &own.suffix());
@@ -233,7 +249,9 @@ impl<'a> Setup<'a> {
             suffix += &format!("+{protection}");
         }
         let sources = self.supplied.iter().map(|own| own.point.ber_source);
-        let of_activations = self.activations.as_ref().map(ActivationSetup::source);
+        // of activations where their columns do not say it
+        let unsaid = self.activations.as_ref().filter(|_| activations.is_none());
+        let unsaid = unsaid.map(|own| own.place().1.ber_source);
         Ok(Design {
             design_id: format!(
                 "{}@{}{}{suffix}",
@@ -250,13 +268,13 @@ impl<'a> Setup<'a> {
             training_seed: swept.training_seed,
             memory: memory.name.clone(),
             fault_kind,
-            array: self.way.array.clone(),
+            array: array.clone(),
             protection,
             voltage: one.map(|point| point.voltage.get()),
             voltage_unit: memory.unit,
             ber: one.map(|point| point.ber.get()),
             ber_source: sources
-                .chain(of_activations)
+                .chain(unsaid)
                 .max_by_key(|source| doubt(*source))
                 .unwrap_or(BerSource::ErrorFree),
             access_energy_relative: one.map(|point| point.access_energy_relative),

@@ -49,7 +49,7 @@ pub struct Design {
     pub voltage_unit: VoltageUnit,
     /// Bit error rate at that voltage, in [0, 0.5]; `None` where domains have their own.
     pub ber: Option<f64>,
-    /// Where the rate comes from; of several, that of activations among them, the most doubtful source.
+    /// Where the rate comes from; of several, the most doubtful source.
     pub ber_source: BerSource,
     /// Energy of one bit access relative to the error-free voltage; `None` where domains have their own.
     pub access_energy_relative: Option<f64>,
@@ -145,12 +145,19 @@ impl Design {
 
     /// True where stored activations have a supply of their own: then energies hold theirs.
     pub fn counts_activations(&self) -> bool {
-        self.activations.is_some() || self.fault_kind.is_of_activations()
+        let kind = &self.fault_kind;
+        self.activations.is_some() || kind.is_of_activations() || kind.is_of_both()
+    }
+
+    /// Where its rates come from, that of activations too.
+    pub fn sources(&self) -> impl Iterator<Item = BerSource> + '_ {
+        let of_activations = self.activations.iter().map(|own| own.ber_source);
+        std::iter::once(self.ber_source).chain(of_activations)
     }
 
     /// False where no cell can fail: every voltage is error-free.
     pub fn can_fail(&self) -> bool {
-        self.ber_source != BerSource::ErrorFree
+        self.sources().any(|source| source != BerSource::ErrorFree)
     }
 }
 

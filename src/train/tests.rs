@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::data::{Augmentation, ImageSet, Normalization};
+use crate::engine::{score, Images};
 use crate::error::{Error, Result};
 use crate::net::{Architecture, Network, RangeRule, Role, Route};
 use crate::quant::{Method, QuantizerSpec};
@@ -213,8 +214,21 @@ fn ranges_of_stored_activations_are_learned_from_where_they_are_and_resumed() {
         assert_eq!((&own.reader, own.signed), (&first.reader, first.signed));
     }
     assert!(learned.source.ends_with("then learned in training"));
+    // it was validated over the ranges that it had learned, which the file of the model says
+    let mut saved = fresh().unwrap().0.with_activations(&learned).unwrap();
+    let is_own = |(name, _): &&(String, candle_core::Tensor)| !name.starts_with("activations.");
+    let own: Vec<_> = whole.network.iter().filter(is_own).cloned().collect();
+    saved.load_state(&own).unwrap();
+    let normalization = Normalization {
+        mean: vec![0.1],
+        std: vec![0.3],
+    };
+    let held_out: Vec<u32> = (250..300).collect();
+    let held_out = Images::of(&images(300), &held_out, &normalization, &Device::Cpu);
+    let validated = score(&saved, &held_out.unwrap()).unwrap();
+    assert_eq!(Some(validated.loss), last.validation_loss);
     let named: Vec<&str> = last.ranges.iter().map(|(name, _)| name.as_str()).collect();
-    assert_eq!(named[3..], ["layer2.input", "layer3.input"]);
+    assert_eq!(named[3..], ["activations.0.layer2", "activations.1.layer3"]);
     let mut stopped = Log {
         stop_after: Some(8 * 2 + 3),
         ..Log::default()

@@ -175,7 +175,7 @@ impl Record for Answer {
         c.column("of_array", &mut series.array)?;
         c.column("of_protection", &mut series.protection)?;
         c.column("of_unit", &mut series.unit)?;
-        let mut of_activations = series.activations.as_ref().map(ActivationSupply::words);
+        let mut of_activations = series.activations.as_ref().map(ActivationSupply::in_words);
         c.rare("of_activations", &mut of_activations)?;
         c.number("grid_low", VOLTAGE, &mut series.lowest)?;
         c.number("grid_high", VOLTAGE, &mut series.highest)?;

@@ -4,6 +4,7 @@ use super::super::summary::{summarize, FloorSpec};
 use super::super::tests::{design, trials};
 use super::*;
 use crate::sweep::{Design, StoppedBy, Trial};
+use crate::units::BerSource;
 
 /// Summaries and trials of design points with the given correct answers of 1000 on each chip; clean accuracy 0.95,
 /// floor 0.9.

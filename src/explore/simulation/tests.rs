@@ -8,6 +8,7 @@ use crate::memory;
 use crate::memory::EnergySpec;
 use crate::net::{Architecture, Network, RangeRule};
 use crate::quant::{Method, QuantizerSpec};
+use crate::sweep::SuppliedRows;
 use crate::units::Bits;
 use candle_core::Device;
 
@@ -149,7 +150,7 @@ fn stored_activations_are_a_domain_beside_the_weights() {
         faults: Faults::of(&world.memory),
         words: None,
         protection: Protection::None,
-        alone: false,
+        rows: SuppliedRows::Together,
     };
     let domains = DomainSpec::Memories;
     with_side(&world, &domains, &faults, Some(&side), |simulation| {
@@ -164,6 +165,10 @@ fn stored_activations_are_a_domain_beside_the_weights() {
             assert!((own - design.energy_relative).abs() < 1e-12, "{levels:?}");
         }
         // each alone, and both at once
+        let both = simulation.point(&all_supplied(&[2, 2]));
+        let both = simulation.design(&[both]).unwrap();
+        assert_eq!(both.design_id, "m@0.9vmin+both");
+        assert!(both.activations.is_none() && both.counts_activations());
         let asked = [
             [Some(0), None],
             [None, Some(0)],

@@ -18,10 +18,12 @@ pub struct TensorAccess {
     pub name: String,
     /// Elements, one word each.
     pub elements: u64,
-    /// Layers that read it, each with its groups of channels.
-    pub layers: Vec<(LayerProduct, u64)>,
-    /// Operations that read each element once.
+    /// Layers that read it, each with its groups of channels and the elements that it reads.
+    pub layers: Vec<(LayerProduct, u64, u64)>,
+    /// Elements that other operations read.
     pub others: u64,
+    /// False where no fault reaches it: then it lies at the error-free voltage.
+    pub is_lowered: bool,
 }
 
 /// What an inference does with stored activations.
@@ -31,10 +33,14 @@ pub struct ActivationAccess<'a> {
     pub memory: &'a MemoryModel,
     /// Its supply voltage with its access energy.
     pub point: OperatingPoint,
+    /// Its error-free voltage, where what no fault reaches lies.
+    pub error_free: OperatingPoint,
     /// Bits of a word.
     pub word_bits: f64,
     /// Bits of a code that lie in cells that do not fail.
     pub robust_bits: f64,
+    /// Other bits of a word that faults reach.
+    pub lowered_bits: f64,
     /// Check bits beside a word.
     pub overhead_bits: f64,
     /// Words of the memory; all of them leak.
@@ -57,62 +63,45 @@ impl Energy {
         spec: &EnergySpec,
     ) -> Result<Self> {
         let unit = common_unit(weights, access.memory, spec)?;
-        let robust = if access.robust_bits > 0.0 {
-            factors(access.memory, CellKind::Robust)?
-        } else {
-            (1.0, 1.0)
-        };
-        let usual_bits = access.word_bits - access.robust_bits + access.overhead_bits;
+        let (lowered, kept) = (access.pieces(true)?, access.pieces(false)?);
         let (mut reference, mut sum, mut terms) = (0.0, 0.0, Vec::new());
         for tensor in &access.tensors {
-            let mut reads = (tensor.others * tensor.elements) as f64;
-            for (layer, groups) in &tensor.layers {
-                reads += spec
-                    .accelerator()
-                    .input_reads(*layer, *groups, tensor.elements);
+            let mut reads = tensor.others as f64;
+            for (layer, groups, read) in &tensor.layers {
+                reads += spec.accelerator().input_reads(*layer, *groups, *read);
             }
             let accesses = tensor.elements as f64 + reads;
             reference += accesses * REFERENCE_BITS * unit.access;
-            let relative = access.point.access_energy_relative;
-            let bits = usual_bits + access.robust_bits * robust.0;
-            let own = accesses * bits * relative * unit.access;
-            sum += own;
-            terms.push(EnergyTerm {
-                layer: format!("input of {}", tensor.name),
-                cells: CellKind::Activations,
-                weights: tensor.elements,
-                bits: access.word_bits,
-                overhead_bits: access.overhead_bits,
-                reads: accesses / tensor.elements as f64,
-                voltage: access.point.voltage.get(),
-                access_energy_relative: relative,
-                energy_factor: bits / (access.word_bits + access.overhead_bits),
-                energy_relative: own,
-                access_pj: unit.is_absolute.then_some(own),
-                ..EnergyTerm::default()
-            });
+            let pieces = if tensor.is_lowered { &lowered } else { &kept };
+            for piece in pieces {
+                let own = accesses * piece.energy() * unit.access;
+                sum += own;
+                terms.push(EnergyTerm {
+                    layer: format!("input of {}", tensor.name),
+                    weights: tensor.elements,
+                    reads: accesses / tensor.elements as f64,
+                    energy_relative: own,
+                    access_pj: unit.is_absolute.then_some(own),
+                    ..piece.term()
+                });
+            }
         }
         if unit.leaks {
             let of_bits = |bits: f64, voltage: f64| {
                 access.words as f64 * bits * unit.leakage(access.memory, voltage)
             };
             reference += of_bits(REFERENCE_BITS, access.memory.error_free.get());
-            let bits = usual_bits + access.robust_bits * robust.1;
-            let own = of_bits(bits, access.point.voltage.get());
-            sum += own;
-            terms.push(EnergyTerm {
-                layer: LEAKAGE.into(),
-                cells: CellKind::Activations,
-                weights: access.words,
-                bits: access.word_bits,
-                overhead_bits: access.overhead_bits,
-                voltage: access.point.voltage.get(),
-                access_energy_relative: access.point.access_energy_relative,
-                energy_factor: 1.0,
-                energy_relative: own,
-                leakage_pj: Some(own),
-                ..EnergyTerm::default()
-            });
+            for piece in &lowered {
+                let own = of_bits(piece.leaking(), piece.point.voltage.get());
+                sum += own;
+                terms.push(EnergyTerm {
+                    layer: LEAKAGE.into(),
+                    weights: access.words,
+                    energy_relative: own,
+                    leakage_pj: Some(own),
+                    ..piece.term()
+                });
+            }
         }
         let both = self.reference + reference;
         for term in &mut self.terms {
@@ -128,6 +117,72 @@ impl Energy {
             reference: both,
             ..self
         })
+    }
+}
+
+/// Bits of each word that are alike.
+struct Piece {
+    bits: f64,
+    overhead_bits: f64,
+    /// On the energy of an access and on leakage.
+    factors: (f64, f64),
+    point: OperatingPoint,
+}
+
+impl Piece {
+    /// Energy of an access of a word, in accesses of a bit at the error-free voltage.
+    fn energy(&self) -> f64 {
+        let bits = self.bits + self.overhead_bits;
+        bits * self.factors.0 * self.point.access_energy_relative
+    }
+
+    /// Bits of usual cells that leak as much.
+    fn leaking(&self) -> f64 {
+        (self.bits + self.overhead_bits) * self.factors.1
+    }
+
+    /// What a term says of it.
+    fn term(&self) -> EnergyTerm {
+        EnergyTerm {
+            cells: CellKind::Activations,
+            bits: self.bits,
+            overhead_bits: self.overhead_bits,
+            voltage: self.point.voltage.get(),
+            access_energy_relative: self.point.access_energy_relative,
+            energy_factor: self.factors.0,
+            ..EnergyTerm::default()
+        }
+    }
+}
+
+impl ActivationAccess<'_> {
+    /// The bits of a word of a tensor that faults reach, or of another.
+    fn pieces(&self, is_lowered: bool) -> Result<Vec<Piece>> {
+        let usual_bits = self.word_bits - self.robust_bits;
+        let (lowered_bits, point) = if is_lowered {
+            (self.lowered_bits, self.point)
+        } else {
+            (usual_bits, self.error_free)
+        };
+        let piece = |bits, overhead_bits, kind, point| -> Result<Piece> {
+            let factors = factors(self.memory, kind)?;
+            Ok(Piece {
+                bits,
+                overhead_bits,
+                factors,
+                point,
+            })
+        };
+        let usual = CellKind::Usual;
+        let mut all = vec![piece(lowered_bits, self.overhead_bits, usual, point)?];
+        if self.robust_bits > 0.0 {
+            all.push(piece(self.robust_bits, 0.0, CellKind::Robust, point)?);
+        }
+        let rest = usual_bits - lowered_bits;
+        if rest > 0.0 {
+            all.push(piece(rest, 0.0, usual, self.error_free)?);
+        }
+        Ok(all)
     }
 }
 

@@ -177,6 +177,17 @@ impl EnergySpec {
         }
     }
 
+    /// As [`Self::check_memory`] of two memories, of which either may leak.
+    ///
+    /// # Errors
+    /// As [`Self::check_memory`].
+    pub fn check_memories(&self, memory: &MemoryModel, other: &MemoryModel) -> Result<()> {
+        let leaking = [memory, other]
+            .into_iter()
+            .find(|own| own.leakage.is_some());
+        self.check_memory(leaking.unwrap_or(memory))
+    }
+
     /// Refuses leakage without the time of an inference, and the time without leakage.
     ///
     /// # Errors

@@ -82,17 +82,20 @@ fn activations(memory: &MemoryModel, voltage: f64, word_bits: f64) -> Activation
         elements: 60,
         layers,
         others,
+        is_lowered: true,
     };
     ActivationAccess {
         memory,
         point: point(memory, voltage),
         word_bits,
+        error_free: point(memory, 1.0),
         robust_bits: 0.0,
+        lowered_bits: word_bits,
         overhead_bits: 0.0,
         words: 100,
         tensors: vec![
-            tensor("a", vec![(product, 1)], 1),
-            tensor("b", vec![(product, 2)], 0),
+            tensor("a", vec![(product, 1, 60)], 60),
+            tensor("b", vec![(product, 2, 60)], 0),
         ],
     }
 }
@@ -116,6 +119,16 @@ fn activations_are_written_once_and_read_as_the_dataflow_says() {
     near(sum, low.relative);
     let reads: Vec<f64> = low.terms.iter().map(|term| term.reads).collect();
     assert_eq!(reads, [1.0, 3.0, 2.0]);
+    // what no fault reaches costs the energy of the error-free voltage, check bits that of the words
+    let mut access = activations(&memory, 0.8, 8.0);
+    access.tensors[1].is_lowered = false;
+    (access.lowered_bits, access.overhead_bits) = (1.0, 1.0);
+    let part = energy(&layers, &uniform);
+    let part = part.with_activations(&access, &memory, &uniform).unwrap();
+    let (lowered, kept) = (180.0 * (2.0 * 0.64 + 7.0), 120.0 * 9.0);
+    near(part.relative, (800.0 + lowered + kept) / 3200.0);
+    let sum: f64 = part.terms.iter().map(|term| term.energy_relative).sum();
+    near(sum, part.relative);
     // windows: 7 x 25 words of one group, 7 x 50 of two, once for each fold of filters over the columns
     let with = |dataflow, columns| EnergySpec {
         dataflow,

@@ -50,7 +50,7 @@ impl Rows<'_> {
                 .first()
                 .map_or_else(String::new, |d| d.model.clone()),
             protection: pair.protection,
-            activations: pair.designs.first().and_then(|d| d.activations.clone()),
+            activations: pair.supply().cloned(),
             target: self.target(),
             metric: self.prepared.images.metric,
             verdict: found.verdict,

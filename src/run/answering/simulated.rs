@@ -171,11 +171,9 @@ impl Simulated<'_> {
             Phase::Search => "search",
             Phase::Check => "check on fresh chips",
         };
-        let activations = pair
-            .designs
-            .first()
-            .and_then(|own| own.activations.as_ref());
-        let beside = activations.map_or(String::new(), |own| format!(", {}", own.words()));
+        let beside = pair
+            .supply()
+            .map_or(String::new(), |own| format!(", {}", own.in_words()));
         self.monitor.note(&format!(
             "{} of {}, {}{beside}: {what}",
             place.candidate + 1,

@@ -65,8 +65,10 @@ pub(super) fn words_of_seen(seen: &SeenChip) -> String {
     let part = part.map_or(String::new(), |part| {
         format!(" with faults in {part} alone")
     });
+    let beside = seen.activation_voltage;
+    let beside = beside.map_or(String::new(), |own| format!(", activations at {own},"));
     format!(
-        "the {} of an answer on `{}`{part} at {} with protection {} on chip {}",
+        "the {} of an answer on `{}`{part} at {}{beside} with protection {} on chip {}",
         if seen.check { "check" } else { "search" },
         seen.model,
         seen.voltage,

@@ -7,7 +7,7 @@ use crate::memory::{EnergySpec, OperatingPoint};
 use crate::net::{Architecture, Network, RangeRule};
 use crate::quant::{Method, QuantizerSpec};
 use crate::seed::Purpose;
-use crate::sweep::Supply;
+use crate::sweep::{SuppliedRows, Supply};
 use crate::units::{Bits, Fraction, Voltage};
 use candle_core::Device;
 
@@ -124,7 +124,7 @@ fn side_of(memory: &MemoryModel, change: impl Fn(&mut FaultSpec)) -> ActivationS
         faults: Faults::new(&spec, memory).unwrap(),
         words: None,
         protection: Protection::None,
-        alone: false,
+        rows: SuppliedRows::Beside,
     }
 }
 
@@ -239,11 +239,12 @@ fn faults_reach_the_activations_that_are_asked_for() {
     let msb = |spec: &mut FaultSpec| spec.noise = Noise::Msb;
     assert!(wrong(&msb, none).0 > 0);
     let (differ, name) = wrong(&msb, Protection::Msb(1));
-    assert_eq!((differ, name.as_str()), (0, "m@1vmin+act0.75vmin-msb:1"));
+    let expected = "m@1vmin+act0.75vmin-under-msb:1";
+    assert_eq!((differ, name.as_str()), (0, expected));
     assert_eq!(wrong(&|_| {}, Protection::Msb(8)).0, 0);
     // alone they are what is swept
     let side = ActivationSide {
-        alone: true,
+        rows: SuppliedRows::Alone,
         ..side_of(&world.memory, |_| {})
     };
     let (designs, _) = beside(&world, &side, &[[1.0, 0.8]]);
