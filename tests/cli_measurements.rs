@@ -280,9 +280,7 @@ fn codes_of_a_file_are_inspected_evaluated_and_packed_as_stored() {
         (&row["method"], row["bits"].as_u64()),
         (&"stored".into(), Some(4))
     );
-    let pack = [
-        "pack", "--model", MODEL, "--out", "packed", "--format", "json",
-    ];
+    let pack = ["pack", MODEL, "--out", "packed", "--format", "json"];
     let row = &records(&place.done(&pack).stdout)[0];
     assert_eq!(
         (&row["method"], row["bits"].as_u64()),

@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 use crate::fault::Protection;
 use crate::sweep::ActivationSupply;
-use crate::units::{words, Accuracy};
+use crate::units::{words, Accuracy, Metric};
 use serde::{Deserialize, Serialize};
 
 /// Whose clean accuracy a loss is counted from.
@@ -30,6 +30,9 @@ pub struct Finding {
     /// Supply of stored activations, where they have one of their own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub activations: Option<ActivationSupply>,
+    /// What accuracies of the run are the share of.
+    #[serde(default, skip_serializing_if = "Metric::is_default")]
+    pub metric: Metric,
     /// Bit error rate, above 0.
     pub ber: f64,
     /// Mean loss of accuracy against the model without faults, as a fraction.

@@ -231,6 +231,14 @@ fn data(page: &str) -> serde_json::Value {
 }
 
 #[test]
+fn the_axis_of_energies_has_the_name_that_is_asked_for() {
+    use super::interactive::{script, SCRIPT};
+    assert_eq!(script("weight-memory energy"), SCRIPT);
+    let both = script("energy of weight and activation memory");
+    assert!(both.contains("\"Energy of weight and activation memory per inference\""));
+}
+
+#[test]
 fn the_interactive_figure_holds_every_point_and_is_hidden_without_script() {
     let report = report(two_methods());
     let page = html(&report);

@@ -245,8 +245,10 @@ impl Sweeping<'_> {
         let candidates = self.candidates(&spec, &pairs, swept_models, answers, reference)?;
         let guided = candidates.iter().any(|own| !own.known.is_empty());
         if let (Some(finding), false) = (spec.findings.first(), guided) {
-            let expected = "a run of these models under these protections";
-            let found = format!("one of {}", named(&finding.model, finding.protection));
+            let metric = self.prepared.images.metric;
+            let expected = format!("a run of these models under these protections, by {metric}");
+            let name = named(&finding.model, finding.protection);
+            let found = format!("one of {name}, by {}", finding.metric);
             return Err(Error::argument("--from (answer.findings)", expected, found));
         }
         Ok(AnswerInput {
@@ -389,7 +391,7 @@ impl Sweeping<'_> {
                 levels: pair.designs.iter().map(level).collect(),
                 chip_cost: sight.chip_cost(TYPICAL_RATE * cells as f64)?,
                 target,
-                known: known_losses(spec, &swept.name, pair, &rate),
+                known: known_losses(spec, pair, &rate),
             });
         }
         Ok(candidates)
@@ -438,16 +440,14 @@ impl Pair {
 }
 
 /// What an earlier run saw of a candidate.
-fn known_losses(
-    spec: &AnswerSpec,
-    model: &str,
-    pair: &Pair,
-    rate: &dyn Fn(f64) -> f64,
-) -> Vec<Seen> {
+fn known_losses(spec: &AnswerSpec, pair: &Pair, rate: &dyn Fn(f64) -> f64) -> Vec<Seen> {
+    let Some(design) = pair.designs.first() else {
+        return Vec::new();
+    };
     let own = |finding: &&Finding| {
-        finding.model == model
-            && finding.protection == pair.protection
-            && finding.activations.as_ref() == pair.supply()
+        (&finding.model, finding.protection, finding.metric)
+            == (&design.model, design.protection, design.metric)
+            && finding.activations == design.activations
     };
     let seen = |finding: &Finding| Seen {
         ber: rate(finding.ber),
@@ -477,6 +477,7 @@ pub fn findings(run: &Path) -> Result<Vec<Finding>> {
                     model: row.model.clone(),
                     protection: row.protection,
                     activations: row.activations.clone(),
+                    metric: of.metric,
                     ber: row.ber,
                     loss: of.clean_accuracy - row.value,
                     error: (row.value_high - row.value_low) / (2.0 * NORMAL_95),
@@ -494,6 +495,7 @@ pub fn findings(run: &Path) -> Result<Vec<Finding>> {
                     model: design.model.clone(),
                     protection: design.protection,
                     activations: design.activations.clone(),
+                    metric: design.metric,
                     ber,
                     loss: design.clean_accuracy.get() - point.mean,
                     error: (interval.high - interval.low) / (2.0 * NORMAL_95),

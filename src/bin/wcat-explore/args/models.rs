@@ -226,8 +226,11 @@ impl StoredActivations {
 #[command(after_help = "\
 Examples:
   wcat-explore pack --model results/mnist-wcat-0123456789ab/best.safetensors --out models
-  wcat-explore pack --models a.safetensors,b.safetensors --out models")]
+  wcat-explore pack a.safetensors b.safetensors --out models")]
 pub(crate) struct PackArgs {
+    /// Model files, without their flag
+    #[arg(value_name = "FILE")]
+    pub(crate) typed: Vec<PathBuf>,
     #[command(flatten)]
     pub(crate) files: ModelFiles,
     /// Folder of the packed files, not that of the models; files of the same names are replaced

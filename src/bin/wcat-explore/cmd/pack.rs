@@ -7,7 +7,8 @@ use wcat_explore::report::Grid;
 use wcat_explore::run::pack;
 
 pub(crate) fn run(args: &PackArgs, monitor: &Progress) -> anyhow::Result<()> {
-    let rows = pack(&args.files.all(), &args.out, monitor)?;
+    let files = [args.typed.clone(), args.files.all()].concat();
+    let rows = pack(&files, &args.out, monitor)?;
     if args.output.format != Format::Table {
         return show::records(&serde_json::to_value(&rows)?, args.output.format);
     }
