@@ -153,7 +153,7 @@ pub fn all(points: &Averaged, frontiers: &Pareto, memories: &[MemoryCurve]) -> V
     if !points.summaries.is_empty() {
         add(
             "pareto",
-            "Accuracy against weight-memory energy",
+            &format!("Accuracy against {}", scene.energy_scope()),
             caption::pareto(points, &scene, frontiers),
             pareto::pareto(&scene, frontiers),
         );

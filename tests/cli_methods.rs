@@ -234,7 +234,7 @@ fn stored_activations_are_swept_beside_the_weights_alone_and_by_a_search() {
     assert!(terms.contains(",input of conv2,activations,"), "{terms}");
     let page = String::from_utf8(place.read("reports/joint/report.html")).unwrap();
     for words in [
-        "accuracy against energy of weight and activation memory",
+        "accuracy against energy of weights and activations",
         "each element is written once",
         "activations at 0.75 V/Vmin",
     ] {

@@ -85,7 +85,7 @@ pub fn counts_activations<'a>(summaries: impl IntoIterator<Item = &'a Summary>) 
 /// What the energies of these design points are called.
 pub fn energy_scope<'a>(summaries: impl IntoIterator<Item = &'a Summary>) -> &'static str {
     if counts_activations(summaries) {
-        "energy of weight and activation memory"
+        "energy of weights and activations"
     } else {
         "weight-memory energy"
     }

@@ -234,8 +234,8 @@ fn data(page: &str) -> serde_json::Value {
 fn the_axis_of_energies_has_the_name_that_is_asked_for() {
     use super::interactive::{script, SCRIPT};
     assert_eq!(script("weight-memory energy"), SCRIPT);
-    let both = script("energy of weight and activation memory");
-    assert!(both.contains("\"Energy of weight and activation memory per inference\""));
+    let both = script("energy of weights and activations");
+    assert!(both.contains("\"Energy of weights and activations per inference\""));
 }
 
 #[test]
