@@ -319,6 +319,18 @@ pub enum BerSource {
     Extrapolated,
 }
 
+impl BerSource {
+    /// How doubtful a rate of it is.
+    pub fn doubt(&self) -> u8 {
+        match self {
+            Self::ErrorFree => 0,
+            Self::Measured => 1,
+            Self::Censored => 2,
+            Self::Extrapolated => 3,
+        }
+    }
+}
+
 words!(
     BerSource:
     Measured "measured",

@@ -114,7 +114,7 @@ fn stored_activations_are_a_property_of_the_file_and_their_cells_fail_by_chip() 
     let clean = eval(&[]);
     assert_eq!(clean["accuracy"], row["accuracy"]);
     let about = place.done(&["inspect", "--model", "a8.safetensors"]).stdout;
-    let stored = "activations: 4 tensors stored as codes of 8 bits, ranges by max over 100 images of glyphs, seed 1";
+    let stored = "activations: 4 tensors stored as codes of 8 bits in at most 1576 words at a time, ranges by max over 100 images of glyphs, seed 1";
     assert!(about.contains(stored), "{about}");
     // no cell fails at a rate of 0; at 0.5 other ones on each chip, whatever the threads
     let none = eval(&["--activation-ber", "0"]);

@@ -1,7 +1,7 @@
 //! The tables of finished runs, one or several together. What they are used for is the caller's affair.
 
 use super::names;
-use super::row::{energy_scope, Summary};
+use super::row::Summary;
 use crate::error::{Error, Result};
 use crate::sweep::{Design, EnergyRow, TrialRow};
 use crate::table;
@@ -76,7 +76,7 @@ pub fn run_name(folder: &Path) -> String {
 ///
 /// # Errors
 /// [`Error::Argument`]: no run, two runs of one name, different data sets, voltages of one memory
-/// model in different units.
+/// model in different units, energies of weights alone beside those of weights and activations.
 pub fn merge(runs: Vec<Run>) -> Result<Merged> {
     let refused = |expected: &str, found: String| Err(Error::argument("runs", expected, found));
     if runs.is_empty() {
@@ -93,6 +93,11 @@ pub fn merge(runs: Vec<Run>) -> Result<Merged> {
     let datasets: BTreeSet<&str> = all().map(|design| design.dataset.as_str()).collect();
     if datasets.len() > 1 {
         return refused("one data set", list(datasets));
+    }
+    if all().any(Design::counts_activations) && !all().all(Design::counts_activations) {
+        let expected = "runs whose energies are of the same memories";
+        let found = "some of weights alone, some of weights and activations".into();
+        return refused(expected, found);
     }
     let mut units = BTreeMap::new();
     for design in all() {
@@ -161,11 +166,6 @@ pub fn comparison_warnings(summaries: &[Summary]) -> Vec<String> {
         "their voltages and relative energies have different references",
     );
     warn(
-        texts(|s| energy_scope([s]).to_owned()),
-        "energies",
-        "those of weights alone and those with stored activations have different references",
-    );
-    warn(
         summaries
             .iter()
             .filter_map(|s| Some(s.design.activations.as_ref()?.memory.clone()))
@@ -179,7 +179,7 @@ pub fn comparison_warnings(summaries: &[Summary]) -> Vec<String> {
         "relative energy is relative to each one's own 8-bit network",
     );
     warn(
-        texts(|s| s.design.fault_kind.to_string()),
+        texts(|s| s.design.fault_kind.of_cells().to_owned()),
         "fault kinds",
         "the same bit error rate means different things",
     );

@@ -94,6 +94,14 @@ impl FaultLabel {
         self
     }
 
+    /// The words without which memories have cells that fail.
+    pub fn of_cells(&self) -> &str {
+        let end = [ALONE, BOTH]
+            .iter()
+            .find_map(|words| self.words.find(words));
+        &self.words[..end.unwrap_or(self.words.len())]
+    }
+
     /// True where stored activations alone fail.
     pub fn is_of_activations(&self) -> bool {
         self.words.contains(ALONE)

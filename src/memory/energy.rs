@@ -288,7 +288,8 @@ fn relative_beside_leakage(memory: &str) -> Error {
 }
 
 fn relative_beside_absolute(memory: &str) -> Error {
-    let expected = "a number, or one memory model for weights and activations: energies of two that are only relative cannot be added";
+    let expected = "a number, one memory model for weights and activations, or `activations.energy_ratio`: energies of two that are \
+                    only relative cannot be added";
     Error::argument(
         format!("energy.access.picojoule_per_bit of memory model `{memory}`"),
         expected,

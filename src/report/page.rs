@@ -55,6 +55,7 @@ struct Page<'a> {
     chips: u64,
     frontiers: Vec<Grid>,
     memories: Vec<MemoryRates<'a>>,
+    of_activations: Grid,
     drawn: Grid,
     held: usize,
     energies: Vec<Terms<'a>>,
@@ -109,6 +110,7 @@ pub(super) fn page(report: &Report) -> String {
             .map(|f| tables::frontier(f, most))
             .collect(),
         memories: tables::memories(summaries),
+        of_activations: tables::of_activations(summaries),
         drawn: tables::drawn(report),
         held: report
             .fault_counts

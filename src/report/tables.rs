@@ -3,7 +3,7 @@
 use super::grid::Grid;
 use super::words::{
     accuracy, bit_error_rate, column_voltage, energy, four_decimals, mean, mean_interval, points,
-    signed, source, span, width,
+    signed, source, source_name, span, width,
 };
 use super::Report;
 use crate::analysis::{
@@ -196,6 +196,25 @@ pub(super) struct MemoryRates<'a> {
     pub(super) rates: Grid,
 }
 
+/// Rates of stored activations at their own voltages.
+pub(super) fn of_activations(summaries: &[Summary]) -> Grid {
+    let mut supplies: Vec<&ActivationSupply> = summaries
+        .iter()
+        .filter_map(|s| s.design.activations.as_ref())
+        .collect();
+    supplies.sort();
+    supplies.dedup();
+    Grid::of(&supplies)
+        .text("Memory of activations", |own| &own.memory)
+        .number("Voltage", |own| {
+            format!("{:.3} {}", own.voltage, own.voltage_unit.symbol())
+        })
+        .number("Bit error rate", |own| rate(own.ber))
+        .text("Source", |own| source_name(own.ber_source))
+        .text("Protection", |own| own.protection)
+        .grid()
+}
+
 /// The memories of the design points.
 pub(super) fn memories(summaries: &[Summary]) -> Vec<MemoryRates<'_>> {
     let mut sorted: Vec<&Summary> = summaries.iter().collect();
@@ -240,9 +259,12 @@ fn meaning(fault_kind: &FaultLabel) -> &'static str {
 fn rates(points: &[&Summary]) -> Grid {
     let access = "Energy per access, relative to the error-free voltage";
     Grid::of(points)
-        .number("Voltage", |s| column_voltage(s))
-        .number("Bit error rate", |s| bit_error_rate(s))
-        .text("Source", |s| source(s))
+        .number("Voltage", |s| {
+            let (own, unit) = (s.design.voltage?, s.design.voltage_unit.symbol());
+            Some(format!("{own:.3} {unit}"))
+        })
+        .number("Bit error rate", |s| s.design.ber.map(rate))
+        .text("Source", |s| source_name(s.design.ber_source))
         .number(access, |s| {
             s.design.access_energy_relative.map(four_decimals)
         })

@@ -50,12 +50,21 @@ fn voltages(summary: &Summary, text: impl Fn(f64) -> String) -> String {
 
 /// A bit error rate in words.
 pub(super) fn bit_error_rate(summary: &Summary) -> String {
-    summary.design.ber.map_or("by domain".into(), rate)
+    let own = summary.design.ber.map_or("by domain".into(), rate);
+    match &summary.design.activations {
+        Some(activations) => format!("{own}, activations {}", rate(activations.ber)),
+        None => own,
+    }
 }
 
 /// Where the rate comes from, in a word.
 pub(super) fn source(summary: &Summary) -> &'static str {
-    match summary.design.ber_source {
+    source_name(summary.design.source())
+}
+
+/// A source of rates, in a word.
+pub(super) fn source_name(source: BerSource) -> &'static str {
+    match source {
         BerSource::ErrorFree => "error-free",
         other => other.name(),
     }

@@ -53,6 +53,7 @@ impl ActivationInput {
             faults,
             words: spec.words,
             protection,
+            energy_ratio: spec.energy_ratio,
             rows: if is_searched {
                 SuppliedRows::Together
             } else if of_weights || experiment.answer.is_some() {
@@ -152,6 +153,7 @@ impl ActivationInput {
         ActivationIdentity {
             memory: &side.memory.checksum,
             words: side.words,
+            energy_ratio: side.energy_ratio,
             protection: Some(side.protection).filter(|own| *own != Protection::None),
             alone: side.rows == SuppliedRows::Alone,
             by_rate: !experiment.activations.bit_error_rates.is_empty(),

@@ -116,7 +116,7 @@ pub fn evaluate(
     let clean = faults.weights == WeightFaults::None;
     if clean && !experiment.sweep.protection.is_empty() {
         let expected =
-            "`--ber` or `--voltage` beside it: without, no bit fails and it has no effect";
+            "`--ber` or `--voltage` beside it: without, no bit of a weight fails and it has no effect";
         return Err(Error::argument("sweep.protection", expected, "neither"));
     }
     check_options(&experiment.faults, faults)?;
@@ -149,6 +149,7 @@ pub fn evaluate(
                 faults: options.clone(),
                 words: None,
                 protection: Protection::None,
+                energy_ratio: None,
                 rows: SuppliedRows::Alone,
             };
             Some((side.of(evaluator, &loaded.name)?, ber))

@@ -8,7 +8,7 @@ use crate::fault::{FaultSpec, Protection};
 use crate::kernel::{Arithmetic, Isa};
 use crate::memory::EnergySpec;
 use crate::store;
-use crate::units::Metric;
+use crate::units::{Metric, Positive};
 use serde::Serialize;
 use serde_json::Value;
 use std::path::{Component, Path, PathBuf};
@@ -62,6 +62,8 @@ pub(super) struct ActivationIdentity<'a> {
     pub(super) words: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) protection: Option<Protection>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) energy_ratio: Option<Positive>,
     pub(super) alone: bool,
     pub(super) by_rate: bool,
     /// Their voltages, under two-level sampling: see [`SweepIdentity::two_level`].

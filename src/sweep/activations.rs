@@ -12,7 +12,7 @@ use crate::memory::{
 use crate::net::StoredValue;
 use crate::seed::Seed;
 use crate::table::{Columns, RATE, VOLTAGE};
-use crate::units::{Ber, BerSource, ChipId, Voltage, VoltageUnit};
+use crate::units::{Ber, BerSource, ChipId, Positive, Voltage, VoltageUnit};
 use serde::{Deserialize, Serialize};
 use std::cmp::Ordering;
 
@@ -46,6 +46,10 @@ pub struct ActivationSpec {
     /// zero where it does not fit. The latter two where cells invert their bit, and all of the memory is unreliable.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub protection: Option<Protection>,
+    /// What an access of a bit costs in their memory over one in that of the weights, each at its error-free voltage; for two
+    /// memory models without absolute energies.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub energy_ratio: Option<Positive>,
 }
 
 impl ActivationSpec {
@@ -90,6 +94,7 @@ impl ActivationSpec {
             ("memory", self.memory.is_some()),
             ("words", self.words.is_some()),
             ("protection", self.protection.is_some()),
+            ("energy_ratio", self.energy_ratio.is_some()),
         ];
         match alone.into_iter().find(|(_, given)| *given) {
             Some((key, _)) if !self.is_swept() => Err(Error::argument(
@@ -113,6 +118,8 @@ pub struct ActivationSide {
     pub words: Option<u64>,
     /// Protection of its codes.
     pub protection: Protection,
+    /// Energy of an access of a bit over that in the memory of the weights, where it is only relative.
+    pub energy_ratio: Option<Positive>,
     /// Whose voltages those of design points are.
     pub rows: SuppliedRows,
 }
@@ -165,9 +172,16 @@ impl ActivationSide {
             reached.push(any);
         }
         if !reached.contains(&true) {
-            let expected = "globs that match a layer whose input is stored";
-            let what = format!("faults.layers of the activations of `{name}`");
-            return Err(Error::argument(what, expected, "none"));
+            let stored = stored.iter().flat_map(|own| &own.layers);
+            let names: Vec<&str> = stored
+                .map(|(layer, ..)| network.layers()[*layer].name())
+                .collect();
+            let expected = format!(
+                "globs that match a layer of `{name}` whose input is stored: {} (that of the first one is with `quantize \
+                 --activation-input`)",
+                names.join(", ")
+            );
+            return Err(Error::argument("faults.layers", expected, "none"));
         }
         let spans = stored.into_iter().map(|own| own.words).collect();
         let memory = ActivationMemory::new(bits, spans, self.words)?;
@@ -407,6 +421,7 @@ impl<'a> ActivationSetup<'a> {
             memory,
             point: self.point,
             error_free: memory.at(memory.error_free)?,
+            energy_ratio: self.side.energy_ratio.map(Positive::get),
             word_bits: word_bits.into(),
             robust_bits: robust_bits.into(),
             lowered_bits: lowered.saturating_sub(robust_bits).into(),

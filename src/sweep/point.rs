@@ -275,7 +275,7 @@ impl<'a> Setup<'a> {
             ber: one.map(|point| point.ber.get()),
             ber_source: sources
                 .chain(unsaid)
-                .max_by_key(|source| doubt(*source))
+                .max_by_key(BerSource::doubt)
                 .unwrap_or(BerSource::ErrorFree),
             access_energy_relative: one.map(|point| point.access_energy_relative),
             energy_relative: energy.relative,
@@ -306,16 +306,6 @@ impl<'a> Setup<'a> {
             })
             .sum();
         cells / (8.0 * self.layout.words() as f64)
-    }
-}
-
-/// How doubtful the source of a rate is.
-fn doubt(source: BerSource) -> u8 {
-    match source {
-        BerSource::ErrorFree => 0,
-        BerSource::Measured => 1,
-        BerSource::Censored => 2,
-        BerSource::Extrapolated => 3,
     }
 }
 

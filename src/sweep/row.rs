@@ -155,6 +155,12 @@ impl Design {
         std::iter::once(self.ber_source).chain(of_activations)
     }
 
+    /// The most doubtful of them.
+    pub fn source(&self) -> BerSource {
+        let doubt = |source: &BerSource| source.doubt();
+        self.sources().max_by_key(doubt).unwrap_or_default()
+    }
+
     /// False where no cell can fail: every voltage is error-free.
     pub fn can_fail(&self) -> bool {
         self.sources().any(|source| source != BerSource::ErrorFree)

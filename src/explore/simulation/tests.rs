@@ -150,6 +150,7 @@ fn stored_activations_are_a_domain_beside_the_weights() {
         faults: Faults::of(&world.memory),
         words: None,
         protection: Protection::None,
+        energy_ratio: None,
         rows: SuppliedRows::Together,
     };
     let domains = DomainSpec::Memories;

@@ -35,6 +35,8 @@ pub struct ActivationAccess<'a> {
     pub point: OperatingPoint,
     /// Its error-free voltage, where what no fault reaches lies.
     pub error_free: OperatingPoint,
+    /// Energy of an access of a bit over that of the weights, each at its error-free voltage, where both are only relative.
+    pub energy_ratio: Option<f64>,
     /// Bits of a word.
     pub word_bits: f64,
     /// Bits of a code that lie in cells that do not fail.
@@ -62,7 +64,7 @@ impl Energy {
         weights: &MemoryModel,
         spec: &EnergySpec,
     ) -> Result<Self> {
-        let unit = common_unit(weights, access.memory, spec)?;
+        let unit = common_unit(weights, access, spec)?;
         let (lowered, kept) = (access.pieces(true)?, access.pieces(false)?);
         let (mut reference, mut sum, mut terms) = (0.0, 0.0, Vec::new());
         for tensor in &access.tensors {
@@ -187,22 +189,31 @@ impl ActivationAccess<'_> {
 }
 
 /// In what the energies of both memories are counted.
-fn common_unit(weights: &MemoryModel, own: &MemoryModel, spec: &EnergySpec) -> Result<Unit> {
-    for memory in [weights, own] {
+fn common_unit(weights: &MemoryModel, own: &ActivationAccess, spec: &EnergySpec) -> Result<Unit> {
+    for memory in [weights, own.memory] {
         if memory.sram.is_some() {
             let what = format!("memory model `{}`", memory.name);
             let expected = "one without a macro beside stored activations, whose accesses share no clock with the weights'";
             return Err(Error::argument(what, expected, "one with a macro"));
         }
     }
-    let units = [Unit::new(weights, spec)?, Unit::new(own, spec)?];
-    let [of_weights, unit] = units;
-    if weights.checksum != own.checksum {
-        for (memory, unit) in [(weights, &of_weights), (own, &unit)] {
-            if !unit.is_absolute {
-                return Err(relative_beside_absolute(&memory.name));
-            }
+    let (of_weights, unit) = (Unit::new(weights, spec)?, Unit::new(own.memory, spec)?);
+    let are_absolute = of_weights.is_absolute && unit.is_absolute;
+    match own.energy_ratio {
+        Some(ratio) if of_weights.is_absolute || unit.is_absolute => Err(Error::argument(
+            "activations.energy_ratio",
+            "to be left out: a memory model gives an absolute energy",
+            ratio.to_string(),
+        )),
+        Some(access) => Ok(Unit { access, ..unit }),
+        None if weights.checksum == own.memory.checksum || are_absolute => Ok(unit),
+        None => {
+            let relative = if of_weights.is_absolute {
+                own.memory
+            } else {
+                weights
+            };
+            Err(relative_beside_absolute(&relative.name))
         }
     }
-    Ok(unit)
 }

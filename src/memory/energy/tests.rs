@@ -89,6 +89,7 @@ fn activations(memory: &MemoryModel, voltage: f64, word_bits: f64) -> Activation
         point: point(memory, voltage),
         word_bits,
         error_free: point(memory, 1.0),
+        energy_ratio: None,
         robust_bits: 0.0,
         lowered_bits: word_bits,
         overhead_bits: 0.0,
@@ -180,9 +181,17 @@ fn activations_count_in_picojoules_with_what_they_leak_and_share_no_unit_by_chan
         .unwrap_err()
         .to_string();
     assert!(
-        error.contains("`sram-14nm-chandramoorthy2019`: expected a number, or one memory model"),
+        error.contains("`sram-14nm-chandramoorthy2019`: expected a number, one memory model"),
         "{error}"
     );
+    // a ratio that is given makes relative energies comparable
+    let mut third = finfet();
+    third.checksum = "a third".into();
+    let mut access = activations(&third, 1.0, 8.0);
+    access.energy_ratio = Some(2.0);
+    let own = weight_memory_energy(&layers, &relative, &plain).unwrap();
+    let own = own.with_activations(&access, &relative, &plain).unwrap();
+    near(own.terms[1].energy_relative, 2.0 * 180.0 / 700.0);
     let macros = builtin("combination-14nm-cacti-22nm-hp").unwrap();
     let own = weight_memory_energy(&layers, &relative, &plain).unwrap();
     let error = own

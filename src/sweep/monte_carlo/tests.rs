@@ -124,6 +124,7 @@ fn side_of(memory: &MemoryModel, change: impl Fn(&mut FaultSpec)) -> ActivationS
         faults: Faults::new(&spec, memory).unwrap(),
         words: None,
         protection: Protection::None,
+        energy_ratio: None,
         rows: SuppliedRows::Beside,
     }
 }

@@ -388,6 +388,9 @@ pub(crate) struct MemoryFlags {
 #[serde(rename_all = "kebab-case")]
 pub(crate) struct ActivationMemoryFlags {
     /// Memory model of stored activations [default: that of the weights]
+    ///
+    /// Another one needs absolute energies in both, or --set activations.energy_ratio=R: what an access of a bit costs there,
+    /// over that of the weights, each at its error-free voltage.
     #[arg(long, value_name = "NAME|FILE", hide_short_help = true)]
     activation_memory: Option<String>,
     /// Words of that memory, one for an element of 8 bits (of 16 for wider codes) [default: as many as are needed]
@@ -405,8 +408,8 @@ pub(crate) struct ActivationMemoryFlags {
 pub(crate) struct ActivationFlags {
     /// Voltages of stored activations, each beside each of the weights'
     ///
-    /// Written as those of --voltages; without those the weights stay at their error-free voltage. For models whose
-    /// activations are stored: `quantize --activation-bits 8` makes them.
+    /// Written as those of --voltages. Where a sweep has none of those, the weights stay at their error-free voltage; an
+    /// answer searches theirs. For models whose activations are stored: `quantize --activation-bits 8` makes them.
     #[arg(
         long,
         value_name = "LIST",

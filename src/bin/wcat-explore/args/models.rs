@@ -28,7 +28,8 @@ pub(crate) struct TrainArgs {
     pub bits: Vec<u64>,
     /// Train this network on: an ONNX file, or a model file, from its weights
     ///
-    /// It stands for network.weights; network.architecture is then that of the file. Quantisation ranges start anew.
+    /// It stands for network.weights; network.architecture is then that of the file. Quantisation ranges of
+    /// weights start anew; stored activations stay stored, and their ranges are learned from where they are.
     #[arg(long, value_name = "FILE", help_heading = "Models and data")]
     pub weights: Option<String>,
     /// Train integer codes that came with the file of --weights too, by what they read as

@@ -88,7 +88,7 @@ fn domains(text: &str) -> Result<DomainSpec, Error> {
         (_, Some(file)) => Ok(DomainSpec::Groups(groups(Path::new(file))?)),
         _ => Err(Error::argument(
             "--domains",
-            "layers, bits or groups:FILE",
+            "layers, bits, weights,activations or groups:FILE",
             format!("`{text}`"),
         )),
     }
@@ -149,7 +149,15 @@ fn table(points: &[ExploredPoint]) -> Grid {
 }
 
 /// `0.8 to 0.9`, or the one.
+/// That of each domain, where there are few; else their span.
 fn voltages(point: &ExploredPoint) -> String {
+    let domains = &point.point.domain_voltages;
+    if point.point.rails > 1 && domains.len() <= 3 {
+        let each = domains
+            .iter()
+            .map(|own| format!("{} {}", own.domain, number(own.voltage)));
+        return each.collect::<Vec<_>>().join(", ");
+    }
     let all = point.point.domain_voltages.iter().map(|own| own.voltage);
     let (low, high) = all.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| {
         (l.min(v), h.max(v))

@@ -219,10 +219,13 @@ fn about(model: &Model) -> String {
         lines.push("packed: the file holds codes; float weights are what these read as".into());
     }
     if let Some(stored) = &info.activations {
+        let values = model.network.stored_values().unwrap_or_default();
+        let words = values.iter().map(|own| own.words.end);
         lines.push(format!(
-            "activations: {} tensors stored as codes of {} bits, ranges by {}",
+            "activations: {} tensors stored as codes of {} bits in at most {} words at a time, ranges by {}",
             stored.tensors.len(),
             stored.bits,
+            words.max().unwrap_or(0),
             stored.source
         ));
     }

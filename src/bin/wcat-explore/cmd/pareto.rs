@@ -58,7 +58,7 @@ fn table(points: &[FrontierPoint]) -> Grid {
                 .iter()
                 .any(|p| p.summary.design.activations.is_some()),
         )
-        .text("source", |p| p.summary.design.ber_source.name())
+        .text("source", |p| p.summary.design.source().name())
         .number("energy", |p| {
             format!("{:.4}", p.summary.design.energy_relative)
         })

@@ -247,7 +247,14 @@ fn rate(ber: f64) -> String {
 /// The summary as aligned text; accuracies in per cent.
 pub(crate) fn table(summaries: &[Summary]) -> Grid {
     let differ = |of: fn(&Summary) -> &str| summaries.iter().any(|s| of(s) != of(&summaries[0]));
-    let unit = summaries.first().map(|s| s.design.voltage_unit.symbol());
+    let unit = summaries.first().map(|s| {
+        let unit = s.design.voltage_unit.symbol();
+        if s.design.fault_kind.is_of_activations() {
+            format!("activations {unit}")
+        } else {
+            unit.to_owned()
+        }
+    });
     let measured = show::measured(metric(summaries));
     let beside = summaries.iter().any(|s| s.design.activations.is_some());
     let single_chips = summaries.iter().all(|s| s.quantiles.is_some());
@@ -258,18 +265,18 @@ pub(crate) fn table(summaries: &[Summary]) -> Grid {
         .text("array", |s| &s.design.array)
         .only_if(differ(|s| s.design.array.as_str()))
         .number("bits", |s| s.design.bits)
-        .number(unit.unwrap_or("voltage"), |s| s.design.voltage)
+        .number(unit.as_deref().unwrap_or("voltage"), |s| s.design.voltage)
         .number("bit error rate", |s| s.design.ber.map(rate))
         .number("of activations", |s| {
             let own = s.design.activations.as_ref()?;
             Some(format!("{} {}", own.voltage, own.voltage_unit.symbol()))
         })
         .only_if(beside)
-        .number("bit error rate", |s| {
+        .number("their bit error rate", |s| {
             Some(rate(s.design.activations.as_ref()?.ber))
         })
         .only_if(beside)
-        .text("source", |s| s.design.ber_source.name())
+        .text("source", |s| s.design.source().name())
         .number("energy", |s| format!("{:.4}", s.design.energy_relative))
         .number("ns", |s| {
             let seconds = s.design.inference_seconds;
