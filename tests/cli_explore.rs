@@ -155,7 +155,7 @@ fn what_has_no_effect_or_no_meaning_is_refused() {
     for (args, message) in [
         (
             &["--domains", "rows"][..],
-            "--domains: expected layers, bits or groups:FILE, found `rows`",
+            "--domains: expected layers, bits, weights,activations or groups:FILE, found `rows`",
         ),
         (&["--domains", "groups:groups.yaml"], "conv2"),
         (
