@@ -266,7 +266,9 @@ fn an_exploration_of_groups_is_made_resumed_and_drawn_again() {
     let wrong = place.run(&configured);
     assert_eq!(wrong.code, Some(2));
     assert!(
-        wrong.stderr.contains("one of `layers`, `bits`, `groups`"),
+        wrong
+            .stderr
+            .contains("one of `layers`, `bits`, `weights,activations`, `groups`"),
         "{}",
         wrong.stderr
     );
