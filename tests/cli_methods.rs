@@ -23,6 +23,19 @@ fn place() -> Place {
     place
 }
 
+/// A line as it is typed, without quotes.
+fn words(line: &str) -> Vec<&str> {
+    line.split_whitespace().collect()
+}
+
+/// A place with a model whose activations are stored as codes of so many bits.
+fn storing(bits: u32, file: &str) -> Place {
+    let place = place();
+    let line = format!("quantize --bits 8 --activation-bits {bits} --model {FLOAT} --out {file}");
+    place.done(&words(&line));
+    place
+}
+
 #[test]
 fn every_method_quantises_a_float_model_to_a_file_that_other_commands_take() {
     let place = place();
@@ -161,16 +174,10 @@ fn stored_activations_are_a_property_of_the_file_and_their_cells_fail_by_chip() 
 
 #[test]
 fn a_training_goes_on_with_stored_activations_and_learns_their_ranges() {
-    let place = place();
-    let quantize = "quantize --bits 8 --activation-bits 4 --out a4.safetensors --model";
-    let mut quantize: Vec<&str> = quantize.split(' ').collect();
-    quantize.push(FLOAT);
-    place.done(&quantize);
+    let place = storing(4, "a4.safetensors");
     let ranges = |more: &str| {
-        let train = "train --weights a4.safetensors --set trainer.epochs=1 --set dataset.glyphs.training_images=300 --out models";
-        let mut typed: Vec<&str> = train.split(' ').collect();
-        typed.extend(more.split(' ').filter(|word| !word.is_empty()));
-        let row = &records(&place, &typed)[0];
+        let line = "train --weights a4.safetensors --set trainer.epochs=1 --set dataset.glyphs.training_images=300 --out models";
+        let row = &records(&place, &words(&format!("{line} {more}")))[0];
         let path = row["path"].as_str().unwrap().to_owned();
         let about = place.done(&["inspect", "--model", &path]).stdout;
         let line = about.lines().find(|line| line.starts_with("activations:"));
@@ -185,24 +192,10 @@ fn a_training_goes_on_with_stored_activations_and_learns_their_ranges() {
 
 #[test]
 fn stored_activations_are_swept_beside_the_weights_alone_and_by_a_search() {
-    let place = place();
-    let quantize = "quantize --bits 8 --activation-bits 8 --out a8.safetensors --model";
-    let mut quantize: Vec<&str> = quantize.split(' ').collect();
-    quantize.push(FLOAT);
-    place.done(&quantize);
+    let place = storing(8, "a8.safetensors");
     place.write_model("plain.safetensors", 8);
-    let typed = |line: &str| -> Vec<String> {
-        let base = "--model a8.safetensors --images 50 --chips 2";
-        let all = format!("{line} {base}");
-        all.split(' ').map(str::to_owned).collect()
-    };
-    let rows = |line: &str| {
-        let typed = typed(line);
-        records(
-            &place,
-            &typed.iter().map(String::as_str).collect::<Vec<_>>(),
-        )
-    };
+    let on_few = |line: &str| format!("{line} --model a8.safetensors --images 50 --chips 2");
+    let rows = |line: &str| records(&place, &words(&on_few(line)));
     let joint = "sweep --voltages 0.8,1.0 --out joint --activation-voltages";
     let first = rows(&format!("{joint} 0.75,1.0"));
     let pairs: Vec<_> = first
@@ -218,12 +211,7 @@ fn stored_activations_are_swept_beside_the_weights_alone_and_by_a_search() {
     );
     assert!(first[0]["energy_relative"].as_f64() < first[2]["energy_relative"].as_f64());
     // a further voltage extends the run
-    let more = place.done(
-        &typed(&format!("{joint} 0.75,0.9,1.0"))
-            .iter()
-            .map(String::as_str)
-            .collect::<Vec<_>>(),
-    );
+    let more = place.done(&words(&on_few(&format!("{joint} 0.75,0.9,1.0"))));
     assert!(
         more.stderr.contains("4 trials computed, 8 reused"),
         "{}",
@@ -233,12 +221,12 @@ fn stored_activations_are_swept_beside_the_weights_alone_and_by_a_search() {
     let terms = String::from_utf8(place.read("results/joint/energy.csv")).unwrap();
     assert!(terms.contains(",input of conv2,activations,"), "{terms}");
     let page = String::from_utf8(place.read("reports/joint/report.html")).unwrap();
-    for words in [
+    for text in [
         "accuracy against energy of weights and activations",
         "each element is written once",
         "activations at 0.75 V/Vmin",
     ] {
-        assert!(page.contains(words), "{words}");
+        assert!(page.contains(text), "{text}");
     }
     place.done(&["pareto", "results/joint"]);
     // without voltages of the weights activations alone fail, and are what the rows are about
@@ -252,17 +240,14 @@ fn stored_activations_are_swept_beside_the_weights_alone_and_by_a_search() {
     let found = rows("explore --domains weights,activations --voltages 0.8:1.0:0.1 --max-loss 0.2");
     assert!(found.iter().any(|row| row["kind"] == "single"));
     let base = "answer --model a8.safetensors --max-loss 0.5 --evaluations 20000 --voltages 0.8:1.0:0.1 --activation-voltages 0.9,1.0";
-    let answers = records(&place, &base.split(' ').collect::<Vec<_>>());
+    let answers = records(&place, &words(base));
     assert_eq!(
         (answers.len(), &answers[0]["activation_voltage"]),
         (2, &0.9.into())
     );
     // what each candidate showed is known by its own voltages
-    assert_eq!(
-        records(&place, &base.split(' ').collect::<Vec<_>>()),
-        answers
-    );
-    for (command, words) in [
+    assert_eq!(records(&place, &words(base)), answers);
+    for (command, expected) in [
         (
             "sweep --voltages 0.8 --activation-voltages 0.8 --model plain.safetensors",
             "expected one that stores its activations",
@@ -288,7 +273,7 @@ fn stored_activations_are_swept_beside_the_weights_alone_and_by_a_search() {
             "check bits are of whole words",
         ),
     ] {
-        refused(&place, &command.split(' ').collect::<Vec<_>>(), words);
+        refused(&place, &words(command), expected);
     }
 }
 
