@@ -19,6 +19,8 @@ const TILES: usize = 16;
 /// Distance of the positions of a block of channels, a cache line more than they need: distances of 1 or 4 KiB share
 /// the sets of a cache.
 const DISTANCE: usize = TILES * BLOCK + BLOCK;
+/// Pixels under the tiles of a row that are transformed together.
+const STRIP: usize = TILES * TILE + PATCH - TILE;
 /// Values of a block of channels at all positions.
 const TRANSFORMED: usize = POSITIONS * DISTANCE;
 /// Weights of 16 outputs for one input.
@@ -39,6 +41,7 @@ pub struct Winograd {
 pub struct Scratch {
     inputs: Vec<f32>,
     sums: Vec<f32>,
+    strip: Vec<f32>,
 }
 
 impl Winograd {
@@ -132,6 +135,7 @@ impl Winograd {
         if scratch.sums.len() < TRANSFORMED {
             scratch.sums.resize(TRANSFORMED, 0.0);
         }
+        scratch.strip.resize(PATCH * STRIP * BLOCK, 0.0);
         isa.run(Forward {
             source: Source::new(&self.direct, input),
             to,
@@ -140,6 +144,7 @@ impl Winograd {
             store,
             inputs: &mut scratch.inputs,
             sums: &mut scratch.sums,
+            strip: &mut scratch.strip,
             output,
         });
     }
@@ -230,11 +235,12 @@ struct Forward<'a> {
     store: Store,
     inputs: &'a mut [f32],
     sums: &'a mut [f32],
+    strip: &'a mut [f32],
     output: &'a mut [f32],
 }
 
 /// A tile: its image, and the row and column of its first output.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 struct Tile {
     image: usize,
     y: usize,
@@ -260,49 +266,137 @@ impl<'a> Source<'a> {
         self.images * self.tiles[0] * self.tiles[1]
     }
 
+    /// The tile behind another one.
     #[inline(always)]
-    fn tile(&self, number: usize) -> Tile {
-        let [down, across] = self.tiles;
-        Tile {
-            image: number / (down * across),
-            y: number / across % down * TILE,
-            x: number % across * TILE,
+    fn next(&self, tile: Tile) -> Tile {
+        let Tile { image, y, x } = tile;
+        if x + TILE < self.to.width() {
+            Tile {
+                image,
+                y,
+                x: x + TILE,
+            }
+        } else if y + TILE < self.to.height() {
+            Tile {
+                image,
+                y: y + TILE,
+                x: 0,
+            }
+        } else {
+            Tile {
+                image: image + 1,
+                y: 0,
+                x: 0,
+            }
         }
     }
 
-    /// Transforms the patch under a tile, block by block, into a slot of every position.
+    /// So many tiles from one on, which becomes the one behind them. Counted up: divisions would take as long as a
+    /// transform.
+    #[inline(always)]
+    fn following<'t>(
+        &self,
+        tile: &mut Tile,
+        count: usize,
+        tiles: &'t mut [Tile; TILES],
+    ) -> &'t [Tile] {
+        for place in &mut tiles[..count] {
+            *place = *tile;
+            *tile = self.next(*tile);
+        }
+        &tiles[..count]
+    }
+
+    /// Transforms the patches under some tiles, block by block, into the slots of every position.
     #[inline(always)]
     fn transform<S: Simd, const V: usize>(
         &self,
         simd: S,
-        tile: Tile,
-        slot: usize,
+        tiles: &[Tile],
+        strip: &mut [f32],
         inputs: &mut [f32],
     ) {
-        let from = self.from;
-        let left = [self.to.height() + 2 - tile.y, self.to.width() + 2 - tile.x];
-        let mut edge = [0f32; POSITIONS * BLOCK];
-        for block in 0..from.blocks() {
-            let first = (tile.y + self.skipped) * from.row() + (tile.x + self.skipped) * BLOCK;
-            let start = tile.image * from.len() + block * from.plane() + first;
-            let (pixels, row) = if left[0] >= PATCH && left[1] >= PATCH {
-                (&self.input[start..], from.row())
-            } else {
-                let width = left[1].min(PATCH) * BLOCK;
-                for r in 0..left[0].min(PATCH) {
-                    edge[r * PATCH * BLOCK..][..width]
-                        .copy_from_slice(&self.input[start + r * from.row()..][..width]);
+        let mut slot = 0;
+        while slot < tiles.len() {
+            let tile = tiles[slot];
+            let across = (self.tiles[1] - tile.x / TILE).min(tiles.len() - slot);
+            for block in 0..self.from.blocks() {
+                let out = &mut inputs[block * TRANSFORMED..][..TRANSFORMED];
+                self.transform_rows::<S, V>(simd, tile, across, block, strip);
+                for neighbour in 0..across {
+                    let out =
+                        &mut out[(slot + neighbour) * BLOCK..][..TRANSFORMED - DISTANCE + BLOCK];
+                    transform_columns::<S, V>(simd, neighbour, strip, out);
                 }
-                (&edge[..], PATCH * BLOCK)
+            }
+            slot += across;
+        }
+    }
+
+    /// `B' d` of the pixels under neighbouring tiles from one on: what neighbours share is computed once.
+    #[inline(always)]
+    fn transform_rows<S: Simd, const V: usize>(
+        &self,
+        simd: S,
+        tile: Tile,
+        across: usize,
+        block: usize,
+        strip: &mut [f32],
+    ) {
+        let from = self.from;
+        let (height, width) = (
+            self.to.height() + PATCH - TILE - tile.y,
+            self.to.width() + PATCH - TILE - tile.x,
+        );
+        let columns = across * TILE + PATCH - TILE;
+        let length = columns.min(width) * BLOCK;
+        let first = (tile.y + self.skipped) * from.row() + (tile.x + self.skipped) * BLOCK;
+        let start = tile.image * from.len() + block * from.plane() + first;
+        // slices of one length: their indices need no check
+        let count = length / BLOCK * V;
+        let rows: [&[S::f32s]; PATCH] = from_fn(|r| {
+            let row = if r < height {
+                &self.input[start + r * from.row()..][..length]
+            } else {
+                &ZEROS[..length]
             };
-            // slices of constant length: their indices need no check
-            let patch = Patch {
-                rows: from_fn(|r| &pixels[r * row..][..PATCH * BLOCK]),
-            };
-            let out = &mut inputs[block * TRANSFORMED + slot * BLOCK..];
-            let out = &mut out[..TRANSFORMED - DISTANCE + BLOCK];
-            for v in 0..V {
-                patch.transform::<S, V>(simd, v, out);
+            &S::as_simd_f32s(row).0[..count]
+        });
+        let mut out = strip.chunks_exact_mut(STRIP * BLOCK);
+        let mut out: [&mut [S::f32s]; PATCH] = from_fn(|_| {
+            let (inside, beyond) =
+                out.next().unwrap_or_default()[..columns * BLOCK].split_at_mut(length);
+            beyond.fill(0.0);
+            &mut S::as_mut_simd_f32s(inside).0[..count]
+        });
+        for i in 0..count {
+            let side = input_side::<S>(simd, from_fn(|r| rows[r][i]));
+            for r in 0..PATCH {
+                out[r][i] = side[r];
+            }
+        }
+    }
+}
+
+/// Zeros in the place of rows beyond an image.
+static ZEROS: [f32; STRIP * BLOCK] = [0.0; STRIP * BLOCK];
+
+/// `(B' d) B` of the patch under a tile of a strip.
+#[inline(always)]
+fn transform_columns<S: Simd, const V: usize>(
+    simd: S,
+    tile: usize,
+    strip: &[f32],
+    out: &mut [f32],
+) {
+    for r in 0..PATCH {
+        let patch = &strip[(r * STRIP + tile * TILE) * BLOCK..][..PATCH * BLOCK];
+        let (patch, _) = S::as_simd_f32s(patch);
+        for v in 0..V {
+            let side = input_side::<S>(simd, from_fn(|column| patch[column * V + v]));
+            for column in 0..PATCH {
+                let place = (r * PATCH + column) * DISTANCE;
+                S::as_mut_simd_f32s(&mut out[place..][..BLOCK]).0[v] = side[column];
             }
         }
     }
@@ -337,17 +431,23 @@ impl Forward<'_> {
         let source = self.source;
         let total = source.total();
         let mut first = 0;
+        let (mut tile, mut tiles) = (Tile::default(), [Tile::default(); TILES]);
+        // here, not where it is filled: a compiler that sets it to zero for each tile spends a tenth of the time on that
+        let mut columns = [[simd.splat_f32s(0.0); PATCH]; TILE];
         while first < total {
             let count = (total - first).min(TILES);
-            for slot in 0..count {
-                source.transform::<S, V>(simd, source.tile(first + slot), slot, self.inputs);
-            }
+            let tiles = source.following(&mut tile, count, &mut tiles);
+            source.transform::<S, V>(simd, tiles, self.strip, self.inputs);
             for block in 0..self.to.blocks() {
                 for position in 0..POSITIONS {
                     self.multiply::<S, V, R>(simd, position, block, count);
                 }
-                for slot in 0..count {
-                    self.back::<S, V>(simd, source.tile(first + slot), slot, block);
+                for (slot, tile) in tiles.iter().enumerate() {
+                    if self.store.add {
+                        self.back::<S, V, true>(simd, *tile, slot, block, &mut columns);
+                    } else {
+                        self.back::<S, V, false>(simd, *tile, slot, block, &mut columns);
+                    }
                 }
             }
             first += count;
@@ -388,43 +488,84 @@ impl Forward<'_> {
 
     /// Transforms the sums of a tile back and stores what of it lies in the image.
     #[inline(always)]
-    fn back<S: Simd, const V: usize>(&mut self, simd: S, tile: Tile, slot: usize, block: usize) {
+    fn back<S: Simd, const V: usize, const ADD: bool>(
+        &mut self,
+        simd: S,
+        tile: Tile,
+        slot: usize,
+        block: usize,
+        columns: &mut [[S::f32s; PATCH]; TILE],
+    ) {
         let to = self.to;
-        let zero = simd.splat_f32s(0.0);
         let rows = (to.height() - tile.y).min(TILE);
         let width = (to.width() - tile.x).min(TILE);
         let (start, _) = S::as_simd_f32s(&self.start[block * BLOCK..][..BLOCK]);
         let sums = &self.sums[slot * BLOCK..][..TRANSFORMED - DISTANCE + BLOCK];
+        // nothing is below the lowest value: no branch where nothing is rectified
+        let lowest = simd.splat_f32s(if self.store.relu {
+            0.0
+        } else {
+            f32::NEG_INFINITY
+        });
         for v in 0..V {
-            let mut columns = [[zero; PATCH]; TILE];
             for column in 0..PATCH {
-                let mut products = [zero; PATCH];
-                for (row, product) in products.iter_mut().enumerate() {
-                    let place = (row * PATCH + column) * DISTANCE;
-                    *product = S::as_simd_f32s(&sums[place..][..BLOCK]).0[v];
-                }
-                let side = output_side::<S>(simd, products);
+                let side = output_side::<S>(
+                    simd,
+                    from_fn(|row| {
+                        let place = (row * PATCH + column) * DISTANCE;
+                        S::as_simd_f32s(&sums[place..][..BLOCK]).0[v]
+                    }),
+                );
                 for row in 0..TILE {
                     columns[row][column] = side[row];
                 }
             }
-            for (row, columns) in columns.iter().enumerate().take(rows) {
-                let side = output_side::<S>(simd, *columns);
+            for row in 0..rows {
+                let side = output_side::<S>(simd, columns[row]);
                 let place = tile.image * to.len() + to.at(block, tile.y + row, tile.x);
-                let target = &mut self.output[place..][..width * BLOCK];
-                let (target, _) = S::as_mut_simd_f32s(target);
-                for (target, value) in target.chunks_exact_mut(V).zip(side) {
-                    let mut sum = simd.add_f32s(value, start[v]);
-                    if self.store.add {
-                        sum = simd.add_f32s(sum, target[v]);
-                    }
-                    if self.store.relu {
-                        sum = rectified(simd, sum, zero);
-                    }
-                    target[v] = sum;
+                let target = &mut self.output[place..];
+                // the common width as a constant: no loop
+                if width == TILE {
+                    finish::<S, V, ADD>(
+                        simd,
+                        side,
+                        start[v],
+                        lowest,
+                        v,
+                        &mut target[..TILE * BLOCK],
+                    );
+                } else {
+                    finish::<S, V, ADD>(
+                        simd,
+                        side,
+                        start[v],
+                        lowest,
+                        v,
+                        &mut target[..width * BLOCK],
+                    );
                 }
             }
         }
+    }
+}
+
+/// Stores vector `v` of a row of outputs.
+#[inline(always)]
+fn finish<S: Simd, const V: usize, const ADD: bool>(
+    simd: S,
+    side: [S::f32s; TILE],
+    start: S::f32s,
+    lowest: S::f32s,
+    v: usize,
+    target: &mut [f32],
+) {
+    let (target, _) = S::as_mut_simd_f32s(target);
+    for (target, value) in target.chunks_exact_mut(V).zip(side) {
+        let mut sum = simd.add_f32s(value, start);
+        if ADD {
+            sum = simd.add_f32s(sum, target[v]);
+        }
+        target[v] = rectified(simd, sum, lowest);
     }
 }
 
@@ -452,74 +593,10 @@ fn products<S: Simd, const V: usize, const R: usize>(
     }
 }
 
-/// Pixels under a tile, in one block.
-#[derive(Clone, Copy)]
-struct Patch<'a> {
-    rows: [&'a [f32]; PATCH],
-}
-
-impl Patch<'_> {
-    /// Vector `v` of a pixel.
-    #[inline(always)]
-    fn at<S: Simd, const V: usize>(self, row: usize, column: usize, v: usize) -> S::f32s {
-        S::as_simd_f32s(self.rows[row]).0[column * V + v]
-    }
-
-    /// `B' d B`, vector `v` of each lane: the sides of `B` that share operands together, so that few registers hold
-    /// them.
-    #[inline(always)]
-    fn transform<S: Simd, const V: usize>(self, simd: S, v: usize, out: &mut [f32]) {
-        let zero = simd.splat_f32s(0.0);
-        let (mut one, mut other) = ([zero; PATCH], [zero; PATCH]);
-        for k in 0..PATCH {
-            let (d0, d2) = (self.at::<S, V>(0, k, v), self.at::<S, V>(2, k, v));
-            let d4 = self.at::<S, V>(4, k, v);
-            one[k] = scaled(simd, d0, 4.0, scaled(simd, d2, -5.0, d4));
-        }
-        put::<S>(simd, one, 0, v, out);
-        for k in 0..PATCH {
-            let (d1, d2) = (self.at::<S, V>(1, k, v), self.at::<S, V>(2, k, v));
-            let (d3, d4) = (self.at::<S, V>(3, k, v), self.at::<S, V>(4, k, v));
-            let even = scaled(simd, d2, -4.0, d4);
-            let odd = scaled(simd, d1, -4.0, d3);
-            one[k] = simd.add_f32s(even, odd);
-            other[k] = simd.sub_f32s(even, odd);
-        }
-        put::<S>(simd, one, 1, v, out);
-        put::<S>(simd, other, 2, v, out);
-        for k in 0..PATCH {
-            let (d1, d2) = (self.at::<S, V>(1, k, v), self.at::<S, V>(2, k, v));
-            let (d3, d4) = (self.at::<S, V>(3, k, v), self.at::<S, V>(4, k, v));
-            let even = simd.sub_f32s(d4, d2);
-            let odd = simd.sub_f32s(d3, d1);
-            one[k] = scaled(simd, odd, 2.0, even);
-            other[k] = scaled(simd, odd, -2.0, even);
-        }
-        put::<S>(simd, one, 3, v, out);
-        put::<S>(simd, other, 4, v, out);
-        for k in 0..PATCH {
-            let (d1, d3) = (self.at::<S, V>(1, k, v), self.at::<S, V>(3, k, v));
-            let d5 = self.at::<S, V>(5, k, v);
-            one[k] = scaled(simd, d1, 4.0, scaled(simd, d3, -5.0, d5));
-        }
-        put::<S>(simd, one, 5, v, out);
-    }
-}
-
 /// `a k + b`.
 #[inline(always)]
 fn scaled<S: Simd>(simd: S, a: S::f32s, k: f32, b: S::f32s) -> S::f32s {
     multiply_add(simd, a, simd.splat_f32s(k), b)
-}
-
-/// Writes a row of a patch, transformed from both sides.
-#[inline(always)]
-fn put<S: Simd>(simd: S, d: [S::f32s; PATCH], row: usize, v: usize, out: &mut [f32]) {
-    let side = input_side::<S>(simd, d);
-    for (column, value) in side.into_iter().enumerate() {
-        let place = (row * PATCH + column) * DISTANCE;
-        S::as_mut_simd_f32s(&mut out[place..][..BLOCK]).0[v] = value;
-    }
 }
 
 /// `B'` times six inputs.

@@ -47,6 +47,7 @@ impl Winograd {
         if scratch.sums.len() < sizes[1] {
             scratch.sums.resize(sizes[1], 0.0);
         }
+        scratch.strip.resize(PATCH * STRIP * BLOCK, 0.0);
         isa.run(Products {
             source,
             of,
@@ -54,6 +55,7 @@ impl Winograd {
             add,
             inputs: &mut scratch.inputs,
             outputs: &mut scratch.sums,
+            strip: &mut scratch.strip,
             products,
         });
     }
@@ -81,6 +83,7 @@ struct Products<'a> {
     add: bool,
     inputs: &'a mut [f32],
     outputs: &'a mut [f32],
+    strip: &'a mut [f32],
     products: &'a mut [f32],
 }
 
@@ -93,15 +96,20 @@ impl Products<'_> {
         let source = self.source;
         let (from, to) = (source.from.blocks(), self.of.blocks());
         let total = source.total();
+        let (mut tile, mut tiles) = (Tile::default(), [Tile::default(); TILES]);
+        let mut columns = [[simd.splat_f32s(0.0); TILE]; PATCH];
         let mut first = 0;
         while first < total {
             let count = (total - first).min(ROUNDS * TILES);
-            for slot in 0..count {
-                let (round, place) = (slot / TILES, slot % TILES);
-                let tile = source.tile(first + slot);
+            for round in 0..count.div_ceil(TILES) {
+                let tiles =
+                    source.following(&mut tile, (count - round * TILES).min(TILES), &mut tiles);
                 let inputs = &mut self.inputs[round * from * TRANSFORMED..];
-                source.transform::<S, V>(simd, tile, place, inputs);
-                self.spread::<S, V>(simd, tile, round * to * TRANSFORMED + place * BLOCK);
+                source.transform::<S, V>(simd, tiles, self.strip, inputs);
+                for (place, tile) in tiles.iter().enumerate() {
+                    let slot = round * to * TRANSFORMED + place * BLOCK;
+                    self.spread::<S, V>(simd, *tile, slot, &mut columns);
+                }
             }
             for output in 0..to {
                 for position in 0..POSITIONS {
@@ -123,19 +131,25 @@ impl Products<'_> {
 
     /// Transforms a tile of gradients, zeros beyond the image, into a slot of every position.
     #[inline(always)]
-    fn spread<S: Simd, const V: usize>(&mut self, simd: S, tile: Tile, slot: usize) {
+    fn spread<S: Simd, const V: usize>(
+        &mut self,
+        simd: S,
+        tile: Tile,
+        slot: usize,
+        columns: &mut [[S::f32s; TILE]; PATCH],
+    ) {
         let of = self.of;
         let (rows, width) = (
             (of.height() - tile.y).min(TILE),
             (of.width() - tile.x).min(TILE),
         );
-        let zero = simd.splat_f32s(0.0);
-        let mut edge = [0f32; TILE * TILE * BLOCK];
         for block in 0..of.blocks() {
             let start = tile.image * of.len() + of.at(block, tile.y, tile.x);
+            let mut edge;
             let (pixels, row) = if rows == TILE && width == TILE {
                 (&self.gradients[start..], of.row())
             } else {
+                edge = [0f32; TILE * TILE * BLOCK];
                 for r in 0..rows {
                     edge[r * TILE * BLOCK..][..width * BLOCK]
                         .copy_from_slice(&self.gradients[start + r * of.row()..][..width * BLOCK]);
@@ -146,12 +160,8 @@ impl Products<'_> {
             let out = &mut self.outputs[block * TRANSFORMED + slot..];
             let out = &mut out[..TRANSFORMED - DISTANCE + BLOCK];
             for v in 0..V {
-                let mut columns = [[zero; TILE]; PATCH];
                 for column in 0..TILE {
-                    let mut values = [zero; TILE];
-                    for r in 0..TILE {
-                        values[r] = S::as_simd_f32s(pixels[r]).0[column * V + v];
-                    }
+                    let values = from_fn(|r| S::as_simd_f32s(pixels[r]).0[column * V + v]);
                     let side = gradient_side::<S>(simd, values);
                     for r in 0..PATCH {
                         columns[r][column] = side[r];
