@@ -1,7 +1,7 @@
 //! Mixed precision: a greedy search over the widths of a network's layers, without training.
 
 use crate::engine::{score, Images};
-use crate::error::{Error, Result};
+use crate::error::{refuse, Error, Result};
 use crate::net::Model;
 use crate::quant::QuantizerSpec;
 use crate::units::Bits;
@@ -73,18 +73,10 @@ impl PrecisionSearch<'_> {
         widths.sort_unstable_by(|a, b| b.cmp(a));
         widths.dedup();
         let Some(most) = widths.first().copied() else {
-            return Err(Error::argument(
-                "explore.widths",
-                "at least one width",
-                "none",
-            ));
+            return refuse("explore.widths", "at least one width", "none");
         };
         if most.is_float() {
-            return Err(Error::argument(
-                "explore.widths",
-                "widths of 1 to 8 bits",
-                "32",
-            ));
+            return refuse("explore.widths", "widths of 1 to 8 bits", "32");
         }
         let layers = self.layers(most)?;
         let mut places = vec![0; layers.len()];

@@ -5,7 +5,7 @@ use super::oracle::{Oracle, Reference};
 use super::space::{all_supplied, rails_of, Levels, Space, Supplied};
 use super::spec::ExploreSpec;
 use crate::code::Word;
-use crate::error::{Error, Result};
+use crate::error::{refuse, Error, Result};
 use crate::fault::Protection;
 use crate::memory::{EnergySpec, Faults, MemoryModel, OperatingPoint};
 use crate::seed::{Purpose, Seed};
@@ -308,11 +308,7 @@ impl Oracle for Simulation<'_> {
 pub fn check_arrays(faults: &Faults) -> Result<()> {
     match faults.count() {
         1 => Ok(()),
-        more => Err(Error::argument(
-            "arrays of an exploration",
-            "one",
-            more.to_string(),
-        )),
+        more => refuse("arrays of an exploration", "one", more.to_string()),
     }
 }
 

@@ -20,7 +20,7 @@ use crate::answer::{
 };
 use crate::config::Experiment;
 use crate::engine::Answers;
-use crate::error::{Error, Result};
+use crate::error::{refuse, Result};
 use crate::fault::Protection;
 use crate::memory::OperatingPoint;
 use crate::sweep::{
@@ -58,7 +58,7 @@ pub struct AnswerResult {
 /// an earlier call of the same has computed.
 ///
 /// # Errors
-/// As [`super::sweep`]; [`Error::Argument`] where images or a tolerance are given: an answer chooses them itself.
+/// As [`super::sweep`]; [`crate::error::Error::Argument`] where images or a tolerance are given: an answer chooses them itself.
 pub fn answer(
     experiment: &Experiment,
     request: &RunRequest,
@@ -94,7 +94,7 @@ pub struct AnswerPlan {
 /// What [`answer`] would do; nothing is trained and nothing written.
 ///
 /// # Errors
-/// As [`answer`]; [`Error::Missing`] for models that are yet to be trained.
+/// As [`answer`]; [`crate::error::Error::Missing`] for models that are yet to be trained.
 pub fn plan_answer(
     experiment: &Experiment,
     request: &RunRequest,
@@ -115,15 +115,11 @@ fn as_asked(experiment: &Experiment) -> Result<Experiment> {
     ];
     if let Some((key, _)) = chosen.into_iter().find(|(_, given)| *given) {
         let expected = "to be left out: an answer chooses chips and images itself";
-        return Err(Error::argument(key, expected, "a value"));
+        return refuse(key, expected, "a value");
     }
     if !experiment.sweep.bit_error_rates.is_empty() {
         let expected = "to be left out: an answer searches voltages";
-        return Err(Error::argument(
-            "sweep.bit_error_rates",
-            expected,
-            "a value",
-        ));
+        return refuse("sweep.bit_error_rates", expected, "a value");
     }
     experiment.sweep.sampling = Sampling::Stratified;
     experiment.answer.get_or_insert_default();
@@ -249,7 +245,7 @@ impl Sweeping<'_> {
             let expected = format!("a run of these models under these protections, by {metric}");
             let name = named(&finding.model, finding.protection);
             let found = format!("one of {name}, by {}", finding.metric);
-            return Err(Error::argument("--from (answer.findings)", expected, found));
+            return refuse("--from (answer.findings)", expected, found);
         }
         Ok(AnswerInput {
             spec,
@@ -461,7 +457,7 @@ fn known_losses(spec: &AnswerSpec, pair: &Pair, rate: &dyn Fn(f64) -> f64) -> Ve
 /// design points, of an answer what its check showed.
 ///
 /// # Errors
-/// As [`super::redraw`] for a folder without finished tables; [`Error::Argument`] where no design point has an interval.
+/// As [`super::redraw`] for a folder without finished tables; [`crate::error::Error::Argument`] where no design point has an interval.
 pub fn findings(run: &Path) -> Result<Vec<Finding>> {
     let mut all = Vec::new();
     if holds_answer(run) {
@@ -507,7 +503,7 @@ pub fn findings(run: &Path) -> Result<Vec<Finding>> {
     if all.is_empty() {
         let expected = "a run with mean accuracies and their intervals where cells fail";
         let found = format!("none in `{}`", run.display());
-        return Err(Error::argument("--from", expected, found));
+        return refuse("--from", expected, found);
     }
     Ok(all)
 }

@@ -20,7 +20,7 @@ use crate::attack::{
 };
 use crate::config::Experiment;
 use crate::data::{DatasetName, ImageSet, Normalization, Split};
-use crate::error::{Error, Result};
+use crate::error::{refuse, Error, Result};
 use crate::figure;
 use crate::kernel::Arithmetic;
 use crate::seed::Purpose;
@@ -122,11 +122,7 @@ struct Prepared {
 impl Prepared {
     fn new(experiment: &Experiment, request: &RunRequest) -> Result<Self> {
         if request.models.is_empty() {
-            return Err(Error::argument(
-                "--model",
-                "at least one model file",
-                "none",
-            ));
+            return refuse("--model", "at least one model file", "none");
         }
         let device = experiment.device.open()?;
         let mut experiment = experiment.clone();
@@ -140,11 +136,11 @@ impl Prepared {
         let (dataset, file) = (&experiment.dataset, request.data_file.as_deref());
         let of_file = dataset.name == DatasetName::File;
         if of_file && spec.data == Split::Training && dataset.file_spec().training.is_none() {
-            return Err(Error::argument(
+            return refuse(
                 "--attack-data",
                 "`test`, or a file of training data (`dataset.file.training` of a configuration)",
                 "`training`, and test data alone",
-            ));
+            );
         }
         let test = TestSource {
             spec: dataset,
@@ -175,11 +171,7 @@ impl Prepared {
                 Split::Training => format!("at most the {most} training images"),
                 Split::Test => format!("at most {most}, so that one test image is left"),
             };
-            return Err(Error::argument(
-                "attack.batch",
-                expected,
-                spec.batch.to_string(),
-            ));
+            return refuse("attack.batch", expected, spec.batch.to_string());
         }
         let images = match spec.data {
             Split::Training => Some(ModelImages::new(&test, &models, dataset, &chosen, metric)?),

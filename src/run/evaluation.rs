@@ -4,7 +4,7 @@ use super::models::{dataset_for, load_models, Loaded, TestImages, TestSource};
 use super::normalization::normalize;
 use crate::config::Experiment;
 use crate::engine::{Reads, WeightReads};
-use crate::error::{Error, Result};
+use crate::error::{refuse, Result};
 use crate::fault::{
     ActivationReads, ArrayLabel, ChipReads, FaultLabel, FaultSpec, Layout, Protection, Stored, Zone,
 };
@@ -100,7 +100,7 @@ pub struct EvaluationRow {
 ///
 /// # Errors
 /// Wrong input, also a network whose logits are not finite without faults; faults asked of float weights, fault options
-/// or masks without faults; [`Error::Io`].
+/// or masks without faults; [`crate::error::Error::Io`].
 pub fn evaluate(
     experiment: &Experiment,
     model: &Path,
@@ -117,7 +117,7 @@ pub fn evaluate(
     if clean && !experiment.sweep.protection.is_empty() {
         let expected =
             "`--ber` or `--voltage` beside it: without, no bit of a weight fails and it has no effect";
-        return Err(Error::argument("sweep.protection", expected, "neither"));
+        return refuse("sweep.protection", expected, "neither");
     }
     check_options(&experiment.faults, faults)?;
     let place = place(faults, &options, &memory, masks)?;
@@ -261,7 +261,7 @@ impl FaultSetting<'_> {
 
 /// Refuses fault options that have no effect on such faults.
 fn check_options(spec: &FaultSpec, faults: FaultSetting) -> Result<()> {
-    let wrong = |key: &str, expected: &str, found: &str| Err(Error::argument(key, expected, found));
+    let wrong = |key: &str, expected: &str, found: &str| refuse(key, expected, found);
     if spec.margin.is_some() && !matches!(faults.weights, WeightFaults::Voltage(_)) {
         let expected =
             "`--voltage` beside it: it moves the failure curve, which a rate does not read";
@@ -291,11 +291,7 @@ impl Place {
             [one] => *one,
             several => {
                 let found = several.len().to_string();
-                return Err(Error::argument(
-                    "sweep.protection",
-                    "one protection in an evaluation",
-                    found,
-                ));
+                return refuse("sweep.protection", "one protection in an evaluation", found);
             }
         };
         let (layout, exposure) = protected(
@@ -327,11 +323,7 @@ fn place(
     match faults.weights {
         WeightFaults::None if masks.is_some() || (options.changes().is_some() && !faults.any()) => {
             let expected = "`--ber` or `--voltage`: without, no bit fails and they have no effect";
-            Err(Error::argument(
-                "fault options and masks",
-                expected,
-                "neither",
-            ))
+            refuse("fault options and masks", expected, "neither")
         }
         WeightFaults::None => Ok(None),
         WeightFaults::Ber(ber) => Ok(Some(Place {
@@ -348,11 +340,11 @@ fn place(
                     chip,
                 }))
             }
-            many => Err(Error::argument(
+            many => refuse(
                 "--voltage",
                 "one voltage",
                 format!("{} voltages", many.len()),
-            )),
+            ),
         },
     }
 }
@@ -362,11 +354,7 @@ fn one_way(options: &Faults, ber: Ber, voltage: Option<Voltage>) -> Result<memor
     let mut ways = options.ways(ber, voltage)?;
     match (ways.pop(), ways.len()) {
         (Some(way), 0) => Ok(way),
-        (_, more) => Err(Error::argument(
-            "faults.arrays",
-            "one array",
-            (more + 1).to_string(),
-        )),
+        (_, more) => refuse("faults.arrays", "one array", (more + 1).to_string()),
     }
 }
 

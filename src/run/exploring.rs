@@ -12,7 +12,7 @@ use super::sampling::Clean;
 use super::sweeping::{lock, Grid, Sweeping};
 use crate::analysis::{names, Pareto, Summary};
 use crate::config::Experiment;
-use crate::error::{Error, Result};
+use crate::error::{refuse, Result};
 use crate::explore::{
     check_arrays, explore as search_domains, ActivationDomain, Evaluation, ExplorePoint,
     ExploredPoint, Outcome, Sensitivity, Simulation, Verified,
@@ -49,7 +49,7 @@ pub struct ExploreResult {
 /// each layer. What is finished is reused.
 ///
 /// # Errors
-/// As [`super::sweep`]; [`Error::Argument`] where a tolerance is asked for, because searched points are compared on the
+/// As [`super::sweep`]; [`crate::error::Error::Argument`] where a tolerance is asked for, because searched points are compared on the
 /// same chips, or nothing to search.
 pub fn explore(
     experiment: &Experiment,
@@ -94,7 +94,7 @@ pub struct ExplorePlan {
 /// What [`explore`] would do; nothing is trained, no model of other widths is made, and nothing is written.
 ///
 /// # Errors
-/// As [`explore`]; [`Error::Missing`] for models that are yet to be made.
+/// As [`explore`]; [`crate::error::Error::Missing`] for models that are yet to be made.
 pub fn plan_explore(
     experiment: &Experiment,
     request: &RunRequest,
@@ -108,29 +108,25 @@ pub fn plan_explore(
 pub(super) fn check_exploration(experiment: &Experiment) -> Result<()> {
     if experiment.sweep.tolerance.is_some() {
         let expected = "to be left out: points are compared on the same chips, `--chips` of them";
-        return Err(Error::argument("sweep.tolerance", expected, "a value"));
+        return refuse("sweep.tolerance", expected, "a value");
     }
     if experiment.sweep.sampling != Sampling::AllImages {
         let expected = "`all_images`: points are compared chip by chip on all images of a trial";
         let found = format!("`{}`", experiment.sweep.sampling);
-        return Err(Error::argument("sweep.sampling", expected, found));
+        return refuse("sweep.sampling", expected, found);
     }
     let spec = &experiment.explore;
     if spec.domains.is_none() && spec.widths.is_empty() {
         let expected = "something to search: `--domains layers` (or bits, weights,activations, groups:FILE) or `--widths 2,4,8`; single \
                         voltages are a `sweep`, the lowest of them is an `answer`";
-        return Err(Error::argument("explore", expected, "none of them"));
+        return refuse("explore", expected, "none of them");
     }
     // a search takes energies as sums over domains that rise with each voltage
     let memory = experiment.memory_model()?;
     if memory.sram.is_some() {
         let expected = "a memory model without a macro: domains share its words and its clock, so their energies do not add up; \
                         `sweep` and `answer` take one";
-        return Err(Error::argument(
-            "memory",
-            expected,
-            format!("`{}`", memory.name),
-        ));
+        return refuse("memory", expected, format!("`{}`", memory.name));
     }
     Ok(())
 }

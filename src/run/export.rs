@@ -2,14 +2,14 @@
 
 use super::monitor::Monitor;
 use crate::device::DeviceSpec;
-use crate::error::{Error, Result};
+use crate::error::{refuse, Result};
 use crate::net::{ImportChoices, Model};
 use std::path::Path;
 
 /// Writes a model as an ONNX file ([`Model::export`]), and says how its images are normalised.
 ///
 /// # Errors
-/// [`Error::Argument`] for a path that is no `*.onnx`, or is taken without `overwrite`; as [`Model::load_with`] and
+/// [`crate::error::Error::Argument`] for a path that is no `*.onnx`, or is taken without `overwrite`; as [`Model::load_with`] and
 /// [`Model::export`].
 pub fn export(
     model: &Path,
@@ -20,7 +20,7 @@ pub fn export(
 ) -> Result<()> {
     if out.extension().is_none_or(|ending| ending != "onnx") {
         let found = format!("`{}`", out.display());
-        return Err(Error::argument("--out", "a path that ends in .onnx", found));
+        return refuse("--out", "a path that ends in .onnx", found);
     }
     if out.exists() && !overwrite {
         return Err(Model::taken(out));

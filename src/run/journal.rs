@@ -16,7 +16,7 @@ pub use contents::{replay, Replay, ReplayedAttempt};
 pub(super) use contents::{replay_run, Known};
 
 use crate::analysis::names;
-use crate::error::{Error, IoContext, Result};
+use crate::error::{refuse, Error, IoContext, Result};
 use crate::explore::Evaluation;
 use crate::fault::Protection;
 use crate::stats::Judged;
@@ -287,7 +287,7 @@ impl Journal {
             Some(known) if known.design != *design => {
                 let what = format!("design point `{}`", design.design_id);
                 let expected = "the content it was written with";
-                return Err(Error::argument(what, expected, "another"));
+                return refuse(what, expected, "another");
             }
             Some(_) if self.written.contains(&design.design_id) => return Ok(()),
             _ => {}
@@ -311,7 +311,7 @@ impl Journal {
             Ok(false) => return Ok(()),
             Err(wrong) => {
                 let what = format!("trial of `{}` on chip {}", trial.design_id, trial.chip);
-                return Err(Error::argument(what, wrong.expected, wrong.found));
+                return refuse(what, wrong.expected, wrong.found);
             }
         }
         contents::remember_trial(&mut self.known, trial, Place::default());

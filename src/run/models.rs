@@ -6,7 +6,7 @@ use crate::data::{
     self, validation_split, DatasetName, DatasetSpec, ImageSet, Normalization, Split,
 };
 use crate::engine::{Evaluator, Images};
-use crate::error::{shell_quoted, Error, Result};
+use crate::error::{refuse, shell_quoted, Error, Result};
 use crate::fault::Exposure;
 use crate::memory::Faults;
 use crate::net::{Model, ModelInfo, Network};
@@ -58,8 +58,7 @@ impl TestSource<'_> {
     }
 
     fn held_out_images(&self, seed: Seed) -> Result<ImageSet> {
-        let wrong =
-            |expected: &str, found: &str| Err(Error::argument("sweep.split", expected, found));
+        let wrong = |expected: &str, found: &str| refuse("sweep.split", expected, found);
         if self.file.is_some() {
             return wrong("`test` beside --data-file", "`validation`");
         }
@@ -216,7 +215,7 @@ pub(super) fn check_held_out(models: &[Loaded], dataset: &DatasetSpec, seed: See
     for model in models {
         let fraction = model.info.dataset_spec().map(|spec| spec.validation);
         if model.info.training_seed != Some(seed.0) || fraction != Some(dataset.validation) {
-            return Err(Error::argument(
+            return refuse(
                 format!("model {}", model.path.display()),
                 format!(
                     "a training with seed {} that held out {} of the images",
@@ -226,7 +225,7 @@ pub(super) fn check_held_out(models: &[Loaded], dataset: &DatasetSpec, seed: See
                     (Some(seed), Some(fraction)) => format!("seed {seed}, {fraction} held out"),
                     _ => "a model that does not say".into(),
                 },
-            ));
+            );
         }
     }
     Ok(())
@@ -293,7 +292,7 @@ pub(super) fn dataset_of_models(models: &[Loaded]) -> Result<DatasetSpec> {
     for model in models {
         let Some(spec) = model.info.dataset_spec() else {
             let known: Vec<&str> = DatasetName::ALL.iter().map(|name| name.name()).collect();
-            return Err(Error::argument(
+            return refuse(
                 "--dataset",
                 format!(
                     "one of {}, because {} does not say its own",
@@ -301,7 +300,7 @@ pub(super) fn dataset_of_models(models: &[Loaded]) -> Result<DatasetSpec> {
                     model.path.display()
                 ),
                 "nothing",
-            ));
+            );
         };
         if found
             .as_ref()
@@ -309,7 +308,7 @@ pub(super) fn dataset_of_models(models: &[Loaded]) -> Result<DatasetSpec> {
         {
             let expected = "models trained on one data set";
             let found = format!("`{}` in {}", spec.name, model.path.display());
-            return Err(Error::argument("models of a sweep", expected, found));
+            return refuse("models of a sweep", expected, found);
         }
         found.get_or_insert_with(|| spec.clone());
     }
@@ -362,7 +361,7 @@ impl ModelImages {
         let (mut sets, mut of_model) = (Vec::<(Normalization, Images)>::new(), Vec::new());
         for model in models {
             if model.info.input_shape != shape || model.info.classes != set.classes {
-                return Err(Error::argument(
+                return refuse(
                     format!("model {}", model.path.display()),
                     format!(
                         "a network for {} ({} classes, images of {shape:?})",
@@ -372,7 +371,7 @@ impl ModelImages {
                         "{} classes, images of {:?}",
                         model.info.classes, model.info.input_shape
                     ),
-                ));
+                );
             }
             let own = model.info.normalization.clone();
             let normalization = own.unwrap_or_else(|| dataset.name.default_normalization());

@@ -21,7 +21,7 @@ use crate::answer::AnswerSpec;
 use crate::config::{Experiment, Training};
 use crate::data::{self, DatasetName, ImageSet};
 use crate::engine::{Answers, Score, ACCESS_IMAGES};
-use crate::error::{Error, Result};
+use crate::error::{refuse, Error, Result};
 use crate::fault::Protection;
 use crate::kernel::Arithmetic;
 use crate::memory::{Faults, MemoryModel, OperatingPoint};
@@ -94,11 +94,7 @@ pub(super) fn inputs(
     if activations.is_some() && request.models.is_empty() {
         let expected =
             "model files that store their activations (`quantize --activation-bits 8` makes them)";
-        return Err(Error::argument(
-            "voltages of activations",
-            expected,
-            "models to train",
-        ));
+        return refuse("voltages of activations", expected, "models to train");
     }
     let grid = if activations
         .as_ref()
@@ -180,21 +176,21 @@ fn test_set(experiment: &Experiment, request: &RunRequest) -> Result<ImageSet> {
 pub(super) fn trainings_of(experiment: &Experiment) -> Result<Vec<Training>> {
     let trainings = experiment.trainings()?;
     if trainings.is_empty() {
-        return Err(Error::argument(
+        return refuse(
             "sweep",
             "`--model FILE`, or a configuration with `models` to train",
             format!("neither (configuration `{}`)", experiment.name),
-        ));
+        );
     }
     if let Some(float) = trainings
         .iter()
         .find(|training| training.quantizer.bits.is_float())
     {
-        return Err(Error::argument(
+        return refuse(
             format!("model `{}`", float.name),
             "a quantised model, which stores codes in the memory",
             "`bits: 32`",
-        ));
+        );
     }
     Ok(trainings)
 }

@@ -6,7 +6,7 @@ use super::record::{check_metrics, Record};
 use super::redraw::{figures_of, memory_of};
 use crate::analysis::{self, names, Analysis, MethodMean, Summary};
 use crate::attack::{summarize_attacks, AttackRow, AttackSummary, FlipRow};
-use crate::error::{Error, Result};
+use crate::error::{refuse, Result};
 use crate::figure;
 use crate::memory::MemoryModel;
 use crate::net::{Model, ModelInfo, TrainingRecord};
@@ -97,8 +97,8 @@ struct Shipped {
 /// Writes the document, its figures and the cards of the models.
 ///
 /// # Errors
-/// [`Error::Missing`] or [`Error::Input`] where a run is not finished or damaged, [`Error::Argument`] without runs,
-/// [`Error::Io`].
+/// [`crate::error::Error::Missing`] or [`crate::error::Error::Input`] where a run is not finished or damaged, [`crate::error::Error::Argument`] without runs,
+/// [`crate::error::Error::Io`].
 pub fn publish(request: &PublishRequest) -> Result<Published> {
     let mut unchecked = Unchecked::default();
     let runs: Vec<Read> = request
@@ -107,11 +107,7 @@ pub fn publish(request: &PublishRequest) -> Result<Published> {
         .map(|run| read(run, &mut unchecked))
         .collect::<Result<_>>()?;
     let Some(first) = runs.first() else {
-        return Err(Error::argument(
-            "runs",
-            "at least one folder in `results`",
-            "none",
-        ));
+        return refuse("runs", "at least one folder in `results`", "none");
     };
     check_metrics(runs.iter().map(|run| &run.record))?;
     let text =

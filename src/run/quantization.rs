@@ -6,7 +6,7 @@ use super::monitor::Monitor;
 use super::normalization::take;
 use crate::config::Experiment;
 use crate::data::{DatasetName, DatasetSpec, FileSpec, ImageSet, Split};
-use crate::error::{Error, Result};
+use crate::error::{refuse, Error, Result};
 use crate::net::{
     layer_weights, Activations, ImportChoices, Model, ModelInfo, Network, PostTraining, RangeRule,
 };
@@ -254,7 +254,7 @@ fn calibration_images(
                 .is_none_or(|file| file.training.is_none()))
     {
         let expected = "--activation-data FILE, or --dataset: images that ranges of activations are found over";
-        return Err(Error::argument("--activation-bits", expected, "neither"));
+        return refuse("--activation-bits", expected, "neither");
     }
     Ok((load_half(spec, Split::Training, folder)?, spec.clone()))
 }
@@ -276,7 +276,7 @@ fn calibrated(
             "images of {:?}, as the network takes them",
             model.info.input_shape
         );
-        return Err(Error::argument(set.title, expected, format!("{shape:?}")));
+        return refuse(set.title, expected, format!("{shape:?}"));
     }
     let count = calibration.images.min(set.len() as u64) as usize;
     let chosen = set.subset(count, experiment.seed)?;
@@ -309,18 +309,14 @@ fn check_quantizer(spec: &QuantizerSpec) -> Result<()> {
     ];
     if let Some((_, key)) = training_only.iter().find(|(given, _)| *given) {
         let expected = "to be left out: only a training reads it";
-        return Err(Error::argument(
-            format!("quantizer.{key}"),
-            expected,
-            "a value",
-        ));
+        return refuse(format!("quantizer.{key}"), expected, "a value");
     }
     if spec.bits.is_float() {
-        Err(Error::argument(
+        refuse(
             "--bits (quantizer.bits)",
             "1 to 8",
             "none, or 32, which is float",
-        ))
+        )
     } else {
         Ok(())
     }
@@ -329,22 +325,22 @@ fn check_quantizer(spec: &QuantizerSpec) -> Result<()> {
 fn check_paths(request: &QuantizationRequest) -> Result<()> {
     let out = &request.out;
     if out.extension().is_none_or(|ending| ending != "safetensors") {
-        return Err(Error::argument(
+        return refuse(
             "--out",
             "a path that ends in .safetensors",
             format!("`{}`", out.display()),
-        ));
+        );
     }
     let same = |a: &Path, b: &Path| {
         a.canonicalize()
             .is_ok_and(|a| b.canonicalize().is_ok_and(|b| a == b))
     };
     if same(out, &request.model) {
-        Err(Error::argument(
+        refuse(
             "--out",
             "another file than --model",
             format!("`{}`", out.display()),
-        ))
+        )
     } else {
         Ok(())
     }
@@ -517,11 +513,7 @@ fn measure(network: &Network, name: &str) -> Result<(Vec<QuantizedLayer>, Quanti
     let quantised = || layers.iter().filter(|layer| layer.squared_error.is_some());
     if quantised().next().is_none() {
         let expected = "globs that leave a layer to quantise";
-        return Err(Error::argument(
-            "--skip (quantizer.skip)",
-            expected,
-            "every layer skipped",
-        ));
+        return refuse("--skip (quantizer.skip)", expected, "every layer skipped");
     }
     let row = QuantizationRow {
         schema: SCHEMA,

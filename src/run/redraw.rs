@@ -5,7 +5,7 @@ use super::identity::{check_out, out_folder};
 use super::record::{check_metrics, Record, ACTIVATION_MEMORY, MEMORY};
 use crate::analysis::{self, names, Analysis, Pareto};
 use crate::answer::{AnswerRow, EvidenceRow, PartLoss};
-use crate::error::{Error, Result};
+use crate::error::{refuse, Result};
 use crate::figure::{self, CurvePoint, MemoryCurve};
 use crate::memory::MemoryModel;
 use crate::report::{answer_html, html, lead, AnswerReport, Report, FIRST};
@@ -41,8 +41,8 @@ const CURVE_POINTS: usize = 121;
 /// `merged` for several, unless `out` is another one or a path. Pareto tables of several runs are computed anew.
 ///
 /// # Errors
-/// [`Error::Missing`] or [`Error::Input`] where a run is not finished or damaged, [`Error::Argument`] for runs
-/// that do not go together, [`Error::Locked`], [`Error::Io`].
+/// [`crate::error::Error::Missing`] or [`crate::error::Error::Input`] where a run is not finished or damaged, [`crate::error::Error::Argument`] for runs
+/// that do not go together, [`crate::error::Error::Locked`], [`crate::error::Error::Io`].
 pub fn redraw(runs: &[PathBuf], reports: &Path, out: Option<&str>) -> Result<(Drawn, Pareto)> {
     check_out(out)?;
     draw(
@@ -64,11 +64,7 @@ pub(super) fn draw(
         .map(|run| Record::with_tables(run))
         .collect::<Result<_>>()?;
     let Some(first) = records.first() else {
-        return Err(Error::argument(
-            "runs",
-            "at least one folder in `results`",
-            "none",
-        ));
+        return refuse("runs", "at least one folder in `results`", "none");
     };
     check_metrics(records.iter())?;
     let mut unchecked = Unchecked::default();

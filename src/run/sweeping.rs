@@ -19,7 +19,7 @@ use super::widths::add_mixed_models;
 use crate::analysis::{self, names, Analysis, FloorSpec, Pareto, Summary};
 use crate::answer::AnswerSpec;
 use crate::config::Experiment;
-use crate::error::{Error, Result};
+use crate::error::{refuse, Result};
 use crate::store;
 use crate::sweep::{Design, EnergyRow, Phase, Shard, StoppedBy, Timing, Trial, TrialRow};
 use crate::table;
@@ -77,8 +77,8 @@ pub struct SweepResult {
 /// Finished trainings and trials are reused; a killed sweep goes on where it stopped.
 ///
 /// # Errors
-/// Wrong input, [`Error::Locked`], [`Error::Interrupted`] (what is finished is kept), [`Error::Owed`] (a merge of which
-/// trials are missing), [`Error::Io`].
+/// Wrong input, [`crate::error::Error::Locked`], [`crate::error::Error::Interrupted`] (what is finished is kept), [`crate::error::Error::Owed`] (a merge of which
+/// trials are missing), [`crate::error::Error::Io`].
 pub fn sweep(
     experiment: &Experiment,
     request: &RunRequest,
@@ -418,11 +418,11 @@ impl<'a> Sweeping<'a> {
         }
         if !self.request.resume {
             let found = format!("a begun run in {}", self.folder.display());
-            return Err(Error::argument(
+            return refuse(
                 "--no-resume",
                 "a run that is new, or `--fresh` to begin again",
                 found,
-            ));
+            );
         }
         let run = self.prepared.run();
         let (resumed, replay) = if locked && path.exists() {

@@ -9,7 +9,7 @@ use super::numerics::{self, numerics_of};
 use super::start::Start;
 use crate::config::Training;
 use crate::data::{validation_split, ImageSet, Normalization, Split};
-use crate::error::{Error, Result};
+use crate::error::{refuse, Error, Result};
 use crate::kernel::Arithmetic;
 use crate::net::{
     read_tensors, write_tensors, Activations, DatasetTag, Design, Model, ModelInfo, Network, Route,
@@ -328,14 +328,14 @@ fn normalization(training: &Training, images: &ImageSet) -> Result<Option<Normal
     if spec.augmentation.is_none() {
         return Ok(None);
     }
-    Err(Error::argument(
+    refuse(
         "dataset.augmentation",
         format!(
             "to be left out: {} holds floating-point inputs, which need not be images",
             images.title
         ),
         "one",
-    ))
+    )
 }
 
 fn trained(

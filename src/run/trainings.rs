@@ -3,7 +3,7 @@
 use super::monitor::{Monitor, Stages};
 use super::training::{after_the_other, finished_model, train_model, TrainedModel};
 use crate::config::Training;
-use crate::error::{Error, Result};
+use crate::error::{refuse, Error, Result};
 use crate::quant::MethodLabel;
 use crate::table::SCHEMA;
 use crate::units::count_of;
@@ -114,7 +114,7 @@ pub fn train_models(
             .any(|other| other.name == training.name)
         {
             let found = format!("`{}` twice", training.name);
-            return Err(Error::argument("models to train", "each name once", found));
+            return refuse("models to train", "each name once", found);
         }
     }
     let count = trainings.len();

@@ -1,7 +1,7 @@
 //! What a user may ask of a training, checked.
 
 use super::schedule::ScheduleSpec;
-use crate::error::{Error, Result};
+use crate::error::{refuse, Result};
 use crate::units::words;
 use serde::{Deserialize, Serialize};
 
@@ -123,18 +123,18 @@ fn within(key: &str, value: f64, low: f64, high: f64) -> Result<()> {
     if (low..=high).contains(&value) {
         return Ok(());
     }
-    Err(Error::argument(
+    refuse(
         format!("trainer.{key}"),
         format!("a number from {low} to {high}"),
         value.to_string(),
-    ))
+    )
 }
 
 impl TrainerSpec {
     /// Checks every value.
     ///
     /// # Errors
-    /// [`Error::Argument`] naming the key.
+    /// [`crate::error::Error::Argument`] naming the key.
     pub fn check(&self) -> Result<()> {
         within("epochs", self.epochs as f64, 1.0, 1e5)?;
         within("batch", self.batch as f64, 1.0, 65_536.0)?;
@@ -182,11 +182,11 @@ impl OptimizerSpec {
             1.0,
         )?;
         if self.nesterov == Some(true) && self.momentum == Some(0.0) {
-            return Err(Error::argument(
+            return refuse(
                 "trainer.optimizer.nesterov",
                 "a momentum above 0 with it",
                 "momentum 0",
-            ));
+            );
         }
         Ok(())
     }
@@ -195,11 +195,11 @@ impl OptimizerSpec {
         if !given || readers.contains(&self.name) {
             return Ok(());
         }
-        Err(Error::argument(
+        refuse(
             format!("trainer.optimizer.{key}"),
             format!("to be left out (only {readers:?} read it)").to_lowercase(),
             format!("a value, with optimizer {:?}", self.name).to_lowercase(),
-        ))
+        )
     }
 }
 

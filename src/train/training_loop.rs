@@ -7,7 +7,7 @@ use super::spec::TrainerSpec;
 use super::state::{EpochRow, TrainState};
 use crate::data::{Augmentation, ImageSet, Normalization};
 use crate::engine::{score, Images};
-use crate::error::{Error, Result, TensorContext};
+use crate::error::{refuse, Error, Result, TensorContext};
 use crate::net::{Network, Parameter, Role, Route};
 use crate::quant::TrainingFlips;
 use crate::seed::Seed;
@@ -85,7 +85,7 @@ pub fn train(
 ) -> Result<TrainState> {
     trainer.spec.check()?;
     if trainer.training.is_empty() {
-        return Err(Error::argument("training images", "at least one", "none"));
+        return refuse("training images", "at least one", "none");
     }
     let mut state = match resume {
         Some(state) => {

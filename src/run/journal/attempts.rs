@@ -1,7 +1,7 @@
 //! Journals of shards: one for each attempt at one, in a folder of the run, written by the process that made it alone.
 
 use crate::analysis::names;
-use crate::error::{Error, IoContext, Result};
+use crate::error::{refuse, Error, IoContext, Result};
 use crate::kernel::Isa;
 use crate::run::difference::difference;
 use crate::run::record::{now, Record};
@@ -182,7 +182,7 @@ impl Attempt {
                 other => return Ok((path.clone(), other.at("create", &path)?)),
             }
         }
-        Err(Error::argument("journals", "a free name", "none"))
+        refuse("journals", "a free name", "none")
     }
 }
 
