@@ -12,7 +12,7 @@ use super::prepared::Prepared;
 use super::redraw::{draw_answer, holds_answer, DrawnAnswer};
 use super::request::RunRequest;
 use super::sampling::Clean;
-use super::sweeping::{lock, Sweeping};
+use super::sweeping::{close, lock, Sweeping};
 use crate::analysis::{self, names};
 use crate::answer::{
     answer as find, most_search_evaluations, AnswerRow, AnswerSpec, Candidate, EvidenceRow,
@@ -187,10 +187,7 @@ impl Sweeping<'_> {
         if input.spec.asks_for_parts() {
             losses = chips.part_losses(budget, &rows)?;
         }
-        let journal = journal.into_inner();
-        journal
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
-            .close()?;
+        close(journal)?;
         let write = || {
             table::write(&folder.join(names::VERDICTS_CSV), &rows)?;
             table::write(&folder.join(names::EVIDENCE_CSV), &evidence)?;

@@ -1,17 +1,16 @@
 //! Attacks on models in their run folder: batches drawn, finished attacks kept and reused, tables and figure written.
 
 use super::folder::RunFolder;
-use super::identity::{check_out, folder_name, report_folder, settings};
+use super::identity::{check_out, report_folder};
 use super::journal::{
     journals_of, remove_journals, replay_run, Attempt, Journal, Known, ReplayedAttempt, Run,
 };
 use super::models::{chosen, dataset_for, load_half, load_models, Loaded, ModelImages, TestSource};
 use super::monitor::{AttackProgress, Monitor, Stages};
 use super::normalization::{changes, normalize, recorded};
-use super::numerics::numerics;
 use super::record::{now, run_folder, Input, Machine, Record};
 use super::request::RunRequest;
-use super::sealed::{sealed, unsealed};
+use super::sealed;
 use super::sharding::{who_owes, ShardResult};
 use crate::analysis::names;
 use crate::attack::{
@@ -29,14 +28,13 @@ use crate::sweep::Shard;
 use crate::table;
 use crate::units::{count_of, Bits, Metric};
 use serde::Serialize;
-use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Folder of finished attacks in a run folder.
 const UNITS: &str = "units";
-/// Largest file of a finished attack.
-const LARGEST_UNIT: u64 = 1 << 30;
+/// What a file there holds, for messages.
+const UNIT: &str = "a finished attack";
 /// Name of the figure.
 const FIGURE: &str = "attack";
 
@@ -112,10 +110,7 @@ struct Prepared {
     /// The test images of each model, where no batch is taken from them.
     images: Option<ModelImages>,
     checksums: (String, Option<String>),
-    identity: String,
-    /// What it is the hash of, by name.
-    settings: Value,
-    numerics: &'static str,
+    run: Run,
     notes: Vec<String>,
 }
 
@@ -198,8 +193,7 @@ impl Prepared {
             metric: Some(metric).filter(|own| !own.is_default()),
             normalization: changes(&models),
         };
-        let settings = settings(&experiment.name, &identity, Arithmetic::current());
-        let identity = folder_name(&experiment.name, &identity, Arithmetic::current())?;
+        let run = Run::of(&experiment.name, &identity)?;
         let mut notes: Vec<String> = models
             .iter()
             .flat_map(|model| model.warnings.clone())
@@ -223,9 +217,7 @@ impl Prepared {
             training,
             images,
             checksums,
-            identity,
-            settings,
-            numerics: numerics()?,
+            run,
             notes,
         })
     }
@@ -236,9 +228,9 @@ impl Prepared {
         let training = self.training.as_ref().zip(self.checksums.1.as_ref());
         Record {
             version: Record::version(),
-            numerics: Some(self.numerics.to_owned()),
+            numerics: Some(self.run.numerics.to_owned()),
             arithmetic: Arithmetic::current().to_string(),
-            identity: self.identity.clone(),
+            identity: self.run.identity.clone(),
             commands: vec![command.to_owned()],
             attempts: Vec::new(),
             seed: self.experiment.seed.0,
@@ -441,7 +433,7 @@ impl<'a> Attacking<'a> {
     ) -> Result<Self> {
         check_out(request.out.as_deref())?;
         let prepared = Prepared::new(experiment, request)?;
-        prepared.notes.iter().for_each(|note| monitor.warn(note));
+        monitor.warn_all(&prepared.notes);
         let asked = prepared.record(&request.command);
         let folder = run_folder(request, &asked)?;
         Ok(Self {
@@ -463,20 +455,13 @@ impl<'a> Attacking<'a> {
     /// The attempts whose journals lie in the folder, all at this run.
     fn attempts(&self) -> Result<Vec<ReplayedAttempt>> {
         let shards = journals_of(&self.folder, &[])?;
-        Ok(replay_run(&self.folder, &shards, &self.run())?.0.attempts)
-    }
-
-    fn run(&self) -> Run {
-        Run {
-            identity: self.prepared.identity.clone(),
-            numerics: self.prepared.numerics.to_owned(),
-            settings: self.prepared.settings.clone(),
-        }
+        let (replay, _) = replay_run(&self.folder, &shards, &self.prepared.run)?;
+        Ok(replay.attempts)
     }
 
     fn shard(&self, shard: Shard) -> Result<ShardResult> {
         self.attempts()?;
-        let attempt = Attempt::here(&self.run(), Some(shard), None, &self.request.command);
+        let attempt = Attempt::here(&self.prepared.run, Some(shard), None, &self.request.command);
         let journal = Journal::of_attempt(&self.folder, attempt, Known::new())?;
         let path = journal.path().to_owned();
         store::create_folder(&self.folder.join(UNITS))?;
@@ -588,7 +573,7 @@ impl<'a> Attacking<'a> {
             return Ok(None);
         }
         let name = &self.prepared.models[model].name;
-        match read_unit(&path) {
+        match sealed::read::<AttackUnit>(&path, UNIT) {
             Ok(unit) if (&unit.row.model, unit.row.restart) == (name, restart) => {
                 return Ok(Some(unit));
             }
@@ -617,10 +602,7 @@ impl<'a> Attacking<'a> {
             .unit(model, restart, &self.folder, self.monitor);
         self.monitor.attacked(name, restart);
         let unit = unit?;
-        let text = serde_json::to_string(&unit).map_err(|e| {
-            Error::argument("finished attack", "something JSON can hold", e.to_string())
-        })?;
-        store::write_bytes(&path, sealed(&text).as_bytes())?;
+        sealed::write(&path, UNIT, &unit)?;
         Ok((unit, true))
     }
 
@@ -678,15 +660,6 @@ fn each<R: Send>(count: usize, work: impl Fn(usize) -> Result<R> + Sync) -> Resu
 /// File of a finished attack. Models go by their place in the run: a name may hold what a file name must not.
 fn unit_name(model: usize, restart: u32) -> String {
     format!("{UNITS}/model{model}-restart{restart}.json")
-}
-
-fn read_unit(path: &Path) -> Result<AttackUnit> {
-    let text = store::read_text(path, "a finished attack", LARGEST_UNIT)?;
-    let unit = unsealed(&text).ok_or_else(|| {
-        let expected = "a finished attack with the checksum of its content";
-        Error::input(path, expected, "a damaged file")
-    })?;
-    serde_json::from_str(unit).map_err(|e| Error::input(path, "a finished attack", e.to_string()))
 }
 
 /// A message for each attack that found no flip to go on with.

@@ -26,9 +26,7 @@ pub fn export(
         return Err(Model::taken(out));
     }
     let model = Model::load_with(model, choices, &DeviceSpec::Cpu.open()?)?;
-    for warning in &model.warnings {
-        monitor.warn(warning);
-    }
+    monitor.warn_all(&model.warnings);
     model.export(out)?;
     if let Some(normalization) = &model.info.normalization {
         monitor.note(&format!(

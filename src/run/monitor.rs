@@ -48,6 +48,10 @@ pub trait Monitor: Sync {
     fn note(&self, message: &str);
     /// Something that may spoil the result.
     fn warn(&self, message: &str);
+    /// Several such things.
+    fn warn_all(&self, messages: &[String]) {
+        messages.iter().for_each(|message| self.warn(message));
+    }
     /// A stage begins, and with it the one before has ended.
     fn stage(&self, _: &Stage) {}
     /// A training step is done.

@@ -50,10 +50,7 @@ pub fn pack(models: &[PathBuf], out: &Path, monitor: &dyn Monitor) -> Result<Vec
         (Vec::new(), Vec::<String>::new(), Vec::<String>::new());
     for path in models {
         let model = Model::load(path, &device)?;
-        model
-            .warnings
-            .iter()
-            .for_each(|warning| monitor.warn(warning));
+        monitor.warn_all(&model.warnings);
         if model
             .network
             .layers()

@@ -2,8 +2,8 @@
 
 use super::activations::ActivationInput;
 use super::clock;
-use super::identity::{folder_name, settings, SweepIdentity, Verification};
-use super::journal::{journals_of, replay_run, Asked, Replay};
+use super::identity::{SweepIdentity, Verification};
+use super::journal::{journals_of, replay_run, Asked, Replay, Run};
 use super::kept::{KeptAnswers, KEPT};
 use super::least_energy::{feasible, lost_in_words};
 use super::models::{
@@ -11,10 +11,9 @@ use super::models::{
 };
 use super::monitor::{Monitor, Quiet, Stages};
 use super::normalization::{changes, normalize, recorded};
-use super::numerics::numerics;
 use super::record::{now, Input, Machine, Record};
 use super::request::RunRequest;
-use super::sampling::{self, Clean};
+use super::sampling::{self, Clean, Sampled};
 use super::training::{after_the_other, finished_model, train_model, TrainedModel};
 use crate::analysis::{cells_key, names};
 use crate::answer::AnswerSpec;
@@ -33,7 +32,6 @@ use crate::sweep::{
 use crate::units::{count_of, Ber, BerSource, Voltage};
 use candle_core::Device;
 use rayon::prelude::*;
-use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
@@ -55,11 +53,7 @@ pub(super) struct Prepared {
     pub(super) groups: Option<Input>,
     /// Folder of answers without faults, where there may be one.
     kept: Option<PathBuf>,
-    pub(super) identity: String,
-    /// What it is the hash of, by name.
-    pub(super) settings: Value,
-    /// See [`numerics()`].
-    pub(super) numerics: &'static str,
+    pub(super) run: Run,
     pub(super) notes: Vec<String>,
     /// Where energies are least, of memories with a macro, in words.
     pub(super) least_energy: Vec<String>,
@@ -342,8 +336,7 @@ pub(super) fn prepare(
         two_level: planned(Sampling::TwoLevel),
         stratified: planned(Sampling::Stratified),
     };
-    let settings = settings(&experiment.name, &identity, Arithmetic::current());
-    let identity = folder_name(&experiment.name, &identity, Arithmetic::current())?;
+    let run = Run::of(&experiment.name, &identity)?;
     let mut prepared = Prepared {
         experiment,
         memory,
@@ -357,9 +350,7 @@ pub(super) fn prepare(
         groups: groups_file(request)?,
         // without a home there is no cache
         kept: request.models_folder().ok().map(|models| models.join(KEPT)),
-        identity,
-        settings,
-        numerics: numerics()?,
+        run,
         notes: Vec::new(),
         least_energy: Vec::new(),
     };
@@ -500,18 +491,11 @@ impl Prepared {
             return Ok(Replay::default());
         }
         let others = journals_of(folder, &request.from)?;
-        Ok(replay_run(folder, &others, &self.run())?.0)
+        Ok(replay_run(folder, &others, &self.run)?.0)
     }
 
     pub(super) fn clean(&self, replay: &Replay, cancel: &AtomicBool) -> Result<Clean> {
-        Clean::of(
-            &self.models,
-            &self.images,
-            self.experiment.sweep.sampling,
-            replay,
-            &self.kept_answers(),
-            cancel,
-        )
+        Clean::of(self, replay, &self.kept_answers(), cancel)
     }
 
     /// Where answers without faults are kept.
@@ -519,7 +503,7 @@ impl Prepared {
         let sample = (self.images.count < self.images.all).then_some(self.experiment.seed);
         KeptAnswers {
             folder: self.kept.clone(),
-            numerics: self.numerics,
+            numerics: self.run.numerics,
             dataset: self.images.checksum.clone(),
             images: self.images.count,
             metric: self.images.unusual_metric(),
@@ -656,13 +640,16 @@ impl Prepared {
         }
     }
 
-    pub(super) fn two_level<'a>(
+    pub(super) fn sampled<'a>(
         &self,
         comparison: &'a Comparison<'a>,
         clean: &'a [Answers],
-    ) -> Option<TwoLevel<'a>> {
+    ) -> Sampled<'a> {
         let sampling = self.experiment.sweep.sampling;
-        sampling.is_two_level().then_some(TwoLevel {
+        if !sampling.is_two_level() {
+            return Sampled::AllImages(comparison);
+        }
+        Sampled::TwoLevel(TwoLevel {
             comparison,
             clean,
             stratified: sampling == Sampling::Stratified,
@@ -674,9 +661,9 @@ impl Prepared {
         let accesses = self.images.count.div_ceil(ACCESS_IMAGES as u64);
         Record {
             version: Record::version(),
-            numerics: Some(self.numerics.to_owned()),
+            numerics: Some(self.run.numerics.to_owned()),
             arithmetic: Arithmetic::current().to_string(),
-            identity: self.identity.clone(),
+            identity: self.run.identity.clone(),
             commands: vec![command.to_owned()],
             attempts: Vec::new(),
             seed: self.experiment.seed.0,

@@ -162,10 +162,7 @@ pub fn quantize(
     }
     let name = name(request, &float.info, spec)?;
     let normalization = normalized(experiment, request, &mut float, &name, monitor)?;
-    float
-        .warnings
-        .iter()
-        .for_each(|warning| monitor.warn(warning));
+    monitor.warn_all(&float.warnings);
     let known = float.info.dataset_spec().is_some();
     // an evaluation reads the file as it stands
     let before = if request.evaluate && request.choices == ImportChoices::default() {
@@ -178,10 +175,7 @@ pub fn quantize(
     } else {
         float.quantized(spec)?
     };
-    model
-        .warnings
-        .iter()
-        .for_each(|warning| monitor.warn(warning));
+    monitor.warn_all(&model.warnings);
     describe(
         &mut model.info,
         &request.model,

@@ -144,10 +144,7 @@ pub fn train_model(
         Some(early) => early,
         None => Inputs::of(&start, data_folder, device)?,
     };
-    images
-        .remarks
-        .iter()
-        .for_each(|remark| monitor.warn(remark));
+    monitor.warn_all(&images.remarks);
     warnings
         .iter()
         .for_each(|warning| monitor.warn(&format!("{}: {warning}", training.name)));

@@ -61,7 +61,7 @@ pub(super) fn add_mixed_models(
     let set = load_half(&dataset, Split::Training, request.data_folder.as_deref())?;
     let normalization = experiment.dataset.normalization.as_ref();
     normalize(&mut loaded, dataset.name, &set, normalization)?;
-    set.remarks.iter().for_each(|remark| monitor.warn(remark));
+    monitor.warn_all(&set.remarks);
     let spec = &experiment.explore;
     let count = usize::try_from(spec.width_images)
         .unwrap_or(usize::MAX)

@@ -38,11 +38,7 @@ pub(crate) fn run(args: &ExploreArgs, monitor: &Progress) -> anyhow::Result<()> 
         result.folder.display(),
         result.drawn.report.display()
     ));
-    result
-        .drawn
-        .warnings
-        .iter()
-        .for_each(|warning| monitor.warn(warning));
+    monitor.warn_all(&result.drawn.warnings);
     Ok(())
 }
 

@@ -230,11 +230,7 @@ fn say_where(result: &SweepResult, monitor: &Progress) {
             "{made} image evaluations; all images on as many chips are {all}"
         ));
     }
-    result
-        .drawn
-        .warnings
-        .iter()
-        .for_each(|warning| monitor.warn(warning));
+    monitor.warn_all(&result.drawn.warnings);
 }
 
 fn rate(ber: f64) -> String {
