@@ -1,7 +1,6 @@
 //! One exploration in its folder: the grid of single voltages as in a sweep, domains searched and verified, all in one
 //! frontier.
 
-use super::clock;
 use super::journal::{Journal, Replay, SearchEvaluation};
 use super::models::TestImages;
 use super::monitor::Monitor;
@@ -17,7 +16,6 @@ use crate::explore::{
     check_arrays, explore as search_domains, ActivationDomain, Evaluation, ExplorePoint,
     ExploredPoint, Outcome, Sensitivity, Simulation, Verified,
 };
-use crate::fault::Protection;
 use crate::memory::{CellKind, EnergyTerm};
 use crate::sweep::{Design, EnergyRow, Sampling, SweptModel, Trial};
 use crate::table;
@@ -272,7 +270,6 @@ impl Sweeping<'_> {
         let Some(domains) = &spec.domains else {
             return Ok(Vec::new());
         };
-        let grid = &prepared.grid;
         let images = self.search_images()?;
         self.stages.begin("voltages for domains", 1);
         let (mut all, mut missing) = (Vec::new(), BTreeSet::new());
@@ -285,12 +282,9 @@ impl Sweeping<'_> {
                 loaded.check_finite(search_clean.not_finite, search_clean.images)?;
             }
             let search_model = SweptModel {
-                name: swept.name.clone(),
-                dataset: swept.dataset.clone(),
-                training_seed: swept.training_seed,
-                evaluator: swept.evaluator,
                 images: search_images,
                 clean: search_clean,
+                ..swept.clone()
             };
             let parts = domains.parts(&loaded.evaluator)?;
             monitor.note(&format!(
@@ -305,27 +299,18 @@ impl Sweeping<'_> {
             };
             let activations = match &prepared.activations {
                 Some(own) => Some(ActivationDomain {
-                    side: &own.side,
                     grid: &own.grid,
                     error_free: own.error_free()?,
                 }),
                 None => None,
             };
             let mut simulation = Simulation {
-                swept,
+                verification: prepared.comparison(std::slice::from_ref(swept), &[], chips),
                 search_model: &search_model,
-                test_images: prepared.images.all,
-                memory: &prepared.memory,
-                faults: &prepared.faults,
-                energy: &prepared.experiment.energy,
-                protection: Protection::None,
                 activations,
                 parts: &parts,
-                grid,
-                seed: prepared.experiment.seed,
+                grid: &prepared.grid,
                 search_chips: spec.search_chips,
-                chips,
-                clock: clock::seconds,
                 cancel: self.cancel(),
                 sink: &mut sink,
                 done: trials.iter().chain(&replay.trials).cloned().collect(),

@@ -160,12 +160,12 @@ fn work(command: &[String]) -> anyhow::Result<Work> {
         adaptive: false,
         pieces: Some(pieces),
     };
-    let (experiment, models) = match &Arguments::try_parse_from(words)?.command {
-        Command::Sweep(args) => super::sweep::experiment(args)?,
-        Command::Explore(args) => super::explore::experiment(args)?,
+    let (experiment, request) = match &Arguments::try_parse_from(words)?.command {
+        Command::Sweep(args) => super::sweep::asked(args)?,
+        Command::Explore(args) => super::explore::asked(args)?,
         Command::Attack(args) => {
-            let (experiment, models) = super::attack::experiment(args)?;
-            let attacks = models.len() * experiment.attack.restarts as usize;
+            let (experiment, request) = super::attack::asked(args)?;
+            let attacks = request.models.len() * experiment.attack.restarts as usize;
             return Ok(of_pieces((attacks.max(1), "attack")));
         }
         Command::Train(args) => {
@@ -174,7 +174,7 @@ fn work(command: &[String]) -> anyhow::Result<Work> {
         }
         _ => return Err(not_spread(name).into()),
     };
-    let models = match models.len() {
+    let models = match request.models.len() {
         0 => experiment.trainings()?.len().max(1),
         models => models,
     };
