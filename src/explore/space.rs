@@ -36,7 +36,6 @@ impl Space {
     /// [`crate::error::Error::Argument`] without a domain or voltage, for voltages that do not rise, energies that are not those of
     /// all of them, fall with the voltage or are negative, and for less than one rail.
     pub fn check(&self) -> Result<()> {
-        let refuse = |what: &str, expected: &str, found: String| refuse(what, expected, found);
         if self.domains.is_empty() || self.voltages.is_empty() {
             let found = format!("{} and {}", self.domains.len(), self.voltages.len());
             return refuse(

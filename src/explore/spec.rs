@@ -73,13 +73,6 @@ impl ExploreSpec {
     /// # Errors
     /// [`crate::error::Error::Argument`] that names the key.
     pub fn check(&self) -> Result<()> {
-        let at_least = |key: &str, least: u32, value: u32| {
-            if value >= least {
-                Ok(())
-            } else {
-                refuse(key, format!("at least {least}"), value.to_string())
-            }
-        };
         if !(self.max_loss > 0.0 && self.max_loss < 1.0) {
             let found = self.max_loss.to_string();
             return refuse("explore.max_loss", "a fraction above 0 and below 1", found);
@@ -97,11 +90,19 @@ impl ExploreSpec {
         if self.search_images == Some(0) || self.width_images == 0 {
             return refuse("explore.search_images, width_images", "at least 1", "0");
         }
-        at_least("explore.mixed", 1, self.mixed)?;
-        at_least("explore.max_rails", 1, self.max_rails.unwrap_or(1))?;
-        at_least("explore.search_chips", 2, self.search_chips)?;
-        at_least("explore.evaluations", 1, self.evaluations)?;
-        at_least("explore.attempts", 1, self.attempts)
+        let counts = [
+            ("explore.mixed", 1, self.mixed),
+            ("explore.max_rails", 1, self.max_rails.unwrap_or(1)),
+            ("explore.search_chips", 2, self.search_chips),
+            ("explore.evaluations", 1, self.evaluations),
+            ("explore.attempts", 1, self.attempts),
+        ];
+        match counts.into_iter().find(|(_, least, count)| count < least) {
+            Some((key, least, count)) => {
+                refuse(key, format!("at least {least}"), count.to_string())
+            }
+            None => Ok(()),
+        }
     }
 }
 

@@ -17,6 +17,7 @@ use crate::attack::{
     bit_search, random_flips, summarize_attacks, AttackRow, AttackSpec, AttackSummary, AttackUnit,
     Flip, FlipRow, Outcome, Stop, Target,
 };
+use crate::code::CodeFormat;
 use crate::config::Experiment;
 use crate::data::{DatasetName, ImageSet, Normalization, Split};
 use crate::error::{refuse, Error, Result};
@@ -122,9 +123,7 @@ impl Prepared {
         let device = experiment.device.open()?;
         let mut experiment = experiment.clone();
         let mut models = load_models(&request.models, &device)?;
-        models
-            .iter()
-            .try_for_each(|model| model.stored_bits().map(drop))?;
+        models.iter().try_for_each(Loaded::check_stored)?;
         let normalization = experiment.dataset.normalization.clone();
         experiment.dataset = dataset_for(&models, &experiment.dataset, request.dataset_given)?;
         let spec = &experiment.attack;
@@ -382,20 +381,13 @@ impl Prepared {
     ) -> AttackRow {
         let (loaded, spec) = (&self.models[model], &self.experiment.attack);
         let network = loaded.evaluator.network();
-        let format = loaded
-            .evaluator
-            .stored()
-            .iter()
-            .flatten()
-            .map(|stored| stored.format)
-            .next();
         AttackRow {
             model: loaded.name.clone(),
             architecture: network.architecture().to_string(),
             dataset: self.test.title.clone(),
             metric: self.metric,
             method: network.method_label(),
-            bits: format.map_or(Bits::FLOAT, |format| format.width()),
+            bits: loaded.format().map_or(Bits::FLOAT, CodeFormat::width),
             training_seed: loaded.info.training_seed,
             restart,
             attack_data: spec.data,

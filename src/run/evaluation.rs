@@ -181,7 +181,9 @@ pub fn evaluate(
                 words: evaluator.words(),
                 layout,
             };
-            let reads = way.model.chip(experiment.seed, place.chip, zones, stored)?;
+            let reads = way
+                .model
+                .chip(experiment.seed, faults.chip, zones, stored)?;
             if let Some(folder) = masks {
                 write_masks(folder, loaded, &reads)?;
             }
@@ -217,12 +219,7 @@ pub fn evaluate(
             score.not_finite, score.images
         ));
     }
-    let format = evaluator
-        .stored()
-        .iter()
-        .flatten()
-        .map(|stored| stored.format)
-        .next();
+    let format = loaded.format();
     let point = place.as_ref().and_then(|place| place.point);
     let changed = options.changes().is_some();
     let row = EvaluationRow {
@@ -261,20 +258,18 @@ impl FaultSetting<'_> {
 
 /// Refuses fault options that have no effect on such faults.
 fn check_options(spec: &FaultSpec, faults: FaultSetting) -> Result<()> {
-    let wrong = |key: &str, expected: &str, found: &str| refuse(key, expected, found);
     if spec.margin.is_some() && !matches!(faults.weights, WeightFaults::Voltage(_)) {
         let expected =
             "`--voltage` beside it: it moves the failure curve, which a rate does not read";
-        return wrong("faults.margin", expected, "none");
+        return refuse("faults.margin", expected, "none");
     }
     Ok(())
 }
 
-/// Where faults are looked at: a chip at a rate, with the operating point where a voltage was given.
+/// Where faults are looked at: at a rate, with the operating point where a voltage was given.
 struct Place {
     ber: Ber,
     point: Option<OperatingPoint>,
-    chip: ChipId,
 }
 
 impl Place {
@@ -319,26 +314,18 @@ fn place(
     memory: &MemoryModel,
     masks: Option<&Path>,
 ) -> Result<Option<Place>> {
-    let chip = faults.chip;
     match faults.weights {
         WeightFaults::None if masks.is_some() || (options.changes().is_some() && !faults.any()) => {
             let expected = "`--ber` or `--voltage`: without, no bit fails and they have no effect";
             refuse("fault options and masks", expected, "neither")
         }
         WeightFaults::None => Ok(None),
-        WeightFaults::Ber(ber) => Ok(Some(Place {
-            ber,
-            point: None,
-            chip,
-        })),
+        WeightFaults::Ber(ber) => Ok(Some(Place { ber, point: None })),
         WeightFaults::Voltage(text) => match memory.voltages(text)?.as_slice() {
             [one] => {
                 let point = options.at(memory, *one)?;
-                Ok(Some(Place {
-                    ber: point.ber,
-                    point: Some(point),
-                    chip,
-                }))
+                let (ber, point) = (point.ber, Some(point));
+                Ok(Some(Place { ber, point }))
             }
             many => refuse(
                 "--voltage",

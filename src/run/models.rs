@@ -1,6 +1,7 @@
 //! The models of a sweep or an attack with their images: loaded, checked against each other, named apart.
 
 use super::normalization::Taken;
+use crate::code::CodeFormat;
 use crate::config::{Experiment, Training};
 use crate::data::{
     self, validation_split, DatasetName, DatasetSpec, ImageSet, Normalization, Split,
@@ -113,9 +114,9 @@ impl Loaded {
     /// What faults reach of the model's memory.
     ///
     /// # Errors
-    /// As [`Self::stored_bits`]; fault options that do not go with the model.
+    /// As [`Self::check_stored`]; fault options that do not go with the model.
     pub(super) fn exposure(&self, faults: &Faults) -> Result<Exposure> {
-        self.stored_bits()?;
+        self.check_stored()?;
         exposure(&self.evaluator, &self.name, faults)
     }
 
@@ -132,31 +133,31 @@ impl Loaded {
         Err(Error::input(&self.path, expected, found))
     }
 
-    /// Bits of a stored code.
+    /// How its codes are stored, by the first layer that has some; `None` for float weights.
+    pub(super) fn format(&self) -> Option<CodeFormat> {
+        let stored = self.evaluator.stored().iter().flatten().next();
+        stored.map(|stored| stored.format)
+    }
+
+    /// Refuses a model without stored codes.
     ///
     /// # Errors
     /// [`Error::Argument`] that names the file for float weights: they store no codes that a fault could hit.
-    pub(super) fn stored_bits(&self) -> Result<u32> {
-        let bits = self
-            .evaluator
-            .stored()
-            .iter()
-            .flatten()
-            .map(|s| s.format.bits())
-            .next();
-        bits.ok_or_else(|| {
-            let mut name = self.path.file_stem().unwrap_or_default().to_owned();
-            name.push("-8bit.safetensors");
-            let (from, to) = (self.path.as_os_str(), self.path.with_file_name(name));
-            let expected = format!(
-                "a quantised model, which stores codes in the memory (`wcat-explore quantize --model {} --bits 8 --out {}` \
-                 makes one)",
-                shell_quoted(from),
-                shell_quoted(to.as_os_str())
-            );
-            let what = format!("model {}", self.path.display());
-            Error::argument(what, expected, "float weights (bits: 32)")
-        })
+    pub(super) fn check_stored(&self) -> Result<()> {
+        if self.format().is_some() {
+            return Ok(());
+        }
+        let mut name = self.path.file_stem().unwrap_or_default().to_owned();
+        name.push("-8bit.safetensors");
+        let (from, to) = (self.path.as_os_str(), self.path.with_file_name(name));
+        let expected = format!(
+            "a quantised model, which stores codes in the memory (`wcat-explore quantize --model {} --bits 8 --out {}` \
+             makes one)",
+            shell_quoted(from),
+            shell_quoted(to.as_os_str())
+        );
+        let what = format!("model {}", self.path.display());
+        refuse(what, expected, "float weights (bits: 32)")
     }
 }
 
@@ -245,6 +246,12 @@ pub(super) fn base_name(info: &ModelInfo, path: &Path) -> Result<String> {
         Error::argument(what, format!("{expected}: rename the file"), found)
     })?;
     Ok(name)
+}
+
+/// Name of a file without its folder.
+pub(super) fn file_name(path: &Path) -> String {
+    let name = path.file_name().unwrap_or_default();
+    name.to_string_lossy().into_owned()
 }
 
 /// Name of a file without its ending.

@@ -514,18 +514,15 @@ impl Prepared {
     /// Cells that faults reach, by model and protection; none where counts do not have the rate of the curve.
     fn count_cells(&self) -> Result<BTreeMap<String, u64>> {
         let mut cells = BTreeMap::new();
-        for model in self
-            .models
-            .iter()
-            .filter(|_| self.faults.counts_have_the_rate() && !self.fail_alone())
-        {
-            model.stored_bits()?;
+        if !self.faults.counts_have_the_rate() || self.fail_alone() {
+            return Ok(cells);
+        }
+        for model in &self.models {
+            model.check_stored()?;
             for &protection in &self.protections {
-                let key = cells_key(&model.name, protection);
-                cells.insert(
-                    key,
-                    exposed_cells(&model.evaluator, &model.name, protection, &self.faults)?,
-                );
+                let name = &model.name;
+                let exposed = exposed_cells(&model.evaluator, name, protection, &self.faults)?;
+                cells.insert(cells_key(name, protection), exposed);
             }
         }
         Ok(cells)

@@ -2,6 +2,7 @@
 //! tables and model files alone.
 
 use super::checked::Unchecked;
+use super::models::{file_name, stem};
 use super::record::{check_metrics, Record};
 use super::redraw::{figures_of, memory_of};
 use crate::analysis::{self, names, Analysis, MethodMean, Summary};
@@ -117,12 +118,7 @@ pub fn publish(request: &PublishRequest) -> Result<Published> {
         .out
         .parent()
         .map_or_else(PathBuf::new, Path::to_owned);
-    let stem = request
-        .out
-        .file_stem()
-        .unwrap_or_default()
-        .to_string_lossy()
-        .into_owned();
+    let stem = stem(&request.out);
     let mut published = Published {
         document: request.out.clone(),
         figures: Vec::new(),
@@ -446,12 +442,7 @@ fn card(name: &str, model: &Shipped, runs: &[&Read]) -> Result<ModelCard> {
     let configuration = record.map(TrainingRecord::to_json).transpose()?;
     Ok(ModelCard {
         name: name.to_owned(),
-        file: model
-            .path
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned(),
+        file: file_name(&model.path),
         bytes: std::fs::metadata(&model.path).map_or(0, |meta| meta.len()),
         checksum: model.checksum.clone(),
         architecture: info.architecture.to_string(),

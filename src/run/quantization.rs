@@ -64,7 +64,7 @@ pub struct Calibration {
 }
 
 /// A quantised model. Columns as in the result tables; null where there was no evaluation.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct QuantizationRow {
     /// Version of the columns.
     pub schema: u64,
@@ -203,13 +203,14 @@ pub fn quantize(
         },
         None => None,
     };
+    let (before, after) = (before.as_ref(), after.as_ref());
     let row = QuantizationRow {
-        dataset: after.as_ref().map(|row| row.dataset.clone()),
-        images: after.as_ref().map(|row| row.images),
-        accuracy: after.as_ref().map(|row| row.accuracy),
-        loss: after.as_ref().and_then(|row| row.loss),
-        float_accuracy: before.as_ref().map(|row| row.accuracy),
-        float_loss: before.as_ref().and_then(|row| row.loss),
+        dataset: after.map(|row| row.dataset.clone()),
+        images: after.map(|row| row.images),
+        accuracy: after.map(|row| row.accuracy),
+        loss: after.and_then(|row| row.loss),
+        float_accuracy: before.map(|row| row.accuracy),
+        float_loss: before.and_then(|row| row.loss),
         path: request.out.display().to_string(),
         normalization,
         activation_bits: request.activations.as_ref().map(|own| own.bits),
@@ -365,15 +366,10 @@ fn name(request: &QuantizationRequest, info: &ModelInfo, spec: &QuantizerSpec) -
         Some(name) => name.to_owned(),
         None => stem(&request.model),
     };
-    let activations = request
-        .activations
-        .as_ref()
-        .map(|own| format!("-a{}", own.bits));
-    let made = format!(
-        "{float}-{}{}",
-        spec.label(),
-        activations.unwrap_or_default()
-    );
+    let mut made = format!("{float}-{}", spec.label());
+    if let Some(own) = &request.activations {
+        made += &format!("-a{}", own.bits);
+    }
     let name = request.name.clone().unwrap_or(made);
     check_name(&name).map_err(|(expected, found)| {
         Error::argument(
@@ -431,20 +427,15 @@ fn evaluated(
         monitor.note("not evaluated: the model does not say its data set; --dataset names one");
         return Ok(None);
     }
-    let (given, data, file) = (
-        request.dataset_given,
-        request.data_folder.as_deref(),
-        request.data_file.as_deref(),
-    );
     // the agreement of a network with itself says nothing
     let mut experiment = experiment.clone();
     experiment.sweep.metric = Some(Metric::Top1);
     match evaluate(
         &experiment,
         model,
-        given,
-        data,
-        file,
+        request.dataset_given,
+        request.data_folder.as_deref(),
+        request.data_file.as_deref(),
         FaultSetting::default(),
         None,
     ) {
@@ -515,18 +506,10 @@ fn measure(network: &Network, name: &str) -> Result<(Vec<QuantizedLayer>, Quanti
         architecture: network.architecture().to_string(),
         method: network.quantizer().method_label(),
         bits: network.quantizer().bits.get(),
-        activation_bits: None,
         layers: quantised().count(),
         weights: quantised().map(|layer| layer.weights).sum(),
         relative_error: if squares > 0.0 { errors / squares } else { 0.0 },
-        dataset: None,
-        images: None,
-        accuracy: None,
-        loss: None,
-        float_accuracy: None,
-        float_loss: None,
-        normalization: None,
-        path: String::new(),
+        ..QuantizationRow::default()
     };
     Ok((layers, row))
 }

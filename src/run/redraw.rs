@@ -139,11 +139,7 @@ pub(super) fn draw(
         &objectives,
     ));
     let folder = folder(&title);
-    store::create_folder(&folder)?;
-    let _lock = Lock::take(&folder)?;
-    for figure in &figures {
-        figure::write(&figure.svg, &folder.join(format!("{}.svg", figure.name)))?;
-    }
+    let _lock = draw_into(&folder, &figures)?;
     let mut notes: Vec<String> = records
         .iter()
         .flat_map(|record| record.notes.iter().cloned())
@@ -197,6 +193,16 @@ pub(super) fn draw(
     ))
 }
 
+/// Writes figures into the folder of a report, which stays locked until its page is there too.
+fn draw_into(folder: &Path, figures: &[figure::Figure]) -> Result<Lock> {
+    store::create_folder(folder)?;
+    let lock = Lock::take(folder)?;
+    for figure in figures {
+        figure::write(&figure.svg, &folder.join(format!("{}.svg", figure.name)))?;
+    }
+    Ok(lock)
+}
+
 /// An answer as it stands in its folder, with what was drawn of it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DrawnAnswer {
@@ -244,11 +250,7 @@ pub(super) fn draw_answer(run: &Path, folder: &Path) -> Result<DrawnAnswer> {
         figure::part_map(&parts),
     ];
     let figures: Vec<figure::Figure> = figures.into_iter().flatten().collect();
-    store::create_folder(folder)?;
-    let _lock = Lock::take(folder)?;
-    for figure in &figures {
-        figure::write(&figure.svg, &folder.join(format!("{}.svg", figure.name)))?;
-    }
+    let _lock = draw_into(folder, &figures)?;
     let memory = record.memory.as_ref().map_or("", |memory| &memory.name);
     let models = match record.models.as_slice() {
         [one] => one.name.clone(),

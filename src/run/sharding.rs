@@ -3,6 +3,7 @@
 
 use super::exploring::check_exploration;
 use super::journal::{journals_of, replay_run, Asked, Attempt, Journal, Replay, ReplayedAttempt};
+use super::models::file_name;
 use super::monitor::Monitor;
 use super::prepared::Prepared;
 use super::request::RunRequest;
@@ -311,8 +312,7 @@ pub(super) fn who_owes(
 impl ReplayedAttempt {
     /// The name of its journal.
     fn name(&self) -> String {
-        let name = self.path.file_name().unwrap_or_default();
-        name.to_string_lossy().into_owned()
+        file_name(&self.path)
     }
 
     /// The attempt in words, by the name of its journal.

@@ -289,10 +289,6 @@ pub(super) fn wait_for_lock(folder: &Path, model: &str, monitor: &dyn Monitor) -
     }
 }
 
-/// How the images of a training are normalised; `None` for floats.
-///
-/// # Errors
-/// [`Error::Argument`] where statistics or a variation are given for floats, or statistics of other channels.
 /// What a training begins with.
 struct Inputs {
     images: ImageSet,
@@ -316,6 +312,10 @@ impl Inputs {
     }
 }
 
+/// How the images of a training are normalised; `None` for floats.
+///
+/// # Errors
+/// [`Error::Argument`] where statistics or a variation are given for floats, or statistics of other channels.
 fn normalization(training: &Training, images: &ImageSet) -> Result<Option<Normalization>> {
     let spec = &training.dataset;
     if !images.pixels.are_floats() {

@@ -136,16 +136,18 @@ impl TrainerSpec {
     /// # Errors
     /// [`crate::error::Error::Argument`] naming the key.
     pub fn check(&self) -> Result<()> {
-        within("epochs", self.epochs as f64, 1.0, 1e5)?;
-        within("batch", self.batch as f64, 1.0, 65_536.0)?;
-        within(
-            "max_magnitude_penalty",
-            self.max_magnitude_penalty,
-            0.0,
-            1e6,
-        )?;
-        if let Some(clip) = self.grad_clip {
-            within("grad_clip", clip, 1e-12, 1e12)?;
+        for (key, value, low, high) in [
+            ("epochs", self.epochs as f64, 1.0, 1e5),
+            ("batch", self.batch as f64, 1.0, 65_536.0),
+            (
+                "max_magnitude_penalty",
+                self.max_magnitude_penalty,
+                0.0,
+                1e6,
+            ),
+            ("grad_clip", self.grad_clip.unwrap_or(1.0), 1e-12, 1e12),
+        ] {
+            within(key, value, low, high)?;
         }
         self.schedule.check()?;
         self.optimizer.check()
@@ -160,27 +162,20 @@ impl OptimizerSpec {
         self.only(self.betas.is_some(), "betas", &[Adam])?;
         self.only(self.alpha.is_some(), "alpha", &[Rmsprop])?;
         self.only(self.epsilon.is_some(), "epsilon", &[Adam, Rmsprop])?;
-        within("optimizer.learning_rate", self.learning_rate, 1e-12, 1e3)?;
-        within("optimizer.weight_decay", self.weight_decay, 0.0, 1e3)?;
-        within("optimizer.range_decay", self.range_decay, 0.0, 1e3)?;
         const BELOW_ONE: f64 = 1.0 - f64::EPSILON;
-        for (key, value) in [("momentum", self.momentum), ("alpha", self.alpha)] {
-            within(
-                &format!("optimizer.{key}"),
-                value.unwrap_or(0.0),
-                0.0,
-                BELOW_ONE,
-            )?;
+        let [first, second] = self.betas.unwrap_or_default();
+        for (key, value, low, high) in [
+            ("learning_rate", self.learning_rate, 1e-12, 1e3),
+            ("weight_decay", self.weight_decay, 0.0, 1e3),
+            ("range_decay", self.range_decay, 0.0, 1e3),
+            ("momentum", self.momentum.unwrap_or(0.0), 0.0, BELOW_ONE),
+            ("alpha", self.alpha.unwrap_or(0.0), 0.0, BELOW_ONE),
+            ("betas", first, 0.0, BELOW_ONE),
+            ("betas", second, 0.0, BELOW_ONE),
+            ("epsilon", self.epsilon.unwrap_or(1e-8), 1e-30, 1.0),
+        ] {
+            within(&format!("optimizer.{key}"), value, low, high)?;
         }
-        for beta in self.betas.unwrap_or_default() {
-            within("optimizer.betas", beta, 0.0, BELOW_ONE)?;
-        }
-        within(
-            "optimizer.epsilon",
-            self.epsilon.unwrap_or(1e-8),
-            1e-30,
-            1.0,
-        )?;
         if self.nesterov == Some(true) && self.momentum == Some(0.0) {
             return refuse(
                 "trainer.optimizer.nesterov",
