@@ -159,15 +159,12 @@ impl Sweeping<'_> {
         let journal = Mutex::new(self.begin(&mut run, resumed, &replay)?);
         let budget = self.evaluations(&input.spec, &swept_models, &replay, &journal)?;
         let mut chips = Simulated {
-            prepared,
+            sweeping: self,
             swept_models: &swept_models,
             answers: &answers,
             input: &input,
             known: known(&replay),
             journal: &journal,
-            cancel: self.cancel(),
-            monitor,
-            stages: &self.stages,
             told: None,
             progress: (AtomicUsize::new(0), 0),
         };

@@ -36,6 +36,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 const UNITS: &str = "units";
 /// What a file there holds, for messages.
 const UNIT: &str = "a finished attack";
+/// Model, by its place, and restart of an attack.
+type Key = (usize, u32);
 /// Name of the figure.
 const FIGURE: &str = "attack";
 
@@ -291,8 +293,7 @@ impl Prepared {
     /// Computes one attack of a run in a folder that this process has locked.
     fn unit(
         &self,
-        model: usize,
-        restart: u32,
+        (model, restart): Key,
         folder: &Path,
         monitor: &dyn Monitor,
     ) -> Result<AttackUnit> {
@@ -436,8 +437,7 @@ impl<'a> Attacking<'a> {
         })
     }
 
-    /// Model and restart of each attack.
-    fn keys(&self) -> Vec<(usize, u32)> {
+    fn keys(&self) -> Vec<Key> {
         let restarts = self.prepared.experiment.attack.restarts;
         (0..self.prepared.models.len())
             .flat_map(|model| (0..restarts).map(move |restart| (model, restart)))
@@ -456,23 +456,32 @@ impl<'a> Attacking<'a> {
         let attempt = Attempt::here(&self.prepared.run, Some(shard), None, &self.request.command);
         let journal = Journal::of_attempt(&self.folder, attempt, Known::new())?;
         let path = journal.path().to_owned();
-        store::create_folder(&self.folder.join(UNITS))?;
-        let missing = |key: &(usize, u32)| !self.unit_file(key.0, key.1).exists();
-        let (own, others): (Vec<_>, Vec<_>) = self
-            .keys()
-            .into_iter()
-            .enumerate()
-            .partition(|(k, _)| shard.owns(*k));
-        let owed = own.iter().filter(|(_, key)| missing(key)).count();
-        Stages::new(self.monitor, 1).begin(&count_of(owed, "attack"), owed);
-        let units = each(own.len(), |i| self.unit(own[i].1 .0, own[i].1 .1))?;
+        let all = self.keys().into_iter().enumerate();
+        let (own, others): (Vec<_>, Vec<_>) = all.partition(|(k, _)| shard.owns(*k));
+        let own: Vec<Key> = own.into_iter().map(|(_, key)| key).collect();
+        let (_, computed) = self.units(&own, &Stages::new(self.monitor, 1))?;
         journal.close()?;
+        let missing = others.iter().filter(|(_, key)| self.is_missing(key));
         Ok(ShardResult {
             folder: self.folder.clone(),
             journal: path,
-            computed: units.iter().filter(|(_, computed)| *computed).count(),
-            of_others: others.iter().filter(|(_, key)| missing(key)).count(),
+            computed,
+            of_others: missing.count(),
         })
+    }
+
+    /// These attacks, each from its file or computed, and how many were computed.
+    fn units(&self, keys: &[Key], stages: &Stages) -> Result<(Vec<AttackUnit>, usize)> {
+        store::create_folder(&self.folder.join(UNITS))?;
+        let owed = keys.iter().filter(|key| self.is_missing(key)).count();
+        stages.begin(&count_of(owed, "attack"), owed);
+        let units = each(keys.len(), |i| self.unit(keys[i]))?;
+        let computed = units.iter().filter(|(_, computed)| *computed).count();
+        Ok((units.into_iter().map(|(unit, _)| unit).collect(), computed))
+    }
+
+    fn is_missing(&self, key: &Key) -> bool {
+        !self.unit_file(*key).exists()
     }
 
     fn finish(&self) -> Result<AttackResult> {
@@ -488,26 +497,15 @@ impl<'a> Attacking<'a> {
             self.check_complete(&keys, &attempts)?;
         }
         run.begin(&attempts)?;
-        store::create_folder(&self.folder.join(UNITS))?;
         let stages = Stages::new(self.monitor, 2);
-        let owed = keys
-            .iter()
-            .filter(|key| !self.unit_file(key.0, key.1).exists());
-        let owed = owed.count();
-        stages.begin(&count_of(owed, "attack"), owed);
-        let units: Vec<(AttackUnit, bool)> = each(keys.len(), |i| self.unit(keys[i].0, keys[i].1))?;
-        let computed = units.iter().filter(|(_, computed)| *computed).count();
-        let units: Vec<AttackUnit> = units.into_iter().map(|(unit, _)| unit).collect();
+        let (units, computed) = self.units(&keys, &stages)?;
         stuck(&units).into_iter().for_each(|note| run.warn(note));
         let attacks: Vec<AttackRow> = units.iter().map(|unit| unit.row.clone()).collect();
         let flips: Vec<FlipRow> = units.iter().flat_map(FlipRow::of).collect();
         let summaries = summarize_attacks(&attacks);
         stages.begin("tables and figure", 1);
         let figure = self.draw(&attacks, &flips)?;
-        let files: Vec<String> = keys
-            .iter()
-            .map(|&(model, restart)| unit_name(model, restart))
-            .collect();
+        let files: Vec<String> = keys.into_iter().map(unit_name).collect();
         run.finish(|| self.write_tables(&attacks, &flips, &summaries), &files)?;
         let reused = units.len() - computed;
         Ok(AttackResult {
@@ -521,10 +519,10 @@ impl<'a> Attacking<'a> {
     }
 
     /// Checks that shards have made all attacks.
-    fn check_complete(&self, keys: &[(usize, u32)], attempts: &[ReplayedAttempt]) -> Result<()> {
+    fn check_complete(&self, keys: &[Key], attempts: &[ReplayedAttempt]) -> Result<()> {
         let mut missing = Vec::new();
-        for (k, &(model, restart)) in keys.iter().enumerate() {
-            if self.finished_unit(model, restart)?.is_none() {
+        for (k, key) in keys.iter().enumerate() {
+            if self.finished_unit(*key)?.is_none() {
                 missing.push(k as u32);
             }
         }
@@ -546,21 +544,21 @@ impl<'a> Attacking<'a> {
         let asked = self.prepared.experiment.attack.restarts;
         for model in 0..self.prepared.models.len() {
             // an earlier call may have made more attacks
-            let more = |restart| self.unit_file(model, restart).exists();
+            let more = |restart| !self.is_missing(&(model, restart));
             for restart in (0..).take_while(|restart| *restart < asked || more(*restart)) {
-                store::remove_file(&self.unit_file(model, restart))?;
+                store::remove_file(&self.unit_file((model, restart)))?;
             }
         }
         Ok(())
     }
 
-    fn unit_file(&self, model: usize, restart: u32) -> PathBuf {
-        self.folder.join(unit_name(model, restart))
+    fn unit_file(&self, key: Key) -> PathBuf {
+        self.folder.join(unit_name(key))
     }
 
     /// An attack from its file, where it is there and whole.
-    fn finished_unit(&self, model: usize, restart: u32) -> Result<Option<AttackUnit>> {
-        let path = self.unit_file(model, restart);
+    fn finished_unit(&self, (model, restart): Key) -> Result<Option<AttackUnit>> {
+        let path = self.unit_file((model, restart));
         if !path.exists() {
             return Ok(None);
         }
@@ -583,18 +581,15 @@ impl<'a> Attacking<'a> {
     }
 
     /// An attack from its file, or computed and then kept; true where it was computed.
-    fn unit(&self, model: usize, restart: u32) -> Result<(AttackUnit, bool)> {
-        if let Some(unit) = self.finished_unit(model, restart)? {
+    fn unit(&self, key: Key) -> Result<(AttackUnit, bool)> {
+        if let Some(unit) = self.finished_unit(key)? {
             return Ok((unit, false));
         }
-        let path = self.unit_file(model, restart);
-        let name = &self.prepared.models[model].name;
-        let unit = self
-            .prepared
-            .unit(model, restart, &self.folder, self.monitor);
-        self.monitor.attacked(name, restart);
+        let prepared = &self.prepared;
+        let unit = prepared.unit(key, &self.folder, self.monitor);
+        self.monitor.attacked(&prepared.models[key.0].name, key.1);
         let unit = unit?;
-        sealed::write(&path, UNIT, &unit)?;
+        sealed::write(&self.unit_file(key), UNIT, &unit)?;
         Ok((unit, true))
     }
 
@@ -650,7 +645,7 @@ fn each<R: Send>(count: usize, work: impl Fn(usize) -> Result<R> + Sync) -> Resu
 }
 
 /// File of a finished attack. Models go by their place in the run: a name may hold what a file name must not.
-fn unit_name(model: usize, restart: u32) -> String {
+fn unit_name((model, restart): Key) -> String {
     format!("{UNITS}/model{model}-restart{restart}.json")
 }
 

@@ -211,17 +211,8 @@ impl Journal {
         store::flush_folder(store::folder_of(&path))?;
         let (length, written) = (read.length, read.known.keys().cloned().collect());
         read.add_shards(shards, run)?;
-        let mut journal = Self {
-            path,
-            file,
-            length,
-            broken: false,
-            flush_every: FLUSH_EVERY,
-            flushed: Instant::now(),
-            dirty,
-            written,
-            known: read.known,
-        };
+        let mut journal = Self::empty(path, file, read.known, FLUSH_EVERY);
+        (journal.length, journal.dirty, journal.written) = (length, dirty, written);
         if length == 0 {
             journal.write_line(&Header::line(None)?)?;
         }
@@ -236,7 +227,7 @@ impl Journal {
     pub(super) fn of_run(folder: &Path, known: Known) -> Result<Self> {
         let path = folder.join(names::JOURNAL);
         let file = store::open_to_append(&path)?;
-        Self::new(path, file, None, known, FLUSH_EVERY)
+        Self::empty(path, file, known, FLUSH_EVERY).begun(None)
     }
 
     /// Makes the journal of an attempt at a part of a run, under a name that no other process has.
@@ -245,17 +236,11 @@ impl Journal {
     /// [`Error::Io`] with the path.
     pub(super) fn of_attempt(folder: &Path, attempt: Attempt, known: Known) -> Result<Self> {
         let (path, file) = attempt.create_journal(folder)?;
-        Self::new(path, file, Some(attempt), known, FLUSH_SHARD_EVERY)
+        Self::empty(path, file, known, FLUSH_SHARD_EVERY).begun(Some(attempt))
     }
 
-    fn new(
-        path: PathBuf,
-        file: File,
-        attempt: Option<Attempt>,
-        known: Known,
-        flush_every: Duration,
-    ) -> Result<Self> {
-        let mut journal = Self {
+    fn empty(path: PathBuf, file: File, known: Known, flush_every: Duration) -> Self {
+        Self {
             path,
             file,
             length: 0,
@@ -265,11 +250,15 @@ impl Journal {
             dirty: true,
             written: BTreeSet::new(),
             known,
-        };
-        journal.write_line(&Header::line(attempt)?)?;
-        journal.flush()?;
-        store::flush_folder(store::folder_of(&journal.path))?;
-        Ok(journal)
+        }
+    }
+
+    /// The same with its first line, on the medium.
+    fn begun(mut self, attempt: Option<Attempt>) -> Result<Self> {
+        self.write_line(&Header::line(attempt)?)?;
+        self.flush()?;
+        store::flush_folder(store::folder_of(&self.path))?;
+        Ok(self)
     }
 
     /// The file.

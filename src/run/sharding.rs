@@ -1,6 +1,7 @@
 //! Shards: parts of a sweep or an exploration that several processes compute, each into a journal of its own, and what
 //! is said when they are put together.
 
+use super::difference::and_more;
 use super::exploring::check_exploration;
 use super::journal::{journals_of, replay_run, Asked, Attempt, Journal, Replay, ReplayedAttempt};
 use super::models::file_name;
@@ -213,10 +214,7 @@ impl Sweeping<'_> {
                 continue;
             };
             let named: Vec<&str> = names.iter().take(FEW).map(String::as_str).collect();
-            let rest = match names.len().saturating_sub(FEW) {
-                0 => String::new(),
-                rest => format!(" and {rest} more"),
-            };
+            let rest = and_more(names.len(), FEW);
             let text = format!(
                 "of {}, only these ask for {more}: {}{rest}",
                 count_of(replay.attempts.len(), "attempt"),
@@ -299,12 +297,7 @@ pub(super) fn who_owes(
     let owing = owing(count);
     let list: Vec<String> = owing.iter().take(NAMED).map(u32::to_string).collect();
     let list = list.join(",");
-    let more = owing.len().saturating_sub(NAMED);
-    let more = if more > 0 {
-        format!(" and {more} more")
-    } else {
-        String::new()
-    };
+    let more = and_more(owing.len(), NAMED);
     let shards = if owing.len() == 1 { "shard" } else { "shards" };
     format!("{shards} {list}{more} of {count} to run: `--array={list}`")
 }

@@ -4,6 +4,7 @@ use super::contents::next_line;
 use super::{Header, Record, Replay, SeenChip};
 use crate::analysis::names;
 use crate::error::{IoContext, Result};
+use crate::run::difference::and_more;
 use crate::store;
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -22,10 +23,7 @@ impl Replay {
             _ => format!("{count} lines are"),
         };
         let named = self.damaged.iter().take(NAMED).cloned().collect::<Vec<_>>();
-        let more = match count.saturating_sub(NAMED) {
-            0 => String::new(),
-            more => format!(" and {more} more"),
-        };
+        let more = and_more(count, NAMED);
         (count > 0).then(|| {
             format!(
                 "{lines} damaged, or of a damaged design point: {}{more}",

@@ -110,22 +110,11 @@ pub(super) fn trainings(args: &TrainArgs) -> Result<(Vec<Training>, DeviceSpec)>
         let (experiment, _) = args.settings.experiment_over(None, &presets, &flags)?;
         return Ok((vec![experiment.training()?], experiment.device));
     }
-    let widths: Vec<Option<u64>> = if args.bits.is_empty() {
-        vec![None]
-    } else {
-        args.bits.iter().copied().map(Some).collect()
-    };
-    let methods: Vec<Option<&str>> = if args.sweep_methods.is_empty() {
-        vec![None]
-    } else {
-        args.sweep_methods
-            .iter()
-            .map(|method| Some(method.as_str()))
-            .collect()
-    };
     let (mut all, mut device) = (Vec::new(), DeviceSpec::Cpu);
-    for bits in widths {
-        for &method in &methods {
+    for bits in each_or_none(&args.bits) {
+        let bits = bits.copied();
+        for method in each_or_none(&args.sweep_methods) {
+            let method = method.map(String::as_str);
             let experiment = experiment(&args.settings, method, bits, &presets, &flags)?;
             all.push(experiment.training()?);
             device = experiment.device;
@@ -135,6 +124,14 @@ pub(super) fn trainings(args: &TrainArgs) -> Result<(Vec<Training>, DeviceSpec)>
         }
     }
     Ok((all, device))
+}
+
+/// Each of a list, or that there is none.
+fn each_or_none<T>(list: &[T]) -> Vec<Option<&T>> {
+    if list.is_empty() {
+        return vec![None];
+    }
+    list.iter().map(Some).collect()
 }
 
 /// One method at one width: the method's preset over the files and under `--set`. `presets` and `flags` are of the data.
