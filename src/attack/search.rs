@@ -140,15 +140,9 @@ fn offers(
     batch: &Batch,
     k_top: u32,
 ) -> Result<Vec<Vec<Place>>> {
-    let gradients = gradients(
-        evaluator,
-        memory,
-        batch,
-        Route::of(
-            evaluator.network().architecture(),
-            evaluator.network().device(),
-        ),
-    )?;
+    let network = evaluator.network();
+    let route = Route::of(network.architecture(), network.device());
+    let gradients = gradients(evaluator, memory, batch, route)?;
     let offer = |(layer, gradients): (usize, &Vec<f32>)| match memory.stored(layer) {
         None => Vec::new(),
         Some(stored) => {

@@ -108,18 +108,17 @@ pub fn plan_answer(
 /// The experiment with the images of an answer: those of each chip its own, stratified.
 fn as_asked(experiment: &Experiment) -> Result<Experiment> {
     let mut experiment = experiment.clone();
-    let chosen = [
-        ("sweep.images", experiment.sweep.images.is_some()),
-        ("sweep.tolerance", experiment.sweep.tolerance.is_some()),
-        ("sweep.floor", experiment.sweep.floor.is_some()),
+    let (sweep, itself) = (&experiment.sweep, "chooses chips and images itself");
+    let rates = !sweep.bit_error_rates.is_empty();
+    let left_out = [
+        ("sweep.images", sweep.images.is_some(), itself),
+        ("sweep.tolerance", sweep.tolerance.is_some(), itself),
+        ("sweep.floor", sweep.floor.is_some(), itself),
+        ("sweep.bit_error_rates", rates, "searches voltages"),
     ];
-    if let Some((key, _)) = chosen.into_iter().find(|(_, given)| *given) {
-        let expected = "to be left out: an answer chooses chips and images itself";
+    if let Some((key, _, why)) = left_out.into_iter().find(|(_, given, _)| *given) {
+        let expected = format!("to be left out: an answer {why}");
         return refuse(key, expected, "a value");
-    }
-    if !experiment.sweep.bit_error_rates.is_empty() {
-        let expected = "to be left out: an answer searches voltages";
-        return refuse("sweep.bit_error_rates", expected, "a value");
     }
     experiment.sweep.sampling = Sampling::Stratified;
     experiment.answer.get_or_insert_default();

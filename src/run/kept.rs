@@ -160,16 +160,10 @@ fn from_hex(text: &str) -> Option<Vec<f32>> {
         return None;
     }
     let number = |at: usize| {
-        Some(
-            u32::from_str_radix(text.get(at..at + 8)?, 16)
-                .ok()?
-                .swap_bytes(),
-        )
+        let bits = u32::from_str_radix(text.get(at..at + 8)?, 16).ok()?;
+        Some(f32::from_bits(bits.swap_bytes()))
     };
-    (0..text.len())
-        .step_by(8)
-        .map(|at| number(at).map(f32::from_bits))
-        .collect()
+    (0..text.len()).step_by(8).map(number).collect()
 }
 
 #[cfg(test)]

@@ -140,15 +140,13 @@ pub(super) fn draw(
     ));
     let folder = folder(&title);
     let _lock = draw_into(&folder, &figures)?;
-    let mut notes: Vec<String> = records
-        .iter()
-        .flat_map(|record| record.notes.iter().cloned())
-        .collect();
+    let of_all = |lines: fn(&Record) -> &Vec<String>| -> Vec<String> {
+        records.iter().flat_map(lines).cloned().collect()
+    };
+    let mut notes = of_all(|record| &record.notes);
     notes.extend(warnings.iter().cloned());
-    let least_energy: Vec<String> = records
-        .iter()
-        .flat_map(|record| record.least_energy.iter().cloned())
-        .collect();
+    let least_energy = of_all(|record| &record.least_energy);
+    let configurations: Vec<String> = records.iter().map(to_yaml).collect::<Result<_>>()?;
     let contents = Report {
         title: format!(
             "{}: accuracy against {}",
@@ -157,15 +155,8 @@ pub(super) fn draw(
         ),
         run: title,
         version: first.version.clone(),
-        commands: records
-            .iter()
-            .flat_map(|record| record.commands.iter().cloned())
-            .collect(),
-        configuration: records
-            .iter()
-            .map(to_yaml)
-            .collect::<Result<Vec<_>>>()?
-            .join("---\n"),
+        commands: of_all(|record| &record.commands),
+        configuration: configurations.join("---\n"),
         notes,
         figures,
         summaries: merged.summaries,

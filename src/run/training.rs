@@ -426,17 +426,10 @@ fn settle_checksums(
     history: &[EpochRow],
     monitor: &dyn Monitor,
 ) -> Result<bool> {
-    let known = match Checksums::read(folder) {
-        Ok(Some(known)) => Some(
-            known
-                .check(folder, HISTORY, "the training state has what it held")
-                .map(drop),
-        ),
-        Ok(None) => None,
-        Err(error) => Some(Err(error)),
-    };
-    match known {
-        Some(Ok(())) => return Ok(true),
+    let known = Checksums::read(folder).transpose();
+    let remedy = "the training state has what it held";
+    match known.map(|known| known?.check(folder, HISTORY, remedy)) {
+        Some(Ok(_)) => return Ok(true),
         Some(Err(error)) if error.is_wrong_input() => {
             monitor.warn(&format!("{}: {error}; it is written anew", training.name));
         }

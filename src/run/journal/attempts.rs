@@ -54,13 +54,7 @@ impl Run {
     /// Refuses the journal of another run, and that of other numerics.
     pub(super) fn check(&self, path: &Path, attempt: Option<&Attempt>) -> Result<()> {
         let wrong = |key: &str, expected: &str, found: &str| {
-            Err(Error::Input {
-                path: path.to_owned(),
-                line: Some(1),
-                key: Some(key.into()),
-                expected: expected.to_owned(),
-                found: found.to_owned(),
-            })
+            Err(Error::input_at(path, Some(1), Some(key), expected, found))
         };
         let Some(attempt) = attempt else {
             return wrong("attempt", "the journal of a shard", "one that says no run");

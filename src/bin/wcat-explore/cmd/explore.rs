@@ -6,7 +6,7 @@ use crate::progress::Progress;
 use crate::show;
 use std::path::Path;
 use wcat_explore::config::Experiment;
-use wcat_explore::error::Error;
+use wcat_explore::error::{refuse, Error};
 use wcat_explore::explore::{groups, DomainSpec, ExploredPoint, MEMORIES};
 use wcat_explore::figure::number;
 use wcat_explore::report::Grid;
@@ -69,11 +69,11 @@ fn domains(text: &str) -> Result<DomainSpec, Error> {
         ("layers", _) => Ok(DomainSpec::Layers),
         ("bits", _) => Ok(DomainSpec::Bits),
         (_, Some(file)) => Ok(DomainSpec::Groups(groups(Path::new(file))?)),
-        _ => Err(Error::argument(
+        _ => refuse(
             "--domains",
             "layers, bits, weights,activations or groups:FILE",
             format!("`{text}`"),
-        )),
+        ),
     }
 }
 

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use wcat_explore::config::{method_preset, Experiment, Layer, Training};
 use wcat_explore::data::DatasetName;
 use wcat_explore::device::DeviceSpec;
-use wcat_explore::error::{Error, Result};
+use wcat_explore::error::{refuse, Error, Result};
 use wcat_explore::report::Grid;
 use wcat_explore::run::{train_models, trained_models, Monitor, TrainingRow};
 use wcat_explore::units::count_of;
@@ -151,21 +151,21 @@ fn experiment(
     let (experiment, _) = settings.experiment_over(None, &presets, &flags)?;
     let quantizer = &experiment.quantizer;
     if quantizer.bits.is_float() && !float {
-        return Err(Error::argument(
+        return refuse(
             "--bits",
             "widths of the stored weights, such as 4,8",
             "nothing",
-        ));
+        );
     }
     let expected = method
         .filter(|_| !float)
         .map(|method| format!("{method}-{}bit", quantizer.bits));
     match expected.filter(|label| *label != quantizer.label()) {
-        Some(label) => Err(Error::argument(
+        Some(label) => refuse(
             "--sweep-methods",
             format!("settings that leave `{label}` as it is"),
             format!("a --set that makes it `{}`", quantizer.label()),
-        )),
+        ),
         None => Ok(experiment),
     }
 }

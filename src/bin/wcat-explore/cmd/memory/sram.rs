@@ -5,7 +5,7 @@ use crate::args::{CombineArgs, Format, ImportArgs, LawFlags};
 use crate::progress::Progress;
 use crate::show;
 use serde_json::{json, Value};
-use wcat_explore::error::Error;
+use wcat_explore::error::{refuse, Error};
 use wcat_explore::memory::{
     self, parse_voltage, parse_voltages, CactiChoice, Combination, ImportSpec, Law, Laws,
     MacroModel, MacroPoint, MemoryModel, Variant, VoltageMap,
@@ -45,11 +45,7 @@ pub(super) fn import(args: &ImportArgs, monitor: &Progress) -> anyhow::Result<()
 fn chosen(rows: &[String]) -> Result<Vec<(String, String)>, Error> {
     let pair = |text: &String| match text.split_once('=') {
         Some((column, value)) => Ok((column.trim().to_owned(), value.trim().to_owned())),
-        None => Err(Error::argument(
-            "--where",
-            "COLUMN=VALUE",
-            format!("`{text}`"),
-        )),
+        None => refuse("--where", "COLUMN=VALUE", format!("`{text}`")),
     };
     rows.iter().map(pair).collect()
 }
@@ -89,7 +85,7 @@ fn volts(flag: &str, text: &str) -> Result<Voltage, Error> {
         (voltage, None | Some(VoltageUnit::Volt)) => Ok(voltage),
         (voltage, Some(unit)) => {
             let found = format!("{voltage} `{}`", unit.name());
-            Err(Error::argument(flag, "volts, such as `0.8V`", found))
+            refuse(flag, "volts, such as `0.8V`", found)
         }
     }
 }
@@ -195,11 +191,7 @@ fn rows<'a>(variants: &'a [Variant], list: Option<&str>) -> Result<Vec<Row<'a>>,
     for (voltage, unit) in parse_voltages(list)? {
         if unit == Some(VoltageUnit::Vmin) {
             let found = format!("{voltage} `vmin`");
-            return Err(Error::argument(
-                "unit of voltage",
-                "`volt`, that of macros",
-                found,
-            ));
+            return refuse("unit of voltage", "`volt`, that of macros", found);
         }
         rows.extend(at(variants, voltage)?);
     }
