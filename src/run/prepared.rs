@@ -14,7 +14,7 @@ use super::normalization::{changes, normalize, recorded};
 use super::record::{now, Input, Machine, Record};
 use super::request::RunRequest;
 use super::sampling::{self, Clean, Sampled};
-use super::training::{after_the_other, finished_model, train_model, TrainedModel};
+use super::training::Workshop;
 use crate::analysis::{cells_key, names};
 use crate::answer::AnswerSpec;
 use crate::config::{Experiment, Training};
@@ -31,7 +31,6 @@ use crate::sweep::{
 };
 use crate::units::{count_of, Ber, BerSource, Voltage};
 use candle_core::Device;
-use rayon::prelude::*;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
@@ -197,36 +196,9 @@ pub(super) fn train_all(
     monitor: &dyn Monitor,
 ) -> Result<(Vec<PathBuf>, usize)> {
     let trainings = trainings_of(experiment)?;
-    let models = request.models_folder()?;
+    let workshop = Workshop::of(request, device, monitor)?;
     stages.begin(&count_of(trainings.len(), "training"), trainings.len());
-    let train = |training: &Training, fresh| {
-        train_model(
-            training,
-            &models,
-            request.data_folder.as_deref(),
-            device,
-            fresh,
-            monitor,
-        )
-    };
-    let first = |training| match train(training, request.fresh) {
-        Err(locked @ Error::Locked { .. }) => Ok(Err(locked)),
-        other => other.map(Ok),
-    };
-    let firsts: Vec<Result<TrainedModel>> = trainings
-        .par_iter()
-        .with_max_len(1)
-        .map(first)
-        .collect::<Result<_>>()?;
-    // what another process has just made is fresh
-    let finish = |(training, first): (&Training, Result<TrainedModel>)| {
-        after_the_other(first, &training.name, || train(training, false), monitor)
-    };
-    let trained: Vec<TrainedModel> = trainings
-        .iter()
-        .zip(firsts)
-        .map(finish)
-        .collect::<Result<_>>()?;
+    let trained = workshop.train_or_fail(&trainings, request.fresh)?;
     let computed = trained.iter().map(|model| model.computed_epochs).sum();
     Ok((
         trained.into_iter().map(|model| model.best).collect(),
@@ -241,10 +213,8 @@ pub(super) fn trained_before(
     device: &Device,
     monitor: &dyn Monitor,
 ) -> Result<Vec<PathBuf>> {
-    let models = request.models_folder()?;
-    let data = request.data_folder.as_deref();
-    let find =
-        |training: &Training| Ok(finished_model(training, &models, data, device, monitor)?.best);
+    let workshop = Workshop::of(request, device, monitor)?;
+    let find = |training| Ok(workshop.finished(training)?.best);
     trainings_of(experiment)?.iter().map(find).collect()
 }
 
@@ -254,17 +224,15 @@ pub(super) fn finished_trainings(
     request: &RunRequest,
     device: &Device,
 ) -> Result<Vec<(Training, Option<PathBuf>)>> {
+    let quiet = Quiet::default();
     // without a home there is no cache, and nothing is finished
-    let cache = request.models_folder().ok().filter(|_| !request.fresh);
+    let workshop = Workshop::of(request, device, &quiet).ok();
+    let workshop = workshop.filter(|_| !request.fresh);
     let mut all = Vec::new();
     for training in experiment.trainings()? {
-        let Some(models) = &cache else {
-            all.push((training, None));
-            continue;
-        };
-        let data = request.data_folder.as_deref();
-        let path = match finished_model(&training, models, data, device, &Quiet::default()) {
-            Ok(model) => Some(model.best),
+        let found = workshop.as_ref().map(|shop| shop.finished(&training));
+        let path = match found.transpose() {
+            Ok(model) => model.map(|model| model.best),
             Err(Error::Missing { .. }) => None,
             Err(error) => return Err(error),
         };

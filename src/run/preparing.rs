@@ -4,7 +4,7 @@
 use super::monitor::{Monitor, Stages};
 use super::prepared::{early_set, inputs, prepare, trainings_of};
 use super::request::RunRequest;
-use super::trainings::train_models;
+use super::training::Workshop;
 use super::widths::add_mixed_models;
 use crate::config::{Experiment, Training};
 use crate::error::Result;
@@ -92,9 +92,7 @@ fn train_own(
         .filter(|(k, _)| shard.owns(*k))
         .map(|(_, training)| training)
         .collect();
-    let models = request.models_folder()?;
-    let data = request.data_folder.as_deref();
-    let results = train_models(&own, &models, data, device, request.fresh, monitor)?;
+    let results = Workshop::of(request, device, monitor)?.train_all(&own, request.fresh)?;
     let (mut paths, mut trained) = (Vec::new(), 0);
     for result in results {
         let model = result?;

@@ -9,7 +9,7 @@ use wcat_explore::data::DatasetName;
 use wcat_explore::device::DeviceSpec;
 use wcat_explore::error::{refuse, Error, Result};
 use wcat_explore::report::Grid;
-use wcat_explore::run::{train_models, trained_models, Monitor, TrainingRow};
+use wcat_explore::run::{Monitor, TrainingRow, Workshop};
 use wcat_explore::units::count_of;
 
 pub(crate) fn run(args: &TrainArgs, monitor: &Progress) -> anyhow::Result<()> {
@@ -30,19 +30,17 @@ pub(crate) fn run(args: &TrainArgs, monitor: &Progress) -> anyhow::Result<()> {
             return Ok(());
         }
     }
+    let workshop = Workshop {
+        parent: args.out.clone(),
+        data_folder: args.data_dir.clone(),
+        device: &device,
+        monitor,
+    };
     let results: Vec<_> = if args.shards.merge {
-        let data = args.data_dir.as_deref();
-        let finished = trained_models(&trainings, &args.out, data, &device, monitor)?;
+        let finished = workshop.all_finished(&trainings)?;
         finished.into_iter().map(Ok).collect()
     } else {
-        train_models(
-            &trainings,
-            &args.out,
-            args.data_dir.as_deref(),
-            &device,
-            args.fresh,
-            monitor,
-        )?
+        workshop.train_all(&trainings, args.fresh)?
     };
     let (mut rows, mut failures, mut computed) = (Vec::new(), Vec::new(), 0);
     let mut paths = Vec::new();
