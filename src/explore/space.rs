@@ -33,8 +33,8 @@ impl Space {
     /// Checks shapes and ranges.
     ///
     /// # Errors
-    /// [`crate::error::Error::Argument`] without a domain or voltage, for voltages that do not rise, energies that are not those of
-    /// all of them, fall with the voltage or are negative, and for less than one rail.
+    /// [`crate::error::Error::Argument`] without a domain or voltage, for voltages that do not rise, energies that are
+    /// not those of all of them, fall with the voltage or are negative, and for less than one rail.
     pub fn check(&self) -> Result<()> {
         if self.domains.is_empty() || self.voltages.is_empty() {
             let found = format!("{} and {}", self.domains.len(), self.voltages.len());

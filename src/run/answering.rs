@@ -58,7 +58,8 @@ pub struct AnswerResult {
 /// an earlier call of the same has computed.
 ///
 /// # Errors
-/// As [`super::sweep`]; [`crate::error::Error::Argument`] where images or a tolerance are given: an answer chooses them itself.
+/// As [`super::sweep`]; [`crate::error::Error::Argument`] where images or a tolerance are given: an answer chooses them
+/// itself.
 pub fn answer(
     experiment: &Experiment,
     request: &RunRequest,
@@ -450,7 +451,8 @@ fn known_losses(spec: &AnswerSpec, pair: &Pair, rate: &dyn Fn(f64) -> f64) -> Ve
 /// design points, of an answer what its check showed.
 ///
 /// # Errors
-/// As [`super::redraw`] for a folder without finished tables; [`crate::error::Error::Argument`] where no design point has an interval.
+/// As [`super::redraw`] for a folder without finished tables; [`crate::error::Error::Argument`] where no design point
+/// has an interval.
 pub fn findings(run: &Path) -> Result<Vec<Finding>> {
     let mut all = Vec::new();
     if holds_answer(run) {

@@ -47,8 +47,8 @@ pub struct ExploreResult {
 /// each layer. What is finished is reused.
 ///
 /// # Errors
-/// As [`super::sweep`]; [`crate::error::Error::Argument`] where a tolerance is asked for, because searched points are compared on the
-/// same chips, or nothing to search.
+/// As [`super::sweep`]; [`crate::error::Error::Argument`] where a tolerance is asked for, because searched points are
+/// compared on the same chips, or nothing to search.
 pub fn explore(
     experiment: &Experiment,
     request: &RunRequest,

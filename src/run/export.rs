@@ -9,8 +9,8 @@ use std::path::Path;
 /// Writes a model as an ONNX file ([`Model::export`]), and says how its images are normalised.
 ///
 /// # Errors
-/// [`crate::error::Error::Argument`] for a path that is no `*.onnx`, or is taken without `overwrite`; as [`Model::load_with`] and
-/// [`Model::export`].
+/// [`crate::error::Error::Argument`] for a path that is no `*.onnx`, or is taken without `overwrite`; as
+/// [`Model::load_with`] and [`Model::export`].
 pub fn export(
     model: &Path,
     choices: &ImportChoices,

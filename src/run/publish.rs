@@ -98,8 +98,8 @@ struct Shipped {
 /// Writes the document, its figures and the cards of the models.
 ///
 /// # Errors
-/// [`crate::error::Error::Missing`] or [`crate::error::Error::Input`] where a run is not finished or damaged, [`crate::error::Error::Argument`] without runs,
-/// [`crate::error::Error::Io`].
+/// [`crate::error::Error::Missing`] or [`crate::error::Error::Input`] where a run is not finished or damaged,
+/// [`crate::error::Error::Argument`] without runs, [`crate::error::Error::Io`].
 pub fn publish(request: &PublishRequest) -> Result<Published> {
     let mut unchecked = Unchecked::default();
     let runs: Vec<Read> = request

@@ -41,8 +41,9 @@ const CURVE_POINTS: usize = 121;
 /// `merged` for several, unless `out` is another one or a path. Pareto tables of several runs are computed anew.
 ///
 /// # Errors
-/// [`crate::error::Error::Missing`] or [`crate::error::Error::Input`] where a run is not finished or damaged, [`crate::error::Error::Argument`] for runs
-/// that do not go together, [`crate::error::Error::Locked`], [`crate::error::Error::Io`].
+/// [`crate::error::Error::Missing`] or [`crate::error::Error::Input`] where a run is not finished or damaged,
+/// [`crate::error::Error::Argument`] for runs that do not go together, [`crate::error::Error::Locked`],
+/// [`crate::error::Error::Io`].
 pub fn redraw(runs: &[PathBuf], reports: &Path, out: Option<&str>) -> Result<(Drawn, Pareto)> {
     check_out(out)?;
     draw(

@@ -22,8 +22,9 @@ impl Start {
     /// Reads the file of the weights, where there is one.
     ///
     /// # Errors
-    /// [`crate::error::Error::Argument`] where those weights are of another network, are codes that are not to be changed, or do not
-    /// take the images of the data set, as far as these are known before they are read; as [`Model::load`].
+    /// [`crate::error::Error::Argument`] where those weights are of another network, are codes that are not to be
+    /// changed, or do not take the images of the data set, as far as these are known before they are read; as
+    /// [`Model::load`].
     pub(super) fn of(training: &Training, device: &Device) -> Result<Self> {
         let mut training = training.clone();
         let spec = &training.network;

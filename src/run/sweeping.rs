@@ -77,8 +77,8 @@ pub struct SweepResult {
 /// Finished trainings and trials are reused; a killed sweep goes on where it stopped.
 ///
 /// # Errors
-/// Wrong input, [`crate::error::Error::Locked`], [`crate::error::Error::Interrupted`] (what is finished is kept), [`crate::error::Error::Owed`] (a merge of which
-/// trials are missing), [`crate::error::Error::Io`].
+/// Wrong input, [`crate::error::Error::Locked`], [`crate::error::Error::Interrupted`] (what is finished is kept),
+/// [`crate::error::Error::Owed`] (a merge of which trials are missing), [`crate::error::Error::Io`].
 pub fn sweep(
     experiment: &Experiment,
     request: &RunRequest,
