@@ -111,6 +111,7 @@ impl Explorer<'_, '_> {
             .iter()
             .filter(|s| !self.known.contains_key(*s))
             .collect();
+        // taken over only when it is due: a search starts from all that is known, and must know no more than the first time
         new.retain(|supplied| match self.done.remove_entry(*supplied) {
             Some((supplied, correct)) => self.known.insert(supplied, correct).is_some(),
             None => true,

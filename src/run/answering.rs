@@ -255,6 +255,7 @@ impl Sweeping<'_> {
         let (prepared, mut known) = (&self.prepared, Vec::new());
         let lowest = prepared.lowest_voltage();
         let highest = prepared.memory.error_free;
+        // a multiple that rounding puts just below the lowest voltage is that voltage
         let mut place = (lowest / spec.step - 1e-9).ceil();
         while place * spec.step < highest.get() - 1e-9 {
             // without the rounding of the product

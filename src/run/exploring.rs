@@ -379,6 +379,7 @@ fn add_verified(explored: &Explored, grid: &mut Grid) {
             continue;
         };
         let rails = point.rail_energy_relative;
+        // relative energies of a design share a reference, so rails cost in pJ what they cost in proportion
         let picojoule = design
             .energy_pj
             .map(|pj| pj / design.energy_relative * rails);

@@ -198,6 +198,7 @@ impl Journal {
         if !read.aside.is_empty() {
             damage::set_aside(&path, &read.aside)?;
             let damaged = std::mem::take(&mut read.replay.damaged);
+            // the lines that are left have other numbers, and the file is another one
             file = open()?;
             read = Contents::default();
             read.add(&path, &file, None)?;

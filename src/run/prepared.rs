@@ -404,6 +404,7 @@ impl Prepared {
             .map(|model| model.evaluator.words().len() as u64)
             .sum();
         let rate: f64 = self.grid.iter().map(|point| point.ber.get()).sum();
+        // less than half a failing cell is to be expected on all chips at all voltages
         let shows_none = rate * words as f64 * f64::from(self.experiment.sweep.chips) < 0.5;
         if shows_none && self.activations.is_none() {
             notes.push(format!(

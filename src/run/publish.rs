@@ -340,6 +340,7 @@ fn models(
             .map(|file| file.path.with_extension("md"))
             .filter(|path| cards || path.exists());
         let card = card.map(|path| {
+            // paths of models start in the working folder, links in that of the document
             let up: PathBuf = folder.components().map(|_| "..").collect();
             up.join(path).display().to_string()
         });

@@ -42,6 +42,7 @@ impl Clean {
         };
         let answer = |(i, model): (usize, &Loaded)| kept.answers(model, images.of(i), cancel);
         let score = |(i, model): (usize, &Loaded)| {
+            // the journal knows how many answers were right, not which: enough where nothing is sampled by them
             let mut designs = replay.designs.iter();
             let correct = match designs.find(|design| design.model == model.name) {
                 Some(design) => (design.clean_accuracy.get() * images.count as f64).round() as u64,

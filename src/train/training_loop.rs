@@ -130,6 +130,7 @@ pub fn train(
             training_accuracy: accuracy,
             validation_loss: score.map(|s| s.loss).filter(|loss| loss.is_finite()),
             validation_accuracy: score.map(|s| s.accuracy()),
+            // without a split the last epoch is the best
             best: score.is_none_or(|s| s.accuracy() > before),
             seconds: (trainer.clock)() - started,
             ranges: network.ranges()?,
