@@ -303,8 +303,8 @@ impl<'a> Sweeping<'a> {
         let started = Instant::now();
         let mut done = 0;
         let mut sink = self.trial_sink(&journal, owed, &mut done);
-        let (part, done_before) = (Part::Everything, &replay.trials);
-        let outcome = sampled.run(part, done_before, self.cancel(), &mut sink)?;
+        let all = Part::Everything;
+        let outcome = sampled.run(all, &replay.trials, self.cancel(), &mut sink)?;
         drop(sink);
         let computed = done;
         let reused = outcome.trials.len().saturating_sub(computed);
