@@ -5,11 +5,10 @@ use super::journal::{Journal, Replay, SearchEvaluation};
 use super::models::TestImages;
 use super::monitor::Monitor;
 use super::prepared::Prepared;
-use super::redraw::Drawn;
 use super::request::RunRequest;
 use super::sampling::Clean;
-use super::sweeping::{lock, Grid, Sweeping};
-use crate::analysis::{names, Pareto, Summary};
+use super::sweeping::{lock, Grid, SweepResult, Sweeping};
+use crate::analysis::names;
 use crate::config::Experiment;
 use crate::error::{refuse, Result};
 use crate::explore::{
@@ -29,18 +28,12 @@ const RAILS: &str = "supply rails beyond the first";
 /// A finished exploration.
 #[derive(Clone, Debug)]
 pub struct ExploreResult {
-    /// Its folder with the tables.
-    pub folder: PathBuf,
-    /// Its figures and report.
-    pub drawn: Drawn,
+    /// Its folder, figures and report, with the design points of single voltages.
+    pub sweep: SweepResult,
     /// Points of domains and best single voltages, verified or refuted.
     pub points: Vec<ExploredPoint>,
     /// The answers in words.
     pub answers: Vec<String>,
-    /// One row per design point.
-    pub summaries: Vec<Summary>,
-    /// Frontiers and savings.
-    pub pareto: Pareto,
 }
 
 /// Sweeps single voltages, then searches what the options ask for: a voltage for each domain, models with a width for
@@ -59,12 +52,9 @@ pub fn explore(
     let exploring = Sweeping::new(experiment, request, monitor, true, makes_models)?;
     let (sweep, searched) = exploring.finish()?;
     Ok(ExploreResult {
-        folder: sweep.folder,
-        drawn: sweep.drawn,
+        sweep,
         points: searched.points,
         answers: searched.answers,
-        summaries: sweep.summaries,
-        pareto: sweep.pareto,
     })
 }
 

@@ -28,10 +28,10 @@ pub(crate) fn run(args: &ExploreArgs, monitor: &Progress) -> anyhow::Result<()> 
     }
     monitor.note(&format!(
         "tables: {}; report: {}",
-        result.folder.display(),
-        result.drawn.report.display()
+        result.sweep.folder.display(),
+        result.sweep.drawn.report.display()
     ));
-    monitor.warn_all(&result.drawn.warnings);
+    monitor.warn_all(&result.sweep.drawn.warnings);
     Ok(())
 }
 
@@ -102,7 +102,7 @@ fn print(result: &ExploreResult) -> anyhow::Result<()> {
     }
     let answers: Vec<&str> = result.answers.iter().map(String::as_str).collect();
     if answers.is_empty() {
-        return show::table(&super::sweep::table(&result.summaries));
+        return show::table(&super::sweep::table(&result.sweep.summaries));
     }
     show::text(&answers.join("\n"))
 }

@@ -23,11 +23,7 @@ pub(super) fn import(args: &ImportArgs, monitor: &Progress) -> anyhow::Result<()
         extrapolate: args.laws.extrapolate,
         cacti: CactiChoice {
             rows: chosen(&args.rows)?,
-            vdd: args
-                .vdd
-                .as_ref()
-                .map(|vdd| volts("--vdd", vdd))
-                .transpose()?,
+            vdd: volts("--vdd", args.vdd.as_deref())?,
             device: args.device_class.clone(),
         },
     };
@@ -55,20 +51,13 @@ pub(super) fn combine(args: &CombineArgs, monitor: &Progress) -> anyhow::Result<
     let naming = naming(&args.named)?;
     let failures = memory::load(&args.failures)?;
     let energy = memory::open(&args.energy)?.sram()?;
-    let map = match &args.vmin {
-        Some(vmin) => VoltageMap::Vmin(volts("--vmin", vmin)?),
-        None => VoltageMap::Volts,
-    };
-    let margin = args
-        .margin
-        .as_ref()
-        .map(|margin| volts("--margin", margin))
-        .transpose()?;
+    let vmin = volts("--vmin", args.vmin.as_deref())?;
+    let margin = volts("--margin", args.margin.as_deref())?;
     let combination = Combination {
         failures: &failures,
         energy: &energy,
         variant: args.variant.as_deref(),
-        map,
+        map: vmin.map_or(VoltageMap::Volts, VoltageMap::Vmin),
         laws: laws(&args.laws)?,
         extrapolate: args.laws.extrapolate,
         margin: margin.map_or(0.0, Voltage::get),
@@ -79,10 +68,13 @@ pub(super) fn combine(args: &CombineArgs, monitor: &Progress) -> anyhow::Result<
     Ok(model)
 }
 
-/// A voltage in volts.
-fn volts(flag: &str, text: &str) -> Result<Voltage, Error> {
+/// A voltage in volts, where one is given.
+fn volts(flag: &str, text: Option<&str>) -> Result<Option<Voltage>, Error> {
+    let Some(text) = text else {
+        return Ok(None);
+    };
     match parse_voltage(text)? {
-        (voltage, None | Some(VoltageUnit::Volt)) => Ok(voltage),
+        (voltage, None | Some(VoltageUnit::Volt)) => Ok(Some(voltage)),
         (voltage, Some(unit)) => {
             let found = format!("{voltage} `{}`", unit.name());
             refuse(flag, "volts, such as `0.8V`", found)
