@@ -74,7 +74,7 @@ impl Space {
             );
         }
         match self.most_rails {
-            0 => refuse("explore.max_rails", "at least 1", "0".into()),
+            0 => refuse("explore.max_rails", "at least 1", "0"),
             _ => Ok(()),
         }
     }
