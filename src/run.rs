@@ -57,8 +57,8 @@ pub use redraw::{holds_answer, redraw, redraw_answer, Drawn, DrawnAnswer};
 pub use request::RunRequest;
 pub use sharding::{explore_shard, sweep_shard, ShardResult};
 pub use sweeping::{plan, sweep, SweepPlan, SweepResult};
-pub use training::{train_model, TrainedModel, BEST, HISTORY, LAST};
-pub use trainings::{train_models, trained_models, TrainingRow};
+pub use training::{TrainedModel, Workshop, BEST, HISTORY, LAST};
+pub use trainings::TrainingRow;
 
 #[cfg(test)]
 mod tests {

@@ -68,6 +68,7 @@ impl Curve {
         if ber <= 0.0 {
             return 0.0;
         }
+        // where the limit is all that can be lost, its odds would be infinite
         let most = self.most.max(1.001 * self.limit);
         let odds =
             self.limit / (most - self.limit) * (self.slope * (ber.ln() - self.crossing)).exp();

@@ -117,6 +117,7 @@ impl PartLoss {
 
 /// A difference of sums: where nothing is lost it is 0.
 fn without_rounding(x: f64) -> f64 {
+    // the sum turns -0 into 0
     (x * 1e12).round() / 1e12 + 0.0
 }
 

@@ -143,6 +143,7 @@ impl Search<'_> {
                 high = high.min(levels.partition_point(|level| level.ber > seen.ber));
             }
         }
+        // losses scatter: what was seen at two rates may contradict each other
         (low.min(high), high)
     }
 

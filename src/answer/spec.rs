@@ -1,6 +1,6 @@
 //! What `answer` is asked.
 
-use crate::error::{Error, Result};
+use crate::error::{refuse, Result};
 use crate::fault::Protection;
 use crate::sweep::ActivationSupply;
 use crate::units::{words, Accuracy, Metric};
@@ -91,14 +91,10 @@ impl AnswerSpec {
     /// Checks the ranges.
     ///
     /// # Errors
-    /// [`Error::Argument`] that names the key.
+    /// [`crate::error::Error::Argument`] that names the key.
     pub fn check(&self) -> Result<()> {
         let wrong = |key: &str, expected: &str, found: f64| {
-            Err(Error::argument(
-                format!("answer.{key}"),
-                expected,
-                found.to_string(),
-            ))
+            refuse(format!("answer.{key}"), expected, found.to_string())
         };
         let fraction = "a fraction above 0 and below 1";
         if !(self.max_loss > 0.0 && self.max_loss < 1.0) {
@@ -119,7 +115,7 @@ impl AnswerSpec {
         if let Some(own) = self.findings.iter().find(|own| !numbers(own)) {
             let expected = "a rate above 0, a loss from -1 to 1 and a standard error above 0";
             let found = format!("{}, {}, {}", own.ber, own.loss, own.error);
-            return Err(Error::argument("answer.findings", expected, found));
+            return refuse("answer.findings", expected, found);
         }
         if self.evaluations == Some(0) {
             return wrong("evaluations", "at least 1", 0.0);

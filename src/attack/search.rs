@@ -7,7 +7,7 @@ use super::memory::{Memory, Place};
 use super::row::{Flip, Outcome, Stop};
 use super::spec::AttackSpec;
 use crate::engine::{Evaluator, Images};
-use crate::error::{Error, Result};
+use crate::error::{refuse, Error, Result};
 use crate::net::Route;
 use crate::quant::StoredWeight;
 use rayon::prelude::*;
@@ -33,20 +33,12 @@ impl Target<'_> {
     /// finite; a tensor failure.
     pub(super) fn clean(&self) -> Result<(Memory<'_>, f64)> {
         if self.evaluator.words().is_empty() {
-            return Err(Error::argument(
-                "network to attack",
-                "stored codes",
-                "float weights",
-            ));
+            return refuse("network to attack", "stored codes", "float weights");
         }
         let memory = Memory::new(self.evaluator);
         let loss = memory.score(self.batch)?.loss;
         if !loss.is_finite() {
-            return Err(Error::argument(
-                "network to attack",
-                "a finite loss",
-                loss.to_string(),
-            ));
+            return refuse("network to attack", "a finite loss", loss.to_string());
         }
         Ok((memory, loss))
     }
@@ -84,7 +76,7 @@ pub fn bit_search(
             clean.not_finite, clean.images
         );
         let expected = "finite logits without flips";
-        return Err(Error::argument("network to attack", expected, found));
+        return refuse("network to attack", expected, found);
     }
     let clean_accuracy = clean.accuracy();
     let batch = Batch::new(target.batch, evaluator.network().device())?;
@@ -148,15 +140,9 @@ fn offers(
     batch: &Batch,
     k_top: u32,
 ) -> Result<Vec<Vec<Place>>> {
-    let gradients = gradients(
-        evaluator,
-        memory,
-        batch,
-        Route::of(
-            evaluator.network().architecture(),
-            evaluator.network().device(),
-        ),
-    )?;
+    let network = evaluator.network();
+    let route = Route::of(network.architecture(), network.device());
+    let gradients = gradients(evaluator, memory, batch, route)?;
     let offer = |(layer, gradients): (usize, &Vec<f32>)| match memory.stored(layer) {
         None => Vec::new(),
         Some(stored) => {

@@ -1,7 +1,7 @@
 //! What a user may ask of an attack, checked.
 
 use crate::data::Split;
-use crate::error::{Error, Result};
+use crate::error::{refuse, Result};
 use crate::units::Accuracy;
 use serde::{Deserialize, Serialize};
 
@@ -42,7 +42,7 @@ impl AttackSpec {
     /// Checks every value.
     ///
     /// # Errors
-    /// [`Error::Argument`] naming the key.
+    /// [`crate::error::Error::Argument`] naming the key.
     pub fn check(&self) -> Result<()> {
         let counts = [
             ("flips", self.flips, 1_000_000),
@@ -55,11 +55,11 @@ impl AttackSpec {
             .find(|(_, count, most)| !(1..=*most).contains(count))
         {
             None => Ok(()),
-            Some((key, count, most)) => Err(Error::argument(
+            Some((key, count, most)) => refuse(
                 format!("attack.{key}"),
                 format!("1 to {most}"),
                 count.to_string(),
-            )),
+            ),
         }
     }
 

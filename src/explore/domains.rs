@@ -1,7 +1,7 @@
 //! Voltage domains of a weight memory: each stored layer, groups of layers, or each bit plane of the codes.
 
 use crate::engine::Evaluator;
-use crate::error::{Error, Result};
+use crate::error::{refuse, Error, Result};
 use crate::fault::Exposure;
 use crate::memory::OperatingPoint;
 use crate::sweep::Domain;
@@ -142,11 +142,7 @@ impl DomainSpec {
             .map(|layer| layer.format.bits());
         let layers = evaluator.memory_layers();
         match widths.max() {
-            None => Err(Error::argument(
-                "network to explore",
-                "stored codes",
-                "float weights",
-            )),
+            None => refuse("network to explore", "stored codes", "float weights"),
             Some(bits) => self.of_layers(&layers, bits),
         }
     }
@@ -198,11 +194,7 @@ fn members(groups: &[Group], layers: &[&str]) -> Result<Vec<Vec<usize>>> {
     for (n, group) in groups.iter().enumerate() {
         if groups[..n].iter().any(|other| other.name == group.name) {
             let found = format!("`{}` twice", group.name);
-            return Err(Error::argument(
-                "groups of layers",
-                "a name for each of its own",
-                found,
-            ));
+            return refuse("groups of layers", "a name for each of its own", found);
         }
         let mut own = Vec::new();
         for text in &group.layers {
@@ -220,7 +212,7 @@ fn members(groups: &[Group], layers: &[&str]) -> Result<Vec<Vec<usize>>> {
             if matched.is_empty() {
                 let expected = format!("globs that match a stored layer: {}", layers.join(", "));
                 let what = format!("layers of group `{}`", group.name);
-                return Err(Error::argument(what, expected, format!("`{text}`")));
+                return refuse(what, expected, format!("`{text}`"));
             }
             own.extend(matched);
         }
@@ -229,21 +221,13 @@ fn members(groups: &[Group], layers: &[&str]) -> Result<Vec<Vec<usize>>> {
         for layer in &own {
             if let Some(other) = of_layer[*layer].replace(group) {
                 let found = format!("in `{}` and in `{}`", other.name, group.name);
-                return Err(Error::argument(
-                    format!("layer `{}`", layers[*layer]),
-                    "one group",
-                    found,
-                ));
+                return refuse(format!("layer `{}`", layers[*layer]), "one group", found);
             }
         }
         all.push(own);
     }
     match of_layer.iter().position(Option::is_none) {
-        Some(layer) => Err(Error::argument(
-            format!("layer `{}`", layers[layer]),
-            "a group",
-            "none",
-        )),
+        Some(layer) => refuse(format!("layer `{}`", layers[layer]), "a group", "none"),
         None => Ok(all),
     }
 }

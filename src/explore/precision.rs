@@ -1,7 +1,7 @@
 //! Mixed precision: a greedy search over the widths of a network's layers, without training.
 
 use crate::engine::{score, Images};
-use crate::error::{Error, Result};
+use crate::error::{refuse, Error, Result};
 use crate::net::Model;
 use crate::quant::QuantizerSpec;
 use crate::units::Bits;
@@ -73,18 +73,10 @@ impl PrecisionSearch<'_> {
         widths.sort_unstable_by(|a, b| b.cmp(a));
         widths.dedup();
         let Some(most) = widths.first().copied() else {
-            return Err(Error::argument(
-                "explore.widths",
-                "at least one width",
-                "none",
-            ));
+            return refuse("explore.widths", "at least one width", "none");
         };
         if most.is_float() {
-            return Err(Error::argument(
-                "explore.widths",
-                "widths of 1 to 8 bits",
-                "32",
-            ));
+            return refuse("explore.widths", "widths of 1 to 8 bits", "32");
         }
         let layers = self.layers(most)?;
         let mut places = vec![0; layers.len()];
@@ -103,12 +95,8 @@ impl PrecisionSearch<'_> {
             let now = &path[steps];
             if candidates[next].measured < steps {
                 let layer = candidates[next].layer;
-                let price = self.price(&layers, &widths, &places, layer, now)?;
-                candidates[next] = Candidate {
-                    layer,
-                    price,
-                    measured: steps,
-                };
+                candidates[next].price = self.price(&layers, &widths, &places, layer, now)?;
+                candidates[next].measured = steps;
                 continue;
             }
             let layer = candidates[next].layer;
@@ -116,11 +104,7 @@ impl PrecisionSearch<'_> {
             path.push(self.measure(&layers, &widths, &places)?);
             if places[layer] + 1 < widths.len() {
                 // its next step is unknown: first in line to be measured
-                candidates[next] = Candidate {
-                    layer,
-                    price: f64::NEG_INFINITY,
-                    measured: 0,
-                };
+                (candidates[next].price, candidates[next].measured) = (f64::NEG_INFINITY, 0);
             } else {
                 candidates.swap_remove(next);
             }
@@ -211,19 +195,11 @@ impl PrecisionSearch<'_> {
     /// # Errors
     /// As [`Self::run`].
     pub fn model(&self, widths: &Widths) -> Result<Model> {
-        let most = widths
-            .bits
-            .iter()
-            .map(|(_, bits)| *bits)
-            .max()
-            .unwrap_or(Bits::FLOAT);
+        let most = widths.bits.iter().map(|(_, bits)| *bits).max();
+        let most = most.unwrap_or(Bits::FLOAT);
         let others = widths.bits.iter().filter(|(_, bits)| *bits != most);
-        self.at(
-            most,
-            others
-                .map(|(name, bits)| (globset::escape(name), *bits))
-                .collect(),
-        )
+        let others = others.map(|(name, bits)| (globset::escape(name), *bits));
+        self.at(most, others.collect())
     }
 
     fn measure(
@@ -244,13 +220,9 @@ impl PrecisionSearch<'_> {
             .iter()
             .zip(&bits)
             .map(|((_, weights), (_, bits))| weights * u64::from(bits.get()));
-        let (stored_bits, weights) = (
-            stored.sum(),
-            layers.iter().map(|(_, weights)| weights).sum(),
-        );
         let mut found = Widths {
-            stored_bits,
-            weights,
+            stored_bits: stored.sum(),
+            weights: layers.iter().map(|(_, weights)| weights).sum(),
             bits,
             loss: 0.0,
             accuracy: 0.0,

@@ -19,8 +19,7 @@ pub struct Evaluation {
 }
 
 /// A mean with its 95 % interval.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Estimate {
     /// Mean over chips.
     pub mean: f64,
@@ -64,8 +63,7 @@ impl Estimate {
 }
 
 /// Loss with faults in one domain only, on the search chips: an estimate, no point of a frontier.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct SensitivityRow {
     /// Name of the domain.
     pub domain: String,
@@ -76,8 +74,7 @@ pub struct SensitivityRow {
 }
 
 /// What a point is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum PointKind {
     /// One voltage for all domains.
     #[default]
@@ -89,8 +86,7 @@ pub enum PointKind {
 words!(PointKind: Single "single", Domains "domains");
 
 /// What the verification said.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum PointStatus {
     /// The interval of the loss over the verification chips ends at most at the greatest allowed.
     Verified,
@@ -118,8 +114,7 @@ impl PointStatus {
 }
 
 /// A proposed point after its verification: all faults together, on chips that the search did not see.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ExplorePoint {
     /// Most loss of mean accuracy that was asked for, as a fraction.
     pub max_loss: f64,
@@ -152,8 +147,7 @@ pub struct ExplorePoint {
 }
 
 /// What an exploration comes to.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Answer {
     /// Most loss of mean accuracy that was asked for, as a fraction.
     pub max_loss: f64,

@@ -60,16 +60,15 @@ pub fn explore(
         })
         .filter_map(|row| Some((space.supplied(&row.domain_voltages)?, row.correct.clone())))
         .collect();
-    let (known, verified, points) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
     let mut explorer = Explorer {
         space,
         spec,
         oracle,
         sink,
         done,
-        known,
-        verified,
-        points,
+        known: BTreeMap::new(),
+        verified: BTreeMap::new(),
+        points: Vec::new(),
     };
     let measured = explorer.measure()?;
     let losses = Losses::of_measured(&explorer.means(&measured));
@@ -111,16 +110,16 @@ impl Explorer<'_, '_> {
             .iter()
             .filter(|s| !self.known.contains_key(*s))
             .collect();
+        // taken over only when it is due: a search starts from all that is known, and must know no more than the first time
         new.retain(|supplied| match self.done.remove_entry(*supplied) {
             Some((supplied, correct)) => self.known.insert(supplied, correct).is_some(),
             None => true,
         });
         let new: Vec<Supplied> = new.into_iter().cloned().collect();
         for (supplied, correct) in new.iter().zip(self.oracle.search(&new)?) {
-            let (domain_voltages, images) = (self.space.named(supplied), reference.images);
             (self.sink)(&Evaluation {
-                domain_voltages,
-                images,
+                domain_voltages: self.space.named(supplied),
+                images: reference.images,
                 correct: correct.clone(),
             })?;
             self.known.insert(supplied.clone(), correct);
@@ -150,13 +149,9 @@ impl Explorer<'_, '_> {
             let losses = self.search_losses(&supplied)?;
             for (domain, losses) in active.iter().zip(losses) {
                 let loss = self.estimate(&losses, self.oracle.search_images())?;
-                let (domain_name, voltage) = (
-                    self.space.domains[*domain].clone(),
-                    self.space.voltages[level],
-                );
                 rows[*domain][level] = Some(SensitivityRow {
-                    domain: domain_name,
-                    voltage,
+                    domain: self.space.domains[*domain].clone(),
+                    voltage: self.space.voltages[level],
                     loss,
                 });
             }
@@ -222,24 +217,28 @@ impl Explorer<'_, '_> {
         let top = self.space.voltages.len() - 1;
         let found = self.single_found(self.spec.max_loss)?;
         let mut level = found.map_or(top, |found| found.levels[0]);
-        let first = self.verify(&self.space.single(level), losses, PointKind::Single, 1)?;
-        let mut best = Some(first).filter(|point| point.status == PointStatus::Verified);
+        let mut best = self.verified_single(level, losses)?;
         if best.is_some() {
             while level > 0 {
                 level -= 1;
-                let lower = self.verify(&self.space.single(level), losses, PointKind::Single, 1)?;
-                if lower.status != PointStatus::Verified {
+                let Some(lower) = self.verified_single(level, losses)? else {
                     break;
-                }
+                };
                 best = Some(lower);
             }
         }
         while best.is_none() && level < top {
             level += 1;
-            let higher = self.verify(&self.space.single(level), losses, PointKind::Single, 1)?;
-            best = Some(higher).filter(|point| point.status == PointStatus::Verified);
+            best = self.verified_single(level, losses)?;
         }
         Ok(best)
+    }
+
+    /// The point of a single voltage, where the verification lets it pass.
+    fn verified_single(&mut self, level: usize, losses: &Losses) -> Result<Option<ExplorePoint>> {
+        let levels = self.space.single(level);
+        let point = self.verify(&levels, losses, PointKind::Single, 1)?;
+        Ok(Some(point).filter(|point| point.status == PointStatus::Verified))
     }
 
     /// Searches and verifies with tighter and tighter limits; the first point that passes, else the last that failed.

@@ -5,13 +5,12 @@ use super::oracle::{Oracle, Reference};
 use super::space::{all_supplied, rails_of, Levels, Space, Supplied};
 use super::spec::ExploreSpec;
 use crate::code::Word;
-use crate::error::{Error, Result};
+use crate::error::{refuse, Error, Result};
 use crate::fault::Protection;
-use crate::memory::{EnergySpec, Faults, MemoryModel, OperatingPoint};
+use crate::memory::{Faults, OperatingPoint};
 use crate::seed::{Purpose, Seed};
 use crate::sweep::{
-    ActivationSide, Comparison, Design, DesignPoint, DomainVoltage, EnergyRow, Supply, SweptModel,
-    Trial,
+    Comparison, Design, DesignPoint, DomainVoltage, EnergyRow, Supply, SweptModel, Trial,
 };
 use crate::units::{Ber, ChipId};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,35 +23,19 @@ pub type TrialSink<'a> = dyn FnMut(&Design, &Trial) -> Result<()> + Send + 'a;
 
 /// A network in a memory, its domains, its chips.
 pub struct Simulation<'a> {
-    /// The network with all images of the verification.
-    pub swept: &'a SweptModel<'a>,
+    /// The network with all images of the verification, and its chips: 0, 1, ... of the root seed, as in a sweep. Design
+    /// points are put in where they are looked at. Faults lie in one array.
+    pub verification: Comparison<'a>,
     /// The same network with the images of the search: all, or a random subset.
     pub search_model: &'a SweptModel<'a>,
-    /// Images of the test set, of which the models' are all or a subset.
-    pub test_images: u64,
-    /// The memory.
-    pub memory: &'a MemoryModel,
-    /// How its cells fail; one array.
-    pub faults: &'a Faults,
-    /// How weights are read in an inference.
-    pub energy: &'a EnergySpec,
-    /// Protection of the codes.
-    pub protection: Protection,
-    /// The memory of stored activations, where they are a domain.
+    /// Stored activations, where they are a domain.
     pub activations: Option<ActivationDomain<'a>>,
     /// The domains.
     pub parts: &'a [Part],
     /// The grid, rising in voltage.
     pub grid: &'a [OperatingPoint],
-    /// Root seed: verification chips are chips 0, 1, ... of it, as in a sweep; search chips are those of a seed drawn
-    /// from it.
-    pub seed: Seed,
-    /// Chips of the search.
+    /// Chips of the search, which are those of a seed drawn from the root seed.
     pub search_chips: u32,
-    /// Chips of a verification.
-    pub chips: u32,
-    /// Seconds since any moment, for the times of trials.
-    pub clock: fn() -> f64,
     /// Once raised, the next call returns [`Error::Interrupted`].
     pub cancel: &'a AtomicBool,
     /// Takes each finished trial of a verification.
@@ -66,9 +49,7 @@ pub struct Simulation<'a> {
 /// Stored activations as a domain.
 #[derive(Clone, Copy, Debug)]
 pub struct ActivationDomain<'a> {
-    /// Their memory.
-    pub side: &'a ActivationSide,
-    /// It at the voltages of the grid.
+    /// Their memory at the voltages of the grid.
     pub grid: &'a [OperatingPoint],
     /// It at its error-free voltage.
     pub error_free: OperatingPoint,
@@ -93,7 +74,7 @@ impl Simulation<'_> {
     /// # Errors
     /// [`Error::Argument`] for more than one array, a float model, or what a sweep refuses.
     pub fn space(&self, spec: &ExploreSpec) -> Result<Space> {
-        check_arrays(self.faults)?;
+        check_arrays(self.verification.faults)?;
         let energy = |supplied: &[Option<usize>]| -> Result<f64> {
             let design = self.design(&[self.point(supplied)])?;
             Ok(design.energy_relative)
@@ -161,66 +142,46 @@ impl Simulation<'_> {
         });
         DesignPoint {
             model: 0,
-            protection: self.protection,
+            protection: Protection::None,
             supply,
             activations,
         }
     }
 
-    fn comparison<'b>(
-        &'b self,
-        swept: &'b SweptModel<'b>,
-        points: &'b [DesignPoint],
-        seed: Seed,
-        chips: u32,
-    ) -> Comparison<'b> {
-        let (swept_models, test_images) = (std::slice::from_ref(swept), self.test_images);
+    /// Chips of the search at design points.
+    fn searched<'b>(&'b self, points: &'b [DesignPoint]) -> Comparison<'b> {
+        let seed = self.verification.seed;
         Comparison {
-            swept_models,
-            memory: self.memory,
-            faults: self.faults,
-            activations: self.activations.as_ref().map(|own| own.side),
-            energy: self.energy,
+            swept_models: std::slice::from_ref(self.search_model),
             points,
-            seed,
-            chips,
-            tolerance: None,
-            test_images,
-            clock: self.clock,
+            seed: Seed(seed.stream(Purpose::SearchChips, &[]).below(u64::MAX)),
+            chips: self.search_chips,
+            ..self.verification
         }
     }
 
     fn design(&self, points: &[DesignPoint]) -> Result<Design> {
-        let designs = self
-            .comparison(self.swept, points, self.seed, self.chips)
-            .designs()?;
+        let comparison = Comparison {
+            points,
+            ..self.verification
+        };
+        let designs = comparison.designs()?;
         let missing = || Error::argument("design point of an exploration", "one array", "none");
         designs.into_iter().next().ok_or_else(missing)
-    }
-
-    /// Seed of the search chips.
-    fn search_seed(&self) -> Seed {
-        Seed(self.seed.stream(Purpose::SearchChips, &[]).below(u64::MAX))
     }
 
     fn reference(&self, swept: &SweptModel) -> Reference {
         Reference {
             images: swept.clean.images,
             correct: swept.clean.correct,
-            all: self.test_images,
+            all: self.verification.test_images,
         }
     }
 
     /// Where accesses differ, or stored activations fail, no values can be shared: trials as in a sweep.
     fn search_by_trials(&self, points: &[DesignPoint]) -> Result<Vec<Vec<u64>>> {
         let correct = |point: &DesignPoint| {
-            let points = std::slice::from_ref(point);
-            let comparison = self.comparison(
-                self.search_model,
-                points,
-                self.search_seed(),
-                self.search_chips,
-            );
+            let comparison = self.searched(std::slice::from_ref(point));
             let outcome = comparison.run(&[], self.cancel, &mut |_| Ok(()))?;
             Ok(outcome.trials.iter().map(|trial| trial.correct).collect())
         };
@@ -234,7 +195,7 @@ impl Oracle for Simulation<'_> {
     }
 
     fn verification_images(&self) -> Reference {
-        self.reference(self.swept)
+        self.reference(&self.verification.swept_models[0])
     }
 
     fn search(&mut self, supplied: &[Supplied]) -> Result<Vec<Vec<u64>>> {
@@ -243,7 +204,7 @@ impl Oracle for Simulation<'_> {
             .map(|supplied| self.point(supplied))
             .collect();
         let swept = self.search_model;
-        let comparison = self.comparison(swept, &points, self.search_seed(), self.search_chips);
+        let comparison = self.searched(&points);
         if !comparison.reads_words_alone()? {
             return self.search_by_trials(&points);
         }
@@ -267,19 +228,9 @@ impl Oracle for Simulation<'_> {
     fn verify(&mut self, levels: &Levels) -> Result<Vec<u64>> {
         let points = [self.point(&all_supplied(levels))];
         let design = self.design(&points)?;
-        let swept_models = std::slice::from_ref(self.swept);
         let comparison = Comparison {
-            swept_models,
-            memory: self.memory,
-            faults: self.faults,
-            activations: self.activations.as_ref().map(|own| own.side),
-            energy: self.energy,
             points: &points,
-            seed: self.seed,
-            chips: self.chips,
-            tolerance: None,
-            test_images: self.test_images,
-            clock: self.clock,
+            ..self.verification
         };
         let sink = &mut self.sink;
         let mut sink = |trial: &Trial| sink(&design, trial);
@@ -308,11 +259,7 @@ impl Oracle for Simulation<'_> {
 pub fn check_arrays(faults: &Faults) -> Result<()> {
     match faults.count() {
         1 => Ok(()),
-        more => Err(Error::argument(
-            "arrays of an exploration",
-            "one",
-            more.to_string(),
-        )),
+        more => refuse("arrays of an exploration", "one", more.to_string()),
     }
 }
 

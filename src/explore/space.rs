@@ -1,6 +1,6 @@
 //! What can be chosen: a voltage of a grid for each domain of a memory, and what each choice costs.
 
-use crate::error::{Error, Result};
+use crate::error::{refuse, Result};
 use crate::sweep::DomainVoltage;
 
 /// A voltage for each domain, by its place in the grid.
@@ -33,11 +33,9 @@ impl Space {
     /// Checks shapes and ranges.
     ///
     /// # Errors
-    /// [`Error::Argument`] without a domain or voltage, for voltages that do not rise, energies that are not those of
-    /// all of them, fall with the voltage or are negative, and for less than one rail.
+    /// [`crate::error::Error::Argument`] without a domain or voltage, for voltages that do not rise, energies that are
+    /// not those of all of them, fall with the voltage or are negative, and for less than one rail.
     pub fn check(&self) -> Result<()> {
-        let refuse =
-            |what: &str, expected: &str, found: String| Err(Error::argument(what, expected, found));
         if self.domains.is_empty() || self.voltages.is_empty() {
             let found = format!("{} and {}", self.domains.len(), self.voltages.len());
             return refuse(
@@ -76,7 +74,7 @@ impl Space {
             );
         }
         match self.most_rails {
-            0 => refuse("explore.max_rails", "at least 1", "0".into()),
+            0 => refuse("explore.max_rails", "at least 1", "0"),
             _ => Ok(()),
         }
     }

@@ -1,7 +1,7 @@
 //! Options of an exploration: voltage domains and mixed precision.
 
 use super::domains::DomainSpec;
-use crate::error::{Error, Result};
+use crate::error::{refuse, Result};
 use crate::units::Bits;
 use serde::{Deserialize, Serialize};
 
@@ -71,53 +71,38 @@ impl ExploreSpec {
     /// Checks the ranges.
     ///
     /// # Errors
-    /// [`Error::Argument`] that names the key.
+    /// [`crate::error::Error::Argument`] that names the key.
     pub fn check(&self) -> Result<()> {
-        let at_least = |key: &str, least: u32, value: u32| {
-            if value >= least {
-                Ok(())
-            } else {
-                Err(Error::argument(
-                    key,
-                    format!("at least {least}"),
-                    value.to_string(),
-                ))
-            }
-        };
         if !(self.max_loss > 0.0 && self.max_loss < 1.0) {
             let found = self.max_loss.to_string();
-            return Err(Error::argument(
-                "explore.max_loss",
-                "a fraction above 0 and below 1",
-                found,
-            ));
+            return refuse("explore.max_loss", "a fraction above 0 and below 1", found);
         }
         if !(0.0..f64::INFINITY).contains(&self.domain_cost) {
-            return Err(Error::argument(
+            return refuse(
                 "explore.domain_cost",
                 "0 or more",
                 self.domain_cost.to_string(),
-            ));
+            );
         }
         if self.widths.iter().any(|bits| bits.is_float()) {
-            return Err(Error::argument(
-                "explore.widths",
-                "widths of 1 to 8 bits",
-                "32",
-            ));
+            return refuse("explore.widths", "widths of 1 to 8 bits", "32");
         }
         if self.search_images == Some(0) || self.width_images == 0 {
-            return Err(Error::argument(
-                "explore.search_images, width_images",
-                "at least 1",
-                "0",
-            ));
+            return refuse("explore.search_images, width_images", "at least 1", "0");
         }
-        at_least("explore.mixed", 1, self.mixed)?;
-        at_least("explore.max_rails", 1, self.max_rails.unwrap_or(1))?;
-        at_least("explore.search_chips", 2, self.search_chips)?;
-        at_least("explore.evaluations", 1, self.evaluations)?;
-        at_least("explore.attempts", 1, self.attempts)
+        let counts = [
+            ("explore.mixed", 1, self.mixed),
+            ("explore.max_rails", 1, self.max_rails.unwrap_or(1)),
+            ("explore.search_chips", 2, self.search_chips),
+            ("explore.evaluations", 1, self.evaluations),
+            ("explore.attempts", 1, self.attempts),
+        ];
+        match counts.into_iter().find(|(_, least, count)| count < least) {
+            Some((key, least, count)) => {
+                refuse(key, format!("at least {least}"), count.to_string())
+            }
+            None => Ok(()),
+        }
     }
 }
 

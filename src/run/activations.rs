@@ -2,7 +2,7 @@
 
 use super::identity::ActivationIdentity;
 use crate::config::Experiment;
-use crate::error::{Error, Result};
+use crate::error::{refuse, Error, Result};
 use crate::explore::DomainSpec;
 use crate::fault::{KindName, Protection};
 use crate::memory::{Faults, MemoryModel, OperatingPoint, RobustCell};
@@ -29,7 +29,7 @@ impl ActivationInput {
         if explores && spec.is_swept() {
             let expected =
                 "to be left out: `--domains weights,activations` searches voltages of activations";
-            return Err(Error::argument("activations.voltages", expected, "a value"));
+            return refuse("activations.voltages", expected, "a value");
         }
         if !is_searched {
             spec.check_swept()?;
@@ -40,7 +40,7 @@ impl ActivationInput {
         if !experiment.faults.map.is_empty() {
             let expected =
                 "to be left out beside voltages of activations: it lists cells of the weights";
-            return Err(Error::argument("faults.map", expected, "a file"));
+            return refuse("faults.map", expected, "a file");
         }
         let memory = experiment.activation_model()?;
         let faults = Faults::new(&experiment.faults, &memory)?;
@@ -108,7 +108,7 @@ impl ActivationInput {
                 memory.name
             );
             let found = format!("`{}` by {}", side.memory.name, side.memory.unit.symbol());
-            return Err(Error::argument("activations.memory", expected, found));
+            return refuse("activations.memory", expected, found);
         }
         let at = |point: &OperatingPoint| side.faults.at(&side.memory, point.voltage);
         grid.iter().map(at).collect()
@@ -166,13 +166,13 @@ impl ActivationInput {
 fn check_protection(protection: Protection, memory: &MemoryModel, faults: &Faults) -> Result<()> {
     let what = format!("activations.protection `{protection}`");
     if matches!(protection, Protection::Msb(_)) && memory.robust_cell.is_none() {
-        return Err(Error::argument(what, RobustCell::missing(memory), "none"));
+        return refuse(what, RobustCell::missing(memory), "none");
     }
     let has_check_bits = matches!(protection, Protection::Secded | Protection::ParityZero);
     if has_check_bits && faults.label().kind() != Some(KindName::Flip) {
         let expected =
             "cells that invert their bit: what else is read hangs on all words of a codeword";
-        return Err(Error::argument(what, expected, faults.label().as_str()));
+        return refuse(what, expected, faults.label().as_str());
     }
     Ok(())
 }

@@ -12,7 +12,7 @@ use super::prepared::Prepared;
 use super::redraw::{draw_answer, holds_answer, DrawnAnswer};
 use super::request::RunRequest;
 use super::sampling::Clean;
-use super::sweeping::{lock, Sweeping};
+use super::sweeping::{close, lock, Sweeping};
 use crate::analysis::{self, names};
 use crate::answer::{
     answer as find, most_search_evaluations, AnswerRow, AnswerSpec, Candidate, EvidenceRow,
@@ -20,7 +20,7 @@ use crate::answer::{
 };
 use crate::config::Experiment;
 use crate::engine::Answers;
-use crate::error::{Error, Result};
+use crate::error::{refuse, Result};
 use crate::fault::Protection;
 use crate::memory::OperatingPoint;
 use crate::sweep::{
@@ -58,7 +58,8 @@ pub struct AnswerResult {
 /// an earlier call of the same has computed.
 ///
 /// # Errors
-/// As [`super::sweep`]; [`Error::Argument`] where images or a tolerance are given: an answer chooses them itself.
+/// As [`super::sweep`]; [`crate::error::Error::Argument`] where images or a tolerance are given: an answer chooses them
+/// itself.
 pub fn answer(
     experiment: &Experiment,
     request: &RunRequest,
@@ -94,7 +95,7 @@ pub struct AnswerPlan {
 /// What [`answer`] would do; nothing is trained and nothing written.
 ///
 /// # Errors
-/// As [`answer`]; [`Error::Missing`] for models that are yet to be trained.
+/// As [`answer`]; [`crate::error::Error::Missing`] for models that are yet to be trained.
 pub fn plan_answer(
     experiment: &Experiment,
     request: &RunRequest,
@@ -108,22 +109,17 @@ pub fn plan_answer(
 /// The experiment with the images of an answer: those of each chip its own, stratified.
 fn as_asked(experiment: &Experiment) -> Result<Experiment> {
     let mut experiment = experiment.clone();
-    let chosen = [
-        ("sweep.images", experiment.sweep.images.is_some()),
-        ("sweep.tolerance", experiment.sweep.tolerance.is_some()),
-        ("sweep.floor", experiment.sweep.floor.is_some()),
+    let (sweep, itself) = (&experiment.sweep, "chooses chips and images itself");
+    let rates = !sweep.bit_error_rates.is_empty();
+    let left_out = [
+        ("sweep.images", sweep.images.is_some(), itself),
+        ("sweep.tolerance", sweep.tolerance.is_some(), itself),
+        ("sweep.floor", sweep.floor.is_some(), itself),
+        ("sweep.bit_error_rates", rates, "searches voltages"),
     ];
-    if let Some((key, _)) = chosen.into_iter().find(|(_, given)| *given) {
-        let expected = "to be left out: an answer chooses chips and images itself";
-        return Err(Error::argument(key, expected, "a value"));
-    }
-    if !experiment.sweep.bit_error_rates.is_empty() {
-        let expected = "to be left out: an answer searches voltages";
-        return Err(Error::argument(
-            "sweep.bit_error_rates",
-            expected,
-            "a value",
-        ));
+    if let Some((key, _, why)) = left_out.into_iter().find(|(_, given, _)| *given) {
+        let expected = format!("to be left out: an answer {why}");
+        return refuse(key, expected, "a value");
     }
     experiment.sweep.sampling = Sampling::Stratified;
     experiment.answer.get_or_insert_default();
@@ -163,15 +159,12 @@ impl Sweeping<'_> {
         let journal = Mutex::new(self.begin(&mut run, resumed, &replay)?);
         let budget = self.evaluations(&input.spec, &swept_models, &replay, &journal)?;
         let mut chips = Simulated {
-            prepared,
+            sweeping: self,
             swept_models: &swept_models,
             answers: &answers,
             input: &input,
             known: known(&replay),
             journal: &journal,
-            cancel: self.cancel(),
-            monitor,
-            stages: &self.stages,
             told: None,
             progress: (AtomicUsize::new(0), 0),
         };
@@ -191,10 +184,7 @@ impl Sweeping<'_> {
         if input.spec.asks_for_parts() {
             losses = chips.part_losses(budget, &rows)?;
         }
-        let journal = journal.into_inner();
-        journal
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
-            .close()?;
+        close(journal)?;
         let write = || {
             table::write(&folder.join(names::VERDICTS_CSV), &rows)?;
             table::write(&folder.join(names::EVIDENCE_CSV), &evidence)?;
@@ -249,7 +239,7 @@ impl Sweeping<'_> {
             let expected = format!("a run of these models under these protections, by {metric}");
             let name = named(&finding.model, finding.protection);
             let found = format!("one of {name}, by {}", finding.metric);
-            return Err(Error::argument("--from (answer.findings)", expected, found));
+            return refuse("--from (answer.findings)", expected, found);
         }
         Ok(AnswerInput {
             spec,
@@ -265,6 +255,7 @@ impl Sweeping<'_> {
         let (prepared, mut known) = (&self.prepared, Vec::new());
         let lowest = prepared.lowest_voltage();
         let highest = prepared.memory.error_free;
+        // a multiple that rounding puts just below the lowest voltage is that voltage
         let mut place = (lowest / spec.step - 1e-9).ceil();
         while place * spec.step < highest.get() - 1e-9 {
             // without the rounding of the product
@@ -461,7 +452,8 @@ fn known_losses(spec: &AnswerSpec, pair: &Pair, rate: &dyn Fn(f64) -> f64) -> Ve
 /// design points, of an answer what its check showed.
 ///
 /// # Errors
-/// As [`super::redraw`] for a folder without finished tables; [`Error::Argument`] where no design point has an interval.
+/// As [`super::redraw`] for a folder without finished tables; [`crate::error::Error::Argument`] where no design point
+/// has an interval.
 pub fn findings(run: &Path) -> Result<Vec<Finding>> {
     let mut all = Vec::new();
     if holds_answer(run) {
@@ -507,7 +499,7 @@ pub fn findings(run: &Path) -> Result<Vec<Finding>> {
     if all.is_empty() {
         let expected = "a run with mean accuracies and their intervals where cells fail";
         let found = format!("none in `{}`", run.display());
-        return Err(Error::argument("--from", expected, found));
+        return refuse("--from", expected, found);
     }
     Ok(all)
 }

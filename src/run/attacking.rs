@@ -1,26 +1,26 @@
 //! Attacks on models in their run folder: batches drawn, finished attacks kept and reused, tables and figure written.
 
 use super::folder::RunFolder;
-use super::identity::{check_out, folder_name, report_folder, settings};
+use super::identity::{check_out, report_folder};
 use super::journal::{
     journals_of, remove_journals, replay_run, Attempt, Journal, Known, ReplayedAttempt, Run,
 };
 use super::models::{chosen, dataset_for, load_half, load_models, Loaded, ModelImages, TestSource};
 use super::monitor::{AttackProgress, Monitor, Stages};
 use super::normalization::{changes, normalize, recorded};
-use super::numerics::numerics;
 use super::record::{now, run_folder, Input, Machine, Record};
 use super::request::RunRequest;
-use super::sealed::{sealed, unsealed};
+use super::sealed;
 use super::sharding::{who_owes, ShardResult};
 use crate::analysis::names;
 use crate::attack::{
     bit_search, random_flips, summarize_attacks, AttackRow, AttackSpec, AttackSummary, AttackUnit,
     Flip, FlipRow, Outcome, Stop, Target,
 };
+use crate::code::CodeFormat;
 use crate::config::Experiment;
 use crate::data::{DatasetName, ImageSet, Normalization, Split};
-use crate::error::{Error, Result};
+use crate::error::{refuse, Error, Result};
 use crate::figure;
 use crate::kernel::Arithmetic;
 use crate::seed::Purpose;
@@ -29,14 +29,15 @@ use crate::sweep::Shard;
 use crate::table;
 use crate::units::{count_of, Bits, Metric};
 use serde::Serialize;
-use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Folder of finished attacks in a run folder.
 const UNITS: &str = "units";
-/// Largest file of a finished attack.
-const LARGEST_UNIT: u64 = 1 << 30;
+/// What a file there holds, for messages.
+const UNIT: &str = "a finished attack";
+/// Model, by its place, and restart of an attack.
+type Key = (usize, u32);
 /// Name of the figure.
 const FIGURE: &str = "attack";
 
@@ -112,39 +113,30 @@ struct Prepared {
     /// The test images of each model, where no batch is taken from them.
     images: Option<ModelImages>,
     checksums: (String, Option<String>),
-    identity: String,
-    /// What it is the hash of, by name.
-    settings: Value,
-    numerics: &'static str,
+    run: Run,
     notes: Vec<String>,
 }
 
 impl Prepared {
     fn new(experiment: &Experiment, request: &RunRequest) -> Result<Self> {
         if request.models.is_empty() {
-            return Err(Error::argument(
-                "--model",
-                "at least one model file",
-                "none",
-            ));
+            return refuse("--model", "at least one model file", "none");
         }
         let device = experiment.device.open()?;
         let mut experiment = experiment.clone();
         let mut models = load_models(&request.models, &device)?;
-        models
-            .iter()
-            .try_for_each(|model| model.stored_bits().map(drop))?;
+        models.iter().try_for_each(Loaded::check_stored)?;
         let normalization = experiment.dataset.normalization.clone();
         experiment.dataset = dataset_for(&models, &experiment.dataset, request.dataset_given)?;
         let spec = &experiment.attack;
         let (dataset, file) = (&experiment.dataset, request.data_file.as_deref());
         let of_file = dataset.name == DatasetName::File;
         if of_file && spec.data == Split::Training && dataset.file_spec().training.is_none() {
-            return Err(Error::argument(
+            return refuse(
                 "--attack-data",
                 "`test`, or a file of training data (`dataset.file.training` of a configuration)",
                 "`training`, and test data alone",
-            ));
+            );
         }
         let test = TestSource {
             spec: dataset,
@@ -175,11 +167,7 @@ impl Prepared {
                 Split::Training => format!("at most the {most} training images"),
                 Split::Test => format!("at most {most}, so that one test image is left"),
             };
-            return Err(Error::argument(
-                "attack.batch",
-                expected,
-                spec.batch.to_string(),
-            ));
+            return refuse("attack.batch", expected, spec.batch.to_string());
         }
         let images = match spec.data {
             Split::Training => Some(ModelImages::new(&test, &models, dataset, &chosen, metric)?),
@@ -206,8 +194,7 @@ impl Prepared {
             metric: Some(metric).filter(|own| !own.is_default()),
             normalization: changes(&models),
         };
-        let settings = settings(&experiment.name, &identity, Arithmetic::current());
-        let identity = folder_name(&experiment.name, &identity, Arithmetic::current())?;
+        let run = Run::of(&experiment.name, &identity)?;
         let mut notes: Vec<String> = models
             .iter()
             .flat_map(|model| model.warnings.clone())
@@ -231,9 +218,7 @@ impl Prepared {
             training,
             images,
             checksums,
-            identity,
-            settings,
-            numerics: numerics()?,
+            run,
             notes,
         })
     }
@@ -244,9 +229,9 @@ impl Prepared {
         let training = self.training.as_ref().zip(self.checksums.1.as_ref());
         Record {
             version: Record::version(),
-            numerics: Some(self.numerics.to_owned()),
+            numerics: Some(self.run.numerics.to_owned()),
             arithmetic: Arithmetic::current().to_string(),
-            identity: self.identity.clone(),
+            identity: self.run.identity.clone(),
             commands: vec![command.to_owned()],
             attempts: Vec::new(),
             seed: self.experiment.seed.0,
@@ -308,8 +293,7 @@ impl Prepared {
     /// Computes one attack of a run in a folder that this process has locked.
     fn unit(
         &self,
-        model: usize,
-        restart: u32,
+        (model, restart): Key,
         folder: &Path,
         monitor: &dyn Monitor,
     ) -> Result<AttackUnit> {
@@ -398,20 +382,13 @@ impl Prepared {
     ) -> AttackRow {
         let (loaded, spec) = (&self.models[model], &self.experiment.attack);
         let network = loaded.evaluator.network();
-        let format = loaded
-            .evaluator
-            .stored()
-            .iter()
-            .flatten()
-            .map(|stored| stored.format)
-            .next();
         AttackRow {
             model: loaded.name.clone(),
             architecture: network.architecture().to_string(),
             dataset: self.test.title.clone(),
             metric: self.metric,
             method: network.method_label(),
-            bits: format.map_or(Bits::FLOAT, |format| format.width()),
+            bits: loaded.format().map_or(Bits::FLOAT, CodeFormat::width),
             training_seed: loaded.info.training_seed,
             restart,
             attack_data: spec.data,
@@ -449,7 +426,7 @@ impl<'a> Attacking<'a> {
     ) -> Result<Self> {
         check_out(request.out.as_deref())?;
         let prepared = Prepared::new(experiment, request)?;
-        prepared.notes.iter().for_each(|note| monitor.warn(note));
+        monitor.warn_all(&prepared.notes);
         let asked = prepared.record(&request.command);
         let folder = run_folder(request, &asked)?;
         Ok(Self {
@@ -460,8 +437,7 @@ impl<'a> Attacking<'a> {
         })
     }
 
-    /// Model and restart of each attack.
-    fn keys(&self) -> Vec<(usize, u32)> {
+    fn keys(&self) -> Vec<Key> {
         let restarts = self.prepared.experiment.attack.restarts;
         (0..self.prepared.models.len())
             .flat_map(|model| (0..restarts).map(move |restart| (model, restart)))
@@ -471,39 +447,41 @@ impl<'a> Attacking<'a> {
     /// The attempts whose journals lie in the folder, all at this run.
     fn attempts(&self) -> Result<Vec<ReplayedAttempt>> {
         let shards = journals_of(&self.folder, &[])?;
-        Ok(replay_run(&self.folder, &shards, &self.run())?.0.attempts)
-    }
-
-    fn run(&self) -> Run {
-        Run {
-            identity: self.prepared.identity.clone(),
-            numerics: self.prepared.numerics.to_owned(),
-            settings: self.prepared.settings.clone(),
-        }
+        let (replay, _) = replay_run(&self.folder, &shards, &self.prepared.run)?;
+        Ok(replay.attempts)
     }
 
     fn shard(&self, shard: Shard) -> Result<ShardResult> {
         self.attempts()?;
-        let attempt = Attempt::here(&self.run(), Some(shard), None, &self.request.command);
+        let attempt = Attempt::here(&self.prepared.run, Some(shard), None, &self.request.command);
         let journal = Journal::of_attempt(&self.folder, attempt, Known::new())?;
         let path = journal.path().to_owned();
-        store::create_folder(&self.folder.join(UNITS))?;
-        let missing = |key: &(usize, u32)| !self.unit_file(key.0, key.1).exists();
-        let (own, others): (Vec<_>, Vec<_>) = self
-            .keys()
-            .into_iter()
-            .enumerate()
-            .partition(|(k, _)| shard.owns(*k));
-        let owed = own.iter().filter(|(_, key)| missing(key)).count();
-        Stages::new(self.monitor, 1).begin(&count_of(owed, "attack"), owed);
-        let units = each(own.len(), |i| self.unit(own[i].1 .0, own[i].1 .1))?;
+        let all = self.keys().into_iter().enumerate();
+        let (own, others): (Vec<_>, Vec<_>) = all.partition(|(k, _)| shard.owns(*k));
+        let own: Vec<Key> = own.into_iter().map(|(_, key)| key).collect();
+        let (_, computed) = self.units(&own, &Stages::new(self.monitor, 1))?;
         journal.close()?;
+        let missing = others.iter().filter(|(_, key)| self.is_missing(key));
         Ok(ShardResult {
             folder: self.folder.clone(),
             journal: path,
-            computed: units.iter().filter(|(_, computed)| *computed).count(),
-            of_others: others.iter().filter(|(_, key)| missing(key)).count(),
+            computed,
+            of_others: missing.count(),
         })
+    }
+
+    /// These attacks, each from its file or computed, and how many were computed.
+    fn units(&self, keys: &[Key], stages: &Stages) -> Result<(Vec<AttackUnit>, usize)> {
+        store::create_folder(&self.folder.join(UNITS))?;
+        let owed = keys.iter().filter(|key| self.is_missing(key)).count();
+        stages.begin(&count_of(owed, "attack"), owed);
+        let units = each(keys.len(), |i| self.unit(keys[i]))?;
+        let computed = units.iter().filter(|(_, computed)| *computed).count();
+        Ok((units.into_iter().map(|(unit, _)| unit).collect(), computed))
+    }
+
+    fn is_missing(&self, key: &Key) -> bool {
+        !self.unit_file(*key).exists()
     }
 
     fn finish(&self) -> Result<AttackResult> {
@@ -519,26 +497,15 @@ impl<'a> Attacking<'a> {
             self.check_complete(&keys, &attempts)?;
         }
         run.begin(&attempts)?;
-        store::create_folder(&self.folder.join(UNITS))?;
         let stages = Stages::new(self.monitor, 2);
-        let owed = keys
-            .iter()
-            .filter(|key| !self.unit_file(key.0, key.1).exists());
-        let owed = owed.count();
-        stages.begin(&count_of(owed, "attack"), owed);
-        let units: Vec<(AttackUnit, bool)> = each(keys.len(), |i| self.unit(keys[i].0, keys[i].1))?;
-        let computed = units.iter().filter(|(_, computed)| *computed).count();
-        let units: Vec<AttackUnit> = units.into_iter().map(|(unit, _)| unit).collect();
+        let (units, computed) = self.units(&keys, &stages)?;
         stuck(&units).into_iter().for_each(|note| run.warn(note));
         let attacks: Vec<AttackRow> = units.iter().map(|unit| unit.row.clone()).collect();
         let flips: Vec<FlipRow> = units.iter().flat_map(FlipRow::of).collect();
         let summaries = summarize_attacks(&attacks);
         stages.begin("tables and figure", 1);
         let figure = self.draw(&attacks, &flips)?;
-        let files: Vec<String> = keys
-            .iter()
-            .map(|&(model, restart)| unit_name(model, restart))
-            .collect();
+        let files: Vec<String> = keys.into_iter().map(unit_name).collect();
         run.finish(|| self.write_tables(&attacks, &flips, &summaries), &files)?;
         let reused = units.len() - computed;
         Ok(AttackResult {
@@ -552,10 +519,10 @@ impl<'a> Attacking<'a> {
     }
 
     /// Checks that shards have made all attacks.
-    fn check_complete(&self, keys: &[(usize, u32)], attempts: &[ReplayedAttempt]) -> Result<()> {
+    fn check_complete(&self, keys: &[Key], attempts: &[ReplayedAttempt]) -> Result<()> {
         let mut missing = Vec::new();
-        for (k, &(model, restart)) in keys.iter().enumerate() {
-            if self.finished_unit(model, restart)?.is_none() {
+        for (k, key) in keys.iter().enumerate() {
+            if self.finished_unit(*key)?.is_none() {
                 missing.push(k as u32);
             }
         }
@@ -577,26 +544,26 @@ impl<'a> Attacking<'a> {
         let asked = self.prepared.experiment.attack.restarts;
         for model in 0..self.prepared.models.len() {
             // an earlier call may have made more attacks
-            let more = |restart| self.unit_file(model, restart).exists();
+            let more = |restart| !self.is_missing(&(model, restart));
             for restart in (0..).take_while(|restart| *restart < asked || more(*restart)) {
-                store::remove_file(&self.unit_file(model, restart))?;
+                store::remove_file(&self.unit_file((model, restart)))?;
             }
         }
         Ok(())
     }
 
-    fn unit_file(&self, model: usize, restart: u32) -> PathBuf {
-        self.folder.join(unit_name(model, restart))
+    fn unit_file(&self, key: Key) -> PathBuf {
+        self.folder.join(unit_name(key))
     }
 
     /// An attack from its file, where it is there and whole.
-    fn finished_unit(&self, model: usize, restart: u32) -> Result<Option<AttackUnit>> {
-        let path = self.unit_file(model, restart);
+    fn finished_unit(&self, (model, restart): Key) -> Result<Option<AttackUnit>> {
+        let path = self.unit_file((model, restart));
         if !path.exists() {
             return Ok(None);
         }
         let name = &self.prepared.models[model].name;
-        match read_unit(&path) {
+        match sealed::read::<AttackUnit>(&path, UNIT) {
             Ok(unit) if (&unit.row.model, unit.row.restart) == (name, restart) => {
                 return Ok(Some(unit));
             }
@@ -614,21 +581,15 @@ impl<'a> Attacking<'a> {
     }
 
     /// An attack from its file, or computed and then kept; true where it was computed.
-    fn unit(&self, model: usize, restart: u32) -> Result<(AttackUnit, bool)> {
-        if let Some(unit) = self.finished_unit(model, restart)? {
+    fn unit(&self, key: Key) -> Result<(AttackUnit, bool)> {
+        if let Some(unit) = self.finished_unit(key)? {
             return Ok((unit, false));
         }
-        let path = self.unit_file(model, restart);
-        let name = &self.prepared.models[model].name;
-        let unit = self
-            .prepared
-            .unit(model, restart, &self.folder, self.monitor);
-        self.monitor.attacked(name, restart);
+        let prepared = &self.prepared;
+        let unit = prepared.unit(key, &self.folder, self.monitor);
+        self.monitor.attacked(&prepared.models[key.0].name, key.1);
         let unit = unit?;
-        let text = serde_json::to_string(&unit).map_err(|e| {
-            Error::argument("finished attack", "something JSON can hold", e.to_string())
-        })?;
-        store::write_bytes(&path, sealed(&text).as_bytes())?;
+        sealed::write(&self.unit_file(key), UNIT, &unit)?;
         Ok((unit, true))
     }
 
@@ -684,17 +645,8 @@ fn each<R: Send>(count: usize, work: impl Fn(usize) -> Result<R> + Sync) -> Resu
 }
 
 /// File of a finished attack. Models go by their place in the run: a name may hold what a file name must not.
-fn unit_name(model: usize, restart: u32) -> String {
+fn unit_name((model, restart): Key) -> String {
     format!("{UNITS}/model{model}-restart{restart}.json")
-}
-
-fn read_unit(path: &Path) -> Result<AttackUnit> {
-    let text = store::read_text(path, "a finished attack", LARGEST_UNIT)?;
-    let unit = unsealed(&text).ok_or_else(|| {
-        let expected = "a finished attack with the checksum of its content";
-        Error::input(path, expected, "a damaged file")
-    })?;
-    serde_json::from_str(unit).map_err(|e| Error::input(path, "a finished attack", e.to_string()))
 }
 
 /// A message for each attack that found no flip to go on with.

@@ -52,22 +52,17 @@ impl Unchecked {
 
     /// What the user should hear; `None` where everything was checked.
     pub(super) fn note(&self) -> Option<String> {
-        let folders = match self.folders.as_slice() {
-            [] => String::new(),
-            folders => format!(
-                "no `{CHECKSUMS}` in {}: damage of the files there would go unnoticed",
-                folders.join(", ")
-            ),
-        };
-        let files = match self.files.as_slice() {
-            [] => String::new(),
-            files => format!("no checksum of {}: not checked", files.join(", ")),
-        };
-        let both: Vec<String> = [folders, files]
-            .into_iter()
-            .filter(|text| !text.is_empty())
-            .collect();
-        (!both.is_empty()).then(|| both.join("; "))
+        let (folders, files) = (self.folders.join(", "), self.files.join(", "));
+        let mut notes = Vec::new();
+        if !folders.is_empty() {
+            notes.push(format!(
+                "no `{CHECKSUMS}` in {folders}: damage of the files there would go unnoticed"
+            ));
+        }
+        if !files.is_empty() {
+            notes.push(format!("no checksum of {files}: not checked"));
+        }
+        (!notes.is_empty()).then(|| notes.join("; "))
     }
 }
 
@@ -94,16 +89,10 @@ pub(super) fn check_record(folder: &Path) -> Result<bool> {
 /// [`crate::error::Error::Io`].
 pub(super) fn write(folder: &Path, name: &str, text: &str) -> Result<()> {
     let mut checksums = Checksums::read(folder)?.unwrap_or_default();
-    checksums.allow(folder, name, left_out(name), text.as_bytes())?;
+    let left_out = if name == RECORD { TIMES } else { "" };
+    checksums.allow(folder, name, left_out, text.as_bytes())?;
     checksums.write(folder)?;
     store::write_bytes(&folder.join(name), text.as_bytes())
-}
-
-fn left_out(name: &str) -> &'static str {
-    match name {
-        RECORD => TIMES,
-        _ => "",
-    }
 }
 
 /// Takes the tables out of `checksums`: they are about to be rewritten.

@@ -20,15 +20,20 @@ pub(super) fn difference(one: &impl Serialize, other: &impl Serialize) -> Option
     if differ.is_empty() {
         return None;
     }
-    let more = match differ.len().saturating_sub(NAMED) {
-        0 => String::new(),
-        more => format!(" and {more} more"),
-    };
+    let more = and_more(differ.len(), NAMED);
     let text = |all: &BTreeMap<String, String>| {
         let named = differ.iter().take(NAMED).map(|key| named(key, all));
         named.collect::<Vec<_>>().join(", ") + &more
     };
     Some((text(&one), text(&other)))
+}
+
+/// ` and 3 more`, where only so many of all are named.
+pub(super) fn and_more(all: usize, named: usize) -> String {
+    match all.saturating_sub(named) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    }
 }
 
 fn named(key: &str, all: &BTreeMap<String, String>) -> String {

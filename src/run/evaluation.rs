@@ -4,7 +4,7 @@ use super::models::{dataset_for, load_models, Loaded, TestImages, TestSource};
 use super::normalization::normalize;
 use crate::config::Experiment;
 use crate::engine::{Reads, WeightReads};
-use crate::error::{Error, Result};
+use crate::error::{refuse, Result};
 use crate::fault::{
     ActivationReads, ArrayLabel, ChipReads, FaultLabel, FaultSpec, Layout, Protection, Stored, Zone,
 };
@@ -100,7 +100,7 @@ pub struct EvaluationRow {
 ///
 /// # Errors
 /// Wrong input, also a network whose logits are not finite without faults; faults asked of float weights, fault options
-/// or masks without faults; [`Error::Io`].
+/// or masks without faults; [`crate::error::Error::Io`].
 pub fn evaluate(
     experiment: &Experiment,
     model: &Path,
@@ -117,7 +117,7 @@ pub fn evaluate(
     if clean && !experiment.sweep.protection.is_empty() {
         let expected =
             "`--ber` or `--voltage` beside it: without, no bit of a weight fails and it has no effect";
-        return Err(Error::argument("sweep.protection", expected, "neither"));
+        return refuse("sweep.protection", expected, "neither");
     }
     check_options(&experiment.faults, faults)?;
     let place = place(faults, &options, &memory, masks)?;
@@ -181,7 +181,9 @@ pub fn evaluate(
                 words: evaluator.words(),
                 layout,
             };
-            let reads = way.model.chip(experiment.seed, place.chip, zones, stored)?;
+            let reads = way
+                .model
+                .chip(experiment.seed, faults.chip, zones, stored)?;
             if let Some(folder) = masks {
                 write_masks(folder, loaded, &reads)?;
             }
@@ -217,12 +219,7 @@ pub fn evaluate(
             score.not_finite, score.images
         ));
     }
-    let format = evaluator
-        .stored()
-        .iter()
-        .flatten()
-        .map(|stored| stored.format)
-        .next();
+    let format = loaded.format();
     let point = place.as_ref().and_then(|place| place.point);
     let changed = options.changes().is_some();
     let row = EvaluationRow {
@@ -261,20 +258,18 @@ impl FaultSetting<'_> {
 
 /// Refuses fault options that have no effect on such faults.
 fn check_options(spec: &FaultSpec, faults: FaultSetting) -> Result<()> {
-    let wrong = |key: &str, expected: &str, found: &str| Err(Error::argument(key, expected, found));
     if spec.margin.is_some() && !matches!(faults.weights, WeightFaults::Voltage(_)) {
         let expected =
             "`--voltage` beside it: it moves the failure curve, which a rate does not read";
-        return wrong("faults.margin", expected, "none");
+        return refuse("faults.margin", expected, "none");
     }
     Ok(())
 }
 
-/// Where faults are looked at: a chip at a rate, with the operating point where a voltage was given.
+/// Where faults are looked at: at a rate, with the operating point where a voltage was given.
 struct Place {
     ber: Ber,
     point: Option<OperatingPoint>,
-    chip: ChipId,
 }
 
 impl Place {
@@ -291,11 +286,7 @@ impl Place {
             [one] => *one,
             several => {
                 let found = several.len().to_string();
-                return Err(Error::argument(
-                    "sweep.protection",
-                    "one protection in an evaluation",
-                    found,
-                ));
+                return refuse("sweep.protection", "one protection in an evaluation", found);
             }
         };
         let (layout, exposure) = protected(
@@ -323,36 +314,24 @@ fn place(
     memory: &MemoryModel,
     masks: Option<&Path>,
 ) -> Result<Option<Place>> {
-    let chip = faults.chip;
     match faults.weights {
         WeightFaults::None if masks.is_some() || (options.changes().is_some() && !faults.any()) => {
             let expected = "`--ber` or `--voltage`: without, no bit fails and they have no effect";
-            Err(Error::argument(
-                "fault options and masks",
-                expected,
-                "neither",
-            ))
+            refuse("fault options and masks", expected, "neither")
         }
         WeightFaults::None => Ok(None),
-        WeightFaults::Ber(ber) => Ok(Some(Place {
-            ber,
-            point: None,
-            chip,
-        })),
+        WeightFaults::Ber(ber) => Ok(Some(Place { ber, point: None })),
         WeightFaults::Voltage(text) => match memory.voltages(text)?.as_slice() {
             [one] => {
                 let point = options.at(memory, *one)?;
-                Ok(Some(Place {
-                    ber: point.ber,
-                    point: Some(point),
-                    chip,
-                }))
+                let (ber, point) = (point.ber, Some(point));
+                Ok(Some(Place { ber, point }))
             }
-            many => Err(Error::argument(
+            many => refuse(
                 "--voltage",
                 "one voltage",
                 format!("{} voltages", many.len()),
-            )),
+            ),
         },
     }
 }
@@ -362,11 +341,7 @@ fn one_way(options: &Faults, ber: Ber, voltage: Option<Voltage>) -> Result<memor
     let mut ways = options.ways(ber, voltage)?;
     match (ways.pop(), ways.len()) {
         (Some(way), 0) => Ok(way),
-        (_, more) => Err(Error::argument(
-            "faults.arrays",
-            "one array",
-            (more + 1).to_string(),
-        )),
+        (_, more) => refuse("faults.arrays", "one array", (more + 1).to_string()),
     }
 }
 

@@ -1,23 +1,20 @@
 //! One exploration in its folder: the grid of single voltages as in a sweep, domains searched and verified, all in one
 //! frontier.
 
-use super::clock;
 use super::journal::{Journal, Replay, SearchEvaluation};
 use super::models::TestImages;
 use super::monitor::Monitor;
 use super::prepared::Prepared;
-use super::redraw::Drawn;
 use super::request::RunRequest;
 use super::sampling::Clean;
-use super::sweeping::{lock, Grid, Sweeping};
-use crate::analysis::{names, Pareto, Summary};
+use super::sweeping::{lock, Grid, SweepResult, Sweeping};
+use crate::analysis::names;
 use crate::config::Experiment;
-use crate::error::{Error, Result};
+use crate::error::{refuse, Result};
 use crate::explore::{
     check_arrays, explore as search_domains, ActivationDomain, Evaluation, ExplorePoint,
     ExploredPoint, Outcome, Sensitivity, Simulation, Verified,
 };
-use crate::fault::Protection;
 use crate::memory::{CellKind, EnergyTerm};
 use crate::sweep::{Design, EnergyRow, Sampling, SweptModel, Trial};
 use crate::table;
@@ -31,26 +28,20 @@ const RAILS: &str = "supply rails beyond the first";
 /// A finished exploration.
 #[derive(Clone, Debug)]
 pub struct ExploreResult {
-    /// Its folder with the tables.
-    pub folder: PathBuf,
-    /// Its figures and report.
-    pub drawn: Drawn,
+    /// Its folder, figures and report, with the design points of single voltages.
+    pub sweep: SweepResult,
     /// Points of domains and best single voltages, verified or refuted.
     pub points: Vec<ExploredPoint>,
     /// The answers in words.
     pub answers: Vec<String>,
-    /// One row per design point.
-    pub summaries: Vec<Summary>,
-    /// Frontiers and savings.
-    pub pareto: Pareto,
 }
 
 /// Sweeps single voltages, then searches what the options ask for: a voltage for each domain, models with a width for
 /// each layer. What is finished is reused.
 ///
 /// # Errors
-/// As [`super::sweep`]; [`Error::Argument`] where a tolerance is asked for, because searched points are compared on the
-/// same chips, or nothing to search.
+/// As [`super::sweep`]; [`crate::error::Error::Argument`] where a tolerance is asked for, because searched points are
+/// compared on the same chips, or nothing to search.
 pub fn explore(
     experiment: &Experiment,
     request: &RunRequest,
@@ -61,12 +52,9 @@ pub fn explore(
     let exploring = Sweeping::new(experiment, request, monitor, true, makes_models)?;
     let (sweep, searched) = exploring.finish()?;
     Ok(ExploreResult {
-        folder: sweep.folder,
-        drawn: sweep.drawn,
+        sweep,
         points: searched.points,
         answers: searched.answers,
-        summaries: sweep.summaries,
-        pareto: sweep.pareto,
     })
 }
 
@@ -94,7 +82,7 @@ pub struct ExplorePlan {
 /// What [`explore`] would do; nothing is trained, no model of other widths is made, and nothing is written.
 ///
 /// # Errors
-/// As [`explore`]; [`Error::Missing`] for models that are yet to be made.
+/// As [`explore`]; [`crate::error::Error::Missing`] for models that are yet to be made.
 pub fn plan_explore(
     experiment: &Experiment,
     request: &RunRequest,
@@ -108,29 +96,25 @@ pub fn plan_explore(
 pub(super) fn check_exploration(experiment: &Experiment) -> Result<()> {
     if experiment.sweep.tolerance.is_some() {
         let expected = "to be left out: points are compared on the same chips, `--chips` of them";
-        return Err(Error::argument("sweep.tolerance", expected, "a value"));
+        return refuse("sweep.tolerance", expected, "a value");
     }
     if experiment.sweep.sampling != Sampling::AllImages {
         let expected = "`all_images`: points are compared chip by chip on all images of a trial";
         let found = format!("`{}`", experiment.sweep.sampling);
-        return Err(Error::argument("sweep.sampling", expected, found));
+        return refuse("sweep.sampling", expected, found);
     }
     let spec = &experiment.explore;
     if spec.domains.is_none() && spec.widths.is_empty() {
         let expected = "something to search: `--domains layers` (or bits, weights,activations, groups:FILE) or `--widths 2,4,8`; single \
                         voltages are a `sweep`, the lowest of them is an `answer`";
-        return Err(Error::argument("explore", expected, "none of them"));
+        return refuse("explore", expected, "none of them");
     }
     // a search takes energies as sums over domains that rise with each voltage
     let memory = experiment.memory_model()?;
     if memory.sram.is_some() {
         let expected = "a memory model without a macro: domains share its words and its clock, so their energies do not add up; \
                         `sweep` and `answer` take one";
-        return Err(Error::argument(
-            "memory",
-            expected,
-            format!("`{}`", memory.name),
-        ));
+        return refuse("memory", expected, format!("`{}`", memory.name));
     }
     Ok(())
 }
@@ -276,7 +260,6 @@ impl Sweeping<'_> {
         let Some(domains) = &spec.domains else {
             return Ok(Vec::new());
         };
-        let grid = &prepared.grid;
         let images = self.search_images()?;
         self.stages.begin("voltages for domains", 1);
         let (mut all, mut missing) = (Vec::new(), BTreeSet::new());
@@ -289,12 +272,9 @@ impl Sweeping<'_> {
                 loaded.check_finite(search_clean.not_finite, search_clean.images)?;
             }
             let search_model = SweptModel {
-                name: swept.name.clone(),
-                dataset: swept.dataset.clone(),
-                training_seed: swept.training_seed,
-                evaluator: swept.evaluator,
                 images: search_images,
                 clean: search_clean,
+                ..swept.clone()
             };
             let parts = domains.parts(&loaded.evaluator)?;
             monitor.note(&format!(
@@ -309,27 +289,18 @@ impl Sweeping<'_> {
             };
             let activations = match &prepared.activations {
                 Some(own) => Some(ActivationDomain {
-                    side: &own.side,
                     grid: &own.grid,
                     error_free: own.error_free()?,
                 }),
                 None => None,
             };
             let mut simulation = Simulation {
-                swept,
+                verification: prepared.comparison(std::slice::from_ref(swept), &[], chips),
                 search_model: &search_model,
-                test_images: prepared.images.all,
-                memory: &prepared.memory,
-                faults: &prepared.faults,
-                energy: &prepared.experiment.energy,
-                protection: Protection::None,
                 activations,
                 parts: &parts,
-                grid,
-                seed: prepared.experiment.seed,
+                grid: &prepared.grid,
                 search_chips: spec.search_chips,
-                chips,
-                clock: clock::seconds,
                 cancel: self.cancel(),
                 sink: &mut sink,
                 done: trials.iter().chain(&replay.trials).cloned().collect(),
@@ -398,6 +369,7 @@ fn add_verified(explored: &Explored, grid: &mut Grid) {
             continue;
         };
         let rails = point.rail_energy_relative;
+        // relative energies of a design share a reference, so rails cost in pJ what they cost in proportion
         let picojoule = design
             .energy_pj
             .map(|pj| pj / design.energy_relative * rails);

@@ -2,15 +2,15 @@
 
 use super::monitor::Monitor;
 use crate::device::DeviceSpec;
-use crate::error::{Error, Result};
+use crate::error::{refuse, Result};
 use crate::net::{ImportChoices, Model};
 use std::path::Path;
 
 /// Writes a model as an ONNX file ([`Model::export`]), and says how its images are normalised.
 ///
 /// # Errors
-/// [`Error::Argument`] for a path that is no `*.onnx`, or is taken without `overwrite`; as [`Model::load_with`] and
-/// [`Model::export`].
+/// [`crate::error::Error::Argument`] for a path that is no `*.onnx`, or is taken without `overwrite`; as
+/// [`Model::load_with`] and [`Model::export`].
 pub fn export(
     model: &Path,
     choices: &ImportChoices,
@@ -20,15 +20,13 @@ pub fn export(
 ) -> Result<()> {
     if out.extension().is_none_or(|ending| ending != "onnx") {
         let found = format!("`{}`", out.display());
-        return Err(Error::argument("--out", "a path that ends in .onnx", found));
+        return refuse("--out", "a path that ends in .onnx", found);
     }
     if out.exists() && !overwrite {
         return Err(Model::taken(out));
     }
     let model = Model::load_with(model, choices, &DeviceSpec::Cpu.open()?)?;
-    for warning in &model.warnings {
-        monitor.warn(warning);
-    }
+    monitor.warn_all(&model.warnings);
     model.export(out)?;
     if let Some(normalization) = &model.info.normalization {
         monitor.note(&format!(

@@ -2,7 +2,7 @@
 
 use crate::answer::AnswerSpec;
 use crate::data::Normalization;
-use crate::error::{Error, Result};
+use crate::error::{refuse, Error, Result};
 use crate::explore::ExploreSpec;
 use crate::fault::{FaultSpec, Protection};
 use crate::kernel::{Arithmetic, Isa};
@@ -147,11 +147,11 @@ pub(super) fn check_plain_name(what: &str, name: &str) -> Result<()> {
     if plain && !name.starts_with('.') {
         return Ok(());
     }
-    Err(Error::argument(
+    refuse(
         what,
         "a plain folder name, no path and no `.` in front",
         format!("`{name}`"),
-    ))
+    )
 }
 
 /// What `--out` says of a run or a report names a folder: a name or a path that ends in one, not hidden.
@@ -164,11 +164,11 @@ pub(super) fn check_out(out: Option<&str>) -> Result<()> {
     if name.is_some_and(|name| !name.starts_with('.')) {
         return Ok(());
     }
-    Err(Error::argument(
+    refuse(
         "--out",
         "a name or a path of a folder, no `.` in front of its name",
         format!("`{out}`"),
-    ))
+    )
 }
 
 /// The folder that `--out` says: a bare name stands in the `usual` folder, a path as it is.

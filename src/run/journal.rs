@@ -16,7 +16,7 @@ pub use contents::{replay, Replay, ReplayedAttempt};
 pub(super) use contents::{replay_run, Known};
 
 use crate::analysis::names;
-use crate::error::{Error, IoContext, Result};
+use crate::error::{refuse, Error, IoContext, Result};
 use crate::explore::Evaluation;
 use crate::fault::Protection;
 use crate::stats::Judged;
@@ -110,18 +110,6 @@ pub struct SeenChip {
     pub judged: Option<Judged>,
 }
 
-/// What tells a [`SeenChip`] from others.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct SeenKey {
-    model: String,
-    protection: Protection,
-    activations: Option<u64>,
-    voltage: u64,
-    check: bool,
-    part: Option<String>,
-    chip: ChipId,
-}
-
 impl SeenChip {
     /// Evaluations of an image that it took.
     pub(super) fn images(&self) -> u64 {
@@ -131,17 +119,22 @@ impl SeenChip {
         strata + self.judged.map_or(0, |judged| judged.images)
     }
 
-    /// What tells it from others, beside what it showed.
-    pub(super) fn key(&self) -> SeenKey {
-        SeenKey {
-            model: self.model.clone(),
-            protection: self.protection,
-            activations: self.activation_voltage.map(f64::to_bits),
-            voltage: self.voltage.to_bits(),
-            check: self.check,
-            part: self.part.clone(),
-            chip: self.chip,
-        }
+    /// What it is, beside what it showed: no other chip of an answer has the same words.
+    pub(super) fn in_words(&self) -> String {
+        let part = self.part.as_deref();
+        let part = part.map_or(String::new(), |part| {
+            format!(" with faults in {part} alone")
+        });
+        let beside = self.activation_voltage;
+        let beside = beside.map_or(String::new(), |own| format!(", activations at {own},"));
+        format!(
+            "the {} of an answer on `{}`{part} at {}{beside} with protection {} on chip {}",
+            if self.check { "check" } else { "search" },
+            self.model,
+            self.voltage,
+            self.protection,
+            self.chip
+        )
     }
 }
 
@@ -198,6 +191,7 @@ impl Journal {
         if !read.aside.is_empty() {
             damage::set_aside(&path, &read.aside)?;
             let damaged = std::mem::take(&mut read.replay.damaged);
+            // the lines that are left have other numbers, and the file is another one
             file = open()?;
             read = Contents::default();
             read.add(&path, &file, None)?;
@@ -211,17 +205,8 @@ impl Journal {
         store::flush_folder(store::folder_of(&path))?;
         let (length, written) = (read.length, read.known.keys().cloned().collect());
         read.add_shards(shards, run)?;
-        let mut journal = Self {
-            path,
-            file,
-            length,
-            broken: false,
-            flush_every: FLUSH_EVERY,
-            flushed: Instant::now(),
-            dirty,
-            written,
-            known: read.known,
-        };
+        let mut journal = Self::empty(path, file, read.known, FLUSH_EVERY);
+        (journal.length, journal.dirty, journal.written) = (length, dirty, written);
         if length == 0 {
             journal.write_line(&Header::line(None)?)?;
         }
@@ -236,7 +221,7 @@ impl Journal {
     pub(super) fn of_run(folder: &Path, known: Known) -> Result<Self> {
         let path = folder.join(names::JOURNAL);
         let file = store::open_to_append(&path)?;
-        Self::new(path, file, None, known, FLUSH_EVERY)
+        Self::empty(path, file, known, FLUSH_EVERY).begun(None)
     }
 
     /// Makes the journal of an attempt at a part of a run, under a name that no other process has.
@@ -245,17 +230,11 @@ impl Journal {
     /// [`Error::Io`] with the path.
     pub(super) fn of_attempt(folder: &Path, attempt: Attempt, known: Known) -> Result<Self> {
         let (path, file) = attempt.create_journal(folder)?;
-        Self::new(path, file, Some(attempt), known, FLUSH_SHARD_EVERY)
+        Self::empty(path, file, known, FLUSH_SHARD_EVERY).begun(Some(attempt))
     }
 
-    fn new(
-        path: PathBuf,
-        file: File,
-        attempt: Option<Attempt>,
-        known: Known,
-        flush_every: Duration,
-    ) -> Result<Self> {
-        let mut journal = Self {
+    fn empty(path: PathBuf, file: File, known: Known, flush_every: Duration) -> Self {
+        Self {
             path,
             file,
             length: 0,
@@ -265,11 +244,15 @@ impl Journal {
             dirty: true,
             written: BTreeSet::new(),
             known,
-        };
-        journal.write_line(&Header::line(attempt)?)?;
-        journal.flush()?;
-        store::flush_folder(store::folder_of(&journal.path))?;
-        Ok(journal)
+        }
+    }
+
+    /// The same with its first line, on the medium.
+    fn begun(mut self, attempt: Option<Attempt>) -> Result<Self> {
+        self.write_line(&Header::line(attempt)?)?;
+        self.flush()?;
+        store::flush_folder(store::folder_of(&self.path))?;
+        Ok(self)
     }
 
     /// The file.
@@ -287,7 +270,7 @@ impl Journal {
             Some(known) if known.design != *design => {
                 let what = format!("design point `{}`", design.design_id);
                 let expected = "the content it was written with";
-                return Err(Error::argument(what, expected, "another"));
+                return refuse(what, expected, "another");
             }
             Some(_) if self.written.contains(&design.design_id) => return Ok(()),
             _ => {}
@@ -311,7 +294,7 @@ impl Journal {
             Ok(false) => return Ok(()),
             Err(wrong) => {
                 let what = format!("trial of `{}` on chip {}", trial.design_id, trial.chip);
-                return Err(Error::argument(what, wrong.expected, wrong.found));
+                return refuse(what, wrong.expected, wrong.found);
             }
         }
         contents::remember_trial(&mut self.known, trial, Place::default());

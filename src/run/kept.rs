@@ -1,20 +1,21 @@
 //! Answers of networks without faults, kept for shards: each would compute them anew.
 
 use super::models::Loaded;
-use super::sealed::{sealed, unsealed};
+use super::sealed;
 use crate::data::Normalization;
-use crate::engine::Answers;
+use crate::engine::{Answers, Images};
 use crate::error::{Error, Result};
 use crate::seed::Seed;
 use crate::store;
 use crate::units::Metric;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 
 /// Folder of these files in that of trained models.
 pub(super) const KEPT: &str = "clean";
-/// Largest of them.
-const LARGEST: u64 = 1 << 30;
+/// What they hold, for messages.
+const WHAT: &str = "answers without faults";
 
 /// Everything that can change an answer.
 #[derive(Serialize)]
@@ -113,21 +114,35 @@ impl KeptAnswers {
             margins: store::hex(&margins),
             not_finite: answers.not_finite,
         };
-        let text = serde_json::to_string(&kept)
-            .map_err(|e| Error::argument("answers", "something JSON can hold", e.to_string()))?;
         let Some(folder) = self.folder.as_deref() else {
             return Ok(());
         };
         store::create_folder(folder)?;
-        store::write_bytes(&self.path(folder, model)?, sealed(&text).as_bytes())
+        sealed::write(&self.path(folder, model)?, WHAT, &kept)
+    }
+
+    /// The answers of a model on these images: those that are kept, else evaluated now.
+    ///
+    /// # Errors
+    /// As [`Self::read`] and [`Loaded::check_finite`]; [`Error::Interrupted`]; a failure of the evaluation.
+    pub(super) fn answers(
+        &self,
+        model: &Loaded,
+        images: &Images,
+        cancel: &AtomicBool,
+    ) -> Result<Answers> {
+        let answers = match self.read(model)? {
+            Some(answers) => answers,
+            None => model.evaluator.clean_answers(images, cancel)?,
+        };
+        model.check_finite(answers.not_finite, self.images)?;
+        Ok(answers)
     }
 }
 
 fn read(path: &Path) -> Result<Answers> {
-    let text = store::read_text(path, "answers without faults", LARGEST)?;
-    let wrong = |found: &str| Error::input(path, "answers without faults", found);
-    let unit = unsealed(&text).ok_or_else(|| wrong("a damaged file"))?;
-    let kept: Kept = serde_json::from_str(unit).map_err(|e| wrong(&e.to_string()))?;
+    let wrong = |found: &str| Error::input(path, WHAT, found);
+    let kept: Kept = sealed::read(path, WHAT)?;
     let margins = from_hex(&kept.margins).ok_or_else(|| wrong("margins that are not whole"))?;
     if !margins.is_empty() && margins.len() != kept.right.len() {
         return Err(wrong("margins of other images"));
@@ -145,16 +160,10 @@ fn from_hex(text: &str) -> Option<Vec<f32>> {
         return None;
     }
     let number = |at: usize| {
-        Some(
-            u32::from_str_radix(text.get(at..at + 8)?, 16)
-                .ok()?
-                .swap_bytes(),
-        )
+        let bits = u32::from_str_radix(text.get(at..at + 8)?, 16).ok()?;
+        Some(f32::from_bits(bits.swap_bytes()))
     };
-    (0..text.len())
-        .step_by(8)
-        .map(|at| number(at).map(f32::from_bits))
-        .collect()
+    (0..text.len()).step_by(8).map(number).collect()
 }
 
 #[cfg(test)]

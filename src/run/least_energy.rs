@@ -2,7 +2,7 @@
 
 use super::prepared::Prepared;
 use crate::engine::Score;
-use crate::error::{Error, Result};
+use crate::error::{refuse, Result};
 use crate::fault::Protection;
 use crate::memory::{minimum, EnergySpec, EnergyTerm, MemoryModel, Minimum, OperatingPoint};
 use crate::sweep::DesignPoint;
@@ -11,7 +11,7 @@ use crate::units::Voltage;
 /// The points whose delay a fixed clock allows, and what is said of the others.
 ///
 /// # Errors
-/// [`Error::Argument`] where none is left.
+/// [`crate::error::Error::Argument`] where none is left.
 pub(super) fn feasible(
     points: Vec<OperatingPoint>,
     memory: &MemoryModel,
@@ -38,7 +38,7 @@ pub(super) fn feasible(
             names.join(", "),
             named(&error_free)
         );
-        return Err(Error::argument("energy.period_ns", expected, found));
+        return refuse("energy.period_ns", expected, found);
     }
     let note = (!names.is_empty()).then(|| {
         format!(

@@ -1,12 +1,13 @@
 //! The models of a sweep or an attack with their images: loaded, checked against each other, named apart.
 
 use super::normalization::Taken;
+use crate::code::CodeFormat;
 use crate::config::{Experiment, Training};
 use crate::data::{
     self, validation_split, DatasetName, DatasetSpec, ImageSet, Normalization, Split,
 };
 use crate::engine::{Evaluator, Images};
-use crate::error::{shell_quoted, Error, Result};
+use crate::error::{refuse, shell_quoted, Error, Result};
 use crate::fault::Exposure;
 use crate::memory::Faults;
 use crate::net::{Model, ModelInfo, Network};
@@ -58,8 +59,7 @@ impl TestSource<'_> {
     }
 
     fn held_out_images(&self, seed: Seed) -> Result<ImageSet> {
-        let wrong =
-            |expected: &str, found: &str| Err(Error::argument("sweep.split", expected, found));
+        let wrong = |expected: &str, found: &str| refuse("sweep.split", expected, found);
         if self.file.is_some() {
             return wrong("`test` beside --data-file", "`validation`");
         }
@@ -114,9 +114,9 @@ impl Loaded {
     /// What faults reach of the model's memory.
     ///
     /// # Errors
-    /// As [`Self::stored_bits`]; fault options that do not go with the model.
+    /// As [`Self::check_stored`]; fault options that do not go with the model.
     pub(super) fn exposure(&self, faults: &Faults) -> Result<Exposure> {
-        self.stored_bits()?;
+        self.check_stored()?;
         exposure(&self.evaluator, &self.name, faults)
     }
 
@@ -133,31 +133,31 @@ impl Loaded {
         Err(Error::input(&self.path, expected, found))
     }
 
-    /// Bits of a stored code.
+    /// How its codes are stored, by the first layer that has some; `None` for float weights.
+    pub(super) fn format(&self) -> Option<CodeFormat> {
+        let stored = self.evaluator.stored().iter().flatten().next();
+        stored.map(|stored| stored.format)
+    }
+
+    /// Refuses a model without stored codes.
     ///
     /// # Errors
     /// [`Error::Argument`] that names the file for float weights: they store no codes that a fault could hit.
-    pub(super) fn stored_bits(&self) -> Result<u32> {
-        let bits = self
-            .evaluator
-            .stored()
-            .iter()
-            .flatten()
-            .map(|s| s.format.bits())
-            .next();
-        bits.ok_or_else(|| {
-            let mut name = self.path.file_stem().unwrap_or_default().to_owned();
-            name.push("-8bit.safetensors");
-            let (from, to) = (self.path.as_os_str(), self.path.with_file_name(name));
-            let expected = format!(
-                "a quantised model, which stores codes in the memory (`wcat-explore quantize --model {} --bits 8 --out {}` \
-                 makes one)",
-                shell_quoted(from),
-                shell_quoted(to.as_os_str())
-            );
-            let what = format!("model {}", self.path.display());
-            Error::argument(what, expected, "float weights (bits: 32)")
-        })
+    pub(super) fn check_stored(&self) -> Result<()> {
+        if self.format().is_some() {
+            return Ok(());
+        }
+        let mut name = self.path.file_stem().unwrap_or_default().to_owned();
+        name.push("-8bit.safetensors");
+        let (from, to) = (self.path.as_os_str(), self.path.with_file_name(name));
+        let expected = format!(
+            "a quantised model, which stores codes in the memory (`wcat-explore quantize --model {} --bits 8 --out {}` \
+             makes one)",
+            shell_quoted(from),
+            shell_quoted(to.as_os_str())
+        );
+        let what = format!("model {}", self.path.display());
+        refuse(what, expected, "float weights (bits: 32)")
     }
 }
 
@@ -216,7 +216,7 @@ pub(super) fn check_held_out(models: &[Loaded], dataset: &DatasetSpec, seed: See
     for model in models {
         let fraction = model.info.dataset_spec().map(|spec| spec.validation);
         if model.info.training_seed != Some(seed.0) || fraction != Some(dataset.validation) {
-            return Err(Error::argument(
+            return refuse(
                 format!("model {}", model.path.display()),
                 format!(
                     "a training with seed {} that held out {} of the images",
@@ -226,7 +226,7 @@ pub(super) fn check_held_out(models: &[Loaded], dataset: &DatasetSpec, seed: See
                     (Some(seed), Some(fraction)) => format!("seed {seed}, {fraction} held out"),
                     _ => "a model that does not say".into(),
                 },
-            ));
+            );
         }
     }
     Ok(())
@@ -246,6 +246,12 @@ pub(super) fn base_name(info: &ModelInfo, path: &Path) -> Result<String> {
         Error::argument(what, format!("{expected}: rename the file"), found)
     })?;
     Ok(name)
+}
+
+/// Name of a file without its folder.
+pub(super) fn file_name(path: &Path) -> String {
+    let name = path.file_name().unwrap_or_default();
+    name.to_string_lossy().into_owned()
 }
 
 /// Name of a file without its ending.
@@ -293,7 +299,7 @@ pub(super) fn dataset_of_models(models: &[Loaded]) -> Result<DatasetSpec> {
     for model in models {
         let Some(spec) = model.info.dataset_spec() else {
             let known: Vec<&str> = DatasetName::ALL.iter().map(|name| name.name()).collect();
-            return Err(Error::argument(
+            return refuse(
                 "--dataset",
                 format!(
                     "one of {}, because {} does not say its own",
@@ -301,7 +307,7 @@ pub(super) fn dataset_of_models(models: &[Loaded]) -> Result<DatasetSpec> {
                     model.path.display()
                 ),
                 "nothing",
-            ));
+            );
         };
         if found
             .as_ref()
@@ -309,7 +315,7 @@ pub(super) fn dataset_of_models(models: &[Loaded]) -> Result<DatasetSpec> {
         {
             let expected = "models trained on one data set";
             let found = format!("`{}` in {}", spec.name, model.path.display());
-            return Err(Error::argument("models of a sweep", expected, found));
+            return refuse("models of a sweep", expected, found);
         }
         found.get_or_insert_with(|| spec.clone());
     }
@@ -362,7 +368,7 @@ impl ModelImages {
         let (mut sets, mut of_model) = (Vec::<(Normalization, Images)>::new(), Vec::new());
         for model in models {
             if model.info.input_shape != shape || model.info.classes != set.classes {
-                return Err(Error::argument(
+                return refuse(
                     format!("model {}", model.path.display()),
                     format!(
                         "a network for {} ({} classes, images of {shape:?})",
@@ -372,7 +378,7 @@ impl ModelImages {
                         "{} classes, images of {:?}",
                         model.info.classes, model.info.input_shape
                     ),
-                ));
+                );
             }
             let own = model.info.normalization.clone();
             let normalization = own.unwrap_or_else(|| dataset.name.default_normalization());

@@ -48,20 +48,24 @@ pub trait Monitor: Sync {
     fn note(&self, message: &str);
     /// Something that may spoil the result.
     fn warn(&self, message: &str);
+    /// Several such things.
+    fn warn_all(&self, messages: &[String]) {
+        messages.iter().for_each(|message| self.warn(message));
+    }
     /// A stage begins, and with it the one before has ended.
     fn stage(&self, _: &Stage) {}
     /// A training step is done.
-    fn step(&self, model: &str, progress: &StepProgress);
+    fn step(&self, _model: &str, _: &StepProgress) {}
     /// An epoch is done and saved.
-    fn epoch(&self, model: &str, row: &EpochRow);
+    fn epoch(&self, _model: &str, _: &EpochRow) {}
     /// A training ended or was left.
-    fn trained(&self, model: &str);
+    fn trained(&self, _model: &str) {}
     /// A trial is done and in the journal.
-    fn trial(&self, progress: &SweepProgress);
+    fn trial(&self, _: &SweepProgress) {}
     /// An attack made a step.
-    fn flip(&self, progress: &AttackProgress);
+    fn flip(&self, _: &AttackProgress) {}
     /// An attack ended or was left.
-    fn attacked(&self, model: &str, restart: u32);
+    fn attacked(&self, _model: &str, _restart: u32) {}
     /// Raised when the user asks to stop.
     fn cancel(&self) -> &AtomicBool;
 }
@@ -73,12 +77,6 @@ pub struct Quiet(AtomicBool);
 impl Monitor for Quiet {
     fn note(&self, _: &str) {}
     fn warn(&self, _: &str) {}
-    fn step(&self, _: &str, _: &StepProgress) {}
-    fn epoch(&self, _: &str, _: &EpochRow) {}
-    fn trained(&self, _: &str) {}
-    fn trial(&self, _: &SweepProgress) {}
-    fn flip(&self, _: &AttackProgress) {}
-    fn attacked(&self, _: &str, _: u32) {}
     fn cancel(&self) -> &AtomicBool {
         &self.0
     }

@@ -3,7 +3,7 @@
 use super::models::Loaded;
 use crate::config::Experiment;
 use crate::data::{DatasetName, DatasetSpec, ImageSet, Normalization};
-use crate::error::{Error, Result};
+use crate::error::{refuse, Result};
 use crate::net::ModelInfo;
 
 /// Where statistics come from.
@@ -35,7 +35,7 @@ impl Taken {
     /// Given statistics must not be without effect on a model.
     ///
     /// # Errors
-    /// [`Error::Argument`] where the model's file has others.
+    /// [`crate::error::Error::Argument`] where the model's file has others.
     pub(super) fn check_given(&self, model: &str, given: Option<&Normalization>) -> Result<()> {
         let channels = self.normalization.mean.len();
         let other = given.filter(|given| given.spread(channels) != self.normalization);
@@ -43,11 +43,11 @@ impl Taken {
             return Ok(());
         };
         let own = self.label();
-        Err(Error::argument(
+        refuse(
             "--normalize (dataset.normalization)",
             format!("to be left out: the file of `{model}` has its own normalisation, {own}"),
             format!("`{given}`, which would have no effect"),
-        ))
+        )
     }
 
     /// What the user should hear about it.
@@ -68,7 +68,7 @@ impl Taken {
 /// gives the statistics of grey models that do not say their own, where it is known.
 ///
 /// # Errors
-/// [`Error::Argument`] where given statistics do not go with the model's channels.
+/// [`crate::error::Error::Argument`] where given statistics do not go with the model's channels.
 pub(super) fn take(
     info: &mut ModelInfo,
     foreign: bool,
@@ -114,7 +114,7 @@ pub(super) fn take(
 /// what networks take, whatever the files of the models say.
 ///
 /// # Errors
-/// As [`take`]; [`Error::Argument`] where given statistics have an effect on none of the models.
+/// As [`take`]; [`crate::error::Error::Argument`] where given statistics have an effect on none of the models.
 pub(super) fn normalize(
     models: &mut [Loaded],
     dataset: DatasetName,
@@ -172,18 +172,18 @@ pub(super) fn normalize(
 /// Floats are not normalised.
 ///
 /// # Errors
-/// [`Error::Argument`] where statistics are given for them.
+/// [`crate::error::Error::Argument`] where statistics are given for them.
 pub(super) fn check_floats(set: &ImageSet, given: Option<&Normalization>) -> Result<()> {
     match given.filter(|_| set.pixels.are_floats()) {
         None => Ok(()),
-        Some(given) => Err(Error::argument(
+        Some(given) => refuse(
             "--normalize (dataset.normalization)",
             format!(
                 "to be left out: {} holds floating-point inputs, which are taken as they are",
                 set.title
             ),
             format!("`{given}`"),
-        )),
+        ),
     }
 }
 

@@ -74,13 +74,14 @@ pub(super) fn check(file: &Path, begun: Option<&str>, own: &str, way_out: &str) 
         Some(begun) => format!("{begun}, of the program that began it and goes on with it"),
         None => "none: it was begun by a program before them, which goes on with it".into(),
     };
-    Err(Error::Input {
-        path: file.to_owned(),
-        line: None,
-        key: Some("numerics".into()),
-        expected: format!("{own}, the numerics of this program ({way_out})"),
+    let expected = format!("{own}, the numerics of this program ({way_out})");
+    Err(Error::input_at(
+        file,
+        None,
+        Some("numerics"),
+        expected,
         found,
-    })
+    ))
 }
 
 /// A stream of its own for each part.

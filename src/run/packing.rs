@@ -5,7 +5,7 @@ use super::models::{base_name, name_apart, same_model, stem};
 use super::monitor::Monitor;
 use super::training::{BEST, LAST};
 use crate::device::DeviceSpec;
-use crate::error::{Error, IoContext, Result};
+use crate::error::{refuse, Error, IoContext, Result};
 use crate::net::{Model, ModelInfo};
 use crate::quant::MethodLabel;
 use crate::store;
@@ -43,21 +43,14 @@ pub struct PackedRow {
 /// the result would replace a model; as [`Model::load`] and [`Model::save_packed`].
 pub fn pack(models: &[PathBuf], out: &Path, monitor: &dyn Monitor) -> Result<Vec<PackedRow>> {
     if models.is_empty() {
-        return Err(Error::argument(
-            "--model",
-            "at least one model file",
-            "none",
-        ));
+        return refuse("--model", "at least one model file", "none");
     }
     let device = DeviceSpec::Cpu.open()?;
     let (mut loaded, mut names, mut files) =
         (Vec::new(), Vec::<String>::new(), Vec::<String>::new());
     for path in models {
         let model = Model::load(path, &device)?;
-        model
-            .warnings
-            .iter()
-            .for_each(|warning| monitor.warn(warning));
+        monitor.warn_all(&model.warnings);
         if model
             .network
             .layers()
@@ -134,11 +127,7 @@ fn check_targets(targets: &[PathBuf], models: &[PathBuf]) -> Result<()> {
     match replaced {
         Some(path) => {
             let expected = "a folder in which no model would be replaced by its packed form";
-            Err(Error::argument(
-                "--out",
-                expected,
-                format!("`{}`", path.display()),
-            ))
+            refuse("--out", expected, format!("`{}`", path.display()))
         }
         None => Ok(()),
     }

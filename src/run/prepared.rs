@@ -2,8 +2,8 @@
 
 use super::activations::ActivationInput;
 use super::clock;
-use super::identity::{folder_name, settings, SweepIdentity, Verification};
-use super::journal::{journals_of, replay_run, Asked, Replay};
+use super::identity::{SweepIdentity, Verification};
+use super::journal::{journals_of, replay_run, Asked, Replay, Run};
 use super::kept::{KeptAnswers, KEPT};
 use super::least_energy::{feasible, lost_in_words};
 use super::models::{
@@ -11,17 +11,16 @@ use super::models::{
 };
 use super::monitor::{Monitor, Quiet, Stages};
 use super::normalization::{changes, normalize, recorded};
-use super::numerics::numerics;
 use super::record::{now, Input, Machine, Record};
 use super::request::RunRequest;
-use super::sampling::{self, Clean};
-use super::training::{after_the_other, finished_model, train_model, TrainedModel};
+use super::sampling::{self, Clean, Sampled};
+use super::training::Workshop;
 use crate::analysis::{cells_key, names};
 use crate::answer::AnswerSpec;
 use crate::config::{Experiment, Training};
 use crate::data::{self, DatasetName, ImageSet};
 use crate::engine::{Answers, Score, ACCESS_IMAGES};
-use crate::error::{Error, Result};
+use crate::error::{refuse, Error, Result};
 use crate::fault::Protection;
 use crate::kernel::Arithmetic;
 use crate::memory::{Faults, MemoryModel, OperatingPoint};
@@ -32,8 +31,6 @@ use crate::sweep::{
 };
 use crate::units::{count_of, Ber, BerSource, Voltage};
 use candle_core::Device;
-use rayon::prelude::*;
-use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
@@ -55,11 +52,7 @@ pub(super) struct Prepared {
     pub(super) groups: Option<Input>,
     /// Folder of answers without faults, where there may be one.
     kept: Option<PathBuf>,
-    pub(super) identity: String,
-    /// What it is the hash of, by name.
-    pub(super) settings: Value,
-    /// See [`numerics()`].
-    pub(super) numerics: &'static str,
+    pub(super) run: Run,
     pub(super) notes: Vec<String>,
     /// Where energies are least, of memories with a macro, in words.
     pub(super) least_energy: Vec<String>,
@@ -94,11 +87,7 @@ pub(super) fn inputs(
     if activations.is_some() && request.models.is_empty() {
         let expected =
             "model files that store their activations (`quantize --activation-bits 8` makes them)";
-        return Err(Error::argument(
-            "voltages of activations",
-            expected,
-            "models to train",
-        ));
+        return refuse("voltages of activations", expected, "models to train");
     }
     let grid = if activations
         .as_ref()
@@ -180,21 +169,21 @@ fn test_set(experiment: &Experiment, request: &RunRequest) -> Result<ImageSet> {
 pub(super) fn trainings_of(experiment: &Experiment) -> Result<Vec<Training>> {
     let trainings = experiment.trainings()?;
     if trainings.is_empty() {
-        return Err(Error::argument(
+        return refuse(
             "sweep",
             "`--model FILE`, or a configuration with `models` to train",
             format!("neither (configuration `{}`)", experiment.name),
-        ));
+        );
     }
     if let Some(float) = trainings
         .iter()
         .find(|training| training.quantizer.bits.is_float())
     {
-        return Err(Error::argument(
+        return refuse(
             format!("model `{}`", float.name),
             "a quantised model, which stores codes in the memory",
             "`bits: 32`",
-        ));
+        );
     }
     Ok(trainings)
 }
@@ -207,36 +196,9 @@ pub(super) fn train_all(
     monitor: &dyn Monitor,
 ) -> Result<(Vec<PathBuf>, usize)> {
     let trainings = trainings_of(experiment)?;
-    let models = request.models_folder()?;
+    let workshop = Workshop::of(request, device, monitor)?;
     stages.begin(&count_of(trainings.len(), "training"), trainings.len());
-    let train = |training: &Training, fresh| {
-        train_model(
-            training,
-            &models,
-            request.data_folder.as_deref(),
-            device,
-            fresh,
-            monitor,
-        )
-    };
-    let first = |training| match train(training, request.fresh) {
-        Err(locked @ Error::Locked { .. }) => Ok(Err(locked)),
-        other => other.map(Ok),
-    };
-    let firsts: Vec<Result<TrainedModel>> = trainings
-        .par_iter()
-        .with_max_len(1)
-        .map(first)
-        .collect::<Result<_>>()?;
-    // what another process has just made is fresh
-    let finish = |(training, first): (&Training, Result<TrainedModel>)| {
-        after_the_other(first, &training.name, || train(training, false), monitor)
-    };
-    let trained: Vec<TrainedModel> = trainings
-        .iter()
-        .zip(firsts)
-        .map(finish)
-        .collect::<Result<_>>()?;
+    let trained = workshop.train_or_fail(&trainings, request.fresh)?;
     let computed = trained.iter().map(|model| model.computed_epochs).sum();
     Ok((
         trained.into_iter().map(|model| model.best).collect(),
@@ -251,10 +213,8 @@ pub(super) fn trained_before(
     device: &Device,
     monitor: &dyn Monitor,
 ) -> Result<Vec<PathBuf>> {
-    let models = request.models_folder()?;
-    let data = request.data_folder.as_deref();
-    let find =
-        |training: &Training| Ok(finished_model(training, &models, data, device, monitor)?.best);
+    let workshop = Workshop::of(request, device, monitor)?;
+    let find = |training| Ok(workshop.finished(training)?.best);
     trainings_of(experiment)?.iter().map(find).collect()
 }
 
@@ -264,17 +224,15 @@ pub(super) fn finished_trainings(
     request: &RunRequest,
     device: &Device,
 ) -> Result<Vec<(Training, Option<PathBuf>)>> {
+    let quiet = Quiet::default();
     // without a home there is no cache, and nothing is finished
-    let cache = request.models_folder().ok().filter(|_| !request.fresh);
+    let workshop = Workshop::of(request, device, &quiet).ok();
+    let workshop = workshop.filter(|_| !request.fresh);
     let mut all = Vec::new();
     for training in experiment.trainings()? {
-        let Some(models) = &cache else {
-            all.push((training, None));
-            continue;
-        };
-        let data = request.data_folder.as_deref();
-        let path = match finished_model(&training, models, data, device, &Quiet::default()) {
-            Ok(model) => Some(model.best),
+        let found = workshop.as_ref().map(|shop| shop.finished(&training));
+        let path = match found.transpose() {
+            Ok(model) => model.map(|model| model.best),
             Err(Error::Missing { .. }) => None,
             Err(error) => return Err(error),
         };
@@ -346,8 +304,7 @@ pub(super) fn prepare(
         two_level: planned(Sampling::TwoLevel),
         stratified: planned(Sampling::Stratified),
     };
-    let settings = settings(&experiment.name, &identity, Arithmetic::current());
-    let identity = folder_name(&experiment.name, &identity, Arithmetic::current())?;
+    let run = Run::of(&experiment.name, &identity)?;
     let mut prepared = Prepared {
         experiment,
         memory,
@@ -361,9 +318,7 @@ pub(super) fn prepare(
         groups: groups_file(request)?,
         // without a home there is no cache
         kept: request.models_folder().ok().map(|models| models.join(KEPT)),
-        identity,
-        settings,
-        numerics: numerics()?,
+        run,
         notes: Vec::new(),
         least_energy: Vec::new(),
     };
@@ -449,6 +404,7 @@ impl Prepared {
             .map(|model| model.evaluator.words().len() as u64)
             .sum();
         let rate: f64 = self.grid.iter().map(|point| point.ber.get()).sum();
+        // less than half a failing cell is to be expected on all chips at all voltages
         let shows_none = rate * words as f64 * f64::from(self.experiment.sweep.chips) < 0.5;
         if shows_none && self.activations.is_none() {
             notes.push(format!(
@@ -504,18 +460,11 @@ impl Prepared {
             return Ok(Replay::default());
         }
         let others = journals_of(folder, &request.from)?;
-        Ok(replay_run(folder, &others, &self.run())?.0)
+        Ok(replay_run(folder, &others, &self.run)?.0)
     }
 
     pub(super) fn clean(&self, replay: &Replay, cancel: &AtomicBool) -> Result<Clean> {
-        Clean::of(
-            &self.models,
-            &self.images,
-            self.experiment.sweep.sampling,
-            replay,
-            &self.kept_answers(),
-            cancel,
-        )
+        Clean::of(self, replay, &self.kept_answers(), cancel)
     }
 
     /// Where answers without faults are kept.
@@ -523,7 +472,7 @@ impl Prepared {
         let sample = (self.images.count < self.images.all).then_some(self.experiment.seed);
         KeptAnswers {
             folder: self.kept.clone(),
-            numerics: self.numerics,
+            numerics: self.run.numerics,
             dataset: self.images.checksum.clone(),
             images: self.images.count,
             metric: self.images.unusual_metric(),
@@ -534,18 +483,15 @@ impl Prepared {
     /// Cells that faults reach, by model and protection; none where counts do not have the rate of the curve.
     fn count_cells(&self) -> Result<BTreeMap<String, u64>> {
         let mut cells = BTreeMap::new();
-        for model in self
-            .models
-            .iter()
-            .filter(|_| self.faults.counts_have_the_rate() && !self.fail_alone())
-        {
-            model.stored_bits()?;
+        if !self.faults.counts_have_the_rate() || self.fail_alone() {
+            return Ok(cells);
+        }
+        for model in &self.models {
+            model.check_stored()?;
             for &protection in &self.protections {
-                let key = cells_key(&model.name, protection);
-                cells.insert(
-                    key,
-                    exposed_cells(&model.evaluator, &model.name, protection, &self.faults)?,
-                );
+                let name = &model.name;
+                let exposed = exposed_cells(&model.evaluator, name, protection, &self.faults)?;
+                cells.insert(cells_key(name, protection), exposed);
             }
         }
         Ok(cells)
@@ -660,13 +606,16 @@ impl Prepared {
         }
     }
 
-    pub(super) fn two_level<'a>(
+    pub(super) fn sampled<'a>(
         &self,
         comparison: &'a Comparison<'a>,
         clean: &'a [Answers],
-    ) -> Option<TwoLevel<'a>> {
+    ) -> Sampled<'a> {
         let sampling = self.experiment.sweep.sampling;
-        sampling.is_two_level().then_some(TwoLevel {
+        if !sampling.is_two_level() {
+            return Sampled::AllImages(comparison);
+        }
+        Sampled::TwoLevel(TwoLevel {
             comparison,
             clean,
             stratified: sampling == Sampling::Stratified,
@@ -678,9 +627,9 @@ impl Prepared {
         let accesses = self.images.count.div_ceil(ACCESS_IMAGES as u64);
         Record {
             version: Record::version(),
-            numerics: Some(self.numerics.to_owned()),
+            numerics: Some(self.run.numerics.to_owned()),
             arithmetic: Arithmetic::current().to_string(),
-            identity: self.identity.clone(),
+            identity: self.run.identity.clone(),
             commands: vec![command.to_owned()],
             attempts: Vec::new(),
             seed: self.experiment.seed.0,

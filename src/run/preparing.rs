@@ -4,7 +4,7 @@
 use super::monitor::{Monitor, Stages};
 use super::prepared::{early_set, inputs, prepare, trainings_of};
 use super::request::RunRequest;
-use super::trainings::train_models;
+use super::training::Workshop;
 use super::widths::add_mixed_models;
 use crate::config::{Experiment, Training};
 use crate::error::Result;
@@ -70,14 +70,10 @@ pub fn prepare_run(
         1,
     );
     for (place, model) in prepared.models.iter().enumerate() {
-        if kept.read(model)?.is_some() {
-            continue;
+        if kept.read(model)?.is_none() {
+            let answers = kept.answers(model, prepared.images.of(place), monitor.cancel())?;
+            kept.write(model, &answers)?;
         }
-        let answers = model
-            .evaluator
-            .clean_answers(prepared.images.of(place), monitor.cancel())?;
-        model.check_finite(answers.not_finite, prepared.images.count)?;
-        kept.write(model, &answers)?;
     }
     made.models = paths;
     Ok(made)
@@ -96,9 +92,7 @@ fn train_own(
         .filter(|(k, _)| shard.owns(*k))
         .map(|(_, training)| training)
         .collect();
-    let models = request.models_folder()?;
-    let data = request.data_folder.as_deref();
-    let results = train_models(&own, &models, data, device, request.fresh, monitor)?;
+    let results = Workshop::of(request, device, monitor)?.train_all(&own, request.fresh)?;
     let (mut paths, mut trained) = (Vec::new(), 0);
     for result in results {
         let model = result?;

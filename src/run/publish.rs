@@ -2,11 +2,12 @@
 //! tables and model files alone.
 
 use super::checked::Unchecked;
+use super::models::{file_name, stem};
 use super::record::{check_metrics, Record};
 use super::redraw::{figures_of, memory_of};
 use crate::analysis::{self, names, Analysis, MethodMean, Summary};
 use crate::attack::{summarize_attacks, AttackRow, AttackSummary, FlipRow};
-use crate::error::{Error, Result};
+use crate::error::{refuse, Result};
 use crate::figure;
 use crate::memory::MemoryModel;
 use crate::net::{Model, ModelInfo, TrainingRecord};
@@ -97,8 +98,8 @@ struct Shipped {
 /// Writes the document, its figures and the cards of the models.
 ///
 /// # Errors
-/// [`Error::Missing`] or [`Error::Input`] where a run is not finished or damaged, [`Error::Argument`] without runs,
-/// [`Error::Io`].
+/// [`crate::error::Error::Missing`] or [`crate::error::Error::Input`] where a run is not finished or damaged,
+/// [`crate::error::Error::Argument`] without runs, [`crate::error::Error::Io`].
 pub fn publish(request: &PublishRequest) -> Result<Published> {
     let mut unchecked = Unchecked::default();
     let runs: Vec<Read> = request
@@ -107,11 +108,7 @@ pub fn publish(request: &PublishRequest) -> Result<Published> {
         .map(|run| read(run, &mut unchecked))
         .collect::<Result<_>>()?;
     let Some(first) = runs.first() else {
-        return Err(Error::argument(
-            "runs",
-            "at least one folder in `results`",
-            "none",
-        ));
+        return refuse("runs", "at least one folder in `results`", "none");
     };
     check_metrics(runs.iter().map(|run| &run.record))?;
     let text =
@@ -121,19 +118,12 @@ pub fn publish(request: &PublishRequest) -> Result<Published> {
         .out
         .parent()
         .map_or_else(PathBuf::new, Path::to_owned);
-    let stem = request
-        .out
-        .file_stem()
-        .unwrap_or_default()
-        .to_string_lossy()
-        .into_owned();
-    let mut published = Published {
-        document: request.out.clone(),
+    let mut document = Document {
+        folder: folder.clone(),
+        stem: stem(&request.out),
         figures: Vec::new(),
-        cards: Vec::new(),
-        missing: Vec::new(),
-        unchecked: unchecked.note(),
     };
+    let (mut cards, mut missing) = (Vec::new(), Vec::new());
     let mut results = Results {
         title: request.title.clone(),
         preface: preface.unwrap_or_default(),
@@ -150,7 +140,7 @@ pub fn publish(request: &PublishRequest) -> Result<Published> {
         }
     }
     for ((dataset, architecture, split), of) in groups {
-        let shipped = shipped(&of, &mut published)?;
+        let shipped = shipped(&of, &mut missing)?;
         let mut group = ResultGroup {
             dataset,
             architecture,
@@ -164,20 +154,27 @@ pub fn publish(request: &PublishRequest) -> Result<Published> {
                 Content::Sweep { tables, memory } => {
                     let (chance, seed) = (run.record.chance, Seed(run.record.seed));
                     let analysis = Analysis::of(&tables.summaries, &tables.trials, chance, seed)?;
-                    let figures = match split {
-                        TestSplit::Test if has_curves(&tables.summaries) => {
-                            let drawn = figures_of(tables, memory, &analysis.pareto)?;
-                            figures(run, drawn, &folder, &stem, &mut published)?
-                        }
-                        TestSplit::Test | TestSplit::Validation => Vec::new(),
-                    };
-                    let (summaries, memory) = (tables.summaries.clone(), memory.title.clone());
-                    group
-                        .sweeps
-                        .push(sweep(run, summaries, memory, analysis, figures));
+                    let summaries = tables.summaries.clone();
+                    let mut figures = Vec::new();
+                    if split == TestSplit::Test && has_curves(&summaries) {
+                        let drawn = figures_of(tables, memory, &analysis.pareto)?;
+                        figures = document.figures(run, drawn)?;
+                    }
+                    group.sweeps.push(ResultSweep {
+                        run: run.name.clone(),
+                        memory: memory.title.clone(),
+                        images: (summaries[0].images, summaries[0].test_images),
+                        summaries,
+                        means: analysis.means,
+                        differences: analysis.differences,
+                        answers: analysis.answers,
+                        commands: run.record.commands.clone(),
+                        notes: run.record.notes.clone(),
+                        figures,
+                    });
                 }
                 Content::Attack { summaries, svg } => {
-                    let figure = linked(run, "attack", svg, &folder, &stem, &mut published)?;
+                    let figure = document.linked(run, "attack", svg)?;
                     group.attacks.push(ResultAttack {
                         run: run.name.clone(),
                         summaries: summaries.clone(),
@@ -190,12 +187,18 @@ pub fn publish(request: &PublishRequest) -> Result<Published> {
         for (name, model) in shipped.iter().filter(|_| request.cards) {
             let path = model.path.with_extension("md");
             store::write_bytes(&path, card_markdown(&card(name, model, &of)?).as_bytes())?;
-            published.cards.push(path);
+            cards.push(path);
         }
         results.groups.push(group);
     }
     store::write_bytes(&request.out, results_markdown(&results).as_bytes())?;
-    Ok(published)
+    Ok(Published {
+        document: request.out.clone(),
+        figures: document.figures,
+        cards,
+        missing,
+        unchecked: unchecked.note(),
+    })
 }
 
 fn read(folder: &Path, unchecked: &mut Unchecked) -> Result<Read> {
@@ -253,7 +256,7 @@ impl Read {
 }
 
 /// The models of the runs whose files are there, by name.
-fn shipped(runs: &[&Read], published: &mut Published) -> Result<BTreeMap<String, Shipped>> {
+fn shipped(runs: &[&Read], all_missing: &mut Vec<String>) -> Result<BTreeMap<String, Shipped>> {
     let mut found = BTreeMap::new();
     for input in runs.iter().flat_map(|run| &run.record.models) {
         let path = PathBuf::from(&input.from);
@@ -263,8 +266,8 @@ fn shipped(runs: &[&Read], published: &mut Published) -> Result<BTreeMap<String,
         // a model outside the working folder, such as one of the cache, is not part of what is published
         if path.is_absolute() || !path.exists() || store::sha256_of_file(&path)? != input.sha256 {
             let missing = format!("{} ({})", input.name, input.from);
-            if !published.missing.contains(&missing) {
-                published.missing.push(missing);
+            if !all_missing.contains(&missing) {
+                all_missing.push(missing);
             }
             continue;
         }
@@ -337,6 +340,7 @@ fn models(
             .map(|file| file.path.with_extension("md"))
             .filter(|path| cards || path.exists());
         let card = card.map(|path| {
+            // paths of models start in the working folder, links in that of the document
             let up: PathBuf = folder.components().map(|_| "..").collect();
             up.join(path).display().to_string()
         });
@@ -360,65 +364,41 @@ fn models(
     models.into_values().collect()
 }
 
-fn sweep(
-    run: &Read,
-    summaries: Vec<Summary>,
-    memory: String,
-    analysis: Analysis,
-    figures: Vec<LinkedFigure>,
-) -> ResultSweep {
-    ResultSweep {
-        run: run.name.clone(),
-        memory,
-        images: (summaries[0].images, summaries[0].test_images),
-        summaries,
-        means: analysis.means,
-        differences: analysis.differences,
-        answers: analysis.answers,
-        commands: run.record.commands.clone(),
-        notes: run.record.notes.clone(),
-        figures,
-    }
+/// Where the figures of a document go.
+struct Document {
+    /// That of the document.
+    folder: PathBuf,
+    /// Its folder of figures.
+    stem: String,
+    /// Those that are written.
+    figures: Vec<PathBuf>,
 }
 
-/// Draws the figures of a sweep into the folder of the document.
-fn figures(
-    run: &Read,
-    drawn: Vec<figure::Figure>,
-    folder: &Path,
-    stem: &str,
-    published: &mut Published,
-) -> Result<Vec<LinkedFigure>> {
-    let mut shown = Vec::new();
-    for figure in drawn {
-        if !SHOWN.contains(&figure.name) {
-            continue;
+impl Document {
+    /// Writes the figures of a sweep that are shown.
+    fn figures(&mut self, run: &Read, drawn: Vec<figure::Figure>) -> Result<Vec<LinkedFigure>> {
+        let mut shown = Vec::new();
+        for figure in drawn {
+            if SHOWN.contains(&figure.name) {
+                shown.push(LinkedFigure {
+                    path: self.linked(run, figure.name, &figure.svg)?,
+                    title: figure.title,
+                    caption: figure.caption,
+                });
+            }
         }
-        let path = linked(run, figure.name, &figure.svg, folder, stem, published)?;
-        shown.push(LinkedFigure {
-            path,
-            title: figure.title,
-            caption: figure.caption,
-        });
+        Ok(shown)
     }
-    Ok(shown)
-}
 
-/// Writes a figure of a run into the folder of the document; its path from there.
-fn linked(
-    run: &Read,
-    name: &str,
-    svg: &str,
-    folder: &Path,
-    stem: &str,
-    published: &mut Published,
-) -> Result<String> {
-    let path = Path::new(stem).join(format!("{}-{name}.svg", run.name));
-    let place = folder.join(&path);
-    store::create_folder(&folder.join(stem))?;
-    figure::write(svg, &place)?;
-    published.figures.push(place);
-    Ok(path.display().to_string())
+    /// Writes a figure of a run; its path from the document.
+    fn linked(&mut self, run: &Read, name: &str, svg: &str) -> Result<String> {
+        let path = Path::new(&self.stem).join(format!("{}-{name}.svg", run.name));
+        let place = self.folder.join(&path);
+        store::create_folder(&self.folder.join(&self.stem))?;
+        figure::write(svg, &place)?;
+        self.figures.push(place);
+        Ok(path.display().to_string())
+    }
 }
 
 fn card(name: &str, model: &Shipped, runs: &[&Read]) -> Result<ModelCard> {
@@ -450,12 +430,7 @@ fn card(name: &str, model: &Shipped, runs: &[&Read]) -> Result<ModelCard> {
     let configuration = record.map(TrainingRecord::to_json).transpose()?;
     Ok(ModelCard {
         name: name.to_owned(),
-        file: model
-            .path
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned(),
+        file: file_name(&model.path),
         bytes: std::fs::metadata(&model.path).map_or(0, |meta| meta.len()),
         checksum: model.checksum.clone(),
         architecture: info.architecture.to_string(),

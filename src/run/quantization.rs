@@ -6,7 +6,7 @@ use super::monitor::Monitor;
 use super::normalization::take;
 use crate::config::Experiment;
 use crate::data::{DatasetName, DatasetSpec, FileSpec, ImageSet, Split};
-use crate::error::{Error, Result};
+use crate::error::{refuse, Error, Result};
 use crate::net::{
     layer_weights, Activations, ImportChoices, Model, ModelInfo, Network, PostTraining, RangeRule,
 };
@@ -64,7 +64,7 @@ pub struct Calibration {
 }
 
 /// A quantised model. Columns as in the result tables; null where there was no evaluation.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct QuantizationRow {
     /// Version of the columns.
     pub schema: u64,
@@ -162,10 +162,7 @@ pub fn quantize(
     }
     let name = name(request, &float.info, spec)?;
     let normalization = normalized(experiment, request, &mut float, &name, monitor)?;
-    float
-        .warnings
-        .iter()
-        .for_each(|warning| monitor.warn(warning));
+    monitor.warn_all(&float.warnings);
     let known = float.info.dataset_spec().is_some();
     // an evaluation reads the file as it stands
     let before = if request.evaluate && request.choices == ImportChoices::default() {
@@ -178,10 +175,7 @@ pub fn quantize(
     } else {
         float.quantized(spec)?
     };
-    model
-        .warnings
-        .iter()
-        .for_each(|warning| monitor.warn(warning));
+    monitor.warn_all(&model.warnings);
     describe(
         &mut model.info,
         &request.model,
@@ -209,13 +203,14 @@ pub fn quantize(
         },
         None => None,
     };
+    let (before, after) = (before.as_ref(), after.as_ref());
     let row = QuantizationRow {
-        dataset: after.as_ref().map(|row| row.dataset.clone()),
-        images: after.as_ref().map(|row| row.images),
-        accuracy: after.as_ref().map(|row| row.accuracy),
-        loss: after.as_ref().and_then(|row| row.loss),
-        float_accuracy: before.as_ref().map(|row| row.accuracy),
-        float_loss: before.as_ref().and_then(|row| row.loss),
+        dataset: after.map(|row| row.dataset.clone()),
+        images: after.map(|row| row.images),
+        accuracy: after.map(|row| row.accuracy),
+        loss: after.and_then(|row| row.loss),
+        float_accuracy: before.map(|row| row.accuracy),
+        float_loss: before.and_then(|row| row.loss),
         path: request.out.display().to_string(),
         normalization,
         activation_bits: request.activations.as_ref().map(|own| own.bits),
@@ -254,7 +249,7 @@ fn calibration_images(
                 .is_none_or(|file| file.training.is_none()))
     {
         let expected = "--activation-data FILE, or --dataset: images that ranges of activations are found over";
-        return Err(Error::argument("--activation-bits", expected, "neither"));
+        return refuse("--activation-bits", expected, "neither");
     }
     Ok((load_half(spec, Split::Training, folder)?, spec.clone()))
 }
@@ -276,7 +271,7 @@ fn calibrated(
             "images of {:?}, as the network takes them",
             model.info.input_shape
         );
-        return Err(Error::argument(set.title, expected, format!("{shape:?}")));
+        return refuse(set.title, expected, format!("{shape:?}"));
     }
     let count = calibration.images.min(set.len() as u64) as usize;
     let chosen = set.subset(count, experiment.seed)?;
@@ -309,18 +304,14 @@ fn check_quantizer(spec: &QuantizerSpec) -> Result<()> {
     ];
     if let Some((_, key)) = training_only.iter().find(|(given, _)| *given) {
         let expected = "to be left out: only a training reads it";
-        return Err(Error::argument(
-            format!("quantizer.{key}"),
-            expected,
-            "a value",
-        ));
+        return refuse(format!("quantizer.{key}"), expected, "a value");
     }
     if spec.bits.is_float() {
-        Err(Error::argument(
+        refuse(
             "--bits (quantizer.bits)",
             "1 to 8",
             "none, or 32, which is float",
-        ))
+        )
     } else {
         Ok(())
     }
@@ -329,22 +320,22 @@ fn check_quantizer(spec: &QuantizerSpec) -> Result<()> {
 fn check_paths(request: &QuantizationRequest) -> Result<()> {
     let out = &request.out;
     if out.extension().is_none_or(|ending| ending != "safetensors") {
-        return Err(Error::argument(
+        return refuse(
             "--out",
             "a path that ends in .safetensors",
             format!("`{}`", out.display()),
-        ));
+        );
     }
     let same = |a: &Path, b: &Path| {
         a.canonicalize()
             .is_ok_and(|a| b.canonicalize().is_ok_and(|b| a == b))
     };
     if same(out, &request.model) {
-        Err(Error::argument(
+        refuse(
             "--out",
             "another file than --model",
             format!("`{}`", out.display()),
-        ))
+        )
     } else {
         Ok(())
     }
@@ -375,15 +366,10 @@ fn name(request: &QuantizationRequest, info: &ModelInfo, spec: &QuantizerSpec) -
         Some(name) => name.to_owned(),
         None => stem(&request.model),
     };
-    let activations = request
-        .activations
-        .as_ref()
-        .map(|own| format!("-a{}", own.bits));
-    let made = format!(
-        "{float}-{}{}",
-        spec.label(),
-        activations.unwrap_or_default()
-    );
+    let mut made = format!("{float}-{}", spec.label());
+    if let Some(own) = &request.activations {
+        made += &format!("-a{}", own.bits);
+    }
     let name = request.name.clone().unwrap_or(made);
     check_name(&name).map_err(|(expected, found)| {
         Error::argument(
@@ -441,20 +427,15 @@ fn evaluated(
         monitor.note("not evaluated: the model does not say its data set; --dataset names one");
         return Ok(None);
     }
-    let (given, data, file) = (
-        request.dataset_given,
-        request.data_folder.as_deref(),
-        request.data_file.as_deref(),
-    );
     // the agreement of a network with itself says nothing
     let mut experiment = experiment.clone();
     experiment.sweep.metric = Some(Metric::Top1);
     match evaluate(
         &experiment,
         model,
-        given,
-        data,
-        file,
+        request.dataset_given,
+        request.data_folder.as_deref(),
+        request.data_file.as_deref(),
         FaultSetting::default(),
         None,
     ) {
@@ -517,11 +498,7 @@ fn measure(network: &Network, name: &str) -> Result<(Vec<QuantizedLayer>, Quanti
     let quantised = || layers.iter().filter(|layer| layer.squared_error.is_some());
     if quantised().next().is_none() {
         let expected = "globs that leave a layer to quantise";
-        return Err(Error::argument(
-            "--skip (quantizer.skip)",
-            expected,
-            "every layer skipped",
-        ));
+        return refuse("--skip (quantizer.skip)", expected, "every layer skipped");
     }
     let row = QuantizationRow {
         schema: SCHEMA,
@@ -529,18 +506,10 @@ fn measure(network: &Network, name: &str) -> Result<(Vec<QuantizedLayer>, Quanti
         architecture: network.architecture().to_string(),
         method: network.quantizer().method_label(),
         bits: network.quantizer().bits.get(),
-        activation_bits: None,
         layers: quantised().count(),
         weights: quantised().map(|layer| layer.weights).sum(),
         relative_error: if squares > 0.0 { errors / squares } else { 0.0 },
-        dataset: None,
-        images: None,
-        accuracy: None,
-        loss: None,
-        float_accuracy: None,
-        float_loss: None,
-        normalization: None,
-        path: String::new(),
+        ..QuantizationRow::default()
     };
     Ok((layers, row))
 }

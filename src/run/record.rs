@@ -9,7 +9,7 @@ use super::redraw::holds_answer;
 use super::request::RunRequest;
 use crate::analysis::names;
 use crate::config::Experiment;
-use crate::error::{Error, Result};
+use crate::error::{refuse, Error, Result};
 use crate::explore::FORMER_KEYS;
 use crate::kernel::{Arithmetic, Isa};
 use crate::units::Metric;
@@ -158,11 +158,11 @@ pub(super) fn check_metrics<'a>(mut records: impl Iterator<Item = &'a Record>) -
         return Ok(());
     };
     match records.find(|other| other.metric != first.metric) {
-        Some(other) => Err(Error::argument(
+        Some(other) => refuse(
             "metrics of the runs",
             "one metric: accuracies by several are not compared",
             format!("`{}` and `{}`", first.metric, other.metric),
-        )),
+        ),
         None => Ok(()),
     }
 }
@@ -182,7 +182,7 @@ pub(super) fn run_folder(request: &RunRequest, asked: &Record) -> Result<PathBuf
         let before = Record::read(&folder)?;
         if before.identity != *identity {
             let expected = format!("a new name, or the folder of the same run ({identity})");
-            return Err(Error::argument(
+            return refuse(
                 format!("--out {name}"),
                 expected,
                 format!(
@@ -190,7 +190,7 @@ pub(super) fn run_folder(request: &RunRequest, asked: &Record) -> Result<PathBuf
                     before.identity,
                     before.other_inputs(asked)
                 ),
-            ));
+            );
         }
         if !request.fresh {
             let way_out = "`--fresh` begins the run again, `--out NAME` begins it beside this one";
@@ -343,7 +343,7 @@ impl Record {
             let expected =
                 "runs of `sweep`, `explore` or `attack`; an answer is drawn by `pareto` alone";
             let found = folder.display().to_string();
-            return Err(Error::argument("runs", expected, found));
+            return refuse("runs", expected, found);
         }
         let tables = [names::SUMMARY, names::ATTACKS].map(|name| folder.join(name));
         if record.finished_unix.is_some() || tables.iter().any(|table| table.exists()) {

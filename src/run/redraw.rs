@@ -5,7 +5,7 @@ use super::identity::{check_out, out_folder};
 use super::record::{check_metrics, Record, ACTIVATION_MEMORY, MEMORY};
 use crate::analysis::{self, names, Analysis, Pareto};
 use crate::answer::{AnswerRow, EvidenceRow, PartLoss};
-use crate::error::{Error, Result};
+use crate::error::{refuse, Result};
 use crate::figure::{self, CurvePoint, MemoryCurve};
 use crate::memory::MemoryModel;
 use crate::report::{answer_html, html, lead, AnswerReport, Report, FIRST};
@@ -41,8 +41,9 @@ const CURVE_POINTS: usize = 121;
 /// `merged` for several, unless `out` is another one or a path. Pareto tables of several runs are computed anew.
 ///
 /// # Errors
-/// [`Error::Missing`] or [`Error::Input`] where a run is not finished or damaged, [`Error::Argument`] for runs
-/// that do not go together, [`Error::Locked`], [`Error::Io`].
+/// [`crate::error::Error::Missing`] or [`crate::error::Error::Input`] where a run is not finished or damaged,
+/// [`crate::error::Error::Argument`] for runs that do not go together, [`crate::error::Error::Locked`],
+/// [`crate::error::Error::Io`].
 pub fn redraw(runs: &[PathBuf], reports: &Path, out: Option<&str>) -> Result<(Drawn, Pareto)> {
     check_out(out)?;
     draw(
@@ -64,11 +65,7 @@ pub(super) fn draw(
         .map(|run| Record::with_tables(run))
         .collect::<Result<_>>()?;
     let Some(first) = records.first() else {
-        return Err(Error::argument(
-            "runs",
-            "at least one folder in `results`",
-            "none",
-        ));
+        return refuse("runs", "at least one folder in `results`", "none");
     };
     check_metrics(records.iter())?;
     let mut unchecked = Unchecked::default();
@@ -143,20 +140,14 @@ pub(super) fn draw(
         &objectives,
     ));
     let folder = folder(&title);
-    store::create_folder(&folder)?;
-    let _lock = Lock::take(&folder)?;
-    for figure in &figures {
-        figure::write(&figure.svg, &folder.join(format!("{}.svg", figure.name)))?;
-    }
-    let mut notes: Vec<String> = records
-        .iter()
-        .flat_map(|record| record.notes.iter().cloned())
-        .collect();
+    let _lock = draw_into(&folder, &figures)?;
+    let of_all = |lines: fn(&Record) -> &Vec<String>| -> Vec<String> {
+        records.iter().flat_map(lines).cloned().collect()
+    };
+    let mut notes = of_all(|record| &record.notes);
     notes.extend(warnings.iter().cloned());
-    let least_energy: Vec<String> = records
-        .iter()
-        .flat_map(|record| record.least_energy.iter().cloned())
-        .collect();
+    let least_energy = of_all(|record| &record.least_energy);
+    let configurations: Vec<String> = records.iter().map(to_yaml).collect::<Result<_>>()?;
     let contents = Report {
         title: format!(
             "{}: accuracy against {}",
@@ -165,15 +156,8 @@ pub(super) fn draw(
         ),
         run: title,
         version: first.version.clone(),
-        commands: records
-            .iter()
-            .flat_map(|record| record.commands.iter().cloned())
-            .collect(),
-        configuration: records
-            .iter()
-            .map(to_yaml)
-            .collect::<Result<Vec<_>>>()?
-            .join("---\n"),
+        commands: of_all(|record| &record.commands),
+        configuration: configurations.join("---\n"),
         notes,
         figures,
         summaries: merged.summaries,
@@ -199,6 +183,16 @@ pub(super) fn draw(
         },
         analysis.pareto,
     ))
+}
+
+/// Writes figures into the folder of a report, which stays locked until its page is there too.
+fn draw_into(folder: &Path, figures: &[figure::Figure]) -> Result<Lock> {
+    store::create_folder(folder)?;
+    let lock = Lock::take(folder)?;
+    for figure in figures {
+        figure::write(&figure.svg, &folder.join(format!("{}.svg", figure.name)))?;
+    }
+    Ok(lock)
 }
 
 /// An answer as it stands in its folder, with what was drawn of it.
@@ -248,11 +242,7 @@ pub(super) fn draw_answer(run: &Path, folder: &Path) -> Result<DrawnAnswer> {
         figure::part_map(&parts),
     ];
     let figures: Vec<figure::Figure> = figures.into_iter().flatten().collect();
-    store::create_folder(folder)?;
-    let _lock = Lock::take(folder)?;
-    for figure in &figures {
-        figure::write(&figure.svg, &folder.join(format!("{}.svg", figure.name)))?;
-    }
+    let _lock = draw_into(folder, &figures)?;
     let memory = record.memory.as_ref().map_or("", |memory| &memory.name);
     let models = match record.models.as_slice() {
         [one] => one.name.clone(),

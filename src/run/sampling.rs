@@ -2,12 +2,14 @@
 
 use super::journal::Replay;
 use super::kept::KeptAnswers;
-use super::models::{Loaded, TestImages};
+use super::models::Loaded;
+use super::prepared::Prepared;
 use crate::analysis::Summary;
 use crate::engine::{Answers, Score};
 use crate::error::Result;
 use crate::stats::{self, ImageSample};
-use crate::sweep::Sampling;
+use crate::sweep::{Comparison, Outcome, Part, Sampling, Trial, TwoLevel};
+use crate::units::ChipId;
 use rayon::prelude::*;
 use std::sync::atomic::AtomicBool;
 
@@ -24,58 +26,89 @@ impl Clean {
     /// `--prepare` has kept in `kept`.
     ///
     /// # Errors
-    /// As [`Loaded::check_finite`]; a failure of an evaluation; [`crate::error::Error::Interrupted`].
+    /// As [`KeptAnswers::answers`].
     pub(super) fn of(
-        models: &[Loaded],
-        images: &TestImages,
-        sampling: Sampling,
+        prepared: &Prepared,
         replay: &Replay,
         kept: &KeptAnswers,
         cancel: &AtomicBool,
     ) -> Result<Self> {
+        let images = &prepared.images;
         let unknown = |correct| Score {
             images: images.count,
             correct,
             not_finite: 0,
             loss: f64::NAN,
         };
-        let score = |(i, model): (usize, &Loaded)| match replay
-            .designs
-            .iter()
-            .find(|design| design.model == model.name)
-        {
-            Some(design) => Ok(unknown(
-                (design.clean_accuracy.get() * images.count as f64).round() as u64,
-            )),
-            None => {
-                let answers = match kept.read(model)? {
-                    Some(answers) => answers,
-                    None => model.evaluator.clean_answers(images.of(i), cancel)?,
-                };
-                model.check_finite(answers.not_finite, images.count)?;
-                Ok(unknown(answers.correct()))
-            }
+        let answer = |(i, model): (usize, &Loaded)| kept.answers(model, images.of(i), cancel);
+        let score = |(i, model): (usize, &Loaded)| {
+            // the journal knows how many answers were right, not which: enough where nothing is sampled by them
+            let mut designs = replay.designs.iter();
+            let correct = match designs.find(|design| design.model == model.name) {
+                Some(design) => (design.clean_accuracy.get() * images.count as f64).round() as u64,
+                None => answer((i, model))?.correct(),
+            };
+            Ok(unknown(correct))
         };
-        let models = models.par_iter().enumerate();
-        if sampling == Sampling::AllImages {
+        let models = prepared.models.par_iter().enumerate();
+        if !prepared.experiment.sweep.sampling.is_two_level() {
             return Ok(Self {
                 scores: models.map(score).collect::<Result<_>>()?,
                 answers: Vec::new(),
             });
         }
-        let answer = |(i, model): (usize, &Loaded)| {
-            let answers = match kept.read(model)? {
-                Some(answers) => answers,
-                None => model.evaluator.clean_answers(images.of(i), cancel)?,
-            };
-            model.check_finite(answers.not_finite, images.count)?;
-            Ok(answers)
-        };
         let answers: Vec<Answers> = models.map(answer).collect::<Result<_>>()?;
         Ok(Self {
             scores: answers.iter().map(Answers::correct).map(unknown).collect(),
             answers,
         })
+    }
+}
+
+/// The trials of a comparison, whichever images their chips are seen through.
+pub(super) enum Sampled<'a> {
+    /// The same for all.
+    AllImages(&'a Comparison<'a>),
+    /// Some of its own for each chip.
+    TwoLevel(TwoLevel<'a>),
+}
+
+impl Sampled<'_> {
+    /// How many are owed beyond `done`; of two-level sampling at least, as its first chips tell how many more follow.
+    ///
+    /// # Errors
+    /// As [`Comparison::designs`].
+    pub(super) fn owed(&self, done: &[Trial]) -> Result<usize> {
+        match self {
+            Self::AllImages(comparison) => comparison.count_owed(done),
+            Self::TwoLevel(sampled) => sampled.least_owed(done),
+        }
+    }
+
+    /// Those that all shards together owe: under a tolerance those of the next round.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub(super) fn owed_by_all(&self, done: &[Trial]) -> Result<Vec<(String, ChipId)>> {
+        let never = AtomicBool::new(false);
+        Ok(self.run(Part::Nothing, done, &never, &mut |_| Ok(()))?.owed)
+    }
+
+    /// Computes a part of them.
+    ///
+    /// # Errors
+    /// As [`Comparison::run`] and [`TwoLevel::run`].
+    pub(super) fn run(
+        &self,
+        part: Part,
+        done: &[Trial],
+        cancel: &AtomicBool,
+        sink: &mut (dyn FnMut(&Trial) -> Result<()> + Send),
+    ) -> Result<Outcome> {
+        match self {
+            Self::AllImages(comparison) => comparison.run_part(part, done, cancel, sink),
+            Self::TwoLevel(sampled) => sampled.run_part(part, done, cancel, sink),
+        }
     }
 }
 

@@ -1,9 +1,39 @@
 //! Small results in files of their own, each a JSON with its checksum.
 
+use crate::error::{Error, Result};
 use crate::store;
+use serde::de::DeserializeOwned;
+use serde::Serialize;
+use std::path::Path;
+
+/// Largest file.
+const LARGEST: u64 = 1 << 30;
+
+/// Writes a result; `what` it is, for messages.
+///
+/// # Errors
+/// [`Error::Io`].
+pub(super) fn write(path: &Path, what: &str, result: &impl Serialize) -> Result<()> {
+    let json = serde_json::to_string(result)
+        .map_err(|e| Error::argument(what, "something JSON can hold", e.to_string()))?;
+    store::write_bytes(path, sealed(&json).as_bytes())
+}
+
+/// Reads a result.
+///
+/// # Errors
+/// [`Error::Missing`]; [`Error::Input`] for a damaged file, and for one of something else.
+pub(super) fn read<T: DeserializeOwned>(path: &Path, what: &str) -> Result<T> {
+    let text = store::read_text(path, what, LARGEST)?;
+    let json = unsealed(&text).ok_or_else(|| {
+        let expected = format!("{what} with the checksum of its content");
+        Error::input(path, expected, "a damaged file")
+    })?;
+    serde_json::from_str(json).map_err(|e| Error::input(path, what, e.to_string()))
+}
 
 /// A JSON with its checksum, as one JSON object.
-pub(super) fn sealed(unit: &str) -> String {
+fn sealed(unit: &str) -> String {
     format!(
         "{{\"sha256\":\"{}\",\"unit\":{unit}}}",
         store::sha256(unit.as_bytes())
@@ -11,7 +41,7 @@ pub(super) fn sealed(unit: &str) -> String {
 }
 
 /// The JSON inside; `None` where its checksum is another. An attack without one was written before there were checksums.
-pub(super) fn unsealed(text: &str) -> Option<&str> {
+fn unsealed(text: &str) -> Option<&str> {
     let Some(rest) = text.strip_prefix("{\"sha256\":\"") else {
         return text.starts_with("{\"row\":").then_some(text);
     };

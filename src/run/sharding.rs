@@ -1,22 +1,21 @@
 //! Shards: parts of a sweep or an exploration that several processes compute, each into a journal of its own, and what
 //! is said when they are put together.
 
+use super::difference::and_more;
 use super::exploring::check_exploration;
-use super::journal::{
-    journals_of, replay_run, Asked, Attempt, Journal, Replay, ReplayedAttempt, Run,
-};
+use super::journal::{journals_of, replay_run, Asked, Attempt, Journal, Replay, ReplayedAttempt};
+use super::models::file_name;
 use super::monitor::Monitor;
 use super::prepared::Prepared;
 use super::request::RunRequest;
-use super::sampling::Clean;
-use super::sweeping::{lock, Sweeping};
+use super::sampling::{Clean, Sampled};
+use super::sweeping::{close, lock, Sweeping};
 use crate::config::Experiment;
 use crate::error::{Error, Result};
-use crate::sweep::{shards_of, Comparison, Part, Shard, Trial, TwoLevel};
+use crate::sweep::{shards_of, Part, Shard};
 use crate::units::{count_of, ChipId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::sync::atomic::AtomicBool;
 use std::sync::Mutex;
 
 /// Shards that a message names one by one.
@@ -67,18 +66,9 @@ pub fn explore_shard(
 }
 
 impl Prepared {
-    /// The run, as journals of shards name it.
-    pub(super) fn run(&self) -> Run {
-        Run {
-            identity: self.identity.clone(),
-            numerics: self.numerics.to_owned(),
-            settings: self.settings.clone(),
-        }
-    }
-
     /// An attempt of this process at a shard, or at the whole.
     pub(super) fn attempt(&self, shard: Option<Shard>, request: &RunRequest) -> Attempt {
-        Attempt::here(&self.run(), shard, Some(self.asked()), &request.command)
+        Attempt::here(&self.run, shard, Some(self.asked()), &request.command)
     }
 }
 
@@ -86,7 +76,7 @@ impl Sweeping<'_> {
     fn shard(&self, shard: Shard) -> Result<ShardResult> {
         let prepared = &self.prepared;
         let shards = journals_of(&self.folder, &self.request.from)?;
-        let (replay, known) = replay_run(&self.folder, &shards, &prepared.run())?;
+        let (replay, known) = replay_run(&self.folder, &shards, &prepared.run)?;
         self.say_damage(&replay);
         self.say_other_points(&replay);
         let Clean { scores, answers } = prepared.clean(&replay, self.monitor.cancel())?;
@@ -95,7 +85,7 @@ impl Sweeping<'_> {
         let chips = prepared.chips(&replay);
         let comparison = prepared.comparison(&swept_models, &points, chips);
         let designs = comparison.designs()?;
-        let two_level = prepared.two_level(&comparison, &answers);
+        let sampled = prepared.sampled(&comparison, &answers);
         if self.explores {
             self.check_searches()?;
         }
@@ -107,17 +97,13 @@ impl Sweeping<'_> {
         designs
             .iter()
             .try_for_each(|design| lock(&journal).append_design(design))?;
-        let (sampled, done) = (two_level.as_ref(), replay.trials.as_slice());
-        let owed = owed_by_all(&comparison, sampled, done)?;
+        let done = &replay.trials;
+        let owed = sampled.owed_by_all(done)?;
         let own = own_of(shard, &owed);
         self.stages.begin(&count_of(own, "trial"), 1);
         let mut computed = 0;
         let mut sink = self.trial_sink(&journal, own, &mut computed);
-        let part = Part::Shard(shard);
-        let outcome = match sampled {
-            Some(sampled) => sampled.run_part(part, done, self.cancel(), &mut sink)?,
-            None => comparison.run_part(part, done, self.cancel(), &mut sink)?,
-        };
+        let outcome = sampled.run(Part::Shard(shard), done, self.cancel(), &mut sink)?;
         drop(sink);
         if self.explores {
             let owns = |model| shard.owns(model);
@@ -130,10 +116,7 @@ impl Sweeping<'_> {
                 &owns,
             )?;
         }
-        let journal = journal.into_inner();
-        journal
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
-            .close()?;
+        close(journal)?;
         Ok(ShardResult {
             folder: self.folder.clone(),
             journal: path,
@@ -144,18 +127,13 @@ impl Sweeping<'_> {
 
     /// Checks that shards have computed all trials that this run needs, as far as can be known: under a tolerance those
     /// of the next round.
-    pub(super) fn check_complete(
-        &self,
-        comparison: &Comparison,
-        two_level: Option<&TwoLevel>,
-        replay: &Replay,
-    ) -> Result<()> {
-        let all = owed_by_all(comparison, two_level, &replay.trials)?;
+    pub(super) fn check_complete(&self, sampled: &Sampled, replay: &Replay) -> Result<()> {
+        let all = sampled.owed_by_all(&replay.trials)?;
         if all.is_empty() {
             return Ok(());
         }
         let owed = all.len();
-        let round = match comparison.tolerance {
+        let round = match self.prepared.experiment.sweep.tolerance {
             Some(_) if !replay.trials.is_empty() => " (a tolerance goes in rounds)",
             _ => "",
         };
@@ -236,10 +214,7 @@ impl Sweeping<'_> {
                 continue;
             };
             let named: Vec<&str> = names.iter().take(FEW).map(String::as_str).collect();
-            let rest = match names.len().saturating_sub(FEW) {
-                0 => String::new(),
-                rest => format!(" and {rest} more"),
-            };
+            let rest = and_more(names.len(), FEW);
             let text = format!(
                 "of {}, only these ask for {more}: {}{rest}",
                 count_of(replay.attempts.len(), "attempt"),
@@ -294,20 +269,6 @@ impl Sweeping<'_> {
     }
 }
 
-/// The trials that all shards together owe: under a tolerance those of the next round.
-pub(super) fn owed_by_all(
-    comparison: &Comparison,
-    two_level: Option<&TwoLevel>,
-    done: &[Trial],
-) -> Result<Vec<(String, ChipId)>> {
-    let (cancel, sink) = (AtomicBool::new(false), &mut |_: &Trial| Ok(()));
-    let outcome = match two_level {
-        Some(sampled) => sampled.run_part(Part::Nothing, done, &cancel, sink)?,
-        None => comparison.run_part(Part::Nothing, done, &cancel, sink)?,
-    };
-    Ok(outcome.owed)
-}
-
 /// How many of these trials are a shard's.
 pub(super) fn own_of(shard: Shard, trials: &[(String, ChipId)]) -> usize {
     let own = trials
@@ -336,12 +297,7 @@ pub(super) fn who_owes(
     let owing = owing(count);
     let list: Vec<String> = owing.iter().take(NAMED).map(u32::to_string).collect();
     let list = list.join(",");
-    let more = owing.len().saturating_sub(NAMED);
-    let more = if more > 0 {
-        format!(" and {more} more")
-    } else {
-        String::new()
-    };
+    let more = and_more(owing.len(), NAMED);
     let shards = if owing.len() == 1 { "shard" } else { "shards" };
     format!("{shards} {list}{more} of {count} to run: `--array={list}`")
 }
@@ -349,8 +305,7 @@ pub(super) fn who_owes(
 impl ReplayedAttempt {
     /// The name of its journal.
     fn name(&self) -> String {
-        let name = self.path.file_name().unwrap_or_default();
-        name.to_string_lossy().into_owned()
+        file_name(&self.path)
     }
 
     /// The attempt in words, by the name of its journal.

@@ -2,7 +2,7 @@
 
 use crate::config::Training;
 use crate::data::{DatasetName, FileSpec, ImageSet, Normalization};
-use crate::error::{Error, Result};
+use crate::error::{refuse, Result};
 use crate::net::{Activations, Design, Model, Network, Trained};
 use crate::store;
 use crate::train::ActivationRanges;
@@ -22,8 +22,9 @@ impl Start {
     /// Reads the file of the weights, where there is one.
     ///
     /// # Errors
-    /// [`Error::Argument`] where those weights are of another network, are codes that are not to be changed, or do not
-    /// take the images of the data set, as far as these are known before they are read; as [`Model::load`].
+    /// [`crate::error::Error::Argument`] where those weights are of another network, are codes that are not to be
+    /// changed, or do not take the images of the data set, as far as these are known before they are read; as
+    /// [`Model::load`].
     pub(super) fn of(training: &Training, device: &Device) -> Result<Self> {
         let mut training = training.clone();
         let spec = &training.network;
@@ -48,7 +49,7 @@ impl Start {
                     ),
                 };
                 let expected = format!("weights of {wanted}");
-                return Err(Error::argument("network.weights", expected, found));
+                return refuse("network.weights", expected, found);
             }
             Trained::Known(_) => {}
             Trained::Imported => {
@@ -110,7 +111,7 @@ impl Start {
     /// The network at the start of its training, for these images, with warnings; ranges start from the weights.
     ///
     /// # Errors
-    /// [`Error::Argument`] where the network does not take such images or has other classes.
+    /// [`crate::error::Error::Argument`] where the network does not take such images or has other classes.
     pub(super) fn network(
         &self,
         images: &ImageSet,
@@ -151,14 +152,14 @@ fn check_images(model: &Model, title: &str, shape: [usize; 3], classes: usize) -
     if info.input_shape == shape && info.classes == classes {
         return Ok(());
     }
-    Err(Error::argument(
+    refuse(
         "dataset",
         format!(
             "images of {:?} in {} classes, which `{}` takes",
             info.input_shape, info.classes, info.architecture
         ),
         format!("images of {shape:?} in {classes} classes ({title})"),
-    ))
+    )
 }
 
 /// What to say where the weights to start from expect, or may expect, images normalised in another way.

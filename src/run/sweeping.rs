@@ -14,14 +14,14 @@ use super::record::{run_folder, ACTIVATION_MEMORY, MEMORY};
 use super::redraw::{draw, Drawn};
 use super::request::RunRequest;
 use super::sampling::{self, Clean};
-use super::sharding::{owed_by_all, own_of};
+use super::sharding::own_of;
 use super::widths::add_mixed_models;
 use crate::analysis::{self, names, Analysis, FloorSpec, Pareto, Summary};
 use crate::answer::AnswerSpec;
 use crate::config::Experiment;
-use crate::error::{Error, Result};
+use crate::error::{refuse, Result};
 use crate::store;
-use crate::sweep::{Design, EnergyRow, Phase, Shard, StoppedBy, Timing, Trial, TrialRow};
+use crate::sweep::{Design, EnergyRow, Part, Phase, Shard, StoppedBy, Timing, Trial, TrialRow};
 use crate::table;
 use crate::units::count_of;
 use std::path::PathBuf;
@@ -77,8 +77,8 @@ pub struct SweepResult {
 /// Finished trainings and trials are reused; a killed sweep goes on where it stopped.
 ///
 /// # Errors
-/// Wrong input, [`Error::Locked`], [`Error::Interrupted`] (what is finished is kept), [`Error::Owed`] (a merge of which
-/// trials are missing), [`Error::Io`].
+/// Wrong input, [`crate::error::Error::Locked`], [`crate::error::Error::Interrupted`] (what is finished is kept),
+/// [`crate::error::Error::Owed`] (a merge of which trials are missing), [`crate::error::Error::Io`].
 pub fn sweep(
     experiment: &Experiment,
     request: &RunRequest,
@@ -142,33 +142,20 @@ pub fn plan(
         folder: None,
         ..prepared.kept_answers()
     };
-    let (sampling, never) = (experiment.sweep.sampling, AtomicBool::new(false));
-    let (models, images) = (&prepared.models, &prepared.images);
-    let clean = Clean::of(models, images, sampling, &Replay::default(), &kept, &never)?;
+    let never = AtomicBool::new(false);
+    let clean = Clean::of(&prepared, &Replay::default(), &kept, &never)?;
     let seconds = started.elapsed().as_secs_f64() / prepared.models.len() as f64;
     let points = prepared.points(&replay, &folder)?;
     let swept_models = prepared.swept_models(&clean.scores);
     let comparison = prepared.comparison(&swept_models, &points, prepared.chips(&replay));
     let designs = comparison.designs()?.len();
-    let two_level = prepared.two_level(&comparison, &clean.answers);
-    let (trials, owed) = match &two_level {
-        // how many more chips and images there will be is known when the first have spoken
-        Some(sampled) => (
-            sampled.least_owed(&[])?,
-            sampled.least_owed(&replay.trials)?,
-        ),
-        None => (
-            designs * comparison.chips as usize,
-            comparison.count_owed(&replay.trials)?,
-        ),
-    };
+    let sampled = prepared.sampled(&comparison, &clean.answers);
+    let owed = sampled.owed(&replay.trials)?;
     let of_shard = match shard {
-        Some(shard) => {
-            let owed = owed_by_all(&comparison, two_level.as_ref(), &replay.trials)?;
-            Some(own_of(shard, &owed))
-        }
+        Some(shard) => Some(own_of(shard, &sampled.owed_by_all(&replay.trials)?)),
         None => None,
     };
+    let two_level = experiment.sweep.sampling.is_two_level();
     let computed = of_shard.unwrap_or(owed) as f64;
     Ok(SweepPlan {
         trained,
@@ -176,10 +163,11 @@ pub fn plan(
         epochs: 0,
         folder: Some(folder),
         designs,
-        trials,
+        trials: sampled.owed(&[])?,
         owed,
         of_shard,
-        cpu_seconds: two_level.is_none().then_some(seconds * computed),
+        // how many more chips and images there will be is known when the first have spoken
+        cpu_seconds: (!two_level).then_some(seconds * computed),
         damage: replay.damage(),
     })
 }
@@ -228,6 +216,12 @@ pub(super) fn lock(journal: &Mutex<Journal>) -> MutexGuard<'_, Journal> {
     journal.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Closes a journal that no thread uses any more.
+pub(super) fn close(journal: Mutex<Journal>) -> Result<()> {
+    let journal = journal.into_inner();
+    journal.unwrap_or_else(PoisonError::into_inner).close()
+}
+
 impl<'a> Sweeping<'a> {
     /// Trains or loads the models and finds the folder. An exploration makes models of other widths too, where it is asked
     /// for them. Unless it `makes_models`, all must have been made before.
@@ -259,7 +253,7 @@ impl<'a> Sweeping<'a> {
         let prepared = prepare(
             experiment, request, inputs, &paths, early, &device, explores,
         )?;
-        prepared.notes.iter().for_each(|note| monitor.warn(note));
+        monitor.warn_all(&prepared.notes);
         let asked = prepared.record(&request.command);
         let folder = run_folder(request, &asked)?;
         Ok(Self {
@@ -285,11 +279,8 @@ impl<'a> Sweeping<'a> {
         let chips = prepared.chips(&replay);
         let comparison = prepared.comparison(&swept_models, &points, chips);
         let designs = comparison.designs()?;
-        let two_level = prepared.two_level(&comparison, &answers);
-        let owed = match &two_level {
-            Some(sampled) => sampled.least_owed(&replay.trials)?,
-            None => comparison.count_owed(&replay.trials)?,
-        };
+        let sampled = prepared.sampled(&comparison, &answers);
+        let owed = sampled.owed(&replay.trials)?;
         if self.explores {
             self.check_searches()?;
         } else {
@@ -297,14 +288,14 @@ impl<'a> Sweeping<'a> {
         }
         self.say_points_of_few(&replay);
         if self.request.merge {
-            self.check_complete(&comparison, two_level.as_ref(), &replay)?;
+            self.check_complete(&sampled, &replay)?;
             self.say_attempts(&replay)?;
         }
         // nothing is written before all is checked
         let journal = Mutex::new(self.begin(&mut run, resumed, &replay)?);
         let clean = designs.iter().map(|design| design.clean_accuracy.get());
         let beyond = prepared.beyond_tolerance(clean);
-        beyond.iter().for_each(|note| monitor.warn(note));
+        monitor.warn_all(beyond.as_slice());
         designs
             .iter()
             .try_for_each(|design| lock(&journal).append_design(design))?;
@@ -312,11 +303,8 @@ impl<'a> Sweeping<'a> {
         let started = Instant::now();
         let mut done = 0;
         let mut sink = self.trial_sink(&journal, owed, &mut done);
-        let cancel = self.cancel();
-        let outcome = match &two_level {
-            Some(sampled) => sampled.run(&replay.trials, cancel, &mut sink)?,
-            None => comparison.run(&replay.trials, cancel, &mut sink)?,
-        };
+        let all = Part::Everything;
+        let outcome = sampled.run(all, &replay.trials, self.cancel(), &mut sink)?;
         drop(sink);
         let computed = done;
         let reused = outcome.trials.len().saturating_sub(computed);
@@ -330,8 +318,7 @@ impl<'a> Sweeping<'a> {
         } else {
             Searched::default()
         };
-        let journal = journal.into_inner();
-        journal.unwrap_or_else(PoisonError::into_inner).close()?;
+        close(journal)?;
         let seconds = started.elapsed().as_secs_f64();
         let summaries = self.summarize(&grid, outcome.stopped_by)?;
         if let Some(note) = prepared.beyond_tolerance(summaries.iter().map(|summary| summary.mean))
@@ -418,18 +405,18 @@ impl<'a> Sweeping<'a> {
         }
         if !self.request.resume {
             let found = format!("a begun run in {}", self.folder.display());
-            return Err(Error::argument(
+            return refuse(
                 "--no-resume",
                 "a run that is new, or `--fresh` to begin again",
                 found,
-            ));
+            );
         }
-        let run = self.prepared.run();
+        let run = &self.prepared.run;
         let (resumed, replay) = if locked && path.exists() {
-            let (journal, replay) = Journal::resume(&path, &shards, Some(&run))?;
+            let (journal, replay) = Journal::resume(&path, &shards, Some(run))?;
             (Resumed::Own(Box::new(journal)), replay)
         } else {
-            let (replay, known) = replay_run(&self.folder, &shards, &run)?;
+            let (replay, known) = replay_run(&self.folder, &shards, run)?;
             (Resumed::Others(known), replay)
         };
         self.say_damage(&replay);

@@ -6,10 +6,11 @@ use super::models::load_half;
 use super::monitor::Monitor;
 use super::normalization::check_floats;
 use super::numerics::{self, numerics_of};
+use super::request::RunRequest;
 use super::start::Start;
 use crate::config::Training;
 use crate::data::{validation_split, ImageSet, Normalization, Split};
-use crate::error::{Error, Result};
+use crate::error::{refuse, Error, Result};
 use crate::kernel::Arithmetic;
 use crate::net::{
     read_tensors, write_tensors, Activations, DatasetTag, Design, Model, ModelInfo, Network, Route,
@@ -58,183 +59,169 @@ pub struct TrainedModel {
     pub computed_epochs: usize,
 }
 
-/// Trains a model in `<parent>/<name>-<hash>/`, or resumes or reuses what lies there. The configuration is
-/// written first, then after every epoch `last.safetensors`, `best.safetensors` and `history.csv`. `fresh`
-/// throws away what lies there. A model that was finished under other numerics is used, with a warning.
-///
-/// # Errors
-/// Wrong data or configuration, a training that was begun under other numerics, [`Error::Locked`], [`Error::Diverged`], [`Error::Interrupted`] (what is
-/// finished is kept), [`Error::Io`].
-pub fn train_model(
-    training: &Training,
-    parent: &Path,
-    data_folder: Option<&Path>,
-    device: &Device,
-    fresh: bool,
-    monitor: &dyn Monitor,
-) -> Result<TrainedModel> {
-    let Begun {
-        start,
-        identity,
-        route,
-        folder,
-    } = Begun::of(training, parent, data_folder, device)?;
-    let training = &start.training;
-    let own = numerics_of(route.arithmetic())?;
-    // wrong data and weights that do not fit are found before anything is written
-    let early = if fresh || !folder.join(STATE).exists() {
-        Some(Inputs::of(&start, data_folder, device)?)
-    } else {
-        None
-    };
-    store::create_folder(&folder)?;
-    let lock = Lock::take(&folder)?;
-    if !lock.is_real() {
-        monitor.warn(&store::no_locks(&folder));
+/// Where models are trained.
+pub struct Workshop<'a> {
+    /// Folder in which each training has one of its own.
+    pub parent: PathBuf,
+    /// Folder of the data sets; `None`: the cache folder.
+    pub data_folder: Option<PathBuf>,
+    /// Where tensors are computed.
+    pub device: &'a Device,
+    /// Hears of every training.
+    pub monitor: &'a dyn Monitor,
+}
+
+impl<'a> Workshop<'a> {
+    /// That of a run.
+    ///
+    /// # Errors
+    /// As [`RunRequest::models_folder`].
+    pub(super) fn of(
+        request: &RunRequest,
+        device: &'a Device,
+        monitor: &'a dyn Monitor,
+    ) -> Result<Self> {
+        Ok(Self {
+            parent: request.models_folder()?,
+            data_folder: request.data_folder.clone(),
+            device,
+            monitor,
+        })
     }
-    if fresh {
-        for file in [CHECKSUMS, STATE, BEST, LAST, HISTORY] {
-            store::remove_file(&folder.join(file))?;
-        }
-    }
-    store::write_bytes(&folder.join(CONFIG), to_yaml(training)?.as_bytes())?;
-    let (resume, begun) = read_state(&folder, monitor)?.unzip();
-    let begun = begun.flatten();
-    let before = resume.as_ref().map_or(0, |state| state.epoch);
-    if let Some(state) = resume
-        .as_ref()
-        .filter(|state| state.epoch >= training.trainer.epochs)
-    {
-        let checked = if settle_checksums(training, &folder, &state.history, monitor)? {
-            ""
+}
+
+impl Workshop<'_> {
+    /// Trains a model in `<parent>/<name>-<hash>/`, or resumes or reuses what lies there. The configuration is
+    /// written first, then after every epoch `last.safetensors`, `best.safetensors` and `history.csv`. `fresh`
+    /// throws away what lies there. A model that was finished under other numerics is used, with a warning.
+    ///
+    /// # Errors
+    /// Wrong data or configuration, a training that was begun under other numerics, [`Error::Locked`], [`Error::Diverged`], [`Error::Interrupted`] (what is
+    /// finished is kept), [`Error::Io`].
+    pub fn train(&self, training: &Training, fresh: bool) -> Result<TrainedModel> {
+        let monitor = self.monitor;
+        let Begun {
+            start,
+            identity,
+            route,
+            folder,
+        } = self.begin(training)?;
+        let training = &start.training;
+        let own = numerics_of(route.arithmetic())?;
+        // wrong data and weights that do not fit are found before anything is written
+        let early = if fresh || !folder.join(STATE).exists() {
+            Some(self.inputs(&start)?)
         } else {
-            ", which has no checksums: not checked"
+            None
         };
-        if begun.as_deref() != Some(own) {
-            monitor.warn(&format!(
+        store::create_folder(&folder)?;
+        let lock = Lock::take(&folder)?;
+        if !lock.is_real() {
+            monitor.warn(&store::no_locks(&folder));
+        }
+        if fresh {
+            for file in [CHECKSUMS, STATE, BEST, LAST, HISTORY] {
+                store::remove_file(&folder.join(file))?;
+            }
+        }
+        store::write_bytes(&folder.join(CONFIG), to_yaml(training)?.as_bytes())?;
+        let (resume, begun) = read_state(&folder, monitor)?.unzip();
+        let begun = begun.flatten();
+        let before = resume.as_ref().map_or(0, |state| state.epoch);
+        if let Some(state) = resume
+            .as_ref()
+            .filter(|state| state.epoch >= training.trainer.epochs)
+        {
+            let checked = if settle_checksums(training, &folder, &state.history, monitor)? {
+                ""
+            } else {
+                ", which has no checksums: not checked"
+            };
+            if begun.as_deref() != Some(own) {
+                monitor.warn(&format!(
                 "{}: trained under other numerics ({}) than those of this program ({own}); the model is used as it is, \
                  `--fresh` trains it again",
                 training.name,
                 begun.as_deref().unwrap_or("none recorded")
             ));
+            }
+            monitor.note(&format!(
+                "{}: already trained in {}{checked}",
+                training.name,
+                folder.display()
+            ));
+            monitor.trained(&training.name);
+            return Ok(trained(&start, folder.clone(), state.history.clone(), 0));
         }
-        monitor.note(&format!(
-            "{}: already trained in {}{checked}",
-            training.name,
-            folder.display()
-        ));
-        monitor.trained(&training.name);
-        return Ok(trained(&start, folder.clone(), state.history.clone(), 0));
-    }
-    if before > 0 {
-        let way_out = "`--fresh` trains again from the start";
-        numerics::check(&folder.join(STATE), begun.as_deref(), own, way_out)?;
-        let epochs = training.trainer.epochs;
-        monitor.note(&format!(
-            "{}: going on after epoch {before} of {epochs}",
-            training.name
-        ));
-    }
-    let Inputs {
-        images,
-        normalization,
-        mut network,
-        warnings,
-    } = match early {
-        Some(early) => early,
-        None => Inputs::of(&start, data_folder, device)?,
-    };
-    images
-        .remarks
-        .iter()
-        .for_each(|remark| monitor.warn(remark));
-    warnings
-        .iter()
-        .for_each(|warning| monitor.warn(&format!("{}: {warning}", training.name)));
-    let (indices, validation) =
-        validation_split(&images.labels, training.dataset.validation, training.seed);
-    let info = info(
-        &identity,
-        network.architecture(),
-        &images,
-        normalization.clone(),
-        route,
-    )?;
-    let info = ModelInfo {
-        activations: start.activations().cloned(),
-        ..info
-    };
-    // floats have none, and none is asked for
-    let normalization = normalization.unwrap_or(training.dataset.normalization());
-    let trainer = Trainer {
-        spec: &training.trainer,
-        route,
-        images: &images,
-        training: &indices,
-        validation: &validation,
-        augmentation: &training.dataset.augmentation,
-        normalization: &normalization,
-        seed: training.seed,
-        clock: clock::seconds,
-    };
-    let mut keeper = Keeper {
-        training,
-        folder: &folder,
-        info,
-        numerics: own,
-        monitor,
-    };
-    let state = train(&mut network, &trainer, resume, &mut keeper);
-    monitor.trained(&training.name);
-    let state = state?;
-    Ok(trained(&start, folder, state.history, state.epoch - before))
-}
-
-/// Where a training begins and where it is kept.
-struct Begun {
-    start: Start,
-    identity: Training,
-    route: Route,
-    folder: PathBuf,
-}
-
-impl Begun {
-    fn of(
-        training: &Training,
-        parent: &Path,
-        data_folder: Option<&Path>,
-        device: &Device,
-    ) -> Result<Self> {
-        let start = Start::of(training, device)?;
-        let identity = start.identity(data_folder)?;
-        let mut route = Route::of(&start.design, device);
-        if start.activations().is_some() {
-            route = route.storing_activations();
+        if before > 0 {
+            let way_out = "`--fresh` trains again from the start";
+            numerics::check(&folder.join(STATE), begun.as_deref(), own, way_out)?;
+            let epochs = training.trainer.epochs;
+            monitor.note(&format!(
+                "{}: going on after epoch {before} of {epochs}",
+                training.name
+            ));
         }
-        let folder = folder_name(&training.name, &identity, route.arithmetic())?;
-        Ok(Self {
-            start,
-            identity,
+        let Inputs {
+            images,
+            normalization,
+            mut network,
+            warnings,
+        } = match early {
+            Some(early) => early,
+            None => self.inputs(&start)?,
+        };
+        monitor.warn_all(&images.remarks);
+        warnings
+            .iter()
+            .for_each(|warning| monitor.warn(&format!("{}: {warning}", training.name)));
+        let (indices, validation) =
+            validation_split(&images.labels, training.dataset.validation, training.seed);
+        let info = info(
+            &identity,
+            network.architecture(),
+            &images,
+            normalization.clone(),
             route,
-            folder: parent.join(folder),
-        })
+        )?;
+        let info = ModelInfo {
+            activations: start.activations().cloned(),
+            ..info
+        };
+        // floats have none, and none is asked for
+        let normalization = normalization.unwrap_or(training.dataset.normalization());
+        let trainer = Trainer {
+            spec: &training.trainer,
+            route,
+            images: &images,
+            training: &indices,
+            validation: &validation,
+            augmentation: &training.dataset.augmentation,
+            normalization: &normalization,
+            seed: training.seed,
+            clock: clock::seconds,
+        };
+        let mut keeper = Keeper {
+            training,
+            folder: &folder,
+            info,
+            numerics: own,
+            monitor,
+        };
+        let state = train(&mut network, &trainer, resume, &mut keeper);
+        monitor.trained(&training.name);
+        let state = state?;
+        Ok(trained(&start, folder, state.history, state.epoch - before))
     }
-}
 
-/// A model that [`train_model`] has finished; nothing is written.
-///
-/// # Errors
-/// [`Error::Missing`] where it is not finished.
-pub(super) fn finished_model(
-    training: &Training,
-    parent: &Path,
-    data_folder: Option<&Path>,
-    device: &Device,
-    monitor: &dyn Monitor,
-) -> Result<TrainedModel> {
-    let Begun { start, folder, .. } = Begun::of(training, parent, data_folder, device)?;
-    let state = read_state(&folder, monitor)?.map(|(state, _)| state);
-    match state.filter(|state| state.epoch >= training.trainer.epochs) {
+    /// A model that [`Self::train`] has finished; nothing is written.
+    ///
+    /// # Errors
+    /// [`Error::Missing`] where it is not finished.
+    pub(super) fn finished(&self, training: &Training) -> Result<TrainedModel> {
+        let Begun { start, folder, .. } = self.begin(training)?;
+        let state = read_state(&folder, self.monitor)?.map(|(state, _)| state);
+        match state.filter(|state| state.epoch >= training.trainer.epochs) {
         Some(state) => Ok(trained(&start, folder, state.history, 0)),
         None => Err(Error::Missing {
             path: folder.join(BEST),
@@ -245,24 +232,64 @@ pub(super) fn finished_model(
             ),
         }),
     }
+    }
+
+    /// A model that another process was making: waits for it, then takes what it made or makes it. No training may run here
+    /// meanwhile: two processes that each wait for a model that the other makes would never end.
+    ///
+    /// # Errors
+    /// [`Error::Interrupted`] while it waits; as [`Self::train`].
+    pub(super) fn after_the_other(
+        &self,
+        training: &Training,
+        mut result: Result<TrainedModel>,
+    ) -> Result<TrainedModel> {
+        while let Err(Error::Locked { path, .. }) = &result {
+            let folder = store::folder_of(path);
+            drop(wait_for_lock(folder, &training.name, self.monitor)?);
+            // what another process has just made is fresh
+            result = self.train(training, false);
+        }
+        result
+    }
+
+    fn begin(&self, training: &Training) -> Result<Begun> {
+        let start = Start::of(training, self.device)?;
+        let identity = start.identity(self.data_folder.as_deref())?;
+        let mut route = Route::of(&start.design, self.device);
+        if start.activations().is_some() {
+            route = route.storing_activations();
+        }
+        let folder = folder_name(&training.name, &identity, route.arithmetic())?;
+        Ok(Begun {
+            start,
+            identity,
+            route,
+            folder: self.parent.join(folder),
+        })
+    }
+
+    fn inputs(&self, start: &Start) -> Result<Inputs> {
+        let training = &start.training;
+        let data = self.data_folder.as_deref();
+        let images = load_half(&training.dataset, Split::Training, data)?;
+        let normalization = normalization(training, &images)?;
+        let (network, warnings) = start.network(&images, normalization.as_ref(), self.device)?;
+        Ok(Inputs {
+            images,
+            normalization,
+            network,
+            warnings,
+        })
+    }
 }
 
-/// A model that another process was making: waits for it, then takes what it made or makes it. No training may run here
-/// meanwhile: two processes that each wait for a model that the other makes would never end.
-///
-/// # Errors
-/// [`Error::Interrupted`] while it waits; those of `again`.
-pub(super) fn after_the_other(
-    mut result: Result<TrainedModel>,
-    model: &str,
-    again: impl Fn() -> Result<TrainedModel>,
-    monitor: &dyn Monitor,
-) -> Result<TrainedModel> {
-    while let Err(Error::Locked { path, .. }) = &result {
-        drop(wait_for_lock(store::folder_of(path), model, monitor)?);
-        result = again();
-    }
-    result
+/// Where a training begins and where it is kept.
+struct Begun {
+    start: Start,
+    identity: Training,
+    route: Route,
+    folder: PathBuf,
 }
 
 /// The lock of a folder of models; a process that holds it is named and waited for.
@@ -292,10 +319,6 @@ pub(super) fn wait_for_lock(folder: &Path, model: &str, monitor: &dyn Monitor) -
     }
 }
 
-/// How the images of a training are normalised; `None` for floats.
-///
-/// # Errors
-/// [`Error::Argument`] where statistics or a variation are given for floats, or statistics of other channels.
 /// What a training begins with.
 struct Inputs {
     images: ImageSet,
@@ -304,21 +327,10 @@ struct Inputs {
     warnings: Vec<String>,
 }
 
-impl Inputs {
-    fn of(start: &Start, data_folder: Option<&Path>, device: &Device) -> Result<Self> {
-        let training = &start.training;
-        let images = load_half(&training.dataset, Split::Training, data_folder)?;
-        let normalization = normalization(training, &images)?;
-        let (network, warnings) = start.network(&images, normalization.as_ref(), device)?;
-        Ok(Self {
-            images,
-            normalization,
-            network,
-            warnings,
-        })
-    }
-}
-
+/// How the images of a training are normalised; `None` for floats.
+///
+/// # Errors
+/// [`Error::Argument`] where statistics or a variation are given for floats, or statistics of other channels.
 fn normalization(training: &Training, images: &ImageSet) -> Result<Option<Normalization>> {
     let spec = &training.dataset;
     if !images.pixels.are_floats() {
@@ -328,14 +340,14 @@ fn normalization(training: &Training, images: &ImageSet) -> Result<Option<Normal
     if spec.augmentation.is_none() {
         return Ok(None);
     }
-    Err(Error::argument(
+    refuse(
         "dataset.augmentation",
         format!(
             "to be left out: {} holds floating-point inputs, which need not be images",
             images.title
         ),
         "one",
-    ))
+    )
 }
 
 fn trained(
@@ -429,17 +441,10 @@ fn settle_checksums(
     history: &[EpochRow],
     monitor: &dyn Monitor,
 ) -> Result<bool> {
-    let known = match Checksums::read(folder) {
-        Ok(Some(known)) => Some(
-            known
-                .check(folder, HISTORY, "the training state has what it held")
-                .map(drop),
-        ),
-        Ok(None) => None,
-        Err(error) => Some(Err(error)),
-    };
-    match known {
-        Some(Ok(())) => return Ok(true),
+    let known = Checksums::read(folder).transpose();
+    let remedy = "the training state has what it held";
+    match known.map(|known| known?.check(folder, HISTORY, remedy)) {
+        Some(Ok(_)) => return Ok(true),
         Some(Err(error)) if error.is_wrong_input() => {
             monitor.warn(&format!("{}: {error}; it is written anew", training.name));
         }

@@ -1,16 +1,14 @@
 //! Several trainings beside each other, what is finished skipped, and their results as rows.
 
-use super::monitor::{Monitor, Stages};
-use super::training::{after_the_other, finished_model, train_model, TrainedModel};
+use super::monitor::Stages;
+use super::training::{TrainedModel, Workshop};
 use crate::config::Training;
-use crate::error::{Error, Result};
+use crate::error::{refuse, Error, Result};
 use crate::quant::MethodLabel;
 use crate::table::SCHEMA;
 use crate::units::count_of;
-use candle_core::Device;
 use rayon::prelude::*;
 use serde::Serialize;
-use std::path::Path;
 
 /// A finished training. Columns as in the result tables.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -66,70 +64,77 @@ impl TrainingRow {
     }
 }
 
-/// Models that [`train_models`] has finished, perhaps as shards, in the order of the trainings; nothing is trained.
-///
-/// # Errors
-/// [`Error::Owed`] where some are not finished.
-pub fn trained_models(
-    trainings: &[Training],
-    parent: &Path,
-    data_folder: Option<&Path>,
-    device: &Device,
-    monitor: &dyn Monitor,
-) -> Result<Vec<TrainedModel>> {
-    let (mut finished, mut missing) = (Vec::new(), Vec::new());
-    for (k, training) in trainings.iter().enumerate() {
-        match finished_model(training, parent, data_folder, device, monitor) {
-            Ok(model) => finished.push(model),
-            Err(Error::Missing { .. }) => missing.push(k.to_string()),
-            Err(error) => return Err(error),
+impl Workshop<'_> {
+    /// Models that [`Self::train_all`] has finished, perhaps as shards, in the order of the trainings; nothing is trained.
+    ///
+    /// # Errors
+    /// [`Error::Owed`] where some are not finished.
+    pub fn all_finished(&self, trainings: &[Training]) -> Result<Vec<TrainedModel>> {
+        let (mut finished, mut missing) = (Vec::new(), Vec::new());
+        for (k, training) in trainings.iter().enumerate() {
+            match self.finished(training) {
+                Ok(model) => finished.push(model),
+                Err(Error::Missing { .. }) => missing.push(k.to_string()),
+                Err(error) => return Err(error),
+            }
         }
+        if missing.is_empty() {
+            return Ok(finished);
+        }
+        Err(Error::Owed {
+            folder: self.parent.clone(),
+            what: format!("{} of {} trainings are", missing.len(), trainings.len()),
+            by: format!("as one shard each they are numbers {}", missing.join(",")),
+        })
     }
-    if missing.is_empty() {
-        return Ok(finished);
-    }
-    Err(Error::Owed {
-        folder: parent.to_owned(),
-        what: format!("{} of {} trainings are", missing.len(), trainings.len()),
-        by: format!("as one shard each they are numbers {}", missing.join(",")),
-    })
-}
 
-/// Trains models as [`train_model`] does, as many at once as there are threads. One that fails does not stop the
-/// others, but the user does. Results stand in the order of the trainings.
-///
-/// # Errors
-/// [`Error::Argument`] where two trainings have one name: they could not be told apart in a table.
-pub fn train_models(
-    trainings: &[Training],
-    parent: &Path,
-    data_folder: Option<&Path>,
-    device: &Device,
-    fresh: bool,
-    monitor: &dyn Monitor,
-) -> Result<Vec<Result<TrainedModel>>> {
-    for (i, training) in trainings.iter().enumerate() {
-        if trainings[..i]
-            .iter()
-            .any(|other| other.name == training.name)
-        {
-            let found = format!("`{}` twice", training.name);
-            return Err(Error::argument("models to train", "each name once", found));
+    /// Trains models as [`Self::train`] does, as many at once as there are threads. One that fails does not stop the
+    /// others, but the user does. Results stand in the order of the trainings.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] where two trainings have one name: they could not be told apart in a table.
+    pub fn train_all(
+        &self,
+        trainings: &[Training],
+        fresh: bool,
+    ) -> Result<Vec<Result<TrainedModel>>> {
+        for (i, training) in trainings.iter().enumerate() {
+            if trainings[..i]
+                .iter()
+                .any(|other| other.name == training.name)
+            {
+                let found = format!("`{}` twice", training.name);
+                return refuse("models to train", "each name once", found);
+            }
         }
+        let count = trainings.len();
+        Stages::new(self.monitor, 1).begin(&count_of(count, "training"), count);
+        let each = trainings.par_iter().with_max_len(1);
+        let firsts: Vec<_> = each.map(|training| self.train(training, fresh)).collect();
+        let pairs = trainings.iter().zip(firsts);
+        Ok(pairs
+            .map(|(training, first)| self.after_the_other(training, first))
+            .collect())
     }
-    let count = trainings.len();
-    Stages::new(monitor, 1).begin(&count_of(count, "training"), count);
-    let train = |training: &Training, fresh| {
-        train_model(training, parent, data_folder, device, fresh, monitor)
-    };
-    let firsts: Vec<Result<TrainedModel>> = trainings
-        .par_iter()
-        .with_max_len(1)
-        .map(|training| train(training, fresh))
-        .collect();
-    // what another process has just made is fresh
-    let finish = |(training, first): (&Training, Result<TrainedModel>)| {
-        after_the_other(first, &training.name, || train(training, false), monitor)
-    };
-    Ok(trainings.iter().zip(firsts).map(finish).collect())
+
+    /// The same of the models of a run: the first failure ends it.
+    ///
+    /// # Errors
+    /// As [`Self::train`].
+    pub(super) fn train_or_fail(
+        &self,
+        trainings: &[Training],
+        fresh: bool,
+    ) -> Result<Vec<TrainedModel>> {
+        let first = |training| match self.train(training, fresh) {
+            Err(locked @ Error::Locked { .. }) => Ok(Err(locked)),
+            other => other.map(Ok),
+        };
+        let each = trainings.par_iter().with_max_len(1);
+        let firsts: Vec<_> = each.map(first).collect::<Result<_>>()?;
+        let pairs = trainings.iter().zip(firsts);
+        pairs
+            .map(|(training, first)| self.after_the_other(training, first))
+            .collect()
+    }
 }

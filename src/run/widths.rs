@@ -9,7 +9,7 @@ use super::request::RunRequest;
 use super::training::wait_for_lock;
 use crate::config::Experiment;
 use crate::data::{Normalization, Split};
-use crate::error::{Error, Result};
+use crate::error::{refuse, Error, Result};
 use crate::explore::{PrecisionSearch, Widths};
 use crate::kernel::Arithmetic;
 use crate::net::{read_tensors, Model};
@@ -61,7 +61,7 @@ pub(super) fn add_mixed_models(
     let set = load_half(&dataset, Split::Training, request.data_folder.as_deref())?;
     let normalization = experiment.dataset.normalization.as_ref();
     normalize(&mut loaded, dataset.name, &set, normalization)?;
-    set.remarks.iter().for_each(|remark| monitor.warn(remark));
+    monitor.warn_all(&set.remarks);
     let spec = &experiment.explore;
     let count = usize::try_from(spec.width_images)
         .unwrap_or(usize::MAX)
@@ -90,7 +90,7 @@ pub(super) fn add_mixed_models(
         if quantizer.method == Method::Lsq {
             let what = format!("widths of model `{}`", own.name);
             let expected = "another method than `lsq`, whose step belongs to its width";
-            return Err(Error::argument(what, expected, "`lsq`"));
+            return refuse(what, expected, "`lsq`");
         }
         // the longest of the names that its models get
         let longest = format!("{}-{}-mixed8.00bit", own.name, experiment.quantizer.method);

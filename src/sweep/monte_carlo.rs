@@ -28,7 +28,7 @@ const CHIP_BATCH: u32 = 8;
 pub(super) const ROUND: u32 = 64;
 
 /// A model in a comparison.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct SweptModel<'a> {
     /// Its name, unique in the comparison.
     pub name: String,
@@ -45,7 +45,7 @@ pub struct SweptModel<'a> {
 }
 
 /// Design points of one or more models on the same chips.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Comparison<'a> {
     /// The models.
     pub swept_models: &'a [SweptModel<'a>],

@@ -97,12 +97,9 @@ fn history_of_csv(path: &Path, text: &str) -> Result<Vec<EpochRow>> {
     let mut history: Vec<EpochRow> = Vec::new();
     for record in records {
         let cell = |at: usize| record.cells[at].as_deref();
-        let wrong = |at: usize, expected: &str| Error::Input {
-            path: path.to_owned(),
-            line: Some(record.line),
-            key: Some(header[at].clone()),
-            expected: expected.to_owned(),
-            found: cell(at).map_or("nothing".into(), |cell| format!("`{cell}`")),
+        let wrong = |at: usize, expected: &str| {
+            let found = cell(at).map_or("nothing".into(), |cell| format!("`{cell}`"));
+            Error::input_at(path, Some(record.line), Some(&header[at]), expected, found)
         };
         let number = |at: usize| finite(cell(at)).ok_or_else(|| wrong(at, "a finite number"));
         let optional = |at: usize| cell(at).map(|_| number(at)).transpose();

@@ -119,24 +119,17 @@ impl Optimizer {
         fused: impl Fn(&Parameter) -> bool,
     ) -> Result<Self> {
         let count = Rule::new(spec, 0).slots().len();
-        let slots = |parameter: &Parameter| -> Result<Slots> {
-            if fused(parameter) {
-                return Ok(Slots::Fused(vec![
-                    vec![0.0; parameter.var.elem_count()];
-                    count
-                ]));
-            }
-            Ok(Slots::Plain(
-                (0..count)
-                    .map(|_| Ok(parameter.var.as_tensor().zeros_like()?.detach()))
-                    .collect::<Result<_>>()?,
-            ))
-        };
-        let track = |parameter: Parameter| -> Result<(Parameter, Slots)> {
-            let slots = slots(&parameter)?;
-            Ok((parameter, slots))
-        };
-        let tracked = parameters.into_iter().map(track).collect::<Result<_>>()?;
+        let mut tracked = Vec::with_capacity(parameters.len());
+        for parameter in parameters {
+            let slots = if fused(&parameter) {
+                let zeros = vec![0.0; parameter.var.elem_count()];
+                Slots::Fused(vec![zeros; count])
+            } else {
+                let zeros = |_| Ok(parameter.var.as_tensor().zeros_like()?.detach());
+                Slots::Plain((0..count).map(zeros).collect::<Result<_>>()?)
+            };
+            tracked.push((parameter, slots));
+        }
         Ok(Self {
             spec: spec.clone(),
             grad_clip,

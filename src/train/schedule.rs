@@ -1,6 +1,6 @@
 //! The learning rate over time.
 
-use crate::error::{Error, Result};
+use crate::error::{refuse, Result};
 use serde::{Deserialize, Serialize};
 
 /// Shapes of the learning rate.
@@ -34,14 +34,10 @@ impl ScheduleSpec {
     /// Checks every value.
     ///
     /// # Errors
-    /// [`Error::Argument`] naming the key.
+    /// [`crate::error::Error::Argument`] naming the key.
     pub fn check(&self) -> Result<()> {
         let wrong = |key: &str, expected: &str, found: String| {
-            Err(Error::argument(
-                format!("trainer.schedule.{key}"),
-                expected,
-                found,
-            ))
+            refuse(format!("trainer.schedule.{key}"), expected, found)
         };
         let reads_gamma = matches!(self.name, Schedule::Exponential | Schedule::MultiStep);
         if let Some(gamma) = self.gamma {

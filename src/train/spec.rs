@@ -1,7 +1,7 @@
 //! What a user may ask of a training, checked.
 
 use super::schedule::ScheduleSpec;
-use crate::error::{Error, Result};
+use crate::error::{refuse, Result};
 use crate::units::words;
 use serde::{Deserialize, Serialize};
 
@@ -123,29 +123,31 @@ fn within(key: &str, value: f64, low: f64, high: f64) -> Result<()> {
     if (low..=high).contains(&value) {
         return Ok(());
     }
-    Err(Error::argument(
+    refuse(
         format!("trainer.{key}"),
         format!("a number from {low} to {high}"),
         value.to_string(),
-    ))
+    )
 }
 
 impl TrainerSpec {
     /// Checks every value.
     ///
     /// # Errors
-    /// [`Error::Argument`] naming the key.
+    /// [`crate::error::Error::Argument`] naming the key.
     pub fn check(&self) -> Result<()> {
-        within("epochs", self.epochs as f64, 1.0, 1e5)?;
-        within("batch", self.batch as f64, 1.0, 65_536.0)?;
-        within(
-            "max_magnitude_penalty",
-            self.max_magnitude_penalty,
-            0.0,
-            1e6,
-        )?;
-        if let Some(clip) = self.grad_clip {
-            within("grad_clip", clip, 1e-12, 1e12)?;
+        for (key, value, low, high) in [
+            ("epochs", self.epochs as f64, 1.0, 1e5),
+            ("batch", self.batch as f64, 1.0, 65_536.0),
+            (
+                "max_magnitude_penalty",
+                self.max_magnitude_penalty,
+                0.0,
+                1e6,
+            ),
+            ("grad_clip", self.grad_clip.unwrap_or(1.0), 1e-12, 1e12),
+        ] {
+            within(key, value, low, high)?;
         }
         self.schedule.check()?;
         self.optimizer.check()
@@ -160,33 +162,26 @@ impl OptimizerSpec {
         self.only(self.betas.is_some(), "betas", &[Adam])?;
         self.only(self.alpha.is_some(), "alpha", &[Rmsprop])?;
         self.only(self.epsilon.is_some(), "epsilon", &[Adam, Rmsprop])?;
-        within("optimizer.learning_rate", self.learning_rate, 1e-12, 1e3)?;
-        within("optimizer.weight_decay", self.weight_decay, 0.0, 1e3)?;
-        within("optimizer.range_decay", self.range_decay, 0.0, 1e3)?;
         const BELOW_ONE: f64 = 1.0 - f64::EPSILON;
-        for (key, value) in [("momentum", self.momentum), ("alpha", self.alpha)] {
-            within(
-                &format!("optimizer.{key}"),
-                value.unwrap_or(0.0),
-                0.0,
-                BELOW_ONE,
-            )?;
+        let [first, second] = self.betas.unwrap_or_default();
+        for (key, value, low, high) in [
+            ("learning_rate", self.learning_rate, 1e-12, 1e3),
+            ("weight_decay", self.weight_decay, 0.0, 1e3),
+            ("range_decay", self.range_decay, 0.0, 1e3),
+            ("momentum", self.momentum.unwrap_or(0.0), 0.0, BELOW_ONE),
+            ("alpha", self.alpha.unwrap_or(0.0), 0.0, BELOW_ONE),
+            ("betas", first, 0.0, BELOW_ONE),
+            ("betas", second, 0.0, BELOW_ONE),
+            ("epsilon", self.epsilon.unwrap_or(1e-8), 1e-30, 1.0),
+        ] {
+            within(&format!("optimizer.{key}"), value, low, high)?;
         }
-        for beta in self.betas.unwrap_or_default() {
-            within("optimizer.betas", beta, 0.0, BELOW_ONE)?;
-        }
-        within(
-            "optimizer.epsilon",
-            self.epsilon.unwrap_or(1e-8),
-            1e-30,
-            1.0,
-        )?;
         if self.nesterov == Some(true) && self.momentum == Some(0.0) {
-            return Err(Error::argument(
+            return refuse(
                 "trainer.optimizer.nesterov",
                 "a momentum above 0 with it",
                 "momentum 0",
-            ));
+            );
         }
         Ok(())
     }
@@ -195,11 +190,11 @@ impl OptimizerSpec {
         if !given || readers.contains(&self.name) {
             return Ok(());
         }
-        Err(Error::argument(
+        refuse(
             format!("trainer.optimizer.{key}"),
             format!("to be left out (only {readers:?} read it)").to_lowercase(),
             format!("a value, with optimizer {:?}", self.name).to_lowercase(),
-        ))
+        )
     }
 }
 

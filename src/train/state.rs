@@ -30,15 +30,18 @@ pub struct EpochRow {
 }
 
 /// Everything that the next epoch depends on.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct TrainState {
     /// Epochs done.
     pub epoch: usize,
     /// Steps done.
     pub steps: u64,
-    /// State of the network.
+    /// State of the network; a tensor is no text.
+    #[serde(skip)]
     pub network: Vec<(String, Tensor)>,
     /// State of the optimiser.
+    #[serde(skip)]
     pub optimizer: Vec<(String, Tensor)>,
     /// Least value each learned range may take: 1e-3 of where it began.
     pub range_floors: Vec<(String, f32)>,
@@ -48,16 +51,6 @@ pub struct TrainState {
 
 /// Named tensors and text, as a file of tensors holds them.
 pub type StateParts = (Vec<(String, Tensor)>, BTreeMap<String, String>);
-
-/// The part of a state that is not tensors.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Plain {
-    epoch: usize,
-    steps: u64,
-    range_floors: Vec<(String, f32)>,
-    history: Vec<EpochRow>,
-}
 
 const NETWORK: &str = "network/";
 const OPTIMIZER: &str = "optimizer/";
@@ -69,18 +62,9 @@ impl TrainState {
     /// # Errors
     /// [`Error::Argument`] where a number cannot be written as JSON.
     pub fn to_parts(&self) -> Result<StateParts> {
-        let plain = Plain {
-            epoch: self.epoch,
-            steps: self.steps,
-            range_floors: self.range_floors.clone(),
-            history: self.history.clone(),
-        };
-        let text = serde_json::to_string(&plain).map_err(|e| {
-            Error::argument(
-                "training state",
-                "numbers that JSON can hold",
-                e.to_string(),
-            )
+        let text = serde_json::to_string(self).map_err(|e| {
+            let expected = "numbers that JSON can hold";
+            Error::argument("training state", expected, e.to_string())
         })?;
         let prefixed = |prefix: &str, tensors: &[(String, Tensor)]| -> Vec<(String, Tensor)> {
             tensors
@@ -98,20 +82,14 @@ impl TrainState {
         tensors: &[(String, Tensor)],
         metadata: &BTreeMap<String, String>,
     ) -> Option<Self> {
-        let plain: Plain = serde_json::from_str(metadata.get(KEY)?).ok()?;
-        let part = |prefix: &str| {
+        let mut state: Self = serde_json::from_str(metadata.get(KEY)?).ok()?;
+        let part = |prefix: &str| -> Vec<(String, Tensor)> {
             let named = tensors
                 .iter()
                 .filter_map(|(name, t)| Some((name.strip_prefix(prefix)?.to_owned(), t.clone())));
             named.collect()
         };
-        Some(Self {
-            epoch: plain.epoch,
-            steps: plain.steps,
-            network: part(NETWORK),
-            optimizer: part(OPTIMIZER),
-            range_floors: plain.range_floors,
-            history: plain.history,
-        })
+        (state.network, state.optimizer) = (part(NETWORK), part(OPTIMIZER));
+        Some(state)
     }
 }

@@ -7,7 +7,7 @@ use super::spec::TrainerSpec;
 use super::state::{EpochRow, TrainState};
 use crate::data::{Augmentation, ImageSet, Normalization};
 use crate::engine::{score, Images};
-use crate::error::{Error, Result, TensorContext};
+use crate::error::{refuse, Error, Result, TensorContext};
 use crate::net::{Network, Parameter, Role, Route};
 use crate::quant::TrainingFlips;
 use crate::seed::Seed;
@@ -85,7 +85,7 @@ pub fn train(
 ) -> Result<TrainState> {
     trainer.spec.check()?;
     if trainer.training.is_empty() {
-        return Err(Error::argument("training images", "at least one", "none"));
+        return refuse("training images", "at least one", "none");
     }
     let mut state = match resume {
         Some(state) => {
@@ -130,6 +130,7 @@ pub fn train(
             training_accuracy: accuracy,
             validation_loss: score.map(|s| s.loss).filter(|loss| loss.is_finite()),
             validation_accuracy: score.map(|s| s.accuracy()),
+            // without a split the last epoch is the best
             best: score.is_none_or(|s| s.accuracy() > before),
             seconds: (trainer.clock)() - started,
             ranges: network.ranges()?,

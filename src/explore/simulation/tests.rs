@@ -5,10 +5,10 @@ use super::*;
 use crate::engine::{Evaluator, Images};
 use crate::fault::FaultSpec;
 use crate::memory;
-use crate::memory::EnergySpec;
+use crate::memory::{EnergySpec, MemoryModel};
 use crate::net::{Architecture, Network, RangeRule};
 use crate::quant::{Method, QuantizerSpec};
-use crate::sweep::SuppliedRows;
+use crate::sweep::{ActivationSide, SuppliedRows};
 use crate::units::Bits;
 use candle_core::Device;
 
@@ -101,24 +101,27 @@ fn with_side<R>(
         .collect();
     let cancel = AtomicBool::new(false);
     let mut simulation = Simulation {
-        swept: &swept,
+        verification: Comparison {
+            swept_models: std::slice::from_ref(&swept),
+            memory: &world.memory,
+            faults,
+            activations: side,
+            energy: &EnergySpec::default(),
+            points: &[],
+            seed: Seed(7),
+            chips: 4,
+            tolerance: None,
+            test_images: 120,
+            clock: || 0.0,
+        },
         search_model: &swept,
-        test_images: 120,
-        memory: &world.memory,
-        faults,
-        energy: &EnergySpec::default(),
-        protection: Protection::None,
-        activations: side.map(|side| ActivationDomain {
-            side,
+        activations: side.map(|_| ActivationDomain {
             grid: &grid,
             error_free: grid[3],
         }),
         parts: &parts,
         grid: &grid,
-        seed: Seed(7),
         search_chips: 3,
-        chips: 4,
-        clock: || 0.0,
         cancel: &cancel,
         sink: &mut |_, _| Ok(()),
         done: Vec::new(),

@@ -27,19 +27,23 @@ pub(super) fn check(prepared: &Prepared, swept_models: &[SweptModel]) -> Result<
     for (model, swept) in swept_models.iter().enumerate() {
         // what holds of one part holds of all
         if let Some(part) = DomainSpec::Layers.parts(swept.evaluator)?.first() {
-            let alone = [alone(model, part, point)];
+            let alone = [alone(model, Some(part), point)];
             prepared.comparison(swept_models, &alone, 1).designs()?;
         }
     }
     Ok(())
 }
 
-/// A model whose cells fail in one part alone.
-fn alone(model: usize, part: &Part, point: OperatingPoint) -> DesignPoint {
+/// A model whose cells fail in one part alone, or in all of it.
+fn alone(model: usize, part: Option<&Part>, point: OperatingPoint) -> DesignPoint {
+    let supply = match part {
+        Some(part) => Supply::Domains(part.domain(point).into_iter().collect()),
+        None => Supply::One(point),
+    };
     DesignPoint {
         model,
         protection: Protection::None,
-        supply: Supply::Domains(part.domain(point).into_iter().collect()),
+        supply,
         activations: None,
     }
 }
@@ -56,7 +60,7 @@ impl Simulated<'_> {
         let Some((place, voltage)) = best.and_then(|best| Some((best, rows[best].voltage?))) else {
             return Ok(Vec::new());
         };
-        let prepared = self.prepared;
+        let prepared = &self.sweeping.prepared;
         let model = self.input.pairs[place].model;
         let mut points = vec![prepared
             .faults
@@ -67,6 +71,7 @@ impl Simulated<'_> {
         {
             Ok(point) => points.push(point),
             Err(error) => self
+                .sweeping
                 .monitor
                 .note(&format!("parts alone at {voltage} only: {error}")),
         }
@@ -91,16 +96,9 @@ impl Simulated<'_> {
         let layers = DomainSpec::Layers.parts(evaluator)?;
         let planes = DomainSpec::Bits.parts(evaluator)?;
         let mut all: Vec<Alone> = vec![(PartKind::All, None)];
-        all.extend(
-            layers
-                .iter()
-                .map(|part| (PartKind::Layer, Some(part.clone()))),
-        );
-        all.extend(
-            planes
-                .iter()
-                .map(|part| (PartKind::BitPlane, Some(part.clone()))),
-        );
+        for (kind, parts) in [(PartKind::Layer, &layers), (PartKind::BitPlane, &planes)] {
+            all.extend(parts.iter().map(|part| (kind, Some(part.clone()))));
+        }
         if layers_by_bits {
             for layer in &layers {
                 for plane in 0..planes.len() as u32 {
@@ -127,15 +125,7 @@ impl Simulated<'_> {
         let model = self.input.pairs[place].model;
         let name = part.as_ref().map_or("all", |part| part.name.as_str());
         let candidate = &self.input.candidates[place];
-        let design = match part {
-            Some(part) => alone(model, part, point),
-            None => DesignPoint {
-                model,
-                protection: Protection::None,
-                supply: Supply::One(point),
-                activations: None,
-            },
-        };
+        let design = alone(model, part.as_ref(), point);
         let loss = PartLoss::estimate(candidate, most, &mut |phase, chips, images| {
             let mut view = self.view_of(design.clone(), point.voltage, phase);
             view.seen.part = Some(name.to_owned());
@@ -146,7 +136,7 @@ impl Simulated<'_> {
             kind: *kind,
             part: name.to_owned(),
             voltage: point.voltage.get(),
-            voltage_unit: self.prepared.memory.unit,
+            voltage_unit: self.sweeping.prepared.memory.unit,
             ber: point.ber.get(),
             ..loss
         })

@@ -4,44 +4,43 @@ use super::{named, AnswerInput};
 use crate::answer::{Chips, Phase, Place};
 use crate::engine::Answers;
 use crate::error::{Error, Result};
-use crate::run::journal::{Journal, Replay, SeenChip, SeenKey};
-use crate::run::monitor::{Monitor, Stages, SweepProgress};
-use crate::run::prepared::Prepared;
-use crate::run::sweeping::lock;
+use crate::run::journal::{Journal, Replay, SeenChip};
+use crate::run::monitor::SweepProgress;
+use crate::run::sweeping::{lock, Sweeping};
 use crate::seed::{Purpose, Seed};
 use crate::stats::{Judged, Judgement, Stratum};
-use crate::sweep::{Comparison, DesignPoint, Sight, SweptModel};
+use crate::sweep::{Comparison, DesignPoint, Sight, Strata, SweptModel};
 use crate::units::{ChipId, Voltage};
 use rayon::prelude::*;
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Mutex;
 
-/// What a journal holds.
-pub(super) type Known = BTreeMap<SeenKey, SeenChip>;
+/// What a journal holds, by its words.
+pub(super) type Known = BTreeMap<String, SeenChip>;
 
 pub(super) fn known(replay: &Replay) -> Known {
     let seen = replay.seen.iter();
-    seen.map(|seen| (seen.key(), seen.clone())).collect()
+    seen.map(|seen| (seen.in_words(), seen.clone())).collect()
 }
 
 /// Chips of the candidates, simulated where the journal does not hold them.
 pub(super) struct Simulated<'a> {
-    pub(super) prepared: &'a Prepared,
+    pub(super) sweeping: &'a Sweeping<'a>,
     pub(super) swept_models: &'a [SweptModel<'a>],
     pub(super) answers: &'a [Answers],
     pub(super) input: &'a AnswerInput,
     pub(super) known: Known,
     pub(super) journal: &'a Mutex<Journal>,
-    pub(super) cancel: &'a AtomicBool,
-    pub(super) monitor: &'a dyn Monitor,
-    pub(super) stages: &'a Stages<'a>,
     /// What was told last.
     pub(super) told: Option<(usize, Phase)>,
     /// Evaluations of an image of the phase, those that are done and all.
     pub(super) progress: (AtomicUsize, usize),
 }
+
+/// What a chip showed: in each stratum, or as it was judged.
+type Shown = (Option<Strata>, Option<Judged>);
 
 /// A design point whose chips are seen, beside their common key.
 pub(super) struct View {
@@ -55,9 +54,9 @@ impl Simulated<'_> {
             &self.input.pairs[place.candidate],
             self.input.voltages[place.level],
         );
-        let point =
-            self.prepared
-                .design_point(pair.model, pair.protection, voltage, pair.activations)?;
+        let (protection, activations) = (pair.protection, pair.activations);
+        let prepared = &self.sweeping.prepared;
+        let point = prepared.design_point(pair.model, protection, voltage, activations)?;
         Ok(self.view_of(point, voltage, phase))
     }
 
@@ -82,7 +81,7 @@ impl Simulated<'_> {
         view: &View,
         chips: Range<u32>,
         fits: &(dyn Fn(&SeenChip) -> bool + Sync),
-        look: &(dyn Fn(&Sight<'_>, ChipId) -> Result<SeenChip> + Sync),
+        look: &(dyn Fn(&Sight<'_>, ChipId) -> Result<Shown> + Sync),
     ) -> Result<Vec<SeenChip>> {
         let phase = if view.seen.check {
             Phase::Check
@@ -90,9 +89,10 @@ impl Simulated<'_> {
             Phase::Search
         };
         let points = std::slice::from_ref(&view.point);
+        let (prepared, cancel) = (&self.sweeping.prepared, self.sweeping.cancel());
         let comparison = Comparison {
-            seed: seed_of(self.prepared.experiment.seed, phase),
-            ..self.prepared.comparison(self.swept_models, points, 1)
+            seed: seed_of(prepared.experiment.seed, phase),
+            ..prepared.comparison(self.swept_models, points, 1)
         };
         let sight = Sight::new(&comparison, &self.answers[view.point.model])?;
         let see = |chip: u32| {
@@ -101,20 +101,16 @@ impl Simulated<'_> {
                 chip,
                 ..view.seen.clone()
             };
-            let known = self.known.get(&key.key()).filter(|known| fits(known));
+            let known = self.known.get(&key.in_words()).filter(|known| fits(known));
             if let Some(known) = known {
                 self.tell(known);
                 return Ok(known.clone());
             }
-            if self.cancel.load(Ordering::Relaxed) {
+            if cancel.load(Ordering::Relaxed) {
                 return Err(Error::Interrupted);
             }
-            let SeenChip { strata, judged, .. } = look(&sight, chip)?;
-            let seen = SeenChip {
-                strata,
-                judged,
-                ..key
-            };
+            let mut seen = key;
+            (seen.strata, seen.judged) = look(&sight, chip)?;
             lock(self.journal).append_seen(&seen)?;
             self.tell(&seen);
             Ok(seen)
@@ -134,12 +130,8 @@ impl Simulated<'_> {
             let strata = seen.strata.as_ref();
             strata.is_some_and(|strata| strata.have(sizes, images))
         };
-        let look = |sight: &Sight<'_>, chip| {
-            Ok(SeenChip {
-                strata: Some(sight.see(chip, images, self.cancel)?),
-                ..SeenChip::default()
-            })
-        };
+        let cancel = self.sweeping.cancel();
+        let look = |sight: &Sight<'_>, chip| Ok((Some(sight.see(chip, images, cancel)?), None));
         let seen = self.each(view, chips, &fits, &look)?;
         let strata = seen.into_iter().filter_map(|seen| seen.strata);
         Ok(strata.map(|strata| strata.as_ref().to_vec()).collect())
@@ -147,7 +139,7 @@ impl Simulated<'_> {
 
     /// Begins a stage that takes so many evaluations of an image at most.
     pub(super) fn start(&mut self, what: &str, evaluations: u64) {
-        self.stages.begin(what, 1);
+        self.sweeping.stages.begin(what, 1);
         self.progress = (AtomicUsize::new(0), evaluations as usize);
     }
 
@@ -155,7 +147,7 @@ impl Simulated<'_> {
     fn tell(&self, seen: &SeenChip) {
         let (done, owed) = &self.progress;
         let images = seen.images() as usize;
-        self.monitor.trial(&SweepProgress {
+        self.sweeping.monitor.trial(&SweepProgress {
             done: done.fetch_add(images, Ordering::Relaxed) + images,
             owed: *owed,
         });
@@ -174,7 +166,7 @@ impl Simulated<'_> {
         let beside = pair
             .supply()
             .map_or(String::new(), |own| format!(", {}", own.in_words()));
-        self.monitor.note(&format!(
+        self.sweeping.monitor.note(&format!(
             "{} of {}, {}{beside}: {what}",
             place.candidate + 1,
             self.input.pairs.len(),
@@ -214,12 +206,9 @@ impl Chips for Simulated<'_> {
     ) -> Result<Vec<Judged>> {
         self.announce(place, phase);
         let fits = |seen: &SeenChip| seen.judged.is_some();
-        let look = |sight: &Sight<'_>, chip| {
-            Ok(SeenChip {
-                judged: Some(sight.judge(chip, judgement, self.cancel)?),
-                ..SeenChip::default()
-            })
-        };
+        let cancel = self.sweeping.cancel();
+        let look =
+            |sight: &Sight<'_>, chip| Ok((None, Some(sight.judge(chip, judgement, cancel)?)));
         let seen = self.each(&self.view(place, phase)?, chips, &fits, &look)?;
         Ok(seen.into_iter().filter_map(|seen| seen.judged).collect())
     }

@@ -1,9 +1,11 @@
 //! Journals of shards: one for each attempt at one, in a folder of the run, written by the process that made it alone.
 
 use crate::analysis::names;
-use crate::error::{Error, IoContext, Result};
-use crate::kernel::Isa;
+use crate::error::{refuse, Error, IoContext, Result};
+use crate::kernel::{Arithmetic, Isa};
 use crate::run::difference::difference;
+use crate::run::identity::{folder_name, settings};
+use crate::run::numerics::numerics;
 use crate::run::record::{now, Record};
 use crate::store;
 use crate::sweep::Shard;
@@ -30,22 +32,29 @@ pub(in crate::run) struct Run {
     /// See [`crate::run::record::Record`].
     pub(in crate::run) identity: String,
     /// See [`crate::run::numerics()`].
-    pub(in crate::run) numerics: String,
+    pub(in crate::run) numerics: &'static str,
     /// What the identity is the hash of, by name.
-    pub(in crate::run) settings: Value,
+    settings: Value,
 }
 
 impl Run {
+    /// A run by its name and everything that can change a number of it.
+    ///
+    /// # Errors
+    /// As [`folder_name`] and [`crate::run::numerics()`].
+    pub(in crate::run) fn of(name: &str, identity: &impl Serialize) -> Result<Self> {
+        let arithmetic = Arithmetic::current();
+        Ok(Self {
+            identity: folder_name(name, identity, arithmetic)?,
+            numerics: numerics()?,
+            settings: settings(name, identity, arithmetic),
+        })
+    }
+
     /// Refuses the journal of another run, and that of other numerics.
     pub(super) fn check(&self, path: &Path, attempt: Option<&Attempt>) -> Result<()> {
         let wrong = |key: &str, expected: &str, found: &str| {
-            Err(Error::Input {
-                path: path.to_owned(),
-                line: Some(1),
-                key: Some(key.into()),
-                expected: expected.to_owned(),
-                found: found.to_owned(),
-            })
+            Err(Error::input_at(path, Some(1), Some(key), expected, found))
         };
         let Some(attempt) = attempt else {
             return wrong("attempt", "the journal of a shard", "one that says no run");
@@ -61,7 +70,7 @@ impl Run {
             return wrong("identity", &expected, &found);
         }
         if attempt.numerics != self.numerics {
-            return wrong("numerics", &self.numerics, &attempt.numerics);
+            return wrong("numerics", self.numerics, &attempt.numerics);
         }
         Ok(())
     }
@@ -147,7 +156,7 @@ impl Attempt {
     ) -> Self {
         Self {
             identity: run.identity.clone(),
-            numerics: run.numerics.clone(),
+            numerics: run.numerics.to_owned(),
             version: Record::version(),
             build: build(),
             isa: Isa::current().name().to_owned(),
@@ -182,7 +191,7 @@ impl Attempt {
                 other => return Ok((path.clone(), other.at("create", &path)?)),
             }
         }
-        Err(Error::argument("journals", "a free name", "none"))
+        refuse("journals", "a free name", "none")
     }
 }
 

@@ -1,9 +1,10 @@
 //! Lines of a journal that are damaged: what they held as far as it can be read, and where they are moved to.
 
 use super::contents::next_line;
-use super::{Header, Record, Replay, SeenChip};
+use super::{Header, Record, Replay};
 use crate::analysis::names;
 use crate::error::{IoContext, Result};
+use crate::run::difference::and_more;
 use crate::store;
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -22,10 +23,7 @@ impl Replay {
             _ => format!("{count} lines are"),
         };
         let named = self.damaged.iter().take(NAMED).cloned().collect::<Vec<_>>();
-        let more = match count.saturating_sub(NAMED) {
-            0 => String::new(),
-            more => format!(" and {more} more"),
-        };
+        let more = and_more(count, NAMED);
         (count > 0).then(|| {
             format!(
                 "{lines} damaged, or of a damaged design point: {}{more}",
@@ -54,27 +52,9 @@ pub(super) fn words(record: &Record) -> String {
         Record::Trial(trial) => format!("trial of `{}` on chip {}", trial.design_id, trial.chip),
         Record::Search(search) => format!("a step of the search of `{}`", search.model),
         Record::Yield(_) => "a chip of `explore --yield`".into(),
-        Record::Seen(seen) => words_of_seen(seen),
+        Record::Seen(seen) => seen.in_words(),
         Record::Evaluations(_) => "the budget of an answer".into(),
     }
-}
-
-/// What a chip of an answer is.
-pub(super) fn words_of_seen(seen: &SeenChip) -> String {
-    let part = seen.part.as_deref();
-    let part = part.map_or(String::new(), |part| {
-        format!(" with faults in {part} alone")
-    });
-    let beside = seen.activation_voltage;
-    let beside = beside.map_or(String::new(), |own| format!(", activations at {own},"));
-    format!(
-        "the {} of an answer on `{}`{part} at {}{beside} with protection {} on chip {}",
-        if seen.check { "check" } else { "search" },
-        seen.model,
-        seen.voltage,
-        seen.protection,
-        seen.chip
-    )
 }
 
 /// Moves lines to the file of damaged ones: there first, so that a process that is killed in between loses none.

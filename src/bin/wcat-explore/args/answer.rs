@@ -8,7 +8,7 @@ use clap::Args;
 use serde::Serialize;
 use std::path::PathBuf;
 use wcat_explore::config::Layer;
-use wcat_explore::error::Error;
+use wcat_explore::error::{refuse, Error};
 use wcat_explore::units::Accuracy;
 
 /// The settings that flags of the question are.
@@ -107,11 +107,11 @@ fn from(text: &str) -> Result<CountedFrom, Error> {
         ("best", _) => Ok(CountedFrom::Best),
         ("own", _) => Ok(CountedFrom::Own),
         (_, Some(accuracy)) => Ok(CountedFrom::Accuracy(accuracy)),
-        _ => Err(Error::argument(
+        _ => refuse(
             "--loss-from",
             "best, own, or an accuracy from 0 to 1",
             format!("`{text}`"),
-        )),
+        ),
     }
 }
 

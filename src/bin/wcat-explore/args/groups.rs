@@ -321,16 +321,37 @@ pub(crate) struct VoltageList {
     voltages: Option<String>,
 }
 
+/// Voltages replace rates where a configuration has them, and rates voltages. Of weights or activations: the flags and the
+/// settings that they are.
+fn voltages_or_rates(
+    flags: [&str; 2],
+    keys: [&str; 2],
+    voltages: Option<&str>,
+    rates: &[Ber],
+) -> Vec<Layer> {
+    let rates: Vec<f64> = rates.iter().map(|rate| rate.get()).collect();
+    match voltages {
+        Some(list) => vec![
+            Layer::flag(flags[0], keys[0], list),
+            Layer::flag(flags[0], keys[1], Vec::<f64>::new()),
+        ],
+        None if rates.is_empty() => Vec::new(),
+        None => vec![
+            Layer::unset(flags[1], keys[0]),
+            Layer::flag(flags[1], keys[1], rates),
+        ],
+    }
+}
+
+/// [`voltages_or_rates`] of weights.
+fn of_weights(voltages: Option<&str>, rates: &[Ber]) -> Vec<Layer> {
+    const KEYS: [&str; 2] = ["sweep.voltages", "sweep.bit_error_rates"];
+    voltages_or_rates(["--voltages", "--bers"], KEYS, voltages, rates)
+}
+
 impl VoltageList {
-    /// They replace rates where a configuration has them.
     pub(crate) fn layers(&self) -> Vec<Layer> {
-        let Some(list) = &self.voltages else {
-            return Vec::new();
-        };
-        vec![
-            Layer::flag("--voltages", "sweep.voltages", list.as_str()),
-            Layer::flag("--voltages", "sweep.bit_error_rates", Vec::<f64>::new()),
-        ]
+        of_weights(self.voltages.as_deref(), &[])
     }
 }
 
@@ -353,16 +374,8 @@ pub(crate) struct Voltages {
 }
 
 impl Voltages {
-    /// One replaces the other where a configuration has it.
     pub(crate) fn layers(&self) -> Vec<Layer> {
-        if self.bers.is_empty() {
-            return self.list.layers();
-        }
-        let asked: Vec<f64> = self.bers.iter().map(|rate| rate.get()).collect();
-        vec![
-            Layer::unset("--bers", "sweep.voltages"),
-            Layer::flag("--bers", "sweep.bit_error_rates", asked),
-        ]
+        of_weights(self.list.voltages.as_deref(), &self.bers)
     }
 }
 
@@ -434,23 +447,14 @@ pub(crate) struct ActivationFlags {
 }
 
 impl ActivationFlags {
-    /// Voltages replace rates where a configuration has them, and rates voltages.
-    ///
     /// # Errors
     /// As [`layers`].
     pub(crate) fn layers(&self) -> Result<Vec<Layer>> {
+        const FLAGS: [&str; 2] = ["--activation-voltages", "--activation-bers"];
         const KEYS: [&str; 2] = ["activations.voltages", "activations.bit_error_rates"];
+        let (list, rates) = (self.activation_voltages.as_deref(), &self.activation_bers);
         let mut all = layers(self)?;
-        if let Some(list) = &self.activation_voltages {
-            let flag = "--activation-voltages";
-            all.push(Layer::flag(flag, KEYS[0], list.as_str()));
-            all.push(Layer::flag(flag, KEYS[1], Vec::<f64>::new()));
-        } else if !self.activation_bers.is_empty() {
-            let flag = "--activation-bers";
-            let asked: Vec<f64> = self.activation_bers.iter().map(|rate| rate.get()).collect();
-            all.push(Layer::unset(flag, KEYS[0]));
-            all.push(Layer::flag(flag, KEYS[1], asked));
-        }
+        all.extend(voltages_or_rates(FLAGS, KEYS, list, rates));
         Ok(all)
     }
 }

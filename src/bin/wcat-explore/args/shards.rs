@@ -2,7 +2,7 @@
 
 use clap::Args;
 use std::path::PathBuf;
-use wcat_explore::error::{Error, Result};
+use wcat_explore::error::{refuse, Error, Result};
 use wcat_explore::sweep::Shard;
 
 /// Variables in which job arrays say which task this is: Slurm, Kubernetes Indexed Jobs, AWS Batch, HyperQueue.
@@ -77,7 +77,7 @@ impl ShardFlags {
                 found.join(" and ")
             };
             let expected = format!("exactly one of {} to be set", TASKS.join(", "));
-            return Err(Error::argument(format!("--shard {text}"), expected, found));
+            return refuse(format!("--shard {text}"), expected, found);
         };
         let parsed = format!("{index}/{count}").parse().map_err(|error: Error| {
             let found = format!("`{index}` in {name}");

@@ -1,6 +1,6 @@
 //! `answer`: the lowest voltage of each candidate within a limit, with its bound; which is cheapest.
 
-use super::sweep::{chosen, default_layer, request};
+use super::sweep::{default_layer, request};
 use crate::args::{layers, AnswerArgs, CountedFrom, Format};
 use crate::progress::Progress;
 use crate::show;
@@ -14,9 +14,8 @@ use wcat_explore::table as tables;
 use wcat_explore::units::Bits;
 
 pub(crate) fn run(args: &AnswerArgs, monitor: &Progress) -> anyhow::Result<ExitCode> {
-    let (experiment, dataset_given) = settings(args)?;
-    let models = chosen(args.files.all(), &experiment);
-    let request = request(models, dataset_given, &args.places, &args.run);
+    let (experiment, given) = settings(args)?;
+    let request = request(&experiment, &args.files, given, &args.places, &args.run);
     if args.dry_run {
         dry_run(&plan_answer(&experiment, &request, monitor)?)?;
         return Ok(ExitCode::SUCCESS);
@@ -74,7 +73,7 @@ fn dry_run(plan: &AnswerPlan) -> anyhow::Result<()> {
 
 /// The configuration, and whether the user chose a data set.
 fn settings(args: &AnswerArgs) -> Result<(Experiment, bool), Error> {
-    let default = default_layer("answer", &args.files.all())?;
+    let default = default_layer("answer", &args.files)?;
     let groups = [
         args.voltages.layers(),
         layers(&args.memory)?,

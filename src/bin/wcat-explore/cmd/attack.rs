@@ -1,10 +1,9 @@
 //! `attack`: the bit-flip attack on one or more models.
 
-use super::sweep::{chosen, request, say_shard};
+use super::sweep::{request, say_shard};
 use crate::args::{layers, AttackArgs, Format};
 use crate::progress::Progress;
 use crate::show;
-use std::path::PathBuf;
 use wcat_explore::attack::AttackSummary;
 use wcat_explore::config::{Experiment, Layer};
 use wcat_explore::error::Result;
@@ -13,12 +12,7 @@ use wcat_explore::run::{attack, attack_shard, Monitor, RunRequest};
 use wcat_explore::table;
 
 pub(crate) fn run(args: &AttackArgs, monitor: &Progress) -> anyhow::Result<()> {
-    let (experiment, dataset_given) = settings(args)?;
-    let models = chosen(args.files.all(), &experiment);
-    let request = RunRequest {
-        merge: args.shards.merge,
-        ..request(models, dataset_given, &args.places, &args.run)
-    };
+    let (experiment, request) = asked(args)?;
     if let Some(shard) = args.shards.shard()? {
         let done = attack_shard(&experiment, &request, shard, monitor)?;
         say_shard(&done, shard, "attacks", monitor);
@@ -40,24 +34,21 @@ pub(crate) fn run(args: &AttackArgs, monitor: &Progress) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The configuration, and whether the user chose a data set.
-fn settings(args: &AttackArgs) -> Result<(Experiment, bool)> {
-    let default = Layer::built_in("defaults of `attack`", "name: attack")?;
+/// What an attack is asked.
+pub(super) fn asked(args: &AttackArgs) -> Result<(Experiment, RunRequest)> {
     let flags = [
         layers(&args.attack)?,
         layers(&args.images)?,
         layers(&args.judged)?,
-    ]
-    .concat();
-    args.settings
-        .experiment(&args.places, Some(default), &flags)
-}
-
-/// The configuration and the model files.
-pub(super) fn experiment(args: &AttackArgs) -> Result<(Experiment, Vec<PathBuf>)> {
-    let experiment = settings(args)?.0;
-    let models = chosen(args.files.all(), &experiment);
-    Ok((experiment, models))
+    ];
+    let default = Layer::built_in("defaults of `attack`", "name: attack")?;
+    let settings = &args.settings;
+    let (experiment, given) = settings.experiment(&args.places, Some(default), &flags.concat())?;
+    let request = RunRequest {
+        merge: args.shards.merge,
+        ..request(&experiment, &args.files, given, &args.places, &args.run)
+    };
+    Ok((experiment, request))
 }
 
 /// The summary as aligned text; accuracies in per cent.

@@ -36,7 +36,7 @@ pub(crate) fn run(args: &EvalArgs, monitor: &Progress) -> anyhow::Result<()> {
         faults,
         args.export_masks.as_deref(),
     )?;
-    warnings.iter().for_each(|warning| monitor.warn(warning));
+    monitor.warn_all(&warnings);
     match args.output.format {
         Format::Table => show::table(&table(&row)),
         other => show::records(&serde_json::json!([row]), other),

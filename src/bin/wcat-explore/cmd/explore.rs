@@ -1,12 +1,12 @@
 //! `explore`: voltages for domains, widths for layers; one frontier.
 
-use super::sweep::{chosen, default_layer, part, request};
+use super::sweep::{default_layer, part, request};
 use crate::args::{layers, ExploreArgs, Format};
 use crate::progress::Progress;
 use crate::show;
-use std::path::{Path, PathBuf};
-use wcat_explore::config::{Experiment, Layer};
-use wcat_explore::error::Error;
+use std::path::Path;
+use wcat_explore::config::Experiment;
+use wcat_explore::error::{refuse, Error};
 use wcat_explore::explore::{groups, DomainSpec, ExploredPoint, MEMORIES};
 use wcat_explore::figure::number;
 use wcat_explore::report::Grid;
@@ -14,14 +14,7 @@ use wcat_explore::run::{explore, plan_explore, ExplorePlan, ExploreResult, Monit
 use wcat_explore::table as tables;
 
 pub(crate) fn run(args: &ExploreArgs, monitor: &Progress) -> anyhow::Result<()> {
-    let (experiment, dataset_given) = settings(args)?;
-    let models = chosen(args.files.all(), &experiment);
-    let request = RunRequest {
-        groups_file: args.search.groups_file(),
-        merge: args.shards.flags.merge,
-        from: args.shards.from.clone(),
-        ..request(models, dataset_given, &args.places, &args.run)
-    };
+    let (experiment, request) = asked(args)?;
     if args.dry_run {
         return dry_run(&plan_explore(&experiment, &request, monitor)?);
     }
@@ -35,39 +28,16 @@ pub(crate) fn run(args: &ExploreArgs, monitor: &Progress) -> anyhow::Result<()> 
     }
     monitor.note(&format!(
         "tables: {}; report: {}",
-        result.folder.display(),
-        result.drawn.report.display()
+        result.sweep.folder.display(),
+        result.sweep.drawn.report.display()
     ));
-    result
-        .drawn
-        .warnings
-        .iter()
-        .for_each(|warning| monitor.warn(warning));
+    monitor.warn_all(&result.sweep.drawn.warnings);
     Ok(())
 }
 
-/// The configuration, and whether the user chose a data set.
-fn settings(args: &ExploreArgs) -> Result<(Experiment, bool), Error> {
-    let default = default_layer("explore", &args.files.all())?;
-    let (mut experiment, given) =
-        args.settings
-            .experiment(&args.places, Some(default), &flags(args)?)?;
-    if let Some(text) = &args.search.domains {
-        experiment.explore.domains = Some(domains(text)?);
-    }
-    Ok((experiment, given))
-}
-
-/// The configuration and the model files.
-pub(super) fn experiment(args: &ExploreArgs) -> Result<(Experiment, Vec<PathBuf>), Error> {
-    let experiment = settings(args)?.0;
-    let models = chosen(args.files.all(), &experiment);
-    Ok((experiment, models))
-}
-
-/// Flags of this command as settings.
-fn flags(args: &ExploreArgs) -> Result<Vec<Layer>, Error> {
-    let groups = [
+/// What an exploration is asked.
+pub(super) fn asked(args: &ExploreArgs) -> Result<(Experiment, RunRequest), Error> {
+    let flags = [
         args.voltages.layers(),
         layers(&args.search)?,
         layers(&args.memory)?,
@@ -76,21 +46,34 @@ fn flags(args: &ExploreArgs) -> Result<Vec<Layer>, Error> {
         layers(&args.judged)?,
         layers(&args.faults)?,
     ];
-    Ok(groups.concat())
+    let default = default_layer("explore", &args.files)?;
+    let settings = &args.settings;
+    let (mut experiment, given) =
+        settings.experiment(&args.places, Some(default), &flags.concat())?;
+    if let Some(text) = &args.search.domains {
+        experiment.explore.domains = Some(domains(text)?);
+    }
+    let request = RunRequest {
+        groups_file: args.search.groups_file(),
+        merge: args.shards.flags.merge,
+        from: args.shards.from.clone(),
+        ..request(&experiment, &args.files, given, &args.places, &args.run)
+    };
+    Ok((experiment, request))
 }
 
-/// `layers`, `bits` or `groups:FILE`.
+/// `layers`, `bits`, `weights,activations` or `groups:FILE`.
 fn domains(text: &str) -> Result<DomainSpec, Error> {
     match (text, text.strip_prefix("groups:")) {
         (MEMORIES, _) => Ok(DomainSpec::Memories),
         ("layers", _) => Ok(DomainSpec::Layers),
         ("bits", _) => Ok(DomainSpec::Bits),
         (_, Some(file)) => Ok(DomainSpec::Groups(groups(Path::new(file))?)),
-        _ => Err(Error::argument(
+        _ => refuse(
             "--domains",
             "layers, bits, weights,activations or groups:FILE",
             format!("`{text}`"),
-        )),
+        ),
     }
 }
 
@@ -119,7 +102,7 @@ fn print(result: &ExploreResult) -> anyhow::Result<()> {
     }
     let answers: Vec<&str> = result.answers.iter().map(String::as_str).collect();
     if answers.is_empty() {
-        return show::table(&super::sweep::table(&result.summaries));
+        return show::table(&super::sweep::table(&result.sweep.summaries));
     }
     show::text(&answers.join("\n"))
 }
@@ -148,8 +131,7 @@ fn table(points: &[ExploredPoint]) -> Grid {
         .grid()
 }
 
-/// `0.8 to 0.9`, or the one.
-/// That of each domain, where there are few; else their span.
+/// That of each domain, where there are few; else their span, `0.8 to 0.9`, or the one.
 fn voltages(point: &ExploredPoint) -> String {
     let domains = &point.point.domain_voltages;
     if point.point.rails > 1 && domains.len() <= 3 {

@@ -24,10 +24,7 @@ pub(crate) fn run(args: &InspectArgs, monitor: &Progress) -> anyhow::Result<()> 
     }
     let device = DeviceSpec::Cpu.open()?;
     let model = Model::load_with(args.file.path(), &args.import.choices(), &device)?;
-    model
-        .warnings
-        .iter()
-        .for_each(|warning| monitor.warn(warning));
+    monitor.warn_all(&model.warnings);
     let layers = layer_weights(&model.network)?;
     let differences = match &args.compare {
         None => None,

@@ -8,7 +8,7 @@ use crate::progress::Progress;
 use crate::show;
 use serde_json::{json, Value};
 use std::path::Path;
-use wcat_explore::error::Error;
+use wcat_explore::error::{refuse, Error};
 use wcat_explore::memory::{self, Memory, MemoryModel, Naming, OperatingPoint};
 use wcat_explore::report::Grid;
 use wcat_explore::table::SCHEMA;
@@ -84,18 +84,14 @@ fn name_of_out(out: &Path, overwrite: bool, name: Option<&String>) -> Result<Str
         .extension()
         .is_some_and(|ending| ending == "yaml" || ending == "yml")
     {
-        return Err(Error::argument(
-            "--out",
-            "a file that ends in .yaml",
-            shown(),
-        ));
+        return refuse("--out", "a file that ends in .yaml", shown());
     }
     if out.exists() && !overwrite {
-        return Err(Error::argument(
+        return refuse(
             "--out",
             "a file that is not there yet, or --overwrite",
             shown(),
-        ));
+        );
     }
     let stem = out.file_stem().unwrap_or_default();
     let name = name

@@ -20,14 +20,9 @@ pub(crate) fn run(args: &ParetoArgs, monitor: &Progress) -> anyhow::Result<()> {
         }
     }
     let (drawn, pareto) = redraw(&args.runs, Path::new("reports"), args.out.as_deref())?;
-    drawn
-        .warnings
-        .iter()
-        .for_each(|warning| monitor.warn(warning));
-    drawn
-        .unchecked
-        .iter()
-        .for_each(|unchecked| monitor.note(unchecked));
+    monitor.warn_all(&drawn.warnings);
+    let unchecked = drawn.unchecked.iter();
+    unchecked.for_each(|unchecked| monitor.note(unchecked));
     match args.output.format {
         Format::Table => {
             let all = pareto.frontiers.first();

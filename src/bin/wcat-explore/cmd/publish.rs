@@ -21,10 +21,8 @@ pub(crate) fn run(args: &PublishArgs, monitor: &Progress) -> anyhow::Result<()> 
             "the model {model} is not below this folder where the run had it, or is another"
         ));
     }
-    published
-        .unchecked
-        .iter()
-        .for_each(|unchecked| monitor.note(unchecked));
+    let unchecked = published.unchecked.iter();
+    unchecked.for_each(|unchecked| monitor.note(unchecked));
     let cards = match published.cards.len() {
         0 => String::new(),
         n => format!(", {n} model cards beside their models"),

@@ -33,43 +33,7 @@ const SUBMIT_PREPARE: &str = "\
 const SUBMIT: &str = "\
     submit ;;";
 /// The script. Where a shard never runs, a merge that says which beats a dependency that is never satisfied.
-const SCRIPT: &str = r##"#!/bin/bash
-# @COMMAND@
-# as @SHARDS@ tasks of a job array: `bash FILE` submits @STEPS@.
-# Edit these lines for your site (account, partition, modules, limits):
-#SBATCH --job-name=wcat-explore
-#SBATCH --time=4:00:00
-#SBATCH --cpus-per-task=@PROCESSORS@
-#SBATCH --mem=8G
-#SBATCH --requeue --open-mode=append --signal=B:TERM@120
-#SBATCH --output=slurm-%x-%A_%a.txt
-rounds=${ROUNDS:-8}  # of an adaptive sweep: merges that may ask for more trials
-
-# Runs a command. Interrupted (exit code 75), it goes on in a requeued task.
-run() {
-  "$@" & child=$!
-  trap 'kill -TERM $child 2>/dev/null' TERM
-  wait $child; code=$?
-  while [ $code -gt 128 ] && kill -0 $child 2>/dev/null; do wait $child; code=$?; done
-  [ $code -le 128 ] || { wait $child; code=$?; }
-  [ $code != 75 ] || scontrol requeue "${SLURM_ARRAY_JOB_ID:-$SLURM_JOB_ID}${SLURM_ARRAY_TASK_ID:+_$SLURM_ARRAY_TASK_ID}"
-  return $code
-}
-# Submits the shards, and the merge after them, however they end.
-submit() {
-  shards=$(sbatch --parsable --array=0-@LAST@ "$@" "$0" shard) || exit
-  merge=$(ROUNDS=$rounds sbatch --parsable --dependency=afterany:$shards "$0" merge) || exit
-  echo "shards: job $shards; merge: job $merge"
-}
-case ${1:-submit} in
-  submit)
-@SUBMIT@
-@PREPARE@  shard) run @COMMAND@ --shard auto/@SHARDS@ --threads "$SLURM_CPUS_PER_TASK" ;;
-  merge) run @COMMAND@ --merge --threads "$SLURM_CPUS_PER_TASK"; code=$?
-@ROUND@         exit $code ;;
-  *) echo "usage: bash $0 [submit|shard|merge]" >&2; exit 2 ;;
-esac
-"##;
+const SCRIPT: &str = include_str!("slurm.sh");
 /// What an adaptive sweep does where a merge asks for more trials.
 const ROUND: &str = r#"         [ $code != 3 ] || [ $rounds -le 1 ] || { rounds=$((rounds - 1)); submit; }
 "#;
@@ -160,12 +124,12 @@ fn work(command: &[String]) -> anyhow::Result<Work> {
         adaptive: false,
         pieces: Some(pieces),
     };
-    let (experiment, models) = match &Arguments::try_parse_from(words)?.command {
-        Command::Sweep(args) => super::sweep::experiment(args)?,
-        Command::Explore(args) => super::explore::experiment(args)?,
+    let (experiment, request) = match &Arguments::try_parse_from(words)?.command {
+        Command::Sweep(args) => super::sweep::asked(args)?,
+        Command::Explore(args) => super::explore::asked(args)?,
         Command::Attack(args) => {
-            let (experiment, models) = super::attack::experiment(args)?;
-            let attacks = models.len() * experiment.attack.restarts as usize;
+            let (experiment, request) = super::attack::asked(args)?;
+            let attacks = request.models.len() * experiment.attack.restarts as usize;
             return Ok(of_pieces((attacks.max(1), "attack")));
         }
         Command::Train(args) => {
@@ -174,7 +138,7 @@ fn work(command: &[String]) -> anyhow::Result<Work> {
         }
         _ => return Err(not_spread(name).into()),
     };
-    let models = match models.len() {
+    let models = match request.models.len() {
         0 => experiment.trainings()?.len().max(1),
         models => models,
     };

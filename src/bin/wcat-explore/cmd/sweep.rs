@@ -1,9 +1,8 @@
 //! `sweep`: the main job.
 
-use crate::args::{layers, Format, Places, RunOutput, RunShards, SweepArgs};
+use crate::args::{layers, Format, ModelFiles, Places, RunOutput, RunShards, SweepArgs};
 use crate::progress::Progress;
 use crate::show;
-use std::path::PathBuf;
 use wcat_explore::analysis::{metric, Summary};
 use wcat_explore::config::{built_in, Experiment, Layer};
 use wcat_explore::error::{shell_quoted, Result};
@@ -17,14 +16,7 @@ use wcat_explore::table as tables;
 use wcat_explore::units::count_of;
 
 pub(crate) fn run(args: &SweepArgs, monitor: &Progress) -> anyhow::Result<()> {
-    let (experiment, dataset_given) = settings(args)?;
-    let models = chosen(args.files.all(), &experiment);
-    let request = RunRequest {
-        resume: !args.no_resume,
-        merge: args.shards.flags.merge,
-        from: args.shards.from.clone(),
-        ..request(models, dataset_given, &args.places, &args.run)
-    };
+    let (experiment, request) = asked(args)?;
     if args.dry_run {
         let shard = args.shards.flags.shard()?;
         return dry_run(&experiment, &request, shard);
@@ -42,18 +34,27 @@ pub(crate) fn run(args: &SweepArgs, monitor: &Progress) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The configuration, and whether the user chose a data set.
-fn settings(args: &SweepArgs) -> Result<(Experiment, bool)> {
-    let default = default_layer("sweep", &args.files.all())?;
-    args.settings
-        .experiment(&args.places, Some(default), &flags(args)?)
-}
-
-/// The configuration and the model files.
-pub(super) fn experiment(args: &SweepArgs) -> Result<(Experiment, Vec<PathBuf>)> {
-    let experiment = settings(args)?.0;
-    let models = chosen(args.files.all(), &experiment);
-    Ok((experiment, models))
+/// What a sweep is asked.
+pub(super) fn asked(args: &SweepArgs) -> Result<(Experiment, RunRequest)> {
+    let flags = [
+        args.voltages.layers(),
+        layers(&args.memory)?,
+        args.activations.layers()?,
+        layers(&args.reads)?,
+        layers(&args.sampling)?,
+        layers(&args.judged)?,
+        layers(&args.faults)?,
+    ];
+    let default = default_layer("sweep", &args.files)?;
+    let settings = &args.settings;
+    let (experiment, given) = settings.experiment(&args.places, Some(default), &flags.concat())?;
+    let request = RunRequest {
+        resume: !args.no_resume,
+        merge: args.shards.flags.merge,
+        from: args.shards.from.clone(),
+        ..request(&experiment, &args.files, given, &args.places, &args.run)
+    };
+    Ok((experiment, request))
 }
 
 /// Does the part of a sweep or an exploration that is asked for; false where it is the whole.
@@ -98,31 +99,9 @@ pub(super) fn say_shard(done: &ShardResult, shard: Shard, what: &str, monitor: &
     ));
 }
 
-/// Flags of this command as settings.
-fn flags(args: &SweepArgs) -> Result<Vec<Layer>> {
-    let groups = [
-        args.voltages.layers(),
-        layers(&args.memory)?,
-        args.activations.layers()?,
-        layers(&args.reads)?,
-        layers(&args.sampling)?,
-        layers(&args.judged)?,
-        layers(&args.faults)?,
-    ];
-    Ok(groups.concat())
-}
-
-/// The model files of the command line, else those of the configuration.
-pub(super) fn chosen(typed: Vec<PathBuf>, experiment: &Experiment) -> Vec<PathBuf> {
-    if typed.is_empty() {
-        return experiment.model_files.clone();
-    }
-    typed
-}
-
 /// What stands under the settings: the quick start without model files, else a name for the run.
-pub(super) fn default_layer(command: &str, models: &[PathBuf]) -> Result<Layer> {
-    if models.is_empty() {
+pub(super) fn default_layer(command: &str, files: &ModelFiles) -> Result<Layer> {
+    if files.all().is_empty() {
         return built_in("quickstart");
     }
     Layer::built_in(
@@ -131,13 +110,19 @@ pub(super) fn default_layer(command: &str, models: &[PathBuf]) -> Result<Layer> 
     )
 }
 
-/// A request for the usual folders that goes on with what is finished.
+/// A request for the usual folders that goes on with what is finished: of the model files of the command line, else those
+/// of the configuration.
 pub(super) fn request(
-    models: Vec<PathBuf>,
+    experiment: &Experiment,
+    files: &ModelFiles,
     dataset_given: bool,
     places: &Places,
     run: &RunOutput,
 ) -> RunRequest {
+    let mut models = files.all();
+    if models.is_empty() {
+        models.clone_from(&experiment.model_files);
+    }
     RunRequest {
         models,
         dataset_given,
@@ -230,11 +215,7 @@ fn say_where(result: &SweepResult, monitor: &Progress) {
             "{made} image evaluations; all images on as many chips are {all}"
         ));
     }
-    result
-        .drawn
-        .warnings
-        .iter()
-        .for_each(|warning| monitor.warn(warning));
+    monitor.warn_all(&result.drawn.warnings);
 }
 
 fn rate(ber: f64) -> String {

@@ -7,9 +7,9 @@ use std::path::PathBuf;
 use wcat_explore::config::{method_preset, Experiment, Layer, Training};
 use wcat_explore::data::DatasetName;
 use wcat_explore::device::DeviceSpec;
-use wcat_explore::error::{Error, Result};
+use wcat_explore::error::{refuse, Error, Result};
 use wcat_explore::report::Grid;
-use wcat_explore::run::{train_models, trained_models, Monitor, TrainingRow};
+use wcat_explore::run::{Monitor, TrainingRow, Workshop};
 use wcat_explore::units::count_of;
 
 pub(crate) fn run(args: &TrainArgs, monitor: &Progress) -> anyhow::Result<()> {
@@ -30,19 +30,17 @@ pub(crate) fn run(args: &TrainArgs, monitor: &Progress) -> anyhow::Result<()> {
             return Ok(());
         }
     }
+    let workshop = Workshop {
+        parent: args.out.clone(),
+        data_folder: args.data_dir.clone(),
+        device: &device,
+        monitor,
+    };
     let results: Vec<_> = if args.shards.merge {
-        let data = args.data_dir.as_deref();
-        let finished = trained_models(&trainings, &args.out, data, &device, monitor)?;
+        let finished = workshop.all_finished(&trainings)?;
         finished.into_iter().map(Ok).collect()
     } else {
-        train_models(
-            &trainings,
-            &args.out,
-            args.data_dir.as_deref(),
-            &device,
-            args.fresh,
-            monitor,
-        )?
+        workshop.train_all(&trainings, args.fresh)?
     };
     let (mut rows, mut failures, mut computed) = (Vec::new(), Vec::new(), 0);
     let mut paths = Vec::new();
@@ -110,22 +108,11 @@ pub(super) fn trainings(args: &TrainArgs) -> Result<(Vec<Training>, DeviceSpec)>
         let (experiment, _) = args.settings.experiment_over(None, &presets, &flags)?;
         return Ok((vec![experiment.training()?], experiment.device));
     }
-    let widths: Vec<Option<u64>> = if args.bits.is_empty() {
-        vec![None]
-    } else {
-        args.bits.iter().copied().map(Some).collect()
-    };
-    let methods: Vec<Option<&str>> = if args.sweep_methods.is_empty() {
-        vec![None]
-    } else {
-        args.sweep_methods
-            .iter()
-            .map(|method| Some(method.as_str()))
-            .collect()
-    };
     let (mut all, mut device) = (Vec::new(), DeviceSpec::Cpu);
-    for bits in widths {
-        for &method in &methods {
+    for bits in each_or_none(&args.bits) {
+        let bits = bits.copied();
+        for method in each_or_none(&args.sweep_methods) {
+            let method = method.map(String::as_str);
             let experiment = experiment(&args.settings, method, bits, &presets, &flags)?;
             all.push(experiment.training()?);
             device = experiment.device;
@@ -135,6 +122,14 @@ pub(super) fn trainings(args: &TrainArgs) -> Result<(Vec<Training>, DeviceSpec)>
         }
     }
     Ok((all, device))
+}
+
+/// Each of a list, or that there is none.
+fn each_or_none<T>(list: &[T]) -> Vec<Option<&T>> {
+    if list.is_empty() {
+        return vec![None];
+    }
+    list.iter().map(Some).collect()
 }
 
 /// One method at one width: the method's preset over the files and under `--set`. `presets` and `flags` are of the data.
@@ -154,21 +149,21 @@ fn experiment(
     let (experiment, _) = settings.experiment_over(None, &presets, &flags)?;
     let quantizer = &experiment.quantizer;
     if quantizer.bits.is_float() && !float {
-        return Err(Error::argument(
+        return refuse(
             "--bits",
             "widths of the stored weights, such as 4,8",
             "nothing",
-        ));
+        );
     }
     let expected = method
         .filter(|_| !float)
         .map(|method| format!("{method}-{}bit", quantizer.bits));
     match expected.filter(|label| *label != quantizer.label()) {
-        Some(label) => Err(Error::argument(
+        Some(label) => refuse(
             "--sweep-methods",
             format!("settings that leave `{label}` as it is"),
             format!("a --set that makes it `{}`", quantizer.label()),
-        )),
+        ),
         None => Ok(experiment),
     }
 }

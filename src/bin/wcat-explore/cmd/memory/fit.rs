@@ -47,7 +47,7 @@ pub(super) fn run(args: &FitArgs, monitor: &Progress) -> anyhow::Result<()> {
     store::write_bytes(&args.out, model.text.as_bytes())?;
     let remarks = measurements.remarks.iter();
     remarks.for_each(|remark| monitor.note(remark));
-    warnings.iter().for_each(|warning| monitor.warn(warning));
+    monitor.warn_all(&warnings);
     print(&model, &measurements, &fit, args.output.format)?;
     let (path, drawn) = (args.out.display(), args.out.with_extension("svg"));
     monitor.note(&format!(

@@ -5,7 +5,7 @@ use crate::args::{CombineArgs, Format, ImportArgs, LawFlags};
 use crate::progress::Progress;
 use crate::show;
 use serde_json::{json, Value};
-use wcat_explore::error::Error;
+use wcat_explore::error::{refuse, Error};
 use wcat_explore::memory::{
     self, parse_voltage, parse_voltages, CactiChoice, Combination, ImportSpec, Law, Laws,
     MacroModel, MacroPoint, MemoryModel, Variant, VoltageMap,
@@ -23,11 +23,7 @@ pub(super) fn import(args: &ImportArgs, monitor: &Progress) -> anyhow::Result<()
         extrapolate: args.laws.extrapolate,
         cacti: CactiChoice {
             rows: chosen(&args.rows)?,
-            vdd: args
-                .vdd
-                .as_ref()
-                .map(|vdd| volts("--vdd", vdd))
-                .transpose()?,
+            vdd: volts("--vdd", args.vdd.as_deref())?,
             device: args.device_class.clone(),
         },
     };
@@ -45,11 +41,7 @@ pub(super) fn import(args: &ImportArgs, monitor: &Progress) -> anyhow::Result<()
 fn chosen(rows: &[String]) -> Result<Vec<(String, String)>, Error> {
     let pair = |text: &String| match text.split_once('=') {
         Some((column, value)) => Ok((column.trim().to_owned(), value.trim().to_owned())),
-        None => Err(Error::argument(
-            "--where",
-            "COLUMN=VALUE",
-            format!("`{text}`"),
-        )),
+        None => refuse("--where", "COLUMN=VALUE", format!("`{text}`")),
     };
     rows.iter().map(pair).collect()
 }
@@ -59,20 +51,13 @@ pub(super) fn combine(args: &CombineArgs, monitor: &Progress) -> anyhow::Result<
     let naming = naming(&args.named)?;
     let failures = memory::load(&args.failures)?;
     let energy = memory::open(&args.energy)?.sram()?;
-    let map = match &args.vmin {
-        Some(vmin) => VoltageMap::Vmin(volts("--vmin", vmin)?),
-        None => VoltageMap::Volts,
-    };
-    let margin = args
-        .margin
-        .as_ref()
-        .map(|margin| volts("--margin", margin))
-        .transpose()?;
+    let vmin = volts("--vmin", args.vmin.as_deref())?;
+    let margin = volts("--margin", args.margin.as_deref())?;
     let combination = Combination {
         failures: &failures,
         energy: &energy,
         variant: args.variant.as_deref(),
-        map,
+        map: vmin.map_or(VoltageMap::Volts, VoltageMap::Vmin),
         laws: laws(&args.laws)?,
         extrapolate: args.laws.extrapolate,
         margin: margin.map_or(0.0, Voltage::get),
@@ -83,13 +68,16 @@ pub(super) fn combine(args: &CombineArgs, monitor: &Progress) -> anyhow::Result<
     Ok(model)
 }
 
-/// A voltage in volts.
-fn volts(flag: &str, text: &str) -> Result<Voltage, Error> {
+/// A voltage in volts, where one is given.
+fn volts(flag: &str, text: Option<&str>) -> Result<Option<Voltage>, Error> {
+    let Some(text) = text else {
+        return Ok(None);
+    };
     match parse_voltage(text)? {
-        (voltage, None | Some(VoltageUnit::Volt)) => Ok(voltage),
+        (voltage, None | Some(VoltageUnit::Volt)) => Ok(Some(voltage)),
         (voltage, Some(unit)) => {
             let found = format!("{voltage} `{}`", unit.name());
-            Err(Error::argument(flag, "volts, such as `0.8V`", found))
+            refuse(flag, "volts, such as `0.8V`", found)
         }
     }
 }
@@ -195,11 +183,7 @@ fn rows<'a>(variants: &'a [Variant], list: Option<&str>) -> Result<Vec<Row<'a>>,
     for (voltage, unit) in parse_voltages(list)? {
         if unit == Some(VoltageUnit::Vmin) {
             let found = format!("{voltage} `vmin`");
-            return Err(Error::argument(
-                "unit of voltage",
-                "`volt`, that of macros",
-                found,
-            ));
+            return refuse("unit of voltage", "`volt`, that of macros", found);
         }
         rows.extend(at(variants, voltage)?);
     }
