@@ -130,6 +130,18 @@ pub enum Error {
     },
 }
 
+/// Refuses an argument or a setting: [`Error::Argument`] in place of a value.
+///
+/// # Errors
+/// Always.
+pub fn refuse<T>(
+    what: impl Into<String>,
+    expected: impl Into<String>,
+    found: impl Into<String>,
+) -> Result<T> {
+    Err(Error::argument(what, expected, found))
+}
+
 impl Error {
     /// What an argument should have been; of other failures the message.
     pub fn expected(self) -> String {
