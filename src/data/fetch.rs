@@ -5,7 +5,7 @@ mod unpack;
 
 use super::places::open;
 use super::{cifar, idx, DatasetName, Split};
-use crate::error::{Error, IoContext, Result};
+use crate::error::{refuse, Error, IoContext, Result};
 use crate::store::{self, Lock};
 use sha2::{Digest, Sha256};
 use std::io::Read;
@@ -99,31 +99,31 @@ impl FetchSource {
     /// [`Error::Argument`] for the others, with where they come from.
     pub fn built_in(name: DatasetName) -> Result<Self> {
         match name {
-            DatasetName::Glyphs => Err(Error::argument(
+            DatasetName::Glyphs => refuse(
                 "data set to fetch",
                 "`mnist` or `cifar10`",
                 "`glyphs`, which is built in",
-            )),
+            ),
             DatasetName::Mnist => Ok(Self::mnist()),
             DatasetName::Cifar10 => Ok(Self::cifar10()),
-            DatasetName::Cifar100 => Err(Error::argument(
+            DatasetName::Cifar100 => refuse(
                 "data set to fetch",
                 "`mnist` or `cifar10`",
                 format!(
                     "`cifar100`: unpack {} into the data folder",
                     super::CIFAR_100
                 ),
-            )),
-            DatasetName::Folder => Err(Error::argument(
+            ),
+            DatasetName::Folder => refuse(
                 "data set to fetch",
                 "`mnist` or `cifar10`",
                 "`folder`, which is the user's own",
-            )),
-            other => Err(Error::argument(
+            ),
+            other => refuse(
                 "data set to fetch",
                 "`mnist` or `cifar10`",
                 format!("`{other}`: {}", super::how_to_get(other)),
-            )),
+            ),
         }
     }
 
@@ -186,11 +186,7 @@ impl FetchSource {
             .any(|scheme| base.len() > scheme.len() && base.starts_with(scheme))
         {
             let expected = "an address that starts with http:// or https://";
-            return Err(Error::argument(
-                "source address",
-                expected,
-                format!("`{base}`"),
-            ));
+            return refuse("source address", expected, format!("`{base}`"));
         }
         for file in &mut self.files {
             file.url = format!("{}/{}", base.trim_end_matches('/'), file.name);

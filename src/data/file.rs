@@ -5,7 +5,7 @@
 //! data may lack it, and are then judged by agreement alone.
 
 use super::{cifar, folder, DatasetName, FileSpec, ImageSet, Pixels, Split, MAX_IMAGES};
-use crate::error::{Error, Result};
+use crate::error::{refuse, Error, Result};
 use crate::store::{self, NumberArray, NumberType, Numbers};
 use safetensors::tensor::{Dtype, TensorView};
 use safetensors::SafeTensors;
@@ -31,11 +31,11 @@ pub(super) fn load(spec: &FileSpec, split: Split, folder: &Path) -> Result<Image
         Split::Test => ("test", &spec.test),
     };
     let Some(name) = name else {
-        return Err(Error::argument(
+        return refuse(
             format!("--data (dataset.file.{half})"),
             format!("a file of {half} data (.npz, .safetensors, .bin)"),
             "nothing",
-        ));
+        );
     };
     let path = &folder.join(name);
     let title = folder::title(path)?;

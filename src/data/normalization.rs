@@ -1,6 +1,6 @@
 //! Mean and standard deviation of pixels, and the names that they go by.
 
-use crate::error::{Error, Result};
+use crate::error::{refuse, Error, Result};
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -62,7 +62,7 @@ impl Normalization {
         ] {
             let lengths = [1, 3].contains(&values.len()) && self.mean.len() == self.std.len();
             if !lengths || !values.iter().all(|value| range.contains(value)) {
-                return Err(Error::argument(
+                return refuse(
                     format!("dataset.normalization.{key}"),
                     format!(
                         "one number or three, as many as of the other key, from {} to {} (pixels as 0 to 1)",
@@ -70,7 +70,7 @@ impl Normalization {
                         range.end()
                     ),
                     format!("{values:?}"),
-                ));
+                );
             }
         }
         Ok(())
@@ -117,11 +117,11 @@ impl Normalization {
         if spread.mean.len() == channels {
             Ok(spread)
         } else {
-            Err(Error::argument(
+            refuse(
                 "--normalize (dataset.normalization)",
                 format!("numbers for images of {channels} channels"),
                 format!("`{self}`, which has {}", self.mean.len()),
-            ))
+            )
         }
     }
 }
@@ -164,7 +164,7 @@ impl FromStr for Normalization {
         let both = parts.and_then(|(mean, std)| Some((numbers(mean)?, numbers(std)?)));
         let Some((mean, std)) = both else {
             let found = format!("`{text}`");
-            return Err(Error::argument("dataset.normalization", EXPECTED, found));
+            return refuse("dataset.normalization", EXPECTED, found);
         };
         let normalization = Self { mean, std };
         normalization.check()?;

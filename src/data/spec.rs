@@ -2,7 +2,7 @@
 
 use super::Normalization;
 use super::MAX_IMAGES;
-use crate::error::{Error, Result};
+use crate::error::{refuse, Error, Result};
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 
@@ -390,7 +390,7 @@ impl DatasetSpec {
     /// [`Error::Argument`] that names the key, what it may hold and what it holds.
     pub fn check(&self) -> Result<()> {
         let wrong = |key: &str, expected: &str, found: String| {
-            Err(Error::argument(format!("dataset.{key}"), expected, found))
+            refuse(format!("dataset.{key}"), expected, found)
         };
         if !(0.0..=0.5).contains(&self.validation) {
             return wrong(

@@ -1,7 +1,7 @@
 //! Lists of supply voltages as a user types them. Whether a memory model knows a voltage is the
 //! model's affair.
 
-use crate::error::{Error, Result};
+use crate::error::{refuse, Error, Result};
 use crate::units::{Voltage, VoltageUnit};
 
 /// Most voltages of one list.
@@ -27,11 +27,11 @@ pub fn parse_voltages(text: &str) -> Result<Vec<(Voltage, Option<VoltageUnit>)>>
             [one] => voltages.push(parse_voltage(one)?),
             [start, stop, step] => range(part, [start, stop, step], &mut voltages)?,
             _ => {
-                return Err(Error::argument(
+                return refuse(
                     "voltages",
                     "a voltage or start:stop:step",
                     format!("`{part}`"),
-                ))
+                )
             }
         }
         if voltages.len() > MOST {

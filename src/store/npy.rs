@@ -8,7 +8,7 @@
 mod header;
 mod numbers;
 
-use crate::error::{Error, Result};
+use crate::error::{refuse, Error, Result};
 use header::{Header, Takes};
 pub use numbers::{read_npz_numbers, NumberArray, NumberType, Numbers};
 use std::io::{Cursor, Read};
@@ -72,11 +72,7 @@ fn to_npy(array: &ByteArray) -> Result<Vec<u8>> {
     let cells: usize = array.shape.iter().product();
     if cells != array.values.len() {
         let expected = format!("{cells} values for the shape {:?}", array.shape);
-        return Err(Error::argument(
-            "array",
-            expected,
-            array.values.len().to_string(),
-        ));
+        return refuse("array", expected, array.values.len());
     }
     let shape: String = array
         .shape

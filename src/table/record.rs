@@ -1,7 +1,7 @@
 //! Rows that say their columns once: the same list writes, reads, checks and documents a table.
 
 use super::{MAX_ROWS, OLDEST, SCHEMA};
-use crate::error::{Error, Result};
+use crate::error::{refuse, Error, Result};
 use std::borrow::Cow;
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -375,9 +375,5 @@ pub(super) fn check_rows(rows: usize) -> Result<()> {
     if rows <= MAX_ROWS {
         return Ok(());
     }
-    Err(Error::argument(
-        "rows of a table",
-        format!("at most {MAX_ROWS}"),
-        rows.to_string(),
-    ))
+    refuse("rows of a table", format!("at most {MAX_ROWS}"), rows)
 }

@@ -7,7 +7,7 @@
 
 use super::super::pattern::FaultKind;
 use super::{key, ArraySpec, FailingCell, FaultMap, Key, Points, MOST_CHIPS};
-use crate::error::{Error, Result};
+use crate::error::{refuse, Error, Result};
 use crate::store::{self, ByteArray, Element, VoltageColumn};
 use crate::units::{Voltage, VoltageUnit};
 use std::collections::BTreeMap;
@@ -164,21 +164,21 @@ impl Arrays {
             return Err(wrong(expected, found));
         }
         if unit.is_some() && self.unit.is_some() && unit != self.unit {
-            return Err(Error::argument(
+            return refuse(
                 "faults.map",
                 "voltages of one unit",
                 format!("{voltage} in another"),
-            ));
+            );
         }
         self.unit = self.unit.or(unit);
         let chips = array.values.chunks(cells).map(failing).collect();
         match self.found.insert(key(voltage), chips) {
             None => Ok(()),
-            Some(_) => Err(Error::argument(
+            Some(_) => refuse(
                 "faults.map",
                 "each voltage once",
                 format!("{voltage} twice"),
-            )),
+            ),
         }
     }
 
