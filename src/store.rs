@@ -10,7 +10,7 @@ mod partial;
 pub use checksums::{check_beside, Checksums, CHECKSUMS};
 pub use entered::Entered;
 pub use foreign_table::{
-    decode_text, excerpt, word, ForeignRow, ForeignTable, Number, Size, VoltageColumn,
+    decode_text, excerpt, word, ForeignRow, ForeignTable, Number, Size, VoltageColumn, Words,
 };
 pub use lock::{check_lock, no_locks, Lock};
 pub use npy::{
@@ -196,6 +196,12 @@ pub fn folder_of(path: &Path) -> &Path {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     }
+}
+
+/// The name of a file without its folder, for texts.
+pub fn file_name(path: &Path) -> String {
+    let name = path.file_name().unwrap_or_default();
+    name.to_string_lossy().into_owned()
 }
 
 /// The user's cache folder of this program: `$XDG_CACHE_HOME/wcat-explore`, else `~/.cache/wcat-explore`.

@@ -9,7 +9,7 @@
 use super::super::pattern::FaultKind;
 use super::{key, ArraySpec, FailingCell, FaultMap, Key, Points, LARGEST, MOST_CELLS, MOST_CHIPS};
 use crate::error::{Error, Result};
-use crate::store::{self, excerpt, word, ForeignRow, ForeignTable, Size, VoltageColumn};
+use crate::store::{self, excerpt, word, ForeignRow, ForeignTable, Size, VoltageColumn, Words};
 use crate::units::{Fraction, Voltage, VoltageUnit};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -19,75 +19,19 @@ const NO_TABLE: &str =
     "a line `# cells: N` with the size of the memory, and a header `voltage,address`";
 const HEADER: &str = "a header of voltage, address (or row and column) and, as wanted, chip, reads";
 
-const ADDRESSES: &[&str] = &[
-    "address",
-    "addr",
-    "bitaddress",
-    "celladdress",
-    "cellindex",
-    "bitindex",
-    "cellid",
-    "index",
-    "cellnumber",
-];
-const ROWS: &[&str] = &["row", "rows", "rowindex", "wordline", "wl"];
-const COLUMNS: &[&str] = &[
-    "column",
-    "columns",
-    "col",
-    "cols",
-    "colindex",
-    "columnindex",
-    "bitline",
-    "bl",
-];
-const CHIPS: &[&str] = &[
-    "chip", "chips", "chipid", "die", "dieid", "device", "deviceid", "dut", "sample", "board",
-];
-const READS: &[&str] = &["reads", "read", "stuckat", "stuckvalue", "readvalue"];
-const FLAGS: &[&str] = &[
-    "fail",
-    "fails",
-    "failed",
-    "failing",
-    "faulty",
-    "fault",
-    "faults",
-    "error",
-    "errors",
-    "isfaulty",
-    "failcount",
-    "errorcount",
-    "flips",
-    "flip",
-];
+const ADDRESSES: Words =
+    Words("address addr bitaddress celladdress cellindex bitindex cellid index cellnumber");
+const ROWS: Words = Words("row rows rowindex wordline wl");
+const COLUMNS: Words = Words("column columns col cols colindex columnindex bitline bl");
+const CHIPS: Words = Words("chip chips chipid die dieid device deviceid dut sample board");
+const READS: Words = Words("reads read stuckat stuckvalue readvalue");
+const FLAGS: Words =
+    Words("fail fails failed failing faulty fault faults error errors isfaulty failcount errorcount flips flip");
 /// Words for parts of an address that this program does not put together.
-const PLACES: &[&str] = &[
-    "bank",
-    "block",
-    "bram",
-    "macro",
-    "array",
-    "subarray",
-    "word",
-    "byte",
-    "bit",
-    "bitposition",
-    "plane",
-    "page",
-    "way",
-    "set",
-    "x",
-    "y",
-    "z",
-    "layer",
-    "instance",
-    "segment",
-    "tile",
-    "lane",
-    "offset",
-    "cell",
-];
+const PLACES: Words = Words(
+    "bank block bram macro array subarray word byte bit bitposition plane page way set x y z layer instance segment \
+     tile lane offset cell",
+);
 
 /// Name of a chip: numbers in their order, then words in theirs.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -464,8 +408,8 @@ impl Columns {
         let names = table.columns();
         let words: Vec<String> = names.iter().map(|name| word(name)).collect();
         let mut read = BTreeSet::new();
-        let mut one = |known: &[&str]| -> Result<Option<usize>, String> {
-            let mut found = (0..names.len()).filter(|at| known.contains(&words[*at].as_str()));
+        let mut one = |known: Words| -> Result<Option<usize>, String> {
+            let mut found = (0..names.len()).filter(|at| known.has(&words[*at]));
             let first = found.next();
             read.extend(first);
             match found.next() {
@@ -496,9 +440,7 @@ impl Columns {
         }
         read.insert(voltage_at);
         let unread: Vec<usize> = (0..names.len()).filter(|at| !read.contains(at)).collect();
-        let place = unread
-            .iter()
-            .find(|at| PLACES.contains(&words[**at].as_str()));
+        let place = unread.iter().find(|at| PLACES.has(&words[**at]));
         if let Some(place) = place {
             return Err(format!(
                 "{}, a part of the address: put it into the address",
