@@ -3,8 +3,8 @@
 
 use super::characteristic::tidy;
 use super::liberty::{Corner, Traced};
-use crate::error::{Error, Result};
-use crate::store::{decode_text, excerpt, read_bytes, ForeignRow, ForeignTable};
+use crate::error::{refuse, Error, Result};
+use crate::store::{decode_text, excerpt, file_name, read_bytes, ForeignRow, ForeignTable};
 use crate::units::{Positive, Voltage};
 use std::path::Path;
 
@@ -56,7 +56,7 @@ pub(super) fn read_table(path: &Path, choice: &CactiChoice) -> Result<Vec<Corner
     for (name, _) in &choice.rows {
         if place(name).is_none() {
             let expected = format!("a column of the table: {}", table.columns().join(", "));
-            return Err(Error::argument("--where", expected, format!("`{name}`")));
+            return refuse("--where", expected, format!("`{name}`"));
         }
     }
     let mut chosen: Vec<ForeignRow<'_>> = Vec::new();
@@ -159,7 +159,7 @@ pub(super) fn read_printed(path: &Path, choice: &CactiChoice) -> Result<Corner> 
     };
     let Some(vdd) = choice.vdd else {
         let expected = "the supply voltage: CACTI does not print it";
-        return Err(Error::argument("--vdd", expected, "none"));
+        return refuse("--vdd", expected, "none");
     };
     let (read_nj, read_line) = value(&["TotaldynamicreadenergyperaccessnJ"])?;
     let (write_nj, write_line) = value(&["TotaldynamicwriteenergyperaccessnJ"])?;
@@ -242,11 +242,7 @@ impl Run {
             .as_ref()
             .map(|objective| format!(" {objective}"));
         Ok(Corner {
-            file: path
-                .file_name()
-                .unwrap_or_default()
-                .to_string_lossy()
-                .into_owned(),
+            file: file_name(path),
             cell: format!(
                 "CACTI {} nm {}{}",
                 self.node_nm,

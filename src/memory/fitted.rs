@@ -8,8 +8,9 @@ use super::file::{
 use super::fit::{half_a_cell, Fit, FitMethod};
 use super::measurements::{Measurement, Measurements, Sampling};
 use super::{AccessEnergy, AccessExponent, MemoryModel, RobustCell, HIGHEST_BER};
-use crate::error::{Error, Result};
+use crate::error::{refuse, Error, Result};
 use crate::fault::{ArraySpec, KindName};
+use crate::store::file_name;
 use crate::units::{Fraction, Positive, Voltage, VoltageUnit};
 use crate::yaml::to_yaml;
 use std::fmt::Write;
@@ -70,7 +71,7 @@ impl FittedModel<'_> {
         if let Some(unit) = self.measurements.unit.filter(|unit| *unit != self.unit) {
             let expected = format!("`{}`, as the header of the measurements says", unit.name());
             let found = format!("`{}`", self.unit.name());
-            return Err(Error::argument("unit of the voltages", expected, found));
+            return refuse("unit of the voltages", expected, found);
         }
         let (error_free, error_free_note, inferred) = self.error_free()?;
         let energy = self.energy(error_free)?;
@@ -101,11 +102,11 @@ impl FittedModel<'_> {
             if voltage > highest {
                 Ok(voltage)
             } else {
-                Err(Error::argument(
+                refuse(
                     "error-free voltage",
                     expected,
                     format!("{voltage} ({from})"),
-                ))
+                )
             }
         };
         if let Some(voltage) = self.error_free {
@@ -133,11 +134,11 @@ impl FittedModel<'_> {
         }
         let expected = "`--error-free`, or a row without failures";
         let Some((cells, half)) = self.fewest_cells() else {
-            return Err(Error::argument(
+            return refuse(
                 "error-free voltage",
                 expected,
                 found("rates without a number of cells"),
-            ));
+            );
         };
         // rounded up to a millivolt
         let inferred = half_a_cell(self.fit, cells)
@@ -397,12 +398,7 @@ impl FittedModel<'_> {
     }
 
     fn text(&self, error_free: f64, note: &str, energy: &Energy) -> Result<String> {
-        let file = self
-            .measurements
-            .path
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy();
+        let file = file_name(&self.measurements.path);
         let source = self
             .source
             .map_or_else(|| format!("measurements in {file}"), str::to_owned);

@@ -12,7 +12,7 @@ use super::pins::{Operation, Port, Ports};
 use super::{parse, Attribute, Group, LARGEST};
 use crate::error::{Error, Result};
 use crate::memory::characteristic::tidy;
-use crate::store::{excerpt, read_text};
+use crate::store::{excerpt, file_name, read_text};
 use crate::units::{Positive, Voltage};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -111,11 +111,7 @@ impl Corner {
         let leakage_unit = file.unit("leakage_power_unit", "W")? * 1e9;
         let voltage = file.nominal("nom_voltage")? * file.unit("voltage_unit", "V")?;
         Ok(Self {
-            file: path
-                .file_name()
-                .unwrap_or_default()
-                .to_string_lossy()
-                .into_owned(),
+            file: file_name(path),
             cell: cell.name().to_owned(),
             words,
             bits,
@@ -194,7 +190,7 @@ impl<'a> File<'a, '_> {
 
     /// The first number of an attribute.
     fn number(&self, attribute: &Attribute<'_>) -> Result<f64> {
-        let first = attribute.values.first().copied().unwrap_or_default();
+        let first = attribute.first();
         let mut numbers = first
             .split([',', ' ', '\t', '\r', '\n', '\\'])
             .filter(|part| !part.is_empty());
@@ -228,7 +224,7 @@ impl<'a> File<'a, '_> {
     fn unit(&self, key: &str, base: &str) -> Result<f64> {
         let expected = format!("a unit such as `1{base}` or `1m{base}`");
         let attribute = self.required(self.library, key, &expected)?;
-        let text = attribute.values.first().copied().unwrap_or_default().trim();
+        let text = attribute.first().trim();
         let split = text
             .find(|c: char| !c.is_ascii_digit() && c != '.')
             .unwrap_or(text.len());
@@ -365,6 +361,19 @@ impl<'a> File<'a, '_> {
         )
     }
 
+    /// Whether a condition holds in an operation of a port; `None` where pins that are not known decide it.
+    fn truth_of(
+        &self,
+        when: &Attribute<'_>,
+        ports: &Ports<'_>,
+        port: Port<'_>,
+        operation: Operation,
+    ) -> Result<Option<bool>> {
+        let level = |pin: &str| ports.level(port, operation, pin);
+        truth(when.first(), &level)
+            .or_else(|expected| self.wrong(when.line, "when", &expected, &excerpt(when.first())))
+    }
+
     /// The groups whose condition holds; else those that may hold with pins that are not known; else one group without
     /// condition, where there is no other.
     fn holding<'g>(
@@ -380,13 +389,10 @@ impl<'a> File<'a, '_> {
                 always.push(group);
                 continue;
             };
-            let text = when.values.first().copied().unwrap_or_default();
-            let level = |pin: &str| ports.level(port, operation, pin);
-            match truth(text, &level) {
-                Ok(Some(true)) => hold.push(group),
-                Ok(None) => may_hold.push(group),
-                Ok(Some(false)) => {}
-                Err(expected) => return self.wrong(when.line, "when", &expected, &excerpt(text)),
+            match self.truth_of(when, ports, port, operation)? {
+                Some(true) => hold.push(group),
+                None => may_hold.push(group),
+                Some(false) => {}
             }
         }
         let conditioned = groups.len() > always.len();
@@ -474,13 +480,8 @@ impl<'a> File<'a, '_> {
                 continue;
             }
             if let Some(when) = timing.attribute("when") {
-                let text = when.values.first().copied().unwrap_or_default();
-                match truth(text, &|pin| ports.level(port, Operation::Read, pin)) {
-                    Ok(Some(false)) => continue,
-                    Ok(_) => {}
-                    Err(expected) => {
-                        return self.wrong(when.line, "when", &expected, &excerpt(text))
-                    }
+                if self.truth_of(when, ports, port, Operation::Read)? == Some(false) {
+                    continue;
                 }
             }
             for table in ["cell_rise", "cell_fall"]
