@@ -14,7 +14,7 @@ pub use foreign_table::{
 };
 pub use lock::{check_lock, no_locks, Lock};
 pub use npy::{
-    is_npy, is_npz, npy_start, parse_npy, parse_npy_element, parse_npz, read_npy, read_npz_numbers,
+    is_npy, is_npz, npy_start, parse_npy, parse_npy_element, parse_npz, read_npz_numbers,
     write_npy, ByteArray, Element, NamedArray, NumberArray, NumberType, Numbers,
 };
 pub use partial::{abandon_writes, remove_partial_files};

@@ -15,12 +15,8 @@ const MOST_VALUES: usize = 8_000_000;
 /// Longest piece of the stack machine's own text: a name of a module, a number.
 const LONGEST_LINE: usize = 200;
 
-/// Images and labels of a batch.
-pub(super) struct PythonBatch {
-    /// Image after image, channel after channel, row after row.
-    pub(super) pixels: Vec<u8>,
-    pub(super) labels: Vec<u16>,
-}
+/// Images, image after image, channel after channel, row after row, and their labels.
+type Batch = (Vec<u8>, Vec<u16>);
 
 /// Number of a value in the machine's store.
 type Place = usize;
@@ -53,7 +49,7 @@ struct Machine<'a> {
 ///
 /// # Errors
 /// [`Error::Input`] with the path where the file is damaged or no such batch.
-pub(super) fn read(path: &Path, bytes: &[u8], size: usize) -> Result<PythonBatch> {
+pub(super) fn read(path: &Path, bytes: &[u8], size: usize) -> Result<Batch> {
     let mut machine = Machine {
         bytes,
         at: 0,
@@ -216,11 +212,9 @@ impl<'a> Machine<'a> {
                         .iter()
                         .rev()
                         .fold(0i64, |n, byte| n << 8 | i64::from(*byte));
-                    let known = bytes.len() < 8;
-                    self.push(if known {
-                        Value::Number(number)
-                    } else {
-                        Value::Other
+                    self.push(match bytes.len() {
+                        0..8 => Value::Number(number),
+                        _ => Value::Other,
                     })?;
                 }
                 b'G' => {
@@ -230,8 +224,7 @@ impl<'a> Machine<'a> {
                 b'U' | b'C' | 0x8c => self.text(1)?,
                 b'T' | b'B' | b'X' => self.text(4)?,
                 0x8d | 0x8e | 0x96 => self.text(8)?,
-                b')' => self.push(Value::List(Vec::new()))?,
-                b']' => self.push(Value::List(Vec::new()))?,
+                b')' | b']' => self.push(Value::List(Vec::new()))?,
                 b'}' => self.push(Value::Dictionary(Vec::new()))?,
                 b'l' | b't' => {
                     let items = self.since_mark()?;
@@ -278,33 +271,29 @@ impl<'a> Machine<'a> {
                     let state = self.pop()?;
                     self.build(state)?;
                 }
-                b'p' => {
-                    let place = self.line()?;
-                    self.put(place.parse().map_err(|_| format!("the memo {place}"))?)?;
-                }
-                b'q' => {
-                    let place = self.number(1)?;
-                    self.put(place)?;
-                }
-                b'r' => {
-                    let place = self.number(4)?;
+                b'p' | b'q' | b'r' => {
+                    let place = self.memo_place(code)?;
                     self.put(place)?;
                 }
                 0x94 => self.put(self.memo.len())?,
-                b'g' => {
-                    let place = self.line()?;
-                    self.get(place.parse().map_err(|_| format!("the memo {place}"))?)?;
-                }
-                b'h' => {
-                    let place = self.number(1)?;
-                    self.get(place)?;
-                }
-                b'j' => {
-                    let place = self.number(4)?;
+                b'g' | b'h' | b'j' => {
+                    let place = self.memo_place(code)?;
                     self.get(place)?;
                 }
                 other => return Err(format!("the pickle code {other:#04x}")),
             }
+        }
+    }
+
+    /// The place in the memo that follows a code: a line of text, one byte or four.
+    fn memo_place(&mut self, code: u8) -> Found<usize> {
+        match code {
+            b'p' | b'g' => {
+                let place = self.line()?;
+                place.parse().map_err(|_| format!("the memo {place}"))
+            }
+            b'q' | b'h' => self.number(1),
+            _ => self.number(4),
         }
     }
 
@@ -447,7 +436,7 @@ impl<'a> Machine<'a> {
         Ok((shape, numbers))
     }
 
-    fn batch(&self, top: Place, size: usize) -> Found<PythonBatch> {
+    fn batch(&self, top: Place, size: usize) -> Found<Batch> {
         let Value::Dictionary(entries) = &self.values[top] else {
             return Err("another object".to_owned());
         };
@@ -478,7 +467,7 @@ impl<'a> Machine<'a> {
         if labels.len() != shape[0] || labels.is_empty() {
             return Err(format!("{} labels and {} images", labels.len(), shape[0]));
         }
-        Ok(PythonBatch { pixels, labels })
+        Ok((pixels, labels))
     }
 }
 
@@ -559,13 +548,13 @@ mod tests {
     fn batches_of_every_protocol_are_read() {
         for bytes in BATCHES {
             let batch = read(Path::new("b"), bytes, 6).unwrap();
-            assert_eq!(batch.labels, [7, 1]);
-            assert_eq!(batch.pixels, (0..12).collect::<Vec<u8>>());
+            assert_eq!(batch.1, [7, 1]);
+            assert_eq!(batch.0, (0..12).collect::<Vec<u8>>());
         }
         for bytes in FINE {
             let batch = read(Path::new("b"), bytes, 6).unwrap();
-            assert_eq!(batch.labels, [99, 5]);
-            assert_eq!(batch.pixels, (0..12).collect::<Vec<u8>>());
+            assert_eq!(batch.1, [99, 5]);
+            assert_eq!(batch.0, (0..12).collect::<Vec<u8>>());
         }
     }
 

@@ -62,14 +62,11 @@ impl Checksums {
         let text = read_text(&path, "checksums", LIMIT)?;
         let mut all = Self::default();
         for (number, line) in text.lines().enumerate() {
-            let (name, digest) = digest_of_line(line).ok_or_else(|| Error::Input {
-                path: path.clone(),
-                line: Some(number + 1),
-                key: None,
-                expected: "64 hexadecimal digits, two spaces and a name (restore the file from a copy; without it \
-                           nothing is checked)"
-                    .into(),
-                found: format!("`{}`", line.chars().take(100).collect::<String>()),
+            let (name, digest) = digest_of_line(line).ok_or_else(|| {
+                let expected = "64 hexadecimal digits, two spaces and a name (restore the file from a copy; without it \
+                                nothing is checked)";
+                let found = format!("`{}`", line.chars().take(100).collect::<String>());
+                Error::input_at(&path, Some(number + 1), None, expected, found)
             })?;
             all.by_name.entry(name).or_default().push(digest);
         }

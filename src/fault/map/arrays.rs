@@ -115,12 +115,9 @@ impl Arrays {
         element: Element,
         memory: &ArraySpec,
     ) -> Result<()> {
-        let wrong = |expected: &str, found: String| Error::Input {
-            path: path.to_owned(),
-            line: None,
-            key: name.map(|name| store::excerpt(name).trim_matches('`').to_owned()),
-            expected: expected.to_owned(),
-            found,
+        let key = name.map(|name| store::excerpt(name).trim_matches('`').to_owned());
+        let wrong = |expected: &str, found: String| {
+            Error::input_at(path, None, key.as_deref(), expected, found)
         };
         let [chips, rows, columns] = match array.shape[..] {
             [rows, columns] => [1, rows, columns],
