@@ -37,6 +37,7 @@ enum Value<'a> {
     Array(Option<(Place, Place, bool, Place)>),
 }
 
+#[derive(Default)]
 struct Machine<'a> {
     bytes: &'a [u8],
     at: usize,
@@ -52,10 +53,7 @@ struct Machine<'a> {
 pub(super) fn read(path: &Path, bytes: &[u8], size: usize) -> Result<Batch> {
     let mut machine = Machine {
         bytes,
-        at: 0,
-        values: Vec::new(),
-        stack: Vec::new(),
-        memo: Vec::new(),
+        ..Machine::default()
     };
     let batch = machine.run().and_then(|top| machine.batch(top, size));
     batch.map_err(|found| {
@@ -64,6 +62,11 @@ pub(super) fn read(path: &Path, bytes: &[u8], size: usize) -> Result<Batch> {
         );
         Error::input(path, expected, found)
     })
+}
+
+/// A number from its bytes, the highest first.
+fn whole<'b>(bytes: impl Iterator<Item = &'b u8>) -> u64 {
+    bytes.fold(0, |n, byte| n << 8 | u64::from(*byte))
 }
 
 type Found<T> = std::result::Result<T, String>;
@@ -81,11 +84,7 @@ impl<'a> Machine<'a> {
 
     /// A little-endian number of up to 8 bytes.
     fn number(&mut self, length: usize) -> Found<usize> {
-        let bytes = self.take(length)?;
-        let number = bytes
-            .iter()
-            .rev()
-            .fold(0u64, |n, byte| n << 8 | u64::from(*byte));
+        let number = whole(self.take(length)?.iter().rev());
         usize::try_from(number).map_err(|_| format!("a length of {number}"))
     }
 
@@ -208,12 +207,8 @@ impl<'a> Machine<'a> {
                 b'I' | b'L' => self.decimal()?,
                 0x8a => {
                     let bytes = self.sized(1)?;
-                    let number = bytes
-                        .iter()
-                        .rev()
-                        .fold(0i64, |n, byte| n << 8 | i64::from(*byte));
                     self.push(match bytes.len() {
-                        0..8 => Value::Number(number),
+                        0..8 => Value::Number(whole(bytes.iter().rev()) as i64),
                         _ => Value::Other,
                     })?;
                 }
@@ -416,11 +411,10 @@ impl<'a> Machine<'a> {
             ));
         }
         let number = |cell: &[u8]| {
-            let join = |n: u64, byte: &u8| n << 8 | u64::from(*byte);
             let whole = if *big {
-                cell.iter().fold(0, join)
+                whole(cell.iter())
             } else {
-                cell.iter().rev().fold(0, join)
+                whole(cell.iter().rev())
             };
             T::try_from(whole).map_err(|_| "an array with numbers out of range".to_owned())
         };

@@ -197,25 +197,20 @@ impl ModelFile {
         };
         volts(&mut self.voltage.error_free)?;
         let rates = &mut self.bit_error_rate;
-        let points = rates.points.iter_mut().flatten();
-        for (voltage, _) in points {
+        for (voltage, _) in rates.points.iter_mut().flatten() {
             volts(voltage)?;
         }
-        let counts = rates
-            .counts
-            .iter_mut()
-            .flat_map(|counts| &mut counts.faults);
-        for (voltage, _) in counts {
-            volts(voltage)?;
+        if let Some(counts) = &mut rates.counts {
+            for (voltage, _) in &mut counts.faults {
+                volts(voltage)?;
+            }
         }
         if let Some(gaussian) = &mut rates.gaussian {
             volts(&mut gaussian.mu)?;
             gaussian.sigma = Positive::new(tidy(gaussian.sigma.get() * scale))?;
-            gaussian
-                .measured_span
-                .iter_mut()
-                .flatten()
-                .try_for_each(volts)?;
+            for voltage in gaussian.measured_span.iter_mut().flatten() {
+                volts(voltage)?;
+            }
         }
         if let Some(exponential) = &mut rates.exponential {
             if margin != 0.0 {
@@ -223,11 +218,9 @@ impl ModelFile {
                 return refuse("--margin", expected, margin);
             }
             volts(&mut exponential.reference)?;
-            exponential
-                .measured_span
-                .iter_mut()
-                .flatten()
-                .try_for_each(volts)?;
+            for voltage in exponential.measured_span.iter_mut().flatten() {
+                volts(voltage)?;
+            }
         }
         Ok(())
     }
