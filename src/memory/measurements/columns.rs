@@ -107,11 +107,7 @@ impl Columns {
     pub(super) fn of(table: &ForeignTable<'_>) -> Result<Self> {
         let names = table.columns();
         let roles: Vec<Option<Role>> = names.iter().map(|name| role(name)).collect();
-        let header = names
-            .iter()
-            .map(String::as_str)
-            .collect::<Vec<_>>()
-            .join(", ");
+        let header = names.join(", ");
         let refused = |found: &str| table.wrong(table.header_line(), None, HEADER, found);
         let one = |is: fn(&Role) -> bool| -> Result<Option<(usize, Role)>> {
             let all: Vec<(usize, Role)> = (0..)
@@ -213,13 +209,7 @@ impl Columns {
     pub(super) fn remarks(&self) -> Vec<String> {
         let mut remarks = Vec::new();
         if !self.unread.is_empty() {
-            let named = self
-                .unread
-                .iter()
-                .take(10)
-                .cloned()
-                .collect::<Vec<_>>()
-                .join(", ");
+            let named = self.unread[..self.unread.len().min(10)].join(", ");
             let more = match self.unread.len().saturating_sub(10) {
                 0 => String::new(),
                 more => format!(" and {more} more"),
