@@ -138,24 +138,27 @@ pub(super) fn read_printed(path: &Path, choice: &CactiChoice) -> Result<Corner> 
             known.then_some((i + 1, value.trim()))
         })
     };
-    let value = |labels: &[&str]| match line(labels) {
-        Some((at, text)) => match number(text).filter(|value| *value > 0.0) {
+    let wrong = |line: Option<usize>, label: &str, expected: &str, found: String| {
+        Error::input_at(path, line, Some(label), expected, found)
+    };
+    let value = |labels: &[&str]| {
+        let Some((at, text)) = line(labels) else {
+            return Err(wrong(
+                None,
+                labels[0],
+                "a line of this label",
+                "none".into(),
+            ));
+        };
+        match number(text).filter(|value| *value > 0.0) {
             Some(value) => Ok((value, at)),
-            None => Err(Error::input_at(
-                path,
+            None => Err(wrong(
                 Some(at),
-                Some(labels[0]),
+                labels[0],
                 "a number above 0",
                 excerpt(text),
             )),
-        },
-        None => Err(Error::input_at(
-            path,
-            None,
-            Some(labels[0]),
-            "a line of this label",
-            "none",
-        )),
+        }
     };
     let Some(vdd) = choice.vdd else {
         let expected = "the supply voltage: CACTI does not print it";
@@ -168,14 +171,8 @@ pub(super) fn read_printed(path: &Path, choice: &CactiChoice) -> Result<Corner> 
     let (banks, banks_line) = value(&["Numberofbanks"])?;
     if banks != 1.0 {
         let expected = "one bank, as the leakage is that of a bank";
-        let (found, line) = (banks.to_string(), Some(banks_line));
-        return Err(Error::input_at(
-            path,
-            line,
-            Some("Number of banks"),
-            expected,
-            found,
-        ));
+        let label = "Number of banks";
+        return Err(wrong(Some(banks_line), label, expected, banks.to_string()));
     }
     let run = Run {
         // the echo `Technology`, before it, is in micrometres
@@ -225,13 +222,8 @@ impl Run {
             && (1.0..=65_536.0).contains(&self.word_bits);
         if !fits || self.word_bits.fract() != 0.0 {
             let found = format!("{} bytes in words of {} bits", self.bytes, self.word_bits);
-            return Err(Error::input_at(
-                path,
-                Some(self.lines[0]),
-                Some("word_bits"),
-                "whole words",
-                found,
-            ));
+            let (line, key) = (Some(self.lines[0]), Some("word_bits"));
+            return Err(Error::input_at(path, line, key, "whole words", found));
         }
         let traced = |value: f64, line: usize| -> Result<Traced> {
             let value = Positive::new(tidy(value)).map_err(|error| error.in_file(path))?;

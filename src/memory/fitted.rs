@@ -91,55 +91,35 @@ impl FittedModel<'_> {
 
     /// The error-free voltage, where it comes from in words, and whether it was inferred from the line.
     fn error_free(&self) -> Result<(f64, String, bool)> {
-        let highest = self
-            .measurements
-            .with_failures()
-            .last()
-            .map_or(0.0, |row| row.voltage.get());
-        let found = |from: &str| format!("{from}, and failures at {highest}");
-        let above = |voltage: f64, from: &str| {
-            let expected = format!("a voltage above {highest}, the highest with failures");
+        let mut failing = self.measurements.with_failures();
+        let highest = failing.next_back().map_or(0.0, |row| row.voltage.get());
+        let given = |voltage: f64, from: &str, note: &str| {
             if voltage > highest {
-                Ok(voltage)
-            } else {
-                refuse(
-                    "error-free voltage",
-                    expected,
-                    format!("{voltage} ({from})"),
-                )
+                return Ok((voltage, note.to_owned(), false));
             }
+            let expected = format!("a voltage above {highest}, the highest with failures");
+            let found = format!("{voltage} ({from})");
+            refuse("error-free voltage", expected, found)
         };
         if let Some(voltage) = self.error_free {
-            return Ok((
-                above(voltage.get(), "--error-free")?,
-                "given by the user".into(),
-                false,
-            ));
+            return given(voltage.get(), "--error-free", "given by the user");
         }
-        if let Some(row) = self
-            .measurements
-            .rows
-            .iter()
-            .find(|row| row.ber.get() == 0.0 && row.voltage.get() > highest)
-        {
+        let clean = |row: &&Measurement| row.ber.get() == 0.0 && row.voltage.get() > highest;
+        if let Some(row) = self.measurements.rows.iter().find(clean) {
             let note = "the lowest voltage measured without a failure".into();
             return Ok((row.voltage.get(), note, false));
         }
         if self.unit == VoltageUnit::Vmin {
-            return Ok((
-                above(1.0, "Vmin")?,
-                "1, as Vmin is the lowest voltage without a failure".into(),
-                false,
-            ));
+            let note = "1, as Vmin is the lowest voltage without a failure";
+            return given(1.0, "Vmin", note);
         }
-        let expected = "`--error-free`, or a row without failures";
-        let Some((cells, half)) = self.fewest_cells() else {
-            return refuse(
-                "error-free voltage",
-                expected,
-                found("rates without a number of cells"),
-            );
+        let unknown = |from: &str| {
+            let expected = "`--error-free`, or a row without failures";
+            let found = format!("{from}, and failures at {highest}");
+            Error::argument("error-free voltage", expected, found)
         };
+        let fewest = self.fewest_cells();
+        let (cells, half) = fewest.ok_or_else(|| unknown("rates without a number of cells"))?;
         // rounded up to a millivolt
         let inferred = half_a_cell(self.fit, cells)
             .map(|v| (v.get() * 1e3).ceil() / 1e3)
@@ -149,13 +129,9 @@ impl FittedModel<'_> {
             return Ok((voltage, note, true));
         }
         // the line expects none where some failed: the next voltage that would have been measured
-        let next = self.next_voltage(highest).ok_or_else(|| {
-            Error::argument(
-                "error-free voltage",
-                expected,
-                found("one voltage and a line that expects none there"),
-            )
-        })?;
+        let next = self
+            .next_voltage(highest)
+            .ok_or_else(|| unknown("one voltage and a line that expects none there"))?;
         let note = format!(
             "inferred: one step of the measurements above {highest}, the highest with failures"
         );

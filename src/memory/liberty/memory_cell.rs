@@ -101,7 +101,7 @@ impl Corner {
         }
         if ports.all.len() > MOST_PORTS {
             let expected = format!("at most {MOST_PORTS} clocks");
-            return file.wrong(cell.line, "clock", &expected, &ports.all.len().to_string());
+            return file.wrong(cell.line, "clock", expected, ports.all.len());
         }
         let (read_clock, read_pj) = file.energy(&pins, &ports, Operation::Read)?;
         let (write_clock, write_pj) = file.energy(&pins, &ports, Operation::Write)?;
@@ -162,7 +162,14 @@ struct File<'a, 'b> {
 }
 
 impl<'a> File<'a, '_> {
-    fn wrong<T>(&self, line: usize, key: &str, expected: &str, found: &str) -> Result<T> {
+    fn wrong<T>(
+        &self,
+        line: usize,
+        key: &str,
+        expected: impl Into<String>,
+        found: impl ToString,
+    ) -> Result<T> {
+        let found = found.to_string();
         Err(Error::input_at(
             self.path,
             Some(line),
@@ -197,7 +204,7 @@ impl<'a> File<'a, '_> {
         let number = numbers.next().and_then(|part| part.parse::<f64>().ok());
         match number.filter(|number| number.is_finite()) {
             Some(number) => Ok(number),
-            None => self.wrong(attribute.line, attribute.name, "a number", &excerpt(first)),
+            None => self.wrong(attribute.line, attribute.name, "a number", excerpt(first)),
         }
     }
 
@@ -207,12 +214,7 @@ impl<'a> File<'a, '_> {
                 value,
                 line: attribute.line,
             }),
-            Err(_) => self.wrong(
-                attribute.line,
-                attribute.name,
-                "a number above 0",
-                &value.to_string(),
-            ),
+            Err(_) => self.wrong(attribute.line, attribute.name, "a number above 0", value),
         }
     }
 
@@ -232,7 +234,7 @@ impl<'a> File<'a, '_> {
         let prefix = symbol.trim().strip_suffix(base).and_then(prefix);
         match number.parse::<f64>().ok().zip(prefix) {
             Some((number, prefix)) if number > 0.0 => Ok(number * prefix),
-            _ => self.wrong(attribute.line, key, &expected, &excerpt(text)),
+            _ => self.wrong(attribute.line, key, &expected, excerpt(text)),
         }
     }
 
@@ -252,7 +254,7 @@ impl<'a> File<'a, '_> {
                 attribute.line,
                 key,
                 "a unit such as `(1, pf)`",
-                &excerpt(&symbol),
+                excerpt(&symbol),
             );
         };
         let volt = self.unit("voltage_unit", "V")?;
@@ -309,8 +311,8 @@ impl<'a> File<'a, '_> {
             self.wrong(
                 attribute.line,
                 key,
-                &format!("a whole number from 1 to {most}"),
-                &number.to_string(),
+                format!("a whole number from 1 to {most}"),
+                number,
             )
         };
         let lines = whole("address_width", MOST_LINES)?;
@@ -357,7 +359,7 @@ impl<'a> File<'a, '_> {
             self.cell.line,
             "internal_power",
             &expected,
-            &excerpt(&conditions.join("; ")),
+            excerpt(&conditions.join("; ")),
         )
     }
 
@@ -371,7 +373,7 @@ impl<'a> File<'a, '_> {
     ) -> Result<Option<bool>> {
         let level = |pin: &str| ports.level(port, operation, pin);
         truth(when.first(), &level)
-            .or_else(|expected| self.wrong(when.line, "when", &expected, &excerpt(when.first())))
+            .or_else(|expected| self.wrong(when.line, "when", expected, excerpt(when.first())))
     }
 
     /// The groups whose condition holds; else those that may hold with pins that are not known; else one group without
@@ -434,12 +436,7 @@ impl<'a> File<'a, '_> {
                 Some((other, line)) if other != larger.0 => {
                     let expected =
                         format!("one energy of this operation; line {line} gives {other}");
-                    return self.wrong(
-                        larger.1,
-                        "internal_power",
-                        &expected,
-                        &larger.0.to_string(),
-                    );
+                    return self.wrong(larger.1, "internal_power", &expected, larger.0);
                 }
                 _ => {}
             }
@@ -452,12 +449,7 @@ impl<'a> File<'a, '_> {
             .unwrap_or_default();
         match Positive::new(tidy(sum)) {
             Ok(value) => Ok(Traced { value, line }),
-            Err(_) => self.wrong(
-                line,
-                "internal_power",
-                "an energy above 0",
-                &sum.to_string(),
-            ),
+            Err(_) => self.wrong(line, "internal_power", "an energy above 0", sum),
         }
     }
 
