@@ -44,11 +44,8 @@ pub fn read_bytes(path: &Path, expected: &str, limit: u64) -> Result<Vec<u8>> {
     let file = open(path, expected)?;
     let size = file.metadata().at("inspect", path)?.len();
     if size > limit {
-        return Err(Error::input(
-            path,
-            format!("{expected} of at most {limit} bytes"),
-            format!("{size} bytes"),
-        ));
+        let expected = format!("{expected} of at most {limit} bytes");
+        return Err(Error::input(path, expected, format!("{size} bytes")));
     }
     let mut bytes = Vec::with_capacity(size as usize);
     file.take(limit + 1)
@@ -218,11 +215,8 @@ pub fn cache_folder() -> Result<PathBuf> {
         .or_else(|| set("HOME").map(|home| home.join(".cache")))
         .map(|cache| cache.join("wcat-explore"))
         .ok_or_else(|| {
-            Error::argument(
-                "cache folder",
-                "the variable XDG_CACHE_HOME or HOME",
-                "neither",
-            )
+            let expected = "the variable XDG_CACHE_HOME or HOME";
+            Error::argument("cache folder", expected, "neither")
         })
 }
 

@@ -171,11 +171,8 @@ impl FromStr for DatasetName {
             .find(|known| known.name() == text)
             .ok_or_else(|| {
                 let known: Vec<String> = Self::ALL.iter().map(|name| format!("`{name}`")).collect();
-                Error::argument(
-                    "dataset",
-                    format!("one of {}", known.join(", ")),
-                    format!("`{text}`"),
-                )
+                let expected = format!("one of {}", known.join(", "));
+                Error::argument("dataset", expected, format!("`{text}`"))
             })
     }
 }

@@ -142,23 +142,12 @@ pub(super) fn read_printed(path: &Path, choice: &CactiChoice) -> Result<Corner> 
         Error::input_at(path, line, Some(label), expected, found)
     };
     let value = |labels: &[&str]| {
-        let Some((at, text)) = line(labels) else {
-            return Err(wrong(
-                None,
-                labels[0],
-                "a line of this label",
-                "none".into(),
-            ));
-        };
-        match number(text).filter(|value| *value > 0.0) {
-            Some(value) => Ok((value, at)),
-            None => Err(wrong(
-                Some(at),
-                labels[0],
-                "a number above 0",
-                excerpt(text),
-            )),
-        }
+        let label = labels[0];
+        let lacks = || wrong(None, label, "a line of this label", "none".into());
+        let (at, text) = line(labels).ok_or_else(lacks)?;
+        let other = || wrong(Some(at), label, "a number above 0", excerpt(text));
+        let value = number(text).filter(|value| *value > 0.0);
+        Ok::<_, Error>((value.ok_or_else(other)?, at))
     };
     let Some(vdd) = choice.vdd else {
         let expected = "the supply voltage: CACTI does not print it";

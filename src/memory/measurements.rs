@@ -7,6 +7,7 @@
 mod columns;
 
 use crate::error::{Error, Result};
+use crate::stats::mean;
 use crate::store::{decode_text, excerpt, read_bytes, sha256, ForeignRow, ForeignTable, Size};
 use crate::units::{Ber, Voltage, VoltageUnit};
 use columns::{Columns, Rates, HEADER};
@@ -246,7 +247,6 @@ fn together(of: &[Measurement]) -> Option<Measurement> {
                 .filter(|sum| *sum <= MAX_CELLS)
         })
     };
-    let mean = |values: &[f64]| crate::stats::mean(values);
     let energies: Vec<f64> = of.iter().filter_map(|reading| reading.energy).collect();
     let first = of.first()?;
     let (faults, cells, ber) = match first.cells {

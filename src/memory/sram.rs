@@ -180,18 +180,13 @@ impl SramMacro {
     /// # Errors
     /// [`Error::Argument`] that lists the names.
     pub fn variant(&self, name: Option<&str>) -> Result<&Variant> {
-        let known = || self.variants.iter().map(|variant| variant.name.as_str());
-        let found = self
-            .variants
-            .iter()
-            .find(|variant| name.is_none_or(|name| variant.name == name));
+        let mut variants = self.variants.iter();
+        let found = variants.find(|variant| name.is_none_or(|name| variant.name == name));
         found.ok_or_else(|| {
-            let expected = format!("one of {}", known().collect::<Vec<_>>().join(", "));
-            Error::argument(
-                "variant",
-                expected,
-                format!("`{}`", name.unwrap_or_default()),
-            )
+            let names: Vec<&str> = self.variants.iter().map(|own| own.name.as_str()).collect();
+            let expected = format!("one of {}", names.join(", "));
+            let found = format!("`{}`", name.unwrap_or_default());
+            Error::argument("variant", expected, found)
         })
     }
 
