@@ -283,6 +283,7 @@ impl MemoryModel {
             None => self.curve.voltage(rate),
             Some(standby) => {
                 let hold = standby.hold_failures.get();
+                // `rate` the other way round: what is left for accesses beside the cells that lose their bit
                 let accessed = (rate - hold) / (1.0 - hold);
                 if accessed > 0.0 {
                     self.curve.voltage(accessed)

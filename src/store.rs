@@ -48,6 +48,7 @@ pub fn read_bytes(path: &Path, expected: &str, limit: u64) -> Result<Vec<u8>> {
         return Err(Error::input(path, expected, format!("{size} bytes")));
     }
     let mut bytes = Vec::with_capacity(size as usize);
+    // a file may grow while it is read, and what is no plain file has no size
     file.take(limit + 1)
         .read_to_end(&mut bytes)
         .at("read", path)?;

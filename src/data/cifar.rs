@@ -156,6 +156,7 @@ fn read(name: DatasetName, path: &Path, content: &mut dyn Read) -> Result<Batch>
     }
     let record = head(name) + PIXELS;
     let most = MAX_IMAGES * record as u64;
+    // one byte more than may be there tells a file that is too large
     let mut reader = content.take(most + 1);
     let (mut pixels, mut labels) = (Vec::new(), Vec::new());
     let mut image = Vec::with_capacity(record);

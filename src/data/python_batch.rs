@@ -356,6 +356,7 @@ impl<'a> Machine<'a> {
     /// Fills the value on top of the stack, an array or a type, from its state.
     fn build(&mut self, state: Place) -> Found<()> {
         let state = self.items(state).to_vec();
+        // of a type: version, byte order, ...; of an array: version, shape, type, order of the indices, content
         let big = state
             .get(1)
             .is_some_and(|order| self.content(*order) == b">");

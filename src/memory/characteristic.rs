@@ -275,6 +275,7 @@ impl Characteristic {
                     best = (sum, threshold, alpha);
                 }
             }
+            // the best threshold lies within a step of the best one that was tried
             (from, to) = ((best.1 - step).max(0.0), (best.1 + step).min(low));
         }
         let (_, threshold, alpha) = best;

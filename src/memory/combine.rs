@@ -124,6 +124,7 @@ impl Combination<'_> {
         };
         let access = &mut file.energy.access;
         access.at = Voltage::new(tidy(access.at.get() * scale))?;
+        // the macro has energies of its own, and a file may not have both
         (access.picojoule_per_bit, access.source, file.energy.leakage) = (None, None, None);
         Ok(())
     }

@@ -487,6 +487,7 @@ fn falling(rows: &[Measurement]) -> Vec<f64> {
             1,
         );
         while let Some(below) = blocks.last().copied().filter(|below| below.0 < block.0) {
+            // a rise: both are one block with the mean rate, which may rise above the block before them in turn
             let weight = below.1 + block.1;
             let rate = (below.0 * below.1 + block.0 * block.1) / weight;
             block = (rate, weight, below.2 + block.2);

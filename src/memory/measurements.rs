@@ -194,6 +194,7 @@ fn reading(
                 None => (rate, None, None),
                 Some(of) => {
                     let cells = cells(of)?;
+                    // a measured rate is that of a whole number of cells
                     let faults = (rate * cells as f64).round();
                     (faults / cells as f64, Some(faults as u64), Some(cells))
                 }

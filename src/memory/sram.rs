@@ -387,6 +387,7 @@ impl Variant {
         let delay_ns = (low..=high)
             .contains(&volt)
             .then(|| self.delay_ns.value(volt));
+        // the delay is the last of the numbers
         let known = if delay_ns.is_some() { 4 } else { 3 };
         let standings = self
             .numbers()

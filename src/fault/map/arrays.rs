@@ -135,6 +135,7 @@ impl Arrays {
             );
             return Err(wrong(&expected, format!("{:?}", array.shape)));
         }
+        // NumPy packs eight columns into a byte
         let is_eighth =
             columns.checked_mul(8) == Some(memory.columns as usize) && rows == memory.rows as usize;
         if element == Element::Byte && is_eighth {

@@ -220,6 +220,7 @@ pub(super) fn count(
             * filled.words_read
             * filled.read_pj;
         let written = stored * filled.words_written * filled.write_pj;
+        // one macro at a time is awake, for one period an access
         let busy = (filled.words_read + filled.words_written) * period;
         let leaked = stored * filled.leakage_nw * nanoseconds * PJ_PER_NW_NS
             + stored * filled.awake_nw * busy.min(nanoseconds) * PJ_PER_NW_NS;

@@ -102,6 +102,7 @@ impl NumberType {
     fn whole(self, raw: &[u8]) -> i64 {
         let signed = matches!(self, Self::Whole { signed: true, .. });
         let negative = signed && raw.last().is_some_and(|high| *high > 127);
+        // the sign is carried into the bytes that a narrower number lacks
         let mut bytes = if negative { [255; 8] } else { [0; 8] };
         bytes[..raw.len()].copy_from_slice(raw);
         i64::from_le_bytes(bytes)
