@@ -115,9 +115,9 @@ impl Arrays {
         element: Element,
         memory: &ArraySpec,
     ) -> Result<()> {
-        let key = name.map(|name| store::excerpt(name).trim_matches('`').to_owned());
+        let own_key = name.map(|name| store::excerpt(name).trim_matches('`').to_owned());
         let wrong = |expected: &str, found: String| {
-            Error::input_at(path, None, key.as_deref(), expected, found)
+            Error::input_at(path, None, own_key.as_deref(), expected, found)
         };
         let [chips, rows, columns] = match array.shape[..] {
             [rows, columns] => [1, rows, columns],
